@@ -1,0 +1,234 @@
+/// <reference types="node" />
+
+/**
+ * How the client proves itself to the token endpoint (RFC 6749 §2.3.1).
+ *
+ * - `client_secret_post`: `client_id` and `client_secret` in the form.
+ * - `client_secret_basic`: an `Authorization: Basic` header, both parts form-encoded first.
+ */
+export type ClientAuthentication = 'client_secret_post' | 'client_secret_basic';
+
+/** Where log lines go. Backstage's `LoggerService` fits as it is. A logger that throws is ignored. */
+export interface KeycloakTokenManagerLogger {
+  error(message: string): void;
+  warn(message: string): void;
+  info(message: string): void;
+  debug(message: string): void;
+}
+
+/**
+ * Options of {@link KeycloakTokenManager}. `undefined` counts as absent; an unknown option is refused.
+ * Exactly one of `clientSecret` and `clientSecretFile` is required.
+ */
+export interface KeycloakTokenManagerOptions {
+  /**
+   * Absolute `http` or `https` URL of the token endpoint, without userinfo and fragment. Keycloak's
+   * is `{base}/realms/{realm}/protocol/openid-connect/token`. Plain http to anything but loopback
+   * warns once.
+   */
+  tokenEndpoint: string;
+  /** The client's id. Non-empty. */
+  clientId: string;
+  /**
+   * The client's secret, non-empty, or a function that gives it or a promise of it.
+   *
+   * A function is asked once per acquisition and once more after the server refused the client, so a
+   * rotated secret is picked up. It runs on the thread that made the manager. One that throws, gives
+   * anything but a non-empty string or does not settle within `requestTimeoutMs` fails the
+   * acquisition with `ERR_KEYCLOAK_CREDENTIAL`.
+   */
+  clientSecret?: string | (() => string | Promise<string>);
+  /**
+   * Path of a file that holds the secret; one trailing newline is dropped. Read at every
+   * acquisition, and once more after the server refused the client.
+   */
+  clientSecretFile?: string;
+  /** Default: `client_secret_post`. */
+  clientAuthentication?: ClientAuthentication;
+  /** Scopes to ask for, a space-separated string or an array of single scopes (RFC 6749 §3.3). Default: none. */
+  scope?: string | readonly string[];
+  /**
+   * Extra form fields of the token request. May not name a field that the manager sets:
+   * `grant_type`, `client_id`, `client_secret`, `scope`, `client_assertion`, `client_assertion_type`.
+   */
+  parameters?: Readonly<Record<string, string>>;
+  /**
+   * How long before its end a token is replaced, in seconds. Integer ≥ 0, default 60. Never more
+   * than half of the token's lifetime is used.
+   */
+  tokenExpiryBufferSeconds?: number;
+  /**
+   * Hard end of one acquisition, in milliseconds: secret function, DNS, connect, TLS, headers, body
+   * and every retry together. Integer ≥ 1, default 15000.
+   */
+  requestTimeoutMs?: number;
+  /** Replace a token that is in use before it goes stale, with nobody waiting. Default true. */
+  backgroundRefresh?: boolean;
+  /** Certificates (PEM, one or more) trusted besides those that Node trusts. */
+  ca?: string;
+  /** Path of a PEM file of such certificates, read at every acquisition. */
+  caFile?: string;
+  /** Do not verify the server's certificate. Default false; true warns once. */
+  skipTlsVerify?: boolean;
+  /** Default: no logging. */
+  logger?: KeycloakTokenManagerLogger;
+  /** Label in log lines and snapshots. Default: `clientId`. */
+  name?: string;
+}
+
+/** Options of {@link KeycloakTokenManager.getToken}. */
+export interface GetTokenOptions {
+  /**
+   * How long the token must still be valid, in seconds, a number ≥ 0. A token that misses it is
+   * replaced once; if the server grants no longer one, the best there is comes back, with one warning.
+   */
+  minValiditySeconds?: number;
+  /** Frees this caller alone; the request goes on for the others. */
+  signal?: AbortSignal;
+  /** Ask the server even if a valid token is held. The held token stays if that fails. */
+  forceRefresh?: boolean;
+}
+
+/** What {@link KeycloakTokenManager.getAccessToken} gives. */
+export interface AccessToken {
+  /** The bearer token. */
+  token: string;
+  /** Always `Bearer`. */
+  tokenType: 'Bearer';
+  /** The scope that the server named; the requested one if it named none; else `undefined`. */
+  scope: string | undefined;
+  /** When the request that succeeded was sent, in ms since the epoch. */
+  issuedAt: number;
+  /** When we stop handing the token out, in ms since the epoch: the end of its life less min(1 s, a quarter of it). */
+  expiresAt: number;
+}
+
+/** What {@link KeycloakTokenManager.snapshot} gives. It holds no secret and no token. */
+export interface KeycloakTokenManagerSnapshot {
+  /** The `name` option. */
+  name: string;
+  /**
+   * - `empty`: no token, also while the first one is fetched.
+   * - `fresh`: a token that needs no replacement yet.
+   * - `stale`: a token that is valid but due for replacement.
+   * - `failing`: no valid token, and the last acquisition failed.
+   * - `closed`: {@link KeycloakTokenManager.close} was called.
+   */
+  state: 'empty' | 'fresh' | 'stale' | 'failing' | 'closed';
+  /** Seconds since the held token's request was sent. Absent without a token, as are the next two. */
+  tokenAgeSeconds?: number;
+  /** Seconds until the held token is stale; negative when it is. */
+  secondsToSoftExpiry?: number;
+  /** Seconds until the held token is handed out no more. */
+  secondsToHardExpiry?: number;
+  /** When the last acquisition succeeded, in ms since the epoch. */
+  lastSuccessAt?: number;
+  /** The last failed acquisition: its error code, and when, in ms since the epoch. */
+  lastFailure?: { code: KeycloakTokenErrorCode; at: number };
+  counters: {
+    /** Calls answered from the held token. Exact. */
+    hits: number;
+    /** Calls that waited for a request begun by another call. */
+    joins: number;
+    /** Acquisitions started. */
+    acquisitions: number;
+    /** Requests sent beyond the first of an acquisition. */
+    retries: number;
+    /** Those of `hits` that were answered with a stale token. */
+    staleServed: number;
+    /** Tokens dropped by `invalidateToken` and `clearCache`. */
+    invalidations: number;
+    /** `invalidateToken` of the held token that kept it: in a cool-down, or too soon after the last. */
+    invalidationsKept: number;
+    /** `invalidateToken` of a token that is not the held one. */
+    invalidationsIgnored: number;
+    /** Acquisitions that a cool-down prevented. */
+    suppressed: number;
+  };
+  /** How long finished acquisitions took, in ms. */
+  acquisitionLatencyMs: { count: number; sum: number; max: number; last: number };
+}
+
+/** The codes of {@link KeycloakTokenError}. */
+export type KeycloakTokenErrorCode =
+  /** Options are wrong. Not retryable. */
+  | 'ERR_KEYCLOAK_CONFIG'
+  /** An argument of a call is wrong. Not retryable. */
+  | 'ERR_KEYCLOAK_REQUEST'
+  /** The secret function failed, or a secret or certificate file cannot be read or parsed. Not retryable. */
+  | 'ERR_KEYCLOAK_CREDENTIAL'
+  /** The server refused with an OAuth error; see `oauthError`. Not retryable. */
+  | 'ERR_KEYCLOAK_OAUTH'
+  /** An HTTP error that is not an OAuth answer. Retryable for 408, 429 and 5xx. */
+  | 'ERR_KEYCLOAK_HTTP'
+  /** An answer that is not a usable token response. Not retryable. */
+  | 'ERR_KEYCLOAK_PROTOCOL'
+  /** DNS, refused, reset, cut short. Retryable. */
+  | 'ERR_KEYCLOAK_NETWORK'
+  /** Certificate or handshake. Not retryable. */
+  | 'ERR_KEYCLOAK_TLS'
+  /** `requestTimeoutMs` passed. Retryable. */
+  | 'ERR_KEYCLOAK_TIMEOUT'
+  /** The manager was closed. Not retryable. */
+  | 'ERR_KEYCLOAK_CLOSED'
+  /** A bug in this package. Not retryable. */
+  | 'ERR_KEYCLOAK_INTERNAL';
+
+/** The one error class that this package throws or rejects with. It never shows a secret or a token. */
+export class KeycloakTokenError extends Error {
+  private constructor();
+  readonly name: 'KeycloakTokenError';
+  readonly code: KeycloakTokenErrorCode;
+  /** Whether the same call may succeed later with nothing changed on this side. */
+  readonly retryable: boolean;
+  /** HTTP status of the answer. */
+  readonly status?: number;
+  /** `error` of the answer's JSON body (RFC 6749 §5.2). */
+  readonly oauthError?: string;
+  /** `error_description` of the answer's JSON body. */
+  readonly oauthErrorDescription?: string;
+  /** How long to wait before it makes sense to ask again, counted from now. */
+  readonly retryAfterMs?: number;
+  /** Requests sent in the acquisition that failed. */
+  readonly attempts?: number;
+  readonly tokenEndpoint?: string;
+  readonly clientId?: string;
+}
+
+/**
+ * Gives service-account tokens (OAuth 2.0 client credentials, RFC 6749 §4.4) that are valid now,
+ * with one request however many callers, and refreshes them in the background.
+ *
+ * A manager belongs to the thread that made it. Two managers never share a token.
+ */
+export class KeycloakTokenManager implements AsyncDisposable {
+  /** @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`, naming every option that is wrong. */
+  constructor(options: KeycloakTokenManagerOptions);
+  /**
+   * A bearer token valid now. While one is held this costs as much as awaiting a resolved promise.
+   *
+   * Rejects with a {@link KeycloakTokenError}, or with the reason of `signal`. After a failed
+   * acquisition the same error comes back at once until a cool-down (1 s, doubling to 30 s after
+   * `OAUTH`, `CREDENTIAL` and `TLS`, to 5 s after anything else) is over; `retryAfterMs` says how long.
+   */
+  getToken(options?: GetTokenOptions): Promise<string>;
+  /** As {@link getToken}, with what is known about the token. */
+  getAccessToken(options?: GetTokenOptions): Promise<AccessToken>;
+  /** As `getToken({ minValiditySeconds: minLifetimeMs / 1000 })`. */
+  getTokenForStreaming(minLifetimeMs: number): Promise<string>;
+  /**
+   * Drops the held token if it is the one rejected by a resource server, and says whether it did.
+   * It does not while a cool-down lasts, nor too soon after the last drop (1 s, doubling to 60 s
+   * while replacements are rejected as well). Without an argument: as {@link clearCache}.
+   *
+   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_REQUEST` if `rejected` is not a string.
+   */
+  invalidateToken(rejected?: string): boolean;
+  /** Drops the held token whatever it is. A request under way still answers those who wait for it, and is not stored. */
+  clearCache(): void;
+  /** The state, for health checks and metrics. */
+  snapshot(): KeycloakTokenManagerSnapshot;
+  /** Stops background work, rejects waiters with `ERR_KEYCLOAK_CLOSED`, wipes secrets. Idempotent. */
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}

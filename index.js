@@ -1,0 +1,6 @@
+'use strict';
+
+const { KeycloakTokenError } = require('./lib/error.js');
+const { KeycloakTokenManager } = require('./lib/manager.js');
+
+module.exports = { KeycloakTokenManager, KeycloakTokenError };

@@ -1,0 +1,268 @@
+'use strict';
+
+const native = require('../binding.js');
+const { KeycloakTokenError, badRequest } = require('./error.js');
+const { callSecretFunction } = require('./secret-function.js');
+const { trustedByNode } = require('./roots.js');
+const { Waiters } = require('./waiters.js');
+
+// Managers by the id that the native side notifies with. Weak, so that one that nobody uses can go;
+// one that is waited for is held in `waiting`.
+const managers = new Map();
+const waiting = new Map();
+const dropped = new FinalizationRegistry((id) => managers.delete(id));
+
+function notify(id) {
+  managers.get(id)?.deref()?.[deliver]();
+}
+
+const deliver = Symbol('deliver');
+const NO_OPTIONS = Object.freeze({});
+const CALL_OPTIONS = new Set(['minValiditySeconds', 'signal', 'forceRefresh']);
+
+class KeycloakTokenManager {
+  #core;
+  // The native side changes word 0 when the token that we hold may not be served any longer. While
+  // it is what it was when the token came, a call costs nothing but this comparison.
+  #word;
+  #counts;
+  #seen = 0;
+  #token;
+  #promise;
+  // What a plain call that finds no token waits for: one promise, however many callers.
+  #pending;
+  #flights = new Map();
+  #logger;
+  #secretFunction;
+  #secretError;
+
+  constructor(options) {
+    const verifies = process.env.NODE_TLS_REJECT_UNAUTHORIZED !== '0';
+    const core = native.open(options, verifies, notify);
+    if (core.code !== undefined) throw new KeycloakTokenError(core);
+    this.#core = core;
+    const memory = core.memory();
+    this.#word = new Int32Array(memory);
+    this.#counts = new Float64Array(memory);
+    this.#logger = options.logger;
+    const { clientSecret } = options;
+    if (typeof clientSecret === 'function') this.#secretFunction = clientSecret;
+    managers.set(core.id, new WeakRef(this));
+    dropped.register(this, core.id);
+    if (core.needsRoots) native.trust(trustedByNode());
+    this[deliver]();
+  }
+
+  getToken(options) {
+    if (options === undefined) {
+      if (this.#word[0] === this.#seen) {
+        this.#counts[1]++;
+        return this.#promise;
+      }
+      if (this.#pending !== undefined) {
+        this.#counts[2]++;
+        return this.#pending;
+      }
+    }
+    return this.#ask(options, asString);
+  }
+
+  getAccessToken(options) {
+    return this.#ask(options, asObject);
+  }
+
+  getTokenForStreaming(minLifetimeMs) {
+    if (!isDuration(minLifetimeMs)) {
+      return Promise.reject(badRequest('minLifetimeMs: expected a number of at least 0'));
+    }
+    return this.getToken({ minValiditySeconds: minLifetimeMs / 1000 });
+  }
+
+  invalidateToken(rejected) {
+    if (rejected === undefined) return this.#clear();
+    if (typeof rejected !== 'string') {
+      throw badRequest('invalidateToken: expected the rejected token, a string');
+    }
+    const isDropped = this.#core.invalidate(rejected);
+    if (isDropped) this.#forget();
+    return isDropped;
+  }
+
+  clearCache() {
+    this.#clear();
+  }
+
+  snapshot() {
+    return this.#core.snapshot();
+  }
+
+  close() {
+    this.#core.close();
+    this.#forget();
+    this.#logger = undefined;
+    this.#secretFunction = undefined;
+    this.#secretError = undefined;
+    managers.delete(this.#core.id);
+    const flights = [...this.#flights.values()];
+    this.#flights.clear();
+    waiting.delete(this.#core.id);
+    for (const waiters of flights) waiters.fail(this.#error(this.#core.ask(0, false)));
+    return Promise.resolve();
+  }
+
+  [Symbol.asyncDispose]() {
+    return this.close();
+  }
+
+  #ask(options, shape) {
+    const fault = faultOf(options);
+    if (fault !== undefined) return Promise.reject(fault);
+    const { minValiditySeconds = 0, signal, forceRefresh = false } = options ?? NO_OPTIONS;
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    if (this.#word[0] === this.#seen && minValiditySeconds === 0 && !forceRefresh) {
+      this.#counts[1]++;
+      return Promise.resolve(shape(this.#token));
+    }
+    const outcome = this.#core.ask(minValiditySeconds, forceRefresh);
+    if (typeof outcome === 'number') return this.#wait(outcome, shape, signal, forceRefresh);
+    if (outcome.code !== undefined) {
+      return Promise.reject(this.#error(outcome));
+    }
+    this.#keep(outcome);
+    return outcome === this.#token && shape === asString
+      ? this.#promise
+      : Promise.resolve(shape(outcome));
+  }
+
+  #wait(flight, shape, signal, forced) {
+    let waiters = this.#flights.get(flight);
+    if (waiters === undefined) {
+      waiters = new Waiters();
+      this.#flights.set(flight, waiters);
+      waiting.set(this.#core.id, this);
+    }
+    this.#core.hold(true);
+    if (signal === undefined && !forced && shape === asString) {
+      this.#pending = waiters.shared();
+      return this.#pending;
+    }
+    return waiters.add(shape, signal, forced, () => this.#releaseIfAlone());
+  }
+
+  // A flight that all its callers left goes on, without holding the process.
+  #releaseIfAlone() {
+    for (const waiters of this.#flights.values()) if (!waiters.isEmpty) return;
+    this.#core.hold(false);
+    waiting.delete(this.#core.id);
+  }
+
+  [deliver]() {
+    for (const delivery of this.#core.take()) {
+      if (delivery.flight !== undefined) this.#land(delivery);
+      else if (delivery.secretCall !== undefined) this.#callSecret(delivery.secretCall);
+      else this.#log(delivery);
+    }
+    if (this.#word[0] !== this.#seen) this.#letGo();
+  }
+
+  #land({ flight, token, failure, fallback }) {
+    if (token !== undefined) this.#keep(token);
+    const waiters = this.#flights.get(flight);
+    if (waiters === undefined) return;
+    this.#flights.delete(flight);
+    if (waiters.isShared(this.#pending)) this.#pending = undefined;
+    this.#releaseIfAlone();
+    if (token !== undefined) waiters.give(token);
+    else waiters.fail(this.#error(failure), fallback);
+  }
+
+  // Keeps a token for the calls to come, if the native side says for which word.
+  #keep(token) {
+    if (token.word === 0) return;
+    this.#seen = token.word | 0;
+    this.#token = token;
+    this.#promise = Promise.resolve(token.token);
+  }
+
+  #letGo() {
+    this.#seen = 0;
+    this.#token = undefined;
+    this.#promise = undefined;
+  }
+
+  // Also leaves the flight: callers who come now must not join it.
+  #forget() {
+    this.#letGo();
+    this.#pending = undefined;
+  }
+
+  #clear() {
+    const hadToken = this.#core.clear();
+    this.#forget();
+    return hadToken;
+  }
+
+  #error(failure) {
+    const cause = failure.code === 'ERR_KEYCLOAK_CREDENTIAL' ? this.#secretError : undefined;
+    return new KeycloakTokenError(failure, cause);
+  }
+
+  #log({ level, message }) {
+    try {
+      this.#logger?.[level](message);
+    } catch {
+      // A logger that throws must not take a token from anybody.
+    }
+  }
+
+  async #callSecret(call) {
+    const answer = await callSecretFunction(this.#secretFunction);
+    this.#secretError = answer.error;
+    this.#core.answerSecret(call, answer.secret, answer.fault);
+  }
+}
+
+function asString(token) {
+  return token.token;
+}
+
+function asObject({ token, scope, issuedAt, expiresAt }) {
+  return { token, tokenType: 'Bearer', scope, issuedAt, expiresAt };
+}
+
+function isDuration(value) {
+  return typeof value === 'number' && value >= 0;
+}
+
+function faultOf(options) {
+  if (options === undefined) return undefined;
+  if (options === null || typeof options !== 'object') {
+    return badRequest('options: expected an object');
+  }
+  for (const name of Object.keys(options)) {
+    if (!CALL_OPTIONS.has(name) && options[name] !== undefined) {
+      return badRequest(`${JSON.stringify(name)}: no such option`);
+    }
+  }
+  const { minValiditySeconds, signal, forceRefresh } = options;
+  if (minValiditySeconds !== undefined && !isDuration(minValiditySeconds)) {
+    return badRequest('minValiditySeconds: expected a number of at least 0');
+  }
+  if (forceRefresh !== undefined && typeof forceRefresh !== 'boolean') {
+    return badRequest('forceRefresh: expected a boolean');
+  }
+  if (signal !== undefined && !isSignal(signal)) {
+    return badRequest('signal: expected an AbortSignal');
+  }
+  return undefined;
+}
+
+// Not by `instanceof`: under Jest a signal may come from another realm.
+function isSignal(value) {
+  return (
+    value !== null && typeof value === 'object' && typeof value.aborted === 'boolean' &&
+    typeof value.addEventListener === 'function'
+  );
+}
+
+module.exports = { KeycloakTokenManager };

@@ -1,0 +1,41 @@
+'use strict';
+
+const { readFileSync } = require('node:fs');
+const tls = require('node:tls');
+
+/** The certificates that this process trusts, asked of Node itself, as PEM after PEM. */
+function trustedByNode() {
+  const usesOpenssl = hasOption('--use-openssl-ca');
+  const certificates = usesOpenssl ? opensslFile() : bundledAndExtra();
+  return certificates.join('\n');
+}
+
+function bundledAndExtra() {
+  if (tls.getCACertificates) return tls.getCACertificates('default');
+  return [...tls.rootCertificates, ...readable(process.env.NODE_EXTRA_CA_CERTS)];
+}
+
+// With --use-openssl-ca Node leaves the look-up to OpenSSL, which has no list to show.
+function opensslFile() {
+  return [
+    ...readable(process.env.SSL_CERT_FILE),
+    ...readable(process.env.NODE_EXTRA_CA_CERTS),
+  ];
+}
+
+// Node warns of a file that it cannot read and goes on; so do we, without a second warning.
+function readable(path) {
+  if (!path) return [];
+  try {
+    return [readFileSync(path, 'utf8')];
+  } catch {
+    return [];
+  }
+}
+
+function hasOption(name) {
+  const fromEnvironment = (process.env.NODE_OPTIONS ?? '').split(/\s+/);
+  return process.execArgv.includes(name) || fromEnvironment.includes(name);
+}
+
+module.exports = { trustedByNode };

@@ -1,0 +1,97 @@
+//! The two clocks that a token's age is read from, and the only place that reads them.
+//!
+//! A monotonic clock pauses while a machine is suspended, a wall clock steps: both are kept, and
+//! whichever says that more time has passed is believed.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// A reading of both clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Moment {
+    /// Since an arbitrary origin; never goes back.
+    pub monotonic: Duration,
+    /// Since the Unix epoch.
+    pub wall: Duration,
+}
+
+impl Moment {
+    /// How much time has passed since `earlier`, by the clock that says more.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        let monotonic = self.monotonic.saturating_sub(earlier.monotonic);
+        let wall = self.wall.saturating_sub(earlier.wall);
+        monotonic.max(wall)
+    }
+
+    /// The wall clock as the standard library has it, for dates that a server sends.
+    #[must_use]
+    pub fn system_time(self) -> SystemTime {
+        UNIX_EPOCH.checked_add(self.wall).unwrap_or(UNIX_EPOCH)
+    }
+
+    /// How far the wall clock is ahead of the monotonic one. It changes only when the wall clock is
+    /// stepped or the machine was suspended.
+    #[must_use]
+    pub fn offset(self) -> Duration {
+        self.wall.saturating_sub(self.monotonic)
+    }
+}
+
+/// Where `now` comes from.
+pub trait Clock: Send + Sync + 'static {
+    /// Reads both clocks.
+    fn now(&self) -> Moment;
+}
+
+/// The clocks of the machine.
+#[derive(Debug)]
+pub struct SystemClock {
+    origin: Instant,
+}
+
+impl SystemClock {
+    /// A clock whose monotonic origin is now.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads clocks")]
+    pub fn new() -> Self {
+        Self { origin: Instant::now() }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads clocks")]
+    fn now(&self) -> Moment {
+        Moment {
+            monotonic: self.origin.elapsed(),
+            wall: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(monotonic: u64, wall: u64) -> Moment {
+        Moment { monotonic: Duration::from_secs(monotonic), wall: Duration::from_secs(wall) }
+    }
+
+    #[test]
+    fn the_clock_that_says_more_is_believed() {
+        for (name, later, seconds) in [
+            ("both agree", at(15, 1_005), 5),
+            ("the wall clock stepped back", at(15, 400), 5),
+            ("the wall clock stepped forward", at(15, 4_600), 3_600),
+            ("the machine was suspended", at(10, 1_060), 60),
+            ("no time passed", at(10, 1_000), 0),
+        ] {
+            assert_eq!(later.since(at(10, 1_000)), Duration::from_secs(seconds), "{name}");
+        }
+    }
+}

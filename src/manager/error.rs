@@ -1,0 +1,352 @@
+//! The one error of the package: a kind, a message for people, and what is known for programs.
+//!
+//! Every text in it is safe to show: what a server sent arrives here cleaned by `oauth`. The table
+//! between kinds and codes exists here once; `index.d.ts` is held against it by a test.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::backoff::{LONG_COOLDOWN, SHORT_COOLDOWN};
+use super::config::Config;
+use crate::oauth::AnswerError;
+use crate::transport::TransportError;
+
+/// What went wrong, as far as a program can act on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// Options are wrong. Not retryable.
+    Config,
+    /// An argument of a call is wrong. Not retryable.
+    Request,
+    /// A secret or a certificate file cannot be had or used. Not retryable.
+    Credential,
+    /// The server refused with an OAuth error. Not retryable.
+    OAuth,
+    /// An HTTP error that is not an OAuth answer. Retryable for 408, 429 and 5xx.
+    Http,
+    /// An answer that is not a usable token response. Not retryable.
+    Protocol,
+    /// DNS, refused, reset, cut short. Retryable.
+    Network,
+    /// Certificate or handshake. Not retryable.
+    Tls,
+    /// The deadline passed. Retryable.
+    Timeout,
+    /// The manager was closed. Not retryable.
+    Closed,
+    /// A bug in this package. Not retryable.
+    Internal,
+}
+
+impl ErrorKind {
+    /// Every kind.
+    pub const ALL: [Self; 11] = [
+        Self::Config,
+        Self::Request,
+        Self::Credential,
+        Self::OAuth,
+        Self::Http,
+        Self::Protocol,
+        Self::Network,
+        Self::Tls,
+        Self::Timeout,
+        Self::Closed,
+        Self::Internal,
+    ];
+
+    /// The code that JavaScript sees.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Config => "ERR_KEYCLOAK_CONFIG",
+            Self::Request => "ERR_KEYCLOAK_REQUEST",
+            Self::Credential => "ERR_KEYCLOAK_CREDENTIAL",
+            Self::OAuth => "ERR_KEYCLOAK_OAUTH",
+            Self::Http => "ERR_KEYCLOAK_HTTP",
+            Self::Protocol => "ERR_KEYCLOAK_PROTOCOL",
+            Self::Network => "ERR_KEYCLOAK_NETWORK",
+            Self::Tls => "ERR_KEYCLOAK_TLS",
+            Self::Timeout => "ERR_KEYCLOAK_TIMEOUT",
+            Self::Closed => "ERR_KEYCLOAK_CLOSED",
+            Self::Internal => "ERR_KEYCLOAK_INTERNAL",
+        }
+    }
+
+    /// The longest cool-down after a failure of this kind: long where somebody has to mend
+    /// something, short where it passes.
+    #[must_use]
+    pub const fn longest_cooldown(self) -> Duration {
+        match self {
+            Self::OAuth | Self::Credential | Self::Tls => LONG_COOLDOWN,
+            _ => SHORT_COOLDOWN,
+        }
+    }
+}
+
+/// What is known about a failure.
+#[derive(Clone, Debug)]
+pub struct Details {
+    /// What happened, where, and what to do.
+    pub message: String,
+    /// Whether the same acquisition may succeed later with nothing changed on this side.
+    pub retryable: bool,
+    /// HTTP status.
+    pub status: Option<u16>,
+    /// `error` of the answer, cleaned.
+    pub oauth_error: Option<String>,
+    /// `error_description` of the answer, cleaned.
+    pub oauth_error_description: Option<String>,
+    /// What the server asked for with `Retry-After`, counted from the failure.
+    pub retry_after: Option<Duration>,
+    /// Requests sent in the acquisition.
+    pub attempts: Option<u32>,
+    /// Where the request went.
+    pub token_endpoint: Option<String>,
+    /// For whom.
+    pub client_id: Option<String>,
+}
+
+/// A failure, shared by everyone who waited for it.
+#[derive(Clone)]
+pub struct Error {
+    kind: ErrorKind,
+    details: Arc<Details>,
+}
+
+impl Error {
+    /// A failure of which nothing is known but its kind and what to say.
+    #[must_use]
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        let retryable = matches!(kind, ErrorKind::Network | ErrorKind::Timeout);
+        Self {
+            kind,
+            details: Arc::new(Details {
+                message: message.into(),
+                retryable,
+                status: None,
+                oauth_error: None,
+                oauth_error_description: None,
+                retry_after: None,
+                attempts: None,
+                token_endpoint: None,
+                client_id: None,
+            }),
+        }
+    }
+
+    /// The manager was closed.
+    #[must_use]
+    pub fn closed() -> Self {
+        Self::new(ErrorKind::Closed, "the token manager was closed")
+    }
+
+    /// A bug in this package.
+    #[must_use]
+    pub fn internal() -> Self {
+        Self::new(ErrorKind::Internal, "internal error in keycloak-token-manager; please report it")
+    }
+
+    /// A credential that cannot be had or used.
+    #[must_use]
+    pub fn credential(what: &str) -> Self {
+        Self::new(ErrorKind::Credential, what)
+    }
+
+    /// The deadline passed while `stage` was under way.
+    #[must_use]
+    pub fn timeout(config: &Config, stage: &str) -> Self {
+        let endpoint = config.endpoint.as_str();
+        let limit = config.request_timeout.as_millis();
+        let message = format!(
+            "no token from {endpoint} within {limit} ms ({stage}); \
+             check that Keycloak answers there, or raise requestTimeoutMs"
+        );
+        Self::new(ErrorKind::Timeout, message)
+    }
+
+    /// An answer of the server that gives no token.
+    #[must_use]
+    pub fn from_answer(error: AnswerError, config: &Config) -> Self {
+        let retryable = error.is_retryable();
+        let endpoint = config.endpoint.as_str();
+        let (kind, status, code, description, advice) = match error {
+            AnswerError::OAuth { status, error, description } => {
+                let advice = oauth_advice(&error, description.as_deref(), config);
+                (ErrorKind::OAuth, status, Some(error), description, advice)
+            }
+            AnswerError::Http { status, error, description } => {
+                let advice = http_advice(status, error.as_deref());
+                (ErrorKind::Http, status, error, description, advice)
+            }
+            AnswerError::Protocol { status, fault, error } => {
+                (ErrorKind::Protocol, status, error, None, fault.to_string())
+            }
+        };
+        let mut message = format!("token request failed with status {status}");
+        if let Some(code) = &code {
+            message.push(' ');
+            message.push_str(code);
+        }
+        message.push_str(" at ");
+        message.push_str(endpoint);
+        message.push_str(": ");
+        message.push_str(&advice);
+        if let Some(description) = &description {
+            message.push_str(" (the server says: ");
+            message.push_str(description);
+            message.push(')');
+        }
+        let mut made = Self::new(kind, message);
+        let details = Arc::make_mut(&mut made.details);
+        details.retryable = retryable;
+        details.status = Some(status);
+        details.oauth_error = code;
+        details.oauth_error_description = description;
+        made
+    }
+
+    /// No answer, or not a whole one. `ReusedConnection` never gets here: the acquisition sends again.
+    #[must_use]
+    pub fn from_transport(error: TransportError, config: &Config) -> Self {
+        let endpoint = config.endpoint.as_str();
+        match error {
+            TransportError::Network { detail, .. } => Self::new(
+                ErrorKind::Network,
+                format!("token request to {endpoint} failed: {detail}"),
+            ),
+            TransportError::Tls { detail } => Self::new(
+                ErrorKind::Tls,
+                format!("no secure connection to {endpoint}: {detail}"),
+            ),
+            TransportError::BodyTooLarge { status } => {
+                let mut made = Self::new(
+                    ErrorKind::Protocol,
+                    format!(
+                        "token request failed with status {status} at {endpoint}: the answer is \
+                         over 1 MiB, so it is not a token response; check the URL"
+                    ),
+                );
+                Arc::make_mut(&mut made.details).status = Some(status);
+                made
+            }
+            TransportError::TrustFile { path, detail } => {
+                Self::credential(&format!("caFile \"{path}\" cannot be used: {detail}"))
+            }
+            TransportError::ReusedConnection => Self::new(
+                ErrorKind::Network,
+                format!("token request to {endpoint} failed: the connection was lost"),
+            ),
+            TransportError::Internal => Self::internal(),
+        }
+    }
+
+    /// The same failure with what the acquisition knows of it.
+    #[must_use]
+    pub fn in_acquisition(
+        mut self,
+        config: &Config,
+        attempts: u32,
+        retry_after: Option<Duration>,
+    ) -> Self {
+        let details = Arc::make_mut(&mut self.details);
+        details.attempts = Some(attempts);
+        details.retry_after = retry_after;
+        details.token_endpoint = Some(config.endpoint.as_str().to_owned());
+        details.client_id = Some(config.grant.client_id.clone());
+        self
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// What is known about it.
+    #[must_use]
+    pub fn details(&self) -> &Details {
+        &self.details
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error").field("kind", &self.kind).field("details", &self.details).finish()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.details.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// What to do about an OAuth refusal. Keycloak's words differ from RFC 6749's: a wrong secret is
+/// `unauthorized_client` there, an unknown client `invalid_client`, and both are status 401.
+fn oauth_advice(error: &str, description: Option<&str>, config: &Config) -> String {
+    let client = config.grant.client_id.escape_default();
+    let says = |text: &str| description.is_some_and(|d| d.contains(text));
+    match error {
+        "unauthorized_client" if says("service account") && says("Public client") => format!(
+            "client \"{client}\" is public; turn on its client authentication and service account"
+        ),
+        "unauthorized_client" if says("service account") => {
+            format!("the service account of client \"{client}\" is off; turn on service accounts roles")
+        }
+        "unauthorized_client" if says("Invalid method") => format!(
+            "client \"{client}\" accepts its secret by another method only; \
+             set clientAuthentication"
+        ),
+        "unauthorized_client" => format!(
+            "the secret of client \"{client}\" is wrong or its service account is off"
+        ),
+        "invalid_client" if says("Bearer-only") => {
+            format!("client \"{client}\" is bearer-only and cannot have a token of its own")
+        }
+        "invalid_client" if says("client_assertion") => format!(
+            "client \"{client}\" is set to prove itself with a signed JWT, not with a secret"
+        ),
+        "invalid_client" => format!(
+            "client \"{client}\" is unknown or disabled in this realm, its secret is wrong, or it \
+             is set to another way of proving itself"
+        ),
+        "invalid_scope" => format!(
+            "a scope that was asked for is unknown or not assigned to client \"{client}\""
+        ),
+        "access_denied" if says("Realm not enabled") => "the realm is disabled".to_owned(),
+        "invalid_request" if says("HTTPS required") => {
+            "the realm wants https from this address; use its https URL".to_owned()
+        }
+        "invalid_request" if says("DPoP") => format!(
+            "client \"{client}\" wants DPoP-bound tokens, which this package does not request"
+        ),
+        "invalid_request" if says("MTLS") => format!(
+            "client \"{client}\" wants certificate-bound tokens, which need a client certificate"
+        ),
+        "missingNormalization" => {
+            "the URL has a doubled slash or a dot segment; correct tokenEndpoint".to_owned()
+        }
+        "unsupported_grant_type" => {
+            "the server does not know the client credentials grant; check tokenEndpoint".to_owned()
+        }
+        _ => format!("the server refuses client \"{client}\""),
+    }
+}
+
+fn http_advice(status: u16, error: Option<&str>) -> String {
+    match (status, error) {
+        (404, Some("Realm does not exist")) => {
+            "the realm that the URL names does not exist (yet); check tokenEndpoint".to_owned()
+        }
+        (404 | 405, _) => "this is not a token endpoint; Keycloak's is \
+             {base}/realms/{realm}/protocol/openid-connect/token"
+            .to_owned(),
+        (408 | 429 | 500..=599, _) => {
+            "the server, or a gateway before it, cannot answer now".to_owned()
+        }
+        _ => "the answer does not come from an OAuth server; check tokenEndpoint".to_owned(),
+    }
+}

@@ -1,0 +1,82 @@
+//! What a manager says of itself. No secret and no token is in it.
+
+use std::time::Duration;
+
+use super::clock::Moment;
+use super::error::ErrorKind;
+use super::slot::Condition;
+
+/// Counters that only grow.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counters {
+    /// Calls answered from the held token.
+    pub hits: f64,
+    /// Calls that waited for a request begun by another call.
+    pub joins: f64,
+    /// Acquisitions started.
+    pub acquisitions: f64,
+    /// Attempts beyond the first of an acquisition.
+    pub retries: f64,
+    /// Those of the hits that were answered with a stale token.
+    pub stale_served: f64,
+    /// Tokens dropped by invalidation and clearing.
+    pub invalidations: f64,
+    /// Invalidations that kept the held token.
+    pub invalidations_kept: f64,
+    /// Invalidations of a token that is not the held one.
+    pub invalidations_ignored: f64,
+    /// Calls whose acquisition a cool-down prevented.
+    pub suppressed: f64,
+}
+
+/// How long finished acquisitions took.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Latency {
+    /// How many finished.
+    pub count: f64,
+    /// Altogether.
+    pub sum: Duration,
+    /// The longest.
+    pub max: Duration,
+    /// The last.
+    pub last: Duration,
+}
+
+impl Latency {
+    pub(super) fn add(&mut self, took: Duration) {
+        self.count += 1.0;
+        self.sum = self.sum.saturating_add(took);
+        self.max = self.max.max(took);
+        self.last = took;
+    }
+}
+
+/// The held token's times.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenTimes {
+    /// Since the request that succeeded was sent.
+    pub age: Duration,
+    /// The age at which it is due for replacement.
+    pub soft: Duration,
+    /// The age at which it is handed out no more.
+    pub hard: Duration,
+}
+
+/// The state of a manager.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The manager's label.
+    pub name: String,
+    /// What the slot looks like.
+    pub condition: Condition,
+    /// The times of the held token.
+    pub token: Option<TokenTimes>,
+    /// When the last acquisition succeeded.
+    pub last_success: Option<Moment>,
+    /// When and how the last acquisition that failed did.
+    pub last_failure: Option<(Moment, ErrorKind)>,
+    /// The counters.
+    pub counters: Counters,
+    /// The acquisition times.
+    pub latency: Latency,
+}

@@ -1,0 +1,47 @@
+//! The one native runtime of the process, for the managers of all its threads.
+//!
+//! It is started for the first token and never stopped: the process ends around it. One thread runs
+//! flights and alarms; look-ups and file reads, which may hang, have a few of their own.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::runtime::Builder;
+
+use crate::manager::Engine;
+use crate::manager::alarm::Alarms;
+use crate::manager::clock::SystemClock;
+
+/// Threads for look-ups and file reads. With the one that runs flights: four at most.
+const MOST_BLOCKING_THREADS: usize = 3;
+const IDLE_THREAD_LIFE: Duration = Duration::from_secs(5);
+
+/// The clock of all managers: their alarms compare its readings.
+pub(super) fn clock() -> Arc<SystemClock> {
+    static CLOCK: OnceLock<Arc<SystemClock>> = OnceLock::new();
+    Arc::clone(CLOCK.get_or_init(|| Arc::new(SystemClock::new())))
+}
+
+/// The runtime; `None` if the system gives no thread for it.
+pub(super) fn engine() -> Option<Engine> {
+    static ENGINE: OnceLock<Option<Engine>> = OnceLock::new();
+    ENGINE.get_or_init(start).clone()
+}
+
+fn start() -> Option<Engine> {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(MOST_BLOCKING_THREADS)
+        .thread_keep_alive(IDLE_THREAD_LIFE)
+        .thread_name("keycloak-io")
+        .build()
+        .ok()?;
+    let alarms = Arc::new(Alarms::default());
+    let engine = Engine { handle: runtime.handle().clone(), alarms: Arc::clone(&alarms) };
+    let clock = clock();
+    std::thread::Builder::new()
+        .name("keycloak-token".to_owned())
+        .spawn(move || runtime.block_on(alarms.run(&*clock)))
+        .ok()?;
+    Some(engine)
+}

@@ -1,0 +1,117 @@
+//! Options as JavaScript gives them, turned into named values for `manager::config`.
+
+use napi::bindgen_prelude::{Array, FromNapiValue, JsObjectValue, Object, Unknown};
+use napi::{JsValue, Result, ValueType};
+use zeroize::Zeroizing;
+
+use std::sync::Arc;
+
+use crate::manager::config::{self, Config, Faults, Given, LOGGER_METHODS};
+use crate::manager::error::Error;
+use crate::transport::{PemCertificates, TrustSettings};
+
+/// Options that need no further check.
+pub(super) struct Parsed {
+    pub(super) config: Config,
+    pub(super) trust: TrustSettings,
+    /// What to say in the log at once.
+    pub(super) warnings: Vec<String>,
+}
+
+/// Parses the options; the error names every fault. `verifies` is what the environment says of
+/// certificates.
+pub(super) fn parse(
+    options: &Unknown<'_>,
+    verifies: bool,
+) -> Result<std::result::Result<Parsed, Error>> {
+    let mut faults = Faults::default();
+    let given = if let Given::Record(given) = read(options)? {
+        given
+    } else {
+        faults.push("options", "expected an object");
+        Vec::new()
+    };
+    let (config, trust) = config::parse(given, &mut faults);
+    let extra = trust.ca.and_then(|pem| match PemCertificates::parse(pem.as_bytes()) {
+        Ok(certificates) => Some(Arc::new(certificates)),
+        Err(fault) => {
+            faults.push("ca", &fault.to_string());
+            None
+        }
+    });
+    let skip_verify = trust.skip_tls_verify || !verifies;
+    let trust = TrustSettings { extra, file: trust.ca_file, skip_verify };
+    Ok(match (faults.into_error(), config) {
+        (None, Some(config)) => {
+            let warnings = config::warnings(&config, skip_verify);
+            Ok(Parsed { config, trust, warnings })
+        }
+        (Some(error), _) => Err(error),
+        (None, None) => Err(Error::internal()),
+    })
+}
+
+/// Reads a value, an object's and an array's members with it.
+fn read(value: &Unknown<'_>) -> Result<Given> {
+    read_to(value, 2)
+}
+
+fn read_to(value: &Unknown<'_>, depth: u8) -> Result<Given> {
+    Ok(match value.get_type()? {
+        ValueType::String => Given::Text(Zeroizing::new(take::<String>(value)?)),
+        ValueType::Number => Given::Number(take(value)?),
+        ValueType::Boolean => Given::Flag(take(value)?),
+        ValueType::Function => Given::Function,
+        ValueType::Null => Given::Other("null"),
+        ValueType::Undefined => Given::Other("undefined"),
+        ValueType::Symbol => Given::Other("a symbol"),
+        ValueType::BigInt => Given::Other("a bigint"),
+        ValueType::Object if value.is_array()? => read_list(&take(value)?, depth)?,
+        ValueType::Object => read_record(&take(value)?, depth)?,
+        _ => Given::Other("an unknown value"),
+    })
+}
+
+fn take<T: FromNapiValue>(value: &Unknown<'_>) -> Result<T> {
+    let raw = value.value();
+    // SAFETY: the value and its environment were handed to this call and are still alive.
+    unsafe { T::from_napi_value(raw.env, raw.value) }
+}
+
+fn read_list(list: &Array<'_>, depth: u8) -> Result<Given> {
+    let mut items = Vec::new();
+    if let Some(depth) = depth.checked_sub(1) {
+        for index in 0..list.len() {
+            let item = list.get::<Unknown<'_>>(index)?;
+            items.push(item.map_or(Ok(Given::Other("undefined")), |item| read_to(&item, depth))?);
+        }
+    }
+    Ok(Given::List(items))
+}
+
+fn read_record(object: &Object<'_>, depth: u8) -> Result<Given> {
+    let mut members = Vec::new();
+    if let Some(depth) = depth.checked_sub(1) {
+        for name in Object::keys(object)? {
+            let value: Unknown<'_> = object.get_named_property_unchecked(&name)?;
+            match value.get_type()? {
+                ValueType::Undefined => {}
+                // Its methods may stand on its prototype.
+                ValueType::Object if name == "logger" => {
+                    members.push((name, read_logger(&take(&value)?)?));
+                }
+                _ => members.push((name, read_to(&value, depth)?)),
+            }
+        }
+    }
+    Ok(Given::Record(members))
+}
+
+fn read_logger(logger: &Object<'_>) -> Result<Given> {
+    let mut methods = Vec::new();
+    for name in LOGGER_METHODS {
+        let method: Unknown<'_> = logger.get_named_property_unchecked(name)?;
+        methods.push((name.to_owned(), read_to(&method, 0)?));
+    }
+    Ok(Given::Record(methods))
+}

@@ -1,0 +1,266 @@
+//! The plain objects that cross to JavaScript.
+
+#![expect(clippy::struct_field_names, reason = "the names that JavaScript sees")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use napi::bindgen_prelude::ToNapiValue;
+use napi::{Result, sys};
+use napi_derive::napi;
+
+use super::mailbox::Letter;
+use crate::manager::error::Error;
+use crate::manager::slot::{Condition, Grant};
+use crate::manager::snapshot::Snapshot;
+use crate::manager::{Arrival, Level};
+
+/// A token on its way to JavaScript, copied nowhere on the way.
+pub struct Bearer(Arc<Grant>);
+
+impl ToNapiValue for Bearer {
+    unsafe fn to_napi_value(env: sys::napi_env, bearer: Self) -> Result<sys::napi_value> {
+        // SAFETY: the caller vouches for the environment.
+        unsafe { <&str as ToNapiValue>::to_napi_value(env, bearer.0.token.expose()) }
+    }
+}
+
+/// A token and what is known about it.
+#[napi(object, object_from_js = false)]
+pub struct Token {
+    /// The token.
+    #[napi(ts_type = "string")]
+    pub token: Bearer,
+    /// Its scope.
+    pub scope: Option<String>,
+    /// In ms since the epoch.
+    pub issued_at: f64,
+    /// In ms since the epoch.
+    pub expires_at: f64,
+    /// While the shared word has this value the token may be kept; 0 if it may not.
+    pub word: u32,
+}
+
+/// A failure as data.
+#[napi(object, object_from_js = false)]
+pub struct Failure {
+    /// The error's code.
+    pub code: String,
+    /// The error's message.
+    pub message: String,
+    /// Whether the same call may succeed later.
+    pub retryable: bool,
+    /// HTTP status.
+    pub status: Option<u32>,
+    /// `error` of the answer.
+    pub oauth_error: Option<String>,
+    /// `error_description` of the answer.
+    pub oauth_error_description: Option<String>,
+    /// Counted from now.
+    pub retry_after_ms: Option<f64>,
+    /// Requests sent.
+    pub attempts: Option<u32>,
+    /// Where they went.
+    pub token_endpoint: Option<String>,
+    /// For whom.
+    pub client_id: Option<String>,
+}
+
+/// Something that a manager has to say: one of a landed flight, a log line and a call of the secret
+/// function.
+#[napi(object, object_from_js = false)]
+#[derive(Default)]
+pub struct Delivery {
+    /// The flight that landed, with `token` or `failure`.
+    pub flight: Option<u32>,
+    /// What it gave.
+    pub token: Option<Token>,
+    /// What it failed with.
+    pub failure: Option<Failure>,
+    /// The held token, for those who did not insist on a new one.
+    pub fallback: Option<Token>,
+    /// The level of a log line.
+    pub level: Option<String>,
+    /// The log line.
+    pub message: Option<String>,
+    /// The call of the secret function that is to be answered.
+    pub secret_call: Option<u32>,
+}
+
+/// What a manager says of itself.
+#[napi(object, object_from_js = false)]
+pub struct State {
+    /// The label.
+    pub name: String,
+    /// `empty`, `fresh`, `stale`, `failing` or `closed`.
+    pub state: String,
+    /// Seconds.
+    pub token_age_seconds: Option<f64>,
+    /// Seconds.
+    pub seconds_to_soft_expiry: Option<f64>,
+    /// Seconds.
+    pub seconds_to_hard_expiry: Option<f64>,
+    /// In ms since the epoch.
+    pub last_success_at: Option<f64>,
+    /// The last failure.
+    pub last_failure: Option<LastFailure>,
+    /// Counters.
+    pub counters: Counts,
+    /// In ms.
+    pub acquisition_latency_ms: Latencies,
+}
+
+/// The last failed acquisition.
+#[napi(object, object_from_js = false)]
+pub struct LastFailure {
+    /// The error's code.
+    pub code: String,
+    /// In ms since the epoch.
+    pub at: f64,
+}
+
+/// Counters.
+#[napi(object, object_from_js = false)]
+#[allow(missing_docs, reason = "documented in manager::snapshot::Counters")]
+pub struct Counts {
+    pub hits: f64,
+    pub joins: f64,
+    pub acquisitions: f64,
+    pub retries: f64,
+    pub stale_served: f64,
+    pub invalidations: f64,
+    pub invalidations_kept: f64,
+    pub invalidations_ignored: f64,
+    pub suppressed: f64,
+}
+
+/// How long acquisitions took, in ms.
+#[napi(object, object_from_js = false)]
+#[allow(missing_docs, reason = "documented in manager::snapshot::Latency")]
+pub struct Latencies {
+    pub count: f64,
+    pub sum: f64,
+    pub max: f64,
+    pub last: f64,
+}
+
+fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1_000.0
+}
+
+/// Whole milliseconds since the epoch, as `Date.now()` gives them.
+fn epoch_ms(wall: Duration) -> f64 {
+    ms(wall).floor()
+}
+
+/// Seconds from `from` to `to`, negative when that is past.
+fn seconds_between(from: Duration, to: Duration) -> f64 {
+    to.as_secs_f64() - from.as_secs_f64()
+}
+
+impl Token {
+    pub(super) fn new(grant: Arc<Grant>, word: u32) -> Self {
+        let sent = grant.sent.wall;
+        Self {
+            scope: grant.scope.clone(),
+            issued_at: epoch_ms(sent),
+            expires_at: epoch_ms(sent.saturating_add(grant.life.hard)),
+            word,
+            token: Bearer(grant),
+        }
+    }
+}
+
+impl Failure {
+    pub(super) fn new(error: &Error, retry_after: Option<Duration>) -> Self {
+        let details = error.details();
+        Self {
+            code: error.kind().code().to_owned(),
+            message: details.message.clone(),
+            retryable: details.retryable,
+            status: details.status.map(u32::from),
+            oauth_error: details.oauth_error.clone(),
+            oauth_error_description: details.oauth_error_description.clone(),
+            retry_after_ms: retry_after.map(|wait| ms(wait).ceil()),
+            attempts: details.attempts,
+            token_endpoint: details.token_endpoint.clone(),
+            client_id: details.client_id.clone(),
+        }
+    }
+}
+
+impl From<Letter> for Delivery {
+    fn from(letter: Letter) -> Self {
+        match letter {
+            Letter::Landed(flight, Arrival { result, fallback, retry_after, word }) => {
+                let (token, failure) = match result {
+                    Ok(grant) => (Some(Token::new(grant, word)), None),
+                    Err(error) => (None, Some(Failure::new(&error, retry_after))),
+                };
+                Self {
+                    flight: Some(flight.0),
+                    token,
+                    failure,
+                    fallback: fallback.map(|grant| Token::new(grant, 0)),
+                    ..Self::default()
+                }
+            }
+            Letter::Log(level, message) => {
+                let level = match level {
+                    Level::Warn => "warn",
+                    Level::Info => "info",
+                    Level::Debug => "debug",
+                };
+                Self {
+                    level: Some(level.to_owned()),
+                    message: Some(message),
+                    ..Self::default()
+                }
+            }
+            Letter::AskSecret(call) => Self { secret_call: Some(call.0), ..Self::default() },
+        }
+    }
+}
+
+impl From<Snapshot> for State {
+    fn from(snapshot: Snapshot) -> Self {
+        let state = match snapshot.condition {
+            Condition::Empty => "empty",
+            Condition::Fresh => "fresh",
+            Condition::Stale => "stale",
+            Condition::Failing => "failing",
+            Condition::Closed => "closed",
+        };
+        let token = snapshot.token;
+        let (counters, latency) = (snapshot.counters, snapshot.latency);
+        Self {
+            name: snapshot.name,
+            state: state.to_owned(),
+            token_age_seconds: token.map(|token| token.age.as_secs_f64()),
+            seconds_to_soft_expiry: token.map(|token| seconds_between(token.age, token.soft)),
+            seconds_to_hard_expiry: token.map(|token| seconds_between(token.age, token.hard)),
+            last_success_at: snapshot.last_success.map(|moment| epoch_ms(moment.wall)),
+            last_failure: snapshot.last_failure.map(|(moment, kind)| LastFailure {
+                code: kind.code().to_owned(),
+                at: epoch_ms(moment.wall),
+            }),
+            counters: Counts {
+                hits: counters.hits,
+                joins: counters.joins,
+                acquisitions: counters.acquisitions,
+                retries: counters.retries,
+                stale_served: counters.stale_served,
+                invalidations: counters.invalidations,
+                invalidations_kept: counters.invalidations_kept,
+                invalidations_ignored: counters.invalidations_ignored,
+                suppressed: counters.suppressed,
+            },
+            acquisition_latency_ms: Latencies {
+                count: latency.count,
+                sum: ms(latency.sum),
+                max: ms(latency.max),
+                last: ms(latency.last),
+            },
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! The token endpoint (RFC 6749 §3.2): a URL that is checked once and trusted afterwards.
+
+use std::fmt;
+use std::sync::Arc;
+
+use url::{Host, ParseError, Url};
+
+/// An absolute http or https URL without userinfo and fragment. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenEndpoint(Arc<Url>);
+
+impl TokenEndpoint {
+    /// Parses `value` as the WHATWG URL standard, and with it Node's `URL`, does.
+    ///
+    /// # Errors
+    ///
+    /// Says which property the URL lacks, without repeating the URL.
+    pub fn parse(value: &str) -> Result<Self, EndpointFault> {
+        let url = Url::parse(value).map_err(|error| match error {
+            ParseError::EmptyHost
+            | ParseError::IdnaError
+            | ParseError::InvalidIpv4Address
+            | ParseError::InvalidIpv6Address
+            | ParseError::InvalidDomainCharacter
+            | ParseError::InvalidPort => EndpointFault::NoHost,
+            _ => EndpointFault::NotAbsolute,
+        })?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(EndpointFault::NotHttp);
+        }
+        if url.host_str().is_none_or(str::is_empty) {
+            return Err(EndpointFault::NoHost);
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(EndpointFault::Userinfo);
+        }
+        if url.fragment().is_some() {
+            return Err(EndpointFault::Fragment);
+        }
+        Ok(Self(Arc::new(url)))
+    }
+
+    /// The parsed URL.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.0
+    }
+
+    /// The URL in its normal form.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// `scheme://host:port`, the default port included.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        let scheme = self.0.scheme();
+        let host = self.0.host_str().unwrap_or_default();
+        let port = self.0.port_or_known_default().unwrap_or_default();
+        format!("{scheme}://{host}:{port}")
+    }
+
+    /// Whether the connection is protected by TLS.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.0.scheme() == "https"
+    }
+
+    /// Whether the secret would cross a network in the clear: http to anything but loopback
+    /// (127.0.0.0/8, `::1`, `localhost` and the names below it, RFC 6761 §6.3).
+    #[must_use]
+    pub fn is_plain_to_remote(&self) -> bool {
+        !self.is_https() && !self.is_loopback()
+    }
+
+    fn is_loopback(&self) -> bool {
+        match self.0.host() {
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            Some(Host::Domain(name)) => {
+                let name = name.strip_suffix('.').unwrap_or(name);
+                name == "localhost" || name.ends_with(".localhost")
+            }
+            None => false,
+        }
+    }
+}
+
+/// Why a string is not a token endpoint. `Display` says what was expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndpointFault {
+    /// Relative, or not a URL at all.
+    NotAbsolute,
+    /// Another scheme than http and https.
+    NotHttp,
+    /// No host, or a host or port that cannot be.
+    NoHost,
+    /// A user name or a password, which would end up in logs.
+    Userinfo,
+    /// A fragment, which RFC 6749 §3.2 forbids.
+    Fragment,
+}
+
+impl fmt::Display for EndpointFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotAbsolute => "an absolute http or https URL",
+            Self::NotHttp => "a URL whose scheme is http or https",
+            Self::NoHost => "a URL with a valid host and port",
+            Self::Userinfo => "a URL without a user name or password",
+            Self::Fragment => "a URL without a fragment",
+        })
+    }
+}
+
+impl std::error::Error for EndpointFault {}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn url_is_parsed_once() {
+        for (name, value, url, origin, is_https) in [
+            (
+                "https",
+                "https://sso.example/realms/r/protocol/openid-connect/token",
+                "https://sso.example/realms/r/protocol/openid-connect/token",
+                "https://sso.example:443",
+                true,
+            ),
+            (
+                "http",
+                "http://sso.example/t",
+                "http://sso.example/t",
+                "http://sso.example:80",
+                false,
+            ),
+            ("port", "https://h:8443/t", "https://h:8443/t", "https://h:8443", true),
+            ("default port", "https://h:443/t", "https://h/t", "https://h:443", true),
+            ("no path", "http://h", "http://h/", "http://h:80", false),
+            (
+                "case",
+                "HTTPS://SSO.Example/T",
+                "https://sso.example/T",
+                "https://sso.example:443",
+                true,
+            ),
+            ("query", "https://h/t?a=b", "https://h/t?a=b", "https://h:443", true),
+            (
+                "IPv4",
+                "http://10.0.0.1:8080/t",
+                "http://10.0.0.1:8080/t",
+                "http://10.0.0.1:8080",
+                false,
+            ),
+            ("IPv6", "http://[::1]:8080/t", "http://[::1]:8080/t", "http://[::1]:8080", false),
+            (
+                "IDN",
+                "https://bücher.example/t",
+                "https://xn--bcher-kva.example/t",
+                "https://xn--bcher-kva.example:443",
+                true,
+            ),
+        ] {
+            let endpoint = TokenEndpoint::parse(value).unwrap();
+            assert_eq!(endpoint.as_str(), url, "{name}");
+            assert_eq!(endpoint.url().as_str(), url, "{name}");
+            assert_eq!(endpoint.origin(), origin, "{name}");
+            assert_eq!(endpoint.is_https(), is_https, "{name}");
+        }
+    }
+
+    #[test]
+    fn fault_says_what_was_expected_and_not_what_was_given() {
+        for (name, value, fault) in [
+            ("empty", "", EndpointFault::NotAbsolute),
+            ("relative", "/realms/canary/token", EndpointFault::NotAbsolute),
+            ("without scheme", "//canary.example/token", EndpointFault::NotAbsolute),
+            ("prose", "canary", EndpointFault::NotAbsolute),
+            ("host and port", "canary:8080/token", EndpointFault::NotHttp),
+            ("file", "file:///canary", EndpointFault::NotHttp),
+            ("other scheme", "ftp://canary.example/", EndpointFault::NotHttp),
+            ("no host", "https://", EndpointFault::NoHost),
+            ("port without host", "https://:443/canary", EndpointFault::NoHost),
+            ("port out of range", "https://canary.example:65536/", EndpointFault::NoHost),
+            ("space in the host", "https://canary example/", EndpointFault::NoHost),
+            ("bad IPv6", "https://[canary]/", EndpointFault::NoHost),
+            ("bad IPv4", "https://1.2.3.256/canary", EndpointFault::NoHost),
+            ("user", "https://canary@h/", EndpointFault::Userinfo),
+            ("user and password", "https://u:canary@h/", EndpointFault::Userinfo),
+            ("password alone", "https://:canary@h/", EndpointFault::Userinfo),
+            ("fragment", "https://h/#canary", EndpointFault::Fragment),
+            ("empty fragment", "https://h/#", EndpointFault::Fragment),
+        ] {
+            let error = TokenEndpoint::parse(value).unwrap_err();
+            assert_eq!(error, fault, "{name}");
+            let text = error.to_string();
+            assert!(text.starts_with("a URL") || text.starts_with("an absolute"), "{name}");
+            assert!(!text.contains("canary"), "{name}");
+        }
+    }
+
+    #[test]
+    fn plain_to_remote_is_http_beyond_loopback() {
+        for (value, is_plain_to_remote) in [
+            ("https://sso.example/", false),
+            ("https://127.0.0.1/", false),
+            ("http://sso.example/", true),
+            ("http://keycloak.auth.svc.cluster.local:8080/", true),
+            ("http://10.1.2.3/", true),
+            ("http://127.0.0.1/", false),
+            ("http://127.255.255.254:8080/", false),
+            ("http://2130706433/", false),
+            ("http://128.0.0.1/", true),
+            ("http://0.0.0.0/", true),
+            ("http://[::1]/", false),
+            ("http://[::2]/", true),
+            ("http://localhost/", false),
+            ("http://LOCALHOST:8080/", false),
+            ("http://localhost./", false),
+            ("http://a.b.localhost/", false),
+            ("http://notlocalhost/", true),
+            ("http://localhost.example/", true),
+            ("http://127.0.0.1.example/", true),
+        ] {
+            let endpoint = TokenEndpoint::parse(value).unwrap();
+            assert_eq!(endpoint.is_plain_to_remote(), is_plain_to_remote, "{value}");
+        }
+    }
+
+    #[test]
+    fn clone_shares_the_url() {
+        let endpoint = TokenEndpoint::parse("https://h/").unwrap();
+        assert!(Arc::ptr_eq(&endpoint.0, &endpoint.clone().0));
+    }
+}

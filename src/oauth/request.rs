@@ -1,0 +1,262 @@
+//! The token request of the grant (RFC 6749 §4.4.2), as bytes ready to be sent.
+
+use std::fmt;
+use std::mem;
+
+use zeroize::Zeroizing;
+
+use super::client_auth::{
+    ClientAuthentication, basic_credentials, form_encoded_len, push_form_encoded,
+};
+use super::endpoint::TokenEndpoint;
+use super::redact::REDACTED;
+use super::scope::Scope;
+use super::secret::ClientSecret;
+
+/// Form fields that belong to the grant. Whoever makes a [`ClientCredentialsGrant`] keeps them out
+/// of its `parameters`: Keycloak refuses a request that names a field twice.
+pub const RESERVED_PARAMETERS: &[&str] = &[
+    "grant_type",
+    "client_id",
+    "client_secret",
+    "scope",
+    "client_assertion",
+    "client_assertion_type",
+];
+
+const BASIC: &str = "Basic ";
+
+/// What is asked for, by whom; all but the secret, which may change between two requests.
+#[derive(Clone)]
+pub struct ClientCredentialsGrant {
+    /// The client's id.
+    pub client_id: String,
+    /// How the secret is sent.
+    pub authentication: ClientAuthentication,
+    /// The scope asked for. `None`: the server's default.
+    pub scope: Option<Scope>,
+    /// Further form fields, in this order, none of them in [`RESERVED_PARAMETERS`].
+    pub parameters: Vec<(String, String)>,
+}
+
+impl ClientCredentialsGrant {
+    /// The request that asks `endpoint` for a token.
+    #[must_use]
+    pub fn request(&self, endpoint: &TokenEndpoint, secret: &ClientSecret) -> TokenRequest {
+        let authorization = match self.authentication {
+            ClientAuthentication::SecretPost => None,
+            ClientAuthentication::SecretBasic => Some(self.authorization(secret)),
+        };
+        TokenRequest {
+            endpoint: endpoint.clone(),
+            authorization,
+            body: self.body(secret),
+        }
+    }
+
+    fn authorization(&self, secret: &ClientSecret) -> Zeroizing<String> {
+        let credentials = basic_credentials(&self.client_id, secret);
+        let capacity = BASIC.len().saturating_add(credentials.len());
+        let mut value = Zeroizing::new(String::with_capacity(capacity));
+        value.push_str(BASIC);
+        value.push_str(&credentials);
+        value
+    }
+
+    fn body(&self, secret: &ClientSecret) -> Zeroizing<Vec<u8>> {
+        let fields = self.fields(secret);
+        let capacity = fields.iter().fold(0, |length: usize, (name, value)| {
+            let separators = 2;
+            length
+                .saturating_add(form_encoded_len(name))
+                .saturating_add(form_encoded_len(value))
+                .saturating_add(separators)
+        });
+        let mut body = Zeroizing::new(String::with_capacity(capacity));
+        for (name, value) in fields {
+            if !body.is_empty() {
+                body.push('&');
+            }
+            push_form_encoded(&mut body, name);
+            body.push('=');
+            push_form_encoded(&mut body, value);
+        }
+        Zeroizing::new(mem::take(&mut *body).into_bytes())
+    }
+
+    fn fields<'a>(&'a self, secret: &'a ClientSecret) -> Vec<(&'a str, &'a str)> {
+        let mut fields = vec![("grant_type", "client_credentials")];
+        if self.authentication == ClientAuthentication::SecretPost {
+            fields.push(("client_id", &self.client_id));
+            fields.push(("client_secret", secret.expose()));
+        }
+        if let Some(scope) = &self.scope {
+            fields.push(("scope", scope.as_str()));
+        }
+        let parameters = self.parameters.iter();
+        fields.extend(parameters.map(|(name, value)| (name.as_str(), value.as_str())));
+        fields
+    }
+}
+
+/// Shows the names of the further form fields, but not their values, which may be confidential.
+impl fmt::Debug for ClientCredentialsGrant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self
+            .parameters
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        f.debug_struct("ClientCredentialsGrant")
+            .field("client_id", &self.client_id)
+            .field("authentication", &self.authentication)
+            .field("scope", &self.scope)
+            .field("parameters", &names)
+            .finish()
+    }
+}
+
+/// A `POST` of `application/x-www-form-urlencoded`.
+pub struct TokenRequest {
+    /// Where it goes.
+    pub endpoint: TokenEndpoint,
+    /// The `Authorization` header.
+    pub authorization: Option<Zeroizing<String>>,
+    /// The form.
+    pub body: Zeroizing<Vec<u8>>,
+}
+
+impl fmt::Debug for TokenRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenRequest")
+            .field("endpoint", &self.endpoint.as_str())
+            .field("authorization", &self.authorization.as_ref().map(|_| REDACTED))
+            .field("body", &REDACTED)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use url::form_urlencoded;
+
+    use super::*;
+
+    const CANARY: &str = "+%:/&=\"\\ é";
+
+    fn request(grant: &ClientCredentialsGrant) -> TokenRequest {
+        let endpoint = TokenEndpoint::parse("https://sso.example/token").unwrap();
+        grant.request(&endpoint, &ClientSecret::new(CANARY.to_owned()).unwrap())
+    }
+
+    fn grant(authentication: ClientAuthentication) -> ClientCredentialsGrant {
+        ClientCredentialsGrant {
+            client_id: "my client".to_owned(),
+            authentication,
+            scope: None,
+            parameters: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn form_has_what_the_method_and_the_options_ask_for() {
+        use ClientAuthentication::{SecretBasic, SecretPost};
+        let post = "grant_type=client_credentials&client_id=my+client\
+                    &client_secret=%2B%25%3A%2F%26%3D%22%5C+%C3%A9";
+        let basic = "grant_type=client_credentials";
+        let extra = [("audience", "a&b"), ("x y", "é"), ("empty", "")];
+        for (name, method, scope, parameters, expected) in [
+            ("post", SecretPost, None, &[][..], post.to_owned()),
+            ("basic", SecretBasic, None, &[], basic.to_owned()),
+            ("post, scope", SecretPost, Some("a b"), &[], format!("{post}&scope=a+b")),
+            ("basic, scope", SecretBasic, Some("a b"), &[], format!("{basic}&scope=a+b")),
+            (
+                "basic, parameters",
+                SecretBasic,
+                None,
+                &extra,
+                format!("{basic}&audience=a%26b&x+y=%C3%A9&empty="),
+            ),
+            (
+                "post, all",
+                SecretPost,
+                Some("a"),
+                &extra,
+                format!("{post}&scope=a&audience=a%26b&x+y=%C3%A9&empty="),
+            ),
+        ] {
+            let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+            let request = request(&ClientCredentialsGrant {
+                scope: scope.map(|scope| Scope::parse(scope).unwrap()),
+                parameters: parameters.iter().map(owned).collect(),
+                ..grant(method)
+            });
+            assert_eq!(str::from_utf8(&request.body).unwrap(), expected, "{name}");
+            assert_eq!(request.authorization.is_some(), method == SecretBasic, "{name}");
+            assert_eq!(request.endpoint.as_str(), "https://sso.example/token", "{name}");
+        }
+    }
+
+    #[test]
+    fn form_gives_the_secret_back_to_a_parser() {
+        let request = request(&grant(ClientAuthentication::SecretPost));
+        let fields: Vec<_> = form_urlencoded::parse(&request.body).into_owned().collect();
+        let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(
+            fields,
+            [
+                field("grant_type", "client_credentials"),
+                field("client_id", "my client"),
+                field("client_secret", CANARY),
+            ]
+        );
+    }
+
+    #[test]
+    fn basic_is_a_header_value() {
+        let request = request(&grant(ClientAuthentication::SecretBasic));
+        // my+client:%2B%25%3A%2F%26%3D%22%5C+%C3%A9
+        assert_eq!(
+            request.authorization.unwrap().as_str(),
+            "Basic bXkrY2xpZW50OiUyQiUyNSUzQSUyRiUyNiUzRCUyMiU1QyslQzMlQTk="
+        );
+    }
+
+    #[test]
+    fn what_holds_the_secret_never_moves() {
+        for method in [ClientAuthentication::SecretPost, ClientAuthentication::SecretBasic] {
+            let request = request(&grant(method));
+            // The first field has no separator before it.
+            assert_eq!(request.body.capacity(), request.body.len() + 1);
+            if let Some(value) = request.authorization {
+                assert_eq!(value.capacity(), value.len());
+            }
+        }
+    }
+
+    #[test]
+    fn reserved_parameters_cover_every_field_that_is_set() {
+        let grant = ClientCredentialsGrant {
+            scope: Scope::parse("a"),
+            ..grant(ClientAuthentication::SecretPost)
+        };
+        for (name, _) in form_urlencoded::parse(&request(&grant).body) {
+            assert!(RESERVED_PARAMETERS.contains(&&*name), "{name}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let grant = ClientCredentialsGrant {
+            parameters: vec![("pin".to_owned(), "1234".to_owned())],
+            ..grant(ClientAuthentication::SecretBasic)
+        };
+        let text = format!("{grant:?} {:?}", request(&grant));
+        assert!(text.contains("pin") && text.contains("my client"), "{text}");
+        assert!(text.contains("authorization: Some(\"[redacted]\")"), "{text}");
+        for hidden in ["1234", "bXkr", "%2B", "grant_type"] {
+            assert!(!text.contains(hidden), "{text}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! From the HTTP library's errors to ours: by type, never by text.
+
+use std::{
+    error::Error,
+    io::{self, ErrorKind},
+};
+
+use rustls::{AlertDescription, CertificateError, InvalidMessage};
+
+use super::{NetworkFault, TransportError, pool::CONNECT_TIMEOUT};
+
+/// The longest detail, in characters.
+const MAX_DETAIL: usize = 300;
+
+/// The deepest chain of causes that is followed.
+const MAX_CAUSES: usize = 16;
+
+/// Classifies a request that failed on a connection of its own.
+pub(super) fn classify(error: &reqwest::Error) -> TransportError {
+    let causes = causes(error);
+    if let Some(fault) = causes
+        .iter()
+        .find_map(|cause| cause.downcast_ref::<rustls::Error>())
+    {
+        return TransportError::Tls {
+            detail: clean(&tls_detail(fault)),
+        };
+    }
+    // The last one is the most precise.
+    let io = causes
+        .iter()
+        .rev()
+        .find_map(|cause| cause.downcast_ref::<io::Error>());
+    let last = causes
+        .last()
+        .map_or_else(|| "no cause given".to_owned(), ToString::to_string);
+    let (fault, detail) = if error.is_dns() {
+        (NetworkFault::Dns, format!("the host name cannot be resolved: {last}"))
+    } else if error.is_connect() && error.is_timeout() {
+        let seconds = CONNECT_TIMEOUT.as_secs();
+        (NetworkFault::ConnectTimeout, format!("no connection within {seconds} s"))
+    } else if let Some((fault, detail)) = io.and_then(|io| known_io(io.kind())) {
+        (fault, detail.to_owned())
+    } else if error.is_connect() || error.is_builder() || io.is_some() {
+        (NetworkFault::Other, last)
+    } else {
+        // What is left came over an open connection: its end, or bytes that are not HTTP.
+        (NetworkFault::CutShort, last)
+    };
+    TransportError::Network {
+        fault,
+        detail: clean(&detail),
+    }
+}
+
+fn known_io(kind: ErrorKind) -> Option<(NetworkFault, &'static str)> {
+    Some(match kind {
+        ErrorKind::ConnectionRefused => (NetworkFault::Refused, "the connection was refused"),
+        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
+            (NetworkFault::Reset, "the connection was reset")
+        }
+        ErrorKind::UnexpectedEof => {
+            (NetworkFault::CutShort, "the connection ended before the answer was complete")
+        }
+        ErrorKind::TimedOut => (NetworkFault::Reset, "the connection timed out"),
+        _ => return None,
+    })
+}
+
+/// The causes, outermost first. `source` of an [`io::Error`] passes over the error in it.
+fn causes(error: &reqwest::Error) -> Vec<&(dyn Error + 'static)> {
+    let mut causes = Vec::new();
+    let mut cause = error.source();
+    while let Some(current) = cause.filter(|_| causes.len() < MAX_CAUSES) {
+        causes.push(current);
+        cause = match current.downcast_ref::<io::Error>().map(io::Error::get_ref) {
+            Some(Some(inner)) => Some(inner),
+            _ => current.source(),
+        };
+    }
+    causes
+}
+
+fn tls_detail(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::InvalidCertificate(fault) => certificate_detail(fault),
+        rustls::Error::InvalidMessage(
+            InvalidMessage::InvalidContentType
+            | InvalidMessage::UnknownProtocolVersion
+            | InvalidMessage::MessageTooLarge
+            | InvalidMessage::InvalidEmptyPayload,
+        ) => "the peer does not speak TLS".to_owned(),
+        rustls::Error::AlertReceived(AlertDescription::ProtocolVersion) => {
+            "the peer speaks neither TLS 1.2 nor TLS 1.3".to_owned()
+        }
+        rustls::Error::AlertReceived(alert) => {
+            format!("the peer refused the handshake: {alert:?}")
+        }
+        rustls::Error::PeerIncompatible(reason) => {
+            format!("the peer and this client have no TLS in common: {reason:?}")
+        }
+        other => other.to_string(),
+    }
+}
+
+fn certificate_detail(fault: &CertificateError) -> String {
+    match fault {
+        CertificateError::UnknownIssuer => "certificate not trusted: unknown issuer; if it is \
+             right, name its authority in `ca`, `caFile` or NODE_EXTRA_CA_CERTS"
+            .to_owned(),
+        CertificateError::NotValidForNameContext {
+            expected,
+            presented,
+        } => {
+            let expected = expected.to_str();
+            if presented.is_empty() {
+                return format!(
+                    "certificate names no host, not \"{expected}\" either: it has no subjectAltName"
+                );
+            }
+            format!("certificate is for {}, not \"{expected}\"", names(presented))
+        }
+        CertificateError::NotValidForName => "certificate is for another host".to_owned(),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "certificate expired".to_owned()
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "certificate not valid yet".to_owned()
+        }
+        CertificateError::BadSignature => "certificate not trusted: bad signature".to_owned(),
+        CertificateError::BadEncoding => "certificate cannot be parsed".to_owned(),
+        CertificateError::Other(other) => format!("certificate not accepted: {other}"),
+        other => format!("certificate not accepted: {other}"),
+    }
+}
+
+/// The names in a certificate, which come as `DnsName("a.example")` or `IpAddress(127.0.0.1)`.
+fn names(presented: &[String]) -> String {
+    let bare = |name: &String| {
+        let inner = name
+            .split_once('(')
+            .map_or(name.as_str(), |(_, inner)| inner);
+        format!("\"{}\"", inner.trim_end_matches(')').trim_matches('"'))
+    };
+    presented.iter().map(bare).collect::<Vec<_>>().join(", ")
+}
+
+/// What may be shown of a text that is not ours.
+pub(super) fn clean(text: &str) -> String {
+    text.chars().take(MAX_DETAIL).flat_map(escape).collect()
+}
+
+/// Control characters, and those that reorder or break lines, become visible.
+fn escape(character: char) -> impl Iterator<Item = char> {
+    let reorders = matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    let escaped = (character.is_control() || reorders).then(|| character.escape_default());
+    let plain = escaped.is_none().then_some(character);
+    escaped.into_iter().flatten().chain(plain)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use rustls::pki_types::ServerName;
+
+    use super::*;
+
+    #[test]
+    fn control_characters_are_escaped_and_length_is_bounded() {
+        assert_eq!(clean("a\r\nb\u{202e}c \"d\" é"), "a\\r\\nb\\u{202e}c \"d\" é");
+        assert_eq!(clean(&"x".repeat(1000)).len(), MAX_DETAIL);
+    }
+
+    #[test]
+    fn certificate_details_say_which_check_failed() {
+        let name = |presented: &[&str]| CertificateError::NotValidForNameContext {
+            expected: ServerName::try_from("sso.example").unwrap(),
+            presented: presented.iter().map(ToString::to_string).collect(),
+        };
+        for (fault, expected) in [
+            (
+                name(&["DnsName(\"a.example\")", "IpAddress(127.0.0.1)"]),
+                "certificate is for \"a.example\", \"127.0.0.1\", not \"sso.example\"",
+            ),
+            (
+                name(&[]),
+                "certificate names no host, not \"sso.example\" either: it has no subjectAltName",
+            ),
+            (CertificateError::Expired, "certificate expired"),
+            (CertificateError::NotValidYet, "certificate not valid yet"),
+        ] {
+            assert_eq!(certificate_detail(&fault), expected);
+        }
+        assert!(certificate_detail(&CertificateError::UnknownIssuer).contains("`caFile`"));
+    }
+
+    #[test]
+    fn peer_without_tls_is_named_so() {
+        let error = rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType);
+        assert_eq!(tls_detail(&error), "the peer does not speak TLS");
+    }
+}

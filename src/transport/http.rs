@@ -1,0 +1,229 @@
+//! The transport over real sockets: HTTP/1.1, kept-alive connections, TLS by rustls.
+//!
+//! Bodies are held in memory that is overwritten; the HTTP library's own buffers are not.
+//! Which connections are shared is up to `pool`, whom TLS believes up to `trust`.
+
+use std::{sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use reqwest::{
+    Client, Method, Request, Response,
+    header::{AUTHORIZATION, HeaderValue, RETRY_AFTER},
+};
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use super::{
+    Connection, MAX_BODY, Transport, TransportError,
+    dial::{Dial, Progress},
+    fault::classify,
+    pool::{Key, Pool},
+    trust::{Trust, TrustFile, TrustSettings, node_roots_are_set},
+};
+use crate::oauth::{Answer, RetryAfter, TokenEndpoint, TokenRequest};
+
+/// Token requests over HTTP. Making one does no I/O and needs no runtime; sending needs tokio.
+pub struct HttpTransport {
+    settings: TrustSettings,
+    /// The file of the settings as last read.
+    file: Mutex<Option<Arc<TrustFile>>>,
+    /// Keeps the connections of the last request alive.
+    pool: Mutex<Option<Arc<Pool>>>,
+}
+
+impl HttpTransport {
+    /// A transport that trusts what `settings` say.
+    #[must_use]
+    pub fn new(settings: TrustSettings) -> Self {
+        Self {
+            settings,
+            file: Mutex::default(),
+            pool: Mutex::default(),
+        }
+    }
+
+    async fn pool(&self, endpoint: &TokenEndpoint) -> Result<Arc<Pool>, TransportError> {
+        let key = Key {
+            origin: endpoint.origin(),
+            trust: self.trust(endpoint).await?,
+        };
+        let last = self.pool.lock().clone();
+        match last {
+            Some(pool) if pool.key == key => Ok(pool),
+            _ => {
+                let pool = Pool::shared(key).await?;
+                *self.pool.lock() = Some(Arc::clone(&pool));
+                Ok(pool)
+            }
+        }
+    }
+
+    async fn trust(&self, endpoint: &TokenEndpoint) -> Result<Trust, TransportError> {
+        if self.settings.skip_verify || !endpoint.is_https() {
+            return Ok(Trust::Unverified);
+        }
+        let file = match self.settings.file.clone() {
+            None => None,
+            Some(path) => {
+                let last = self.file.lock().clone();
+                let file = tokio::task::spawn_blocking(move || TrustFile::read(&path, last))
+                    .await
+                    .map_err(|_| TransportError::Internal)??;
+                *self.file.lock() = Some(Arc::clone(&file));
+                Some(Arc::clone(&file.certificates))
+            }
+        };
+        Ok(Trust::Roots {
+            node: node_roots_are_set(),
+            extra: self.settings.extra.clone(),
+            file,
+        })
+    }
+}
+
+impl Transport for HttpTransport {
+    async fn send(
+        &self,
+        request: &TokenRequest,
+        connection: Connection,
+        silence: Duration,
+    ) -> Result<Answer, TransportError> {
+        let pool = self.pool(&request.endpoint).await?;
+        let _permit = pool
+            .permits
+            .acquire()
+            .await
+            .map_err(|_| TransportError::Internal)?;
+        let request = http_request(request)?;
+        match connection {
+            Connection::Any => {
+                let (client, generation) = pool.client()?;
+                let result = exchange(&client, request, silence).await;
+                if matches!(result, Err(TransportError::ReusedConnection)) {
+                    pool.retire(generation);
+                }
+                result
+            }
+            Connection::New => {
+                let client = pool.fresh_client()?;
+                let result = exchange(&client, request, silence).await;
+                if result.is_ok() {
+                    pool.adopt(client);
+                }
+                result
+            }
+        }
+    }
+}
+
+fn http_request(request: &TokenRequest) -> Result<Request, TransportError> {
+    let mut http = Request::new(Method::POST, request.endpoint.url().clone());
+    if let Some(authorization) = &request.authorization {
+        let mut value =
+            HeaderValue::from_str(authorization).map_err(|_| TransportError::Internal)?;
+        value.set_sensitive(true);
+        http.headers_mut().insert(AUTHORIZATION, value);
+    }
+    *http.body_mut() = Some(request.body.to_vec().into());
+    Ok(http)
+}
+
+async fn exchange(
+    client: &Client,
+    request: Request,
+    silence: Duration,
+) -> Result<Answer, TransportError> {
+    let dial = Dial::new();
+    let response = head(client, request, &dial, silence).await?;
+    // Settled once there is a head.
+    let patience = (dial.progress() != Progress::Connected).then_some(silence);
+    let status = response.status().as_u16();
+    let retry_after = response
+        .headers()
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok())
+        .and_then(RetryAfter::parse);
+    let body = body(response, patience).await?;
+    Ok(Answer {
+        status,
+        retry_after,
+        body,
+    })
+}
+
+/// Sends the request and waits for the head of the answer.
+async fn head(
+    client: &Client,
+    request: Request,
+    dial: &Arc<Dial>,
+    silence: Duration,
+) -> Result<Response, TransportError> {
+    let mut sending = Box::pin(dial.watch(client.execute(request)));
+    let mut dialling = false;
+    loop {
+        let Ok(result) = timeout(silence, &mut sending).await else {
+            let was_dialling = std::mem::replace(&mut dialling, false);
+            match dial.progress() {
+                Progress::Connected => {
+                    let result = sending.await;
+                    return result.map_err(|error| classify(&error));
+                }
+                Progress::Dialling => dialling = true,
+                // It got its connection only just now: what was silent before was the dial.
+                Progress::Overtaken if was_dialling => {}
+                Progress::NotDialled | Progress::Overtaken => {
+                    return Err(TransportError::ReusedConnection);
+                }
+            }
+            continue;
+        };
+        return result.map_err(|error| {
+            let on_own_connection = error.is_connect() || dial.progress() == Progress::Connected;
+            if on_own_connection || error.is_builder() {
+                classify(&error)
+            } else {
+                TransportError::ReusedConnection
+            }
+        });
+    }
+}
+
+/// Reads the body. `patience` is there for a reused connection only.
+async fn body(
+    mut response: Response,
+    patience: Option<Duration>,
+) -> Result<Zeroizing<Vec<u8>>, TransportError> {
+    let status = response.status().as_u16();
+    let announced = response.content_length().unwrap_or_default();
+    let capacity = usize::try_from(announced).unwrap_or(usize::MAX);
+    if capacity > MAX_BODY {
+        return Err(TransportError::BodyTooLarge { status });
+    }
+    let mut body = Zeroizing::new(Vec::with_capacity(capacity));
+    loop {
+        let chunk = match patience {
+            None => response.chunk().await.map_err(|error| classify(&error))?,
+            Some(patience) => timeout(patience, response.chunk())
+                .await
+                .map_err(|_| TransportError::ReusedConnection)?
+                .map_err(|_| TransportError::ReusedConnection)?,
+        };
+        let Some(chunk) = chunk else { return Ok(body) };
+        if body.len().saturating_add(chunk.len()) > MAX_BODY {
+            return Err(TransportError::BodyTooLarge { status });
+        }
+        append(&mut body, &chunk);
+    }
+}
+
+/// Appends without leaving a copy behind, as growing in place would.
+fn append(body: &mut Zeroizing<Vec<u8>>, chunk: &[u8]) {
+    let length = body.len().saturating_add(chunk.len());
+    if length > body.capacity() {
+        let capacity = body.capacity().saturating_mul(2).max(length);
+        let mut larger = Zeroizing::new(Vec::with_capacity(capacity));
+        larger.extend_from_slice(body);
+        *body = larger;
+    }
+    body.extend_from_slice(chunk);
+}

@@ -1,0 +1,108 @@
+//! The only I/O of the crate: one token request over HTTP, one answer or one classified failure.
+//!
+//! It knows neither retries nor deadlines: whoever calls drops the future when its time is over.
+//! It does not look into an answer either. The trait and its errors stand here and need no HTTP
+//! library; `http` is the one implementation over sockets, `trust` says whom TLS believes.
+
+use std::{future::Future, time::Duration};
+
+use crate::oauth::{Answer, TokenRequest};
+
+#[cfg(feature = "http")]
+mod dial;
+#[cfg(feature = "http")]
+mod fault;
+#[cfg(feature = "http")]
+mod http;
+#[cfg(feature = "http")]
+mod pool;
+#[cfg(feature = "http")]
+mod trust;
+#[cfg(feature = "http")]
+mod verify;
+
+#[cfg(feature = "http")]
+pub use http::HttpTransport;
+#[cfg(feature = "http")]
+pub use pool::MAX_REQUESTS_PER_ORIGIN;
+#[cfg(feature = "http")]
+pub use trust::{PemCertificates, PemFault, TrustSettings, node_roots_are_set, set_node_roots};
+
+/// The largest body that is read, in bytes. A token response has a few thousand.
+pub const MAX_BODY: usize = 1024 * 1024;
+
+/// Which connection a request may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connection {
+    /// A connection of the pool, or a new one.
+    Any,
+    /// Only a connection that is dialled for this request, or after it was asked for.
+    New,
+}
+
+/// Sends token requests.
+pub trait Transport: Send + Sync + 'static {
+    /// Sends one request and reads the whole answer, whatever its status.
+    ///
+    /// `silence` is how long a reused connection may stay silent before it is given up. The caller
+    /// bounds the whole by dropping the future; a request that was under way is then cut.
+    fn send(
+        &self,
+        request: &TokenRequest,
+        connection: Connection,
+        silence: Duration,
+    ) -> impl Future<Output = Result<Answer, TransportError>> + Send;
+}
+
+/// Why there is no answer.
+///
+/// Details are short texts without URLs, secrets or control characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TransportError {
+    /// A reused connection died or stayed silent before the answer was complete. It says nothing
+    /// about the server: send again at once with [`Connection::New`]; this is not an attempt.
+    ReusedConnection,
+    /// The server could not be reached, or did not answer completely. Retryable.
+    Network {
+        /// What went wrong.
+        fault: NetworkFault,
+        /// The same in words.
+        detail: String,
+    },
+    /// The certificate or the handshake. Not retryable.
+    Tls {
+        /// What went wrong, and what helps if that is known.
+        detail: String,
+    },
+    /// The body is larger than [`MAX_BODY`]. Not retryable.
+    BodyTooLarge {
+        /// The status of the answer.
+        status: u16,
+    },
+    /// The file with certificates to trust cannot be read or is not PEM. Not retryable.
+    TrustFile {
+        /// The file as configured.
+        path: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// A bug in this crate. Not retryable.
+    Internal,
+}
+
+/// How the network failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NetworkFault {
+    /// The host name could not be resolved.
+    Dns,
+    /// Nothing listens there.
+    Refused,
+    /// The connection was reset before a complete head of an answer came.
+    Reset,
+    /// The connection ended in the middle of an answer, or before one.
+    CutShort,
+    /// No connection within five seconds.
+    ConnectTimeout,
+    /// Anything else, such as no route or an answer that is not HTTP.
+    Other,
+}

@@ -1,0 +1,241 @@
+//! Whom TLS believes: the certificates that Node itself trusts, plus the caller's.
+//!
+//! Node's own are handed over by JavaScript as PEM, once for the process, and parsed when the
+//! first https request needs them. The operating system is never asked: an image without
+//! certificate files must work, and `NODE_EXTRA_CA_CERTS` must count.
+//! Parsing and file reading belong on a blocking thread; `pool` sees to that.
+
+use std::{
+    fmt,
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+};
+
+use parking_lot::Mutex;
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+
+use super::{
+    TransportError,
+    fault::clean,
+    verify::{AcceptAll, GivenOrSigned},
+};
+
+/// The largest file of certificates that is read, in bytes. System bundles have some 200 KB.
+const MAX_TRUST_FILE: u64 = 8 * 1024 * 1024;
+
+static NODE_ROOTS: OnceLock<NodeRoots> = OnceLock::new();
+
+/// Hands over the certificates that Node trusts, as PEM blocks one after another.
+///
+/// The first call in a process counts. A block that cannot serve as a root is skipped: Node's
+/// bundle is not ours to refuse.
+pub fn set_node_roots(pem: &str) {
+    NODE_ROOTS.get_or_init(|| NodeRoots {
+        pem: Mutex::new(pem.to_owned()),
+        parsed: OnceLock::new(),
+    });
+}
+
+/// Whether [`set_node_roots`] was called in this process.
+#[must_use]
+pub fn node_roots_are_set() -> bool {
+    NODE_ROOTS.get().is_some()
+}
+
+struct NodeRoots {
+    /// Emptied when it is parsed.
+    pem: Mutex<String>,
+    parsed: OnceLock<Arc<RootCertStore>>,
+}
+
+impl NodeRoots {
+    fn parsed(&self) -> Arc<RootCertStore> {
+        let parse = || {
+            let pem = std::mem::take(&mut *self.pem.lock());
+            let mut roots = RootCertStore::empty();
+            let certificates = CertificateDer::pem_slice_iter(pem.as_bytes()).flatten();
+            roots.add_parsable_certificates(certificates);
+            Arc::new(roots)
+        };
+        Arc::clone(self.parsed.get_or_init(parse))
+    }
+}
+
+/// What a manager says about trust.
+#[derive(Clone, Debug, Default)]
+pub struct TrustSettings {
+    /// Certificates trusted in addition to Node's.
+    pub extra: Option<Arc<PemCertificates>>,
+    /// A PEM file with further ones. Read for every request, so a replaced file counts at once.
+    pub file: Option<PathBuf>,
+    /// Accept any certificate. The other two are then not looked at.
+    pub skip_verify: bool,
+}
+
+/// At least one certificate, each usable as a trust anchor.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct PemCertificates {
+    certificates: Vec<CertificateDer<'static>>,
+}
+
+impl PemCertificates {
+    /// Reads PEM. Blocks that are no certificates are passed over.
+    ///
+    /// # Errors
+    ///
+    /// Broken PEM, no certificate at all, or one that cannot serve as a trust anchor.
+    pub fn parse(pem: &[u8]) -> Result<Self, PemFault> {
+        let mut certificates = Vec::new();
+        for (index, certificate) in CertificateDer::pem_slice_iter(pem).enumerate() {
+            let number = index.saturating_add(1);
+            let certificate = certificate.map_err(|_| PemFault::NotPem { number })?;
+            RootCertStore::empty()
+                .add(certificate.clone())
+                .map_err(|_| PemFault::NotACertificate { number })?;
+            certificates.push(certificate);
+        }
+        if certificates.is_empty() {
+            return Err(PemFault::Empty);
+        }
+        Ok(Self { certificates })
+    }
+}
+
+impl fmt::Debug for PemCertificates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PemCertificates({})", self.certificates.len())
+    }
+}
+
+/// Why a text is not a list of certificates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PemFault {
+    /// There is no certificate in it.
+    Empty,
+    /// A block is cut off or not Base64.
+    NotPem {
+        /// Which certificate, counted from 1.
+        number: usize,
+    },
+    /// A block decodes, but not to a certificate.
+    NotACertificate {
+        /// Which certificate, counted from 1.
+        number: usize,
+    },
+}
+
+impl fmt::Display for PemFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("there is no PEM certificate in it"),
+            Self::NotPem { number } => write!(f, "certificate {number} is broken PEM"),
+            Self::NotACertificate { number } => {
+                write!(f, "certificate {number} cannot be parsed")
+            }
+        }
+    }
+}
+
+impl std::error::Error for PemFault {}
+
+/// Settings with their files read: what decides whether two managers may share connections.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Trust {
+    /// Plain http, or https whatever the certificate.
+    Unverified,
+    Roots {
+        /// Whether Node's certificates are there; they do not change once they are.
+        node: bool,
+        extra: Option<Arc<PemCertificates>>,
+        file: Option<Arc<PemCertificates>>,
+    },
+}
+
+impl Trust {
+    /// The TLS configuration. Parses Node's certificates when it is the first to need them.
+    pub(super) fn client_config(&self) -> Result<ClientConfig, rustls::Error> {
+        let provider = Arc::new(ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?;
+        let mut config = match self {
+            Self::Unverified => builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(AcceptAll::new(provider)))
+                .with_no_client_auth(),
+            Self::Roots { extra, file, .. } => {
+                let node = NODE_ROOTS
+                    .get()
+                    .map_or_else(|| Arc::new(RootCertStore::empty()), NodeRoots::parsed);
+                let given: Vec<_> = [extra, file]
+                    .into_iter()
+                    .flatten()
+                    .flat_map(|pem| pem.certificates.iter().cloned())
+                    .collect();
+                if given.is_empty() {
+                    builder.with_root_certificates(node).with_no_client_auth()
+                } else {
+                    builder
+                        .dangerous()
+                        .with_custom_certificate_verifier(Arc::new(GivenOrSigned::new(
+                            RootCertStore::clone(&node),
+                            given,
+                            provider,
+                        )?))
+                        .with_no_client_auth()
+                }
+            }
+        };
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(config)
+    }
+}
+
+/// A file of certificates as it was last read.
+#[derive(Debug)]
+pub(super) struct TrustFile {
+    content: Vec<u8>,
+    pub(super) certificates: Arc<PemCertificates>,
+}
+
+impl TrustFile {
+    /// Reads the file, and parses it unless it is what it was. Blocks.
+    pub(super) fn read(path: &Path, last: Option<Arc<Self>>) -> Result<Arc<Self>, TransportError> {
+        let fault = |detail: String| TransportError::TrustFile {
+            path: clean(&path.display().to_string()),
+            detail: clean(&detail),
+        };
+        let content = read_limited(path).map_err(|error| fault(error.to_string()))?;
+        match last {
+            Some(last) if last.content == content => Ok(last),
+            _ => {
+                let certificates =
+                    PemCertificates::parse(&content).map_err(|error| fault(error.to_string()))?;
+                Ok(Arc::new(Self {
+                    content,
+                    certificates: Arc::new(certificates),
+                }))
+            }
+        }
+    }
+}
+
+fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
+    // A pipe would block for ever when it is opened.
+    if !path.metadata()?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let mut content = Vec::new();
+    let read = File::open(path)?
+        .take(MAX_TRUST_FILE.saturating_add(1))
+        .read_to_end(&mut content)?;
+    if read as u64 > MAX_TRUST_FILE {
+        return Err(io::Error::other("larger than 8 MiB"));
+    }
+    Ok(content)
+}

@@ -1,0 +1,205 @@
+//! How a server's certificate is verified where the TLS library's own way does not fit.
+
+use std::sync::Arc;
+
+use rustls::{
+    CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    client::{
+        WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+        verify_server_name,
+    },
+    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
+    pki_types::{CertificateDer, ServerName, UnixTime},
+    server::ParsedCertificate,
+};
+
+/// Verifies like any client, but believes a certificate that the caller gave by itself.
+///
+/// `openssl req -x509` makes a self-signed certificate that is marked as an authority, which the
+/// verifier refuses as a server's even when it is a root. Node accepts it when it is in `ca`.
+#[derive(Debug)]
+pub(super) struct GivenOrSigned {
+    signed: Arc<WebPkiServerVerifier>,
+    given: Vec<CertificateDer<'static>>,
+}
+
+impl GivenOrSigned {
+    pub(super) fn new(
+        mut roots: RootCertStore,
+        given: Vec<CertificateDer<'static>>,
+        provider: Arc<CryptoProvider>,
+    ) -> Result<Self, rustls::Error> {
+        for certificate in &given {
+            roots.add(certificate.clone())?;
+        }
+        let signed = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .map_err(|error| rustls::Error::General(error.to_string()))?;
+        Ok(Self { signed, given })
+    }
+}
+
+impl ServerCertVerifier for GivenOrSigned {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let verdict = self.signed.verify_server_cert(
+            end_entity,
+            intermediates,
+            server_name,
+            ocsp_response,
+            now,
+        );
+        match verdict {
+            // The dates are checked before the mark of an authority is, and have errors of their
+            // own; what remains to be checked is the name.
+            Err(rustls::Error::InvalidCertificate(CertificateError::Other(_)))
+                if self.given.iter().any(|given| given == end_entity) =>
+            {
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            verdict => verdict,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.signed.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.signed.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.signed.supported_verify_schemes()
+    }
+}
+
+/// Accepts any certificate, but the peer must hold its key.
+#[derive(Debug)]
+pub(super) struct AcceptAll {
+    provider: Arc<CryptoProvider>,
+}
+
+impl AcceptAll {
+    pub(super) fn new(provider: Arc<CryptoProvider>) -> Self {
+        Self { provider }
+    }
+}
+
+impl ServerCertVerifier for AcceptAll {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, cert, dss, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, cert, dss, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+mod tests {
+    use std::time::Duration;
+
+    use rustls::{crypto::ring, pki_types::pem::PemObject};
+
+    use super::*;
+
+    /// Made by `openssl req -x509 -days 30` for sso.example, with the mark of an authority.
+    const SELF_SIGNED: &[u8] = b"\
+-----BEGIN CERTIFICATE-----\n\
+MIIBmTCCAT+gAwIBAgIUIjfxu6Z9DbhXpl5Lhr59qsXx09IwCgYIKoZIzj0EAwIw\n\
+FjEUMBIGA1UEAwwLc3NvLmV4YW1wbGUwHhcNMjYxMTI0MDYzNDA3WhcNMjYxMjI0\n\
+MDYzNDA3WjAWMRQwEgYDVQQDDAtzc28uZXhhbXBsZTBZMBMGByqGSM49AgEGCCqG\n\
+SM49AwEHA0IABCesGSv9E4vQeqzsVsG7GPMc7zysoO0YzYZvrvcnVAD5Grewu/oO\n\
+31hpm3DbS59qnhsRKdpJL2u5BAhl7C5pSXyjazBpMB0GA1UdDgQWBBSH2EyEcWVT\n\
+1oJwVhVw02we0ovX1DAfBgNVHSMEGDAWgBSH2EyEcWVT1oJwVhVw02we0ovX1DAP\n\
+BgNVHRMBAf8EBTADAQH/MBYGA1UdEQQPMA2CC3Nzby5leGFtcGxlMAoGCCqGSM49\n\
+BAMCA0gAMEUCIQDbEWoW5Mx43bQChK7Qw0rm/JBO5fXWjNMFHGtmGu1kxAIgHIR5\n\
+u4s4eo+jAzmdSSfFmntLUBEetFu2tl6tYJYCfiQ=\n\
+-----END CERTIFICATE-----\n";
+    const NOT_BEFORE: u64 = 1_795_502_047;
+    const NOT_AFTER: u64 = 1_798_094_047;
+
+    /// What the verifier says about the certificate, which it was given, at that time.
+    fn verdict(now: u64, name: &str) -> Result<ServerCertVerified, rustls::Error> {
+        let certificate = CertificateDer::from_pem_slice(SELF_SIGNED).unwrap();
+        let verifier = GivenOrSigned::new(
+            RootCertStore::empty(),
+            vec![certificate.clone()],
+            Arc::new(ring::default_provider()),
+        )
+        .unwrap();
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(now));
+        let name = ServerName::try_from(name).unwrap();
+        verifier.verify_server_cert(&certificate, &[], &name, &[], now)
+    }
+
+    fn fault(now: u64, name: &str) -> CertificateError {
+        match verdict(now, name) {
+            Err(rustls::Error::InvalidCertificate(fault)) => fault,
+            other => panic!("expected a fault of the certificate, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn given_self_signed_certificate_is_believed_for_its_name_and_time_only() {
+        use CertificateError as Fault;
+
+        assert!(verdict(NOT_BEFORE, "sso.example").is_ok());
+        assert!(verdict(NOT_AFTER, "sso.example").is_ok());
+        let early = fault(NOT_BEFORE - 1, "sso.example");
+        assert!(matches!(early, Fault::NotValidYetContext { .. }), "{early:?}");
+        let late = fault(NOT_AFTER + 1, "sso.example");
+        assert!(matches!(late, Fault::ExpiredContext { .. }), "{late:?}");
+        let foreign = fault(NOT_BEFORE, "sso.test");
+        assert!(matches!(foreign, Fault::NotValidForNameContext { .. }), "{foreign:?}");
+    }
+}
