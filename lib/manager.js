@@ -236,7 +236,15 @@ function isDuration(value) {
 
 function faultOf(options) {
   if (options === undefined) return undefined;
-  if (options === null || typeof options !== 'object') {
+  try {
+    return faultIn(options);
+  } catch {
+    return badRequest('options: a property cannot be read');
+  }
+}
+
+function faultIn(options) {
+  if (options === null || typeof options !== 'object' || Array.isArray(options)) {
     return badRequest('options: expected an object');
   }
   for (const name of Object.keys(options)) {
@@ -260,8 +268,11 @@ function faultOf(options) {
 // Not by `instanceof`: under Jest a signal may come from another realm.
 function isSignal(value) {
   return (
-    value !== null && typeof value === 'object' && typeof value.aborted === 'boolean' &&
-    typeof value.addEventListener === 'function'
+    value !== null &&
+    typeof value === 'object' &&
+    typeof value.aborted === 'boolean' &&
+    typeof value.addEventListener === 'function' &&
+    typeof value.removeEventListener === 'function'
   );
 }
 

@@ -12,9 +12,10 @@ use super::backoff;
 use super::clock::{Clock, Moment};
 use super::config::Config;
 use super::error::Error;
+use super::held::Grant;
 use super::schedule::{ASSUMED_LIFETIME, Life, part};
 use super::secret::{CallId, Pending, SecretSource};
-use super::slot::Grant;
+
 use crate::oauth::{ClientSecret, Lifetime, Redactor, TokenResponse, read_answer};
 use crate::transport::{Connection, Transport, TransportError};
 
@@ -52,7 +53,11 @@ struct Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { error, retry_after: None, is_client_refused: false }
+        Self {
+            error,
+            retry_after: None,
+            is_client_refused: false,
+        }
     }
 }
 
@@ -77,8 +82,9 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             Err(_) => Err(self.timed_out(&progress)),
         };
         let requests = progress.requests.load(Ordering::Relaxed);
-        let is_lifetime_assumed =
-            outcome.as_ref().is_ok_and(|(_, response)| response.lifetime == Lifetime::Unknown);
+        let is_lifetime_assumed = outcome
+            .as_ref()
+            .is_ok_and(|(_, response)| response.lifetime == Lifetime::Unknown);
         Report {
             result: outcome
                 .map(|(sent, response)| Arc::new(self.grant(sent, response)))
@@ -194,7 +200,13 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             Lifetime::Granted(lifetime) => lifetime,
             Lifetime::Unknown => ASSUMED_LIFETIME,
         };
-        let asked = || self.config.grant.scope.as_ref().map(|scope| scope.as_str().to_owned());
+        let asked = || {
+            self.config
+                .grant
+                .scope
+                .as_ref()
+                .map(|scope| scope.as_str().to_owned())
+        };
         Grant {
             token: response.token,
             scope: response.scope.or_else(asked),

@@ -67,7 +67,10 @@ impl Alarms {
             }
             entries.remove(id);
             let Some(time) = time else { return };
-            let is_earliest = entries.by_time.first_key_value().is_none_or(|(key, _)| time < key.0);
+            let is_earliest = entries
+                .by_time
+                .first_key_value()
+                .is_none_or(|(key, _)| time < key.0);
             entries.times.insert(id, time);
             entries.by_time.insert((time, id), Weak::clone(sleeper));
             is_earliest
@@ -118,6 +121,9 @@ impl Alarms {
 
     fn next(&self, now: Moment) -> Option<Duration> {
         let entries = self.entries.lock();
-        entries.by_time.first_key_value().map(|(key, _)| key.0.saturating_sub(now.monotonic))
+        entries
+            .by_time
+            .first_key_value()
+            .map(|(key, _)| key.0.saturating_sub(now.monotonic))
     }
 }

@@ -39,7 +39,9 @@ pub fn cooldown(
 /// `first` doubled for every step after the first, at most `longest`.
 #[must_use]
 pub fn doubled(first: Duration, step: u32, longest: Duration) -> Duration {
-    let factor = 1_u32.checked_shl(step.saturating_sub(1)).unwrap_or(u32::MAX);
+    let factor = 1_u32
+        .checked_shl(step.saturating_sub(1))
+        .unwrap_or(u32::MAX);
     first.saturating_mul(factor).min(longest)
 }
 

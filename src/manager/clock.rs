@@ -54,7 +54,9 @@ impl SystemClock {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the one place that reads clocks")]
     pub fn new() -> Self {
-        Self { origin: Instant::now() }
+        Self {
+            origin: Instant::now(),
+        }
     }
 }
 
@@ -69,7 +71,9 @@ impl Clock for SystemClock {
     fn now(&self) -> Moment {
         Moment {
             monotonic: self.origin.elapsed(),
-            wall: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+            wall: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default(),
         }
     }
 }
@@ -79,7 +83,10 @@ mod tests {
     use super::*;
 
     fn at(monotonic: u64, wall: u64) -> Moment {
-        Moment { monotonic: Duration::from_secs(monotonic), wall: Duration::from_secs(wall) }
+        Moment {
+            monotonic: Duration::from_secs(monotonic),
+            wall: Duration::from_secs(wall),
+        }
     }
 
     #[test]

@@ -113,7 +113,8 @@ impl Faults {
     }
 
     fn expected(&mut self, option: &str, expected: &str, given: &Given) {
-        self.0.push(format!("{option}: expected {expected}, got {}", given.describe()));
+        self.0
+            .push(format!("{option}: expected {expected}, got {}", given.describe()));
     }
 
     /// The error that names them all, if there is one.
@@ -194,7 +195,8 @@ impl Options<'_> {
         const NAME: &str = "tokenEndpoint";
         const EXPECTED: &str = "an absolute http or https URL";
         if !self.given.iter().any(|(key, _)| key == NAME) {
-            self.faults.push(NAME, "expected an absolute http or https URL, but it is missing");
+            self.faults
+                .push(NAME, "expected an absolute http or https URL, but it is missing");
             return None;
         }
         let text = self.text(NAME, EXPECTED)?;
@@ -210,17 +212,23 @@ impl Options<'_> {
     fn client_id(&mut self) -> Option<String> {
         const NAME: &str = "clientId";
         if !self.given.iter().any(|(key, _)| key == NAME) {
-            self.faults.push(NAME, "expected a non-empty string, but it is missing");
+            self.faults
+                .push(NAME, "expected a non-empty string, but it is missing");
             return None;
         }
-        self.text(NAME, "a non-empty string").map(|text| text.as_str().to_owned())
+        self.text(NAME, "a non-empty string")
+            .map(|text| text.as_str().to_owned())
     }
 
     fn credential(&mut self) -> Option<Credential> {
         let has = |name: &str| self.given.iter().any(|(key, _)| key == name);
         let (secret, file) = (has("clientSecret"), has("clientSecretFile"));
         if secret == file {
-            let problem = if secret { "both are given" } else { "neither is given" };
+            let problem = if secret {
+                "both are given"
+            } else {
+                "neither is given"
+            };
             self.faults.push(
                 "clientSecret, clientSecretFile",
                 &format!("expected exactly one of them, but {problem}"),
@@ -249,12 +257,11 @@ impl Options<'_> {
         let default = ClientAuthentication::SecretPost;
         match self.take(NAME) {
             None => default,
-            Some(Given::Text(text)) => {
-                ClientAuthentication::parse(&text).unwrap_or_else(|| {
-                    self.faults.push(NAME, &format!("expected {EXPECTED}, got another string"));
-                    default
-                })
-            }
+            Some(Given::Text(text)) => ClientAuthentication::parse(&text).unwrap_or_else(|| {
+                self.faults
+                    .push(NAME, &format!("expected {EXPECTED}, got another string"));
+                default
+            }),
             Some(other) => {
                 self.faults.expected(NAME, EXPECTED, &other);
                 default
@@ -274,7 +281,9 @@ impl Options<'_> {
                     Given::Text(text) => Some(text.as_str().to_owned()),
                     _ => None,
                 });
-                texts.collect::<Option<Vec<_>>>().and_then(|texts| Scope::from_list(&texts))
+                texts
+                    .collect::<Option<Vec<_>>>()
+                    .and_then(|texts| Scope::from_list(&texts))
             }
             _ => None,
         };
@@ -324,7 +333,8 @@ impl Options<'_> {
         for (name, value) in given {
             let shown = name.escape_default();
             if RESERVED_PARAMETERS.contains(&name.as_str()) {
-                self.faults.push(NAME, &format!("\"{shown}\" is set by the manager"));
+                self.faults
+                    .push(NAME, &format!("\"{shown}\" is set by the manager"));
                 continue;
             }
             match value {
@@ -341,10 +351,7 @@ impl Options<'_> {
 
 /// Parses the options. `None` goes with at least one fault.
 #[must_use]
-pub fn parse(
-    given: Vec<(String, Given)>,
-    faults: &mut Faults,
-) -> (Option<Config>, TrustOptions) {
+pub fn parse(given: Vec<(String, Given)>, faults: &mut Faults) -> (Option<Config>, TrustOptions) {
     let mut options = Options { given, faults };
     let endpoint = options.endpoint();
     let client_id = options.client_id();
@@ -358,21 +365,30 @@ pub fn parse(
     let name = options.text("name", "a non-empty string");
     options.logger();
     let trust = TrustOptions {
-        ca: options.text("ca", "certificates in PEM, a non-empty string").map(|t| t.to_string()),
+        ca: options
+            .text("ca", "certificates in PEM, a non-empty string")
+            .map(|t| t.to_string()),
         ca_file: options.path("caFile"),
         skip_tls_verify: options.flag("skipTlsVerify", false),
     };
     let mut unknown: Vec<_> = options.given.drain(..).map(|(name, _)| name).collect();
     unknown.sort_unstable();
     for name in unknown {
-        options.faults.push(&name.escape_default().to_string(), "no such option");
+        options
+            .faults
+            .push(&name.escape_default().to_string(), "no such option");
     }
     let config = (|| {
         let client_id = client_id?;
         Some(Config {
             endpoint: endpoint?,
             name: name.map_or_else(|| client_id.clone(), |name| name.to_string()),
-            grant: ClientCredentialsGrant { client_id, authentication, scope, parameters },
+            grant: ClientCredentialsGrant {
+                client_id,
+                authentication,
+                scope,
+                parameters,
+            },
             credential: credential?,
             expiry_buffer: Duration::from_secs(buffer.into()),
             request_timeout: Duration::from_millis(timeout.into()),
@@ -401,4 +417,47 @@ pub fn warnings(config: &Config, skips_tls_verify: bool) -> Vec<String> {
         ));
     }
     warnings
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+pub(super) mod tests {
+    use super::*;
+
+    /// A configuration for tests of other files.
+    pub(in crate::manager) fn config() -> Config {
+        let text = |text: &str| Given::Text(Zeroizing::new(text.to_owned()));
+        let given = vec![
+            ("tokenEndpoint".to_owned(), text("https://sso.example/realms/r/token")),
+            ("clientId".to_owned(), text("portal")),
+            ("clientSecret".to_owned(), text("s3cr+t")),
+        ];
+        let mut faults = Faults::default();
+        parse(given, &mut faults).0.unwrap()
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_contract() {
+        let config = config();
+        assert_eq!(config.expiry_buffer, Duration::from_mins(1));
+        assert_eq!(config.request_timeout, Duration::from_secs(15));
+        assert!(config.background_refresh);
+        assert_eq!(config.name, "portal");
+        assert_eq!(config.grant.authentication, ClientAuthentication::SecretPost);
+    }
+
+    #[test]
+    fn a_plain_endpoint_and_unverified_certificates_deserve_a_word() {
+        let mut config = config();
+        for (name, endpoint, skips, expected) in [
+            ("https", "https://sso.example/t", false, 0),
+            ("https unverified", "https://sso.example/t", true, 1),
+            ("http", "http://sso.example/t", false, 1),
+            ("http has nothing to verify", "http://sso.example/t", true, 1),
+            ("loopback", "http://127.0.0.1:8080/t", false, 0),
+        ] {
+            config.endpoint = TokenEndpoint::parse(endpoint).unwrap();
+            assert_eq!(warnings(&config, skips).len(), expected, "{name}");
+        }
+    }
 }

@@ -171,17 +171,27 @@ impl Error {
         let retryable = error.is_retryable();
         let endpoint = config.endpoint.as_str();
         let (kind, status, code, description, advice) = match error {
-            AnswerError::OAuth { status, error, description } => {
+            AnswerError::OAuth {
+                status,
+                error,
+                description,
+            } => {
                 let advice = oauth_advice(&error, description.as_deref(), config);
                 (ErrorKind::OAuth, status, Some(error), description, advice)
             }
-            AnswerError::Http { status, error, description } => {
+            AnswerError::Http {
+                status,
+                error,
+                description,
+            } => {
                 let advice = http_advice(status, error.as_deref());
                 (ErrorKind::Http, status, error, description, advice)
             }
-            AnswerError::Protocol { status, fault, error } => {
-                (ErrorKind::Protocol, status, error, None, fault.to_string())
-            }
+            AnswerError::Protocol {
+                status,
+                fault,
+                error,
+            } => (ErrorKind::Protocol, status, error, None, fault.to_string()),
         };
         let mut message = format!("token request failed with status {status}");
         if let Some(code) = &code {
@@ -215,10 +225,9 @@ impl Error {
                 ErrorKind::Network,
                 format!("token request to {endpoint} failed: {detail}"),
             ),
-            TransportError::Tls { detail } => Self::new(
-                ErrorKind::Tls,
-                format!("no secure connection to {endpoint}: {detail}"),
-            ),
+            TransportError::Tls { detail } => {
+                Self::new(ErrorKind::Tls, format!("no secure connection to {endpoint}: {detail}"))
+            }
             TransportError::BodyTooLarge { status } => {
                 let mut made = Self::new(
                     ErrorKind::Protocol,
@@ -272,7 +281,10 @@ impl Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Error").field("kind", &self.kind).field("details", &self.details).finish()
+        f.debug_struct("Error")
+            .field("kind", &self.kind)
+            .field("details", &self.details)
+            .finish()
     }
 }
 
@@ -294,15 +306,17 @@ fn oauth_advice(error: &str, description: Option<&str>, config: &Config) -> Stri
             "client \"{client}\" is public; turn on its client authentication and service account"
         ),
         "unauthorized_client" if says("service account") => {
-            format!("the service account of client \"{client}\" is off; turn on service accounts roles")
+            format!(
+                "the service account of client \"{client}\" is off; turn on service accounts roles"
+            )
         }
         "unauthorized_client" if says("Invalid method") => format!(
             "client \"{client}\" accepts its secret by another method only; \
              set clientAuthentication"
         ),
-        "unauthorized_client" => format!(
-            "the secret of client \"{client}\" is wrong or its service account is off"
-        ),
+        "unauthorized_client" => {
+            format!("the secret of client \"{client}\" is wrong or its service account is off")
+        }
         "invalid_client" if says("Bearer-only") => {
             format!("client \"{client}\" is bearer-only and cannot have a token of its own")
         }
@@ -313,9 +327,9 @@ fn oauth_advice(error: &str, description: Option<&str>, config: &Config) -> Stri
             "client \"{client}\" is unknown or disabled in this realm, its secret is wrong, or it \
              is set to another way of proving itself"
         ),
-        "invalid_scope" => format!(
-            "a scope that was asked for is unknown or not assigned to client \"{client}\""
-        ),
+        "invalid_scope" => {
+            format!("a scope that was asked for is unknown or not assigned to client \"{client}\"")
+        }
         "access_denied" if says("Realm not enabled") => "the realm is disabled".to_owned(),
         "invalid_request" if says("HTTPS required") => {
             "the realm wants https from this address; use its https URL".to_owned()

@@ -17,21 +17,24 @@ pub mod backoff;
 pub mod clock;
 pub mod config;
 pub mod error;
+pub mod held;
 pub mod published;
 mod rejections;
 pub mod schedule;
 pub mod secret;
 pub mod slot;
 pub mod snapshot;
+mod trouble;
 
 use acquisition::{Acquisition, Report};
 use alarm::{Alarms, Sleeper, SleeperId};
 use clock::{Clock, Moment};
 use config::Config;
 use error::Error;
+use held::Grant;
 use published::{NO_TOKEN, Published};
 use secret::{CallId, SecretSource};
-use slot::{Call, Decision, FlightId, Grant, Invalidation, Landing, Launch, Slot};
+use slot::{Call, Decision, FlightId, Invalidation, Landing, Launch, Slot};
 use snapshot::{Counters, Latency, Snapshot, TokenTimes};
 use std::time::Duration;
 
@@ -117,6 +120,8 @@ struct Inner<T> {
     sleeper: Option<SleeperId>,
     /// The serial that the published word stands for.
     serving: Option<u64>,
+    /// The serial that it stood for last: of that token there may be copies.
+    copied: Option<u64>,
     /// What JavaScript had counted when the held token became stale.
     hits_when_stale: Option<f64>,
     warned_lifetime: bool,
@@ -168,6 +173,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
             flights: HashMap::new(),
             sleeper: None,
             serving: None,
+            copied: None,
             hits_when_stale: None,
             warned_lifetime: false,
             last_success: None,
@@ -244,7 +250,12 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     }
 
     fn secrets(&self) -> Option<Arc<SecretSource>> {
-        self.shared.inner.lock().setup.as_ref().map(|setup| Arc::clone(&setup.secrets))
+        self.shared
+            .inner
+            .lock()
+            .setup
+            .as_ref()
+            .map(|setup| Arc::clone(&setup.secrets))
     }
 
     /// The state.
@@ -273,13 +284,18 @@ impl<C: Clock, T: Transport> Shared<C, T> {
                 None => return Reply::Failure(Error::internal(), None),
             }
         }
-        let mut warn_minimum = false;
+        let mut warns = false;
         let reply = self.change(|now, inner| match inner.slot.decide(now, call) {
-            Decision::Use { grant, stale, launch, warn_minimum: warn } => {
-                warn_minimum = warn;
+            Decision::Use {
+                grant,
+                is_stale,
+                launch,
+                warns_of_minimum,
+            } => {
+                warns = warns_of_minimum;
                 inner.counters.hits += 1.0;
                 inner.was_handed_out = true;
-                if stale {
+                if is_stale {
                     inner.counters.stale_served += 1.0;
                 }
                 self.start(inner, launch);
@@ -299,7 +315,7 @@ impl<C: Clock, T: Transport> Shared<C, T> {
             }
             Decision::Closed => Reply::Failure(Error::closed(), None),
         });
-        if warn_minimum {
+        if warns {
             self.warn_of_minimum();
         }
         reply
@@ -311,12 +327,14 @@ impl<C: Clock, T: Transport> Shared<C, T> {
             let mut inner = self.inner.lock();
             let now = self.clock.now();
             self.note_staleness(now, &mut inner);
-            let before = inner.serving;
             let result = operation(now, &mut inner);
             self.publish(now, &mut inner);
             self.set_alarm(now, &mut inner);
-            let held = inner.slot.serial();
-            (result, before.is_some_and(|serial| held != Some(serial)))
+            let is_token_gone = inner.copied.is_some() && inner.copied != inner.slot.serial();
+            if is_token_gone || inner.serving.is_some() {
+                inner.copied = inner.serving;
+            }
+            (result, is_token_gone)
         };
         if is_token_gone {
             self.owner.token_gone();
@@ -339,8 +357,12 @@ impl<C: Clock, T: Transport> Shared<C, T> {
         if wait.is_none() && inner.sleeper.is_none() {
             return;
         }
-        let Some(engine) = self.engine.get() else { return };
-        let id = *inner.sleeper.get_or_insert_with(|| engine.alarms.register());
+        let Some(engine) = self.engine.get() else {
+            return;
+        };
+        let id = *inner
+            .sleeper
+            .get_or_insert_with(|| engine.alarms.register());
         let time = wait.map(|wait| now.monotonic.saturating_add(wait));
         let this: Weak<dyn Sleeper> = self.this.clone();
         engine.alarms.set(id, time, &this);
@@ -353,7 +375,11 @@ impl<C: Clock, T: Transport> Shared<C, T> {
             return;
         };
         inner.counters.acquisitions += 1.0;
-        let mut guard = Guard { shared, flight: launch.flight, has_landed: false };
+        let mut guard = Guard {
+            shared,
+            flight: launch.flight,
+            has_landed: false,
+        };
         let task = engine.handle.spawn(async move {
             let report = Acquisition {
                 config: &setup.config,
@@ -371,7 +397,12 @@ impl<C: Clock, T: Transport> Shared<C, T> {
     }
 
     fn land(&self, flight: FlightId, report: Report) {
-        let Report { result, requests, took, is_lifetime_assumed } = report;
+        let Report {
+            result,
+            requests,
+            took,
+            is_lifetime_assumed,
+        } = report;
         let mut warn_lifetime = false;
         let landed = self.change(|now, inner| {
             inner.flights.remove(&flight);
@@ -390,34 +421,57 @@ impl<C: Clock, T: Transport> Shared<C, T> {
                 inner.hits_on_arrival = self.published.hits();
                 inner.was_handed_out = false;
             }
-            let is_held = match (&landing.result, inner.slot.grant()) {
+            let is_held = match (&landing.result, inner.slot.grant(now)) {
                 (Ok(grant), Some(held)) => Arc::ptr_eq(grant, held),
                 _ => false,
             };
             let serves = self.publish(now, inner) && is_held;
-            Some((landing, if serves { self.published.word() } else { NO_TOKEN }))
+            Some((
+                landing,
+                if serves {
+                    self.published.word()
+                } else {
+                    NO_TOKEN
+                },
+            ))
         });
-        let Some((landing, word)) = landed else { return };
+        let Some((landing, word)) = landed else {
+            return;
+        };
         self.log_landing(&landing, took, warn_lifetime);
-        let Landing { result, fallback, retry_after, .. } = landing;
-        self.owner.flight_landed(flight, Arrival { result, fallback, retry_after, word });
+        let Landing {
+            result,
+            fallback,
+            retry_after,
+            ..
+        } = landing;
+        self.owner.flight_landed(
+            flight,
+            Arrival {
+                result,
+                fallback,
+                retry_after,
+                word,
+            },
+        );
     }
 
     fn log_landing(&self, landing: &Landing, took: Duration, warn_lifetime: bool) {
         let name = self.name.escape_debug();
         let log = |level, message: String| {
-            self.owner.log(level, format!("Keycloak token manager \"{name}\": {message}"));
+            self.owner
+                .log(level, format!("Keycloak token manager \"{name}\": {message}"));
         };
         match &landing.result {
             Ok(grant) => {
-                if landing.has_recovered {
+                if landing.is_turn {
                     log(Level::Info, "recovered: a token was acquired again".to_owned());
                 }
                 let (took, life) = (took.as_millis(), grant.life.granted.as_secs_f64());
                 log(Level::Debug, format!("acquired a token in {took} ms, valid for {life} s"));
             }
-            Err(error) if landing.is_first_failure => {
-                let state = if self.inner.lock().slot.grant().is_some() {
+            Err(error) if landing.is_turn => {
+                let state = if landing.fallback.is_some() {
                     "; the held token is still valid and is served meanwhile"
                 } else {
                     ""
@@ -437,7 +491,7 @@ impl<C: Clock, T: Transport> Shared<C, T> {
                 ),
             );
         }
-        if landing.warn_minimum {
+        if landing.warns_of_minimum {
             self.warn_of_minimum();
         }
     }
@@ -466,8 +520,8 @@ impl<C: Clock, T: Transport> Shared<C, T> {
 
     fn snapshot(&self) -> Snapshot {
         self.change(|now, inner| {
-            let token = inner.slot.grant().map(|grant| TokenTimes {
-                age: now.since(grant.sent),
+            let token = inner.slot.grant(now).map(|grant| TokenTimes {
+                age: grant.age(now),
                 soft: grant.life.soft,
                 hard: grant.life.hard,
             });
@@ -477,7 +531,7 @@ impl<C: Clock, T: Transport> Shared<C, T> {
             Snapshot {
                 name: self.name.clone(),
                 condition: inner.slot.condition(now),
-                token: token.filter(|token| token.age < token.hard),
+                token,
                 last_success: inner.last_success,
                 last_failure: inner.last_failure,
                 counters,
@@ -509,8 +563,8 @@ impl<C: Clock, T: Transport> Sleeper for Shared<C, T> {
     fn wake(&self) {
         self.change(|now, inner| {
             let used = inner.was_handed_out || self.published.hits() > inner.hits_on_arrival;
-            let due = inner.slot.wake(now, used);
-            self.start(inner, due.launch);
+            let launch = inner.slot.wake(now, used);
+            self.start(inner, launch);
         });
     }
 }

@@ -44,7 +44,11 @@ impl Published {
     /// Gives the word a value that it did not have before. Called under the manager's lock only.
     pub(super) fn change(&self) {
         let next = self.word.load(Ordering::Relaxed).wrapping_add(1);
-        let next = if next == NO_TOKEN { NO_TOKEN.wrapping_add(1) } else { next };
+        let next = if next == NO_TOKEN {
+            NO_TOKEN.wrapping_add(1)
+        } else {
+            next
+        };
         self.word.store(next, Ordering::Release);
     }
 
@@ -62,7 +66,8 @@ impl Published {
 
     /// Counts a hit as JavaScript does.
     pub fn count_hit(&self) {
-        self.hits.store((self.hits() + 1.0).to_bits(), Ordering::Relaxed);
+        self.hits
+            .store((self.hits() + 1.0).to_bits(), Ordering::Relaxed);
     }
 }
 
@@ -82,7 +87,7 @@ mod tests {
 
     #[test]
     fn the_layout_is_what_javascript_reads() {
-        assert_eq!(std::mem::size_of::<Published>(), 24);
+        assert_eq!(size_of::<Published>(), 24);
         assert_eq!(std::mem::offset_of!(Published, word), 0);
         assert_eq!(std::mem::offset_of!(Published, hits), 8);
         assert_eq!(std::mem::offset_of!(Published, joins), 16);

@@ -32,7 +32,11 @@ enum Phase {
 
 impl Default for Rejections {
     fn default() -> Self {
-        Self { spacing: SHORTEST, phase: Phase::Free, is_refused: false }
+        Self {
+            spacing: SHORTEST,
+            phase: Phase::Free,
+            is_refused: false,
+        }
     }
 }
 

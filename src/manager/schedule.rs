@@ -44,7 +44,8 @@ impl Life {
     /// together drift apart. `luck` is in `0..1`.
     #[must_use]
     pub fn refresh_point(&self, luck: f64) -> Duration {
-        self.soft.mul_f64(EARLIEST_REFRESH + (1.0 - EARLIEST_REFRESH) * luck.clamp(0.0, 1.0))
+        self.soft
+            .mul_f64(EARLIEST_REFRESH + (1.0 - EARLIEST_REFRESH) * luck.clamp(0.0, 1.0))
     }
 
     /// How much of its life a token must have lived before a minimum that it missed is asked for

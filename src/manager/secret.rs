@@ -71,7 +71,10 @@ impl SecretSource {
     /// A source.
     #[must_use]
     pub fn new(credential: Credential) -> Self {
-        Self { credential, calls: Mutex::default() }
+        Self {
+            credential,
+            calls: Mutex::default(),
+        }
     }
 
     /// Whether asking again may give another secret.
@@ -101,7 +104,9 @@ impl SecretSource {
 
     fn join_or_start(&self) -> (Call, bool) {
         let mut calls = self.calls.lock();
-        calls.under_way.retain(|call| call.is_joinable || call.progress.receiver_count() > 0);
+        calls
+            .under_way
+            .retain(|call| call.is_joinable || call.progress.receiver_count() > 0);
         if let Some(call) = calls.under_way.iter().find(|call| call.is_joinable) {
             return (call.clone(), false);
         }
@@ -162,7 +167,12 @@ impl Progressing {
     /// What the call failed with.
     pub async fn answered(&mut self) -> Answer {
         let is_answered = |progress: &Progress| matches!(progress, Progress::Answered(_));
-        match self.0.wait_for(is_answered).await.map(|progress| progress.clone()) {
+        match self
+            .0
+            .wait_for(is_answered)
+            .await
+            .map(|progress| progress.clone())
+        {
             Ok(Progress::Answered(answer)) => answer,
             _ => Err(Error::internal()),
         }
@@ -175,19 +185,28 @@ fn read_file(path: &Path) -> Answer {
         Error::credential(&format!("clientSecretFile \"{}\" {what}", shown.escape_debug()))
     };
     let unreadable = |error: std::io::Error| fault(&format!("cannot be read: {error}"));
+    // A pipe would block for ever when it is opened.
+    if !path.metadata().map_err(unreadable)?.is_file() {
+        return Err(fault("is not a regular file"));
+    }
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
-    file.take(LARGEST_FILE).read_to_end(&mut bytes).map_err(unreadable)?;
+    file.take(LARGEST_FILE)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
     if u64::try_from(bytes.len()).unwrap_or(LARGEST_FILE) == LARGEST_FILE {
         return Err(fault("is too large to be a secret"));
     }
     let text = std::str::from_utf8(&bytes).map_err(|_| fault("is not UTF-8"))?;
-    let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
+    let text = text
+        .strip_suffix('\n')
+        .map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
     let secret = ClientSecret::new(text.to_owned()).ok_or_else(|| fault("is empty"))?;
     Ok(Arc::new(secret))
 }
 
 #[cfg(test)]
+#[expect(clippy::panic, clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 
@@ -213,6 +232,8 @@ mod tests {
                 (got, _) => panic!("{name}: {got:?}"),
             }
         }
+        let folder = read_file(&dir).unwrap_err().to_string();
+        assert!(folder.contains("is not a regular file"), "{folder}");
         let missing = read_file(&dir.join("missing")).unwrap_err().to_string();
         assert!(missing.contains("missing\" cannot be read"), "{missing}");
         std::fs::remove_dir_all(&dir).unwrap();

@@ -46,7 +46,11 @@ pub fn open(
     verifies_certificates: bool,
     notify: Function<'_, u32, ()>,
 ) -> Result<Either<Core, Failure>> {
-    let Parsed { config, trust, warnings } = match options::parse(&options, verifies_certificates)? {
+    let Parsed {
+        config,
+        trust,
+        warnings,
+    } = match options::parse(&options, verifies_certificates)? {
         Ok(parsed) => parsed,
         Err(error) => return Ok(Either::B(Failure::new(&error, None))),
     };
@@ -102,7 +106,8 @@ impl Core {
                 drop(owned);
             })?
         };
-        self.is_word_shared.set(buffer.as_ptr() == data.cast_const());
+        self.is_word_shared
+            .set(buffer.as_ptr() == data.cast_const());
         Ok(buffer)
     }
 
@@ -177,7 +182,9 @@ impl Core {
     /// Holds the event loop, or lets it go.
     #[napi(catch_unwind)]
     pub fn hold(&self, env: &Env, holds: bool) {
-        let Some(room) = self.room.upgrade() else { return };
+        let Some(room) = self.room.upgrade() else {
+            return;
+        };
         match (self.is_holding.replace(holds), holds) {
             (false, true) => room.hold(env),
             (true, false) => room.release(env),
@@ -195,7 +202,11 @@ impl Core {
     }
 
     fn visible(&self, word: u32) -> u32 {
-        if self.is_word_shared.get() { word } else { NO_TOKEN }
+        if self.is_word_shared.get() {
+            word
+        } else {
+            NO_TOKEN
+        }
     }
 
     fn leave(&self) {

@@ -32,19 +32,29 @@ pub(super) fn parse(
         Vec::new()
     };
     let (config, trust) = config::parse(given, &mut faults);
-    let extra = trust.ca.and_then(|pem| match PemCertificates::parse(pem.as_bytes()) {
-        Ok(certificates) => Some(Arc::new(certificates)),
-        Err(fault) => {
-            faults.push("ca", &fault.to_string());
-            None
-        }
-    });
+    let extra = trust
+        .ca
+        .and_then(|pem| match PemCertificates::parse(pem.as_bytes()) {
+            Ok(certificates) => Some(Arc::new(certificates)),
+            Err(fault) => {
+                faults.push("ca", &fault.to_string());
+                None
+            }
+        });
     let skip_verify = trust.skip_tls_verify || !verifies;
-    let trust = TrustSettings { extra, file: trust.ca_file, skip_verify };
+    let trust = TrustSettings {
+        extra,
+        file: trust.ca_file,
+        skip_verify,
+    };
     Ok(match (faults.into_error(), config) {
         (None, Some(config)) => {
             let warnings = config::warnings(&config, skip_verify);
-            Ok(Parsed { config, trust, warnings })
+            Ok(Parsed {
+                config,
+                trust,
+                warnings,
+            })
         }
         (Some(error), _) => Err(error),
         (None, None) => Err(Error::internal()),

@@ -47,15 +47,18 @@ impl Room {
     }
 
     fn make_nudge(env: &Env, room: Weak<Self>) -> Result<Nudge> {
-        let deliver = env.create_function_from_closure::<u32, (), _>("deliver", move |context| {
-            let id: u32 = context.get(0)?;
-            let Some(room) = room.upgrade() else { return Ok(()) };
-            let listener = match room.listeners.borrow().get(&id) {
-                Some(listener) => listener.borrow_back(context.env)?,
-                None => return Ok(()),
-            };
-            listener.call(id)
-        })?;
+        let deliver =
+            env.create_function_from_closure::<u32, (), _>("deliver", move |context| {
+                let id: u32 = context.get(0)?;
+                let Some(room) = room.upgrade() else {
+                    return Ok(());
+                };
+                let listener = match room.listeners.borrow().get(&id) {
+                    Some(listener) => listener.borrow_back(context.env)?,
+                    None => return Ok(()),
+                };
+                listener.call(id)
+            })?;
         let function = deliver
             .build_threadsafe_function::<u32>()
             .callee_handled::<false>()
@@ -66,10 +69,14 @@ impl Room {
 
     /// Takes a manager in: its id, and how it is nudged.
     pub(super) fn enter(&self, listener: &Function<'_, u32, ()>) -> Result<(u32, Arc<Nudge>)> {
-        let Some(nudge) = self.nudge.get() else { return Err(napi::Error::from_status(Status::Closing)) };
+        let Some(nudge) = self.nudge.get() else {
+            return Err(napi::Error::from_status(Status::Closing));
+        };
         let id = self.last_id.get().wrapping_add(1);
         self.last_id.set(id);
-        self.listeners.borrow_mut().insert(id, listener.create_ref()?);
+        self.listeners
+            .borrow_mut()
+            .insert(id, listener.create_ref()?);
         Ok((id, Arc::clone(nudge)))
     }
 

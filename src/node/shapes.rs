@@ -1,7 +1,5 @@
 //! The plain objects that cross to JavaScript.
 
-#![expect(clippy::struct_field_names, reason = "the names that JavaScript sees")]
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +9,8 @@ use napi_derive::napi;
 
 use super::mailbox::Letter;
 use crate::manager::error::Error;
-use crate::manager::slot::{Condition, Grant};
+use crate::manager::held::Grant;
+use crate::manager::slot::Condition;
 use crate::manager::snapshot::Snapshot;
 use crate::manager::{Arrival, Level};
 
@@ -192,7 +191,15 @@ impl Failure {
 impl From<Letter> for Delivery {
     fn from(letter: Letter) -> Self {
         match letter {
-            Letter::Landed(flight, Arrival { result, fallback, retry_after, word }) => {
+            Letter::Landed(
+                flight,
+                Arrival {
+                    result,
+                    fallback,
+                    retry_after,
+                    word,
+                },
+            ) => {
                 let (token, failure) = match result {
                     Ok(grant) => (Some(Token::new(grant, word)), None),
                     Err(error) => (None, Some(Failure::new(&error, retry_after))),
@@ -217,7 +224,10 @@ impl From<Letter> for Delivery {
                     ..Self::default()
                 }
             }
-            Letter::AskSecret(call) => Self { secret_call: Some(call.0), ..Self::default() },
+            Letter::AskSecret(call) => Self {
+                secret_call: Some(call.0),
+                ..Self::default()
+            },
         }
     }
 }

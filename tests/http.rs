@@ -1,0 +1,416 @@
+//! The transport over plain sockets: what goes over the wire, which connection it goes over, and
+//! how failures are told apart.
+#![cfg(feature = "http")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
+
+mod support;
+
+use std::{
+    net::TcpListener,
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use keycloak_token_manager::{
+    oauth::{Answer, RetryAfter},
+    transport::{
+        Connection, HttpTransport, MAX_BODY, MAX_REQUESTS_PER_ORIGIN, NetworkFault, Transport,
+        TransportError, TrustSettings,
+    },
+};
+use support::{LIMIT, Peer, Server, settle, soon, token_request};
+use tokio::join;
+use zeroize::Zeroizing;
+
+/// Longer than any test: a reused connection is not given up for silence.
+const PATIENT: Duration = LIMIT;
+
+/// Short: silence is what the test is about.
+const IMPATIENT: Duration = Duration::from_millis(50);
+
+fn transport() -> HttpTransport {
+    HttpTransport::new(TrustSettings::default())
+}
+
+async fn send(transport: &HttpTransport, server: &Server) -> Result<Answer, TransportError> {
+    let result = soon(transport.send(&server.request(), Connection::Any, PATIENT)).await;
+    settle().await;
+    result
+}
+
+async fn send_new(transport: &HttpTransport, server: &Server) -> Result<Answer, TransportError> {
+    let result = soon(transport.send(&server.request(), Connection::New, IMPATIENT)).await;
+    settle().await;
+    result
+}
+
+/// A connection over which one answer came.
+async fn warm(transport: &HttpTransport, server: &Server) -> Peer {
+    let (answer, peer) = join!(send(transport, server), async {
+        let mut peer = server.accept().await;
+        peer.serve("warm").await;
+        peer
+    });
+    assert_eq!(body(answer), "warm");
+    peer
+}
+
+/// What becomes of the first request ever, if the server answers with `bytes` and closes.
+async fn fate_of(bytes: &[u8]) -> Result<Answer, TransportError> {
+    let server = Server::start().await;
+    let transport = transport();
+    let (result, ()) = join!(send(&transport, &server), async {
+        server.accept_request().await.send(bytes).await;
+    });
+    result
+}
+
+fn body(result: Result<Answer, TransportError>) -> String {
+    String::from_utf8(result.unwrap().body.to_vec()).unwrap()
+}
+
+fn fault(result: Result<Answer, TransportError>) -> NetworkFault {
+    match result {
+        Err(TransportError::Network { fault, .. }) => fault,
+        other => panic!("expected a network fault, got {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn request_has_exactly_these_bytes() {
+    let server = Server::start().await;
+    let transport = transport();
+    let mut request = server.request();
+    request.authorization = Some(Zeroizing::new("Basic YTpi".into()));
+    let (answer, (head, form)) =
+        join!(soon(transport.send(&request, Connection::Any, PATIENT)), async {
+            let mut peer = server.accept().await;
+            let request = peer.request().await;
+            peer.answer("{}").await;
+            request
+        });
+    let (line, headers) = head.trim_end().split_once("\r\n").unwrap();
+    assert_eq!(line, "POST /token?x=1 HTTP/1.1");
+    let mut headers: Vec<&str> = headers.lines().collect();
+    headers.sort_unstable();
+    let host = format!("host: {}", server.address());
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(
+        headers,
+        [
+            "accept: application/json",
+            "authorization: Basic YTpi",
+            "content-length: 29",
+            "content-type: application/x-www-form-urlencoded",
+            &host,
+            &format!("user-agent: keycloak-token-manager/{version}"),
+        ]
+    );
+    assert_eq!(form, b"grant_type=client_credentials");
+    let answer = answer.unwrap();
+    assert_eq!((answer.status, answer.retry_after, &answer.body[..]), (200, None, &b"{}"[..]));
+}
+
+#[tokio::test]
+async fn status_and_body_of_a_refusal_are_an_answer() {
+    let answer = fate_of(b"HTTP/1.1 401 No\r\nContent-Length: 2\r\n\r\n{}")
+        .await
+        .unwrap();
+    assert_eq!((answer.status, &answer.body[..]), (401, &b"{}"[..]));
+}
+
+#[tokio::test]
+async fn body_may_be_chunked_or_end_with_the_connection() {
+    let chunked =
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+    assert_eq!(body(fate_of(chunked).await), "abcde");
+    assert_eq!(body(fate_of(b"HTTP/1.0 200 OK\r\n\r\nabcde").await), "abcde");
+}
+
+#[tokio::test]
+async fn three_requests_share_a_connection() {
+    let server = Server::start().await;
+    let transport = transport();
+    let mut peer = warm(&transport, &server).await;
+    for number in ["two", "three"] {
+        let (answer, ()) = join!(send(&transport, &server), peer.serve(number));
+        assert_eq!(body(answer), number);
+    }
+    assert!(!server.has_caller().await);
+}
+
+#[tokio::test]
+async fn transports_to_one_origin_share_connections_until_the_last_is_dropped() {
+    let server = Server::start().await;
+    let first = transport();
+    let second = transport();
+    let mut peer = warm(&first, &server).await;
+    let (answer, ()) = join!(send(&second, &server), peer.serve("second"));
+    assert_eq!(body(answer), "second");
+    drop(first);
+    let (answer, ()) = join!(send(&second, &server), peer.serve("third"));
+    assert_eq!(body(answer), "third");
+    drop(second);
+    peer.closed().await;
+}
+
+#[tokio::test]
+async fn reused_connection_that_is_closed_or_reset_is_replaced() {
+    for reset in [false, true] {
+        let server = Server::start().await;
+        let transport = transport();
+        let mut peer = warm(&transport, &server).await;
+        let (result, ()) = join!(send(&transport, &server), async {
+            peer.request().await;
+            if reset { peer.reset() } else { drop(peer) }
+        });
+        assert_eq!(result.unwrap_err(), TransportError::ReusedConnection, "reset: {reset}");
+        let (answer, mut peer) = join!(send_new(&transport, &server), async {
+            let mut peer = server.accept().await;
+            peer.serve("new").await;
+            peer
+        });
+        assert_eq!(body(answer), "new");
+        let (answer, ()) = join!(send(&transport, &server), peer.serve("kept"));
+        assert_eq!(body(answer), "kept");
+    }
+}
+
+#[tokio::test]
+async fn connection_closed_while_idle_goes_unnoticed() {
+    let server = Server::start().await;
+    let transport = transport();
+    drop(warm(&transport, &server).await);
+    let (result, ()) = join!(
+        async {
+            match send(&transport, &server).await {
+                // The close may be seen before or after the request was written.
+                Err(TransportError::ReusedConnection) => send_new(&transport, &server).await,
+                result => result,
+            }
+        },
+        async { server.accept().await.serve("new").await }
+    );
+    assert_eq!(body(result), "new");
+}
+
+#[tokio::test]
+async fn silent_reused_connection_is_given_up() {
+    let server = Server::start().await;
+    let transport = transport();
+    for answer in ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab"] {
+        let mut peer = warm(&transport, &server).await;
+        let request = server.request();
+        let (result, ()) = join!(transport.send(&request, Connection::Any, IMPATIENT), async {
+            peer.request().await;
+            peer.send(answer).await;
+        });
+        assert_eq!(result.unwrap_err(), TransportError::ReusedConnection, "after {answer:?}");
+        peer.closed().await;
+    }
+}
+
+#[tokio::test]
+async fn one_failure_empties_the_pool() {
+    let server = Server::start().await;
+    let transport = transport();
+    let (first, second, mut peers) =
+        join!(send(&transport, &server), send(&transport, &server), async {
+            let mut peers = [server.accept_request().await, server.accept_request().await];
+            for peer in &mut peers {
+                peer.answer("warm").await;
+            }
+            peers
+        });
+    assert_eq!((body(first), body(second)), ("warm".into(), "warm".into()));
+    // Which one is used next is up to the pool; both are suspect afterwards.
+    let (result, ()) = join!(send(&transport, &server), async {
+        let [a, b] = &mut peers;
+        let used = tokio::select! { _ = a.request() => 0, _ = b.request() => 1 };
+        let [a, b] = peers;
+        let (used, idle) = if used == 0 { (a, b) } else { (b, a) };
+        drop(used);
+        idle.closed().await;
+    });
+    assert_eq!(result.unwrap_err(), TransportError::ReusedConnection);
+}
+
+#[tokio::test]
+async fn new_means_new_even_if_a_connection_is_idle() {
+    let server = Server::start().await;
+    let transport = transport();
+    let _idle = warm(&transport, &server).await;
+    let (answer, ()) = join!(send_new(&transport, &server), async {
+        server.accept().await.serve("new").await;
+    });
+    assert_eq!(body(answer), "new");
+}
+
+#[tokio::test]
+async fn silence_is_allowed_on_a_new_connection() {
+    for connection in [Connection::New, Connection::Any] {
+        let server = Server::start().await;
+        let transport = transport();
+        let request = server.request();
+        let (answer, ()) = join!(soon(transport.send(&request, connection, IMPATIENT)), async {
+            let mut peer = server.accept_request().await;
+            // Silence is the matter here, so there is no event to wait for.
+            tokio::time::sleep(IMPATIENT * 3).await;
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")
+                .await;
+            tokio::time::sleep(IMPATIENT * 3).await;
+            peer.send("late").await;
+        });
+        assert_eq!(body(answer), "late", "{connection:?}");
+    }
+}
+
+#[tokio::test]
+async fn failure_of_a_new_connection_is_classified() {
+    let server = Server::start().await;
+    let transport = transport();
+    let (result, ()) =
+        join!(send(&transport, &server), async { server.accept_request().await.reset() });
+    assert_eq!(fault(result), NetworkFault::Reset);
+
+    for cut in [
+        &b""[..],
+        b"HTTP/1.1 200",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab",
+    ] {
+        let text = String::from_utf8_lossy(cut);
+        assert_eq!(fault(fate_of(cut).await), NetworkFault::CutShort, "{text:?}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_listening_is_refused() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let request = token_request(&format!("http://{}/token", listener.local_addr().unwrap()));
+    drop(listener);
+    let result = soon(transport().send(&request, Connection::Any, PATIENT)).await;
+    assert_eq!(fault(result), NetworkFault::Refused);
+}
+
+#[tokio::test]
+async fn unknown_name_is_a_dns_fault() {
+    // RFC 6761 §6.4: it never resolves.
+    let request = token_request("http://keycloak.invalid/token");
+    let result = soon(transport().send(&request, Connection::Any, PATIENT)).await;
+    assert_eq!(fault(result), NetworkFault::Dns);
+}
+
+#[tokio::test]
+async fn answer_that_is_not_http_is_a_network_fault_without_its_bytes() {
+    let error = fate_of(b"\x15\x03\x01secret\r\n\r\n").await.unwrap_err();
+    assert!(matches!(error, TransportError::Network { .. }), "{error:?}");
+    assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+}
+
+#[tokio::test]
+async fn body_of_a_mebibyte_is_read_and_one_byte_more_refused() {
+    let head = |length| format!("HTTP/1.1 500 No\r\nContent-Length: {length}\r\n\r\n").into_bytes();
+    let mut largest = head(MAX_BODY);
+    largest.resize(largest.len() + MAX_BODY, b'x');
+    assert_eq!(fate_of(&largest).await.unwrap().body.len(), MAX_BODY);
+
+    // Refused for its head alone: the body never comes.
+    let server = Server::start().await;
+    let transport = transport();
+    let (result, ()) = join!(send(&transport, &server), async {
+        let mut peer = server.accept_request().await;
+        peer.send(head(MAX_BODY + 1)).await;
+        peer.closed().await;
+    });
+    assert_eq!(result.unwrap_err(), TransportError::BodyTooLarge { status: 500 });
+}
+
+#[tokio::test]
+async fn endless_chunked_body_is_cut_off() {
+    let server = Server::start().await;
+    let transport = transport();
+    let (result, ()) = join!(send(&transport, &server), async {
+        let mut peer = server.accept_request().await;
+        peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            .await;
+        peer.flood(format!("1000\r\n{}\r\n", "x".repeat(0x1000)).as_bytes())
+            .await;
+    });
+    assert_eq!(result.unwrap_err(), TransportError::BodyTooLarge { status: 200 });
+}
+
+#[tokio::test]
+async fn retry_after_is_read_in_both_forms() {
+    for (value, expected) in [
+        ("7", Some(RetryAfter::After(Duration::from_secs(7)))),
+        (
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            Some(RetryAfter::At(UNIX_EPOCH + Duration::from_secs(784_111_777))),
+        ),
+        ("soon", None),
+    ] {
+        let answer =
+            format!("HTTP/1.1 503 No\r\nRetry-After: {value}\r\nContent-Length: 0\r\n\r\n");
+        let answer = fate_of(answer.as_bytes()).await.unwrap();
+        assert_eq!((answer.status, answer.retry_after), (503, expected));
+    }
+}
+
+#[tokio::test]
+async fn redirect_is_an_answer_and_not_followed() {
+    let server = Server::start().await;
+    let elsewhere = Server::start().await;
+    let transport = transport();
+    let (answer, ()) = join!(send(&transport, &server), async {
+        let location = elsewhere.url();
+        let answer = format!("HTTP/1.1 307 R\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
+        server.accept_request().await.send(answer).await;
+    });
+    assert_eq!(answer.unwrap().status, 307);
+    assert!(!elsewhere.has_caller().await);
+    assert!(!server.has_caller().await);
+}
+
+#[tokio::test]
+async fn at_most_64_requests_of_a_process_are_under_way_to_an_origin() {
+    let server = Arc::new(Server::start().await);
+    let mut senders = Vec::new();
+    for _ in 0..=MAX_REQUESTS_PER_ORIGIN {
+        let server = Arc::clone(&server);
+        senders.push(tokio::spawn(async move { send(&transport(), &server).await }));
+    }
+    let mut peers = Vec::new();
+    for _ in 0..MAX_REQUESTS_PER_ORIGIN {
+        peers.push(server.accept_request().await);
+    }
+    assert!(!server.has_caller().await);
+
+    let close = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\n1";
+    peers.pop().unwrap().send(close).await;
+    peers.push(server.accept_request().await);
+    for peer in &mut peers {
+        peer.send(close).await;
+    }
+    for sender in senders {
+        assert_eq!(body(soon(sender).await.unwrap()), "1");
+    }
+}
+
+#[tokio::test]
+async fn abandoned_request_frees_its_place_and_its_connection() {
+    let server = Server::start().await;
+    let transport = transport();
+    for _ in 0..=MAX_REQUESTS_PER_ORIGIN {
+        let peer = tokio::select! {
+            _ = send(&transport, &server) => panic!("nobody answered"),
+            peer = server.accept_request() => peer,
+        };
+        peer.closed().await;
+    }
+}

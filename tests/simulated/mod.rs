@@ -1,0 +1,299 @@
+//! A manager on simulated time: paused tokio clocks, a scripted transport, an owner that records.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use keycloak_token_manager::manager::alarm::Alarms;
+use keycloak_token_manager::manager::clock::{Clock, Moment};
+use keycloak_token_manager::manager::config::{Config, Credential};
+use keycloak_token_manager::manager::secret::CallId;
+use keycloak_token_manager::manager::slot::{Call, FlightId};
+use keycloak_token_manager::manager::{Arrival, Engine, Level, Manager, Owner, Reply};
+use keycloak_token_manager::oauth::{
+    Answer, ClientAuthentication, ClientCredentialsGrant, ClientSecret, RetryAfter, TokenEndpoint,
+    TokenRequest,
+};
+use keycloak_token_manager::transport::{Connection, Transport, TransportError};
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use zeroize::Zeroizing;
+
+/// Tokio's paused time, and a wall clock that can be stepped against it.
+pub(crate) struct SimulatedClock {
+    origin: Instant,
+    /// Seconds since the epoch at the origin, in ms.
+    wall_at_origin: AtomicU64,
+}
+
+impl SimulatedClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    fn new() -> Self {
+        Self {
+            origin: Instant::now(),
+            wall_at_origin: AtomicU64::new(1_000_000_000_000),
+        }
+    }
+
+    /// Steps the wall clock: a correction of the time, or a machine that was suspended.
+    pub(crate) fn step_wall(&self, by: Duration) {
+        let by = u64::try_from(by.as_millis()).unwrap();
+        self.wall_at_origin.fetch_add(by, Ordering::SeqCst);
+    }
+
+    /// Steps the wall clock back.
+    pub(crate) fn step_wall_back(&self, by: Duration) {
+        let by = u64::try_from(by.as_millis()).unwrap();
+        self.wall_at_origin.fetch_sub(by, Ordering::SeqCst);
+    }
+}
+
+impl Clock for SimulatedClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    fn now(&self) -> Moment {
+        let monotonic = self.origin.elapsed();
+        let wall = Duration::from_millis(self.wall_at_origin.load(Ordering::SeqCst));
+        Moment {
+            monotonic,
+            wall: wall + monotonic,
+        }
+    }
+}
+
+/// What the server does with a request.
+#[derive(Clone)]
+pub(crate) enum Step {
+    /// Answers.
+    Answer {
+        status: u16,
+        retry_after: Option<u64>,
+        body: String,
+    },
+    /// Fails.
+    Fail(TransportError),
+    /// Never answers.
+    Hang,
+    /// Panics, as a bug of ours would.
+    Panic,
+}
+
+/// A token of so many seconds.
+pub(crate) fn token(lifetime: u64) -> Step {
+    Step::Answer {
+        status: 200,
+        retry_after: None,
+        body: format!("{{\"access_token\":\"token-#\",\"expires_in\":{lifetime}}}"),
+    }
+}
+
+/// An answer without a token.
+pub(crate) fn refusal(status: u16, body: &str) -> Step {
+    Step::Answer {
+        status,
+        retry_after: None,
+        body: body.to_owned(),
+    }
+}
+
+/// Keycloak's answer to a wrong secret.
+pub(crate) fn wrong_secret() -> Step {
+    refusal(401, "{\"error\":\"unauthorized_client\",\"error_description\":\"Invalid client\"}")
+}
+
+type Script = Box<dyn Fn(u64, &TokenRequest) -> Step + Send + Sync>;
+
+/// Answers as the script says for the request number (counted from 1).
+pub(crate) struct ScriptedTransport {
+    script: Script,
+    latency: Duration,
+    /// Which connection each request asked for.
+    pub(crate) requests: Mutex<Vec<Connection>>,
+}
+
+impl ScriptedTransport {
+    pub(crate) fn count(&self) -> usize {
+        self.requests.lock().len()
+    }
+}
+
+impl Transport for ScriptedTransport {
+    async fn send(
+        &self,
+        request: &TokenRequest,
+        connection: Connection,
+        _silence: Duration,
+    ) -> Result<Answer, TransportError> {
+        let number = {
+            let mut requests = self.requests.lock();
+            requests.push(connection);
+            requests.len() as u64
+        };
+        tokio::time::sleep(self.latency).await;
+        match (self.script)(number, request) {
+            Step::Answer {
+                status,
+                retry_after,
+                body,
+            } => Ok(Answer {
+                status,
+                retry_after: retry_after.map(|s| RetryAfter::After(Duration::from_secs(s))),
+                body: Zeroizing::new(body.replace('#', &number.to_string()).into_bytes()),
+            }),
+            Step::Fail(error) => Err(error),
+            Step::Hang => std::future::pending().await,
+            Step::Panic => panic!("scripted"),
+        }
+    }
+}
+
+/// Records what it is told.
+pub(crate) struct RecordingOwner {
+    landings: mpsc::UnboundedSender<(FlightId, Arrival)>,
+    asks: mpsc::UnboundedSender<CallId>,
+    pub(crate) lines: Mutex<Vec<(Level, String)>>,
+    pub(crate) gone: AtomicU64,
+}
+
+impl Owner for RecordingOwner {
+    fn flight_landed(&self, flight: FlightId, arrival: Arrival) {
+        let _ = self.landings.send((flight, arrival));
+    }
+
+    fn token_gone(&self) {
+        self.gone.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn log(&self, level: Level, message: String) {
+        self.lines.lock().push((level, message));
+    }
+
+    fn ask_secret(&self, call: CallId) {
+        let _ = self.asks.send(call);
+    }
+}
+
+/// A manager and all its surroundings.
+pub(crate) struct World {
+    pub(crate) manager: Manager<SimulatedClock, ScriptedTransport>,
+    pub(crate) clock: Arc<SimulatedClock>,
+    pub(crate) transport: Arc<ScriptedTransport>,
+    pub(crate) owner: Arc<RecordingOwner>,
+    pub(crate) landings: mpsc::UnboundedReceiver<(FlightId, Arrival)>,
+    pub(crate) asks: mpsc::UnboundedReceiver<CallId>,
+}
+
+pub(crate) fn config() -> Config {
+    Config {
+        endpoint: TokenEndpoint::parse("http://127.0.0.1:1/realms/r/token").unwrap(),
+        grant: ClientCredentialsGrant {
+            client_id: "portal".to_owned(),
+            authentication: ClientAuthentication::SecretPost,
+            scope: None,
+            parameters: Vec::new(),
+        },
+        credential: Credential::Secret(secret("s3cr+t")),
+        expiry_buffer: Duration::from_mins(1),
+        request_timeout: Duration::from_secs(15),
+        background_refresh: true,
+        name: "portal".to_owned(),
+    }
+}
+
+pub(crate) fn secret(text: &str) -> Arc<ClientSecret> {
+    Arc::new(ClientSecret::new(text.to_owned()).unwrap())
+}
+
+impl World {
+    pub(crate) fn new(
+        latency_ms: u64,
+        script: impl Fn(u64, &TokenRequest) -> Step + Send + Sync + 'static,
+    ) -> Self {
+        Self::with(config(), latency_ms, script)
+    }
+
+    pub(crate) fn with(
+        config: Config,
+        latency_ms: u64,
+        script: impl Fn(u64, &TokenRequest) -> Step + Send + Sync + 'static,
+    ) -> Self {
+        let clock = Arc::new(SimulatedClock::new());
+        let transport = Arc::new(ScriptedTransport {
+            script: Box::new(script),
+            latency: Duration::from_millis(latency_ms),
+            requests: Mutex::default(),
+        });
+        let (landing_sender, landings) = mpsc::unbounded_channel();
+        let (ask_sender, asks) = mpsc::unbounded_channel();
+        let owner = Arc::new(RecordingOwner {
+            landings: landing_sender,
+            asks: ask_sender,
+            lines: Mutex::default(),
+            gone: AtomicU64::new(0),
+        });
+        let alarms = Arc::new(Alarms::default());
+        let engine = Engine {
+            handle: Handle::current(),
+            alarms: Arc::clone(&alarms),
+        };
+        let alarm_clock = Arc::clone(&clock);
+        tokio::spawn(async move { alarms.run(&*alarm_clock).await });
+        let told: Arc<dyn Owner> = Arc::<RecordingOwner>::clone(&owner);
+        let manager =
+            Manager::new(config, Arc::clone(&clock), Arc::clone(&transport), told, move || {
+                Some(engine.clone())
+            });
+        Self {
+            manager,
+            clock,
+            transport,
+            owner,
+            landings,
+            asks,
+        }
+    }
+
+    /// What a caller gets in the end, as JavaScript would see it: a token's text or an error.
+    pub(crate) async fn call(
+        &mut self,
+        call: Call,
+    ) -> Result<String, keycloak_token_manager::manager::error::Error> {
+        match self.manager.ask(call) {
+            Reply::Token(grant, _) => Ok(grant.token.expose().to_owned()),
+            Reply::Failure(error, _) => Err(error),
+            Reply::Flight(flight) => loop {
+                let (landed, arrival) = self.landings.recv().await.expect("an owner");
+                if landed == flight {
+                    let fallback = arrival.fallback.filter(|_| call != Call::Forced);
+                    return match (arrival.result, fallback) {
+                        (Ok(grant), _) | (Err(_), Some(grant)) => {
+                            Ok(grant.token.expose().to_owned())
+                        }
+                        (Err(error), None) => Err(error),
+                    };
+                }
+            },
+        }
+    }
+
+    pub(crate) async fn any(
+        &mut self,
+    ) -> Result<String, keycloak_token_manager::manager::error::Error> {
+        self.call(Call::Any).await
+    }
+
+    pub(crate) fn warnings(&self) -> usize {
+        self.owner
+            .lines
+            .lock()
+            .iter()
+            .filter(|(level, _)| *level == Level::Warn)
+            .count()
+    }
+}
+
+/// Lets simulated time pass.
+pub(crate) async fn pass(millis: u64) {
+    tokio::time::sleep(Duration::from_millis(millis)).await;
+}
