@@ -1,0 +1,119 @@
+'use strict';
+
+// What the fake token endpoint cannot do inside a test's own process: bytes that are no HTTP, and
+// work that is neither held up by a blocked event loop nor counted as memory of the test.
+
+const { fork } = require('node:child_process');
+const { once } = require('node:events');
+const net = require('node:net');
+
+/**
+ * A server whose connections do as a function says.
+ *
+ * @param {(socket: net.Socket, number: number) => void} onConnection the first one has number 1
+ */
+async function startRawServer(onConnection) {
+  const sockets = new Set();
+  let connectionCount = 0;
+  const server = net.createServer((socket) => {
+    connectionCount += 1;
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+    // How a connection ends is the client's business.
+    socket.on('error', () => {});
+    onConnection(socket, connectionCount);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    port: server.address().port,
+    url: `http://127.0.0.1:${server.address().port}`,
+    get connectionCount() {
+      return connectionCount;
+    },
+    async close() {
+      const closed = once(server, 'close');
+      server.close();
+      for (const socket of sockets) socket.destroy();
+      await closed;
+    },
+  };
+}
+
+/** Answers what comes first with some bytes, and leaves the connection open. */
+function sendBytes(bytes) {
+  return (socket) => socket.once('data', () => socket.write(bytes));
+}
+
+/**
+ * A fake token endpoint in a process of its own. `set('setAnswer', { … })` calls a method there and
+ * gives its result; functions cannot be sent.
+ *
+ * @param {import('../../lib/testing').FakeTokenEndpointOptions} [options]
+ */
+async function startFakeTokenEndpointProcess(options = {}) {
+  const child = fork(__filename, [], { execArgv: [], serialization: 'advanced' });
+  const waiting = new Map();
+  let count = 0;
+  child.on('message', ({ id, error, value }) => {
+    const { resolve, reject } = waiting.get(id);
+    waiting.delete(id);
+    if (error) reject(error);
+    else resolve(value);
+  });
+  child.on('exit', (code) => {
+    for (const { reject } of waiting.values()) {
+      reject(new Error(`the process of the endpoint ended with code ${code}`));
+    }
+    waiting.clear();
+  });
+  const set = (name, ...args) =>
+    new Promise((resolve, reject) => {
+      count += 1;
+      waiting.set(count, { resolve, reject });
+      child.send({ id: count, name, args }, (error) => error && reject(error));
+    });
+
+  const close = async () => {
+    if (child.exitCode !== null) return;
+    const exited = once(child, 'exit');
+    if (child.connected) child.disconnect();
+    await exited;
+  };
+  try {
+    return { ...(await set('start', options)), stats: () => set('stats'), set, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** The other end of `startFakeTokenEndpointProcess`. */
+function serveParent() {
+  const { startFakeTokenEndpoint } = require('../../lib/testing');
+  let endpoint;
+  const methods = {
+    async start(options) {
+      endpoint = await startFakeTokenEndpoint(options);
+      const { url, tokenEndpoint, issuer, jwksUri } = endpoint;
+      return { url, tokenEndpoint, issuer, jwksUri };
+    },
+    stats: () => ({
+      requestCount: endpoint.requestCount,
+      connectionCount: endpoint.connectionCount,
+    }),
+  };
+  process.on('message', async ({ id, name, args }) => {
+    try {
+      const value = await (methods[name] ?? endpoint[name].bind(endpoint))(...args);
+      process.send({ id, value });
+    } catch (error) {
+      process.send({ id, error });
+    }
+  });
+  process.on('disconnect', () => process.exit());
+}
+
+if (require.main === module) serveParent();
+
+module.exports = { sendBytes, startFakeTokenEndpointProcess, startRawServer };

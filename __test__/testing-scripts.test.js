@@ -1,0 +1,276 @@
+'use strict';
+
+const assert = require('node:assert/strict');
+const { describe, test } = require('node:test');
+const { startFakeTokenEndpoint } = require('../lib/testing');
+const {
+  CLIENT,
+  GRANT,
+  basic,
+  grant,
+  post,
+  rawPost,
+  start,
+} = require('./support/token-requests.js');
+
+describe('the fake token endpoint: its log', { concurrency: true }, () => {
+  test('has all of a request but its credentials', async (t) => {
+    const endpoint = await start(t);
+    const before = Date.now();
+    const assertion = { client_assertion: 'secret-assertion', client_assertion_type: 'urn:x' };
+    const fields = { ...GRANT, ...CLIENT, ...assertion, scope: 'a', audience: 'b' };
+    await post(endpoint, fields, { ...basic('test-client:test-secret'), 'x-extra': 'c' });
+    const [{ at, headers, ...entry }] = endpoint.requests;
+    assert.ok(at >= before && at <= Date.now());
+    assert.equal(headers['x-extra'], 'c');
+    assert.equal('authorization' in headers, false);
+    assert.deepEqual(entry, {
+      clientId: 'test-client',
+      authentication: 'client_secret_post',
+      grantType: 'client_credentials',
+      scope: 'a',
+      parameters: {
+        grant_type: 'client_credentials',
+        client_id: 'test-client',
+        client_assertion_type: 'urn:x',
+        scope: 'a',
+        audience: 'b',
+      },
+      connection: 1,
+      status: 200,
+    });
+    assert.doesNotMatch(JSON.stringify(endpoint.requests), /test-secret|secret-assertion/);
+  });
+
+  test('says how the client proved itself', async (t) => {
+    const endpoint = await start(t);
+    await post(endpoint, GRANT);
+    await post(endpoint, { ...GRANT, client_id: 'a', client_assertion: 'x' });
+    await post(endpoint, GRANT, basic('a:b'));
+    assert.deepEqual(
+      endpoint.requests.map(({ authentication, clientId, status }) => [
+        ...[authentication, clientId, status],
+      ]),
+      [
+        ['none', undefined, 401],
+        ['client_assertion', 'a', 401],
+        ['client_secret_basic', 'a', 401],
+      ],
+    );
+  });
+
+  test('numbers the connections', async (t) => {
+    const endpoint = await start(t);
+    await rawPost({ tokenEndpoint: endpoint.jwksUri });
+    endpoint.answerNext({ fault: 'close' }, { fault: 'close' });
+    await rawPost(endpoint);
+    await rawPost(endpoint);
+    assert.deepEqual(
+      endpoint.requests.map(({ connection }) => connection),
+      [2, 3],
+    );
+    assert.equal(endpoint.connectionCount, 3);
+  });
+
+  test('can be waited for, emptied, and waited for again', async (t) => {
+    const endpoint = await start(t);
+    const two = endpoint.waitForRequests(2);
+    await grant(endpoint);
+    await grant(endpoint);
+    assert.deepEqual(await two, endpoint.requests);
+    assert.equal((await endpoint.waitForRequests(1)).length, 1);
+    endpoint.clearRequests();
+    assert.equal(endpoint.requestCount, 0);
+    const one = endpoint.waitForRequests(1);
+    await grant(endpoint, { ...GRANT, ...CLIENT, scope: 'later' });
+    assert.equal((await one)[0].scope, 'later');
+    await assert.rejects(endpoint.waitForRequests(0), TypeError);
+    const never = endpoint.waitForRequests(2);
+    await endpoint.close();
+    await assert.rejects(never, /closed after 1 token requests, while 2 were waited for/);
+    await assert.rejects(endpoint.waitForRequests(2), /closed/);
+  });
+});
+
+describe('the fake token endpoint: its scripts', { concurrency: true }, () => {
+  test('answer as they say: those for the next ones first, then those for all', async (t) => {
+    const endpoint = await start(t);
+    endpoint.setAnswer({ status: 503, headers: { 'Retry-After': '1' }, body: 'busy' });
+    endpoint.answerNext({ body: { a: 1 } }, { status: 204 }, { body: Buffer.of(0xff) });
+    endpoint.answerNext({});
+
+    const object = await post(endpoint);
+    assert.deepEqual([object.status, object.text], [200, '{"a":1}']);
+    assert.equal(object.headers.get('content-type'), 'application/json');
+    const empty = await post(endpoint);
+    assert.deepEqual([empty.status, empty.text], [204, '']);
+    const bytes = await post(endpoint);
+    assert.deepEqual([bytes.status, bytes.text], [200, '\ufffd']);
+    assert.equal(bytes.headers.get('content-type'), null);
+    await grant(endpoint);
+    for (let i = 0; i < 2; i += 1) {
+      const busy = await post(endpoint);
+      assert.deepEqual([busy.status, busy.text], [503, 'busy']);
+      assert.equal(busy.headers.get('retry-after'), '1');
+    }
+    endpoint.restore();
+    await grant(endpoint);
+    assert.deepEqual(
+      endpoint.requests.map(({ status }) => status),
+      [200, 204, 200, 200, 503, 503, 200],
+    );
+  });
+
+  test("change Keycloak's own answer where they name neither status nor body", async (t) => {
+    const endpoint = await start(t);
+    endpoint.setAnswer({ expiresIn: 7, headers: { 'cache-control': 'public', 'x-a': 'b' } });
+    const granted = await post(endpoint);
+    assert.equal(JSON.parse(granted.text).expires_in, 7);
+    assert.equal(granted.headers.get('cache-control'), 'public');
+    assert.equal(granted.headers.get('x-a'), 'b');
+    assert.equal((await post(endpoint, GRANT)).status, 401);
+  });
+
+  test('may be functions of the request, also asynchronous ones', async (t) => {
+    const endpoint = await start(t);
+    endpoint.setAnswer(async ({ scope }) => (scope === 'a' ? { status: 418 } : undefined));
+    assert.equal((await post(endpoint, { ...GRANT, ...CLIENT, scope: 'a' })).status, 418);
+    assert.equal((await post(endpoint)).status, 200);
+  });
+
+  test('that fail are answered for with a 500, and close() says why', async () => {
+    const why = new Error('a slip of the test');
+    const endpoint = await startFakeTokenEndpoint();
+    endpoint.setAnswer(() => {
+      throw why;
+    });
+    assert.equal((await post(endpoint)).status, 500);
+    await assert.rejects(endpoint.close(), why);
+
+    const other = await startFakeTokenEndpoint();
+    other.setAnswer(() => ({ state: 503 }));
+    assert.equal((await post(other)).status, 500);
+    await assert.rejects(other.close(), /answer has no state; there are status/);
+  });
+
+  test('settings apply to later requests until they are restored', async (t) => {
+    const endpoint = await start(t);
+    endpoint.setSecret('test-client', 'new');
+    endpoint.setSecret('other', 'x');
+    endpoint.setExpiresIn(0.5);
+    assert.equal((await post(endpoint)).status, 401);
+    const granted = await grant(endpoint, { ...GRANT, client_id: 'other', client_secret: 'x' });
+    assert.equal(granted.expires_in, 0.5);
+    endpoint.restore();
+    assert.equal((await grant(endpoint)).expires_in, 300);
+    assert.equal((await post(endpoint, { ...GRANT, client_id: 'other' })).status, 401);
+  });
+
+  test('answers can be late, each by its own or by the common delay', async (t) => {
+    const endpoint = await start(t, { delayMs: 40 });
+    const timed = async () => {
+      const begun = performance.now();
+      await grant(endpoint);
+      // Timers count in whole milliseconds.
+      return performance.now() - begun + 1;
+    };
+    assert.ok((await timed()) >= 40);
+    endpoint.answerNext({ delayMs: 80 });
+    assert.ok((await timed()) >= 80);
+    endpoint.setDelay(60);
+    assert.ok((await timed()) >= 60);
+  });
+
+  test('many answers can be late at once, without a warning', async (t) => {
+    const warnings = [];
+    const onWarning = (warning) => warnings.push(warning);
+    process.on('warning', onWarning);
+    t.after(() => process.off('warning', onWarning));
+    const endpoint = await start(t, { delayMs: 20 });
+    await Promise.all(Array.from({ length: 40 }, () => grant(endpoint)));
+    assert.deepEqual(warnings, []);
+  });
+
+  test('while paused requests arrive, and are answered once resumed', async (t) => {
+    const endpoint = await start(t);
+    endpoint.pause();
+    let answers = 0;
+    const requests = Array.from({ length: 3 }, async () => {
+      await grant(endpoint);
+      answers += 1;
+    });
+    await endpoint.waitForRequests(3);
+    // What is not a token request passes, so an answer would have been seen by now.
+    await (await fetch(endpoint.jwksUri)).text();
+    assert.equal(answers, 0);
+    assert.equal(endpoint.requests[0].status, undefined);
+    endpoint.resume();
+    await Promise.all(requests);
+    assert.equal(answers, 3);
+  });
+});
+
+describe('the fake token endpoint: what it refuses', { concurrency: true }, () => {
+  const options = [
+    [null, /^options must be an object$/],
+    [{ clientId: 'a' }, /^options has no clientId; there are realm, clients, /],
+    [{ realm: 'a/b' }, /^realm must be letters/],
+    [{ realm: '..' }, /^realm must be letters/],
+    [{ clients: {} }, /^clients must be a record/],
+    [{ clients: { a: '' } }, /^clients must be a record/],
+    [{ clients: 'canary' }, /^clients must be a record(?!.*canary)/],
+    [{ expiresIn: '60' }, /^expiresIn must be a finite number of seconds$/],
+    [{ expiresIn: Number.NaN }, /^expiresIn must be/],
+    [{ delayMs: -1 }, /^delayMs must be a number of milliseconds from 0 to 2147483647$/],
+    [{ delayMs: 2 ** 31 }, /^delayMs must be/],
+    [{ roles: 'viewer' }, /^roles must be an array/],
+    [{ tls: true }, /^tls must be an object/],
+    [{ tls: { key: 'a', cert: 'b' } }, /^tls must hold a key and a cert in PEM/],
+    [{ tokenSize: 1.5 }, /^tokenSize must be an integer from 0 to 10000000$/],
+  ];
+  for (const [given, message] of options) {
+    test(`options: ${JSON.stringify(given)}`, async () => {
+      await assert.rejects(startFakeTokenEndpoint(given), { name: 'TypeError', message });
+    });
+  }
+
+  test('undefined options count as absent', async (t) => {
+    const endpoint = await start(t, { realm: undefined, tls: undefined, expiresIn: undefined });
+    assert.equal((await grant(endpoint)).expires_in, 300);
+  });
+
+  const answers = [
+    [undefined, /^answer must be an object$/],
+    [{ state: 500 }, /^answer has no state; there are status, headers, /],
+    [{ status: 99 }, /^status must be an integer from 200 to 599$/],
+    [{ headers: { a: 1 } }, /^headers must be a record of strings$/],
+    [{ headers: { 'a b': 'c' } }, /Header name/],
+    [{ headers: { a: 'b\r\nc: d' } }, /"a"/],
+    [{ body: 1 }, /^body must be an object, a string or a Buffer$/],
+    [{ delayMs: '1' }, /^delayMs must be/],
+    [{ expiresIn: null }, /^expiresIn must be/],
+    [{ fault: 'none' }, /^fault must be one of reset, close, hang, /],
+    [{ fault: 'drip', dripMs: 0 }, /^dripMs must be/],
+  ];
+  for (const [given, message] of answers) {
+    test(`answers: ${JSON.stringify(given)}`, async (t) => {
+      const endpoint = await start(t);
+      const refused = { name: 'TypeError', message };
+      assert.throws(() => endpoint.setAnswer(given), refused);
+      assert.throws(() => endpoint.answerNext({}, given), refused);
+    });
+  }
+
+  test('settings', async (t) => {
+    const endpoint = await start(t);
+    const refused = (message) => ({ name: 'TypeError', message });
+    assert.throws(() => endpoint.setDelay(-1), refused(/^ms must be/));
+    assert.throws(
+      () => endpoint.setExpiresIn(Number.POSITIVE_INFINITY),
+      refused(/^seconds must be/),
+    );
+    assert.throws(() => endpoint.setSecret('', 'a'), refused(/^clientId must be/));
+    assert.throws(() => endpoint.setSecret('a'), refused(/^secret must be/));
+    assert.throws(() => endpoint.issueToken('a'), refused(/^claims must be/));
+  });
+});

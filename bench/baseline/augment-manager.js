@@ -1,0 +1,150 @@
+'use strict';
+
+/**
+ * Behaves as the augment plugin's token manager, a class that this package replaces, faults too.
+ * It is here to be compared with, in tests and benches; nothing else may use it.
+ */
+
+const http = require('node:http');
+const https = require('node:https');
+
+const REQUEST_TIMEOUT_MS = 15_000;
+const MINIMUM_CACHED_SECONDS = 10;
+const LOGGED_BODY_CHARACTERS = 500;
+
+class AugmentTokenManager {
+  #options;
+  #token;
+  #reusableUntil = 0;
+  #pending;
+  #generation = 0;
+
+  /**
+   * @param {object} options
+   * @param {string} options.tokenEndpoint
+   * @param {string} options.clientId
+   * @param {string | (() => string)} options.clientSecret
+   * @param {{ error(message: string): void, debug(message: string): void }} options.logger
+   * @param {boolean} [options.skipTlsVerify]
+   * @param {number} [options.tokenExpiryBufferSeconds] default 60
+   * @param {number} [options.timeoutMs] silence on the socket that ends a request; default 15000,
+   *   an option so that a test can scale it
+   * @param {http.Agent} [options.agent] default: Node's global agent, which keeps connections alive
+   */
+  constructor(options) {
+    this.#options = {
+      ...options,
+      tokenExpiryBufferSeconds: options.tokenExpiryBufferSeconds ?? 60,
+      timeoutMs: options.timeoutMs ?? REQUEST_TIMEOUT_MS,
+    };
+  }
+
+  async getToken() {
+    if (this.#token !== undefined && Date.now() < this.#reusableUntil) {
+      return this.#token;
+    }
+    if (this.#pending === undefined) {
+      this.#pending = this.#acquire(this.#generation).finally(() => {
+        // Clears whatever is pending by then, be it the request of a later generation.
+        this.#pending = undefined;
+      });
+    }
+    return this.#pending;
+  }
+
+  async getTokenForStreaming(minLifetimeMs) {
+    const remainingMs = this.#reusableUntil - Date.now();
+    if (this.#token !== undefined && remainingMs > minLifetimeMs) {
+      return this.#token;
+    }
+    this.#drop();
+    return this.getToken();
+  }
+
+  clearCache() {
+    this.#drop();
+    this.#generation += 1;
+    this.#pending = undefined;
+  }
+
+  #drop() {
+    this.#token = undefined;
+    this.#reusableUntil = 0;
+  }
+
+  async #acquire(generation) {
+    const { clientId, clientSecret, logger, tokenExpiryBufferSeconds: buffer } = this.#options;
+    const form = new URLSearchParams({
+      grant_type: 'client_credentials',
+      client_id: clientId,
+      client_secret: typeof clientSecret === 'function' ? clientSecret() : clientSecret,
+    });
+    const { status, body } = await this.#post(form.toString());
+    if (status >= 400) {
+      logger.error(
+        `Keycloak token request failed with status ${status}: ` +
+          body.slice(0, LOGGED_BODY_CHARACTERS),
+      );
+      throw new Error(
+        `Keycloak token request failed with status ${status}. Check the client's credentials ` +
+          'and that its client credentials grant is enabled.',
+      );
+    }
+    const answer = parse(body);
+    if (!answer.access_token) {
+      throw new Error('Keycloak token response has no access_token');
+    }
+    const grantedSeconds =
+      typeof answer.expires_in === 'number' ? answer.expires_in : buffer + MINIMUM_CACHED_SECONDS;
+    const cachedSeconds = Math.max(grantedSeconds - buffer, MINIMUM_CACHED_SECONDS);
+    if (generation === this.#generation) {
+      this.#token = answer.access_token;
+      this.#reusableUntil = Date.now() + cachedSeconds * 1000;
+      logger.debug(`Keycloak token cached for ${cachedSeconds} s`);
+    }
+    return answer.access_token;
+  }
+
+  #post(form) {
+    const { tokenEndpoint, skipTlsVerify, timeoutMs, agent } = this.#options;
+    const secure = new URL(tokenEndpoint).protocol === 'https:';
+    return new Promise((resolve, reject) => {
+      const request = (secure ? https : http).request(
+        tokenEndpoint,
+        {
+          method: 'POST',
+          agent,
+          headers: {
+            'Content-Type': 'application/x-www-form-urlencoded',
+            'Content-Length': Buffer.byteLength(form),
+          },
+          ...(secure && skipTlsVerify ? { rejectUnauthorized: false } : {}),
+        },
+        (response) => {
+          let body = '';
+          response.setEncoding('utf8');
+          response.on('data', (chunk) => {
+            body += chunk;
+          });
+          response.on('end', () => resolve({ status: response.statusCode, body }));
+          response.on('error', reject);
+        },
+      );
+      request.setTimeout(timeoutMs, () => {
+        request.destroy(new Error(`Keycloak token request timed out after ${timeoutMs} ms`));
+      });
+      request.on('error', reject);
+      request.end(form);
+    });
+  }
+}
+
+function parse(body) {
+  try {
+    return JSON.parse(body);
+  } catch {
+    throw new Error('Failed to parse Keycloak token response');
+  }
+}
+
+module.exports = { AugmentTokenManager };

@@ -1,0 +1,133 @@
+'use strict';
+
+// Checks what a test gives to the endpoint, since a slip there would make a test pass for the wrong
+// reason. Messages name the argument and never show its value: it may be a secret.
+
+const http = require('node:http');
+const { isUint8Array } = require('node:util/types');
+const { faults } = require('./faults.js');
+
+const FAULTS = Object.keys(faults).filter((fault) => fault !== 'none');
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+const LONGEST_TOKEN_BYTES = 10_000_000;
+
+function refuse(name, expected) {
+  throw new TypeError(`${name} must be ${expected}`);
+}
+
+const isObject = (value) => typeof value === 'object' && value !== null;
+const isText = (value) => typeof value === 'string' && value !== '';
+const isPem = (value) => isText(value) || (isUint8Array(value) && value.length > 0);
+const isIntegerIn = (value, least, most) =>
+  Number.isInteger(value) && value >= least && value <= most;
+
+const checks = {
+  realm(value, name) {
+    const expected = 'letters, digits, ".", "_" and "-", with one that is not a dot';
+    if (typeof value !== 'string' || !/^[\w.-]+$/.test(value) || /^\.+$/.test(value)) {
+      refuse(name, expected);
+    }
+  },
+  text(value, name) {
+    if (!isText(value)) refuse(name, 'a non-empty string');
+  },
+  clients(value, name) {
+    const expected = 'a record of at least one secret by client id, none of them empty';
+    if (!isObject(value)) refuse(name, expected);
+    const entries = Object.entries(value).flat();
+    if (entries.length === 0 || !entries.every(isText)) refuse(name, expected);
+  },
+  seconds(value, name) {
+    if (!Number.isFinite(value)) refuse(name, 'a finite number of seconds');
+  },
+  delay(value, name) {
+    if (!(Number.isFinite(value) && value >= 0 && value <= LONGEST_TIMER_MS)) {
+      refuse(name, `a number of milliseconds from 0 to ${LONGEST_TIMER_MS}`);
+    }
+  },
+  interval(value, name) {
+    if (!(Number.isFinite(value) && value >= 1 && value <= LONGEST_TIMER_MS)) {
+      refuse(name, `a number of milliseconds from 1 to ${LONGEST_TIMER_MS}`);
+    }
+  },
+  roles(value, name) {
+    if (!Array.isArray(value) || !value.every(isText)) {
+      refuse(name, 'an array of non-empty strings');
+    }
+  },
+  tls(value, name) {
+    if (!isObject(value) || !isPem(value.key) || !isPem(value.cert)) {
+      refuse(name, 'an object with a key and a cert in PEM');
+    }
+  },
+  tokenSize(value, name) {
+    if (!isIntegerIn(value, 0, LONGEST_TOKEN_BYTES)) {
+      refuse(name, `an integer from 0 to ${LONGEST_TOKEN_BYTES}`);
+    }
+  },
+  count(value, name) {
+    if (!isIntegerIn(value, 1, Number.MAX_SAFE_INTEGER)) refuse(name, 'an integer of at least 1');
+  },
+  status(value, name) {
+    if (!isIntegerIn(value, 200, 599)) refuse(name, 'an integer from 200 to 599');
+  },
+  headers(value, name) {
+    if (!isObject(value) || !Object.values(value).every((text) => typeof text === 'string')) {
+      refuse(name, 'a record of strings');
+    }
+    for (const [header, text] of Object.entries(value)) {
+      http.validateHeaderName(header);
+      http.validateHeaderValue(header, text);
+    }
+  },
+  body(value, name) {
+    if (!isObject(value) && typeof value !== 'string') {
+      refuse(name, 'an object, a string or a Buffer');
+    }
+  },
+  fault(value, name) {
+    if (!FAULTS.includes(value)) refuse(name, `one of ${FAULTS.join(', ')}`);
+  },
+  claims(value, name) {
+    if (!isObject(value)) refuse(name, 'an object');
+  },
+};
+
+const OPTIONS = {
+  realm: checks.realm,
+  clients: checks.clients,
+  expiresIn: checks.seconds,
+  delayMs: checks.delay,
+  roles: checks.roles,
+  tls: checks.tls,
+  tokenSize: checks.tokenSize,
+};
+
+const ANSWER = {
+  status: checks.status,
+  headers: checks.headers,
+  body: checks.body,
+  delayMs: checks.delay,
+  expiresIn: checks.seconds,
+  fault: checks.fault,
+  dripMs: checks.interval,
+};
+
+/** A copy of a record with the known members that are not `undefined`, each checked. */
+function checkMembers(value, known, what) {
+  if (!isObject(value) || Array.isArray(value)) refuse(what, 'an object');
+  const given = Object.entries(value).filter(([, member]) => member !== undefined);
+  for (const [name, member] of given) {
+    if (!Object.hasOwn(known, name)) {
+      throw new TypeError(`${what} has no ${name}; there are ${Object.keys(known).join(', ')}`);
+    }
+    known[name](member, name);
+  }
+  return Object.fromEntries(given);
+}
+
+const checkOptions = (options) => checkMembers(options, OPTIONS, 'options');
+const checkAnswer = (answer) => checkMembers(answer, ANSWER, 'answer');
+const checkAnswerSource = (source) => (typeof source === 'function' ? source : checkAnswer(source));
+
+module.exports = { checkAnswer, checkAnswerSource, checkOptions, checks };

@@ -1,0 +1,291 @@
+'use strict';
+
+// A token endpoint for tests, with the switches that a test may throw. What Keycloak would answer
+// stands in keycloak.js, how an answer goes wrong in faults.js.
+
+const { setMaxListeners } = require('node:events');
+const { setTimeout: delay } = require('node:timers/promises');
+const { isUint8Array } = require('node:util/types');
+const { checkAnswer, checkAnswerSource, checkOptions, checks } = require('./check.js');
+const { SILENT, faults } = require('./faults.js');
+const keycloak = require('./keycloak.js');
+const { Listener } = require('./listener.js');
+const { RequestLog } = require('./request-log.js');
+const { makeClaims, makeToken, signingKey } = require('./tokens.js');
+
+const LONGEST_REQUEST_BYTES = 1_048_576;
+
+/** What a request that breaks off, or an answer that this endpoint's end cuts short, fails with. */
+const BROKEN_OFF = new Set(['ECONNRESET', 'ERR_STREAM_PREMATURE_CLOSE', 'ABORT_ERR']);
+
+/** The body of a request; rejects if it breaks off, and ends the connection if it is too long. */
+async function readBody(request) {
+  const chunks = [];
+  let length = 0;
+  for await (const chunk of request) {
+    length += chunk.length;
+    if (length > LONGEST_REQUEST_BYTES) request.destroy();
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString();
+}
+
+function asBytes(body) {
+  if (isUint8Array(body)) return Buffer.from(body);
+  return Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
+}
+
+/** The answer that a script gives by itself, without Keycloak's. */
+function scriptedAnswer({ body = '' }) {
+  const isJson = typeof body === 'object' && !isUint8Array(body);
+  return {
+    status: 200,
+    headers: isJson ? { 'Content-Type': 'application/json' } : {},
+    body: asBytes(body),
+  };
+}
+
+class FakeTokenEndpoint {
+  #options;
+  #key;
+  #listener;
+  #log = new RequestLog();
+
+  #secrets;
+  #delayMs;
+  #expiresIn;
+  #answer;
+  #nextAnswers = [];
+  /** While paused: what requests wait for, and what ends it. */
+  #pause;
+
+  #closing;
+  #closed = new AbortController();
+  #failures = [];
+
+  constructor(options, key) {
+    this.#options = options;
+    this.#key = key;
+    // As many answers may be late at once as there are requests.
+    setMaxListeners(0, this.#closed.signal);
+    this.#listener = new Listener(options.tls, (request, response) =>
+      this.#onRequest(request, response),
+    );
+    this.restore();
+  }
+
+  /** Listens on a free port, and is complete only then. */
+  async start() {
+    await this.#listener.open();
+    this.url = this.#listener.origin;
+    this.issuer = `${this.url}/realms/${this.#options.realm}`;
+    const { tokenEndpoint, jwksUri } = keycloak.realmUrls(this.issuer);
+    this.tokenEndpoint = tokenEndpoint;
+    this.jwksUri = jwksUri;
+    return this;
+  }
+
+  get requests() {
+    return this.#log.entries;
+  }
+
+  get requestCount() {
+    return this.#log.entries.length;
+  }
+
+  get connectionCount() {
+    return this.#listener.count;
+  }
+
+  clearRequests() {
+    this.#log.clear();
+  }
+
+  waitForRequests(count) {
+    const arrived = this.#waitForRequests(count);
+    // A test that failed before it came to await this is not to fail twice.
+    arrived.catch(() => {});
+    return arrived;
+  }
+
+  setDelay(ms) {
+    checks.delay(ms, 'ms');
+    this.#delayMs = ms;
+  }
+
+  setExpiresIn(seconds) {
+    checks.seconds(seconds, 'seconds');
+    this.#expiresIn = seconds;
+  }
+
+  setSecret(clientId, secret) {
+    checks.text(clientId, 'clientId');
+    checks.text(secret, 'secret');
+    this.#secrets.set(clientId, secret);
+  }
+
+  setAnswer(answer) {
+    this.#answer = checkAnswerSource(answer);
+  }
+
+  answerNext(...answers) {
+    this.#nextAnswers.push(...answers.map(checkAnswerSource));
+  }
+
+  restore() {
+    this.#secrets = new Map(Object.entries(this.#options.clients));
+    this.#delayMs = this.#options.delayMs;
+    this.#expiresIn = this.#options.expiresIn;
+    this.#answer = {};
+    this.#nextAnswers = [];
+  }
+
+  pause() {
+    if (this.#pause) return;
+    let end;
+    const ended = new Promise((resolve) => {
+      end = resolve;
+    });
+    this.#pause = { ended, end };
+  }
+
+  resume() {
+    this.#pause?.end();
+    this.#pause = undefined;
+  }
+
+  goOffline() {
+    return this.#listener.close();
+  }
+
+  async goOnline() {
+    if (this.#closing) throw new Error('the endpoint is closed');
+    await this.#listener.open();
+  }
+
+  issueToken(claims = {}) {
+    checks.claims(claims, 'claims');
+    const [clientId] = Object.keys(this.#options.clients);
+    const grant = { clientId, scope: keycloak.DEFAULT_SCOPE, expiresIn: this.#expiresIn };
+    return this.#issue(grant, claims);
+  }
+
+  close() {
+    this.#closing ??= this.#shutDown();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose]() {
+    return this.close();
+  }
+
+  async #shutDown() {
+    this.#closed.abort();
+    this.resume();
+    this.#log.close();
+    await this.#listener.close();
+    if (this.#failures.length > 0) throw this.#failures[0];
+  }
+
+  async #waitForRequests(count) {
+    checks.count(count, 'count');
+    return this.#log.waitFor(count);
+  }
+
+  async #onRequest(request, response) {
+    // The client may be gone by the time of the answer, which is its right.
+    response.on('error', () => {});
+    response.sendDate = false;
+    try {
+      await this.#serve(request, response);
+    } catch (error) {
+      response.destroy();
+      if (!BROKEN_OFF.has(error.code)) this.#failures.push(error);
+    }
+  }
+
+  async #serve(request, response) {
+    const body = await readBody(request);
+    const [path] = request.url.split('?');
+    if (request.method === 'POST' && this.url + path === this.tokenEndpoint) {
+      const tokenRequest = keycloak.readTokenRequest(request.headers, body);
+      const connection = this.#listener.numberOf(request);
+      const entry = this.#log.add(tokenRequest, request.headers, connection);
+      await this.#answerTokenRequest(tokenRequest, entry, response);
+    } else {
+      const answer = keycloak.answerOther(request.method, path, this.issuer, this.#key.jwk);
+      response.writeHead(answer.status, answer.headers).end(answer.body);
+    }
+  }
+
+  async #answerTokenRequest(tokenRequest, entry, response) {
+    const script = await this.#script(entry);
+    const delayMs = script.delayMs ?? this.#delayMs;
+    if (delayMs > 0) await delay(delayMs, undefined, { signal: this.#closed.signal });
+    while (this.#pause) await this.#pause.ended;
+    if (response.destroyed || this.#closed.signal.aborted) return;
+
+    const { status, headers, body } = this.#answerTo(tokenRequest, script);
+    response.statusCode = status;
+    for (const [name, value] of headers) response.setHeader(name, value);
+    if (!SILENT.has(script.fault)) entry.status = status;
+    await faults[script.fault ?? 'none'](response, {
+      body,
+      dripMs: script.dripMs,
+      signal: this.#closed.signal,
+      reset: () => this.#listener.reset(response.req),
+    });
+  }
+
+  #answerTo(tokenRequest, script) {
+    const own = this.#ownAnswer(tokenRequest, script);
+    // Later ones replace earlier ones, whatever the case of their names.
+    const headers = [...Object.entries(own.headers), ...Object.entries(script.headers ?? {})];
+    return { status: script.status ?? own.status, headers, body: own.body };
+  }
+
+  #ownAnswer(tokenRequest, script) {
+    if (script.fault === 'redirect') {
+      return { status: 307, headers: { Location: this.tokenEndpoint }, body: Buffer.alloc(0) };
+    }
+    if (script.status !== undefined || script.body !== undefined) return scriptedAnswer(script);
+    const { expiresIn = this.#expiresIn } = script;
+    return keycloak.answerTokenRequest(tokenRequest, this.#secrets, expiresIn, (grant) =>
+      this.#issue(grant, {}),
+    );
+  }
+
+  /** What the test wants the answer to be. */
+  async #script(entry) {
+    const source = this.#nextAnswers.shift() ?? this.#answer;
+    if (typeof source !== 'function') return source;
+    try {
+      return checkAnswer((await source(entry)) ?? {});
+    } catch (error) {
+      this.#failures.push(error);
+      return { status: 500, body: 'The function that makes the answers failed.' };
+    }
+  }
+
+  #issue(grant, claims) {
+    const own = makeClaims({ issuer: this.issuer, roles: this.#options.roles }, grant);
+    return makeToken({ ...own, ...claims }, this.#key, this.#options.tokenSize);
+  }
+}
+
+async function startFakeTokenEndpoint(options = {}) {
+  const given = checkOptions(options);
+  const realm = given.realm ?? 'test';
+  const settings = {
+    realm,
+    clients: { 'test-client': 'test-secret' },
+    expiresIn: 300,
+    delayMs: 0,
+    roles: [`default-roles-${realm}`, 'offline_access', 'uma_authorization'],
+    tokenSize: 0,
+    ...given,
+  };
+  return new FakeTokenEndpoint(settings, await signingKey()).start();
+}
+
+module.exports = { startFakeTokenEndpoint };

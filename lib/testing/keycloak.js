@@ -1,0 +1,175 @@
+'use strict';
+
+// What Keycloak 26 makes of a request: its order of checks, its statuses and its texts. Two of them
+// surprise: a wrong secret is `unauthorized_client`, an unknown client `invalid_client`.
+
+const FORM = 'application/x-www-form-urlencoded';
+const GENERIC = 'Invalid client or Invalid client credentials';
+const DEFAULT_SCOPE = 'email profile';
+
+const SECURITY_HEADERS = {
+  'Referrer-Policy': 'no-referrer',
+  'Strict-Transport-Security': 'max-age=31536000; includeSubDomains',
+  'X-Content-Type-Options': 'nosniff',
+  'X-Frame-Options': 'SAMEORIGIN',
+};
+
+function json(status, content, headers) {
+  return {
+    status,
+    headers: { ...headers, 'Content-Type': 'application/json', ...SECURITY_HEADERS },
+    body: Buffer.from(JSON.stringify(content)),
+  };
+}
+
+function refusal(status, error, description) {
+  return json(status, { error, error_description: description }, { 'Cache-Control': 'no-store' });
+}
+
+/** RFC 6749 §2.3.1: both parts were form-encoded before they were joined. */
+function formDecode(text) {
+  return decodeURIComponent(text.replaceAll('+', ' '));
+}
+
+/** The credentials of an `Authorization: Basic` header; none if there is none that can be read. */
+function readBasic(header) {
+  const encoded = /^basic +(.+)$/i.exec(header ?? '')?.[1];
+  const text = encoded === undefined ? '' : Buffer.from(encoded, 'base64').toString();
+  const colon = text.indexOf(':');
+  if (colon < 0) return {};
+  try {
+    return {
+      clientId: formDecode(text.slice(0, colon)),
+      secret: formDecode(text.slice(colon + 1)),
+    };
+  } catch {
+    return { broken: true };
+  }
+}
+
+function authentication(form, basic) {
+  if (form.has('client_secret')) return 'client_secret_post';
+  if (basic.secret !== undefined || basic.broken) return 'client_secret_basic';
+  return form.has('client_assertion') ? 'client_assertion' : 'none';
+}
+
+/**
+ * Takes a token request apart.
+ *
+ * @param {import('node:http').IncomingHttpHeaders} headers
+ * @param {string} body
+ */
+function readTokenRequest(headers, body) {
+  const isForm = (headers['content-type'] ?? '').toLowerCase().startsWith(FORM);
+  const form = new URLSearchParams(isForm ? body : '');
+  const names = [...form.keys()];
+  const basic = readBasic(headers.authorization);
+  return {
+    form,
+    isDuplicated: new Set(names).size < names.length,
+    isBroken: basic.broken === true,
+    authentication: authentication(form, basic),
+    // The form wins, each field for itself.
+    clientId: form.get('client_id') ?? basic.clientId,
+    secret: form.get('client_secret') ?? basic.secret,
+  };
+}
+
+/** The refusal of a token request, or none. */
+function refuse(request, secrets) {
+  const grantType = request.form.get('grant_type');
+  if (grantType === null) {
+    return refusal(400, 'invalid_request', 'Missing form parameter: grant_type');
+  }
+  if (grantType !== 'client_credentials') {
+    return refusal(400, 'unsupported_grant_type', 'Unsupported grant_type');
+  }
+  if (request.isBroken) {
+    return refusal(400, 'unauthorized_client', 'Unexpected error when authenticating client');
+  }
+  if (!secrets.has(request.clientId)) return refusal(401, 'invalid_client', GENERIC);
+  if (request.secret !== secrets.get(request.clientId)) {
+    return refusal(401, 'unauthorized_client', GENERIC);
+  }
+  if (request.isDuplicated) return refusal(400, 'invalid_request', 'duplicated parameter');
+  return undefined;
+}
+
+/**
+ * The answer to a token request.
+ *
+ * @param {ReturnType<typeof readTokenRequest>} request
+ * @param {Map<string, string>} secrets by client id
+ * @param {number} expiresIn in seconds
+ * @param {(grant: { clientId: string, scope: string, expiresIn: number }) => string} issue
+ */
+function answerTokenRequest(request, secrets, expiresIn, issue) {
+  const refused = refuse(request, secrets);
+  if (refused) return refused;
+  const scope = request.form.get('scope') || DEFAULT_SCOPE;
+  return json(
+    200,
+    {
+      access_token: issue({ clientId: request.clientId, scope, expiresIn }),
+      expires_in: expiresIn,
+      refresh_expires_in: 0,
+      token_type: 'Bearer',
+      'not-before-policy': 0,
+      scope,
+    },
+    { 'Cache-Control': 'no-store', Pragma: 'no-cache' },
+  );
+}
+
+/** The URLs of a realm, found by name. */
+function realmUrls(issuer) {
+  const base = `${issuer}/protocol/openid-connect`;
+  return {
+    tokenEndpoint: `${base}/token`,
+    jwksUri: `${base}/certs`,
+    discovery: `${issuer}/.well-known/openid-configuration`,
+  };
+}
+
+function discoveryDocument(issuer) {
+  const { tokenEndpoint, jwksUri } = realmUrls(issuer);
+  return {
+    issuer,
+    token_endpoint: tokenEndpoint,
+    jwks_uri: jwksUri,
+    grant_types_supported: ['client_credentials'],
+    response_types_supported: [],
+    subject_types_supported: ['public', 'pairwise'],
+    id_token_signing_alg_values_supported: ['RS256'],
+    token_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
+  };
+}
+
+/**
+ * The answer to any other request.
+ *
+ * @param {string} method
+ * @param {string} path
+ * @param {string} issuer
+ * @param {object} jwk the public key
+ */
+function answerOther(method, path, issuer, jwk) {
+  if (path.includes('//') || path.includes('/../')) {
+    return json(400, {
+      error: 'missingNormalization',
+      error_description: 'Request path not normalized',
+    });
+  }
+  const { origin, pathname } = new URL(issuer);
+  const { jwksUri, discovery } = realmUrls(issuer);
+  const caching = { 'Cache-Control': 'no-cache' };
+  if (method === 'GET' && origin + path === jwksUri) return json(200, { keys: [jwk] }, caching);
+  if (method === 'GET' && origin + path === discovery) {
+    return json(200, discoveryDocument(issuer), caching);
+  }
+  if (path.startsWith(`${pathname}/`)) return json(405, { error: 'HTTP 405 Method Not Allowed' });
+  if (path.startsWith('/realms/')) return json(404, { error: 'Realm does not exist' });
+  return json(404, { error: 'Unable to find matching target resource method' });
+}
+
+module.exports = { answerOther, answerTokenRequest, DEFAULT_SCOPE, readTokenRequest, realmUrls };

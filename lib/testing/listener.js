@@ -1,0 +1,95 @@
+'use strict';
+
+// The listening socket and its connections: their numbers, their resets, and how they all end. It
+// knows nothing of tokens.
+
+const { once } = require('node:events');
+const http = require('node:http');
+const https = require('node:https');
+
+const HOST = '127.0.0.1';
+
+function makeServer(tls) {
+  if (!tls) return http.createServer();
+  try {
+    return https.createServer({ key: tls.key, cert: tls.cert });
+  } catch (cause) {
+    throw new TypeError('tls must hold a key and a cert in PEM that belong together', { cause });
+  }
+}
+
+class Listener {
+  /** Connections accepted so far. */
+  count = 0;
+  #server;
+  #scheme;
+  #port = 0;
+  /** By the socket that requests come from: the connection's number and its TCP socket. */
+  #connections = new WeakMap();
+  /** Open connections by remote port, by which a TLS socket finds its TCP socket. */
+  #open = new Map();
+
+  /**
+   * @param {{ key: string | Buffer, cert: string | Buffer } | undefined} tls
+   * @param {http.RequestListener} onRequest
+   */
+  constructor(tls, onRequest) {
+    this.#scheme = tls ? 'https' : 'http';
+    this.#server = makeServer(tls);
+    // Idle connections stay, so that a client can be seen ending them.
+    this.#server.keepAliveTimeout = 0;
+    this.#server.on('connection', (socket) => this.#onConnection(socket));
+    this.#server.on('secureConnection', (socket) => this.#onSecureConnection(socket));
+    this.#server.on('request', onRequest);
+  }
+
+  get origin() {
+    return `${this.#scheme}://${HOST}:${this.#port}`;
+  }
+
+  /** Listens: at first on a free port, later on the same one. */
+  async open() {
+    if (this.#server.listening) return;
+    this.#server.listen(this.#port, HOST);
+    await once(this.#server, 'listening');
+    this.#port = this.#server.address().port;
+  }
+
+  /** Stops listening and ends all connections. */
+  async close() {
+    if (!this.#server.listening) return;
+    const closed = once(this.#server, 'close');
+    this.#server.close();
+    for (const { socket } of this.#open.values()) socket.destroy();
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  /** The number of the connection that a request came over. */
+  numberOf(request) {
+    return this.#connections.get(request.socket).number;
+  }
+
+  /** Ends the connection of a request with a TCP RST. */
+  reset(request) {
+    this.#connections.get(request.socket).socket.resetAndDestroy();
+  }
+
+  #onConnection(socket) {
+    this.count += 1;
+    const port = socket.remotePort;
+    const connection = { number: this.count, socket };
+    this.#connections.set(socket, connection);
+    this.#open.set(port, connection);
+    socket.once('close', () => this.#open.delete(port));
+  }
+
+  #onSecureConnection(socket) {
+    const connection = this.#open.get(socket.remotePort);
+    // A client that is gone already has no port any more, and needs no answer.
+    if (connection) this.#connections.set(socket, connection);
+    else socket.destroy();
+  }
+}
+
+module.exports = { Listener };

@@ -1,0 +1,59 @@
+/**
+ * Where downloaded and built things are kept between runs, outside the checkout. An entry is made
+ * under a temporary name and renamed, so that it is either whole or absent, whoever else is at it.
+ */
+'use strict';
+
+const { randomBytes } = require('node:crypto');
+const { existsSync } = require('node:fs');
+const { mkdir, readdir, rename, rm, stat } = require('node:fs/promises');
+const { homedir } = require('node:os');
+const path = require('node:path');
+
+const TEMPORARY = '.making-';
+/** Nobody takes longer over an entry, so an older temporary folder was left by a killed process. */
+const ABANDONED_AFTER_MS = 60 * 60 * 1000;
+
+function cacheFolder() {
+  // The specification of XDG_CACHE_HOME tells to ignore a relative path.
+  const xdg = process.env.XDG_CACHE_HOME ?? '';
+  const base = path.isAbsolute(xdg) ? xdg : path.join(homedir(), '.cache');
+  return path.join(base, 'keycloak-token-manager');
+}
+
+function unpackedFolder(version) {
+  return path.join(cacheFolder(), `keycloak-${version}`);
+}
+
+/** Gives the entry's folder; `make(folder)` fills it first if there is none. */
+async function cached(folder, make) {
+  if (existsSync(folder)) return folder;
+  const parent = path.dirname(folder);
+  await mkdir(parent, { recursive: true });
+  await removeAbandoned(parent);
+  const temporary = path.join(parent, TEMPORARY + randomBytes(6).toString('hex'));
+  await mkdir(temporary);
+  try {
+    await make(temporary);
+    await rename(temporary, folder);
+  } catch (error) {
+    const otherWasFirst = error.code === 'ENOTEMPTY' || error.code === 'EEXIST';
+    if (!otherWasFirst) throw error;
+  } finally {
+    await rm(temporary, { recursive: true, force: true });
+  }
+  return folder;
+}
+
+async function removeAbandoned(parent) {
+  for (const name of await readdir(parent)) {
+    if (!name.startsWith(TEMPORARY)) continue;
+    const folder = path.join(parent, name);
+    const made = await stat(folder).catch(() => undefined);
+    if (made && Date.now() - made.mtimeMs > ABANDONED_AFTER_MS) {
+      await rm(folder, { recursive: true, force: true });
+    }
+  }
+}
+
+module.exports = { cached, cacheFolder, unpackedFolder };

@@ -1,0 +1,63 @@
+/**
+ * Makes the throwaway Keycloak home of one run: links to the large parts of the distribution that
+ * are only read, copies of what a server writes to, and the realms to import.
+ */
+'use strict';
+
+const { createHash } = require('node:crypto');
+const { existsSync } = require('node:fs');
+const { copyFile, cp, mkdir, mkdtemp, rm, symlink } = require('node:fs/promises');
+const { tmpdir } = require('node:os');
+const path = require('node:path');
+
+const { cached, cacheFolder } = require('./cache');
+
+/** A file called `x-realm.json` must hold the realm `x`, or Keycloak does not start. */
+const REALMS = ['realm.json', 'disabled-realm.json'];
+/** `kc.sh` and `quarkus-run.jar` find the home by their own place, so links would lead astray. */
+const COPIED = ['bin/kc.sh', 'conf', 'lib/quarkus-run.jar', 'providers', 'themes', 'version.txt'];
+const LINKED = ['lib/app', 'lib/lib'];
+/** What the augmentation of the first start writes, below the home. */
+const BUILD = path.join('lib', 'quarkus');
+
+async function makeHome(distribution, build) {
+  const home = await mkdtemp(path.join(tmpdir(), 'keycloak-home-'));
+  try {
+    await fill(home, distribution, build);
+  } catch (error) {
+    await rm(home, { recursive: true, force: true });
+    throw error;
+  }
+  return home;
+}
+
+async function fill(home, distribution, build) {
+  for (const name of COPIED) {
+    await cp(path.join(distribution, name), path.join(home, name), { recursive: true });
+  }
+  for (const name of LINKED) {
+    await symlink(path.join(distribution, name), path.join(home, name));
+  }
+  const built = existsSync(build) ? build : path.join(distribution, BUILD);
+  await cp(built, path.join(home, BUILD), { recursive: true });
+  const imports = path.join(home, 'data', 'import');
+  await mkdir(imports, { recursive: true });
+  for (const name of REALMS) {
+    await copyFile(path.join(__dirname, name), path.join(imports, name));
+  }
+}
+
+/** The cache's name for what a start of this version with these build-time options makes. */
+function buildFolder(version, java, options) {
+  const key = createHash('sha256')
+    .update(JSON.stringify([java, options]))
+    .digest('hex');
+  return path.join(cacheFolder(), `keycloak-${version}-build-${key.slice(0, 12)}`);
+}
+
+/** Keeps the build of a server that came up: making it is the longest part of a first start. */
+async function keepBuild(home, build) {
+  await cached(build, (folder) => cp(path.join(home, BUILD), folder, { recursive: true }));
+}
+
+module.exports = { buildFolder, keepBuild, makeHome };
