@@ -2,6 +2,7 @@
 
 const native = require('../binding.js');
 const { KeycloakTokenError, badRequest } = require('./error.js');
+const { faultOf, isDuration } = require('./call-options.js');
 const { callSecretFunction } = require('./secret-function.js');
 const { trustedByNode } = require('./roots.js');
 const { Waiters } = require('./waiters.js');
@@ -18,7 +19,6 @@ function notify(id) {
 
 const deliver = Symbol('deliver');
 const NO_OPTIONS = Object.freeze({});
-const CALL_OPTIONS = new Set(['minValiditySeconds', 'signal', 'forceRefresh']);
 
 class KeycloakTokenManager {
   #core;
@@ -139,8 +139,8 @@ class KeycloakTokenManager {
     if (waiters === undefined) {
       waiters = new Waiters();
       this.#flights.set(flight, waiters);
-      waiting.set(this.#core.id, this);
     }
+    waiting.set(this.#core.id, this);
     this.#core.hold(true);
     if (signal === undefined && !forced && shape === asString) {
       this.#pending = waiters.shared();
@@ -228,52 +228,6 @@ function asString(token) {
 
 function asObject({ token, scope, issuedAt, expiresAt }) {
   return { token, tokenType: 'Bearer', scope, issuedAt, expiresAt };
-}
-
-function isDuration(value) {
-  return typeof value === 'number' && value >= 0;
-}
-
-function faultOf(options) {
-  if (options === undefined) return undefined;
-  try {
-    return faultIn(options);
-  } catch {
-    return badRequest('options: a property cannot be read');
-  }
-}
-
-function faultIn(options) {
-  if (options === null || typeof options !== 'object' || Array.isArray(options)) {
-    return badRequest('options: expected an object');
-  }
-  for (const name of Object.keys(options)) {
-    if (!CALL_OPTIONS.has(name) && options[name] !== undefined) {
-      return badRequest(`${JSON.stringify(name)}: no such option`);
-    }
-  }
-  const { minValiditySeconds, signal, forceRefresh } = options;
-  if (minValiditySeconds !== undefined && !isDuration(minValiditySeconds)) {
-    return badRequest('minValiditySeconds: expected a number of at least 0');
-  }
-  if (forceRefresh !== undefined && typeof forceRefresh !== 'boolean') {
-    return badRequest('forceRefresh: expected a boolean');
-  }
-  if (signal !== undefined && !isSignal(signal)) {
-    return badRequest('signal: expected an AbortSignal');
-  }
-  return undefined;
-}
-
-// Not by `instanceof`: under Jest a signal may come from another realm.
-function isSignal(value) {
-  return (
-    value !== null &&
-    typeof value === 'object' &&
-    typeof value.aborted === 'boolean' &&
-    typeof value.addEventListener === 'function' &&
-    typeof value.removeEventListener === 'function'
-  );
 }
 
 module.exports = { KeycloakTokenManager };

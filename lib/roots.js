@@ -1,7 +1,6 @@
 'use strict';
 
 const { readFileSync } = require('node:fs');
-const tls = require('node:tls');
 
 /** The certificates that this process trusts, asked of Node itself, as PEM after PEM. */
 function trustedByNode() {
@@ -11,6 +10,8 @@ function trustedByNode() {
 }
 
 function bundledAndExtra() {
+  // Loading it takes longer than loading the rest of the package, and most never need it.
+  const tls = require('node:tls');
   if (tls.getCACertificates) return tls.getCACertificates('default');
   return [...tls.rootCertificates, ...readable(process.env.NODE_EXTRA_CA_CERTS)];
 }
