@@ -307,6 +307,16 @@ async fn unknown_name_is_a_dns_fault() {
 }
 
 #[tokio::test]
+async fn url_that_http_cannot_carry_fails_without_being_shown() {
+    let request = token_request(&format!("http://127.0.0.1:1/{}", "a".repeat(70_000)));
+    let error = soon(transport().send(&request, Connection::Any, PATIENT))
+        .await
+        .unwrap_err();
+    assert!(!format!("{error:?}").contains("aaa"), "{error:?}");
+    assert_eq!(fault(Err(error)), NetworkFault::Other);
+}
+
+#[tokio::test]
 async fn answer_that_is_not_http_is_a_network_fault_without_its_bytes() {
     let error = fate_of(b"\x15\x03\x01secret\r\n\r\n").await.unwrap_err();
     assert!(matches!(error, TransportError::Network { .. }), "{error:?}");

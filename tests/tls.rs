@@ -1,5 +1,5 @@
-//! The transport over TLS: whom it believes, what it says when it does not, and which settings share
-//! connections.
+//! The transport over TLS: whom it believes, what it says when it does not, and which settings
+//! share connections.
 #![cfg(feature = "http")]
 #![expect(
     clippy::unwrap_used,

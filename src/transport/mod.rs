@@ -36,7 +36,8 @@ pub const MAX_BODY: usize = 1024 * 1024;
 pub enum Connection {
     /// A connection of the pool, or a new one.
     Any,
-    /// Only a connection that is dialled for this request, or after it was asked for.
+    /// Only a connection dialled for this request. Never ends in
+    /// [`TransportError::ReusedConnection`].
     New,
 }
 

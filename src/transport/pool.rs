@@ -129,7 +129,7 @@ impl Pool {
     }
 }
 
-/// The configuration for `trust`. With roots it takes milliseconds of parsing, on a blocking thread.
+/// The configuration for `trust`. Roots take milliseconds of parsing, which a blocking thread does.
 async fn shared_config(trust: &Trust) -> Result<Arc<ClientConfig>, TransportError> {
     if let Some(config) = CONFIGS.get(trust) {
         return Ok(config);
@@ -233,5 +233,23 @@ mod tests {
         assert!(pool.current.lock().client.is_some());
         pool.retire(generation);
         assert!(pool.current.lock().client.is_none());
+    }
+
+    #[tokio::test]
+    async fn origins_trusted_alike_share_nothing_but_their_tls_configuration() {
+        let shared = async |origin: &str| {
+            let trust = Trust::Roots {
+                node: false,
+                extra: None,
+                file: None,
+            };
+            let origin = origin.to_owned();
+            Pool::shared(Key { origin, trust }).await.unwrap()
+        };
+        let first = shared("https://a.example:443").await;
+        let second = shared("https://b.example:443").await;
+        assert!(Arc::ptr_eq(&first.tls, &second.tls));
+        assert!(!Arc::ptr_eq(&first.permits, &second.permits));
+        assert!(Arc::ptr_eq(&first, &shared("https://a.example:443").await));
     }
 }

@@ -3,7 +3,7 @@
 //! Node's own are handed over by JavaScript as PEM, once for the process, and parsed when the
 //! first https request needs them. The operating system is never asked: an image without
 //! certificate files must work, and `NODE_EXTRA_CA_CERTS` must count.
-//! Parsing and file reading belong on a blocking thread; `pool` sees to that.
+//! Parsing and file reading block; who calls does it on a thread for that.
 
 use std::{
     fmt,
