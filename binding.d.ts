@@ -13,8 +13,6 @@ export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-was
 export declare class Core {
   /** The id that `notify` is called with. */
   get id(): number
-  /** Whether `trust` must be called before the first token is asked for. */
-  get needsRoots(): boolean
   /** The shared memory: the word as `Int32Array[0]`, hits and joins as `Float64Array[1]` and `[2]`. */
   memory(): ArrayBuffer
   /**
@@ -52,8 +50,8 @@ export interface Counts {
 }
 
 /**
- * Something that a manager has to say: one of a landed flight, a log line and a call of the secret
- * function.
+ * Something that a manager has to say: a landed flight, a log line, a call of the secret function
+ * or a request for the certificates that Node trusts.
  */
 export interface Delivery {
   /** The flight that landed, with `token` or `failure`. */
@@ -70,6 +68,8 @@ export interface Delivery {
   message?: string
   /** The call of the secret function that is to be answered. */
   secretCall?: number
+  /** `trust` is to be called. */
+  needsRoots?: boolean
 }
 
 /** A failure as data. */

@@ -14,14 +14,22 @@ function isSignal(value) {
     value !== null &&
     typeof value === 'object' &&
     typeof value.aborted === 'boolean' &&
-    typeof value.addEventListener === 'function'
+    typeof value.addEventListener === 'function' &&
+    typeof value.removeEventListener === 'function'
   );
 }
 
 /** What is wrong with the options of a call, if anything is. */
 function faultOf(options) {
-  if (options === undefined) return undefined;
-  if (options === null || typeof options !== 'object') {
+  try {
+    return faultIn(options);
+  } catch {
+    return badRequest('options: a property cannot be read');
+  }
+}
+
+function faultIn(options) {
+  if (options === null || typeof options !== 'object' || Array.isArray(options)) {
     return badRequest('options: expected an object');
   }
   for (const name of Object.keys(options)) {

@@ -2,9 +2,6 @@
 
 const native = require('../binding.js');
 const { KeycloakTokenError, badRequest } = require('./error.js');
-const { faultOf, isDuration } = require('./call-options.js');
-const { callSecretFunction } = require('./secret-function.js');
-const { trustedByNode } = require('./roots.js');
 const { Waiters } = require('./waiters.js');
 
 // Managers by the id that the native side notifies with. Weak, so that one that nobody uses can go;
@@ -18,6 +15,12 @@ function notify(id) {
 }
 
 const deliver = Symbol('deliver');
+
+// Loaded when they are needed, which for most managers is never.
+const callOptions = () => require('./call-options.js');
+const secretFunctions = () => require('./secret-function.js');
+const roots = () => require('./roots.js');
+
 const NO_OPTIONS = Object.freeze({});
 
 class KeycloakTokenManager {
@@ -34,6 +37,7 @@ class KeycloakTokenManager {
   #flights = new Map();
   #logger;
   #secretFunction;
+  #secretCall;
   #secretError;
 
   constructor(options) {
@@ -49,7 +53,6 @@ class KeycloakTokenManager {
     if (typeof clientSecret === 'function') this.#secretFunction = clientSecret;
     managers.set(core.id, new WeakRef(this));
     dropped.register(this, core.id);
-    if (core.needsRoots) native.trust(trustedByNode());
     this[deliver]();
   }
 
@@ -72,7 +75,7 @@ class KeycloakTokenManager {
   }
 
   getTokenForStreaming(minLifetimeMs) {
-    if (!isDuration(minLifetimeMs)) {
+    if (!callOptions().isDuration(minLifetimeMs)) {
       return Promise.reject(badRequest('minLifetimeMs: expected a number of at least 0'));
     }
     return this.getToken({ minValiditySeconds: minLifetimeMs / 1000 });
@@ -115,8 +118,10 @@ class KeycloakTokenManager {
   }
 
   #ask(options, shape) {
-    const fault = faultOf(options);
-    if (fault !== undefined) return Promise.reject(fault);
+    if (options !== undefined) {
+      const fault = callOptions().faultOf(options);
+      if (fault !== undefined) return Promise.reject(fault);
+    }
     const { minValiditySeconds = 0, signal, forceRefresh = false } = options ?? NO_OPTIONS;
     if (signal?.aborted) return Promise.reject(signal.reason);
     if (this.#word[0] === this.#seen && minValiditySeconds === 0 && !forceRefresh) {
@@ -160,6 +165,7 @@ class KeycloakTokenManager {
     for (const delivery of this.#core.take()) {
       if (delivery.flight !== undefined) this.#land(delivery);
       else if (delivery.secretCall !== undefined) this.#callSecret(delivery.secretCall);
+      else if (delivery.needsRoots) native.trust(roots().trustedByNode());
       else this.#log(delivery);
     }
     if (this.#word[0] !== this.#seen) this.#letGo();
@@ -209,15 +215,19 @@ class KeycloakTokenManager {
 
   #log({ level, message }) {
     try {
-      this.#logger?.[level](message);
+      // One that is asynchronous throws later.
+      Promise.resolve(this.#logger?.[level](message)).catch(() => {});
     } catch {
       // A logger that throws must not take a token from anybody.
     }
   }
 
   async #callSecret(call) {
-    const answer = await callSecretFunction(this.#secretFunction);
-    this.#secretError = answer.error;
+    this.#secretCall = call;
+    this.#secretError = undefined;
+    const answer = await secretFunctions().callSecretFunction(this.#secretFunction);
+    // A late answer is ignored, and so is what it failed with.
+    if (call === this.#secretCall) this.#secretError = answer.error;
     this.#core.answerSecret(call, answer.secret, answer.fault);
   }
 }

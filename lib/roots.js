@@ -18,10 +18,7 @@ function bundledAndExtra() {
 
 // With --use-openssl-ca Node leaves the look-up to OpenSSL, which has no list to show.
 function opensslFile() {
-  return [
-    ...readable(process.env.SSL_CERT_FILE),
-    ...readable(process.env.NODE_EXTRA_CA_CERTS),
-  ];
+  return [...readable(process.env.SSL_CERT_FILE), ...readable(process.env.NODE_EXTRA_CA_CERTS)];
 }
 
 // Node warns of a file that it cannot read and goes on; so do we, without a second warning.

@@ -19,11 +19,11 @@ use std::{
 use keycloak_token_manager::{
     oauth::{Answer, RetryAfter},
     transport::{
-        Connection, HttpTransport, MAX_BODY, MAX_REQUESTS_PER_ORIGIN, NetworkFault, Transport,
-        TransportError, TrustSettings,
+        Connection, HttpTransport, MAX_BODY, MAX_REQUESTS_PER_ORIGIN, NetworkFault, TransportError,
+        TrustSettings,
     },
 };
-use support::{LIMIT, Peer, Server, settle, soon, token_request};
+use support::{LIMIT, Peer, Server, exchange, settle, soon, token_request};
 use tokio::join;
 use zeroize::Zeroizing;
 
@@ -38,13 +38,13 @@ fn transport() -> HttpTransport {
 }
 
 async fn send(transport: &HttpTransport, server: &Server) -> Result<Answer, TransportError> {
-    let result = soon(transport.send(&server.request(), Connection::Any, PATIENT)).await;
+    let result = soon(exchange(transport, &server.request(), Connection::Any, PATIENT)).await;
     settle().await;
     result
 }
 
 async fn send_new(transport: &HttpTransport, server: &Server) -> Result<Answer, TransportError> {
-    let result = soon(transport.send(&server.request(), Connection::New, IMPATIENT)).await;
+    let result = soon(exchange(transport, &server.request(), Connection::New, IMPATIENT)).await;
     settle().await;
     result
 }
@@ -88,7 +88,7 @@ async fn request_has_exactly_these_bytes() {
     let mut request = server.request();
     request.authorization = Some(Zeroizing::new("Basic YTpi".into()));
     let (answer, (head, form)) =
-        join!(soon(transport.send(&request, Connection::Any, PATIENT)), async {
+        join!(soon(exchange(&transport, &request, Connection::Any, PATIENT)), async {
             let mut peer = server.accept().await;
             let request = peer.request().await;
             peer.answer("{}").await;
@@ -206,10 +206,11 @@ async fn silent_reused_connection_is_given_up() {
     for answer in ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab"] {
         let mut peer = warm(&transport, &server).await;
         let request = server.request();
-        let (result, ()) = join!(transport.send(&request, Connection::Any, IMPATIENT), async {
-            peer.request().await;
-            peer.send(answer).await;
-        });
+        let (result, ()) =
+            join!(exchange(&transport, &request, Connection::Any, IMPATIENT), async {
+                peer.request().await;
+                peer.send(answer).await;
+            });
         assert_eq!(result.unwrap_err(), TransportError::ReusedConnection, "after {answer:?}");
         peer.closed().await;
     }
@@ -257,15 +258,16 @@ async fn silence_is_allowed_on_a_new_connection() {
         let server = Server::start().await;
         let transport = transport();
         let request = server.request();
-        let (answer, ()) = join!(soon(transport.send(&request, connection, IMPATIENT)), async {
-            let mut peer = server.accept_request().await;
-            // Silence is the matter here, so there is no event to wait for.
-            tokio::time::sleep(IMPATIENT * 3).await;
-            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")
-                .await;
-            tokio::time::sleep(IMPATIENT * 3).await;
-            peer.send("late").await;
-        });
+        let (answer, ()) =
+            join!(soon(exchange(&transport, &request, connection, IMPATIENT)), async {
+                let mut peer = server.accept_request().await;
+                // Silence is the matter here, so there is no event to wait for.
+                tokio::time::sleep(IMPATIENT * 3).await;
+                peer.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")
+                    .await;
+                tokio::time::sleep(IMPATIENT * 3).await;
+                peer.send("late").await;
+            });
         assert_eq!(body(answer), "late", "{connection:?}");
     }
 }
@@ -294,7 +296,7 @@ async fn nothing_listening_is_refused() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let request = token_request(&format!("http://{}/token", listener.local_addr().unwrap()));
     drop(listener);
-    let result = soon(transport().send(&request, Connection::Any, PATIENT)).await;
+    let result = soon(exchange(&transport(), &request, Connection::Any, PATIENT)).await;
     assert_eq!(fault(result), NetworkFault::Refused);
 }
 
@@ -302,14 +304,14 @@ async fn nothing_listening_is_refused() {
 async fn unknown_name_is_a_dns_fault() {
     // RFC 6761 §6.4: it never resolves.
     let request = token_request("http://keycloak.invalid/token");
-    let result = soon(transport().send(&request, Connection::Any, PATIENT)).await;
+    let result = soon(exchange(&transport(), &request, Connection::Any, PATIENT)).await;
     assert_eq!(fault(result), NetworkFault::Dns);
 }
 
 #[tokio::test]
 async fn url_that_http_cannot_carry_fails_without_being_shown() {
     let request = token_request(&format!("http://127.0.0.1:1/{}", "a".repeat(70_000)));
-    let error = soon(transport().send(&request, Connection::Any, PATIENT))
+    let error = soon(exchange(&transport(), &request, Connection::Any, PATIENT))
         .await
         .unwrap_err();
     assert!(!format!("{error:?}").contains("aaa"), "{error:?}");

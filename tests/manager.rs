@@ -20,7 +20,7 @@ use keycloak_token_manager::manager::Reply;
 use keycloak_token_manager::manager::config::Credential;
 use keycloak_token_manager::manager::error::{Error, ErrorKind};
 use keycloak_token_manager::manager::slot::{Call, Condition};
-use keycloak_token_manager::transport::{Connection, NetworkFault, TransportError};
+use keycloak_token_manager::transport::{Connection, NetworkFault, TlsFault, TransportError};
 use simulated::{Step, World, config, pass, refusal, secret, token, wrong_secret};
 
 fn reset() -> Step {
@@ -138,6 +138,7 @@ async fn transient_failures_are_tried_three_times_and_others_once() {
         (
             "TLS",
             Step::Fail(TransportError::Tls {
+                fault: TlsFault::Other,
                 detail: "no".to_owned(),
             }),
             1,
@@ -202,6 +203,17 @@ async fn a_dead_reused_connection_is_replaced_at_once_and_is_no_attempt() {
     });
     assert_eq!(world.any().await.unwrap(), "token-2");
     assert_eq!(*world.transport.requests.lock(), [Connection::Any, Connection::New]);
+    assert_eq!(world.manager.snapshot().counters.retries, 0.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_roots_of_node_are_asked_for_when_they_are_needed_and_that_is_no_attempt() {
+    let mut world = World::new(20, |n, _| match n {
+        1 => Step::Fail(TransportError::RootsNeeded),
+        _ => token(300),
+    });
+    assert_eq!(world.any().await.unwrap(), "token-2");
+    assert_eq!(world.owner.roots_asked.load(Ordering::SeqCst), 1);
     assert_eq!(world.manager.snapshot().counters.retries, 0.0);
 }
 

@@ -14,7 +14,11 @@ mod tls;
 
 use std::fs;
 
-use keycloak_token_manager::transport::{TrustSettings, node_roots_are_set, set_node_roots};
+use keycloak_token_manager::transport::{
+    Connection, HttpTransport, Transport, TransportError, TrustSettings, node_roots_are_set,
+    set_node_roots,
+};
+use support::LIMIT;
 use tls::{Certificates, tls_detail};
 
 #[tokio::test]
@@ -25,7 +29,13 @@ async fn roots_of_node_are_trusted_and_unusable_ones_skipped() {
     certificates.signed("server", "IP:127.0.0.1", "ca");
     certificates.signed("other", "IP:127.0.0.1", "late");
     let server = certificates.serve("server");
-    tls_detail(server.ask_with(TrustSettings::default()).await);
+    let transport = HttpTransport::new(certificates.extra("late"));
+    let request = server.request();
+    let pass = transport.admit(&request.endpoint).await.unwrap();
+    let refused = transport
+        .send(&pass, &request, Connection::Any, LIMIT)
+        .await;
+    assert_eq!(refused.unwrap_err(), TransportError::RootsNeeded, "Node may still trust it");
     assert!(!node_roots_are_set());
 
     let broken = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";

@@ -16,9 +16,9 @@ mod tls;
 use std::fs;
 
 use keycloak_token_manager::transport::{
-    Connection, HttpTransport, PemFault, Transport, TransportError, TrustSettings,
+    Connection, HttpTransport, PemFault, TlsFault, TransportError, TrustSettings,
 };
-use support::{LIMIT, Server, soon, token_request};
+use support::{LIMIT, Server, exchange, soon, token_request};
 use tls::{Certificates, tls_detail};
 use tokio::join;
 
@@ -152,7 +152,7 @@ async fn trust_file_does_not_matter_without_verification() {
     };
     let transport = HttpTransport::new(settings.clone());
     let request = server.request();
-    let (answer, ()) = join!(soon(transport.send(&request, Connection::Any, LIMIT)), async {
+    let (answer, ()) = join!(soon(exchange(&transport, &request, Connection::Any, LIMIT)), async {
         server.accept().await.serve("plain").await;
     });
     assert_eq!(&answer.unwrap().body[..], b"plain");
@@ -177,7 +177,7 @@ async fn peer_that_does_not_speak_tls_is_named_so() {
     let server = Server::start().await;
     let request = token_request(&server.url().replacen("http", "https", 1));
     let transport = HttpTransport::new(TrustSettings::default());
-    let (result, ()) = join!(soon(transport.send(&request, Connection::Any, LIMIT)), async {
+    let (result, ()) = join!(soon(exchange(&transport, &request, Connection::Any, LIMIT)), async {
         server
             .accept()
             .await
@@ -187,6 +187,7 @@ async fn peer_that_does_not_speak_tls_is_named_so() {
     assert_eq!(
         result.unwrap_err(),
         TransportError::Tls {
+            fault: TlsFault::Other,
             detail: "the peer does not speak TLS".into()
         }
     );
@@ -197,7 +198,7 @@ async fn handshake_that_is_cut_is_a_network_fault() {
     let server = Server::start().await;
     let request = token_request(&server.url().replacen("http", "https", 1));
     let transport = HttpTransport::new(TrustSettings::default());
-    let (result, ()) = join!(soon(transport.send(&request, Connection::Any, LIMIT)), async {
+    let (result, ()) = join!(soon(exchange(&transport, &request, Connection::Any, LIMIT)), async {
         server.accept().await.reset();
     });
     assert!(matches!(result, Err(TransportError::Network { .. })), "{result:?}");

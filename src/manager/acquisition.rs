@@ -170,13 +170,23 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
 
     async fn attempt(&self, secret: &ClientSecret) -> Result<(Moment, TokenResponse), Failure> {
         let mut connection = Connection::Any;
+        let mut pass = self.admitted().await?;
         loop {
             let request = self.config.grant.request(&self.config.endpoint, secret);
             let silence = part(self.config.request_timeout, SILENCE_PART);
             let sent = self.clock.now();
-            match self.transport.send(&request, connection, silence).await {
+            match self
+                .transport
+                .send(&pass, &request, connection, silence)
+                .await
+            {
                 Err(TransportError::ReusedConnection) if connection == Connection::Any => {
                     connection = Connection::New;
+                }
+                Err(TransportError::RootsNeeded) => {
+                    drop(pass);
+                    self.roots().await;
+                    pass = self.admitted().await?;
                 }
                 Err(error) => return Err(Error::from_transport(error, self.config).into()),
                 Ok(answer) => {
@@ -193,6 +203,21 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                 }
             }
         }
+    }
+
+    async fn admitted(&self) -> Result<T::Pass, Failure> {
+        loop {
+            match self.transport.admit(&self.config.endpoint).await {
+                Ok(pass) => return Ok(pass),
+                Err(TransportError::RootsNeeded) => self.roots().await,
+                Err(error) => return Err(Error::from_transport(error, self.config).into()),
+            }
+        }
+    }
+
+    async fn roots(&self) {
+        self.owner.ask_roots();
+        self.transport.roots().await;
     }
 
     fn grant(&self, sent: Moment, response: TokenResponse) -> Grant {

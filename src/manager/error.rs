@@ -225,7 +225,7 @@ impl Error {
                 ErrorKind::Network,
                 format!("token request to {endpoint} failed: {detail}"),
             ),
-            TransportError::Tls { detail } => {
+            TransportError::Tls { detail, .. } => {
                 Self::new(ErrorKind::Tls, format!("no secure connection to {endpoint}: {detail}"))
             }
             TransportError::BodyTooLarge { status } => {
@@ -246,7 +246,7 @@ impl Error {
                 ErrorKind::Network,
                 format!("token request to {endpoint} failed: the connection was lost"),
             ),
-            TransportError::Internal => Self::internal(),
+            TransportError::RootsNeeded | TransportError::Internal => Self::internal(),
         }
     }
 

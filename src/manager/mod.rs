@@ -61,6 +61,8 @@ pub trait Owner: Send + Sync + 'static {
     fn log(&self, level: Level, message: String);
     /// The secret function is to be called.
     fn ask_secret(&self, call: CallId);
+    /// The certificates that Node trusts are to be handed to the transport.
+    fn ask_roots(&self);
 }
 
 /// What a flight gave those who wait for it.

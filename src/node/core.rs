@@ -22,7 +22,7 @@ use crate::manager::secret::CallId;
 use crate::manager::slot::Call;
 use crate::manager::{Level, Manager, Owner, Reply};
 use crate::oauth::ClientSecret;
-use crate::transport::{HttpTransport, node_roots_are_set, set_node_roots};
+use crate::transport::{HttpTransport, set_node_roots};
 
 /// A manager's native side. It belongs to the thread that opened it.
 #[napi]
@@ -31,7 +31,6 @@ pub struct Core {
     mailbox: Arc<Mailbox>,
     room: Weak<Room>,
     id: u32,
-    needs_roots: bool,
     /// JavaScript sees the shared word: false where V8 forbids memory of others.
     is_word_shared: Cell<bool>,
     is_holding: Cell<bool>,
@@ -60,7 +59,6 @@ pub fn open(
     for warning in warnings {
         mailbox.note(Level::Warn, warning);
     }
-    let needs_roots = config.endpoint.is_https() && !trust.skip_verify;
     let owner: Arc<dyn Owner> = Arc::<Mailbox>::clone(&mailbox);
     let transport = Arc::new(HttpTransport::new(trust));
     Ok(Either::A(Core {
@@ -68,7 +66,6 @@ pub fn open(
         mailbox,
         room: Rc::downgrade(&room),
         id,
-        needs_roots,
         is_word_shared: Cell::new(false),
         is_holding: Cell::new(false),
     }))
@@ -86,12 +83,6 @@ impl Core {
     #[napi(getter, catch_unwind)]
     pub fn id(&self) -> u32 {
         self.id
-    }
-
-    /// Whether `trust` must be called before the first token is asked for.
-    #[napi(getter, catch_unwind)]
-    pub fn needs_roots(&self) -> bool {
-        self.needs_roots && !node_roots_are_set()
     }
 
     /// The shared memory: the word as `Int32Array[0]`, hits and joins as `Float64Array[1]` and `[2]`.

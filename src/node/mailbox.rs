@@ -23,6 +23,7 @@ pub(super) enum Letter {
     Landed(FlightId, Arrival),
     Log(Level, String),
     AskSecret(CallId),
+    AskRoots,
 }
 
 /// A manager's letters.
@@ -90,5 +91,9 @@ impl Owner for Mailbox {
 
     fn ask_secret(&self, call: CallId) {
         self.post(Letter::AskSecret(call));
+    }
+
+    fn ask_roots(&self) {
+        self.post(Letter::AskRoots);
     }
 }

@@ -65,8 +65,8 @@ pub struct Failure {
     pub client_id: Option<String>,
 }
 
-/// Something that a manager has to say: one of a landed flight, a log line and a call of the secret
-/// function.
+/// Something that a manager has to say: a landed flight, a log line, a call of the secret function
+/// or a request for the certificates that Node trusts.
 #[napi(object, object_from_js = false)]
 #[derive(Default)]
 pub struct Delivery {
@@ -84,6 +84,8 @@ pub struct Delivery {
     pub message: Option<String>,
     /// The call of the secret function that is to be answered.
     pub secret_call: Option<u32>,
+    /// `trust` is to be called.
+    pub needs_roots: Option<bool>,
 }
 
 /// What a manager says of itself.
@@ -226,6 +228,10 @@ impl From<Letter> for Delivery {
             }
             Letter::AskSecret(call) => Self {
                 secret_call: Some(call.0),
+                ..Self::default()
+            },
+            Letter::AskRoots => Self {
+                needs_roots: Some(true),
                 ..Self::default()
             },
         }

@@ -7,7 +7,7 @@ use std::{
 
 use rustls::{AlertDescription, CertificateError, InvalidMessage};
 
-use super::{NetworkFault, TransportError, pool::CONNECT_TIMEOUT};
+use super::{NetworkFault, TlsFault, TransportError, pool::CONNECT_TIMEOUT};
 
 /// The longest detail, in characters.
 const MAX_DETAIL: usize = 300;
@@ -23,6 +23,12 @@ pub(super) fn classify(error: &reqwest::Error) -> TransportError {
         .find_map(|cause| cause.downcast_ref::<rustls::Error>())
     {
         return TransportError::Tls {
+            fault: match fault {
+                rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+                    TlsFault::UnknownIssuer
+                }
+                _ => TlsFault::Other,
+            },
             detail: clean(&tls_detail(fault)),
         };
     }

@@ -10,15 +10,15 @@ use reqwest::{
     Client, Method, Request, Response,
     header::{AUTHORIZATION, HeaderValue, RETRY_AFTER},
 };
-use tokio::time::timeout;
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 use zeroize::Zeroizing;
 
 use super::{
-    Connection, MAX_BODY, Transport, TransportError,
+    Connection, MAX_BODY, TlsFault, Transport, TransportError,
     dial::{Dial, Progress},
     fault::classify,
     pool::{Key, Pool},
-    trust::{Trust, TrustFile, TrustSettings, node_roots_are_set},
+    trust::{Trust, TrustFile, TrustSettings, environment_roots, node_roots, node_roots_are_set},
 };
 use crate::oauth::{Answer, RetryAfter, TokenEndpoint, TokenRequest};
 
@@ -62,40 +62,60 @@ impl HttpTransport {
         if self.settings.skip_verify || !endpoint.is_https() {
             return Ok(Trust::Unverified);
         }
-        let file = match self.settings.file.clone() {
-            None => None,
-            Some(path) => {
-                let last = self.file.lock().clone();
-                let file = tokio::task::spawn_blocking(move || TrustFile::read(&path, last))
-                    .await
-                    .map_err(|_| TransportError::Internal)??;
-                *self.file.lock() = Some(Arc::clone(&file));
-                Some(Arc::clone(&file.certificates))
-            }
+        let last = self.file.lock().clone();
+        let path = self.settings.file.clone();
+        let read = move || {
+            let file = path.map(|path| TrustFile::read(&path, last)).transpose()?;
+            Ok((file, environment_roots().is_some()))
         };
-        Ok(Trust::Roots {
+        let (file, has_environment) = tokio::task::spawn_blocking(read)
+            .await
+            .map_err(|_| TransportError::Internal)??;
+        self.file.lock().clone_from(&file);
+        let trust = Trust::Roots {
             node: node_roots_are_set(),
             extra: self.settings.extra.clone(),
-            file,
-        })
+            file: file.map(|file| Arc::clone(&file.certificates)),
+        };
+        match &trust {
+            Trust::Roots {
+                node: false,
+                extra: None,
+                file: None,
+            } if !has_environment => Err(TransportError::RootsNeeded),
+            _ => Ok(trust),
+        }
     }
 }
 
+/// Connections to use, and one of the permits to use them.
+pub struct Pass {
+    pool: Arc<Pool>,
+    _permit: OwnedSemaphorePermit,
+}
+
 impl Transport for HttpTransport {
+    type Pass = Pass;
+
+    async fn admit(&self, endpoint: &TokenEndpoint) -> Result<Pass, TransportError> {
+        let pool = self.pool(endpoint).await?;
+        let permit = Arc::clone(&pool.permits).acquire_owned().await;
+        let permit = permit.map_err(|_| TransportError::Internal)?;
+        Ok(Pass {
+            pool,
+            _permit: permit,
+        })
+    }
+
     async fn send(
         &self,
+        Pass { pool, .. }: &Pass,
         request: &TokenRequest,
         connection: Connection,
         silence: Duration,
     ) -> Result<Answer, TransportError> {
-        let pool = self.pool(&request.endpoint).await?;
-        let _permit = pool
-            .permits
-            .acquire()
-            .await
-            .map_err(|_| TransportError::Internal)?;
         let request = http_request(request)?;
-        match connection {
+        let result = match connection {
             Connection::Any => {
                 let (client, generation) = pool.client()?;
                 let result = exchange(&client, request, silence).await;
@@ -112,7 +132,18 @@ impl Transport for HttpTransport {
                 }
                 result
             }
+        };
+        match result {
+            Err(TransportError::Tls {
+                fault: TlsFault::UnknownIssuer,
+                ..
+            }) if pool.key.trust.lacks_node_roots() => Err(TransportError::RootsNeeded),
+            result => result,
         }
+    }
+
+    async fn roots(&self) {
+        node_roots().await;
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::{future::Future, time::Duration};
 
-use crate::oauth::{Answer, TokenRequest};
+use crate::oauth::{Answer, TokenEndpoint, TokenRequest};
 
 #[cfg(feature = "http")]
 mod dial;
@@ -43,16 +43,29 @@ pub enum Connection {
 
 /// Sends token requests.
 pub trait Transport: Send + Sync + 'static {
+    /// The right to send requests to one endpoint, one at a time. There is a bound on them.
+    type Pass: Send + Sync;
+
+    /// Waits until requests may be sent to this endpoint: files are read, and there is room.
+    fn admit(
+        &self,
+        endpoint: &TokenEndpoint,
+    ) -> impl Future<Output = Result<Self::Pass, TransportError>> + Send;
+
     /// Sends one request and reads the whole answer, whatever its status.
     ///
     /// `silence` is how long a reused connection may stay silent before it is given up. The caller
     /// bounds the whole by dropping the future; a request that was under way is then cut.
     fn send(
         &self,
+        pass: &Self::Pass,
         request: &TokenRequest,
         connection: Connection,
         silence: Duration,
     ) -> impl Future<Output = Result<Answer, TransportError>> + Send;
+
+    /// Waits until the certificates that [`TransportError::RootsNeeded`] asks for are there.
+    fn roots(&self) -> impl Future<Output = ()> + Send;
 }
 
 /// Why there is no answer.
@@ -63,6 +76,10 @@ pub enum TransportError {
     /// A reused connection died or stayed silent before the answer was complete. It says nothing
     /// about the server: send again at once with [`Connection::New`]; this is not an attempt.
     ReusedConnection,
+    /// The server's certificate is not signed by the authorities named to us, and those that Node
+    /// itself trusts were not handed over yet. Ask for them, wait for [`Transport::roots`], and be
+    /// admitted again; this is not an attempt.
+    RootsNeeded,
     /// The server could not be reached, or did not answer completely. Retryable.
     Network {
         /// What went wrong.
@@ -72,7 +89,9 @@ pub enum TransportError {
     },
     /// The certificate or the handshake. Not retryable.
     Tls {
-        /// What went wrong, and what helps if that is known.
+        /// What went wrong.
+        fault: TlsFault,
+        /// The same in words, and what helps if that is known.
         detail: String,
     },
     /// The body is larger than [`MAX_BODY`]. Not retryable.
@@ -89,6 +108,15 @@ pub enum TransportError {
     },
     /// A bug in this crate. Not retryable.
     Internal,
+}
+
+/// How TLS failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TlsFault {
+    /// The server's certificate is signed by nobody who is trusted.
+    UnknownIssuer,
+    /// Anything else about the certificate or the handshake.
+    Other,
 }
 
 /// How the network failed.

@@ -1,8 +1,9 @@
 //! Whom TLS believes: the certificates that Node itself trusts, plus the caller's.
 //!
-//! Node's own are handed over by JavaScript as PEM, once for the process, and parsed when the
-//! first https request needs them. The operating system is never asked: an image without
-//! certificate files must work, and `NODE_EXTRA_CA_CERTS` must count.
+//! Node's own are handed over by JavaScript as PEM, once for the process. Gathering them costs
+//! milliseconds, so a server is first held against the authorities that are named: `ca`, `caFile`
+//! and `NODE_EXTRA_CA_CERTS`. The operating system is never asked: an image without certificate
+//! files must work.
 //! Parsing and file reading block; who calls does it on a thread for that.
 
 use std::{
@@ -19,6 +20,7 @@ use rustls::{
     crypto::ring,
     pki_types::{CertificateDer, pem::PemObject},
 };
+use tokio::sync::Notify;
 
 use super::{
     TransportError,
@@ -31,6 +33,8 @@ const MAX_TRUST_FILE: u64 = 8 * 1024 * 1024;
 
 static NODE_ROOTS: OnceLock<NodeRoots> = OnceLock::new();
 
+static NODE_ROOTS_ARRIVED: Notify = Notify::const_new();
+
 /// Hands over the certificates that Node trusts, as PEM blocks one after another.
 ///
 /// The first call in a process counts. A block that cannot serve as a root is skipped: Node's
@@ -40,6 +44,34 @@ pub fn set_node_roots(pem: &str) {
         pem: Mutex::new(pem.to_owned()),
         parsed: OnceLock::new(),
     });
+    NODE_ROOTS_ARRIVED.notify_waiters();
+}
+
+/// Waits for [`set_node_roots`].
+pub(super) async fn node_roots() {
+    loop {
+        let arrival = NODE_ROOTS_ARRIVED.notified();
+        if node_roots_are_set() {
+            return;
+        }
+        arrival.await;
+    }
+}
+
+/// The certificates of `NODE_EXTRA_CA_CERTS`, read once for the process. Blocks. Node warns of a
+/// file that it cannot read, and goes on without.
+pub(super) fn environment_roots() -> Option<&'static Arc<PemCertificates>> {
+    static ROOTS: OnceLock<Option<Arc<PemCertificates>>> = OnceLock::new();
+    let read = || {
+        let path = std::env::var_os("NODE_EXTRA_CA_CERTS").filter(|path| !path.is_empty())?;
+        let content = read_limited(Path::new(&path)).ok()?;
+        let certificates: Vec<_> = CertificateDer::pem_slice_iter(&content)
+            .flatten()
+            .filter(|certificate| RootCertStore::empty().add(certificate.clone()).is_ok())
+            .collect();
+        (!certificates.is_empty()).then(|| Arc::new(PemCertificates { certificates }))
+    };
+    ROOTS.get_or_init(read).as_ref()
 }
 
 /// Whether [`set_node_roots`] was called in this process.
@@ -158,6 +190,11 @@ pub(super) enum Trust {
 }
 
 impl Trust {
+    /// Whether the certificates that Node trusts might still change the verdict.
+    pub(super) fn lacks_node_roots(&self) -> bool {
+        matches!(self, Self::Roots { node: false, .. })
+    }
+
     /// The TLS configuration. Parses Node's certificates when it is the first to need them.
     pub(super) fn client_config(&self) -> Result<ClientConfig, rustls::Error> {
         let provider = Arc::new(ring::default_provider());
@@ -168,11 +205,17 @@ impl Trust {
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(AcceptAll::new(provider)))
                 .with_no_client_auth(),
-            Self::Roots { extra, file, .. } => {
+            Self::Roots {
+                node: has_node,
+                extra,
+                file,
+            } => {
                 let node = NODE_ROOTS
                     .get()
+                    .filter(|_| *has_node)
                     .map_or_else(|| Arc::new(RootCertStore::empty()), NodeRoots::parsed);
-                let given: Vec<_> = [extra, file]
+                let environment = environment_roots();
+                let given: Vec<_> = [environment, extra.as_ref(), file.as_ref()]
                     .into_iter()
                     .flatten()
                     .flat_map(|pem| pem.certificates.iter().cloned())

@@ -119,8 +119,17 @@ impl ScriptedTransport {
 }
 
 impl Transport for ScriptedTransport {
+    type Pass = ();
+
+    async fn admit(&self, _endpoint: &TokenEndpoint) -> Result<(), TransportError> {
+        Ok(())
+    }
+
+    async fn roots(&self) {}
+
     async fn send(
         &self,
+        _pass: &(),
         request: &TokenRequest,
         connection: Connection,
         _silence: Duration,
@@ -154,6 +163,7 @@ pub(crate) struct RecordingOwner {
     asks: mpsc::UnboundedSender<CallId>,
     pub(crate) lines: Mutex<Vec<(Level, String)>>,
     pub(crate) gone: AtomicU64,
+    pub(crate) roots_asked: AtomicU64,
 }
 
 impl Owner for RecordingOwner {
@@ -171,6 +181,10 @@ impl Owner for RecordingOwner {
 
     fn ask_secret(&self, call: CallId) {
         let _ = self.asks.send(call);
+    }
+
+    fn ask_roots(&self) {
+        self.roots_asked.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -231,6 +245,7 @@ impl World {
             asks: ask_sender,
             lines: Mutex::default(),
             gone: AtomicU64::new(0),
+            roots_asked: AtomicU64::new(0),
         });
         let alarms = Arc::new(Alarms::default());
         let engine = Engine {

@@ -4,7 +4,12 @@
 
 use std::{future::Future, io::ErrorKind, net::SocketAddr, task::Poll, time::Duration};
 
-use keycloak_token_manager::oauth::{TokenEndpoint, TokenRequest};
+use keycloak_token_manager::{
+    oauth::{Answer, TokenEndpoint, TokenRequest},
+    transport::{
+        Connection, HttpTransport, Transport, TransportError, node_roots_are_set, set_node_roots,
+    },
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -142,6 +147,26 @@ impl Peer {
             Ok(0) => {}
             Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
             other => panic!("expected the end of the connection, got {other:?}"),
+        }
+    }
+}
+
+/// Sends a request as a manager does: admitted first, and with Node's roots where they are needed.
+/// There are none, so that what is not trusted by name is not trusted.
+pub(crate) async fn exchange(
+    transport: &HttpTransport,
+    request: &TokenRequest,
+    connection: Connection,
+    silence: Duration,
+) -> Result<Answer, TransportError> {
+    loop {
+        let result = match transport.admit(&request.endpoint).await {
+            Ok(pass) => transport.send(&pass, request, connection, silence).await,
+            Err(error) => Err(error),
+        };
+        match result {
+            Err(TransportError::RootsNeeded) if !node_roots_are_set() => set_node_roots(""),
+            result => return result,
         }
     }
 }

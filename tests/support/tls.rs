@@ -10,8 +10,9 @@ use std::{
     thread,
 };
 
+use keycloak_token_manager::oauth::TokenRequest;
 use keycloak_token_manager::transport::{
-    Connection, HttpTransport, PemCertificates, Transport, TransportError, TrustSettings,
+    Connection, HttpTransport, PemCertificates, TransportError, TrustSettings,
 };
 use rustls::{
     ServerConfig, ServerConnection, StreamOwned,
@@ -19,7 +20,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 
-use crate::support::{LIMIT, settle, soon, token_request};
+use crate::support::{LIMIT, exchange, settle, soon, token_request};
 
 /// A folder of the test, with the keys and certificates it makes.
 pub(crate) struct Certificates(PathBuf);
@@ -107,9 +108,13 @@ impl TlsServer {
         Self { address }
     }
 
+    pub(crate) fn request(&self) -> TokenRequest {
+        token_request(&format!("https://{}/token", self.address))
+    }
+
     pub(crate) async fn ask(&self, transport: &HttpTransport) -> Result<String, TransportError> {
-        let request = token_request(&format!("https://{}/token", self.address));
-        let answer = soon(transport.send(&request, Connection::Any, LIMIT)).await?;
+        let request = self.request();
+        let answer = soon(exchange(transport, &request, Connection::Any, LIMIT)).await?;
         settle().await;
         Ok(String::from_utf8(answer.body.to_vec()).unwrap())
     }
@@ -136,7 +141,7 @@ fn answer_all(mut stream: StreamOwned<ServerConnection, TcpStream>, number: u32)
 
 pub(crate) fn tls_detail(result: Result<String, TransportError>) -> String {
     match result {
-        Err(TransportError::Tls { detail }) => detail,
+        Err(TransportError::Tls { detail, .. }) => detail,
         other => panic!("expected a TLS error, got {other:?}"),
     }
 }
