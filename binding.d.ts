@@ -28,6 +28,8 @@ export declare class Core {
   invalidate(rejected: string): boolean
   /** Drops the held token. Says whether there was one. */
   clear(): boolean
+  /** Takes changed options, or says what is wrong with them and changes nothing. */
+  reconfigure(options: unknown, verifiesCertificates: boolean): Failure | null
   /** The state. */
   snapshot(): State
   /** Holds the event loop, or lets it go. */

@@ -15,6 +15,7 @@ function notify(id) {
 }
 
 const deliver = Symbol('deliver');
+const reconfigure = Symbol('reconfigure');
 
 // Loaded when they are needed, which for most managers is never.
 const callOptions = () => require('./call-options.js');
@@ -41,16 +42,13 @@ class KeycloakTokenManager {
   #secretError;
 
   constructor(options) {
-    const verifies = process.env.NODE_TLS_REJECT_UNAUTHORIZED !== '0';
-    const core = native.open(options, verifies, notify);
+    const core = native.open(options, verifiesCertificates(), notify);
     if (core.code !== undefined) throw new KeycloakTokenError(core);
     this.#core = core;
     const memory = core.memory();
     this.#word = new Int32Array(memory);
     this.#counts = new Float64Array(memory);
-    this.#logger = options.logger;
-    const { clientSecret } = options;
-    if (typeof clientSecret === 'function') this.#secretFunction = clientSecret;
+    this.#adopt(options);
     managers.set(core.id, new WeakRef(this));
     dropped.register(this, core.id);
     this[deliver]();
@@ -115,6 +113,19 @@ class KeycloakTokenManager {
 
   [Symbol.asyncDispose]() {
     return this.close();
+  }
+
+  [reconfigure](options) {
+    const failure = this.#core.reconfigure(options, verifiesCertificates());
+    if (failure !== null) throw new KeycloakTokenError(failure);
+    this.#adopt(options);
+    this[deliver]();
+  }
+
+  // What stays on this side of the boundary.
+  #adopt({ clientSecret, logger }) {
+    this.#logger = logger;
+    this.#secretFunction = typeof clientSecret === 'function' ? clientSecret : undefined;
   }
 
   #ask(options, shape) {
@@ -232,6 +243,10 @@ class KeycloakTokenManager {
   }
 }
 
+function verifiesCertificates() {
+  return process.env.NODE_TLS_REJECT_UNAUTHORIZED !== '0';
+}
+
 function asString(token) {
   return token.token;
 }
@@ -240,4 +255,4 @@ function asObject({ token, scope, issuedAt, expiresAt }) {
   return { token, tokenType: 'Bearer', scope, issuedAt, expiresAt };
 }
 
-module.exports = { KeycloakTokenManager };
+module.exports = { KeycloakTokenManager, reconfigure };

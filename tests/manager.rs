@@ -352,6 +352,49 @@ async fn a_refused_secret_is_read_again_and_tried_once_more_only_if_it_changed()
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_flight_whose_secret_is_refused_takes_the_one_configured_meanwhile() {
+    let with_secret = |text| keycloak_token_manager::manager::config::Config {
+        credential: Credential::Secret(secret(text)),
+        ..config()
+    };
+    let mut world = World::with(with_secret("old"), 1_000, |_, request| {
+        let body = String::from_utf8(request.body.to_vec()).unwrap();
+        if body.contains("client_secret=good") {
+            token(300)
+        } else {
+            wrong_secret()
+        }
+    });
+    let Reply::Flight(_) = world.manager.ask(Call::Any) else {
+        panic!("a flight")
+    };
+    pass(500).await;
+    world
+        .manager
+        .reconfigure(with_secret("good"), Arc::clone(&world.transport));
+    let (_, arrival) = world.landings.recv().await.unwrap();
+    assert_eq!(arrival.result.unwrap().token.expose(), "token-2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flight_for_another_client_is_not_given_the_new_secret() {
+    let mut world = World::new(1_000, |_, _| wrong_secret());
+    let Reply::Flight(_) = world.manager.ask(Call::Any) else {
+        panic!("a flight")
+    };
+    pass(500).await;
+    let mut other = config();
+    other.grant.client_id = "other".to_owned();
+    other.credential = Credential::Secret(secret("good"));
+    world
+        .manager
+        .reconfigure(other, Arc::clone(&world.transport));
+    let (_, arrival) = world.landings.recv().await.unwrap();
+    assert!(arrival.result.is_err());
+    assert_eq!(world.transport.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_unknown_lifetime_is_ten_seconds_with_one_warning() {
     let mut world = World::new(20, |_, _| refusal(200, "{\"access_token\":\"opaque-#\"}"));
     world.any().await.unwrap();

@@ -117,7 +117,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         progress: &Progress,
     ) -> Result<(Moment, TokenResponse), Failure> {
         let mut secret = self.secret(pending, progress).await?;
-        let mut may_read_again = self.secrets.can_change();
+        let mut may_read_again = true;
         let mut attempt = 1;
         loop {
             progress.requests.fetch_add(1, Ordering::Relaxed);

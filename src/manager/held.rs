@@ -46,6 +46,9 @@ pub(super) struct Held {
     pub(super) due: Duration,
     /// A background refresh failed: it is tried again, used or not.
     pub(super) retry: bool,
+    /// It was granted to another client, by another server or for another scope than those
+    /// configured now: whatever is granted next replaces it.
+    pub(super) is_outdated: bool,
     /// Minima that this token misses cause no request before this age.
     minimum_pause: Duration,
     /// Somebody was told that a minimum is missed.
@@ -61,9 +64,18 @@ impl Held {
             grant,
             serial,
             retry: false,
+            is_outdated: false,
             minimum_pause: Duration::ZERO,
             has_warned: false,
         }
+    }
+
+    /// The configuration changed: the token is to be replaced at once, used or not.
+    pub(super) fn outdate(&mut self) {
+        self.early = Duration::ZERO;
+        self.due = Duration::ZERO;
+        self.retry = true;
+        self.is_outdated = true;
     }
 
     pub(super) fn is_stale(&self, now: Moment) -> bool {

@@ -109,7 +109,7 @@ struct Shared<C: Clock, T: Transport> {
     start_engine: Box<dyn Fn() -> Option<Engine> + Send + Sync>,
     engine: OnceLock<Engine>,
     published: Arc<Published>,
-    name: String,
+    name: Mutex<String>,
     inner: Mutex<Inner<T>>,
     this: Weak<Self>,
 }
@@ -191,7 +191,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
             start_engine: Box::new(start_engine),
             engine: OnceLock::new(),
             published: Arc::new(Published::default()),
-            name,
+            name: Mutex::new(name),
             inner: Mutex::new(inner),
             this: Weak::clone(this),
         });
@@ -264,6 +264,12 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.shared.snapshot()
+    }
+
+    /// Takes a changed configuration. A flight under way goes on with the old one, but a secret that
+    /// is refused to it is read anew.
+    pub fn reconfigure(&self, config: Config, transport: Arc<T>) {
+        self.shared.reconfigure(config, transport);
     }
 
     /// Ends flights and alarms and forgets secrets. The owner hears of nothing any more.
@@ -459,7 +465,7 @@ impl<C: Clock, T: Transport> Shared<C, T> {
     }
 
     fn log_landing(&self, landing: &Landing, took: Duration, warn_lifetime: bool) {
-        let name = self.name.escape_debug();
+        let name = self.name.lock().escape_debug().to_string();
         let log = |level, message: String| {
             self.owner
                 .log(level, format!("Keycloak token manager \"{name}\": {message}"));
@@ -499,7 +505,7 @@ impl<C: Clock, T: Transport> Shared<C, T> {
     }
 
     fn warn_of_minimum(&self) {
-        let name = self.name.escape_debug();
+        let name = self.name.lock().escape_debug().to_string();
         self.owner.log(
             Level::Warn,
             format!(
@@ -531,7 +537,7 @@ impl<C: Clock, T: Transport> Shared<C, T> {
             counters.hits += self.published.hits();
             counters.joins += self.published.joins();
             Snapshot {
-                name: self.name.clone(),
+                name: self.name.lock().clone(),
                 condition: inner.slot.condition(now),
                 token,
                 last_success: inner.last_success,
@@ -540,6 +546,31 @@ impl<C: Clock, T: Transport> Shared<C, T> {
                 latency: inner.latency,
             }
         })
+    }
+
+    fn reconfigure(&self, config: Config, transport: Arc<T>) {
+        self.change(|now, inner| {
+            let Some(old) = &inner.setup else { return };
+            let changes_grant =
+                old.config.endpoint != config.endpoint || old.config.grant != config.grant;
+            // A secret meant for another client or server is not for a flight that is under way.
+            let secrets = if changes_grant {
+                Arc::new(SecretSource::new(config.credential.clone()))
+            } else {
+                old.secrets.replace(config.credential.clone());
+                Arc::clone(&old.secrets)
+            };
+            let in_background = config.background_refresh;
+            self.name.lock().clone_from(&config.name);
+            let config = Arc::new(config);
+            inner.setup = Some(Setup {
+                config,
+                secrets,
+                transport,
+            });
+            let launch = inner.slot.reconfigure(now, in_background, changes_grant);
+            self.start(inner, launch);
+        });
     }
 
     fn close(&self) {

@@ -52,7 +52,7 @@ struct Calls {
 
 /// Where the secret comes from, and the calls under way.
 pub struct SecretSource {
-    credential: Credential,
+    credential: Mutex<Credential>,
     calls: Mutex<Calls>,
 }
 
@@ -72,37 +72,41 @@ impl SecretSource {
     #[must_use]
     pub fn new(credential: Credential) -> Self {
         Self {
-            credential,
+            credential: Mutex::new(credential),
             calls: Mutex::default(),
         }
     }
 
-    /// Whether asking again may give another secret.
-    #[must_use]
-    pub fn can_change(&self) -> bool {
-        !matches!(self.credential, Credential::Secret(_))
+    /// Takes the secret from elsewhere from now on. Calls under way still answer those who wait.
+    pub fn replace(&self, credential: Credential) {
+        *self.credential.lock() = credential;
+        for call in &mut self.calls.lock().under_way {
+            call.is_joinable = false;
+        }
     }
 
     /// Asks for the secret, or joins the call under way.
     pub fn ask(self: &Arc<Self>, owner: &Arc<dyn Owner>) -> Pending {
-        if let Credential::Secret(secret) = &self.credential {
-            return Pending::Ready(Arc::clone(secret));
-        }
-        let (call, is_new) = self.join_or_start();
+        let credential = self.credential.lock().clone();
+        let first = match credential {
+            Credential::Secret(secret) => return Pending::Ready(secret),
+            Credential::Function => Progress::Asked,
+            Credential::File(_) => Progress::Called,
+        };
+        let (call, is_new) = self.join_or_start(first);
         let receiver = call.progress.subscribe();
         if is_new {
-            match &self.credential {
-                Credential::File(path) => {
-                    let (source, path, id) = (Arc::clone(self), path.clone(), call.id);
-                    tokio::task::spawn_blocking(move || source.answer(id, read_file(&path)));
-                }
-                Credential::Function | Credential::Secret(_) => owner.ask_secret(call.id),
+            if let Credential::File(path) = credential {
+                let (source, id) = (Arc::clone(self), call.id);
+                tokio::task::spawn_blocking(move || source.answer(id, read_file(&path)));
+            } else {
+                owner.ask_secret(call.id);
             }
         }
         Pending::Called(call.id, Progressing(receiver))
     }
 
-    fn join_or_start(&self) -> (Call, bool) {
+    fn join_or_start(&self, first: Progress) -> (Call, bool) {
         let mut calls = self.calls.lock();
         calls
             .under_way
@@ -111,13 +115,9 @@ impl SecretSource {
             return (call.clone(), false);
         }
         calls.last_id = calls.last_id.wrapping_add(1);
-        let start = match self.credential {
-            Credential::Function => Progress::Asked,
-            Credential::File(_) | Credential::Secret(_) => Progress::Called,
-        };
         let call = Call {
             id: CallId(calls.last_id),
-            progress: watch::Sender::new(start),
+            progress: watch::Sender::new(first),
             is_joinable: true,
         };
         calls.under_way.push(call.clone());
@@ -144,7 +144,7 @@ impl SecretSource {
     /// Lets go of a call that takes too long: the next acquisition starts another. A read that hangs
     /// holds a thread, so there is no second one beside it.
     pub fn forget(&self, id: CallId) {
-        if matches!(self.credential, Credential::Function) {
+        if matches!(*self.credential.lock(), Credential::Function) {
             let mut calls = self.calls.lock();
             for call in calls.under_way.iter_mut().filter(|call| call.id == id) {
                 call.is_joinable = false;

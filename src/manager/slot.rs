@@ -143,6 +143,8 @@ pub struct Slot {
     last_background: Option<Moment>,
     last_flight: u32,
     last_serial: u64,
+    /// The last flight that was begun with an earlier configuration.
+    last_outdated: Option<FlightId>,
 }
 
 impl Slot {
@@ -157,6 +159,7 @@ impl Slot {
             last_background: None,
             last_flight: 0,
             last_serial: 0,
+            last_outdated: None,
         }
     }
 
@@ -230,7 +233,7 @@ impl Slot {
         let current = self.end_flight(flight);
         match result {
             Ok(grant) => self.succeed(now, current, grant, luck),
-            Err(error) => self.fail(now, current, error, luck),
+            Err(error) => self.fail(now, flight, current, error, luck),
         }
     }
 
@@ -259,8 +262,16 @@ impl Slot {
         }
     }
 
-    fn fail(&mut self, now: Moment, current: Option<Flight>, error: Error, luck: f64) -> Landing {
+    fn fail(
+        &mut self,
+        now: Moment,
+        flight: FlightId,
+        current: Option<Flight>,
+        error: Error,
+        luck: f64,
+    ) -> Landing {
         let trouble = Trouble::after(self.trouble.as_ref(), now, error.clone(), luck);
+        let is_outdated = self.last_outdated.is_some_and(|last| flight <= last);
         let mut landing = Landing {
             result: Err(error),
             fallback: None,
@@ -268,7 +279,7 @@ impl Slot {
             warns_of_minimum: false,
             retry_after: Some(trouble.retry_after(now)),
         };
-        if !matches!(self.state, State::Closed) {
+        if !is_outdated && !matches!(self.state, State::Closed) {
             self.trouble = Some(trouble);
         }
         if let (Some(flight), Some(held)) = (current, self.held_mut()) {
@@ -283,11 +294,8 @@ impl Slot {
     fn store(&mut self, now: Moment, grant: &Arc<Grant>, luck: f64) -> bool {
         let remaining = grant.remaining(now);
         let held = self.held_mut();
-        if remaining.is_zero()
-            || held
-                .as_ref()
-                .is_some_and(|held| remaining < held.grant.remaining(now))
-        {
+        let outlives = |held: &Held| !held.is_outdated && remaining < held.grant.remaining(now);
+        if remaining.is_zero() || held.as_deref().is_some_and(outlives) {
             if let Some(held) = held {
                 held.postpone_refresh(now);
             }
@@ -347,6 +355,33 @@ impl Slot {
         }
         self.rejections.forgive();
         had_token
+    }
+
+    /// Takes a changed configuration, which ends the cool-down. If it changes what is granted, to
+    /// whom or by whom, the held token is served until a new one is there, which is asked for at
+    /// once, and flights begun before are detached.
+    pub fn reconfigure(
+        &mut self,
+        now: Moment,
+        refreshes_in_background: bool,
+        changes_grant: bool,
+    ) -> Option<Launch> {
+        self.settle(now);
+        self.refreshes_in_background = refreshes_in_background;
+        self.trouble = None;
+        self.last_outdated = Some(FlightId(self.last_flight));
+        if !changes_grant {
+            return None;
+        }
+        self.state = match std::mem::replace(&mut self.state, State::Closed) {
+            State::Empty | State::Fetching(_) => State::Empty,
+            State::Ready(mut held) | State::Refreshing(mut held, _) => {
+                held.outdate();
+                State::Ready(held)
+            }
+            State::Closed => State::Closed,
+        };
+        self.wake(now, true)
     }
 
     /// Ends everything.

@@ -616,6 +616,60 @@ impl SignedMs for Duration {
 }
 
 #[test]
+fn a_changed_secret_keeps_the_token_and_ends_the_cooldown() {
+    let mut line = Line::holding("a", 0, 300_000);
+    let launch = line.takes(245_000, Call::Any).1.unwrap();
+    line.fails(245_000, launch, refusal());
+    assert_eq!(line.0.reconfigure(at(245_100), true, false), None);
+    assert_eq!(line.takes(245_100, Call::Any).0, "a");
+    assert_eq!(line.0.serial(), Some(1));
+
+    let mut line = Line::new();
+    let flight = line.starts(0, Call::Any);
+    line.fails(0, flight, refusal());
+    line.cools(1, Call::Any);
+    line.0.reconfigure(at(2), true, false);
+    assert_eq!(line.starts(2, Call::Any).attempts, 3);
+}
+
+#[test]
+fn the_failure_of_a_flight_begun_before_the_change_starts_no_cooldown() {
+    let mut line = Line::new();
+    let old = line.starts(0, Call::Any);
+    line.0.reconfigure(at(1), true, false);
+    assert_eq!(line.joins(2, Call::Any), old.flight);
+    line.fails(3, old, refusal());
+    let new = line.starts(4, Call::Any);
+    line.fails(5, new, refusal());
+    line.cools(6, Call::Any);
+}
+
+#[test]
+fn a_changed_client_keeps_the_old_token_until_the_new_one_is_there() {
+    let mut line = Line::holding("old", 0, 3_600_000);
+    let new = line
+        .0
+        .reconfigure(at(1_000), true, true)
+        .expect("asked for at once");
+    assert_eq!(line.takes(1_001, Call::Any), ("old".to_owned(), None));
+    line.fails(1_100, new, outage());
+    assert_eq!(line.takes(1_200, Call::Any).0, "old", "as long as it lives");
+    let again = line.wakes(2_100, false).expect("tried again, used or not");
+    line.succeeds(2_200, again, grant("new", 2_100, 60_000));
+    assert_eq!(line.takes(2_300, Call::Any).0, "new", "though it dies before the old one");
+}
+
+#[test]
+fn a_changed_client_detaches_flights_of_the_old_one() {
+    let mut line = Line::new();
+    let old = line.starts(0, Call::Any);
+    assert_eq!(line.0.reconfigure(at(1), true, true), None, "nobody waits for a token");
+    let new = line.starts(2, Call::Any);
+    line.succeeds(3, old, grant("old", 0, 300_000));
+    assert_eq!(line.joins(4, Call::Any), new.flight);
+}
+
+#[test]
 fn nothing_happens_after_the_end() {
     let mut line = Line::holding("a", 0, 300_000);
     let launch = line.takes(245_000, Call::Any).1.unwrap();
@@ -625,6 +679,7 @@ fn nothing_happens_after_the_end() {
     }
     assert_eq!(line.invalidates(245_001, "a"), Invalidation::Ignored);
     assert!(!line.0.clear(at(245_001)));
+    assert_eq!(line.0.reconfigure(at(245_001), true, true), None);
     line.fails(245_002, launch, outage());
     line.succeeds(245_003, launch, grant("b", 245_000, 300_000));
     assert_eq!(line.condition(245_004), Condition::Closed);

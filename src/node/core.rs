@@ -164,6 +164,30 @@ impl Core {
         self.manager.clear()
     }
 
+    /// Takes changed options, or says what is wrong with them and changes nothing.
+    #[napi(catch_unwind)]
+    pub fn reconfigure(
+        &self,
+        options: Unknown<'_>,
+        verifies_certificates: bool,
+    ) -> Result<Option<Failure>> {
+        Ok(match options::parse(&options, verifies_certificates)? {
+            Ok(Parsed {
+                config,
+                trust,
+                warnings,
+            }) => {
+                for warning in warnings {
+                    self.mailbox.note(Level::Warn, warning);
+                }
+                self.manager
+                    .reconfigure(config, Arc::new(HttpTransport::new(trust)));
+                None
+            }
+            Err(error) => Some(Failure::new(&error, None)),
+        })
+    }
+
     /// The state.
     #[napi(catch_unwind)]
     pub fn snapshot(&self) -> State {

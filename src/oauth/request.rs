@@ -27,7 +27,7 @@ pub const RESERVED_PARAMETERS: &[&str] = &[
 const BASIC: &str = "Basic ";
 
 /// What is asked for, by whom; all but the secret, which may change between two requests.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ClientCredentialsGrant {
     /// The client's id.
     pub client_id: String,
