@@ -1,0 +1,257 @@
+'use strict';
+
+// What calls take and give, and for whom they ask.
+
+const assert = require('node:assert/strict');
+const { describe, test } = require('node:test');
+const { KeycloakTokenError } = require('..');
+const { numbered, rejection, start, times } = require('./support/manager.js');
+
+const NOT_NUMBERS = {
+  null: null,
+  'a string': '60',
+  'a boolean': true,
+  NaN: Number.NaN,
+  'a negative number': -1,
+  'minus infinity': Number.NEGATIVE_INFINITY,
+  'a bigint': 1n,
+  'a symbol': Symbol('canary'),
+  'an object': {},
+  'an array': [60],
+  'a function': () => 60,
+};
+
+/** Wrong options of a call, by name. */
+const WRONG = {
+  null: null,
+  'a number': 60,
+  'a string': 'canary',
+  'a boolean': true,
+  'a function': () => {},
+  'an array': [],
+  'an unknown option': { minValidity: 60 },
+  'another case': { forcerefresh: true },
+  'an option of the constructor': { scope: 'canary' },
+  ...Object.fromEntries(
+    Object.entries(NOT_NUMBERS).map(([name, value]) => [
+      `minValiditySeconds: ${name}`,
+      { minValiditySeconds: value },
+    ]),
+  ),
+  'forceRefresh: null': { forceRefresh: null },
+  'forceRefresh: a string': { forceRefresh: 'true' },
+  'forceRefresh: a number': { forceRefresh: 1 },
+  'signal: null': { signal: null },
+  'signal: a string': { signal: 'canary' },
+  'signal: a controller': { signal: new AbortController() },
+  'signal: an object': { signal: {} },
+  'signal: an emitter that cannot abort': { signal: new EventTarget() },
+  'signal: an object that cannot be listened to': { signal: { aborted: false } },
+  'a getter that throws': {
+    get signal() {
+      throw new Error('canary');
+    },
+  },
+};
+
+/** Calls a method that must not throw, and waits for its refusal. */
+async function refused(name, call) {
+  let promise;
+  assert.doesNotThrow(() => {
+    promise = call();
+  }, name);
+  assert.ok(promise instanceof Promise, name);
+  const error = await rejection(promise, 'ERR_KEYCLOAK_REQUEST');
+  assert.equal(error.retryable, false, name);
+  assert.match(error.stack, /calls\.test\.js/, name);
+  assert.ok(!error.message.includes('canary'), name);
+  return error;
+}
+
+describe('arguments', () => {
+  for (const method of ['getToken', 'getAccessToken']) {
+    test(`${method} rejects wrong options, with a token and without, and asks nobody`, async (t) => {
+      const { endpoint, manager } = await start(t);
+      for (const [name, options] of Object.entries(WRONG)) {
+        await refused(name, () => manager[method](options));
+      }
+      assert.equal(endpoint.requestCount, 0);
+      await manager.getToken();
+      for (const [name, options] of Object.entries(WRONG)) {
+        await refused(name, () => manager[method](options));
+      }
+      assert.equal(endpoint.requestCount, 1);
+    });
+  }
+
+  test('getTokenForStreaming rejects all but a number of at least 0', async (t) => {
+    const { endpoint, manager } = await start(t);
+    for (const [name, value] of Object.entries({ ...NOT_NUMBERS, undefined: undefined })) {
+      const { message } = await refused(name, () => manager.getTokenForStreaming(value));
+      assert.match(message, /minLifetimeMs/, name);
+    }
+    assert.equal(endpoint.requestCount, 0);
+  });
+
+  test('invalidateToken throws for all but a string', async (t) => {
+    const { manager } = await start(t);
+    const token = await manager.getToken();
+    const { undefined: _none, 'a string': _text, ...wrong } = { ...NOT_NUMBERS, 'a number': 1 };
+    for (const [name, value] of Object.entries(wrong)) {
+      assert.throws(
+        () => manager.invalidateToken(value),
+        (error) => error instanceof KeycloakTokenError && error.code === 'ERR_KEYCLOAK_REQUEST',
+        name,
+      );
+    }
+    assert.equal(await manager.getToken(), token);
+  });
+
+  test('right ones are taken, and undefined is absent', async (t) => {
+    const { endpoint, manager } = await start(t);
+    const { signal } = new AbortController();
+    const token = await manager.getToken();
+    for (const options of [
+      {},
+      {
+        minValiditySeconds: undefined,
+        signal: undefined,
+        forceRefresh: undefined,
+        other: undefined,
+      },
+      { minValiditySeconds: 0, forceRefresh: false },
+      { minValiditySeconds: 0.5 },
+      { minValiditySeconds: 200, signal },
+      Object.create(null),
+    ]) {
+      assert.equal(await manager.getToken(options), token);
+    }
+    assert.equal(await manager.getTokenForStreaming(0), token);
+    assert.equal(await manager.getTokenForStreaming(200_000), token);
+    assert.equal(endpoint.requestCount, 1);
+  });
+
+  test('a streaming minimum is in milliseconds', async (t) => {
+    const { endpoint, manager } = await start(t, {}, { expiresIn: 300 });
+    await manager.getTokenForStreaming(250_000);
+    endpoint.setExpiresIn(3_600);
+    await manager.getTokenForStreaming(1_000);
+    assert.equal(endpoint.requestCount, 1);
+    await manager.getTokenForStreaming(1_000_000);
+    assert.equal(endpoint.requestCount, 2);
+  });
+});
+
+describe('callers at once', { concurrency: true }, () => {
+  test('ten thousand cost one request and share one promise', async (t) => {
+    const { endpoint, manager } = await start(t);
+    endpoint.pause();
+    const promises = times(10_000, () => manager.getToken());
+    await endpoint.waitForRequests(1);
+    promises.push(manager.getToken());
+    assert.equal(new Set(promises).size, 1);
+    endpoint.resume();
+    assert.match(await promises[0], /^ey/);
+    assert.equal(endpoint.requestCount, 1);
+    const { hits, joins, acquisitions } = manager.snapshot().counters;
+    assert.deepEqual({ hits, joins, acquisitions }, { hits: 0, joins: 10_000, acquisitions: 1 });
+  });
+
+  test('all of them share a failure', async (t) => {
+    const { endpoint, manager } = await start(t);
+    endpoint.setAnswer({ status: 400, body: { error: 'invalid_scope' } });
+    const { signal } = new AbortController();
+    const calls = [
+      ...times(100, () => manager.getToken()),
+      ...times(9, () => manager.getAccessToken({ signal })),
+      manager.getToken({ forceRefresh: true }),
+      manager.getToken({ minValiditySeconds: 10 }),
+    ];
+    for (const call of calls) await rejection(call, 'ERR_KEYCLOAK_OAUTH');
+    assert.equal(endpoint.requestCount, 1);
+  });
+
+  test('callers of every kind are counted exactly', async (t) => {
+    const { endpoint, manager } = await start(t);
+    const { signal } = new AbortController();
+    const kinds = [
+      () => manager.getToken(),
+      () => manager.getToken({}),
+      () => manager.getToken({ signal }),
+      () => manager.getToken({ minValiditySeconds: 10 }),
+      () => manager.getAccessToken(),
+      () => manager.getAccessToken({ signal }),
+      () => manager.getTokenForStreaming(10_000),
+    ];
+    endpoint.pause();
+    const waiting = kinds.map((call) => call());
+    endpoint.resume();
+    await Promise.all(waiting);
+    await Promise.all(times(70, (index) => kinds[index % kinds.length]()));
+    const { hits, joins, acquisitions } = manager.snapshot().counters;
+    assert.deepEqual(
+      { hits, joins, acquisitions },
+      { hits: 70, joins: kinds.length - 1, acquisitions: 1 },
+    );
+    assert.equal(endpoint.requestCount, 1);
+  });
+
+  test('a hit gives the promise that was given before', async (t) => {
+    const { manager } = await start(t);
+    await manager.getToken();
+    assert.equal(manager.getToken(), manager.getToken());
+  });
+
+  test('two managers with equal options share no token', async (t) => {
+    const { endpoint, manager, open } = await start(t);
+    const other = open();
+    const tokens = await Promise.all([manager.getToken(), other.getToken()]);
+    assert.notEqual(tokens[0], tokens[1]);
+    assert.equal(endpoint.requestCount, 2);
+    other.clearCache();
+    assert.equal(await manager.getToken(), tokens[0]);
+    assert.equal(endpoint.requestCount, 2);
+  });
+});
+
+describe('getAccessToken', { concurrency: true }, () => {
+  test('gives the token and what is known about it', async (t) => {
+    const { endpoint, manager } = await start(t);
+    const before = Date.now();
+    const first = await manager.getAccessToken();
+    const after = Date.now();
+    assert.deepEqual(Object.keys(first).sort(), [
+      ...['expiresAt', 'issuedAt', 'scope', 'token', 'tokenType'],
+    ]);
+    assert.equal(first.token, await manager.getToken());
+    assert.equal(first.tokenType, 'Bearer');
+    assert.equal(first.scope, 'email profile');
+    assert.ok(first.issuedAt >= before && first.issuedAt <= endpoint.requests[0].at);
+    assert.ok(endpoint.requests[0].at <= after);
+    assert.equal(first.expiresAt, first.issuedAt + 299_000);
+    assert.deepEqual(await manager.getAccessToken(), first);
+    assert.equal(endpoint.requestCount, 1);
+  });
+
+  test('a caller who changes it changes it for nobody else', async (t) => {
+    const { manager } = await start(t);
+    const mine = await manager.getAccessToken();
+    const { token } = mine;
+    mine.token = 'changed';
+    assert.equal((await manager.getAccessToken()).token, token);
+    assert.equal(await manager.getToken(), token);
+  });
+
+  for (const [name, options, answer, expected] of [
+    ['the server names one', { scope: 'a b' }, { scope: 'a' }, 'a'],
+    ['the server names none', { scope: ['a', 'b'] }, {}, 'a b'],
+    ['nobody names one', {}, {}, undefined],
+  ]) {
+    test(`the scope is right when ${name}`, async (t) => {
+      const { endpoint, manager } = await start(t, options);
+      const source = numbered();
+      endpoint.setAnswer(() => ({ body: { ...source().body, ...answer } }));
+      assert.equal((await manager.getAccessToken()).scope, expected);
+    });
+  }
+});

@@ -1,0 +1,100 @@
+'use strict';
+
+// Jest runs tests in a realm of its own: what is made elsewhere is no instance of what is known here.
+
+const { inspect } = require('node:util');
+const { KeycloakTokenError, KeycloakTokenManager } = require('../..');
+const { startFakeTokenEndpoint } = require('../../lib/testing');
+
+const client = { clientId: 'test-client', clientSecret: 'test-secret' };
+let endpoint;
+let manager;
+
+beforeEach(async () => {
+  endpoint = await startFakeTokenEndpoint();
+  manager = new KeycloakTokenManager({ ...client, tokenEndpoint: endpoint.tokenEndpoint });
+});
+
+afterEach(async () => {
+  await manager.close();
+  await endpoint.close();
+});
+
+test('promises are promises of this realm, on a miss and on a hit', async () => {
+  const calls = [
+    () => manager.getToken(),
+    () => manager.getToken(),
+    () => manager.getAccessToken(),
+    () => manager.getToken({ signal: new AbortController().signal }),
+    () => manager.getTokenForStreaming(1000),
+    () => manager.getToken({ forceRefresh: true }),
+    () => manager.close(),
+  ];
+  for (const call of calls) {
+    const promise = call();
+    expect(promise).toBeInstanceOf(Promise);
+    await promise;
+  }
+});
+
+test('what they give is of this realm', async () => {
+  const access = await manager.getAccessToken();
+  expect(access).toBeInstanceOf(Object);
+  expect(access).toEqual({
+    token: expect.any(String),
+    tokenType: 'Bearer',
+    scope: expect.any(String),
+    issuedAt: expect.any(Number),
+    expiresAt: expect.any(Number),
+  });
+  expect(manager.snapshot()).toMatchObject({ state: 'fresh', counters: { acquisitions: 1 } });
+});
+
+test('errors of the constructor are errors of this realm', () => {
+  const construct = () => new KeycloakTokenManager({ ...client, tokenEndpoint: 'nowhere' });
+  expect(construct).toThrow(Error);
+  expect(construct).toThrow(KeycloakTokenError);
+  expect(construct).toThrow(/tokenEndpoint/);
+  expect(construct).toThrow(expect.objectContaining({ code: 'ERR_KEYCLOAK_CONFIG' }));
+});
+
+test('rejections are errors of this realm', async () => {
+  endpoint.setSecret('test-client', 'another');
+  const error = await manager.getToken().catch((reason) => reason);
+  expect(error).toBeInstanceOf(Error);
+  expect(error).toBeInstanceOf(KeycloakTokenError);
+  expect(error).toMatchObject({ name: 'KeycloakTokenError', code: 'ERR_KEYCLOAK_OAUTH' });
+  await expect(manager.getToken()).rejects.toThrow(/unauthorized_client/);
+  await expect(manager.getToken({ minValiditySeconds: -1 })).rejects.toThrow(KeycloakTokenError);
+  await manager.close();
+  await expect(manager.getToken()).rejects.toMatchObject({ code: 'ERR_KEYCLOAK_CLOSED' });
+});
+
+test('signals of this environment are taken', async () => {
+  endpoint.pause();
+  const controller = new AbortController();
+  const call = manager.getToken({ signal: controller.signal });
+  controller.abort(new Error('enough'));
+  await expect(call).rejects.toThrow('enough');
+  await expect(manager.getToken({ signal: AbortSignal.timeout(1) })).rejects.toMatchObject({
+    name: 'TimeoutError',
+  });
+});
+
+test('functions of this realm are called: the secret and the logger', async () => {
+  const logger = { error: jest.fn(), warn: jest.fn(), info: jest.fn(), debug: jest.fn() };
+  const clientSecret = jest.fn(async () => 'test-secret');
+  const { tokenEndpoint } = endpoint;
+  const other = new KeycloakTokenManager({ ...client, tokenEndpoint, clientSecret, logger });
+  await expect(other.getToken()).resolves.toEqual(expect.any(String));
+  expect(clientSecret).toHaveBeenCalledTimes(1);
+  expect(logger.debug).toHaveBeenCalledTimes(1);
+  await other.close();
+});
+
+test('a manager that Jest prints shows no secret', async () => {
+  const token = await manager.getToken();
+  const shown = inspect(manager, { depth: Infinity, showHidden: true }) + JSON.stringify(manager);
+  expect(shown).not.toContain(token);
+  expect(shown).not.toContain('test-secret');
+});

@@ -1,0 +1,41 @@
+'use strict';
+
+// What a careless suite leaves behind must not keep Jest from ending, nor disturb the next file.
+
+const { KeycloakTokenManager } = require('../..');
+const { startFakeTokenEndpoint } = require('../../lib/testing');
+
+const client = { clientId: 'test-client', clientSecret: 'test-secret' };
+let endpoint;
+
+beforeAll(async () => {
+  endpoint = await startFakeTokenEndpoint({ expiresIn: 1 });
+});
+
+afterAll(() => endpoint.close());
+
+const open = () => new KeycloakTokenManager({ ...client, tokenEndpoint: endpoint.tokenEndpoint });
+
+test('managers that are in use and never closed', async () => {
+  const managers = Array.from({ length: 20 }, open);
+  for (const manager of managers) {
+    await manager.getToken();
+    await expect(manager.getToken()).resolves.toEqual(expect.any(String));
+  }
+  // Refreshes of some are under way, and will fail when the endpoint is closed.
+  await endpoint.waitForRequests(25);
+});
+
+test('a flight that all its callers left', async () => {
+  endpoint.pause();
+  const controller = new AbortController();
+  const call = open().getToken({ signal: controller.signal });
+  await endpoint.waitForRequests(26);
+  controller.abort(new Error('left'));
+  await expect(call).rejects.toThrow('left');
+  expect(endpoint.requests.at(-1).status).toBeUndefined();
+});
+
+test('a manager that was made and never used', () => {
+  expect(open().snapshot().state).toBe('empty');
+});

@@ -1,0 +1,92 @@
+'use strict';
+
+// Modules are loaded again and again into the same process, on the same native side.
+
+const path = require('node:path');
+const { startFakeTokenEndpoint } = require('../../lib/testing');
+
+const packagePath = path.join(__dirname, '..', '..');
+const client = { clientId: 'test-client', clientSecret: 'test-secret' };
+let endpoint;
+
+beforeAll(async () => {
+  endpoint = await startFakeTokenEndpoint();
+});
+
+afterEach(() => {
+  endpoint.restore();
+  endpoint.resume();
+  jest.resetModules();
+});
+
+afterAll(() => endpoint.close());
+
+const load = () => require(packagePath);
+
+const open = ({ KeycloakTokenManager }) =>
+  new KeycloakTokenManager({ ...client, tokenEndpoint: endpoint.tokenEndpoint });
+
+async function loadIsolated() {
+  let isolated;
+  await jest.isolateModulesAsync(async () => {
+    isolated = load();
+  });
+  return isolated;
+}
+
+test('copies of the package work side by side', async () => {
+  const copies = [load()];
+  for (let round = 0; round < 10; round += 1) {
+    jest.resetModules();
+    copies.push(load());
+  }
+  copies.push(await loadIsolated(), await loadIsolated());
+  expect(new Set(copies.map(({ KeycloakTokenManager }) => KeycloakTokenManager)).size).toBe(13);
+  const managers = copies.map(open);
+  const tokens = await Promise.all(managers.map((manager) => manager.getToken()));
+  expect(new Set(tokens).size).toBe(13);
+  for (const [index, manager] of managers.entries()) {
+    expect(await manager.getToken()).toBe(tokens[index]);
+    await manager.close();
+  }
+});
+
+test('every copy makes errors of its own class', async () => {
+  endpoint.setSecret('test-client', 'another');
+  const copies = [load(), await loadIsolated()];
+  for (const copy of copies) {
+    const manager = open(copy);
+    const error = await manager.getToken().catch((reason) => reason);
+    const classes = copies.map(({ KeycloakTokenError }) => error instanceof KeycloakTokenError);
+    expect(classes).toEqual(copies.map((other) => other === copy));
+    expect(error).toBeInstanceOf(Error);
+    await manager.close();
+  }
+});
+
+test('a flight that was begun before a reset answers after it', async () => {
+  endpoint.pause();
+  const before = open(load());
+  const call = before.getToken();
+  jest.resetModules();
+  const after = open(load());
+  const other = after.getToken();
+  endpoint.resume();
+  expect(await call).not.toBe(await other);
+  expect(before.snapshot().state).toBe('fresh');
+  before.clearCache();
+  await expect(before.getToken()).resolves.toEqual(expect.any(String));
+  await Promise.all([before.close(), after.close()]);
+});
+
+test('closing a manager of one copy leaves those of another alone', async () => {
+  const one = open(load());
+  const other = open(await loadIsolated());
+  const token = await other.getToken();
+  await one.getToken();
+  await one.close();
+  expect(await other.getToken()).toBe(token);
+  other.clearCache();
+  expect(await other.getToken()).not.toBe(token);
+  await other.close();
+});

@@ -1,0 +1,143 @@
+'use strict';
+
+// What is kept in memory, for how long, and what lets go of it.
+
+const assert = require('node:assert/strict');
+const { randomBytes } = require('node:crypto');
+const { describe, it } = require('node:test');
+const { startFakeTokenEndpoint } = require('../lib/testing');
+const { run } = require('./programs');
+const { startFakeTokenEndpointProcess, startRawServer } = require('./support/fault-server.js');
+const { tokenResponse, until } = require('./support/manager.js');
+
+const execArgv = ['--expose-gc'];
+const isLinux = process.platform === 'linux' ? false : 'memory is read in /proc';
+
+async function startElsewhere(t, options) {
+  const endpoint = await startFakeTokenEndpointProcess(options);
+  t.after(() => endpoint.close());
+  return endpoint;
+}
+
+async function start(t, options) {
+  const endpoint = await startFakeTokenEndpoint(options);
+  t.after(() => endpoint.close());
+  return endpoint;
+}
+
+const task = (t, { tokenEndpoint }, name, env) =>
+  run(t, 'memory.js', [tokenEndpoint, name], { execArgv, env });
+
+describe('an answer of 300 MB', { skip: isLinux }, () => {
+  for (const [name, answer] of [
+    ['with Content-Length', { headers: { 'Content-Length': '300000000' } }],
+    ['in chunks', {}],
+    ['with a status that is otherwise tried again', { status: 503 }],
+  ]) {
+    it(`${name} is refused without taking memory`, async (t) => {
+      const endpoint = await startElsewhere(t);
+      await endpoint.set('answerNext', {}, { ...answer, fault: 'flood' });
+      const { code, message, grown } = await task(t, endpoint, 'flood').result();
+      assert.equal(code, 'ERR_KEYCLOAK_PROTOCOL');
+      assert.match(message, /over 1 MiB/);
+      assert.ok(grown < 20, `${grown} MiB more`);
+      const { requestCount } = await endpoint.stats();
+      assert.equal(requestCount, 2, 'it is not asked for again');
+    });
+  }
+});
+
+describe('dropped without close', () => {
+  it('500 managers are collected, and their background work with them', async (t) => {
+    const clients = { 'test-client': 'test-secret', control: 'test-secret' };
+    const endpoint = await start(t, { clients, expiresIn: 5 });
+    // The last of those that are dropped would be refreshed when 2.5 s are over.
+    const dueMs = 2_700;
+    endpoint.setAnswer(({ clientId }) => (clientId === 'control' ? { expiresIn: 1 } : {}));
+    const count = (id) => endpoint.requests.filter(({ clientId }) => clientId === id).length;
+    const program = task(t, endpoint, 'drop');
+    assert.deepEqual(await program.next(), { made: 500, collected: 500 });
+    const since = performance.now();
+    const before = count('test-client');
+    await until(() => performance.now() - since > dueMs, 'the refreshes would be due');
+    assert.ok(count('control') > 2, 'the one that stays is refreshed');
+    assert.equal(count('test-client'), before);
+    program.goOn();
+    assert.equal((await program.ended()).code, 0);
+  });
+
+  it('a manager whose callers wait answers them', async (t) => {
+    const endpoint = await start(t);
+    endpoint.pause();
+    const program = task(t, endpoint, 'wait');
+    assert.equal(await program.next(), 'asked');
+    await endpoint.waitForRequests(4);
+    program.goOn();
+    assert.equal(await program.next(), 'collected');
+    endpoint.resume();
+    assert.deepEqual(await program.result(), {
+      plain: 'string',
+      object: 'string',
+      afterOneLeft: 'string',
+      secretFunction: 'string',
+    });
+    assert.equal(endpoint.requestCount, 4);
+  });
+
+  it('a manager with a refresh under way is collected, and the refresh broken off', async (t) => {
+    const { access_token, ...rest } = tokenResponse('a-token', 1);
+    const body = JSON.stringify({ access_token, ...rest });
+    let requests = 0;
+    let isBrokenOff = false;
+    // The first connection answers once, and a second request on it never.
+    const server = await startRawServer((socket) => {
+      socket.on('data', () => {
+        requests += 1;
+        const head = `HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n`;
+        if (requests === 1) socket.write(`${head}${body}`);
+      });
+      socket.on('close', () => {
+        isBrokenOff = true;
+      });
+    });
+    t.after(() => server.close());
+    const program = task(t, { tokenEndpoint: `${server.url}/token` }, 'dropInFlight');
+    assert.equal(await program.next(), 'used');
+    await until(() => requests === 2, 'a refresh is under way');
+    assert.equal(isBrokenOff, false);
+    program.goOn();
+    assert.deepEqual(await program.next(), { isGone: true });
+    await until(() => isBrokenOff, 'the connection is closed');
+    program.goOn();
+    assert.equal((await program.ended()).code, 0);
+  });
+});
+
+describe('long runs', { skip: isLinux }, () => {
+  it('2,000 acquisitions, cleared and abandoned in turn, leave nothing behind', async (t) => {
+    const endpoint = await startElsewhere(t);
+    const { grown } = await task(t, endpoint, 'churn').result();
+    const { requestCount } = await endpoint.stats();
+    assert.ok(requestCount > 2000, `${requestCount} requests`);
+    assert.ok(grown < 8, `${grown} MiB more`);
+  });
+});
+
+describe('the JavaScript heap', () => {
+  it('holds a token while it is cached, and never a secret', async (t) => {
+    const [token, secret] = [randomBytes(16), randomBytes(16)].map((bytes) =>
+      bytes.toString('hex'),
+    );
+    const endpoint = await start(t);
+    endpoint.setAnswer({ body: tokenResponse(`canary-token-${token}`, 1) });
+    const { held, cleared, over, closed } = await task(t, endpoint, 'heap', {
+      CANARY_SECRET: `canary-secret-${secret}`,
+      CANARY_TOKEN_END: token,
+      CANARY_SECRET_END: secret,
+    }).result();
+    assert.deepEqual(held, { token: true, secret: false });
+    for (const later of [cleared, over, closed]) {
+      assert.deepEqual(later, { token: false, secret: false });
+    }
+  });
+});

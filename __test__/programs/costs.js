@@ -1,0 +1,57 @@
+'use strict';
+
+// Prints what loading the package, making a manager and the first token cost, each by itself.
+
+const { lstatSync, readFileSync, readdirSync, readlinkSync } = require('node:fs');
+const { performance } = require('node:perf_hooks');
+
+const MIB = 2 ** 20;
+
+function isSocket(descriptor) {
+  try {
+    return readlinkSync(`/proc/self/fd/${descriptor}`).startsWith('socket:');
+  } catch {
+    // The descriptor of the listing itself.
+    return false;
+  }
+}
+
+function look() {
+  const status = readFileSync('/proc/self/status', 'latin1');
+  return {
+    ms: performance.now(),
+    mib: process.memoryUsage.rss() / MIB,
+    threads: Number(/^Threads:\s+(\d+)$/m.exec(status)[1]),
+    sockets: readdirSync('/proc/self/fd').filter(isSocket).length,
+  };
+}
+
+function since(before) {
+  const after = look();
+  return Object.fromEntries(Object.keys(after).map((what) => [what, after[what] - before[what]]));
+}
+
+async function main() {
+  // What looking itself needs is there before it counts, and so is what every program has loaded.
+  lstatSync(__filename);
+  since(look());
+
+  let before = look();
+  const { KeycloakTokenManager } = require('../..');
+  const required = since(before);
+
+  before = look();
+  const manager = new KeycloakTokenManager({
+    tokenEndpoint: process.argv[2],
+    clientId: 'test-client',
+    clientSecret: 'test-secret',
+  });
+  const constructed = since(before);
+
+  before = look();
+  await manager.getToken();
+  const token = since(before);
+  process.stdout.write(`${JSON.stringify({ required, constructed, token })}\n`);
+}
+
+main();

@@ -1,0 +1,85 @@
+'use strict';
+
+// Starts the programs of this folder, each in a process of its own.
+
+const assert = require('node:assert/strict');
+const { spawn } = require('node:child_process');
+const { EventEmitter, on, once } = require('node:events');
+const path = require('node:path');
+
+const LIMIT_MS = 60_000;
+
+/** A program that runs. What it prints is JSON, a line each. */
+class Program {
+  #child;
+  #printed;
+  #errors = '';
+  #exit;
+
+  constructor(t, name, args, { execArgv = [], env, binary = process.execPath }) {
+    const argv = [...execArgv, path.join(__dirname, name), ...args.map(String)];
+    this.#child = spawn(binary, argv, {
+      env: { ...process.env, ...env },
+      timeout: LIMIT_MS,
+      killSignal: 'SIGKILL',
+    });
+    t.after(() => this.#child.kill('SIGKILL'));
+    this.#exit = once(this.#child, 'exit').then(([code, signal]) => ({ code, signal, at: now() }));
+    this.#child.stderr.setEncoding('utf8').on('data', (text) => {
+      this.#errors += text;
+    });
+    const printer = new EventEmitter();
+    this.#printed = on(printer, 'line', { close: ['end'] });
+    let rest = '';
+    this.#child.stdout.setEncoding('utf8').on('data', (text) => {
+      const lines = (rest + text).split('\n');
+      rest = lines.pop();
+      for (const line of lines) printer.emit('line', JSON.parse(line));
+    });
+    this.#child.stdout.on('end', () => printer.emit('end'));
+  }
+
+  get pid() {
+    return this.#child.pid;
+  }
+
+  /** The next thing that it prints. */
+  async next() {
+    const { value, done } = await this.#printed.next();
+    if (done) {
+      const { code, signal, errors } = await this.ended();
+      assert.fail(`ended with ${signal ?? code} and said no more: ${errors}`);
+    }
+    return value[0];
+  }
+
+  /** Lets a program go on that waits to be told. */
+  goOn() {
+    this.#child.stdin.write('\n');
+  }
+
+  /** How it ended, when, and what else it printed. */
+  async ended() {
+    const printed = [];
+    for await (const [value] of { [Symbol.asyncIterator]: () => this.#printed }) {
+      printed.push(value);
+    }
+    return { ...(await this.#exit), printed, errors: this.#errors };
+  }
+
+  /** Its last words, once it has ended well. */
+  async result() {
+    const { code, signal, printed, errors } = await this.ended();
+    assert.equal(code, 0, `ended with ${signal ?? code}: ${errors}`);
+    return printed.at(-1);
+  }
+}
+
+/** A time that can be compared with the end of a program. */
+function now() {
+  return performance.now();
+}
+
+const run = (t, name, args = [], options = {}) => new Program(t, name, args, options);
+
+module.exports = { now, run };

@@ -1,0 +1,19 @@
+'use strict';
+
+// Arguments: token endpoint, further options as JSON. Prints whether there was a token, and what
+// was said about it.
+
+const { open, tell } = require('./program.js');
+
+async function main(options) {
+  const warnings = [];
+  const logger = { error() {}, warn: (line) => warnings.push(line), info() {}, debug() {} };
+  const manager = open({ ...options, logger });
+  const outcome = await manager.getToken().then(
+    (token) => ({ token: typeof token }),
+    ({ code, message }) => ({ code, message }),
+  );
+  tell({ ...outcome, warnings });
+}
+
+main(JSON.parse(process.argv[3] ?? '{}'));

@@ -1,0 +1,281 @@
+'use strict';
+
+// Where the secret comes from.
+
+const assert = require('node:assert/strict');
+const { mkdtemp, rm, writeFile } = require('node:fs/promises');
+const { tmpdir } = require('node:os');
+const path = require('node:path');
+const { describe, test } = require('node:test');
+const { inspect } = require('node:util');
+const { delay, rejection, start, times, until } = require('./support/manager.js');
+
+const SECRET = 'test-secret';
+const forced = { forceRefresh: true };
+
+/** A secret function that gives one value after the other, and counts. */
+function giving(...values) {
+  const clientSecret = async () => {
+    clientSecret.calls += 1;
+    return values.length > 1 ? values.shift() : values[0];
+  };
+  clientSecret.calls = 0;
+  return clientSecret;
+}
+
+async function folderFor(t) {
+  const folder = await mkdtemp(path.join(tmpdir(), 'secrets-'));
+  t.after(() => rm(folder, { recursive: true }));
+  return folder;
+}
+
+/** A manager whose secret is in a file, which holds `content` unless that is `undefined`. */
+async function startWithFile(t, content) {
+  const clientSecretFile = path.join(await folderFor(t), 'secret');
+  if (content !== undefined) await writeFile(clientSecretFile, content);
+  const parts = await start(t, { clientSecret: undefined, clientSecretFile });
+  return { ...parts, clientSecretFile };
+}
+
+describe('a secret function', { concurrency: true }, () => {
+  for (const [name, clientSecret] of [
+    ['gives a string', () => SECRET],
+    ['gives a promise', async () => SECRET],
+  ]) {
+    test(`may be one that ${name}`, async (t) => {
+      const { endpoint, manager } = await start(t, { clientSecret });
+      await manager.getToken();
+      assert.equal(endpoint.requestCount, 1);
+    });
+  }
+
+  const cause = new RangeError('the vault is sealed');
+  for (const [name, clientSecret, text, expected] of [
+    [
+      'that throws',
+      () => {
+        throw cause;
+      },
+      /see cause/,
+      cause,
+    ],
+    ['that rejects', () => Promise.reject(cause), /see cause/, cause],
+    ['that rejects with nothing', () => Promise.reject(), /see cause/, undefined],
+    ['that gives an empty string', () => '', /gave an empty string/],
+    ['that gives a number', async () => 5, /gave number/],
+    ['that gives nothing', () => {}, /gave undefined/],
+    ['that gives null', async () => null, /gave null/],
+    ['that gives an object', () => ({ secret: SECRET }), /gave object/],
+  ]) {
+    test(`${name} is ERR_KEYCLOAK_CREDENTIAL, before anything is sent`, async (t) => {
+      const { endpoint, manager } = await start(t, { clientSecret });
+      const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_CREDENTIAL');
+      assert.match(error.message, text);
+      assert.equal(error.cause, expected);
+      assert.equal(error.retryable, false);
+      assert.equal(error.attempts, 0);
+      assert.ok(!inspect(error).includes(SECRET));
+      assert.equal(endpoint.connectionCount, 0);
+      assert.match((await rejection(manager.getToken(), 'ERR_KEYCLOAK_CREDENTIAL')).message, text);
+    });
+  }
+
+  test('that never settles ends with the deadline, and is asked anew the next time', async (t) => {
+    let calls = 0;
+    let settleFirst;
+    const clientSecret = () => {
+      calls += 1;
+      if (calls > 1) return SECRET;
+      return new Promise((_, reject) => {
+        settleFirst = () => reject(new Error('late'));
+      });
+    };
+    const { endpoint, manager } = await start(t, { clientSecret, requestTimeoutMs: 300 });
+    const begin = performance.now();
+    const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_CREDENTIAL');
+    assert.ok(performance.now() - begin < 450);
+    assert.match(error.message, /300 ms \(requestTimeoutMs\)/);
+    assert.equal(endpoint.connectionCount, 0);
+    settleFirst();
+    await delay(error.retryAfterMs + 20);
+    await manager.getToken();
+    assert.equal(calls, 2);
+  });
+
+  test('that hangs after it threw is not said to have thrown', async (t) => {
+    let calls = 0;
+    const clientSecret = () => {
+      calls += 1;
+      if (calls === 1) throw new Error('the vault is sealed');
+      return new Promise(() => {});
+    };
+    const { manager } = await start(t, { clientSecret, requestTimeoutMs: 200 });
+    const first = await rejection(manager.getToken(), 'ERR_KEYCLOAK_CREDENTIAL');
+    assert.equal(first.cause.message, 'the vault is sealed');
+    await delay(first.retryAfterMs + 20);
+    const second = await rejection(manager.getToken(), 'ERR_KEYCLOAK_CREDENTIAL');
+    assert.equal(calls, 2);
+    assert.equal(second.cause, undefined);
+  });
+
+  test('that fails late fails nothing else', async (t) => {
+    const calls = [];
+    const clientSecret = () =>
+      new Promise((_, reject) => {
+        calls.push(reject);
+      });
+    const { manager } = await start(t, { clientSecret, requestTimeoutMs: 200 });
+    const first = await rejection(manager.getToken(), 'ERR_KEYCLOAK_CREDENTIAL');
+    await delay(first.retryAfterMs + 20);
+    const call = manager.getToken();
+    await until(() => calls.length === 2, 'the function is called again');
+    calls[0](new Error('late'));
+    assert.equal((await rejection(call, 'ERR_KEYCLOAK_CREDENTIAL')).cause, undefined);
+  });
+
+  test('that throws when it is asked once more leaves the refusal, without a cause', async (t) => {
+    let calls = 0;
+    const clientSecret = () => {
+      calls += 1;
+      if (calls === 1) return 'old';
+      throw new Error('the vault is sealed');
+    };
+    const { endpoint, manager } = await start(t, { clientSecret });
+    const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
+    assert.equal(calls, 2);
+    assert.equal(error.cause, undefined);
+    assert.equal(endpoint.requestCount, 1);
+  });
+
+  test('is asked when a token is wanted, once per acquisition', async (t) => {
+    const clientSecret = giving(SECRET);
+    const { endpoint, manager } = await start(t, { clientSecret });
+    assert.equal(clientSecret.calls, 0);
+    await Promise.all(times(50, () => manager.getToken()));
+    assert.equal(clientSecret.calls, 1);
+    endpoint.answerNext({ status: 503 });
+    await manager.getToken(forced);
+    assert.equal(clientSecret.calls, 2);
+    assert.equal(endpoint.requestCount, 3);
+  });
+
+  test('is asked by acquisitions that overlap in one call', async (t) => {
+    let settle;
+    let calls = 0;
+    const clientSecret = () => {
+      calls += 1;
+      return new Promise((resolve) => {
+        settle = () => resolve(SECRET);
+      });
+    };
+    const { endpoint, manager, open } = await start(t, { clientSecret });
+    const first = manager.getToken();
+    await until(() => settle !== undefined, 'the function is called');
+    manager.clearCache();
+    const second = manager.getToken();
+    // Managers are served in their turn: the second acquisition has begun when this one is done.
+    await open({ clientSecret: SECRET }).getToken();
+    settle();
+    assert.notEqual(await first, await second);
+    assert.equal(calls, 1);
+    assert.equal(endpoint.requestCount, 3);
+  });
+
+  for (const [name, values, requests, code] of [
+    ['a changed one makes one more attempt', ['old', SECRET], 2],
+    ['the same makes none', ['old', 'old'], 1, 'ERR_KEYCLOAK_OAUTH'],
+    [
+      'a changed one that is wrong as well makes no third',
+      ['a', 'b', 'c'],
+      2,
+      'ERR_KEYCLOAK_OAUTH',
+    ],
+    ['nothing leaves the refusal', ['old', ''], 1, 'ERR_KEYCLOAK_OAUTH'],
+  ]) {
+    test(`is asked once more after a refusal: ${name}`, async (t) => {
+      const clientSecret = giving(...values);
+      const { endpoint, manager } = await start(t, { clientSecret });
+      if (code === undefined) await manager.getToken();
+      else await rejection(manager.getToken(), code);
+      assert.equal(clientSecret.calls, 2);
+      assert.equal(endpoint.requestCount, requests);
+    });
+  }
+
+  test('is not asked once more after another refusal, nor is a string', async (t) => {
+    const clientSecret = giving('old', SECRET);
+    const { endpoint, manager, open } = await start(t, { clientSecret });
+    endpoint.answerNext({ status: 400, body: { error: 'invalid_scope' } });
+    await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
+    assert.equal(clientSecret.calls, 1);
+    await rejection(open({ clientSecret: 'old' }).getToken(), 'ERR_KEYCLOAK_OAUTH');
+    assert.equal(endpoint.requestCount, 2);
+  });
+
+  test('that changed while a token is held makes the refresh work', async (t) => {
+    const clientSecret = giving(SECRET, SECRET, 'new');
+    const { endpoint, manager } = await start(t, { clientSecret });
+    const held = await manager.getToken();
+    endpoint.setSecret('test-client', 'new');
+    assert.notEqual(await manager.getToken(forced), held);
+    assert.equal(endpoint.requestCount, 3);
+  });
+});
+
+describe('a secret file', { concurrency: true }, () => {
+  for (const [name, content] of [
+    ['no newline', SECRET],
+    ['a newline', `${SECRET}\n`],
+    ['a newline of Windows', `${SECRET}\r\n`],
+  ]) {
+    test(`with ${name} at its end is read`, async (t) => {
+      const { manager } = await startWithFile(t, content);
+      assert.match(await manager.getToken(), /^ey/);
+    });
+  }
+
+  for (const [name, content, text] of [
+    ['that is missing', undefined, /cannot be read/],
+    ['that is empty', '', /is empty/],
+    ['that holds a newline alone', '\n', /is empty/],
+    ['that is not UTF-8', Buffer.from([0xff, 0xfe]), /is not UTF-8/],
+    ['without end', 'x'.repeat(1_000_000), /too large/],
+  ]) {
+    test(`${name} is ERR_KEYCLOAK_CREDENTIAL, which names it`, async (t) => {
+      const { endpoint, manager, clientSecretFile } = await startWithFile(t, content);
+      const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_CREDENTIAL');
+      assert.match(error.message, text);
+      assert.ok(error.message.includes(clientSecretFile), error.message);
+      assert.equal(endpoint.connectionCount, 0);
+    });
+  }
+
+  test('that is a directory is ERR_KEYCLOAK_CREDENTIAL', async (t) => {
+    const { open } = await start(t);
+    const clientSecretFile = await folderFor(t);
+    const manager = open({ clientSecret: undefined, clientSecretFile });
+    await rejection(manager.getToken(), 'ERR_KEYCLOAK_CREDENTIAL');
+  });
+
+  test('is read at every acquisition', async (t) => {
+    const { endpoint, manager, clientSecretFile } = await startWithFile(t, SECRET);
+    await manager.getToken();
+    endpoint.setSecret('test-client', 'new');
+    await writeFile(clientSecretFile, 'new\n');
+    await manager.getToken(forced);
+    assert.deepEqual(
+      endpoint.requests.map(({ status }) => status),
+      [200, 200],
+    );
+  });
+
+  test('is read once more after a refusal', async (t) => {
+    const { endpoint, manager, clientSecretFile } = await startWithFile(t, 'old');
+    endpoint.answerNext(() => writeFile(clientSecretFile, SECRET));
+    await manager.getToken();
+    assert.deepEqual(
+      endpoint.requests.map(({ status }) => status),
+      [401, 200],
+    );
+  });
+});

@@ -1,0 +1,152 @@
+'use strict';
+
+// Callers that leave: an abort frees its caller alone.
+
+const assert = require('node:assert/strict');
+const { getEventListeners } = require('node:events');
+const { describe, test } = require('node:test');
+const { KeycloakTokenManager } = require('..');
+const { CLIENT, delay, rejection, start, times, until } = require('./support/manager.js');
+
+/** The unhandled rejections that come while a test runs. */
+function unhandledRejections(t) {
+  const reasons = [];
+  const note = (reason) => reasons.push(reason);
+  process.on('unhandledRejection', note);
+  t.after(() => process.off('unhandledRejection', note));
+  return reasons;
+}
+
+/** When the event loop has been through all of its phases, unhandled rejections included. */
+const turn = () => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+
+describe('signals', { concurrency: true }, () => {
+  const aborts = {
+    'of its own': AbortSignal.abort(),
+    'a string': AbortSignal.abort('why'),
+    'an error': AbortSignal.abort(new RangeError('why')),
+  };
+
+  test('an aborted one rejects with its reason, even on a hit, and asks nobody', async (t) => {
+    const { endpoint, manager } = await start(t);
+    for (const held of [false, true]) {
+      if (held) await manager.getToken();
+      for (const [name, signal] of Object.entries(aborts)) {
+        for (const options of [{ signal }, { signal, forceRefresh: true }]) {
+          for (const method of ['getToken', 'getAccessToken']) {
+            const reason = await manager[method](options).catch((caught) => caught);
+            assert.equal(reason, signal.reason, `${method}, ${name}`);
+          }
+        }
+      }
+    }
+    assert.equal(endpoint.requestCount, 1);
+  });
+
+  test('one is listened to while its caller waits, and not on a hit', async (t) => {
+    const { endpoint, manager } = await start(t);
+    const { signal } = new AbortController();
+    const listeners = () => getEventListeners(signal, 'abort').length;
+    endpoint.pause();
+    const waiting = times(3, () => manager.getToken({ signal }));
+    assert.equal(listeners(), 3);
+    endpoint.resume();
+    await Promise.all(waiting);
+    assert.equal(listeners(), 0);
+    const hits = times(3, () => manager.getToken({ signal }));
+    assert.equal(listeners(), 0);
+    await Promise.all(hits);
+    endpoint.answerNext({ status: 400, body: { error: 'invalid_scope' } });
+    const failing = manager.getToken({ signal, forceRefresh: true });
+    assert.equal(listeners(), 1);
+    await rejection(failing, 'ERR_KEYCLOAK_OAUTH');
+    assert.equal(listeners(), 0);
+  });
+
+  test('an abort frees its caller alone', async (t) => {
+    const { endpoint, manager } = await start(t);
+    endpoint.pause();
+    const controller = new AbortController();
+    const { signal } = new AbortController();
+    const plain = manager.getToken();
+    const aborted = manager.getToken({ signal: controller.signal });
+    const other = manager.getAccessToken({ signal });
+    controller.abort('why');
+    assert.equal(await aborted.catch((reason) => reason), 'why');
+    assert.equal(getEventListeners(controller.signal, 'abort').length, 0);
+    endpoint.resume();
+    assert.equal((await other).token, await plain);
+    assert.equal(endpoint.requestCount, 1);
+  });
+
+  test('a flight that all its callers left goes on, and its token is kept', async (t) => {
+    const reasons = unhandledRejections(t);
+    const { endpoint, manager } = await start(t);
+    endpoint.pause();
+    const controller = new AbortController();
+    const options = { signal: controller.signal };
+    const left = [...times(3, () => manager.getToken(options)), manager.getAccessToken(options)];
+    await endpoint.waitForRequests(1);
+    controller.abort('why');
+    const outcomes = await Promise.allSettled(left);
+    assert.deepEqual(new Set(outcomes.map(({ reason }) => reason)), new Set(['why']));
+    endpoint.resume();
+    await until(() => manager.snapshot().state === 'fresh', 'the token is there');
+    await manager.getToken();
+    assert.equal(endpoint.requestCount, 1);
+    assert.deepEqual(reasons, []);
+  });
+
+  test('a flight that fails after all its callers left rejects nothing', async (t) => {
+    const reasons = unhandledRejections(t);
+    const { endpoint, manager } = await start(t);
+    endpoint.pause();
+    endpoint.setAnswer({ status: 400, body: { error: 'invalid_scope' } });
+    const controller = new AbortController();
+    const left = manager.getToken({ signal: controller.signal });
+    await endpoint.waitForRequests(1);
+    controller.abort('why');
+    assert.equal(await left.catch((reason) => reason), 'why');
+    endpoint.resume();
+    await until(() => manager.snapshot().state === 'failing', 'the failure is there');
+    await turn();
+    assert.deepEqual(reasons, []);
+  });
+
+  test('callers come to a flight that others left', async (t) => {
+    const { endpoint, manager } = await start(t);
+    endpoint.pause();
+    const controller = new AbortController();
+    const left = manager.getToken({ signal: controller.signal });
+    controller.abort('why');
+    await left.catch(() => {});
+    const come = manager.getToken();
+    endpoint.resume();
+    assert.match(await come, /^ey/);
+    assert.equal(endpoint.requestCount, 1);
+  });
+
+  test('callers of a flight that others left hold a manager that nobody else holds', async (t) => {
+    const { endpoint } = await start(t);
+    endpoint.pause();
+    const controller = new AbortController();
+    const come = (() => {
+      const manager = new KeycloakTokenManager({
+        ...CLIENT,
+        tokenEndpoint: endpoint.tokenEndpoint,
+      });
+      const left = manager.getToken({ signal: controller.signal });
+      controller.abort('why');
+      left.catch(() => {});
+      return manager.getToken();
+    })();
+    await endpoint.waitForRequests(1);
+    for (const _ of times(3)) {
+      await turn();
+      global.gc();
+    }
+    endpoint.resume();
+    const lost = delay(5_000, 'lost', { ref: false });
+    assert.match(await Promise.race([come, lost]), /^ey/);
+  });
+});

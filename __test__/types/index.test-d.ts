@@ -1,0 +1,224 @@
+// Compiled, never run: every public member is used once as a user of the package would, and every
+// `@ts-expect-error` row must be refused.
+
+import type {
+  AccessToken,
+  ClientAuthentication,
+  GetTokenOptions,
+  KeycloakTokenErrorCode,
+  KeycloakTokenManagerLogger,
+  KeycloakTokenManagerOptions,
+  KeycloakTokenManagerSnapshot,
+} from 'keycloak-token-manager';
+import { KeycloakTokenError, KeycloakTokenManager } from 'keycloak-token-manager';
+
+/** Whether `A` and `B` are the same type. */
+type Same<A, B> =
+  (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+/** Compiles for `true` alone. */
+function expectType<_T extends true>(): void {}
+
+const logger: KeycloakTokenManagerLogger = {
+  error(message: string) {
+    console.error(message);
+  },
+  warn(message: string) {
+    console.warn(message);
+  },
+  info() {},
+  debug() {},
+};
+
+// What Backstage's `LoggerService` looks like: more methods, more parameters.
+interface LoggerService {
+  error(message: string, meta?: Error | Record<string, unknown>): void;
+  warn(message: string, meta?: Error | Record<string, unknown>): void;
+  info(message: string, meta?: Error | Record<string, unknown>): void;
+  debug(message: string, meta?: Error | Record<string, unknown>): void;
+  child(meta: Record<string, unknown>): LoggerService;
+}
+declare const backstage: LoggerService;
+
+const smallest: KeycloakTokenManagerOptions = {
+  tokenEndpoint: 'https://keycloak.example/realms/a/protocol/openid-connect/token',
+  clientId: 'client',
+  clientSecret: 'secret',
+};
+const everything: Required<KeycloakTokenManagerOptions> = {
+  ...smallest,
+  clientSecret: async () => 'secret',
+  clientSecretFile: '/run/secrets/client',
+  clientAuthentication: 'client_secret_basic',
+  scope: ['a', 'b'],
+  parameters: { audience: 'api' },
+  tokenExpiryBufferSeconds: 60,
+  requestTimeoutMs: 15_000,
+  backgroundRefresh: true,
+  ca: '-----BEGIN CERTIFICATE-----',
+  caFile: '/etc/ca.pem',
+  skipTlsVerify: false,
+  logger,
+  name: 'api',
+};
+expectType<Same<ClientAuthentication, 'client_secret_post' | 'client_secret_basic'>>();
+
+new KeycloakTokenManager(smallest);
+new KeycloakTokenManager(everything);
+new KeycloakTokenManager({ ...smallest, clientSecret: () => 'secret' });
+new KeycloakTokenManager({ ...smallest, scope: 'a b', logger: backstage });
+new KeycloakTokenManager({ ...smallest, scope: ['a'] as const });
+
+// @ts-expect-error options are required
+new KeycloakTokenManager();
+// @ts-expect-error `tokenEndpoint` is required
+new KeycloakTokenManager({ clientId: 'client', clientSecret: 'secret' });
+// @ts-expect-error `clientId` is required
+new KeycloakTokenManager({ tokenEndpoint: 'https://a.example', clientSecret: 'secret' });
+// @ts-expect-error an unknown option
+new KeycloakTokenManager({ ...smallest, timeout: 1 });
+// @ts-expect-error a URL object is not a string
+new KeycloakTokenManager({ ...smallest, tokenEndpoint: new URL('https://a.example') });
+// @ts-expect-error a number is not a secret
+new KeycloakTokenManager({ ...smallest, clientSecret: 1 });
+// @ts-expect-error nor is what gives one
+new KeycloakTokenManager({ ...smallest, clientSecret: () => 1 });
+// @ts-expect-error a method that is not there yet
+new KeycloakTokenManager({ ...smallest, clientAuthentication: 'private_key_jwt' });
+// @ts-expect-error a numeric string
+new KeycloakTokenManager({ ...smallest, tokenExpiryBufferSeconds: '60' });
+// @ts-expect-error a numeric string
+new KeycloakTokenManager({ ...smallest, requestTimeoutMs: '60' });
+// @ts-expect-error a number among the parameters
+new KeycloakTokenManager({ ...smallest, parameters: { a: 1 } });
+// @ts-expect-error a logger needs all four methods
+new KeycloakTokenManager({ ...smallest, logger: { error() {}, warn() {}, info() {} } });
+
+const manager = new KeycloakTokenManager(smallest);
+const request: GetTokenOptions = {
+  minValiditySeconds: 0.5,
+  signal: new AbortController().signal,
+  forceRefresh: true,
+};
+
+export async function calls(): Promise<void> {
+  expectType<Same<ReturnType<typeof manager.getToken>, Promise<string>>>();
+  expectType<Same<ReturnType<typeof manager.getAccessToken>, Promise<AccessToken>>>();
+  expectType<Same<ReturnType<typeof manager.getTokenForStreaming>, Promise<string>>>();
+  expectType<Same<ReturnType<typeof manager.invalidateToken>, boolean>>();
+  expectType<Same<ReturnType<typeof manager.clearCache>, void>>();
+  expectType<Same<ReturnType<typeof manager.snapshot>, KeycloakTokenManagerSnapshot>>();
+  expectType<Same<ReturnType<typeof manager.close>, Promise<void>>>();
+
+  const token = await manager.getToken();
+  await manager.getToken(request);
+  await manager.getToken({ signal: AbortSignal.timeout(1000) });
+  await manager.getTokenForStreaming(300_000);
+  manager.invalidateToken(token);
+  manager.invalidateToken();
+  manager.clearCache();
+  await manager.close();
+  await manager[Symbol.asyncDispose]();
+  const disposable: AsyncDisposable = manager;
+  await disposable[Symbol.asyncDispose]();
+
+  const access = await manager.getAccessToken(request);
+  expectType<
+    Same<
+      AccessToken,
+      {
+        token: string;
+        tokenType: 'Bearer';
+        scope: string | undefined;
+        issuedAt: number;
+        expiresAt: number;
+      }
+    >
+  >();
+  access.token.startsWith('ey');
+
+  // @ts-expect-error an unknown call option
+  await manager.getToken({ timeout: 1 });
+  // @ts-expect-error a numeric string
+  await manager.getToken({ minValiditySeconds: '1' });
+  // @ts-expect-error not a signal
+  await manager.getToken({ signal: {} });
+  // @ts-expect-error the lifetime is required
+  await manager.getTokenForStreaming();
+  // @ts-expect-error `null` is not a token
+  manager.invalidateToken(null);
+  // @ts-expect-error a promise of a token is not a token
+  manager.invalidateToken(manager.getToken());
+  // @ts-expect-error not here yet
+  await manager.fetch('https://a.example');
+}
+
+export function snapshots(): void {
+  const { name, state, counters, acquisitionLatencyMs, ...rest } = manager.snapshot();
+  expectType<Same<typeof name, string>>();
+  expectType<Same<typeof state, 'empty' | 'fresh' | 'stale' | 'failing' | 'closed'>>();
+  expectType<
+    Same<
+      keyof typeof counters,
+      | 'hits'
+      | 'joins'
+      | 'acquisitions'
+      | 'retries'
+      | 'staleServed'
+      | 'invalidations'
+      | 'invalidationsKept'
+      | 'invalidationsIgnored'
+      | 'suppressed'
+    >
+  >();
+  const latency: { count: number; sum: number; max: number; last: number } = acquisitionLatencyMs;
+  const times: (number | undefined)[] = [
+    latency.last,
+    rest.tokenAgeSeconds,
+    rest.secondsToSoftExpiry,
+    rest.secondsToHardExpiry,
+    rest.lastSuccessAt,
+    rest.lastFailure?.at,
+  ];
+  const code: KeycloakTokenErrorCode | undefined = rest.lastFailure?.code;
+  console.log(times, code);
+  // @ts-expect-error no token in it
+  manager.snapshot().token;
+}
+
+export function changes(error: KeycloakTokenError): void {
+  // @ts-expect-error errors are read, not changed
+  error.code = 'ERR_KEYCLOAK_HTTP';
+}
+
+export function errors(thrown: unknown): string | undefined {
+  if (!(thrown instanceof KeycloakTokenError)) return undefined;
+  expectType<Same<typeof thrown.name, 'KeycloakTokenError'>>();
+  expectType<Same<typeof thrown.retryable, boolean>>();
+  const numbers: (number | undefined)[] = [thrown.status, thrown.retryAfterMs, thrown.attempts];
+  const strings: (string | undefined)[] = [
+    ...[thrown.oauthError, thrown.oauthErrorDescription, thrown.tokenEndpoint, thrown.clientId],
+    ...[thrown.message, thrown.stack],
+  ];
+  console.log(numbers, strings, thrown.cause);
+  // @ts-expect-error errors are made by the package alone
+  new KeycloakTokenError();
+  // @ts-expect-error an unknown code
+  if (thrown.code === 'ERR_KEYCLOAK_UNKNOWN') return undefined;
+  // A switch over the codes is exhaustive.
+  switch (thrown.code) {
+    case 'ERR_KEYCLOAK_CONFIG':
+    case 'ERR_KEYCLOAK_REQUEST':
+    case 'ERR_KEYCLOAK_CREDENTIAL':
+    case 'ERR_KEYCLOAK_OAUTH':
+    case 'ERR_KEYCLOAK_HTTP':
+    case 'ERR_KEYCLOAK_PROTOCOL':
+    case 'ERR_KEYCLOAK_NETWORK':
+    case 'ERR_KEYCLOAK_TLS':
+    case 'ERR_KEYCLOAK_TIMEOUT':
+    case 'ERR_KEYCLOAK_CLOSED':
+    case 'ERR_KEYCLOAK_INTERNAL':
+      return thrown.code;
+    default:
+      return thrown.code satisfies never;
+  }
+}

@@ -1,0 +1,106 @@
+// Compiled, never run, like its neighbours: the public members of `keycloak-token-manager/testing`.
+
+import { KeycloakTokenManager } from 'keycloak-token-manager';
+import type {
+  FakeTokenAnswer,
+  FakeTokenAnswerSource,
+  FakeTokenEndpoint,
+  FakeTokenEndpointOptions,
+  FakeTokenFault,
+  FakeTokenRequest,
+  FakeTokenRequestAuthentication,
+} from 'keycloak-token-manager/testing';
+import { startFakeTokenEndpoint } from 'keycloak-token-manager/testing';
+
+const options: Required<FakeTokenEndpointOptions> = {
+  realm: 'test',
+  clients: { client: 'secret' },
+  expiresIn: 300,
+  delayMs: 0,
+  roles: ['viewer'],
+  tls: { key: 'PEM', cert: Buffer.from('PEM') },
+  tokenSize: 0,
+};
+const faults: Record<FakeTokenFault, true> = {
+  reset: true,
+  close: true,
+  hang: true,
+  truncate: true,
+  drip: true,
+  flood: true,
+  redirect: true,
+};
+const answer: Required<FakeTokenAnswer> = {
+  status: 503,
+  headers: { 'retry-after': '1' },
+  body: 'busy',
+  delayMs: 1,
+  expiresIn: 3,
+  fault: 'drip',
+  dripMs: 10,
+};
+const sources: FakeTokenAnswerSource[] = [
+  answer,
+  { body: { access_token: 'a' } },
+  { body: Buffer.from('a') },
+  () => undefined,
+  async (request: FakeTokenRequest) => ({ status: request.scope === undefined ? 400 : 200 }),
+];
+
+export { faults };
+
+export async function endpoints(): Promise<void> {
+  const endpoint: FakeTokenEndpoint = await startFakeTokenEndpoint(options);
+  await startFakeTokenEndpoint();
+  const strings: string[] = [
+    endpoint.url,
+    endpoint.tokenEndpoint,
+    endpoint.issuer,
+    endpoint.jwksUri,
+  ];
+  const numbers: number[] = [endpoint.requestCount, endpoint.connectionCount];
+  endpoint.setDelay(5);
+  endpoint.setExpiresIn(5);
+  endpoint.setSecret('client', 'rotated');
+  for (const source of sources) endpoint.setAnswer(source);
+  endpoint.answerNext(...sources);
+  endpoint.restore();
+  endpoint.pause();
+  endpoint.resume();
+  await endpoint.goOffline();
+  await endpoint.goOnline();
+  endpoint.clearRequests();
+  strings.push(endpoint.issueToken(), endpoint.issueToken({ aud: ['api'], sub: undefined }));
+
+  const [first] = await endpoint.waitForRequests(1);
+  if (first !== undefined) {
+    const authentication: FakeTokenRequestAuthentication = first.authentication;
+    const known: (string | undefined)[] = [first.clientId, first.grantType, authentication];
+    numbers.push(first.at, first.connection, first.status ?? 0);
+    console.log(known, first.parameters.audience, first.headers.accept, numbers, strings);
+    // @ts-expect-error the log is read, not changed
+    first.status = 200;
+    // @ts-expect-error it holds no credential
+    first.clientSecret;
+  }
+  console.log(endpoint.requests.length);
+
+  new KeycloakTokenManager({
+    tokenEndpoint: endpoint.tokenEndpoint,
+    clientId: 'client',
+    clientSecret: 'secret',
+  });
+
+  // @ts-expect-error the log is read, not changed
+  endpoint.requests.push(first);
+  // @ts-expect-error an unknown option
+  await startFakeTokenEndpoint({ port: 1 });
+  // @ts-expect-error an unknown fault
+  endpoint.setAnswer({ fault: 'explode' });
+  // @ts-expect-error a numeric string
+  endpoint.setExpiresIn('3');
+
+  const disposable: AsyncDisposable = endpoint;
+  await disposable[Symbol.asyncDispose]();
+  await endpoint.close();
+}

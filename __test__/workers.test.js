@@ -1,0 +1,89 @@
+'use strict';
+
+// Worker threads, each with managers of its own on the one native runtime of the process.
+
+const assert = require('node:assert/strict');
+const { execFile } = require('node:child_process');
+const path = require('node:path');
+const { describe, it } = require('node:test');
+const { promisify } = require('node:util');
+const { startFakeTokenEndpoint } = require('../lib/testing');
+const { run } = require('./programs');
+
+const JEST_LIMIT_MS = 60_000;
+const root = path.join(__dirname, '..');
+const isLinux = process.platform === 'linux' ? false : 'threads are named in /proc';
+
+const program = (t, { tokenEndpoint }, task) =>
+  run(t, 'workers.js', [tokenEndpoint, task], { execArgv: ['--expose-gc'] });
+
+async function start(t, options) {
+  const endpoint = await startFakeTokenEndpoint(options);
+  t.after(() => endpoint.close());
+  return endpoint;
+}
+
+describe('worker threads', () => {
+  it('200 that end in the middle of it leave nothing behind', { skip: isLinux }, async (t) => {
+    const clients = { 'test-client': 'test-secret', paused: 'test-secret' };
+    const endpoint = await start(t, { clients });
+    endpoint.setAnswer(({ clientId }) => (clientId === 'paused' ? { fault: 'hang' } : {}));
+    const { codes, grown, token, threads } = await program(t, endpoint, 'herd').result();
+    assert.deepEqual(codes.sort(), [0, 1], 'some end by themselves, some are terminated');
+    assert.ok(grown < 16, `${grown} MiB more`);
+    assert.equal(token, 'string', 'the main thread goes on');
+    assert.deepEqual(threads, ['keycloak-token']);
+  });
+
+  it('have tokens of their own, and one native thread in common', { skip: isLinux }, async (t) => {
+    const endpoint = await start(t);
+    const seen = await program(t, endpoint, 'share').result();
+    assert.equal(seen.tokens, 4);
+    assert.deepEqual(seen.before, ['keycloak-token']);
+    assert.deepEqual(seen.during, ['keycloak-token']);
+    assert.deepEqual(seen.codes, [0, 0, 0]);
+    assert.equal(seen.cached, true);
+    assert.equal(endpoint.requestCount, 4);
+    const connections = new Set(endpoint.requests.map(({ connection }) => connection));
+    assert.ok(connections.size <= 4 && connections.has(endpoint.requests[0].connection));
+  });
+
+  it('may come and go before the main thread has a manager', { skip: isLinux }, async (t) => {
+    const seen = await program(t, await start(t), 'workerFirst').result();
+    assert.deepEqual(seen, { code: 0, isOwn: true, threads: ['keycloak-token'] });
+  });
+
+  it('get errors of their own classes', async (t) => {
+    const seen = await program(t, await start(t), 'failure').result();
+    assert.deepEqual(seen, { isOurs: true, code: 'ERR_KEYCLOAK_OAUTH' });
+  });
+
+  it('wait for a token while a caller does', async (t) => {
+    const endpoint = await start(t, { delayMs: 300 });
+    const { code, isOwn } = await program(t, endpoint, 'workerFirst').result();
+    assert.deepEqual({ code, isOwn }, { code: 0, isOwn: true });
+  });
+});
+
+describe('Jest', () => {
+  for (const [name, args] of [
+    ['worker processes', ['--maxWorkers=2']],
+    ['worker threads', ['--maxWorkers=2', '--workerThreads']],
+  ]) {
+    it(`its suite passes in ${name}, and ends by itself`, async () => {
+      // Jest would take itself for a test of this runner.
+      const env = { ...process.env, NODE_TEST_CONTEXT: undefined };
+      const { stdout, stderr } = await promisify(execFile)(
+        process.execPath,
+        [
+          ...[path.join(root, 'node_modules', 'jest', 'bin', 'jest.js'), '--ci', '--colors=false'],
+          ...['--config', path.join(root, 'tools', 'jest.config.js'), ...args],
+        ],
+        { cwd: root, env, timeout: JEST_LIMIT_MS },
+      );
+      const output = stdout + stderr;
+      assert.match(output, /^Tests: +\d+ passed, \d+ total$/m);
+      assert.doesNotMatch(output, /did not exit|failed to exit gracefully|open handle/);
+    });
+  }
+});

@@ -1,0 +1,122 @@
+'use strict';
+
+// `npm run bench -- [--quick] [--only <scenario>]…` runs the scenarios one after the other, prints one
+// table and writes it as JSON to `results/`. The exit code is 1 if a bar was missed.
+
+const { fork } = require('node:child_process');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { parseArgs } = require('node:util');
+const { makeCertificates } = require('../__test__/support/certificates.js');
+const { formatTable, isMet } = require('./table.js');
+
+const SCENARIO_LIMIT_MS = 240_000;
+const folder = path.join(__dirname, 'scenarios');
+
+/** In the order of the table. */
+const names = ['cached', 'acquisition', 'first-token', 'expiry', 'herd', 'load'];
+
+function runScenario(name, settings, env) {
+  return new Promise((resolve) => {
+    const child = fork(path.join(__dirname, 'run-scenario.js'), [path.join(folder, `${name}.js`)], {
+      env: { ...process.env, ...env },
+      timeout: SCENARIO_LIMIT_MS,
+    });
+    child.once('message', resolve);
+    child.once('exit', (code, signal) =>
+      resolve({ title: name, error: `ended early (${signal ?? `exit code ${code}`})` }),
+    );
+    child.send(settings);
+  });
+}
+
+function describeMachine() {
+  const [first, ...others] = os.cpus();
+  return {
+    cpu: `${others.length + 1} × ${first.model.trim()}`,
+    memoryGib: Math.round(os.totalmem() / 2 ** 30),
+    system: `${os.type()} ${os.release()}`,
+    loadAverage: Number(os.loadavg()[0].toFixed(2)),
+    node: process.versions.node,
+    package: require('../package.json').version,
+  };
+}
+
+async function main() {
+  const { values } = parseArgs({
+    options: { quick: { type: 'boolean' }, only: { type: 'string', multiple: true } },
+  });
+  const quick = values.quick ?? false;
+  const chosen = values.only ?? names;
+  const unknown = chosen.filter((name) => !names.includes(name));
+  if (unknown.length > 0) {
+    console.error(`Unknown scenario: ${unknown.join(', ')}. There are: ${names.join(', ')}.`);
+    return 2;
+  }
+
+  const started = new Date();
+  const machine = describeMachine();
+  console.log(
+    `keycloak-token-manager ${machine.package}, Node ${machine.node}, ${machine.system}, ` +
+      `${machine.cpu}, ${machine.memoryGib} GiB, load ${machine.loadAverage}` +
+      (quick ? '. Quick: few rounds, for a first look.\n' : '\n'),
+  );
+  const scenarios = [];
+  const certificates = makeCertificates();
+  try {
+    const { cert, key } = certificates.server;
+    for (const name of chosen) {
+      const start = performance.now();
+      process.stdout.write(`${name} … `);
+      const settings = { quick, tls: { cert, key } };
+      const env = { NODE_EXTRA_CA_CERTS: certificates.ca.certFile };
+      const result = await runScenario(name, settings, env);
+      const seconds = (performance.now() - start) / 1000;
+      console.log(`${seconds.toFixed(1)} s`);
+      scenarios.push({ name, seconds, ...result });
+    }
+  } finally {
+    certificates.remove();
+  }
+
+  console.log(`\n${formatTable(scenarios, { colour: usesColour() })}\n`);
+  const bars = scenarios
+    .flatMap(({ rows = [] }) => rows.map(isMet))
+    .filter((met) => met !== undefined);
+  const missed = bars.filter((met) => !met).length;
+  const failed = scenarios.filter(({ error }) => error).length;
+  console.log(
+    `${bars.length - missed} of ${bars.length} bars met` +
+      (failed > 0 ? `, ${failed} scenarios failed` : '') +
+      `. ${save({ started, quick, machine, scenarios })}`,
+  );
+  return missed + failed > 0 ? 1 : 0;
+}
+
+function usesColour() {
+  return process.stdout.isTTY === true && !process.env.NO_COLOR;
+}
+
+function save({ started, scenarios, ...rest }) {
+  const results = path.join(__dirname, 'results');
+  fs.mkdirSync(results, { recursive: true });
+  const file = path.join(results, `${started.toISOString().replaceAll(':', '-')}.json`);
+  const judged = scenarios.map(({ rows = [], ...scenario }) => ({
+    ...scenario,
+    rows: rows.map((row) => ({ ...row, met: isMet(row) })),
+  }));
+  const content = { started: started.toISOString(), ...rest, scenarios: judged };
+  fs.writeFileSync(file, `${JSON.stringify(content, undefined, 2)}\n`);
+  return `Written to ${path.relative(process.cwd(), file)}.`;
+}
+
+main().then(
+  (status) => {
+    process.exitCode = status;
+  },
+  (error) => {
+    console.error(error.code?.startsWith('ERR_PARSE_ARGS') ? error.message : error);
+    process.exitCode = 2;
+  },
+);

@@ -1,0 +1,76 @@
+'use strict';
+
+// The one place that judges the figures against their bars and lays them out.
+
+const columns = ['figure', 'ours', 'other side', 'ratio', 'spread', 'bar', ''];
+
+/** Whether a row keeps its bar; undefined if it has none. */
+function isMet({ bar, ...row }) {
+  if (bar === undefined) return undefined;
+  const value = row[bar.of];
+  return value >= (bar.atLeast ?? -Infinity) && value <= (bar.atMost ?? Infinity);
+}
+
+function number(value) {
+  if (Number.isInteger(value)) return String(value);
+  const size = Math.abs(value);
+  return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2);
+}
+
+function withUnit(value, unit) {
+  return unit ? `${number(value)} ${unit}` : number(value);
+}
+
+function describeSpread({ spread, spreadIsOfOurs, unit }) {
+  if (spread === undefined) return '';
+  if (!spreadIsOfOurs) return spread.map((value) => value.toFixed(2)).join('–');
+  const [from, to] = spread.map(number);
+  return unit ? `${from}–${to} ${unit}` : `${from}–${to}`;
+}
+
+function describeBar({ bar, unit }) {
+  if (bar === undefined) return '';
+  const say = (value) => (bar.of === 'ratio' ? `${value.toFixed(2)} ×` : withUnit(value, unit));
+  if (bar.atLeast !== undefined) return `${bar.atLeast} to ${say(bar.atMost)}`;
+  return `≤ ${say(bar.atMost)}`;
+}
+
+function cells(row) {
+  const met = isMet(row);
+  return [
+    row.figure,
+    withUnit(row.ours, row.unit),
+    row.other === undefined ? '' : `${withUnit(row.other, row.unit)} ${row.against}`,
+    row.ratio === undefined ? '' : `${row.ratio.toFixed(2)} ×`,
+    describeSpread(row),
+    describeBar(row),
+    met === undefined ? '' : met ? 'met' : 'MISSED',
+  ];
+}
+
+/** The scenarios' rows as text, each scenario's notes below it. */
+function formatTable(scenarios, { colour }) {
+  const body = scenarios.map(({ rows = [] }) => rows.map(cells));
+  const widths = columns.map((title, column) =>
+    Math.max(title.length, ...body.flat().map((line) => line[column].length)),
+  );
+  const paint = (code, text) => (colour ? `\u001b[${code}m${text}\u001b[0m` : text);
+  const lay = (line) =>
+    line
+      .map((cell, column) => {
+        const wide = column === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[column]);
+        if (column !== columns.length - 1) return wide;
+        return paint(cell === 'MISSED' ? '1;31' : '32', cell);
+      })
+      .join('  ')
+      .trimEnd();
+  const lines = [paint('1', lay(columns))];
+  scenarios.forEach(({ title, notes = [], error }, index) => {
+    lines.push('', paint('36', title), ...body[index].map(lay));
+    if (error) lines.push(paint('1;31', `  FAILED: ${error}`));
+    lines.push(...notes.map((note) => paint('2', `  ${note}`)));
+  });
+  return lines.join('\n');
+}
+
+module.exports = { formatTable, isMet };

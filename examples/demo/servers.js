@@ -1,0 +1,39 @@
+'use strict';
+
+// The two servers that the demo runs on, behind one shape.
+
+const { startFakeTokenEndpoint } = require('../../lib/testing');
+const screen = require('./screen.js');
+
+const CLIENT_ID = 'demo';
+const SECRET = 's3cr+t%/:x';
+
+async function startEmbedded() {
+  const endpoint = await startFakeTokenEndpoint({
+    realm: 'demo',
+    clients: { [CLIENT_ID]: SECRET },
+  });
+  return {
+    label: 'embedded endpoint',
+    tokenEndpoint: endpoint.tokenEndpoint,
+    ...{ clientId: CLIENT_ID, clientSecret: SECRET },
+    endpoint,
+    stop: () => endpoint.close(),
+  };
+}
+
+async function startReal() {
+  // Needed here alone: it wants Java.
+  const { startKeycloak } = require('../../tools/keycloak');
+  const start = performance.now();
+  const keycloak = await startKeycloak({ log: screen.say });
+  screen.say(`ready after ${screen.seconds((performance.now() - start) / 1000)}`);
+  return {
+    label: 'Keycloak',
+    tokenEndpoint: keycloak.tokenEndpoint,
+    ...{ clientId: 'kagenti-api', clientSecret: SECRET },
+    stop: () => keycloak.stop(),
+  };
+}
+
+module.exports = { startEmbedded, startReal };

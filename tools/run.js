@@ -1,0 +1,84 @@
+'use strict';
+
+// Runs one command with its output shown as it comes. The command leads a process group of its
+// own, so that a time limit or an interrupt ends everything that it started.
+
+const { spawn } = require('node:child_process');
+const path = require('node:path');
+
+const root = path.join(__dirname, '..');
+const groups = new Set();
+
+function endGroup(pid, signal) {
+  try {
+    process.kill(-pid, signal);
+  } catch (error) {
+    if (error.code !== 'ESRCH') throw error;
+  }
+}
+
+for (const [signal, status] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+]) {
+  process.on(signal, () => {
+    for (const pid of groups) endGroup(pid, 'SIGTERM');
+    process.exit(status);
+  });
+}
+
+/**
+ * Resolves when the command succeeded, with its output if `capture` is set; rejects with one line
+ * that says what went wrong. `forbidden` is a pattern that must not occur in the output: the
+ * command is ended when it does.
+ */
+function run(command, args, { limitSeconds = 900, forbidden, capture = false, env } = {}) {
+  return new Promise((resolve, reject) => {
+    const piped = capture || forbidden !== undefined;
+    const child = spawn(command, args, {
+      cwd: root,
+      detached: true,
+      env: { ...process.env, ...env },
+      stdio: ['ignore', piped ? 'pipe' : 'inherit', piped ? 'pipe' : 'inherit'],
+    });
+    let output = '';
+    let fault;
+    const stop = (why) => {
+      if (fault !== undefined) return;
+      fault = why;
+      if (child.pid !== undefined) endGroup(child.pid, 'SIGKILL');
+    };
+    const timer = setTimeout(() => stop(`not over after ${limitSeconds} s`), limitSeconds * 1000);
+    if (child.pid !== undefined) groups.add(child.pid);
+    if (piped) {
+      const read = (from, to) => {
+        from.setEncoding('utf8');
+        from.on('data', (text) => {
+          output += text;
+          if (!capture) to.write(text);
+          const found = forbidden?.exec(output);
+          if (found) stop(`its output says "${found[0]}"`);
+        });
+      };
+      read(child.stdout, process.stdout);
+      read(child.stderr, process.stderr);
+    }
+    const name = path.basename(command);
+    const settle = (why) => {
+      clearTimeout(timer);
+      groups.delete(child.pid);
+      if (why === undefined) resolve(capture ? output : undefined);
+      else reject(new Error(why + (capture && output ? `\n${output.trimEnd()}` : '')));
+    };
+    child.on('error', (error) => settle(`${name}: ${error.message}`));
+    // What the command left running would hold the pipes and disturb the next one.
+    child.on('exit', () => endGroup(child.pid, 'SIGKILL'));
+    child.on('close', (code, signal) => {
+      if (fault !== undefined) settle(`${name}: ${fault}`);
+      else if (code === 0) settle();
+      else settle(`${name}: ${signal ? `ended by ${signal}` : `exit code ${code}`}`);
+    });
+  });
+}
+
+module.exports = { root, run };
