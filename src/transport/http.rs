@@ -5,6 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use reqwest::{
     Client, Method, Request, Response,
@@ -155,7 +156,7 @@ fn http_request(request: &TokenRequest) -> Result<Request, TransportError> {
         value.set_sensitive(true);
         http.headers_mut().insert(AUTHORIZATION, value);
     }
-    *http.body_mut() = Some(request.body.to_vec().into());
+    *http.body_mut() = Some(Bytes::from_owner(request.body.clone()).into());
     Ok(http)
 }
 
