@@ -48,8 +48,8 @@ describe('signals', { concurrency: true }, () => {
     const { signal } = new AbortController();
     const listeners = () => getEventListeners(signal, 'abort').length;
     endpoint.pause();
-    const waiting = times(3, () => manager.getToken({ signal }));
-    assert.equal(listeners(), 3);
+    const waiting = times(30, () => manager.getToken({ signal }));
+    assert.equal(listeners(), 1, 'however many callers share it');
     endpoint.resume();
     await Promise.all(waiting);
     assert.equal(listeners(), 0);

@@ -13,7 +13,7 @@ const { startFakeTokenEndpoint } = require('../lib/testing');
 const { run } = require('./programs');
 const { makeCertificates } = require('./support/certificates.js');
 const { startRawServer } = require('./support/fault-server.js');
-const { rejection, start, tokenResponse, until } = require('./support/manager.js');
+const { rejection, start, tokenResponse } = require('./support/manager.js');
 
 let ours;
 let foreign;

@@ -6,7 +6,8 @@
  */
 class Waiters {
   #shared;
-  #own = new Set();
+  // By signal, so that however many callers share one, it has one listener.
+  #own = new Map();
 
   get isEmpty() {
     return this.#shared === undefined && this.#own.size === 0;
@@ -21,21 +22,16 @@ class Waiters {
     return this.#shared.promise;
   }
 
-  /** `onLeave` is called when an abort freed this caller alone. */
+  /** `onLeave` is called when an abort freed the callers with this signal, and them alone. */
   add(shape, signal, forced, onLeave) {
     const { promise, resolve, reject } = withResolvers();
-    const waiter = { shape, forced, resolve, reject, stopListening: undefined };
-    this.#own.add(waiter);
-    if (signal !== undefined) {
-      const onAbort = () => {
-        this.#own.delete(waiter);
-        waiter.stopListening();
-        reject(signal.reason);
-        onLeave();
-      };
-      signal.addEventListener('abort', onAbort);
-      waiter.stopListening = () => signal.removeEventListener('abort', onAbort);
+    let group = this.#own.get(signal);
+    if (group === undefined) {
+      const stopListening = listen(signal, () => this.#abort(signal, onLeave));
+      group = { waiters: [], stopListening };
+      this.#own.set(signal, group);
     }
+    group.waiters.push({ shape, forced, resolve, reject });
     return promise;
   }
 
@@ -54,12 +50,26 @@ class Waiters {
     }
   }
 
-  #leave() {
-    const own = [...this.#own];
-    this.#own.clear();
-    for (const waiter of own) waiter.stopListening?.();
-    return own;
+  #abort(signal, onLeave) {
+    const { waiters, stopListening } = this.#own.get(signal);
+    this.#own.delete(signal);
+    stopListening();
+    for (const waiter of waiters) waiter.reject(signal.reason);
+    onLeave();
   }
+
+  #leave() {
+    const groups = [...this.#own.values()];
+    this.#own.clear();
+    for (const group of groups) group.stopListening();
+    return groups.flatMap((group) => group.waiters);
+  }
+}
+
+function listen(signal, onAbort) {
+  if (signal === undefined) return () => {};
+  signal.addEventListener('abort', onAbort);
+  return () => signal.removeEventListener('abort', onAbort);
 }
 
 function withResolvers() {

@@ -1,6 +1,6 @@
 'use strict';
 
-// Jest runs tests in a realm of its own: what is made elsewhere is no instance of what is known here.
+// Jest runs tests in a realm of its own: what is made elsewhere is no instance of its classes.
 
 const { inspect } = require('node:util');
 const { KeycloakTokenError, KeycloakTokenManager } = require('../..');
