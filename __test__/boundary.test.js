@@ -11,6 +11,9 @@ const { KeycloakTokenError } = require('..');
 const { block } = require('./programs/program.js');
 const { rejection, start, times, tokenResponse } = require('./support/manager.js');
 
+/** What hangs must fail. */
+const LIMIT_MS = 30_000;
+
 /** The native methods that are called from now on, in their order. */
 function nativeCalls(t) {
   const calls = [];
@@ -28,7 +31,7 @@ function nativeCalls(t) {
 
 const isPending = (promise) => inspect(promise).includes('<pending>');
 
-describe('cached read', () => {
+describe('cached read', { timeout: LIMIT_MS }, () => {
   it('gives the very same promise while the token is the same', async (t) => {
     const { manager } = await start(t);
     const token = await manager.getToken();
@@ -132,7 +135,7 @@ describe('cached read', () => {
   });
 });
 
-describe('miss', () => {
+describe('miss', { timeout: LIMIT_MS }, () => {
   it('costs one native call, however many callers', async (t) => {
     const calls = nativeCalls(t);
     const { endpoint, manager } = await start(t);
@@ -213,7 +216,7 @@ describe('miss', () => {
   });
 });
 
-describe('failure', () => {
+describe('failure', { timeout: LIMIT_MS }, () => {
   it('is an error made here: class, name, stack and code', async (t) => {
     const { endpoint, manager } = await start(t);
     endpoint.setSecret('test-client', 'another');
@@ -265,7 +268,7 @@ describe('failure', () => {
   });
 });
 
-describe('logger', () => {
+describe('logger', { timeout: LIMIT_MS }, () => {
   it('that throws takes a token from nobody', async (t) => {
     let lines = 0;
     const log = () => {
@@ -323,7 +326,7 @@ describe('logger', () => {
 });
 
 // Where memory of others is forbidden, the buffer that JavaScript gets is a copy.
-describe('without shared memory', () => {
+describe('without shared memory', { timeout: LIMIT_MS }, () => {
   async function startUnshared(t, options, endpointOptions) {
     t.mock.method(native.Core.prototype, 'memory', () => {
       const copy = new ArrayBuffer(24);
@@ -388,7 +391,7 @@ describe('without shared memory', () => {
   });
 });
 
-describe('a token that is not stored', () => {
+describe('a token that is not stored', { timeout: LIMIT_MS }, () => {
   it('is given to those who waited and to nobody else', async (t) => {
     const { endpoint, manager } = await start(t);
     endpoint.answerNext({ body: tokenResponse('over-on-arrival', 0) });

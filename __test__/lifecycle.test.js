@@ -11,6 +11,8 @@ const { startFakeTokenEndpoint } = require('../lib/testing');
 const { now, run } = require('./programs');
 const { startFakeTokenEndpointProcess, startRawServer } = require('./support/fault-server.js');
 
+/** What hangs must fail. */
+const LIMIT_MS = 30_000;
 const EXIT_LIMIT_MS = 1000;
 const ROUNDS = 7;
 
@@ -39,7 +41,7 @@ function median(numbers) {
 
 const isClosed = { name: 'KeycloakTokenError', code: 'ERR_KEYCLOAK_CLOSED', retryable: false };
 
-describe('costs', { skip: isLinux }, () => {
+describe('costs', { timeout: LIMIT_MS, skip: isLinux }, () => {
   it('loading is cheap, and no thread and no socket is there before the first token', async (t) => {
     const endpoint = await start(t);
     const rounds = [];
@@ -61,7 +63,7 @@ describe('costs', { skip: isLinux }, () => {
   });
 });
 
-describe('exit', () => {
+describe('exit', { timeout: LIMIT_MS }, () => {
   /** The program, once it has told that it does nothing more. */
   async function lastWord(t, endpoint, way) {
     const program = run(t, 'exits.js', [endpoint.tokenEndpoint, way]);
@@ -142,7 +144,7 @@ describe('exit', () => {
   });
 });
 
-describe('blocked event loop', { concurrency: true }, () => {
+describe('blocked event loop', { timeout: LIMIT_MS, concurrency: true }, () => {
   async function start(t, options) {
     const endpoint = await startFakeTokenEndpointProcess(options);
     t.after(() => endpoint.close());
@@ -174,7 +176,7 @@ describe('blocked event loop', { concurrency: true }, () => {
   });
 });
 
-describe('close', () => {
+describe('close', { timeout: LIMIT_MS }, () => {
   it('rejects everybody who waits, whatever they wait for', async (t) => {
     const endpoint = await start(t);
     endpoint.pause();

@@ -10,6 +10,9 @@ const { run } = require('./programs');
 const { startFakeTokenEndpointProcess, startRawServer } = require('./support/fault-server.js');
 const { tokenResponse, until } = require('./support/manager.js');
 
+/** What hangs must fail. */
+const LIMIT_MS = 30_000;
+
 const execArgv = ['--expose-gc'];
 const isLinux = process.platform === 'linux' ? false : 'memory is read in /proc';
 
@@ -28,7 +31,7 @@ async function start(t, options) {
 const task = (t, { tokenEndpoint }, name, env) =>
   run(t, 'memory.js', [tokenEndpoint, name], { execArgv, env });
 
-describe('an answer of 300 MB', { skip: isLinux }, () => {
+describe('an answer of 300 MB', { timeout: LIMIT_MS, skip: isLinux }, () => {
   for (const [name, answer] of [
     ['with Content-Length', { headers: { 'Content-Length': '300000000' } }],
     ['in chunks', {}],
@@ -47,7 +50,7 @@ describe('an answer of 300 MB', { skip: isLinux }, () => {
   }
 });
 
-describe('dropped without close', () => {
+describe('dropped without close', { timeout: LIMIT_MS }, () => {
   it('500 managers are collected, and their background work with them', async (t) => {
     const clients = { 'test-client': 'test-secret', control: 'test-secret' };
     const endpoint = await start(t, { clients, expiresIn: 5 });
@@ -113,7 +116,7 @@ describe('dropped without close', () => {
   });
 });
 
-describe('long runs', { skip: isLinux }, () => {
+describe('long runs', { timeout: LIMIT_MS, skip: isLinux }, () => {
   it('2,000 acquisitions, cleared and abandoned in turn, leave nothing behind', async (t) => {
     const endpoint = await startElsewhere(t);
     const { grown } = await task(t, endpoint, 'churn').result();
@@ -123,7 +126,7 @@ describe('long runs', { skip: isLinux }, () => {
   });
 });
 
-describe('the JavaScript heap', () => {
+describe('the JavaScript heap', { timeout: LIMIT_MS }, () => {
   it('holds a token while it is cached, and never a secret', async (t) => {
     const [token, secret] = [randomBytes(16), randomBytes(16)].map((bytes) =>
       bytes.toString('hex'),

@@ -15,6 +15,9 @@ const { makeCertificates } = require('./support/certificates.js');
 const { startRawServer } = require('./support/fault-server.js');
 const { rejection, start, tokenResponse } = require('./support/manager.js');
 
+/** What hangs must fail. */
+const LIMIT_MS = 30_000;
+
 let ours;
 let foreign;
 
@@ -59,7 +62,7 @@ async function serve(t, options) {
   return { server, tokenEndpoint: `https://127.0.0.1:${server.address().port}/token` };
 }
 
-describe('trust', () => {
+describe('trust', { timeout: LIMIT_MS }, () => {
   it('an unknown authority is refused at once, and the message says what helps', async (t) => {
     const { endpoint, manager, open } = await start(t, {}, secure());
     // What Node trusts may be asked for only when it is needed, and then one connection is lost.
@@ -192,9 +195,9 @@ describe('trust', () => {
   });
 });
 
-describe('what the environment says', () => {
+describe('what the environment says', { timeout: LIMIT_MS }, () => {
   /** What a process sees that is started so. */
-  async function seen(t, { env, execArgv, options = {}, major }) {
+  async function seen(t, { env, execArgv, options = {}, set = {}, major }) {
     const endpoint = await startFakeTokenEndpoint(secure());
     t.after(() => endpoint.close());
     let binary;
@@ -206,7 +209,7 @@ describe('what the environment says', () => {
         return undefined;
       }
     }
-    const args = [endpoint.tokenEndpoint, JSON.stringify(options)];
+    const args = [endpoint.tokenEndpoint, JSON.stringify(options), JSON.stringify(set)];
     const clean = { NODE_EXTRA_CA_CERTS: '', SSL_CERT_FILE: '', NODE_TLS_REJECT_UNAUTHORIZED: '' };
     return run(t, 'trust.js', args, { execArgv, env: { ...clean, ...env }, binary }).result();
   }
@@ -249,6 +252,11 @@ describe('what the environment says', () => {
     assert.equal(code, 'ERR_KEYCLOAK_TLS');
   });
 
+  it('NODE_EXTRA_CA_CERTS that is set at run time is not trusted, as Node does not', async (t) => {
+    const { code } = await seen(t, { set: { NODE_EXTRA_CA_CERTS: ours.ca.certFile } });
+    assert.equal(code, 'ERR_KEYCLOAK_TLS');
+  });
+
   it('NODE_EXTRA_CA_CERTS that cannot be read changes nothing', async (t) => {
     const { code } = await seen(t, { env: { NODE_EXTRA_CA_CERTS: file(t) } });
     assert.equal(code, 'ERR_KEYCLOAK_TLS');
@@ -261,7 +269,7 @@ describe('what the environment says', () => {
   });
 });
 
-describe('protocol', () => {
+describe('protocol', { timeout: LIMIT_MS }, () => {
   it('TLS 1.2 and TLS 1.3 are spoken', async (t) => {
     const { open } = await start(t);
     for (const version of ['TLSv1.2', 'TLSv1.3']) {
@@ -320,7 +328,7 @@ for (const [scheme, options, endpointOptions] of [
   ['http', () => ({}), () => ({})],
   ['https', () => ({ ca: ours.ca.cert }), () => secure()],
 ]) {
-  describe(`${scheme} connections`, () => {
+  describe(`${scheme} connections`, { timeout: LIMIT_MS }, () => {
     const begin = (t) => start(t, options(), endpointOptions());
 
     it('are kept for the next acquisition', async (t) => {
@@ -389,7 +397,7 @@ for (const [scheme, options, endpointOptions] of [
   });
 }
 
-describe('connections', () => {
+describe('connections', { timeout: LIMIT_MS }, () => {
   it('are not shared by managers that trust otherwise', async (t) => {
     const { endpoint, open } = await start(t, {}, secure());
     const trusts = [

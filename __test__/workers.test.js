@@ -10,6 +10,8 @@ const { promisify } = require('node:util');
 const { startFakeTokenEndpoint } = require('../lib/testing');
 const { run } = require('./programs');
 
+/** What hangs must fail. */
+const LIMIT_MS = 60_000;
 const JEST_LIMIT_MS = 60_000;
 const root = path.join(__dirname, '..');
 const isLinux = process.platform === 'linux' ? false : 'threads are named in /proc';
@@ -23,7 +25,7 @@ async function start(t, options) {
   return endpoint;
 }
 
-describe('worker threads', () => {
+describe('worker threads', { timeout: LIMIT_MS }, () => {
   it('200 that end in the middle of it leave nothing behind', { skip: isLinux }, async (t) => {
     const clients = { 'test-client': 'test-secret', paused: 'test-secret' };
     const endpoint = await start(t, { clients });
@@ -65,7 +67,7 @@ describe('worker threads', () => {
   });
 });
 
-describe('Jest', () => {
+describe('Jest', { timeout: LIMIT_MS }, () => {
   for (const [name, args] of [
     ['worker processes', ['--maxWorkers=2']],
     ['worker threads', ['--maxWorkers=2', '--workerThreads']],

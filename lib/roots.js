@@ -13,12 +13,18 @@ function bundledAndExtra() {
   // Loading it takes longer than loading the rest of the package, and most never need it.
   const tls = require('node:tls');
   if (tls.getCACertificates) return tls.getCACertificates('default');
-  return [...tls.rootCertificates, ...readable(process.env.NODE_EXTRA_CA_CERTS)];
+  return [...tls.rootCertificates, ...environment()];
 }
 
 // With --use-openssl-ca Node leaves the look-up to OpenSSL, which has no list to show.
 function opensslFile() {
-  return [...readable(process.env.SSL_CERT_FILE), ...readable(process.env.NODE_EXTRA_CA_CERTS)];
+  return [...readable(process.env.SSL_CERT_FILE), ...environment()];
+}
+
+// Node looks at the variable when the process starts. On Linux the native side does as well; a
+// change made later counts for neither.
+function environment() {
+  return process.platform === 'linux' ? [] : readable(process.env.NODE_EXTRA_CA_CERTS);
 }
 
 // Node warns of a file that it cannot read and goes on; so do we, without a second warning.

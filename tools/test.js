@@ -125,11 +125,11 @@ const stages = {
     run(
       process.execPath,
       [
-        ...['node_modules/jest/bin/jest.js', '--ci', '--runInBand', '--colors=false'],
+        ...['node_modules/jest/bin/jest.js', '--ci', '--detectOpenHandles', '--colors=false'],
         ...['--config', JSON.stringify(require('./jest.config.js'))],
       ],
       // It waits for open handles for ever, and says so.
-      { limitSeconds: 300, forbidden: /Jest did not exit|failed to exit gracefully/ },
+      { limitSeconds: 300, forbidden: /Jest (did not exit|has detected)|failed to exit gracefully/ },
     ),
   'real-keycloak': () => nodeTest(files(realKeycloak, '.test.js'), { mayLeaveOut: false }),
   demo: () => run(process.execPath, ['examples/demo'], { limitSeconds: 20 }),

@@ -7,7 +7,7 @@ const { spawn } = require('node:child_process');
 const { EventEmitter, on, once } = require('node:events');
 const path = require('node:path');
 
-const LIMIT_MS = 60_000;
+const LIMIT_MS = 20_000;
 
 /** A program that runs. What it prints is JSON, a line each. */
 class Program {

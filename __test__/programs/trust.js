@@ -1,6 +1,6 @@
 'use strict';
 
-// Arguments: token endpoint, further options as JSON. Prints whether there was a token, and what
+// Arguments: token endpoint, further options as JSON, variables to set at run time as JSON. Prints whether there was a token, and what
 // was said about it.
 
 const { open, tell } = require('./program.js');
@@ -16,4 +16,5 @@ async function main(options) {
   tell({ ...outcome, warnings });
 }
 
+Object.assign(process.env, JSON.parse(process.argv[4] ?? '{}'));
 main(JSON.parse(process.argv[3] ?? '{}'));

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
-use super::room::Nudge;
+use super::nudge::Nudge;
 use crate::manager::secret::CallId;
 use crate::manager::slot::FlightId;
 use crate::manager::{Arrival, Level, Owner};

@@ -14,6 +14,7 @@
 pub mod core;
 mod engine;
 mod mailbox;
+mod nudge;
 mod options;
 mod room;
 pub mod shapes;

@@ -61,9 +61,12 @@ pub(super) fn parse(
     })
 }
 
+/// The options are an object of objects and arrays at most.
+const DEPTH: u8 = 2;
+
 /// Reads a value, an object's and an array's members with it.
 fn read(value: &Unknown<'_>) -> Result<Given> {
-    read_to(value, 2)
+    read_to(value, DEPTH)
 }
 
 fn read_to(value: &Unknown<'_>, depth: u8) -> Result<Given> {
@@ -77,7 +80,10 @@ fn read_to(value: &Unknown<'_>, depth: u8) -> Result<Given> {
         ValueType::Symbol => Given::Other("a symbol"),
         ValueType::BigInt => Given::Other("a bigint"),
         ValueType::Object if value.is_array()? => read_list(&take(value)?, depth)?,
-        ValueType::Object => read_record(&take(value)?, depth)?,
+        ValueType::Object if depth == DEPTH || is_plain(&take(value)?)? => {
+            read_record(&take(value)?, depth)?
+        }
+        ValueType::Object => Given::Other("an object that is not a plain one"),
         _ => Given::Other("an unknown value"),
     })
 }
@@ -86,6 +92,17 @@ fn take<T: FromNapiValue>(value: &Unknown<'_>) -> Result<T> {
     let raw = value.value();
     // SAFETY: the value and its environment were handed to this call and are still alive.
     unsafe { T::from_napi_value(raw.env, raw.value) }
+}
+
+/// An object whose own members are all that it holds: a map's or a date's are elsewhere.
+fn is_plain(object: &Object<'_>) -> Result<bool> {
+    let constructor: Unknown<'_> = object.get_named_property_unchecked("constructor")?;
+    if constructor.get_type()? != ValueType::Function {
+        return Ok(true);
+    }
+    let name: Unknown<'_> =
+        take::<Object<'_>>(&constructor)?.get_named_property_unchecked("name")?;
+    Ok(name.get_type()? == ValueType::String && take::<String>(&name)? == "Object")
 }
 
 fn read_list(list: &Array<'_>, depth: u8) -> Result<Given> {

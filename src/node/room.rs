@@ -5,24 +5,13 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::sync::Arc;
 
-use napi::bindgen_prelude::{Function, FunctionRef};
-use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
-use napi::{Env, Result, Status, sys};
+use napi::bindgen_prelude::{Function, FunctionRef, JsObjectValue, Object};
+use napi::{Env, Result, Status};
 
-type ThreadSafe = ThreadsafeFunction<u32, (), u32, Status, false, true>;
-
-/// Tells an environment that a mailbox is not empty. May be used from any thread.
-pub(super) struct Nudge(ThreadSafe);
-
-impl Nudge {
-    pub(super) fn send(&self, id: u32) {
-        // An environment that is closing takes no more; its letters are dropped with their box.
-        let _ = self.0.call(id, ThreadsafeFunctionCallMode::NonBlocking);
-    }
-}
+use super::nudge::Nudge;
 
 /// The managers of one environment.
 #[derive(Default)]
@@ -40,31 +29,37 @@ impl Room {
             return Ok(Rc::clone(room));
         }
         let room = Rc::new(Self::default());
-        let nudge = Self::make_nudge(env, Rc::downgrade(&room))?;
-        drop(room.nudge.set(Arc::new(nudge)));
+        let nudge = Nudge::new(env, &room.deliver(env)?, &room.resource(env)?)?;
+        drop(room.nudge.set(nudge));
         env.set_instance_data(Rc::clone(&room), (), |_| {})?;
         Ok(room)
     }
 
-    fn make_nudge(env: &Env, room: Weak<Self>) -> Result<Nudge> {
-        let deliver =
-            env.create_function_from_closure::<u32, (), _>("deliver", move |context| {
-                let id: u32 = context.get(0)?;
-                let Some(room) = room.upgrade() else {
-                    return Ok(());
-                };
-                let listener = match room.listeners.borrow().get(&id) {
-                    Some(listener) => listener.borrow_back(context.env)?,
-                    None => return Ok(()),
-                };
-                listener.call(id)
-            })?;
-        let function = deliver
-            .build_threadsafe_function::<u32>()
-            .callee_handled::<false>()
-            .weak::<true>()
-            .build()?;
-        Ok(Nudge(function))
+    /// Passes a nudge on to the manager that it is for.
+    fn deliver<'env>(self: &Rc<Self>, env: &'env Env) -> Result<Function<'env, u32, ()>> {
+        let room = Rc::downgrade(self);
+        env.create_function_from_closure("deliver", move |context| {
+            let id: u32 = context.get(0)?;
+            let Some(room) = room.upgrade() else {
+                return Ok(());
+            };
+            let listener = match room.listeners.borrow().get(&id) {
+                Some(listener) => listener.borrow_back(context.env)?,
+                None => return Ok(()),
+            };
+            listener.call(id)
+        })
+    }
+
+    /// Says whether the event loop is held, to whoever looks for open handles.
+    fn resource<'env>(self: &Rc<Self>, env: &'env Env) -> Result<Object<'env>> {
+        let room = Rc::downgrade(self);
+        let has_ref = env.create_function_from_closure::<(), bool, _>("hasRef", move |_| {
+            Ok(room.upgrade().is_some_and(|room| room.waiting.get() > 0))
+        })?;
+        let mut resource = Object::new(env)?;
+        resource.set_named_property("hasRef", has_ref)?;
+        Ok(resource)
     }
 
     /// Takes a manager in: its id, and how it is nudged.
@@ -93,8 +88,7 @@ impl Room {
         if waiting == 0
             && let Some(nudge) = self.nudge.get()
         {
-            // SAFETY: on the environment's own thread, with a function that the room keeps alive.
-            unsafe { sys::napi_ref_threadsafe_function(env.raw(), nudge.0.raw()) };
+            nudge.hold(env, true);
         }
     }
 
@@ -105,8 +99,7 @@ impl Room {
         if waiting == 0
             && let Some(nudge) = self.nudge.get()
         {
-            // SAFETY: as above.
-            unsafe { sys::napi_unref_threadsafe_function(env.raw(), nudge.0.raw()) };
+            nudge.hold(env, false);
         }
     }
 }

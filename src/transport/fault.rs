@@ -133,7 +133,10 @@ fn certificate_detail(fault: &CertificateError) -> String {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             "certificate not valid yet".to_owned()
         }
-        CertificateError::BadSignature => "certificate not trusted: bad signature".to_owned(),
+        CertificateError::BadSignature => "certificate not trusted: bad signature; if its \
+             authority has a new key, name the new certificate of the authority in `ca`, `caFile` \
+             or NODE_EXTRA_CA_CERTS"
+            .to_owned(),
         CertificateError::BadEncoding => "certificate cannot be parsed".to_owned(),
         CertificateError::Other(other) => format!("certificate not accepted: {other}"),
         other => format!("certificate not accepted: {other}"),

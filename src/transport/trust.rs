@@ -60,11 +60,15 @@ pub(super) async fn node_roots() {
 
 /// The certificates of `NODE_EXTRA_CA_CERTS`, read once for the process. Blocks. Node warns of a
 /// file that it cannot read, and goes on without.
+///
+/// Node looks at the variable when the process starts, so it is taken from there, which only Linux
+/// shows; elsewhere the certificates come with the rest that Node trusts.
 pub(super) fn environment_roots() -> Option<&'static Arc<PemCertificates>> {
     static ROOTS: OnceLock<Option<Arc<PemCertificates>>> = OnceLock::new();
     let read = || {
-        let path = std::env::var_os("NODE_EXTRA_CA_CERTS").filter(|path| !path.is_empty())?;
-        let content = read_limited(Path::new(&path)).ok()?;
+        let environment = std::fs::read("/proc/self/environ").ok()?;
+        let path = variable(&environment, "NODE_EXTRA_CA_CERTS").filter(|path| !path.is_empty())?;
+        let content = read_limited(Path::new(path)).ok()?;
         let certificates: Vec<_> = CertificateDer::pem_slice_iter(&content)
             .flatten()
             .filter(|certificate| RootCertStore::empty().add(certificate.clone()).is_ok())
@@ -72,6 +76,14 @@ pub(super) fn environment_roots() -> Option<&'static Arc<PemCertificates>> {
         (!certificates.is_empty()).then(|| Arc::new(PemCertificates { certificates }))
     };
     ROOTS.get_or_init(read).as_ref()
+}
+
+/// A variable of an environment as the system shows it: `NAME=value`, each ended by a NUL.
+fn variable<'a>(environment: &'a [u8], name: &str) -> Option<&'a str> {
+    let mut entries = environment
+        .split(|byte| *byte == 0)
+        .map(std::str::from_utf8);
+    entries.find_map(|entry| entry.ok()?.strip_prefix(name)?.strip_prefix('='))
 }
 
 /// Whether [`set_node_roots`] was called in this process.
@@ -281,4 +293,23 @@ fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::other("larger than 8 MiB"));
     }
     Ok(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::variable;
+
+    #[test]
+    fn a_variable_is_found_by_its_whole_name() {
+        let environment =
+            b"PATH=/bin\0NODE_EXTRA_CA_CERTS_OLD=/old\0\xff=1\0NODE_EXTRA_CA_CERTS=/a=b\0";
+        for (name, expected) in [
+            ("NODE_EXTRA_CA_CERTS", Some("/a=b")),
+            ("PATH", Some("/bin")),
+            ("NODE_EXTRA", None),
+            ("MISSING", None),
+        ] {
+            assert_eq!(variable(environment, name), expected, "{name}");
+        }
+    }
 }
