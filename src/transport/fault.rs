@@ -5,7 +5,7 @@ use std::{
     io::{self, ErrorKind},
 };
 
-use rustls::{AlertDescription, CertificateError, InvalidMessage};
+use rustls::{AlertDescription, CertificateError, InvalidMessage, OtherError};
 
 use super::{NetworkFault, TlsFault, TransportError, pool::CONNECT_TIMEOUT};
 
@@ -24,7 +24,7 @@ pub(super) fn classify(error: &reqwest::Error) -> TransportError {
     {
         return TransportError::Tls {
             fault: match fault {
-                rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+                rustls::Error::InvalidCertificate(fault) if lacks_an_authority(fault) => {
                     TlsFault::UnknownIssuer
                 }
                 _ => TlsFault::Other,
@@ -109,9 +109,21 @@ fn tls_detail(error: &rustls::Error) -> String {
     }
 }
 
+/// Nobody who is trusted signed it. A self-signed certificate that is marked as an authority, as
+/// `openssl req -x509` makes it, is refused for its mark before it is looked for among the trusted.
+fn lacks_an_authority(fault: &CertificateError) -> bool {
+    match fault {
+        CertificateError::UnknownIssuer => true,
+        CertificateError::Other(OtherError(other)) => {
+            matches!(other.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
+        }
+        _ => false,
+    }
+}
+
 fn certificate_detail(fault: &CertificateError) -> String {
     match fault {
-        CertificateError::UnknownIssuer => "certificate not trusted: unknown issuer; if it is \
+        fault if lacks_an_authority(fault) => "certificate not trusted: unknown issuer; if it is \
              right, name its authority in `ca`, `caFile` or NODE_EXTRA_CA_CERTS"
             .to_owned(),
         CertificateError::NotValidForNameContext {

@@ -63,16 +63,16 @@ impl HttpTransport {
         if self.settings.skip_verify || !endpoint.is_https() {
             return Ok(Trust::Unverified);
         }
-        let last = self.file.lock().clone();
-        let path = self.settings.file.clone();
-        let read = move || {
-            let file = path.map(|path| TrustFile::read(&path, last)).transpose()?;
-            Ok((file, environment_roots().is_some()))
+        let file = match self.settings.file.clone() {
+            None => None,
+            Some(path) => {
+                let last = self.file.lock().clone();
+                let file = TrustFile::load(path, last).await?;
+                *self.file.lock() = Some(Arc::clone(&file));
+                Some(file)
+            }
         };
-        let (file, has_environment) = tokio::task::spawn_blocking(read)
-            .await
-            .map_err(|_| TransportError::Internal)??;
-        self.file.lock().clone_from(&file);
+        let has_environment = environment_roots().await?.is_some();
         let trust = Trust::Roots {
             node: node_roots_are_set(),
             extra: self.settings.extra.clone(),

@@ -15,6 +15,10 @@ mod fault;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(feature = "http")]
+mod joined;
+#[cfg(feature = "http")]
+mod lookup;
+#[cfg(feature = "http")]
 mod pool;
 #[cfg(feature = "http")]
 mod trust;

@@ -19,7 +19,7 @@ use reqwest::{
 use rustls::ClientConfig;
 use tokio::sync::Semaphore;
 
-use super::{TransportError, dial::DialLayer, trust::Trust};
+use super::{TransportError, dial::DialLayer, lookup::LookUp, trust::Trust};
 
 /// The token requests that are under way at once to one origin, for the whole process.
 pub const MAX_REQUESTS_PER_ORIGIN: usize = 64;
@@ -123,6 +123,7 @@ impl Pool {
             .tcp_nodelay(true)
             .user_agent(USER_AGENT)
             .default_headers(headers)
+            .dns_resolver(LookUp)
             .connector_layer(DialLayer)
             .build()
             .map_err(|_| TransportError::Internal)

@@ -11,7 +11,7 @@ use std::{
     fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::{Arc, LazyLock, OnceLock},
 };
 
 use parking_lot::Mutex;
@@ -25,6 +25,7 @@ use tokio::sync::Notify;
 use super::{
     TransportError,
     fault::clean,
+    joined::Joined,
     verify::{AcceptAll, GivenOrSigned},
 };
 
@@ -58,24 +59,39 @@ pub(super) async fn node_roots() {
     }
 }
 
-/// The certificates of `NODE_EXTRA_CA_CERTS`, read once for the process. Blocks. Node warns of a
-/// file that it cannot read, and goes on without.
+static ENVIRONMENT_ROOTS: OnceLock<Option<Arc<PemCertificates>>> = OnceLock::new();
+static ENVIRONMENT_READ: LazyLock<Joined<(), ()>> = LazyLock::new(Joined::new);
+static FILE_READS: LazyLock<Joined<PathBuf, Result<Arc<TrustFile>, TransportError>>> =
+    LazyLock::new(Joined::new);
+
+/// The certificates of `NODE_EXTRA_CA_CERTS`, read once for the process.
+pub(super) async fn environment_roots()
+-> Result<Option<&'static Arc<PemCertificates>>, TransportError> {
+    if ENVIRONMENT_ROOTS.get().is_none() {
+        let read = || drop(ENVIRONMENT_ROOTS.set(read_environment_roots()));
+        let read = ENVIRONMENT_READ.run((), read).await;
+        read.ok_or(TransportError::Internal)?;
+    }
+    Ok(known_environment_roots())
+}
+
+fn known_environment_roots() -> Option<&'static Arc<PemCertificates>> {
+    ENVIRONMENT_ROOTS.get().and_then(Option::as_ref)
+}
+
+/// Blocks. Node warns of a file that it cannot read, and goes on without.
 ///
 /// Node looks at the variable when the process starts, so it is taken from there, which only Linux
 /// shows; elsewhere the certificates come with the rest that Node trusts.
-pub(super) fn environment_roots() -> Option<&'static Arc<PemCertificates>> {
-    static ROOTS: OnceLock<Option<Arc<PemCertificates>>> = OnceLock::new();
-    let read = || {
-        let environment = std::fs::read("/proc/self/environ").ok()?;
-        let path = variable(&environment, "NODE_EXTRA_CA_CERTS").filter(|path| !path.is_empty())?;
-        let content = read_limited(Path::new(path)).ok()?;
-        let certificates: Vec<_> = CertificateDer::pem_slice_iter(&content)
-            .flatten()
-            .filter(|certificate| RootCertStore::empty().add(certificate.clone()).is_ok())
-            .collect();
-        (!certificates.is_empty()).then(|| Arc::new(PemCertificates { certificates }))
-    };
-    ROOTS.get_or_init(read).as_ref()
+fn read_environment_roots() -> Option<Arc<PemCertificates>> {
+    let environment = std::fs::read("/proc/self/environ").ok()?;
+    let path = variable(&environment, "NODE_EXTRA_CA_CERTS").filter(|path| !path.is_empty())?;
+    let content = read_limited(Path::new(path)).ok()?;
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&content)
+        .flatten()
+        .filter(|certificate| RootCertStore::empty().add(certificate.clone()).is_ok())
+        .collect();
+    (!certificates.is_empty()).then(|| Arc::new(PemCertificates { certificates }))
 }
 
 /// A variable of an environment as the system shows it: `NAME=value`, each ended by a NUL.
@@ -226,7 +242,7 @@ impl Trust {
                     .get()
                     .filter(|_| *has_node)
                     .map_or_else(|| Arc::new(RootCertStore::empty()), NodeRoots::parsed);
-                let environment = environment_roots();
+                let environment = known_environment_roots();
                 let given: Vec<_> = [environment, extra.as_ref(), file.as_ref()]
                     .into_iter()
                     .flatten()
@@ -259,8 +275,18 @@ pub(super) struct TrustFile {
 }
 
 impl TrustFile {
-    /// Reads the file, and parses it unless it is what it was. Blocks.
-    pub(super) fn read(path: &Path, last: Option<Arc<Self>>) -> Result<Arc<Self>, TransportError> {
+    /// Reads the file, and parses it unless it is what it was.
+    pub(super) async fn load(
+        path: PathBuf,
+        last: Option<Arc<Self>>,
+    ) -> Result<Arc<Self>, TransportError> {
+        let key = path.clone();
+        let read = FILE_READS.run(key, move || Self::read(&path, last)).await;
+        read.unwrap_or(Err(TransportError::Internal))
+    }
+
+    /// Blocks.
+    fn read(path: &Path, last: Option<Arc<Self>>) -> Result<Arc<Self>, TransportError> {
         let fault = |detail: String| TransportError::TrustFile {
             path: clean(&path.display().to_string()),
             detail: clean(&detail),

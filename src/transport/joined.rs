@@ -1,0 +1,115 @@
+//! Work that blocks and may hang: look-ups and reads of files.
+//!
+//! Whoever waits may leave, but the thread stays until the work ends. So there is one at a time for
+//! a key, and those who come meanwhile wait for the same: a name server or a mount that hangs holds
+//! one of the few threads, however often it is asked.
+
+use std::{collections::HashMap, hash::Hash};
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+/// Work under way, by key.
+pub(super) struct Joined<K, V> {
+    under_way: Mutex<HashMap<K, watch::Receiver<Option<V>>>>,
+}
+
+impl<K, V> Joined<K, V>
+where
+    K: Clone + Eq + Hash + Send + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    pub(super) fn new() -> Self {
+        Self {
+            under_way: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// What the work for `key` gives, begun now or before. `None` if it panicked.
+    pub(super) async fn run(
+        &'static self,
+        key: K,
+        work: impl FnOnce() -> V + Send + 'static,
+    ) -> Option<V> {
+        let mut receiver = self.join_or_start(key, work);
+        let done = receiver.wait_for(Option::is_some).await.ok()?;
+        done.clone()
+    }
+
+    fn join_or_start(
+        &'static self,
+        key: K,
+        work: impl FnOnce() -> V + Send + 'static,
+    ) -> watch::Receiver<Option<V>> {
+        let mut under_way = self.under_way.lock();
+        if let Some(receiver) = under_way.get(&key) {
+            return receiver.clone();
+        }
+        let (sender, receiver) = watch::channel(None);
+        under_way.insert(key.clone(), receiver.clone());
+        let end = End { joined: self, key };
+        tokio::task::spawn_blocking(move || {
+            let value = work();
+            // Nobody may join work that is over: what it saw may have changed since.
+            drop(end);
+            sender.send_replace(Some(value));
+        });
+        receiver
+    }
+}
+
+/// Ends the work, also if it panics.
+struct End<K: Eq + Hash + 'static, V: 'static> {
+    joined: &'static Joined<K, V>,
+    key: K,
+}
+
+impl<K: Eq + Hash, V> Drop for End<K, V> {
+    fn drop(&mut self) {
+        self.joined.under_way.lock().remove(&self.key);
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+mod tests {
+    use std::sync::{
+        LazyLock,
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn those_who_come_meanwhile_wait_for_the_same() {
+        static JOINED: LazyLock<Joined<&str, u32>> = LazyLock::new(Joined::new);
+        static RUNS: AtomicU32 = AtomicU32::new(0);
+        let (finish, hang) = mpsc::channel();
+        let work = move || {
+            hang.recv().unwrap();
+            RUNS.fetch_add(1, Ordering::SeqCst)
+        };
+        let first = JOINED.join_or_start("a", work);
+        let second = JOINED.join_or_start("a", || panic!("a second run"));
+        assert_eq!(JOINED.run("b", || 7).await, Some(7), "another key is not held up");
+        finish.send(()).unwrap();
+        for mut receiver in [first, second] {
+            let value = *receiver.wait_for(Option::is_some).await.unwrap();
+            assert_eq!(value, Some(0));
+        }
+        assert_eq!(
+            JOINED
+                .run("a", || RUNS.fetch_add(1, Ordering::SeqCst))
+                .await,
+            Some(1)
+        );
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_is_over_as_well() {
+        static JOINED: LazyLock<Joined<&str, u32>> = LazyLock::new(Joined::new);
+        assert_eq!(JOINED.run("a", || panic!("expected")).await, None);
+        assert_eq!(JOINED.run("a", || 1).await, Some(1));
+    }
+}
