@@ -24,8 +24,11 @@ export declare class Core {
   take(): Array<Delivery>
   /** The secret function gave this, or failed in the way that `fault` says. */
   answerSecret(call: number, secret?: string | undefined | null, fault?: string | undefined | null): void
-  /** Drops the held token if it is this one and nothing forbids it. */
-  invalidate(rejected: string): boolean
+  /**
+   * Drops the held token if it is this one and nothing forbids it. Says what became of it:
+   * `dropped`, `kept`, or `ignored` if it is another one.
+   */
+  invalidate(rejected: string): string
   /** Drops the held token. Says whether there was one. */
   clear(): boolean
   /** Takes changed options, or says what is wrong with them and changes nothing. */
@@ -60,6 +63,8 @@ export interface Delivery {
   flight?: number
   /** What it gave. */
   token?: Token
+  /** The token came to its end meanwhile: those who wait ask again. */
+  isOver?: boolean
   /** What it failed with. */
   failure?: Failure
   /** The held token, for those who did not insist on a new one. */

@@ -16,6 +16,39 @@ export interface KeycloakTokenManagerLogger {
   debug(message: string): void;
 }
 
+/** To whom {@link KeycloakTokenManager.fetch} sends the token, and how. */
+export interface ResourceOptions {
+  /**
+   * Absolute `http` or `https` URL, without userinfo, query and fragment. Its origin is the only one
+   * that gets the token. Relative inputs resolve against it as a folder: below
+   * `https://api.example/v1`, `agents` is `/v1/agents` and `/agents` is `/agents`.
+   */
+  baseUrl: string;
+  /**
+   * The header that carries {@link AuthenticatedRequestInit.backstageUser}. Default:
+   * `X-Backstage-User`. May not be `Authorization` or a header that frames the request.
+   */
+  userHeader?: string;
+  /**
+   * Sends the requests in place of the global `fetch`, which is looked up at each call: undici's with
+   * a dispatcher, or a test's double. It is given a string, or the caller's own `Request`, and must
+   * hand over redirects (`redirect: 'manual'`) with their status and `Location`, as Node's does.
+   */
+  fetch?: (input: string | Request, init?: RequestInit) => Promise<Response>;
+}
+
+/** What {@link KeycloakTokenManager.fetch} takes besides what `fetch` does. */
+export interface AuthenticatedRequestInit extends RequestInit {
+  /**
+   * The user for whom the call is made, an entity ref such as `user:default/jane`: non-empty,
+   * printable ASCII, no space at its ends. Sent with this call alone, in place of a header of that
+   * name.
+   */
+  backstageUser?: string;
+  /** How long the token must still be valid, in seconds, for streams; as in {@link GetTokenOptions}. */
+  minValiditySeconds?: number;
+}
+
 /**
  * Options of {@link KeycloakTokenManager}. `undefined` counts as absent; an unknown option is refused.
  * Exactly one of `clientSecret` and `clientSecretFile` is required.
@@ -70,6 +103,8 @@ export interface KeycloakTokenManagerOptions {
   caFile?: string;
   /** Do not verify the server's certificate. Default false; true warns once. */
   skipTlsVerify?: boolean;
+  /** To whom {@link KeycloakTokenManager.fetch} may send the token. Default: to nobody. */
+  resource?: ResourceOptions;
   /** Default: no logging. */
   logger?: KeycloakTokenManagerLogger;
   /** Label in log lines and snapshots. Default: `clientId`. */
@@ -226,6 +261,26 @@ export class KeycloakTokenManager implements AsyncDisposable {
   invalidateToken(rejected?: string): boolean;
   /** Drops the held token whatever it is. A request under way still answers those who wait for it, and is not stored. */
   clearCache(): void;
+  /**
+   * The platform's `fetch` with a token, for the origin of `resource.baseUrl` alone. Works detached.
+   * An `Authorization` header of the caller is replaced.
+   *
+   * - After a 401 the token is dropped as by {@link invalidateToken}, and the request is sent once
+   *   more with a new one, whatever its method. If the token may not be dropped now, or the new one is
+   *   refused as well, the 401 comes back. So it does where the body cannot be sent again, a stream
+   *   or that of a `Request`. The body must not change before the response is there.
+   * - Redirects within the origin are followed with token and user, at most 20; `redirected` of the
+   *   response is false nevertheless, and its `url` the last one.
+   *
+   * Rejects with `ERR_KEYCLOAK_REQUEST` for another origin, also in a redirect, before anything is
+   * sent there; with `ERR_KEYCLOAK_CONFIG` without `resource`; with what {@link getToken} rejects
+   * with, and then nothing is sent; with the reason of `signal`; or as the platform's `fetch` does.
+   * {@link close} does not cut a call that was sent.
+   */
+  readonly fetch: (
+    input: string | URL | Request,
+    init?: AuthenticatedRequestInit,
+  ) => Promise<Response>;
   /** The state, for health checks and metrics. */
   snapshot(): KeycloakTokenManagerSnapshot;
   /** Stops background work, rejects waiters with `ERR_KEYCLOAK_CLOSED`, wipes secrets. Idempotent. */

@@ -21,6 +21,19 @@ const json = (status, error, description) => ({
   body: { error, error_description: description },
 });
 
+describe('a query in the endpoint', () => {
+  test('is sent and not shown', async (t) => {
+    const { endpoint, open } = await start(t);
+    const manager = open({
+      tokenEndpoint: `${endpoint.tokenEndpoint}?p=canary`,
+      clientSecret: 'no',
+    });
+    const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
+    assert.equal(error.tokenEndpoint, endpoint.tokenEndpoint);
+    assert.ok(!error.message.includes('canary'));
+  });
+});
+
 describe('the error', { concurrency: true }, () => {
   const page = '<html>Bad Gateway</html>';
   const oauth = { code: 'ERR_KEYCLOAK_OAUTH', retryable: false, attempts: 1 };

@@ -5,6 +5,8 @@
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
+const { KeycloakTokenManager } = require('..');
+const { startFakeTokenEndpointProcess } = require('./support/fault-server.js');
 const { startNumbered, start, times, tokenResponse, until } = require('./support/manager.js');
 
 const REFUSAL = { status: 400, body: { error: 'invalid_scope' } };
@@ -17,6 +19,38 @@ function jwt(seconds, iat = 1_000_000) {
   const encode = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
   return `${encode({ alg: 'none' })}.${encode({ iat, exp: iat + seconds })}.x`;
 }
+
+/** Blocks the event loop. */
+function block(ms) {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
+
+describe('a token that comes to its end while the event loop is blocked', () => {
+  test('is given to nobody: those who wait get another', async (t) => {
+    const endpoint = await startFakeTokenEndpointProcess({ expiresIn: 2 });
+    t.after(() => endpoint.close());
+    const clientSecret = 'test-secret';
+    const { tokenEndpoint } = endpoint;
+    const manager = new KeycloakTokenManager({
+      tokenEndpoint,
+      clientId: 'test-client',
+      clientSecret,
+    });
+    t.after(() => manager.close());
+    const waiting = [
+      manager.getToken(),
+      manager.getToken(),
+      manager.getAccessToken().then(({ token }) => token),
+      manager.getToken({ signal: new AbortController().signal }),
+    ];
+    block(3_500);
+    const tokens = new Set(await Promise.all(waiting));
+    assert.equal(tokens.size, 1);
+    const { exp } = JSON.parse(Buffer.from([...tokens][0].split('.')[1], 'base64url'));
+    assert.ok(exp * 1000 > Date.now());
+    assert.equal((await endpoint.stats()).requestCount, 2);
+  });
+});
 
 describe('the background refresh', { concurrency: true }, () => {
   test('replaces a token that was handed out, before its soft end, with nobody asking', async (t) => {
@@ -52,6 +86,19 @@ describe('the background refresh', { concurrency: true }, () => {
       assert.equal(await manager.getToken(), 'token-2');
     });
   }
+
+  test('keeps nobody waiting who has no wish, also if it was started by one who has', async (t) => {
+    const { endpoint, manager } = await startNumbered(t, 4, { backgroundRefresh: false });
+    await manager.getToken();
+    await until(() => manager.snapshot().state === 'stale', 'the token is stale');
+    endpoint.pause();
+    const streaming = manager.getTokenForStreaming(60_000);
+    await endpoint.waitForRequests(2);
+    assert.equal(await manager.getToken(), 'token-1');
+    assert.equal((await manager.getAccessToken()).token, 'token-1');
+    endpoint.resume();
+    assert.equal(await streaming, 'token-2');
+  });
 
   test('is started by a caller who gets a stale token, if it is switched off', async (t) => {
     const { endpoint, manager } = await startNumbered(t, 4, { backgroundRefresh: false });

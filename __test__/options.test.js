@@ -54,7 +54,7 @@ const WRONG = {
     'a URL object': new URL(URL_OF_TOKENS),
   },
   clientId: NOT_TEXT,
-  clientSecret: NOT_SECRET,
+  clientSecret: { ...NOT_SECRET, 'a lone surrogate': `${CANARY}\ud800` },
   clientSecretFile: { ...NOT_TEXT, 'a NUL character': `/${CANARY}\0` },
   clientAuthentication: {
     ...NOT_TEXT,
@@ -79,6 +79,8 @@ const WRONG = {
     'a number in it': { audience: 1, other: CANARY },
     'null in it': { audience: null },
     'an array in it': { audience: [CANARY] },
+    'a map': new Map([['audience', CANARY]]),
+    'a date': new Date(),
     grant_type: { grant_type: CANARY },
     client_id: { client_id: CANARY },
     client_secret: { client_secret: CANARY },
@@ -96,6 +98,24 @@ const WRONG = {
   },
   caFile: { ...NOT_TEXT, 'a NUL character': `/${CANARY}\0` },
   skipTlsVerify: NOT_FLAG,
+  resource: {
+    ...NOT_RECORD,
+    'no base': {},
+    'a base that is undefined': { baseUrl: undefined },
+    'a URL object for a base': { baseUrl: new URL(URL_OF_TOKENS) },
+    'a relative base': { baseUrl: `/${CANARY}` },
+    'a base without host': { baseUrl: 'https://' },
+    'a base with another scheme': { baseUrl: `ws://${CANARY}/` },
+    'a base with a user': { baseUrl: `https://${CANARY}@api.example/` },
+    'a base with a query': { baseUrl: `https://api.example/?${CANARY}` },
+    'a base with a fragment': { baseUrl: `https://api.example/#${CANARY}` },
+    'a header with a line feed': { baseUrl: URL_OF_TOKENS, userHeader: `X\n${CANARY}` },
+    'an empty header': { baseUrl: URL_OF_TOKENS, userHeader: '' },
+    'the header of the token': { baseUrl: URL_OF_TOKENS, userHeader: 'authorization' },
+    'a header that frames': { baseUrl: URL_OF_TOKENS, userHeader: 'Transfer-Encoding' },
+    'a string for fetch': { baseUrl: URL_OF_TOKENS, fetch: CANARY },
+    'another member': { baseUrl: URL_OF_TOKENS, baseURL: CANARY },
+  },
   logger: {
     ...NOT_FLAG,
     'a boolean': true,
@@ -107,7 +127,7 @@ const WRONG = {
 
 /** Options that there are not: of other libraries, misspelt, and with a meaning elsewhere. */
 const UNKNOWN = [
-  ...['issuer', 'proxy', 'resource', 'privateKey', 'privateKeyFile', 'keyId', 'signingAlgorithm'],
+  ...['issuer', 'proxy', 'privateKey', 'privateKeyFile', 'keyId', 'signingAlgorithm'],
   ...['assertionAudience', 'clientCertificate', 'clientCertificateFile', 'clientKey'],
   ...['clientKeyFile', 'clientAssertionFile', 'clientAssertionType', 'clientsecret', 'realm', ''],
 ];
@@ -222,6 +242,9 @@ describe('options that are accepted', () => {
       { ca: tls.rootCertificates.slice(0, 2).join('\n') },
       { caFile: '/nowhere/ca.pem' },
       { skipTlsVerify: false },
+      { resource: { baseUrl: 'https://api.example' } },
+      { resource: { baseUrl: 'HTTP://[::1]:80/a/b/', userHeader: undefined, fetch: undefined } },
+      { resource: { baseUrl: 'https://a', userHeader: 'X-User', fetch: () => undefined } },
       { logger: LOGGER },
       { logger: Object.create(LOGGER) },
       { name: 'a name' },

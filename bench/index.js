@@ -15,7 +15,7 @@ const SCENARIO_LIMIT_MS = 240_000;
 const folder = path.join(__dirname, 'scenarios');
 
 /** In the order of the table. */
-const names = ['cached', 'acquisition', 'first-token', 'expiry', 'herd', 'load'];
+const names = ['cached', 'acquisition', 'first-token', 'expiry', 'herd', 'fetch', 'load'];
 
 function runScenario(name, settings, env) {
   return new Promise((resolve) => {

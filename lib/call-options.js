@@ -19,35 +19,40 @@ function isSignal(value) {
   );
 }
 
-/** What is wrong with the options of a call, if anything is. */
-function faultOf(options) {
+/** The options of a call, read once, or `fault` if something is wrong with them. */
+function checked(options) {
   try {
-    return faultIn(options);
+    return read(options);
   } catch {
-    return badRequest('options: a property cannot be read');
+    return { fault: badRequest('options: a property cannot be read') };
   }
 }
 
-function faultIn(options) {
+function read(options) {
   if (options === null || typeof options !== 'object' || Array.isArray(options)) {
-    return badRequest('options: expected an object');
+    return { fault: badRequest('options: expected an object') };
   }
   for (const name of Object.keys(options)) {
     if (!NAMES.has(name) && options[name] !== undefined) {
-      return badRequest(`${JSON.stringify(name)}: no such option`);
+      return { fault: badRequest(`${JSON.stringify(name)}: no such option`) };
     }
   }
   const { minValiditySeconds, signal, forceRefresh } = options;
+  const fault = faultIn({ minValiditySeconds, signal, forceRefresh });
+  return fault === undefined
+    ? { minValiditySeconds, signal, forceRefresh }
+    : { fault: badRequest(fault) };
+}
+
+function faultIn({ minValiditySeconds, signal, forceRefresh }) {
   if (minValiditySeconds !== undefined && !isDuration(minValiditySeconds)) {
-    return badRequest('minValiditySeconds: expected a number of at least 0');
+    return 'minValiditySeconds: expected a number of at least 0';
   }
   if (forceRefresh !== undefined && typeof forceRefresh !== 'boolean') {
-    return badRequest('forceRefresh: expected a boolean');
+    return 'forceRefresh: expected a boolean';
   }
-  if (signal !== undefined && !isSignal(signal)) {
-    return badRequest('signal: expected an AbortSignal');
-  }
+  if (signal !== undefined && !isSignal(signal)) return 'signal: expected an AbortSignal';
   return undefined;
 }
 
-module.exports = { faultOf, isDuration };
+module.exports = { checked, isDuration };

@@ -21,6 +21,7 @@ const reconfigure = Symbol('reconfigure');
 const callOptions = () => require('./call-options.js');
 const secretFunctions = () => require('./secret-function.js');
 const roots = () => require('./roots.js');
+const authenticatedFetch = () => require('./authenticated-fetch.js');
 
 const NO_OPTIONS = Object.freeze({});
 
@@ -37,6 +38,8 @@ class KeycloakTokenManager {
   #pending;
   #flights = new Map();
   #logger;
+  #resource;
+  #resourceFetch;
   #secretFunction;
   #secretCall;
   #secretError;
@@ -51,6 +54,9 @@ class KeycloakTokenManager {
     this.#adopt(options);
     managers.set(core.id, new WeakRef(this));
     dropped.register(this, core.id);
+    // An own property, so that it works detached.
+    const fetch = (input, init) => this.#fetch(input, init);
+    Object.defineProperty(this, 'fetch', { value: fetch, configurable: true, writable: true });
     this[deliver]();
   }
 
@@ -84,9 +90,7 @@ class KeycloakTokenManager {
     if (typeof rejected !== 'string') {
       throw badRequest('invalidateToken: expected the rejected token, a string');
     }
-    const isDropped = this.#core.invalidate(rejected);
-    if (isDropped) this.#forget();
-    return isDropped;
+    return this.#reject(rejected) === 'dropped';
   }
 
   clearCache() {
@@ -119,28 +123,46 @@ class KeycloakTokenManager {
     const failure = this.#core.reconfigure(options, verifiesCertificates());
     if (failure !== null) throw new KeycloakTokenError(failure);
     this.#adopt(options);
+    // Callers who come now must not join a flight of the old configuration unasked.
+    this.#pending = undefined;
     this[deliver]();
   }
 
   // What stays on this side of the boundary.
-  #adopt({ clientSecret, logger }) {
+  #adopt({ clientSecret, logger, resource }) {
     this.#logger = logger;
+    this.#resource = resource === undefined ? undefined : { ...resource };
+    this.#resourceFetch = undefined;
     this.#secretFunction = typeof clientSecret === 'function' ? clientSecret : undefined;
   }
 
+  #fetch(input, init) {
+    this.#resourceFetch ??= authenticatedFetch().makeFetch({
+      manager: this,
+      resource: this.#resource,
+      reject: (token) => this.#reject(token),
+    });
+    return this.#resourceFetch(input, init);
+  }
+
+  // What became of the token: `dropped`, `kept`, or `ignored` because it is not the held one.
+  #reject(token) {
+    const outcome = this.#core.invalidate(token);
+    if (outcome === 'dropped') this.#forget();
+    return outcome;
+  }
+
   #ask(options, shape) {
-    if (options !== undefined) {
-      const fault = callOptions().faultOf(options);
-      if (fault !== undefined) return Promise.reject(fault);
-    }
-    const { minValiditySeconds = 0, signal, forceRefresh = false } = options ?? NO_OPTIONS;
+    const checked = options === undefined ? NO_OPTIONS : callOptions().checked(options);
+    if (checked.fault !== undefined) return Promise.reject(checked.fault);
+    const { minValiditySeconds = 0, signal, forceRefresh = false } = checked;
     if (signal?.aborted) return Promise.reject(signal.reason);
     if (this.#word[0] === this.#seen && minValiditySeconds === 0 && !forceRefresh) {
       this.#counts[1]++;
       return Promise.resolve(shape(this.#token));
     }
     const outcome = this.#core.ask(minValiditySeconds, forceRefresh);
-    if (typeof outcome === 'number') return this.#wait(outcome, shape, signal, forceRefresh);
+    if (typeof outcome === 'number') return this.#wait(outcome, shape, checked);
     if (outcome.code !== undefined) {
       return Promise.reject(this.#error(outcome));
     }
@@ -150,7 +172,7 @@ class KeycloakTokenManager {
       : Promise.resolve(shape(outcome));
   }
 
-  #wait(flight, shape, signal, forced) {
+  #wait(flight, shape, options) {
     let waiters = this.#flights.get(flight);
     if (waiters === undefined) {
       waiters = new Waiters();
@@ -158,11 +180,13 @@ class KeycloakTokenManager {
     }
     waiting.set(this.#core.id, this);
     this.#core.hold(true);
-    if (signal === undefined && !forced && shape === asString) {
+    // Only those who found no token may be joined unasked: whoever has a wish waits beside one that
+    // others still get at once.
+    if (options === NO_OPTIONS && shape === asString) {
       this.#pending = waiters.shared();
       return this.#pending;
     }
-    return waiters.add(shape, signal, forced, () => this.#releaseIfAlone());
+    return waiters.add(shape, options, () => this.#releaseIfAlone());
   }
 
   // A flight that all its callers left goes on, without holding the process.
@@ -176,20 +200,21 @@ class KeycloakTokenManager {
     for (const delivery of this.#core.take()) {
       if (delivery.flight !== undefined) this.#land(delivery);
       else if (delivery.secretCall !== undefined) this.#callSecret(delivery.secretCall);
-      else if (delivery.needsRoots) native.trust(roots().trustedByNode());
+      else if (delivery.needsRoots) handOverRoots();
       else this.#log(delivery);
     }
     if (this.#word[0] !== this.#seen) this.#letGo();
   }
 
-  #land({ flight, token, failure, fallback }) {
+  #land({ flight, token, isOver, failure, fallback }) {
     if (token !== undefined) this.#keep(token);
     const waiters = this.#flights.get(flight);
     if (waiters === undefined) return;
     this.#flights.delete(flight);
     if (waiters.isShared(this.#pending)) this.#pending = undefined;
     this.#releaseIfAlone();
-    if (token !== undefined) waiters.give(token);
+    if (isOver) waiters.again((options, shape) => this.#ask(options, shape));
+    else if (token !== undefined) waiters.give(token);
     else waiters.fail(this.#error(failure), fallback);
   }
 
@@ -245,6 +270,17 @@ class KeycloakTokenManager {
 
 function verifiesCertificates() {
   return process.env.NODE_TLS_REJECT_UNAUTHORIZED !== '0';
+}
+
+// Without them nothing is trusted but what is named, which is an error that says so.
+function handOverRoots() {
+  let pem = '';
+  try {
+    pem = roots().trustedByNode();
+  } catch {
+    // Node cannot say; the request says what is missing.
+  }
+  native.trust(pem);
 }
 
 function asString(token) {

@@ -23,7 +23,8 @@ class Waiters {
   }
 
   /** `onLeave` is called when an abort freed the callers with this signal, and them alone. */
-  add(shape, signal, forced, onLeave) {
+  add(shape, options, onLeave) {
+    const { signal } = options;
     const { promise, resolve, reject } = withResolvers();
     let group = this.#own.get(signal);
     if (group === undefined) {
@@ -31,7 +32,7 @@ class Waiters {
       group = { waiters: [], stopListening };
       this.#own.set(signal, group);
     }
-    group.waiters.push({ shape, forced, resolve, reject });
+    group.waiters.push({ shape, options, resolve, reject });
     return promise;
   }
 
@@ -45,9 +46,15 @@ class Waiters {
     if (fallback === undefined) this.#shared?.reject(error);
     else this.#shared?.resolve(fallback.token);
     for (const waiter of this.#leave()) {
-      if (fallback === undefined || waiter.forced) waiter.reject(error);
+      if (fallback === undefined || waiter.options.forceRefresh) waiter.reject(error);
       else waiter.resolve(waiter.shape(fallback));
     }
+  }
+
+  /** Everybody asks again, by `ask`, which takes the options of a call and its shape. */
+  again(ask) {
+    this.#shared?.resolve(ask(undefined, (token) => token.token));
+    for (const waiter of this.#leave()) waiter.resolve(ask(waiter.options, waiter.shape));
   }
 
   #abort(signal, onLeave) {

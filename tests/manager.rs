@@ -186,6 +186,49 @@ async fn a_retry_after_that_fits_is_waited_for_and_one_that_does_not_ends_the_ac
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_retry_after_of_nothing_does_not_take_the_wait_away() {
+    let mut least = Duration::MAX;
+    for _ in 0..20 {
+        let mut world = World::new(0, |n, _| {
+            if n == 1 {
+                unavailable(Some(0))
+            } else {
+                token(300)
+            }
+        });
+        let start = tokio::time::sleep(Duration::ZERO).deadline();
+        world.any().await.unwrap();
+        least = least.min(tokio::time::sleep(Duration::ZERO).deadline() - start);
+    }
+    assert!(least > Duration::ZERO, "jittered like any other");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_to_a_call_of_a_former_source_is_nobodys() {
+    let mut world = with_function();
+    let Reply::Flight(_) = world.manager.ask(Call::Any) else {
+        panic!("a flight")
+    };
+    let old = world.asks.recv().await.unwrap();
+    let mut other = config();
+    other.grant.client_id = "other".to_owned();
+    other.credential = Credential::Function;
+    world
+        .manager
+        .reconfigure(other, Arc::clone(&world.transport));
+    let Reply::Flight(_) = world.manager.ask(Call::Any) else {
+        panic!("a flight")
+    };
+    assert_ne!(world.asks.recv().await.unwrap(), old);
+    world.manager.secret_called(old);
+    world
+        .manager
+        .secret_answered(old, Ok(secret("meant for another")));
+    pass(1_000).await;
+    assert_eq!(world.transport.count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_acquisition_after_a_failed_one_makes_a_single_attempt() {
     let mut world = World::new(20, |_, _| reset());
     world.any().await.unwrap_err();

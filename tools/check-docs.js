@@ -10,7 +10,7 @@ const path = require('node:path');
 const ts = require('typescript');
 const { root } = require('./run.js');
 
-const documents = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md'];
+const documents = ['README.md', 'MIGRATION.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md'];
 const longestReadme = 200;
 const read = (file) => fs.readFileSync(path.join(root, file), 'utf8');
 
@@ -87,6 +87,12 @@ function tableRows(text, heading) {
   );
 }
 
+/** Whether it is called as a method; one that works detached is declared as a property. */
+function isMethod(member) {
+  const isFunction = ts.isPropertyDeclaration(member) && ts.isFunctionTypeNode(member.type);
+  return isFunction || ts.isMethodDeclaration(member);
+}
+
 /** What index.d.ts declares, with the comments: options, methods and codes. */
 function declared() {
   const source = ts.createSourceFile(
@@ -96,14 +102,14 @@ function declared() {
     true,
   );
   const find = (name) => source.statements.find((statement) => statement.name?.text === name);
-  const members = (name, kind) =>
+  const members = (name, isWanted) =>
     find(name)
-      .members.filter((member) => member.kind === kind)
+      .members.filter(isWanted)
       .map((member) => ({ name: member.name.getText(source), text: member.getFullText(source) }));
   const { type: codes } = find('KeycloakTokenErrorCode');
   return {
-    Options: members('KeycloakTokenManagerOptions', ts.SyntaxKind.PropertySignature),
-    Methods: members('KeycloakTokenManager', ts.SyntaxKind.MethodDeclaration),
+    Options: members('KeycloakTokenManagerOptions', ts.isPropertySignature),
+    Methods: members('KeycloakTokenManager', isMethod),
     // The comment stands before the bar of the union.
     Errors: codes.types.map(({ literal, end }, at) => ({
       name: literal.text,
@@ -117,7 +123,7 @@ const agrees = {
   Options({ cells: [, value] }, { text }) {
     const isOptional = /^\s*\w+\?:/m.test(text);
     if (value === 'required') return !isOptional;
-    if (value === '' || value === 'none') return isOptional && !/default:? (?!no)/i.test(text);
+    if (value === '' || value === 'none') return isOptional && !/default:? (?!no|to )/i.test(text);
     const [, stated] = /default:? (`\w+`|\w+)/i.exec(text) ?? [];
     return isOptional && stated === value;
   },
@@ -159,12 +165,24 @@ function tableFaults(readme) {
   return faults;
 }
 
+/** Codes, and OAuth errors for which src/manager/error.rs has advice, without a row of their own. */
+function troubleshootingFaults(text) {
+  const [, section = ''] = text.split(/^## Troubleshooting$/m);
+  const [, advice = ''] = read('src/manager/error.rs').split('fn oauth_advice');
+  const known = [...advice.matchAll(/^ {8}"(\w+)"/gm)].map(([, name]) => name);
+  const codes = declared().Errors.map(({ name }) => name);
+  if (known.length === 0) return ['src/manager/error.rs: no OAuth errors were found'];
+  return [...known, ...codes]
+    .filter((name) => !new RegExp(`^(\\| \`|### )${name}\\b`, 'm').test(section))
+    .map((name) => `MIGRATION.md: Troubleshooting: missing: ${name}`);
+}
+
 const faults = documents.flatMap((file) => {
   const text = read(file);
   return [...linkFaults(file, text), ...exampleFaults(file, text), ...commandFaults(file, text)];
 });
 const readme = read('README.md');
-faults.push(...tableFaults(readme));
+faults.push(...tableFaults(readme), ...troubleshootingFaults(read('MIGRATION.md')));
 const lines = readme.trimEnd().split('\n').length;
 if (lines > longestReadme) faults.push(`README.md: ${lines} lines, at most ${longestReadme}`);
 

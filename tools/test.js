@@ -129,7 +129,10 @@ const stages = {
         ...['--config', JSON.stringify(require('./jest.config.js'))],
       ],
       // It waits for open handles for ever, and says so.
-      { limitSeconds: 300, forbidden: /Jest (did not exit|has detected)|failed to exit gracefully/ },
+      {
+        limitSeconds: 300,
+        forbidden: /Jest (did not exit|has detected)|failed to exit gracefully/,
+      },
     ),
   'real-keycloak': () => nodeTest(files(realKeycloak, '.test.js'), { mayLeaveOut: false }),
   demo: () => run(process.execPath, ['examples/demo'], { limitSeconds: 20 }),

@@ -3,12 +3,14 @@
 
 import type {
   AccessToken,
+  AuthenticatedRequestInit,
   ClientAuthentication,
   GetTokenOptions,
   KeycloakTokenErrorCode,
   KeycloakTokenManagerLogger,
   KeycloakTokenManagerOptions,
   KeycloakTokenManagerSnapshot,
+  ResourceOptions,
 } from 'keycloak-token-manager';
 import { KeycloakTokenError, KeycloakTokenManager } from 'keycloak-token-manager';
 
@@ -57,6 +59,7 @@ const everything: Required<KeycloakTokenManagerOptions> = {
   ca: '-----BEGIN CERTIFICATE-----',
   caFile: '/etc/ca.pem',
   skipTlsVerify: false,
+  resource: { baseUrl: 'https://api.example', userHeader: 'X-User', fetch },
   logger,
   name: 'api',
 };
@@ -90,6 +93,10 @@ new KeycloakTokenManager({ ...smallest, tokenExpiryBufferSeconds: '60' });
 new KeycloakTokenManager({ ...smallest, requestTimeoutMs: '60' });
 // @ts-expect-error a number among the parameters
 new KeycloakTokenManager({ ...smallest, parameters: { a: 1 } });
+// @ts-expect-error a resource has a base
+new KeycloakTokenManager({ ...smallest, resource: { userHeader: 'X-User' } });
+// @ts-expect-error a misspelt base
+new KeycloakTokenManager({ ...smallest, resource: { baseURL: 'https://api.example' } });
 // @ts-expect-error a logger needs all four methods
 new KeycloakTokenManager({ ...smallest, logger: { error() {}, warn() {}, info() {} } });
 
@@ -148,8 +155,30 @@ export async function calls(): Promise<void> {
   manager.invalidateToken(null);
   // @ts-expect-error a promise of a token is not a token
   manager.invalidateToken(manager.getToken());
-  // @ts-expect-error not here yet
-  await manager.fetch('https://a.example');
+}
+
+export async function resourceCalls(): Promise<void> {
+  const double: Required<ResourceOptions>['fetch'] = async () => new Response('a');
+  new KeycloakTokenManager({ ...smallest, resource: { baseUrl: 'https://a', fetch: double } });
+
+  const init: AuthenticatedRequestInit = { method: 'POST', backstageUser: 'user:default/jane' };
+  const response: Response = await manager.fetch('agents', { ...init, minValiditySeconds: 300 });
+  expectType<Same<ReturnType<typeof manager.fetch>, Promise<Response>>>();
+  await manager.fetch(new URL('https://a.example'));
+  await manager.fetch(new Request('https://a.example'), { signal: AbortSignal.timeout(1000) });
+  // A client that takes a fetch takes this one.
+  const client: { fetch: typeof fetch } = { fetch: manager.fetch };
+  await client.fetch('agents');
+  console.log(response.body);
+
+  // @ts-expect-error a number is no address
+  await manager.fetch(1);
+  // @ts-expect-error a user is a string
+  await manager.fetch('agents', { backstageUser: null });
+  // @ts-expect-error a numeric string
+  await manager.fetch('agents', { minValiditySeconds: '1' });
+  // @ts-expect-error an unknown member
+  await manager.fetch('agents', { forceRefresh: true });
 }
 
 export function snapshots(): void {

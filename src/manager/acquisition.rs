@@ -104,7 +104,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             .into();
         }
         let stage = match progress.requests.load(Ordering::Relaxed) {
-            0 => "no request was sent".to_owned(),
+            0 => "no request was sent: this process had no room for it".to_owned(),
             n => format!("attempt {n} was under way"),
         };
         Error::timeout(self.config, &stage).into()
@@ -120,8 +120,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         let mut may_read_again = true;
         let mut attempt = 1;
         loop {
-            progress.requests.fetch_add(1, Ordering::Relaxed);
-            let failure = match self.attempt(&secret).await {
+            let failure = match self.attempt(&secret, progress).await {
                 Ok(done) => return Ok(done),
                 Err(failure) => failure,
             };
@@ -137,9 +136,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             if !failure.error.details().retryable || attempt >= self.attempts {
                 return Err(failure);
             }
-            let wait = failure
-                .retry_after
-                .unwrap_or_else(|| backoff::wait_after(attempt, fastrand::f64()));
+            let wait = backoff::wait_after(attempt, fastrand::f64())
+                .max(failure.retry_after.unwrap_or_default());
             let spent = self.clock.now().monotonic.saturating_sub(start.monotonic);
             if wait >= self.config.request_timeout.saturating_sub(spent) {
                 return Err(failure);
@@ -168,9 +166,14 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         }
     }
 
-    async fn attempt(&self, secret: &ClientSecret) -> Result<(Moment, TokenResponse), Failure> {
+    async fn attempt(
+        &self,
+        secret: &ClientSecret,
+        progress: &Progress,
+    ) -> Result<(Moment, TokenResponse), Failure> {
         let mut connection = Connection::Any;
         let mut pass = self.admitted().await?;
+        progress.requests.fetch_add(1, Ordering::Relaxed);
         loop {
             let request = self.config.grant.request(&self.config.endpoint, secret);
             let silence = part(self.config.request_timeout, SILENCE_PART);

@@ -156,7 +156,7 @@ impl Error {
     /// The deadline passed while `stage` was under way.
     #[must_use]
     pub fn timeout(config: &Config, stage: &str) -> Self {
-        let endpoint = config.endpoint.as_str();
+        let endpoint = config.endpoint.shown();
         let limit = config.request_timeout.as_millis();
         let message = format!(
             "no token from {endpoint} within {limit} ms ({stage}); \
@@ -169,7 +169,7 @@ impl Error {
     #[must_use]
     pub fn from_answer(error: AnswerError, config: &Config) -> Self {
         let retryable = error.is_retryable();
-        let endpoint = config.endpoint.as_str();
+        let endpoint = config.endpoint.shown();
         let (kind, status, code, description, advice) = match error {
             AnswerError::OAuth {
                 status,
@@ -219,7 +219,7 @@ impl Error {
     /// No answer, or not a whole one. `ReusedConnection` never gets here: the acquisition sends again.
     #[must_use]
     pub fn from_transport(error: TransportError, config: &Config) -> Self {
-        let endpoint = config.endpoint.as_str();
+        let endpoint = config.endpoint.shown();
         match error {
             TransportError::Network { detail, .. } => Self::new(
                 ErrorKind::Network,
@@ -261,7 +261,7 @@ impl Error {
         let details = Arc::make_mut(&mut self.details);
         details.attempts = Some(attempts);
         details.retry_after = retry_after;
-        details.token_endpoint = Some(config.endpoint.as_str().to_owned());
+        details.token_endpoint = Some(config.endpoint.shown().to_owned());
         details.client_id = Some(config.grant.client_id.clone());
         self
     }
@@ -333,6 +333,9 @@ fn oauth_advice(error: &str, description: Option<&str>, config: &Config) -> Stri
         "access_denied" if says("Realm not enabled") => "the realm is disabled".to_owned(),
         "invalid_request" if says("HTTPS required") => {
             "the realm wants https from this address; use its https URL".to_owned()
+        }
+        "invalid_request" if says("disabled") => {
+            format!("the user of the service account of client \"{client}\" is disabled")
         }
         "invalid_request" if says("DPoP") => format!(
             "client \"{client}\" wants DPoP-bound tokens, which this package does not request"

@@ -40,6 +40,10 @@ use std::time::Duration;
 
 use crate::transport::Transport;
 
+const MINIMUM_MISSED: &str = "a caller asked for a token that is valid for longer than the held one, and the server gives \
+     none; the held one is given. Lower minValiditySeconds, or raise the client's access token \
+     lifespan";
+
 /// How loud a log line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
@@ -53,9 +57,9 @@ pub enum Level {
 
 /// Whom a manager tells what happened. Called from any thread, with no lock held.
 pub trait Owner: Send + Sync + 'static {
-    /// A flight ended.
+    /// A flight ended. The token that the published word stood for may be gone with that.
     fn flight_landed(&self, flight: FlightId, arrival: Arrival);
-    /// The token that the published word stood for is gone: copies of it may go, too.
+    /// The token that the published word stood for came to its end: copies of it may go, too.
     fn token_gone(&self);
     /// A line for the log.
     fn log(&self, level: Level, message: String);
@@ -76,6 +80,10 @@ pub struct Arrival {
     pub retry_after: Option<Duration>,
     /// The word for which the token may be kept, or [`NO_TOKEN`].
     pub word: u32,
+    /// The token was over when it arrived. It is for those who wait, all the same.
+    pub was_over: bool,
+    /// What the log says of it.
+    pub lines: Vec<(Level, String)>,
 }
 
 /// What a caller gets.
@@ -122,7 +130,8 @@ struct Inner<T> {
     sleeper: Option<SleeperId>,
     /// The serial that the published word stands for.
     serving: Option<u64>,
-    /// The serial that it stood for last: of that token there may be copies.
+    /// The serial that it stood for last: of that token there may be copies, which go when the owner
+    /// hears that it is gone. Who drops a token by a call needs not be told.
     copied: Option<u64>,
     /// What JavaScript had counted when the held token became stale.
     hits_when_stale: Option<f64>,
@@ -212,7 +221,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
 
     /// Drops the held token if it is the rejected one and nothing forbids it.
     #[must_use]
-    pub fn invalidate(&self, rejected: &str) -> bool {
+    pub fn invalidate(&self, rejected: &str) -> Invalidation {
         self.shared.change(|now, inner| {
             let outcome = inner.slot.invalidate(now, rejected);
             let counter = match outcome {
@@ -221,7 +230,10 @@ impl<C: Clock, T: Transport> Manager<C, T> {
                 Invalidation::Ignored => &mut inner.counters.invalidations_ignored,
             };
             *counter += 1.0;
-            outcome == Invalidation::Dropped
+            if outcome == Invalidation::Dropped {
+                inner.copied = None;
+            }
+            outcome
         })
     }
 
@@ -230,6 +242,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     pub fn clear(&self) -> bool {
         self.shared.change(|now, inner| {
             let had_token = inner.slot.clear(now);
+            inner.copied = None;
             if had_token {
                 inner.counters.invalidations += 1.0;
             }
@@ -429,46 +442,59 @@ impl<C: Clock, T: Transport> Shared<C, T> {
                 inner.hits_on_arrival = self.published.hits();
                 inner.was_handed_out = false;
             }
-            let is_held = match (&landing.result, inner.slot.grant(now)) {
-                (Ok(grant), Some(held)) => Arc::ptr_eq(grant, held),
-                _ => false,
+            let (is_held, was_over) = match &landing.result {
+                Ok(grant) => (
+                    inner
+                        .slot
+                        .grant(now)
+                        .is_some_and(|held| Arc::ptr_eq(grant, held)),
+                    grant.age(now) >= grant.life.granted,
+                ),
+                Err(_) => (false, false),
             };
             let serves = self.publish(now, inner) && is_held;
-            Some((
-                landing,
-                if serves {
-                    self.published.word()
-                } else {
-                    NO_TOKEN
-                },
-            ))
+            let word = if serves {
+                self.published.word()
+            } else {
+                NO_TOKEN
+            };
+            inner.copied = None;
+            Some((landing, word, was_over))
         });
-        let Some((landing, word)) = landed else {
+        let Some((landing, word, was_over)) = landed else {
             return;
         };
-        self.log_landing(&landing, took, warn_lifetime);
+        let lines = self.lines(&landing, took, warn_lifetime);
         let Landing {
             result,
             fallback,
             retry_after,
             ..
         } = landing;
-        self.owner.flight_landed(
-            flight,
-            Arrival {
-                result,
-                fallback,
-                retry_after,
-                word,
-            },
-        );
+        let arrival = Arrival {
+            result,
+            fallback,
+            retry_after,
+            word,
+            was_over,
+            lines,
+        };
+        self.owner.flight_landed(flight, arrival);
     }
 
-    fn log_landing(&self, landing: &Landing, took: Duration, warn_lifetime: bool) {
-        let name = self.name.lock().escape_debug().to_string();
-        let log = |level, message: String| {
-            self.owner
-                .log(level, format!("Keycloak token manager \"{name}\": {message}"));
+    /// What the log says of a landing.
+    fn lines(
+        &self,
+        landing: &Landing,
+        took: Duration,
+        warn_lifetime: bool,
+    ) -> Vec<(Level, String)> {
+        let mut lines = Vec::new();
+        let Some(name) = self.name_for_log() else {
+            return lines;
+        };
+        let mut log = |level, message: String| {
+            lines.push((level, format!("Keycloak token manager \"{name}\": {message}")));
         };
         match &landing.result {
             Ok(grant) => {
@@ -500,20 +526,25 @@ impl<C: Clock, T: Transport> Shared<C, T> {
             );
         }
         if landing.warns_of_minimum {
-            self.warn_of_minimum();
+            log(Level::Warn, MINIMUM_MISSED.to_owned());
         }
+        lines
     }
 
     fn warn_of_minimum(&self) {
-        let name = self.name.lock().escape_debug().to_string();
-        self.owner.log(
-            Level::Warn,
-            format!(
-                "Keycloak token manager \"{name}\": a caller asked for a token that is valid for \
-                 longer than the held one, and the server gives none; the held one is given. \
-                 Lower minValiditySeconds, or raise the client's access token lifespan"
-            ),
-        );
+        if let Some(name) = self.name_for_log() {
+            let line = format!("Keycloak token manager \"{name}\": {MINIMUM_MISSED}");
+            self.owner.log(Level::Warn, line);
+        }
+    }
+
+    /// The label, if anybody reads the log.
+    fn name_for_log(&self) -> Option<String> {
+        let inner = self.inner.lock();
+        let config = &inner.setup.as_ref()?.config;
+        config
+            .has_logger
+            .then(|| config.name.escape_debug().to_string())
     }
 
     /// Notices, before anything else happens, that the held token became stale or went away since.

@@ -41,19 +41,22 @@ impl Default for Rejections {
 }
 
 impl Rejections {
-    /// Takes the rejection of the held token: whether that token is dropped now.
-    pub(super) fn may_drop(&mut self, now: Moment) -> bool {
-        if let Phase::Spaced(arrival) = self.phase
-            && now.since(arrival) < self.spacing
-        {
-            self.is_refused = true;
-            return false;
-        }
+    /// Takes the rejection of the held token: whether the spacing keeps it.
+    pub(super) fn is_spaced(&mut self, now: Moment) -> bool {
+        let is_spaced = match self.phase {
+            Phase::Spaced(arrival) => now.since(arrival) < self.spacing,
+            Phase::Free | Phase::Awaiting => false,
+        };
+        self.is_refused |= is_spaced;
+        is_spaced
+    }
+
+    /// The held token was dropped because it was rejected.
+    pub(super) fn dropped(&mut self) {
         if std::mem::take(&mut self.is_refused) {
             self.spacing = self.spacing.saturating_mul(2).min(LONGEST);
         }
         self.phase = Phase::Awaiting;
-        true
     }
 
     /// A new token is held from now on; `replaced` says whether one was until now.

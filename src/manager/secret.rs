@@ -7,6 +7,7 @@
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -16,6 +17,9 @@ use super::Owner;
 use super::config::Credential;
 use super::error::Error;
 use crate::oauth::ClientSecret;
+
+/// Ids are not used again, so that the answer to a call of a former source is nobody's.
+static LAST_ID: AtomicU32 = AtomicU32::new(0);
 
 /// A larger file is not a secret.
 const LARGEST_FILE: u64 = 64 * 1024;
@@ -46,7 +50,6 @@ struct Call {
 
 #[derive(Default)]
 struct Calls {
-    last_id: u32,
     under_way: Vec<Call>,
 }
 
@@ -114,9 +117,8 @@ impl SecretSource {
         if let Some(call) = calls.under_way.iter().find(|call| call.is_joinable) {
             return (call.clone(), false);
         }
-        calls.last_id = calls.last_id.wrapping_add(1);
         let call = Call {
-            id: CallId(calls.last_id),
+            id: CallId(LAST_ID.fetch_add(1, Ordering::Relaxed).wrapping_add(1)),
             progress: watch::Sender::new(first),
             is_joinable: true,
         };

@@ -337,13 +337,15 @@ impl Slot {
             .held()
             .is_some_and(|held| held.grant.token.is(rejected));
         if !is_held {
-            Invalidation::Ignored
-        } else if self.is_cooling(now) || !self.rejections.may_drop(now) {
-            Invalidation::Kept
-        } else {
-            self.state = State::Empty;
-            Invalidation::Dropped
+            return Invalidation::Ignored;
         }
+        let is_spaced = self.rejections.is_spaced(now);
+        if is_spaced || self.is_cooling(now) {
+            return Invalidation::Kept;
+        }
+        self.rejections.dropped();
+        self.state = State::Empty;
+        Invalidation::Dropped
     }
 
     /// Drops the held token whatever it is, and detaches a flight. Says whether there was a token.

@@ -501,6 +501,18 @@ fn rejections_are_spaced_and_the_spacing_doubles_while_replacements_are_refused(
 }
 
 #[test]
+fn a_refusal_during_the_spacing_counts_also_while_a_cooldown_lasts() {
+    let mut line = Line::holding("0", 0, 300_000);
+    drop_and_replace(&mut line, 0, "0", "1");
+    let forced = line.starts(100, Call::Forced);
+    line.fails(100, forced, outage());
+    assert_eq!(line.invalidates(500, "1"), Invalidation::Kept);
+    drop_and_replace(&mut line, 1_100, "1", "2");
+    assert_eq!(line.invalidates(3_099, "2"), Invalidation::Kept, "2 s now");
+    assert_eq!(line.invalidates(3_100, "2"), Invalidation::Dropped);
+}
+
+#[test]
 fn a_replacement_that_was_not_refused_in_time_keeps_the_spacing_as_it_is() {
     let mut line = Line::holding("0", 0, 300_000);
     drop_and_replace(&mut line, 0, "0", "1");
@@ -573,6 +585,31 @@ fn an_api_that_rejects_everything_causes_few_logins() {
         }
     }
     assert_eq!(logins, 15, "after 0, 1, 2, 4, 8, 16, 32 and then every 60 s");
+}
+
+#[test]
+fn a_route_that_always_rejects_among_good_ones_causes_few_logins_and_disturbs_none() {
+    let mut line = Line::holding("0", 0, 300_000);
+    let mut logins = 0;
+    for (call, time) in (0..600_000).step_by(100).enumerate() {
+        // Everybody gets a token at once, or waits for one login of the time that it takes here: none.
+        let (held, launch) = match line.0.decide(at(time), Call::Any) {
+            Decision::Use { grant, launch, .. } => (grant.token.expose().to_owned(), launch),
+            Decision::Wait {
+                launch: Some(launch),
+                ..
+            } => (String::new(), Some(launch)),
+            other => panic!("at {time}: {other:?}"),
+        };
+        if let Some(launch) = launch.or_else(|| line.wakes(time, true)) {
+            logins += 1;
+            line.succeeds(time, launch, grant(&logins.to_string(), time, 300_000));
+        }
+        if call % 10 == 0 {
+            line.invalidates(time, &held);
+        }
+    }
+    assert!((10..=20).contains(&logins), "{logins}");
 }
 
 #[test]

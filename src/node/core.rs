@@ -11,16 +11,17 @@ use napi_derive::napi;
 use zeroize::Zeroizing;
 
 use super::engine;
-use super::mailbox::Mailbox;
+use super::mailbox::{Letter, Mailbox};
 use super::options::{self, Parsed};
 use super::room::Room;
 use super::shapes::{Delivery, Failure, State, Token};
-use crate::manager::clock::SystemClock;
+use crate::manager::clock::{Clock, SystemClock};
+use crate::manager::config::LONE_SURROGATE;
 use crate::manager::error::Error;
 use crate::manager::published::{NO_TOKEN, Published};
 use crate::manager::secret::CallId;
-use crate::manager::slot::Call;
-use crate::manager::{Level, Manager, Owner, Reply};
+use crate::manager::slot::{Call, Invalidation};
+use crate::manager::{Arrival, Level, Manager, Owner, Reply};
 use crate::oauth::ClientSecret;
 use crate::transport::{HttpTransport, set_node_roots};
 
@@ -56,7 +57,7 @@ pub fn open(
     let room = Room::of(env)?;
     let (id, nudge) = room.enter(&notify)?;
     let mailbox = Arc::new(Mailbox::new(id, nudge));
-    for warning in warnings {
+    for warning in warnings.into_iter().filter(|_| config.has_logger) {
         mailbox.note(Level::Warn, warning);
     }
     let owner: Arc<dyn Owner> = Arc::<Mailbox>::clone(&mailbox);
@@ -75,6 +76,21 @@ pub fn open(
 #[napi(catch_unwind)]
 pub fn trust(pem: String) {
     set_node_roots(&pem);
+}
+
+/// A token that came to its end between its arrival and now, while the event loop was blocked.
+fn is_over_by_now(letter: &Letter) -> bool {
+    match letter {
+        Letter::Landed(
+            _,
+            Arrival {
+                result: Ok(grant),
+                was_over: false,
+                ..
+            },
+        ) => grant.age(engine::clock().now()) >= grant.life.granted,
+        _ => false,
+    }
 }
 
 #[napi]
@@ -127,7 +143,9 @@ impl Core {
         let letters = self.mailbox.take();
         let mut deliveries = Vec::with_capacity(letters.len());
         for letter in letters {
+            let is_over = is_over_by_now(&letter);
             let mut delivery = Delivery::from(letter);
+            delivery.is_over = is_over.then_some(true);
             if let Some(token) = &mut delivery.token {
                 token.word = self.visible(token.word);
             }
@@ -143,7 +161,14 @@ impl Core {
     #[napi(catch_unwind)]
     pub fn answer_secret(&self, call: u32, secret: Option<String>, fault: Option<String>) {
         let secret = secret.map(Zeroizing::new);
-        let answer = match secret.and_then(|mut text| ClientSecret::new(std::mem::take(&mut *text)))
+        let is_sound = |text: &Zeroizing<String>| !text.contains(char::REPLACEMENT_CHARACTER);
+        let fault = match &secret {
+            Some(text) if !is_sound(text) => Some(format!("the secret: {LONE_SURROGATE}")),
+            _ => fault,
+        };
+        let answer = match secret
+            .filter(is_sound)
+            .and_then(|mut text| ClientSecret::new(std::mem::take(&mut *text)))
         {
             Some(secret) => Ok(Arc::new(secret)),
             None => Err(Error::credential(&fault.unwrap_or_default())),
@@ -151,11 +176,16 @@ impl Core {
         self.manager.secret_answered(CallId(call), answer);
     }
 
-    /// Drops the held token if it is this one and nothing forbids it.
+    /// Drops the held token if it is this one and nothing forbids it. Says what became of it:
+    /// `dropped`, `kept`, or `ignored` if it is another one.
     #[napi(catch_unwind)]
-    pub fn invalidate(&self, rejected: String) -> bool {
+    pub fn invalidate(&self, rejected: String) -> &'static str {
         let rejected = Zeroizing::new(rejected);
-        self.manager.invalidate(&rejected)
+        match self.manager.invalidate(&rejected) {
+            Invalidation::Dropped => "dropped",
+            Invalidation::Kept => "kept",
+            Invalidation::Ignored => "ignored",
+        }
     }
 
     /// Drops the held token. Says whether there was one.
@@ -177,7 +207,7 @@ impl Core {
                 trust,
                 warnings,
             }) => {
-                for warning in warnings {
+                for warning in warnings.into_iter().filter(|_| config.has_logger) {
                     self.mailbox.note(Level::Warn, warning);
                 }
                 self.manager
@@ -211,7 +241,7 @@ impl Core {
     #[napi(catch_unwind)]
     pub fn close(&self, env: &Env) {
         self.manager.close();
-        drop(self.mailbox.take());
+        self.mailbox.close();
         self.hold(env, false);
         self.leave();
     }

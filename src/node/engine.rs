@@ -6,6 +6,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::runtime::Builder;
 
 use crate::manager::Engine;
@@ -22,10 +23,14 @@ pub(super) fn clock() -> Arc<SystemClock> {
     Arc::clone(CLOCK.get_or_init(|| Arc::new(SystemClock::new())))
 }
 
-/// The runtime; `None` if the system gives no thread for it.
+/// The runtime; `None` if the system gives no thread for it now.
 pub(super) fn engine() -> Option<Engine> {
-    static ENGINE: OnceLock<Option<Engine>> = OnceLock::new();
-    ENGINE.get_or_init(start).clone()
+    static ENGINE: Mutex<Option<Engine>> = Mutex::new(None);
+    let mut engine = ENGINE.lock();
+    if engine.is_none() {
+        *engine = start();
+    }
+    engine.clone()
 }
 
 fn start() -> Option<Engine> {

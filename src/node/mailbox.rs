@@ -30,7 +30,8 @@ pub(super) enum Letter {
 pub(super) struct Mailbox {
     id: u32,
     nudge: Arc<Nudge>,
-    letters: Mutex<VecDeque<Letter>>,
+    /// `None` once nobody takes any more.
+    letters: Mutex<Option<VecDeque<Letter>>>,
     is_nudged: AtomicBool,
 }
 
@@ -39,7 +40,7 @@ impl Mailbox {
         Self {
             id,
             nudge,
-            letters: Mutex::default(),
+            letters: Mutex::new(Some(VecDeque::new())),
             is_nudged: AtomicBool::new(false),
         }
     }
@@ -48,12 +49,22 @@ impl Mailbox {
     pub(super) fn take(&self) -> VecDeque<Letter> {
         // Before the letters are taken: one that comes between is nudged for again.
         self.is_nudged.store(false, Ordering::SeqCst);
-        std::mem::take(&mut *self.letters.lock())
+        self.letters
+            .lock()
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
+    }
+
+    /// Throws away what is in the box and whatever comes.
+    pub(super) fn close(&self) {
+        *self.letters.lock() = None;
     }
 
     /// Puts a line in the box that is taken at once.
     pub(super) fn note(&self, level: Level, message: String) {
         let mut letters = self.letters.lock();
+        let Some(letters) = &mut *letters else { return };
         let is_log = |letter: &Letter| matches!(letter, Letter::Log(..));
         if letters.iter().filter(|letter| is_log(letter)).count() >= MOST_LOG_LINES
             && let Some(oldest) = letters.iter().position(is_log)
@@ -64,7 +75,9 @@ impl Mailbox {
     }
 
     fn post(&self, letter: Letter) {
-        self.letters.lock().push_back(letter);
+        if let Some(letters) = &mut *self.letters.lock() {
+            letters.push_back(letter);
+        }
         self.nudge();
     }
 
@@ -76,7 +89,10 @@ impl Mailbox {
 }
 
 impl Owner for Mailbox {
-    fn flight_landed(&self, flight: FlightId, arrival: Arrival) {
+    fn flight_landed(&self, flight: FlightId, mut arrival: Arrival) {
+        for (level, message) in std::mem::take(&mut arrival.lines) {
+            self.note(level, message);
+        }
         self.post(Letter::Landed(flight, arrival));
     }
 

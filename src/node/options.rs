@@ -120,6 +120,10 @@ fn read_record(object: &Object<'_>, depth: u8) -> Result<Given> {
     let mut members = Vec::new();
     if let Some(depth) = depth.checked_sub(1) {
         for name in Object::keys(object)? {
+            // The keys are inherited ones as well.
+            if !object.has_own_property(&name)? {
+                continue;
+            }
             let value: Unknown<'_> = object.get_named_property_unchecked(&name)?;
             match value.get_type()? {
                 ValueType::Undefined => {}

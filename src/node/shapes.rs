@@ -74,6 +74,8 @@ pub struct Delivery {
     pub flight: Option<u32>,
     /// What it gave.
     pub token: Option<Token>,
+    /// The token came to its end meanwhile: those who wait ask again.
+    pub is_over: Option<bool>,
     /// What it failed with.
     pub failure: Option<Failure>,
     /// The held token, for those who did not insist on a new one.
@@ -200,6 +202,7 @@ impl From<Letter> for Delivery {
                     fallback,
                     retry_after,
                     word,
+                    ..
                 },
             ) => {
                 let (token, failure) = match result {

@@ -52,6 +52,12 @@ impl TokenEndpoint {
         self.0.as_str()
     }
 
+    /// The URL without its query, which may hold what is not to be shown.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        self.as_str().split('?').next().unwrap_or_default()
+    }
+
     /// `scheme://host:port`, the default port included.
     #[must_use]
     pub fn origin(&self) -> String {
@@ -168,6 +174,8 @@ mod tests {
             let endpoint = TokenEndpoint::parse(value).unwrap();
             assert_eq!(endpoint.as_str(), url, "{name}");
             assert_eq!(endpoint.url().as_str(), url, "{name}");
+            assert!(url.starts_with(endpoint.shown()), "{name}");
+            assert!(!endpoint.shown().contains('?'), "{name}");
             assert_eq!(endpoint.origin(), origin, "{name}");
             assert_eq!(endpoint.is_https(), is_https, "{name}");
         }

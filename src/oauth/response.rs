@@ -113,13 +113,37 @@ pub fn read_answer(answer: &Answer, redactor: &Redactor) -> Result<TokenResponse
     }
 }
 
+/// The codes of RFC 6749 §5.2, RFC 8628 aside, and those that Keycloak adds.
+fn is_known_code(error: &str) -> bool {
+    const CODES: [&str; 10] = [
+        "invalid_request",
+        "invalid_client",
+        "invalid_grant",
+        "unauthorized_client",
+        "unsupported_grant_type",
+        "invalid_scope",
+        "access_denied",
+        "unknown_error",
+        "missingNormalization",
+        "Realm does not exist",
+    ];
+    CODES.contains(&error)
+}
+
 fn read_failure(status: u16, body: &[u8], redactor: &Redactor) -> AnswerError {
     let members = read_document::<ErrorMembers<'_>>(body).unwrap_or_default();
     let text = |member: Option<&RawValue>| {
         let text = member.and_then(string).filter(|text| !text.is_empty())?;
         Some(redactor.clean(&text))
     };
-    let error = text(members.error);
+    // A code that is known is nobody's secret, though a secret may be a part of it.
+    let code = members
+        .error
+        .and_then(string)
+        .filter(|code| is_known_code(code));
+    let error = code
+        .map(|code| code.to_string())
+        .or_else(|| text(members.error));
     let description = text(members.error_description);
     let is_about_the_grant =
         matches!(status, 400..=499) && !matches!(status, 404 | 405 | 408 | 429);
@@ -269,6 +293,20 @@ mod tests {
 
     fn nested(depth: usize) -> String {
         format!("{}{}", "[".repeat(depth), "]".repeat(depth))
+    }
+
+    #[test]
+    fn a_known_code_is_kept_whatever_the_secret_is() {
+        let secret = ClientSecret::new("client".to_owned()).unwrap();
+        let redactor = Redactor::new("portal", &secret);
+        let body = r#"{"error":"unauthorized_client","error_description":"client"}"#;
+        let error = read_answer(&answer(401, body), &redactor).unwrap_err();
+        assert!(error.is_client_refusal());
+        assert!(matches!(
+            error,
+            AnswerError::OAuth { error, description: Some(description), .. }
+                if error == "unauthorized_client" && !description.contains("client")
+        ));
     }
 
     #[test]

@@ -167,7 +167,8 @@ pub(crate) struct RecordingOwner {
 }
 
 impl Owner for RecordingOwner {
-    fn flight_landed(&self, flight: FlightId, arrival: Arrival) {
+    fn flight_landed(&self, flight: FlightId, mut arrival: Arrival) {
+        self.lines.lock().append(&mut arrival.lines);
         let _ = self.landings.send((flight, arrival));
     }
 
@@ -212,6 +213,7 @@ pub(crate) fn config() -> Config {
         request_timeout: Duration::from_secs(15),
         background_refresh: true,
         name: "portal".to_owned(),
+        has_logger: true,
     }
 }
 

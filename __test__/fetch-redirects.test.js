@@ -1,0 +1,255 @@
+'use strict';
+
+// Where `fetch` of a manager sends the token, and where not: origins and redirects.
+
+const assert = require('node:assert/strict');
+const { once } = require('node:events');
+const { Readable } = require('node:stream');
+const { describe, test } = require('node:test');
+const { startApi, startBoth } = require('./support/api-server.js');
+const { rejection, start } = require('./support/manager.js');
+
+const USER = 'user:default/jane';
+
+/** Redirects what is asked below `/to/`, and answers the rest with its method. */
+function redirecting(status, location) {
+  return ({ method, url }, response) => {
+    if (!url.startsWith('/to/')) return method === 'HEAD' ? '' : `done by ${method}`;
+    response.writeHead(status, location === undefined ? {} : { location });
+    return 'moved';
+  };
+}
+
+describe('the origin', { concurrency: true }, () => {
+  test('is compared after parsing, and another one gets nothing', async (t) => {
+    const other = await startApi(t);
+    const { api, endpoint, manager } = await startBoth(t);
+    const host = `127.0.0.1:${other.port}`;
+    for (const input of [
+      ...[`http://${host}/`, `//${host}/path`, `\\\\${host}`, `/\\${host}/`, `\\/${host}/a`],
+      ...[
+        `\t//${host}/`,
+        `/\n/${host}/`,
+        ` http://${host}/ `,
+        `HTTP://${host}`,
+        `http:\\\\${host}`,
+      ],
+      ...[`http://127.0.0.1:${api.port}@${host}/`, `http://localhost:${api.port}/`, '//h', '\\\\h'],
+      ...[`https://127.0.0.1:${api.port}/`, 'http://127.0.0.1/', `http://[::1]:${api.port}/`],
+      ...[`http://${USER}@127.0.0.1:${api.port}/`, `//a:b@127.0.0.1:${api.port}/`],
+      ...[`http://127.0.0.1.:${api.port}.evil/`, `ws://127.0.0.1:${api.port}/`, 'data:,a'],
+      ...[`blob:${api.url}/a`, `filesystem:${api.url}/a`, 'file:///etc/hosts', 'about:blank'],
+      ...[new URL(other.url), new Request(other.url), new Request(`blob:${api.url}/a`)],
+    ]) {
+      for (const init of [{ backstageUser: USER }, { redirect: 'manual' }]) {
+        const name = String(input.url ?? input);
+        const error = await rejection(manager.fetch(input, init), 'ERR_KEYCLOAK_REQUEST');
+        assert.match(error.message, /^input: [\x20-\x7e]+$/, name);
+      }
+    }
+    assert.equal(endpoint.requestCount, 0);
+    assert.equal(api.connectionCount, 0);
+    assert.equal(other.connectionCount, 0);
+  });
+
+  test('may be spelt in any way', async (t) => {
+    const { api, manager } = await startBoth(t);
+    const { port } = api;
+    for (const input of [
+      ...[`HTTP://127.0.0.1:${port}/x`, `http:\\\\127.0.0.1:${port}\\x`, `//127.0.0.1:${port}/x`],
+      ...['http:x', '\t/x\n', '\\x', `http://2130706433:${port}/x`, `http://127.1:${port}/x`],
+    ]) {
+      assert.equal((await manager.fetch(input)).status, 200, input);
+      assert.equal(api.requests.at(-1).url, '/x', input);
+    }
+  });
+
+  test('has the default port with and without it', async (t) => {
+    const sent = [];
+    const fetch = async (url) => {
+      sent.push(url);
+      return new Response('ok');
+    };
+    const options = { resource: { baseUrl: 'HTTPS://Api.Example:443/v1', fetch } };
+    const { manager } = await start(t, options);
+    for (const input of ['https://api.example/a', 'https://API.example:443/a', '/a', 'a']) {
+      await manager.fetch(input);
+    }
+    const absolute = 'https://api.example/a';
+    assert.deepEqual(sent, [absolute, absolute, absolute, 'https://api.example/v1/a']);
+    await rejection(manager.fetch('http://api.example/a'), 'ERR_KEYCLOAK_REQUEST');
+    await rejection(manager.fetch('https://api.example:8443/a'), 'ERR_KEYCLOAK_REQUEST');
+    assert.equal(sent.length, 4);
+  });
+});
+
+describe('a redirect', { concurrency: true }, () => {
+  test('within the origin is followed as the platform follows it, token and user too', async (t) => {
+    for (const status of [300, 301, 302, 303, 304, 305, 306, 307, 308]) {
+      const { api, manager } = await startBoth(t, redirecting(status, '../there?a=b'));
+      for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']) {
+        const name = `${status} ${method}`;
+        const hasBody = method !== 'GET' && method !== 'HEAD';
+        const form = () => new URLSearchParams({ a: 'b' });
+        const headers = { 'X-Own': 'a', 'Content-Language': 'en', 'X-Backstage-User': USER };
+        const authorization = `Bearer ${await manager.getToken()}`;
+        const init = () => ({ method, ...(hasBody && { body: form() }) });
+
+        api.requests.length = 0;
+        const plainInit = { ...init(), headers: { ...headers, authorization } };
+        const plain = await fetch(`${api.url}/to/it`, plainInit);
+        const plainBody = await plain.text();
+        const expected = api.requests.splice(0);
+
+        const ourInit = { ...init(), headers, backstageUser: USER };
+        const ours = await manager.fetch('/to/it', ourInit);
+        assert.equal(await ours.text(), plainBody, name);
+        assert.equal(ours.status, plain.status, name);
+        assert.equal(ours.url, plain.url, name);
+        assert.deepEqual(api.requests, expected, name);
+      }
+    }
+  });
+
+  test('is followed twenty times', async (t) => {
+    const { api, manager } = await startBoth(t, ({ url }, response) => {
+      const left = Number(url.slice(1));
+      if (left === 0) return 'done';
+      response.writeHead(302, { location: `/${left - 1}` });
+      return 'moved';
+    });
+    assert.equal(await (await manager.fetch('/20')).text(), 'done');
+    assert.equal(api.requests.length, 21);
+    assert.ok(api.connectionCount <= 2, 'bodies on the way are read');
+    const error = await rejection(manager.fetch('/21'), 'ERR_KEYCLOAK_REQUEST');
+    assert.match(error.message, /^redirect:/);
+    assert.equal(api.requests.length, 42);
+  });
+
+  test('that leaves the origin is refused, and nothing is sent there', async (t) => {
+    const other = await startApi(t);
+    for (const location of [
+      ...[`${other.url}/`, `//127.0.0.1:${other.port}/`, `\\\\127.0.0.1:${other.port}/`],
+      ...['https://127.0.0.1/', 'data:,a', 'http://[', 'file:///etc/hosts'],
+    ]) {
+      for (const status of [301, 302, 303, 307, 308]) {
+        let closed;
+        const { api, manager } = await startBoth(t, (_, response) => {
+          closed = once(response, 'close');
+          response.writeHead(status, { location });
+          response.write('without end');
+        });
+        const call = manager.fetch('/', { method: 'POST', body: 'a', backstageUser: USER });
+        const error = await rejection(call, 'ERR_KEYCLOAK_REQUEST');
+        assert.match(error.message, /^redirect: [\x20-\x7e]+$/, location);
+        await closed;
+        assert.equal(api.requests.length, 1);
+      }
+    }
+    assert.equal(other.connectionCount, 0);
+  });
+
+  test('to the same origin with a user name in it is refused', async (t) => {
+    const parts = await startBoth(t, ({ headers }, response) => {
+      response.writeHead(302, { location: `http://a:b@${headers.host}/` });
+      return 'moved';
+    });
+    await rejection(parts.manager.fetch('/'), 'ERR_KEYCLOAK_REQUEST');
+    assert.equal(parts.api.requests.length, 1);
+  });
+
+  test('without a place to go to is the answer', async (t) => {
+    const { manager } = await startBoth(t, redirecting(302));
+    const response = await manager.fetch('/to/it');
+    assert.equal(response.status, 302);
+    assert.equal(await response.text(), 'moved');
+  });
+
+  test('to a place beyond ASCII leads where its bytes say', async (t) => {
+    const location = Buffer.from('/ä?ö').toString('latin1');
+    const { api, manager } = await startBoth(t, redirecting(302, location));
+    await manager.fetch('/to/it');
+    assert.equal(api.requests[1].url, '/%C3%A4?%C3%B6');
+  });
+
+  test('is not followed by those who want it themselves, or none', async (t) => {
+    const { api, manager } = await startBoth(t, redirecting(302, '/there'));
+    for (const args of [
+      ['/to/it', { redirect: 'manual' }],
+      [new Request(`${api.url}/to/it`, { redirect: 'manual' })],
+    ]) {
+      const response = await manager.fetch(...args);
+      assert.equal(response.status, 302);
+      assert.equal(response.headers.get('location'), '/there');
+      assert.equal(await response.text(), 'moved');
+    }
+    await assert.rejects(manager.fetch('/to/it', { redirect: 'error' }), TypeError);
+    await assert.rejects(manager.fetch('/to/it', { redirect: 'sideways' }), TypeError);
+    assert.deepEqual(
+      api.requests.map(({ url }) => url),
+      ['/to/it', '/to/it', '/to/it'],
+    );
+  });
+
+  test('that wants a body again which is used up is refused', async (t) => {
+    for (const [status, isFollowed] of [
+      [302, true],
+      [303, true],
+      [307, false],
+      [308, false],
+    ]) {
+      for (const make of [
+        (url) => [url, { method: 'POST', body: Readable.from(['a']), duplex: 'half' }],
+        (url) => [new Request(url, { method: 'POST', body: 'a', headers: { 'x-own': 'a' } })],
+      ]) {
+        const { api, manager } = await startBoth(t, redirecting(status, '/there'));
+        const call = manager.fetch(...make(`${api.url}/to/it`));
+        if (isFollowed) {
+          assert.equal(await (await call).text(), 'done by GET');
+          assert.equal(api.requests[1].body, '');
+          assert.equal(api.requests[1].headers['content-type'], undefined);
+        } else {
+          await rejection(call, 'ERR_KEYCLOAK_REQUEST');
+          assert.equal(api.requests.length, 1);
+        }
+      }
+    }
+  });
+
+  test('keeps what a Request says of itself', async (t) => {
+    const { api, manager } = await startBoth(t, redirecting(307, '/there'));
+    const controller = new AbortController();
+    const options = { method: 'DELETE', headers: { 'x-own': 'a' }, signal: controller.signal };
+    const response = await manager.fetch(new Request(`${api.url}/to/it`, options));
+    assert.equal(await response.text(), 'done by DELETE');
+    assert.equal(api.requests[1].headers['x-own'], 'a');
+    const reason = new Error('mine');
+    const { manager: slow, api: silent } = await startBoth(t, ({ url }, answer) => {
+      if (url === '/there') return controller.abort(reason);
+      answer.writeHead(307, { location: '/there' });
+      return '';
+    });
+    await assert.rejects(slow.fetch(new Request(`${silent.url}/to/it`, options)), reason);
+    assert.equal(silent.requests.length, 2);
+  });
+
+  test('leads to a 401, and only what was refused is sent again', async (t) => {
+    for (const body of ['a', Readable.from(['a'])]) {
+      const { api, endpoint, manager } = await startBoth(t, ({ url, headers }, response) => {
+        if (url === '/jobs') {
+          response.writeHead(303, { location: '/jobs/1' });
+        } else if (headers.authorization === 'Bearer token-1') {
+          response.writeHead(401);
+        }
+        return 'done';
+      });
+      const response = await manager.fetch('/jobs', { method: 'POST', body, duplex: 'half' });
+      assert.equal(response.status, 200);
+      assert.deepEqual(
+        api.requests.map(({ method, url }) => `${method} ${url}`),
+        ['POST /jobs', 'GET /jobs/1', 'GET /jobs/1'],
+      );
+      assert.equal(endpoint.requestCount, 2);
+    }
+  });
+});

@@ -1,0 +1,265 @@
+'use strict';
+
+// What `fetch` of a manager does when the API refuses its token.
+
+const assert = require('node:assert/strict');
+const { once } = require('node:events');
+const { Readable } = require('node:stream');
+const { describe, test } = require('node:test');
+const { accepting, startApi, startBoth } = require('./support/api-server.js');
+const { rejection, times } = require('./support/manager.js');
+
+const CHUNK = Buffer.alloc(64 * 1024);
+
+/** The tokens that the API takes: only that which replaces the first. */
+const revoked = () => new Set(['token-2']);
+const bearer = ({ headers }) => headers.authorization.replace('Bearer ', '');
+/** Reads a response to its end and says what its status was. */
+const statusOf = async (call) => {
+  const response = await call;
+  await response.arrayBuffer();
+  return response.status;
+};
+
+describe('a refused token', { concurrency: true }, () => {
+  test('is replaced, and the request is sent once more whatever its method', async (t) => {
+    for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']) {
+      const { api, endpoint, manager } = await startBoth(t, accepting(revoked()));
+      const headers = { 'x-own': 'a' };
+      const init = { method, headers, backstageUser: 'user:default/jane' };
+      assert.equal((await manager.fetch('/a?b', init)).status, 200, method);
+      const [first, second] = api.requests.map(({ headers, ...rest }) => {
+        const { authorization, ...others } = headers;
+        return { authorization, others, ...rest };
+      });
+      assert.equal(first.authorization, 'Bearer token-1');
+      assert.equal(first.method, method);
+      assert.deepEqual(second, { ...first, authorization: 'Bearer token-2' });
+      assert.equal(api.requests.length, 2);
+      assert.equal(endpoint.requestCount, 2);
+    }
+  });
+
+  test('lets every body that can be sent again be sent again', async (t) => {
+    const bytes = Buffer.from('abc');
+    const form = new FormData();
+    form.set('a', 'abc');
+    for (const [name, body] of [
+      ['string', 'abc'],
+      ['Buffer', bytes],
+      ['Uint8Array', new Uint8Array(bytes)],
+      ['DataView', new DataView(new Uint8Array(bytes).buffer)],
+      ['ArrayBuffer', new Uint8Array(bytes).buffer],
+      ['Blob', new Blob(['abc'])],
+      ['URLSearchParams', new URLSearchParams({ a: 'abc' })],
+      ['FormData', form],
+    ]) {
+      const { api, manager } = await startBoth(t, accepting(revoked()));
+      const response = await manager.fetch('/', { method: 'POST', body });
+      assert.equal(response.status, 200, name);
+      // The boundary of a form is another one each time.
+      const sent = api.requests.map((request) => request.body.replace(/-+formdata-\S+/g, ''));
+      assert.equal(sent.length, 2, name);
+      assert.match(sent[0], /abc/, name);
+      assert.equal(sent[1], sent[0], name);
+    }
+  });
+
+  test('comes back as a 401 for a body that is used up, and is dropped all the same', async (t) => {
+    const stream = () => Readable.toWeb(Readable.from(['abc']));
+    async function* chunks() {
+      yield Buffer.from('abc');
+    }
+    for (const [name, make] of [
+      ['ReadableStream', () => ['/', { method: 'POST', body: stream(), duplex: 'half' }]],
+      ['async iterable', () => ['/', { method: 'POST', body: chunks(), duplex: 'half' }]],
+      ['Readable', () => ['/', { method: 'POST', body: Readable.from(['abc']), duplex: 'half' }]],
+      ['Request', (url) => [new Request(url, { method: 'POST', body: 'abc' })]],
+    ]) {
+      const { api, endpoint, manager } = await startBoth(t, accepting(revoked()));
+      const response = await manager.fetch(...make(api.url));
+      assert.equal(response.status, 401, name);
+      assert.equal(await response.text(), 'refused', name);
+      assert.equal(api.requests.length, 1, name);
+      assert.equal(api.requests[0].body, 'abc', name);
+      assert.equal(endpoint.requestCount, 1, name);
+      assert.equal((await manager.fetch('/')).status, 200, name);
+      assert.equal(endpoint.requestCount, 2, name);
+    }
+  });
+
+  test('comes back as it is when the second is refused as well, and while it is kept', async (t) => {
+    const { api, endpoint, manager } = await startBoth(t, accepting(new Set()));
+    const second = await manager.fetch('/');
+    assert.deepEqual([second.status, second.bodyUsed], [401, false]);
+    assert.equal(await second.text(), 'refused');
+    assert.deepEqual(api.requests.map(bearer), ['token-1', 'token-2']);
+
+    const kept = await manager.fetch('/', { method: 'POST', body: 'a' });
+    assert.deepEqual([kept.status, kept.bodyUsed], [401, false]);
+    assert.equal(kept.headers.get('www-authenticate'), 'Bearer');
+    assert.equal(await kept.text(), 'refused');
+    assert.deepEqual(api.requests.map(bearer), ['token-1', 'token-2', 'token-2']);
+
+    assert.equal(endpoint.requestCount, 2);
+    const { invalidations, invalidationsKept, invalidationsIgnored } = manager.snapshot().counters;
+    assert.deepEqual([invalidations, invalidationsKept, invalidationsIgnored], [1, 2, 0]);
+  });
+
+  test('is replaced once for a call, also if the second was replaced meanwhile', async (t) => {
+    const { api, endpoint, manager } = await startBoth(t, (request, response) => {
+      if (bearer(request) === 'token-2') manager.clearCache();
+      response.writeHead(401);
+      return 'refused';
+    });
+    assert.equal(await statusOf(manager.fetch('/')), 401);
+    assert.equal(api.requests.length, 2);
+    assert.equal(endpoint.requestCount, 2);
+  });
+
+  test('is not replaced for a stream that calls itself a form', async (t) => {
+    const body = { [Symbol.toStringTag]: 'FormData', pipe() {} };
+    let calls = 0;
+    const fetch = async () => {
+      calls += 1;
+      return new Response('refused', { status: 401 });
+    };
+    const { manager } = await startBoth(t, undefined, { resource: { fetch } });
+    assert.equal(await statusOf(manager.fetch('/', { method: 'POST', body })), 401);
+    assert.equal(calls, 1);
+  });
+
+  test('is not what any other status says', async (t) => {
+    for (const status of [400, 403, 404, 408, 429, 500, 502, 503, 504]) {
+      const { api, endpoint, manager } = await startBoth(t, (_, response) => {
+        response.writeHead(status);
+        return 'no';
+      });
+      assert.equal((await manager.fetch('/')).status, status);
+      assert.equal(api.requests.length, 1);
+      assert.equal(endpoint.requestCount, 1);
+      assert.equal(manager.snapshot().state, 'fresh');
+    }
+  });
+
+  test('ends the call with the error of the next one, and nobody reads the body', async (t) => {
+    let closed;
+    const { api, endpoint, manager } = await startBoth(t, (_, response) => {
+      closed = once(response, 'close');
+      response.writeHead(401);
+      response.write('without end');
+    });
+    await manager.getToken();
+    endpoint.answerNext({ status: 400, body: { error: 'invalid_scope' } });
+    const error = await rejection(manager.fetch('/'), 'ERR_KEYCLOAK_OAUTH');
+    assert.equal(error.oauthError, 'invalid_scope');
+    await closed;
+    assert.equal(api.requests.length, 1);
+  });
+
+  test('frees a caller who aborts while the next one is waited for', async (t) => {
+    const { api, endpoint, manager } = await startBoth(t, accepting(revoked()));
+    await manager.getToken();
+    endpoint.pause();
+    const controller = new AbortController();
+    const call = manager.fetch('/', { signal: controller.signal });
+    await endpoint.waitForRequests(2);
+    controller.abort(new Error('mine'));
+    await assert.rejects(call, { message: 'mine' });
+    endpoint.resume();
+    assert.equal(await manager.getToken(), 'token-2');
+    assert.equal(api.requests.length, 1);
+  });
+
+  test('costs no more than a look at a body that floods, and a second at one that stalls', async (t) => {
+    let flooded = 0;
+    const flood = Readable.from(
+      (function* () {
+        for (;;) {
+          flooded += CHUNK.length;
+          yield CHUNK;
+        }
+      })(),
+    );
+    for (const [name, refuse] of [
+      ['floods', (response) => flood.pipe(response)],
+      ['stalls', (response) => response.write('a')],
+    ]) {
+      let closed;
+      const tokens = revoked();
+      const { api, manager } = await startBoth(t, (request, response) => {
+        if (tokens.has(bearer(request))) return 'ok';
+        closed = new Promise((resolve) => response.once('close', resolve));
+        response.writeHead(401);
+        refuse(response);
+      });
+      const started = performance.now();
+      assert.equal((await manager.fetch('/')).status, 200, name);
+      const took = performance.now() - started;
+      if (name === 'stalls') assert.ok(took > 900 && took < 5000, `${took} ms`);
+      await closed;
+      assert.equal(api.requests.length, 2, name);
+    }
+    flood.destroy();
+    // What it takes, and what lies in the buffers of both sides.
+    assert.ok(flooded < 24 * 1024 * 1024, `${flooded} bytes`);
+  });
+
+  test('is replaced once for fifty concurrent calls, which are all answered', async (t) => {
+    const gathered = [];
+    const tokens = revoked();
+    const { api, endpoint, manager } = await startBoth(t, async (request, response) => {
+      if (tokens.has(bearer(request))) return 'ok';
+      // All of them are under way before the first is refused.
+      await new Promise((resolve) => {
+        gathered.push(resolve);
+        if (gathered.length === 50) for (const go of gathered) go();
+      });
+      response.writeHead(401);
+      return 'refused';
+    });
+    const calls = times(50, () => statusOf(manager.fetch('/')));
+    assert.deepEqual(new Set(await Promise.all(calls)), new Set([200]));
+    assert.equal(api.requests.length, 100);
+    assert.equal(endpoint.requestCount, 2, 'the first token, and its replacement');
+  });
+
+  test('turns no traffic into logins where an API refuses everything', async (t) => {
+    const { api, endpoint, manager } = await startBoth(t, accepting(new Set()));
+    const statuses = [];
+    const started = performance.now();
+    await Promise.all(
+      times(4, async () => {
+        for (const _ of times(250)) statuses.push(await statusOf(manager.fetch('/')));
+      }),
+    );
+    assert.ok(performance.now() - started < 60_000);
+    assert.deepEqual(
+      statuses,
+      times(1000, () => 401),
+    );
+    assert.ok(endpoint.requestCount <= 10, `${endpoint.requestCount} acquisitions`);
+    assert.ok(api.connectionCount <= 8, `${api.connectionCount} connections`);
+  });
+
+  test('on one bad route among good ones leaves the good ones alone', async (t) => {
+    const { api, endpoint, manager } = await startBoth(t, ({ url }, response) => {
+      if (url === '/bad') response.writeHead(401);
+      return 'done';
+    });
+    for (const _ of times(100)) {
+      assert.equal(await statusOf(manager.fetch('/bad')), 401);
+      assert.equal(await statusOf(manager.fetch('/good')), 200);
+    }
+    assert.ok(endpoint.requestCount <= 4, `${endpoint.requestCount} acquisitions`);
+    assert.ok(api.connectionCount <= 2, `${api.connectionCount} connections`);
+  });
+
+  test('of another API is none of ours', async (t) => {
+    const { manager, endpoint } = await startBoth(t);
+    const other = await startApi(t, accepting(new Set()));
+    await rejection(manager.fetch(`${other.url}/`), 'ERR_KEYCLOAK_REQUEST');
+    assert.equal(other.connectionCount, 0);
+    assert.equal(endpoint.requestCount, 0);
+  });
+});

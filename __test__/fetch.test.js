@@ -1,0 +1,308 @@
+'use strict';
+
+// `fetch` of a manager: what is sent, for whom, and what is refused before anything is sent.
+
+const assert = require('node:assert/strict');
+const { once } = require('node:events');
+const { describe, mock, test } = require('node:test');
+const { accepting, startBoth } = require('./support/api-server.js');
+const { rejection, start, times, tokenResponse } = require('./support/manager.js');
+
+const USER = 'user:default/jane';
+
+describe('fetch', { concurrency: true }, () => {
+  test('sends the token with every call, and a user with one call alone', async (t) => {
+    const { api, manager } = await startBoth(t);
+    const response = await manager.fetch('/a', { backstageUser: USER });
+    assert.ok(response instanceof Response);
+    assert.equal(await response.text(), 'ok');
+    await manager.fetch('/b');
+    const [first, second] = api.requests.map(({ headers }) => headers);
+    assert.equal(first.authorization, 'Bearer token-1');
+    assert.equal(first['x-backstage-user'], USER);
+    assert.equal(second.authorization, 'Bearer token-1');
+    assert.equal('x-backstage-user' in second, false);
+  });
+
+  test('works detached, and is not seen where a manager is listed', async (t) => {
+    const { manager } = await startBoth(t);
+    const client = { fetch: manager.fetch };
+    assert.equal((await client.fetch('/a')).status, 200);
+    assert.deepEqual(Object.keys(manager), []);
+  });
+
+  test('sends the user in the header that was chosen', async (t) => {
+    const { api, manager } = await startBoth(t, undefined, { resource: { userHeader: 'X-For' } });
+    await manager.fetch('/', { backstageUser: USER, headers: { 'x-for': 'user:default/eve' } });
+    assert.equal(api.requests[0].headers['x-for'], USER);
+    assert.equal('x-backstage-user' in api.requests[0].headers, false);
+  });
+
+  test('resolves a relative input against the base as a folder', async (t) => {
+    const { api, endpoint, open } = await startBoth(t);
+    for (const [base, input, expected] of [
+      ['', 'agents', '/agents'],
+      ['/', '', '/'],
+      ['/v1', 'agents', '/v1/agents'],
+      ['/v1/', 'agents?a=b#c', '/v1/agents?a=b'],
+      ['/v1', './agents/../tools', '/v1/tools'],
+      ['/v1', '/agents', '/agents'],
+      ['/v1', '?a', '/v1/?a'],
+      ['/a/b', '../c', '/a/c'],
+      ['/v1', new URL('/other', api.url), '/other'],
+      ['/v1', `${api.url}/absolute`, '/absolute'],
+      ['/v1', new Request(`${api.url}/request`), '/request'],
+    ]) {
+      await open({ resource: { baseUrl: api.url + base } }).fetch(input);
+      assert.equal(api.requests.at(-1).url, expected, `${base} ${input}`);
+    }
+    assert.equal(endpoint.requestCount, api.requests.length);
+  });
+
+  test('replaces Authorization, and changes nothing of the caller', async (t) => {
+    const { api, manager } = await startBoth(t);
+    const url = `${api.url}/`;
+    const own = { AUTHORIZATION: 'Basic canary', 'X-Own': 'a' };
+    for (const [name, input, init] of [
+      ['a record', url, { headers: own }],
+      ['an array', url, { headers: Object.entries(own) }],
+      ['Headers', url, { headers: new Headers(own) }],
+      ['a Request', new Request(url, { headers: own }), undefined],
+      [
+        'a Request with other headers',
+        new Request(url, { headers: { 'X-No': 'b' } }),
+        { headers: own },
+      ],
+      ['a Request as init', url, new Request(url, { headers: own })],
+    ]) {
+      const seen = () => JSON.stringify([input, init].map((one) => [...new Headers(one?.headers)]));
+      const before = seen();
+      await manager.fetch(input, Object.freeze(init));
+      const { headers } = api.requests.at(-1);
+      assert.equal(headers.authorization, 'Bearer token-1', name);
+      assert.equal(headers['x-own'], 'a', name);
+      assert.equal('x-no' in headers, false, name);
+      assert.equal(seen(), before, name);
+    }
+  });
+
+  test('takes what stands in an init when the call is made', async (t) => {
+    const { api, manager } = await startBoth(t);
+    const init = { method: 'POST', body: 'first', headers: new Headers({ 'x-own': 'first' }) };
+    const call = manager.fetch('/', init);
+    init.body = 'second';
+    init.headers.set('x-own', 'second');
+    await call;
+    assert.equal(api.requests[0].body, 'first');
+    assert.equal(api.requests[0].headers['x-own'], 'first');
+  });
+
+  test('takes a Request with its method, headers, body and signal', async (t) => {
+    const { api, manager } = await startBoth(t);
+    const { signal } = new AbortController();
+    const options = { method: 'PUT', body: 'a body', headers: { 'x-own': 'a' }, signal };
+    const request = () => new Request(`${api.url}/r`, options);
+    await manager.fetch(request(), { backstageUser: USER });
+    await manager.fetch('/r', request());
+    for (const { method, url, headers, body } of api.requests) {
+      assert.deepEqual([method, url, body], ['PUT', '/r', 'a body']);
+      assert.equal(headers['x-own'], 'a');
+    }
+    const [{ headers }] = api.requests;
+    assert.equal(headers['content-length'], '6');
+    assert.equal(headers['x-backstage-user'], USER);
+    const aborted = new Request(`${api.url}/r`, { signal: AbortSignal.abort(new Error('mine')) });
+    await assert.rejects(manager.fetch(aborted), { message: 'mine' });
+    assert.equal(api.requests.length, 2);
+  });
+
+  test('refuses a user that is anything but printable ASCII, and sends nothing', async (t) => {
+    const { api, endpoint, manager } = await startBoth(t);
+    for (const user of [
+      ...[
+        '',
+        ' ',
+        ' a',
+        'a ',
+        'a\r\nX-Evil: b',
+        'a\nb',
+        'a\rb',
+        'a\tb',
+        'a\0b',
+        'a\x7f',
+        'é',
+        'ā',
+        '😀',
+      ],
+      ...[null, 1, true, ['user:default/jane'], { toString: () => USER }],
+    ]) {
+      const error = await rejection(
+        manager.fetch('/', { backstageUser: user }),
+        'ERR_KEYCLOAK_REQUEST',
+      );
+      assert.match(error.message, /^backstageUser: expected [^\r\n]*$/, JSON.stringify(user));
+    }
+    assert.equal(api.requests.length, 0);
+    assert.equal(endpoint.requestCount, 0);
+  });
+
+  test('refuses wrong arguments, and sends nothing', async (t) => {
+    const { api, endpoint, manager } = await startBoth(t);
+    for (const [what, ...args] of [
+      ['input'],
+      ['input', null],
+      ['input', 1],
+      ['input', {}],
+      ['input', 'http://['],
+      ['init', '/', 'POST'],
+      ['minValiditySeconds', '/', { minValiditySeconds: '1' }],
+      ['minValiditySeconds', '/', { minValiditySeconds: -1 }],
+      ['signal', '/', { signal: {} }],
+    ]) {
+      const error = await rejection(manager.fetch(...args), 'ERR_KEYCLOAK_REQUEST');
+      assert.match(error.message, new RegExp(`^${what}:`));
+    }
+    await assert.rejects(manager.fetch('/', { headers: { 'x-own': 'a\nb' } }), TypeError);
+    assert.equal(api.requests.length, 0);
+    assert.equal(endpoint.requestCount, 0);
+    for (const init of [null, undefined, { signal: null, minValiditySeconds: undefined }]) {
+      assert.equal((await manager.fetch('/', init)).status, 200);
+    }
+  });
+
+  test('needs to be told the resource', async (t) => {
+    const { endpoint, manager } = await start(t);
+    const error = await rejection(manager.fetch('http://127.0.0.1/'), 'ERR_KEYCLOAK_CONFIG');
+    assert.match(error.message, /resource/);
+    assert.equal(endpoint.requestCount, 0);
+  });
+
+  test('sends nothing if there is no token', async (t) => {
+    const { api, endpoint, manager } = await startBoth(t);
+    endpoint.setAnswer({ status: 401, body: { error: 'unauthorized_client' } });
+    await rejection(manager.fetch('/'), 'ERR_KEYCLOAK_OAUTH');
+    assert.equal(api.requests.length, 0);
+  });
+
+  test('mixes no two of a hundred users, not even when the token was revoked', async (t) => {
+    const tokens = new Set();
+    const echo = ({ url, headers }) => `${url} ${headers['x-backstage-user']}`;
+    const { api, endpoint, manager } = await startBoth(t, accepting(tokens, echo));
+    await manager.getToken();
+    tokens.add('token-2');
+    await Promise.all(
+      times(100, async (n) => {
+        const response = await manager.fetch(`/${n}`, { backstageUser: `user:default/u${n}` });
+        assert.equal(await response.text(), `/${n} user:default/u${n}`);
+      }),
+    );
+    for (const { url, headers } of api.requests) {
+      assert.equal(headers['x-backstage-user'], `user:default/u${url.slice(1)}`);
+    }
+    assert.equal(endpoint.requestCount, 2);
+    assert.ok(api.requests.length > 100, 'some were refused first');
+  });
+
+  test('an abort rejects with its reason, whatever is waited for', async (t) => {
+    const { api, endpoint, manager } = await startBoth(t, () => undefined);
+    const reason = new Error('mine');
+    const early = AbortSignal.abort(reason);
+    await assert.rejects(manager.fetch('/', { signal: early }), reason);
+    assert.equal(endpoint.requestCount, 0);
+
+    endpoint.pause();
+    const whileToken = new AbortController();
+    const { signal } = whileToken;
+    const waiting = manager.fetch('/', { signal });
+    const inRequest = manager.fetch(new Request(api.url, { signal }));
+    await endpoint.waitForRequests(1);
+    whileToken.abort(reason);
+    await assert.rejects(waiting, reason);
+    await assert.rejects(inRequest, reason);
+    assert.equal(api.requests.length, 0);
+    endpoint.resume();
+
+    const whileResponse = new AbortController();
+    const sent = manager.fetch('/', { signal: whileResponse.signal });
+    await api.arrived(1);
+    whileResponse.abort(reason);
+    await assert.rejects(sent, reason);
+    assert.equal(api.requests.length, 1);
+  });
+
+  test('close() does not cut a call that was sent, and ends those that wait', async (t) => {
+    let respond;
+    const { api, endpoint, manager } = await startBoth(t, (_, response) => {
+      respond = () => response.end('late');
+    });
+    const sent = manager.fetch('/');
+    await api.arrived(1);
+    manager.clearCache();
+    endpoint.pause();
+    const waiting = manager.fetch('/');
+    await endpoint.waitForRequests(2);
+    await manager.close();
+    await rejection(waiting, 'ERR_KEYCLOAK_CLOSED');
+    await rejection(manager.fetch('/'), 'ERR_KEYCLOAK_CLOSED');
+    respond();
+    assert.equal(await (await sent).text(), 'late');
+    assert.equal(api.requests.length, 1);
+  });
+
+  test('hands over a stream as it comes, with a token that lasts as long', async (t) => {
+    let stream;
+    const { api, endpoint, manager } = await startBoth(t, (_, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write('data: 1\n\n');
+      stream = response;
+    });
+    endpoint.answerNext({ body: tokenResponse('short', 100) });
+    await manager.getToken();
+    const response = await manager.fetch('/', { minValiditySeconds: 250 });
+    assert.equal(api.requests[0].headers.authorization, 'Bearer token-1');
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    assert.equal((await reader.read()).value, 'data: 1\n\n');
+    stream.write('data: 2\n\n');
+    assert.equal((await reader.read()).value, 'data: 2\n\n');
+    const closed = once(stream, 'close');
+    await reader.cancel();
+    await closed;
+    assert.equal(endpoint.requestCount, 2);
+  });
+});
+
+describe('the function that sends', () => {
+  test('is the one that was handed in, and its response comes back itself', async (t) => {
+    const calls = [];
+    const answers = [new Response('no', { status: 401 }), new Response('yes')];
+    const double = (...args) => {
+      calls.push(args);
+      return Promise.resolve(answers[calls.length - 1]);
+    };
+    const resource = { baseUrl: 'https://API.example/v1', fetch: double };
+    const { manager } = await start(t, { resource });
+    const dispatcher = {};
+    const init = { method: 'POST', body: 'a', dispatcher, backstageUser: USER };
+    const response = await manager.fetch('https://api.example:443/x', init);
+    assert.equal(response, answers[1]);
+    const [[url, first], [again, second]] = calls;
+    assert.equal(url, 'https://api.example/x');
+    assert.equal(again, url);
+    assert.notEqual(first.headers.get('authorization'), second.headers.get('authorization'));
+    for (const { headers, ...rest } of [first, second]) {
+      assert.deepEqual(rest, { method: 'POST', body: 'a', dispatcher, redirect: 'manual' });
+      assert.equal(rest.dispatcher, dispatcher);
+      assert.equal(headers.get('x-backstage-user'), USER);
+    }
+    assert.equal(answers[0].bodyUsed, true);
+  });
+
+  test('is by default the global one of the moment', async (t) => {
+    const { api, manager } = await startBoth(t);
+    await manager.fetch('/');
+    const replaced = mock.method(globalThis, 'fetch', async () => new Response('mocked'));
+    t.after(() => replaced.mock.restore());
+    assert.equal(await (await manager.fetch('/')).text(), 'mocked');
+    assert.equal(api.requests.length, 1);
+  });
+});

@@ -1,0 +1,79 @@
+'use strict';
+
+/** A resource server for the tests of `fetch`, and a manager whose token is for it. */
+
+const { once } = require('node:events');
+const http = require('node:http');
+const { numbered, start } = require('./manager.js');
+
+/**
+ * Starts a server that the test stops. `answer(request, response, body)` answers; what it returns, if
+ * anything, is the body of a 200. `requests` are those that arrived, in order.
+ */
+async function startApi(t, answer = () => 'ok') {
+  const requests = [];
+  const connections = new Set();
+  let connectionCount = 0;
+  let notify = () => {};
+  const server = http.createServer(async (request, response) => {
+    const chunks = [];
+    try {
+      for await (const chunk of request) chunks.push(chunk);
+    } catch {
+      return;
+    }
+    const { method, url, headers } = request;
+    const body = Buffer.concat(chunks).toString('latin1');
+    requests.push({ method, url, headers, body });
+    notify();
+    const text = await answer(request, response, body);
+    if (text !== undefined) response.end(text);
+  });
+  server.on('connection', (socket) => {
+    connectionCount += 1;
+    connections.add(socket);
+    socket.on('close', () => connections.delete(socket));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => {
+    server.close();
+    for (const socket of connections) socket.destroy();
+  });
+  const { port } = server.address();
+  return {
+    port,
+    url: `http://127.0.0.1:${port}`,
+    requests,
+    get connectionCount() {
+      return connectionCount;
+    },
+    /** Fulfils when so many requests have arrived. */
+    arrived: (count) =>
+      new Promise((resolve) => {
+        notify = () => requests.length >= count && resolve();
+        notify();
+      }),
+  };
+}
+
+/** The same with a manager for it, whose tokens are `token-1`, `token-2` and so on. */
+async function startBoth(t, answer, { resource, expiresIn, ...options } = {}) {
+  const api = await startApi(t, answer);
+  const parts = await start(t, { resource: { baseUrl: api.url, ...resource }, ...options });
+  parts.endpoint.setAnswer(numbered(expiresIn));
+  return { api, ...parts };
+}
+
+/** Answers 401, with a body, to what does not carry one of these tokens. */
+function accepting(tokens, answer = () => 'ok') {
+  return (request, response, body) => {
+    if (tokens.has(request.headers.authorization?.replace('Bearer ', ''))) {
+      return answer(request, response, body);
+    }
+    response.writeHead(401, { 'WWW-Authenticate': 'Bearer' });
+    return 'refused';
+  };
+}
+
+module.exports = { accepting, startApi, startBoth };

@@ -1,0 +1,103 @@
+'use strict';
+
+// The policy of `manager.fetch`: who gets a token, what a 401 means, and which redirects are followed.
+// What stands in a request is `outgoing-request.js`; when a token is dropped is decided natively.
+
+const { KeycloakTokenError, badRequest } = require('./error.js');
+const { OutgoingRequest } = require('./outgoing-request.js');
+
+const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+// As many as `fetch` follows.
+const MOST_REDIRECTS = 20;
+// A body that is read to its end leaves a connection that can be used again.
+const DRAINED_BYTES = 256 * 1024;
+const DRAINED_MS = 1000;
+
+/**
+ * Makes the function for one manager and one resource.
+ *
+ * @param {object} parts
+ * @param {import('..').KeycloakTokenManager} parts.manager
+ * @param {import('..').ResourceOptions} [parts.resource]
+ * @param {(token: string) => 'dropped' | 'kept' | 'ignored'} parts.reject
+ */
+function makeFetch({ manager, resource, reject }) {
+  let settings;
+  return async (input, init) => {
+    settings ??= settingsOf(resource);
+    const request = new OutgoingRequest(input, init, settings);
+    let token = await manager.getToken(request.tokenOptions);
+    let hasRetried = false;
+    let redirects = 0;
+    for (;;) {
+      // The global one is looked up each time, so that one who replaces it is heard.
+      const response = await request.send(resource.fetch ?? globalThis.fetch, token);
+      if (response.status === 401) {
+        // One that is kept would be refused again.
+        const isKept = reject(token) === 'kept';
+        if (isKept || hasRetried || !request.isReplayable) return response;
+        hasRetried = true;
+        token = await orCancel(response, () => manager.getToken(request.tokenOptions));
+      } else if (request.follows && REDIRECTS.has(response.status)) {
+        const location = response.headers.get('location');
+        if (location === null) return response;
+        await orCancel(response, () => {
+          redirects += 1;
+          if (redirects > MOST_REDIRECTS) throw badRequest('redirect: too many of them');
+          request.redirect(response.status, location);
+        });
+      } else {
+        return response;
+      }
+      await drain(response);
+    }
+  };
+}
+
+function settingsOf(resource) {
+  if (resource === undefined) {
+    throw new KeycloakTokenError({
+      code: 'ERR_KEYCLOAK_CONFIG',
+      message: 'fetch: needs the option resource, { baseUrl }: to whom the token may be sent',
+      retryable: false,
+    });
+  }
+  const base = new URL(resource.baseUrl);
+  if (!base.pathname.endsWith('/')) base.pathname += '/';
+  return { base, origin: base.origin, userHeader: resource.userHeader };
+}
+
+/** Does what comes between two requests; if that fails, nobody will read the response. */
+async function orCancel(response, step) {
+  try {
+    return await step();
+  } catch (error) {
+    cancel(response.body);
+    throw error;
+  }
+}
+
+async function drain({ body }) {
+  if (typeof body?.getReader !== 'function') return;
+  const reader = body.getReader();
+  const timer = setTimeout(cancel, DRAINED_MS, reader);
+  try {
+    let left = DRAINED_BYTES;
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      left -= value.length;
+      if (left < 0) return cancel(reader);
+    }
+  } catch {
+    // A connection that breaks now is not used again anyway.
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function cancel(body) {
+  body?.cancel?.().catch(() => {});
+}
+
+module.exports = { makeFetch };

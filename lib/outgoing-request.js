@@ -1,0 +1,173 @@
+'use strict';
+
+// One call of `manager.fetch`: what is sent, where to, and whether it can be sent again. All that the
+// caller gave is read once, when the call is made, and none of it is changed.
+
+const { badRequest } = require('./error.js');
+
+const DEFAULT_USER_HEADER = 'X-Backstage-User';
+// Those that `fetch` drops along with a body ("HTTP-redirect fetch" in the Fetch standard).
+const BODY_HEADERS = [
+  ...['content-encoding', 'content-language', 'content-length', 'content-location'],
+  'content-type',
+];
+// The objects that `fetch` reads without using them up, besides views of a buffer.
+const REPLAYABLE = new Set([
+  ...['ArrayBuffer', 'SharedArrayBuffer', 'Blob', 'File', 'FormData', 'URLSearchParams'],
+]);
+// What a `Request` says of itself, which no spreading would find.
+const MEMBERS = [
+  ...['method', 'headers', 'body', 'redirect', 'signal', 'integrity', 'keepalive', 'mode'],
+  ...['credentials', 'cache', 'referrer', 'referrerPolicy', 'duplex'],
+];
+
+class OutgoingRequest {
+  isReplayable;
+  /** Whether redirects are to be followed. */
+  follows;
+  /** What `getToken` is to be asked with; nothing where a plain call will do. */
+  tokenOptions;
+  #origin;
+  #url;
+  /** The caller's `Request`, until a redirect leads away from it. */
+  #request;
+  #method;
+  #headers;
+  #wasSent = false;
+  #options;
+
+  /** @throws {KeycloakTokenError} `ERR_KEYCLOAK_REQUEST` for what must not be sent */
+  constructor(input, init, { base, origin, userHeader = DEFAULT_USER_HEADER }) {
+    const { backstageUser, minValiditySeconds, headers, ...options } = initOf(init);
+    const request = isA('Request', input) ? input : undefined;
+    this.#origin = origin;
+    this.#url = this.#resolve(addressOf(input), base, 'input');
+    this.#request = request;
+    this.#method = String(options.method ?? request?.method ?? 'GET').toUpperCase();
+    this.#headers = new Headers(headers ?? request?.headers);
+    this.#options = options;
+    if (backstageUser !== undefined) {
+      checkUser(backstageUser);
+      this.#headers.set(userHeader, backstageUser);
+    }
+    this.isReplayable = isReplayable(options.body ?? request?.body);
+    this.follows = (options.redirect ?? request?.redirect ?? 'follow') === 'follow';
+    const signal = (options.signal === undefined ? request?.signal : options.signal) ?? undefined;
+    if (signal !== undefined || minValiditySeconds !== undefined) {
+      this.tokenOptions = { signal, minValiditySeconds };
+    }
+  }
+
+  send(fetch, token) {
+    // Not the same object twice: whoever it was given to may have kept it.
+    if (this.#wasSent) this.#headers = new Headers(this.#headers);
+    this.#wasSent = true;
+    this.#headers.set('authorization', `Bearer ${token}`);
+    const options = { ...this.#options, headers: this.#headers };
+    if (this.follows) options.redirect = 'manual';
+    return fetch(this.#request ?? this.#url.href, options);
+  }
+
+  /**
+   * Turns to where a redirect leads, by the rules of `fetch`.
+   *
+   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_REQUEST` if it must not be followed
+   */
+  redirect(status, location) {
+    const url = this.#resolve(decoded(location), this.#url, 'redirect');
+    const losesBody =
+      status === 303
+        ? this.#method !== 'GET' && this.#method !== 'HEAD'
+        : (status === 301 || status === 302) && this.#method === 'POST';
+    if (!losesBody && !this.isReplayable) {
+      throw badRequest(`redirect: status ${status} asks for the body again, which is used up`);
+    }
+    if (this.#request !== undefined) {
+      const { headers, ...members } = membersOf(this.#request);
+      this.#options = { ...members, ...withoutAbsent(this.#options) };
+      this.#request = undefined;
+    }
+    if (losesBody) {
+      const { body, duplex, ...options } = this.#options;
+      this.#options = { ...options, method: 'GET' };
+      this.#headers = new Headers(this.#headers);
+      for (const name of BODY_HEADERS) this.#headers.delete(name);
+      this.#method = 'GET';
+      this.isReplayable = true;
+    }
+    this.#url = url;
+  }
+
+  // The token goes to one origin, which is compared after parsing, as `fetch` parses.
+  #resolve(address, base, what) {
+    let url;
+    try {
+      url = new URL(address, base);
+    } catch {
+      throw badRequest(`${what}: not a URL`);
+    }
+    // The origin of a blob: URL is that of the URL in it.
+    if (url.origin !== this.#origin || url.protocol === 'blob:') {
+      const place = url.protocol.startsWith('http') ? url.origin : url.protocol;
+      throw badRequest(
+        `${what}: leads to ${place}, but the token may be sent to ${this.#origin} only, the ` +
+          'origin of resource.baseUrl; nothing was sent there',
+      );
+    }
+    if (url.username !== '' || url.password !== '') {
+      throw badRequest(`${what}: expected a URL without a user name or password`);
+    }
+    return url;
+  }
+}
+
+function initOf(init) {
+  if (init === undefined || init === null) return {};
+  if (typeof init !== 'object') throw badRequest('init: expected an object');
+  return isA('Request', init) ? membersOf(init) : init;
+}
+
+function membersOf(request) {
+  return Object.fromEntries(MEMBERS.map((name) => [name, request[name] ?? undefined]));
+}
+
+function withoutAbsent(options) {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+}
+
+function addressOf(input) {
+  if (typeof input === 'string') return input;
+  if (isA('URL', input)) return input.href;
+  if (isA('Request', input)) return input.url;
+  throw badRequest('input: expected a string, a URL or a Request');
+}
+
+// Not by `instanceof`: under Jest, or with the classes of undici's own package, it comes from elsewhere.
+function isA(name, value) {
+  return typeof value === 'object' && value?.[Symbol.toStringTag] === name;
+}
+
+function checkUser(user) {
+  // Spaces around a value are lost on the way.
+  if (typeof user !== 'string' || !/^[\x20-\x7e]+$/.test(user) || user.trim() !== user) {
+    throw badRequest(
+      'backstageUser: expected an entity ref, a non-empty string of printable ASCII',
+    );
+  }
+}
+
+function isReplayable(body) {
+  if (body === null || typeof body !== 'object' || ArrayBuffer.isView(body)) return true;
+  // A stream may call itself anything.
+  if (typeof body.pipe === 'function') return false;
+  return REPLAYABLE.has(body[Symbol.toStringTag]);
+}
+
+// Header values come as Latin-1; bytes beyond ASCII are meant as UTF-8, as `fetch` takes them.
+function decoded(location) {
+  return /^[\x21-\x7e]*$/.test(location)
+    ? location
+    : Buffer.from(location, 'latin1').toString('utf8');
+}
+
+module.exports = { OutgoingRequest };
