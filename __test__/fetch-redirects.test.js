@@ -84,7 +84,7 @@ describe('the origin', { concurrency: true }, () => {
 });
 
 describe('a redirect', { concurrency: true }, () => {
-  test('within the origin is followed as the platform follows it, token and user too', async (t) => {
+  test('within the origin is followed as by the platform, with token and user', async (t) => {
     for (const status of [300, 301, 302, 303, 304, 305, 306, 307, 308]) {
       const { api, manager } = await startBoth(t, redirecting(status, '../there?a=b'));
       for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']) {

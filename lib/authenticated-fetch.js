@@ -1,6 +1,6 @@
 'use strict';
 
-// The policy of `manager.fetch`: who gets a token, what a 401 means, and which redirects are followed.
+// The policy of `manager.fetch`: who gets a token, what a 401 means, which redirects are followed.
 // What stands in a request is `outgoing-request.js`; when a token is dropped is decided natively.
 
 const { KeycloakTokenError, badRequest } = require('./error.js');

@@ -1,7 +1,7 @@
 'use strict';
 
-// One call of `manager.fetch`: what is sent, where to, and whether it can be sent again. All that the
-// caller gave is read once, when the call is made, and none of it is changed.
+// One call of `manager.fetch`: what is sent, where to, and whether it can be sent again. All that
+// the caller gave is read once, when the call is made, and none of it is changed.
 
 const { badRequest } = require('./error.js');
 
@@ -142,7 +142,7 @@ function addressOf(input) {
   throw badRequest('input: expected a string, a URL or a Request');
 }
 
-// Not by `instanceof`: under Jest, or with the classes of undici's own package, it comes from elsewhere.
+// Not by `instanceof`: under Jest, or from undici's own package, classes are others.
 function isA(name, value) {
   return typeof value === 'object' && value?.[Symbol.toStringTag] === name;
 }

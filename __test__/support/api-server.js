@@ -7,8 +7,8 @@ const http = require('node:http');
 const { numbered, start } = require('./manager.js');
 
 /**
- * Starts a server that the test stops. `answer(request, response, body)` answers; what it returns, if
- * anything, is the body of a 200. `requests` are those that arrived, in order.
+ * Starts a server that the test stops. `answer(request, response, body)` answers; what it returns,
+ * if anything, ends the response. `requests` are those that arrived, in order.
  */
 async function startApi(t, answer = () => 'ok') {
   const requests = [];

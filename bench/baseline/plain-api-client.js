@@ -21,8 +21,8 @@ class AugmentApiClient {
    * @param {object} options
    * @param {string} options.baseUrl
    * @param {{ getToken(): Promise<string>, clearCache(): void }} options.tokenManager
-   * @param {number} [options.retryMs] wait before the first retry, default 1000; an option so that a
-   *   test can scale it
+   * @param {number} [options.retryMs] wait before the first retry, default 1000; an option so that
+   *   a test can scale it
    */
   constructor(options) {
     this.#options = { retryMs: FIRST_RETRY_MS, ...options };

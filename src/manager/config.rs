@@ -19,8 +19,8 @@ use crate::oauth::{
 pub const DEFAULT_EXPIRY_BUFFER: u32 = 60;
 /// `requestTimeoutMs`, in milliseconds.
 pub const DEFAULT_REQUEST_TIMEOUT: u32 = 15_000;
-/// Names of header fields that `resource.userHeader` may not take, in lower case: the token's own, and
-/// those by which a request is framed and its body is read.
+/// Names of header fields that `resource.userHeader` may not take, in lower case: those that carry
+/// credentials, and those by which a request is framed and its body is read.
 const RESERVED_HEADERS: [&str; 15] = [
     "authorization",
     "connection",

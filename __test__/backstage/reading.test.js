@@ -1,0 +1,162 @@
+'use strict';
+
+/** What `readKeycloakTokenManagerOptions` makes of a section of the configuration. */
+
+const assert = require('node:assert/strict');
+const { describe, test } = require('node:test');
+const { inspect } = require('node:util');
+const { KEY, nest, useWorkspace } = require('./support.js');
+
+const CANARY = 'canary-of-a-secret';
+const WHOLE = {
+  tokenEndpoint: 'https://sso.example.org/realms/kagenti/protocol/openid-connect/token',
+  clientId: 'kagenti-api',
+  clientSecret: CANARY,
+};
+
+/** Sections that are refused, and what the error must say. */
+const REFUSED = [
+  ['a client id alone', { clientId: 'x' }, /there is clientId, but tokenEndpoint and clientSecret/],
+  ['a secret alone', { clientSecret: CANARY }, /there is clientSecret, .* and clientId is missing/],
+  ['no secret', { ...WHOLE, clientSecret: undefined }, /but clientSecret \(or clientSecretFile\)/],
+  [
+    'a removed secret',
+    { ...WHOLE, clientSecret: null },
+    /but clientSecret \(or clientSecretFile\)/,
+  ],
+  ['an empty section', {}, /it is empty, but tokenEndpoint, clientId and clientSecret/],
+  ['a section that is a string', CANARY, /got string, wanted object/],
+  ['a section that is a list', [CANARY], /got array, wanted object/],
+  ['a secret that is a number', { ...WHOLE, clientSecret: 7351 }, /auth\.clientSecret.*got number/],
+  [
+    'a secret that is a list',
+    { ...WHOLE, clientSecret: [CANARY] },
+    /auth\.clientSecret.*got array/,
+  ],
+  ['an empty secret', { ...WHOLE, clientSecret: '' }, /auth\.clientSecret.*got empty-string/],
+  ['a word for a number', { ...WHOLE, requestTimeoutMs: CANARY }, /requestTimeoutMs.*a number/],
+  ['a word for a flag', { ...WHOLE, skipTlsVerify: CANARY }, /skipTlsVerify.*a boolean/],
+  ['a number for a scope', { ...WHOLE, scope: 1 }, /auth\.scope.*got number, wanted string/],
+  ['a list of numbers', { ...WHOLE, scope: [1] }, /auth\.scope\[0\].*got number/],
+  ['a parameter that is a number', { ...WHOLE, parameters: { max_age: 1 } }, /"max_age" must be a/],
+  ['parameters in a list', { ...WHOLE, parameters: [CANARY] }, /auth\.parameters.*got array/],
+  [
+    'a misspelt option',
+    { ...WHOLE, clientsecret: CANARY },
+    /unknown key "clientsecret", known are/,
+  ],
+  ['a resource without a URL', { ...WHOLE, resource: {} }, /resource: baseUrl is missing/],
+  [
+    'an unknown key in the resource',
+    { ...WHOLE, resource: { baseUrl: 'https://api.example.org', fetch: CANARY } },
+    /unknown key "fetch", known are baseUrl and userHeader/,
+  ],
+  [
+    'two faults, which are told together',
+    { clientId: 1, clientSecret: CANARY, requestTimeoutMs: 'x' },
+    /auth\.clientId.*auth\.requestTimeoutMs.*but tokenEndpoint is missing/,
+  ],
+];
+
+describe('readKeycloakTokenManagerOptions', () => {
+  const workspace = useWorkspace();
+
+  function read(data, key) {
+    const { ConfigReader } = workspace.require('@backstage/config');
+    const backstage = workspace.require('keycloak-token-manager/backstage');
+    return backstage.readKeycloakTokenManagerOptions(new ConfigReader(data), key);
+  }
+
+  test('gives undefined where there is no section', () => {
+    assert.equal(read({}), undefined);
+    assert.equal(read({ boost: { kagenti: {} } }), undefined);
+    assert.equal(read(nest(KEY, null)), undefined);
+  });
+
+  test('gives every option that can stand in a file', () => {
+    const section = {
+      ...WHOLE,
+      clientAuthentication: 'client_secret_basic',
+      scope: 'openid agents',
+      parameters: { 'urn:example:a b': 'c' },
+      tokenExpiryBufferSeconds: 30,
+      requestTimeoutMs: 5000,
+      backgroundRefresh: false,
+      ca: 'PEM',
+      caFile: '/etc/ca.pem',
+      skipTlsVerify: true,
+      resource: { baseUrl: 'https://api.example.org/', userHeader: 'X-User' },
+      name: 'agents',
+    };
+    assert.deepEqual(read(nest(KEY, section)), section);
+    const { clientSecret, ...others } = section;
+    const withFile = { ...others, clientSecretFile: '/run/secret' };
+    assert.deepEqual(read(nest(KEY, withFile)), withFile);
+  });
+
+  test('reads the section that it is told', () => {
+    assert.deepEqual(read(nest('acme.auth', WHOLE), 'acme.auth'), WHOLE);
+    assert.equal(read(nest('acme.auth', WHOLE)), undefined);
+  });
+
+  test('reads a list of scopes', () => {
+    const scope = ['openid', 'agents'];
+    assert.deepEqual(read(nest(KEY, { ...WHOLE, scope })).scope, scope);
+  });
+
+  test('reads numbers and flags that come from the environment as strings', async () => {
+    const { ConfigSources, StaticConfigSource, EnvConfigSource } = workspace.require(
+      '@backstage/config-loader',
+    );
+    const { readKeycloakTokenManagerOptions } = workspace.require(
+      'keycloak-token-manager/backstage',
+    );
+    const env = {};
+    for (const [name, value] of Object.entries({
+      requestTimeoutMs: '"2500"',
+      tokenExpiryBufferSeconds: '"45"',
+      skipTlsVerify: '"true"',
+      backgroundRefresh: '"no"',
+    })) {
+      env[`APP_CONFIG_boost_kagenti_auth_${name}`] = value;
+    }
+    const config = await ConfigSources.toConfig(
+      ConfigSources.merge([
+        StaticConfigSource.create({ data: nest(KEY, WHOLE) }),
+        EnvConfigSource.create({ env }),
+      ]),
+    );
+    try {
+      const { requestTimeoutMs, tokenExpiryBufferSeconds, skipTlsVerify, backgroundRefresh } =
+        readKeycloakTokenManagerOptions(config);
+      assert.deepEqual(
+        { requestTimeoutMs, tokenExpiryBufferSeconds, skipTlsVerify, backgroundRefresh },
+        {
+          requestTimeoutMs: 2500,
+          tokenExpiryBufferSeconds: 45,
+          skipTlsVerify: true,
+          backgroundRefresh: false,
+        },
+      );
+    } finally {
+      config.close();
+    }
+  });
+
+  for (const [what, section, pattern] of REFUSED) {
+    test(`refuses ${what}`, () => {
+      const { KeycloakTokenError } = workspace.require('keycloak-token-manager');
+      assert.throws(
+        () => read(nest(KEY, section)),
+        (error) => {
+          assert.ok(error instanceof KeycloakTokenError, `${error?.stack}`);
+          assert.equal(error.code, 'ERR_KEYCLOAK_CONFIG');
+          assert.ok(error.message.startsWith(`configuration "${KEY}": `), error.message);
+          assert.match(error.message, pattern);
+          assert.doesNotMatch(inspect(error, { showHidden: true }), new RegExp(`${CANARY}|7351`));
+          return true;
+        },
+      );
+    });
+  }
+});

@@ -1,0 +1,123 @@
+'use strict';
+
+/** The configuration schema: what Backstage's own loader and logger make of the secret. */
+
+const assert = require('node:assert/strict');
+const { writeFile } = require('node:fs/promises');
+const path = require('node:path');
+const { describe, test } = require('node:test');
+const { startBackend } = require('../../examples/backstage-plugin/backend-process.js');
+const { startFakeTokenEndpoint } = require('../../lib/testing');
+const schema = require('../../config.schema.json');
+const { configFile, KEY, nest, useWorkspace } = require('./support.js');
+const { delay, until } = require('../support/manager.js');
+
+const SECRET = 'canary-of-a-first-secret';
+const ROTATED = 'canary-of-a-second-secret';
+const SECTION = {
+  tokenEndpoint: 'https://sso.example.org/token',
+  clientId: 'kagenti-api',
+  clientSecret: SECRET,
+  requestTimeoutMs: '2500',
+  scope: ['a', 'b'],
+  resource: { baseUrl: 'https://api.example.org' },
+};
+
+describe('the configuration schema', () => {
+  const workspace = useWorkspace([path.join(__dirname, 'logging-backend')]);
+
+  async function load() {
+    const { loadConfigSchema } = workspace.require('@backstage/config-loader');
+    return loadConfigSchema({
+      serialized: {
+        backstageConfigSchemaVersion: 1,
+        schemas: [{ path: 'config.schema.json', value: schema, packageName: 'x' }],
+      },
+    });
+  }
+
+  test('shows nothing of the section to the frontend', async () => {
+    const configs = [{ data: nest(KEY, SECTION), context: 'test' }];
+    const [processed] = (await load()).process(configs, { visibility: ['frontend'] });
+    assert.deepEqual(processed?.data ?? {}, {});
+  });
+
+  test('counts the secret, and nothing else, as one', async () => {
+    const configs = [{ data: nest(KEY, SECTION), context: 'test' }];
+    const [processed] = (await load()).process(configs, { visibility: ['secret'] });
+    assert.deepEqual(processed.data, nest(KEY, { clientSecret: SECRET }));
+  });
+
+  const faulty = [
+    ['lacks the client id', { clientId: undefined }, /required property 'clientId'/],
+    ['has a word for a number', { requestTimeoutMs: 'soon' }, /must be integer/],
+    ['has an unknown method', { clientAuthentication: 'x' }, /must be equal to one of/],
+  ];
+  for (const [what, change, pattern] of faulty) {
+    test(`refuses a section that ${what}`, async () => {
+      const data = nest(KEY, { ...SECTION, ...change });
+      const loaded = await load();
+      assert.throws(() => loaded.process([{ data, context: 'test' }]), pattern);
+    });
+  }
+
+  test('knows every option that the reader knows', () => {
+    const { properties } = KEY.split('.').reduce((at, part) => at.properties[part], schema);
+    const { ConfigReader } = workspace.require('@backstage/config');
+    const { readKeycloakTokenManagerOptions } = workspace.require(
+      'keycloak-token-manager/backstage',
+    );
+    const unknown = new ConfigReader(nest(KEY, { ...SECTION, unknown: 1 }));
+    let known;
+    assert.throws(
+      () => readKeycloakTokenManagerOptions(unknown),
+      ({ message }) => {
+        [, known] = /known are (.*)$/.exec(message);
+        return true;
+      },
+    );
+    assert.equal(Object.keys(properties).join(', '), known.replace(' and ', ', '));
+  });
+
+  test('has the logger of a real backend hide the secret, also after an edit', async (t) => {
+    const endpoint = await startFakeTokenEndpoint({ clients: { 'test-client': SECRET } });
+    t.after(() => endpoint.close());
+    const file = path.join(workspace.folder, 'app-config.yaml');
+    await writeFile(file, configFile(endpoint.tokenEndpoint, SECRET));
+    const environment = { TIMEOUT_MS: '2500' };
+    const backend = await startBackend(workspace.folder, 'logging-backend', environment);
+    t.after(() => backend.stop());
+    const post = async (route) => {
+      const response = await fetch(`${backend.url}/api/careless/${route}`, { method: 'POST' });
+      return { status: response.status, body: await response.json() };
+    };
+
+    // Backstage misses an edit that comes while it reads the one before: then it is made again.
+    const edit = async (secret, line) => {
+      const isThere = () => backend.output().includes(line);
+      for (let attempt = 0; attempt < 20 && !isThere(); attempt += 1) {
+        await writeFile(file, configFile(endpoint.tokenEndpoint, secret));
+        const end = performance.now() + 500;
+        while (!isThere() && performance.now() < end) await delay(10);
+      }
+      assert.ok(isThere(), `no line "${line}" in:\n${backend.output()}`);
+    };
+
+    await post('log/before');
+    await until(() => /before <\*\*\*>/.test(backend.output()), 'the redacted line is there');
+    assert.equal((await post('token')).status, 200);
+
+    endpoint.setSecret('test-client', ROTATED);
+    await edit(ROTATED, 'changed and is in use');
+    assert.deepEqual((await post('token')).status, 200);
+    await post('log/after');
+    await until(() => /after <\*\*\*>/.test(backend.output()), 'the redacted line is there');
+
+    endpoint.setSecret('test-client', 'yet-another');
+    const refused = await post('token');
+    assert.equal(refused.body.code, 'ERR_KEYCLOAK_OAUTH');
+    await edit(`[${ROTATED}]`, 'the change is ignored');
+    const told = backend.output() + JSON.stringify(refused);
+    assert.doesNotMatch(told, new RegExp(`${SECRET}|${ROTATED}`));
+  });
+});

@@ -1,0 +1,178 @@
+'use strict';
+
+/** Edits of the configuration while the plugins of a backend are calling. */
+
+const assert = require('node:assert/strict');
+const { describe, test } = require('node:test');
+const { setImmediate: nextTurn } = require('node:timers/promises');
+const { KEY, keeper, nest, startBackend, useWorkspace } = require('./support.js');
+
+const CLIENTS = { 'test-client': 'test-secret', 'other-client': 'other-secret' };
+const CALLERS = 8;
+
+/** Callers that ask for tokens in a loop until `stop()`, which gives all answers. */
+function load(tokens) {
+  let isOver = false;
+  const seen = new Set();
+  const failures = [];
+  let calls = 0;
+  const one = async () => {
+    while (!isOver) {
+      try {
+        seen.add(await tokens.getToken());
+      } catch (error) {
+        failures.push(error);
+      }
+      calls += 1;
+      await nextTurn();
+    }
+  };
+  const callers = Array.from({ length: CALLERS }, one);
+  return {
+    /** Resolves after some more calls of every caller. */
+    async goesOn() {
+      const end = calls + 20 * CALLERS;
+      while (calls < end) await nextTurn();
+    },
+    /** Resolves when the callers have seen so many tokens. */
+    async hasSeen(count) {
+      const end = performance.now() + 10_000;
+      while (seen.size < count) {
+        assert.ok(performance.now() < end, `${seen.size} tokens were seen instead of ${count}`);
+        await nextTurn();
+      }
+    },
+    async stop() {
+      isOver = true;
+      await Promise.all(callers);
+      return { seen: [...seen], failures };
+    },
+  };
+}
+
+const clientOf = (token) => JSON.parse(Buffer.from(token.split('.')[1], 'base64url')).azp;
+
+describe('an edit of the configuration', () => {
+  const workspace = useWorkspace();
+
+  async function start(t, options) {
+    const { keycloakTokenManagerServiceRef } = workspace.require(
+      'keycloak-token-manager/backstage',
+    );
+    const alpha = keeper(workspace, 'alpha', { tokens: keycloakTokenManagerServiceRef });
+    const backend = await startBackend(t, workspace, [alpha.plugin], {
+      clients: CLIENTS,
+      ...options,
+    });
+    const edit = (auth) => backend.edit(nest(KEY, { ...backend.section, ...auth }));
+    return { ...backend, edit, editAll: backend.edit, tokens: alpha.services.tokens };
+  }
+
+  test('that brings a new secret keeps the token, and no call fails', async (t) => {
+    const { endpoint, edit, tokens, lines } = await start(t);
+    const traffic = load(tokens);
+    await traffic.goesOn();
+    endpoint.setSecret('test-client', 'rotated-secret');
+    await edit({ clientSecret: 'rotated-secret' });
+    await traffic.goesOn();
+    assert.equal(endpoint.requests.length, 1);
+    tokens.clearCache();
+    await traffic.hasSeen(2);
+    const { failures } = await traffic.stop();
+    assert.deepEqual(failures, []);
+    assert.deepEqual(
+      endpoint.requests.map(({ status }) => status),
+      [200, 200],
+    );
+    assert.doesNotMatch(JSON.stringify(lines), /test-secret|rotated-secret/);
+  });
+
+  test('that brings a new client serves the old token until the new one is there', async (t) => {
+    const { endpoint, edit, tokens } = await start(t);
+    const traffic = load(tokens);
+    await traffic.goesOn();
+    endpoint.pause();
+    await edit({ clientId: 'other-client', clientSecret: 'other-secret' });
+    await traffic.goesOn();
+    endpoint.resume();
+    await traffic.hasSeen(2);
+    const { seen, failures } = await traffic.stop();
+    assert.deepEqual(failures, []);
+    assert.deepEqual(seen.map(clientOf), ['test-client', 'other-client']);
+    assert.equal(endpoint.requests.length, 2);
+  });
+
+  const ignored = [
+    ['has a wrong type', { clientId: 7 }, /clientId.*got number, wanted string/],
+    ['takes the client id away', { clientId: undefined }, /but clientId is missing/],
+    ['the manager refuses', { tokenEndpoint: 'nonsense' }, /invalid options: tokenEndpoint/],
+  ];
+  for (const [what, auth, pattern] of ignored) {
+    test(`that ${what} is logged and ignored`, async (t) => {
+      const { endpoint, edit, tokens, lines } = await start(t);
+      const token = await tokens.getToken();
+      await edit({ ...auth, clientSecret: 'canary-of-a-secret' });
+      const errors = lines.filter(({ level }) => level === 'error');
+      assert.equal(errors.length, 1);
+      assert.match(
+        errors[0].message,
+        /^the change is ignored: configuration "boost\.kagenti\.auth"/,
+      );
+      assert.match(errors[0].message, pattern);
+      assert.equal(await tokens.getToken(), token);
+      tokens.clearCache();
+      assert.equal(clientOf(await tokens.getToken()), 'test-client');
+      assert.deepEqual(
+        endpoint.requests.map(({ status }) => status),
+        [200, 200],
+      );
+      assert.doesNotMatch(JSON.stringify(lines), /canary/);
+    });
+  }
+
+  test('that removes the section is logged and ignored', async (t) => {
+    const { editAll, tokens, lines } = await start(t);
+    const token = await tokens.getToken();
+    await editAll({ app: { title: 'x' } });
+    const errors = lines.filter(({ level }) => level === 'error');
+    assert.equal(errors.length, 1);
+    assert.match(errors[0].message, /the change is ignored: .*there is no such section/);
+    assert.equal(await tokens.getToken(), token);
+  });
+
+  test('that corrects an ignored one is taken', async (t) => {
+    const { edit, tokens, endpoint } = await start(t);
+    await tokens.getToken();
+    await edit({ clientId: 7 });
+    await edit({ clientId: 'other-client', clientSecret: 'other-secret' });
+    while (clientOf(await tokens.getToken()) !== 'other-client') await nextTurn();
+    assert.equal(endpoint.requests.length, 2);
+  });
+
+  test('of another section ends no cool-down', async (t) => {
+    const { editAll, section, tokens, endpoint, lines } = await start(t, {
+      auth: { clientSecret: 'wrong' },
+    });
+    await assert.rejects(tokens.getToken(), { code: 'ERR_KEYCLOAK_OAUTH' });
+    await editAll({ ...nest(KEY, section), app: { title: 'changed' } });
+    await assert.rejects(tokens.getToken(), { code: 'ERR_KEYCLOAK_OAUTH' });
+    assert.equal(endpoint.requests.length, 1);
+    assert.deepEqual(
+      lines.filter(({ message }) => message.includes('is in use')),
+      [],
+    );
+    await editAll(nest(KEY, { ...section, clientSecret: 'test-secret' }));
+    await tokens.getToken();
+    assert.equal(endpoint.requests.length, 2);
+  });
+
+  test('after the shutdown does nothing', async (t) => {
+    const { edit, stop, lines } = await start(t);
+    await stop();
+    await edit({ clientId: 7 });
+    assert.deepEqual(
+      lines.filter(({ message }) => /is ignored|is in use/.test(message)),
+      [],
+    );
+  });
+});

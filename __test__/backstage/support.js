@@ -1,0 +1,163 @@
+/**
+ * What the Backstage suites share: a workspace, backends on a fake endpoint whose configuration
+ * can be edited, and plugins that show what they were given.
+ */
+'use strict';
+
+const { after, before } = require('node:test');
+const { startFakeTokenEndpoint } = require('../../lib/testing');
+const { makeWorkspace } = require('./setup.js');
+
+/** Covers an installation on a slow machine. */
+const INSTALL_TIMEOUT_MS = 10 * 60 * 1000;
+const CLIENT = { clientId: 'test-client', clientSecret: 'test-secret' };
+const KEY = 'boost.kagenti.auth';
+
+/** A workspace for the tests of a file; its members are there once the tests run. */
+function useWorkspace(members = [], options = {}) {
+  const workspace = {};
+  before(async () => Object.assign(workspace, await makeWorkspace(members, options)), {
+    timeout: INSTALL_TIMEOUT_MS,
+  });
+  after(() => workspace.remove?.());
+  return workspace;
+}
+
+/** `{ a: { b: value } }` from `a.b`. */
+function nest(key, value) {
+  return key.split('.').reduceRight((inner, part) => ({ [part]: inner }), value);
+}
+
+/** The configuration of a real backend; the port and the timeout come from the environment. */
+function configFile(tokenEndpoint, clientSecret) {
+  return `
+app: { baseUrl: 'http://127.0.0.1:3000' }
+backend:
+  baseUrl: http://127.0.0.1:\${BACKEND_PORT}
+  listen: { host: 127.0.0.1, port: '\${BACKEND_PORT}' }
+  auth:
+    pluginKeyStore:
+      type: static
+      static:
+        keys:
+          - keyId: test
+            algorithm: ES256
+            publicKeyFile: keys/public.pem
+            privateKeyFile: keys/private.pem
+boost:
+  kagenti:
+    auth:
+      tokenEndpoint: ${tokenEndpoint}
+      clientId: test-client
+      clientSecret: ${clientSecret}
+      requestTimeoutMs: \${TIMEOUT_MS}
+`;
+}
+
+/** A plugin that depends on services and keeps what it was given in `services`. */
+function keeper(workspace, pluginId, deps) {
+  const { createBackendPlugin } = workspace.require('@backstage/backend-plugin-api');
+  const services = {};
+  const plugin = createBackendPlugin({
+    pluginId,
+    register(env) {
+      env.registerInit({ deps, init: async (given) => void Object.assign(services, given) });
+    },
+  });
+  return { plugin, services };
+}
+
+/** A configuration that can be edited: `edit(data)` resolves when those who follow it were told. */
+async function editableConfig(workspace, data) {
+  const { ConfigSources, MutableConfigSource } = workspace.require('@backstage/config-loader');
+  const { coreServices, createServiceFactory } = workspace.require('@backstage/backend-plugin-api');
+  const source = MutableConfigSource.create({ data });
+  const config = await ConfigSources.toConfig(source);
+  return {
+    factory: createServiceFactory({
+      service: coreServices.rootConfig,
+      deps: {},
+      factory: () => config,
+    }),
+    edit(changed) {
+      const told = new Promise((resolve) => {
+        const { unsubscribe } = config.subscribe(() => {
+          unsubscribe();
+          // Those who subscribed earlier have been told by now, others are told in this turn.
+          setImmediate(resolve);
+        });
+      });
+      source.setData(changed);
+      return told;
+    },
+    close: () => config.close(),
+  };
+}
+
+/** A root logger that keeps its lines, with those of its children. */
+function recordingLogger(workspace) {
+  const { coreServices, createServiceFactory } = workspace.require('@backstage/backend-plugin-api');
+  const lines = [];
+  const make = (meta) => {
+    const logger = { child: (more) => make({ ...meta, ...more }) };
+    for (const level of ['error', 'warn', 'info', 'debug']) {
+      logger[level] = (message, more) => lines.push({ level, message, ...meta, ...more });
+    }
+    return logger;
+  };
+  const factory = createServiceFactory({
+    service: coreServices.rootLogger,
+    deps: {},
+    factory: () => make({}),
+  });
+  return { factory, lines };
+}
+
+/**
+ * A started backend with the plugins, on a fake endpoint and a configuration with `auth` in the
+ * section and what `also(section)` gives; everything is closed after the test.
+ */
+async function startBackend(t, workspace, plugins, { auth, key = KEY, also, clients } = {}) {
+  const endpoint = await startFakeTokenEndpoint({ clients });
+  t.after(() => endpoint.close());
+  const { tokenEndpoint } = endpoint;
+  const section = { tokenEndpoint, ...CLIENT, ...auth };
+  const config = await editableConfig(workspace, { ...nest(key, section), ...also?.(section) });
+  t.after(() => config.close());
+  const logger = recordingLogger(workspace);
+  const backend = await startWithoutServer(workspace, [config.factory, logger.factory, ...plugins]);
+  let stopped;
+  const stop = () => {
+    stopped ??= backend.stop();
+    return stopped;
+  };
+  t.after(stop);
+  return { endpoint, section, edit: config.edit, lines: logger.lines, stop };
+}
+
+/** A backend that listens nowhere: one that fails to start would never close its port. */
+async function startWithoutServer(workspace, features) {
+  const { createBackend } = workspace.require('@backstage/backend-defaults');
+  const { coreServices, createServiceFactory } = workspace.require('@backstage/backend-plugin-api');
+  const routers = [coreServices.rootHttpRouter, coreServices.httpRouter].map((service) =>
+    createServiceFactory({ service, deps: {}, factory: () => ({ use() {} }) }),
+  );
+  const backend = createBackend();
+  for (const feature of [...routers, ...features]) backend.add(feature);
+  await backend.start();
+  return backend;
+}
+
+module.exports = {
+  CLIENT,
+  INSTALL_TIMEOUT_MS,
+  KEY,
+  configFile,
+  editableConfig,
+  keeper,
+  nest,
+  recordingLogger,
+  startBackend,
+  startWithoutServer,
+  useWorkspace,
+};

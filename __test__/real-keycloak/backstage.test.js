@@ -1,0 +1,61 @@
+/**
+ * End to end: HTTP into a real Backstage backend, through the example's plugin and the manager, to
+ * a real Keycloak and an API that verifies what Keycloak signed.
+ */
+'use strict';
+
+const assert = require('node:assert/strict');
+const { after, before, describe, test } = require('node:test');
+
+const { setStage } = require('../../examples/backstage-plugin/stage.js');
+const { missingPrerequisites } = require('../../tools/keycloak');
+
+/** Covers the downloads and first starts on a slow machine. */
+const START_TIMEOUT_MS = 15 * 60 * 1000;
+
+const missing = process.env.CI ? undefined : missingPrerequisites();
+const skip = missing === undefined ? false : `no Keycloak can be started: ${missing}`;
+
+describe('the example on a real Keycloak', { skip }, () => {
+  let stage;
+  before(
+    async () => {
+      stage = await setStage({ embedded: false, log: (line) => console.error(line) });
+    },
+    { timeout: START_TIMEOUT_MS },
+  );
+  after(() => stage?.end());
+
+  const call = (init = {}) => fetch(stage.url, init);
+  const asUser = () => ({ authorization: `Bearer ${stage.userToken}` });
+
+  test('lists the agents, and the API sees the user who asks', async () => {
+    const response = await call({ headers: asUser() });
+    assert.equal(response.status, 200);
+    const { items } = await response.json();
+    assert.equal(items[0].name, 'weather');
+    const { client, user } = stage.api.requests.at(-1);
+    assert.deepEqual({ client, user }, { client: 'kagenti-api', user: 'user:default/jane' });
+  });
+
+  test('passes a guest on for a caller whom Backstage does not know', async () => {
+    assert.equal((await call()).status, 200);
+    assert.equal(stage.api.requests.at(-1).user, 'user:default/guest');
+  });
+
+  test('creates an agent, for which the API wants a role of the token', async () => {
+    const response = await call({
+      method: 'POST',
+      headers: { ...asUser(), 'content-type': 'application/json' },
+      body: JSON.stringify({ name: 'travel' }),
+    });
+    assert.equal(response.status, 200);
+    const names = (await response.json()).items.map(({ name }) => name);
+    assert.deepEqual(names, ['weather', 'travel']);
+  });
+
+  test('shows no secret and no token in the log of the backend', () => {
+    assert.match(stage.output(), /Plugin initialization complete/);
+    assert.doesNotMatch(stage.output(), /s3cr\+t|eyJhbGciOi/);
+  });
+});

@@ -1,0 +1,23 @@
+// Stands where an app has its auth plugin: it publishes the key that the tokens of signed-in users
+// are verified with. The example signs such a token itself, since nobody signs in here.
+
+const { coreServices, createBackendPlugin } = require('@backstage/backend-plugin-api');
+const express = require('express');
+
+module.exports = createBackendPlugin({
+  pluginId: 'auth',
+  register(env) {
+    env.registerInit({
+      deps: { config: coreServices.rootConfig, httpRouter: coreServices.httpRouter },
+      async init({ config, httpRouter }) {
+        const key = JSON.parse(config.getString('example.userKey'));
+        const router = express.Router();
+        router.get('/.well-known/jwks.json', (_request, response) => {
+          response.json({ keys: [key] });
+        });
+        httpRouter.use(router);
+        httpRouter.addAuthPolicy({ path: '/.well-known', allow: 'unauthenticated' });
+      },
+    });
+  },
+});

@@ -1,0 +1,82 @@
+/**
+ * The one manager that all plugins of a backend share: made from the configuration, changed with
+ * it, closed with the backend. Plugins get views of it, since none may close it for the others.
+ */
+'use strict';
+
+const { createHmac, randomBytes } = require('node:crypto');
+
+const { KeycloakTokenManager, reconfigure } = require('../manager.js');
+const { configError, readKeycloakTokenManagerOptions } = require('./config.js');
+
+const SHARED_METHODS = [
+  'getToken',
+  'getAccessToken',
+  'getTokenForStreaming',
+  'invalidateToken',
+  'clearCache',
+  'fetch',
+  'snapshot',
+];
+
+function openSharedManager({ key, config, logger, lifecycle }) {
+  const print = fingerprints();
+  const manager = atKey(key, () => new KeycloakTokenManager({ ...read(config, key), logger }));
+  let inUse = print(read(config, key));
+  // A configuration may come without a way to follow it.
+  const subscription = config.subscribe?.(() => {
+    try {
+      const changed = read(config, key);
+      const printed = print(changed);
+      // Most edits are of other sections, and a change ends a cool-down.
+      if (printed === inUse) return;
+      atKey(key, () => manager[reconfigure]({ ...changed, logger }));
+      inUse = printed;
+    } catch (error) {
+      logger.error(`the change is ignored: ${error.message}`);
+      return;
+    }
+    logger.info(`configuration "${key}" changed and is in use`);
+  });
+  lifecycle.addShutdownHook(() => {
+    subscription?.unsubscribe();
+    return manager.close();
+  });
+  return manager;
+}
+
+/** Tells options apart without keeping them: there is a secret in them. */
+function fingerprints() {
+  const key = randomBytes(32);
+  return (options) => createHmac('sha256', key).update(JSON.stringify(options)).digest('base64');
+}
+
+/** What a plugin gets: the manager's methods, and a `close` that leaves it open for the others. */
+function viewFor(pluginId, manager) {
+  const view = { pluginId };
+  for (const name of SHARED_METHODS) view[name] = manager[name].bind(manager);
+  view.close = () => Promise.resolve();
+  view[Symbol.asyncDispose] = view.close;
+  return Object.freeze(view);
+}
+
+function read(config, key) {
+  const options = readKeycloakTokenManagerOptions(config, key);
+  if (options !== undefined) return options;
+  throw configError(
+    key,
+    'there is no such section; it needs tokenEndpoint, clientId and ' +
+      'clientSecret (or clientSecretFile)',
+  );
+}
+
+/** The manager names the option that is wrong; whoever reads it needs to know where it stands. */
+function atKey(key, action) {
+  try {
+    return action();
+  } catch (error) {
+    throw error.code === 'ERR_KEYCLOAK_CONFIG' ? configError(key, error.message) : error;
+  }
+}
+
+module.exports = { openSharedManager, viewFor };
