@@ -4,12 +4,10 @@
 //! told what happened. One lock guards the slot and what is published of it; it is held for a
 //! decision, never for an operation. Nothing is decided here.
 
-use std::collections::HashMap;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::Arc;
+use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::runtime::Handle;
-use tokio::task::AbortHandle;
 
 mod acquisition;
 pub mod alarm;
@@ -18,31 +16,28 @@ pub mod clock;
 pub mod config;
 pub mod error;
 pub mod held;
+pub mod options;
 pub mod published;
 mod rejections;
 pub mod schedule;
 pub mod secret;
+mod shared;
 pub mod slot;
 pub mod snapshot;
 mod trouble;
 
-use acquisition::{Acquisition, Report};
-use alarm::{Alarms, Sleeper, SleeperId};
-use clock::{Clock, Moment};
+use alarm::Alarms;
+use clock::Clock;
 use config::Config;
 use error::Error;
 use held::Grant;
-use published::{NO_TOKEN, Published};
-use secret::{CallId, SecretSource};
-use slot::{Call, Decision, FlightId, Invalidation, Landing, Launch, Slot};
-use snapshot::{Counters, Latency, Snapshot, TokenTimes};
-use std::time::Duration;
+use published::Published;
+use secret::CallId;
+use shared::Shared;
+use slot::{Call, FlightId, Invalidation};
+use snapshot::Snapshot;
 
 use crate::transport::Transport;
-
-const MINIMUM_MISSED: &str = "a caller asked for a token that is valid for longer than the held one, and the server gives \
-     none; the held one is given. Lower minValiditySeconds, or raise the client's access token \
-     lifespan";
 
 /// How loud a log line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,57 +106,6 @@ pub struct Manager<C: Clock, T: Transport> {
     shared: Arc<Shared<C, T>>,
 }
 
-struct Shared<C: Clock, T: Transport> {
-    clock: Arc<C>,
-    owner: Arc<dyn Owner>,
-    start_engine: Box<dyn Fn() -> Option<Engine> + Send + Sync>,
-    engine: OnceLock<Engine>,
-    published: Arc<Published>,
-    name: Mutex<String>,
-    inner: Mutex<Inner<T>>,
-    this: Weak<Self>,
-}
-
-struct Inner<T> {
-    slot: Slot,
-    /// Gone once the manager is closed, and the secrets with it.
-    setup: Option<Setup<T>>,
-    flights: HashMap<FlightId, AbortHandle>,
-    sleeper: Option<SleeperId>,
-    /// The serial that the published word stands for.
-    serving: Option<u64>,
-    /// The serial that it stood for last: of that token there may be copies, which go when the owner
-    /// hears that it is gone. Who drops a token by a call needs not be told.
-    copied: Option<u64>,
-    /// What JavaScript had counted when the held token became stale.
-    hits_when_stale: Option<f64>,
-    warned_lifetime: bool,
-    last_success: Option<Moment>,
-    last_failure: Option<(Moment, error::ErrorKind)>,
-    counters: Counters,
-    latency: Latency,
-    /// What JavaScript had counted when the held token arrived.
-    hits_on_arrival: f64,
-    /// The held token was handed out natively.
-    was_handed_out: bool,
-}
-
-struct Setup<T> {
-    config: Arc<Config>,
-    secrets: Arc<SecretSource>,
-    transport: Arc<T>,
-}
-
-impl<T> Clone for Setup<T> {
-    fn clone(&self) -> Self {
-        Self {
-            config: Arc::clone(&self.config),
-            secrets: Arc::clone(&self.secrets),
-            transport: Arc::clone(&self.transport),
-        }
-    }
-}
-
 impl<C: Clock, T: Transport> Manager<C, T> {
     /// A manager. Nothing runs, and `start_engine` is not called, until the first token is asked for.
     pub fn new(
@@ -171,46 +115,14 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         owner: Arc<dyn Owner>,
         start_engine: impl Fn() -> Option<Engine> + Send + Sync + 'static,
     ) -> Self {
-        let slot = Slot::new(config.background_refresh);
-        let name = config.name.clone();
-        let setup = Setup {
-            secrets: Arc::new(SecretSource::new(config.credential.clone())),
-            config: Arc::new(config),
-            transport,
-        };
-        let inner = Inner {
-            slot,
-            setup: Some(setup),
-            flights: HashMap::new(),
-            sleeper: None,
-            serving: None,
-            copied: None,
-            hits_when_stale: None,
-            warned_lifetime: false,
-            last_success: None,
-            last_failure: None,
-            counters: Counters::default(),
-            latency: Latency::default(),
-            hits_on_arrival: 0.0,
-            was_handed_out: false,
-        };
-        let shared = Arc::new_cyclic(|this| Shared {
-            clock,
-            owner,
-            start_engine: Box::new(start_engine),
-            engine: OnceLock::new(),
-            published: Arc::new(Published::default()),
-            name: Mutex::new(name),
-            inner: Mutex::new(inner),
-            this: Weak::clone(this),
-        });
+        let shared = Shared::new(config, clock, transport, owner, Box::new(start_engine));
         Self { shared }
     }
 
     /// The memory that callers read before they ask.
     #[must_use]
     pub fn published(&self) -> Arc<Published> {
-        Arc::clone(&self.shared.published)
+        self.shared.published()
     }
 
     /// What a caller gets.
@@ -222,55 +134,27 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     /// Drops the held token if it is the rejected one and nothing forbids it.
     #[must_use]
     pub fn invalidate(&self, rejected: &str) -> Invalidation {
-        self.shared.change(|now, inner| {
-            let outcome = inner.slot.invalidate(now, rejected);
-            let counter = match outcome {
-                Invalidation::Dropped => &mut inner.counters.invalidations,
-                Invalidation::Kept => &mut inner.counters.invalidations_kept,
-                Invalidation::Ignored => &mut inner.counters.invalidations_ignored,
-            };
-            *counter += 1.0;
-            if outcome == Invalidation::Dropped {
-                inner.copied = None;
-            }
-            outcome
-        })
+        self.shared.invalidate(rejected)
     }
 
     /// Drops the held token. Says whether there was one.
     #[must_use]
     pub fn clear(&self) -> bool {
-        self.shared.change(|now, inner| {
-            let had_token = inner.slot.clear(now);
-            inner.copied = None;
-            if had_token {
-                inner.counters.invalidations += 1.0;
-            }
-            had_token
-        })
+        self.shared.clear()
     }
 
     /// The secret function is called now.
     pub fn secret_called(&self, call: CallId) {
-        if let Some(secrets) = self.secrets() {
+        if let Some(secrets) = self.shared.secrets() {
             secrets.called(call);
         }
     }
 
     /// The secret function gave this.
     pub fn secret_answered(&self, call: CallId, answer: secret::Answer) {
-        if let Some(secrets) = self.secrets() {
+        if let Some(secrets) = self.shared.secrets() {
             secrets.answer(call, answer);
         }
-    }
-
-    fn secrets(&self) -> Option<Arc<SecretSource>> {
-        self.shared
-            .inner
-            .lock()
-            .setup
-            .as_ref()
-            .map(|setup| Arc::clone(&setup.secrets))
     }
 
     /// The state.
@@ -294,363 +178,5 @@ impl<C: Clock, T: Transport> Manager<C, T> {
 impl<C: Clock, T: Transport> Drop for Manager<C, T> {
     fn drop(&mut self) {
         self.shared.close();
-    }
-}
-
-impl<C: Clock, T: Transport> Shared<C, T> {
-    fn ask(&self, call: Call) -> Reply {
-        if self.engine.get().is_none() {
-            match (self.start_engine)() {
-                Some(engine) => drop(self.engine.set(engine)),
-                None => return Reply::Failure(Error::internal(), None),
-            }
-        }
-        let mut warns = false;
-        let reply = self.change(|now, inner| match inner.slot.decide(now, call) {
-            Decision::Use {
-                grant,
-                is_stale,
-                launch,
-                warns_of_minimum,
-            } => {
-                warns = warns_of_minimum;
-                inner.counters.hits += 1.0;
-                inner.was_handed_out = true;
-                if is_stale {
-                    inner.counters.stale_served += 1.0;
-                }
-                self.start(inner, launch);
-                let word = self.publish(now, inner).then(|| self.published.word());
-                Reply::Token(grant, word.unwrap_or(NO_TOKEN))
-            }
-            Decision::Wait { flight, launch } => {
-                if launch.is_none() {
-                    inner.counters.joins += 1.0;
-                }
-                self.start(inner, launch);
-                Reply::Flight(flight)
-            }
-            Decision::Cooling { error, retry_after } => {
-                inner.counters.suppressed += 1.0;
-                Reply::Failure(error, Some(retry_after))
-            }
-            Decision::Closed => Reply::Failure(Error::closed(), None),
-        });
-        if warns {
-            self.warn_of_minimum();
-        }
-        reply
-    }
-
-    /// Changes the slot, publishes what came of it, and sets the alarm.
-    fn change<R>(&self, operation: impl FnOnce(Moment, &mut Inner<T>) -> R) -> R {
-        let (result, is_token_gone) = {
-            let mut inner = self.inner.lock();
-            let now = self.clock.now();
-            self.note_staleness(now, &mut inner);
-            let result = operation(now, &mut inner);
-            self.publish(now, &mut inner);
-            self.set_alarm(now, &mut inner);
-            let is_token_gone = inner.copied.is_some() && inner.copied != inner.slot.serial();
-            if is_token_gone || inner.serving.is_some() {
-                inner.copied = inner.serving;
-            }
-            (result, is_token_gone)
-        };
-        if is_token_gone {
-            self.owner.token_gone();
-        }
-        result
-    }
-
-    /// Makes the word say what the slot says. Whether it stands for a token now.
-    fn publish(&self, now: Moment, inner: &mut Inner<T>) -> bool {
-        let serving = inner.slot.serving(now);
-        if serving != inner.serving {
-            inner.serving = serving;
-            self.published.change();
-        }
-        serving.is_some()
-    }
-
-    fn set_alarm(&self, now: Moment, inner: &mut Inner<T>) {
-        let wait = inner.slot.next_wake(now);
-        if wait.is_none() && inner.sleeper.is_none() {
-            return;
-        }
-        let Some(engine) = self.engine.get() else {
-            return;
-        };
-        let id = *inner
-            .sleeper
-            .get_or_insert_with(|| engine.alarms.register());
-        let time = wait.map(|wait| now.monotonic.saturating_add(wait));
-        let this: Weak<dyn Sleeper> = self.this.clone();
-        engine.alarms.set(id, time, &this);
-    }
-
-    fn start(&self, inner: &mut Inner<T>, launch: Option<Launch>) {
-        let (Some(launch), Some(setup), Some(shared), Some(engine)) =
-            (launch, inner.setup.clone(), self.this.upgrade(), self.engine.get())
-        else {
-            return;
-        };
-        inner.counters.acquisitions += 1.0;
-        let mut guard = Guard {
-            shared,
-            flight: launch.flight,
-            has_landed: false,
-        };
-        let task = engine.handle.spawn(async move {
-            let report = Acquisition {
-                config: &setup.config,
-                secrets: &setup.secrets,
-                transport: &*setup.transport,
-                clock: &*guard.shared.clock,
-                owner: &guard.shared.owner,
-                attempts: launch.attempts,
-            }
-            .run()
-            .await;
-            guard.land(report);
-        });
-        inner.flights.insert(launch.flight, task.abort_handle());
-    }
-
-    fn land(&self, flight: FlightId, report: Report) {
-        let Report {
-            result,
-            requests,
-            took,
-            is_lifetime_assumed,
-        } = report;
-        let mut warn_lifetime = false;
-        let landed = self.change(|now, inner| {
-            inner.flights.remove(&flight);
-            inner.setup.as_ref()?;
-            inner.counters.retries += f64::from(requests.saturating_sub(1));
-            inner.latency.add(took);
-            match &result {
-                Ok(_) => inner.last_success = Some(now),
-                Err(error) => inner.last_failure = Some((now, error.kind())),
-            }
-            warn_lifetime =
-                is_lifetime_assumed && !std::mem::replace(&mut inner.warned_lifetime, true);
-            let serial = inner.slot.serial();
-            let landing = inner.slot.land(now, flight, result, fastrand::f64());
-            if inner.slot.serial() != serial {
-                inner.hits_on_arrival = self.published.hits();
-                inner.was_handed_out = false;
-            }
-            let (is_held, was_over) = match &landing.result {
-                Ok(grant) => (
-                    inner
-                        .slot
-                        .grant(now)
-                        .is_some_and(|held| Arc::ptr_eq(grant, held)),
-                    grant.age(now) >= grant.life.granted,
-                ),
-                Err(_) => (false, false),
-            };
-            let serves = self.publish(now, inner) && is_held;
-            let word = if serves {
-                self.published.word()
-            } else {
-                NO_TOKEN
-            };
-            inner.copied = None;
-            Some((landing, word, was_over))
-        });
-        let Some((landing, word, was_over)) = landed else {
-            return;
-        };
-        let lines = self.lines(&landing, took, warn_lifetime);
-        let Landing {
-            result,
-            fallback,
-            retry_after,
-            ..
-        } = landing;
-        let arrival = Arrival {
-            result,
-            fallback,
-            retry_after,
-            word,
-            was_over,
-            lines,
-        };
-        self.owner.flight_landed(flight, arrival);
-    }
-
-    /// What the log says of a landing.
-    fn lines(
-        &self,
-        landing: &Landing,
-        took: Duration,
-        warn_lifetime: bool,
-    ) -> Vec<(Level, String)> {
-        let mut lines = Vec::new();
-        let Some(name) = self.name_for_log() else {
-            return lines;
-        };
-        let mut log = |level, message: String| {
-            lines.push((level, format!("Keycloak token manager \"{name}\": {message}")));
-        };
-        match &landing.result {
-            Ok(grant) => {
-                if landing.is_turn {
-                    log(Level::Info, "recovered: a token was acquired again".to_owned());
-                }
-                let (took, life) = (took.as_millis(), grant.life.granted.as_secs_f64());
-                log(Level::Debug, format!("acquired a token in {took} ms, valid for {life} s"));
-            }
-            Err(error) if landing.is_turn => {
-                let state = if landing.fallback.is_some() {
-                    "; the held token is still valid and is served meanwhile"
-                } else {
-                    ""
-                };
-                let code = error.kind().code();
-                log(Level::Warn, format!("refresh failed: {code}: {error}{state}"));
-            }
-            Err(_) => {}
-        }
-        if warn_lifetime {
-            let assumed = schedule::ASSUMED_LIFETIME.as_secs();
-            log(
-                Level::Warn,
-                format!(
-                    "the server does not say how long a token lives, and the token does not \
-                     either; {assumed} s are assumed"
-                ),
-            );
-        }
-        if landing.warns_of_minimum {
-            log(Level::Warn, MINIMUM_MISSED.to_owned());
-        }
-        lines
-    }
-
-    fn warn_of_minimum(&self) {
-        if let Some(name) = self.name_for_log() {
-            let line = format!("Keycloak token manager \"{name}\": {MINIMUM_MISSED}");
-            self.owner.log(Level::Warn, line);
-        }
-    }
-
-    /// The label, if anybody reads the log.
-    fn name_for_log(&self) -> Option<String> {
-        let inner = self.inner.lock();
-        let config = &inner.setup.as_ref()?.config;
-        config
-            .has_logger
-            .then(|| config.name.escape_debug().to_string())
-    }
-
-    /// Notices, before anything else happens, that the held token became stale or went away since.
-    fn note_staleness(&self, now: Moment, inner: &mut Inner<T>) {
-        let hits = self.published.hits();
-        if let Some(mark) = inner.hits_when_stale {
-            inner.counters.stale_served += hits - mark;
-        }
-        let is_stale = inner.slot.condition(now) == slot::Condition::Stale;
-        inner.hits_when_stale = is_stale.then_some(hits);
-    }
-
-    fn snapshot(&self) -> Snapshot {
-        self.change(|now, inner| {
-            let token = inner.slot.grant(now).map(|grant| TokenTimes {
-                age: grant.age(now),
-                soft: grant.life.soft,
-                hard: grant.life.hard,
-            });
-            let mut counters = inner.counters;
-            counters.hits += self.published.hits();
-            counters.joins += self.published.joins();
-            Snapshot {
-                name: self.name.lock().clone(),
-                condition: inner.slot.condition(now),
-                token,
-                last_success: inner.last_success,
-                last_failure: inner.last_failure,
-                counters,
-                latency: inner.latency,
-            }
-        })
-    }
-
-    fn reconfigure(&self, config: Config, transport: Arc<T>) {
-        self.change(|now, inner| {
-            let Some(old) = &inner.setup else { return };
-            let changes_grant =
-                old.config.endpoint != config.endpoint || old.config.grant != config.grant;
-            // A secret meant for another client or server is not for a flight that is under way.
-            let secrets = if changes_grant {
-                Arc::new(SecretSource::new(config.credential.clone()))
-            } else {
-                old.secrets.replace(config.credential.clone());
-                Arc::clone(&old.secrets)
-            };
-            let in_background = config.background_refresh;
-            self.name.lock().clone_from(&config.name);
-            let config = Arc::new(config);
-            inner.setup = Some(Setup {
-                config,
-                secrets,
-                transport,
-            });
-            let launch = inner.slot.reconfigure(now, in_background, changes_grant);
-            self.start(inner, launch);
-        });
-    }
-
-    fn close(&self) {
-        let (setup, flights) = {
-            let mut inner = self.inner.lock();
-            inner.slot.close();
-            inner.serving = None;
-            self.published.change();
-            if let (Some(id), Some(engine)) = (inner.sleeper, self.engine.get()) {
-                let this: Weak<dyn Sleeper> = self.this.clone();
-                engine.alarms.set(id, None, &this);
-            }
-            (inner.setup.take(), std::mem::take(&mut inner.flights))
-        };
-        drop(setup);
-        for task in flights.into_values() {
-            task.abort();
-        }
-    }
-}
-
-impl<C: Clock, T: Transport> Sleeper for Shared<C, T> {
-    fn wake(&self) {
-        self.change(|now, inner| {
-            let used = inner.was_handed_out || self.published.hits() > inner.hits_on_arrival;
-            let launch = inner.slot.wake(now, used);
-            self.start(inner, launch);
-        });
-    }
-}
-
-/// Sees to it that those who wait for a flight hear of it, whatever happens to its task.
-struct Guard<C: Clock, T: Transport> {
-    shared: Arc<Shared<C, T>>,
-    flight: FlightId,
-    has_landed: bool,
-}
-
-impl<C: Clock, T: Transport> Guard<C, T> {
-    fn land(&mut self, report: Report) {
-        self.has_landed = true;
-        self.shared.land(self.flight, report);
-    }
-}
-
-impl<C: Clock, T: Transport> Drop for Guard<C, T> {
-    fn drop(&mut self) {
-        if !self.has_landed {
-            self.land(acquisition::lost());
-        }
     }
 }

@@ -6,8 +6,9 @@ use zeroize::Zeroizing;
 
 use std::sync::Arc;
 
-use crate::manager::config::{self, Config, Faults, Given, LOGGER_METHODS};
+use crate::manager::config::{self, Config};
 use crate::manager::error::Error;
+use crate::manager::options::{self, Faults, Given, LOGGER_METHODS};
 use crate::transport::{PemCertificates, TrustSettings};
 
 /// Options that need no further check.
@@ -31,7 +32,7 @@ pub(super) fn parse(
         faults.push("options", "expected an object");
         Vec::new()
     };
-    let (config, trust) = config::parse(given, &mut faults);
+    let (config, trust) = options::parse(given, &mut faults);
     let extra = trust
         .ca
         .and_then(|pem| match PemCertificates::parse(pem.as_bytes()) {
