@@ -52,7 +52,14 @@ export const keycloakTokenManagerServiceFactory: ServiceFactory<
 /**
  * A further service with a default factory and a manager of its own, for a second realm or client.
  * The package's configuration schema does not know its section: the app or plugin that chooses the
- * key must declare `clientSecret` there with secret visibility.
+ * key must declare `clientSecret` there with secret visibility, or logs show it. In its
+ * `package.json`, for the key `acme.auth`:
+ *
+ * ```json
+ * "configSchema": { "type": "object", "properties": { "acme": { "type": "object", "properties": {
+ *   "auth": { "type": "object", "properties": {
+ *     "clientSecret": { "type": "string", "visibility": "secret" } } } } } } }
+ * ```
  *
  * @param options `id`: the id of the service, unique in the backend. `configKey`: the key of its
  *   section, such as `acme.agents.auth`.
