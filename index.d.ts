@@ -270,7 +270,8 @@ export class KeycloakTokenManager implements AsyncDisposable {
    *   refused as well, the 401 comes back. So it does where the body cannot be sent again, a stream
    *   or that of a `Request`. The body must not change before the response is there.
    * - Redirects within the origin are followed with token and user, at most 20; `redirected` of the
-   *   response is false nevertheless, and its `url` the last one.
+   *   response is false nevertheless, and its `url` the last one. `integrity` is held against the
+   *   first answer, so it fails a call that is redirected or sent again.
    *
    * Rejects with `ERR_KEYCLOAK_REQUEST` for another origin, also in a redirect, before anything is
    * sent there; with `ERR_KEYCLOAK_CONFIG` without `resource`; with what {@link getToken} rejects

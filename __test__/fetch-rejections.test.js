@@ -6,6 +6,7 @@ const assert = require('node:assert/strict');
 const { once } = require('node:events');
 const { Readable } = require('node:stream');
 const { describe, test } = require('node:test');
+const { reconfigure } = require('../lib/manager.js');
 const { accepting, startApi, startBoth } = require('./support/api-server.js');
 const { rejection, times } = require('./support/manager.js');
 
@@ -261,5 +262,29 @@ describe('a refused token', { concurrency: true }, () => {
     await rejection(manager.fetch(`${other.url}/`), 'ERR_KEYCLOAK_REQUEST');
     assert.equal(other.connectionCount, 0);
     assert.equal(endpoint.requestCount, 0);
+  });
+});
+
+describe('a changed configuration', () => {
+  const CLIENT = { clientId: 'other-client', clientSecret: 'other-secret' };
+
+  test('sends no token of the new client to the old API, nor of the old one to the new', async (t) => {
+    const tokens = (api) => new Set(api.requests.map(bearer));
+    const { api, endpoint, manager } = await startBoth(t, async (_, response) => {
+      change();
+      response.writeHead(401);
+      return 'refused';
+    });
+    const next = await startApi(t);
+    const { tokenEndpoint } = endpoint;
+    const change = () =>
+      manager[reconfigure]({ ...CLIENT, tokenEndpoint, resource: { baseUrl: next.url } });
+    endpoint.setAnswer(({ clientId }) => ({
+      body: { access_token: `of-${clientId}`, expires_in: 300 },
+    }));
+    assert.equal(await statusOf(manager.fetch('/')), 401);
+    assert.equal(await statusOf(manager.fetch('/')), 200);
+    assert.deepEqual(tokens(api), new Set(['of-test-client']));
+    assert.deepEqual(tokens(next), new Set(['of-other-client']));
   });
 });

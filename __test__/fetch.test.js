@@ -306,3 +306,21 @@ describe('the function that sends', () => {
     assert.equal(api.requests.length, 1);
   });
 });
+
+test('an init is read as the platform reads it, with what it inherits', async (t) => {
+  const { api, manager } = await startBoth(t);
+  class Init {
+    get method() {
+      return 'DELETE';
+    }
+  }
+  await (await manager.fetch('/', Object.create({ method: 'POST', body: 'x' }))).text();
+  await (await manager.fetch('/', new Init())).text();
+  assert.deepEqual(
+    api.requests.map(({ method, body }) => [method, body]),
+    [
+      ['POST', 'x'],
+      ['DELETE', ''],
+    ],
+  );
+});

@@ -20,13 +20,16 @@ const DRAINED_MS = 1000;
  * @param {import('..').KeycloakTokenManager} parts.manager
  * @param {import('..').ResourceOptions} [parts.resource]
  * @param {(token: string) => 'dropped' | 'kept' | 'ignored'} parts.reject
+ * @param {() => boolean} parts.isCurrent whether the manager's tokens are still for this origin
  */
-function makeFetch({ manager, resource, reject }) {
+function makeFetch({ manager, resource, reject, isCurrent }) {
   let settings;
   return async (input, init) => {
     settings ??= settingsOf(resource);
     const request = new OutgoingRequest(input, init, settings);
     let token = await manager.getToken(request.tokenOptions);
+    // The configuration changed meanwhile, and what it gives now is for another origin.
+    if (!isCurrent()) return manager.fetch(input, init);
     let hasRetried = false;
     let redirects = 0;
     for (;;) {
@@ -35,9 +38,10 @@ function makeFetch({ manager, resource, reject }) {
       if (response.status === 401) {
         // One that is kept would be refused again.
         const isKept = reject(token) === 'kept';
-        if (isKept || hasRetried || !request.isReplayable) return response;
+        if (isKept || hasRetried || !request.isReplayable || !isCurrent()) return response;
         hasRetried = true;
         token = await orCancel(response, () => manager.getToken(request.tokenOptions));
+        if (!isCurrent()) return response;
       } else if (request.follows && REDIRECTS.has(response.status)) {
         const location = response.headers.get('location');
         if (location === null) return response;
@@ -97,7 +101,12 @@ async function drain({ body }) {
 }
 
 function cancel(body) {
-  body?.cancel?.().catch(() => {});
+  try {
+    // A double's may give no promise; that of a Node stream has another name.
+    Promise.resolve(body?.cancel?.() ?? body?.destroy?.()).catch(() => {});
+  } catch {
+    // What nobody reads may break.
+  }
 }
 
 module.exports = { makeFetch };

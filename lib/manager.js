@@ -122,7 +122,10 @@ class KeycloakTokenManager {
   [reconfigure](options) {
     const failure = this.#core.reconfigure(options, verifiesCertificates());
     if (failure !== null) throw new KeycloakTokenError(failure);
+    const before = originOf(this.#resource);
     this.#adopt(options);
+    // A token of the old configuration is not for another origin.
+    if (originOf(this.#resource) !== before) this.#clear();
     // Callers who come now must not join a flight of the old configuration unasked.
     this.#pending = undefined;
     this[deliver]();
@@ -137,9 +140,11 @@ class KeycloakTokenManager {
   }
 
   #fetch(input, init) {
+    const resource = this.#resource;
     this.#resourceFetch ??= authenticatedFetch().makeFetch({
       manager: this,
-      resource: this.#resource,
+      resource,
+      isCurrent: () => originOf(this.#resource) === originOf(resource),
       reject: (token) => this.#reject(token),
     });
     return this.#resourceFetch(input, init);
@@ -281,6 +286,10 @@ function handOverRoots() {
     // Node cannot say; the request says what is missing.
   }
   native.trust(pem);
+}
+
+function originOf(resource) {
+  return resource === undefined ? undefined : new URL(resource.baseUrl).origin;
 }
 
 function asString(token) {

@@ -124,7 +124,13 @@ class OutgoingRequest {
 function initOf(init) {
   if (init === undefined || init === null) return {};
   if (typeof init !== 'object') throw badRequest('init: expected an object');
-  return isA('Request', init) ? membersOf(init) : init;
+  // As `fetch` does, what an init inherits counts as well.
+  return isA('Request', init) ? membersOf(init) : { ...inherited(init), ...init };
+}
+
+function inherited(init) {
+  const names = [...MEMBERS, 'dispatcher', 'backstageUser', 'minValiditySeconds'];
+  return withoutAbsent(Object.fromEntries(names.map((name) => [name, init[name]])));
 }
 
 function membersOf(request) {

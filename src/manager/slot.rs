@@ -232,7 +232,7 @@ impl Slot {
         self.settle(now);
         let current = self.end_flight(flight);
         match result {
-            Ok(grant) => self.succeed(now, current, grant, luck),
+            Ok(grant) => self.succeed(now, flight, current, grant, luck),
             Err(error) => self.fail(now, flight, current, error, luck),
         }
     }
@@ -240,11 +240,14 @@ impl Slot {
     fn succeed(
         &mut self,
         now: Moment,
+        flight: FlightId,
         current: Option<Flight>,
         grant: Arc<Grant>,
         luck: f64,
     ) -> Landing {
-        let is_turn = self.trouble.take().is_some();
+        // What a former server or client was granted says nothing about the present one.
+        let is_foreign = current.is_none() && self.is_outdated(flight);
+        let is_turn = !is_foreign && self.trouble.take().is_some();
         let mut warns_of_minimum = false;
         if let Some(flight) = current {
             let is_new = self.store(now, &grant, luck);
@@ -271,7 +274,7 @@ impl Slot {
         luck: f64,
     ) -> Landing {
         let trouble = Trouble::after(self.trouble.as_ref(), now, error.clone(), luck);
-        let is_outdated = self.last_outdated.is_some_and(|last| flight <= last);
+        let is_outdated = self.is_outdated(flight);
         let mut landing = Landing {
             result: Err(error),
             fallback: None,
@@ -373,7 +376,8 @@ impl Slot {
         self.trouble = None;
         self.last_outdated = Some(FlightId(self.last_flight));
         if !changes_grant {
-            return None;
+            // A refresh that failed waits for no cool-down any more.
+            return self.wake(now, false);
         }
         self.state = match std::mem::replace(&mut self.state, State::Closed) {
             State::Empty | State::Fetching(_) => State::Empty,
@@ -479,6 +483,11 @@ impl Slot {
             State::Ready(held) => held.grant.age(now) >= held.due && !self.is_cooling(now),
             _ => false,
         }
+    }
+
+    /// Whether a flight was begun with an earlier configuration.
+    fn is_outdated(&self, flight: FlightId) -> bool {
+        self.last_outdated.is_some_and(|last| flight <= last)
     }
 
     /// Starts a flight, where there is none.

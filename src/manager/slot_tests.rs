@@ -657,7 +657,8 @@ fn a_changed_secret_keeps_the_token_and_ends_the_cooldown() {
     let mut line = Line::holding("a", 0, 300_000);
     let launch = line.takes(245_000, Call::Any).1.unwrap();
     line.fails(245_000, launch, refusal());
-    assert_eq!(line.0.reconfigure(at(245_100), true, false), None);
+    let again = line.0.reconfigure(at(245_100), true, false);
+    assert_eq!(again.expect("the refresh that failed").attempts, 3);
     assert_eq!(line.takes(245_100, Call::Any).0, "a");
     assert_eq!(line.0.serial(), Some(1));
 
@@ -694,6 +695,17 @@ fn a_changed_client_keeps_the_old_token_until_the_new_one_is_there() {
     let again = line.wakes(2_100, false).expect("tried again, used or not");
     line.succeeds(2_200, again, grant("new", 2_100, 60_000));
     assert_eq!(line.takes(2_300, Call::Any).0, "new", "though it dies before the old one");
+}
+
+#[test]
+fn a_late_success_of_the_old_client_does_not_end_the_cooldown_of_the_new_one() {
+    let mut line = Line::new();
+    let old = line.starts(0, Call::Any);
+    line.0.reconfigure(at(1), true, true);
+    let new = line.starts(2, Call::Any);
+    line.fails(3, new, refusal());
+    assert!(!line.succeeds(4, old, grant("old", 0, 300_000)).is_turn);
+    line.cools(5, Call::Any);
 }
 
 #[test]
