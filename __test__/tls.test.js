@@ -205,6 +205,8 @@ describe('what the environment says', { timeout: LIMIT_MS }, () => {
       try {
         binary = await nodeBinary(major);
       } catch (error) {
+        // Only where nobody promised that it can be had.
+        if (process.env.CI) throw error;
         t.skip(`Node ${major} cannot be had: ${error.message}`);
         return undefined;
       }

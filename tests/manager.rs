@@ -116,11 +116,11 @@ async fn a_step_back_of_the_wall_clock_does_not_lengthen_a_life() {
 #[tokio::test(start_paused = true)]
 async fn an_acquisition_ends_at_its_deadline_whatever_the_server_does() {
     let mut world = World::new(20, |_, _| Step::Hang);
-    let start = tokio::time::sleep(Duration::ZERO).deadline();
+    let start = world.now();
     let error = world.any().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
     assert!(error.details().retryable);
-    assert_eq!(tokio::time::sleep(Duration::ZERO).deadline() - start, Duration::from_secs(15));
+    assert_eq!(world.since(start), Duration::from_secs(15));
 }
 
 #[tokio::test(start_paused = true)]
@@ -170,9 +170,9 @@ async fn a_retry_after_that_fits_is_waited_for_and_one_that_does_not_ends_the_ac
             token(300)
         }
     });
-    let start = tokio::time::sleep(Duration::ZERO).deadline();
+    let start = world.now();
     assert_eq!(world.any().await.unwrap(), "token-3");
-    let took = tokio::time::sleep(Duration::ZERO).deadline() - start;
+    let took = world.since(start);
     assert!((3_060..3_100).contains(&took.as_millis()), "1 s and 2 s: {took:?}");
 
     let mut world = World::new(20, |_, _| unavailable(Some(120)));
@@ -196,9 +196,9 @@ async fn a_retry_after_of_nothing_does_not_take_the_wait_away() {
                 token(300)
             }
         });
-        let start = tokio::time::sleep(Duration::ZERO).deadline();
+        let start = world.now();
         world.any().await.unwrap();
-        least = least.min(tokio::time::sleep(Duration::ZERO).deadline() - start);
+        least = least.min(world.since(start));
     }
     assert!(least > Duration::ZERO, "jittered like any other");
 }

@@ -300,6 +300,16 @@ impl World {
         self.call(Call::Any).await
     }
 
+    /// The simulated time.
+    pub(crate) fn now(&self) -> Moment {
+        self.clock.now()
+    }
+
+    /// How much of it has passed.
+    pub(crate) fn since(&self, start: Moment) -> Duration {
+        self.now().since(start)
+    }
+
     pub(crate) fn warnings(&self) -> usize {
         self.owner
             .lines
