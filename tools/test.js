@@ -10,6 +10,7 @@ const path = require('node:path');
 const { cargoDeny } = require('./cargo-deny.js');
 const { root, run } = require('./run.js');
 const { build, install } = require('./setup.js');
+const { withSharedKeycloak } = require('./test-keycloak.js');
 
 const onCi = Boolean(process.env.CI);
 const pure = ['--locked', '--no-default-features'];
@@ -52,16 +53,18 @@ function readReport(file) {
 }
 
 /** Runs test files and says how many tests passed and which were left out. */
-async function nodeTest(testFiles, { mayLeaveOut = true } = {}) {
+async function nodeTest(testFiles, { mayLeaveOut = true, env, limitSeconds, flags = [] } = {}) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'keycloak-token-manager-'));
   const file = path.join(folder, 'report');
   try {
-    const outcome = await run(process.execPath, [
+    const args = [
       ...['--expose-gc', '--test', '--test-reporter=spec', '--test-reporter-destination=stdout'],
       `--test-reporter=${path.join(__dirname, 'test-reporter.js')}`,
       `--test-reporter-destination=${file}`,
+      ...flags,
       ...testFiles,
-    ]).catch((error) => error);
+    ];
+    const outcome = await run(process.execPath, args, { env, limitSeconds }).catch((e) => e);
     const { passed, failed, leftOut } = readReport(file);
     const names = (list) => list.join('; ');
     if (failed.length > 0) throw new Error(`${failed.length} failed: ${names(failed)}`);
@@ -134,7 +137,14 @@ const stages = {
         forbidden: /Jest (did not exit|has detected)|failed to exit gracefully/,
       },
     ),
-  'real-keycloak': () => nodeTest(files(realKeycloak, '.test.js'), { mayLeaveOut: false }),
+  // Most of their time they wait for a server.
+  'real-keycloak': () =>
+    withSharedKeycloak((env) =>
+      nodeTest(files(realKeycloak, '.test.js'), {
+        ...{ mayLeaveOut: false, env, limitSeconds: 1800 },
+        flags: ['--test-concurrency=2'],
+      }),
+    ),
   demo: () => run(process.execPath, ['examples/demo'], { limitSeconds: 20 }),
 };
 

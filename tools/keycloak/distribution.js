@@ -19,6 +19,8 @@ const run = promisify(execFile);
 const GROUP = 'org.keycloak';
 const ARTIFACT = 'keycloak-quarkus-dist';
 const SHA256 = {
+  '22.0.5': 'f1216b003e9e493d74c2b715e76148e50102babb670d5c0784843662ff48aa51',
+  '24.0.5': '5ee1aefa6c611c57e1ee94406e0e51b91b8242b93072cafd19b88f72a4404702',
   '26.7.5': '30ef87fb7101c43d29688d1ae80c0588ff4a151b3330e9f664bf9692d398658a',
 };
 

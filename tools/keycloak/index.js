@@ -1,15 +1,37 @@
 /**
  * Gets and starts a real Keycloak for tests and trials: Java and Maven are needed, containers are
- * not. `node tools/keycloak [version]` runs one in the foreground until Ctrl-C.
+ * not. Until Ctrl-C in the foreground, the default release or another:
+ *
+ *     npm run keycloak
+ *     npm run keycloak -- 24.0.5
+ *     npm run keycloak -- --version 26.7.5 --mode start -- --metrics-enabled=true
  */
 'use strict';
+
+const { parseArgs } = require('node:util');
 
 const { missingPrerequisites } = require('./prerequisites');
 const realm = require('./realm.json');
 const { startKeycloak, VERSION } = require('./server');
 
-async function main([version = VERSION]) {
-  const keycloak = await startKeycloak({ version, log: (line) => console.error(line) });
+/** The release stands first or in `--version`; what starts with two hyphens is Keycloak's. */
+function choiceOf(args) {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: { version: { type: 'string' }, mode: { type: 'string' } },
+  });
+  const isOption = (text) => text.startsWith('--');
+  const [named, ...more] = positionals.filter((text) => !isOption(text));
+  if (more.length > 0) throw new Error(`"${more[0]}" is not understood`);
+  const version = values.version ?? named ?? VERSION;
+  return { version, mode: values.mode, options: positionals.filter(isOption) };
+}
+
+async function main(args) {
+  const choice = choiceOf(args);
+  const keycloak = await startKeycloak({ ...choice, log: (line) => console.error(line) });
+  const { version } = choice;
   const { clientId, secret } = realm.clients[0];
   console.log(`
 Keycloak ${version} (process group ${keycloak.pid})
@@ -42,5 +64,6 @@ if (require.main === module) {
 
 module.exports = {
   startKeycloak,
+  VERSION,
   missingPrerequisites: (version = VERSION) => missingPrerequisites(version),
 };

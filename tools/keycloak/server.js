@@ -1,14 +1,11 @@
 /**
- * Runs one Keycloak on free loopback ports and waits until it answers. The server leads its own
- * process group, since `kc.sh` stays as the parent of Java and passes on only some signals.
- * A guard process ends the group when this process does, even by a KILL.
+ * Runs one Keycloak on free loopback ports, in a home that lasts until `stop()`, so that the server
+ * can be ended in any way and started again as the same one.
  */
 'use strict';
 
-const { spawn } = require('node:child_process');
 const { randomBytes } = require('node:crypto');
 const { once } = require('node:events');
-const { open, readFile } = require('node:fs/promises');
 const { createServer } = require('node:net');
 const path = require('node:path');
 const { setTimeout: delay } = require('node:timers/promises');
@@ -16,11 +13,29 @@ const { setTimeout: delay } = require('node:timers/promises');
 const { distribution } = require('./distribution');
 const { buildFolder, keepBuild, makeHome } = require('./home');
 const { javaVersion, missingPrerequisites } = require('./prerequisites');
+const { ProcessGroup } = require('./process-group');
+const { releaseOf } = require('./releases');
 
-const VERSION = '26.7.5';
-const OLDEST_VERSION = 26;
+/** The variable lets one command run every test on another release. */
+const VERSION = process.env.KEYCLOAK_VERSION || '26.7.5';
 const REALM = 'kagenti';
-const BUILD_OPTIONS = ['--health-enabled=true'];
+const HEALTH = '--health-enabled=true';
+/** Options that go into the build; a start with others than those of its build makes a new one. */
+const BUILD_OPTIONS = [
+  'cache.*',
+  'db',
+  'features.*',
+  'fips-mode',
+  'health-enabled',
+  'http-(management-)?relative-path',
+  'https-client-auth',
+  'metrics-enabled',
+  'spi-.*-(enabled|provider|provider-default)',
+  'tracing-enabled',
+  'transaction-xa-enabled',
+  'vault',
+];
+const IS_BUILD_OPTION = new RegExp(`^--(${BUILD_OPTIONS.join('|')})=`);
 /** A server that lives for a test run gains nothing from the optimising compiler. */
 const JAVA_OPTIONS = '-XX:TieredStopAtLevel=1';
 /** Passed on to the server; nothing else is, so that no setting of the caller's changes it. */
@@ -28,29 +43,42 @@ const ENVIRONMENT = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TMPDIR', 'JAVA', 'JAVA_H
 const READY_WITHIN_MS = 180_000;
 const POLL_MS = 100;
 const PORT_ATTEMPTS = 3;
-const LOG_TAIL_LINES = 30;
 
 /**
- * Starts a Keycloak with the realms beside this file and resolves when its token endpoint is ready.
+ * Starts a Keycloak with the realms beside this file.
  *
- * @param {{ version?: string, log?: (line: string) => void }} [options] `version`: 26 or newer;
- *   `log` is told of what takes long.
+ * @param {object} [options]
+ * @param {string} [options.version] 22.0.0 or newer. Default: `KEYCLOAK_VERSION`, or a pinned one.
+ * @param {'start-dev' | 'start'} [options.mode] `start` is the production mode, over plain http.
+ * @param {string[]} [options.options] More of the command line, `--name=value` each. With an https
+ *   port, `--http-management-scheme=http` keeps `ready()` working.
+ * @param {boolean} [options.awaitReady] `false` resolves as soon as the process was spawned.
+ * @param {(line: string) => void} [options.log] Told of what takes long.
  */
-async function startKeycloak({ version = VERSION, log = () => {} } = {}) {
-  if (!(Number.parseInt(version, 10) >= OLDEST_VERSION)) {
-    throw new Error(`Keycloak ${version} cannot be started here: ${OLDEST_VERSION} or newer only`);
-  }
+async function startKeycloak({
+  version = VERSION,
+  mode = 'start-dev',
+  options = [],
+  awaitReady = true,
+  log = () => {},
+} = {}) {
+  const release = releaseOf(version);
+  const modes = Object.keys(release.modes);
+  if (!modes.includes(mode)) throw new Error(`mode "${mode}" is none of ${modes.join(', ')}`);
   const missing = missingPrerequisites(version);
   if (missing !== undefined) throw new Error(`Keycloak cannot be started: ${missing}`);
   const unpacked = await distribution(version, log);
-  const build = buildFolder(version, javaVersion(), BUILD_OPTIONS);
+  const choice = [...release.modes[mode], HEALTH, ...options];
+  const built = choice.filter((option) => IS_BUILD_OPTION.test(option));
+  const build = buildFolder(version, javaVersion(), [mode, ...built]);
   for (let attempt = 1; ; attempt += 1) {
-    const server = await launch(unpacked, build);
+    const home = await makeHome(unpacked, build);
+    const server = new Server({ release, version, home, build, command: [mode, ...choice] });
     try {
+      await server.choosePorts(pathOf(options));
       log(`starting Keycloak ${version} at ${server.url}`);
-      await ready(server);
-      await keepBuild(server.home, build);
-      return handle(server);
+      await server.start({ awaitReady });
+      return server;
     } catch (error) {
       await server.stop();
       // Somebody else may take a port between our look and the server's.
@@ -60,65 +88,113 @@ async function startKeycloak({ version = VERSION, log = () => {} } = {}) {
   }
 }
 
-async function launch(unpacked, build) {
-  const home = await makeHome(unpacked, build);
-  const [port, managementPort] = await freePorts(2);
-  const admin = { username: 'admin', password: randomBytes(12).toString('hex') };
-  const logFile = path.join(home, 'keycloak.log');
-  const output = await open(logFile, 'w');
-  const args = [
-    path.join(home, 'bin', 'kc.sh'),
-    'start-dev',
-    '--import-realm',
-    '--http-host=127.0.0.1',
-    `--http-port=${port}`,
-    `--http-management-port=${managementPort}`,
-    ...BUILD_OPTIONS,
-  ];
-  const child = spawn('sh', args, {
-    cwd: home,
-    detached: true,
-    env: environment(admin),
-    stdio: ['ignore', output.fd, output.fd],
-  });
-  await once(child, 'spawn');
-  await output.close();
-  const guard = spawn('sh', [path.join(__dirname, 'guard.sh'), String(child.pid), home], {
-    detached: true,
-    stdio: ['pipe', 'ignore', 'ignore'],
-  });
-  await once(guard, 'spawn');
-  // Whoever forgets to stop the server can still end, and the guard then stops it.
-  for (const held of [child, guard, guard.stdin]) held.unref();
-  return {
-    home,
-    logFile,
-    child,
-    admin,
-    url: `http://127.0.0.1:${port}`,
-    managementUrl: `http://127.0.0.1:${managementPort}`,
-    stop: () => stopThrough(guard),
-  };
+/** What `startKeycloak` gives. Every method that ends or starts the process resolves afterwards. */
+class Server {
+  #release;
+  #home;
+  #build;
+  #command;
+  #group;
+
+  constructor({ release, version, home, build, command }) {
+    this.#release = release;
+    this.#home = home;
+    this.#build = build;
+    this.#command = command;
+    this.version = version;
+    this.admin = { username: 'admin', password: randomBytes(12).toString('hex') };
+    this.logFile = path.join(home, 'keycloak.log');
+    this.#group = new ProcessGroup(home, this.logFile);
+  }
+
+  async choosePorts(below) {
+    const { hasManagementPort } = this.#release;
+    const [port, managementPort = port] = await freePorts(hasManagementPort ? 2 : 1);
+    this.url = `http://127.0.0.1:${port}${below}`;
+    this.managementUrl = `http://127.0.0.1:${managementPort}${below}`;
+    this.realmUrl = `${this.url}/realms/${REALM}`;
+    this.tokenEndpoint = `${this.realmUrl}/protocol/openid-connect/token`;
+    this.#command.push('--import-realm', '--http-host=127.0.0.1', `--http-port=${port}`);
+    if (hasManagementPort) this.#command.push(`--http-management-port=${managementPort}`);
+  }
+
+  /** The leader of the server's process group. */
+  get pid() {
+    return this.#group.pid;
+  }
+
+  /** Starts it, again after `terminate()` or `kill()`: same data, same ports. */
+  async start({ awaitReady = true } = {}) {
+    const script = path.join(this.#home, 'bin', 'kc.sh');
+    const env = environment(this.#release, this.admin);
+    await this.#group.spawn(this.#release.shell, [script, ...this.#command], env);
+    if (awaitReady) await this.ready();
+  }
+
+  /** Resolves when the token endpoint can be used; rejects if the process ends before. */
+  async ready() {
+    const deadline = Date.now() + READY_WITHIN_MS;
+    await this.#answers(`${this.managementUrl}/health/ready`, deadline);
+    await this.#answers(`${this.realmUrl}/.well-known/openid-configuration`, deadline);
+    await keepBuild(this.#home, this.#build);
+  }
+
+  /** Ends it as an operator does, with a graceful shutdown. */
+  terminate() {
+    return this.#group.end('SIGTERM');
+  }
+
+  /** Ends it as a crash does. */
+  kill() {
+    return this.#group.end('SIGKILL');
+  }
+
+  /** Freezes it: connections are accepted by the kernel and nothing is answered. */
+  pause() {
+    this.#group.signal('SIGSTOP');
+  }
+
+  resume() {
+    this.#group.signal('SIGCONT');
+  }
+
+  /** Ends it for good and removes its home. */
+  stop() {
+    return this.#group.remove();
+  }
+
+  async #answers(url, deadline) {
+    while (!(await isOk(url))) {
+      const how = this.#group.ended();
+      if (how !== undefined) {
+        const log = await this.#group.logTail();
+        throw new Error(`Keycloak ended (${how}) before it was ready:\n${log}`);
+      }
+      if (Date.now() > deadline) {
+        const limit = `${READY_WITHIN_MS / 1000} s`;
+        throw new Error(`${url} was not ready within ${limit}:\n${await this.#group.logTail()}`);
+      }
+      await delay(POLL_MS);
+    }
+  }
 }
 
-function environment(admin) {
+/** The path below which the server answers, on both of its ports. */
+function pathOf(options) {
+  const name = '--http-relative-path=';
+  return options.find((option) => option.startsWith(name))?.slice(name.length) ?? '';
+}
+
+function environment({ adminVariables: [username, password] }, admin) {
   const env = {
     JAVA_OPTS_APPEND: JAVA_OPTIONS,
-    KC_BOOTSTRAP_ADMIN_USERNAME: admin.username,
-    KC_BOOTSTRAP_ADMIN_PASSWORD: admin.password,
+    [username]: admin.username,
+    [password]: admin.password,
   };
   for (const name of ENVIRONMENT) {
     if (process.env[name] !== undefined) env[name] = process.env[name];
   }
   return env;
-}
-
-async function stopThrough(guard) {
-  if (guard.exitCode !== null || guard.signalCode !== null) return;
-  guard.ref();
-  const ended = once(guard, 'exit');
-  guard.stdin.end();
-  await ended;
 }
 
 /** All are held open until all are known, lest one be given twice. */
@@ -130,28 +206,6 @@ async function freePorts(count) {
   return ports;
 }
 
-async function ready(server) {
-  const deadline = Date.now() + READY_WITHIN_MS;
-  await answers(`${server.managementUrl}/health/ready`, server, deadline);
-  const discovery = `${server.url}/realms/${REALM}/.well-known/openid-configuration`;
-  await answers(discovery, server, deadline);
-}
-
-async function answers(url, server, deadline) {
-  while (!(await isOk(url))) {
-    const { exitCode, signalCode } = server.child;
-    if (exitCode !== null || signalCode !== null) {
-      const how = signalCode ?? `code ${exitCode}`;
-      throw new Error(`Keycloak ended (${how}) before it was ready:\n${await logTail(server)}`);
-    }
-    if (Date.now() > deadline) {
-      const limit = `${READY_WITHIN_MS / 1000} s`;
-      throw new Error(`${url} was not ready within ${limit}:\n${await logTail(server)}`);
-    }
-    await delay(POLL_MS);
-  }
-}
-
 async function isOk(url) {
   try {
     const response = await fetch(url, { signal: AbortSignal.timeout(10_000) });
@@ -160,25 +214,6 @@ async function isOk(url) {
   } catch {
     return false;
   }
-}
-
-async function logTail({ logFile }) {
-  const text = await readFile(logFile, 'utf8');
-  return text.trimEnd().split('\n').slice(-LOG_TAIL_LINES).join('\n');
-}
-
-function handle({ admin, child, managementUrl, stop, url }) {
-  const realmUrl = `${url}/realms/${REALM}`;
-  return {
-    url,
-    realmUrl,
-    tokenEndpoint: `${realmUrl}/protocol/openid-connect/token`,
-    managementUrl,
-    admin,
-    /** The leader of the server's process group: signal `-pid`. */
-    pid: child.pid,
-    stop,
-  };
 }
 
 module.exports = { startKeycloak, VERSION };

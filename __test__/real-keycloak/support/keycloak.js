@@ -1,6 +1,7 @@
 /**
- * One real Keycloak for the tests of a file, and its admin API. Where Java or Maven is missing the
- * tests are skipped on a developer's machine and fail on CI.
+ * A real Keycloak for the tests of a file, and its admin API. `tools/test-keycloak.js` starts one
+ * for all files; a file that is run alone starts its own. Where Java or Maven is missing the tests
+ * are skipped on a developer's machine and fail on CI.
  */
 'use strict';
 
@@ -9,56 +10,110 @@ const { randomUUID } = require('node:crypto');
 const { after, before, describe } = require('node:test');
 
 const { missingPrerequisites, startKeycloak } = require('../../../tools/keycloak');
-const realm = require('../../../tools/keycloak/realm.json');
+const { clients: CLIENTS, realm: REALM } = require('../../../tools/keycloak/realm.json');
 
 /** Covers a download and a first start on a slow machine. */
 const START_TIMEOUT_MS = 10 * 60 * 1000;
+/** Secrets can expire: on by default from 26.8 on. */
+const OPTIONS = ['--features=client-secret-rotation'];
+/** The server that somebody else started for these tests, as JSON. */
+const SHARED = 'KEYCLOAK_SHARED';
 
-/** As `describe`; `define` gets the server, whose members are there once the tests run. */
-function describeWithKeycloak(name, define) {
-  const missing = process.env.CI ? undefined : missingPrerequisites();
+const log = (line) => console.error(line);
+
+/** Starts a server for the test files that are run with `env`. */
+async function shareServer() {
+  const server = await startKeycloak({ options: OPTIONS, log });
+  const { url, realmUrl, tokenEndpoint, managementUrl, admin } = server;
+  const env = { [SHARED]: JSON.stringify({ url, realmUrl, tokenEndpoint, managementUrl, admin }) };
+  return { env, stop: () => server.stop() };
+}
+
+/**
+ * As `describe`; `define` gets the server, whose members are there once the tests run. With
+ * `options` for its command line it is a server of its own.
+ */
+function describeWithKeycloak(name, { options, ...suite }, define) {
+  const shared = options === undefined ? process.env[SHARED] : undefined;
+  const missing = shared || process.env.CI ? undefined : missingPrerequisites();
   const skip = missing === undefined ? false : `no Keycloak can be started: ${missing}`;
-  describe(name, { skip }, () => {
+  describe(name, { ...suite, skip: skip || suite.skip }, () => {
     const server = {};
+    let own;
     before(
       async () => {
-        const log = (line) => console.error(line);
-        Object.assign(server, await startKeycloak({ log }));
+        if (!shared) own = await startKeycloak({ options: options ?? OPTIONS, log });
+        const { url, realmUrl, tokenEndpoint, managementUrl, admin } = own ?? JSON.parse(shared);
+        Object.assign(server, { url, realmUrl, tokenEndpoint, managementUrl, admin });
       },
       { timeout: START_TIMEOUT_MS },
     );
-    after(() => server.stop?.());
+    after(() => own?.stop());
     define(server);
   });
 }
 
 /** The secret of one of the clients of the imported realm. */
 function secretOf(clientId) {
-  const client = realm.clients.find((candidate) => candidate.clientId === clientId);
+  const client = CLIENTS.find((candidate) => candidate.clientId === clientId);
   assert.ok(client?.secret, `realm.json has no secret for ${clientId}`);
   return client.secret;
 }
 
-/** A client of its own for one test, so that its secret can be changed without harm to others. */
-async function createClient(server) {
+/** A realm of its own for one test, which may do with it what it likes. */
+async function createRealm(t, server, representation = {}) {
+  const name = `made-${randomUUID()}`;
+  await adminRequest(server, 'POST', '/realms', { realm: name, enabled: true, ...representation });
+  t.after(() => adminRequest(server, 'DELETE', `/realms/${name}`));
+  const realmUrl = `${server.url}/realms/${name}`;
+  return {
+    name,
+    realmUrl,
+    tokenEndpoint: `${realmUrl}/protocol/openid-connect/token`,
+    jwksUrl: `${realmUrl}/protocol/openid-connect/certs`,
+    /** Asks the admin API of this realm; gives the answer's JSON, if any. */
+    admin: async (method, path, body) => {
+      const response = await adminRequest(server, method, `/realms/${name}${path}`, body);
+      const text = await response.text();
+      return text === '' ? undefined : JSON.parse(text);
+    },
+  };
+}
+
+/**
+ * A client of its own for one test, so that it can be changed without harm to others.
+ *
+ * @param {object} [members] Of its representation, besides `realm`, the name of its realm.
+ */
+async function createClient(server, { realm = REALM, ...members } = {}) {
   const clientId = `made-${randomUUID()}`;
-  const created = await adminRequest(server, 'POST', 'clients', {
+  const clients = `/realms/${realm}/clients`;
+  const created = await adminRequest(server, 'POST', clients, {
     clientId,
     secret: randomUUID(),
     serviceAccountsEnabled: true,
+    ...members,
   });
-  const path = `clients/${created.headers.get('location').split('/').at(-1)}/client-secret`;
-  const secret = async (method) => (await (await adminRequest(server, method, path)).json()).value;
+  const path = `${clients}/${created.headers.get('location').split('/').at(-1)}`;
+  const secret = async (method) =>
+    (await (await adminRequest(server, method, `${path}/client-secret`)).json()).value;
   return {
     clientId,
     secret: await secret('GET'),
-    /** Makes the server forget the old secret at once; gives the new one. */
+    /** Makes a new secret and gives it; without a policy the server forgets the old one at once. */
     rotateSecret: () => secret('POST'),
+    /** Ends the time that a policy gave the old secret. */
+    forgetRotatedSecret: () => adminRequest(server, 'DELETE', `${path}/client-secret/rotated`),
+    /** Changes members of its representation. */
+    change: async (changes) => {
+      const now = await (await adminRequest(server, 'GET', path)).json();
+      await adminRequest(server, 'PUT', path, { ...now, ...changes });
+    },
   };
 }
 
 async function adminRequest(server, method, path, body) {
-  const response = await fetch(`${server.url}/admin/realms/${realm.realm}/${path}`, {
+  const response = await fetch(`${server.url}/admin${path}`, {
     method,
     headers: {
       authorization: `Bearer ${await adminToken(server)}`,
@@ -66,7 +121,9 @@ async function adminRequest(server, method, path, body) {
     },
     body: JSON.stringify(body),
   });
-  assert.ok(response.ok, `${method} ${path}: status ${response.status}`);
+  if (!response.ok) {
+    assert.fail(`${method} ${path}: status ${response.status} ${await response.text()}`);
+  }
   return response;
 }
 
@@ -87,4 +144,11 @@ function claimsOf(token) {
   return JSON.parse(Buffer.from(parts[1], 'base64url').toString('utf8'));
 }
 
-module.exports = { claimsOf, createClient, describeWithKeycloak, secretOf };
+module.exports = {
+  claimsOf,
+  createClient,
+  createRealm,
+  describeWithKeycloak,
+  secretOf,
+  shareServer,
+};

@@ -1,0 +1,329 @@
+/**
+ * What an administrator changes at a real Keycloak while managers run, and a minute of short tokens
+ * under load. The tests run side by side, each with a client or a realm of its own.
+ */
+'use strict';
+
+const assert = require('node:assert/strict');
+const { mkdtemp, rm, writeFile } = require('node:fs/promises');
+const { tmpdir } = require('node:os');
+const path = require('node:path');
+const { test } = require('node:test');
+const { setInterval: ticks, setTimeout: delay } = require('node:timers/promises');
+
+const { KeycloakTokenManager } = require('../..');
+const {
+  claimsOf,
+  createClient,
+  createRealm,
+  describeWithKeycloak,
+  secretOf,
+} = require('./support/keycloak');
+const { byIntrospection, byKeys, startVerifyingApi } = require('./support/verifying-api');
+
+const TICK_MS = 10;
+/** The longest cool-down, and time for a slow machine. */
+const PATIENCE_MS = 90_000;
+/** The end that the manager keeps to is found by a timer. */
+const TIMER_MS = 50;
+const MINUTE_MS = 60_000;
+/** Of a token of three seconds a quarter is kept back, and up to one second was rounded away. */
+const ROUNDED_MS = 250;
+/** A call may be under way for long after its token was taken. */
+const UNDER_WAY_MS = 5_000;
+const CALLERS = 10;
+
+/** Days, as a realm that rotates secrets may have them. */
+const ROTATION_POLICY = {
+  clientProfiles: {
+    profiles: [
+      {
+        name: 'rotating',
+        executors: [
+          {
+            executor: 'secret-rotation',
+            configuration: {
+              'expiration-period': 29 * 86_400,
+              'rotated-expiration-period': 2 * 86_400,
+              'remaining-rotation-period': 10 * 86_400,
+            },
+          },
+        ],
+      },
+    ],
+  },
+  clientPolicies: {
+    policies: [
+      {
+        name: 'all',
+        enabled: true,
+        conditions: [{ condition: 'any-client', configuration: {} }],
+        profiles: ['rotating'],
+      },
+    ],
+  },
+};
+
+/** A client may ask about tokens that are for it. */
+const audience = (clientId) => ({
+  name: 'audience',
+  protocol: 'openid-connect',
+  protocolMapper: 'oidc-audience-mapper',
+  config: { 'included.client.audience': clientId, 'access.token.claim': 'true' },
+});
+
+const lifespan = (seconds) => ({ attributes: { 'access.token.lifespan': String(seconds) } });
+
+/** What makes the server refuse a client that worked, what ends that, and how it is told. */
+const REVERSIBLE = [
+  {
+    what: 'a client that is disabled',
+    spoil: ({ client }) => client.change({ enabled: false }),
+    mend: ({ client }) => client.change({ enabled: true }),
+    expected: { oauthError: 'invalid_client', status: 401 },
+    advice: /is unknown or disabled/,
+  },
+  {
+    what: 'a realm that is disabled',
+    needsRealm: true,
+    spoil: ({ realm }) => realm.admin('PUT', '', { enabled: false }),
+    mend: ({ realm }) => realm.admin('PUT', '', { enabled: true }),
+    expected: { oauthError: 'access_denied', status: 403 },
+    advice: /the realm is disabled/,
+  },
+  {
+    what: 'a service account that is turned off',
+    spoil: ({ client }) => client.change({ serviceAccountsEnabled: false }),
+    mend: ({ client }) => client.change({ serviceAccountsEnabled: true }),
+    expected: { oauthError: 'unauthorized_client', status: 401 },
+    advice: /the service account of client .* is off/,
+  },
+  {
+    what: 'a regenerated secret, given as a string',
+    spoil: ({ client }) => client.rotateSecret(),
+    mend: ({ client }) => client.change({ secret: client.secret }),
+    expected: { oauthError: 'unauthorized_client', status: 401 },
+    advice: /the secret of client .* is wrong/,
+  },
+];
+
+/** Where a secret may come from that can change. */
+const SECRET_SOURCES = [
+  {
+    what: 'function',
+    async source(_t, secret) {
+      let current = secret;
+      return {
+        options: { clientSecret: async () => current },
+        put: (next) => {
+          current = next;
+        },
+      };
+    },
+  },
+  {
+    what: 'file',
+    async source(t, secret) {
+      const folder = await mkdtemp(path.join(tmpdir(), 'client-secret-'));
+      t.after(() => rm(folder, { recursive: true }));
+      const clientSecretFile = path.join(folder, 'secret');
+      const put = (next) => writeFile(clientSecretFile, next);
+      await put(secret);
+      return { options: { clientSecretFile }, put };
+    },
+  },
+];
+
+describeWithKeycloak('changes at a real Keycloak', { concurrency: true }, (keycloak) => {
+  function manage(t, options) {
+    const manager = new KeycloakTokenManager({ tokenEndpoint: keycloak.tokenEndpoint, ...options });
+    t.after(() => manager.close());
+    return manager;
+  }
+
+  test('tokens of three seconds serve a minute of load, valid at every call', async (t) => {
+    const clientId = 'short';
+    const { tokenEndpoint, realmUrl } = keycloak;
+    const isValid = byKeys(`${realmUrl}/protocol/openid-connect/certs`, UNDER_WAY_MS);
+    const options = { tokenEndpoint, clientId, clientSecret: secretOf(clientId) };
+    const { manager, statuses } = await startVerifyingApi(t, isValid, options);
+    const seen = new Set();
+    const end = Date.now() + MINUTE_MS;
+    let calls = 0;
+    const takeTokens = async () => {
+      for await (const _ of ticks(TICK_MS)) {
+        const askedAt = Date.now();
+        const token = await manager.getToken();
+        const late = askedAt - claimsOf(token).exp * 1000;
+        const waited = Date.now() - askedAt;
+        assert.ok(late < ROUNDED_MS, `asked ${late} ms after its end, given ${waited} ms later`);
+        seen.add(token);
+        calls += 1;
+        if (Date.now() > end) return;
+      }
+    };
+    const callApi = async () => {
+      for await (const _ of ticks(TICK_MS)) {
+        assert.equal((await manager.fetch('agents')).status, 200);
+        calls += 1;
+        if (Date.now() > end) return;
+      }
+    };
+    await Promise.all([callApi(), ...Array.from({ length: CALLERS }, takeTokens)]);
+    const { counters, lastFailure } = manager.snapshot();
+    assert.equal(lastFailure, undefined);
+    assert.ok(statuses.length > 100 && statuses.every((status) => status === 200));
+    assert.ok(seen.size >= 20, `${seen.size} tokens`);
+    // On a busy machine a refresh may be late, but not as a rule.
+    const waited = calls - counters.hits;
+    assert.ok(waited <= (CALLERS + 1) * (1 + seen.size / 4), `${waited} calls waited`);
+  });
+
+  for (const { what, source } of SECRET_SOURCES) {
+    test(`a secret regenerated behind a ${what} is used without a failed call`, async (t) => {
+      const { clientId, secret, rotateSecret } = await createClient(keycloak, lifespan(20));
+      const { options, put } = await source(t, secret);
+      const manager = manage(t, { clientId, ...options });
+      await manager.getToken();
+      let changedAt = Number.POSITIVE_INFINITY;
+      const change = async () => {
+        await put(await rotateSecret());
+        changedAt = Date.now();
+      };
+      const takeTokens = async () => {
+        const deadline = Date.now() + PATIENCE_MS;
+        for await (const _ of ticks(TICK_MS)) {
+          const { exp, iat } = claimsOf(await manager.getToken());
+          assert.ok(Date.now() < exp * 1000, 'alive when it is given');
+          if (iat * 1000 > changedAt) return;
+          assert.ok(Date.now() < deadline, 'the token is refreshed');
+        }
+      };
+      await Promise.all([change(), takeTokens()]);
+    });
+  }
+
+  for (const { what, needsRealm, spoil, mend, expected, advice } of REVERSIBLE) {
+    test(`${what} costs nothing while a token is held, then says so, and recovers`, async (t) => {
+      const realm = needsRealm ? await createRealm(t, keycloak) : undefined;
+      const client = await createClient(keycloak, { realm: realm?.name, ...lifespan(4) });
+      const { clientId, secret: clientSecret } = client;
+      const { tokenEndpoint } = realm ?? keycloak;
+      const manager = manage(t, { tokenEndpoint, clientId, clientSecret });
+      // The first token of a realm takes long.
+      await manager.getToken();
+      let held = await manager.getAccessToken({ forceRefresh: true });
+      await spoil({ client, realm });
+      const failure = await firstOf(manager, ({ given, error }) => {
+        held = given ?? held;
+        return error !== undefined;
+      });
+      const early = held.expiresAt - failure.at;
+      assert.ok(early <= TIMER_MS, `${early} ms before the end of the last token`);
+      assert.equal(failure.error.code, 'ERR_KEYCLOAK_OAUTH');
+      for (const [name, value] of Object.entries(expected)) {
+        assert.equal(failure.error[name], value, name);
+      }
+      assert.match(failure.error.message, advice);
+      assert.equal(manager.snapshot().state, 'failing');
+      await mend({ client, realm });
+      const { given } = await firstOf(manager, (outcome) => outcome.given !== undefined);
+      assert.equal(claimsOf(given.token).azp, clientId);
+      assert.equal(manager.snapshot().state, 'fresh');
+    });
+  }
+
+  test('a policy lets the old secret live on beside the new one until it is removed', async (t) => {
+    const realm = await createRealm(t, keycloak, ROTATION_POLICY);
+    const client = await createClient(keycloak, { realm: realm.name });
+    const { tokenEndpoint } = realm;
+    const withSecret = (clientSecret) =>
+      manage(t, { tokenEndpoint, clientId: client.clientId, clientSecret });
+    const old = withSecret(client.secret);
+    await old.getToken();
+    const next = await client.rotateSecret();
+    assert.notEqual(next, client.secret);
+    for (const manager of [old, withSecret(next)]) await manager.getToken({ forceRefresh: true });
+    await client.forgetRotatedSecret();
+    await withSecret(next).getToken();
+    const refused = { code: 'ERR_KEYCLOAK_OAUTH', oauthError: 'unauthorized_client', status: 401 };
+    await assert.rejects(old.getToken({ forceRefresh: true }), refused);
+  });
+
+  test('a removed signing key costs one acquisition, however many calls meet it', async (t) => {
+    const realm = await createRealm(t, keycloak);
+    const { clientId, secret: clientSecret } = await createClient(keycloak, { realm: realm.name });
+    const { tokenEndpoint, jwksUrl } = realm;
+    const options = { tokenEndpoint, clientId, clientSecret };
+    const { manager, statuses } = await startVerifyingApi(t, byKeys(jwksUrl), options);
+    const callAll = () => Promise.all(Array.from({ length: CALLERS }, () => manager.fetch('a')));
+    await callAll();
+    const first = await manager.getToken();
+
+    const removeOldKey = await rotateKey(realm);
+    await callAll();
+    assert.equal(await manager.getToken(), first, 'a passive key is as good as another');
+    assert.ok(statuses.every((status) => status === 200));
+
+    await removeOldKey();
+    const answers = await callAll();
+    assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200]);
+    assert.ok(statuses.includes(401), 'the old token was refused');
+    const second = await manager.getToken();
+    assert.notEqual(kidOf(second), kidOf(first));
+    assert.equal(manager.snapshot().counters.acquisitions, 2);
+  });
+
+  test('a token from before a not-before date is replaced once it is refused', async (t) => {
+    const api = { clientId: 'api', secret: 'secret-of-api' };
+    const realm = await createRealm(t, keycloak, { clients: [api] });
+    const { clientId, secret: clientSecret } = await createClient(keycloak, {
+      realm: realm.name,
+      protocolMappers: [audience(api.clientId)],
+    });
+    const options = { tokenEndpoint: realm.tokenEndpoint, clientId, clientSecret };
+    const { manager, statuses } = await startVerifyingApi(t, byIntrospection(realm, api), options);
+    assert.equal((await manager.fetch('agents')).status, 200);
+    const first = await manager.getToken();
+    const notBefore = claimsOf(first).iat + 1;
+    await realm.admin('PUT', '', { notBefore });
+    // A token of this very second would be too old as well.
+    await delay(Math.max(0, notBefore * 1000 - Date.now()));
+    assert.equal(await manager.getToken(), first, 'nobody has told the client');
+    assert.equal((await manager.fetch('agents')).status, 200);
+    assert.deepEqual(statuses, [200, 401, 200]);
+    assert.ok(claimsOf(await manager.getToken()).iat >= notBefore);
+  });
+});
+
+/** Calls until `isIt` holds for an outcome, and gives that. */
+async function firstOf(manager, isIt) {
+  const deadline = Date.now() + PATIENCE_MS;
+  for await (const _ of ticks(TICK_MS)) {
+    const outcome = await manager.getAccessToken().then(
+      (given) => ({ given, at: Date.now() }),
+      (error) => ({ error, at: Date.now() }),
+    );
+    if (isIt(outcome)) return outcome;
+    assert.ok(Date.now() < deadline, `waited in vain; ${outcome.error ?? 'tokens all the time'}`);
+  }
+}
+
+/** Makes a new key the one that signs; the old one stays until the function given is called. */
+async function rotateKey({ admin }) {
+  const type = 'org.keycloak.keys.KeyProvider';
+  const providers = await admin('GET', `/components?type=${type}`);
+  const old = providers.find(({ providerId }) => providerId === 'rsa-generated');
+  await admin('POST', '/components', {
+    name: 'newer',
+    providerId: old.providerId,
+    providerType: type,
+    parentId: old.parentId,
+    config: { priority: ['200'], algorithm: ['RS256'] },
+  });
+  return () => admin('DELETE', `/components/${old.id}`);
+}
+
+function kidOf(token) {
+  return JSON.parse(Buffer.from(token.split('.')[0], 'base64url').toString('utf8')).kid;
+}
