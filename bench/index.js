@@ -1,6 +1,6 @@
 'use strict';
 
-// `npm run bench -- [--quick] [--only <scenario>]…` runs the scenarios one after the other, prints one
+// `npm run bench -- [--quick] [<scenario>]…` runs the scenarios one after the other, prints one
 // table and writes it as JSON to `results/`. The exit code is 1 if a bar was missed.
 
 const { fork } = require('node:child_process');
@@ -15,7 +15,7 @@ const SCENARIO_LIMIT_MS = 240_000;
 const folder = path.join(__dirname, 'scenarios');
 
 /** In the order of the table. */
-const names = ['cached', 'acquisition', 'first-token', 'expiry', 'herd', 'fetch', 'load'];
+const names = ['cached', 'acquisition', 'first-token', 'expiry', 'herd', 'fetch', 'load', 'faults'];
 
 function runScenario(name, settings, env) {
   return new Promise((resolve) => {
@@ -44,11 +44,13 @@ function describeMachine() {
 }
 
 async function main() {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
     options: { quick: { type: 'boolean' }, only: { type: 'string', multiple: true } },
   });
   const quick = values.quick ?? false;
-  const chosen = values.only ?? names;
+  const named = [...positionals, ...(values.only ?? [])];
+  const chosen = named.length > 0 ? named : names;
   const unknown = chosen.filter((name) => !names.includes(name));
   if (unknown.length > 0) {
     console.error(`Unknown scenario: ${unknown.join(', ')}. There are: ${names.join(', ')}.`);

@@ -1,0 +1,46 @@
+'use strict';
+
+// Every fault of the table in bench/faults, met by ours and by the plain class in the same process.
+// Ours is held to what is promised; the plain class shows that the same eye sees promises broken.
+
+const assert = require('node:assert/strict');
+const { after, before, describe, it } = require('node:test');
+const { brokenPromises, startTable } = require('../bench/faults/run.js');
+const { rows } = require('../bench/faults/table.js');
+
+/** What hangs must fail. */
+const LIMIT_MS = 240_000;
+/** Rows in which the plain class fails so surely that no machine is too slow or too fast for it. */
+const ROWS_LOST_BY_PLAIN = 12;
+
+const skip = process.platform === 'linux' ? false : 'clocks are stepped through LD_PRELOAD';
+
+describe('callers under a fault', { timeout: LIMIT_MS, skip }, () => {
+  let table;
+  before(() => {
+    table = startTable(rows);
+  });
+  after(() => table?.done);
+
+  for (const row of rows) {
+    it(`are served or told as promised: ${row.name}`, async () => {
+      const result = await table.results.get(row.name);
+      for (const [situation, { ours }] of Object.entries(result)) {
+        assert.ok(ours.calls > 0);
+        assert.deepEqual(brokenPromises(row, situation, ours), [], `${situation} a token`);
+      }
+    });
+  }
+
+  it('of the plain class are not', async () => {
+    const results = await Promise.all(table.results.values());
+    const rowsWith = (figure) =>
+      results.filter((result) => Object.values(result).some(({ plain }) => figure(plain))).length;
+    const held = results.filter(({ held }) => held !== undefined);
+    const lost = held.filter(({ held: { plain } }) => plain.lost > 0).length;
+    assert.ok(lost >= ROWS_LOST_BY_PLAIN, `valid tokens are lost in ${lost} rows`);
+    assert.ok(rowsWith(({ hung }) => hung > 0) >= 2, 'callers hang');
+    assert.ok(rowsWith(({ expired }) => expired > 0) >= 1, 'expired tokens are handed out');
+    assert.ok(rowsWith(({ shown }) => shown.includes('log')) >= 1, 'a secret is in the log');
+  });
+});

@@ -1,0 +1,164 @@
+'use strict';
+
+// The callers of one side, and what they got. Whether a token is valid is judged by the true time,
+// which is the server's: what the clocks of this process say is part of the faults.
+
+const { inspect } = require('node:util');
+
+/** How much longer than allowed a caller may wait before it counts as hung. */
+const SLACK_MS = 1_000;
+/** So late the correction may come after the clocks jumped, and what a busy machine adds. */
+const CORRECTION_MS = 1_000;
+const CORRECTION_SLACK_MS = 250;
+
+function leavingAfter(ms) {
+  const leaving = new AbortController();
+  setTimeout(() => leaving.abort(), ms);
+  return leaving.signal;
+}
+
+class Callers {
+  #manager;
+  #clock;
+  #limits;
+  #canary;
+  /** When each token that was seen ends, in true time. */
+  #ends = new Map();
+  #held;
+  #pending = new Set();
+  #renewedAt;
+  #figures = {
+    ...{ calls: 0, served: 0, waited: 0, lost: 0, hung: 0, expired: 0, late: 0 },
+    ...{ failures: {}, shown: [] },
+  };
+
+  /**
+   * @param {(logger: object) => { getToken(options?: object): Promise<string>,
+   *   clearCache(): void }} make makes the manager
+   * @param {object} clock that of child.js
+   * @param {{ requestTimeoutMs: number, abortAfterMs?: number }} limits
+   * @param {string} canary what every secret begins with
+   */
+  constructor(make, clock, limits, canary) {
+    this.#clock = clock;
+    this.#limits = limits;
+    this.#canary = canary;
+    const write = (line) => this.#look('log', [line]);
+    this.#manager = make({ error: write, warn: write, info: write, debug: write });
+  }
+
+  get isRenewed() {
+    return this.#renewedAt !== undefined;
+  }
+
+  /** Gets a token before there is a fault, and once more from the cache. */
+  async prepare() {
+    await this.#manager.getToken();
+    this.#learn(await this.#manager.getToken());
+  }
+
+  forget() {
+    this.#manager.clearCache();
+    this.#held = undefined;
+  }
+
+  /** From here on calls count. */
+  begin() {
+    this.#renewedAt = undefined;
+  }
+
+  /** One call; every other one is given up after a while if callers give up here. */
+  call() {
+    const { abortAfterMs } = this.#limits;
+    const gives = abortAfterMs !== undefined && this.#figures.calls % 2 === 1;
+    const call = {
+      start: this.#clock.real(),
+      limitMs: gives ? abortAfterMs : this.#limits.requestTimeoutMs,
+      hadToken: this.#ends.get(this.#held) > this.#clock.now(),
+      isOver: false,
+      hasWaited: false,
+    };
+    this.#figures.calls += 1;
+    this.#pending.add(call);
+    this.#manager.getToken(gives ? { signal: leavingAfter(abortAfterMs) } : undefined).then(
+      (token) => this.#serve(call, token),
+      (error) => this.#fail(call, error),
+    );
+    // What is there already comes before this.
+    setImmediate(() => {
+      if (!call.isOver) call.hasWaited = true;
+    });
+  }
+
+  /** The figures, once every caller was answered or has hung. */
+  async result() {
+    while ([...this.#pending].some((call) => !this.#isHung(call))) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    return this.figures();
+  }
+
+  /** The figures as they are. */
+  figures() {
+    const { endedAt } = this.#clock;
+    for (const call of [...this.#pending].filter((one) => this.#isHung(one))) {
+      this.#end(call);
+      this.#figures.lost += call.hadToken ? 1 : 0;
+    }
+    const backMs = endedAt && this.isRenewed ? Math.max(0, this.#renewedAt - endedAt) : undefined;
+    return { ...this.#figures, pending: this.#pending.size, isRenewed: this.isRenewed, backMs };
+  }
+
+  #serve(call, token) {
+    if (!this.#end(call)) return;
+    this.#figures.served += 1;
+    if (call.hasWaited && call.hadToken) this.#figures.lost += 1;
+    this.#learn(token);
+    if (this.#clock.now() < this.#ends.get(token)) return;
+    const sinceJump = this.#clock.real() - this.#clock.jumpedAt;
+    const mayBeLate = CORRECTION_MS + CORRECTION_SLACK_MS + this.#clock.longestLag;
+    this.#figures[sinceJump < mayBeLate ? 'late' : 'expired'] += 1;
+  }
+
+  #fail(call, error) {
+    if (!this.#end(call)) return;
+    if (call.hadToken) this.#figures.lost += 1;
+    const code = error.code ?? error.name;
+    const name = typeof code === 'string' ? code : error.name;
+    this.#figures.failures[name] = (this.#figures.failures[name] ?? 0) + 1;
+    this.#look('error', [
+      ...[String(error), error.stack, JSON.stringify(error)],
+      inspect(error, { depth: 9, showHidden: true }),
+    ]);
+  }
+
+  /** Counts a call that is over; says whether it was not counted before. */
+  #end(call) {
+    if (!this.#pending.delete(call)) return false;
+    this.#figures.hung += this.#isHung(call) ? 1 : 0;
+    call.isOver = true;
+    this.#figures.waited += call.hasWaited ? 1 : 0;
+    return true;
+  }
+
+  #isHung({ start, limitMs }) {
+    return this.#clock.real() - start > limitMs + SLACK_MS + this.#clock.longestLag;
+  }
+
+  #learn(token) {
+    this.#held = token;
+    if (this.#ends.has(token)) return;
+    const { exp } = JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
+    // It was issued since the last jump, so its own times lack what passed before.
+    this.#ends.set(token, exp * 1000 + this.#clock.passedMs);
+    this.#renewedAt ??= this.#clock.real();
+  }
+
+  #look(place, texts) {
+    const secrets = [this.#canary, ...this.#ends.keys()];
+    const isShown = texts.some((text) => secrets.some((secret) => text?.includes(secret)));
+    if (isShown && !this.#figures.shown.includes(place)) this.#figures.shown.push(place);
+  }
+}
+
+module.exports = { Callers };

@@ -1,0 +1,196 @@
+'use strict';
+
+// Lets both sides meet every fault, with a token held that is due for replacement and with none,
+// under callers of whom one comes every 10 ms, and says what came of it.
+
+const { randomBytes } = require('node:crypto');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { setTimeout: delay } = require('node:timers/promises');
+const { startFakeTokenEndpointProcess } = require('../../__test__/support/fault-server.js');
+const { startFakeTokenEndpoint } = require('../../lib/testing');
+const { Client } = require('./client.js');
+const { buildShim, shimmed } = require('./shim.js');
+const { BUFFER_SECONDS, LIFE_SECONDS, REQUEST_TIMEOUT_MS, STALE_AGE_MS } = require('./table.js');
+
+const SIDES = ['ours', 'plain'];
+const SITUATIONS = ['held', 'none'];
+const CLIENT_ID = 'faults';
+const AT_ONCE = 8;
+const FAULT_MS = 2_000;
+/** So long a side has for its first token after the fault; of the plain class some never come. */
+const RECOVERY_LIMITS_MS = { ours: 20_000, plain: 5_000 };
+/** In which a process must be gone, on a busy machine. */
+const EXIT_LIMIT_MS = 5_000;
+
+/**
+ * Starts the whole table. Gives a promise for each row by its name: the row's figures by situation
+ * and side.
+ *
+ * @param {typeof import('./table.js').rows} rows
+ */
+function startTable(rows) {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'keycloak-faults-'));
+  const shim = buildShim(folder);
+  const turns = new Turns(AT_ONCE);
+  const results = new Map(rows.map((row) => [row.name, runRow(row, { folder, shim, turns })]));
+  const all = Promise.allSettled(results.values());
+  const done = all.then(() => fs.rmSync(folder, { recursive: true, force: true }));
+  return { results, done };
+}
+
+async function runRow(row, place) {
+  const groups = row.isHeavy || row.exits ? SIDES.map((side) => [side]) : [SIDES];
+  const situations = row.situations ?? SITUATIONS;
+  const result = Object.fromEntries(situations.map((situation) => [situation, {}]));
+  const cells = situations.flatMap((situation) => groups.map((sides) => ({ situation, sides })));
+  await Promise.all(
+    cells.map(async ({ situation, sides }) => {
+      const figures = await place.turns.run(() => runCell(row, situation, sides, place));
+      Object.assign(result[situation], figures);
+    }),
+  );
+  return result;
+}
+
+async function runCell(row, situation, sides, { folder, shim }) {
+  const canary = `canary-${randomBytes(8).toString('hex')}`;
+  const [secret, newSecret] = [`${canary}-old`, `${canary}-new`];
+  const file = (name) => path.join(folder, `${canary}-${name}`);
+  const files = Object.fromEntries(SIDES.map((side) => [side, file(side)]));
+  for (const side of sides) fs.writeFileSync(files[side], secret);
+
+  const expiresIn = row.expiresIn ?? LIFE_SECONDS;
+  const start = row.isHeavy ? startDistantEndpoint : startFakeTokenEndpoint;
+  const started = sides.map(() => start({ clients: { [CLIENT_ID]: secret }, expiresIn }));
+  const endpoints = Object.fromEntries(
+    (await Promise.all(started)).map((endpoint, index) => [sides[index], endpoint]),
+  );
+  const client = new Client(shimmed(shim, file('orders')), row.openFiles);
+  const cell = { situation, endpoints, client, clientId: CLIENT_ID, secret, newSecret, files };
+  try {
+    const { host, credential = 'string', bufferSeconds = BUFFER_SECONDS, abortAfterMs } = row;
+    const url = ({ tokenEndpoint }) =>
+      host ? tokenEndpoint.replace('127.0.0.1', host) : tokenEndpoint;
+    await client.ask('start', {
+      urls: Object.fromEntries(sides.map((side) => [side, url(endpoints[side])])),
+      ...{ clientId: CLIENT_ID, canary, secret, files, credential, bufferSeconds, abortAfterMs },
+      requestTimeoutMs: REQUEST_TIMEOUT_MS,
+    });
+    return await meet(row, cell);
+  } finally {
+    client.kill();
+    await client.ended();
+    await Promise.all(Object.values(endpoints).map((endpoint) => endpoint.close()));
+  }
+}
+
+/** The fault from its beginning to its end. */
+async function meet(row, cell) {
+  const { situation, endpoints, client } = cell;
+  const sides = Object.keys(endpoints);
+  if (situation === 'held' || row.isWarm) await client.ask('prepare');
+  if (situation === 'none') await client.ask('forget');
+  const before = await requestCounts(endpoints);
+  const arrived = (count = 1) =>
+    Promise.all(sides.map((side) => endpoints[side].waitForRequests(before[side] + count)));
+
+  await row.begin(cell);
+  await client.ask('begin');
+  if (situation === 'held' && row.ages !== false) {
+    await client.ask('pass', row.ageMs ?? STALE_AGE_MS);
+  }
+  await client.ask('call');
+  const under = delay(row.lastsMs ?? FAULT_MS);
+  await row.during?.({ ...cell, arrived });
+  if (!row.exits) {
+    await under;
+    await row.end?.(cell);
+    await client.ask('end');
+    await client.ask('recovered', RECOVERY_LIMITS_MS);
+  }
+  const { sides: figures, memoryMib } = await client.ask('finish', { atOnce: row.exits === true });
+  const finished = performance.now();
+  const { how, output } = await client.ended();
+  const exitMs = performance.now() - finished;
+  const after = await requestCounts(endpoints);
+  return Object.fromEntries(
+    sides.map((side) => [
+      side,
+      {
+        ...figures[side],
+        shown: [...figures[side].shown, ...(isShownIn(output, cell) ? ['output'] : [])],
+        requests: after[side] - before[side],
+        ...{ memoryMib, exitMs, how },
+      },
+    ]),
+  );
+}
+
+async function requestCounts(endpoints) {
+  const counts = Object.entries(endpoints).map(async ([side, endpoint]) => {
+    const { requestCount } = endpoint.stats ? await endpoint.stats() : endpoint;
+    return [side, requestCount];
+  });
+  return Object.fromEntries(await Promise.all(counts));
+}
+
+/** An endpoint whose work holds up no other endpoint. */
+async function startDistantEndpoint(options) {
+  const { set, ...endpoint } = await startFakeTokenEndpointProcess(options);
+  const method = (name) => [name, (...args) => set(name, ...args)];
+  const methods = ['setAnswer', 'restore', 'waitForRequests'].map(method);
+  return { ...endpoint, ...Object.fromEntries(methods) };
+}
+
+const isShownIn = (output, { secret, newSecret }) =>
+  [secret, newSecret].some((text) => output.includes(text));
+
+/** Lets so many run at once, in their order. */
+class Turns {
+  #free;
+  #waiting = [];
+
+  constructor(free) {
+    this.#free = free;
+  }
+
+  async run(work) {
+    if (this.#free > 0) this.#free -= 1;
+    else await new Promise((resolve) => this.#waiting.push(resolve));
+    try {
+      return await work();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#free += 1;
+    }
+  }
+}
+
+/** What a side did that the contract forbids ours, as sentences. */
+function brokenPromises(row, situation, figures) {
+  const { lost, hung, expired, shown, failures, pending, isRenewed, how, exitMs } = figures;
+  const codes = Object.keys(failures);
+  const mayFail = situation === 'none' ? row.none : [];
+  const wrong = codes.filter((code) => !mayFail.includes(code));
+  const missing = mayFail.filter((code) => !codes.includes(code));
+  const loses = lost > 0 && !row.mayRenew?.includes(situation);
+  return [
+    [loses, `${lost} callers did not get at once the valid token that was held`],
+    [hung > 0, `${hung} callers waited past their deadline`],
+    [expired > 0, `${expired} callers got an expired token`],
+    [shown.length > 0, `a secret in: ${shown.join(', ')}`],
+    [wrong.length > 0, `failures other than promised: ${JSON.stringify(failures)}`],
+    [missing.length > 0, `no caller got ${missing.join(' or ')}`],
+    [pending > 0 && !row.exits, `${pending} callers without an answer`],
+    [!isRenewed && !row.exits, 'no new token after the fault'],
+    [how !== 'code 0', `the process ended with ${how}`],
+    [exitMs > EXIT_LIMIT_MS, `the process took ${Math.round(exitMs)} ms to end`],
+  ]
+    .filter(([isBroken]) => isBroken)
+    .map(([, sentence]) => sentence);
+}
+
+module.exports = { SIDES, SITUATIONS, brokenPromises, startTable };
