@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use zeroize::Zeroizing;
 
+use super::assertion::ClientAssertion;
 use super::client_auth::{base64, basic_credentials};
 use super::secret::ClientSecret;
 
@@ -44,9 +45,9 @@ const KEYS: &[&str] = &[
 const JWT_START: &str = "eyJ";
 const MIN_JWT_REST: usize = 16;
 
-/// Cleans texts of one server that was sent one secret.
+/// Cleans texts of one server that was sent one proof.
 pub struct Redactor {
-    /// The secret, and its Basic credentials without padding.
+    /// The secret, its Basic credentials without padding, and the assertion.
     shapes: Vec<Zeroizing<String>>,
 }
 
@@ -73,6 +74,18 @@ impl Redactor {
             shapes.push(Zeroizing::new(unpadded.to_owned()));
         }
         Self { shapes }
+    }
+
+    /// For the answers to a request that carried this assertion.
+    #[must_use]
+    pub fn and_assertion(mut self, assertion: &ClientAssertion) -> Self {
+        let text = assertion.expose();
+        let trimmed = match text.trim() {
+            "" => text,
+            trimmed => trimmed,
+        };
+        self.shapes.push(Zeroizing::new(trimmed.to_owned()));
+        self
     }
 
     /// Without a secret of its own: for texts that no request of ours provoked.
@@ -149,16 +162,17 @@ impl Scan<'_> {
         self.text.get(at..).unwrap_or_default()
     }
 
-    /// A secret that begins inside of what is replaced is replaced to its own end.
+    /// What begins inside of what is replaced is replaced to its own end. Of a field that begins
+    /// there nothing would be left to tell that a value follows.
     fn widen(&self, from: usize, end: usize) -> usize {
         let mut end = end;
         let mut at = from;
-        while let Some(char) = self.rest(at).chars().next() {
-            at = at.saturating_add(char.len_utf8());
-            if at >= end {
-                break;
-            }
-            end = end.max(self.secret_end(at).unwrap_or(end));
+        while at < end {
+            let keyed = self.keyed_value(at).map(|value| value.end);
+            let ends = [keyed, self.jwt_end(at), self.secret_end(at)];
+            end = ends.into_iter().flatten().fold(end, usize::max);
+            let char = self.rest(at).chars().next();
+            at = at.saturating_add(char.map_or(1, char::len_utf8));
         }
         end
     }
@@ -174,6 +188,11 @@ impl Scan<'_> {
     /// Where the longest spelling of `shape` that begins at `from` ends. Several ends are followed
     /// at once: `\\` may be one backslash or two.
     fn shape_end(&self, shape: &str, from: usize) -> Option<usize> {
+        // At most places this is all there is to do.
+        let first = shape.chars().next()?;
+        if spellings(first, self.rest(from)) == [None; 4] {
+            return None;
+        }
         let mut ends = vec![from];
         let mut next = Vec::new();
         for char in shape.chars() {
@@ -216,16 +235,20 @@ impl Scan<'_> {
         // Percent-encoded dots belong to it.
         let is_part = |c: char| c.is_ascii_alphanumeric() || "-._~+/=%".contains(c);
         let length = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
-        let start = at.saturating_add(JWT_START.len());
-        (length >= MIN_JWT_REST).then(|| start.saturating_add(length))
+        let end = at.saturating_add(JWT_START.len()).saturating_add(length);
+        let is_cut_off = self.is_cut && end == self.text.len();
+        (length >= MIN_JWT_REST || is_cut_off).then_some(end)
     }
 
     /// The value of the sensitive field whose name begins at `at`.
     fn keyed_value(&self, at: usize) -> Option<Range<usize>> {
         let rest = self.rest(at);
+        let initial = rest.bytes().next()?.to_ascii_lowercase();
         let key = KEYS.iter().find(|key| {
-            rest.get(..key.len())
-                .is_some_and(|name| name.eq_ignore_ascii_case(key))
+            key.as_bytes().first() == Some(&initial)
+                && rest
+                    .get(..key.len())
+                    .is_some_and(|name| name.eq_ignore_ascii_case(key))
         })?;
         let is_filling = |c: char| c.is_whitespace() || matches!(c, '\\' | '"' | '\'');
         let after = rest.get(key.len()..)?.trim_start_matches(is_filling);
@@ -509,6 +532,8 @@ mod tests {
             ("sharing an end", "XqaXq", "XqaXqaXq", "[redacted]"),
             ("whitespace around it, trimmed by the server", " Xq1\n", "<Xq1>", "<[redacted]>"),
             ("whitespace around it", " Xq1\n", "< Xq1\n>", "< [redacted]\\u{a}>"),
+            ("a field begins in it", "Xqpass", "Xqpassword=Xq b", "[redacted] b"),
+            ("a JWT begins in it", "Xqe", "XqeyJ0123456789abcdef b", "[redacted] b"),
             ("begins in a JWT", "XXXX Xq", "eyJ0123456789abcdefXXXX Xq!", "[redacted]!"),
             (
                 "holds a delimiter",
@@ -550,6 +575,8 @@ mod tests {
             ("no value", "client_secret=&x=1", "client_secret=&x=1"),
             ("nothing after the sign", "client_secret=", "client_secret="),
             ("only mentioned", "Missing client_secret here", "Missing client_secret here"),
+            ("field in a value", "client_secret=aid_token = \"Xq\"", "client_secret=[redacted]\""),
+            ("field in a JWT", "eyJ0123456789abcdefpassword=a*b c", "[redacted] c"),
             ("two fields", "password=a&password=b", "password=[redacted]&password=[redacted]"),
         ] {
             assert_eq!(Redactor::none().clean(text), expected, "{name}");
@@ -618,6 +645,15 @@ mod tests {
                 // Two bytes of it count only as a word, which they are here.
                 assert_eq!(cleaned.replace(">…", "…"), expected, "{name}, {inside}");
             }
+        }
+    }
+
+    #[test]
+    fn jwt_across_the_end_of_what_is_looked_at_is_found() {
+        for inside in [3, 4, 18, 19] {
+            let jwt = format!("eyJ{}", "0".repeat(WINDOW - 4 - inside));
+            let cleaned = Redactor::none().clean(&format!("{jwt} {jwt}"));
+            assert_eq!(cleaned, "[redacted] [redacted]…", "{inside}");
         }
     }
 
