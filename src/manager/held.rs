@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clock::Moment;
-use super::schedule::{Life, REFRESH_SPACING, part};
+use super::schedule::{Life, part};
 use crate::oauth::AccessToken;
 
 /// A token as it is handed out.
@@ -56,11 +56,11 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// A token that has just arrived. No refresh of it starts before the age `earliest`.
-    pub(super) fn new(grant: Arc<Grant>, serial: u64, earliest: Duration, luck: f64) -> Self {
+    /// A token that has just arrived.
+    pub(super) fn new(grant: Arc<Grant>, serial: u64, luck: f64) -> Self {
         Self {
-            early: grant.life.refresh_point(luck).max(earliest),
-            due: grant.life.soft.max(earliest),
+            early: grant.life.refresh_point(luck),
+            due: grant.life.soft,
             grant,
             serial,
             retry: false,
@@ -84,8 +84,8 @@ impl Held {
 
     /// After a refresh that brought nothing better, the next is due after half of what is left.
     pub(super) fn postpone_refresh(&mut self, now: Moment) {
-        let wait = part(self.grant.remaining(now), 2).max(REFRESH_SPACING);
-        self.due = self.grant.age(now).saturating_add(wait);
+        let half = part(self.grant.remaining(now), 2);
+        self.due = self.grant.age(now).saturating_add(half);
         self.early = self.due;
         self.retry = false;
     }

@@ -306,14 +306,8 @@ impl Slot {
         }
         let is_replacement = held.is_some();
         self.rejections.arrived(now, is_replacement);
-        // The age that the new token will have when the next background refresh may start.
-        let earliest = self.last_background.map_or(Duration::ZERO, |last| {
-            REFRESH_SPACING
-                .saturating_sub(now.since(last))
-                .saturating_add(grant.age(now))
-        });
         self.last_serial = self.last_serial.wrapping_add(1);
-        self.state = State::Ready(Held::new(Arc::clone(grant), self.last_serial, earliest, luck));
+        self.state = State::Ready(Held::new(Arc::clone(grant), self.last_serial, luck));
         true
     }
 
@@ -321,11 +315,7 @@ impl Slot {
     /// handed out from the cache.
     pub fn wake(&mut self, now: Moment, is_used: bool) -> Option<Launch> {
         self.settle(now);
-        let is_due = match &self.state {
-            State::Ready(held) => held.grant.age(now) >= held.early && (is_used || held.retry),
-            _ => false,
-        };
-        if is_due && self.refreshes_in_background && !self.is_cooling(now) {
+        if self.is_wake_due(now, is_used) {
             self.launch(now, true, None)
         } else {
             None
@@ -362,9 +352,10 @@ impl Slot {
         had_token
     }
 
-    /// Takes a changed configuration, which ends the cool-down. If it changes what is granted, to
-    /// whom or by whom, the held token is served until a new one is there, which is asked for at
-    /// once, and flights begun before are detached.
+    /// Takes a changed configuration, which ends the cool-down and keeps no distance from the last
+    /// background refresh. If it changes what is granted, to whom or by whom, the held token is
+    /// served until a new one is there, which is asked for at once, and flights begun before are
+    /// detached.
     pub fn reconfigure(
         &mut self,
         now: Moment,
@@ -374,6 +365,7 @@ impl Slot {
         self.settle(now);
         self.refreshes_in_background = refreshes_in_background;
         self.trouble = None;
+        self.last_background = None;
         self.last_outdated = Some(FlightId(self.last_flight));
         if !changes_grant {
             // A refresh that failed waits for no cool-down any more.
@@ -405,16 +397,21 @@ impl Slot {
         (!is_over && !self.is_refresh_due(now)).then_some(held.serial)
     }
 
-    /// How long until something changes by itself.
+    /// How long until something changes by itself: nothing at all if a refresh is due, used or not.
     #[must_use]
     pub fn next_wake(&self, now: Moment) -> Option<Duration> {
+        if self.is_wake_due(now, false) {
+            return Some(Duration::ZERO);
+        }
         let held = self.held()?;
         let age = held.grant.age(now);
         let life = held.grant.life;
         let points = [held.early, held.due, life.soft, life.hard];
         let waits = points.into_iter().map(|point| point.saturating_sub(age));
         let cooldown = self.trouble.as_ref().map(|trouble| trouble.remaining(now));
-        waits.chain(cooldown).filter(|wait| !wait.is_zero()).min()
+        let spacing = self.refresh_spacing(now);
+        let waits = waits.chain(cooldown).chain([spacing]);
+        waits.filter(|wait| !wait.is_zero()).min()
     }
 
     /// What the slot looks like from outside.
@@ -480,9 +477,32 @@ impl Slot {
     /// Whether a caller who takes the held token starts a refresh by that.
     fn is_refresh_due(&self, now: Moment) -> bool {
         match &self.state {
-            State::Ready(held) => held.grant.age(now) >= held.due && !self.is_cooling(now),
+            State::Ready(held) => held.grant.age(now) >= held.due && self.may_refresh(now),
             _ => false,
         }
+    }
+
+    /// Whether a refresh is due that no caller starts.
+    fn is_wake_due(&self, now: Moment, is_used: bool) -> bool {
+        let is_due = match &self.state {
+            State::Ready(held) => {
+                let ages = held.early..held.grant.life.hard;
+                ages.contains(&held.grant.age(now)) && (is_used || held.retry)
+            }
+            _ => false,
+        };
+        is_due && self.refreshes_in_background && self.may_refresh(now)
+    }
+
+    /// Whether a background refresh may start now, for all that time has to say.
+    fn may_refresh(&self, now: Moment) -> bool {
+        !self.is_cooling(now) && self.refresh_spacing(now).is_zero()
+    }
+
+    /// How long background refreshes must keep away from the last one.
+    fn refresh_spacing(&self, now: Moment) -> Duration {
+        self.last_background
+            .map_or(Duration::ZERO, |last| REFRESH_SPACING.saturating_sub(now.since(last)))
     }
 
     /// Whether a flight was begun with an earlier configuration.

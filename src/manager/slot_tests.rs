@@ -286,7 +286,7 @@ fn cooldowns_double_in_a_row_of_failures_and_a_success_ends_the_row() {
 #[test]
 fn a_cooldown_after_a_long_retry_after_is_30_s_and_the_error_says_what_the_server_said() {
     let config = crate::manager::config::tests::config();
-    let error = outage().in_acquisition(&config, 1, Some(ms(120_000)));
+    let error = outage().in_acquisition(&config, None, 1, Some(ms(120_000)));
     let mut line = Line::new();
     let flight = line.starts(0, Call::Any);
     assert_eq!(line.fails(0, flight, error).retry_after, Some(ms(120_000)));
@@ -413,6 +413,48 @@ fn background_refreshes_start_a_second_apart() {
         assert_eq!(line.takes(time.min(1_204), Call::Any).1, None, "{time}");
     }
     line.starts(1_205, Call::Any);
+}
+
+/// A held token, a background refresh of it that failed at once at `time`, and a detached flight.
+fn failed_beside_a_detached_flight(lifetime: u64, time: u64) -> (Line, Launch) {
+    let mut line = Line::new();
+    let detached = line.starts(0, Call::Any);
+    line.0.clear(at(0));
+    let flight = line.starts(0, Call::Any);
+    line.succeeds(0, flight, grant("a", 0, lifetime));
+    let refresh = line.wakes(time, true).expect("a refresh");
+    line.fails(time, refresh, outage());
+    (line, detached)
+}
+
+#[test]
+fn background_refreshes_start_a_second_apart_though_a_late_success_ends_the_cooldown() {
+    let (mut line, detached) = failed_beside_a_detached_flight(300_000, 250_000);
+    line.succeeds(250_100, detached, grant("late", 0, 300_000));
+    assert_eq!(line.takes(250_100, Call::Any).1, None, "by a caller");
+    assert_eq!(line.wakes(250_999, true), None, "by nobody");
+    assert_eq!(line.0.next_wake(at(250_100)), Some(ms(900)));
+    assert!(line.wakes(251_000, false).is_some());
+}
+
+#[test]
+fn a_failed_refresh_is_due_at_once_when_a_late_success_ends_the_cooldown() {
+    let (mut line, detached) = failed_beside_a_detached_flight(300_000, 220_000);
+    let again = line.wakes(221_000, false).expect("tried again");
+    line.fails(221_000, again, refusal());
+    line.succeeds(222_500, detached, grant("late", 0, 300_000));
+    assert_eq!(line.0.next_wake(at(222_500)), Some(Duration::ZERO));
+    assert!(line.wakes(222_500, false).is_some());
+    assert_ne!(line.0.next_wake(at(222_500)), Some(Duration::ZERO), "no longer due");
+}
+
+#[test]
+fn a_refresh_that_brought_nothing_better_is_due_after_half_of_less_than_two_seconds() {
+    let mut line = Line::holding("a", 0, 300_000);
+    let forced = line.starts(298_000, Call::Forced);
+    line.succeeds(298_000, forced, grant("over", 298_000, 0));
+    assert_eq!(line.takes(298_499, Call::Any).1, None);
+    assert!(line.takes(298_500, Call::Any).1.is_some());
 }
 
 #[test]
