@@ -10,31 +10,51 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use super::secret::ClientSecret;
 
-/// A client authentication method that sends a shared secret.
+/// A client authentication method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientAuthentication {
     /// `client_id` and `client_secret` in the form.
     SecretPost,
     /// `Authorization: Basic`, both parts form-encoded first.
     SecretBasic,
+    /// An assertion, signed with the secret.
+    SecretJwt,
+    /// An assertion, signed with a private key.
+    PrivateKeyJwt,
+    /// A certificate of the TLS connection (RFC 8705 §2.1).
+    TlsClientAuth,
+    /// An assertion that somebody else signed and keeps fresh in a file.
+    AssertionFile,
 }
 
 impl ClientAuthentication {
-    /// The registered name (RFC 7591 §2).
+    /// Every method.
+    pub const ALL: [Self; 6] = [
+        Self::SecretPost,
+        Self::SecretBasic,
+        Self::SecretJwt,
+        Self::PrivateKeyJwt,
+        Self::TlsClientAuth,
+        Self::AssertionFile,
+    ];
+
+    /// The registered name (RFC 7591 §2), but for the last, which has none.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::SecretPost => "client_secret_post",
             Self::SecretBasic => "client_secret_basic",
+            Self::SecretJwt => "client_secret_jwt",
+            Self::PrivateKeyJwt => "private_key_jwt",
+            Self::TlsClientAuth => "tls_client_auth",
+            Self::AssertionFile => "client_assertion_file",
         }
     }
 
-    /// The method of that registered name.
+    /// The method of that name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::SecretPost, Self::SecretBasic]
-            .into_iter()
-            .find(|method| method.as_str() == name)
+        Self::ALL.into_iter().find(|method| method.as_str() == name)
     }
 }
 
@@ -87,16 +107,11 @@ mod tests {
 
     #[test]
     fn names_are_the_registered_ones() {
-        for (name, expected) in [
-            ("client_secret_post", Some(ClientAuthentication::SecretPost)),
-            ("client_secret_basic", Some(ClientAuthentication::SecretBasic)),
-            ("client_secret_jwt", None),
-            ("CLIENT_SECRET_POST", None),
-            ("", None),
-        ] {
-            let method = ClientAuthentication::parse(name);
-            assert_eq!(method, expected, "{name}");
-            assert!(method.is_none_or(|method| method.as_str() == name), "{name}");
+        for method in ClientAuthentication::ALL {
+            assert_eq!(ClientAuthentication::parse(method.as_str()), Some(method));
+        }
+        for name in ["CLIENT_SECRET_POST", "none", ""] {
+            assert_eq!(ClientAuthentication::parse(name), None, "{name}");
         }
     }
 

@@ -4,21 +4,32 @@
 //! Nothing here does I/O, reads a clock, waits or knows who asks; nothing panics, whatever a server
 //! sends. [`ClientCredentialsGrant::request`] is the way out, [`read_answer`] the way in.
 
+mod assertion;
 mod client_auth;
+mod discovery;
 mod document;
 mod endpoint;
 mod error;
+mod key;
 mod lifetime;
+mod proof;
 mod redact;
 mod request;
 mod response;
 mod scope;
 mod secret;
 
+pub use assertion::{
+    AssertionClaims, AssertionKey, ClientAssertion, JWT_BEARER, SigningFault, sign_assertion,
+};
 pub use client_auth::ClientAuthentication;
+pub use discovery::{DiscoveryError, DocumentFault, Issuer, IssuerFault, Metadata, read_metadata};
 pub use endpoint::{EndpointFault, TokenEndpoint};
 pub use error::{AnswerError, ProtocolFault};
+pub use key::{KeyFault, SigningAlgorithm, SigningKey};
+pub(crate) use key::{PrivateKey, private_key};
 pub use lifetime::{Lifetime, MAX_LIFETIME};
+pub use proof::Proof;
 pub use redact::Redactor;
 pub use request::{ClientCredentialsGrant, RESERVED_PARAMETERS, TokenRequest};
 pub use response::{Answer, RetryAfter, TokenResponse, read_answer};

@@ -9,6 +9,7 @@ use super::client_auth::{
     ClientAuthentication, basic_credentials, form_encoded_len, push_form_encoded,
 };
 use super::endpoint::TokenEndpoint;
+use super::proof::Proof;
 use super::redact::REDACTED;
 use super::scope::Scope;
 use super::secret::ClientSecret;
@@ -26,12 +27,12 @@ pub const RESERVED_PARAMETERS: &[&str] = &[
 
 const BASIC: &str = "Basic ";
 
-/// What is asked for, by whom; all but the secret, which may change between two requests.
+/// What is asked for, by whom; all but the proof, which may change between two requests.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClientCredentialsGrant {
     /// The client's id.
     pub client_id: String,
-    /// How the secret is sent.
+    /// How the client proves itself.
     pub authentication: ClientAuthentication,
     /// The scope asked for. `None`: the server's default.
     pub scope: Option<Scope>,
@@ -42,15 +43,15 @@ pub struct ClientCredentialsGrant {
 impl ClientCredentialsGrant {
     /// The request that asks `endpoint` for a token.
     #[must_use]
-    pub fn request(&self, endpoint: &TokenEndpoint, secret: &ClientSecret) -> TokenRequest {
-        let authorization = match self.authentication {
-            ClientAuthentication::SecretPost => None,
-            ClientAuthentication::SecretBasic => Some(self.authorization(secret)),
+    pub fn request(&self, endpoint: &TokenEndpoint, proof: &Proof) -> TokenRequest {
+        let authorization = match proof {
+            Proof::SecretBasic(secret) => Some(self.authorization(secret)),
+            _ => None,
         };
         TokenRequest {
             endpoint: endpoint.clone(),
             authorization,
-            body: self.body(secret),
+            body: Some(self.body(proof)),
         }
     }
 
@@ -63,8 +64,8 @@ impl ClientCredentialsGrant {
         value
     }
 
-    fn body(&self, secret: &ClientSecret) -> Zeroizing<Vec<u8>> {
-        let fields = self.fields(secret);
+    fn body(&self, proof: &Proof) -> Zeroizing<Vec<u8>> {
+        let fields = self.fields(proof);
         let capacity = fields.iter().fold(0, |length: usize, (name, value)| {
             let separators = 2;
             length
@@ -84,11 +85,20 @@ impl ClientCredentialsGrant {
         Zeroizing::new(mem::take(&mut *body).into_bytes())
     }
 
-    fn fields<'a>(&'a self, secret: &'a ClientSecret) -> Vec<(&'a str, &'a str)> {
+    /// All but Basic names the client in the form. An assertion would do without (RFC 7521 §4.2),
+    /// but then a server cannot say what is wrong with it.
+    fn fields<'a>(&'a self, proof: &'a Proof) -> Vec<(&'a str, &'a str)> {
         let mut fields = vec![("grant_type", "client_credentials")];
-        if self.authentication == ClientAuthentication::SecretPost {
+        if !matches!(proof, Proof::SecretBasic(_)) {
             fields.push(("client_id", &self.client_id));
-            fields.push(("client_secret", secret.expose()));
+        }
+        match proof {
+            Proof::SecretPost(secret) => fields.push(("client_secret", secret.expose())),
+            Proof::Assertion { kind, assertion } => fields.extend([
+                ("client_assertion_type", &**kind),
+                ("client_assertion", assertion.expose()),
+            ]),
+            Proof::SecretBasic(_) | Proof::Certificate => {}
         }
         if let Some(scope) = &self.scope {
             fields.push(("scope", scope.as_str()));
@@ -116,14 +126,14 @@ impl fmt::Debug for ClientCredentialsGrant {
     }
 }
 
-/// A `POST` of `application/x-www-form-urlencoded`.
+/// A `POST` of `application/x-www-form-urlencoded`, or a `GET` of a document.
 pub struct TokenRequest {
     /// Where it goes.
     pub endpoint: TokenEndpoint,
     /// The `Authorization` header.
     pub authorization: Option<Zeroizing<String>>,
-    /// The form.
-    pub body: Zeroizing<Vec<u8>>,
+    /// The form; without one it is a `GET`.
+    pub body: Option<Zeroizing<Vec<u8>>>,
 }
 
 impl fmt::Debug for TokenRequest {
@@ -139,15 +149,35 @@ impl fmt::Debug for TokenRequest {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use std::sync::Arc;
+
     use url::form_urlencoded;
 
     use super::*;
+    use crate::oauth::{ClientAssertion, JWT_BEARER};
 
     const CANARY: &str = "+%:/&=\"\\ é";
 
+    fn proof(authentication: ClientAuthentication) -> Proof {
+        let secret = Arc::new(ClientSecret::new(CANARY.to_owned()).unwrap());
+        match authentication {
+            ClientAuthentication::SecretPost => Proof::SecretPost(secret),
+            ClientAuthentication::SecretBasic => Proof::SecretBasic(secret),
+            ClientAuthentication::TlsClientAuth => Proof::Certificate,
+            _ => Proof::Assertion {
+                kind: JWT_BEARER.into(),
+                assertion: Arc::new(ClientAssertion::new("a.b.c".to_owned()).unwrap()),
+            },
+        }
+    }
+
     fn request(grant: &ClientCredentialsGrant) -> TokenRequest {
         let endpoint = TokenEndpoint::parse("https://sso.example/token").unwrap();
-        grant.request(&endpoint, &ClientSecret::new(CANARY.to_owned()).unwrap())
+        grant.request(&endpoint, &proof(grant.authentication))
+    }
+
+    fn form(grant: &ClientCredentialsGrant) -> Zeroizing<Vec<u8>> {
+        request(grant).body.unwrap()
     }
 
     fn grant(authentication: ClientAuthentication) -> ClientCredentialsGrant {
@@ -161,7 +191,7 @@ mod tests {
 
     #[test]
     fn form_has_what_the_method_and_the_options_ask_for() {
-        use ClientAuthentication::{SecretBasic, SecretPost};
+        use ClientAuthentication::{PrivateKeyJwt, SecretBasic, SecretPost, TlsClientAuth};
         let post = "grant_type=client_credentials&client_id=my+client\
                     &client_secret=%2B%25%3A%2F%26%3D%22%5C+%C3%A9";
         let basic = "grant_type=client_credentials";
@@ -170,6 +200,17 @@ mod tests {
             ("post", SecretPost, None, &[][..], post.to_owned()),
             ("basic", SecretBasic, None, &[], basic.to_owned()),
             ("post, scope", SecretPost, Some("a b"), &[], format!("{post}&scope=a+b")),
+            (
+                "assertion, scope",
+                PrivateKeyJwt,
+                Some("a"),
+                &[],
+                format!(
+                    "{basic}&client_id=my+client&client_assertion_type=urn%3Aietf%3Aparams%3A\
+                     oauth%3Aclient-assertion-type%3Ajwt-bearer&client_assertion=a.b.c&scope=a"
+                ),
+            ),
+            ("certificate", TlsClientAuth, None, &[], format!("{basic}&client_id=my+client")),
             ("basic, scope", SecretBasic, Some("a b"), &[], format!("{basic}&scope=a+b")),
             (
                 "basic, parameters",
@@ -192,7 +233,7 @@ mod tests {
                 parameters: parameters.iter().map(owned).collect(),
                 ..grant(method)
             });
-            assert_eq!(str::from_utf8(&request.body).unwrap(), expected, "{name}");
+            assert_eq!(str::from_utf8(request.body.as_ref().unwrap()).unwrap(), expected, "{name}");
             assert_eq!(request.authorization.is_some(), method == SecretBasic, "{name}");
             assert_eq!(request.endpoint.as_str(), "https://sso.example/token", "{name}");
         }
@@ -200,8 +241,8 @@ mod tests {
 
     #[test]
     fn form_gives_the_secret_back_to_a_parser() {
-        let request = request(&grant(ClientAuthentication::SecretPost));
-        let fields: Vec<_> = form_urlencoded::parse(&request.body).into_owned().collect();
+        let form = form(&grant(ClientAuthentication::SecretPost));
+        let fields: Vec<_> = form_urlencoded::parse(&form).into_owned().collect();
         let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(
             fields,
@@ -225,10 +266,11 @@ mod tests {
 
     #[test]
     fn what_holds_the_secret_never_moves() {
-        for method in [ClientAuthentication::SecretPost, ClientAuthentication::SecretBasic] {
+        for method in ClientAuthentication::ALL {
             let request = request(&grant(method));
+            let body = request.body.unwrap();
             // The first field has no separator before it.
-            assert_eq!(request.body.capacity(), request.body.len() + 1);
+            assert_eq!(body.capacity(), body.len() + 1);
             if let Some(value) = request.authorization {
                 assert_eq!(value.capacity(), value.len());
             }
@@ -237,12 +279,14 @@ mod tests {
 
     #[test]
     fn reserved_parameters_cover_every_field_that_is_set() {
-        let grant = ClientCredentialsGrant {
-            scope: Scope::parse("a"),
-            ..grant(ClientAuthentication::SecretPost)
-        };
-        for (name, _) in form_urlencoded::parse(&request(&grant).body) {
-            assert!(RESERVED_PARAMETERS.contains(&&*name), "{name}");
+        for method in ClientAuthentication::ALL {
+            let grant = ClientCredentialsGrant {
+                scope: Scope::parse("a"),
+                ..grant(method)
+            };
+            for (name, _) in form_urlencoded::parse(&form(&grant)) {
+                assert!(RESERVED_PARAMETERS.contains(&&*name), "{name}");
+            }
         }
     }
 

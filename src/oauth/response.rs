@@ -130,7 +130,7 @@ fn is_known_code(error: &str) -> bool {
     CODES.contains(&error)
 }
 
-fn read_failure(status: u16, body: &[u8], redactor: &Redactor) -> AnswerError {
+pub(super) fn read_failure(status: u16, body: &[u8], redactor: &Redactor) -> AnswerError {
     let members = read_document::<ErrorMembers<'_>>(body).unwrap_or_default();
     let text = |member: Option<&RawValue>| {
         let text = member.and_then(string).filter(|text| !text.is_empty())?;

@@ -1,0 +1,214 @@
+//! Assertions with which a client proves itself (RFC 7521 §4.2, RFC 7523 §2.2): made and signed
+//! here, or signed by somebody else and handed through.
+
+use std::fmt;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::error::Unspecified;
+use ring::rand::{SecureRandom as _, SystemRandom};
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use super::key::{SigningAlgorithm, SigningKey, authenticate};
+use super::redact::REDACTED;
+use super::secret::ClientSecret;
+
+/// `client_assertion_type` of a JWT (RFC 7523 §2.2).
+pub const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// How long an assertion is good for. Keycloak takes none that is older than a minute.
+const LIFE: Duration = Duration::from_mins(1);
+
+/// A `client_assertion`: a non-empty text that proves who sends it. Redacted in `Debug`,
+/// overwritten when dropped.
+pub struct ClientAssertion(Zeroizing<String>);
+
+impl ClientAssertion {
+    /// Takes over `value`. `None` if it is empty.
+    #[must_use]
+    pub fn new(value: String) -> Option<Self> {
+        let value = Zeroizing::new(value);
+        (!value.is_empty()).then_some(Self(value))
+    }
+
+    /// The assertion itself, for the request and for redaction.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether both are the same, to tell a rotated one from one that was read again.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        *self.0 == *other.0
+    }
+}
+
+impl fmt::Debug for ClientAssertion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ClientAssertion").field(&REDACTED).finish()
+    }
+}
+
+/// What signs an assertion.
+#[derive(Clone, Copy, Debug)]
+pub enum AssertionKey<'a> {
+    /// `private_key_jwt`.
+    Private(&'a SigningKey),
+    /// `client_secret_jwt`.
+    Shared(&'a ClientSecret),
+}
+
+/// What an assertion says.
+#[derive(Clone, Copy, Debug)]
+pub struct AssertionClaims<'a> {
+    /// `iss` and `sub`.
+    pub client_id: &'a str,
+    /// `aud`: one string, which every version of Keycloak takes.
+    pub audience: &'a str,
+    /// `iat`, since the Unix epoch.
+    pub issued_at: Duration,
+}
+
+#[derive(Serialize)]
+struct Header<'a> {
+    alg: &'a str,
+    typ: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kid: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Payload<'a> {
+    iss: &'a str,
+    sub: &'a str,
+    aud: &'a str,
+    jti: &'a str,
+    iat: u64,
+    exp: u64,
+}
+
+/// Makes and signs an assertion with a `jti` of its own.
+///
+/// # Errors
+/// The key does not fit the algorithm, or the machine gives no random numbers.
+pub fn sign_assertion(
+    key: AssertionKey<'_>,
+    algorithm: SigningAlgorithm,
+    key_id: Option<&str>,
+    claims: &AssertionClaims<'_>,
+) -> Result<ClientAssertion, SigningFault> {
+    let mut id = [0; 16];
+    SystemRandom::new().fill(&mut id)?;
+    let header = Header {
+        alg: algorithm.as_str(),
+        typ: "JWT",
+        kid: key_id,
+    };
+    let payload = Payload {
+        iss: claims.client_id,
+        sub: claims.client_id,
+        aud: claims.audience,
+        jti: &URL_SAFE_NO_PAD.encode(id),
+        iat: claims.issued_at.as_secs(),
+        exp: claims.issued_at.saturating_add(LIFE).as_secs(),
+    };
+    let mut assertion = Zeroizing::new(String::new());
+    push_json(&mut assertion, &header)?;
+    assertion.push('.');
+    push_json(&mut assertion, &payload)?;
+    let signature = match (key, algorithm.hmac()) {
+        (AssertionKey::Private(key), None) => key.sign(algorithm, assertion.as_bytes())?,
+        (AssertionKey::Shared(secret), Some(hmac)) => {
+            authenticate(hmac, secret, assertion.as_bytes())
+        }
+        _ => return Err(SigningFault),
+    };
+    assertion.push('.');
+    URL_SAFE_NO_PAD.encode_string(signature, &mut assertion);
+    ClientAssertion::new(std::mem::take(&mut *assertion)).ok_or(SigningFault)
+}
+
+fn push_json(target: &mut String, value: &impl Serialize) -> Result<(), SigningFault> {
+    let json = serde_json::to_vec(value).map_err(|_| SigningFault)?;
+    URL_SAFE_NO_PAD.encode_string(json, target);
+    Ok(())
+}
+
+/// Nothing was signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SigningFault;
+
+impl From<Unspecified> for SigningFault {
+    fn from(_: Unspecified) -> Self {
+        Self
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(miri))]
+#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+mod tests {
+    use super::*;
+
+    const CLAIMS: AssertionClaims<'_> = AssertionClaims {
+        client_id: "spiffe://example.org/\"agent\"",
+        audience: "https://sso.example/realms/r",
+        issued_at: Duration::from_millis(1_700_000_000_999),
+    };
+
+    fn part(assertion: &str, index: usize) -> serde_json::Value {
+        let part = assertion.split('.').nth(index).unwrap();
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn an_assertion_says_who_asks_whom_and_for_how_long_it_counts() {
+        let secret = ClientSecret::new("s3cr+t".to_owned()).unwrap();
+        let key = AssertionKey::Shared(&secret);
+        let made = sign_assertion(key, SigningAlgorithm::Hs384, Some("k 1"), &CLAIMS).unwrap();
+        let text = made.expose();
+        let header = part(text, 0);
+        assert_eq!(header, serde_json::json!({"alg": "HS384", "typ": "JWT", "kid": "k 1"}));
+        let payload = part(text, 1);
+        assert_eq!(payload["iss"], CLAIMS.client_id);
+        assert_eq!(payload["sub"], CLAIMS.client_id);
+        assert_eq!(payload["aud"], CLAIMS.audience);
+        assert_eq!(payload["iat"], 1_700_000_000_u64);
+        assert_eq!(payload["exp"], 1_700_000_060_u64);
+        let signed = text.rsplit_once('.').unwrap().0;
+        let code = authenticate(ring::hmac::HMAC_SHA384, &secret, signed.as_bytes());
+        assert!(text.ends_with(&format!(".{}", URL_SAFE_NO_PAD.encode(code))));
+    }
+
+    #[test]
+    fn each_assertion_has_an_id_of_its_own() {
+        let secret = ClientSecret::new("s3cr+t".to_owned()).unwrap();
+        let id = || {
+            let key = AssertionKey::Shared(&secret);
+            let made = sign_assertion(key, SigningAlgorithm::Hs256, None, &CLAIMS).unwrap();
+            assert_eq!(part(made.expose(), 0), serde_json::json!({"alg": "HS256", "typ": "JWT"}));
+            part(made.expose(), 1)["jti"].as_str().unwrap().to_owned()
+        };
+        assert_eq!(id().len(), 22);
+        assert_ne!(id(), id());
+    }
+
+    #[test]
+    fn a_secret_signs_with_no_algorithm_of_keys() {
+        let secret = ClientSecret::new("s3cr+t".to_owned()).unwrap();
+        for algorithm in SigningAlgorithm::OF_KEYS {
+            let key = AssertionKey::Shared(&secret);
+            assert!(sign_assertion(key, algorithm, None, &CLAIMS).is_err());
+        }
+    }
+
+    #[test]
+    fn debug_shows_nothing() {
+        let assertion = ClientAssertion::new("canary".to_owned()).unwrap();
+        assert_eq!(format!("{assertion:?}"), "ClientAssertion(\"[redacted]\")");
+        assert!(ClientAssertion::new(String::new()).is_none());
+    }
+}

@@ -1,0 +1,306 @@
+//! Finding the token endpoint: the issuer, the document that it publishes (`OpenID` Connect
+//! Discovery 1.0 §4, RFC 8414), and what of that is believed.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::document::{read_document, string};
+use super::endpoint::{EndpointFault, TokenEndpoint};
+use super::error::{AnswerError, ProtocolFault};
+use super::redact::Redactor;
+use super::request::TokenRequest;
+use super::response::{Answer, read_failure};
+
+const WELL_KNOWN: &str = ".well-known/openid-configuration";
+
+/// The URL of a realm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issuer {
+    url: TokenEndpoint,
+    document: TokenEndpoint,
+}
+
+impl Issuer {
+    /// Parses `value`. A slash at its end does not matter.
+    ///
+    /// # Errors
+    /// Says which property the URL lacks, without repeating the URL.
+    pub fn parse(value: &str) -> Result<Self, IssuerFault> {
+        let url = TokenEndpoint::parse(value).map_err(IssuerFault::Url)?;
+        if url.url().query().is_some() {
+            return Err(IssuerFault::Query);
+        }
+        let base = value.trim_end_matches('/');
+        let document = TokenEndpoint::parse(&format!("{base}/{WELL_KNOWN}"));
+        Ok(Self {
+            url,
+            document: document.map_err(IssuerFault::Url)?,
+        })
+    }
+
+    /// The URL as it was configured, in its normal form.
+    #[must_use]
+    pub fn url(&self) -> &TokenEndpoint {
+        &self.url
+    }
+
+    /// The request for the document.
+    #[must_use]
+    pub fn request(&self) -> TokenRequest {
+        TokenRequest {
+            endpoint: self.document.clone(),
+            authorization: None,
+            body: None,
+        }
+    }
+
+    /// Whether a document that names `other` is that of this issuer.
+    fn is(&self, other: &str) -> bool {
+        let bare = |url: &TokenEndpoint| url.as_str().trim_end_matches('/').to_owned();
+        TokenEndpoint::parse(other).is_ok_and(|other| bare(&other) == bare(&self.url))
+    }
+}
+
+/// Why a string is not an issuer. `Display` says what was expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IssuerFault {
+    /// As for a token endpoint.
+    Url(EndpointFault),
+    /// A query.
+    Query,
+}
+
+impl fmt::Display for IssuerFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(fault) => fault.fmt(f),
+            Self::Query => f.write_str("a URL without a query"),
+        }
+    }
+}
+
+/// What a document says, as far as this grant needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metadata {
+    /// The issuer in the words of the server, which is what assertions are addressed to.
+    pub issuer: String,
+    /// Where tokens are asked for.
+    pub token_endpoint: TokenEndpoint,
+    /// Where they are asked for with a certificate (RFC 8705 §5), if that is elsewhere.
+    pub mtls_token_endpoint: Option<TokenEndpoint>,
+    /// How clients may prove themselves. `None` if the document does not say.
+    pub methods: Option<Vec<String>>,
+}
+
+/// Why a document is not believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DiscoveryError {
+    /// There is none.
+    Answer(AnswerError),
+    /// There is one, and this is wrong with it.
+    Document {
+        /// HTTP status.
+        status: u16,
+        /// What is wrong.
+        fault: DocumentFault,
+    },
+}
+
+/// What is wrong with a document. Texts of the server are cleaned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DocumentFault {
+    /// It is no JSON object.
+    Unreadable(ProtocolFault),
+    /// `issuer` is another.
+    Issuer(String),
+    /// `token_endpoint` is missing or no http URL.
+    NoTokenEndpoint,
+    /// An https issuer names an http endpoint.
+    PlainTokenEndpoint,
+}
+
+#[derive(Deserialize)]
+struct Members<'a> {
+    #[serde(borrow)]
+    issuer: Option<&'a RawValue>,
+    #[serde(borrow)]
+    token_endpoint: Option<&'a RawValue>,
+    #[serde(borrow)]
+    mtls_endpoint_aliases: Option<&'a RawValue>,
+    #[serde(borrow)]
+    token_endpoint_auth_methods_supported: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Aliases<'a> {
+    #[serde(borrow)]
+    token_endpoint: Option<&'a RawValue>,
+}
+
+/// Reads the document of `issuer`.
+///
+/// # Errors
+/// There is no document, or it must not be believed.
+pub fn read_metadata(answer: &Answer, issuer: &Issuer) -> Result<Metadata, DiscoveryError> {
+    let status = answer.status;
+    let redactor = Redactor::none();
+    match status {
+        200..=299 => read(&answer.body, issuer, &redactor)
+            .map_err(|fault| DiscoveryError::Document { status, fault }),
+        300..=399 => Err(DiscoveryError::Answer(AnswerError::Protocol {
+            status,
+            fault: ProtocolFault::Redirect,
+            error: None,
+        })),
+        _ => Err(DiscoveryError::Answer(read_failure(status, &answer.body, &redactor))),
+    }
+}
+
+fn read(body: &[u8], issuer: &Issuer, redactor: &Redactor) -> Result<Metadata, DocumentFault> {
+    let members: Members<'_> = read_document(body).map_err(DocumentFault::Unreadable)?;
+    let text = |member: Option<&RawValue>| member.and_then(string).map(|text| text.to_string());
+    let named = text(members.issuer).unwrap_or_default();
+    if !issuer.is(&named) {
+        return Err(DocumentFault::Issuer(redactor.clean(&named)));
+    }
+    let endpoint = |member: Option<&RawValue>| {
+        let endpoint = text(member).and_then(|text| TokenEndpoint::parse(&text).ok());
+        match endpoint {
+            None => Err(DocumentFault::NoTokenEndpoint),
+            Some(plain) if issuer.url.is_https() && !plain.is_https() => {
+                Err(DocumentFault::PlainTokenEndpoint)
+            }
+            Some(endpoint) => Ok(endpoint),
+        }
+    };
+    let aliases: Option<Aliases<'_>> = members
+        .mtls_endpoint_aliases
+        .and_then(|aliases| serde_json::from_str(aliases.get()).ok());
+    let alias = aliases.and_then(|aliases| aliases.token_endpoint);
+    let methods = members.token_endpoint_auth_methods_supported;
+    Ok(Metadata {
+        token_endpoint: endpoint(members.token_endpoint)?,
+        mtls_token_endpoint: alias.map(|alias| endpoint(Some(alias))).transpose()?,
+        methods: methods.and_then(|methods| serde_json::from_str(methods.get()).ok()),
+        issuer: named,
+    })
+}
+
+#[cfg(test)]
+#[expect(clippy::panic, clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use zeroize::Zeroizing;
+
+    use super::*;
+
+    const REALM: &str = "https://sso.example/realms/r";
+
+    fn metadata(issuer: &str, status: u16, body: &str) -> Result<Metadata, DiscoveryError> {
+        let answer = Answer {
+            status,
+            retry_after: None,
+            body: Zeroizing::new(body.as_bytes().to_vec()),
+        };
+        read_metadata(&answer, &Issuer::parse(issuer).unwrap())
+    }
+
+    #[test]
+    fn the_document_is_looked_for_below_the_issuer() {
+        for (issuer, document) in [
+            (REALM, "https://sso.example/realms/r/.well-known/openid-configuration"),
+            (
+                "https://sso.example/realms/r/",
+                "https://sso.example/realms/r/.well-known/openid-configuration",
+            ),
+            ("http://h:8080", "http://h:8080/.well-known/openid-configuration"),
+            ("http://h//x", "http://h//x/.well-known/openid-configuration"),
+        ] {
+            let request = Issuer::parse(issuer).unwrap().request();
+            assert_eq!(request.endpoint.as_str(), document);
+            assert!(request.body.is_none() && request.authorization.is_none(), "{issuer}");
+        }
+    }
+
+    #[test]
+    fn an_issuer_is_a_url_that_ends_with_its_path() {
+        for (name, issuer, fault) in [
+            ("relative", "/realms/r", IssuerFault::Url(EndpointFault::NotAbsolute)),
+            ("a query", "https://h/?a", IssuerFault::Query),
+            ("a fragment", "https://h/#a", IssuerFault::Url(EndpointFault::Fragment)),
+            ("a user", "https://u@h/", IssuerFault::Url(EndpointFault::Userinfo)),
+        ] {
+            assert_eq!(Issuer::parse(issuer).unwrap_err(), fault, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_document_of_this_issuer_names_the_endpoints() {
+        let body = r#"{"issuer":"https://sso.example/realms/r",
+            "token_endpoint":"https://inner.example/t",
+            "mtls_endpoint_aliases":{"token_endpoint":"https://mtls.example/t"},
+            "token_endpoint_auth_methods_supported":["private_key_jwt"],"other":[1]}"#;
+        let found = metadata(&format!("{REALM}/"), 200, body).unwrap();
+        assert_eq!(found.issuer, REALM);
+        assert_eq!(found.token_endpoint.as_str(), "https://inner.example/t");
+        assert_eq!(found.mtls_token_endpoint.unwrap().as_str(), "https://mtls.example/t");
+        assert_eq!(found.methods.unwrap(), ["private_key_jwt"]);
+
+        let body = r#"{"issuer":"HTTPS://SSO.example:443/realms/r/",
+            "token_endpoint":"https://h/t","token_endpoint_auth_methods_supported":"none"}"#;
+        let found = metadata(REALM, 200, body).unwrap();
+        assert_eq!((found.methods, found.mtls_token_endpoint), (None, None));
+    }
+
+    #[test]
+    fn a_document_that_must_not_be_believed_is_refused() {
+        let issuer = |named: &str| DocumentFault::Issuer(named.to_owned());
+        for (name, configured, body, fault) in [
+            (
+                "another issuer",
+                REALM,
+                r#"{"issuer":"https://sso.example/realms/other","token_endpoint":"https://h/t"}"#,
+                issuer("https://sso.example/realms/other"),
+            ),
+            ("no issuer", REALM, r#"{"token_endpoint":"https://h/t"}"#, issuer("")),
+            (
+                "no endpoint",
+                REALM,
+                r#"{"issuer":"https://sso.example/realms/r"}"#,
+                DocumentFault::NoTokenEndpoint,
+            ),
+            (
+                "an endpoint that is no URL",
+                REALM,
+                r#"{"issuer":"https://sso.example/realms/r","token_endpoint":"/token"}"#,
+                DocumentFault::NoTokenEndpoint,
+            ),
+            (
+                "a downgrade",
+                REALM,
+                r#"{"issuer":"https://sso.example/realms/r","token_endpoint":"http://h/t"}"#,
+                DocumentFault::PlainTokenEndpoint,
+            ),
+            (
+                "a downgrade of the alias",
+                REALM,
+                r#"{"issuer":"https://sso.example/realms/r","token_endpoint":"https://h/t",
+                    "mtls_endpoint_aliases":{"token_endpoint":"http://h/t"}}"#,
+                DocumentFault::PlainTokenEndpoint,
+            ),
+            ("a page", REALM, "<html>", DocumentFault::Unreadable(ProtocolFault::NotJson)),
+        ] {
+            let error = metadata(configured, 200, body).unwrap_err();
+            assert_eq!(error, DiscoveryError::Document { status: 200, fault }, "{name}");
+        }
+        let missing = metadata(REALM, 404, r#"{"error":"Realm does not exist"}"#).unwrap_err();
+        let DiscoveryError::Answer(AnswerError::Http {
+            status: 404, error, ..
+        }) = missing
+        else {
+            panic!("{missing:?}");
+        };
+        assert_eq!(error.unwrap(), "Realm does not exist");
+    }
+}

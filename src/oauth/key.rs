@@ -1,0 +1,497 @@
+//! The private key that signs assertions, in PEM or as a JSON Web Key (RFC 7517), and the algorithms
+//! of RFC 7518 and RFC 8037 that it signs with. All arithmetic is the `ring` crate's.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::digest::{SHA256, digest};
+use ring::rand::SystemRandom;
+use ring::rsa::{KeyPairComponents, PublicKeyComponents};
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RSA_PKCS1_SHA256,
+    RSA_PSS_SHA256, RsaKeyPair,
+};
+use ring::{error::Unspecified, hmac};
+use rustls_pki_types::PrivateKeyDer;
+use rustls_pki_types::pem::PemObject as _;
+use serde::{Deserialize, Deserializer};
+use zeroize::{Zeroize as _, Zeroizing};
+
+use super::redact::REDACTED;
+use super::secret::ClientSecret;
+
+/// How an assertion is signed (RFC 7518 §3, RFC 8037 §3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SigningAlgorithm {
+    /// RSA, PKCS #1 v1.5, SHA-256.
+    Rs256,
+    /// RSA, PSS, SHA-256.
+    Ps256,
+    /// ECDSA on P-256, SHA-256.
+    Es256,
+    /// Ed25519.
+    EdDsa,
+    /// HMAC, SHA-256.
+    Hs256,
+    /// HMAC, SHA-384.
+    Hs384,
+    /// HMAC, SHA-512.
+    Hs512,
+}
+
+impl SigningAlgorithm {
+    /// Those of a private key.
+    pub const OF_KEYS: [Self; 4] = [Self::Rs256, Self::Ps256, Self::Es256, Self::EdDsa];
+    /// Those of a shared secret.
+    pub const OF_SECRETS: [Self; 3] = [Self::Hs256, Self::Hs384, Self::Hs512];
+
+    /// The registered name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rs256 => "RS256",
+            Self::Ps256 => "PS256",
+            Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA",
+            Self::Hs256 => "HS256",
+            Self::Hs384 => "HS384",
+            Self::Hs512 => "HS512",
+        }
+    }
+
+    /// The HMAC of the algorithm, if it is one.
+    pub(super) const fn hmac(self) -> Option<hmac::Algorithm> {
+        match self {
+            Self::Hs256 => Some(hmac::HMAC_SHA256),
+            Self::Hs384 => Some(hmac::HMAC_SHA384),
+            Self::Hs512 => Some(hmac::HMAC_SHA512),
+            _ => None,
+        }
+    }
+}
+
+/// A private key.
+pub struct SigningKey {
+    pair: Pair,
+    key_id: Option<String>,
+    /// Tells a replaced key from one that was read again.
+    source: [u8; 32],
+}
+
+enum Pair {
+    Rsa(Box<RsaKeyPair>),
+    Ec(EcdsaKeyPair),
+    Ed(Ed25519KeyPair),
+}
+
+/// Why a text is no private key that can sign. `Display` goes on from "the key".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyFault {
+    /// There is no private key in it.
+    Missing,
+    /// It is a public key or a certificate.
+    Public,
+    /// A pass phrase protects it.
+    Encrypted,
+    /// The PEM is cut off or not Base64.
+    BrokenPem,
+    /// A JSON Web Key lacks members, or they are no numbers in Base64url.
+    BrokenJwk,
+    /// Of a kind, a curve or a size that is not supported, or not a key at all.
+    Unsupported,
+}
+
+impl fmt::Display for KeyFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "there is no private key in it, neither PEM nor a JSON Web Key",
+            Self::Public => "it holds a public key or a certificate, and no private key",
+            Self::Encrypted => {
+                "it is encrypted: decrypt it first, as with openssl pkey -in KEY -out PLAIN"
+            }
+            Self::BrokenPem => "the PEM is cut off or broken",
+            Self::BrokenJwk => "the JSON Web Key is broken or lacks private members",
+            Self::Unsupported => {
+                "the key cannot be parsed or is of another kind than RSA of 2048 to 4096 bits, EC \
+                 on P-256 and Ed25519"
+            }
+        })
+    }
+}
+
+impl std::error::Error for KeyFault {}
+
+impl SigningKey {
+    /// Reads PEM (PKCS #8, PKCS #1, SEC 1) or a JSON Web Key.
+    ///
+    /// # Errors
+    /// Says what the text lacks, without repeating it.
+    pub fn parse(text: &str) -> Result<Self, KeyFault> {
+        let (pair, key_id) = if text.trim_start().starts_with('{') {
+            Jwk::read(text)?
+        } else {
+            (Pair::from_der(&private_key(text)?)?, None)
+        };
+        let mut source = [0; 32];
+        for (byte, hashed) in source
+            .iter_mut()
+            .zip(digest(&SHA256, text.as_bytes()).as_ref())
+        {
+            *byte = *hashed;
+        }
+        Ok(Self {
+            pair,
+            key_id,
+            source,
+        })
+    }
+
+    /// The `kid` of the JSON Web Key.
+    #[must_use]
+    pub fn key_id(&self) -> Option<&str> {
+        self.key_id.as_deref()
+    }
+
+    /// The algorithm that is used unless another is asked for.
+    #[must_use]
+    pub const fn default_algorithm(&self) -> SigningAlgorithm {
+        match self.pair {
+            Pair::Rsa(_) => SigningAlgorithm::Rs256,
+            Pair::Ec(_) => SigningAlgorithm::Es256,
+            Pair::Ed(_) => SigningAlgorithm::EdDsa,
+        }
+    }
+
+    /// Whether it can sign so.
+    #[must_use]
+    pub const fn fits(&self, algorithm: SigningAlgorithm) -> bool {
+        matches!(
+            (&self.pair, algorithm),
+            (Pair::Rsa(_), SigningAlgorithm::Rs256 | SigningAlgorithm::Ps256)
+                | (Pair::Ec(_), SigningAlgorithm::Es256)
+                | (Pair::Ed(_), SigningAlgorithm::EdDsa)
+        )
+    }
+
+    /// Whether both were read from the same text.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+
+    /// The signature, as RFC 7515 wants it.
+    pub(super) fn sign(
+        &self,
+        algorithm: SigningAlgorithm,
+        message: &[u8],
+    ) -> Result<Vec<u8>, Unspecified> {
+        let random = SystemRandom::new();
+        match (&self.pair, algorithm) {
+            (Pair::Rsa(pair), SigningAlgorithm::Rs256 | SigningAlgorithm::Ps256) => {
+                let padding = match algorithm {
+                    SigningAlgorithm::Ps256 => &RSA_PSS_SHA256 as &dyn ring::signature::RsaEncoding,
+                    _ => &RSA_PKCS1_SHA256,
+                };
+                let mut signature = vec![0; pair.public().modulus_len()];
+                pair.sign(padding, &random, message, &mut signature)?;
+                Ok(signature)
+            }
+            (Pair::Ec(pair), SigningAlgorithm::Es256) => pair
+                .sign(&random, message)
+                .map(|made| made.as_ref().to_vec()),
+            (Pair::Ed(pair), SigningAlgorithm::EdDsa) => Ok(pair.sign(message).as_ref().to_vec()),
+            _ => Err(Unspecified),
+        }
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SigningKey").field(&REDACTED).finish()
+    }
+}
+
+/// The code of a shared secret over a message.
+pub(super) fn authenticate(
+    algorithm: hmac::Algorithm,
+    secret: &ClientSecret,
+    message: &[u8],
+) -> Vec<u8> {
+    let key = hmac::Key::new(algorithm, secret.expose().as_bytes());
+    hmac::sign(&key, message).as_ref().to_vec()
+}
+
+/// A private key as DER, overwritten when dropped.
+pub(crate) struct PrivateKey(PrivateKeyDer<'static>);
+
+impl PrivateKey {
+    /// The key itself.
+    pub(crate) fn expose(&self) -> &PrivateKeyDer<'static> {
+        &self.0
+    }
+}
+
+impl Drop for PrivateKey {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+/// The first private key of a PEM text.
+pub(crate) fn private_key(pem: &str) -> Result<PrivateKey, KeyFault> {
+    const ENCRYPTED: [&str; 2] = ["BEGIN ENCRYPTED PRIVATE KEY", "Proc-Type: 4,ENCRYPTED"];
+    if ENCRYPTED.iter().any(|mark| pem.contains(mark)) {
+        return Err(KeyFault::Encrypted);
+    }
+    match PrivateKeyDer::from_pem_slice(pem.as_bytes()) {
+        Ok(key) => Ok(PrivateKey(key)),
+        Err(rustls_pki_types::pem::Error::NoItemsFound) if pem.contains("-----BEGIN") => {
+            Err(KeyFault::Public)
+        }
+        Err(rustls_pki_types::pem::Error::NoItemsFound) => Err(KeyFault::Missing),
+        Err(_) => Err(KeyFault::BrokenPem),
+    }
+}
+
+impl Pair {
+    fn from_der(key: &PrivateKey) -> Result<Self, KeyFault> {
+        match key.expose() {
+            PrivateKeyDer::Pkcs1(der) => Self::rsa(RsaKeyPair::from_der(der.secret_pkcs1_der())),
+            PrivateKeyDer::Sec1(der) => Self::ec(&pkcs8_of_sec1(der.secret_sec1_der())),
+            PrivateKeyDer::Pkcs8(der) => {
+                let der = der.secret_pkcs8_der();
+                Self::rsa(RsaKeyPair::from_pkcs8(der))
+                    .or_else(|_| Self::ec(der))
+                    .or_else(|_| Self::ed(Ed25519KeyPair::from_pkcs8_maybe_unchecked(der)))
+            }
+            _ => Err(KeyFault::Unsupported),
+        }
+    }
+
+    fn rsa<E>(read: Result<RsaKeyPair, E>) -> Result<Self, KeyFault> {
+        let pair = read.map_err(|_| KeyFault::Unsupported)?;
+        Ok(Self::Rsa(Box::new(pair)))
+    }
+
+    fn ec(pkcs8: &[u8]) -> Result<Self, KeyFault> {
+        let random = SystemRandom::new();
+        EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8, &random)
+            .map(Self::Ec)
+            .map_err(|_| KeyFault::Unsupported)
+    }
+
+    fn ed<E>(read: Result<Ed25519KeyPair, E>) -> Result<Self, KeyFault> {
+        read.map(Self::Ed).map_err(|_| KeyFault::Unsupported)
+    }
+}
+
+/// The `ECPrivateKey` of SEC 1 inside a `PrivateKeyInfo` of PKCS #8 for P-256, which is what `ring`
+/// reads. (`ring` then refuses a key of another curve.)
+fn pkcs8_of_sec1(sec1: &[u8]) -> Zeroizing<Vec<u8>> {
+    // INTEGER 0, SEQUENCE of the OIDs of id-ecPublicKey and prime256v1.
+    const PREFIX: &[u8] = b"\x02\x01\x00\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\
+                            \x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
+    const SEQUENCE: u8 = 0x30;
+    const OCTET_STRING: u8 = 0x04;
+    let key = tagged(OCTET_STRING, &[sec1]);
+    tagged(SEQUENCE, &[PREFIX, &key])
+}
+
+fn tagged(tag: u8, parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
+    const LONGEST_HEADER: usize = 4;
+    let length = parts
+        .iter()
+        .fold(0, |sum: usize, part| sum.saturating_add(part.len()));
+    let mut der = Zeroizing::new(Vec::with_capacity(length.saturating_add(LONGEST_HEADER)));
+    der.push(tag);
+    let [high, low] = u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes();
+    match length {
+        0..=0x7f => der.push(low),
+        0x80..=0xff => der.extend_from_slice(&[0x81, low]),
+        _ => der.extend_from_slice(&[0x82, high, low]),
+    }
+    for part in parts {
+        der.extend_from_slice(part);
+    }
+    der
+}
+
+/// A member in Base64url, overwritten when dropped.
+#[derive(Default)]
+struct Octets(Zeroizing<Vec<u8>>);
+
+impl<'de> Deserialize<'de> for Octets {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Zeroizing::new(String::deserialize(deserializer)?);
+        URL_SAFE_NO_PAD
+            .decode(text.as_bytes())
+            .map(|octets| Self(Zeroizing::new(octets)))
+            .map_err(|_| serde::de::Error::custom("not Base64url"))
+    }
+}
+
+impl AsRef<[u8]> for Octets {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// A JSON Web Key; what a kind does not have is empty.
+#[derive(Deserialize)]
+#[serde(default)]
+#[derive(Default)]
+struct Jwk {
+    kty: String,
+    crv: String,
+    kid: Option<String>,
+    n: Octets,
+    e: Octets,
+    d: Octets,
+    p: Octets,
+    q: Octets,
+    dp: Octets,
+    dq: Octets,
+    qi: Octets,
+    x: Octets,
+    y: Octets,
+}
+
+impl Jwk {
+    fn read(text: &str) -> Result<(Pair, Option<String>), KeyFault> {
+        let jwk: Self = serde_json::from_str(text).map_err(|_| KeyFault::BrokenJwk)?;
+        let is_asymmetric = ["RSA", "EC", "OKP"].contains(&jwk.kty.as_str());
+        if is_asymmetric && jwk.d.0.is_empty() {
+            return Err(KeyFault::Public);
+        }
+        let pair = match (jwk.kty.as_str(), jwk.crv.as_str()) {
+            ("RSA", _) => Pair::rsa(RsaKeyPair::from_components(&KeyPairComponents {
+                public_key: PublicKeyComponents {
+                    n: &jwk.n,
+                    e: &jwk.e,
+                },
+                d: &jwk.d,
+                p: &jwk.p,
+                q: &jwk.q,
+                dP: &jwk.dp,
+                dQ: &jwk.dq,
+                qInv: &jwk.qi,
+            })),
+            ("EC", "P-256") => {
+                const UNCOMPRESSED: &[u8] = &[4];
+                let point = [UNCOMPRESSED, jwk.x.as_ref(), jwk.y.as_ref()].concat();
+                let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
+                let (d, random) = (jwk.d.as_ref(), SystemRandom::new());
+                EcdsaKeyPair::from_private_key_and_public_key(algorithm, d, &point, &random)
+                    .map(Pair::Ec)
+                    .map_err(|_| KeyFault::BrokenJwk)
+            }
+            ("OKP", "Ed25519") => {
+                let (seed, public) = (jwk.d.as_ref(), jwk.x.as_ref());
+                let read = Ed25519KeyPair::from_seed_and_public_key(seed, public);
+                Pair::ed(read).map_err(|_| KeyFault::BrokenJwk)
+            }
+            _ => Err(KeyFault::Unsupported),
+        };
+        pair.map(|pair| (pair, jwk.kid))
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(miri))]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use ring::signature::{
+        ECDSA_P256_SHA256_FIXED, ED25519, KeyPair as _, RSA_PKCS1_2048_8192_SHA256,
+        RSA_PSS_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm,
+    };
+
+    use super::*;
+
+    const KEYS: &str = include_str!("../../tests/support/keys.json");
+
+    fn key(name: &str) -> String {
+        let keys: serde_json::Value = serde_json::from_str(KEYS).unwrap();
+        keys.get(name).unwrap().as_str().unwrap().to_owned()
+    }
+
+    fn public(key: &SigningKey) -> Vec<u8> {
+        match &key.pair {
+            Pair::Rsa(pair) => pair.public_key().as_ref().to_vec(),
+            Pair::Ec(pair) => pair.public_key().as_ref().to_vec(),
+            Pair::Ed(pair) => pair.public_key().as_ref().to_vec(),
+        }
+    }
+
+    #[test]
+    fn each_form_of_a_key_signs_what_its_public_key_verifies() {
+        use SigningAlgorithm::{EdDsa, Es256, Ps256, Rs256};
+        for (form, algorithms) in [
+            ("rsa-pkcs8", &[Rs256, Ps256][..]),
+            ("rsa-pkcs1", &[Rs256, Ps256]),
+            ("rsa-jwk", &[Rs256, Ps256]),
+            ("ec-pkcs8", &[Es256]),
+            ("ec-sec1", &[Es256]),
+            ("ec-sec1-with-parameters", &[Es256]),
+            ("ec-jwk", &[Es256]),
+            ("ed25519-pkcs8", &[EdDsa]),
+            ("ed25519-jwk", &[EdDsa]),
+        ] {
+            let key = SigningKey::parse(&key(form)).unwrap();
+            assert_eq!(Some(&key.default_algorithm()), algorithms.first(), "{form}");
+            let expected_id = form.ends_with("-jwk").then_some("the-key");
+            assert_eq!(key.key_id(), expected_id, "{form}");
+            for algorithm in SigningAlgorithm::OF_KEYS {
+                assert_eq!(key.fits(algorithm), algorithms.contains(&algorithm), "{form}");
+                let signed = key.sign(algorithm, b"message");
+                assert_eq!(signed.is_ok(), key.fits(algorithm), "{form}");
+                let Ok(signature) = signed else { continue };
+                let verification: &dyn VerificationAlgorithm = match algorithm {
+                    Rs256 => &RSA_PKCS1_2048_8192_SHA256,
+                    Ps256 => &RSA_PSS_2048_8192_SHA256,
+                    Es256 => &ECDSA_P256_SHA256_FIXED,
+                    _ => &ED25519,
+                };
+                let public = UnparsedPublicKey::new(verification, public(&key));
+                public.verify(b"message", &signature).unwrap();
+                public.verify(b"another", &signature).unwrap_err();
+            }
+            for algorithm in SigningAlgorithm::OF_SECRETS {
+                assert!(key.sign(algorithm, b"message").is_err(), "{form}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_usable_key_is_named_and_not_shown() {
+        let cut = |text: String| text.split_at(text.len() / 2).0.to_owned();
+        let jwk = key("ec-jwk");
+        for (name, text, fault) in [
+            ("nothing", String::new(), KeyFault::Missing),
+            ("a secret", "s3cr+t".to_owned(), KeyFault::Missing),
+            ("a public key", key("ec-public"), KeyFault::Public),
+            ("a certificate", key("certificate"), KeyFault::Public),
+            ("encrypted PKCS #8", key("rsa-encrypted"), KeyFault::Encrypted),
+            ("encrypted PKCS #1", key("rsa-encrypted-traditional"), KeyFault::Encrypted),
+            ("cut off", cut(key("rsa-pkcs8")), KeyFault::BrokenPem),
+            ("another curve", key("ec-p384"), KeyFault::Unsupported),
+            ("RSA of 1024 bits", key("rsa-1024"), KeyFault::Unsupported),
+            ("cut off JSON", cut(jwk.clone()), KeyFault::BrokenJwk),
+            ("a public JWK", jwk.replace("\"d\"", "\"D\""), KeyFault::Public),
+            ("a JWK without a member", jwk.replace("\"x\"", "\"X\""), KeyFault::BrokenJwk),
+            ("an empty JWK", "{}".to_owned(), KeyFault::Unsupported),
+            ("a set of keys", format!("{{\"keys\":[{jwk}]}}"), KeyFault::Unsupported),
+        ] {
+            let error = SigningKey::parse(&text).unwrap_err();
+            assert_eq!(error, fault, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_the_same_if_its_text_is() {
+        let parse = |form: &str| SigningKey::parse(&key(form)).unwrap();
+        assert!(parse("ec-jwk").is_same_as(&parse("ec-jwk")));
+        assert!(!parse("ec-jwk").is_same_as(&parse("ed25519-jwk")));
+        assert_eq!(format!("{:?}", parse("ec-jwk")), "SigningKey(\"[redacted]\")");
+    }
+}

@@ -1,0 +1,24 @@
+//! What a client shows in one request to prove who it is.
+
+use std::sync::Arc;
+
+use super::assertion::ClientAssertion;
+use super::secret::ClientSecret;
+
+/// A client's proof. Cheap to clone.
+#[derive(Clone, Debug)]
+pub enum Proof {
+    /// `client_id` and `client_secret` in the form.
+    SecretPost(Arc<ClientSecret>),
+    /// `Authorization: Basic`, both parts form-encoded first.
+    SecretBasic(Arc<ClientSecret>),
+    /// `client_assertion` in the form.
+    Assertion {
+        /// `client_assertion_type`.
+        kind: Arc<str>,
+        /// The assertion.
+        assertion: Arc<ClientAssertion>,
+    },
+    /// The certificate of the connection; the form only says whose it is.
+    Certificate,
+}
