@@ -1,11 +1,11 @@
 'use strict';
 
-const { readFileSync } = require('node:fs');
+const { existsSync, readdirSync, readFileSync } = require('node:fs');
+const path = require('node:path');
 
 /** The certificates that this process trusts, asked of Node itself, as PEM after PEM. */
 function trustedByNode() {
-  const usesOpenssl = hasOption('--use-openssl-ca');
-  const certificates = usesOpenssl ? opensslFile() : bundledAndExtra();
+  const certificates = usesOpenssl() ? opensslStore() : bundledAndExtra();
   return certificates.join('\n');
 }
 
@@ -16,9 +16,33 @@ function bundledAndExtra() {
   return [...tls.rootCertificates, ...environment()];
 }
 
-// With --use-openssl-ca Node leaves the look-up to OpenSSL, which has no list to show.
-function opensslFile() {
-  return [...readable(process.env.SSL_CERT_FILE), ...environment()];
+// Then Node leaves the look-up to OpenSSL, which has no list to show: a file, and folders in which
+// each certificate is found by the hash of its subject.
+function opensslStore() {
+  const { SSL_CERT_FILE: file, SSL_CERT_DIR: folders } = process.env;
+  const home = opensslHome();
+  const files = [file ?? path.join(home, 'cert.pem')];
+  for (const folder of (folders ?? path.join(home, 'certs')).split(path.delimiter)) {
+    files.push(...hashed(folder));
+  }
+  return [...files.flatMap(readable), ...environment()];
+}
+
+// Node's own releases look in /etc/ssl; one that is linked to the system's library looks where that
+// does, which is another place on Red Hat's and Debian's systems.
+function opensslHome() {
+  const homes = ['/etc/pki/tls', '/usr/lib/ssl'];
+  const isShared = process.config.variables.node_shared_openssl;
+  return (isShared && homes.find((home) => existsSync(home))) || '/etc/ssl';
+}
+
+function hashed(folder) {
+  try {
+    const names = readdirSync(folder).filter((name) => /^[0-9a-f]{8}\.\d+$/.test(name));
+    return names.map((name) => path.join(folder, name));
+  } catch {
+    return [];
+  }
 }
 
 // Node looks at the variable when the process starts. On Linux the native side does as well; a
@@ -28,13 +52,20 @@ function environment() {
 }
 
 // Node warns of a file that it cannot read and goes on; so do we, without a second warning.
-function readable(path) {
-  if (!path) return [];
+function readable(file) {
+  if (!file) return [];
   try {
-    return [readFileSync(path, 'utf8')];
+    return [readFileSync(file, 'utf8')];
   } catch {
     return [];
   }
+}
+
+// The builds of some distributions do by default.
+function usesOpenssl() {
+  if (hasOption('--use-openssl-ca')) return true;
+  const isDefault = process.config.target_defaults?.defines?.includes('NODE_OPENSSL_CERT_STORE');
+  return isDefault === true && !hasOption('--use-bundled-ca');
 }
 
 function hasOption(name) {

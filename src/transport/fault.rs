@@ -27,6 +27,7 @@ pub(super) fn classify(error: &reqwest::Error) -> TransportError {
                 rustls::Error::InvalidCertificate(fault) if lacks_an_authority(fault) => {
                     TlsFault::UnknownIssuer
                 }
+                rustls::Error::AlertReceived(_) => TlsFault::Refused,
                 _ => TlsFault::Other,
             },
             detail: clean(&tls_detail(fault)),

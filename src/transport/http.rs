@@ -9,23 +9,30 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use reqwest::{
     Client, Method, Request, Response,
-    header::{AUTHORIZATION, HeaderValue, RETRY_AFTER},
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
 };
+use rustls::pki_types::UnixTime;
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 use zeroize::Zeroizing;
 
 use super::{
-    Connection, MAX_BODY, TlsFault, Transport, TransportError,
+    ClientIdentity, Connection, MAX_BODY, NetworkFault, ProxySettings, ProxyUrl, TlsFault,
+    Transport, TransportError,
     dial::{Dial, Progress},
-    fault::classify,
+    fault::{classify, clean},
     pool::{Key, Pool},
-    trust::{Trust, TrustFile, TrustSettings, environment_roots, node_roots, node_roots_are_set},
+    trust::{
+        Tls, Trust, TrustFile, TrustSettings, environment_roots, node_roots, node_roots_are_set,
+    },
 };
 use crate::oauth::{Answer, RetryAfter, TokenEndpoint, TokenRequest};
+
+const PROXY_AUTHENTICATION_REQUIRED: u16 = 407;
 
 /// Token requests over HTTP. Making one does no I/O and needs no runtime; sending needs tokio.
 pub struct HttpTransport {
     settings: TrustSettings,
+    proxies: ProxySettings,
     /// The file of the settings as last read.
     file: Mutex<Option<Arc<TrustFile>>>,
     /// Keeps the connections of the last request alive.
@@ -33,20 +40,41 @@ pub struct HttpTransport {
 }
 
 impl HttpTransport {
-    /// A transport that trusts what `settings` say.
+    /// A transport that trusts what `settings` say and goes through no proxy.
     #[must_use]
     pub fn new(settings: TrustSettings) -> Self {
         Self {
             settings,
+            proxies: ProxySettings::default(),
             file: Mutex::default(),
             pool: Mutex::default(),
         }
     }
 
-    async fn pool(&self, endpoint: &TokenEndpoint) -> Result<Arc<Pool>, TransportError> {
+    /// The same through these proxies.
+    #[must_use]
+    pub fn through(mut self, proxies: ProxySettings) -> Self {
+        self.proxies = proxies;
+        self
+    }
+
+    async fn pool(
+        &self,
+        endpoint: &TokenEndpoint,
+        identity: Option<&Arc<ClientIdentity>>,
+    ) -> Result<Arc<Pool>, TransportError> {
+        if let Some(identity) = identity {
+            identity
+                .check_dates(UnixTime::now())
+                .map_err(TransportError::Identity)?;
+        }
         let key = Key {
             origin: endpoint.origin(),
-            trust: self.trust(endpoint).await?,
+            tls: Tls {
+                trust: self.trust(endpoint).await?,
+                identity: identity.cloned(),
+            },
+            proxy: self.proxies.between(endpoint).cloned(),
         };
         let last = self.pool.lock().clone();
         match last {
@@ -98,8 +126,12 @@ pub struct Pass {
 impl Transport for HttpTransport {
     type Pass = Pass;
 
-    async fn admit(&self, endpoint: &TokenEndpoint) -> Result<Pass, TransportError> {
-        let pool = self.pool(endpoint).await?;
+    async fn admit(
+        &self,
+        endpoint: &TokenEndpoint,
+        identity: Option<&Arc<ClientIdentity>>,
+    ) -> Result<Pass, TransportError> {
+        let pool = self.pool(endpoint, identity).await?;
         let permit = Arc::clone(&pool.permits).acquire_owned().await;
         let permit = permit.map_err(|_| TransportError::Internal)?;
         Ok(Pass {
@@ -138,8 +170,11 @@ impl Transport for HttpTransport {
             Err(TransportError::Tls {
                 fault: TlsFault::UnknownIssuer,
                 ..
-            }) if pool.key.trust.lacks_node_roots() => Err(TransportError::RootsNeeded),
-            result => result,
+            }) if pool.key.tls.trust.lacks_node_roots() => Err(TransportError::RootsNeeded),
+            result => match &pool.key.proxy {
+                Some(proxy) => through(proxy, result),
+                None => result,
+            },
         }
     }
 
@@ -148,15 +183,49 @@ impl Transport for HttpTransport {
     }
 }
 
+/// What came through a proxy: it is named where something went wrong, and its own refusal, which
+/// without a tunnel looks like an answer, is no answer of the server.
+fn through(
+    proxy: &ProxyUrl,
+    result: Result<Answer, TransportError>,
+) -> Result<Answer, TransportError> {
+    let named = |detail: &str| format!("{detail} (through the proxy {})", clean(&proxy.shown()));
+    match result {
+        Ok(answer) if answer.status == PROXY_AUTHENTICATION_REQUIRED => {
+            Err(TransportError::Network {
+                fault: NetworkFault::Other,
+                detail: named("the proxy wants another user name and password, status 407"),
+            })
+        }
+        Err(TransportError::Network { fault, detail }) => Err(TransportError::Network {
+            fault,
+            detail: named(&detail),
+        }),
+        Err(TransportError::Tls { fault, detail }) => Err(TransportError::Tls {
+            fault,
+            detail: named(&detail),
+        }),
+        result => result,
+    }
+}
+
 fn http_request(request: &TokenRequest) -> Result<Request, TransportError> {
-    let mut http = Request::new(Method::POST, request.endpoint.url().clone());
+    let method = match request.body {
+        Some(_) => Method::POST,
+        None => Method::GET,
+    };
+    let mut http = Request::new(method, request.endpoint.url().clone());
     if let Some(authorization) = &request.authorization {
         let mut value =
             HeaderValue::from_str(authorization).map_err(|_| TransportError::Internal)?;
         value.set_sensitive(true);
         http.headers_mut().insert(AUTHORIZATION, value);
     }
-    *http.body_mut() = Some(Bytes::from_owner(request.body.clone()).into());
+    if let Some(form) = &request.body {
+        let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+        http.headers_mut().insert(CONTENT_TYPE, kind);
+        *http.body_mut() = Some(Bytes::from_owner(form.clone()).into());
+    }
     Ok(http)
 }
 

@@ -4,9 +4,9 @@
 //! It does not look into an answer either. The trait and its errors stand here and need no HTTP
 //! library; `http` is the one implementation over sockets, `trust` says whom TLS believes.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
-use crate::oauth::{Answer, TokenEndpoint, TokenRequest};
+use crate::oauth::{Answer, Redactor, TokenEndpoint, TokenRequest};
 
 #[cfg(feature = "http")]
 mod dial;
@@ -14,6 +14,7 @@ mod dial;
 mod fault;
 #[cfg(feature = "http")]
 mod http;
+mod identity;
 #[cfg(feature = "http")]
 mod joined;
 #[cfg(feature = "http")]
@@ -21,14 +22,21 @@ mod lookup;
 #[cfg(feature = "http")]
 mod pool;
 #[cfg(feature = "http")]
+mod proxy;
+mod proxy_url;
+#[cfg(feature = "http")]
 mod trust;
 #[cfg(feature = "http")]
 mod verify;
 
 #[cfg(feature = "http")]
 pub use http::HttpTransport;
+pub use identity::{ClientIdentity, IdentityFault};
 #[cfg(feature = "http")]
 pub use pool::MAX_REQUESTS_PER_ORIGIN;
+#[cfg(feature = "http")]
+pub use proxy::{ProxySettings, ProxyVariables};
+pub use proxy_url::{ProxyFault, ProxyUrl};
 #[cfg(feature = "http")]
 pub use trust::{PemCertificates, PemFault, TrustSettings, node_roots_are_set, set_node_roots};
 
@@ -50,10 +58,12 @@ pub trait Transport: Send + Sync + 'static {
     /// The right to send requests to one endpoint, one at a time. There is a bound on them.
     type Pass: Send + Sync;
 
-    /// Waits until requests may be sent to this endpoint: files are read, and there is room.
+    /// Waits until requests may be sent to this endpoint, with this certificate if there is one:
+    /// files are read, and there is room.
     fn admit(
         &self,
         endpoint: &TokenEndpoint,
+        identity: Option<&Arc<ClientIdentity>>,
     ) -> impl Future<Output = Result<Self::Pass, TransportError>> + Send;
 
     /// Sends one request and reads the whole answer, whatever its status.
@@ -110,8 +120,21 @@ pub enum TransportError {
         /// What is wrong with it.
         detail: String,
     },
+    /// The certificate of the client, or its key, cannot be used. Not retryable.
+    Identity(IdentityFault),
     /// A bug in this crate. Not retryable.
     Internal,
+}
+
+impl TransportError {
+    /// The same, with what the server had a part in cleaned: it writes its certificate.
+    #[must_use]
+    pub fn cleaned(mut self, redactor: &Redactor) -> Self {
+        if let Self::Network { detail, .. } | Self::Tls { detail, .. } = &mut self {
+            *detail = redactor.clean(detail);
+        }
+        self
+    }
 }
 
 /// How TLS failed.
@@ -119,6 +142,8 @@ pub enum TransportError {
 pub enum TlsFault {
     /// The server's certificate is signed by nobody who is trusted.
     UnknownIssuer,
+    /// The server ended the handshake with an alert.
+    Refused,
     /// Anything else about the certificate or the handshake.
     Other,
 }

@@ -12,14 +12,19 @@ use std::{
 
 use parking_lot::Mutex;
 use reqwest::{
-    Client,
-    header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue},
+    Client, Proxy,
+    header::{ACCEPT, HeaderMap, HeaderValue},
     redirect, retry,
 };
 use rustls::ClientConfig;
 use tokio::sync::Semaphore;
 
-use super::{TransportError, dial::DialLayer, lookup::LookUp, trust::Trust};
+use super::{
+    ProxyUrl, TransportError,
+    dial::DialLayer,
+    lookup::LookUp,
+    trust::{Tls, Trust},
+};
 
 /// The token requests that are under way at once to one origin, for the whole process.
 pub const MAX_REQUESTS_PER_ORIGIN: usize = 64;
@@ -33,14 +38,16 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
 static POOLS: LazyLock<Shared<Key, Pool>> = LazyLock::new(Shared::new);
-static CONFIGS: LazyLock<Shared<Trust, ClientConfig>> = LazyLock::new(Shared::new);
+static CONFIGS: LazyLock<Shared<Tls, ClientConfig>> = LazyLock::new(Shared::new);
 static PERMITS: LazyLock<Shared<String, Semaphore>> = LazyLock::new(Shared::new);
 
 /// Who may share connections.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub(super) origin: String,
-    pub(super) trust: Trust,
+    pub(super) tls: Tls,
+    /// What is between. `None`: nothing.
+    pub(super) proxy: Option<ProxyUrl>,
 }
 
 /// The connections to one origin.
@@ -64,7 +71,7 @@ impl Pool {
         if let Some(pool) = POOLS.get(&key) {
             return Ok(pool);
         }
-        let tls = shared_config(&key.trust).await?;
+        let tls = shared_config(&key.tls).await?;
         let permits = PERMITS.share(key.origin.clone(), Semaphore::new(MAX_REQUESTS_PER_ORIGIN));
         let pool = Self {
             key: key.clone(),
@@ -108,13 +115,19 @@ impl Pool {
     fn build(&self) -> Result<Client, TransportError> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-        Client::builder()
+        let builder = Client::builder().no_proxy();
+        let builder = match &self.key.proxy {
+            None => builder,
+            Some(proxy) => {
+                let proxy = Proxy::all(proxy.expose()).map_err(|_| TransportError::Internal)?;
+                builder.proxy(proxy)
+            }
+        };
+        builder
             // Without a configuration of ours the library would panic for want of a provider, and
             // ask the platform whom to trust; plain http is no exception.
             .tls_backend_preconfigured(ClientConfig::clone(&self.tls))
             .http1_only()
-            .no_proxy()
             .redirect(redirect::Policy::none())
             .referer(false)
             .retry(retry::never())
@@ -130,20 +143,20 @@ impl Pool {
     }
 }
 
-/// The configuration for `trust`. Roots take milliseconds of parsing, which a blocking thread does.
-async fn shared_config(trust: &Trust) -> Result<Arc<ClientConfig>, TransportError> {
-    if let Some(config) = CONFIGS.get(trust) {
+/// The configuration. Roots take milliseconds of parsing, which a blocking thread does.
+async fn shared_config(tls: &Tls) -> Result<Arc<ClientConfig>, TransportError> {
+    if let Some(config) = CONFIGS.get(tls) {
         return Ok(config);
     }
-    let config = if *trust == Trust::Unverified {
-        trust.client_config()
+    let config = if tls.trust == Trust::Unverified {
+        tls.client_config()
     } else {
-        let trust = trust.clone();
-        tokio::task::spawn_blocking(move || trust.client_config())
+        let tls = tls.clone();
+        tokio::task::spawn_blocking(move || tls.client_config())
             .await
             .map_err(|_| TransportError::Internal)?
     };
-    Ok(CONFIGS.share(trust.clone(), config.map_err(|_| TransportError::Internal)?))
+    Ok(CONFIGS.share(tls.clone(), config?))
 }
 
 /// Values by content, held by whoever uses them.
@@ -201,12 +214,16 @@ mod tests {
     }
 
     fn pool() -> Pool {
-        let trust = Trust::Unverified;
+        let tls = Tls {
+            trust: Trust::Unverified,
+            identity: None,
+        };
         Pool {
-            tls: Arc::new(trust.client_config().unwrap()),
+            tls: Arc::new(tls.client_config().unwrap()),
             key: Key {
                 origin: "http://127.0.0.1:1".into(),
-                trust,
+                tls,
+                proxy: None,
             },
             permits: Arc::new(Semaphore::new(1)),
             current: Mutex::default(),
@@ -245,7 +262,10 @@ mod tests {
                 file: None,
             };
             let origin = origin.to_owned();
-            Pool::shared(Key { origin, trust }).await.unwrap()
+            let identity = None;
+            let tls = Tls { trust, identity };
+            let proxy = None;
+            Pool::shared(Key { origin, tls, proxy }).await.unwrap()
         };
         let first = shared("https://a.example:443").await;
         let second = shared("https://b.example:443").await;

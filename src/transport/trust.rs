@@ -25,8 +25,9 @@ use tokio::sync::Notify;
 use super::{
     TransportError,
     fault::clean,
+    identity::{ClientIdentity, IdentityFault},
     joined::Joined,
-    verify::{AcceptAll, GivenOrSigned},
+    verify::{AcceptAll, TrustedOrSigned},
 };
 
 /// The largest file of certificates that is read, in bytes. System bundles have some 200 KB.
@@ -222,48 +223,76 @@ impl Trust {
     pub(super) fn lacks_node_roots(&self) -> bool {
         matches!(self, Self::Roots { node: false, .. })
     }
+}
 
+/// What decides whether two managers may share a TLS configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Tls {
+    pub(super) trust: Trust,
+    /// What the client shows.
+    pub(super) identity: Option<Arc<ClientIdentity>>,
+}
+
+impl Tls {
     /// The TLS configuration. Parses Node's certificates when it is the first to need them.
-    pub(super) fn client_config(&self) -> Result<ClientConfig, rustls::Error> {
+    pub(super) fn client_config(&self) -> Result<ClientConfig, TransportError> {
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?;
-        let mut config = match self {
-            Self::Unverified => builder
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+            .map_err(|_| TransportError::Internal)?;
+        let builder = match self.trust.roots()? {
+            None => builder
                 .dangerous()
-                .with_custom_certificate_verifier(Arc::new(AcceptAll::new(provider)))
-                .with_no_client_auth(),
-            Self::Roots {
-                node: has_node,
-                extra,
-                file,
-            } => {
-                let node = NODE_ROOTS
-                    .get()
-                    .filter(|_| *has_node)
-                    .map_or_else(|| Arc::new(RootCertStore::empty()), NodeRoots::parsed);
-                let environment = known_environment_roots();
-                let given: Vec<_> = [environment, extra.as_ref(), file.as_ref()]
-                    .into_iter()
-                    .flatten()
-                    .flat_map(|pem| pem.certificates.iter().cloned())
-                    .collect();
-                if given.is_empty() {
-                    builder.with_root_certificates(node).with_no_client_auth()
-                } else {
-                    builder
-                        .dangerous()
-                        .with_custom_certificate_verifier(Arc::new(GivenOrSigned::new(
-                            RootCertStore::clone(&node),
-                            given,
-                            provider,
-                        )?))
-                        .with_no_client_auth()
-                }
+                .with_custom_certificate_verifier(Arc::new(AcceptAll::new(provider))),
+            // Whoever connects is told of an unknown issuer.
+            Some(none) if none.is_empty() => builder.with_root_certificates(none),
+            Some(roots) => {
+                let verifier = TrustedOrSigned::new(roots, provider);
+                let verifier = verifier.map_err(|_| TransportError::Internal)?;
+                builder
+                    .dangerous()
+                    .with_custom_certificate_verifier(Arc::new(verifier))
+            }
+        };
+        let mut config = match &self.identity {
+            None => builder.with_no_client_auth(),
+            Some(identity) => {
+                identity.check().map_err(TransportError::Identity)?;
+                let (chain, key) = (identity.chain.clone(), identity.key.expose().clone_key());
+                builder
+                    .with_client_auth_cert(chain, key)
+                    .map_err(|_| TransportError::Identity(IdentityFault::UnusableKey))?
             }
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(config)
+    }
+}
+
+impl Trust {
+    /// The certificates that are named, and those of Node. `None` if any certificate will do.
+    fn roots(&self) -> Result<Option<Arc<RootCertStore>>, TransportError> {
+        let Self::Roots {
+            node: has_node,
+            extra,
+            file,
+        } = self
+        else {
+            return Ok(None);
+        };
+        let mut roots = NODE_ROOTS
+            .get()
+            .filter(|_| *has_node)
+            .map_or_else(|| Arc::new(RootCertStore::empty()), NodeRoots::parsed);
+        let named = [known_environment_roots(), extra.as_ref(), file.as_ref()];
+        for pem in named.into_iter().flatten() {
+            let roots = Arc::make_mut(&mut roots);
+            for certificate in &pem.certificates {
+                let added = roots.add(certificate.clone());
+                added.map_err(|_| TransportError::Internal)?;
+            }
+        }
+        Ok(Some(roots))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustls::{
     CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme,
     client::{
-        WebPkiServerVerifier,
+        VerifierBuilderError, WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_name,
     },
@@ -14,33 +14,37 @@ use rustls::{
     server::ParsedCertificate,
 };
 
-/// Verifies like any client, but believes a certificate that the caller gave by itself.
+/// Verifies like any client, but believes a trusted certificate by itself.
 ///
 /// `openssl req -x509` makes a self-signed certificate that is marked as an authority, which the
-/// verifier refuses as a server's even when it is a root. Node accepts it when it is in `ca`.
+/// verifier refuses as a server's even when it is a root. Node accepts it when it is trusted.
 #[derive(Debug)]
-pub(super) struct GivenOrSigned {
+pub(super) struct TrustedOrSigned {
     signed: Arc<WebPkiServerVerifier>,
-    given: Vec<CertificateDer<'static>>,
+    roots: Arc<RootCertStore>,
 }
 
-impl GivenOrSigned {
+impl TrustedOrSigned {
+    /// At least one root is needed.
     pub(super) fn new(
-        mut roots: RootCertStore,
-        given: Vec<CertificateDer<'static>>,
+        roots: Arc<RootCertStore>,
         provider: Arc<CryptoProvider>,
-    ) -> Result<Self, rustls::Error> {
-        for certificate in &given {
-            roots.add(certificate.clone())?;
-        }
-        let signed = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
-            .build()
-            .map_err(|error| rustls::Error::General(error.to_string()))?;
-        Ok(Self { signed, given })
+    ) -> Result<Self, VerifierBuilderError> {
+        let signed = WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), provider);
+        Ok(Self {
+            signed: signed.build()?,
+            roots,
+        })
+    }
+
+    /// Whether the certificate is a root: the same key for the same name.
+    fn is_root(&self, certificate: &CertificateDer<'_>) -> bool {
+        webpki::anchor_from_trusted_cert(certificate)
+            .is_ok_and(|anchor| self.roots.roots.contains(&anchor))
     }
 }
 
-impl ServerCertVerifier for GivenOrSigned {
+impl ServerCertVerifier for TrustedOrSigned {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -60,7 +64,7 @@ impl ServerCertVerifier for GivenOrSigned {
             // The dates are checked before the mark of an authority is, and have errors of their
             // own; what remains to be checked is the name.
             Err(rustls::Error::InvalidCertificate(CertificateError::Other(_)))
-                if self.given.iter().any(|given| given == end_entity) =>
+                if self.is_root(end_entity) =>
             {
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
                 Ok(ServerCertVerified::assertion())
@@ -168,15 +172,13 @@ u4s4eo+jAzmdSSfFmntLUBEetFu2tl6tYJYCfiQ=\n\
     const NOT_BEFORE: u64 = 1_795_502_047;
     const NOT_AFTER: u64 = 1_798_094_047;
 
-    /// What the verifier says about the certificate, which it was given, at that time.
+    /// What the verifier says about the certificate, which it trusts, at that time.
     fn verdict(now: u64, name: &str) -> Result<ServerCertVerified, rustls::Error> {
         let certificate = CertificateDer::from_pem_slice(SELF_SIGNED).unwrap();
-        let verifier = GivenOrSigned::new(
-            RootCertStore::empty(),
-            vec![certificate.clone()],
-            Arc::new(ring::default_provider()),
-        )
-        .unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.clone()).unwrap();
+        let provider = Arc::new(ring::default_provider());
+        let verifier = TrustedOrSigned::new(Arc::new(roots), provider).unwrap();
         let now = UnixTime::since_unix_epoch(Duration::from_secs(now));
         let name = ServerName::try_from(name).unwrap();
         verifier.verify_server_cert(&certificate, &[], &name, &[], now)
@@ -190,7 +192,7 @@ u4s4eo+jAzmdSSfFmntLUBEetFu2tl6tYJYCfiQ=\n\
     }
 
     #[test]
-    fn given_self_signed_certificate_is_believed_for_its_name_and_time_only() {
+    fn trusted_self_signed_certificate_is_believed_for_its_name_and_time_only() {
         use CertificateError as Fault;
 
         assert!(verdict(NOT_BEFORE, "sso.example").is_ok());

@@ -1,0 +1,176 @@
+//! The certificate with which a client proves itself on a TLS connection, and its private key.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use ::ring::digest::{Context, SHA256};
+#[cfg(feature = "http")]
+use rustls::{InconsistentKeys, crypto::ring, pki_types::UnixTime, sign::CertifiedKey};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+#[cfg(feature = "http")]
+use webpki::{EndEntityCert, KeyUsage};
+
+use crate::oauth::{KeyFault, PrivateKey, private_key};
+
+/// A certificate chain and the key of its first certificate. Equal if made of equal texts.
+pub struct ClientIdentity {
+    pub(super) chain: Vec<CertificateDer<'static>>,
+    #[cfg_attr(
+        not(feature = "http"),
+        expect(dead_code, reason = "what shows it is not built")
+    )]
+    pub(super) key: PrivateKey,
+    source: [u8; 32],
+}
+
+impl ClientIdentity {
+    /// Reads PEM. That both belong together is found out when a connection is made, or by
+    /// [`ClientIdentity::check`].
+    ///
+    /// # Errors
+    /// Says which of the two is wrong, without repeating it.
+    pub fn parse(certificate: &str, key: &str) -> Result<Self, IdentityFault> {
+        let chain = Self::parse_chain(certificate)?;
+        let der = private_key(key).map_err(IdentityFault::Key)?;
+        let mut hash = Context::new(&SHA256);
+        for part in [certificate, "\0", key] {
+            hash.update(part.as_bytes());
+        }
+        let mut source = [0; 32];
+        for (byte, hashed) in source.iter_mut().zip(hash.finish().as_ref()) {
+            *byte = *hashed;
+        }
+        Ok(Self {
+            chain,
+            key: der,
+            source,
+        })
+    }
+
+    fn parse_chain(certificate: &str) -> Result<Vec<CertificateDer<'static>>, IdentityFault> {
+        let chain = CertificateDer::pem_slice_iter(certificate.as_bytes())
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|_| IdentityFault::BrokenCertificate)?;
+        if chain.is_empty() {
+            return Err(IdentityFault::NoCertificate);
+        }
+        Ok(chain)
+    }
+
+    /// Looks at a certificate whose key is still to come.
+    ///
+    /// # Errors
+    /// What [`ClientIdentity::parse`] would find.
+    pub fn check_certificate(certificate: &str) -> Result<(), IdentityFault> {
+        Self::parse_chain(certificate).map(drop)
+    }
+
+    /// Looks at a key whose certificate is still to come.
+    ///
+    /// # Errors
+    /// What [`ClientIdentity::parse`] would find.
+    pub fn check_key(key: &str) -> Result<(), IdentityFault> {
+        private_key(key).map(drop).map_err(IdentityFault::Key)
+    }
+}
+
+#[cfg(feature = "http")]
+impl ClientIdentity {
+    /// Whether both belong together and are of a kind that TLS takes.
+    ///
+    /// # Errors
+    /// Says which of the two is wrong.
+    pub fn check(&self) -> Result<(), IdentityFault> {
+        let (chain, key) = (self.chain.clone(), self.key.expose().clone_key());
+        match CertifiedKey::from_der(chain, key, &ring::default_provider()) {
+            Ok(_) => Ok(()),
+            Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
+                Err(IdentityFault::Mismatch)
+            }
+            Err(rustls::Error::InvalidCertificate(_)) => Err(IdentityFault::BrokenCertificate),
+            Err(_) => Err(IdentityFault::UnusableKey),
+        }
+    }
+
+    /// Whether the certificate's time is now. Its dates are looked at before anything else is, so
+    /// that there is no need to know its authority.
+    pub(super) fn check_dates(&self, now: UnixTime) -> Result<(), IdentityFault> {
+        let Some(first) = self.chain.first() else {
+            return Err(IdentityFault::NoCertificate);
+        };
+        let certificate =
+            EndEntityCert::try_from(first).map_err(|_| IdentityFault::BrokenCertificate)?;
+        let algorithms = ring::default_provider()
+            .signature_verification_algorithms
+            .all;
+        let usage = KeyUsage::client_auth();
+        match certificate.verify_for_usage(algorithms, &[], &[], now, usage, None, None) {
+            Err(webpki::Error::CertExpired { .. }) => Err(IdentityFault::Expired),
+            Err(webpki::Error::CertNotValidYet { .. }) => Err(IdentityFault::NotYetValid),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl PartialEq for ClientIdentity {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+}
+
+impl Eq for ClientIdentity {}
+
+impl Hash for ClientIdentity {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.source.hash(state);
+    }
+}
+
+impl fmt::Debug for ClientIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ClientIdentity({})", self.chain.len())
+    }
+}
+
+/// Why two texts are no identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdentityFault {
+    /// There is no certificate.
+    NoCertificate,
+    /// A certificate is broken PEM or cannot be parsed.
+    BrokenCertificate,
+    /// The certificate's time is over.
+    Expired,
+    /// The certificate's time has not begun.
+    NotYetValid,
+    /// The key is none.
+    Key(KeyFault),
+    /// The key is of a kind that TLS does not take.
+    UnusableKey,
+    /// The key is another certificate's.
+    Mismatch,
+}
+
+impl IdentityFault {
+    /// The option that is to blame, and what is wrong.
+    #[must_use]
+    pub fn describe(self) -> (&'static str, String) {
+        let certificate = |what: &str| ("clientCertificate", what.to_owned());
+        match self {
+            Self::NoCertificate => certificate("there is no PEM certificate in it"),
+            Self::BrokenCertificate => certificate("the certificate is cut off or broken"),
+            Self::Expired => certificate("the certificate has expired: renew it"),
+            Self::NotYetValid => {
+                certificate("the certificate is not valid yet: check this machine's clock")
+            }
+            Self::Key(fault) => ("clientKey", fault.to_string()),
+            Self::UnusableKey => {
+                ("clientKey", "the key is of a kind that TLS does not use here".to_owned())
+            }
+            Self::Mismatch => {
+                ("clientKey", "the key does not belong to the certificate".to_owned())
+            }
+        }
+    }
+}
