@@ -1,4 +1,4 @@
-//! One acquisition: a secret, up to three attempts, and what they gave, inside one deadline.
+//! One acquisition: a credential, up to three attempts, and what they gave, inside one deadline.
 //!
 //! It knows nothing of slots and callers; [`Acquisition::run`] gives a [`Report`] and has no other
 //! effect than the requests it sends.
@@ -7,25 +7,39 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::Owner;
 use super::backoff;
 use super::clock::{Clock, Moment};
-use super::config::Config;
+use super::config::{Config, Material, Target};
+use super::credential::{CallId, CredentialSource, Pending, unusable};
+use super::discovery::Discovery;
 use super::error::Error;
 use super::held::Grant;
 use super::schedule::{ASSUMED_LIFETIME, Life, part};
-use super::secret::{CallId, Pending, SecretSource};
-
-use crate::oauth::{ClientSecret, Lifetime, Redactor, TokenResponse, read_answer};
-use crate::transport::{Connection, Transport, TransportError};
+use super::{Level, Owner};
+use crate::oauth::{
+    Answer, AnswerError, AssertionClaims, AssertionKey, ClientAuthentication, Issuer, JWT_BEARER,
+    Lifetime, Metadata, Proof, Redactor, SigningAlgorithm, TokenEndpoint, TokenRequest,
+    TokenResponse, read_answer, read_metadata, sign_assertion,
+};
+use crate::transport::{ClientIdentity, Connection, Transport, TransportError};
 
 /// A reused connection may stay silent for this part of the deadline.
 const SILENCE_PART: u32 = 3;
 
+/// A credential that was accepted and is refused was replaced at the server: it is looked for in its
+/// file so often, which is longer than the two are apart when they are replaced together.
+const LOOKS: u32 = 12;
+
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
+
+/// Keycloak's token endpoint is its issuer and this.
+const KEYCLOAK_PATH: &str = "/protocol/openid-connect/token";
+
 /// What is needed to acquire a token.
 pub(super) struct Acquisition<'a, C, T> {
     pub(super) config: &'a Config,
-    pub(super) secrets: &'a Arc<SecretSource>,
+    pub(super) credentials: &'a Arc<CredentialSource>,
+    pub(super) discovery: &'a Discovery,
     pub(super) transport: &'a T,
     pub(super) clock: &'a C,
     pub(super) owner: &'a Arc<dyn Owner>,
@@ -36,19 +50,23 @@ pub(super) struct Acquisition<'a, C, T> {
 /// What an acquisition gave.
 pub(super) struct Report {
     pub(super) result: Result<Arc<Grant>, Error>,
-    /// Requests sent, replaced connections aside.
+    /// Token requests sent, replaced connections aside.
     pub(super) requests: u32,
     pub(super) took: Duration,
     /// The server did not say how long the token lives, and neither does the token.
     pub(super) is_lifetime_assumed: bool,
+    /// It failed because the configuration changed before it had its secret.
+    pub(super) is_superseded: bool,
 }
 
 /// A failed attempt.
 struct Failure {
     error: Error,
     retry_after: Option<Duration>,
-    /// The server does not accept who asks: another secret may help.
+    /// The server does not accept who asks: another credential may help.
     is_client_refused: bool,
+    /// The endpoint of this document, which was not read just now, is not there any more.
+    misdirected_by: Option<Arc<Metadata>>,
 }
 
 impl From<Error> for Failure {
@@ -57,6 +75,7 @@ impl From<Error> for Failure {
             error,
             retry_after: None,
             is_client_refused: false,
+            misdirected_by: None,
         }
     }
 }
@@ -65,18 +84,36 @@ impl From<Error> for Failure {
 #[derive(Default)]
 struct Progress {
     requests: AtomicU32,
-    waits_for_secret: AtomicBool,
+    waits_for_credential: AtomicBool,
+    waits_for_document: AtomicBool,
+    is_superseded: AtomicBool,
+}
+
+/// Where a token is asked for.
+struct Place {
+    endpoint: TokenEndpoint,
+    /// Whom assertions are addressed to.
+    audience: String,
+    /// The document that named the endpoint, if it was not read just now.
+    remembered: Option<Arc<Metadata>>,
+}
+
+/// A request that was answered.
+struct Exchange<R> {
+    sent: Moment,
+    answer: Answer,
+    with: R,
 }
 
 impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     pub(super) async fn run(self) -> Report {
-        let mut secret = self.secrets.ask(self.owner);
-        if let Pending::Called(_, call) = &mut secret {
+        let mut pending = self.credentials.ask(self.owner);
+        if let Pending::Called(_, call) = &mut pending {
             call.called().await;
         }
         let start = self.clock.now();
         let progress = Progress::default();
-        let attempts = self.attempts(start, secret, &progress);
+        let attempts = self.attempts(start, pending, &progress);
         let outcome = match tokio::time::timeout(self.config.request_timeout, attempts).await {
             Ok(outcome) => outcome,
             Err(_) => Err(self.timed_out(&progress)),
@@ -85,29 +122,58 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         let is_lifetime_assumed = outcome
             .as_ref()
             .is_ok_and(|(_, response)| response.lifetime == Lifetime::Unknown);
+        let endpoint = self.endpoint();
+        let told = |failure: Failure| {
+            let Failure {
+                error, retry_after, ..
+            } = failure;
+            error.in_acquisition(self.config, endpoint.as_ref(), requests, retry_after)
+        };
         Report {
             result: outcome
                 .map(|(sent, response)| Arc::new(self.grant(sent, response)))
-                .map_err(|f| f.error.in_acquisition(self.config, requests, f.retry_after)),
+                .map_err(told),
             requests,
             took: self.clock.now().monotonic.saturating_sub(start.monotonic),
             is_lifetime_assumed,
+            is_superseded: progress.is_superseded.load(Ordering::Relaxed),
         }
     }
 
+    /// The token endpoint, as far as it is known.
+    fn endpoint(&self) -> Option<TokenEndpoint> {
+        match &self.config.target {
+            Target::Endpoint(endpoint) => Some(endpoint.clone()),
+            Target::Issuer(_) => {
+                let last = self.discovery.last()?;
+                Some(self.endpoint_of(&last))
+            }
+        }
+    }
+
+    fn endpoint_of(&self, metadata: &Metadata) -> TokenEndpoint {
+        let alias = metadata.mtls_token_endpoint.as_ref();
+        let alias = alias
+            .filter(|_| self.config.grant.authentication == ClientAuthentication::TlsClientAuth);
+        alias.unwrap_or(&metadata.token_endpoint).clone()
+    }
+
     fn timed_out(&self, progress: &Progress) -> Failure {
-        if progress.waits_for_secret.load(Ordering::Relaxed) {
+        if progress.waits_for_credential.load(Ordering::Relaxed) {
             let limit = self.config.request_timeout.as_millis();
             return Error::credential(&format!(
-                "the client secret was not to be had within {limit} ms (requestTimeoutMs)"
+                "the client's credential was not to be had within {limit} ms (requestTimeoutMs)"
             ))
             .into();
         }
         let stage = match progress.requests.load(Ordering::Relaxed) {
+            _ if progress.waits_for_document.load(Ordering::Relaxed) => {
+                "the discovery document was under way".to_owned()
+            }
             0 => "no request was sent: this process had no room for it".to_owned(),
             n => format!("attempt {n} was under way"),
         };
-        Error::timeout(self.config, &stage).into()
+        Error::timeout(self.config, self.endpoint().as_ref(), &stage).into()
     }
 
     async fn attempts(
@@ -116,20 +182,27 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         pending: Pending,
         progress: &Progress,
     ) -> Result<(Moment, TokenResponse), Failure> {
-        let mut secret = self.secret(pending, progress).await?;
+        let mut material = self.material(pending, progress).await?;
         let mut may_read_again = true;
         let mut attempt = 1;
         loop {
-            let failure = match self.attempt(&secret, progress).await {
-                Ok(done) => return Ok(done),
+            let failure = match self.attempt(&material, progress).await {
+                Ok(done) => {
+                    self.credentials.accept(&material);
+                    return Ok(done);
+                }
                 Err(failure) => failure,
             };
+            // Forgotten once, it is read anew, and then it is not remembered.
+            if let Some(document) = &failure.misdirected_by {
+                self.discovery.forget(document);
+                continue;
+            }
             if failure.is_client_refused && may_read_again {
                 may_read_again = false;
-                let again = self.secret(self.secrets.ask(self.owner), progress).await;
-                match again {
-                    Ok(fresh) if !fresh.is_same_as(&secret) => secret = fresh,
-                    _ => return Err(failure),
+                match self.another(&material, start, progress).await {
+                    Some(another) => material = another,
+                    None => return Err(failure),
                 }
                 continue;
             }
@@ -138,46 +211,150 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             }
             let wait = backoff::wait_after(attempt, fastrand::f64())
                 .max(failure.retry_after.unwrap_or_default());
-            let spent = self.clock.now().monotonic.saturating_sub(start.monotonic);
-            if wait >= self.config.request_timeout.saturating_sub(spent) {
+            if wait >= self.left(start) {
                 return Err(failure);
             }
             tokio::time::sleep(wait).await;
+            if let Material::Assertion(_) = material {
+                material = self.material_again(progress).await?;
+            }
             attempt = attempt.saturating_add(1);
         }
     }
 
-    async fn secret(
+    /// What is left of the deadline.
+    fn left(&self, start: Moment) -> Duration {
+        let spent = self.clock.now().monotonic.saturating_sub(start.monotonic);
+        self.config.request_timeout.saturating_sub(spent)
+    }
+
+    /// Another credential than the refused one: what its source gives now, or, if its file is ahead
+    /// of the server, the one before it. If the server is ahead, the file is waited for.
+    async fn another(
         &self,
-        pending: Pending,
+        refused: &Material,
+        start: Moment,
         progress: &Progress,
-    ) -> Result<Arc<ClientSecret>, Error> {
-        match pending {
-            Pending::Ready(secret) => Ok(secret),
-            Pending::Called(id, mut call) => {
-                // If the deadline drops this future here, the call must not be joined again.
-                let forget = ForgetOnDrop(self.secrets, id);
-                progress.waits_for_secret.store(true, Ordering::Relaxed);
-                let answer = call.answered().await;
-                progress.waits_for_secret.store(false, Ordering::Relaxed);
-                drop(forget);
-                answer
+    ) -> Option<Material> {
+        let fresh = self.material_again(progress).await.ok()?;
+        if !fresh.is_same_as(refused) {
+            return Some(fresh);
+        }
+        let accepted = self.credentials.accepted()?;
+        if !accepted.is_same_as(refused) {
+            return Some(accepted);
+        }
+        for _ in 0..LOOKS {
+            if self.left(start) <= BETWEEN_LOOKS.saturating_mul(2) {
+                return None;
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+            // A file that is being replaced may be missing for a moment.
+            match self.material_again(progress).await {
+                Ok(fresh) if !fresh.is_same_as(refused) => return Some(fresh),
+                _ => {}
+            }
+        }
+        None
+    }
+
+    async fn material_again(&self, progress: &Progress) -> Result<Material, Error> {
+        self.material(self.credentials.ask(self.owner), progress)
+            .await
+    }
+
+    async fn material(&self, mut pending: Pending, progress: &Progress) -> Result<Material, Error> {
+        loop {
+            let (id, mut call) = match pending {
+                Pending::Ready(material) => return Ok(material),
+                Pending::Called(id, call) => (id, call),
+                Pending::Withdrawn => {
+                    progress.is_superseded.store(true, Ordering::Relaxed);
+                    return Err(Error::credential(
+                        "the configuration changed before the clientSecret function was called",
+                    ));
+                }
+            };
+            // If the deadline drops this future here, the call must not be joined again.
+            let forget = ForgetOnDrop(self.credentials, id);
+            let waits = &progress.waits_for_credential;
+            waits.store(true, Ordering::Relaxed);
+            let answer = call.answered().await;
+            waits.store(false, Ordering::Relaxed);
+            drop(forget);
+            match answer {
+                Some(answer) => return answer,
+                None => pending = self.credentials.ask(self.owner),
             }
         }
     }
 
     async fn attempt(
         &self,
-        secret: &ClientSecret,
+        material: &Material,
         progress: &Progress,
     ) -> Result<(Moment, TokenResponse), Failure> {
-        let mut connection = Connection::Any;
-        let mut pass = self.admitted().await?;
+        let identity = match material {
+            Material::Identity(identity) => Some(identity),
+            _ => None,
+        };
+        let place = self.place(progress).await?;
+        let pass = self.admitted(&place.endpoint, identity).await?;
+        let redactor = self.redactor(material);
         progress.requests.fetch_add(1, Ordering::Relaxed);
+        let Exchange {
+            sent,
+            answer,
+            with: proof,
+        } = self
+            .exchange(pass, &place.endpoint, identity, &redactor, |now| {
+                let proof = self.proof(material, &place, now)?;
+                Ok((self.config.grant.request(&place.endpoint, &proof), proof))
+            })
+            .await?;
+        let redactor = match &proof {
+            Proof::Assertion { assertion, .. } => redactor.and_assertion(assertion),
+            _ => redactor,
+        };
+        let error = match read_answer(&answer, &redactor) {
+            Ok(response) => return Ok((sent, response)),
+            Err(error) => error,
+        };
+        let is_gone = matches!(
+            error,
+            AnswerError::Http {
+                status: 404 | 405,
+                ..
+            }
+        );
+        Err(Failure {
+            is_client_refused: error.is_client_refusal(),
+            retry_after: self.retry_after(&answer),
+            misdirected_by: place.remembered.filter(|_| is_gone),
+            error: Error::from_answer(error, self.config, &place.endpoint),
+        })
+    }
+
+    fn retry_after(&self, answer: &Answer) -> Option<Duration> {
+        let after = answer.retry_after?;
+        Some(after.from(self.clock.now().system_time()))
+    }
+
+    /// Sends a request, on another connection if one of the pool died, and with Node's certificates
+    /// if they are needed. `make` is asked each time: an assertion counts once.
+    async fn exchange<R>(
+        &self,
+        mut pass: T::Pass,
+        endpoint: &TokenEndpoint,
+        identity: Option<&Arc<ClientIdentity>>,
+        redactor: &Redactor,
+        make: impl Fn(Moment) -> Result<(TokenRequest, R), Error>,
+    ) -> Result<Exchange<R>, Failure> {
+        let silence = part(self.config.request_timeout, SILENCE_PART);
+        let mut connection = Connection::Any;
         loop {
-            let request = self.config.grant.request(&self.config.endpoint, secret);
-            let silence = part(self.config.request_timeout, SILENCE_PART);
             let sent = self.clock.now();
+            let (request, with) = make(sent)?;
             match self
                 .transport
                 .send(&pass, &request, connection, silence)
@@ -189,31 +366,149 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                 Err(TransportError::RootsNeeded) => {
                     drop(pass);
                     self.roots().await;
-                    pass = self.admitted().await?;
+                    pass = self.admitted(endpoint, identity).await?;
                 }
-                Err(error) => return Err(Error::from_transport(error, self.config).into()),
-                Ok(answer) => {
-                    let redactor = Redactor::new(&self.config.grant.client_id, secret);
-                    return read_answer(&answer, &redactor)
-                        .map(|response| (sent, response))
-                        .map_err(|error| Failure {
-                            is_client_refused: error.is_client_refusal(),
-                            retry_after: answer
-                                .retry_after
-                                .map(|after| after.from(self.clock.now().system_time())),
-                            error: Error::from_answer(error, self.config),
-                        });
+                Err(error) => {
+                    let error = error.cleaned(redactor);
+                    return Err(Error::from_transport(error, self.config, endpoint).into());
                 }
+                Ok(answer) => return Ok(Exchange { sent, answer, with }),
             }
         }
     }
 
-    async fn admitted(&self) -> Result<T::Pass, Failure> {
+    /// Where to ask: as configured, or as the issuer's document says.
+    async fn place(&self, progress: &Progress) -> Result<Place, Failure> {
+        let settings = &self.config.assertion;
+        let issuer: &Issuer = match &self.config.target {
+            Target::Endpoint(endpoint) => {
+                let shown = endpoint.shown();
+                let realm = shown.strip_suffix(KEYCLOAK_PATH).unwrap_or(shown);
+                let audience = settings.audience.as_deref().unwrap_or(realm);
+                return Ok(Place {
+                    endpoint: endpoint.clone(),
+                    audience: audience.to_owned(),
+                    remembered: None,
+                });
+            }
+            Target::Issuer(issuer) => issuer,
+        };
+        let remembered = self.discovery.known(self.clock.now());
+        let metadata = match &remembered {
+            Some(metadata) => Arc::clone(metadata),
+            None => self.discover(issuer, progress).await?,
+        };
+        let audience = settings.audience.as_ref().unwrap_or(&metadata.issuer);
+        Ok(Place {
+            endpoint: self.endpoint_of(&metadata),
+            audience: audience.clone(),
+            remembered,
+        })
+    }
+
+    async fn discover(
+        &self,
+        issuer: &Issuer,
+        progress: &Progress,
+    ) -> Result<Arc<Metadata>, Failure> {
+        progress.waits_for_document.store(true, Ordering::Relaxed);
+        let pass = self.admitted(issuer.url(), None).await?;
+        let Exchange { answer, .. } = self
+            .exchange(pass, issuer.url(), None, &Redactor::none(), |_| Ok((issuer.request(), ())))
+            .await?;
+        let metadata = read_metadata(&answer, issuer).map_err(|error| Failure {
+            retry_after: self.retry_after(&answer),
+            ..Error::from_discovery(error, issuer, self.config).into()
+        })?;
+        progress.waits_for_document.store(false, Ordering::Relaxed);
+        let metadata = Arc::new(metadata);
+        self.discovery
+            .learn(Arc::clone(&metadata), self.clock.now());
+        self.warn_of_method(&metadata);
+        Ok(metadata)
+    }
+
+    /// What the document does not list may work all the same: Keycloak's federated clients do.
+    fn warn_of_method(&self, metadata: &Metadata) {
+        let method = self.config.grant.authentication;
+        let Some(listed) = &metadata.methods else {
+            return;
+        };
+        let is_listed = listed.iter().any(|name| name == method.as_str());
+        if is_listed || method == ClientAuthentication::AssertionFile || !self.config.has_logger {
+            return;
+        }
+        let (name, method) = (self.config.name.escape_debug(), method.as_str());
+        let message = format!(
+            "Keycloak token manager \"{name}\": the discovery document of the issuer does not list \
+             {method}, so the server may refuse it"
+        );
+        self.owner.log(Level::Warn, message);
+    }
+
+    fn proof(&self, material: &Material, place: &Place, now: Moment) -> Result<Proof, Error> {
+        let settings = &self.config.assertion;
+        let signed = |key, algorithm: SigningAlgorithm, key_id: Option<&str>| {
+            let claims = AssertionClaims {
+                client_id: &self.config.grant.client_id,
+                audience: &place.audience,
+                issued_at: now.wall,
+            };
+            let key_id = settings.key_id.as_deref().or(key_id);
+            let assertion = sign_assertion(key, algorithm, key_id, &claims);
+            Ok(Proof::Assertion {
+                kind: JWT_BEARER.into(),
+                assertion: Arc::new(assertion.map_err(|_| Error::internal())?),
+            })
+        };
+        match material {
+            Material::Secret(secret) => match self.config.grant.authentication {
+                ClientAuthentication::SecretBasic => Ok(Proof::SecretBasic(Arc::clone(secret))),
+                ClientAuthentication::SecretJwt => {
+                    let algorithm = settings.algorithm.unwrap_or(SigningAlgorithm::Hs256);
+                    signed(AssertionKey::Shared(secret), algorithm, None)
+                }
+                _ => Ok(Proof::SecretPost(Arc::clone(secret))),
+            },
+            Material::Key(key) => {
+                let algorithm = settings.algorithm.unwrap_or(key.default_algorithm());
+                if !key.fits(algorithm) {
+                    let (own, asked) = (key.default_algorithm().as_str(), algorithm.as_str());
+                    let detail = format!(
+                        "it is a key for {own} and cannot sign with {asked} (signingAlgorithm)"
+                    );
+                    return Err(unusable("privateKeyFile", &detail));
+                }
+                signed(AssertionKey::Private(key), algorithm, key.key_id())
+            }
+            Material::Identity(_) => Ok(Proof::Certificate),
+            Material::Assertion(assertion) => Ok(Proof::Assertion {
+                kind: settings.kind.clone().unwrap_or_else(|| JWT_BEARER.into()),
+                assertion: Arc::clone(assertion),
+            }),
+        }
+    }
+
+    fn redactor(&self, material: &Material) -> Redactor {
+        match material {
+            Material::Secret(secret) => Redactor::new(&self.config.grant.client_id, secret),
+            Material::Assertion(assertion) => Redactor::none().and_assertion(assertion),
+            Material::Key(_) | Material::Identity(_) => Redactor::none(),
+        }
+    }
+
+    async fn admitted(
+        &self,
+        endpoint: &TokenEndpoint,
+        identity: Option<&Arc<ClientIdentity>>,
+    ) -> Result<T::Pass, Failure> {
         loop {
-            match self.transport.admit(&self.config.endpoint).await {
+            match self.transport.admit(endpoint, identity).await {
                 Ok(pass) => return Ok(pass),
                 Err(TransportError::RootsNeeded) => self.roots().await,
-                Err(error) => return Err(Error::from_transport(error, self.config).into()),
+                Err(error) => {
+                    return Err(Error::from_transport(error, self.config, endpoint).into());
+                }
             }
         }
     }
@@ -244,7 +539,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     }
 }
 
-struct ForgetOnDrop<'a>(&'a SecretSource, CallId);
+struct ForgetOnDrop<'a>(&'a CredentialSource, CallId);
 
 impl Drop for ForgetOnDrop<'_> {
     fn drop(&mut self) {
@@ -252,12 +547,14 @@ impl Drop for ForgetOnDrop<'_> {
     }
 }
 
-/// The failure of an acquisition that ended without saying how: its task panicked.
+/// The failure of an acquisition that ended without saying how: its task panicked,
+/// or there is no runtime any more.
 pub(super) fn lost() -> Report {
     Report {
         result: Err(Error::internal()),
         requests: 0,
         took: Duration::ZERO,
         is_lifetime_assumed: false,
+        is_superseded: false,
     }
 }

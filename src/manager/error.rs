@@ -8,9 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::backoff::{LONG_COOLDOWN, SHORT_COOLDOWN};
-use super::config::Config;
-use crate::oauth::AnswerError;
-use crate::transport::TransportError;
+use super::config::{Config, Target};
+use super::credential;
+use crate::oauth::{
+    AnswerError, ClientAuthentication, DiscoveryError, DocumentFault, Issuer, TokenEndpoint,
+};
+use crate::transport::{NetworkFault, TlsFault, TransportError};
 
 /// What went wrong, as far as a program can act on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -147,6 +150,17 @@ impl Error {
         Self::new(ErrorKind::Internal, "internal error in keycloak-token-manager; please report it")
     }
 
+    /// The system gives this process no thread, or no file descriptor, to send a request with.
+    #[must_use]
+    pub fn no_engine(config: &Config) -> Self {
+        Self::new(
+            ErrorKind::Network,
+            "no request was sent: the system gives this process no further thread or file \
+             descriptor; raise its limits",
+        )
+        .in_acquisition(config, config.target.endpoint(), 0, None)
+    }
+
     /// A credential that cannot be had or used.
     #[must_use]
     pub fn credential(what: &str) -> Self {
@@ -155,8 +169,8 @@ impl Error {
 
     /// The deadline passed while `stage` was under way.
     #[must_use]
-    pub fn timeout(config: &Config, stage: &str) -> Self {
-        let endpoint = config.endpoint.shown();
+    pub fn timeout(config: &Config, endpoint: Option<&TokenEndpoint>, stage: &str) -> Self {
+        let endpoint = endpoint.unwrap_or(config.target.url()).shown();
         let limit = config.request_timeout.as_millis();
         let message = format!(
             "no token from {endpoint} within {limit} ms ({stage}); \
@@ -167,9 +181,58 @@ impl Error {
 
     /// An answer of the server that gives no token.
     #[must_use]
-    pub fn from_answer(error: AnswerError, config: &Config) -> Self {
+    pub fn from_answer(error: AnswerError, config: &Config, endpoint: &TokenEndpoint) -> Self {
+        Self::of_answer("token request", error, config, endpoint)
+    }
+
+    /// The document of the issuer is not there or not to be believed.
+    #[must_use]
+    pub fn from_discovery(error: DiscoveryError, issuer: &Issuer, config: &Config) -> Self {
+        let request = issuer.request();
+        let (status, fault) = match error {
+            DiscoveryError::Answer(error) => {
+                return Self::of_answer("discovery", error, config, &request.endpoint);
+            }
+            DiscoveryError::Document { status, fault } => (status, fault),
+        };
+        let configured = issuer.url().shown();
+        let problem = match fault {
+            DocumentFault::Unreadable(fault) => {
+                format!("{fault}; check that issuer is the URL of a realm")
+            }
+            DocumentFault::Issuer(named) if named.is_empty() => {
+                "the document names no issuer; check that issuer is the URL of a realm".to_owned()
+            }
+            DocumentFault::Issuer(named) => format!(
+                "the document is that of \"{named}\" and not of \"{configured}\"; if Keycloak has \
+                 another hostname in public, set issuer to that, or tokenEndpoint in its place"
+            ),
+            DocumentFault::NoTokenEndpoint => {
+                "the document names no token_endpoint that is an http or https URL".to_owned()
+            }
+            DocumentFault::PlainTokenEndpoint => {
+                "the document of an https issuer names a token_endpoint that is plain http; \
+                 correct the hostname settings of Keycloak"
+                    .to_owned()
+            }
+        };
+        let place = request.endpoint.shown();
+        let mut made = Self::new(
+            ErrorKind::Protocol,
+            format!("discovery failed with status {status} at {place}: {problem}"),
+        );
+        Arc::make_mut(&mut made.details).status = Some(status);
+        made
+    }
+
+    fn of_answer(
+        what: &str,
+        error: AnswerError,
+        config: &Config,
+        endpoint: &TokenEndpoint,
+    ) -> Self {
         let retryable = error.is_retryable();
-        let endpoint = config.endpoint.shown();
+        let endpoint = endpoint.shown();
         let (kind, status, code, description, advice) = match error {
             AnswerError::OAuth {
                 status,
@@ -184,16 +247,20 @@ impl Error {
                 error,
                 description,
             } => {
-                let advice = http_advice(status, error.as_deref());
+                let advice = http_advice(status, error.as_deref(), config);
                 (ErrorKind::Http, status, error, description, advice)
             }
             AnswerError::Protocol {
                 status,
                 fault,
                 error,
-            } => (ErrorKind::Protocol, status, error, None, fault.to_string()),
+            } => {
+                let option = config.target.option();
+                let advice = format!("{fault}; check that {option} is the right URL");
+                (ErrorKind::Protocol, status, error, None, advice)
+            }
         };
-        let mut message = format!("token request failed with status {status}");
+        let mut message = format!("{what} failed with status {status}");
         if let Some(code) = &code {
             message.push(' ');
             message.push_str(code);
@@ -218,15 +285,27 @@ impl Error {
 
     /// No answer, or not a whole one. `ReusedConnection` never gets here: the acquisition sends again.
     #[must_use]
-    pub fn from_transport(error: TransportError, config: &Config) -> Self {
-        let endpoint = config.endpoint.shown();
+    pub fn from_transport(
+        error: TransportError,
+        config: &Config,
+        endpoint: &TokenEndpoint,
+    ) -> Self {
+        let endpoint = endpoint.shown();
         match error {
-            TransportError::Network { detail, .. } => Self::new(
-                ErrorKind::Network,
-                format!("token request to {endpoint} failed: {detail}"),
-            ),
-            TransportError::Tls { detail, .. } => {
-                Self::new(ErrorKind::Tls, format!("no secure connection to {endpoint}: {detail}"))
+            TransportError::Network { fault, detail } => {
+                let has_ended = matches!(fault, NetworkFault::CutShort | NetworkFault::Reset);
+                let hint = certificate_hint(config, has_ended);
+                Self::new(
+                    ErrorKind::Network,
+                    format!("token request to {endpoint} failed: {detail}{hint}"),
+                )
+            }
+            TransportError::Tls { fault, detail } => {
+                let hint = certificate_hint(config, fault == TlsFault::Refused);
+                Self::new(
+                    ErrorKind::Tls,
+                    format!("no secure connection to {endpoint}: {detail}{hint}"),
+                )
             }
             TransportError::BodyTooLarge { status } => {
                 let mut made = Self::new(
@@ -242,6 +321,10 @@ impl Error {
             TransportError::TrustFile { path, detail } => {
                 Self::credential(&format!("caFile \"{path}\" cannot be used: {detail}"))
             }
+            TransportError::Identity(fault) => {
+                let (option, detail) = fault.describe();
+                credential::unusable(&config.credential.name_of(option), &detail)
+            }
             TransportError::ReusedConnection => Self::new(
                 ErrorKind::Network,
                 format!("token request to {endpoint} failed: the connection was lost"),
@@ -255,13 +338,14 @@ impl Error {
     pub fn in_acquisition(
         mut self,
         config: &Config,
+        endpoint: Option<&TokenEndpoint>,
         attempts: u32,
         retry_after: Option<Duration>,
     ) -> Self {
         let details = Arc::make_mut(&mut self.details);
         details.attempts = Some(attempts);
         details.retry_after = retry_after;
-        details.token_endpoint = Some(config.endpoint.shown().to_owned());
+        details.token_endpoint = endpoint.map(|endpoint| endpoint.shown().to_owned());
         details.client_id = Some(config.grant.client_id.clone());
         self
     }
@@ -296,10 +380,21 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+/// A server that does not take a certificate may say so, or hang up.
+fn certificate_hint(config: &Config, is_likely: bool) -> &'static str {
+    if is_likely && config.grant.authentication == ClientAuthentication::TlsClientAuth {
+        "; perhaps the server does not accept the client's certificate"
+    } else {
+        ""
+    }
+}
+
 /// What to do about an OAuth refusal. Keycloak's words differ from RFC 6749's: a wrong secret is
 /// `unauthorized_client` there, an unknown client `invalid_client`, and both are status 401.
 fn oauth_advice(error: &str, description: Option<&str>, config: &Config) -> String {
     let client = config.grant.client_id.escape_default();
+    let option = config.target.option();
+    let proof = name_of_proof(config.grant.authentication);
     let says = |text: &str| description.is_some_and(|d| d.contains(text));
     match error {
         "unauthorized_client" if says("service account") && says("Public client") => format!(
@@ -314,18 +409,40 @@ fn oauth_advice(error: &str, description: Option<&str>, config: &Config) -> Stri
             "client \"{client}\" accepts its secret by another method only; \
              set clientAuthentication"
         ),
+        // Older servers say so in a longer sentence.
+        "invalid_client" | "unauthorized_client" if says("issued in the future") => {
+            "the clock of this machine is ahead of the server's; set it right".to_owned()
+        }
+        "invalid_client" | "unauthorized_client" if says("Token is not active") => {
+            "the assertion has expired or is not valid yet; set the clock of this machine right, or \
+             renew the assertion"
+                .to_owned()
+        }
+        "invalid_client" | "unauthorized_client" if says("audience") => {
+            "the assertion is addressed to another than the server takes itself for; set \
+             assertionAudience to the issuer that its discovery document names"
+                .to_owned()
+        }
+        "invalid_client" | "unauthorized_client" if says("signature algorithm") => format!(
+            "client \"{client}\" is set to another signature algorithm; set signingAlgorithm"
+        ),
+        "invalid_client" | "unauthorized_client" if says("public key") => format!(
+            "the server has no public key of client \"{client}\" that fits the assertion; \
+             register the key, or set keyId to its kid"
+        ),
         "unauthorized_client" => {
-            format!("the secret of client \"{client}\" is wrong or its service account is off")
+            format!("{proof} of client \"{client}\" is wrong or its service account is off")
         }
         "invalid_client" if says("Bearer-only") => {
             format!("client \"{client}\" is bearer-only and cannot have a token of its own")
         }
         "invalid_client" if says("client_assertion") => format!(
-            "client \"{client}\" is set to prove itself with a signed JWT, not with a secret"
+            "client \"{client}\" is set to prove itself with a signed JWT; \
+             set clientAuthentication"
         ),
         "invalid_client" => format!(
-            "client \"{client}\" is unknown or disabled in this realm, its secret is wrong, or it \
-             is set to another way of proving itself"
+            "client \"{client}\" is unknown or disabled in this realm, {proof} is wrong, or it is \
+             set to another way of proving itself"
         ),
         "invalid_scope" => {
             format!("a scope that was asked for is unknown or not assigned to client \"{client}\"")
@@ -343,27 +460,56 @@ fn oauth_advice(error: &str, description: Option<&str>, config: &Config) -> Stri
         "invalid_request" if says("MTLS") => format!(
             "client \"{client}\" wants certificate-bound tokens, which need a client certificate"
         ),
-        "missingNormalization" => {
-            "the URL has a doubled slash or a dot segment; correct tokenEndpoint".to_owned()
-        }
+        "missingNormalization" | "invalidCharacter" => format!(
+            "the path of the URL has a doubled slash, a dot segment, a needless escape or a \
+             semicolon; correct {option}"
+        ),
+        "invalid_request" if says("Token not provided") => not_the_place(config),
         "unsupported_grant_type" => {
-            "the server does not know the client credentials grant; check tokenEndpoint".to_owned()
+            format!("the server does not know the client credentials grant; check {option}")
         }
-        _ => format!("the server refuses client \"{client}\""),
+        // Keycloak's other endpoints answer in prose where OAuth has a code.
+        prose if prose.contains(' ') => not_the_place(config),
+        _ => format!(
+            "the server refuses client \"{client}\"; Keycloak's events and the client policies of \
+             the realm tell why"
+        ),
     }
 }
 
-fn http_advice(status: u16, error: Option<&str>) -> String {
-    match (status, error) {
-        (404, Some("Realm does not exist")) => {
-            "the realm that the URL names does not exist (yet); check tokenEndpoint".to_owned()
-        }
-        (404 | 405, _) => "this is not a token endpoint; Keycloak's is \
+fn not_the_place(config: &Config) -> String {
+    match config.target {
+        Target::Endpoint(_) => "this is not a token endpoint; Keycloak's is \
              {base}/realms/{realm}/protocol/openid-connect/token"
             .to_owned(),
+        Target::Issuer(_) => {
+            "this is not the issuer of a realm; Keycloak's is {base}/realms/{realm}".to_owned()
+        }
+    }
+}
+
+/// How messages call what the client showed.
+fn name_of_proof(method: ClientAuthentication) -> &'static str {
+    match method {
+        ClientAuthentication::SecretPost
+        | ClientAuthentication::SecretBasic
+        | ClientAuthentication::SecretJwt => "the secret",
+        ClientAuthentication::PrivateKeyJwt => "the key",
+        ClientAuthentication::TlsClientAuth => "the certificate",
+        ClientAuthentication::AssertionFile => "the assertion",
+    }
+}
+
+fn http_advice(status: u16, error: Option<&str>, config: &Config) -> String {
+    let option = config.target.option();
+    match (status, error) {
+        (404, Some("Realm does not exist")) => {
+            format!("the realm that the URL names does not exist (yet); check {option}")
+        }
+        (404 | 405, _) => not_the_place(config),
         (408 | 429 | 500..=599, _) => {
             "the server, or a gateway before it, cannot answer now".to_owned()
         }
-        _ => "the answer does not come from an OAuth server; check tokenEndpoint".to_owned(),
+        _ => format!("the answer does not come from an OAuth server; check {option}"),
     }
 }

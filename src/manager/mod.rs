@@ -7,36 +7,40 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
-
 mod acquisition;
 pub mod alarm;
 pub mod backoff;
 pub mod clock;
 pub mod config;
+pub mod credential;
+mod discovery;
 pub mod error;
 pub mod held;
+pub mod mailbox;
 pub mod options;
 pub mod published;
 mod rejections;
 pub mod schedule;
-pub mod secret;
 mod shared;
 pub mod slot;
 pub mod snapshot;
+pub mod sync;
 mod trouble;
 
 use alarm::Alarms;
 use clock::Clock;
-use config::Config;
+use config::{Config, Material};
+use credential::CallId;
 use error::Error;
 use held::Grant;
 use published::Published;
-use secret::CallId;
+
 use shared::Shared;
 use slot::{Call, FlightId, Invalidation};
 use snapshot::Snapshot;
+use sync::Handle;
 
+use crate::oauth::ClientSecret;
 use crate::transport::Transport;
 
 /// How loud a log line is.
@@ -77,6 +81,9 @@ pub struct Arrival {
     pub word: u32,
     /// The token was over when it arrived. It is for those who wait, all the same.
     pub was_over: bool,
+    /// It failed because the configuration changed before it had its secret: those who wait ask
+    /// again.
+    pub is_superseded: bool,
     /// What the log says of it.
     pub lines: Vec<(Level, String)>,
 }
@@ -143,17 +150,17 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         self.shared.clear()
     }
 
-    /// The secret function is called now.
-    pub fn secret_called(&self, call: CallId) {
-        if let Some(secrets) = self.shared.secrets() {
-            secrets.called(call);
-        }
+    /// The secret function is called now, if this says that anybody wants that.
+    #[expect(clippy::must_use_candidate, reason = "whoever tells may know")]
+    pub fn secret_called(&self, call: CallId) -> bool {
+        let source = self.shared.credential_source(call);
+        source.is_some_and(|source| source.called(call))
     }
 
     /// The secret function gave this.
-    pub fn secret_answered(&self, call: CallId, answer: secret::Answer) {
-        if let Some(secrets) = self.shared.secrets() {
-            secrets.answer(call, answer);
+    pub fn secret_answered(&self, call: CallId, answer: Result<Arc<ClientSecret>, Error>) {
+        if let Some(source) = self.shared.credential_source(call) {
+            source.answer(call, answer.map(Material::Secret));
         }
     }
 
@@ -169,7 +176,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         self.shared.reconfigure(config, transport);
     }
 
-    /// Ends flights and alarms and forgets secrets. The owner hears of nothing any more.
+    /// Ends flights and alarms and forgets secrets. The owner hears of nothing that happens later.
     pub fn close(&self) {
         self.shared.close();
     }

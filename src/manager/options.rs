@@ -3,20 +3,24 @@
 //! What a user gave arrives as named [`Given`] values; what comes out needs no further check. All
 //! faults are found before any is reported, and none repeats a value: it might be a secret.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serializer as _;
 use zeroize::Zeroizing;
 
 use super::config::{
-    Config, Credential, DEFAULT_EXPIRY_BUFFER, DEFAULT_REQUEST_TIMEOUT, TrustOptions,
+    AssertionSettings, Config, Credential, CredentialFiles, DEFAULT_EXPIRY_BUFFER,
+    DEFAULT_REQUEST_TIMEOUT, Material, PemSource, ProxyOption, Target, TransportOptions,
 };
 use super::error::{Error, ErrorKind};
 use crate::oauth::{
-    ClientAuthentication, ClientCredentialsGrant, ClientSecret, RESERVED_PARAMETERS, Scope,
-    TokenEndpoint,
+    ClientAuthentication, ClientCredentialsGrant, ClientSecret, Issuer, RESERVED_PARAMETERS, Scope,
+    SigningAlgorithm, SigningKey, TokenEndpoint,
 };
+use crate::transport::{ClientIdentity, ProxyUrl};
 
 /// Names of header fields that `resource.userHeader` may not take, in lower case: those that carry
 /// credentials, and those by which a request is framed and its body is read.
@@ -37,6 +41,20 @@ const RESERVED_HEADERS: [&str; 15] = [
     "transfer-encoding",
     "upgrade",
 ];
+/// The credentials, by the label that messages have for each and the options that give it.
+const CREDENTIALS: [(&str, &[&str]); 6] = [
+    ("clientSecret", &["clientSecret"]),
+    ("clientSecretFile", &["clientSecretFile"]),
+    ("privateKey", &["privateKey"]),
+    ("privateKeyFile", &["privateKeyFile"]),
+    (
+        "clientCertificate with clientKey",
+        &["clientCertificate", "clientCertificateFile", "clientKey", "clientKeyFile"],
+    ),
+    ("clientAssertionFile", &["clientAssertionFile"]),
+];
+/// A JSON Web Key of RSA 4096 fits in.
+const ROOM_FOR_KEY: usize = 8 * 1024;
 /// What is wrong with a secret that JavaScript could hold and UTF-8 cannot: it would arrive changed.
 pub const LONE_SURROGATE: &str = "expected a string that is valid Unicode";
 /// What a logger has.
@@ -104,6 +122,63 @@ impl Faults {
             Error::new(ErrorKind::Config, message)
         })
     }
+}
+
+/// What kind of thing a client proves itself with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Proving {
+    Secret,
+    Key,
+    Identity,
+    Assertion,
+}
+
+impl Proving {
+    const fn of(method: ClientAuthentication) -> Self {
+        match method {
+            ClientAuthentication::SecretPost
+            | ClientAuthentication::SecretBasic
+            | ClientAuthentication::SecretJwt => Self::Secret,
+            ClientAuthentication::PrivateKeyJwt => Self::Key,
+            ClientAuthentication::TlsClientAuth => Self::Identity,
+            ClientAuthentication::AssertionFile => Self::Assertion,
+        }
+    }
+
+    const fn default_method(self) -> ClientAuthentication {
+        match self {
+            Self::Secret => ClientAuthentication::SecretPost,
+            Self::Key => ClientAuthentication::PrivateKeyJwt,
+            Self::Identity => ClientAuthentication::TlsClientAuth,
+            Self::Assertion => ClientAuthentication::AssertionFile,
+        }
+    }
+
+    const fn options(self) -> &'static str {
+        match self {
+            Self::Secret => "clientSecret or clientSecretFile",
+            Self::Key => "privateKey or privateKeyFile",
+            Self::Identity => "clientCertificate and clientKey, or their files",
+            Self::Assertion => "clientAssertionFile",
+        }
+    }
+}
+
+/// A JSON Web Key that was given as an object. Its members that are no strings matter to nobody here.
+fn json_of(members: Vec<(String, Given)>) -> Zeroizing<String> {
+    let texts: Vec<_> = members
+        .into_iter()
+        .filter_map(|(name, value)| match value {
+            Given::Text(text) => Some((name, text)),
+            _ => None,
+        })
+        .collect();
+    let members = texts.iter().map(|(name, text)| (name, text.as_str()));
+    let mut json = Zeroizing::new(Vec::with_capacity(ROOM_FOR_KEY));
+    let mut writer = serde_json::Serializer::new(&mut *json);
+    // Writing strings into memory cannot fail.
+    let _ = writer.collect_map(members);
+    Zeroizing::new(String::from_utf8_lossy(&json).into_owned())
 }
 
 /// The options by name, each taken once.
@@ -174,22 +249,39 @@ impl Options<'_> {
         }
     }
 
-    fn endpoint(&mut self) -> Option<TokenEndpoint> {
-        const NAME: &str = "tokenEndpoint";
+    fn target(&mut self) -> Option<Target> {
+        const NAMES: &str = "tokenEndpoint, issuer";
         const EXPECTED: &str = "an absolute http or https URL";
-        if !self.has(NAME) {
-            self.faults
-                .push(NAME, "expected an absolute http or https URL, but it is missing");
-            return None;
-        }
-        let text = self.text(NAME, EXPECTED)?;
-        match TokenEndpoint::parse(&text) {
-            Ok(endpoint) => Some(endpoint),
-            Err(fault) => {
-                self.faults.push(NAME, &fault.to_string());
-                None
+        match (self.has("tokenEndpoint"), self.has("issuer")) {
+            (true, true) => {
+                let problem = "expected exactly one of them, but both are given";
+                self.faults.push(NAMES, problem);
             }
+            (false, false) => {
+                let problem = "expected one of them, an absolute http or https URL, but both are \
+                               missing";
+                self.faults.push(NAMES, problem);
+            }
+            _ => {}
         }
+        let endpoint = self.parsed("tokenEndpoint", EXPECTED, TokenEndpoint::parse);
+        let issuer = self.parsed("issuer", EXPECTED, Issuer::parse);
+        endpoint
+            .map(Target::Endpoint)
+            .or(issuer.map(Target::Issuer))
+    }
+
+    /// A string that is read by `parse`.
+    fn parsed<V, F: fmt::Display>(
+        &mut self,
+        name: &str,
+        expected: &str,
+        parse: impl FnOnce(&str) -> Result<V, F>,
+    ) -> Option<V> {
+        let text = self.text(name, expected)?;
+        parse(&text)
+            .map_err(|fault| self.faults.push(name, &fault.to_string()))
+            .ok()
     }
 
     fn client_id(&mut self) -> Option<String> {
@@ -203,56 +295,218 @@ impl Options<'_> {
             .map(|text| text.as_str().to_owned())
     }
 
-    fn credential(&mut self) -> Option<Credential> {
-        let (secret, file) = (self.has("clientSecret"), self.has("clientSecretFile"));
-        if secret == file {
-            let problem = if secret {
-                "both are given"
+    /// What the client proves itself with, and what kind of thing that is. Every option is looked
+    /// at, whichever counts.
+    fn credential(&mut self) -> Option<(Proving, Credential)> {
+        let given: Vec<_> = CREDENTIALS
+            .iter()
+            .filter(|(_, names)| names.iter().any(|name| self.has(name)))
+            .map(|(label, _)| *label)
+            .collect();
+        if given.len() != 1 {
+            let all = CREDENTIALS.map(|(label, _)| label).join(", ");
+            let problem = if given.is_empty() {
+                "none is given".to_owned()
             } else {
-                "neither is given"
+                format!("{} are given", given.join(" and "))
             };
-            self.faults.push(
-                "clientSecret, clientSecretFile",
-                &format!("expected exactly one of them, but {problem}"),
-            );
+            self.faults
+                .push(&all, &format!("expected exactly one of them, but {problem}"));
         }
-        let from_file = self.path("clientSecretFile").map(Credential::File);
-        let from_option = match self.take("clientSecret") {
-            None => None,
-            Some(Given::Function) => Some(Credential::Function),
-            Some(Given::Text(text)) if text.contains(char::REPLACEMENT_CHARACTER) => {
+        let files = |files: CredentialFiles| Credential::Files(files);
+        let secret = self.secret();
+        let secret_file = self.path("clientSecretFile").map(CredentialFiles::Secret);
+        let key = self.private_key();
+        let key_file = self.path("privateKeyFile").map(CredentialFiles::Key);
+        let identity = self.identity();
+        let assertion_file = self.path("clientAssertionFile");
+        let assertion_file = assertion_file.map(CredentialFiles::Assertion);
+        [
+            (Proving::Secret, secret.or(secret_file.map(files))),
+            (Proving::Key, key.or(key_file.map(files))),
+            (Proving::Identity, identity),
+            (Proving::Assertion, assertion_file.map(files)),
+        ]
+        .into_iter()
+        .find_map(|(kind, credential)| Some((kind, credential?)))
+    }
+
+    fn secret(&mut self) -> Option<Credential> {
+        match self.take("clientSecret")? {
+            Given::Function => Some(Credential::Function),
+            Given::Text(text) if text.contains(char::REPLACEMENT_CHARACTER) => {
                 self.faults.push("clientSecret", LONE_SURROGATE);
                 None
             }
-            Some(Given::Text(text)) if !text.is_empty() => {
-                ClientSecret::new(text.as_str().to_owned())
-                    .map(|secret| Credential::Secret(Arc::new(secret)))
-            }
-            Some(other) => {
+            Given::Text(text) if !text.is_empty() => ClientSecret::new(text.as_str().to_owned())
+                .map(|secret| Credential::Given(Material::Secret(Arc::new(secret)))),
+            other => {
                 let expected = "a non-empty string or a function that gives one";
                 self.faults.expected("clientSecret", expected, &other);
                 None
             }
-        };
-        from_option.or(from_file)
+        }
     }
 
-    fn client_authentication(&mut self) -> ClientAuthentication {
-        const NAME: &str = "clientAuthentication";
-        const EXPECTED: &str = "'client_secret_post' or 'client_secret_basic'";
-        let default = ClientAuthentication::SecretPost;
-        match self.take(NAME) {
-            None => default,
-            Some(Given::Text(text)) => ClientAuthentication::parse(&text).unwrap_or_else(|| {
-                self.faults
-                    .push(NAME, &format!("expected {EXPECTED}, got another string"));
-                default
-            }),
-            Some(other) => {
-                self.faults.expected(NAME, EXPECTED, &other);
-                default
+    fn private_key(&mut self) -> Option<Credential> {
+        const NAME: &str = "privateKey";
+        let text = match self.take(NAME)? {
+            Given::Text(text) if !text.is_empty() => text,
+            Given::Record(members) => json_of(members),
+            other => {
+                let expected = "a private key in PEM or a JSON Web Key";
+                self.faults.expected(NAME, expected, &other);
+                return None;
+            }
+        };
+        match SigningKey::parse(&text) {
+            Ok(key) => Some(Credential::Given(Material::Key(Arc::new(key)))),
+            Err(fault) => {
+                self.faults.push(NAME, &fault.to_string());
+                None
             }
         }
+    }
+
+    fn identity(&mut self) -> Option<Credential> {
+        let names = ["clientCertificate", "clientCertificateFile", "clientKey", "clientKeyFile"];
+        if !names.iter().any(|name| self.has(name)) {
+            return None;
+        }
+        let certificate = self.pem("clientCertificate", "clientCertificateFile");
+        let key = self.pem("clientKey", "clientKeyFile");
+        let (certificate, key) = (certificate?, key?);
+        let checked = match (&certificate, &key) {
+            (PemSource::Given(certificate), PemSource::Given(key)) => {
+                ClientIdentity::parse(certificate, key).map(Some)
+            }
+            (PemSource::Given(certificate), PemSource::File(_)) => {
+                ClientIdentity::check_certificate(certificate).map(|()| None)
+            }
+            (PemSource::File(_), PemSource::Given(key)) => {
+                ClientIdentity::check_key(key).map(|()| None)
+            }
+            _ => Ok(None),
+        };
+        match checked {
+            Ok(Some(identity)) => Some(Credential::Given(Material::Identity(Arc::new(identity)))),
+            Ok(None) => {
+                let files = CredentialFiles::Identity { certificate, key };
+                Some(Credential::Files(files))
+            }
+            Err(fault) => {
+                let (option, detail) = fault.describe();
+                self.faults.push(option, &detail);
+                None
+            }
+        }
+    }
+
+    /// PEM, or a file of it; exactly one of the two.
+    fn pem(&mut self, name: &str, file: &str) -> Option<PemSource> {
+        let both = format!("{name}, {file}");
+        match (self.has(name), self.has(file)) {
+            (true, true) => self
+                .faults
+                .push(&both, "expected exactly one of them, but both are given"),
+            (false, false) => self.faults.push(
+                &both,
+                "expected one of them, since a certificate and its key belong together",
+            ),
+            _ => {}
+        }
+        let text = self.text(name, "PEM, a non-empty string");
+        let path = self.path(file);
+        text.map(|text| PemSource::Given(Arc::new(text)))
+            .or(path.map(PemSource::File))
+    }
+
+    /// The method: as asked for if it fits the credential, or the one that goes with that.
+    fn client_authentication(&mut self, proving: Option<Proving>) -> ClientAuthentication {
+        const NAME: &str = "clientAuthentication";
+        let names = ClientAuthentication::ALL.map(|method| format!("'{}'", method.as_str()));
+        let expected = format!("one of {}", names.join(", "));
+        let default = proving.unwrap_or(Proving::Secret).default_method();
+        let method = match self.take(NAME) {
+            None => return default,
+            Some(Given::Text(text)) => ClientAuthentication::parse(&text).or_else(|| {
+                self.faults
+                    .push(NAME, &format!("expected {expected}, got another string"));
+                None
+            }),
+            Some(other) => {
+                self.faults.expected(NAME, &expected, &other);
+                None
+            }
+        };
+        let Some(method) = method else { return default };
+        let needed = Proving::of(method);
+        if proving.is_some_and(|proving| proving != needed) {
+            let (method, options) = (method.as_str(), needed.options());
+            self.faults
+                .push(NAME, &format!("'{method}' goes with {options}"));
+        }
+        method
+    }
+
+    fn assertion(
+        &mut self,
+        method: ClientAuthentication,
+        credential: Option<&Credential>,
+    ) -> AssertionSettings {
+        let is_signed_here =
+            matches!(method, ClientAuthentication::PrivateKeyJwt | ClientAuthentication::SecretJwt);
+        let is_from_file = method == ClientAuthentication::AssertionFile;
+        for (name, fits, goes_with) in [
+            ("keyId", is_signed_here, "private_key_jwt and client_secret_jwt"),
+            ("signingAlgorithm", is_signed_here, "private_key_jwt and client_secret_jwt"),
+            ("assertionAudience", is_signed_here, "private_key_jwt and client_secret_jwt"),
+            ("clientAssertionType", is_from_file, "clientAssertionFile"),
+        ] {
+            if self.has(name) && !fits {
+                self.faults
+                    .push(name, &format!("it goes with {goes_with} only"));
+            }
+        }
+        let text = |text: Zeroizing<String>| text.to_string();
+        AssertionSettings {
+            algorithm: self.signing_algorithm(method, credential),
+            key_id: self.text("keyId", "a non-empty string").map(text),
+            audience: self
+                .text("assertionAudience", "a non-empty string")
+                .map(text),
+            kind: self
+                .text("clientAssertionType", "a URN, a non-empty string")
+                .map(|text| Arc::from(text.as_str())),
+        }
+    }
+
+    fn signing_algorithm(
+        &mut self,
+        method: ClientAuthentication,
+        credential: Option<&Credential>,
+    ) -> Option<SigningAlgorithm> {
+        const NAME: &str = "signingAlgorithm";
+        let known = match method {
+            ClientAuthentication::SecretJwt => &SigningAlgorithm::OF_SECRETS[..],
+            _ => &SigningAlgorithm::OF_KEYS,
+        };
+        let names = known.iter().map(|known| known.as_str()).collect::<Vec<_>>();
+        let expected = format!("one of {}", names.join(", "));
+        let text = self.text(NAME, &expected)?;
+        let Some(algorithm) = known.iter().find(|known| known.as_str() == text.as_str()) else {
+            self.faults
+                .push(NAME, &format!("expected {expected}, got another string"));
+            return None;
+        };
+        if let Some(Credential::Given(Material::Key(key))) = credential
+            && !key.fits(*algorithm)
+        {
+            let own = key.default_algorithm().as_str();
+            self.faults
+                .push(NAME, &format!("the private key signs with {own}, not so"));
+        }
+        Some(*algorithm)
     }
 
     fn scope(&mut self) -> Option<Scope> {
@@ -277,6 +531,26 @@ impl Options<'_> {
             self.faults.expected(NAME, EXPECTED, &given);
         }
         scope
+    }
+
+    fn proxy(&mut self) -> ProxyOption {
+        const NAME: &str = "proxy";
+        const EXPECTED: &str = "an absolute http or https URL of a proxy, or false";
+        match self.take(NAME) {
+            None => ProxyOption::Environment,
+            Some(Given::Flag(false)) => ProxyOption::Off,
+            Some(Given::Text(text)) if !text.is_empty() => match ProxyUrl::parse(&text) {
+                Ok(url) => ProxyOption::Url(url),
+                Err(fault) => {
+                    self.faults.push(NAME, &fault.to_string());
+                    ProxyOption::Off
+                }
+            },
+            Some(other) => {
+                self.faults.expected(NAME, EXPECTED, &other);
+                ProxyOption::Off
+            }
+        }
     }
 
     /// Only the shape is looked at: the logger itself stays with the thread that owns it.
@@ -402,12 +676,22 @@ fn is_header_name(text: &str) -> bool {
 
 /// Parses the options. `None` goes with at least one fault.
 #[must_use]
-pub fn parse(given: Vec<(String, Given)>, faults: &mut Faults) -> (Option<Config>, TrustOptions) {
+pub fn parse(
+    given: Vec<(String, Given)>,
+    faults: &mut Faults,
+) -> (Option<Config>, TransportOptions) {
     let mut options = Options { given, faults };
-    let endpoint = options.endpoint();
+    let target = options.target();
     let client_id = options.client_id();
-    let credential = options.credential();
-    let authentication = options.client_authentication();
+    let (proving, credential) = options.credential().unzip();
+    let authentication = options.client_authentication(proving);
+    let assertion = options.assertion(authentication, credential.as_ref());
+    if authentication == ClientAuthentication::TlsClientAuth
+        && let Some(target) = target.as_ref().filter(|target| !target.url().is_https())
+    {
+        let problem = "expected an https URL, since a certificate is shown when TLS begins";
+        options.faults.push(target.option(), problem);
+    }
     let scope = options.scope();
     let parameters = options.parameters();
     let buffer = options.integer("tokenExpiryBufferSeconds", 0, DEFAULT_EXPIRY_BUFFER);
@@ -417,12 +701,13 @@ pub fn parse(given: Vec<(String, Given)>, faults: &mut Faults) -> (Option<Config
     let has_logger = options.has("logger");
     options.logger();
     options.resource();
-    let trust = TrustOptions {
+    let transport = TransportOptions {
         ca: options
             .text("ca", "certificates in PEM, a non-empty string")
             .map(|t| t.to_string()),
         ca_file: options.path("caFile"),
         skip_tls_verify: options.flag("skipTlsVerify", false),
+        proxy: options.proxy(),
     };
     let mut unknown: Vec<_> = options.given.drain(..).map(|(name, _)| name).collect();
     unknown.sort_unstable();
@@ -434,7 +719,7 @@ pub fn parse(given: Vec<(String, Given)>, faults: &mut Faults) -> (Option<Config
     let config = (|| {
         let client_id = client_id?;
         Some(Config {
-            endpoint: endpoint?,
+            target: target?,
             name: name.map_or_else(|| client_id.clone(), |name| name.to_string()),
             grant: ClientCredentialsGrant {
                 client_id,
@@ -443,13 +728,14 @@ pub fn parse(given: Vec<(String, Given)>, faults: &mut Faults) -> (Option<Config
                 parameters,
             },
             credential: credential?,
+            assertion,
             expiry_buffer: Duration::from_secs(buffer.into()),
             request_timeout: Duration::from_millis(timeout.into()),
             background_refresh,
             has_logger,
         })
     })();
-    (config, trust)
+    (config, transport)
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@
 //! dropped, came to its end, or a caller is needed to start a refresh. While the word is what it
 //! was, the holder of its value may serve the token that came with it.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
+
+use super::sync::{AtomicU32, AtomicU64};
 
 /// The word's value that never stands for a token.
 pub const NO_TOKEN: u32 = 0;
@@ -35,10 +37,11 @@ impl Default for Published {
 }
 
 impl Published {
-    /// The value of the word now.
+    /// The value of the word now, read as JavaScript reads it: in no order with other memory. What
+    /// goes with it was handed over through a lock.
     #[must_use]
     pub fn word(&self) -> u32 {
-        self.word.load(Ordering::Acquire)
+        self.word.load(Ordering::Relaxed)
     }
 
     /// Gives the word a value that it did not have before. Called under the manager's lock only.
@@ -49,7 +52,7 @@ impl Published {
         } else {
             next
         };
-        self.word.store(next, Ordering::Release);
+        self.word.store(next, Ordering::Relaxed);
     }
 
     /// Calls served without asking, so far.

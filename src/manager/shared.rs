@@ -2,23 +2,23 @@
 //! published of it. The lock is held for a decision, never for an operation, and nobody is told
 //! anything while it is held. Nothing is decided here.
 
-use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use tokio::task::AbortHandle;
+use tokio::sync::watch;
 
 use super::acquisition::{self, Acquisition, Report};
 use super::alarm::{Sleeper, SleeperId};
 use super::clock::{Clock, Moment};
 use super::config::Config;
+use super::credential::{CallId, CredentialSource};
+use super::discovery::Discovery;
 use super::error::{Error, ErrorKind};
 use super::published::{NO_TOKEN, Published};
 use super::schedule;
-use super::secret::SecretSource;
 use super::slot::{self, Call, Decision, FlightId, Invalidation, Landing, Launch, Slot};
 use super::snapshot::{Counters, Latency, Snapshot, TokenTimes};
+use super::sync::Mutex;
 use super::{Arrival, Engine, Level, Owner, Reply};
 use crate::transport::Transport;
 
@@ -36,16 +36,17 @@ pub(super) struct Shared<C: Clock, T: Transport> {
     start_engine: StartEngine,
     engine: OnceLock<Engine>,
     published: Arc<Published>,
-    name: Mutex<String>,
     inner: Mutex<Inner<T>>,
     this: Weak<Self>,
 }
 
 struct Inner<T> {
     slot: Slot,
+    name: String,
     /// Gone once the manager is closed, and the secrets with it.
-    setup: Option<Setup<T>>,
-    flights: HashMap<FlightId, AbortHandle>,
+    open: Option<Open<T>>,
+    /// A flight that was decided on and starts when the lock is released.
+    departure: Option<Departure<T>>,
     sleeper: Option<SleeperId>,
     /// The serial that the published word stands for.
     serving: Option<u64>,
@@ -65,9 +66,25 @@ struct Inner<T> {
     was_handed_out: bool,
 }
 
+struct Open<T> {
+    setup: Setup<T>,
+    /// Flights end when it is dropped.
+    closing: watch::Sender<()>,
+    /// Of flights for a former client or server: calls that were made for them are answered yet.
+    former_credentials: Vec<Weak<CredentialSource>>,
+}
+
+/// A flight to be started.
+struct Departure<T> {
+    launch: Launch,
+    setup: Setup<T>,
+    closing: watch::Receiver<()>,
+}
+
 struct Setup<T> {
     config: Arc<Config>,
-    secrets: Arc<SecretSource>,
+    credentials: Arc<CredentialSource>,
+    discovery: Arc<Discovery>,
     transport: Arc<T>,
 }
 
@@ -75,7 +92,8 @@ impl<T> Clone for Setup<T> {
     fn clone(&self) -> Self {
         Self {
             config: Arc::clone(&self.config),
-            secrets: Arc::clone(&self.secrets),
+            credentials: Arc::clone(&self.credentials),
+            discovery: Arc::clone(&self.discovery),
             transport: Arc::clone(&self.transport),
         }
     }
@@ -92,14 +110,20 @@ impl<C: Clock, T: Transport> Shared<C, T> {
         let slot = Slot::new(config.background_refresh);
         let name = config.name.clone();
         let setup = Setup {
-            secrets: Arc::new(SecretSource::new(config.credential.clone())),
+            credentials: Arc::new(CredentialSource::new(config.credential.clone())),
+            discovery: Arc::default(),
             config: Arc::new(config),
             transport,
         };
         let inner = Inner {
             slot,
-            setup: Some(setup),
-            flights: HashMap::new(),
+            name,
+            open: Some(Open {
+                setup,
+                closing: watch::Sender::new(()),
+                former_credentials: Vec::new(),
+            }),
+            departure: None,
             sleeper: None,
             serving: None,
             copied: None,
@@ -118,7 +142,6 @@ impl<C: Clock, T: Transport> Shared<C, T> {
             start_engine,
             engine: OnceLock::new(),
             published: Arc::new(Published::default()),
-            name: Mutex::new(name),
             inner: Mutex::new(inner),
             this: Weak::clone(this),
         })
@@ -128,9 +151,14 @@ impl<C: Clock, T: Transport> Shared<C, T> {
         Arc::clone(&self.published)
     }
 
-    pub(super) fn secrets(&self) -> Option<Arc<SecretSource>> {
+    /// Where this call is under way.
+    pub(super) fn credential_source(&self, call: CallId) -> Option<Arc<CredentialSource>> {
         let inner = self.inner.lock();
-        inner.setup.as_ref().map(|setup| Arc::clone(&setup.secrets))
+        let open = inner.open.as_ref()?;
+        let former = open.former_credentials.iter().filter_map(Weak::upgrade);
+        former
+            .chain([Arc::clone(&open.setup.credentials)])
+            .find(|source| source.has(call))
     }
 
     pub(super) fn invalidate(&self, rejected: &str) -> Invalidation {
@@ -164,7 +192,7 @@ impl<C: Clock, T: Transport> Shared<C, T> {
         if self.engine.get().is_none() {
             match (self.start_engine)() {
                 Some(engine) => drop(self.engine.set(engine)),
-                None => return Reply::Failure(Error::internal(), None),
+                None => return Reply::Failure(self.no_engine(), None),
             }
         }
         let mut warns = false;
@@ -181,7 +209,7 @@ impl<C: Clock, T: Transport> Shared<C, T> {
                 if is_stale {
                     inner.counters.stale_served += 1.0;
                 }
-                self.start(inner, launch);
+                inner.prepare(launch);
                 let word = self.publish(now, inner).then(|| self.published.word());
                 Reply::Token(grant, word.unwrap_or(NO_TOKEN))
             }
@@ -189,7 +217,7 @@ impl<C: Clock, T: Transport> Shared<C, T> {
                 if launch.is_none() {
                     inner.counters.joins += 1.0;
                 }
-                self.start(inner, launch);
+                inner.prepare(launch);
                 Reply::Flight(flight)
             }
             Decision::Cooling { error, retry_after } => {
@@ -204,21 +232,36 @@ impl<C: Clock, T: Transport> Shared<C, T> {
         reply
     }
 
-    /// Changes the slot, publishes what came of it, and sets the alarm.
+    fn no_engine(&self) -> Error {
+        match &self.inner.lock().open {
+            Some(open) => Error::no_engine(&open.setup.config),
+            None => Error::closed(),
+        }
+    }
+
+    /// Changes the slot, publishes what came of it, sets the alarm, and starts a flight that is to
+    /// be started: without the lock, since a runtime that has ended drops it there and then.
     fn change<R>(&self, operation: impl FnOnce(Moment, &mut Inner<T>) -> R) -> R {
-        let (result, is_token_gone) = {
+        let (result, is_token_gone, departure) = {
             let mut inner = self.inner.lock();
             let now = self.clock.now();
             self.note_staleness(now, &mut inner);
             let result = operation(now, &mut inner);
+            // The alarm is set anew below: what it was set for and is due by now is done here.
+            let is_used = inner.was_handed_out || self.published.hits() > inner.hits_on_arrival;
+            let launch = inner.slot.wake(now, is_used);
+            inner.prepare(launch);
             self.publish(now, &mut inner);
             self.set_alarm(now, &mut inner);
             let is_token_gone = inner.copied.is_some() && inner.copied != inner.slot.serial();
             if is_token_gone || inner.serving.is_some() {
                 inner.copied = inner.serving;
             }
-            (result, is_token_gone)
+            (result, is_token_gone, inner.departure.take())
         };
+        if let Some(departure) = departure {
+            self.start(departure);
+        }
         if is_token_gone {
             self.owner.token_gone();
         }
@@ -251,49 +294,56 @@ impl<C: Clock, T: Transport> Shared<C, T> {
         engine.alarms.set(id, time, &this);
     }
 
-    fn start(&self, inner: &mut Inner<T>, launch: Option<Launch>) {
-        let (Some(launch), Some(setup), Some(shared), Some(engine)) =
-            (launch, inner.setup.clone(), self.this.upgrade(), self.engine.get())
-        else {
+    fn start(&self, departure: Departure<T>) {
+        let Departure {
+            launch,
+            setup,
+            mut closing,
+        } = departure;
+        let (Some(shared), Some(engine)) = (self.this.upgrade(), self.engine.get()) else {
             return;
         };
-        inner.counters.acquisitions += 1.0;
-        let mut guard = Guard {
+        let guard = Guard {
             shared,
             flight: launch.flight,
             has_landed: false,
         };
-        let task = engine.handle.spawn(async move {
-            let report = Acquisition {
+        engine.handle.spawn(async move {
+            let acquisition = Acquisition {
                 config: &setup.config,
-                secrets: &setup.secrets,
+                credentials: &setup.credentials,
+                discovery: &setup.discovery,
                 transport: &*setup.transport,
                 clock: &*guard.shared.clock,
                 owner: &guard.shared.owner,
                 attempts: launch.attempts,
-            }
-            .run()
-            .await;
+            };
+            let report = tokio::select! {
+                biased;
+                _ = closing.changed() => return,
+                report = acquisition.run() => report,
+            };
             guard.land(report);
         });
-        inner.flights.insert(launch.flight, task.abort_handle());
     }
 
-    fn land(&self, flight: FlightId, report: Report) {
+    /// Takes what a flight came to. Gives what its waiters are to hear.
+    fn land(&self, flight: FlightId, report: Report) -> Option<Arrival> {
         let Report {
             result,
             requests,
             took,
             is_lifetime_assumed,
+            is_superseded,
         } = report;
         let mut warn_lifetime = false;
-        let landed = self.change(|now, inner| {
-            inner.flights.remove(&flight);
-            inner.setup.as_ref()?;
+        let (landing, word, was_over) = self.change(|now, inner| {
+            inner.open.as_ref()?;
             inner.counters.retries += f64::from(requests.saturating_sub(1));
             inner.latency.add(took);
             match &result {
                 Ok(_) => inner.last_success = Some(now),
+                Err(_) if is_superseded => {}
                 Err(error) => inner.last_failure = Some((now, error.kind())),
             }
             warn_lifetime =
@@ -322,26 +372,27 @@ impl<C: Clock, T: Transport> Shared<C, T> {
             };
             inner.copied = None;
             Some((landing, word, was_over))
-        });
-        let Some((landing, word, was_over)) = landed else {
-            return;
+        })?;
+        let lines = if is_superseded {
+            Vec::new()
+        } else {
+            self.lines(&landing, took, warn_lifetime)
         };
-        let lines = self.lines(&landing, took, warn_lifetime);
         let Landing {
             result,
             fallback,
             retry_after,
             ..
         } = landing;
-        let arrival = Arrival {
+        Some(Arrival {
             result,
             fallback,
             retry_after,
             word,
             was_over,
+            is_superseded,
             lines,
-        };
-        self.owner.flight_landed(flight, arrival);
+        })
     }
 
     /// What the log says of a landing.
@@ -403,7 +454,7 @@ impl<C: Clock, T: Transport> Shared<C, T> {
     /// The label, if anybody reads the log.
     fn name_for_log(&self) -> Option<String> {
         let inner = self.inner.lock();
-        let config = &inner.setup.as_ref()?.config;
+        let config = &inner.open.as_ref()?.setup.config;
         config
             .has_logger
             .then(|| config.name.escape_debug().to_string())
@@ -430,7 +481,7 @@ impl<C: Clock, T: Transport> Shared<C, T> {
             counters.hits += self.published.hits();
             counters.joins += self.published.joins();
             Snapshot {
-                name: self.name.lock().clone(),
+                name: inner.name.clone(),
                 condition: inner.slot.condition(now),
                 token,
                 last_success: inner.last_success,
@@ -443,31 +494,42 @@ impl<C: Clock, T: Transport> Shared<C, T> {
 
     pub(super) fn reconfigure(&self, config: Config, transport: Arc<T>) {
         self.change(|now, inner| {
-            let Some(old) = &inner.setup else { return };
+            let Some(open) = &mut inner.open else { return };
+            let old = &open.setup;
             let changes_grant =
-                old.config.endpoint != config.endpoint || old.config.grant != config.grant;
-            // A secret meant for another client or server is not for a flight that is under way.
-            let secrets = if changes_grant {
-                Arc::new(SecretSource::new(config.credential.clone()))
+                old.config.target != config.target || old.config.grant != config.grant;
+            // A credential meant for another client or server is not for a flight under way.
+            let credentials = if changes_grant {
+                old.credentials.retire();
+                let former = Arc::downgrade(&old.credentials);
+                open.former_credentials
+                    .retain(|source| source.strong_count() > 0);
+                open.former_credentials.push(former);
+                Arc::new(CredentialSource::new(config.credential.clone()))
             } else {
-                old.secrets.replace(config.credential.clone());
-                Arc::clone(&old.secrets)
+                old.credentials.replace(config.credential.clone());
+                Arc::clone(&old.credentials)
+            };
+            let discovery = if old.config.target == config.target {
+                Arc::clone(&old.discovery)
+            } else {
+                Arc::default()
             };
             let in_background = config.background_refresh;
-            self.name.lock().clone_from(&config.name);
-            let config = Arc::new(config);
-            inner.setup = Some(Setup {
-                config,
-                secrets,
+            inner.name.clone_from(&config.name);
+            open.setup = Setup {
+                config: Arc::new(config),
+                credentials,
+                discovery,
                 transport,
-            });
+            };
             let launch = inner.slot.reconfigure(now, in_background, changes_grant);
-            self.start(inner, launch);
+            inner.prepare(launch);
         });
     }
 
     pub(super) fn close(&self) {
-        let (setup, flights) = {
+        let open = {
             let mut inner = self.inner.lock();
             inner.slot.close();
             inner.serving = None;
@@ -476,26 +538,33 @@ impl<C: Clock, T: Transport> Shared<C, T> {
                 let this: Weak<dyn Sleeper> = self.this.clone();
                 engine.alarms.set(id, None, &this);
             }
-            (inner.setup.take(), std::mem::take(&mut inner.flights))
+            inner.open.take()
         };
-        drop(setup);
-        for task in flights.into_values() {
-            task.abort();
-        }
+        drop(open);
+    }
+}
+
+impl<T> Inner<T> {
+    fn prepare(&mut self, launch: Option<Launch>) {
+        let (Some(launch), Some(open)) = (launch, &self.open) else {
+            return;
+        };
+        self.counters.acquisitions += 1.0;
+        self.departure = Some(Departure {
+            launch,
+            setup: open.setup.clone(),
+            closing: open.closing.subscribe(),
+        });
     }
 }
 
 impl<C: Clock, T: Transport> Sleeper for Shared<C, T> {
     fn wake(&self) {
-        self.change(|now, inner| {
-            let used = inner.was_handed_out || self.published.hits() > inner.hits_on_arrival;
-            let launch = inner.slot.wake(now, used);
-            self.start(inner, launch);
-        });
+        self.change(|_, _| ());
     }
 }
 
-/// Sees to it that those who wait for a flight hear of it, whatever happens to its task.
+/// Sees to it that those who wait for a flight hear of it once, whatever happens to its task.
 struct Guard<C: Clock, T: Transport> {
     shared: Arc<Shared<C, T>>,
     flight: FlightId,
@@ -503,16 +572,24 @@ struct Guard<C: Clock, T: Transport> {
 }
 
 impl<C: Clock, T: Transport> Guard<C, T> {
-    fn land(&mut self, report: Report) {
+    fn land(mut self, report: Report) {
+        self.tell(report);
+    }
+
+    fn tell(&mut self, report: Report) {
+        let arrival = self.shared.land(self.flight, report);
+        // What panics before this is told by the drop; what panics after it was told.
         self.has_landed = true;
-        self.shared.land(self.flight, report);
+        if let Some(arrival) = arrival {
+            self.shared.owner.flight_landed(self.flight, arrival);
+        }
     }
 }
 
 impl<C: Clock, T: Transport> Drop for Guard<C, T> {
     fn drop(&mut self) {
         if !self.has_landed {
-            self.land(acquisition::lost());
+            self.tell(acquisition::lost());
         }
     }
 }

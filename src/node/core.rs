@@ -11,15 +11,15 @@ use napi_derive::napi;
 use zeroize::Zeroizing;
 
 use super::engine;
-use super::mailbox::{Letter, Mailbox};
-use super::options::{self, Parsed};
+use super::options::{self, Environment, Parsed};
 use super::room::Room;
 use super::shapes::{Delivery, Failure, State, Token};
 use crate::manager::clock::{Clock, SystemClock};
+use crate::manager::credential::CallId;
 use crate::manager::error::Error;
+use crate::manager::mailbox::{Letter, Mailbox};
 use crate::manager::options::LONE_SURROGATE;
 use crate::manager::published::{NO_TOKEN, Published};
-use crate::manager::secret::CallId;
 use crate::manager::slot::{Call, Invalidation};
 use crate::manager::{Arrival, Level, Manager, Owner, Reply};
 use crate::oauth::ClientSecret;
@@ -43,25 +43,25 @@ pub struct Core {
 pub fn open(
     env: &Env,
     options: Unknown<'_>,
-    verifies_certificates: bool,
+    environment: Environment,
     notify: Function<'_, u32, ()>,
 ) -> Result<Either<Core, Failure>> {
     let Parsed {
         config,
-        trust,
+        transport,
         warnings,
-    } = match options::parse(&options, verifies_certificates)? {
+    } = match options::parse(&options, environment)? {
         Ok(parsed) => parsed,
         Err(error) => return Ok(Either::B(Failure::new(&error, None))),
     };
     let room = Room::of(env)?;
     let (id, nudge) = room.enter(&notify)?;
-    let mailbox = Arc::new(Mailbox::new(id, nudge));
+    let mailbox = Arc::new(Mailbox::new(move || nudge.send(id)));
     for warning in warnings.into_iter().filter(|_| config.has_logger) {
         mailbox.note(Level::Warn, warning);
     }
     let owner: Arc<dyn Owner> = Arc::<Mailbox>::clone(&mailbox);
-    let transport = Arc::new(HttpTransport::new(trust));
+    let transport = Arc::new(transport);
     Ok(Either::A(Core {
         manager: Manager::new(config, engine::clock(), transport, owner, engine::engine),
         mailbox,
@@ -78,9 +78,11 @@ pub fn trust(pem: String) {
     set_node_roots(&pem);
 }
 
-/// A token that came to its end between its arrival and now, while the event loop was blocked.
-fn is_over_by_now(letter: &Letter) -> bool {
+/// Those who wait for it ask again: the configuration changed under it, or its token came to its
+/// end between its arrival and now, while the event loop was blocked.
+fn is_void_by_now(letter: &Letter) -> bool {
     match letter {
+        Letter::Landed(_, Arrival { is_superseded, .. }) if *is_superseded => true,
         Letter::Landed(
             _,
             Arrival {
@@ -143,14 +145,16 @@ impl Core {
         let letters = self.mailbox.take();
         let mut deliveries = Vec::with_capacity(letters.len());
         for letter in letters {
-            let is_over = is_over_by_now(&letter);
+            if let Letter::AskSecret(call) = letter
+                && !self.manager.secret_called(call)
+            {
+                continue;
+            }
+            let is_void = is_void_by_now(&letter);
             let mut delivery = Delivery::from(letter);
-            delivery.is_over = is_over.then_some(true);
+            delivery.is_over = is_void.then_some(true);
             if let Some(token) = &mut delivery.token {
                 token.word = self.visible(token.word);
-            }
-            if let Some(call) = delivery.secret_call {
-                self.manager.secret_called(CallId(call));
             }
             deliveries.push(delivery);
         }
@@ -199,19 +203,18 @@ impl Core {
     pub fn reconfigure(
         &self,
         options: Unknown<'_>,
-        verifies_certificates: bool,
+        environment: Environment,
     ) -> Result<Option<Failure>> {
-        Ok(match options::parse(&options, verifies_certificates)? {
+        Ok(match options::parse(&options, environment)? {
             Ok(Parsed {
                 config,
-                trust,
+                transport,
                 warnings,
             }) => {
                 for warning in warnings.into_iter().filter(|_| config.has_logger) {
                     self.mailbox.note(Level::Warn, warning);
                 }
-                self.manager
-                    .reconfigure(config, Arc::new(HttpTransport::new(trust)));
+                self.manager.reconfigure(config, Arc::new(transport));
                 None
             }
             Err(error) => Some(Failure::new(&error, None)),

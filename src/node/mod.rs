@@ -2,7 +2,7 @@
 //!
 //! Failures cross as data; `lib/` makes errors of them. An `Err` from here is a bug. Results reach
 //! JavaScript through one weak thread-safe function an environment, which carries the id of a
-//! manager whose [`mailbox`](mod@mailbox) then is emptied on the JavaScript thread.
+//! manager whose mailbox then is emptied on the JavaScript thread.
 
 #![expect(
     clippy::trivially_copy_pass_by_ref,
@@ -13,7 +13,6 @@
 
 pub mod core;
 mod engine;
-mod mailbox;
 mod nudge;
 mod options;
 mod room;

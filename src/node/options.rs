@@ -2,28 +2,43 @@
 
 use napi::bindgen_prelude::{Array, FromNapiValue, JsObjectValue, Object, Unknown};
 use napi::{JsValue, Result, ValueType};
+use napi_derive::napi;
 use zeroize::Zeroizing;
 
 use std::sync::Arc;
 
-use crate::manager::config::{self, Config};
+use crate::manager::config::{self, Config, Credential, Material, ProxyOption};
 use crate::manager::error::Error;
 use crate::manager::options::{self, Faults, Given, LOGGER_METHODS};
-use crate::transport::{PemCertificates, TrustSettings};
+use crate::transport::{
+    HttpTransport, PemCertificates, ProxySettings, ProxyVariables, TrustSettings,
+};
 
 /// Options that need no further check.
 pub(super) struct Parsed {
     pub(super) config: Config,
-    pub(super) trust: TrustSettings,
+    pub(super) transport: HttpTransport,
     /// What to say in the log at once.
     pub(super) warnings: Vec<String>,
 }
 
-/// Parses the options; the error names every fault. `verifies` is what the environment says of
-/// certificates.
+/// What the environment of the process says, as far as it matters here.
+#[napi(object, object_to_js = false)]
+pub struct Environment {
+    /// `NODE_TLS_REJECT_UNAUTHORIZED` does not say otherwise.
+    pub verifies_certificates: bool,
+    /// `HTTPS_PROXY`.
+    pub https_proxy: Option<String>,
+    /// `HTTP_PROXY`.
+    pub http_proxy: Option<String>,
+    /// `NO_PROXY`.
+    pub no_proxy: Option<String>,
+}
+
+/// Parses the options; the error names every fault.
 pub(super) fn parse(
     options: &Unknown<'_>,
-    verifies: bool,
+    environment: Environment,
 ) -> Result<std::result::Result<Parsed, Error>> {
     let mut faults = Faults::default();
     let given = if let Given::Record(given) = read(options)? {
@@ -32,8 +47,8 @@ pub(super) fn parse(
         faults.push("options", "expected an object");
         Vec::new()
     };
-    let (config, trust) = options::parse(given, &mut faults);
-    let extra = trust
+    let (config, transport) = options::parse(given, &mut faults);
+    let extra = transport
         .ca
         .and_then(|pem| match PemCertificates::parse(pem.as_bytes()) {
             Ok(certificates) => Some(Arc::new(certificates)),
@@ -42,24 +57,44 @@ pub(super) fn parse(
                 None
             }
         });
-    let skip_verify = trust.skip_tls_verify || !verifies;
+    if let Some(config) = &config
+        && let Credential::Given(Material::Identity(identity)) = &config.credential
+        && let Err(fault) = identity.check()
+    {
+        let (option, detail) = fault.describe();
+        faults.push(option, &detail);
+    }
+    let skip_verify = transport.skip_tls_verify || !environment.verifies_certificates;
+    let (proxies, unusable) = proxies(transport.proxy, environment);
     let trust = TrustSettings {
         extra,
-        file: trust.ca_file,
+        file: transport.ca_file,
         skip_verify,
     };
     Ok(match (faults.into_error(), config) {
         (None, Some(config)) => {
-            let warnings = config::warnings(&config, skip_verify);
+            let warnings = config::warnings(&config, skip_verify, &unusable);
             Ok(Parsed {
                 config,
-                trust,
+                transport: HttpTransport::new(trust).through(proxies),
                 warnings,
             })
         }
         (Some(error), _) => Err(error),
         (None, None) => Err(Error::internal()),
     })
+}
+
+fn proxies(option: ProxyOption, environment: Environment) -> (ProxySettings, Vec<&'static str>) {
+    match option {
+        ProxyOption::Off => Default::default(),
+        ProxyOption::Url(url) => (ProxySettings::explicit(url), Vec::new()),
+        ProxyOption::Environment => ProxySettings::from_environment(&ProxyVariables {
+            https: Zeroizing::new(environment.https_proxy.unwrap_or_default()),
+            http: Zeroizing::new(environment.http_proxy.unwrap_or_default()),
+            exempt: environment.no_proxy.unwrap_or_default(),
+        }),
+    }
 }
 
 /// The options are an object of objects and arrays at most.

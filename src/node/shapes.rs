@@ -7,9 +7,9 @@ use napi::bindgen_prelude::ToNapiValue;
 use napi::{Result, sys};
 use napi_derive::napi;
 
-use super::mailbox::Letter;
 use crate::manager::error::Error;
 use crate::manager::held::Grant;
+use crate::manager::mailbox::Letter;
 use crate::manager::slot::Condition;
 use crate::manager::snapshot::Snapshot;
 use crate::manager::{Arrival, Level};
@@ -74,7 +74,7 @@ pub struct Delivery {
     pub flight: Option<u32>,
     /// What it gave.
     pub token: Option<Token>,
-    /// The token came to its end meanwhile: those who wait ask again.
+    /// The token came to its end meanwhile, or the configuration changed: those who wait ask again.
     pub is_over: Option<bool>,
     /// What it failed with.
     pub failure: Option<Failure>,
