@@ -1,6 +1,6 @@
 'use strict';
 
-const native = require('../binding.js');
+const native = require('./native.js');
 const { KeycloakTokenError, badRequest } = require('./error.js');
 const { Waiters } = require('./waiters.js');
 
@@ -45,7 +45,7 @@ class KeycloakTokenManager {
   #secretError;
 
   constructor(options) {
-    const core = native.open(options, verifiesCertificates(), notify);
+    const core = native.open(options, environment(), notify);
     if (core.code !== undefined) throw new KeycloakTokenError(core);
     this.#core = core;
     const memory = core.memory();
@@ -120,7 +120,7 @@ class KeycloakTokenManager {
   }
 
   [reconfigure](options) {
-    const failure = this.#core.reconfigure(options, verifiesCertificates());
+    const failure = this.#core.reconfigure(options, environment());
     if (failure !== null) throw new KeycloakTokenError(failure);
     const before = originOf(this.#resource);
     this.#adopt(options);
@@ -273,8 +273,15 @@ class KeycloakTokenManager {
   }
 }
 
-function verifiesCertificates() {
-  return process.env.NODE_TLS_REJECT_UNAUTHORIZED !== '0';
+// Read when a manager is made. The lower case wins, as everywhere.
+function environment() {
+  const { env } = process;
+  return {
+    verifiesCertificates: env.NODE_TLS_REJECT_UNAUTHORIZED !== '0',
+    httpsProxy: env.https_proxy ?? env.HTTPS_PROXY,
+    httpProxy: env.http_proxy ?? env.HTTP_PROXY,
+    noProxy: env.no_proxy ?? env.NO_PROXY,
+  };
 }
 
 // Without them nothing is trusted but what is named, which is an error that says so.

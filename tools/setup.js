@@ -42,7 +42,7 @@ async function build() {
   console.log('Building the addon; the first build takes some minutes');
   await run(process.execPath, [
     ...['node_modules/@napi-rs/cli/dist/cli.js', 'build', '--platform', '--release'],
-    ...['--js', 'binding.js', '--dts', 'binding.d.ts', '--', '--locked'],
+    ...['--no-js', '--dts', 'binding.d.ts', '--', '--locked'],
   ]);
 }
 

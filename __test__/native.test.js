@@ -1,0 +1,115 @@
+'use strict';
+
+// The loader of the native side, alone in a folder with packages made for the test: which one it
+// takes on which platform, and what it says when there is none that fits.
+
+const assert = require('node:assert/strict');
+const { execFileSync } = require('node:child_process');
+const { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { describe, it } = require('node:test');
+const { findPlatformPackage } = require('../tools/package/platform-package.js');
+const { targets } = require('../tools/package/targets.js');
+
+const VERSION = '1.2.3';
+const LOADERS = { glibc: '/lib64/ld-linux-x86-64.so.2', musl: '/lib/ld-musl-x86_64.so.1' };
+
+/** A folder with the loader and the packages given by name: their version and their code. */
+function layOut(t, packages, version = VERSION) {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'keycloak-token-manager-native-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const write = (name, content) => {
+    mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
+    writeFileSync(path.join(folder, name), content);
+  };
+  cpSync(path.join(__dirname, '..', 'lib', 'native.js'), path.join(folder, 'lib', 'native.js'));
+  write('package.json', JSON.stringify({ version }));
+  for (const [name, { version: own = VERSION, code }] of Object.entries(packages)) {
+    const to = path.join('node_modules', findPlatformPackage(name));
+    write(path.join(to, 'package.json'), JSON.stringify({ version: own, main: 'index.js' }));
+    write(path.join(to, 'index.js'), code ?? `module.exports = ${JSON.stringify(name)};`);
+  }
+  for (const [libc, loader] of Object.entries(LOADERS)) write(libc, `\x7fELF${loader}\0`);
+  return folder;
+}
+
+/** What the loader gives or says where Node is for that system. */
+function load(folder, { os: platform, cpu: arch, libc }) {
+  const as = { platform, arch };
+  if (libc !== undefined) as.execPath = path.join(folder, libc);
+  const program = `
+    for (const [key, value] of Object.entries(${JSON.stringify(as)})) {
+      Object.defineProperty(process, key, { value });
+    }
+    try {
+      console.log(require('./lib/native.js'));
+    } catch (error) {
+      console.log(error.message);
+    }`;
+  return execFileSync(process.execPath, ['-e', program], { cwd: folder, encoding: 'utf8' }).trim();
+}
+
+const all = (make = () => ({})) =>
+  Object.fromEntries(Object.keys(targets).map((name) => [name, make(name)]));
+
+describe('the loader', () => {
+  it('takes the package of the platform, whatever others are there', (t) => {
+    const folder = layOut(t, all());
+    for (const [name, target] of Object.entries(targets)) assert.equal(load(folder, target), name);
+  });
+
+  it('asks the report for the C library if the program does not tell', (t) => {
+    const folder = layOut(t, all());
+    const { glibcVersionRuntime } = process.report.getReport().header;
+    const abi = glibcVersionRuntime === undefined ? 'musl' : 'gnu';
+    const target = { os: 'linux', cpu: 'x64', libc: 'absent' };
+    assert.equal(load(folder, target), `linux-x64-${abi}`);
+  });
+
+  it('names the platform, the package and the usual causes if it is absent', (t) => {
+    for (const [name, target] of Object.entries(targets)) {
+      const others = all();
+      delete others[name];
+      const said = load(layOut(t, others), target);
+      const { os: platform, cpu, libc } = target;
+      const here = [platform, cpu, libc, `Node ${process.version}`].filter(Boolean).join(', ');
+      assert.ok(said.includes(`(${here})`), said);
+      assert.ok(said.includes(`${findPlatformPackage(name)}@${VERSION}`), said);
+      for (const cause of ['--omit=optional', 'lock file', 'container', 'Alpine']) {
+        assert.ok(said.includes(cause), said);
+      }
+    }
+  });
+
+  it('says which platforms there are on another one', (t) => {
+    const said = load(layOut(t, all()), { os: 'freebsd', cpu: 'x64' });
+    assert.match(said, /no native binary for this platform \(freebsd, x64, Node /);
+    for (const name of Object.keys(targets)) assert.ok(said.includes(name), said);
+  });
+
+  it('refuses a package of another version', (t) => {
+    const folder = layOut(t, { 'linux-x64-gnu': { version: '1.2.4' } });
+    const said = load(folder, targets['linux-x64-gnu']);
+    assert.match(said, /keycloak-token-manager 1\.2\.3 found .+-linux-x64-gnu 1\.2\.4: both must/);
+  });
+
+  it('takes no offence at build metadata, which tools that embed packages add', (t) => {
+    const folder = layOut(t, { 'linux-x64-gnu': {} }, `${VERSION}+embedded`);
+    assert.equal(load(folder, targets['linux-x64-gnu']), 'linux-x64-gnu');
+  });
+
+  it('passes on why a package cannot be loaded', (t) => {
+    const code = 'throw new Error("GLIBC_2.17 not found");';
+    const folder = layOut(t, { 'linux-x64-gnu': { code } });
+    const said = load(folder, targets['linux-x64-gnu']);
+    assert.match(said, /cannot load .+-linux-x64-gnu@1\.2\.3 .+: GLIBC_2\.17 not found/);
+  });
+
+  it('takes a binary that was built beside it first', (t) => {
+    const folder = layOut(t, { 'linux-x64-gnu': {} });
+    writeFileSync(path.join(folder, 'keycloak-token-manager.linux-x64-gnu.node'), 'no binary');
+    const said = load(folder, targets['linux-x64-gnu']);
+    assert.match(said, /keycloak-token-manager\.linux-x64-gnu\.node: /);
+  });
+});
