@@ -1,12 +1,38 @@
 /// <reference types="node" />
 
 /**
- * How the client proves itself to the token endpoint (RFC 6749 §2.3.1).
+ * How the client proves itself to the token endpoint.
  *
- * - `client_secret_post`: `client_id` and `client_secret` in the form.
+ * - `client_secret_post`: `client_id` and `client_secret` in the form (RFC 6749 §2.3.1).
  * - `client_secret_basic`: an `Authorization: Basic` header, both parts form-encoded first.
+ * - `client_secret_jwt`: an assertion signed with the secret (OpenID Connect Core 1.0 §9); Keycloak's
+ *   "Signed JWT with Client Secret".
+ * - `private_key_jwt`: an assertion signed with a private key (RFC 7523); Keycloak's "Signed JWT".
+ * - `tls_client_auth`: a certificate, shown when TLS begins (RFC 8705 §2.1); Keycloak's "X509
+ *   Certificate". Needs https.
+ * - `client_assertion_file`: an assertion that somebody else signs and keeps fresh in a file, such as
+ *   a projected Kubernetes service account token or a SPIFFE JWT-SVID.
  */
-export type ClientAuthentication = 'client_secret_post' | 'client_secret_basic';
+export type ClientAuthentication =
+  | 'client_secret_post'
+  | 'client_secret_basic'
+  | 'client_secret_jwt'
+  | 'private_key_jwt'
+  | 'tls_client_auth'
+  | 'client_assertion_file';
+
+/** How an assertion is signed (RFC 7518 §3, RFC 8037 §3.1). */
+export type SigningAlgorithm = 'RS256' | 'PS256' | 'ES256' | 'EdDSA' | 'HS256' | 'HS384' | 'HS512';
+
+/** A private key as a JSON Web Key (RFC 7517, RFC 7518 §6, RFC 8037 §2). */
+export interface PrivateJsonWebKey {
+  /** `RSA` of 2048 to 4096 bits, `EC` on P-256, or `OKP` with Ed25519. */
+  kty: 'RSA' | 'EC' | 'OKP';
+  /** The `kid` of assertions, unless `keyId` says otherwise. */
+  kid?: string;
+  /** The members of the kind, and others, which do not matter. */
+  [member: string]: unknown;
+}
 
 /** Where log lines go. Backstage's `LoggerService` fits as it is. A logger that throws is ignored. */
 export interface KeycloakTokenManagerLogger {
@@ -51,7 +77,9 @@ export interface AuthenticatedRequestInit extends RequestInit {
 
 /**
  * Options of {@link KeycloakTokenManager}. `undefined` counts as absent; an unknown option is refused.
- * Exactly one of `clientSecret` and `clientSecretFile` is required.
+ * Required are `clientId`, exactly one of `tokenEndpoint` and `issuer`, and exactly one credential:
+ * `clientSecret`, `clientSecretFile`, `privateKey`, `privateKeyFile`, a client certificate with its
+ * key, or `clientAssertionFile`.
  */
 export interface KeycloakTokenManagerOptions {
   /**
@@ -59,7 +87,15 @@ export interface KeycloakTokenManagerOptions {
    * is `{base}/realms/{realm}/protocol/openid-connect/token`. Plain http to anything but loopback
    * warns once.
    */
-  tokenEndpoint: string;
+  tokenEndpoint?: string;
+  /**
+   * Absolute URL of the realm, Keycloak's `{base}/realms/{realm}`, without userinfo, query and
+   * fragment. The token endpoint is taken from its discovery document (OpenID Connect Discovery 1.0),
+   * which is read with the first token, inside `requestTimeoutMs`, kept for 24 h, and read again if
+   * the endpoint answers 404 or 405. Its `issuer` must be this one; an https issuer may not name an
+   * http endpoint.
+   */
+  issuer?: string;
   /** The client's id. Non-empty. */
   clientId: string;
   /**
@@ -73,11 +109,50 @@ export interface KeycloakTokenManagerOptions {
   clientSecret?: string | (() => string | Promise<string>);
   /**
    * Path of a file that holds the secret; one trailing newline is dropped. Read at every
-   * acquisition, and once more after the server refused the client.
+   * acquisition, and again after the server refused the client: for 0.6 s if it took this secret
+   * before, so that file and server may be changed half a second apart.
    */
   clientSecretFile?: string;
-  /** Default: `client_secret_post`. */
+  /** Default: `client_secret_post` with a secret, else what goes with the credential. */
   clientAuthentication?: ClientAuthentication;
+  /**
+   * The key for `private_key_jwt`: PEM (PKCS #8, PKCS #1, SEC 1), or a JSON Web Key as JSON or as an
+   * object. RSA of 2048 to 4096 bits, EC on P-256 or Ed25519; an encrypted one is refused.
+   */
+  privateKey?: string | PrivateJsonWebKey;
+  /**
+   * Path of a file with such a key. Read at every acquisition, and once more after the server refused
+   * the client.
+   */
+  privateKeyFile?: string;
+  /** `kid` of assertions. Without it, that of the JSON Web Key, if it has one. */
+  keyId?: string;
+  /**
+   * Default: `RS256` for an RSA key, `ES256` for EC, `EdDSA` for Ed25519, `HS256` for
+   * `client_secret_jwt`.
+   */
+  signingAlgorithm?: SigningAlgorithm;
+  /**
+   * `aud` of assertions. Without it, the issuer as its document names it; with `tokenEndpoint`,
+   * that URL without `/protocol/openid-connect/token`. Set it where Keycloak has another hostname in public.
+   */
+  assertionAudience?: string;
+  /** The certificate for `tls_client_auth` in PEM, and those that lead to its authority. */
+  clientCertificate?: string;
+  /** Path of a file with it. Read at every acquisition; connections in use are not dropped. */
+  clientCertificateFile?: string;
+  /** The key of `clientCertificate` in PEM. An encrypted one is refused. */
+  clientKey?: string;
+  /** Path of a file with it, read as `clientCertificateFile`. */
+  clientKeyFile?: string;
+  /** Path of a file with an assertion, read for every attempt. */
+  clientAssertionFile?: string;
+  /**
+   * `client_assertion_type` of that assertion. Without it,
+   * `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`; for a SPIFFE JWT-SVID
+   * `urn:ietf:params:oauth:client-assertion-type:jwt-spiffe`.
+   */
+  clientAssertionType?: string;
   /** Scopes to ask for, a space-separated string or an array of single scopes (RFC 6749 §3.3). Default: none. */
   scope?: string | readonly string[];
   /**
@@ -103,6 +178,12 @@ export interface KeycloakTokenManagerOptions {
   caFile?: string;
   /** Do not verify the server's certificate. Default false; true warns once. */
   skipTlsVerify?: boolean;
+  /**
+   * Absolute http or https URL of a proxy, perhaps with a user name and password, which are never
+   * shown; `false` for none. Default: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` of the environment
+   * when the manager is made, lower case first.
+   */
+  proxy?: string | false;
   /** To whom {@link KeycloakTokenManager.fetch} may send the token. Default: to nobody. */
   resource?: ResourceOptions;
   /** Default: no logging. */
@@ -167,7 +248,7 @@ export interface KeycloakTokenManagerSnapshot {
     joins: number;
     /** Acquisitions started. */
     acquisitions: number;
-    /** Requests sent beyond the first of an acquisition. */
+    /** Token requests beyond the first of an acquisition; a replaced dead connection does not count. */
     retries: number;
     /** Those of `hits` that were answered with a stale token. */
     staleServed: number;
@@ -190,7 +271,7 @@ export type KeycloakTokenErrorCode =
   | 'ERR_KEYCLOAK_CONFIG'
   /** An argument of a call is wrong. Not retryable. */
   | 'ERR_KEYCLOAK_REQUEST'
-  /** The secret function failed, or a secret or certificate file cannot be read or parsed. Not retryable. */
+  /** The secret function failed, or a secret, key, certificate or assertion file cannot be read or parsed. Not retryable. */
   | 'ERR_KEYCLOAK_CREDENTIAL'
   /** The server refused with an OAuth error; see `oauthError`. Not retryable. */
   | 'ERR_KEYCLOAK_OAUTH'

@@ -3,6 +3,7 @@
 // What the constructor takes and refuses.
 
 const assert = require('node:assert/strict');
+const { generateKeyPairSync } = require('node:crypto');
 const { describe, test } = require('node:test');
 const tls = require('node:tls');
 const { inspect } = require('node:util');
@@ -38,6 +39,35 @@ const { 'a function': _function, ...NOT_SECRET } = NOT_TEXT;
 const { 'an array': _array, ...NOT_SCOPE } = NOT_TEXT;
 const { 'an object': _object, ...NOT_RECORD } = { ...NOT_TEXT, ...TEXT };
 
+const { privateKey: RSA } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+const { privateKey: EC, publicKey: EC_PUBLIC } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const { privateKey: ED } = generateKeyPairSync('ed25519');
+const pem = (key, more = {}) => key.export({ type: 'pkcs8', format: 'pem', ...more });
+const jwk = (key) => key.export({ format: 'jwk' });
+const ENCRYPTED = pem(RSA, { cipher: 'aes-256-cbc', passphrase: CANARY });
+const PUBLIC = EC_PUBLIC.export({ type: 'spki', format: 'pem' });
+const CERTIFICATE = tls.rootCertificates[0];
+
+/** Options that a credential needs in place of the secret. */
+const BY_KEY = { clientSecret: undefined, privateKey: pem(EC) };
+const BY_CERTIFICATE = {
+  clientSecret: undefined,
+  clientCertificateFile: '/nowhere/client.pem',
+  clientKeyFile: '/nowhere/client.key',
+};
+const BY_ASSERTION = { clientSecret: undefined, clientAssertionFile: '/nowhere/token' };
+
+const NOT_KEY = {
+  ...NOT_SECRET,
+  prose: CANARY,
+  'an object': { a: CANARY },
+  'a function': () => CANARY,
+  'an encrypted key': ENCRYPTED,
+  'a public key': PUBLIC,
+  'a certificate': CERTIFICATE,
+  'half of a key': pem(RSA).slice(0, 500),
+};
+
 /** By option: its wrong values by name. */
 const WRONG = {
   tokenEndpoint: {
@@ -53,6 +83,15 @@ const WRONG = {
     'an empty fragment': `${URL_OF_TOKENS}#`,
     'a URL object': new URL(URL_OF_TOKENS),
   },
+  issuer: {
+    ...NOT_TEXT,
+    prose: CANARY,
+    'a relative URL': `/realms/${CANARY}`,
+    'another scheme': `ftp://${CANARY}.example/realms/r`,
+    'a user name': `https://${CANARY}@sso.example/realms/r`,
+    'a query': `https://sso.example/realms/r?${CANARY}`,
+    'a fragment': `https://sso.example/realms/r#${CANARY}`,
+  },
   clientId: NOT_TEXT,
   clientSecret: { ...NOT_SECRET, 'a lone surrogate': `${CANARY}\ud800` },
   clientSecretFile: { ...NOT_TEXT, 'a NUL character': `/${CANARY}\0` },
@@ -61,7 +100,34 @@ const WRONG = {
     'another word': CANARY,
     'upper case': 'CLIENT_SECRET_POST',
     'a method without a secret': 'none',
+    'a method of keys': 'private_key_jwt',
+    'a method of certificates': 'tls_client_auth',
+    'a method of files': 'client_assertion_file',
   },
+  privateKey: {
+    ...NOT_KEY,
+    'a public JWK': jwk(EC_PUBLIC),
+    'half of a JWK': { ...jwk(EC), x: undefined },
+    'a JWK of a secret': { kty: 'oct', k: CANARY },
+    'a broken JWK': `{"kty":"EC","d":"${CANARY}"`,
+  },
+  privateKeyFile: { ...NOT_TEXT, 'a NUL character': `/${CANARY}\0` },
+  keyId: NOT_TEXT,
+  signingAlgorithm: {
+    ...NOT_TEXT,
+    'another word': CANARY,
+    none: 'none',
+    'lower case': 'es256',
+    'one of secrets': 'HS256',
+    'one of another kind of key': 'RS256',
+  },
+  assertionAudience: NOT_TEXT,
+  clientCertificate: { ...NOT_TEXT, prose: CANARY, 'half of one': CERTIFICATE.slice(0, 300) },
+  clientCertificateFile: { ...NOT_TEXT, 'a NUL character': `/${CANARY}\0` },
+  clientKey: { ...NOT_TEXT, ...NOT_KEY },
+  clientKeyFile: { ...NOT_TEXT, 'a NUL character': `/${CANARY}\0` },
+  clientAssertionFile: { ...NOT_TEXT, 'a NUL character': `/${CANARY}\0` },
+  clientAssertionType: NOT_TEXT,
   scope: {
     ...NOT_SCOPE,
     'an empty array': [],
@@ -98,6 +164,13 @@ const WRONG = {
   },
   caFile: { ...NOT_TEXT, 'a NUL character': `/${CANARY}\0` },
   skipTlsVerify: NOT_FLAG,
+  proxy: {
+    ...NOT_TEXT,
+    prose: CANARY,
+    'a host and a port': 'proxy.example:3128',
+    socks: `socks5://${CANARY}:1080`,
+    'no host': `http://:${CANARY}`,
+  },
   resource: {
     ...NOT_RECORD,
     'no base': {},
@@ -127,10 +200,25 @@ const WRONG = {
 
 /** Options that there are not: of other libraries, misspelt, and with a meaning elsewhere. */
 const UNKNOWN = [
-  ...['issuer', 'proxy', 'privateKey', 'privateKeyFile', 'keyId', 'signingAlgorithm'],
-  ...['assertionAudience', 'clientCertificate', 'clientCertificateFile', 'clientKey'],
-  ...['clientKeyFile', 'clientAssertionFile', 'clientAssertionType', 'clientsecret', 'realm', ''],
+  ...['clientsecret', 'realm', 'passphrase', 'client_assertion', 'discoveryUrl', ''],
 ];
+
+/** What an option needs besides, so that it alone is wrong. */
+const COMPANY = {
+  issuer: { tokenEndpoint: undefined },
+  clientSecretFile: { clientSecret: undefined },
+  privateKey: { clientSecret: undefined },
+  privateKeyFile: { clientSecret: undefined },
+  keyId: BY_KEY,
+  signingAlgorithm: BY_KEY,
+  assertionAudience: BY_KEY,
+  clientCertificate: { ...BY_CERTIFICATE, clientCertificateFile: undefined },
+  clientCertificateFile: BY_CERTIFICATE,
+  clientKey: { ...BY_CERTIFICATE, clientKeyFile: undefined },
+  clientKeyFile: BY_CERTIFICATE,
+  clientAssertionFile: { clientSecret: undefined },
+  clientAssertionType: BY_ASSERTION,
+};
 
 /** What the constructor throws, after a look at what every such error must be. */
 function refusal(options, name) {
@@ -160,8 +248,8 @@ describe('options that are refused', () => {
   for (const [option, values] of Object.entries(WRONG)) {
     test(`a wrong ${option} is named and its value is not`, () => {
       for (const [name, value] of Object.entries(values)) {
-        const base = { ...BASE, ...(option === 'clientSecretFile' && { clientSecret: undefined }) };
-        const { message } = refusal({ ...base, [option]: value }, `${option}: ${name}`);
+        const options = { ...BASE, ...COMPANY[option], [option]: value };
+        const { message } = refusal(options, `${option}: ${name}`);
         assert.match(message, new RegExp(`^invalid options: ${option}\\b[^;]*$`), name);
       }
     });
@@ -175,23 +263,72 @@ describe('options that are refused', () => {
   });
 
   test('a missing option is named', () => {
-    for (const name of ['tokenEndpoint', 'clientId']) {
+    for (const [name, label] of [
+      ['tokenEndpoint', 'tokenEndpoint, issuer'],
+      ['clientId', 'clientId'],
+    ]) {
       for (const absent of [{}, { [name]: undefined }]) {
         const { [name]: _left, ...rest } = BASE;
         const { message } = refusal({ ...rest, ...absent }, name);
-        assert.match(message, new RegExp(`^invalid options: ${name}: .*missing`), name);
+        assert.match(message, new RegExp(`^invalid options: ${label}: .*missing`), name);
       }
     }
   });
 
   test('there is one credential, not two and not none', () => {
     for (const [name, more, problem] of [
-      ['both', { clientSecretFile: `/${CANARY}` }, 'both are given'],
-      ['none', { clientSecret: undefined }, 'neither is given'],
+      [
+        'two secrets',
+        { clientSecretFile: `/${CANARY}` },
+        'clientSecret and clientSecretFile are given',
+      ],
+      ['two kinds', { privateKey: pem(EC) }, 'clientSecret and privateKey are given'],
+      [
+        'three',
+        { clientAssertionFile: '/a', privateKeyFile: '/b' },
+        'clientSecret and privateKeyFile and clientAssertionFile are given',
+      ],
+      ['none', { clientSecret: undefined }, 'none is given'],
     ]) {
       const { message } = refusal({ ...BASE, ...more }, name);
-      assert.match(message, /clientSecret, clientSecretFile/, name);
+      assert.match(message, /clientSecret, clientSecretFile, privateKey, .*exactly one/, name);
       assert.ok(message.includes(problem), message);
+    }
+  });
+
+  test('options that do not fit together are named', () => {
+    for (const [name, more, problem] of [
+      ['both endpoints', { issuer: 'https://sso.example/realms/r' }, 'tokenEndpoint, issuer: '],
+      ['a certificate alone', { ...BY_CERTIFICATE, clientKeyFile: undefined }, 'clientKey, client'],
+      ['a key alone', { ...BY_CERTIFICATE, clientCertificateFile: undefined }, 'clientCertificate'],
+      ['two certificates', { ...BY_CERTIFICATE, clientCertificate: CERTIFICATE }, 'both are given'],
+      [
+        'a certificate and a stranger’s key',
+        { clientSecret: undefined, clientCertificate: CERTIFICATE, clientKey: pem(RSA) },
+        'clientKey: the key does not belong to the certificate',
+      ],
+      [
+        'a certificate over plain http',
+        { ...BY_CERTIFICATE, tokenEndpoint: 'http://127.0.0.1/token' },
+        'tokenEndpoint: expected an https URL',
+      ],
+      ['a kid without a key', { keyId: 'a' }, 'keyId: it goes with private_key_jwt'],
+      ['an audience without a key', { assertionAudience: 'a' }, 'assertionAudience: it goes with'],
+      ['an algorithm without a key', { signingAlgorithm: 'ES256' }, 'signingAlgorithm: it goes'],
+      ['a type without a file', { clientAssertionType: 'a' }, 'clientAssertionType: it goes with'],
+      [
+        'a key for a method of secrets',
+        { ...BY_KEY, clientAuthentication: 'client_secret_jwt' },
+        "clientAuthentication: 'client_secret_jwt' goes with clientSecret or clientSecretFile",
+      ],
+      [
+        'an algorithm of keys for a secret',
+        { clientAuthentication: 'client_secret_jwt', signingAlgorithm: 'RS256' },
+        'signingAlgorithm: expected one of HS256, HS384, HS512',
+      ],
+    ]) {
+      const { message } = refusal({ ...BASE, ...more }, name);
+      assert.ok(message.includes(problem), `${name}: ${message}`);
     }
   });
 
@@ -202,12 +339,12 @@ describe('options that are refused', () => {
   });
 
   test('all faults are reported in one message', () => {
-    const wrong = Object.keys(WRONG).filter((option) => option !== 'clientSecretFile');
-    const faulty = Object.fromEntries(wrong.map((option) => [option, null]));
-    const { message } = refusal({ ...faulty, issuer: CANARY, zebra: CANARY }, 'all at once');
+    const alone = Object.keys(WRONG).filter((option) => COMPANY[option] === undefined);
+    const faulty = Object.fromEntries(alone.map((option) => [option, null]));
+    const { message } = refusal({ ...faulty, zebra: CANARY }, 'all at once');
     const faults = message.replace('invalid options: ', '').split('; ');
     const named = faults.map((fault) => fault.split(':')[0]);
-    assert.deepEqual(named.sort(), [...wrong, 'issuer', 'zebra'].sort());
+    assert.deepEqual(named.sort(), [...alone, 'zebra'].sort());
   });
 
   test('a name is escaped before it is repeated', () => {
@@ -230,6 +367,22 @@ describe('options that are accepted', () => {
       fileOnly,
       { clientAuthentication: 'client_secret_post' },
       { clientAuthentication: 'client_secret_basic' },
+      { clientAuthentication: 'client_secret_jwt', signingAlgorithm: 'HS512', keyId: 'a' },
+      { tokenEndpoint: undefined, issuer: 'https://sso.example/realms/r' },
+      { tokenEndpoint: undefined, issuer: 'http://127.0.0.1:8080/realms/r/' },
+      { ...BY_KEY, keyId: 'a', assertionAudience: 'https://sso.example/realms/r' },
+      { ...BY_KEY, privateKey: pem(RSA), signingAlgorithm: 'PS256' },
+      { ...BY_KEY, privateKey: RSA.export({ type: 'pkcs1', format: 'pem' }) },
+      { ...BY_KEY, privateKey: EC.export({ type: 'sec1', format: 'pem' }) },
+      { ...BY_KEY, privateKey: pem(ED), clientAuthentication: 'private_key_jwt' },
+      { ...BY_KEY, privateKey: jwk(RSA) },
+      { ...BY_KEY, privateKey: { ...jwk(EC), key_ops: ['sign'], ext: true } },
+      { ...BY_KEY, privateKey: JSON.stringify(jwk(ED)) },
+      { clientSecret: undefined, privateKeyFile: '/nowhere/key.pem' },
+      BY_CERTIFICATE,
+      { ...BY_ASSERTION, clientAssertionType: 'urn:example' },
+      { proxy: false },
+      { proxy: 'http://jane:secret@proxy.example:3128' },
       { scope: 'a b' },
       { scope: ['a', 'b'] },
       { parameters: {} },

@@ -16,7 +16,11 @@ const WHOLE = {
 
 /** Sections that are refused, and what the error must say. */
 const REFUSED = [
-  ['a client id alone', { clientId: 'x' }, /there is clientId, but tokenEndpoint and clientSecret/],
+  [
+    'a client id alone',
+    { clientId: 'x' },
+    /there is clientId, but tokenEndpoint \(or issuer\) and clientSecret/,
+  ],
   ['a secret alone', { clientSecret: CANARY }, /there is clientSecret, .* and clientId is missing/],
   ['no secret', { ...WHOLE, clientSecret: undefined }, /but clientSecret \(or clientSecretFile\)/],
   [
@@ -24,7 +28,11 @@ const REFUSED = [
     { ...WHOLE, clientSecret: null },
     /but clientSecret \(or clientSecretFile\)/,
   ],
-  ['an empty section', {}, /it is empty, but tokenEndpoint, clientId and clientSecret/],
+  [
+    'an empty section',
+    {},
+    /it is empty, but tokenEndpoint \(or issuer\), clientId and clientSecret/,
+  ],
   ['a section that is a string', CANARY, /got string, wanted object/],
   ['a section that is a list', [CANARY], /got array, wanted object/],
   ['a secret that is a number', { ...WHOLE, clientSecret: 7351 }, /auth\.clientSecret.*got number/],
@@ -54,7 +62,7 @@ const REFUSED = [
   [
     'two faults, which are told together',
     { clientId: 1, clientSecret: CANARY, requestTimeoutMs: 'x' },
-    /auth\.clientId.*auth\.requestTimeoutMs.*but tokenEndpoint is missing/,
+    /auth\.clientId.*auth\.requestTimeoutMs.*but tokenEndpoint \(or issuer\) is missing/,
   ],
 ];
 

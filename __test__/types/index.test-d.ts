@@ -11,6 +11,7 @@ import type {
   KeycloakTokenManagerOptions,
   KeycloakTokenManagerSnapshot,
   ResourceOptions,
+  SigningAlgorithm,
 } from 'keycloak-token-manager';
 import { KeycloakTokenError, KeycloakTokenManager } from 'keycloak-token-manager';
 
@@ -41,16 +42,28 @@ interface LoggerService {
 }
 declare const backstage: LoggerService;
 
-const smallest: KeycloakTokenManagerOptions = {
+const smallest = {
   tokenEndpoint: 'https://keycloak.example/realms/a/protocol/openid-connect/token',
   clientId: 'client',
   clientSecret: 'secret',
-};
+} satisfies KeycloakTokenManagerOptions;
 const everything: Required<KeycloakTokenManagerOptions> = {
   ...smallest,
+  issuer: 'https://keycloak.example/realms/a',
   clientSecret: async () => 'secret',
   clientSecretFile: '/run/secrets/client',
   clientAuthentication: 'client_secret_basic',
+  privateKey: { kty: 'EC', crv: 'P-256', x: 'x', y: 'y', d: 'd', kid: 'a' },
+  privateKeyFile: '/run/secrets/key.pem',
+  keyId: 'a',
+  signingAlgorithm: 'ES256',
+  assertionAudience: 'https://keycloak.example/realms/a',
+  clientCertificate: '-----BEGIN CERTIFICATE-----',
+  clientCertificateFile: '/run/tls/tls.crt',
+  clientKey: '-----BEGIN PRIVATE KEY-----',
+  clientKeyFile: '/run/tls/tls.key',
+  clientAssertionFile: '/var/run/secrets/tokens/keycloak',
+  clientAssertionType: 'urn:ietf:params:oauth:client-assertion-type:jwt-spiffe',
   scope: ['a', 'b'],
   parameters: { audience: 'api' },
   tokenExpiryBufferSeconds: 60,
@@ -59,11 +72,21 @@ const everything: Required<KeycloakTokenManagerOptions> = {
   ca: '-----BEGIN CERTIFICATE-----',
   caFile: '/etc/ca.pem',
   skipTlsVerify: false,
+  proxy: false,
   resource: { baseUrl: 'https://api.example', userHeader: 'X-User', fetch },
   logger,
   name: 'api',
 };
-expectType<Same<ClientAuthentication, 'client_secret_post' | 'client_secret_basic'>>();
+type Methods =
+  | 'client_secret_post'
+  | 'client_secret_basic'
+  | 'client_secret_jwt'
+  | 'private_key_jwt'
+  | 'tls_client_auth'
+  | 'client_assertion_file';
+expectType<Same<ClientAuthentication, Methods>>();
+type Algorithms = 'RS256' | 'PS256' | 'ES256' | 'EdDSA' | 'HS256' | 'HS384' | 'HS512';
+expectType<Same<SigningAlgorithm, Algorithms>>();
 
 new KeycloakTokenManager(smallest);
 new KeycloakTokenManager(everything);
@@ -73,8 +96,9 @@ new KeycloakTokenManager({ ...smallest, scope: ['a'] as const });
 
 // @ts-expect-error options are required
 new KeycloakTokenManager();
-// @ts-expect-error `tokenEndpoint` is required
-new KeycloakTokenManager({ clientId: 'client', clientSecret: 'secret' });
+// Which options go together is for the constructor to say.
+new KeycloakTokenManager({ clientId: 'client', issuer: 'https://a.example', privateKey: 'key' });
+new KeycloakTokenManager({ ...smallest, proxy: 'http://proxy.example:3128' });
 // @ts-expect-error `clientId` is required
 new KeycloakTokenManager({ tokenEndpoint: 'https://a.example', clientSecret: 'secret' });
 // @ts-expect-error an unknown option
@@ -85,8 +109,12 @@ new KeycloakTokenManager({ ...smallest, tokenEndpoint: new URL('https://a.exampl
 new KeycloakTokenManager({ ...smallest, clientSecret: 1 });
 // @ts-expect-error nor is what gives one
 new KeycloakTokenManager({ ...smallest, clientSecret: () => 1 });
-// @ts-expect-error a method that is not there yet
-new KeycloakTokenManager({ ...smallest, clientAuthentication: 'private_key_jwt' });
+// @ts-expect-error a method that there is not
+new KeycloakTokenManager({ ...smallest, clientAuthentication: 'none' });
+// @ts-expect-error an algorithm that there is not
+new KeycloakTokenManager({ ...smallest, signingAlgorithm: 'RS512' });
+// @ts-expect-error a proxy is a URL, or none
+new KeycloakTokenManager({ ...smallest, proxy: true });
 // @ts-expect-error a numeric string
 new KeycloakTokenManager({ ...smallest, tokenExpiryBufferSeconds: '60' });
 // @ts-expect-error a numeric string

@@ -17,10 +17,22 @@ const boolean = (section, key) => section.getOptionalBoolean(key);
 
 const READERS = {
   tokenEndpoint: string,
+  issuer: string,
   clientId: string,
   clientSecret: string,
   clientSecretFile: string,
   clientAuthentication: string,
+  privateKey: string,
+  privateKeyFile: string,
+  keyId: string,
+  signingAlgorithm: string,
+  assertionAudience: string,
+  clientCertificate: string,
+  clientCertificateFile: string,
+  clientKey: string,
+  clientKeyFile: string,
+  clientAssertionFile: string,
+  clientAssertionType: string,
   scope: stringOrStrings,
   parameters,
   tokenExpiryBufferSeconds: number,
@@ -29,6 +41,7 @@ const READERS = {
   ca: string,
   caFile: string,
   skipTlsVerify: boolean,
+  proxy: stringOrFalse,
   resource,
   name: string,
 };
@@ -55,10 +68,20 @@ function readKeycloakTokenManagerOptions(config, key = DEFAULT_CONFIG_KEY) {
   return options;
 }
 
+// What is missing, by the option that most people give, unless one in its place is there.
+const NEEDED = {
+  tokenEndpoint: ['tokenEndpoint', 'issuer'],
+  clientId: ['clientId'],
+  clientSecret: [
+    ...['clientSecret', 'clientSecretFile', 'privateKey', 'privateKeyFile'],
+    ...['clientCertificate', 'clientCertificateFile', 'clientAssertionFile'],
+  ],
+};
+
 function missingIn(section) {
-  const missing = ['tokenEndpoint', 'clientId'].filter((name) => !section.has(name));
-  const hasCredential = section.has('clientSecret') || section.has('clientSecretFile');
-  return hasCredential ? missing : [...missing, 'clientSecret (or clientSecretFile)'];
+  return Object.entries(NEEDED)
+    .filter(([, names]) => !names.some((name) => section.has(name)))
+    .map(([name, [, ...others]]) => name + (others.length > 0 ? ` (or ${others[0]})` : ''));
 }
 
 /** The members of a section that are there, by their readers. */
@@ -73,6 +96,12 @@ function readAll(section, readers, faults) {
     if (value !== undefined) options[name] = value;
   }
   return options;
+}
+
+function stringOrFalse(section, key) {
+  const value = section.getOptional(key);
+  // `${NAME}` gives a string, and no proxy is called "false".
+  return value === false || value === 'false' ? false : section.getOptionalString(key);
 }
 
 function stringOrStrings(section, key) {
