@@ -177,7 +177,7 @@ const REFUSALS = [
       },
     },
     ...{ status: 400, oauthError: 'invalid_request', description: 'Request not allowed' },
-    advice: /the server refuses client "kagenti-api"/,
+    advice: /refuses client "kagenti-api"; .* client policies/,
   },
 ];
 

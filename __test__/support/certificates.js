@@ -42,6 +42,13 @@ basicConstraints = critical, CA:FALSE
 keyUsage = critical, digitalSignature
 extendedKeyUsage = serverAuth
 subjectAltName = DNS:elsewhere.example
+[alone]
+basicConstraints = critical, CA:TRUE
+subjectAltName = DNS:localhost, IP:127.0.0.1
+[client]
+basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature
+extendedKeyUsage = clientAuth
 `;
 
 function openssl(directory, ...args) {
@@ -82,7 +89,7 @@ function makeAuthority(directory) {
   return readPair(directory, 'ca');
 }
 
-function makeServerCertificate(directory, name, extensions, { from, until }) {
+function makeCertificate(directory, name, extensions, { from, until }) {
   openssl(directory, ...newKey(name, name), '-out', `${name}.csr`);
   openssl(
     directory,
@@ -93,9 +100,19 @@ function makeServerCertificate(directory, name, extensions, { from, until }) {
   return readPair(directory, name);
 }
 
+/** As `openssl req -x509` makes it: signed with its own key, and marked as an authority. */
+function makeSelfSigned(directory, name) {
+  openssl(
+    directory,
+    ...newKey(name, name),
+    ...['-x509', '-days', '7300', '-extensions', 'alone', '-out', `${name}.pem`],
+  );
+  return readPair(directory, name);
+}
+
 /**
  * Each is `{ key, cert, keyFile, certFile }`, in PEM: the authority; a server's for localhost,
- * 127.0.0.1 and ::1; one for another name; and one that has run out.
+ * 127.0.0.1 and ::1; one for another name; one that has run out. `client(name)` makes a client's.
  *
  * @param {string} [directory] where the files go; by default a new one, which `remove()` removes
  */
@@ -104,9 +121,12 @@ function makeCertificates(directory) {
   return {
     directory: place,
     ca: makeAuthority(place),
-    server: makeServerCertificate(place, 'server', 'local', VALID),
-    wrongName: makeServerCertificate(place, 'wrong-name', 'elsewhere', VALID),
-    expired: makeServerCertificate(place, 'expired', 'local', EXPIRED),
+    server: makeCertificate(place, 'server', 'local', VALID),
+    wrongName: makeCertificate(place, 'wrong-name', 'elsewhere', VALID),
+    expired: makeCertificate(place, 'expired', 'local', EXPIRED),
+    client: (name) => makeCertificate(place, name, 'client', VALID),
+    selfSigned: (name) => makeSelfSigned(place, name),
+    expiredClient: (name) => makeCertificate(place, name, 'client', EXPIRED),
     remove() {
       if (directory === undefined) fs.rmSync(place, { recursive: true, force: true });
     },

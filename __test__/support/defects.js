@@ -28,11 +28,11 @@ async function open(t, answer, options) {
   return endpoint;
 }
 
-/** Makes a maker: of a manager for an endpoint, which it carries as `endpoint`. */
+/** Makes a maker: of a manager for an endpoint, if there is one, which it carries as `endpoint`. */
 function maker(Class) {
   return (t, endpoint, options = {}) => {
     const manager = new Class({
-      tokenEndpoint: endpoint.tokenEndpoint,
+      tokenEndpoint: endpoint?.tokenEndpoint,
       clientId: 'test-client',
       clientSecret: 'test-secret',
       logger: recorder(),

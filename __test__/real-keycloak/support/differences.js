@@ -107,6 +107,18 @@ const DIFFERENCES = [
     before: '24',
     leftOut: 'there are none',
   },
+  { what: 'EdDSA', before: '24', leftOut: 'it is not known' },
+  { what: 'clients of other issuers', before: '26.6', leftOut: 'there are none' },
+  {
+    what: 'a server that asks for certificates',
+    before: '24',
+    leftOut: 'it takes no authority in PEM',
+  },
+  {
+    what: 'a server that asks for certificates',
+    before: '26',
+    expected: { options: [] },
+  },
 ];
 
 const parse = (version) => version.split('.').map(Number);

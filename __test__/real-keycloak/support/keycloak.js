@@ -31,7 +31,7 @@ async function shareServer() {
 
 /**
  * As `describe`; `define` gets the server, whose members are there once the tests run. With
- * `options` for its command line it is a server of its own.
+ * `options` for its command line, or a function that gives them, it is a server of its own.
  */
 function describeWithKeycloak(name, { options, ...suite }, define) {
   const shared = options === undefined ? process.env[SHARED] : undefined;
@@ -42,7 +42,10 @@ function describeWithKeycloak(name, { options, ...suite }, define) {
     let own;
     before(
       async () => {
-        if (!shared) own = await startKeycloak({ options: options ?? OPTIONS, log });
+        if (!shared) {
+          const given = typeof options === 'function' ? await options() : options;
+          own = await startKeycloak({ options: given ?? OPTIONS, log });
+        }
         const { url, realmUrl, tokenEndpoint, managementUrl, admin } = own ?? JSON.parse(shared);
         Object.assign(server, { url, realmUrl, tokenEndpoint, managementUrl, admin });
       },

@@ -1,0 +1,266 @@
+'use strict';
+
+// `client_secret_jwt`, `private_key_jwt` and `client_assertion_file`: what is sent, what is read
+// again and when, and what is said when it goes wrong.
+
+const assert = require('node:assert/strict');
+const { generateKeyPairSync } = require('node:crypto');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { describe, test } = require('node:test');
+const { inspect } = require('node:util');
+const { KeycloakTokenManager } = require('..');
+const { recorder, rejection } = require('./support/manager.js');
+const { BEARER, startVerifyingEndpoint } = require('./support/verifying-endpoint.js');
+
+const SECRET = 'a-secret-of-enough-letters-for-hmac';
+const pem = (key, type = 'pkcs8') => key.export({ type, format: 'pem' });
+const jwk = (key, more) => ({ ...key.export({ format: 'jwk' }), ...more });
+
+const RSA = generateKeyPairSync('rsa', { modulusLength: 2048 });
+const EC = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const ED = generateKeyPairSync('ed25519');
+
+const METHODS = [
+  ['an RSA key', 'RS256', RSA, { privateKey: pem(RSA.privateKey) }],
+  ['an RSA key of PKCS #1', 'RS256', RSA, { privateKey: pem(RSA.privateKey, 'pkcs1') }],
+  ['PSS', 'PS256', RSA, { privateKey: pem(RSA.privateKey), signingAlgorithm: 'PS256' }],
+  ['an EC key', 'ES256', EC, { privateKey: pem(EC.privateKey) }],
+  ['an EC key of SEC 1', 'ES256', EC, { privateKey: pem(EC.privateKey, 'sec1') }],
+  ['an Ed25519 key', 'EdDSA', ED, { privateKey: pem(ED.privateKey) }],
+  ['a JWK of RSA', 'RS256', RSA, { privateKey: jwk(RSA.privateKey, { kid: 'k' }) }, 'k'],
+  ['a JWK of EC', 'ES256', EC, { privateKey: JSON.stringify(jwk(EC.privateKey)) }],
+  ['a JWK of Ed25519', 'EdDSA', ED, { privateKey: jwk(ED.privateKey), keyId: 'k' }, 'k'],
+];
+
+/** A manager on a server that believes in `believes`; both are closed after the test. */
+async function start(t, believes, options = {}, endpointOptions = {}) {
+  const endpoint = await startVerifyingEndpoint({ believes, ...endpointOptions });
+  t.after(() => endpoint.close());
+  const { logger, at } = recorder();
+  const { tokenEndpoint } = endpoint;
+  const manager = new KeycloakTokenManager({
+    ...{ tokenEndpoint, clientId: 'agent', logger },
+    ...options,
+  });
+  t.after(() => manager.close());
+  return { endpoint, manager, at };
+}
+
+/** A file of its own for a test. */
+function file(t, text) {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'credential-'));
+  t.after(() => fs.rmSync(folder, { recursive: true }));
+  const place = path.join(folder, 'credential');
+  fs.writeFileSync(place, text);
+  return place;
+}
+
+/** What an assertion says. */
+const claimsOf = ({ form }) =>
+  JSON.parse(Buffer.from(form.client_assertion.split('.')[1], 'base64url').toString());
+
+describe('private_key_jwt', () => {
+  for (const [name, algorithm, pair, options, kid] of METHODS) {
+    test(`${name} proves the client`, async (t) => {
+      const believes = { algorithm, key: pair.publicKey, kid };
+      const { endpoint, manager } = await start(t, believes, options);
+      assert.equal(await manager.getToken(), 'token-1');
+      const [request] = endpoint.requests;
+      const fields = ['grant_type', 'client_id', 'client_assertion_type', 'client_assertion'];
+      assert.deepEqual(Object.keys(request.form), fields);
+      assert.equal(request.headers.authorization, undefined);
+      const { exp, iat, jti, ...claims } = claimsOf(request);
+      assert.deepEqual(claims, { iss: 'agent', sub: 'agent', aud: endpoint.issuer });
+      assert.equal(exp - iat, 60);
+      assert.ok(jti.length >= 20);
+    });
+  }
+
+  test('every attempt has an assertion of its own, and so has a replaced connection', async (t) => {
+    const believes = { algorithm: 'ES256', key: EC.publicKey };
+    const { endpoint, manager } = await start(t, believes, { privateKey: pem(EC.privateKey) });
+    endpoint.state.answer = (n) => (n < 3 ? { status: 503, body: {} } : undefined);
+    assert.equal(await manager.getToken(), 'token-3');
+    endpoint.state.answer = undefined;
+    for (const { socket } of endpoint.requests) socket.destroy();
+    await manager.getToken({ forceRefresh: true });
+    const ids = endpoint.requests.map((request) => claimsOf(request).jti);
+    assert.equal(new Set(ids).size, ids.length);
+  });
+
+  test('an audience can be given', async (t) => {
+    const believes = { algorithm: 'ES256', key: EC.publicKey };
+    const { endpoint, manager } = await start(t, believes, {
+      privateKey: pem(EC.privateKey),
+      assertionAudience: 'https://public.example/realms/test',
+    });
+    endpoint.state.document = { issuer: 'https://public.example/realms/test' };
+    assert.equal(await manager.getToken(), 'token-1');
+  });
+
+  test('a key replaced in its file and at the server is read again, and tried once', async (t) => {
+    const next = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const privateKeyFile = file(t, pem(EC.privateKey));
+    const believes = { algorithm: 'ES256', key: EC.publicKey };
+    const { endpoint, manager } = await start(t, believes, { privateKeyFile });
+    await manager.getToken();
+    endpoint.state.believes = { algorithm: 'ES256', key: next.publicKey };
+    const refused = await rejection(manager.getToken({ forceRefresh: true }), 'ERR_KEYCLOAK_OAUTH');
+    assert.match(refused.message, /register the key, or set keyId/);
+    assert.equal(endpoint.requests.length, 2, 'the same key is not tried again');
+    assert.equal(await manager.getToken(), 'token-1', 'the held token stays');
+  });
+
+  test('a key replaced between two looks at the file is tried in the same call', async (t) => {
+    const next = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const privateKeyFile = file(t, pem(EC.privateKey));
+    const believes = { algorithm: 'ES256', key: next.publicKey };
+    const { endpoint, manager } = await start(t, believes, { privateKeyFile });
+    endpoint.state.answer = (n) => {
+      if (n === 1) fs.writeFileSync(privateKeyFile, pem(next.privateKey));
+    };
+    assert.equal(await manager.getToken(), 'token-2');
+  });
+
+  for (const [what, offsetMs, advice] of [
+    ['ahead', -120_000, /clock of this machine is ahead/],
+    ['behind', 120_000, /expired or is not valid yet/],
+  ]) {
+    test(`a clock that is ${what} of the server’s is told of`, async (t) => {
+      const believes = { algorithm: 'ES256', key: EC.publicKey };
+      const options = { privateKey: pem(EC.privateKey) };
+      const { manager } = await start(t, believes, options, { offsetMs });
+      const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
+      assert.match(error.message, advice);
+    });
+  }
+
+  test('what a server says of an assertion becomes advice', async (t) => {
+    for (const [believes, advice] of [
+      [{ algorithm: 'RS256', key: RSA.publicKey }, /set signingAlgorithm/],
+      [{ algorithm: 'ES256', key: EC.publicKey, kid: 'other' }, /set keyId to its kid/],
+    ]) {
+      const { manager } = await start(t, believes, { privateKey: pem(EC.privateKey) });
+      const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
+      assert.match(error.message, advice);
+    }
+    const { manager } = await start(
+      t,
+      { algorithm: 'ES256', key: EC.publicKey },
+      { privateKey: pem(EC.privateKey), assertionAudience: 'https://other.example' },
+    );
+    const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
+    assert.match(error.message, /set assertionAudience/);
+  });
+
+  test('a file that holds no usable key is named and not shown', async (t) => {
+    const half = pem(RSA.privateKey).slice(0, 400);
+    const encrypted = RSA.privateKey.export({
+      ...{ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'canary' },
+    });
+    for (const [name, text, problem, more] of [
+      ['truncated', half, /cut off or broken/],
+      ['encrypted', encrypted, /it is encrypted/],
+      ['a public key', EC.publicKey.export({ type: 'spki', format: 'pem' }), /no private key/],
+      ['empty', '', /no private key in it/],
+      ['a secret', 'canary-secret', /no private key in it/],
+      ['another kind', pem(EC.privateKey), /ES256 and cannot sign with RS256/, 'RS256'],
+    ]) {
+      const privateKeyFile = file(t, text);
+      const { endpoint, manager, at } = await start(
+        t,
+        {},
+        { privateKeyFile, ...(more && { signingAlgorithm: more }) },
+      );
+      const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_CREDENTIAL');
+      assert.match(error.message, problem, name);
+      assert.match(error.message, /privateKeyFile/, name);
+      assert.equal(endpoint.requests.length, 0, name);
+      const shown = `${inspect(error)} ${at('warn')} ${inspect(manager, { depth: 9 })}`;
+      assert.doesNotMatch(shown, /canary|BEGIN|MII/, name);
+    }
+  });
+});
+
+describe('client_secret_jwt', () => {
+  for (const algorithm of ['HS256', 'HS384', 'HS512']) {
+    test(`${algorithm} proves the client, and the secret is not sent`, async (t) => {
+      const { endpoint, manager } = await start(
+        t,
+        { algorithm, secret: SECRET },
+        {
+          clientSecret: SECRET,
+          clientAuthentication: 'client_secret_jwt',
+          ...(algorithm !== 'HS256' && { signingAlgorithm: algorithm }),
+        },
+      );
+      assert.equal(await manager.getToken(), 'token-1');
+      const [{ form, headers }] = endpoint.requests;
+      assert.doesNotMatch(JSON.stringify([form, headers]), new RegExp(SECRET));
+    });
+  }
+
+  test('a secret from a function is asked for again when it is refused', async (t) => {
+    const secrets = ['an-old-secret-that-is-long-enough', SECRET];
+    const { endpoint, manager } = await start(
+      t,
+      { algorithm: 'HS256', secret: SECRET },
+      { clientSecret: () => secrets.shift(), clientAuthentication: 'client_secret_jwt' },
+    );
+    assert.equal(await manager.getToken(), 'token-2');
+    assert.equal(endpoint.requests.length, 2);
+  });
+});
+
+describe('client_assertion_file', () => {
+  const SPIFFE = 'urn:ietf:params:oauth:client-assertion-type:jwt-spiffe';
+
+  for (const [name, type, options] of [
+    ['a projected token', BEARER, {}],
+    ['a JWT-SVID', SPIFFE, { clientAssertionType: SPIFFE }],
+  ]) {
+    test(`${name} is handed through`, async (t) => {
+      const clientAssertionFile = file(t, 'eyJ.first.one\n');
+      const believes = { assertion: { text: 'eyJ.first.one', type } };
+      const { endpoint, manager } = await start(t, believes, { clientAssertionFile, ...options });
+      assert.equal(await manager.getToken(), 'token-1');
+      assert.equal(endpoint.requests[0].form.client_id, 'agent');
+    });
+  }
+
+  test('it is read for every attempt', async (t) => {
+    const clientAssertionFile = file(t, 'eyJ.first.one');
+    const believes = { assertion: { text: 'eyJ.second.one', type: BEARER } };
+    const { endpoint, manager } = await start(t, believes, { clientAssertionFile });
+    endpoint.state.answer = (n) => {
+      if (n > 1) return undefined;
+      fs.writeFileSync(clientAssertionFile, 'eyJ.second.one');
+      return { status: 503, body: {} };
+    };
+    assert.equal(await manager.getToken(), 'token-2');
+  });
+
+  test('a file that is not there, or empty, is named', async (t) => {
+    for (const [place, problem] of [
+      ['/nowhere/token', /clientAssertionFile "\/nowhere\/token" cannot be read/],
+      [file(t, ' \n'), /is empty/],
+    ]) {
+      const { manager } = await start(t, {}, { clientAssertionFile: place });
+      const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_CREDENTIAL');
+      assert.match(error.message, problem);
+    }
+  });
+
+  test('what the server repeats of it is not shown', async (t) => {
+    const assertion = 'eyJhbGciOiJSUzI1NiJ9.canarycanarycanary.signature';
+    const { endpoint, manager } = await start(t, {}, { clientAssertionFile: file(t, assertion) });
+    endpoint.state.answer = () => ({
+      status: 401,
+      body: { error: 'invalid_client', error_description: `bad assertion ${assertion}` },
+    });
+    const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
+    assert.doesNotMatch(inspect(error), /canary/);
+  });
+});

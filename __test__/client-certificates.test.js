@@ -1,0 +1,181 @@
+'use strict';
+
+// `tls_client_auth`: a certificate from options and from files, replaced while connections are in
+// use, and everything that can be wrong with it.
+
+const assert = require('node:assert/strict');
+const { generateKeyPairSync } = require('node:crypto');
+const fs = require('node:fs');
+const path = require('node:path');
+const { after, before, describe, test } = require('node:test');
+const { inspect } = require('node:util');
+const { KeycloakTokenManager } = require('..');
+const { makeCertificates } = require('./support/certificates.js');
+const { delay, recorder, rejection } = require('./support/manager.js');
+const { startVerifyingEndpoint } = require('./support/verifying-endpoint.js');
+
+describe('tls_client_auth', () => {
+  let certificates;
+  let client;
+  let other;
+  before(() => {
+    certificates = makeCertificates();
+    client = certificates.client('agent');
+    other = certificates.client('other');
+  });
+  after(() => certificates.remove());
+
+  /** A server that wants the certificate of `subject`, and the options that reach it. */
+  async function start(t, options, { subject = 'agent', tls = {} } = {}) {
+    const { server, ca } = certificates;
+    const endpoint = await startVerifyingEndpoint({
+      tls: { ...server, ca: ca.cert, requestCert: true, rejectUnauthorized: true, ...tls },
+      believes: { subject },
+    });
+    t.after(() => endpoint.close());
+    const { logger, at } = recorder();
+    const { tokenEndpoint } = endpoint;
+    const manager = new KeycloakTokenManager({
+      ...{ tokenEndpoint, clientId: 'agent', ca: ca.cert, logger },
+      ...options,
+    });
+    t.after(() => manager.close());
+    return { endpoint, manager, at };
+  }
+
+  /** Files of its own for a test. */
+  function copies(t, { cert, key }) {
+    const folder = fs.mkdtempSync(path.join(certificates.directory, 'copies-'));
+    t.after(() => fs.rmSync(folder, { recursive: true }));
+    const files = {
+      clientCertificateFile: path.join(folder, 'tls.crt'),
+      clientKeyFile: path.join(folder, 'tls.key'),
+    };
+    fs.writeFileSync(files.clientCertificateFile, cert);
+    fs.writeFileSync(files.clientKeyFile, key);
+    return files;
+  }
+
+  for (const maxVersion of ['TLSv1.2', 'TLSv1.3']) {
+    test(`a certificate proves the client over ${maxVersion}`, async (t) => {
+      const options = { clientCertificate: client.cert, clientKey: client.key };
+      const { endpoint, manager } = await start(t, options, { tls: { maxVersion } });
+      assert.equal(await manager.getToken(), 'token-1');
+      const [{ form, subject }] = endpoint.requests;
+      assert.equal(subject, 'agent');
+      assert.deepEqual(Object.keys(form), ['grant_type', 'client_id']);
+    });
+  }
+
+  test('files and options can be mixed', async (t) => {
+    const { clientCertificateFile, clientKeyFile } = copies(t, client);
+    for (const options of [
+      { clientCertificateFile, clientKeyFile },
+      { clientCertificateFile, clientKey: client.key },
+      { clientCertificate: client.cert, clientKeyFile },
+    ]) {
+      const { manager } = await start(t, options);
+      assert.equal(await manager.getToken(), 'token-1');
+    }
+  });
+
+  test('a replaced certificate is shown by the next acquisition', async (t) => {
+    const files = copies(t, client);
+    const { endpoint, manager } = await start(t, files);
+    await manager.getToken();
+    await manager.getToken({ forceRefresh: true });
+    assert.equal(endpoint.requests[1].socket, endpoint.requests[0].socket, 'one connection');
+    fs.writeFileSync(files.clientCertificateFile, other.cert);
+    fs.writeFileSync(files.clientKeyFile, other.key);
+    endpoint.state.believes = { subject: 'other' };
+    await manager.getToken({ forceRefresh: true });
+    assert.deepEqual(
+      endpoint.requests.map(({ subject }) => subject),
+      ['agent', 'agent', 'other'],
+    );
+  });
+
+  test('a certificate that is there before its key waits for it', async (t) => {
+    const files = copies(t, client);
+    const { endpoint, manager } = await start(t, files);
+    await manager.getToken();
+    endpoint.state.believes = { subject: 'other' };
+    fs.writeFileSync(files.clientCertificateFile, other.cert);
+    const call = manager.getToken({ forceRefresh: true });
+    await delay(50);
+    fs.writeFileSync(files.clientKeyFile, other.key);
+    await call;
+    assert.equal(endpoint.requests.at(-1).subject, 'other');
+  });
+
+  test('a refusal reads the files again, and tries once more only if they changed', async (t) => {
+    const files = copies(t, client);
+    const { endpoint, manager } = await start(t, files, { subject: 'other' });
+    endpoint.state.answer = (n) => {
+      if (n !== 1) return;
+      fs.writeFileSync(files.clientCertificateFile, other.cert);
+      fs.writeFileSync(files.clientKeyFile, other.key);
+    };
+    assert.equal(await manager.getToken(), 'token-2');
+    endpoint.state.believes = { subject: 'nobody' };
+    const error = await rejection(manager.getToken({ forceRefresh: true }), 'ERR_KEYCLOAK_OAUTH');
+    assert.match(error.message, /the certificate is wrong/);
+    assert.equal(endpoint.requests.length, 3);
+    assert.equal(await manager.getToken(), 'token-2');
+  });
+
+  test('managers with different certificates do not share connections', async (t) => {
+    const first = await start(t, { clientCertificate: client.cert, clientKey: client.key });
+    const { tokenEndpoint } = first.endpoint;
+    const manager = new KeycloakTokenManager({
+      ...{ tokenEndpoint, clientId: 'agent', ca: certificates.ca.cert },
+      ...{ clientCertificate: other.cert, clientKey: other.key },
+    });
+    t.after(() => manager.close());
+    await first.manager.getToken();
+    await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
+    assert.equal(first.endpoint.requests.at(-1).subject, 'other');
+  });
+
+  test('what cannot be used is named, and its contents are not shown', async (t) => {
+    const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+    const encrypted = rsa.export({
+      ...{ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'canary' },
+    });
+    const expired = certificates.expiredClient('old');
+    for (const [name, pair, problem] of [
+      ['half a certificate', { ...client, cert: client.cert.slice(0, 300) }, /tls\.crt" cannot be/],
+      ['no certificate', { ...client, cert: 'canary' }, /tls\.crt" .*no PEM certificate/],
+      ['an encrypted key', { ...client, key: encrypted }, /clientKeyFile .*it is encrypted/],
+      ['half a key', { ...client, key: client.key.slice(0, 100) }, /tls\.key" .*cut off/],
+      ['a stranger’s key', { ...client, key: other.key }, /tls\.key" .*does not belong to/],
+      ['an expired certificate', expired, /tls\.crt" .*has expired/],
+    ]) {
+      const { endpoint, manager, at } = await start(t, copies(t, pair));
+      const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_CREDENTIAL');
+      assert.match(error.message, problem, name);
+      assert.equal(endpoint.requests.length, 0, name);
+      assert.doesNotMatch(`${inspect(error)} ${at('warn')}`, /canary|BEGIN|MII/, name);
+    }
+    const missing = { clientCertificateFile: '/nowhere/tls.crt', clientKey: client.key };
+    const { manager } = await start(t, missing);
+    const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_CREDENTIAL');
+    assert.match(error.message, /clientCertificateFile "\/nowhere\/tls\.crt" cannot be read/);
+  });
+
+  test('an expired certificate in an option is a matter of acquisitions', async (t) => {
+    const { cert, key } = certificates.expiredClient('past');
+    const { manager } = await start(t, { clientCertificate: cert, clientKey: key });
+    const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_CREDENTIAL');
+    assert.match(error.message, /clientCertificate cannot be used: the certificate has expired/);
+  });
+
+  test('a server that hangs up on a certificate may not accept it, which is said', async (t) => {
+    const stranger = makeCertificates();
+    t.after(() => stranger.remove());
+    const { cert, key } = stranger.client('agent');
+    const { manager } = await start(t, { clientCertificate: cert, clientKey: key });
+    const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_NETWORK');
+    assert.match(error.message, /perhaps the server does not accept the client's certificate/);
+  });
+});

@@ -1,0 +1,222 @@
+'use strict';
+
+// `issuer`: the document is read with the first token, believed or not, and read again when the
+// endpoint that it names is gone.
+
+const assert = require('node:assert/strict');
+const { describe, test } = require('node:test');
+const { KeycloakTokenManager } = require('..');
+const { makeCertificates } = require('./support/certificates.js');
+const { recorder, rejection, times } = require('./support/manager.js');
+const { startVerifyingEndpoint } = require('./support/verifying-endpoint.js');
+
+const SECRET = 'a-secret';
+const METHODS = 'token_endpoint_auth_methods_supported';
+
+async function start(t, options = {}, endpointOptions = {}) {
+  const endpoint = await startVerifyingEndpoint({
+    believes: { secret: SECRET },
+    ...endpointOptions,
+  });
+  t.after(() => endpoint.close());
+  const { logger, at } = recorder();
+  const manager = new KeycloakTokenManager({
+    ...{ issuer: endpoint.issuer, clientId: 'agent', clientSecret: SECRET, logger },
+    ...options,
+  });
+  t.after(() => manager.close());
+  const methods = () => endpoint.requests.map(({ method }) => method).join(' ');
+  return { endpoint, manager, at, methods };
+}
+
+describe('discovery', () => {
+  test('the document is read once, with the first token, however many wait', async (t) => {
+    const { manager, methods } = await start(t);
+    assert.equal(methods(), '');
+    const tokens = await Promise.all(times(50, () => manager.getToken()));
+    assert.deepEqual(new Set(tokens), new Set(['token-2']));
+    await manager.getToken({ forceRefresh: true });
+    assert.equal(methods(), 'GET POST POST');
+  });
+
+  test('a slash at the end of the issuer does not matter', async (t) => {
+    const { endpoint, methods } = await start(t);
+    const manager = new KeycloakTokenManager({
+      ...{ issuer: `${endpoint.issuer}/`, clientId: 'agent', clientSecret: SECRET },
+    });
+    t.after(() => manager.close());
+    assert.equal(await manager.getToken(), 'token-2');
+    assert.equal(methods(), 'GET POST');
+  });
+
+  for (const status of [404, 405]) {
+    test(`an endpoint that answers ${status} is looked for again, in the same call`, async (t) => {
+      const { endpoint, manager } = await start(t);
+      endpoint.state.document = { token_endpoint: `${endpoint.origin}/old` };
+      endpoint.state.answer = (_n, { url }) =>
+        url === '/old'
+          ? { status: 200, body: { access_token: 'old', expires_in: 300 } }
+          : undefined;
+      assert.equal(await manager.getToken(), 'old');
+      endpoint.state.document = {};
+      endpoint.state.answer = (_n, { url }) =>
+        url === '/old' ? { status, body: { error: 'gone' } } : undefined;
+      assert.match(await manager.getToken({ forceRefresh: true }), /^token-/);
+    });
+  }
+
+  test('an endpoint that is nowhere is an error, and not asked for ever', async (t) => {
+    const { endpoint, manager, methods } = await start(t);
+    endpoint.state.document = { token_endpoint: `${endpoint.origin}/nowhere` };
+    const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_HTTP');
+    assert.equal(error.status, 404);
+    assert.equal(error.tokenEndpoint, `${endpoint.origin}/nowhere`);
+    assert.equal(methods(), 'GET POST');
+  });
+
+  test('a failing document is tried again as a token request is', async (t) => {
+    const { endpoint, manager, methods } = await start(t);
+    endpoint.state.answer = (n) => (n < 3 ? { status: 503, body: {} } : undefined);
+    assert.equal(await manager.getToken(), 'token-4');
+    assert.equal(methods(), 'GET GET GET POST');
+  });
+
+  test('a document that does not come ends with the deadline', async (t) => {
+    const { endpoint, manager } = await start(t, { requestTimeoutMs: 300 });
+    endpoint.state.answer = () => new Promise(() => {});
+    endpoint.requests.length = 0;
+    const silent = await startSilent(t);
+    const waiting = new KeycloakTokenManager({
+      ...{ issuer: silent, clientId: 'agent', clientSecret: SECRET, requestTimeoutMs: 300 },
+    });
+    t.after(() => waiting.close());
+    const error = await rejection(waiting.getToken(), 'ERR_KEYCLOAK_TIMEOUT');
+    assert.match(error.message, /discovery document/);
+    await manager.close();
+  });
+
+  for (const [name, document, problem] of [
+    [
+      'another issuer',
+      { issuer: 'https://public.example/realms/test' },
+      /that of "https:\/\/public\.example\/realms\/test" and not of "http:.*set issuer to that/,
+    ],
+    ['no endpoint', { token_endpoint: undefined }, /names no token_endpoint/],
+    ['an endpoint that is none', { token_endpoint: '/token' }, /names no token_endpoint/],
+  ]) {
+    test(`a document with ${name} is not believed`, async (t) => {
+      const { endpoint, manager } = await start(t);
+      endpoint.state.document = document;
+      const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_PROTOCOL');
+      assert.match(error.message, problem);
+      assert.equal(error.status, 200);
+      assert.equal(error.retryable, false);
+    });
+  }
+
+  for (const [name, answer, code, problem] of [
+    [
+      'a missing realm',
+      { status: 404, body: { error: 'Realm does not exist' } },
+      'ERR_KEYCLOAK_HTTP',
+      /realm that the URL names does not exist \(yet\); check issuer/,
+    ],
+    [
+      'a doubled slash',
+      { status: 400, body: { error: 'missingNormalization', error_description: 'Request path' } },
+      'ERR_KEYCLOAK_OAUTH',
+      /doubled slash, .*correct issuer/,
+    ],
+    ['a redirect', { status: 302, body: {} }, 'ERR_KEYCLOAK_PROTOCOL', /redirects/],
+    ['another path', { status: 404, body: {} }, 'ERR_KEYCLOAK_HTTP', /not the issuer of a realm/],
+  ]) {
+    test(`${name} gets a message that says so`, async (t) => {
+      const { endpoint, manager } = await start(t);
+      endpoint.state.answer = () => answer;
+      const error = await rejection(manager.getToken(), code);
+      assert.match(error.message, problem);
+      assert.match(error.message, /discovery failed with status \d+ .*at http/);
+    });
+  }
+
+  test('an https issuer may not name an http endpoint', async (t) => {
+    const certificates = makeCertificates();
+    t.after(() => certificates.remove());
+    const { endpoint, manager } = await start(
+      t,
+      { ca: certificates.ca.cert },
+      { tls: certificates.server },
+    );
+    endpoint.state.document = { token_endpoint: 'http://127.0.0.1:9/token' };
+    const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_PROTOCOL');
+    assert.match(error.message, /plain http/);
+    endpoint.state.document = {};
+  });
+
+  test('the alias for certificates is asked with a certificate only', async (t) => {
+    const certificates = makeCertificates();
+    t.after(() => certificates.remove());
+    const client = certificates.client('agent');
+    const { server, ca } = certificates;
+    const tls = { ...server, ca: ca.cert, requestCert: true, rejectUnauthorized: false };
+    for (const [credential, believes, path] of [
+      [
+        { clientSecret: undefined, clientCertificate: client.cert, clientKey: client.key },
+        { subject: 'agent' },
+        '/realms/test/protocol/openid-connect/token',
+      ],
+      [{}, { secret: SECRET }, '/elsewhere'],
+    ]) {
+      const { endpoint, manager } = await start(
+        t,
+        { ca: ca.cert, ...credential },
+        { tls, believes },
+      );
+      endpoint.state.document = {
+        token_endpoint: `${endpoint.origin}/elsewhere`,
+        mtls_endpoint_aliases: { token_endpoint: endpoint.tokenEndpoint },
+      };
+      await manager.getToken().catch(() => {});
+      assert.equal(endpoint.requests.at(-1).url, path);
+    }
+  });
+
+  for (const [listed, warned] of [
+    [['private_key_jwt'], 1],
+    [['client_secret_post', 'private_key_jwt'], 0],
+    ['nonsense', 0],
+  ]) {
+    test(`a method among ${listed} is warned about ${warned} times and used`, async (t) => {
+      const { endpoint, manager, at } = await start(t);
+      endpoint.state.document = { [METHODS]: listed };
+      assert.equal(await manager.getToken(), 'token-2');
+      const lines = at('warn').filter((line) => line.includes('does not list'));
+      assert.equal(lines.length, warned);
+    });
+  }
+
+  test('a held token outlives a document that is wrong', async (t) => {
+    const { endpoint, manager } = await start(t);
+    const token = await manager.getToken();
+    endpoint.state.answer = (_n, { method }) =>
+      method === 'POST' ? { status: 404, body: {} } : { status: 200, body: { issuer: 'x' } };
+    await rejection(manager.getToken({ forceRefresh: true }), 'ERR_KEYCLOAK_PROTOCOL');
+    assert.equal(await manager.getToken(), token);
+  });
+});
+
+/** The issuer of a server that never answers. */
+async function startSilent(t) {
+  const net = require('node:net');
+  const server = net.createServer(() => {});
+  await new Promise((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const sockets = new Set();
+  server.on('connection', (socket) => sockets.add(socket));
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return `http://127.0.0.1:${server.address().port}/realms/test`;
+}

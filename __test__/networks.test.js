@@ -1,0 +1,224 @@
+'use strict';
+
+// Networks as they are: names with several addresses or with others than before, peers that are
+// gone without a word, and TLS sessions that are taken up again.
+
+const assert = require('node:assert/strict');
+const { spawnSync } = require('node:child_process');
+const { once } = require('node:events');
+const fs = require('node:fs');
+const http = require('node:http');
+const https = require('node:https');
+const net = require('node:net');
+const os = require('node:os');
+const path = require('node:path');
+const { after, before, describe, test } = require('node:test');
+const { KeycloakTokenManager } = require('..');
+const { run } = require('./programs');
+const { makeCertificates } = require('./support/certificates.js');
+const { CLIENT, tokenResponse } = require('./support/manager.js');
+
+/** What hangs must fail. */
+const LIMIT_MS = 30_000;
+const NAME = 'sso.names.invalid';
+
+/** Listens there; answers with a token that has this name. */
+async function listen(t, server, { host = '127.0.0.1', port = 0 } = {}) {
+  const sockets = new Set();
+  server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+  });
+  server.listen(port, host);
+  await once(server, 'listening');
+  const stop = () => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  };
+  t.after(stop);
+  return { port: server.address().port, stop, sockets };
+}
+
+/** Answers every request with a token of this name. */
+const answering = (name) => (request, response) => {
+  request.resume().on('end', () => {
+    response.setHeader('Content-Type', 'application/json');
+    response.end(JSON.stringify(tokenResponse(name, 300)));
+  });
+};
+
+const serve = (t, name, place) => listen(t, http.createServer(answering(name)), place);
+
+/**
+ * The commands that start a program which sees a file of ours in place of the machine's list of
+ * hosts. It takes Linux, and the right to make a namespace for mounts.
+ */
+const IN_NAMESPACE = [
+  ['unshare', '--mount'],
+  ['unshare', '--map-root-user', '--mount'],
+].map(([binary, ...flags]) => ({
+  binary,
+  execArgv: [...flags, 'sh', '-c', 'mount --bind "$0" /etc/hosts && exec "$@"'],
+}));
+
+/** How to start a program with that list of hosts, or nothing, and the test is left out. */
+function withHosts(t, file) {
+  const usable = IN_NAMESPACE.find(({ binary, execArgv }) => {
+    const { status } = spawnSync(binary, [...execArgv, file, 'true']);
+    return status === 0;
+  });
+  if (usable === undefined) {
+    const reason = 'unshare cannot make a namespace here, so no name can be given addresses';
+    if (process.env.CI && process.platform === 'linux') assert.fail(reason);
+    t.skip(reason);
+    return undefined;
+  }
+  const { binary, execArgv } = usable;
+  return { binary, execArgv: [...execArgv, file, process.execPath] };
+}
+
+function hostsFile(t, addresses) {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'hosts-'));
+  t.after(() => fs.rmSync(folder, { recursive: true }));
+  const file = path.join(folder, 'hosts');
+  const write = (list) => {
+    fs.writeFileSync(file, list.map((address) => `${address} ${NAME}\n`).join(''));
+  };
+  write(addresses);
+  return { file, write };
+}
+
+describe('a name', { timeout: LIMIT_MS }, () => {
+  for (const only of ['127.0.0.1', '::1']) {
+    for (const addresses of [
+      ['127.0.0.1', '::1'],
+      ['::1', '127.0.0.1'],
+    ]) {
+      test(`of ${addresses.join(' and ')} is reached if only ${only} listens`, async (t) => {
+        const { file } = hostsFile(t, addresses);
+        const started = withHosts(t, file);
+        if (started === undefined) return;
+        const { port } = await serve(t, 'a-token', { host: only });
+        const program = run(t, 'names.js', [`http://${NAME}:${port}/token`, 1], started);
+        assert.deepEqual(await program.result(), { token: 'a-token' });
+      });
+    }
+  }
+
+  test('that has another address now is asked there when its server is gone', async (t) => {
+    const { file, write } = hostsFile(t, ['127.0.0.1']);
+    const started = withHosts(t, file);
+    if (started === undefined) return;
+    const former = await serve(t, 'former-token');
+    const { port } = former;
+    await serve(t, 'latter-token', { host: '::1', port });
+    const program = run(t, 'names.js', [`http://${NAME}:${port}/token`, 2], started);
+    assert.deepEqual(await program.next(), { token: 'former-token' });
+    write(['::1']);
+    former.stop();
+    program.goOn();
+    assert.deepEqual(await program.next(), { token: 'latter-token' });
+  });
+
+  test('that cannot be resolved may be there later', async (t) => {
+    const { file, write } = hostsFile(t, []);
+    const started = withHosts(t, file);
+    if (started === undefined) return;
+    const { port } = await serve(t, 'a-token');
+    const program = run(t, 'names.js', [`http://${NAME}:${port}/token`, 2], started);
+    const { code, message } = await program.next();
+    assert.equal(code, 'ERR_KEYCLOAK_NETWORK');
+    assert.match(message, /host name cannot be resolved/);
+    write(['127.0.0.1']);
+    program.goOn();
+    assert.deepEqual(await program.next(), { token: 'a-token' });
+  });
+});
+
+test('an endpoint can be an address of IPv6', async (t) => {
+  const { port } = await serve(t, 'a-token', { host: '::1' });
+  const tokenEndpoint = `http://[::1]:${port}/token`;
+  const manager = new KeycloakTokenManager({ ...CLIENT, tokenEndpoint });
+  t.after(() => manager.close());
+  assert.equal(await manager.getToken(), 'a-token');
+});
+
+describe('a connection', { timeout: LIMIT_MS }, () => {
+  test('whose other end is gone without a word is replaced, which is no retry', async (t) => {
+    const { port } = await serve(t, 'a-token');
+    const relays = [];
+    const relay = net.createServer((socket) => {
+      const onward = net.connect(port, '127.0.0.1');
+      for (const [from, to] of [
+        [socket, onward],
+        [onward, socket],
+      ]) {
+        from.pipe(to);
+        from.on('error', () => {});
+      }
+      relays.push({ socket, onward });
+    });
+    const front = await listen(t, relay);
+    t.after(() => {
+      for (const { onward } of relays) onward.destroy();
+    });
+    const manager = new KeycloakTokenManager({
+      ...CLIENT,
+      tokenEndpoint: `http://127.0.0.1:${front.port}/token`,
+      requestTimeoutMs: 6_000,
+    });
+    t.after(() => manager.close());
+    await manager.getToken();
+    // What is sent from now on is swallowed: no answer, no end, no reset.
+    const [{ socket, onward }] = relays;
+    socket.unpipe(onward);
+    socket.resume();
+    assert.equal(await manager.getToken({ forceRefresh: true }), 'a-token');
+    assert.equal(relays.length, 2);
+    assert.equal(manager.snapshot().counters.retries, 0);
+  });
+});
+
+describe('a TLS session', { timeout: LIMIT_MS }, () => {
+  let certificates;
+  before(() => {
+    certificates = makeCertificates();
+  });
+  after(() => certificates?.remove());
+
+  for (const version of ['TLSv1.2', 'TLSv1.3']) {
+    for (const client of [undefined, 'agent']) {
+      const how = client === undefined ? '' : ', with a certificate of the client';
+      test(`of ${version} is taken up by the next connection${how}`, async (t) => {
+        const { server: pairOfServer, ca } = certificates;
+        const options = {
+          ...{
+            key: pairOfServer.key,
+            cert: pairOfServer.cert,
+            minVersion: version,
+            maxVersion: version,
+          },
+          ...(client && { ca: ca.cert, requestCert: true, rejectUnauthorized: true }),
+        };
+        const server = https.createServer(options, answering('a-token'));
+        const seen = [];
+        server.on('secureConnection', (socket) => seen.push(socket.isSessionReused()));
+        const { port, sockets } = await listen(t, server);
+        const pair = client && certificates.client(client);
+        const manager = new KeycloakTokenManager({
+          ...{ tokenEndpoint: `https://127.0.0.1:${port}/token`, ca: ca.cert },
+          ...(pair
+            ? { clientId: client, clientCertificate: pair.cert, clientKey: pair.key }
+            : CLIENT),
+        });
+        t.after(() => manager.close());
+        await manager.getToken();
+        for (const socket of sockets) socket.destroy();
+        await manager.getToken({ forceRefresh: true });
+        for (const socket of sockets) socket.destroy();
+        await manager.getToken({ forceRefresh: true });
+        assert.deepEqual(seen, [false, true, true]);
+      });
+    }
+  }
+});

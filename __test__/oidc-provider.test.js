@@ -1,0 +1,211 @@
+'use strict';
+
+// Every way of proving a client, against a certified OAuth server that is not Keycloak: what we
+// send is what the standards say, and not only what one server takes.
+
+const assert = require('node:assert/strict');
+const { generateKeyPairSync } = require('node:crypto');
+const { once } = require('node:events');
+const https = require('node:https');
+const { after, before, describe, test } = require('node:test');
+const { inspect } = require('node:util');
+const { KeycloakTokenManager } = require('..');
+const { makeCertificates } = require('./support/certificates.js');
+const { recorder, rejection } = require('./support/manager.js');
+
+/** Characters that a form, a header and an URL treat in different ways. */
+const SECRET = 's3cr+t%/: long enough for every algorithm of HMAC, that is 64 bytes';
+
+const KEYS = {
+  RS256: generateKeyPairSync('rsa', { modulusLength: 2048 }),
+  PS256: generateKeyPairSync('rsa', { modulusLength: 2048 }),
+  ES256: generateKeyPairSync('ec', { namedCurve: 'P-256' }),
+  EdDSA: generateKeyPairSync('ed25519'),
+};
+
+const pem = ({ privateKey }) => privateKey.export({ type: 'pkcs8', format: 'pem' });
+
+/** `client` is what the server knows of it, `options` what we do. */
+const METHODS = [
+  {
+    name: 'client_secret_post',
+    client: { client_secret: SECRET },
+    options: { clientSecret: SECRET },
+  },
+  {
+    name: 'client_secret_basic',
+    client: { client_secret: SECRET },
+    options: { clientSecret: SECRET, clientAuthentication: 'client_secret_basic' },
+  },
+  ...['HS256', 'HS384', 'HS512'].map((algorithm) => ({
+    name: 'client_secret_jwt',
+    algorithm,
+    client: { client_secret: SECRET },
+    options: {
+      ...{ clientSecret: SECRET, clientAuthentication: 'client_secret_jwt' },
+      signingAlgorithm: algorithm,
+    },
+  })),
+  ...Object.entries(KEYS).map(([algorithm, pair]) => ({
+    name: 'private_key_jwt',
+    algorithm,
+    client: { jwks: { keys: [{ ...pair.publicKey.export({ format: 'jwk' }), kid: 'a-key' }] } },
+    options: { privateKey: pem(pair), signingAlgorithm: algorithm, keyId: 'a-key' },
+  })),
+];
+
+/** Makes a server of it without what it says on the console while it is loaded and made. */
+async function quietly(make) {
+  const { info, warn } = console;
+  Object.assign(console, { info() {}, warn() {} });
+  try {
+    return await make();
+  } finally {
+    Object.assign(console, { info, warn });
+  }
+}
+
+function clientOf({ name, algorithm, client }) {
+  return {
+    client_id: algorithm ? `${name} ${algorithm}` : name,
+    token_endpoint_auth_method: name,
+    ...(algorithm && { token_endpoint_auth_signing_alg: algorithm }),
+    ...{ grant_types: ['client_credentials'], redirect_uris: [], response_types: [] },
+    ...client,
+  };
+}
+
+const CERTIFICATE = {
+  name: 'tls_client_auth',
+  client: { tls_client_auth_subject_dn: 'CN=agent' },
+};
+
+describe('a certified server', () => {
+  let certificates;
+  let server;
+  let issuer;
+  let pair;
+  const issued = [];
+
+  before(async () => {
+    certificates = makeCertificates();
+    const { cert, key } = certificates.client('agent');
+    pair = { clientCertificate: cert, clientKey: key };
+    server = https.createServer({
+      ...{ key: certificates.server.key, cert: certificates.server.cert },
+      ...{ ca: certificates.ca.cert, requestCert: true, rejectUnauthorized: false },
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    issuer = `https://localhost:${server.address().port}`;
+    const provider = await quietly(async () => {
+      const { default: Provider } = await import('oidc-provider');
+      return new Provider(issuer, configuration());
+    });
+    provider.on('client_credentials.saved', ({ clientId }) => issued.push(clientId));
+    server.on('request', provider.callback());
+  });
+  after(() => {
+    server?.closeAllConnections();
+    server?.close();
+    certificates?.remove();
+  });
+
+  function configuration() {
+    const key = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+    const algorithms = [...Object.keys(KEYS), 'HS256', 'HS384', 'HS512'];
+    return {
+      clients: [...METHODS, CERTIFICATE].map(clientOf),
+      clientAuthMethods: [...new Set([...METHODS, CERTIFICATE].map(({ name }) => name))],
+      enabledJWA: { clientAuthSigningAlgValues: algorithms },
+      jwks: { keys: [{ ...key.export({ format: 'jwk' }), alg: 'RS256', use: 'sig' }] },
+      cookies: { keys: ['unused'] },
+      ttl: { ClientCredentials: 300 },
+      features: {
+        devInteractions: { enabled: false },
+        clientCredentials: { enabled: true },
+        mTLS: {
+          ...{ enabled: true, tlsClientAuth: true },
+          getCertificate: ({ socket }) => socket.getPeerX509Certificate(),
+          certificateAuthorized: ({ socket }) => socket.authorized,
+          certificateSubjectMatches: ({ socket }, property, expected) => {
+            assert.equal(property, 'tls_client_auth_subject_dn');
+            return `CN=${socket.getPeerCertificate().subject.CN}` === expected;
+          },
+        },
+      },
+    };
+  }
+
+  function make(t, options) {
+    const { logger, at } = recorder();
+    const { ca } = certificates;
+    const manager = new KeycloakTokenManager({ ca: ca.cert, logger, ...options });
+    t.after(() => manager.close());
+    return { manager, at };
+  }
+
+  async function assertGiven(t, clientId, options) {
+    for (const place of [
+      { issuer },
+      {
+        tokenEndpoint: `${issuer}/token`,
+        ...(options.privateKey && { assertionAudience: issuer }),
+      },
+    ]) {
+      issued.length = 0;
+      const { manager, at } = make(t, { ...place, clientId, ...options });
+      const first = await manager.getToken();
+      assert.notEqual(await manager.getToken({ forceRefresh: true }), first);
+      assert.deepEqual(issued, [clientId, clientId]);
+      assert.deepEqual(at('warn'), []);
+    }
+  }
+
+  for (const method of METHODS) {
+    const { client_id: clientId } = clientOf(method);
+    test(`takes ${clientId}`, (t) => assertGiven(t, clientId, method.options));
+  }
+
+  test('takes tls_client_auth', (t) => assertGiven(t, 'tls_client_auth', pair));
+
+  for (const [what, clientId, options] of [
+    ['a wrong secret', 'client_secret_post', () => ({ clientSecret: 'canary-secret' })],
+    [
+      'a wrong secret that signs',
+      'client_secret_jwt HS256',
+      () => ({ clientSecret: 'canary-secret', clientAuthentication: 'client_secret_jwt' }),
+    ],
+    [
+      'another algorithm',
+      'private_key_jwt ES256',
+      () => ({ privateKey: pem(KEYS.EdDSA), keyId: 'a-key' }),
+    ],
+    [
+      'another key',
+      'private_key_jwt RS256',
+      () => ({ privateKey: pem(KEYS.PS256), keyId: 'a-key' }),
+    ],
+    [
+      'another audience',
+      'private_key_jwt ES256',
+      () => ({ privateKey: pem(KEYS.ES256), assertionAudience: 'urn:other' }),
+    ],
+    [
+      'another certificate',
+      'tls_client_auth',
+      () => {
+        const { cert, key } = certificates.client('stranger');
+        return { clientCertificate: cert, clientKey: key };
+      },
+    ],
+    ['a secret in place of a key', 'private_key_jwt ES256', () => ({ clientSecret: SECRET })],
+  ]) {
+    test(`refuses ${what}, of which nothing is shown`, async (t) => {
+      const { manager } = make(t, { issuer, clientId, ...options() });
+      const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
+      assert.deepEqual([error.status, error.oauthError], [401, 'invalid_client']);
+      assert.doesNotMatch(inspect(error), /canary|BEGIN|eyJ/);
+    });
+  }
+});

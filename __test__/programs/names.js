@@ -1,0 +1,25 @@
+'use strict';
+
+// Arguments: token endpoint, number of rounds. Prints what each round gave; the second one begins
+// when the test says so, and when the cool-down of the first is over.
+
+const { setTimeout: delay } = require('node:timers/promises');
+const { open, tell, told } = require('./program.js');
+
+async function main(rounds) {
+  const manager = open();
+  let waitMs = 0;
+  for (let round = 1; round <= rounds; round += 1) {
+    if (round > 1) await told();
+    await delay(waitMs);
+    try {
+      tell({ token: await manager.getToken({ forceRefresh: round > 1 }) });
+    } catch ({ code, message, retryAfterMs }) {
+      tell({ code, message });
+      waitMs = retryAfterMs;
+    }
+  }
+  await manager.close();
+}
+
+main(Number(process.argv[3]));

@@ -1,0 +1,25 @@
+'use strict';
+
+// Arguments: token endpoint, further options as JSON. Prints whether we and whether Node's own client
+// took the server's certificate.
+
+const https = require('node:https');
+const { open, tell } = require('./program.js');
+
+async function main(options) {
+  const manager = open(options);
+  const ours = await manager.getToken().then(
+    () => true,
+    ({ code }) => code,
+  );
+  const node = await new Promise((resolve) => {
+    const { ca } = options;
+    const request = https.get(process.argv[2], { ca, agent: false }, (response) => {
+      response.resume().on('end', () => resolve(true));
+    });
+    request.on('error', ({ code }) => resolve(code));
+  });
+  tell({ ours, node });
+}
+
+main(JSON.parse(process.argv[3]));

@@ -1,0 +1,338 @@
+'use strict';
+
+// Which proxy is used, if any, and what is said when it does not let us through: a table of rows
+// against a real proxy, which says itself whether it was asked.
+
+const assert = require('node:assert/strict');
+const { once } = require('node:events');
+const http = require('node:http');
+const net = require('node:net');
+const { after, before, describe, test } = require('node:test');
+const { inspect } = require('node:util');
+const { KeycloakTokenManager } = require('..');
+const { startFakeTokenEndpoint } = require('../lib/testing');
+const { makeCertificates } = require('./support/certificates.js');
+const { CLIENT, recorder, rejection } = require('./support/manager.js');
+
+const VARIABLES = [
+  'HTTPS_PROXY',
+  'https_proxy',
+  'HTTP_PROXY',
+  'http_proxy',
+  'NO_PROXY',
+  'no_proxy',
+];
+const ALL = [...VARIABLES, 'NODE_USE_ENV_PROXY'];
+const USER = 'jane';
+const PASSWORD = 'pa ss%:@';
+/** What a message must not have in it, in any spelling. */
+const CREDENTIALS = /jane|pa ss|pa%20ss|canary|Basic|amFuZT/;
+const NOWHERE = 'sso.nowhere.invalid';
+
+const proxies = {};
+const started = [];
+let certificates;
+let plain;
+let secure;
+
+/** A proxy that keeps what it was asked for, such as `CONNECT 127.0.0.1:443`. */
+async function startProxy(authenticate = () => true) {
+  const { createProxy } = await import('proxy');
+  const server = createProxy(http.createServer());
+  const asked = [];
+  server.authenticate = (request) => {
+    asked.push(`${request.method} ${request.url}`);
+    return authenticate(request);
+  };
+  return listen(server, asked);
+}
+
+/** One that refuses every tunnel. */
+function startRefusing(status) {
+  const asked = [];
+  const server = http.createServer();
+  server.on('connect', ({ method, url }, socket) => {
+    asked.push(`${method} ${url}`);
+    socket.end(`HTTP/1.1 ${status}\r\nContent-Length: 0\r\n\r\n`);
+  });
+  return listen(server, asked);
+}
+
+async function listen(server, asked) {
+  const sockets = new Set();
+  server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  started.push(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return { host: `127.0.0.1:${server.address().port}`, asked };
+}
+
+before(async () => {
+  certificates = makeCertificates();
+  const { key, cert } = certificates.server;
+  secure = await startFakeTokenEndpoint({ tls: { key, cert } });
+  plain = await startFakeTokenEndpoint();
+  started.push(
+    () => secure.close(),
+    () => plain.close(),
+  );
+  const expected = `Basic ${Buffer.from(`${USER}:${PASSWORD}`).toString('base64')}`;
+  proxies.open = await startProxy();
+  proxies.other = await startProxy();
+  proxies.strict = await startProxy(({ headers }) => headers['proxy-authorization'] === expected);
+  proxies.forbidding = await startRefusing('403 Forbidden');
+  proxies.failing = await startRefusing('502 Bad Gateway');
+});
+
+after(async () => {
+  for (const stop of started) await stop();
+  certificates?.remove();
+});
+
+/** A manager made while the environment is so; what is not named is not set. */
+function make(t, environment, options) {
+  const saved = Object.fromEntries(ALL.map((name) => [name, process.env[name]]));
+  const set = (values) => {
+    for (const name of ALL) {
+      if (values[name] === undefined) delete process.env[name];
+      else process.env[name] = values[name];
+    }
+  };
+  set(environment);
+  try {
+    const { logger, at } = recorder();
+    const ca = certificates.ca.cert;
+    const manager = new KeycloakTokenManager({ ...CLIENT, ca, logger, ...options });
+    t.after(() => manager.close());
+    return { manager, at };
+  } finally {
+    set(saved);
+  }
+}
+
+const endpoints = {
+  https: () => secure.tokenEndpoint,
+  http: () => plain.tokenEndpoint,
+  'https at localhost': () => secure.tokenEndpoint.replace('127.0.0.1', 'localhost'),
+  'https nowhere': () => `https://${NOWHERE}/token`,
+};
+const url = (name) => `http://${proxies[name].host}`;
+const port = () => new URL(secure.tokenEndpoint).port;
+const both = () => ({ HTTPS_PROXY: url('open'), HTTP_PROXY: url('open') });
+const exempting = (list) => ({ ...both(), NO_PROXY: list });
+
+/** `environment` and `used`, the proxy that is asked (`undefined`: none); `endpoint` is of above. */
+const CHOICES = [
+  ['nothing is set', () => ({}), 'https', undefined],
+  ['HTTPS_PROXY', () => ({ HTTPS_PROXY: url('open') }), 'https', 'open'],
+  ['HTTPS_PROXY, with http', () => ({ HTTPS_PROXY: url('open') }), 'http', undefined],
+  ['HTTP_PROXY', () => ({ HTTP_PROXY: url('open') }), 'http', 'open'],
+  ['HTTP_PROXY, with https', () => ({ HTTP_PROXY: url('open') }), 'https', undefined],
+  ['https_proxy', () => ({ https_proxy: url('open') }), 'https', 'open'],
+  ['http_proxy', () => ({ http_proxy: url('open') }), 'http', 'open'],
+  [
+    'both cases of HTTPS_PROXY: the lower one',
+    () => ({ https_proxy: url('other'), HTTPS_PROXY: url('open') }),
+    'https',
+    'other',
+  ],
+  [
+    'both cases of HTTP_PROXY: the lower one',
+    () => ({ http_proxy: url('other'), HTTP_PROXY: url('open') }),
+    'http',
+    'other',
+  ],
+  [
+    'both cases of NO_PROXY: the lower one',
+    () => ({ ...both(), no_proxy: 'elsewhere.example', NO_PROXY: '127.0.0.1' }),
+    'https',
+    'open',
+  ],
+  ['a proxy without a scheme', () => ({ HTTPS_PROXY: proxies.open.host }), 'https', 'open'],
+  ['NODE_USE_ENV_PROXY=1', () => ({ ...both(), NODE_USE_ENV_PROXY: '1' }), 'https', 'open'],
+  ['NODE_USE_ENV_PROXY=0', () => ({ ...both(), NODE_USE_ENV_PROXY: '0' }), 'https', 'open'],
+  ['an address in NO_PROXY', () => exempting('10.0.0.1, 127.0.0.1'), 'https', undefined],
+  ['a network in NO_PROXY', () => exempting('127.0.0.0/8'), 'http', undefined],
+  ['a host in NO_PROXY', () => exempting('localhost'), 'https at localhost', undefined],
+  ['another host in NO_PROXY', () => exempting('localhost'), 'https', 'open'],
+  ['* in NO_PROXY', () => exempting('*'), 'https', undefined],
+  ['host:port in NO_PROXY', () => exempting(`127.0.0.1:${port()}`), 'https', undefined],
+  ['host:port of another port', () => exempting('127.0.0.1:1'), 'https', 'open'],
+  ['suffix in NO_PROXY', () => exempting('nowhere.invalid'), 'https nowhere', undefined],
+  ['.suffix in NO_PROXY', () => exempting('.nowhere.invalid'), 'https nowhere', undefined],
+  ['*.suffix in NO_PROXY', () => exempting('*.nowhere.invalid'), 'https nowhere', undefined],
+  ['*.suffix of others', () => exempting('*.elsewhere.invalid'), 'https nowhere', 'open'],
+];
+
+/** What the `proxy` option makes of a proxy in the environment. */
+const OPTIONS = [
+  ['proxy: false', () => ({ proxy: false }), 'https', undefined],
+  ['proxy', () => ({ proxy: url('other') }), 'https', 'other'],
+  ['proxy, with http', () => ({ proxy: url('other') }), 'http', 'other'],
+];
+
+describe('the proxy', () => {
+  function testChoice(name, endpoint, used, makeManager) {
+    test(`${name}: ${used === undefined ? 'none' : `"${used}"`} is used for ${endpoint}`, async (t) => {
+      for (const { asked } of Object.values(proxies)) asked.length = 0;
+      const tokenEndpoint = endpoints[endpoint]();
+      const { manager, at } = makeManager(t, tokenEndpoint);
+      if (endpoint === 'https nowhere') {
+        const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_NETWORK');
+        assert.equal(error.message.includes('through the proxy'), used !== undefined);
+      } else {
+        assert.equal(typeof (await manager.getToken()), 'string');
+        assert.deepEqual(at('warn'), []);
+      }
+      const { host, protocol } = new URL(tokenEndpoint);
+      const isTunnel = protocol === 'https:';
+      const question = isTunnel ? `CONNECT ${host}` : `POST ${tokenEndpoint}`;
+      for (const [each, { asked }] of Object.entries(proxies)) {
+        const expected =
+          each === used ? [isTunnel && !/:\d+$/.test(host) ? `${question}:443` : question] : [];
+        assert.deepEqual([...new Set(asked)], expected, each);
+      }
+    });
+  }
+
+  for (const [name, environment, endpoint, used] of CHOICES) {
+    testChoice(name, endpoint, used, (t, tokenEndpoint) =>
+      make(t, environment(), { tokenEndpoint }),
+    );
+  }
+  for (const [name, options, endpoint, used] of OPTIONS) {
+    testChoice(name, endpoint, used, (t, tokenEndpoint) =>
+      make(t, both(), { tokenEndpoint, ...options() }),
+    );
+  }
+
+  for (const endpoint of ['https', 'http']) {
+    test(`is shown the user name and password of its URL, for ${endpoint}`, async (t) => {
+      const proxy = `http://${USER}:${encodeURIComponent(PASSWORD)}@${proxies.strict.host}`;
+      for (const [environment, options] of [
+        [{}, { proxy }],
+        [{ HTTPS_PROXY: proxy, HTTP_PROXY: proxy }, {}],
+      ]) {
+        const tokenEndpoint = endpoints[endpoint]();
+        const { manager } = make(t, environment, { tokenEndpoint, ...options });
+        assert.equal(typeof (await manager.getToken()), 'string');
+      }
+    });
+  }
+
+  test('is used for the document of an issuer too', async (t) => {
+    proxies.open.asked.length = 0;
+    const { manager } = make(t, {}, { issuer: plain.issuer, proxy: url('open') });
+    await manager.getToken();
+    assert.deepEqual(
+      proxies.open.asked.map((question) => question.split(' ')[0]),
+      ['GET', 'POST'],
+    );
+  });
+
+  test('cannot read what goes through the tunnel, nor stand in for the server', async (t) => {
+    const { manager } = make(
+      t,
+      {},
+      {
+        ...{ tokenEndpoint: secure.tokenEndpoint, ca: undefined, proxy: url('open') },
+      },
+    );
+    const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_TLS');
+    assert.match(error.message, /unknown issuer/);
+    assert.ok(error.message.includes(`through the proxy ${url('open')}`), error.message);
+  });
+
+  for (const name of ['HTTPS_PROXY', 'https_proxy']) {
+    test(`is not used, and a warning given, if ${name} cannot be`, async (t) => {
+      for (const value of [
+        'socks5://jane:canary@127.0.0.1:1080',
+        'http://',
+        'http://jane:canary@',
+      ]) {
+        const { tokenEndpoint } = secure;
+        const { manager, at } = make(t, { [name]: value }, { tokenEndpoint });
+        assert.equal(typeof (await manager.getToken()), 'string');
+        assert.equal(at('warn').length, 1);
+        assert.match(at('warn')[0], /HTTPS_PROXY is no http or https URL and is ignored/);
+        assert.doesNotMatch(at('warn')[0], CREDENTIALS);
+      }
+    });
+  }
+});
+
+/** A port on which nothing listens any more. */
+async function deadPort() {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port: free } = server.address();
+  await once(server.close(), 'close');
+  return free;
+}
+
+const FAILURES = [
+  {
+    what: 'a tunnel through a proxy that wants another password',
+    proxy: () => `http://jane:canary@${proxies.strict.host}`,
+    message: /authorization required/,
+  },
+  {
+    what: 'a request through a proxy that wants another password',
+    endpoint: 'http',
+    proxy: () => `http://jane:canary@${proxies.strict.host}`,
+    message: /another user name and password, status 407/,
+  },
+  {
+    what: 'a tunnel through a proxy that wants any password',
+    proxy: () => url('strict'),
+    message: /authorization required/,
+  },
+  { what: 'a forbidden tunnel', proxy: () => url('forbidding'), message: /tunnel/ },
+  { what: 'a tunnel that fails', proxy: () => url('failing'), message: /tunnel/ },
+  {
+    what: 'a tunnel to nowhere',
+    endpoint: 'https nowhere',
+    proxy: () => url('open'),
+    message: /tunnel/,
+  },
+  {
+    what: 'a proxy that is down',
+    proxy: async () => `http://jane:canary@127.0.0.1:${await deadPort()}`,
+    message: /connection was refused/,
+  },
+  {
+    what: 'a proxy that is down, for http',
+    endpoint: 'http',
+    proxy: async () => `http://jane:canary@127.0.0.1:${await deadPort()}`,
+    message: /connection was refused/,
+  },
+  {
+    what: 'a proxy whose name cannot be resolved',
+    proxy: () => 'http://jane:canary@proxy.invalid:3128',
+    message: /host name cannot be resolved/,
+  },
+];
+
+describe('an error names the proxy and not its password', { concurrency: true }, () => {
+  for (const { what, endpoint = 'https', proxy, message } of FAILURES) {
+    test(`${what} is ERR_KEYCLOAK_NETWORK`, async (t) => {
+      const given = await proxy();
+      const { manager, at } = make(t, {}, { tokenEndpoint: endpoints[endpoint](), proxy: given });
+      const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_NETWORK');
+      const { origin } = new URL(given);
+      assert.match(error.message, message);
+      assert.ok(error.message.includes(`(through the proxy ${origin})`), error.message);
+      assert.equal(error.retryable, true);
+      const shown = inspect([error, manager, at('warn'), manager.snapshot()], { depth: 9 });
+      for (const text of [shown, JSON.stringify(error), error.stack]) {
+        assert.doesNotMatch(text, CREDENTIALS);
+      }
+    });
+  }
+});

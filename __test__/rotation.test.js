@@ -1,0 +1,220 @@
+'use strict';
+
+// Credentials in files that are replaced there and at the server while tokens are short and calls
+// many: half a second in which one of the two is ahead of the other costs no caller an error.
+
+const assert = require('node:assert/strict');
+const { generateKeyPairSync } = require('node:crypto');
+const fs = require('node:fs');
+const path = require('node:path');
+const { after, before, describe, test } = require('node:test');
+const { KeycloakTokenManager } = require('..');
+const { makeCertificates } = require('./support/certificates.js');
+const { delay, rejection, until } = require('./support/manager.js');
+const { BEARER, startVerifyingEndpoint } = require('./support/verifying-endpoint.js');
+
+const LIFE_S = 3;
+const CALLS_PER_SECOND = 100;
+const ROUNDS = 5;
+/** A refresh is due 1.36 to 1.5 s after the last one, which is between the two replacements. */
+const FIRST_AFTER_MS = 1_200;
+const SECOND_AFTER_MS = 450;
+
+const pem = ({ privateKey }) => privateKey.export({ type: 'pkcs8', format: 'pem' });
+
+let certificates;
+before(() => {
+  certificates = makeCertificates();
+});
+after(() => certificates?.remove());
+
+/**
+ * Each has a `next(number)` credential: the `files` that it is in, by the names of the options, and
+ * what the server then `believes`.
+ */
+const CREDENTIALS = [
+  {
+    name: 'a secret',
+    next: (number) => ({
+      files: { clientSecretFile: `secret-${number}` },
+      believes: { secret: `secret-${number}` },
+    }),
+  },
+  {
+    name: 'a key',
+    next: () => {
+      const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+      return {
+        files: { privateKeyFile: pem(pair) },
+        believes: { algorithm: 'ES256', key: pair.publicKey },
+      };
+    },
+  },
+  {
+    name: 'a certificate and its key',
+    isCertificate: true,
+    next: (number) => {
+      const { cert, key } = certificates.client(`agent-${number}`);
+      return {
+        files: { clientCertificateFile: cert, clientKeyFile: key },
+        believes: { subject: `agent-${number}` },
+      };
+    },
+  },
+  {
+    name: 'an assertion',
+    next: (number) => ({
+      files: { clientAssertionFile: `eyJ.assertion.${number}` },
+      believes: { assertion: { text: `eyJ.assertion.${number}`, type: BEARER } },
+    }),
+  },
+];
+
+/** Files that are replaced together, as a mounted secret is; gives their paths. */
+function mount(folder, number, files) {
+  const version = path.join(folder, `version-${number}`);
+  fs.mkdirSync(version);
+  for (const [name, text] of Object.entries(files)) {
+    fs.writeFileSync(path.join(version, name), text);
+  }
+  const link = path.join(folder, 'next');
+  fs.symlinkSync(version, link);
+  fs.renameSync(link, path.join(folder, 'current'));
+  return Object.fromEntries(
+    Object.keys(files).map((name) => [name, path.join(folder, 'current', name)]),
+  );
+}
+
+/** Calls at that rate until `stop()`, which gives what they failed with. */
+function startLoad(manager) {
+  const failures = [];
+  const calls = [];
+  const started = performance.now();
+  const timer = setInterval(() => {
+    const due = ((performance.now() - started) / 1000) * CALLS_PER_SECOND;
+    while (calls.length < due) {
+      calls.push(manager.getToken().catch((error) => failures.push(error)));
+    }
+  }, 1000 / CALLS_PER_SECOND);
+  return {
+    stop: async () => {
+      clearInterval(timer);
+      await Promise.all(calls);
+      return { failures, count: calls.length };
+    },
+  };
+}
+
+describe('a credential that is replaced under load', { concurrency: true }, () => {
+  for (const { name, next, isCertificate } of CREDENTIALS) {
+    for (const order of ['on disk first', 'at the server first']) {
+      test(`${name}, ${order}, costs no call`, async (t) => {
+        const folder = fs.mkdtempSync(path.join(certificates.directory, 'rotation-'));
+        const first = next(0);
+        const { server, ca } = certificates;
+        const endpoint = await startVerifyingEndpoint({
+          ...{ believes: first.believes, expiresIn: LIFE_S },
+          ...(isCertificate && {
+            tls: { ...server, ca: ca.cert, requestCert: true, rejectUnauthorized: true },
+          }),
+        });
+        t.after(() => endpoint.close());
+        const manager = new KeycloakTokenManager({
+          ...{ tokenEndpoint: endpoint.tokenEndpoint, clientId: 'agent', ca: ca.cert },
+          ...mount(folder, 0, first.files),
+        });
+        t.after(() => manager.close());
+        await manager.getToken();
+
+        const load = startLoad(manager);
+        t.after(() => load.stop());
+        let grants = endpoint.grantCount;
+        for (let number = 1; number <= ROUNDS; number += 1) {
+          const { files, believes } = next(number);
+          const replacements = [
+            () => mount(folder, number, files),
+            () => {
+              endpoint.state.believes = believes;
+            },
+          ];
+          if (order === 'at the server first') replacements.reverse();
+          await delay(FIRST_AFTER_MS);
+          replacements[0]();
+          await delay(SECOND_AFTER_MS);
+          replacements[1]();
+          // The next round begins with a token that the new credential gave.
+          grants = endpoint.grantCount;
+          await until(() => endpoint.grantCount > grants, 'the new credential gave a token');
+        }
+        const { failures, count } = await load.stop();
+        assert.deepEqual(
+          failures.map(({ message }) => message),
+          [],
+        );
+        assert.ok(count >= 5 * CALLS_PER_SECOND, `${count} calls`);
+        assert.ok(endpoint.refusals.length > 0, 'some refresh came between the two');
+      });
+    }
+  }
+});
+
+describe('a file and a server that differ', { concurrency: true }, () => {
+  /** A manager that had a token with the first secret. */
+  async function start(t) {
+    const folder = fs.mkdtempSync(path.join(certificates.directory, 'rotation-'));
+    const endpoint = await startVerifyingEndpoint({ believes: { secret: 'first' } });
+    t.after(() => endpoint.close());
+    const put = (secret) => mount(folder, secret, { clientSecretFile: secret });
+    const manager = new KeycloakTokenManager({
+      ...{ tokenEndpoint: endpoint.tokenEndpoint, clientId: 'agent' },
+      ...put('first'),
+    });
+    t.after(() => manager.close());
+    await manager.getToken();
+    endpoint.requests.length = 0;
+    const sent = () => endpoint.requests.map(({ form }) => form.client_secret);
+    const refresh = () => manager.getToken({ forceRefresh: true });
+    return { endpoint, put, sent, refresh };
+  }
+
+  test('the server does not know the file yet: the former credential is sent', async (t) => {
+    const { endpoint, put, sent, refresh } = await start(t);
+    put('second');
+    await refresh();
+    assert.deepEqual(sent(), ['second', 'first']);
+    endpoint.state.believes = { secret: 'second' };
+    await refresh();
+    await refresh();
+    assert.deepEqual(sent().slice(2), ['second', 'second']);
+  });
+
+  test('the file is behind the server: it is waited for', async (t) => {
+    const { endpoint, put, sent, refresh } = await start(t);
+    endpoint.state.believes = { secret: 'second' };
+    const call = refresh();
+    await until(() => endpoint.refusals.length === 1, 'the former one is refused');
+    put('second');
+    await call;
+    assert.deepEqual(sent(), ['first', 'second']);
+  });
+
+  test('neither is right: the error is that of the file, after one attempt more', async (t) => {
+    const { endpoint, put, sent, refresh } = await start(t);
+    endpoint.state.believes = { secret: 'third' };
+    put('second');
+    const error = await rejection(refresh(), 'ERR_KEYCLOAK_OAUTH');
+    assert.equal(error.attempts, 2);
+    assert.deepEqual(sent(), ['second', 'first']);
+  });
+
+  test('a credential that never was right is refused once, at once', async (t) => {
+    const { endpoint, put, sent } = await start(t);
+    const manager = new KeycloakTokenManager({
+      ...{ tokenEndpoint: endpoint.tokenEndpoint, clientId: 'agent' },
+      ...put('wrong'),
+    });
+    t.after(() => manager.close());
+    await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
+    assert.deepEqual(sent(), ['wrong']);
+  });
+});
