@@ -1,0 +1,8 @@
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[path = "../../tests/fuzzing/options.rs"]
+mod options;
+
+fuzz_target!(|data: &[u8]| options::run(data));

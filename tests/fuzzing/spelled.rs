@@ -1,0 +1,33 @@
+//! Whether a text spells a secret out. Written apart from the redactor, to be held against it.
+
+/// Whether `text` has `secret` in it, each character in any spelling.
+pub fn is_spelled_in(secret: &str, text: &str) -> bool {
+    text.char_indices()
+        .any(|(at, _)| begins_with(secret, &text[at..]))
+}
+
+fn begins_with(secret: &str, text: &str) -> bool {
+    let Some(char) = secret.chars().next() else {
+        return true;
+    };
+    let rest = &secret[char.len_utf8()..];
+    spellings(char).iter().any(|spelling| {
+        text.get(..spelling.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(spelling) && !start.starts_with("\\U"))
+            && (spelling.len() > 1 || text.starts_with(spelling.as_str()))
+            && begins_with(rest, &text[spelling.len()..])
+    })
+}
+
+/// Every spelling of an ASCII character; those of several characters in lower case.
+fn spellings(char: char) -> Vec<String> {
+    let code = u32::from(char);
+    let mut all = vec![char.to_string(), format!("%{code:02x}"), format!("\\u{code:04x}")];
+    if char.is_ascii_punctuation() {
+        all.push(format!("\\{char}"));
+    }
+    if char == ' ' {
+        all.push("+".to_owned());
+    }
+    all
+}
