@@ -1,0 +1,90 @@
+'use strict';
+
+// Values that must not be seen, in all the ways in which a server may write them, and what finds a
+// piece of one in a text.
+
+/** The longest piece that may be left by chance. */
+const FRAGMENT_LENGTH = 8;
+const LETTERS = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789';
+
+/** A generator of numbers below 1 that a seed repeats (mulberry32). */
+function randomNumbers(seed) {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+function word(random, length) {
+  return Array.from({ length }, () => LETTERS[Math.floor(random() * LETTERS.length)]).join('');
+}
+
+/** A secret that every encoding changes; between what it changes are words to be recognised by. */
+function makeSecret(random) {
+  const words = Array.from({ length: 4 }, () => word(random, 11));
+  return `${words[0]}+${words[1]}%/é"${words[2]}\\&= ${words[3]}`;
+}
+
+/** Looks like a JWT and is none. */
+function makeToken(random) {
+  return `eyJ${word(random, 40)}.${word(random, 90)}.${word(random, 80)}`;
+}
+
+const formEncoded = (text) => new URLSearchParams([['', text]]).toString().slice(1);
+const base64 = (text) => Buffer.from(text).toString('base64');
+const inJson = (text) => JSON.stringify(text).slice(1, -1);
+const inUnits = (text) =>
+  text.replace(/[^A-Za-z0-9]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
+
+/** Every way to write the secret of a client, by name. */
+function spellingsOf(secret, clientId) {
+  return {
+    raw: secret,
+    'form-encoded': formEncoded(secret),
+    'percent-encoded': encodeURIComponent(secret),
+    'percent-encoded in lower case': encodeURIComponent(secret).replace(/%../g, (hex) =>
+      hex.toLowerCase(),
+    ),
+    'in JSON': inJson(secret),
+    'in JSON as code units': inUnits(secret),
+    'in Base64': base64(`${formEncoded(clientId)}:${formEncoded(secret)}`),
+    'in Base64 as it is': base64(`${clientId}:${secret}`),
+  };
+}
+
+/** What of the Base64 of credentials says only who the client is. */
+function publicLength(spelling, clientId) {
+  return spelling.startsWith('in Base64') ? base64(`${clientId}:`).length : 0;
+}
+
+/** Knows the pieces of what must not be seen. */
+class Canaries {
+  #fragments = new Set();
+
+  /** All of `text` but its first `from` characters is not to be seen. */
+  add(text, from = 0) {
+    for (let at = from; at + FRAGMENT_LENGTH <= text.length; at += 1) {
+      this.#fragments.add(text.slice(at, at + FRAGMENT_LENGTH));
+    }
+  }
+
+  addSecret(secret, clientId) {
+    for (const [name, spelling] of Object.entries(spellingsOf(secret, clientId))) {
+      this.add(spelling, publicLength(name, clientId));
+    }
+  }
+
+  /** The first piece that `text` has, if it has one. */
+  find(text) {
+    for (let at = 0; at + FRAGMENT_LENGTH <= text.length; at += 1) {
+      const fragment = text.slice(at, at + FRAGMENT_LENGTH);
+      if (this.#fragments.has(fragment)) return fragment;
+    }
+    return undefined;
+  }
+}
+
+module.exports = { Canaries, makeSecret, makeToken, randomNumbers, spellingsOf };
