@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use keycloak_token_manager::manager::Reply;
-use keycloak_token_manager::manager::config::Credential;
+use keycloak_token_manager::manager::config::{Credential, Material};
 use keycloak_token_manager::manager::error::{Error, ErrorKind};
 use keycloak_token_manager::manager::slot::{Call, Condition};
 use keycloak_token_manager::transport::{Connection, NetworkFault, TlsFault, TransportError};
@@ -302,7 +302,7 @@ fn with_function() -> World {
         ..config()
     };
     World::with(config, 20, |_, request| {
-        let body = String::from_utf8(request.body.to_vec()).unwrap();
+        let body = String::from_utf8(request.body.as_ref().unwrap().to_vec()).unwrap();
         if body.contains("client_secret=good") {
             token(300)
         } else {
@@ -397,11 +397,11 @@ async fn a_refused_secret_is_read_again_and_tried_once_more_only_if_it_changed()
 #[tokio::test(start_paused = true)]
 async fn a_flight_whose_secret_is_refused_takes_the_one_configured_meanwhile() {
     let with_secret = |text| keycloak_token_manager::manager::config::Config {
-        credential: Credential::Secret(secret(text)),
+        credential: Credential::Given(Material::Secret(secret(text))),
         ..config()
     };
     let mut world = World::with(with_secret("old"), 1_000, |_, request| {
-        let body = String::from_utf8(request.body.to_vec()).unwrap();
+        let body = String::from_utf8(request.body.as_ref().unwrap().to_vec()).unwrap();
         if body.contains("client_secret=good") {
             token(300)
         } else {
@@ -428,7 +428,7 @@ async fn a_flight_for_another_client_is_not_given_the_new_secret() {
     pass(500).await;
     let mut other = config();
     other.grant.client_id = "other".to_owned();
-    other.credential = Credential::Secret(secret("good"));
+    other.credential = Credential::Given(Material::Secret(secret("good")));
     world
         .manager
         .reconfigure(other, Arc::clone(&world.transport));

@@ -31,7 +31,7 @@ async fn roots_of_node_are_trusted_and_unusable_ones_skipped() {
     let server = certificates.serve("server");
     let transport = HttpTransport::new(certificates.extra("late"));
     let request = server.request();
-    let pass = transport.admit(&request.endpoint).await.unwrap();
+    let pass = transport.admit(&request.endpoint, None).await.unwrap();
     let refused = transport
         .send(&pass, &request, Connection::Any, LIMIT)
         .await;

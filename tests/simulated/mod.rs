@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use keycloak_token_manager::manager::alarm::Alarms;
 use keycloak_token_manager::manager::clock::{Clock, Moment};
-use keycloak_token_manager::manager::config::{Config, Credential};
-use keycloak_token_manager::manager::secret::CallId;
+use keycloak_token_manager::manager::config::{
+    AssertionSettings, Config, Credential, Material, Target,
+};
+use keycloak_token_manager::manager::credential::CallId;
 use keycloak_token_manager::manager::slot::{Call, FlightId};
 use keycloak_token_manager::manager::{Arrival, Engine, Level, Manager, Owner, Reply};
 use keycloak_token_manager::oauth::{
     Answer, ClientAuthentication, ClientCredentialsGrant, ClientSecret, RetryAfter, TokenEndpoint,
     TokenRequest,
 };
-use keycloak_token_manager::transport::{Connection, Transport, TransportError};
+use keycloak_token_manager::transport::{ClientIdentity, Connection, Transport, TransportError};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -107,7 +109,8 @@ type Script = Box<dyn Fn(u64, &TokenRequest) -> Step + Send + Sync>;
 /// Answers as the script says for the request number (counted from 1).
 pub(crate) struct ScriptedTransport {
     script: Script,
-    latency: Duration,
+    /// From the arrival of a request, when the script decides on it, to that of the answer.
+    pub(crate) latency_ms: AtomicU64,
     /// Which connection each request asked for.
     pub(crate) requests: Mutex<Vec<Connection>>,
 }
@@ -121,7 +124,11 @@ impl ScriptedTransport {
 impl Transport for ScriptedTransport {
     type Pass = ();
 
-    async fn admit(&self, _endpoint: &TokenEndpoint) -> Result<(), TransportError> {
+    async fn admit(
+        &self,
+        _endpoint: &TokenEndpoint,
+        _identity: Option<&Arc<ClientIdentity>>,
+    ) -> Result<(), TransportError> {
         Ok(())
     }
 
@@ -139,8 +146,10 @@ impl Transport for ScriptedTransport {
             requests.push(connection);
             requests.len() as u64
         };
-        tokio::time::sleep(self.latency).await;
-        match (self.script)(number, request) {
+        let step = (self.script)(number, request);
+        let latency = Duration::from_millis(self.latency_ms.load(Ordering::SeqCst));
+        tokio::time::sleep(latency).await;
+        match step {
             Step::Answer {
                 status,
                 retry_after,
@@ -201,14 +210,17 @@ pub(crate) struct World {
 
 pub(crate) fn config() -> Config {
     Config {
-        endpoint: TokenEndpoint::parse("http://127.0.0.1:1/realms/r/token").unwrap(),
+        target: Target::Endpoint(
+            TokenEndpoint::parse("http://127.0.0.1:1/realms/r/token").unwrap(),
+        ),
+        assertion: AssertionSettings::default(),
         grant: ClientCredentialsGrant {
             client_id: "portal".to_owned(),
             authentication: ClientAuthentication::SecretPost,
             scope: None,
             parameters: Vec::new(),
         },
-        credential: Credential::Secret(secret("s3cr+t")),
+        credential: Credential::Given(Material::Secret(secret("s3cr+t"))),
         expiry_buffer: Duration::from_mins(1),
         request_timeout: Duration::from_secs(15),
         background_refresh: true,
@@ -237,7 +249,7 @@ impl World {
         let clock = Arc::new(SimulatedClock::new());
         let transport = Arc::new(ScriptedTransport {
             script: Box::new(script),
-            latency: Duration::from_millis(latency_ms),
+            latency_ms: AtomicU64::new(latency_ms),
             requests: Mutex::default(),
         });
         let (landing_sender, landings) = mpsc::unbounded_channel();

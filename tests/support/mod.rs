@@ -39,7 +39,7 @@ pub(crate) fn token_request(url: &str) -> TokenRequest {
     TokenRequest {
         endpoint: TokenEndpoint::parse(url).unwrap(),
         authorization: None,
-        body: Zeroizing::new(b"grant_type=client_credentials".to_vec()),
+        body: Some(Zeroizing::new(b"grant_type=client_credentials".to_vec())),
     }
 }
 
@@ -160,7 +160,7 @@ pub(crate) async fn exchange(
     silence: Duration,
 ) -> Result<Answer, TransportError> {
     loop {
-        let result = match transport.admit(&request.endpoint).await {
+        let result = match transport.admit(&request.endpoint, None).await {
             Ok(pass) => transport.send(&pass, request, connection, silence).await,
             Err(error) => Err(error),
         };

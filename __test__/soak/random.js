@@ -1,0 +1,31 @@
+'use strict';
+
+// Chance that can be had again: the same seed and name give the same numbers. Mulberry32, seeded
+// with a hash of both.
+
+const { createHash } = require('node:crypto');
+
+function random(seed, name) {
+  let state = createHash('sha256').update(`${seed}:${name}`).digest().readUInt32LE();
+  const next = () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+  const between = (from, to) => from + (to - from) * next();
+  const pick = (values) => values[Math.floor(next() * values.length)];
+  /** One of the keys of an object whose values say how likely each is. */
+  const weighted = (weights) => {
+    const total = Object.values(weights).reduce((sum, weight) => sum + weight, 0);
+    let left = next() * total;
+    for (const [key, weight] of Object.entries(weights)) {
+      left -= weight;
+      if (left < 0) return key;
+    }
+    return Object.keys(weights).at(-1);
+  };
+  return { next, between, pick, weighted };
+}
+
+module.exports = { random };

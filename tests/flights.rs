@@ -1,0 +1,168 @@
+//! Flights whose surroundings go away under them, the runtime, the client, the secret function; and
+//! a manager that several threads use at once.
+
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::similar_names,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
+
+// What the simulated world offers beyond this is for the other tests.
+#[expect(dead_code, reason = "shared between tests")]
+mod simulated;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use keycloak_token_manager::manager::Reply;
+use keycloak_token_manager::manager::config::{Config, Credential};
+use keycloak_token_manager::manager::credential::CallId;
+use keycloak_token_manager::manager::error::ErrorKind;
+use keycloak_token_manager::manager::slot::{Call, FlightId};
+use parking_lot::Mutex;
+use simulated::{World, config, secret, token};
+
+/// Longer than a machine under load takes for what needs no time.
+const LIMIT: Duration = Duration::from_mins(1);
+
+/// How often each thread calls. Miri is slow.
+const ROUNDS: u32 = if cfg!(miri) { 20 } else { 400 };
+
+#[test]
+fn a_runtime_that_has_ended_fails_the_call_and_blocks_nobody() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let mut world = runtime.block_on(async { World::new(20, |_, _| token(300)) });
+    drop(runtime);
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let reply = world.manager.ask(Call::Any);
+        let landing = world.landings.try_recv();
+        let _ = sender.send((reply, landing));
+    });
+    let (reply, landing) = receiver.recv_timeout(LIMIT).expect("no deadlock");
+    let (Reply::Flight(flight), Ok((landed, arrival))) = (reply, landing) else {
+        panic!("a flight, and what became of it");
+    };
+    assert_eq!(flight, landed);
+    assert_eq!(arrival.result.unwrap_err().kind(), ErrorKind::Internal);
+}
+
+#[test]
+fn threads_that_ask_and_clear_at_once_agree_on_what_a_word_stands_for() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_time()
+        .build()
+        .unwrap();
+    let mut world = runtime.block_on(async { World::new(0, |_, _| token(300)) });
+    let tokens = Mutex::new(HashMap::new());
+    let waited_for = Mutex::new(BTreeSet::new());
+    let use_manager = |thread: u32| {
+        for round in 0..ROUNDS {
+            let call = if round % 8 == thread {
+                Call::Forced
+            } else {
+                Call::Any
+            };
+            match world.manager.ask(call) {
+                Reply::Token(grant, word) => {
+                    let mut tokens = tokens.lock();
+                    let token = tokens.entry(word).or_insert_with(|| Arc::clone(&grant));
+                    assert!(word == 0 || Arc::ptr_eq(token, &grant), "two tokens for one word");
+                }
+                Reply::Flight(flight) => {
+                    waited_for.lock().insert(flight);
+                }
+                Reply::Failure(error, _) => panic!("{error}"),
+            }
+            if round % 16 == thread {
+                let word = world.manager.published().word();
+                if world.manager.clear() {
+                    assert_ne!(world.manager.published().word(), word);
+                }
+            }
+            world.manager.published().count_hit();
+            let _ = world.manager.snapshot();
+        }
+    };
+    std::thread::scope(|scope| {
+        for thread in 0..3 {
+            let use_manager = &use_manager;
+            scope.spawn(move || use_manager(thread));
+        }
+    });
+    let waited_for = waited_for.into_inner();
+    let mut landed = BTreeSet::new();
+    runtime.block_on(async {
+        while !landed.is_superset(&waited_for) {
+            let landing = tokio::time::timeout(LIMIT, world.landings.recv()).await;
+            let (flight, _) = landing.expect("every flight lands").unwrap();
+            assert!(landed.insert(flight), "told once");
+        }
+    });
+}
+
+fn with_function(client: &str) -> Config {
+    let mut config = config();
+    config.credential = Credential::Function;
+    client.clone_into(&mut config.grant.client_id);
+    config
+}
+
+/// A flight that asked for its secret, and the call that is to give it.
+async fn asking() -> (World, FlightId, CallId) {
+    let mut world = World::with(with_function("portal"), 20, |_, _| token(300));
+    let Reply::Flight(flight) = world.manager.ask(Call::Any) else {
+        panic!("a flight")
+    };
+    let call = world.asks.recv().await.unwrap();
+    (world, flight, call)
+}
+
+fn reconfigure(world: &World, config: Config) {
+    let transport = Arc::clone(&world.transport);
+    world.manager.reconfigure(config, transport);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_secret_that_is_another_clients_by_now_is_told_to_ask_again() {
+    let (mut world, flight, call) = asking().await;
+    reconfigure(&world, with_function("other"));
+    let (landed, arrival) = world.landings.recv().await.unwrap();
+    assert_eq!(landed, flight);
+    assert!(arrival.is_superseded);
+    assert_eq!(arrival.result.unwrap_err().kind(), ErrorKind::Credential);
+    assert!(!world.manager.secret_called(call), "nobody wants the call");
+    assert!(world.manager.snapshot().last_failure.is_none(), "nothing has failed");
+    assert_eq!((world.warnings(), world.transport.count()), (0, 0));
+    assert!(matches!(world.manager.ask(Call::Any), Reply::Flight(next) if next != flight));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_function_that_was_called_for_the_former_client_still_answers_its_flight() {
+    let (mut world, flight, call) = asking().await;
+    assert!(world.manager.secret_called(call));
+    reconfigure(&world, with_function("other"));
+    world.manager.secret_answered(call, Ok(secret("s3cr+t")));
+    let (landed, arrival) = world.landings.recv().await.unwrap();
+    assert_eq!((landed, arrival.word), (flight, 0), "for those who wait, and not to be kept");
+    assert_eq!(arrival.result.unwrap().token.expose(), "token-1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flight_that_waits_for_the_function_takes_the_secret_that_is_there_instead() {
+    let (mut world, flight, call) = asking().await;
+    reconfigure(&world, config());
+    let (landed, arrival) = world.landings.recv().await.unwrap();
+    assert_eq!((landed, arrival.is_superseded), (flight, false));
+    assert_eq!(arrival.result.unwrap().token.expose(), "token-1");
+    assert!(!world.manager.secret_called(call), "nobody wants the call");
+}

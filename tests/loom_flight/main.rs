@@ -1,0 +1,293 @@
+//! A manager, its flights and its alarm in every order that the memory model allows: which token a
+//! word stands for, what a drop is worth once it has returned, and who hears of a flight.
+//!
+//! `RUSTFLAGS="--cfg loom" cargo test --release --no-default-features --test loom_flight`
+
+#![cfg(loom)]
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::similar_names,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
+
+mod world;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use keycloak_token_manager::manager::config::Credential;
+use keycloak_token_manager::manager::mailbox::Letter;
+use keycloak_token_manager::manager::slot::{Call, FlightId, Invalidation};
+use keycloak_token_manager::manager::sync::spawn;
+use keycloak_token_manager::manager::{Arrival, Reply};
+use loom::sync::atomic::{AtomicBool, Ordering};
+use world::{Manager, Outcome, World, config, model, secret};
+
+fn flight(reply: Reply) -> FlightId {
+    match reply {
+        Reply::Flight(flight) => flight,
+        other => panic!("expected a flight, got {other:?}"),
+    }
+}
+
+/// What must never happen: two tokens for one word.
+#[derive(Default)]
+struct Pairs(HashMap<u32, String>);
+
+impl Pairs {
+    fn add(&mut self, word: u32, token: &str) {
+        if word != 0 {
+            let known = self.0.entry(word).or_insert_with(|| token.to_owned());
+            assert_eq!(known, token, "two tokens for one word");
+        }
+    }
+
+    fn add_reply(&mut self, reply: &Reply) {
+        if let Reply::Token(grant, word) = reply {
+            self.add(*word, grant.token.expose());
+        }
+    }
+
+    fn add_landings(&mut self, landings: &[(FlightId, Arrival)]) {
+        for (_, arrival) in landings {
+            if let Ok(grant) = &arrival.result {
+                self.add(arrival.word, grant.token.expose());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_word_and_a_token_that_were_taken_together_belong_together() {
+    model(|| {
+        let world = World::new(config(), Outcome::Token);
+        flight(world.manager.ask(Call::Any));
+        let mut pairs = Pairs::default();
+        let other = {
+            let manager = Arc::clone(&world.manager);
+            spawn(move || {
+                let _ = manager.clear();
+                manager.ask(Call::Any)
+            })
+        };
+        pairs.add_reply(&world.manager.ask(Call::Forced));
+        pairs.add_reply(&world.manager.ask(Call::Any));
+        pairs.add_reply(&other.join().unwrap());
+        world.flights.join();
+        pairs.add_landings(&world.owner.landings());
+        pairs.add_reply(&world.manager.ask(Call::Any));
+    });
+}
+
+type Drop = fn(&Manager) -> bool;
+
+/// The ways to get rid of a token. Each says whether it did.
+const DROPS: [(&str, Drop); 3] = [
+    ("invalidate", |manager| manager.invalidate("token-1") == Invalidation::Dropped),
+    ("clear", |manager| manager.clear()),
+    ("close", |manager| {
+        manager.close();
+        true
+    }),
+];
+
+#[test]
+fn once_a_drop_has_returned_no_read_serves_the_token() {
+    for (name, drop_token) in DROPS {
+        model(move || {
+            let world = World::new(config(), Outcome::Token);
+            let word = world.warm();
+            let refresh = flight(world.manager.ask(Call::Forced));
+            let is_over = Arc::new(AtomicBool::new(false));
+            let dropping = {
+                let (manager, is_over) = (Arc::clone(&world.manager), Arc::clone(&is_over));
+                spawn(move || {
+                    let was_dropped = drop_token(&manager);
+                    is_over.store(true, Ordering::Release);
+                    was_dropped
+                })
+            };
+            // What a caller gets meanwhile is served no longer than what it had before.
+            let mut words = vec![word];
+            let mut has_renewed = false;
+            match world.manager.ask(Call::Any) {
+                Reply::Token(grant, word) if grant.token.is("token-1") => words.push(word),
+                Reply::Flight(flight) => has_renewed = flight != refresh,
+                Reply::Token(..) | Reply::Failure(..) => {}
+            }
+            let was_over = is_over.load(Ordering::Acquire);
+            let serves = words.contains(&world.manager.published().word());
+            assert!(!(was_over && serves), "{name}: served after the drop");
+            let was_dropped = dropping.join().unwrap();
+            assert!(!words.contains(&world.manager.published().word()), "{name}");
+            world.flights.join();
+            let word = world.manager.published().word();
+            let landings = world.owner.landings();
+            let kept = landings.iter().find(|(_, arrival)| arrival.word == word);
+            let kept = kept.map(|(_, arrival)| arrival.result.as_ref().unwrap());
+            // A flight begun before the drop brings no token that is served.
+            match world.manager.ask(Call::Any) {
+                Reply::Token(grant, _) => {
+                    assert!(!was_dropped || has_renewed, "{name}: a token after the drop");
+                    assert!(!grant.token.is("token-1"), "{name}");
+                    assert!(kept.is_some_and(|kept| Arc::ptr_eq(kept, &grant)), "{name}");
+                }
+                Reply::Flight(flight) => {
+                    assert!(was_dropped && flight != refresh, "{name}");
+                    assert!(kept.is_none(), "{name}: kept for a word that stands for nothing");
+                }
+                Reply::Failure(error, _) => {
+                    assert_eq!((name, error.kind().code()), ("close", "ERR_KEYCLOAK_CLOSED"));
+                }
+            }
+            world.flights.join();
+        });
+    }
+}
+
+type Event = fn(World) -> Option<World>;
+
+/// What happens while a flight is under way. Each gives the world back unless it has ended.
+const EVENTS: [(&str, Event); 5] = [
+    ("clear", |world| {
+        let _ = world.manager.clear();
+        Some(world)
+    }),
+    ("a new secret", |world| {
+        world.reconfigure(config());
+        Some(world)
+    }),
+    ("a new client", |world| {
+        let mut other = config();
+        "other".clone_into(&mut other.grant.client_id);
+        world.reconfigure(other);
+        Some(world)
+    }),
+    ("close", |world| {
+        world.manager.close();
+        None
+    }),
+    ("drop", |world| {
+        drop(world);
+        None
+    }),
+];
+
+#[test]
+fn whoever_waits_for_a_flight_hears_of_it_once_whatever_becomes_of_it() {
+    for outcome in [Outcome::Token, Outcome::Refusal, Outcome::Lost] {
+        for (name, event) in EVENTS {
+            model(move || {
+                let world = World::new(config(), outcome);
+                let (flights, owner) = (world.flights.clone(), Arc::clone(&world.owner));
+                let first = flight(world.manager.ask(Call::Any));
+                let world = event(world);
+                flights.join();
+                let landings = owner.landings();
+                let times = landings
+                    .iter()
+                    .filter(|(flight, _)| *flight == first)
+                    .count();
+                match &world {
+                    Some(_) => assert_eq!(times, 1, "{name}, {outcome:?}"),
+                    None => assert!(times <= 1, "{name}, {outcome:?}"),
+                }
+            });
+        }
+    }
+}
+
+#[test]
+fn a_flight_that_was_detached_leaves_the_slot_alone() {
+    model(|| {
+        let world = World::new(config(), Outcome::Token);
+        let first = flight(world.manager.ask(Call::Any));
+        let had_token = world.manager.clear();
+        let second = flight(world.manager.ask(Call::Any));
+        assert_ne!(first, second);
+        world.flights.join();
+        let landings = world.owner.landings();
+        let arrival = |id| &landings.iter().find(|(flight, _)| *flight == id).unwrap().1;
+        let Reply::Token(held, word) = world.manager.ask(Call::Any) else {
+            panic!("the second flight gave a token");
+        };
+        assert!(Arc::ptr_eq(&held, arrival(second).result.as_ref().unwrap()));
+        assert_eq!(arrival(second).word, word);
+        assert!(had_token || arrival(first).word == 0, "a detached token is not to be kept");
+    });
+}
+
+#[test]
+fn an_alarm_and_a_caller_start_one_refresh_and_a_token_that_is_over_is_not_served() {
+    for (name, millis, is_over) in [("stale", 245_000, false), ("over", 300_000, true)] {
+        model(move || {
+            let world = World::new(config(), Outcome::Token);
+            let word = world.warm();
+            world.manager.published().count_hit();
+            world.clock.pass(Duration::from_millis(millis));
+            let alarm = world.ring_alarms();
+            let reply = world.manager.ask(Call::Any);
+            let serves = world.manager.published().word() == word;
+            assert!(!(is_over && serves), "{name}: served after its end");
+            alarm.join().unwrap();
+            world.flights.join();
+            assert_eq!(world.transport.requests(), 2, "{name}: one refresh");
+            assert_eq!(matches!(reply, Reply::Flight(_)), is_over, "{name}");
+            assert_eq!(world.owner.landings().len(), 2, "{name}");
+        });
+    }
+}
+
+type Edit = fn(&World);
+
+/// What happens to the configuration before the owning thread calls the secret function.
+/// Each says whether the function is still one for the flight.
+const EDITS: [(&str, bool, Edit); 4] = [
+    ("none", true, |_| {}),
+    ("a secret instead of the function", false, |world| world.reconfigure(config())),
+    ("another function", true, |world| world.reconfigure(with_function("portal"))),
+    ("another client", false, |world| world.reconfigure(with_function("other"))),
+];
+
+fn with_function(client: &str) -> keycloak_token_manager::manager::config::Config {
+    let mut config = config();
+    config.credential = Credential::Function;
+    client.clone_into(&mut config.grant.client_id);
+    config
+}
+
+#[test]
+fn a_flight_whose_secret_function_is_not_called_any_more_ends_all_the_same() {
+    for (name, is_function_its_own, edit) in EDITS {
+        model(move || {
+            let (world, bell) = World::with_mailbox(with_function("portal"), Outcome::Token);
+            let first = flight(world.manager.ask(Call::Any));
+            edit(&world);
+            let mut landed = None;
+            while landed.is_none() {
+                bell.wait();
+                for letter in world.mailbox().take() {
+                    match letter {
+                        Letter::AskSecret(call) if world.manager.secret_called(call) => {
+                            assert!(is_function_its_own, "{name}: called for the former");
+                            world.manager.secret_answered(call, Ok(secret("s3cr+t")));
+                        }
+                        Letter::Landed(flight, arrival) if flight == first => {
+                            landed = Some(arrival);
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            let arrival = landed.unwrap();
+            assert_eq!(arrival.result.is_err(), arrival.is_superseded, "{name}");
+            assert!(name == "another client" || !arrival.is_superseded, "{name}");
+            world.manager.close();
+            world.flights.join();
+        });
+    }
+}

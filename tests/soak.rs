@@ -1,0 +1,141 @@
+//! A year on simulated time, in parts by the life of the tokens: calls of every kind, a server with
+//! moods, clocks that step, secrets that change. What a manager must never do is checked at every
+//! turn. Set `SOAK_SEED` to the seed that a failed run printed to run it again.
+
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
+
+#[path = "soak/client.rs"]
+mod client;
+#[path = "soak/server.rs"]
+mod server;
+#[expect(dead_code, reason = "what other tests use of it")]
+mod simulated;
+
+use std::time::Duration;
+
+use client::Client;
+use keycloak_token_manager::manager::slot::Call;
+use server::{MOODS, Mood};
+
+const HOUR: f64 = 3_600.0;
+const DAY: f64 = 24.0 * HOUR;
+/// What answers take when all is well.
+const LATENCY_MS: u64 = 20;
+
+fn seed() -> u64 {
+    match std::env::var("SOAK_SEED") {
+        Ok(text) => text.parse().expect("SOAK_SEED: a number"),
+        Err(_) => fastrand::u64(0..1_000_000_000),
+    }
+}
+
+/// A random number of a wide range: as likely in 1..10 as in 10..100.
+fn wide(from: f64, to: f64) -> f64 {
+    from * (to / from).powf(fastrand::f64())
+}
+
+/// A random time of this mean, as between events that know nothing of each other.
+fn between_events(mean: f64) -> Duration {
+    Duration::from_secs_f64(-mean * (1.0 - fastrand::f64()).ln())
+}
+
+/// A time in which all is well: any number of calls, and nothing else.
+async fn calm(client: &mut Client, seconds: f64, life: f64) {
+    let end = client.now() + Duration::from_secs_f64(seconds);
+    let mean = wide(life / 200.0, life * 2.0);
+    client.begin_window(true);
+    while client.now() < end {
+        client.rest(between_events(mean)).await;
+        client.call(Call::Any);
+        client.end_window_after(HOUR.max(2.0 * life), true);
+    }
+}
+
+/// A time of trouble.
+async fn storm(client: &mut Client, seconds: f64, life: f64) {
+    let end = client.now() + Duration::from_secs_f64(seconds);
+    let mean = wide(0.5, 30.0);
+    client.begin_window(false);
+    client.set_function_moody(true);
+    while client.now() < end {
+        client.rest(between_events(mean)).await;
+        match fastrand::u32(0..100) {
+            0..60 => client.call(Call::Any),
+            60..68 => {
+                let minimum = Duration::from_secs_f64(life * 1.2 * fastrand::f64());
+                client.call(Call::Minimum(minimum));
+            }
+            68..74 => client.call(Call::Forced),
+            74..80 => client.invalidate(),
+            80..82 => client.invalidate_another(),
+            82..85 => client.clear(),
+            85..88 => client.step_wall(Duration::from_secs_f64(wide(0.1, 10.0 * HOUR))),
+            88..90 => client.step_wall_back(Duration::from_secs_f64(wide(0.1, 10.0 * HOUR))),
+            90..93 => client.rotate_secret(),
+            93..95 => client.reconfigure(),
+            _ => {
+                client.set_mood(MOODS[fastrand::usize(0..MOODS.len())]);
+                client.set_latency(wide(1.0, 16_000.0) as u64);
+            }
+        }
+        client.end_window_after(HOUR, false);
+    }
+    client.set_mood(Mood::Well);
+    client.set_function_moody(false);
+    client.set_latency(LATENCY_MS);
+    client.reconfigure();
+    // Whatever was under way comes to its end.
+    client.rest(Duration::from_mins(2)).await;
+}
+
+async fn soak(life: u32, days: f64) {
+    let seed = seed();
+    fastrand::seed(seed);
+    println!("SOAK_SEED={seed}");
+    let mut client = Client::new(u64::from(life), LATENCY_MS);
+    let life = f64::from(life);
+    let end = client.now() + Duration::from_secs_f64(days * DAY);
+    while client.now() < end {
+        calm(&mut client, (wide(4.0, 24.0) * HOUR).max(life * wide(1.0, 3.0)), life).await;
+        storm(&mut client, wide(0.05, 0.5) * HOUR, life).await;
+    }
+    let counts = client.finish().await;
+    println!("tokens of {life} s, {days} days: {counts:?}");
+    assert!(counts.is_varied(), "{counts:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_days_of_tokens_of_ten_seconds() {
+    soak(10, 2.0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn six_days_of_tokens_of_a_minute() {
+    soak(60, 6.0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn thirty_days_of_tokens_of_five_minutes() {
+    soak(300, 30.0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_days_of_tokens_of_an_hour() {
+    soak(3_600, 100.0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_hundred_and_thirty_days_of_tokens_of_a_day() {
+    soak(86_400, 230.0).await;
+}

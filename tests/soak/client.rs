@@ -1,0 +1,592 @@
+//! A manager in the hands of somebody who calls it as the facade does, and believes nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use keycloak_token_manager::manager::Reply;
+use keycloak_token_manager::manager::clock::Moment;
+use keycloak_token_manager::manager::config::{Config, Credential, Material};
+use keycloak_token_manager::manager::credential::CallId;
+use keycloak_token_manager::manager::error::{Error, ErrorKind};
+use keycloak_token_manager::manager::held::Grant;
+use keycloak_token_manager::manager::published::NO_TOKEN;
+use keycloak_token_manager::manager::slot::{Call, Condition, FlightId, Invalidation};
+use keycloak_token_manager::manager::{Arrival, backoff};
+use tokio::runtime::Handle;
+
+use super::server::{Mood, Server};
+use super::simulated::{World, config, secret};
+
+/// A step of the wall clock is noticed within a second and the drift that goes unnoticed.
+const NOTICED_WITHIN: Duration = Duration::from_millis(1_051);
+/// What a timer counts in.
+const ALARM: Duration = Duration::from_millis(2);
+/// The deadline of an acquisition, and a little.
+const LONGEST_WAIT: Duration = Duration::from_millis(15_050);
+const DOCUMENTED: [ErrorKind; 6] = [
+    ErrorKind::Credential,
+    ErrorKind::OAuth,
+    ErrorKind::Http,
+    ErrorKind::Protocol,
+    ErrorKind::Network,
+    ErrorKind::Timeout,
+];
+
+/// What happened.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    calls: u64,
+    served_by_word: u64,
+    served: u64,
+    waited: u64,
+    failed: u64,
+    fallbacks: u64,
+    refreshes: u64,
+    failures: u64,
+    dropped: u64,
+    kept: u64,
+    suppressed: u64,
+    most_requests_an_hour: f64,
+}
+
+impl Counts {
+    /// Whether everything came up that was to be checked.
+    pub(super) fn is_varied(&self) -> bool {
+        [
+            self.served_by_word,
+            self.served,
+            self.waited,
+            self.failed,
+            self.refreshes,
+            self.failures,
+            self.dropped,
+            self.suppressed,
+        ]
+        .iter()
+        .all(|count| *count > 0)
+    }
+}
+
+/// The time since the last look at how many requests there were.
+struct Window {
+    start: Duration,
+    acquisitions: f64,
+    failures: u64,
+    /// What may each have caused a request.
+    causes: u64,
+    is_calm: bool,
+}
+
+/// What is known of failures in a row.
+#[derive(Default)]
+struct Row {
+    failures: u32,
+    cool_until: Duration,
+    acquisitions: f64,
+}
+
+/// The caller and all its surroundings.
+pub(super) struct Client {
+    world: World,
+    server: Arc<Server>,
+    /// What the facade keeps, and for which word.
+    kept: Option<(u32, Arc<Grant>)>,
+    /// The token that the manager is known to hold.
+    held: Option<Arc<Grant>>,
+    waiting: Vec<(FlightId, Call, Duration)>,
+    /// Answers of the secret function that are to be given then.
+    answers: Vec<(Duration, CallId)>,
+    /// When the wall clock was stepped, and by how much it was ahead before.
+    stepped: (Duration, Duration),
+    row: Row,
+    /// Flights up to this one were begun with an earlier configuration.
+    last_outdated: u32,
+    /// Flights up to this one were begun before a token was dropped.
+    last_detached: u32,
+    window: Window,
+    rotations: u32,
+    /// The secret function fails now and then.
+    is_function_moody: bool,
+    counts: Counts,
+}
+
+enum Event {
+    SecretAsked(CallId),
+    Landed(FlightId, Arrival),
+    Time,
+}
+
+fn with_function() -> Config {
+    Config {
+        credential: Credential::Function,
+        ..config()
+    }
+}
+
+impl Client {
+    pub(super) fn new(lifetime: u64, latency_ms: u64) -> Self {
+        let server = Arc::new(Server::new(lifetime));
+        let answering = Arc::clone(&server);
+        let world = World::with(with_function(), latency_ms, move |number, request| {
+            answering.answer(number, request)
+        });
+        server.set_clock(&world.clock);
+        let stepped = (Duration::ZERO, world.now().offset());
+        Self {
+            world,
+            server,
+            kept: None,
+            held: None,
+            waiting: Vec::new(),
+            answers: Vec::new(),
+            stepped,
+            row: Row::default(),
+            last_outdated: 0,
+            last_detached: 0,
+            window: Window {
+                start: Duration::ZERO,
+                acquisitions: 0.0,
+                failures: 0,
+                causes: 0,
+                is_calm: false,
+            },
+            rotations: 0,
+            is_function_moody: false,
+            counts: Counts::default(),
+        }
+    }
+
+    pub(super) fn now(&self) -> Duration {
+        self.world.now().monotonic
+    }
+
+    fn acquisitions(&self) -> f64 {
+        self.world.manager.snapshot().counters.acquisitions
+    }
+
+    pub(super) fn call(&mut self, call: Call) {
+        self.counts.calls += 1;
+        let now = self.world.now();
+        if call != Call::Any {
+            self.window.causes += 1;
+        }
+        if let (Call::Any, Some((word, grant))) = (call, &self.kept)
+            && self.world.manager.published().word() == *word
+        {
+            let grant = Arc::clone(grant);
+            self.world.manager.published().count_hit();
+            self.counts.served_by_word += 1;
+            self.check_served(now, &grant, true);
+            return;
+        }
+        match self.world.manager.ask(call) {
+            Reply::Token(grant, word) => {
+                assert_ne!(call, Call::Forced);
+                self.counts.served += 1;
+                self.check_served(now, &grant, false);
+                self.keep(word, &grant);
+                self.held = Some(grant);
+            }
+            Reply::Flight(flight) => {
+                if call == Call::Any {
+                    self.check_loss(now);
+                }
+                self.counts.waited += 1;
+                self.waiting.push((flight, call, now.monotonic));
+            }
+            Reply::Failure(error, retry_after) => {
+                if call != Call::Forced {
+                    self.check_loss(now);
+                }
+                check_documented(&error);
+                assert!(retry_after.is_some(), "{error}");
+                self.counts.suppressed += 1;
+                self.counts.failed += 1;
+            }
+        }
+        self.check_cooldown();
+    }
+
+    pub(super) fn invalidate(&mut self) {
+        let Some(held) = &self.held else { return };
+        let rejected = held.token.expose().to_owned();
+        match self.world.manager.invalidate(&rejected) {
+            Invalidation::Dropped => {
+                self.counts.dropped += 1;
+                self.forget();
+            }
+            Invalidation::Kept => self.counts.kept += 1,
+            Invalidation::Ignored => {}
+        }
+    }
+
+    pub(super) fn invalidate_another(&mut self) {
+        let outcome = self.world.manager.invalidate("another");
+        assert_eq!(outcome, Invalidation::Ignored);
+    }
+
+    pub(super) fn clear(&mut self) {
+        let _ = self.world.manager.clear();
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        self.held = None;
+        self.last_detached = self.acquisitions() as u32;
+        self.window.causes += 1;
+    }
+
+    /// Steps the wall clock, or wakes a suspended machine.
+    pub(super) fn step_wall(&mut self, by: Duration) {
+        self.note_step();
+        self.world.clock.step_wall(by);
+        // More time has passed: a cool-down may be over, a token too.
+        self.row.cool_until = Duration::ZERO;
+        self.window.causes += 1;
+        // Should the clock go back, a token that it had ended does not come back.
+        let now = self.world.now();
+        self.held.take_if(|held| held.remaining(now).is_zero());
+    }
+
+    pub(super) fn step_wall_back(&mut self, by: Duration) {
+        self.note_step();
+        self.world.clock.step_wall_back(by);
+    }
+
+    fn note_step(&mut self) {
+        let now = self.world.now();
+        let (at, offset) = self.stepped;
+        // Of steps that follow each other too fast to be noticed, the first counts.
+        if now.monotonic > at + NOTICED_WITHIN {
+            self.stepped = (now.monotonic, now.offset());
+        } else {
+            self.stepped = (now.monotonic, offset.min(now.offset()));
+        }
+    }
+
+    pub(super) fn rotate_secret(&mut self) {
+        self.rotations += 1;
+        self.server.set_secret(format!("secret-{}", self.rotations));
+    }
+
+    pub(super) fn reconfigure(&mut self) {
+        let mut changed = with_function();
+        if fastrand::bool() {
+            let name = format!("{}", self.rotations);
+            changed.grant.parameters = vec![("round".to_owned(), name)];
+        }
+        if fastrand::bool() {
+            let secret = secret(&self.server.secret());
+            changed.credential = Credential::Given(Material::Secret(secret));
+        }
+        self.last_outdated = self.acquisitions() as u32;
+        self.last_detached = self.last_outdated;
+        self.row = Row::default();
+        self.window.causes += 1;
+        let transport = Arc::clone(&self.world.transport);
+        self.world.manager.reconfigure(changed, transport);
+    }
+
+    pub(super) fn set_mood(&mut self, mood: Mood) {
+        self.server.set_mood(mood);
+    }
+
+    pub(super) fn set_function_moody(&mut self, is_moody: bool) {
+        self.is_function_moody = is_moody;
+    }
+
+    pub(super) fn set_latency(&mut self, ms: u64) {
+        self.world.transport.latency_ms.store(ms, Ordering::SeqCst);
+    }
+
+    /// Lets time pass, and takes what comes.
+    pub(super) async fn rest(&mut self, time: Duration) {
+        let end = self.now() + time;
+        while self.now() < end {
+            if let Some(quiet) = self.quiet(end) {
+                tokio::time::advance(quiet).await;
+                continue;
+            }
+            match self.next_event(end).await {
+                Event::SecretAsked(call) => self.take_secret_call(call),
+                Event::Landed(flight, arrival) => self.take_landing(flight, arrival),
+                Event::Time => self.give_answers(),
+            }
+            self.check_cooldown();
+        }
+    }
+
+    async fn next_event(&mut self, end: Duration) -> Event {
+        let answer = self.answers.iter().map(|(due, _)| *due).min();
+        let until = answer.map_or(end, |due| due.min(end));
+        let wait = until.saturating_sub(self.now());
+        tokio::select! {
+            biased;
+            call = self.world.asks.recv() => Event::SecretAsked(call.expect("an owner")),
+            landing = self.world.landings.recv() => {
+                let (flight, arrival) = landing.expect("an owner");
+                Event::Landed(flight, arrival)
+            }
+            () = tokio::time::sleep(wait) => Event::Time,
+        }
+    }
+
+    /// A time in which nothing can happen, so that the clocks need not be compared every second of
+    /// it: a fresh token, before the point where a refresh may begin, and no failure behind it.
+    fn quiet(&self, end: Duration) -> Option<Duration> {
+        let state = self.world.manager.snapshot();
+        let token = state.token?;
+        let now = self.now();
+        let is_quiet = state.condition == Condition::Fresh
+            && state.counters.acquisitions <= state.latency.count
+            && self.answers.is_empty()
+            && self.world.asks.is_empty()
+            && self.world.landings.is_empty()
+            && self.row.failures == 0
+            && now > self.stepped.0 + NOTICED_WITHIN;
+        let quiet = token.soft.mul_f64(0.909).checked_sub(token.age)?;
+        let quiet = quiet.min(end.saturating_sub(now));
+        (is_quiet && quiet > Duration::from_secs(2)).then_some(quiet)
+    }
+
+    fn take_secret_call(&mut self, call: CallId) {
+        if !self.world.manager.secret_called(call) {
+            return;
+        }
+        match fastrand::u32(0..200) {
+            // Never.
+            0 if self.is_function_moody => {}
+            1 if self.is_function_moody => {
+                let failure = Err(Error::credential("no secret"));
+                self.world.manager.secret_answered(call, failure);
+            }
+            2..20 if self.is_function_moody => {
+                let late = Duration::from_secs_f64(20.0 * fastrand::f64());
+                self.answers.push((self.now() + late, call));
+            }
+            _ => self.answer(call),
+        }
+    }
+
+    fn answer(&self, call: CallId) {
+        let answer = Ok(secret(&self.server.secret()));
+        self.world.manager.secret_answered(call, answer);
+    }
+
+    fn give_answers(&mut self) {
+        let now = self.now();
+        let (due, rest) = self.answers.drain(..).partition(|(at, _)| *at <= now);
+        self.answers = rest;
+        let due: Vec<_> = due;
+        for (_, call) in due {
+            self.answer(call);
+        }
+    }
+
+    fn take_landing(&mut self, flight: FlightId, arrival: Arrival) {
+        let now = self.world.now();
+        let is_outdated = flight.0 <= self.last_outdated;
+        let (mine, others) = self.waiting.drain(..).partition(|(f, ..)| *f == flight);
+        self.waiting = others;
+        let mine: Vec<(FlightId, Call, Duration)> = mine;
+        for (_, _, since) in &mine {
+            let waited = now.monotonic.saturating_sub(*since);
+            assert!(waited <= LONGEST_WAIT, "waited for {waited:?}");
+        }
+        if arrival.is_superseded {
+            for (_, call, _) in mine {
+                self.call(call);
+            }
+            return;
+        }
+        match arrival.result {
+            Ok(grant) => {
+                self.counts.refreshes += 1;
+                if !is_outdated || self.is_held(&grant) {
+                    self.row = Row::default();
+                }
+                self.check_issue(now, &grant, arrival.was_over);
+                // Over already, outlived by the held one or detached: it is asked for again.
+                if arrival.word == NO_TOKEN {
+                    self.window.causes += 1 + mine.len() as u64;
+                }
+                if self.is_held(&grant) {
+                    self.held = Some(Arc::clone(&grant));
+                }
+                self.keep(arrival.word, &grant);
+            }
+            Err(error) => {
+                check_documented(&error);
+                self.counts.failures += 1;
+                self.window.failures += 1;
+                if !is_outdated {
+                    self.cool(now, &error);
+                }
+                if let Some(grant) = arrival.fallback {
+                    self.counts.fallbacks += 1;
+                    self.check_served(now, &grant, false);
+                } else {
+                    self.counts.failed += mine.len() as u64;
+                    let insist = mine.iter().all(|(_, call, _)| *call == Call::Forced);
+                    // One begun before a token was dropped knows of no token.
+                    if !insist && flight.0 > self.last_detached {
+                        self.check_loss(now);
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_held(&self, grant: &Arc<Grant>) -> bool {
+        let age = grant.age(self.world.now());
+        let state = self.world.manager.snapshot();
+        state.token.is_some_and(|token| token.age == age)
+    }
+
+    fn keep(&mut self, word: u32, grant: &Arc<Grant>) {
+        if word != NO_TOKEN {
+            self.kept = Some((word, Arc::clone(grant)));
+        }
+    }
+
+    fn cool(&mut self, now: Moment, error: &Error) {
+        self.row.failures += 1;
+        let longest = error.kind().longest_cooldown();
+        let first = Duration::from_secs(1);
+        self.row.cool_until = now.monotonic + backoff::doubled(first, self.row.failures, longest);
+        self.row.acquisitions = self.acquisitions();
+    }
+
+    /// A token is handed out of the cache: it is not over, by the server's own record and by either
+    /// clock. By the word alone a step of the clock may be noticed a second late.
+    fn check_served(&self, now: Moment, grant: &Grant, by_word: bool) {
+        let issue = self.server.issue(grant.token.expose());
+        let is_noticed = !by_word || now.monotonic > self.stepped.0 + NOTICED_WITHIN;
+        let mono = now.monotonic.saturating_sub(issue.at.monotonic);
+        let mut wall = now.wall.saturating_sub(issue.at.wall);
+        if !is_noticed {
+            let before = now.monotonic.saturating_add(self.stepped.1);
+            wall = wall.min(before.saturating_sub(issue.at.wall));
+        }
+        let end = usable(issue.lifetime);
+        // The alarm that changes the word rings when the millisecond is over.
+        let end = end.saturating_add(if by_word { ALARM } else { Duration::ZERO });
+        assert!(mono < end, "{issue:?} handed out after {mono:?}");
+        assert!(wall < end, "{issue:?} handed out after {wall:?} of the wall clock");
+        assert_eq!(grant.life.granted, issue.lifetime);
+    }
+
+    /// A token came: those who waited get it, unless it is over.
+    fn check_issue(&self, now: Moment, grant: &Grant, was_over: bool) {
+        let issue = self.server.issue(grant.token.expose());
+        let age = now.since(issue.at);
+        assert_eq!(was_over, age >= issue.lifetime, "{issue:?} arrived after {age:?}");
+    }
+
+    /// A caller gets no token at once: there must be none for it.
+    fn check_loss(&self, now: Moment) {
+        if let Some(held) = &self.held {
+            assert!(held.remaining(now).is_zero(), "a valid token was lost: {held:?}");
+        }
+    }
+
+    /// While a cool-down lasts, nothing is asked for.
+    fn check_cooldown(&self) {
+        if self.now() < self.row.cool_until {
+            assert!(
+                self.acquisitions() <= self.row.acquisitions,
+                "an acquisition within the cool-down"
+            );
+        }
+    }
+
+    /// How long the window lasts so far, in seconds.
+    fn span(&self) -> f64 {
+        self.now().saturating_sub(self.window.start).as_secs_f64()
+    }
+
+    pub(super) fn begin_window(&mut self, is_calm: bool) {
+        self.end_window(false);
+        self.window.is_calm = is_calm;
+    }
+
+    pub(super) fn end_window_after(&mut self, seconds: f64, is_calm: bool) {
+        if self.span() >= seconds {
+            self.end_window(true);
+            self.window.is_calm = is_calm;
+        }
+    }
+
+    /// Looks at how many requests there were, and at what is left of them.
+    fn end_window(&mut self, is_whole: bool) {
+        let (requests, least) = self.server.take_counts();
+        let acquisitions = self.acquisitions();
+        let started = acquisitions - self.window.acquisitions;
+        let span = self.span();
+        let soft = soft(least).as_secs_f64().max(0.5);
+        let regular = (span / (0.91 * soft)).floor() + 2.0;
+        let window = &self.window;
+        if window.is_calm {
+            let hours = span / super::HOUR;
+            assert_eq!(window.failures, 0);
+            assert!(requests as f64 <= regular, "{requests} requests in {hours} h");
+            if is_whole {
+                let rate = requests as f64 / hours;
+                self.counts.most_requests_an_hour = self.counts.most_requests_an_hour.max(rate);
+            }
+        } else {
+            let most = regular + window.causes as f64 + window.failures as f64;
+            assert!(started <= most, "{started} acquisitions, {most} causes");
+            // Three attempts and one with another secret; some were begun before.
+            assert!(requests as f64 <= 4.0 * (started + 2.0), "{requests} in {started}");
+        }
+        self.window = Window {
+            start: self.now(),
+            acquisitions,
+            failures: 0,
+            causes: 0,
+            is_calm: window.is_calm,
+        };
+        for (_, line) in self.world.owner.lines.lock().drain(..) {
+            assert!(!line.contains("secret-") && !line.contains("token-"), "{line}");
+        }
+        self.check_left_overs();
+    }
+
+    fn check_left_overs(&self) {
+        for (flight, _, since) in &self.waiting {
+            let waited = self.now().saturating_sub(*since);
+            assert!(waited <= LONGEST_WAIT, "{flight:?} does not land: {waited:?}");
+        }
+        let state = self.world.manager.snapshot();
+        let under_way = (state.counters.acquisitions - state.latency.count) as usize;
+        // Ours, the configuration's, and one for each flight; a task of the alarms, one for each.
+        assert_eq!(Arc::strong_count(&self.world.transport), 2 + under_way);
+        assert_eq!(Handle::current().metrics().num_alive_tasks(), 1 + under_way);
+    }
+
+    pub(super) async fn finish(mut self) -> Counts {
+        self.end_window(false);
+        self.world.manager.close();
+        self.rest(Duration::from_mins(1)).await;
+        assert_eq!(Arc::strong_count(&self.world.transport), 1);
+        assert_eq!(Handle::current().metrics().num_alive_tasks(), 1);
+        self.counts
+    }
+}
+
+fn check_documented(error: &Error) {
+    assert!(DOCUMENTED.contains(&error.kind()), "{error:?}");
+}
+
+/// The part of a life in which a token is handed out.
+fn usable(lifetime: Duration) -> Duration {
+    lifetime.saturating_sub(Duration::from_secs(1).min(lifetime / 4))
+}
+
+/// The part of a life after which a token is due for replacement.
+fn soft(lifetime: Duration) -> Duration {
+    let buffer = config().expiry_buffer.min(lifetime / 2);
+    usable(lifetime).min(lifetime.saturating_sub(buffer))
+}

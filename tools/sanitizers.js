@@ -1,0 +1,123 @@
+'use strict';
+
+// Three tools that look at the Rust core for what tests alone do not see: loom tries every order in
+// which its threads may meet, Miri finds undefined behaviour, ThreadSanitizer data races. The last
+// two need a nightly compiler, which rustup brings where there is one.
+
+const path = require('node:path');
+const { root, run } = require('./run.js');
+
+/** Thrown when a tool cannot be had here: nothing was checked, and nothing is wrong. */
+class Unavailable extends Error {}
+
+const pure = ['--locked', '--no-default-features'];
+
+/** Nothing is shared with other builds: each has flags of its own. */
+const targetFolder = (name) => path.join(root, 'target', name);
+
+const flags = (more) => [process.env.RUSTFLAGS, more].filter(Boolean).join(' ');
+
+/** Some minutes for what takes seconds: the machine may be busy, and an order may be endless. */
+const LIMIT_SECONDS = 1800;
+
+/** Parts of names of tests that take minutes under Miri: loops over long texts and many rounds. */
+const SLOW_UNDER_MIRI = [
+  'a_route_that_always_rejects_among_good_ones',
+  'across_the_end_of_what_is_looked_at_is_found',
+  'an_api_that_rejects_everything_causes_few_logins',
+  'base64_is_that_of_the_crate_and_never_moves',
+  'basic_credentials_are_found_with_and_without_form_encoding',
+  'no_damage_to_an_answer_panics',
+  'overlapping_secrets_leave_nothing_behind',
+  'secret_is_found_in_every_encoding_and_any_surroundings',
+  'text_ends_at_300_characters_and_between_two_pieces',
+  'unusable_token_responses',
+  'what_looks_like_a_secret_is_removed_without_knowing_it',
+];
+
+/** The environment of the nightly compiler with these components. */
+async function nightly(...components) {
+  const env = { RUSTUP_TOOLCHAIN: 'nightly' };
+  const names = components.flatMap((name) => ['--component', name]);
+  try {
+    // Where it is installed it stays the one it is.
+    await run('rustc', ['--version'], { capture: true, env })
+      .then(() => run('rustup', ['component', 'add', '--toolchain', 'nightly', ...components]))
+      .catch(() =>
+        run('rustup', ['toolchain', 'install', 'nightly', '--profile', 'minimal', ...names]),
+      );
+    console.log((await run('rustc', ['--version'], { capture: true, env })).trim());
+  } catch (error) {
+    throw new Unavailable(`no nightly compiler with ${components.join(' and ')}: ${error.message}`);
+  }
+  return env;
+}
+
+/** Runs tests and says how many passed: where none did, nothing was checked. */
+async function cargoTest(args, env) {
+  const output = await run('cargo', args, {
+    capture: true,
+    limitSeconds: LIMIT_SECONDS,
+    env: { RUST_BACKTRACE: '0', ...env },
+  });
+  const results = [...output.matchAll(/^test result: ok\. (\d+) passed.*$/gm)];
+  console.log(results.map(([line]) => line).join('\n'));
+  const passed = results.reduce((sum, [, count]) => sum + Number(count), 0);
+  if (passed === 0) throw new Error(`no test ran\n${output}`);
+  return passed;
+}
+
+/** Every order in which the threads of `tests/loom_*` may meet. */
+async function loom() {
+  const passed = await cargoTest(
+    ['test', '--release', ...pure, '--test', 'loom_flight', '--test', 'loom_mailbox'],
+    {
+      // Loom is slow without optimisation; a whole link is of no use to it.
+      CARGO_PROFILE_RELEASE_LTO: 'off',
+      CARGO_PROFILE_RELEASE_CODEGEN_UNITS: '16',
+      CARGO_TARGET_DIR: targetFolder('loom'),
+      RUSTFLAGS: flags('--cfg loom'),
+    },
+  );
+  return `${passed} tests`;
+}
+
+/** The pure layers, and of the manager on simulated time what has to do with its tasks' ends. */
+async function miri() {
+  const env = {
+    ...(await nightly('miri', 'rust-src')),
+    CARGO_TARGET_DIR: targetFolder('miri'),
+    // A secret is read from a file.
+    MIRIFLAGS: '-Zmiri-disable-isolation',
+  };
+  await run('cargo', ['miri', 'setup'], { capture: true, env });
+  const skipped = SLOW_UNDER_MIRI.flatMap((name) => ['--skip', name]);
+  const inMiri = (...args) => cargoTest(['miri', 'test', ...pure, ...args], env);
+  const passed = (await inMiri('--lib', '--', ...skipped)) + (await inMiri('--test', 'flights'));
+  return `${passed} tests; slow ones are left out`;
+}
+
+/** The tests of the core over real threads and sockets. */
+async function threadSanitizer() {
+  if (process.platform !== 'linux') throw new Unavailable('it is run on Linux alone');
+  const env = await nightly('rust-src');
+  const version = await run('rustc', ['--version', '--verbose'], { capture: true, env });
+  const [, host] = /^host: (.+)$/m.exec(version);
+  const threaded = ['flights', 'http', 'manager', 'node_roots', 'tls'].flatMap((name) => [
+    '--test',
+    name,
+  ]);
+  const passed = await cargoTest(
+    // The standard library is built with it as well: what it does not see it takes for a race.
+    ['test', '-Zbuild-std', '--target', host, ...pure, '--features', 'http', ...threaded],
+    {
+      ...env,
+      CARGO_PROFILE_DEV_DEBUG: 'line-tables-only',
+      CARGO_TARGET_DIR: targetFolder('thread-sanitizer'),
+      RUSTFLAGS: flags('-Zsanitizer=thread'),
+    },
+  );
+  return `${passed} tests`;
+}
+
+module.exports = { Unavailable, loom, miri, threadSanitizer };
