@@ -16,7 +16,8 @@ const { startBackend } = require('./backend-process.js');
 const CLIENT = { 'kagenti-api': 's3cr+t%/:x' };
 const USER = 'user:default/jane';
 
-async function setStage({ embedded, log }) {
+/** `install` puts this package into a folder's `node_modules`; without it the checkout's is used. */
+async function setStage({ embedded, install, log }) {
   const parts = [];
   const end = async () => {
     for (const part of parts.reverse().splice(0)) await part();
@@ -27,7 +28,7 @@ async function setStage({ embedded, log }) {
     const api = await startAgentsApi(realm.jwksUrl);
     parts.push(api.close);
     const folders = ['backend', 'agents-backend'].map((name) => path.join(__dirname, name));
-    const workspace = await makeWorkspace(folders, { log });
+    const workspace = await makeWorkspace(folders, { install, log });
     parts.push(workspace.remove);
     await cp(
       path.join(__dirname, 'app-config.yaml'),

@@ -1,0 +1,69 @@
+'use strict';
+
+// The check that holds a binary to what every system of its kind has, seen to refuse others.
+
+const assert = require('node:assert/strict');
+const { existsSync, readFileSync } = require('node:fs');
+const path = require('node:path');
+const { describe, it } = require('node:test');
+const { binaryFaults } = require('../tools/package/check-binary.js');
+const { readElf } = require('../tools/package/elf.js');
+const { findBinary } = require('../tools/package/platform-package.js');
+const { ownTarget, targets } = require('../tools/package/targets.js');
+
+const own = ownTarget();
+const file = path.join(__dirname, '..', findBinary(own));
+
+describe('the check of binaries', () => {
+  it('knows the processor of every kind of file', () => {
+    const pe = Buffer.alloc(256);
+    pe.write('MZ');
+    pe.writeUInt32LE(128, 0x3c);
+    pe.writeUInt16LE(0xaa64, 132);
+    assert.deepEqual(binaryFaults(pe, 'win32-arm64-msvc'), []);
+    assert.match(binaryFaults(pe, 'win32-x64-msvc')[0], /for arm64, not for win32 on x64/);
+    const mach = Buffer.from('cffaedfe07000001', 'hex');
+    assert.deepEqual(binaryFaults(mach, 'darwin-x64'), []);
+    assert.match(binaryFaults(mach, 'darwin-arm64')[0], /for x64, not for darwin on arm64/);
+    assert.match(binaryFaults(mach, 'win32-x64-msvc')[0], /something else/);
+    assert.throws(() => binaryFaults(mach, 'linux-x64-gnu'), /not a 64-bit ELF file/);
+  });
+
+  const skip = targets[own].os !== 'linux' && 'the file is no ELF';
+  it('reads what a build for this system alone needs', { skip }, () => {
+    assert.ok(existsSync(file), `${file} was not built`);
+    const { needed, imports } = readElf(readFileSync(file));
+    assert.ok(needed.some((library) => library.startsWith('libc.')));
+    assert.ok(imports.some(({ name }) => name === 'napi_create_function'));
+    const versions = imports.map(({ version }) => version).filter(Boolean);
+    if (targets[own].libc === 'glibc') {
+      assert.ok(
+        versions.every((version) => /^G(LIBC|CC)_[\d.]+$/.test(version)),
+        versions,
+      );
+      assert.ok(imports.some(({ name, version }) => name === 'memcpy' && version));
+    }
+  });
+
+  it('names the symbols that are newer than the oldest glibc, and foreign libraries', {
+    skip,
+  }, () => {
+    const bytes = readFileSync(file);
+    // The same file, whose symbols ask for another version.
+    const newer = Buffer.from(
+      bytes
+        .toString('latin1')
+        .replaceAll('GLIBC_2.2.5', 'GLIBC_2.9.9')
+        .replaceAll('GLIBC_2.14', 'GLIBC_2.44'),
+      'latin1',
+    );
+    const faults = binaryFaults(newer, own);
+    assert.ok(faults.includes('it needs memcpy@GLIBC_2.44 of libc.so.6'), faults.join('\n'));
+    assert.ok(!faults.some((fault) => fault.includes('2.9.9')));
+    const other = Buffer.from(
+      bytes.toString('latin1').replaceAll('libc.so.6', 'libz.so.6'),
+      'latin1',
+    );
+    assert.ok(binaryFaults(other, own).includes('it needs libz.so.6'));
+  });
+});

@@ -1,0 +1,210 @@
+'use strict';
+
+// What is in the packages of dist/, and what the tools that users run over packages say of them.
+
+const assert = require('node:assert/strict');
+const { createHash } = require('node:crypto');
+const { execFile } = require('node:child_process');
+const { readdirSync, readFileSync } = require('node:fs');
+const path = require('node:path');
+const { describe, it } = require('node:test');
+const { promisify } = require('node:util');
+const { binaryFaults } = require('../../tools/package/check-binary.js');
+const { whereabouts } = require('../../tools/package/main-package.js');
+const { findBinary, findPlatformPackage } = require('../../tools/package/platform-package.js');
+const { ownTarget, targets } = require('../../tools/package/targets.js');
+const {
+  DIST,
+  NAME,
+  ROOT,
+  builtTargets,
+  readMain,
+  readPackage,
+  version,
+} = require('./support/dist.js');
+const { LIMIT_MS, tools } = require('./support/project.js');
+
+const MAIN_LIMIT = 100_000;
+const PLATFORM_LIMIT = 4_000_000;
+const unpackedSize = ({ files }) =>
+  [...files.values()].reduce((sum, content) => sum + content.length, 0);
+const read = (...parts) => readFileSync(path.join(ROOT, ...parts));
+
+/** A tool of the package tools, with the status it ended with. */
+async function runTool(script, ...args) {
+  const file = path.join(await tools(), script);
+  return promisify(execFile)(process.execPath, [file, ...args]).catch((error) => error);
+}
+
+describe('the main package', { timeout: LIMIT_MS }, () => {
+  const main = readMain();
+
+  it('is small, and holds nothing but its code, types and documents', (t) => {
+    const size = unpackedSize(main);
+    t.diagnostic(`${size} bytes in ${main.files.size} files, ${main.archive.length} packed`);
+    assert.ok(size <= MAIN_LIMIT, `${size} bytes`);
+    const allowed =
+      /^((index|lib\/([a-z]+\/)?[a-z-]+)(\.d)?\.[jt]s|config\.schema\.json|package\.json|LICENSE|README\.md)$/;
+    assert.deepEqual(
+      [...main.files.keys()].filter((file) => !allowed.test(file)),
+      [],
+    );
+  });
+
+  it('holds every file of the checkout that it should', () => {
+    const wanted = readdirSync(path.join(ROOT, 'lib'), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => path.join(entry.parentPath ?? entry.path, entry.name));
+    for (const file of wanted.map((absolute) => path.relative(ROOT, absolute))) {
+      assert.ok(main.files.has(file.replaceAll(path.sep, '/')), file);
+    }
+    const types = [...main.files.keys()].filter((file) => file.endsWith('.d.ts'));
+    for (const file of [...types, 'README.md', 'LICENSE']) {
+      assert.ok(main.files.get(file).equals(read(file)), `${file} is another one`);
+    }
+    const schema = 'config.schema.json';
+    assert.deepEqual(JSON.parse(main.files.get(schema)), JSON.parse(read(schema)));
+  });
+
+  it('has a manifest for users, and none of what is for the checkout', () => {
+    const { manifest } = main;
+    const own = JSON.parse(read('package.json'));
+    for (const key of ['private', 'scripts', 'devDependencies', 'napi', 'dependencies']) {
+      assert.equal(manifest[key], undefined, key);
+    }
+    for (const key of [
+      'name',
+      'version',
+      'license',
+      'engines',
+      'exports',
+      'configSchema',
+      'peerDependencies',
+    ]) {
+      assert.deepEqual(manifest[key], own[key], key);
+    }
+    assert.ok(manifest.keywords.includes('keycloak'));
+    const packages = Object.keys(targets).map((name) => [findPlatformPackage(name), version]);
+    assert.deepEqual(Object.entries(manifest.optionalDependencies), packages);
+  });
+
+  it('names the place of its sources only if it was told one', () => {
+    assert.deepEqual(whereabouts(undefined), {});
+    assert.deepEqual(whereabouts('https://git.example/team/project'), {
+      homepage: 'https://git.example/team/project#readme',
+      repository: { type: 'git', url: 'git+https://git.example/team/project.git' },
+      bugs: { url: 'https://git.example/team/project/issues' },
+    });
+    assert.throws(() => whereabouts('http://git.example/team/project'), /https URL/);
+    assert.throws(() => whereabouts('git.example/team/project'), /Invalid URL/);
+  });
+
+  it('has no finding of publint', async () => {
+    const { code, stdout, stderr } = await runTool('publint/src/cli.js', main.file, '--strict');
+    assert.equal(code, undefined, `${stdout}${stderr}`);
+    assert.match(stdout, /All good!/);
+  });
+
+  it('has no finding of arethetypeswrong', async () => {
+    const cli = '@arethetypeswrong/cli/dist/index.js';
+    const outcome = await runTool(cli, '--profile', 'node16', '--no-emoji', main.file);
+    assert.equal(outcome.code, undefined, `${outcome.stdout}${outcome.stderr}`);
+    const rows = outcome.stdout.match(/^(node16 \(from (CJS|ESM)\)|bundler): .*$/gm);
+    assert.equal(rows.length, 3 * Object.keys(main.manifest.exports).length);
+    for (const row of rows) assert.match(row, /: OK/);
+  });
+});
+
+for (const name of builtTargets()) {
+  describe(`the package of ${name}`, { timeout: LIMIT_MS }, () => {
+    const found = readPackage(findPlatformPackage(name));
+    const binary = found.files.get(findBinary(name));
+
+    it('is small, and holds the binary and the licences', (t) => {
+      const size = unpackedSize(found);
+      t.diagnostic(`${size} bytes, the binary ${binary.length}, ${found.archive.length} packed`);
+      assert.ok(size <= PLATFORM_LIMIT, `${size} bytes`);
+      assert.deepEqual(
+        [...found.files.keys()].sort(),
+        ['LICENSE', 'README.md', 'THIRD-PARTY.txt', findBinary(name), 'package.json'].sort(),
+      );
+    });
+
+    it('is for one system, with the version of the main package', () => {
+      const { os, cpu, libc } = targets[name];
+      const { manifest } = found;
+      assert.deepEqual(
+        [manifest.os, manifest.cpu, manifest.libc],
+        [[os], [cpu], libc === undefined ? undefined : [libc]],
+      );
+      assert.equal(manifest.version, readMain().manifest.version);
+      assert.deepEqual(manifest.engines, readMain().manifest.engines);
+      assert.equal(manifest.main, findBinary(name));
+    });
+
+    it('has a binary that every such system can load', {
+      skip: targets[name].os !== 'linux' && 'no ELF',
+    }, () => {
+      assert.deepEqual(binaryFaults(binary, name), []);
+    });
+
+    it('has a binary without paths of the machine that built it', () => {
+      const text = binary.toString('latin1');
+      for (const folder of [ROOT, process.env.CARGO_HOME, process.env.HOME].filter(Boolean)) {
+        assert.ok(folder === '/' || !text.includes(`${folder}/`), folder);
+      }
+    });
+
+    it('has a licence text for everything linked in', () => {
+      const text = found.files.get('THIRD-PARTY.txt').toString();
+      const [list] = text.split(`\n\n${'-'.repeat(72)}`);
+      const lines = list.split('\n').slice(2);
+      const texts = text.match(/^\(\d+\)$/gm).length;
+      for (const line of lines) {
+        const [, numbers] = /: .+ \(([\d, ]+)\)$/.exec(line) ?? assert.fail(line);
+        assert.ok(
+          numbers.split(', ').every((number) => Number(number) <= texts),
+          line,
+        );
+      }
+      for (const part of ['ring', 'rustls', 'tokio', 'reqwest', 'napi', 'Rust standard library']) {
+        assert.ok(
+          lines.some((line) => line.startsWith(`${part} `)),
+          part,
+        );
+      }
+    });
+
+    it('has a bill of materials with the same crates, and the hash of the binary', () => {
+      const bill = JSON.parse(read('dist', `${found.name}-${version}.cdx.json`));
+      const [{ hashes }] = bill.metadata.component.components;
+      assert.equal(hashes[0].content, createHash('sha256').update(binary).digest('hex'));
+      const text = found.files.get('THIRD-PARTY.txt').toString();
+      for (const { name: crate, version: number } of bill.components) {
+        if (crate === 'std') continue;
+        assert.ok(text.includes(`\n${crate} ${number}: `), `${crate} ${number}`);
+      }
+    });
+  });
+}
+
+describe('dist', () => {
+  it('holds the packages, their bills of materials and their hashes', () => {
+    const own = findPlatformPackage(ownTarget());
+    const files = readdirSync(DIST);
+    for (const name of [NAME, own]) {
+      for (const end of ['.tgz', '.cdx.json']) {
+        assert.ok(files.includes(`${name}-${version}${end}`), name + end);
+      }
+    }
+    const sums = read('dist', 'SHA256SUMS').toString().trimEnd().split('\n');
+    assert.deepEqual(
+      sums.map((line) => line.split('  ')[1]),
+      files.filter((file) => file !== 'SHA256SUMS').sort(),
+    );
+    for (const line of sums) {
+      const [hash, file] = line.split('  ');
+      assert.equal(createHash('sha256').update(read('dist', file)).digest('hex'), hash, file);
+    }
+  });
+});

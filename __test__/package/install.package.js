@@ -1,0 +1,90 @@
+'use strict';
+
+// Installs the packages of dist/ from a registry into an empty project, and gets a token.
+
+const assert = require('node:assert/strict');
+const { mkdirSync, readdirSync, symlinkSync } = require('node:fs');
+const path = require('node:path');
+const { after, before, describe, it } = require('node:test');
+const { nodeBinary, nodeMajors } = require('../../bench/node-versions.js');
+const { findPlatformPackage } = require('../../tools/package/platform-package.js');
+const { ownTarget } = require('../../tools/package/targets.js');
+const { NAME } = require('./support/dist.js');
+const { LIMIT_MS, makeProject, managers, npmProgram, programs } = require('./support/project.js');
+const { startRegistry } = require('./support/registry.js');
+
+const FIRST_TOKEN_WITHIN_MS = 10_000;
+const OWN = findPlatformPackage(ownTarget());
+let registry;
+before(async () => {
+  registry = await startRegistry();
+});
+after(() => registry.close());
+
+function checkOutput(output, major) {
+  const { node, ...others } = JSON.parse(output);
+  assert.deepEqual(others, { hasToken: true, code: 'ERR_KEYCLOAK_OAUTH', isError: true });
+  assert.equal(node.split('.')[0], `v${major}`);
+}
+
+for (const major of nodeMajors) {
+  describe(`Node ${major}`, { timeout: 4 * LIMIT_MS }, () => {
+    for (const [name, manager] of Object.entries(managers)) {
+      it(`a clean installation by ${name} works with require and import`, async (t) => {
+        const node = await nodeBinary(major);
+        const project = makeProject(t);
+        const command = await manager.prepare(project, { registry: registry.url, node });
+        const first = registry.downloads.length;
+        const start = performance.now();
+        await manager.install(command);
+        const installed = performance.now();
+        const [commonjs, ...others] = Object.keys(programs);
+        checkOutput(await manager.start(command, project, node, commonjs), major);
+        const over = performance.now();
+        for (const file of others) {
+          checkOutput(await manager.start(command, project, node, file), major);
+        }
+        t.diagnostic(
+          `${((over - start) / 1000).toFixed(1)} s from nothing to a token, ` +
+            `${((installed - start) / 1000).toFixed(1)} s of them installation`,
+        );
+        assert.ok(over - start < FIRST_TOKEN_WITHIN_MS, `${over - start} ms to the first token`);
+        const fetched = registry.downloads.slice(first);
+        assert.ok(fetched.includes(NAME) && fetched.includes(OWN), `fetched ${fetched}`);
+        // Yarn 1 fetches all, and knows nothing of C libraries when it installs.
+        if (name === 'yarn 1') {
+          const isFit = (entry) =>
+            entry === NAME || entry.startsWith(OWN.replace(/(gnu|musl)$/, ''));
+          assert.ok(project.installed().every(isFit), `installed ${project.installed()}`);
+        } else {
+          assert.equal(fetched.length, 2, `fetched ${fetched}`);
+        }
+      });
+    }
+  });
+}
+
+describe('an installation', { timeout: LIMIT_MS }, () => {
+  it('needs no compiler, nor anything else but Node', async (t) => {
+    const project = makeProject(t);
+    const bin = path.join(project.folder, 'bin');
+    mkdirSync(bin);
+    symlinkSync(process.execPath, path.join(bin, 'node'));
+    await managers.npm.prepare(project, { registry: registry.url, node: process.execPath });
+    const env = { PATH: bin, PYTHON: undefined, CC: undefined };
+    await project.run(process.execPath, [npmProgram(), 'install', NAME], { env });
+    const [major] = process.versions.node.split('.');
+    checkOutput(await project.run('node', ['commonjs.cjs'], { env }), major);
+    assert.deepEqual(readdirSync(bin), ['node']);
+  });
+
+  it('without optional dependencies says what is missing, and why', async (t) => {
+    const project = makeProject(t);
+    const node = process.execPath;
+    const npm = await managers.npm.prepare(project, { registry: registry.url, node });
+    await managers.npm.install(npm, '--omit=optional');
+    const error = await project.run(node, ['commonjs.cjs']).catch((reason) => reason);
+    assert.match(error.message, new RegExp(`cannot find its native binary.+\\n?.*${OWN}@`));
+    assert.match(error.message, /--omit=optional/);
+  });
+});

@@ -1,0 +1,79 @@
+'use strict';
+
+// The core of the JavaScript suite on the very files of dist/, for every platform that was built
+// and that can be run here: with another C library in its own loader, for another processor in an
+// emulator.
+
+const assert = require('node:assert/strict');
+const { cpSync } = require('node:fs');
+const path = require('node:path');
+const { after, describe, it } = require('node:test');
+const { findPlatformPackage } = require('../../tools/package/platform-package.js');
+const { foreignNode, isEmulated } = require('../../tools/package/foreign-node.js');
+const { ownTarget, targets } = require('../../tools/package/targets.js');
+const { CORE } = require('../../tools/test-core.js');
+const { makeCertificates } = require('../support/certificates.js');
+const { ROOT, builtTargets, installByHand, readMain, readPackage } = require('./support/dist.js');
+const { LIMIT_MS, makeProject } = require('./support/project.js');
+
+/** Those that hold nothing to a time; an emulator is twenty times slower. */
+const UNHURRIED = ['calls', 'options', 'signals', 'wire'];
+
+const HTTPS = `
+const { KeycloakTokenManager } = require('./index.js');
+const { startFakeTokenEndpoint } = require('./lib/testing');
+const [ca, key, cert] = ['ca.pem', 'server.key', 'server.pem'].map((file) =>
+  require('node:fs').readFileSync(process.argv[2] + '/' + file, 'utf8'));
+(async () => {
+  const endpoint = await startFakeTokenEndpoint({ tls: { key, cert } });
+  const options = {
+    tokenEndpoint: endpoint.tokenEndpoint, clientId: 'test-client', clientSecret: 'test-secret',
+  };
+  const token = await new KeycloakTokenManager({ ...options, ca }).getToken();
+  const stranger = new KeycloakTokenManager(options).getToken();
+  const { code } = await stranger.then(() => ({ code: 'none' }), (error) => error);
+  await endpoint.close();
+  console.log([token.split('.').length, code, process.arch].join(' '));
+})();
+`;
+
+/** How Node for a target is started here; the reason why not, if it cannot be. */
+async function nodeFor(name) {
+  if (name === ownTarget()) return { command: process.execPath, args: [], env: {} };
+  return foreignNode(name).catch((error) => ({ reason: error.message.split('\n')[0] }));
+}
+
+for (const name of builtTargets()) {
+  describe(`the package of ${name}`, { timeout: 10 * LIMIT_MS }, () => {
+    const certificates = makeCertificates();
+    after(() => certificates.remove());
+
+    /** A folder laid out as the checkout is, with the published files; runs a file in it. */
+    async function layOut(t) {
+      const { command, args, env, reason } = await nodeFor(name);
+      if (reason !== undefined) return t.skip(reason);
+      const project = makeProject(t, { 'https.js': HTTPS });
+      for (const [file, content] of readMain().files) project.write(file, content);
+      installByHand(project.folder, readPackage(findPlatformPackage(name)));
+      for (const part of ['support', 'programs', ...CORE.map((suite) => `${suite}.test.js`)]) {
+        const to = path.join(project.folder, '__test__', part);
+        cpSync(path.join(ROOT, '__test__', part), to, { recursive: true });
+      }
+      return (...more) => project.run(command, [...args, '--expose-gc', ...more], { env });
+    }
+
+    for (const suite of isEmulated(name) ? UNHURRIED : CORE) {
+      it(`passes the suite ${suite}`, async (t) => {
+        const node = await layOut(t);
+        const output = await node?.('--test-reporter=tap', `__test__/${suite}.test.js`);
+        if (output !== undefined) assert.match(output, /^# pass [1-9]\d*\n# fail 0$/m);
+      });
+    }
+
+    it('speaks https, and trusts what it is told to', async (t) => {
+      const node = await layOut(t);
+      const output = await node?.('https.js', certificates.directory);
+      if (output !== undefined) assert.equal(output, `3 ERR_KEYCLOAK_TLS ${targets[name].cpu}\n`);
+    });
+  });
+}

@@ -1,0 +1,50 @@
+'use strict';
+
+// The packages of `dist/`: the very files that are published.
+
+const fs = require('node:fs');
+const path = require('node:path');
+const { findPlatformPackage } = require('../../../tools/package/platform-package.js');
+const { ownTarget, targets } = require('../../../tools/package/targets.js');
+const { unpack } = require('./tar.js');
+
+const ROOT = path.join(__dirname, '..', '..', '..');
+const DIST = path.join(ROOT, 'dist');
+const { name: NAME, version } = require('../../../package.json');
+
+/** A package of `dist/`, or nothing if it was not made. */
+function readPackage(name) {
+  const file = path.join(DIST, `${name}-${version}.tgz`);
+  if (!fs.existsSync(file)) return undefined;
+  const archive = fs.readFileSync(file);
+  const files = unpack(archive);
+  return { name, file, archive, files, manifest: JSON.parse(files.get('package.json')) };
+}
+
+function mustHave(name) {
+  const found = readPackage(name);
+  if (found === undefined) throw new Error(`no ${name} in dist: npm run package makes it`);
+  return found;
+}
+
+const readMain = () => mustHave(NAME);
+const readOwnPlatform = () => mustHave(findPlatformPackage(ownTarget()));
+/** The targets that were built. */
+const builtTargets = () =>
+  Object.keys(targets).filter((name) => readPackage(findPlatformPackage(name)) !== undefined);
+
+/** Writes the files of packages to `node_modules` of a folder, as an installation does. */
+function installByHand(folder, ...packages) {
+  for (const { name, files } of packages) {
+    const to = path.join(folder, 'node_modules', name);
+    for (const [file, content] of files) {
+      fs.mkdirSync(path.dirname(path.join(to, file)), { recursive: true });
+      fs.writeFileSync(path.join(to, file), content);
+    }
+  }
+}
+
+module.exports = {
+  ...{ DIST, NAME, ROOT, version },
+  ...{ builtTargets, installByHand, readMain, readOwnPlatform, readPackage },
+};

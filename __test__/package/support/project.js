@@ -1,0 +1,161 @@
+'use strict';
+
+// An empty project in a temporary folder, the package managers, and programs to run in it.
+
+const { execFile } = require('node:child_process');
+const {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+  mkdirSync,
+} = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { promisify } = require('node:util');
+const { pinnedPackages } = require('../../../tools/pinned-packages.js');
+const { ROOT } = require('./dist.js');
+
+/** What hangs must fail. */
+const LIMIT_MS = 120_000;
+const SAID_AT_MOST = 4_000;
+
+const PROGRAM = `
+  const { token } = await manager.getAccessToken();
+  const refused = await new KeycloakTokenManager({ ...options, clientSecret: 'wrong' })
+    .getToken()
+    .then(() => 'none', (error) => error);
+  manager.close();
+  await endpoint.close();
+  console.log(JSON.stringify({
+    hasToken: token.split('.').length === 3,
+    code: refused.code,
+    isError: refused instanceof KeycloakTokenError,
+    node: process.version,
+  }));`;
+const OPTIONS = `
+  const endpoint = await startFakeTokenEndpoint();
+  const options = {
+    tokenEndpoint: endpoint.tokenEndpoint, clientId: 'test-client', clientSecret: 'test-secret',
+  };
+  const manager = new KeycloakTokenManager(options);`;
+
+/** Programs that get a token and a refusal, and say so. */
+const programs = {
+  'commonjs.cjs': `
+const { KeycloakTokenError, KeycloakTokenManager } = require('keycloak-token-manager');
+const { startFakeTokenEndpoint } = require('keycloak-token-manager/testing');
+(async () => {${OPTIONS}${PROGRAM}
+})();
+`,
+  'esm.mjs': `
+import { KeycloakTokenError, KeycloakTokenManager } from 'keycloak-token-manager';
+import { startFakeTokenEndpoint } from 'keycloak-token-manager/testing';
+${OPTIONS}${PROGRAM}
+`,
+};
+
+/** The environment without what the npm that runs the tests left in it. */
+function cleanEnvironment() {
+  return Object.fromEntries(
+    Object.entries(process.env).filter(
+      ([name]) => !/^(npm_|yarn_|NODE_|INIT_CWD$|BERRY_)/i.test(name),
+    ),
+  );
+}
+
+/** A project, removed after the test. */
+function makeProject(t, files = programs) {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'keycloak-token-manager-project-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 3 }));
+  const write = (name, content) => {
+    mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
+    writeFileSync(path.join(folder, name), content);
+  };
+  write('package.json', '{ "name": "project", "private": true }');
+  for (const [name, content] of Object.entries(files)) write(name, content);
+  return {
+    folder,
+    write,
+    /** Runs a program to its end; gives what it wrote, or rejects with it. */
+    async run(program, args, { env = {} } = {}) {
+      try {
+        const { stdout } = await promisify(execFile)(program, args, {
+          ...{ cwd: folder, timeout: LIMIT_MS, maxBuffer: 2 ** 26 },
+          env: { ...cleanEnvironment(), ...env },
+        });
+        return stdout;
+      } catch (error) {
+        const said = [error.message, error.stdout, error.stderr].filter(Boolean).join('\n');
+        // The end tells what went wrong.
+        throw new Error(said.slice(-SAID_AT_MOST), { cause: error.code });
+      }
+    },
+    /** Names in `node_modules`. */
+    installed: () =>
+      readdirSync(path.join(folder, 'node_modules')).filter((name) => !name.startsWith('.')),
+    /** Makes packages of the checkout visible, which the project would have installed. */
+    borrow(...names) {
+      for (const name of names) {
+        const to = path.join(folder, 'node_modules', name);
+        mkdirSync(path.dirname(to), { recursive: true });
+        symlinkSync(path.join(ROOT, 'node_modules', name), to);
+      }
+    },
+  };
+}
+
+/** The npm that belongs to the Node that runs the tests; it runs on every supported Node. */
+function npmProgram() {
+  const own = path.join(path.dirname(process.execPath), '..', 'lib', 'node_modules', 'npm');
+  const file = process.env.npm_execpath ?? path.join(own, 'bin', 'npm-cli.js');
+  if (!existsSync(file)) throw new Error(`no npm at ${file}`);
+  return file;
+}
+
+const tools = () => pinnedPackages('package-tools', path.join(ROOT, 'tools/package/dependencies'));
+
+const berry = (nodeLinker) => ({
+  async prepare(project, { registry, node }) {
+    const settings = {
+      ...{ nodeLinker, npmRegistryServer: registry, unsafeHttpWhitelist: ['127.0.0.1'] },
+      ...{ enableTelemetry: false, enableGlobalCache: false, enableImmutableInstalls: false },
+      ...{ cacheFolder: './.cache', globalFolder: './.global', npmMinimalAgeGate: 0 },
+      pnpEnableEsmLoader: true,
+    };
+    project.write('.yarnrc.yml', JSON.stringify(settings));
+    project.write('yarn.lock', '');
+    const program = path.join(await tools(), '@yarnpkg', 'cli-dist', 'bin', 'yarn.js');
+    return (...args) => project.run(node, [program, ...args]);
+  },
+  install: (manager) => manager('add', 'keycloak-token-manager'),
+  start: (manager, project, node, program) =>
+    nodeLinker === 'pnp' ? manager('node', program) : project.run(node, [program]),
+});
+
+/** Package managers: how each is set up, installs the package and runs a program. */
+const managers = {
+  npm: {
+    async prepare(project, { registry, node }) {
+      project.write('.npmrc', `registry=${registry}\ncache=.cache\naudit=false\nfund=false\n`);
+      return (...args) => project.run(node, [npmProgram(), ...args]);
+    },
+    install: (manager, ...options) => manager('install', 'keycloak-token-manager', ...options),
+    start: (_, project, node, program) => project.run(node, [program]),
+  },
+  'yarn 1': {
+    async prepare(project, { registry, node }) {
+      project.write('.yarnrc', `registry "${registry}"\ncache-folder ".cache"\n`);
+      const program = path.join(await tools(), 'yarn', 'bin', 'yarn.js');
+      return (...args) => project.run(node, [program, ...args]);
+    },
+    install: (manager) => manager('add', 'keycloak-token-manager', '--non-interactive'),
+    start: (_, project, node, program) => project.run(node, [program]),
+  },
+  'yarn 4': berry('node-modules'),
+  "yarn 4, Plug'n'Play": berry('pnp'),
+};
+
+module.exports = { LIMIT_MS, makeProject, managers, npmProgram, programs, tools };

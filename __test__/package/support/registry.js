@@ -1,0 +1,76 @@
+'use strict';
+
+// A registry on loopback with the packages of `dist/`. Platforms that were not built have a package
+// without a binary, so that a client has to choose among all of them, as it will.
+
+const { createHash } = require('node:crypto');
+const { once } = require('node:events');
+const { createServer } = require('node:http');
+const {
+  findPlatformPackage,
+  platformManifest,
+} = require('../../../tools/package/platform-package.js');
+const { targets } = require('../../../tools/package/targets.js');
+const { readMain, readPackage } = require('./dist.js');
+const { pack } = require('./tar.js');
+
+function stub(target) {
+  const manifest = platformManifest(target);
+  const archive = pack({ 'package.json': JSON.stringify(manifest) });
+  return { name: manifest.name, archive, manifest };
+}
+
+/** `{ url, downloads, close() }`; `downloads` has the names of the packages that were fetched. */
+async function startRegistry() {
+  const packages = new Map();
+  for (const found of [
+    readMain(),
+    ...Object.keys(targets).map((name) => readPackage(findPlatformPackage(name)) ?? stub(name)),
+  ]) {
+    packages.set(found.name, found);
+  }
+  const downloads = [];
+  const server = createServer((request, response) => {
+    const { pathname } = new URL(request.url, 'http://127.0.0.1');
+    const [, name, isArchive] = /^\/([^/]+)(\/-\/.*\.tgz)?$/.exec(pathname) ?? [];
+    const found = packages.get(name);
+    if (found === undefined) {
+      response.writeHead(404, { 'content-type': 'application/json' }).end('{}');
+    } else if (isArchive) {
+      downloads.push(name);
+      response.writeHead(200).end(found.archive);
+    } else {
+      response.writeHead(200, { 'content-type': 'application/json' });
+      response.end(JSON.stringify(document(found, url)));
+    }
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const url = `http://127.0.0.1:${server.address().port}`;
+  return {
+    url,
+    downloads,
+    close() {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
+
+function document({ name, archive, manifest }, url) {
+  const { version } = manifest;
+  const dist = {
+    tarball: `${url}/${name}/-/${name}-${version}.tgz`,
+    shasum: createHash('sha1').update(archive).digest('hex'),
+    integrity: `sha512-${createHash('sha512').update(archive).digest('base64')}`,
+  };
+  const time = '2020-01-01T00:00:00.000Z';
+  return {
+    name,
+    'dist-tags': { latest: version },
+    time: { created: time, modified: time, [version]: time },
+    versions: { [version]: { ...manifest, dist } },
+  };
+}
+
+module.exports = { startRegistry };

@@ -1,0 +1,152 @@
+'use strict';
+
+// Builds the native binary of one target in a way that depends on nothing but the sources: no path
+// of this machine gets into it, and on Linux the linker is Zig's, which makes binaries for an old
+// glibc. Its debug symbols become a file of their own.
+
+const { createHash } = require('node:crypto');
+const fs = require('node:fs');
+const path = require('node:path');
+const { pinnedProgram } = require('../pinned-program.js');
+const { root, run } = require('../run.js');
+const { checkBinary } = require('./check-binary.js');
+const { OLDEST_GLIBC, targets } = require('./targets.js');
+
+const SOURCES = ['Cargo.toml', 'Cargo.lock', 'build.rs', 'rust-toolchain.toml', 'src'];
+const BUILD_LIMIT_SECONDS = 2400;
+const LIBRARY = {
+  darwin: 'libkeycloak_token_manager.dylib',
+  linux: 'libkeycloak_token_manager.so',
+  win32: 'keycloak_token_manager.dll',
+};
+
+const output = (command, args, options) =>
+  run(command, args, { ...options, capture: true }).then((text) => text.trim());
+
+/** The crates that a target's binary is made of, ours first; macros run in the compiler alone. */
+async function linkedCrates(name) {
+  const { triple } = targets[name];
+  const { packages, resolve, target_directory } = JSON.parse(
+    await output('cargo', [
+      'metadata',
+      '--locked',
+      ...['--format-version', '1'],
+      ...['--filter-platform', triple],
+    ]),
+  );
+  const packageOf = new Map(packages.map((entry) => [entry.id, entry]));
+  const nodeOf = new Map(resolve.nodes.map((node) => [node.id, node]));
+  const linked = new Map();
+  const visit = (id) => {
+    const crate = packageOf.get(id);
+    if (linked.has(id) || crate.targets.some(({ kind }) => kind.includes('proc-macro'))) return;
+    const dependencies = nodeOf
+      .get(id)
+      .deps.filter(({ dep_kinds }) => dep_kinds.some(({ kind }) => kind === null))
+      .map(({ pkg }) => pkg);
+    linked.set(id, { ...crate, dependencies });
+    dependencies.forEach(visit);
+  };
+  visit(resolve.root);
+  // A macro is no part of what depends on it.
+  for (const crate of linked.values()) {
+    crate.dependencies = crate.dependencies.filter((id) => linked.has(id));
+  }
+  return { crates: [...linked.values()], targetFolder: target_directory };
+}
+
+/** The standard library of the target, which rustup brings if it has not yet. */
+async function ensureTarget(name) {
+  const { triple } = targets[name];
+  const sysroot = await output('rustc', ['--print', 'sysroot']);
+  if (fs.existsSync(path.join(sysroot, 'lib', 'rustlib', triple, 'lib'))) return;
+  await run('rustup', ['target', 'add', triple]).catch((error) => {
+    throw new Error(`the Rust target ${triple} cannot be had: ${error.message}`);
+  });
+}
+
+/** Names the sources, so that a crash report finds its debug symbols. */
+function buildId(name) {
+  const hash = createHash('sha1').update(targets[name].triple);
+  const add = (file) => {
+    const absolute = path.join(root, file);
+    if (fs.statSync(absolute).isDirectory()) {
+      for (const entry of fs.readdirSync(absolute).sort()) add(path.join(file, entry));
+    } else {
+      hash.update(`\0${file.replaceAll(path.sep, '/')}\0`).update(fs.readFileSync(absolute));
+    }
+  };
+  SOURCES.forEach(add);
+  return hash.digest('hex');
+}
+
+/** From which folders of this machine the sources come, and what they are called in the binary. */
+function remappedPaths(crates) {
+  const folders = new Set(
+    crates.slice(1).map((crate) => path.dirname(path.dirname(crate.manifest_path))),
+  );
+  return [[root, '/src'], ...[...folders].sort().map((folder) => [folder, '/crates'])];
+}
+
+/** Builds the target and gives the path of what the linker made, with debug symbols on Linux. */
+async function compile(name, { crates, targetFolder }) {
+  const { triple, os, libc } = targets[name];
+  const paths = remappedPaths(crates);
+  const flags = paths.map(([from, to]) => `--remap-path-prefix=${from}=${to}`);
+  const env = {};
+  const args = ['--release', '--locked', '--lib'];
+  if (os === 'linux') {
+    const program = await pinnedProgram('cargo-zigbuild');
+    flags.push(`-Clink-arg=-Wl,--build-id=0x${buildId(name)}`);
+    // The binary is loaded into a Node that has a C library already.
+    if (libc === 'musl') flags.push('-Ctarget-feature=-crt-static');
+    env.CARGO_ZIGBUILD_PYTHON_PATH = path.join(path.dirname(program), 'python');
+    env.CFLAGS = paths.map(([from, to]) => `-ffile-prefix-map=${from}=${to}`).join(' ');
+    env.CARGO_PROFILE_RELEASE_STRIP = 'none';
+    env.CARGO_PROFILE_RELEASE_DEBUG = 'line-tables-only';
+    const version = libc === 'glibc' ? `.${OLDEST_GLIBC}` : '';
+    args.unshift('zigbuild');
+    args.push('--target', triple + version);
+    await build(program, args, env, flags);
+  } else {
+    await build('cargo', ['build', ...args, '--target', triple], env, flags);
+  }
+  return path.join(targetFolder, triple, 'release', LIBRARY[os]);
+}
+
+function build(program, args, env, flags) {
+  return run(program, args, {
+    limitSeconds: BUILD_LIMIT_SECONDS,
+    env: { ...env, CARGO_ENCODED_RUSTFLAGS: flags.join('\x1f') },
+  });
+}
+
+/** The compiler brings an objcopy that knows every kind of ELF. */
+async function objcopy(...args) {
+  const sysroot = await output('rustc', ['--print', 'sysroot']);
+  const version = await output('rustc', ['--version', '--verbose']);
+  const [, host] = /^host: (.+)$/m.exec(version);
+  const program = path.join(sysroot, 'lib', 'rustlib', host, 'bin', 'rust-objcopy');
+  await run(program, args, { env: { LD_LIBRARY_PATH: path.join(sysroot, 'lib') } });
+}
+
+/**
+ * Writes the binary to `binary` and its debug symbols to `symbols`, or takes one that was `built`
+ * on a system of its kind; gives the crates in it.
+ */
+async function buildBinary(name, { binary, symbols, built }) {
+  await ensureTarget(name);
+  const linked = await linkedCrates(name);
+  const from = built ?? (await compile(name, linked));
+  if (built === undefined && targets[name].os === 'linux') {
+    await objcopy('--only-keep-debug', from, symbols);
+    await objcopy('--strip-all', from, binary);
+  } else {
+    fs.copyFileSync(from, binary);
+  }
+  checkBinary(fs.readFileSync(binary), name);
+  fs.chmodSync(binary, 0o755);
+  return linked.crates;
+}
+
+module.exports = { SOURCES, buildBinary, linkedCrates };

