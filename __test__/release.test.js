@@ -1,0 +1,104 @@
+'use strict';
+
+// What makes a release: the form of the changelog, one version in every manifest.
+
+const assert = require('node:assert/strict');
+const { readFileSync } = require('node:fs');
+const path = require('node:path');
+const { describe, it } = require('node:test');
+const { changelogFaults, compareVersions } = require('../tools/changelog.js');
+const { prepareRelease, releaseNotes } = require('../tools/release.js');
+const { versionFaults } = require('../tools/versions.js');
+
+const INTRODUCTION = '# Changelog\n\nhttps://keepachangelog.com https://semver.org\n\n';
+const RELEASED = '## 1.2.0 - 2026-02-28\n\n### Fixed\n\n- One.\n';
+const OLDER = '## 1.1.0 - 2026-01-31\n\n### Added\n\n- Two\n  lines.\n\n### Fixed\n\n- One.\n';
+const GOOD = `${INTRODUCTION}## Unreleased\n\n${RELEASED}\n${OLDER}`;
+/** The files of the checkout, but for those given here. */
+const reader =
+  (files = {}) =>
+  (file) =>
+    files[file] ?? readFileSync(path.join(__dirname, '..', file), 'utf8');
+
+describe('the changelog', () => {
+  it('has no fault where it has the form', () => {
+    assert.deepEqual(changelogFaults(GOOD, '1.2.0'), []);
+  });
+
+  const wrong = [
+    ['another title', GOOD.replace('# Changelog', '# Changes'), /title/],
+    ['no word on its form', GOOD.replace('https://keepachangelog.com', ''), /keepachangelog/],
+    ['nothing for what is unreleased', GOOD.replace('## Unreleased\n', ''), /not Unreleased/],
+    ['a version that is none', GOOD.replace('1.1.0 -', '1.1 -'), /1\.1 - .*not of the form/],
+    ['a release without a date', GOOD.replace(' - 2026-01-31', ''), /not of the form/],
+    ['a day that there is not', GOOD.replace('2026-02-28', '2026-02-29'), /no such day/],
+    ['the oldest first', `${INTRODUCTION}## Unreleased\n\n${OLDER}\n${RELEASED}`, /not newer/],
+    ['another newest version than the manifests', GOOD.replaceAll('1.2.0', '1.3.0'), /is 1\.3\.0/],
+    ['a group of another name', GOOD.replace('### Added', '### New'), /none of Added/],
+    ['a group twice', GOOD.replace('### Added', '### Fixed'), /twice/],
+    ['an empty release', GOOD.replace('### Fixed\n\n- One.\n\n##', '##'), /1\.2\.0 .*nothing/],
+    ['an empty group', GOOD.replace('- One.\n', ''), /no list/],
+    ['text that is no list', GOOD.replace('- One.', 'One.'), /no list/],
+    ['text outside of the groups', GOOD.replace('### Added', 'Hello.\n\n### Added'), /before/],
+  ];
+  for (const [name, text, expected] of wrong) {
+    it(`is refused with ${name}`, () => {
+      const faults = changelogFaults(text, '1.2.0');
+      assert.match(faults.join('\n'), expected);
+    });
+  }
+
+  it('orders versions as semver does', () => {
+    const ordered = ['0.9.0', '0.10.0-alpha', '0.10.0-rc.2', '0.10.0-rc.10', '0.10.0', '1.0.0'];
+    const shuffled = ordered.toSorted((a, b) => b.length - a.length);
+    assert.deepEqual(shuffled.sort(compareVersions), ordered);
+  });
+});
+
+describe('a release', () => {
+  const changelog = `${INTRODUCTION}## Unreleased\n\n### Added\n\n- All.\n`;
+  const read = reader({ 'CHANGELOG.md': changelog });
+
+  it('has its version in every manifest, and its changes under it', () => {
+    const changed = prepareRelease('7.8.9', '2031-02-03', read);
+    const readChanged = (file) => changed.get(file) ?? read(file);
+    assert.equal(JSON.parse(readChanged('package.json')).version, '7.8.9');
+    const lock = JSON.parse(readChanged('package-lock.json'));
+    assert.deepEqual([lock.version, lock.packages[''].version], ['7.8.9', '7.8.9']);
+    assert.match(readChanged('Cargo.toml'), /^version = "7\.8\.9"$/m);
+    assert.deepEqual(versionFaults(readChanged), []);
+    const text = changed.get('CHANGELOG.md');
+    assert.ok(text.includes('## Unreleased\n\n## 7.8.9 - 2031-02-03\n\n### Added\n'));
+    assert.equal(releaseNotes('7.8.9', text), '### Added\n\n- All.');
+  });
+
+  it('changes nothing but the version', () => {
+    for (const [file, text] of prepareRelease('7.8.9', '2031-02-03', read)) {
+      const lines = text.split('\n').filter((line) => !read(file).split('\n').includes(line));
+      assert.ok(lines.length > 0 && lines.every((line) => line.includes('7.8.9')), file);
+    }
+  });
+
+  const refused = [
+    ['a version that is none', '1.0', {}, /not a version/],
+    ['an older version', '0.0.1', {}, /is before/],
+    ['nothing to release', '7.8.9', { 'CHANGELOG.md': changelog.split('###')[0] }, /nothing/],
+    ['manifests that differ', '7.8.9', { 'Cargo.toml': 'version = "0.0.0"\n' }, /Cargo\.toml/],
+  ];
+  for (const [name, version, files, expected] of refused) {
+    it(`is refused with ${name}`, () => {
+      const readThese = reader({ 'CHANGELOG.md': changelog, ...files });
+      assert.throws(() => prepareRelease(version, '2031-02-03', readThese), expected);
+    });
+  }
+
+  it('is refused for a version that was released', () => {
+    const first = prepareRelease('7.8.9', '2031-02-03', read);
+    const again = (file) =>
+      (first.get(file) ?? read(file)).replace(
+        '## Unreleased\n',
+        '## Unreleased\n\n### Fixed\n\n- X.\n',
+      );
+    assert.throws(() => prepareRelease('7.8.9', '2031-02-04', again), /was released/);
+  });
+});

@@ -1,0 +1,89 @@
+'use strict';
+
+// Reads CHANGELOG.md, which has the form of https://keepachangelog.com, and says what is wrong with
+// it.
+
+const UNRELEASED = 'Unreleased';
+const KINDS = ['Added', 'Changed', 'Deprecated', 'Removed', 'Fixed', 'Security'];
+/** As semver.org has it, without build metadata, which npm ignores. */
+const NUMBER = '(0|[1-9]\\d*)';
+const IDENTIFIER = `(${NUMBER}|\\d*[a-zA-Z-][\\da-zA-Z-]*)`;
+const VERSION = new RegExp(
+  `^${NUMBER}\\.${NUMBER}\\.${NUMBER}(-${IDENTIFIER}(\\.${IDENTIFIER})*)?$`,
+);
+
+/** The sections, newest first, as `{ heading, version?, date?, body }`; what stands before them. */
+function parseChangelog(text) {
+  const [introduction, ...parts] = text.split(/^## /m);
+  const sections = parts.map((part) => {
+    const end = part.indexOf('\n');
+    const heading = part.slice(0, end);
+    const [, version, date] = /^(\S+) - (\d{4}-\d{2}-\d{2})$/.exec(heading) ?? [];
+    return { heading, version, date, body: part.slice(end + 1).trim() };
+  });
+  return { introduction, sections };
+}
+
+/** Negative if `a` is the older version. */
+function compareVersions(a, b) {
+  const [[coreA, ...restA], [coreB, ...restB]] = [a.split('-'), b.split('-')];
+  const compare = (x, y) => x.localeCompare(y, 'en', { numeric: true });
+  const [preA, preB] = [restA.join('-'), restB.join('-')];
+  if (coreA !== coreB) return compare(coreA, coreB);
+  if (preA === '' || preB === '') return (preA === '') - (preB === '');
+  return compare(preA, preB);
+}
+
+function isDate(text) {
+  const date = new Date(`${text}T00:00:00Z`);
+  return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(text);
+}
+
+function bodyFaults({ heading, version, body }) {
+  const parts = body === '' ? [] : `\n${body}`.split(/^### /m);
+  const [before = '', ...groups] = parts;
+  const faults = [];
+  if (before.trim() !== '') faults.push('text before its first group');
+  if (version !== undefined && groups.length === 0) faults.push('nothing in it');
+  const kinds = groups.map((group) => group.slice(0, group.indexOf('\n')));
+  const places = kinds.map((kind) => KINDS.indexOf(kind));
+  if (places.includes(-1)) faults.push(`a group that is none of ${KINDS.join(', ')}`);
+  if (places.some((place, at) => at > 0 && place <= places[at - 1])) {
+    faults.push(`groups twice or not in the order ${KINDS.join(', ')}`);
+  }
+  for (const group of groups) {
+    const lines = group.split('\n').slice(1).filter(Boolean);
+    if (lines.length === 0 || lines.some((line) => !/^(- | {2})/.test(line))) {
+      faults.push('a group that is no list');
+    }
+  }
+  return faults.map((fault) => `${heading}: ${fault}`);
+}
+
+/** What is wrong, as sentences; `current` is the version of the manifests. */
+function changelogFaults(text, current) {
+  const { introduction, sections } = parseChangelog(text);
+  const [first, ...releases] = sections;
+  const faults = [];
+  if (!/^# Changelog\n/.test(introduction)) faults.push('the title is not Changelog');
+  for (const place of ['https://keepachangelog.com', 'https://semver.org']) {
+    if (!introduction.includes(place)) faults.push(`no link to ${place} before the first section`);
+  }
+  if (first?.heading !== UNRELEASED) faults.push(`the first section is not ${UNRELEASED}`);
+  for (const { heading, version, date } of releases) {
+    if (!VERSION.test(version)) faults.push(`${heading}: not of the form 1.2.3 - 2026-01-31`);
+    else if (!isDate(date)) faults.push(`${heading}: there is no such day`);
+  }
+  if (faults.length > 0) return faults;
+  for (const [at, { heading, version }] of releases.slice(0, -1).entries()) {
+    const isNewer = compareVersions(version, releases[at + 1].version) > 0;
+    if (!isNewer) faults.push(`${heading}: not newer than the version below it`);
+  }
+  const [newest] = releases;
+  if (newest !== undefined && newest.version !== current) {
+    faults.push(`the newest version is ${newest.version}, that of package.json ${current}`);
+  }
+  return [...faults, ...sections.flatMap(bodyFaults)];
+}
+
+module.exports = { UNRELEASED, VERSION, changelogFaults, compareVersions, parseChangelog };
