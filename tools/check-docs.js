@@ -1,14 +1,16 @@
 'use strict';
 
-// Holds the documents to the code: links lead somewhere, examples compile, commands exist, and the
-// README's tables name exactly what index.d.ts declares.
+// Holds the documents to the code: links lead somewhere, examples compile, commands exist, the
+// README's tables name exactly what index.d.ts declares, and there is one version everywhere.
 
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const ts = require('typescript');
+const { changelogFaults } = require('./changelog.js');
 const { root } = require('./run.js');
+const { versionFaults } = require('./versions.js');
 
 const documents = ['README.md', 'MIGRATION.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md'];
 const longestReadme = 200;
@@ -183,6 +185,8 @@ const faults = documents.flatMap((file) => {
 });
 const readme = read('README.md');
 faults.push(...tableFaults(readme), ...troubleshootingFaults(read('MIGRATION.md')));
+const { version } = JSON.parse(read('package.json'));
+faults.push(...versionFaults(read), ...changelogFaults(read('CHANGELOG.md'), version));
 const lines = readme.trimEnd().split('\n').length;
 if (lines > longestReadme) faults.push(`README.md: ${lines} lines, at most ${longestReadme}`);
 

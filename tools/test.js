@@ -8,8 +8,11 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { cargoDeny } = require('./cargo-deny.js');
+const { checkWorkflows } = require('./check-workflows.js');
+const { pinnedProgram } = require('./pinned-program.js');
 const { root, run } = require('./run.js');
 const { build, install } = require('./setup.js');
+const { Unavailable, loom, miri, threadSanitizer } = require('./sanitizers.js');
 const { withSharedKeycloak } = require('./test-keycloak.js');
 
 const onCi = Boolean(process.env.CI);
@@ -106,24 +109,59 @@ async function deny() {
   await run(program, ['--all-features', '--locked', 'check', 'bans', 'licenses', 'sources']);
 }
 
+async function workflows() {
+  const missing = await checkWorkflows();
+  if (missing.length > 0) throw new Skipped(missing.join('; '));
+}
+
+/** What is published, from the sources as they are. */
+async function packages() {
+  try {
+    await pinnedProgram('cargo-zigbuild');
+  } catch (error) {
+    throw new Skipped(`cargo-zigbuild cannot be had: ${error.message}`);
+  }
+  await run(process.execPath, ['tools/package'], { limitSeconds: 2400 });
+}
+
+function packageTests() {
+  const { name, version } = require('../package.json');
+  if (!fs.existsSync(path.join(root, 'dist', `${name}-${version}.tgz`))) {
+    throw new Skipped('no packages in dist: npm run package makes them');
+  }
+  return nodeTest(files(path.join('__test__', 'package'), '.package.js'));
+}
+
 const realKeycloak = path.join('__test__', 'real-keycloak');
-const isRealKeycloak = (file) => file.startsWith(realKeycloak + path.sep);
+const leaks = path.join('__test__', 'leaks');
+const soak = path.join('__test__', 'soak');
+/** Test files that have stages of their own. */
+const isApart = (file) =>
+  [realKeycloak, leaks, soak].some((folder) => file.startsWith(folder + path.sep));
 
 const stages = {
   install,
   build,
-  rustfmt: () => cargo('fmt', '--all', '--check'),
+  async rustfmt() {
+    await cargo('fmt', '--all', '--check');
+    await cargo('fmt', '--manifest-path', 'fuzz/Cargo.toml', '--check');
+  },
   'clippy-pure': () => clippy('--all-targets', ...pure),
   'clippy-http': () => clippy('--all-targets', ...loopback),
   // Executables cannot be linked with the addon's symbols, which Node provides.
   'clippy-node': () => clippy('--lib', '--locked'),
   graph,
   'cargo-deny': deny,
+  workflows,
   biome: () => npx('@biomejs/biome/bin/biome', 'ci', '--error-on-warnings', ...colours),
   docs: () => run(process.execPath, ['tools/check-docs.js']),
   types: () => npx('typescript/bin/tsc', '--project', 'tsconfig.json'),
+  api: () => run(process.execPath, ['tools/api-report.js']),
   'rust-tests': () => cargo('test', ...loopback),
-  'javascript-tests': () => nodeTest(files('__test__', '.test.js', isRealKeycloak)),
+  loom,
+  miri,
+  'thread-sanitizer': threadSanitizer,
+  'javascript-tests': () => nodeTest(files('__test__', '.test.js', isApart)),
   jest: () =>
     run(
       process.execPath,
@@ -145,7 +183,11 @@ const stages = {
         flags: ['--test-concurrency=2'],
       }),
     ),
+  leaks: () => nodeTest(files(leaks, '.test.js'), { limitSeconds: 1800 }),
+  soak: () => nodeTest(files(soak, '.test.js')),
   demo: () => run(process.execPath, ['examples/demo'], { limitSeconds: 20 }),
+  package: packages,
+  'package-tests': packageTests,
 };
 
 async function runStage(name) {
@@ -159,7 +201,8 @@ async function runStage(name) {
     const note = await stages[name]();
     return over('passed', note || '');
   } catch (error) {
-    if (error instanceof Skipped && !onCi) return over('skipped', error.message);
+    const isLeftOut = error instanceof Unavailable || (error instanceof Skipped && !onCi);
+    if (isLeftOut) return over('skipped', error.message);
     console.error(`${name}: ${error.message}`);
     return over('FAILED', error.message.split('\n')[0]);
   }
