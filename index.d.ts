@@ -121,8 +121,8 @@ export interface KeycloakTokenManagerOptions {
    */
   privateKey?: string | PrivateJsonWebKey;
   /**
-   * Path of a file with such a key. Read at every acquisition, and once more after the server refused
-   * the client.
+   * Path of a file with such a key. Read at every acquisition, and again after the server refused the
+   * client, as `clientSecretFile` is.
    */
   privateKeyFile?: string;
   /** `kid` of assertions. Without it, that of the JSON Web Key, if it has one. */
@@ -305,7 +305,7 @@ export class KeycloakTokenError extends Error {
   readonly oauthErrorDescription?: string;
   /** How long to wait before it makes sense to ask again, counted from now. */
   readonly retryAfterMs?: number;
-  /** Requests sent in the acquisition that failed. */
+  /** Token requests sent in the acquisition that failed. */
   readonly attempts?: number;
   readonly tokenEndpoint?: string;
   readonly clientId?: string;

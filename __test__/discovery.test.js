@@ -127,7 +127,7 @@ describe('discovery', () => {
       'ERR_KEYCLOAK_OAUTH',
       /doubled slash, .*correct issuer/,
     ],
-    ['a redirect', { status: 302, body: {} }, 'ERR_KEYCLOAK_PROTOCOL', /redirects/],
+    ['a redirect', { status: 302, body: {} }, 'ERR_KEYCLOAK_PROTOCOL', /is a redirect/],
     ['another path', { status: 404, body: {} }, 'ERR_KEYCLOAK_HTTP', /not the issuer of a realm/],
   ]) {
     test(`${name} gets a message that says so`, async (t) => {

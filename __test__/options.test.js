@@ -77,6 +77,7 @@ const WRONG = {
     'a URL without scheme': `//${CANARY}.example/token`,
     'another scheme': `ftp://${CANARY}.example/token`,
     'no host': 'https://',
+    'a template': 'https://{KEYCLOAK_HOST}/token',
     'a user name': `https://${CANARY}@sso.example/token`,
     'user name and password': `https://user:${CANARY}@sso.example/token`,
     'a fragment': `${URL_OF_TOKENS}#${CANARY}`,
@@ -170,6 +171,7 @@ const WRONG = {
     'a host and a port': 'proxy.example:3128',
     socks: `socks5://${CANARY}:1080`,
     'no host': `http://:${CANARY}`,
+    'a template': 'http://{PROXY_HOST}:3128',
   },
   resource: {
     ...NOT_RECORD,
@@ -312,6 +314,11 @@ describe('options that are refused', () => {
         { ...BY_CERTIFICATE, tokenEndpoint: 'http://127.0.0.1/token' },
         'tokenEndpoint: expected an https URL',
       ],
+      [
+        'a certificate that an https proxy would see',
+        { ...BY_CERTIFICATE, proxy: 'https://proxy.example' },
+        "proxy: an https proxy would be shown the client's certificate",
+      ],
       ['a kid without a key', { keyId: 'a' }, 'keyId: it goes with private_key_jwt'],
       ['an audience without a key', { assertionAudience: 'a' }, 'assertionAudience: it goes with'],
       ['an algorithm without a key', { signingAlgorithm: 'ES256' }, 'signingAlgorithm: it goes'],
@@ -345,6 +352,20 @@ describe('options that are refused', () => {
     const faults = message.replace('invalid options: ', '').split('; ');
     const named = faults.map((fault) => fault.split(':')[0]);
     assert.deepEqual(named.sort(), [...alone, 'zebra'].sort());
+  });
+
+  test('an option that cannot be read is told with its cause', () => {
+    const cause = new TypeError('boom');
+    const options = { ...BASE };
+    Object.defineProperty(options, 'name', {
+      enumerable: true,
+      get() {
+        throw cause;
+      },
+    });
+    const error = refusal(options, 'a getter');
+    assert.match(error.message, /an option cannot be read/);
+    assert.equal(error.cause, cause);
   });
 
   test('a name is escaped before it is repeated', () => {

@@ -35,4 +35,10 @@ function badRequest(message) {
   return new KeycloakTokenError({ code: 'ERR_KEYCLOAK_REQUEST', message, retryable: false });
 }
 
-module.exports = { KeycloakTokenError, badRequest };
+/** An option has a getter that throws, or the like. */
+function unreadable(cause) {
+  const message = 'invalid options: an option cannot be read; see cause';
+  return new KeycloakTokenError({ code: 'ERR_KEYCLOAK_CONFIG', message, retryable: false }, cause);
+}
+
+module.exports = { KeycloakTokenError, badRequest, unreadable };

@@ -1,7 +1,7 @@
 'use strict';
 
 const native = require('./native.js');
-const { KeycloakTokenError, badRequest } = require('./error.js');
+const { KeycloakTokenError, badRequest, unreadable } = require('./error.js');
 const { Waiters } = require('./waiters.js');
 
 // Managers by the id that the native side notifies with. Weak, so that one that nobody uses can go;
@@ -45,7 +45,7 @@ class KeycloakTokenManager {
   #secretError;
 
   constructor(options) {
-    const core = native.open(options, environment(), notify);
+    const core = reading(() => native.open(options, environment(), notify));
     if (core.code !== undefined) throw new KeycloakTokenError(core);
     this.#core = core;
     const memory = core.memory();
@@ -120,7 +120,7 @@ class KeycloakTokenManager {
   }
 
   [reconfigure](options) {
-    const failure = this.#core.reconfigure(options, environment());
+    const failure = reading(() => this.#core.reconfigure(options, environment()));
     if (failure !== null) throw new KeycloakTokenError(failure);
     const before = originOf(this.#resource);
     this.#adopt(options);
@@ -270,6 +270,15 @@ class KeycloakTokenManager {
     // A late answer is ignored, and so is what it failed with.
     if (call === this.#secretCall) this.#secretError = answer.error;
     this.#core.answerSecret(call, answer.secret, answer.fault);
+  }
+}
+
+// Reading options runs the code of their getters, if they have any.
+function reading(read) {
+  try {
+    return read();
+  } catch (cause) {
+    throw unreadable(cause);
   }
 }
 

@@ -107,7 +107,8 @@ describe('the main package', { timeout: LIMIT_MS }, () => {
 
   it('has no finding of arethetypeswrong', async () => {
     const cli = '@arethetypeswrong/cli/dist/index.js';
-    const outcome = await runTool(cli, '--profile', 'node16', '--no-emoji', main.file);
+    const looks = ['--no-emoji', '--no-color', '--format', 'ascii'];
+    const outcome = await runTool(cli, '--profile', 'node16', ...looks, main.file);
     assert.equal(outcome.code, undefined, `${outcome.stdout}${outcome.stderr}`);
     const rows = outcome.stdout.match(/^(node16 \(from (CJS|ESM)\)|bundler): .*$/gm);
     assert.equal(rows.length, 3 * Object.keys(main.manifest.exports).length);

@@ -22,7 +22,7 @@ const ROWS = [
     what: 'the root above the path of the server',
     endpoint: ({ url }) => `${new URL(url).origin}/`,
     ...{ code: 'ERR_KEYCLOAK_PROTOCOL', status: 302 },
-    advice: /the token endpoint redirects/,
+    advice: /is a redirect/,
   },
   {
     what: 'a URL without the path of the server',

@@ -19,7 +19,7 @@ const LIKE_OAUTH = [
     what: 'a doubled slash',
     endpoint: ({ tokenEndpoint }) => tokenEndpoint.replace('/realms', '//realms'),
     ...{ status: 400, oauthError: 'missingNormalization', description: NOT_NORMALIZED },
-    advice: /doubled slash .* correct tokenEndpoint/,
+    advice: /doubled slash, .* correct tokenEndpoint/,
   },
   {
     what: 'a needless escape',

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::backoff;
 use super::clock::{Clock, Moment};
-use super::config::{Config, Material, Target};
+use super::config::{self, Config, Material, Target};
 use super::credential::{CallId, CredentialSource, Pending, unusable};
 use super::discovery::Discovery;
 use super::error::Error;
@@ -182,13 +182,15 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         pending: Pending,
         progress: &Progress,
     ) -> Result<(Moment, TokenResponse), Failure> {
+        let generation = self.credentials.generation();
         let mut material = self.material(pending, progress).await?;
-        let mut may_read_again = true;
+        // What the server refused is still a secret, and it may repeat it.
+        let mut refused = None;
         let mut attempt = 1;
         loop {
-            let failure = match self.attempt(&material, progress).await {
+            let failure = match self.attempt(&material, refused.as_ref(), progress).await {
                 Ok(done) => {
-                    self.credentials.accept(&material);
+                    self.credentials.accept(&material, generation);
                     return Ok(done);
                 }
                 Err(failure) => failure,
@@ -198,10 +200,9 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                 self.discovery.forget(document);
                 continue;
             }
-            if failure.is_client_refused && may_read_again {
-                may_read_again = false;
+            if failure.is_client_refused && refused.is_none() {
                 match self.another(&material, start, progress).await {
-                    Some(another) => material = another,
+                    Some(another) => refused = Some(std::mem::replace(&mut material, another)),
                     None => return Err(failure),
                 }
                 continue;
@@ -292,15 +293,16 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     async fn attempt(
         &self,
         material: &Material,
+        refused: Option<&Material>,
         progress: &Progress,
     ) -> Result<(Moment, TokenResponse), Failure> {
         let identity = match material {
             Material::Identity(identity) => Some(identity),
             _ => None,
         };
-        let place = self.place(progress).await?;
+        let place = self.place(identity, progress).await?;
         let pass = self.admitted(&place.endpoint, identity).await?;
-        let redactor = self.redactor(material);
+        let redactor = self.redactor(material, refused);
         progress.requests.fetch_add(1, Ordering::Relaxed);
         let Exchange {
             sent,
@@ -370,7 +372,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                 }
                 Err(error) => {
                     let error = error.cleaned(redactor);
-                    return Err(Error::from_transport(error, self.config, endpoint).into());
+                    return Err(self.unsent(error, endpoint));
                 }
                 Ok(answer) => return Ok(Exchange { sent, answer, with }),
             }
@@ -378,7 +380,11 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     }
 
     /// Where to ask: as configured, or as the issuer's document says.
-    async fn place(&self, progress: &Progress) -> Result<Place, Failure> {
+    async fn place(
+        &self,
+        identity: Option<&Arc<ClientIdentity>>,
+        progress: &Progress,
+    ) -> Result<Place, Failure> {
         let settings = &self.config.assertion;
         let issuer: &Issuer = match &self.config.target {
             Target::Endpoint(endpoint) => {
@@ -396,7 +402,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         let remembered = self.discovery.known(self.clock.now());
         let metadata = match &remembered {
             Some(metadata) => Arc::clone(metadata),
-            None => self.discover(issuer, progress).await?,
+            None => self.discover(issuer, identity, progress).await?,
         };
         let audience = settings.audience.as_ref().unwrap_or(&metadata.issuer);
         Ok(Place {
@@ -409,12 +415,15 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     async fn discover(
         &self,
         issuer: &Issuer,
+        identity: Option<&Arc<ClientIdentity>>,
         progress: &Progress,
     ) -> Result<Arc<Metadata>, Failure> {
         progress.waits_for_document.store(true, Ordering::Relaxed);
-        let pass = self.admitted(issuer.url(), None).await?;
+        let pass = self.admitted(issuer.url(), identity).await?;
         let Exchange { answer, .. } = self
-            .exchange(pass, issuer.url(), None, &Redactor::none(), |_| Ok((issuer.request(), ())))
+            .exchange(pass, issuer.url(), identity, &Redactor::none(), |_| {
+                Ok((issuer.request(), ()))
+            })
             .await?;
         let metadata = read_metadata(&answer, issuer).map_err(|error| Failure {
             retry_after: self.retry_after(&answer),
@@ -425,6 +434,10 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         self.discovery
             .learn(Arc::clone(&metadata), self.clock.now());
         self.warn_of_method(&metadata);
+        let endpoint = self.endpoint_of(&metadata);
+        if endpoint.is_plain_to_remote() && !issuer.url().is_plain_to_remote() {
+            self.warn(&config::plain_http("the token endpoint that the issuer names"));
+        }
         Ok(metadata)
     }
 
@@ -435,15 +448,21 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             return;
         };
         let is_listed = listed.iter().any(|name| name == method.as_str());
-        if is_listed || method == ClientAuthentication::AssertionFile || !self.config.has_logger {
-            return;
+        if !is_listed && method != ClientAuthentication::AssertionFile {
+            let method = method.as_str();
+            self.warn(&format!(
+                "the discovery document of the issuer does not list {method}, so the server may \
+                 refuse it"
+            ));
         }
-        let (name, method) = (self.config.name.escape_debug(), method.as_str());
-        let message = format!(
-            "Keycloak token manager \"{name}\": the discovery document of the issuer does not list \
-             {method}, so the server may refuse it"
-        );
-        self.owner.log(Level::Warn, message);
+    }
+
+    fn warn(&self, text: &str) {
+        if self.config.has_logger {
+            let name = self.config.name.escape_debug();
+            let message = format!("Keycloak token manager \"{name}\": {text}");
+            self.owner.log(Level::Warn, message);
+        }
     }
 
     fn proof(&self, material: &Material, place: &Place, now: Moment) -> Result<Proof, Error> {
@@ -489,12 +508,13 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         }
     }
 
-    fn redactor(&self, material: &Material) -> Redactor {
-        match material {
-            Material::Secret(secret) => Redactor::new(&self.config.grant.client_id, secret),
-            Material::Assertion(assertion) => Redactor::none().and_assertion(assertion),
-            Material::Key(_) | Material::Identity(_) => Redactor::none(),
-        }
+    fn redactor(&self, material: &Material, refused: Option<&Material>) -> Redactor {
+        let known = [Some(material), refused].into_iter().flatten();
+        known.fold(Redactor::none(), |redactor, material| match material {
+            Material::Secret(secret) => redactor.and_secret(&self.config.grant.client_id, secret),
+            Material::Assertion(assertion) => redactor.and_assertion(assertion),
+            Material::Key(_) | Material::Identity(_) => redactor,
+        })
     }
 
     async fn admitted(
@@ -507,10 +527,19 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                 Ok(pass) => return Ok(pass),
                 Err(TransportError::RootsNeeded) => self.roots().await,
                 Err(error) => {
-                    return Err(Error::from_transport(error, self.config, endpoint).into());
+                    return Err(self.unsent(error, endpoint));
                 }
             }
         }
+    }
+
+    /// There is no answer from this endpoint, which is the issuer's if that is where it was asked.
+    fn unsent(&self, error: TransportError, endpoint: &TokenEndpoint) -> Failure {
+        let what = match &self.config.target {
+            Target::Issuer(issuer) if issuer.url() == endpoint => "discovery",
+            _ => "token request",
+        };
+        Error::from_transport(what, error, self.config, endpoint).into()
     }
 
     async fn roots(&self) {

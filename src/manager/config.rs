@@ -223,6 +223,14 @@ pub enum ProxyOption {
     Url(ProxyUrl),
 }
 
+/// What the log says of a URL without TLS.
+pub(super) fn plain_http(what: &str) -> String {
+    format!(
+        "{what} is plain http, so anybody on the way can read the client's secret and its tokens; \
+         use https where the network is not trusted"
+    )
+}
+
 /// What is allowed but deserves a word in the log, once.
 #[must_use]
 pub fn warnings(
@@ -237,7 +245,8 @@ pub fn warnings(
             "Keycloak token manager \"{name}\": {variable} is no http or https URL and is ignored"
         ));
     }
-    if skips_tls_verify && config.target.url().is_https() {
+    let may_be_https = config.target.url().is_https() || matches!(config.target, Target::Issuer(_));
+    if skips_tls_verify && may_be_https {
         warnings.push(format!(
             "Keycloak token manager \"{name}\": the server's certificate is not verified \
              (skipTlsVerify, or NODE_TLS_REJECT_UNAUTHORIZED=0), so anybody on the way can read \
@@ -245,11 +254,8 @@ pub fn warnings(
         ));
     }
     if config.target.url().is_plain_to_remote() {
-        let option = config.target.option();
-        warnings.push(format!(
-            "Keycloak token manager \"{name}\": {option} is plain http, so anybody on the way can \
-             read the client's secret and its tokens; use https where the network is not trusted"
-        ));
+        let text = plain_http(config.target.option());
+        warnings.push(format!("Keycloak token manager \"{name}\": {text}"));
     }
     warnings
 }

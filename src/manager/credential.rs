@@ -69,6 +69,8 @@ struct State {
     calls: Vec<Call>,
     /// What files held when the server accepted it last.
     accepted: Option<Material>,
+    /// How often it was replaced.
+    generation: u64,
     /// It is for flights begun before alone: the function is now that of its successor.
     is_retired: bool,
 }
@@ -94,6 +96,7 @@ impl CredentialSource {
             credential,
             calls: Vec::new(),
             accepted: None,
+            generation: 0,
             is_retired: false,
         }))
     }
@@ -107,6 +110,7 @@ impl CredentialSource {
         }
         state.credential = credential;
         state.accepted = None;
+        state.generation = state.generation.wrapping_add(1);
         for call in &mut state.calls {
             call.is_joinable = false;
         }
@@ -143,10 +147,16 @@ impl CredentialSource {
         Pending::Called(call, Progressing(receiver))
     }
 
-    /// The server accepted this.
-    pub(super) fn accept(&self, material: &Material) {
+    /// Names what [`CredentialSource::replace`] replaces.
+    pub(super) fn generation(&self) -> u64 {
+        self.0.lock().generation
+    }
+
+    /// The server accepted this, which came from here while it had that generation.
+    pub(super) fn accept(&self, material: &Material, generation: u64) {
         let mut state = self.0.lock();
-        if matches!(state.credential, Credential::Files(_)) {
+        let is_present = state.generation == generation;
+        if is_present && matches!(state.credential, Credential::Files(_)) {
             state.accepted = Some(material.clone());
         }
     }

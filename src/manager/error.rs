@@ -286,6 +286,7 @@ impl Error {
     /// No answer, or not a whole one. `ReusedConnection` never gets here: the acquisition sends again.
     #[must_use]
     pub fn from_transport(
+        what: &str,
         error: TransportError,
         config: &Config,
         endpoint: &TokenEndpoint,
@@ -297,7 +298,7 @@ impl Error {
                 let hint = certificate_hint(config, has_ended);
                 Self::new(
                     ErrorKind::Network,
-                    format!("token request to {endpoint} failed: {detail}{hint}"),
+                    format!("{what} to {endpoint} failed: {detail}{hint}"),
                 )
             }
             TransportError::Tls { fault, detail } => {
@@ -311,8 +312,8 @@ impl Error {
                 let mut made = Self::new(
                     ErrorKind::Protocol,
                     format!(
-                        "token request failed with status {status} at {endpoint}: the answer is \
-                         over 1 MiB, so it is not a token response; check the URL"
+                        "{what} failed with status {status} at {endpoint}: the answer is over \
+                         1 MiB, so it is not what was asked for; check the URL"
                     ),
                 );
                 Arc::make_mut(&mut made.details).status = Some(status);
@@ -327,7 +328,7 @@ impl Error {
             }
             TransportError::ReusedConnection => Self::new(
                 ErrorKind::Network,
-                format!("token request to {endpoint} failed: the connection was lost"),
+                format!("{what} to {endpoint} failed: the connection was lost"),
             ),
             TransportError::RootsNeeded | TransportError::Internal => Self::internal(),
         }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::manager::config::{self, Config, Credential, Material, ProxyOption};
 use crate::manager::error::Error;
 use crate::manager::options::{self, Faults, Given, LOGGER_METHODS};
+use crate::oauth::ClientAuthentication;
 use crate::transport::{
     HttpTransport, PemCertificates, ProxySettings, ProxyVariables, TrustSettings,
 };
@@ -66,6 +67,15 @@ pub(super) fn parse(
     }
     let skip_verify = transport.skip_tls_verify || !environment.verifies_certificates;
     let (proxies, unusable) = proxies(transport.proxy, environment);
+    if let Some(config) = &config
+        && config.grant.authentication == ClientAuthentication::TlsClientAuth
+        && proxies.is_https_for(config.target.url())
+    {
+        faults.push(
+            "proxy",
+            "an https proxy would be shown the client's certificate: expected an http one, or false",
+        );
+    }
     let trust = TrustSettings {
         extra,
         file: transport.ca_file,

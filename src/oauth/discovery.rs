@@ -32,7 +32,7 @@ impl Issuer {
         if url.url().query().is_some() {
             return Err(IssuerFault::Query);
         }
-        let base = value.trim_end_matches('/');
+        let base = url.as_str().trim_end_matches('/');
         let document = TokenEndpoint::parse(&format!("{base}/{WELL_KNOWN}"));
         Ok(Self {
             url,
@@ -214,6 +214,7 @@ mod tests {
                 "https://sso.example/realms/r/",
                 "https://sso.example/realms/r/.well-known/openid-configuration",
             ),
+            (" http://h/r ", "http://h/r/.well-known/openid-configuration"),
             ("http://h:8080", "http://h:8080/.well-known/openid-configuration"),
             ("http://h//x", "http://h//x/.well-known/openid-configuration"),
         ] {

@@ -28,7 +28,7 @@ impl TokenEndpoint {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(EndpointFault::NotHttp);
         }
-        if url.host_str().is_none_or(str::is_empty) {
+        if !url.host_str().is_some_and(is_host) {
             return Err(EndpointFault::NoHost);
         }
         if !url.username().is_empty() || url.password().is_some() {
@@ -91,6 +91,13 @@ impl TokenEndpoint {
             None => false,
         }
     }
+}
+
+/// Whether this is an address or the name of a host. A URL may have more in its place, such as a
+/// `${HOST}` that nobody filled in.
+pub(crate) fn is_host(host: &str) -> bool {
+    let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    !host.is_empty() && (host.starts_with('[') || host.bytes().all(is_name_byte))
 }
 
 /// Why a string is not a token endpoint. `Display` says what was expected.
@@ -195,6 +202,7 @@ mod tests {
             ("port without host", "https://:443/canary", EndpointFault::NoHost),
             ("port out of range", "https://canary.example:65536/", EndpointFault::NoHost),
             ("space in the host", "https://canary example/", EndpointFault::NoHost),
+            ("a template", "https://${canary}/", EndpointFault::NoHost),
             ("bad IPv6", "https://[canary]/", EndpointFault::NoHost),
             ("bad IPv4", "https://1.2.3.256/canary", EndpointFault::NoHost),
             ("user", "https://canary@h/", EndpointFault::Userinfo),

@@ -123,7 +123,7 @@ pub enum ProtocolFault {
 impl fmt::Display for ProtocolFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Redirect => "the token endpoint redirects, which is never followed",
+            Self::Redirect => "the answer is a redirect, which is never followed",
             Self::NotUtf8 => "the answer is not valid UTF-8",
             Self::NotJson => "the answer is not valid JSON",
             Self::NotAnObject => "the answer is not a JSON object",

@@ -24,6 +24,7 @@ pub use assertion::{
 };
 pub use client_auth::ClientAuthentication;
 pub use discovery::{DiscoveryError, DocumentFault, Issuer, IssuerFault, Metadata, read_metadata};
+pub(crate) use endpoint::is_host;
 pub use endpoint::{EndpointFault, TokenEndpoint};
 pub use error::{AnswerError, ProtocolFault};
 pub use key::{KeyFault, SigningAlgorithm, SigningKey};

@@ -55,6 +55,12 @@ impl Redactor {
     /// For the answers to a request with this client and secret.
     #[must_use]
     pub fn new(client_id: &str, secret: &ClientSecret) -> Self {
+        Self::none().and_secret(client_id, secret)
+    }
+
+    /// For the answers to a request of somebody who has this secret as well.
+    #[must_use]
+    pub fn and_secret(mut self, client_id: &str, secret: &ClientSecret) -> Self {
         let raw = secret.expose();
         // A server may trim before it repeats; what is inside the whitespace is found either way.
         let trimmed = match raw.trim() {
@@ -68,12 +74,12 @@ impl Redactor {
         pair.push_str(raw);
         let encoded = basic_credentials(client_id, secret);
         let plain = base64(pair.as_bytes());
-        let mut shapes = vec![Zeroizing::new(trimmed.to_owned())];
+        self.shapes.push(Zeroizing::new(trimmed.to_owned()));
         for credentials in [encoded, plain] {
             let unpadded = credentials.trim_end_matches('=');
-            shapes.push(Zeroizing::new(unpadded.to_owned()));
+            self.shapes.push(Zeroizing::new(unpadded.to_owned()));
         }
-        Self { shapes }
+        self
     }
 
     /// For the answers to a request that carried this assertion.

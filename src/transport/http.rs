@@ -68,13 +68,21 @@ impl HttpTransport {
                 .check_dates(UnixTime::now())
                 .map_err(TransportError::Identity)?;
         }
+        let proxy = self.proxies.between(endpoint);
+        if identity.is_some() && proxy.is_some_and(ProxyUrl::is_https) {
+            // The HTTP library has one TLS configuration for both.
+            return Err(TransportError::Network {
+                fault: NetworkFault::Other,
+                detail: "an https proxy would be shown the client's certificate".to_owned(),
+            });
+        }
         let key = Key {
             origin: endpoint.origin(),
             tls: Tls {
                 trust: self.trust(endpoint).await?,
                 identity: identity.cloned(),
             },
-            proxy: self.proxies.between(endpoint).cloned(),
+            proxy: proxy.cloned(),
         };
         let last = self.pool.lock().clone();
         match last {
@@ -88,7 +96,9 @@ impl HttpTransport {
     }
 
     async fn trust(&self, endpoint: &TokenEndpoint) -> Result<Trust, TransportError> {
-        if self.settings.skip_verify || !endpoint.is_https() {
+        let proxy = self.proxies.between(endpoint);
+        let has_tls = endpoint.is_https() || proxy.is_some_and(ProxyUrl::is_https);
+        if self.settings.skip_verify || !has_tls {
             return Ok(Trust::Unverified);
         }
         let file = match self.settings.file.clone() {

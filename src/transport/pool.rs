@@ -38,7 +38,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
 static POOLS: LazyLock<Shared<Key, Pool>> = LazyLock::new(Shared::new);
-static CONFIGS: LazyLock<Shared<Tls, ClientConfig>> = LazyLock::new(Shared::new);
+static CONFIGS: LazyLock<Shared<Tls, Config>> = LazyLock::new(Shared::new);
 static PERMITS: LazyLock<Shared<String, Semaphore>> = LazyLock::new(Shared::new);
 
 /// Who may share connections.
@@ -54,8 +54,27 @@ pub(super) struct Key {
 pub(super) struct Pool {
     pub(super) key: Key,
     pub(super) permits: Arc<Semaphore>,
-    tls: Arc<ClientConfig>,
+    tls: Arc<Config>,
     current: Mutex<Current>,
+}
+
+/// A TLS configuration and what it was made of.
+struct Config {
+    config: ClientConfig,
+    tls: Tls,
+}
+
+// The keys hold private keys and a proxy's password, which go with the last who needs them.
+impl Drop for Pool {
+    fn drop(&mut self) {
+        POOLS.forget(&self.key);
+    }
+}
+
+impl Drop for Config {
+    fn drop(&mut self) {
+        CONFIGS.forget(&self.tls);
+    }
 }
 
 /// The client whose connections are in use, and how many went before it.
@@ -126,7 +145,7 @@ impl Pool {
         builder
             // Without a configuration of ours the library would panic for want of a provider, and
             // ask the platform whom to trust; plain http is no exception.
-            .tls_backend_preconfigured(ClientConfig::clone(&self.tls))
+            .tls_backend_preconfigured(self.tls.config.clone())
             .http1_only()
             .redirect(redirect::Policy::none())
             .referer(false)
@@ -144,7 +163,7 @@ impl Pool {
 }
 
 /// The configuration. Roots take milliseconds of parsing, which a blocking thread does.
-async fn shared_config(tls: &Tls) -> Result<Arc<ClientConfig>, TransportError> {
+async fn shared_config(tls: &Tls) -> Result<Arc<Config>, TransportError> {
     if let Some(config) = CONFIGS.get(tls) {
         return Ok(config);
     }
@@ -156,7 +175,11 @@ async fn shared_config(tls: &Tls) -> Result<Arc<ClientConfig>, TransportError> {
             .await
             .map_err(|_| TransportError::Internal)?
     };
-    Ok(CONFIGS.share(tls.clone(), config?))
+    let config = Config {
+        config: config?,
+        tls: tls.clone(),
+    };
+    Ok(CONFIGS.share(tls.clone(), config))
 }
 
 /// Values by content, held by whoever uses them.
@@ -173,6 +196,17 @@ impl<K: Eq + Hash, V> Shared<K, V> {
 
     fn get(&self, key: &K) -> Option<Arc<V>> {
         self.entries.lock().get(key).and_then(Weak::upgrade)
+    }
+
+    /// Lets go of `key` if nobody uses its value any more.
+    fn forget(&self, key: &K) {
+        let mut entries = self.entries.lock();
+        if entries
+            .get(key)
+            .is_some_and(|value| value.strong_count() == 0)
+        {
+            entries.remove(key);
+        }
     }
 
     /// Shares `value`, or gives what is already shared under `key`. Clears out dead entries.
@@ -218,8 +252,12 @@ mod tests {
             trust: Trust::Unverified,
             identity: None,
         };
+        let config = tls.client_config().unwrap();
         Pool {
-            tls: Arc::new(tls.client_config().unwrap()),
+            tls: Arc::new(Config {
+                config,
+                tls: tls.clone(),
+            }),
             key: Key {
                 origin: "http://127.0.0.1:1".into(),
                 tls,
@@ -251,6 +289,22 @@ mod tests {
         assert!(pool.current.lock().client.is_some());
         pool.retire(generation);
         assert!(pool.current.lock().client.is_none());
+    }
+
+    #[tokio::test]
+    async fn what_a_pool_was_made_of_goes_with_it() {
+        let key = Key {
+            origin: "http://gone.example:80".into(),
+            tls: Tls {
+                trust: Trust::Unverified,
+                identity: None,
+            },
+            proxy: None,
+        };
+        let pool = Pool::shared(key.clone()).await.unwrap();
+        assert!(POOLS.entries.lock().contains_key(&key));
+        drop(pool);
+        assert!(!POOLS.entries.lock().contains_key(&key));
     }
 
     #[tokio::test]

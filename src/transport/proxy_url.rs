@@ -6,6 +6,8 @@ use std::hash::{Hash, Hasher};
 use url::Url;
 use zeroize::Zeroizing;
 
+use crate::oauth::is_host;
+
 /// An http or https URL. Its user name and password are never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProxyUrl {
@@ -26,6 +28,10 @@ impl ProxyUrl {
         let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
             return Err(ProxyFault::NotAbsolute);
         };
+        // The HTTP library reads less than the WHATWG allows, and would go on without a proxy.
+        if !is_host(host) {
+            return Err(ProxyFault::NotAbsolute);
+        }
         let shown = format!("{}://{host}:{port}", url.scheme());
         Ok(Self {
             whole: Zeroizing::new(String::from(url)),
@@ -49,6 +55,12 @@ impl ProxyUrl {
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.whole
+    }
+
+    /// Whether the connection to it is protected by TLS.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.shown.starts_with("https:")
     }
 
     /// Scheme, host and port.
@@ -120,6 +132,8 @@ mod tests {
             ("proxy:3128", ProxyFault::NotHttp),
             ("socks5://canary:1080", ProxyFault::NotHttp),
             ("http://", ProxyFault::NotAbsolute),
+            ("http://${PROXY_HOST}:3128", ProxyFault::NotAbsolute),
+            ("http://\"x\"", ProxyFault::NotAbsolute),
         ] {
             assert_eq!(ProxyUrl::parse(value).unwrap_err(), fault, "{value}");
         }

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use keycloak_token_manager::manager::alarm::Alarms;
 use keycloak_token_manager::manager::clock::{Clock, Moment};
-use keycloak_token_manager::manager::config::{Config, Credential};
+use keycloak_token_manager::manager::config::{
+    AssertionSettings, Config, Credential, Material, Target,
+};
 use keycloak_token_manager::manager::credential::CallId;
 use keycloak_token_manager::manager::mailbox::Mailbox;
 use keycloak_token_manager::manager::slot::{Call, FlightId};
@@ -17,7 +19,7 @@ use keycloak_token_manager::manager::{self, Arrival, Engine, Level, Owner, Reply
 use keycloak_token_manager::oauth::{
     Answer, ClientAuthentication, ClientCredentialsGrant, ClientSecret, TokenEndpoint, TokenRequest,
 };
-use keycloak_token_manager::transport::{Connection, Transport, TransportError};
+use keycloak_token_manager::transport::{ClientIdentity, Connection, Transport, TransportError};
 use loom::sync::{Condvar, Mutex as LoomMutex};
 use loom::thread::JoinHandle;
 use zeroize::Zeroizing;
@@ -82,7 +84,11 @@ impl ScriptedTransport {
 impl Transport for ScriptedTransport {
     type Pass = ();
 
-    async fn admit(&self, _endpoint: &TokenEndpoint) -> Result<(), TransportError> {
+    async fn admit(
+        &self,
+        _endpoint: &TokenEndpoint,
+        _identity: Option<&Arc<ClientIdentity>>,
+    ) -> Result<(), TransportError> {
         Ok(())
     }
 
@@ -190,14 +196,17 @@ pub(crate) struct World {
 
 pub(crate) fn config() -> Config {
     Config {
-        endpoint: TokenEndpoint::parse("http://127.0.0.1:1/realms/r/token").unwrap(),
+        target: Target::Endpoint(
+            TokenEndpoint::parse("http://127.0.0.1:1/realms/r/token").unwrap(),
+        ),
+        assertion: AssertionSettings::default(),
         grant: ClientCredentialsGrant {
             client_id: "portal".to_owned(),
             authentication: ClientAuthentication::SecretPost,
             scope: None,
             parameters: Vec::new(),
         },
-        credential: Credential::Secret(secret("s3cr+t")),
+        credential: Credential::Given(Material::Secret(secret("s3cr+t"))),
         expiry_buffer: Duration::from_mins(1),
         request_timeout: Duration::from_secs(15),
         background_refresh: true,

@@ -29,7 +29,8 @@ const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
 
 /** Packs a folder as npm publishes it. */
 async function pack(folder) {
-  const args = ['pack', '--json', '--ignore-scripts', '--pack-destination', DIST, folder];
+  const options = ['--json', '--ignore-scripts', '--loglevel=error', '--pack-destination', DIST];
+  const args = ['pack', ...options, folder];
   const [{ filename, size, unpackedSize, entryCount }] = JSON.parse(
     await run('npm', args, { capture: true }),
   );

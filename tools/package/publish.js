@@ -32,7 +32,8 @@ async function isPublished({ name, file }) {
   const hash = createHash('sha512').update(fs.readFileSync(file)).digest('base64');
   let answer;
   try {
-    const args = ['view', `${name}@${version}`, 'dist.integrity', '--json'];
+    // Nothing but the answer, and of a failure its code.
+    const args = ['view', `${name}@${version}`, 'dist.integrity', '--json', '--loglevel=error'];
     answer = await run('npm', args, { capture: true });
   } catch (error) {
     if (error.message.includes('E404')) return false;
