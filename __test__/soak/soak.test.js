@@ -125,6 +125,8 @@ it('nothing goes wrong while everything does', { timeout: LIMIT_MS }, async (t) 
     assert.ok(counts[name] > 0, `${name}: none`);
   }
   assert.deepEqual(seen.violations, []);
+  const late = counts['waited for a second request'] ?? 0;
+  assert.ok(late <= counts.calls / 1_000, `${late} calls waited for a second request`);
   assert.deepEqual(api.wrong, []);
   assert.equal(seen.errors, '');
   assert.ok(seen.tookToEndMs <= EXIT_MS, `it took ${seen.tookToEndMs} ms to end`);
