@@ -45,7 +45,7 @@ class KeycloakTokenManager {
   #secretError;
 
   constructor(options) {
-    const core = reading(() => native.open(options, environment(), notify));
+    const core = open(options);
     if (core.code !== undefined) throw new KeycloakTokenError(core);
     this.#core = core;
     const memory = core.memory();
@@ -120,7 +120,7 @@ class KeycloakTokenManager {
   }
 
   [reconfigure](options) {
-    const failure = reading(() => this.#core.reconfigure(options, environment()));
+    const failure = reopen(this.#core, options);
     if (failure !== null) throw new KeycloakTokenError(failure);
     const before = originOf(this.#resource);
     this.#adopt(options);
@@ -273,10 +273,19 @@ class KeycloakTokenManager {
   }
 }
 
-// Reading options runs the code of their getters, if they have any.
-function reading(read) {
+// Reading options runs the code of their getters, if they have any. No closure holds them: it would
+// keep a secret as long as its siblings live.
+function open(options) {
   try {
-    return read();
+    return native.open(options, environment(), notify);
+  } catch (cause) {
+    throw unreadable(cause);
+  }
+}
+
+function reopen(core, options) {
+  try {
+    return core.reconfigure(options, environment());
   } catch (cause) {
     throw unreadable(cause);
   }
