@@ -8,12 +8,12 @@ const fs = require('node:fs');
 const https = require('node:https');
 const path = require('node:path');
 const { after, before, describe, it } = require('node:test');
-const { nodeBinary } = require('../bench/node-versions.js');
 const { startFakeTokenEndpoint } = require('../lib/testing');
 const { run } = require('./programs');
 const { makeCertificates } = require('./support/certificates.js');
 const { startRawServer } = require('./support/fault-server.js');
 const { rejection, start, tokenResponse } = require('./support/manager.js');
+const { otherNode } = require('./support/other-node.js');
 
 /** What hangs must fail. */
 const LIMIT_MS = 30_000;
@@ -202,14 +202,8 @@ describe('what the environment says', { timeout: LIMIT_MS }, () => {
     t.after(() => endpoint.close());
     let binary;
     if (major !== undefined) {
-      try {
-        binary = await nodeBinary(major);
-      } catch (error) {
-        // Only where nobody promised that it can be had.
-        if (process.env.CI) throw error;
-        t.skip(`Node ${major} cannot be had: ${error.message}`);
-        return undefined;
-      }
+      binary = await otherNode(t, major);
+      if (binary === undefined) return undefined;
     }
     const args = [endpoint.tokenEndpoint, JSON.stringify(options), JSON.stringify(set)];
     const clean = { NODE_EXTRA_CA_CERTS: '', SSL_CERT_FILE: '', NODE_TLS_REJECT_UNAUTHORIZED: '' };

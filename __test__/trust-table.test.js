@@ -8,10 +8,10 @@ const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const { after, before, describe, test } = require('node:test');
-const { nodeBinary } = require('../bench/node-versions.js');
 const { startFakeTokenEndpoint } = require('../lib/testing');
 const { run } = require('./programs');
 const { makeCertificates } = require('./support/certificates.js');
+const { otherNode } = require('./support/other-node.js');
 
 const OPENSSL = ['--use-openssl-ca'];
 const SYSTEM = ['--use-system-ca'];
@@ -124,14 +124,8 @@ describe('trust', { concurrency: 2 }, () => {
       const { server = known.server, options = {}, execArgv, env, major } = row();
       let binary;
       if (major !== undefined) {
-        try {
-          binary = await nodeBinary(major);
-        } catch (error) {
-          // Only where nobody promised that it can be had.
-          if (process.env.CI) throw error;
-          t.skip(`Node ${major} cannot be had: ${error.message}`);
-          return;
-        }
+        binary = await otherNode(t, major);
+        if (binary === undefined) return;
       }
       const { key, cert } = server;
       const endpoint = await startFakeTokenEndpoint({ tls: { key, cert } });

@@ -2,7 +2,7 @@
 //! `options` makes it of what a user gave.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,11 +90,14 @@ impl PemSource {
     pub fn name(&self, option: &str) -> String {
         match self {
             Self::Given(_) => option.to_owned(),
-            Self::File(path) => {
-                format!("{option}File \"{}\"", path.display().to_string().escape_debug())
-            }
+            Self::File(path) => name_of_file(&format!("{option}File"), path),
         }
     }
+}
+
+/// How messages call the file that an option names.
+pub(super) fn name_of_file(option: &str, path: &Path) -> String {
+    format!("{option} \"{}\"", path.display().to_string().escape_debug())
 }
 
 impl fmt::Debug for PemSource {

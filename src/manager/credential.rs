@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use super::Owner;
-use super::config::{Credential, CredentialFiles, Material, PemSource};
+use super::config::{Credential, CredentialFiles, Material, PemSource, name_of_file};
 use super::error::Error;
 use super::sync::Mutex;
 use crate::oauth::{ClientAssertion, ClientSecret, SigningKey};
@@ -369,10 +369,6 @@ impl<'a> CredentialFile<'a> {
     fn fault(&self, what: &str) -> Error {
         Error::credential(&format!("{} {what}", name_of_file(self.option, self.path)))
     }
-}
-
-fn name_of_file(option: &str, path: &Path) -> String {
-    format!("{option} \"{}\"", path.display().to_string().escape_debug())
 }
 
 #[cfg(test)]
