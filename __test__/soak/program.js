@@ -24,7 +24,13 @@ const chance = random(settings.seed, settings.thread);
 /** What the callers of this thread share. */
 const world = {
   counts: {},
-  blockedMs: 0,
+  blockedBeforeMs: 0,
+  lastTick: performance.now(),
+  /** For how long the event loop was blocked so far, a block that has only just ended included. */
+  get blockedMs() {
+    const late = performance.now() - this.lastTick - TICK_MS;
+    return this.blockedBeforeMs + (late > LATE_MS ? late : 0);
+  },
   longestWaitMs: 0,
   waited(ms) {
     this.longestWaitMs = Math.max(this.longestWaitMs, ms);
@@ -73,13 +79,12 @@ function callers(count) {
 /** Has callers call for so long, the event loop blocked now and then, and waits for the rest. */
 async function load(all, ms) {
   const end = performance.now() + ms;
-  let last = performance.now();
-  let nextBlock = last + chance.between(1_000, 4_000);
+  world.lastTick = performance.now();
+  let nextBlock = world.lastTick + chance.between(1_000, 4_000);
   const ticking = setInterval(() => {
+    world.blockedBeforeMs = world.blockedMs;
     const now = performance.now();
-    const late = now - last - TICK_MS;
-    if (late > LATE_MS) world.blockedMs += late;
-    last = now;
+    world.lastTick = now;
     if (now >= end) return;
     for (const caller of all) {
       for (let calls = chance.between(0, MOST_CALLS_A_TICK); calls >= 1; calls -= 1) caller.call();
