@@ -314,11 +314,6 @@ describe('options that are refused', () => {
         { ...BY_CERTIFICATE, tokenEndpoint: 'http://127.0.0.1/token' },
         'tokenEndpoint: expected an https URL',
       ],
-      [
-        'a certificate that an https proxy would see',
-        { ...BY_CERTIFICATE, proxy: 'https://proxy.example' },
-        "proxy: an https proxy would be shown the client's certificate",
-      ],
       ['a kid without a key', { keyId: 'a' }, 'keyId: it goes with private_key_jwt'],
       ['an audience without a key', { assertionAudience: 'a' }, 'assertionAudience: it goes with'],
       ['an algorithm without a key', { signingAlgorithm: 'ES256' }, 'signingAlgorithm: it goes'],

@@ -25,9 +25,15 @@ mod pool;
 mod proxy;
 mod proxy_url;
 #[cfg(feature = "http")]
+mod share;
+#[cfg(feature = "http")]
+mod tls;
+#[cfg(feature = "http")]
 mod trust;
 #[cfg(feature = "http")]
 mod verify;
+#[cfg(feature = "http")]
+mod wire;
 
 #[cfg(feature = "http")]
 pub use http::HttpTransport;
