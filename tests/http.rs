@@ -219,6 +219,21 @@ async fn connection_is_closed_after_thirty_seconds_without_use() {
 }
 
 #[tokio::test]
+async fn connection_is_not_left_half_closed() {
+    let server = Server::start().await;
+    let transport = transport();
+    let kept = warm(&transport, &server).await;
+    let (answer, other) = join!(send_new(&transport, &server), async {
+        let mut peer = server.accept().await;
+        peer.serve("other").await;
+        peer
+    });
+    assert_eq!(body(answer), "other");
+    other.close().await;
+    kept.close().await;
+}
+
+#[tokio::test]
 async fn silent_reused_connection_is_given_up() {
     let server = Server::start().await;
     let transport = transport();
@@ -281,10 +296,10 @@ async fn silence_is_allowed_on_a_new_connection() {
             join!(soon(exchange(&transport, &request, connection, IMPATIENT)), async {
                 let mut peer = server.accept_request().await;
                 // Silence is the matter here, so there is no event to wait for.
-                tokio::time::sleep(IMPATIENT * 3).await;
+                time::sleep(IMPATIENT * 3).await;
                 peer.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")
                     .await;
-                tokio::time::sleep(IMPATIENT * 3).await;
+                time::sleep(IMPATIENT * 3).await;
                 peer.send("late").await;
             });
         assert_eq!(body(answer), "late", "{connection:?}");

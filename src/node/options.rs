@@ -192,6 +192,10 @@ fn ascii_url(value: &Unknown<'_>) -> Option<Zeroizing<String>> {
     let env = Env::from_raw(value.value().env);
     let class: Function<'_, Unknown<'_>, Unknown<'_>> =
         env.get_global().ok()?.get_named_property("URL").ok()?;
+    let can_parse: Function<'_, Unknown<'_>, bool> = class.get_named_property("canParse").ok()?;
+    if !can_parse.call(*value).ok()? {
+        return None;
+    }
     let url: Object<'_> = take(&class.new_instance(*value).ok()?).ok()?;
     url.get_named_property("href").ok().map(Zeroizing::new)
 }

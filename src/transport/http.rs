@@ -205,14 +205,14 @@ async fn exchange(
     let patience = lease.is_reused.then_some(silence);
     match lease.wire.exchange(http, patience).await {
         Ok(answer) => {
-            pool.give_back(lease);
+            pool.idle.give_back(lease);
             let refused = pool.route.forwarding().and_then(|_| refusal(answer.status));
             refused.map_or(Ok(answer), Err)
         }
         Err(Cut::TooLarge { status }) => Err(TransportError::BodyTooLarge { status }),
         Err(Cut::Failed(error)) if !lease.is_reused => Err(classify(Stage::Exchange, &error)),
         Err(Cut::Failed(_) | Cut::Silent) => {
-            pool.retire(&lease);
+            pool.idle.retire(&lease);
             Err(TransportError::ReusedConnection)
         }
     }

@@ -16,6 +16,8 @@ mod fault;
 mod http;
 mod identity;
 #[cfg(feature = "http")]
+mod idle;
+#[cfg(feature = "http")]
 mod joined;
 #[cfg(feature = "http")]
 mod lookup;

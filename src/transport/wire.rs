@@ -1,12 +1,12 @@
 //! One HTTP/1.1 connection, and one exchange after another over it.
 //!
 //! A connection has no task of its own: whoever exchanges drives it, so nothing is handed from one
-//! thread or task to another on the way. While it is idle nobody looks at it; `is_open` does.
+//! thread or task to another on the way.
 
 use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -64,9 +64,9 @@ impl Wire {
         })
     }
 
-    /// Whether the next request may go over it. One that the peer has closed says so here.
-    pub(super) fn is_open(&mut self) -> bool {
-        self.advance(&mut Context::from_waker(Waker::noop()));
+    /// Whether the next request may go over it. Who asks is woken when the peer closes it.
+    pub(super) fn is_open(&mut self, cx: &mut Context<'_>) -> bool {
+        self.advance(cx);
         !self.has_ended && self.sender.is_ready()
     }
 
