@@ -6,6 +6,7 @@
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
 const http = require('node:http');
+const https = require('node:https');
 const net = require('node:net');
 const { after, before, describe, test } = require('node:test');
 const { inspect } = require('node:util');
@@ -13,6 +14,7 @@ const { KeycloakTokenManager } = require('..');
 const { startFakeTokenEndpoint } = require('../lib/testing');
 const { makeCertificates } = require('./support/certificates.js');
 const { CLIENT, recorder, rejection } = require('./support/manager.js');
+const { startVerifyingEndpoint } = require('./support/verifying-endpoint.js');
 
 const VARIABLES = [
   'HTTPS_PROXY',
@@ -36,9 +38,9 @@ let plain;
 let secure;
 
 /** A proxy that keeps what it was asked for, such as `CONNECT 127.0.0.1:443`. */
-async function startProxy(authenticate = () => true) {
+async function startProxy(authenticate = () => true, bare = http.createServer()) {
   const { createProxy } = await import('proxy');
-  const server = createProxy(http.createServer());
+  const server = createProxy(bare);
   const asked = [];
   server.authenticate = (request) => {
     asked.push(`${request.method} ${request.url}`);
@@ -236,6 +238,52 @@ describe('the proxy', () => {
     );
   });
 
+  describe('that speaks https', () => {
+    /** The certificates that clients showed to it, by name. */
+    const shown = [];
+    let proxy;
+    before(async () => {
+      const { key, cert } = certificates.server;
+      const trusting = { key, cert, ca: certificates.ca.cert, requestCert: true };
+      const server = https.createServer({ ...trusting, rejectUnauthorized: false });
+      server.on('secureConnection', (socket) => shown.push(socket.getPeerCertificate().subject));
+      proxy = `https://${(await startProxy(undefined, server)).host}`;
+    });
+
+    for (const endpoint of ['https', 'http']) {
+      test(`passes on what is for ${endpoint}`, async (t) => {
+        const { manager } = make(t, {}, { tokenEndpoint: endpoints[endpoint](), proxy });
+        assert.equal(typeof (await manager.getToken()), 'string');
+      });
+    }
+
+    test('must be one that is trusted', async (t) => {
+      const { tokenEndpoint } = secure;
+      const { manager } = make(t, {}, { tokenEndpoint, proxy, ca: undefined });
+      const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_TLS');
+      assert.match(error.message, /unknown issuer/);
+      assert.ok(error.message.includes(`through the proxy ${proxy}`), error.message);
+    });
+
+    test("is not shown the client's certificate, which the server is shown", async (t) => {
+      const { server, ca } = certificates;
+      const client = certificates.client('agent');
+      const endpoint = await startVerifyingEndpoint({
+        tls: { ...server, ca: ca.cert, requestCert: true, rejectUnauthorized: true },
+        believes: { subject: 'agent' },
+      });
+      t.after(() => endpoint.close());
+      const { tokenEndpoint } = endpoint;
+      const certificate = { clientCertificate: client.cert, clientKey: client.key };
+      const credential = { clientId: 'agent', clientSecret: undefined, ...certificate };
+      shown.length = 0;
+      const { manager } = make(t, {}, { ...credential, tokenEndpoint, proxy });
+      assert.equal(await manager.getToken(), 'token-1');
+      assert.equal(endpoint.requests[0].subject, 'agent');
+      assert.deepEqual(shown, [undefined]);
+    });
+  });
+
   test('cannot read what goes through the tunnel, nor stand in for the server', async (t) => {
     const { manager } = make(
       t,
@@ -280,7 +328,7 @@ const FAILURES = [
   {
     what: 'a tunnel through a proxy that wants another password',
     proxy: () => `http://jane:canary@${proxies.strict.host}`,
-    message: /authorization required/,
+    message: /another user name and password, status 407/,
   },
   {
     what: 'a request through a proxy that wants another password',
@@ -291,10 +339,18 @@ const FAILURES = [
   {
     what: 'a tunnel through a proxy that wants any password',
     proxy: () => url('strict'),
-    message: /authorization required/,
+    message: /another user name and password, status 407/,
   },
-  { what: 'a forbidden tunnel', proxy: () => url('forbidding'), message: /tunnel/ },
-  { what: 'a tunnel that fails', proxy: () => url('failing'), message: /tunnel/ },
+  {
+    what: 'a forbidden tunnel',
+    proxy: () => url('forbidding'),
+    message: /no tunnel: refused with status 403/,
+  },
+  {
+    what: 'a tunnel that fails',
+    proxy: () => url('failing'),
+    message: /no tunnel: refused with status 502/,
+  },
   {
     what: 'a tunnel to nowhere',
     endpoint: 'https nowhere',

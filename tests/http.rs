@@ -24,7 +24,7 @@ use keycloak_token_manager::{
     },
 };
 use support::{LIMIT, Peer, Server, exchange, settle, soon, token_request};
-use tokio::join;
+use tokio::{join, time};
 use zeroize::Zeroizing;
 
 /// Longer than any test: a reused connection is not given up for silence.
@@ -200,6 +200,40 @@ async fn connection_closed_while_idle_goes_unnoticed() {
 }
 
 #[tokio::test]
+async fn connection_is_closed_after_thirty_seconds_without_use() {
+    let server = Server::start().await;
+    let transport = transport();
+    let mut peer = warm(&transport, &server).await;
+    let pass = async |seconds| {
+        time::pause();
+        time::advance(Duration::from_secs(seconds)).await;
+        time::resume();
+    };
+    for _ in 0..2 {
+        pass(29).await;
+        let (answer, ()) = join!(send(&transport, &server), peer.serve("again"));
+        assert_eq!(body(answer), "again");
+    }
+    pass(31).await;
+    soon(peer.closed()).await;
+}
+
+#[tokio::test]
+async fn connection_is_not_left_half_closed() {
+    let server = Server::start().await;
+    let transport = transport();
+    let kept = warm(&transport, &server).await;
+    let (answer, other) = join!(send_new(&transport, &server), async {
+        let mut peer = server.accept().await;
+        peer.serve("other").await;
+        peer
+    });
+    assert_eq!(body(answer), "other");
+    other.close().await;
+    kept.close().await;
+}
+
+#[tokio::test]
 async fn silent_reused_connection_is_given_up() {
     let server = Server::start().await;
     let transport = transport();
@@ -262,10 +296,10 @@ async fn silence_is_allowed_on_a_new_connection() {
             join!(soon(exchange(&transport, &request, connection, IMPATIENT)), async {
                 let mut peer = server.accept_request().await;
                 // Silence is the matter here, so there is no event to wait for.
-                tokio::time::sleep(IMPATIENT * 3).await;
+                time::sleep(IMPATIENT * 3).await;
                 peer.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")
                     .await;
-                tokio::time::sleep(IMPATIENT * 3).await;
+                time::sleep(IMPATIENT * 3).await;
                 peer.send("late").await;
             });
         assert_eq!(body(answer), "late", "{connection:?}");
@@ -321,8 +355,9 @@ async fn url_that_http_cannot_carry_fails_without_being_shown() {
 #[tokio::test]
 async fn answer_that_is_not_http_is_a_network_fault_without_its_bytes() {
     let error = fate_of(b"\x15\x03\x01secret\r\n\r\n").await.unwrap_err();
-    assert!(matches!(error, TransportError::Network { .. }), "{error:?}");
+    assert!(format!("{error:?}").contains("not HTTP"), "{error:?}");
     assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+    assert_eq!(fault(Err(error)), NetworkFault::Other);
 }
 
 #[tokio::test]

@@ -25,9 +25,9 @@ const LAYERS: [Layer; 4] = [
         imports: &[],
         banned: &[
             "tokio",
-            "reqwest",
             "rustls",
             "hyper",
+            "hyper_util",
             "napi",
             "napi_derive",
             "unsafe",
@@ -45,13 +45,13 @@ const LAYERS: [Layer; 4] = [
     Layer {
         name: "manager",
         imports: &["oauth", "transport"],
-        banned: &["reqwest", "rustls", "hyper", "napi", "napi_derive", "unsafe"],
+        banned: &["rustls", "hyper", "hyper_util", "napi", "napi_derive", "unsafe"],
         banned_std: &["net"],
     },
     Layer {
         name: "node",
         imports: &["oauth", "transport", "manager"],
-        banned: &["reqwest", "hyper"],
+        banned: &["hyper", "hyper_util"],
         banned_std: &[],
     },
 ];
@@ -306,7 +306,7 @@ fn every_kind_of_violation_is_found() {
         ("transport", "use crate::utils::x;", "transport imports `crate::utils`"),
         ("transport", "unsafe { f() }", "transport uses `unsafe`"),
         ("manager", "use crate::node::Id;", "manager imports `crate::node`"),
-        ("manager", "fn f(_: reqwest::Error) {}", "manager uses `reqwest`"),
+        ("manager", "fn f(_: hyper::Error) {}", "manager uses `hyper`"),
         ("manager", "#[napi]\nfn f() {}", "manager uses `napi`"),
         ("manager", "let a = 'x'; let b: &'a str = \"\"; unsafe {}", "manager uses `unsafe`"),
         (
@@ -314,7 +314,7 @@ fn every_kind_of_violation_is_found() {
             "let a = r#\"\"#; /* /* */ */ use napi_derive::napi;",
             "manager uses `napi_derive`",
         ),
-        ("node", "reqwest::Client::new()", "node uses `reqwest`"),
+        ("node", "hyper_util::rt::TokioIo::new(x)", "node uses `hyper_util`"),
         ("utils", "fn f() {}", "there is no layer `utils`"),
     ] {
         let found = faults(layer, source);

@@ -168,7 +168,7 @@ for (const name of builtTargets()) {
           line,
         );
       }
-      for (const part of ['ring', 'rustls', 'tokio', 'reqwest', 'napi', 'Rust standard library']) {
+      for (const part of ['ring', 'rustls', 'tokio', 'hyper', 'napi', 'Rust standard library']) {
         assert.ok(
           lines.some((line) => line.startsWith(`${part} `)),
           part,

@@ -5,6 +5,7 @@
 
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
+const { setTimeout: delay } = require('node:timers/promises');
 const { Worker } = require('node:worker_threads');
 const { Callers } = require('./callers.js');
 const { Orders } = require('./shim.js');
@@ -34,6 +35,19 @@ let lastTick;
 let worker;
 let files = [];
 let isStarved = false;
+const socketsAtStart = socketCount();
+
+function socketCount() {
+  const isSocket = (descriptor) => {
+    try {
+      return fs.readlinkSync(`/proc/self/fd/${descriptor}`).startsWith('socket:');
+    } catch {
+      // That of the listing itself.
+      return false;
+    }
+  };
+  return fs.readdirSync('/proc/self/fd').filter(isSocket).length;
+}
 
 /** One caller of each side. */
 function tick() {
@@ -94,7 +108,9 @@ const methods = {
     spawnSync('sleep', [String(seconds)]);
     pass(passedMs[1]);
   },
-  openFiles() {
+  /** Once the connections have ended: what they give back later would be had by a new one. */
+  async openFiles() {
+    while (socketCount() > socketsAtStart) await delay(INTERVAL_MS);
     isStarved = true;
     openFiles();
   },

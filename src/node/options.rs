@@ -1,7 +1,7 @@
 //! Options as JavaScript gives them, turned into named values for `manager::config`.
 
-use napi::bindgen_prelude::{Array, FromNapiValue, JsObjectValue, Object, Unknown};
-use napi::{JsValue, Result, ValueType};
+use napi::bindgen_prelude::{Array, FromNapiValue, Function, JsObjectValue, Object, Unknown};
+use napi::{Env, JsValue, Result, ValueType};
 use napi_derive::napi;
 use zeroize::Zeroizing;
 
@@ -10,7 +10,6 @@ use std::sync::Arc;
 use crate::manager::config::{self, Config, Credential, Material, ProxyOption};
 use crate::manager::error::Error;
 use crate::manager::options::{self, Faults, Given, LOGGER_METHODS};
-use crate::oauth::ClientAuthentication;
 use crate::transport::{
     HttpTransport, PemCertificates, ProxySettings, ProxyVariables, TrustSettings,
 };
@@ -67,15 +66,6 @@ pub(super) fn parse(
     }
     let skip_verify = transport.skip_tls_verify || !environment.verifies_certificates;
     let (proxies, unusable) = proxies(transport.proxy, environment);
-    if let Some(config) = &config
-        && config.grant.authentication == ClientAuthentication::TlsClientAuth
-        && proxies.is_https_for(config.target.url())
-    {
-        faults.push(
-            "proxy",
-            "an https proxy would be shown the client's certificate: expected an http one, or false",
-        );
-    }
     let trust = TrustSettings {
         extra,
         file: transport.ca_file,
@@ -109,6 +99,9 @@ fn proxies(option: ProxyOption, environment: Environment) -> (ProxySettings, Vec
 
 /// The options are an object of objects and arrays at most.
 const DEPTH: u8 = 2;
+
+/// Options that are URLs, wherever they stand.
+const URLS: [&str; 4] = ["tokenEndpoint", "issuer", "proxy", "baseUrl"];
 
 /// Reads a value, an object's and an array's members with it.
 fn read(value: &Unknown<'_>) -> Result<Given> {
@@ -177,11 +170,34 @@ fn read_record(object: &Object<'_>, depth: u8) -> Result<Given> {
                 ValueType::Object if name == "logger" => {
                     members.push((name, read_logger(&take(&value)?)?));
                 }
-                _ => members.push((name, read_to(&value, depth)?)),
+                _ => {
+                    let mut given = read_to(&value, depth)?;
+                    if let Given::Text(text) = &mut given
+                        && URLS.contains(&name.as_str())
+                        && !text.is_ascii()
+                        && let Some(url) = ascii_url(&value)
+                    {
+                        *text = url;
+                    }
+                    members.push((name, given));
+                }
             }
         }
     }
     Ok(Given::Record(members))
+}
+
+/// A URL with its host in Punycode, by Node's own `URL`: the tables for it take 130 KB.
+fn ascii_url(value: &Unknown<'_>) -> Option<Zeroizing<String>> {
+    let env = Env::from_raw(value.value().env);
+    let class: Function<'_, Unknown<'_>, Unknown<'_>> =
+        env.get_global().ok()?.get_named_property("URL").ok()?;
+    let can_parse: Function<'_, Unknown<'_>, bool> = class.get_named_property("canParse").ok()?;
+    if !can_parse.call(*value).ok()? {
+        return None;
+    }
+    let url: Object<'_> = take(&class.new_instance(*value).ok()?).ok()?;
+    url.get_named_property("href").ok().map(Zeroizing::new)
 }
 
 fn read_logger(logger: &Object<'_>) -> Result<Given> {

@@ -10,7 +10,8 @@ use url::{Host, ParseError, Url};
 pub struct TokenEndpoint(Arc<Url>);
 
 impl TokenEndpoint {
-    /// Parses `value` as the WHATWG URL standard, and with it Node's `URL`, does.
+    /// Parses `value` as the WHATWG URL standard, and with it Node's `URL`, does, but that a host
+    /// beyond ASCII must be in Punycode.
     ///
     /// # Errors
     ///
@@ -171,8 +172,8 @@ mod tests {
             ),
             ("IPv6", "http://[::1]:8080/t", "http://[::1]:8080/t", "http://[::1]:8080", false),
             (
-                "IDN",
-                "https://bücher.example/t",
+                "Punycode",
+                "https://xn--bcher-kva.example/t",
                 "https://xn--bcher-kva.example/t",
                 "https://xn--bcher-kva.example:443",
                 true,

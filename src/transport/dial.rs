@@ -1,211 +1,200 @@
-//! Tells whether a request went over a connection dialled for it, or over one used before.
-//!
-//! The HTTP library does not say. It calls the connector inside the task of the request that wants
-//! a connection, so a layer around the connector can leave a mark there. If meanwhile a connection
-//! of the pool becomes free, the library takes that one and finishes the dial in a task of its
-//! own, for the pool: the dial notices that it is polled elsewhere and says so.
+//! Makes connections: look-up and TCP, the tunnel of a proxy if there is one, TLS.
 
-use std::{
-    future::Future,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
+use std::{sync::Arc, time::Duration};
+
+use http::{
+    HeaderValue, Method, Request, Uri,
+    header::{HOST, PROXY_AUTHORIZATION, USER_AGENT},
 };
-
-use parking_lot::Mutex;
-use tower_layer::Layer;
+use hyper_util::{
+    client::{legacy::connect::HttpConnector, proxy::matcher::Matcher},
+    rt::TokioIo,
+};
+use rustls::pki_types::ServerName;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
-tokio::task_local! {
-    static CURRENT: Arc<Dial>;
+use super::{
+    NetworkFault, ProxyUrl, TransportError,
+    fault::{Stage, classify},
+    http::AGENT,
+    lookup::LookUp,
+    tls::Config,
+    wire::{Body, Stream, Wire},
+};
+use crate::oauth::TokenEndpoint;
+
+/// The time for look-up, connection, tunnel and TLS handshake together.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+const PROXY_AUTHENTICATION_REQUIRED: u16 = 407;
+
+/// How the servers of an origin are reached.
+pub(super) struct Route {
+    /// Where the TCP connection goes, as an http URL.
+    peer: Uri,
+    proxy: Option<Proxy>,
+    tls: Option<Secure>,
 }
 
-/// What is known of the connection of one request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Progress {
-    /// No connection was dialled: the request is on one of the pool.
-    NotDialled,
-    /// A connection is being dialled.
-    Dialling,
-    /// The request is on a connection dialled for it.
-    Connected,
-    /// A connection was dialled, but one of the pool was free first.
-    Overtaken,
+/// What is told to a proxy.
+pub(super) struct Proxy {
+    tls: Option<Secure>,
+    pub(super) authorization: Option<HeaderValue>,
+    /// Host and port to which it is to make a tunnel.
+    destination: String,
 }
 
-/// The mark that a dial leaves with its request.
-#[derive(Debug)]
-pub(super) struct Dial {
-    /// The number of the latest dial, so that an overtaken one does not speak for its successor.
-    state: Mutex<(u64, Progress)>,
+/// TLS with `name`.
+struct Secure {
+    name: ServerName<'static>,
+    config: Arc<Config>,
 }
 
-impl Dial {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self {
-            state: Mutex::new((0, Progress::NotDialled)),
+impl Secure {
+    fn new(host: &str, config: Arc<Config>) -> Result<Self, TransportError> {
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let name = ServerName::try_from(bare.to_owned());
+        let name = name.map_err(|_| other("the host name is none that a certificate can have"))?;
+        Ok(Self { name, config })
+    }
+
+    async fn connect(&self, stream: Box<dyn Stream>) -> Result<Box<dyn Stream>, TransportError> {
+        let connector = TlsConnector::from(Arc::clone(&self.config.rustls));
+        let stream = connector.connect(self.name.clone(), stream).await;
+        let stream = stream.map_err(|error| classify(Stage::Dial, &error))?;
+        Ok(Box::new(stream))
+    }
+}
+
+impl Route {
+    /// The way to `endpoint`, through `proxy` if there is one, with the TLS configurations for those
+    /// of the two that speak https.
+    pub(super) fn new(
+        endpoint: &TokenEndpoint,
+        proxy: Option<&ProxyUrl>,
+        tls: Option<Arc<Config>>,
+        proxy_tls: Option<Arc<Config>>,
+    ) -> Result<Self, TransportError> {
+        let host = endpoint.url().host_str().unwrap_or_default();
+        let port = endpoint.url().port_or_known_default().unwrap_or_default();
+        let tls = tls.map(|tls| Secure::new(host, tls)).transpose()?;
+        let destination = format!("{host}:{port}");
+        let (peer, proxy) = match proxy {
+            None => (destination, None),
+            Some(proxy) => {
+                let authority = proxy.authority();
+                let told = Proxy::new(proxy, destination, proxy_tls)?;
+                (authority.to_owned(), Some(told))
+            }
+        };
+        let peer = format!("http://{peer}").parse();
+        let peer = peer.map_err(|_| other("the host name cannot be used"))?;
+        Ok(Self { peer, proxy, tls })
+    }
+
+    /// The proxy that is sent the request itself, as there is no TLS to tunnel.
+    pub(super) fn forwarding(&self) -> Option<&Proxy> {
+        self.proxy.as_ref().filter(|_| self.tls.is_none())
+    }
+
+    /// A new connection.
+    pub(super) async fn dial(&self) -> Result<Wire, TransportError> {
+        match timeout(CONNECT_TIMEOUT, self.connect()).await {
+            Ok(wire) => wire,
+            Err(_) => Err(TransportError::Network {
+                fault: NetworkFault::ConnectTimeout,
+                detail: format!("no connection within {} s", CONNECT_TIMEOUT.as_secs()),
+            }),
+        }
+    }
+
+    async fn connect(&self) -> Result<Wire, TransportError> {
+        let mut tcp = HttpConnector::new_with_resolver(LookUp);
+        tcp.set_nodelay(true);
+        // It is shared out among the addresses of a name.
+        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        let stream = tcp.call(self.peer.clone()).await;
+        let stream = stream.map_err(|error| classify(Stage::Dial, &error))?;
+        let mut stream: Box<dyn Stream> = Box::new(TokioIo::into_inner(stream));
+        if let Some(proxy) = &self.proxy {
+            if let Some(tls) = &proxy.tls {
+                stream = tls.connect(stream).await?;
+            }
+            if self.tls.is_some() {
+                stream = proxy.tunnel(stream).await?;
+            }
+        }
+        if let Some(tls) = &self.tls {
+            stream = tls.connect(stream).await?;
+        }
+        let wire = Wire::new(stream).await;
+        wire.map_err(|error| classify(Stage::Exchange, &error))
+    }
+}
+
+impl Proxy {
+    fn new(
+        proxy: &ProxyUrl,
+        destination: String,
+        tls: Option<Arc<Config>>,
+    ) -> Result<Self, TransportError> {
+        let (host, _) = proxy.authority().rsplit_once(':').unwrap_or_default();
+        let read = Matcher::builder().all(proxy.expose()).build();
+        let read = read.intercept(&Uri::from_static("http://any.invalid"));
+        Ok(Self {
+            tls: tls.map(|tls| Secure::new(host, tls)).transpose()?,
+            authorization: read.and_then(|read| read.basic_auth().cloned()),
+            destination,
         })
     }
 
-    /// Runs `request` so that the dials it starts are marked here.
-    pub(super) fn watch<F: Future>(
-        self: &Arc<Self>,
-        request: F,
-    ) -> impl Future<Output = F::Output> + use<F> {
-        CURRENT.scope(Arc::clone(self), request)
-    }
-
-    pub(super) fn progress(&self) -> Progress {
-        self.state.lock().1
-    }
-
-    fn begin(&self) -> u64 {
-        let mut state = self.state.lock();
-        *state = (state.0.saturating_add(1), Progress::Dialling);
-        state.0
-    }
-
-    fn report(&self, number: u64, progress: Progress) {
-        let mut state = self.state.lock();
-        if state.0 == number {
-            state.1 = progress;
+    /// Has the proxy connect us with the destination.
+    async fn tunnel(&self, stream: Box<dyn Stream>) -> Result<Box<dyn Stream>, TransportError> {
+        let failed = |error| match classify(Stage::Exchange, &error) {
+            TransportError::Network { fault, detail } => TransportError::Network {
+                fault,
+                detail: format!("no tunnel: {detail}"),
+            },
+            error => error,
+        };
+        let wire = Wire::new(stream).await.map_err(failed)?;
+        match wire.tunnel(self.request()?).await.map_err(failed)? {
+            Ok(stream) => Ok(stream),
+            Err(PROXY_AUTHENTICATION_REQUIRED) => Err(unauthorized()),
+            Err(status) => Err(other(&format!("no tunnel: refused with status {status}"))),
         }
+    }
+
+    fn request(&self) -> Result<Request<Body>, TransportError> {
+        let mut request = Request::new(Body::default());
+        *request.method_mut() = Method::CONNECT;
+        let uri = Uri::try_from(self.destination.as_str());
+        *request.uri_mut() = uri.map_err(|_| TransportError::Internal)?;
+        let host = HeaderValue::from_str(&self.destination);
+        let headers = request.headers_mut();
+        headers.insert(HOST, host.map_err(|_| TransportError::Internal)?);
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        if let Some(authorization) = &self.authorization {
+            headers.insert(PROXY_AUTHORIZATION, authorization.clone());
+        }
+        Ok(request)
     }
 }
 
-/// The layer around the connector.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct DialLayer;
-
-impl<S> Layer<S> for DialLayer {
-    type Service = DialService<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        DialService { inner }
-    }
+/// The refusal of a proxy, of a tunnel or of a request that it was to pass on.
+pub(super) fn refusal(status: u16) -> Option<TransportError> {
+    (status == PROXY_AUTHENTICATION_REQUIRED).then(unauthorized)
 }
 
-#[derive(Clone, Debug)]
-pub(super) struct DialService<S> {
-    inner: S,
+fn unauthorized() -> TransportError {
+    other("the proxy wants another user name and password, status 407")
 }
 
-impl<S: Service<R>, R> Service<R> for DialService<S> {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = Dialling<S::Future>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, destination: R) -> Self::Future {
-        let mark = CURRENT
-            .try_with(|dial| (Arc::clone(dial), dial.begin()))
-            .ok();
-        Dialling {
-            connecting: Box::pin(self.inner.call(destination)),
-            mark,
-        }
-    }
-}
-
-/// One connection being made.
-#[derive(Debug)]
-pub(super) struct Dialling<F> {
-    connecting: Pin<Box<F>>,
-    mark: Option<(Arc<Dial>, u64)>,
-}
-
-impl<F, T, E> Future for Dialling<F>
-where
-    F: Future<Output = Result<T, E>>,
-{
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let overtaken = self.mark.take_if(|(dial, _)| {
-            !CURRENT
-                .try_with(|current| Arc::ptr_eq(current, dial))
-                .unwrap_or(false)
-        });
-        if let Some((dial, number)) = overtaken {
-            dial.report(number, Progress::Overtaken);
-        }
-        let result = self.connecting.as_mut().poll(cx);
-        if let (Poll::Ready(Ok(_)), Some((dial, number))) = (&result, &self.mark) {
-            dial.report(*number, Progress::Connected);
-        }
-        result
-    }
-}
-
-#[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
-mod tests {
-    use std::task::Waker;
-
-    use super::*;
-
-    /// Never finishes, or gives its result at once.
-    #[derive(Clone)]
-    struct Connector(Option<Result<(), ()>>);
-
-    impl Future for Connector {
-        type Output = Result<(), ()>;
-
-        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
-            self.0.map_or(Poll::Pending, Poll::Ready)
-        }
-    }
-
-    impl Service<()> for Connector {
-        type Response = ();
-        type Error = ();
-        type Future = Self;
-
-        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ()>> {
-            Poll::Ready(Ok(()))
-        }
-
-        fn call(&mut self, (): ()) -> Self::Future {
-            self.clone()
-        }
-    }
-
-    fn poll_once<F: Future + Unpin>(mut future: F) -> Poll<F::Output> {
-        Pin::new(&mut future).poll(&mut Context::from_waker(Waker::noop()))
-    }
-
-    #[tokio::test]
-    async fn finished_dial_marks_its_request_connected() {
-        let dial = Dial::new();
-        assert_eq!(dial.progress(), Progress::NotDialled);
-        let mut service = DialLayer.layer(Connector(Some(Ok(()))));
-        dial.watch(async move { service.call(()).await })
-            .await
-            .unwrap();
-        assert_eq!(dial.progress(), Progress::Connected);
-    }
-
-    #[test]
-    fn dial_polled_outside_its_request_is_overtaken() {
-        let dial = Dial::new();
-        let mut service = DialLayer.layer(Connector(None));
-        let dialling = CURRENT.sync_scope(Arc::clone(&dial), || service.call(()));
-        assert_eq!(dial.progress(), Progress::Dialling);
-        assert!(poll_once(dialling).is_pending());
-        assert_eq!(dial.progress(), Progress::Overtaken);
-    }
-
-    #[tokio::test]
-    async fn overtaken_dial_does_not_speak_for_a_later_one() {
-        let dial = Dial::new();
-        let mut pending = DialLayer.layer(Connector(None));
-        let mut ready = DialLayer.layer(Connector(Some(Ok(()))));
-        let first = CURRENT.sync_scope(Arc::clone(&dial), || pending.call(()));
-        dial.watch(async { ready.call(()).await }).await.unwrap();
-        assert!(poll_once(first).is_pending());
-        assert_eq!(dial.progress(), Progress::Connected);
+fn other(detail: &str) -> TransportError {
+    TransportError::Network {
+        fault: NetworkFault::Other,
+        detail: detail.to_owned(),
     }
 }

@@ -1,4 +1,4 @@
-//! From the HTTP library's errors to ours: by type, never by text.
+//! From the errors of sockets, TLS and HTTP to ours: by type, never by text.
 
 use std::{
     error::Error,
@@ -7,7 +7,7 @@ use std::{
 
 use rustls::{AlertDescription, CertificateError, InvalidMessage, OtherError};
 
-use super::{NetworkFault, TlsFault, TransportError, pool::CONNECT_TIMEOUT};
+use super::{NetworkFault, TlsFault, TransportError, lookup::Unresolved};
 
 /// The longest detail, in characters.
 const MAX_DETAIL: usize = 300;
@@ -15,13 +15,19 @@ const MAX_DETAIL: usize = 300;
 /// The deepest chain of causes that is followed.
 const MAX_CAUSES: usize = 16;
 
-/// Classifies a request that failed on a connection of its own.
-pub(super) fn classify(error: &reqwest::Error) -> TransportError {
+/// What was being done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// A connection was being made.
+    Dial,
+    /// Something was sent over one, and waited for.
+    Exchange,
+}
+
+/// Classifies what failed on a connection that nobody used before.
+pub(super) fn classify(stage: Stage, error: &(dyn Error + 'static)) -> TransportError {
     let causes = causes(error);
-    if let Some(fault) = causes
-        .iter()
-        .find_map(|cause| cause.downcast_ref::<rustls::Error>())
-    {
+    if let Some(fault) = find::<rustls::Error>(&causes) {
         return TransportError::Tls {
             fault: match fault {
                 rustls::Error::InvalidCertificate(fault) if lacks_an_authority(fault) => {
@@ -33,31 +39,28 @@ pub(super) fn classify(error: &reqwest::Error) -> TransportError {
             detail: clean(&tls_detail(fault)),
         };
     }
-    // The last one is the most precise.
-    let io = causes
-        .iter()
-        .rev()
-        .find_map(|cause| cause.downcast_ref::<io::Error>());
-    let last = causes
-        .last()
-        .map_or_else(|| "no cause given".to_owned(), ToString::to_string);
-    let (fault, detail) = if error.is_dns() {
-        (NetworkFault::Dns, format!("the host name cannot be resolved: {last}"))
-    } else if error.is_connect() && error.is_timeout() {
-        let seconds = CONNECT_TIMEOUT.as_secs();
-        (NetworkFault::ConnectTimeout, format!("no connection within {seconds} s"))
-    } else if let Some((fault, detail)) = io.and_then(|io| known_io(io.kind())) {
-        (fault, detail.to_owned())
-    } else if error.is_connect() || error.is_builder() || io.is_some() {
+    let last = causes.last().map(ToString::to_string).unwrap_or_default();
+    let (fault, detail) = if find::<Unresolved>(&causes).is_some() {
+        (NetworkFault::Dns, last)
+    } else if let Some(known) = find::<io::Error>(&causes).and_then(|io| known_io(io.kind())) {
+        (known.0, known.1.to_owned())
+    } else if find::<hyper::Error>(&causes).is_some_and(hyper::Error::is_parse) {
+        (NetworkFault::Other, format!("the answer is not HTTP: {last}"))
+    } else if stage == Stage::Dial || find::<io::Error>(&causes).is_some() {
         (NetworkFault::Other, last)
     } else {
-        // What is left came over an open connection: its end, or bytes that are not HTTP.
+        // What is left came over an open connection: its end.
         (NetworkFault::CutShort, last)
     };
     TransportError::Network {
         fault,
         detail: clean(&detail),
     }
+}
+
+/// The last cause of a type is the most precise.
+fn find<'a, E: Error + 'static>(causes: &[&'a (dyn Error + 'static)]) -> Option<&'a E> {
+    causes.iter().rev().find_map(|cause| cause.downcast_ref())
 }
 
 fn known_io(kind: ErrorKind) -> Option<(NetworkFault, &'static str)> {
@@ -74,10 +77,10 @@ fn known_io(kind: ErrorKind) -> Option<(NetworkFault, &'static str)> {
     })
 }
 
-/// The causes, outermost first. `source` of an [`io::Error`] passes over the error in it.
-fn causes(error: &reqwest::Error) -> Vec<&(dyn Error + 'static)> {
+/// The error and its causes. `source` of an [`io::Error`] passes over the error in it.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> Vec<&'a (dyn Error + 'static)> {
     let mut causes = Vec::new();
-    let mut cause = error.source();
+    let mut cause = Some(error);
     while let Some(current) = cause.filter(|_| causes.len() < MAX_CAUSES) {
         causes.push(current);
         cause = match current.downcast_ref::<io::Error>().map(io::Error::get_ref) {

@@ -1,33 +1,35 @@
 //! The transport over real sockets: HTTP/1.1, kept-alive connections, TLS by rustls.
 //!
 //! Bodies are held in memory that is overwritten; the HTTP library's own buffers are not.
-//! Which connections are shared is up to `pool`, whom TLS believes up to `trust`.
+//! `dial` makes connections, `wire` uses one, `pool` keeps them; whom TLS believes is up to `trust`.
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use parking_lot::Mutex;
-use reqwest::{
-    Client, Method, Request, Response,
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
-};
-use rustls::pki_types::UnixTime;
-use tokio::{sync::OwnedSemaphorePermit, time::timeout};
-use zeroize::Zeroizing;
-
-use super::{
-    ClientIdentity, Connection, MAX_BODY, NetworkFault, ProxySettings, ProxyUrl, TlsFault,
-    Transport, TransportError,
-    dial::{Dial, Progress},
-    fault::{classify, clean},
-    pool::{Key, Pool},
-    trust::{
-        Tls, Trust, TrustFile, TrustSettings, environment_roots, node_roots, node_roots_are_set,
+use http::{
+    HeaderValue, Method, Request, Uri,
+    header::{
+        ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, PROXY_AUTHORIZATION, USER_AGENT,
     },
 };
-use crate::oauth::{Answer, RetryAfter, TokenEndpoint, TokenRequest};
+use parking_lot::Mutex;
+use rustls::pki_types::UnixTime;
+use tokio::sync::OwnedSemaphorePermit;
+use url::Position;
 
-const PROXY_AUTHENTICATION_REQUIRED: u16 = 407;
+use super::{
+    ClientIdentity, Connection, NetworkFault, ProxySettings, ProxyUrl, TlsFault, Transport,
+    TransportError,
+    dial::{Proxy, refusal},
+    fault::{Stage, classify, clean},
+    pool::{Key, Pool},
+    tls::Tls,
+    trust::{Trust, TrustFile, TrustSettings, environment_roots, node_roots, node_roots_are_set},
+    wire::{Body, Cut},
+};
+use crate::oauth::{Answer, TokenEndpoint, TokenRequest};
+
+pub(super) const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
 /// Token requests over HTTP. Making one does no I/O and needs no runtime; sending needs tokio.
 pub struct HttpTransport {
@@ -69,13 +71,6 @@ impl HttpTransport {
                 .map_err(TransportError::Identity)?;
         }
         let proxy = self.proxies.between(endpoint);
-        if identity.is_some() && proxy.is_some_and(ProxyUrl::is_https) {
-            // The HTTP library has one TLS configuration for both.
-            return Err(TransportError::Network {
-                fault: NetworkFault::Other,
-                detail: "an https proxy would be shown the client's certificate".to_owned(),
-            });
-        }
         let key = Key {
             origin: endpoint.origin(),
             tls: Tls {
@@ -88,7 +83,7 @@ impl HttpTransport {
         match last {
             Some(pool) if pool.key == key => Ok(pool),
             _ => {
-                let pool = Pool::shared(key).await?;
+                let pool = Pool::shared(key, endpoint).await?;
                 *self.pool.lock() = Some(Arc::clone(&pool));
                 Ok(pool)
             }
@@ -157,25 +152,7 @@ impl Transport for HttpTransport {
         connection: Connection,
         silence: Duration,
     ) -> Result<Answer, TransportError> {
-        let request = http_request(request)?;
-        let result = match connection {
-            Connection::Any => {
-                let (client, generation) = pool.client()?;
-                let result = exchange(&client, request, silence).await;
-                if matches!(result, Err(TransportError::ReusedConnection)) {
-                    pool.retire(generation);
-                }
-                result
-            }
-            Connection::New => {
-                let client = pool.fresh_client()?;
-                let result = exchange(&client, request, silence).await;
-                if result.is_ok() {
-                    pool.adopt(client);
-                }
-                result
-            }
-        };
+        let result = exchange(pool, request, connection, silence).await;
         match result {
             Err(TransportError::Tls {
                 fault: TlsFault::UnknownIssuer,
@@ -201,12 +178,6 @@ fn through(
 ) -> Result<Answer, TransportError> {
     let named = |detail: &str| format!("{detail} (through the proxy {})", clean(&proxy.shown()));
     match result {
-        Ok(answer) if answer.status == PROXY_AUTHENTICATION_REQUIRED => {
-            Err(TransportError::Network {
-                fault: NetworkFault::Other,
-                detail: named("the proxy wants another user name and password, status 407"),
-            })
-        }
         Err(TransportError::Network { fault, detail }) => Err(TransportError::Network {
             fault,
             detail: named(&detail),
@@ -219,122 +190,70 @@ fn through(
     }
 }
 
-fn http_request(request: &TokenRequest) -> Result<Request, TransportError> {
-    let method = match request.body {
-        Some(_) => Method::POST,
-        None => Method::GET,
-    };
-    let mut http = Request::new(method, request.endpoint.url().clone());
-    if let Some(authorization) = &request.authorization {
-        let mut value =
-            HeaderValue::from_str(authorization).map_err(|_| TransportError::Internal)?;
-        value.set_sensitive(true);
-        http.headers_mut().insert(AUTHORIZATION, value);
-    }
-    if let Some(form) = &request.body {
-        let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
-        http.headers_mut().insert(CONTENT_TYPE, kind);
-        *http.body_mut() = Some(Bytes::from_owner(form.clone()).into());
-    }
-    Ok(http)
-}
-
+/// Sends the request over a connection of the pool.
 async fn exchange(
-    client: &Client,
-    request: Request,
+    pool: &Arc<Pool>,
+    request: &TokenRequest,
+    connection: Connection,
     silence: Duration,
 ) -> Result<Answer, TransportError> {
-    let dial = Dial::new();
-    let response = head(client, request, &dial, silence).await?;
-    // Settled once there is a head.
-    let patience = (dial.progress() != Progress::Connected).then_some(silence);
-    let status = response.status().as_u16();
-    let retry_after = response
-        .headers()
-        .get(RETRY_AFTER)
-        .and_then(|value| value.to_str().ok())
-        .and_then(RetryAfter::parse);
-    let body = body(response, patience).await?;
-    Ok(Answer {
-        status,
-        retry_after,
-        body,
-    })
-}
-
-/// Sends the request and waits for the head of the answer.
-async fn head(
-    client: &Client,
-    request: Request,
-    dial: &Arc<Dial>,
-    silence: Duration,
-) -> Result<Response, TransportError> {
-    let mut sending = Box::pin(dial.watch(client.execute(request)));
-    let mut dialling = false;
-    loop {
-        let Ok(result) = timeout(silence, &mut sending).await else {
-            let was_dialling = std::mem::replace(&mut dialling, false);
-            match dial.progress() {
-                Progress::Connected => {
-                    let result = sending.await;
-                    return result.map_err(|error| classify(&error));
-                }
-                Progress::Dialling => dialling = true,
-                // It got its connection only just now: what was silent before was the dial.
-                Progress::Overtaken if was_dialling => {}
-                Progress::NotDialled | Progress::Overtaken => {
-                    return Err(TransportError::ReusedConnection);
-                }
-            }
-            continue;
-        };
-        return result.map_err(|error| {
-            let on_own_connection = error.is_connect() || dial.progress() == Progress::Connected;
-            if on_own_connection || error.is_builder() {
-                classify(&error)
-            } else {
-                TransportError::ReusedConnection
-            }
-        });
-    }
-}
-
-/// Reads the body. `patience` is there for a reused connection only.
-async fn body(
-    mut response: Response,
-    patience: Option<Duration>,
-) -> Result<Zeroizing<Vec<u8>>, TransportError> {
-    let status = response.status().as_u16();
-    let announced = response.content_length().unwrap_or_default();
-    let capacity = usize::try_from(announced).unwrap_or(usize::MAX);
-    if capacity > MAX_BODY {
-        return Err(TransportError::BodyTooLarge { status });
-    }
-    let mut body = Zeroizing::new(Vec::with_capacity(capacity));
-    loop {
-        let chunk = match patience {
-            None => response.chunk().await.map_err(|error| classify(&error))?,
-            Some(patience) => timeout(patience, response.chunk())
-                .await
-                .map_err(|_| TransportError::ReusedConnection)?
-                .map_err(|_| TransportError::ReusedConnection)?,
-        };
-        let Some(chunk) = chunk else { return Ok(body) };
-        if body.len().saturating_add(chunk.len()) > MAX_BODY {
-            return Err(TransportError::BodyTooLarge { status });
+    let http = http_request(request, pool.route.forwarding())?;
+    let mut lease = match connection {
+        Connection::Any => pool.any().await?,
+        Connection::New => pool.dial().await?,
+    };
+    let patience = lease.is_reused.then_some(silence);
+    match lease.wire.exchange(http, patience).await {
+        Ok(answer) => {
+            pool.idle.give_back(lease);
+            let refused = pool.route.forwarding().and_then(|_| refusal(answer.status));
+            refused.map_or(Ok(answer), Err)
         }
-        append(&mut body, &chunk);
+        Err(Cut::TooLarge { status }) => Err(TransportError::BodyTooLarge { status }),
+        Err(Cut::Failed(error)) if !lease.is_reused => Err(classify(Stage::Exchange, &error)),
+        Err(Cut::Failed(_) | Cut::Silent) => {
+            pool.idle.retire(&lease);
+            Err(TransportError::ReusedConnection)
+        }
     }
 }
 
-/// Appends without leaving a copy behind, as growing in place would.
-fn append(body: &mut Zeroizing<Vec<u8>>, chunk: &[u8]) {
-    let length = body.len().saturating_add(chunk.len());
-    if length > body.capacity() {
-        let capacity = body.capacity().saturating_mul(2).max(length);
-        let mut larger = Zeroizing::new(Vec::with_capacity(capacity));
-        larger.extend_from_slice(body);
-        *body = larger;
+/// The request as it is sent to the server, or to a proxy that passes it on.
+fn http_request(
+    request: &TokenRequest,
+    proxy: Option<&Proxy>,
+) -> Result<Request<Body>, TransportError> {
+    let url = request.endpoint.url();
+    let target = match proxy {
+        None => &url[Position::BeforePath..Position::AfterQuery],
+        Some(_) => &url[..Position::AfterQuery],
+    };
+    let too_long = |_| TransportError::Network {
+        fault: NetworkFault::Other,
+        detail: "the URL is too long for HTTP".to_owned(),
+    };
+    let mut http = Request::new(Body::default());
+    *http.uri_mut() = Uri::try_from(target).map_err(too_long)?;
+    let mut set = |name: HeaderName, value: &str| {
+        let mut value = HeaderValue::from_str(value).map_err(|_| TransportError::Internal)?;
+        value.set_sensitive(name == AUTHORIZATION);
+        http.headers_mut().insert(name, value);
+        Ok(())
+    };
+    set(HOST, &url[Position::BeforeHost..Position::AfterPort])?;
+    set(ACCEPT, "application/json")?;
+    set(USER_AGENT, AGENT)?;
+    if let Some(authorization) = &request.authorization {
+        set(AUTHORIZATION, authorization)?;
     }
-    body.extend_from_slice(chunk);
+    if let Some(form) = &request.body {
+        set(CONTENT_TYPE, "application/x-www-form-urlencoded")?;
+        *http.method_mut() = Method::POST;
+        *http.body_mut() = Body::new(Bytes::from_owner(form.clone()));
+    }
+    if let Some(authorization) = proxy.and_then(|proxy| proxy.authorization.as_ref()) {
+        let headers = http.headers_mut();
+        headers.insert(PROXY_AUTHORIZATION, authorization.clone());
+    }
+    Ok(http)
 }

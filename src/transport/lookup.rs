@@ -1,12 +1,19 @@
 //! Names of hosts, resolved by the system, one look-up at a time for a name.
 
 use std::{
+    error::Error,
+    fmt,
+    future::Future,
     io,
     net::{SocketAddr, ToSocketAddrs},
+    pin::Pin,
     sync::{Arc, LazyLock},
+    task::{Context, Poll},
+    vec,
 };
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use hyper_util::client::legacy::connect::dns::Name;
+use tower_service::Service;
 
 use super::joined::Joined;
 
@@ -18,16 +25,35 @@ static LOOKUPS: LazyLock<Joined<String, Found>> = LazyLock::new(Joined::new);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LookUp;
 
-impl Resolve for LookUp {
-    fn resolve(&self, name: Name) -> Resolving {
+/// A name cannot be resolved.
+#[derive(Debug)]
+pub(super) struct Unresolved(Arc<io::Error>);
+
+impl fmt::Display for Unresolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the host name cannot be resolved: {}", self.0)
+    }
+}
+
+impl Error for Unresolved {}
+
+impl Service<Name> for LookUp {
+    type Response = vec::IntoIter<SocketAddr>;
+    type Error = Unresolved;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Unresolved>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Unresolved>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
         let host = name.as_str().to_owned();
         Box::pin(async move {
             let key = host.clone();
-            let found = LOOKUPS.run(key, move || look_up(&host)).await;
-            match found {
-                Some(Ok(addresses)) => Ok(Box::new(Vec::from(&*addresses).into_iter()) as Addrs),
-                Some(Err(error)) => Err(error.into()),
-                None => Err("the look-up failed".into()),
+            match LOOKUPS.run(key, move || look_up(&host)).await {
+                Some(Ok(addresses)) => Ok(Vec::from(&*addresses).into_iter()),
+                Some(Err(error)) => Err(Unresolved(error)),
+                None => Err(Unresolved(Arc::new(io::Error::other("the look-up failed")))),
             }
         })
     }

@@ -16,6 +16,8 @@ mod fault;
 mod http;
 mod identity;
 #[cfg(feature = "http")]
+mod idle;
+#[cfg(feature = "http")]
 mod joined;
 #[cfg(feature = "http")]
 mod lookup;
@@ -25,9 +27,15 @@ mod pool;
 mod proxy;
 mod proxy_url;
 #[cfg(feature = "http")]
+mod share;
+#[cfg(feature = "http")]
+mod tls;
+#[cfg(feature = "http")]
 mod trust;
 #[cfg(feature = "http")]
 mod verify;
+#[cfg(feature = "http")]
+mod wire;
 
 #[cfg(feature = "http")]
 pub use http::HttpTransport;

@@ -58,12 +58,6 @@ impl ProxySettings {
         (settings, unusable)
     }
 
-    /// Whether there is an https proxy for this endpoint.
-    #[must_use]
-    pub fn is_https_for(&self, endpoint: &TokenEndpoint) -> bool {
-        self.between(endpoint).is_some_and(ProxyUrl::is_https)
-    }
-
     /// The proxy for this endpoint.
     pub(super) fn between(&self, endpoint: &TokenEndpoint) -> Option<&ProxyUrl> {
         let proxy = if endpoint.is_https() {

@@ -63,6 +63,13 @@ impl ProxyUrl {
         self.shown.starts_with("https:")
     }
 
+    /// Host and port.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        let (_, authority) = self.shown.split_once("://").unwrap_or_default();
+        authority
+    }
+
     /// Scheme, host and port.
     #[must_use]
     pub fn shown(&self) -> String {

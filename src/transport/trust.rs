@@ -16,19 +16,12 @@ use std::{
 
 use parking_lot::Mutex;
 use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::ring,
+    RootCertStore,
     pki_types::{CertificateDer, pem::PemObject},
 };
 use tokio::sync::Notify;
 
-use super::{
-    TransportError,
-    fault::clean,
-    identity::{ClientIdentity, IdentityFault},
-    joined::Joined,
-    verify::{AcceptAll, TrustedOrSigned},
-};
+use super::{TransportError, fault::clean, joined::Joined};
 
 /// The largest file of certificates that is read, in bytes. System bundles have some 200 KB.
 const MAX_TRUST_FILE: u64 = 8 * 1024 * 1024;
@@ -223,55 +216,9 @@ impl Trust {
     pub(super) fn lacks_node_roots(&self) -> bool {
         matches!(self, Self::Roots { node: false, .. })
     }
-}
 
-/// What decides whether two managers may share a TLS configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Tls {
-    pub(super) trust: Trust,
-    /// What the client shows.
-    pub(super) identity: Option<Arc<ClientIdentity>>,
-}
-
-impl Tls {
-    /// The TLS configuration. Parses Node's certificates when it is the first to need them.
-    pub(super) fn client_config(&self) -> Result<ClientConfig, TransportError> {
-        let provider = Arc::new(ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-            .map_err(|_| TransportError::Internal)?;
-        let builder = match self.trust.roots()? {
-            None => builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(AcceptAll::new(provider))),
-            // Whoever connects is told of an unknown issuer.
-            Some(none) if none.is_empty() => builder.with_root_certificates(none),
-            Some(roots) => {
-                let verifier = TrustedOrSigned::new(roots, provider);
-                let verifier = verifier.map_err(|_| TransportError::Internal)?;
-                builder
-                    .dangerous()
-                    .with_custom_certificate_verifier(Arc::new(verifier))
-            }
-        };
-        let mut config = match &self.identity {
-            None => builder.with_no_client_auth(),
-            Some(identity) => {
-                identity.check().map_err(TransportError::Identity)?;
-                let (chain, key) = (identity.chain.clone(), identity.key.expose().clone_key());
-                builder
-                    .with_client_auth_cert(chain, key)
-                    .map_err(|_| TransportError::Identity(IdentityFault::UnusableKey))?
-            }
-        };
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(config)
-    }
-}
-
-impl Trust {
     /// The certificates that are named, and those of Node. `None` if any certificate will do.
-    fn roots(&self) -> Result<Option<Arc<RootCertStore>>, TransportError> {
+    pub(super) fn roots(&self) -> Result<Option<Arc<RootCertStore>>, TransportError> {
         let Self::Roots {
             node: has_node,
             extra,

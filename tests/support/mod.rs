@@ -141,6 +141,13 @@ impl Peer {
         self.stream.set_zero_linger().unwrap();
     }
 
+    /// Sends no more, as a server that closes an idle connection, and waits for the client to close
+    /// its end.
+    pub(crate) async fn close(mut self) {
+        self.stream.shutdown().await.unwrap();
+        self.closed().await;
+    }
+
     /// Waits until the client closed the connection.
     pub(crate) async fn closed(mut self) {
         match soon(self.stream.read(&mut [0])).await {
