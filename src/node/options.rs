@@ -65,7 +65,8 @@ pub(super) fn parse(
         faults.push(option, &detail);
     }
     let skip_verify = transport.skip_tls_verify || !environment.verifies_certificates;
-    let (proxies, unusable) = proxies(transport.proxy, environment);
+    let (proxies, unusable) =
+        proxies(transport.proxy, environment, Env::from_raw(options.value().env));
     let trust = TrustSettings {
         extra,
         file: transport.ca_file,
@@ -85,13 +86,22 @@ pub(super) fn parse(
     })
 }
 
-fn proxies(option: ProxyOption, environment: Environment) -> (ProxySettings, Vec<&'static str>) {
+fn proxies(
+    option: ProxyOption,
+    environment: Environment,
+    env: Env,
+) -> (ProxySettings, Vec<&'static str>) {
+    let url = |value: Option<String>| {
+        let mut url = Zeroizing::new(value.unwrap_or_default());
+        to_ascii(env, &mut url);
+        url
+    };
     match option {
         ProxyOption::Off => Default::default(),
         ProxyOption::Url(url) => (ProxySettings::explicit(url), Vec::new()),
         ProxyOption::Environment => ProxySettings::from_environment(&ProxyVariables {
-            https: Zeroizing::new(environment.https_proxy.unwrap_or_default()),
-            http: Zeroizing::new(environment.http_proxy.unwrap_or_default()),
+            https: url(environment.https_proxy),
+            http: url(environment.http_proxy),
             exempt: environment.no_proxy.unwrap_or_default(),
         }),
     }
@@ -174,10 +184,8 @@ fn read_record(object: &Object<'_>, depth: u8) -> Result<Given> {
                     let mut given = read_to(&value, depth)?;
                     if let Given::Text(text) = &mut given
                         && URLS.contains(&name.as_str())
-                        && !text.is_ascii()
-                        && let Some(url) = ascii_url(&value)
                     {
-                        *text = url;
+                        to_ascii(Env::from_raw(value.value().env), text);
                     }
                     members.push((name, given));
                 }
@@ -187,17 +195,25 @@ fn read_record(object: &Object<'_>, depth: u8) -> Result<Given> {
     Ok(Given::Record(members))
 }
 
-/// A URL with its host in Punycode, by Node's own `URL`: the tables for it take 130 KB.
-fn ascii_url(value: &Unknown<'_>) -> Option<Zeroizing<String>> {
-    let env = Env::from_raw(value.value().env);
-    let class: Function<'_, Unknown<'_>, Unknown<'_>> =
+/// Has Node's own `URL` write a host in Punycode: the tables for it would take 130 KB here. What is
+/// no URL stays as it is.
+fn to_ascii(env: Env, url: &mut Zeroizing<String>) {
+    if (!url.is_ascii() || url.contains('%'))
+        && let Some(href) = href(env, url)
+    {
+        *url = href;
+    }
+}
+
+fn href(env: Env, url: &str) -> Option<Zeroizing<String>> {
+    let class: Function<'_, &str, Unknown<'_>> =
         env.get_global().ok()?.get_named_property("URL").ok()?;
-    let can_parse: Function<'_, Unknown<'_>, bool> = class.get_named_property("canParse").ok()?;
-    if !can_parse.call(*value).ok()? {
+    let can_parse: Function<'_, &str, bool> = class.get_named_property("canParse").ok()?;
+    if !can_parse.call(url).ok()? {
         return None;
     }
-    let url: Object<'_> = take(&class.new_instance(*value).ok()?).ok()?;
-    url.get_named_property("href").ok().map(Zeroizing::new)
+    let parsed: Object<'_> = take(&class.new_instance(url).ok()?).ok()?;
+    parsed.get_named_property("href").ok().map(Zeroizing::new)
 }
 
 fn read_logger(logger: &Object<'_>) -> Result<Given> {

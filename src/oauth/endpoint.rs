@@ -17,7 +17,7 @@ impl TokenEndpoint {
     ///
     /// Says which property the URL lacks, without repeating the URL.
     pub fn parse(value: &str) -> Result<Self, EndpointFault> {
-        let url = Url::parse(value).map_err(|error| match error {
+        let url = parse_url(value).map_err(|error| match error {
             ParseError::EmptyHost
             | ParseError::IdnaError
             | ParseError::InvalidIpv4Address
@@ -91,6 +91,25 @@ impl TokenEndpoint {
             }
             None => false,
         }
+    }
+}
+
+/// Parses a URL as the WHATWG URL standard does, but that its host must be in ASCII as it stands:
+/// the tables for any other are Node's to have.
+pub(crate) fn parse_url(value: &str) -> Result<Url, ParseError> {
+    let behind_scheme = value.split_once(':').map_or("", |(_, rest)| rest);
+    let authority = behind_scheme
+        .trim_start_matches(['/', '\\'])
+        .split(['/', '\\', '?', '#'])
+        .next()
+        .unwrap_or_default();
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    if host.is_ascii() && !host.contains('%') {
+        Url::parse(value)
+    } else {
+        Err(ParseError::InvalidDomainCharacter)
     }
 }
 
@@ -194,6 +213,13 @@ mod tests {
         for (name, value, fault) in [
             ("empty", "", EndpointFault::NotAbsolute),
             ("relative", "/realms/canary/token", EndpointFault::NotAbsolute),
+            ("not in ASCII", "https://b\u{fc}cher.example/canary", EndpointFault::NoHost),
+            (
+                "not in ASCII, upper case",
+                "https://B\u{fc}cher.example/canary",
+                EndpointFault::NoHost,
+            ),
+            ("percent-encoded", "https:\\\\B%C3%BCcher.example", EndpointFault::NoHost),
             ("without scheme", "//canary.example/token", EndpointFault::NotAbsolute),
             ("prose", "canary", EndpointFault::NotAbsolute),
             ("host and port", "canary:8080/token", EndpointFault::NotHttp),

@@ -3,10 +3,9 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-use url::Url;
 use zeroize::Zeroizing;
 
-use crate::oauth::is_host;
+use crate::oauth::{is_host, parse_url};
 
 /// An http or https URL. Its user name and password are never shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -21,7 +20,7 @@ impl ProxyUrl {
     /// # Errors
     /// Says which property the URL lacks, without repeating the URL.
     pub fn parse(value: &str) -> Result<Self, ProxyFault> {
-        let url = Url::parse(value).map_err(|_| ProxyFault::NotAbsolute)?;
+        let url = parse_url(value).map_err(|_| ProxyFault::NotAbsolute)?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(ProxyFault::NotHttp);
         }
