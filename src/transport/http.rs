@@ -105,7 +105,6 @@ impl HttpTransport {
                 Some(file)
             }
         };
-        let has_environment = environment_roots().await?.is_some();
         let trust = Trust::Roots {
             node: node_roots_are_set(),
             extra: self.settings.extra.clone(),
@@ -116,7 +115,7 @@ impl HttpTransport {
                 node: false,
                 extra: None,
                 file: None,
-            } if !has_environment => Err(TransportError::RootsNeeded),
+            } if environment_roots().is_none() => Err(TransportError::RootsNeeded),
             _ => Ok(trust),
         }
     }

@@ -77,19 +77,18 @@ impl Tls {
         }
     }
 
-    /// The configuration of all who have this. Roots take milliseconds of parsing, which a blocking
-    /// thread does.
+    /// The configuration of all who have this.
     pub(super) async fn shared_config(self) -> Result<Arc<Config>, TransportError> {
         if let Some(config) = CONFIGS.get(&self) {
             return Ok(config);
         }
-        let rustls = if self.trust == Trust::Unverified {
-            self.client_config()
-        } else {
+        let rustls = if self.trust.is_costly() {
             let tls = self.clone();
             tokio::task::spawn_blocking(move || tls.client_config())
                 .await
                 .map_err(|_| TransportError::Internal)?
+        } else {
+            self.client_config()
         };
         let config = Config {
             rustls: Arc::new(rustls?),

@@ -4,7 +4,7 @@
 //! milliseconds, so a server is first held against the authorities that are named: `ca`, `caFile`
 //! and `NODE_EXTRA_CA_CERTS`. The operating system is never asked: an image without certificate
 //! files must work.
-//! Parsing and file reading block; who calls does it on a thread for that.
+//! Parsing many certificates and reading files take time: who calls does it on a thread for that.
 
 use std::{
     fmt,
@@ -53,27 +53,19 @@ pub(super) async fn node_roots() {
     }
 }
 
-static ENVIRONMENT_ROOTS: OnceLock<Option<Arc<PemCertificates>>> = OnceLock::new();
-static ENVIRONMENT_READ: LazyLock<Joined<(), ()>> = LazyLock::new(Joined::new);
 static FILE_READS: LazyLock<Joined<PathBuf, Result<Arc<TrustFile>, TransportError>>> =
     LazyLock::new(Joined::new);
 
 /// The certificates of `NODE_EXTRA_CA_CERTS`, read once for the process.
-pub(super) async fn environment_roots()
--> Result<Option<&'static Arc<PemCertificates>>, TransportError> {
-    if ENVIRONMENT_ROOTS.get().is_none() {
-        let read = || drop(ENVIRONMENT_ROOTS.set(read_environment_roots()));
-        let read = ENVIRONMENT_READ.run((), read).await;
-        read.ok_or(TransportError::Internal)?;
-    }
-    Ok(known_environment_roots())
+///
+/// It blocks, which is no more than Node does itself: it reads the same file on its main thread. A
+/// thread for it would be a twentieth of the time to the first token.
+pub(super) fn environment_roots() -> Option<&'static Arc<PemCertificates>> {
+    static ROOTS: OnceLock<Option<Arc<PemCertificates>>> = OnceLock::new();
+    ROOTS.get_or_init(read_environment_roots).as_ref()
 }
 
-fn known_environment_roots() -> Option<&'static Arc<PemCertificates>> {
-    ENVIRONMENT_ROOTS.get().and_then(Option::as_ref)
-}
-
-/// Blocks. Node warns of a file that it cannot read, and goes on without.
+/// Node warns of a file that it cannot read, and goes on without.
 ///
 /// Node looks at the variable when the process starts, so it is taken from there, which only Linux
 /// shows; elsewhere the certificates come with the rest that Node trusts.
@@ -212,6 +204,11 @@ pub(super) enum Trust {
 }
 
 impl Trust {
+    /// Whether there are many certificates to parse, which takes milliseconds.
+    pub(super) fn is_costly(&self) -> bool {
+        matches!(self, Self::Roots { node: true, .. })
+    }
+
     /// Whether the certificates that Node trusts might still change the verdict.
     pub(super) fn lacks_node_roots(&self) -> bool {
         matches!(self, Self::Roots { node: false, .. })
@@ -231,7 +228,7 @@ impl Trust {
             .get()
             .filter(|_| *has_node)
             .map_or_else(|| Arc::new(RootCertStore::empty()), NodeRoots::parsed);
-        let named = [known_environment_roots(), extra.as_ref(), file.as_ref()];
+        let named = [environment_roots(), extra.as_ref(), file.as_ref()];
         for pem in named.into_iter().flatten() {
             let roots = Arc::make_mut(&mut roots);
             for certificate in &pem.certificates {
