@@ -167,3 +167,6 @@ export interface Token {
 
 /** Hands over the certificates that Node trusts, PEM after PEM. The first call in a process counts. */
 export declare function trust(pem: string): void
+
+/** The version of the package that this is a part of. */
+export declare const VERSION: string

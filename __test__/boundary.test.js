@@ -224,7 +224,7 @@ describe('failure', { timeout: LIMIT_MS }, () => {
     assert.ok(error instanceof Error && error instanceof KeycloakTokenError);
     assert.equal(error.name, 'KeycloakTokenError');
     assert.equal(Object.prototype.toString.call(error), '[object Error]');
-    assert.match(error.stack, /^KeycloakTokenError: [\s\S]+\n {4}at .+manager\.js/);
+    assert.match(error.stack, /^KeycloakTokenError: [\s\S]+\n {4}at .+(manager|index)\.js/);
     assert.equal(error.status, 401);
     assert.equal(error.oauthError, 'unauthorized_client');
     assert.equal(error.attempts, 1);

@@ -6,7 +6,7 @@ const assert = require('node:assert/strict');
 const { once } = require('node:events');
 const { Readable } = require('node:stream');
 const { describe, test } = require('node:test');
-const { reconfigure } = require('../lib/manager.js');
+const reconfigure = require('../lib/reconfigure.js');
 const { accepting, startApi, startBoth } = require('./support/api-server.js');
 const { rejection, times } = require('./support/manager.js');
 

@@ -2,6 +2,7 @@
 
 const native = require('./native.js');
 const { KeycloakTokenError, badRequest, unreadable } = require('./error.js');
+const reconfigure = require('./reconfigure.js');
 const { Waiters } = require('./waiters.js');
 
 // Managers by the id that the native side notifies with. Weak, so that one that nobody uses can go;
@@ -15,7 +16,6 @@ function notify(id) {
 }
 
 const deliver = Symbol('deliver');
-const reconfigure = Symbol('reconfigure');
 
 // Loaded when they are needed, which for most managers is never.
 const callOptions = () => require('./call-options.js');
@@ -325,4 +325,4 @@ function asObject({ token, scope, issuedAt, expiresAt }) {
   return { token, tokenType: 'Bearer', scope, issuedAt, expiresAt };
 }
 
-module.exports = { KeycloakTokenManager, reconfigure };
+module.exports = { KeycloakTokenManager };

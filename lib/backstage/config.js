@@ -5,7 +5,7 @@
  */
 'use strict';
 
-const { KeycloakTokenError } = require('../error.js');
+const { KeycloakTokenError } = require('../../index.js');
 
 const DEFAULT_CONFIG_KEY = 'boost.kagenti.auth';
 

@@ -6,7 +6,8 @@
 
 const { createHmac, randomBytes } = require('node:crypto');
 
-const { KeycloakTokenManager, reconfigure } = require('../manager.js');
+const { KeycloakTokenManager } = require('../../index.js');
+const reconfigure = require('../reconfigure.js');
 const { configError, readKeycloakTokenManagerOptions } = require('./config.js');
 
 const SHARED_METHODS = [

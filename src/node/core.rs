@@ -72,6 +72,10 @@ pub fn open(
     }))
 }
 
+/// The version of the package that this is a part of.
+#[napi]
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// Hands over the certificates that Node trusts, PEM after PEM. The first call in a process counts.
 #[napi(catch_unwind)]
 pub fn trust(pem: String) {

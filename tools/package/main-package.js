@@ -1,7 +1,7 @@
 'use strict';
 
-// The main package: what the checkout's `files` name, JavaScript minified, and a manifest that asks
-// for the package of the platform.
+// The main package: what the checkout's `files` name, JavaScript minified, the files behind `index.js`
+// in one, and a manifest that asks for the package of the platform.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -9,6 +9,9 @@ const { root } = require('../run.js');
 const { findPlatformPackage } = require('./platform-package.js');
 const { targets } = require('./targets.js');
 
+const ENTRY = 'index.js';
+/** What `index.js` and another entry both need. */
+const SHARED = 'lib/reconfigure.js';
 /** What only a checkout needs. */
 const OF_THE_CHECKOUT = ['private', 'napi', 'scripts', 'devDependencies'];
 
@@ -41,6 +44,11 @@ function mainManifest(repository) {
   };
 }
 
+const MINIFIED = {
+  ...{ platform: 'node', target: 'node20.9', minify: true, lineLimit: 100 },
+  legalComments: 'none',
+};
+
 /** Fills the folder with what is to be packed. */
 function stageMain(folder, { esbuild, repository }) {
   const manifest = mainManifest(repository);
@@ -48,19 +56,38 @@ function stageMain(folder, { esbuild, repository }) {
     const from = path.join(root, name);
     fs.cpSync(from, path.join(folder, name), { recursive: true });
   }
+  bundle(folder, esbuild, manifest.version);
   for (const file of fs.readdirSync(folder, { recursive: true })) {
-    if (/\.js(on)?$/.test(file)) shrink(path.join(folder, file), esbuild);
+    if (file !== ENTRY && /\.js(on)?$/.test(file)) shrink(path.join(folder, file), esbuild);
   }
   fs.writeFileSync(path.join(folder, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+}
+
+/**
+ * Puts the files behind `index.js` into it: Node takes up to half a millisecond for each. Those of
+ * the other entries stay, and what they need of it.
+ */
+function bundle(folder, esbuild, version) {
+  // All of the manifest that the code asks for.
+  fs.writeFileSync(path.join(folder, 'package.json'), JSON.stringify({ version }));
+  const { metafile } = esbuild.buildSync({
+    ...MINIFIED,
+    ...{ absWorkingDir: folder, entryPoints: [ENTRY], outfile: ENTRY, allowOverwrite: true },
+    ...{ bundle: true, format: 'cjs', keepNames: true, metafile: true },
+    external: Object.keys(targets).map(findPlatformPackage),
+    define: { IS_PUBLISHED: 'true' },
+  });
+  for (const file of Object.keys(metafile.inputs)) {
+    if (![ENTRY, SHARED, 'package.json'].includes(file)) fs.rmSync(path.join(folder, file));
+  }
 }
 
 /** Comments and white space go, local names get shorter; names that users see stay. */
 function shrink(file, esbuild) {
   const text = fs.readFileSync(file, 'utf8');
-  const options = { platform: 'node', target: 'node20.9', minify: true, lineLimit: 100 };
   const small = file.endsWith('.json')
     ? JSON.stringify(JSON.parse(text))
-    : esbuild.transformSync(text, { ...options, legalComments: 'none' }).code;
+    : esbuild.transformSync(text, MINIFIED).code;
   fs.writeFileSync(file, small);
 }
 
