@@ -24,6 +24,8 @@ const roots = () => require('./roots.js');
 const authenticatedFetch = () => require('./authenticated-fetch.js');
 
 const NO_OPTIONS = Object.freeze({});
+// What most managers have most of the time. Nothing is put into it.
+const NO_FLIGHTS = new Map();
 
 class KeycloakTokenManager {
   #core;
@@ -36,7 +38,7 @@ class KeycloakTokenManager {
   #promise;
   // What a plain call that finds no token waits for: one promise, however many callers.
   #pending;
-  #flights = new Map();
+  #flights = NO_FLIGHTS;
   #logger;
   #resource;
   #resourceFetch;
@@ -109,7 +111,7 @@ class KeycloakTokenManager {
     this.#secretError = undefined;
     managers.delete(this.#core.id);
     const flights = [...this.#flights.values()];
-    this.#flights.clear();
+    this.#flights = NO_FLIGHTS;
     waiting.delete(this.#core.id);
     for (const waiters of flights) waiters.fail(this.#error(this.#core.ask(0, false)));
     return Promise.resolve();
@@ -181,6 +183,7 @@ class KeycloakTokenManager {
     let waiters = this.#flights.get(flight);
     if (waiters === undefined) {
       waiters = new Waiters();
+      if (this.#flights === NO_FLIGHTS) this.#flights = new Map();
       this.#flights.set(flight, waiters);
     }
     waiting.set(this.#core.id, this);
@@ -216,6 +219,7 @@ class KeycloakTokenManager {
     const waiters = this.#flights.get(flight);
     if (waiters === undefined) return;
     this.#flights.delete(flight);
+    if (this.#flights.size === 0) this.#flights = NO_FLIGHTS;
     if (waiters.isShared(this.#pending)) this.#pending = undefined;
     this.#releaseIfAlone();
     if (isOver) waiters.again((options, shape) => this.#ask(options, shape));

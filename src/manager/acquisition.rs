@@ -201,7 +201,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                 continue;
             }
             if failure.is_client_refused && refused.is_none() {
-                match self.another(&material, start, progress).await {
+                match Box::pin(self.another(&material, start, progress)).await {
                     Some(another) => refused = Some(std::mem::replace(&mut material, another)),
                     None => return Err(failure),
                 }
@@ -302,18 +302,18 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         };
         let place = self.place(identity, progress).await?;
         let pass = self.admitted(&place.endpoint, identity).await?;
+        // What follows is in a box, as is what is rare: many may wait for admission at once.
         let redactor = self.redactor(material, refused);
         progress.requests.fetch_add(1, Ordering::Relaxed);
         let Exchange {
             sent,
             answer,
             with: proof,
-        } = self
-            .exchange(pass, &place.endpoint, identity, &redactor, |now| {
-                let proof = self.proof(material, &place, now)?;
-                Ok((self.config.grant.request(&place.endpoint, &proof), proof))
-            })
-            .await?;
+        } = Box::pin(self.exchange(pass, &place.endpoint, identity, &redactor, |now| {
+            let proof = self.proof(material, &place, now)?;
+            Ok((self.config.grant.request(&place.endpoint, &proof), proof))
+        }))
+        .await?;
         let redactor = match &proof {
             Proof::Assertion { assertion, .. } => redactor.and_assertion(assertion),
             _ => redactor,
@@ -402,7 +402,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         let remembered = self.discovery.known(self.clock.now());
         let metadata = match &remembered {
             Some(metadata) => Arc::clone(metadata),
-            None => self.discover(issuer, identity, progress).await?,
+            None => Box::pin(self.discover(issuer, identity, progress)).await?,
         };
         let audience = settings.audience.as_ref().unwrap_or(&metadata.issuer);
         Ok(Place {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use zeroize::Zeroizing;
 
 use super::Owner;
@@ -25,6 +25,10 @@ static LAST_ID: AtomicU32 = AtomicU32::new(0);
 
 /// A larger file is no credential.
 const LARGEST_FILE: u64 = 256 * 1024;
+
+/// So many files are read at once. That is one less than there are threads for what may hang, so
+/// that reads which hang, however many, leave one for look-ups.
+static READS: Semaphore = Semaphore::const_new(2);
 
 /// Most files fit into this without the buffer growing, which would leave a copy behind.
 const ROOM: usize = 16 * 1024;
@@ -138,13 +142,22 @@ impl CredentialSource {
         };
         if is_new {
             if let Some(files) = files {
-                let source = Arc::clone(self);
-                tokio::task::spawn_blocking(move || source.answer(call, files.read()));
+                tokio::spawn(Arc::clone(self).read(call, files));
             } else {
                 owner.ask_secret(call);
             }
         }
         Pending::Called(call, Progressing(receiver))
+    }
+
+    async fn read(self: Arc<Self>, call: CallId, files: CredentialFiles) {
+        // Nobody closes it: without a permit, all that is lost is the bound.
+        let permit = READS.acquire().await;
+        let source = Arc::clone(&self);
+        let reading = tokio::task::spawn_blocking(move || source.answer(call, files.read()));
+        // The thread is busy for so long, whoever still waits.
+        let _ = reading.await;
+        drop(permit);
     }
 
     /// Names what [`CredentialSource::replace`] replaces.

@@ -5,7 +5,7 @@
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::Semaphore;
 
 use super::acquisition::{self, Acquisition, Report};
 use super::alarm::{Sleeper, SleeperId};
@@ -68,17 +68,32 @@ struct Inner<T> {
 
 struct Open<T> {
     setup: Setup<T>,
-    /// Flights end when it is dropped.
-    closing: watch::Sender<()>,
+    closing: Closing,
     /// Of flights for a former client or server: calls that were made for them are answered yet.
     former_credentials: Vec<Weak<CredentialSource>>,
+}
+
+/// Flights end when it is dropped. It has no permits to give: whoever wants one hears of its end. A
+/// channel would take five times the memory, in every manager.
+struct Closing(Arc<Semaphore>);
+
+impl Closing {
+    fn new() -> Self {
+        Self(Arc::new(Semaphore::new(0)))
+    }
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 /// A flight to be started.
 struct Departure<T> {
     launch: Launch,
     setup: Setup<T>,
-    closing: watch::Receiver<()>,
+    closing: Arc<Semaphore>,
 }
 
 struct Setup<T> {
@@ -120,7 +135,7 @@ impl<C: Clock, T: Transport> Shared<C, T> {
             name,
             open: Some(Open {
                 setup,
-                closing: watch::Sender::new(()),
+                closing: Closing::new(),
                 former_credentials: Vec::new(),
             }),
             departure: None,
@@ -298,7 +313,7 @@ impl<C: Clock, T: Transport> Shared<C, T> {
         let Departure {
             launch,
             setup,
-            mut closing,
+            closing,
         } = departure;
         let (Some(shared), Some(engine)) = (self.this.upgrade(), self.engine.get()) else {
             return;
@@ -309,21 +324,9 @@ impl<C: Clock, T: Transport> Shared<C, T> {
             has_landed: false,
         };
         engine.handle.spawn(async move {
-            let acquisition = Acquisition {
-                config: &setup.config,
-                credentials: &setup.credentials,
-                discovery: &setup.discovery,
-                transport: &*setup.transport,
-                clock: &*guard.shared.clock,
-                owner: &guard.shared.owner,
-                attempts: launch.attempts,
-            };
-            let report = tokio::select! {
-                biased;
-                _ = closing.changed() => return,
-                report = acquisition.run() => report,
-            };
-            guard.land(report);
+            // Boxed where it ends: what many managers start at once would leave as many holes in the
+            // memory of the thread that asked.
+            Box::pin(fly(guard, launch.attempts, setup, closing)).await;
         });
     }
 
@@ -553,7 +556,7 @@ impl<T> Inner<T> {
         self.departure = Some(Departure {
             launch,
             setup: open.setup.clone(),
-            closing: open.closing.subscribe(),
+            closing: Arc::clone(&open.closing.0),
         });
     }
 }
@@ -562,6 +565,30 @@ impl<C: Clock, T: Transport> Sleeper for Shared<C, T> {
     fn wake(&self) {
         self.change(|_, _| ());
     }
+}
+
+/// Acquires a token, unless the manager is closed before.
+async fn fly<C: Clock, T: Transport>(
+    guard: Guard<C, T>,
+    attempts: u32,
+    setup: Setup<T>,
+    closing: Arc<Semaphore>,
+) {
+    let acquisition = Acquisition {
+        config: &setup.config,
+        credentials: &setup.credentials,
+        discovery: &setup.discovery,
+        transport: &*setup.transport,
+        clock: &*guard.shared.clock,
+        owner: &guard.shared.owner,
+        attempts,
+    };
+    let report = tokio::select! {
+        biased;
+        _ = closing.acquire() => return,
+        report = acquisition.run() => report,
+    };
+    guard.land(report);
 }
 
 /// Sees to it that those who wait for a flight hear of it once, whatever happens to its task.

@@ -55,7 +55,7 @@ pub fn open(
         Err(error) => return Ok(Either::B(Failure::new(&error, None))),
     };
     let room = Room::of(env)?;
-    let (id, nudge) = room.enter(&notify)?;
+    let (id, nudge) = room.enter(env, notify)?;
     let mailbox = Arc::new(Mailbox::new(move || nudge.send(id)));
     for warning in warnings.into_iter().filter(|_| config.has_logger) {
         mailbox.note(Level::Warn, warning);

@@ -13,7 +13,8 @@ use crate::manager::Engine;
 use crate::manager::alarm::Alarms;
 use crate::manager::clock::SystemClock;
 
-/// Threads for look-ups and file reads. With the one that runs flights: four at most.
+/// Threads for look-ups and file reads; reads of credentials take two of them at most. With the one
+/// that runs flights: four.
 const MOST_BLOCKING_THREADS: usize = 3;
 const IDLE_THREAD_LIFE: Duration = Duration::from_secs(5);
 

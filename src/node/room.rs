@@ -5,7 +5,7 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use napi::bindgen_prelude::{Function, FunctionRef, JsObjectValue, Object};
@@ -13,11 +13,15 @@ use napi::{Env, Result, Status};
 
 use super::nudge::Nudge;
 
+type Listener = FunctionRef<u32, ()>;
+
 /// The managers of one environment.
 #[derive(Default)]
 pub(super) struct Room {
     nudge: OnceCell<Arc<Nudge>>,
-    listeners: RefCell<HashMap<u32, FunctionRef<u32, ()>>>,
+    listeners: RefCell<HashMap<u32, Rc<Listener>>>,
+    /// The last one that came. Most are one function, which is referred to once.
+    last_listener: RefCell<Weak<Listener>>,
     last_id: Cell<u32>,
     waiting: Cell<u32>,
 }
@@ -63,16 +67,30 @@ impl Room {
     }
 
     /// Takes a manager in: its id, and how it is nudged.
-    pub(super) fn enter(&self, listener: &Function<'_, u32, ()>) -> Result<(u32, Arc<Nudge>)> {
+    pub(super) fn enter(
+        &self,
+        env: &Env,
+        listener: Function<'_, u32, ()>,
+    ) -> Result<(u32, Arc<Nudge>)> {
         let Some(nudge) = self.nudge.get() else {
             return Err(napi::Error::from_status(Status::Closing));
         };
         let id = self.last_id.get().wrapping_add(1);
         self.last_id.set(id);
-        self.listeners
-            .borrow_mut()
-            .insert(id, listener.create_ref()?);
+        let listener = self.referred(env, listener)?;
+        self.listeners.borrow_mut().insert(id, listener);
         Ok((id, Arc::clone(nudge)))
+    }
+
+    fn referred(&self, env: &Env, listener: Function<'_, u32, ()>) -> Result<Rc<Listener>> {
+        if let Some(last) = self.last_listener.borrow().upgrade()
+            && env.strict_equals(last.borrow_back(env)?, listener)?
+        {
+            return Ok(last);
+        }
+        let referred = Rc::new(listener.create_ref()?);
+        *self.last_listener.borrow_mut() = Rc::downgrade(&referred);
+        Ok(referred)
     }
 
     /// Lets a manager go.
