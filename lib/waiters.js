@@ -6,11 +6,12 @@
  */
 class Waiters {
   #shared;
-  // By signal, so that however many callers share one, it has one listener.
-  #own = new Map();
+  // By signal, so that however many callers share one, it has one listener. Made for the first: most
+  // flights have none.
+  #own;
 
   get isEmpty() {
-    return this.#shared === undefined && this.#own.size === 0;
+    return this.#shared === undefined && (this.#own === undefined || this.#own.size === 0);
   }
 
   isShared(promise) {
@@ -26,6 +27,7 @@ class Waiters {
   add(shape, options, onLeave) {
     const { signal } = options;
     const { promise, resolve, reject } = withResolvers();
+    this.#own ??= new Map();
     let group = this.#own.get(signal);
     if (group === undefined) {
       const stopListening = listen(signal, () => this.#abort(signal, onLeave));
@@ -66,6 +68,7 @@ class Waiters {
   }
 
   #leave() {
+    if (this.#own === undefined) return [];
     const groups = [...this.#own.values()];
     this.#own.clear();
     for (const group of groups) group.stopListening();

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 use super::backoff;
 use super::clock::{Clock, Moment};
 use super::config::{self, Config, Material, Target};
@@ -39,6 +41,7 @@ const KEYCLOAK_PATH: &str = "/protocol/openid-connect/token";
 pub(super) struct Acquisition<'a, C, T> {
     pub(super) config: &'a Config,
     pub(super) credentials: &'a Arc<CredentialSource>,
+    pub(super) reads: &'a Arc<Semaphore>,
     pub(super) discovery: &'a Discovery,
     pub(super) transport: &'a T,
     pub(super) clock: &'a C,
@@ -107,7 +110,7 @@ struct Exchange<R> {
 
 impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     pub(super) async fn run(self) -> Report {
-        let mut pending = self.credentials.ask(self.owner);
+        let mut pending = self.credentials.ask(self.owner, self.reads);
         if let Pending::Called(_, call) = &mut pending {
             call.called().await;
         }
@@ -260,7 +263,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     }
 
     async fn material_again(&self, progress: &Progress) -> Result<Material, Error> {
-        self.material(self.credentials.ask(self.owner), progress)
+        self.material(self.credentials.ask(self.owner, self.reads), progress)
             .await
     }
 
@@ -285,7 +288,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             drop(forget);
             match answer {
                 Some(answer) => return answer,
-                None => pending = self.credentials.ask(self.owner),
+                None => pending = self.credentials.ask(self.owner, self.reads),
             }
         }
     }

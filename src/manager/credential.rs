@@ -26,10 +26,6 @@ static LAST_ID: AtomicU32 = AtomicU32::new(0);
 /// A larger file is no credential.
 const LARGEST_FILE: u64 = 256 * 1024;
 
-/// So many files are read at once. That is one less than there are threads for what may hang, so
-/// that reads which hang, however many, leave one for look-ups.
-static READS: Semaphore = Semaphore::const_new(2);
-
 /// Most files fit into this without the buffer growing, which would leave a copy behind.
 const ROOM: usize = 16 * 1024;
 
@@ -127,8 +123,8 @@ impl CredentialSource {
         state.withdraw();
     }
 
-    /// Asks for the credential, or joins the call under way.
-    pub fn ask(self: &Arc<Self>, owner: &Arc<dyn Owner>) -> Pending {
+    /// Asks for the credential, or joins the call under way. `reads` are the permits for files.
+    pub fn ask(self: &Arc<Self>, owner: &Arc<dyn Owner>, reads: &Arc<Semaphore>) -> Pending {
         let (files, call, receiver, is_new) = {
             let mut state = self.0.lock();
             let (first, files) = match &state.credential {
@@ -142,7 +138,7 @@ impl CredentialSource {
         };
         if is_new {
             if let Some(files) = files {
-                tokio::spawn(Arc::clone(self).read(call, files));
+                tokio::spawn(Arc::clone(self).read(call, files, Arc::clone(reads)));
             } else {
                 owner.ask_secret(call);
             }
@@ -150,9 +146,9 @@ impl CredentialSource {
         Pending::Called(call, Progressing(receiver))
     }
 
-    async fn read(self: Arc<Self>, call: CallId, files: CredentialFiles) {
+    async fn read(self: Arc<Self>, call: CallId, files: CredentialFiles, reads: Arc<Semaphore>) {
         // Nobody closes it: without a permit, all that is lost is the bound.
-        let permit = READS.acquire().await;
+        let permit = reads.acquire().await;
         let source = Arc::clone(&self);
         let reading = tokio::task::spawn_blocking(move || source.answer(call, files.read()));
         // The thread is busy for so long, whoever still waits.

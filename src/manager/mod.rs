@@ -7,6 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 mod acquisition;
 pub mod alarm;
 pub mod backoff;
@@ -106,6 +108,25 @@ pub struct Engine {
     pub handle: Handle,
     /// Who wakes managers.
     pub alarms: Arc<Alarms>,
+    /// The right to read a credential from a file.
+    reads: Arc<Semaphore>,
+}
+
+impl Engine {
+    /// So many files are read at once. That is one less than there are threads for what may hang,
+    /// so that reads which hang, however many, leave one for look-ups.
+    const MOST_READS: usize = 2;
+
+    /// On that runtime, and woken by those alarms.
+    #[must_use]
+    pub fn new(handle: Handle, alarms: Arc<Alarms>) -> Self {
+        let reads = Arc::new(Semaphore::new(Self::MOST_READS));
+        Self {
+            handle,
+            alarms,
+            reads,
+        }
+    }
 }
 
 /// A token manager. Dropping it is closing it.

@@ -323,10 +323,11 @@ impl<C: Clock, T: Transport> Shared<C, T> {
             flight: launch.flight,
             has_landed: false,
         };
+        let reads = Arc::clone(&engine.reads);
         engine.handle.spawn(async move {
             // Boxed where it ends: what many managers start at once would leave as many holes in the
             // memory of the thread that asked.
-            Box::pin(fly(guard, launch.attempts, setup, closing)).await;
+            Box::pin(fly(guard, launch.attempts, setup, closing, reads)).await;
         });
     }
 
@@ -573,10 +574,12 @@ async fn fly<C: Clock, T: Transport>(
     attempts: u32,
     setup: Setup<T>,
     closing: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
 ) {
     let acquisition = Acquisition {
         config: &setup.config,
         credentials: &setup.credentials,
+        reads: &reads,
         discovery: &setup.discovery,
         transport: &*setup.transport,
         clock: &*guard.shared.clock,

@@ -43,10 +43,7 @@ fn start() -> Option<Engine> {
         .build()
         .ok()?;
     let alarms = Arc::new(Alarms::default());
-    let engine = Engine {
-        handle: runtime.handle().clone(),
-        alarms: Arc::clone(&alarms),
-    };
+    let engine = Engine::new(runtime.handle().clone(), Arc::clone(&alarms));
     let clock = clock();
     std::thread::Builder::new()
         .name("keycloak-token".to_owned())

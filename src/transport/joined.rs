@@ -2,15 +2,20 @@
 //!
 //! Whoever waits may leave, but the thread stays until the work ends. So there is one at a time for
 //! a key, and those who come meanwhile wait for the same: a name server or a mount that hangs holds
-//! one of the few threads, however often it is asked.
+//! one of the few threads, however often it is asked. Of one kind of work two are done at once, so
+//! that what hangs, however much, leaves a thread for work of another kind.
 
 use std::{collections::HashMap, hash::Hash};
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
-/// Work under way, by key.
+/// One less than there are threads for what may hang.
+const MOST_AT_ONCE: usize = 2;
+
+/// Work of one kind under way, by key.
 pub(super) struct Joined<K, V> {
+    room: Semaphore,
     under_way: Mutex<HashMap<K, watch::Receiver<Option<V>>>>,
 }
 
@@ -21,6 +26,7 @@ where
 {
     pub(super) fn new() -> Self {
         Self {
+            room: Semaphore::new(MOST_AT_ONCE),
             under_way: Mutex::new(HashMap::new()),
         }
     }
@@ -48,11 +54,18 @@ where
         let (sender, receiver) = watch::channel(None);
         under_way.insert(key.clone(), receiver.clone());
         let end = End { joined: self, key };
-        tokio::task::spawn_blocking(move || {
-            let value = work();
-            // Nobody may join work that is over: what it saw may have changed since.
-            drop(end);
-            sender.send_replace(Some(value));
+        tokio::spawn(async move {
+            // Nobody closes it: without a permit, all that is lost is the bound.
+            let permit = self.room.acquire().await;
+            let working = tokio::task::spawn_blocking(move || {
+                let value = work();
+                // Nobody may join work that is over: what it saw may have changed since.
+                drop(end);
+                sender.send_replace(Some(value));
+            });
+            // The thread is busy for so long, whoever still waits.
+            let _ = working.await;
+            drop(permit);
         });
         receiver
     }

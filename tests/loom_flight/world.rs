@@ -253,10 +253,7 @@ impl World {
             Outcome::Token | Outcome::Refusal => Handle::default(),
         };
         let alarms = Arc::new(Alarms::default());
-        let engine = Engine {
-            handle: flights.clone(),
-            alarms: Arc::clone(&alarms),
-        };
+        let engine = Engine::new(flights.clone(), Arc::clone(&alarms));
         let manager =
             Manager::new(config, Arc::clone(&clock), Arc::clone(&transport), told, move || {
                 Some(engine.clone())

@@ -262,10 +262,7 @@ impl World {
             roots_asked: AtomicU64::new(0),
         });
         let alarms = Arc::new(Alarms::default());
-        let engine = Engine {
-            handle: Handle::current(),
-            alarms: Arc::clone(&alarms),
-        };
+        let engine = Engine::new(Handle::current(), Arc::clone(&alarms));
         let alarm_clock = Arc::clone(&clock);
         tokio::spawn(async move { alarms.run(&*alarm_clock).await });
         let told: Arc<dyn Owner> = Arc::<RecordingOwner>::clone(&owner);

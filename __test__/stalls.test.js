@@ -1,0 +1,165 @@
+'use strict';
+
+// A look-up or a read that hangs holds one of the few threads that there are for such. A file is
+// made to hang by a lease on it, as Linux has them: whoever opens it waits until the lease is given
+// back. What hangs a look-up is the machine's list of hosts.
+
+const assert = require('node:assert/strict');
+const { spawn, spawnSync } = require('node:child_process');
+const { once } = require('node:events');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { describe, it } = require('node:test');
+const { startFakeTokenEndpointProcess } = require('./support/fault-server.js');
+const { CLIENT, rejection, start, times } = require('./support/manager.js');
+const { run } = require('./programs');
+
+/** What hangs must fail. */
+const LIMIT_MS = 30_000;
+/** More than there are threads for what may hang. */
+const MANY = 5;
+const DEADLINE_MS = 1000;
+const MANAGERS = 1000;
+const MOST_THREADS = 4;
+const isLinux = process.platform === 'linux' ? false : 'leases and /proc are those of Linux';
+
+/** The signal that somebody waits for the file would end the program. */
+const HOLD_LEASES = `
+import fcntl, signal, sys, time
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+files = [open(path, 'r+') for path in sys.argv[1:]]
+for file in files:
+    fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print('held', flush=True)
+time.sleep(40)
+`;
+
+/** A folder with so many files that hold the secret, and one that holds a list of hosts. */
+function makeFiles(t, count) {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'stalls-'));
+  t.after(() => fs.rmSync(folder, { recursive: true }));
+  const write = (name, text) => {
+    const file = path.join(folder, name);
+    fs.writeFileSync(file, text);
+    return file;
+  };
+  const secrets = times(count, (index) => write(`secret-${index}`, CLIENT.clientSecret));
+  return { secrets, hosts: write('hosts', '127.0.0.1 localhost\n') };
+}
+
+/** Makes the files hang. Gives what ends that. */
+async function hang(t, files) {
+  const holder = spawn('python3', ['-c', HOLD_LEASES, ...files]);
+  const ended = once(holder, 'exit');
+  const release = async () => {
+    holder.kill('SIGKILL');
+    await ended;
+  };
+  t.after(release);
+  let complaint = '';
+  holder.stderr.on('data', (text) => {
+    complaint += text;
+  });
+  const [word] = await Promise.race([once(holder.stdout, 'data'), ended]);
+  assert.match(String(word), /^held/, complaint);
+  return release;
+}
+
+/** Whether a promise has settled by now. */
+async function isSettled(promise) {
+  const pending = Symbol('pending');
+  const first = await Promise.race([promise.catch(() => {}), pending]);
+  return first !== pending;
+}
+
+const byName = (url) => url.replace('127.0.0.1', 'localhost');
+
+describe('a secret file that hangs', { timeout: LIMIT_MS, skip: isLinux }, () => {
+  it('keeps no other manager waiting', async (t) => {
+    const { endpoint, open } = await start(t);
+    const { secrets } = makeFiles(t, 2);
+    const [hanging, other] = secrets.map((clientSecretFile) => ({
+      ...{ clientSecret: undefined, clientSecretFile },
+    }));
+    const release = await hang(t, [hanging.clientSecretFile]);
+    const call = open(hanging).getToken();
+    const named = { tokenEndpoint: byName(endpoint.tokenEndpoint) };
+    for (const options of [{}, other, named, { ...other, ...named }]) {
+      assert.equal(typeof (await open(options).getToken()), 'string');
+    }
+    assert.equal(await isSettled(call), false);
+    await release();
+    assert.equal(typeof (await call), 'string');
+  });
+
+  it('keeps no manager waiting that reads none, however many of them hang', async (t) => {
+    const { endpoint, open } = await start(t);
+    const { secrets } = makeFiles(t, MANY);
+    const release = await hang(t, secrets);
+    const openOn = (clientSecretFile, requestTimeoutMs) =>
+      open({ clientSecret: undefined, clientSecretFile, requestTimeoutMs });
+    const calls = secrets.map((file) => openOn(file, DEADLINE_MS).getToken());
+    const failures = calls.map((call) => rejection(call, 'ERR_KEYCLOAK_CREDENTIAL'));
+    for (const options of [{}, { tokenEndpoint: byName(endpoint.tokenEndpoint) }]) {
+      const manager = open(options);
+      const first = await manager.getToken();
+      assert.notEqual(await manager.getToken({ forceRefresh: true }), first);
+    }
+    for (const { message } of await Promise.all(failures)) assert.match(message, /not to be had/);
+    await release();
+    const tokens = await Promise.all(secrets.map((file) => openOn(file).getToken()));
+    assert.equal(new Set(tokens).size, MANY);
+  });
+});
+
+describe('look-ups that hang', { timeout: LIMIT_MS, skip: isLinux }, () => {
+  /**
+   * The commands that start a program which sees a file of ours in place of the machine's list of
+   * hosts. It takes the right to make a namespace for mounts.
+   */
+  const inNamespace = [
+    ['unshare', '--mount'],
+    ['unshare', '--map-root-user', '--mount'],
+  ].map(([binary, ...flags]) => ({
+    binary,
+    execArgv: [...flags, 'sh', '-c', 'mount --bind "$0" /etc/hosts && exec "$@"'],
+  }));
+
+  it('keep no manager waiting that looks up none, however many they are', async (t) => {
+    const { secrets, hosts } = makeFiles(t, 1);
+    const usable = inNamespace.find(
+      ({ binary, execArgv }) => spawnSync(binary, [...execArgv, hosts, 'true']).status === 0,
+    );
+    if (usable === undefined) {
+      const reason = 'unshare cannot make a namespace here, so no look-up can be made to hang';
+      if (process.env.CI) assert.fail(reason);
+      t.skip(reason);
+      return;
+    }
+    const endpoint = await startFakeTokenEndpointProcess();
+    t.after(() => endpoint.close());
+    const release = await hang(t, [hosts]);
+    const { binary, execArgv } = usable;
+    const program = run(t, 'stalls.js', [endpoint.tokenEndpoint, MANY, secrets[0]], {
+      ...{ binary, execArgv: [...execArgv, hosts, process.execPath] },
+    });
+    assert.deepEqual(await program.next(), { tokens: 2, settled: 0 });
+    await release();
+    program.goOn();
+    assert.deepEqual(await program.result(), { codes: times(MANY, () => 'ERR_KEYCLOAK_NETWORK') });
+  });
+});
+
+describe('a thousand managers', { timeout: LIMIT_MS, skip: isLinux }, () => {
+  it('have four threads at most, busy with look-ups and files as they are', async (t) => {
+    const { endpoint } = await start(t);
+    const { secrets } = makeFiles(t, 1);
+    const tokenEndpoint = byName(endpoint.tokenEndpoint);
+    const program = run(t, 'threads.js', [tokenEndpoint, secrets[0], MANAGERS]);
+    const { made, most, tokens } = await program.result();
+    assert.equal(made, 0);
+    assert.ok(most > 1 && most <= MOST_THREADS, `${most} threads`);
+    assert.equal(tokens, MANAGERS);
+  });
+});
