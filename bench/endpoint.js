@@ -22,7 +22,7 @@ async function startEndpoint(options = {}) {
   const { port } = await ask(child, options);
   return {
     url: `${options.tls ? 'https' : 'http'}://127.0.0.1:${port}/token`,
-    /** How many requests and connections there were so far. */
+    /** How many requests and connections there were so far, and by which versions of TLS. */
     counts: () => ask(child, 'counts'),
     stop: () => child.disconnect(),
   };

@@ -1,21 +1,27 @@
 'use strict';
 
-// `npm run bench -- [--quick] [<scenario>]…` runs the scenarios one after the other, prints one
-// table and writes it as JSON to `results/`. The exit code is 1 if a bar was missed.
+// `npm run bench -- [--quick] [--keep] [<scenario>]…` runs the scenarios one after the other and
+// prints one table. A whole run, and with `--keep` the scenarios named, go into `results/`, where
+// plots are drawn of them; any other run leaves `results/last.json`. The exit code is 1 if a bar was
+// missed.
 
 const { fork } = require('node:child_process');
-const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { parseArgs } = require('node:util');
 const { makeCertificates } = require('../__test__/support/certificates.js');
+const { keep, keepLast, merged } = require('./results.js');
+const { prepareRivals } = require('./rivals/index.js');
 const { formatTable, isMet } = require('./table.js');
 
-const SCENARIO_LIMIT_MS = 240_000;
+const SCENARIO_LIMIT_MS = 300_000;
 const folder = path.join(__dirname, 'scenarios');
 
 /** In the order of the table. */
-const names = ['cached', 'acquisition', 'first-token', 'expiry', 'herd', 'fetch', 'load', 'faults'];
+const names = [
+  ...['cached', 'acquisition', 'first-token', 'load', 'expiry', 'herd', 'managers'],
+  ...['requests', 'outage', 'fetch', 'faults'],
+];
 
 function runScenario(name, settings, env) {
   return new Promise((resolve) => {
@@ -46,11 +52,11 @@ function describeMachine() {
 async function main() {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { quick: { type: 'boolean' }, only: { type: 'string', multiple: true } },
+    options: { quick: { type: 'boolean' }, keep: { type: 'boolean' } },
   });
-  const quick = values.quick ?? false;
-  const named = [...positionals, ...(values.only ?? [])];
-  const chosen = named.length > 0 ? named : names;
+  const { quick = false } = values;
+  const chosen = positionals.length > 0 ? positionals : names;
+  const isKept = !quick && (values.keep ?? positionals.length === 0);
   const unknown = chosen.filter((name) => !names.includes(name));
   if (unknown.length > 0) {
     console.error(`Unknown scenario: ${unknown.join(', ')}. There are: ${names.join(', ')}.`);
@@ -91,7 +97,7 @@ async function main() {
   console.log(
     `${bars.length - missed} of ${bars.length} bars met` +
       (failed > 0 ? `, ${failed} scenarios failed` : '') +
-      `. ${save({ started, quick, machine, scenarios })}`,
+      `. ${await save({ started, quick, machine, scenarios }, isKept)}`,
   );
   return missed + failed > 0 ? 1 : 0;
 }
@@ -100,17 +106,16 @@ function usesColour() {
   return process.stdout.isTTY === true && !process.env.NO_COLOR;
 }
 
-function save({ started, scenarios, ...rest }) {
-  const results = path.join(__dirname, 'results');
-  fs.mkdirSync(results, { recursive: true });
-  const file = path.join(results, `${started.toISOString().replaceAll(':', '-')}.json`);
+async function save({ started, scenarios, machine, quick }, isKept) {
+  const run = { date: started.toISOString().slice(0, 10), machine };
   const judged = scenarios.map(({ rows = [], ...scenario }) => ({
     ...scenario,
     rows: rows.map((row) => ({ ...row, met: isMet(row) })),
+    ...run,
   }));
-  const content = { started: started.toISOString(), ...rest, scenarios: judged };
-  fs.writeFileSync(file, `${JSON.stringify(content, undefined, 2)}\n`);
-  return `Written to ${path.relative(process.cwd(), file)}.`;
+  if (!isKept) return keepLast({ quick, scenarios: judged });
+  await prepareRivals();
+  return keep(merged(judged, names));
 }
 
 main().then(

@@ -1,13 +1,15 @@
 'use strict';
 
-// The two sides of every comparison, made alike. The plain class gets an agent of its own that
-// keeps connections alive, which is the best that Node's client does.
+// The sides of every comparison, made alike. The plain class gets an agent of its own that keeps
+// connections alive, which is the best that Node's client does.
 
 const http = require('node:http');
 const https = require('node:https');
 const { AugmentTokenManager } = require('./baseline/augment-manager.js');
+const credentials = require('./credentials.js');
+const { RawClient } = require('./raw-client.js');
+const { loadRival } = require('./rivals/index.js');
 
-const credentials = { clientId: 'bench', clientSecret: 'bench-secret' };
 const silent = { error() {}, warn() {}, info() {}, debug() {} };
 
 function makeOurs(tokenEndpoint, options) {
@@ -27,6 +29,14 @@ function makePlain(tokenEndpoint, options) {
   });
 }
 
+/** Loads a side, be it a rival, and gives what makes its manager for a token endpoint. */
+async function loadSide(name) {
+  if (name === 'ours') return makeOurs;
+  if (name === 'plain') return makePlain;
+  if (name === 'raw') return (tokenEndpoint) => new RawClient(tokenEndpoint);
+  return (await loadRival(name)).make;
+}
+
 /** What nothing can be faster than: a promise that is there already. */
 class Floor {
   #token;
@@ -40,4 +50,4 @@ class Floor {
   }
 }
 
-module.exports = { Floor, credentials, makeOurs, makePlain };
+module.exports = { Floor, credentials, loadSide, makeOurs, makePlain };

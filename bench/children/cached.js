@@ -1,34 +1,32 @@
 'use strict';
 
-// Arguments: token endpoint, rounds, calls in a round. Prints nanoseconds per call, round by round.
+// Arguments: token endpoint, rounds, most calls in a turn, milliseconds that a turn may take, names
+// of the sides, ours first. Prints nanoseconds per call of each side, round by round.
 
-const { NS_PER_MS, interleave } = require('../measure.js');
-const { Floor, makeOurs, makePlain } = require('../sides.js');
+const { interleave } = require('../measure.js');
+const { callsFor, readMany } = require('../loop.js');
+const { makeCachedSides } = require('../cached-sides.js');
 
-/** The one loop that all sides run through, so that none is inlined where another is not. */
-async function loop(manager, calls) {
-  for (let call = 0; call < calls; call += 1) await manager.getToken();
-}
+const WARM_UP = 3;
 
-async function main(url, rounds, calls) {
-  const ours = makeOurs(url);
-  const plain = makePlain(url);
-  const token = await ours.getToken();
-  await plain.getToken();
-  const sides = { ours, plain, floor: new Floor(token) };
-  const perCall = { ours: [], plain: [], floor: [] };
-  const turns = (count, keep) =>
-    Object.entries(sides).map(([name, manager]) => async () => {
-      const start = performance.now();
-      await loop(manager, count);
-      if (keep) perCall[name].push(((performance.now() - start) * NS_PER_MS) / count);
+async function main(url, rounds, most, turnMs, names) {
+  const { sides, check } = await makeCachedSides(url, names);
+  const perCall = {};
+  const turns = [];
+  for (const [name, manager] of Object.entries(sides)) {
+    perCall[name] = [];
+    const calls = await callsFor(manager, turnMs, most);
+    turns.push(async (round) => {
+      const ns = await readMany(manager, calls);
+      if (round >= WARM_UP) perCall[name].push(ns);
     });
-  await interleave(3, turns(calls / 10, false));
-  await interleave(rounds, turns(calls, true));
-  if ((await ours.getToken()) !== token) throw new Error('the token was replaced meanwhile');
-  await ours.close();
+  }
+  await interleave(WARM_UP + rounds, turns);
+  await check();
+  await sides.ours.close();
   console.log(JSON.stringify(perCall));
   process.exit();
 }
 
-main(process.argv[2], Number(process.argv[3]), Number(process.argv[4]));
+const [, , url, rounds, most, turnMs, ...names] = process.argv;
+main(url, Number(rounds), Number(most), Number(turnMs), names);

@@ -10,9 +10,11 @@ const { randomBytes } = require('node:crypto');
 
 const SIGNATURE = randomBytes(256).toString('base64url');
 const HEADER = encode({ alg: 'RS256', typ: 'JWT', kid: randomBytes(32).toString('base64url') });
+/** With one that is not OpenID's own, by which a rival's cache finds its token. */
+const GRANTED_SCOPE = 'bench profile email';
 const IDLE_CONNECTION_MS = 120_000;
 
-const counts = { requests: 0, connections: 0 };
+const counts = { requests: 0, connections: 0, tls: [] };
 
 function encode(value) {
   return Buffer.from(JSON.stringify(value)).toString('base64url');
@@ -34,7 +36,7 @@ function makeToken(expiresIn) {
     'allowed-origins': ['/*'],
     realm_access: { roles: ['default-roles-bench', 'offline_access', 'uma_authorization'] },
     resource_access: { account: { roles: ['manage-account', 'view-profile'] } },
-    scope: 'profile email',
+    scope: GRANTED_SCOPE,
     clientHost: '127.0.0.1',
     email_verified: false,
     preferred_username: 'service-account-bench',
@@ -60,7 +62,7 @@ function start({ expiresIn = 3600, delayMs = 0, closeConnections = false, tls })
       refresh_expires_in: 0,
       token_type: 'Bearer',
       'not-before-policy': 0,
-      scope: 'profile email',
+      scope: GRANTED_SCOPE,
     });
     response.writeHead(200, {
       'Content-Type': 'application/json',
@@ -71,8 +73,10 @@ function start({ expiresIn = 3600, delayMs = 0, closeConnections = false, tls })
   };
   const server = tls ? https.createServer(tls, handle) : http.createServer(handle);
   server.keepAliveTimeout = IDLE_CONNECTION_MS;
-  server.on(tls ? 'secureConnection' : 'connection', () => {
+  server.on(tls ? 'secureConnection' : 'connection', (socket) => {
     counts.connections += 1;
+    const version = socket.getProtocol?.();
+    if (version !== undefined && !counts.tls.includes(version)) counts.tls.push(version);
   });
   server.listen(0, '127.0.0.1', () => process.send({ port: server.address().port }));
 }

@@ -1,59 +1,99 @@
 'use strict';
 
-// Ten thousand callers at the moment when no token is held.
+// One to a hundred thousand callers at the moment when no token is held.
 
-const { absolute, compare, interleave } = require('../measure.js');
+const { absolute, compare, interleave, median } = require('../measure.js');
 const { startEndpoint } = require('../endpoint.js');
 const { makeOurs, makePlain } = require('../sides.js');
 
-const CALLERS = 10_000;
+const SIZES = [1, 10, 100, 1000, 10_000, 100_000];
+/** The size with a bar on time. */
+const JUDGED = 10_000;
+const SIDES = ['ours', 'plain'];
 const WARM_UP = 5;
+const ROUNDS = { usual: 101, most: 31, quick: 11 };
+const MOST = 100_000;
 
-async function herd(manager) {
+async function herd(manager, callers) {
   manager.clearCache();
   const start = performance.now();
-  const tokens = new Array(CALLERS);
-  for (let caller = 0; caller < CALLERS; caller += 1) tokens[caller] = manager.getToken();
+  const tokens = new Array(callers);
+  for (let caller = 0; caller < callers; caller += 1) tokens[caller] = manager.getToken();
   await Promise.all(tokens);
   return performance.now() - start;
 }
 
-async function run({ quick }) {
-  const rounds = quick ? 21 : 101;
-  const endpoint = await startEndpoint();
-  const managers = { ours: makeOurs(endpoint.url), plain: makePlain(endpoint.url) };
+/** Wall time and requests of each side, round by round. */
+async function observe(endpoint, managers, callers, rounds) {
   const wall = { ours: [], plain: [] };
   const requests = { ours: [], plain: [] };
-  const turns = Object.entries(managers).map(([name, manager]) => async (round) => {
+  const turns = SIDES.map((name) => async (round) => {
     const before = await endpoint.counts();
-    const ms = await herd(manager);
+    const ms = await herd(managers[name], callers);
     const after = await endpoint.counts();
     if (round < WARM_UP) return;
     wall[name].push(ms);
     requests[name].push(after.requests - before.requests);
   });
+  await interleave(WARM_UP + rounds, turns);
+  return { callers, wall, requests };
+}
+
+async function run({ quick }) {
+  const roundsFor = (callers) => {
+    if (quick) return ROUNDS.quick;
+    return callers === MOST ? ROUNDS.most : ROUNDS.usual;
+  };
+  const endpoint = await startEndpoint();
+  const managers = { ours: makeOurs(endpoint.url), plain: makePlain(endpoint.url) };
+  const seen = [];
   try {
-    await interleave(WARM_UP + rounds, turns);
+    for (const callers of SIZES) {
+      seen.push(await observe(endpoint, managers, callers, roundsFor(callers)));
+    }
   } finally {
     await managers.ours.close();
     endpoint.stop();
   }
-  const most = (counts) => Math.max(...counts);
-  const least = Math.min(...requests.ours);
-  if (least < 1) throw new Error('a round was served without a request');
   return {
-    rows: [
-      absolute({
-        ...{ figure: '10,000 callers on a miss, requests', unit: '' },
-        ...{ ours: most(requests.ours), other: most(requests.plain), atMost: 1 },
-      }),
-      compare({
-        ...{ figure: '10,000 callers on a miss, wall', unit: 'ms' },
-        ...{ ours: wall.ours, other: wall.plain, atMost: 1 },
-      }),
+    rows: rows(seen),
+    notes: [
+      `${roundsFor(JUDGED)} interleaved rounds over warm http, ${roundsFor(MOST)} for the most ` +
+        'callers; requests: the most in any round, of any number of callers, and the least.',
     ],
-    notes: [`${rounds} interleaved rounds over warm http; requests: the most in any round.`],
+    curves: [
+      {
+        id: 'herd-wall',
+        title: 'Until all callers on a miss have the token',
+        x: { title: 'callers', log: true },
+        y: { title: 'ms', log: true },
+        lines: SIDES.map((name) => ({
+          name,
+          points: seen.map(({ callers, wall }) => [callers, median(wall[name])]),
+        })),
+      },
+    ],
   };
+}
+
+function rows(seen) {
+  const all = (side) => seen.flatMap(({ requests }) => requests[side]);
+  const named = (callers) => `${callers.toLocaleString('en')} callers on a miss`;
+  const requests = (which, pick) =>
+    absolute({
+      ...{ figure: `1 to ${named(MOST)}, ${which} requests`, unit: '' },
+      ...{ ours: pick(...all('ours')), other: pick(...all('plain')), atLeast: 1, atMost: 1 },
+    });
+  return [
+    requests('most', Math.max),
+    requests('least', Math.min),
+    ...seen.map(({ callers, wall }) =>
+      compare({
+        ...{ figure: `${named(callers)}, wall`, unit: 'ms', ours: wall.ours, other: wall.plain },
+        ...(callers === JUDGED ? { atMost: 1 } : {}),
+      }),
+    ),
+  ];
 }
 
 module.exports = { title: 'Many callers, no token', run };

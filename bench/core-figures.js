@@ -1,0 +1,34 @@
+'use strict';
+
+// What the core does on simulated time: `tests/figures.rs` runs it, holds it to its bars and writes
+// down what it counted.
+
+const { execFile } = require('node:child_process');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { promisify } = require('node:util');
+
+const LIMIT_MS = 240_000;
+
+/** The figures of one test of that file, by the name that it writes them under. */
+async function coreFigures(name, test) {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'bench-figures-'));
+  const args = ['test', '--locked', '--no-default-features', '--features', 'http'];
+  try {
+    await promisify(execFile)('cargo', [...args, '--test', 'figures', test], {
+      cwd: path.join(__dirname, '..'),
+      env: { ...process.env, FIGURES: folder },
+      timeout: LIMIT_MS,
+      maxBuffer: 2 ** 24,
+    });
+    return JSON.parse(fs.readFileSync(path.join(folder, `${name}.json`), 'utf8'));
+  } catch (error) {
+    const [why = error.message] = /^.*panicked at[\s\S]*?\n.*$/m.exec(error.stdout) ?? [];
+    throw new Error(`tests/figures.rs: ${why}`);
+  } finally {
+    fs.rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+module.exports = { coreFigures };

@@ -1,0 +1,72 @@
+'use strict';
+
+// What is kept of runs: `results/results.json`, in which every scenario has the date and the machine
+// of its last run, and the plots that are drawn of it.
+
+const fs = require('node:fs');
+const path = require('node:path');
+const { drawCurve, drawRatios } = require('./plot.js');
+
+const FOLDER = path.join(__dirname, 'results');
+const RESULTS = path.join(FOLDER, 'results.json');
+
+/** The rows of the plot of bars: scenario, the beginning of the figure, what it is called there. */
+const GLANCE = [
+  ['cached', 'cached getToken(), Node 24', 'a call while a token is held'],
+  ['acquisition', 'acquire, warm http, wall', 'acquisition, kept connection, http'],
+  ['acquisition', 'acquire, warm https, wall', 'acquisition, kept connection, https'],
+  ['acquisition', 'acquire, new https connection, wall', 'acquisition, new https connection'],
+  ['acquisition', 'acquire, warm http, main-thread CPU', 'CPU of the main thread, acquisition'],
+  ['first-token', 'first token, https, with require', 'first token of a process, with require'],
+  ['herd', '10,000 callers on a miss, wall', '10,000 callers and no token'],
+  ['outage', 'endpoint answers 503 for 5 min', 'requests while the endpoint fails'],
+];
+
+const write = (name, text) => fs.writeFileSync(path.join(FOLDER, name), text);
+const json = (value) => `${JSON.stringify(value, undefined, 1)}\n`;
+const shown = () => path.relative(process.cwd(), FOLDER);
+
+/** The scenarios kept so far with these in place of their last runs, in the order of `names`. */
+function merged(scenarios, names, kept = readKept()) {
+  const all = new Map([...kept, ...scenarios].map((scenario) => [scenario.name, scenario]));
+  return names.filter((name) => all.has(name)).map((name) => all.get(name));
+}
+
+function readKept() {
+  return fs.existsSync(RESULTS) ? JSON.parse(fs.readFileSync(RESULTS, 'utf8')).scenarios : [];
+}
+
+/** Ours beside the best other side: the greatest ratio of the rows of a figure. */
+function ratioOf(scenarios, [name, figure, title]) {
+  const { rows = [] } = scenarios.find((scenario) => scenario.name === name) ?? {};
+  const ratios = rows
+    .filter((row) => row.figure.startsWith(figure) && row.against !== 'floor')
+    .filter(({ other }) => other > 0)
+    .map(({ ratio, ours, other, against }) => ({ ratio: ratio ?? ours / other, against }))
+    .sort((a, b) => b.ratio - a.ratio);
+  if (ratios.length === 0) return [];
+  const [{ ratio, against }] = ratios;
+  return [{ name: title, ratio, note: `beside ${against}` }];
+}
+
+/** Writes the results and draws the plots. */
+function keep(scenarios) {
+  write('results.json', json({ scenarios }));
+  const curves = scenarios.flatMap((scenario) => scenario.curves ?? []);
+  for (const curve of curves) write(`${curve.id}.svg`, drawCurve(curve));
+  const bars = GLANCE.flatMap((row) => ratioOf(scenarios, row));
+  if (bars.length > 0) {
+    const title = 'keycloak-token-manager beside the best other side';
+    const subtitle = 'each bar: the side, of all that were measured, that comes nearest';
+    write('glance.svg', drawRatios({ title, subtitle, bars }));
+  }
+  return `Kept in ${shown()}, with ${curves.length} plots.`;
+}
+
+function keepLast(run) {
+  fs.mkdirSync(FOLDER, { recursive: true });
+  write('last.json', json(run));
+  return `Written to ${path.join(shown(), 'last.json')}.`;
+}
+
+module.exports = { GLANCE, keep, keepLast, merged, ratioOf };

@@ -1,0 +1,90 @@
+'use strict';
+
+// Token requests while an endpoint fails for five minutes under 100 calls a second that find no
+// token, on simulated time.
+
+const { coreFigures } = require('../core-figures.js');
+const { absolute } = require('../measure.js');
+const { loadRivals, prepareRivals } = require('../rivals/index.js');
+const { makePlain } = require('../sides.js');
+const { callOnSimulatedTime, distinctLines } = require('../simulation.js');
+
+const EVERY_MS = 10;
+const SAMPLE_SECONDS = 10;
+/** Waits between its retries on a timer, which stands still while a call is under way. */
+const RETRIES_ON_A_TIMER = 'google-auth-library';
+
+async function run({ quick }) {
+  const core = await coreFigures('outage', 'an_endpoint_that_fails');
+  const { sides, notes } = await others(quick);
+  const outcomes = [];
+  for (const { name, make } of sides) {
+    for (const { status } of core.outages) {
+      const answers = { calls: core.calls, everyMs: EVERY_MS, status };
+      outcomes.push({ name, status, ...(await callOnSimulatedTime(make, answers)) });
+    }
+  }
+  const rows = core.outages.flatMap(({ status, most, bar }) => {
+    const row = ({ name, requests }, atMost) =>
+      absolute({
+        ...{ figure: `endpoint answers ${status} for 5 min, requests`, unit: '' },
+        ...{ ours: most, other: requests.length, against: name, atMost },
+      });
+    const [plain, ...rivals] = outcomes.filter((outcome) => outcome.status === status);
+    const [best] = rivals.sort((a, b) => a.requests.length - b.requests.length);
+    return [row(plain, bar), ...(best === undefined ? [] : [row(best)])];
+  });
+  return {
+    rows,
+    notes: [
+      `${core.calls.toLocaleString('en')} calls on simulated time. ` +
+        `Ours: the worst of ${core.seeds} seeds.`,
+      ...notes,
+    ],
+    curves: [curve(core, outcomes)],
+  };
+}
+
+async function others(quick) {
+  const plain = { name: 'plain', make: makePlain };
+  if (quick) return { sides: [plain], notes: ['The rivals are left out of a quick run.'] };
+  const prepared = await prepareRivals();
+  const { rivals, notes } = await loadRivals();
+  const able = rivals.filter(({ name }) => name !== RETRIES_ON_A_TIMER);
+  return {
+    sides: [plain, ...able],
+    notes: [
+      `${RETRIES_ON_A_TIMER} is left out: it waits between retries, which takes real time.`,
+      ...prepared.notes,
+      ...notes,
+    ],
+  };
+}
+
+/** How many requests there were by each time. */
+function points(core, requests) {
+  const seconds = (core.calls * EVERY_MS) / 1000;
+  return Array.from({ length: seconds / SAMPLE_SECONDS }, (_, index) => {
+    const end = (index + 1) * SAMPLE_SECONDS;
+    return [end, requests.filter((time) => time < end * 1000).length];
+  });
+}
+
+function curve(core, outcomes) {
+  const line = (name, status, requests) => ({
+    name: `${name} (${status})`,
+    points: points(core, requests),
+  });
+  return {
+    id: 'outage',
+    title: 'Token requests while the endpoint fails, 100 calls a second',
+    x: { title: 'time since it began to fail, seconds' },
+    y: { title: 'requests so far', log: true },
+    lines: [
+      ...core.outages.map(({ status, times }) => line('keycloak-token-manager', status, times)),
+      ...distinctLines(outcomes.map(({ name, status, requests }) => line(name, status, requests))),
+    ],
+  };
+}
+
+module.exports = { title: 'Token requests in an outage', run };

@@ -1,0 +1,315 @@
+//! A guard against growth, in numbers that no load of the machine moves: what the core allocates,
+//! and what it keeps. A figure that left the recorded one by more than a fifth fails, a smaller one
+//! too, so that what was gained is kept. `GUARD=record` writes `guard/figures.json` anew.
+#![cfg(feature = "http")]
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::cast_precision_loss,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
+
+#[path = "guard/counting.rs"]
+mod counting;
+#[path = "guard/server.rs"]
+mod server;
+#[expect(dead_code, reason = "a part of it is used here")]
+mod simulated;
+#[expect(dead_code, reason = "a part of it is used here")]
+mod support;
+#[path = "support/tls.rs"]
+#[expect(dead_code, reason = "a part of it is used here")]
+mod tls;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use std::{env, fs, path::Path};
+
+use counting::{Counts, counts};
+use keycloak_token_manager::manager::alarm::Alarms;
+use keycloak_token_manager::manager::clock::SystemClock;
+use keycloak_token_manager::manager::config::{Config, Target};
+use keycloak_token_manager::manager::credential::CallId;
+use keycloak_token_manager::manager::slot::{Call, FlightId};
+use keycloak_token_manager::manager::{Arrival, Engine, Level, Manager, Owner, Reply};
+use keycloak_token_manager::oauth::{Answer, TokenEndpoint, TokenRequest};
+use keycloak_token_manager::transport::{
+    ClientIdentity, Connection, HttpTransport, Transport, TransportError, TrustSettings,
+    set_node_roots,
+};
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use server::Kept;
+use simulated::config;
+use support::{settle, soon};
+use tls::Certificates;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use zeroize::Zeroizing;
+
+/// How far a figure may be from the recorded one.
+const TOLERANCE: f64 = 0.2;
+/// Tells none from some.
+const ROUNDING: f64 = 0.05;
+const WARM_UP: u32 = 20;
+const ACQUISITIONS: u32 = 100;
+const MANAGERS: u32 = 500;
+/// As many authorities as Node trusts, give or take.
+const AUTHORITIES: usize = 140;
+
+/// What a service account with a few roles gets.
+fn token_response() -> String {
+    format!(
+        "{{\"access_token\":\"{}\",\"expires_in\":3600,\"refresh_expires_in\":0,\
+         \"token_type\":\"Bearer\",\"not-before-policy\":0,\"scope\":\"profile email\"}}",
+        "t".repeat(1_300)
+    )
+}
+
+/// Answers at once, without a socket.
+struct Canned(String);
+
+impl Transport for Canned {
+    type Pass = ();
+
+    async fn admit(
+        &self,
+        _endpoint: &TokenEndpoint,
+        _identity: Option<&Arc<ClientIdentity>>,
+    ) -> Result<(), TransportError> {
+        Ok(())
+    }
+
+    async fn send(
+        &self,
+        _pass: &(),
+        _request: &TokenRequest,
+        _connection: Connection,
+        _silence: Duration,
+    ) -> Result<Answer, TransportError> {
+        Ok(Answer {
+            status: 200,
+            retry_after: None,
+            body: Zeroizing::new(self.0.clone().into_bytes()),
+        })
+    }
+
+    async fn roots(&self) {}
+}
+
+/// Waits for flights, and allocates nothing.
+#[derive(Default)]
+struct Waiter {
+    landed: Notify,
+    has_token: AtomicBool,
+}
+
+impl Owner for Waiter {
+    fn flight_landed(&self, _flight: FlightId, arrival: Arrival) {
+        self.has_token
+            .store(arrival.result.is_ok(), Ordering::SeqCst);
+        self.landed.notify_one();
+    }
+
+    fn token_gone(&self) {}
+
+    fn log(&self, _level: Level, _message: String) {}
+
+    fn ask_secret(&self, _call: CallId) {}
+
+    fn ask_roots(&self) {}
+}
+
+/// What managers share.
+struct Process {
+    clock: Arc<SystemClock>,
+    engine: Engine,
+}
+
+impl Process {
+    fn new() -> Self {
+        let clock = Arc::new(SystemClock::new());
+        let alarms = Arc::new(Alarms::default());
+        let engine = Engine::new(Handle::current(), Arc::clone(&alarms));
+        let alarm_clock = Arc::clone(&clock);
+        tokio::spawn(async move { alarms.run(&*alarm_clock).await });
+        Self { clock, engine }
+    }
+
+    fn client<T: Transport>(&self, url: &str, transport: T) -> Client<T> {
+        let config = Config {
+            target: Target::Endpoint(TokenEndpoint::parse(url).unwrap()),
+            has_logger: false,
+            ..config()
+        };
+        let owner = Arc::<Waiter>::default();
+        let told: Arc<dyn Owner> = Arc::<Waiter>::clone(&owner);
+        let engine = self.engine.clone();
+        let start_engine = move || Some(engine.clone());
+        let clock = Arc::clone(&self.clock);
+        let manager = Manager::new(config, clock, Arc::new(transport), told, start_engine);
+        Client { manager, owner }
+    }
+}
+
+struct Client<T: Transport> {
+    manager: Manager<SystemClock, T>,
+    owner: Arc<Waiter>,
+}
+
+impl<T: Transport> Client<T> {
+    async fn acquire(&self) {
+        let _ = self.manager.clear();
+        assert!(matches!(self.manager.ask(Call::Any), Reply::Flight(_)));
+        soon(self.owner.landed.notified()).await;
+        assert!(self.owner.has_token.load(Ordering::SeqCst));
+        settle().await;
+    }
+
+    async fn acquire_often(&self, figures: &mut Figures, name: &str) {
+        for _ in 0..WARM_UP {
+            self.acquire().await;
+        }
+        let before = counts();
+        for _ in 0..ACQUISITIONS {
+            self.acquire().await;
+        }
+        figures.note(name, ACQUISITIONS, before);
+    }
+}
+
+/// Numbers by name.
+#[derive(Default)]
+struct Figures(BTreeMap<String, f64>);
+
+impl Figures {
+    /// What one of so many did since `before`.
+    fn note(&mut self, name: &str, times: u32, before: Counts) {
+        let now = counts();
+        let each = |count: i64| count as f64 / f64::from(times);
+        let allocations = each(now.allocations - before.allocations);
+        self.0
+            .insert(format!("{name}: allocations"), (allocations * 10.0).round() / 10.0);
+        self.0
+            .insert(format!("{name}: bytes"), each(now.bytes - before.bytes).round());
+    }
+
+    /// What is left of one of so many since `before`.
+    fn note_kept(&mut self, name: &str, times: u32, before: Counts) {
+        let kept = (counts().live - before.live) as f64 / f64::from(times);
+        self.0.insert(format!("{name}: bytes kept"), kept.round());
+    }
+}
+
+/// The price of managers that were made, of those that hold a token, and of calls.
+async fn count_managers(process: &Process, figures: &mut Figures) {
+    let url = server::start(&token_response(), Kept::Yes, None);
+    let make = || process.client(&url, HttpTransport::new(TrustSettings::default()));
+    drop(make());
+    let mut clients = Vec::with_capacity(MANAGERS as usize);
+    let before = counts();
+    clients.extend((0..MANAGERS).map(|_| make()));
+    figures.note("a manager", MANAGERS, before);
+    figures.note_kept("a manager", MANAGERS, before);
+
+    make().acquire().await;
+    let before = counts();
+    for client in &clients {
+        client.acquire().await;
+    }
+    figures.note_kept("the token of a manager", MANAGERS, before);
+
+    let client = &clients[0];
+    let before = counts();
+    for _ in 0..ACQUISITIONS {
+        assert!(matches!(client.manager.ask(Call::Any), Reply::Token(..)));
+    }
+    figures.note("a call that finds a token", ACQUISITIONS, before);
+    let _ = client.manager.clear();
+    assert!(matches!(client.manager.ask(Call::Any), Reply::Flight(_)));
+    let before = counts();
+    for _ in 0..ACQUISITIONS {
+        assert!(matches!(client.manager.ask(Call::Any), Reply::Flight(_)));
+    }
+    figures.note("a call that joins a flight", ACQUISITIONS, before);
+    soon(client.owner.landed.notified()).await;
+}
+
+/// A server's configuration; Node's roots are set to an authority for it, and to many others.
+fn trusted_server() -> Arc<ServerConfig> {
+    let certificates = Certificates::new("guard");
+    certificates.self_signed("ca", "DNS:ca.example");
+    certificates.signed("server", "IP:127.0.0.1", "ca");
+    set_node_roots(
+        &fs::read_to_string(certificates.path("ca"))
+            .unwrap()
+            .repeat(AUTHORITIES),
+    );
+    let chain = CertificateDer::from_pem_file(certificates.path("server")).unwrap();
+    let key = certificates.path("server").with_extension("key");
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![chain], PrivateKeyDer::from_pem_file(key).unwrap())
+        .unwrap();
+    Arc::new(config)
+}
+
+async fn count_acquisitions(process: &Process, figures: &mut Figures) {
+    let body = token_response();
+    let canned = process.client("http://127.0.0.1:1/token", Canned(body.clone()));
+    canned
+        .acquire_often(figures, "an acquisition without sockets")
+        .await;
+    let config = trusted_server();
+    for (connection, kept) in [("kept", Kept::Yes), ("new", Kept::No)] {
+        for (scheme, tls) in [("http", None), ("https", Some(Arc::clone(&config)))] {
+            let url = server::start(&body, kept, tls);
+            let client = process.client(&url, HttpTransport::new(TrustSettings::default()));
+            let name = format!("an acquisition over {scheme}, {connection} connection");
+            client.acquire_often(figures, &name).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_figure_is_further_than_a_fifth_from_what_is_recorded() {
+    let process = Process::new();
+    let mut figures = Figures::default();
+    count_managers(&process, &mut figures).await;
+    count_acquisitions(&process, &mut figures).await;
+
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guard/figures.json");
+    if env::var("GUARD").is_ok_and(|wish| wish == "record") {
+        let text = serde_json::to_string_pretty(&figures.0).unwrap();
+        fs::write(file, text + "\n").unwrap();
+        return;
+    }
+    let recorded = fs::read_to_string(file).expect("the recorded figures");
+    let recorded: BTreeMap<String, f64> = serde_json::from_str(&recorded).unwrap();
+    assert!(
+        figures.0.keys().eq(recorded.keys()),
+        "other figures are recorded: record them anew with GUARD=record"
+    );
+    let mut outside = Vec::new();
+    for ((name, figure), was) in figures.0.iter().zip(recorded.values()) {
+        println!("{name}: {figure}, recorded {was}");
+        if (figure - was).abs() > was * TOLERANCE + ROUNDING {
+            outside.push(format!("{name}: {figure}, recorded {was}"));
+        }
+    }
+    assert!(
+        outside.is_empty(),
+        "further than {TOLERANCE} from what is recorded:\n{}\n\
+         More is a regression. What is meant is recorded with GUARD=record.",
+        outside.join("\n")
+    );
+}

@@ -1,0 +1,80 @@
+//! An allocator that counts what the calling thread asks of it. Threads do not see each other's
+//! work, so a server in the same process is on its own account.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+/// What a thread asked for since it started.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Counts {
+    /// Blocks, and changes of a block's size.
+    pub(super) allocations: i64,
+    /// The sizes of those blocks, and by how much others grew.
+    pub(super) bytes: i64,
+    /// `bytes` less what was given back.
+    pub(super) live: i64,
+}
+
+thread_local! {
+    static COUNTS: Cell<Counts> = const {
+        Cell::new(Counts {
+            allocations: 0,
+            bytes: 0,
+            live: 0,
+        })
+    };
+}
+
+/// The counts of the calling thread.
+pub(super) fn counts() -> Counts {
+    COUNTS.get()
+}
+
+fn count(allocations: i64, grown: usize, shrunk: usize) {
+    // A block is at most `isize::MAX` bytes long.
+    let (grown, shrunk) = (grown.cast_signed() as i64, shrunk.cast_signed() as i64);
+    // A thread that is ending has no counts any more; nobody asks for them then.
+    let _ = COUNTS.try_with(|cell| {
+        let counts = cell.get();
+        cell.set(Counts {
+            allocations: counts.allocations + allocations,
+            bytes: counts.bytes + grown,
+            live: counts.live + grown - shrunk,
+        });
+    });
+}
+
+struct Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+// SAFETY: everything is passed on to the system's allocator unchanged, and counting neither
+// allocates nor unwinds: the counts are in a thread-local cell without a destructor.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(1, layout.size(), 0);
+        // SAFETY: the caller keeps the contract, which is that of the system's allocator.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count(1, layout.size(), 0);
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        count(0, 0, layout.size());
+        // SAFETY: as above; the block came from the system's allocator.
+        unsafe { System.dealloc(block, layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        let (grown, shrunk) =
+            (size.saturating_sub(layout.size()), layout.size().saturating_sub(size));
+        count(1, grown, shrunk);
+        // SAFETY: as above.
+        unsafe { System.realloc(block, layout, size) }
+    }
+}
