@@ -77,7 +77,7 @@ async function main() {
     for (const name of chosen) {
       const start = performance.now();
       process.stdout.write(`${name} … `);
-      const settings = { quick, tls: { cert, key } };
+      const settings = { quick, isKept, tls: { cert, key } };
       const env = { NODE_EXTRA_CA_CERTS: certificates.ca.certFile };
       const result = await runScenario(name, settings, env);
       const seconds = (performance.now() - start) / 1000;

@@ -144,7 +144,9 @@ const stages = {
   build,
   async rustfmt() {
     await cargo('fmt', '--all', '--check');
-    await cargo('fmt', '--manifest-path', 'fuzz/Cargo.toml', '--check');
+    for (const folder of ['fuzz', 'bench/naive']) {
+      await cargo('fmt', '--manifest-path', `${folder}/Cargo.toml`, '--check');
+    }
   },
   'clippy-pure': () => clippy('--all-targets', ...pure),
   'clippy-http': () => clippy('--all-targets', ...loopback),

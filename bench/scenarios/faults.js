@@ -1,7 +1,7 @@
 'use strict';
 
 // What faults do to callers: the whole table of `faults/`, ours and the plain class side by side in
-// every row. It is also written to `results/faults.md`, which is kept.
+// every row. A run that is kept also writes it to `results/faults.md`.
 
 const fs = require('node:fs');
 const os = require('node:os');
@@ -11,7 +11,7 @@ const { brokenPromises, startTable } = require('../faults/run.js');
 const { rows } = require('../faults/table.js');
 const { absolute } = require('../measure.js');
 
-async function run() {
+async function run({ isKept = true }) {
   // Before this adds a load of its own.
   const about = `Measured on ${today()} with ${machine()}.`;
   const { results, done } = startTable(rows);
@@ -22,8 +22,7 @@ async function run() {
     await done;
   }
   const folder = path.join(__dirname, '..', 'results');
-  fs.mkdirSync(folder, { recursive: true });
-  fs.writeFileSync(path.join(folder, 'faults.md'), markdown(table, about));
+  if (isKept) fs.writeFileSync(path.join(folder, 'faults.md'), markdown(table, about));
   const broken = (side) =>
     table.flatMap(({ row, result }) =>
       Object.entries(result)

@@ -1,0 +1,72 @@
+'use strict';
+
+// A guard against growth on this side of the boundary, in numbers that hardly depend on the machine:
+// ratios, native calls and bytes. `tests/guard.rs` has the core's.
+
+const assert = require('node:assert/strict');
+const { describe, it } = require('node:test');
+const native = require('../lib/native.js');
+const { readMany } = require('../bench/loop.js');
+const { interleave, median } = require('../bench/measure.js');
+const { Floor } = require('../bench/sides.js');
+const { start, times } = require('./support/manager.js');
+
+/** What hangs must fail. */
+const LIMIT_MS = 60_000;
+/** The bar of `npm run bench`, and how far a figure may leave it. */
+const MOST_OF_FLOOR = 1.1;
+const TOLERANCE = 1.2;
+const ROUNDS = 31;
+const CALLS = 20_000;
+/** Less than the smallest object for each call, more than what Node does meanwhile. */
+const MOST_BYTES_PER_CALL = 2;
+
+describe('the guard', { timeout: LIMIT_MS }, () => {
+  it('holds a cached call to the price of a resolved promise', async (t) => {
+    const { manager } = await start(t);
+    const floor = new Floor(await manager.getToken());
+    const ours = [];
+    const theirs = [];
+    await interleave(3 + ROUNDS, [
+      async (round) => ours.splice(round, 1, await readMany(manager, CALLS)),
+      async (round) => theirs.splice(round, 1, await readMany(floor, CALLS)),
+    ]);
+    const ratio = median(ours.slice(3).map((each, round) => each / theirs[3 + round]));
+    t.diagnostic(`${ratio.toFixed(2)} × a resolved promise`);
+    assert.ok(ratio <= MOST_OF_FLOOR * TOLERANCE, `${ratio} × a resolved promise`);
+  });
+
+  it('holds a cached call to no memory at all', async (t) => {
+    const { manager } = await start(t);
+    await manager.getToken();
+    const call = () => {
+      for (let count = 0; count < CALLS; count += 1) manager.getToken();
+    };
+    call();
+    const each = times(5, () => {
+      global.gc();
+      const before = process.memoryUsage().heapUsed;
+      call();
+      return (process.memoryUsage().heapUsed - before) / CALLS;
+    });
+    assert.ok(Math.min(...each) <= MOST_BYTES_PER_CALL, `${each} bytes a call`);
+  });
+
+  it('holds an acquisition to its native calls and one nudge', async (t) => {
+    const { manager } = await start(t);
+    await manager.getToken();
+    const calls = [];
+    const { prototype } = native.Core;
+    for (const name of Object.getOwnPropertyNames(prototype)) {
+      const { value: method } = Object.getOwnPropertyDescriptor(prototype, name);
+      if (name === 'constructor' || typeof method !== 'function') continue;
+      t.mock.method(prototype, name, function call(...args) {
+        calls.push(name);
+        return method.apply(this, args);
+      });
+    }
+    manager.clearCache();
+    await manager.getToken();
+    assert.deepEqual(calls, ['clear', 'ask', 'hold', 'take', 'hold']);
+  });
+});
