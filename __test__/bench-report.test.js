@@ -61,7 +61,8 @@ describe('the report of the bench', () => {
       row({ figure, ratio: 0.5, against: 'y' }),
     ];
     const found = ratioOf([{ name: scenario, rows }], GLANCE[0]);
-    assert.deepEqual(found, [{ name: GLANCE[0][2], ratio: 0.5, note: 'beside y' }]);
+    assert.deepEqual(found, [{ name: GLANCE[0][2], ratio: 0.5, note: '1 ms beside 4 ms, y' }]);
     assert.deepEqual(ratioOf([], GLANCE[0]), []);
+    assert.throws(() => ratioOf([{ name: scenario, rows: [row({})] }], GLANCE[0]), /begins with/);
   });
 });

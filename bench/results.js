@@ -6,21 +6,26 @@
 const fs = require('node:fs');
 const path = require('node:path');
 const { drawCurve, drawRatios } = require('./plot.js');
+const { withUnit } = require('./table.js');
 
 const FOLDER = path.join(__dirname, 'results');
 const RESULTS = path.join(FOLDER, 'results.json');
 
 /** The rows of the plot of bars: scenario, the beginning of the figure, what it is called there. */
 const GLANCE = [
-  ['cached', 'cached getToken(), Node 24', 'a call while a token is held'],
+  ['cached', 'cached, Node 24', 'a call while a token is held'],
   ['acquisition', 'acquire, warm http, wall', 'acquisition, kept connection, http'],
   ['acquisition', 'acquire, warm https, wall', 'acquisition, kept connection, https'],
   ['acquisition', 'acquire, new https connection, wall', 'acquisition, new https connection'],
   ['acquisition', 'acquire, warm http, main-thread CPU', 'CPU of the main thread, acquisition'],
   ['first-token', 'first token, https, with require', 'first token of a process, with require'],
   ['herd', '10,000 callers on a miss, wall', '10,000 callers and no token'],
-  ['outage', 'endpoint answers 503 for 5 min', 'requests while the endpoint fails'],
+  ['outage', 'endpoint answers 503 for 5 min', 'requests while the endpoint answers 503'],
+  ['outage', 'endpoint answers 401 for 5 min', 'requests while the endpoint answers 401'],
 ];
+
+/** Sides that are no packages, by their names in the table. */
+const SIDES = { plain: 'the plain class', raw: "Node's client" };
 
 const write = (name, text) => fs.writeFileSync(path.join(FOLDER, name), text);
 const json = (value) => `${JSON.stringify(value, undefined, 1)}\n`;
@@ -36,17 +41,21 @@ function readKept() {
   return fs.existsSync(RESULTS) ? JSON.parse(fs.readFileSync(RESULTS, 'utf8')).scenarios : [];
 }
 
-/** Ours beside the best other side: the greatest ratio of the rows of a figure. */
+/**
+ * Ours beside the best other side: the greatest ratio of the rows of a figure. None for a scenario
+ * that was not run or failed.
+ */
 function ratioOf(scenarios, [name, figure, title]) {
   const { rows = [] } = scenarios.find((scenario) => scenario.name === name) ?? {};
-  const ratios = rows
-    .filter((row) => row.figure.startsWith(figure) && row.against !== 'floor')
-    .filter(({ other }) => other > 0)
-    .map(({ ratio, ours, other, against }) => ({ ratio: ratio ?? ours / other, against }))
+  if (rows.length === 0) return [];
+  const [best] = rows
+    .filter((row) => row.figure.startsWith(figure) && row.against !== 'floor' && row.other > 0)
+    .map((row) => ({ ...row, ratio: row.ratio ?? row.ours / row.other }))
     .sort((a, b) => b.ratio - a.ratio);
-  if (ratios.length === 0) return [];
-  const [{ ratio, against }] = ratios;
-  return [{ name: title, ratio, note: `beside ${against}` }];
+  if (best === undefined) throw new Error(`no row of ${name} begins with "${figure}"`);
+  const { ratio, ours, other, unit, against } = best;
+  const note = `${withUnit(ours, unit)} beside ${withUnit(other, unit)}, ${SIDES[against] ?? against}`;
+  return [{ name: title, ratio, note }];
 }
 
 /** Writes the results and draws the plots. */
@@ -57,7 +66,7 @@ function keep(scenarios) {
   const bars = GLANCE.flatMap((row) => ratioOf(scenarios, row));
   if (bars.length > 0) {
     const title = 'keycloak-token-manager beside the best other side';
-    const subtitle = 'each bar: the side, of all that were measured, that comes nearest';
+    const subtitle = 'each bar: the side, of all that were measured, that does best';
     write('glance.svg', drawRatios({ title, subtitle, bars }));
   }
   return `Kept in ${shown()}, with ${curves.length} plots.`;

@@ -9,6 +9,8 @@ const http = require('node:http');
 const { mock } = require('node:test');
 
 const START_MS = Date.UTC(2030, 0);
+/** More would not fit below a plot. */
+const NAMED = 3;
 
 /** What an endpoint answers: a status, or else tokens of so many seconds. */
 async function startSimulatedEndpoint({ status = 200, life }) {
@@ -85,14 +87,19 @@ function stopTime() {
   }
 }
 
-/** Lines with the same points as one, named after all of them. */
+/** Lines with the same points as one, named after the first of them. */
 function distinctLines(lines) {
   const names = new Map();
   for (const { name, points } of lines) {
     const key = JSON.stringify(points);
     names.set(key, [...(names.get(key) ?? []), name]);
   }
-  return [...names].map(([key, all]) => ({ name: all.join(', '), points: JSON.parse(key) }));
+  return [...names].map(([key, all]) => ({ name: listed(all), points: JSON.parse(key) }));
+}
+
+function listed(names) {
+  const others = names.length - NAMED;
+  return others > 1 ? `${names.slice(0, NAMED).join(', ')} and ${others} others` : names.join(', ');
 }
 
 module.exports = { callOnSimulatedTime, distinctLines };

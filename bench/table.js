@@ -73,4 +73,4 @@ function formatTable(scenarios, { colour }) {
   return lines.join('\n');
 }
 
-module.exports = { formatTable, isMet };
+module.exports = { formatTable, isMet, withUnit };
