@@ -463,36 +463,11 @@ async fn hits_on_a_stale_token_are_counted_as_such() {
     assert_eq!((counters.hits, counters.stale_served), (8.0, 3.0));
 }
 
-/// Calls at a steady rate; how many requests reach the server, and how many calls get a token.
-async fn load(world: &mut World, seconds: u64, per_second: u64) -> (usize, u64) {
-    let mut served = 0;
+/// Calls at a steady rate.
+async fn load(world: &World, seconds: u64, per_second: u64) {
     for _ in 0..seconds * per_second {
-        match world.manager.ask(Call::Any) {
-            Reply::Token(..) => served += 1,
-            Reply::Flight(_) | Reply::Failure(..) => {}
-        }
+        let _ = world.manager.ask(Call::Any);
         pass(1_000 / per_second).await;
-    }
-    (world.transport.count(), served)
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_endpoint_that_fails_for_five_minutes_sees_few_requests() {
-    for (name, step, most) in [("503", unavailable(None), 70), ("401", wrong_secret(), 15)] {
-        let mut world = World::new(20, move |_, _| step.clone());
-        let (requests, _) = load(&mut world, 300, 100).await;
-        assert!(requests <= most, "{name}: {requests} requests");
-        assert!(requests >= 8, "{name}: {requests} requests: it must be tried again");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn requests_per_hour_follow_the_lifetime() {
-    for (lifetime, most) in [(10, 793), (60, 132), (300, 17), (3_600, 2)] {
-        let mut world = World::new(20, move |_, _| token(lifetime));
-        let (requests, served) = load(&mut world, 3_600, 1).await;
-        assert!(requests <= most, "{lifetime} s: {requests} requests");
-        assert_eq!(served, 3_599, "{lifetime} s: only the first call waits");
     }
 }
 
@@ -505,12 +480,12 @@ async fn an_outage_within_a_life_is_seen_by_nobody_and_is_over_soon_after_the_se
         _ => reset(),
     });
     world.any().await.unwrap();
-    load(&mut world, 50, 10).await;
+    load(&world, 50, 10).await;
     is_down.store(1, Ordering::SeqCst);
     let before = world.manager.snapshot().counters.hits;
-    load(&mut world, 55, 10).await;
+    load(&world, 55, 10).await;
     is_down.store(0, Ordering::SeqCst);
-    load(&mut world, 20, 10).await;
+    load(&world, 20, 10).await;
     assert_eq!(world.manager.snapshot().counters.hits - before, 750.0, "every call was served");
     assert_eq!(world.warnings(), 1, "the first failure of the row");
     assert_eq!(world.manager.snapshot().condition, Condition::Fresh);
