@@ -10,24 +10,10 @@ const native = require('../lib/native.js');
 const { KeycloakTokenError } = require('..');
 const { block } = require('./programs/program.js');
 const { rejection, start, times, tokenResponse } = require('./support/manager.js');
+const { nativeCalls } = require('./support/native-calls.js');
 
 /** What hangs must fail. */
 const LIMIT_MS = 30_000;
-
-/** The native methods that are called from now on, in their order. */
-function nativeCalls(t) {
-  const calls = [];
-  const { prototype } = native.Core;
-  for (const name of Object.getOwnPropertyNames(prototype)) {
-    const { value: method } = Object.getOwnPropertyDescriptor(prototype, name);
-    if (name === 'constructor' || typeof method !== 'function') continue;
-    t.mock.method(prototype, name, function call(...args) {
-      calls.push(name);
-      return method.apply(this, args);
-    });
-  }
-  return calls;
-}
 
 const isPending = (promise) => inspect(promise).includes('<pending>');
 

@@ -5,11 +5,11 @@
 
 const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');
-const native = require('../lib/native.js');
 const { readMany } = require('../bench/loop.js');
 const { interleave, median } = require('../bench/measure.js');
 const { Floor } = require('../bench/sides.js');
 const { start, times } = require('./support/manager.js');
+const { nativeCalls } = require('./support/native-calls.js');
 
 /** What hangs must fail. */
 const LIMIT_MS = 60_000;
@@ -55,16 +55,7 @@ describe('the guard', { timeout: LIMIT_MS }, () => {
   it('holds an acquisition to its native calls and one nudge', async (t) => {
     const { manager } = await start(t);
     await manager.getToken();
-    const calls = [];
-    const { prototype } = native.Core;
-    for (const name of Object.getOwnPropertyNames(prototype)) {
-      const { value: method } = Object.getOwnPropertyDescriptor(prototype, name);
-      if (name === 'constructor' || typeof method !== 'function') continue;
-      t.mock.method(prototype, name, function call(...args) {
-        calls.push(name);
-        return method.apply(this, args);
-      });
-    }
+    const calls = nativeCalls(t);
     manager.clearCache();
     await manager.getToken();
     assert.deepEqual(calls, ['clear', 'ask', 'hold', 'take', 'hold']);

@@ -1,0 +1,20 @@
+'use strict';
+
+const native = require('../../lib/native.js');
+
+/** The native methods that are called from now on, in their order. */
+function nativeCalls(t) {
+  const calls = [];
+  const { prototype } = native.Core;
+  for (const name of Object.getOwnPropertyNames(prototype)) {
+    const { value: method } = Object.getOwnPropertyDescriptor(prototype, name);
+    if (name === 'constructor' || typeof method !== 'function') continue;
+    t.mock.method(prototype, name, function call(...args) {
+      calls.push(name);
+      return method.apply(this, args);
+    });
+  }
+  return calls;
+}
+
+module.exports = { nativeCalls };
