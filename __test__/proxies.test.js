@@ -25,10 +25,10 @@ const VARIABLES = [
   'no_proxy',
 ];
 const ALL = [...VARIABLES, 'NODE_USE_ENV_PROXY'];
-const USER = 'jane';
+const USER = 'Jane';
 const PASSWORD = 'pa ss%:@';
 /** What a message must not have in it, in any spelling. */
-const CREDENTIALS = /jane|pa ss|pa%20ss|canary|Basic|amFuZT/;
+const CREDENTIALS = /[Jj]ane|pa ss|pa%20ss|canary|Basic|[aS]mFuZT/;
 const NOWHERE = 'sso.nowhere.invalid';
 
 const proxies = {};
@@ -217,9 +217,11 @@ describe('the proxy', () => {
   for (const endpoint of ['https', 'http']) {
     test(`is shown the user name and password of its URL, for ${endpoint}`, async (t) => {
       const proxy = `http://${USER}:${encodeURIComponent(PASSWORD)}@${proxies.strict.host}`;
+      const bare = ` ${proxy.replace('http://', '')}`;
       for (const [environment, options] of [
         [{}, { proxy }],
         [{ HTTPS_PROXY: proxy, HTTP_PROXY: proxy }, {}],
+        [{ HTTPS_PROXY: bare, HTTP_PROXY: bare }, {}],
       ]) {
         const tokenEndpoint = endpoints[endpoint]();
         const { manager } = make(t, environment, { tokenEndpoint, ...options });

@@ -17,8 +17,8 @@ describe('options on the wire', { concurrency: true }, () => {
     ['an array of scopes', { scope: ['openid', 'a:b'] }, { ...both, scope: 'openid a:b' }],
     [
       'parameters',
-      { parameters: { audience: 'a b&c=d+é', empty: '', absent: undefined } },
-      { ...both, audience: 'a b&c=d+é', empty: '' },
+      { parameters: { audience: 'a b&c=d+é', empty: '', absent: undefined, proxy: 'A://É/%' } },
+      { ...both, audience: 'a b&c=d+é', empty: '', proxy: 'A://É/%' },
     ],
     [
       'Basic',

@@ -40,7 +40,7 @@ use keycloak_token_manager::manager::slot::{Call, FlightId};
 use keycloak_token_manager::manager::{Arrival, Engine, Level, Manager, Owner, Reply};
 use keycloak_token_manager::oauth::{Answer, TokenEndpoint, TokenRequest};
 use keycloak_token_manager::transport::{
-    ClientIdentity, Connection, HttpTransport, Transport, TransportError, TrustSettings,
+    ClientIdentity, Connection, HttpTransport, Room, Transport, TransportError, TrustSettings,
     set_node_roots,
 };
 use rustls::ServerConfig;
@@ -137,7 +137,7 @@ impl Process {
     fn new() -> Self {
         let clock = Arc::new(SystemClock::new());
         let alarms = Arc::new(Alarms::default());
-        let engine = Engine::new(Handle::current(), Arc::clone(&alarms));
+        let engine = Engine::new(Handle::current(), Arc::clone(&alarms), Room::new());
         let alarm_clock = Arc::clone(&clock);
         tokio::spawn(async move { alarms.run(&*alarm_clock).await });
         Self { clock, engine }

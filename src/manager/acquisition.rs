@@ -7,12 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-
 use super::backoff;
 use super::clock::{Clock, Moment};
 use super::config::{self, Config, Material, Target};
-use super::credential::{CallId, CredentialSource, Pending, unusable};
+use super::credential::{CallId, CredentialSource, FileReads, Pending, unusable};
 use super::discovery::Discovery;
 use super::error::Error;
 use super::held::Grant;
@@ -41,7 +39,7 @@ const KEYCLOAK_PATH: &str = "/protocol/openid-connect/token";
 pub(super) struct Acquisition<'a, C, T> {
     pub(super) config: &'a Config,
     pub(super) credentials: &'a Arc<CredentialSource>,
-    pub(super) reads: &'a Arc<Semaphore>,
+    pub(super) reads: &'a Arc<FileReads>,
     pub(super) discovery: &'a Discovery,
     pub(super) transport: &'a T,
     pub(super) clock: &'a C,

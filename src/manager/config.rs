@@ -2,6 +2,7 @@
 //! `options` makes it of what a user gave.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,7 +59,7 @@ pub enum Credential {
 }
 
 /// Files that hold a credential.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum CredentialFiles {
     /// `clientSecretFile`.
     Secret(PathBuf),
@@ -82,6 +83,27 @@ pub enum PemSource {
     Given(Arc<Zeroizing<String>>),
     /// A file holds it.
     File(PathBuf),
+}
+
+// By the text that was given, as the very same one.
+impl PartialEq for PemSource {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Given(one), Self::Given(another)) => Arc::ptr_eq(one, another),
+            (Self::File(one), Self::File(another)) => one == another,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for PemSource {}
+
+impl Hash for PemSource {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        if let Self::File(path) = self {
+            path.hash(state);
+        }
+    }
 }
 
 impl PemSource {

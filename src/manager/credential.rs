@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use super::Owner;
@@ -18,7 +18,7 @@ use super::config::{Credential, CredentialFiles, Material, PemSource, name_of_fi
 use super::error::Error;
 use super::sync::Mutex;
 use crate::oauth::{ClientAssertion, ClientSecret, SigningKey};
-use crate::transport::{ClientIdentity, IdentityFault};
+use crate::transport::{ClientIdentity, IdentityFault, Joined};
 
 /// Ids are not used again, so that the answer to a call of a former source is nobody else's.
 static LAST_ID: AtomicU32 = AtomicU32::new(0);
@@ -40,6 +40,9 @@ pub struct CallId(pub u32);
 
 /// What a call gave.
 pub(super) type Answer = Result<Material, Error>;
+
+/// Reads under way, one for the same files, whichever managers want them.
+pub(super) type FileReads = Joined<CredentialFiles, Answer>;
 
 #[derive(Clone)]
 enum Progress {
@@ -123,8 +126,8 @@ impl CredentialSource {
         state.withdraw();
     }
 
-    /// Asks for the credential, or joins the call under way. `reads` are the permits for files.
-    pub fn ask(self: &Arc<Self>, owner: &Arc<dyn Owner>, reads: &Arc<Semaphore>) -> Pending {
+    /// Asks for the credential, or joins the call under way.
+    pub(super) fn ask(self: &Arc<Self>, owner: &Arc<dyn Owner>, reads: &Arc<FileReads>) -> Pending {
         let (files, call, receiver, is_new) = {
             let mut state = self.0.lock();
             let (first, files) = match &state.credential {
@@ -146,14 +149,10 @@ impl CredentialSource {
         Pending::Called(call, Progressing(receiver))
     }
 
-    async fn read(self: Arc<Self>, call: CallId, files: CredentialFiles, reads: Arc<Semaphore>) {
-        // Nobody closes it: without a permit, all that is lost is the bound.
-        let permit = reads.acquire().await;
-        let source = Arc::clone(&self);
-        let reading = tokio::task::spawn_blocking(move || source.answer(call, files.read()));
-        // The thread is busy for so long, whoever still waits.
-        let _ = reading.await;
-        drop(permit);
+    async fn read(self: Arc<Self>, call: CallId, files: CredentialFiles, reads: Arc<FileReads>) {
+        let key = files.clone();
+        let answer = reads.run(key, move || files.read()).await;
+        self.answer(call, answer.unwrap_or_else(|| Err(Error::internal())));
     }
 
     /// Names what [`CredentialSource::replace`] replaces.

@@ -7,8 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-
 mod acquisition;
 pub mod alarm;
 pub mod backoff;
@@ -32,7 +30,7 @@ mod trouble;
 use alarm::Alarms;
 use clock::Clock;
 use config::{Config, Material};
-use credential::CallId;
+use credential::{CallId, FileReads};
 use error::Error;
 use held::Grant;
 use published::Published;
@@ -43,7 +41,7 @@ use snapshot::Snapshot;
 use sync::Handle;
 
 use crate::oauth::ClientSecret;
-use crate::transport::Transport;
+use crate::transport::{Room, Transport};
 
 /// How loud a log line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,23 +106,17 @@ pub struct Engine {
     pub handle: Handle,
     /// Who wakes managers.
     pub alarms: Arc<Alarms>,
-    /// The right to read a credential from a file.
-    reads: Arc<Semaphore>,
+    reads: Arc<FileReads>,
 }
 
 impl Engine {
-    /// So many files are read at once. That is one less than there are threads for what may hang,
-    /// so that reads which hang, however many, leave one for look-ups.
-    const MOST_READS: usize = 2;
-
-    /// On that runtime, and woken by those alarms.
+    /// On that runtime, woken by those alarms, with room for reads of files.
     #[must_use]
-    pub fn new(handle: Handle, alarms: Arc<Alarms>) -> Self {
-        let reads = Arc::new(Semaphore::new(Self::MOST_READS));
+    pub fn new(handle: Handle, alarms: Arc<Alarms>, files: Room) -> Self {
         Self {
             handle,
             alarms,
-            reads,
+            reads: FileReads::new(files),
         }
     }
 }

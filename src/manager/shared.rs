@@ -11,7 +11,7 @@ use super::acquisition::{self, Acquisition, Report};
 use super::alarm::{Sleeper, SleeperId};
 use super::clock::{Clock, Moment};
 use super::config::Config;
-use super::credential::{CallId, CredentialSource};
+use super::credential::{CallId, CredentialSource, FileReads};
 use super::discovery::Discovery;
 use super::error::{Error, ErrorKind};
 use super::published::{NO_TOKEN, Published};
@@ -574,7 +574,7 @@ async fn fly<C: Clock, T: Transport>(
     attempts: u32,
     setup: Setup<T>,
     closing: Arc<Semaphore>,
-    reads: Arc<Semaphore>,
+    reads: Arc<FileReads>,
 ) {
     let acquisition = Acquisition {
         config: &setup.config,

@@ -12,9 +12,10 @@ use tokio::runtime::Builder;
 use crate::manager::Engine;
 use crate::manager::alarm::Alarms;
 use crate::manager::clock::SystemClock;
+use crate::transport::Room;
 
-/// Threads for look-ups and file reads; reads of credentials take two of them at most. With the one
-/// that runs flights: four.
+/// Threads for look-ups and file reads, either of which takes two at most. With the one that runs
+/// flights: four.
 const MOST_BLOCKING_THREADS: usize = 3;
 const IDLE_THREAD_LIFE: Duration = Duration::from_secs(5);
 
@@ -43,7 +44,7 @@ fn start() -> Option<Engine> {
         .build()
         .ok()?;
     let alarms = Arc::new(Alarms::default());
-    let engine = Engine::new(runtime.handle().clone(), Arc::clone(&alarms));
+    let engine = Engine::new(runtime.handle().clone(), Arc::clone(&alarms), Room::for_files());
     let clock = clock();
     std::thread::Builder::new()
         .name("keycloak-token".to_owned())

@@ -11,7 +11,7 @@ use crate::manager::config::{self, Config, Credential, Material, ProxyOption};
 use crate::manager::error::Error;
 use crate::manager::options::{self, Faults, Given, LOGGER_METHODS};
 use crate::transport::{
-    HttpTransport, PemCertificates, ProxySettings, ProxyVariables, TrustSettings,
+    HttpTransport, PemCertificates, ProxySettings, ProxyUrl, ProxyVariables, TrustSettings,
 };
 
 /// Options that need no further check.
@@ -41,7 +41,12 @@ pub(super) fn parse(
     environment: Environment,
 ) -> Result<std::result::Result<Parsed, Error>> {
     let mut faults = Faults::default();
-    let given = if let Given::Record(given) = read(options)? {
+    let env = Env::from_raw(options.value().env);
+    let given = if let Given::Record(mut given) = read(options)? {
+        for (name, value) in &mut given {
+            urls_to_ascii(env, name, value);
+        }
+
         given
     } else {
         faults.push("options", "expected an object");
@@ -65,8 +70,7 @@ pub(super) fn parse(
         faults.push(option, &detail);
     }
     let skip_verify = transport.skip_tls_verify || !environment.verifies_certificates;
-    let (proxies, unusable) =
-        proxies(transport.proxy, environment, Env::from_raw(options.value().env));
+    let (proxies, unusable) = proxies(transport.proxy, environment, env);
     let trust = TrustSettings {
         extra,
         file: transport.ca_file,
@@ -92,7 +96,8 @@ fn proxies(
     env: Env,
 ) -> (ProxySettings, Vec<&'static str>) {
     let url = |value: Option<String>| {
-        let mut url = Zeroizing::new(value.unwrap_or_default());
+        let value = Zeroizing::new(value.unwrap_or_default());
+        let mut url = ProxyUrl::with_scheme(&value);
         to_ascii(env, &mut url);
         url
     };
@@ -109,9 +114,6 @@ fn proxies(
 
 /// The options are an object of objects and arrays at most.
 const DEPTH: u8 = 2;
-
-/// Options that are URLs, wherever they stand.
-const URLS: [&str; 4] = ["tokenEndpoint", "issuer", "proxy", "baseUrl"];
 
 /// Reads a value, an object's and an array's members with it.
 fn read(value: &Unknown<'_>) -> Result<Given> {
@@ -180,19 +182,26 @@ fn read_record(object: &Object<'_>, depth: u8) -> Result<Given> {
                 ValueType::Object if name == "logger" => {
                     members.push((name, read_logger(&take(&value)?)?));
                 }
-                _ => {
-                    let mut given = read_to(&value, depth)?;
-                    if let Given::Text(text) = &mut given
-                        && URLS.contains(&name.as_str())
-                    {
-                        to_ascii(Env::from_raw(value.value().env), text);
-                    }
-                    members.push((name, given));
-                }
+                _ => members.push((name, read_to(&value, depth)?)),
             }
         }
     }
     Ok(Given::Record(members))
+}
+
+/// The options that are URLs.
+fn urls_to_ascii(env: Env, name: &str, value: &mut Given) {
+    match (name, value) {
+        ("tokenEndpoint" | "issuer" | "proxy", Given::Text(url)) => to_ascii(env, url),
+        ("resource", Given::Record(members)) => {
+            for (name, value) in members {
+                if let ("baseUrl", Given::Text(url)) = (name.as_str(), value) {
+                    to_ascii(env, url);
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 /// Has Node's own `URL` write a host in Punycode: the tables for it would take 130 KB here. What is

@@ -105,6 +105,7 @@ impl HttpTransport {
                 Some(file)
             }
         };
+        let has_environment = environment_roots().await?.is_some();
         let trust = Trust::Roots {
             node: node_roots_are_set(),
             extra: self.settings.extra.clone(),
@@ -115,7 +116,7 @@ impl HttpTransport {
                 node: false,
                 extra: None,
                 file: None,
-            } if environment_roots().is_none() => Err(TransportError::RootsNeeded),
+            } if !has_environment => Err(TransportError::RootsNeeded),
             _ => Ok(trust),
         }
     }
@@ -210,7 +211,11 @@ async fn exchange(
         }
         Err(Cut::TooLarge { status }) => Err(TransportError::BodyTooLarge { status }),
         Err(Cut::Failed(error)) if !lease.is_reused => Err(classify(Stage::Exchange, &error)),
-        Err(Cut::Failed(_) | Cut::Silent) => {
+        Err(Cut::Ended) if !lease.is_reused => Err(TransportError::Network {
+            fault: NetworkFault::CutShort,
+            detail: "the connection ended before the request was sent".to_owned(),
+        }),
+        Err(Cut::Failed(_) | Cut::Ended | Cut::Silent) => {
             pool.idle.retire(&lease);
             Err(TransportError::ReusedConnection)
         }

@@ -2,10 +2,14 @@
 //!
 //! Whoever waits may leave, but the thread stays until the work ends. So there is one at a time for
 //! a key, and those who come meanwhile wait for the same: a name server or a mount that hangs holds
-//! one of the few threads, however often it is asked. Of one kind of work two are done at once, so
-//! that what hangs, however much, leaves a thread for work of another kind.
+//! one of the few threads, however often it is asked. Of look-ups two are done at once, and of reads
+//! of any kind of file, so that either may hang, however much, and leave a thread for the other.
 
-use std::{collections::HashMap, hash::Hash};
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{Arc, LazyLock},
+};
 
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
@@ -13,27 +17,52 @@ use tokio::sync::{Semaphore, watch};
 /// One less than there are threads for what may hang.
 const MOST_AT_ONCE: usize = 2;
 
-/// Work of one kind under way, by key.
-pub(super) struct Joined<K, V> {
-    room: Semaphore,
+/// The right to do work of one kind.
+#[derive(Clone, Debug)]
+pub struct Room(Arc<Semaphore>);
+
+impl Room {
+    /// Room for work of a kind of its own.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Arc::new(Semaphore::new(MOST_AT_ONCE)))
+    }
+
+    /// That for reads of files in this process.
+    #[must_use]
+    pub fn for_files() -> Self {
+        static FILES: LazyLock<Room> = LazyLock::new(Room::new);
+        FILES.clone()
+    }
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Work under way, by key.
+pub(crate) struct Joined<K, V> {
+    room: Room,
     under_way: Mutex<HashMap<K, watch::Receiver<Option<V>>>>,
 }
 
 impl<K, V> Joined<K, V>
 where
-    K: Clone + Eq + Hash + Send + 'static,
+    K: Clone + Eq + Hash + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    pub(super) fn new() -> Self {
-        Self {
-            room: Semaphore::new(MOST_AT_ONCE),
+    pub(crate) fn new(room: Room) -> Arc<Self> {
+        Arc::new(Self {
+            room,
             under_way: Mutex::new(HashMap::new()),
-        }
+        })
     }
 
     /// What the work for `key` gives, begun now or before. `None` if it panicked.
-    pub(super) async fn run(
-        &'static self,
+    pub(crate) async fn run(
+        self: &Arc<Self>,
         key: K,
         work: impl FnOnce() -> V + Send + 'static,
     ) -> Option<V> {
@@ -43,7 +72,7 @@ where
     }
 
     fn join_or_start(
-        &'static self,
+        self: &Arc<Self>,
         key: K,
         work: impl FnOnce() -> V + Send + 'static,
     ) -> watch::Receiver<Option<V>> {
@@ -53,10 +82,14 @@ where
         }
         let (sender, receiver) = watch::channel(None);
         under_way.insert(key.clone(), receiver.clone());
-        let end = End { joined: self, key };
+        let end = End {
+            joined: Arc::clone(self),
+            key,
+        };
+        let room = self.room.clone();
         tokio::spawn(async move {
             // Nobody closes it: without a permit, all that is lost is the bound.
-            let permit = self.room.acquire().await;
+            let permit = room.0.acquire().await;
             let working = tokio::task::spawn_blocking(move || {
                 let value = work();
                 // Nobody may join work that is over: what it saw may have changed since.
@@ -72,8 +105,8 @@ where
 }
 
 /// Ends the work, also if it panics.
-struct End<K: Eq + Hash + 'static, V: 'static> {
-    joined: &'static Joined<K, V>,
+struct End<K: Eq + Hash, V> {
+    joined: Arc<Joined<K, V>>,
     key: K,
 }
 
@@ -87,7 +120,6 @@ impl<K: Eq + Hash, V> Drop for End<K, V> {
 #[expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod tests {
     use std::sync::{
-        LazyLock,
         atomic::{AtomicU32, Ordering},
         mpsc,
     };
@@ -96,23 +128,23 @@ mod tests {
 
     #[tokio::test]
     async fn those_who_come_meanwhile_wait_for_the_same() {
-        static JOINED: LazyLock<Joined<&str, u32>> = LazyLock::new(Joined::new);
         static RUNS: AtomicU32 = AtomicU32::new(0);
+        let joined = Joined::new(Room::new());
         let (finish, hang) = mpsc::channel();
         let work = move || {
             hang.recv().unwrap();
             RUNS.fetch_add(1, Ordering::SeqCst)
         };
-        let first = JOINED.join_or_start("a", work);
-        let second = JOINED.join_or_start("a", || panic!("a second run"));
-        assert_eq!(JOINED.run("b", || 7).await, Some(7), "another key is not held up");
+        let first = joined.join_or_start("a", work);
+        let second = joined.join_or_start("a", || panic!("a second run"));
+        assert_eq!(joined.run("b", || 7).await, Some(7), "another key is not held up");
         finish.send(()).unwrap();
         for mut receiver in [first, second] {
             let value = *receiver.wait_for(Option::is_some).await.unwrap();
             assert_eq!(value, Some(0));
         }
         assert_eq!(
-            JOINED
+            joined
                 .run("a", || RUNS.fetch_add(1, Ordering::SeqCst))
                 .await,
             Some(1)
@@ -121,8 +153,8 @@ mod tests {
 
     #[tokio::test]
     async fn work_that_panics_is_over_as_well() {
-        static JOINED: LazyLock<Joined<&str, u32>> = LazyLock::new(Joined::new);
-        assert_eq!(JOINED.run("a", || panic!("expected")).await, None);
-        assert_eq!(JOINED.run("a", || 1).await, Some(1));
+        let joined = Joined::new(Room::new());
+        assert_eq!(joined.run("a", || panic!("expected")).await, None);
+        assert_eq!(joined.run("a", || 1).await, Some(1));
     }
 }

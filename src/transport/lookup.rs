@@ -15,11 +15,11 @@ use std::{
 use hyper_util::client::legacy::connect::dns::Name;
 use tower_service::Service;
 
-use super::joined::Joined;
+use super::joined::{Joined, Room};
 
 type Found = Result<Arc<[SocketAddr]>, Arc<io::Error>>;
 
-static LOOKUPS: LazyLock<Joined<String, Found>> = LazyLock::new(Joined::new);
+static LOOKUPS: LazyLock<Arc<Joined<String, Found>>> = LazyLock::new(|| Joined::new(Room::new()));
 
 /// Asks the system.
 #[derive(Clone, Copy, Debug)]

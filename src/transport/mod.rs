@@ -17,7 +17,6 @@ mod http;
 mod identity;
 #[cfg(feature = "http")]
 mod idle;
-#[cfg(feature = "http")]
 mod joined;
 #[cfg(feature = "http")]
 mod lookup;
@@ -40,6 +39,8 @@ mod wire;
 #[cfg(feature = "http")]
 pub use http::HttpTransport;
 pub use identity::{ClientIdentity, IdentityFault};
+pub(crate) use joined::Joined;
+pub use joined::Room;
 #[cfg(feature = "http")]
 pub use pool::MAX_REQUESTS_PER_ORIGIN;
 #[cfg(feature = "http")]

@@ -43,12 +43,11 @@ impl ProxySettings {
     pub fn from_environment(variables: &ProxyVariables) -> (Self, Vec<&'static str>) {
         let mut unusable = Vec::new();
         let mut read = |name, value: &str| {
-            if value.trim().is_empty() {
+            let url = ProxyUrl::with_scheme(value);
+            if url.is_empty() {
                 return None;
             }
-            ProxyUrl::parse_lenient(value.trim())
-                .map_err(|_| unusable.push(name))
-                .ok()
+            ProxyUrl::parse(&url).map_err(|_| unusable.push(name)).ok()
         };
         let settings = Self {
             https: read("HTTPS_PROXY", &variables.https),

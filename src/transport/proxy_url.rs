@@ -38,15 +38,14 @@ impl ProxyUrl {
         })
     }
 
-    /// As [`ProxyUrl::parse`], but where there is no scheme it is http, as in the environment.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn parse_lenient(value: &str) -> Result<Self, ProxyFault> {
-        if value.contains("://") {
-            Self::parse(value)
+    /// What the environment says of a proxy: where there is no scheme it is http.
+    #[must_use]
+    pub fn with_scheme(value: &str) -> Zeroizing<String> {
+        let value = value.trim();
+        if value.is_empty() || value.contains("://") {
+            Zeroizing::new(value.to_owned())
         } else {
-            Self::parse(&Zeroizing::new(format!("http://{value}")))
+            Zeroizing::new(format!("http://{value}"))
         }
     }
 
@@ -125,9 +124,9 @@ mod tests {
             assert_eq!(proxy.shown(), shown, "{value}");
             assert!(!format!("{proxy:?}").contains("canary"));
         }
-        let proxy = ProxyUrl::parse_lenient("jane:canary@proxy:3128").unwrap();
+        let proxy = ProxyUrl::parse(&ProxyUrl::with_scheme(" Jane:canary@proxy:3128")).unwrap();
         assert_eq!(proxy.shown(), "http://proxy:3128");
-        assert!(proxy.expose().contains("jane:canary@"));
+        assert!(proxy.expose().contains("Jane:canary@"));
     }
 
     #[test]
@@ -143,6 +142,7 @@ mod tests {
         ] {
             assert_eq!(ProxyUrl::parse(value).unwrap_err(), fault, "{value}");
         }
-        assert_eq!(ProxyUrl::parse_lenient("socks5://h").unwrap_err(), ProxyFault::NotHttp);
+        assert_eq!(*ProxyUrl::with_scheme("socks5://h"), "socks5://h");
+        assert_eq!(*ProxyUrl::with_scheme(" "), "");
     }
 }

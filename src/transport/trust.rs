@@ -21,7 +21,11 @@ use rustls::{
 };
 use tokio::sync::Notify;
 
-use super::{TransportError, fault::clean, joined::Joined};
+use super::{
+    TransportError,
+    fault::clean,
+    joined::{Joined, Room},
+};
 
 /// The largest file of certificates that is read, in bytes. System bundles have some 200 KB.
 const MAX_TRUST_FILE: u64 = 8 * 1024 * 1024;
@@ -53,16 +57,26 @@ pub(super) async fn node_roots() {
     }
 }
 
-static FILE_READS: LazyLock<Joined<PathBuf, Result<Arc<TrustFile>, TransportError>>> =
-    LazyLock::new(Joined::new);
+type FileReads = Joined<PathBuf, Result<Arc<TrustFile>, TransportError>>;
+
+static FILE_READS: LazyLock<Arc<FileReads>> = LazyLock::new(|| Joined::new(Room::for_files()));
+static ENVIRONMENT_READ: LazyLock<Arc<Joined<(), ()>>> =
+    LazyLock::new(|| Joined::new(Room::for_files()));
+static ENVIRONMENT_ROOTS: OnceLock<Option<Arc<PemCertificates>>> = OnceLock::new();
 
 /// The certificates of `NODE_EXTRA_CA_CERTS`, read once for the process.
-///
-/// It blocks, which is no more than Node does itself: it reads the same file on its main thread. A
-/// thread for it would be a twentieth of the time to the first token.
-pub(super) fn environment_roots() -> Option<&'static Arc<PemCertificates>> {
-    static ROOTS: OnceLock<Option<Arc<PemCertificates>>> = OnceLock::new();
-    ROOTS.get_or_init(read_environment_roots).as_ref()
+pub(super) async fn environment_roots()
+-> Result<Option<&'static Arc<PemCertificates>>, TransportError> {
+    if ENVIRONMENT_ROOTS.get().is_none() {
+        let read = || drop(ENVIRONMENT_ROOTS.set(read_environment_roots()));
+        let read = ENVIRONMENT_READ.run((), read).await;
+        read.ok_or(TransportError::Internal)?;
+    }
+    Ok(known_environment_roots())
+}
+
+fn known_environment_roots() -> Option<&'static Arc<PemCertificates>> {
+    ENVIRONMENT_ROOTS.get().and_then(Option::as_ref)
 }
 
 /// Node warns of a file that it cannot read, and goes on without.
@@ -228,7 +242,7 @@ impl Trust {
             .get()
             .filter(|_| *has_node)
             .map_or_else(|| Arc::new(RootCertStore::empty()), NodeRoots::parsed);
-        let named = [environment_roots(), extra.as_ref(), file.as_ref()];
+        let named = [known_environment_roots(), extra.as_ref(), file.as_ref()];
         for pem in named.into_iter().flatten() {
             let roots = Arc::make_mut(&mut roots);
             for certificate in &pem.certificates {

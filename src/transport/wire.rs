@@ -48,6 +48,8 @@ pub(super) struct Wire {
 pub(super) enum Cut {
     /// Nothing came for as long as the caller would wait.
     Silent,
+    /// The connection had ended before anything was sent.
+    Ended,
     Failed(hyper::Error),
     TooLarge {
         status: u16,
@@ -78,7 +80,7 @@ impl Wire {
         patience: Option<Duration>,
     ) -> Result<Answer, Cut> {
         let sending = self.sender.send_request(request);
-        let response = within(patience, self.drive(sending)).await?;
+        let response = self.drive(patience, sending).await?;
         let status = response.status().as_u16();
         let retry_after = response
             .headers()
@@ -130,7 +132,7 @@ impl Wire {
         let mut body = Zeroizing::new(Vec::with_capacity(capacity));
         loop {
             let next = async { incoming.frame().await.transpose() };
-            let Some(frame) = within(patience, self.drive(next)).await? else {
+            let Some(frame) = self.drive(patience, next).await? else {
                 return Ok(body);
             };
             // The other kind of frame are trailers.
@@ -145,16 +147,28 @@ impl Wire {
     }
 
     /// Waits for what comes over the connection, and keeps it going meanwhile.
-    async fn drive<T>(&mut self, work: impl Future<Output = T>) -> T {
+    async fn drive<T>(
+        &mut self,
+        patience: Option<Duration>,
+        work: impl Future<Output = Result<T, hyper::Error>>,
+    ) -> Result<T, Cut> {
         let mut work = pin!(work);
-        poll_fn(|cx| {
+        let driving = poll_fn(|cx| {
             if let Poll::Ready(result) = work.as_mut().poll(cx) {
-                return Poll::Ready(result);
+                return Poll::Ready(result.map_err(Cut::Failed));
             }
             self.advance(cx);
-            work.as_mut().poll(cx)
-        })
-        .await
+            match work.as_mut().poll(cx) {
+                Poll::Ready(result) => Poll::Ready(result.map_err(Cut::Failed)),
+                // One that ends before it has taken the request leaves it where it is.
+                Poll::Pending if self.has_ended => Poll::Ready(Err(Cut::Ended)),
+                Poll::Pending => Poll::Pending,
+            }
+        });
+        match patience {
+            None => driving.await,
+            Some(patience) => timeout(patience, driving).await.unwrap_or(Err(Cut::Silent)),
+        }
     }
 
     /// Its end, and why it ended, is told to whoever waits for something from it.
@@ -163,17 +177,6 @@ impl Wire {
             self.has_ended = Pin::new(&mut self.connection).poll(cx).is_ready();
         }
     }
-}
-
-async fn within<T>(
-    patience: Option<Duration>,
-    work: impl Future<Output = Result<T, hyper::Error>>,
-) -> Result<T, Cut> {
-    let result = match patience {
-        None => work.await,
-        Some(patience) => timeout(patience, work).await.map_err(|_| Cut::Silent)?,
-    };
-    result.map_err(Cut::Failed)
 }
 
 /// Appends without leaving a copy behind, as growing in place would.
@@ -186,4 +189,37 @@ fn append(body: &mut Zeroizing<Vec<u8>>, chunk: &[u8]) {
         *body = larger;
     }
     body.extend_from_slice(chunk);
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use http::{HeaderValue, header::HOST};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    fn request() -> Request<Body> {
+        let mut request = Request::new(Body::default());
+        let headers = request.headers_mut();
+        headers.insert(HOST, HeaderValue::from_static("h"));
+        request
+    }
+
+    #[tokio::test]
+    async fn request_on_a_connection_that_ended_unseen_is_not_waited_for() {
+        let (ours, mut theirs) = duplex(1024);
+        let mut wire = Wire::new(Box::new(ours)).await.unwrap();
+        let serving = async {
+            let mut request = [0; 16];
+            theirs.read_exact(&mut request).await.unwrap();
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+            theirs.write_all(answer).await.unwrap();
+        };
+        let (answer, ()) = tokio::join!(wire.exchange(request(), None), serving);
+        assert_eq!(&answer.unwrap().body[..], b"{}");
+        drop(theirs);
+        let second = timeout(Duration::from_secs(5), wire.exchange(request(), None));
+        assert!(matches!(second.await.unwrap(), Err(Cut::Ended | Cut::Failed(_))));
+    }
 }

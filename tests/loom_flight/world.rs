@@ -19,7 +19,9 @@ use keycloak_token_manager::manager::{self, Arrival, Engine, Level, Owner, Reply
 use keycloak_token_manager::oauth::{
     Answer, ClientAuthentication, ClientCredentialsGrant, ClientSecret, TokenEndpoint, TokenRequest,
 };
-use keycloak_token_manager::transport::{ClientIdentity, Connection, Transport, TransportError};
+use keycloak_token_manager::transport::{
+    ClientIdentity, Connection, Room, Transport, TransportError,
+};
 use loom::sync::{Condvar, Mutex as LoomMutex};
 use loom::thread::JoinHandle;
 use zeroize::Zeroizing;
@@ -253,7 +255,7 @@ impl World {
             Outcome::Token | Outcome::Refusal => Handle::default(),
         };
         let alarms = Arc::new(Alarms::default());
-        let engine = Engine::new(flights.clone(), Arc::clone(&alarms));
+        let engine = Engine::new(flights.clone(), Arc::clone(&alarms), Room::new());
         let manager =
             Manager::new(config, Arc::clone(&clock), Arc::clone(&transport), told, move || {
                 Some(engine.clone())

@@ -16,7 +16,9 @@ use keycloak_token_manager::oauth::{
     Answer, ClientAuthentication, ClientCredentialsGrant, ClientSecret, RetryAfter, TokenEndpoint,
     TokenRequest,
 };
-use keycloak_token_manager::transport::{ClientIdentity, Connection, Transport, TransportError};
+use keycloak_token_manager::transport::{
+    ClientIdentity, Connection, Room, Transport, TransportError,
+};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -262,7 +264,7 @@ impl World {
             roots_asked: AtomicU64::new(0),
         });
         let alarms = Arc::new(Alarms::default());
-        let engine = Engine::new(Handle::current(), Arc::clone(&alarms));
+        let engine = Engine::new(Handle::current(), Arc::clone(&alarms), Room::new());
         let alarm_clock = Arc::clone(&clock);
         tokio::spawn(async move { alarms.run(&*alarm_clock).await });
         let told: Arc<dyn Owner> = Arc::<RecordingOwner>::clone(&owner);
