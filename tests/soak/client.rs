@@ -12,6 +12,7 @@ use keycloak_token_manager::manager::error::{Error, ErrorKind};
 use keycloak_token_manager::manager::held::Grant;
 use keycloak_token_manager::manager::published::NO_TOKEN;
 use keycloak_token_manager::manager::slot::{Call, Condition, FlightId, Invalidation};
+use keycloak_token_manager::manager::snapshot::TokenTimes;
 use keycloak_token_manager::manager::{Arrival, backoff};
 use tokio::runtime::Handle;
 
@@ -244,12 +245,17 @@ impl Client {
         // More time has passed: a cool-down may be over, a token too.
         self.row.cool_until = Duration::ZERO;
         self.window.causes += 1;
-        // Should the clock go back, a token that it had ended does not come back.
+        self.end_held();
+    }
+
+    /// Should the clock go back, a token that it had ended does not come back.
+    fn end_held(&mut self) {
         let now = self.world.now();
         self.held.take_if(|held| held.remaining(now).is_zero());
     }
 
     pub(super) fn step_wall_back(&mut self, by: Duration) {
+        self.end_held();
         self.note_step();
         self.world.clock.step_wall_back(by);
     }
@@ -441,7 +447,9 @@ impl Client {
     fn is_held(&self, grant: &Arc<Grant>) -> bool {
         let age = grant.age(self.world.now());
         let state = self.world.manager.snapshot();
-        state.token.is_some_and(|token| token.age == age)
+        // One that was detached may have been sent at the same time.
+        let times = |token: TokenTimes| (token.age, token.hard);
+        state.token.map(times) == Some((age, grant.life.hard))
     }
 
     fn keep(&mut self, word: u32, grant: &Arc<Grant>) {
@@ -564,6 +572,10 @@ impl Client {
         // Ours, the configuration's, and one for each flight; a task of the alarms, one for each.
         assert_eq!(Arc::strong_count(&self.world.transport), 2 + under_way);
         assert_eq!(Handle::current().metrics().num_alive_tasks(), 1 + under_way);
+    }
+
+    pub(super) fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     pub(super) async fn finish(mut self) -> Counts {
