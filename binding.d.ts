@@ -3,34 +3,30 @@
 
 /** A manager's native side. It belongs to the thread that opened it. */
 export declare class Core {
-  /** The id that `notify` is called with. */
-  get id(): number
   /** The shared memory: the word as `Int32Array[0]`, hits and joins as `Float64Array[1]` and `[2]`. */
   memory(): ArrayBuffer
   /**
    * What a caller gets: a token, the flight to wait for, or a failure. `minimum` is in seconds,
-   * negative for none.
+   * 0 for none.
    */
   ask(minimum: number, forced: boolean): Token | number | Failure
-  /** What the manager has to say. */
-  take(): Array<Delivery>
+  /** The events since the last call. */
+  drain(): Array<Event>
   /** The secret function gave this, or failed in the way that `fault` says. */
   answerSecret(call: number, secret?: string | undefined | null, fault?: string | undefined | null): void
   /**
-   * Drops the held token if it is this one and nothing forbids it. Says what became of it:
+   * Drops the held token if it is this one and nothing forbids it. Returns what became of it:
    * `dropped`, `kept`, or `ignored` if it is another one.
    */
   invalidate(rejected: string): string
-  /** Drops the held token. Says whether there was one. */
+  /** Drops the held token. Returns whether there was one. */
   clear(): boolean
   /** Takes changed options, or says what is wrong with them and changes nothing. */
   reconfigure(options: unknown, environment: Environment): Failure | null
   /** The state. */
   snapshot(): State
-  /** Holds the event loop, or lets it go. */
-  hold(holds: boolean): void
-  /** Ends everything and forgets secrets. */
-  close(): void
+  /** Ends everything and forgets secrets. Returns the failure of those who still wait. */
+  close(): Failure
 }
 
 /** Counters. */
@@ -46,31 +42,6 @@ export interface Counts {
   suppressed: number
 }
 
-/**
- * Something that a manager has to say: a landed flight, a log line, a call of the secret function
- * or a request for the certificates that Node trusts.
- */
-export interface Delivery {
-  /** The flight that landed, with `token` or `failure`. */
-  flight?: number
-  /** What it gave. */
-  token?: Token
-  /** The token came to its end meanwhile, or the configuration changed: those who wait ask again. */
-  isOver?: boolean
-  /** What it failed with. */
-  failure?: Failure
-  /** The held token, for those who did not insist on a new one. */
-  fallback?: Token
-  /** The level of a log line. */
-  level?: string
-  /** The log line. */
-  message?: string
-  /** The call of the secret function that is to be answered. */
-  secretCall?: number
-  /** `trust` is to be called. */
-  needsRoots?: boolean
-}
-
 /** What the environment of the process says, as far as it matters here. */
 export interface Environment {
   /** `NODE_TLS_REJECT_UNAUTHORIZED` does not say otherwise. */
@@ -82,6 +53,24 @@ export interface Environment {
   /** `NO_PROXY`. */
   noProxy?: string
 }
+
+/** Something that JavaScript has to handle. */
+export type Event =
+  | { type: 'Acquired'; /** The flight. */
+    flight: number; /** The token. */
+  token: Token }
+  | { type: 'Failed'; /** The flight. */
+    flight: number; /** Why. */
+    failure: Failure; /** The held token, for waiters that did not force a refresh. */
+  fallback?: Token }
+  | { type: 'AskAgain'; /** The flight. */
+  flight: number }
+  | { type: 'Log'; /** `warn`, `info` or `debug`. */
+    level: string; /** The line. */
+  message: string }
+  | { type: 'SecretWanted'; /** Names the call. */
+  call: number }
+  | { type: 'RootsWanted' }
 
 /** A failure as data. */
 export interface Failure {
@@ -107,6 +96,9 @@ export interface Failure {
   clientId?: string
 }
 
+/** Holds the event loop of this environment, or lets it go. */
+export declare function hold(holds: boolean): void
+
 /** The last failed acquisition. */
 export interface LastFailure {
   /** The error's code. */
@@ -124,10 +116,10 @@ export interface Latencies {
 }
 
 /**
- * Opens a manager, or says what is wrong with its options. `notify` is called with the manager's
- * id when it has something to say.
+ * Opens a manager, or says what is wrong with its options. `listener` is called when there are
+ * events to drain.
  */
-export declare function open(options: unknown, environment: Environment, notify: (arg: number) => void): Core | Failure
+export declare function open(options: unknown, environment: Environment, listener: () => void): Core | Failure
 
 /** What a manager says of itself. */
 export interface State {

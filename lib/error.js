@@ -41,4 +41,10 @@ function unreadable(cause) {
   return new KeycloakTokenError({ code: 'ERR_KEYCLOAK_CONFIG', message, retryable: false }, cause);
 }
 
-module.exports = { KeycloakTokenError, badRequest, unreadable };
+/** A fault of this package. */
+function internal(cause) {
+  const message = 'internal error in keycloak-token-manager; please report it';
+  return new KeycloakTokenError({ code: 'ERR_KEYCLOAK_INTERNAL', message, retryable: false }, cause);
+}
+
+module.exports = { KeycloakTokenError, badRequest, internal, unreadable };

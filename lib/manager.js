@@ -1,21 +1,20 @@
 'use strict';
 
 const native = require('./native.js');
-const { KeycloakTokenError, badRequest, unreadable } = require('./error.js');
+const { KeycloakTokenError, badRequest, internal, unreadable } = require('./error.js');
 const reconfigure = require('./reconfigure.js');
 const { Waiters } = require('./waiters.js');
 
-// Managers by the id that the native side notifies with. Weak, so that one that nobody uses can go;
-// one that is waited for is held in `waiting`.
-const managers = new Map();
-const waiting = new Map();
-const dropped = new FinalizationRegistry((id) => managers.delete(id));
+// The managers that callers wait for: they are kept alive, and the event loop with them.
+const waiting = new Set();
 
-function notify(id) {
-  managers.get(id)?.deref()?.[deliver]();
+function keepAlive(manager, isWaitedFor) {
+  const wasEmpty = waiting.size === 0;
+  if (isWaitedFor) waiting.add(manager);
+  else waiting.delete(manager);
+  const isEmpty = waiting.size === 0;
+  if (isEmpty !== wasEmpty) native.hold(!isEmpty);
 }
-
-const deliver = Symbol('deliver');
 
 // Loaded when they are needed, which for most managers is never.
 const callOptions = () => require('./call-options.js');
@@ -26,6 +25,8 @@ const authenticatedFetch = () => require('./authenticated-fetch.js');
 const NO_OPTIONS = Object.freeze({});
 // What most managers have most of the time. Nothing is put into it.
 const NO_FLIGHTS = new Map();
+
+const deliver = Symbol('deliver');
 
 class KeycloakTokenManager {
   #core;
@@ -47,15 +48,13 @@ class KeycloakTokenManager {
   #secretError;
 
   constructor(options) {
-    const core = open(options);
+    const core = open(options, weakListener(this));
     if (core.code !== undefined) throw new KeycloakTokenError(core);
     this.#core = core;
     const memory = core.memory();
     this.#word = new Int32Array(memory);
     this.#counts = new Float64Array(memory);
     this.#adopt(options);
-    managers.set(core.id, new WeakRef(this));
-    dropped.register(this, core.id);
     // An own property, so that it works detached.
     const fetch = (input, init) => this.#fetch(input, init);
     Object.defineProperty(this, 'fetch', { value: fetch, configurable: true, writable: true });
@@ -103,20 +102,24 @@ class KeycloakTokenManager {
   }
 
   snapshot() {
-    return this.#core.snapshot();
+    return this.#call('snapshot');
   }
 
   close() {
-    this.#core.close();
+    let failure;
+    try {
+      failure = this.#call('close');
+    } catch (error) {
+      return Promise.reject(error);
+    }
     this.#forget();
     this.#logger = undefined;
     this.#secretFunction = undefined;
     this.#secretError = undefined;
-    managers.delete(this.#core.id);
     const flights = [...this.#flights.values()];
     this.#flights = NO_FLIGHTS;
-    waiting.delete(this.#core.id);
-    for (const waiters of flights) waiters.fail(this.#error(this.#core.ask(0, false)));
+    keepAlive(this, false);
+    for (const waiters of flights) waiters.fail(this.#error(failure));
     return Promise.resolve();
   }
 
@@ -157,7 +160,7 @@ class KeycloakTokenManager {
 
   // What became of the token: `dropped`, `kept`, or `ignored` because it is not the held one.
   #reject(token) {
-    const outcome = this.#core.invalidate(token);
+    const outcome = this.#call('invalidate', token);
     if (outcome === 'dropped') this.#forget();
     return outcome;
   }
@@ -171,11 +174,14 @@ class KeycloakTokenManager {
       this.#counts[1]++;
       return Promise.resolve(shape(this.#token));
     }
-    const outcome = this.#core.ask(minValiditySeconds, forceRefresh);
-    if (typeof outcome === 'number') return this.#wait(outcome, shape, checked);
-    if (outcome.code !== undefined) {
-      return Promise.reject(this.#error(outcome));
+    let outcome;
+    try {
+      outcome = this.#call('ask', minValiditySeconds, forceRefresh);
+    } catch (error) {
+      return Promise.reject(error);
     }
+    if (typeof outcome === 'number') return this.#wait(outcome, shape, checked);
+    if (outcome.code !== undefined) return Promise.reject(this.#error(outcome));
     this.#keep(outcome);
     return outcome === this.#token && shape === asString
       ? this.#promise
@@ -189,8 +195,7 @@ class KeycloakTokenManager {
       if (this.#flights === NO_FLIGHTS) this.#flights = new Map();
       this.#flights.set(flight, waiters);
     }
-    waiting.set(this.#core.id, this);
-    this.#core.hold(true);
+    keepAlive(this, true);
     // Only those who found no token may be joined unasked: whoever has a wish waits beside one that
     // others still get at once.
     if (options === NO_OPTIONS && shape === asString) {
@@ -203,31 +208,46 @@ class KeycloakTokenManager {
   // A flight that all its callers left goes on, without holding the process.
   #releaseIfAlone() {
     for (const waiters of this.#flights.values()) if (!waiters.isEmpty) return;
-    this.#core.hold(false);
-    waiting.delete(this.#core.id);
+    keepAlive(this, false);
   }
 
   [deliver]() {
-    for (const delivery of this.#core.take()) {
-      if (delivery.flight !== undefined) this.#land(delivery);
-      else if (delivery.secretCall !== undefined) this.#callSecret(delivery.secretCall);
-      else if (delivery.needsRoots) handOverRoots();
-      else this.#log(delivery);
-    }
+    for (const event of this.#call('drain')) this.#handle(event);
     if (this.#word[0] !== this.#seen) this.#letGo();
   }
 
-  #land({ flight, token, isOver, failure, fallback }) {
-    if (token !== undefined) this.#keep(token);
+  #handle(event) {
+    switch (event.type) {
+      case 'Acquired':
+        this.#keep(event.token);
+        this.#land(event.flight)?.give(event.token);
+        break;
+      case 'Failed':
+        this.#land(event.flight)?.fail(this.#error(event.failure), event.fallback);
+        break;
+      case 'AskAgain':
+        this.#land(event.flight)?.again((options, shape) => this.#ask(options, shape));
+        break;
+      case 'SecretWanted':
+        this.#callSecret(event.call);
+        break;
+      case 'RootsWanted':
+        handOverRoots();
+        break;
+      default:
+        this.#log(event);
+    }
+  }
+
+  // The waiters of a flight that has landed. None where all of them are gone.
+  #land(flight) {
     const waiters = this.#flights.get(flight);
-    if (waiters === undefined) return;
+    if (waiters === undefined) return undefined;
     this.#flights.delete(flight);
     if (this.#flights.size === 0) this.#flights = NO_FLIGHTS;
     if (waiters.isShared(this.#pending)) this.#pending = undefined;
     this.#releaseIfAlone();
-    if (isOver) waiters.again((options, shape) => this.#ask(options, shape));
-    else if (token !== undefined) waiters.give(token);
-    else waiters.fail(this.#error(failure), fallback);
+    return waiters;
   }
 
   // Keeps a token for the calls to come, if the native side says for which word.
@@ -251,7 +271,7 @@ class KeycloakTokenManager {
   }
 
   #clear() {
-    const hadToken = this.#core.clear();
+    const hadToken = this.#call('clear');
     this.#forget();
     return hadToken;
   }
@@ -259,6 +279,15 @@ class KeycloakTokenManager {
   #error(failure) {
     const cause = failure.code === 'ERR_KEYCLOAK_CREDENTIAL' ? this.#secretError : undefined;
     return new KeycloakTokenError(failure, cause);
+  }
+
+  // Native code gives failures as data: what it throws is a fault of its own.
+  #call(method, ...args) {
+    try {
+      return this.#core[method](...args);
+    } catch (cause) {
+      throw internal(cause);
+    }
   }
 
   #log({ level, message }) {
@@ -280,11 +309,16 @@ class KeycloakTokenManager {
   }
 }
 
-// Reading options runs the code of their getters, if they have any. No closure holds them: it would
-// keep a secret as long as its siblings live.
-function open(options) {
+// The listener that the native side holds must not keep the manager alive.
+function weakListener(manager) {
+  const reference = new WeakRef(manager);
+  return () => reference.deref()?.[deliver]();
+}
+
+// Reading options runs the code of their getters, if they have any.
+function open(options, listener) {
   try {
-    return native.open(options, environment(), notify);
+    return native.open(options, environment(), listener);
   } catch (cause) {
     throw unreadable(cause);
   }

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use keycloak_token_manager::manager::Reply;
 use keycloak_token_manager::manager::config::{Config, Credential};
-use keycloak_token_manager::manager::credential::CallId;
+use keycloak_token_manager::manager::credential::SecretCall;
 use keycloak_token_manager::manager::error::ErrorKind;
 use keycloak_token_manager::manager::slot::{Call, FlightId};
 use parking_lot::Mutex;
@@ -48,11 +48,11 @@ fn a_runtime_that_has_ended_fails_the_call_and_blocks_nobody() {
         let _ = sender.send((reply, landing));
     });
     let (reply, landing) = receiver.recv_timeout(LIMIT).expect("no deadlock");
-    let (Reply::Flight(flight), Ok((landed, arrival))) = (reply, landing) else {
+    let (Reply::Flight(flight), Ok((id, landed, _))) = (reply, landing) else {
         panic!("a flight, and what became of it");
     };
-    assert_eq!(flight, landed);
-    assert_eq!(arrival.result.unwrap_err().kind(), ErrorKind::Internal);
+    assert_eq!(flight, id);
+    assert_eq!(landed.result.unwrap_err().kind(), ErrorKind::Internal);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn threads_that_ask_and_clear_at_once_agree_on_what_a_word_stands_for() {
     runtime.block_on(async {
         while !landed.is_superset(&waited_for) {
             let landing = tokio::time::timeout(LIMIT, world.landings.recv()).await;
-            let (flight, _) = landing.expect("every flight lands").unwrap();
+            let (flight, ..) = landing.expect("every flight lands").unwrap();
             assert!(landed.insert(flight), "told once");
         }
     });
@@ -118,51 +118,51 @@ fn with_function(client: &str) -> Config {
 }
 
 /// A flight that asked for its secret, and the call that is to give it.
-async fn asking() -> (World, FlightId, CallId) {
+async fn asking() -> (World, FlightId, SecretCall) {
     let mut world = World::with(with_function("portal"), 20, |_, _| token(300));
     let Reply::Flight(flight) = world.manager.ask(Call::Any) else {
         panic!("a flight")
     };
-    let call = world.asks.recv().await.unwrap();
+    let call = world.calls.recv().await.unwrap();
     (world, flight, call)
 }
 
-fn reconfigure(world: &World, config: Config) {
-    let transport = Arc::clone(&world.transport);
-    world.manager.reconfigure(config, transport);
+#[tokio::test(start_paused = true)]
+async fn a_flight_whose_secret_function_is_never_called_fails_and_the_next_one_is_unaffected() {
+    for change in [with_function("other"), with_function("portal"), config()] {
+        let (mut world, flight, call) = asking().await;
+        world.reconfigure(change);
+        drop(call);
+        let (id, landed, version) = world.landings.recv().await.unwrap();
+        assert_eq!((id, version), (flight, 0));
+        assert_eq!(landed.result.unwrap_err().kind(), ErrorKind::Credential);
+        assert!(world.manager.snapshot().last_failure.is_none(), "nothing has failed here");
+        assert_eq!(world.transport.count(), 0);
+        assert!(matches!(world.manager.ask(Call::Any), Reply::Flight(next) if next != flight));
+    }
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_a_secret_that_is_another_clients_by_now_is_told_to_ask_again() {
+async fn a_function_that_was_called_before_a_change_still_answers_its_flight() {
     let (mut world, flight, call) = asking().await;
-    reconfigure(&world, with_function("other"));
-    let (landed, arrival) = world.landings.recv().await.unwrap();
-    assert_eq!(landed, flight);
-    assert!(arrival.is_superseded);
-    assert_eq!(arrival.result.unwrap_err().kind(), ErrorKind::Credential);
-    assert!(!world.manager.secret_called(call), "nobody wants the call");
-    assert!(world.manager.snapshot().last_failure.is_none(), "nothing has failed");
-    assert_eq!((world.warnings(), world.transport.count()), (0, 0));
+    assert!(call.start());
+    world.reconfigure(with_function("other"));
+    call.settle(Ok(secret("s3cr+t")));
+    let (id, landed, version) = world.landings.recv().await.unwrap();
+    assert_eq!((id, version), (flight, 0), "for those who wait, and not to be kept");
+    assert_eq!(landed.result.unwrap().token.expose(), "token-1");
     assert!(matches!(world.manager.ask(Call::Any), Reply::Flight(next) if next != flight));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_function_that_was_called_for_the_former_client_still_answers_its_flight() {
-    let (mut world, flight, call) = asking().await;
-    assert!(world.manager.secret_called(call));
-    reconfigure(&world, with_function("other"));
-    world.manager.secret_answered(call, Ok(secret("s3cr+t")));
-    let (landed, arrival) = world.landings.recv().await.unwrap();
-    assert_eq!((landed, arrival.word), (flight, 0), "for those who wait, and not to be kept");
-    assert_eq!(arrival.result.unwrap().token.expose(), "token-1");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_flight_that_waits_for_the_function_takes_the_secret_that_is_there_instead() {
-    let (mut world, flight, call) = asking().await;
-    reconfigure(&world, config());
-    let (landed, arrival) = world.landings.recv().await.unwrap();
-    assert_eq!((landed, arrival.is_superseded), (flight, false));
-    assert_eq!(arrival.result.unwrap().token.expose(), "token-1");
-    assert!(!world.manager.secret_called(call), "nobody wants the call");
+async fn closing_cancels_the_flights_of_former_configurations_as_well() {
+    let mut world = World::new(1_000, |_, _| token(300));
+    assert!(matches!(world.manager.ask(Call::Any), Reply::Flight(_)));
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    world.reconfigure(config());
+    world.manager.close();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let (_, landed, _) = world.landings.recv().await.unwrap();
+    assert_eq!(landed.result.unwrap_err().kind(), ErrorKind::Internal, "its queue is closed");
+    assert_eq!(Arc::strong_count(&world.transport), 1, "nothing of the setup is left");
 }

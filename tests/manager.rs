@@ -80,9 +80,9 @@ async fn the_word_changes_when_the_token_goes_stale_unused_and_when_it_is_over()
     pass(200).await;
     let stale = published.word();
     assert_ne!(stale, fresh, "a caller is needed to start the refresh");
-    assert_eq!(world.owner.gone.load(Ordering::SeqCst), 0);
+    assert_eq!(world.sink.wakes.load(Ordering::SeqCst), 0);
     pass(60_000).await;
-    assert_eq!(world.owner.gone.load(Ordering::SeqCst), 1, "copies of the token may go");
+    assert_eq!(world.sink.wakes.load(Ordering::SeqCst), 1, "copies of the token may go");
     assert_eq!(world.manager.snapshot().condition, Condition::Empty);
 }
 
@@ -204,31 +204,6 @@ async fn a_retry_after_of_nothing_does_not_take_the_wait_away() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_answer_to_a_call_of_a_former_source_is_nobodys() {
-    let mut world = with_function();
-    let Reply::Flight(_) = world.manager.ask(Call::Any) else {
-        panic!("a flight")
-    };
-    let old = world.asks.recv().await.unwrap();
-    let mut other = config();
-    other.grant.client_id = "other".to_owned();
-    other.credential = Credential::Function;
-    world
-        .manager
-        .reconfigure(other, Arc::clone(&world.transport));
-    let Reply::Flight(_) = world.manager.ask(Call::Any) else {
-        panic!("a flight")
-    };
-    assert_ne!(world.asks.recv().await.unwrap(), old);
-    world.manager.secret_called(old);
-    world
-        .manager
-        .secret_answered(old, Ok(secret("meant for another")));
-    pass(1_000).await;
-    assert_eq!(world.transport.count(), 0);
-}
-
-#[tokio::test(start_paused = true)]
 async fn the_acquisition_after_a_failed_one_makes_a_single_attempt() {
     let mut world = World::new(20, |_, _| reset());
     world.any().await.unwrap_err();
@@ -256,7 +231,7 @@ async fn the_roots_of_node_are_asked_for_when_they_are_needed_and_that_is_no_att
         _ => token(300),
     });
     assert_eq!(world.any().await.unwrap(), "token-2");
-    assert_eq!(world.owner.roots_asked.load(Ordering::SeqCst), 1);
+    assert_eq!(world.sink.roots_wanted.load(Ordering::SeqCst), 1);
     assert_eq!(world.manager.snapshot().counters.retries, 0.0);
 }
 
@@ -317,14 +292,14 @@ async fn the_deadline_starts_when_the_secret_function_is_called() {
     let Reply::Flight(_) = world.manager.ask(Call::Any) else {
         panic!("a flight")
     };
-    let call = world.asks.recv().await.unwrap();
+    let call = world.calls.recv().await.unwrap();
     pass(60_000).await;
     assert!(world.landings.try_recv().is_err(), "the event loop is blocked: nothing has ended");
-    world.manager.secret_called(call);
+    assert!(call.start());
     pass(14_000).await;
-    world.manager.secret_answered(call, Ok(secret("good")));
-    let (_, arrival) = world.landings.recv().await.unwrap();
-    assert_eq!(arrival.result.unwrap().token.expose(), "token-1");
+    call.settle(Ok(secret("good")));
+    let (_, landed, _) = world.landings.recv().await.unwrap();
+    assert_eq!(landed.result.unwrap().token.expose(), "token-1");
 }
 
 #[tokio::test(start_paused = true)]
@@ -333,16 +308,16 @@ async fn a_secret_function_that_does_not_settle_is_forgotten_and_asked_again() {
     let Reply::Flight(_) = world.manager.ask(Call::Any) else {
         panic!("a flight")
     };
-    let call = world.asks.recv().await.unwrap();
-    world.manager.secret_called(call);
-    let (_, arrival) = world.landings.recv().await.unwrap();
-    assert_eq!(arrival.result.unwrap_err().kind(), ErrorKind::Credential);
-    world.manager.secret_answered(call, Ok(secret("good")));
+    let call = world.calls.recv().await.unwrap();
+    assert!(call.start());
+    let (_, landed, _) = world.landings.recv().await.unwrap();
+    assert_eq!(landed.result.unwrap_err().kind(), ErrorKind::Credential);
+    call.settle(Ok(secret("good")));
     pass(1_300).await;
     let Reply::Flight(_) = world.manager.ask(Call::Any) else {
         panic!("a flight")
     };
-    assert_ne!(world.asks.recv().await.unwrap(), call, "a late answer is ignored");
+    assert!(world.calls.recv().await.unwrap().start(), "a late answer is ignored");
 }
 
 #[tokio::test(start_paused = true)]
@@ -351,20 +326,20 @@ async fn acquisitions_that_overlap_share_a_call_under_way() {
     let Reply::Flight(first) = world.manager.ask(Call::Any) else {
         panic!("a flight")
     };
-    let call = world.asks.recv().await.unwrap();
-    world.manager.secret_called(call);
+    let call = world.calls.recv().await.unwrap();
+    assert!(call.start());
     pass(10_000).await;
     let _ = world.manager.clear();
     let Reply::Flight(second) = world.manager.ask(Call::Any) else {
         panic!("a flight")
     };
-    let (landed, arrival) = world.landings.recv().await.unwrap();
-    assert_eq!((landed, arrival.result.unwrap_err().kind()), (first, ErrorKind::Credential));
-    world.manager.secret_answered(call, Ok(secret("good")));
-    let (landed, arrival) = world.landings.recv().await.unwrap();
-    assert_eq!(landed, second);
-    assert!(arrival.result.is_ok(), "the answer was in time for the second");
-    assert!(world.asks.try_recv().is_err(), "one call");
+    let (id, landed, _) = world.landings.recv().await.unwrap();
+    assert_eq!((id, landed.result.unwrap_err().kind()), (first, ErrorKind::Credential));
+    call.settle(Ok(secret("good")));
+    let (id, landed, _) = world.landings.recv().await.unwrap();
+    assert_eq!(id, second);
+    assert!(landed.result.is_ok(), "the answer was in time for the second");
+    assert!(world.calls.try_recv().is_err(), "one call");
 }
 
 #[tokio::test(start_paused = true)]
@@ -380,61 +355,37 @@ async fn a_refused_secret_is_read_again_and_tried_once_more_only_if_it_changed()
             panic!("a flight")
         };
         for answer in [Ok(secret("old")), second] {
-            let call = world.asks.recv().await.unwrap();
-            world.manager.secret_called(call);
-            world.manager.secret_answered(call, answer);
+            let call = world.calls.recv().await.unwrap();
+            assert!(call.start());
+            call.settle(answer);
         }
-        let (_, arrival) = world.landings.recv().await.unwrap();
-        assert_eq!(arrival.result.is_ok(), is_ok, "{name}");
+        let (_, landed, _) = world.landings.recv().await.unwrap();
+        assert_eq!(landed.result.is_ok(), is_ok, "{name}");
         assert_eq!(world.transport.count(), requests, "{name}");
-        if let Err(error) = arrival.result {
+        if let Err(error) = landed.result {
             assert_eq!(error.kind(), ErrorKind::OAuth, "{name}: the refusal is what is told");
         }
-        assert!(world.asks.try_recv().is_err(), "{name}: asked twice at most");
+        assert!(world.calls.try_recv().is_err(), "{name}: asked twice at most");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flight_whose_secret_is_refused_takes_the_one_configured_meanwhile() {
-    let with_secret = |text| keycloak_token_manager::manager::config::Config {
-        credential: Credential::Given(Material::Secret(secret(text))),
-        ..config()
-    };
-    let mut world = World::with(with_secret("old"), 1_000, |_, request| {
-        let body = String::from_utf8(request.body.as_ref().unwrap().to_vec()).unwrap();
-        if body.contains("client_secret=good") {
-            token(300)
-        } else {
-            wrong_secret()
-        }
-    });
-    let Reply::Flight(_) = world.manager.ask(Call::Any) else {
-        panic!("a flight")
-    };
-    pass(500).await;
-    world
-        .manager
-        .reconfigure(with_secret("good"), Arc::clone(&world.transport));
-    let (_, arrival) = world.landings.recv().await.unwrap();
-    assert_eq!(arrival.result.unwrap().token.expose(), "token-2");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_flight_for_another_client_is_not_given_the_new_secret() {
-    let mut world = World::new(1_000, |_, _| wrong_secret());
-    let Reply::Flight(_) = world.manager.ask(Call::Any) else {
-        panic!("a flight")
-    };
-    pass(500).await;
-    let mut other = config();
-    other.grant.client_id = "other".to_owned();
-    other.credential = Credential::Given(Material::Secret(secret("good")));
-    world
-        .manager
-        .reconfigure(other, Arc::clone(&world.transport));
-    let (_, arrival) = world.landings.recv().await.unwrap();
-    assert!(arrival.result.is_err());
-    assert_eq!(world.transport.count(), 1);
+async fn a_flight_is_given_no_secret_that_was_configured_after_it_began() {
+    for change in ["portal", "other"] {
+        let mut world = World::new(1_000, |_, _| wrong_secret());
+        let Reply::Flight(_) = world.manager.ask(Call::Any) else {
+            panic!("a flight")
+        };
+        pass(500).await;
+        let mut changed = config();
+        change.clone_into(&mut changed.grant.client_id);
+        changed.credential = Credential::Given(Material::Secret(secret("good")));
+        world.reconfigure(changed);
+        let (_, landed, _) = world.landings.recv().await.unwrap();
+        assert!(landed.result.is_err(), "{change}");
+        assert_eq!(world.transport.count(), 1, "{change}");
+        assert!(matches!(world.manager.ask(Call::Any), Reply::Flight(_)), "{change}: no cool-down");
+    }
 }
 
 #[tokio::test(start_paused = true)]

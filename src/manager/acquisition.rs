@@ -4,60 +4,66 @@
 //! effect than the requests it sends.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::backoff;
 use super::clock::{Clock, Moment};
-use super::config::{self, Config, Material, Target};
-use super::credential::{CallId, CredentialSource, FileReads, Pending, unusable};
-use super::discovery::Discovery;
+use super::config::{self, Material, Target};
+use super::credential::{Pending, unusable};
 use super::error::Error;
+use super::events::{Event, EventSink, Level};
 use super::held::Grant;
 use super::schedule::{ASSUMED_LIFETIME, Life, part};
-use super::{Level, Owner};
+use super::token_manager::Setup;
 use crate::oauth::{
     Answer, AnswerError, AssertionClaims, AssertionKey, ClientAuthentication, Issuer, JWT_BEARER,
     Lifetime, Metadata, Proof, Redactor, SigningAlgorithm, TokenEndpoint, TokenRequest,
     TokenResponse, read_answer, read_metadata, sign_assertion,
 };
-use crate::transport::{ClientIdentity, Connection, Transport, TransportError};
+use crate::transport::{ClientIdentity, Connection, Stage, StageCell, Transport, TransportError};
 
 /// A reused connection may stay silent for this part of the deadline.
 const SILENCE_PART: u32 = 3;
 
-/// A credential that was accepted and is refused was replaced at the server: it is looked for in its
-/// file so often, which is longer than the two are apart when they are replaced together.
-const LOOKS: u32 = 12;
+/// How often a file is read again for a credential that the server accepted before and refuses now:
+/// long enough for a replacement that reaches the server before the file.
+const MAX_READS_AGAIN: u32 = 12;
 
-const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
+const PAUSE_BETWEEN_READS: Duration = Duration::from_millis(50);
 
 /// Keycloak's token endpoint is its issuer and this.
 const KEYCLOAK_PATH: &str = "/protocol/openid-connect/token";
 
-/// What is needed to acquire a token.
+/// One acquisition.
 pub(super) struct Acquisition<'a, C, T> {
-    pub(super) config: &'a Config,
-    pub(super) credentials: &'a Arc<CredentialSource>,
-    pub(super) reads: &'a Arc<FileReads>,
-    pub(super) discovery: &'a Discovery,
-    pub(super) transport: &'a T,
+    pub(super) setup: &'a Setup<T>,
     pub(super) clock: &'a C,
-    pub(super) owner: &'a Arc<dyn Owner>,
+    pub(super) events: &'a Arc<dyn EventSink>,
     /// How many attempts it has.
     pub(super) attempts: u32,
 }
 
 /// What an acquisition gave.
-pub(super) struct Report {
+pub(super) struct Acquired {
     pub(super) result: Result<Arc<Grant>, Error>,
     /// Token requests sent, replaced connections aside.
     pub(super) requests: u32,
     pub(super) took: Duration,
-    /// The server did not say how long the token lives, and neither does the token.
+    /// Neither the server nor the token says how long the token lives.
     pub(super) is_lifetime_assumed: bool,
-    /// It failed because the configuration changed before it had its secret.
-    pub(super) is_superseded: bool,
+}
+
+impl Acquired {
+    /// An acquisition that failed before it sent anything.
+    pub(super) fn without_request(error: Error) -> Self {
+        Self {
+            result: Err(error),
+            requests: 0,
+            took: Duration::ZERO,
+            is_lifetime_assumed: false,
+        }
+    }
 }
 
 /// A failed attempt.
@@ -85,9 +91,7 @@ impl From<Error> for Failure {
 #[derive(Default)]
 struct Progress {
     requests: AtomicU32,
-    waits_for_credential: AtomicBool,
-    waits_for_document: AtomicBool,
-    is_superseded: AtomicBool,
+    stage: StageCell,
 }
 
 /// Where a token is asked for.
@@ -107,15 +111,14 @@ struct Exchange<R> {
 }
 
 impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
-    pub(super) async fn run(self) -> Report {
-        let mut pending = self.credentials.ask(self.owner, self.reads);
-        if let Pending::Called(_, call) = &mut pending {
-            call.called().await;
-        }
+    pub(super) async fn run(self) -> Acquired {
+        let mut pending = self.setup.credentials.request(self.events);
+        pending.started().await;
         let start = self.clock.now();
         let progress = Progress::default();
+        let limit = self.setup.config.request_timeout;
         let attempts = self.attempts(start, pending, &progress);
-        let outcome = match tokio::time::timeout(self.config.request_timeout, attempts).await {
+        let outcome = match tokio::time::timeout(limit, attempts).await {
             Ok(outcome) => outcome,
             Err(_) => Err(self.timed_out(&progress)),
         };
@@ -123,30 +126,29 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         let is_lifetime_assumed = outcome
             .as_ref()
             .is_ok_and(|(_, response)| response.lifetime == Lifetime::Unknown);
-        let endpoint = self.endpoint();
-        let told = |failure: Failure| {
-            let Failure {
-                error, retry_after, ..
-            } = failure;
-            error.in_acquisition(self.config, endpoint.as_ref(), requests, retry_after)
+        let result = match outcome {
+            Ok((sent, response)) => Ok(Arc::new(self.grant(sent, response))),
+            Err(failure) => Err(failure.error.in_acquisition(
+                &self.setup.config,
+                self.endpoint().as_ref(),
+                requests,
+                failure.retry_after,
+            )),
         };
-        Report {
-            result: outcome
-                .map(|(sent, response)| Arc::new(self.grant(sent, response)))
-                .map_err(told),
+        Acquired {
+            result,
             requests,
             took: self.clock.now().monotonic.saturating_sub(start.monotonic),
             is_lifetime_assumed,
-            is_superseded: progress.is_superseded.load(Ordering::Relaxed),
         }
     }
 
     /// The token endpoint, as far as it is known.
     fn endpoint(&self) -> Option<TokenEndpoint> {
-        match &self.config.target {
+        match &self.setup.config.target {
             Target::Endpoint(endpoint) => Some(endpoint.clone()),
             Target::Issuer(_) => {
-                let last = self.discovery.last()?;
+                let last = self.setup.discovery.last()?;
                 Some(self.endpoint_of(&last))
             }
         }
@@ -155,55 +157,55 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     fn endpoint_of(&self, metadata: &Metadata) -> TokenEndpoint {
         let alias = metadata.mtls_token_endpoint.as_ref();
         let alias = alias
-            .filter(|_| self.config.grant.authentication == ClientAuthentication::TlsClientAuth);
+            .filter(|_| self.setup.config.grant.authentication == ClientAuthentication::TlsClientAuth);
         alias.unwrap_or(&metadata.token_endpoint).clone()
     }
 
     fn timed_out(&self, progress: &Progress) -> Failure {
-        if progress.waits_for_credential.load(Ordering::Relaxed) {
-            let limit = self.config.request_timeout.as_millis();
-            return Error::credential(&format!(
-                "the client's credential was not to be had within {limit} ms (requestTimeoutMs)"
-            ))
-            .into();
-        }
-        let stage = match progress.requests.load(Ordering::Relaxed) {
-            _ if progress.waits_for_document.load(Ordering::Relaxed) => {
-                "the discovery document was under way".to_owned()
+        let config = &self.setup.config;
+        let requests = progress.requests.load(Ordering::Relaxed);
+        let stage = match progress.stage.get() {
+            Stage::Credential => {
+                let limit = config.request_timeout.as_millis();
+                return Error::credential(&format!(
+                    "could not obtain the client credential within {limit} ms (requestTimeoutMs)"
+                ))
+                .into();
             }
-            0 => "no request was sent: this process had no room for it".to_owned(),
-            n => format!("attempt {n} was under way"),
+            stage if requests == 0 => stage.to_string(),
+            stage => format!("attempt {requests}, {stage}"),
         };
-        Error::timeout(self.config, self.endpoint().as_ref(), &stage).into()
+        Error::timeout(config, self.endpoint().as_ref(), &stage).into()
     }
 
     async fn attempts(
         &self,
         start: Moment,
-        pending: Pending,
+        pending: Pending<'_>,
         progress: &Progress,
     ) -> Result<(Moment, TokenResponse), Failure> {
-        let generation = self.credentials.generation();
-        let mut material = self.material(pending, progress).await?;
-        // What the server refused is still a secret, and it may repeat it.
+        progress.stage.set(Stage::Credential);
+        let mut material = pending.get().await?;
+        // The server may repeat a secret that it refused, so it is redacted as well.
         let mut refused = None;
         let mut attempt = 1;
         loop {
             let failure = match self.attempt(&material, refused.as_ref(), progress).await {
                 Ok(done) => {
-                    self.credentials.accept(&material, generation);
+                    self.setup.credentials.accept(&material);
                     return Ok(done);
                 }
                 Err(failure) => failure,
             };
-            // Forgotten once, it is read anew, and then it is not remembered.
+            // A document that was forgotten is read anew, and does not count as remembered then.
             if let Some(document) = &failure.misdirected_by {
-                self.discovery.forget(document);
+                self.setup.discovery.forget(document);
                 continue;
             }
             if failure.is_client_refused && refused.is_none() {
-                match Box::pin(self.another(&material, start, progress)).await {
-                    Some(another) => refused = Some(std::mem::replace(&mut material, another)),
+                progress.stage.set(Stage::Credential);
+                match Box::pin(self.reload_credential(&material, start)).await {
+                    Some(other) => refused = Some(std::mem::replace(&mut material, other)),
                     None => return Err(failure),
                 }
                 continue;
@@ -218,7 +220,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             }
             tokio::time::sleep(wait).await;
             if let Material::Assertion(_) = material {
-                material = self.material_again(progress).await?;
+                progress.stage.set(Stage::Credential);
+                material = self.credential_again().await?;
             }
             attempt = attempt.saturating_add(1);
         }
@@ -227,32 +230,27 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     /// What is left of the deadline.
     fn left(&self, start: Moment) -> Duration {
         let spent = self.clock.now().monotonic.saturating_sub(start.monotonic);
-        self.config.request_timeout.saturating_sub(spent)
+        self.setup.config.request_timeout.saturating_sub(spent)
     }
 
     /// Another credential than the refused one: what its source gives now, or, if its file is ahead
-    /// of the server, the one before it. If the server is ahead, the file is waited for.
-    async fn another(
-        &self,
-        refused: &Material,
-        start: Moment,
-        progress: &Progress,
-    ) -> Option<Material> {
-        let fresh = self.material_again(progress).await.ok()?;
+    /// of the server, the one before it. If the server is ahead, the file is read again for a while.
+    async fn reload_credential(&self, refused: &Material, start: Moment) -> Option<Material> {
+        let fresh = self.credential_again().await.ok()?;
         if !fresh.is_same_as(refused) {
             return Some(fresh);
         }
-        let accepted = self.credentials.accepted()?;
+        let accepted = self.setup.credentials.accepted()?;
         if !accepted.is_same_as(refused) {
             return Some(accepted);
         }
-        for _ in 0..LOOKS {
-            if self.left(start) <= BETWEEN_LOOKS.saturating_mul(2) {
+        for _ in 0..MAX_READS_AGAIN {
+            if self.left(start) <= PAUSE_BETWEEN_READS.saturating_mul(2) {
                 return None;
             }
-            tokio::time::sleep(BETWEEN_LOOKS).await;
+            tokio::time::sleep(PAUSE_BETWEEN_READS).await;
             // A file that is being replaced may be missing for a moment.
-            match self.material_again(progress).await {
+            match self.credential_again().await {
                 Ok(fresh) if !fresh.is_same_as(refused) => return Some(fresh),
                 _ => {}
             }
@@ -260,35 +258,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         None
     }
 
-    async fn material_again(&self, progress: &Progress) -> Result<Material, Error> {
-        self.material(self.credentials.ask(self.owner, self.reads), progress)
-            .await
-    }
-
-    async fn material(&self, mut pending: Pending, progress: &Progress) -> Result<Material, Error> {
-        loop {
-            let (id, mut call) = match pending {
-                Pending::Ready(material) => return Ok(material),
-                Pending::Called(id, call) => (id, call),
-                Pending::Withdrawn => {
-                    progress.is_superseded.store(true, Ordering::Relaxed);
-                    return Err(Error::credential(
-                        "the configuration changed before the clientSecret function was called",
-                    ));
-                }
-            };
-            // If the deadline drops this future here, the call must not be joined again.
-            let forget = ForgetOnDrop(self.credentials, id);
-            let waits = &progress.waits_for_credential;
-            waits.store(true, Ordering::Relaxed);
-            let answer = call.answered().await;
-            waits.store(false, Ordering::Relaxed);
-            drop(forget);
-            match answer {
-                Some(answer) => return answer,
-                None => pending = self.credentials.ask(self.owner, self.reads),
-            }
-        }
+    async fn credential_again(&self) -> Result<Material, Error> {
+        self.setup.credentials.request(self.events).get().await
     }
 
     async fn attempt(
@@ -312,7 +283,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             with: proof,
         } = Box::pin(self.exchange(pass, &place.endpoint, identity, &redactor, |now| {
             let proof = self.proof(material, &place, now)?;
-            Ok((self.config.grant.request(&place.endpoint, &proof), proof))
+            Ok((self.setup.config.grant.request(&place.endpoint, &proof), proof))
         }))
         .await?;
         let redactor = match &proof {
@@ -334,7 +305,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             is_client_refused: error.is_client_refusal(),
             retry_after: self.retry_after(&answer),
             misdirected_by: place.remembered.filter(|_| is_gone),
-            error: Error::from_answer(error, self.config, &place.endpoint),
+            error: Error::from_answer(error, &self.setup.config, &place.endpoint),
         })
     }
 
@@ -353,12 +324,13 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         redactor: &Redactor,
         make: impl Fn(Moment) -> Result<(TokenRequest, R), Error>,
     ) -> Result<Exchange<R>, Failure> {
-        let silence = part(self.config.request_timeout, SILENCE_PART);
+        let silence = part(self.setup.config.request_timeout, SILENCE_PART);
         let mut connection = Connection::Any;
         loop {
             let sent = self.clock.now();
             let (request, with) = make(sent)?;
             match self
+                .setup
                 .transport
                 .send(&pass, &request, connection, silence)
                 .await
@@ -386,8 +358,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         identity: Option<&Arc<ClientIdentity>>,
         progress: &Progress,
     ) -> Result<Place, Failure> {
-        let settings = &self.config.assertion;
-        let issuer: &Issuer = match &self.config.target {
+        let settings = &self.setup.config.assertion;
+        let issuer: &Issuer = match &self.setup.config.target {
             Target::Endpoint(endpoint) => {
                 let shown = endpoint.shown();
                 let realm = shown.strip_suffix(KEYCLOAK_PATH).unwrap_or(shown);
@@ -400,7 +372,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             }
             Target::Issuer(issuer) => issuer,
         };
-        let remembered = self.discovery.known(self.clock.now());
+        let remembered = self.setup.discovery.known(self.clock.now());
         let metadata = match &remembered {
             Some(metadata) => Arc::clone(metadata),
             None => Box::pin(self.discover(issuer, identity, progress)).await?,
@@ -419,7 +391,6 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         identity: Option<&Arc<ClientIdentity>>,
         progress: &Progress,
     ) -> Result<Arc<Metadata>, Failure> {
-        progress.waits_for_document.store(true, Ordering::Relaxed);
         let pass = self.admitted(issuer.url(), identity).await?;
         let Exchange { answer, .. } = self
             .exchange(pass, issuer.url(), identity, &Redactor::none(), |_| {
@@ -428,11 +399,10 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             .await?;
         let metadata = read_metadata(&answer, issuer).map_err(|error| Failure {
             retry_after: self.retry_after(&answer),
-            ..Error::from_discovery(error, issuer, self.config).into()
+            ..Error::from_discovery(error, issuer, &self.setup.config).into()
         })?;
-        progress.waits_for_document.store(false, Ordering::Relaxed);
         let metadata = Arc::new(metadata);
-        self.discovery
+        self.setup.discovery
             .learn(Arc::clone(&metadata), self.clock.now());
         self.warn_of_method(&metadata);
         let endpoint = self.endpoint_of(&metadata);
@@ -444,7 +414,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
 
     /// What the document does not list may work all the same: Keycloak's federated clients do.
     fn warn_of_method(&self, metadata: &Metadata) {
-        let method = self.config.grant.authentication;
+        let method = self.setup.config.grant.authentication;
         let Some(listed) = &metadata.methods else {
             return;
         };
@@ -459,18 +429,15 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     }
 
     fn warn(&self, text: &str) {
-        if self.config.has_logger {
-            let name = self.config.name.escape_debug();
-            let message = format!("Keycloak token manager \"{name}\": {text}");
-            self.owner.log(Level::Warn, message);
-        }
+        self.events
+            .log(&self.setup.config, Level::Warn, || text.to_owned());
     }
 
     fn proof(&self, material: &Material, place: &Place, now: Moment) -> Result<Proof, Error> {
-        let settings = &self.config.assertion;
+        let settings = &self.setup.config.assertion;
         let signed = |key, algorithm: SigningAlgorithm, key_id: Option<&str>| {
             let claims = AssertionClaims {
-                client_id: &self.config.grant.client_id,
+                client_id: &self.setup.config.grant.client_id,
                 audience: &place.audience,
                 issued_at: now.wall,
             };
@@ -482,7 +449,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             })
         };
         match material {
-            Material::Secret(secret) => match self.config.grant.authentication {
+            Material::Secret(secret) => match self.setup.config.grant.authentication {
                 ClientAuthentication::SecretBasic => Ok(Proof::SecretBasic(Arc::clone(secret))),
                 ClientAuthentication::SecretJwt => {
                     let algorithm = settings.algorithm.unwrap_or(SigningAlgorithm::Hs256);
@@ -512,7 +479,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     fn redactor(&self, material: &Material, refused: Option<&Material>) -> Redactor {
         let known = [Some(material), refused].into_iter().flatten();
         known.fold(Redactor::none(), |redactor, material| match material {
-            Material::Secret(secret) => redactor.and_secret(&self.config.grant.client_id, secret),
+            Material::Secret(secret) => redactor.and_secret(&self.setup.config.grant.client_id, secret),
             Material::Assertion(assertion) => redactor.and_assertion(assertion),
             Material::Key(_) | Material::Identity(_) => redactor,
         })
@@ -524,7 +491,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         identity: Option<&Arc<ClientIdentity>>,
     ) -> Result<T::Pass, Failure> {
         loop {
-            match self.transport.admit(endpoint, identity).await {
+            match self.setup.transport.admit(endpoint, identity).await {
                 Ok(pass) => return Ok(pass),
                 Err(TransportError::RootsNeeded) => self.roots().await,
                 Err(error) => {
@@ -536,16 +503,16 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
 
     /// There is no answer from this endpoint, which is the issuer's if that is where it was asked.
     fn unsent(&self, error: TransportError, endpoint: &TokenEndpoint) -> Failure {
-        let what = match &self.config.target {
+        let what = match &self.setup.config.target {
             Target::Issuer(issuer) if issuer.url() == endpoint => "discovery",
             _ => "token request",
         };
-        Error::from_transport(what, error, self.config, endpoint).into()
+        Error::from_transport(what, error, &self.setup.config, endpoint).into()
     }
 
     async fn roots(&self) {
-        self.owner.ask_roots();
-        self.transport.roots().await;
+        self.events.push(Event::RootsWanted);
+        self.setup.transport.roots().await;
     }
 
     fn grant(&self, sent: Moment, response: TokenResponse) -> Grant {
@@ -554,7 +521,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             Lifetime::Unknown => ASSUMED_LIFETIME,
         };
         let asked = || {
-            self.config
+            self.setup
+                .config
                 .grant
                 .scope
                 .as_ref()
@@ -564,27 +532,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             token: response.token,
             scope: response.scope.or_else(asked),
             sent,
-            life: Life::new(granted, self.config.expiry_buffer),
+            life: Life::new(granted, self.setup.config.expiry_buffer),
         }
-    }
-}
-
-struct ForgetOnDrop<'a>(&'a CredentialSource, CallId);
-
-impl Drop for ForgetOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.forget(self.1);
-    }
-}
-
-/// The failure of an acquisition that ended without saying how: its task panicked,
-/// or there is no runtime any more.
-pub(super) fn lost() -> Report {
-    Report {
-        result: Err(Error::internal()),
-        requests: 0,
-        took: Duration::ZERO,
-        is_lifetime_assumed: false,
-        is_superseded: false,
     }
 }

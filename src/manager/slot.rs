@@ -73,19 +73,23 @@ pub enum Decision {
     Closed,
 }
 
-/// What becomes of a flight's result.
+/// What a flight gave its waiters.
 #[derive(Clone, Debug)]
-pub struct Landing {
-    /// What those who wait get.
+pub struct Landed {
+    /// The token, or the failure.
     pub result: Result<Arc<Grant>, Error>,
-    /// After a failure: the held token, for those whom it serves though the flight failed.
+    /// After a failure: the held token, for waiters that did not force a refresh.
     pub fallback: Option<Arc<Grant>>,
-    /// The first failure of a row, or the first success after one.
-    pub is_turn: bool,
-    /// Somebody's minimum is missed by the token that is held now, and nobody was told yet.
-    pub warns_of_minimum: bool,
     /// After a failure: how long until it makes sense to ask again.
     pub retry_after: Option<Duration>,
+    /// The new token is the held one from now on.
+    pub is_held: bool,
+    /// The token was past its life when it arrived. Its waiters get it nevertheless.
+    pub was_over: bool,
+    /// The first failure of a row, or the first success after one.
+    pub is_turn: bool,
+    /// The held token misses a waiter's minimum, and no warning has said so yet.
+    pub warns_of_minimum: bool,
 }
 
 /// What became of a token that a resource server rejected.
@@ -143,8 +147,6 @@ pub struct Slot {
     last_background: Option<Moment>,
     last_flight: u32,
     last_serial: u64,
-    /// The last flight that was begun with an earlier configuration.
-    last_outdated: Option<FlightId>,
 }
 
 impl Slot {
@@ -159,7 +161,6 @@ impl Slot {
             last_background: None,
             last_flight: 0,
             last_serial: 0,
-            last_outdated: None,
         }
     }
 
@@ -228,69 +229,61 @@ impl Slot {
         flight: FlightId,
         result: Result<Arc<Grant>, Error>,
         luck: f64,
-    ) -> Landing {
+    ) -> Landed {
         self.settle(now);
         let current = self.end_flight(flight);
         match result {
-            Ok(grant) => self.succeed(now, flight, current, grant, luck),
-            Err(error) => self.fail(now, flight, current, error, luck),
+            Ok(grant) => self.succeed(now, current, grant, luck),
+            Err(error) => self.fail(now, current, error, luck),
         }
     }
 
     fn succeed(
         &mut self,
         now: Moment,
-        flight: FlightId,
         current: Option<Flight>,
         grant: Arc<Grant>,
         luck: f64,
-    ) -> Landing {
-        // What a former server or client was granted says nothing about the present one.
-        let is_foreign = current.is_none() && self.is_outdated(flight);
-        let is_turn = !is_foreign && self.trouble.take().is_some();
-        let mut warns_of_minimum = false;
+    ) -> Landed {
+        let is_turn = self.trouble.take().is_some();
+        let (mut is_held, mut warns_of_minimum) = (false, false);
         if let Some(flight) = current {
-            let is_new = self.store(now, &grant, luck);
+            is_held = self.store(now, &grant, luck);
             if let (Some(minimum), Some(held)) = (flight.minimum, self.held_mut()) {
-                warns_of_minimum = held.weigh(now, minimum, is_new);
+                warns_of_minimum = held.weigh(now, minimum, is_held);
             }
         }
-        let result = Ok(grant);
-        Landing {
-            result,
+        Landed {
+            was_over: grant.age(now) >= grant.life.granted,
+            result: Ok(grant),
             fallback: None,
+            retry_after: None,
+            is_held,
             is_turn,
             warns_of_minimum,
-            retry_after: None,
         }
     }
 
-    fn fail(
-        &mut self,
-        now: Moment,
-        flight: FlightId,
-        current: Option<Flight>,
-        error: Error,
-        luck: f64,
-    ) -> Landing {
+    fn fail(&mut self, now: Moment, current: Option<Flight>, error: Error, luck: f64) -> Landed {
         let trouble = Trouble::after(self.trouble.as_ref(), now, error.clone(), luck);
-        let is_outdated = self.is_outdated(flight);
-        let mut landing = Landing {
+        let mut landed = Landed {
             result: Err(error),
             fallback: None,
+            retry_after: Some(trouble.retry_after(now)),
+            is_held: false,
+            was_over: false,
             is_turn: trouble.failures == 1,
             warns_of_minimum: false,
-            retry_after: Some(trouble.retry_after(now)),
         };
-        if !is_outdated && !matches!(self.state, State::Closed) {
+        if !matches!(self.state, State::Closed) {
             self.trouble = Some(trouble);
         }
         if let (Some(flight), Some(held)) = (current, self.held_mut()) {
             held.retry |= flight.is_background;
-            landing.warns_of_minimum = held.warns_of(now, flight.minimum.unwrap_or_default());
-            landing.fallback = Some(Arc::clone(&held.grant));
+            landed.warns_of_minimum = held.warns_of(now, flight.minimum.unwrap_or_default());
+            landed.fallback = Some(Arc::clone(&held.grant));
         }
-        landing
+        landed
     }
 
     /// Keeps a new token unless it is over already or the held one lives longer. Says whether it did.
@@ -352,34 +345,37 @@ impl Slot {
         had_token
     }
 
-    /// Takes a changed configuration, which ends the cool-down and keeps no distance from the last
-    /// background refresh. If it changes what is granted, to whom or by whom, the held token is
-    /// served until a new one is there, which is asked for at once, and flights begun before are
-    /// detached.
-    pub fn reconfigure(
+    /// The slot for a changed configuration, which starts without a cool-down. If the change
+    /// concerns what is granted, to whom or by whom, the held token is served until a new one
+    /// replaces it, which is asked for at once. Flights stay with this slot, which holds no token any
+    /// more, so that what they give is stored nowhere.
+    #[must_use]
+    pub fn hand_over(
         &mut self,
         now: Moment,
         refreshes_in_background: bool,
         changes_grant: bool,
-    ) -> Option<Launch> {
+    ) -> Self {
         self.settle(now);
-        self.refreshes_in_background = refreshes_in_background;
-        self.trouble = None;
-        self.last_background = None;
-        self.last_outdated = Some(FlightId(self.last_flight));
-        if !changes_grant {
-            // A refresh that failed waits for no cool-down any more.
-            return self.wake(now, false);
-        }
-        self.state = match std::mem::replace(&mut self.state, State::Closed) {
+        let state = match std::mem::replace(&mut self.state, State::Empty) {
             State::Empty | State::Fetching(_) => State::Empty,
             State::Ready(mut held) | State::Refreshing(mut held, _) => {
-                held.outdate();
+                if changes_grant {
+                    held.outdate();
+                }
                 State::Ready(held)
             }
             State::Closed => State::Closed,
         };
-        self.wake(now, true)
+        Self {
+            refreshes_in_background,
+            state,
+            trouble: None,
+            rejections: self.rejections.clone(),
+            last_background: None,
+            last_flight: self.last_flight,
+            last_serial: self.last_serial,
+        }
     }
 
     /// Ends everything.
@@ -503,11 +499,6 @@ impl Slot {
     fn refresh_spacing(&self, now: Moment) -> Duration {
         self.last_background
             .map_or(Duration::ZERO, |last| REFRESH_SPACING.saturating_sub(now.since(last)))
-    }
-
-    /// Whether a flight was begun with an earlier configuration.
-    fn is_outdated(&self, flight: FlightId) -> bool {
-        self.last_outdated.is_some_and(|last| flight <= last)
     }
 
     /// Starts a flight, where there is none.

@@ -99,11 +99,17 @@ impl Line {
         }
     }
 
-    fn succeeds(&mut self, time: u64, launch: Launch, grant: Arc<Grant>) -> Landing {
+    /// Goes on with the slot of a changed configuration. Returns the former one.
+    fn hands_over(&mut self, time: u64, changes_grant: bool) -> Self {
+        let successor = self.0.hand_over(at(time), true, changes_grant);
+        Self(std::mem::replace(&mut self.0, successor))
+    }
+
+    fn succeeds(&mut self, time: u64, launch: Launch, grant: Arc<Grant>) -> Landed {
         self.0.land(at(time), launch.flight, Ok(grant), 0.0)
     }
 
-    fn fails(&mut self, time: u64, launch: Launch, error: Error) -> Landing {
+    fn fails(&mut self, time: u64, launch: Launch, error: Error) -> Landed {
         self.0.land(at(time), launch.flight, Err(error), 0.0)
     }
 
@@ -699,7 +705,8 @@ fn a_changed_secret_keeps_the_token_and_ends_the_cooldown() {
     let mut line = Line::holding("a", 0, 300_000);
     let launch = line.takes(245_000, Call::Any).1.unwrap();
     line.fails(245_000, launch, refusal());
-    let again = line.0.reconfigure(at(245_100), true, false);
+    line.hands_over(245_100, false);
+    let again = line.wakes(245_100, false);
     assert_eq!(again.expect("the refresh that failed").attempts, 3);
     assert_eq!(line.takes(245_100, Call::Any).0, "a");
     assert_eq!(line.0.serial(), Some(1));
@@ -708,56 +715,37 @@ fn a_changed_secret_keeps_the_token_and_ends_the_cooldown() {
     let flight = line.starts(0, Call::Any);
     line.fails(0, flight, refusal());
     line.cools(1, Call::Any);
-    line.0.reconfigure(at(2), true, false);
+    line.hands_over(2, false);
     assert_eq!(line.starts(2, Call::Any).attempts, 3);
 }
 
 #[test]
-fn the_failure_of_a_flight_begun_before_the_change_starts_no_cooldown() {
-    let mut line = Line::new();
-    let old = line.starts(0, Call::Any);
-    line.0.reconfigure(at(1), true, false);
-    assert_eq!(line.joins(2, Call::Any), old.flight);
-    line.fails(3, old, refusal());
-    let new = line.starts(4, Call::Any);
-    line.fails(5, new, refusal());
-    line.cools(6, Call::Any);
+fn a_flight_of_a_former_configuration_changes_nothing_in_the_present_one() {
+    for changes_grant in [false, true] {
+        let mut line = Line::new();
+        let old = line.starts(0, Call::Any);
+        let mut former = line.hands_over(1, changes_grant);
+        assert_eq!(line.wakes(1, true), None, "nobody waits for a token");
+        let new = line.starts(2, Call::Any);
+        assert_ne!(old.flight, new.flight);
+        line.fails(3, new, refusal());
+        former.succeeds(4, old, grant("old", 0, 300_000));
+        assert_eq!(former.condition(4), Condition::Empty);
+        line.cools(5, Call::Any);
+    }
 }
 
 #[test]
 fn a_changed_client_keeps_the_old_token_until_the_new_one_is_there() {
     let mut line = Line::holding("old", 0, 3_600_000);
-    let new = line
-        .0
-        .reconfigure(at(1_000), true, true)
-        .expect("asked for at once");
+    line.hands_over(1_000, true);
+    let new = line.wakes(1_000, false).expect("asked for at once");
     assert_eq!(line.takes(1_001, Call::Any), ("old".to_owned(), None));
     line.fails(1_100, new, outage());
     assert_eq!(line.takes(1_200, Call::Any).0, "old", "as long as it lives");
     let again = line.wakes(2_100, false).expect("tried again, used or not");
     line.succeeds(2_200, again, grant("new", 2_100, 60_000));
     assert_eq!(line.takes(2_300, Call::Any).0, "new", "though it dies before the old one");
-}
-
-#[test]
-fn a_late_success_of_the_old_client_does_not_end_the_cooldown_of_the_new_one() {
-    let mut line = Line::new();
-    let old = line.starts(0, Call::Any);
-    line.0.reconfigure(at(1), true, true);
-    let new = line.starts(2, Call::Any);
-    line.fails(3, new, refusal());
-    assert!(!line.succeeds(4, old, grant("old", 0, 300_000)).is_turn);
-    line.cools(5, Call::Any);
-}
-
-#[test]
-fn a_changed_client_detaches_flights_of_the_old_one() {
-    let mut line = Line::new();
-    let old = line.starts(0, Call::Any);
-    assert_eq!(line.0.reconfigure(at(1), true, true), None, "nobody waits for a token");
-    let new = line.starts(2, Call::Any);
-    line.succeeds(3, old, grant("old", 0, 300_000));
-    assert_eq!(line.joins(4, Call::Any), new.flight);
 }
 
 #[test]
@@ -770,7 +758,8 @@ fn nothing_happens_after_the_end() {
     }
     assert_eq!(line.invalidates(245_001, "a"), Invalidation::Ignored);
     assert!(!line.0.clear(at(245_001)));
-    assert_eq!(line.0.reconfigure(at(245_001), true, true), None);
+    line.hands_over(245_001, true);
+    assert_eq!(line.wakes(245_001, true), None);
     line.fails(245_002, launch, outage());
     line.succeeds(245_003, launch, grant("b", 245_000, 300_000));
     assert_eq!(line.condition(245_004), Condition::Closed);

@@ -1,6 +1,7 @@
-//! The addon's functions: each takes what JavaScript gives, asks the manager, and answers as data.
+//! The addon's functions: each converts its arguments, calls the manager, and returns data.
 
-use std::cell::Cell;
+use std::cell::{Cell, Ref, RefCell};
+use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,65 +12,80 @@ use napi_derive::napi;
 use zeroize::Zeroizing;
 
 use super::engine;
+use super::env_data::EnvData;
 use super::options::{self, Environment, Parsed};
-use super::room::Room;
-use super::shapes::{Delivery, Failure, State, Token};
+use super::values::{Event, Failure, State, Token};
+use crate::manager;
 use crate::manager::clock::{Clock, SystemClock};
-use crate::manager::credential::CallId;
+use crate::manager::credential::SecretCall;
 use crate::manager::error::Error;
-use crate::manager::mailbox::{Letter, Mailbox};
+use crate::manager::events::{EventQueue, EventSink};
 use crate::manager::options::LONE_SURROGATE;
 use crate::manager::published::{NO_TOKEN, Published};
-use crate::manager::slot::{Call, Invalidation};
-use crate::manager::{Arrival, Level, Manager, Owner, Reply};
+use crate::manager::slot::{Call, Invalidation, Landed};
+use crate::manager::{Level, Manager, Reply};
 use crate::oauth::ClientSecret;
 use crate::transport::{HttpTransport, set_node_roots};
 
 /// A manager's native side. It belongs to the thread that opened it.
 #[napi]
 pub struct Core {
-    manager: Manager<SystemClock, HttpTransport>,
-    mailbox: Arc<Mailbox>,
-    room: Weak<Room>,
+    /// The manager of the present configuration.
+    manager: RefCell<Arc<Manager<SystemClock, HttpTransport>>>,
+    events: Arc<EventQueue>,
+    /// The calls of the secret function that have not settled.
+    secret_calls: RefCell<HashMap<u32, SecretCall>>,
+    last_secret_call: Cell<u32>,
+    env_data: Weak<EnvData>,
     id: u32,
-    /// JavaScript sees the shared word: false where V8 forbids memory of others.
-    is_word_shared: Cell<bool>,
-    is_holding: Cell<bool>,
+    /// Whether JavaScript sees the shared memory. V8 forbids external memory in some builds.
+    is_memory_shared: Cell<bool>,
 }
 
-/// Opens a manager, or says what is wrong with its options. `notify` is called with the manager's
-/// id when it has something to say.
+/// Opens a manager, or says what is wrong with its options. `listener` is called when there are
+/// events to drain.
 #[napi(catch_unwind)]
 pub fn open(
     env: &Env,
     options: Unknown<'_>,
     environment: Environment,
-    notify: Function<'_, u32, ()>,
+    listener: Function<'_, (), ()>,
 ) -> Result<Either<Core, Failure>> {
-    let Parsed {
-        config,
-        transport,
-        warnings,
-    } = match options::parse(&options, environment)? {
+    let parsed = match options::parse(&options, environment)? {
         Ok(parsed) => parsed,
         Err(error) => return Ok(Either::B(Failure::new(&error, None))),
     };
-    let room = Room::of(env)?;
-    let (id, nudge) = room.enter(env, notify)?;
-    let mailbox = Arc::new(Mailbox::new(move || nudge.send(id)));
-    for warning in warnings.into_iter().filter(|_| config.has_logger) {
-        mailbox.note(Level::Warn, warning);
-    }
-    let owner: Arc<dyn Owner> = Arc::<Mailbox>::clone(&mailbox);
-    let transport = Arc::new(transport);
+    let env_data = EnvData::of(env)?;
+    let (id, waker) = env_data.add(&listener)?;
+    let events = EventQueue::new(move || waker.wake(id));
+    let (parsed, sink) = warn(parsed, &events);
+    let manager = Manager::new(
+        parsed.config,
+        engine::clock(),
+        Arc::new(parsed.transport),
+        sink,
+        engine::source(),
+    );
     Ok(Either::A(Core {
-        manager: Manager::new(config, engine::clock(), transport, owner, engine::engine),
-        mailbox,
-        room: Rc::downgrade(&room),
+        manager: RefCell::new(manager),
+        events,
+        secret_calls: RefCell::default(),
+        last_secret_call: Cell::new(0),
+        env_data: Rc::downgrade(&env_data),
         id,
-        is_word_shared: Cell::new(false),
-        is_holding: Cell::new(false),
+        is_memory_shared: Cell::new(false),
     }))
+}
+
+/// Logs the warnings about options. Returns the sink of their configuration.
+fn warn(parsed: Parsed, events: &Arc<EventQueue>) -> (Parsed, Arc<dyn EventSink>) {
+    let sink = events.next_sink();
+    for warning in &parsed.warnings {
+        if parsed.config.has_logger {
+            sink.push(manager::Event::Log(Level::Warn, warning.clone()));
+        }
+    }
+    (parsed, sink)
 }
 
 /// The version of the package that this is a part of.
@@ -82,35 +98,19 @@ pub fn trust(pem: String) {
     set_node_roots(&pem);
 }
 
-/// Those who wait for it ask again: the configuration changed under it, or its token came to its
-/// end between its arrival and now, while the event loop was blocked.
-fn is_void_by_now(letter: &Letter) -> bool {
-    match letter {
-        Letter::Landed(_, Arrival { is_superseded, .. }) if *is_superseded => true,
-        Letter::Landed(
-            _,
-            Arrival {
-                result: Ok(grant),
-                was_over: false,
-                ..
-            },
-        ) => grant.age(engine::clock().now()) >= grant.life.granted,
-        _ => false,
-    }
+/// Holds the event loop of this environment, or lets it go.
+#[napi(catch_unwind)]
+pub fn hold(env: &Env, holds: bool) -> Result<()> {
+    EnvData::of(env)?.hold(env, holds);
+    Ok(())
 }
 
 #[napi]
 impl Core {
-    /// The id that `notify` is called with.
-    #[napi(getter, catch_unwind)]
-    pub fn id(&self) -> u32 {
-        self.id
-    }
-
     /// The shared memory: the word as `Int32Array[0]`, hits and joins as `Float64Array[1]` and `[2]`.
     #[napi(catch_unwind)]
     pub fn memory<'env>(&self, env: &'env Env) -> Result<ArrayBuffer<'env>> {
-        let published = self.manager.published();
+        let published = self.manager().published();
         let data = Arc::as_ptr(&published).cast_mut().cast::<u8>();
         // SAFETY: the allocation outlives the buffer, whose finaliser owns a count of it. It is
         // written through atomics on this side only.
@@ -119,87 +119,130 @@ impl Core {
                 drop(owned);
             })?
         };
-        self.is_word_shared
+        self.is_memory_shared
             .set(buffer.as_ptr() == data.cast_const());
         Ok(buffer)
     }
 
     /// What a caller gets: a token, the flight to wait for, or a failure. `minimum` is in seconds,
-    /// negative for none.
+    /// 0 for none.
     #[napi(catch_unwind)]
     pub fn ask(&self, minimum: f64, forced: bool) -> Either3<Token, u32, Failure> {
         let call = if forced {
             Call::Forced
         } else if minimum > 0.0 {
-            // A number beyond what a duration holds is a minimum that nothing meets.
+            // No token meets a minimum beyond what a duration holds.
             Call::Minimum(Duration::try_from_secs_f64(minimum).unwrap_or(Duration::MAX))
         } else {
             Call::Any
         };
-        match self.manager.ask(call) {
-            Reply::Token(grant, word) => Either3::A(Token::new(grant, self.visible(word))),
+        match self.manager().ask(call) {
+            Reply::Token(grant, word) => Either3::A(self.token(grant, word)),
             Reply::Flight(flight) => Either3::B(flight.0),
             Reply::Failure(error, retry_after) => Either3::C(Failure::new(&error, retry_after)),
         }
     }
 
-    /// What the manager has to say.
+    /// The events since the last call.
     #[napi(catch_unwind)]
-    pub fn take(&self) -> Vec<Delivery> {
-        let letters = self.mailbox.take();
-        let mut deliveries = Vec::with_capacity(letters.len());
-        for letter in letters {
-            if let Letter::AskSecret(call) = letter
-                && !self.manager.secret_called(call)
+    pub fn drain(&self) -> Vec<Event> {
+        let events = self.events.drain().into_iter();
+        events
+            .filter_map(|(is_former, event)| self.event(is_former, event))
+            .collect()
+    }
+
+    fn event(&self, is_former: bool, event: manager::Event) -> Option<Event> {
+        Some(match event {
+            manager::Event::Landed {
+                flight,
+                landed,
+                version,
+            } => self.landed(flight.0, landed, version, is_former),
+            manager::Event::Log(level, message) => Event::Log {
+                level: level.into(),
+                message,
+            },
+            // The function is that of another configuration by now.
+            manager::Event::SecretWanted(_) if is_former => return None,
+            manager::Event::SecretWanted(call) => Event::SecretWanted {
+                call: self.begin_secret_call(call)?,
+            },
+            manager::Event::RootsWanted => Event::RootsWanted {},
+        })
+    }
+
+    fn landed(&self, flight: u32, landed: Landed, version: u32, is_former: bool) -> Event {
+        match landed.result {
+            // The token came to its end while the event loop was blocked.
+            Ok(grant)
+                if !landed.was_over
+                    && grant.age(engine::clock().now()) >= grant.life.granted =>
             {
-                continue;
+                Event::AskAgain { flight }
             }
-            let is_void = is_void_by_now(&letter);
-            let mut delivery = Delivery::from(letter);
-            delivery.is_over = is_void.then_some(true);
-            if let Some(token) = &mut delivery.token {
-                token.word = self.visible(token.word);
-            }
-            deliveries.push(delivery);
+            Ok(grant) => Event::Acquired {
+                flight,
+                token: self.token(grant, version),
+            },
+            // A change of the configuration fails no call.
+            Err(_) if is_former => Event::AskAgain { flight },
+            Err(error) => Event::Failed {
+                flight,
+                failure: Failure::new(&error, landed.retry_after),
+                fallback: landed.fallback.map(|grant| self.token(grant, NO_TOKEN)),
+            },
         }
-        deliveries
+    }
+
+    /// The id of a call that JavaScript makes now, or `None` if no acquisition waits for it.
+    fn begin_secret_call(&self, call: SecretCall) -> Option<u32> {
+        if !call.start() {
+            return None;
+        }
+        let id = self.last_secret_call.get().wrapping_add(1);
+        self.last_secret_call.set(id);
+        self.secret_calls.borrow_mut().insert(id, call);
+        Some(id)
     }
 
     /// The secret function gave this, or failed in the way that `fault` says.
     #[napi(catch_unwind)]
     pub fn answer_secret(&self, call: u32, secret: Option<String>, fault: Option<String>) {
         let secret = secret.map(Zeroizing::new);
+        let Some(call) = self.secret_calls.borrow_mut().remove(&call) else {
+            return;
+        };
         let is_sound = |text: &Zeroizing<String>| !text.contains(char::REPLACEMENT_CHARACTER);
         let fault = match &secret {
             Some(text) if !is_sound(text) => Some(format!("the secret: {LONE_SURROGATE}")),
             _ => fault,
         };
-        let answer = match secret
+        let secret = secret
             .filter(is_sound)
-            .and_then(|mut text| ClientSecret::new(std::mem::take(&mut *text)))
-        {
+            .and_then(|mut text| ClientSecret::new(std::mem::take(&mut *text)));
+        call.settle(match secret {
             Some(secret) => Ok(Arc::new(secret)),
             None => Err(Error::credential(&fault.unwrap_or_default())),
-        };
-        self.manager.secret_answered(CallId(call), answer);
+        });
     }
 
-    /// Drops the held token if it is this one and nothing forbids it. Says what became of it:
+    /// Drops the held token if it is this one and nothing forbids it. Returns what became of it:
     /// `dropped`, `kept`, or `ignored` if it is another one.
     #[napi(catch_unwind)]
     pub fn invalidate(&self, rejected: String) -> &'static str {
         let rejected = Zeroizing::new(rejected);
-        match self.manager.invalidate(&rejected) {
+        match self.manager().invalidate(&rejected) {
             Invalidation::Dropped => "dropped",
             Invalidation::Kept => "kept",
             Invalidation::Ignored => "ignored",
         }
     }
 
-    /// Drops the held token. Says whether there was one.
+    /// Drops the held token. Returns whether there was one.
     #[napi(catch_unwind)]
     pub fn clear(&self) -> bool {
-        self.manager.clear()
+        self.manager().clear()
     }
 
     /// Takes changed options, or says what is wrong with them and changes nothing.
@@ -210,15 +253,11 @@ impl Core {
         environment: Environment,
     ) -> Result<Option<Failure>> {
         Ok(match options::parse(&options, environment)? {
-            Ok(Parsed {
-                config,
-                transport,
-                warnings,
-            }) => {
-                for warning in warnings.into_iter().filter(|_| config.has_logger) {
-                    self.mailbox.note(Level::Warn, warning);
-                }
-                self.manager.reconfigure(config, Arc::new(transport));
+            Ok(parsed) => {
+                let (parsed, sink) = warn(parsed, &self.events);
+                let transport = Arc::new(parsed.transport);
+                let successor = self.manager().succeed(parsed.config, transport, sink);
+                *self.manager.borrow_mut() = successor;
                 None
             }
             Err(error) => Some(Failure::new(&error, None)),
@@ -228,48 +267,37 @@ impl Core {
     /// The state.
     #[napi(catch_unwind)]
     pub fn snapshot(&self) -> State {
-        self.manager.snapshot().into()
+        self.manager().snapshot().into()
     }
 
-    /// Holds the event loop, or lets it go.
+    /// Ends everything and forgets secrets. Returns the failure of those who still wait.
     #[napi(catch_unwind)]
-    pub fn hold(&self, env: &Env, holds: bool) {
-        let Some(room) = self.room.upgrade() else {
-            return;
-        };
-        match (self.is_holding.replace(holds), holds) {
-            (false, true) => room.hold(env),
-            (true, false) => room.release(env),
-            _ => {}
-        }
+    pub fn close(&self) -> Failure {
+        self.end();
+        Failure::new(&Error::closed(), None)
     }
 
-    /// Ends everything and forgets secrets.
-    #[napi(catch_unwind)]
-    pub fn close(&self, env: &Env) {
-        self.manager.close();
-        self.mailbox.close();
-        self.hold(env, false);
-        self.leave();
+    fn manager(&self) -> Ref<'_, Arc<Manager<SystemClock, HttpTransport>>> {
+        self.manager.borrow()
     }
 
-    fn visible(&self, word: u32) -> u32 {
-        if self.is_word_shared.get() {
-            word
-        } else {
-            NO_TOKEN
-        }
+    fn token(&self, grant: Arc<manager::held::Grant>, word: u32) -> Token {
+        let is_shared = self.is_memory_shared.get();
+        Token::new(grant, if is_shared { word } else { NO_TOKEN })
     }
 
-    fn leave(&self) {
-        if let Some(room) = self.room.upgrade() {
-            room.leave(self.id);
+    fn end(&self) {
+        self.manager().close();
+        self.events.close();
+        self.secret_calls.take();
+        if let Some(env_data) = self.env_data.upgrade() {
+            env_data.remove(self.id);
         }
     }
 }
 
 impl Drop for Core {
     fn drop(&mut self) {
-        self.leave();
+        self.end();
     }
 }

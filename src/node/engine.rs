@@ -3,16 +3,15 @@
 //! It is started for the first token and never stopped: the process ends around it. One thread runs
 //! flights and alarms; look-ups and file reads, which may hang, have a few of their own.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::runtime::Builder;
 
-use crate::manager::Engine;
+use crate::manager::{Engine, EngineSource};
 use crate::manager::alarm::Alarms;
 use crate::manager::clock::SystemClock;
-use crate::transport::Room;
 
 /// Threads for look-ups and file reads, either of which takes two at most. With the one that runs
 /// flights: four.
@@ -25,14 +24,19 @@ pub(super) fn clock() -> Arc<SystemClock> {
     Arc::clone(CLOCK.get_or_init(|| Arc::new(SystemClock::new())))
 }
 
-/// The runtime; `None` if the system gives no thread for it now.
-pub(super) fn engine() -> Option<Engine> {
-    static ENGINE: Mutex<Option<Engine>> = Mutex::new(None);
-    let mut engine = ENGINE.lock();
-    if engine.is_none() {
-        *engine = start();
-    }
-    engine.clone()
+/// Gives the runtime, started with the first call.
+pub(super) fn source() -> EngineSource {
+    static SOURCE: LazyLock<EngineSource> = LazyLock::new(|| {
+        let engine = Mutex::new(None);
+        Arc::new(move || {
+            let mut engine = engine.lock();
+            if engine.is_none() {
+                *engine = start();
+            }
+            engine.clone()
+        })
+    });
+    Arc::clone(&SOURCE)
 }
 
 fn start() -> Option<Engine> {
@@ -44,7 +48,10 @@ fn start() -> Option<Engine> {
         .build()
         .ok()?;
     let alarms = Arc::new(Alarms::default());
-    let engine = Engine::new(runtime.handle().clone(), Arc::clone(&alarms), Room::for_files());
+    let engine = Engine {
+        handle: runtime.handle().clone(),
+        alarms: Arc::clone(&alarms),
+    };
     let clock = clock();
     std::thread::Builder::new()
         .name("keycloak-token".to_owned())

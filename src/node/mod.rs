@@ -1,8 +1,8 @@
 //! The only code that knows N-API: options in, outcomes out, each method a few lines.
 //!
-//! Failures cross as data; `lib/` makes errors of them. An `Err` from here is a bug. Results reach
-//! JavaScript through one weak thread-safe function an environment, which carries the id of a
-//! manager whose mailbox then is emptied on the JavaScript thread.
+//! Failures cross as data, and `lib/` makes errors of them; an `Err` from here is a bug. Results
+//! reach JavaScript through one weak thread-safe function per environment. It carries the id of a
+//! manager, whose events are then drained on the JavaScript thread.
 
 #![expect(
     clippy::trivially_copy_pass_by_ref,
@@ -13,7 +13,7 @@
 
 pub mod core;
 mod engine;
-mod nudge;
+mod env_data;
+mod loop_waker;
 mod options;
-mod room;
-pub mod shapes;
+pub mod values;

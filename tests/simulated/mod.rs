@@ -1,4 +1,4 @@
-//! A manager on simulated time: paused tokio clocks, a scripted transport, an owner that records.
+//! A manager on simulated time: paused tokio clocks, a scripted transport, an event sink that records.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,16 +9,14 @@ use keycloak_token_manager::manager::clock::{Clock, Moment};
 use keycloak_token_manager::manager::config::{
     AssertionSettings, Config, Credential, Material, Target,
 };
-use keycloak_token_manager::manager::credential::CallId;
-use keycloak_token_manager::manager::slot::{Call, FlightId};
-use keycloak_token_manager::manager::{Arrival, Engine, Level, Manager, Owner, Reply};
+use keycloak_token_manager::manager::credential::SecretCall;
+use keycloak_token_manager::manager::slot::{Call, FlightId, Landed};
+use keycloak_token_manager::manager::{Engine, Event, EventSink, Level, Manager, Reply};
 use keycloak_token_manager::oauth::{
     Answer, ClientAuthentication, ClientCredentialsGrant, ClientSecret, RetryAfter, TokenEndpoint,
     TokenRequest,
 };
-use keycloak_token_manager::transport::{
-    ClientIdentity, Connection, Room, Transport, TransportError,
-};
+use keycloak_token_manager::transport::{ClientIdentity, Connection, Transport, TransportError};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -168,46 +166,51 @@ impl Transport for ScriptedTransport {
     }
 }
 
-/// Records what it is told.
-pub(crate) struct RecordingOwner {
-    landings: mpsc::UnboundedSender<(FlightId, Arrival)>,
-    asks: mpsc::UnboundedSender<CallId>,
+/// A flight that landed, with the word for which its token may be kept.
+pub(crate) type Landing = (FlightId, Landed, u32);
+
+/// Records events.
+pub(crate) struct RecordingSink {
+    landings: mpsc::UnboundedSender<Landing>,
+    calls: mpsc::UnboundedSender<SecretCall>,
     pub(crate) lines: Mutex<Vec<(Level, String)>>,
-    pub(crate) gone: AtomicU64,
-    pub(crate) roots_asked: AtomicU64,
+    pub(crate) wakes: AtomicU64,
+    pub(crate) roots_wanted: AtomicU64,
 }
 
-impl Owner for RecordingOwner {
-    fn flight_landed(&self, flight: FlightId, mut arrival: Arrival) {
-        self.lines.lock().append(&mut arrival.lines);
-        let _ = self.landings.send((flight, arrival));
+impl EventSink for RecordingSink {
+    fn push(&self, event: Event) {
+        match event {
+            Event::Landed {
+                flight,
+                landed,
+                version,
+            } => {
+                let _ = self.landings.send((flight, landed, version));
+            }
+            Event::Log(level, message) => self.lines.lock().push((level, message)),
+            Event::SecretWanted(call) => {
+                let _ = self.calls.send(call);
+            }
+            Event::RootsWanted => {
+                self.roots_wanted.fetch_add(1, Ordering::SeqCst);
+            }
+        }
     }
 
-    fn token_gone(&self) {
-        self.gone.fetch_add(1, Ordering::SeqCst);
-    }
-
-    fn log(&self, level: Level, message: String) {
-        self.lines.lock().push((level, message));
-    }
-
-    fn ask_secret(&self, call: CallId) {
-        let _ = self.asks.send(call);
-    }
-
-    fn ask_roots(&self) {
-        self.roots_asked.fetch_add(1, Ordering::SeqCst);
+    fn wake(&self) {
+        self.wakes.fetch_add(1, Ordering::SeqCst);
     }
 }
 
 /// A manager and all its surroundings.
 pub(crate) struct World {
-    pub(crate) manager: Manager<SimulatedClock, ScriptedTransport>,
+    pub(crate) manager: Arc<Manager<SimulatedClock, ScriptedTransport>>,
     pub(crate) clock: Arc<SimulatedClock>,
     pub(crate) transport: Arc<ScriptedTransport>,
-    pub(crate) owner: Arc<RecordingOwner>,
-    pub(crate) landings: mpsc::UnboundedReceiver<(FlightId, Arrival)>,
-    pub(crate) asks: mpsc::UnboundedReceiver<CallId>,
+    pub(crate) sink: Arc<RecordingSink>,
+    pub(crate) landings: mpsc::UnboundedReceiver<Landing>,
+    pub(crate) calls: mpsc::UnboundedReceiver<SecretCall>,
 }
 
 pub(crate) fn config() -> Config {
@@ -255,31 +258,42 @@ impl World {
             requests: Mutex::default(),
         });
         let (landing_sender, landings) = mpsc::unbounded_channel();
-        let (ask_sender, asks) = mpsc::unbounded_channel();
-        let owner = Arc::new(RecordingOwner {
+        let (call_sender, calls) = mpsc::unbounded_channel();
+        let sink = Arc::new(RecordingSink {
             landings: landing_sender,
-            asks: ask_sender,
+            calls: call_sender,
             lines: Mutex::default(),
-            gone: AtomicU64::new(0),
-            roots_asked: AtomicU64::new(0),
+            wakes: AtomicU64::new(0),
+            roots_wanted: AtomicU64::new(0),
         });
         let alarms = Arc::new(Alarms::default());
-        let engine = Engine::new(Handle::current(), Arc::clone(&alarms), Room::new());
+        let engine = Engine {
+            handle: Handle::current(),
+            alarms: Arc::clone(&alarms),
+        };
         let alarm_clock = Arc::clone(&clock);
         tokio::spawn(async move { alarms.run(&*alarm_clock).await });
-        let told: Arc<dyn Owner> = Arc::<RecordingOwner>::clone(&owner);
-        let manager =
-            Manager::new(config, Arc::clone(&clock), Arc::clone(&transport), told, move || {
-                Some(engine.clone())
-            });
+        let manager = Manager::new(
+            config,
+            Arc::clone(&clock),
+            Arc::clone(&transport),
+            Arc::<RecordingSink>::clone(&sink),
+            Arc::new(move || Some(engine.clone())),
+        );
         Self {
             manager,
             clock,
             transport,
-            owner,
+            sink,
             landings,
-            asks,
+            calls,
         }
+    }
+
+    /// Goes on with a changed configuration.
+    pub(crate) fn reconfigure(&mut self, config: Config) {
+        let (transport, sink) = (Arc::clone(&self.transport), Arc::clone(&self.sink));
+        self.manager = self.manager.succeed(config, transport, sink);
     }
 
     /// What a caller gets in the end, as JavaScript would see it: a token's text or an error.
@@ -291,10 +305,10 @@ impl World {
             Reply::Token(grant, _) => Ok(grant.token.expose().to_owned()),
             Reply::Failure(error, _) => Err(error),
             Reply::Flight(flight) => loop {
-                let (landed, arrival) = self.landings.recv().await.expect("an owner");
-                if landed == flight {
-                    let fallback = arrival.fallback.filter(|_| call != Call::Forced);
-                    return match (arrival.result, fallback) {
+                let (id, landed, _) = self.landings.recv().await.expect("a sink");
+                if id == flight {
+                    let fallback = landed.fallback.filter(|_| call != Call::Forced);
+                    return match (landed.result, fallback) {
                         (Ok(grant), _) | (Err(_), Some(grant)) => {
                             Ok(grant.token.expose().to_owned())
                         }
@@ -322,7 +336,7 @@ impl World {
     }
 
     pub(crate) fn warnings(&self) -> usize {
-        self.owner
+        self.sink
             .lines
             .lock()
             .iter()

@@ -85,15 +85,12 @@ pub(crate) enum Fact {
         luck: Ns,
         is_kept: bool,
         is_current: bool,
-        /// It says something about the present configuration.
-        counts: bool,
     },
     Failed {
         flight: u32,
         failure: Failure,
         luck: Ns,
         is_current: bool,
-        counts: bool,
     },
     /// Somebody was told that a minimum is missed.
     Warned,

@@ -25,7 +25,6 @@ impl Log {
             out.extend([
                 i64::from(self.launches() - flight),
                 i64::from(self.is_background(flight)),
-                i64::from(self.is_outdated(flight)),
                 i64::from(current == Some(flight)),
             ]);
         }

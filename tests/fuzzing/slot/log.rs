@@ -74,14 +74,15 @@ impl Log {
         self.has(0, |fact| matches!(fact, Fact::Closed))
     }
 
-    /// Flights that have not landed, with the time of their launch.
+    /// Flights that have not landed, with the time of their launch. Those of a former configuration
+    /// land in the slot that they were launched from.
     pub(crate) fn in_the_air(&self) -> Vec<(u32, Time)> {
         let launched = self.entries.iter().filter_map(|entry| match entry.fact {
             Fact::Launched { flight, .. } => Some((flight, entry.at)),
             _ => None,
         });
         launched
-            .filter(|(flight, _)| !self.has_landed(*flight))
+            .filter(|(flight, _)| !self.has_landed(*flight) && !self.is_outdated(*flight))
             .collect()
     }
 
@@ -92,8 +93,7 @@ impl Log {
             _ => None,
         })?;
         let is_detached = self.has(index, |fact| match fact {
-            Fact::Dropped | Fact::Cleared | Fact::Closed => true,
-            Fact::Configured { changes_grant, .. } => changes_grant,
+            Fact::Dropped | Fact::Cleared | Fact::Closed | Fact::Configured { .. } => true,
             _ => false,
         });
         (!is_detached && !self.has_landed(flight)).then_some(flight)
@@ -107,7 +107,7 @@ impl Log {
     }
 
     /// A flight was launched before the last change of the configuration.
-    pub(crate) fn is_outdated(&self, outdated: u32) -> bool {
+    fn is_outdated(&self, outdated: u32) -> bool {
         let launch = self.last(|entry| match entry.fact {
             Fact::Launched { flight, .. } => (flight == outdated).then_some(()),
             _ => None,
@@ -241,13 +241,8 @@ impl Log {
         let mut row: Option<Row> = None;
         for entry in self.entries.iter().rev() {
             match entry.fact {
-                Fact::Granted { counts: true, .. } | Fact::Configured { .. } => break,
-                Fact::Failed {
-                    failure,
-                    luck,
-                    counts: true,
-                    ..
-                } => match &mut row {
+                Fact::Granted { .. } | Fact::Configured { .. } => break,
+                Fact::Failed { failure, luck, .. } => match &mut row {
                     Some(row) => row.count += 1,
                     None => {
                         row = Some(Row {

@@ -138,12 +138,11 @@ impl Model {
 
     pub(crate) fn succeed(&mut self, now: Time, flight: u32, token: Token, luck: Ns) -> Landed {
         let is_current = self.log.current() == Some(flight);
-        let counts = is_current || !self.log.is_outdated(flight);
         let outlives = |(index, held): (usize, Token)| {
             self.log.is_of_another_configuration(index) || token.left(now) >= held.left(now)
         };
         let is_kept = is_current && token.left(now) > 0 && self.log.held(now).is_none_or(outlives);
-        let is_turn = counts && self.log.row().is_some();
+        let is_turn = self.log.row().is_some();
         self.log.note(
             now,
             Fact::Granted {
@@ -152,7 +151,6 @@ impl Model {
                 luck,
                 is_kept,
                 is_current,
-                counts,
             },
         );
         let held = self.log.held(now).filter(|_| is_current);
@@ -192,7 +190,6 @@ impl Model {
                 failure,
                 luck,
                 is_current,
-                counts: !self.log.is_outdated(flight),
             },
         );
         if warns {
@@ -251,7 +248,7 @@ impl Model {
                 changes_grant,
             },
         );
-        self.wake(now, changes_grant)
+        self.wake(now, false)
     }
 
     pub(crate) fn close(&mut self, now: Time) {

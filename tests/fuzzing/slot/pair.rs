@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use keycloak_token_manager::manager::held::Grant;
 use keycloak_token_manager::manager::schedule::Life;
-use keycloak_token_manager::manager::slot::{Call, Decision, FlightId, Landing, Launch, Slot};
+use keycloak_token_manager::manager::slot::{self, Call, Decision, FlightId, Launch, Slot};
 use keycloak_token_manager::oauth::AccessToken;
 
 use super::facts::{Failure, Ns, SECOND, Time, Token};
@@ -190,11 +190,11 @@ impl Pair {
 
     fn configure(&mut self, in_background: bool, changes_grant: bool) -> Outcome {
         let (now, at) = (self.now, moment(self.now));
-        let launch = self.slot.reconfigure(at, in_background, changes_grant);
-        (self.last_failure, self.last_background) = (None, None);
-        if changes_grant {
-            self.current = None;
-        }
+        let mut successor = self.slot.hand_over(at, in_background, changes_grant);
+        same("the slot handed over", &self.slot.serial(), &None)?;
+        let launch = successor.wake(at, false);
+        self.slot = successor;
+        (self.current, self.last_failure, self.last_background) = (None, None, None);
         self.launched(launch, true)?;
         let expected = self.model.configure(now, in_background, changes_grant);
         same("the change of configuration", &launch.map(plain::start), &expected)
@@ -208,9 +208,7 @@ impl Pair {
             .land(at, FlightId(flight), error, plain::part(luck));
         let given = landing.result.as_ref().err().map(plain::failure);
         same("the failure", &given, &Some(failure))?;
-        if !self.model.log.is_outdated(flight) {
-            self.last_failure = Some(now);
-        }
+        self.last_failure = Some(now);
         let landed = self.model.fail(now, flight, failure, luck);
         self.landed(&landing, &landed)?;
         self.ended(flight, before)
@@ -232,14 +230,15 @@ impl Pair {
         let landing = self
             .slot
             .land(moment(now), FlightId(flight), given, plain::part(luck));
+        let is_held = self.current == Some(flight) && self.slot.serial() != before.serial;
+        same("whether the token is held", &landing.is_held, &is_held)?;
+        same("whether the token was over", &landing.was_over, &(token.age(now) >= token.lifetime))?;
         let is_given = landing
             .result
             .as_ref()
             .is_ok_and(|got| Arc::ptr_eq(got, &grant));
         ensure(is_given, "those who waited did not get the token that arrived")?;
-        if self.current == Some(flight) || !self.model.log.is_outdated(flight) {
-            self.last_failure = None;
-        }
+        self.last_failure = None;
         let landed = self.model.succeed(now, flight, token, luck);
         self.landed(&landing, &landed)?;
         if self.slot.serial() != before.serial && self.slot.serial().is_some() {
@@ -251,7 +250,7 @@ impl Pair {
         self.ended(flight, before)
     }
 
-    fn landed(&self, landing: &Landing, expected: &Landed) -> Outcome {
+    fn landed(&self, landing: &slot::Landed, expected: &Landed) -> Outcome {
         if let Some(grant) = &landing.fallback {
             self.handed_out(grant)?;
         }

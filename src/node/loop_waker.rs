@@ -1,7 +1,8 @@
 //! The thread-safe function of one environment, by which other threads call into JavaScript.
 //!
-//! It is made by hand because of its async resource: test runners that look for open handles ask
-//! that object whether it holds the event loop, and the binding library gives none.
+//! It is made by hand because of its async resource: Jest's `--detectOpenHandles` asks that object
+//! whether it holds the event loop and reports every resource that has no `hasRef`, and the
+//! thread-safe function of the binding library gives none.
 
 use std::ffi::c_void;
 use std::ptr;
@@ -12,21 +13,22 @@ use napi::threadsafe_function::ThreadsafeFunctionHandle;
 use napi::{Env, JsValue, Result, Status, sys};
 use parking_lot::Mutex;
 
-/// Tells an environment that a mailbox is not empty. May be used from any thread.
-pub(super) struct Nudge {
-    /// Gone once the environment has closed.
+/// Wakes the event loop of one environment. May be used from any thread.
+pub(super) struct LoopWaker {
+    /// `None` once the environment has closed.
     function: Mutex<Option<Raw>>,
 }
 
 #[derive(Clone, Copy)]
 struct Raw(sys::napi_threadsafe_function);
 
-// SAFETY: being used from any thread is what a thread-safe function is for; that it is not used
-// after its end is what the lock around it is for.
+// SAFETY: a thread-safe function may be used from any thread until it has ended, and the lock around
+// it prevents any later use.
 unsafe impl Send for Raw {}
 
-impl Nudge {
-    /// Calls `deliver` with an id for every nudge. Does not hold the event loop at first.
+impl LoopWaker {
+    /// A waker that calls `deliver` with the id of the manager to wake. It does not hold the event
+    /// loop at first.
     pub(super) fn new(
         env: &Env,
         deliver: &Function<'_, u32, ()>,
@@ -35,10 +37,10 @@ impl Nudge {
         // Keeps the addon's code in memory: threads of ours outlive the environment.
         drop(ThreadsafeFunctionHandle::null());
         let name = env.create_string("keycloak-token-manager")?;
-        let nudge = Arc::new(Self {
+        let waker = Arc::new(Self {
             function: Mutex::new(None),
         });
-        let owned = Arc::into_raw(Arc::clone(&nudge))
+        let owned = Arc::into_raw(Arc::clone(&waker))
             .cast_mut()
             .cast::<c_void>();
         let mut raw = ptr::null_mut();
@@ -60,17 +62,17 @@ impl Nudge {
             )
         };
         if status != sys::Status::napi_ok {
-            // SAFETY: nobody else took the count that was meant for `ended`.
+            // SAFETY: the call failed, so it did not take the count that was meant for `ended`.
             drop(unsafe { Arc::from_raw(owned.cast_const().cast::<Self>()) });
             return Err(napi::Error::from_status(Status::from(status)));
         }
-        *nudge.function.lock() = Some(Raw(raw));
-        nudge.hold(env, false);
-        Ok(nudge)
+        *waker.function.lock() = Some(Raw(raw));
+        waker.hold(env, false);
+        Ok(waker)
     }
 
-    /// Nudges. An environment that is closing takes no more; its letters are dropped with their box.
-    pub(super) fn send(&self, id: u32) {
+    /// Wakes a manager. An environment that is closing is not woken; its queued events are dropped.
+    pub(super) fn wake(&self, id: u32) {
         let mut function = self.function.lock();
         if let Some(Raw(raw)) = *function {
             let data = ptr::without_provenance_mut(id as usize);
@@ -98,15 +100,15 @@ impl Nudge {
     }
 }
 
-/// Runs on the environment's thread for every nudge. What JavaScript throws stays pending and is an
-/// uncaught exception there.
+/// Runs on the environment's thread for every wake-up. An exception of JavaScript stays pending and
+/// is an uncaught exception there.
 unsafe extern "C" fn call(
     env: sys::napi_env,
     deliver: sys::napi_value,
     _context: *mut c_void,
     data: *mut c_void,
 ) {
-    // Both are missing when what was still queued is thrown away.
+    // Both are missing when queued calls are thrown away.
     if env.is_null() || deliver.is_null() {
         return;
     }
@@ -125,6 +127,6 @@ unsafe extern "C" fn call(
 /// Runs on the environment's thread when the function has ended.
 unsafe extern "C" fn ended(_env: sys::napi_env, owned: *mut c_void, _hint: *mut c_void) {
     // SAFETY: the count that `new` gave away, taken back once.
-    let nudge = unsafe { Arc::from_raw(owned.cast_const().cast::<Nudge>()) };
-    *nudge.function.lock() = None;
+    let waker = unsafe { Arc::from_raw(owned.cast_const().cast::<LoopWaker>()) };
+    *waker.function.lock() = None;
 }

@@ -9,10 +9,9 @@ use napi_derive::napi;
 
 use crate::manager::error::Error;
 use crate::manager::held::Grant;
-use crate::manager::mailbox::Letter;
+use crate::manager::Level;
 use crate::manager::slot::Condition;
 use crate::manager::snapshot::Snapshot;
-use crate::manager::{Arrival, Level};
 
 /// A token on its way to JavaScript, copied nowhere on the way.
 pub struct Bearer(Arc<Grant>);
@@ -65,29 +64,44 @@ pub struct Failure {
     pub client_id: Option<String>,
 }
 
-/// Something that a manager has to say: a landed flight, a log line, a call of the secret function
-/// or a request for the certificates that Node trusts.
-#[napi(object, object_from_js = false)]
-#[derive(Default)]
-pub struct Delivery {
-    /// The flight that landed, with `token` or `failure`.
-    pub flight: Option<u32>,
-    /// What it gave.
-    pub token: Option<Token>,
-    /// The token came to its end meanwhile, or the configuration changed: those who wait ask again.
-    pub is_over: Option<bool>,
-    /// What it failed with.
-    pub failure: Option<Failure>,
-    /// The held token, for those who did not insist on a new one.
-    pub fallback: Option<Token>,
-    /// The level of a log line.
-    pub level: Option<String>,
-    /// The log line.
-    pub message: Option<String>,
-    /// The call of the secret function that is to be answered.
-    pub secret_call: Option<u32>,
+/// Something that JavaScript has to handle.
+#[napi(discriminant = "type", object_from_js = false)]
+pub enum Event {
+    /// A flight gave a token.
+    Acquired {
+        /// The flight.
+        flight: u32,
+        /// The token.
+        token: Token,
+    },
+    /// A flight failed.
+    Failed {
+        /// The flight.
+        flight: u32,
+        /// Why.
+        failure: Failure,
+        /// The held token, for waiters that did not force a refresh.
+        fallback: Option<Token>,
+    },
+    /// What a flight gave is of no use any more: its waiters ask again.
+    AskAgain {
+        /// The flight.
+        flight: u32,
+    },
+    /// A log line.
+    Log {
+        /// `warn`, `info` or `debug`.
+        level: String,
+        /// The line.
+        message: String,
+    },
+    /// The secret function is to be called, and `answerSecret` with what it gives.
+    SecretWanted {
+        /// Names the call.
+        call: u32,
+    },
     /// `trust` is to be called.
-    pub needs_roots: Option<bool>,
+    RootsWanted {},
 }
 
 /// What a manager says of itself.
@@ -192,52 +206,14 @@ impl Failure {
     }
 }
 
-impl From<Letter> for Delivery {
-    fn from(letter: Letter) -> Self {
-        match letter {
-            Letter::Landed(
-                flight,
-                Arrival {
-                    result,
-                    fallback,
-                    retry_after,
-                    word,
-                    ..
-                },
-            ) => {
-                let (token, failure) = match result {
-                    Ok(grant) => (Some(Token::new(grant, word)), None),
-                    Err(error) => (None, Some(Failure::new(&error, retry_after))),
-                };
-                Self {
-                    flight: Some(flight.0),
-                    token,
-                    failure,
-                    fallback: fallback.map(|grant| Token::new(grant, 0)),
-                    ..Self::default()
-                }
-            }
-            Letter::Log(level, message) => {
-                let level = match level {
-                    Level::Warn => "warn",
-                    Level::Info => "info",
-                    Level::Debug => "debug",
-                };
-                Self {
-                    level: Some(level.to_owned()),
-                    message: Some(message),
-                    ..Self::default()
-                }
-            }
-            Letter::AskSecret(call) => Self {
-                secret_call: Some(call.0),
-                ..Self::default()
-            },
-            Letter::AskRoots => Self {
-                needs_roots: Some(true),
-                ..Self::default()
-            },
+impl From<Level> for String {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Warn => "warn",
+            Level::Info => "info",
+            Level::Debug => "debug",
         }
+        .to_owned()
     }
 }
 

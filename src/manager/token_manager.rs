@@ -1,0 +1,577 @@
+//! A manager: the slot behind one lock, what is published of it, and the flights that it starts.
+//!
+//! The lock is held for a decision, never for an operation. Every change goes through
+//! [`Manager::decide`], which carries out what the slot planned once the lock is released. The rules
+//! are in [`slot`]; nothing is decided here.
+
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use super::acquisition::{Acquired, Acquisition};
+use super::alarm::{Sleeper, SleeperId};
+use super::clock::{Clock, Moment};
+use super::config::Config;
+use super::credential::CredentialProvider;
+use super::discovery::Discovery;
+use super::error::{Error, ErrorKind};
+use super::events::{Event, EventSink, Level};
+use super::published::{NO_TOKEN, Published};
+use super::schedule;
+use super::slot::{self, Call, Decision, FlightId, Invalidation, Landed, Launch, Slot};
+use super::snapshot::{Counters, Latency, Snapshot, TokenTimes};
+use super::sync::Mutex;
+use super::{Engine, EngineSource, Reply};
+use crate::transport::Transport;
+
+const MINIMUM_MISSED: &str = "a caller asked for a token that is valid for longer than the held \
+     one, and the server grants no longer life; the held token is used. Lower minValiditySeconds, \
+     or raise the client's access token lifespan";
+
+/// A token manager. Nothing runs, and no runtime is started, until the first token is asked for.
+///
+/// A manager that is dropped finishes its flights; one that is closed cancels them.
+pub struct Manager<C: Clock, T: Transport> {
+    clock: Arc<C>,
+    events: Arc<dyn EventSink>,
+    engine_source: EngineSource,
+    engine: OnceLock<Engine>,
+    published: Arc<Published>,
+    inner: Mutex<Inner<T>>,
+    this: Weak<Self>,
+}
+
+struct Inner<T> {
+    slot: Slot,
+    name: String,
+    /// `None` once the manager is closed: the secrets go with it.
+    setup: Option<Arc<Setup<T>>>,
+    sleeper: Option<SleeperId>,
+    /// The version of the token that the published word stands for.
+    serving: Option<u64>,
+    /// The version of the last token that JavaScript may hold a copy of.
+    copied: Option<u64>,
+    usage: Usage,
+    history: History,
+}
+
+/// What flights need. It does not change: a changed configuration makes another manager.
+pub(super) struct Setup<T> {
+    pub(super) config: Config,
+    pub(super) credentials: CredentialProvider,
+    pub(super) discovery: Arc<Discovery>,
+    pub(super) transport: Arc<T>,
+    /// Closed with the manager. It has no permits: a flight that waits for one learns of the end. A
+    /// channel would take five times the memory in every manager.
+    closing: Arc<Semaphore>,
+}
+
+/// How the held token is used, by the number of hits that JavaScript had counted at some moment.
+#[derive(Clone, Copy, Default)]
+struct Usage {
+    hits_on_arrival: f64,
+    hits_when_stale: Option<f64>,
+    /// The held token was handed out by native code.
+    was_handed_out: bool,
+}
+
+/// What the snapshot tells of the past.
+#[derive(Clone, Copy, Default)]
+struct History {
+    last_success: Option<Moment>,
+    last_failure: Option<(Moment, ErrorKind)>,
+    counters: Counters,
+    latency: Latency,
+    warned_of_lifetime: bool,
+}
+
+impl<C: Clock, T: Transport> Manager<C, T> {
+    /// A manager with no token. `engine_source` gives the runtime for the first flight.
+    pub fn new(
+        config: Config,
+        clock: Arc<C>,
+        transport: Arc<T>,
+        events: Arc<dyn EventSink>,
+        engine_source: EngineSource,
+    ) -> Arc<Self> {
+        let slot = Slot::new(config.background_refresh);
+        let name = config.name.clone();
+        let setup = Setup {
+            credentials: CredentialProvider::new(config.credential.clone()),
+            discovery: Arc::default(),
+            config,
+            transport,
+            closing: Arc::new(Semaphore::new(0)),
+        };
+        Arc::new_cyclic(|this| Self {
+            clock,
+            events,
+            engine_source,
+            engine: OnceLock::new(),
+            published: Arc::new(Published::default()),
+            inner: Mutex::new(Inner {
+                slot,
+                name,
+                setup: Some(Arc::new(setup)),
+                sleeper: None,
+                serving: None,
+                copied: None,
+                usage: Usage::default(),
+                history: History::default(),
+            }),
+            this: Weak::clone(this),
+        })
+    }
+
+    /// The manager for a changed configuration. It takes over the held token, the published memory
+    /// and the counters. Flights under way stay with this manager: they end with the configuration
+    /// that they began with, and what they give is not stored.
+    #[must_use]
+    pub fn succeed(
+        &self,
+        config: Config,
+        transport: Arc<T>,
+        events: Arc<dyn EventSink>,
+    ) -> Arc<Self> {
+        let now = self.clock.now();
+        let inner = self.inner.lock().hand_over(now, config, transport);
+        if let (Some(id), Some(engine)) = (inner.sleeper, self.engine.get()) {
+            engine.alarms.set(id, None, &self.sleeper());
+        }
+        let successor = Arc::new_cyclic(|this| Self {
+            clock: Arc::clone(&self.clock),
+            events,
+            engine_source: Arc::clone(&self.engine_source),
+            engine: self.engine.clone(),
+            published: Arc::clone(&self.published),
+            inner: Mutex::new(inner),
+            this: Weak::clone(this),
+        });
+        successor.wake();
+        successor
+    }
+
+    /// The memory that callers read before they ask.
+    #[must_use]
+    pub fn published(&self) -> Arc<Published> {
+        Arc::clone(&self.published)
+    }
+
+    /// What a caller gets.
+    #[must_use]
+    pub fn ask(&self, call: Call) -> Reply {
+        let (decision, version) = self.decide(|inner, now| {
+            let decision = inner.slot.decide(now, call);
+            let launch = inner.count(&decision);
+            (decision, launch)
+        });
+        match decision {
+            Decision::Use {
+                grant,
+                warns_of_minimum,
+                ..
+            } => {
+                if warns_of_minimum {
+                    self.log(Level::Warn, || MINIMUM_MISSED.to_owned());
+                }
+                Reply::Token(grant, version)
+            }
+            Decision::Wait { flight, .. } => Reply::Flight(flight),
+            Decision::Cooling { error, retry_after } => Reply::Failure(error, Some(retry_after)),
+            Decision::Closed => Reply::Failure(Error::closed(), None),
+        }
+    }
+
+    /// Drops the held token if it is the rejected one and nothing forbids it.
+    #[must_use]
+    pub fn invalidate(&self, rejected: &str) -> Invalidation {
+        let (outcome, _) = self.decide(|inner, now| {
+            let outcome = inner.slot.invalidate(now, rejected);
+            let counters = &mut inner.history.counters;
+            *match outcome {
+                Invalidation::Dropped => &mut counters.invalidations,
+                Invalidation::Kept => &mut counters.invalidations_kept,
+                Invalidation::Ignored => &mut counters.invalidations_ignored,
+            } += 1.0;
+            (outcome, None)
+        });
+        outcome
+    }
+
+    /// Drops the held token. Returns whether there was one.
+    #[must_use]
+    pub fn clear(&self) -> bool {
+        let (had_token, _) = self.decide(|inner, now| {
+            let had_token = inner.slot.clear(now);
+            inner.history.counters.invalidations += f64::from(u8::from(had_token));
+            (had_token, None)
+        });
+        had_token
+    }
+
+    /// The state.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let (snapshot, _) = self.decide(|inner, now| {
+            let mut snapshot = inner.snapshot(now);
+            snapshot.counters.hits += self.published.hits();
+            snapshot.counters.joins += self.published.joins();
+            (snapshot, None)
+        });
+        snapshot
+    }
+
+    /// Cancels flights and timers and forgets secrets. No event follows.
+    pub fn close(&self) {
+        let setup = {
+            let mut inner = self.inner.lock();
+            inner.slot.close();
+            inner.serving = None;
+            self.published.change();
+            if let (Some(id), Some(engine)) = (inner.sleeper, self.engine.get()) {
+                engine.alarms.set(id, None, &self.sleeper());
+            }
+            inner.setup.take()
+        };
+        if let Some(setup) = setup {
+            setup.closing.close();
+        }
+    }
+
+    /// Makes a decision under the lock and carries out what follows from it, in this order: a flight
+    /// that the decision or the passing of time calls for is planned, the word is published, the
+    /// timer is set; then, without the lock, the flight starts, and JavaScript is woken if a token
+    /// that it may hold a copy of is gone. Returns the word while it stands for the held token,
+    /// otherwise [`NO_TOKEN`].
+    fn decide<R>(
+        &self,
+        decision: impl FnOnce(&mut Inner<T>, Moment) -> (R, Option<Launch>),
+    ) -> (R, u32) {
+        let (result, version, flight, is_gone) = {
+            let mut inner = self.inner.lock();
+            let now = self.clock.now();
+            inner.count_stale_hits(now, self.published.hits());
+            let (result, launch) = decision(&mut inner, now);
+            // The timer is set anew below, so what it was set for starts here if it is due by now.
+            let launch = launch.or_else(|| inner.wake(now, self.published.hits()));
+            let version = self.publish(now, &mut inner);
+            self.set_timer(now, &mut inner);
+            let flight = launch.and_then(|launch| inner.flight(launch));
+            (result, version, flight, inner.lost_copies())
+        };
+        // A runtime that has ended drops the flight on the spot, which takes the lock.
+        if let Some((launch, setup)) = flight {
+            self.start(launch, setup);
+        }
+        if is_gone {
+            self.events.wake();
+        }
+        (result, version)
+    }
+
+    /// Gives the word a new value if the token that it stands for is another one now.
+    fn publish(&self, now: Moment, inner: &mut Inner<T>) -> u32 {
+        let serving = inner.slot.serving(now);
+        if serving != inner.serving {
+            inner.serving = serving;
+            self.published.change();
+        }
+        serving.map_or(NO_TOKEN, |_| self.published.word())
+    }
+
+    fn set_timer(&self, now: Moment, inner: &mut Inner<T>) {
+        let wait = inner.slot.next_wake(now);
+        if wait.is_none() && inner.sleeper.is_none() {
+            return;
+        }
+        // Without a runtime there was no flight yet, and so there is no token.
+        let Some(engine) = self.engine.get() else {
+            return;
+        };
+        let id = *inner
+            .sleeper
+            .get_or_insert_with(|| engine.alarms.register());
+        let time = wait.map(|wait| now.monotonic.saturating_add(wait));
+        engine.alarms.set(id, time, &self.sleeper());
+    }
+
+    fn sleeper(&self) -> Weak<dyn Sleeper> {
+        self.this.clone()
+    }
+
+    fn start(&self, launch: Launch, setup: Arc<Setup<T>>) {
+        let Some(manager) = self.this.upgrade() else {
+            return;
+        };
+        let flight = Flight {
+            manager,
+            id: launch.flight,
+            has_landed: false,
+        };
+        let Some(engine) = self.engine() else {
+            let error = Error::no_engine(&setup.config);
+            return flight.land(Acquired::without_request(error));
+        };
+        engine.handle.spawn(async move {
+            // Boxed where it ends: the flights that many managers start at once would leave as many
+            // holes in the memory of the thread that asked.
+            Box::pin(flight.fly(launch, setup)).await;
+        });
+    }
+
+    /// The runtime, started if this is the first flight.
+    fn engine(&self) -> Option<&Engine> {
+        if self.engine.get().is_none() {
+            drop(self.engine.set((self.engine_source)()?));
+        }
+        self.engine.get()
+    }
+
+    /// Takes what a flight acquired and tells its waiters.
+    fn land(&self, flight: FlightId, acquired: Acquired) {
+        let took = acquired.took;
+        let (landed, version) = self.decide(|inner, now| {
+            (inner.land(now, flight, acquired, self.published.hits()), None)
+        });
+        // `None`: the manager was closed.
+        let Some((landed, warns_of_lifetime)) = landed else {
+            return;
+        };
+        self.log_landing(&landed, took);
+        if warns_of_lifetime {
+            let assumed = schedule::ASSUMED_LIFETIME.as_secs();
+            self.log(Level::Warn, || {
+                format!(
+                    "neither the server's answer nor the token says how long the token lives; \
+                     assuming {assumed} s"
+                )
+            });
+        }
+        self.events.push(Event::Landed {
+            flight,
+            version: if landed.is_held { version } else { NO_TOKEN },
+            landed,
+        });
+    }
+
+    fn log_landing(&self, landed: &Landed, took: Duration) {
+        match &landed.result {
+            Ok(grant) => {
+                if landed.is_turn {
+                    self.log(Level::Info, || "recovered: a token was acquired again".to_owned());
+                }
+                let (took, life) = (took.as_millis(), grant.life.granted.as_secs_f64());
+                self.log(Level::Debug, || {
+                    format!("acquired a token in {took} ms, valid for {life} s")
+                });
+            }
+            Err(error) if landed.is_turn => {
+                let state = if landed.fallback.is_some() {
+                    "; the held token is still valid and is used meanwhile"
+                } else {
+                    ""
+                };
+                let code = error.kind().code();
+                self.log(Level::Warn, || format!("refresh failed: {code}: {error}{state}"));
+            }
+            Err(_) => {}
+        }
+        if landed.warns_of_minimum {
+            self.log(Level::Warn, || MINIMUM_MISSED.to_owned());
+        }
+    }
+
+    fn log(&self, level: Level, message: impl FnOnce() -> String) {
+        let setup = self.inner.lock().setup.clone();
+        if let Some(setup) = setup {
+            self.events.log(&setup.config, level, message);
+        }
+    }
+}
+
+impl<T> Inner<T> {
+    /// Counts what a caller gets. Returns the flight to start.
+    fn count(&mut self, decision: &Decision) -> Option<Launch> {
+        let counters = &mut self.history.counters;
+        match decision {
+            Decision::Use {
+                is_stale, launch, ..
+            } => {
+                counters.hits += 1.0;
+                counters.stale_served += f64::from(u8::from(*is_stale));
+                self.usage.was_handed_out = true;
+                *launch
+            }
+            Decision::Wait { launch, .. } => {
+                counters.joins += f64::from(u8::from(launch.is_none()));
+                *launch
+            }
+            Decision::Cooling { .. } => {
+                counters.suppressed += 1.0;
+                None
+            }
+            Decision::Closed => None,
+        }
+    }
+
+    /// Counts the hits since the held token became stale, before anything else changes.
+    fn count_stale_hits(&mut self, now: Moment, hits: f64) {
+        if let Some(mark) = self.usage.hits_when_stale {
+            self.history.counters.stale_served += hits - mark;
+        }
+        let is_stale = self.slot.condition(now) == slot::Condition::Stale;
+        self.usage.hits_when_stale = is_stale.then_some(hits);
+    }
+
+    /// The refresh that is due now that time has passed.
+    fn wake(&mut self, now: Moment, hits: f64) -> Option<Launch> {
+        let is_used = self.usage.was_handed_out || hits > self.usage.hits_on_arrival;
+        self.slot.wake(now, is_used)
+    }
+
+    fn flight(&mut self, launch: Launch) -> Option<(Launch, Arc<Setup<T>>)> {
+        let setup = Arc::clone(self.setup.as_ref()?);
+        self.history.counters.acquisitions += 1.0;
+        Some((launch, setup))
+    }
+
+    /// Whether a token that JavaScript may hold a copy of is no longer the held one.
+    fn lost_copies(&mut self) -> bool {
+        let is_gone = self.copied.is_some() && self.copied != self.slot.serial();
+        if is_gone || self.serving.is_some() {
+            self.copied = self.serving;
+        }
+        is_gone
+    }
+
+    /// What the flight's waiters get, and whether to warn of an assumed lifetime. `None` if the
+    /// manager is closed.
+    fn land(
+        &mut self,
+        now: Moment,
+        flight: FlightId,
+        acquired: Acquired,
+        hits: f64,
+    ) -> Option<(Landed, bool)> {
+        self.setup.as_ref()?;
+        let Acquired {
+            result,
+            requests,
+            took,
+            is_lifetime_assumed,
+        } = acquired;
+        let history = &mut self.history;
+        history.counters.retries += f64::from(requests.saturating_sub(1));
+        history.latency.add(took);
+        match &result {
+            Ok(_) => history.last_success = Some(now),
+            Err(error) => history.last_failure = Some((now, error.kind())),
+        }
+        let warns_of_lifetime =
+            is_lifetime_assumed && !std::mem::replace(&mut history.warned_of_lifetime, true);
+        let landed = self.slot.land(now, flight, result, fastrand::f64());
+        if landed.is_held {
+            self.usage = Usage {
+                hits_on_arrival: hits,
+                ..Usage::default()
+            };
+        }
+        Some((landed, warns_of_lifetime))
+    }
+
+    fn snapshot(&self, now: Moment) -> Snapshot {
+        let token = self.slot.grant(now).map(|grant| TokenTimes {
+            age: grant.age(now),
+            soft: grant.life.soft,
+            hard: grant.life.hard,
+        });
+        Snapshot {
+            name: self.name.clone(),
+            condition: self.slot.condition(now),
+            token,
+            last_success: self.history.last_success,
+            last_failure: self.history.last_failure,
+            counters: self.history.counters,
+            latency: self.history.latency,
+        }
+    }
+
+    /// What the successor begins with. Nothing but flights under way stays here.
+    fn hand_over(&mut self, now: Moment, config: Config, transport: Arc<T>) -> Self {
+        let old = self.setup.as_ref();
+        let keeps_target = old.is_some_and(|old| old.config.target == config.target);
+        let keeps_grant = old.is_some_and(|old| old.config.grant == config.grant);
+        let changes_grant = !(keeps_target && keeps_grant);
+        let discovery = old.filter(|_| keeps_target).map(|old| &old.discovery);
+        let slot = self
+            .slot
+            .hand_over(now, config.background_refresh, changes_grant);
+        let name = config.name.clone();
+        let setup = old.map(|old| {
+            Arc::new(Setup {
+                credentials: CredentialProvider::new(config.credential.clone()),
+                discovery: discovery.cloned().unwrap_or_default(),
+                config,
+                transport,
+                closing: Arc::clone(&old.closing),
+            })
+        });
+        Self {
+            slot,
+            name,
+            setup,
+            sleeper: self.sleeper.take(),
+            serving: self.serving.take(),
+            copied: self.copied.take(),
+            usage: std::mem::take(&mut self.usage),
+            history: self.history,
+        }
+    }
+}
+
+impl<C: Clock, T: Transport> Sleeper for Manager<C, T> {
+    fn wake(&self) {
+        self.decide(|_, _| ((), None));
+    }
+}
+
+/// A flight under way. Its waiters hear of it once, whatever happens to its task.
+struct Flight<C: Clock, T: Transport> {
+    manager: Arc<Manager<C, T>>,
+    id: FlightId,
+    has_landed: bool,
+}
+
+impl<C: Clock, T: Transport> Flight<C, T> {
+    /// Acquires a token, unless the manager is closed before.
+    async fn fly(self, launch: Launch, setup: Arc<Setup<T>>) {
+        let acquisition = Acquisition {
+            setup: &setup,
+            clock: &*self.manager.clock,
+            events: &self.manager.events,
+            attempts: launch.attempts,
+        };
+        let acquired = tokio::select! {
+            biased;
+            _ = setup.closing.acquire() => return,
+            acquired = acquisition.run() => acquired,
+        };
+        self.land(acquired);
+    }
+
+    fn land(mut self, acquired: Acquired) {
+        // Panics below are reported to the waiters by the drop.
+        self.manager.land(self.id, acquired);
+        self.has_landed = true;
+    }
+}
+
+impl<C: Clock, T: Transport> Drop for Flight<C, T> {
+    fn drop(&mut self) {
+        if !self.has_landed {
+            // The task panicked, was cancelled, or the runtime has ended.
+            self.manager.land(self.id, Acquired::without_request(Error::internal()));
+        }
+    }
+}
