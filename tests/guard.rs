@@ -35,12 +35,11 @@ use counting::{Counts, counts};
 use keycloak_token_manager::manager::alarm::Alarms;
 use keycloak_token_manager::manager::clock::SystemClock;
 use keycloak_token_manager::manager::config::{Config, Target};
-use keycloak_token_manager::manager::credential::CallId;
-use keycloak_token_manager::manager::slot::{Call, FlightId};
-use keycloak_token_manager::manager::{Arrival, Engine, Level, Manager, Owner, Reply};
+use keycloak_token_manager::manager::slot::Call;
+use keycloak_token_manager::manager::{Engine, EngineSource, Event, EventSink, Manager, Reply};
 use keycloak_token_manager::oauth::{Answer, TokenEndpoint, TokenRequest};
 use keycloak_token_manager::transport::{
-    ClientIdentity, Connection, HttpTransport, Room, Transport, TransportError, TrustSettings,
+    ClientIdentity, Connection, HttpTransport, Transport, TransportError, TrustSettings,
     set_node_roots,
 };
 use rustls::ServerConfig;
@@ -111,36 +110,38 @@ struct Waiter {
     has_token: AtomicBool,
 }
 
-impl Owner for Waiter {
-    fn flight_landed(&self, _flight: FlightId, arrival: Arrival) {
-        self.has_token
-            .store(arrival.result.is_ok(), Ordering::SeqCst);
-        self.landed.notify_one();
+impl EventSink for Waiter {
+    fn push(&self, event: Event) {
+        if let Event::Landed { landed, .. } = event {
+            self.has_token
+                .store(landed.result.is_ok(), Ordering::SeqCst);
+            self.landed.notify_one();
+        }
     }
 
-    fn token_gone(&self) {}
-
-    fn log(&self, _level: Level, _message: String) {}
-
-    fn ask_secret(&self, _call: CallId) {}
-
-    fn ask_roots(&self) {}
+    fn wake(&self) {}
 }
 
 /// What managers share.
 struct Process {
     clock: Arc<SystemClock>,
-    engine: Engine,
+    source: EngineSource,
 }
 
 impl Process {
     fn new() -> Self {
         let clock = Arc::new(SystemClock::new());
         let alarms = Arc::new(Alarms::default());
-        let engine = Engine::new(Handle::current(), Arc::clone(&alarms), Room::new());
+        let engine = Engine {
+            handle: Handle::current(),
+            alarms: Arc::clone(&alarms),
+        };
         let alarm_clock = Arc::clone(&clock);
         tokio::spawn(async move { alarms.run(&*alarm_clock).await });
-        Self { clock, engine }
+        Self {
+            clock,
+            source: Arc::new(move || Some(engine.clone())),
+        }
     }
 
     fn client<T: Transport>(&self, url: &str, transport: T) -> Client<T> {
@@ -149,27 +150,26 @@ impl Process {
             has_logger: false,
             ..config()
         };
-        let owner = Arc::<Waiter>::default();
-        let told: Arc<dyn Owner> = Arc::<Waiter>::clone(&owner);
-        let engine = self.engine.clone();
-        let start_engine = move || Some(engine.clone());
+        let waiter = Arc::<Waiter>::default();
+        let events = Arc::<Waiter>::clone(&waiter);
         let clock = Arc::clone(&self.clock);
-        let manager = Manager::new(config, clock, Arc::new(transport), told, start_engine);
-        Client { manager, owner }
+        let source = Arc::clone(&self.source);
+        let manager = Manager::new(config, clock, Arc::new(transport), events, source);
+        Client { manager, waiter }
     }
 }
 
 struct Client<T: Transport> {
-    manager: Manager<SystemClock, T>,
-    owner: Arc<Waiter>,
+    manager: Arc<Manager<SystemClock, T>>,
+    waiter: Arc<Waiter>,
 }
 
 impl<T: Transport> Client<T> {
     async fn acquire(&self) {
         let _ = self.manager.clear();
         assert!(matches!(self.manager.ask(Call::Any), Reply::Flight(_)));
-        soon(self.owner.landed.notified()).await;
-        assert!(self.owner.has_token.load(Ordering::SeqCst));
+        soon(self.waiter.landed.notified()).await;
+        assert!(self.waiter.has_token.load(Ordering::SeqCst));
         settle().await;
     }
 
@@ -239,7 +239,7 @@ async fn count_managers(process: &Process, figures: &mut Figures) {
         assert!(matches!(client.manager.ask(Call::Any), Reply::Flight(_)));
     }
     figures.note("a call that joins a flight", ACQUISITIONS, before);
-    soon(client.owner.landed.notified()).await;
+    soon(client.waiter.landed.notified()).await;
 }
 
 /// A server's configuration; Node's roots are set to an authority for it, and to many others.

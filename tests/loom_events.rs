@@ -1,16 +1,14 @@
-//! The mailbox in every order that the memory model allows: no letter stays behind, and whoever is
-//! told that a token is gone sees that the word has changed.
+//! The event queue in every order that the memory model allows: no event stays behind, and a thread
+//! that is woken because a token is gone sees that the word has changed.
 //!
-//! `RUSTFLAGS="--cfg loom" cargo test --release --no-default-features --test loom_mailbox`
+//! `RUSTFLAGS="--cfg loom" cargo test --release --no-default-features --test loom_events`
 
 #![cfg(loom)]
 #![expect(clippy::arithmetic_side_effects, clippy::expect_used, reason = "tests")]
 
 use std::sync::Arc;
 
-use keycloak_token_manager::manager::credential::CallId;
-use keycloak_token_manager::manager::mailbox::{Letter, Mailbox};
-use keycloak_token_manager::manager::{Level, Owner};
+use keycloak_token_manager::manager::{Event, EventQueue, EventSink, Level};
 use loom::sync::atomic::{AtomicU32, Ordering};
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
@@ -25,81 +23,87 @@ fn model(test: impl Fn() + Send + Sync + 'static) {
     builder.check(test);
 }
 
-/// The event loop's queue: how many nudges it has not seen yet.
+/// The event loop: how many wake-ups it has not seen yet.
 #[derive(Default)]
 struct Bell {
-    nudges: Mutex<u32>,
+    wakes: Mutex<u32>,
     rang: Condvar,
 }
 
 impl Bell {
     fn ring(&self) {
-        *self.nudges.lock().expect("a lock") += 1;
+        *self.wakes.lock().expect("a lock") += 1;
         self.rang.notify_one();
     }
 
-    /// Waits for a nudge, for ever if there is none: loom then says "deadlock".
+    /// Waits for a wake-up, for ever if none comes: loom then reports a deadlock.
     fn wait(&self) {
-        let mut nudges = self.nudges.lock().expect("a lock");
-        while *nudges == 0 {
-            nudges = self.rang.wait(nudges).expect("a lock");
+        let mut wakes = self.wakes.lock().expect("a lock");
+        while *wakes == 0 {
+            wakes = self.rang.wait(wakes).expect("a lock");
         }
-        *nudges -= 1;
+        *wakes -= 1;
     }
 }
 
-fn mailbox() -> (Arc<Mailbox>, Arc<Bell>) {
+fn queue() -> (Arc<EventQueue>, Arc<dyn EventSink>, Arc<Bell>) {
     let bell = Arc::new(Bell::default());
     let rings = Arc::clone(&bell);
-    (Arc::new(Mailbox::new(move || rings.ring())), bell)
+    let queue = EventQueue::new(move || rings.ring());
+    let sink = queue.next_sink();
+    (queue, sink, bell)
+}
+
+fn line(text: &str) -> Event {
+    Event::Log(Level::Info, text.to_owned())
 }
 
 #[test]
-fn every_letter_is_taken_after_a_nudge_and_once() {
+fn every_event_is_drained_after_a_wake_up_and_once() {
     model(|| {
-        let (mailbox, bell) = mailbox();
-        let threads = [0, 1].map(|n| {
-            let mailbox = Arc::clone(&mailbox);
-            thread::spawn(move || mailbox.ask_secret(CallId(n)))
+        let (queue, sink, bell) = queue();
+        let threads = ["a", "b"].map(|text| {
+            let sink = Arc::clone(&sink);
+            thread::spawn(move || sink.push(line(text)))
         });
-        let mut calls = Vec::new();
-        while calls.len() < 2 {
+        let mut lines = Vec::new();
+        while lines.len() < 2 {
             bell.wait();
-            for letter in mailbox.take() {
-                if let Letter::AskSecret(call) = letter {
-                    calls.push(call.0);
+            for (_, event) in queue.drain() {
+                if let Event::Log(_, text) = event {
+                    lines.push(text);
                 }
             }
         }
-        calls.sort_unstable();
-        assert_eq!(calls, [0, 1]);
+        lines.sort_unstable();
+        assert_eq!(lines, ["a", "b"]);
         for thread in threads {
             thread.join().expect("a thread");
         }
-        assert!(mailbox.take().is_empty());
+        assert!(queue.drain().is_empty());
     });
 }
 
 #[test]
-fn a_nudge_without_a_letter_is_not_lost_among_others() {
+fn a_wake_up_without_an_event_is_not_lost_among_others() {
     model(|| {
-        let (mailbox, bell) = mailbox();
+        let (queue, sink, bell) = queue();
         let word = Arc::new(AtomicU32::new(1));
         let loud = {
-            let mailbox = Arc::clone(&mailbox);
-            thread::spawn(move || mailbox.log(Level::Info, "a line".to_owned()))
+            let sink = Arc::clone(&sink);
+            thread::spawn(move || sink.push(line("a line")))
         };
         let dropping = {
-            let (mailbox, word) = (Arc::clone(&mailbox), Arc::clone(&word));
+            let (sink, word) = (Arc::clone(&sink), Arc::clone(&word));
             thread::spawn(move || {
                 word.store(2, Ordering::Relaxed);
-                mailbox.token_gone();
+                sink.wake();
             })
         };
         let (mut lines, mut seen) = (0, 1);
         while lines == 0 || seen == 1 {
             bell.wait();
-            lines += mailbox.take().len();
+            lines += queue.drain().len();
             seen = word.load(Ordering::Relaxed);
         }
         loud.join().expect("a thread");
@@ -108,20 +112,35 @@ fn a_nudge_without_a_letter_is_not_lost_among_others() {
 }
 
 #[test]
-fn a_closed_box_keeps_nothing_and_nudges_nobody() {
+fn an_event_of_a_former_configuration_is_marked_as_such() {
     model(|| {
-        let (mailbox, bell) = mailbox();
-        let asking = {
-            let mailbox = Arc::clone(&mailbox);
-            thread::spawn(move || mailbox.ask_roots())
+        let (queue, sink, _) = queue();
+        let pushing = thread::spawn(move || sink.push(line("former")));
+        let present = queue.next_sink();
+        present.push(line("present"));
+        pushing.join().expect("a thread");
+        for (is_former, event) in queue.drain() {
+            let Event::Log(_, text) = event else { continue };
+            assert_eq!(is_former, text == "former", "{text}");
+        }
+    });
+}
+
+#[test]
+fn a_closed_queue_keeps_nothing_and_wakes_nobody() {
+    model(|| {
+        let (queue, sink, bell) = queue();
+        let pushing = {
+            let sink = Arc::clone(&sink);
+            thread::spawn(move || sink.push(Event::RootsWanted))
         };
-        mailbox.close();
-        let nudges = *bell.nudges.lock().expect("a lock");
-        asking.join().expect("a thread");
-        assert!(mailbox.take().is_empty());
-        mailbox.token_gone();
-        // The one that was posted before the box closed may ring later.
-        let later = *bell.nudges.lock().expect("a lock");
-        assert!(later <= 1 && later >= nudges);
+        queue.close();
+        let wakes = *bell.wakes.lock().expect("a lock");
+        pushing.join().expect("a thread");
+        assert!(queue.drain().is_empty());
+        sink.wake();
+        // An event that was pushed before the queue closed may wake later.
+        let later = *bell.wakes.lock().expect("a lock");
+        assert!(later <= 1 && later >= wakes);
     });
 }

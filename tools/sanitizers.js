@@ -70,7 +70,7 @@ async function cargoTest(args, env) {
 /** Every order in which the threads of `tests/loom_*` may meet. */
 async function loom() {
   const passed = await cargoTest(
-    ['test', '--release', ...pure, '--test', 'loom_flight', '--test', 'loom_mailbox'],
+    ['test', '--release', ...pure, '--test', 'loom_flight', '--test', 'loom_events'],
     {
       // Loom is slow without optimisation; a whole link is of no use to it.
       CARGO_PROFILE_RELEASE_LTO: 'off',

@@ -14,7 +14,6 @@ mod dial;
 mod fault;
 #[cfg(feature = "http")]
 mod http;
-mod file;
 mod identity;
 #[cfg(feature = "http")]
 mod idle;
@@ -39,8 +38,8 @@ mod wire;
 
 #[cfg(feature = "http")]
 pub use http::HttpTransport;
-pub use file::read_file;
 pub use identity::{ClientIdentity, IdentityFault};
+pub(crate) use joined::Joined;
 pub use joined::Room;
 #[cfg(feature = "http")]
 pub use pool::MAX_REQUESTS_PER_ORIGIN;
@@ -52,36 +51,6 @@ pub use trust::{PemCertificates, PemFault, TrustSettings, node_roots_are_set, se
 
 /// The largest body that is read, in bytes. A token response has a few thousand.
 pub const MAX_BODY: usize = 1024 * 1024;
-
-/// How far a request came, for the message after a deadline.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Stage {
-    /// Waiting for the client's credential.
-    #[default]
-    Credential,
-    /// Waiting for a file.
-    File,
-}
-
-impl std::fmt::Display for Stage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Credential => "waiting for the credential",
-            Self::File => "waiting for a file",
-        })
-    }
-}
-
-/// The stage that a request is at.
-#[derive(Debug, Default)]
-pub struct StageCell(std::sync::atomic::AtomicU8);
-
-impl StageCell {
-    /// The request is at this stage.
-    pub fn set(&self, _stage: Stage) {}
-    /// The stage.
-    pub fn get(&self) -> Stage { Stage::File }
-}
 
 /// Which connection a request may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

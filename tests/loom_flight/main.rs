@@ -20,12 +20,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keycloak_token_manager::manager::config::Credential;
-use keycloak_token_manager::manager::mailbox::Letter;
 use keycloak_token_manager::manager::slot::{Call, FlightId, Invalidation};
 use keycloak_token_manager::manager::sync::spawn;
-use keycloak_token_manager::manager::{Arrival, Reply};
+use keycloak_token_manager::manager::{Event, Reply};
 use loom::sync::atomic::{AtomicBool, Ordering};
-use world::{Manager, Outcome, World, config, model, secret};
+use world::{Landing, Manager, Outcome, World, config, model, secret};
 
 fn flight(reply: Reply) -> FlightId {
     match reply {
@@ -52,10 +51,10 @@ impl Pairs {
         }
     }
 
-    fn add_landings(&mut self, landings: &[(FlightId, Arrival)]) {
-        for (_, arrival) in landings {
-            if let Ok(grant) = &arrival.result {
-                self.add(arrival.word, grant.token.expose());
+    fn add_landings(&mut self, landings: &[Landing]) {
+        for (_, landed, version) in landings {
+            if let Ok(grant) = &landed.result {
+                self.add(*version, grant.token.expose());
             }
         }
     }
@@ -78,7 +77,7 @@ fn a_word_and_a_token_that_were_taken_together_belong_together() {
         pairs.add_reply(&world.manager.ask(Call::Any));
         pairs.add_reply(&other.join().unwrap());
         world.flights.join();
-        pairs.add_landings(&world.owner.landings());
+        pairs.add_landings(&world.sink.landings());
         pairs.add_reply(&world.manager.ask(Call::Any));
     });
 }
@@ -126,9 +125,9 @@ fn once_a_drop_has_returned_no_read_serves_the_token() {
             assert!(!words.contains(&world.manager.published().word()), "{name}");
             world.flights.join();
             let word = world.manager.published().word();
-            let landings = world.owner.landings();
-            let kept = landings.iter().find(|(_, arrival)| arrival.word == word);
-            let kept = kept.map(|(_, arrival)| arrival.result.as_ref().unwrap());
+            let landings = world.sink.landings();
+            let kept = landings.iter().find(|(.., version)| *version == word);
+            let kept = kept.map(|(_, landed, _)| landed.result.as_ref().unwrap());
             // A flight begun before the drop brings no token that is served.
             match world.manager.ask(Call::Any) {
                 Reply::Token(grant, _) => {
@@ -157,11 +156,11 @@ const EVENTS: [(&str, Event); 5] = [
         let _ = world.manager.clear();
         Some(world)
     }),
-    ("a new secret", |world| {
+    ("a new secret", |mut world| {
         world.reconfigure(config());
         Some(world)
     }),
-    ("a new client", |world| {
+    ("a new client", |mut world| {
         let mut other = config();
         "other".clone_into(&mut other.grant.client_id);
         world.reconfigure(other);
@@ -183,14 +182,14 @@ fn whoever_waits_for_a_flight_hears_of_it_once_whatever_becomes_of_it() {
         for (name, event) in EVENTS {
             model(move || {
                 let world = World::new(config(), outcome);
-                let (flights, owner) = (world.flights.clone(), Arc::clone(&world.owner));
+                let (flights, sink) = (world.flights.clone(), Arc::clone(&world.sink));
                 let first = flight(world.manager.ask(Call::Any));
                 let world = event(world);
                 flights.join();
-                let landings = owner.landings();
+                let landings = sink.landings();
                 let times = landings
                     .iter()
-                    .filter(|(flight, _)| *flight == first)
+                    .filter(|(flight, ..)| *flight == first)
                     .count();
                 match &world {
                     Some(_) => assert_eq!(times, 1, "{name}, {outcome:?}"),
@@ -210,14 +209,15 @@ fn a_flight_that_was_detached_leaves_the_slot_alone() {
         let second = flight(world.manager.ask(Call::Any));
         assert_ne!(first, second);
         world.flights.join();
-        let landings = world.owner.landings();
-        let arrival = |id| &landings.iter().find(|(flight, _)| *flight == id).unwrap().1;
+        let landings = world.sink.landings();
+        let landing = |id| landings.iter().find(|(flight, ..)| *flight == id).unwrap();
         let Reply::Token(held, word) = world.manager.ask(Call::Any) else {
             panic!("the second flight gave a token");
         };
-        assert!(Arc::ptr_eq(&held, arrival(second).result.as_ref().unwrap()));
-        assert_eq!(arrival(second).word, word);
-        assert!(had_token || arrival(first).word == 0, "a detached token is not to be kept");
+        let (_, landed, version) = landing(second);
+        assert!(Arc::ptr_eq(&held, landed.result.as_ref().unwrap()));
+        assert_eq!(*version, word);
+        assert!(had_token || landing(first).2 == 0, "a detached token is not to be kept");
     });
 }
 
@@ -237,20 +237,19 @@ fn an_alarm_and_a_caller_start_one_refresh_and_a_token_that_is_over_is_not_serve
             world.flights.join();
             assert_eq!(world.transport.requests(), 2, "{name}: one refresh");
             assert_eq!(matches!(reply, Reply::Flight(_)), is_over, "{name}");
-            assert_eq!(world.owner.landings().len(), 2, "{name}");
+            assert_eq!(world.sink.landings().len(), 2, "{name}");
         });
     }
 }
 
-type Edit = fn(&World);
+type Edit = fn(&mut World);
 
-/// What happens to the configuration before the owning thread calls the secret function.
-/// Each says whether the function is still one for the flight.
-const EDITS: [(&str, bool, Edit); 4] = [
-    ("none", true, |_| {}),
-    ("a secret instead of the function", false, |world| world.reconfigure(config())),
-    ("another function", true, |world| world.reconfigure(with_function("portal"))),
-    ("another client", false, |world| world.reconfigure(with_function("other"))),
+/// What happens to the configuration before the event loop calls the secret function.
+const EDITS: [(&str, Edit); 4] = [
+    ("none", |_| {}),
+    ("a secret instead of the function", |world| world.reconfigure(config())),
+    ("another function", |world| world.reconfigure(with_function("portal"))),
+    ("another client", |world| world.reconfigure(with_function("other"))),
 ];
 
 fn with_function(client: &str) -> keycloak_token_manager::manager::config::Config {
@@ -261,31 +260,31 @@ fn with_function(client: &str) -> keycloak_token_manager::manager::config::Confi
 }
 
 #[test]
-fn a_flight_whose_secret_function_is_not_called_any_more_ends_all_the_same() {
-    for (name, is_function_its_own, edit) in EDITS {
+fn a_flight_whose_secret_function_is_not_called_any_more_ends_nevertheless() {
+    for (name, edit) in EDITS {
         model(move || {
-            let (world, bell) = World::with_mailbox(with_function("portal"), Outcome::Token);
+            let (mut world, bell) = World::with_queue(with_function("portal"), Outcome::Token);
             let first = flight(world.manager.ask(Call::Any));
-            edit(&world);
-            let mut landed = None;
-            while landed.is_none() {
+            edit(&mut world);
+            let mut landing = None;
+            while landing.is_none() {
                 bell.wait();
-                for letter in world.mailbox().take() {
-                    match letter {
-                        Letter::AskSecret(call) if world.manager.secret_called(call) => {
-                            assert!(is_function_its_own, "{name}: called for the former");
-                            world.manager.secret_answered(call, Ok(secret("s3cr+t")));
+                for (is_former, event) in world.queue().drain() {
+                    match event {
+                        Event::SecretWanted(call) if !is_former => {
+                            assert!(call.start());
+                            call.settle(Ok(secret("s3cr+t")));
                         }
-                        Letter::Landed(flight, arrival) if flight == first => {
-                            landed = Some(arrival);
+                        Event::Landed { flight, landed, .. } if flight == first => {
+                            landing = Some((is_former, landed));
                         }
                         _ => {}
                     }
                 }
             }
-            let arrival = landed.unwrap();
-            assert_eq!(arrival.result.is_err(), arrival.is_superseded, "{name}");
-            assert!(name == "another client" || !arrival.is_superseded, "{name}");
+            let (is_former, landed) = landing.unwrap();
+            assert_eq!(landed.result.is_err(), is_former, "{name}");
+            assert_eq!(is_former, name != "none", "{name}");
             world.manager.close();
             world.flights.join();
         });

@@ -11,17 +11,13 @@ use keycloak_token_manager::manager::clock::{Clock, Moment};
 use keycloak_token_manager::manager::config::{
     AssertionSettings, Config, Credential, Material, Target,
 };
-use keycloak_token_manager::manager::credential::CallId;
-use keycloak_token_manager::manager::mailbox::Mailbox;
-use keycloak_token_manager::manager::slot::{Call, FlightId};
+use keycloak_token_manager::manager::slot::{Call, FlightId, Landed};
 use keycloak_token_manager::manager::sync::{Handle, spawn};
-use keycloak_token_manager::manager::{self, Arrival, Engine, Level, Owner, Reply};
+use keycloak_token_manager::manager::{self, Engine, Event, EventQueue, EventSink, Reply};
 use keycloak_token_manager::oauth::{
     Answer, ClientAuthentication, ClientCredentialsGrant, ClientSecret, TokenEndpoint, TokenRequest,
 };
-use keycloak_token_manager::transport::{
-    ClientIdentity, Connection, Room, Transport, TransportError,
-};
+use keycloak_token_manager::transport::{ClientIdentity, Connection, Transport, TransportError};
 use loom::sync::{Condvar, Mutex as LoomMutex};
 use loom::thread::JoinHandle;
 use zeroize::Zeroizing;
@@ -118,70 +114,65 @@ impl Transport for ScriptedTransport {
     }
 }
 
-/// Records landings, and asks the manager back about everything: a lock that were held meanwhile
+/// A flight that landed, with the word for which its token may be kept.
+pub(crate) type Landing = (FlightId, Landed, u32);
+
+/// Records landings, and calls the manager back for every event: a lock that were held meanwhile
 /// would be a deadlock.
 #[derive(Default)]
-pub(crate) struct RecordingOwner {
-    landings: Mutex<Vec<(FlightId, Arrival)>>,
+pub(crate) struct RecordingSink {
+    landings: Mutex<Vec<Landing>>,
     manager: OnceLock<Weak<Manager>>,
 }
 
-impl RecordingOwner {
+impl RecordingSink {
     /// What was recorded since the last time.
-    pub(crate) fn landings(&self) -> Vec<(FlightId, Arrival)> {
+    pub(crate) fn landings(&self) -> Vec<Landing> {
         std::mem::take(&mut *self.landings.lock().unwrap())
     }
+}
 
-    fn ask_back(&self) {
+impl EventSink for RecordingSink {
+    fn push(&self, event: Event) {
+        self.wake();
+        if let Event::Landed {
+            flight,
+            landed,
+            version,
+        } = event
+        {
+            let landing = (flight, landed, version);
+            self.landings.lock().unwrap().push(landing);
+        }
+    }
+
+    fn wake(&self) {
         if let Some(manager) = self.manager.get().and_then(Weak::upgrade) {
             let _ = manager.snapshot();
         }
     }
 }
 
-impl Owner for RecordingOwner {
-    fn flight_landed(&self, flight: FlightId, arrival: Arrival) {
-        self.ask_back();
-        self.landings.lock().unwrap().push((flight, arrival));
-    }
-
-    fn token_gone(&self) {
-        self.ask_back();
-    }
-
-    fn log(&self, _level: Level, _message: String) {
-        self.ask_back();
-    }
-
-    fn ask_secret(&self, _call: CallId) {
-        self.ask_back();
-    }
-
-    fn ask_roots(&self) {
-        self.ask_back();
-    }
-}
-
-/// Nudges that the event loop has not seen yet.
+/// Wake-ups that the event loop has not seen yet.
 #[derive(Default)]
 pub(crate) struct Bell {
-    nudges: LoomMutex<u32>,
+    wakes: LoomMutex<u32>,
     rang: Condvar,
 }
 
 impl Bell {
     fn ring(&self) {
-        *self.nudges.lock().unwrap() += 1;
+        *self.wakes.lock().unwrap() += 1;
         self.rang.notify_one();
     }
 
-    /// Waits for a nudge, for ever if there is none: loom then says "deadlock".
+    /// Waits for a wake-up, for ever if none comes: loom then reports a deadlock.
     pub(crate) fn wait(&self) {
-        let mut nudges = self.nudges.lock().unwrap();
-        while *nudges == 0 {
-            nudges = self.rang.wait(nudges).unwrap();
+        let mut wakes = self.wakes.lock().unwrap();
+        while *wakes == 0 {
+            wakes = self.rang.wait(wakes).unwrap();
         }
-        *nudges -= 1;
+        *wakes -= 1;
     }
 }
 
@@ -190,10 +181,10 @@ pub(crate) struct World {
     pub(crate) manager: Arc<Manager>,
     pub(crate) clock: Arc<StoppedClock>,
     pub(crate) transport: Arc<ScriptedTransport>,
-    pub(crate) owner: Arc<RecordingOwner>,
+    pub(crate) sink: Arc<RecordingSink>,
     pub(crate) flights: Handle,
     alarms: Arc<Alarms>,
-    mailbox: Option<Arc<Mailbox>>,
+    queue: Option<Arc<EventQueue>>,
 }
 
 pub(crate) fn config() -> Config {
@@ -223,28 +214,23 @@ pub(crate) fn secret(text: &str) -> Arc<ClientSecret> {
 
 impl World {
     pub(crate) fn new(config: Config, outcome: Outcome) -> Self {
-        let owner = Arc::new(RecordingOwner::default());
-        let told: Arc<dyn Owner> = Arc::<RecordingOwner>::clone(&owner);
-        Self::with(config, outcome, owner, told)
+        let sink = Arc::new(RecordingSink::default());
+        let world = Self::with(config, outcome, Arc::<RecordingSink>::clone(&sink));
+        let _ = sink.manager.set(Arc::downgrade(&world.manager));
+        Self { sink, ..world }
     }
 
-    /// Its owner is a mailbox, which rings the bell.
-    pub(crate) fn with_mailbox(config: Config, outcome: Outcome) -> (Self, Arc<Bell>) {
+    /// Its events go to a queue, which rings the bell.
+    pub(crate) fn with_queue(config: Config, outcome: Outcome) -> (Self, Arc<Bell>) {
         let bell = Arc::new(Bell::default());
         let rings = Arc::clone(&bell);
-        let mailbox = Arc::new(Mailbox::new(move || rings.ring()));
-        let told: Arc<dyn Owner> = Arc::<Mailbox>::clone(&mailbox);
-        let mut world = Self::with(config, outcome, Arc::default(), told);
-        world.mailbox = Some(mailbox);
+        let queue = EventQueue::new(move || rings.ring());
+        let mut world = Self::with(config, outcome, queue.next_sink());
+        world.queue = Some(queue);
         (world, bell)
     }
 
-    fn with(
-        config: Config,
-        outcome: Outcome,
-        owner: Arc<RecordingOwner>,
-        told: Arc<dyn Owner>,
-    ) -> Self {
+    fn with(config: Config, outcome: Outcome, events: Arc<dyn EventSink>) -> Self {
         let clock = Arc::new(StoppedClock(AtomicU64::new(0)));
         let transport = Arc::new(ScriptedTransport {
             outcome,
@@ -255,31 +241,40 @@ impl World {
             Outcome::Token | Outcome::Refusal => Handle::default(),
         };
         let alarms = Arc::new(Alarms::default());
-        let engine = Engine::new(flights.clone(), Arc::clone(&alarms), Room::new());
-        let manager =
-            Manager::new(config, Arc::clone(&clock), Arc::clone(&transport), told, move || {
-                Some(engine.clone())
-            });
-        let manager = Arc::new(manager);
-        let _ = owner.manager.set(Arc::downgrade(&manager));
+        let engine = Engine {
+            handle: flights.clone(),
+            alarms: Arc::clone(&alarms),
+        };
+        let manager = Manager::new(
+            config,
+            Arc::clone(&clock),
+            Arc::clone(&transport),
+            events,
+            Arc::new(move || Some(engine.clone())),
+        );
         Self {
             manager,
             clock,
             transport,
-            owner,
+            sink: Arc::default(),
             flights,
             alarms,
-            mailbox: None,
+            queue: None,
         }
     }
 
-    pub(crate) fn mailbox(&self) -> &Mailbox {
-        self.mailbox.as_deref().expect("made with one")
+    pub(crate) fn queue(&self) -> &Arc<EventQueue> {
+        self.queue.as_ref().expect("made with one")
     }
 
-    pub(crate) fn reconfigure(&self, config: Config) {
-        self.manager
-            .reconfigure(config, Arc::clone(&self.transport));
+    /// Goes on with a changed configuration.
+    pub(crate) fn reconfigure(&mut self, config: Config) {
+        let events = match &self.queue {
+            Some(queue) => queue.next_sink(),
+            None => Arc::<RecordingSink>::clone(&self.sink),
+        };
+        let transport = Arc::clone(&self.transport);
+        self.manager = self.manager.succeed(config, transport, events);
     }
 
     /// Gets the first token. The word that stands for it.
@@ -292,7 +287,7 @@ impl World {
         }
     }
 
-    /// Wakes on another thread whoever is due.
+    /// Wakes on another thread what is due.
     pub(crate) fn ring_alarms(&self) -> JoinHandle<()> {
         let (alarms, clock) = (Arc::clone(&self.alarms), Arc::clone(&self.clock));
         spawn(move || {
