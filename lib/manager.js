@@ -17,6 +17,9 @@ function notify(id) {
 
 const deliver = Symbol('deliver');
 
+// Node reads it when the process starts; a later change counts for neither.
+const EXTRA_CA_CERTS = process.env.NODE_EXTRA_CA_CERTS;
+
 // Loaded when they are needed, which for most managers is never.
 const callOptions = () => require('./call-options.js');
 const secretFunctions = () => require('./secret-function.js');
@@ -306,6 +309,7 @@ function environment() {
     httpsProxy: env.https_proxy ?? env.HTTPS_PROXY,
     httpProxy: env.http_proxy ?? env.HTTP_PROXY,
     noProxy: env.no_proxy ?? env.NO_PROXY,
+    extraCaCerts: EXTRA_CA_CERTS,
   };
 }
 

@@ -28,7 +28,6 @@ mod tls;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 use std::{env, fs, path::Path};
 
 use counting::{Counts, counts};
@@ -40,7 +39,7 @@ use keycloak_token_manager::manager::slot::{Call, FlightId};
 use keycloak_token_manager::manager::{Arrival, Engine, Level, Manager, Owner, Reply};
 use keycloak_token_manager::oauth::{Answer, TokenEndpoint, TokenRequest};
 use keycloak_token_manager::transport::{
-    ClientIdentity, Connection, HttpTransport, Room, Transport, TransportError, TrustSettings,
+    ClientIdentity, HttpTransport, Progress, Transport, TransportError, TrustSettings,
     set_node_roots,
 };
 use rustls::ServerConfig;
@@ -83,16 +82,16 @@ impl Transport for Canned {
         &self,
         _endpoint: &TokenEndpoint,
         _identity: Option<&Arc<ClientIdentity>>,
+        _progress: &Progress,
     ) -> Result<(), TransportError> {
         Ok(())
     }
 
     async fn send(
         &self,
-        _pass: &(),
+        _pass: &mut (),
         _request: &TokenRequest,
-        _connection: Connection,
-        _silence: Duration,
+        _progress: &Progress,
     ) -> Result<Answer, TransportError> {
         Ok(Answer {
             status: 200,
@@ -100,8 +99,6 @@ impl Transport for Canned {
             body: Zeroizing::new(self.0.clone().into_bytes()),
         })
     }
-
-    async fn roots(&self) {}
 }
 
 /// Waits for flights, and allocates nothing.
@@ -137,7 +134,7 @@ impl Process {
     fn new() -> Self {
         let clock = Arc::new(SystemClock::new());
         let alarms = Arc::new(Alarms::default());
-        let engine = Engine::new(Handle::current(), Arc::clone(&alarms), Room::new());
+        let engine = Engine::new(Handle::current(), Arc::clone(&alarms));
         let alarm_clock = Arc::clone(&clock);
         tokio::spawn(async move { alarms.run(&*alarm_clock).await });
         Self { clock, engine }

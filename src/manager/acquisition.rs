@@ -10,21 +10,18 @@ use std::time::Duration;
 use super::backoff;
 use super::clock::{Clock, Moment};
 use super::config::{self, Config, Material, Target};
-use super::credential::{CallId, CredentialSource, FileReads, Pending, unusable};
+use super::credential::{CallId, CredentialSource, Pending, unusable};
 use super::discovery::Discovery;
 use super::error::Error;
 use super::held::Grant;
-use super::schedule::{ASSUMED_LIFETIME, Life, part};
+use super::schedule::{ASSUMED_LIFETIME, Life};
 use super::{Level, Owner};
 use crate::oauth::{
     Answer, AnswerError, AssertionClaims, AssertionKey, ClientAuthentication, Issuer, JWT_BEARER,
     Lifetime, Metadata, Proof, Redactor, SigningAlgorithm, TokenEndpoint, TokenRequest,
     TokenResponse, read_answer, read_metadata, sign_assertion,
 };
-use crate::transport::{ClientIdentity, Connection, Transport, TransportError};
-
-/// A reused connection may stay silent for this part of the deadline.
-const SILENCE_PART: u32 = 3;
+use crate::transport::{self, ClientIdentity, Stage, Transport, TransportError};
 
 /// A credential that was accepted and is refused was replaced at the server: it is looked for in its
 /// file so often, which is longer than the two are apart when they are replaced together.
@@ -39,7 +36,6 @@ const KEYCLOAK_PATH: &str = "/protocol/openid-connect/token";
 pub(super) struct Acquisition<'a, C, T> {
     pub(super) config: &'a Config,
     pub(super) credentials: &'a Arc<CredentialSource>,
-    pub(super) reads: &'a Arc<FileReads>,
     pub(super) discovery: &'a Discovery,
     pub(super) transport: &'a T,
     pub(super) clock: &'a C,
@@ -88,6 +84,7 @@ struct Progress {
     waits_for_credential: AtomicBool,
     waits_for_document: AtomicBool,
     is_superseded: AtomicBool,
+    sending: transport::Progress,
 }
 
 /// Where a token is asked for.
@@ -108,7 +105,7 @@ struct Exchange<R> {
 
 impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     pub(super) async fn run(self) -> Report {
-        let mut pending = self.credentials.ask(self.owner, self.reads);
+        let mut pending = self.credentials.ask(self.owner);
         if let Pending::Called(_, call) = &mut pending {
             call.called().await;
         }
@@ -171,8 +168,17 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             _ if progress.waits_for_document.load(Ordering::Relaxed) => {
                 "the discovery document was under way".to_owned()
             }
-            0 => "no request was sent: this process had no room for it".to_owned(),
-            n => format!("attempt {n} was under way"),
+            0 => match progress.sending.stage() {
+                Stage::WaitingForFile => "no request was sent: waiting for a file".to_owned(),
+                Stage::WaitingForEventLoop => {
+                    "no request was sent: waiting for the event loop".to_owned()
+                }
+                _ => "no request was sent: this process had no room for it".to_owned(),
+            },
+            n => match progress.sending.stage() {
+                Stage::Connecting => format!("attempt {n} was under way: connecting"),
+                _ => format!("attempt {n} was under way"),
+            },
         };
         Error::timeout(self.config, self.endpoint().as_ref(), &stage).into()
     }
@@ -261,7 +267,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     }
 
     async fn material_again(&self, progress: &Progress) -> Result<Material, Error> {
-        self.material(self.credentials.ask(self.owner, self.reads), progress)
+        self.material(self.credentials.ask(self.owner), progress)
             .await
     }
 
@@ -286,7 +292,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             drop(forget);
             match answer {
                 Some(answer) => return answer,
-                None => pending = self.credentials.ask(self.owner, self.reads),
+                None => pending = self.credentials.ask(self.owner),
             }
         }
     }
@@ -302,7 +308,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             _ => None,
         };
         let place = self.place(identity, progress).await?;
-        let pass = self.admitted(&place.endpoint, identity).await?;
+        let pass = self.admitted(&place.endpoint, identity, progress).await?;
         // What follows is in a box, as is what is rare: many may wait for admission at once.
         let redactor = self.redactor(material, refused);
         progress.requests.fetch_add(1, Ordering::Relaxed);
@@ -310,7 +316,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             sent,
             answer,
             with: proof,
-        } = Box::pin(self.exchange(pass, &place.endpoint, identity, &redactor, |now| {
+        } = Box::pin(self.exchange(pass, &place.endpoint, progress, &redactor, |now| {
             let proof = self.proof(material, &place, now)?;
             Ok((self.config.grant.request(&place.endpoint, &proof), proof))
         }))
@@ -343,34 +349,26 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         Some(after.from(self.clock.now().system_time()))
     }
 
-    /// Sends a request, on another connection if one of the pool died, and with Node's certificates
-    /// if they are needed. `make` is asked each time: an assertion counts once.
+    /// Sends a request, once more if a kept connection was replaced. `make` is asked each time: an
+    /// assertion counts once.
     async fn exchange<R>(
         &self,
         mut pass: T::Pass,
         endpoint: &TokenEndpoint,
-        identity: Option<&Arc<ClientIdentity>>,
+        progress: &Progress,
         redactor: &Redactor,
         make: impl Fn(Moment) -> Result<(TokenRequest, R), Error>,
     ) -> Result<Exchange<R>, Failure> {
-        let silence = part(self.config.request_timeout, SILENCE_PART);
-        let mut connection = Connection::Any;
+        let mut is_replaced = false;
         loop {
             let sent = self.clock.now();
             let (request, with) = make(sent)?;
             match self
                 .transport
-                .send(&pass, &request, connection, silence)
+                .send(&mut pass, &request, &progress.sending)
                 .await
             {
-                Err(TransportError::ReusedConnection) if connection == Connection::Any => {
-                    connection = Connection::New;
-                }
-                Err(TransportError::RootsNeeded) => {
-                    drop(pass);
-                    self.roots().await;
-                    pass = self.admitted(endpoint, identity).await?;
-                }
+                Err(TransportError::ConnectionReplaced) if !is_replaced => is_replaced = true,
                 Err(error) => {
                     let error = error.cleaned(redactor);
                     return Err(self.unsent(error, endpoint));
@@ -420,9 +418,9 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         progress: &Progress,
     ) -> Result<Arc<Metadata>, Failure> {
         progress.waits_for_document.store(true, Ordering::Relaxed);
-        let pass = self.admitted(issuer.url(), identity).await?;
+        let pass = self.admitted(issuer.url(), identity, progress).await?;
         let Exchange { answer, .. } = self
-            .exchange(pass, issuer.url(), identity, &Redactor::none(), |_| {
+            .exchange(pass, issuer.url(), progress, &Redactor::none(), |_| {
                 Ok((issuer.request(), ()))
             })
             .await?;
@@ -522,16 +520,12 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         &self,
         endpoint: &TokenEndpoint,
         identity: Option<&Arc<ClientIdentity>>,
+        progress: &Progress,
     ) -> Result<T::Pass, Failure> {
-        loop {
-            match self.transport.admit(endpoint, identity).await {
-                Ok(pass) => return Ok(pass),
-                Err(TransportError::RootsNeeded) => self.roots().await,
-                Err(error) => {
-                    return Err(self.unsent(error, endpoint));
-                }
-            }
-        }
+        self.transport
+            .admit(endpoint, identity, &progress.sending)
+            .await
+            .map_err(|error| self.unsent(error, endpoint))
     }
 
     /// There is no answer from this endpoint, which is the issuer's if that is where it was asked.
@@ -541,11 +535,6 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             _ => "token request",
         };
         Error::from_transport(what, error, self.config, endpoint).into()
-    }
-
-    async fn roots(&self) {
-        self.owner.ask_roots();
-        self.transport.roots().await;
     }
 
     fn grant(&self, sent: Moment, response: TokenResponse) -> Grant {

@@ -4,7 +4,6 @@
 //! both are calls that acquisitions which overlap share. A call that did not settle in time is
 //! forgotten, and its late answer ignored.
 
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,16 +17,13 @@ use super::config::{Credential, CredentialFiles, Material, PemSource, name_of_fi
 use super::error::Error;
 use super::sync::Mutex;
 use crate::oauth::{ClientAssertion, ClientSecret, SigningKey};
-use crate::transport::{ClientIdentity, IdentityFault, Joined};
+use crate::transport::{ClientIdentity, FileError, IdentityFault, read_file};
 
 /// Ids are not used again, so that the answer to a call of a former source is nobody else's.
 static LAST_ID: AtomicU32 = AtomicU32::new(0);
 
 /// A larger file is no credential.
 const LARGEST_FILE: u64 = 256 * 1024;
-
-/// Most files fit into this without the buffer growing, which would leave a copy behind.
-const ROOM: usize = 16 * 1024;
 
 /// How often a certificate and a key that do not belong together are read.
 const MOST_LOOKS_AT_A_PAIR: u32 = 10;
@@ -40,9 +36,6 @@ pub struct CallId(pub u32);
 
 /// What a call gave.
 pub(super) type Answer = Result<Material, Error>;
-
-/// Reads under way, one for the same files, whichever managers want them.
-pub(super) type FileReads = Joined<CredentialFiles, Answer>;
 
 #[derive(Clone)]
 enum Progress {
@@ -127,7 +120,7 @@ impl CredentialSource {
     }
 
     /// Asks for the credential, or joins the call under way.
-    pub(super) fn ask(self: &Arc<Self>, owner: &Arc<dyn Owner>, reads: &Arc<FileReads>) -> Pending {
+    pub(super) fn ask(self: &Arc<Self>, owner: &Arc<dyn Owner>) -> Pending {
         let (files, call, receiver, is_new) = {
             let mut state = self.0.lock();
             let (first, files) = match &state.credential {
@@ -141,7 +134,7 @@ impl CredentialSource {
         };
         if is_new {
             if let Some(files) = files {
-                tokio::spawn(Arc::clone(self).read(call, files, Arc::clone(reads)));
+                tokio::spawn(Arc::clone(self).read(call, files));
             } else {
                 owner.ask_secret(call);
             }
@@ -149,10 +142,9 @@ impl CredentialSource {
         Pending::Called(call, Progressing(receiver))
     }
 
-    async fn read(self: Arc<Self>, call: CallId, files: CredentialFiles, reads: Arc<FileReads>) {
-        let key = files.clone();
-        let answer = reads.run(key, move || files.read()).await;
-        self.answer(call, answer.unwrap_or_else(|| Err(Error::internal())));
+    async fn read(self: Arc<Self>, call: CallId, files: CredentialFiles) {
+        let answer = files.read().await;
+        self.answer(call, answer);
     }
 
     /// Names what [`CredentialSource::replace`] replaces.
@@ -259,27 +251,26 @@ impl Progressing {
 }
 
 impl CredentialFiles {
-    /// Blocks.
-    fn read(&self) -> Answer {
+    async fn read(&self) -> Answer {
         Ok(match self {
             Self::Secret(path) => {
-                let file = CredentialFile::read("clientSecretFile", path)?;
+                let file = CredentialFile::read("clientSecretFile", path).await?;
                 let secret = ClientSecret::new(file.line().to_owned());
                 Material::Secret(Arc::new(secret.ok_or_else(|| file.fault("is empty"))?))
             }
             Self::Assertion(path) => {
-                let file = CredentialFile::read("clientAssertionFile", path)?;
+                let file = CredentialFile::read("clientAssertionFile", path).await?;
                 let assertion = ClientAssertion::new(file.line().trim().to_owned());
                 Material::Assertion(Arc::new(assertion.ok_or_else(|| file.fault("is empty"))?))
             }
             Self::Key(path) => {
-                let file = CredentialFile::read("privateKeyFile", path)?;
+                let file = CredentialFile::read("privateKeyFile", path).await?;
                 let key = SigningKey::parse(&file.text);
                 let key = key.map_err(|fault| file.fault(&format!("cannot be used: {fault}")))?;
                 Material::Key(Arc::new(key))
             }
             Self::Identity { certificate, key } => {
-                let identity = read_identity(certificate, key)?;
+                let identity = read_identity(certificate, key).await?;
                 let identity = identity.map_err(|fault| {
                     let (option, detail) = fault.describe();
                     let source = if option == "clientKey" {
@@ -296,36 +287,36 @@ impl CredentialFiles {
 }
 
 /// Reads both, again for a moment while they do not belong together: they may be being replaced.
-fn read_identity(
+async fn read_identity(
     certificate: &PemSource,
     key: &PemSource,
 ) -> Result<Result<ClientIdentity, IdentityFault>, Error> {
     for _ in 1..MOST_LOOKS_AT_A_PAIR {
-        let identity = look_at_pair(certificate, key)?;
+        let identity = look_at_pair(certificate, key).await?;
         if !matches!(identity, Err(IdentityFault::Mismatch)) {
             return Ok(identity);
         }
-        std::thread::sleep(BETWEEN_LOOKS_AT_A_PAIR);
+        tokio::time::sleep(BETWEEN_LOOKS_AT_A_PAIR).await;
     }
-    look_at_pair(certificate, key)
+    look_at_pair(certificate, key).await
 }
 
-fn look_at_pair(
+async fn look_at_pair(
     certificate: &PemSource,
     key: &PemSource,
 ) -> Result<Result<ClientIdentity, IdentityFault>, Error> {
-    let certificate = pem("clientCertificateFile", certificate)?;
-    let key = pem("clientKeyFile", key)?;
+    let certificate = pem("clientCertificateFile", certificate).await?;
+    let key = pem("clientKeyFile", key).await?;
     let identity = ClientIdentity::parse(&certificate, &key);
     #[cfg(feature = "http")]
     let identity = identity.and_then(|identity| identity.check().map(|()| identity));
     Ok(identity)
 }
 
-fn pem(option: &'static str, source: &PemSource) -> Result<Arc<Zeroizing<String>>, Error> {
+async fn pem(option: &'static str, source: &PemSource) -> Result<Arc<Zeroizing<String>>, Error> {
     Ok(match source {
         PemSource::Given(text) => Arc::clone(text),
-        PemSource::File(path) => Arc::new(CredentialFile::read(option, path)?.text),
+        PemSource::File(path) => Arc::new(CredentialFile::read(option, path).await?.text),
     })
 }
 
@@ -342,26 +333,18 @@ struct CredentialFile<'a> {
 }
 
 impl<'a> CredentialFile<'a> {
-    fn read(option: &'static str, path: &'a Path) -> Result<Self, Error> {
+    async fn read(option: &'static str, path: &'a Path) -> Result<Self, Error> {
         let mut file = Self {
             option,
             path,
             text: Zeroizing::default(),
         };
-        let unreadable = |error: std::io::Error| file.fault(&format!("cannot be read: {error}"));
-        // A pipe would block for ever when it is opened.
-        if !path.metadata().map_err(unreadable)?.is_file() {
-            return Err(file.fault("is not a regular file"));
-        }
-        let opened = std::fs::File::open(path).map_err(unreadable)?;
-        let mut bytes = Zeroizing::new(Vec::with_capacity(ROOM));
-        opened
-            .take(LARGEST_FILE)
-            .read_to_end(&mut bytes)
-            .map_err(unreadable)?;
-        if u64::try_from(bytes.len()).unwrap_or(LARGEST_FILE) == LARGEST_FILE {
-            return Err(file.fault("is too large to be a credential"));
-        }
+        let bytes = match read_file(path.to_owned(), LARGEST_FILE).await {
+            Err(FileError::TooLarge { .. }) => {
+                return Err(file.fault("is too large to be a credential"));
+            }
+            bytes => bytes.map_err(|error| file.fault(&error.to_string()))?,
+        };
         let text = std::str::from_utf8(&bytes).map_err(|_| file.fault("is not UTF-8"))?;
         file.text = Zeroizing::new(text.to_owned());
         Ok(file)
@@ -384,8 +367,8 @@ impl<'a> CredentialFile<'a> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_file_gives_its_text_less_one_trailing_newline() {
+    #[tokio::test]
+    async fn a_file_gives_its_text_less_one_trailing_newline() {
         let dir = std::env::temp_dir().join(format!("secret-file-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         for (name, content, expected) in [
@@ -400,7 +383,7 @@ mod tests {
         ] {
             let path = dir.join("secret");
             std::fs::write(&path, content).unwrap();
-            match (CredentialFiles::Secret(path).read(), expected) {
+            match (CredentialFiles::Secret(path).read().await, expected) {
                 (Ok(Material::Secret(secret)), Ok(text)) => {
                     assert_eq!(secret.expose(), text, "{name}");
                 }
@@ -410,11 +393,13 @@ mod tests {
         }
         let folder = CredentialFiles::Secret(dir.clone())
             .read()
+            .await
             .unwrap_err()
             .to_string();
         assert!(folder.contains("is not a regular file"), "{folder}");
         let missing = CredentialFiles::Secret(dir.join("missing"))
             .read()
+            .await
             .unwrap_err()
             .to_string();
         assert!(missing.contains("missing\" cannot be read"), "{missing}");

@@ -283,7 +283,8 @@ impl Error {
         made
     }
 
-    /// No answer, or not a whole one. `ReusedConnection` never gets here: the acquisition sends again.
+    /// No answer, or not a whole one. A replaced connection gets here
+    /// only if the next one was lost as well.
     #[must_use]
     pub fn from_transport(
         what: &str,
@@ -320,17 +321,17 @@ impl Error {
                 made
             }
             TransportError::TrustFile { path, detail } => {
-                Self::credential(&format!("caFile \"{path}\" cannot be used: {detail}"))
+                Self::credential(&format!("caFile \"{path}\" {detail}"))
             }
             TransportError::Identity(fault) => {
                 let (option, detail) = fault.describe();
                 credential::unusable(&config.credential.name_of(option), &detail)
             }
-            TransportError::ReusedConnection => Self::new(
+            TransportError::ConnectionReplaced => Self::new(
                 ErrorKind::Network,
                 format!("{what} to {endpoint} failed: the connection was lost"),
             ),
-            TransportError::RootsNeeded | TransportError::Internal => Self::internal(),
+            TransportError::Internal => Self::internal(),
         }
     }
 

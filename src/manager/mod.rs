@@ -30,7 +30,7 @@ mod trouble;
 use alarm::Alarms;
 use clock::Clock;
 use config::{Config, Material};
-use credential::{CallId, FileReads};
+use credential::CallId;
 use error::Error;
 use held::Grant;
 use published::Published;
@@ -41,7 +41,7 @@ use snapshot::Snapshot;
 use sync::Handle;
 
 use crate::oauth::ClientSecret;
-use crate::transport::{Room, Transport};
+use crate::transport::Transport;
 
 /// How loud a log line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,18 +106,13 @@ pub struct Engine {
     pub handle: Handle,
     /// Who wakes managers.
     pub alarms: Arc<Alarms>,
-    reads: Arc<FileReads>,
 }
 
 impl Engine {
-    /// On that runtime, woken by those alarms, with room for reads of files.
+    /// On that runtime, woken by those alarms.
     #[must_use]
-    pub fn new(handle: Handle, alarms: Arc<Alarms>, files: Room) -> Self {
-        Self {
-            handle,
-            alarms,
-            reads: FileReads::new(files),
-        }
+    pub fn new(handle: Handle, alarms: Arc<Alarms>) -> Self {
+        Self { handle, alarms }
     }
 }
 

@@ -11,7 +11,7 @@ use super::acquisition::{self, Acquisition, Report};
 use super::alarm::{Sleeper, SleeperId};
 use super::clock::{Clock, Moment};
 use super::config::Config;
-use super::credential::{CallId, CredentialSource, FileReads};
+use super::credential::{CallId, CredentialSource};
 use super::discovery::Discovery;
 use super::error::{Error, ErrorKind};
 use super::published::{NO_TOKEN, Published};
@@ -323,11 +323,10 @@ impl<C: Clock, T: Transport> Shared<C, T> {
             flight: launch.flight,
             has_landed: false,
         };
-        let reads = Arc::clone(&engine.reads);
         engine.handle.spawn(async move {
             // Boxed where it ends: what many managers start at once would leave as many holes in the
             // memory of the thread that asked.
-            Box::pin(fly(guard, launch.attempts, setup, closing, reads)).await;
+            Box::pin(fly(guard, launch.attempts, setup, closing)).await;
         });
     }
 
@@ -574,12 +573,10 @@ async fn fly<C: Clock, T: Transport>(
     attempts: u32,
     setup: Setup<T>,
     closing: Arc<Semaphore>,
-    reads: Arc<FileReads>,
 ) {
     let acquisition = Acquisition {
         config: &setup.config,
         credentials: &setup.credentials,
-        reads: &reads,
         discovery: &setup.discovery,
         transport: &*setup.transport,
         clock: &*guard.shared.clock,

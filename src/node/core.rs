@@ -61,7 +61,7 @@ pub fn open(
         mailbox.note(Level::Warn, warning);
     }
     let owner: Arc<dyn Owner> = Arc::<Mailbox>::clone(&mailbox);
-    let transport = Arc::new(transport);
+    let transport = asking(transport, &mailbox);
     Ok(Either::A(Core {
         manager: Manager::new(config, engine::clock(), transport, owner, engine::engine),
         mailbox,
@@ -80,6 +80,12 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 #[napi(catch_unwind)]
 pub fn trust(pem: String) {
     set_node_roots(&pem);
+}
+
+/// A transport that asks this manager's thread for the certificates that Node trusts.
+fn asking(transport: HttpTransport, mailbox: &Arc<Mailbox>) -> Arc<HttpTransport> {
+    let mailbox = Arc::clone(mailbox);
+    Arc::new(transport.asking(Arc::new(move || mailbox.ask_roots())))
 }
 
 /// Those who wait for it ask again: the configuration changed under it, or its token came to its
@@ -218,7 +224,8 @@ impl Core {
                 for warning in warnings.into_iter().filter(|_| config.has_logger) {
                     self.mailbox.note(Level::Warn, warning);
                 }
-                self.manager.reconfigure(config, Arc::new(transport));
+                let transport = asking(transport, &self.mailbox);
+                self.manager.reconfigure(config, transport);
                 None
             }
             Err(error) => Some(Failure::new(&error, None)),

@@ -19,9 +19,7 @@ use keycloak_token_manager::manager::{self, Arrival, Engine, Level, Owner, Reply
 use keycloak_token_manager::oauth::{
     Answer, ClientAuthentication, ClientCredentialsGrant, ClientSecret, TokenEndpoint, TokenRequest,
 };
-use keycloak_token_manager::transport::{
-    ClientIdentity, Connection, Room, Transport, TransportError,
-};
+use keycloak_token_manager::transport::{ClientIdentity, Progress, Transport, TransportError};
 use loom::sync::{Condvar, Mutex as LoomMutex};
 use loom::thread::JoinHandle;
 use zeroize::Zeroizing;
@@ -90,18 +88,16 @@ impl Transport for ScriptedTransport {
         &self,
         _endpoint: &TokenEndpoint,
         _identity: Option<&Arc<ClientIdentity>>,
+        _progress: &Progress,
     ) -> Result<(), TransportError> {
         Ok(())
     }
 
-    async fn roots(&self) {}
-
     async fn send(
         &self,
-        _pass: &(),
+        _pass: &mut (),
         _request: &TokenRequest,
-        _connection: Connection,
-        _silence: Duration,
+        _progress: &Progress,
     ) -> Result<Answer, TransportError> {
         let number = self.requests.fetch_add(1, Ordering::SeqCst) + 1;
         let (status, body) = match self.outcome {
@@ -255,7 +251,7 @@ impl World {
             Outcome::Token | Outcome::Refusal => Handle::default(),
         };
         let alarms = Arc::new(Alarms::default());
-        let engine = Engine::new(flights.clone(), Arc::clone(&alarms), Room::new());
+        let engine = Engine::new(flights.clone(), Arc::clone(&alarms));
         let manager =
             Manager::new(config, Arc::clone(&clock), Arc::clone(&transport), told, move || {
                 Some(engine.clone())

@@ -16,9 +16,7 @@ use keycloak_token_manager::oauth::{
     Answer, ClientAuthentication, ClientCredentialsGrant, ClientSecret, RetryAfter, TokenEndpoint,
     TokenRequest,
 };
-use keycloak_token_manager::transport::{
-    ClientIdentity, Connection, Room, Transport, TransportError,
-};
+use keycloak_token_manager::transport::{ClientIdentity, Progress, Transport, TransportError};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -113,13 +111,13 @@ pub(crate) struct ScriptedTransport {
     script: Script,
     /// From the arrival of a request, when the script decides on it, to that of the answer.
     pub(crate) latency_ms: AtomicU64,
-    /// Which connection each request asked for.
-    pub(crate) requests: Mutex<Vec<Connection>>,
+    /// How many requests were sent.
+    requests: AtomicU64,
 }
 
 impl ScriptedTransport {
-    pub(crate) fn count(&self) -> usize {
-        self.requests.lock().len()
+    pub(crate) fn count(&self) -> u64 {
+        self.requests.load(Ordering::SeqCst)
     }
 }
 
@@ -130,24 +128,18 @@ impl Transport for ScriptedTransport {
         &self,
         _endpoint: &TokenEndpoint,
         _identity: Option<&Arc<ClientIdentity>>,
+        _progress: &Progress,
     ) -> Result<(), TransportError> {
         Ok(())
     }
 
-    async fn roots(&self) {}
-
     async fn send(
         &self,
-        _pass: &(),
+        _pass: &mut (),
         request: &TokenRequest,
-        connection: Connection,
-        _silence: Duration,
+        _progress: &Progress,
     ) -> Result<Answer, TransportError> {
-        let number = {
-            let mut requests = self.requests.lock();
-            requests.push(connection);
-            requests.len() as u64
-        };
+        let number = self.requests.fetch_add(1, Ordering::SeqCst) + 1;
         let step = (self.script)(number, request);
         let latency = Duration::from_millis(self.latency_ms.load(Ordering::SeqCst));
         tokio::time::sleep(latency).await;
@@ -174,7 +166,6 @@ pub(crate) struct RecordingOwner {
     asks: mpsc::UnboundedSender<CallId>,
     pub(crate) lines: Mutex<Vec<(Level, String)>>,
     pub(crate) gone: AtomicU64,
-    pub(crate) roots_asked: AtomicU64,
 }
 
 impl Owner for RecordingOwner {
@@ -195,9 +186,7 @@ impl Owner for RecordingOwner {
         let _ = self.asks.send(call);
     }
 
-    fn ask_roots(&self) {
-        self.roots_asked.fetch_add(1, Ordering::SeqCst);
-    }
+    fn ask_roots(&self) {}
 }
 
 /// A manager and all its surroundings.
@@ -252,7 +241,7 @@ impl World {
         let transport = Arc::new(ScriptedTransport {
             script: Box::new(script),
             latency_ms: AtomicU64::new(latency_ms),
-            requests: Mutex::default(),
+            requests: AtomicU64::new(0),
         });
         let (landing_sender, landings) = mpsc::unbounded_channel();
         let (ask_sender, asks) = mpsc::unbounded_channel();
@@ -261,10 +250,9 @@ impl World {
             asks: ask_sender,
             lines: Mutex::default(),
             gone: AtomicU64::new(0),
-            roots_asked: AtomicU64::new(0),
         });
         let alarms = Arc::new(Alarms::default());
-        let engine = Engine::new(Handle::current(), Arc::clone(&alarms), Room::new());
+        let engine = Engine::new(Handle::current(), Arc::clone(&alarms));
         let alarm_clock = Arc::clone(&clock);
         tokio::spawn(async move { alarms.run(&*alarm_clock).await });
         let told: Arc<dyn Owner> = Arc::<RecordingOwner>::clone(&owner);
