@@ -16,6 +16,9 @@ function keepAlive(manager, isWaitedFor) {
   if (isEmpty !== wasEmpty) native.hold(!isEmpty);
 }
 
+// Node reads it when the process starts; a later change counts for neither.
+const EXTRA_CA_CERTS = process.env.NODE_EXTRA_CA_CERTS;
+
 // Loaded when they are needed, which for most managers is never.
 const callOptions = () => require('./call-options.js');
 const secretFunctions = () => require('./secret-function.js');
@@ -340,6 +343,7 @@ function environment() {
     httpsProxy: env.https_proxy ?? env.HTTPS_PROXY,
     httpProxy: env.http_proxy ?? env.HTTP_PROXY,
     noProxy: env.no_proxy ?? env.NO_PROXY,
+    extraCaCerts: EXTRA_CA_CERTS,
   };
 }
 

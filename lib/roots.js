@@ -13,7 +13,7 @@ function bundledAndExtra() {
   // Loading it takes longer than loading the rest of the package, and most never need it.
   const tls = require('node:tls');
   if (tls.getCACertificates) return tls.getCACertificates('default');
-  return [...tls.rootCertificates, ...environment()];
+  return [...tls.rootCertificates];
 }
 
 // Then Node leaves the look-up to OpenSSL, which has no list to show: a file, and folders in which
@@ -25,7 +25,7 @@ function opensslStore() {
   for (const folder of (folders ?? path.join(home, 'certs')).split(path.delimiter)) {
     files.push(...hashed(folder));
   }
-  return [...files.flatMap(readable), ...environment()];
+  return files.flatMap(readable);
 }
 
 // Node's own releases look in /etc/ssl; one that is linked to the system's library looks where that
@@ -43,12 +43,6 @@ function hashed(folder) {
   } catch {
     return [];
   }
-}
-
-// Node looks at the variable when the process starts. On Linux the native side does as well; a
-// change made later counts for neither.
-function environment() {
-  return process.platform === 'linux' ? [] : readable(process.env.NODE_EXTRA_CA_CERTS);
 }
 
 // Node warns of a file that it cannot read and goes on; so do we, without a second warning.

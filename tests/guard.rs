@@ -28,7 +28,6 @@ mod tls;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 use std::{env, fs, path::Path};
 
 use counting::{Counts, counts};
@@ -39,7 +38,7 @@ use keycloak_token_manager::manager::slot::Call;
 use keycloak_token_manager::manager::{Engine, EngineSource, Event, EventSink, Manager, Reply};
 use keycloak_token_manager::oauth::{Answer, TokenEndpoint, TokenRequest};
 use keycloak_token_manager::transport::{
-    ClientIdentity, Connection, HttpTransport, Transport, TransportError, TrustSettings,
+    ClientIdentity, HttpTransport, Progress, Transport, TransportError, TrustSettings,
     set_node_roots,
 };
 use rustls::ServerConfig;
@@ -82,16 +81,16 @@ impl Transport for Canned {
         &self,
         _endpoint: &TokenEndpoint,
         _identity: Option<&Arc<ClientIdentity>>,
+        _progress: &Progress,
     ) -> Result<(), TransportError> {
         Ok(())
     }
 
     async fn send(
         &self,
-        _pass: &(),
+        _pass: &mut (),
         _request: &TokenRequest,
-        _connection: Connection,
-        _silence: Duration,
+        _progress: &Progress,
     ) -> Result<Answer, TransportError> {
         Ok(Answer {
             status: 200,
@@ -99,8 +98,6 @@ impl Transport for Canned {
             body: Zeroizing::new(self.0.clone().into_bytes()),
         })
     }
-
-    async fn roots(&self) {}
 }
 
 /// Waits for flights, and allocates nothing.

@@ -19,32 +19,20 @@ use std::{
 use keycloak_token_manager::{
     oauth::{Answer, RetryAfter},
     transport::{
-        Connection, HttpTransport, MAX_BODY, MAX_REQUESTS_PER_ORIGIN, NetworkFault, TransportError,
-        TrustSettings,
+        HttpTransport, MAX_BODY, MAX_REQUESTS_PER_ORIGIN, NetworkFault, Progress, ProxySettings,
+        ProxyUrl, Stage, Transport, TransportError, TrustSettings,
     },
 };
-use support::{LIMIT, Peer, Server, exchange, settle, soon, token_request};
+use support::{Peer, Server, exchange, settle, soon, token_request};
 use tokio::{join, time};
 use zeroize::Zeroizing;
-
-/// Longer than any test: a reused connection is not given up for silence.
-const PATIENT: Duration = LIMIT;
-
-/// Short: silence is what the test is about.
-const IMPATIENT: Duration = Duration::from_millis(50);
 
 fn transport() -> HttpTransport {
     HttpTransport::new(TrustSettings::default())
 }
 
 async fn send(transport: &HttpTransport, server: &Server) -> Result<Answer, TransportError> {
-    let result = soon(exchange(transport, &server.request(), Connection::Any, PATIENT)).await;
-    settle().await;
-    result
-}
-
-async fn send_new(transport: &HttpTransport, server: &Server) -> Result<Answer, TransportError> {
-    let result = soon(exchange(transport, &server.request(), Connection::New, IMPATIENT)).await;
+    let result = soon(exchange(transport, &server.request())).await;
     settle().await;
     result
 }
@@ -87,13 +75,12 @@ async fn request_has_exactly_these_bytes() {
     let transport = transport();
     let mut request = server.request();
     request.authorization = Some(Zeroizing::new("Basic YTpi".into()));
-    let (answer, (head, form)) =
-        join!(soon(exchange(&transport, &request, Connection::Any, PATIENT)), async {
-            let mut peer = server.accept().await;
-            let request = peer.request().await;
-            peer.answer("{}").await;
-            request
-        });
+    let (answer, (head, form)) = join!(soon(exchange(&transport, &request)), async {
+        let mut peer = server.accept().await;
+        let request = peer.request().await;
+        peer.answer("{}").await;
+        request
+    });
     let (line, headers) = head.trim_end().split_once("\r\n").unwrap();
     assert_eq!(line, "POST /token?x=1 HTTP/1.1");
     let mut headers: Vec<&str> = headers.lines().collect();
@@ -103,6 +90,7 @@ async fn request_has_exactly_these_bytes() {
     assert_eq!(
         headers,
         [
+            "accept-encoding: identity",
             "accept: application/json",
             "authorization: Basic YTpi",
             "content-length: 29",
@@ -160,7 +148,7 @@ async fn transports_to_one_origin_share_connections_until_the_last_is_dropped() 
 }
 
 #[tokio::test]
-async fn reused_connection_that_is_closed_or_reset_is_replaced() {
+async fn kept_connection_that_is_closed_or_reset_is_replaced() {
     for reset in [false, true] {
         let server = Server::start().await;
         let transport = transport();
@@ -169,16 +157,44 @@ async fn reused_connection_that_is_closed_or_reset_is_replaced() {
             peer.request().await;
             if reset { peer.reset() } else { drop(peer) }
         });
-        assert_eq!(result.unwrap_err(), TransportError::ReusedConnection, "reset: {reset}");
-        let (answer, mut peer) = join!(send_new(&transport, &server), async {
-            let mut peer = server.accept().await;
-            peer.serve("new").await;
-            peer
-        });
-        assert_eq!(body(answer), "new");
+        assert_eq!(result.unwrap_err(), TransportError::ConnectionReplaced, "reset: {reset}");
+        let mut peer = warm(&transport, &server).await;
         let (answer, ()) = join!(send(&transport, &server), peer.serve("kept"));
         assert_eq!(body(answer), "kept");
     }
+}
+
+#[tokio::test]
+async fn kept_connection_that_ends_in_a_head_is_replaced_and_in_a_body_cut_short() {
+    let server = Server::start().await;
+    let transport = transport();
+    for (sent, is_replaced) in
+        [("HTTP/1.1 200 OK\r\n", true), ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab", false)]
+    {
+        let mut peer = warm(&transport, &server).await;
+        let (result, ()) = join!(send(&transport, &server), async {
+            peer.request().await;
+            peer.send(sent).await;
+            drop(peer);
+        });
+        if is_replaced {
+            assert_eq!(result.unwrap_err(), TransportError::ConnectionReplaced);
+        } else {
+            assert_eq!(fault(result), NetworkFault::CutShort);
+        }
+    }
+}
+
+#[tokio::test]
+async fn answer_over_a_kept_connection_that_is_not_http_is_an_answer_of_the_server() {
+    let server = Server::start().await;
+    let transport = transport();
+    let mut peer = warm(&transport, &server).await;
+    let (result, ()) = join!(send(&transport, &server), async {
+        peer.request().await;
+        peer.send("garbage\r\n\r\n").await;
+    });
+    assert_eq!(fault(result), NetworkFault::Other);
 }
 
 #[tokio::test]
@@ -190,7 +206,7 @@ async fn connection_closed_while_idle_goes_unnoticed() {
         async {
             match send(&transport, &server).await {
                 // The close may be seen before or after the request was written.
-                Err(TransportError::ReusedConnection) => send_new(&transport, &server).await,
+                Err(TransportError::ConnectionReplaced) => send(&transport, &server).await,
                 result => result,
             }
         },
@@ -200,7 +216,7 @@ async fn connection_closed_while_idle_goes_unnoticed() {
 }
 
 #[tokio::test]
-async fn connection_is_closed_after_thirty_seconds_without_use() {
+async fn connection_is_not_used_after_thirty_idle_seconds_and_closed_within_another_thirty() {
     let server = Server::start().await;
     let transport = transport();
     let mut peer = warm(&transport, &server).await;
@@ -215,43 +231,24 @@ async fn connection_is_closed_after_thirty_seconds_without_use() {
         assert_eq!(body(answer), "again");
     }
     pass(31).await;
+    let second = warm(&transport, &server).await;
     soon(peer.closed()).await;
+    pass(31).await;
+    settle().await;
+    pass(30).await;
+    soon(second.closed()).await;
 }
 
 #[tokio::test]
 async fn connection_is_not_left_half_closed() {
     let server = Server::start().await;
     let transport = transport();
-    let kept = warm(&transport, &server).await;
-    let (answer, other) = join!(send_new(&transport, &server), async {
-        let mut peer = server.accept().await;
-        peer.serve("other").await;
-        peer
-    });
-    assert_eq!(body(answer), "other");
-    other.close().await;
-    kept.close().await;
+    warm(&transport, &server).await.close().await;
+    warm(&transport, &server).await.close().await;
 }
 
 #[tokio::test]
-async fn silent_reused_connection_is_given_up() {
-    let server = Server::start().await;
-    let transport = transport();
-    for answer in ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab"] {
-        let mut peer = warm(&transport, &server).await;
-        let request = server.request();
-        let (result, ()) =
-            join!(exchange(&transport, &request, Connection::Any, IMPATIENT), async {
-                peer.request().await;
-                peer.send(answer).await;
-            });
-        assert_eq!(result.unwrap_err(), TransportError::ReusedConnection, "after {answer:?}");
-        peer.closed().await;
-    }
-}
-
-#[tokio::test]
-async fn one_failure_empties_the_pool() {
+async fn one_failure_gives_up_all_kept_connections() {
     let server = Server::start().await;
     let transport = transport();
     let (first, second, mut peers) =
@@ -263,7 +260,7 @@ async fn one_failure_empties_the_pool() {
             peers
         });
     assert_eq!((body(first), body(second)), ("warm".into(), "warm".into()));
-    // Which one is used next is up to the pool; both are suspect afterwards.
+    // Which one is used next is up to the client; both are suspect afterwards.
     let (result, ()) = join!(send(&transport, &server), async {
         let [a, b] = &mut peers;
         let used = tokio::select! { _ = a.request() => 0, _ = b.request() => 1 };
@@ -272,38 +269,134 @@ async fn one_failure_empties_the_pool() {
         drop(used);
         idle.closed().await;
     });
-    assert_eq!(result.unwrap_err(), TransportError::ReusedConnection);
+    assert_eq!(result.unwrap_err(), TransportError::ConnectionReplaced);
 }
 
 #[tokio::test]
-async fn new_means_new_even_if_a_connection_is_idle() {
+async fn stages_of_a_request_can_be_seen_from_outside() {
     let server = Server::start().await;
     let transport = transport();
-    let _idle = warm(&transport, &server).await;
-    let (answer, ()) = join!(send_new(&transport, &server), async {
-        server.accept().await.serve("new").await;
+    let progress = Progress::default();
+    let sending = async |url: &str| {
+        let request = token_request(url);
+        let mut pass = transport.admit(&request.endpoint, None, &progress).await?;
+        assert_eq!(progress.stage(), Stage::WaitingForFreeSlot);
+        transport.send(&mut pass, &request, &progress).await
+    };
+    let https = server.url().replacen("http", "https", 1);
+    let (result, ()) = join!(soon(sending(&https)), async {
+        let mut peer = server.accept().await;
+        // The greeting of TLS.
+        peer.read(5).await;
+        assert_eq!(progress.stage(), Stage::Connecting);
     });
-    assert_eq!(body(answer), "new");
+    assert!(result.is_err());
+    let http = server.url();
+    for _ in 0..2 {
+        let (answer, ()) = join!(soon(sending(&http)), async {
+            let mut peer = server.accept_request().await;
+            assert_eq!(progress.stage(), Stage::WaitingForAnswer);
+            peer.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+                .await;
+        });
+        assert_eq!(answer.unwrap().status, 200);
+    }
+}
+
+/// What the peer does not take counts as not acknowledged, although its system acknowledges it.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn peer_that_stops_acknowledging_is_given_up_after_five_seconds() {
+    let server = Server::start().await;
+    let mut request = server.request();
+    request.body = Some(Zeroizing::new(vec![b'x'; 64 * 1024 * 1024]));
+    let (result, _peer) = join!(exchange_within(30, &request), server.accept());
+    let error = result.unwrap_err();
+    assert!(error.to_string().contains("timed out"), "{error:?}");
+    assert_eq!(fault(Err(error)), NetworkFault::Reset);
+}
+
+#[cfg(target_os = "linux")]
+async fn exchange_within(
+    seconds: u64,
+    request: &keycloak_token_manager::oauth::TokenRequest,
+) -> Result<Answer, TransportError> {
+    let transport = transport();
+    let exchange = exchange(&transport, request);
+    time::timeout(Duration::from_secs(seconds), exchange)
+        .await
+        .expect("the peer was not given up")
+}
+
+/// A SOCKS proxy's side of RFC 1928 and 1929. Gives the address that it was to connect with.
+async fn serve_socks(server: &Server, password: Option<&str>, reply: u8) -> (Peer, Vec<u8>) {
+    let mut peer = server.accept().await;
+    let methods = usize::from(peer.read(2).await[1]);
+    let method = if password.is_some() { 2 } else { 0 };
+    assert!(peer.read(methods).await.contains(&method));
+    peer.send([5, method]).await;
+    if let Some(password) = password {
+        let mut given = Vec::new();
+        peer.read(1).await;
+        for _ in 0..2 {
+            let length = usize::from(peer.read(1).await[0]);
+            given.push(String::from_utf8(peer.read(length).await).unwrap());
+        }
+        assert_eq!(given.join(":"), password);
+        peer.send([1, 0]).await;
+    }
+    let kind = peer.read(4).await[3];
+    let mut address = match kind {
+        1 => peer.read(4).await,
+        3 => {
+            let length = usize::from(peer.read(1).await[0]);
+            peer.read(length).await
+        }
+        other => panic!("address of kind {other}"),
+    };
+    address.extend(peer.read(2).await);
+    peer.send([5, reply, 0, 1, 0, 0, 0, 0, 0, 0]).await;
+    (peer, address)
 }
 
 #[tokio::test]
-async fn silence_is_allowed_on_a_new_connection() {
-    for connection in [Connection::New, Connection::Any] {
-        let server = Server::start().await;
-        let transport = transport();
-        let request = server.request();
-        let (answer, ()) =
-            join!(soon(exchange(&transport, &request, connection, IMPATIENT)), async {
-                let mut peer = server.accept_request().await;
-                // Silence is the matter here, so there is no event to wait for.
-                time::sleep(IMPATIENT * 3).await;
-                peer.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")
-                    .await;
-                time::sleep(IMPATIENT * 3).await;
-                peer.send("late").await;
+async fn socks_proxy_is_used() {
+    let proxy = Server::start().await;
+    let address = proxy.address();
+    for (scheme, endpoint, expected) in [
+        ("socks5", "http://127.0.0.1:8080/token", b"\x7f\0\0\x01\x1f\x90".to_vec()),
+        ("socks5h", "http://sso.invalid:8080/token", b"sso.invalid\x1f\x90".to_vec()),
+    ] {
+        for (user, password) in [("", None), ("jane:p%20%C3%A9%3A@", Some("jane:p é:"))] {
+            let url = ProxyUrl::parse(&format!("{scheme}://{user}{address}")).unwrap();
+            let transport = transport().through(ProxySettings::explicit(url));
+            let request = token_request(endpoint);
+            let (answer, asked) = join!(soon(exchange(&transport, &request)), async {
+                let (mut peer, asked) = serve_socks(&proxy, password, 0).await;
+                let (head, _) = peer.request().await;
+                assert!(head.starts_with("POST /token HTTP/1.1\r\n"), "{head}");
+                peer.answer("through").await;
+                asked
             });
-        assert_eq!(body(answer), "late", "{connection:?}");
+            assert_eq!(body(answer), "through");
+            assert_eq!(asked, expected, "{scheme}");
+        }
     }
+}
+
+#[tokio::test]
+async fn refusal_of_a_socks_proxy_is_named_without_its_password() {
+    let proxy = Server::start().await;
+    let url = ProxyUrl::parse(&format!("socks5://jane:canary@{}", proxy.address())).unwrap();
+    let transport = transport().through(ProxySettings::explicit(url));
+    let request = token_request("http://127.0.0.1:1/token");
+    let (result, _peer) =
+        join!(soon(exchange(&transport, &request)), serve_socks(&proxy, Some("jane:canary"), 5));
+    let error = result.unwrap_err();
+    let shown = format!("(through the proxy socks5://{})", proxy.address());
+    assert!(error.to_string().ends_with(&shown), "{error}");
+    assert!(!format!("{error:?}").contains("canary"), "{error:?}");
+    assert!(matches!(error, TransportError::Network { .. }), "{error:?}");
 }
 
 #[tokio::test]
@@ -330,7 +423,7 @@ async fn nothing_listening_is_refused() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let request = token_request(&format!("http://{}/token", listener.local_addr().unwrap()));
     drop(listener);
-    let result = soon(exchange(&transport(), &request, Connection::Any, PATIENT)).await;
+    let result = soon(exchange(&transport(), &request)).await;
     assert_eq!(fault(result), NetworkFault::Refused);
 }
 
@@ -338,16 +431,14 @@ async fn nothing_listening_is_refused() {
 async fn unknown_name_is_a_dns_fault() {
     // RFC 6761 §6.4: it never resolves.
     let request = token_request("http://keycloak.invalid/token");
-    let result = soon(exchange(&transport(), &request, Connection::Any, PATIENT)).await;
+    let result = soon(exchange(&transport(), &request)).await;
     assert_eq!(fault(result), NetworkFault::Dns);
 }
 
 #[tokio::test]
 async fn url_that_http_cannot_carry_fails_without_being_shown() {
     let request = token_request(&format!("http://127.0.0.1:1/{}", "a".repeat(70_000)));
-    let error = soon(exchange(&transport(), &request, Connection::Any, PATIENT))
-        .await
-        .unwrap_err();
+    let error = soon(exchange(&transport(), &request)).await.unwrap_err();
     assert!(!format!("{error:?}").contains("aaa"), "{error:?}");
     assert_eq!(fault(Err(error)), NetworkFault::Other);
 }

@@ -20,7 +20,7 @@ use keycloak_token_manager::manager::Reply;
 use keycloak_token_manager::manager::config::{Credential, Material};
 use keycloak_token_manager::manager::error::{Error, ErrorKind};
 use keycloak_token_manager::manager::slot::{Call, Condition};
-use keycloak_token_manager::transport::{Connection, NetworkFault, TlsFault, TransportError};
+use keycloak_token_manager::transport::{NetworkFault, TlsFault, TransportError};
 use simulated::{Step, World, config, pass, refusal, secret, token, wrong_secret};
 
 fn reset() -> Step {
@@ -214,25 +214,28 @@ async fn the_acquisition_after_a_failed_one_makes_a_single_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dead_reused_connection_is_replaced_at_once_and_is_no_attempt() {
-    let mut world = World::new(20, |n, _| match n {
-        1 => Step::Fail(TransportError::ReusedConnection),
-        _ => token(300),
-    });
-    assert_eq!(world.any().await.unwrap(), "token-2");
-    assert_eq!(*world.transport.requests.lock(), [Connection::Any, Connection::New]);
-    assert_eq!(world.manager.snapshot().counters.retries, 0.0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_roots_of_node_are_asked_for_when_they_are_needed_and_that_is_no_attempt() {
-    let mut world = World::new(20, |n, _| match n {
-        1 => Step::Fail(TransportError::RootsNeeded),
-        _ => token(300),
-    });
-    assert_eq!(world.any().await.unwrap(), "token-2");
-    assert_eq!(world.sink.roots_wanted.load(Ordering::SeqCst), 1);
-    assert_eq!(world.manager.snapshot().counters.retries, 0.0);
+async fn a_replaced_connection_is_no_attempt_but_a_second_one_fails() {
+    for (replaced, expected, retries) in
+        [(1, Ok("token-2"), 0.0), (2, Ok("token-3"), 1.0), (6, Err(3), 2.0)]
+    {
+        let mut world = World::new(20, move |n, _| {
+            if n <= replaced {
+                Step::Fail(TransportError::ConnectionReplaced)
+            } else {
+                token(300)
+            }
+        });
+        let result = world.any().await;
+        match expected {
+            Ok(token) => assert_eq!(result.unwrap(), token),
+            Err(attempts) => {
+                let error = result.unwrap_err();
+                assert_eq!(error.details().attempts, Some(attempts));
+                assert!(error.to_string().contains("the connection was lost"), "{error}");
+            }
+        }
+        assert_eq!(world.manager.snapshot().counters.retries, retries, "{replaced}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

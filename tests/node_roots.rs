@@ -13,42 +13,68 @@ mod support;
 mod tls;
 
 use std::fs;
+use std::sync::Arc;
 
 use keycloak_token_manager::transport::{
-    Connection, HttpTransport, Transport, TransportError, TrustSettings, node_roots_are_set,
-    set_node_roots,
+    HttpTransport, Progress, Stage, Transport, TrustSettings, node_roots_are_set, set_node_roots,
 };
-use support::LIMIT;
+use support::soon;
 use tls::{Certificates, tls_detail};
+use tokio::sync::mpsc;
 
 #[tokio::test]
-async fn roots_of_node_are_trusted_and_unusable_ones_skipped() {
+async fn roots_of_node_are_asked_for_when_they_are_needed() {
     let certificates = Certificates::new("node");
     certificates.self_signed("ca", "DNS:ca.example");
     certificates.self_signed("late", "DNS:ca.example");
     certificates.signed("server", "IP:127.0.0.1", "ca");
     certificates.signed("other", "IP:127.0.0.1", "late");
     let server = certificates.serve("server");
-    let transport = HttpTransport::new(certificates.extra("late"));
-    let request = server.request();
-    let pass = transport.admit(&request.endpoint, None).await.unwrap();
-    let refused = transport
-        .send(&pass, &request, Connection::Any, LIMIT)
-        .await;
-    assert_eq!(refused.unwrap_err(), TransportError::RootsNeeded, "Node may still trust it");
-    assert!(!node_roots_are_set());
+    let (ask, mut asked) = mpsc::unbounded_channel();
+    let asking = |settings| {
+        let ask = ask.clone();
+        HttpTransport::new(settings).asking(Arc::new(move || ask.send(()).unwrap()))
+    };
+
+    // Nobody can be asked, so what is named is all there is.
+    tls_detail(server.ask_with(certificates.extra("late")).await);
+    tls_detail(server.ask_with(TrustSettings::default()).await);
+    assert!(server.ask(&asking(certificates.extra("ca"))).await.is_ok());
+    assert!(asked.try_recv().is_err(), "not needed");
 
     let broken = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
-    set_node_roots(&format!("{broken}{}", fs::read_to_string(certificates.path("ca")).unwrap()));
+    let roots = format!("{broken}{}", fs::read_to_string(certificates.path("ca")).unwrap());
+    let named = asking(certificates.extra("late"));
+    let unnamed = asking(TrustSettings::default());
+    let request = server.request();
+    let (by_named, by_unnamed) = (Progress::default(), Progress::default());
+    let (first, second, ()) = tokio::join!(
+        async {
+            let mut pass = named
+                .admit(&request.endpoint, None, &by_named)
+                .await
+                .unwrap();
+            soon(named.send(&mut pass, &request, &by_named)).await
+        },
+        async {
+            let pass = unnamed.admit(&request.endpoint, None, &by_unnamed).await;
+            soon(unnamed.send(&mut pass.unwrap(), &request, &by_unnamed)).await
+        },
+        async {
+            soon(asked.recv()).await.unwrap();
+            soon(asked.recv()).await.unwrap();
+            assert_eq!(by_named.stage(), Stage::WaitingForEventLoop);
+            assert_eq!(by_unnamed.stage(), Stage::WaitingForEventLoop);
+            assert!(!node_roots_are_set());
+            set_node_roots(&roots);
+        }
+    );
+    assert_eq!((first.unwrap().status, second.unwrap().status), (200, 200));
     assert!(node_roots_are_set());
     assert!(server.ask_with(TrustSettings::default()).await.is_ok());
-    assert!(server.ask_with(certificates.extra("late")).await.is_ok());
 
     set_node_roots(&fs::read_to_string(certificates.path("late")).unwrap());
-    tls_detail(
-        certificates
-            .serve("other")
-            .ask_with(TrustSettings::default())
-            .await,
-    );
+    let other = certificates.serve("other");
+    tls_detail(other.ask(&unnamed).await);
+    assert!(asked.try_recv().is_err(), "they are there");
 }

@@ -16,9 +16,9 @@ mod tls;
 use std::fs;
 
 use keycloak_token_manager::transport::{
-    Connection, HttpTransport, PemFault, TlsFault, TransportError, TrustSettings,
+    HttpTransport, PemFault, TlsFault, TransportError, TrustSettings,
 };
-use support::{LIMIT, Server, exchange, soon, token_request};
+use support::{Server, exchange, soon, token_request};
 use tls::{Certificates, tls_detail};
 use tokio::join;
 
@@ -134,7 +134,7 @@ async fn trust_file_is_read_for_every_request() {
         fs::write(&path, content).unwrap();
         let expected = TransportError::TrustFile {
             path: path.display().to_string(),
-            detail: fault.to_string(),
+            detail: format!("cannot be used: {fault}"),
         };
         assert_eq!(server.ask(&transport).await.unwrap_err(), expected);
     }
@@ -152,7 +152,7 @@ async fn trust_file_does_not_matter_without_verification() {
     };
     let transport = HttpTransport::new(settings.clone());
     let request = server.request();
-    let (answer, ()) = join!(soon(exchange(&transport, &request, Connection::Any, LIMIT)), async {
+    let (answer, ()) = join!(soon(exchange(&transport, &request)), async {
         server.accept().await.serve("plain").await;
     });
     assert_eq!(&answer.unwrap().body[..], b"plain");
@@ -177,7 +177,7 @@ async fn peer_that_does_not_speak_tls_is_named_so() {
     let server = Server::start().await;
     let request = token_request(&server.url().replacen("http", "https", 1));
     let transport = HttpTransport::new(TrustSettings::default());
-    let (result, ()) = join!(soon(exchange(&transport, &request, Connection::Any, LIMIT)), async {
+    let (result, ()) = join!(soon(exchange(&transport, &request)), async {
         server
             .accept()
             .await
@@ -198,7 +198,7 @@ async fn handshake_that_is_cut_is_a_network_fault() {
     let server = Server::start().await;
     let request = token_request(&server.url().replacen("http", "https", 1));
     let transport = HttpTransport::new(TrustSettings::default());
-    let (result, ()) = join!(soon(exchange(&transport, &request, Connection::Any, LIMIT)), async {
+    let (result, ()) = join!(soon(exchange(&transport, &request)), async {
         server.accept().await.reset();
     });
     assert!(matches!(result, Err(TransportError::Network { .. })), "{result:?}");

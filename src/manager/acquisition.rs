@@ -4,7 +4,7 @@
 //! effect than the requests it sends.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::backoff;
@@ -12,19 +12,16 @@ use super::clock::{Clock, Moment};
 use super::config::{self, Material, Target};
 use super::credential::{Pending, unusable};
 use super::error::Error;
-use super::events::{Event, EventSink, Level};
+use super::events::{EventSink, Level};
 use super::held::Grant;
-use super::schedule::{ASSUMED_LIFETIME, Life, part};
+use super::schedule::{ASSUMED_LIFETIME, Life};
 use super::token_manager::Setup;
 use crate::oauth::{
     Answer, AnswerError, AssertionClaims, AssertionKey, ClientAuthentication, Issuer, JWT_BEARER,
     Lifetime, Metadata, Proof, Redactor, SigningAlgorithm, TokenEndpoint, TokenRequest,
     TokenResponse, read_answer, read_metadata, sign_assertion,
 };
-use crate::transport::{ClientIdentity, Connection, Stage, StageCell, Transport, TransportError};
-
-/// A reused connection may stay silent for this part of the deadline.
-const SILENCE_PART: u32 = 3;
+use crate::transport::{self, ClientIdentity, Transport, TransportError};
 
 /// How often a file is read again for a credential that the server accepted before and refuses now:
 /// long enough for a replacement that reaches the server before the file.
@@ -91,7 +88,9 @@ impl From<Error> for Failure {
 #[derive(Default)]
 struct Progress {
     requests: AtomicU32,
-    stage: StageCell,
+    waits_for_credential: AtomicBool,
+    reads_document: AtomicBool,
+    transport: transport::Progress,
 }
 
 /// Where a token is asked for.
@@ -163,19 +162,20 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
 
     fn timed_out(&self, progress: &Progress) -> Failure {
         let config = &self.setup.config;
-        let requests = progress.requests.load(Ordering::Relaxed);
-        let stage = match progress.stage.get() {
-            Stage::Credential => {
-                let limit = config.request_timeout.as_millis();
-                return Error::credential(&format!(
-                    "could not obtain the client credential within {limit} ms (requestTimeoutMs)"
-                ))
-                .into();
-            }
-            stage if requests == 0 => stage.to_string(),
-            stage => format!("attempt {requests}, {stage}"),
+        if progress.waits_for_credential.load(Ordering::Relaxed) {
+            let limit = config.request_timeout.as_millis();
+            return Error::credential(&format!(
+                "could not obtain the client credential within {limit} ms (requestTimeoutMs)"
+            ))
+            .into();
+        }
+        let request = match progress.requests.load(Ordering::Relaxed) {
+            _ if progress.reads_document.load(Ordering::Relaxed) => "discovery: ".to_owned(),
+            0 => String::new(),
+            n => format!("attempt {n}: "),
         };
-        Error::timeout(config, self.endpoint().as_ref(), &stage).into()
+        let stage = progress.transport.stage();
+        Error::timeout(config, self.endpoint().as_ref(), &request, stage).into()
     }
 
     async fn attempts(
@@ -184,8 +184,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         pending: Pending<'_>,
         progress: &Progress,
     ) -> Result<(Moment, TokenResponse), Failure> {
-        progress.stage.set(Stage::Credential);
-        let mut material = pending.get().await?;
+        let mut material = self.credential(pending, progress).await?;
         // The server may repeat a secret that it refused, so it is redacted as well.
         let mut refused = None;
         let mut attempt = 1;
@@ -203,8 +202,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                 continue;
             }
             if failure.is_client_refused && refused.is_none() {
-                progress.stage.set(Stage::Credential);
-                match Box::pin(self.reload_credential(&material, start)).await {
+                match Box::pin(self.reload_credential(&material, start, progress)).await {
                     Some(other) => refused = Some(std::mem::replace(&mut material, other)),
                     None => return Err(failure),
                 }
@@ -220,8 +218,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             }
             tokio::time::sleep(wait).await;
             if let Material::Assertion(_) = material {
-                progress.stage.set(Stage::Credential);
-                material = self.credential_again().await?;
+                material = self.credential_again(progress).await?;
             }
             attempt = attempt.saturating_add(1);
         }
@@ -235,8 +232,13 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
 
     /// Another credential than the refused one: what its source gives now, or, if its file is ahead
     /// of the server, the one before it. If the server is ahead, the file is read again for a while.
-    async fn reload_credential(&self, refused: &Material, start: Moment) -> Option<Material> {
-        let fresh = self.credential_again().await.ok()?;
+    async fn reload_credential(
+        &self,
+        refused: &Material,
+        start: Moment,
+        progress: &Progress,
+    ) -> Option<Material> {
+        let fresh = self.credential_again(progress).await.ok()?;
         if !fresh.is_same_as(refused) {
             return Some(fresh);
         }
@@ -250,7 +252,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             }
             tokio::time::sleep(PAUSE_BETWEEN_READS).await;
             // A file that is being replaced may be missing for a moment.
-            match self.credential_again().await {
+            match self.credential_again(progress).await {
                 Ok(fresh) if !fresh.is_same_as(refused) => return Some(fresh),
                 _ => {}
             }
@@ -258,8 +260,21 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         None
     }
 
-    async fn credential_again(&self) -> Result<Material, Error> {
-        self.setup.credentials.request(self.events).get().await
+    async fn credential_again(&self, progress: &Progress) -> Result<Material, Error> {
+        let pending = self.setup.credentials.request(self.events);
+        self.credential(pending, progress).await
+    }
+
+    async fn credential(
+        &self,
+        pending: Pending<'_>,
+        progress: &Progress,
+    ) -> Result<Material, Error> {
+        let waits = &progress.waits_for_credential;
+        waits.store(true, Ordering::Relaxed);
+        let material = pending.get().await;
+        waits.store(false, Ordering::Relaxed);
+        material
     }
 
     async fn attempt(
@@ -273,7 +288,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             _ => None,
         };
         let place = self.place(identity, progress).await?;
-        let pass = self.admitted(&place.endpoint, identity).await?;
+        let pass = self.admitted(&place.endpoint, identity, progress).await?;
         // What follows is in a box, as is what is rare: many may wait for admission at once.
         let redactor = self.redactor(material, refused);
         progress.requests.fetch_add(1, Ordering::Relaxed);
@@ -281,7 +296,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             sent,
             answer,
             with: proof,
-        } = Box::pin(self.exchange(pass, &place.endpoint, identity, &redactor, |now| {
+        } = Box::pin(self.exchange(pass, &place.endpoint, progress, &redactor, |now| {
             let proof = self.proof(material, &place, now)?;
             Ok((self.setup.config.grant.request(&place.endpoint, &proof), proof))
         }))
@@ -314,35 +329,23 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         Some(after.from(self.clock.now().system_time()))
     }
 
-    /// Sends a request, on another connection if one of the pool died, and with Node's certificates
-    /// if they are needed. `make` is asked each time: an assertion counts once.
+    /// Sends a request, and once more if a kept connection was replaced. `make` makes each anew: an
+    /// assertion may be used once.
     async fn exchange<R>(
         &self,
         mut pass: T::Pass,
         endpoint: &TokenEndpoint,
-        identity: Option<&Arc<ClientIdentity>>,
+        progress: &Progress,
         redactor: &Redactor,
         make: impl Fn(Moment) -> Result<(TokenRequest, R), Error>,
     ) -> Result<Exchange<R>, Failure> {
-        let silence = part(self.setup.config.request_timeout, SILENCE_PART);
-        let mut connection = Connection::Any;
+        let mut was_replaced = false;
         loop {
             let sent = self.clock.now();
             let (request, with) = make(sent)?;
-            match self
-                .setup
-                .transport
-                .send(&pass, &request, connection, silence)
-                .await
-            {
-                Err(TransportError::ReusedConnection) if connection == Connection::Any => {
-                    connection = Connection::New;
-                }
-                Err(TransportError::RootsNeeded) => {
-                    drop(pass);
-                    self.roots().await;
-                    pass = self.admitted(endpoint, identity).await?;
-                }
+            let transport = &self.setup.transport;
+            match transport.send(&mut pass, &request, &progress.transport).await {
+                Err(TransportError::ConnectionReplaced) if !was_replaced => was_replaced = true,
                 Err(error) => {
                     let error = error.cleaned(redactor);
                     return Err(self.unsent(error, endpoint));
@@ -391,9 +394,10 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         identity: Option<&Arc<ClientIdentity>>,
         progress: &Progress,
     ) -> Result<Arc<Metadata>, Failure> {
-        let pass = self.admitted(issuer.url(), identity).await?;
+        progress.reads_document.store(true, Ordering::Relaxed);
+        let pass = self.admitted(issuer.url(), identity, progress).await?;
         let Exchange { answer, .. } = self
-            .exchange(pass, issuer.url(), identity, &Redactor::none(), |_| {
+            .exchange(pass, issuer.url(), progress, &Redactor::none(), |_| {
                 Ok((issuer.request(), ()))
             })
             .await?;
@@ -401,6 +405,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             retry_after: self.retry_after(&answer),
             ..Error::from_discovery(error, issuer, &self.setup.config).into()
         })?;
+        progress.reads_document.store(false, Ordering::Relaxed);
         let metadata = Arc::new(metadata);
         self.setup.discovery
             .learn(Arc::clone(&metadata), self.clock.now());
@@ -489,16 +494,11 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         &self,
         endpoint: &TokenEndpoint,
         identity: Option<&Arc<ClientIdentity>>,
+        progress: &Progress,
     ) -> Result<T::Pass, Failure> {
-        loop {
-            match self.setup.transport.admit(endpoint, identity).await {
-                Ok(pass) => return Ok(pass),
-                Err(TransportError::RootsNeeded) => self.roots().await,
-                Err(error) => {
-                    return Err(self.unsent(error, endpoint));
-                }
-            }
-        }
+        let transport = &self.setup.transport;
+        let pass = transport.admit(endpoint, identity, &progress.transport);
+        pass.await.map_err(|error| self.unsent(error, endpoint))
     }
 
     /// There is no answer from this endpoint, which is the issuer's if that is where it was asked.
@@ -508,11 +508,6 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             _ => "token request",
         };
         Error::from_transport(what, error, &self.setup.config, endpoint).into()
-    }
-
-    async fn roots(&self) {
-        self.events.push(Event::RootsWanted);
-        self.setup.transport.roots().await;
     }
 
     fn grant(&self, sent: Moment, response: TokenResponse) -> Grant {

@@ -258,18 +258,9 @@ pub(super) fn plain_http(what: &str) -> String {
 
 /// What is allowed but deserves a word in the log, once.
 #[must_use]
-pub fn warnings(
-    config: &Config,
-    skips_tls_verify: bool,
-    unusable_variables: &[&str],
-) -> Vec<String> {
+pub fn warnings(config: &Config, skips_tls_verify: bool) -> Vec<String> {
     let name = config.name.escape_debug();
     let mut warnings = Vec::new();
-    for variable in unusable_variables {
-        warnings.push(format!(
-            "Keycloak token manager \"{name}\": {variable} is no http or https URL and is ignored"
-        ));
-    }
     let may_be_https = config.target.url().is_https() || matches!(config.target, Target::Issuer(_));
     if skips_tls_verify && may_be_https {
         warnings.push(format!(
@@ -325,7 +316,7 @@ pub(super) mod tests {
             ("loopback", "http://127.0.0.1:8080/t", false, 0),
         ] {
             config.target = Target::Endpoint(TokenEndpoint::parse(endpoint).unwrap());
-            assert_eq!(warnings(&config, skips, &[]).len(), expected, "{name}");
+            assert_eq!(warnings(&config, skips).len(), expected, "{name}");
         }
     }
 }

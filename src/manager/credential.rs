@@ -16,7 +16,7 @@ use super::error::Error;
 use super::events::{Event, EventSink};
 use super::sync::Mutex;
 use crate::oauth::{ClientAssertion, ClientSecret, SigningKey};
-use crate::transport::{ClientIdentity, IdentityFault, read_file};
+use crate::transport::{ClientIdentity, FileError, IdentityFault, read_file};
 
 /// A larger file holds no credential.
 const MAX_FILE: u64 = 256 * 1024;
@@ -274,7 +274,10 @@ impl<'a> CredentialFile<'a> {
             text: Zeroizing::default(),
         };
         let bytes = read_file(path.to_owned(), MAX_FILE).await;
-        let bytes = bytes.map_err(|error| file.fault(&error.to_string()))?;
+        let bytes = bytes.map_err(|error| match error {
+            FileError::TooLarge { .. } => file.fault("is too large to be a credential"),
+            error => file.fault(&error.to_string()),
+        })?;
         let text = std::str::from_utf8(&bytes).map_err(|_| file.fault("is not UTF-8"))?;
         file.text = Zeroizing::new(text.to_owned());
         Ok(file)

@@ -13,7 +13,7 @@ use super::credential;
 use crate::oauth::{
     AnswerError, ClientAuthentication, DiscoveryError, DocumentFault, Issuer, TokenEndpoint,
 };
-use crate::transport::{NetworkFault, TlsFault, TransportError};
+use crate::transport::{NetworkFault, Stage, TlsFault, TransportError};
 
 /// What went wrong, as far as a program can act on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -167,16 +167,41 @@ impl Error {
         Self::new(ErrorKind::Credential, what)
     }
 
-    /// The deadline passed while `stage` was under way.
+    /// The deadline passed at this stage of a request.
     #[must_use]
-    pub fn timeout(config: &Config, endpoint: Option<&TokenEndpoint>, stage: &str) -> Self {
+    pub fn timeout(
+        config: &Config,
+        endpoint: Option<&TokenEndpoint>,
+        request: &str,
+        stage: Stage,
+    ) -> Self {
         let endpoint = endpoint.unwrap_or(config.target.url()).shown();
         let limit = config.request_timeout.as_millis();
-        let message = format!(
-            "no token from {endpoint} within {limit} ms ({stage}); \
-             check that Keycloak answers there, or raise requestTimeoutMs"
-        );
-        Self::new(ErrorKind::Timeout, message)
+        let (stage, advice) = match stage {
+            Stage::WaitingForFile => (
+                "waiting for a file with certificates to trust",
+                "check the storage of caFile and of NODE_EXTRA_CA_CERTS",
+            ),
+            Stage::WaitingForEventLoop => (
+                "waiting for the event loop, which hands over the certificates that Node trusts",
+                "find what blocks the event loop",
+            ),
+            Stage::WaitingForFreeSlot => (
+                "waiting for a free slot among the requests to this server",
+                "check that Keycloak answers there",
+            ),
+            Stage::Connecting => ("connecting", "check that Keycloak can be reached there"),
+            Stage::WaitingForAnswer => {
+                ("waiting for the answer", "check that Keycloak answers there")
+            }
+        };
+        Self::new(
+            ErrorKind::Timeout,
+            format!(
+                "no token from {endpoint} within {limit} ms ({request}{stage}); {advice}, or raise \
+                 requestTimeoutMs"
+            ),
+        )
     }
 
     /// An answer of the server that gives no token.
@@ -283,7 +308,8 @@ impl Error {
         made
     }
 
-    /// No answer, or not a whole one. `ReusedConnection` never gets here: the acquisition sends again.
+    /// No answer, or not a whole one. A replaced connection gets here
+    /// only if the next one was lost as well.
     #[must_use]
     pub fn from_transport(
         what: &str,
@@ -320,17 +346,17 @@ impl Error {
                 made
             }
             TransportError::TrustFile { path, detail } => {
-                Self::credential(&format!("caFile \"{path}\" cannot be used: {detail}"))
+                Self::credential(&format!("caFile \"{path}\" {detail}"))
             }
             TransportError::Identity(fault) => {
                 let (option, detail) = fault.describe();
                 credential::unusable(&config.credential.name_of(option), &detail)
             }
-            TransportError::ReusedConnection => Self::new(
+            TransportError::ConnectionReplaced => Self::new(
                 ErrorKind::Network,
                 format!("{what} to {endpoint} failed: the connection was lost"),
             ),
-            TransportError::RootsNeeded | TransportError::Internal => Self::internal(),
+            TransportError::Internal => Self::internal(),
         }
     }
 

@@ -230,7 +230,7 @@ impl Options<'_> {
 
     fn proxy(&mut self) -> ProxyOption {
         const NAME: &str = "proxy";
-        const EXPECTED: &str = "an absolute http or https URL of a proxy, or false";
+        const EXPECTED: &str = "an absolute http, https or socks5 URL of a proxy, or false";
         match self.take(NAME) {
             None => ProxyOption::Environment,
             Some(Given::Flag(false)) => ProxyOption::Off,

@@ -17,6 +17,7 @@ use super::options::{self, Environment, Parsed};
 use super::values::{Event, Failure, State, Token};
 use crate::manager;
 use crate::manager::clock::{Clock, SystemClock};
+use crate::manager::config::Config;
 use crate::manager::credential::SecretCall;
 use crate::manager::error::Error;
 use crate::manager::events::{EventQueue, EventSink};
@@ -58,14 +59,8 @@ pub fn open(
     let env_data = EnvData::of(env)?;
     let (id, waker) = env_data.add(&listener)?;
     let events = EventQueue::new(move || waker.wake(id));
-    let (parsed, sink) = warn(parsed, &events);
-    let manager = Manager::new(
-        parsed.config,
-        engine::clock(),
-        Arc::new(parsed.transport),
-        sink,
-        engine::source(),
-    );
+    let (config, transport, sink) = connect(parsed, &events);
+    let manager = Manager::new(config, engine::clock(), transport, sink, engine::source());
     Ok(Either::A(Core {
         manager: RefCell::new(manager),
         events,
@@ -77,15 +72,23 @@ pub fn open(
     }))
 }
 
-/// Logs the warnings about options. Returns the sink of their configuration.
-fn warn(parsed: Parsed, events: &Arc<EventQueue>) -> (Parsed, Arc<dyn EventSink>) {
+/// Connects parsed options with the events of their manager. Warnings about them are logged.
+fn connect(
+    parsed: Parsed,
+    events: &Arc<EventQueue>,
+) -> (Config, Arc<HttpTransport>, Arc<dyn EventSink>) {
+    let Parsed {
+        config,
+        transport,
+        warnings,
+    } = parsed;
     let sink = events.next_sink();
-    for warning in &parsed.warnings {
-        if parsed.config.has_logger {
-            sink.push(manager::Event::Log(Level::Warn, warning.clone()));
-        }
+    for warning in warnings.into_iter().filter(|_| config.has_logger) {
+        sink.push(manager::Event::Log(Level::Warn, warning));
     }
-    (parsed, sink)
+    let roots = Arc::clone(&sink);
+    let transport = transport.asking(Arc::new(move || roots.push(manager::Event::RootsWanted)));
+    (config, Arc::new(transport), sink)
 }
 
 /// The version of the package that this is a part of.
@@ -254,9 +257,8 @@ impl Core {
     ) -> Result<Option<Failure>> {
         Ok(match options::parse(&options, environment)? {
             Ok(parsed) => {
-                let (parsed, sink) = warn(parsed, &self.events);
-                let transport = Arc::new(parsed.transport);
-                let successor = self.manager().succeed(parsed.config, transport, sink);
+                let (config, transport, sink) = connect(parsed, &self.events);
+                let successor = self.manager().succeed(config, transport, sink);
                 *self.manager.borrow_mut() = successor;
                 None
             }

@@ -1,7 +1,7 @@
 //! The one native runtime of the process, for the managers of all its threads.
 //!
 //! It is started for the first token and never stopped: the process ends around it. One thread runs
-//! flights and alarms; look-ups and file reads, which may hang, have a few of their own.
+//! flights and alarms; look-ups and file reads, which may hang, have threads of their own.
 
 use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
@@ -12,10 +12,8 @@ use tokio::runtime::Builder;
 use crate::manager::{Engine, EngineSource};
 use crate::manager::alarm::Alarms;
 use crate::manager::clock::SystemClock;
+use crate::transport::MAX_BLOCKING_THREADS;
 
-/// Threads for look-ups and file reads, either of which takes two at most. With the one that runs
-/// flights: four.
-const MOST_BLOCKING_THREADS: usize = 3;
 const IDLE_THREAD_LIFE: Duration = Duration::from_secs(5);
 
 /// The clock of all managers: their alarms compare its readings.
@@ -42,7 +40,7 @@ pub(super) fn source() -> EngineSource {
 fn start() -> Option<Engine> {
     let runtime = Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(MOST_BLOCKING_THREADS)
+        .max_blocking_threads(MAX_BLOCKING_THREADS)
         .thread_keep_alive(IDLE_THREAD_LIFE)
         .thread_name("keycloak-io")
         .build()

@@ -10,8 +10,10 @@ use std::sync::Arc;
 use crate::manager::config::{self, Config, Credential, Material, ProxyOption};
 use crate::manager::error::Error;
 use crate::manager::options::{self, Faults, Given, LOGGER_METHODS};
+use crate::oauth::ClientAuthentication;
 use crate::transport::{
     HttpTransport, PemCertificates, ProxySettings, ProxyUrl, ProxyVariables, TrustSettings,
+    set_extra_ca_certs,
 };
 
 /// Options that need no further check.
@@ -33,13 +35,16 @@ pub struct Environment {
     pub http_proxy: Option<String>,
     /// `NO_PROXY`.
     pub no_proxy: Option<String>,
+    /// `NODE_EXTRA_CA_CERTS` when the package was loaded.
+    pub extra_ca_certs: Option<String>,
 }
 
 /// Parses the options; the error names every fault.
 pub(super) fn parse(
     options: &Unknown<'_>,
-    environment: Environment,
+    mut environment: Environment,
 ) -> Result<std::result::Result<Parsed, Error>> {
+    set_extra_ca_certs(environment.extra_ca_certs.take().unwrap_or_default().into());
     let mut faults = Faults::default();
     let env = Env::from_raw(options.value().env);
     let given = if let Given::Record(mut given) = read(options)? {
@@ -70,7 +75,24 @@ pub(super) fn parse(
         faults.push(option, &detail);
     }
     let skip_verify = transport.skip_tls_verify || !environment.verifies_certificates;
-    let (proxies, unusable) = proxies(transport.proxy, environment, env);
+    let proxy_option = match transport.proxy {
+        ProxyOption::Url(_) => "proxy",
+        _ => "HTTPS_PROXY",
+    };
+    let proxies = proxies(transport.proxy, environment, env);
+    if let Some(config) = &config
+        && config.grant.authentication == ClientAuthentication::TlsClientAuth
+        && let Ok(Some(proxy)) = proxies.proxy_for(config.target.url())
+        && proxy.is_https()
+    {
+        faults.push(
+            "clientCertificate",
+            &format!(
+                "it cannot be used together with an https proxy ({proxy_option}), which would be \
+                 shown the certificate; use an http proxy"
+            ),
+        );
+    }
     let trust = TrustSettings {
         extra,
         file: transport.ca_file,
@@ -78,7 +100,7 @@ pub(super) fn parse(
     };
     Ok(match (faults.into_error(), config) {
         (None, Some(config)) => {
-            let warnings = config::warnings(&config, skip_verify, &unusable);
+            let warnings = config::warnings(&config, skip_verify);
             Ok(Parsed {
                 config,
                 transport: HttpTransport::new(trust).through(proxies),
@@ -90,11 +112,7 @@ pub(super) fn parse(
     })
 }
 
-fn proxies(
-    option: ProxyOption,
-    environment: Environment,
-    env: Env,
-) -> (ProxySettings, Vec<&'static str>) {
+fn proxies(option: ProxyOption, environment: Environment, env: Env) -> ProxySettings {
     let url = |value: Option<String>| {
         let value = Zeroizing::new(value.unwrap_or_default());
         let mut url = ProxyUrl::with_scheme(&value);
@@ -102,8 +120,8 @@ fn proxies(
         url
     };
     match option {
-        ProxyOption::Off => Default::default(),
-        ProxyOption::Url(url) => (ProxySettings::explicit(url), Vec::new()),
+        ProxyOption::Off => ProxySettings::default(),
+        ProxyOption::Url(url) => ProxySettings::explicit(url),
         ProxyOption::Environment => ProxySettings::from_environment(&ProxyVariables {
             https: url(environment.https_proxy),
             http: url(environment.http_proxy),

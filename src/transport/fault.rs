@@ -5,9 +5,14 @@ use std::{
     io::{self, ErrorKind},
 };
 
-use rustls::{AlertDescription, CertificateError, InvalidMessage, OtherError};
+use hyper_util::client::legacy::connect::{HttpConnector, proxy::Tunnel};
+use rustls::{AlertDescription, CertificateError, InvalidMessage};
+use tower_service::Service;
 
-use super::{NetworkFault, TlsFault, TransportError, lookup::Unresolved};
+use super::{
+    NetworkFault, TlsFault, TransportError, client::CONNECT_TIMEOUT, lookup::Unresolved,
+    verify::is_authority_as_server,
+};
 
 /// The longest detail, in characters.
 const MAX_DETAIL: usize = 300;
@@ -15,18 +20,15 @@ const MAX_DETAIL: usize = 300;
 /// The deepest chain of causes that is followed.
 const MAX_CAUSES: usize = 16;
 
-/// What was being done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// A connection was being made.
-    Dial,
-    /// Something was sent over one, and waited for.
-    Exchange,
-}
+const PROXY_AUTHENTICATION_REQUIRED: u16 = 407;
 
-/// Classifies what failed on a connection that nobody used before.
-pub(super) fn classify(stage: Stage, error: &(dyn Error + 'static)) -> TransportError {
-    let causes = causes(error);
+/// The library exports it as the error of its service alone.
+type TunnelError = <Tunnel<HttpConnector> as Service<::http::Uri>>::Error;
+
+/// Classifies what failed. The URL in the error is dropped: it may be a secret of its owner.
+pub(super) fn classify(error: reqwest::Error) -> TransportError {
+    let error = error.without_url();
+    let causes = causes(&error);
     if let Some(fault) = find::<rustls::Error>(&causes) {
         return TransportError::Tls {
             fault: match fault {
@@ -40,22 +42,59 @@ pub(super) fn classify(stage: Stage, error: &(dyn Error + 'static)) -> Transport
         };
     }
     let last = causes.last().map(ToString::to_string).unwrap_or_default();
-    let (fault, detail) = if find::<Unresolved>(&causes).is_some() {
-        (NetworkFault::Dns, last)
-    } else if let Some(known) = find::<io::Error>(&causes).and_then(|io| known_io(io.kind())) {
-        (known.0, known.1.to_owned())
-    } else if find::<hyper::Error>(&causes).is_some_and(hyper::Error::is_parse) {
-        (NetworkFault::Other, format!("the answer is not HTTP: {last}"))
-    } else if stage == Stage::Dial || find::<io::Error>(&causes).is_some() {
-        (NetworkFault::Other, last)
-    } else {
-        // What is left came over an open connection: its end.
-        (NetworkFault::CutShort, last)
-    };
+    let (fault, detail) =
+        if let Some(refused) = find::<TunnelError>(&causes).and_then(tunnel_detail) {
+            (NetworkFault::Proxy, refused.to_owned())
+        } else if find::<Unresolved>(&causes).is_some() {
+            (NetworkFault::Dns, last)
+        } else if error.is_connect() && error.is_timeout() {
+            let limit = CONNECT_TIMEOUT.as_secs();
+            (NetworkFault::ConnectTimeout, format!("no connection within {limit} s"))
+        } else if let Some(known) = find::<io::Error>(&causes).and_then(|io| known_io(io.kind())) {
+            (known.0, known.1.to_owned())
+        } else if is_not_http(&causes) {
+            (NetworkFault::Other, format!("the answer is not HTTP: {last}"))
+        } else if error.is_connect() || error.is_builder() || find::<io::Error>(&causes).is_some() {
+            (NetworkFault::Other, last)
+        } else {
+            // What is left came over an open connection: its end.
+            (NetworkFault::CutShort, last)
+        };
     TransportError::Network {
         fault,
         detail: clean(&detail),
     }
+}
+
+/// Whether an open connection ended before the head of an answer was complete.
+pub(super) fn is_lost_connection(error: &reqwest::Error) -> bool {
+    !error.is_connect() && !error.is_builder() && !is_not_http(&causes(error))
+}
+
+fn is_not_http(causes: &[&(dyn Error + 'static)]) -> bool {
+    find::<hyper::Error>(causes).is_some_and(hyper::Error::is_parse)
+}
+
+/// What a proxy that makes no tunnel says. `None` for what has a cause of its own.
+fn tunnel_detail(error: &TunnelError) -> Option<&'static str> {
+    Some(match error {
+        TunnelError::ProxyAuthRequired => PROXY_AUTHENTICATION,
+        TunnelError::TunnelUnsuccessful => "the proxy refused to make a tunnel",
+        TunnelError::TunnelUnexpectedEof => "the proxy closed the connection and made no tunnel",
+        TunnelError::ProxyHeadersTooLong => "the answer of the proxy is too long",
+        _ => return None,
+    })
+}
+
+const PROXY_AUTHENTICATION: &str = "proxy authentication failed (status 407): check the user name \
+                                    and password in the proxy URL";
+
+/// What a proxy refuses to pass on looks like an answer.
+pub(super) fn refusal(status: u16) -> Option<TransportError> {
+    (status == PROXY_AUTHENTICATION_REQUIRED).then(|| TransportError::Network {
+        fault: NetworkFault::Proxy,
+        detail: PROXY_AUTHENTICATION.to_owned(),
+    })
 }
 
 /// The last cause of a type is the most precise.
@@ -113,16 +152,10 @@ fn tls_detail(error: &rustls::Error) -> String {
     }
 }
 
-/// Nobody who is trusted signed it. A self-signed certificate that is marked as an authority, as
+/// No trusted authority signed it. A self-signed certificate that is marked as an authority, as
 /// `openssl req -x509` makes it, is refused for its mark before it is looked for among the trusted.
 fn lacks_an_authority(fault: &CertificateError) -> bool {
-    match fault {
-        CertificateError::UnknownIssuer => true,
-        CertificateError::Other(OtherError(other)) => {
-            matches!(other.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
-        }
-        _ => false,
-    }
+    matches!(fault, CertificateError::UnknownIssuer) || is_authority_as_server(fault)
 }
 
 fn certificate_detail(fault: &CertificateError) -> String {

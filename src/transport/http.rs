@@ -1,55 +1,80 @@
-//! The transport over real sockets: HTTP/1.1, kept-alive connections, TLS by rustls.
+//! The transport over real sockets: HTTP/1.1 by reqwest, TLS by rustls.
 //!
 //! Bodies are held in memory that is overwritten; the HTTP library's own buffers are not.
-//! `dial` makes connections, `wire` uses one, `pool` keeps them; whom TLS believes is up to `trust`.
+//! `client` sends requests; which certificates TLS accepts is up to `trust` and `verify`.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::{Arc, LazyLock};
 
-use bytes::Bytes;
-use http::{
-    HeaderValue, Method, Request, Uri,
-    header::{
-        ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, PROXY_AUTHORIZATION, USER_AGENT,
-    },
-};
 use parking_lot::Mutex;
 use rustls::pki_types::UnixTime;
-use tokio::sync::OwnedSemaphorePermit;
-use url::Position;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
-    ClientIdentity, Connection, NetworkFault, ProxySettings, ProxyUrl, TlsFault, Transport,
+    ClientIdentity, NetworkFault, Progress, ProxySettings, ProxyUrl, Stage, TlsFault, Transport,
     TransportError,
-    dial::{Proxy, refusal},
-    fault::{Stage, classify, clean},
-    pool::{Key, Pool},
-    tls::Tls,
+    client::{ClientKey, SharedClient},
+    fault::clean,
+    share::Shared,
     trust::{Trust, TrustFile, TrustSettings, environment_roots, node_roots, node_roots_are_set},
-    wire::{Body, Cut},
 };
 use crate::oauth::{Answer, TokenEndpoint, TokenRequest};
 
-pub(super) const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+/// The token requests that are under way at once to one origin, for the whole process.
+pub const MAX_REQUESTS_PER_ORIGIN: usize = 64;
+
+static ORIGINS: LazyLock<Shared<String, Origin>> = LazyLock::new(Shared::new);
+
+/// Called when the certificates that Node trusts are needed; [`super::set_node_roots`] is the
+/// answer to it.
+pub type AskForRoots = Arc<dyn Fn() + Send + Sync>;
+
+/// The bound on requests to one origin.
+struct Origin {
+    name: String,
+    permits: Arc<Semaphore>,
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        ORIGINS.forget(&self.name);
+    }
+}
+
+impl Origin {
+    fn shared(name: String) -> Arc<Self> {
+        ORIGINS.get(&name).unwrap_or_else(|| {
+            let permits = Arc::new(Semaphore::new(MAX_REQUESTS_PER_ORIGIN));
+            let origin = Self {
+                name: name.clone(),
+                permits,
+            };
+            ORIGINS.share(name, origin)
+        })
+    }
+}
 
 /// Token requests over HTTP. Making one does no I/O and needs no runtime; sending needs tokio.
 pub struct HttpTransport {
     settings: TrustSettings,
     proxies: ProxySettings,
+    ask_for_roots: Option<AskForRoots>,
     /// The file of the settings as last read.
     file: Mutex<Option<Arc<TrustFile>>>,
-    /// Keeps the connections of the last request alive.
-    pool: Mutex<Option<Arc<Pool>>>,
+    /// Keeps what the last request used alive: the connections, and the bound.
+    last: Mutex<Option<(Arc<SharedClient>, Arc<Origin>)>>,
 }
 
 impl HttpTransport {
-    /// A transport that trusts what `settings` say and goes through no proxy.
+    /// A transport that trusts what `settings` say and uses no proxy. What Node trusts counts as
+    /// soon as it is handed over, but is not asked for.
     #[must_use]
     pub fn new(settings: TrustSettings) -> Self {
         Self {
             settings,
             proxies: ProxySettings::default(),
+            ask_for_roots: None,
             file: Mutex::default(),
-            pool: Mutex::default(),
+            last: Mutex::default(),
         }
     }
 
@@ -60,72 +85,103 @@ impl HttpTransport {
         self
     }
 
-    async fn pool(
+    /// The same, with a way to ask for the certificates that Node trusts, which it waits for.
+    #[must_use]
+    pub fn asking(mut self, ask_for_roots: AskForRoots) -> Self {
+        self.ask_for_roots = Some(ask_for_roots);
+        self
+    }
+
+    async fn client(
         &self,
         endpoint: &TokenEndpoint,
         identity: Option<&Arc<ClientIdentity>>,
-    ) -> Result<Arc<Pool>, TransportError> {
+        progress: &Progress,
+    ) -> Result<Arc<SharedClient>, TransportError> {
         if let Some(identity) = identity {
             identity
                 .check_dates(UnixTime::now())
                 .map_err(TransportError::Identity)?;
         }
-        let proxy = self.proxies.between(endpoint);
-        let key = Key {
-            origin: endpoint.origin(),
-            tls: Tls {
-                trust: self.trust(endpoint).await?,
-                identity: identity.cloned(),
-            },
-            proxy: proxy.cloned(),
-        };
-        let last = self.pool.lock().clone();
+        let proxy = self.proxies.proxy_for(endpoint)?;
+        if identity.is_some() && proxy.is_some_and(ProxyUrl::is_https) {
+            return Err(TransportError::Network {
+                fault: NetworkFault::Proxy,
+                detail: "an https proxy cannot be used with a client certificate, which would be \
+                         shown to it: use an http proxy"
+                    .to_owned(),
+            });
+        }
+        let trust = self.trust(endpoint, proxy, progress).await?;
+        let key = ClientKey::new(trust, identity.cloned(), proxy.cloned());
+        let last = self.last.lock().as_ref().map(|(last, _)| Arc::clone(last));
         match last {
-            Some(pool) if pool.key == key => Ok(pool),
-            _ => {
-                let pool = Pool::shared(key, endpoint).await?;
-                *self.pool.lock() = Some(Arc::clone(&pool));
-                Ok(pool)
-            }
+            Some(client) if client.key == key => Ok(client),
+            _ => SharedClient::shared(key).await,
         }
     }
 
-    async fn trust(&self, endpoint: &TokenEndpoint) -> Result<Trust, TransportError> {
-        let proxy = self.proxies.between(endpoint);
+    async fn trust(
+        &self,
+        endpoint: &TokenEndpoint,
+        proxy: Option<&ProxyUrl>,
+        progress: &Progress,
+    ) -> Result<Trust, TransportError> {
         let has_tls = endpoint.is_https() || proxy.is_some_and(ProxyUrl::is_https);
-        if self.settings.skip_verify || !has_tls {
-            return Ok(Trust::Unverified);
+        if !has_tls {
+            return Ok(Trust::Nobody);
         }
+        if self.settings.skip_verify {
+            return Ok(Trust::Everybody);
+        }
+        progress.enter(Stage::WaitingForFile);
         let file = match self.settings.file.clone() {
             None => None,
             Some(path) => {
                 let last = self.file.lock().clone();
                 let file = TrustFile::load(path, last).await?;
                 *self.file.lock() = Some(Arc::clone(&file));
-                Some(file)
+                Some(Arc::clone(&file.certificates))
             }
         };
-        let has_environment = environment_roots().await?.is_some();
-        let trust = Trust::Roots {
+        let has_environment = environment_roots().await.is_some();
+        let has_named = has_environment || self.settings.extra.is_some() || file.is_some();
+        if !has_named && !node_roots_are_set() {
+            self.wait_for_roots(progress).await;
+        }
+        Ok(Trust::Roots {
             node: node_roots_are_set(),
             extra: self.settings.extra.clone(),
-            file: file.map(|file| Arc::clone(&file.certificates)),
-        };
-        match &trust {
-            Trust::Roots {
-                node: false,
-                extra: None,
-                file: None,
-            } if !has_environment => Err(TransportError::RootsNeeded),
-            _ => Ok(trust),
+            file,
+        })
+    }
+
+    /// Returns at once if nobody can be asked.
+    async fn wait_for_roots(&self, progress: &Progress) {
+        if let Some(ask) = &self.ask_for_roots
+            && !node_roots_are_set()
+        {
+            progress.enter(Stage::WaitingForEventLoop);
+            ask();
+            node_roots().await;
+        }
+    }
+
+    fn origin(&self, endpoint: &TokenEndpoint) -> Arc<Origin> {
+        let name = endpoint.origin();
+        match &*self.last.lock() {
+            Some((_, origin)) if origin.name == name => Arc::clone(origin),
+            _ => Origin::shared(name),
         }
     }
 }
 
-/// Connections to use, and one of the permits to use them.
+/// A client, and one of the permits to send requests to an origin.
 pub struct Pass {
-    pool: Arc<Pool>,
-    _permit: OwnedSemaphorePermit,
+    client: Arc<SharedClient>,
+    _origin: Arc<Origin>,
+    /// `None` while Node's certificates are waited for.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Transport for HttpTransport {
@@ -135,129 +191,79 @@ impl Transport for HttpTransport {
         &self,
         endpoint: &TokenEndpoint,
         identity: Option<&Arc<ClientIdentity>>,
+        progress: &Progress,
     ) -> Result<Pass, TransportError> {
-        let pool = self.pool(endpoint, identity).await?;
-        let permit = Arc::clone(&pool.permits).acquire_owned().await;
+        let client = self.client(endpoint, identity, progress).await?;
+        let origin = self.origin(endpoint);
+        progress.enter(Stage::WaitingForFreeSlot);
+        let permit = Arc::clone(&origin.permits).acquire_owned().await;
         let permit = permit.map_err(|_| TransportError::Internal)?;
+        *self.last.lock() = Some((Arc::clone(&client), Arc::clone(&origin)));
         Ok(Pass {
-            pool,
-            _permit: permit,
+            client,
+            _origin: origin,
+            permit: Some(permit),
         })
     }
 
     async fn send(
         &self,
-        Pass { pool, .. }: &Pass,
+        pass: &mut Pass,
         request: &TokenRequest,
-        connection: Connection,
-        silence: Duration,
+        progress: &Progress,
     ) -> Result<Answer, TransportError> {
-        let result = exchange(pool, request, connection, silence).await;
-        match result {
+        let result = pass.client.exchange(request, progress).await;
+        let has_more = node_roots_are_set() || self.ask_for_roots.is_some();
+        let result = match result {
             Err(TransportError::Tls {
                 fault: TlsFault::UnknownIssuer,
                 ..
-            }) if pool.key.tls.trust.lacks_node_roots() => Err(TransportError::RootsNeeded),
-            result => match &pool.key.proxy {
-                Some(proxy) => through(proxy, result),
-                None => result,
-            },
+            }) if has_more && pass.client.key.trust.lacks_node_roots() => {
+                // The handshake failed, so nothing was sent.
+                pass.permit = None;
+                self.wait_for_roots(progress).await;
+                let identity = pass.client.key.identity.clone();
+                *pass = self
+                    .admit(&request.endpoint, identity.as_ref(), progress)
+                    .await?;
+                pass.client.exchange(request, progress).await
+            }
+            result => result,
+        };
+        match &pass.client.key.proxy {
+            Some(proxy) => result.map_err(|error| through(proxy, error)),
+            None => result,
         }
-    }
-
-    async fn roots(&self) {
-        node_roots().await;
     }
 }
 
-/// What came through a proxy: it is named where something went wrong, and its own refusal, which
-/// without a tunnel looks like an answer, is no answer of the server.
-fn through(
-    proxy: &ProxyUrl,
-    result: Result<Answer, TransportError>,
-) -> Result<Answer, TransportError> {
+/// Names the proxy where something went wrong.
+fn through(proxy: &ProxyUrl, error: TransportError) -> TransportError {
     let named = |detail: &str| format!("{detail} (through the proxy {})", clean(&proxy.shown()));
-    match result {
-        Err(TransportError::Network { fault, detail }) => Err(TransportError::Network {
+    match error {
+        TransportError::Network { fault, detail } => TransportError::Network {
             fault,
             detail: named(&detail),
-        }),
-        Err(TransportError::Tls { fault, detail }) => Err(TransportError::Tls {
+        },
+        TransportError::Tls { fault, detail } => TransportError::Tls {
             fault,
             detail: named(&detail),
-        }),
-        result => result,
+        },
+        error => error,
     }
 }
 
-/// Sends the request over a connection of the pool.
-async fn exchange(
-    pool: &Arc<Pool>,
-    request: &TokenRequest,
-    connection: Connection,
-    silence: Duration,
-) -> Result<Answer, TransportError> {
-    let http = http_request(request, pool.route.forwarding())?;
-    let mut lease = match connection {
-        Connection::Any => pool.any().await?,
-        Connection::New => pool.dial().await?,
-    };
-    let patience = lease.is_reused.then_some(silence);
-    match lease.wire.exchange(http, patience).await {
-        Ok(answer) => {
-            pool.idle.give_back(lease);
-            let refused = pool.route.forwarding().and_then(|_| refusal(answer.status));
-            refused.map_or(Ok(answer), Err)
-        }
-        Err(Cut::TooLarge { status }) => Err(TransportError::BodyTooLarge { status }),
-        Err(Cut::Failed(error)) if !lease.is_reused => Err(classify(Stage::Exchange, &error)),
-        Err(Cut::Ended) if !lease.is_reused => Err(TransportError::Network {
-            fault: NetworkFault::CutShort,
-            detail: "the connection ended before the request was sent".to_owned(),
-        }),
-        Err(Cut::Failed(_) | Cut::Ended | Cut::Silent) => {
-            pool.idle.retire(&lease);
-            Err(TransportError::ReusedConnection)
-        }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The request as it is sent to the server, or to a proxy that passes it on.
-fn http_request(
-    request: &TokenRequest,
-    proxy: Option<&Proxy>,
-) -> Result<Request<Body>, TransportError> {
-    let url = request.endpoint.url();
-    let target = match proxy {
-        None => &url[Position::BeforePath..Position::AfterQuery],
-        Some(_) => &url[..Position::AfterQuery],
-    };
-    let too_long = |_| TransportError::Network {
-        fault: NetworkFault::Other,
-        detail: "the URL is too long for HTTP".to_owned(),
-    };
-    let mut http = Request::new(Body::default());
-    *http.uri_mut() = Uri::try_from(target).map_err(too_long)?;
-    let mut set = |name: HeaderName, value: &str| {
-        let mut value = HeaderValue::from_str(value).map_err(|_| TransportError::Internal)?;
-        value.set_sensitive(name == AUTHORIZATION);
-        http.headers_mut().insert(name, value);
-        Ok(())
-    };
-    set(HOST, &url[Position::BeforeHost..Position::AfterPort])?;
-    set(ACCEPT, "application/json")?;
-    set(USER_AGENT, AGENT)?;
-    if let Some(authorization) = &request.authorization {
-        set(AUTHORIZATION, authorization)?;
+    #[test]
+    fn each_origin_has_a_bound_of_its_own_while_it_is_used() {
+        let first = Origin::shared("http://a.example:80".to_owned());
+        let second = Origin::shared("http://b.example:80".to_owned());
+        assert!(!Arc::ptr_eq(&first.permits, &second.permits));
+        assert!(Arc::ptr_eq(&first, &Origin::shared("http://a.example:80".to_owned())));
+        drop(first);
+        assert!(ORIGINS.get(&"http://a.example:80".to_owned()).is_none());
     }
-    if let Some(form) = &request.body {
-        set(CONTENT_TYPE, "application/x-www-form-urlencoded")?;
-        *http.method_mut() = Method::POST;
-        *http.body_mut() = Body::new(Bytes::from_owner(form.clone()));
-    }
-    if let Some(authorization) = proxy.and_then(|proxy| proxy.authorization.as_ref()) {
-        let headers = http.headers_mut();
-        headers.insert(PROXY_AUTHORIZATION, authorization.clone());
-    }
-    Ok(http)
 }

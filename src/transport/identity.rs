@@ -133,7 +133,7 @@ impl fmt::Debug for ClientIdentity {
     }
 }
 
-/// Why two texts are no identity.
+/// Why two texts are not an identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdentityFault {
     /// There is no certificate.

@@ -1,59 +1,50 @@
-//! Names of hosts, resolved by the system, one look-up at a time for a name.
+//! Host names, resolved by the system, one look-up at a time per name.
 
 use std::{
-    error::Error,
-    fmt,
-    future::Future,
     io,
-    net::{SocketAddr, ToSocketAddrs},
-    pin::Pin,
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
     sync::{Arc, LazyLock},
-    task::{Context, Poll},
-    vec,
 };
 
-use hyper_util::client::legacy::connect::dns::Name;
-use tower_service::Service;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-use super::joined::{Joined, Room};
+use super::single_flight::{BlockingLimit, SingleFlight};
 
 type Found = Result<Arc<[SocketAddr]>, Arc<io::Error>>;
 
-static LOOKUPS: LazyLock<Arc<Joined<String, Found>>> = LazyLock::new(|| Joined::new(Room::new()));
+static LOOKUPS: LazyLock<SingleFlight<String, Found>> = LazyLock::new(SingleFlight::new);
+static LOOKUP_LIMIT: BlockingLimit = BlockingLimit::new();
 
-/// Asks the system.
+/// Resolves names as the system does.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct LookUp;
+pub(super) struct SystemResolver;
 
 /// A name cannot be resolved.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("the host name cannot be resolved: {0}")]
 pub(super) struct Unresolved(Arc<io::Error>);
 
-impl fmt::Display for Unresolved {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the host name cannot be resolved: {}", self.0)
-    }
-}
-
-impl Error for Unresolved {}
-
-impl Service<Name> for LookUp {
-    type Response = vec::IntoIter<SocketAddr>;
-    type Error = Unresolved;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Unresolved>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Unresolved>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, name: Name) -> Self::Future {
-        let host = name.as_str().to_owned();
+impl Resolve for SystemResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        // With a SOCKS proxy the HTTP library has addresses resolved, too.
+        let host = name.as_str().trim_matches(['[', ']']).to_owned();
         Box::pin(async move {
+            if let Ok(address) = host.parse::<IpAddr>() {
+                let found: Addrs = Box::new(std::iter::once(SocketAddr::new(address, 0)));
+                return Ok(found);
+            }
             let key = host.clone();
-            match LOOKUPS.run(key, move || look_up(&host)).await {
-                Some(Ok(addresses)) => Ok(Vec::from(&*addresses).into_iter()),
-                Some(Err(error)) => Err(Unresolved(error)),
-                None => Err(Unresolved(Arc::new(io::Error::other("the look-up failed")))),
+            let work = move || look_up(&host);
+            match LOOKUPS.run(key, &LOOKUP_LIMIT, work).await {
+                Some(Ok(addresses)) => {
+                    let found: Addrs = Box::new(Vec::from(&*addresses).into_iter());
+                    Ok(found)
+                }
+                Some(Err(error)) => Err(Unresolved(error).into()),
+                None => {
+                    let interrupted = io::Error::other("the look-up was interrupted");
+                    Err(Unresolved(Arc::new(interrupted)).into())
+                }
             }
         })
     }

@@ -1,14 +1,14 @@
-//! Which proxy is between a manager and an endpoint, if any.
+//! Which proxy a request to an endpoint goes through, if any.
 
 use std::sync::Arc;
 
 use hyper_util::client::proxy::matcher::Matcher;
 use zeroize::Zeroizing;
 
-use super::ProxyUrl;
+use super::{NetworkFault, ProxyUrl, TransportError};
 use crate::oauth::TokenEndpoint;
 
-/// What the environment says of proxies, empty where it says nothing.
+/// What the environment says about proxies, empty where it says nothing.
 #[derive(Default)]
 pub struct ProxyVariables {
     /// `HTTPS_PROXY`.
@@ -22,60 +22,89 @@ pub struct ProxyVariables {
 /// The proxies of a manager.
 #[derive(Clone, Debug, Default)]
 pub struct ProxySettings {
-    https: Option<ProxyUrl>,
-    http: Option<ProxyUrl>,
-    exempt: Option<Arc<Exempt>>,
+    https: Choice,
+    http: Choice,
+    no_proxy: Option<Arc<NoProxy>>,
+}
+
+/// What requests of one scheme go through.
+#[derive(Clone, Debug, Default)]
+enum Choice {
+    #[default]
+    Direct,
+    Proxy(ProxyUrl),
+    /// This variable of the environment cannot be used.
+    Unusable(&'static str),
+}
+
+impl Choice {
+    fn from_variable(name: &'static str, value: &str) -> Self {
+        let url = ProxyUrl::with_scheme(value);
+        if url.is_empty() {
+            return Self::Direct;
+        }
+        ProxyUrl::parse(&url).map_or(Self::Unusable(name), Self::Proxy)
+    }
 }
 
 impl ProxySettings {
-    /// This one, wherever it goes.
+    /// This one, for every endpoint.
     #[must_use]
     pub fn explicit(proxy: ProxyUrl) -> Self {
         Self {
-            https: Some(proxy.clone()),
-            http: Some(proxy),
-            exempt: None,
+            https: Choice::Proxy(proxy.clone()),
+            http: Choice::Proxy(proxy),
+            no_proxy: None,
         }
     }
 
-    /// Those of the environment, and the names of variables that cannot be used.
+    /// Those of the environment. A variable that cannot be used is an error of the requests that it
+    /// is for: going without the proxy would be a surprise.
     #[must_use]
-    pub fn from_environment(variables: &ProxyVariables) -> (Self, Vec<&'static str>) {
-        let mut unusable = Vec::new();
-        let mut read = |name, value: &str| {
-            let url = ProxyUrl::with_scheme(value);
-            if url.is_empty() {
-                return None;
-            }
-            ProxyUrl::parse(&url).map_err(|_| unusable.push(name)).ok()
-        };
-        let settings = Self {
-            https: read("HTTPS_PROXY", &variables.https),
-            http: read("HTTP_PROXY", &variables.http),
-            exempt: Exempt::parse(&variables.exempt).map(Arc::new),
-        };
-        (settings, unusable)
+    pub fn from_environment(variables: &ProxyVariables) -> Self {
+        Self {
+            https: Choice::from_variable("HTTPS_PROXY", &variables.https),
+            http: Choice::from_variable("HTTP_PROXY", &variables.http),
+            no_proxy: NoProxy::parse(&variables.exempt).map(Arc::new),
+        }
     }
 
     /// The proxy for this endpoint.
-    pub(super) fn between(&self, endpoint: &TokenEndpoint) -> Option<&ProxyUrl> {
-        let proxy = if endpoint.is_https() {
-            self.https.as_ref()?
+    ///
+    /// # Errors
+    /// Names the variable of the environment that cannot be used.
+    pub fn proxy_for(&self, endpoint: &TokenEndpoint) -> Result<Option<&ProxyUrl>, TransportError> {
+        let choice = if endpoint.is_https() {
+            &self.https
         } else {
-            self.http.as_ref()?
+            &self.http
         };
-        let is_exempt = self
-            .exempt
-            .as_ref()
-            .is_some_and(|exempt| exempt.has(endpoint));
-        (!is_exempt).then_some(proxy)
+        if matches!(choice, Choice::Direct)
+            || self
+                .no_proxy
+                .as_ref()
+                .is_some_and(|no_proxy| no_proxy.has(endpoint))
+        {
+            return Ok(None);
+        }
+        match choice {
+            Choice::Direct => Ok(None),
+            Choice::Proxy(proxy) => Ok(Some(proxy)),
+            Choice::Unusable(variable) => Err(TransportError::Network {
+                fault: NetworkFault::Proxy,
+                detail: format!(
+                    "{variable} in the environment is not the URL of an http, https or socks5 \
+                     proxy: correct it, or set the option proxy to a URL or to false"
+                ),
+            }),
+        }
     }
 }
 
 /// Hosts that are reached without a proxy: as the HTTP library reads `NO_PROXY`, and the two forms
 /// of Node besides, `*.suffix` and `host:port`.
 #[derive(Debug)]
-struct Exempt {
+struct NoProxy {
     common: Matcher,
     /// The list has `*` in it, which the library takes for every name and no address.
     everything: bool,
@@ -83,7 +112,7 @@ struct Exempt {
     with_port: Vec<(String, u16)>,
 }
 
-impl Exempt {
+impl NoProxy {
     fn parse(list: &str) -> Option<Self> {
         let mut common = Vec::new();
         let mut everything = false;
@@ -154,7 +183,7 @@ impl Exempt {
 mod tests {
     use super::*;
 
-    fn settings(https: &str, http: &str, exempt: &str) -> (ProxySettings, Vec<&'static str>) {
+    fn settings(https: &str, http: &str, exempt: &str) -> ProxySettings {
         ProxySettings::from_environment(&ProxyVariables {
             https: Zeroizing::new(https.to_owned()),
             http: Zeroizing::new(http.to_owned()),
@@ -162,25 +191,36 @@ mod tests {
         })
     }
 
-    fn between(settings: &ProxySettings, endpoint: &str) -> Option<String> {
+    fn proxy_for(settings: &ProxySettings, endpoint: &str) -> Option<String> {
         let endpoint = TokenEndpoint::parse(endpoint).unwrap();
-        settings.between(&endpoint).map(ProxyUrl::shown)
+        let proxy = settings.proxy_for(&endpoint).unwrap();
+        proxy.map(ProxyUrl::shown)
     }
 
     #[test]
     fn the_scheme_of_the_endpoint_chooses_the_proxy() {
-        let (proxies, unusable) = settings("http://s:1", "p:2", "");
-        assert!(unusable.is_empty());
-        assert_eq!(between(&proxies, "https://sso.example/t").unwrap(), "http://s:1");
-        assert_eq!(between(&proxies, "http://sso.example/t").unwrap(), "http://p:2");
-        let (none, _) = settings("", " ", "");
-        assert_eq!(between(&none, "https://sso.example/t"), None);
-        let (bad, unusable) = settings("socks5://s:1", "http://p:2", "");
-        assert_eq!(unusable, ["HTTPS_PROXY"]);
-        assert_eq!(between(&bad, "https://sso.example/t"), None);
+        let proxies = settings("http://s:1", "p:2", "");
+        assert_eq!(proxy_for(&proxies, "https://sso.example/t").unwrap(), "http://s:1");
+        assert_eq!(proxy_for(&proxies, "http://sso.example/t").unwrap(), "http://p:2");
+        let none = settings("", " ", "");
+        assert_eq!(proxy_for(&none, "https://sso.example/t"), None);
         let explicit = ProxySettings::explicit(ProxyUrl::parse("http://e:3").unwrap());
         for endpoint in ["https://sso.example/t", "http://localhost/t"] {
-            assert_eq!(between(&explicit, endpoint).unwrap(), "http://e:3");
+            assert_eq!(proxy_for(&explicit, endpoint).unwrap(), "http://e:3");
+        }
+    }
+
+    #[test]
+    fn a_variable_that_cannot_be_used_is_an_error_of_the_requests_it_is_for() {
+        for value in ["ftp://jane:canary@s:1", "http://", "socks4://s:1", "http://${HOST}:1", "://"]
+        {
+            let proxies = settings(value, "http://p:2", "exempt.example");
+            let endpoint = TokenEndpoint::parse("https://sso.example/t").unwrap();
+            let error = proxies.proxy_for(&endpoint).unwrap_err().to_string();
+            assert!(error.starts_with("HTTPS_PROXY in the environment is not"), "{value}: {error}");
+            assert!(!error.contains("canary"), "{error}");
+            assert_eq!(proxy_for(&proxies, "http://sso.example/t").unwrap(), "http://p:2");
+            assert_eq!(proxy_for(&proxies, "https://exempt.example/t"), None);
         }
     }
 
@@ -214,8 +254,8 @@ mod tests {
             ("localhost", "http://localhost:8080/t", true),
             (",", "https://sso.example/t", false),
         ] {
-            let (proxies, _) = settings("http://s:1", "http://p:2", list);
-            assert_eq!(between(&proxies, endpoint).is_none(), is_exempt, "{list} {endpoint}");
+            let proxies = settings("http://s:1", "http://p:2", list);
+            assert_eq!(proxy_for(&proxies, endpoint).is_none(), is_exempt, "{list} {endpoint}");
         }
     }
 }

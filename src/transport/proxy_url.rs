@@ -7,7 +7,10 @@ use zeroize::Zeroizing;
 
 use crate::oauth::{is_host, parse_url};
 
-/// An http or https URL. Its user name and password are never shown.
+/// The port of a SOCKS proxy whose URL has none.
+const SOCKS_PORT: u16 = 1080;
+
+/// An http, https, socks5 or socks5h URL. Its user name and password are never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProxyUrl {
     whole: Zeroizing<String>,
@@ -21,10 +24,12 @@ impl ProxyUrl {
     /// Says which property the URL lacks, without repeating the URL.
     pub fn parse(value: &str) -> Result<Self, ProxyFault> {
         let url = parse_url(value).map_err(|_| ProxyFault::NotAbsolute)?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(ProxyFault::NotHttp);
-        }
-        let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
+        let port = match url.scheme() {
+            "http" | "https" => url.port_or_known_default(),
+            "socks5" | "socks5h" => Some(url.port().unwrap_or(SOCKS_PORT)),
+            _ => return Err(ProxyFault::OtherScheme),
+        };
+        let (Some(host), Some(port)) = (url.host_str(), port) else {
             return Err(ProxyFault::NotAbsolute);
         };
         // The HTTP library reads less than the WHATWG allows, and would go on without a proxy.
@@ -38,7 +43,7 @@ impl ProxyUrl {
         })
     }
 
-    /// What the environment says of a proxy: where there is no scheme it is http.
+    /// A proxy as the environment names it: without a scheme it is http.
     #[must_use]
     pub fn with_scheme(value: &str) -> Zeroizing<String> {
         let value = value.trim();
@@ -61,11 +66,10 @@ impl ProxyUrl {
         self.shown.starts_with("https:")
     }
 
-    /// Host and port.
+    /// Whether it speaks HTTP, and so passes on requests that are not encrypted.
     #[must_use]
-    pub fn authority(&self) -> &str {
-        let (_, authority) = self.shown.split_once("://").unwrap_or_default();
-        authority
+    pub fn is_http(&self) -> bool {
+        self.shown.starts_with("http")
     }
 
     /// Scheme, host and port.
@@ -87,25 +91,16 @@ impl fmt::Debug for ProxyUrl {
     }
 }
 
-/// Why a string is no proxy. `Display` says what was expected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a string is not the URL of a proxy. `Display` says what was expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProxyFault {
     /// Relative, or not a URL at all.
+    #[error("an absolute http, https or socks5 URL of a proxy, or false")]
     NotAbsolute,
-    /// Another scheme than http and https.
-    NotHttp,
+    /// Another scheme.
+    #[error("the URL of a proxy whose scheme is http, https or socks5, or false")]
+    OtherScheme,
 }
-
-impl fmt::Display for ProxyFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotAbsolute => "an absolute http or https URL of a proxy, or false",
-            Self::NotHttp => "the URL of a proxy whose scheme is http or https, or false",
-        })
-    }
-}
-
-impl std::error::Error for ProxyFault {}
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
@@ -119,6 +114,8 @@ mod tests {
             ("http://proxy.example", "http://proxy.example:80"),
             ("https://jane:canary@proxy.example/", "https://proxy.example:443"),
             ("http://[::1]:8080", "http://[::1]:8080"),
+            ("socks5://jane:canary@proxy.example", "socks5://proxy.example:1080"),
+            ("socks5h://127.0.0.1:9050", "socks5h://127.0.0.1:9050"),
         ] {
             let proxy = ProxyUrl::parse(value).unwrap();
             assert_eq!(proxy.shown(), shown, "{value}");
@@ -130,12 +127,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_proxy_is_refused() {
+    fn a_url_that_cannot_be_a_proxy_is_refused() {
         for (value, fault) in [
             ("", ProxyFault::NotAbsolute),
             ("/canary", ProxyFault::NotAbsolute),
-            ("proxy:3128", ProxyFault::NotHttp),
-            ("socks5://canary:1080", ProxyFault::NotHttp),
+            ("proxy:3128", ProxyFault::OtherScheme),
+            ("socks4://canary:1080", ProxyFault::OtherScheme),
+            ("socks5:canary", ProxyFault::NotAbsolute),
             ("http://", ProxyFault::NotAbsolute),
             ("http://${PROXY_HOST}:3128", ProxyFault::NotAbsolute),
             ("http://\"x\"", ProxyFault::NotAbsolute),

@@ -1,17 +1,13 @@
-//! Whom TLS believes: the certificates that Node itself trusts, plus the caller's.
+//! Which certificates TLS accepts: those that Node itself trusts, plus the caller's.
 //!
 //! Node's own are handed over by JavaScript as PEM, once for the process. Gathering them costs
 //! milliseconds, so a server is first held against the authorities that are named: `ca`, `caFile`
 //! and `NODE_EXTRA_CA_CERTS`. The operating system is never asked: an image without certificate
 //! files must work.
-//! Parsing many certificates and reading files take time: who calls does it on a thread for that.
 
 use std::{
-    fmt,
-    fs::File,
-    io::{self, Read},
-    path::{Path, PathBuf},
-    sync::{Arc, LazyLock, OnceLock},
+    path::PathBuf,
+    sync::{Arc, OnceLock},
 };
 
 use parking_lot::Mutex;
@@ -20,11 +16,12 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 use tokio::sync::Notify;
+use zeroize::Zeroizing;
 
 use super::{
     TransportError,
     fault::clean,
-    joined::{Joined, Room},
+    file::{read_file, read_reserved_file},
 };
 
 /// The largest file of certificates that is read, in bytes. System bundles have some 200 KB.
@@ -57,37 +54,46 @@ pub(super) async fn node_roots() {
     }
 }
 
-type FileReads = Joined<PathBuf, Result<Arc<TrustFile>, TransportError>>;
+/// `NODE_EXTRA_CA_CERTS` as JavaScript saw it when it loaded the addon.
+static EXTRA_CA_CERTS: OnceLock<PathBuf> = OnceLock::new();
 
-static FILE_READS: LazyLock<Arc<FileReads>> = LazyLock::new(|| Joined::new(Room::for_files()));
-static ENVIRONMENT_READ: LazyLock<Arc<Joined<(), ()>>> =
-    LazyLock::new(|| Joined::new(Room::for_files()));
 static ENVIRONMENT_ROOTS: OnceLock<Option<Arc<PemCertificates>>> = OnceLock::new();
 
-/// The certificates of `NODE_EXTRA_CA_CERTS`, read once for the process.
-pub(super) async fn environment_roots()
--> Result<Option<&'static Arc<PemCertificates>>, TransportError> {
+/// Says what `NODE_EXTRA_CA_CERTS` is, for systems and processes that do not show what it was when
+/// the process started. The first call in a process counts.
+pub fn set_extra_ca_certs(path: PathBuf) {
+    EXTRA_CA_CERTS.get_or_init(|| path);
+}
+
+/// The certificates of `NODE_EXTRA_CA_CERTS`, read once for the process, when they are first
+/// needed. Node warns of a file that it cannot read, and goes on without it.
+pub(super) async fn environment_roots() -> Option<&'static Arc<PemCertificates>> {
     if ENVIRONMENT_ROOTS.get().is_none() {
-        let read = || drop(ENVIRONMENT_ROOTS.set(read_environment_roots()));
-        let read = ENVIRONMENT_READ.run((), read).await;
-        read.ok_or(TransportError::Internal)?;
+        let content = match extra_ca_certs() {
+            None => None,
+            Some(path) => read_reserved_file(path).await.ok(),
+        };
+        ENVIRONMENT_ROOTS.get_or_init(|| usable_roots(&content?));
     }
-    Ok(known_environment_roots())
+    known_environment_roots()
 }
 
 fn known_environment_roots() -> Option<&'static Arc<PemCertificates>> {
     ENVIRONMENT_ROOTS.get().and_then(Option::as_ref)
 }
 
-/// Node warns of a file that it cannot read, and goes on without.
-///
-/// Node looks at the variable when the process starts, so it is taken from there, which only Linux
-/// shows; elsewhere the certificates come with the rest that Node trusts.
-fn read_environment_roots() -> Option<Arc<PemCertificates>> {
-    let environment = std::fs::read("/proc/self/environ").ok()?;
-    let path = variable(&environment, "NODE_EXTRA_CA_CERTS").filter(|path| !path.is_empty())?;
-    let content = read_limited(Path::new(path)).ok()?;
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&content)
+/// Node looks at the variable when the process starts. Linux shows the environment of that time,
+/// unless the process changed its user since.
+fn extra_ca_certs() -> Option<PathBuf> {
+    let path = match std::fs::read("/proc/self/environ") {
+        Ok(environment) => variable(&environment, "NODE_EXTRA_CA_CERTS").map(PathBuf::from),
+        Err(_) => EXTRA_CA_CERTS.get().cloned(),
+    };
+    path.filter(|path| !path.as_os_str().is_empty())
+}
+
+fn usable_roots(content: &[u8]) -> Option<Arc<PemCertificates>> {
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(content)
         .flatten()
         .filter(|certificate| RootCertStore::empty().add(certificate.clone()).is_ok())
         .collect();
@@ -139,7 +145,7 @@ pub struct TrustSettings {
 }
 
 /// At least one certificate, each usable as a trust anchor.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PemCertificates {
     certificates: Vec<CertificateDer<'static>>,
 }
@@ -167,48 +173,34 @@ impl PemCertificates {
     }
 }
 
-impl fmt::Debug for PemCertificates {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PemCertificates({})", self.certificates.len())
-    }
-}
-
 /// Why a text is not a list of certificates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PemFault {
     /// There is no certificate in it.
+    #[error("there is no PEM certificate in it")]
     Empty,
     /// A block is cut off or not Base64.
+    #[error("certificate {number} is broken PEM")]
     NotPem {
         /// Which certificate, counted from 1.
         number: usize,
     },
     /// A block decodes, but not to a certificate.
+    #[error("certificate {number} cannot be parsed")]
     NotACertificate {
         /// Which certificate, counted from 1.
         number: usize,
     },
 }
 
-impl fmt::Display for PemFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty => f.write_str("there is no PEM certificate in it"),
-            Self::NotPem { number } => write!(f, "certificate {number} is broken PEM"),
-            Self::NotACertificate { number } => {
-                write!(f, "certificate {number} cannot be parsed")
-            }
-        }
-    }
-}
-
-impl std::error::Error for PemFault {}
-
 /// Settings with their files read: what decides whether two managers may share connections.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Trust {
-    /// Plain http, or https whatever the certificate.
-    Unverified,
+    /// No certificate is accepted: there is no TLS on the way.
+    Nobody,
+    /// Any certificate is accepted.
+    Everybody,
+    /// Those of Node and of `NODE_EXTRA_CA_CERTS`, and the caller's.
     Roots {
         /// Whether Node's certificates are there; they do not change once they are.
         node: bool,
@@ -228,19 +220,16 @@ impl Trust {
         matches!(self, Self::Roots { node: false, .. })
     }
 
-    /// The certificates that are named, and those of Node. `None` if any certificate will do.
+    /// The authorities. `None` if any certificate is accepted.
     pub(super) fn roots(&self) -> Result<Option<Arc<RootCertStore>>, TransportError> {
-        let Self::Roots {
-            node: has_node,
-            extra,
-            file,
-        } = self
-        else {
-            return Ok(None);
+        let (has_node, extra, file) = match self {
+            Self::Nobody => return Ok(Some(Arc::new(RootCertStore::empty()))),
+            Self::Everybody => return Ok(None),
+            Self::Roots { node, extra, file } => (*node, extra, file),
         };
         let mut roots = NODE_ROOTS
             .get()
-            .filter(|_| *has_node)
+            .filter(|_| has_node)
             .map_or_else(|| Arc::new(RootCertStore::empty()), NodeRoots::parsed);
         let named = [known_environment_roots(), extra.as_ref(), file.as_ref()];
         for pem in named.into_iter().flatten() {
@@ -257,7 +246,7 @@ impl Trust {
 /// A file of certificates as it was last read.
 #[derive(Debug)]
 pub(super) struct TrustFile {
-    content: Vec<u8>,
+    content: Arc<Zeroizing<Vec<u8>>>,
     pub(super) certificates: Arc<PemCertificates>,
 }
 
@@ -267,23 +256,18 @@ impl TrustFile {
         path: PathBuf,
         last: Option<Arc<Self>>,
     ) -> Result<Arc<Self>, TransportError> {
-        let key = path.clone();
-        let read = FILE_READS.run(key, move || Self::read(&path, last)).await;
-        read.unwrap_or(Err(TransportError::Internal))
-    }
-
-    /// Blocks.
-    fn read(path: &Path, last: Option<Arc<Self>>) -> Result<Arc<Self>, TransportError> {
         let fault = |detail: String| TransportError::TrustFile {
             path: clean(&path.display().to_string()),
             detail: clean(&detail),
         };
-        let content = read_limited(path).map_err(|error| fault(error.to_string()))?;
+        let content = read_file(path.clone(), MAX_TRUST_FILE).await;
+        let content = content.map_err(|error| fault(error.to_string()))?;
         match last {
             Some(last) if last.content == content => Ok(last),
             _ => {
+                let certificates = PemCertificates::parse(&content);
                 let certificates =
-                    PemCertificates::parse(&content).map_err(|error| fault(error.to_string()))?;
+                    certificates.map_err(|error| fault(format!("cannot be used: {error}")))?;
                 Ok(Arc::new(Self {
                     content,
                     certificates: Arc::new(certificates),
@@ -291,21 +275,6 @@ impl TrustFile {
             }
         }
     }
-}
-
-fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
-    // A pipe would block for ever when it is opened.
-    if !path.metadata()?.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
-    let mut content = Vec::new();
-    let read = File::open(path)?
-        .take(MAX_TRUST_FILE.saturating_add(1))
-        .read_to_end(&mut content)?;
-    if read as u64 > MAX_TRUST_FILE {
-        return Err(io::Error::other("larger than 8 MiB"));
-    }
-    Ok(content)
 }
 
 #[cfg(test)]

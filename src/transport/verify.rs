@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rustls::{
-    CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    CertificateError, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme,
     client::{
         VerifierBuilderError, WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -63,8 +63,8 @@ impl ServerCertVerifier for TrustedOrSigned {
         match verdict {
             // The dates are checked before the mark of an authority is, and have errors of their
             // own; what remains to be checked is the name.
-            Err(rustls::Error::InvalidCertificate(CertificateError::Other(_)))
-                if self.is_root(end_entity) =>
+            Err(rustls::Error::InvalidCertificate(fault))
+                if is_authority_as_server(&fault) && self.is_root(end_entity) =>
             {
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
                 Ok(ServerCertVerified::assertion())
@@ -93,6 +93,17 @@ impl ServerCertVerifier for TrustedOrSigned {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.signed.supported_verify_schemes()
+    }
+}
+
+/// Whether an authority's certificate was shown as a server's. It is one of many faults that the TLS
+/// library has no name for.
+pub(super) fn is_authority_as_server(fault: &CertificateError) -> bool {
+    match fault {
+        CertificateError::Other(OtherError(other)) => {
+            matches!(other.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
+        }
+        _ => false,
     }
 }
 

@@ -17,7 +17,7 @@ use keycloak_token_manager::manager::{self, Engine, Event, EventQueue, EventSink
 use keycloak_token_manager::oauth::{
     Answer, ClientAuthentication, ClientCredentialsGrant, ClientSecret, TokenEndpoint, TokenRequest,
 };
-use keycloak_token_manager::transport::{ClientIdentity, Connection, Transport, TransportError};
+use keycloak_token_manager::transport::{ClientIdentity, Progress, Transport, TransportError};
 use loom::sync::{Condvar, Mutex as LoomMutex};
 use loom::thread::JoinHandle;
 use zeroize::Zeroizing;
@@ -86,18 +86,16 @@ impl Transport for ScriptedTransport {
         &self,
         _endpoint: &TokenEndpoint,
         _identity: Option<&Arc<ClientIdentity>>,
+        _progress: &Progress,
     ) -> Result<(), TransportError> {
         Ok(())
     }
 
-    async fn roots(&self) {}
-
     async fn send(
         &self,
-        _pass: &(),
+        _pass: &mut (),
         _request: &TokenRequest,
-        _connection: Connection,
-        _silence: Duration,
+        _progress: &Progress,
     ) -> Result<Answer, TransportError> {
         let number = self.requests.fetch_add(1, Ordering::SeqCst) + 1;
         let (status, body) = match self.outcome {

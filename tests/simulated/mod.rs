@@ -16,7 +16,7 @@ use keycloak_token_manager::oauth::{
     Answer, ClientAuthentication, ClientCredentialsGrant, ClientSecret, RetryAfter, TokenEndpoint,
     TokenRequest,
 };
-use keycloak_token_manager::transport::{ClientIdentity, Connection, Transport, TransportError};
+use keycloak_token_manager::transport::{ClientIdentity, Progress, Transport, TransportError};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -111,13 +111,13 @@ pub(crate) struct ScriptedTransport {
     script: Script,
     /// From the arrival of a request, when the script decides on it, to that of the answer.
     pub(crate) latency_ms: AtomicU64,
-    /// Which connection each request asked for.
-    pub(crate) requests: Mutex<Vec<Connection>>,
+    /// How many requests were sent.
+    requests: AtomicU64,
 }
 
 impl ScriptedTransport {
-    pub(crate) fn count(&self) -> usize {
-        self.requests.lock().len()
+    pub(crate) fn count(&self) -> u64 {
+        self.requests.load(Ordering::SeqCst)
     }
 }
 
@@ -128,24 +128,18 @@ impl Transport for ScriptedTransport {
         &self,
         _endpoint: &TokenEndpoint,
         _identity: Option<&Arc<ClientIdentity>>,
+        _progress: &Progress,
     ) -> Result<(), TransportError> {
         Ok(())
     }
 
-    async fn roots(&self) {}
-
     async fn send(
         &self,
-        _pass: &(),
+        _pass: &mut (),
         request: &TokenRequest,
-        connection: Connection,
-        _silence: Duration,
+        _progress: &Progress,
     ) -> Result<Answer, TransportError> {
-        let number = {
-            let mut requests = self.requests.lock();
-            requests.push(connection);
-            requests.len() as u64
-        };
+        let number = self.requests.fetch_add(1, Ordering::SeqCst) + 1;
         let step = (self.script)(number, request);
         let latency = Duration::from_millis(self.latency_ms.load(Ordering::SeqCst));
         tokio::time::sleep(latency).await;
@@ -175,7 +169,6 @@ pub(crate) struct RecordingSink {
     calls: mpsc::UnboundedSender<SecretCall>,
     pub(crate) lines: Mutex<Vec<(Level, String)>>,
     pub(crate) wakes: AtomicU64,
-    pub(crate) roots_wanted: AtomicU64,
 }
 
 impl EventSink for RecordingSink {
@@ -192,9 +185,7 @@ impl EventSink for RecordingSink {
             Event::SecretWanted(call) => {
                 let _ = self.calls.send(call);
             }
-            Event::RootsWanted => {
-                self.roots_wanted.fetch_add(1, Ordering::SeqCst);
-            }
+            Event::RootsWanted => {}
         }
     }
 
@@ -255,7 +246,7 @@ impl World {
         let transport = Arc::new(ScriptedTransport {
             script: Box::new(script),
             latency_ms: AtomicU64::new(latency_ms),
-            requests: Mutex::default(),
+            requests: AtomicU64::new(0),
         });
         let (landing_sender, landings) = mpsc::unbounded_channel();
         let (call_sender, calls) = mpsc::unbounded_channel();
@@ -264,7 +255,6 @@ impl World {
             calls: call_sender,
             lines: Mutex::default(),
             wakes: AtomicU64::new(0),
-            roots_wanted: AtomicU64::new(0),
         });
         let alarms = Arc::new(Alarms::default());
         let engine = Engine {

@@ -6,9 +6,7 @@ use std::{future::Future, io::ErrorKind, net::SocketAddr, task::Poll, time::Dura
 
 use keycloak_token_manager::{
     oauth::{Answer, TokenEndpoint, TokenRequest},
-    transport::{
-        Connection, HttpTransport, Transport, TransportError, node_roots_are_set, set_node_roots,
-    },
+    transport::{HttpTransport, Progress, Transport, TransportError},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -118,6 +116,13 @@ impl Peer {
         soon(self.stream.write_all(bytes.as_ref())).await.unwrap();
     }
 
+    /// Reads so many bytes.
+    pub(crate) async fn read(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        soon(self.stream.read_exact(&mut bytes)).await.unwrap();
+        bytes
+    }
+
     /// Sends until the client closes the connection.
     pub(crate) async fn flood(&mut self, bytes: &[u8]) {
         soon(async { while self.stream.write_all(bytes).await.is_ok() {} }).await;
@@ -158,22 +163,12 @@ impl Peer {
     }
 }
 
-/// Sends a request as a manager does: admitted first, and with Node's roots where they are needed.
-/// There are none, so that what is not trusted by name is not trusted.
+/// Sends a request as a manager does, but once.
 pub(crate) async fn exchange(
     transport: &HttpTransport,
     request: &TokenRequest,
-    connection: Connection,
-    silence: Duration,
 ) -> Result<Answer, TransportError> {
-    loop {
-        let result = match transport.admit(&request.endpoint, None).await {
-            Ok(pass) => transport.send(&pass, request, connection, silence).await,
-            Err(error) => Err(error),
-        };
-        match result {
-            Err(TransportError::RootsNeeded) if !node_roots_are_set() => set_node_roots(""),
-            result => return result,
-        }
-    }
+    let progress = Progress::default();
+    let mut pass = transport.admit(&request.endpoint, None, &progress).await?;
+    transport.send(&mut pass, request, &progress).await
 }

@@ -12,7 +12,7 @@ use std::{
 
 use keycloak_token_manager::oauth::TokenRequest;
 use keycloak_token_manager::transport::{
-    Connection, HttpTransport, PemCertificates, TransportError, TrustSettings,
+    HttpTransport, PemCertificates, TransportError, TrustSettings,
 };
 use rustls::{
     ServerConfig, ServerConnection, StreamOwned,
@@ -20,7 +20,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 
-use crate::support::{LIMIT, exchange, settle, soon, token_request};
+use crate::support::{exchange, settle, soon, token_request};
 
 /// A folder of the test, with the keys and certificates it makes.
 pub(crate) struct Certificates(PathBuf);
@@ -114,7 +114,7 @@ impl TlsServer {
 
     pub(crate) async fn ask(&self, transport: &HttpTransport) -> Result<String, TransportError> {
         let request = self.request();
-        let answer = soon(exchange(transport, &request, Connection::Any, LIMIT)).await?;
+        let answer = soon(exchange(transport, &request)).await?;
         settle().await;
         Ok(String::from_utf8(answer.body.to_vec()).unwrap())
     }

@@ -1,0 +1,90 @@
+//! What the HTTP library's connector tells about a request: the stage it is in, and whether a
+//! connection was made for it.
+
+use std::{
+    cell::Cell,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{Progress, Stage};
+
+tokio::task_local! {
+    /// The request that this task is sending.
+    static SENDING: Sending;
+}
+
+struct Sending {
+    progress: Progress,
+    has_connected: Cell<bool>,
+}
+
+/// Sends a request by `sending`. Says besides whether a connection was made for it.
+///
+/// Connectors run in the task that sends. One whose request got a connection of the pool meanwhile
+/// is finished in a task of its own and then counts for nobody.
+pub(super) async fn observed<T>(
+    progress: &Progress,
+    sending: impl Future<Output = T>,
+) -> (T, bool) {
+    let observed = Sending {
+        progress: progress.clone(),
+        has_connected: Cell::new(false),
+    };
+    let sending = async {
+        let result = sending.await;
+        (result, SENDING.with(|sending| sending.has_connected.get()))
+    };
+    SENDING.scope(observed, sending).await
+}
+
+/// Wraps the connector so that it tells.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Observe;
+
+impl<S> Layer<S> for Observe {
+    type Service = Observed<S>;
+
+    fn layer(&self, connector: S) -> Observed<S> {
+        Observed(connector)
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Observed<S>(S);
+
+impl<S, R> Service<R> for Observed<S>
+where
+    S: Service<R>,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, destination: R) -> Self::Future {
+        tell(Stage::Connecting, false);
+        let connecting = self.0.call(destination);
+        Box::pin(async move {
+            let connection = connecting.await?;
+            tell(Stage::WaitingForAnswer, true);
+            Ok(connection)
+        })
+    }
+}
+
+fn tell(stage: Stage, has_connected: bool) {
+    // Outside a request's task there is nobody to tell.
+    let _ = SENDING.try_with(|sending| {
+        sending.progress.enter(stage);
+        sending.has_connected.set(has_connected);
+    });
+}

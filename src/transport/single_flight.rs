@@ -1,0 +1,171 @@
+//! Blocking work that may hang: name look-ups and file reads.
+//!
+//! A caller may stop waiting, but the thread is busy until the system call returns. Work for one key
+//! therefore runs once at a time, and callers that arrive meanwhile share its result: a name server
+//! or a mount that hangs occupies one thread, however often it is used. [`BlockingLimit`] bounds the
+//! threads per kind of work, so that hanging files never keep name look-ups waiting.
+
+use std::{collections::HashMap, hash::Hash};
+
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, watch};
+
+/// How many look-ups, and how many reads, run at once.
+const MAX_AT_ONCE: usize = 8;
+
+/// The threads that blocking work of this layer takes at most: look-ups, file reads, the read of
+/// `NODE_EXTRA_CA_CERTS`, and the parsing of Node's certificates.
+pub const MAX_BLOCKING_THREADS: usize = 2 * MAX_AT_ONCE + 2;
+
+/// A bound on blocking work of one kind.
+#[derive(Debug)]
+pub(super) struct BlockingLimit(Semaphore);
+
+impl BlockingLimit {
+    /// The bound that look-ups have, and file reads.
+    pub(super) const fn new() -> Self {
+        Self(Semaphore::const_new(MAX_AT_ONCE))
+    }
+
+    /// One at a time.
+    pub(super) const fn one() -> Self {
+        Self(Semaphore::const_new(1))
+    }
+}
+
+/// Work under way, by key. Each is a static, since a thread that hangs may outlive everything else.
+pub(super) struct SingleFlight<K, V> {
+    under_way: Mutex<HashMap<K, watch::Receiver<Option<V>>>>,
+}
+
+impl<K, V> SingleFlight<K, V>
+where
+    K: Clone + Eq + Hash + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    pub(super) fn new() -> Self {
+        Self {
+            under_way: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// Gives the result of `work` for `key`, or of the work for it that is already under way.
+    /// `None` if the work panicked.
+    pub(super) async fn run(
+        &'static self,
+        key: K,
+        limit: &'static BlockingLimit,
+        work: impl FnOnce() -> V + Send + 'static,
+    ) -> Option<V> {
+        let mut receiver = self.join_or_start(key, limit, work);
+        let done = receiver.wait_for(Option::is_some).await.ok()?;
+        done.clone()
+    }
+
+    fn join_or_start(
+        &'static self,
+        key: K,
+        limit: &'static BlockingLimit,
+        work: impl FnOnce() -> V + Send + 'static,
+    ) -> watch::Receiver<Option<V>> {
+        let mut under_way = self.under_way.lock();
+        if let Some(receiver) = under_way.get(&key) {
+            return receiver.clone();
+        }
+        let (sender, receiver) = watch::channel(None);
+        under_way.insert(key.clone(), receiver.clone());
+        let end = End { flights: self, key };
+        tokio::spawn(async move {
+            // The semaphore is never closed.
+            let permit = limit.0.acquire().await;
+            let working = tokio::task::spawn_blocking(move || {
+                let value = work();
+                // Nobody may join work that is over: what it saw may have changed since.
+                drop(end);
+                sender.send_replace(Some(value));
+            });
+            // The permit stands for the thread, which is busy even if no caller waits any more.
+            let _ = working.await;
+            drop(permit);
+        });
+        receiver
+    }
+}
+
+/// Removes the work from the map when it ends, also by a panic.
+struct End<K: Eq + Hash + 'static, V: 'static> {
+    flights: &'static SingleFlight<K, V>,
+    key: K,
+}
+
+impl<K: Eq + Hash, V> Drop for End<K, V> {
+    fn drop(&mut self) {
+        self.flights.under_way.lock().remove(&self.key);
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+mod tests {
+    use std::sync::{
+        LazyLock,
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    };
+
+    use super::*;
+
+    static LIMIT: BlockingLimit = BlockingLimit::new();
+
+    #[tokio::test]
+    async fn callers_that_arrive_meanwhile_share_the_work() {
+        static RUNS: AtomicU32 = AtomicU32::new(0);
+        static FLIGHTS: LazyLock<SingleFlight<&str, u32>> = LazyLock::new(SingleFlight::new);
+        let (finish, hang) = mpsc::channel();
+        let work = move || {
+            hang.recv().unwrap();
+            RUNS.fetch_add(1, Ordering::SeqCst)
+        };
+        let first = FLIGHTS.join_or_start("a", &LIMIT, work);
+        let second = FLIGHTS.join_or_start("a", &LIMIT, || panic!("a second run"));
+        assert_eq!(FLIGHTS.run("b", &LIMIT, || 7).await, Some(7), "another key is not held up");
+        finish.send(()).unwrap();
+        for mut receiver in [first, second] {
+            let value = *receiver.wait_for(Option::is_some).await.unwrap();
+            assert_eq!(value, Some(0));
+        }
+        let again = FLIGHTS.run("a", &LIMIT, || RUNS.fetch_add(1, Ordering::SeqCst));
+        assert_eq!(again.await, Some(1));
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_is_over_as_well() {
+        static FLIGHTS: LazyLock<SingleFlight<&str, u32>> = LazyLock::new(SingleFlight::new);
+        assert_eq!(FLIGHTS.run("a", &LIMIT, || panic!("expected")).await, None);
+        assert_eq!(FLIGHTS.run("a", &LIMIT, || 1).await, Some(1));
+    }
+
+    #[tokio::test]
+    async fn eight_that_hang_keep_a_ninth_waiting_but_not_what_has_its_own_limit() {
+        static FILES: BlockingLimit = BlockingLimit::new();
+        static RESERVED: BlockingLimit = BlockingLimit::one();
+        static FLIGHTS: LazyLock<SingleFlight<u32, ()>> = LazyLock::new(SingleFlight::new);
+        let mut ends = Vec::new();
+        for key in 0..8 {
+            let (started, start) = tokio::sync::oneshot::channel();
+            let (end, hang) = mpsc::channel::<()>();
+            ends.push(end);
+            FLIGHTS.join_or_start(key, &FILES, move || {
+                started.send(()).unwrap();
+                let _ = hang.recv();
+            });
+            start.await.unwrap();
+        }
+        let ninth = FLIGHTS.join_or_start(8, &FILES, || ());
+        assert_eq!(FLIGHTS.run(9, &RESERVED, || ()).await, Some(()));
+        assert_eq!(*ninth.borrow(), None);
+        ends.pop();
+        let mut ninth = ninth;
+        assert!(ninth.wait_for(Option::is_some).await.is_ok());
+    }
+}
