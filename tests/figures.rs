@@ -42,7 +42,8 @@ async fn load(script: impl Fn() -> Step + Send + Sync + 'static, calls: u64, eve
             served += 1;
         }
         pass(every).await;
-        requests.resize(world.transport.count(), call * every);
+        let sent = usize::try_from(world.transport.count()).unwrap();
+        requests.resize(sent, call * every);
     }
     Load { requests, served }
 }

@@ -155,8 +155,9 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
 
     fn endpoint_of(&self, metadata: &Metadata) -> TokenEndpoint {
         let alias = metadata.mtls_token_endpoint.as_ref();
-        let alias = alias
-            .filter(|_| self.setup.config.grant.authentication == ClientAuthentication::TlsClientAuth);
+        let alias = alias.filter(|_| {
+            self.setup.config.grant.authentication == ClientAuthentication::TlsClientAuth
+        });
         alias.unwrap_or(&metadata.token_endpoint).clone()
     }
 
@@ -344,7 +345,10 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             let sent = self.clock.now();
             let (request, with) = make(sent)?;
             let transport = &self.setup.transport;
-            match transport.send(&mut pass, &request, &progress.transport).await {
+            match transport
+                .send(&mut pass, &request, &progress.transport)
+                .await
+            {
                 Err(TransportError::ConnectionReplaced) if !was_replaced => was_replaced = true,
                 Err(error) => {
                     let error = error.cleaned(redactor);
@@ -407,7 +411,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         })?;
         progress.reads_document.store(false, Ordering::Relaxed);
         let metadata = Arc::new(metadata);
-        self.setup.discovery
+        self.setup
+            .discovery
             .learn(Arc::clone(&metadata), self.clock.now());
         self.warn_of_method(&metadata);
         let endpoint = self.endpoint_of(&metadata);
@@ -484,7 +489,9 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     fn redactor(&self, material: &Material, refused: Option<&Material>) -> Redactor {
         let known = [Some(material), refused].into_iter().flatten();
         known.fold(Redactor::none(), |redactor, material| match material {
-            Material::Secret(secret) => redactor.and_secret(&self.setup.config.grant.client_id, secret),
+            Material::Secret(secret) => {
+                redactor.and_secret(&self.setup.config.grant.client_id, secret)
+            }
             Material::Assertion(assertion) => redactor.and_assertion(assertion),
             Material::Key(_) | Material::Identity(_) => redactor,
         })

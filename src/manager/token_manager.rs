@@ -331,9 +331,8 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     /// Takes what a flight acquired and tells its waiters.
     fn land(&self, flight: FlightId, acquired: Acquired) {
         let took = acquired.took;
-        let (landed, version) = self.decide(|inner, now| {
-            (inner.land(now, flight, acquired, self.published.hits()), None)
-        });
+        let (landed, version) = self
+            .decide(|inner, now| (inner.land(now, flight, acquired, self.published.hits()), None));
         // `None`: the manager was closed.
         let Some((landed, warns_of_lifetime)) = landed else {
             return;
@@ -571,7 +570,8 @@ impl<C: Clock, T: Transport> Drop for Flight<C, T> {
     fn drop(&mut self) {
         if !self.has_landed {
             // The task panicked, was cancelled, or the runtime has ended.
-            self.manager.land(self.id, Acquired::without_request(Error::internal()));
+            self.manager
+                .land(self.id, Acquired::without_request(Error::internal()));
         }
     }
 }

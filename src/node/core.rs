@@ -179,8 +179,7 @@ impl Core {
         match landed.result {
             // The token came to its end while the event loop was blocked.
             Ok(grant)
-                if !landed.was_over
-                    && grant.age(engine::clock().now()) >= grant.life.granted =>
+                if !landed.was_over && grant.age(engine::clock().now()) >= grant.life.granted =>
             {
                 Event::AskAgain { flight }
             }

@@ -9,9 +9,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::runtime::Builder;
 
-use crate::manager::{Engine, EngineSource};
 use crate::manager::alarm::Alarms;
 use crate::manager::clock::SystemClock;
+use crate::manager::{Engine, EngineSource};
 use crate::transport::MAX_BLOCKING_THREADS;
 
 const IDLE_THREAD_LIFE: Duration = Duration::from_secs(5);

@@ -7,9 +7,9 @@ use napi::bindgen_prelude::ToNapiValue;
 use napi::{Result, sys};
 use napi_derive::napi;
 
+use crate::manager::Level;
 use crate::manager::error::Error;
 use crate::manager::held::Grant;
-use crate::manager::Level;
 use crate::manager::slot::Condition;
 use crate::manager::snapshot::Snapshot;
 

@@ -1,23 +1,23 @@
-//! A manager in the hands of somebody who calls it as the facade does, and believes nothing.
+//! A caller that uses a manager as the facade does and checks everything that it gets.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use keycloak_token_manager::manager::Reply;
+use keycloak_token_manager::manager::backoff;
 use keycloak_token_manager::manager::clock::Moment;
 use keycloak_token_manager::manager::config::{Config, Credential, Material};
-use keycloak_token_manager::manager::credential::CallId;
+use keycloak_token_manager::manager::credential::SecretCall;
 use keycloak_token_manager::manager::error::{Error, ErrorKind};
 use keycloak_token_manager::manager::held::Grant;
 use keycloak_token_manager::manager::published::NO_TOKEN;
 use keycloak_token_manager::manager::slot::{Call, Condition, FlightId, Invalidation};
 use keycloak_token_manager::manager::snapshot::TokenTimes;
-use keycloak_token_manager::manager::{Arrival, backoff};
 use tokio::runtime::Handle;
 
 use super::server::{Mood, Server};
-use super::simulated::{World, config, secret};
+use super::simulated::{Landing, World, config, secret};
 
 /// A step of the wall clock is noticed within a second and the drift that goes unnoticed.
 const NOTICED_WITHIN: Duration = Duration::from_millis(1_051);
@@ -97,12 +97,18 @@ pub(super) struct Client {
     held: Option<Arc<Grant>>,
     waiting: Vec<(FlightId, Call, Duration)>,
     /// Answers of the secret function that are to be given then.
-    answers: Vec<(Duration, CallId)>,
+    answers: Vec<(Duration, SecretCall)>,
+    /// Calls of it that never settle.
+    unsettled: Vec<SecretCall>,
     /// When the wall clock was stepped, and by how much it was ahead before.
     stepped: (Duration, Duration),
     row: Row,
     /// Flights up to this one were begun with an earlier configuration.
     last_outdated: u32,
+    /// How many of them have not landed.
+    outdated_under_way: usize,
+    /// Acquisitions whose end the present configuration does not count.
+    uncounted: f64,
     /// Flights up to this one were begun before a token was dropped.
     last_detached: u32,
     window: Window,
@@ -113,8 +119,8 @@ pub(super) struct Client {
 }
 
 enum Event {
-    SecretAsked(CallId),
-    Landed(FlightId, Arrival),
+    SecretWanted(SecretCall),
+    Landed(Landing),
     Time,
 }
 
@@ -141,9 +147,12 @@ impl Client {
             held: None,
             waiting: Vec::new(),
             answers: Vec::new(),
+            unsettled: Vec::new(),
             stepped,
             row: Row::default(),
             last_outdated: 0,
+            outdated_under_way: 0,
+            uncounted: 0.0,
             last_detached: 0,
             window: Window {
                 start: Duration::ZERO,
@@ -288,10 +297,19 @@ impl Client {
         }
         self.last_outdated = self.acquisitions() as u32;
         self.last_detached = self.last_outdated;
+        self.outdated_under_way += self.under_way();
+        self.uncounted += self.under_way() as f64;
         self.row = Row::default();
         self.window.causes += 1;
-        let transport = Arc::clone(&self.world.transport);
-        self.world.manager.reconfigure(changed, transport);
+        // A function that is not called by now is not called any more.
+        while self.world.calls.try_recv().is_ok() {}
+        self.world.reconfigure(changed);
+    }
+
+    /// Acquisitions of the present configuration.
+    fn under_way(&self) -> usize {
+        let state = self.world.manager.snapshot();
+        (state.counters.acquisitions - state.latency.count - self.uncounted) as usize
     }
 
     pub(super) fn set_mood(&mut self, mood: Mood) {
@@ -315,8 +333,8 @@ impl Client {
                 continue;
             }
             match self.next_event(end).await {
-                Event::SecretAsked(call) => self.take_secret_call(call),
-                Event::Landed(flight, arrival) => self.take_landing(flight, arrival),
+                Event::SecretWanted(call) => self.take_secret_call(call),
+                Event::Landed(landing) => self.take_landing(landing),
                 Event::Time => self.give_answers(),
             }
             self.check_cooldown();
@@ -329,11 +347,8 @@ impl Client {
         let wait = until.saturating_sub(self.now());
         tokio::select! {
             biased;
-            call = self.world.asks.recv() => Event::SecretAsked(call.expect("an owner")),
-            landing = self.world.landings.recv() => {
-                let (flight, arrival) = landing.expect("an owner");
-                Event::Landed(flight, arrival)
-            }
+            call = self.world.calls.recv() => Event::SecretWanted(call.expect("a sink")),
+            landing = self.world.landings.recv() => Event::Landed(landing.expect("a sink")),
             () = tokio::time::sleep(wait) => Event::Time,
         }
     }
@@ -345,9 +360,10 @@ impl Client {
         let token = state.token?;
         let now = self.now();
         let is_quiet = state.condition == Condition::Fresh
-            && state.counters.acquisitions <= state.latency.count
+            && state.counters.acquisitions <= state.latency.count + self.uncounted
+            && self.outdated_under_way == 0
             && self.answers.is_empty()
-            && self.world.asks.is_empty()
+            && self.world.calls.is_empty()
             && self.world.landings.is_empty()
             && self.row.failures == 0
             && now > self.stepped.0 + NOTICED_WITHIN;
@@ -356,17 +372,16 @@ impl Client {
         (is_quiet && quiet > Duration::from_secs(2)).then_some(quiet)
     }
 
-    fn take_secret_call(&mut self, call: CallId) {
-        if !self.world.manager.secret_called(call) {
+    fn take_secret_call(&mut self, call: SecretCall) {
+        if !call.start() {
             return;
         }
         match fastrand::u32(0..200) {
-            // Never.
-            0 if self.is_function_moody => {}
-            1 if self.is_function_moody => {
-                let failure = Err(Error::credential("no secret"));
-                self.world.manager.secret_answered(call, failure);
+            0 if self.is_function_moody => {
+                self.unsettled.retain(SecretCall::start);
+                self.unsettled.push(call);
             }
+            1 if self.is_function_moody => call.settle(Err(Error::credential("no secret"))),
             2..20 if self.is_function_moody => {
                 let late = Duration::from_secs_f64(20.0 * fastrand::f64());
                 self.answers.push((self.now() + late, call));
@@ -375,9 +390,8 @@ impl Client {
         }
     }
 
-    fn answer(&self, call: CallId) {
-        let answer = Ok(secret(&self.server.secret()));
-        self.world.manager.secret_answered(call, answer);
+    fn answer(&self, call: SecretCall) {
+        call.settle(Ok(secret(&self.server.secret())));
     }
 
     fn give_answers(&mut self) {
@@ -390,7 +404,7 @@ impl Client {
         }
     }
 
-    fn take_landing(&mut self, flight: FlightId, arrival: Arrival) {
+    fn take_landing(&mut self, (flight, landed, version): Landing) {
         let now = self.world.now();
         let is_outdated = flight.0 <= self.last_outdated;
         let (mine, others) = self.waiting.drain(..).partition(|(f, ..)| *f == flight);
@@ -400,36 +414,37 @@ impl Client {
             let waited = now.monotonic.saturating_sub(*since);
             assert!(waited <= LONGEST_WAIT, "waited for {waited:?}");
         }
-        if arrival.is_superseded {
-            for (_, call, _) in mine {
-                self.call(call);
+        if is_outdated {
+            self.outdated_under_way -= 1;
+            if landed.result.is_err() {
+                for (_, call, _) in mine {
+                    self.call(call);
+                }
+                return;
             }
-            return;
         }
-        match arrival.result {
+        match landed.result {
             Ok(grant) => {
                 self.counts.refreshes += 1;
-                if !is_outdated || self.is_held(&grant) {
+                if !is_outdated {
                     self.row = Row::default();
                 }
-                self.check_issue(now, &grant, arrival.was_over);
+                self.check_issue(now, &grant, landed.was_over);
                 // Over already, outlived by the held one or detached: it is asked for again.
-                if arrival.word == NO_TOKEN {
+                if version == NO_TOKEN {
                     self.window.causes += 1 + mine.len() as u64;
                 }
                 if self.is_held(&grant) {
                     self.held = Some(Arc::clone(&grant));
                 }
-                self.keep(arrival.word, &grant);
+                self.keep(version, &grant);
             }
             Err(error) => {
                 check_documented(&error);
                 self.counts.failures += 1;
                 self.window.failures += 1;
-                if !is_outdated {
-                    self.cool(now, &error);
-                }
-                if let Some(grant) = arrival.fallback {
+                self.cool(now, &error);
+                if let Some(grant) = landed.fallback {
                     self.counts.fallbacks += 1;
                     self.check_served(now, &grant, false);
                 } else {
@@ -556,7 +571,7 @@ impl Client {
             causes: 0,
             is_calm: window.is_calm,
         };
-        for (_, line) in self.world.owner.lines.lock().drain(..) {
+        for (_, line) in self.world.sink.lines.lock().drain(..) {
             assert!(!line.contains("secret-") && !line.contains("token-"), "{line}");
         }
         self.check_left_overs();
@@ -567,11 +582,14 @@ impl Client {
             let waited = self.now().saturating_sub(*since);
             assert!(waited <= LONGEST_WAIT, "{flight:?} does not land: {waited:?}");
         }
-        let state = self.world.manager.snapshot();
-        let under_way = (state.counters.acquisitions - state.latency.count) as usize;
-        // Ours, the configuration's, and one for each flight; a task of the alarms, one for each.
-        assert_eq!(Arc::strong_count(&self.world.transport), 2 + under_way);
-        assert_eq!(Handle::current().metrics().num_alive_tasks(), 1 + under_way);
+        // The task of the alarms, and one for each flight; ours, that of the present configuration,
+        // and at most one for each flight of a former one.
+        let tasks = 1 + self.under_way();
+        let former = self.outdated_under_way;
+        let transports = Arc::strong_count(&self.world.transport);
+        assert!((2..=2 + former).contains(&transports), "{transports} with {former} former");
+        let alive = Handle::current().metrics().num_alive_tasks();
+        assert!((tasks..=tasks + former).contains(&alive), "{alive} tasks, not {tasks}");
     }
 
     pub(super) fn counts(&self) -> &Counts {
