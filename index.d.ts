@@ -234,7 +234,8 @@ export interface KeycloakTokenManagerOptions {
    * Path of a file that holds the client secret. One trailing newline is dropped. The file is read
    * at every acquisition, and again after the server refused the client. If the server accepted
    * this secret before, the manager looks at the file for 0.6 s, so that file and server may be
-   * changed half a second apart. A file that cannot be read is `ERR_KEYCLOAK_CREDENTIAL`.
+   * changed half a second apart. A file that cannot be read fails the acquisition with
+   * `ERR_KEYCLOAK_CREDENTIAL`.
    */
   clientSecretFile?: string;
   /**
@@ -344,14 +345,14 @@ export interface KeycloakTokenManagerOptions {
 export interface GetTokenOptions {
   /**
    * For how long the token must still be valid, in seconds, a number ≥ 0. If the cached token is
-   * not valid for that long, the manager requests a new one. If the server grants no longer one,
-   * the longest-lived token is returned, with one warning.
+   * not valid for that long, the manager requests a new one. If the server does not grant a
+   * longer-lived one, the best token is returned, with one warning.
    */
   minValiditySeconds?: number;
   /** Aborts the wait of this caller only. The token request goes on for the other callers. */
   signal?: AbortSignal;
   /**
-   * Requests a new token although a valid one is cached. If that fails, the call rejects and the
+   * Requests a new token even if a valid one is cached. If that fails, the call rejects and the
    * cached token stays.
    */
   forceRefresh?: boolean;
@@ -401,7 +402,7 @@ export interface KeycloakTokenManagerSnapshot {
   /** The option `name`. */
   name: string;
   /**
-   * - `empty`: no token, also while the first one is requested.
+   * - `empty`: no token yet, or none since it was dropped; a request may be under way.
    * - `fresh`: a token that needs no replacement yet.
    * - `stale`: a token that is valid but due for replacement.
    * - `failing`: no valid token, and the last acquisition failed.
@@ -427,8 +428,8 @@ export interface KeycloakTokenManagerSnapshot {
     /** Acquisitions started. */
     acquisitions: number;
     /**
-     * Attempts after the first of an acquisition. A second try after a kept connection turned out
-     * to be dead does not count.
+     * Attempts after the first of an acquisition. A request that is sent again because its kept
+     * connection had ended does not count.
      */
     retries: number;
     /** Those of `hits` that were answered with a stale token. */
@@ -569,7 +570,8 @@ export class KeycloakTokenManager implements AsyncDisposable {
    * 1 s, doubling to 30 s after `OAUTH`, `CREDENTIAL` and `TLS`, and to 5 s after other failures.
    * `retryAfterMs` says how long it still lasts.
    *
-   * @returns rejects with a {@link KeycloakTokenError}, or with the reason of `signal`.
+   * @returns A promise of the token. It rejects with a {@link KeycloakTokenError}, or with the
+   *   reason of `signal`.
    * @example
    * ```ts
    * const token = await manager.getToken();
@@ -641,10 +643,10 @@ export class KeycloakTokenManager implements AsyncDisposable {
    *   first answer, so it fails a call that is redirected or sent again.
    * - {@link close} does not abort a call that was already sent.
    *
-   * @returns rejects with `ERR_KEYCLOAK_REQUEST` for another origin, also in a redirect, before
-   *   anything is sent there; with `ERR_KEYCLOAK_CONFIG` without `resource`; with the error of
-   *   {@link getToken}, in which case nothing is sent; with the reason of `signal`; or as the
-   *   platform's `fetch` does.
+   * @returns A promise of the response. It rejects with `ERR_KEYCLOAK_REQUEST` for another origin,
+   *   also in a redirect, before anything is sent there; with `ERR_KEYCLOAK_CONFIG` without
+   *   `resource`; with the error of {@link getToken}, and then nothing is sent; with the reason of
+   *   `signal`; or as the platform's `fetch` does.
    * @example
    * ```ts
    * const response = await manager.fetch('agents', {

@@ -105,7 +105,7 @@ export interface FakeTokenRequest {
 }
 
 /**
- * What goes wrong with an answer.
+ * A fault in an answer.
  *
  * - `reset`: the connection is reset (TCP RST) before a byte was sent.
  * - `close`: the connection is closed (TCP FIN) before a byte was sent.
@@ -162,7 +162,7 @@ export interface FakeTokenAnswer {
   delayMs?: number;
   /** Replaces the endpoint's `expiresIn`, in seconds, a finite number. */
   expiresIn?: number;
-  /** What goes wrong. Default: nothing. */
+  /** The fault in the answer. Default: none. */
   fault?: FakeTokenFault;
   /** Time between two bytes of the fault `drip`, in ms, a number ≥ 1. Default 100. */
   dripMs?: number;
@@ -290,7 +290,7 @@ export interface FakeTokenEndpoint extends AsyncDisposable {
  * scope and names it in the answer. It does not verify client assertions: it refuses a client that
  * sends nothing else.
  *
- * @returns rejects with a `TypeError` that names the option that is wrong.
+ * @returns A promise of the endpoint. It rejects with a `TypeError` that names a wrong option.
  * @example
  * ```ts
  * import { KeycloakTokenManager } from 'keycloak-token-manager';
