@@ -173,8 +173,8 @@ export interface ResourceOptions {
 export interface AuthenticatedRequestInit extends RequestInit {
   /**
    * The user for whom the call is made, an entity ref such as `user:default/jane`: a non-empty
-   * string of printable ASCII without leading or trailing spaces. Sent with this call only, and
-   * replaces a header of the same name. Anything else is `ERR_KEYCLOAK_REQUEST`.
+   * string of printable ASCII without leading or trailing spaces; anything else rejects with
+   * `ERR_KEYCLOAK_REQUEST`. It is sent with this call only and replaces a header of the same name.
    */
   backstageUser?: string;
   /** For how long the token must still be valid, in seconds; see {@link GetTokenOptions}. */
@@ -331,7 +331,8 @@ export interface KeycloakTokenManagerOptions {
 }
 
 /**
- * Options of {@link KeycloakTokenManager.getToken}. An unknown option is `ERR_KEYCLOAK_REQUEST`.
+ * Options of {@link KeycloakTokenManager.getToken}. The call rejects with `ERR_KEYCLOAK_REQUEST` if
+ * an option is unknown or wrong.
  *
  * @example
  * ```ts
@@ -637,7 +638,7 @@ export class KeycloakTokenManager implements AsyncDisposable {
    * - After a 401 it drops the token as {@link invalidateToken} does and sends the request once
    *   more with a new one, whatever the method. It returns the 401 if the token may not be dropped
    *   now, if the new token is refused too, or if the body cannot be sent again (a stream, or the
-   *   body of a `Request`). Do not change the body before the response is there.
+   *   body of a `Request`). Do not change the body before the response has arrived.
    * - It follows redirects within the origin, with token and user, at most 20. `redirected` of the
    *   response is false nevertheless, and `url` is the last one. `integrity` is compared with the
    *   first answer, so it fails a call that is redirected or sent again.

@@ -18,7 +18,7 @@ const { GLOBALS, allExamples, needsBackstage } = require('../tools/examples.js')
 const root = path.join(__dirname, '..');
 const CLIENT = { clientId: 'my-client', clientSecret: 'my-secret' };
 
-/** The names that the compiler gets and a process has not. */
+/** The names that only the compiler knows. */
 const borrowed = Array.from(
   fs.readFileSync(GLOBALS, 'utf8').matchAll(/^declare const (\w+)/gm),
   ([, name]) => name,

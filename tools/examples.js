@@ -50,12 +50,13 @@ function examplesAt(node) {
 function examplesOf(file, text = read(file)) {
   const source = ts.createSourceFile(file, text, ts.ScriptTarget.ES2022, true);
   return declarationsIn(source).flatMap((node) =>
-    // A variable's comment stands before its statement; TypeScript finds it from both.
     examplesAt(node).flatMap((tag) => {
       const lines = tag.getText(source).split('\n');
       const plain = lines.map((line) => line.replace(/^ *\* ?/, '')).join('\n');
       const start = source.getLineAndCharacterOfPosition(tag.getStart(source)).line;
-      return blocksOf(file, plain).map((block) => ({ ...block, line: start + block.line }));
+      const blocks = blocksOf(file, plain);
+      if (blocks.length === 0) throw new Error(`${file}:${start + 1}: no code in the @example`);
+      return blocks.map((block) => ({ ...block, line: start + block.line }));
     }),
   );
 }
@@ -82,7 +83,7 @@ function allExamples() {
 function compilerOptions() {
   const config = JSON.parse(read('tsconfig.json'));
   const own = { ...config.compilerOptions, noUnusedLocals: false, noUnusedParameters: false };
-  // The errors of disposable objects are types of a later library.
+  // `await using` needs types of a later library.
   const { options } = ts.convertCompilerOptionsFromJson(
     { ...own, lib: ['es2022', 'esnext.disposable'] },
     root,
