@@ -40,9 +40,9 @@ export interface KeycloakTokenManagerService
  * `keycloak-token-manager`.
  *
  * The section holds those {@link KeycloakTokenManagerOptions} that YAML can express, under the same
- * names. If it is missing, incomplete or wrong, the plugins that depend on the service do not start,
- * with `ERR_KEYCLOAK_CONFIG`. An edit takes effect while the backend runs, and callers have a valid
- * token meanwhile. An edit that is wrong or removes the section is logged and ignored.
+ * names. If it is missing, incomplete or wrong, the plugins that depend on the service fail to
+ * start, with `ERR_KEYCLOAK_CONFIG`. An edit takes effect while the backend runs, and callers have a
+ * valid token meanwhile. An edit that is wrong or removes the section is logged and ignored.
  *
  * @example
  * ```ts
