@@ -41,8 +41,8 @@ export interface KeycloakTokenManagerService
  *
  * The section holds those {@link KeycloakTokenManagerOptions} that YAML can express, under the same
  * names. If it is missing, incomplete or wrong, the plugins that depend on the service fail to
- * start, with `ERR_KEYCLOAK_CONFIG`. An edit takes effect while the backend runs, and callers have a
- * valid token meanwhile. An edit that is wrong or removes the section is logged and ignored.
+ * start, with `ERR_KEYCLOAK_CONFIG`. An edit takes effect while the backend runs, and callers keep
+ * getting valid tokens. An edit that is wrong or removes the section is logged and ignored.
  *
  * @example
  * ```ts
