@@ -1,17 +1,33 @@
 /// <reference types="node" />
 
 /**
- * How the client proves itself to the token endpoint.
+ * How the client authenticates itself to the token endpoint.
  *
- * - `client_secret_post`: `client_id` and `client_secret` in the form (RFC 6749 §2.3.1).
- * - `client_secret_basic`: an `Authorization: Basic` header, both parts form-encoded first.
- * - `client_secret_jwt`: an assertion signed with the secret (OpenID Connect Core 1.0 §9); Keycloak's
- *   "Signed JWT with Client Secret".
- * - `private_key_jwt`: an assertion signed with a private key (RFC 7523); Keycloak's "Signed JWT".
- * - `tls_client_auth`: a certificate, shown when TLS begins (RFC 8705 §2.1); Keycloak's "X509
- *   Certificate". Needs https.
- * - `client_assertion_file`: an assertion that somebody else signs and keeps fresh in a file, such as
- *   a projected Kubernetes service account token or a SPIFFE JWT-SVID.
+ * - `client_secret_post`: sends `client_id` and `client_secret` in the form (RFC 6749 §2.3.1).
+ * - `client_secret_basic`: sends an `Authorization: Basic` header, with both parts form-encoded as
+ *   RFC 6749 §2.3.1 requires.
+ * - `client_secret_jwt`: signs an assertion with the secret (OpenID Connect Core 1.0 §9). Keycloak
+ *   calls this "Signed JWT with Client Secret".
+ * - `private_key_jwt`: signs an assertion with a private key (RFC 7523). Keycloak calls this
+ *   "Signed JWT".
+ * - `tls_client_auth`: presents a certificate in the TLS handshake (RFC 8705 §2.1). Keycloak calls
+ *   this "X509 Certificate". The token endpoint must be https.
+ * - `client_assertion_file`: sends an assertion that another program signs and keeps fresh in a
+ *   file, such as a projected Kubernetes service account token or a SPIFFE JWT-SVID.
+ *
+ * @example
+ * ```ts
+ * import { KeycloakTokenManager, type ClientAuthentication } from 'keycloak-token-manager';
+ *
+ * const clientAuthentication: ClientAuthentication = 'client_secret_basic';
+ * const manager = new KeycloakTokenManager({
+ *   issuer: 'https://keycloak.example/realms/my-realm',
+ *   clientId: 'my-client',
+ *   clientSecret: 'my-secret',
+ *   clientAuthentication,
+ * });
+ * await manager.getToken();
+ * ```
  */
 export type ClientAuthentication =
   | 'client_secret_post'
@@ -21,20 +37,74 @@ export type ClientAuthentication =
   | 'tls_client_auth'
   | 'client_assertion_file';
 
-/** How an assertion is signed (RFC 7518 §3, RFC 8037 §3.1). */
+/**
+ * The algorithm that signs an assertion (RFC 7518 §3, RFC 8037 §3.1). `HS256`, `HS384` and `HS512`
+ * are for `client_secret_jwt`, the others for `private_key_jwt`.
+ *
+ * @example
+ * ```ts
+ * import { KeycloakTokenManager, type SigningAlgorithm } from 'keycloak-token-manager';
+ *
+ * const signingAlgorithm: SigningAlgorithm = 'HS512';
+ * new KeycloakTokenManager({
+ *   issuer: 'https://keycloak.example/realms/my-realm',
+ *   clientId: 'my-client',
+ *   clientSecret: 'my-secret',
+ *   clientAuthentication: 'client_secret_jwt',
+ *   signingAlgorithm,
+ * });
+ * ```
+ */
 export type SigningAlgorithm = 'RS256' | 'PS256' | 'ES256' | 'EdDSA' | 'HS256' | 'HS384' | 'HS512';
 
-/** A private key as a JSON Web Key (RFC 7517, RFC 7518 §6, RFC 8037 §2). */
+/**
+ * A private key as a JSON Web Key (RFC 7517, RFC 7518 §6, RFC 8037 §2).
+ *
+ * @example
+ * ```ts
+ * import { generateKeyPairSync } from 'node:crypto';
+ * import { KeycloakTokenManager, type PrivateJsonWebKey } from 'keycloak-token-manager';
+ *
+ * const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+ * const key: PrivateJsonWebKey = { ...privateKey.export({ format: 'jwk' }), kty: 'EC', kid: 'k1' };
+ * new KeycloakTokenManager({
+ *   issuer: 'https://keycloak.example/realms/my-realm',
+ *   clientId: 'my-client',
+ *   privateKey: key,
+ * });
+ * ```
+ */
 export interface PrivateJsonWebKey {
   /** `RSA` of 2048 to 4096 bits, `EC` on P-256, or `OKP` with Ed25519. */
   kty: 'RSA' | 'EC' | 'OKP';
-  /** The `kid` of assertions, unless `keyId` says otherwise. */
+  /** The `kid` header of assertions, unless the option `keyId` is set. */
   kid?: string;
-  /** The members of the kind, and others, which do not matter. */
+  /** The members that RFC 7518 and RFC 8037 define for this key type. Other members are ignored. */
   [member: string]: unknown;
 }
 
-/** Where log lines go. Backstage's `LoggerService` fits as it is. A logger that throws is ignored. */
+/**
+ * Receives log lines. Backstage's `LoggerService` and `console` both fit. Errors that a logger
+ * throws are ignored.
+ *
+ * The manager logs an acquired token with `debug`, the first failure in a row with `warn`, the
+ * recovery with `info`, and each warning about the configuration once. No line holds a secret, a
+ * token or an assertion. `error` is never called by a manager itself.
+ *
+ * @example
+ * ```ts
+ * import { KeycloakTokenManager, type KeycloakTokenManagerLogger } from 'keycloak-token-manager';
+ *
+ * const logger: KeycloakTokenManagerLogger = console;
+ * const manager = new KeycloakTokenManager({
+ *   issuer: 'https://keycloak.example/realms/my-realm',
+ *   clientId: 'my-client',
+ *   clientSecret: 'my-secret',
+ *   logger,
+ * });
+ * await manager.getToken();
+ * ```
+ */
 export interface KeycloakTokenManagerLogger {
   error(message: string): void;
   warn(message: string): void;
@@ -42,246 +112,371 @@ export interface KeycloakTokenManagerLogger {
   debug(message: string): void;
 }
 
-/** To whom {@link KeycloakTokenManager.fetch} sends the token, and how. */
+/**
+ * The API to which {@link KeycloakTokenManager.fetch} sends the token.
+ *
+ * @example
+ * ```ts
+ * import { KeycloakTokenManager, type ResourceOptions } from 'keycloak-token-manager';
+ *
+ * const resource: ResourceOptions = { baseUrl: 'https://api.example/v1', userHeader: 'X-User' };
+ * const manager = new KeycloakTokenManager({
+ *   issuer: 'https://keycloak.example/realms/my-realm',
+ *   clientId: 'my-client',
+ *   clientSecret: 'my-secret',
+ *   resource,
+ * });
+ * await manager.fetch('agents'); // https://api.example/v1/agents
+ * ```
+ */
 export interface ResourceOptions {
   /**
-   * Absolute `http` or `https` URL, without userinfo, query and fragment. Its origin is the only one
-   * that gets the token. Relative inputs resolve against it as a folder: below
+   * Absolute `http` or `https` URL, without userinfo, query and fragment. The token is sent to its
+   * origin and to no other. Relative inputs resolve against it as a folder: with
    * `https://api.example/v1`, `agents` is `/v1/agents` and `/agents` is `/agents`.
    */
   baseUrl: string;
   /**
    * The header that carries {@link AuthenticatedRequestInit.backstageUser}. Default:
-   * `X-Backstage-User`. May not be `Authorization` or a header that frames the request.
+   * `X-Backstage-User`. `Authorization` and headers that frame the request, such as
+   * `Content-Length`, are refused.
    */
   userHeader?: string;
   /**
-   * Sends the requests in place of the global `fetch`, which is looked up at each call: undici's with
-   * a dispatcher, or a test's double. It is given a string, or the caller's own `Request`, and must
-   * hand over redirects (`redirect: 'manual'`) with their status and `Location`, as Node's does.
+   * Sends the requests instead of the global `fetch`, for example undici's `fetch` with a
+   * dispatcher, or a test double. It receives a string, or the caller's own `Request`. With
+   * `redirect: 'manual'` it must return redirects with their status and `Location`, as Node's
+   * `fetch` does. Default: the global `fetch`, looked up at each call.
    */
   fetch?: (input: string | Request, init?: RequestInit) => Promise<Response>;
 }
 
-/** What {@link KeycloakTokenManager.fetch} takes besides what `fetch` does. */
+/**
+ * The `init` of {@link KeycloakTokenManager.fetch}: that of the platform's `fetch`, and two members
+ * more.
+ *
+ * @example
+ * ```ts
+ * import type { AuthenticatedRequestInit } from 'keycloak-token-manager';
+ *
+ * const init: AuthenticatedRequestInit = {
+ *   method: 'POST',
+ *   body: JSON.stringify({ message: 'Hello' }),
+ *   headers: { 'content-type': 'application/json' },
+ *   backstageUser: 'user:default/jane',
+ *   signal: AbortSignal.timeout(30_000),
+ * };
+ * const response = await manager.fetch('chat', init);
+ * console.log(response.status);
+ * ```
+ */
 export interface AuthenticatedRequestInit extends RequestInit {
   /**
-   * The user for whom the call is made, an entity ref such as `user:default/jane`: non-empty,
-   * printable ASCII, no space at its ends. Sent with this call alone, in place of a header of that
-   * name.
+   * The user for whom the call is made, an entity ref such as `user:default/jane`: a non-empty
+   * string of printable ASCII without leading or trailing spaces; anything else rejects with
+   * `ERR_KEYCLOAK_REQUEST`. It is sent with this call only and replaces a header of the same name.
    */
   backstageUser?: string;
-  /** How long the token must still be valid, in seconds, for streams; as in {@link GetTokenOptions}. */
+  /** For how long the token must still be valid, in seconds; see {@link GetTokenOptions}. */
   minValiditySeconds?: number;
 }
 
 /**
- * Options of {@link KeycloakTokenManager}. `undefined` counts as absent; an unknown option is refused.
+ * Options of {@link KeycloakTokenManager}.
+ *
  * Required are `clientId`, exactly one of `tokenEndpoint` and `issuer`, and exactly one credential:
  * `clientSecret`, `clientSecretFile`, `privateKey`, `privateKeyFile`, a client certificate with its
- * key, or `clientAssertionFile`.
+ * key, or `clientAssertionFile`. `undefined` counts as absent. The constructor refuses an unknown
+ * option.
+ *
+ * @example
+ * ```ts
+ * import { KeycloakTokenManager, type KeycloakTokenManagerOptions } from 'keycloak-token-manager';
+ *
+ * const options: KeycloakTokenManagerOptions = {
+ *   tokenEndpoint: 'https://keycloak.example/realms/my-realm/protocol/openid-connect/token',
+ *   clientId: 'my-client',
+ *   clientSecretFile: '/run/secrets/my-client',
+ *   requestTimeoutMs: 5_000,
+ *   logger: console,
+ * };
+ * const manager = new KeycloakTokenManager(options);
+ * await manager.getToken();
+ * ```
  */
 export interface KeycloakTokenManagerOptions {
   /**
    * Absolute `http` or `https` URL of the token endpoint, without userinfo and fragment. Keycloak's
-   * is `{base}/realms/{realm}/protocol/openid-connect/token`. Plain http to anything but loopback
-   * warns once.
+   * is `{base}/realms/{realm}/protocol/openid-connect/token`. A plain http URL that is not loopback
+   * logs one warning.
    */
   tokenEndpoint?: string;
   /**
-   * Absolute URL of the realm, Keycloak's `{base}/realms/{realm}`, without userinfo, query and
-   * fragment. The token endpoint is taken from its discovery document (OpenID Connect Discovery 1.0),
-   * which is read with the first token, inside `requestTimeoutMs`, kept for 24 h, and read again if
-   * the endpoint answers 404 or 405. Its `issuer` must be this one; an https issuer may not name an
-   * http endpoint.
+   * Absolute URL of the realm, in Keycloak `{base}/realms/{realm}`, without userinfo, query and
+   * fragment. The manager takes the token endpoint from its discovery document (OpenID Connect
+   * Discovery 1.0 §4). It reads the document with the first token, inside `requestTimeoutMs`, keeps
+   * it for 24 h, and reads it again when the endpoint answers 404 or 405. The document must name
+   * this issuer, and an https issuer may not name an http endpoint (`ERR_KEYCLOAK_PROTOCOL`).
    */
   issuer?: string;
-  /** The client's id. Non-empty. */
+  /** The client id. A non-empty string. */
   clientId: string;
   /**
-   * The client's secret, non-empty, or a function that gives it or a promise of it.
+   * The client secret, a non-empty string, or a function that returns it or a promise of it.
    *
-   * A function is asked once per acquisition and once more after the server refused the client, so a
-   * rotated secret is picked up. It runs on the thread that made the manager. One that throws, gives
-   * anything but a non-empty string or does not settle within `requestTimeoutMs` fails the
-   * acquisition with `ERR_KEYCLOAK_CREDENTIAL`.
+   * The manager calls the function once per acquisition, and once more after the server refused the
+   * client, so that a rotated secret is found. It runs on the thread that created the manager. A
+   * function that throws, returns anything but a non-empty string, or does not settle within
+   * `requestTimeoutMs` fails the acquisition with `ERR_KEYCLOAK_CREDENTIAL`.
    */
   clientSecret?: string | (() => string | Promise<string>);
   /**
-   * Path of a file that holds the secret; one trailing newline is dropped. Read at every
-   * acquisition, and again after the server refused the client: for 0.6 s if it took this secret
-   * before, so that file and server may be changed half a second apart.
+   * Path of a file that holds the client secret. One trailing newline is dropped. The file is read
+   * at every acquisition, and again after the server refused the client. If the server accepted
+   * this secret before, the manager looks at the file for 0.6 s, so that file and server may be
+   * changed half a second apart. A file that cannot be read fails the acquisition with
+   * `ERR_KEYCLOAK_CREDENTIAL`.
    */
   clientSecretFile?: string;
-  /** Default: `client_secret_post` with a secret, else what goes with the credential. */
+  /**
+   * How the client authenticates itself. Default: `client_secret_post` with a secret, otherwise the
+   * method that fits the credential.
+   */
   clientAuthentication?: ClientAuthentication;
   /**
-   * The key for `private_key_jwt`: PEM (PKCS #8, PKCS #1, SEC 1), or a JSON Web Key as JSON or as an
-   * object. RSA of 2048 to 4096 bits, EC on P-256 or Ed25519; an encrypted one is refused.
+   * The private key for `private_key_jwt`: PEM (PKCS #8, PKCS #1, SEC 1), or a JSON Web Key as a
+   * JSON string or an object. RSA of 2048 to 4096 bits, EC on P-256 or Ed25519. Encrypted keys are
+   * refused with `ERR_KEYCLOAK_CONFIG`.
    */
   privateKey?: string | PrivateJsonWebKey;
   /**
-   * Path of a file with such a key. Read at every acquisition, and again after the server refused the
-   * client, as `clientSecretFile` is.
+   * Path of a file with such a key. It is read at every acquisition, and again after the server
+   * refused the client, as `clientSecretFile` is.
    */
   privateKeyFile?: string;
-  /** `kid` of assertions. Without it, that of the JSON Web Key, if it has one. */
+  /** The `kid` header of assertions. Without it, that of the JSON Web Key is sent, if any. */
   keyId?: string;
   /**
-   * Default: `RS256` for an RSA key, `ES256` for EC, `EdDSA` for Ed25519, `HS256` for
-   * `client_secret_jwt`.
+   * The algorithm that signs assertions. Default: `RS256` for an RSA key, `ES256` for EC, `EdDSA`
+   * for Ed25519, `HS256` for `client_secret_jwt`.
    */
   signingAlgorithm?: SigningAlgorithm;
   /**
-   * `aud` of assertions. Without it, the issuer as its document names it; with `tokenEndpoint`,
-   * that URL without `/protocol/openid-connect/token`. Set it where Keycloak has another hostname in public.
+   * The `aud` claim of assertions. Without it, the issuer that the discovery document names is
+   * sent; with `tokenEndpoint`, that URL without `/protocol/openid-connect/token`. Set it if
+   * Keycloak's public hostname differs from the one that you call.
    */
   assertionAudience?: string;
-  /** The certificate for `tls_client_auth` in PEM, and those that lead to its authority. */
+  /** The client certificate for `tls_client_auth` in PEM, followed by its intermediates. */
   clientCertificate?: string;
-  /** Path of a file with it. Read at every acquisition; connections in use are not dropped. */
+  /**
+   * Path of a PEM file with the client certificate. It is read at every acquisition. Open
+   * connections keep the certificate with which they were opened.
+   */
   clientCertificateFile?: string;
-  /** The key of `clientCertificate` in PEM. An encrypted one is refused. */
+  /** The private key of the client certificate in PEM. Encrypted keys are refused. */
   clientKey?: string;
-  /** Path of a file with it, read as `clientCertificateFile`. */
+  /** Path of a PEM file with that key. It is read as `clientCertificateFile` is. */
   clientKeyFile?: string;
-  /** Path of a file with an assertion, read for every attempt. */
+  /** Path of a file that holds an assertion. It is read for every attempt. */
   clientAssertionFile?: string;
   /**
-   * `client_assertion_type` of that assertion. Without it,
-   * `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`; for a SPIFFE JWT-SVID
+   * The `client_assertion_type` of that assertion. Without it,
+   * `urn:ietf:params:oauth:client-assertion-type:jwt-bearer` is sent. A SPIFFE JWT-SVID needs
    * `urn:ietf:params:oauth:client-assertion-type:jwt-spiffe`.
    */
   clientAssertionType?: string;
-  /** Scopes to ask for, a space-separated string or an array of single scopes (RFC 6749 §3.3). Default: none. */
+  /**
+   * The scopes to request: a string with single spaces, or a non-empty array of scopes
+   * (RFC 6749 §3.3). Default: none.
+   */
   scope?: string | readonly string[];
   /**
-   * Extra form fields of the token request. May not name a field that the manager sets:
-   * `grant_type`, `client_id`, `client_secret`, `scope`, `client_assertion`, `client_assertion_type`.
+   * Extra form fields of the token request. They may not name a field that the manager sets:
+   * `grant_type`, `client_id`, `client_secret`, `scope`, `client_assertion`,
+   * `client_assertion_type`.
    */
   parameters?: Readonly<Record<string, string>>;
   /**
-   * How long before its end a token is replaced, in seconds. Integer ≥ 0, default 60. Never more
-   * than half of the token's lifetime is used.
+   * How long before its end a token is replaced, in seconds. Integer ≥ 0, default 60. At most half
+   * of the token's lifetime is used.
    */
   tokenExpiryBufferSeconds?: number;
   /**
-   * Hard end of one acquisition, in milliseconds: secret function, DNS, connect, TLS, headers, body
-   * and every retry together. Integer ≥ 1, default 15000.
+   * Hard limit for one acquisition, in milliseconds: secret function, DNS, connect, TLS, headers,
+   * body and all retries together. Integer ≥ 1, default 15000. After it the acquisition fails with
+   * `ERR_KEYCLOAK_TIMEOUT`, or with `ERR_KEYCLOAK_CREDENTIAL` if the credential was not there yet.
    */
   requestTimeoutMs?: number;
-  /** Replace a token that is in use before it goes stale, with nobody waiting. Default true. */
+  /** Whether a token in use is refreshed in the background before it goes stale. Default true. */
   backgroundRefresh?: boolean;
-  /** Certificates (PEM, one or more) trusted besides those that Node trusts. */
+  /** Certificates in PEM, one or more, to trust in addition to those that Node trusts. */
   ca?: string;
-  /** Path of a PEM file of such certificates, read at every acquisition. */
+  /** Path of a PEM file with such certificates, read at every acquisition. At most 8 MiB. */
   caFile?: string;
-  /** Do not verify the server's certificate. Default false; true warns once. */
+  /** Turns off verification of the server's certificate. Default false; true logs one warning. */
   skipTlsVerify?: boolean;
   /**
-   * Absolute http or https URL of a proxy, perhaps with a user name and password, which are never
-   * shown; `false` for none. Default: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` of the environment
-   * when the manager is made, lower case first.
+   * Absolute `http` or `https` URL of the proxy for token requests, or `false` for none. A user
+   * name and password in it are never shown. Default: `HTTPS_PROXY`, `HTTP_PROXY` and
+   * `NO_PROXY` from the environment, read when the manager is created; lower-case names win.
    */
   proxy?: string | false;
-  /** To whom {@link KeycloakTokenManager.fetch} may send the token. Default: to nobody. */
+  /** The API to which {@link KeycloakTokenManager.fetch} may send the token. Default: none. */
   resource?: ResourceOptions;
-  /** Default: no logging. */
+  /** Receives log lines. Default: no logging. */
   logger?: KeycloakTokenManagerLogger;
-  /** Label in log lines and snapshots. Default: `clientId`. */
+  /** The label in log lines and snapshots. Default: `clientId`. */
   name?: string;
 }
 
-/** Options of {@link KeycloakTokenManager.getToken}. */
+/**
+ * Options of {@link KeycloakTokenManager.getToken}. The call rejects with `ERR_KEYCLOAK_REQUEST` if
+ * an option is unknown or wrong.
+ *
+ * @example
+ * ```ts
+ * import type { GetTokenOptions } from 'keycloak-token-manager';
+ *
+ * const options: GetTokenOptions = { minValiditySeconds: 120, signal: AbortSignal.timeout(2_000) };
+ * const token = await manager.getToken(options);
+ * console.log(token.length);
+ * ```
+ */
 export interface GetTokenOptions {
   /**
-   * How long the token must still be valid, in seconds, a number ≥ 0. A token that misses it is
-   * replaced once; if the server grants no longer one, the best there is comes back, with one warning.
+   * For how long the token must still be valid, in seconds, a number ≥ 0. If the cached token is
+   * not valid for that long, the manager requests a new one. If the server does not grant a
+   * longer-lived one, the best token is returned, with one warning.
    */
   minValiditySeconds?: number;
-  /** Frees this caller alone; the request goes on for the others. */
+  /** Aborts the wait of this caller only. The token request goes on for the other callers. */
   signal?: AbortSignal;
-  /** Ask the server even if a valid token is held. The held token stays if that fails. */
+  /**
+   * Requests a new token even if a valid one is cached. If that fails, the call rejects and the
+   * cached token stays.
+   */
   forceRefresh?: boolean;
 }
 
-/** What {@link KeycloakTokenManager.getAccessToken} gives. */
+/**
+ * A token with its metadata, as {@link KeycloakTokenManager.getAccessToken} returns it.
+ *
+ * @example
+ * ```ts
+ * import type { AccessToken } from 'keycloak-token-manager';
+ *
+ * const { token, tokenType, expiresAt }: AccessToken = await manager.getAccessToken();
+ * const headers = { authorization: `${tokenType} ${token}` };
+ * console.log(Object.keys(headers), new Date(expiresAt).toISOString());
+ * ```
+ */
 export interface AccessToken {
   /** The bearer token. */
   token: string;
-  /** Always `Bearer`. */
+  /** Always `Bearer` (RFC 6750). */
   tokenType: 'Bearer';
-  /** The scope that the server named; the requested one if it named none; else `undefined`. */
+  /** The scope that the server granted; if it named none, the requested one, if any. */
   scope: string | undefined;
-  /** When the request that succeeded was sent, in ms since the epoch. */
+  /** When the successful token request was sent, in ms since the epoch. */
   issuedAt: number;
-  /** When we stop handing the token out, in ms since the epoch: the end of its life less min(1 s, a quarter of it). */
+  /**
+   * Until when the manager hands the token out, in ms since the epoch. This is the end of its
+   * lifetime less 1 s, or less a quarter of its lifetime if that is shorter.
+   */
   expiresAt: number;
 }
 
-/** What {@link KeycloakTokenManager.snapshot} gives. It holds no secret and no token. */
+/**
+ * The state of a manager, as {@link KeycloakTokenManager.snapshot} returns it. It holds no secret
+ * and no token.
+ *
+ * @example
+ * ```ts
+ * import type { KeycloakTokenManagerSnapshot } from 'keycloak-token-manager';
+ *
+ * const { state, counters, lastFailure }: KeycloakTokenManagerSnapshot = manager.snapshot();
+ * console.log(state, counters.acquisitions, lastFailure?.code ?? 'no failure');
+ * ```
+ */
 export interface KeycloakTokenManagerSnapshot {
-  /** The `name` option. */
+  /** The option `name`. */
   name: string;
   /**
-   * - `empty`: no token, also while the first one is fetched.
+   * - `empty`: no token yet, or none since it was dropped; a request may be under way.
    * - `fresh`: a token that needs no replacement yet.
    * - `stale`: a token that is valid but due for replacement.
    * - `failing`: no valid token, and the last acquisition failed.
    * - `closed`: {@link KeycloakTokenManager.close} was called.
    */
   state: 'empty' | 'fresh' | 'stale' | 'failing' | 'closed';
-  /** Seconds since the held token's request was sent. Absent without a token, as are the next two. */
+  /** Seconds since the cached token was requested. Absent without a token, as are the next two. */
   tokenAgeSeconds?: number;
-  /** Seconds until the held token is stale; negative when it is. */
+  /** Seconds until the cached token goes stale; negative once it is stale. */
   secondsToSoftExpiry?: number;
-  /** Seconds until the held token is handed out no more. */
+  /** Seconds until the cached token is no longer handed out. */
   secondsToHardExpiry?: number;
   /** When the last acquisition succeeded, in ms since the epoch. */
   lastSuccessAt?: number;
-  /** The last failed acquisition: its error code, and when, in ms since the epoch. */
+  /** The last failed acquisition: its error code, and when it failed, in ms since the epoch. */
   lastFailure?: { code: KeycloakTokenErrorCode; at: number };
+  /** Totals since the manager was created. */
   counters: {
-    /** Calls answered from the held token. Exact. */
+    /** Calls answered from the cache. Exact. */
     hits: number;
-    /** Calls that waited for a request begun by another call. */
+    /** Calls that waited for a request that another call had started. */
     joins: number;
     /** Acquisitions started. */
     acquisitions: number;
-    /** Token requests beyond the first of an acquisition; a replaced dead connection does not count. */
+    /**
+     * Attempts after the first of an acquisition. A request that is sent again because its kept
+     * connection had ended does not count.
+     */
     retries: number;
     /** Those of `hits` that were answered with a stale token. */
     staleServed: number;
     /** Tokens dropped by `invalidateToken` and `clearCache`. */
     invalidations: number;
-    /** `invalidateToken` of the held token that kept it: in a cool-down, or too soon after the last. */
+    /** Calls of `invalidateToken` that kept the cached token: in a cool-down, or too soon. */
     invalidationsKept: number;
-    /** `invalidateToken` of a token that is not the held one. */
+    /** Calls of `invalidateToken` with a token that is not the cached one. */
     invalidationsIgnored: number;
     /** Acquisitions that a cool-down prevented. */
     suppressed: number;
   };
-  /** How long finished acquisitions took, in ms. */
+  /** Durations of finished acquisitions, in ms. */
   acquisitionLatencyMs: { count: number; sum: number; max: number; last: number };
 }
 
-/** The codes of {@link KeycloakTokenError}. */
+/**
+ * The codes of {@link KeycloakTokenError}. A minor version may add codes.
+ *
+ * @example
+ * ```ts
+ * import { KeycloakTokenError, type KeycloakTokenErrorCode } from 'keycloak-token-manager';
+ *
+ * const misconfigured: KeycloakTokenErrorCode[] = ['ERR_KEYCLOAK_OAUTH', 'ERR_KEYCLOAK_TLS'];
+ * const needsOperator = (error: unknown) =>
+ *   error instanceof KeycloakTokenError && misconfigured.includes(error.code);
+ * console.log(needsOperator(new Error('other')));
+ * ```
+ */
 export type KeycloakTokenErrorCode =
-  /** Options are wrong. Not retryable. */
+  /** The options are wrong. Not retryable. */
   | 'ERR_KEYCLOAK_CONFIG'
-  /** An argument of a call is wrong. Not retryable. */
+  /** An argument of a call is wrong, or the request must not be sent. Not retryable. */
   | 'ERR_KEYCLOAK_REQUEST'
-  /** The secret function failed, or a secret, key, certificate or assertion file cannot be read or parsed. Not retryable. */
+  /** A secret, key, certificate or assertion cannot be read or used. Not retryable. */
   | 'ERR_KEYCLOAK_CREDENTIAL'
   /** The server refused with an OAuth error; see `oauthError`. Not retryable. */
   | 'ERR_KEYCLOAK_OAUTH'
-  /** An HTTP error that is not an OAuth answer. Retryable for 408, 429 and 5xx. */
+  /** An HTTP error that is not an OAuth error. Retryable for 408, 429 and 5xx. */
   | 'ERR_KEYCLOAK_HTTP'
-  /** An answer that is not a usable token response. Not retryable. */
+  /** The answer is not a usable token response. Not retryable. */
   | 'ERR_KEYCLOAK_PROTOCOL'
-  /** DNS, refused, reset, cut short. Retryable. */
+  /** DNS failed, or the connection was refused, reset or cut short. Retryable. */
   | 'ERR_KEYCLOAK_NETWORK'
-  /** Certificate or handshake. Not retryable. */
+  /** The certificate or the TLS handshake failed. Not retryable. */
   | 'ERR_KEYCLOAK_TLS'
   /** `requestTimeoutMs` passed. Retryable. */
   | 'ERR_KEYCLOAK_TIMEOUT'
@@ -290,82 +485,203 @@ export type KeycloakTokenErrorCode =
   /** A bug in this package. Not retryable. */
   | 'ERR_KEYCLOAK_INTERNAL';
 
-/** The one error class that this package throws or rejects with. It never shows a secret or a token. */
+/**
+ * The only error class of this package. An error never shows a secret, a token or an assertion.
+ *
+ * `cause` is set where another error led to this one, for example what a secret function threw.
+ *
+ * @example
+ * ```ts
+ * import { KeycloakTokenError, KeycloakTokenManager } from 'keycloak-token-manager';
+ *
+ * const other = new KeycloakTokenManager({
+ *   issuer: 'https://keycloak.example/realms/my-realm',
+ *   clientId: 'my-client',
+ *   clientSecret: 'wrong',
+ * });
+ * try {
+ *   await other.getToken();
+ * } catch (error) {
+ *   if (!(error instanceof KeycloakTokenError)) throw error;
+ *   console.log(error.code, error.status, error.oauthError); // ERR_KEYCLOAK_OAUTH 401 …
+ *   if (error.retryable) console.log(`try again in ${error.retryAfterMs ?? 1_000} ms`);
+ * }
+ * ```
+ */
 export class KeycloakTokenError extends Error {
   private constructor();
   readonly name: 'KeycloakTokenError';
+  /** What went wrong; see {@link KeycloakTokenErrorCode}. */
   readonly code: KeycloakTokenErrorCode;
   /** Whether the same call may succeed later with nothing changed on this side. */
   readonly retryable: boolean;
-  /** HTTP status of the answer. */
+  /** The HTTP status of the answer. */
   readonly status?: number;
-  /** `error` of the answer's JSON body (RFC 6749 §5.2). */
+  /** `error` of the answer's JSON body (RFC 6749 §5.2), escaped and shortened. */
   readonly oauthError?: string;
-  /** `error_description` of the answer's JSON body. */
+  /** `error_description` of the answer's JSON body, escaped and shortened. */
   readonly oauthErrorDescription?: string;
-  /** How long to wait before it makes sense to ask again, counted from now. */
+  /**
+   * How long to wait before the next call makes sense, in ms from now: the rest of the cool-down,
+   * or longer if the server sent `Retry-After`.
+   */
   readonly retryAfterMs?: number;
-  /** Token requests sent in the acquisition that failed. */
+  /** How many token requests the failed acquisition sent. */
   readonly attempts?: number;
+  /** The token endpoint, as far as it is known. */
   readonly tokenEndpoint?: string;
+  /** The option `clientId`. */
   readonly clientId?: string;
 }
 
 /**
- * Gives service-account tokens (OAuth 2.0 client credentials, RFC 6749 §4.4) that are valid now,
- * with one request however many callers, and refreshes them in the background.
+ * Returns access tokens of a service account (OAuth 2.0 client credentials grant, RFC 6749 §4.4).
+ * It caches the token, sends one token request no matter how many callers wait, and refreshes the
+ * token in the background.
  *
- * A manager belongs to the thread that made it. Two managers never share a token.
+ * A manager belongs to the thread that created it. Two managers never share a token. Nothing but a
+ * waiting caller keeps the process alive.
+ *
+ * @example
+ * ```ts
+ * import { KeycloakTokenManager } from 'keycloak-token-manager';
+ *
+ * await using service = new KeycloakTokenManager({
+ *   tokenEndpoint: 'https://keycloak.example/realms/my-realm/protocol/openid-connect/token',
+ *   clientId: 'my-client',
+ *   clientSecret: () => process.env.CLIENT_SECRET ?? 'my-secret',
+ *   resource: { baseUrl: 'https://api.example/v1' },
+ * });
+ * const response = await service.fetch('agents', { backstageUser: 'user:default/jane' });
+ * console.log(response.status, await response.text());
+ * ```
  */
 export class KeycloakTokenManager implements AsyncDisposable {
-  /** @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`, naming every option that is wrong. */
+  /**
+   * Checks the options. It sends nothing and starts no thread.
+   *
+   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`, naming every option that is wrong.
+   */
   constructor(options: KeycloakTokenManagerOptions);
   /**
-   * A bearer token valid now. While one is held this costs as much as awaiting a resolved promise.
+   * Returns a bearer token that is valid now. While one is cached, the call costs as much as
+   * awaiting a resolved promise.
    *
-   * Rejects with a {@link KeycloakTokenError}, or with the reason of `signal`. After a failed
-   * acquisition the same error comes back at once until a cool-down (1 s, doubling to 30 s after
-   * `OAUTH`, `CREDENTIAL` and `TLS`, to 5 s after anything else) is over; `retryAfterMs` says how long.
+   * After a failed acquisition the same error is returned immediately until a cool-down is over:
+   * 1 s, doubling to 30 s after `OAUTH`, `CREDENTIAL` and `TLS`, and to 5 s after other failures.
+   * `retryAfterMs` says how long it still lasts.
+   *
+   * @returns A promise of the token. It rejects with a {@link KeycloakTokenError}, or with the
+   *   reason of `signal`.
+   * @example
+   * ```ts
+   * const token = await manager.getToken();
+   * const headers = { authorization: `Bearer ${token}` };
+   * await fetch('https://api.example/v1/agents', { headers });
+   * ```
    */
   getToken(options?: GetTokenOptions): Promise<string>;
-  /** As {@link getToken}, with what is known about the token. */
+  /**
+   * Does the same as {@link getToken} and returns the token with its metadata.
+   *
+   * @example
+   * ```ts
+   * const { expiresAt, scope } = await manager.getAccessToken({ forceRefresh: true });
+   * console.log(scope, Math.round((expiresAt - Date.now()) / 1000));
+   * ```
+   */
   getAccessToken(options?: GetTokenOptions): Promise<AccessToken>;
-  /** As `getToken({ minValiditySeconds: minLifetimeMs / 1000 })`. */
+  /**
+   * Does the same as `getToken({ minValiditySeconds: minLifetimeMs / 1000 })`.
+   *
+   * @param minLifetimeMs For how long the token must still be valid, in ms, a number ≥ 0.
+   * @example
+   * ```ts
+   * const token = await manager.getTokenForStreaming(120_000);
+   * console.log(token.length);
+   * ```
+   */
   getTokenForStreaming(minLifetimeMs: number): Promise<string>;
   /**
-   * Drops the held token if it is the one rejected by a resource server, and says whether it did.
-   * It does not while a cool-down lasts, nor too soon after the last drop (1 s, doubling to 60 s
-   * while replacements are rejected as well). Without an argument: as {@link clearCache}.
+   * Drops the cached token if it is the one that a resource server rejected, and returns whether it
+   * did. The token stays during a cool-down, and if the last drop was too recent: the next drop is
+   * possible 1 s after the replacement arrived, doubling to 60 s while replacements are rejected as
+   * well. Without an argument it does the same as {@link clearCache} and returns whether a token
+   * was cached.
    *
    * @throws {KeycloakTokenError} `ERR_KEYCLOAK_REQUEST` if `rejected` is not a string.
+   * @example
+   * ```ts
+   * const token = await manager.getToken();
+   * const headers = { authorization: `Bearer ${token}` };
+   * const response = await fetch('https://api.example/v1/agents', { headers });
+   * if (response.status === 401) manager.invalidateToken(token);
+   * ```
    */
   invalidateToken(rejected?: string): boolean;
-  /** Drops the held token whatever it is. A request under way still answers those who wait for it, and is not stored. */
+  /**
+   * Drops the cached token, whatever it is. A request under way still answers the callers that wait
+   * for it, and its token is not cached.
+   *
+   * @example
+   * ```ts
+   * manager.clearCache();
+   * await manager.getToken(); // sends a token request
+   * ```
+   */
   clearCache(): void;
   /**
-   * The platform's `fetch` with a token, for the origin of `resource.baseUrl` alone. Works detached.
-   * An `Authorization` header of the caller is replaced.
+   * The platform's `fetch` with the token, for the origin of `resource.baseUrl` only. It works
+   * without `this`, so it can be handed to other libraries. An `Authorization` header of the caller
+   * is replaced.
    *
-   * - After a 401 the token is dropped as by {@link invalidateToken}, and the request is sent once
-   *   more with a new one, whatever its method. If the token may not be dropped now, or the new one is
-   *   refused as well, the 401 comes back. So it does where the body cannot be sent again, a stream
-   *   or that of a `Request`. The body must not change before the response is there.
-   * - Redirects within the origin are followed with token and user, at most 20; `redirected` of the
-   *   response is false nevertheless, and its `url` the last one. `integrity` is held against the
+   * - After a 401 it drops the token as {@link invalidateToken} does and sends the request once
+   *   more with a new one, whatever the method. It returns the 401 if the token may not be dropped
+   *   now, if the new token is refused too, or if the body cannot be sent again (a stream, or the
+   *   body of a `Request`). Do not change the body before the response has arrived.
+   * - It follows redirects within the origin, with token and user, at most 20. `redirected` of the
+   *   response is false nevertheless, and `url` is the last one. `integrity` is compared with the
    *   first answer, so it fails a call that is redirected or sent again.
+   * - {@link close} does not abort a call that was already sent.
    *
-   * Rejects with `ERR_KEYCLOAK_REQUEST` for another origin, also in a redirect, before anything is
-   * sent there; with `ERR_KEYCLOAK_CONFIG` without `resource`; with what {@link getToken} rejects
-   * with, and then nothing is sent; with the reason of `signal`; or as the platform's `fetch` does.
-   * {@link close} does not cut a call that was sent.
+   * @returns A promise of the response. It rejects with `ERR_KEYCLOAK_REQUEST` for another origin,
+   *   also in a redirect, before anything is sent there; with `ERR_KEYCLOAK_CONFIG` without
+   *   `resource`; with the error of {@link getToken}, and then nothing is sent; with the reason of
+   *   `signal`; or as the platform's `fetch` does.
+   * @example
+   * ```ts
+   * const response = await manager.fetch('agents', {
+   *   backstageUser: 'user:default/jane',
+   *   signal: AbortSignal.timeout(30_000),
+   * });
+   * if (!response.ok) throw new Error(`the API answered ${response.status}`);
+   * console.log(await response.text());
+   * ```
    */
   readonly fetch: (
     input: string | URL | Request,
     init?: AuthenticatedRequestInit,
   ) => Promise<Response>;
-  /** The state, for health checks and metrics. */
+  /**
+   * Returns the state, for health checks and metrics. It sends nothing.
+   *
+   * @example
+   * ```ts
+   * const { state, secondsToHardExpiry, acquisitionLatencyMs } = manager.snapshot();
+   * console.log(state, secondsToHardExpiry, acquisitionLatencyMs.last);
+   * ```
+   */
   snapshot(): KeycloakTokenManagerSnapshot;
-  /** Stops background work, rejects waiters with `ERR_KEYCLOAK_CLOSED`, wipes secrets. Idempotent. */
+  /**
+   * Stops background work, rejects waiting callers with `ERR_KEYCLOAK_CLOSED` and overwrites the
+   * secrets in native memory. A closed manager cannot be opened again. Idempotent.
+   *
+   * @example
+   * ```ts
+   * process.once('SIGTERM', () => manager.close());
+   * ```
+   */
   close(): Promise<void>;
+  /** Does the same as {@link close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
 }

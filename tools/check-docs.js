@@ -1,18 +1,18 @@
 'use strict';
 
-// Holds the documents to the code: links lead somewhere, examples compile, commands exist, the
-// README's tables name exactly what index.d.ts declares, and there is one version everywhere.
+// Compares the documents with the code: links lead somewhere, examples compile, YAML and JSON
+// parse, commands exist, every export has an example, the README's tables name exactly what
+// index.d.ts declares, and there is one version everywhere.
 
-const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
-const os = require('node:os');
 const path = require('node:path');
+const yaml = require('js-yaml');
 const ts = require('typescript');
 const { changelogFaults } = require('./changelog.js');
+const examples = require('./examples.js');
 const { root } = require('./run.js');
 const { versionFaults } = require('./versions.js');
 
-const documents = ['README.md', 'MIGRATION.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md'];
 const longestReadme = 200;
 const read = (file) => fs.readFileSync(path.join(root, file), 'utf8');
 
@@ -56,22 +56,27 @@ function linkFaults(file, text) {
   return faults;
 }
 
-function exampleFaults(file, text) {
-  const faults = [];
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'keycloak-token-manager-'));
-  try {
-    for (const [block, code] of text.matchAll(/^```js\n(.*?)^```$/gms)) {
-      // An example may await unless it uses `require`.
-      const end = code.includes('require(') ? 'cjs' : 'mjs';
-      const example = path.join(folder, `example.${end}`);
-      fs.writeFileSync(example, code);
-      const { status, stderr } = spawnSync(process.execPath, ['--check', example]);
-      if (status !== 0) faults.push(`${file}: does not compile: ${block}\n${stderr}`);
+const parsers = { json: JSON.parse, yaml: (text) => yaml.load(text) };
+
+/** The blocks of a document that do not parse. */
+function dataFaults(file, text) {
+  return examples.blocksOf(file, text).flatMap(({ language, line, code }) => {
+    try {
+      parsers[language]?.(code);
+      return [];
+    } catch (error) {
+      return [`${file}:${line}: ${error.message}`];
     }
-  } finally {
-    fs.rmSync(folder, { recursive: true, force: true });
-  }
-  return faults;
+  });
+}
+
+/** Exports without an example, and code that does not compile; Backstage's is compiled elsewhere. */
+function exampleFaults() {
+  const missing = examples.TYPES.flatMap((file) =>
+    examples.exportsWithoutExample(file).map((name) => `${file}: ${name} has no @example`),
+  );
+  const here = examples.allExamples().filter((block) => !examples.needsBackstage(block));
+  return [...missing, ...examples.compile(here)];
 }
 
 function commandFaults(file, text) {
@@ -176,15 +181,17 @@ function troubleshootingFaults(text) {
   if (known.length === 0) return ['src/manager/error.rs: no OAuth errors were found'];
   return [...known, ...codes]
     .filter((name) => !new RegExp(`^(\\| \`|### )${name}\\b`, 'm').test(section))
-    .map((name) => `MIGRATION.md: Troubleshooting: missing: ${name}`);
+    .map((name) => `docs/errors.md: Troubleshooting: missing: ${name}`);
 }
 
+const documents = examples.documents();
 const faults = documents.flatMap((file) => {
   const text = read(file);
-  return [...linkFaults(file, text), ...exampleFaults(file, text), ...commandFaults(file, text)];
+  return [...linkFaults(file, text), ...dataFaults(file, text), ...commandFaults(file, text)];
 });
+faults.push(...exampleFaults());
 const readme = read('README.md');
-faults.push(...tableFaults(readme), ...troubleshootingFaults(read('MIGRATION.md')));
+faults.push(...tableFaults(readme), ...troubleshootingFaults(read('docs/errors.md')));
 const { version } = JSON.parse(read('package.json'));
 faults.push(...versionFaults(read), ...changelogFaults(read('CHANGELOG.md'), version));
 const lines = readme.trimEnd().split('\n').length;

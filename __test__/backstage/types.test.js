@@ -1,12 +1,13 @@
 'use strict';
 
-/** The types of the service, compiled against Backstage's own. */
+/** The types of the service, and the examples that use it, compiled against Backstage's own. */
 
 const assert = require('node:assert/strict');
 const { spawnSync } = require('node:child_process');
-const { cp, symlink } = require('node:fs/promises');
+const { cp, symlink, writeFile } = require('node:fs/promises');
 const path = require('node:path');
 const { describe, test } = require('node:test');
+const { allExamples, needsBackstage } = require('../../tools/examples.js');
 const { useWorkspace } = require('./support.js');
 
 const root = path.join(__dirname, '..', '..');
@@ -19,9 +20,14 @@ for (const release of ['newest', 'oldest']) {
   describe(`the types, with the ${release} release`, () => {
     const workspace = useWorkspace([], { release });
 
-    test('fit what a plugin does with them', async () => {
-      const file = path.join(workspace.folder, 'plugin.ts');
-      await cp(path.join(__dirname, 'plugin.types.ts'), file);
+    test('fit what a plugin and the examples do with them', async () => {
+      await cp(path.join(__dirname, 'plugin.types.ts'), path.join(workspace.folder, 'plugin.ts'));
+      const files = ['plugin.ts'];
+      for (const { file, line, code } of allExamples().filter(needsBackstage)) {
+        const name = `${file.replaceAll(/\W/g, '-')}-${line}.ts`;
+        await writeFile(path.join(workspace.folder, name), code);
+        files.push(name);
+      }
       const types = path.join(workspace.folder, 'types');
       await symlink(path.join(root, 'node_modules', '@types'), types);
       const { stdout } = spawnSync(
@@ -31,14 +37,14 @@ for (const release of ['newest', 'oldest']) {
           ...OPTIONS,
           '--typeRoots',
           types,
-          file,
+          ...files,
         ],
         { cwd: workspace.folder, encoding: 'utf8' },
       );
       // Backstage's own declarations have faults that depend on what is installed beside them.
       const ours = stdout
         .split('\n')
-        .filter((line) => /^(plugin\.ts|node_modules\/keycloak-token-manager\/)/.test(line));
+        .filter((line) => /^([\w-]+\.ts|node_modules\/keycloak-token-manager\/)/.test(line));
       assert.deepEqual(ours, []);
     });
   });

@@ -2,8 +2,19 @@ import type { RootConfigService, ServiceFactory, ServiceRef } from '@backstage/b
 import type { KeycloakTokenManager, KeycloakTokenManagerOptions } from 'keycloak-token-manager';
 
 /**
- * What a plugin gets: the methods of the one manager that all plugins of the backend share. A
- * token dropped by one plugin is dropped for all.
+ * The service that a plugin receives: the methods of the one manager that all plugins of the
+ * backend share. If one plugin drops a token, it is dropped for all.
+ *
+ * @example
+ * ```ts
+ * import type { KeycloakTokenManagerService } from 'keycloak-token-manager/backstage';
+ *
+ * export async function listAgents(tokens: KeycloakTokenManagerService, backstageUser: string) {
+ *   const response = await tokens.fetch('agents', { backstageUser });
+ *   if (!response.ok) throw new Error(`the API answered ${response.status}`);
+ *   return response.json();
+ * }
+ * ```
  */
 export interface KeycloakTokenManagerService
   extends Pick<
@@ -17,21 +28,40 @@ export interface KeycloakTokenManagerService
       | 'snapshot'
     >,
     AsyncDisposable {
-  /** The plugin that this was made for. */
+  /** The id of the plugin that received this service. */
   readonly pluginId: string;
   /** Closes nothing: the manager closes when the backend shuts down. */
   close(): Promise<void>;
 }
 
 /**
- * The service that is configured by `boost.kagenti.auth`. It has a default factory, so a plugin
- * declares it as a dependency and nothing is added to the backend. Its id is
+ * The service that the section `boost.kagenti.auth` configures. It has a default factory: a plugin
+ * declares it as a dependency, and the backend needs no further line. Its id is
  * `keycloak-token-manager`.
  *
- * The section holds those {@link KeycloakTokenManagerOptions} that can stand in YAML, by the same
- * names. Without the section, or with one that is incomplete or wrong, the plugins that depend on
- * the service fail to start. An edit while the backend runs is taken over without losing the token;
- * one that is wrong, or removes the section, is logged and ignored.
+ * The section holds those {@link KeycloakTokenManagerOptions} that YAML can express, under the same
+ * names. If it is missing, incomplete or wrong, the plugins that depend on the service fail to
+ * start, with `ERR_KEYCLOAK_CONFIG`. An edit takes effect while the backend runs, and callers keep
+ * getting valid tokens. An edit that is wrong or removes the section is logged and ignored.
+ *
+ * @example
+ * ```ts
+ * import { coreServices, createBackendPlugin } from '@backstage/backend-plugin-api';
+ * import { keycloakTokenManagerServiceRef } from 'keycloak-token-manager/backstage';
+ *
+ * export default createBackendPlugin({
+ *   pluginId: 'agents',
+ *   register(env) {
+ *     env.registerInit({
+ *       deps: { tokens: keycloakTokenManagerServiceRef, logger: coreServices.logger },
+ *       async init({ tokens, logger }) {
+ *         const response = await tokens.fetch('agents');
+ *         logger.info(`the API answered ${response.status}`);
+ *       },
+ *     });
+ *   },
+ * });
+ * ```
  */
 export const keycloakTokenManagerServiceRef: ServiceRef<
   KeycloakTokenManagerService,
@@ -40,8 +70,14 @@ export const keycloakTokenManagerServiceRef: ServiceRef<
 >;
 
 /**
- * The factory of {@link keycloakTokenManagerServiceRef}. An app whose plugins carry copies of this
- * package adds it to have one manager for all of them; it changes nothing else.
+ * The factory of {@link keycloakTokenManagerServiceRef}. Add it to a backend whose plugins carry
+ * their own copies of this package: all of them then share one manager. It changes nothing else.
+ *
+ * @example
+ * ```ts
+ * // The default export of a dynamic plugin.
+ * export { keycloakTokenManagerServiceFactory as default } from 'keycloak-token-manager/backstage';
+ * ```
  */
 export const keycloakTokenManagerServiceFactory: ServiceFactory<
   KeycloakTokenManagerService,
@@ -50,10 +86,10 @@ export const keycloakTokenManagerServiceFactory: ServiceFactory<
 >;
 
 /**
- * A further service with a default factory and a manager of its own, for a second realm or client.
- * The package's configuration schema does not know its section: the app or plugin that chooses the
- * key must declare `clientSecret` there with secret visibility, or logs show it. In its
- * `package.json`, for the key `acme.auth`:
+ * Creates a further service with a default factory and a manager of its own, for a second realm or
+ * client. The package's configuration schema does not know its section. The app or plugin that
+ * chooses the key must declare `clientSecret` with secret visibility, otherwise logs show it. For
+ * the key `acme.auth`, in its `package.json`:
  *
  * ```json
  * "configSchema": { "type": "object", "properties": { "acme": { "type": "object", "properties": {
@@ -64,6 +100,15 @@ export const keycloakTokenManagerServiceFactory: ServiceFactory<
  * @param options `id`: the id of the service, unique in the backend. `configKey`: the key of its
  *   section, such as `acme.agents.auth`.
  * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if either is not a non-empty string.
+ * @example
+ * ```ts
+ * import { createKeycloakTokenManagerServiceRef } from 'keycloak-token-manager/backstage';
+ *
+ * export const acmeTokensRef = createKeycloakTokenManagerServiceRef({
+ *   id: 'acme.tokens',
+ *   configKey: 'acme.auth',
+ * });
+ * ```
  */
 export function createKeycloakTokenManagerServiceRef(options: {
   id: string;
@@ -71,14 +116,25 @@ export function createKeycloakTokenManagerServiceRef(options: {
 }): ServiceRef<KeycloakTokenManagerService, 'plugin', 'singleton'>;
 
 /**
- * The options that stand in a section of the configuration, for those who make a manager by hand.
- * Numbers and booleans may be strings, as `${NAME}` gives them. What values an option may have is
- * checked by the manager, not here.
+ * Reads the options of a manager from a section of the configuration, for code that creates the
+ * manager itself. Numbers and booleans may be strings, since `${NAME}` yields strings. The manager
+ * checks the values; this function checks the keys and their types.
  *
- * @param key Default `boost.kagenti.auth`.
+ * @param key The key of the section. Default `boost.kagenti.auth`.
  * @returns `undefined` if there is no such section.
- * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` naming the key and everything that is missing,
- *   unknown or of a wrong type; never a value.
+ * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`, naming the key and everything that is
+ *   missing, unknown or of a wrong type; never a value.
+ * @example
+ * ```ts
+ * import type { RootConfigService } from '@backstage/backend-plugin-api';
+ * import { KeycloakTokenManager } from 'keycloak-token-manager';
+ * import { readKeycloakTokenManagerOptions } from 'keycloak-token-manager/backstage';
+ *
+ * export function createManager(config: RootConfigService) {
+ *   const options = readKeycloakTokenManagerOptions(config, 'acme.auth');
+ *   return options && new KeycloakTokenManager(options);
+ * }
+ * ```
  */
 export function readKeycloakTokenManagerOptions(
   config: RootConfigService,

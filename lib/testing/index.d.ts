@@ -1,38 +1,63 @@
 /// <reference types="node" />
 
 /**
- * Options of {@link startFakeTokenEndpoint}. `undefined` counts as absent; an unknown option is
- * refused.
+ * Options of {@link startFakeTokenEndpoint}. `undefined` counts as absent. An unknown option is
+ * refused with a `TypeError`.
+ *
+ * @example
+ * ```ts
+ * import { startFakeTokenEndpoint } from 'keycloak-token-manager/testing';
+ * import type { FakeTokenEndpointOptions } from 'keycloak-token-manager/testing';
+ *
+ * const options: FakeTokenEndpointOptions = {
+ *   clients: { 'my-client': 'my-secret' },
+ *   expiresIn: 60,
+ *   roles: ['viewer'],
+ * };
+ * await using endpoint = await startFakeTokenEndpoint(options);
+ * console.log(endpoint.tokenEndpoint);
+ * ```
  */
 export interface FakeTokenEndpointOptions {
   /** Name of the realm in the paths: letters, digits, `.`, `_`, `-`. Default `test`. */
   realm?: string;
   /**
-   * The clients that there are: secrets by client id, both non-empty.
+   * The clients of the realm: secrets by client id, both non-empty.
    * Default `{ 'test-client': 'test-secret' }`.
    */
   clients?: Readonly<Record<string, string>>;
   /**
-   * Life of the tokens in seconds, a finite number. Default 300. It may be zero, negative or a
-   * fraction, to see what a client makes of that.
+   * Lifetime of the tokens in seconds, a finite number. Default 300. It may be zero, negative or a
+   * fraction, to test how a client handles that.
    */
   expiresIn?: number;
   /** How long after the request an answer is sent, in ms, a number ≥ 0. Default 0. */
   delayMs?: number;
-  /** `realm_access.roles` of the tokens. Default: the roles that Keycloak gives to everybody. */
+  /** `realm_access.roles` of the tokens. Default: the roles that Keycloak gives to every user. */
   roles?: readonly string[];
-  /** Speak https with this certificate (PEM). Default: plain http. */
+  /** Serves https with this certificate and key (PEM). Default: plain http. */
   tls?: { key: string | Buffer; cert: string | Buffer };
   /**
-   * Make tokens about this long, in bytes, by a claim `padding`. Integer from 0 to 10,000,000.
-   * Default 0: as long as they come, about 1,250 bytes.
+   * Length of the tokens in bytes, approximately, reached with a claim `padding`. Integer from 0 to
+   * 10,000,000. Default 0: without padding, about 1,250 bytes.
    */
   tokenSize?: number;
 }
 
 /**
- * How a client proved itself, or tried to. A secret sent in both ways counts as posted, as in
- * Keycloak.
+ * How a client authenticated itself, or tried to. A secret that is sent both ways counts as posted,
+ * as in Keycloak.
+ *
+ * @example
+ * ```ts
+ * import { startFakeTokenEndpoint } from 'keycloak-token-manager/testing';
+ * import type { FakeTokenRequestAuthentication } from 'keycloak-token-manager/testing';
+ *
+ * await using endpoint = await startFakeTokenEndpoint();
+ * await fetch(endpoint.tokenEndpoint, { method: 'POST', body: new URLSearchParams() });
+ * const used: FakeTokenRequestAuthentication[] = endpoint.requests.map((r) => r.authentication);
+ * console.log(used); // [ 'none' ]
+ * ```
  */
 export type FakeTokenRequestAuthentication =
   | 'client_secret_post'
@@ -40,41 +65,65 @@ export type FakeTokenRequestAuthentication =
   | 'client_assertion'
   | 'none';
 
-/** One token request, as it stands in {@link FakeTokenEndpoint.requests}. It holds no credential. */
+/**
+ * One token request in {@link FakeTokenEndpoint.requests}. It holds no credential.
+ *
+ * @example
+ * ```ts
+ * import { startFakeTokenEndpoint } from 'keycloak-token-manager/testing';
+ * import type { FakeTokenRequest } from 'keycloak-token-manager/testing';
+ *
+ * await using endpoint = await startFakeTokenEndpoint();
+ * const body = new URLSearchParams({ grant_type: 'client_credentials', scope: 'read' });
+ * await fetch(endpoint.tokenEndpoint, { method: 'POST', body });
+ * const [request] = endpoint.requests as [FakeTokenRequest];
+ * console.log(request.status, request.scope, request.parameters); // 401 read { grant_type: … }
+ * ```
+ */
 export interface FakeTokenRequest {
   /** When the whole request had arrived, in ms since the epoch. */
   readonly at: number;
-  /** The client id, from the form or the `Authorization` header. `undefined` if there was none. */
+  /** The client id from the form or the `Authorization` header; `undefined` if neither has one. */
   readonly clientId: string | undefined;
+  /** How the client authenticated itself. */
   readonly authentication: FakeTokenRequestAuthentication;
-  /** `undefined` if the form has none. */
+  /** The form field `grant_type`; `undefined` if the form has none. */
   readonly grantType: string | undefined;
-  /** `undefined` if the form has none. */
+  /** The form field `scope`; `undefined` if the form has none. */
   readonly scope: string | undefined;
   /**
-   * The fields of the form, without `client_secret` and `client_assertion`. Of a field that came
-   * twice, the first.
+   * The fields of the form without `client_secret` and `client_assertion`. Of a field that came
+   * twice, it holds the first value.
    */
   readonly parameters: Readonly<Record<string, string>>;
-  /** The headers, names in lower case, without `authorization`. */
+  /** The headers, with names in lower case, without `authorization`. */
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  /** The connection that it came over; the first one is 1. */
+  /** The number of the connection that carried the request, from 1. */
   readonly connection: number;
-  /** The status answered. `undefined` until then, and for ever where a fault leaves no status. */
+  /** The status of the answer; `undefined` before it, and where a fault leaves no status. */
   readonly status: number | undefined;
 }
 
 /**
- * What goes wrong with an answer.
+ * A fault in an answer.
  *
  * - `reset`: the connection is reset (TCP RST) before a byte was sent.
  * - `close`: the connection is closed (TCP FIN) before a byte was sent.
- * - `hang`: nothing is ever sent; the connection stays open.
- * - `truncate`: half of the body, then the connection is closed.
- * - `drip`: one byte of the body every `dripMs`.
- * - `flood`: a body without end, until the client closes the connection, 400 MB at most.
- * - `redirect`: a 307 to `headers.location`; by default to the token endpoint itself, so that a
- *   client which follows it is seen in the log.
+ * - `hang`: nothing is ever sent, and the connection stays open.
+ * - `truncate`: half of the body is sent, then the connection is closed.
+ * - `drip`: one byte of the body is sent every `dripMs`.
+ * - `flood`: an endless body, until the client closes the connection, 400 MB at most.
+ * - `redirect`: a 307 to `headers.location`, by default to the token endpoint itself, so that the
+ *   log shows a client that follows it.
+ *
+ * @example
+ * ```ts
+ * import { startFakeTokenEndpoint, type FakeTokenFault } from 'keycloak-token-manager/testing';
+ *
+ * const faults: FakeTokenFault[] = ['reset', 'close', 'truncate'];
+ * await using endpoint = await startFakeTokenEndpoint();
+ * endpoint.answerNext(...faults.map((fault) => ({ fault })));
+ * ```
  */
 export type FakeTokenFault =
   | 'reset'
@@ -86,34 +135,54 @@ export type FakeTokenFault =
   | 'redirect';
 
 /**
- * A scripted answer. With neither `status` nor `body` it is Keycloak's own answer to the request (a
+ * A scripted answer. Without `status` and `body` it is the answer that Keycloak would give (a
  * token, or a refusal), changed by the other members: `{ delayMs: 500 }` is a slow token,
  * `{ fault: 'truncate' }` half of one.
+ *
+ * @example
+ * ```ts
+ * import { startFakeTokenEndpoint, type FakeTokenAnswer } from 'keycloak-token-manager/testing';
+ *
+ * const busy: FakeTokenAnswer = { status: 503, headers: { 'retry-after': '1' } };
+ * await using endpoint = await startFakeTokenEndpoint();
+ * endpoint.answerNext(busy, { delayMs: 50, expiresIn: 5 });
+ * ```
  */
 export interface FakeTokenAnswer {
   /** Integer from 200 to 599. Default: Keycloak's own status, or 200 if there is a `body`. */
   status?: number;
-  /** Added to the answer's own headers, or in place of those with the same name. */
+  /** Added to the answer's own headers; replaces those with the same name. */
   headers?: Readonly<Record<string, string>>;
   /**
-   * An object is sent as JSON; a string or a `Buffer` as it is, without a `Content-Type`.
+   * An object is sent as JSON; a string or a `Buffer` is sent as it is, without a `Content-Type`.
    * Default: Keycloak's own body, or an empty one if there is a `status`.
    */
   body?: object | string | Buffer;
-  /** In place of the endpoint's delay, in ms, a number ≥ 0. */
+  /** Replaces the endpoint's delay, in ms, a number ≥ 0. */
   delayMs?: number;
-  /** In place of the endpoint's `expiresIn`, in seconds, a finite number. */
+  /** Replaces the endpoint's `expiresIn`, in seconds, a finite number. */
   expiresIn?: number;
-  /** What goes wrong. Default: nothing. */
+  /** The fault in the answer. Default: none. */
   fault?: FakeTokenFault;
   /** Time between two bytes of the fault `drip`, in ms, a number ≥ 1. Default 100. */
   dripMs?: number;
 }
 
 /**
- * An answer, or what makes one when a request has arrived. `undefined` stands for Keycloak's own. A
- * function that throws, or gives something else, is answered for with a 500, and
- * {@link FakeTokenEndpoint.close} rejects with the reason.
+ * An answer, or a function that returns one when a request has arrived. `undefined` means
+ * Keycloak's own answer. If the function throws or returns anything else, the endpoint answers with
+ * a 500, and {@link FakeTokenEndpoint.close} rejects with the reason.
+ *
+ * @example
+ * ```ts
+ * import { startFakeTokenEndpoint } from 'keycloak-token-manager/testing';
+ * import type { FakeTokenAnswerSource } from 'keycloak-token-manager/testing';
+ *
+ * const refuseScopes: FakeTokenAnswerSource = ({ scope }) =>
+ *   scope === undefined ? undefined : { status: 400, body: { error: 'invalid_scope' } };
+ * await using endpoint = await startFakeTokenEndpoint();
+ * endpoint.setAnswer(refuseScopes);
+ * ```
  */
 export type FakeTokenAnswerSource =
   | FakeTokenAnswer
@@ -121,18 +190,36 @@ export type FakeTokenAnswerSource =
       request: FakeTokenRequest,
     ) => FakeTokenAnswer | undefined | Promise<FakeTokenAnswer | undefined>);
 
-/** A running endpoint. What its methods refuse, they refuse with a `TypeError` that names it. */
+/**
+ * A running endpoint. Its methods refuse a wrong argument with a `TypeError` that names it.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { KeycloakTokenManager } from 'keycloak-token-manager';
+ * import { startFakeTokenEndpoint, type FakeTokenEndpoint } from 'keycloak-token-manager/testing';
+ *
+ * const endpoint: FakeTokenEndpoint = await startFakeTokenEndpoint();
+ * const client = { clientId: 'test-client', clientSecret: 'test-secret' };
+ * const tokens = new KeycloakTokenManager({ ...client, tokenEndpoint: endpoint.tokenEndpoint });
+ * endpoint.answerNext({ status: 503 });
+ * await Promise.all([tokens.getToken(), tokens.getToken(), tokens.getToken()]);
+ * assert.equal(endpoint.requestCount, 2); // the 503, and the retry for all three callers
+ * await tokens.close();
+ * await endpoint.close();
+ * ```
+ */
 export interface FakeTokenEndpoint extends AsyncDisposable {
   /** The origin, such as `http://127.0.0.1:41234`. */
   readonly url: string;
-  /** `{issuer}/protocol/openid-connect/token`: what a manager is given. */
+  /** `{issuer}/protocol/openid-connect/token`, for the option `tokenEndpoint` of a manager. */
   readonly tokenEndpoint: string;
-  /** `{url}/realms/{realm}`, also the tokens' `iss`. The discovery document is below it. */
+  /** `{url}/realms/{realm}`, also the `iss` of the tokens. The discovery document is below it. */
   readonly issuer: string;
-  /** `{issuer}/protocol/openid-connect/certs`: the public key that the tokens verify against. */
+  /** `{issuer}/protocol/openid-connect/certs`: the public key that verifies the tokens. */
   readonly jwksUri: string;
 
-  /** The token requests so far, or since {@link clearRequests}, in the order of their arrival. */
+  /** The token requests since the start or {@link clearRequests}, in the order of their arrival. */
   readonly requests: readonly FakeTokenRequest[];
   /** `requests.length`. */
   readonly requestCount: number;
@@ -141,68 +228,82 @@ export interface FakeTokenEndpoint extends AsyncDisposable {
   /** Empties {@link requests}. */
   clearRequests(): void;
   /**
-   * Fulfils with the first `count` of {@link requests} as soon as there are that many; a request
-   * counts when it has arrived, answered or not. Rejects if the endpoint is closed before.
+   * Resolves with the first `count` of {@link requests} as soon as so many have arrived, answered
+   * or not. Rejects if the endpoint is closed before that.
    *
    * @param count Integer ≥ 1.
    */
   waitForRequests(count: number): Promise<FakeTokenRequest[]>;
 
-  /** From now on answers are sent `ms` after their request, a number ≥ 0. */
+  /** Sends answers `ms` after their request from now on, a number ≥ 0. */
   setDelay(ms: number): void;
-  /** From now on tokens live that many seconds, a finite number. */
+  /** Grants tokens of that many seconds from now on, a finite number. */
   setExpiresIn(seconds: number): void;
-  /** Gives a client a new secret, or adds a client. Both non-empty. */
+  /** Changes the secret of a client, or adds a client. Both are non-empty. */
   setSecret(clientId: string, secret: string): void;
-  /** How all further token requests are answered, once those of {@link answerNext} are used up. */
+  /** Answers all further token requests like this, once those of {@link answerNext} are used up. */
   setAnswer(answer: FakeTokenAnswerSource): void;
-  /** How the next token requests are answered, one each and in order, after those lined up before. */
+  /** Answers the next token requests like this, one each, in order, after those queued before. */
   answerNext(...answers: FakeTokenAnswerSource[]): void;
   /**
-   * Answers, delay, lifetime and secrets are again what they were at the start. The log stays, and
-   * so does a pause or being offline.
+   * Resets answers, delay, lifetime and secrets to those of the start. It keeps the log, a pause,
+   * and the offline state.
    */
   restore(): void;
 
-  /** From now on requests are accepted and logged, and answered only after {@link resume}. */
+  /** Accepts and logs requests from now on, but answers them only after {@link resume}. */
   pause(): void;
-  /** Sends the answers held back by {@link pause}. */
+  /** Sends the answers that {@link pause} held back. */
   resume(): void;
   /**
-   * Closes the port and all connections. Until {@link goOnline}, connecting is refused. Do both one
-   * after the other, awaited.
+   * Closes the port and all connections. Until {@link goOnline}, connections are refused. Await one
+   * of the two before you call the other.
    */
   goOffline(): Promise<void>;
   /** Listens again, on the same port. */
   goOnline(): Promise<void>;
 
   /**
-   * A signed access token as the endpoint gives to the first of its clients, without a request.
+   * Returns a signed access token like those of the first client, without a request.
    *
-   * @param claims Added to the token's own claims, or in place of those with the same name; one
-   *   that is `undefined` is left out.
+   * @param claims Added to the token's own claims; replaces those with the same name. A claim that
+   *   is `undefined` is left out.
    */
   issueToken(claims?: Readonly<Record<string, unknown>>): string;
 
   /**
-   * Stops the endpoint and breaks its connections; nothing of it keeps the process alive
-   * afterwards. Idempotent. Rejects if a function given to {@link setAnswer} or {@link answerNext}
-   * had failed.
+   * Stops the endpoint and breaks its connections. Afterwards it does not keep the process alive.
+   * Idempotent. Rejects if a function given to {@link setAnswer} or {@link answerNext} failed.
    */
   close(): Promise<void>;
+  /** Does the same as {@link close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
 /**
- * Starts a token endpoint for tests on a free port of 127.0.0.1. It answers client-credentials
+ * Starts a token endpoint for tests on a free port of 127.0.0.1. It answers client credentials
  * requests as Keycloak 26 does, refusals included, with real tokens signed with RS256, and can be
- * told to do anything else. Requests of `KeycloakTokenManager` are native, so tools that replace
- * `fetch` or `node:http` do not see them.
+ * scripted to do anything else. The token requests of a `KeycloakTokenManager` are native, so tools
+ * that replace `fetch` or `node:http` do not see them.
  *
- * The secret may come in either way (`client_secret_post`, `client_secret_basic`). Any scope is
- * granted and named in the answer. A client assertion is not verified: it is no proof here.
+ * It accepts the secret in both ways (`client_secret_post`, `client_secret_basic`). It grants any
+ * scope and names it in the answer. It does not verify client assertions: it refuses a client that
+ * sends nothing else.
  *
- * @throws {TypeError} (rejects) naming the option that is wrong.
+ * @returns A promise of the endpoint. It rejects with a `TypeError` that names a wrong option.
+ * @example
+ * ```ts
+ * import { KeycloakTokenManager } from 'keycloak-token-manager';
+ * import { startFakeTokenEndpoint } from 'keycloak-token-manager/testing';
+ *
+ * await using endpoint = await startFakeTokenEndpoint({ clients: { me: 'secret' } });
+ * await using tokens = new KeycloakTokenManager({
+ *   tokenEndpoint: endpoint.tokenEndpoint,
+ *   clientId: 'me',
+ *   clientSecret: 'secret',
+ * });
+ * console.log(await tokens.getToken());
+ * ```
  */
 export function startFakeTokenEndpoint(
   options?: FakeTokenEndpointOptions,

@@ -1,0 +1,103 @@
+'use strict';
+
+// Runs the examples of the doc comments and the complete ones of the documents, each in a process
+// of its own, against a fake token endpoint and an API on loopback.
+
+const assert = require('node:assert/strict');
+const { spawn } = require('node:child_process');
+const { once } = require('node:events');
+const fs = require('node:fs');
+const http = require('node:http');
+const os = require('node:os');
+const path = require('node:path');
+const { after, before, describe, test } = require('node:test');
+const ts = require('typescript');
+const { startFakeTokenEndpoint } = require('../lib/testing');
+const { GLOBALS, allExamples, needsBackstage } = require('../tools/examples.js');
+
+const root = path.join(__dirname, '..');
+const CLIENT = { clientId: 'my-client', clientSecret: 'my-secret' };
+
+/** The names that only the compiler knows. */
+const borrowed = Array.from(
+  fs.readFileSync(GLOBALS, 'utf8').matchAll(/^declare const (\w+)/gm),
+  ([, name]) => name,
+).filter((name) => name !== 'manager');
+
+/** Whether the example is complete and needs no other package. */
+function canRun(block) {
+  const { code } = block;
+  const imported = Array.from(code.matchAll(/from '([^']+)'/g), ([, name]) => name);
+  const isHere = (name) => /^(node:.*|keycloak-token-manager(\/testing)?)$/.test(name);
+  const isUsed = (name) =>
+    new RegExp(`(?<![.'\\w])${name}\\b(?!\\??:)`).test(code) && !code.includes(`const ${name}`);
+  return !needsBackstage(block) && imported.every(isHere) && !borrowed.some(isUsed);
+}
+
+/** The example as a module that has a `manager` unless it makes one. */
+function moduleOf({ code }, places) {
+  const preamble = `
+    const { KeycloakTokenManager: Manager } = await import('keycloak-token-manager');
+    globalThis.manager = new Manager({
+      issuer: 'https://keycloak.example/realms/my-realm',
+      clientId: '${CLIENT.clientId}',
+      clientSecret: '${CLIENT.clientSecret}',
+      resource: { baseUrl: 'https://api.example/v1' },
+    });
+  `;
+  let text = preamble + code;
+  for (const [name, place] of Object.entries(places)) text = text.replaceAll(name, place);
+  const { outputText } = ts.transpileModule(text, {
+    compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext },
+  });
+  return outputText;
+}
+
+async function run(code) {
+  const child = spawn(process.execPath, ['--input-type=module'], { cwd: root });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text) => {
+      output += text;
+    });
+  }
+  child.stdin.end(code);
+  const [status] = await once(child, 'close');
+  return { status, output };
+}
+
+describe('the examples run', { concurrency: 2 }, () => {
+  let endpoint;
+  let api;
+  let folder;
+  let places;
+
+  before(async () => {
+    const clients = { [CLIENT.clientId]: CLIENT.clientSecret };
+    endpoint = await startFakeTokenEndpoint({ realm: 'my-realm', clients });
+    api = http.createServer((_request, response) => response.end('[]')).listen(0, '127.0.0.1');
+    await once(api, 'listening');
+    folder = fs.mkdtempSync(path.join(os.tmpdir(), 'keycloak-token-manager-'));
+    fs.writeFileSync(path.join(folder, CLIENT.clientId), `${CLIENT.clientSecret}\n`);
+    places = {
+      'https://keycloak.example': endpoint.url,
+      'https://api.example': `http://127.0.0.1:${api.address().port}`,
+      '/run/secrets': folder,
+    };
+  });
+
+  after(async () => {
+    await endpoint.close();
+    api.closeAllConnections();
+    api.close();
+    fs.rmSync(folder, { recursive: true, force: true });
+  });
+
+  for (const block of allExamples().filter(canRun)) {
+    test(`${block.file}:${block.line}`, { timeout: 20_000 }, async () => {
+      const { status, output } = await run(moduleOf(block, places));
+      assert.equal(status, 0, output);
+      assert.doesNotMatch(output, /Warning:/);
+    });
+  }
+});

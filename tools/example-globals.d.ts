@@ -1,0 +1,124 @@
+// The names that the documents use without declaring them. `__test__/examples.test.js` provides
+// `manager` where it runs an example.
+
+declare const manager: import('keycloak-token-manager').KeycloakTokenManager;
+
+declare const tokenEndpoint: string;
+declare const clientId: string;
+declare const clientSecret: string;
+declare const baseUrl: string;
+declare const url: string;
+declare const userRef: string;
+declare const message: string;
+declare const signal: AbortSignal;
+declare const logger: import('keycloak-token-manager').KeycloakTokenManagerLogger;
+declare const config: { getString(key: string): string };
+declare const cache: object;
+declare const authClient: import('./KeycloakAuthClient').KeycloakAuthClient;
+
+/** A metric of any library. */
+interface Metric {
+  set(value: number): void;
+}
+declare const remaining: Metric;
+declare const acquisitions: Metric;
+declare const latency: Metric;
+
+// The classes that MIGRATION.md replaces, as they are published.
+
+declare module '*/KeycloakTokenManager' {
+  export class KeycloakTokenManager {
+    constructor(options: {
+      tokenEndpoint: string;
+      clientId: string;
+      clientSecret: string | (() => string);
+      logger: import('keycloak-token-manager').KeycloakTokenManagerLogger;
+      skipTlsVerify?: boolean;
+      tokenExpiryBufferSeconds?: number;
+    });
+    getToken(): Promise<string>;
+    getTokenForStreaming(minLifetimeMs: number): Promise<string>;
+    clearCache(): void;
+  }
+}
+
+declare module '*/KeycloakAuthClient' {
+  export class KeycloakAuthClient {
+    constructor(
+      options: { tokenEndpoint: string; clientId: string; clientSecret: string },
+      expiryBufferSeconds?: number,
+    );
+    getBearerToken(): Promise<string>;
+    invalidateToken(): void;
+  }
+}
+
+declare module '*/client/KagentiApiClient' {
+  export class KagentiApiClient {
+    constructor(options: {
+      baseUrl: string;
+      tokenManager: { getToken(): Promise<string>; clearCache(): void };
+      skipTlsVerify?: boolean;
+      logger: object;
+      requestTimeoutMs?: number;
+      streamTimeoutMs?: number;
+      maxRetries?: number;
+      retryBaseDelayMs?: number;
+    });
+    setRequestContext(context: { userRef?: string }): void;
+    request<T>(method: string, path: string, body?: unknown, skipAuth?: boolean): Promise<T>;
+  }
+}
+
+declare module '*/tokenUtil' {
+  export function getTokenFromApi(options: object): Promise<string>;
+}
+
+declare module '*/boost/KagentiApiClient' {
+  export class KagentiApiClient {
+    constructor(options: { baseUrl: string; logger: object; authClient?: object });
+    requestCore(options: {
+      method: string;
+      path: string;
+      body?: unknown;
+      userRef?: string;
+    }): Promise<unknown>;
+  }
+}
+
+declare module '*/KeycloakTokenCache' {
+  export class KeycloakTokenCache {
+    constructor(options: { cache: object; logger: object });
+    get(key: string): Promise<string | undefined>;
+    set(key: string, token: string, ttlSeconds: number): Promise<void>;
+    invalidate(key: string): Promise<void>;
+  }
+}
+
+// Packages that are not installed here, as far as the documents use them.
+
+declare module '@keycloak/keycloak-admin-client' {
+  export default class KeycloakAdminClient {
+    constructor(config: { baseUrl: string; realmName: string });
+    auth(credentials: {
+      grantType: 'client_credentials';
+      clientId: string;
+      clientSecret: string;
+    }): Promise<void>;
+    registerTokenProvider(provider: { getAccessToken(): Promise<string | undefined> }): void;
+    users: { find(query?: { max?: number }): Promise<object[]> };
+  }
+}
+
+declare module 'undici' {
+  export class ProxyAgent {
+    constructor(url: string);
+  }
+  export function fetch(input: string | Request, init?: object): Promise<Response>;
+}
+
+declare module '@modelcontextprotocol/sdk/client/streamableHttp.js' {
+  export class StreamableHTTPClientTransport {
+    constructor(url: URL, options?: { fetch?: typeof fetch });
+  }
+}

@@ -1,0 +1,122 @@
+'use strict';
+
+// Finds the code in documents and the `@example` blocks in doc comments, and compiles it with the
+// strict options of this project. Code that needs Backstage's types is compiled by
+// `__test__/backstage/types.test.js`, and `__test__/examples.test.js` runs what can run here.
+
+const fs = require('node:fs');
+const path = require('node:path');
+const ts = require('typescript');
+const { root } = require('./run.js');
+
+/** The names that examples use without declaring them. */
+const GLOBALS = path.join(__dirname, 'example-globals.d.ts');
+const ROOT_DOCUMENTS = ['README', 'MIGRATION', 'CHANGELOG', 'CONTRIBUTING', 'SECURITY'];
+const TYPES = ['index.d.ts', 'lib/testing/index.d.ts', 'lib/backstage/index.d.ts'];
+
+const read = (file) => fs.readFileSync(path.join(root, file), 'utf8');
+
+/** The documents that people read, as paths from the root. */
+function documents() {
+  const pages = fs.readdirSync(path.join(root, 'docs')).filter((name) => name.endsWith('.md'));
+  return [...ROOT_DOCUMENTS.map((name) => `${name}.md`), ...pages.map((name) => `docs/${name}`)];
+}
+
+/**
+ * The fenced blocks of a document.
+ *
+ * @returns {{ file: string, line: number, language: string, code: string }[]} `line` is that of the
+ *   first line of the code.
+ */
+function blocksOf(file, text = read(file)) {
+  return [...text.matchAll(/^```(\w*)\n(.*?)^```$/gms)].map(({ 1: language, 2: code, index }) => ({
+    ...{ file, language, code },
+    line: text.slice(0, index).split('\n').length + 1,
+  }));
+}
+
+/** The declarations of a file of types, and the members of its classes and interfaces. */
+function declarationsIn(source) {
+  return source.statements
+    .filter((statement) => ts.getCombinedModifierFlags(statement) & ts.ModifierFlags.Export)
+    .flatMap((statement) => [statement, ...(statement.members ?? [])]);
+}
+
+function examplesAt(node) {
+  return ts.getJSDocTags(node).filter(({ tagName }) => tagName.text === 'example');
+}
+
+/** The `@example` blocks of a file of types. */
+function examplesOf(file, text = read(file)) {
+  const source = ts.createSourceFile(file, text, ts.ScriptTarget.ES2022, true);
+  return declarationsIn(source).flatMap((node) =>
+    examplesAt(node).flatMap((tag) => {
+      const lines = tag.getText(source).split('\n');
+      const plain = lines.map((line) => line.replace(/^ *\* ?/, '')).join('\n');
+      const start = source.getLineAndCharacterOfPosition(tag.getStart(source)).line;
+      const blocks = blocksOf(file, plain);
+      if (blocks.length === 0) throw new Error(`${file}:${start + 1}: no code in the @example`);
+      return blocks.map((block) => ({ ...block, line: start + block.line }));
+    }),
+  );
+}
+
+/** The exports of a file of types that have no example. */
+function exportsWithoutExample(file, text = read(file)) {
+  const source = ts.createSourceFile(file, text, ts.ScriptTarget.ES2022, true);
+  return source.statements
+    .filter((statement) => ts.getCombinedModifierFlags(statement) & ts.ModifierFlags.Export)
+    .filter((statement) => examplesAt(statement).length === 0)
+    .map(({ name, declarationList }) => (name ?? declarationList.declarations[0].name).text);
+}
+
+const isCode = ({ language }) => ['js', 'ts'].includes(language);
+const needsBackstage = ({ code }) =>
+  /['"](@backstage|keycloak-token-manager\/backstage)/.test(code);
+
+/** All code in documents and doc comments. */
+function allExamples() {
+  const blocks = documents().flatMap((file) => blocksOf(file));
+  return [...blocks, ...TYPES.flatMap((file) => examplesOf(file))].filter(isCode);
+}
+
+function compilerOptions() {
+  const config = JSON.parse(read('tsconfig.json'));
+  const own = { ...config.compilerOptions, noUnusedLocals: false, noUnusedParameters: false };
+  // `await using` needs types of a later library.
+  const { options } = ts.convertCompilerOptionsFromJson(
+    { ...own, lib: ['es2022', 'esnext.disposable'] },
+    root,
+  );
+  return { ...options, moduleDetection: ts.ModuleDetectionKind.Force };
+}
+
+/** What the compiler finds wrong with the blocks, each compiled as a module in the root. */
+function compile(blocks) {
+  const files = new Map(blocks.map((block, at) => [path.join(root, `example-${at}.mts`), block]));
+  const options = compilerOptions();
+  const host = ts.createCompilerHost(options);
+  const { fileExists, readFile, getSourceFile } = host;
+  const textOf = (file) => files.get(path.normalize(file))?.code;
+  host.fileExists = (file) => textOf(file) !== undefined || fileExists(file);
+  host.readFile = (file) => textOf(file) ?? readFile(file);
+  host.getSourceFile = (file, ...rest) => {
+    const text = textOf(file);
+    return text === undefined
+      ? getSourceFile.call(host, file, ...rest)
+      : ts.createSourceFile(file, text, rest[0], true);
+  };
+  const program = ts.createProgram([GLOBALS, ...files.keys()], options, host);
+  return ts.getPreEmitDiagnostics(program).map(({ file, start, messageText }) => {
+    const message = ts.flattenDiagnosticMessageText(messageText, '\n');
+    const block = file && files.get(path.normalize(file.fileName));
+    if (block === undefined) return `${file?.fileName ?? 'examples'}: ${message}`;
+    const { line } = file.getLineAndCharacterOfPosition(start);
+    return `${block.file}:${block.line + line}: ${message}`;
+  });
+}
+
+module.exports = {
+  ...{ GLOBALS, TYPES, allExamples, blocksOf, compile, documents },
+  ...{ examplesOf, exportsWithoutExample, isCode, needsBackstage },
+};
