@@ -1,7 +1,7 @@
 //! Options as JavaScript gives them, turned into named values for `manager::config`.
 
-use napi::bindgen_prelude::{Array, FromNapiValue, Function, JsObjectValue, Object, Unknown};
-use napi::{Env, JsValue, Result, ValueType};
+use napi::bindgen_prelude::{Array, FromNapiValue, JsObjectValue, Object, Unknown};
+use napi::{JsValue, Result, ValueType};
 use napi_derive::napi;
 use zeroize::Zeroizing;
 
@@ -41,12 +41,7 @@ pub(super) fn parse(
     environment: Environment,
 ) -> Result<std::result::Result<Parsed, Error>> {
     let mut faults = Faults::default();
-    let env = Env::from_raw(options.value().env);
-    let given = if let Given::Record(mut given) = read(options)? {
-        for (name, value) in &mut given {
-            urls_to_ascii(env, name, value);
-        }
-
+    let given = if let Given::Record(given) = read(options)? {
         given
     } else {
         faults.push("options", "expected an object");
@@ -70,7 +65,7 @@ pub(super) fn parse(
         faults.push(option, &detail);
     }
     let skip_verify = transport.skip_tls_verify || !environment.verifies_certificates;
-    let (proxies, unusable) = proxies(transport.proxy, environment, env);
+    let (proxies, unusable) = proxies(transport.proxy, environment);
     let trust = TrustSettings {
         extra,
         file: transport.ca_file,
@@ -90,16 +85,10 @@ pub(super) fn parse(
     })
 }
 
-fn proxies(
-    option: ProxyOption,
-    environment: Environment,
-    env: Env,
-) -> (ProxySettings, Vec<&'static str>) {
+fn proxies(option: ProxyOption, environment: Environment) -> (ProxySettings, Vec<&'static str>) {
     let url = |value: Option<String>| {
         let value = Zeroizing::new(value.unwrap_or_default());
-        let mut url = ProxyUrl::with_scheme(&value);
-        to_ascii(env, &mut url);
-        url
+        ProxyUrl::with_scheme(&value)
     };
     match option {
         ProxyOption::Off => Default::default(),
@@ -187,42 +176,6 @@ fn read_record(object: &Object<'_>, depth: u8) -> Result<Given> {
         }
     }
     Ok(Given::Record(members))
-}
-
-/// The options that are URLs.
-fn urls_to_ascii(env: Env, name: &str, value: &mut Given) {
-    match (name, value) {
-        ("tokenEndpoint" | "issuer" | "proxy", Given::Text(url)) => to_ascii(env, url),
-        ("resource", Given::Record(members)) => {
-            for (name, value) in members {
-                if let ("baseUrl", Given::Text(url)) = (name.as_str(), value) {
-                    to_ascii(env, url);
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
-/// Has Node's own `URL` write a host in Punycode: the tables for it would take 130 KB here. What is
-/// no URL stays as it is.
-fn to_ascii(env: Env, url: &mut Zeroizing<String>) {
-    if (!url.is_ascii() || url.contains('%'))
-        && let Some(href) = href(env, url)
-    {
-        *url = href;
-    }
-}
-
-fn href(env: Env, url: &str) -> Option<Zeroizing<String>> {
-    let class: Function<'_, &str, Unknown<'_>> =
-        env.get_global().ok()?.get_named_property("URL").ok()?;
-    let can_parse: Function<'_, &str, bool> = class.get_named_property("canParse").ok()?;
-    if !can_parse.call(url).ok()? {
-        return None;
-    }
-    let parsed: Object<'_> = take(&class.new_instance(url).ok()?).ok()?;
-    parsed.get_named_property("href").ok().map(Zeroizing::new)
 }
 
 fn read_logger(logger: &Object<'_>) -> Result<Given> {

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
+use url::Url;
 use zeroize::Zeroizing;
 
-use crate::oauth::{is_host, parse_url};
+use crate::oauth::is_host;
 
 /// An http or https URL. Its user name and password are never shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -20,7 +21,7 @@ impl ProxyUrl {
     /// # Errors
     /// Says which property the URL lacks, without repeating the URL.
     pub fn parse(value: &str) -> Result<Self, ProxyFault> {
-        let url = parse_url(value).map_err(|_| ProxyFault::NotAbsolute)?;
+        let url = Url::parse(value).map_err(|_| ProxyFault::NotAbsolute)?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(ProxyFault::NotHttp);
         }
@@ -119,6 +120,7 @@ mod tests {
             ("http://proxy.example", "http://proxy.example:80"),
             ("https://jane:canary@proxy.example/", "https://proxy.example:443"),
             ("http://[::1]:8080", "http://[::1]:8080"),
+            ("http://jane:canary@Pr\u{f6}xy.example:1", "http://xn--prxy-6qa.example:1"),
         ] {
             let proxy = ProxyUrl::parse(value).unwrap();
             assert_eq!(proxy.shown(), shown, "{value}");
