@@ -45,22 +45,24 @@ export interface KeycloakTokenManagerLogger {
 /** To whom {@link KeycloakTokenManager.fetch} sends the token, and how. */
 export interface ResourceOptions {
   /**
-   * Absolute `http` or `https` URL, without userinfo, query and fragment. Its origin is the only one
-   * that gets the token. Relative inputs resolve against it as a folder: below
+   * Absolute `http` or `https` URL of the API, without userinfo, query and fragment. Only its
+   * origin receives the token. Relative inputs resolve against it as a folder: below
    * `https://api.example/v1`, `agents` is `/v1/agents` and `/agents` is `/agents`.
    */
   baseUrl: string;
   /**
-   * The header that carries {@link AuthenticatedRequestInit.backstageUser}. Default:
-   * `X-Backstage-User`. May not be `Authorization` or a header that frames the request.
+   * Header that names the user on whose behalf a call is made. Default: `X-Backstage-User`. The
+   * user is {@link AuthenticatedRequestInit.backstageUser}. `Authorization` and headers that frame
+   * a request are refused.
    */
-  userHeader?: string;
+  userHeader?: string | undefined;
   /**
-   * Sends the requests in place of the global `fetch`, which is looked up at each call: undici's with
-   * a dispatcher, or a test's double. It is given a string, or the caller's own `Request`, and must
-   * hand over redirects (`redirect: 'manual'`) with their status and `Location`, as Node's does.
+   * Sends the requests instead of the global `fetch`: undici's with a dispatcher, or a test's
+   * double. Default: the global `fetch`, looked up at each call. It receives a string, or the
+   * caller's own `Request`, and must return redirects (`redirect: 'manual'`) with their status and
+   * `Location`, as Node's does.
    */
-  fetch?: (input: string | Request, init?: RequestInit) => Promise<Response>;
+  fetch?: ((input: string | Request, init?: RequestInit) => Promise<Response>) | undefined;
 }
 
 /** What {@link KeycloakTokenManager.fetch} takes besides what `fetch` does. */
@@ -83,113 +85,142 @@ export interface AuthenticatedRequestInit extends RequestInit {
  */
 export interface KeycloakTokenManagerOptions {
   /**
-   * Absolute `http` or `https` URL of the token endpoint, without userinfo and fragment. Keycloak's
-   * is `{base}/realms/{realm}/protocol/openid-connect/token`. Plain http to anything but loopback
-   * warns once.
+   * URL of the token endpoint, in Keycloak `{base}/realms/{realm}/protocol/openid-connect/token`.
+   * Exactly one of `tokenEndpoint` and `issuer` is required. An absolute `http` or `https` URL
+   * without userinfo and fragment. Plain http to any host but loopback logs one warning.
    */
-  tokenEndpoint?: string;
+  tokenEndpoint?: string | undefined;
   /**
-   * Absolute URL of the realm, Keycloak's `{base}/realms/{realm}`, without userinfo, query and
-   * fragment. The token endpoint is taken from its discovery document (OpenID Connect Discovery 1.0),
-   * which is read with the first token, inside `requestTimeoutMs`, kept for 24 h, and read again if
-   * the endpoint answers 404 or 405. Its `issuer` must be this one; an https issuer may not name an
-   * http endpoint.
+   * URL of the realm, in Keycloak `{base}/realms/{realm}`. The token endpoint is taken from its
+   * discovery document. An absolute `http` or `https` URL without userinfo, query and fragment. The
+   * document (OpenID Connect Discovery 1.0) is fetched with the first token, within
+   * `requestTimeoutMs`, kept for 24 h, and fetched again if the endpoint answers 404 or 405. Its
+   * `issuer` must be this URL; an https issuer may not name an http endpoint.
    */
-  issuer?: string;
-  /** The client's id. Non-empty. */
+  issuer?: string | undefined;
+  /** Id of the client, a non-empty string. */
   clientId: string;
   /**
-   * The client's secret, non-empty, or a function that gives it or a promise of it.
-   *
-   * A function is asked once per acquisition and once more after the server refused the client, so a
-   * rotated secret is picked up. It runs on the thread that made the manager. One that throws, gives
-   * anything but a non-empty string or does not settle within `requestTimeoutMs` fails the
-   * acquisition with `ERR_KEYCLOAK_CREDENTIAL`.
+   * Secret of the client. Exactly one credential is required: a secret, a private key, a
+   * certificate with its key, or an assertion, each given or in a file. A function may return the
+   * secret or a promise of it. It is called once per acquisition and once more after the server
+   * refused the client, so that a rotated secret is picked up. It runs on the thread that created
+   * the manager, so a blocked event loop delays a refresh. If it throws, returns anything but a
+   * non-empty string or does not settle within `requestTimeoutMs`, the acquisition fails with
+   * `ERR_KEYCLOAK_CREDENTIAL`.
    */
-  clientSecret?: string | (() => string | Promise<string>);
+  clientSecret?: string | (() => string | Promise<string>) | undefined;
   /**
-   * Path of a file that holds the secret; one trailing newline is dropped. Read at every
-   * acquisition, and again after the server refused the client: for 0.6 s if it took this secret
-   * before, so that file and server may be changed half a second apart.
+   * Path of a file that holds the secret, read at every acquisition. One trailing newline is
+   * dropped. The file is also read after the server refused the client: for up to 0.6 s if the
+   * server accepted this secret before, so that the file and the server may be changed half a
+   * second apart.
    */
-  clientSecretFile?: string;
-  /** Default: `client_secret_post` with a secret, else what goes with the credential. */
-  clientAuthentication?: ClientAuthentication;
+  clientSecretFile?: string | undefined;
   /**
-   * The key for `private_key_jwt`: PEM (PKCS #8, PKCS #1, SEC 1), or a JSON Web Key as JSON or as an
-   * object. RSA of 2048 to 4096 bits, EC on P-256 or Ed25519; an encrypted one is refused.
+   * How the client authenticates to the token endpoint. Default: `client_secret_post`, or what the
+   * credential implies.
    */
-  privateKey?: string | PrivateJsonWebKey;
+  clientAuthentication?: ClientAuthentication | undefined;
   /**
-   * Path of a file with such a key. Read at every acquisition, and again after the server refused the
-   * client, as `clientSecretFile` is.
+   * Private key for `private_key_jwt`, in PEM or as a JSON Web Key. PEM may be PKCS #8, PKCS #1 or
+   * SEC 1; a JSON Web Key may be JSON or an object. The key is RSA of 2048 to 4096 bits, EC on
+   * P-256 or Ed25519; an encrypted one is refused.
    */
-  privateKeyFile?: string;
-  /** `kid` of assertions. Without it, that of the JSON Web Key, if it has one. */
-  keyId?: string;
+  privateKey?: string | PrivateJsonWebKey | undefined;
   /**
-   * Default: `RS256` for an RSA key, `ES256` for EC, `EdDSA` for Ed25519, `HS256` for
-   * `client_secret_jwt`.
+   * Path of a file that holds the private key, read at every acquisition. The file is also read
+   * after the server refused the client, as with `clientSecretFile`.
    */
-  signingAlgorithm?: SigningAlgorithm;
+  privateKeyFile?: string | undefined;
+  /** Header `kid` of signed assertions. Default: the `kid` of the JSON Web Key, if any. */
+  keyId?: string | undefined;
   /**
-   * `aud` of assertions. Without it, the issuer as its document names it; with `tokenEndpoint`,
-   * that URL without `/protocol/openid-connect/token`. Set it where Keycloak has another hostname in public.
+   * Algorithm of signed assertions. Default: `RS256`, `ES256` or `EdDSA` by the kind of key;
+   * `HS256` with a secret.
    */
-  assertionAudience?: string;
-  /** The certificate for `tls_client_auth` in PEM, and those that lead to its authority. */
-  clientCertificate?: string;
-  /** Path of a file with it. Read at every acquisition; connections in use are not dropped. */
-  clientCertificateFile?: string;
-  /** The key of `clientCertificate` in PEM. An encrypted one is refused. */
-  clientKey?: string;
-  /** Path of a file with it, read as `clientCertificateFile`. */
-  clientKeyFile?: string;
-  /** Path of a file with an assertion, read for every attempt. */
-  clientAssertionFile?: string;
+  signingAlgorithm?: SigningAlgorithm | undefined;
   /**
-   * `client_assertion_type` of that assertion. Without it,
-   * `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`; for a SPIFFE JWT-SVID
+   * Claim `aud` of signed assertions. Default: the issuer. Without `issuer` the default is
+   * `tokenEndpoint` without `/protocol/openid-connect/token`. Set this option where Keycloak has a
+   * different public hostname.
+   */
+  assertionAudience?: string | undefined;
+  /** Client certificate for `tls_client_auth` in PEM, followed by intermediate certificates. */
+  clientCertificate?: string | undefined;
+  /**
+   * Path of a file that holds the client certificate, read at every acquisition. A changed
+   * certificate does not close connections in use.
+   */
+  clientCertificateFile?: string | undefined;
+  /** Private key of the client certificate in PEM, not encrypted. */
+  clientKey?: string | undefined;
+  /**
+   * Path of a file that holds the private key of the client certificate, read at every acquisition.
+   */
+  clientKeyFile?: string | undefined;
+  /**
+   * Path of a file that holds a signed assertion, such as a projected Kubernetes token or a SPIFFE
+   * JWT-SVID, read for every attempt. Another program signs the assertion and keeps it fresh.
+   */
+  clientAssertionFile?: string | undefined;
+  /**
+   * Form field `client_assertion_type` for the assertion of `clientAssertionFile`. Default:
+   * `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`. A SPIFFE JWT-SVID needs
    * `urn:ietf:params:oauth:client-assertion-type:jwt-spiffe`.
    */
-  clientAssertionType?: string;
-  /** Scopes to ask for, a space-separated string or an array of single scopes (RFC 6749 §3.3). Default: none. */
-  scope?: string | readonly string[];
+  clientAssertionType?: string | undefined;
   /**
-   * Extra form fields of the token request. May not name a field that the manager sets:
-   * `grant_type`, `client_id`, `client_secret`, `scope`, `client_assertion`, `client_assertion_type`.
+   * Scopes to request (RFC 6749 §3.3), separated by spaces or as an array of single scopes.
+   * Default: none.
    */
-  parameters?: Readonly<Record<string, string>>;
+  scope?: string | readonly string[] | undefined;
   /**
-   * How long before its end a token is replaced, in seconds. Integer ≥ 0, default 60. Never more
-   * than half of the token's lifetime is used.
+   * Additional form fields of the token request. A Backstage configuration does not treat them as
+   * secrets. Default: none. They may not name a field that the manager sets: `grant_type`,
+   * `client_id`, `client_secret`, `scope`, `client_assertion`, `client_assertion_type`.
    */
-  tokenExpiryBufferSeconds?: number;
+  parameters?: Readonly<Record<string, string>> | undefined;
   /**
-   * Hard end of one acquisition, in milliseconds: secret function, DNS, connect, TLS, headers, body
-   * and every retry together. Integer ≥ 1, default 15000.
+   * How long before its end a token is replaced; at most half of its lifetime counts. In seconds,
+   * an integer of at least 0. Default: 60.
    */
-  requestTimeoutMs?: number;
-  /** Replace a token that is in use before it goes stale, with nobody waiting. Default true. */
-  backgroundRefresh?: boolean;
-  /** Certificates (PEM, one or more) trusted besides those that Node trusts. */
-  ca?: string;
-  /** Path of a PEM file of such certificates, read at every acquisition. */
-  caFile?: string;
-  /** Do not verify the server's certificate. Default false; true warns once. */
-  skipTlsVerify?: boolean;
+  tokenExpiryBufferSeconds?: number | undefined;
   /**
-   * Absolute http or https URL of a proxy, perhaps with a user name and password, which are never
-   * shown; `false` for none. Default: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` of the environment
-   * when the manager is made, lower case first.
+   * Time limit of one acquisition, including all its retries. In milliseconds, an integer of at
+   * least 1. Default: 15000. The limit covers the secret function, DNS, connecting, TLS, and the
+   * headers and body of the answer.
    */
-  proxy?: string | false;
-  /** To whom {@link KeycloakTokenManager.fetch} may send the token. Default: to nobody. */
-  resource?: ResourceOptions;
-  /** Default: no logging. */
-  logger?: KeycloakTokenManagerLogger;
+  requestTimeoutMs?: number | undefined;
+  /**
+   * Whether a token that is in use is replaced in the background before it becomes stale. Default:
+   * true.
+   */
+  backgroundRefresh?: boolean | undefined;
+  /** Certificates in PEM to trust in addition to those that Node trusts. Default: none. */
+  ca?: string | undefined;
+  /**
+   * Path of a PEM file with certificates to trust in addition, read at every acquisition. Default:
+   * none.
+   */
+  caFile?: string | undefined;
+  /**
+   * Whether the server's certificate is accepted without verification; `true` logs one warning.
+   * Default: false.
+   */
+  skipTlsVerify?: boolean | undefined;
+  /**
+   * URL of an http or https proxy, or `false` for none. A user name and password in it are never
+   * shown. Default: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. The environment variables are read
+   * when the manager is created; lower-case names take precedence.
+   */
+  proxy?: string | false | undefined;
+  /** The API to which `fetch` may send the token. Default: none. */
+  resource?: ResourceOptions | undefined;
+  /** Receives log lines. Backstage's `LoggerService` fits as it is. Default: none. */
+  logger?: KeycloakTokenManagerLogger | undefined;
   /** Label in log lines and snapshots. Default: `clientId`. */
-  name?: string;
+  name?: string | undefined;
 }
 
 /** Options of {@link KeycloakTokenManager.getToken}. */
