@@ -29,7 +29,7 @@ export interface PrivateJsonWebKey {
   /** `RSA` of 2048 to 4096 bits, `EC` on P-256, or `OKP` with Ed25519. */
   kty: 'RSA' | 'EC' | 'OKP';
   /** The `kid` of assertions, unless `keyId` says otherwise. */
-  kid?: string;
+  kid?: string | undefined;
   /** The members of the kind, and others, which do not matter. */
   [member: string]: unknown;
 }
@@ -72,9 +72,9 @@ export interface AuthenticatedRequestInit extends RequestInit {
    * printable ASCII, no space at its ends. Sent with this call alone, in place of a header of that
    * name.
    */
-  backstageUser?: string;
+  backstageUser?: string | undefined;
   /** How long the token must still be valid, in seconds, for streams; as in {@link GetTokenOptions}. */
-  minValiditySeconds?: number;
+  minValiditySeconds?: number | undefined;
 }
 
 /**
@@ -229,11 +229,11 @@ export interface GetTokenOptions {
    * How long the token must still be valid, in seconds, a number ≥ 0. A token that misses it is
    * replaced once; if the server grants no longer one, the best there is comes back, with one warning.
    */
-  minValiditySeconds?: number;
+  minValiditySeconds?: number | undefined;
   /** Frees this caller alone; the request goes on for the others. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Ask the server even if a valid token is held. The held token stays if that fails. */
-  forceRefresh?: boolean;
+  forceRefresh?: boolean | undefined;
 }
 
 /** What {@link KeycloakTokenManager.getAccessToken} gives. */

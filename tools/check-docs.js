@@ -1,7 +1,8 @@
 'use strict';
 
 // Holds the documents to the code: links lead somewhere, examples compile, commands exist, the
-// README's tables name exactly what index.d.ts declares, and there is one version everywhere.
+// options are everywhere what options.json says, the README's other tables name exactly what
+// index.d.ts declares, and there is one version everywhere.
 
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -9,6 +10,7 @@ const os = require('node:os');
 const path = require('node:path');
 const ts = require('typescript');
 const { changelogFaults } = require('./changelog.js');
+const { optionFaults, readTable } = require('./options.js');
 const { root } = require('./run.js');
 const { versionFaults } = require('./versions.js');
 
@@ -95,7 +97,7 @@ function isMethod(member) {
   return isFunction || ts.isMethodDeclaration(member);
 }
 
-/** What index.d.ts declares, with the comments: options, methods and codes. */
+/** What index.d.ts declares, with the comments: methods and codes. */
 function declared() {
   const source = ts.createSourceFile(
     'index.d.ts',
@@ -110,7 +112,6 @@ function declared() {
       .map((member) => ({ name: member.name.getText(source), text: member.getFullText(source) }));
   const { type: codes } = find('KeycloakTokenErrorCode');
   return {
-    Options: members('KeycloakTokenManagerOptions', ts.isPropertySignature),
     Methods: members('KeycloakTokenManager', isMethod),
     // The comment stands before the bar of the union.
     Errors: codes.types.map(({ literal, end }, at) => ({
@@ -122,13 +123,6 @@ function declared() {
 
 /** Whether a row says the same as the comment in index.d.ts. */
 const agrees = {
-  Options({ cells: [, value] }, { text }) {
-    const isOptional = /^\s*\w+\?:/m.test(text);
-    if (value === 'required') return !isOptional;
-    if (value === '' || value === 'none') return isOptional && !/default:? (?!no|to )/i.test(text);
-    const [, stated] = /default:? (`\w+`|\w+)/i.exec(text) ?? [];
-    return isOptional && stated === value;
-  },
   Methods: () => true,
   Errors({ cells: [, value] }, { text }) {
     if (value === 'no') return text.includes('Not retryable.');
@@ -184,7 +178,11 @@ const faults = documents.flatMap((file) => {
   return [...linkFaults(file, text), ...exampleFaults(file, text), ...commandFaults(file, text)];
 });
 const readme = read('README.md');
-faults.push(...tableFaults(readme), ...troubleshootingFaults(read('MIGRATION.md')));
+faults.push(
+  ...optionFaults(readTable(), read),
+  ...tableFaults(readme),
+  ...troubleshootingFaults(read('MIGRATION.md')),
+);
 const { version } = JSON.parse(read('package.json'));
 faults.push(...versionFaults(read), ...changelogFaults(read('CHANGELOG.md'), version));
 const lines = readme.trimEnd().split('\n').length;
