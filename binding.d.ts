@@ -24,7 +24,7 @@ export declare class Core {
   /** Drops the held token. Says whether there was one. */
   clear(): boolean
   /** Takes changed options, or says what is wrong with them and changes nothing. */
-  reconfigure(options: unknown, environment: Environment): Failure | null
+  reconfigure(options: unknown, environment: Environment): Failure | Unreadable | null
   /** The state. */
   snapshot(): State
   /** Holds the event loop, or lets it go. */
@@ -71,9 +71,9 @@ export interface Delivery {
   needsRoots?: boolean
 }
 
-/** What the environment of the process says, as far as it matters here. */
+/** The environment variables that matter for the transport. */
 export interface Environment {
-  /** `NODE_TLS_REJECT_UNAUTHORIZED` does not say otherwise. */
+  /** `NODE_TLS_REJECT_UNAUTHORIZED` does not turn verification off. */
   verifiesCertificates: boolean
   /** `HTTPS_PROXY`. */
   httpsProxy?: string
@@ -127,7 +127,7 @@ export interface Latencies {
  * Opens a manager, or says what is wrong with its options. `notify` is called with the manager's
  * id when it has something to say.
  */
-export declare function open(options: unknown, environment: Environment, notify: (arg: number) => void): Core | Failure
+export declare function open(options: unknown, environment: Environment, notify: (arg: number) => void): Core | Failure | Unreadable
 
 /** What a manager says of itself. */
 export interface State {
@@ -167,6 +167,18 @@ export interface Token {
 
 /** Hands over the certificates that Node trusts, PEM after PEM. The first call in a process counts. */
 export declare function trust(pem: string): void
+
+/** Options that cannot be read: code of the user, such as a getter, threw. */
+export interface Unreadable {
+  /** The error's code. */
+  code: string
+  /** The error's message. */
+  message: string
+  /** The same options cannot be read later either. */
+  retryable: boolean
+  /** The exception, whatever it is. */
+  cause: unknown
+}
 
 /** The version of the package that this is a part of. */
 export declare const VERSION: string

@@ -14,7 +14,7 @@ const DETAILS = [
 ];
 
 class KeycloakTokenError extends Error {
-  constructor(failure, cause) {
+  constructor(failure, cause = failure.cause) {
     super(failure.message, cause === undefined ? undefined : { cause });
     this.code = failure.code;
     this.retryable = failure.retryable;

@@ -11,7 +11,7 @@ use napi_derive::napi;
 use zeroize::Zeroizing;
 
 use super::engine;
-use super::options::{self, Environment, Parsed};
+use super::options::{self, Environment, Parsed, Unreadable};
 use super::room::Room;
 use super::shapes::{Delivery, Failure, State, Token};
 use crate::manager::clock::{Clock, SystemClock};
@@ -40,19 +40,24 @@ pub struct Core {
 /// Opens a manager, or says what is wrong with its options. `notify` is called with the manager's
 /// id when it has something to say.
 #[napi(catch_unwind)]
-pub fn open(
-    env: &Env,
-    options: Unknown<'_>,
+pub fn open<'env>(
+    env: &'env Env,
+    options: Unknown<'env>,
     environment: Environment,
-    notify: Function<'_, u32, ()>,
-) -> Result<Either<Core, Failure>> {
+    notify: Function<'env, u32, ()>,
+) -> Result<Either3<Core, Failure, Unreadable<'env>>> {
     let Parsed {
         config,
         transport,
         warnings,
     } = match options::parse(&options, environment)? {
         Ok(parsed) => parsed,
-        Err(error) => return Ok(Either::B(Failure::new(&error, None))),
+        Err(refusal) => {
+            return Ok(match refusal.into_data() {
+                Either::A(failure) => Either3::B(failure),
+                Either::B(unreadable) => Either3::C(unreadable),
+            });
+        }
     };
     let room = Room::of(env)?;
     let (id, nudge) = room.enter(env, notify)?;
@@ -62,7 +67,7 @@ pub fn open(
     }
     let owner: Arc<dyn Owner> = Arc::<Mailbox>::clone(&mailbox);
     let transport = Arc::new(transport);
-    Ok(Either::A(Core {
+    Ok(Either3::A(Core {
         manager: Manager::new(config, engine::clock(), transport, owner, engine::engine),
         mailbox,
         room: Rc::downgrade(&room),
@@ -204,11 +209,11 @@ impl Core {
 
     /// Takes changed options, or says what is wrong with them and changes nothing.
     #[napi(catch_unwind)]
-    pub fn reconfigure(
+    pub fn reconfigure<'env>(
         &self,
-        options: Unknown<'_>,
+        options: Unknown<'env>,
         environment: Environment,
-    ) -> Result<Option<Failure>> {
+    ) -> Result<Option<Either<Failure, Unreadable<'env>>>> {
         Ok(match options::parse(&options, environment)? {
             Ok(Parsed {
                 config,
@@ -221,7 +226,7 @@ impl Core {
                 self.manager.reconfigure(config, Arc::new(transport));
                 None
             }
-            Err(error) => Some(Failure::new(&error, None)),
+            Err(refusal) => Some(refusal.into_data()),
         })
     }
 

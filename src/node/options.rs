@@ -1,14 +1,17 @@
-//! Options as JavaScript gives them, turned into named values for `manager::config`.
+//! Reads the options from JavaScript into the named values that `manager::options` parses.
 
-use napi::bindgen_prelude::{Array, FromNapiValue, JsObjectValue, Object, Unknown};
-use napi::{JsValue, Result, ValueType};
+use std::ptr;
+use std::sync::Arc;
+
+use napi::bindgen_prelude::{Array, Either, FromNapiValue, JsObjectValue, Object, Unknown};
+use napi::{JsValue, Result, ValueType, check_status, sys};
 use napi_derive::napi;
 use zeroize::Zeroizing;
 
-use std::sync::Arc;
+use super::shapes::Failure;
 
 use crate::manager::config::{self, Config, Credential, Material, ProxyOption};
-use crate::manager::error::Error;
+use crate::manager::error::{Error, ErrorKind};
 use crate::manager::options::{self, Faults, Given, LOGGER_METHODS};
 use crate::transport::{
     HttpTransport, PemCertificates, ProxySettings, ProxyUrl, ProxyVariables, TrustSettings,
@@ -18,14 +21,14 @@ use crate::transport::{
 pub(super) struct Parsed {
     pub(super) config: Config,
     pub(super) transport: HttpTransport,
-    /// What to say in the log at once.
+    /// Log lines that are due at once.
     pub(super) warnings: Vec<String>,
 }
 
-/// What the environment of the process says, as far as it matters here.
+/// The environment variables that matter for the transport.
 #[napi(object, object_to_js = false)]
 pub struct Environment {
-    /// `NODE_TLS_REJECT_UNAUTHORIZED` does not say otherwise.
+    /// `NODE_TLS_REJECT_UNAUTHORIZED` does not turn verification off.
     pub verifies_certificates: bool,
     /// `HTTPS_PROXY`.
     pub https_proxy: Option<String>,
@@ -35,17 +38,76 @@ pub struct Environment {
     pub no_proxy: Option<String>,
 }
 
-/// Parses the options; the error names every fault.
-pub(super) fn parse(
-    options: &Unknown<'_>,
+/// Options that cannot be read: code of the user, such as a getter, threw.
+#[napi(object, object_from_js = false)]
+pub struct Unreadable<'env> {
+    /// The error's code.
+    pub code: &'static str,
+    /// The error's message.
+    pub message: &'static str,
+    /// The same options cannot be read later either.
+    pub retryable: bool,
+    /// The exception, whatever it is.
+    pub cause: Unknown<'env>,
+}
+
+/// Why options are refused.
+pub(super) enum Refusal<'env> {
+    /// They are wrong. The error names every fault.
+    Wrong(Error),
+    /// They cannot be read.
+    Unreadable(Unreadable<'env>),
+}
+
+impl<'env> Refusal<'env> {
+    /// Takes the exception that the user's code left, so that it crosses as data. The status of the
+    /// call that ran the code does not tell: for a getter that throws it is a generic failure.
+    fn unreadable(env: sys::napi_env) -> Result<Option<Self>> {
+        let mut is_pending = false;
+        let mut exception = ptr::null_mut();
+        // SAFETY: the environment is that of the options, which were handed to this call.
+        check_status!(unsafe { sys::napi_is_exception_pending(env, &raw mut is_pending) })?;
+        if !is_pending {
+            return Ok(None);
+        }
+        // SAFETY: as above.
+        check_status!(unsafe { sys::napi_get_and_clear_last_exception(env, &raw mut exception) })?;
+        Ok(Some(Self::Unreadable(Unreadable {
+            code: ErrorKind::Config.code(),
+            message: "invalid options: an option cannot be read; see cause",
+            retryable: false,
+            // SAFETY: the exception is a value of this environment.
+            cause: unsafe { Unknown::from_raw_unchecked(env, exception) },
+        })))
+    }
+
+    /// As data for JavaScript.
+    pub(super) fn into_data(self) -> Either<Failure, Unreadable<'env>> {
+        match self {
+            Self::Wrong(error) => Either::A(Failure::new(&error, None)),
+            Self::Unreadable(unreadable) => Either::B(unreadable),
+        }
+    }
+}
+
+/// Parses the options. An error of napi is a bug in this package, never the user's.
+pub(super) fn parse<'env>(
+    options: &Unknown<'env>,
     environment: Environment,
-) -> Result<std::result::Result<Parsed, Error>> {
+) -> Result<std::result::Result<Parsed, Refusal<'env>>> {
     let mut faults = Faults::default();
-    let given = if let Given::Record(given) = read(options)? {
-        given
-    } else {
-        faults.push("options", "expected an object");
-        Vec::new()
+    let given = match read(options) {
+        Ok(Given::Record(given)) => given,
+        Ok(_) => {
+            faults.push("options", "expected an object");
+            Vec::new()
+        }
+        Err(error) => {
+            return match Refusal::unreadable(options.value().env)? {
+                Some(refusal) => Ok(Err(refusal)),
+                None => Err(error),
+            };
+        }
     };
     let (config, transport) = options::parse(given, &mut faults);
     let extra = transport
@@ -80,8 +142,8 @@ pub(super) fn parse(
                 warnings,
             })
         }
-        (Some(error), _) => Err(error),
-        (None, None) => Err(Error::internal()),
+        (Some(error), _) => Err(Refusal::Wrong(error)),
+        (None, None) => Err(Refusal::Wrong(Error::internal())),
     })
 }
 
@@ -134,7 +196,7 @@ fn take<T: FromNapiValue>(value: &Unknown<'_>) -> Result<T> {
     unsafe { T::from_napi_value(raw.env, raw.value) }
 }
 
-/// An object whose own members are all that it holds: a map's or a date's are elsewhere.
+/// Whether an object's own members are its content, unlike those of a map or a date.
 fn is_plain(object: &Object<'_>) -> Result<bool> {
     let constructor: Unknown<'_> = object.get_named_property_unchecked("constructor")?;
     if constructor.get_type()? != ValueType::Function {
@@ -160,14 +222,14 @@ fn read_record(object: &Object<'_>, depth: u8) -> Result<Given> {
     let mut members = Vec::new();
     if let Some(depth) = depth.checked_sub(1) {
         for name in Object::keys(object)? {
-            // The keys are inherited ones as well.
+            // `keys` gives inherited names as well.
             if !object.has_own_property(&name)? {
                 continue;
             }
             let value: Unknown<'_> = object.get_named_property_unchecked(&name)?;
             match value.get_type()? {
                 ValueType::Undefined => {}
-                // Its methods may stand on its prototype.
+                // A logger's methods may be on its prototype.
                 ValueType::Object if name == "logger" => {
                     members.push((name, read_logger(&take(&value)?)?));
                 }
