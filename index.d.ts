@@ -78,7 +78,7 @@ export interface PrivateJsonWebKey {
   /** `RSA` of 2048 to 4096 bits, `EC` on P-256, or `OKP` with Ed25519. */
   kty: 'RSA' | 'EC' | 'OKP';
   /** The `kid` header of assertions, unless the option `keyId` is set. */
-  kid?: string;
+  kid?: string | undefined;
   /** The members that RFC 7518 and RFC 8037 define for this key type. Other members are ignored. */
   [member: string]: unknown;
 }
@@ -131,24 +131,24 @@ export interface KeycloakTokenManagerLogger {
  */
 export interface ResourceOptions {
   /**
-   * Absolute `http` or `https` URL, without userinfo, query and fragment. The token is sent to its
-   * origin and to no other. Relative inputs resolve against it as a folder: with
+   * Absolute `http` or `https` URL of the API, without userinfo, query and fragment. Only its
+   * origin receives the token. Relative inputs resolve against it as a folder: below
    * `https://api.example/v1`, `agents` is `/v1/agents` and `/agents` is `/agents`.
    */
   baseUrl: string;
   /**
-   * The header that carries {@link AuthenticatedRequestInit.backstageUser}. Default:
-   * `X-Backstage-User`. `Authorization` and headers that frame the request, such as
-   * `Content-Length`, are refused.
+   * Header that names the user on whose behalf a call is made. Default: `X-Backstage-User`. The
+   * user is {@link AuthenticatedRequestInit.backstageUser}. `Authorization` and headers that frame
+   * a request are refused.
    */
-  userHeader?: string;
+  userHeader?: string | undefined;
   /**
-   * Sends the requests instead of the global `fetch`, for example undici's `fetch` with a
-   * dispatcher, or a test double. It receives a string, or the caller's own `Request`. With
-   * `redirect: 'manual'` it must return redirects with their status and `Location`, as Node's
-   * `fetch` does. Default: the global `fetch`, looked up at each call.
+   * Sends the requests instead of the global `fetch`: undici's with a dispatcher, or a test's
+   * double. Default: the global `fetch`, looked up at each call. It receives a string, or the
+   * caller's own `Request`, and must return redirects (`redirect: 'manual'`) with their status and
+   * `Location`, as Node's does.
    */
-  fetch?: (input: string | Request, init?: RequestInit) => Promise<Response>;
+  fetch?: ((input: string | Request, init?: RequestInit) => Promise<Response>) | undefined;
 }
 
 /**
@@ -176,9 +176,9 @@ export interface AuthenticatedRequestInit extends RequestInit {
    * string of printable ASCII without leading or trailing spaces; anything else rejects with
    * `ERR_KEYCLOAK_REQUEST`. It is sent with this call only and replaces a header of the same name.
    */
-  backstageUser?: string;
+  backstageUser?: string | undefined;
   /** For how long the token must still be valid, in seconds; see {@link GetTokenOptions}. */
-  minValiditySeconds?: number;
+  minValiditySeconds?: number | undefined;
 }
 
 /**
@@ -206,128 +206,142 @@ export interface AuthenticatedRequestInit extends RequestInit {
  */
 export interface KeycloakTokenManagerOptions {
   /**
-   * Absolute `http` or `https` URL of the token endpoint, without userinfo and fragment. Keycloak's
-   * is `{base}/realms/{realm}/protocol/openid-connect/token`. A plain http URL that is not loopback
-   * logs one warning.
+   * URL of the token endpoint, in Keycloak `{base}/realms/{realm}/protocol/openid-connect/token`.
+   * Exactly one of `tokenEndpoint` and `issuer` is required. An absolute `http` or `https` URL
+   * without userinfo and fragment. Plain http to any host but loopback logs one warning.
    */
-  tokenEndpoint?: string;
+  tokenEndpoint?: string | undefined;
   /**
-   * Absolute URL of the realm, in Keycloak `{base}/realms/{realm}`, without userinfo, query and
-   * fragment. The manager takes the token endpoint from its discovery document (OpenID Connect
-   * Discovery 1.0 §4). It reads the document with the first token, inside `requestTimeoutMs`, keeps
-   * it for 24 h, and reads it again when the endpoint answers 404 or 405. The document must name
-   * this issuer, and an https issuer may not name an http endpoint (`ERR_KEYCLOAK_PROTOCOL`).
+   * URL of the realm, in Keycloak `{base}/realms/{realm}`. The token endpoint is taken from its
+   * discovery document. An absolute `http` or `https` URL without userinfo, query and fragment. The
+   * document (OpenID Connect Discovery 1.0) is fetched with the first token, within
+   * `requestTimeoutMs`, kept for 24 h, and fetched again if the endpoint answers 404 or 405. Its
+   * `issuer` must be this URL; an https issuer may not name an http endpoint.
    */
-  issuer?: string;
-  /** The client id. A non-empty string. */
+  issuer?: string | undefined;
+  /** Id of the client, a non-empty string. */
   clientId: string;
   /**
-   * The client secret, a non-empty string, or a function that returns it or a promise of it.
-   *
-   * The manager calls the function once per acquisition, and once more after the server refused the
-   * client, so that a rotated secret is found. It runs on the thread that created the manager. A
-   * function that throws, returns anything but a non-empty string, or does not settle within
-   * `requestTimeoutMs` fails the acquisition with `ERR_KEYCLOAK_CREDENTIAL`.
-   */
-  clientSecret?: string | (() => string | Promise<string>);
-  /**
-   * Path of a file that holds the client secret. One trailing newline is dropped. The file is read
-   * at every acquisition, and again after the server refused the client. If the server accepted
-   * this secret before, the manager looks at the file for 0.6 s, so that file and server may be
-   * changed half a second apart. A file that cannot be read fails the acquisition with
+   * Secret of the client. Exactly one credential is required: a secret, a private key, a
+   * certificate with its key, or an assertion, each given or in a file. A function may return the
+   * secret or a promise of it. It is called once per acquisition and once more after the server
+   * refused the client, so that a rotated secret is picked up. It runs on the thread that created
+   * the manager, so a blocked event loop delays a refresh. If it throws, returns anything but a
+   * non-empty string or does not settle within `requestTimeoutMs`, the acquisition fails with
    * `ERR_KEYCLOAK_CREDENTIAL`.
    */
-  clientSecretFile?: string;
+  clientSecret?: string | (() => string | Promise<string>) | undefined;
   /**
-   * How the client authenticates itself. Default: `client_secret_post` with a secret, otherwise the
-   * method that fits the credential.
+   * Path of a file that holds the secret, read at every acquisition. One trailing newline is
+   * dropped. The file is also read after the server refused the client: for up to 0.6 s if the
+   * server accepted this secret before, so that the file and the server may be changed half a
+   * second apart.
    */
-  clientAuthentication?: ClientAuthentication;
+  clientSecretFile?: string | undefined;
   /**
-   * The private key for `private_key_jwt`: PEM (PKCS #8, PKCS #1, SEC 1), or a JSON Web Key as a
-   * JSON string or an object. RSA of 2048 to 4096 bits, EC on P-256 or Ed25519. Encrypted keys are
-   * refused with `ERR_KEYCLOAK_CONFIG`.
+   * How the client authenticates to the token endpoint. Default: `client_secret_post`, or what the
+   * credential implies.
    */
-  privateKey?: string | PrivateJsonWebKey;
+  clientAuthentication?: ClientAuthentication | undefined;
   /**
-   * Path of a file with such a key. It is read at every acquisition, and again after the server
-   * refused the client, as `clientSecretFile` is.
+   * Private key for `private_key_jwt`, in PEM or as a JSON Web Key. PEM may be PKCS #8, PKCS #1 or
+   * SEC 1; a JSON Web Key may be JSON or an object. The key is RSA of 2048 to 4096 bits, EC on
+   * P-256 or Ed25519; an encrypted one is refused.
    */
-  privateKeyFile?: string;
-  /** The `kid` header of assertions. Without it, that of the JSON Web Key is sent, if any. */
-  keyId?: string;
+  privateKey?: string | PrivateJsonWebKey | undefined;
   /**
-   * The algorithm that signs assertions. Default: `RS256` for an RSA key, `ES256` for EC, `EdDSA`
-   * for Ed25519, `HS256` for `client_secret_jwt`.
+   * Path of a file that holds the private key, read at every acquisition. The file is also read
+   * after the server refused the client, as with `clientSecretFile`.
    */
-  signingAlgorithm?: SigningAlgorithm;
+  privateKeyFile?: string | undefined;
+  /** Header `kid` of signed assertions. Default: the `kid` of the JSON Web Key, if any. */
+  keyId?: string | undefined;
   /**
-   * The `aud` claim of assertions. Without it, the issuer that the discovery document names is
-   * sent; with `tokenEndpoint`, that URL without `/protocol/openid-connect/token`. Set it if
-   * Keycloak's public hostname differs from the one that you call.
+   * Algorithm of signed assertions. Default: `RS256`, `ES256` or `EdDSA` by the kind of key;
+   * `HS256` with a secret.
    */
-  assertionAudience?: string;
-  /** The client certificate for `tls_client_auth` in PEM, followed by its intermediates. */
-  clientCertificate?: string;
+  signingAlgorithm?: SigningAlgorithm | undefined;
   /**
-   * Path of a PEM file with the client certificate. It is read at every acquisition. Open
-   * connections keep the certificate with which they were opened.
+   * Claim `aud` of signed assertions. Default: the issuer. Without `issuer` the default is
+   * `tokenEndpoint` without `/protocol/openid-connect/token`. Set this option where Keycloak has a
+   * different public hostname.
    */
-  clientCertificateFile?: string;
-  /** The private key of the client certificate in PEM. Encrypted keys are refused. */
-  clientKey?: string;
-  /** Path of a PEM file with that key. It is read as `clientCertificateFile` is. */
-  clientKeyFile?: string;
-  /** Path of a file that holds an assertion. It is read for every attempt. */
-  clientAssertionFile?: string;
+  assertionAudience?: string | undefined;
+  /** Client certificate for `tls_client_auth` in PEM, followed by intermediate certificates. */
+  clientCertificate?: string | undefined;
   /**
-   * The `client_assertion_type` of that assertion. Without it,
-   * `urn:ietf:params:oauth:client-assertion-type:jwt-bearer` is sent. A SPIFFE JWT-SVID needs
+   * Path of a file that holds the client certificate, read at every acquisition. A changed
+   * certificate does not close connections in use.
+   */
+  clientCertificateFile?: string | undefined;
+  /** Private key of the client certificate in PEM, not encrypted. */
+  clientKey?: string | undefined;
+  /**
+   * Path of a file that holds the private key of the client certificate, read at every acquisition.
+   */
+  clientKeyFile?: string | undefined;
+  /**
+   * Path of a file that holds a signed assertion, such as a projected Kubernetes token or a SPIFFE
+   * JWT-SVID, read for every attempt. Another program signs the assertion and keeps it fresh.
+   */
+  clientAssertionFile?: string | undefined;
+  /**
+   * Form field `client_assertion_type` for the assertion of `clientAssertionFile`. Default:
+   * `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`. A SPIFFE JWT-SVID needs
    * `urn:ietf:params:oauth:client-assertion-type:jwt-spiffe`.
    */
-  clientAssertionType?: string;
+  clientAssertionType?: string | undefined;
   /**
-   * The scopes to request: a string with single spaces, or a non-empty array of scopes
-   * (RFC 6749 §3.3). Default: none.
+   * Scopes to request (RFC 6749 §3.3), separated by spaces or as an array of single scopes.
+   * Default: none.
    */
-  scope?: string | readonly string[];
+  scope?: string | readonly string[] | undefined;
   /**
-   * Extra form fields of the token request. They may not name a field that the manager sets:
-   * `grant_type`, `client_id`, `client_secret`, `scope`, `client_assertion`,
-   * `client_assertion_type`.
+   * Additional form fields of the token request. A Backstage configuration does not treat them as
+   * secrets. Default: none. They may not name a field that the manager sets: `grant_type`,
+   * `client_id`, `client_secret`, `scope`, `client_assertion`, `client_assertion_type`.
    */
-  parameters?: Readonly<Record<string, string>>;
+  parameters?: Readonly<Record<string, string>> | undefined;
   /**
-   * How long before its end a token is replaced, in seconds. Integer ≥ 0, default 60. At most half
-   * of the token's lifetime is used.
+   * How long before its end a token is replaced; at most half of its lifetime counts. In seconds,
+   * an integer of at least 0. Default: 60.
    */
-  tokenExpiryBufferSeconds?: number;
+  tokenExpiryBufferSeconds?: number | undefined;
   /**
-   * Hard limit for one acquisition, in milliseconds: secret function, DNS, connect, TLS, headers,
-   * body and all retries together. Integer ≥ 1, default 15000. After it the acquisition fails with
-   * `ERR_KEYCLOAK_TIMEOUT`, or with `ERR_KEYCLOAK_CREDENTIAL` if the credential was not there yet.
+   * Time limit of one acquisition, including all its retries. In milliseconds, an integer of at
+   * least 1. Default: 15000. The limit covers the secret function, DNS, connecting, TLS, and the
+   * headers and body of the answer.
    */
-  requestTimeoutMs?: number;
-  /** Whether a token in use is refreshed in the background before it goes stale. Default true. */
-  backgroundRefresh?: boolean;
-  /** Certificates in PEM, one or more, to trust in addition to those that Node trusts. */
-  ca?: string;
-  /** Path of a PEM file with such certificates, read at every acquisition. At most 8 MiB. */
-  caFile?: string;
-  /** Turns off verification of the server's certificate. Default false; true logs one warning. */
-  skipTlsVerify?: boolean;
+  requestTimeoutMs?: number | undefined;
   /**
-   * Absolute `http` or `https` URL of the proxy for token requests, or `false` for none. A user
-   * name and password in it are never shown. Default: `HTTPS_PROXY`, `HTTP_PROXY` and
-   * `NO_PROXY` from the environment, read when the manager is created; lower-case names win.
+   * Whether a token that is in use is replaced in the background before it becomes stale. Default:
+   * true.
    */
-  proxy?: string | false;
-  /** The API to which {@link KeycloakTokenManager.fetch} may send the token. Default: none. */
-  resource?: ResourceOptions;
-  /** Receives log lines. Default: no logging. */
-  logger?: KeycloakTokenManagerLogger;
-  /** The label in log lines and snapshots. Default: `clientId`. */
-  name?: string;
+  backgroundRefresh?: boolean | undefined;
+  /** Certificates in PEM to trust in addition to those that Node trusts. Default: none. */
+  ca?: string | undefined;
+  /**
+   * Path of a PEM file with certificates to trust in addition, read at every acquisition. Default:
+   * none.
+   */
+  caFile?: string | undefined;
+  /**
+   * Whether the server's certificate is accepted without verification; `true` logs one warning.
+   * Default: false.
+   */
+  skipTlsVerify?: boolean | undefined;
+  /**
+   * URL of an http, https or SOCKS5 proxy, or `false` for none. A user name and password in it are
+   * never shown. Default: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. The environment variables are
+   * read when the manager is created; lower-case names take precedence.
+   */
+  proxy?: string | false | undefined;
+  /** The API to which `fetch` may send the token. Default: none. */
+  resource?: ResourceOptions | undefined;
+  /** Receives log lines. Backstage's `LoggerService` fits as it is. Default: none. */
+  logger?: KeycloakTokenManagerLogger | undefined;
+  /** Label in log lines and snapshots. Default: `clientId`. */
+  name?: string | undefined;
 }
 
 /**
@@ -349,14 +363,14 @@ export interface GetTokenOptions {
    * not valid for that long, the manager requests a new one. If the server does not grant a
    * longer-lived one, the best token is returned, with one warning.
    */
-  minValiditySeconds?: number;
+  minValiditySeconds?: number | undefined;
   /** Aborts the wait of this caller only. The token request goes on for the other callers. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /**
    * Requests a new token even if a valid one is cached. If that fails, the call rejects and the
    * cached token stays.
    */
-  forceRefresh?: boolean;
+  forceRefresh?: boolean | undefined;
 }
 
 /**

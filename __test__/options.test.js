@@ -8,6 +8,8 @@ const { describe, test } = require('node:test');
 const tls = require('node:tls');
 const { inspect } = require('node:util');
 const { KeycloakTokenError, KeycloakTokenManager } = require('..');
+const native = require('../lib/native.js');
+const table = require('../options.json');
 
 /** Stands in every string that must not come back in a message. */
 const CANARY = 'canary-7f3a';
@@ -68,37 +70,42 @@ const NOT_KEY = {
   'half of a key': pem(RSA).slice(0, 500),
 };
 
-/** By option: its wrong values by name. */
-const WRONG = {
-  tokenEndpoint: {
+/** By kind of option: wrong values by name. */
+const WRONG_OF_KIND = {
+  string: () => NOT_TEXT,
+  pem: () => NOT_TEXT,
+  choice: () => ({ ...NOT_TEXT, 'another word': CANARY }),
+  path: () => ({ ...NOT_TEXT, 'a NUL character': `/${CANARY}\0` }),
+  integer: ({ minimum }) => ({ ...NOT_INTEGER, 'less than the minimum': minimum - 1 }),
+  boolean: () => NOT_FLAG,
+  url: () => ({
     ...NOT_TEXT,
     prose: CANARY,
+    'another scheme': `ftp://${CANARY}.example/token`,
+    'a user name': `https://${CANARY}@sso.example/token`,
+    'a fragment': `${URL_OF_TOKENS}#${CANARY}`,
+    'broken Punycode': `https://xn--${CANARY}-ü.example/token`,
+    'half of a surrogate pair': `https://${CANARY}\ud800.example/token`,
+  }),
+};
+
+/** By option: wrong values that its kind does not bring along. */
+const WRONG_BESIDES = {
+  tokenEndpoint: {
     'a relative URL': `/realms/${CANARY}/token`,
     'a URL without scheme': `//${CANARY}.example/token`,
-    'another scheme': `ftp://${CANARY}.example/token`,
     'no host': 'https://',
     'a template': 'https://{KEYCLOAK_HOST}/token',
-    'a user name': `https://${CANARY}@sso.example/token`,
     'user name and password': `https://user:${CANARY}@sso.example/token`,
-    'a fragment': `${URL_OF_TOKENS}#${CANARY}`,
     'an empty fragment': `${URL_OF_TOKENS}#`,
     'a URL object': new URL(URL_OF_TOKENS),
   },
   issuer: {
-    ...NOT_TEXT,
-    prose: CANARY,
     'a relative URL': `/realms/${CANARY}`,
-    'another scheme': `ftp://${CANARY}.example/realms/r`,
-    'a user name': `https://${CANARY}@sso.example/realms/r`,
     'a query': `https://sso.example/realms/r?${CANARY}`,
-    'a fragment': `https://sso.example/realms/r#${CANARY}`,
   },
-  clientId: NOT_TEXT,
   clientSecret: { ...NOT_SECRET, 'a lone surrogate': `${CANARY}\ud800` },
-  clientSecretFile: { ...NOT_TEXT, 'a NUL character': `/${CANARY}\0` },
   clientAuthentication: {
-    ...NOT_TEXT,
-    'another word': CANARY,
     'upper case': 'CLIENT_SECRET_POST',
     'a method without a secret': 'none',
     'a method of keys': 'private_key_jwt',
@@ -112,23 +119,14 @@ const WRONG = {
     'a JWK of a secret': { kty: 'oct', k: CANARY },
     'a broken JWK': `{"kty":"EC","d":"${CANARY}"`,
   },
-  privateKeyFile: { ...NOT_TEXT, 'a NUL character': `/${CANARY}\0` },
-  keyId: NOT_TEXT,
   signingAlgorithm: {
-    ...NOT_TEXT,
-    'another word': CANARY,
     none: 'none',
     'lower case': 'es256',
     'one of secrets': 'HS256',
     'one of another kind of key': 'RS256',
   },
-  assertionAudience: NOT_TEXT,
-  clientCertificate: { ...NOT_TEXT, prose: CANARY, 'half of one': CERTIFICATE.slice(0, 300) },
-  clientCertificateFile: { ...NOT_TEXT, 'a NUL character': `/${CANARY}\0` },
-  clientKey: { ...NOT_TEXT, ...NOT_KEY },
-  clientKeyFile: { ...NOT_TEXT, 'a NUL character': `/${CANARY}\0` },
-  clientAssertionFile: { ...NOT_TEXT, 'a NUL character': `/${CANARY}\0` },
-  clientAssertionType: NOT_TEXT,
+  clientCertificate: { prose: CANARY, 'half of one': CERTIFICATE.slice(0, 300) },
+  clientKey: { ...NOT_KEY, 'a function': () => CANARY },
   scope: {
     ...NOT_SCOPE,
     'an empty array': [],
@@ -155,16 +153,10 @@ const WRONG = {
     client_assertion: { client_assertion: CANARY },
     client_assertion_type: { client_assertion_type: CANARY },
   },
-  tokenExpiryBufferSeconds: NOT_INTEGER,
-  requestTimeoutMs: { ...NOT_INTEGER, zero: 0 },
-  backgroundRefresh: NOT_FLAG,
   ca: {
-    ...NOT_TEXT,
     'no PEM': CANARY,
     'broken PEM': `-----BEGIN CERTIFICATE-----\n${CANARY}\n-----END CERTIFICATE-----\n`,
   },
-  caFile: { ...NOT_TEXT, 'a NUL character': `/${CANARY}\0` },
-  skipTlsVerify: NOT_FLAG,
   proxy: {
     ...NOT_TEXT,
     prose: CANARY,
@@ -197,8 +189,14 @@ const WRONG = {
     'no debug': { ...LOGGER, debug: undefined },
     'a string for warn': { ...LOGGER, warn: CANARY },
   },
-  name: NOT_TEXT,
 };
+const WRONG = Object.fromEntries(
+  table.map((row) => {
+    const values = { ...WRONG_OF_KIND[row.kind]?.(row), ...WRONG_BESIDES[row.name] };
+    assert.ok(Object.keys(values).length > 0, `${row.name}: no wrong value is known`);
+    return [row.name, values];
+  }),
+);
 
 /** Options that there are not: of other libraries, misspelt, and with a meaning elsewhere. */
 const UNKNOWN = [
@@ -298,13 +296,21 @@ describe('options that are refused', () => {
     }
   });
 
-  test('a host in any script is asked for in Punycode', async () => {
-    const tokenEndpoint = 'http://Bücher.invalid/täken';
-    const manager = new KeycloakTokenManager({ clientId: 'a', clientSecret: 'b', tokenEndpoint });
-    const error = await manager.getToken().catch((reason) => reason);
-    assert.equal(error.code, 'ERR_KEYCLOAK_NETWORK');
-    assert.equal(error.tokenEndpoint, 'http://xn--bcher-kva.invalid/t%C3%A4ken');
-    await manager.close();
+  test('a host in any script is asked for in Punycode, as Node writes it', async () => {
+    for (const [tokenEndpoint, expected] of [
+      ['http://Bücher.invalid/täken', 'http://xn--bcher-kva.invalid/t%C3%A4ken'],
+      ['http://B%C3%BCcher.invalid/', 'http://xn--bcher-kva.invalid/'],
+      ['http://例え。invalid/t', 'http://xn--r8jz45g.invalid/t'],
+      ['http://faß.invalid/', 'http://xn--fa-hia.invalid/'],
+      ['http://مثال.invalid/', 'http://xn--mgbh0fb.invalid/'],
+    ]) {
+      assert.equal(new URL(tokenEndpoint).href, expected);
+      const manager = new KeycloakTokenManager({ clientId: 'a', clientSecret: 'b', tokenEndpoint });
+      const error = await manager.getToken().catch((reason) => reason);
+      assert.equal(error.code, 'ERR_KEYCLOAK_NETWORK');
+      assert.equal(error.tokenEndpoint, expected);
+      await manager.close();
+    }
   });
 
   test('options that do not fit together are named', () => {
@@ -323,19 +329,36 @@ describe('options that are refused', () => {
         { ...BY_CERTIFICATE, tokenEndpoint: 'http://127.0.0.1/token' },
         'tokenEndpoint: expected an https URL',
       ],
-      ['a kid without a key', { keyId: 'a' }, 'keyId: it goes with private_key_jwt'],
-      ['an audience without a key', { assertionAudience: 'a' }, 'assertionAudience: it goes with'],
-      ['an algorithm without a key', { signingAlgorithm: 'ES256' }, 'signingAlgorithm: it goes'],
-      ['a type without a file', { clientAssertionType: 'a' }, 'clientAssertionType: it goes with'],
+      ['a kid without a key', { keyId: 'a' }, 'keyId: this option applies to private_key_jwt'],
+      [
+        'an audience without a key',
+        { assertionAudience: 'a' },
+        'assertionAudience: this option applies',
+      ],
+      [
+        'an algorithm without a key',
+        { signingAlgorithm: 'ES256' },
+        'signingAlgorithm: this option applies',
+      ],
+      [
+        'a type without a file',
+        { clientAssertionType: 'a' },
+        'clientAssertionType: this option applies',
+      ],
       [
         'a key for a method of secrets',
         { ...BY_KEY, clientAuthentication: 'client_secret_jwt' },
-        "clientAuthentication: 'client_secret_jwt' goes with clientSecret or clientSecretFile",
+        "clientAuthentication: 'client_secret_jwt' requires clientSecret or clientSecretFile",
       ],
       [
         'an algorithm of keys for a secret',
         { clientAuthentication: 'client_secret_jwt', signingAlgorithm: 'RS256' },
         'signingAlgorithm: expected one of HS256, HS384, HS512',
+      ],
+      [
+        'an algorithm of another kind of key',
+        { ...BY_KEY, privateKey: pem(RSA), signingAlgorithm: 'ES256' },
+        'signingAlgorithm: ES256 does not fit this key, which can only sign with RS256 or PS256',
       ],
     ]) {
       const { message } = refusal({ ...BASE, ...more }, name);
@@ -359,17 +382,64 @@ describe('options that are refused', () => {
   });
 
   test('an option that cannot be read is told with its cause', () => {
-    const cause = new TypeError('boom');
-    const options = { ...BASE };
-    Object.defineProperty(options, 'name', {
-      enumerable: true,
-      get() {
-        throw cause;
+    const cause = Object.assign(new TypeError('boom'), { code: 'InvalidArg' });
+    const fail = () => {
+      throw cause;
+    };
+    const failing = (name, target = {}) =>
+      Object.defineProperty(target, name, { enumerable: true, get: fail });
+    const { proxy: revoked, revoke } = Proxy.revocable({}, {});
+    revoke();
+    for (const [name, options, expected = cause] of [
+      ['an option', failing('name', { ...BASE })],
+      ['an option that is no error of ours', failing('clientSecret', { ...BASE })],
+      ['a member of an option', { ...BASE, resource: failing('baseUrl') }],
+      ['a method of the logger', { ...BASE, logger: failing('warn', { ...LOGGER }) }],
+      ['the constructor of an option', { ...BASE, parameters: failing('constructor') }],
+      ['the names of options', new Proxy({ ...BASE }, { ownKeys: fail })],
+      ['whether an option is there', new Proxy({ ...BASE }, { getOwnPropertyDescriptor: fail })],
+      ['a proxy that is revoked', revoked, null],
+    ]) {
+      const error = refusal(options, name);
+      assert.match(error.message, /an option cannot be read/, name);
+      if (expected === null) assert.ok(error.cause instanceof TypeError, name);
+      else assert.equal(error.cause, expected, name);
+    }
+  });
+
+  test('what the native side throws is a bug of ours, never the exception of a getter', () => {
+    const thrown = new Error('boom');
+    const options = {
+      ...BASE,
+      get name() {
+        throw thrown;
       },
-    });
-    const error = refusal(options, 'a getter');
-    assert.match(error.message, /an option cannot be read/);
-    assert.equal(error.cause, cause);
+    };
+    const environment = { verifiesCertificates: true };
+    const notify = () => {};
+    const { code, message, cause, ...rest } = native.open(options, environment, notify);
+    assert.equal(code, 'ERR_KEYCLOAK_CONFIG');
+    assert.match(message, /an option cannot be read/);
+    assert.equal(cause, thrown);
+    assert.deepEqual(rest, { retryable: false });
+
+    const core = native.open(BASE, environment, notify);
+    assert.equal(core.reconfigure(options, environment).cause, thrown);
+    core.close();
+    assert.throws(() => native.open(BASE, {}, notify), { code: 'InvalidArg' });
+  });
+
+  test('a getter may throw anything', () => {
+    for (const thrown of [undefined, null, 0, 'text', Symbol('a')]) {
+      const options = { ...BASE };
+      const get = () => {
+        throw thrown;
+      };
+      Object.defineProperty(options, 'name', { enumerable: true, get });
+      const error = refusal(options, 'a getter');
+      assert.match(error.message, /an option cannot be read/);
+      assert.equal(error.cause, thrown);
+    }
   });
 
   test('a name is escaped before it is repeated', () => {

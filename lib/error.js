@@ -14,7 +14,7 @@ const DETAILS = [
 ];
 
 class KeycloakTokenError extends Error {
-  constructor(failure, cause) {
+  constructor(failure, cause = failure.cause) {
     super(failure.message, cause === undefined ? undefined : { cause });
     this.code = failure.code;
     this.retryable = failure.retryable;
@@ -35,16 +35,13 @@ function badRequest(message) {
   return new KeycloakTokenError({ code: 'ERR_KEYCLOAK_REQUEST', message, retryable: false });
 }
 
-/** An option has a getter that throws, or the like. */
-function unreadable(cause) {
-  const message = 'invalid options: an option cannot be read; see cause';
-  return new KeycloakTokenError({ code: 'ERR_KEYCLOAK_CONFIG', message, retryable: false }, cause);
-}
-
 /** A fault of this package. */
 function internal(cause) {
   const message = 'internal error in keycloak-token-manager; please report it';
-  return new KeycloakTokenError({ code: 'ERR_KEYCLOAK_INTERNAL', message, retryable: false }, cause);
+  return new KeycloakTokenError(
+    { code: 'ERR_KEYCLOAK_INTERNAL', message, retryable: false },
+    cause,
+  );
 }
 
-module.exports = { KeycloakTokenError, badRequest, internal, unreadable };
+module.exports = { KeycloakTokenError, badRequest, internal };

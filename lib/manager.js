@@ -1,7 +1,7 @@
 'use strict';
 
 const native = require('./native.js');
-const { KeycloakTokenError, badRequest, internal, unreadable } = require('./error.js');
+const { KeycloakTokenError, badRequest, internal } = require('./error.js');
 const reconfigure = require('./reconfigure.js');
 const { Waiters } = require('./waiters.js');
 
@@ -51,7 +51,8 @@ class KeycloakTokenManager {
   #secretError;
 
   constructor(options) {
-    const core = open(options, weakListener(this));
+    const listener = weakListener(this);
+    const core = guarded(() => native.open(options, environment(), listener));
     if (core.code !== undefined) throw new KeycloakTokenError(core);
     this.#core = core;
     const memory = core.memory();
@@ -131,7 +132,7 @@ class KeycloakTokenManager {
   }
 
   [reconfigure](options) {
-    const failure = reopen(this.#core, options);
+    const failure = this.#call('reconfigure', options, environment());
     if (failure !== null) throw new KeycloakTokenError(failure);
     const before = originOf(this.#resource);
     this.#adopt(options);
@@ -284,13 +285,8 @@ class KeycloakTokenManager {
     return new KeycloakTokenError(failure, cause);
   }
 
-  // Native code gives failures as data: what it throws is a fault of its own.
   #call(method, ...args) {
-    try {
-      return this.#core[method](...args);
-    } catch (cause) {
-      throw internal(cause);
-    }
+    return guarded(() => this.#core[method](...args));
   }
 
   #log({ level, message }) {
@@ -318,20 +314,13 @@ function weakListener(manager) {
   return () => reference.deref()?.[deliver]();
 }
 
-// Reading options runs the code of their getters, if they have any.
-function open(options, listener) {
+// Native code gives failures as data, also an exception of the user's own options: what it throws is
+// a fault of this package.
+function guarded(call) {
   try {
-    return native.open(options, environment(), listener);
+    return call();
   } catch (cause) {
-    throw unreadable(cause);
-  }
-}
-
-function reopen(core, options) {
-  try {
-    return core.reconfigure(options, environment());
-  } catch (cause) {
-    throw unreadable(cause);
+    throw internal(cause);
   }
 }
 

@@ -4,11 +4,11 @@
 
 use std::collections::BTreeSet;
 
-use keycloak_token_manager::manager::config::{DEFAULT_EXPIRY_BUFFER, DEFAULT_REQUEST_TIMEOUT};
 use keycloak_token_manager::manager::error::ErrorKind;
-use keycloak_token_manager::oauth::RESERVED_PARAMETERS;
+use keycloak_token_manager::oauth::{ClientAuthentication, RESERVED_PARAMETERS, SigningAlgorithm};
 
 const TYPES: &str = include_str!("../index.d.ts");
+const OPTIONS: &str = include_str!("../options.json");
 
 /// The words between quotes or backticks that start with `prefix`.
 fn words(text: &str, prefix: &str) -> BTreeSet<String> {
@@ -36,14 +36,32 @@ fn the_error_codes_are_those_of_the_public_types() {
 }
 
 #[test]
-fn the_defaults_and_reserved_parameters_are_those_of_the_public_types() {
-    for (what, expected) in [
-        ("buffer", format!("Integer ≥ 0, default {DEFAULT_EXPIRY_BUFFER}")),
-        ("timeout", format!("Integer ≥ 1, default {DEFAULT_REQUEST_TIMEOUT}")),
-    ] {
-        assert!(TYPES.contains(&expected), "{what}: {expected}");
-    }
+fn the_reserved_parameters_are_those_of_the_public_types() {
     for parameter in RESERVED_PARAMETERS {
         assert!(TYPES.contains(&format!("`{parameter}`")), "{parameter}");
+    }
+}
+
+#[test]
+fn the_choices_are_those_of_the_options_table_and_of_the_public_types() {
+    let table: Vec<serde_json::Value> = serde_json::from_str(OPTIONS).unwrap();
+    let methods = ClientAuthentication::ALL.map(ClientAuthentication::as_str);
+    let algorithms = [&SigningAlgorithm::OF_KEYS[..], &SigningAlgorithm::OF_SECRETS].concat();
+    let algorithms: Vec<_> = algorithms.iter().map(|known| known.as_str()).collect();
+    for (option, known) in
+        [("clientAuthentication", &methods[..]), ("signingAlgorithm", &algorithms)]
+    {
+        let row = table.iter().find(|row| row["name"] == option).unwrap();
+        let choices: Vec<_> = row["values"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|value| value.as_str().unwrap())
+            .collect();
+        assert_eq!(choices, known, "{option}");
+        let head = format!("export type {} =", row["type"].as_str().unwrap());
+        let (union, _) = TYPES.split_once(&head).unwrap().1.split_once(';').unwrap();
+        let public: Vec<_> = union.split('\'').skip(1).step_by(2).collect();
+        assert_eq!(public, known, "{option}");
     }
 }

@@ -1,7 +1,8 @@
 'use strict';
 
 // Compares the documents with the code: links lead somewhere, examples compile, YAML and JSON
-// parse, commands exist, every export has an example, the README's tables name exactly what
+// parse, commands exist, every export has an example, the options are everywhere what options.json
+// says, the README's other tables name exactly what
 // index.d.ts declares, and there is one version everywhere.
 
 const fs = require('node:fs');
@@ -10,6 +11,7 @@ const yaml = require('js-yaml');
 const ts = require('typescript');
 const { changelogFaults } = require('./changelog.js');
 const examples = require('./examples.js');
+const { optionFaults, readTable } = require('./options.js');
 const { root } = require('./run.js');
 const { versionFaults } = require('./versions.js');
 
@@ -100,7 +102,7 @@ function isMethod(member) {
   return isFunction || ts.isMethodDeclaration(member);
 }
 
-/** What index.d.ts declares, with the comments: options, methods and codes. */
+/** What index.d.ts declares, with the comments: methods and codes. */
 function declared() {
   const source = ts.createSourceFile(
     'index.d.ts',
@@ -115,7 +117,6 @@ function declared() {
       .map((member) => ({ name: member.name.getText(source), text: member.getFullText(source) }));
   const { type: codes } = find('KeycloakTokenErrorCode');
   return {
-    Options: members('KeycloakTokenManagerOptions', ts.isPropertySignature),
     Methods: members('KeycloakTokenManager', isMethod),
     // The comment stands before the bar of the union.
     Errors: codes.types.map(({ literal, end }, at) => ({
@@ -127,13 +128,6 @@ function declared() {
 
 /** Whether a row says the same as the comment in index.d.ts. */
 const agrees = {
-  Options({ cells: [, value] }, { text }) {
-    const isOptional = /^\s*\w+\?:/m.test(text);
-    if (value === 'required') return !isOptional;
-    if (value === '' || value === 'none') return isOptional && !/default:? (?!no|to )/i.test(text);
-    const [, stated] = /default:? (`\w+`|\w+)/i.exec(text) ?? [];
-    return isOptional && stated === value;
-  },
   Methods: () => true,
   Errors({ cells: [, value] }, { text }) {
     if (value === 'no') return text.includes('Not retryable.');
@@ -191,7 +185,11 @@ const faults = documents.flatMap((file) => {
 });
 faults.push(...exampleFaults());
 const readme = read('README.md');
-faults.push(...tableFaults(readme), ...troubleshootingFaults(read('docs/errors.md')));
+faults.push(
+  ...optionFaults(readTable(), read),
+  ...tableFaults(readme),
+  ...troubleshootingFaults(read('docs/errors.md')),
+);
 const { version } = JSON.parse(read('package.json'));
 faults.push(...versionFaults(read), ...changelogFaults(read('CHANGELOG.md'), version));
 const lines = readme.trimEnd().split('\n').length;

@@ -5,6 +5,7 @@
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
 const { inspect } = require('node:util');
+const schema = require('../../config.schema.json');
 const { KEY, nest, useWorkspace } = require('./support.js');
 
 const CANARY = 'canary-of-a-secret';
@@ -47,6 +48,8 @@ const REFUSED = [
   ['a number for a scope', { ...WHOLE, scope: 1 }, /auth\.scope.*got number, wanted string/],
   ['a list of numbers', { ...WHOLE, scope: [1] }, /auth\.scope\[0\].*got number/],
   ['a parameter that is a number', { ...WHOLE, parameters: { max_age: 1 } }, /"max_age" must be a/],
+  ['a proxy in a list', { ...WHOLE, proxy: ['false'] }, /auth\.proxy.*got array, wanted string/],
+  ['a proxy that is true', { ...WHOLE, proxy: true }, /auth\.proxy.*got boolean, wanted string/],
   ['parameters in a list', { ...WHOLE, parameters: [CANARY] }, /auth\.parameters.*got array/],
   [
     'a misspelt option',
@@ -82,24 +85,26 @@ describe('readKeycloakTokenManagerOptions', () => {
   });
 
   test('gives every option that can stand in a file', () => {
-    const section = {
-      ...WHOLE,
-      clientAuthentication: 'client_secret_basic',
-      scope: 'openid agents',
-      parameters: { 'urn:example:a b': 'c' },
-      tokenExpiryBufferSeconds: 30,
-      requestTimeoutMs: 5000,
-      backgroundRefresh: false,
-      ca: 'PEM',
-      caFile: '/etc/ca.pem',
-      skipTlsVerify: true,
-      resource: { baseUrl: 'https://api.example.org/', userHeader: 'X-User' },
-      name: 'agents',
+    const { properties } = KEY.split('.').reduce((at, part) => at.properties[part], schema);
+    const sample = {
+      string: () => 'text',
+      integer: () => 30,
+      boolean: () => false,
+      object: ({ properties: members = {} }) =>
+        Object.fromEntries(Object.keys(members).map((name) => [name, 'text'])),
     };
+    const entries = Object.entries(properties).map(([name, of]) => [
+      name,
+      sample[(of.anyOf?.[0] ?? of).type](of),
+    ]);
+    const section = { ...Object.fromEntries(entries), parameters: { 'urn:example:a b': 'c' } };
     assert.deepEqual(read(nest(KEY, section)), section);
-    const { clientSecret, ...others } = section;
-    const withFile = { ...others, clientSecretFile: '/run/secret' };
-    assert.deepEqual(read(nest(KEY, withFile)), withFile);
+  });
+
+  test('reads false and "false" as no proxy', () => {
+    for (const proxy of [false, 'false']) {
+      assert.equal(read(nest(KEY, { ...WHOLE, proxy })).proxy, false);
+    }
   });
 
   test('reads the section that it is told', () => {

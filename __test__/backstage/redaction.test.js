@@ -62,24 +62,6 @@ describe('the configuration schema', () => {
     });
   }
 
-  test('knows every option that the reader knows', () => {
-    const { properties } = KEY.split('.').reduce((at, part) => at.properties[part], schema);
-    const { ConfigReader } = workspace.require('@backstage/config');
-    const { readKeycloakTokenManagerOptions } = workspace.require(
-      'keycloak-token-manager/backstage',
-    );
-    const unknown = new ConfigReader(nest(KEY, { ...SECTION, unknown: 1 }));
-    let known;
-    assert.throws(
-      () => readKeycloakTokenManagerOptions(unknown),
-      ({ message }) => {
-        [, known] = /known are (.*)$/.exec(message);
-        return true;
-      },
-    );
-    assert.equal(Object.keys(properties).join(', '), known.replace(' and ', ', '));
-  });
-
   test('has the logger of a real backend hide the secret, also after an edit', async (t) => {
     const endpoint = await startFakeTokenEndpoint({ clients: { 'test-client': SECRET } });
     t.after(() => endpoint.close());

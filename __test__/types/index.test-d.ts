@@ -47,7 +47,7 @@ const smallest = {
   clientId: 'client',
   clientSecret: 'secret',
 } satisfies KeycloakTokenManagerOptions;
-const everything: Required<KeycloakTokenManagerOptions> = {
+const everything: KeycloakTokenManagerOptions = {
   ...smallest,
   issuer: 'https://keycloak.example/realms/a',
   clientSecret: async () => 'secret',
@@ -77,6 +77,15 @@ const everything: Required<KeycloakTokenManagerOptions> = {
   logger,
   name: 'api',
 };
+/** Every optional member, present with `undefined`, as spreading and `process.env` give it. */
+type Absent<T> = { [K in keyof T as T extends Record<K, T[K]> ? never : K]-?: undefined };
+declare const absent: Absent<KeycloakTokenManagerOptions>;
+const absentOfCall: Absent<GetTokenOptions> = {
+  minValiditySeconds: undefined,
+  signal: undefined,
+  forceRefresh: undefined,
+};
+const absentOfResource: Absent<ResourceOptions> = { userHeader: undefined, fetch: undefined };
 type Methods =
   | 'client_secret_post'
   | 'client_secret_basic'
@@ -90,6 +99,10 @@ expectType<Same<SigningAlgorithm, Algorithms>>();
 
 new KeycloakTokenManager(smallest);
 new KeycloakTokenManager(everything);
+new KeycloakTokenManager({ ...absent, clientId: 'client' });
+new KeycloakTokenManager({ ...smallest, resource: { baseUrl: 'https://a', ...absentOfResource } });
+// @ts-expect-error `undefined` is not a client id
+new KeycloakTokenManager({ ...smallest, clientId: undefined });
 new KeycloakTokenManager({ ...smallest, clientSecret: () => 'secret' });
 new KeycloakTokenManager({ ...smallest, scope: 'a b', logger: backstage });
 new KeycloakTokenManager({ ...smallest, scope: ['a'] as const });
@@ -146,6 +159,7 @@ export async function calls(): Promise<void> {
 
   const token = await manager.getToken();
   await manager.getToken(request);
+  await manager.getToken(absentOfCall);
   await manager.getToken({ signal: AbortSignal.timeout(1000) });
   await manager.getTokenForStreaming(300_000);
   manager.invalidateToken(token);
@@ -193,6 +207,7 @@ export async function resourceCalls(): Promise<void> {
   const response: Response = await manager.fetch('agents', { ...init, minValiditySeconds: 300 });
   expectType<Same<ReturnType<typeof manager.fetch>, Promise<Response>>>();
   await manager.fetch(new URL('https://a.example'));
+  await manager.fetch('agents', { backstageUser: undefined, minValiditySeconds: undefined });
   await manager.fetch(new Request('https://a.example'), { signal: AbortSignal.timeout(1000) });
   // A client that takes a fetch takes this one.
   const client: { fetch: typeof fetch } = { fetch: manager.fetch };

@@ -1,51 +1,15 @@
 /**
- * Reads the options of a manager from a Backstage configuration. It knows which options can stand
- * in YAML and of what type they are; what values they may have is for the manager to say. All
- * faults are named together, and none repeats a value: it might be a secret.
+ * Reads the options of a manager from a Backstage configuration. The configuration schema says which
+ * options a section may have and of what type they are; the manager checks their values. All faults
+ * are reported together, and none repeats a value: it might be a secret.
  */
 'use strict';
 
 const { KeycloakTokenError } = require('../../index.js');
+const configSchema = require('../../config.schema.json');
 
 const DEFAULT_CONFIG_KEY = 'boost.kagenti.auth';
-
-// `${NAME}` in a configuration file always gives a string; Backstage's readers turn it into a
-// number or a boolean.
-const string = (section, key) => section.getOptionalString(key);
-const number = (section, key) => section.getOptionalNumber(key);
-const boolean = (section, key) => section.getOptionalBoolean(key);
-
-const READERS = {
-  tokenEndpoint: string,
-  issuer: string,
-  clientId: string,
-  clientSecret: string,
-  clientSecretFile: string,
-  clientAuthentication: string,
-  privateKey: string,
-  privateKeyFile: string,
-  keyId: string,
-  signingAlgorithm: string,
-  assertionAudience: string,
-  clientCertificate: string,
-  clientCertificateFile: string,
-  clientKey: string,
-  clientKeyFile: string,
-  clientAssertionFile: string,
-  clientAssertionType: string,
-  scope: stringOrStrings,
-  parameters,
-  tokenExpiryBufferSeconds: number,
-  requestTimeoutMs: number,
-  backgroundRefresh: boolean,
-  ca: string,
-  caFile: string,
-  skipTlsVerify: boolean,
-  proxy: stringOrFalse,
-  resource,
-  name: string,
-};
-const RESOURCE_READERS = { baseUrl: string, userHeader: string };
+const SECTION = DEFAULT_CONFIG_KEY.split('.').reduce((at, key) => at.properties[key], configSchema);
 
 /**
  * The options in the section `key`; `undefined` if there is no such section.
@@ -57,10 +21,10 @@ function readKeycloakTokenManagerOptions(config, key = DEFAULT_CONFIG_KEY) {
   const section = faults.attempt(() => config.getOptionalConfig(key));
   faults.raise();
   if (section === undefined) return undefined;
-  const options = readAll(section, READERS, faults);
+  const options = readAll(section, SECTION, faults);
   const missing = missingIn(section);
   if (missing.length > 0) {
-    const there = Object.keys(READERS).filter((name) => section.has(name));
+    const there = Object.keys(SECTION.properties).filter((name) => section.has(name));
     const found = there.length > 0 ? `there is ${list(there)}` : 'it is empty';
     faults.add(`incomplete: ${found}, but ${list(missing)} is missing`);
   }
@@ -68,7 +32,7 @@ function readKeycloakTokenManagerOptions(config, key = DEFAULT_CONFIG_KEY) {
   return options;
 }
 
-// What is missing, by the option that most people give, unless one in its place is there.
+// What a section needs: each option by name, with the others that may be given instead of it.
 const NEEDED = {
   tokenEndpoint: ['tokenEndpoint', 'issuer'],
   clientId: ['clientId'],
@@ -84,46 +48,68 @@ function missingIn(section) {
     .map(([name, [, ...others]]) => name + (others.length > 0 ? ` (or ${others[0]})` : ''));
 }
 
-/** The members of a section that are there, by their readers. */
-function readAll(section, readers, faults) {
+/** The members of a section that are there, as their schema says. */
+function readAll(section, { properties }, faults) {
   const options = {};
   for (const name of section.keys()) {
-    if (!Object.hasOwn(readers, name)) {
-      faults.add(`unknown key ${JSON.stringify(name)}, known are ${list(Object.keys(readers))}`);
+    if (!Object.hasOwn(properties, name)) {
+      const known = list(Object.keys(properties));
+      faults.add(`unknown key ${JSON.stringify(name)}, known are ${known}`);
       continue;
     }
-    const value = faults.attempt(() => readers[name](section, name, faults));
+    const value = faults.attempt(() => read(section, name, properties[name], faults));
     if (value !== undefined) options[name] = value;
   }
   return options;
 }
 
-function stringOrFalse(section, key) {
-  const value = section.getOptional(key);
-  // `${NAME}` gives a string, and no proxy is called "false".
-  return value === false || value === 'false' ? false : section.getOptionalString(key);
+// `${NAME}` in a configuration file always gives a string; Backstage's readers turn it into a
+// number or a boolean.
+function read(section, key, alternatives, faults) {
+  const schema = alternatives.anyOf
+    ? branchFor(section.getOptional(key), alternatives)
+    : alternatives;
+  switch (schema.type) {
+    case 'integer':
+      return section.getOptionalNumber(key);
+    case 'boolean':
+      return schema.const ?? section.getOptionalBoolean(key);
+    case 'array':
+      return section.getOptionalStringArray(key);
+    case 'object':
+      return readObject(section, key, schema, faults);
+    default:
+      return section.getOptionalString(key);
+  }
 }
 
-function stringOrStrings(section, key) {
-  const isList = Array.isArray(section.getOptional(key));
-  return isList ? section.getOptionalStringArray(key) : section.getOptionalString(key);
+/** The alternative that a value fits; the first one, a string, if it fits none. */
+function branchFor(value, { anyOf }) {
+  const fits = ({ type, const: constant }) =>
+    type === 'array'
+      ? Array.isArray(value)
+      : constant !== undefined && [constant, `${constant}`].includes(value);
+  return anyOf.find(fits) ?? anyOf[0];
+}
+
+function readObject(section, key, schema, faults) {
+  const inner = section.getOptionalConfig(key);
+  if (inner === undefined) return undefined;
+  if (schema.properties === undefined) return readStrings(inner, key, faults);
+  for (const name of schema.required) {
+    if (!inner.has(name)) faults.add(`${key}: ${name} is missing`);
+  }
+  return readAll(inner, schema, faults);
 }
 
 // Read as a whole: names of form fields, such as URNs, need not be configuration keys.
-function parameters(section, key, faults) {
-  const fields = section.getOptionalConfig(key)?.get() ?? {};
+function readStrings(inner, key, faults) {
+  const fields = inner.get();
   for (const [name, value] of Object.entries(fields)) {
     if (typeof value === 'string') continue;
     faults.add(`${key}: ${JSON.stringify(name)} must be a string: put it in quotes`);
   }
   return fields;
-}
-
-function resource(section, key, faults) {
-  const inner = section.getOptionalConfig(key);
-  if (inner === undefined) return undefined;
-  if (!inner.has('baseUrl')) faults.add(`${key}: baseUrl is missing`);
-  return readAll(inner, RESOURCE_READERS, faults);
 }
 
 /** What is wrong with a section, reported together. */

@@ -1,5 +1,5 @@
-//! What a manager is configured to do, with every default. Nothing in it needs a further check:
-//! `options` makes it of what a user gave.
+//! The configuration of a manager. Nothing in it needs a further check: `options` makes it from the
+//! user's options.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -14,11 +14,6 @@ use crate::oauth::{
     TokenEndpoint,
 };
 use crate::transport::{ClientIdentity, ProxyUrl};
-
-/// `tokenExpiryBufferSeconds`, in seconds.
-pub const DEFAULT_EXPIRY_BUFFER: u32 = 60;
-/// `requestTimeoutMs`, in milliseconds.
-pub const DEFAULT_REQUEST_TIMEOUT: u32 = 15_000;
 
 /// What a client proves itself with.
 #[derive(Clone, Debug)]

@@ -1,32 +1,29 @@
-//! The options, parsed once: every bound stands here and nowhere else.
+//! Parses the options, once: a [`Config`] needs no further check.
 //!
-//! What a user gave arrives as named [`Given`] values; what comes out needs no further check. All
-//! faults are found before any is reported, and none repeats a value: it might be a secret.
+//! The user's values arrive as named [`Given`] values. Names, bounds and defaults come from
+//! `options.json`, by way of `table.rs`; rules that concern several options are code. All faults are
+//! found before any is reported, and none repeats a value: it might be a secret.
 
 mod credential;
+mod generic;
 mod resource;
+mod table;
 
-use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::config::{
-    Config, DEFAULT_EXPIRY_BUFFER, DEFAULT_REQUEST_TIMEOUT, ProxyOption, Target, TransportOptions,
-};
+use super::config::{Config, ProxyOption, Target, TransportOptions};
 use super::error::{Error, ErrorKind};
 use crate::oauth::{
     ClientAuthentication, ClientCredentialsGrant, Issuer, RESERVED_PARAMETERS, Scope, TokenEndpoint,
 };
 use crate::transport::ProxyUrl;
 
-/// What is wrong with a secret that JavaScript could hold and UTF-8 cannot: it would arrive changed.
+/// The fault of a secret that JavaScript can hold and UTF-8 cannot: it would arrive changed.
 pub const LONE_SURROGATE: &str = "expected a string that is valid Unicode";
-/// What a logger has.
+/// The methods of a logger.
 pub const LOGGER_METHODS: [&str; 4] = ["error", "warn", "info", "debug"];
-/// Larger numbers of seconds or milliseconds are taken as this one: some 49 days in milliseconds.
-const LARGEST_NUMBER: f64 = u32::MAX as f64;
 
 /// A value as a user gave it.
 pub enum Given {
@@ -106,109 +103,39 @@ impl Options<'_> {
         Some(self.given.swap_remove(index).1)
     }
 
-    fn text(&mut self, name: &str, expected: &str) -> Option<Zeroizing<String>> {
-        match self.take(name)? {
-            Given::Text(text) if !text.is_empty() => Some(text),
-            other => {
-                self.faults.expected(name, expected, &other);
-                None
-            }
-        }
-    }
-
-    fn path(&mut self, name: &str) -> Option<PathBuf> {
-        let text = self.text(name, "the path of a file, a non-empty string")?;
-        if text.contains('\0') {
-            self.faults.push(name, "a path holds no NUL character");
-            return None;
-        }
-        Some(PathBuf::from(text.as_str()))
-    }
-
-    fn flag(&mut self, name: &str, default: bool) -> bool {
-        match self.take(name) {
-            None => default,
-            Some(Given::Flag(flag)) => flag,
-            Some(other) => {
-                self.faults.expected(name, "a boolean", &other);
-                default
-            }
-        }
-    }
-
-    fn integer(&mut self, name: &str, least: u32, default: u32) -> u32 {
-        match self.take(name) {
-            None => default,
-            Some(Given::Number(number))
-                if number.is_finite() && number.fract() == 0.0 && number >= f64::from(least) =>
-            {
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "an integer between zero and the largest u32"
-                )]
-                let integer = number.min(LARGEST_NUMBER) as u32;
-                integer
-            }
-            Some(other) => {
-                let expected = format!("an integer of at least {least}");
-                self.faults.expected(name, &expected, &other);
-                default
-            }
-        }
-    }
-
     fn target(&mut self) -> Option<Target> {
-        const NAMES: &str = "tokenEndpoint, issuer";
-        const EXPECTED: &str = "an absolute http or https URL";
-        match (self.has("tokenEndpoint"), self.has("issuer")) {
-            (true, true) => {
-                let problem = "expected exactly one of them, but both are given";
-                self.faults.push(NAMES, problem);
-            }
-            (false, false) => {
-                let problem = "expected one of them, an absolute http or https URL, but both are \
-                               missing";
-                self.faults.push(NAMES, problem);
-            }
-            _ => {}
+        const BOTH: &str = "expected exactly one of them, but both are given";
+        const NEITHER: &str =
+            "expected one of them, an absolute http or https URL, but both are missing";
+        let names = [table::TOKEN_ENDPOINT.name, table::ISSUER.name];
+        let problem = match names.map(|name| self.has(name)) {
+            [true, true] => Some(BOTH),
+            [false, false] => Some(NEITHER),
+            _ => None,
+        };
+        if let Some(problem) = problem {
+            self.faults.push(&names.join(", "), problem);
         }
-        let endpoint = self.parsed("tokenEndpoint", EXPECTED, TokenEndpoint::parse);
-        let issuer = self.parsed("issuer", EXPECTED, Issuer::parse);
+        let endpoint = self.parsed(table::TOKEN_ENDPOINT, TokenEndpoint::parse);
+        let issuer = self.parsed(table::ISSUER, Issuer::parse);
         endpoint
             .map(Target::Endpoint)
             .or(issuer.map(Target::Issuer))
     }
 
-    /// A string that is read by `parse`.
-    fn parsed<V, F: fmt::Display>(
-        &mut self,
-        name: &str,
-        expected: &str,
-        parse: impl FnOnce(&str) -> Result<V, F>,
-    ) -> Option<V> {
-        let text = self.text(name, expected)?;
-        parse(&text)
-            .map_err(|fault| self.faults.push(name, &fault.to_string()))
-            .ok()
-    }
-
     fn client_id(&mut self) -> Option<String> {
-        const NAME: &str = "clientId";
-        if !self.has(NAME) {
+        let option = table::CLIENT_ID;
+        if !self.has(option.name) {
             self.faults
-                .push(NAME, "expected a non-empty string, but it is missing");
-            return None;
+                .push(option.name, "expected a non-empty string, but it is missing");
         }
-        self.text(NAME, "a non-empty string")
-            .map(|text| text.as_str().to_owned())
+        self.text(option).map(|text| text.to_string())
     }
 
     fn scope(&mut self) -> Option<Scope> {
-        const NAME: &str = "scope";
         const EXPECTED: &str =
             "scopes separated by single spaces, or a non-empty array of single scopes";
-        let given = self.take(NAME)?;
+        let given = self.take(table::SCOPE)?;
         let scope = match &given {
             Given::Text(text) => Scope::parse(text),
             Given::List(list) => {
@@ -223,33 +150,33 @@ impl Options<'_> {
             _ => None,
         };
         if scope.is_none() {
-            self.faults.expected(NAME, EXPECTED, &given);
+            self.faults.expected(table::SCOPE, EXPECTED, &given);
         }
         scope
     }
 
     fn proxy(&mut self) -> ProxyOption {
-        const NAME: &str = "proxy";
         const EXPECTED: &str = "an absolute http, https or socks5 URL of a proxy, or false";
-        match self.take(NAME) {
+        match self.take(table::PROXY) {
             None => ProxyOption::Environment,
             Some(Given::Flag(false)) => ProxyOption::Off,
             Some(Given::Text(text)) if !text.is_empty() => match ProxyUrl::parse(&text) {
                 Ok(url) => ProxyOption::Url(url),
                 Err(fault) => {
-                    self.faults.push(NAME, &fault.to_string());
+                    self.faults.push(table::PROXY, &fault.to_string());
                     ProxyOption::Off
                 }
             },
             Some(other) => {
-                self.faults.expected(NAME, EXPECTED, &other);
+                self.faults.expected(table::PROXY, EXPECTED, &other);
                 ProxyOption::Off
             }
         }
     }
 
-    /// Only the shape is looked at: the logger itself stays with the thread that owns it.
+    /// Checks the shape only: the logger itself stays with the thread that owns it.
     fn logger(&mut self) {
+        const EXPECTED: &str = "an object with the methods error, warn, info and debug";
         let is_complete = |record: &[(String, Given)]| {
             LOGGER_METHODS.iter().all(|method| {
                 let is_it = |(name, value): &(String, Given)| {
@@ -258,29 +185,24 @@ impl Options<'_> {
                 record.iter().any(is_it)
             })
         };
-        match self.take("logger") {
+        match self.take(table::LOGGER) {
             None => {}
             Some(Given::Record(record)) if is_complete(&record) => {}
-            Some(Given::Record(_)) => self.faults.push(
-                "logger",
-                "expected an object with the methods error, warn, info and debug, but not all of \
-                 them are functions",
-            ),
-            Some(other) => self.faults.expected(
-                "logger",
-                "an object with the methods error, warn, info and debug",
-                &other,
-            ),
+            Some(Given::Record(_)) => {
+                let problem = format!("expected {EXPECTED}, but not all of them are functions");
+                self.faults.push(table::LOGGER, &problem);
+            }
+            Some(other) => self.faults.expected(table::LOGGER, EXPECTED, &other),
         }
     }
 
     fn parameters(&mut self) -> Vec<(String, String)> {
-        const NAME: &str = "parameters";
-        let given = match self.take(NAME) {
+        let given = match self.take(table::PARAMETERS) {
             None => return Vec::new(),
             Some(Given::Record(record)) => record,
             Some(other) => {
-                self.faults.expected(NAME, "an object of strings", &other);
+                self.faults
+                    .expected(table::PARAMETERS, "an object of strings", &other);
                 return Vec::new();
             }
         };
@@ -289,13 +211,13 @@ impl Options<'_> {
             let shown = name.escape_default();
             if RESERVED_PARAMETERS.contains(&name.as_str()) {
                 self.faults
-                    .push(NAME, &format!("\"{shown}\" is set by the manager"));
+                    .push(table::PARAMETERS, &format!("\"{shown}\" is set by the manager"));
                 continue;
             }
             match value {
                 Given::Text(text) => parameters.push((name, text.as_str().to_owned())),
                 other => {
-                    let option = format!("{NAME}.{shown}");
+                    let option = format!("{}.{shown}", table::PARAMETERS);
                     self.faults.expected(&option, "a string", &other);
                 }
             }
@@ -304,7 +226,7 @@ impl Options<'_> {
     }
 }
 
-/// Parses the options. `None` goes with at least one fault.
+/// Parses the options. Without a configuration there is at least one fault.
 #[must_use]
 pub fn parse(
     given: Vec<(String, Given)>,
@@ -319,24 +241,23 @@ pub fn parse(
     if authentication == ClientAuthentication::TlsClientAuth
         && let Some(target) = target.as_ref().filter(|target| !target.url().is_https())
     {
-        let problem = "expected an https URL, since a certificate is shown when TLS begins";
+        let problem = "expected an https URL: tls_client_auth shows the certificate during the \
+                       TLS handshake";
         options.faults.push(target.option(), problem);
     }
     let scope = options.scope();
     let parameters = options.parameters();
-    let buffer = options.integer("tokenExpiryBufferSeconds", 0, DEFAULT_EXPIRY_BUFFER);
-    let timeout = options.integer("requestTimeoutMs", 1, DEFAULT_REQUEST_TIMEOUT);
-    let background_refresh = options.flag("backgroundRefresh", true);
-    let name = options.text("name", "a non-empty string");
-    let has_logger = options.has("logger");
+    let buffer = options.integer(table::TOKEN_EXPIRY_BUFFER_SECONDS);
+    let timeout = options.integer(table::REQUEST_TIMEOUT_MS);
+    let background_refresh = options.flag(table::BACKGROUND_REFRESH);
+    let name = options.text(table::NAME);
+    let has_logger = options.has(table::LOGGER);
     options.logger();
     options.resource();
     let transport = TransportOptions {
-        ca: options
-            .text("ca", "certificates in PEM, a non-empty string")
-            .map(|t| t.to_string()),
-        ca_file: options.path("caFile"),
-        skip_tls_verify: options.flag("skipTlsVerify", false),
+        ca: options.text(table::CA).map(|text| text.to_string()),
+        ca_file: options.path(table::CA_FILE),
+        skip_tls_verify: options.flag(table::SKIP_TLS_VERIFY),
         proxy: options.proxy(),
     };
     let mut unknown: Vec<_> = options.given.drain(..).map(|(name, _)| name).collect();

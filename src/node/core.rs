@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::engine;
 use super::env_data::EnvData;
-use super::options::{self, Environment, Parsed};
+use super::options::{self, Environment, Parsed, Unreadable};
 use super::values::{Event, Failure, State, Token};
 use crate::manager;
 use crate::manager::clock::{Clock, SystemClock};
@@ -46,22 +46,27 @@ pub struct Core {
 /// Opens a manager, or says what is wrong with its options. `listener` is called when there are
 /// events to drain.
 #[napi(catch_unwind)]
-pub fn open(
-    env: &Env,
-    options: Unknown<'_>,
+pub fn open<'env>(
+    env: &'env Env,
+    options: Unknown<'env>,
     environment: Environment,
-    listener: Function<'_, (), ()>,
-) -> Result<Either<Core, Failure>> {
+    listener: Function<'env, (), ()>,
+) -> Result<Either3<Core, Failure, Unreadable<'env>>> {
     let parsed = match options::parse(&options, environment)? {
         Ok(parsed) => parsed,
-        Err(error) => return Ok(Either::B(Failure::new(&error, None))),
+        Err(refusal) => {
+            return Ok(match refusal.into_data() {
+                Either::A(failure) => Either3::B(failure),
+                Either::B(unreadable) => Either3::C(unreadable),
+            });
+        }
     };
     let env_data = EnvData::of(env)?;
     let (id, waker) = env_data.add(&listener)?;
     let events = EventQueue::new(move || waker.wake(id));
     let (config, transport, sink) = connect(parsed, &events);
     let manager = Manager::new(config, engine::clock(), transport, sink, engine::source());
-    Ok(Either::A(Core {
+    Ok(Either3::A(Core {
         manager: RefCell::new(manager),
         events,
         secret_calls: RefCell::default(),
@@ -249,11 +254,11 @@ impl Core {
 
     /// Takes changed options, or says what is wrong with them and changes nothing.
     #[napi(catch_unwind)]
-    pub fn reconfigure(
+    pub fn reconfigure<'env>(
         &self,
-        options: Unknown<'_>,
+        options: Unknown<'env>,
         environment: Environment,
-    ) -> Result<Option<Failure>> {
+    ) -> Result<Option<Either<Failure, Unreadable<'env>>>> {
         Ok(match options::parse(&options, environment)? {
             Ok(parsed) => {
                 let (config, transport, sink) = connect(parsed, &self.events);
@@ -261,7 +266,7 @@ impl Core {
                 *self.manager.borrow_mut() = successor;
                 None
             }
-            Err(error) => Some(Failure::new(&error, None)),
+            Err(refusal) => Some(refusal.into_data()),
         })
     }
 

@@ -1,14 +1,17 @@
-//! Options as JavaScript gives them, turned into named values for `manager::config`.
+//! Reads the options from JavaScript into the named values that `manager::options` parses.
 
-use napi::bindgen_prelude::{Array, FromNapiValue, Function, JsObjectValue, Object, Unknown};
-use napi::{Env, JsValue, Result, ValueType};
+use std::ptr;
+use std::sync::Arc;
+
+use napi::bindgen_prelude::{Array, Either, FromNapiValue, JsObjectValue, Object, Unknown};
+use napi::{JsValue, Result, ValueType, check_status, sys};
 use napi_derive::napi;
 use zeroize::Zeroizing;
 
-use std::sync::Arc;
+use super::values::Failure;
 
 use crate::manager::config::{self, Config, Credential, Material, ProxyOption};
-use crate::manager::error::Error;
+use crate::manager::error::{Error, ErrorKind};
 use crate::manager::options::{self, Faults, Given, LOGGER_METHODS};
 use crate::oauth::ClientAuthentication;
 use crate::transport::{
@@ -20,14 +23,14 @@ use crate::transport::{
 pub(super) struct Parsed {
     pub(super) config: Config,
     pub(super) transport: HttpTransport,
-    /// What to say in the log at once.
+    /// Log lines that are due at once.
     pub(super) warnings: Vec<String>,
 }
 
-/// What the environment of the process says, as far as it matters here.
+/// The environment variables that matter for the transport.
 #[napi(object, object_to_js = false)]
 pub struct Environment {
-    /// `NODE_TLS_REJECT_UNAUTHORIZED` does not say otherwise.
+    /// `NODE_TLS_REJECT_UNAUTHORIZED` does not turn verification off.
     pub verifies_certificates: bool,
     /// `HTTPS_PROXY`.
     pub https_proxy: Option<String>,
@@ -39,23 +42,77 @@ pub struct Environment {
     pub extra_ca_certs: Option<String>,
 }
 
-/// Parses the options; the error names every fault.
-pub(super) fn parse(
-    options: &Unknown<'_>,
+/// Options that cannot be read: code of the user, such as a getter, threw.
+#[napi(object, object_from_js = false)]
+pub struct Unreadable<'env> {
+    /// The error's code.
+    pub code: &'static str,
+    /// The error's message.
+    pub message: &'static str,
+    /// The same options cannot be read later either.
+    pub retryable: bool,
+    /// The exception, whatever it is.
+    pub cause: Unknown<'env>,
+}
+
+/// Why options are refused.
+pub(super) enum Refusal<'env> {
+    /// They are wrong. The error names every fault.
+    Wrong(Error),
+    /// They cannot be read.
+    Unreadable(Unreadable<'env>),
+}
+
+impl<'env> Refusal<'env> {
+    /// Takes the exception that the user's code left, so that it crosses as data. The status of the
+    /// call that ran the code does not tell: for a getter that throws it is a generic failure.
+    fn unreadable(env: sys::napi_env) -> Result<Option<Self>> {
+        let mut is_pending = false;
+        let mut exception = ptr::null_mut();
+        // SAFETY: the environment is that of the options, which were handed to this call.
+        check_status!(unsafe { sys::napi_is_exception_pending(env, &raw mut is_pending) })?;
+        if !is_pending {
+            return Ok(None);
+        }
+        // SAFETY: as above.
+        check_status!(unsafe { sys::napi_get_and_clear_last_exception(env, &raw mut exception) })?;
+        Ok(Some(Self::Unreadable(Unreadable {
+            code: ErrorKind::Config.code(),
+            message: "invalid options: an option cannot be read; see cause",
+            retryable: false,
+            // SAFETY: the exception is a value of this environment.
+            cause: unsafe { Unknown::from_raw_unchecked(env, exception) },
+        })))
+    }
+
+    /// As data for JavaScript.
+    pub(super) fn into_data(self) -> Either<Failure, Unreadable<'env>> {
+        match self {
+            Self::Wrong(error) => Either::A(Failure::new(&error, None)),
+            Self::Unreadable(unreadable) => Either::B(unreadable),
+        }
+    }
+}
+
+/// Parses the options. An error of napi is a bug in this package, never the user's.
+pub(super) fn parse<'env>(
+    options: &Unknown<'env>,
     mut environment: Environment,
-) -> Result<std::result::Result<Parsed, Error>> {
+) -> Result<std::result::Result<Parsed, Refusal<'env>>> {
     set_extra_ca_certs(environment.extra_ca_certs.take().unwrap_or_default().into());
     let mut faults = Faults::default();
-    let env = Env::from_raw(options.value().env);
-    let given = if let Given::Record(mut given) = read(options)? {
-        for (name, value) in &mut given {
-            urls_to_ascii(env, name, value);
+    let given = match read(options) {
+        Ok(Given::Record(given)) => given,
+        Ok(_) => {
+            faults.push("options", "expected an object");
+            Vec::new()
         }
-
-        given
-    } else {
-        faults.push("options", "expected an object");
-        Vec::new()
+        Err(error) => {
+            return match Refusal::unreadable(options.value().env)? {
+                Some(refusal) => Ok(Err(refusal)),
+                None => Err(error),
+            };
+        }
     };
     let (config, transport) = options::parse(given, &mut faults);
     let extra = transport
@@ -79,7 +136,7 @@ pub(super) fn parse(
         ProxyOption::Url(_) => "proxy",
         _ => "HTTPS_PROXY",
     };
-    let proxies = proxies(transport.proxy, environment, env);
+    let proxies = proxies(transport.proxy, environment);
     if let Some(config) = &config
         && config.grant.authentication == ClientAuthentication::TlsClientAuth
         && let Ok(Some(proxy)) = proxies.proxy_for(config.target.url())
@@ -107,17 +164,15 @@ pub(super) fn parse(
                 warnings,
             })
         }
-        (Some(error), _) => Err(error),
-        (None, None) => Err(Error::internal()),
+        (Some(error), _) => Err(Refusal::Wrong(error)),
+        (None, None) => Err(Refusal::Wrong(Error::internal())),
     })
 }
 
-fn proxies(option: ProxyOption, environment: Environment, env: Env) -> ProxySettings {
+fn proxies(option: ProxyOption, environment: Environment) -> ProxySettings {
     let url = |value: Option<String>| {
         let value = Zeroizing::new(value.unwrap_or_default());
-        let mut url = ProxyUrl::with_scheme(&value);
-        to_ascii(env, &mut url);
-        url
+        ProxyUrl::with_scheme(&value)
     };
     match option {
         ProxyOption::Off => ProxySettings::default(),
@@ -163,7 +218,7 @@ fn take<T: FromNapiValue>(value: &Unknown<'_>) -> Result<T> {
     unsafe { T::from_napi_value(raw.env, raw.value) }
 }
 
-/// An object whose own members are all that it holds: a map's or a date's are elsewhere.
+/// Whether an object's own members are its content, unlike those of a map or a date.
 fn is_plain(object: &Object<'_>) -> Result<bool> {
     let constructor: Unknown<'_> = object.get_named_property_unchecked("constructor")?;
     if constructor.get_type()? != ValueType::Function {
@@ -189,14 +244,14 @@ fn read_record(object: &Object<'_>, depth: u8) -> Result<Given> {
     let mut members = Vec::new();
     if let Some(depth) = depth.checked_sub(1) {
         for name in Object::keys(object)? {
-            // The keys are inherited ones as well.
+            // `keys` gives inherited names as well.
             if !object.has_own_property(&name)? {
                 continue;
             }
             let value: Unknown<'_> = object.get_named_property_unchecked(&name)?;
             match value.get_type()? {
                 ValueType::Undefined => {}
-                // Its methods may stand on its prototype.
+                // A logger's methods may be on its prototype.
                 ValueType::Object if name == "logger" => {
                     members.push((name, read_logger(&take(&value)?)?));
                 }
@@ -205,42 +260,6 @@ fn read_record(object: &Object<'_>, depth: u8) -> Result<Given> {
         }
     }
     Ok(Given::Record(members))
-}
-
-/// The options that are URLs.
-fn urls_to_ascii(env: Env, name: &str, value: &mut Given) {
-    match (name, value) {
-        ("tokenEndpoint" | "issuer" | "proxy", Given::Text(url)) => to_ascii(env, url),
-        ("resource", Given::Record(members)) => {
-            for (name, value) in members {
-                if let ("baseUrl", Given::Text(url)) = (name.as_str(), value) {
-                    to_ascii(env, url);
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
-/// Has Node's own `URL` write a host in Punycode: the tables for it would take 130 KB here. What is
-/// no URL stays as it is.
-fn to_ascii(env: Env, url: &mut Zeroizing<String>) {
-    if (!url.is_ascii() || url.contains('%'))
-        && let Some(href) = href(env, url)
-    {
-        *url = href;
-    }
-}
-
-fn href(env: Env, url: &str) -> Option<Zeroizing<String>> {
-    let class: Function<'_, &str, Unknown<'_>> =
-        env.get_global().ok()?.get_named_property("URL").ok()?;
-    let can_parse: Function<'_, &str, bool> = class.get_named_property("canParse").ok()?;
-    if !can_parse.call(url).ok()? {
-        return None;
-    }
-    let parsed: Object<'_> = take(&class.new_instance(url).ok()?).ok()?;
-    parsed.get_named_property("href").ok().map(Zeroizing::new)
 }
 
 fn read_logger(logger: &Object<'_>) -> Result<Given> {

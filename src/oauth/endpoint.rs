@@ -10,14 +10,13 @@ use url::{Host, ParseError, Url};
 pub struct TokenEndpoint(Arc<Url>);
 
 impl TokenEndpoint {
-    /// Parses `value` as the WHATWG URL standard, and with it Node's `URL`, does, but that a host
-    /// beyond ASCII must be in Punycode.
+    /// Parses `value` as the WHATWG URL standard, and with it Node's `URL`, does.
     ///
     /// # Errors
     ///
     /// Says which property the URL lacks, without repeating the URL.
     pub fn parse(value: &str) -> Result<Self, EndpointFault> {
-        let url = parse_url(value).map_err(|error| match error {
+        let url = Url::parse(value).map_err(|error| match error {
             ParseError::EmptyHost
             | ParseError::IdnaError
             | ParseError::InvalidIpv4Address
@@ -91,25 +90,6 @@ impl TokenEndpoint {
             }
             None => false,
         }
-    }
-}
-
-/// Parses a URL as the WHATWG URL standard does, but that its host must be in ASCII as it stands:
-/// the tables for any other are Node's to have.
-pub(crate) fn parse_url(value: &str) -> Result<Url, ParseError> {
-    let behind_scheme = value.split_once(':').map_or("", |(_, rest)| rest);
-    let authority = behind_scheme
-        .trim_start_matches(['/', '\\'])
-        .split(['/', '\\', '?', '#'])
-        .next()
-        .unwrap_or_default();
-    let host = authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host);
-    if host.is_ascii() && !host.contains('%') {
-        Url::parse(value)
-    } else {
-        Err(ParseError::InvalidDomainCharacter)
     }
 }
 
@@ -197,6 +177,27 @@ mod tests {
                 "https://xn--bcher-kva.example:443",
                 true,
             ),
+            (
+                "any script, upper case",
+                "https://B\u{dc}cher.example/t\u{e4}",
+                "https://xn--bcher-kva.example/t%C3%A4",
+                "https://xn--bcher-kva.example:443",
+                true,
+            ),
+            (
+                "percent-encoded, with backslashes",
+                "https:\\\\B%C3%BCcher.example\\t",
+                "https://xn--bcher-kva.example/t",
+                "https://xn--bcher-kva.example:443",
+                true,
+            ),
+            (
+                "full-width dots and digits",
+                "http://\u{ff11}27\u{3002}0.0.1/",
+                "http://127.0.0.1/",
+                "http://127.0.0.1:80",
+                false,
+            ),
         ] {
             let endpoint = TokenEndpoint::parse(value).unwrap();
             assert_eq!(endpoint.as_str(), url, "{name}");
@@ -213,13 +214,10 @@ mod tests {
         for (name, value, fault) in [
             ("empty", "", EndpointFault::NotAbsolute),
             ("relative", "/realms/canary/token", EndpointFault::NotAbsolute),
-            ("not in ASCII", "https://b\u{fc}cher.example/canary", EndpointFault::NoHost),
-            (
-                "not in ASCII, upper case",
-                "https://B\u{fc}cher.example/canary",
-                EndpointFault::NoHost,
-            ),
-            ("percent-encoded", "https:\\\\B%C3%BCcher.example", EndpointFault::NoHost),
+            ("half of a surrogate pair", "https://canary\u{fffd}.example/", EndpointFault::NoHost),
+            ("broken Punycode", "https://xn--canary-\u{fc}.example/", EndpointFault::NoHost),
+            ("not UTF-8", "https://canary%FF.example/", EndpointFault::NoHost),
+            ("a slash look-alike", "https://canary\u{2100}.example/", EndpointFault::NoHost),
             ("without scheme", "//canary.example/token", EndpointFault::NotAbsolute),
             ("prose", "canary", EndpointFault::NotAbsolute),
             ("host and port", "canary:8080/token", EndpointFault::NotHttp),

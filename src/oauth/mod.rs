@@ -24,8 +24,8 @@ pub use assertion::{
 };
 pub use client_auth::ClientAuthentication;
 pub use discovery::{DiscoveryError, DocumentFault, Issuer, IssuerFault, Metadata, read_metadata};
+pub(crate) use endpoint::is_host;
 pub use endpoint::{EndpointFault, TokenEndpoint};
-pub(crate) use endpoint::{is_host, parse_url};
 pub use error::{AnswerError, ProtocolFault};
 pub use key::{KeyFault, SigningAlgorithm, SigningKey};
 pub(crate) use key::{PrivateKey, private_key};

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
+use url::Url;
 use zeroize::Zeroizing;
 
-use crate::oauth::{is_host, parse_url};
+use crate::oauth::is_host;
 
 /// The port of a SOCKS proxy whose URL has none.
 const SOCKS_PORT: u16 = 1080;
@@ -23,7 +24,7 @@ impl ProxyUrl {
     /// # Errors
     /// Says which property the URL lacks, without repeating the URL.
     pub fn parse(value: &str) -> Result<Self, ProxyFault> {
-        let url = parse_url(value).map_err(|_| ProxyFault::NotAbsolute)?;
+        let url = Url::parse(value).map_err(|_| ProxyFault::NotAbsolute)?;
         let port = match url.scheme() {
             "http" | "https" => url.port_or_known_default(),
             "socks5" | "socks5h" => Some(url.port().unwrap_or(SOCKS_PORT)),
@@ -116,6 +117,7 @@ mod tests {
             ("http://[::1]:8080", "http://[::1]:8080"),
             ("socks5://jane:canary@proxy.example", "socks5://proxy.example:1080"),
             ("socks5h://127.0.0.1:9050", "socks5h://127.0.0.1:9050"),
+            ("http://jane:canary@Pr\u{f6}xy.example:1", "http://xn--prxy-6qa.example:1"),
         ] {
             let proxy = ProxyUrl::parse(value).unwrap();
             assert_eq!(proxy.shown(), shown, "{value}");

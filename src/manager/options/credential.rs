@@ -1,31 +1,36 @@
-//! What the client proves itself with: exactly one credential, and a method that fits.
+//! The client's credential: exactly one of them, and an authentication method that fits it.
 
 use std::sync::Arc;
 
 use serde::Serializer as _;
 use zeroize::Zeroizing;
 
-use super::{Given, LONE_SURROGATE, Options};
+use super::generic::{FilePath, Text};
+use super::{Given, LONE_SURROGATE, Options, table};
 use crate::manager::config::{AssertionSettings, Credential, CredentialFiles, Material, PemSource};
 use crate::oauth::{ClientAuthentication, ClientSecret, SigningAlgorithm, SigningKey};
 use crate::transport::ClientIdentity;
 
-/// The credentials, by the label that messages have for each and the options that give it.
-const CREDENTIALS: [(&str, &[&str]); 6] = [
-    ("clientSecret", &["clientSecret"]),
-    ("clientSecretFile", &["clientSecretFile"]),
-    ("privateKey", &["privateKey"]),
-    ("privateKeyFile", &["privateKeyFile"]),
-    (
-        "clientCertificate with clientKey",
-        &["clientCertificate", "clientCertificateFile", "clientKey", "clientKeyFile"],
-    ),
-    ("clientAssertionFile", &["clientAssertionFile"]),
+/// The options of a client certificate, which are one credential.
+const IDENTITY: [&str; 4] = [
+    table::CLIENT_CERTIFICATE.name,
+    table::CLIENT_CERTIFICATE_FILE.name,
+    table::CLIENT_KEY.name,
+    table::CLIENT_KEY_FILE.name,
 ];
-/// A JSON Web Key of RSA 4096 fits in.
+/// The credentials, by their labels in messages and the options that give them.
+const CREDENTIALS: [(&str, &[&str]); 6] = [
+    (table::CLIENT_SECRET, &[table::CLIENT_SECRET]),
+    (table::CLIENT_SECRET_FILE.name, &[table::CLIENT_SECRET_FILE.name]),
+    (table::PRIVATE_KEY, &[table::PRIVATE_KEY]),
+    (table::PRIVATE_KEY_FILE.name, &[table::PRIVATE_KEY_FILE.name]),
+    ("clientCertificate with clientKey", &IDENTITY),
+    (table::CLIENT_ASSERTION_FILE.name, &[table::CLIENT_ASSERTION_FILE.name]),
+];
+/// Enough for a JSON Web Key of RSA 4096, so that the buffer never moves and leaves a copy.
 const ROOM_FOR_KEY: usize = 8 * 1024;
 
-/// What kind of thing a client proves itself with.
+/// The kinds of credentials.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Proving {
     Secret,
@@ -66,8 +71,7 @@ impl Proving {
 }
 
 impl Options<'_> {
-    /// What the client proves itself with, and what kind of thing that is. Every option is looked
-    /// at, whichever counts.
+    /// The credential and its kind. Every option is checked, also those that do not count.
     pub(super) fn credential(&mut self) -> Option<(Proving, Credential)> {
         let given: Vec<_> = CREDENTIALS
             .iter()
@@ -86,11 +90,13 @@ impl Options<'_> {
         }
         let files = |files: CredentialFiles| Credential::Files(files);
         let secret = self.secret();
-        let secret_file = self.path("clientSecretFile").map(CredentialFiles::Secret);
+        let secret_file = self
+            .path(table::CLIENT_SECRET_FILE)
+            .map(CredentialFiles::Secret);
         let key = self.private_key();
-        let key_file = self.path("privateKeyFile").map(CredentialFiles::Key);
+        let key_file = self.path(table::PRIVATE_KEY_FILE).map(CredentialFiles::Key);
         let identity = self.identity();
-        let assertion_file = self.path("clientAssertionFile");
+        let assertion_file = self.path(table::CLIENT_ASSERTION_FILE);
         let assertion_file = assertion_file.map(CredentialFiles::Assertion);
         [
             (Proving::Secret, secret.or(secret_file.map(files))),
@@ -103,24 +109,24 @@ impl Options<'_> {
     }
 
     fn secret(&mut self) -> Option<Credential> {
-        match self.take("clientSecret")? {
+        match self.take(table::CLIENT_SECRET)? {
             Given::Function => Some(Credential::Function),
             Given::Text(text) if text.contains(char::REPLACEMENT_CHARACTER) => {
-                self.faults.push("clientSecret", LONE_SURROGATE);
+                self.faults.push(table::CLIENT_SECRET, LONE_SURROGATE);
                 None
             }
             Given::Text(text) if !text.is_empty() => ClientSecret::new(text.as_str().to_owned())
                 .map(|secret| Credential::Given(Material::Secret(Arc::new(secret)))),
             other => {
-                let expected = "a non-empty string or a function that gives one";
-                self.faults.expected("clientSecret", expected, &other);
+                let expected = "a non-empty string or a function that returns one";
+                self.faults.expected(table::CLIENT_SECRET, expected, &other);
                 None
             }
         }
     }
 
     fn private_key(&mut self) -> Option<Credential> {
-        const NAME: &str = "privateKey";
+        const NAME: &str = table::PRIVATE_KEY;
         let text = match self.take(NAME)? {
             Given::Text(text) if !text.is_empty() => text,
             Given::Record(members) => json_of(members),
@@ -140,12 +146,11 @@ impl Options<'_> {
     }
 
     fn identity(&mut self) -> Option<Credential> {
-        let names = ["clientCertificate", "clientCertificateFile", "clientKey", "clientKeyFile"];
-        if !names.iter().any(|name| self.has(name)) {
+        if !IDENTITY.iter().any(|name| self.has(name)) {
             return None;
         }
-        let certificate = self.pem("clientCertificate", "clientCertificateFile");
-        let key = self.pem("clientKey", "clientKeyFile");
+        let certificate = self.pem(table::CLIENT_CERTIFICATE, table::CLIENT_CERTIFICATE_FILE);
+        let key = self.pem(table::CLIENT_KEY, table::CLIENT_KEY_FILE);
         let (certificate, key) = (certificate?, key?);
         let checked = match (&certificate, &key) {
             (PemSource::Given(certificate), PemSource::Given(key)) => {
@@ -174,30 +179,30 @@ impl Options<'_> {
     }
 
     /// PEM, or a file of it; exactly one of the two.
-    fn pem(&mut self, name: &str, file: &str) -> Option<PemSource> {
-        let both = format!("{name}, {file}");
-        match (self.has(name), self.has(file)) {
+    fn pem(&mut self, inline: Text, file: FilePath) -> Option<PemSource> {
+        let both = format!("{}, {}", inline.name, file.name);
+        match (self.has(inline.name), self.has(file.name)) {
             (true, true) => self
                 .faults
                 .push(&both, "expected exactly one of them, but both are given"),
             (false, false) => self.faults.push(
                 &both,
-                "expected one of them, since a certificate and its key belong together",
+                "expected one of them: a client certificate needs its key, and a key its certificate",
             ),
             _ => {}
         }
-        let text = self.text(name, "PEM, a non-empty string");
+        let text = self.text(inline);
         let path = self.path(file);
         text.map(|text| PemSource::Given(Arc::new(text)))
             .or(path.map(PemSource::File))
     }
 
-    /// The method: as asked for if it fits the credential, or the one that goes with that.
+    /// The method: the configured one if it fits the credential, or the credential's default.
     pub(super) fn client_authentication(
         &mut self,
         proving: Option<Proving>,
     ) -> ClientAuthentication {
-        const NAME: &str = "clientAuthentication";
+        const NAME: &str = table::CLIENT_AUTHENTICATION;
         let names = ClientAuthentication::ALL.map(|method| format!("'{}'", method.as_str()));
         let expected = format!("one of {}", names.join(", "));
         let default = proving.unwrap_or(Proving::Secret).default_method();
@@ -218,7 +223,7 @@ impl Options<'_> {
         if proving.is_some_and(|proving| proving != needed) {
             let (method, options) = (method.as_str(), needed.options());
             self.faults
-                .push(NAME, &format!("'{method}' goes with {options}"));
+                .push(NAME, &format!("'{method}' requires {options}"));
         }
         method
     }
@@ -231,26 +236,28 @@ impl Options<'_> {
         let is_signed_here =
             matches!(method, ClientAuthentication::PrivateKeyJwt | ClientAuthentication::SecretJwt);
         let is_from_file = method == ClientAuthentication::AssertionFile;
-        for (name, fits, goes_with) in [
-            ("keyId", is_signed_here, "private_key_jwt and client_secret_jwt"),
-            ("signingAlgorithm", is_signed_here, "private_key_jwt and client_secret_jwt"),
-            ("assertionAudience", is_signed_here, "private_key_jwt and client_secret_jwt"),
-            ("clientAssertionType", is_from_file, "clientAssertionFile"),
+        for (names, fits, methods) in [
+            (
+                &[table::KEY_ID.name, table::SIGNING_ALGORITHM, table::ASSERTION_AUDIENCE.name][..],
+                is_signed_here,
+                "private_key_jwt and client_secret_jwt",
+            ),
+            (&[table::CLIENT_ASSERTION_TYPE.name], is_from_file, "clientAssertionFile"),
         ] {
-            if self.has(name) && !fits {
-                self.faults
-                    .push(name, &format!("it goes with {goes_with} only"));
+            for name in names {
+                if self.has(name) && !fits {
+                    let problem = format!("this option applies to {methods} only");
+                    self.faults.push(name, &problem);
+                }
             }
         }
         let text = |text: Zeroizing<String>| text.to_string();
         AssertionSettings {
             algorithm: self.signing_algorithm(method, credential),
-            key_id: self.text("keyId", "a non-empty string").map(text),
-            audience: self
-                .text("assertionAudience", "a non-empty string")
-                .map(text),
+            key_id: self.text(table::KEY_ID).map(text),
+            audience: self.text(table::ASSERTION_AUDIENCE).map(text),
             kind: self
-                .text("clientAssertionType", "a URN, a non-empty string")
+                .text(table::CLIENT_ASSERTION_TYPE)
                 .map(|text| Arc::from(text.as_str())),
         }
     }
@@ -260,14 +267,14 @@ impl Options<'_> {
         method: ClientAuthentication,
         credential: Option<&Credential>,
     ) -> Option<SigningAlgorithm> {
-        const NAME: &str = "signingAlgorithm";
+        const NAME: &str = table::SIGNING_ALGORITHM;
         let known = match method {
             ClientAuthentication::SecretJwt => &SigningAlgorithm::OF_SECRETS[..],
             _ => &SigningAlgorithm::OF_KEYS,
         };
         let names = known.iter().map(|known| known.as_str()).collect::<Vec<_>>();
         let expected = format!("one of {}", names.join(", "));
-        let text = self.text(NAME, &expected)?;
+        let text = self.non_empty(NAME, &expected)?;
         let Some(algorithm) = known.iter().find(|known| known.as_str() == text.as_str()) else {
             self.faults
                 .push(NAME, &format!("expected {expected}, got another string"));
@@ -276,15 +283,23 @@ impl Options<'_> {
         if let Some(Credential::Given(Material::Key(key))) = credential
             && !key.fits(*algorithm)
         {
-            let own = key.default_algorithm().as_str();
-            self.faults
-                .push(NAME, &format!("the private key signs with {own}, not so"));
+            let fitting = SigningAlgorithm::OF_KEYS
+                .into_iter()
+                .filter(|known| key.fits(*known))
+                .map(SigningAlgorithm::as_str);
+            let fitting = fitting.collect::<Vec<_>>().join(" or ");
+            let problem = format!(
+                "{} does not fit this key, which can only sign with {fitting}",
+                algorithm.as_str()
+            );
+            self.faults.push(NAME, &problem);
         }
         Some(*algorithm)
     }
 }
 
-/// A JSON Web Key that was given as an object. Its members that are no strings matter to nobody here.
+/// A JSON Web Key that was given as an object, as JSON. Members that are not strings are left out:
+/// none of them matters for signing.
 fn json_of(members: Vec<(String, Given)>) -> Zeroizing<String> {
     let texts: Vec<_> = members
         .into_iter()

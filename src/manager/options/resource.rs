@@ -1,6 +1,6 @@
-//! The option `resource`, which JavaScript uses and this side only checks.
+//! The option `resource`: checked here, used by JavaScript.
 
-use super::{Given, Options};
+use super::{Given, Options, table};
 use crate::oauth::TokenEndpoint;
 
 /// Names of header fields that `resource.userHeader` may not take, in lower case: those that carry
@@ -24,14 +24,14 @@ const RESERVED_HEADERS: [&str; 15] = [
 ];
 
 impl Options<'_> {
-    /// Looked at only: requests to the resource are JavaScript's.
+    /// Checks only: JavaScript sends the requests to the resource.
     pub(super) fn resource(&mut self) {
-        const NAME: &str = "resource";
+        const NAME: &str = table::RESOURCE;
         let members = match self.take(NAME) {
             None => return,
             Some(Given::Record(members)) => members,
             Some(other) => {
-                let expected = "an object with baseUrl, and perhaps userHeader and fetch";
+                let expected = "an object with baseUrl and optionally userHeader and fetch";
                 return self.faults.expected(NAME, expected, &other);
             }
         };
@@ -57,7 +57,7 @@ impl Options<'_> {
                     if RESERVED_HEADERS.contains(&text.to_ascii_lowercase().as_str()) {
                         self.faults.push(
                             &option,
-                            "expected a header that the request does not need itself",
+                            "expected a header that neither carries credentials nor frames the request",
                         );
                     }
                 }

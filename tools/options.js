@@ -1,0 +1,225 @@
+'use strict';
+
+// The options are described once, in `options.json`. What follows from a row is written from it: the
+// table of the README, the types, the configuration schema (which Backstage and our reader of its
+// configuration go by) and the constants of the Rust parser. `--write` brings all of them up to
+// date; `optionFaults` names those that are not.
+
+const fs = require('node:fs');
+const path = require('node:path');
+const { root } = require('./run.js');
+
+const COMMAND = 'npm run options';
+const COLUMNS = 100;
+/** The section of the configuration schema that holds the options. */
+const SECTION = ['boost', 'kagenti', 'auth'];
+
+/**
+ * What each kind is called in the README, in the types, in the schema, and in Rust, where `expected`
+ * is what a fault asks for. A row without a kind has its own `type`, `shown` and `schema`, and Rust
+ * code of its own; without `schema` and `members` it cannot stand in a configuration.
+ */
+const KINDS = {
+  string: { ...text('string', 'a non-empty string') },
+  url: { ...text('URL', 'an absolute http or https URL') },
+  pem: { ...text('PEM', 'PEM, a non-empty string') },
+  path: {
+    ...{ shown: () => 'path', type: 'string', schema: () => ({ type: 'string' }) },
+    rust: ({ name }) => ['FilePath', [quoted(name)]],
+  },
+  integer: {
+    ...{ shown: ({ minimum }) => `integer ≥ ${minimum}`, type: 'number' },
+    schema: ({ minimum }) => ({ type: 'integer', minimum }),
+    rust: ({ name, minimum, default: value }) => [
+      'Integer',
+      [quoted(name), `${minimum}`, value.toLocaleString('en').replaceAll(',', '_')],
+    ],
+  },
+  boolean: {
+    ...{ shown: () => 'boolean', type: 'boolean', schema: () => ({ type: 'boolean' }) },
+    rust: ({ name, default: value }) => ['Flag', [quoted(name), `${value}`]],
+  },
+  choice: {
+    shown: () => 'string',
+    schema: ({ values }) => ({ type: 'string', enum: values }),
+  },
+};
+
+function text(shown, expected) {
+  return {
+    ...{ shown: () => shown, type: 'string', schema: () => ({ type: 'string' }) },
+    rust: (row) => ['Text', [quoted(row.name), quoted(row.expected ?? expected)]],
+  };
+}
+
+const quoted = (string) => JSON.stringify(string);
+const kindOf = (row) => KINDS[row.kind] ?? {};
+
+function readTable() {
+  return JSON.parse(fs.readFileSync(path.join(root, 'options.json'), 'utf8'));
+}
+
+/** The sentences about unit, range and default, which follow from the data of a row. */
+function rules({ kind, minimum, unit, default: value }) {
+  const range = kind === 'integer' ? [`In ${unit}, an integer of at least ${minimum}.`] : [];
+  return value === undefined ? range : [...range, `Default: ${value}.`];
+}
+
+/** The text with `inner` between `from` and `to`, which stay. */
+function replaceBetween(file, whole, from, to, inner) {
+  const start = whole.indexOf(from);
+  const end = start < 0 ? -1 : whole.indexOf(to, start + from.length);
+  if (end < 0) throw new Error(`${file}: no ${quoted(from)} before a ${quoted(to)}`);
+  return whole.slice(0, start + from.length) + inner + whole.slice(end);
+}
+
+function readmeRow(row) {
+  const { shown = kindOf(row).shown(row), required, default: value = '', values } = row;
+  const choices = values === undefined ? '' : ` One of \`${values.join('`, `')}\`.`;
+  const cells = [`\`${row.name}\``, shown, required ? 'required' : value, row.summary + choices];
+  if (cells.some((cell) => String(cell).includes('|'))) {
+    throw new Error(`options.json: ${row.name}: a bar breaks the table of the README`);
+  }
+  return `| ${cells.join(' | ').replaceAll('|  |', '| |')} |`;
+}
+
+function readme(table, whole) {
+  const head = '| option | type | default | |\n|---|---|---|---|\n';
+  return replaceBetween('README.md', whole, head, '\n\n', table.map(readmeRow).join('\n'));
+}
+
+/** A comment for the member of an interface, broken to fit. */
+function comment(sentences) {
+  // A link stays on one line.
+  const words = sentences.join(' ').split(/ (?![^{]*\})/);
+  const single = `  /** ${words.join(' ')} */\n`;
+  if (single.length <= COLUMNS + 1) return single;
+  const lines = [];
+  for (const word of words) {
+    const line = lines.at(-1);
+    if (line !== undefined && `   * ${line} ${word}`.length <= COLUMNS) {
+      lines[lines.length - 1] = `${line} ${word}`;
+    } else lines.push(word);
+  }
+  return `  /**\n${lines.map((line) => `   * ${line}\n`).join('')}   */\n`;
+}
+
+function member(row) {
+  const { name, required, summary, details } = row;
+  const sentences = [summary, ...rules(row), details].filter((part) => part !== undefined);
+  const type = row.type ?? kindOf(row).type;
+  if (required) return `${comment(sentences)}  ${name}: ${type};`;
+  const whole = type.includes('=>') && !type.endsWith(')') ? `(${type})` : type;
+  return `${comment(sentences)}  ${name}?: ${whole} | undefined;`;
+}
+
+function types(table, whole) {
+  const interfaces = { KeycloakTokenManagerOptions: table };
+  for (const row of table) if (row.members) interfaces[row.type] = row.members;
+  return Object.entries(interfaces).reduce((result, [name, rows]) => {
+    const head = `export interface ${name} {\n`;
+    return replaceBetween('index.d.ts', result, head, '\n}\n', rows.map(member).join('\n'));
+  }, whole);
+}
+
+/** Markup of the README and the types, which a schema does not render. */
+const plain = (sentences) => sentences.join(' ').replace(/`|\{@link (?:\w+\.)?(\w+)\}/g, '$1');
+
+function properties(rows) {
+  const entries = rows.map((row) => {
+    const schema = row.members ? section(row.members) : (row.schema ?? kindOf(row).schema?.(row));
+    if (schema === undefined) return undefined;
+    const description = plain([row.summary, ...rules(row)]);
+    return [row.name, { ...secret(row, schema), description }];
+  });
+  return Object.fromEntries(entries.filter((entry) => entry !== undefined));
+}
+
+/** Backstage hides strings alone. */
+function secret(row, schema) {
+  if (!row.secret) return schema;
+  if (schema.type === 'string') return { ...schema, visibility: 'secret' };
+  return schema.anyOf ? { anyOf: schema.anyOf.map((branch) => secret(row, branch)) } : schema;
+}
+
+function section(rows) {
+  const required = rows.filter((row) => row.required).map(({ name }) => name);
+  return { type: 'object', required, properties: properties(rows) };
+}
+
+function schema(table) {
+  const description = 'The service account whose tokens the plugins of this backend use.';
+  const whole = {
+    $schema: 'https://backstage.io/schema/config-v1',
+    title: 'keycloak-token-manager',
+    ...SECTION.reduceRight((inner, key) => ({ type: 'object', properties: { [key]: inner } }), {
+      description,
+      ...section(table),
+    }),
+  };
+  // Lists of strings stand on one line where they fit, as Biome has it.
+  const lists = /^( *"\w+": )\[\s*("[^\]]*")\s*\](,?)$/gm;
+  const json = JSON.stringify(whole, null, 2).replace(lists, (list, key, items, comma) => {
+    const line = `${key}[${items.replace(/\s+/g, ' ')}]${comma}`;
+    return line.length <= COLUMNS ? line : list;
+  });
+  return `${json}\n`;
+}
+
+function constant(row) {
+  const { name } = row;
+  const identifier = name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
+  const [type, values] = kindOf(row).rust?.(row) ?? ['&str'];
+  const value = values === undefined ? quoted(name) : `${type}::new(${values.join(', ')})`;
+  const line = `pub(super) const ${identifier}: ${type} = ${value};`;
+  return line.length <= COLUMNS ? line : line.replace(' = ', ' =\n    ');
+}
+
+function rust(table) {
+  const used = new Set(table.map((row) => kindOf(row).rust?.(row)[0]).filter(Boolean));
+  return [
+    `//! The options, written from \`options.json\` by \`${COMMAND}\`: do not edit this file. The`,
+    '//! compiler reports an option that the parser does not read: its constant is never used.',
+    '',
+    `use super::generic::{${[...used].sort().join(', ')}};`,
+    '',
+    ...table.map(constant),
+    '',
+  ].join('\n');
+}
+
+/** The files that follow from the table: each is given its present text. */
+const DERIVED = {
+  'README.md': readme,
+  'index.d.ts': types,
+  'config.schema.json': schema,
+  'src/manager/options/table.rs': rust,
+};
+
+/** What the files must contain, by name; `read` gives what they contain. */
+function derived(table, read) {
+  const entries = Object.entries(DERIVED);
+  return Object.fromEntries(entries.map(([file, write]) => [file, write(table, read(file))]));
+}
+
+/** The derived files that do not agree with the table. */
+function optionFaults(table, read) {
+  return Object.entries(derived(table, read))
+    .filter(([file, expected]) => read(file) !== expected)
+    .map(([file]) => `${file}: does not agree with options.json: run \`${COMMAND}\``);
+}
+
+module.exports = { DERIVED, derived, optionFaults, readTable };
+
+if (require.main === module) {
+  const read = (file) => fs.readFileSync(path.join(root, file), 'utf8');
+  const faults = optionFaults(readTable(), read);
+  if (process.argv.includes('--write')) {
+    for (const [file, content] of Object.entries(derived(readTable(), read))) {
+      fs.writeFileSync(path.join(root, file), content);
+    }
+  } else if (faults.length > 0) {
+    console.error(faults.join('\n'));
+    process.exitCode = 1;
+  }
+}
