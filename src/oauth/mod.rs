@@ -19,20 +19,19 @@ mod response;
 mod scope;
 mod secret;
 
-pub use assertion::{
-    AssertionClaims, AssertionKey, ClientAssertion, JWT_BEARER, SigningFault, sign_assertion,
-};
+pub use assertion::{AssertionClaims, AssertionKey, JWT_BEARER, SigningFault, sign_assertion};
 pub use client_auth::ClientAuthentication;
 pub use discovery::{DiscoveryError, DocumentFault, Issuer, IssuerFault, Metadata, read_metadata};
 pub use endpoint::{EndpointFault, TokenEndpoint};
 pub(crate) use endpoint::{is_host, parse_url};
 pub use error::{AnswerError, ProtocolFault};
+pub(crate) use key::private_key;
 pub use key::{KeyFault, SigningAlgorithm, SigningKey};
-pub(crate) use key::{PrivateKey, private_key};
 pub use lifetime::{Lifetime, MAX_LIFETIME};
 pub use proof::Proof;
 pub use redact::Redactor;
 pub use request::{ClientCredentialsGrant, RESERVED_PARAMETERS, TokenRequest};
-pub use response::{Answer, RetryAfter, TokenResponse, read_answer};
+pub use response::{Answer, ContentEncoding, RetryAfter, TokenResponse, read_answer};
 pub use scope::Scope;
-pub use secret::{AccessToken, ClientSecret};
+pub(crate) use secret::PrivateKey;
+pub use secret::{AccessToken, ClientAssertion, ClientSecret, Secret};

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::assertion::ClientAssertion;
-use super::secret::ClientSecret;
+use super::secret::{ClientAssertion, ClientSecret};
 
 /// A client's proof. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -11,7 +11,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, header::RETRY_AFTER};
+use http::header::{CONTENT_ENCODING, HeaderName, RETRY_AFTER};
+use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::{
     body::{Body as _, Incoming},
@@ -25,7 +26,7 @@ use tokio::{
 use zeroize::Zeroizing;
 
 use super::MAX_BODY;
-use crate::oauth::{Answer, RetryAfter};
+use crate::oauth::{Answer, ContentEncoding, RetryAfter};
 
 /// Bytes to and from a peer, whatever is between.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -82,15 +83,14 @@ impl Wire {
         let sending = self.sender.send_request(request);
         let response = self.drive(patience, sending).await?;
         let status = response.status().as_u16();
-        let retry_after = response
-            .headers()
-            .get(RETRY_AFTER)
-            .and_then(|value| value.to_str().ok())
-            .and_then(RetryAfter::parse);
+        let header = |name: HeaderName| response.headers().get(name)?.to_str().ok();
+        let retry_after = header(RETRY_AFTER).and_then(RetryAfter::parse);
+        let content_encoding = header(CONTENT_ENCODING).and_then(ContentEncoding::parse);
         let body = self.body(response, patience).await?;
         Ok(Answer {
             status,
             retry_after,
+            content_encoding,
             body,
         })
     }
