@@ -273,7 +273,7 @@ export type KeycloakTokenErrorCode =
   | 'ERR_KEYCLOAK_REQUEST'
   /** The secret function failed, or a secret, key, certificate or assertion file cannot be read or parsed. Not retryable. */
   | 'ERR_KEYCLOAK_CREDENTIAL'
-  /** The server refused with an OAuth error; see `oauthError`. Not retryable. */
+  /** The server refused with an OAuth error; see `oauthError`. Retryable for temporarily_unavailable and server_error. */
   | 'ERR_KEYCLOAK_OAUTH'
   /** An HTTP error that is not an OAuth answer. Retryable for 408, 429 and 5xx. */
   | 'ERR_KEYCLOAK_HTTP'
@@ -299,9 +299,9 @@ export class KeycloakTokenError extends Error {
   readonly retryable: boolean;
   /** HTTP status of the answer. */
   readonly status?: number;
-  /** `error` of the answer's JSON body (RFC 6749 §5.2). */
+  /** `error` of the answer's JSON body (RFC 6749 §5.2). `[redacted]` if it looks like a secret. */
   readonly oauthError?: string;
-  /** `error_description` of the answer's JSON body. */
+  /** `error_description` of the answer's JSON body. `[redacted]` if it looks like a secret. */
   readonly oauthErrorDescription?: string;
   /** How long to wait before it makes sense to ask again, counted from now. */
   readonly retryAfterMs?: number;

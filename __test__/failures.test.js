@@ -145,7 +145,6 @@ describe('a hostile answer', { concurrency: true }, () => {
     ['another token type', { body: { ...tokenResponse('t', 300), token_type: 'DPoP' } }],
     ['two tokens', { body: '{"access_token":"a","access_token":"b"}' }],
     ['deep JSON', { body: deep }],
-    ['invalid UTF-8', { body: Buffer.from('{"access_token":"t","x":"\xff"}', 'latin1') }],
     ['a body over 1 MiB', { body: `{"access_token":"t"}${' '.repeat(1_048_576)}` }],
     ['a body without end', { fault: 'flood' }],
   ];
@@ -170,6 +169,13 @@ describe('a hostile answer', { concurrency: true }, () => {
     ['members that nobody knows', { body: { access_token: 't', x: { y: [1] } } }, 't'],
     ['a long token', token('x'.repeat(100_000)), 'x'.repeat(100_000)],
     ['a body of 1 MiB', { body: '{"access_token":"t"}'.padEnd(1_048_576) }, 't'],
+    [
+      'a byte that is not UTF-8',
+      { body: Buffer.from('{"access_token":"t","x":"\xff"}', 'latin1') },
+      't',
+    ],
+    ['a byte order mark', { body: '\ufeff{"access_token":"t"}' }, 't'],
+    ['an empty error', { body: { access_token: 't', error: '' } }, 't'],
     ['another success', { status: 201, body: { access_token: 't' } }, 't'],
   ]) {
     test(`${name} is none`, async (t) => {

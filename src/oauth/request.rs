@@ -54,7 +54,7 @@ impl ClientCredentialsGrant {
     }
 
     fn authorization(&self, secret: &ClientSecret) -> Zeroizing<String> {
-        let credentials = basic_credentials(&self.client_id, secret);
+        let credentials = basic_credentials(&self.client_id, secret.expose());
         let capacity = BASIC.len().saturating_add(credentials.len());
         let mut value = Zeroizing::new(String::with_capacity(capacity));
         value.push_str(BASIC);
