@@ -172,7 +172,7 @@ describe('private_key_jwt', () => {
     for (const [name, text, problem, more] of [
       ['truncated', half, /cut off or broken/],
       ['encrypted', encrypted, /it is encrypted/],
-      ['a public key', EC.publicKey.export({ type: 'spki', format: 'pem' }), /no private key/],
+      ['a public key', EC.publicKey.export({ type: 'spki', format: 'pem' }), /not a private key/],
       ['empty', '', /no private key in it/],
       ['a secret', 'canary-secret', /no private key in it/],
       ['another kind', pem(EC.privateKey), /ES256 and cannot sign with RS256/, 'RS256'],

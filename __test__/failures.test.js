@@ -4,6 +4,7 @@
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
+const { gzipSync } = require('node:zlib');
 const { delay, numbered, rejection, start, times, tokenResponse } = require('./support/manager.js');
 
 const REFUSAL = {
@@ -126,6 +127,14 @@ describe('the error', { concurrency: true }, () => {
 });
 
 describe('a hostile answer', { concurrency: true }, () => {
+  test('that is compressed unasked is named so', async (t) => {
+    const { endpoint, manager } = await start(t);
+    const body = gzipSync('{"access_token":"t"}');
+    endpoint.setAnswer({ headers: { 'Content-Encoding': 'gzip' }, body });
+    const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_PROTOCOL');
+    assert.match(error.message, /compressed with gzip/);
+  });
+
   const token = (access_token) => ({ body: { ...tokenResponse('t', 300), access_token } });
   const deep = `{"access_token":"t","x":${'['.repeat(10_000)}${']'.repeat(10_000)}}`;
   const HOSTILE = [

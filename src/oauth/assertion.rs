@@ -1,5 +1,4 @@
-//! Assertions with which a client proves itself (RFC 7521 §4.2, RFC 7523 §2.2): made and signed
-//! here, or signed by somebody else and handed through.
+//! Assertions that authenticate a client (RFC 7521 §4.2, RFC 7523 §2.2), made and signed here.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Finding the token endpoint: the issuer, the document that it publishes (`OpenID` Connect
-//! Discovery 1.0 §4, RFC 8414), and what of that is believed.
+//! Discovery of the token endpoint: the issuer, and the part of its metadata document (`OpenID`
+//! Connect Discovery 1.0 §4, RFC 8414) that this grant needs.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -83,12 +83,12 @@ pub struct Metadata {
     pub methods: Option<Vec<String>>,
 }
 
-/// Why a document is not believed.
+/// Why a document is not used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DiscoveryError {
-    /// There is none.
+    /// The answer has no document.
     Answer(AnswerError),
-    /// There is one, and this is wrong with it.
+    /// The document is wrong.
     Document {
         /// HTTP status.
         status: u16,
@@ -100,7 +100,7 @@ pub enum DiscoveryError {
 /// What is wrong with a document. Texts of the server are cleaned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DocumentFault {
-    /// It is no JSON object.
+    /// It is not a JSON object.
     Unreadable(ProtocolFault),
     /// `issuer` is another.
     Issuer(String),
@@ -131,7 +131,7 @@ struct Aliases<'a> {
 /// Reads the document of `issuer`.
 ///
 /// # Errors
-/// There is no document, or it must not be believed.
+/// The answer has no document, or one that must not be used.
 pub fn read_metadata(answer: &Answer, issuer: &Issuer) -> Result<Metadata, DiscoveryError> {
     let status = answer.status;
     let redactor = Redactor::none();

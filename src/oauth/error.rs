@@ -96,7 +96,7 @@ pub enum ProtocolFault {
     #[error("the answer has no access_token")]
     NoAccessToken,
     /// `access_token` has a character that a header cannot carry.
-    #[error("the access_token has characters that cannot stand in a header")]
+    #[error("the access_token has characters that a header cannot carry")]
     UnusableToken,
     /// `token_type` is there and not `Bearer`.
     #[error("the token_type is not Bearer")]

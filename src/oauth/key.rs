@@ -93,7 +93,7 @@ pub enum KeyFault {
     #[error("there is no private key in it, neither PEM nor a JSON Web Key")]
     Missing,
     /// It is a public key or a certificate.
-    #[error("it holds a public key or a certificate, and no private key")]
+    #[error("it holds a public key or a certificate, not a private key")]
     Public,
     /// A pass phrase protects it.
     #[error("it is encrypted: decrypt it first, as with openssl pkey -in KEY -out PLAIN")]
@@ -106,8 +106,8 @@ pub enum KeyFault {
     BrokenJwk,
     /// Of a type, curve or size that is not supported, or not a key at all.
     #[error(
-        "the key cannot be parsed or is of another kind than RSA of 2048 to 4096 bits, EC on P-256 \
-         and Ed25519"
+        "the key cannot be parsed or is not supported: use RSA of 2048 to 4096 bits, EC on P-256 or \
+         Ed25519"
     )]
     Unsupported,
 }
@@ -292,10 +292,9 @@ impl AsRef<[u8]> for Octets {
     }
 }
 
-/// A JSON Web Key; what a kind does not have is empty.
-#[derive(Deserialize)]
+/// A JSON Web Key. Members that a key of its type does not have are empty.
+#[derive(Default, Deserialize)]
 #[serde(default)]
-#[derive(Default)]
 struct Jwk {
     kty: String,
     crv: String,
@@ -426,13 +425,12 @@ mod tests {
     #[test]
     fn blanks_around_the_lines_of_a_pem_do_not_matter() {
         let pem = key("ec-pkcs8");
-        let lines = || pem.lines();
         for (name, text) in [
             ("empty lines before it", format!("\n \n{pem}")),
-            ("indented", lines().map(|line| format!("  {line}\n")).collect()),
-            ("tabs", lines().map(|line| format!("\t{line}\n")).collect()),
-            ("trailing", lines().map(|line| format!("{line} \n")).collect()),
-            ("carriage returns", lines().map(|line| format!("{line}\r\n")).collect()),
+            ("indented", format!("  {}", pem.replace('\n', "\n  "))),
+            ("tabs", format!("\t{}", pem.replace('\n', "\n\t"))),
+            ("trailing", pem.replace('\n', " \n")),
+            ("carriage returns", pem.replace('\n', "\r\n")),
             ("text before it", format!("Bag Attributes\n  friendlyName: a\n{pem}")),
         ] {
             let read = SigningKey::parse(&text).unwrap();

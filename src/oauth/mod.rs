@@ -1,8 +1,7 @@
-//! The client credentials grant (RFC 6749 §4.4) as pure types and functions: what is sent, what an
-//! answer means, and what of it may be shown.
+//! The client credentials grant (RFC 6749 §4.4) as pure types and functions: requests, answers,
+//! discovery, client authentication, and the redaction of server texts.
 //!
-//! Nothing here does I/O, reads a clock, waits or knows who asks; nothing panics, whatever a server
-//! sends. [`ClientCredentialsGrant::request`] is the way out, [`read_answer`] the way in.
+//! Nothing here does I/O, reads a clock or waits, and no input from a server makes it panic. [`ClientCredentialsGrant::request`] is the way out, [`read_answer`] the way in.
 
 mod assertion;
 mod client_auth;

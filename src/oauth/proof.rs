@@ -1,4 +1,4 @@
-//! What a client shows in one request to prove who it is.
+//! The credential that authenticates a client in one request.
 
 use std::sync::Arc;
 

@@ -294,7 +294,6 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 #[expect(
     clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
     clippy::string_slice,
     clippy::unwrap_used,
     reason = "tests"

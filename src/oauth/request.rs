@@ -12,8 +12,8 @@ use super::redact::REDACTED;
 use super::scope::Scope;
 use super::secret::ClientSecret;
 
-/// Form fields that belong to the grant. Whoever makes a [`ClientCredentialsGrant`] keeps them out
-/// of its `parameters`: Keycloak refuses a request that names a field twice.
+/// Form fields that belong to the grant. The `parameters` of a [`ClientCredentialsGrant`] must not
+/// name them: Keycloak refuses a request that names a field twice.
 pub const RESERVED_PARAMETERS: &[&str] = &[
     "grant_type",
     "client_id",
