@@ -482,7 +482,10 @@ export type KeycloakTokenErrorCode =
   | 'ERR_KEYCLOAK_REQUEST'
   /** A secret, key, certificate or assertion cannot be read or used. Not retryable. */
   | 'ERR_KEYCLOAK_CREDENTIAL'
-  /** The server refused with an OAuth error; see `oauthError`. Not retryable. */
+  /**
+   * The server refused with an OAuth error; see `oauthError`. Retryable for
+   * `temporarily_unavailable` and `server_error`.
+   */
   | 'ERR_KEYCLOAK_OAUTH'
   /** An HTTP error that is not an OAuth error. Retryable for 408, 429 and 5xx. */
   | 'ERR_KEYCLOAK_HTTP'
@@ -531,9 +534,9 @@ export class KeycloakTokenError extends Error {
   readonly retryable: boolean;
   /** The HTTP status of the answer. */
   readonly status?: number;
-  /** `error` of the answer's JSON body (RFC 6749 §5.2), escaped and shortened. */
+  /** `error` of the answer's JSON body (RFC 6749 §5.2). `[redacted]` if it looks like a secret. */
   readonly oauthError?: string;
-  /** `error_description` of the answer's JSON body, escaped and shortened. */
+  /** `error_description` of the answer's JSON body. `[redacted]` if it looks like a secret. */
   readonly oauthErrorDescription?: string;
   /**
    * How long to wait before the next call makes sense, in ms from now: the rest of the cool-down,

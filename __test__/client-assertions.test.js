@@ -22,12 +22,21 @@ const RSA = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const EC = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const ED = generateKeyPairSync('ed25519');
 
+/** As Java writes it: PKCS #8 without the public half, which is optional. */
+const EC_ALONE = Buffer.concat([
+  Buffer.from('3041020100301306072a8648ce3d020106082a8648ce3d030107042730250201010420', 'hex'),
+  Buffer.from(EC.privateKey.export({ format: 'jwk' }).d, 'base64url'),
+]).toString('base64');
+const EC_ALONE_PEM = `-----BEGIN PRIVATE KEY-----\n${EC_ALONE}\n-----END PRIVATE KEY-----\n`;
+
 const METHODS = [
   ['an RSA key', 'RS256', RSA, { privateKey: pem(RSA.privateKey) }],
   ['an RSA key of PKCS #1', 'RS256', RSA, { privateKey: pem(RSA.privateKey, 'pkcs1') }],
   ['PSS', 'PS256', RSA, { privateKey: pem(RSA.privateKey), signingAlgorithm: 'PS256' }],
   ['an EC key', 'ES256', EC, { privateKey: pem(EC.privateKey) }],
   ['an EC key of SEC 1', 'ES256', EC, { privateKey: pem(EC.privateKey, 'sec1') }],
+  ['an EC key without its public half', 'ES256', EC, { privateKey: EC_ALONE_PEM }],
+  ['an indented EC key', 'ES256', EC, { privateKey: pem(EC.privateKey).replace(/^/gm, '  ') }],
   ['an Ed25519 key', 'EdDSA', ED, { privateKey: pem(ED.privateKey) }],
   ['a JWK of RSA', 'RS256', RSA, { privateKey: jwk(RSA.privateKey, { kid: 'k' }) }, 'k'],
   ['a JWK of EC', 'ES256', EC, { privateKey: JSON.stringify(jwk(EC.privateKey)) }],
@@ -163,7 +172,7 @@ describe('private_key_jwt', () => {
     for (const [name, text, problem, more] of [
       ['truncated', half, /cut off or broken/],
       ['encrypted', encrypted, /it is encrypted/],
-      ['a public key', EC.publicKey.export({ type: 'spki', format: 'pem' }), /no private key/],
+      ['a public key', EC.publicKey.export({ type: 'spki', format: 'pem' }), /not a private key/],
       ['empty', '', /no private key in it/],
       ['a secret', 'canary-secret', /no private key in it/],
       ['another kind', pem(EC.privateKey), /ES256 and cannot sign with RS256/, 'RS256'],

@@ -4,6 +4,7 @@
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
+const { gzipSync } = require('node:zlib');
 const { delay, numbered, rejection, start, times, tokenResponse } = require('./support/manager.js');
 
 const REFUSAL = {
@@ -126,6 +127,14 @@ describe('the error', { concurrency: true }, () => {
 });
 
 describe('a hostile answer', { concurrency: true }, () => {
+  test('that is compressed unasked is named so', async (t) => {
+    const { endpoint, manager } = await start(t);
+    const body = gzipSync('{"access_token":"t"}');
+    endpoint.setAnswer({ headers: { 'Content-Encoding': 'gzip' }, body });
+    const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_PROTOCOL');
+    assert.match(error.message, /compressed with gzip/);
+  });
+
   const token = (access_token) => ({ body: { ...tokenResponse('t', 300), access_token } });
   const deep = `{"access_token":"t","x":${'['.repeat(10_000)}${']'.repeat(10_000)}}`;
   const HOSTILE = [
@@ -145,7 +154,6 @@ describe('a hostile answer', { concurrency: true }, () => {
     ['another token type', { body: { ...tokenResponse('t', 300), token_type: 'DPoP' } }],
     ['two tokens', { body: '{"access_token":"a","access_token":"b"}' }],
     ['deep JSON', { body: deep }],
-    ['invalid UTF-8', { body: Buffer.from('{"access_token":"t","x":"\xff"}', 'latin1') }],
     ['a body over 1 MiB', { body: `{"access_token":"t"}${' '.repeat(1_048_576)}` }],
     ['a body without end', { fault: 'flood' }],
   ];
@@ -170,6 +178,13 @@ describe('a hostile answer', { concurrency: true }, () => {
     ['members that nobody knows', { body: { access_token: 't', x: { y: [1] } } }, 't'],
     ['a long token', token('x'.repeat(100_000)), 'x'.repeat(100_000)],
     ['a body of 1 MiB', { body: '{"access_token":"t"}'.padEnd(1_048_576) }, 't'],
+    [
+      'a byte that is not UTF-8',
+      { body: Buffer.from('{"access_token":"t","x":"\xff"}', 'latin1') },
+      't',
+    ],
+    ['a byte order mark', { body: '\ufeff{"access_token":"t"}' }, 't'],
+    ['an empty error', { body: { access_token: 't', error: '' } }, 't'],
     ['another success', { status: 201, body: { access_token: 't' } }, 't'],
   ]) {
     test(`${name} is none`, async (t) => {

@@ -95,6 +95,7 @@ impl Transport for Canned {
         Ok(Answer {
             status: 200,
             retry_after: None,
+            content_encoding: None,
             body: Zeroizing::new(self.0.clone().into_bytes()),
         })
     }

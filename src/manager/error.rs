@@ -3,7 +3,6 @@
 //! Every text in it is safe to show: what a server sent arrives here cleaned by `oauth`. The table
 //! between kinds and codes exists here once; `index.d.ts` is held against it by a test.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +23,8 @@ pub enum ErrorKind {
     Request,
     /// A secret or a certificate file cannot be had or used. Not retryable.
     Credential,
-    /// The server refused with an OAuth error. Not retryable.
+    /// The server refused with an OAuth error. Retryable for `temporarily_unavailable` and
+    /// `server_error`.
     OAuth,
     /// An HTTP error that is not an OAuth answer. Retryable for 408, 429 and 5xx.
     Http,
@@ -111,7 +111,8 @@ pub struct Details {
 }
 
 /// A failure, shared by everyone who waited for it.
-#[derive(Clone)]
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{}", .details.message)]
 pub struct Error {
     kind: ErrorKind,
     details: Arc<Details>,
@@ -389,23 +390,6 @@ impl Error {
         &self.details
     }
 }
-
-impl fmt::Debug for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Error")
-            .field("kind", &self.kind)
-            .field("details", &self.details)
-            .finish()
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.details.message)
-    }
-}
-
-impl std::error::Error for Error {}
 
 /// A server that does not take a certificate may say so, or hang up.
 fn certificate_hint(config: &Config, is_likely: bool) -> &'static str {

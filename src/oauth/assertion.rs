@@ -1,7 +1,5 @@
-//! Assertions with which a client proves itself (RFC 7521 §4.2, RFC 7523 §2.2): made and signed
-//! here, or signed by somebody else and handed through.
+//! Assertions that authenticate a client (RFC 7521 §4.2, RFC 7523 §2.2), made and signed here.
 
-use std::fmt;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -12,45 +10,13 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::key::{SigningAlgorithm, SigningKey, authenticate};
-use super::redact::REDACTED;
-use super::secret::ClientSecret;
+use super::secret::{ClientAssertion, ClientSecret};
 
 /// `client_assertion_type` of a JWT (RFC 7523 §2.2).
 pub const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// How long an assertion is good for. Keycloak takes none that is older than a minute.
 const LIFE: Duration = Duration::from_mins(1);
-
-/// A `client_assertion`: a non-empty text that proves who sends it. Redacted in `Debug`,
-/// overwritten when dropped.
-pub struct ClientAssertion(Zeroizing<String>);
-
-impl ClientAssertion {
-    /// Takes over `value`. `None` if it is empty.
-    #[must_use]
-    pub fn new(value: String) -> Option<Self> {
-        let value = Zeroizing::new(value);
-        (!value.is_empty()).then_some(Self(value))
-    }
-
-    /// The assertion itself, for the request and for redaction.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether both are the same, to tell a rotated one from one that was read again.
-    #[must_use]
-    pub fn is_same_as(&self, other: &Self) -> bool {
-        *self.0 == *other.0
-    }
-}
-
-impl fmt::Debug for ClientAssertion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ClientAssertion").field(&REDACTED).finish()
-    }
-}
 
 /// What signs an assertion.
 #[derive(Clone, Copy, Debug)]
@@ -128,7 +94,7 @@ pub fn sign_assertion(
     };
     assertion.push('.');
     URL_SAFE_NO_PAD.encode_string(signature, &mut assertion);
-    ClientAssertion::new(std::mem::take(&mut *assertion)).ok_or(SigningFault)
+    ClientAssertion::from_zeroizing(assertion).ok_or(SigningFault)
 }
 
 fn push_json(target: &mut String, value: &impl Serialize) -> Result<(), SigningFault> {
@@ -203,12 +169,5 @@ mod tests {
             let key = AssertionKey::Shared(&secret);
             assert!(sign_assertion(key, algorithm, None, &CLAIMS).is_err());
         }
-    }
-
-    #[test]
-    fn debug_shows_nothing() {
-        let assertion = ClientAssertion::new("canary".to_owned()).unwrap();
-        assert_eq!(format!("{assertion:?}"), "ClientAssertion(\"[redacted]\")");
-        assert!(ClientAssertion::new(String::new()).is_none());
     }
 }

@@ -1,14 +1,14 @@
-//! How the client proves itself (RFC 6749 §2.3.1), and the encodings that this needs.
+//! The methods of client authentication (RFC 6749 §2.3), and the encodings that Basic needs.
 //!
-//! Whatever holds the secret here is sized before it is filled, so that it never moves and leaves a
-//! copy behind, and is overwritten when dropped.
+//! Memory that holds a secret is allocated in its full size, so that it never moves and leaves a
+//! copy behind, and is overwritten when it is dropped.
+
+use std::mem;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use url::form_urlencoded::byte_serialize;
-use zeroize::{Zeroize as _, Zeroizing};
-
-use super::secret::ClientSecret;
+use zeroize::Zeroizing;
 
 /// A client authentication method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub enum ClientAuthentication {
     PrivateKeyJwt,
     /// A certificate of the TLS connection (RFC 8705 §2.1).
     TlsClientAuth,
-    /// An assertion that somebody else signed and keeps fresh in a file.
+    /// An assertion in a file, which another program signs and renews.
     AssertionFile,
 }
 
@@ -59,45 +59,32 @@ impl ClientAuthentication {
 }
 
 /// The credentials of the Basic scheme, without its name.
-pub(super) fn basic_credentials(client_id: &str, secret: &ClientSecret) -> Zeroizing<String> {
+pub(super) fn basic_credentials(client_id: &str, secret: &str) -> Zeroizing<String> {
     base64(form_encoded_pair(client_id, secret).as_bytes())
 }
 
-fn form_encoded_pair(client_id: &str, secret: &ClientSecret) -> Zeroizing<String> {
-    let capacity = form_encoded_len(client_id)
-        .saturating_add(1)
-        .saturating_add(form_encoded_len(secret.expose()));
+fn form_encoded_pair(client_id: &str, secret: &str) -> Zeroizing<String> {
+    let capacity = form_encoded_capacity(client_id).saturating_add(1);
+    let capacity = capacity.saturating_add(form_encoded_capacity(secret));
     let mut pair = Zeroizing::new(String::with_capacity(capacity));
-    push_form_encoded(&mut pair, client_id);
+    pair.extend(byte_serialize(client_id.as_bytes()));
     pair.push(':');
-    push_form_encoded(&mut pair, secret.expose());
+    pair.extend(byte_serialize(secret.as_bytes()));
     pair
 }
 
-/// As the `base64` crate does it, but without its buffers, which nobody overwrites.
+/// How much room `value` takes at most: `%XX` for each byte.
+pub(super) fn form_encoded_capacity(value: &str) -> usize {
+    value.len().saturating_mul(3)
+}
+
+/// Written in place: the `base64` crate's other functions leave buffers that are not overwritten.
 pub(super) fn base64(bytes: &[u8]) -> Zeroizing<String> {
-    let capacity = base64::encoded_len(bytes.len(), true).unwrap_or_default();
-    let mut text = Zeroizing::new(String::with_capacity(capacity));
-    let mut quad = [0; 4];
-    for chunk in bytes.chunks(3) {
-        let written = STANDARD.encode_slice(chunk, &mut quad).unwrap_or_default();
-        for &byte in quad.iter().take(written) {
-            text.push(char::from(byte));
-        }
-    }
-    quad.zeroize();
-    text
-}
-
-pub(super) fn push_form_encoded(target: &mut String, value: &str) {
-    for part in byte_serialize(value.as_bytes()) {
-        target.push_str(part);
-    }
-}
-
-pub(super) fn form_encoded_len(value: &str) -> usize {
-    byte_serialize(value.as_bytes())
-        .fold(0, |length: usize, part| length.saturating_add(part.len()))
+    let length = base64::encoded_len(bytes.len(), true).unwrap_or_default();
+    let mut text = Zeroizing::new(vec![0; length]);
+    let written = STANDARD.encode_slice(bytes, &mut text).unwrap_or_default();
+    text.truncate(written);
+    Zeroizing::new(String::from_utf8(mem::take(&mut *text)).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -127,11 +114,11 @@ mod tests {
             ("not ASCII", "é", "€😀", "%C3%A9:%E2%82%AC%F0%9F%98%80"),
             ("delimiters", "c", "+%:/&=\"\\ é", "c:%2B%25%3A%2F%26%3D%22%5C+%C3%A9"),
         ] {
-            let secret = ClientSecret::new(secret.to_owned()).unwrap();
-            let encoded = form_encoded_pair(client_id, &secret);
+            let encoded = form_encoded_pair(client_id, secret);
             assert_eq!(encoded.as_str(), pair, "{name}");
-            assert_eq!(encoded.capacity(), encoded.len(), "{name}");
-            let credentials = basic_credentials(client_id, &secret);
+            let capacity = form_encoded_capacity(client_id) + 1 + 3 * secret.len();
+            assert_eq!(encoded.capacity(), capacity, "{name}");
+            let credentials = basic_credentials(client_id, secret);
             let decoded = STANDARD.decode(credentials.as_bytes()).unwrap();
             assert_eq!(String::from_utf8(decoded).unwrap(), pair, "{name}");
         }
@@ -145,15 +132,6 @@ mod tests {
             let text = base64(part);
             assert_eq!(*text, STANDARD.encode(part), "{length}");
             assert_eq!(text.capacity(), text.len(), "{length}");
-        }
-    }
-
-    #[test]
-    fn form_encoding_is_as_long_as_foreseen() {
-        for value in ["", "plain", "a b+c", "+%:/&=\"\\ é", "€😀\0\n"] {
-            let mut encoded = String::new();
-            push_form_encoded(&mut encoded, value);
-            assert_eq!(form_encoded_len(value), encoded.len(), "{value:?}");
         }
     }
 }

@@ -1,12 +1,11 @@
-//! Finding the token endpoint: the issuer, the document that it publishes (`OpenID` Connect
-//! Discovery 1.0 §4, RFC 8414), and what of that is believed.
-
-use std::fmt;
+//! Discovery of the token endpoint: the issuer, and the part of its metadata document (`OpenID`
+//! Connect Discovery 1.0 §4, RFC 8414) that this grant needs.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use zeroize::Zeroizing;
 
-use super::document::{read_document, string};
+use super::document::{decode, read_document, string};
 use super::endpoint::{EndpointFault, TokenEndpoint};
 use super::error::{AnswerError, ProtocolFault};
 use super::redact::Redactor;
@@ -28,16 +27,13 @@ impl Issuer {
     /// # Errors
     /// Says which property the URL lacks, without repeating the URL.
     pub fn parse(value: &str) -> Result<Self, IssuerFault> {
-        let url = TokenEndpoint::parse(value).map_err(IssuerFault::Url)?;
+        let url = TokenEndpoint::parse(value)?;
         if url.url().query().is_some() {
             return Err(IssuerFault::Query);
         }
         let base = url.as_str().trim_end_matches('/');
-        let document = TokenEndpoint::parse(&format!("{base}/{WELL_KNOWN}"));
-        Ok(Self {
-            url,
-            document: document.map_err(IssuerFault::Url)?,
-        })
+        let document = TokenEndpoint::parse(&format!("{base}/{WELL_KNOWN}"))?;
+        Ok(Self { url, document })
     }
 
     /// The URL as it was configured, in its normal form.
@@ -64,21 +60,14 @@ impl Issuer {
 }
 
 /// Why a string is not an issuer. `Display` says what was expected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IssuerFault {
     /// As for a token endpoint.
-    Url(EndpointFault),
+    #[error(transparent)]
+    Url(#[from] EndpointFault),
     /// A query.
+    #[error("a URL without a query")]
     Query,
-}
-
-impl fmt::Display for IssuerFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Url(fault) => fault.fmt(f),
-            Self::Query => f.write_str("a URL without a query"),
-        }
-    }
 }
 
 /// What a document says, as far as this grant needs it.
@@ -94,12 +83,12 @@ pub struct Metadata {
     pub methods: Option<Vec<String>>,
 }
 
-/// Why a document is not believed.
+/// Why a document is not used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DiscoveryError {
-    /// There is none.
+    /// The answer has no document.
     Answer(AnswerError),
-    /// There is one, and this is wrong with it.
+    /// The document is wrong.
     Document {
         /// HTTP status.
         status: u16,
@@ -111,7 +100,7 @@ pub enum DiscoveryError {
 /// What is wrong with a document. Texts of the server are cleaned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DocumentFault {
-    /// It is no JSON object.
+    /// It is not a JSON object.
     Unreadable(ProtocolFault),
     /// `issuer` is another.
     Issuer(String),
@@ -142,7 +131,7 @@ struct Aliases<'a> {
 /// Reads the document of `issuer`.
 ///
 /// # Errors
-/// There is no document, or it must not be believed.
+/// The answer has no document, or one that must not be used.
 pub fn read_metadata(answer: &Answer, issuer: &Issuer) -> Result<Metadata, DiscoveryError> {
     let status = answer.status;
     let redactor = Redactor::none();
@@ -159,7 +148,9 @@ pub fn read_metadata(answer: &Answer, issuer: &Issuer) -> Result<Metadata, Disco
 }
 
 fn read(body: &[u8], issuer: &Issuer, redactor: &Redactor) -> Result<Metadata, DocumentFault> {
-    let members: Members<'_> = read_document(body).map_err(DocumentFault::Unreadable)?;
+    let mut copy = Zeroizing::default();
+    let members: Members<'_> =
+        read_document(decode(body, &mut copy)).map_err(DocumentFault::Unreadable)?;
     let text = |member: Option<&RawValue>| member.and_then(string).map(|text| text.to_string());
     let named = text(members.issuer).unwrap_or_default();
     if !issuer.is(&named) {
@@ -191,8 +182,6 @@ fn read(body: &[u8], issuer: &Issuer, redactor: &Redactor) -> Result<Metadata, D
 #[cfg(test)]
 #[expect(clippy::panic, clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use zeroize::Zeroizing;
-
     use super::*;
 
     const REALM: &str = "https://sso.example/realms/r";
@@ -201,6 +190,7 @@ mod tests {
         let answer = Answer {
             status,
             retry_after: None,
+            content_encoding: None,
             body: Zeroizing::new(body.as_bytes().to_vec()),
         };
         read_metadata(&answer, &Issuer::parse(issuer).unwrap())

@@ -1,5 +1,5 @@
-//! JSON documents of strangers: read as an object, refused if they are nested deeper than anybody
-//! needs, with every member that matters kept as it was written.
+//! Untrusted JSON: read as an object, refused if it is nested too deeply, with every member that
+//! matters kept as it was written.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -11,10 +11,27 @@ use super::error::ProtocolFault;
 /// Deepest nesting of a document, in arrays and objects. Token responses need three or four.
 const MAX_DEPTH: usize = 64;
 
-/// Reads `body` as a JSON object. (serde would also take an array for a struct.)
-pub(super) fn read_document<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ProtocolFault> {
-    let text = str::from_utf8(body).map_err(|_| ProtocolFault::NotUtf8)?;
-    if is_too_deep(body) {
+/// The text of `body` as `fetch().text()` decodes it: without a byte order mark, with a replacement
+/// character for what is not UTF-8. `copy` holds it if anything was replaced.
+pub(super) fn decode<'a>(body: &'a [u8], copy: &'a mut Zeroizing<String>) -> &'a str {
+    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+    if let Ok(text) = str::from_utf8(body) {
+        return text;
+    }
+    // A replacement character takes three bytes in place of one.
+    copy.reserve_exact(body.len().saturating_mul(3));
+    for chunk in body.utf8_chunks() {
+        copy.push_str(chunk.valid());
+        if !chunk.invalid().is_empty() {
+            copy.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    copy
+}
+
+/// Reads `text` as a JSON object. (serde would also take an array for a struct.)
+pub(super) fn read_document<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, ProtocolFault> {
+    if is_too_deep(text) {
         return Err(ProtocolFault::TooDeep);
     }
     let blank = [' ', '\t', '\r', '\n'];
@@ -27,11 +44,11 @@ pub(super) fn read_document<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T,
     }
 }
 
-fn is_too_deep(body: &[u8]) -> bool {
+fn is_too_deep(text: &str) -> bool {
     let mut depth: usize = 0;
     let mut is_in_string = false;
     let mut is_escaped = false;
-    for byte in body {
+    for byte in text.bytes() {
         match byte {
             _ if is_escaped => is_escaped = false,
             b'\\' if is_in_string => is_escaped = true,

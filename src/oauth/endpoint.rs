@@ -1,6 +1,5 @@
 //! The token endpoint (RFC 6749 §3.2): a URL that is checked once and trusted afterwards.
 
-use std::fmt;
 use std::sync::Arc;
 
 use url::{Host, ParseError, Url};
@@ -101,33 +100,24 @@ pub(crate) fn is_host(host: &str) -> bool {
 }
 
 /// Why a string is not a token endpoint. `Display` says what was expected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointFault {
     /// Relative, or not a URL at all.
+    #[error("an absolute http or https URL")]
     NotAbsolute,
     /// Another scheme than http and https.
+    #[error("a URL whose scheme is http or https")]
     NotHttp,
-    /// No host, or a host or port that cannot be.
+    /// No host, or an invalid host or port.
+    #[error("a URL with a valid host and port")]
     NoHost,
     /// A user name or a password, which would end up in logs.
+    #[error("a URL without a user name or password")]
     Userinfo,
     /// A fragment, which RFC 6749 §3.2 forbids.
+    #[error("a URL without a fragment")]
     Fragment,
 }
-
-impl fmt::Display for EndpointFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotAbsolute => "an absolute http or https URL",
-            Self::NotHttp => "a URL whose scheme is http or https",
-            Self::NoHost => "a URL with a valid host and port",
-            Self::Userinfo => "a URL without a user name or password",
-            Self::Fragment => "a URL without a fragment",
-        })
-    }
-}
-
-impl std::error::Error for EndpointFault {}
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]

@@ -1,12 +1,12 @@
 //! What can be wrong with an answer. Every text of the server in here was cleaned by a
 //! [`Redactor`](super::Redactor).
 
-use std::fmt;
+use super::response::ContentEncoding;
 
 /// Why an answer gives no token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AnswerError {
-    /// The server refused with an error response (RFC 6749 §5.2). Not retryable.
+    /// The server refused with an error response (RFC 6749 §5.2).
     OAuth {
         /// HTTP status.
         status: u16,
@@ -16,7 +16,7 @@ pub enum AnswerError {
         description: Option<String>,
     },
     /// An HTTP error that says nothing about the grant: a gateway's page, a server in trouble, a
-    /// path that does not exist. Retryable for 408, 429 and 5xx.
+    /// path that does not exist.
     Http {
         /// HTTP status.
         status: u16,
@@ -25,7 +25,7 @@ pub enum AnswerError {
         /// `error_description`, likewise.
         description: Option<String>,
     },
-    /// An answer that is not a usable token response. Not retryable.
+    /// An answer that is not a usable token response.
     Protocol {
         /// HTTP status.
         status: u16,
@@ -47,16 +47,17 @@ impl AnswerError {
         }
     }
 
-    /// Whether the same request may succeed later.
+    /// Whether the same request may succeed later: the status or the code says so.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(
-            self,
-            Self::Http {
-                status: 408 | 429 | 500..=599,
-                ..
+        let is_passing = |code: &str| matches!(code, "temporarily_unavailable" | "server_error");
+        match self {
+            Self::OAuth { error, .. } => is_passing(error),
+            Self::Http { status, error, .. } => {
+                matches!(status, 408 | 429 | 500..=599) || error.as_deref().is_some_and(is_passing)
             }
-        )
+            Self::Protocol { .. } => false,
+        }
     }
 
     /// Whether the server refused the client itself, so that another secret may help. Keycloak
@@ -70,73 +71,37 @@ impl AnswerError {
     }
 }
 
-impl fmt::Display for AnswerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "status {}", self.status())?;
-        let (error, description) = match self {
-            Self::OAuth {
-                error, description, ..
-            } => (Some(error), description.as_ref()),
-            Self::Http {
-                error, description, ..
-            } => (error.as_ref(), description.as_ref()),
-            Self::Protocol { fault, error, .. } => {
-                write!(f, ", {fault}")?;
-                (error.as_ref(), None)
-            }
-        };
-        if let Some(error) = error {
-            write!(f, ", {error}")?;
-        }
-        if let Some(description) = description {
-            write!(f, ": {description}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for AnswerError {}
-
-/// What makes an answer unusable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What makes an answer unusable. `Display` is a sentence about the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProtocolFault {
     /// A 3xx. Followed, it would carry the secret to a place that nobody configured.
+    #[error("the answer is a redirect, which is never followed")]
     Redirect,
-    /// The body is not UTF-8.
-    NotUtf8,
+    /// The body is encoded, although no encoding was offered to the server.
+    #[error("the answer is compressed with {0}, which was not requested")]
+    Encoded(ContentEncoding),
     /// The body is not JSON, or names a member that matters twice.
+    #[error("the answer is not valid JSON")]
     NotJson,
     /// The body is JSON, but not an object.
+    #[error("the answer is not a JSON object")]
     NotAnObject,
     /// The body is nested deeper than any token response.
+    #[error("the answer is nested too deeply")]
     TooDeep,
     /// A success with an `error`.
+    #[error("the answer reports success and an error")]
     ErrorInSuccess,
     /// `access_token` is missing, empty or not a string.
+    #[error("the answer has no access_token")]
     NoAccessToken,
-    /// `access_token` has a character that cannot stand in a header.
+    /// `access_token` has a character that a header cannot carry.
+    #[error("the access_token has characters that a header cannot carry")]
     UnusableToken,
     /// `token_type` is there and not `Bearer`.
+    #[error("the token_type is not Bearer")]
     TokenType,
 }
-
-impl fmt::Display for ProtocolFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Redirect => "the answer is a redirect, which is never followed",
-            Self::NotUtf8 => "the answer is not valid UTF-8",
-            Self::NotJson => "the answer is not valid JSON",
-            Self::NotAnObject => "the answer is not a JSON object",
-            Self::TooDeep => "the answer is nested too deeply",
-            Self::ErrorInSuccess => "the answer reports success and an error",
-            Self::NoAccessToken => "the answer has no access_token",
-            Self::UnusableToken => "the access_token has characters that cannot stand in a header",
-            Self::TokenType => "the token_type is not Bearer",
-        })
-    }
-}
-
-impl std::error::Error for ProtocolFault {}
 
 #[cfg(test)]
 mod tests {
@@ -158,11 +123,11 @@ mod tests {
         }
     }
 
-    fn protocol(status: u16) -> AnswerError {
+    fn protocol(status: u16, error: Option<&str>) -> AnswerError {
         AnswerError::Protocol {
             status,
-            fault: ProtocolFault::NotJson,
-            error: None,
+            fault: ProtocolFault::ErrorInSuccess,
+            error: error.map(str::to_owned),
         }
     }
 
@@ -188,10 +153,16 @@ mod tests {
             (oauth(400, "invalid_request"), false),
             (oauth(401, "unauthorized_client"), false),
             (oauth(429, "slow_down"), false),
-            (protocol(200), false),
-            (protocol(503), false),
+            (oauth(400, "temporarily_unavailable"), true),
+            (oauth(401, "server_error"), true),
+            (oauth(400, "Server_Error"), false),
+            (http(404, Some("temporarily_unavailable")), true),
+            (protocol(200, Some("temporarily_unavailable")), false),
+            (protocol(200, Some("invalid_client")), false),
+            (protocol(200, None), false),
+            (protocol(503, None), false),
         ] {
-            assert_eq!(error.is_retryable(), is_retryable, "{error}");
+            assert_eq!(error.is_retryable(), is_retryable, "{error:?}");
         }
     }
 
@@ -205,26 +176,9 @@ mod tests {
             (oauth(400, "invalid_scope"), false),
             (oauth(403, "access_denied"), false),
             (http(500, Some("invalid_client")), false),
-            (protocol(200), false),
+            (protocol(200, None), false),
         ] {
-            assert_eq!(error.is_client_refusal(), is_client_refusal, "{error}");
-        }
-    }
-
-    #[test]
-    fn text_keeps_the_status() {
-        let described = AnswerError::OAuth {
-            status: 401,
-            error: "unauthorized_client".to_owned(),
-            description: Some("Invalid client".to_owned()),
-        };
-        for (error, text) in [
-            (described, "status 401, unauthorized_client: Invalid client"),
-            (http(502, None), "status 502"),
-            (http(404, Some("Realm does not exist")), "status 404, Realm does not exist"),
-            (protocol(200), "status 200, the answer is not valid JSON"),
-        ] {
-            assert_eq!(error.to_string(), text);
+            assert_eq!(error.is_client_refusal(), is_client_refusal, "{error:?}");
         }
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use p256::pkcs8::EncodePrivateKey as _;
 use ring::digest::{SHA256, digest};
 use ring::rand::SystemRandom;
 use ring::rsa::{KeyPairComponents, PublicKeyComponents};
@@ -16,10 +17,10 @@ use ring::{error::Unspecified, hmac};
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject as _;
 use serde::{Deserialize, Deserializer};
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::redact::REDACTED;
-use super::secret::ClientSecret;
+use super::secret::{ClientSecret, PrivateKey};
 
 /// How an assertion is signed (RFC 7518 §3, RFC 8037 §3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,42 +86,31 @@ enum Pair {
     Ed(Ed25519KeyPair),
 }
 
-/// Why a text is no private key that can sign. `Display` goes on from "the key".
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a text is not a private key that can sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyFault {
     /// There is no private key in it.
+    #[error("there is no private key in it, neither PEM nor a JSON Web Key")]
     Missing,
     /// It is a public key or a certificate.
+    #[error("it holds a public key or a certificate, not a private key")]
     Public,
     /// A pass phrase protects it.
+    #[error("it is encrypted: decrypt it first, as with openssl pkey -in KEY -out PLAIN")]
     Encrypted,
     /// The PEM is cut off or not Base64.
+    #[error("the PEM is cut off or broken")]
     BrokenPem,
-    /// A JSON Web Key lacks members, or they are no numbers in Base64url.
+    /// A JSON Web Key lacks members, or they are not numbers in Base64url.
+    #[error("the JSON Web Key is broken or lacks private members")]
     BrokenJwk,
-    /// Of a kind, a curve or a size that is not supported, or not a key at all.
+    /// Of a type, curve or size that is not supported, or not a key at all.
+    #[error(
+        "the key cannot be parsed or is not supported: use RSA of 2048 to 4096 bits, EC on P-256 or \
+         Ed25519"
+    )]
     Unsupported,
 }
-
-impl fmt::Display for KeyFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Missing => "there is no private key in it, neither PEM nor a JSON Web Key",
-            Self::Public => "it holds a public key or a certificate, and no private key",
-            Self::Encrypted => {
-                "it is encrypted: decrypt it first, as with openssl pkey -in KEY -out PLAIN"
-            }
-            Self::BrokenPem => "the PEM is cut off or broken",
-            Self::BrokenJwk => "the JSON Web Key is broken or lacks private members",
-            Self::Unsupported => {
-                "the key cannot be parsed or is of another kind than RSA of 2048 to 4096 bits, EC \
-                 on P-256 and Ed25519"
-            }
-        })
-    }
-}
-
-impl std::error::Error for KeyFault {}
 
 impl SigningKey {
     /// Reads PEM (PKCS #8, PKCS #1, SEC 1) or a JSON Web Key.
@@ -222,30 +212,19 @@ pub(super) fn authenticate(
     hmac::sign(&key, message).as_ref().to_vec()
 }
 
-/// A private key as DER, overwritten when dropped.
-pub(crate) struct PrivateKey(PrivateKeyDer<'static>);
-
-impl PrivateKey {
-    /// The key itself.
-    pub(crate) fn expose(&self) -> &PrivateKeyDer<'static> {
-        &self.0
-    }
-}
-
-impl Drop for PrivateKey {
-    fn drop(&mut self) {
-        self.0.zeroize();
-    }
-}
-
 /// The first private key of a PEM text.
 pub(crate) fn private_key(pem: &str) -> Result<PrivateKey, KeyFault> {
     const ENCRYPTED: [&str; 2] = ["BEGIN ENCRYPTED PRIVATE KEY", "Proc-Type: 4,ENCRYPTED"];
     if ENCRYPTED.iter().any(|mark| pem.contains(mark)) {
         return Err(KeyFault::Encrypted);
     }
-    match PrivateKeyDer::from_pem_slice(pem.as_bytes()) {
-        Ok(key) => Ok(PrivateKey(key)),
+    let mut trimmed = Zeroizing::new(String::with_capacity(pem.len().saturating_add(1)));
+    for line in pem.lines() {
+        trimmed.push_str(line.trim());
+        trimmed.push('\n');
+    }
+    match PrivateKeyDer::from_pem_slice(trimmed.as_bytes()) {
+        Ok(key) => Ok(with_public_half(PrivateKey::from_der(key))),
         Err(rustls_pki_types::pem::Error::NoItemsFound) if pem.contains("-----BEGIN") => {
             Err(KeyFault::Public)
         }
@@ -254,67 +233,43 @@ pub(crate) fn private_key(pem: &str) -> Result<PrivateKey, KeyFault> {
     }
 }
 
+/// An EC key on P-256 as PKCS #8 with its public half, which `ring` requires and RFC 5915 does not;
+/// any other key as it is.
+fn with_public_half(key: PrivateKey) -> PrivateKey {
+    p256::SecretKey::from_der(key.expose().secret_der())
+        .ok()
+        .and_then(|secret| secret.to_pkcs8_der().ok())
+        .map_or(key, |der| {
+            PrivateKey::from_der(PrivateKeyDer::Pkcs8(der.as_bytes().to_vec().into()))
+        })
+}
+
 impl Pair {
     fn from_der(key: &PrivateKey) -> Result<Self, KeyFault> {
-        match key.expose() {
-            PrivateKeyDer::Pkcs1(der) => Self::rsa(RsaKeyPair::from_der(der.secret_pkcs1_der())),
-            PrivateKeyDer::Sec1(der) => Self::ec(&pkcs8_of_sec1(der.secret_sec1_der())),
+        let pair = match key.expose() {
+            PrivateKeyDer::Pkcs1(der) => {
+                let pair = RsaKeyPair::from_der(der.secret_pkcs1_der());
+                pair.ok().map(Self::rsa)
+            }
             PrivateKeyDer::Pkcs8(der) => {
                 let der = der.secret_pkcs8_der();
-                Self::rsa(RsaKeyPair::from_pkcs8(der))
-                    .or_else(|_| Self::ec(der))
-                    .or_else(|_| Self::ed(Ed25519KeyPair::from_pkcs8_maybe_unchecked(der)))
+                let ec = || {
+                    let random = SystemRandom::new();
+                    EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der, &random).ok()
+                };
+                let ed = || Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).ok();
+                let rsa = RsaKeyPair::from_pkcs8(der).ok().map(Self::rsa);
+                rsa.or_else(|| ec().map(Self::Ec))
+                    .or_else(|| ed().map(Self::Ed))
             }
-            _ => Err(KeyFault::Unsupported),
-        }
+            _ => None,
+        };
+        pair.ok_or(KeyFault::Unsupported)
     }
 
-    fn rsa<E>(read: Result<RsaKeyPair, E>) -> Result<Self, KeyFault> {
-        let pair = read.map_err(|_| KeyFault::Unsupported)?;
-        Ok(Self::Rsa(Box::new(pair)))
+    fn rsa(pair: RsaKeyPair) -> Self {
+        Self::Rsa(Box::new(pair))
     }
-
-    fn ec(pkcs8: &[u8]) -> Result<Self, KeyFault> {
-        let random = SystemRandom::new();
-        EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8, &random)
-            .map(Self::Ec)
-            .map_err(|_| KeyFault::Unsupported)
-    }
-
-    fn ed<E>(read: Result<Ed25519KeyPair, E>) -> Result<Self, KeyFault> {
-        read.map(Self::Ed).map_err(|_| KeyFault::Unsupported)
-    }
-}
-
-/// The `ECPrivateKey` of SEC 1 inside a `PrivateKeyInfo` of PKCS #8 for P-256, which is what `ring`
-/// reads. (`ring` then refuses a key of another curve.)
-fn pkcs8_of_sec1(sec1: &[u8]) -> Zeroizing<Vec<u8>> {
-    // INTEGER 0, SEQUENCE of the OIDs of id-ecPublicKey and prime256v1.
-    const PREFIX: &[u8] = b"\x02\x01\x00\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\
-                            \x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
-    const SEQUENCE: u8 = 0x30;
-    const OCTET_STRING: u8 = 0x04;
-    let key = tagged(OCTET_STRING, &[sec1]);
-    tagged(SEQUENCE, &[PREFIX, &key])
-}
-
-fn tagged(tag: u8, parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
-    const LONGEST_HEADER: usize = 4;
-    let length = parts
-        .iter()
-        .fold(0, |sum: usize, part| sum.saturating_add(part.len()));
-    let mut der = Zeroizing::new(Vec::with_capacity(length.saturating_add(LONGEST_HEADER)));
-    der.push(tag);
-    let [high, low] = u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes();
-    match length {
-        0..=0x7f => der.push(low),
-        0x80..=0xff => der.extend_from_slice(&[0x81, low]),
-        _ => der.extend_from_slice(&[0x82, high, low]),
-    }
-    for part in parts {
-        der.extend_from_slice(part);
-    }
-    der
 }
 
 /// A member in Base64url, overwritten when dropped.
@@ -337,10 +292,9 @@ impl AsRef<[u8]> for Octets {
     }
 }
 
-/// A JSON Web Key; what a kind does not have is empty.
-#[derive(Deserialize)]
+/// A JSON Web Key. Members that a key of its type does not have are empty.
+#[derive(Default, Deserialize)]
 #[serde(default)]
-#[derive(Default)]
 struct Jwk {
     kty: String,
     crv: String,
@@ -365,7 +319,7 @@ impl Jwk {
             return Err(KeyFault::Public);
         }
         let pair = match (jwk.kty.as_str(), jwk.crv.as_str()) {
-            ("RSA", _) => Pair::rsa(RsaKeyPair::from_components(&KeyPairComponents {
+            ("RSA", _) => RsaKeyPair::from_components(&KeyPairComponents {
                 public_key: PublicKeyComponents {
                     n: &jwk.n,
                     e: &jwk.e,
@@ -376,7 +330,9 @@ impl Jwk {
                 dP: &jwk.dp,
                 dQ: &jwk.dq,
                 qInv: &jwk.qi,
-            })),
+            })
+            .map(Pair::rsa)
+            .map_err(|_| KeyFault::Unsupported),
             ("EC", "P-256") => {
                 const UNCOMPRESSED: &[u8] = &[4];
                 let point = [UNCOMPRESSED, jwk.x.as_ref(), jwk.y.as_ref()].concat();
@@ -388,8 +344,9 @@ impl Jwk {
             }
             ("OKP", "Ed25519") => {
                 let (seed, public) = (jwk.d.as_ref(), jwk.x.as_ref());
-                let read = Ed25519KeyPair::from_seed_and_public_key(seed, public);
-                Pair::ed(read).map_err(|_| KeyFault::BrokenJwk)
+                Ed25519KeyPair::from_seed_and_public_key(seed, public)
+                    .map(Pair::Ed)
+                    .map_err(|_| KeyFault::BrokenJwk)
             }
             _ => Err(KeyFault::Unsupported),
         };
@@ -431,8 +388,11 @@ mod tests {
             ("rsa-pkcs1", &[Rs256, Ps256]),
             ("rsa-jwk", &[Rs256, Ps256]),
             ("ec-pkcs8", &[Es256]),
+            ("ec-pkcs8-without-public", &[Es256]),
             ("ec-sec1", &[Es256]),
             ("ec-sec1-with-parameters", &[Es256]),
+            ("ec-sec1-without-public", &[Es256]),
+            ("ec-sec1-bare", &[Es256]),
             ("ec-jwk", &[Es256]),
             ("ed25519-pkcs8", &[EdDsa]),
             ("ed25519-jwk", &[EdDsa]),
@@ -460,6 +420,36 @@ mod tests {
                 assert!(key.sign(algorithm, b"message").is_err(), "{form}");
             }
         }
+    }
+
+    #[test]
+    fn blanks_around_the_lines_of_a_pem_do_not_matter() {
+        let pem = key("ec-pkcs8");
+        for (name, text) in [
+            ("empty lines before it", format!("\n \n{pem}")),
+            ("indented", format!("  {}", pem.replace('\n', "\n  "))),
+            ("tabs", format!("\t{}", pem.replace('\n', "\n\t"))),
+            ("trailing", pem.replace('\n', " \n")),
+            ("carriage returns", pem.replace('\n', "\r\n")),
+            ("text before it", format!("Bag Attributes\n  friendlyName: a\n{pem}")),
+        ] {
+            let read = SigningKey::parse(&text).unwrap();
+            assert_eq!(public(&read), public(&SigningKey::parse(&pem).unwrap()), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_completed_key_has_the_public_half_of_its_own() {
+        let public = |form: &str| public(&SigningKey::parse(&key(form)).unwrap());
+        let forms =
+            ["ec-pkcs8-without-public", "ec-sec1-without-public", "ec-sec1-bare", "ec-sec1"];
+        for form in forms {
+            assert_eq!(public(form), public("ec-pkcs8"), "{form}");
+        }
+        let der = private_key(&key("rsa-pkcs1")).unwrap();
+        assert!(matches!(der.expose(), PrivateKeyDer::Pkcs1(_)), "other keys stay as they are");
+        let der = private_key(&key("ec-p384")).unwrap();
+        assert!(matches!(der.expose(), PrivateKeyDer::Pkcs8(_)), "other curves stay as they are");
     }
 
     #[test]

@@ -11,20 +11,26 @@ use zeroize::Zeroizing;
 
 use super::document::{read_document, string};
 
-/// The longest lifetime that is believed. A longer one counts as this.
+/// A longer lifetime counts as this one.
 pub const MAX_LIFETIME: Duration = Duration::from_hours(24);
 
-/// How long a token lives, counted from when it was asked for.
+/// A shorter lifetime, unless it is zero or negative, counts as this one.
+const MIN_LIFETIME: Duration = Duration::from_secs(1);
+
+/// A JWT that claims to live longer, in seconds, has `exp` in milliseconds, or no meaningful `iat`.
+const CENTURY: f64 = 36_525.0 * 86_400.0;
+
+/// How long a token lives, counted from the sending of the request for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
-    /// So long, zero to [`MAX_LIFETIME`].
+    /// So long, one second to [`MAX_LIFETIME`].
     Granted(Duration),
-    /// The server does not say, and neither does the token.
+    /// Neither the server nor the token says anything usable.
     Unknown,
 }
 
 impl Lifetime {
-    /// The shorter of what the server says and what the token says, if it is a JWT: a server may
+    /// The shorter one of what the server says and what the token says, if it is a JWT: a server may
     /// be configured to say more than it grants.
     pub(super) fn read(expires_in: Option<&RawValue>, token: &str) -> Self {
         let granted = expires_in.and_then(read_expires_in);
@@ -42,15 +48,16 @@ struct JwtClaims<'a> {
     iat: Option<&'a RawValue>,
 }
 
-/// A number or a numeric string; anything else counts as absent.
+/// A number or a numeric string; anything else counts as absent, and so does one that is not positive:
+/// Keycloak's limits of sessions can make it zero or negative for a token that is alive.
 fn read_expires_in(value: &RawValue) -> Option<Duration> {
     read_number(value)
         .or_else(|| parse_number(&string(value)?))
         .and_then(to_lifetime)
 }
 
-/// A JWT's `exp - iat`. The token is opaque to its holder (RFC 6749 §1.4), so whatever does not
-/// read like a signed JWT simply says nothing.
+/// A JWT's `exp - iat`. The token is opaque to its holder (RFC 6749 §1.4), so anything that does not
+/// read like a signed JWT with a sensible lifetime says nothing.
 fn read_own_lifetime(token: &str) -> Option<Duration> {
     let mut segments = token.split('.');
     let (_, payload, _) = (segments.next()?, segments.next()?, segments.next()?);
@@ -64,8 +71,9 @@ fn read_own_lifetime(token: &str) -> Option<Duration> {
     let capacity = base64::decoded_len_estimate(payload.len());
     let mut claims = Zeroizing::new(Vec::with_capacity(capacity));
     engine.decode_vec(payload, &mut claims).ok()?;
-    let claims = read_document::<JwtClaims<'_>>(&claims).ok()?;
-    to_lifetime(read_number(claims.exp?)? - read_number(claims.iat?)?)
+    let claims = read_document::<JwtClaims<'_>>(str::from_utf8(&claims).ok()?).ok()?;
+    let seconds = read_number(claims.exp?)? - read_number(claims.iat?)?;
+    to_lifetime(seconds).filter(|_| seconds <= CENTURY)
 }
 
 fn read_number(value: &RawValue) -> Option<f64> {
@@ -83,10 +91,14 @@ fn parse_number(text: &str) -> Option<f64> {
     text.bytes().all(is_numeric).then(|| text.parse().ok())?
 }
 
-/// `None` only for NaN, the difference of two infinities.
+/// `None` for what is not positive, and for NaN, the difference of two infinities.
 fn to_lifetime(seconds: f64) -> Option<Duration> {
-    let seconds = seconds.clamp(0.0, MAX_LIFETIME.as_secs_f64());
-    Duration::try_from_secs_f64(seconds).ok()
+    if seconds > 0.0 {
+        let seconds = seconds.clamp(MIN_LIFETIME.as_secs_f64(), MAX_LIFETIME.as_secs_f64());
+        Duration::try_from_secs_f64(seconds).ok()
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -111,7 +123,9 @@ mod tests {
         for (expires_in, seconds) in [
             ("300", Some(300.0)),
             ("300.0", Some(300.0)),
-            ("0.25", Some(0.25)),
+            ("0.25", Some(1.0)),
+            ("1e-9", Some(1.0)),
+            ("1.25", Some(1.25)),
             ("3e2", Some(300.0)),
             ("3E+2", Some(300.0)),
             ("\"300\"", Some(300.0)),
@@ -127,12 +141,14 @@ mod tests {
             ("1e400", DAY),
             ("\"1e400\"", DAY),
             ("9999999999999999999999999999999999999999", DAY),
-            ("0", Some(0.0)),
-            ("-0", Some(0.0)),
-            ("1e-400", Some(0.0)),
-            ("-1", Some(0.0)),
-            ("-1e400", Some(0.0)),
-            ("\"-5\"", Some(0.0)),
+            ("0", None),
+            ("-0", None),
+            ("1e-400", None),
+            ("-1", None),
+            ("-103", None),
+            ("-3880247296", None),
+            ("-1e400", None),
+            ("\"-5\"", None),
             ("null", None),
             ("true", None),
             ("[300]", None),
@@ -167,9 +183,14 @@ mod tests {
             ("shorter", r#"{"exp":1300,"iat":1000}"#, "400", Some(300.0)),
             ("longer", r#"{"exp":1300,"iat":1000}"#, "200", Some(200.0)),
             ("over a day", r#"{"exp":1e9,"iat":0}"#, "null", Some(86_400.0)),
-            ("overflow", r#"{"exp":1e400,"iat":0}"#, "null", Some(86_400.0)),
-            ("nothing", r#"{"exp":5,"iat":5}"#, "300", Some(0.0)),
-            ("backwards", r#"{"exp":5,"iat":1e400}"#, "300", Some(0.0)),
+            ("under a second", r#"{"exp":1000.5,"iat":1000}"#, "300", Some(1.0)),
+            ("overflow", r#"{"exp":1e400,"iat":0}"#, "null", None),
+            ("nothing", r#"{"exp":5,"iat":5}"#, "300", Some(300.0)),
+            ("nothing, alone", r#"{"exp":5,"iat":5}"#, "null", None),
+            ("backwards", r#"{"exp":5,"iat":1e400}"#, "300", Some(300.0)),
+            ("iat in milliseconds", r#"{"exp":1700000300,"iat":1.7e12}"#, "3600", Some(3600.0)),
+            ("exp in milliseconds", r#"{"exp":1.7e12,"iat":1700000000}"#, "null", None),
+            ("beside a dead one", r#"{"exp":1300,"iat":1000}"#, "-103", Some(300.0)),
             ("undefined", r#"{"exp":1e400,"iat":1e400}"#, "300", Some(300.0)),
             ("undefined, alone", r#"{"exp":1e400,"iat":1e400}"#, "null", None),
             ("no iat", r#"{"exp":1300}"#, "null", None),

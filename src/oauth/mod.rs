@@ -1,8 +1,7 @@
-//! The client credentials grant (RFC 6749 §4.4) as pure types and functions: what is sent, what an
-//! answer means, and what of it may be shown.
+//! The client credentials grant (RFC 6749 §4.4) as pure types and functions: requests, answers,
+//! discovery, client authentication, and the redaction of server texts.
 //!
-//! Nothing here does I/O, reads a clock, waits or knows who asks; nothing panics, whatever a server
-//! sends. [`ClientCredentialsGrant::request`] is the way out, [`read_answer`] the way in.
+//! Nothing here does I/O, reads a clock or waits, and no input from a server makes it panic. [`ClientCredentialsGrant::request`] is the way out, [`read_answer`] the way in.
 
 mod assertion;
 mod client_auth;
@@ -19,20 +18,19 @@ mod response;
 mod scope;
 mod secret;
 
-pub use assertion::{
-    AssertionClaims, AssertionKey, ClientAssertion, JWT_BEARER, SigningFault, sign_assertion,
-};
+pub use assertion::{AssertionClaims, AssertionKey, JWT_BEARER, SigningFault, sign_assertion};
 pub use client_auth::ClientAuthentication;
 pub use discovery::{DiscoveryError, DocumentFault, Issuer, IssuerFault, Metadata, read_metadata};
 pub(crate) use endpoint::is_host;
 pub use endpoint::{EndpointFault, TokenEndpoint};
 pub use error::{AnswerError, ProtocolFault};
+pub(crate) use key::private_key;
 pub use key::{KeyFault, SigningAlgorithm, SigningKey};
-pub(crate) use key::{PrivateKey, private_key};
 pub use lifetime::{Lifetime, MAX_LIFETIME};
 pub use proof::Proof;
 pub use redact::Redactor;
 pub use request::{ClientCredentialsGrant, RESERVED_PARAMETERS, TokenRequest};
-pub use response::{Answer, RetryAfter, TokenResponse, read_answer};
+pub use response::{Answer, ContentEncoding, RetryAfter, TokenResponse, read_answer};
 pub use scope::Scope;
-pub use secret::{AccessToken, ClientSecret};
+pub(crate) use secret::PrivateKey;
+pub use secret::{AccessToken, ClientAssertion, ClientSecret, Secret};

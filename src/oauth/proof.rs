@@ -1,9 +1,8 @@
-//! What a client shows in one request to prove who it is.
+//! The credential that authenticates a client in one request.
 
 use std::sync::Arc;
 
-use super::assertion::ClientAssertion;
-use super::secret::ClientSecret;
+use super::secret::{ClientAssertion, ClientSecret};
 
 /// A client's proof. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -1,21 +1,19 @@
 //! The token request of the grant (RFC 6749 §4.4.2), as bytes ready to be sent.
 
 use std::fmt;
-use std::mem;
 
+use url::form_urlencoded::Serializer;
 use zeroize::Zeroizing;
 
-use super::client_auth::{
-    ClientAuthentication, basic_credentials, form_encoded_len, push_form_encoded,
-};
+use super::client_auth::{ClientAuthentication, basic_credentials, form_encoded_capacity};
 use super::endpoint::TokenEndpoint;
 use super::proof::Proof;
 use super::redact::REDACTED;
 use super::scope::Scope;
 use super::secret::ClientSecret;
 
-/// Form fields that belong to the grant. Whoever makes a [`ClientCredentialsGrant`] keeps them out
-/// of its `parameters`: Keycloak refuses a request that names a field twice.
+/// Form fields that belong to the grant. The `parameters` of a [`ClientCredentialsGrant`] must not
+/// name them: Keycloak refuses a request that names a field twice.
 pub const RESERVED_PARAMETERS: &[&str] = &[
     "grant_type",
     "client_id",
@@ -56,7 +54,7 @@ impl ClientCredentialsGrant {
     }
 
     fn authorization(&self, secret: &ClientSecret) -> Zeroizing<String> {
-        let credentials = basic_credentials(&self.client_id, secret);
+        let credentials = basic_credentials(&self.client_id, secret.expose());
         let capacity = BASIC.len().saturating_add(credentials.len());
         let mut value = Zeroizing::new(String::with_capacity(capacity));
         value.push_str(BASIC);
@@ -66,23 +64,15 @@ impl ClientCredentialsGrant {
 
     fn body(&self, proof: &Proof) -> Zeroizing<Vec<u8>> {
         let fields = self.fields(proof);
-        let capacity = fields.iter().fold(0, |length: usize, (name, value)| {
+        let capacity = fields.iter().fold(0, |capacity: usize, (name, value)| {
             let separators = 2;
-            length
-                .saturating_add(form_encoded_len(name))
-                .saturating_add(form_encoded_len(value))
+            capacity
+                .saturating_add(form_encoded_capacity(name))
+                .saturating_add(form_encoded_capacity(value))
                 .saturating_add(separators)
         });
-        let mut body = Zeroizing::new(String::with_capacity(capacity));
-        for (name, value) in fields {
-            if !body.is_empty() {
-                body.push('&');
-            }
-            push_form_encoded(&mut body, name);
-            body.push('=');
-            push_form_encoded(&mut body, value);
-        }
-        Zeroizing::new(mem::take(&mut *body).into_bytes())
+        let mut form = Serializer::new(String::with_capacity(capacity));
+        Zeroizing::new(form.extend_pairs(fields).finish().into_bytes())
     }
 
     /// All but Basic names the client in the form. An assertion would do without (RFC 7521 §4.2),
@@ -269,8 +259,9 @@ mod tests {
         for method in ClientAuthentication::ALL {
             let request = request(&grant(method));
             let body = request.body.unwrap();
-            // The first field has no separator before it.
-            assert_eq!(body.capacity(), body.len() + 1);
+            let fields = form_urlencoded::parse(&body).into_owned();
+            let capacity = fields.map(|(name, value)| 3 * (name.len() + value.len()) + 2);
+            assert_eq!(body.capacity(), capacity.sum::<usize>());
             if let Some(value) = request.authorization {
                 assert_eq!(value.capacity(), value.len());
             }

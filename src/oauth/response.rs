@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::document::{read_document, string};
+use super::document::{decode, read_document, string};
 use super::error::{AnswerError, ProtocolFault};
 use super::lifetime::Lifetime;
 use super::redact::{REDACTED, Redactor};
@@ -28,6 +28,8 @@ pub struct Answer {
     pub status: u16,
     /// The `Retry-After` header, if there is a usable one.
     pub retry_after: Option<RetryAfter>,
+    /// The `Content-Encoding` header, if the body is encoded.
+    pub content_encoding: Option<ContentEncoding>,
     /// The whole body.
     pub body: Zeroizing<Vec<u8>>,
 }
@@ -37,8 +39,51 @@ impl fmt::Debug for Answer {
         f.debug_struct("Answer")
             .field("status", &self.status)
             .field("retry_after", &self.retry_after)
+            .field("content_encoding", &self.content_encoding)
             .field("body", &REDACTED)
             .finish()
+    }
+}
+
+/// How a body is encoded (RFC 9110 §8.4). No request offers to accept any of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContentEncoding {
+    /// `gzip`.
+    Gzip,
+    /// `deflate`.
+    Deflate,
+    /// `br`.
+    Brotli,
+    /// `zstd`.
+    Zstd,
+    /// Any other, or several.
+    Other,
+}
+
+impl ContentEncoding {
+    /// Parses the value of the header. `None` for `identity`.
+    #[must_use]
+    pub fn parse(value: &str) -> Option<Self> {
+        Some(match value.trim().to_ascii_lowercase().as_str() {
+            "" | "identity" => return None,
+            "gzip" | "x-gzip" => Self::Gzip,
+            "deflate" => Self::Deflate,
+            "br" => Self::Brotli,
+            "zstd" => Self::Zstd,
+            _ => Self::Other,
+        })
+    }
+}
+
+impl fmt::Display for ContentEncoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Gzip => "gzip",
+            Self::Deflate => "deflate",
+            Self::Brotli => "br",
+            Self::Zstd => "zstd",
+            Self::Other => "an unknown encoding",
+        })
     }
 }
 
@@ -94,12 +139,13 @@ pub struct TokenResponse {
 ///
 /// - [`AnswerError::OAuth`]: a 4xx whose body is a JSON object with a non-empty string `error`.
 ///   Not 404, 405, 408 and 429, which are about the path and the load, not about the grant.
+///   Its charset does not matter: a refusal is recognised by its ASCII.
 /// - [`AnswerError::Protocol`]: a 3xx, or a 2xx without a usable token.
 /// - [`AnswerError::Http`]: everything else.
 pub fn read_answer(answer: &Answer, redactor: &Redactor) -> Result<TokenResponse, AnswerError> {
     let status = answer.status;
     match status {
-        200..=299 => read_success(&answer.body).map_err(|refusal| AnswerError::Protocol {
+        200..=299 => read_success(answer).map_err(|refusal| AnswerError::Protocol {
             status,
             fault: refusal.fault,
             error: refusal.error.map(|error| redactor.clean(&error)),
@@ -113,37 +159,14 @@ pub fn read_answer(answer: &Answer, redactor: &Redactor) -> Result<TokenResponse
     }
 }
 
-/// The codes of RFC 6749 §5.2, RFC 8628 aside, and those that Keycloak adds.
-fn is_known_code(error: &str) -> bool {
-    const CODES: [&str; 10] = [
-        "invalid_request",
-        "invalid_client",
-        "invalid_grant",
-        "unauthorized_client",
-        "unsupported_grant_type",
-        "invalid_scope",
-        "access_denied",
-        "unknown_error",
-        "missingNormalization",
-        "Realm does not exist",
-    ];
-    CODES.contains(&error)
-}
-
 pub(super) fn read_failure(status: u16, body: &[u8], redactor: &Redactor) -> AnswerError {
-    let members = read_document::<ErrorMembers<'_>>(body).unwrap_or_default();
+    let mut copy = Zeroizing::default();
+    let members = read_document::<ErrorMembers<'_>>(decode(body, &mut copy)).unwrap_or_default();
     let text = |member: Option<&RawValue>| {
         let text = member.and_then(string).filter(|text| !text.is_empty())?;
         Some(redactor.clean(&text))
     };
-    // A code that is known is nobody's secret, though a secret may be a part of it.
-    let code = members
-        .error
-        .and_then(string)
-        .filter(|code| is_known_code(code));
-    let error = code
-        .map(|code| code.to_string())
-        .or_else(|| text(members.error));
+    let error = text(members.error);
     let description = text(members.error_description);
     let is_about_the_grant =
         matches!(status, 400..=499) && !matches!(status, 404 | 405 | 408 | 429);
@@ -172,9 +195,16 @@ impl From<ProtocolFault> for Refusal {
     }
 }
 
-fn read_success(body: &[u8]) -> Result<TokenResponse, Refusal> {
-    let members = read_document::<TokenMembers<'_>>(body)?;
-    if let Some(error) = members.error {
+fn read_success(answer: &Answer) -> Result<TokenResponse, Refusal> {
+    let mut copy = Zeroizing::default();
+    let document = decode(&answer.body, &mut copy);
+    let members = read_document::<TokenMembers<'_>>(document).map_err(|fault| {
+        let encoding = answer
+            .content_encoding
+            .filter(|_| fault == ProtocolFault::NotJson);
+        encoding.map_or(fault, ProtocolFault::Encoded)
+    })?;
+    if let Some(error) = members.error.filter(|error| error.get() != "\"\"") {
         return Err(Refusal {
             fault: ProtocolFault::ErrorInSuccess,
             error: string(error),
@@ -283,6 +313,7 @@ mod tests {
         Answer {
             status,
             retry_after: None,
+            content_encoding: None,
             body: Zeroizing::new(body.as_ref().to_vec()),
         }
     }
@@ -298,7 +329,7 @@ mod tests {
     #[test]
     fn a_known_code_is_kept_whatever_the_secret_is() {
         let secret = ClientSecret::new("client".to_owned()).unwrap();
-        let redactor = Redactor::new("portal", &secret);
+        let redactor = Redactor::none().and_secret("portal", &secret);
         let body = r#"{"error":"unauthorized_client","error_description":"client"}"#;
         let error = read_answer(&answer(401, body), &redactor).unwrap_err();
         assert!(error.is_client_refusal());
@@ -334,6 +365,8 @@ mod tests {
             ("escaped type", r#"{"access_token":"t","token_type":"\u0042earer"}"#, "t", None),
             ("null type", r#"{"access_token":"t","token_type":null}"#, "t", None),
             ("null error", r#"{"access_token":"t","error":null}"#, "t", None),
+            ("empty error", r#"{"access_token":"t","error":""}"#, "t", None),
+            ("byte order mark", "\u{feff}{\"access_token\":\"t\"}", "t", None),
             ("scope", r#"{"access_token":"t","scope":"a b"}"#, "t", Some("a b")),
             ("empty scope", r#"{"access_token":"t","scope":""}"#, "t", Some("")),
             ("escaped scope", r#"{"access_token":"t","scope":"a\u0020b"}"#, "t", Some("a b")),
@@ -346,7 +379,8 @@ mod tests {
             ("brackets in a string", &brackets, "t", None),
         ] {
             for status in [200, 201, 299] {
-                let response = read(status, body).unwrap_or_else(|error| panic!("{name}: {error}"));
+                let response =
+                    read(status, body).unwrap_or_else(|error| panic!("{name}: {error:?}"));
                 assert_eq!(response.token.expose(), token, "{name}");
                 assert_eq!(response.scope.as_deref(), scope, "{name}");
                 assert_eq!(response.lifetime, Lifetime::Unknown, "{name}");
@@ -368,7 +402,8 @@ mod tests {
             ("cut short", br#"{"access_token":"t""#, Fault::NotJson),
             ("more after it", br#"{"access_token":"t"}x"#, Fault::NotJson),
             ("two documents", br#"{"access_token":"t"}{}"#, Fault::NotJson),
-            ("byte order mark", b"\xEF\xBB\xBF{\"access_token\":\"t\"}", Fault::NotJson),
+            ("two byte order marks", "\u{feff}\u{feff}{}".as_bytes(), Fault::NotJson),
+            ("invalid byte outside", b"\xFF{\"access_token\":\"t\"}", Fault::NotJson),
             ("control character", b"{\"access_token\":\"a\nb\"}", Fault::NotJson),
             ("bad escape", br#"{"access_token":"\x"}"#, Fault::NotJson),
             ("sign in an escape", br#"{"access_token":"\u+041"}"#, Fault::NotJson),
@@ -393,16 +428,15 @@ mod tests {
             ("string", br#""t""#, Fault::NotAnObject),
             ("number", b"1e999", Fault::NotAnObject),
             ("null", b"null", Fault::NotAnObject),
-            ("invalid byte", b"{\"access_token\":\"\xFF\"}", Fault::NotUtf8),
-            ("invalid byte elsewhere", b"{\"access_token\":\"t\",\"x\":\"\xC3\"}", Fault::NotUtf8),
-            ("encoded surrogate", b"{\"access_token\":\"\xED\xA0\x80\"}", Fault::NotUtf8),
+            ("invalid byte", b"{\"access_token\":\"\xFF\"}", Fault::UnusableToken),
+            ("encoded surrogate", b"{\"access_token\":\"\xED\xA0\x80\"}", Fault::UnusableToken),
             ("too deep", deep.as_bytes(), Fault::TooDeep),
             ("too deep, not JSON", outside.as_bytes(), Fault::TooDeep),
             ("too deep, arrays without end", open.as_bytes(), Fault::TooDeep),
             ("too deep, objects without end", objects.as_bytes(), Fault::TooDeep),
             ("error", br#"{"access_token":"t","error":"x"}"#, Fault::ErrorInSuccess),
             ("error alone", br#"{"error":"invalid_client"}"#, Fault::ErrorInSuccess),
-            ("empty error", br#"{"access_token":"t","error":""}"#, Fault::ErrorInSuccess),
+            ("blank error", br#"{"access_token":"t","error":" "}"#, Fault::ErrorInSuccess),
             ("error of another type", br#"{"access_token":"t","error":0}"#, Fault::ErrorInSuccess),
             ("no member", b"{}", Fault::NoAccessToken),
             ("null token", br#"{"access_token":null}"#, Fault::NoAccessToken),
@@ -508,24 +542,103 @@ mod tests {
         ] {
             assert_eq!(read(status, body).unwrap_err(), expected, "{name}");
         }
-        let invalid = read(401, b"{\"error\":\"e\xFF\"}").unwrap_err();
-        assert_eq!(invalid, http(401, None, None), "invalid UTF-8");
+    }
+
+    #[test]
+    fn a_refusal_is_recognised_whatever_its_charset() {
+        for (name, body, description) in [
+            (
+                "Latin-1",
+                &b"{\"error\":\"invalid_client\",\"error_description\":\"cl\xE9\"}"[..],
+                "cl\\u{fffd}",
+            ),
+            (
+                "Latin-1 elsewhere",
+                b"{\"x\":\"\xE9\",\"error\":\"invalid_client\",\"error_description\":\"d\"}",
+                "d",
+            ),
+            (
+                "byte order mark",
+                b"\xEF\xBB\xBF{\"error\":\"invalid_client\",\"error_description\":\"d\"}",
+                "d",
+            ),
+            (
+                "cut in a character",
+                b"{\"error\":\"invalid_client\",\"error_description\":\"\xE2\x82\"}",
+                "\\u{fffd}",
+            ),
+        ] {
+            let error = read(401, body).unwrap_err();
+            assert!(error.is_client_refusal(), "{name}: {error:?}");
+            let AnswerError::OAuth {
+                description: Some(found),
+                ..
+            } = error
+            else {
+                panic!("{name}: {error:?}");
+            };
+            assert_eq!(found, description, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_encoded_body_is_named() {
+        let gzip = b"\x1f\x8b\x08\x00";
+        for (header, fault) in [
+            ("gzip", ProtocolFault::Encoded(ContentEncoding::Gzip)),
+            (" X-GZIP ", ProtocolFault::Encoded(ContentEncoding::Gzip)),
+            ("deflate", ProtocolFault::Encoded(ContentEncoding::Deflate)),
+            ("br", ProtocolFault::Encoded(ContentEncoding::Brotli)),
+            ("zstd", ProtocolFault::Encoded(ContentEncoding::Zstd)),
+            ("gzip, br", ProtocolFault::Encoded(ContentEncoding::Other)),
+            ("identity", ProtocolFault::NotJson),
+            ("", ProtocolFault::NotJson),
+        ] {
+            let encoded = |body: &[u8]| Answer {
+                content_encoding: ContentEncoding::parse(header),
+                ..answer(200, body)
+            };
+            let error = read_answer(&encoded(gzip), &Redactor::none()).unwrap_err();
+            let expected = AnswerError::Protocol {
+                status: 200,
+                fault,
+                error: None,
+            };
+            assert_eq!(error, expected, "{header}");
+            // A gateway that decoded the body may have left the header.
+            let plain = encoded(br#"{"access_token":"t"}"#);
+            assert!(read_answer(&plain, &Redactor::none()).is_ok(), "{header}");
+        }
+        let message = ProtocolFault::Encoded(ContentEncoding::Gzip).to_string();
+        assert_eq!(message, "the answer is compressed with gzip, which was not requested");
+    }
+
+    #[test]
+    fn a_success_may_have_bytes_that_are_not_utf_8() {
+        let response = read(200, b"{\"access_token\":\"t\",\"x\":\"\xC3\"}").unwrap();
+        assert!(response.token.is("t"));
     }
 
     #[test]
     fn texts_of_the_server_are_cleaned() {
         let secret = ClientSecret::new("+%:/&=\"\\ é".to_owned()).unwrap();
-        let redactor = Redactor::new("client", &secret);
+        let redactor = Redactor::none().and_secret("client", &secret);
         let echo = serde_json::to_string(&format!("<{}>\n", secret.expose())).unwrap();
         let body = format!(r#"{{"error":{echo},"error_description":{echo}}}"#);
-        let clean = "<[redacted]>\\u{a}";
-        let read = |status| read_answer(&answer(status, &body), &redactor).unwrap_err();
-        for (error, text) in [
-            (read(401), format!("status 401, {clean}: {clean}")),
-            (read(500), format!("status 500, {clean}: {clean}")),
-            (read(200), format!("status 200, the answer reports success and an error, {clean}")),
-        ] {
-            assert_eq!(error.to_string(), text);
+        for status in [200, 401, 500] {
+            let error = read_answer(&answer(status, &body), &redactor).unwrap_err();
+            let (code, description) = match &error {
+                AnswerError::OAuth {
+                    error, description, ..
+                } => (Some(error), description.as_ref()),
+                AnswerError::Http {
+                    error, description, ..
+                } => (error.as_ref(), description.as_ref()),
+                AnswerError::Protocol { error, .. } => (error.as_ref(), error.as_ref()),
+            };
+            for text in [code, description] {
+                assert_eq!(text.map(String::as_str), Some("[redacted]"), "{status}");
+            }
         }
     }
 
@@ -605,7 +718,7 @@ mod tests {
             r#"{"error":"\"client_secret\":\"a","error_description":"eyJ\u00e9😀%C3"}"#.to_owned(),
         ];
         let secret = ClientSecret::new("é%\\".to_owned()).unwrap();
-        let redactor = Redactor::new("client", &secret);
+        let redactor = Redactor::none().and_secret("client", &secret);
         let mut results = [0, 0];
         for body in bodies {
             for at in 0..body.len() {

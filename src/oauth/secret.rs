@@ -1,75 +1,133 @@
-//! The two secrets of the grant, each behind a type of its own: overwritten when dropped, redacted
-//! in `Debug`, with one way out.
+//! Secrets behind one type: their memory is overwritten when they are dropped, `Debug` redacts them,
+//! and `expose` is the only way to read them.
 
 use std::fmt;
+use std::marker::PhantomData;
 
-use zeroize::Zeroizing;
+use rustls_pki_types::PrivateKeyDer;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::redact::REDACTED;
 
-/// A client's secret (RFC 6749 §2.3.1): a non-empty string. Holders share it in an `Arc`.
-pub struct ClientSecret(Zeroizing<String>);
+/// A secret of the kind `K`. Holders share it in an `Arc`.
+pub struct Secret<K, T: Zeroize = String> {
+    value: Zeroizing<T>,
+    kind: PhantomData<K>,
+}
 
-impl ClientSecret {
-    /// Takes over `value`, whose memory is overwritten in any case. `None` if it is empty.
-    #[must_use]
-    pub fn new(value: String) -> Option<Self> {
-        let value = Zeroizing::new(value);
-        (!value.is_empty()).then_some(Self(value))
-    }
+/// A client's secret (RFC 6749 §2.3.1): a non-empty string.
+pub type ClientSecret = Secret<kind::ClientSecret>;
 
-    /// The secret itself, for the request and for redaction.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
+/// A `client_assertion`: a non-empty string that authenticates its sender.
+pub type ClientAssertion = Secret<kind::ClientAssertion>;
 
-    /// Whether both hold the same secret, to tell a rotated one from one that was read again.
-    #[must_use]
-    pub fn is_same_as(&self, other: &Self) -> bool {
-        *self.0 == *other.0
+/// A bearer token that an `Authorization` header can carry: visible ASCII (RFC 6750 §2.1; RFC 6749
+/// appendix A.12 also allows a space).
+pub type AccessToken = Secret<kind::AccessToken>;
+
+/// A private key in DER.
+pub(crate) type PrivateKey = Secret<kind::PrivateKey, PrivateKeyDer<'static>>;
+
+/// A kind of secret.
+pub trait Kind {
+    /// The name that `Debug` shows.
+    const NAME: &'static str;
+
+    /// Whether `value` can be a secret of this kind.
+    fn is_valid(value: &str) -> bool {
+        !value.is_empty()
     }
 }
 
-impl fmt::Debug for ClientSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ClientSecret").field(&REDACTED).finish()
+/// The kinds of secrets.
+pub(super) mod kind {
+    /// See [`ClientSecret`](super::ClientSecret).
+    #[derive(Clone, Copy, Debug)]
+    pub enum ClientSecret {}
+
+    /// See [`ClientAssertion`](super::ClientAssertion).
+    #[derive(Clone, Copy, Debug)]
+    pub enum ClientAssertion {}
+
+    /// See [`AccessToken`](super::AccessToken).
+    #[derive(Clone, Copy, Debug)]
+    pub enum AccessToken {}
+
+    /// See [`PrivateKey`](super::PrivateKey).
+    #[derive(Clone, Copy, Debug)]
+    pub enum PrivateKey {}
+}
+
+impl Kind for kind::ClientSecret {
+    const NAME: &'static str = "ClientSecret";
+}
+
+impl Kind for kind::ClientAssertion {
+    const NAME: &'static str = "ClientAssertion";
+}
+
+impl Kind for kind::AccessToken {
+    const NAME: &'static str = "AccessToken";
+
+    fn is_valid(value: &str) -> bool {
+        !value.is_empty() && value.bytes().all(is_token_byte)
     }
 }
 
-/// A bearer token that can stand in an `Authorization` header.
-pub struct AccessToken(Zeroizing<String>);
+impl Kind for kind::PrivateKey {
+    const NAME: &'static str = "PrivateKey";
+}
 
-impl AccessToken {
-    /// Takes over `value`, whose memory is overwritten in any case. `None` if it is empty or has
-    /// anything but visible ASCII, which no header could carry unchanged (RFC 6749 appendix A.12
-    /// allows a space as well, RFC 6750 §2.1 does not).
+impl<K: Kind> Secret<K> {
+    /// Takes over `value`, whose memory is overwritten in any case. `None` if it is not valid.
     #[must_use]
     pub fn new(value: String) -> Option<Self> {
         Self::from_zeroizing(Zeroizing::new(value))
     }
 
     pub(super) fn from_zeroizing(value: Zeroizing<String>) -> Option<Self> {
-        let is_usable = !value.is_empty() && value.bytes().all(is_token_byte);
-        is_usable.then_some(Self(value))
+        K::is_valid(&value).then_some(Self {
+            value,
+            kind: PhantomData,
+        })
     }
 
-    /// The token itself, for the caller who asked for it.
+    /// The secret itself.
     #[must_use]
     pub fn expose(&self) -> &str {
-        &self.0
+        &self.value
     }
 
-    /// Whether this is the token `value`.
+    /// Whether the secret is `value`.
     #[must_use]
     pub fn is(&self, value: &str) -> bool {
-        self.0.as_str() == value
+        *self.value == value
+    }
+
+    /// Whether both hold the same value, to tell a rotated secret from one that was read again.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.is(&other.value)
     }
 }
 
-impl fmt::Debug for AccessToken {
+impl PrivateKey {
+    pub(super) fn from_der(key: PrivateKeyDer<'static>) -> Self {
+        Self {
+            value: Zeroizing::new(key),
+            kind: PhantomData,
+        }
+    }
+
+    /// The key itself.
+    pub(crate) fn expose(&self) -> &PrivateKeyDer<'static> {
+        &self.value
+    }
+}
+
+impl<K: Kind, T: Zeroize> fmt::Debug for Secret<K, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("AccessToken").field(&REDACTED).finish()
+        f.debug_tuple(K::NAME).field(&REDACTED).finish()
     }
 }
 
@@ -83,18 +141,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secret_is_any_non_empty_string() {
-        for (name, value, is_secret) in [
+    fn a_secret_or_an_assertion_is_any_non_empty_string() {
+        for (name, value, is_valid) in [
             ("empty", "", false),
             ("one space", " ", true),
             ("plain", "s3cr3t", true),
             ("anything", "+%:/&=\"\\ é\0", true),
         ] {
             let secret = ClientSecret::new(value.to_owned());
-            assert_eq!(secret.is_some(), is_secret, "{name}");
-            if let Some(secret) = secret {
-                assert_eq!(secret.expose(), value, "{name}");
-            }
+            let assertion = ClientAssertion::new(value.to_owned());
+            let exposed = is_valid.then_some(value);
+            assert_eq!(secret.as_ref().map(ClientSecret::expose), exposed, "{name}");
+            assert_eq!(assertion.as_ref().map(ClientAssertion::expose), exposed, "{name}");
         }
     }
 
@@ -129,10 +187,16 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_neither() {
-        let secret = ClientSecret::new("canary".to_owned()).unwrap();
-        let token = AccessToken::new("canary".to_owned()).unwrap();
-        assert_eq!(format!("{secret:?}"), "ClientSecret(\"[redacted]\")");
-        assert_eq!(format!("{token:?}"), "AccessToken(\"[redacted]\")");
+    fn debug_names_the_kind_and_shows_no_value() {
+        let canary = || "canary".to_owned();
+        let key = PrivateKey::from_der(PrivateKeyDer::Pkcs8(b"canary".to_vec().into()));
+        for (shown, name) in [
+            (format!("{:?}", ClientSecret::new(canary()).unwrap()), "ClientSecret"),
+            (format!("{:?}", ClientAssertion::new(canary()).unwrap()), "ClientAssertion"),
+            (format!("{:?}", AccessToken::new(canary()).unwrap()), "AccessToken"),
+            (format!("{key:?}"), "PrivateKey"),
+        ] {
+            assert_eq!(shown, format!("{name}(\"[redacted]\")"));
+        }
     }
 }

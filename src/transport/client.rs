@@ -11,7 +11,8 @@ use parking_lot::Mutex;
 use reqwest::{
     Body, Client, ClientBuilder, Method, Proxy, Request, Response,
     header::{
-        ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER,
+        ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap,
+        HeaderName, HeaderValue, RETRY_AFTER,
     },
     redirect, retry,
 };
@@ -31,7 +32,7 @@ use super::{
     tls::client_config,
     trust::Trust,
 };
-use crate::oauth::{Answer, RetryAfter, TokenRequest};
+use crate::oauth::{Answer, ContentEncoding, RetryAfter, TokenRequest};
 
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
@@ -248,11 +249,9 @@ fn http_request(request: &TokenRequest) -> Result<Request, TransportError> {
 
 async fn read(mut response: Response) -> Result<Answer, TransportError> {
     let status = response.status().as_u16();
-    let retry_after = response
-        .headers()
-        .get(RETRY_AFTER)
-        .and_then(|value| value.to_str().ok())
-        .and_then(RetryAfter::parse);
+    let header = |name: HeaderName| response.headers().get(name)?.to_str().ok();
+    let retry_after = header(RETRY_AFTER).and_then(RetryAfter::parse);
+    let content_encoding = header(CONTENT_ENCODING).and_then(ContentEncoding::parse);
     let announced = response.content_length().unwrap_or_default();
     let capacity = usize::try_from(announced).unwrap_or(usize::MAX);
     if capacity > MAX_BODY {
@@ -268,6 +267,7 @@ async fn read(mut response: Response) -> Result<Answer, TransportError> {
     Ok(Answer {
         status,
         retry_after,
+        content_encoding,
         body,
     })
 }

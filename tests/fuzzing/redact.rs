@@ -46,7 +46,7 @@ pub fn run(data: &[u8]) {
     let core = marked(&seed);
     let around = choices.of(&["", "", "", " ", "\n", " \t"]);
     let secret = ClientSecret::new(format!("{around}{core}{around}")).unwrap();
-    let redactor = Redactor::new(CLIENT, &secret);
+    let redactor = Redactor::none().and_secret(CLIENT, &secret);
     let bare_length = text.len();
     let mut credentials = Vec::new();
     let mut knows_secret = false;

@@ -40,7 +40,7 @@ static CONFIG: LazyLock<Config> = LazyLock::new(|| {
 
 static REDACTOR: LazyLock<Redactor> = LazyLock::new(|| {
     let secret = ClientSecret::new(SECRET.to_owned()).unwrap();
-    Redactor::new(CLIENT, &secret)
+    Redactor::none().and_secret(CLIENT, &secret)
 });
 
 /// Reads one answer.
@@ -78,6 +78,7 @@ fn answer(data: &[u8]) -> Answer {
     Answer {
         status: status.parse().unwrap_or(200),
         retry_after: RetryAfter::parse(retry_after),
+        content_encoding: None,
         body: Zeroizing::new(body.to_vec()),
     }
 }
@@ -89,13 +90,13 @@ fn check_response(response: &TokenResponse, document: Option<&Value>) {
     assert!(token.bytes().all(|byte| matches!(byte, b'!'..=b'~')));
     assert_eq!(format!("{:?}", response.token), "AccessToken(\"[redacted]\")");
     if let Lifetime::Granted(lifetime) = response.lifetime {
-        assert!(lifetime <= DAY);
+        assert!(lifetime >= Duration::from_secs(1) && lifetime <= DAY);
     }
     let Some(document) = document else { return };
     assert!(document.is_object());
     assert!(depth(document) <= 64);
     assert_eq!(document["access_token"], token);
-    assert_eq!(document["error"], Value::Null);
+    assert!(document["error"].is_null() || document["error"] == "");
     let token_type = &document["token_type"];
     let is_bearer = |text: &str| text.eq_ignore_ascii_case("bearer");
     assert!(token_type.is_null() || token_type.as_str().is_some_and(is_bearer));
@@ -113,7 +114,7 @@ fn depth(value: &Value) -> usize {
 
 /// What an error says of the answer is true.
 fn check_class(error: &AnswerError, document: Option<&Value>) {
-    let is_retryable = matches!(error.status(), 408 | 429 | 500..=599);
+    let is_passing = |code: &str| matches!(code, "temporarily_unavailable" | "server_error");
     match error {
         AnswerError::OAuth {
             status,
@@ -122,11 +123,17 @@ fn check_class(error: &AnswerError, document: Option<&Value>) {
         } => {
             assert!(matches!(status, 400..=499) && !matches!(status, 404 | 405 | 408 | 429));
             assert!(!code.is_empty());
-            assert!(!error.is_retryable());
+            assert_eq!(error.is_retryable(), is_passing(code));
         }
-        AnswerError::Http { status, .. } => {
+        AnswerError::Http {
+            status,
+            error: code,
+            ..
+        } => {
             assert!(!matches!(status, 200..=399));
-            assert_eq!(error.is_retryable(), is_retryable);
+            let is_retryable = matches!(error.status(), 408 | 429 | 500..=599);
+            let is_passing = code.as_deref().is_some_and(is_passing);
+            assert_eq!(error.is_retryable(), is_retryable || is_passing);
         }
         AnswerError::Protocol { status, fault, .. } => {
             assert!(matches!(status, 200..=399));
@@ -135,7 +142,6 @@ fn check_class(error: &AnswerError, document: Option<&Value>) {
             if let Some(document) = document
                 && *status < 300
             {
-                assert_ne!(*fault, ProtocolFault::NotUtf8);
                 assert_eq!(*fault == ProtocolFault::TooDeep, depth(document) > 64);
                 if *fault == ProtocolFault::NotAnObject {
                     assert!(!document.is_object());
@@ -147,8 +153,6 @@ fn check_class(error: &AnswerError, document: Option<&Value>) {
 
 /// What is shown of an error is short, printable, and says nothing that is to be kept.
 fn check_texts(error: AnswerError) {
-    let short = error.to_string();
-    assert!(short.contains(&format!("status {}", error.status())));
     let error = Error::from_answer(error, &CONFIG, CONFIG.target.url());
     assert!(matches!(error.kind(), ErrorKind::OAuth | ErrorKind::Http | ErrorKind::Protocol));
     let details = error.details();
@@ -157,10 +161,10 @@ fn check_texts(error: AnswerError) {
         assert!(part.chars().count() <= 300);
         check_text(part);
     }
-    for text in [&short, &details.message] {
-        assert!(text.chars().count() <= LONGEST_MESSAGE, "{}", text.len());
-        check_text(text);
-    }
+    let message = &details.message;
+    assert!(message.contains(&format!("status {}", details.status.unwrap())));
+    assert!(message.chars().count() <= LONGEST_MESSAGE, "{}", message.len());
+    check_text(message);
     assert!(!details.message.contains("hidden"), "the query of the endpoint is not shown");
 }
 

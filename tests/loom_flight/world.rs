@@ -107,6 +107,7 @@ impl Transport for ScriptedTransport {
         Ok(Answer {
             status,
             retry_after: None,
+            content_encoding: None,
             body: Zeroizing::new(body.into_bytes()),
         })
     }

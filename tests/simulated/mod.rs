@@ -151,6 +151,7 @@ impl Transport for ScriptedTransport {
             } => Ok(Answer {
                 status,
                 retry_after: retry_after.map(|s| RetryAfter::After(Duration::from_secs(s))),
+                content_encoding: None,
                 body: Zeroizing::new(body.replace('#', &number.to_string()).into_bytes()),
             }),
             Step::Fail(error) => Err(error),
