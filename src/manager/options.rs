@@ -163,7 +163,7 @@ impl Options<'_> {
             Some(Given::Text(text)) if !text.is_empty() => match ProxyUrl::parse(&text) {
                 Ok(url) => ProxyOption::Url(url),
                 Err(fault) => {
-                    self.faults.push(table::PROXY, &fault.to_string());
+                    self.faults.push(table::PROXY, &format!("expected {fault}"));
                     ProxyOption::Off
                 }
             },

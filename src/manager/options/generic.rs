@@ -89,7 +89,7 @@ impl Options<'_> {
     ) -> Option<V> {
         let text = self.text(option)?;
         parse(&text)
-            .map_err(|fault| self.faults.push(option.name, &fault.to_string()))
+            .map_err(|fault| self.faults.push(option.name, &format!("expected {fault}")))
             .ok()
     }
 

@@ -46,7 +46,7 @@ impl Options<'_> {
             match (name.as_str(), &value) {
                 ("baseUrl", Given::Text(text)) if !text.is_empty() => {
                     if let Some(fault) = base_url_fault(text) {
-                        self.faults.push(&option, &fault);
+                        self.faults.push(&option, &format!("expected {fault}"));
                     }
                 }
                 ("baseUrl", other) => {
@@ -123,12 +123,32 @@ mod tests {
                 "resource.baseUrl: expected",
             ),
             ("empty", base(""), "resource.baseUrl: expected an absolute"),
-            ("relative", base("/canary"), "resource.baseUrl: an absolute"),
-            ("another scheme", base("ftp://canary/"), "resource.baseUrl: a URL whose scheme"),
-            ("userinfo", base("http://canary@h/"), "resource.baseUrl: a URL without a user"),
-            ("a query", base("http://h/?canary"), "resource.baseUrl: a URL without a query"),
-            ("an empty query", base("http://h/?"), "resource.baseUrl: a URL without a query"),
-            ("a fragment", base("http://h/#canary"), "resource.baseUrl: a URL without a fragment"),
+            ("relative", base("/canary"), "resource.baseUrl: expected an absolute"),
+            (
+                "another scheme",
+                base("ftp://canary/"),
+                "resource.baseUrl: expected a URL whose scheme",
+            ),
+            (
+                "userinfo",
+                base("http://canary@h/"),
+                "resource.baseUrl: expected a URL without a user",
+            ),
+            (
+                "a query",
+                base("http://h/?canary"),
+                "resource.baseUrl: expected a URL without a query",
+            ),
+            (
+                "an empty query",
+                base("http://h/?"),
+                "resource.baseUrl: expected a URL without a query",
+            ),
+            (
+                "a fragment",
+                base("http://h/#canary"),
+                "resource.baseUrl: expected a URL without a fragment",
+            ),
             ("no header", header(text("")), "resource.userHeader: expected"),
             ("a space", header(text("X canary")), "resource.userHeader: expected"),
             ("a line", header(text("X\r\ncanary")), "resource.userHeader: expected"),
