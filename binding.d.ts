@@ -22,7 +22,7 @@ export declare class Core {
   /** Drops the held token. Returns whether there was one. */
   clear(): boolean
   /** Takes changed options, or says what is wrong with them and changes nothing. */
-  reconfigure(options: unknown, environment: Environment): Failure | null
+  reconfigure(options: unknown, environment: Environment): Failure | Unreadable | null
   /** The state. */
   snapshot(): State
   /** Ends everything and forgets secrets. Returns the failure of those who still wait. */
@@ -42,9 +42,9 @@ export interface Counts {
   suppressed: number
 }
 
-/** What the environment of the process says, as far as it matters here. */
+/** The environment variables that matter for the transport. */
 export interface Environment {
-  /** `NODE_TLS_REJECT_UNAUTHORIZED` does not say otherwise. */
+  /** `NODE_TLS_REJECT_UNAUTHORIZED` does not turn verification off. */
   verifiesCertificates: boolean
   /** `HTTPS_PROXY`. */
   httpsProxy?: string
@@ -52,6 +52,8 @@ export interface Environment {
   httpProxy?: string
   /** `NO_PROXY`. */
   noProxy?: string
+  /** `NODE_EXTRA_CA_CERTS` when the package was loaded. */
+  extraCaCerts?: string
 }
 
 /** Something that JavaScript has to handle. */
@@ -119,7 +121,7 @@ export interface Latencies {
  * Opens a manager, or says what is wrong with its options. `listener` is called when there are
  * events to drain.
  */
-export declare function open(options: unknown, environment: Environment, listener: () => void): Core | Failure
+export declare function open(options: unknown, environment: Environment, listener: () => void): Core | Failure | Unreadable
 
 /** What a manager says of itself. */
 export interface State {
@@ -159,6 +161,18 @@ export interface Token {
 
 /** Hands over the certificates that Node trusts, PEM after PEM. The first call in a process counts. */
 export declare function trust(pem: string): void
+
+/** Options that cannot be read: code of the user, such as a getter, threw. */
+export interface Unreadable {
+  /** The error's code. */
+  code: string
+  /** The error's message. */
+  message: string
+  /** The same options cannot be read later either. */
+  retryable: boolean
+  /** The exception, whatever it is. */
+  cause: unknown
+}
 
 /** The version of the package that this is a part of. */
 export declare const VERSION: string

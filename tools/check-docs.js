@@ -132,7 +132,8 @@ const agrees = {
   Errors({ cells: [, value] }, { text }) {
     if (value === 'no') return text.includes('Not retryable.');
     if (value === 'yes') return text.includes('Retryable.');
-    return text.includes(`Retryable for ${value.replace(/, (\w+)$/, ' and $1')}.`);
+    const sentence = text.replace(/\s*\n\s*\*\s*/g, ' ');
+    return sentence.includes(`Retryable for ${value.replace(/, (`?\w+`?)$/, ' and $1')}.`);
   },
 };
 
