@@ -380,7 +380,7 @@ describe('without shared memory', { timeout: LIMIT_MS }, () => {
 describe('a token that is not stored', { timeout: LIMIT_MS }, () => {
   it('is given to those who waited and to nobody else', async (t) => {
     const { endpoint, manager } = await start(t);
-    endpoint.answerNext({ body: tokenResponse('over-on-arrival', 0) });
+    endpoint.answerNext({ body: tokenResponse('over-on-arrival', 1), delayMs: 1_050 });
     const { signal } = new AbortController();
     const calls = [manager.getToken(), manager.getToken(), manager.getToken({ signal })];
     assert.deepEqual(await Promise.all(calls), Array(3).fill('over-on-arrival'));
