@@ -1,7 +1,8 @@
 'use strict';
 
 // Holds the documents to the code: links lead somewhere, examples compile, commands exist, the
-// README's tables name exactly what index.d.ts declares, and there is one version everywhere.
+// README's tables name exactly what index.d.ts declares, and there is one version everywhere. With
+// `--write` the line numbers in "The way of a token" are brought up to date first.
 
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -10,6 +11,7 @@ const path = require('node:path');
 const ts = require('typescript');
 const { changelogFaults } = require('./changelog.js');
 const { root } = require('./run.js');
+const { checkTokenWay } = require('./token-way.js');
 const { versionFaults } = require('./versions.js');
 
 const documents = ['README.md', 'MIGRATION.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md'];
@@ -179,12 +181,18 @@ function troubleshootingFaults(text) {
     .map((name) => `MIGRATION.md: Troubleshooting: missing: ${name}`);
 }
 
+const readIfThere = (file) => (fs.existsSync(path.join(root, file)) ? read(file) : undefined);
+if (process.argv.includes('--write')) {
+  const { text } = checkTokenWay(read('CONTRIBUTING.md'), readIfThere);
+  fs.writeFileSync(path.join(root, 'CONTRIBUTING.md'), text);
+}
 const faults = documents.flatMap((file) => {
   const text = read(file);
   return [...linkFaults(file, text), ...exampleFaults(file, text), ...commandFaults(file, text)];
 });
 const readme = read('README.md');
 faults.push(...tableFaults(readme), ...troubleshootingFaults(read('MIGRATION.md')));
+faults.push(...checkTokenWay(read('CONTRIBUTING.md'), readIfThere).faults);
 const { version } = JSON.parse(read('package.json'));
 faults.push(...versionFaults(read), ...changelogFaults(read('CHANGELOG.md'), version));
 const lines = readme.trimEnd().split('\n').length;
