@@ -4,7 +4,7 @@
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
-const { Readable } = require('node:stream');
+const { PassThrough, Readable } = require('node:stream');
 const { describe, test } = require('node:test');
 const reconfigure = require('../lib/reconfigure.js');
 const { accepting, startApi, startBoth } = require('./support/api-server.js');
@@ -262,6 +262,160 @@ describe('a refused token', { concurrency: true }, () => {
     await rejection(manager.fetch(`${other.url}/`), 'ERR_KEYCLOAK_REQUEST');
     assert.equal(other.connectionCount, 0);
     assert.equal(endpoint.requestCount, 0);
+  });
+});
+
+/** A response whose body belongs to the wrapper, or is not what the platform makes. */
+const BODIES = {
+  'is locked': ({ respond }) => {
+    const response = respond('body');
+    response.body.getReader();
+    return response;
+  },
+  'was read to its end': async ({ respond }) => {
+    const response = respond('body');
+    await response.text();
+    return response;
+  },
+  'was read in part': async ({ respond, watched }) => {
+    const response = respond(watched());
+    const reader = response.body.getReader();
+    await reader.read();
+    reader.releaseLock();
+    return response;
+  },
+  'is being read': ({ respond, expect }) => {
+    const response = respond('body');
+    expect(response.text(), 'body');
+    return response;
+  },
+  'is locked, and has no end': ({ respond, watched }) => {
+    const response = respond(watched());
+    response.body.getReader();
+    return response;
+  },
+  'was cancelled': async ({ respond }) => {
+    const response = respond('body');
+    await response.body.cancel();
+    return response;
+  },
+  'was cloned': ({ respond, expect }) => {
+    const response = respond('body');
+    expect(response.clone().text(), 'body');
+    return response;
+  },
+  'is one branch of two': ({ respond, expect }) => {
+    const [ours, theirs] = respond('body').body.tee();
+    expect(new Response(theirs).text(), 'body');
+    return respond(ours);
+  },
+  'has failed': ({ respond }) =>
+    respond(new ReadableStream({ start: (controller) => controller.error(new Error('broken')) })),
+  'fails while it is read': ({ respond }) =>
+    respond(new ReadableStream({ pull: (controller) => controller.error(new Error('broken')) })),
+  'cannot be cancelled': ({ respond }) =>
+    respond(
+      new ReadableStream({
+        pull: (controller) => controller.enqueue(CHUNK),
+        cancel: () => new Promise(() => {}),
+      }),
+    ),
+  'is null': ({ respond }) => respond(null),
+  'is missing': ({ double }) => double(undefined),
+  'is a string': ({ double }) => double('body'),
+  'is a number': ({ double }) => double(1),
+  'has a getter that throws': ({ double }) =>
+    Object.defineProperty(double(), 'body', {
+      get() {
+        throw new Error('mine');
+      },
+    }),
+  'gives no reader': ({ double }) =>
+    double({
+      getReader() {
+        throw new Error('mine');
+      },
+    }),
+  'gives chunks that are not bytes, without end': ({ double }) =>
+    double(new ReadableStream({ pull: (controller) => controller.enqueue({}) })),
+  'gives empty chunks without end': ({ double }) =>
+    double(new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array()) })),
+  'is a Node stream': ({ double, after }) => {
+    const body = Readable.from([Buffer.from('body')]);
+    after(() => assert.equal(body.readableEnded, true));
+    return double(body);
+  },
+  'is a Node stream without end': ({ double, after }) => {
+    const body = new Readable({ read: () => body.push(CHUNK) });
+    after(() => assert.equal(body.destroyed, true));
+    return double(body);
+  },
+  'is a Node stream that others read': ({ double, after }) => {
+    const body = new Readable({ read() {} });
+    body.pipe(new PassThrough());
+    after(() => assert.equal(body.destroyed, false));
+    return double(body);
+  },
+  'is a Node stream that failed': ({ double }) => {
+    const body = new Readable({ read() {} });
+    body.on('error', () => {}).destroy(new Error('broken'));
+    return double(body);
+  },
+};
+
+describe('a body in the way of the next request', { concurrency: true }, () => {
+  /** A double of `fetch` that answers its first call with such a body, and what to check later. */
+  function answeringWith(make, status) {
+    const checks = [];
+    const afterwards = [];
+    const init = { status, headers: { location: '/there' } };
+    const parts = {
+      respond: (body) => new Response(body, init),
+      double: (body) => ({ status, headers: new Headers(init.headers), body }),
+      expect: (text, expected) => checks.push(async () => assert.equal(await text, expected)),
+      after: (check) => afterwards.push(check),
+      /** A body without end that must be left alone. */
+      watched() {
+        let isCancelled = false;
+        checks.push(() => assert.equal(isCancelled, false, 'it was not left alone'));
+        return new ReadableStream({
+          pull: (controller) => controller.enqueue(CHUNK),
+          cancel() {
+            isCancelled = true;
+          },
+        });
+      },
+    };
+    const calls = [];
+    const fetch = async (url) => {
+      calls.push(url);
+      return calls.length === 1 ? make(parts) : new Response('ok');
+    };
+    return { afterwards, calls, checks, fetch };
+  }
+
+  for (const status of [401, 302]) {
+    for (const [what, make] of Object.entries(BODIES)) {
+      test(`with status ${status} that ${what} does not keep it from being sent`, async (t) => {
+        const { afterwards, calls, checks, fetch } = answeringWith(make, status);
+        const { manager } = await startBoth(t, undefined, { resource: { fetch } });
+        assert.equal(await (await manager.fetch('/')).text(), 'ok');
+        assert.equal(calls.length, 2);
+        for (const check of [...checks, ...afterwards]) await check();
+      });
+    }
+  }
+
+  test('hides no error of the token', async (t) => {
+    for (const [what, make] of Object.entries(BODIES)) {
+      const { calls, checks, fetch } = answeringWith(make, 401);
+      const { endpoint, manager } = await startBoth(t, undefined, { resource: { fetch } });
+      await manager.getToken();
+      endpoint.answerNext({ status: 400, body: { error: 'invalid_scope' } });
+      await rejection(manager.fetch('/'), 'ERR_KEYCLOAK_OAUTH');
+      assert.equal(calls.length, 1, what);
+      for (const check of checks) await check();
+    }
   });
 });
 

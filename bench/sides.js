@@ -29,12 +29,31 @@ function makePlain(tokenEndpoint, options) {
   });
 }
 
-/** Loads a side, be it a rival, and gives what makes its manager for a token endpoint. */
+/**
+ * Loads a side, be it a rival, and gives what makes its manager for a token endpoint. Besides the
+ * methods of its own the manager has `acquire()`, which gets a token from the endpoint.
+ */
 async function loadSide(name) {
+  const make = await makerOf(name);
+  const acquire = name === 'ours' ? acquireByForce : acquireAnew;
+  return (tokenEndpoint) => Object.assign(make(tokenEndpoint), { acquire });
+}
+
+async function makerOf(name) {
   if (name === 'ours') return makeOurs;
   if (name === 'plain') return makePlain;
   if (name === 'raw') return (tokenEndpoint) => new RawClient(tokenEndpoint);
   return (await loadRival(name)).make;
+}
+
+/** By force: `clearCache` is for a token that is known to be wrong, not for a loop. */
+function acquireByForce() {
+  return this.getToken({ forceRefresh: true });
+}
+
+function acquireAnew() {
+  this.clearCache();
+  return this.getToken();
 }
 
 /** What nothing can be faster than: a promise that is there already. */

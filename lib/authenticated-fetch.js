@@ -3,6 +3,7 @@
 // The policy of `manager.fetch`: who gets a token, what a 401 means, which redirects are followed.
 // What stands in a request is `outgoing-request.js`; when a token is dropped is decided natively.
 
+const { isDisturbed } = require('node:stream');
 const { KeycloakTokenError, badRequest } = require('./error.js');
 const { OutgoingRequest } = require('./outgoing-request.js');
 
@@ -76,28 +77,49 @@ async function orCancel(response, step) {
   try {
     return await step();
   } catch (error) {
-    cancel(response.body);
+    cancel(unreadBody(response));
     throw error;
   }
 }
 
-async function drain({ body }) {
-  if (typeof body?.getReader !== 'function') return;
-  const reader = body.getReader();
-  const timer = setTimeout(cancel, DRAINED_MS, reader);
+/** The body, unless `resource.fetch` has read, locked or hidden it: then it is left alone. */
+function unreadBody(response) {
   try {
-    let left = DRAINED_BYTES;
-    for (;;) {
+    const { body, bodyUsed } = response;
+    // A Node stream flows, or is paused, once a consumer is attached to it.
+    const isTaken =
+      bodyUsed || body?.locked || typeof body?.readableFlowing === 'boolean' || isDisturbed(body);
+    return isTaken ? undefined : body;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Never throws: the next request does not depend on what became of this body. */
+async function drain(response) {
+  let timer;
+  try {
+    const reader = readerOf(unreadBody(response));
+    timer = setTimeout(cancel, DRAINED_MS, reader);
+    for (let left = DRAINED_BYTES; left > 0; ) {
       const { done, value } = await reader.read();
       if (done) return;
-      left -= value.length;
-      if (left < 0) return cancel(reader);
+      // Timers do not run while chunks come at once, so that every chunk counts.
+      left -= Math.max(1, value?.byteLength ?? DRAINED_BYTES);
     }
+    cancel(reader);
   } catch {
     // A connection that breaks now is not used again anyway.
   } finally {
     clearTimeout(timer);
   }
+}
+
+function readerOf(body) {
+  if (typeof body?.getReader === 'function') return body.getReader();
+  // The Node stream of a double. `Readable.toWeb` throws out of reach once it is cancelled.
+  const chunks = body?.[Symbol.asyncIterator]?.();
+  return chunks && { read: () => chunks.next(), cancel: () => body.destroy?.() };
 }
 
 function cancel(body) {

@@ -2,8 +2,8 @@
 
 // Compares the documents with the code: links lead somewhere, examples compile, YAML and JSON
 // parse, commands exist, every export has an example, the options are everywhere what options.json
-// says, the README's other tables name exactly what
-// index.d.ts declares, and there is one version everywhere.
+// says, the README's other tables name exactly what index.d.ts declares, and there is one version
+// everywhere. `--write` first updates the line numbers in "The way of a token".
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -13,6 +13,7 @@ const { changelogFaults } = require('./changelog.js');
 const examples = require('./examples.js');
 const { optionFaults, readTable } = require('./options.js');
 const { root } = require('./run.js');
+const { checkTokenWay } = require('./token-way.js');
 const { versionFaults } = require('./versions.js');
 
 const longestReadme = 200;
@@ -180,6 +181,11 @@ function troubleshootingFaults(text) {
 }
 
 const documents = examples.documents();
+const readIfThere = (file) => (fs.existsSync(path.join(root, file)) ? read(file) : undefined);
+if (process.argv.includes('--write')) {
+  const { text } = checkTokenWay(read('CONTRIBUTING.md'), readIfThere);
+  fs.writeFileSync(path.join(root, 'CONTRIBUTING.md'), text);
+}
 const faults = documents.flatMap((file) => {
   const text = read(file);
   return [...linkFaults(file, text), ...dataFaults(file, text), ...commandFaults(file, text)];
@@ -191,6 +197,7 @@ faults.push(
   ...tableFaults(readme),
   ...troubleshootingFaults(read('docs/errors.md')),
 );
+faults.push(...checkTokenWay(read('CONTRIBUTING.md'), readIfThere).faults);
 const { version } = JSON.parse(read('package.json'));
 faults.push(...versionFaults(read), ...changelogFaults(read('CHANGELOG.md'), version));
 const lines = readme.trimEnd().split('\n').length;

@@ -14,10 +14,15 @@ const { INSTALL_TIMEOUT_MS } = require('./support.js');
 const run = promisify(execFile);
 const program = path.join(__dirname, '..', '..', 'examples', 'backstage-plugin', 'run.js');
 
-test('the example makes its call and ends', { timeout: INSTALL_TIMEOUT_MS }, async () => {
+test('the example serves a signed-in user, and nobody else', {
+  timeout: INSTALL_TIMEOUT_MS,
+}, async () => {
   const { stdout } = await run(process.execPath, [program, '--embedded', '--once']);
   assert.match(stdout, /^200 \{"items":\[\{"name":"weather"/m);
-  assert.match(stdout, /"user":"user:default\/jane","client":"kagenti-api","status":200/);
+  assert.match(stdout, /^401 \{"error":\{"name":"AuthenticationError"/m);
+  const [, seen] = /^the API saw (.*)$/m.exec(stdout);
+  const user = 'user:default/jane';
+  assert.deepEqual(JSON.parse(seen), [{ method: 'GET', user, client: 'kagenti-api', status: 200 }]);
 });
 
 describe('the API of the example', () => {

@@ -38,9 +38,20 @@ describe('the example on a real Keycloak', { skip }, () => {
     assert.deepEqual({ client, user }, { client: 'kagenti-api', user: 'user:default/jane' });
   });
 
-  test('passes a guest on for a caller whom Backstage does not know', async () => {
-    assert.equal((await call()).status, 200);
-    assert.equal(stage.api.requests.at(-1).user, 'user:default/guest');
+  test('sends nothing for a caller without credentials of a user', async () => {
+    const before = stage.api.requests.length;
+    const [header, payload] = stage.userToken.split('.');
+    for (const authorization of [
+      undefined,
+      'Bearer nonsense',
+      `Bearer ${header}.${payload}.AAAA`,
+    ]) {
+      const response = await call(authorization && { headers: { authorization } });
+      assert.equal(response.status, 401, authorization);
+    }
+    const response = await call({ headers: { 'x-backstage-user': 'user:default/eve' } });
+    assert.equal(response.status, 401);
+    assert.equal(stage.api.requests.length, before);
   });
 
   test('creates an agent, for which the API wants a role of the token', async () => {

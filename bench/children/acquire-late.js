@@ -19,12 +19,9 @@ class Anew {
     this.#url = url;
   }
 
-  clearCache() {
+  acquire() {
     this.#last?.close?.();
     this.#last = this.#make(this.#url);
-  }
-
-  getToken() {
     return this.#last.getToken();
   }
 }

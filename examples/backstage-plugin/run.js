@@ -1,8 +1,9 @@
 'use strict';
 
 // `npm run example`: a Backstage backend with a plugin that calls a Kagenti-shaped API with tokens
-// from a real Keycloak, or with `-- --embedded` from the embedded endpoint. It prints a curl that
-// works and goes on until Ctrl-C; `--once` makes that call itself and ends.
+// from a real Keycloak, or with `-- --embedded` from the embedded endpoint. It prints two curls, as a
+// signed-in user and without credentials, and goes on until Ctrl-C; `--once` makes these calls itself
+// and ends.
 
 const { parseArgs } = require('node:util');
 const { setStage } = require('./stage.js');
@@ -20,15 +21,19 @@ async function main() {
   console.log(`
 As ${user}:
   curl -s ${url} -H 'authorization: Bearer ${userToken}'
-As a guest:
+Without credentials, which Backstage answers with 401:
   curl -s ${url}
 `);
   if (values.once) {
     try {
-      const response = await fetch(url, { headers: { authorization: `Bearer ${userToken}` } });
-      console.log(`${response.status} ${await response.text()}`);
+      const statuses = [];
+      for (const headers of [{ authorization: `Bearer ${userToken}` }, {}]) {
+        const response = await fetch(url, { headers });
+        console.log(`${response.status} ${await response.text()}`);
+        statuses.push(response.status);
+      }
       console.log(`the API saw ${JSON.stringify(api.requests)}`);
-      if (!response.ok) process.exitCode = 1;
+      if (statuses.join() !== '200,401') process.exitCode = 1;
     } finally {
       await stage.end();
     }

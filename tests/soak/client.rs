@@ -171,7 +171,10 @@ impl Client {
         self.world.now().monotonic
     }
 
+    /// How many acquisitions have begun. A snapshot counts before it starts a refresh that is due by
+    /// now, for example after a step of the wall clock: the second one knows of it.
     fn acquisitions(&self) -> f64 {
+        let _ = self.world.manager.snapshot();
         self.world.manager.snapshot().counters.acquisitions
     }
 
@@ -324,10 +327,11 @@ impl Client {
         self.world.transport.latency_ms.store(ms, Ordering::SeqCst);
     }
 
-    /// Lets time pass, and takes what comes.
+    /// Lets time pass, and takes everything that came by its end: a failure that is taken after the
+    /// next step of the wall clock would seem to begin a cool-down that the step has ended.
     pub(super) async fn rest(&mut self, time: Duration) {
         let end = self.now() + time;
-        while self.now() < end {
+        while self.now() < end || !self.world.landings.is_empty() || !self.world.asks.is_empty() {
             if let Some(quiet) = self.quiet(end) {
                 tokio::time::advance(quiet).await;
                 continue;
@@ -514,9 +518,10 @@ impl Client {
         }
     }
 
-    /// While a cool-down lasts, nothing is asked for.
+    /// While a cool-down lasts, nothing is asked for. A success that has landed and was not taken yet
+    /// has ended it.
     fn check_cooldown(&self) {
-        if self.now() < self.row.cool_until {
+        if self.now() < self.row.cool_until && self.world.landings.is_empty() {
             assert!(
                 self.acquisitions() <= self.row.acquisitions,
                 "an acquisition within the cool-down"

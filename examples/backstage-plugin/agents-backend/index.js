@@ -1,4 +1,5 @@
-// A plugin that calls an API as the backend's service account, on behalf of the user who calls it.
+// A plugin that calls an API as the backend's service account, on behalf of the signed-in user. It
+// sets no auth policy: Backstage then answers 401 to callers without credentials.
 
 const { coreServices, createBackendPlugin } = require('@backstage/backend-plugin-api');
 const { keycloakTokenManagerServiceRef } = require('keycloak-token-manager/backstage');
@@ -9,14 +10,12 @@ module.exports = createBackendPlugin({
   register(env) {
     env.registerInit({
       deps: {
-        auth: coreServices.auth,
         httpAuth: coreServices.httpAuth,
         httpRouter: coreServices.httpRouter,
         tokenManager: keycloakTokenManagerServiceRef,
       },
-      async init({ auth, httpAuth, httpRouter, tokenManager }) {
-        httpRouter.use(createRouter({ auth, httpAuth, tokenManager }));
-        httpRouter.addAuthPolicy({ path: '/agents', allow: 'unauthenticated' });
+      async init({ httpAuth, httpRouter, tokenManager }) {
+        httpRouter.use(createRouter({ httpAuth, tokenManager }));
       },
     });
   },

@@ -1,19 +1,12 @@
 const express = require('express');
 
-const GUEST = 'user:default/guest';
-
-function createRouter({ auth, httpAuth, tokenManager }) {
-  /** Who calls: the user whom Backstage knows, otherwise a guest. */
-  async function userOf(request) {
-    const credentials = await httpAuth.credentials(request, { allow: ['user', 'none'] });
-    return auth.isPrincipal(credentials, 'user') ? credentials.principal.userEntityRef : GUEST;
-  }
-
-  /** Passes a call on to the API, and its answer back. */
+function createRouter({ httpAuth, tokenManager }) {
+  /** Passes a call on to the API in the name of the signed-in user, and its answer back. */
   const forward = (method) => async (request, response, next) => {
     try {
-      const backstageUser = await userOf(request);
-      const init = { method, backstageUser };
+      // The user comes from credentials that Backstage has verified, never from the request itself.
+      const { principal } = await httpAuth.credentials(request, { allow: ['user'] });
+      const init = { method, backstageUser: principal.userEntityRef };
       if (method === 'POST') {
         init.headers = { 'content-type': 'application/json' };
         init.body = JSON.stringify(request.body);
