@@ -81,6 +81,8 @@ export interface Environment {
   httpProxy?: string
   /** `NO_PROXY`. */
   noProxy?: string
+  /** `NODE_EXTRA_CA_CERTS` when the package was loaded. */
+  extraCaCerts?: string
 }
 
 /** A failure as data. */
