@@ -179,9 +179,12 @@ export interface KeycloakTokenManagerOptions {
   /** Do not verify the server's certificate. Default false; true warns once. */
   skipTlsVerify?: boolean;
   /**
-   * Absolute http or https URL of a proxy, perhaps with a user name and password, which are never
-   * shown; `false` for none. Default: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` of the environment
-   * when the manager is made, lower case first.
+   * Absolute http, https, socks5 or socks5h URL of a proxy, perhaps with a user name and password,
+   * which are never shown; `false` for none. With socks5 the name of the server is resolved here,
+   * with socks5h by the proxy. An https proxy cannot be used together with a client certificate.
+   * Default: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` of the environment when the manager is made,
+   * lower case first. A variable that cannot be used fails the acquisition
+   * (`ERR_KEYCLOAK_NETWORK`): requests never silently go direct.
    */
   proxy?: string | false;
   /** To whom {@link KeycloakTokenManager.fetch} may send the token. Default: to nobody. */

@@ -9,7 +9,7 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use super::single_flight::{BlockingLimit, SingleFlight};
+use super::single_flight::{BlockingLimit, MAX_AT_ONCE, SingleFlight};
 
 /// The largest file that is read, in bytes. System bundles of certificates have some 200 KB.
 const MAX_FILE: u64 = 8 * 1024 * 1024;
@@ -23,9 +23,9 @@ type Content = Arc<Zeroizing<Vec<u8>>>;
 type Reads = SingleFlight<(PathBuf, bool), Result<Content, FileError>>;
 
 static READS: LazyLock<Reads> = LazyLock::new(SingleFlight::new);
-static READ_LIMIT: BlockingLimit = BlockingLimit::new();
+static READ_LIMIT: BlockingLimit = BlockingLimit::new(MAX_AT_ONCE);
 #[cfg(feature = "http")]
-static RESERVED_LIMIT: BlockingLimit = BlockingLimit::one();
+static RESERVED_LIMIT: BlockingLimit = BlockingLimit::new(1);
 
 /// Why a file cannot be read. Follows the name of the file in a sentence.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
