@@ -52,9 +52,8 @@ impl From<io::Error> for FileError {
 
 /// Reads a regular file of at most `limit` bytes, and never more than 8 MiB.
 ///
-/// One read per path runs at a time, and everyone who wants that file meanwhile shares it. Eight run
-/// at once in a process; a file on storage that hangs delays only those who need it, unless eight
-/// such files hang.
+/// One read per path runs at a time, and callers that arrive meanwhile share it. Eight paths are read
+/// at once in a process, so a file that hangs delays only the callers that need it until eight hang.
 ///
 /// # Errors
 /// The file is missing, unreadable, too large, or not a regular file.

@@ -75,7 +75,7 @@ where
             let permit = limit.0.acquire().await;
             let working = tokio::task::spawn_blocking(move || {
                 let value = work();
-                // Nobody may join work that is over: what it saw may have changed since.
+                // Work that is over must not be joined: what it saw may have changed since.
                 drop(end);
                 sender.send_replace(Some(value));
             });
