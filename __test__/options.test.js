@@ -161,7 +161,7 @@ const WRONG_BESIDES = {
     ...NOT_TEXT,
     prose: CANARY,
     'a host and a port': 'proxy.example:3128',
-    socks: `socks5://${CANARY}:1080`,
+    'SOCKS 4': `socks4://${CANARY}:1080`,
     'no host': `http://:${CANARY}`,
     'a template': 'http://{PROXY_HOST}:3128',
   },

@@ -14,7 +14,6 @@ const { KeycloakTokenManager } = require('..');
 const { startFakeTokenEndpoint } = require('../lib/testing');
 const { makeCertificates } = require('./support/certificates.js');
 const { CLIENT, recorder, rejection } = require('./support/manager.js');
-const { startVerifyingEndpoint } = require('./support/verifying-endpoint.js');
 
 const VARIABLES = [
   'HTTPS_PROXY',
@@ -241,15 +240,10 @@ describe('the proxy', () => {
   });
 
   describe('that speaks https', () => {
-    /** The certificates that clients showed to it, by name. */
-    const shown = [];
     let proxy;
     before(async () => {
       const { key, cert } = certificates.server;
-      const trusting = { key, cert, ca: certificates.ca.cert, requestCert: true };
-      const server = https.createServer({ ...trusting, rejectUnauthorized: false });
-      server.on('secureConnection', (socket) => shown.push(socket.getPeerCertificate().subject));
-      proxy = `https://${(await startProxy(undefined, server)).host}`;
+      proxy = `https://${(await startProxy(undefined, https.createServer({ key, cert }))).host}`;
     });
 
     for (const endpoint of ['https', 'http']) {
@@ -267,22 +261,35 @@ describe('the proxy', () => {
       assert.ok(error.message.includes(`through the proxy ${proxy}`), error.message);
     });
 
-    test("is not shown the client's certificate, which the server is shown", async (t) => {
-      const { server, ca } = certificates;
-      const client = certificates.client('agent');
-      const endpoint = await startVerifyingEndpoint({
-        tls: { ...server, ca: ca.cert, requestCert: true, rejectUnauthorized: true },
-        believes: { subject: 'agent' },
-      });
-      t.after(() => endpoint.close());
-      const { tokenEndpoint } = endpoint;
-      const certificate = { clientCertificate: client.cert, clientKey: client.key };
-      const credential = { clientId: 'agent', clientSecret: undefined, ...certificate };
-      shown.length = 0;
-      const { manager } = make(t, {}, { ...credential, tokenEndpoint, proxy });
-      assert.equal(await manager.getToken(), 'token-1');
-      assert.equal(endpoint.requests[0].subject, 'agent');
-      assert.deepEqual(shown, [undefined]);
+    test("is refused by the constructor together with a client's certificate", (t) => {
+      const { tokenEndpoint, issuer } = secure;
+      const { cert, key } = certificates.client('agent');
+      const { certFile } = certificates.ca;
+      for (const [environment, options, named] of [
+        [{}, { tokenEndpoint, proxy }, 'proxy'],
+        [{}, { issuer, proxy }, 'proxy'],
+        [{ HTTPS_PROXY: proxy }, { tokenEndpoint }, 'HTTPS_PROXY'],
+        [
+          { https_proxy: proxy },
+          { tokenEndpoint, clientCertificate: undefined, clientCertificateFile: certFile },
+          'HTTPS_PROXY',
+        ],
+      ]) {
+        const certificate = { clientCertificate: cert, clientKey: key };
+        const credential = { clientId: 'agent', clientSecret: undefined, ...certificate };
+        assert.throws(
+          () => make(t, environment, { ...credential, ...options }),
+          (error) => {
+            assert.equal(error.code, 'ERR_KEYCLOAK_CONFIG');
+            assert.match(error.message, /clientCertificate.*https proxy.*use an http proxy/);
+            assert.ok(error.message.includes(`(${named})`), error.message);
+            return true;
+          },
+        );
+      }
+      const unused = { HTTPS_PROXY: proxy, NO_PROXY: '127.0.0.1' };
+      const certificate = { clientCertificate: cert, clientKey: key, clientSecret: undefined };
+      make(t, unused, { ...certificate, tokenEndpoint });
     });
   });
 
@@ -300,18 +307,29 @@ describe('the proxy', () => {
   });
 
   for (const name of ['HTTPS_PROXY', 'https_proxy']) {
-    test(`is not used, and a warning given, if ${name} cannot be`, async (t) => {
+    test(`fails the acquisition if ${name} cannot be used, and nothing goes direct`, async (t) => {
       for (const value of [
-        'socks5://jane:canary@127.0.0.1:1080',
+        'ftp://jane:canary@127.0.0.1:1080',
+        'socks4://jane:canary@127.0.0.1:1080',
         'http://',
         'http://jane:canary@',
+        'http://{PROXY_HOST}:3128',
       ]) {
-        const { tokenEndpoint } = secure;
+        const { tokenEndpoint, connectionCount } = secure;
         const { manager, at } = make(t, { [name]: value }, { tokenEndpoint });
-        assert.equal(typeof (await manager.getToken()), 'string');
-        assert.equal(at('warn').length, 1);
-        assert.match(at('warn')[0], /HTTPS_PROXY is no http or https URL and is ignored/);
-        assert.doesNotMatch(at('warn')[0], CREDENTIALS);
+        const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_NETWORK');
+        assert.match(error.message, /HTTPS_PROXY in the environment is not the URL of/);
+        assert.doesNotMatch(`${error.message} ${at('warn')}`, CREDENTIALS);
+        assert.equal(secure.connectionCount, connectionCount);
+        const exempt = { [name]: value, NO_PROXY: '127.0.0.1' };
+        for (const [environment, options] of [
+          [exempt, { tokenEndpoint }],
+          [{ [name]: value }, { tokenEndpoint, proxy: false }],
+          [{ [name]: value }, { tokenEndpoint: plain.tokenEndpoint }],
+        ]) {
+          const { manager: other } = make(t, environment, options);
+          assert.equal(typeof (await other.getToken()), 'string');
+        }
       }
     });
   }
@@ -330,28 +348,28 @@ const FAILURES = [
   {
     what: 'a tunnel through a proxy that wants another password',
     proxy: () => `http://jane:canary@${proxies.strict.host}`,
-    message: /another user name and password, status 407/,
+    message: /proxy authentication failed \(status 407\): check the user name and password/,
   },
   {
     what: 'a request through a proxy that wants another password',
     endpoint: 'http',
     proxy: () => `http://jane:canary@${proxies.strict.host}`,
-    message: /another user name and password, status 407/,
+    message: /proxy authentication failed \(status 407\): check the user name and password/,
   },
   {
     what: 'a tunnel through a proxy that wants any password',
     proxy: () => url('strict'),
-    message: /another user name and password, status 407/,
+    message: /proxy authentication failed \(status 407\): check the user name and password/,
   },
   {
     what: 'a forbidden tunnel',
     proxy: () => url('forbidding'),
-    message: /no tunnel: refused with status 403/,
+    message: /the proxy refused to make a tunnel/,
   },
   {
     what: 'a tunnel that fails',
     proxy: () => url('failing'),
-    message: /no tunnel: refused with status 502/,
+    message: /the proxy refused to make a tunnel/,
   },
   {
     what: 'a tunnel to nowhere',

@@ -1,8 +1,8 @@
 'use strict';
 
-// A look-up or a read that hangs holds one of the few threads that there are for such. A file is
-// made to hang by a lease on it, as Linux has them: whoever opens it waits until the lease is given
-// back. What hangs a look-up is the machine's list of hosts.
+// A look-up or a read that hangs holds one of the eight threads that there are for each. A file is
+// made to hang by a lease on it, as Linux has them: opening it waits until the lease is given back.
+// What hangs a look-up is the machine's list of hosts.
 
 const assert = require('node:assert/strict');
 const { spawn, spawnSync } = require('node:child_process');
@@ -11,17 +11,21 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { describe, it } = require('node:test');
+const { makeCertificates } = require('./support/certificates.js');
 const { startFakeTokenEndpointProcess } = require('./support/fault-server.js');
 const { CLIENT, rejection, start, times } = require('./support/manager.js');
 const { run } = require('./programs');
 
 /** What hangs must fail. */
 const LIMIT_MS = 30_000;
-/** More than there are threads for what may hang. */
-const MANY = 5;
+/** Fewer than there are threads for what may hang, as many, and more. */
+const FEW = 2;
+const MANY = 9;
+const COUNTS = [FEW, 8, MANY];
 const DEADLINE_MS = 1000;
 const MANAGERS = 1000;
-const MOST_THREADS = 4;
+/** One that sends, eight each for look-ups and files, and two for what Node trusts. */
+const MOST_THREADS = 19;
 const isLinux = process.platform === 'linux' ? false : 'leases and /proc are those of Linux';
 
 /** The signal that somebody waits for the file would end the program. */
@@ -94,24 +98,43 @@ describe('a secret file that hangs', { timeout: LIMIT_MS, skip: isLinux }, () =>
     for (const call of calls) assert.equal(typeof (await call), 'string');
   });
 
-  it('keeps no manager waiting that reads none, however many of them hang', async (t) => {
-    const { endpoint, open } = await start(t);
-    const { secrets } = makeFiles(t, MANY);
-    const release = await hang(t, secrets);
-    const openOn = (clientSecretFile, requestTimeoutMs) =>
-      open({ clientSecret: undefined, clientSecretFile, requestTimeoutMs });
-    const calls = secrets.map((file) => openOn(file, DEADLINE_MS).getToken());
-    const failures = calls.map((call) => rejection(call, 'ERR_KEYCLOAK_CREDENTIAL'));
-    for (const options of [{}, { tokenEndpoint: byName(endpoint.tokenEndpoint) }]) {
-      const manager = open(options);
-      const first = await manager.getToken();
-      assert.notEqual(await manager.getToken({ forceRefresh: true }), first);
-    }
-    for (const { message } of await Promise.all(failures)) assert.match(message, /not to be had/);
-    await release();
-    const tokens = await Promise.all(secrets.map((file) => openOn(file).getToken()));
-    assert.equal(new Set(tokens).size, MANY);
-  });
+  for (const count of COUNTS) {
+    it(`keeps no manager waiting that reads none, if ${count} of them hang`, async (t) => {
+      const { endpoint, open } = await start(t);
+      const { secrets } = makeFiles(t, count);
+      const release = await hang(t, secrets);
+      const openOn = (clientSecretFile, requestTimeoutMs) =>
+        open({ clientSecret: undefined, clientSecretFile, requestTimeoutMs });
+      const calls = secrets.map((file) => openOn(file, DEADLINE_MS).getToken());
+      const failures = calls.map((call) => rejection(call, 'ERR_KEYCLOAK_CREDENTIAL'));
+      for (const options of [{}, { tokenEndpoint: byName(endpoint.tokenEndpoint) }]) {
+        const manager = open(options);
+        const first = await manager.getToken();
+        assert.notEqual(await manager.getToken({ forceRefresh: true }), first);
+      }
+      for (const { message } of await Promise.all(failures)) assert.match(message, /not to be had/);
+      await release();
+      const tokens = await Promise.all(secrets.map((file) => openOn(file).getToken()));
+      assert.equal(new Set(tokens).size, count);
+    });
+
+    it(`keeps no https manager waiting that reads none, if ${count} of them hang`, async (t) => {
+      const certificates = makeCertificates();
+      t.after(() => certificates.remove());
+      const { key, cert } = certificates.server;
+      const endpoint = await startFakeTokenEndpointProcess({ tls: { key, cert } });
+      t.after(() => endpoint.close());
+      const { secrets } = makeFiles(t, count);
+      const release = await hang(t, secrets);
+      // The program reads this file when it first needs to know whom it trusts.
+      const env = { NODE_EXTRA_CA_CERTS: certificates.ca.certFile };
+      const program = run(t, 'hung-files.js', [endpoint.tokenEndpoint, ...secrets], { env });
+      assert.deepEqual(await program.next(), { token: 'string', settled: 0 });
+      await release();
+      program.goOn();
+      assert.deepEqual(await program.result(), { tokens: count });
+    });
+  }
 });
 
 describe('look-ups that hang', { timeout: LIMIT_MS, skip: isLinux }, () => {
@@ -127,8 +150,13 @@ describe('look-ups that hang', { timeout: LIMIT_MS, skip: isLinux }, () => {
     execArgv: [...flags, 'sh', '-c', 'mount --bind "$0" /etc/hosts && exec "$@"'],
   }));
 
-  it('keep no manager waiting that looks up none, however many they are', async (t) => {
-    const { secrets, hosts } = makeFiles(t, 1);
+  for (const count of COUNTS) {
+    it(`keep no manager waiting that looks up none, if ${count} and a file hang`, (t) =>
+      hangLookUps(t, count));
+  }
+
+  async function hangLookUps(t, count) {
+    const { secrets, hosts } = makeFiles(t, 2);
     const usable = inNamespace.find(
       ({ binary, execArgv }) => spawnSync(binary, [...execArgv, hosts, 'true']).status === 0,
     );
@@ -140,20 +168,21 @@ describe('look-ups that hang', { timeout: LIMIT_MS, skip: isLinux }, () => {
     }
     const endpoint = await startFakeTokenEndpointProcess();
     t.after(() => endpoint.close());
-    const release = await hang(t, [hosts]);
+    const release = await hang(t, [hosts, secrets[1]]);
     const { binary, execArgv } = usable;
-    const program = run(t, 'stalls.js', [endpoint.tokenEndpoint, MANY, secrets[0]], {
+    const program = run(t, 'stalls.js', [endpoint.tokenEndpoint, count, ...secrets], {
       ...{ binary, execArgv: [...execArgv, hosts, process.execPath] },
     });
     assert.deepEqual(await program.next(), { tokens: 2, settled: 0 });
     await release();
     program.goOn();
-    assert.deepEqual(await program.result(), { codes: times(MANY, () => 'ERR_KEYCLOAK_NETWORK') });
-  });
+    const codes = times(count, () => 'ERR_KEYCLOAK_NETWORK');
+    assert.deepEqual(await program.result(), { codes, hung: 'string' });
+  }
 });
 
 describe('a thousand managers', { timeout: LIMIT_MS, skip: isLinux }, () => {
-  it('have four threads at most, busy with look-ups and files as they are', async (t) => {
+  it('have nineteen threads at most, busy with look-ups and files', async (t) => {
     const { endpoint } = await start(t);
     const { secrets } = makeFiles(t, 1);
     const tokenEndpoint = byName(endpoint.tokenEndpoint);

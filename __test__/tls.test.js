@@ -6,6 +6,7 @@ const assert = require('node:assert/strict');
 const { once } = require('node:events');
 const fs = require('node:fs');
 const https = require('node:https');
+const os = require('node:os');
 const path = require('node:path');
 const { after, before, describe, it } = require('node:test');
 const { startFakeTokenEndpoint } = require('../lib/testing');
@@ -197,7 +198,7 @@ describe('trust', { timeout: LIMIT_MS }, () => {
 
 describe('what the environment says', { timeout: LIMIT_MS }, () => {
   /** What a process sees that is started so. */
-  async function seen(t, { env, execArgv, options = {}, set = {}, major }) {
+  async function seen(t, { env, execArgv, options = {}, set = {}, major, user = '' }) {
     const endpoint = await startFakeTokenEndpoint(secure());
     t.after(() => endpoint.close());
     let binary;
@@ -205,7 +206,7 @@ describe('what the environment says', { timeout: LIMIT_MS }, () => {
       binary = await otherNode(t, major);
       if (binary === undefined) return undefined;
     }
-    const args = [endpoint.tokenEndpoint, JSON.stringify(options), JSON.stringify(set)];
+    const args = [endpoint.tokenEndpoint, JSON.stringify(options), JSON.stringify(set), user];
     const clean = { NODE_EXTRA_CA_CERTS: '', SSL_CERT_FILE: '', NODE_TLS_REJECT_UNAUTHORIZED: '' };
     return run(t, 'trust.js', args, { execArgv, env: { ...clean, ...env }, binary }).result();
   }
@@ -252,6 +253,20 @@ describe('what the environment says', { timeout: LIMIT_MS }, () => {
     const { code } = await seen(t, { set: { NODE_EXTRA_CA_CERTS: ours.ca.certFile } });
     assert.equal(code, 'ERR_KEYCLOAK_TLS');
   });
+
+  for (const major of [undefined, 22, 24]) {
+    const where = major === undefined ? '' : ` on Node ${major}`;
+
+    it(`NODE_EXTRA_CA_CERTS is trusted by a process that became another user${where}`, async (t) => {
+      if (process.getuid?.() !== 0) return t.skip('only root can become another user');
+      const certificate = path.join(os.tmpdir(), `authority-${process.pid}-${major}.pem`);
+      t.after(() => fs.rmSync(certificate));
+      fs.writeFileSync(certificate, ours.ca.cert, { mode: 0o644 });
+      const env = { NODE_EXTRA_CA_CERTS: certificate };
+      const outcome = await seen(t, { env, user: 65534, major });
+      if (outcome) assert.deepEqual(outcome, { token: 'string', warnings: [] });
+    });
+  }
 
   it('NODE_EXTRA_CA_CERTS that cannot be read changes nothing', async (t) => {
     const { code } = await seen(t, { env: { NODE_EXTRA_CA_CERTS: file(t) } });

@@ -35,6 +35,7 @@ describe('options on the wire', { concurrency: true }, () => {
       assert.deepEqual({ ...request.parameters }, form);
       const { headers } = request;
       assert.equal(headers.accept, 'application/json');
+      assert.equal(headers['accept-encoding'], 'identity');
       assert.match(headers['user-agent'], /^keycloak-token-manager\/\d+\.\d+\.\d+/);
       assert.equal(headers['content-type'], 'application/x-www-form-urlencoded');
     });

@@ -287,7 +287,7 @@ async fn stages_of_a_request_can_be_seen_from_outside() {
     let (result, ()) = join!(soon(sending(&https)), async {
         let mut peer = server.accept().await;
         // The greeting of TLS.
-        peer.read(5).await;
+        let _: [u8; 5] = peer.read().await;
         assert_eq!(progress.stage(), Stage::Connecting);
     });
     assert!(result.is_err());
@@ -303,58 +303,26 @@ async fn stages_of_a_request_can_be_seen_from_outside() {
     }
 }
 
-/// What the peer does not take counts as not acknowledged, although its system acknowledges it.
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn peer_that_stops_acknowledging_is_given_up_after_five_seconds() {
-    let server = Server::start().await;
-    let mut request = server.request();
-    request.body = Some(Zeroizing::new(vec![b'x'; 64 * 1024 * 1024]));
-    let (result, _peer) = join!(exchange_within(30, &request), server.accept());
-    let error = result.unwrap_err();
-    assert!(error.to_string().contains("timed out"), "{error:?}");
-    assert_eq!(fault(Err(error)), NetworkFault::Reset);
-}
-
-#[cfg(target_os = "linux")]
-async fn exchange_within(
-    seconds: u64,
-    request: &keycloak_token_manager::oauth::TokenRequest,
-) -> Result<Answer, TransportError> {
-    let transport = transport();
-    let exchange = exchange(&transport, request);
-    time::timeout(Duration::from_secs(seconds), exchange)
-        .await
-        .expect("the peer was not given up")
-}
-
 /// A SOCKS proxy's side of RFC 1928 and 1929. Gives the address that it was to connect with.
 async fn serve_socks(server: &Server, password: Option<&str>, reply: u8) -> (Peer, Vec<u8>) {
     let mut peer = server.accept().await;
-    let methods = usize::from(peer.read(2).await[1]);
+    assert_eq!(peer.read().await, [5]);
     let method = if password.is_some() { 2 } else { 0 };
-    assert!(peer.read(methods).await.contains(&method));
+    assert!(peer.read_counted().await.contains(&method));
     peer.send([5, method]).await;
     if let Some(password) = password {
-        let mut given = Vec::new();
-        peer.read(1).await;
-        for _ in 0..2 {
-            let length = usize::from(peer.read(1).await[0]);
-            given.push(String::from_utf8(peer.read(length).await).unwrap());
-        }
-        assert_eq!(given.join(":"), password);
+        assert_eq!(peer.read().await, [1]);
+        let given = [peer.read_counted().await, peer.read_counted().await].join(&b':');
+        assert_eq!(String::from_utf8(given).unwrap(), password);
         peer.send([1, 0]).await;
     }
-    let kind = peer.read(4).await[3];
+    let [.., kind] = peer.read::<4>().await;
     let mut address = match kind {
-        1 => peer.read(4).await,
-        3 => {
-            let length = usize::from(peer.read(1).await[0]);
-            peer.read(length).await
-        }
+        1 => peer.read::<4>().await.to_vec(),
+        3 => peer.read_counted().await,
         other => panic!("address of kind {other}"),
     };
-    address.extend(peer.read(2).await);
+    address.extend(peer.read::<2>().await);
     peer.send([5, reply, 0, 1, 0, 0, 0, 0, 0, 0]).await;
     (peer, address)
 }

@@ -13,7 +13,7 @@ mod support;
 #[path = "support/tls.rs"]
 mod tls;
 
-use std::fs;
+use std::{env, fs, process::Command};
 
 use keycloak_token_manager::transport::{
     HttpTransport, PemFault, TlsFault, TransportError, TrustSettings,
@@ -43,6 +43,38 @@ async fn authority_given_in_settings_is_trusted_and_no_other() {
     tls_detail(server.ask_with(certificates.extra("other")).await);
     assert!(server.ask_with(certificates.extra("ca")).await.is_ok());
     assert!(server.ask_with(skip_verify()).await.is_ok());
+}
+
+/// The HTTP library's own verifier would ask the system, which believes this variable.
+#[tokio::test]
+async fn store_of_the_system_is_never_asked() {
+    const NAME: &str = "store_of_the_system_is_never_asked";
+    const URL: &str = "URL_OF_THE_TEST";
+    if let Ok(url) = env::var(URL) {
+        let transport = HttpTransport::new(TrustSettings::default());
+        let error = soon(exchange(&transport, &token_request(&url))).await;
+        assert!(
+            matches!(
+                error,
+                Err(TransportError::Tls {
+                    fault: TlsFault::UnknownIssuer,
+                    ..
+                })
+            ),
+            "{error:?}"
+        );
+        return;
+    }
+    let certificates = Certificates::new("system");
+    certificates.self_signed("ca", "DNS:ca.example");
+    certificates.signed("server", "IP:127.0.0.1", "ca");
+    let server = certificates.serve("server");
+    let status = Command::new(env::current_exe().unwrap())
+        .args(["--exact", NAME])
+        .env(URL, server.request().endpoint.as_str())
+        .env("SSL_CERT_FILE", certificates.path("ca"))
+        .status();
+    assert!(status.unwrap().success());
 }
 
 #[tokio::test]

@@ -93,7 +93,7 @@ async function graph() {
   );
   const names = new Set(tree.split('\n').map((line) => line.split(' ')[0]));
   if (!names.has('tokio')) throw new Error('the output of cargo tree was not understood');
-  const intruders = ['napi', 'napi-derive', 'napi-sys', 'rustls', 'hyper'];
+  const intruders = ['napi', 'napi-derive', 'napi-sys', 'rustls', 'hyper', 'reqwest'];
   const found = intruders.filter((name) => names.has(name));
   if (found.length > 0) throw new Error(`in the graph of --no-default-features: ${found}`);
   return `${names.size} packages`;

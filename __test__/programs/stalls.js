@@ -1,12 +1,13 @@
 'use strict';
 
-// Arguments: token endpoint, number of look-ups, secret file. Looks up so many names that are not
-// there; prints how many other managers had a token meanwhile, one of which reads the file, and,
-// when the test says so, what became of the look-ups.
+// Arguments: token endpoint, number of look-ups, secret file, secret file that hangs. Looks up so
+// many names that are not there, and reads the file that hangs; prints how many other managers had a
+// token meanwhile, one of which reads the other file, and, when the test says so, what became of the
+// look-ups and of the read.
 
 const { open, tell, told } = require('./program.js');
 
-async function main([endpoint, count, clientSecretFile]) {
+async function main([endpoint, count, clientSecretFile, hungFile]) {
   const codes = [];
   const lookUps = Array.from({ length: Number(count) }, async (_, index) => {
     const tokenEndpoint = endpoint.replace('127.0.0.1', `host-${index}.invalid`);
@@ -15,12 +16,13 @@ async function main([endpoint, count, clientSecretFile]) {
       .catch((reason) => reason);
     codes.push(code);
   });
+  const reading = open({ clientSecret: undefined, clientSecretFile: hungFile }).getToken();
   const others = [open(), open({ clientSecret: undefined, clientSecretFile })];
   const tokens = await Promise.all(others.map((manager) => manager.getToken()));
   tell({ tokens: new Set(tokens).size, settled: codes.length });
   await told();
   await Promise.all(lookUps);
-  tell({ codes });
+  tell({ codes, hung: typeof (await reading) });
 }
 
 main(process.argv.slice(2));

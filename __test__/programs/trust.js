@@ -1,7 +1,7 @@
 'use strict';
 
-// Arguments: token endpoint, further options as JSON, variables to set at run time as JSON. Prints whether there was a token, and what
-// was said about it.
+// Arguments: token endpoint, further options as JSON, variables to set at run time as JSON, a user to
+// become. Prints whether there was a token, and what was said about it.
 
 const { open, tell } = require('./program.js');
 
@@ -17,4 +17,5 @@ async function main(options) {
 }
 
 Object.assign(process.env, JSON.parse(process.argv[4] ?? '{}'));
+if (process.argv[5]) process.setuid(Number(process.argv[5]));
 main(JSON.parse(process.argv[3] ?? '{}'));

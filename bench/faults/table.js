@@ -138,7 +138,7 @@ const rows = [
   },
   { name: 'connection reset', none: NETWORK, ...answering({ fault: 'reset' }) },
   {
-    ...{ name: 'dead kept connection', detail: 'dropped without a word', none: SERVED },
+    ...{ name: 'dead kept connection', detail: 'acknowledges, never answers', none: TIMEOUT },
     // Young enough for its connection to be kept.
     ...{ expiresIn: 20, bufferSeconds: 10, ageMs: 12_000, isWarm: true },
     begin: deafenOldConnections,

@@ -47,8 +47,8 @@ const PEER_TIMEOUT: Duration = Duration::from_secs(5);
 
 static CLIENTS: LazyLock<Shared<ClientKey, SharedClient>> = LazyLock::new(Shared::new);
 
-/// Building a client with Node's certificates takes milliseconds of a thread: one at a time, and
-/// whoever waited finds it built.
+/// Building a client with Node's certificates takes milliseconds of a thread. One is built at a
+/// time, so that requests which begin together build it once.
 static BUILDING: Semaphore = Semaphore::const_new(1);
 
 /// What decides whether two managers may share a client.

@@ -1,5 +1,5 @@
-//! What the HTTP library's connector tells about a request: the stage it is in, and whether a
-//! connection was made for it.
+//! Observes the HTTP library's connector: which stage a request is in, and whether a connection was
+//! made for it.
 
 use std::{
     cell::Cell,
@@ -23,10 +23,10 @@ struct Sending {
     has_connected: Cell<bool>,
 }
 
-/// Sends a request by `sending`. Says besides whether a connection was made for it.
+/// Runs `sending`, which sends one request, and says whether a connection was made for it.
 ///
-/// Connectors run in the task that sends. One whose request got a connection of the pool meanwhile
-/// is finished in a task of its own and then counts for nobody.
+/// The connector runs in the task that sends. If the request gets a kept connection meanwhile, the
+/// library finishes connecting in a task of its own, which is not observed.
 pub(super) async fn observed<T>(
     progress: &Progress,
     sending: impl Future<Output = T>,
@@ -42,7 +42,7 @@ pub(super) async fn observed<T>(
     SENDING.scope(observed, sending).await
 }
 
-/// Wraps the connector so that it tells.
+/// The layer that wraps the connector.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Observe;
 
@@ -71,18 +71,18 @@ where
     }
 
     fn call(&mut self, destination: R) -> Self::Future {
-        tell(Stage::Connecting, false);
+        note(Stage::Connecting, false);
         let connecting = self.0.call(destination);
         Box::pin(async move {
             let connection = connecting.await?;
-            tell(Stage::WaitingForAnswer, true);
+            note(Stage::WaitingForAnswer, true);
             Ok(connection)
         })
     }
 }
 
-fn tell(stage: Stage, has_connected: bool) {
-    // Outside a request's task there is nobody to tell.
+fn note(stage: Stage, has_connected: bool) {
+    // Outside a request's task nothing is observed.
     let _ = SENDING.try_with(|sending| {
         sending.progress.enter(stage);
         sending.has_connected.set(has_connected);

@@ -9,7 +9,7 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use super::single_flight::{BlockingLimit, SingleFlight};
+use super::single_flight::{BlockingLimit, MAX_AT_ONCE, SingleFlight};
 
 /// The largest file that is read, in bytes. System bundles of certificates have some 200 KB.
 const MAX_FILE: u64 = 8 * 1024 * 1024;
@@ -23,9 +23,9 @@ type Content = Arc<Zeroizing<Vec<u8>>>;
 type Reads = SingleFlight<(PathBuf, bool), Result<Content, FileError>>;
 
 static READS: LazyLock<Reads> = LazyLock::new(SingleFlight::new);
-static READ_LIMIT: BlockingLimit = BlockingLimit::new();
+static READ_LIMIT: BlockingLimit = BlockingLimit::new(MAX_AT_ONCE);
 #[cfg(feature = "http")]
-static RESERVED_LIMIT: BlockingLimit = BlockingLimit::one();
+static RESERVED_LIMIT: BlockingLimit = BlockingLimit::new(1);
 
 /// Why a file cannot be read. Follows the name of the file in a sentence.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,9 +52,8 @@ impl From<io::Error> for FileError {
 
 /// Reads a regular file of at most `limit` bytes, and never more than 8 MiB.
 ///
-/// One read per path runs at a time, and everyone who wants that file meanwhile shares it. Eight run
-/// at once in a process; a file on storage that hangs delays only those who need it, unless eight
-/// such files hang.
+/// One read per path runs at a time, and callers that arrive meanwhile share it. Eight paths are read
+/// at once in a process, so a file that hangs delays only the callers that need it until eight hang.
 ///
 /// # Errors
 /// The file is missing, unreadable, too large, or not a regular file.

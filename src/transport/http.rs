@@ -156,7 +156,7 @@ impl HttpTransport {
         })
     }
 
-    /// Returns at once if nobody can be asked.
+    /// Returns at once if there is no way to ask for them.
     async fn wait_for_roots(&self, progress: &Progress) {
         if let Some(ask) = &self.ask_for_roots
             && !node_roots_are_set()

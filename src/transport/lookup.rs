@@ -8,12 +8,12 @@ use std::{
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-use super::single_flight::{BlockingLimit, SingleFlight};
+use super::single_flight::{BlockingLimit, MAX_AT_ONCE, SingleFlight};
 
 type Found = Result<Arc<[SocketAddr]>, Arc<io::Error>>;
 
 static LOOKUPS: LazyLock<SingleFlight<String, Found>> = LazyLock::new(SingleFlight::new);
-static LOOKUP_LIMIT: BlockingLimit = BlockingLimit::new();
+static LOOKUP_LIMIT: BlockingLimit = BlockingLimit::new(MAX_AT_ONCE);
 
 /// Resolves names as the system does.
 #[derive(Clone, Copy, Debug)]

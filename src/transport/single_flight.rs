@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
 
 /// How many look-ups, and how many reads, run at once.
-const MAX_AT_ONCE: usize = 8;
+pub(super) const MAX_AT_ONCE: usize = 8;
 
 /// The threads that blocking work of this layer takes at most: look-ups, file reads, the read of
 /// `NODE_EXTRA_CA_CERTS`, and the parsing of Node's certificates.
@@ -22,14 +22,9 @@ pub const MAX_BLOCKING_THREADS: usize = 2 * MAX_AT_ONCE + 2;
 pub(super) struct BlockingLimit(Semaphore);
 
 impl BlockingLimit {
-    /// The bound that look-ups have, and file reads.
-    pub(super) const fn new() -> Self {
-        Self(Semaphore::const_new(MAX_AT_ONCE))
-    }
-
-    /// One at a time.
-    pub(super) const fn one() -> Self {
-        Self(Semaphore::const_new(1))
+    /// As many at once.
+    pub(super) const fn new(at_once: usize) -> Self {
+        Self(Semaphore::const_new(at_once))
     }
 }
 
@@ -80,7 +75,7 @@ where
             let permit = limit.0.acquire().await;
             let working = tokio::task::spawn_blocking(move || {
                 let value = work();
-                // Nobody may join work that is over: what it saw may have changed since.
+                // Work that is over must not be joined: what it saw may have changed since.
                 drop(end);
                 sender.send_replace(Some(value));
             });
@@ -115,7 +110,7 @@ mod tests {
 
     use super::*;
 
-    static LIMIT: BlockingLimit = BlockingLimit::new();
+    static LIMIT: BlockingLimit = BlockingLimit::new(MAX_AT_ONCE);
 
     #[tokio::test]
     async fn callers_that_arrive_meanwhile_share_the_work() {
@@ -147,8 +142,8 @@ mod tests {
 
     #[tokio::test]
     async fn eight_that_hang_keep_a_ninth_waiting_but_not_what_has_its_own_limit() {
-        static FILES: BlockingLimit = BlockingLimit::new();
-        static RESERVED: BlockingLimit = BlockingLimit::one();
+        static FILES: BlockingLimit = BlockingLimit::new(MAX_AT_ONCE);
+        static RESERVED: BlockingLimit = BlockingLimit::new(1);
         static FLIGHTS: LazyLock<SingleFlight<u32, ()>> = LazyLock::new(SingleFlight::new);
         let mut ends = Vec::new();
         for key in 0..8 {

@@ -10,7 +10,7 @@ use super::{
     verify::{AcceptAll, TrustedOrSigned},
 };
 
-/// A configuration that trusts whom `trust` says and shows `identity`. Parses Node's certificates
+/// A configuration that accepts the certificates that `trust` names and shows `identity`. Parses Node's certificates
 /// when it is the first to need them.
 pub(super) fn client_config(
     trust: &Trust,

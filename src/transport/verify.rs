@@ -180,12 +180,33 @@ BgNVHRMBAf8EBTADAQH/MBYGA1UdEQQPMA2CC3Nzby5leGFtcGxlMAoGCCqGSM49\n\
 BAMCA0gAMEUCIQDbEWoW5Mx43bQChK7Qw0rm/JBO5fXWjNMFHGtmGu1kxAIgHIR5\n\
 u4s4eo+jAzmdSSfFmntLUBEetFu2tl6tYJYCfiQ=\n\
 -----END CERTIFICATE-----\n";
+    /// The same without the mark, from `-addext nameConstraints=permitted;DNS:other.example`: its own
+    /// name is one that it may not certify.
+    const CONSTRAINED: &[u8] = b"\
+-----BEGIN CERTIFICATE-----\n\
+MIIBtzCCAVygAwIBAgIUUJRap0iEYv13ejSk3+iog4Ft9s8wCgYIKoZIzj0EAwIw\n\
+FjEUMBIGA1UEAwwLc3NvLmV4YW1wbGUwHhcNMjYxMTI4MjE0NjU4WhcNMjYxMjI4\n\
+MjE0NjU4WjAWMRQwEgYDVQQDDAtzc28uZXhhbXBsZTBZMBMGByqGSM49AgEGCCqG\n\
+SM49AwEHA0IABIHucOG6f9zF1AFGUtopR+14Dfyb0z0TdokHGmPw+LIhLyeXT2Ob\n\
+wq9rMCdiEr5Tc30FQTSwK8yHKJDkF9Gi+wujgYcwgYQwHQYDVR0OBBYEFDCSs1V5\n\
+bQynnap/GAKEc5bvvdIcMB8GA1UdIwQYMBaAFDCSs1V5bQynnap/GAKEc5bvvdIc\n\
+MAwGA1UdEwEB/wQCMAAwHAYDVR0eBBUwE6ARMA+CDW90aGVyLmV4YW1wbGUwFgYD\n\
+VR0RBA8wDYILc3NvLmV4YW1wbGUwCgYIKoZIzj0EAwIDSQAwRgIhAKwE20+r6Pu5\n\
+X2YByTYRTvBeo4iYmSyROamKkW6uRbihAiEA0TjtowRZHFVIY8n+9WjG1GptqWl1\n\
+/3JvTwrbJ5Q3nmw=\n\
+-----END CERTIFICATE-----\n";
+    const CONSTRAINED_NOT_BEFORE: u64 = 1_795_902_418;
+
     const NOT_BEFORE: u64 = 1_795_502_047;
     const NOT_AFTER: u64 = 1_798_094_047;
 
     /// What the verifier says about the certificate, which it trusts, at that time.
     fn verdict(now: u64, name: &str) -> Result<ServerCertVerified, rustls::Error> {
-        let certificate = CertificateDer::from_pem_slice(SELF_SIGNED).unwrap();
+        verdict_on(SELF_SIGNED, now, name)
+    }
+
+    fn verdict_on(pem: &[u8], now: u64, name: &str) -> Result<ServerCertVerified, rustls::Error> {
+        let certificate = CertificateDer::from_pem_slice(pem).unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(certificate.clone()).unwrap();
         let provider = Arc::new(ring::default_provider());
@@ -214,5 +235,16 @@ u4s4eo+jAzmdSSfFmntLUBEetFu2tl6tYJYCfiQ=\n\
         assert!(matches!(late, Fault::ExpiredContext { .. }), "{late:?}");
         let foreign = fault(NOT_BEFORE, "sso.test");
         assert!(matches!(foreign, Fault::NotValidForNameContext { .. }), "{foreign:?}");
+    }
+
+    #[test]
+    fn only_the_mark_of_an_authority_is_forgiven() {
+        let verdict = verdict_on(CONSTRAINED, CONSTRAINED_NOT_BEFORE, "sso.example");
+        match verdict {
+            Err(rustls::Error::InvalidCertificate(fault)) => {
+                assert!(format!("{fault:?}").contains("NameConstraintViolation"), "{fault:?}");
+            }
+            other => panic!("expected a fault of the certificate, got {other:?}"),
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! A manager on simulated time: paused tokio clocks, a scripted transport, an event sink that records.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use keycloak_token_manager::manager::alarm::Alarms;
@@ -112,11 +112,11 @@ pub(crate) struct ScriptedTransport {
     /// From the arrival of a request, when the script decides on it, to that of the answer.
     pub(crate) latency_ms: AtomicU64,
     /// How many requests were sent.
-    requests: AtomicU64,
+    requests: AtomicUsize,
 }
 
 impl ScriptedTransport {
-    pub(crate) fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
     }
 }
@@ -139,7 +139,7 @@ impl Transport for ScriptedTransport {
         request: &TokenRequest,
         _progress: &Progress,
     ) -> Result<Answer, TransportError> {
-        let number = self.requests.fetch_add(1, Ordering::SeqCst) + 1;
+        let number = self.requests.fetch_add(1, Ordering::SeqCst) as u64 + 1;
         let step = (self.script)(number, request);
         let latency = Duration::from_millis(self.latency_ms.load(Ordering::SeqCst));
         tokio::time::sleep(latency).await;
@@ -247,7 +247,7 @@ impl World {
         let transport = Arc::new(ScriptedTransport {
             script: Box::new(script),
             latency_ms: AtomicU64::new(latency_ms),
-            requests: AtomicU64::new(0),
+            requests: AtomicUsize::new(0),
         });
         let (landing_sender, landings) = mpsc::unbounded_channel();
         let (call_sender, calls) = mpsc::unbounded_channel();

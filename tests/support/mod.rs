@@ -116,9 +116,17 @@ impl Peer {
         soon(self.stream.write_all(bytes.as_ref())).await.unwrap();
     }
 
-    /// Reads so many bytes.
-    pub(crate) async fn read(&mut self, count: usize) -> Vec<u8> {
-        let mut bytes = vec![0; count];
+    /// Reads as many bytes as the caller names.
+    pub(crate) async fn read<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        soon(self.stream.read_exact(&mut bytes)).await.unwrap();
+        bytes
+    }
+
+    /// Reads a length in one byte, and so many bytes.
+    pub(crate) async fn read_counted(&mut self) -> Vec<u8> {
+        let [count] = self.read().await;
+        let mut bytes = vec![0; usize::from(count)];
         soon(self.stream.read_exact(&mut bytes)).await.unwrap();
         bytes
     }
