@@ -311,6 +311,51 @@ describe('logger', { timeout: LIMIT_MS }, () => {
   });
 });
 
+describe('a fault of the native side', { timeout: LIMIT_MS }, () => {
+  const isInternal = (cause) => ({
+    ...{ name: 'KeycloakTokenError', code: 'ERR_KEYCLOAK_INTERNAL', retryable: false, cause },
+  });
+  const fault = Object.assign(new Error('a fault'), { code: 'GenericFailure' });
+  const throwFault = () => {
+    throw fault;
+  };
+
+  it('while options are read is not blamed on them', async (t) => {
+    const { open } = await start(t);
+    t.mock.method(native, 'open', throwFault);
+    assert.throws(() => open(), isInternal(fault));
+  });
+
+  it('rejects what a call promised, and throws nothing', async (t) => {
+    const { manager } = await start(t);
+    t.mock.method(native.Core.prototype, 'ask', throwFault);
+    const calls = [
+      () => manager.getToken(),
+      () => manager.getToken({ forceRefresh: true }),
+      () => manager.getAccessToken(),
+      () => manager.getTokenForStreaming(1),
+    ];
+    for (const call of calls) await assert.rejects(call(), isInternal(fault));
+  });
+
+  it('rejects the end of a manager', async (t) => {
+    const { manager } = await start(t);
+    const close = t.mock.method(native.Core.prototype, 'close', throwFault);
+    await assert.rejects(manager.close(), isInternal(fault));
+    close.mock.restore();
+  });
+
+  it('is thrown by methods that return no promise', async (t) => {
+    const { manager } = await start(t);
+    for (const method of ['clear', 'invalidate', 'snapshot']) {
+      t.mock.method(native.Core.prototype, method, throwFault);
+    }
+    for (const method of ['clearCache', 'invalidateToken', 'snapshot']) {
+      assert.throws(() => manager[method]('token'), isInternal(fault), method);
+    }
+  });
+});
+
 // Where memory of others is forbidden, the buffer that JavaScript gets is a copy.
 describe('without shared memory', { timeout: LIMIT_MS }, () => {
   async function startUnshared(t, options, endpointOptions) {

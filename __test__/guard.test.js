@@ -52,11 +52,11 @@ describe('the guard', { timeout: LIMIT_MS }, () => {
     assert.ok(Math.min(...each) <= MOST_BYTES_PER_CALL, `${each} bytes a call`);
   });
 
-  it('holds an acquisition to its native calls and one nudge', async (t) => {
+  it('holds an acquisition to its native calls and one wake-up', async (t) => {
     const { manager } = await start(t);
     await manager.getToken();
     const calls = nativeCalls(t);
     await manager.getToken({ forceRefresh: true });
-    assert.deepEqual(calls, ['ask', 'hold', 'take', 'hold']);
+    assert.deepEqual(calls, ['ask', 'hold', 'drain', 'hold']);
   });
 });

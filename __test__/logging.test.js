@@ -74,7 +74,7 @@ describe('log lines', { concurrency: true }, () => {
     endpoint.setAnswer({ body: tokenResponse('opaque') });
     for (const _ of times(3)) await manager.getToken(forced);
     assert.equal(at('warn').length, 1);
-    assert.match(at('warn')[0], /10 s are assumed/);
+    assert.match(at('warn')[0], /assuming 10 s/);
   });
 
   for (const [name, tokenEndpoint, options, texts] of [

@@ -98,6 +98,16 @@ describe('a secret file that hangs', { timeout: LIMIT_MS, skip: isLinux }, () =>
     for (const call of calls) assert.equal(typeof (await call), 'string');
   });
 
+  it('is named when it is one of certificates to trust', async (t) => {
+    const { open } = await start(t);
+    const { secrets } = makeFiles(t, 1);
+    await hang(t, secrets);
+    const tokenEndpoint = 'https://127.0.0.1:1/token';
+    const call = open({ tokenEndpoint, caFile: secrets[0], requestTimeoutMs: 200 }).getToken();
+    const { message } = await rejection(call, 'ERR_KEYCLOAK_TIMEOUT');
+    assert.match(message, /\(waiting for a file with certificates to trust\)/);
+  });
+
   for (const count of COUNTS) {
     it(`keeps no manager waiting that reads none, if ${count} of them hang`, async (t) => {
       const { endpoint, open } = await start(t);
@@ -112,7 +122,8 @@ describe('a secret file that hangs', { timeout: LIMIT_MS, skip: isLinux }, () =>
         const first = await manager.getToken();
         assert.notEqual(await manager.getToken({ forceRefresh: true }), first);
       }
-      for (const { message } of await Promise.all(failures)) assert.match(message, /not to be had/);
+      for (const { message } of await Promise.all(failures))
+        assert.match(message, /could not obtain the client credential/);
       await release();
       const tokens = await Promise.all(secrets.map((file) => openOn(file).getToken()));
       assert.equal(new Set(tokens).size, count);

@@ -51,8 +51,7 @@ class KeycloakTokenManager {
   #secretError;
 
   constructor(options) {
-    const listener = weakListener(this);
-    const core = guarded(() => native.open(options, environment(), listener));
+    const core = open(options, weakListener(this));
     if (core.code !== undefined) throw new KeycloakTokenError(core);
     this.#core = core;
     const memory = core.memory();
@@ -286,7 +285,11 @@ class KeycloakTokenManager {
   }
 
   #call(method, ...args) {
-    return guarded(() => this.#core[method](...args));
+    try {
+      return this.#core[method](...args);
+    } catch (cause) {
+      throw internal(cause);
+    }
   }
 
   #log({ level, message }) {
@@ -315,10 +318,10 @@ function weakListener(manager) {
 }
 
 // Native code gives failures as data, also an exception of the user's own options: what it throws is
-// a fault of this package.
-function guarded(call) {
+// a fault of this package. No closure holds the options, since its siblings would keep the secret.
+function open(options, listener) {
   try {
-    return call();
+    return native.open(options, environment(), listener);
   } catch (cause) {
     throw internal(cause);
   }

@@ -1,6 +1,7 @@
 'use strict';
 
-// Prints what loading the package, making a manager and the first token cost, each by itself.
+// Prints what loading Node's own https client, loading the package, making a manager and the first
+// token cost, each by itself.
 
 const { lstatSync, readFileSync, readdirSync, readlinkSync } = require('node:fs');
 const { performance } = require('node:perf_hooks');
@@ -37,6 +38,10 @@ async function main() {
   since(look());
 
   let before = look();
+  require('node:https');
+  const https = since(before);
+
+  before = look();
   const { KeycloakTokenManager } = require('../..');
   const required = since(before);
 
@@ -51,7 +56,7 @@ async function main() {
   before = look();
   await manager.getToken();
   const token = since(before);
-  process.stdout.write(`${JSON.stringify({ required, constructed, token })}\n`);
+  process.stdout.write(`${JSON.stringify({ https, required, constructed, token })}\n`);
 }
 
 main();

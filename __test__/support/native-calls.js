@@ -2,9 +2,14 @@
 
 const native = require('../../lib/native.js');
 
-/** The native methods that are called from now on, in their order. */
+/** The native methods of managers, and `hold`, that are called from now on, in their order. */
 function nativeCalls(t) {
   const calls = [];
+  const { hold } = native;
+  t.mock.method(native, 'hold', (holds) => {
+    calls.push('hold');
+    return hold(holds);
+  });
   const { prototype } = native.Core;
   for (const name of Object.getOwnPropertyNames(prototype)) {
     const { value: method } = Object.getOwnPropertyDescriptor(prototype, name);

@@ -1,0 +1,21 @@
+'use strict';
+
+// Argument: token endpoint. Prints how many threads there are after calls of a closed manager beyond
+// those that were there before it was made.
+
+const fs = require('node:fs');
+const { open, tell } = require('./program.js');
+
+const threads = () => fs.readdirSync('/proc/self/task').length;
+
+async function main() {
+  const before = threads();
+  const manager = open();
+  await manager.close();
+  const { code } = await manager.getToken().catch((error) => error);
+  manager.clearCache();
+  const wasDropped = manager.invalidateToken('token');
+  tell({ code, wasDropped, more: threads() - before });
+}
+
+main();

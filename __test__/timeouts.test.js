@@ -1,0 +1,91 @@
+'use strict';
+
+// What the error of a deadline says: which stage of the acquisition took too long.
+
+const assert = require('node:assert/strict');
+const { once } = require('node:events');
+const net = require('node:net');
+const { describe, it } = require('node:test');
+const { startFakeTokenEndpoint } = require('../lib/testing');
+const { run } = require('./programs');
+const { makeCertificates } = require('./support/certificates.js');
+const { rejection, start, times } = require('./support/manager.js');
+
+const LIMIT_MS = 30_000;
+/** The requests to one server that are under way at once. */
+const SLOTS = 64;
+
+/** A server that accepts connections and says nothing. */
+async function startSilentServer(t) {
+  const sockets = new Set();
+  const server = net.createServer((socket) => sockets.add(socket.on('error', () => {})));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return `127.0.0.1:${server.address().port}`;
+}
+
+describe('the error of a deadline names', { timeout: LIMIT_MS }, () => {
+  it('the answer', async (t) => {
+    const { endpoint, open } = await start(t);
+    endpoint.pause();
+    const call = open({ requestTimeoutMs: 200 }).getToken();
+    const { message } = await rejection(call, 'ERR_KEYCLOAK_TIMEOUT');
+    assert.match(message, /within 200 ms \(attempt 1: waiting for the answer\)/);
+  });
+
+  it('the document of the issuer', async (t) => {
+    const issuer = `http://${await startSilentServer(t)}/realms/r`;
+    const { open } = await start(t, { requestTimeoutMs: 200 });
+    const call = open({ tokenEndpoint: undefined, issuer }).getToken();
+    const { message } = await rejection(call, 'ERR_KEYCLOAK_TIMEOUT');
+    assert.match(message, /within 200 ms \(discovery: waiting for the answer\)/);
+  });
+
+  it('the connection', async (t) => {
+    const tokenEndpoint = `https://${await startSilentServer(t)}/token`;
+    const { open } = await start(t, { requestTimeoutMs: 200, skipTlsVerify: true });
+    const call = open({ tokenEndpoint }).getToken();
+    const { message } = await rejection(call, 'ERR_KEYCLOAK_TIMEOUT');
+    assert.match(message, /within 200 ms \(attempt 1: connecting\)/);
+  });
+
+  it('a free slot', async (t) => {
+    const { endpoint, open } = await start(t);
+    endpoint.pause();
+    const calls = times(SLOTS, () => open().getToken());
+    await endpoint.waitForRequests(SLOTS);
+    const call = open({ requestTimeoutMs: 200 }).getToken();
+    const { message } = await rejection(call, 'ERR_KEYCLOAK_TIMEOUT');
+    assert.match(message, /within 200 ms \(waiting for a free slot/);
+    endpoint.resume();
+    await Promise.all(calls);
+  });
+
+  it('the event loop', async (t) => {
+    const certificates = makeCertificates();
+    t.after(() => certificates.remove());
+    const { key, cert } = certificates.server;
+    const endpoint = await startFakeTokenEndpoint({ tls: { key, cert } });
+    t.after(() => endpoint.close());
+    const program = run(t, 'blocked-trust.js', [endpoint.tokenEndpoint]);
+    const { code, message } = await program.result();
+    assert.equal(code, 'ERR_KEYCLOAK_TIMEOUT', message);
+    assert.match(message, /attempt 1: waiting for the event loop/);
+    assert.match(message, /find what blocks the event loop/);
+  });
+
+  it('the credential', async (t) => {
+    const { open } = await start(t);
+    const clientSecret = () => new Promise(() => {});
+    const call = open({ clientSecret, requestTimeoutMs: 200 }).getToken();
+    const { message } = await rejection(call, 'ERR_KEYCLOAK_CREDENTIAL');
+    assert.equal(
+      message,
+      'could not obtain the client credential within 200 ms (requestTimeoutMs)',
+    );
+  });
+});
