@@ -39,8 +39,8 @@ async function run({ quick, tls }) {
   const best = bestRival(rivals, (name) => ms[name]);
   return {
     rows: [
-      row(figure, ms, 'plain', 0.25),
-      row(figure, ms, 'raw', 0.25),
+      row(figure, ms, 'plain', 0.42),
+      row(figure, ms, 'raw'),
       ...(best === undefined ? [] : [row(`${figure}, best rival`, ms, best)]),
       ...rivals.filter((name) => name !== best).map((name) => row(figure, ms, name)),
       row('the same, from the start of the process', sinceStart, 'plain'),
