@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hyper_util::client::proxy::matcher::Matcher;
+use url::Host;
 use zeroize::Zeroizing;
 
 use super::{NetworkFault, ProxyUrl, TransportError};
@@ -89,6 +90,17 @@ impl ProxySettings {
         }
         match choice {
             Choice::Direct => Ok(None),
+            // The HTTP library takes the brackets of the address for a part of the server's name.
+            Choice::Proxy(_)
+                if endpoint.is_https() && matches!(endpoint.url().host(), Some(Host::Ipv6(_))) =>
+            {
+                Err(TransportError::Network {
+                    fault: NetworkFault::Proxy,
+                    detail: "an https endpoint with an IPv6 address cannot be reached through a \
+                             proxy: use a host name, or exempt the address with NO_PROXY"
+                        .to_owned(),
+                })
+            }
             Choice::Proxy(proxy) => Ok(Some(proxy)),
             Choice::Unusable(variable) => Err(TransportError::Network {
                 fault: NetworkFault::Proxy,
@@ -207,6 +219,21 @@ mod tests {
         let explicit = ProxySettings::explicit(ProxyUrl::parse("http://e:3").unwrap());
         for endpoint in ["https://sso.example/t", "http://localhost/t"] {
             assert_eq!(proxy_for(&explicit, endpoint).unwrap(), "http://e:3");
+        }
+    }
+
+    #[test]
+    fn an_ipv6_address_with_tls_is_not_reached_through_a_proxy() {
+        let proxies = settings("http://s:1", "http://s:1", "::2");
+        let error = |endpoint| {
+            let endpoint = TokenEndpoint::parse(endpoint).unwrap();
+            let outcome = proxies.proxy_for(&endpoint);
+            outcome.err().map(|error| error.to_string())
+        };
+        let refused = error("https://[2001:db8::1]/t").unwrap();
+        assert!(refused.contains("IPv6 address cannot be reached through a proxy"), "{refused}");
+        for endpoint in ["http://[2001:db8::1]/t", "https://[::2]/t", "https://192.0.2.1/t"] {
+            assert_eq!(error(endpoint), None, "{endpoint}");
         }
     }
 
