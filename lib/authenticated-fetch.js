@@ -67,9 +67,17 @@ function settingsOf(resource) {
       retryable: false,
     });
   }
-  const base = new URL(resource.baseUrl);
-  if (!base.pathname.endsWith('/')) base.pathname += '/';
+  const base = baseOf(resource);
   return { base, origin: base.origin, userHeader: resource.userHeader };
+}
+
+/** The base URL as a folder, parsed once for each configuration. */
+function baseOf(resource) {
+  if (resource.base === undefined) {
+    resource.base = new URL(resource.baseUrl);
+    if (!resource.base.pathname.endsWith('/')) resource.base.pathname += '/';
+  }
+  return resource.base;
 }
 
 /** Does what comes between two requests; if that fails, nobody will read the response. */
@@ -131,4 +139,4 @@ function cancel(body) {
   }
 }
 
-module.exports = { makeFetch };
+module.exports = { baseOf, makeFetch };

@@ -351,7 +351,7 @@ function handOverRoots() {
 }
 
 function originOf(resource) {
-  return resource === undefined ? undefined : new URL(resource.baseUrl).origin;
+  return resource === undefined ? undefined : authenticatedFetch().baseOf(resource).origin;
 }
 
 function asString(token) {
