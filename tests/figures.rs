@@ -42,8 +42,7 @@ async fn load(script: impl Fn() -> Step + Send + Sync + 'static, calls: u64, eve
             served += 1;
         }
         pass(every).await;
-        let sent = usize::try_from(world.transport.count()).unwrap();
-        requests.resize(sent, call * every);
+        requests.resize(world.transport.count(), call * every);
     }
     Load { requests, served }
 }

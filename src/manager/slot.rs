@@ -82,14 +82,24 @@ pub struct Landed {
     pub fallback: Option<Arc<Grant>>,
     /// After a failure: how long until it makes sense to ask again.
     pub retry_after: Option<Duration>,
-    /// The new token is the held one from now on.
-    pub is_held: bool,
-    /// The token was past its life when it arrived. Its waiters get it nevertheless.
-    pub was_over: bool,
+    /// What became of the token.
+    pub storage: Storage,
     /// The first failure of a row, or the first success after one.
     pub is_turn: bool,
     /// The held token misses a waiter's minimum, and no warning has said so yet.
     pub warns_of_minimum: bool,
+}
+
+/// What becomes of a token that has arrived. Waiters get it in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// It is the held token from now on.
+    Held,
+    /// It is not kept: its flight was detached, it would die before the held token, or no token
+    /// arrived.
+    NotKept,
+    /// It is not kept because its life was over when it arrived.
+    Over,
 }
 
 /// What became of a token that a resource server rejected.
@@ -253,12 +263,18 @@ impl Slot {
                 warns_of_minimum = held.weigh(now, minimum, is_held);
             }
         }
+        let storage = if is_held {
+            Storage::Held
+        } else if grant.age(now) >= grant.life.granted {
+            Storage::Over
+        } else {
+            Storage::NotKept
+        };
         Landed {
-            was_over: grant.age(now) >= grant.life.granted,
             result: Ok(grant),
             fallback: None,
             retry_after: None,
-            is_held,
+            storage,
             is_turn,
             warns_of_minimum,
         }
@@ -270,8 +286,7 @@ impl Slot {
             result: Err(error),
             fallback: None,
             retry_after: Some(trouble.retry_after(now)),
-            is_held: false,
-            was_over: false,
+            storage: Storage::NotKept,
             is_turn: trouble.failures == 1,
             warns_of_minimum: false,
         };

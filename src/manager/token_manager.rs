@@ -19,7 +19,7 @@ use super::error::{Error, ErrorKind};
 use super::events::{Event, EventSink, Level};
 use super::published::{NO_TOKEN, Published};
 use super::schedule;
-use super::slot::{self, Call, Decision, FlightId, Invalidation, Landed, Launch, Slot};
+use super::slot::{self, Call, Decision, FlightId, Invalidation, Landed, Launch, Slot, Storage};
 use super::snapshot::{Counters, Latency, Snapshot, TokenTimes};
 use super::sync::Mutex;
 use super::{Engine, EngineSource, Reply};
@@ -349,7 +349,11 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         }
         self.events.push(Event::Landed {
             flight,
-            version: if landed.is_held { version } else { NO_TOKEN },
+            version: if landed.storage == Storage::Held {
+                version
+            } else {
+                NO_TOKEN
+            },
             landed,
         });
     }
@@ -470,7 +474,7 @@ impl<T> Inner<T> {
         let warns_of_lifetime =
             is_lifetime_assumed && !std::mem::replace(&mut history.warned_of_lifetime, true);
         let landed = self.slot.land(now, flight, result, fastrand::f64());
-        if landed.is_held {
+        if landed.storage == Storage::Held {
             self.usage = Usage {
                 hits_on_arrival: hits,
                 ..Usage::default()

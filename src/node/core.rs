@@ -23,7 +23,7 @@ use crate::manager::error::Error;
 use crate::manager::events::{EventQueue, EventSink};
 use crate::manager::options::LONE_SURROGATE;
 use crate::manager::published::{NO_TOKEN, Published};
-use crate::manager::slot::{Call, Invalidation, Landed};
+use crate::manager::slot::{Call, Invalidation, Landed, Storage};
 use crate::manager::{Level, Manager, Reply};
 use crate::oauth::ClientSecret;
 use crate::transport::{HttpTransport, set_node_roots};
@@ -184,7 +184,8 @@ impl Core {
         match landed.result {
             // The token came to its end while the event loop was blocked.
             Ok(grant)
-                if !landed.was_over && grant.age(engine::clock().now()) >= grant.life.granted =>
+                if landed.storage != Storage::Over
+                    && grant.age(engine::clock().now()) >= grant.life.granted =>
             {
                 Event::AskAgain { flight }
             }

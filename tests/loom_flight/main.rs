@@ -148,10 +148,10 @@ fn once_a_drop_has_returned_no_read_serves_the_token() {
     }
 }
 
-type Event = fn(World) -> Option<World>;
+type Incident = fn(World) -> Option<World>;
 
 /// What happens while a flight is under way. Each gives the world back unless it has ended.
-const EVENTS: [(&str, Event); 5] = [
+const INCIDENTS: [(&str, Incident); 5] = [
     ("clear", |world| {
         let _ = world.manager.clear();
         Some(world)
@@ -177,14 +177,14 @@ const EVENTS: [(&str, Event); 5] = [
 ];
 
 #[test]
-fn whoever_waits_for_a_flight_hears_of_it_once_whatever_becomes_of_it() {
+fn the_waiters_of_a_flight_hear_of_it_once_whatever_becomes_of_it() {
     for outcome in [Outcome::Token, Outcome::Refusal, Outcome::Lost] {
-        for (name, event) in EVENTS {
+        for (name, incident) in INCIDENTS {
             model(move || {
                 let world = World::new(config(), outcome);
                 let (flights, sink) = (world.flights.clone(), Arc::clone(&world.sink));
                 let first = flight(world.manager.ask(Call::Any));
-                let world = event(world);
+                let world = incident(world);
                 flights.join();
                 let landings = sink.landings();
                 let times = landings

@@ -12,7 +12,7 @@ use keycloak_token_manager::manager::credential::SecretCall;
 use keycloak_token_manager::manager::error::{Error, ErrorKind};
 use keycloak_token_manager::manager::held::Grant;
 use keycloak_token_manager::manager::published::NO_TOKEN;
-use keycloak_token_manager::manager::slot::{Call, Condition, FlightId, Invalidation};
+use keycloak_token_manager::manager::slot::{Call, Condition, FlightId, Invalidation, Storage};
 use keycloak_token_manager::manager::snapshot::TokenTimes;
 use tokio::runtime::Handle;
 
@@ -331,7 +331,7 @@ impl Client {
     /// next step of the wall clock would seem to begin a cool-down that the step has ended.
     pub(super) async fn rest(&mut self, time: Duration) {
         let end = self.now() + time;
-        while self.now() < end || !self.world.landings.is_empty() || !self.world.asks.is_empty() {
+        while self.now() < end || !self.world.landings.is_empty() || !self.world.calls.is_empty() {
             if let Some(quiet) = self.quiet(end) {
                 tokio::time::advance(quiet).await;
                 continue;
@@ -433,7 +433,7 @@ impl Client {
                 if !is_outdated {
                     self.row = Row::default();
                 }
-                self.check_issue(now, &grant, landed.was_over);
+                self.check_issue(now, &grant, landed.storage == Storage::Over);
                 // Over already, outlived by the held one or detached: it is asked for again.
                 if version == NO_TOKEN {
                     self.window.causes += 1 + mine.len() as u64;

@@ -92,9 +92,8 @@ impl Log {
             Fact::Launched { flight, .. } => Some(flight),
             _ => None,
         })?;
-        let is_detached = self.has(index, |fact| match fact {
-            Fact::Dropped | Fact::Cleared | Fact::Closed | Fact::Configured { .. } => true,
-            _ => false,
+        let is_detached = self.has(index, |fact| {
+            matches!(fact, Fact::Dropped | Fact::Cleared | Fact::Closed | Fact::Configured { .. })
         });
         (!is_detached && !self.has_landed(flight)).then_some(flight)
     }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use keycloak_token_manager::manager::held::Grant;
 use keycloak_token_manager::manager::schedule::Life;
-use keycloak_token_manager::manager::slot::{self, Call, Decision, FlightId, Launch, Slot};
+use keycloak_token_manager::manager::slot::{
+    self, Call, Decision, FlightId, Launch, Slot, Storage,
+};
 use keycloak_token_manager::oauth::AccessToken;
 
 use super::facts::{Failure, Ns, SECOND, Time, Token};
@@ -230,9 +232,14 @@ impl Pair {
         let landing = self
             .slot
             .land(moment(now), FlightId(flight), given, plain::part(luck));
-        let is_held = self.current == Some(flight) && self.slot.serial() != before.serial;
-        same("whether the token is held", &landing.is_held, &is_held)?;
-        same("whether the token was over", &landing.was_over, &(token.age(now) >= token.lifetime))?;
+        let storage = if self.current == Some(flight) && self.slot.serial() != before.serial {
+            Storage::Held
+        } else if token.age(now) >= token.lifetime {
+            Storage::Over
+        } else {
+            Storage::NotKept
+        };
+        same("what became of the token", &landing.storage, &storage)?;
         let is_given = landing
             .result
             .as_ref()
