@@ -5,6 +5,7 @@
 const assert = require('node:assert/strict');
 const { EventEmitter, once } = require('node:events');
 const { describe, it } = require('node:test');
+const { setTimeout: delay } = require('node:timers/promises');
 const { inspect } = require('node:util');
 const { KeycloakTokenError, KeycloakTokenManager } = require('..');
 const { startFakeTokenEndpoint } = require('../lib/testing');
@@ -15,8 +16,13 @@ const { startFakeTokenEndpointProcess, startRawServer } = require('./support/fau
 const LIMIT_MS = 30_000;
 const EXIT_LIMIT_MS = 1000;
 const ROUNDS = 7;
+/** Less than the program's event loop is busy, and more than an answer on loopback takes. */
+const ARRIVED_MS = 200;
+/** Longer than a token of 2 s lives. */
+const STOPPED_MS = 2500;
 
-const isLinux = process.platform === 'linux' ? false : 'threads are counted in /proc';
+const isLinux =
+  process.platform === 'linux' ? false : 'needs /proc, or signals that stop a process';
 
 async function start(t, options) {
   const endpoint = await startFakeTokenEndpoint(options);
@@ -173,6 +179,26 @@ describe('blocked event loop', { timeout: LIMIT_MS, concurrency: true }, () => {
     }
     const ms = median(all.map((seen) => seen.ms));
     assert.ok(ms < 20, `the caller waited ${ms} ms`);
+  });
+});
+
+describe('a process that is stopped', { timeout: LIMIT_MS, skip: isLinux }, () => {
+  it('gives no token that ended before its event loop ran again, and keeps none', async (t) => {
+    const endpoint = await start(t);
+    let last = 0;
+    endpoint.setAnswer(() => {
+      last += 1;
+      return { body: { access_token: `token-${last}`, token_type: 'Bearer', expires_in: 2 } };
+    });
+    const program = run(t, 'stopped.js', [endpoint.tokenEndpoint]);
+    assert.equal(await program.next(), 'asked');
+    await endpoint.waitForRequests(1);
+    // The answer arrives while the event loop is busy.
+    await delay(ARRIVED_MS);
+    process.kill(program.pid, 'SIGSTOP');
+    await delay(STOPPED_MS);
+    process.kill(program.pid, 'SIGCONT');
+    assert.deepEqual(await program.next(), ['token-2', 'token-2']);
   });
 });
 
