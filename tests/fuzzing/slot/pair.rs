@@ -232,7 +232,8 @@ impl Pair {
         let landing = self
             .slot
             .land(moment(now), FlightId(flight), given, plain::part(luck));
-        let storage = if self.current == Some(flight) && self.slot.serial() != before.serial {
+        let serial = self.slot.serial();
+        let storage = if serial.is_some() && serial != before.serial {
             Storage::Held
         } else if token.age(now) >= token.lifetime {
             Storage::Over
