@@ -8,6 +8,7 @@ const { tmpdir } = require('node:os');
 const path = require('node:path');
 const { describe, test } = require('node:test');
 const { inspect } = require('node:util');
+const reconfigure = require('../lib/reconfigure.js');
 const { delay, rejection, start, times, until } = require('./support/manager.js');
 
 const SECRET = 'test-secret';
@@ -79,6 +80,16 @@ describe('a secret function', { concurrency: true }, () => {
       assert.match((await rejection(manager.getToken(), 'ERR_KEYCLOAK_CREDENTIAL')).message, text);
     });
   }
+
+  test('that threw is no cause of what fails after the configuration changed', async (t) => {
+    const { endpoint, manager } = await start(t, { clientSecret: () => Promise.reject(cause) });
+    await rejection(manager.getToken(), 'ERR_KEYCLOAK_CREDENTIAL');
+    const { tokenEndpoint } = endpoint;
+    manager[reconfigure]({ tokenEndpoint, clientId: 'test-client', clientSecretFile: '/none' });
+    const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_CREDENTIAL');
+    assert.match(error.message, /clientSecretFile/);
+    assert.equal(error.cause, undefined);
+  });
 
   test('that never settles ends with the deadline, and is asked anew the next time', async (t) => {
     let calls = 0;

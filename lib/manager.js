@@ -148,6 +148,8 @@ class KeycloakTokenManager {
     this.#resource = resource === undefined ? undefined : { ...resource };
     this.#resourceFetch = undefined;
     this.#secretFunction = typeof clientSecret === 'function' ? clientSecret : undefined;
+    this.#secretCall = undefined;
+    this.#secretError = undefined;
   }
 
   #fetch(input, init) {

@@ -137,6 +137,7 @@ async fn a_flight_whose_secret_function_is_never_called_fails_and_the_next_one_i
         assert_eq!((id, version), (flight, 0));
         assert_eq!(landed.result.unwrap_err().kind(), ErrorKind::Credential);
         assert!(world.manager.snapshot().last_failure.is_none(), "nothing has failed here");
+        assert_eq!(world.warnings(), 0, "its callers ask again");
         assert_eq!(world.transport.count(), 0);
         assert!(matches!(world.manager.ask(Call::Any), Reply::Flight(next) if next != flight));
     }

@@ -54,6 +54,8 @@ struct Inner<T> {
     copied: Option<u64>,
     usage: Usage,
     history: History,
+    /// Another manager has taken over. Callers of a flight that fails here ask that one.
+    has_successor: bool,
 }
 
 /// What flights need. It does not change: a changed configuration makes another manager.
@@ -119,6 +121,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
                 copied: None,
                 usage: Usage::default(),
                 history: History::default(),
+                has_successor: false,
             }),
             this: Weak::clone(this),
         })
@@ -473,7 +476,9 @@ impl<T> Inner<T> {
         }
         let warns_of_lifetime =
             is_lifetime_assumed && !std::mem::replace(&mut history.warned_of_lifetime, true);
-        let landed = self.slot.land(now, flight, result, fastrand::f64());
+        let mut landed = self.slot.land(now, flight, result, fastrand::f64());
+        // The present configuration has not failed, so the log says nothing.
+        landed.is_turn &= landed.result.is_ok() || !self.has_successor;
         if landed.storage == Storage::Held {
             self.usage = Usage {
                 hits_on_arrival: hits,
@@ -529,6 +534,7 @@ impl<T> Inner<T> {
             copied: self.copied.take(),
             usage: std::mem::take(&mut self.usage),
             history: self.history,
+            has_successor: std::mem::replace(&mut self.has_successor, true),
         }
     }
 }

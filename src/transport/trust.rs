@@ -60,9 +60,12 @@ static EXTRA_CA_CERTS: OnceLock<PathBuf> = OnceLock::new();
 static ENVIRONMENT_ROOTS: OnceLock<Option<Arc<PemCertificates>>> = OnceLock::new();
 
 /// Says what `NODE_EXTRA_CA_CERTS` is, for systems and processes that do not show what it was when
-/// the process started. The first call in a process counts.
+/// the process started. The first path in a process counts; an empty one says nothing, since a
+/// worker may have an environment of its own.
 pub fn set_extra_ca_certs(path: PathBuf) {
-    EXTRA_CA_CERTS.get_or_init(|| path);
+    if !path.as_os_str().is_empty() {
+        EXTRA_CA_CERTS.get_or_init(|| path);
+    }
 }
 
 /// The certificates of `NODE_EXTRA_CA_CERTS`, read once for the process, when they are first
@@ -279,7 +282,17 @@ impl TrustFile {
 
 #[cfg(test)]
 mod tests {
-    use super::variable;
+    use std::path::Path;
+
+    use super::{EXTRA_CA_CERTS, set_extra_ca_certs, variable};
+
+    #[test]
+    fn an_environment_without_the_variable_does_not_hide_that_of_the_process() {
+        for path in ["", "/first.pem", "", "/second.pem"] {
+            set_extra_ca_certs(path.into());
+        }
+        assert_eq!(EXTRA_CA_CERTS.get().map(|path| path.as_path()), Some(Path::new("/first.pem")));
+    }
 
     #[test]
     fn a_variable_is_found_by_its_whole_name() {
