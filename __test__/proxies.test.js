@@ -364,12 +364,12 @@ const FAILURES = [
   {
     what: 'a forbidden tunnel',
     proxy: () => url('forbidding'),
-    message: /the proxy refused to make a tunnel/,
+    message: /the proxy refused to open a tunnel/,
   },
   {
     what: 'a tunnel that fails',
     proxy: () => url('failing'),
-    message: /the proxy refused to make a tunnel/,
+    message: /the proxy refused to open a tunnel/,
   },
   {
     what: 'a tunnel to nowhere',

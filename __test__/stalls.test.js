@@ -105,7 +105,7 @@ describe('a secret file that hangs', { timeout: LIMIT_MS, skip: isLinux }, () =>
     const tokenEndpoint = 'https://127.0.0.1:1/token';
     const call = open({ tokenEndpoint, caFile: secrets[0], requestTimeoutMs: 200 }).getToken();
     const { message } = await rejection(call, 'ERR_KEYCLOAK_TIMEOUT');
-    assert.match(message, /\(waiting for a file with certificates to trust\)/);
+    assert.match(message, /\(reading a file of trusted certificates\)/);
   });
 
   for (const count of COUNTS) {

@@ -60,7 +60,7 @@ describe('the error of a deadline names', { timeout: LIMIT_MS }, () => {
     await endpoint.waitForRequests(SLOTS);
     const call = open({ requestTimeoutMs: 200 }).getToken();
     const { message } = await rejection(call, 'ERR_KEYCLOAK_TIMEOUT');
-    assert.match(message, /within 200 ms \(waiting for a free slot/);
+    assert.match(message, /within 200 ms \(waiting for other requests to this server/);
     endpoint.resume();
     await Promise.all(calls);
   });
