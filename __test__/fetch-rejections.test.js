@@ -363,7 +363,7 @@ const BODIES = {
   },
 };
 
-describe('a body in the way of the next request', { concurrency: true }, () => {
+describe('a body that must be drained before the next request', { concurrency: true }, () => {
   /** A double of `fetch` that answers its first call with such a body, and what to check later. */
   function answeringWith(make, status) {
     const checks = [];
@@ -377,7 +377,7 @@ describe('a body in the way of the next request', { concurrency: true }, () => {
       /** A body without end that must be left alone. */
       watched() {
         let isCancelled = false;
-        checks.push(() => assert.equal(isCancelled, false, 'it was not left alone'));
+        checks.push(() => assert.equal(isCancelled, false, 'it was cancelled'));
         return new ReadableStream({
           pull: (controller) => controller.enqueue(CHUNK),
           cancel() {
@@ -396,7 +396,7 @@ describe('a body in the way of the next request', { concurrency: true }, () => {
 
   for (const status of [401, 302]) {
     for (const [what, make] of Object.entries(BODIES)) {
-      test(`with status ${status} that ${what} does not keep it from being sent`, async (t) => {
+      test(`with status ${status} that ${what} does not prevent it`, async (t) => {
         const { afterwards, calls, checks, fetch } = answeringWith(make, status);
         const { manager } = await startBoth(t, undefined, { resource: { fetch } });
         assert.equal(await (await manager.fetch('/')).text(), 'ok');

@@ -407,7 +407,7 @@ describe('options that are refused', () => {
     }
   });
 
-  test('what the native side throws is a bug of ours, never the exception of a getter', () => {
+  test('an exception of the native side is a bug, never the exception of a getter', () => {
     const thrown = new Error('boom');
     const options = {
       ...BASE,
