@@ -31,7 +31,7 @@ async function cargoFuzz() {
       () => 'cargo-fuzz',
       () => {
         throw new Error(
-          `cargo-fuzz cannot be had: ${error.message}\n` +
+          `cargo-fuzz is not available: ${error.message}\n` +
             'Install it with `cargo install cargo-fuzz`.',
         );
       },

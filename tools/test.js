@@ -104,7 +104,7 @@ async function deny() {
   try {
     program = await cargoDeny();
   } catch (error) {
-    throw new Skipped(`cargo-deny cannot be had: ${error.message}`);
+    throw new Skipped(`cargo-deny is not available: ${error.message}`);
   }
   await run(program, ['--all-features', '--locked', 'check', 'bans', 'licenses', 'sources']);
 }
@@ -119,7 +119,7 @@ async function packages() {
   try {
     await pinnedProgram('cargo-zigbuild');
   } catch (error) {
-    throw new Skipped(`cargo-zigbuild cannot be had: ${error.message}`);
+    throw new Skipped(`cargo-zigbuild is not available: ${error.message}`);
   }
   await run(process.execPath, ['tools/package'], { limitSeconds: 2400 });
 }

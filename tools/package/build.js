@@ -61,7 +61,7 @@ async function ensureTarget(name) {
   const sysroot = await output('rustc', ['--print', 'sysroot']);
   if (fs.existsSync(path.join(sysroot, 'lib', 'rustlib', triple, 'lib'))) return;
   await run('rustup', ['target', 'add', triple]).catch((error) => {
-    throw new Error(`the Rust target ${triple} cannot be had: ${error.message}`);
+    throw new Error(`the Rust target ${triple} is not available: ${error.message}`);
   });
 }
 
