@@ -530,7 +530,7 @@ export class KeycloakTokenError extends Error {
   readonly name: 'KeycloakTokenError';
   /** What went wrong; see {@link KeycloakTokenErrorCode}. */
   readonly code: KeycloakTokenErrorCode;
-  /** Whether the same call may succeed later with nothing changed on this side. */
+  /** Whether the same call may succeed later without a change on your side. */
   readonly retryable: boolean;
   /** The HTTP status of the answer. */
   readonly status?: number;
@@ -545,7 +545,7 @@ export class KeycloakTokenError extends Error {
   readonly retryAfterMs?: number;
   /** How many token requests the failed acquisition sent. */
   readonly attempts?: number;
-  /** The token endpoint, as far as it is known. */
+  /** The URL of the token endpoint, if it is known. */
   readonly tokenEndpoint?: string;
   /** The option `clientId`. */
   readonly clientId?: string;

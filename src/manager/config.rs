@@ -201,7 +201,7 @@ pub struct Config {
     pub target: Target,
     /// The grant to request, and the client's authentication method.
     pub grant: ClientCredentialsGrant,
-    /// Where the proof comes from.
+    /// The source of the credential.
     pub credential: Credential,
     /// How assertions are made.
     pub assertion: AssertionSettings,

@@ -21,7 +21,7 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// How old it is.
+    /// The age of the token.
     #[must_use]
     pub fn age(&self, now: Moment) -> Duration {
         now.since(self.sent)

@@ -20,7 +20,7 @@ const SHORTEST_MINIMUM_PAUSE: Duration = Duration::from_secs(5);
 /// The ages at which a token changes its worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Life {
-    /// What the server granted.
+    /// The lifetime that the server granted.
     pub granted: Duration,
     /// From here on the token is not handed out.
     pub hard: Duration,

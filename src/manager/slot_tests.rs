@@ -81,7 +81,7 @@ impl Line {
         }
     }
 
-    /// The call takes the held token: whether somebody is warned of its minimum.
+    /// The call takes the held token. Whether to warn about a missed minimum.
     fn warns(&mut self, time: u64, call: Call) -> bool {
         match self.0.decide(at(time), call) {
             Decision::Use {

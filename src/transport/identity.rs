@@ -165,9 +165,11 @@ impl IdentityFault {
                 certificate("the certificate is not valid yet: check this machine's clock")
             }
             Self::Key(fault) => ("clientKey", fault.to_string()),
-            Self::UnusableKey => {
-                ("clientKey", "the key is of a kind that TLS does not use here".to_owned())
-            }
+            Self::UnusableKey => (
+                "clientKey",
+                "TLS does not support this kind of key: use an RSA, P-256, P-384 or Ed25519 key"
+                    .to_owned(),
+            ),
             Self::Mismatch => {
                 ("clientKey", "the key does not belong to the certificate".to_owned())
             }
