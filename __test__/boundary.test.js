@@ -12,7 +12,7 @@ const { block } = require('./programs/program.js');
 const { rejection, start, times, tokenResponse } = require('./support/manager.js');
 const { nativeCalls } = require('./support/native-calls.js');
 
-/** What hangs must fail. */
+/** A hanging test must fail. */
 const LIMIT_MS = 30_000;
 
 const isPending = (promise) => inspect(promise).includes('<pending>');

@@ -66,7 +66,7 @@ function file(t, text) {
   return place;
 }
 
-/** What an assertion says. */
+/** The claims of an assertion. */
 const claimsOf = ({ form }) =>
   JSON.parse(Buffer.from(form.client_assertion.split('.')[1], 'base64url').toString());
 

@@ -1,6 +1,6 @@
 'use strict';
 
-// What goes wrong between a manager and its endpoint, and what callers see of it.
+// Failures between a manager and its endpoint, and their effects on callers.
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');

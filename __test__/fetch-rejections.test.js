@@ -1,6 +1,6 @@
 'use strict';
 
-// What `fetch` of a manager does when the API refuses its token.
+// The behaviour of a manager's `fetch` when the API rejects its token.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');

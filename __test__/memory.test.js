@@ -10,7 +10,7 @@ const { run } = require('./programs');
 const { startFakeTokenEndpointProcess, startRawServer } = require('./support/fault-server.js');
 const { tokenResponse, until } = require('./support/manager.js');
 
-/** What hangs must fail. */
+/** A hanging test must fail. */
 const LIMIT_MS = 30_000;
 
 const execArgv = ['--expose-gc'];

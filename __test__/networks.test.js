@@ -17,7 +17,7 @@ const { run } = require('./programs');
 const { makeCertificates } = require('./support/certificates.js');
 const { CLIENT, tokenResponse } = require('./support/manager.js');
 
-/** What hangs must fail. */
+/** A hanging test must fail. */
 const LIMIT_MS = 30_000;
 const NAME = 'sso.names.invalid';
 

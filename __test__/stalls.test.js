@@ -16,7 +16,7 @@ const { startFakeTokenEndpointProcess } = require('./support/fault-server.js');
 const { CLIENT, rejection, start, times } = require('./support/manager.js');
 const { run } = require('./programs');
 
-/** What hangs must fail. */
+/** A hanging test must fail. */
 const LIMIT_MS = 30_000;
 /** Fewer hanging operations than threads, as many, and more. */
 const FEW = 2;

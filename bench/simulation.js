@@ -12,7 +12,7 @@ const START_MS = Date.UTC(2030, 0);
 /** More would not fit below a plot. */
 const NAMED = 3;
 
-/** What an endpoint answers: a status, or else tokens of so many seconds. */
+/** The answer of an endpoint: a status, or tokens with this lifetime in seconds. */
 async function startSimulatedEndpoint({ status = 200, life }) {
   const requests = [];
   const issued = new Map();

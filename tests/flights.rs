@@ -10,7 +10,7 @@
     reason = "tests"
 )]
 
-// What the simulated world offers beyond this is for the other tests.
+// The rest of the simulated world is for the other tests.
 #[expect(dead_code, reason = "shared between tests")]
 mod simulated;
 

@@ -189,7 +189,7 @@ impl<T: Transport> Client<T> {
 struct Figures(BTreeMap<String, f64>);
 
 impl Figures {
-    /// What one of so many did since `before`.
+    /// The average per operation since `before`.
     fn note(&mut self, name: &str, times: u32, before: Counts) {
         let now = counts();
         let each = |count: i64| count as f64 / f64::from(times);
@@ -200,7 +200,7 @@ impl Figures {
             .insert(format!("{name}: bytes"), each(now.bytes - before.bytes).round());
     }
 
-    /// What is left of one of so many since `before`.
+    /// The average that remains per operation since `before`.
     fn note_kept(&mut self, name: &str, times: u32, before: Counts) {
         let kept = (counts().live - before.live) as f64 / f64::from(times);
         self.0.insert(format!("{name}: bytes kept"), kept.round());

@@ -27,7 +27,7 @@ async function actionlint() {
 }
 
 const checkers = {
-  // What else it would run differs from machine to machine.
+  // Its other checks depend on the programs of the machine.
   actionlint: { get: actionlint, args: ['-shellcheck=', '-pyflakes='] },
   zizmor: {
     get: () => pinnedProgram('zizmor'),

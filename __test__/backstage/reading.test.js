@@ -1,6 +1,6 @@
 'use strict';
 
-/** What `readKeycloakTokenManagerOptions` makes of a section of the configuration. */
+/** The options that `readKeycloakTokenManagerOptions` reads from a configuration section. */
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');

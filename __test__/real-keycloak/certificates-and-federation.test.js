@@ -23,7 +23,7 @@ const { claimsOf, createClient, createRealm, describeWithKeycloak } = require('.
 const SPIFFE = 'urn:ietf:params:oauth:client-assertion-type:jwt-spiffe';
 const SERVER = 'a server that asks for certificates';
 const FEDERATION = 'clients of other issuers';
-/** What the newest release needs besides. */
+/** The additional requirements of the newest release. */
 const NEWEST = { options: ['--http-management-scheme=http', '--features=spiffe'] };
 
 /** Who vouches for a client: as an identity provider of Keycloak, and what it says. */

@@ -74,7 +74,7 @@ const audience = (clientId) => ({
 
 const lifespan = (seconds) => ({ attributes: { 'access.token.lifespan': String(seconds) } });
 
-/** What makes the server refuse a client that worked, what ends that, and how it is told. */
+/** Changes that make the server refuse a working client, how to undo them, and the error. */
 const REVERSIBLE = [
   {
     what: 'a client that is disabled',
@@ -107,7 +107,7 @@ const REVERSIBLE = [
   },
 ];
 
-/** Where a secret may come from that can change. */
+/** The sources of a secret that can change. */
 const SECRET_SOURCES = [
   {
     what: 'function',

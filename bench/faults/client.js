@@ -6,7 +6,7 @@ const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 const path = require('node:path');
 
-/** What hangs is killed, which fails its row. */
+/** A hanging process is killed, which fails its row. */
 const LIMIT_MS = 60_000;
 
 class Client {
@@ -58,7 +58,7 @@ class Client {
     });
   }
 
-  /** How it ended and all that it printed, once it has. */
+  /** How it ended, and its output, once it has ended. */
   ended() {
     return this.#ended;
   }

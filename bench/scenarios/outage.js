@@ -64,7 +64,7 @@ async function others(quick) {
   };
 }
 
-/** How many requests there were by each time. */
+/** The number of requests up to each time. */
 function points(core, requests) {
   const seconds = (core.calls * EVERY_MS) / 1000;
   return Array.from({ length: seconds / SAMPLE_SECONDS }, (_, index) => {

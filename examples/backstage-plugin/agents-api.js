@@ -11,7 +11,7 @@ const { createServer } = require('node:http');
 const ROLES = { GET: undefined, POST: 'kagenti-operator' };
 const BODY_LIMIT = 64 * 1024;
 
-/** What is answered instead of the agents. */
+/** The answer instead of the agents. */
 class Refusal extends Error {
   constructor(status, detail, headers = {}) {
     super(detail);

@@ -1,4 +1,4 @@
-//! What decides the future of a pair, as one number.
+//! The state that determines the future of a pair, as one number.
 
 use std::fmt::Write;
 use std::hash::{DefaultHasher, Hasher};
