@@ -211,7 +211,7 @@ describe('a refused token', { concurrency: true }, () => {
     const tokens = revoked();
     const { api, endpoint, manager } = await startBoth(t, async (request, response) => {
       if (tokens.has(bearer(request))) return 'ok';
-      // All of them are under way before the first is refused.
+      // All of them are in progress before the first is refused.
       await new Promise((resolve) => {
         gathered.push(resolve);
         if (gathered.length === 50) for (const go of gathered) go();

@@ -147,7 +147,7 @@ const tasks = {
     tell(tokens);
   },
 
-  /** A manager that is dropped with a refresh under way. */
+  /** A manager that is dropped with a refresh in progress. */
   async dropInFlight() {
     let manager = open();
     const reference = new WeakRef(manager);

@@ -29,7 +29,7 @@ const TIMER_MS = 50;
 const MINUTE_MS = 60_000;
 /** Of a token of three seconds a quarter is kept back, and up to one second was rounded away. */
 const ROUNDED_MS = 250;
-/** A call may be under way for long after its token was taken. */
+/** A call may be in progress for long after its token was taken. */
 const UNDER_WAY_MS = 5_000;
 const CALLERS = 10;
 

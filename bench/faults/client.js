@@ -49,7 +49,7 @@ class Client {
     );
   }
 
-  /** Has a method of the child done, and gives what it gives. */
+  /** Has a method of the child done, and returns what it gives. */
   ask(method, ...args) {
     return new Promise((resolve, reject) => {
       this.#count += 1;

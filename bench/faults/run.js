@@ -25,8 +25,8 @@ const RECOVERY_LIMITS_MS = { ours: 20_000, plain: 5_000 };
 const EXIT_LIMIT_MS = 5_000;
 
 /**
- * Starts the whole table. Gives a promise for each row by its name: the row's figures by situation
- * and side.
+ * Starts the whole table. Returns a promise for each row by its name: the row's figures by
+ * situation and side.
  *
  * @param {typeof import('./table.js').rows} rows
  */

@@ -1,8 +1,8 @@
 'use strict';
 
 // The rivals: packages from npm that get client-credentials tokens, each used as its own docs say.
-// A file of this folder is one of them: `load()` imports the package and gives what makes a manager
-// with `getToken()` and `clearCache()` for a token endpoint.
+// A file of this folder is one of them: `load()` imports the package and returns a function that
+// creates a manager with `getToken()` and `clearCache()` for a token endpoint.
 
 const fs = require('node:fs');
 const path = require('node:path');

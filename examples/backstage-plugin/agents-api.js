@@ -102,7 +102,7 @@ function authorise({ method, url }, claims) {
   throw new Refusal(403, `Required role(s): ${role}`);
 }
 
-/** Gives keys by id; the set is loaded again for an unknown one. */
+/** Returns keys by id; the set is loaded again for an unknown one. */
 function keySet(url) {
   let known = new Map();
   return async (kid) => {

@@ -88,7 +88,7 @@ function remappedPaths(crates) {
   return [[root, '/src'], ...[...folders].sort().map((folder) => [folder, '/crates'])];
 }
 
-/** Builds the target and gives the path of what the linker made, with debug symbols on Linux. */
+/** Builds the target and returns the path of what the linker made, with debug symbols on Linux. */
 async function compile(name, { crates, targetFolder }) {
   const { triple, os, libc } = targets[name];
   const paths = remappedPaths(crates);

@@ -3,7 +3,7 @@
 use super::{Given, Options, table};
 use crate::oauth::TokenEndpoint;
 
-/// Header names that `resource.userHeader` must not be, in lower case: headers that carry
+/// The header names that `resource.userHeader` refuses, in lower case: headers that carry
 /// credentials or control how the request and its body are read.
 const RESERVED_HEADERS: [&str; 15] = [
     "authorization",
@@ -57,7 +57,7 @@ impl Options<'_> {
                     if RESERVED_HEADERS.contains(&text.to_ascii_lowercase().as_str()) {
                         self.faults.push(
                             &option,
-                            "expected a header other than those for credentials and framing",
+                            "expected a header that is not used for credentials or framing",
                         );
                     }
                 }
