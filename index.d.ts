@@ -143,8 +143,8 @@ export interface ResourceOptions {
    */
   userHeader?: string | undefined;
   /**
-   * Sends the requests instead of the global `fetch`: undici's with a dispatcher, or a test's
-   * double. Default: the global `fetch`, looked up at each call. It receives a string, or the
+   * Sends the requests instead of the global `fetch`: for example undici's with a dispatcher, or a
+   * test double. Default: the global `fetch`, looked up at each call. It receives a string, or the
    * caller's own `Request`, and must return redirects (`redirect: 'manual'`) with their status and
    * `Location`, as Node's does.
    */
@@ -152,8 +152,8 @@ export interface ResourceOptions {
 }
 
 /**
- * The `init` of {@link KeycloakTokenManager.fetch}: that of the platform's `fetch`, and two members
- * more.
+ * The `init` of {@link KeycloakTokenManager.fetch}: that of the platform's `fetch`, with two more
+ * members.
  *
  * @example
  * ```ts
@@ -245,8 +245,8 @@ export interface KeycloakTokenManagerOptions {
   clientAuthentication?: ClientAuthentication | undefined;
   /**
    * Private key for `private_key_jwt`, in PEM or as a JSON Web Key. PEM may be PKCS #8, PKCS #1 or
-   * SEC 1; a JSON Web Key may be JSON or an object. The key is RSA of 2048 to 4096 bits, EC on
-   * P-256 or Ed25519; an encrypted one is refused.
+   * SEC 1; a JSON Web Key may be a JSON string or an object. The key is RSA of 2048 to 4096 bits,
+   * EC on P-256 or Ed25519; an encrypted one is refused.
    */
   privateKey?: string | PrivateJsonWebKey | undefined;
   /**
@@ -321,7 +321,7 @@ export interface KeycloakTokenManagerOptions {
   /** Certificates in PEM to trust in addition to those that Node trusts. Default: none. */
   ca?: string | undefined;
   /**
-   * Path of a PEM file with certificates to trust in addition, read at every acquisition. Default:
+   * Path of a PEM file with additional certificates to trust, read at every acquisition. Default:
    * none.
    */
   caFile?: string | undefined;
@@ -361,7 +361,7 @@ export interface GetTokenOptions {
   /**
    * For how long the token must still be valid, in seconds, a number ≥ 0. If the cached token is
    * not valid for that long, the manager requests a new one. If the server does not grant a
-   * longer-lived one, the best token is returned, with one warning.
+   * longer-lived one, the longest-lived token is returned, and one warning is logged.
    */
   minValiditySeconds?: number | undefined;
   /** Aborts the wait of this caller only. The token request goes on for the other callers. */
@@ -390,7 +390,7 @@ export interface AccessToken {
   token: string;
   /** Always `Bearer` (RFC 6750). */
   tokenType: 'Bearer';
-  /** The scope that the server granted; if it named none, the requested one, if any. */
+  /** The scope that the server granted; if the answer has none, the requested one, if any. */
   scope: string | undefined;
   /** When the successful token request was sent, in ms since the epoch. */
   issuedAt: number;
@@ -417,7 +417,7 @@ export interface KeycloakTokenManagerSnapshot {
   /** The option `name`. */
   name: string;
   /**
-   * - `empty`: no token yet, or none since it was dropped; a request may be under way.
+   * - `empty`: no token yet, or none since it was dropped; a request may be in progress.
    * - `fresh`: a token that needs no replacement yet.
    * - `stale`: a token that is valid but due for replacement.
    * - `failing`: no valid token, and the last acquisition failed.
@@ -505,7 +505,7 @@ export type KeycloakTokenErrorCode =
 /**
  * The only error class of this package. An error never shows a secret, a token or an assertion.
  *
- * `cause` is set where another error led to this one, for example what a secret function threw.
+ * `cause` is set if another error led to this one, for example the error of a secret function.
  *
  * @example
  * ```ts
@@ -530,7 +530,7 @@ export class KeycloakTokenError extends Error {
   readonly name: 'KeycloakTokenError';
   /** What went wrong; see {@link KeycloakTokenErrorCode}. */
   readonly code: KeycloakTokenErrorCode;
-  /** Whether the same call may succeed later with nothing changed on this side. */
+  /** Whether the same call may succeed later without a change on your side. */
   readonly retryable: boolean;
   /** The HTTP status of the answer. */
   readonly status?: number;
@@ -539,13 +539,13 @@ export class KeycloakTokenError extends Error {
   /** `error_description` of the answer's JSON body. `[redacted]` if it looks like a secret. */
   readonly oauthErrorDescription?: string;
   /**
-   * How long to wait before the next call makes sense, in ms from now: the rest of the cool-down,
+   * How long to wait before the next call, in ms from now: the rest of the cool-down,
    * or longer if the server sent `Retry-After`.
    */
   readonly retryAfterMs?: number;
   /** How many token requests the failed acquisition sent. */
   readonly attempts?: number;
-  /** The token endpoint, as far as it is known. */
+  /** The URL of the token endpoint, if it is known. */
   readonly tokenEndpoint?: string;
   /** The option `clientId`. */
   readonly clientId?: string;
@@ -637,8 +637,8 @@ export class KeycloakTokenManager implements AsyncDisposable {
    */
   invalidateToken(rejected?: string): boolean;
   /**
-   * Drops the cached token, whatever it is. A request under way still answers the callers that wait
-   * for it, and its token is not cached.
+   * Drops the cached token unconditionally. A request in progress still answers the callers that
+   * wait for it, but its token is not cached.
    *
    * @example
    * ```ts

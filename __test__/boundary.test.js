@@ -12,7 +12,7 @@ const { block } = require('./programs/program.js');
 const { rejection, start, times, tokenResponse } = require('./support/manager.js');
 const { nativeCalls } = require('./support/native-calls.js');
 
-/** What hangs must fail. */
+/** A hanging test must fail. */
 const LIMIT_MS = 30_000;
 
 const isPending = (promise) => inspect(promise).includes('<pending>');
@@ -320,13 +320,13 @@ describe('a fault of the native side', { timeout: LIMIT_MS }, () => {
     throw fault;
   };
 
-  it('while options are read is not blamed on them', async (t) => {
+  it('while options are read is not reported as a fault of the options', async (t) => {
     const { open } = await start(t);
     t.mock.method(native, 'open', throwFault);
     assert.throws(() => open(), isInternal(fault));
   });
 
-  it('rejects what a call promised, and throws nothing', async (t) => {
+  it('rejects the promise of a call instead of throwing', async (t) => {
     const { manager } = await start(t);
     t.mock.method(native.Core.prototype, 'ask', throwFault);
     const calls = [
@@ -338,7 +338,7 @@ describe('a fault of the native side', { timeout: LIMIT_MS }, () => {
     for (const call of calls) await assert.rejects(call(), isInternal(fault));
   });
 
-  it('rejects the end of a manager', async (t) => {
+  it('rejects the promise of close()', async (t) => {
     const { manager } = await start(t);
     const close = t.mock.method(native.Core.prototype, 'close', throwFault);
     await assert.rejects(manager.close(), isInternal(fault));

@@ -1,6 +1,6 @@
 'use strict';
 
-// What calls take and give, and for whom they ask.
+// The arguments and results of calls, and the client of their requests.
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');

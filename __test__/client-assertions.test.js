@@ -66,7 +66,7 @@ function file(t, text) {
   return place;
 }
 
-/** What an assertion says. */
+/** The claims of an assertion. */
 const claimsOf = ({ form }) =>
   JSON.parse(Buffer.from(form.client_assertion.split('.')[1], 'base64url').toString());
 
@@ -170,11 +170,11 @@ describe('private_key_jwt', () => {
       ...{ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'canary' },
     });
     for (const [name, text, problem, more] of [
-      ['truncated', half, /cut off or broken/],
+      ['truncated', half, /cut off or malformed/],
       ['encrypted', encrypted, /it is encrypted/],
       ['a public key', EC.publicKey.export({ type: 'spki', format: 'pem' }), /not a private key/],
-      ['empty', '', /no private key in it/],
-      ['a secret', 'canary-secret', /no private key in it/],
+      ['empty', '', /contains no private key/],
+      ['a secret', 'canary-secret', /contains no private key/],
       ['another kind', pem(EC.privateKey), /ES256 and cannot sign with RS256/, 'RS256'],
     ]) {
       const privateKeyFile = file(t, text);

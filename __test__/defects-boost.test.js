@@ -68,7 +68,7 @@ describe('the boost client and ours', { concurrency: true, timeout: 30_000 }, ()
     assert.notEqual(await right.early, await fresh);
     assert.equal(right.endpoint.requestCount, 2);
 
-    // The same when a held token is refused while its refresh is under way.
+    // The same when a held token is refused while its refresh is in progress.
     const during = gate();
     const refreshing = await open(t, (n) => (n === 2 ? during.opened : undefined));
     const manager = ours(t, refreshing);

@@ -99,10 +99,10 @@ describe('discovery', () => {
     [
       'another issuer',
       { issuer: 'https://public.example/realms/test' },
-      /that of "https:\/\/public\.example\/realms\/test" and not of "http:.*set issuer to that/,
+      /belongs to "https:\/\/public\.example\/realms\/test", not to "http:.*set issuer to it/,
     ],
-    ['no endpoint', { token_endpoint: undefined }, /names no token_endpoint/],
-    ['an endpoint that is none', { token_endpoint: '/token' }, /names no token_endpoint/],
+    ['no endpoint', { token_endpoint: undefined }, /has no token_endpoint/],
+    ['an endpoint that is none', { token_endpoint: '/token' }, /has no token_endpoint/],
   ]) {
     test(`a document with ${name} is not believed`, async (t) => {
       const { endpoint, manager } = await start(t);
@@ -119,13 +119,13 @@ describe('discovery', () => {
       'a missing realm',
       { status: 404, body: { error: 'Realm does not exist' } },
       'ERR_KEYCLOAK_HTTP',
-      /realm that the URL names does not exist \(yet\); check issuer/,
+      /the realm in the URL does not exist \(yet\); check issuer/,
     ],
     [
       'a doubled slash',
       { status: 400, body: { error: 'missingNormalization', error_description: 'Request path' } },
       'ERR_KEYCLOAK_OAUTH',
-      /doubled slash, .*correct issuer/,
+      /double slash, .*correct issuer/,
     ],
     ['a redirect', { status: 302, body: {} }, 'ERR_KEYCLOAK_PROTOCOL', /is a redirect/],
     ['another path', { status: 404, body: {} }, 'ERR_KEYCLOAK_HTTP', /not the issuer of a realm/],

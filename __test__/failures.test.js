@@ -1,6 +1,6 @@
 'use strict';
 
-// What goes wrong between a manager and its endpoint, and what callers see of it.
+// Failures between a manager and its endpoint, and their effects on callers.
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
@@ -127,7 +127,7 @@ describe('the error', { concurrency: true }, () => {
 });
 
 describe('a hostile answer', { concurrency: true }, () => {
-  test('that is compressed unasked is named so', async (t) => {
+  test('that is compressed without a request is reported as such', async (t) => {
     const { endpoint, manager } = await start(t);
     const body = gzipSync('{"access_token":"t"}');
     endpoint.setAnswer({ headers: { 'Content-Encoding': 'gzip' }, body });

@@ -8,7 +8,7 @@ const { after, before, describe, it } = require('node:test');
 const { brokenPromises, startTable } = require('../bench/faults/run.js');
 const { rows } = require('../bench/faults/table.js');
 
-/** What hangs must fail. */
+/** A hanging test must fail. */
 const LIMIT_MS = 240_000;
 /** Rows in which the plain class fails so surely that no machine is too slow or too fast for it. */
 const ROWS_LOST_BY_PLAIN = 12;

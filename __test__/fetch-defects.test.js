@@ -160,7 +160,7 @@ describe('the plain API clients and fetch', { concurrency: true, timeout: 30_000
       let refused = 0;
       const api = await startApi(t, async (request, response) => {
         const answer = accepting(valid)(request, response);
-        // The 401s of the fifty calls under way arrive one after the other.
+        // The 401s of the fifty calls in progress arrive one after the other.
         if (answer === 'refused') {
           refused += 1;
           const turn = refused;

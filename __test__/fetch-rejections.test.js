@@ -1,6 +1,6 @@
 'use strict';
 
-// What `fetch` of a manager does when the API refuses its token.
+// The behaviour of a manager's `fetch` when the API rejects its token.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
@@ -211,7 +211,7 @@ describe('a refused token', { concurrency: true }, () => {
     const tokens = revoked();
     const { api, endpoint, manager } = await startBoth(t, async (request, response) => {
       if (tokens.has(bearer(request))) return 'ok';
-      // All of them are under way before the first is refused.
+      // All of them are in progress before the first is refused.
       await new Promise((resolve) => {
         gathered.push(resolve);
         if (gathered.length === 50) for (const go of gathered) go();
@@ -363,7 +363,7 @@ const BODIES = {
   },
 };
 
-describe('a body in the way of the next request', { concurrency: true }, () => {
+describe('a body that must be drained before the next request', { concurrency: true }, () => {
   /** A double of `fetch` that answers its first call with such a body, and what to check later. */
   function answeringWith(make, status) {
     const checks = [];
@@ -377,7 +377,7 @@ describe('a body in the way of the next request', { concurrency: true }, () => {
       /** A body without end that must be left alone. */
       watched() {
         let isCancelled = false;
-        checks.push(() => assert.equal(isCancelled, false, 'it was not left alone'));
+        checks.push(() => assert.equal(isCancelled, false, 'it was cancelled'));
         return new ReadableStream({
           pull: (controller) => controller.enqueue(CHUNK),
           cancel() {
@@ -396,7 +396,7 @@ describe('a body in the way of the next request', { concurrency: true }, () => {
 
   for (const status of [401, 302]) {
     for (const [what, make] of Object.entries(BODIES)) {
-      test(`with status ${status} that ${what} does not keep it from being sent`, async (t) => {
+      test(`with status ${status} that ${what} does not prevent it`, async (t) => {
         const { afterwards, calls, checks, fetch } = answeringWith(make, status);
         const { manager } = await startBoth(t, undefined, { resource: { fetch } });
         assert.equal(await (await manager.fetch('/')).text(), 'ok');

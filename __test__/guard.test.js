@@ -1,7 +1,7 @@
 'use strict';
 
-// A guard against growth on this side of the boundary, in numbers that hardly depend on the machine:
-// ratios, native calls and bytes. `tests/guard.rs` has the core's.
+// A guard against growth on this side of the boundary, in numbers that hardly depend on the
+// machine: ratios, native calls and bytes. `tests/guard.rs` has the core's.
 
 const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');
@@ -11,7 +11,7 @@ const { Floor } = require('../bench/sides.js');
 const { start, times } = require('./support/manager.js');
 const { nativeCalls } = require('./support/native-calls.js');
 
-/** What hangs must fail. */
+/** A hanging test must fail. */
 const LIMIT_MS = 60_000;
 /** The bar of `npm run bench`, and how far a figure may leave it. */
 const MOST_OF_FLOOR = 1.1;

@@ -1,6 +1,6 @@
 'use strict';
 
-// What the package costs, what holds a process, and how a manager ends.
+// The costs of the package, the lifetime of a process, and the end of a manager.
 
 const assert = require('node:assert/strict');
 const { EventEmitter, once } = require('node:events');
@@ -12,7 +12,7 @@ const { startFakeTokenEndpoint } = require('../lib/testing');
 const { now, run } = require('./programs');
 const { startFakeTokenEndpointProcess, startRawServer } = require('./support/fault-server.js');
 
-/** What hangs must fail. */
+/** A hanging test must fail. */
 const LIMIT_MS = 30_000;
 const EXIT_LIMIT_MS = 1000;
 const ROUNDS = 7;

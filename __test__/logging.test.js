@@ -1,6 +1,6 @@
 'use strict';
 
-// What a manager says of itself: log lines and snapshots.
+// The reports of a manager: log lines and snapshots.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');

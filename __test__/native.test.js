@@ -35,7 +35,7 @@ function layOut(t, packages) {
   return folder;
 }
 
-/** What the loader gives or says where Node is for that system. */
+/** The result or the error of the loader with a Node for that system. */
 function load(folder, { os: platform, cpu: arch, libc }) {
   const as = { platform, arch };
   if (libc !== undefined) as.execPath = path.join(folder, libc);

@@ -1,7 +1,7 @@
 'use strict';
 
-// Networks as they are: names with several addresses or with others than before, peers that are
-// gone without a word, and TLS sessions that are taken up again.
+// Network conditions: names with several or changed addresses, peers that disappear silently, and
+// TLS sessions that are resumed.
 
 const assert = require('node:assert/strict');
 const { spawn, spawnSync } = require('node:child_process');
@@ -17,13 +17,13 @@ const { run } = require('./programs');
 const { makeCertificates } = require('./support/certificates.js');
 const { CLIENT, tokenResponse } = require('./support/manager.js');
 
-/** What hangs must fail. */
+/** A hanging test must fail. */
 const LIMIT_MS = 30_000;
 const NAME = 'sso.names.invalid';
 
 /**
- * A server that answers one request on each connection. After that its system drops what comes over
- * the connection, as if the machine were gone: it is the filter of a socket that is one `return 0`.
+ * A server that answers one request on each connection. After that a socket filter drops all
+ * packets of the connection, as if the machine had disappeared.
  */
 const SILENT_AFTER_AN_ANSWER = `
 import ctypes, socket, struct, sys
@@ -48,7 +48,7 @@ while True:
     connection.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
 `;
 
-/** Listens there; answers with a token that has this name. */
+/** Listens on this address and answers with a token of this name. */
 async function listen(t, server, { host = '127.0.0.1', port = 0 } = {}) {
   const sockets = new Set();
   server.on('connection', (socket) => {
@@ -76,8 +76,8 @@ const answering = (name) => (request, response) => {
 const serve = (t, name, place) => listen(t, http.createServer(answering(name)), place);
 
 /**
- * The commands that start a program which sees a file of ours in place of the machine's list of
- * hosts. It takes Linux, and the right to make a namespace for mounts.
+ * The command that starts a program with our file mounted over `/etc/hosts`. Requires Linux and the
+ * right to create a mount namespace.
  */
 const IN_NAMESPACE = [
   ['unshare', '--mount'],
@@ -87,7 +87,7 @@ const IN_NAMESPACE = [
   execArgv: [...flags, 'sh', '-c', 'mount --bind "$0" /etc/hosts && exec "$@"'],
 }));
 
-/** How to start a program with that list of hosts, or nothing, and the test is left out. */
+/** The command for a program with that hosts file; `undefined` skips the test. */
 function withHosts(t, file) {
   const usable = IN_NAMESPACE.find(({ binary, execArgv }) => {
     const { status } = spawnSync(binary, [...execArgv, file, 'true']);
@@ -170,7 +170,7 @@ test('an endpoint can be an address of IPv6', async (t) => {
 });
 
 describe('a connection', { timeout: LIMIT_MS }, () => {
-  test('whose peer acknowledges nothing any more is replaced, which is no retry', async (t) => {
+  test('whose peer acknowledges nothing is replaced without counting a retry', async (t) => {
     if (process.platform !== 'linux') return t.skip('socket filters are those of Linux');
     const body = JSON.stringify(tokenResponse('a-token', 300));
     const peer = spawn('python3', ['-c', SILENT_AFTER_AN_ANSWER, body]);

@@ -26,7 +26,7 @@ describe('the table of options', () => {
     assert.deepEqual(optionFaults(readTable(), read), []);
   });
 
-  test('names each place that does not agree', () => {
+  test('names each file that does not agree', () => {
     for (const file of FILES) {
       for (const [from, to] of [
         ['backgroundRefresh', 'backgroundrefresh'],
@@ -40,7 +40,7 @@ describe('the table of options', () => {
     }
   });
 
-  test('is all that a new option of any kind needs besides the code that uses it', () => {
+  test('is the only file to edit for a new option, besides the code that uses it', () => {
     for (const [kind, more] of Object.entries(BY_KIND)) {
       const row = { name: 'exampleOption', kind, summary: 'Shows `how` it is done.', ...more };
       const table = [...readTable(), row];

@@ -1,6 +1,6 @@
 'use strict';
 
-// What the constructor takes and refuses.
+// The options that the constructor accepts and refuses.
 
 const assert = require('node:assert/strict');
 const { generateKeyPairSync } = require('node:crypto');
@@ -203,7 +203,7 @@ const UNKNOWN = [
   ...['clientsecret', 'realm', 'passphrase', 'client_assertion', 'discoveryUrl', ''],
 ];
 
-/** What an option needs besides, so that it alone is wrong. */
+/** The other options that a wrong option needs so that it is the only fault. */
 const COMPANY = {
   issuer: { tokenEndpoint: undefined },
   clientSecretFile: { clientSecret: undefined },
@@ -220,7 +220,7 @@ const COMPANY = {
   clientAssertionType: BY_ASSERTION,
 };
 
-/** What the constructor throws, after a look at what every such error must be. */
+/** The error of the constructor, after checks that apply to every such error. */
 function refusal(options, name) {
   let error;
   try {
@@ -407,7 +407,7 @@ describe('options that are refused', () => {
     }
   });
 
-  test('what the native side throws is a bug of ours, never the exception of a getter', () => {
+  test('an exception of the native side is a bug, never the exception of a getter', () => {
     const thrown = new Error('boom');
     const options = {
       ...BASE,

@@ -26,7 +26,7 @@ const VARIABLES = [
 const ALL = [...VARIABLES, 'NODE_USE_ENV_PROXY'];
 const USER = 'Jane';
 const PASSWORD = 'pa ss%:@';
-/** What a message must not have in it, in any spelling. */
+/** The values that a message must not contain in any spelling. */
 const CREDENTIALS = /[Jj]ane|pa ss|pa%20ss|canary|Basic|[aS]mFuZT/;
 const NOWHERE = 'sso.nowhere.invalid';
 
@@ -128,7 +128,9 @@ const port = () => new URL(secure.tokenEndpoint).port;
 const both = () => ({ HTTPS_PROXY: url('open'), HTTP_PROXY: url('open') });
 const exempting = (list) => ({ ...both(), NO_PROXY: list });
 
-/** `environment` and `used`, the proxy that is asked (`undefined`: none); `endpoint` is of above. */
+/**
+ * `environment` and `used`, the proxy that is asked (`undefined`: none); `endpoint` is of above.
+ */
 const CHOICES = [
   ['nothing is set', () => ({}), 'https', undefined],
   ['HTTPS_PROXY', () => ({ HTTPS_PROXY: url('open') }), 'https', 'open'],
@@ -171,7 +173,7 @@ const CHOICES = [
   ['*.suffix of others', () => exempting('*.elsewhere.invalid'), 'https nowhere', 'open'],
 ];
 
-/** What the `proxy` option makes of a proxy in the environment. */
+/** The effect of the `proxy` option on a proxy in the environment. */
 const OPTIONS = [
   ['proxy: false', () => ({ proxy: false }), 'https', undefined],
   ['proxy', () => ({ proxy: url('other') }), 'https', 'other'],
@@ -364,12 +366,12 @@ const FAILURES = [
   {
     what: 'a forbidden tunnel',
     proxy: () => url('forbidding'),
-    message: /the proxy refused to make a tunnel/,
+    message: /the proxy refused to open a tunnel/,
   },
   {
     what: 'a tunnel that fails',
     proxy: () => url('failing'),
-    message: /the proxy refused to make a tunnel/,
+    message: /the proxy refused to open a tunnel/,
   },
   {
     what: 'a tunnel to nowhere',

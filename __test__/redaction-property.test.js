@@ -168,7 +168,7 @@ function startNamedServer(place) {
   return { name, server };
 }
 
-/** Such a server, whose authority nobody trusts. */
+/** Such a server with an untrusted authority. */
 function certificateCases({ name }, { certificates }) {
   const ca = certificates.ca.cert;
   return [

@@ -1,6 +1,6 @@
 'use strict';
 
-// Where the secret does not go.
+// The secret is not shown anywhere.
 
 const assert = require('node:assert/strict');
 const { execFile } = require('node:child_process');

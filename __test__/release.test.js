@@ -1,6 +1,6 @@
 'use strict';
 
-// What makes a release: the form of the changelog, one version in every manifest.
+// The requirements of a release: the form of the changelog, one version in every manifest.
 
 const assert = require('node:assert/strict');
 const { readFileSync } = require('node:fs');

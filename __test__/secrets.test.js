@@ -1,6 +1,6 @@
 'use strict';
 
-// Where the secret comes from.
+// The sources of the secret.
 
 const assert = require('node:assert/strict');
 const { mkdtemp, rm, writeFile } = require('node:fs/promises');

@@ -1,8 +1,8 @@
 'use strict';
 
-// A look-up or a read that hangs holds one of the eight threads that there are for each. A file is
-// made to hang by a lease on it, as Linux has them: opening it waits until the lease is given back.
-// What hangs a look-up is the machine's list of hosts.
+// A look-up or a read that hangs occupies one of the eight threads for its kind of work. A Linux
+// file lease makes a file hang: opening it blocks until the lease is released. A hanging hosts file
+// makes look-ups hang.
 
 const assert = require('node:assert/strict');
 const { spawn, spawnSync } = require('node:child_process');
@@ -16,19 +16,19 @@ const { startFakeTokenEndpointProcess } = require('./support/fault-server.js');
 const { CLIENT, rejection, start, times } = require('./support/manager.js');
 const { run } = require('./programs');
 
-/** What hangs must fail. */
+/** A hanging test must fail. */
 const LIMIT_MS = 30_000;
-/** Fewer than there are threads for what may hang, as many, and more. */
+/** Fewer hanging operations than threads, as many, and more. */
 const FEW = 2;
 const MANY = 9;
 const COUNTS = [FEW, 8, MANY];
 const DEADLINE_MS = 1000;
 const MANAGERS = 1000;
-/** One that sends, eight each for look-ups and files, and two for what Node trusts. */
+/** One thread that sends, eight each for look-ups and files, and two for Node's certificates. */
 const MOST_THREADS = 19;
 const isLinux = process.platform === 'linux' ? false : 'leases and /proc are those of Linux';
 
-/** The signal that somebody waits for the file would end the program. */
+/** The kernel's signal that a process waits for the file would otherwise end the program. */
 const HOLD_LEASES = `
 import fcntl, signal, sys, time
 signal.signal(signal.SIGIO, signal.SIG_IGN)
@@ -39,7 +39,7 @@ print('held', flush=True)
 time.sleep(40)
 `;
 
-/** A folder with so many files that hold the secret, and one that holds a list of hosts. */
+/** A folder with this many secret files and a hosts file. */
 function makeFiles(t, count) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'stalls-'));
   t.after(() => fs.rmSync(folder, { recursive: true }));
@@ -52,7 +52,7 @@ function makeFiles(t, count) {
   return { secrets, hosts: write('hosts', '127.0.0.1 localhost\n') };
 }
 
-/** Makes the files hang. Gives what ends that. */
+/** Makes the files hang. Returns a function that ends that. */
 async function hang(t, files) {
   const holder = spawn('python3', ['-c', HOLD_LEASES, ...files]);
   const ended = once(holder, 'exit');
@@ -87,7 +87,7 @@ describe('a secret file that hangs', { timeout: LIMIT_MS, skip: isLinux }, () =>
       ...{ clientSecret: undefined, clientSecretFile },
     }));
     const release = await hang(t, [hanging.clientSecretFile]);
-    // Two managers, and one thread for both.
+    // Two managers share one thread.
     const calls = [open(hanging).getToken(), open(hanging).getToken()];
     const named = { tokenEndpoint: byName(endpoint.tokenEndpoint) };
     for (const options of [{}, other, named, { ...other, ...named }]) {
@@ -105,11 +105,11 @@ describe('a secret file that hangs', { timeout: LIMIT_MS, skip: isLinux }, () =>
     const tokenEndpoint = 'https://127.0.0.1:1/token';
     const call = open({ tokenEndpoint, caFile: secrets[0], requestTimeoutMs: 200 }).getToken();
     const { message } = await rejection(call, 'ERR_KEYCLOAK_TIMEOUT');
-    assert.match(message, /\(waiting for a file with certificates to trust\)/);
+    assert.match(message, /\(reading a file of trusted certificates\)/);
   });
 
   for (const count of COUNTS) {
-    it(`keeps no manager waiting that reads none, if ${count} of them hang`, async (t) => {
+    it(`does not delay a manager that reads none, if ${count} of them hang`, async (t) => {
       const { endpoint, open } = await start(t);
       const { secrets } = makeFiles(t, count);
       const release = await hang(t, secrets);
@@ -129,7 +129,7 @@ describe('a secret file that hangs', { timeout: LIMIT_MS, skip: isLinux }, () =>
       assert.equal(new Set(tokens).size, count);
     });
 
-    it(`keeps no https manager waiting that reads none, if ${count} of them hang`, async (t) => {
+    it(`does not delay an https manager that reads none, if ${count} of them hang`, async (t) => {
       const certificates = makeCertificates();
       t.after(() => certificates.remove());
       const { key, cert } = certificates.server;
@@ -137,7 +137,7 @@ describe('a secret file that hangs', { timeout: LIMIT_MS, skip: isLinux }, () =>
       t.after(() => endpoint.close());
       const { secrets } = makeFiles(t, count);
       const release = await hang(t, secrets);
-      // The program reads this file when it first needs to know whom it trusts.
+      // The program reads this file when it first needs trusted certificates.
       const env = { NODE_EXTRA_CA_CERTS: certificates.ca.certFile };
       const program = run(t, 'hung-files.js', [endpoint.tokenEndpoint, ...secrets], { env });
       assert.deepEqual(await program.next(), { token: 'string', settled: 0 });
@@ -150,8 +150,8 @@ describe('a secret file that hangs', { timeout: LIMIT_MS, skip: isLinux }, () =>
 
 describe('look-ups that hang', { timeout: LIMIT_MS, skip: isLinux }, () => {
   /**
-   * The commands that start a program which sees a file of ours in place of the machine's list of
-   * hosts. It takes the right to make a namespace for mounts.
+   * The command that starts a program with our file mounted over `/etc/hosts`. Requires the right
+   * to create a mount namespace.
    */
   const inNamespace = [
     ['unshare', '--mount'],
@@ -162,7 +162,7 @@ describe('look-ups that hang', { timeout: LIMIT_MS, skip: isLinux }, () => {
   }));
 
   for (const count of COUNTS) {
-    it(`keep no manager waiting that looks up none, if ${count} and a file hang`, (t) =>
+    it(`do not delay a manager that needs none, if ${count} and a file hang`, (t) =>
       hangLookUps(t, count));
   }
 

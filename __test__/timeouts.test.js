@@ -1,6 +1,6 @@
 'use strict';
 
-// What the error of a deadline says: which stage of the acquisition took too long.
+// The error of a missed deadline names the stage of the acquisition that took too long.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
@@ -12,7 +12,7 @@ const { makeCertificates } = require('./support/certificates.js');
 const { rejection, start, times } = require('./support/manager.js');
 
 const LIMIT_MS = 30_000;
-/** The requests to one server that are under way at once. */
+/** The maximum number of concurrent requests to one server. */
 const SLOTS = 64;
 
 /** A server that accepts connections and says nothing. */
@@ -53,14 +53,14 @@ describe('the error of a deadline names', { timeout: LIMIT_MS }, () => {
     assert.match(message, /within 200 ms \(attempt 1: connecting\)/);
   });
 
-  it('a free slot', async (t) => {
+  it('other requests to the server', async (t) => {
     const { endpoint, open } = await start(t);
     endpoint.pause();
     const calls = times(SLOTS, () => open().getToken());
     await endpoint.waitForRequests(SLOTS);
     const call = open({ requestTimeoutMs: 200 }).getToken();
     const { message } = await rejection(call, 'ERR_KEYCLOAK_TIMEOUT');
-    assert.match(message, /within 200 ms \(waiting for a free slot/);
+    assert.match(message, /within 200 ms \(waiting for other requests to this server/);
     endpoint.resume();
     await Promise.all(calls);
   });

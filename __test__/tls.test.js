@@ -1,6 +1,6 @@
 'use strict';
 
-// Whom a manager trusts, over real TLS, and what becomes of its connections.
+// The certificates that a manager trusts, over real TLS, and the use of its connections.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
@@ -16,7 +16,7 @@ const { startRawServer } = require('./support/fault-server.js');
 const { rejection, start, tokenResponse } = require('./support/manager.js');
 const { otherNode } = require('./support/other-node.js');
 
-/** What hangs must fail. */
+/** A hanging test must fail. */
 const LIMIT_MS = 30_000;
 
 let ours;
@@ -197,7 +197,7 @@ describe('trust', { timeout: LIMIT_MS }, () => {
 });
 
 describe('what the environment says', { timeout: LIMIT_MS }, () => {
-  /** What a process sees that is started so. */
+  /** The view of a process that is started in this way. */
   async function seen(t, { env, execArgv, options = {}, set = {}, major, user = '' }) {
     const endpoint = await startFakeTokenEndpoint(secure());
     t.after(() => endpoint.close());

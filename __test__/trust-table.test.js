@@ -24,7 +24,7 @@ const CLEAN = {
 /** The server's own authority, and another. */
 let known;
 let other;
-/** A server's certificate that nobody signed. */
+/** A self-signed server certificate. */
 let alone;
 
 before(() => {

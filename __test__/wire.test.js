@@ -1,6 +1,6 @@
 'use strict';
 
-// What of the options goes over the wire.
+// The parts of a token request that the options determine.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');

@@ -10,7 +10,7 @@ const { promisify } = require('node:util');
 const { startFakeTokenEndpoint } = require('../lib/testing');
 const { run } = require('./programs');
 
-/** What hangs must fail. */
+/** A hanging test must fail. */
 const LIMIT_MS = 60_000;
 const JEST_LIMIT_MS = 60_000;
 const root = path.join(__dirname, '..');

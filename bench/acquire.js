@@ -1,7 +1,7 @@
 'use strict';
 
-// What one acquisition costs: time until the token is there, and CPU time of the main thread and of
-// the whole process.
+// Measures one acquisition: the time until the token arrives, and the CPU time of the main thread
+// and of the whole process.
 
 const { setFlagsFromString } = require('node:v8');
 const { runInNewContext } = require('node:vm');
@@ -13,7 +13,10 @@ let overheadNs;
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc');
 
-/** So many, one after the other, of a side that `loadSide` made: ms that each took. Does little else, since that counts, too. */
+/**
+ * Runs this many acquisitions, one after the other, of a side from `loadSide`. Returns the ms of
+ * each. Does little else, because that would count too.
+ */
 async function acquireMany(manager, count) {
   const times = new Float64Array(count);
   for (let i = 0; i < count; i += 1) {
@@ -25,22 +28,22 @@ async function acquireMany(manager, count) {
 }
 
 /**
- * The same. Gives the median of their times in ms, and the CPU time for one in µs, of the main
- * thread and of all threads.
+ * Does the same. Returns the median time in ms, and the CPU time of one acquisition in µs, for the
+ * main thread and for all threads.
  */
 async function acquireBlock(manager, count) {
-  // Garbage of loading or of another side is on nobody's account here.
+  // Collects garbage of loading or of another side before the measurement.
   collect({ type: 'minor' });
-  // So that the block begins and ends at the same place in a turn of the loop.
+  // The block begins and ends at the same phase of the event loop.
   await turnOfTheLoop();
   const cpuBefore = process.cpuUsage();
   const mainBefore = threadCpuNs();
   const times = await acquireMany(manager, count);
-  // What a client leaves for later is on its own account.
+  // Work that a client defers counts for that client.
   await turnOfTheLoop();
   const mainNs = threadCpuNs() - mainBefore;
   const { user, system } = process.cpuUsage(cpuBefore);
-  // Afterwards: it takes a pause, after which the processor's caches are cold.
+  // Measured last, because the pause leaves the processor's caches cold.
   overheadNs ??= threadCpuOverheadNs();
   return {
     wall: median(times),

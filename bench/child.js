@@ -1,6 +1,6 @@
 'use strict';
 
-// Runs a program of `children/` and gives the JSON that it prints.
+// Runs a program of `children/` and returns the JSON that it prints.
 
 const { execFile } = require('node:child_process');
 const path = require('node:path');

@@ -73,7 +73,7 @@ function threadCpuNs() {
   return Number(fs.readFileSync('/proc/thread-self/schedstat', 'latin1').split(' ', 1)[0]);
 }
 
-/** What reading that clock costs, to be taken off a difference of two readings. */
+/** The cost of reading that clock, which is subtracted from a difference of two readings. */
 function threadCpuOverheadNs() {
   return median(
     Array.from({ length: OVERHEAD_SAMPLES }, () => {

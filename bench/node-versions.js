@@ -36,7 +36,7 @@ const versions = {
 };
 const nodeMajors = Object.keys(versions).map(Number);
 
-/** The path of a Node of that major version; rejects if it cannot be had on this machine. */
+/** The path of a Node of that major version; rejects if it is not available on this machine. */
 async function nodeBinary(major) {
   if (Number(process.versions.node.split('.', 1)[0]) === major) return process.execPath;
   const { platform, arch } = process;

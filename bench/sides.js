@@ -1,7 +1,7 @@
 'use strict';
 
-// The sides of every comparison, made alike. The plain class gets an agent of its own that keeps
-// connections alive, which is the best that Node's client does.
+// The sides of every comparison, created in the same way. The plain class gets its own keep-alive
+// agent, which is the fastest configuration of Node's client.
 
 const http = require('node:http');
 const https = require('node:https');
@@ -30,8 +30,8 @@ function makePlain(tokenEndpoint, options) {
 }
 
 /**
- * Loads a side, be it a rival, and gives what makes its manager for a token endpoint. Besides the
- * methods of its own the manager has `acquire()`, which gets a token from the endpoint.
+ * Loads a side, including rivals, and returns a function that creates its manager for a token
+ * endpoint. The manager also has `acquire()`, which gets a token from the endpoint.
  */
 async function loadSide(name) {
   const make = await makerOf(name);
@@ -46,7 +46,7 @@ async function makerOf(name) {
   return (await loadRival(name)).make;
 }
 
-/** By force: `clearCache` is for a token that is known to be wrong, not for a loop. */
+/** Uses `forceRefresh`, because `clearCache` is for a token that is known to be wrong. */
 function acquireByForce() {
   return this.getToken({ forceRefresh: true });
 }
@@ -56,7 +56,7 @@ function acquireAnew() {
   return this.getToken();
 }
 
-/** What nothing can be faster than: a promise that is there already. */
+/** The lower bound: a promise that is already resolved. */
 class Floor {
   #token;
 

@@ -1,7 +1,7 @@
 'use strict';
 
-// The sides that are JavaScript on simulated time: `Date` and timers stand still while a call is
-// under way, so an answer of the endpoint, which is real, comes at once. Our own core reads clocks
+// The sides that are JavaScript on simulated time: `Date` and timers stand still while a call is in
+// progress, so an answer of the endpoint, which is real, comes at once. Our own core reads clocks
 // that JavaScript cannot set; what it does on simulated time is in `core-figures.js`.
 
 const { once } = require('node:events');
@@ -12,7 +12,7 @@ const START_MS = Date.UTC(2030, 0);
 /** More would not fit below a plot. */
 const NAMED = 3;
 
-/** What an endpoint answers: a status, or else tokens of so many seconds. */
+/** The answer of an endpoint: a status, or tokens with this lifetime in seconds. */
 async function startSimulatedEndpoint({ status = 200, life }) {
   const requests = [];
   const issued = new Map();
@@ -49,7 +49,7 @@ async function startSimulatedEndpoint({ status = 200, life }) {
 }
 
 /**
- * Calls `getToken()` that often at that distance. Gives when requests came, in ms since the first
+ * Calls `getToken()` that often at that distance. Returns when requests came, in ms since the first
  * call, and how many calls had to wait for one, failed, or were given a token past its life.
  */
 async function callOnSimulatedTime(make, { calls, everyMs, ...answers }) {

@@ -1,27 +1,28 @@
 'use strict';
 
-// The policy of `manager.fetch`: who gets a token, what a 401 means, which redirects are followed.
-// What stands in a request is `outgoing-request.js`; when a token is dropped is decided natively.
+// The policy of `manager.fetch`: where tokens are sent, how a 401 is handled, which redirects are
+// followed. `outgoing-request.js` builds the requests; native code decides when to drop a token.
 
 const { isDisturbed } = require('node:stream');
 const { KeycloakTokenError, badRequest } = require('./error.js');
 const { OutgoingRequest } = require('./outgoing-request.js');
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
-// As many as `fetch` follows.
+// The limit of `fetch`.
 const MOST_REDIRECTS = 20;
-// A body that is read to its end leaves a connection that can be used again.
+const TOO_MANY_REDIRECTS = 'redirect: more than 20 redirects; check the API for a redirect loop';
+// Reading a body to its end lets the connection be reused.
 const DRAINED_BYTES = 256 * 1024;
 const DRAINED_MS = 1000;
 
 /**
- * Makes the function for one manager and one resource.
+ * Creates the `fetch` function for one manager and one resource.
  *
  * @param {object} parts
  * @param {import('..').KeycloakTokenManager} parts.manager
  * @param {import('..').ResourceOptions} [parts.resource]
  * @param {(token: string) => 'dropped' | 'kept' | 'ignored'} parts.reject
- * @param {() => boolean} parts.isCurrent whether the manager's tokens are still for this origin
+ * @param {() => boolean} parts.isCurrent whether the manager still sends tokens to this origin
  */
 function makeFetch({ manager, resource, reject, isCurrent }) {
   let settings;
@@ -29,15 +30,15 @@ function makeFetch({ manager, resource, reject, isCurrent }) {
     settings ??= settingsOf(resource);
     const request = new OutgoingRequest(input, init, settings);
     let token = await manager.getToken(request.tokenOptions);
-    // The configuration changed meanwhile, and what it gives now is for another origin.
+    // The configuration changed meanwhile, and the new token is for another origin.
     if (!isCurrent()) return manager.fetch(input, init);
     let hasRetried = false;
     let redirects = 0;
     for (;;) {
-      // The global one is looked up each time, so that one who replaces it is heard.
+      // The global `fetch` is looked up for each call, so that a replacement takes effect.
       const response = await request.send(resource.fetch ?? globalThis.fetch, token);
       if (response.status === 401) {
-        // One that is kept would be refused again.
+        // A token that was kept would be rejected again.
         const isKept = reject(token) === 'kept';
         if (isKept || hasRetried || !request.isReplayable || !isCurrent()) return response;
         hasRetried = true;
@@ -48,7 +49,7 @@ function makeFetch({ manager, resource, reject, isCurrent }) {
         if (location === null) return response;
         await orCancel(response, () => {
           redirects += 1;
-          if (redirects > MOST_REDIRECTS) throw badRequest('redirect: too many of them');
+          if (redirects > MOST_REDIRECTS) throw badRequest(TOO_MANY_REDIRECTS);
           request.redirect(response.status, location);
         });
       } else {
@@ -63,7 +64,7 @@ function settingsOf(resource) {
   if (resource === undefined) {
     throw new KeycloakTokenError({
       code: 'ERR_KEYCLOAK_CONFIG',
-      message: 'fetch: needs the option resource, { baseUrl }: to whom the token may be sent',
+      message: 'fetch: the option resource is not set; set resource.baseUrl to the URL of the API',
       retryable: false,
     });
   }
@@ -80,7 +81,7 @@ function baseOf(resource) {
   return resource.base;
 }
 
-/** Does what comes between two requests; if that fails, nobody will read the response. */
+/** Runs the step between two requests. If it fails, discards the response, which has no reader. */
 async function orCancel(response, step) {
   try {
     return await step();
@@ -90,11 +91,11 @@ async function orCancel(response, step) {
   }
 }
 
-/** The body, unless `resource.fetch` has read, locked or hidden it: then it is left alone. */
+/** The body, unless `resource.fetch` has read, locked or hidden it. */
 function unreadBody(response) {
   try {
     const { body, bodyUsed } = response;
-    // A Node stream flows, or is paused, once a consumer is attached to it.
+    // A Node stream is flowing or paused once a consumer is attached.
     const isTaken =
       bodyUsed || body?.locked || typeof body?.readableFlowing === 'boolean' || isDisturbed(body);
     return isTaken ? undefined : body;
@@ -103,7 +104,7 @@ function unreadBody(response) {
   }
 }
 
-/** Never throws: the next request does not depend on what became of this body. */
+/** Never throws, because the next request does not depend on this body. */
 async function drain(response) {
   let timer;
   try {
@@ -112,12 +113,12 @@ async function drain(response) {
     for (let left = DRAINED_BYTES; left > 0; ) {
       const { done, value } = await reader.read();
       if (done) return;
-      // Timers do not run while chunks come at once, so that every chunk counts.
+      // Timers do not run while chunks are available immediately, so check after every chunk.
       left -= Math.max(1, value?.byteLength ?? DRAINED_BYTES);
     }
     cancel(reader);
   } catch {
-    // A connection that breaks now is not used again anyway.
+    // A connection that breaks now would not be reused anyway.
   } finally {
     clearTimeout(timer);
   }
@@ -125,17 +126,17 @@ async function drain(response) {
 
 function readerOf(body) {
   if (typeof body?.getReader === 'function') return body.getReader();
-  // The Node stream of a double. `Readable.toWeb` throws out of reach once it is cancelled.
+  // A test double's Node stream. `Readable.toWeb` would throw uncatchably once it is cancelled.
   const chunks = body?.[Symbol.asyncIterator]?.();
   return chunks && { read: () => chunks.next(), cancel: () => body.destroy?.() };
 }
 
 function cancel(body) {
   try {
-    // A double's may give no promise; that of a Node stream has another name.
+    // A test double's `cancel` may return no promise, and a Node stream's method has another name.
     Promise.resolve(body?.cancel?.() ?? body?.destroy?.()).catch(() => {});
   } catch {
-    // What nobody reads may break.
+    // Errors of a body without a reader do not matter.
   }
 }
 

@@ -8,7 +8,7 @@ function isDuration(value) {
   return typeof value === 'number' && value >= 0;
 }
 
-// Not by `instanceof`: under Jest a signal may come from another realm.
+// Does not use `instanceof`, because under Jest a signal may come from another realm.
 function isSignal(value) {
   return (
     value !== null &&
@@ -19,7 +19,7 @@ function isSignal(value) {
   );
 }
 
-/** The options of a call, read once, or `fault` if something is wrong with them. */
+/** The options of a call, read once, or `fault` if they are wrong. */
 function checked(options) {
   try {
     return read(options);

@@ -1,7 +1,7 @@
 'use strict';
 
-// Failures cross the boundary as data; this is the only place that makes errors of them, so every
-// rejection has a JavaScript stack and `instanceof` holds in every realm that loads this file.
+// Failures cross the boundary as data. Only this file turns them into errors, so every rejection
+// has a JavaScript stack and `instanceof` holds in every realm that loads this file.
 
 const DETAILS = [
   'status',
@@ -30,12 +30,12 @@ Object.defineProperty(KeycloakTokenError.prototype, 'name', {
   writable: true,
 });
 
-/** An argument of a call is wrong. */
+/** The error for a wrong argument of a call. */
 function badRequest(message) {
   return new KeycloakTokenError({ code: 'ERR_KEYCLOAK_REQUEST', message, retryable: false });
 }
 
-/** A fault of this package. */
+/** The error for a bug in this package. */
 function internal(cause) {
   const message = 'internal error in keycloak-token-manager; please report it';
   return new KeycloakTokenError(

@@ -5,7 +5,7 @@ const { KeycloakTokenError, badRequest, internal } = require('./error.js');
 const reconfigure = require('./reconfigure.js');
 const { Waiters } = require('./waiters.js');
 
-// The managers that callers wait for: they are kept alive, and the event loop with them.
+// The managers with waiting callers. The set keeps them alive, and the event loop with them.
 const waiting = new Set();
 
 function keepAlive(manager, isWaitedFor) {
@@ -16,31 +16,31 @@ function keepAlive(manager, isWaitedFor) {
   if (isEmpty !== wasEmpty) native.hold(!isEmpty);
 }
 
-// Node reads it when the process starts; a later change counts for neither.
+// Node reads the variable when the process starts, so later changes are ignored here too.
 const EXTRA_CA_CERTS = process.env.NODE_EXTRA_CA_CERTS;
 
-// Loaded when they are needed, which for most managers is never.
+// Loaded on demand; most managers never need them.
 const callOptions = () => require('./call-options.js');
 const secretFunctions = () => require('./secret-function.js');
 const roots = () => require('./roots.js');
 const authenticatedFetch = () => require('./authenticated-fetch.js');
 
 const NO_OPTIONS = Object.freeze({});
-// What most managers have most of the time. Nothing is put into it.
+// Shared by managers without a flight. Never modified.
 const NO_FLIGHTS = new Map();
 
 const deliver = Symbol('deliver');
 
 class KeycloakTokenManager {
   #core;
-  // The native side changes word 0 when the token that we hold may not be served any longer. While
-  // it is what it was when the token came, a call costs nothing but this comparison.
+  // The native side changes word 0 when the token that we hold may no longer be served. Until then
+  // a call costs only this comparison.
   #word;
   #counts;
   #seen = 0;
   #token;
   #promise;
-  // What a plain call that finds no token waits for: one promise, however many callers.
+  // The promise shared by all plain calls that find no token.
   #pending;
   #flights = NO_FLIGHTS;
   #logger;
@@ -64,9 +64,9 @@ class KeycloakTokenManager {
     this[deliver]();
   }
 
-  // Where V8 does not inline the call, a declared parameter that nobody gives costs a seventh of it.
+  // Where V8 does not inline the call, an omitted declared parameter costs a seventh of its time.
   getToken() {
-    // biome-ignore lint/complexity/noArguments: a rest parameter makes an array for every call.
+    // biome-ignore lint/complexity/noArguments: a rest parameter creates an array for every call.
     const options = arguments.length === 0 ? undefined : arguments[0];
     if (options === undefined) {
       if (this.#word[0] === this.#seen) {
@@ -95,7 +95,7 @@ class KeycloakTokenManager {
   invalidateToken(rejected) {
     if (rejected === undefined) return this.#clear();
     if (typeof rejected !== 'string') {
-      throw badRequest('invalidateToken: expected the rejected token, a string');
+      throw badRequest('invalidateToken: expected the rejected token as a string');
     }
     return this.#reject(rejected) === 'dropped';
   }
@@ -135,14 +135,14 @@ class KeycloakTokenManager {
     if (failure !== null) throw new KeycloakTokenError(failure);
     const before = originOf(this.#resource);
     this.#adopt(options);
-    // A token of the old configuration is not for another origin.
+    // A token of the old configuration must not be sent to another origin.
     if (originOf(this.#resource) !== before) this.#clear();
-    // Callers who come now must not join a flight of the old configuration unasked.
+    // New callers must not join a flight of the old configuration without asking the native side.
     this.#pending = undefined;
     this[deliver]();
   }
 
-  // What stays on this side of the boundary.
+  // The options that only this side of the boundary uses.
   #adopt({ clientSecret, logger, resource }) {
     this.#logger = logger;
     this.#resource = resource === undefined ? undefined : { ...resource };
@@ -163,7 +163,7 @@ class KeycloakTokenManager {
     return this.#resourceFetch(input, init);
   }
 
-  // What became of the token: `dropped`, `kept`, or `ignored` because it is not the held one.
+  // Returns `dropped`, `kept`, or `ignored` if it is not the held token.
   #reject(token) {
     const outcome = this.#call('invalidate', token);
     if (outcome === 'dropped') this.#forget();
@@ -201,8 +201,8 @@ class KeycloakTokenManager {
       this.#flights.set(flight, waiters);
     }
     keepAlive(this, true);
-    // Only those who found no token may be joined unasked: whoever has a wish waits beside one that
-    // others still get at once.
+    // Only calls without options can be joined directly: a call with options may wait while a token
+    // is held that other callers still get at once.
     if (options === NO_OPTIONS && shape === asString) {
       this.#pending = waiters.shared();
       return this.#pending;
@@ -210,7 +210,7 @@ class KeycloakTokenManager {
     return waiters.add(shape, options, () => this.#releaseIfAlone());
   }
 
-  // A flight that all its callers left goes on, without holding the process.
+  // A flight continues after all its callers have left, without keeping the process alive.
   #releaseIfAlone() {
     for (const waiters of this.#flights.values()) if (!waiters.isEmpty) return;
     keepAlive(this, false);
@@ -244,7 +244,7 @@ class KeycloakTokenManager {
     }
   }
 
-  // The waiters of a flight that has landed. None where all of them are gone.
+  // Takes the waiters of a flight that has landed; `undefined` if all of them have left.
   #land(flight) {
     const waiters = this.#flights.get(flight);
     if (waiters === undefined) return undefined;
@@ -255,7 +255,7 @@ class KeycloakTokenManager {
     return waiters;
   }
 
-  // Keeps a token for the calls to come, if the native side says for which word.
+  // Keeps a token for later calls if the native side returned a word for it.
   #keep(token) {
     if (token.word === 0) return;
     this.#seen = token.word | 0;
@@ -269,7 +269,7 @@ class KeycloakTokenManager {
     this.#promise = undefined;
   }
 
-  // Also leaves the flight: callers who come now must not join it.
+  // Also leaves the flight, because new callers must not join it.
   #forget() {
     this.#letGo();
     this.#pending = undefined;
@@ -296,10 +296,10 @@ class KeycloakTokenManager {
 
   #log({ level, message }) {
     try {
-      // One that is asynchronous throws later.
+      // An asynchronous logger rejects later.
       Promise.resolve(this.#logger?.[level](message)).catch(() => {});
     } catch {
-      // A logger that throws must not take a token from anybody.
+      // A logger that throws must not prevent a caller from getting a token.
     }
   }
 
@@ -307,20 +307,21 @@ class KeycloakTokenManager {
     this.#secretCall = call;
     this.#secretError = undefined;
     const answer = await secretFunctions().callSecretFunction(this.#secretFunction);
-    // A late answer is ignored, and so is what it failed with.
+    // A late result is ignored, and so is its error.
     if (call === this.#secretCall) this.#secretError = answer.error;
     this.#core.answerSecret(call, answer.secret, answer.fault);
   }
 }
 
-// The listener that the native side holds must not keep the manager alive.
+// The native side holds this listener, which must not keep the manager alive.
 function weakListener(manager) {
   const reference = new WeakRef(manager);
   return () => reference.deref()?.[deliver]();
 }
 
-// Native code gives failures as data, also an exception of the user's own options: what it throws is
-// a fault of this package. No closure holds the options, since its siblings would keep the secret.
+// Native code returns failures as data, even the exception of a getter in the options, so it throws
+// only if it has a bug. No closure captures the options, because sibling closures would keep the
+// secret.
 function open(options, listener) {
   try {
     return native.open(options, environment(), listener);
@@ -329,7 +330,7 @@ function open(options, listener) {
   }
 }
 
-// Read when a manager is made. The lower case wins, as everywhere.
+// Read when a manager is created. Lower-case names take precedence, as is usual.
 function environment() {
   const { env } = process;
   return {
@@ -341,13 +342,13 @@ function environment() {
   };
 }
 
-// Without them nothing is trusted but what is named, which is an error that says so.
+// Without Node's certificates only those of the options are trusted, and the TLS error says so.
 function handOverRoots() {
   let pem = '';
   try {
     pem = roots().trustedByNode();
   } catch {
-    // Node cannot say; the request says what is missing.
+    // Node cannot list its certificates; the request will fail with the reason.
   }
   native.trust(pem);
 }

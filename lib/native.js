@@ -1,19 +1,19 @@
 'use strict';
 
 /**
- * Loads the native side: the binary that a build left in this checkout, or else the one in the
- * package that npm installs for the platform. Says what to do when there is none. No other file is
- * read on the way: each would take a tenth of the time to load the package.
+ * Loads the native binary: the one that was built in this checkout, or else the one in the package
+ * that npm installs for the platform. If it is missing, the error says what to do. Reads no other
+ * file, because each one would add a tenth to the time that loading the package takes.
  */
 
 const { closeSync, existsSync, openSync, readSync } = require('node:fs');
 const path = require('node:path');
 
 const NAME = 'keycloak-token-manager';
-/** An ELF file names its interpreter, and so its C library, in the first few hundred bytes. */
+/** The first few hundred bytes of an ELF file name its interpreter, which tells the C library. */
 const HEAD_BYTES = 2048;
 
-/** Written out, so that bundlers and file tracers see them. */
+/** Written out so that bundlers and file tracers find them. */
 const packages = {
   'darwin-arm64': () => require('keycloak-token-manager-darwin-arm64'),
   'darwin-x64': () => require('keycloak-token-manager-darwin-x64'),
@@ -25,7 +25,7 @@ const packages = {
   'win32-x64-msvc': () => require('keycloak-token-manager-win32-x64-msvc'),
 };
 
-/** The C library of this Node. The report knows best, but making one takes milliseconds. */
+/** The C library of this Node. The report is authoritative, but creating one takes milliseconds. */
 function libc() {
   const head = Buffer.alloc(HEAD_BYTES);
   try {
@@ -36,7 +36,7 @@ function libc() {
       closeSync(file);
     }
   } catch {
-    // Mocked or forbidden: the report has to do.
+    // Mocked or forbidden: use the report.
   }
   const text = head.latin1Slice();
   if (text.includes('/ld-linux')) return 'gnu';
@@ -51,7 +51,7 @@ function thisPlatform() {
 }
 
 function load(platform) {
-  // What is published is one file, with this name in it, and never has a binary beside it.
+  // The published code is one file, which contains this name and never has a binary next to it.
   if (typeof IS_PUBLISHED === 'undefined') {
     const built = path.join(__dirname, '..', `${NAME}.${platform}.node`);
     if (existsSync(built)) return require(built);
@@ -79,20 +79,20 @@ function noBinary(platform, version, cause) {
   if (version === undefined) {
     return new Error(
       `${NAME} has no native binary for this platform (${here()}). ` +
-        `There are: ${Object.keys(packages).join(', ')}.`,
+        `Supported platforms: ${Object.keys(packages).join(', ')}.`,
     );
   }
   return new Error(
     `${NAME} cannot find its native binary for this platform (${here()}). It is in the package ` +
-      `${NAME}-${platform}@${version}, an optional dependency that npm, yarn and pnpm install by ` +
-      'themselves. Usual causes of its absence:\n' +
-      '- optional dependencies are left out (--omit=optional, --no-optional, omit in .npmrc): ' +
+      `${NAME}-${platform}@${version}, an optional dependency that npm, yarn and pnpm install ` +
+      'automatically. Usual causes:\n' +
+      '- optional dependencies were omitted (--omit=optional, --no-optional, omit in .npmrc): ' +
       'install with them;\n' +
-      '- a lock file written on another system lacks it: remove the lock file and node_modules, ' +
+      '- the lock file was written on another system: remove the lock file and node_modules, ' +
       'install again;\n' +
       '- node_modules was copied from another system, such as a laptop into a container: ' +
       'install inside the image;\n' +
-      '- node_modules of a glibc image is used in a musl one (Alpine), or the reverse: ' +
+      '- node_modules of a glibc image is used in a musl image (Alpine), or vice versa: ' +
       'install in the image that runs it.',
     { cause },
   );
@@ -100,7 +100,7 @@ function noBinary(platform, version, cause) {
 
 function otherVersion(platform, version, found) {
   return new Error(
-    `${NAME} ${version} found ${NAME}-${platform} ${found}: both must be of one version. ` +
+    `${NAME} ${version} found ${NAME}-${platform} ${found}: both must have the same version. ` +
       'Remove what pins the second one (overrides, resolutions, an edited lock file), remove ' +
       'node_modules and install again.',
   );

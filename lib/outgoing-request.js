@@ -1,21 +1,21 @@
 'use strict';
 
-// One call of `manager.fetch`: what is sent, where to, and whether it can be sent again. All that
-// the caller gave is read once, when the call is made, and none of it is changed.
+// One call of `manager.fetch`: its content and URL, and whether it can be sent again. The caller's
+// arguments are read once, when the call is made, and never modified.
 
 const { badRequest } = require('./error.js');
 
 const DEFAULT_USER_HEADER = 'X-Backstage-User';
-// Those that `fetch` drops along with a body ("HTTP-redirect fetch" in the Fetch standard).
+// The headers that `fetch` drops along with a body ("HTTP-redirect fetch" in the Fetch standard).
 const BODY_HEADERS = [
   ...['content-encoding', 'content-language', 'content-length', 'content-location'],
   'content-type',
 ];
-// The objects that `fetch` reads without using them up, besides views of a buffer.
+// The body objects that `fetch` can read again, besides views of a buffer.
 const REPLAYABLE = new Set([
   ...['ArrayBuffer', 'SharedArrayBuffer', 'Blob', 'File', 'FormData', 'URLSearchParams'],
 ]);
-// What a `Request` says of itself, which no spreading would find.
+// The properties of a `Request`, which are getters, so that a spread does not copy them.
 const MEMBERS = [
   ...['method', 'headers', 'body', 'redirect', 'signal', 'integrity', 'keepalive', 'mode'],
   ...['credentials', 'cache', 'referrer', 'referrerPolicy', 'duplex'],
@@ -25,18 +25,18 @@ class OutgoingRequest {
   isReplayable;
   /** Whether redirects are to be followed. */
   follows;
-  /** What `getToken` is to be asked with; nothing where a plain call will do. */
+  /** The options for `getToken`; `undefined` for a plain call. */
   tokenOptions;
   #origin;
   #url;
-  /** The caller's `Request`, until a redirect leads away from it. */
+  /** The caller's `Request`, until a redirect replaces it. */
   #request;
   #method;
   #headers;
   #wasSent = false;
   #options;
 
-  /** @throws {KeycloakTokenError} `ERR_KEYCLOAK_REQUEST` for what must not be sent */
+  /** @throws {KeycloakTokenError} `ERR_KEYCLOAK_REQUEST` if the request must not be sent */
   constructor(input, init, { base, origin, userHeader = DEFAULT_USER_HEADER }) {
     const { backstageUser, minValiditySeconds, headers, ...options } = initOf(init);
     const request = isA('Request', input) ? input : undefined;
@@ -59,7 +59,7 @@ class OutgoingRequest {
   }
 
   send(fetch, token) {
-    // Not the same object twice: whoever it was given to may have kept it.
+    // A new object for each request, because the previous `fetch` may have kept its own.
     if (this.#wasSent) this.#headers = new Headers(this.#headers);
     this.#wasSent = true;
     this.#headers.set('authorization', `Bearer ${token}`);
@@ -69,7 +69,7 @@ class OutgoingRequest {
   }
 
   /**
-   * Turns to where a redirect leads, by the rules of `fetch`.
+   * Follows a redirect by the rules of `fetch`.
    *
    * @throws {KeycloakTokenError} `ERR_KEYCLOAK_REQUEST` if it must not be followed
    */
@@ -80,7 +80,7 @@ class OutgoingRequest {
         ? this.#method !== 'GET' && this.#method !== 'HEAD'
         : (status === 301 || status === 302) && this.#method === 'POST';
     if (!losesBody && !this.isReplayable) {
-      throw badRequest(`redirect: status ${status} asks for the body again, which is used up`);
+      throw badRequest(`redirect: status ${status} requires the body again, which was read`);
     }
     if (this.#request !== undefined) {
       const { headers, ...members } = membersOf(this.#request);
@@ -98,7 +98,7 @@ class OutgoingRequest {
     this.#url = url;
   }
 
-  // The token goes to one origin, which is compared after parsing, as `fetch` parses.
+  // The token goes to one origin, which is compared after parsing the URL as `fetch` does.
   #resolve(address, base, what) {
     let url;
     try {
@@ -124,7 +124,7 @@ class OutgoingRequest {
 function initOf(init) {
   if (init === undefined || init === null) return {};
   if (typeof init !== 'object') throw badRequest('init: expected an object');
-  // As `fetch` does, what an init inherits counts as well.
+  // Inherited properties of `init` count too, as for `fetch`.
   return isA('Request', init) ? membersOf(init) : { ...inherited(init), ...init };
 }
 
@@ -148,13 +148,13 @@ function addressOf(input) {
   throw badRequest('input: expected a string, a URL or a Request');
 }
 
-// Not by `instanceof`: under Jest, or from undici's own package, classes are others.
+// Does not use `instanceof`, because under Jest or with the undici package the classes differ.
 function isA(name, value) {
   return typeof value === 'object' && value?.[Symbol.toStringTag] === name;
 }
 
 function checkUser(user) {
-  // Spaces around a value are lost on the way.
+  // Spaces around a header value are lost in transit.
   if (typeof user !== 'string' || !/^[\x20-\x7e]+$/.test(user) || user.trim() !== user) {
     throw badRequest(
       'backstageUser: expected an entity ref, a non-empty string of printable ASCII',
@@ -164,12 +164,12 @@ function checkUser(user) {
 
 function isReplayable(body) {
   if (body === null || typeof body !== 'object' || ArrayBuffer.isView(body)) return true;
-  // A stream may call itself anything.
+  // A stream may have any `Symbol.toStringTag`.
   if (typeof body.pipe === 'function') return false;
   return REPLAYABLE.has(body[Symbol.toStringTag]);
 }
 
-// Header values come as Latin-1; bytes beyond ASCII are meant as UTF-8, as `fetch` takes them.
+// Header values are decoded as Latin-1, but `fetch` treats bytes beyond ASCII as UTF-8.
 function decoded(location) {
   return /^[\x21-\x7e]*$/.test(location)
     ? location

@@ -1,4 +1,4 @@
 'use strict';
 
-/** The method by which a manager takes a changed configuration, known to this package alone. */
+/** The key of the method that applies a changed configuration. Internal to this package. */
 module.exports = Symbol.for('keycloak-token-manager.reconfigure');

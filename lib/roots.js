@@ -3,21 +3,21 @@
 const { existsSync, readdirSync, readFileSync } = require('node:fs');
 const path = require('node:path');
 
-/** The certificates that this process trusts, asked of Node itself, as PEM after PEM. */
+/** The certificates that this Node process trusts, as consecutive PEM blocks. */
 function trustedByNode() {
   const certificates = usesOpenssl() ? opensslStore() : bundledAndExtra();
   return certificates.join('\n');
 }
 
 function bundledAndExtra() {
-  // Loading it takes longer than loading the rest of the package, and most never need it.
+  // Loading it takes longer than loading the rest of the package, and most managers never need it.
   const tls = require('node:tls');
   if (tls.getCACertificates) return tls.getCACertificates('default');
   return [...tls.rootCertificates];
 }
 
-// Then Node leaves the look-up to OpenSSL, which has no list to show: a file, and folders in which
-// each certificate is found by the hash of its subject.
+// With `--use-openssl-ca`, OpenSSL looks up certificates itself and has no list of them: it uses a
+// file, and folders in which the hash of the subject names each certificate.
 function opensslStore() {
   const { SSL_CERT_FILE: file, SSL_CERT_DIR: folders } = process.env;
   const home = opensslHome();
@@ -28,8 +28,8 @@ function opensslStore() {
   return files.flatMap(readable);
 }
 
-// Node's own releases look in /etc/ssl; one that is linked to the system's library looks where that
-// does, which is another place on Red Hat's and Debian's systems.
+// Node's official releases look in /etc/ssl. A Node that is linked to the system's OpenSSL looks in
+// its folder, which is another one on Red Hat's and Debian's systems.
 function opensslHome() {
   const homes = ['/etc/pki/tls', '/usr/lib/ssl'];
   const isShared = process.config.variables.node_shared_openssl;
@@ -45,7 +45,7 @@ function hashed(folder) {
   }
 }
 
-// Node warns of a file that it cannot read and goes on; so do we, without a second warning.
+// Node warns about a file that it cannot read and continues; this does too, without a warning.
 function readable(file) {
   if (!file) return [];
   try {
@@ -55,7 +55,7 @@ function readable(file) {
   }
 }
 
-// The builds of some distributions do by default.
+// Some distributions build Node with this as the default.
 function usesOpenssl() {
   if (hasOption('--use-openssl-ca')) return true;
   const isDefault = process.config.target_defaults?.defines?.includes('NODE_OPENSSL_CERT_STORE');

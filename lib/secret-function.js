@@ -1,7 +1,7 @@
 'use strict';
 
 /**
- * Calls the user's secret function. Gives `secret`, or `fault`, a text without any value in it, and
+ * Calls the user's secret function. Returns `secret`, or `fault`, a text without any value, and
  * `error` if the function threw one.
  */
 async function callSecretFunction(secretFunction) {
@@ -13,7 +13,7 @@ async function callSecretFunction(secretFunction) {
   }
   if (typeof secret === 'string' && secret !== '') return { secret };
   const got = secret === '' ? 'an empty string' : secret === null ? 'null' : typeof secret;
-  return { fault: `the clientSecret function must give a non-empty string, but gave ${got}` };
+  return { fault: `the clientSecret function must return a non-empty string, but returned ${got}` };
 }
 
 module.exports = { callSecretFunction };

@@ -1,13 +1,13 @@
 'use strict';
 
 /**
- * Those who wait for one flight. Callers that want the same thing and cannot leave share one
- * promise; a caller with a signal or a wish of its own has a promise of its own.
+ * The callers that wait for one flight. Callers with the same options and without a signal share a
+ * promise; each other caller has its own.
  */
 class Waiters {
   #shared;
-  // By signal, so that however many callers share one, it has one listener. Made for the first: most
-  // flights have none.
+  // By signal, so that each signal has one listener no matter how many callers use it. Created on
+  // demand, because most flights have no such caller.
   #own;
 
   get isEmpty() {
@@ -23,7 +23,7 @@ class Waiters {
     return this.#shared.promise;
   }
 
-  /** `onLeave` is called when an abort freed the callers with this signal, and them alone. */
+  /** `onLeave` is called when an abort has rejected the callers with this signal. */
   add(shape, options, onLeave) {
     const { signal } = options;
     const { promise, resolve, reject } = withResolvers();
@@ -43,7 +43,7 @@ class Waiters {
     for (const waiter of this.#leave()) waiter.resolve(waiter.shape(token));
   }
 
-  /** `fallback` is for those who did not insist on a new token. */
+  /** `fallback` is the token for callers that did not force a refresh. */
   fail(error, fallback) {
     if (fallback === undefined) this.#shared?.reject(error);
     else this.#shared?.resolve(fallback.token);
@@ -53,7 +53,7 @@ class Waiters {
     }
   }
 
-  /** Everybody asks again, by `ask`, which takes the options of a call and its shape. */
+  /** All callers ask again through `ask`, which takes the options of a call and its shape. */
   again(ask) {
     this.#shared?.resolve(ask(undefined, (token) => token.token));
     for (const waiter of this.#leave()) waiter.resolve(ask(waiter.options, waiter.shape));

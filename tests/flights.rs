@@ -10,7 +10,7 @@
     reason = "tests"
 )]
 
-// What the simulated world offers beyond this is for the other tests.
+// The rest of the simulated world is for the other tests.
 #[expect(dead_code, reason = "shared between tests")]
 mod simulated;
 
@@ -150,7 +150,7 @@ async fn a_function_that_was_called_before_a_change_still_answers_its_flight() {
     world.reconfigure(with_function("other"));
     call.settle(Ok(secret("s3cr+t")));
     let (id, landed, version) = world.landings.recv().await.unwrap();
-    assert_eq!((id, version), (flight, 0), "for those who wait, and not to be kept");
+    assert_eq!((id, version), (flight, 0), "for its waiters, and not to be kept");
     assert_eq!(landed.result.unwrap().token.expose(), "token-1");
     assert!(matches!(world.manager.ask(Call::Any), Reply::Flight(next) if next != flight));
 }

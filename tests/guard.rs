@@ -1,6 +1,7 @@
-//! A guard against growth, in numbers that no load of the machine moves: what the core allocates,
-//! and what it keeps. A figure that left the recorded one by more than a fifth fails, a smaller one
-//! too, so that what was gained is kept. `GUARD=record` writes `guard/figures.json` anew.
+//! Guards against growth with figures that do not depend on the load of the machine: the memory
+//! that the core allocates and keeps. A figure that differs from the recorded one by more than a
+//! fifth fails, even if it is smaller, so that improvements are recorded. `GUARD=record` rewrites
+//! `guard/figures.json`.
 #![cfg(feature = "http")]
 #![expect(
     clippy::arithmetic_side_effects,
@@ -52,17 +53,17 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
-/// How far a figure may be from the recorded one.
+/// How far a figure may differ from the recorded one.
 const TOLERANCE: f64 = 0.2;
 /// Tells none from some.
 const ROUNDING: f64 = 0.05;
 const WARM_UP: u32 = 20;
 const ACQUISITIONS: u32 = 100;
 const MANAGERS: u32 = 500;
-/// As many authorities as Node trusts, give or take.
+/// About as many authorities as Node trusts.
 const AUTHORITIES: usize = 140;
 
-/// What a service account with a few roles gets.
+/// The size of the token of a service account with a few roles.
 fn token_response() -> String {
     format!(
         "{{\"access_token\":\"{}\",\"expires_in\":3600,\"refresh_expires_in\":0,\
@@ -71,7 +72,7 @@ fn token_response() -> String {
     )
 }
 
-/// Answers at once, without a socket.
+/// Answers immediately, without a socket.
 struct Canned(String);
 
 impl Transport for Canned {
@@ -120,7 +121,7 @@ impl EventSink for Waiter {
     fn wake(&self) {}
 }
 
-/// What managers share.
+/// The parts that managers share.
 struct Process {
     clock: Arc<SystemClock>,
     source: EngineSource,
@@ -183,12 +184,12 @@ impl<T: Transport> Client<T> {
     }
 }
 
-/// Numbers by name.
+/// Figures by name.
 #[derive(Default)]
 struct Figures(BTreeMap<String, f64>);
 
 impl Figures {
-    /// What one of so many did since `before`.
+    /// The average per operation since `before`.
     fn note(&mut self, name: &str, times: u32, before: Counts) {
         let now = counts();
         let each = |count: i64| count as f64 / f64::from(times);
@@ -199,7 +200,7 @@ impl Figures {
             .insert(format!("{name}: bytes"), each(now.bytes - before.bytes).round());
     }
 
-    /// What is left of one of so many since `before`.
+    /// The average that remains per operation since `before`.
     fn note_kept(&mut self, name: &str, times: u32, before: Counts) {
         let kept = (counts().live - before.live) as f64 / f64::from(times);
         self.0.insert(format!("{name}: bytes kept"), kept.round());

@@ -1,5 +1,5 @@
-//! The transport over plain sockets: what goes over the wire, which connection it goes over, and
-//! how failures are told apart.
+//! The transport over plain sockets: the bytes that are sent, the connections that are used, and
+//! the classification of failures.
 #![cfg(feature = "http")]
 #![expect(
     clippy::unwrap_used,
@@ -37,7 +37,7 @@ async fn send(transport: &HttpTransport, server: &Server) -> Result<Answer, Tran
     result
 }
 
-/// A connection over which one answer came.
+/// A connection that has carried one answer.
 async fn warm(transport: &HttpTransport, server: &Server) -> Peer {
     let (answer, peer) = join!(send(transport, server), async {
         let mut peer = server.accept().await;
@@ -48,7 +48,7 @@ async fn warm(transport: &HttpTransport, server: &Server) -> Peer {
     peer
 }
 
-/// What becomes of the first request ever, if the server answers with `bytes` and closes.
+/// The result of a first request, if the server answers with `bytes` and closes the connection.
 async fn fate_of(bytes: &[u8]) -> Result<Answer, TransportError> {
     let server = Server::start().await;
     let transport = transport();
@@ -205,7 +205,7 @@ async fn connection_closed_while_idle_goes_unnoticed() {
     let (result, ()) = join!(
         async {
             match send(&transport, &server).await {
-                // The close may be seen before or after the request was written.
+                // The client may notice the close before or after it writes the request.
                 Err(TransportError::ConnectionReplaced) => send(&transport, &server).await,
                 result => result,
             }
@@ -260,7 +260,7 @@ async fn one_failure_gives_up_all_kept_connections() {
             peers
         });
     assert_eq!((body(first), body(second)), ("warm".into(), "warm".into()));
-    // Which one is used next is up to the client; both are suspect afterwards.
+    // The client chooses which connection to use next; a failure gives up both.
     let (result, ()) = join!(send(&transport, &server), async {
         let [a, b] = &mut peers;
         let used = tokio::select! { _ = a.request() => 0, _ = b.request() => 1 };
@@ -286,7 +286,7 @@ async fn stages_of_a_request_can_be_seen_from_outside() {
     let https = server.url().replacen("http", "https", 1);
     let (result, ()) = join!(soon(sending(&https)), async {
         let mut peer = server.accept().await;
-        // The greeting of TLS.
+        // The TLS client hello.
         let _: [u8; 5] = peer.read().await;
         assert_eq!(progress.stage(), Stage::Connecting);
     });
@@ -303,7 +303,7 @@ async fn stages_of_a_request_can_be_seen_from_outside() {
     }
 }
 
-/// A SOCKS proxy's side of RFC 1928 and 1929. Gives the address that it was to connect with.
+/// The proxy side of RFC 1928 and RFC 1929. Returns the requested address.
 async fn serve_socks(server: &Server, password: Option<&str>, reply: u8) -> (Peer, Vec<u8>) {
     let mut peer = server.accept().await;
     assert_eq!(peer.read().await, [5]);
@@ -397,7 +397,7 @@ async fn nothing_listening_is_refused() {
 
 #[tokio::test]
 async fn unknown_name_is_a_dns_fault() {
-    // RFC 6761 §6.4: it never resolves.
+    // RFC 6761 §6.4: this name never resolves.
     let request = token_request("http://keycloak.invalid/token");
     let result = soon(exchange(&transport(), &request)).await;
     assert_eq!(fault(result), NetworkFault::Dns);
@@ -426,7 +426,7 @@ async fn body_of_a_mebibyte_is_read_and_one_byte_more_refused() {
     largest.resize(largest.len() + MAX_BODY, b'x');
     assert_eq!(fate_of(&largest).await.unwrap().body.len(), MAX_BODY);
 
-    // Refused for its head alone: the body never comes.
+    // Refused because of its head: the body is never sent.
     let server = Server::start().await;
     let transport = transport();
     let (result, ()) = join!(send(&transport, &server), async {

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What one layer may use.
+/// The dependencies that a layer may use.
 struct Layer {
     name: &'static str,
     /// The other layers that it may import.
@@ -206,7 +206,7 @@ fn group_heads(group: &[Token]) -> Vec<String> {
     heads
 }
 
-/// What is wrong with `source`, a file of the layer `name`.
+/// The violations in `source`, a file of the layer `name`.
 fn faults(name: &str, source: &str) -> Vec<String> {
     let Some(layer) = LAYERS.iter().find(|layer| layer.name == name) else {
         return vec![format!("there is no layer `{name}`")];

@@ -1,5 +1,5 @@
-//! The event queue in every order that the memory model allows: no event stays behind, and a thread
-//! that is woken because a token is gone sees that the word has changed.
+//! The event queue in every order that the memory model allows: no event is left in the queue, and
+//! a thread that is woken because a token is gone sees the changed word.
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test --release --no-default-features --test loom_events`
 
@@ -13,8 +13,8 @@ use loom::sync::atomic::{AtomicU32, Ordering};
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
 
-/// A thread is interrupted so many times where it could have gone on. `LOOM_MAX_PREEMPTIONS`
-/// changes it.
+/// The default number of preemptions of a thread that could have continued.
+/// `LOOM_MAX_PREEMPTIONS` overrides it.
 const PREEMPTIONS: usize = 3;
 
 fn model(test: impl Fn() + Send + Sync + 'static) {
@@ -23,7 +23,7 @@ fn model(test: impl Fn() + Send + Sync + 'static) {
     builder.check(test);
 }
 
-/// The event loop: how many wake-ups it has not seen yet.
+/// The event loop, with the number of wake-ups that it has not handled yet.
 #[derive(Default)]
 struct Bell {
     wakes: Mutex<u32>,
@@ -36,7 +36,7 @@ impl Bell {
         self.rang.notify_one();
     }
 
-    /// Waits for a wake-up, for ever if none comes: loom then reports a deadlock.
+    /// Waits for a wake-up. If none arrives, loom reports a deadlock.
     fn wait(&self) {
         let mut wakes = self.wakes.lock().expect("a lock");
         while *wakes == 0 {
@@ -127,7 +127,7 @@ fn an_event_of_a_former_configuration_is_marked_as_such() {
 }
 
 #[test]
-fn a_closed_queue_keeps_nothing_and_wakes_nobody() {
+fn a_closed_queue_keeps_no_event_and_sends_no_wake_up() {
     model(|| {
         let (queue, sink, bell) = queue();
         let pushing = {

@@ -1,4 +1,4 @@
-//! The manager on simulated time: what the slot's decisions come to with a runtime around them.
+//! The manager on simulated time: the effects of the slot's decisions with a runtime.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -214,7 +214,7 @@ async fn the_acquisition_after_a_failed_one_makes_a_single_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_replaced_connection_is_no_attempt_but_a_second_one_fails() {
+async fn a_replaced_connection_does_not_count_as_an_attempt_but_a_second_one_fails() {
     for (replaced, expected, retries) in
         [(1, Ok("token-2"), 0.0), (2, Ok("token-3"), 1.0), (6, Err(3), 2.0)]
     {

@@ -1,4 +1,5 @@
-//! The certificates that Node hands over. They count for a whole process, hence one of its own.
+//! The certificates that Node hands over. They apply to the whole process, so this test has its
+//! own.
 #![cfg(feature = "http")]
 #![expect(
     clippy::unwrap_used,
@@ -23,7 +24,7 @@ use tls::{Certificates, tls_detail};
 use tokio::sync::mpsc;
 
 #[tokio::test]
-async fn roots_of_node_are_asked_for_when_they_are_needed() {
+async fn roots_of_node_are_requested_when_they_are_needed() {
     let certificates = Certificates::new("node");
     certificates.self_signed("ca", "DNS:ca.example");
     certificates.self_signed("late", "DNS:ca.example");
@@ -36,7 +37,7 @@ async fn roots_of_node_are_asked_for_when_they_are_needed() {
         HttpTransport::new(settings).asking(Arc::new(move || ask.send(()).unwrap()))
     };
 
-    // Nobody can be asked, so what is named is all there is.
+    // The certificates cannot be requested, so only the configured ones are trusted.
     tls_detail(server.ask_with(certificates.extra("late")).await);
     tls_detail(server.ask_with(TrustSettings::default()).await);
     assert!(server.ask(&asking(certificates.extra("ca"))).await.is_ok());

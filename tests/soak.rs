@@ -1,8 +1,9 @@
-//! A year on simulated time, in parts by the life of the tokens: calls of every kind, a server with
-//! moods, clocks that step, secrets that change. What a manager must never do is checked at every
-//! turn. To run a failed run again, set `SOAK_SEED` to the seed that it printed and build with
-//! `RUSTFLAGS='--cfg tokio_unstable'`: flights that wait for one answer of the secret function wake in
-//! an order that tokio draws, and takes a seed for there alone.
+//! A year of simulated time, in parts by the lifetime of the tokens: calls of every kind, an
+//! unreliable server, clocks that step, secrets that change. The invariants of a manager are
+//! checked after every step. To repeat a failed run, set `SOAK_SEED` to the seed that it printed
+//! and build with `RUSTFLAGS='--cfg tokio_unstable'`: tokio chooses at random in which order
+//! flights that share a call of the secret function wake, and only that configuration accepts a
+//! seed.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -33,11 +34,11 @@ use tokio::runtime::{Builder, Runtime};
 
 const HOUR: f64 = 3_600.0;
 const DAY: f64 = 24.0 * HOUR;
-/// What has to pass there does not depend on chance.
+/// The checks of that part do not depend on chance.
 const SEED_OF_CI: u64 = 274_287_520;
-/// For how much longer a run may go on until everything came up.
+/// How much longer a run may continue until every case has occurred.
 const MORE_DAYS: f64 = 10.0;
-/// What answers take when all is well.
+/// The latency of answers of a healthy server.
 const LATENCY_MS: u64 = 20;
 
 fn seed() -> u64 {
@@ -48,17 +49,17 @@ fn seed() -> u64 {
     }
 }
 
-/// A random number of a wide range: as likely in 1..10 as in 10..100.
+/// A log-uniform random number: as likely in 1..10 as in 10..100.
 fn wide(from: f64, to: f64) -> f64 {
     from * (to / from).powf(fastrand::f64())
 }
 
-/// A random time of this mean, as between events that know nothing of each other.
+/// An exponentially distributed random time with this mean, as between independent events.
 fn between_events(mean: f64) -> Duration {
     Duration::from_secs_f64(-mean * (1.0 - fastrand::f64()).ln())
 }
 
-/// A time in which all is well: any number of calls, and nothing else.
+/// A period with a healthy server: only calls, in any number.
 async fn calm(client: &mut Client, seconds: f64, life: f64) {
     let end = client.now() + Duration::from_secs_f64(seconds);
     let mean = wide(life / 200.0, life * 2.0);
@@ -70,7 +71,7 @@ async fn calm(client: &mut Client, seconds: f64, life: f64) {
     }
 }
 
-/// A time of trouble.
+/// A period with faults.
 async fn storm(client: &mut Client, seconds: f64, life: f64) {
     let end = client.now() + Duration::from_secs_f64(seconds);
     let mean = wide(0.5, 30.0);
@@ -103,14 +104,14 @@ async fn storm(client: &mut Client, seconds: f64, life: f64) {
     client.set_function_moody(false);
     client.set_latency(LATENCY_MS);
     client.reconfigure();
-    // Whatever was under way comes to its end.
+    // Everything in progress ends.
     client.rest(Duration::from_mins(2)).await;
 }
 
-/// A paused runtime, whose own choices follow from the seed too where tokio allows that.
+/// A paused runtime, seeded too where tokio allows that.
 #[cfg_attr(
     not(tokio_unstable),
-    expect(unused_variables, reason = "the runtime takes no seed there")
+    expect(unused_variables, reason = "the runtime accepts no seed here")
 )]
 fn runtime(seed: u64) -> Runtime {
     let mut builder = Builder::new_current_thread();
@@ -132,7 +133,7 @@ async fn run(life: u32, days: f64) {
     let life = f64::from(life);
     let end = client.now() + Duration::from_secs_f64(days * DAY);
     let latest = end + Duration::from_secs_f64(MORE_DAYS * DAY);
-    // A few storms may happen to leave something out.
+    // A short run may miss some cases by chance.
     while client.now() < end || (!client.counts().is_varied() && client.now() < latest) {
         calm(&mut client, (wide(4.0, 24.0) * HOUR).max(life * wide(1.0, 3.0)), life).await;
         storm(&mut client, wide(0.05, 0.5) * HOUR, life).await;

@@ -1,4 +1,4 @@
-//! The transport over TLS: whom it believes, what it says when it does not, and which settings
+//! The transport over TLS: which certificates it accepts, its errors for others, and which settings
 //! share connections.
 #![cfg(feature = "http")]
 #![expect(
@@ -45,9 +45,10 @@ async fn authority_given_in_settings_is_trusted_and_no_other() {
     assert!(server.ask_with(skip_verify()).await.is_ok());
 }
 
-/// The HTTP library's own verifier would ask the system, which believes this variable.
+/// The HTTP library's default verifier would use the system's trust store, which honours this
+/// variable.
 #[tokio::test]
-async fn store_of_the_system_is_never_asked() {
+async fn trust_store_of_the_system_is_never_used() {
     const NAME: &str = "store_of_the_system_is_never_asked";
     const URL: &str = "URL_OF_THE_TEST";
     if let Ok(url) = env::var(URL) {

@@ -55,7 +55,7 @@ function apiReport({ name, engines, exports, peerDependencies }, readTypes) {
   return `${parts.join('\n').trimEnd()}\n`;
 }
 
-/** What differs between the file and the report, as `git diff` shows it. */
+/** The difference between the file and the report, in the format of `git diff`. */
 function difference(report) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'keycloak-token-manager-'));
   try {

@@ -60,7 +60,7 @@ function bodyFaults({ heading, version, body }) {
   return faults.map((fault) => `${heading}: ${fault}`);
 }
 
-/** What is wrong, as sentences; `current` is the version of the manifests. */
+/** The faults, as sentences; `current` is the version of the manifests. */
 function changelogFaults(text, current) {
   const { introduction, sections } = parseChangelog(text);
   const [first, ...releases] = sections;

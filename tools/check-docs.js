@@ -1,9 +1,9 @@
 'use strict';
 
-// Compares the documents with the code: links lead somewhere, examples compile, YAML and JSON
-// parse, commands exist, every export has an example, the options are everywhere what options.json
-// says, the README's other tables name exactly what index.d.ts declares, and there is one version
-// everywhere. `--write` first updates the line numbers in "The way of a token".
+// Compares the documents with the code: links are valid, examples compile, YAML and JSON parse,
+// commands exist, every export has an example, all option tables agree with options.json, the
+// README's other tables match the declarations in index.d.ts, and all files have the same version.
+// `--write` first updates the line numbers in "The way of a token".
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -19,7 +19,7 @@ const { versionFaults } = require('./versions.js');
 const longestReadme = 200;
 const read = (file) => fs.readFileSync(path.join(root, file), 'utf8');
 
-/** The text without fenced blocks, lines kept. */
+/** The text without fenced blocks; line numbers stay the same. */
 function prose(text) {
   let fenced = false;
   return text
@@ -73,7 +73,9 @@ function dataFaults(file, text) {
   });
 }
 
-/** Exports without an example, and code that does not compile; Backstage's is compiled elsewhere. */
+/**
+ * Exports without an example, and code that does not compile; Backstage's is compiled elsewhere.
+ */
 function exampleFaults() {
   const missing = examples.TYPES.flatMap((file) =>
     examples.exportsWithoutExample(file).map((name) => `${file}: ${name} has no @example`),
@@ -89,7 +91,7 @@ function commandFaults(file, text) {
     .map(([command]) => `${file}: no such command: ${command}`);
 }
 
-/** The rows of the table below a heading: the name in the first cell, the others as they are. */
+/** The rows of the table below a heading: the name from the first cell, and the other cells. */
 function tableRows(text, heading) {
   const [, section = ''] = text.split(new RegExp(`^## ${heading}$`, 'm'));
   return [...section.split(/^## /m)[0].matchAll(/^\| `([\w.[\]]+)[^`]*` \|(.*)\|$/gm)].map(
@@ -97,13 +99,15 @@ function tableRows(text, heading) {
   );
 }
 
-/** Whether it is called as a method; one that works detached is declared as a property. */
+/**
+ * Whether a member is called as a method. A method that works detached is declared as a property.
+ */
 function isMethod(member) {
   const isFunction = ts.isPropertyDeclaration(member) && ts.isFunctionTypeNode(member.type);
   return isFunction || ts.isMethodDeclaration(member);
 }
 
-/** What index.d.ts declares, with the comments: methods and codes. */
+/** The methods and codes that index.d.ts declares, with their comments. */
 function declared() {
   const source = ts.createSourceFile(
     'index.d.ts',
@@ -119,7 +123,7 @@ function declared() {
   const { type: codes } = find('KeycloakTokenErrorCode');
   return {
     Methods: members('KeycloakTokenManager', isMethod),
-    // The comment stands before the bar of the union.
+    // The comment precedes the bar of the union.
     Errors: codes.types.map(({ literal, end }, at) => ({
       name: literal.text,
       text: source.text.slice(at === 0 ? codes.pos : codes.types[at - 1].end, end),
@@ -127,7 +131,7 @@ function declared() {
   };
 }
 
-/** Whether a row says the same as the comment in index.d.ts. */
+/** Whether a row agrees with the comment in index.d.ts. */
 const agrees = {
   Methods: () => true,
   Errors({ cells: [, value] }, { text }) {
@@ -168,7 +172,9 @@ function tableFaults(readme) {
   return faults;
 }
 
-/** Codes, and OAuth errors for which src/manager/error.rs has advice, without a row of their own. */
+/**
+ * Codes, and OAuth errors for which src/manager/error.rs has advice, without a row of their own.
+ */
 function troubleshootingFaults(text) {
   const [, section = ''] = text.split(/^## Troubleshooting$/m);
   const [, advice = ''] = read('src/manager/error.rs').split('fn oauth_advice');

@@ -1,7 +1,7 @@
 'use strict';
 
-// Checks the workflows of the public repository: actionlint says whether they would run, zizmor
-// whether they are safe. Neither needs the network once it is there.
+// Checks the workflows of the public repository: actionlint checks that they would run, zizmor that
+// they are safe. Neither needs the network once it is installed.
 
 const { createHash } = require('node:crypto');
 const { readFile } = require('node:fs/promises');
@@ -27,7 +27,7 @@ async function actionlint() {
 }
 
 const checkers = {
-  // What else it would run differs from machine to machine.
+  // Its other checks depend on the programs of the machine.
   actionlint: { get: actionlint, args: ['-shellcheck=', '-pyflakes='] },
   zizmor: {
     get: () => pinnedProgram('zizmor'),
@@ -35,7 +35,7 @@ const checkers = {
   },
 };
 
-/** Rejects if there is a finding; gives a line for each checker that cannot be had here. */
+/** Rejects if there is a finding; returns a line for each checker that is not available. */
 async function checkWorkflows() {
   const missing = [];
   for (const [name, { get, args }] of Object.entries(checkers)) {
@@ -43,7 +43,7 @@ async function checkWorkflows() {
     try {
       program = await get();
     } catch (error) {
-      missing.push(`${name} cannot be had: ${error.message.split('\n')[0]}`);
+      missing.push(`${name} is not available: ${error.message.split('\n')[0]}`);
       continue;
     }
     await run(program, args);

@@ -1,8 +1,8 @@
 'use strict';
 
-// `node tools/count-lines.js` counts the lines of the product and of its scaffolding. A line counts
-// if there is code on it: blank lines and comments do not. Tests in a file of the product count as
-// scaffolding. Types (`.d.ts`), data and what is generated are left out.
+// `node tools/count-lines.js` counts the lines of code of the product and of its scaffolding,
+// without blank lines and comments. Tests in a file of the product count as scaffolding. Types
+// (`.d.ts`), data and generated files are not counted.
 
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -13,13 +13,13 @@ const { root } = require('./run.js');
 const LONG_FILE = 350;
 const PRODUCT = /^((src|crates\/[^/]+\/src)\/(?!.*(_|\/)tests\.rs$)|lib\/|index\.js$)/;
 const SCAFFOLDING = /^(crates\/[^/]+\/)?(src|tests|__test__|tools|bench|benches|examples|fuzz)\//;
-// Comments, and the literals in which neither the start of a comment nor a brace means anything.
+// Comments, and literals, in which comment markers and braces have no meaning.
 const RUST_TOKEN =
   /\/\/.*|\/\*[\s\S]*?\*\/|\bb?r(#*)"[\s\S]*?"\1|"(?:\\[\s\S]|[^"\\])*"|'(?:\\u\{\w+\}|\\x\w\w|\\.|[^\\'\n])'/gu;
 
 const countLines = (text) => text.split('\n').filter((line) => line.trim() !== '').length;
 
-/** Lines of a Rust file, those of tests apart. */
+/** The lines of a Rust file, with tests counted separately. */
 function rustLines(text) {
   const rest = text.replace(RUST_TOKEN, (token) =>
     token.replace(/\S/g, /^\/[/*]/.test(token) ? ' ' : '_'),

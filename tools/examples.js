@@ -2,7 +2,7 @@
 
 // Finds the code in documents and the `@example` blocks in doc comments, and compiles it with the
 // strict options of this project. Code that needs Backstage's types is compiled by
-// `__test__/backstage/types.test.js`, and `__test__/examples.test.js` runs what can run here.
+// `__test__/backstage/types.test.js`, and `__test__/examples.test.js` runs those that can run here.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -91,7 +91,7 @@ function compilerOptions() {
   return { ...options, moduleDetection: ts.ModuleDetectionKind.Force };
 }
 
-/** What the compiler finds wrong with the blocks, each compiled as a module in the root. */
+/** The compiler's errors for the blocks, each compiled as a module in the root. */
 function compile(blocks) {
   const files = new Map(blocks.map((block, at) => [path.join(root, `example-${at}.mts`), block]));
   const options = compilerOptions();

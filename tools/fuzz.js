@@ -21,17 +21,17 @@ async function targets() {
   return files.map((file) => path.basename(file, '.rs')).sort();
 }
 
-/** The program, or why there is no fuzzing here. */
+/** The program; throws the reason if fuzzing is not possible here. */
 async function cargoFuzz() {
   try {
     return await pinnedProgram('cargo-fuzz');
   } catch (error) {
-    // Where there is no such wheel, an installed one does.
+    // If no such wheel exists, use an installed program.
     return run('cargo-fuzz', ['--version'], { capture: true }).then(
       () => 'cargo-fuzz',
       () => {
         throw new Error(
-          `cargo-fuzz cannot be had: ${error.message}\n` +
+          `cargo-fuzz is not available: ${error.message}\n` +
             'Install it with `cargo install cargo-fuzz`.',
         );
       },

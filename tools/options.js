@@ -1,9 +1,9 @@
 'use strict';
 
-// The options are described once, in `options.json`. What follows from a row is written from it: the
-// table of the README, the types, the configuration schema (which Backstage and our reader of its
-// configuration go by) and the constants of the Rust parser. `--write` brings all of them up to
-// date; `optionFaults` names those that are not.
+// `options.json` is the only description of the options. This script generates the rest from it:
+// the table of the README, the types, the configuration schema (which Backstage and our
+// configuration reader use) and the constants of the Rust parser. `--write` updates all of them;
+// `optionFaults` names those that are out of date.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -15,9 +15,9 @@ const COLUMNS = 100;
 const SECTION = ['boost', 'kagenti', 'auth'];
 
 /**
- * What each kind is called in the README, in the types, in the schema, and in Rust, where `expected`
- * is what a fault asks for. A row without a kind has its own `type`, `shown` and `schema`, and Rust
- * code of its own; without `schema` and `members` it cannot stand in a configuration.
+ * The form of each kind in the README, the types, the schema and in Rust, where `expected` is the
+ * text of a fault. A row without a kind has its own `type`, `shown` and `schema`, and its own Rust
+ * code; without `schema` and `members` it cannot be in a configuration file.
  */
 const KINDS = {
   string: { ...text('string', 'a non-empty string') },
@@ -59,13 +59,13 @@ function readTable() {
   return JSON.parse(fs.readFileSync(path.join(root, 'options.json'), 'utf8'));
 }
 
-/** The sentences about unit, range and default, which follow from the data of a row. */
+/** The sentences about unit, range and default, generated from the data of a row. */
 function rules({ kind, minimum, unit, default: value }) {
   const range = kind === 'integer' ? [`In ${unit}, an integer of at least ${minimum}.`] : [];
   return value === undefined ? range : [...range, `Default: ${value}.`];
 }
 
-/** The text with `inner` between `from` and `to`, which stay. */
+/** Replaces the text between `from` and `to` with `inner`. */
 function replaceBetween(file, whole, from, to, inner) {
   const start = whole.indexOf(from);
   const end = start < 0 ? -1 : whole.indexOf(to, start + from.length);
@@ -88,7 +88,7 @@ function readme(table, whole) {
   return replaceBetween('README.md', whole, head, '\n\n', table.map(readmeRow).join('\n'));
 }
 
-/** A comment for the member of an interface, broken to fit. */
+/** A comment for the member of an interface, wrapped at the line limit. */
 function comment(sentences) {
   // A link stays on one line.
   const words = sentences.join(' ').split(/ (?![^{]*\})/);
@@ -122,7 +122,7 @@ function types(table, whole) {
   }, whole);
 }
 
-/** Markup of the README and the types, which a schema does not render. */
+/** Removes the markup of the README and the types, which a schema does not render. */
 const plain = (sentences) => sentences.join(' ').replace(/`|\{@link (?:\w+\.)?(\w+)\}/g, '$1');
 
 function properties(rows) {
@@ -135,7 +135,7 @@ function properties(rows) {
   return Object.fromEntries(entries.filter((entry) => entry !== undefined));
 }
 
-/** Backstage hides strings alone. */
+/** Backstage hides only strings. */
 function secret(row, schema) {
   if (!row.secret) return schema;
   if (schema.type === 'string') return { ...schema, visibility: 'secret' };
@@ -157,7 +157,7 @@ function schema(table) {
       ...section(table),
     }),
   };
-  // Lists of strings stand on one line where they fit, as Biome has it.
+  // Biome formats a list of strings on one line if it fits.
   const lists = /^( *"\w+": )\[\s*("[^\]]*")\s*\](,?)$/gm;
   const json = JSON.stringify(whole, null, 2).replace(lists, (list, key, items, comma) => {
     const line = `${key}[${items.replace(/\s+/g, ' ')}]${comma}`;
@@ -188,7 +188,7 @@ function rust(table) {
   ].join('\n');
 }
 
-/** The files that follow from the table: each is given its present text. */
+/** The functions that generate a file from the table and its current text. */
 const DERIVED = {
   'README.md': readme,
   'index.d.ts': types,
@@ -196,7 +196,7 @@ const DERIVED = {
   'src/manager/options/table.rs': rust,
 };
 
-/** What the files must contain, by name; `read` gives what they contain. */
+/** The required content of the files, by name; `read` returns their current content. */
 function derived(table, read) {
   const entries = Object.entries(DERIVED);
   return Object.fromEntries(entries.map(([file, write]) => [file, write(table, read(file))]));

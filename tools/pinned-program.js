@@ -8,7 +8,7 @@ const path = require('node:path');
 const { cached, cacheFolder } = require('./keycloak/cache.js');
 const { run } = require('./run.js');
 
-/** The path of the program; rejects if it cannot be had on this machine. */
+/** The path of the program; rejects if it is not available on this machine. */
 async function pinnedProgram(name) {
   const requirements = path.join(__dirname, `${name}.txt`);
   const [, version] = /==([\d.]+) --hash=/.exec(await readFile(requirements, 'utf8'));

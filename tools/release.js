@@ -43,7 +43,7 @@ function prepareRelease(version, date, readFile) {
   return changed;
 }
 
-/** What the changelog says of a version. */
+/** The changelog entry of a version. */
 function releaseNotes(version, text) {
   const found = parseChangelog(text).sections.find((section) => section.version === version);
   if (found === undefined) throw new Error(`${CHANGELOG}: no section of ${version}`);

@@ -7,7 +7,7 @@
 const path = require('node:path');
 const { root, run } = require('./run.js');
 
-/** Thrown when a tool cannot be had here: nothing was checked, and nothing is wrong. */
+/** Thrown when a tool is not available: nothing was checked, but nothing failed. */
 class Unavailable extends Error {}
 
 const pure = ['--locked', '--no-default-features'];

@@ -42,7 +42,7 @@ function files(folder, end, except = () => false) {
   return found;
 }
 
-/** What the reporter wrote. */
+/** The output of the reporter. */
 function readReport(file) {
   const text = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '';
   const lines = text.split('\n').filter(Boolean).map(JSON.parse);
@@ -104,7 +104,7 @@ async function deny() {
   try {
     program = await cargoDeny();
   } catch (error) {
-    throw new Skipped(`cargo-deny cannot be had: ${error.message}`);
+    throw new Skipped(`cargo-deny is not available: ${error.message}`);
   }
   await run(program, ['--all-features', '--locked', 'check', 'bans', 'licenses', 'sources']);
 }
@@ -114,12 +114,12 @@ async function workflows() {
   if (missing.length > 0) throw new Skipped(missing.join('; '));
 }
 
-/** What is published, from the sources as they are. */
+/** Builds the published packages from the current sources. */
 async function packages() {
   try {
     await pinnedProgram('cargo-zigbuild');
   } catch (error) {
-    throw new Skipped(`cargo-zigbuild cannot be had: ${error.message}`);
+    throw new Skipped(`cargo-zigbuild is not available: ${error.message}`);
   }
   await run(process.execPath, ['tools/package'], { limitSeconds: 2400 });
 }
@@ -171,7 +171,7 @@ const stages = {
         ...['node_modules/jest/bin/jest.js', '--ci', '--detectOpenHandles', '--colors=false'],
         ...['--config', JSON.stringify(require('./jest.config.js'))],
       ],
-      // It waits for open handles for ever, and says so.
+      // It would wait for open handles forever, and says so.
       {
         limitSeconds: 300,
         forbidden: /Jest (did not exit|has detected)|failed to exit gracefully/,

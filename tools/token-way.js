@@ -1,7 +1,7 @@
 'use strict';
 
-// Holds the section "The way of a token" of CONTRIBUTING.md to the code: every function and type in
-// its tables is defined in the file and on the line that stand beside it, and they are few.
+// Checks the section "The way of a token" of CONTRIBUTING.md against the code: every function and
+// type in its tables must be defined in the given file and line, and their number is limited.
 
 const HEADING = '## The way of a token';
 const MOST_FUNCTIONS = 15;
@@ -9,11 +9,13 @@ const MOST_TYPES = 4;
 const ROW = /^\| (?:(\d+) \| )?`([^`]+)` \| `([^`:]+):(\d+)` \|/;
 const DEFINITIONS = [
   (name) => new RegExp(`\\b(fn|struct|enum|type|trait|class|function) ${name}\\b`),
-  // A method or a function that is a constant; a call at the start of a line ends in a semicolon.
+  // A method, or a function in a constant. A call at the start of a line ends in a semicolon.
   (name) => new RegExp(`^ {2}(async |static )*${name}\\(.*\\{$|^const ${name} = `),
 ];
 
-/** The lines, counted from 1, on which `Type::function`, `Class.method` or a name alone is defined. */
+/**
+ * The lines, counted from 1, that define `Type::function`, `Class.method` or an unqualified name.
+ */
 function definitionLines(text, qualified) {
   const [, owner, name] = /^(?:(\w+)(?:::|\.|(?=\[)))?(#?\w+|\[\w+\])$/.exec(qualified) ?? [];
   if (name === undefined) return [];
@@ -29,8 +31,8 @@ function definitionLines(text, qualified) {
 }
 
 /**
- * What is wrong with the section, and the document with the lines as they are. `read` gives the text
- * of a file, or undefined.
+ * The faults of the section, and the document with correct line numbers. `read` returns the text of
+ * a file, or undefined.
  */
 function checkTokenWay(document, read) {
   const faults = [];

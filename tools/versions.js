@@ -21,7 +21,7 @@ const places = [
   },
 ];
 
-/** What each place says, as `{ file, version }`; `version` is `undefined` where there is none. */
+/** The version in each place, as `{ file, version }`; `version` is `undefined` if it is missing. */
 function readVersions(read) {
   return places.map(({ file, pattern }) => {
     const [, , version] = new RegExp(pattern, 'm').exec(read(file)) ?? [];
@@ -39,7 +39,7 @@ function withVersion(read, version) {
   return changed;
 }
 
-/** What does not agree, as sentences. */
+/** The mismatches, as sentences. */
 function versionFaults(read) {
   const [{ version: expected }, ...others] = readVersions(read);
   return others

@@ -1,6 +1,6 @@
 'use strict';
 
-/** What `readKeycloakTokenManagerOptions` makes of a section of the configuration. */
+/** The options that `readKeycloakTokenManagerOptions` reads from a configuration section. */
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
@@ -54,13 +54,13 @@ const REFUSED = [
   [
     'a misspelt option',
     { ...WHOLE, clientsecret: CANARY },
-    /unknown key "clientsecret", known are/,
+    /unknown key "clientsecret"; the known keys are/,
   ],
   ['a resource without a URL', { ...WHOLE, resource: {} }, /resource: baseUrl is missing/],
   [
     'an unknown key in the resource',
     { ...WHOLE, resource: { baseUrl: 'https://api.example.org', fetch: CANARY } },
-    /unknown key "fetch", known are baseUrl and userHeader/,
+    /unknown key "fetch"; the known keys are baseUrl and userHeader/,
   ],
   [
     'two faults, which are told together',

@@ -34,7 +34,7 @@ function load(tokens) {
       const end = calls + 20 * CALLERS;
       while (calls < end) await nextTurn();
     },
-    /** Resolves when the callers have seen so many tokens. */
+    /** Resolves when the callers have seen this many tokens. */
     async hasSeen(count) {
       const end = performance.now() + 10_000;
       while (seen.size < count) {

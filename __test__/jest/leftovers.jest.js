@@ -22,7 +22,7 @@ test('managers that are in use and never closed', async () => {
     await manager.getToken();
     await expect(manager.getToken()).resolves.toEqual(expect.any(String));
   }
-  // Refreshes of some are under way, and will fail when the endpoint is closed.
+  // Refreshes of some are in progress, and will fail when the endpoint is closed.
   await endpoint.waitForRequests(25);
 });
 

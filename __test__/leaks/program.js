@@ -34,7 +34,7 @@ function open(options = {}) {
 const counts = { acquisitions: 0, invalidations: 0, aborts: 0, closes: 0, workers: 0 };
 const kept = [];
 
-/** What a caller who waits gets when it is freed. */
+/** The result of a waiting caller when it is released. */
 async function freed(call) {
   const reason = await call.then(
     () => undefined,

@@ -59,7 +59,8 @@ for (const name of builtTargets()) {
         const to = path.join(project.folder, '__test__', part);
         cpSync(path.join(ROOT, '__test__', part), to, { recursive: true });
       }
-      // Through which the suite sees what is called: in what is published it is a part of `index.js`.
+      // Through which the suite sees what is called: in what is published it is a part of
+      // `index.js`.
       cpSync(path.join(ROOT, 'lib', 'native.js'), path.join(project.folder, 'lib', 'native.js'));
       return (...more) => project.run(command, [...args, '--expose-gc', ...more], { env });
     }

@@ -1,7 +1,7 @@
 'use strict';
 
-// Argument: token endpoint, over https with a certificate that nothing known vouches for. Blocks the
-// event loop over the deadline, and prints the error.
+// Argument: https token endpoint with an untrusted certificate. Blocks the event loop past the
+// deadline and prints the error.
 
 const { block, open, tell } = require('./program.js');
 

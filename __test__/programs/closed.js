@@ -1,7 +1,7 @@
 'use strict';
 
-// Argument: token endpoint. Prints how many threads there are after calls of a closed manager beyond
-// those that were there before it was made.
+// Argument: token endpoint. Calls a closed manager, and prints how many threads the process has
+// gained since before the manager was created.
 
 const fs = require('node:fs');
 const { open, tell } = require('./program.js');

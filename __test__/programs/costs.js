@@ -1,7 +1,7 @@
 'use strict';
 
-// Prints what loading Node's own https client, loading the package, making a manager and the first
-// token cost, each by itself.
+// Prints the separate costs of loading Node's https client, loading the package, creating a manager
+// and getting the first token.
 
 const { lstatSync, readFileSync, readdirSync, readlinkSync } = require('node:fs');
 const { performance } = require('node:perf_hooks');
@@ -12,7 +12,7 @@ function isSocket(descriptor) {
   try {
     return readlinkSync(`/proc/self/fd/${descriptor}`).startsWith('socket:');
   } catch {
-    // The descriptor of the listing itself.
+    // The descriptor of the listing.
     return false;
   }
 }
@@ -33,7 +33,7 @@ function since(before) {
 }
 
 async function main() {
-  // What looking itself needs is there before it counts, and so is what every program has loaded.
+  // Loads the modules for measuring, and those of every program, before the measurement starts.
   lstatSync(__filename);
   since(look());
 

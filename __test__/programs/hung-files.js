@@ -1,7 +1,7 @@
 'use strict';
 
 // Arguments: token endpoint, secret files that hang. Prints whether a manager that reads none of
-// them had a token meanwhile, and, when the test says so, how many of the others had one then.
+// them gets a token meanwhile, and, when the test signals, how many of the other managers have one.
 
 const { open, tell, told } = require('./program.js');
 

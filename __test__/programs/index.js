@@ -58,7 +58,7 @@ class Program {
     this.#child.stdin.write('\n');
   }
 
-  /** How it ended, when, and what else it printed. */
+  /** How and when it ended, and its other output. */
   async ended() {
     const printed = [];
     for await (const [value] of { [Symbol.asyncIterator]: () => this.#printed }) {

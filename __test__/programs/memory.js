@@ -29,7 +29,7 @@ async function resident() {
   return figure('VmRSS');
 }
 
-/** What is on the JavaScript heap, as text. */
+/** The content of the JavaScript heap, as text. */
 async function heap() {
   const snapshot = v8.getHeapSnapshot();
   let text = '';
@@ -75,10 +75,10 @@ const tasks = {
     tell({ grown: (await resident()) - before });
   },
 
-  /** What is left of a token and of a secret at several times. */
+  /** The copies of a token and of a secret that remain at several times. */
   async heap() {
     const manager = open({ clientSecret: process.env.CANARY_SECRET, backgroundRefresh: false });
-    // Neither stands in this program or on its command line.
+    // This program and its command line contain neither.
     const marks = { token: process.env.CANARY_TOKEN_END, secret: process.env.CANARY_SECRET_END };
     const look = async () => {
       globalThis.gc();
@@ -100,7 +100,7 @@ const tasks = {
     tell({ held, cleared, over, closed: await look() });
   },
 
-  /** Many managers that nobody closes, and then one that stays. */
+  /** Many managers that are never closed, and then one that stays. */
   async drop() {
     const references = [];
     const acquire = async () => {
@@ -147,7 +147,7 @@ const tasks = {
     tell(tokens);
   },
 
-  /** A manager that is dropped with a refresh under way. */
+  /** A manager that is dropped with a refresh in progress. */
   async dropInFlight() {
     let manager = open();
     const reference = new WeakRef(manager);

@@ -1,6 +1,6 @@
 'use strict';
 
-// What the programs of this folder share.
+// Helpers that the programs of this folder share.
 
 const { KeycloakTokenManager } = require('../..');
 

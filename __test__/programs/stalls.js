@@ -1,8 +1,8 @@
 'use strict';
 
-// Arguments: token endpoint, number of look-ups, secret file, secret file that hangs. Looks up so
-// many names that are not there, and reads the file that hangs; prints how many other managers had a
-// token meanwhile, one of which reads the other file, and, when the test says so, what became of the
+// Arguments: token endpoint, number of look-ups, secret file, secret file that hangs. Looks up that
+// many unknown names and reads the file that hangs. Prints how many other managers, one of which
+// reads the other file, get a token meanwhile, and, when the test signals, the results of the
 // look-ups and of the read.
 
 const { open, tell, told } = require('./program.js');

@@ -1,7 +1,7 @@
 'use strict';
 
-// Arguments: token endpoint, further options as JSON, variables to set at run time as JSON, a user to
-// become. Prints whether there was a token, and what was said about it.
+// Arguments: token endpoint, further options as JSON, variables to set at run time as JSON, a user
+// to switch to. Prints whether the manager got a token, and its error or log lines.
 
 const { open, tell } = require('./program.js');
 

@@ -22,7 +22,7 @@ function open(options = {}) {
 
 const start = (task) => new Worker(__filename, { workerData: { endpoint, task } });
 
-/** What a worker does. */
+/** The work of a worker. */
 const work = {
   /** Ends by itself, with a token. */
   async token() {
@@ -109,7 +109,7 @@ async function herd(tasks) {
 const several = (count) =>
   Array.from({ length: count }, (_, index) => ['wait', 'abandon', 'exit', 'refresh'][index % 4]);
 
-/** What this program does. */
+/** The work of this program. */
 const main = {
   /** Workers that end in the middle of something, beside a manager of the main thread. */
   async herd() {

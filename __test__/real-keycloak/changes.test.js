@@ -29,7 +29,7 @@ const TIMER_MS = 50;
 const MINUTE_MS = 60_000;
 /** Of a token of three seconds a quarter is kept back, and up to one second was rounded away. */
 const ROUNDED_MS = 250;
-/** A call may be under way for long after its token was taken. */
+/** A call may be in progress for long after its token was taken. */
 const UNDER_WAY_MS = 5_000;
 const CALLERS = 10;
 
@@ -74,7 +74,7 @@ const audience = (clientId) => ({
 
 const lifespan = (seconds) => ({ attributes: { 'access.token.lifespan': String(seconds) } });
 
-/** What makes the server refuse a client that worked, what ends that, and how it is told. */
+/** Changes that make the server refuse a working client, how to undo them, and the error. */
 const REVERSIBLE = [
   {
     what: 'a client that is disabled',
@@ -107,7 +107,7 @@ const REVERSIBLE = [
   },
 ];
 
-/** Where a secret may come from that can change. */
+/** The sources of a secret that can change. */
 const SECRET_SOURCES = [
   {
     what: 'function',

@@ -170,14 +170,14 @@ describeWithKeycloak('signed assertions against a real Keycloak', {}, (keycloak)
     const issuer = keycloak.realmUrl.replace('kagenti', 'nowhere');
     const error = await failureOf(manage(t, { issuer, clientId: 'a', clientSecret: 'b' }));
     assert.deepEqual([error.code, error.status], ['ERR_KEYCLOAK_HTTP', 404]);
-    assert.match(error.message, /discovery failed.*realm that the URL names.*check issuer/);
+    assert.match(error.message, /discovery failed.*the realm in the URL.*check issuer/);
   });
 
-  test('an issuer with a doubled slash is told of', optionsFor('a doubled slash'), async (t) => {
+  test('an issuer with a double slash is told of', optionsFor('a double slash'), async (t) => {
     const issuer = keycloak.realmUrl.replace('/realms', '//realms');
     const error = await failureOf(manage(t, { issuer, clientId: 'a', clientSecret: 'b' }));
     assert.equal(error.status, 400);
-    assert.match(error.message, /doubled slash, .* correct issuer/);
+    assert.match(error.message, /double slash, .* correct issuer/);
   });
 
   test('an issuer of another public name is told of, with both names', async (t) => {

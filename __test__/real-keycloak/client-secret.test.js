@@ -82,7 +82,7 @@ describeWithKeycloak('client secrets against a real Keycloak', {}, (keycloak) =>
     return manager;
   }
 
-  /** What the server sends. */
+  /** The server's answer. */
   async function answerTo(form) {
     const body = new URLSearchParams({ grant_type: 'client_credentials', ...form });
     const response = await fetch(keycloak.tokenEndpoint, { method: 'POST', body });

@@ -96,7 +96,7 @@ describeWithKeycloak('a Keycloak behind a failing gateway', { concurrency: true 
     assert.equal(error.attempts, ATTEMPTS);
     assert.equal(gateway.requests.length, ATTEMPTS);
     assert.ok(error.retryAfterMs > 0);
-    assert.match(error.message, /status 502.*a gateway before it, cannot answer now/);
+    assert.match(error.message, /status 502.*a gateway in front of it, is unavailable/);
     for (const text of [inspect(error), JSON.stringify(error), JSON.stringify(lines)]) {
       assert.doesNotMatch(text, /<html|canary-page|Bad Gateway/);
     }

@@ -19,13 +19,13 @@ const LIKE_OAUTH = [
     what: 'a doubled slash',
     endpoint: ({ tokenEndpoint }) => tokenEndpoint.replace('/realms', '//realms'),
     ...{ status: 400, oauthError: 'missingNormalization', description: NOT_NORMALIZED },
-    advice: /doubled slash, .* correct tokenEndpoint/,
+    advice: /double slash, .* correct tokenEndpoint/,
   },
   {
-    what: 'a needless escape',
+    what: 'an unnecessary escape',
     endpoint: inProtocol('%74oken'),
     ...{ status: 400, oauthError: 'missingNormalization', description: NOT_NORMALIZED },
-    advice: /a needless escape .* correct tokenEndpoint/,
+    advice: /an unnecessary escape .* correct tokenEndpoint/,
   },
   {
     what: 'a semicolon',
@@ -118,7 +118,7 @@ const OTHERS = [
     what: 'the userinfo endpoint',
     endpoint: inProtocol('userinfo'),
     ...{ code: 'ERR_KEYCLOAK_HTTP', retryable: false, status: 401 },
-    advice: /does not come from an OAuth server; check tokenEndpoint/,
+    advice: /the answer is not from an OAuth server; check tokenEndpoint/,
   },
   {
     what: 'https to the plain port',
@@ -137,7 +137,7 @@ const OTHERS = [
     options: { clientId: 'broken', clientSecret: secretOf('broken') },
     ...{ code: 'ERR_KEYCLOAK_HTTP', retryable: true, status: 500, oauthError: 'unknown_error' },
     description: 'For more on this error consult the server log.',
-    advice: /the server, or a gateway before it, cannot answer now/,
+    advice: /the server, or a gateway in front of it, is unavailable/,
   },
 ];
 

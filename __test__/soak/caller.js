@@ -70,7 +70,7 @@ class Caller {
     return this.#settings.file;
   }
 
-  /** What the secret function gives: it is not always what it should be. */
+  /** The result of the secret function, which is not always valid. */
   async secret() {
     const mood = this.#chance.weighted({ well: 90, late: 7, fails: 2, never: 1 });
     if (mood === 'late') await delay(this.#chance.between(10, 500));
@@ -260,7 +260,7 @@ class Caller {
       EXPECTED.has(error.code) || (life.isClosed && error.code === 'ERR_KEYCLOAK_CLOSED');
     if (!isExpected) throw error;
     this.#count(error.code);
-    // What a secret function threw is its own.
+    // The value that a secret function threw is passed on unchanged.
     this.#checkHidden(inspect(error), 'an error');
   }
 

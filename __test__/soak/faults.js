@@ -1,6 +1,6 @@
 'use strict';
 
-// What the endpoint and the API do wrong, and when: a script made from a seed.
+// The faults of the endpoint and the API, and their times: a script generated from a seed.
 
 const { writeFile, rename } = require('node:fs/promises');
 const { setTimeout: delay } = require('node:timers/promises');
@@ -105,7 +105,7 @@ function playTricks(endpoint, { seed, clients, fileOf }) {
   };
 }
 
-/** What no log line and no error may show. */
+/** The values that no log line and no error may show. */
 const SECRET_MARK = 'KEEP-TO-YOURSELF';
 
 /** Gives a client a new secret: the server knows it first, and the file is never half of it. */

@@ -21,7 +21,7 @@ const CALLERS_IN_A_WORKER = 2;
 const settings = isMainThread ? JSON.parse(process.argv[2]) : workerData;
 const chance = random(settings.seed, settings.thread);
 
-/** What the callers of this thread share. */
+/** The state that the callers of this thread share. */
 const world = {
   counts: {},
   blockedBeforeMs: 0,

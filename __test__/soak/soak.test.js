@@ -20,7 +20,7 @@ const { random } = require('./random.js');
 
 const SECONDS = Number(process.env.SOAK_SECONDS ?? (process.env.CI ? 240 : 60));
 const SEED = process.env.SOAK_SEED ?? String(randomInt(1_000_000_000));
-/** What hangs must fail. */
+/** A hanging test must fail. */
 const LIMIT_MS = (SECONDS + 60) * 1_000;
 const EXIT_MS = 1_000;
 /** Of how many calls to the API one is rejected, whatever its token. */

@@ -48,7 +48,7 @@ async function startApi(t, answer = () => 'ok') {
     get connectionCount() {
       return connectionCount;
     },
-    /** Fulfils when so many requests have arrived. */
+    /** Resolves when this many requests have arrived. */
     arrived: (count) =>
       new Promise((resolve) => {
         notify = () => requests.length >= count && resolve();

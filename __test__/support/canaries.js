@@ -28,7 +28,7 @@ function makeSecret(random) {
   return `${words[0]}+${words[1]}%/é"${words[2]}\\&= ${words[3]}`;
 }
 
-/** Looks like a JWT and is none. */
+/** Looks like a JWT but is not one. */
 function makeToken(random) {
   return `eyJ${word(random, 40)}.${word(random, 90)}.${word(random, 80)}`;
 }

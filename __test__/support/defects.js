@@ -52,7 +52,7 @@ function gate() {
   return { open, opened };
 }
 
-/** What a promise rejects with; a fulfilled one fails the test. */
+/** The reason of a rejected promise; a fulfilled one fails the test. */
 async function failure(promise) {
   const outcome = await promise.then(
     (value) => ({ value }),

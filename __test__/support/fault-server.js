@@ -19,7 +19,7 @@ async function startRawServer(onConnection) {
     connectionCount += 1;
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
-    // How a connection ends is the client's business.
+    // The client decides how a connection ends.
     socket.on('error', () => {});
     onConnection(socket, connectionCount);
   });

@@ -1,7 +1,8 @@
 'use strict';
 
-// Run as a process of its own with `--expose-gc`, the secret on standard input: acquires a token and
-// says whether the secret is to be found in the heap. In no other way does it come into this process.
+// Run as a process of its own with `--expose-gc`, the secret on standard input: acquires a token
+// and says whether the secret is to be found in the heap. In no other way does it come into this
+// process.
 
 const { once } = require('node:events');
 const v8 = require('node:v8');

@@ -1,6 +1,6 @@
 'use strict';
 
-/** What the suites share: a manager on a fake endpoint, its log lines, and ways to wait. */
+/** Helpers of the suites: a manager on a fake endpoint, its log lines, and ways to wait. */
 
 const assert = require('node:assert/strict');
 const { setTimeout: delay } = require('node:timers/promises');
@@ -42,7 +42,7 @@ function recorder() {
   return { logger, lines, at };
 }
 
-/** What a promise rejects with: a `KeycloakTokenError` of this code. */
+/** The reason of a rejected promise, which must be a `KeycloakTokenError` with this code. */
 async function rejection(promise, code) {
   const error = await promise.then(
     () => assert.fail(`expected ${code}, but it was fulfilled`),

@@ -3,7 +3,7 @@
 const { nodeBinary } = require('../../bench/node-versions.js');
 
 /**
- * The program of that Node. Where it cannot be had the test is skipped and there is none; on CI,
+ * The program of that Node. If it is not available, the test is skipped and there is none; on CI,
  * which promises it, that is a failure.
  */
 async function otherNode(t, major) {
@@ -11,7 +11,7 @@ async function otherNode(t, major) {
     return await nodeBinary(major);
   } catch (error) {
     if (process.env.CI) throw error;
-    t.skip(`Node ${major} cannot be had: ${error.message}`);
+    t.skip(`Node ${major} is not available: ${error.message}`);
     return undefined;
   }
 }

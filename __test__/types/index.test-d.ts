@@ -77,7 +77,7 @@ const everything: KeycloakTokenManagerOptions = {
   logger,
   name: 'api',
 };
-/** Every optional member, present with `undefined`, as spreading and `process.env` give it. */
+/** Every optional member, present with `undefined`, as spreading and `process.env` produce it. */
 type Absent<T> = { [K in keyof T as T extends Record<K, T[K]> ? never : K]-?: undefined };
 declare const absent: Absent<KeycloakTokenManagerOptions>;
 const absentOfCall: Absent<GetTokenOptions> = {

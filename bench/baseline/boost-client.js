@@ -7,7 +7,9 @@
 
 const ASSUMED_LIFE_SECONDS = 300;
 
-/** The earlier copy: Basic credentials as they are; an invalidation leaves a request under way. */
+/**
+ * The earlier copy: Basic credentials as they are; an invalidation leaves a request in progress.
+ */
 class BoostAuthClient {
   #options;
   #token;
@@ -70,7 +72,7 @@ class BoostAuthClient {
   }
 }
 
-/** The later copy: the secret in the form; an invalidation forgets a request under way. */
+/** The later copy: the secret in the form; an invalidation forgets a request in progress. */
 class SharedBoostAuthClient extends BoostAuthClient {
   invalidateToken() {
     super.invalidateToken();

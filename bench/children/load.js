@@ -27,7 +27,7 @@ function isSocket(descriptor) {
 }
 
 async function main() {
-  // What looking itself needs is there before it counts.
+  // Loads what the measurement needs before it starts.
   look();
   const before = look();
   const start = performance.now();

@@ -84,7 +84,7 @@ class Callers {
       (token) => this.#serve(call, token),
       (error) => this.#fail(call, error),
     );
-    // What is there already comes before this.
+    // Pending events are handled before this.
     setImmediate(() => {
       if (!call.isOver) call.hasWaited = true;
     });

@@ -6,7 +6,7 @@ const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 const path = require('node:path');
 
-/** What hangs is killed, which fails its row. */
+/** A hanging process is killed, which fails its row. */
 const LIMIT_MS = 60_000;
 
 class Client {
@@ -49,7 +49,7 @@ class Client {
     );
   }
 
-  /** Has a method of the child done, and gives what it gives. */
+  /** Has a method of the child done, and returns what it gives. */
   ask(method, ...args) {
     return new Promise((resolve, reject) => {
       this.#count += 1;
@@ -58,7 +58,7 @@ class Client {
     });
   }
 
-  /** How it ended and all that it printed, once it has. */
+  /** How it ended, and its output, once it has ended. */
   ended() {
     return this.#ended;
   }

@@ -15,7 +15,7 @@ const failed = ({ failures }) => sum(Object.values(failures));
 const bare = (code) => code.replace('ERR_KEYCLOAK_', '');
 const seconds = (ms) => `${(ms / 1000).toFixed(1)} s`;
 
-/** What became of the callers of one side, the worst first; `mark` makes that stand out. */
+/** The results of one side's callers, worst first; `mark` highlights them. */
 function words(row, situation, figures, mark = (text) => text) {
   if (figures === undefined) return '–';
   const { calls, hung, expired, late, shown, waited, failures, how, exitMs } = figures;

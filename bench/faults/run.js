@@ -25,8 +25,8 @@ const RECOVERY_LIMITS_MS = { ours: 20_000, plain: 5_000 };
 const EXIT_LIMIT_MS = 5_000;
 
 /**
- * Starts the whole table. Gives a promise for each row by its name: the row's figures by situation
- * and side.
+ * Starts the whole table. Returns a promise for each row by its name: the row's figures by
+ * situation and side.
  *
  * @param {typeof import('./table.js').rows} rows
  */
@@ -147,7 +147,7 @@ async function startDistantEndpoint(options) {
 const isShownIn = (output, { secret, newSecret }) =>
   [secret, newSecret].some((text) => output.includes(text));
 
-/** Lets so many run at once, in their order. */
+/** Runs this many at once, in order. */
 class Turns {
   #free;
   #waiting = [];
@@ -169,7 +169,7 @@ class Turns {
   }
 }
 
-/** What a side did that the contract forbids ours, as sentences. */
+/** The violations of our contract by a side, as sentences. */
 function brokenPromises(row, situation, figures) {
   const { lost, hung, expired, shown, failures, pending, isRenewed, how, exitMs } = figures;
   const codes = Object.keys(failures);

@@ -1,6 +1,6 @@
 'use strict';
 
-// Builds libc-shim.c, and gives its orders: how far the clocks of a process are off, and whether
+// Builds libc-shim.c, and returns its orders: how far the clocks of a process are off, and whether
 // names can be looked up there.
 
 const { execFileSync } = require('node:child_process');

@@ -69,7 +69,7 @@ const rotateSecret = (cell) =>
     });
   });
 
-/** Clocks jump while a request is under way, or while callers are served from the cache. */
+/** Clocks jump while a request is in progress, or while callers are served from the cache. */
 const jumping = (steps, later) => ({
   ages: false,
   begin: (cell) => setAnswer(cell, { delayMs: SLOW_MS }),

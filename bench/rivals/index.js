@@ -1,8 +1,8 @@
 'use strict';
 
 // The rivals: packages from npm that get client-credentials tokens, each used as its own docs say.
-// A file of this folder is one of them: `load()` imports the package and gives what makes a manager
-// with `getToken()` and `clearCache()` for a token endpoint.
+// A file of this folder is one of them: `load()` imports the package and returns a function that
+// creates a manager with `getToken()` and `clearCache()` for a token endpoint.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -24,7 +24,7 @@ const files = {
   'undici request': './undici-request.js',
 };
 
-/** The path of a rival's module, for whoever must load nothing else. */
+/** The path of a rival's module, for code that must load nothing else. */
 function rivalModule(name) {
   return require.resolve(files[name]);
 }
@@ -78,7 +78,7 @@ async function loadableRivals(names, { binary } = {}) {
   };
 }
 
-/** The rivals on the Node that they recommend, or on this one if that is not to be had. */
+/** The rivals on the Node that they recommend, or on this one if that is not available. */
 async function rivalsOnTheirNode() {
   const { names, notes } = await prepareRivals();
   let binary;

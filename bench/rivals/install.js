@@ -30,7 +30,7 @@ function isInstalled() {
   );
 }
 
-/** Rejects with one line if they cannot be had. */
+/** Rejects with one line if they are not available. */
 async function installRivals() {
   if (isInstalled()) return;
   const options = ['--ignore-scripts', '--no-audit', '--no-fund', '--no-engine-strict'];

@@ -1,9 +1,9 @@
 'use strict';
 
-// What one acquisition costs the caller and the main thread, on the Node that rivals recommend.
-// Bars are for an early one, in a process of its own: a process acquires a token in minutes, so its
-// client's code runs as V8 runs what is seldom called. After a thousand in a row Node's own client
-// takes a quarter of that, which is shown, too.
+// Measures the cost of one acquisition for the caller and the main thread, on the Node version that
+// rivals recommend. The bars apply to an early acquisition in a fresh process: a real process
+// acquires a token every few minutes, so V8 does not optimise the client's code. After a thousand
+// acquisitions in a row Node's own client takes a quarter of that time; the results show this too.
 
 const { absolute, compare } = require('../measure.js');
 const { startEndpoint } = require('../endpoint.js');
@@ -16,7 +16,7 @@ const EARLY = { warmUp: 3, count: 20 };
 const LATE = { warmUp: 1000, count: 30 };
 const ANEW = { warmUp: 50, count: 20 };
 
-/** The bars of `wall` and `cpu` are against the plain class. */
+/** The bars of `wall` and `cpu` are relative to the plain class. */
 const kinds = [
   { name: 'warm http', options: {}, wall: 1, cpu: 0.35 },
   { name: 'warm https', options: { tls: true }, wall: 1, cpu: 0.35 },
@@ -51,7 +51,7 @@ function measureLate(url, names, { warmUp, count }, blocks, { binary, isAnew }) 
   return runChild('acquire-late.js', args, { binary });
 }
 
-/** Rows of the given figures; those of sides that are not there are left out. */
+/** Rows of the given figures, without missing sides. */
 function rowsOf(label, results, figures) {
   const units = { wall: 'ms', main: 'µs', all: 'µs' };
   const names = { wall: 'wall', main: 'main-thread CPU', all: 'CPU of all threads' };
@@ -103,7 +103,7 @@ async function runKind({ name, options, wall, cpu }, { rivals, rounds, blocks, t
   }
 }
 
-/** How many connections ours opens for the acquisitions of one process. */
+/** How many connections our side opens for the acquisitions of one process. */
 async function connectionRow(binary) {
   const endpoint = await startEndpoint();
   try {

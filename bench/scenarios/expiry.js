@@ -24,7 +24,7 @@ const OTHERS = { lifeSeconds: 4, expiries: 8 };
 const QUICK = { judged: { lifeSeconds: 4, expiries: 6 }, others: { lifeSeconds: 4, expiries: 1 } };
 const SPARE_MS = 30_000;
 
-/** What the callers of each side saw. */
+/** The results of each side's callers. */
 async function observe({ rate, delayMs, lifeSeconds, expiries, sides = SIDES }) {
   const endpoint = await startEndpoint({ expiresIn: lifeSeconds, delayMs });
   const children = [];

@@ -1,6 +1,6 @@
 'use strict';
 
-// What `manager.fetch` adds to the platform's fetch with a header that is there already.
+// The overhead of `manager.fetch` over the platform's fetch with a static header.
 
 const { compare, interleave } = require('../measure.js');
 const { startEndpoint } = require('../endpoint.js');
@@ -30,7 +30,7 @@ async function measure(sides, rounds) {
 async function run({ quick }) {
   const rounds = quick ? 250 : 600;
   const tokens = await startEndpoint();
-  // What it answers with stands for an API: 1.6 KB of JSON.
+  // The answer represents a typical API: 1.6 KB of JSON.
   const api = await startEndpoint();
   const manager = makeOurs(tokens.url, { resource: { baseUrl: api.url } });
   try {

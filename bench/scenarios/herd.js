@@ -1,14 +1,14 @@
 'use strict';
 
-// One to a hundred thousand callers at the moment when no token is held. Each herd meets a new manager
-// of ours, on kept connections: `clearCache` is for a token that is known to be wrong, not for a loop.
+// One to a hundred thousand callers while no token is held. Each herd uses a new manager of ours,
+// on kept connections, because `clearCache` is for a token that is known to be wrong.
 
 const { absolute, compare, interleave, median } = require('../measure.js');
 const { startEndpoint } = require('../endpoint.js');
 const { makeOurs, makePlain } = require('../sides.js');
 
 const SIZES = [1, 10, 100, 1000, 10_000, 100_000];
-/** The size with a bar on time. */
+/** The herd size with a time limit. */
 const JUDGED = 10_000;
 const SIDES = ['ours', 'plain'];
 const WARM_UP = 5;
@@ -23,7 +23,9 @@ async function herd(manager, callers) {
   return performance.now() - start;
 }
 
-/** Wall time and requests of each side, round by round. `empty` gives a manager without a token. */
+/**
+ * Wall time and requests of each side, round by round. `empty` returns a manager without a token.
+ */
 async function observe(endpoint, empty, callers, rounds) {
   const wall = { ours: [], plain: [] };
   const requests = { ours: [], plain: [] };

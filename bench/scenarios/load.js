@@ -1,6 +1,6 @@
 'use strict';
 
-// What loading the package costs, and what it starts.
+// The cost of loading the package, and the threads and sockets that it opens.
 
 const { absolute, median, quartiles } = require('../measure.js');
 const { startEndpoint } = require('../endpoint.js');

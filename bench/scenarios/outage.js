@@ -12,7 +12,7 @@ const { callOnSimulatedTime, distinctLines } = require('../simulation.js');
 
 const EVERY_MS = 10;
 const SAMPLE_SECONDS = 10;
-/** Waits between its retries on a timer, which stands still while a call is under way. */
+/** Waits between its retries on a timer, which stands still while a call is in progress. */
 const RETRIES_ON_A_TIMER = 'google-auth-library';
 
 async function run({ quick }) {
@@ -64,7 +64,7 @@ async function others(quick) {
   };
 }
 
-/** How many requests there were by each time. */
+/** The number of requests up to each time. */
 function points(core, requests) {
   const seconds = (core.calls * EVERY_MS) / 1000;
   return Array.from({ length: seconds / SAMPLE_SECONDS }, (_, index) => {

@@ -11,7 +11,7 @@ const { createServer } = require('node:http');
 const ROLES = { GET: undefined, POST: 'kagenti-operator' };
 const BODY_LIMIT = 64 * 1024;
 
-/** What is answered instead of the agents. */
+/** The answer instead of the agents. */
 class Refusal extends Error {
   constructor(status, detail, headers = {}) {
     super(detail);
@@ -102,7 +102,7 @@ function authorise({ method, url }, claims) {
   throw new Refusal(403, `Required role(s): ${role}`);
 }
 
-/** Gives keys by id; the set is loaded again for an unknown one. */
+/** Returns keys by id; the set is loaded again for an unknown one. */
 function keySet(url) {
   let known = new Map();
   return async (kid) => {

@@ -31,7 +31,7 @@ async function startBackend(folder, member, environment = {}) {
       output += text;
     });
   }
-  // Whoever ends this process must not leave the backend behind.
+  // When this process ends, the backend must end too.
   const kill = () => child.kill('SIGKILL');
   process.once('exit', kill);
   const url = `http://127.0.0.1:${port}`;

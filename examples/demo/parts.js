@@ -1,6 +1,6 @@
 'use strict';
 
-// The parts of the demo. Each makes its own manager, shows something, checks it, and gives the
+// The parts of the demo. Each makes its own manager, shows something, checks it, and returns the
 // snapshots of its managers.
 
 const { createPublicKey, verify } = require('node:crypto');

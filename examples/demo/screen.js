@@ -36,7 +36,7 @@ function say(text) {
   for (const line of wrap(text, TEXT_WIDTH)) print(`   ${dim(line)}`);
 }
 
-/** Somebody else's words. */
+/** Text from another program. */
 function quote(text) {
   for (const line of wrap(text, TEXT_WIDTH - 2)) print(`     ${yellow(line)}`);
 }
@@ -92,7 +92,7 @@ class Live {
   }
 }
 
-/** A line that the terminal does not break: a broken one could not be drawn over. */
+/** A line that the terminal does not wrap, because a wrapped line could not be overwritten. */
 function clip(line) {
   const text = stripVTControlCharacters(line);
   return text.length < process.stdout.columns ? line : text.slice(0, process.stdout.columns - 1);

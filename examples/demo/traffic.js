@@ -17,7 +17,7 @@ const levels = [
 ];
 
 /**
- * Calls `getToken()` until `isOver(elapsedMs, seen)`, draws the chart, and gives what was seen.
+ * Calls `getToken()` until `isOver(elapsedMs, seen)`, draws the chart, and returns what was seen.
  * `tracks` are further lines of the chart, a sign for each cell; `below` gives lines under it.
  */
 async function traffic(manager, { isOver, tracks = [], below = () => [] }) {

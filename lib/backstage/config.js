@@ -1,7 +1,7 @@
 /**
- * Reads the options of a manager from a Backstage configuration. The configuration schema says which
- * options a section may have and of what type they are; the manager checks their values. All faults
- * are reported together, and none repeats a value: it might be a secret.
+ * Reads the options of a manager from a Backstage configuration. The configuration schema defines
+ * the options of a section and their types; the manager checks the values. All faults are reported
+ * together, and none repeats a value, which might be a secret.
  */
 'use strict';
 
@@ -32,7 +32,7 @@ function readKeycloakTokenManagerOptions(config, key = DEFAULT_CONFIG_KEY) {
   return options;
 }
 
-// What a section needs: each option by name, with the others that may be given instead of it.
+// The required options of a section, each with the alternatives that may replace it.
 const NEEDED = {
   tokenEndpoint: ['tokenEndpoint', 'issuer'],
   clientId: ['clientId'],
@@ -48,13 +48,13 @@ function missingIn(section) {
     .map(([name, [, ...others]]) => name + (others.length > 0 ? ` (or ${others[0]})` : ''));
 }
 
-/** The members of a section that are there, as their schema says. */
+/** Reads the members that a section has, by their schema. */
 function readAll(section, { properties }, faults) {
   const options = {};
   for (const name of section.keys()) {
     if (!Object.hasOwn(properties, name)) {
       const known = list(Object.keys(properties));
-      faults.add(`unknown key ${JSON.stringify(name)}, known are ${known}`);
+      faults.add(`unknown key ${JSON.stringify(name)}; the known keys are ${known}`);
       continue;
     }
     const value = faults.attempt(() => read(section, name, properties[name], faults));
@@ -63,7 +63,7 @@ function readAll(section, { properties }, faults) {
   return options;
 }
 
-// `${NAME}` in a configuration file always gives a string; Backstage's readers turn it into a
+// `${NAME}` in a configuration file always yields a string; Backstage's readers convert it to a
 // number or a boolean.
 function read(section, key, alternatives, faults) {
   const schema = alternatives.anyOf
@@ -83,7 +83,7 @@ function read(section, key, alternatives, faults) {
   }
 }
 
-/** The alternative that a value fits; the first one, a string, if it fits none. */
+/** The alternative that a value matches; if none, the first one, which is a string. */
 function branchFor(value, { anyOf }) {
   const fits = ({ type, const: constant }) =>
     type === 'array'
@@ -102,7 +102,7 @@ function readObject(section, key, schema, faults) {
   return readAll(inner, schema, faults);
 }
 
-// Read as a whole: names of form fields, such as URNs, need not be configuration keys.
+// Read as a whole, because names of form fields, such as URNs, need not be configuration keys.
 function readStrings(inner, key, faults) {
   const fields = inner.get();
   for (const [name, value] of Object.entries(fields)) {
@@ -112,7 +112,7 @@ function readStrings(inner, key, faults) {
   return fields;
 }
 
-/** What is wrong with a section, reported together. */
+/** The faults of a section, reported together. */
 class Faults {
   #key;
   #texts = [];
@@ -125,7 +125,7 @@ class Faults {
     this.#texts.push(text);
   }
 
-  /** Runs one of Backstage's readers: their errors name the key, the file and the type. */
+  /** Runs one of Backstage's readers, whose errors name the key, the file and the type. */
   attempt(read) {
     try {
       return read();

@@ -1,6 +1,6 @@
 /**
- * The manager as a Backstage service, for the new backend system. Needs the optional peer
- * `@backstage/backend-plugin-api`; nothing outside this folder does.
+ * The manager as a Backstage service, for the new backend system. Only this folder needs the
+ * optional peer dependency `@backstage/backend-plugin-api`.
  */
 'use strict';
 
@@ -15,7 +15,7 @@ const { openSharedManager, viewFor } = require('./shared-manager.js');
 
 const DEFAULT_ID = 'keycloak-token-manager';
 
-/** A further service, for a second realm or client. Needs no `backend.add` either. */
+/** Creates a further service, for a second realm or client. It needs no `backend.add` either. */
 function createKeycloakTokenManagerServiceRef({ id, configKey }) {
   for (const [name, value] of Object.entries({ id, configKey })) {
     if (typeof value !== 'string' || value === '') {
@@ -29,8 +29,8 @@ function createKeycloakTokenManagerServiceRef({ id, configKey }) {
   });
 }
 
-// The manager is made in the root context, where only services of the root scope are to be had, so
-// that there is one for all plugins.
+// The manager is created in the root context, which has only root-scoped services, so that all
+// plugins share one.
 function createFactory(service, key) {
   return createServiceFactory({
     service,
@@ -53,7 +53,7 @@ const keycloakTokenManagerServiceRef = createKeycloakTokenManagerServiceRef({
   configKey: DEFAULT_CONFIG_KEY,
 });
 
-/** The same as the default. Adding it gives all copies of this package in a backend one manager. */
+/** The default factory. Adding it makes all copies of this package in a backend share a manager. */
 const keycloakTokenManagerServiceFactory = createFactory(
   keycloakTokenManagerServiceRef,
   DEFAULT_CONFIG_KEY,

@@ -1,6 +1,6 @@
 /**
- * The one manager that all plugins of a backend share: made from the configuration, changed with
- * it, closed with the backend. Plugins get views of it, since none may close it for the others.
+ * The manager that all plugins of a backend share: created from the configuration, updated with it,
+ * closed with the backend. Plugins receive views of it, because none may close it for the others.
  */
 'use strict';
 
@@ -24,12 +24,12 @@ function openSharedManager({ key, config, logger, lifecycle }) {
   const print = fingerprints();
   const manager = atKey(key, () => new KeycloakTokenManager({ ...read(config, key), logger }));
   let inUse = print(read(config, key));
-  // A configuration may come without a way to follow it.
+  // A configuration may lack `subscribe`.
   const subscription = config.subscribe?.(() => {
     try {
       const changed = read(config, key);
       const printed = print(changed);
-      // Most edits are of other sections, and a change ends a cool-down.
+      // Most edits concern other sections, and applying one would end a cool-down.
       if (printed === inUse) return;
       atKey(key, () => manager[reconfigure]({ ...changed, logger }));
       inUse = printed;
@@ -46,13 +46,13 @@ function openSharedManager({ key, config, logger, lifecycle }) {
   return manager;
 }
 
-/** Tells options apart without keeping them: there is a secret in them. */
+/** Compares options without keeping them, because they contain a secret. */
 function fingerprints() {
   const key = randomBytes(32);
   return (options) => createHmac('sha256', key).update(JSON.stringify(options)).digest('base64');
 }
 
-/** What a plugin gets: the manager's methods, and a `close` that leaves it open for the others. */
+/** A plugin's view: the manager's methods, and a `close` that leaves it open for the others. */
 function viewFor(pluginId, manager) {
   const view = { pluginId };
   for (const name of SHARED_METHODS) view[name] = manager[name].bind(manager);
@@ -71,7 +71,7 @@ function read(config, key) {
   );
 }
 
-/** The manager names the option that is wrong; whoever reads it needs to know where it stands. */
+/** Adds the key of the section to an error of the manager, which names only the option. */
 function atKey(key, action) {
   try {
     return action();

@@ -1,7 +1,8 @@
 'use strict';
 
-// Checks what a test gives to the endpoint, since a slip there would make a test pass for the wrong
-// reason. Messages name the argument and never show its value: it may be a secret.
+// Checks the arguments that a test passes to the endpoint, because a mistake could make the test
+// pass for the wrong reason. Messages name the argument but never show its value, which may be a
+// secret.
 
 const http = require('node:http');
 const { isUint8Array } = require('node:util/types');

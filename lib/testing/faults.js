@@ -1,6 +1,6 @@
 'use strict';
 
-// Puts an answer on the wire, whole or in one of the ways in which answers go wrong.
+// Sends an answer, either complete or with one of the faults.
 
 const { Readable } = require('node:stream');
 const { pipeline } = require('node:stream/promises');
@@ -17,7 +17,7 @@ function* floodedBody() {
 }
 
 /**
- * What becomes of a response whose status and headers are set but not sent.
+ * Sends a response whose status and headers are already set.
  *
  * @type {Record<string, (response: import('node:http').ServerResponse, rest: {
  *   body: Buffer, dripMs?: number, signal: AbortSignal, reset: () => void }) => unknown>}
@@ -42,12 +42,12 @@ const faults = {
     }
     response.end();
   },
-  // Fails when the client goes away, which is how it is meant to end.
+  // Fails when the client disconnects, which is the expected end.
   flood: (response) => pipeline(Readable.from(floodedBody()), response).catch(() => {}),
   redirect: (response) => response.end(),
 };
 
-/** Faults after which the client has seen no status. */
+/** Faults that leave the client without a status. */
 const SILENT = new Set(['reset', 'close', 'hang']);
 
 module.exports = { faults, SILENT };

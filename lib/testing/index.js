@@ -1,7 +1,7 @@
 'use strict';
 
-// A token endpoint for tests, with the switches that a test may throw. What Keycloak would answer
-// stands in keycloak.js, how an answer goes wrong in faults.js.
+// A token endpoint for tests that a test can script. `keycloak.js` produces Keycloak's answers, and
+// `faults.js` breaks them.
 
 const { setMaxListeners } = require('node:events');
 const { setTimeout: delay } = require('node:timers/promises');
@@ -15,7 +15,7 @@ const { makeClaims, makeToken, signingKey } = require('./tokens.js');
 
 const LONGEST_REQUEST_BYTES = 1_048_576;
 
-/** What a request that breaks off, or an answer that this endpoint's end cuts short, fails with. */
+/** The errors of a request that breaks off, and of an answer cut short when the endpoint closes. */
 const BROKEN_OFF = new Set(['ECONNRESET', 'ERR_STREAM_PREMATURE_CLOSE', 'ABORT_ERR']);
 
 /** The body of a request; rejects if it breaks off, and ends the connection if it is too long. */
@@ -35,7 +35,7 @@ function asBytes(body) {
   return Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
 }
 
-/** The answer that a script gives by itself, without Keycloak's. */
+/** The answer that a script defines completely, without Keycloak's. */
 function scriptedAnswer({ body = '' }) {
   const isJson = typeof body === 'object' && !isUint8Array(body);
   return {
@@ -56,7 +56,7 @@ class FakeTokenEndpoint {
   #expiresIn;
   #answer;
   #nextAnswers = [];
-  /** While paused: what requests wait for, and what ends it. */
+  /** While paused: the promise that requests wait for, and the function that resolves it. */
   #pause;
 
   #closing;
@@ -66,7 +66,7 @@ class FakeTokenEndpoint {
   constructor(options, key) {
     this.#options = options;
     this.#key = key;
-    // As many answers may be late at once as there are requests.
+    // Any number of answers may be delayed at once.
     setMaxListeners(0, this.#closed.signal);
     this.#listener = new Listener(options.tls, (request, response) =>
       this.#onRequest(request, response),
@@ -74,7 +74,7 @@ class FakeTokenEndpoint {
     this.restore();
   }
 
-  /** Listens on a free port, and is complete only then. */
+  /** Listens on a free port, which completes the endpoint. */
   async start() {
     await this.#listener.open();
     this.url = this.#listener.origin;
@@ -103,7 +103,7 @@ class FakeTokenEndpoint {
 
   waitForRequests(count) {
     const arrived = this.#waitForRequests(count);
-    // A test that failed before it came to await this is not to fail twice.
+    // A test that fails before it awaits this promise must not fail twice.
     arrived.catch(() => {});
     return arrived;
   }
@@ -193,7 +193,7 @@ class FakeTokenEndpoint {
   }
 
   async #onRequest(request, response) {
-    // The client may be gone by the time of the answer, which is its right.
+    // The client may have disconnected before the answer, which is not an error.
     response.on('error', () => {});
     response.sendDate = false;
     try {
@@ -239,7 +239,7 @@ class FakeTokenEndpoint {
 
   #answerTo(tokenRequest, script) {
     const own = this.#ownAnswer(tokenRequest, script);
-    // Later ones replace earlier ones, whatever the case of their names.
+    // Later headers replace earlier ones; names are case-insensitive.
     const headers = [...Object.entries(own.headers), ...Object.entries(script.headers ?? {})];
     return { status: script.status ?? own.status, headers, body: own.body };
   }
@@ -255,7 +255,7 @@ class FakeTokenEndpoint {
     );
   }
 
-  /** What the test wants the answer to be. */
+  /** The answer that the test requested. */
   async #script(entry) {
     const source = this.#nextAnswers.shift() ?? this.#answer;
     if (typeof source !== 'function') return source;

@@ -1,7 +1,7 @@
 'use strict';
 
-// What Keycloak 26 makes of a request: its order of checks, its statuses and its texts. Two of them
-// surprise: a wrong secret is `unauthorized_client`, an unknown client `invalid_client`.
+// Answers requests as Keycloak 26 does, with its order of checks, its statuses and its texts. Two
+// are surprising: a wrong secret is `unauthorized_client`, an unknown client is `invalid_client`.
 
 const FORM = 'application/x-www-form-urlencoded';
 const GENERIC = 'Invalid client or Invalid client credentials';
@@ -31,7 +31,7 @@ function formDecode(text) {
   return decodeURIComponent(text.replaceAll('+', ' '));
 }
 
-/** The credentials of an `Authorization: Basic` header; none if there is none that can be read. */
+/** The credentials of an `Authorization: Basic` header; empty if it is missing or unreadable. */
 function readBasic(header) {
   const encoded = /^basic +(.+)$/i.exec(header ?? '')?.[1];
   const text = encoded === undefined ? '' : Buffer.from(encoded, 'base64').toString();
@@ -54,7 +54,7 @@ function authentication(form, basic) {
 }
 
 /**
- * Takes a token request apart.
+ * Parses a token request.
  *
  * @param {import('node:http').IncomingHttpHeaders} headers
  * @param {string} body
@@ -69,13 +69,13 @@ function readTokenRequest(headers, body) {
     isDuplicated: new Set(names).size < names.length,
     isBroken: basic.broken === true,
     authentication: authentication(form, basic),
-    // The form wins, each field for itself.
+    // Each field of the form takes precedence.
     clientId: form.get('client_id') ?? basic.clientId,
     secret: form.get('client_secret') ?? basic.secret,
   };
 }
 
-/** The refusal of a token request, or none. */
+/** The refusal of a token request, or `undefined`. */
 function refuse(request, secrets) {
   const grantType = request.form.get('grant_type');
   if (grantType === null) {
@@ -121,7 +121,7 @@ function answerTokenRequest(request, secrets, expiresIn, issue) {
   );
 }
 
-/** The URLs of a realm, found by name. */
+/** The URLs of a realm, by name. */
 function realmUrls(issuer) {
   const base = `${issuer}/protocol/openid-connect`;
   return {

@@ -1,7 +1,7 @@
 'use strict';
 
-// The listening socket and its connections: their numbers, their resets, and how they all end. It
-// knows nothing of tokens.
+// The listening socket and its connections: numbers, resets and closing them. It knows nothing of
+// tokens.
 
 const { once } = require('node:events');
 const http = require('node:http');
@@ -36,7 +36,7 @@ class Listener {
   constructor(tls, onRequest) {
     this.#scheme = tls ? 'https' : 'http';
     this.#server = makeServer(tls);
-    // Idle connections stay, so that a client can be seen ending them.
+    // Keeps idle connections open, so that a test can observe a client closing them.
     this.#server.keepAliveTimeout = 0;
     this.#server.on('connection', (socket) => this.#onConnection(socket));
     this.#server.on('secureConnection', (socket) => this.#onSecureConnection(socket));
@@ -86,7 +86,7 @@ class Listener {
 
   #onSecureConnection(socket) {
     const connection = this.#open.get(socket.remotePort);
-    // A client that is gone already has no port any more, and needs no answer.
+    // A client that has already disconnected has no port and needs no answer.
     if (connection) this.#connections.set(socket, connection);
     else socket.destroy();
   }

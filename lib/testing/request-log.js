@@ -1,12 +1,12 @@
 'use strict';
 
-// The requests that a test may look at and wait for. Nothing in it can prove a client's identity.
+// The requests that a test can inspect and wait for. The log contains no credential.
 
 const { now } = require('./tokens.js');
 
 const CREDENTIALS = new Set(['client_secret', 'client_assertion']);
 
-/** The fields that are no credential; of one that came twice, the first. */
+/** The fields that are not credentials; the first value of a repeated field. */
 function publicParameters(form) {
   const names = [...new Set(form.keys())].filter((name) => !CREDENTIALS.has(name));
   return Object.fromEntries(names.map((name) => [name, form.get(name)]));
@@ -57,7 +57,7 @@ class RequestLog {
 
   #tooFew(count) {
     const seen = this.entries.length;
-    return new Error(`closed after ${seen} token requests, while ${count} were waited for`);
+    return new Error(`the endpoint was closed after ${seen} of ${count} expected token requests`);
   }
 }
 

@@ -1,11 +1,11 @@
 'use strict';
 
-// Access tokens like Keycloak's, really signed, so that a resource server can verify them.
+// Creates signed access tokens like Keycloak's, which a resource server can verify.
 
 const crypto = require('node:crypto');
 const { promisify } = require('node:util');
 
-// Kept from before a test replaces the clock: native code goes by the real one.
+// Saved before a test replaces the clock, because native code uses the real one.
 const { now } = Date;
 
 /** The JSON punctuation around a padding claim. */
@@ -13,7 +13,7 @@ const PADDING_FRAME_BYTES = ',"padding":""'.length;
 
 let made;
 
-/** The key pair of this process, made at the first call: RSA keys take a while. */
+/** The key pair of this process, created on the first call, because creating an RSA key is slow. */
 function signingKey() {
   made ??= makeKey();
   return made;
@@ -24,7 +24,7 @@ async function makeKey() {
     modulusLength: 2048,
   });
   const { kty, n, e } = publicKey.export({ format: 'jwk' });
-  // RFC 7638 §3: these members, in this order, without blanks.
+  // RFC 7638 §3: these members, in this order, without whitespace.
   const kid = crypto.createHash('sha256').update(JSON.stringify({ e, kty, n })).digest('base64url');
   return { privateKey, kid, jwk: { kid, kty, alg: 'RS256', use: 'sig', n, e } };
 }
@@ -38,7 +38,7 @@ function sign(claims, { privateKey, kid }) {
   return `${text}.${crypto.sign('sha256', Buffer.from(text), privateKey).toString('base64url')}`;
 }
 
-/** A UUID that is always the same for a client, as is the id of its service account. */
+/** A UUID that is constant for a client, like the id of its service account. */
 function subject(clientId) {
   const hex = crypto.createHash('sha256').update(clientId).digest('hex');
   return [
@@ -51,7 +51,7 @@ function subject(clientId) {
 }
 
 /**
- * What a service account's token says.
+ * The claims of a service account's token.
  *
  * @param {{ issuer: string, roles: readonly string[] }} realm
  * @param {{ clientId: string, scope: string, expiresIn: number }} grant
@@ -81,10 +81,10 @@ function makeClaims({ issuer, roles }, { clientId, scope, expiresIn }) {
   };
 }
 
-/** Signs claims; a token shorter than `size` bytes is brought near that. */
+/** Signs claims. Pads a token that is shorter than `size` bytes to about that size. */
 function makeToken(claims, key, size) {
   const token = sign(claims, key);
-  // Four characters of base64 stand for three bytes.
+  // Four characters of Base64 encode three bytes.
   const padding = Math.floor(((size - token.length) * 3) / 4) - PADDING_FRAME_BYTES;
   return padding > 0 ? sign({ ...claims, padding: 'x'.repeat(padding) }, key) : token;
 }

@@ -1,7 +1,7 @@
-//! One acquisition: a credential, up to three attempts, and what they gave, inside one deadline.
+//! One acquisition: a credential, up to three attempts and their result, within one deadline.
 //!
-//! It knows nothing of slots and callers; [`Acquisition::run`] gives a [`Report`] and has no other
-//! effect than the requests it sends.
+//! It knows nothing of slots and callers; [`Acquisition::run`] returns an [`Acquired`] and has no
+//! effect beyond the requests that it sends.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -23,13 +23,13 @@ use crate::oauth::{
 };
 use crate::transport::{self, ClientIdentity, Transport, TransportError};
 
-/// How often a file is read again for a credential that the server accepted before and refuses now:
-/// long enough for a replacement that reaches the server before the file.
+/// How often a credential file is read again when the server refuses a credential that it accepted
+/// before: long enough for a rotation that reaches the server before the file.
 const MAX_READS_AGAIN: u32 = 12;
 
 const PAUSE_BETWEEN_READS: Duration = Duration::from_millis(50);
 
-/// Keycloak's token endpoint is its issuer and this.
+/// The path of Keycloak's token endpoint below its issuer.
 const KEYCLOAK_PATH: &str = "/protocol/openid-connect/token";
 
 /// One acquisition.
@@ -37,17 +37,17 @@ pub(super) struct Acquisition<'a, C, T> {
     pub(super) setup: &'a Setup<T>,
     pub(super) clock: &'a C,
     pub(super) events: &'a Arc<dyn EventSink>,
-    /// How many attempts it has.
+    /// The maximum number of attempts.
     pub(super) attempts: u32,
 }
 
-/// What an acquisition gave.
+/// The result of an acquisition.
 pub(super) struct Acquired {
     pub(super) result: Result<Arc<Grant>, Error>,
-    /// Token requests sent, replaced connections aside.
+    /// Token requests sent, without those repeated because a connection was replaced.
     pub(super) requests: u32,
     pub(super) took: Duration,
-    /// Neither the server nor the token says how long the token lives.
+    /// Neither the response nor the token gives a lifetime.
     pub(super) is_lifetime_assumed: bool,
 }
 
@@ -67,9 +67,9 @@ impl Acquired {
 struct Failure {
     error: Error,
     retry_after: Option<Duration>,
-    /// The server does not accept who asks: another credential may help.
+    /// The server rejected the client's authentication: another credential may help.
     is_client_refused: bool,
-    /// The endpoint of this document, which was not read just now, is not there any more.
+    /// The endpoint that this remembered document names no longer exists.
     misdirected_by: Option<Arc<Metadata>>,
 }
 
@@ -84,7 +84,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// How far an acquisition came, for the message after its deadline.
+/// The progress of an acquisition, for the message after its deadline.
 #[derive(Default)]
 struct Progress {
     requests: AtomicU32,
@@ -93,16 +93,16 @@ struct Progress {
     transport: transport::Progress,
 }
 
-/// Where a token is asked for.
+/// Where the token request goes.
 struct Place {
     endpoint: TokenEndpoint,
-    /// Whom assertions are addressed to.
+    /// The audience of client assertions.
     audience: String,
-    /// The document that named the endpoint, if it was not read just now.
+    /// The remembered document that named the endpoint; `None` if it was just read.
     remembered: Option<Arc<Metadata>>,
 }
 
-/// A request that was answered.
+/// A request and its answer.
 struct Exchange<R> {
     sent: Moment,
     answer: Answer,
@@ -142,7 +142,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         }
     }
 
-    /// The token endpoint, as far as it is known.
+    /// The token endpoint, if it is known.
     fn endpoint(&self) -> Option<TokenEndpoint> {
         match &self.setup.config.target {
             Target::Endpoint(endpoint) => Some(endpoint.clone()),
@@ -197,7 +197,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                 }
                 Err(failure) => failure,
             };
-            // A document that was forgotten is read anew, and does not count as remembered then.
+            // A forgotten document is read again and then does not count as remembered.
             if let Some(document) = &failure.misdirected_by {
                 self.setup.discovery.forget(document);
                 continue;
@@ -225,14 +225,15 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         }
     }
 
-    /// What is left of the deadline.
+    /// The remaining time before the deadline.
     fn left(&self, start: Moment) -> Duration {
         let spent = self.clock.now().monotonic.saturating_sub(start.monotonic);
         self.setup.config.request_timeout.saturating_sub(spent)
     }
 
-    /// Another credential than the refused one: what its source gives now, or, if its file is ahead
-    /// of the server, the one before it. If the server is ahead, the file is read again for a while.
+    /// Returns another credential than the refused one: the current content of its source or, if
+    /// the file was replaced before the server learned of it, the previously accepted one. If the
+    /// server changed first, the file is read again for a while.
     async fn reload_credential(
         &self,
         refused: &Material,
@@ -290,7 +291,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         };
         let place = self.place(identity, progress).await?;
         let pass = self.admitted(&place.endpoint, identity, progress).await?;
-        // What follows is in a box, as is what is rare: many may wait for admission at once.
+        // The rest, like the rare paths, is boxed to keep this future small: many acquisitions may
+        // wait for admission at once.
         let redactor = self.redactor(material, refused);
         progress.requests.fetch_add(1, Ordering::Relaxed);
         let Exchange {
@@ -330,8 +332,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         Some(after.from(self.clock.now().system_time()))
     }
 
-    /// Sends a request, and once more if a kept connection was replaced. `make` makes each anew: an
-    /// assertion may be used once.
+    /// Sends a request, and sends it once more if a kept connection was lost. `make` creates each
+    /// request, because an assertion may be used only once.
     async fn exchange<R>(
         &self,
         mut pass: T::Pass,
@@ -359,7 +361,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         }
     }
 
-    /// Where to ask: as configured, or as the issuer's document says.
+    /// The endpoint to use: the configured one, or the one in the issuer's discovery document.
     async fn place(
         &self,
         identity: Option<&Arc<ClientIdentity>>,
@@ -417,12 +419,13 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         self.warn_of_method(&metadata);
         let endpoint = self.endpoint_of(&metadata);
         if endpoint.is_plain_to_remote() && !issuer.url().is_plain_to_remote() {
-            self.warn(&config::plain_http("the token endpoint that the issuer names"));
+            self.warn(&config::plain_http("the token endpoint in the discovery document"));
         }
         Ok(metadata)
     }
 
-    /// What the document does not list may work all the same: Keycloak's federated clients do.
+    /// Only a warning: a method that the document does not list may still work, as it does for
+    /// Keycloak's federated clients.
     fn warn_of_method(&self, metadata: &Metadata) {
         let method = self.setup.config.grant.authentication;
         let Some(listed) = &metadata.methods else {
@@ -432,8 +435,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         if !is_listed && method != ClientAuthentication::AssertionFile {
             let method = method.as_str();
             self.warn(&format!(
-                "the discovery document of the issuer does not list {method}, so the server may \
-                 refuse it"
+                "the discovery document of the issuer does not list {method}; if the server \
+                 refuses it, set clientAuthentication to a method that it supports"
             ));
         }
     }
@@ -508,7 +511,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         pass.await.map_err(|error| self.unsent(error, endpoint))
     }
 
-    /// There is no answer from this endpoint, which is the issuer's if that is where it was asked.
+    /// The error for a request without an answer; it names discovery if `endpoint` is the issuer's.
     fn unsent(&self, error: TransportError, endpoint: &TokenEndpoint) -> Failure {
         let what = match &self.setup.config.target {
             Target::Issuer(issuer) if issuer.url() == endpoint => "discovery",

@@ -1,8 +1,8 @@
-//! One schedule for all managers of the process.
+//! The alarms of all managers in the process.
 //!
-//! A timer follows the monotonic clock, so it sleeps through a step of the wall clock and through a
-//! suspended machine. While anybody has an alarm set, both clocks are compared once a second, and
-//! if they drifted apart everybody is woken to look at them again.
+//! A timer follows the monotonic clock, so it does not notice a step of the wall clock or a machine
+//! that was suspended. While any alarm is set, both clocks are compared once a second; if they have
+//! drifted apart, every sleeper is woken to read them again.
 
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,16 +16,16 @@ use super::clock::{Clock, Moment};
 
 /// How often the clocks are compared.
 const CLOCK_CHECK: Duration = Duration::from_secs(1);
-/// How far they may drift apart before everybody is woken.
+/// How far they may drift apart before every sleeper is woken.
 const TOLERATED_DRIFT: Duration = Duration::from_millis(50);
 
-/// Somebody with an alarm.
+/// Receives an alarm.
 pub trait Sleeper: Send + Sync {
-    /// The time came, or the clocks must be read again.
+    /// Called when the alarm is due or the clocks must be read again.
     fn wake(&self);
 }
 
-/// Names a sleeper.
+/// Identifies a sleeper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SleeperId(pub u64);
 
@@ -51,14 +51,14 @@ pub struct Alarms {
 }
 
 impl Alarms {
-    /// A name for a new sleeper.
+    /// Returns the id for a new sleeper.
     pub fn register(&self) -> SleeperId {
         let mut entries = self.entries.lock();
         entries.last_id = entries.last_id.saturating_add(1);
         SleeperId(entries.last_id)
     }
 
-    /// Sets the alarm of a sleeper to a reading of the monotonic clock, or takes it off.
+    /// Sets the alarm of a sleeper to a reading of the monotonic clock, or cancels it.
     pub fn set(&self, id: SleeperId, time: Option<Duration>, sleeper: &Weak<dyn Sleeper>) {
         let is_earliest = {
             let mut entries = self.entries.lock();
@@ -80,7 +80,7 @@ impl Alarms {
         }
     }
 
-    /// Wakes sleepers for ever.
+    /// Wakes sleepers whose alarms are due. Never returns.
     pub async fn run(&self, clock: &dyn Clock) {
         let mut offset = clock.now().offset();
         loop {
@@ -91,7 +91,7 @@ impl Alarms {
             }
             for sleeper in self.take_due(now, drifted) {
                 if let Some(sleeper) = sleeper.upgrade() {
-                    // One that panics must not take everybody's alarms with it.
+                    // A sleeper that panics must not stop the alarms of the others.
                     let _ = catch_unwind(AssertUnwindSafe(|| sleeper.wake()));
                 }
             }

@@ -8,7 +8,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 const FIRST_COOLDOWN: Duration = Duration::from_secs(1);
-/// After failures that somebody has to mend.
+/// After failures that an operator has to fix.
 pub const LONG_COOLDOWN: Duration = Duration::from_secs(30);
 /// After failures that pass: a portal must be back soon after Keycloak is.
 pub const SHORT_COOLDOWN: Duration = Duration::from_secs(5);

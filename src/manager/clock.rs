@@ -15,7 +15,7 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// How much time has passed since `earlier`, by the clock that says more.
+    /// The time since `earlier`, by the clock that advanced more.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         let monotonic = self.monotonic.saturating_sub(earlier.monotonic);
@@ -37,7 +37,7 @@ impl Moment {
     }
 }
 
-/// Where `now` comes from.
+/// The source of `now`.
 pub trait Clock: Send + Sync + 'static {
     /// Reads both clocks.
     fn now(&self) -> Moment;

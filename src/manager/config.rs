@@ -1,5 +1,4 @@
-//! The configuration of a manager. Nothing in it needs a further check: `options` makes it from the
-//! user's options.
+//! The configuration of a manager, already checked: `options` creates it from the user's options.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -15,7 +14,7 @@ use crate::oauth::{
 };
 use crate::transport::{ClientIdentity, ProxyUrl};
 
-/// What a client proves itself with.
+/// The credential of a client.
 #[derive(Clone, Debug)]
 pub enum Material {
     /// A shared secret.
@@ -24,12 +23,12 @@ pub enum Material {
     Key(Arc<SigningKey>),
     /// A certificate and its key.
     Identity(Arc<ClientIdentity>),
-    /// An assertion that somebody else signed.
+    /// An assertion that another program signed.
     Assertion(Arc<ClientAssertion>),
 }
 
 impl Material {
-    /// Whether both are the same, to tell what was rotated from what was read again.
+    /// Whether both are equal, to tell a rotated credential from one that was only read again.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
         match (self, other) {
@@ -42,7 +41,7 @@ impl Material {
     }
 }
 
-/// Where it comes from.
+/// The source of the credential.
 #[derive(Clone, Debug)]
 pub enum Credential {
     /// It was given.
@@ -102,7 +101,7 @@ impl Hash for PemSource {
 }
 
 impl PemSource {
-    /// How messages call it; `option` is the one that gives it as text.
+    /// Its name in messages; `option` is the option that passes it as text.
     #[must_use]
     pub fn name(&self, option: &str) -> String {
         match self {
@@ -112,7 +111,7 @@ impl PemSource {
     }
 }
 
-/// How messages call the file that an option names.
+/// The name in messages of a file that an option names.
 pub(super) fn name_of_file(option: &str, path: &Path) -> String {
     format!("{option} \"{}\"", path.display().to_string().escape_debug())
 }
@@ -127,7 +126,7 @@ impl fmt::Debug for PemSource {
 }
 
 impl Credential {
-    /// How messages call the certificate (`clientCertificate`) or its key (`clientKey`).
+    /// The name in messages of the certificate (`clientCertificate`) or its key (`clientKey`).
     #[must_use]
     pub fn name_of(&self, option: &str) -> String {
         match self {
@@ -144,7 +143,7 @@ impl Credential {
     }
 }
 
-/// How assertions are made, as far as the key does not say.
+/// The settings for assertions that the key does not determine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AssertionSettings {
     /// The algorithm. `None`: the key's own, or HS256.
@@ -153,16 +152,16 @@ pub struct AssertionSettings {
     pub key_id: Option<String>,
     /// `aud`. `None`: the issuer.
     pub audience: Option<String>,
-    /// `client_assertion_type` of an assertion that somebody else signed. `None`: `jwt-bearer`.
+    /// `client_assertion_type` of an assertion that another program signed. `None`: `jwt-bearer`.
     pub kind: Option<Arc<str>>,
 }
 
-/// Where to ask.
+/// The server to send token requests to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// At this endpoint.
+    /// This token endpoint.
     Endpoint(TokenEndpoint),
-    /// At the endpoint that the document of this issuer names.
+    /// The endpoint that this issuer's discovery document names.
     Issuer(Issuer),
 }
 
@@ -185,7 +184,7 @@ impl Target {
         }
     }
 
-    /// The option that gave it.
+    /// The option that set it.
     #[must_use]
     pub const fn option(&self) -> &'static str {
         match self {
@@ -195,63 +194,63 @@ impl Target {
     }
 }
 
-/// Options that need no further check.
+/// The checked options.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where to ask.
+    /// The server.
     pub target: Target,
-    /// What to ask for, and how to prove who asks.
+    /// The grant to request, and the client's authentication method.
     pub grant: ClientCredentialsGrant,
-    /// Where the proof comes from.
+    /// The source of the credential.
     pub credential: Credential,
     /// How assertions are made.
     pub assertion: AssertionSettings,
-    /// How long before its end a token is replaced, at most.
+    /// The longest time before its end at which a token is replaced.
     pub expiry_buffer: Duration,
-    /// The hard end of one acquisition.
+    /// The time limit of one acquisition.
     pub request_timeout: Duration,
-    /// Whether a token in use is replaced with nobody waiting.
+    /// Whether a token in use is refreshed in the background.
     pub background_refresh: bool,
     /// The label in log lines and snapshots.
     pub name: String,
-    /// Somebody reads log lines.
+    /// Whether a logger receives log lines.
     pub has_logger: bool,
 }
 
-/// What the options say about the transport, as given.
+/// The options of the transport, as given.
 #[derive(Clone, Debug, Default)]
 pub struct TransportOptions {
     /// PEM text.
     pub ca: Option<String>,
     /// Path of a PEM file.
     pub ca_file: Option<PathBuf>,
-    /// Do not verify.
+    /// Whether to accept any certificate.
     pub skip_tls_verify: bool,
-    /// What is between.
+    /// The proxy to use.
     pub proxy: ProxyOption,
 }
 
 /// Which proxy to use.
 #[derive(Clone, Debug, Default)]
 pub enum ProxyOption {
-    /// What the environment says.
+    /// The proxy of the environment.
     #[default]
     Environment,
-    /// None.
+    /// No proxy.
     Off,
-    /// This one.
+    /// This proxy.
     Url(ProxyUrl),
 }
 
-/// What the log says of a URL without TLS.
+/// The warning about a URL without TLS.
 pub(super) fn plain_http(what: &str) -> String {
     format!(
-        "{what} is plain http, so anybody on the way can read the client's secret and its tokens; \
-         use https where the network is not trusted"
+        "{what} uses plain http, so anyone on the network path can read the client's secret and \
+         tokens; use https unless the network is trusted"
     )
 }
 
-/// What is allowed but deserves a word in the log, once.
+/// The warnings to log once: settings that are allowed but risky.
 #[must_use]
 pub fn warnings(config: &Config, skips_tls_verify: bool) -> Vec<String> {
     let name = config.name.escape_debug();
@@ -260,8 +259,8 @@ pub fn warnings(config: &Config, skips_tls_verify: bool) -> Vec<String> {
     if skips_tls_verify && may_be_https {
         warnings.push(format!(
             "Keycloak token manager \"{name}\": the server's certificate is not verified \
-             (skipTlsVerify, or NODE_TLS_REJECT_UNAUTHORIZED=0), so anybody on the way can read \
-             the client's secret; trust its CA with ca or caFile instead"
+             (skipTlsVerify, or NODE_TLS_REJECT_UNAUTHORIZED=0), so anyone on the network \
+             path can read the client's secret; set ca or caFile to trust its authority instead"
         ));
     }
     if config.target.url().is_plain_to_remote() {

@@ -1,8 +1,8 @@
-//! Gets the client's credential from where the user keeps it.
+//! Obtains the client's credential from its configured source.
 //!
-//! A function runs on the JavaScript thread, and acquisitions that overlap share one call of it. A
-//! call that did not settle in time is forgotten, and its late answer ignored. Files are read for
-//! every acquisition.
+//! A secret function runs on the JavaScript thread, and overlapping acquisitions share one call. A
+//! call that does not settle in time is abandoned, and its late result is ignored. Files are read
+//! again for every acquisition.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use super::sync::Mutex;
 use crate::oauth::{ClientAssertion, ClientSecret, SigningKey};
 use crate::transport::{ClientIdentity, FileError, IdentityFault, read_file};
 
-/// A larger file holds no credential.
+/// The largest file that is accepted as a credential, in bytes.
 const MAX_FILE: u64 = 256 * 1024;
 
-/// How often a certificate and a key that do not belong together are read.
+/// How often a certificate and a key that do not match are read before the acquisition fails.
 const MAX_READS_OF_A_PAIR: u32 = 10;
 
 const PAUSE_BETWEEN_READS: Duration = Duration::from_millis(50);
@@ -30,23 +30,23 @@ const PAUSE_BETWEEN_READS: Duration = Duration::from_millis(50);
 enum Progress {
     /// The call is queued for the JavaScript thread.
     Queued,
-    /// The function runs.
+    /// The function is running.
     Running,
     Settled(Result<Material, Error>),
 }
 
-/// A call of the secret function, for the thread that makes it. Dropping it ends the call.
+/// A call of the secret function, as seen by the thread that makes it. Dropping it ends the call.
 #[derive(Debug)]
 pub struct SecretCall(watch::Sender<Progress>);
 
 impl SecretCall {
-    /// The function is about to be called. Returns whether an acquisition still waits for it.
+    /// Marks the call as started. Returns whether an acquisition still waits for it.
     #[must_use]
     pub fn start(&self) -> bool {
         self.0.send(Progress::Running).is_ok()
     }
 
-    /// Takes what the function returned.
+    /// Delivers the result of the function.
     pub fn settle(self, answer: Result<Arc<ClientSecret>, Error>) {
         let answer = answer.map(Material::Secret);
         self.0.send_replace(Progress::Settled(answer));
@@ -70,9 +70,9 @@ impl Drop for SecretCall {
 /// The credential of one configuration.
 pub(super) struct CredentialProvider {
     source: Credential,
-    /// The call of the secret function that acquisitions join.
+    /// The current call of the secret function, which acquisitions join.
     call: Mutex<Option<watch::Sender<Progress>>>,
-    /// What the files held when the server last accepted it.
+    /// The content of the files that the server last accepted.
     accepted: Mutex<Option<Material>>,
 }
 
@@ -85,7 +85,7 @@ impl CredentialProvider {
         }
     }
 
-    /// Requests the credential. A secret function is called, or its call under way joined.
+    /// Requests the credential: calls the secret function, or joins its call in progress.
     pub(super) fn request(&self, events: &Arc<dyn EventSink>) -> Pending<'_> {
         match &self.source {
             Credential::Given(material) => Pending::Ready(material.clone()),
@@ -115,20 +115,20 @@ impl CredentialProvider {
         (receiver, Some(SecretCall(sender)))
     }
 
-    /// The server accepted this.
+    /// Remembers that the server accepted this credential.
     pub(super) fn accept(&self, material: &Material) {
         if matches!(self.source, Credential::Files(_)) {
             *self.accepted.lock() = Some(material.clone());
         }
     }
 
-    /// What the files held when the server last accepted it.
+    /// The content of the files that the server last accepted.
     pub(super) fn accepted(&self) -> Option<Material> {
         self.accepted.lock().clone()
     }
 }
 
-/// A credential that was requested.
+/// A requested credential.
 pub(super) enum Pending<'a> {
     Ready(Material),
     Files(&'a CredentialFiles),
@@ -136,8 +136,8 @@ pub(super) enum Pending<'a> {
 }
 
 impl Pending<'_> {
-    /// Waits until the event loop has called the secret function, if there is one. The deadline of
-    /// an acquisition starts there.
+    /// Waits until the event loop has called the secret function, if one is configured. The
+    /// deadline of an acquisition starts at that moment.
     pub(super) async fn started(&mut self) {
         if let Self::Function(call) = self {
             let has_started = |progress: &Progress| !matches!(progress, Progress::Queued);
@@ -171,7 +171,7 @@ impl PendingCall<'_> {
     }
 }
 
-// After a deadline the next acquisition makes a call of its own.
+// After a missed deadline, the next acquisition makes its own call.
 impl Drop for PendingCall<'_> {
     fn drop(&mut self) {
         let mut call = self.provider.call.lock();
@@ -219,8 +219,8 @@ impl CredentialFiles {
     }
 }
 
-/// Reads a certificate and its key. Two that do not belong together may be in the middle of being
-/// replaced, so they are read again for a moment.
+/// Reads a certificate and its key. If they do not match, they may be in the middle of a
+/// replacement, so they are read again a few times.
 async fn read_identity(
     certificate: &PemSource,
     key: &PemSource,
@@ -254,7 +254,7 @@ async fn pem(option: &'static str, source: &PemSource) -> Result<Arc<Zeroizing<S
     })
 }
 
-/// The credential that `name` names exists and cannot be used.
+/// The credential called `name` exists but cannot be used.
 pub(super) fn unusable(name: &str, detail: &str) -> Error {
     Error::credential(&format!("{name} cannot be used: {detail}"))
 }
@@ -283,7 +283,7 @@ impl<'a> CredentialFile<'a> {
         Ok(file)
     }
 
-    /// Its text less one trailing newline.
+    /// The text without one trailing newline.
     fn line(&self) -> &str {
         let text = self.text.as_str();
         text.strip_suffix('\n')

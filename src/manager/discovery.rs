@@ -1,4 +1,4 @@
-//! What is known of the endpoint that an issuer names.
+//! The remembered discovery document of an issuer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use super::clock::Moment;
 use crate::oauth::Metadata;
 
-/// How long a document counts.
+/// How long a document is remembered.
 const LIFE: Duration = Duration::from_hours(24);
 
 /// The document of an issuer as it was last read. An issuer has one, whatever else changes.

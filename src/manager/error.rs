@@ -1,7 +1,7 @@
-//! The one error of the package: a kind, a message for people, and what is known for programs.
+//! The error type of the package: a kind, a message for people, and details for programs.
 //!
-//! Every text in it is safe to show: what a server sent arrives here cleaned by `oauth`. The table
-//! between kinds and codes exists here once; `index.d.ts` is held against it by a test.
+//! Every text in an error is safe to show: `oauth` has cleaned the texts of the server. This module
+//! alone maps kinds to codes; a test compares `index.d.ts` with it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,25 +14,25 @@ use crate::oauth::{
 };
 use crate::transport::{NetworkFault, Stage, TlsFault, TransportError};
 
-/// What went wrong, as far as a program can act on it.
+/// The kind of failure, as far as a program can act on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
     /// Options are wrong. Not retryable.
     Config,
     /// An argument of a call is wrong. Not retryable.
     Request,
-    /// A secret or a certificate file cannot be had or used. Not retryable.
+    /// A credential or a certificate file cannot be read or used. Not retryable.
     Credential,
     /// The server refused with an OAuth error. Retryable for `temporarily_unavailable` and
     /// `server_error`.
     OAuth,
-    /// An HTTP error that is not an OAuth answer. Retryable for 408, 429 and 5xx.
+    /// An HTTP error that is not an OAuth error response. Retryable for 408, 429 and 5xx.
     Http,
     /// An answer that is not a usable token response. Not retryable.
     Protocol,
-    /// DNS, refused, reset, cut short. Retryable.
+    /// A failed name look-up, or a connection that was refused, reset or cut short. Retryable.
     Network,
-    /// Certificate or handshake. Not retryable.
+    /// The certificate or the TLS handshake failed. Not retryable.
     Tls,
     /// The deadline passed. Retryable.
     Timeout,
@@ -76,8 +76,8 @@ impl ErrorKind {
         }
     }
 
-    /// The longest cool-down after a failure of this kind: long where somebody has to mend
-    /// something, short where it passes.
+    /// The longest cool-down after a failure of this kind: long for failures that an operator has
+    /// to fix, short for transient ones.
     #[must_use]
     pub const fn longest_cooldown(self) -> Duration {
         match self {
@@ -87,12 +87,12 @@ impl ErrorKind {
     }
 }
 
-/// What is known about a failure.
+/// The details of a failure.
 #[derive(Clone, Debug)]
 pub struct Details {
     /// What happened, where, and what to do.
     pub message: String,
-    /// Whether the same acquisition may succeed later with nothing changed on this side.
+    /// Whether the same acquisition may succeed later without a change on the client's side.
     pub retryable: bool,
     /// HTTP status.
     pub status: Option<u16>,
@@ -100,17 +100,17 @@ pub struct Details {
     pub oauth_error: Option<String>,
     /// `error_description` of the answer, cleaned.
     pub oauth_error_description: Option<String>,
-    /// What the server asked for with `Retry-After`, counted from the failure.
+    /// The server's `Retry-After`, counted from the failure.
     pub retry_after: Option<Duration>,
-    /// Requests sent in the acquisition.
+    /// The number of requests sent in the acquisition.
     pub attempts: Option<u32>,
-    /// Where the request went.
+    /// The URL of the token endpoint.
     pub token_endpoint: Option<String>,
-    /// For whom.
+    /// The id of the client.
     pub client_id: Option<String>,
 }
 
-/// A failure, shared by everyone who waited for it.
+/// A failure, shared by all callers that waited for it.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{}", .details.message)]
 pub struct Error {
@@ -119,7 +119,7 @@ pub struct Error {
 }
 
 impl Error {
-    /// A failure of which nothing is known but its kind and what to say.
+    /// Creates a failure without further details.
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let retryable = matches!(kind, ErrorKind::Network | ErrorKind::Timeout);
@@ -151,18 +151,18 @@ impl Error {
         Self::new(ErrorKind::Internal, "internal error in keycloak-token-manager; please report it")
     }
 
-    /// The system gives this process no thread, or no file descriptor, to send a request with.
+    /// The operating system refused a thread or a file descriptor that a request needs.
     #[must_use]
     pub fn no_engine(config: &Config) -> Self {
         Self::new(
             ErrorKind::Network,
-            "no request was sent: the system gives this process no further thread or file \
-             descriptor; raise its limits",
+            "no request was sent: the process has reached its limit of threads or file \
+             descriptors; raise the limit",
         )
         .in_acquisition(config, config.target.endpoint(), 0, None)
     }
 
-    /// A credential that cannot be had or used.
+    /// A credential that cannot be obtained or used.
     #[must_use]
     pub fn credential(what: &str) -> Self {
         Self::new(ErrorKind::Credential, what)
@@ -180,15 +180,15 @@ impl Error {
         let limit = config.request_timeout.as_millis();
         let (stage, advice) = match stage {
             Stage::WaitingForFile => (
-                "waiting for a file with certificates to trust",
+                "reading a file of trusted certificates",
                 "check the storage of caFile and of NODE_EXTRA_CA_CERTS",
             ),
             Stage::WaitingForEventLoop => (
-                "waiting for the event loop, which hands over the certificates that Node trusts",
+                "waiting for the event loop to hand over the certificates that Node trusts",
                 "find what blocks the event loop",
             ),
             Stage::WaitingForFreeSlot => (
-                "waiting for a free slot among the requests to this server",
+                "waiting for other requests to this server to finish",
                 "check that Keycloak answers there",
             ),
             Stage::Connecting => ("connecting", "check that Keycloak can be reached there"),
@@ -205,13 +205,13 @@ impl Error {
         )
     }
 
-    /// An answer of the server that gives no token.
+    /// A response of the server without a usable token.
     #[must_use]
     pub fn from_answer(error: AnswerError, config: &Config, endpoint: &TokenEndpoint) -> Self {
         Self::of_answer("token request", error, config, endpoint)
     }
 
-    /// The document of the issuer is not there or not to be believed.
+    /// The issuer's discovery document is missing or unusable.
     #[must_use]
     pub fn from_discovery(error: DiscoveryError, issuer: &Issuer, config: &Config) -> Self {
         let request = issuer.request();
@@ -227,17 +227,19 @@ impl Error {
                 format!("{fault}; check that issuer is the URL of a realm")
             }
             DocumentFault::Issuer(named) if named.is_empty() => {
-                "the document names no issuer; check that issuer is the URL of a realm".to_owned()
+                "the document has no issuer; check that issuer is the URL of a realm".to_owned()
             }
             DocumentFault::Issuer(named) => format!(
-                "the document is that of \"{named}\" and not of \"{configured}\"; if Keycloak has \
-                 another hostname in public, set issuer to that, or tokenEndpoint in its place"
+                "the document belongs to \"{named}\", not to \"{configured}\"; if Keycloak has \
+                 another public hostname, set issuer to it, or set tokenEndpoint instead of issuer"
             ),
             DocumentFault::NoTokenEndpoint => {
-                "the document names no token_endpoint that is an http or https URL".to_owned()
+                "the document has no token_endpoint that is an http or https URL; \
+                 set tokenEndpoint instead of issuer"
+                    .to_owned()
             }
             DocumentFault::PlainTokenEndpoint => {
-                "the document of an https issuer names a token_endpoint that is plain http; \
+                "the issuer uses https, but the token_endpoint in its document uses http; \
                  correct the hostname settings of Keycloak"
                     .to_owned()
             }
@@ -309,8 +311,8 @@ impl Error {
         made
     }
 
-    /// No answer, or not a whole one. A replaced connection gets here
-    /// only if the next one was lost as well.
+    /// A missing or incomplete answer. A lost kept connection is an error only if its replacement
+    /// was lost too.
     #[must_use]
     pub fn from_transport(
         what: &str,
@@ -339,8 +341,8 @@ impl Error {
                 let mut made = Self::new(
                     ErrorKind::Protocol,
                     format!(
-                        "{what} failed with status {status} at {endpoint}: the answer is over \
-                         1 MiB, so it is not what was asked for; check the URL"
+                        "{what} failed with status {status} at {endpoint}: the answer is larger \
+                         than 1 MiB and cannot be a token response; check the URL"
                     ),
                 );
                 Arc::make_mut(&mut made.details).status = Some(status);
@@ -361,7 +363,7 @@ impl Error {
         }
     }
 
-    /// The same failure with what the acquisition knows of it.
+    /// Adds the details that the acquisition knows.
     #[must_use]
     pub fn in_acquisition(
         mut self,
@@ -378,30 +380,30 @@ impl Error {
         self
     }
 
-    /// What went wrong.
+    /// The kind of failure.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// What is known about it.
+    /// The details of the failure.
     #[must_use]
     pub fn details(&self) -> &Details {
         &self.details
     }
 }
 
-/// A server that does not take a certificate may say so, or hang up.
+/// A server that rejects a client certificate may send an alert or just close the connection.
 fn certificate_hint(config: &Config, is_likely: bool) -> &'static str {
     if is_likely && config.grant.authentication == ClientAuthentication::TlsClientAuth {
-        "; perhaps the server does not accept the client's certificate"
+        "; the server may have rejected the client certificate"
     } else {
         ""
     }
 }
 
-/// What to do about an OAuth refusal. Keycloak's words differ from RFC 6749's: a wrong secret is
-/// `unauthorized_client` there, an unknown client `invalid_client`, and both are status 401.
+/// The advice for an OAuth error. Keycloak uses the codes differently from RFC 6749: a wrong secret
+/// is `unauthorized_client`, an unknown client is `invalid_client`, and both have status 401.
 fn oauth_advice(error: &str, description: Option<&str>, config: &Config) -> String {
     let client = config.grant.client_id.escape_default();
     let option = config.target.option();
@@ -409,97 +411,108 @@ fn oauth_advice(error: &str, description: Option<&str>, config: &Config) -> Stri
     let says = |text: &str| description.is_some_and(|d| d.contains(text));
     match error {
         "unauthorized_client" if says("service account") && says("Public client") => format!(
-            "client \"{client}\" is public; turn on its client authentication and service account"
+            "client \"{client}\" is public; turn on its client authentication and service account \
+             roles"
         ),
         "unauthorized_client" if says("service account") => {
             format!(
-                "the service account of client \"{client}\" is off; turn on service accounts roles"
+                "the service account of client \"{client}\" is off; turn on service account roles"
             )
         }
         "unauthorized_client" if says("Invalid method") => format!(
-            "client \"{client}\" accepts its secret by another method only; \
+            "client \"{client}\" requires another authentication method for its secret; \
              set clientAuthentication"
         ),
-        // Older servers say so in a longer sentence.
+        // Older servers wrap these texts in a longer sentence.
         "invalid_client" | "unauthorized_client" if says("issued in the future") => {
-            "the clock of this machine is ahead of the server's; set it right".to_owned()
+            "the clock of this machine is ahead of the server's; correct it".to_owned()
         }
         "invalid_client" | "unauthorized_client" if says("Token is not active") => {
-            "the assertion has expired or is not valid yet; set the clock of this machine right, or \
+            "the assertion has expired or is not valid yet; correct the clock of this machine, or \
              renew the assertion"
                 .to_owned()
         }
         "invalid_client" | "unauthorized_client" if says("audience") => {
-            "the assertion is addressed to another than the server takes itself for; set \
-             assertionAudience to the issuer that its discovery document names"
+            "the server does not accept the audience of the assertion; set assertionAudience to \
+             the issuer in the server's discovery document"
                 .to_owned()
         }
         "invalid_client" | "unauthorized_client" if says("signature algorithm") => format!(
-            "client \"{client}\" is set to another signature algorithm; set signingAlgorithm"
+            "client \"{client}\" requires another signature algorithm; set signingAlgorithm"
         ),
         "invalid_client" | "unauthorized_client" if says("public key") => format!(
-            "the server has no public key of client \"{client}\" that fits the assertion; \
+            "the server has no public key of client \"{client}\" that verifies the assertion; \
              register the key, or set keyId to its kid"
         ),
         "unauthorized_client" => {
             format!("{proof} of client \"{client}\" is wrong or its service account is off")
         }
         "invalid_client" if says("Bearer-only") => {
-            format!("client \"{client}\" is bearer-only and cannot have a token of its own")
+            format!(
+                "client \"{client}\" is bearer-only and cannot obtain tokens; \
+                 use another client"
+            )
         }
         "invalid_client" if says("client_assertion") => format!(
-            "client \"{client}\" is set to prove itself with a signed JWT; \
+            "client \"{client}\" must authenticate with a signed JWT; \
              set clientAuthentication"
         ),
         "invalid_client" => format!(
-            "client \"{client}\" is unknown or disabled in this realm, {proof} is wrong, or it is \
-             set to another way of proving itself"
+            "client \"{client}\" is unknown or disabled in this realm, {proof} is wrong, or the \
+             client requires another authentication method"
         ),
         "invalid_scope" => {
-            format!("a scope that was asked for is unknown or not assigned to client \"{client}\"")
+            format!(
+                "a requested scope is unknown or not assigned to client \"{client}\"; \
+                 correct scope"
+            )
         }
-        "access_denied" if says("Realm not enabled") => "the realm is disabled".to_owned(),
+        "access_denied" if says("Realm not enabled") => {
+            "the realm is disabled; enable it in Keycloak".to_owned()
+        }
         "invalid_request" if says("HTTPS required") => {
-            "the realm wants https from this address; use its https URL".to_owned()
+            "the realm requires https from this address; use its https URL".to_owned()
         }
         "invalid_request" if says("disabled") => {
-            format!("the user of the service account of client \"{client}\" is disabled")
+            format!("the service account user of client \"{client}\" is disabled; enable it")
         }
         "invalid_request" if says("DPoP") => format!(
-            "client \"{client}\" wants DPoP-bound tokens, which this package does not request"
+            "client \"{client}\" requires DPoP-bound tokens, which this package does not support; \
+             turn off that requirement for the client"
         ),
         "invalid_request" if says("MTLS") => format!(
-            "client \"{client}\" wants certificate-bound tokens, which need a client certificate"
+            "client \"{client}\" requires certificate-bound tokens; set clientCertificate and \
+             clientKey, or turn off that requirement"
         ),
         "missingNormalization" | "invalidCharacter" => format!(
-            "the path of the URL has a doubled slash, a dot segment, a needless escape or a \
-             semicolon; correct {option}"
+            "the path of the URL contains a double slash, a dot segment, an unnecessary escape or \
+             a semicolon; correct {option}"
         ),
         "invalid_request" if says("Token not provided") => not_the_place(config),
         "unsupported_grant_type" => {
-            format!("the server does not know the client credentials grant; check {option}")
+            format!("the server does not support the client credentials grant; check {option}")
         }
-        // Keycloak's other endpoints answer in prose where OAuth has a code.
+        // Keycloak's other endpoints return a sentence where OAuth defines a code.
         prose if prose.contains(' ') => not_the_place(config),
         _ => format!(
-            "the server refuses client \"{client}\"; Keycloak's events and the client policies of \
-             the realm tell why"
+            "the server refused client \"{client}\"; see Keycloak's events and the client policies \
+             of the realm for the reason"
         ),
     }
 }
 
 fn not_the_place(config: &Config) -> String {
     match config.target {
-        Target::Endpoint(_) => "this is not a token endpoint; Keycloak's is \
+        Target::Endpoint(_) => "this URL is not a token endpoint; Keycloak's is \
              {base}/realms/{realm}/protocol/openid-connect/token"
             .to_owned(),
         Target::Issuer(_) => {
-            "this is not the issuer of a realm; Keycloak's is {base}/realms/{realm}".to_owned()
+            "this URL is not the issuer of a realm; Keycloak's is {base}/realms/{realm}".to_owned()
         }
     }
 }
 
-/// How messages call what the client showed.
+/// The name of the client's credential in messages.
 fn name_of_proof(method: ClientAuthentication) -> &'static str {
     match method {
         ClientAuthentication::SecretPost
@@ -515,12 +528,13 @@ fn http_advice(status: u16, error: Option<&str>, config: &Config) -> String {
     let option = config.target.option();
     match (status, error) {
         (404, Some("Realm does not exist")) => {
-            format!("the realm that the URL names does not exist (yet); check {option}")
+            format!("the realm in the URL does not exist (yet); check {option}")
         }
         (404 | 405, _) => not_the_place(config),
         (408 | 429 | 500..=599, _) => {
-            "the server, or a gateway before it, cannot answer now".to_owned()
+            "the server, or a gateway in front of it, is unavailable; see its status and log"
+                .to_owned()
         }
-        _ => format!("the answer does not come from an OAuth server; check {option}"),
+        _ => format!("the answer is not from an OAuth server; check {option}"),
     }
 }

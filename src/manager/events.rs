@@ -1,7 +1,7 @@
 //! The events of a manager, queued until its JavaScript thread drains them.
 //!
-//! The wake-up carries nothing, so whatever is still queued when an environment ends is dropped, and
-//! wiped, here.
+//! The wake-up carries no data, so events that are still queued when an environment ends are
+//! dropped and wiped here.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,13 +11,13 @@ use super::credential::SecretCall;
 use super::slot::{FlightId, Landed};
 use super::sync::Mutex;
 
-/// The log lines that are kept while the event loop is blocked; older ones are dropped.
+/// The number of log lines kept while the event loop is blocked; older lines are dropped.
 const MAX_LOG_LINES: usize = 100;
 
 /// The level of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// An operator should look at it.
+    /// Needs the attention of an operator.
     Warn,
     /// A change of state.
     Info,
@@ -30,18 +30,18 @@ pub enum Level {
 pub enum Event {
     /// A flight ended.
     Landed {
-        /// The flight.
+        /// The flight that ended.
         flight: FlightId,
-        /// What its waiters get.
+        /// The result for its waiters.
         landed: Landed,
         /// The word for which the token may be kept, or [`NO_TOKEN`](super::published::NO_TOKEN).
         version: u32,
     },
     /// A line for the log.
     Log(Level, String),
-    /// The secret function is to be called.
+    /// Requests a call of the secret function.
     SecretWanted(SecretCall),
-    /// The certificates that Node trusts are to be handed to the transport.
+    /// Requests the certificates that Node trusts, for the transport.
     RootsWanted,
 }
 
@@ -50,7 +50,7 @@ pub trait EventSink: Send + Sync + 'static {
     /// Adds an event.
     fn push(&self, event: Event);
 
-    /// Makes JavaScript compare the published word, because a token came to its end.
+    /// Makes JavaScript compare the published word, because a token is no longer held.
     fn wake(&self);
 }
 
@@ -65,7 +65,7 @@ impl dyn EventSink {
     }
 }
 
-/// The events of one JavaScript manager, whatever its configuration.
+/// The events of one JavaScript manager across all its configurations.
 pub struct EventQueue {
     waker: Box<dyn Fn() + Send + Sync>,
     /// `None` once it is closed.
@@ -76,7 +76,7 @@ pub struct EventQueue {
 struct Open {
     events: VecDeque<(Generation, Event)>,
     generation: Generation,
-    /// A wake-up is on its way; it covers whatever is queued until it arrives.
+    /// A wake-up is on its way; it covers every event that is queued before it arrives.
     is_woken: bool,
 }
 
@@ -84,8 +84,8 @@ struct Open {
 type Generation = u32;
 
 impl EventQueue {
-    /// An empty queue. `waker` is called, on any thread and with no lock held, when the queue is to
-    /// be drained.
+    /// Creates an empty queue. `waker` is called, on any thread and with no lock held, when the
+    /// queue needs to be drained.
     #[must_use]
     pub fn new(waker: impl Fn() + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self {
@@ -94,7 +94,8 @@ impl EventQueue {
         })
     }
 
-    /// The sink for a new configuration. Events of earlier ones count as former from now on.
+    /// Creates the sink for a new configuration. Events of earlier configurations count as former
+    /// from now on.
     #[must_use]
     pub fn next_sink(self: &Arc<Self>) -> Arc<dyn EventSink> {
         let mut open = self.open.lock();
@@ -108,7 +109,7 @@ impl EventQueue {
         })
     }
 
-    /// Empties the queue. Each event comes with whether its configuration is a former one.
+    /// Empties the queue. The flag of each event says whether its configuration is a former one.
     #[must_use]
     pub fn drain(&self) -> Vec<(bool, Event)> {
         let mut open = self.open.lock();
@@ -123,7 +124,7 @@ impl EventQueue {
             .collect()
     }
 
-    /// Drops what is queued and whatever comes.
+    /// Drops all queued and all future events.
     pub fn close(&self) {
         let open = self.open.lock().take();
         drop(open);

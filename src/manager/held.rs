@@ -1,4 +1,4 @@
-//! A token that is held, and the ages at which something is due for it.
+//! The held token, and the ages at which it needs a refresh.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,27 +7,27 @@ use super::clock::Moment;
 use super::schedule::{Life, part};
 use crate::oauth::AccessToken;
 
-/// A token as it is handed out.
+/// A token as callers receive it.
 #[derive(Debug)]
 pub struct Grant {
     /// The token.
     pub token: AccessToken,
-    /// Its scope, as far as known.
+    /// Its scope, if known.
     pub scope: Option<String>,
     /// When the request that succeeded was sent.
     pub sent: Moment,
-    /// The ages at which it changes its worth.
+    /// The ages at which it becomes stale and expires.
     pub life: Life,
 }
 
 impl Grant {
-    /// How old it is.
+    /// The age of the token.
     #[must_use]
     pub fn age(&self, now: Moment) -> Duration {
         now.since(self.sent)
     }
 
-    /// How long it is still handed out.
+    /// How long it may still be handed out.
     #[must_use]
     pub fn remaining(&self, now: Moment) -> Duration {
         self.life.hard.saturating_sub(self.age(now))
@@ -38,25 +38,25 @@ impl Grant {
 #[derive(Clone, Debug)]
 pub(super) struct Held {
     pub(super) grant: Arc<Grant>,
-    /// Names it; another token has another serial.
+    /// Identifies the token: every token has a different serial.
     pub(super) serial: u64,
-    /// The age at which a token in use is refreshed, caller or not.
+    /// The age at which a token in use is refreshed without a caller.
     pub(super) early: Duration,
     /// The age at which a caller's use starts a refresh.
     pub(super) due: Duration,
-    /// A background refresh failed: it is tried again, used or not.
+    /// A background refresh failed, so it is retried even if the token is not in use.
     pub(super) retry: bool,
-    /// It was granted to another client, by another server or for another scope than those
-    /// configured now: whatever is granted next replaces it.
+    /// It was granted to another client, by another server or for another scope than is now
+    /// configured, so the next token replaces it in any case.
     pub(super) is_outdated: bool,
-    /// Minima that this token misses cause no request before this age.
+    /// Before this age, a minimum validity that this token misses causes no request.
     minimum_pause: Duration,
-    /// Somebody was told that a minimum is missed.
+    /// The missed minimum was already reported.
     has_warned: bool,
 }
 
 impl Held {
-    /// A token that has just arrived.
+    /// Creates the record of a token that has just arrived.
     pub(super) fn new(grant: Arc<Grant>, serial: u64, luck: f64) -> Self {
         Self {
             early: grant.life.refresh_point(luck),
@@ -70,7 +70,7 @@ impl Held {
         }
     }
 
-    /// The configuration changed: the token is to be replaced at once, used or not.
+    /// Makes the token due for immediate replacement, because the configuration changed.
     pub(super) fn outdate(&mut self) {
         self.early = Duration::ZERO;
         self.due = Duration::ZERO;
@@ -82,7 +82,8 @@ impl Held {
         self.grant.age(now) >= self.grant.life.soft
     }
 
-    /// After a refresh that brought nothing better, the next is due after half of what is left.
+    /// After a refresh that returned no better token, schedules the next one after half of the
+    /// remaining life.
     pub(super) fn postpone_refresh(&mut self, now: Moment) {
         let half = part(self.grant.remaining(now), 2);
         self.due = self.grant.age(now).saturating_add(half);
@@ -90,14 +91,14 @@ impl Held {
         self.retry = false;
     }
 
-    /// Whether a minimum that is missed causes no request now.
+    /// Whether a missed minimum validity currently causes no request.
     pub(super) fn pauses_minima(&self, now: Moment) -> bool {
         self.grant.age(now) < self.minimum_pause
     }
 
-    /// Takes what came of a request made for this minimum, and pauses further ones if the token does
-    /// not meet it with something to spare: until a part of its life is over if it is new, for as
-    /// long from now if it was held before. Says whether to warn.
+    /// Records the outcome of a request made for this minimum. Pauses further such requests if the
+    /// token does not meet the minimum with some margin: a new token until a certain part of its
+    /// life has passed, a token held before for the same time from now. Returns whether to warn.
     pub(super) fn weigh(&mut self, now: Moment, minimum: Duration, is_new: bool) -> bool {
         let age = self.grant.age(now);
         let life = self.grant.life;
@@ -110,7 +111,7 @@ impl Held {
         self.warns_of(now, minimum)
     }
 
-    /// Whether to warn now that this minimum is missed: once for every pause.
+    /// Whether to warn now that this minimum is missed: once per pause.
     pub(super) fn warns_of(&mut self, now: Moment, minimum: Duration) -> bool {
         self.grant.remaining(now) < minimum && !std::mem::replace(&mut self.has_warned, true)
     }

@@ -34,25 +34,25 @@ use sync::Handle;
 pub use events::{Event, EventQueue, EventSink, Level};
 pub use token_manager::Manager;
 
-/// What a caller gets.
+/// The reply to a caller.
 #[derive(Debug)]
 pub enum Reply {
     /// A token, and the word for which it may be kept, or [`NO_TOKEN`](published::NO_TOKEN).
     Token(Arc<Grant>, u32),
-    /// This flight's result, later.
+    /// The result of this flight, once it lands.
     Flight(FlightId),
-    /// A failure, and how long until it makes sense to ask again.
+    /// A failure, and how long the caller should wait before it tries again.
     Failure(Error, Option<Duration>),
 }
 
-/// What the managers of a process share: a runtime, and the timers that run on it.
+/// The parts that all managers of a process share: a runtime, and the alarms that run on it.
 #[derive(Clone)]
 pub struct Engine {
-    /// Where flights run.
+    /// Runs flights.
     pub handle: Handle,
     /// Wakes managers.
     pub alarms: Arc<Alarms>,
 }
 
-/// Gives the runtime, or `None` if the system has no thread for it now.
+/// Returns the runtime, or `None` if the system cannot start its thread now.
 pub type EngineSource = Arc<dyn Fn() -> Option<Engine> + Send + Sync>;

@@ -1,8 +1,8 @@
 //! Parses the options, once: a [`Config`] needs no further check.
 //!
 //! The user's values arrive as named [`Given`] values. Names, bounds and defaults come from
-//! `options.json`, by way of `table.rs`; rules that concern several options are code. All faults are
-//! found before any is reported, and none repeats a value: it might be a secret.
+//! `options.json` through `table.rs`; rules about several options are code. All faults are reported
+//! together, and none repeats a value, which might be a secret.
 
 mod credential;
 mod generic;
@@ -20,12 +20,12 @@ use crate::oauth::{
 };
 use crate::transport::ProxyUrl;
 
-/// The fault of a secret that JavaScript can hold and UTF-8 cannot: it would arrive changed.
+/// The fault of a secret with a lone surrogate, which UTF-8 cannot represent.
 pub const LONE_SURROGATE: &str = "expected a string that is valid Unicode";
 /// The methods of a logger.
 pub const LOGGER_METHODS: [&str; 4] = ["error", "warn", "info", "debug"];
 
-/// A value as a user gave it.
+/// A value as the user passed it.
 pub enum Given {
     /// A string.
     Text(Zeroizing<String>),
@@ -44,7 +44,7 @@ pub enum Given {
 }
 
 impl Given {
-    /// What it is, never what it says.
+    /// Its type, never its value.
     fn describe(&self) -> &'static str {
         match self {
             Self::Text(text) if text.is_empty() => "an empty string",
@@ -67,7 +67,7 @@ impl Given {
 pub struct Faults(Vec<String>);
 
 impl Faults {
-    /// Adds one.
+    /// Adds a fault.
     pub fn push(&mut self, option: &str, expected: &str) {
         self.0.push(format!("{option}: {expected}"));
     }
@@ -77,7 +77,7 @@ impl Faults {
             .push(format!("{option}: expected {expected}, got {}", given.describe()));
     }
 
-    /// The error that names them all, if there is one.
+    /// The error that names all faults; `None` without faults.
     #[must_use]
     pub fn into_error(self) -> Option<Error> {
         (!self.0.is_empty()).then(|| {
@@ -226,7 +226,7 @@ impl Options<'_> {
     }
 }
 
-/// Parses the options. Without a configuration there is at least one fault.
+/// Parses the options. Returns a configuration, or reports at least one fault.
 #[must_use]
 pub fn parse(
     given: Vec<(String, Given)>,
@@ -241,8 +241,8 @@ pub fn parse(
     if authentication == ClientAuthentication::TlsClientAuth
         && let Some(target) = target.as_ref().filter(|target| !target.url().is_https())
     {
-        let problem = "expected an https URL: tls_client_auth shows the certificate during the \
-                       TLS handshake";
+        let problem = "expected an https URL: tls_client_auth sends the certificate in the TLS \
+                       handshake";
         options.faults.push(target.option(), problem);
     }
     let scope = options.scope();

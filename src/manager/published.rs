@@ -1,4 +1,4 @@
-//! What JavaScript reads without asking: one word, and the counters that it writes.
+//! The memory that JavaScript shares with the manager: one word, and the counters that it writes.
 //!
 //! The word changes whenever the token that may be served without asking changes: it was replaced,
 //! dropped, came to its end, or a caller is needed to start a refresh. While the word is what it

@@ -1,8 +1,8 @@
-//! How often rejected tokens are dropped, so that a resource server that rejects everything cannot
-//! turn traffic into logins.
+//! Limits how often rejected tokens are dropped, so that a resource server that rejects every token
+//! cannot turn each request into a token request.
 //!
-//! After a drop none drops another until the spacing, counted from the arrival of the replacement,
-//! is over. It doubles while replacements are refused as well.
+//! After a drop, the next one must wait for the spacing, which starts when the replacement arrives.
+//! The spacing doubles while replacements are rejected too.
 
 use std::time::Duration;
 
@@ -16,17 +16,17 @@ const LONGEST: Duration = Duration::from_mins(1);
 pub(super) struct Rejections {
     spacing: Duration,
     phase: Phase,
-    /// The held token was refused while the spacing kept it.
+    /// The held token was rejected while the spacing kept it.
     is_refused: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Phase {
-    /// Nothing was dropped lately.
+    /// No token was dropped recently.
     Free,
-    /// A token was dropped, and its replacement is not there yet.
+    /// A token was dropped, and its replacement has not arrived yet.
     Awaiting,
-    /// The replacement arrived then.
+    /// The replacement arrived at this time.
     Spaced(Moment),
 }
 
@@ -41,7 +41,7 @@ impl Default for Rejections {
 }
 
 impl Rejections {
-    /// Takes the rejection of the held token: whether the spacing keeps it.
+    /// Records a rejection of the held token. Returns whether the spacing keeps the token.
     pub(super) fn is_spaced(&mut self, now: Moment) -> bool {
         let is_spaced = match self.phase {
             Phase::Spaced(arrival) => now.since(arrival) < self.spacing,
@@ -51,7 +51,7 @@ impl Rejections {
         is_spaced
     }
 
-    /// The held token was dropped because it was rejected.
+    /// Records that the held token was dropped because it was rejected.
     pub(super) fn dropped(&mut self) {
         if std::mem::take(&mut self.is_refused) {
             self.spacing = self.spacing.saturating_mul(2).min(LONGEST);
@@ -59,7 +59,7 @@ impl Rejections {
         self.phase = Phase::Awaiting;
     }
 
-    /// A new token is held from now on; `replaced` says whether one was until now.
+    /// Records that a new token is held; `replaced` says whether one was held before.
     pub(super) fn arrived(&mut self, now: Moment, replaced: bool) {
         if replaced && !self.is_refused {
             self.spacing = SHORTEST;
@@ -70,14 +70,14 @@ impl Rejections {
         }
     }
 
-    /// The held token is due for replacement.
+    /// Records that the held token has become stale.
     pub(super) fn reached_staleness(&mut self) {
         if !self.is_refused {
             self.spacing = SHORTEST;
         }
     }
 
-    /// The held token is gone for another reason.
+    /// Resets the spacing: the held token was dropped for another reason.
     pub(super) fn forgive(&mut self) {
         self.is_refused = false;
     }

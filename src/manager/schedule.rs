@@ -13,13 +13,14 @@ const EARLIEST_REFRESH: f64 = 0.91;
 pub const ASSUMED_LIFETIME: Duration = Duration::from_secs(10);
 /// Background refreshes start at least this far apart.
 pub const REFRESH_SPACING: Duration = Duration::from_secs(1);
-/// A minimum that a new token missed is asked for again after a tenth of its life, and not before this.
+/// A minimum that a new token missed is requested again after a tenth of the token's life, but not
+/// before this.
 const SHORTEST_MINIMUM_PAUSE: Duration = Duration::from_secs(5);
 
 /// The ages at which a token changes its worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Life {
-    /// What the server granted.
+    /// The lifetime that the server granted.
     pub granted: Duration,
     /// From here on the token is not handed out.
     pub hard: Duration,
@@ -55,7 +56,8 @@ impl Life {
         part(self.granted, 10).max(SHORTEST_MINIMUM_PAUSE)
     }
 
-    /// Whether a token of age `age` meets a minimum so barely that asking again would soon be needed.
+    /// Whether a token of age `age` meets a minimum so barely that a new request would soon be
+    /// needed.
     #[must_use]
     pub fn barely_meets(&self, minimum: Duration, age: Duration) -> bool {
         let spare = self.hard.saturating_sub(age).checked_sub(minimum);

@@ -1,10 +1,11 @@
-//! The heart: one token, at most one current flight, and every rule about when to ask again.
+//! The state machine: one token, at most one current flight, and every rule about when to request a
+//! token again.
 //!
-//! Pure decisions over `now`: no I/O, no lock, no clock, no randomness of its own. [`Slot::decide`]
-//! says what a caller does, [`Slot::land`] takes a flight's result, [`Slot::wake`] says what is due
-//! when time has passed. Two things go on beside the state and have a type of their own: the trouble
-//! after failures, with or without a token, and the spacing of rejections. `schedule` and `backoff`
-//! do the arithmetic.
+//! Pure decisions over `now`: no I/O, no lock, no clock, no randomness. [`Slot::decide`] answers a
+//! caller, [`Slot::land`] takes a flight's result, and [`Slot::wake`] starts a refresh that has
+//! become due. Two concerns are independent of the state and have their own types: the cool-down
+//! after failures (`trouble`) and the spacing of rejections. `schedule` and `backoff` do the
+//! arithmetic.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,34 +18,34 @@ use super::rejections::Rejections;
 use super::schedule::REFRESH_SPACING;
 use super::trouble::Trouble;
 
-/// Names one acquisition of one manager.
+/// Identifies one acquisition of one manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FlightId(pub u32);
 
-/// What a caller asks for.
+/// The token that a caller requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// A token valid now.
+    /// A token that is valid now.
     Any,
-    /// A token valid for so long.
+    /// A token that stays valid for at least this long.
     Minimum(Duration),
-    /// A token that the server gives now.
+    /// A new token, even if a valid one is held.
     Forced,
 }
 
-/// A flight to be started.
+/// A flight to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Launch {
-    /// Its name.
+    /// Its id.
     pub flight: FlightId,
-    /// How many attempts it has.
+    /// The maximum number of attempts.
     pub attempts: u32,
 }
 
-/// What a caller does.
+/// The answer to a caller.
 #[derive(Clone, Debug)]
 pub enum Decision {
-    /// Takes this token; a refresh may have to be started, which the caller does not wait for.
+    /// Take this token. A refresh may have to be started, but the caller does not wait for it.
     Use {
         /// The held token.
         grant: Arc<Grant>,
@@ -52,41 +53,41 @@ pub enum Decision {
         is_stale: bool,
         /// The refresh to start.
         launch: Option<Launch>,
-        /// Its minimum is not met, and nobody was told yet.
+        /// Whether to warn that the token misses the caller's minimum validity.
         warns_of_minimum: bool,
     },
-    /// Waits for this flight, after starting it if it is new.
+    /// Wait for this flight, after starting it if it is new.
     Wait {
         /// The flight.
         flight: FlightId,
         /// The flight to start.
         launch: Option<Launch>,
     },
-    /// Fails with the error of the last acquisition.
+    /// Fail with the error of the last acquisition.
     Cooling {
         /// That error.
         error: Error,
-        /// How long until it makes sense to ask again.
+        /// How long the caller should wait before it tries again.
         retry_after: Duration,
     },
-    /// Fails: the manager was closed.
+    /// Fail: the manager was closed.
     Closed,
 }
 
-/// What a flight gave its waiters.
+/// The result of a flight for its waiters.
 #[derive(Clone, Debug)]
 pub struct Landed {
     /// The token, or the failure.
     pub result: Result<Arc<Grant>, Error>,
-    /// After a failure: the held token, for waiters that did not force a refresh.
+    /// After a failure: the held token, which waiters receive unless they forced a refresh.
     pub fallback: Option<Arc<Grant>>,
-    /// After a failure: how long until it makes sense to ask again.
+    /// After a failure: how long callers should wait before they try again.
     pub retry_after: Option<Duration>,
     /// What became of the token.
     pub storage: Storage,
-    /// The first failure of a row, or the first success after one.
+    /// Whether this is the first failure in a row, or the first success after failures.
     pub is_turn: bool,
-    /// The held token misses a waiter's minimum, and no warning has said so yet.
+    /// Whether to warn that the held token misses a waiter's minimum validity.
     pub warns_of_minimum: bool,
 }
 
@@ -102,18 +103,18 @@ pub enum Storage {
     Over,
 }
 
-/// What became of a token that a resource server rejected.
+/// The outcome of reporting a rejected token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Invalidation {
-    /// It was the held one and is gone.
+    /// It was the held token and was dropped.
     Dropped,
-    /// It is the held one and stays: a cool-down lasts, or the last drop is too recent.
+    /// It is the held token and was kept: a cool-down is in effect, or the last drop is too recent.
     Kept,
-    /// It is not the held one.
+    /// It is not the held token.
     Ignored,
 }
 
-/// What the slot looks like from outside.
+/// The condition of a slot, as snapshots report it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
     /// No token, and no failure.
@@ -141,9 +142,9 @@ enum State {
 #[derive(Clone, Copy, Debug)]
 struct Flight {
     id: FlightId,
-    /// Nobody waited for it when it was started.
+    /// Whether it was started without a waiter.
     is_background: bool,
-    /// The largest minimum that somebody waits for.
+    /// The largest minimum validity that a waiter requested.
     minimum: Option<Duration>,
 }
 
@@ -174,7 +175,7 @@ impl Slot {
         }
     }
 
-    /// What a caller does.
+    /// Answers a caller.
     pub fn decide(&mut self, now: Moment, call: Call) -> Decision {
         self.settle(now);
         let minimum = match call {
@@ -209,7 +210,7 @@ impl Slot {
         }
     }
 
-    /// The held token, if it meets the minimum, or if no request may be made for the minimum now.
+    /// The held token, if it meets the minimum or if no request may be made for that minimum now.
     fn use_held(&mut self, now: Moment, minimum: Option<Duration>) -> Option<Decision> {
         let is_cooling = self.is_cooling(now);
         let minimum = minimum.unwrap_or_default();
@@ -232,7 +233,7 @@ impl Slot {
         })
     }
 
-    /// Takes a flight's result. `luck` is in `0..1`.
+    /// Takes a flight's result. `luck`, in `0..1`, is the randomness for refresh times.
     pub fn land(
         &mut self,
         now: Moment,
@@ -301,7 +302,8 @@ impl Slot {
         landed
     }
 
-    /// Keeps a new token unless it is over already or the held one lives longer. Says whether it did.
+    /// Stores a new token unless it has expired or the held one lives longer. Returns whether it
+    /// was stored.
     fn store(&mut self, now: Moment, grant: &Arc<Grant>, luck: f64) -> bool {
         let remaining = grant.remaining(now);
         let held = self.held_mut();
@@ -319,7 +321,7 @@ impl Slot {
         true
     }
 
-    /// The refresh that is due now that time has passed. `is_used` says whether the held token was
+    /// The refresh that the passage of time has made due. `is_used` says whether the held token was
     /// handed out from the cache.
     pub fn wake(&mut self, now: Moment, is_used: bool) -> Option<Launch> {
         self.settle(now);
@@ -331,7 +333,7 @@ impl Slot {
     }
 
     /// Drops the held token if it is the rejected one and neither a cool-down nor the spacing of
-    /// rejections forbids it. A flight begun before is detached with it.
+    /// rejections keeps it. Also detaches a flight that started earlier.
     pub fn invalidate(&mut self, now: Moment, rejected: &str) -> Invalidation {
         self.settle(now);
         let is_held = self
@@ -349,7 +351,8 @@ impl Slot {
         Invalidation::Dropped
     }
 
-    /// Drops the held token whatever it is, and detaches a flight. Says whether there was a token.
+    /// Drops the held token unconditionally, and detaches the flight. Returns whether a token was
+    /// held.
     pub fn clear(&mut self, now: Moment) -> bool {
         self.settle(now);
         let had_token = self.held().is_some();
@@ -360,10 +363,10 @@ impl Slot {
         had_token
     }
 
-    /// The slot for a changed configuration, which starts without a cool-down. If the change
-    /// concerns what is granted, to whom or by whom, the held token is served until a new one
-    /// replaces it, which is asked for at once. Flights stay with this slot, which holds no token any
-    /// more, so that what they give is stored nowhere.
+    /// Creates the slot for a changed configuration, without a cool-down. If the change concerns
+    /// the grant, the client or the server, a new token is requested immediately, and the held one
+    /// is served until then. Flights stay with this slot, which no longer holds a token, so their
+    /// results are not stored.
     #[must_use]
     pub fn hand_over(
         &mut self,
@@ -393,14 +396,14 @@ impl Slot {
         }
     }
 
-    /// Ends everything.
+    /// Closes the slot: it holds no token and starts no flight from now on.
     pub fn close(&mut self) {
         self.state = State::Closed;
         self.trouble = None;
     }
 
-    /// The serial of the held token, if it may be handed out without asking [`Slot::decide`] until
-    /// the next time that [`Slot::next_wake`] names.
+    /// The serial of the held token, if it may be handed out without calling [`Slot::decide`] until
+    /// the time that [`Slot::next_wake`] returns.
     #[must_use]
     pub fn serving(&self, now: Moment) -> Option<u64> {
         let held = self.held()?;
@@ -408,7 +411,8 @@ impl Slot {
         (!is_over && !self.is_refresh_due(now)).then_some(held.serial)
     }
 
-    /// How long until something changes by itself: nothing at all if a refresh is due, used or not.
+    /// The time until the slot next changes without a call: zero if a refresh is due even for an
+    /// unused token.
     #[must_use]
     pub fn next_wake(&self, now: Moment) -> Option<Duration> {
         if self.is_wake_due(now, false) {
@@ -425,7 +429,7 @@ impl Slot {
         waits.filter(|wait| !wait.is_zero()).min()
     }
 
-    /// What the slot looks like from outside.
+    /// The condition of the slot, as snapshots report it.
     #[must_use]
     pub fn condition(&self, now: Moment) -> Condition {
         match (&self.state, self.held()) {
@@ -437,20 +441,20 @@ impl Slot {
         }
     }
 
-    /// The held token, unless it is over.
+    /// The held token, unless it has expired.
     #[must_use]
     pub fn grant(&self, now: Moment) -> Option<&Arc<Grant>> {
         let grant = self.held().map(|held| &held.grant)?;
         (!grant.remaining(now).is_zero()).then_some(grant)
     }
 
-    /// Names the held token; another token has another serial.
+    /// Identifies the held token: every token has a different serial.
     #[must_use]
     pub fn serial(&self) -> Option<u64> {
         self.held().map(|held| held.serial)
     }
 
-    /// Lets go of a token that is over, and notes that one reached its staleness.
+    /// Drops an expired token, and records when a token becomes stale.
     fn settle(&mut self, now: Moment) {
         let Some(held) = self.held() else { return };
         let is_over = held.grant.remaining(now).is_zero();
@@ -485,7 +489,7 @@ impl Slot {
             .is_some_and(|trouble| trouble.cools(now))
     }
 
-    /// Whether a caller who takes the held token starts a refresh by that.
+    /// Whether a caller that takes the held token starts a refresh.
     fn is_refresh_due(&self, now: Moment) -> bool {
         match &self.state {
             State::Ready(held) => held.grant.age(now) >= held.due && self.may_refresh(now),
@@ -493,7 +497,7 @@ impl Slot {
         }
     }
 
-    /// Whether a refresh is due that no caller starts.
+    /// Whether a refresh is due without a caller.
     fn is_wake_due(&self, now: Moment, is_used: bool) -> bool {
         let is_due = match &self.state {
             State::Ready(held) => {
@@ -505,18 +509,18 @@ impl Slot {
         is_due && self.refreshes_in_background && self.may_refresh(now)
     }
 
-    /// Whether a background refresh may start now, for all that time has to say.
+    /// Whether the spacing of background refreshes allows one to start now.
     fn may_refresh(&self, now: Moment) -> bool {
         !self.is_cooling(now) && self.refresh_spacing(now).is_zero()
     }
 
-    /// How long background refreshes must keep away from the last one.
+    /// The minimum interval between background refreshes.
     fn refresh_spacing(&self, now: Moment) -> Duration {
         self.last_background
             .map_or(Duration::ZERO, |last| REFRESH_SPACING.saturating_sub(now.since(last)))
     }
 
-    /// Starts a flight, where there is none.
+    /// Starts a flight. Requires that none is current.
     fn launch(
         &mut self,
         now: Moment,
@@ -552,7 +556,7 @@ impl Slot {
         })
     }
 
-    /// Ends the current flight if it is this one; a detached flight changes nothing.
+    /// Ends the current flight if it has this id; a detached flight changes nothing.
     fn end_flight(&mut self, id: FlightId) -> Option<Flight> {
         let (next, flight) = match std::mem::replace(&mut self.state, State::Closed) {
             State::Fetching(flight) if flight.id == id => (State::Empty, Some(flight)),

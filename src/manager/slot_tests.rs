@@ -1,4 +1,4 @@
-//! Time lines of one slot. Times are in milliseconds; `luck` is 0, so random waits are the shortest.
+//! Time lines of one slot. Times are in milliseconds; `luck` is 0, so random waits are shortest.
 
 use super::*;
 use crate::manager::error::ErrorKind;
@@ -81,7 +81,7 @@ impl Line {
         }
     }
 
-    /// The call takes the held token: whether somebody is warned of its minimum.
+    /// The call takes the held token. Whether to warn about a missed minimum.
     fn warns(&mut self, time: u64, call: Call) -> bool {
         match self.0.decide(at(time), call) {
             Decision::Use {
@@ -640,7 +640,7 @@ fn a_route_that_always_rejects_among_good_ones_causes_few_logins_and_disturbs_no
     let mut line = Line::holding("0", 0, 300_000);
     let mut logins = 0;
     for (call, time) in (0..600_000).step_by(100).enumerate() {
-        // Everybody gets a token at once, or waits for one login of the time that it takes here: none.
+        // Every caller gets a token at once, or waits for a login, which takes no time here.
         let (held, launch) = match line.0.decide(at(time), Call::Any) {
             Decision::Use { grant, launch, .. } => (grant.token.expose().to_owned(), launch),
             Decision::Wait {

@@ -1,4 +1,4 @@
-//! What a manager says of itself. No secret and no token is in it.
+//! The state that a manager reports. It contains no secret and no token.
 
 use std::time::Duration;
 
@@ -67,7 +67,7 @@ pub struct TokenTimes {
 pub struct Snapshot {
     /// The manager's label.
     pub name: String,
-    /// What the slot looks like.
+    /// The condition of the slot.
     pub condition: Condition,
     /// The times of the held token.
     pub token: Option<TokenTimes>,

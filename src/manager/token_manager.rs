@@ -1,8 +1,8 @@
-//! A manager: the slot behind one lock, what is published of it, and the flights that it starts.
+//! A manager: one slot behind one lock, its published state, and the flights that it starts.
 //!
 //! The lock is held for a decision, never for an operation. Every change goes through
-//! [`Manager::decide`], which carries out what the slot planned once the lock is released. The rules
-//! are in [`slot`]; nothing is decided here.
+//! [`Manager::decide`], which carries out the slot's decision after releasing the lock. The rules
+//! are in [`slot`]; this module makes no decision of its own.
 
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -25,13 +25,12 @@ use super::sync::Mutex;
 use super::{Engine, EngineSource, Reply};
 use crate::transport::Transport;
 
-const MINIMUM_MISSED: &str = "a caller asked for a token that is valid for longer than the held \
-     one, and the server grants no longer life; the held token is used. Lower minValiditySeconds, \
-     or raise the client's access token lifespan";
+const MINIMUM_MISSED: &str = "a caller requested a longer minimum validity than the server grants; \
+     the held token is used. Lower minValiditySeconds, or raise the client's access token lifespan";
 
-/// A token manager. Nothing runs, and no runtime is started, until the first token is asked for.
+/// A token manager. It starts no runtime and no background work before the first token request.
 ///
-/// A manager that is dropped finishes its flights; one that is closed cancels them.
+/// Dropping a manager lets its flights finish; closing it cancels them.
 pub struct Manager<C: Clock, T: Transport> {
     clock: Arc<C>,
     events: Arc<dyn EventSink>,
@@ -45,12 +44,12 @@ pub struct Manager<C: Clock, T: Transport> {
 struct Inner<T> {
     slot: Slot,
     name: String,
-    /// `None` once the manager is closed: the secrets go with it.
+    /// `None` once the manager is closed, which also drops the secrets.
     setup: Option<Arc<Setup<T>>>,
     sleeper: Option<SleeperId>,
-    /// The version of the token that the published word stands for.
+    /// The version of the token that the published word represents.
     serving: Option<u64>,
-    /// The version of the last token that JavaScript may hold a copy of.
+    /// The version of the last token of which JavaScript may hold a copy.
     copied: Option<u64>,
     usage: Usage,
     history: History,
@@ -58,27 +57,27 @@ struct Inner<T> {
     has_successor: bool,
 }
 
-/// What flights need. It does not change: a changed configuration makes another manager.
+/// The immutable inputs of a flight: a changed configuration creates a new manager.
 pub(super) struct Setup<T> {
     pub(super) config: Config,
     pub(super) credentials: CredentialProvider,
     pub(super) discovery: Arc<Discovery>,
     pub(super) transport: Arc<T>,
-    /// Closed with the manager. It has no permits: a flight that waits for one learns of the end. A
-    /// channel would take five times the memory in every manager.
+    /// Closed with the manager. It has no permits, so waiting for one ends only when the manager is
+    /// closed. A channel would take five times the memory in every manager.
     closing: Arc<Semaphore>,
 }
 
-/// How the held token is used, by the number of hits that JavaScript had counted at some moment.
+/// Tracks use of the held token through the hits that JavaScript had counted at certain moments.
 #[derive(Clone, Copy, Default)]
 struct Usage {
     hits_on_arrival: f64,
     hits_when_stale: Option<f64>,
-    /// The held token was handed out by native code.
+    /// Native code has handed out the held token.
     was_handed_out: bool,
 }
 
-/// What the snapshot tells of the past.
+/// The past events that the snapshot reports.
 #[derive(Clone, Copy, Default)]
 struct History {
     last_success: Option<Moment>,
@@ -89,7 +88,7 @@ struct History {
 }
 
 impl<C: Clock, T: Transport> Manager<C, T> {
-    /// A manager with no token. `engine_source` gives the runtime for the first flight.
+    /// Creates a manager without a token. `engine_source` provides the runtime for flights.
     pub fn new(
         config: Config,
         clock: Arc<C>,
@@ -127,9 +126,9 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         })
     }
 
-    /// The manager for a changed configuration. It takes over the held token, the published memory
-    /// and the counters. Flights under way stay with this manager: they end with the configuration
-    /// that they began with, and what they give is not stored.
+    /// Creates the manager for a changed configuration. It takes over the held token, the published
+    /// memory and the counters. Flights in progress stay with this manager: they finish with their
+    /// original configuration, and their results are not stored.
     #[must_use]
     pub fn succeed(
         &self,
@@ -155,13 +154,13 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         successor
     }
 
-    /// The memory that callers read before they ask.
+    /// The memory that callers read before they call [`Manager::ask`].
     #[must_use]
     pub fn published(&self) -> Arc<Published> {
         Arc::clone(&self.published)
     }
 
-    /// What a caller gets.
+    /// Answers a caller.
     #[must_use]
     pub fn ask(&self, call: Call) -> Reply {
         let (decision, version) = self.decide(|inner, now| {
@@ -186,7 +185,8 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         }
     }
 
-    /// Drops the held token if it is the rejected one and nothing forbids it.
+    /// Drops the held token if it is the rejected one and neither a cool-down nor the spacing of
+    /// rejections keeps it.
     #[must_use]
     pub fn invalidate(&self, rejected: &str) -> Invalidation {
         let (outcome, _) = self.decide(|inner, now| {
@@ -202,7 +202,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         outcome
     }
 
-    /// Drops the held token. Returns whether there was one.
+    /// Drops the held token. Returns whether the manager held one.
     #[must_use]
     pub fn clear(&self) -> bool {
         let (had_token, _) = self.decide(|inner, now| {
@@ -213,7 +213,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         had_token
     }
 
-    /// The state.
+    /// The manager's state and counters.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let (snapshot, _) = self.decide(|inner, now| {
@@ -225,7 +225,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         snapshot
     }
 
-    /// Cancels flights and timers and forgets secrets. No event follows.
+    /// Cancels flights and timers and drops secrets. No event follows.
     pub fn close(&self) {
         let setup = {
             let mut inner = self.inner.lock();
@@ -242,11 +242,10 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         }
     }
 
-    /// Makes a decision under the lock and carries out what follows from it, in this order: a flight
-    /// that the decision or the passing of time calls for is planned, the word is published, the
-    /// timer is set; then, without the lock, the flight starts, and JavaScript is woken if a token
-    /// that it may hold a copy of is gone. Returns the word while it stands for the held token,
-    /// otherwise [`NO_TOKEN`].
+    /// Makes a decision under the lock and carries it out in this order: plan the flight that the
+    /// decision or the passage of time requires, publish the word, set the timer; then, without the
+    /// lock, start the flight, and wake JavaScript if it may hold a copy of a token that is gone.
+    /// Returns the word if it represents the held token, otherwise [`NO_TOKEN`].
     fn decide<R>(
         &self,
         decision: impl FnOnce(&mut Inner<T>, Moment) -> (R, Option<Launch>),
@@ -256,14 +255,14 @@ impl<C: Clock, T: Transport> Manager<C, T> {
             let now = self.clock.now();
             inner.count_stale_hits(now, self.published.hits());
             let (result, launch) = decision(&mut inner, now);
-            // The timer is set anew below, so what it was set for starts here if it is due by now.
+            // The timer is set again below, so a refresh that is due by now must start here.
             let launch = launch.or_else(|| inner.wake(now, self.published.hits()));
             let version = self.publish(now, &mut inner);
             self.set_timer(now, &mut inner);
             let flight = launch.and_then(|launch| inner.flight(launch));
             (result, version, flight, inner.lost_copies())
         };
-        // A runtime that has ended drops the flight on the spot, which takes the lock.
+        // A runtime that has shut down drops the flight immediately, which takes the lock.
         if let Some((launch, setup)) = flight {
             self.start(launch, setup);
         }
@@ -273,7 +272,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         (result, version)
     }
 
-    /// Gives the word a new value if the token that it stands for is another one now.
+    /// Changes the word if it represents another token than before.
     fn publish(&self, now: Moment, inner: &mut Inner<T>) -> u32 {
         let serving = inner.slot.serving(now);
         if serving != inner.serving {
@@ -288,7 +287,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         if wait.is_none() && inner.sleeper.is_none() {
             return;
         }
-        // Without a runtime there was no flight yet, and so there is no token.
+        // Without a runtime no flight has started yet, so no token needs a timer.
         let Some(engine) = self.engine.get() else {
             return;
         };
@@ -317,13 +316,13 @@ impl<C: Clock, T: Transport> Manager<C, T> {
             return flight.land(Acquired::without_request(error));
         };
         engine.handle.spawn(async move {
-            // Boxed where it ends: the flights that many managers start at once would leave as many
-            // holes in the memory of the thread that asked.
+            // Boxed on the runtime's thread, which also frees it: flights that many managers start
+            // at once would otherwise fragment the calling thread's heap.
             Box::pin(flight.fly(launch, setup)).await;
         });
     }
 
-    /// The runtime, started if this is the first flight.
+    /// Returns the runtime, and starts it for the first flight.
     fn engine(&self) -> Option<&Engine> {
         if self.engine.get().is_none() {
             drop(self.engine.set((self.engine_source)()?));
@@ -331,7 +330,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         self.engine.get()
     }
 
-    /// Takes what a flight acquired and tells its waiters.
+    /// Stores the result of a flight and notifies its waiters.
     fn land(&self, flight: FlightId, acquired: Acquired) {
         let took = acquired.took;
         let (landed, version) = self
@@ -345,8 +344,8 @@ impl<C: Clock, T: Transport> Manager<C, T> {
             let assumed = schedule::ASSUMED_LIFETIME.as_secs();
             self.log(Level::Warn, || {
                 format!(
-                    "neither the server's answer nor the token says how long the token lives; \
-                     assuming {assumed} s"
+                    "neither the token response nor the token gives a lifetime; assuming \
+                     {assumed} s; check that the server returns expires_in"
                 )
             });
         }
@@ -365,7 +364,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         match &landed.result {
             Ok(grant) => {
                 if landed.is_turn {
-                    self.log(Level::Info, || "recovered: a token was acquired again".to_owned());
+                    self.log(Level::Info, || "recovered: acquired a token again".to_owned());
                 }
                 let (took, life) = (took.as_millis(), grant.life.granted.as_secs_f64());
                 self.log(Level::Debug, || {
@@ -397,7 +396,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
 }
 
 impl<T> Inner<T> {
-    /// Counts what a caller gets. Returns the flight to start.
+    /// Counts the decision. Returns the flight to start.
     fn count(&mut self, decision: &Decision) -> Option<Launch> {
         let counters = &mut self.history.counters;
         match decision {
@@ -430,7 +429,7 @@ impl<T> Inner<T> {
         self.usage.hits_when_stale = is_stale.then_some(hits);
     }
 
-    /// The refresh that is due now that time has passed.
+    /// The refresh that the passage of time has made due.
     fn wake(&mut self, now: Moment, hits: f64) -> Option<Launch> {
         let is_used = self.usage.was_handed_out || hits > self.usage.hits_on_arrival;
         self.slot.wake(now, is_used)
@@ -442,7 +441,7 @@ impl<T> Inner<T> {
         Some((launch, setup))
     }
 
-    /// Whether a token that JavaScript may hold a copy of is no longer the held one.
+    /// Whether JavaScript may hold a copy of a token that is no longer the held one.
     fn lost_copies(&mut self) -> bool {
         let is_gone = self.copied.is_some() && self.copied != self.slot.serial();
         if is_gone || self.serving.is_some() {
@@ -451,8 +450,8 @@ impl<T> Inner<T> {
         is_gone
     }
 
-    /// What the flight's waiters get, and whether to warn of an assumed lifetime. `None` if the
-    /// manager is closed.
+    /// The result for the flight's waiters, and whether to warn of an assumed lifetime. `None` if
+    /// the manager is closed.
     fn land(
         &mut self,
         now: Moment,
@@ -505,7 +504,7 @@ impl<T> Inner<T> {
         }
     }
 
-    /// What the successor begins with. Nothing but flights under way stays here.
+    /// The initial state of the successor. Only flights in progress stay here.
     fn hand_over(&mut self, now: Moment, config: Config, transport: Arc<T>) -> Self {
         let old = self.setup.as_ref();
         let keeps_target = old.is_some_and(|old| old.config.target == config.target);
@@ -545,7 +544,8 @@ impl<C: Clock, T: Transport> Sleeper for Manager<C, T> {
     }
 }
 
-/// A flight under way. Its waiters hear of it once, whatever happens to its task.
+/// A flight in progress. Its waiters are notified exactly once, even if its task panics or is
+/// cancelled.
 struct Flight<C: Clock, T: Transport> {
     manager: Arc<Manager<C, T>>,
     id: FlightId,
@@ -553,7 +553,7 @@ struct Flight<C: Clock, T: Transport> {
 }
 
 impl<C: Clock, T: Transport> Flight<C, T> {
-    /// Acquires a token, unless the manager is closed before.
+    /// Acquires a token, unless the manager is closed first.
     async fn fly(self, launch: Launch, setup: Arc<Setup<T>>) {
         let acquisition = Acquisition {
             setup: &setup,
@@ -570,7 +570,7 @@ impl<C: Clock, T: Transport> Flight<C, T> {
     }
 
     fn land(mut self, acquired: Acquired) {
-        // Panics below are reported to the waiters by the drop.
+        // If the code below panics, `drop` notifies the waiters.
         self.manager.land(self.id, acquired);
         self.has_landed = true;
     }
@@ -579,7 +579,7 @@ impl<C: Clock, T: Transport> Flight<C, T> {
 impl<C: Clock, T: Transport> Drop for Flight<C, T> {
     fn drop(&mut self) {
         if !self.has_landed {
-            // The task panicked, was cancelled, or the runtime has ended.
+            // The task panicked or was cancelled, or the runtime has shut down.
             self.manager
                 .land(self.id, Acquired::without_request(Error::internal()));
         }

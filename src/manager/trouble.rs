@@ -1,4 +1,4 @@
-//! What failures in a row leave behind: the cool-down during which nothing is asked for.
+//! Consecutive failures, and the cool-down during which no token is requested.
 
 use std::time::Duration;
 
@@ -6,19 +6,19 @@ use super::backoff;
 use super::clock::Moment;
 use super::error::Error;
 
-/// Failures in a row, and the cool-down after the last of them. It stays until a success.
+/// Consecutive failures and the cool-down after the last one. A success clears both.
 #[derive(Clone, Debug)]
 pub(super) struct Trouble {
     since: Moment,
     cooldown: Duration,
-    /// How long the error says to wait: the cool-down, or longer if the server asked for that.
+    /// How long the error tells callers to wait: the cool-down, or longer if the server said so.
     retry_after: Duration,
     pub(super) failures: u32,
     pub(super) error: Error,
 }
 
 impl Trouble {
-    /// One failure more.
+    /// Adds a failure to `before`.
     pub(super) fn after(before: Option<&Self>, now: Moment, error: Error, luck: f64) -> Self {
         let failures = before
             .map_or(0, |trouble| trouble.failures)
@@ -39,7 +39,7 @@ impl Trouble {
         now.since(self.since) < self.cooldown
     }
 
-    /// How long the cool-down still lasts.
+    /// The remaining time of the cool-down.
     pub(super) fn remaining(&self, now: Moment) -> Duration {
         self.cooldown.saturating_sub(now.since(self.since))
     }

@@ -28,10 +28,10 @@ use crate::manager::{Level, Manager, Reply};
 use crate::oauth::ClientSecret;
 use crate::transport::{HttpTransport, set_node_roots};
 
-/// A manager's native side. It belongs to the thread that opened it.
+/// The native side of a manager. It belongs to the thread that opened it.
 #[napi]
 pub struct Core {
-    /// The manager of the present configuration.
+    /// The manager of the current configuration.
     manager: RefCell<Arc<Manager<SystemClock, HttpTransport>>>,
     events: Arc<EventQueue>,
     /// The calls of the secret function that have not settled.
@@ -39,11 +39,11 @@ pub struct Core {
     last_secret_call: Cell<u32>,
     env_data: Weak<EnvData>,
     id: u32,
-    /// Whether JavaScript sees the shared memory. V8 forbids external memory in some builds.
+    /// Whether JavaScript can see the shared memory. Some builds of V8 forbid external memory.
     is_memory_shared: Cell<bool>,
 }
 
-/// Opens a manager, or says what is wrong with its options. `listener` is called when there are
+/// Opens a manager, or returns the faults of its options. `listener` is called when there are
 /// events to drain.
 #[napi(catch_unwind)]
 pub fn open<'env>(
@@ -77,7 +77,7 @@ pub fn open<'env>(
     }))
 }
 
-/// Connects parsed options with the events of their manager. Warnings about them are logged.
+/// Connects parsed options with the events of their manager, and logs warnings about the options.
 fn connect(
     parsed: Parsed,
     events: &Arc<EventQueue>,
@@ -96,17 +96,18 @@ fn connect(
     (config, Arc::new(transport), sink)
 }
 
-/// The version of the package that this is a part of.
+/// The version of the package to which this binary belongs.
 #[napi]
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Hands over the certificates that Node trusts, PEM after PEM. The first call in a process counts.
+/// Hands over the certificates that Node trusts, as consecutive PEM blocks. Only the first call in
+/// a process has an effect.
 #[napi(catch_unwind)]
 pub fn trust(pem: String) {
     set_node_roots(&pem);
 }
 
-/// Holds the event loop of this environment, or lets it go.
+/// Keeps the event loop of this environment alive, or stops doing so.
 #[napi(catch_unwind)]
 pub fn hold(env: &Env, holds: bool) -> Result<()> {
     EnvData::of(env)?.hold(env, holds);
@@ -115,7 +116,8 @@ pub fn hold(env: &Env, holds: bool) -> Result<()> {
 
 #[napi]
 impl Core {
-    /// The shared memory: the word as `Int32Array[0]`, hits and joins as `Float64Array[1]` and `[2]`.
+    /// The shared memory: the word is `Int32Array[0]`, hits and joins are `Float64Array[1]` and
+    /// `Float64Array[2]`.
     #[napi(catch_unwind)]
     pub fn memory<'env>(&self, env: &'env Env) -> Result<ArrayBuffer<'env>> {
         let published = self.manager().published();
@@ -132,14 +134,13 @@ impl Core {
         Ok(buffer)
     }
 
-    /// What a caller gets: a token, the flight to wait for, or a failure. `minimum` is in seconds,
-    /// 0 for none.
+    /// Returns a token, the flight to wait for, or a failure. `minimum` is in seconds, 0 for none.
     #[napi(catch_unwind)]
     pub fn ask(&self, minimum: f64, forced: bool) -> Either3<Token, u32, Failure> {
         let call = if forced {
             Call::Forced
         } else if minimum > 0.0 {
-            // No token meets a minimum beyond what a duration holds.
+            // A minimum that exceeds a duration cannot be met by any token.
             Call::Minimum(Duration::try_from_secs_f64(minimum).unwrap_or(Duration::MAX))
         } else {
             Call::Any
@@ -171,7 +172,7 @@ impl Core {
                 level: level.into(),
                 message,
             },
-            // The function is that of another configuration by now.
+            // The function now belongs to another configuration.
             manager::Event::SecretWanted(_) if is_former => return None,
             manager::Event::SecretWanted(call) => Event::SecretWanted {
                 call: self.begin_secret_call(call)?,
@@ -182,7 +183,7 @@ impl Core {
 
     fn landed(&self, flight: u32, landed: Landed, version: u32, is_former: bool) -> Event {
         match landed.result {
-            // The token came to its end while the event loop was blocked.
+            // The token ended while the event loop was blocked.
             Ok(grant)
                 if landed.storage != Storage::Over
                     && grant.age(engine::clock().now()) >= grant.life.granted =>
@@ -193,7 +194,7 @@ impl Core {
                 flight,
                 token: self.token(grant, version),
             },
-            // A change of the configuration fails no call.
+            // A configuration change never fails a call.
             Err(_) if is_former => Event::AskAgain { flight },
             Err(error) => Event::Failed {
                 flight,
@@ -203,7 +204,8 @@ impl Core {
         }
     }
 
-    /// The id of a call that JavaScript makes now, or `None` if no acquisition waits for it.
+    /// Starts a call of the secret function. Returns its id, or `None` if no acquisition waits for
+    /// it.
     fn begin_secret_call(&self, call: SecretCall) -> Option<u32> {
         if !call.start() {
             return None;
@@ -214,7 +216,7 @@ impl Core {
         Some(id)
     }
 
-    /// The secret function gave this, or failed in the way that `fault` says.
+    /// Delivers the secret that the function returned, or the fault.
     #[napi(catch_unwind)]
     pub fn answer_secret(&self, call: u32, secret: Option<String>, fault: Option<String>) {
         let secret = secret.map(Zeroizing::new);
@@ -235,8 +237,8 @@ impl Core {
         });
     }
 
-    /// Drops the held token if it is this one and nothing forbids it. Returns what became of it:
-    /// `dropped`, `kept`, or `ignored` if it is another one.
+    /// Drops the held token if it is the rejected one. Returns `dropped`, `kept` if a cool-down or
+    /// the spacing of rejections kept it, or `ignored` if another token is held.
     #[napi(catch_unwind)]
     pub fn invalidate(&self, rejected: String) -> &'static str {
         let rejected = Zeroizing::new(rejected);
@@ -247,13 +249,13 @@ impl Core {
         }
     }
 
-    /// Drops the held token. Returns whether there was one.
+    /// Drops the held token. Returns whether one was held.
     #[napi(catch_unwind)]
     pub fn clear(&self) -> bool {
         self.manager().clear()
     }
 
-    /// Takes changed options, or says what is wrong with them and changes nothing.
+    /// Applies changed options, or returns their faults and changes nothing.
     #[napi(catch_unwind)]
     pub fn reconfigure<'env>(
         &self,
@@ -271,13 +273,13 @@ impl Core {
         })
     }
 
-    /// The state.
+    /// The manager's state and counters.
     #[napi(catch_unwind)]
     pub fn snapshot(&self) -> State {
         self.manager().snapshot().into()
     }
 
-    /// Ends everything and forgets secrets. Returns the failure of those who still wait.
+    /// Closes the manager and drops secrets. Returns the failure for the callers that still wait.
     #[napi(catch_unwind)]
     pub fn close(&self) -> Failure {
         self.end();

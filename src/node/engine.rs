@@ -1,7 +1,7 @@
-//! The one native runtime of the process, for the managers of all its threads.
+//! The native runtime of the process, shared by the managers of all its threads.
 //!
-//! It is started for the first token and never stopped: the process ends around it. One thread runs
-//! flights and alarms; look-ups and file reads, which may hang, have threads of their own.
+//! It starts with the first token request and runs until the process ends. One thread runs flights
+//! and alarms; look-ups and file reads, which may hang, run on separate threads.
 
 use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
@@ -16,13 +16,13 @@ use crate::transport::MAX_BLOCKING_THREADS;
 
 const IDLE_THREAD_LIFE: Duration = Duration::from_secs(5);
 
-/// The clock of all managers: their alarms compare its readings.
+/// The clock of all managers. They must share it, because alarms compare its readings.
 pub(super) fn clock() -> Arc<SystemClock> {
     static CLOCK: OnceLock<Arc<SystemClock>> = OnceLock::new();
     Arc::clone(CLOCK.get_or_init(|| Arc::new(SystemClock::new())))
 }
 
-/// Gives the runtime, started with the first call.
+/// Returns the source of the runtime, which starts it on the first call.
 pub(super) fn source() -> EngineSource {
     static SOURCE: LazyLock<EngineSource> = LazyLock::new(|| {
         let engine = Mutex::new(None);

@@ -1,7 +1,7 @@
 //! The instance data of one JavaScript environment: its waker, and the managers that it wakes.
 //!
-//! The waker is weak, so it holds the event loop only while a caller waits. It is made with the
-//! first manager, lives as long as the environment, and keeps no manager alive.
+//! The waker is unreferenced, so it keeps the event loop alive only while a caller waits. It is
+//! created with the first manager, lives as long as the environment, and keeps no manager alive.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
@@ -17,15 +17,15 @@ use super::loop_waker::LoopWaker;
 #[derive(Default)]
 pub(super) struct EnvData {
     waker: OnceCell<Arc<LoopWaker>>,
-    /// What to call when the manager with this id has events.
+    /// The listeners to call when managers have events, by manager id.
     listeners: RefCell<HashMap<u32, FunctionRef<(), ()>>>,
     last_id: Cell<u32>,
-    /// How often the event loop is held. Each copy of the JavaScript files holds it once at most.
+    /// How many copies of the JavaScript files keep the event loop alive.
     holds: Cell<u32>,
 }
 
 impl EnvData {
-    /// The data of this environment.
+    /// Returns the data of this environment.
     pub(super) fn of(env: &Env) -> Result<Rc<Self>> {
         if let Some(data) = env.get_instance_data::<Rc<Self>>()? {
             return Ok(Rc::clone(data));
@@ -37,7 +37,7 @@ impl EnvData {
         Ok(data)
     }
 
-    /// Passes a wake-up on to the manager that it is for.
+    /// Creates the function that passes a wake-up to its manager.
     fn deliver<'env>(self: &Rc<Self>, env: &'env Env) -> Result<Function<'env, u32, ()>> {
         let data = Rc::downgrade(self);
         env.create_function_from_closure("deliver", move |context| {
@@ -53,7 +53,8 @@ impl EnvData {
         })
     }
 
-    /// Tells tools that look for open handles whether the event loop is held.
+    /// The async resource, which tells tools that look for open handles whether the event loop is
+    /// kept alive.
     fn resource<'env>(self: &Rc<Self>, env: &'env Env) -> Result<Object<'env>> {
         let data = Rc::downgrade(self);
         let has_ref = env.create_function_from_closure::<(), bool, _>("hasRef", move |_| {
@@ -64,7 +65,7 @@ impl EnvData {
         Ok(resource)
     }
 
-    /// Registers a manager. Returns its id and what wakes it.
+    /// Registers a manager. Returns its id and its waker.
     pub(super) fn add(&self, listener: &Function<'_, (), ()>) -> Result<(u32, Arc<LoopWaker>)> {
         let Some(waker) = self.waker.get() else {
             return Err(napi::Error::from_status(Status::Closing));
@@ -83,7 +84,7 @@ impl EnvData {
         drop(listener);
     }
 
-    /// Holds the event loop, or lets it go.
+    /// Keeps the event loop alive, or stops doing so.
     pub(super) fn hold(&self, env: &Env, holds: bool) {
         let before = self.holds.get();
         let after = if holds {

@@ -1,8 +1,8 @@
-//! The thread-safe function of one environment, by which other threads call into JavaScript.
+//! The thread-safe function of one environment, through which other threads call into JavaScript.
 //!
-//! It is made by hand because of its async resource: Jest's `--detectOpenHandles` asks that object
-//! whether it holds the event loop and reports every resource that has no `hasRef`, and the
-//! thread-safe function of the binding library gives none.
+//! It uses N-API directly because of its async resource: Jest's `--detectOpenHandles` asks that
+//! object whether it keeps the event loop alive, and reports every resource without `hasRef`. The
+//! thread-safe function of the binding library has no such resource.
 
 use std::ffi::c_void;
 use std::ptr;
@@ -22,19 +22,19 @@ pub(super) struct LoopWaker {
 #[derive(Clone, Copy)]
 struct Raw(sys::napi_threadsafe_function);
 
-// SAFETY: a thread-safe function may be used from any thread until it has ended, and the lock around
-// it prevents any later use.
+// SAFETY: a thread-safe function may be used from any thread until it is finalised, and the lock
+// around it prevents any later use.
 unsafe impl Send for Raw {}
 
 impl LoopWaker {
-    /// A waker that calls `deliver` with the id of the manager to wake. It does not hold the event
-    /// loop at first.
+    /// Creates a waker that calls `deliver` with the id of the manager to wake. It does not keep
+    /// the event loop alive at first.
     pub(super) fn new(
         env: &Env,
         deliver: &Function<'_, u32, ()>,
         resource: &Object<'_>,
     ) -> Result<Arc<Self>> {
-        // Keeps the addon's code in memory: threads of ours outlive the environment.
+        // Keeps the addon's code in memory, because our threads outlive the environment.
         drop(ThreadsafeFunctionHandle::null());
         let name = env.create_string("keycloak-token-manager")?;
         let waker = Arc::new(Self {
@@ -44,8 +44,8 @@ impl LoopWaker {
             .cast_mut()
             .cast::<c_void>();
         let mut raw = ptr::null_mut();
-        // SAFETY: all values belong to this environment and are alive; `ended` takes back the count
-        // that `owned` is.
+        // SAFETY: all values belong to this environment and are alive; `ended` releases the
+        // reference count that `owned` holds.
         let status = unsafe {
             sys::napi_create_threadsafe_function(
                 env.raw(),
@@ -62,7 +62,7 @@ impl LoopWaker {
             )
         };
         if status != sys::Status::napi_ok {
-            // SAFETY: the call failed, so it did not take the count that was meant for `ended`.
+            // SAFETY: the call failed, so `ended` will not release the count.
             drop(unsafe { Arc::from_raw(owned.cast_const().cast::<Self>()) });
             return Err(napi::Error::from_status(Status::from(status)));
         }
@@ -77,7 +77,7 @@ impl LoopWaker {
         if let Some(Raw(raw)) = *function {
             let data = ptr::without_provenance_mut(id as usize);
             let mode = sys::ThreadsafeFunctionCallMode::nonblocking;
-            // SAFETY: it has not ended, or `function` would be empty.
+            // SAFETY: the function has not ended, otherwise `function` would be `None`.
             let status = unsafe { sys::napi_call_threadsafe_function(raw, data, mode) };
             if status == sys::Status::napi_closing {
                 *function = None;
@@ -85,7 +85,7 @@ impl LoopWaker {
         }
     }
 
-    /// Holds the event loop, or lets it go. Called on the environment's own thread.
+    /// Keeps the event loop alive, or stops doing so. Called on the environment's own thread.
     pub(super) fn hold(&self, env: &Env, holds: bool) {
         if let Some(Raw(raw)) = *self.function.lock() {
             // SAFETY: on the environment's own thread, with a function that has not ended.
@@ -100,15 +100,15 @@ impl LoopWaker {
     }
 }
 
-/// Runs on the environment's thread for every wake-up. An exception of JavaScript stays pending and
-/// is an uncaught exception there.
+/// Runs on the environment's thread for every wake-up. A JavaScript exception stays pending and
+/// becomes an uncaught exception there.
 unsafe extern "C" fn call(
     env: sys::napi_env,
     deliver: sys::napi_value,
     _context: *mut c_void,
     data: *mut c_void,
 ) {
-    // Both are missing when queued calls are thrown away.
+    // Both are null when queued calls are discarded.
     if env.is_null() || deliver.is_null() {
         return;
     }
@@ -126,7 +126,7 @@ unsafe extern "C" fn call(
 
 /// Runs on the environment's thread when the function has ended.
 unsafe extern "C" fn ended(_env: sys::napi_env, owned: *mut c_void, _hint: *mut c_void) {
-    // SAFETY: the count that `new` gave away, taken back once.
+    // SAFETY: releases the count that `new` handed over, exactly once.
     let waker = unsafe { Arc::from_raw(owned.cast_const().cast::<LoopWaker>()) };
     *waker.function.lock() = None;
 }

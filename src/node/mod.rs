@@ -1,14 +1,15 @@
-//! The only code that knows N-API: options in, outcomes out, each method a few lines.
+//! The only code that knows N-API. Each function converts its arguments, makes one call and
+//! converts the result.
 //!
-//! Failures cross as data, and `lib/` makes errors of them; an `Err` from here is a bug. Results
-//! reach JavaScript through one weak thread-safe function per environment. It carries the id of a
-//! manager, whose events are then drained on the JavaScript thread.
+//! Failures cross the boundary as data, from which `lib/` creates errors; an `Err` from here is a
+//! bug. Results reach JavaScript through one unreferenced thread-safe function per environment,
+//! which carries the id of a manager; its events are then drained on the JavaScript thread.
 
 #![expect(
     clippy::trivially_copy_pass_by_ref,
     clippy::needless_pass_by_value,
     clippy::missing_errors_doc,
-    reason = "the signatures that N-API functions have, whose errors are bugs"
+    reason = "N-API functions require these signatures, and their errors are bugs"
 )]
 
 pub mod core;

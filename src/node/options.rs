@@ -19,18 +19,18 @@ use crate::transport::{
     set_extra_ca_certs,
 };
 
-/// Options that need no further check.
+/// Parsed and checked options.
 pub(super) struct Parsed {
     pub(super) config: Config,
     pub(super) transport: HttpTransport,
-    /// Log lines that are due at once.
+    /// Log lines to write immediately.
     pub(super) warnings: Vec<String>,
 }
 
-/// The environment variables that matter for the transport.
+/// The environment variables that affect the transport.
 #[napi(object, object_to_js = false)]
 pub struct Environment {
-    /// `NODE_TLS_REJECT_UNAUTHORIZED` does not turn verification off.
+    /// Whether `NODE_TLS_REJECT_UNAUTHORIZED` leaves verification on.
     pub verifies_certificates: bool,
     /// `HTTPS_PROXY`.
     pub https_proxy: Option<String>,
@@ -42,30 +42,31 @@ pub struct Environment {
     pub extra_ca_certs: Option<String>,
 }
 
-/// Options that cannot be read: code of the user, such as a getter, threw.
+/// The failure for options that cannot be read, because the user's code, such as a getter, threw.
 #[napi(object, object_from_js = false)]
 pub struct Unreadable<'env> {
     /// The error's code.
     pub code: &'static str,
     /// The error's message.
     pub message: &'static str,
-    /// The same options cannot be read later either.
+    /// Whether a retry may succeed. Always false.
     pub retryable: bool,
-    /// The exception, whatever it is.
+    /// The thrown value.
     pub cause: Unknown<'env>,
 }
 
 /// Why options are refused.
 pub(super) enum Refusal<'env> {
-    /// They are wrong. The error names every fault.
+    /// The options are wrong. The error names every fault.
     Wrong(Error),
-    /// They cannot be read.
+    /// The options cannot be read.
     Unreadable(Unreadable<'env>),
 }
 
 impl<'env> Refusal<'env> {
-    /// Takes the exception that the user's code left, so that it crosses as data. The status of the
-    /// call that ran the code does not tell: for a getter that throws it is a generic failure.
+    /// Takes the pending exception of the user's code, so that it crosses the boundary as data. The
+    /// status of the call that ran the code does not identify it: a getter that throws yields a
+    /// generic failure.
     fn unreadable(env: sys::napi_env) -> Result<Option<Self>> {
         let mut is_pending = false;
         let mut exception = ptr::null_mut();
@@ -85,7 +86,7 @@ impl<'env> Refusal<'env> {
         })))
     }
 
-    /// As data for JavaScript.
+    /// Converts the refusal to data for JavaScript.
     pub(super) fn into_data(self) -> Either<Failure, Unreadable<'env>> {
         match self {
             Self::Wrong(error) => Either::A(Failure::new(&error, None)),
@@ -145,8 +146,8 @@ pub(super) fn parse<'env>(
         faults.push(
             "clientCertificate",
             &format!(
-                "it cannot be used together with an https proxy ({proxy_option}), which would be \
-                 shown the certificate; use an http proxy"
+                "it cannot be used together with an https proxy ({proxy_option}), because the \
+                 proxy would receive the certificate; use an http proxy"
             ),
         );
     }
@@ -185,10 +186,10 @@ fn proxies(option: ProxyOption, environment: Environment) -> ProxySettings {
     }
 }
 
-/// The options are an object of objects and arrays at most.
+/// The deepest nesting of options: an object of objects or arrays.
 const DEPTH: u8 = 2;
 
-/// Reads a value, an object's and an array's members with it.
+/// Reads a value, including the members of an object or array.
 fn read(value: &Unknown<'_>) -> Result<Given> {
     read_to(value, DEPTH)
 }
@@ -207,7 +208,7 @@ fn read_to(value: &Unknown<'_>, depth: u8) -> Result<Given> {
         ValueType::Object if depth == DEPTH || is_plain(&take(value)?)? => {
             read_record(&take(value)?, depth)?
         }
-        ValueType::Object => Given::Other("an object that is not a plain one"),
+        ValueType::Object => Given::Other("an object that is not a plain object"),
         _ => Given::Other("an unknown value"),
     })
 }
@@ -218,7 +219,7 @@ fn take<T: FromNapiValue>(value: &Unknown<'_>) -> Result<T> {
     unsafe { T::from_napi_value(raw.env, raw.value) }
 }
 
-/// Whether an object's own members are its content, unlike those of a map or a date.
+/// Whether the object is plain: its own members are its content, unlike those of a map or a date.
 fn is_plain(object: &Object<'_>) -> Result<bool> {
     let constructor: Unknown<'_> = object.get_named_property_unchecked("constructor")?;
     if constructor.get_type()? != ValueType::Function {
@@ -244,7 +245,7 @@ fn read_record(object: &Object<'_>, depth: u8) -> Result<Given> {
     let mut members = Vec::new();
     if let Some(depth) = depth.checked_sub(1) {
         for name in Object::keys(object)? {
-            // `keys` gives inherited names as well.
+            // `keys` also returns inherited names.
             if !object.has_own_property(&name)? {
                 continue;
             }

@@ -1,4 +1,4 @@
-//! The plain objects that cross to JavaScript.
+//! The plain objects that are passed to JavaScript.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,17 +13,17 @@ use crate::manager::held::Grant;
 use crate::manager::slot::Condition;
 use crate::manager::snapshot::Snapshot;
 
-/// A token on its way to JavaScript, copied nowhere on the way.
+/// A token that is converted to a JavaScript string without an intermediate copy.
 pub struct Bearer(Arc<Grant>);
 
 impl ToNapiValue for Bearer {
     unsafe fn to_napi_value(env: sys::napi_env, bearer: Self) -> Result<sys::napi_value> {
-        // SAFETY: the caller vouches for the environment.
+        // SAFETY: the caller guarantees that the environment is valid.
         unsafe { <&str as ToNapiValue>::to_napi_value(env, bearer.0.token.expose()) }
     }
 }
 
-/// A token and what is known about it.
+/// A token with its metadata.
 #[napi(object, object_from_js = false)]
 pub struct Token {
     /// The token.
@@ -35,7 +35,7 @@ pub struct Token {
     pub issued_at: f64,
     /// In ms since the epoch.
     pub expires_at: f64,
-    /// While the shared word has this value the token may be kept; 0 if it may not.
+    /// The token may be kept while the shared word has this value; 0 if it may not be kept.
     pub word: u32,
 }
 
@@ -54,20 +54,20 @@ pub struct Failure {
     pub oauth_error: Option<String>,
     /// `error_description` of the answer.
     pub oauth_error_description: Option<String>,
-    /// Counted from now.
+    /// How long to wait before the next call, counted from now.
     pub retry_after_ms: Option<f64>,
-    /// Requests sent.
+    /// The number of requests sent.
     pub attempts: Option<u32>,
-    /// Where they went.
+    /// The URL of the token endpoint.
     pub token_endpoint: Option<String>,
-    /// For whom.
+    /// The id of the client.
     pub client_id: Option<String>,
 }
 
 /// Something that JavaScript has to handle.
 #[napi(discriminant = "type", object_from_js = false)]
 pub enum Event {
-    /// A flight gave a token.
+    /// A flight returned a token.
     Acquired {
         /// The flight.
         flight: u32,
@@ -78,12 +78,12 @@ pub enum Event {
     Failed {
         /// The flight.
         flight: u32,
-        /// Why.
+        /// The reason.
         failure: Failure,
-        /// The held token, for waiters that did not force a refresh.
+        /// The held token, which waiters receive unless they forced a refresh.
         fallback: Option<Token>,
     },
-    /// What a flight gave is of no use any more: its waiters ask again.
+    /// The result of a flight is outdated: its waiters call again.
     AskAgain {
         /// The flight.
         flight: u32,
@@ -95,19 +95,19 @@ pub enum Event {
         /// The line.
         message: String,
     },
-    /// The secret function is to be called, and `answerSecret` with what it gives.
+    /// JavaScript must call the secret function and pass its result to `answerSecret`.
     SecretWanted {
-        /// Names the call.
+        /// The id of the call.
         call: u32,
     },
-    /// `trust` is to be called.
+    /// JavaScript must call `trust`.
     RootsWanted {},
 }
 
-/// What a manager says of itself.
+/// The state of a manager.
 #[napi(object, object_from_js = false)]
 pub struct State {
-    /// The label.
+    /// The option `name`.
     pub name: String,
     /// `empty`, `fresh`, `stale`, `failing` or `closed`.
     pub state: String,

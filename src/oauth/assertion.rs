@@ -1,4 +1,4 @@
-//! Assertions that authenticate a client (RFC 7521 §4.2, RFC 7523 §2.2), made and signed here.
+//! Creates and signs the assertions that authenticate a client (RFC 7521 §4.2, RFC 7523 §2.2).
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use super::secret::{ClientAssertion, ClientSecret};
 /// `client_assertion_type` of a JWT (RFC 7523 §2.2).
 pub const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// How long an assertion is good for. Keycloak takes none that is older than a minute.
+/// The lifetime of an assertion. Keycloak refuses assertions that are older than a minute.
 const LIFE: Duration = Duration::from_mins(1);
 
-/// What signs an assertion.
+/// The key that signs an assertion.
 #[derive(Clone, Copy, Debug)]
 pub enum AssertionKey<'a> {
     /// `private_key_jwt`.
@@ -27,12 +27,12 @@ pub enum AssertionKey<'a> {
     Shared(&'a ClientSecret),
 }
 
-/// What an assertion says.
+/// The claims of an assertion.
 #[derive(Clone, Copy, Debug)]
 pub struct AssertionClaims<'a> {
     /// `iss` and `sub`.
     pub client_id: &'a str,
-    /// `aud`: one string, which every version of Keycloak takes.
+    /// `aud`: a single string, which every version of Keycloak accepts.
     pub audience: &'a str,
     /// `iat`, since the Unix epoch.
     pub issued_at: Duration,
@@ -56,10 +56,10 @@ struct Payload<'a> {
     exp: u64,
 }
 
-/// Makes and signs an assertion with a `jti` of its own.
+/// Creates and signs an assertion with a new `jti`.
 ///
 /// # Errors
-/// The key does not fit the algorithm, or the machine gives no random numbers.
+/// The key does not fit the algorithm, or the system provides no random numbers.
 pub fn sign_assertion(
     key: AssertionKey<'_>,
     algorithm: SigningAlgorithm,
@@ -103,7 +103,7 @@ fn push_json(target: &mut String, value: &impl Serialize) -> Result<(), SigningF
     Ok(())
 }
 
-/// Nothing was signed.
+/// The error when signing fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SigningFault;
 
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn an_assertion_says_who_asks_whom_and_for_how_long_it_counts() {
+    fn an_assertion_has_the_claims_that_rfc_7523_requires() {
         let secret = ClientSecret::new("s3cr+t".to_owned()).unwrap();
         let key = AssertionKey::Shared(&secret);
         let made = sign_assertion(key, SigningAlgorithm::Hs384, Some("k 1"), &CLAIMS).unwrap();
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn each_assertion_has_an_id_of_its_own() {
+    fn each_assertion_has_a_new_id() {
         let secret = ClientSecret::new("s3cr+t".to_owned()).unwrap();
         let id = || {
             let key = AssertionKey::Shared(&secret);
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_signs_with_no_algorithm_of_keys() {
+    fn a_secret_does_not_sign_with_an_algorithm_for_keys() {
         let secret = ClientSecret::new("s3cr+t".to_owned()).unwrap();
         for algorithm in SigningAlgorithm::OF_KEYS {
             let key = AssertionKey::Shared(&secret);

@@ -1,7 +1,7 @@
 //! The methods of client authentication (RFC 6749 §2.3), and the encodings that Basic needs.
 //!
-//! Memory that holds a secret is allocated in its full size, so that it never moves and leaves a
-//! copy behind, and is overwritten when it is dropped.
+//! Memory for a secret is allocated in its full size, so that it never moves and leaves no copy
+//! behind, and it is overwritten when dropped.
 
 use std::mem;
 
@@ -38,7 +38,7 @@ impl ClientAuthentication {
         Self::AssertionFile,
     ];
 
-    /// The registered name (RFC 7591 §2), but for the last, which has none.
+    /// The registered name (RFC 7591 §2), except for the last method, which has none.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -51,7 +51,7 @@ impl ClientAuthentication {
         }
     }
 
-    /// The method of that name.
+    /// The method with that name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|method| method.as_str() == name)
@@ -73,12 +73,12 @@ fn form_encoded_pair(client_id: &str, secret: &str) -> Zeroizing<String> {
     pair
 }
 
-/// How much room `value` takes at most: `%XX` for each byte.
+/// The largest size of the encoded `value`: `%XX` for each byte.
 pub(super) fn form_encoded_capacity(value: &str) -> usize {
     value.len().saturating_mul(3)
 }
 
-/// Written in place: the `base64` crate's other functions leave buffers that are not overwritten.
+/// Encodes into one buffer, because the `base64` crate's other functions leave copies behind.
 pub(super) fn base64(bytes: &[u8]) -> Zeroizing<String> {
     let length = base64::encoded_len(bytes.len(), true).unwrap_or_default();
     let mut text = Zeroizing::new(vec![0; length]);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn base64_is_that_of_the_crate_and_never_moves() {
+    fn base64_agrees_with_the_crate_and_never_moves() {
         let bytes: Vec<u8> = (0..=255).collect();
         for length in 0..=bytes.len() {
             let part = &bytes[..length];

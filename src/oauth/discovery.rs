@@ -22,7 +22,7 @@ pub struct Issuer {
 }
 
 impl Issuer {
-    /// Parses `value`. A slash at its end does not matter.
+    /// Parses `value`. A trailing slash is ignored.
     ///
     /// # Errors
     /// Says which property the URL lacks, without repeating the URL.
@@ -36,13 +36,13 @@ impl Issuer {
         Ok(Self { url, document })
     }
 
-    /// The URL as it was configured, in its normal form.
+    /// The configured URL, normalised.
     #[must_use]
     pub fn url(&self) -> &TokenEndpoint {
         &self.url
     }
 
-    /// The request for the document.
+    /// Creates the request for the document.
     #[must_use]
     pub fn request(&self) -> TokenRequest {
         TokenRequest {
@@ -52,7 +52,7 @@ impl Issuer {
         }
     }
 
-    /// Whether a document that names `other` is that of this issuer.
+    /// Whether a document whose issuer is `other` belongs to this issuer.
     fn is(&self, other: &str) -> bool {
         let bare = |url: &TokenEndpoint| url.as_str().trim_end_matches('/').to_owned();
         TokenEndpoint::parse(other).is_ok_and(|other| bare(&other) == bare(&self.url))
@@ -62,31 +62,31 @@ impl Issuer {
 /// Why a string is not an issuer. `Display` says what was expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IssuerFault {
-    /// As for a token endpoint.
+    /// The same as for a token endpoint.
     #[error(transparent)]
     Url(#[from] EndpointFault),
-    /// A query.
+    /// It has a query.
     #[error("a URL without a query")]
     Query,
 }
 
-/// What a document says, as far as this grant needs it.
+/// The members of a document that this grant needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metadata {
-    /// The issuer in the words of the server, which is what assertions are addressed to.
+    /// The issuer as the server spells it, which is the audience of assertions.
     pub issuer: String,
-    /// Where tokens are asked for.
+    /// The token endpoint.
     pub token_endpoint: TokenEndpoint,
-    /// Where they are asked for with a certificate (RFC 8705 §5), if that is elsewhere.
+    /// The token endpoint for clients with a certificate (RFC 8705 §5), if it is a different one.
     pub mtls_token_endpoint: Option<TokenEndpoint>,
-    /// How clients may prove themselves. `None` if the document does not say.
+    /// The supported client authentication methods. `None` if the document does not list them.
     pub methods: Option<Vec<String>>,
 }
 
 /// Why a document is not used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DiscoveryError {
-    /// The answer has no document.
+    /// The answer contains no document.
     Answer(AnswerError),
     /// The document is wrong.
     Document {
@@ -97,14 +97,14 @@ pub enum DiscoveryError {
     },
 }
 
-/// What is wrong with a document. Texts of the server are cleaned.
+/// The fault of a document. Texts of the server are cleaned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DocumentFault {
     /// It is not a JSON object.
     Unreadable(ProtocolFault),
-    /// `issuer` is another.
+    /// `issuer` is a different one.
     Issuer(String),
-    /// `token_endpoint` is missing or no http URL.
+    /// `token_endpoint` is missing or not an http URL.
     NoTokenEndpoint,
     /// An https issuer names an http endpoint.
     PlainTokenEndpoint,
@@ -131,7 +131,7 @@ struct Aliases<'a> {
 /// Reads the document of `issuer`.
 ///
 /// # Errors
-/// The answer has no document, or one that must not be used.
+/// The answer contains no document, or one that must not be used.
 pub fn read_metadata(answer: &Answer, issuer: &Issuer) -> Result<Metadata, DiscoveryError> {
     let status = answer.status;
     let redactor = Redactor::none();
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn the_document_is_looked_for_below_the_issuer() {
+    fn the_document_is_requested_below_the_issuer() {
         for (issuer, document) in [
             (REALM, "https://sso.example/realms/r/.well-known/openid-configuration"),
             (
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_that_must_not_be_believed_is_refused() {
+    fn a_document_that_must_not_be_trusted_is_refused() {
         let issuer = |named: &str| DocumentFault::Issuer(named.to_owned());
         for (name, configured, body, fault) in [
             (

@@ -1,5 +1,5 @@
-//! Untrusted JSON: read as an object, refused if it is nested too deeply, with every member that
-//! matters kept as it was written.
+//! Reads untrusted JSON as an object, refuses it if it is nested too deeply, and keeps the source
+//! text of the relevant members.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -8,17 +8,17 @@ use zeroize::Zeroizing;
 
 use super::error::ProtocolFault;
 
-/// Deepest nesting of a document, in arrays and objects. Token responses need three or four.
+/// The deepest nesting of arrays and objects. Token responses need three or four levels.
 const MAX_DEPTH: usize = 64;
 
-/// The text of `body` as `fetch().text()` decodes it: without a byte order mark, with a replacement
-/// character for what is not UTF-8. `copy` holds it if anything was replaced.
+/// Decodes `body` as `fetch().text()` does: drops a byte order mark and replaces invalid UTF-8 with
+/// replacement characters. `copy` holds the text if anything was replaced.
 pub(super) fn decode<'a>(body: &'a [u8], copy: &'a mut Zeroizing<String>) -> &'a str {
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
     if let Ok(text) = str::from_utf8(body) {
         return text;
     }
-    // A replacement character takes three bytes in place of one.
+    // A replacement character takes three bytes instead of one.
     copy.reserve_exact(body.len().saturating_mul(3));
     for chunk in body.utf8_chunks() {
         copy.push_str(chunk.valid());
@@ -64,7 +64,8 @@ fn is_too_deep(text: &str) -> bool {
     false
 }
 
-/// The string that `value` is, if it is one. Overwritten when dropped: a server may repeat secrets.
+/// The string in `value`, if it is one. Overwritten when dropped, because a server may repeat
+/// secrets.
 pub(super) fn string(value: &RawValue) -> Option<Zeroizing<String>> {
     serde_json::from_str(value.get()).ok().map(Zeroizing::new)
 }

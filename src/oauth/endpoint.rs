@@ -9,7 +9,7 @@ use url::{Host, ParseError, Url};
 pub struct TokenEndpoint(Arc<Url>);
 
 impl TokenEndpoint {
-    /// Parses `value` as the WHATWG URL standard, and with it Node's `URL`, does.
+    /// Parses `value` by the WHATWG URL standard, as Node's `URL` does.
     ///
     /// # Errors
     ///
@@ -45,13 +45,13 @@ impl TokenEndpoint {
         &self.0
     }
 
-    /// The URL in its normal form.
+    /// The normalised URL.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
-    /// The URL without its query, which may hold what is not to be shown.
+    /// The URL without its query, which may contain a secret.
     #[must_use]
     pub fn shown(&self) -> &str {
         self.as_str().split('?').next().unwrap_or_default()
@@ -72,8 +72,8 @@ impl TokenEndpoint {
         self.0.scheme() == "https"
     }
 
-    /// Whether the secret would cross a network in the clear: http to anything but loopback
-    /// (127.0.0.0/8, `::1`, `localhost` and the names below it, RFC 6761 §6.3).
+    /// Whether the secret would be sent over a network unencrypted: http to a host other than
+    /// loopback (127.0.0.0/8, `::1`, `localhost` and its subdomains, RFC 6761 §6.3).
     #[must_use]
     pub fn is_plain_to_remote(&self) -> bool {
         !self.is_https() && !self.is_loopback()
@@ -92,8 +92,8 @@ impl TokenEndpoint {
     }
 }
 
-/// Whether this is an address or the name of a host. A URL may have more in its place, such as a
-/// `${HOST}` that nobody filled in.
+/// Whether this is an address or a host name. A URL parser accepts more, such as a `${HOST}` that
+/// was not substituted.
 pub(crate) fn is_host(host: &str) -> bool {
     let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     !host.is_empty() && (host.starts_with('[') || host.bytes().all(is_name_byte))
@@ -105,7 +105,7 @@ pub enum EndpointFault {
     /// Relative, or not a URL at all.
     #[error("an absolute http or https URL")]
     NotAbsolute,
-    /// Another scheme than http and https.
+    /// The scheme is not http or https.
     #[error("a URL whose scheme is http or https")]
     NotHttp,
     /// No host, or an invalid host or port.

@@ -1,9 +1,9 @@
-//! What can be wrong with an answer. Every text of the server in here was cleaned by a
-//! [`Redactor`](super::Redactor).
+//! The faults of an answer. A [`Redactor`](super::Redactor) has cleaned every text of the server in
+//! them.
 
 use super::response::ContentEncoding;
 
-/// Why an answer gives no token.
+/// Why an answer contains no usable token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AnswerError {
     /// The server refused with an error response (RFC 6749 §5.2).
@@ -15,8 +15,8 @@ pub enum AnswerError {
         /// `error_description`.
         description: Option<String>,
     },
-    /// An HTTP error that says nothing about the grant: a gateway's page, a server in trouble, a
-    /// path that does not exist.
+    /// An HTTP error that is not about the grant: a gateway's error page, a failing server, a path
+    /// that does not exist.
     Http {
         /// HTTP status.
         status: u16,
@@ -29,7 +29,7 @@ pub enum AnswerError {
     Protocol {
         /// HTTP status.
         status: u16,
-        /// What is wrong with it.
+        /// The fault.
         fault: ProtocolFault,
         /// `error`, for [`ProtocolFault::ErrorInSuccess`], if it is a string.
         error: Option<String>,
@@ -47,7 +47,7 @@ impl AnswerError {
         }
     }
 
-    /// Whether the same request may succeed later: the status or the code says so.
+    /// Whether the same request may succeed later, by its status or code.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         let is_passing = |code: &str| matches!(code, "temporarily_unavailable" | "server_error");
@@ -71,22 +71,22 @@ impl AnswerError {
     }
 }
 
-/// What makes an answer unusable. `Display` is a sentence about the answer.
+/// Why an answer is unusable. `Display` is a clause about the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProtocolFault {
-    /// A 3xx. Followed, it would carry the secret to a place that nobody configured.
+    /// A 3xx. Following it would send the secret to a URL that was not configured.
     #[error("the answer is a redirect, which is never followed")]
     Redirect,
     /// The body is encoded, although no encoding was offered to the server.
     #[error("the answer is compressed with {0}, which was not requested")]
     Encoded(ContentEncoding),
-    /// The body is not JSON, or names a member that matters twice.
+    /// The body is not JSON, or contains a relevant member twice.
     #[error("the answer is not valid JSON")]
     NotJson,
-    /// The body is JSON, but not an object.
+    /// The body is JSON but not an object.
     #[error("the answer is not a JSON object")]
     NotAnObject,
-    /// The body is nested deeper than any token response.
+    /// The body is nested more deeply than any token response.
     #[error("the answer is nested too deeply")]
     TooDeep,
     /// A success with an `error`.
@@ -95,10 +95,10 @@ pub enum ProtocolFault {
     /// `access_token` is missing, empty or not a string.
     #[error("the answer has no access_token")]
     NoAccessToken,
-    /// `access_token` has a character that a header cannot carry.
-    #[error("the access_token has characters that a header cannot carry")]
+    /// `access_token` contains a character that a header cannot carry.
+    #[error("the access_token contains characters that a header cannot carry")]
     UnusableToken,
-    /// `token_type` is there and not `Bearer`.
+    /// `token_type` is present but not `Bearer`.
     #[error("the token_type is not Bearer")]
     TokenType,
 }
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn only_passing_trouble_is_retryable() {
+    fn only_transient_failures_are_retryable() {
         for (error, is_retryable) in [
             (http(400, None), false),
             (http(403, None), false),
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn only_two_oauth_errors_refuse_the_client() {
+    fn only_two_oauth_errors_reject_the_client() {
         for (error, is_client_refusal) in [
             (oauth(401, "invalid_client"), true),
             (oauth(400, "invalid_client"), true),

@@ -1,5 +1,5 @@
-//! The private key that signs assertions, in PEM or as a JSON Web Key (RFC 7517), and the algorithms
-//! of RFC 7518 and RFC 8037 that it signs with. All arithmetic is the `ring` crate's.
+//! The private key that signs assertions, in PEM or as a JSON Web Key (RFC 7517), and its
+//! algorithms from RFC 7518 and RFC 8037. The `ring` crate does all cryptography.
 
 use std::fmt;
 
@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 use super::redact::REDACTED;
 use super::secret::{ClientSecret, PrivateKey};
 
-/// How an assertion is signed (RFC 7518 §3, RFC 8037 §3.1).
+/// The algorithm that signs an assertion (RFC 7518 §3, RFC 8037 §3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SigningAlgorithm {
     /// RSA, PKCS #1 v1.5, SHA-256.
@@ -42,9 +42,9 @@ pub enum SigningAlgorithm {
 }
 
 impl SigningAlgorithm {
-    /// Those of a private key.
+    /// The algorithms of private keys.
     pub const OF_KEYS: [Self; 4] = [Self::Rs256, Self::Ps256, Self::Es256, Self::EdDsa];
-    /// Those of a shared secret.
+    /// The algorithms of shared secrets.
     pub const OF_SECRETS: [Self; 3] = [Self::Hs256, Self::Hs384, Self::Hs512];
 
     /// The registered name.
@@ -61,7 +61,7 @@ impl SigningAlgorithm {
         }
     }
 
-    /// The HMAC of the algorithm, if it is one.
+    /// The HMAC algorithm, if this is one.
     pub(super) const fn hmac(self) -> Option<hmac::Algorithm> {
         match self {
             Self::Hs256 => Some(hmac::HMAC_SHA256),
@@ -76,7 +76,7 @@ impl SigningAlgorithm {
 pub struct SigningKey {
     pair: Pair,
     key_id: Option<String>,
-    /// Tells a replaced key from one that was read again.
+    /// Distinguishes a replaced key from one that was only read again.
     source: [u8; 32],
 }
 
@@ -89,24 +89,24 @@ enum Pair {
 /// Why a text is not a private key that can sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyFault {
-    /// There is no private key in it.
-    #[error("there is no private key in it, neither PEM nor a JSON Web Key")]
+    /// It contains no private key.
+    #[error("it contains no private key in PEM and is not a JSON Web Key")]
     Missing,
     /// It is a public key or a certificate.
-    #[error("it holds a public key or a certificate, not a private key")]
+    #[error("it contains a public key or a certificate instead of a private key")]
     Public,
-    /// A pass phrase protects it.
-    #[error("it is encrypted: decrypt it first, as with openssl pkey -in KEY -out PLAIN")]
+    /// It is protected by a pass phrase.
+    #[error("it is encrypted: decrypt it first, for example with openssl pkey -in KEY -out PLAIN")]
     Encrypted,
     /// The PEM is cut off or not Base64.
-    #[error("the PEM is cut off or broken")]
+    #[error("the PEM is cut off or malformed")]
     BrokenPem,
     /// A JSON Web Key lacks members, or they are not numbers in Base64url.
-    #[error("the JSON Web Key is broken or lacks private members")]
+    #[error("the JSON Web Key is malformed or lacks private members")]
     BrokenJwk,
-    /// Of a type, curve or size that is not supported, or not a key at all.
+    /// Its type, curve or size is not supported, or it is not a key at all.
     #[error(
-        "the key cannot be parsed or is not supported: use RSA of 2048 to 4096 bits, EC on P-256 or \
+        "the key cannot be parsed or is not supported: use RSA (2048 to 4096 bits), EC (P-256) or \
          Ed25519"
     )]
     Unsupported,
@@ -116,7 +116,7 @@ impl SigningKey {
     /// Reads PEM (PKCS #8, PKCS #1, SEC 1) or a JSON Web Key.
     ///
     /// # Errors
-    /// Says what the text lacks, without repeating it.
+    /// Says what is wrong with the text, without repeating it.
     pub fn parse(text: &str) -> Result<Self, KeyFault> {
         let (pair, key_id) = if text.trim_start().starts_with('{') {
             Jwk::read(text)?
@@ -143,7 +143,7 @@ impl SigningKey {
         self.key_id.as_deref()
     }
 
-    /// The algorithm that is used unless another is asked for.
+    /// The algorithm that is used unless another one is configured.
     #[must_use]
     pub const fn default_algorithm(&self) -> SigningAlgorithm {
         match self.pair {
@@ -153,7 +153,7 @@ impl SigningKey {
         }
     }
 
-    /// Whether it can sign so.
+    /// Whether the key can sign with this algorithm.
     #[must_use]
     pub const fn fits(&self, algorithm: SigningAlgorithm) -> bool {
         matches!(
@@ -170,7 +170,7 @@ impl SigningKey {
         self.source == other.source
     }
 
-    /// The signature, as RFC 7515 wants it.
+    /// Signs a message, in the form that RFC 7515 requires.
     pub(super) fn sign(
         &self,
         algorithm: SigningAlgorithm,
@@ -202,7 +202,7 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// The code of a shared secret over a message.
+/// Computes the HMAC of a message with a shared secret.
 pub(super) fn authenticate(
     algorithm: hmac::Algorithm,
     secret: &ClientSecret,
@@ -233,8 +233,8 @@ pub(crate) fn private_key(pem: &str) -> Result<PrivateKey, KeyFault> {
     }
 }
 
-/// An EC key on P-256 as PKCS #8 with its public half, which `ring` requires and RFC 5915 does not;
-/// any other key as it is.
+/// Converts an EC key on P-256 to PKCS #8 with its public half, which `ring` requires but RFC 5915
+/// makes optional. Returns any other key unchanged.
 fn with_public_half(key: PrivateKey) -> PrivateKey {
     p256::SecretKey::from_der(key.expose().secret_der())
         .ok()
@@ -272,7 +272,7 @@ impl Pair {
     }
 }
 
-/// A member in Base64url, overwritten when dropped.
+/// A Base64url member, overwritten when dropped.
 #[derive(Default)]
 struct Octets(Zeroizing<Vec<u8>>);
 
@@ -292,7 +292,7 @@ impl AsRef<[u8]> for Octets {
     }
 }
 
-/// A JSON Web Key. Members that a key of its type does not have are empty.
+/// A JSON Web Key. Members that its type does not have are empty.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Jwk {
@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn each_form_of_a_key_signs_what_its_public_key_verifies() {
+    fn the_public_key_verifies_signatures_of_each_form_of_a_key() {
         use SigningAlgorithm::{EdDsa, Es256, Ps256, Rs256};
         for (form, algorithms) in [
             ("rsa-pkcs8", &[Rs256, Ps256][..]),
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn blanks_around_the_lines_of_a_pem_do_not_matter() {
+    fn whitespace_around_the_lines_of_a_pem_is_ignored() {
         let pem = key("ec-pkcs8");
         for (name, text) in [
             ("empty lines before it", format!("\n \n{pem}")),
@@ -439,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn a_completed_key_has_the_public_half_of_its_own() {
+    fn a_completed_key_has_its_own_public_half() {
         let public = |form: &str| public(&SigningKey::parse(&key(form)).unwrap());
         let forms =
             ["ec-pkcs8-without-public", "ec-sec1-without-public", "ec-sec1-bare", "ec-sec1"];
@@ -453,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_usable_key_is_named_and_not_shown() {
+    fn an_unusable_key_is_described_and_not_shown() {
         let cut = |text: String| text.split_at(text.len() / 2).0.to_owned();
         let jwk = key("ec-jwk");
         for (name, text, fault) in [

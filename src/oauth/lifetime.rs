@@ -1,4 +1,4 @@
-//! How long a token lives: what the server says (RFC 6749 §5.1), and what the token says of itself.
+//! The lifetime of a token, from `expires_in` (RFC 6749 §5.1) and from the token's own claims.
 
 use std::time::Duration;
 
@@ -17,21 +17,21 @@ pub const MAX_LIFETIME: Duration = Duration::from_hours(24);
 /// A shorter lifetime, unless it is zero or negative, counts as this one.
 const MIN_LIFETIME: Duration = Duration::from_secs(1);
 
-/// A JWT that claims to live longer, in seconds, has `exp` in milliseconds, or no meaningful `iat`.
+/// In seconds. A JWT with a longer lifetime has `exp` in milliseconds, or a meaningless `iat`.
 const CENTURY: f64 = 36_525.0 * 86_400.0;
 
-/// How long a token lives, counted from the sending of the request for it.
+/// The lifetime of a token, counted from when its request was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
-    /// So long, one second to [`MAX_LIFETIME`].
+    /// A known lifetime, from one second to [`MAX_LIFETIME`].
     Granted(Duration),
-    /// Neither the server nor the token says anything usable.
+    /// Neither the response nor the token gives a usable lifetime.
     Unknown,
 }
 
 impl Lifetime {
-    /// The shorter one of what the server says and what the token says, if it is a JWT: a server may
-    /// be configured to say more than it grants.
+    /// The shorter of `expires_in` and, if the token is a JWT, its own lifetime: a server may be
+    /// configured to announce more than it grants.
     pub(super) fn read(expires_in: Option<&RawValue>, token: &str) -> Self {
         let granted = expires_in.and_then(read_expires_in);
         let own = read_own_lifetime(token);
@@ -48,16 +48,16 @@ struct JwtClaims<'a> {
     iat: Option<&'a RawValue>,
 }
 
-/// A number or a numeric string; anything else counts as absent, and so does one that is not positive:
-/// Keycloak's limits of sessions can make it zero or negative for a token that is alive.
+/// A number or a numeric string. Anything else counts as absent, and so does a value that is not
+/// positive: Keycloak's session limits can make it zero or negative for a valid token.
 fn read_expires_in(value: &RawValue) -> Option<Duration> {
     read_number(value)
         .or_else(|| parse_number(&string(value)?))
         .and_then(to_lifetime)
 }
 
-/// A JWT's `exp - iat`. The token is opaque to its holder (RFC 6749 §1.4), so anything that does not
-/// read like a signed JWT with a sensible lifetime says nothing.
+/// A JWT's `exp - iat`. The token is opaque to the client (RFC 6749 §1.4), so anything but a signed
+/// JWT with a plausible lifetime is ignored.
 fn read_own_lifetime(token: &str) -> Option<Duration> {
     let mut segments = token.split('.');
     let (_, payload, _) = (segments.next()?, segments.next()?, segments.next()?);
@@ -77,21 +77,21 @@ fn read_own_lifetime(token: &str) -> Option<Duration> {
 }
 
 fn read_number(value: &RawValue) -> Option<f64> {
-    // JSON allows no other value to begin like this.
+    // No other JSON value begins like this.
     let is_number = value
         .get()
         .starts_with(|c: char| c.is_ascii_digit() || c == '-');
     is_number.then(|| parse_number(value.get()))?
 }
 
-/// Overflows to an infinity instead of failing.
+/// Overflows to infinity instead of failing.
 fn parse_number(text: &str) -> Option<f64> {
-    // Rust would also read words such as `inf` and `nan`.
+    // Rust would also parse words such as `inf` and `nan`.
     let is_numeric = |byte: u8| byte.is_ascii_digit() || b"+-.eE".contains(&byte);
     text.bytes().all(is_numeric).then(|| text.parse().ok())?
 }
 
-/// `None` for what is not positive, and for NaN, the difference of two infinities.
+/// `None` unless positive, and for NaN, which is the difference of two infinities.
 fn to_lifetime(seconds: f64) -> Option<Duration> {
     if seconds > 0.0 {
         let seconds = seconds.clamp(MIN_LIFETIME.as_secs_f64(), MAX_LIFETIME.as_secs_f64());

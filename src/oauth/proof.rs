@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::secret::{ClientAssertion, ClientSecret};
 
-/// A client's proof. Cheap to clone.
+/// A client's credential for one request. Cheap to clone.
 #[derive(Clone, Debug)]
 pub enum Proof {
     /// `client_id` and `client_secret` in the form.
@@ -18,6 +18,6 @@ pub enum Proof {
         /// The assertion.
         assertion: Arc<ClientAssertion>,
     },
-    /// The certificate of the connection; the form only says whose it is.
+    /// The certificate of the connection; the form contains only the client id.
     Certificate,
 }

@@ -1,8 +1,8 @@
-//! Cleaning of every text that a server controls, before it is shown.
+//! Cleans every text that a server controls before it is shown.
 //!
-//! Biased towards removing too much: where a secret or anything that looks like one is found, the
-//! whole text is replaced. A lost text costs a look into the server's log, a shown secret costs the
-//! secret.
+//! Biased towards removing too much: if a text contains a secret or anything that looks like one,
+//! the whole text is replaced. A lost text can be looked up in the server's log; a leaked secret
+//! must be replaced.
 
 use std::fmt;
 
@@ -14,25 +14,25 @@ use super::secret::{ClientAssertion, ClientSecret};
 /// Replaces a text or a value that must not be shown.
 pub(super) const REDACTED: &str = "[redacted]";
 
-/// Longest cleaned text, in characters.
+/// The longest cleaned text, in characters.
 const MAX_CLEANED: usize = 300;
 
-/// How much of a text is examined, in bytes: more than can be shown of it and a piece of a secret
-/// in its longest spelling. Bounds the work that a hostile server can cause.
+/// How much of a text is examined, in bytes: more than can be shown plus a piece of a secret in its
+/// longest spelling. Limits the work that a hostile server can cause.
 const WINDOW: usize = 2048;
 
-/// That many characters of a secret in a row give it away, or all of a shorter one.
+/// This many consecutive characters of a secret count as a leak, or all of a shorter secret.
 const PIECE: usize = 8;
 
-/// A secret of at most this many characters counts only as a whole word: one of a single letter
+/// A secret of at most this many characters is found only as a whole word, because a single letter
 /// is in every text.
 const MAX_WORD: usize = 2;
 
-/// How the names of fields end whose value is a secret, in lower case.
+/// The endings, in lower case, of the names of fields whose value is a secret.
 const FIELDS: [&str; 4] = ["secret", "assertion", "_token", "password"];
 
 /// Texts of Keycloak and codes of RFC 6749 on which the policy and the advice depend. They are
-/// constants, so they give nothing away even where a secret is a word of theirs.
+/// constants, so they reveal nothing even if a secret is one of their words.
 const KNOWN: &[&str] = &[
     "Realm does not exist",
     "access_denied",
@@ -66,10 +66,10 @@ const KNOWN: &[&str] = &[
     "Unable to load public key",
 ];
 
-/// What Keycloak writes before such a text up to version 25.
+/// The prefix that Keycloak up to version 25 writes before such a text.
 const PREFIX: &str = "Client authentication with signed JWT failed: ";
 
-/// Cleans texts of one server that was shown these secrets.
+/// Cleans the texts of a server that received these secrets.
 #[derive(Default)]
 pub struct Redactor {
     /// Secrets, with the client that each belongs to, and assertions.
@@ -77,13 +77,13 @@ pub struct Redactor {
 }
 
 impl Redactor {
-    /// For texts of a server to which no secret was sent.
+    /// For the texts of a server that received no secret.
     #[must_use]
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// The same, for the answers to a request with this client and secret.
+    /// Also covers this client and secret.
     #[must_use]
     pub fn and_secret(mut self, client_id: &str, secret: &ClientSecret) -> Self {
         let secret = Zeroizing::new(secret.expose().to_owned());
@@ -91,7 +91,7 @@ impl Redactor {
         self
     }
 
-    /// The same, for the answers to a request with this assertion.
+    /// Also covers this assertion.
     #[must_use]
     pub fn and_assertion(mut self, assertion: &ClientAssertion) -> Self {
         let assertion = Zeroizing::new(assertion.expose().to_owned());
@@ -99,12 +99,12 @@ impl Redactor {
         self
     }
 
-    /// `text` in printable ASCII, in at most 300 characters; or `[redacted]`, if it has a secret in
-    /// it or anything that looks like one.
+    /// Returns `text` in printable ASCII, with at most 300 characters, or `[redacted]` if it
+    /// contains a secret or anything that looks like one.
     ///
-    /// Found are: eight characters in a row of the secret, of its Base64 and its Basic credentials,
-    /// or of the assertion, each character raw, percent-encoded, form-encoded or JSON-escaped; what
-    /// looks like a JWT or like a generated secret; and a value of `client_secret` and the like.
+    /// Detects eight consecutive characters of the secret, its Base64, its Basic credentials or
+    /// the assertion, with each character raw, percent-encoded, form-encoded or JSON-escaped; text
+    /// that looks like a JWT or a generated secret; and values of fields such as `client_secret`.
     /// Other characters are escaped as `\u{e9}`.
     #[must_use]
     pub fn clean(&self, text: &str) -> String {
@@ -133,8 +133,8 @@ impl Redactor {
         (0..text.len()).any(|at| finds(&pieces, 0, text, at, at))
     }
 
-    /// What of the secrets a server may repeat, without the blanks and the padding of Base64 that it
-    /// may leave out.
+    /// The forms of the secrets that a server may repeat, without the whitespace and the Base64
+    /// padding that it may omit.
     fn forms(&self) -> Vec<Zeroizing<Vec<char>>> {
         let mut forms = Vec::new();
         let mut add = |text: &str| {
@@ -163,8 +163,8 @@ impl fmt::Debug for Redactor {
     }
 }
 
-/// What a text may begin with, and how many bytes spell it: a character as it is, or another one
-/// in an encoding.
+/// The possible first characters of a text and the bytes that spell each: the literal character,
+/// and a decoded one.
 type Readings = [Option<(char, usize)>; 2];
 
 fn readings(text: &str) -> Readings {
@@ -178,7 +178,7 @@ fn readings(text: &str) -> Readings {
     [plain, encoded].map(|reading| reading.map(|(char, length)| (folded(char), length)))
 }
 
-/// Characters beyond ASCII count as one: a server may use a charset in which they get lost.
+/// Treats all characters beyond ASCII as equal, because a server's charset may lose them.
 fn folded(char: char) -> char {
     Some(char)
         .filter(char::is_ascii)
@@ -197,7 +197,7 @@ fn percent_decoded(text: &str) -> Option<(char, usize)> {
     None
 }
 
-/// JSON's escapes, and those of a language that escapes other punctuation too.
+/// Decodes JSON escapes, and those of languages that also escape other punctuation.
 fn unescaped(text: &str) -> Option<(char, usize)> {
     if let Some(char) = text.chars().nth(1).filter(char::is_ascii_punctuation) {
         return Some((char, 2));
@@ -208,8 +208,8 @@ fn unescaped(text: &str) -> Option<(char, usize)> {
     })
 }
 
-/// Whether one of `pieces`, which are sorted and agree with `text` from `start` to `at` in their
-/// first `count` characters, goes on like the text.
+/// Whether one of `pieces` continues like the text. The pieces are sorted, and their first `count`
+/// characters match `text` from `start` to `at`.
 fn finds(pieces: &[&[char]], count: usize, text: &str, start: usize, at: usize) -> bool {
     match pieces.split_first() {
         None => false,
@@ -237,7 +237,7 @@ fn is_word(text: &str, start: usize, end: usize) -> bool {
 
 fn has_jwt(text: &str) -> bool {
     const MIN_LENGTH: usize = 19;
-    // Percent-encoded dots belong to it.
+    // Dots may be percent-encoded.
     let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=%".contains(byte);
     text.match_indices("eyJ").any(|(at, _)| {
         let bytes = text.bytes().skip(at);
@@ -245,7 +245,7 @@ fn has_jwt(text: &str) -> bool {
     })
 }
 
-/// Twenty letters and digits in a row that no language and no host name would mix.
+/// Twenty consecutive letters and digits in a mix that is found in no language or host name.
 fn has_generated(text: &str) -> bool {
     const MIN_LENGTH: usize = 20;
     let mut runs = text.split(|char: char| !char.is_ascii_alphanumeric());
@@ -258,7 +258,7 @@ fn has_generated(text: &str) -> bool {
     })
 }
 
-/// Whether a value follows the name of a field, in a form, in JSON, or in JSON inside of JSON.
+/// Whether a value follows the name of a secret field, in a form, in JSON or in nested JSON.
 fn has_field(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     let is_filling = |char: char| char.is_whitespace() || "\\\"'".contains(char);
@@ -270,7 +270,7 @@ fn has_field(text: &str) -> bool {
     })
 }
 
-/// ASCII only, so that bytes are characters. What does not fit is left out by whole characters.
+/// The result is ASCII, so bytes are characters. Truncates at whole characters.
 fn escape(text: &str) -> String {
     let mut escaped = String::new();
     let mut kept = 0;
@@ -419,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn what_looks_like_a_secret_hides_the_text() {
+    fn a_text_with_an_apparent_secret_is_hidden() {
         for (name, text, is_hidden) in [
             ("JWT", "token eyJhbGciOiJSUzI1NiJ9.e30.c2ln is bad", true),
             ("JWT, dots encoded", "eyJhbGciOiJSUzI1%2Ee30%2Ec2ln, bad", true),

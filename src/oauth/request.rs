@@ -25,21 +25,21 @@ pub const RESERVED_PARAMETERS: &[&str] = &[
 
 const BASIC: &str = "Basic ";
 
-/// What is asked for, by whom; all but the proof, which may change between two requests.
+/// The grant to request, without the credential, which may change between two requests.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClientCredentialsGrant {
     /// The client's id.
     pub client_id: String,
-    /// How the client proves itself.
+    /// The client authentication method.
     pub authentication: ClientAuthentication,
-    /// The scope asked for. `None`: the server's default.
+    /// The requested scope. `None`: the server's default.
     pub scope: Option<Scope>,
-    /// Further form fields, in this order, none of them in [`RESERVED_PARAMETERS`].
+    /// Additional form fields, in this order. None may be in [`RESERVED_PARAMETERS`].
     pub parameters: Vec<(String, String)>,
 }
 
 impl ClientCredentialsGrant {
-    /// The request that asks `endpoint` for a token.
+    /// Creates the token request for `endpoint`.
     #[must_use]
     pub fn request(&self, endpoint: &TokenEndpoint, proof: &Proof) -> TokenRequest {
         let authorization = match proof {
@@ -75,8 +75,8 @@ impl ClientCredentialsGrant {
         Zeroizing::new(form.extend_pairs(fields).finish().into_bytes())
     }
 
-    /// All but Basic names the client in the form. An assertion would do without (RFC 7521 §4.2),
-    /// but then a server cannot say what is wrong with it.
+    /// Every method but Basic sends the client id in the form. It is optional with an assertion
+    /// (RFC 7521 §4.2), but a server needs it to report a faulty assertion.
     fn fields<'a>(&'a self, proof: &'a Proof) -> Vec<(&'a str, &'a str)> {
         let mut fields = vec![("grant_type", "client_credentials")];
         if !matches!(proof, Proof::SecretBasic(_)) {
@@ -99,7 +99,7 @@ impl ClientCredentialsGrant {
     }
 }
 
-/// Shows the names of the further form fields, but not their values, which may be confidential.
+/// Shows the names of the additional form fields but not their values, which may be confidential.
 impl fmt::Debug for ClientCredentialsGrant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = self
@@ -118,11 +118,11 @@ impl fmt::Debug for ClientCredentialsGrant {
 
 /// A `POST` of `application/x-www-form-urlencoded`, or a `GET` of a document.
 pub struct TokenRequest {
-    /// Where it goes.
+    /// The URL to send it to.
     pub endpoint: TokenEndpoint,
     /// The `Authorization` header.
     pub authorization: Option<Zeroizing<String>>,
-    /// The form; without one it is a `GET`.
+    /// The form; a request without one is a `GET`.
     pub body: Option<Zeroizing<Vec<u8>>>,
 }
 
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn form_has_what_the_method_and_the_options_ask_for() {
+    fn form_has_the_fields_of_the_method_and_the_options() {
         use ClientAuthentication::{PrivateKeyJwt, SecretBasic, SecretPost, TlsClientAuth};
         let post = "grant_type=client_credentials&client_id=my+client\
                     &client_secret=%2B%25%3A%2F%26%3D%22%5C+%C3%A9";
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn form_gives_the_secret_back_to_a_parser() {
+    fn a_parser_reads_the_secret_back_from_the_form() {
         let form = form(&grant(ClientAuthentication::SecretPost));
         let fields: Vec<_> = form_urlencoded::parse(&form).into_owned().collect();
         let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_the_secret_never_moves() {
+    fn buffers_with_the_secret_never_move() {
         for method in ClientAuthentication::ALL {
             let request = request(&grant(method));
             let body = request.body.unwrap();

@@ -1,8 +1,8 @@
-//! What an answer of the token endpoint means (RFC 6749 §5).
+//! Interprets an answer of the token endpoint (RFC 6749 §5).
 //!
-//! The answer is hostile until read: invalid UTF-8, deep nesting, numbers beyond any range and
-//! repeated members are met with an error, never with a panic, and its texts leave here cleaned.
-//! The token is copied once, into memory that is overwritten; everything else borrows the body.
+//! Answers are untrusted: invalid UTF-8, deep nesting, out-of-range numbers and repeated members
+//! cause an error, never a panic, and all texts are cleaned. The token is copied once, into memory
+//! that is overwritten when dropped; everything else borrows the body.
 
 use std::fmt;
 use std::mem;
@@ -18,11 +18,10 @@ use super::lifetime::Lifetime;
 use super::redact::{REDACTED, Redactor};
 use super::secret::{AccessToken, is_token_byte};
 
-/// A longer `Retry-After` counts as this many seconds: nobody waits so long, and a clock can still
-/// add it.
+/// A longer `Retry-After` counts as this many seconds, which a clock can still add.
 const MAX_RETRY_AFTER: u64 = u32::MAX as u64;
 
-/// An HTTP answer, as far as this grant looks at it.
+/// The parts of an HTTP answer that this grant uses.
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
@@ -45,7 +44,7 @@ impl fmt::Debug for Answer {
     }
 }
 
-/// How a body is encoded (RFC 9110 §8.4). No request offers to accept any of these.
+/// The encoding of a body (RFC 9110 §8.4). No request accepts any of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContentEncoding {
     /// `gzip`.
@@ -87,12 +86,12 @@ impl fmt::Display for ContentEncoding {
     }
 }
 
-/// When the server wants to be asked again (RFC 9110 §10.2.3).
+/// When the server accepts the next request (RFC 9110 §10.2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryAfter {
-    /// After that long.
+    /// After this duration.
     After(Duration),
-    /// At that time.
+    /// At this time.
     At(SystemTime),
 }
 
@@ -102,7 +101,7 @@ impl RetryAfter {
     pub fn parse(value: &str) -> Option<Self> {
         let value = value.trim_matches([' ', '\t']);
         if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-            // All digits, so it fails only for being too large.
+            // It consists of digits, so parsing fails only if the number is too large.
             let seconds = value
                 .parse()
                 .unwrap_or(MAX_RETRY_AFTER)
@@ -112,7 +111,7 @@ impl RetryAfter {
         httpdate::parse_http_date(value).ok().map(Self::At)
     }
 
-    /// How long that is from `now` on. Zero for a date in the past.
+    /// The time to wait from `now`. Zero for a date in the past.
     #[must_use]
     pub fn from(self, now: SystemTime) -> Duration {
         match self {
@@ -138,8 +137,8 @@ pub struct TokenResponse {
 /// # Errors
 ///
 /// - [`AnswerError::OAuth`]: a 4xx whose body is a JSON object with a non-empty string `error`.
-///   Not 404, 405, 408 and 429, which are about the path and the load, not about the grant.
-///   Its charset does not matter: a refusal is recognised by its ASCII.
+///   Except 404, 405, 408 and 429, which concern the path or the load and not the grant.
+///   The charset does not matter, because only ASCII identifies the error.
 /// - [`AnswerError::Protocol`]: a 3xx, or a 2xx without a usable token.
 /// - [`AnswerError::Http`]: everything else.
 pub fn read_answer(answer: &Answer, redactor: &Redactor) -> Result<TokenResponse, AnswerError> {
@@ -227,8 +226,8 @@ fn read_success(answer: &Answer) -> Result<TokenResponse, Refusal> {
     })
 }
 
-/// The members of a token response that matter. Each is kept as it was written, so that none of
-/// them can spoil the document. A member named twice does: readers disagree on which one counts.
+/// The relevant members of a token response, as source text, so that a malformed one does not
+/// invalidate the document. A repeated member does, because readers disagree on which one counts.
 #[derive(Deserialize)]
 struct TokenMembers<'a> {
     #[serde(borrow)]
@@ -268,10 +267,10 @@ fn read_token(value: &RawValue) -> Result<AccessToken, ProtocolFault> {
         .ok_or(ProtocolFault::UnusableToken)
 }
 
-/// Unescapes the inside of a JSON string. `None` for a character that no token has. Not left to
-/// `serde_json`, which would leave a copy of the token in a buffer that nobody overwrites.
+/// Unescapes the content of a JSON string. `None` for a character that no token may contain. Does
+/// not use `serde_json`, which would leave a copy of the token in a buffer that is not overwritten.
 fn unescape_token(inner: &str) -> Option<Zeroizing<String>> {
-    // Unescaping never makes it longer.
+    // Unescaping never lengthens the text.
     let mut token = Zeroizing::new(String::with_capacity(inner.len()));
     let mut rest = inner;
     while let Some((plain, escape)) = rest.split_once('\\') {
@@ -327,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_known_code_is_kept_whatever_the_secret_is() {
+    fn a_known_code_is_kept_even_if_the_secret_is_part_of_it() {
         let secret = ClientSecret::new("client".to_owned()).unwrap();
         let redactor = Redactor::none().and_secret("portal", &secret);
         let body = r#"{"error":"unauthorized_client","error_description":"client"}"#;
@@ -545,7 +544,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_recognised_whatever_its_charset() {
+    fn a_refusal_is_recognised_in_any_charset() {
         for (name, body, description) in [
             (
                 "Latin-1",
@@ -694,7 +693,7 @@ mod tests {
         let text = format!("{answer:?} {response:?}");
         assert!(text.contains("200") && text.contains("[redacted]"), "{text}");
         assert!(!text.contains("canary"), "{text}");
-        // A list of bytes would show it as well.
+        // A list of bytes would reveal it too.
         assert!(!text.contains("99, 97"), "{text}");
     }
 
@@ -707,7 +706,7 @@ mod tests {
     }
 
     #[test]
-    fn no_damage_to_an_answer_panics() {
+    fn damaged_answers_never_cause_a_panic() {
         let claims = URL_SAFE_NO_PAD.encode(r#"{"exp":1300,"iat":1000}"#);
         let token = format!("e30.{claims}.c2ln");
         let bodies = [

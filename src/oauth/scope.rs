@@ -5,15 +5,15 @@
 pub struct Scope(String);
 
 impl Scope {
-    /// A space-separated list. `None` if it is empty, if a token has a character that RFC 6749 §3.3
-    /// forbids, or if anything but single spaces separates the tokens.
+    /// Parses a space-separated list. `None` if it is empty, if a token contains a character that
+    /// RFC 6749 §3.3 forbids, or if anything but single spaces separates the tokens.
     #[must_use]
     pub fn parse(value: &str) -> Option<Self> {
         let is_scope = value.split(' ').all(is_scope_token);
         is_scope.then(|| Self(value.to_owned()))
     }
 
-    /// Single scope tokens. `None` if there is none, or if one of them is not a scope token.
+    /// Joins single scope tokens. `None` if the list is empty or an entry is not a scope token.
     #[must_use]
     pub fn from_list(tokens: &[String]) -> Option<Self> {
         let is_scope = !tokens.is_empty() && tokens.iter().all(|token| is_scope_token(token));

@@ -1,5 +1,5 @@
-//! Secrets behind one type: their memory is overwritten when they are dropped, `Debug` redacts them,
-//! and `expose` is the only way to read them.
+//! The type of all secrets: dropping one overwrites its memory, `Debug` redacts it, and `expose` is
+//! the only way to read it.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -79,7 +79,7 @@ impl Kind for kind::PrivateKey {
 }
 
 impl<K: Kind> Secret<K> {
-    /// Takes over `value`, whose memory is overwritten in any case. `None` if it is not valid.
+    /// Takes `value`, whose memory is overwritten in any case. `None` if it is not valid.
     #[must_use]
     pub fn new(value: String) -> Option<Self> {
         Self::from_zeroizing(Zeroizing::new(value))
@@ -104,7 +104,7 @@ impl<K: Kind> Secret<K> {
         *self.value == value
     }
 
-    /// Whether both hold the same value, to tell a rotated secret from one that was read again.
+    /// Whether both have the same value, to tell a rotated secret from one that was read again.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
         self.is(&other.value)

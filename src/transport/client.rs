@@ -1,5 +1,5 @@
-//! The HTTP clients of the process, one for all managers that trust the same authorities, show the
-//! same certificate and use the same proxy. The client keeps connections, per origin.
+//! The HTTP clients of the process: one for all managers that trust the same authorities, present
+//! the same certificate and use the same proxy. A client keeps connections per origin.
 
 use std::{
     sync::{Arc, LazyLock},
@@ -36,34 +36,34 @@ use crate::oauth::{Answer, ContentEncoding, RetryAfter, TokenRequest};
 
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
-/// The time for look-up, connection, tunnel and TLS handshake together.
+/// The time limit for name look-up, connection, tunnel and TLS handshake together.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A connection that was not used for so long is not used again.
+/// A connection that was idle for this long is not used again.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A peer that acknowledges nothing for so long is gone.
+/// A connection whose peer acknowledges nothing for this long is given up.
 const PEER_TIMEOUT: Duration = Duration::from_secs(5);
 
 static CLIENTS: LazyLock<Shared<ClientKey, SharedClient>> = LazyLock::new(Shared::new);
 
-/// Building a client with Node's certificates takes milliseconds of a thread. One is built at a
-/// time, so that requests which begin together build it once.
+/// Building a client with Node's certificates takes milliseconds of CPU time. Clients are built one
+/// at a time, so that requests that begin together build only one.
 static BUILDING: Semaphore = Semaphore::const_new(1);
 
-/// What decides whether two managers may share a client.
+/// The settings that two managers must have in common to share a client.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct ClientKey {
     pub(super) trust: Trust,
-    /// The certificate that the client shows.
+    /// The certificate that the client presents.
     pub(super) identity: Option<Arc<ClientIdentity>>,
     pub(super) proxy: Option<ProxyUrl>,
-    /// Connections do not outlive the runtime on which they were made.
+    /// Connections do not outlive the runtime that made them.
     runtime: runtime::Id,
 }
 
 impl ClientKey {
-    /// A key on the current runtime.
+    /// Creates a key for the current runtime.
     pub(super) fn new(
         trust: Trust,
         identity: Option<Arc<ClientIdentity>>,
@@ -78,7 +78,7 @@ impl ClientKey {
     }
 }
 
-/// A client that can be replaced while others use it.
+/// A client that can be replaced while requests use it.
 pub(super) struct SharedClient {
     pub(super) key: ClientKey,
     tls: ClientConfig,
@@ -92,7 +92,7 @@ struct Current {
     generation: u64,
 }
 
-// The key holds private keys and a proxy's password, which go with the last user.
+// The key holds private keys and a proxy's password, so it must not outlive the last user.
 impl Drop for SharedClient {
     fn drop(&mut self) {
         CLIENTS.forget(&self.key);
@@ -100,7 +100,7 @@ impl Drop for SharedClient {
 }
 
 impl SharedClient {
-    /// The client for `key`, built if there is none.
+    /// Returns the client for `key`, and builds it if necessary.
     pub(super) async fn shared(key: ClientKey) -> Result<Arc<Self>, TransportError> {
         if let Some(client) = CLIENTS.get(&key) {
             return Ok(client);
@@ -132,7 +132,7 @@ impl SharedClient {
         })
     }
 
-    /// Sends a request, and reads the whole answer.
+    /// Sends a request and reads the whole answer.
     pub(super) async fn exchange(
         &self,
         request: &TokenRequest,
@@ -150,9 +150,9 @@ impl SharedClient {
                 let refused = refusal(answer.status).filter(|_| is_forwarded);
                 refused.map_or(Ok(answer), Err)
             }
-            // The HTTP library does not say which connection failed. If it made none for this
-            // request, the connection was a kept one. If it made one but the request went over a
-            // kept one that became free meanwhile, the failure counts as that of a new one.
+            // The HTTP library does not say which connection failed. If it opened none for this
+            // request, a kept connection failed. If it opened one but the request used a kept one
+            // that became free meanwhile, the failure still counts as that of a new connection.
             Err(error) if !has_connected && is_lost_connection(&error) => {
                 self.replace(generation)?;
                 Err(TransportError::ConnectionReplaced)
@@ -161,8 +161,9 @@ impl SharedClient {
         }
     }
 
-    /// Gives up the connections of the client of that generation: where one died the others did,
-    /// too, most likely. Requests under way go on; of many that fail together the first counts.
+    /// Gives up the kept connections of this client generation: if one has died, the others
+    /// probably have too. Requests in progress continue. If many requests fail together, only the
+    /// first replaces the client.
     fn replace(&self, generation: u64) -> Result<(), TransportError> {
         let mut current = self.current.lock();
         if current.generation == generation {
@@ -175,8 +176,8 @@ impl SharedClient {
     }
 }
 
-/// The one place where clients are made. TLS is always configured by us: the library's own verifier
-/// would ask the operating system whom to trust.
+/// The only place that builds clients. TLS always uses our own configuration, because the library's
+/// default verifier would use the trust store of the operating system.
 fn build_client(tls: &ClientConfig, proxy: Option<&ProxyUrl>) -> Result<Client, TransportError> {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
@@ -211,7 +212,7 @@ fn notice_silent_peers(builder: ClientBuilder) -> ClientBuilder {
     builder.tcp_user_timeout(PEER_TIMEOUT)
 }
 
-/// Probes from 2 s on, one a second: the third without an answer comes after 5 s.
+/// Sends probes after 2 s, one per second; the connection is given up after 5 s without an answer.
 #[cfg(not(target_os = "linux"))]
 fn notice_silent_peers(builder: ClientBuilder) -> ClientBuilder {
     let interval = Duration::from_secs(1);
@@ -224,7 +225,7 @@ fn notice_silent_peers(builder: ClientBuilder) -> ClientBuilder {
 
 fn http_request(request: &TokenRequest) -> Result<Request, TransportError> {
     let url = request.endpoint.url();
-    // An `http::Uri` counts its bytes in 16 bits.
+    // `http::Uri` stores its length in 16 bits.
     if url.as_str().len() >= usize::from(u16::MAX) {
         return Err(TransportError::Network {
             fault: NetworkFault::Other,
@@ -272,7 +273,7 @@ async fn read(mut response: Response) -> Result<Answer, TransportError> {
     })
 }
 
-/// Appends without leaving a copy behind, as growing in place would.
+/// Appends a chunk. Growing the buffer in place would leave a copy of its content in freed memory.
 fn append(body: &mut Zeroizing<Vec<u8>>, chunk: &[u8]) {
     let length = body.len().saturating_add(chunk.len());
     if length > body.capacity() {

@@ -1,5 +1,5 @@
-//! Observes the HTTP library's connector: which stage a request is in, and whether a connection was
-//! made for it.
+//! Observes the HTTP library's connector: the stage of a request, and whether a connection was
+//! opened for it.
 
 use std::{
     cell::Cell,
@@ -23,10 +23,10 @@ struct Sending {
     has_connected: Cell<bool>,
 }
 
-/// Runs `sending`, which sends one request, and says whether a connection was made for it.
+/// Runs `sending`, which sends one request. Returns whether a connection was opened for it.
 ///
-/// The connector runs in the task that sends. If the request gets a kept connection meanwhile, the
-/// library finishes connecting in a task of its own, which is not observed.
+/// The connector runs in the sending task. If a kept connection becomes free meanwhile, the library
+/// uses it and finishes connecting in a separate task, which is not observed.
 pub(super) async fn observed<T>(
     progress: &Progress,
     sending: impl Future<Output = T>,
@@ -82,7 +82,7 @@ where
 }
 
 fn note(stage: Stage, has_connected: bool) {
-    // Outside a request's task nothing is observed.
+    // Outside the task of a request, nothing is observed.
     let _ = SENDING.try_with(|sending| {
         sending.progress.enter(stage);
         sending.has_connected.set(has_connected);

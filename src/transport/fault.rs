@@ -1,4 +1,4 @@
-//! From the errors of sockets, TLS and HTTP to ours: by type, never by text.
+//! Maps the errors of sockets, TLS and HTTP to [`TransportError`]: by type, never by text.
 
 use std::{
     error::Error,
@@ -17,15 +17,15 @@ use super::{
 /// The longest detail, in characters.
 const MAX_DETAIL: usize = 300;
 
-/// The deepest chain of causes that is followed.
+/// The longest chain of causes that is followed.
 const MAX_CAUSES: usize = 16;
 
 const PROXY_AUTHENTICATION_REQUIRED: u16 = 407;
 
-/// The library exports it as the error of its service alone.
+/// The library exports this type only as the error of its service.
 type TunnelError = <Tunnel<HttpConnector> as Service<::http::Uri>>::Error;
 
-/// Classifies what failed. The URL in the error is dropped: it may be a secret of its owner.
+/// Classifies a failure. Drops the URL in the error, because it may contain a secret.
 pub(super) fn classify(error: reqwest::Error) -> TransportError {
     let error = error.without_url();
     let causes = causes(&error);
@@ -57,7 +57,7 @@ pub(super) fn classify(error: reqwest::Error) -> TransportError {
         } else if error.is_connect() || error.is_builder() || find::<io::Error>(&causes).is_some() {
             (NetworkFault::Other, last)
         } else {
-            // What is left came over an open connection: its end.
+            // The remaining errors mean that an open connection ended.
             (NetworkFault::CutShort, last)
         };
     TransportError::Network {
@@ -75,13 +75,17 @@ fn is_not_http(causes: &[&(dyn Error + 'static)]) -> bool {
     find::<hyper::Error>(causes).is_some_and(hyper::Error::is_parse)
 }
 
-/// What a proxy that makes no tunnel says. `None` for what has a cause of its own.
+/// The detail for a proxy that made no tunnel. `None` if the error has a cause of its own.
 fn tunnel_detail(error: &TunnelError) -> Option<&'static str> {
     Some(match error {
         TunnelError::ProxyAuthRequired => PROXY_AUTHENTICATION,
-        TunnelError::TunnelUnsuccessful => "the proxy refused to make a tunnel",
-        TunnelError::TunnelUnexpectedEof => "the proxy closed the connection and made no tunnel",
-        TunnelError::ProxyHeadersTooLong => "the answer of the proxy is too long",
+        TunnelError::TunnelUnsuccessful => {
+            "the proxy refused to open a tunnel: check that it allows this host and port"
+        }
+        TunnelError::TunnelUnexpectedEof => {
+            "the proxy closed the connection without opening a tunnel"
+        }
+        TunnelError::ProxyHeadersTooLong => "the headers of the proxy's answer are too long",
         _ => return None,
     })
 }
@@ -89,7 +93,7 @@ fn tunnel_detail(error: &TunnelError) -> Option<&'static str> {
 const PROXY_AUTHENTICATION: &str = "proxy authentication failed (status 407): check the user name \
                                     and password in the proxy URL";
 
-/// What a proxy refuses to pass on looks like an answer.
+/// The error for a proxy that answered instead of forwarding the request.
 pub(super) fn refusal(status: u16) -> Option<TransportError> {
     (status == PROXY_AUTHENTICATION_REQUIRED).then(|| TransportError::Network {
         fault: NetworkFault::Proxy,
@@ -116,7 +120,7 @@ fn known_io(kind: ErrorKind) -> Option<(NetworkFault, &'static str)> {
     })
 }
 
-/// The error and its causes. `source` of an [`io::Error`] passes over the error in it.
+/// The error and its causes. Looks inside an [`io::Error`], whose `source` skips the wrapped error.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> Vec<&'a (dyn Error + 'static)> {
     let mut causes = Vec::new();
     let mut cause = Some(error);
@@ -146,22 +150,23 @@ fn tls_detail(error: &rustls::Error) -> String {
             format!("the peer refused the handshake: {alert:?}")
         }
         rustls::Error::PeerIncompatible(reason) => {
-            format!("the peer and this client have no TLS in common: {reason:?}")
+            format!("the peer and this client share no TLS version or cipher: {reason:?}")
         }
         other => other.to_string(),
     }
 }
 
-/// No trusted authority signed it. A self-signed certificate that is marked as an authority, as
-/// `openssl req -x509` makes it, is refused for its mark before it is looked for among the trusted.
+/// Whether no trusted authority signed the certificate. The verifier refuses a self-signed
+/// certificate that is marked as an authority, such as those of `openssl req -x509`, for that mark
+/// before it looks for a trusted root.
 fn lacks_an_authority(fault: &CertificateError) -> bool {
     matches!(fault, CertificateError::UnknownIssuer) || is_authority_as_server(fault)
 }
 
 fn certificate_detail(fault: &CertificateError) -> String {
     match fault {
-        fault if lacks_an_authority(fault) => "certificate not trusted: unknown issuer; if it is \
-             right, name its authority in `ca`, `caFile` or NODE_EXTRA_CA_CERTS"
+        fault if lacks_an_authority(fault) => "certificate not trusted: unknown issuer; if the \
+             certificate is genuine, add its authority to `ca`, `caFile` or NODE_EXTRA_CA_CERTS"
             .to_owned(),
         CertificateError::NotValidForNameContext {
             expected,
@@ -183,8 +188,8 @@ fn certificate_detail(fault: &CertificateError) -> String {
             "certificate not valid yet".to_owned()
         }
         CertificateError::BadSignature => "certificate not trusted: bad signature; if its \
-             authority has a new key, name the new certificate of the authority in `ca`, `caFile` \
-             or NODE_EXTRA_CA_CERTS"
+             authority has a new key, add the authority's new certificate to `ca`, `caFile` or \
+             NODE_EXTRA_CA_CERTS"
             .to_owned(),
         CertificateError::BadEncoding => "certificate cannot be parsed".to_owned(),
         CertificateError::Other(other) => format!("certificate not accepted: {other}"),
@@ -203,12 +208,12 @@ fn names(presented: &[String]) -> String {
     presented.iter().map(bare).collect::<Vec<_>>().join(", ")
 }
 
-/// What may be shown of a text that is not ours.
+/// Makes foreign text safe to show.
 pub(super) fn clean(text: &str) -> String {
     text.chars().take(MAX_DETAIL).flat_map(escape).collect()
 }
 
-/// Control characters, and those that reorder or break lines, become visible.
+/// Escapes control characters and characters that reorder or break lines.
 fn escape(character: char) -> impl Iterator<Item = char> {
     let reorders = matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
         | '\u{2060}'..='\u{2069}' | '\u{feff}');

@@ -1,4 +1,4 @@
-//! Reads files whose storage may hang: certificates to trust, and credentials.
+//! Reads files whose storage may hang: trusted certificates and credentials.
 
 use std::{
     fs::File,
@@ -11,15 +11,16 @@ use zeroize::Zeroizing;
 
 use super::single_flight::{BlockingLimit, MAX_AT_ONCE, SingleFlight};
 
-/// The largest file that is read, in bytes. System bundles of certificates have some 200 KB.
+/// The largest file that is read, in bytes. A system's certificate bundle has about
+/// 200 KB.
 const MAX_FILE: u64 = 8 * 1024 * 1024;
 
-/// A larger buffer than the file seems to need: growing would leave a copy of a secret behind.
+/// Extra room in the buffer: growing it would leave a copy of a secret in freed memory.
 const SPARE: u64 = 4096;
 
 type Content = Arc<Zeroizing<Vec<u8>>>;
 
-/// By path, and whether the read has a limit of its own.
+/// Keyed by path and by whether the read has its own limit.
 type Reads = SingleFlight<(PathBuf, bool), Result<Content, FileError>>;
 
 static READS: LazyLock<Reads> = LazyLock::new(SingleFlight::new);
@@ -27,19 +28,19 @@ static READ_LIMIT: BlockingLimit = BlockingLimit::new(MAX_AT_ONCE);
 #[cfg(feature = "http")]
 static RESERVED_LIMIT: BlockingLimit = BlockingLimit::new(1);
 
-/// Why a file cannot be read. Follows the name of the file in a sentence.
+/// Why a file cannot be read. The text follows the name of the file in a message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FileError {
-    /// What the system says.
+    /// The system's error.
     #[error("cannot be read: {0}")]
     Unreadable(String),
-    /// A folder, a pipe or a device.
+    /// It is a folder, a pipe or a device.
     #[error("is not a regular file")]
     NotRegular,
-    /// More than the caller wants.
+    /// It exceeds the caller's limit.
     #[error("is larger than {limit} bytes")]
     TooLarge {
-        /// What the caller wants at most.
+        /// The caller's limit, in bytes.
         limit: u64,
     },
 }
@@ -52,8 +53,9 @@ impl From<io::Error> for FileError {
 
 /// Reads a regular file of at most `limit` bytes, and never more than 8 MiB.
 ///
-/// One read per path runs at a time, and callers that arrive meanwhile share it. Eight paths are read
-/// at once in a process, so a file that hangs delays only the callers that need it until eight hang.
+/// Each path is read once at a time, and callers that arrive meanwhile share the result. A process
+/// reads up to eight paths at once, so a hanging file delays only the callers that need it, unless
+/// eight files hang.
 ///
 /// # Errors
 /// The file is missing, unreadable, too large, or not a regular file.
@@ -61,7 +63,8 @@ pub async fn read_file(path: PathBuf, limit: u64) -> Result<Content, FileError> 
     limited(read(path, false, &READ_LIMIT).await?, limit)
 }
 
-/// The same beside the limit for all other files, for the one file that every https request needs.
+/// Does the same outside the limit for other files, for the one file that every https request
+/// needs.
 #[cfg(feature = "http")]
 pub(super) async fn read_reserved_file(path: PathBuf) -> Result<Content, FileError> {
     read(path, true, &RESERVED_LIMIT).await
@@ -85,7 +88,7 @@ fn limited(content: Content, limit: u64) -> Result<Content, FileError> {
 }
 
 fn read_blocking(path: &Path) -> Result<Content, FileError> {
-    // Opening a pipe would block for ever.
+    // Opening a pipe would block forever.
     let metadata = path.metadata()?;
     if !metadata.is_file() {
         return Err(FileError::NotRegular);

@@ -1,7 +1,7 @@
 //! The transport over real sockets: HTTP/1.1 by reqwest, TLS by rustls.
 //!
-//! Bodies are held in memory that is overwritten; the HTTP library's own buffers are not.
-//! `client` sends requests; which certificates TLS accepts is up to `trust` and `verify`.
+//! Bodies are held in memory that is overwritten when dropped; the HTTP library's own buffers are
+//! not. `client` sends requests; `trust` and `verify` decide which certificates TLS accepts.
 
 use std::sync::{Arc, LazyLock};
 
@@ -19,16 +19,16 @@ use super::{
 };
 use crate::oauth::{Answer, TokenEndpoint, TokenRequest};
 
-/// The token requests that are under way at once to one origin, for the whole process.
+/// The maximum number of concurrent token requests to one origin in the process.
 pub const MAX_REQUESTS_PER_ORIGIN: usize = 64;
 
 static ORIGINS: LazyLock<Shared<String, Origin>> = LazyLock::new(Shared::new);
 
-/// Called when the certificates that Node trusts are needed; [`super::set_node_roots`] is the
-/// answer to it.
+/// Called when the certificates that Node trusts are needed; the receiver calls
+/// [`super::set_node_roots`].
 pub type AskForRoots = Arc<dyn Fn() + Send + Sync>;
 
-/// The bound on requests to one origin.
+/// The limit on concurrent requests to one origin.
 struct Origin {
     name: String,
     permits: Arc<Semaphore>,
@@ -53,20 +53,21 @@ impl Origin {
     }
 }
 
-/// Token requests over HTTP. Making one does no I/O and needs no runtime; sending needs tokio.
+/// Sends token requests over HTTP. Creating a transport does no I/O and needs no runtime; sending
+/// needs tokio.
 pub struct HttpTransport {
     settings: TrustSettings,
     proxies: ProxySettings,
     ask_for_roots: Option<AskForRoots>,
     /// The file of the settings as last read.
     file: Mutex<Option<Arc<TrustFile>>>,
-    /// Keeps what the last request used alive: the connections, and the bound.
+    /// Keeps the client and the limit of the last request alive.
     last: Mutex<Option<(Arc<SharedClient>, Arc<Origin>)>>,
 }
 
 impl HttpTransport {
-    /// A transport that trusts what `settings` say and uses no proxy. What Node trusts counts as
-    /// soon as it is handed over, but is not asked for.
+    /// Creates a transport with these trust settings and without a proxy. It uses the certificates
+    /// that Node trusts once they are handed over, but does not request them.
     #[must_use]
     pub fn new(settings: TrustSettings) -> Self {
         Self {
@@ -78,14 +79,14 @@ impl HttpTransport {
         }
     }
 
-    /// The same through these proxies.
+    /// Uses these proxies.
     #[must_use]
     pub fn through(mut self, proxies: ProxySettings) -> Self {
         self.proxies = proxies;
         self
     }
 
-    /// The same, with a way to ask for the certificates that Node trusts, which it waits for.
+    /// Requests the certificates that Node trusts when they are needed, and waits for them.
     #[must_use]
     pub fn asking(mut self, ask_for_roots: AskForRoots) -> Self {
         self.ask_for_roots = Some(ask_for_roots);
@@ -107,8 +108,8 @@ impl HttpTransport {
         if identity.is_some() && proxy.is_some_and(ProxyUrl::is_https) {
             return Err(TransportError::Network {
                 fault: NetworkFault::Proxy,
-                detail: "an https proxy cannot be used with a client certificate, which would be \
-                         shown to it: use an http proxy"
+                detail: "an https proxy cannot be used with a client certificate, because the \
+                         proxy would receive it: use an http proxy"
                     .to_owned(),
             });
         }
@@ -156,7 +157,7 @@ impl HttpTransport {
         })
     }
 
-    /// Returns at once if there is no way to ask for them.
+    /// Returns immediately if the certificates cannot be requested.
     async fn wait_for_roots(&self, progress: &Progress) {
         if let Some(ask) = &self.ask_for_roots
             && !node_roots_are_set()
@@ -180,7 +181,7 @@ impl HttpTransport {
 pub struct Pass {
     client: Arc<SharedClient>,
     _origin: Arc<Origin>,
-    /// `None` while Node's certificates are waited for.
+    /// `None` while waiting for Node's certificates.
     permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -237,7 +238,7 @@ impl Transport for HttpTransport {
     }
 }
 
-/// Names the proxy where something went wrong.
+/// Adds the proxy to the text of an error.
 fn through(proxy: &ProxyUrl, error: TransportError) -> TransportError {
     let named = |detail: &str| format!("{detail} (through the proxy {})", clean(&proxy.shown()));
     match error {

@@ -1,4 +1,4 @@
-//! The certificate with which a client proves itself on a TLS connection, and its private key.
+//! The certificate with which a client authenticates on a TLS connection, and its private key.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -13,20 +13,20 @@ use webpki::{EndEntityCert, KeyUsage};
 
 use crate::oauth::{KeyFault, PrivateKey, private_key};
 
-/// A certificate chain and the key of its first certificate. Equal if made of equal texts.
+/// A certificate chain and the key of its first certificate. Equal if the texts are equal.
 pub struct ClientIdentity {
     pub(super) chain: Vec<CertificateDer<'static>>,
     #[cfg_attr(
         not(feature = "http"),
-        expect(dead_code, reason = "what shows it is not built")
+        expect(dead_code, reason = "the code that presents it is not built")
     )]
     pub(super) key: PrivateKey,
     source: [u8; 32],
 }
 
 impl ClientIdentity {
-    /// Reads PEM. That both belong together is found out when a connection is made, or by
-    /// [`ClientIdentity::check`].
+    /// Reads PEM. Whether both belong together is checked by [`ClientIdentity::check`] and when a
+    /// connection is opened.
     ///
     /// # Errors
     /// Says which of the two is wrong, without repeating it.
@@ -58,18 +58,18 @@ impl ClientIdentity {
         Ok(chain)
     }
 
-    /// Looks at a certificate whose key is still to come.
+    /// Checks a certificate without its key.
     ///
     /// # Errors
-    /// What [`ClientIdentity::parse`] would find.
+    /// Returns the fault that [`ClientIdentity::parse`] would return.
     pub fn check_certificate(certificate: &str) -> Result<(), IdentityFault> {
         Self::parse_chain(certificate).map(drop)
     }
 
-    /// Looks at a key whose certificate is still to come.
+    /// Checks a key without its certificate.
     ///
     /// # Errors
-    /// What [`ClientIdentity::parse`] would find.
+    /// Returns the fault that [`ClientIdentity::parse`] would return.
     pub fn check_key(key: &str) -> Result<(), IdentityFault> {
         private_key(key).map(drop).map_err(IdentityFault::Key)
     }
@@ -77,7 +77,7 @@ impl ClientIdentity {
 
 #[cfg(feature = "http")]
 impl ClientIdentity {
-    /// Whether both belong together and are of a kind that TLS takes.
+    /// Checks that both belong together and that TLS supports the kind of key.
     ///
     /// # Errors
     /// Says which of the two is wrong.
@@ -93,8 +93,8 @@ impl ClientIdentity {
         }
     }
 
-    /// Whether the certificate's time is now. Its dates are looked at before anything else is, so
-    /// that there is no need to know its authority.
+    /// Checks that the certificate is valid at `now`. The verifier checks the dates first, so the
+    /// authority need not be known.
     pub(super) fn check_dates(&self, now: UnixTime) -> Result<(), IdentityFault> {
         let Some(first) = self.chain.first() else {
             return Err(IdentityFault::NoCertificate);
@@ -133,41 +133,43 @@ impl fmt::Debug for ClientIdentity {
     }
 }
 
-/// Why two texts are not an identity.
+/// Why two texts do not form an identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdentityFault {
-    /// There is no certificate.
+    /// The text contains no certificate.
     NoCertificate,
     /// A certificate is broken PEM or cannot be parsed.
     BrokenCertificate,
-    /// The certificate's time is over.
+    /// The certificate has expired.
     Expired,
-    /// The certificate's time has not begun.
+    /// The certificate is not valid yet.
     NotYetValid,
-    /// The key is none.
+    /// The text is not a usable private key.
     Key(KeyFault),
-    /// The key is of a kind that TLS does not take.
+    /// TLS does not support this kind of key.
     UnusableKey,
-    /// The key is another certificate's.
+    /// The key belongs to another certificate.
     Mismatch,
 }
 
 impl IdentityFault {
-    /// The option that is to blame, and what is wrong.
+    /// The option at fault, and the fault.
     #[must_use]
     pub fn describe(self) -> (&'static str, String) {
         let certificate = |what: &str| ("clientCertificate", what.to_owned());
         match self {
-            Self::NoCertificate => certificate("there is no PEM certificate in it"),
-            Self::BrokenCertificate => certificate("the certificate is cut off or broken"),
+            Self::NoCertificate => certificate("it contains no PEM certificate"),
+            Self::BrokenCertificate => certificate("the certificate is cut off or malformed"),
             Self::Expired => certificate("the certificate has expired: renew it"),
             Self::NotYetValid => {
                 certificate("the certificate is not valid yet: check this machine's clock")
             }
             Self::Key(fault) => ("clientKey", fault.to_string()),
-            Self::UnusableKey => {
-                ("clientKey", "the key is of a kind that TLS does not use here".to_owned())
-            }
+            Self::UnusableKey => (
+                "clientKey",
+                "TLS does not support this kind of key: use an RSA, P-256, P-384 or Ed25519 key"
+                    .to_owned(),
+            ),
             Self::Mismatch => {
                 ("clientKey", "the key does not belong to the certificate".to_owned())
             }

@@ -1,4 +1,4 @@
-//! Host names, resolved by the system, one look-up at a time per name.
+//! Resolves host names with the system's resolver, one look-up at a time per name.
 
 use std::{
     io,
@@ -15,18 +15,18 @@ type Found = Result<Arc<[SocketAddr]>, Arc<io::Error>>;
 static LOOKUPS: LazyLock<SingleFlight<String, Found>> = LazyLock::new(SingleFlight::new);
 static LOOKUP_LIMIT: BlockingLimit = BlockingLimit::new(MAX_AT_ONCE);
 
-/// Resolves names as the system does.
+/// The system's resolver.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SystemResolver;
 
-/// A name cannot be resolved.
+/// The error for a name that cannot be resolved.
 #[derive(Debug, thiserror::Error)]
 #[error("the host name cannot be resolved: {0}")]
 pub(super) struct Unresolved(Arc<io::Error>);
 
 impl Resolve for SystemResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        // With a SOCKS proxy the HTTP library has addresses resolved, too.
+        // With a SOCKS proxy, the HTTP library also passes IP addresses to the resolver.
         let host = name.as_str().trim_matches(['[', ']']).to_owned();
         Box::pin(async move {
             if let Ok(address) = host.parse::<IpAddr>() {
@@ -51,6 +51,6 @@ impl Resolve for SystemResolver {
 }
 
 fn look_up(host: &str) -> Found {
-    // Port 0 stands for the port of the URL.
+    // Port 0 means the port of the URL.
     Ok((host, 0).to_socket_addrs()?.collect())
 }

@@ -1,8 +1,9 @@
-//! The only I/O of the crate: one token request over HTTP, one answer or one classified failure.
+//! The only I/O of the crate: sends one token request over HTTP, and returns one answer or one
+//! classified failure.
 //!
-//! It knows neither retries nor deadlines: a caller drops the future when its time is over. It does
-//! not look into an answer either. The trait and its errors are here and need no HTTP library;
-//! `http` is the one implementation over sockets, `trust` says which certificates TLS accepts.
+//! It knows neither retries nor deadlines: a caller drops the future after its deadline. It does
+//! not interpret answers either. The trait and its errors are here and need no HTTP library; `http`
+//! is the only implementation over sockets, and `trust` decides which certificates TLS accepts.
 
 use std::{
     future::Future,
@@ -56,22 +57,22 @@ pub use trust::{
 /// The largest body that is read, in bytes. A token response has a few thousand.
 pub const MAX_BODY: usize = 1024 * 1024;
 
-/// What a request waits for.
+/// The stage of a request: the event for which it is waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// A file with certificates to trust is read.
+    /// A file of trusted certificates is being read.
     WaitingForFile,
-    /// JavaScript hands over the certificates that Node trusts when its event loop runs.
+    /// JavaScript must hand over the certificates that Node trusts, when its event loop runs.
     WaitingForEventLoop,
-    /// As many requests as are allowed are under way to this origin.
+    /// The maximum number of requests to this origin is in progress.
     WaitingForFreeSlot,
-    /// A connection is made: look-up, TCP, tunnel, TLS.
+    /// A connection is being opened: look-up, TCP, tunnel, TLS.
     Connecting,
     /// The request was sent, or is being sent.
     WaitingForAnswer,
 }
 
-/// How far a request came. Clones share it, so that it can be read after the request was given up.
+/// The progress of a request. Clones share it, so it can be read after the request was given up.
 #[derive(Clone, Debug, Default)]
 pub struct Progress(Arc<AtomicU8>);
 
@@ -107,11 +108,11 @@ impl Progress {
 
 /// Sends token requests.
 pub trait Transport: Send + Sync + 'static {
-    /// The right to send requests to one endpoint, one at a time. Their number is bounded.
+    /// The right to send requests to one endpoint, one at a time. The number of passes is limited.
     type Pass: Send + Sync;
 
     /// Waits until a request may be sent to this endpoint, with this certificate if there is one:
-    /// files are read, and a slot is free.
+    /// until files are read and the limit of requests admits another one.
     fn admit(
         &self,
         endpoint: &TokenEndpoint,
@@ -120,7 +121,7 @@ pub trait Transport: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::Pass, TransportError>> + Send;
 
     /// Sends one request to the endpoint of the pass and reads the whole answer, whatever its
-    /// status. The caller bounds the time by dropping the future; a request under way is then cut.
+    /// status. The caller enforces its deadline by dropping the future, which aborts the request.
     fn send(
         &self,
         pass: &mut Self::Pass,
@@ -129,14 +130,14 @@ pub trait Transport: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Answer, TransportError>> + Send;
 }
 
-/// Why there is no answer.
+/// Why a request has no usable answer.
 ///
 /// Details are short texts without URLs, secrets or control characters.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransportError {
     /// A kept connection ended before the head of an answer was complete. All kept connections were
-    /// given up, so the next request goes over a new one. It says nothing about the server: make
-    /// the request anew and send it once more; this is not an attempt.
+    /// given up, so the next request uses a new one. This says nothing about the server: create
+    /// the request again and send it once more, without counting an attempt.
     #[error("the connection was lost")]
     ConnectionReplaced,
     /// The server could not be reached, or did not answer completely. Retryable.
@@ -144,15 +145,15 @@ pub enum TransportError {
     Network {
         /// What went wrong.
         fault: NetworkFault,
-        /// The same in words.
+        /// The same as text.
         detail: String,
     },
-    /// The certificate or the handshake. Not retryable.
+    /// The certificate or the TLS handshake failed. Not retryable.
     #[error("{detail}")]
     Tls {
         /// What went wrong.
         fault: TlsFault,
-        /// The same in words, and what helps if that is known.
+        /// The same as text, with advice if there is any.
         detail: String,
     },
     /// The body is larger than [`MAX_BODY`]. Not retryable.
@@ -166,7 +167,7 @@ pub enum TransportError {
     TrustFile {
         /// The file as configured.
         path: String,
-        /// What is wrong with it. Follows its name in a sentence.
+        /// The fault. The text follows the name of the file in a message.
         detail: String,
     },
     /// The certificate of the client, or its key, cannot be used. Not retryable.
@@ -178,7 +179,8 @@ pub enum TransportError {
 }
 
 impl TransportError {
-    /// The same, with the text that the server has a part in cleaned: it writes its certificate.
+    /// Cleans the text that contains the server's words: the server chooses the names in its
+    /// certificate.
     #[must_use]
     pub fn cleaned(mut self, redactor: &Redactor) -> Self {
         if let Self::Network { detail, .. } | Self::Tls { detail, .. } = &mut self {
@@ -204,15 +206,15 @@ pub enum TlsFault {
 pub enum NetworkFault {
     /// The host name could not be resolved.
     Dns,
-    /// Nothing listens there.
+    /// The connection was refused.
     Refused,
-    /// The connection was reset before a complete head of an answer came.
+    /// The connection was reset before the head of an answer was complete.
     Reset,
     /// The connection ended in the middle of an answer, or before one.
     CutShort,
-    /// No connection within five seconds.
+    /// The connection was not open within five seconds.
     ConnectTimeout,
-    /// A proxy refused, or cannot be used.
+    /// A proxy refused the request or cannot be used.
     Proxy,
     /// Anything else, such as no route or an answer that is not HTTP.
     Other,

@@ -1,4 +1,4 @@
-//! Which proxy a request to an endpoint goes through, if any.
+//! Selects the proxy for a request to an endpoint, if any.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::{NetworkFault, ProxyUrl, TransportError};
 use crate::oauth::TokenEndpoint;
 
-/// What the environment says about proxies, empty where it says nothing.
+/// The proxy variables of the environment; a variable that is not set is empty.
 #[derive(Default)]
 pub struct ProxyVariables {
     /// `HTTPS_PROXY`.
@@ -28,13 +28,13 @@ pub struct ProxySettings {
     no_proxy: Option<Arc<NoProxy>>,
 }
 
-/// What requests of one scheme go through.
+/// The proxy for requests of one scheme.
 #[derive(Clone, Debug, Default)]
 enum Choice {
     #[default]
     Direct,
     Proxy(ProxyUrl),
-    /// This variable of the environment cannot be used.
+    /// This environment variable cannot be used.
     Unusable(&'static str),
 }
 
@@ -49,7 +49,7 @@ impl Choice {
 }
 
 impl ProxySettings {
-    /// This one, for every endpoint.
+    /// Uses this proxy for every endpoint.
     #[must_use]
     pub fn explicit(proxy: ProxyUrl) -> Self {
         Self {
@@ -59,8 +59,8 @@ impl ProxySettings {
         }
     }
 
-    /// Those of the environment. A variable that cannot be used is an error of the requests that it
-    /// is for: going without the proxy would be a surprise.
+    /// Uses the proxies of the environment. If a variable cannot be used, the requests that it
+    /// applies to fail: bypassing the proxy silently would be worse.
     #[must_use]
     pub fn from_environment(variables: &ProxyVariables) -> Self {
         Self {
@@ -73,7 +73,7 @@ impl ProxySettings {
     /// The proxy for this endpoint.
     ///
     /// # Errors
-    /// Names the variable of the environment that cannot be used.
+    /// Names the environment variable that cannot be used.
     pub fn proxy_for(&self, endpoint: &TokenEndpoint) -> Result<Option<&ProxyUrl>, TransportError> {
         let choice = if endpoint.is_https() {
             &self.https
@@ -113,12 +113,12 @@ impl ProxySettings {
     }
 }
 
-/// Hosts that are reached without a proxy: as the HTTP library reads `NO_PROXY`, and the two forms
-/// of Node besides, `*.suffix` and `host:port`.
+/// The hosts that are reached without a proxy. Reads `NO_PROXY` as the HTTP library does, and also
+/// Node's two forms `*.suffix` and `host:port`.
 #[derive(Debug)]
 struct NoProxy {
     common: Matcher,
-    /// The list has `*` in it, which the library takes for every name and no address.
+    /// Whether the list contains `*`, which the library applies to every name but to no address.
     everything: bool,
     suffixes: Vec<String>,
     with_port: Vec<(String, u16)>,
@@ -135,7 +135,7 @@ impl NoProxy {
             .filter(|entry| !entry.is_empty());
         for entry in entries {
             let entry = entry.to_ascii_lowercase();
-            // An IPv6 address without brackets has colons, and no port.
+            // An IPv6 address without brackets contains colons but no port.
             let named_port = entry
                 .rsplit_once(':')
                 .filter(|(host, _)| !host.contains(':') || host.ends_with(']'))
@@ -153,7 +153,7 @@ impl NoProxy {
         if !everything && common.is_empty() && suffixes.is_empty() && with_port.is_empty() {
             return None;
         }
-        // Asked only whether it would use this proxy.
+        // Only used to query whether it would use this proxy.
         let common = Matcher::builder()
             .all("http://proxy.invalid")
             .no(common.join(","))

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::oauth::is_host;
 
-/// The port of a SOCKS proxy whose URL has none.
+/// The default port of a SOCKS proxy.
 const SOCKS_PORT: u16 = 1080;
 
 /// An http, https, socks5 or socks5h URL. Its user name and password are never shown.
@@ -33,7 +33,8 @@ impl ProxyUrl {
         let (Some(host), Some(port)) = (url.host_str(), port) else {
             return Err(ProxyFault::NotAbsolute);
         };
-        // The HTTP library reads less than the WHATWG allows, and would go on without a proxy.
+        // The HTTP library accepts fewer URLs than the WHATWG standard, and would silently bypass
+        // the proxy.
         if !is_host(host) {
             return Err(ProxyFault::NotAbsolute);
         }
@@ -44,7 +45,7 @@ impl ProxyUrl {
         })
     }
 
-    /// A proxy as the environment names it: without a scheme it is http.
+    /// The proxy in an environment variable: without a scheme it is http.
     #[must_use]
     pub fn with_scheme(value: &str) -> Zeroizing<String> {
         let value = value.trim();
@@ -67,7 +68,7 @@ impl ProxyUrl {
         self.shown.starts_with("https:")
     }
 
-    /// Whether it speaks HTTP, and so passes on requests that are not encrypted.
+    /// Whether it is an HTTP proxy, which forwards plain http requests itself.
     #[must_use]
     pub fn is_http(&self) -> bool {
         self.shown.starts_with("http")
@@ -98,7 +99,7 @@ pub enum ProxyFault {
     /// Relative, or not a URL at all.
     #[error("an absolute http, https or socks5 URL of a proxy, or false")]
     NotAbsolute,
-    /// Another scheme.
+    /// The scheme is not supported.
     #[error("the URL of a proxy whose scheme is http, https or socks5, or false")]
     OtherScheme,
 }

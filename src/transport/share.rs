@@ -1,4 +1,4 @@
-//! Values by content, held weakly: an entry lives as long as somebody uses it.
+//! A map of weakly held values: an entry lives as long as its value is in use.
 
 use std::{
     collections::HashMap,
@@ -23,7 +23,7 @@ impl<K: Eq + Hash, V> Shared<K, V> {
         self.entries.lock().get(key).and_then(Weak::upgrade)
     }
 
-    /// Lets go of `key` if nobody uses its value any more.
+    /// Removes `key` if its value is no longer in use.
     pub(super) fn forget(&self, key: &K) {
         let mut entries = self.entries.lock();
         if entries
@@ -34,7 +34,7 @@ impl<K: Eq + Hash, V> Shared<K, V> {
         }
     }
 
-    /// Shares `value`, or gives what is already shared under `key`. Clears out dead entries.
+    /// Shares `value`, or returns the value already shared under `key`. Removes dead entries.
     pub(super) fn share(&self, key: K, value: V) -> Arc<V> {
         let mut entries = self.entries.lock();
         if let Some(shared) = entries.get(&key).and_then(Weak::upgrade) {

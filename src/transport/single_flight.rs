@@ -1,34 +1,35 @@
 //! Blocking work that may hang: name look-ups and file reads.
 //!
-//! A caller may stop waiting, but the thread is busy until the system call returns. Work for one key
-//! therefore runs once at a time, and callers that arrive meanwhile share its result: a name server
-//! or a mount that hangs occupies one thread, however often it is used. [`BlockingLimit`] bounds the
-//! threads per kind of work, so that hanging files never keep name look-ups waiting.
+//! A caller may stop waiting, but its thread stays busy until the system call returns. Therefore
+//! only one run per key is in progress, and callers that arrive meanwhile share its result: a name
+//! server or a mount that hangs occupies one thread, no matter how often it is used.
+//! [`BlockingLimit`] limits the threads per kind of work, so hanging files never delay name
+//! look-ups.
 
 use std::{collections::HashMap, hash::Hash};
 
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
 
-/// How many look-ups, and how many reads, run at once.
+/// The maximum number of concurrent look-ups, and of concurrent reads.
 pub(super) const MAX_AT_ONCE: usize = 8;
 
-/// The threads that blocking work of this layer takes at most: look-ups, file reads, the read of
+/// The maximum number of threads for blocking work of this layer: look-ups, file reads, the read of
 /// `NODE_EXTRA_CA_CERTS`, and the parsing of Node's certificates.
 pub const MAX_BLOCKING_THREADS: usize = 2 * MAX_AT_ONCE + 2;
 
-/// A bound on blocking work of one kind.
+/// The limit on concurrent blocking work of one kind.
 #[derive(Debug)]
 pub(super) struct BlockingLimit(Semaphore);
 
 impl BlockingLimit {
-    /// As many at once.
+    /// Creates a limit of `at_once` threads.
     pub(super) const fn new(at_once: usize) -> Self {
         Self(Semaphore::const_new(at_once))
     }
 }
 
-/// Work under way, by key. Each is a static, since a thread that hangs may outlive everything else.
+/// Work in progress, by key. Always a static, because a hanging thread may outlive everything else.
 pub(super) struct SingleFlight<K, V> {
     under_way: Mutex<HashMap<K, watch::Receiver<Option<V>>>>,
 }
@@ -44,8 +45,8 @@ where
         }
     }
 
-    /// Gives the result of `work` for `key`, or of the work for it that is already under way.
-    /// `None` if the work panicked.
+    /// Returns the result of `work` for `key`, or of the work for `key` already in progress. `None`
+    /// if the work panicked.
     pub(super) async fn run(
         &'static self,
         key: K,
@@ -75,11 +76,11 @@ where
             let permit = limit.0.acquire().await;
             let working = tokio::task::spawn_blocking(move || {
                 let value = work();
-                // Work that is over must not be joined: what it saw may have changed since.
+                // Finished work must not be joined, because its result may be outdated.
                 drop(end);
                 sender.send_replace(Some(value));
             });
-            // The permit stands for the thread, which is busy even if no caller waits any more.
+            // The permit represents the thread, which is busy even if no caller waits any more.
             let _ = working.await;
             drop(permit);
         });
@@ -87,7 +88,7 @@ where
     }
 }
 
-/// Removes the work from the map when it ends, also by a panic.
+/// Removes the work from the map when it ends, even by a panic.
 struct End<K: Eq + Hash + 'static, V: 'static> {
     flights: &'static SingleFlight<K, V>,
     key: K,
@@ -123,7 +124,7 @@ mod tests {
         };
         let first = FLIGHTS.join_or_start("a", &LIMIT, work);
         let second = FLIGHTS.join_or_start("a", &LIMIT, || panic!("a second run"));
-        assert_eq!(FLIGHTS.run("b", &LIMIT, || 7).await, Some(7), "another key is not held up");
+        assert_eq!(FLIGHTS.run("b", &LIMIT, || 7).await, Some(7), "another key is not delayed");
         finish.send(()).unwrap();
         for mut receiver in [first, second] {
             let value = *receiver.wait_for(Option::is_some).await.unwrap();

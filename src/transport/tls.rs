@@ -1,4 +1,4 @@
-//! Makes TLS configurations.
+//! Builds TLS configurations.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use super::{
     verify::{AcceptAll, TrustedOrSigned},
 };
 
-/// A configuration that accepts the certificates that `trust` names and shows `identity`. Parses Node's certificates
-/// when it is the first to need them.
+/// Builds a configuration that accepts the certificates that `trust` allows and presents
+/// `identity`. The first call that needs Node's certificates parses them.
 pub(super) fn client_config(
     trust: &Trust,
     identity: Option<&ClientIdentity>,
@@ -24,7 +24,7 @@ pub(super) fn client_config(
         None => builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(AcceptAll::new(provider))),
-        // The issuer of every certificate is then unknown.
+        // Without roots, every certificate has an unknown issuer.
         Some(none) if none.is_empty() => builder.with_root_certificates(none),
         Some(roots) => {
             let verifier = TrustedOrSigned::new(roots, provider);

@@ -1,9 +1,9 @@
-//! Which certificates TLS accepts: those that Node itself trusts, plus the caller's.
+//! The certificates that TLS accepts: those that Node trusts, plus the user's.
 //!
-//! Node's own are handed over by JavaScript as PEM, once for the process. Gathering them costs
-//! milliseconds, so a server is first held against the authorities that are named: `ca`, `caFile`
-//! and `NODE_EXTRA_CA_CERTS`. The operating system is never asked: an image without certificate
-//! files must work.
+//! JavaScript hands over Node's certificates as PEM, once per process. Collecting them takes
+//! milliseconds, so a server is first verified against `ca`, `caFile` and `NODE_EXTRA_CA_CERTS`.
+//! The trust store of the operating system is never used, so an image without certificate files
+//! works.
 
 use std::{
     path::PathBuf,
@@ -24,17 +24,17 @@ use super::{
     file::{read_file, read_reserved_file},
 };
 
-/// The largest file of certificates that is read, in bytes. System bundles have some 200 KB.
+/// The largest certificate file that is read, in bytes. A system's bundle has about 200 KB.
 const MAX_TRUST_FILE: u64 = 8 * 1024 * 1024;
 
 static NODE_ROOTS: OnceLock<NodeRoots> = OnceLock::new();
 
 static NODE_ROOTS_ARRIVED: Notify = Notify::const_new();
 
-/// Hands over the certificates that Node trusts, as PEM blocks one after another.
+/// Hands over the certificates that Node trusts, as consecutive PEM blocks.
 ///
-/// The first call in a process counts. A block that cannot serve as a root is skipped: Node's
-/// bundle is not ours to refuse.
+/// Only the first call in a process has an effect. A block that cannot serve as a root is skipped,
+/// because the user cannot change Node's bundle.
 pub fn set_node_roots(pem: &str) {
     NODE_ROOTS.get_or_init(|| NodeRoots {
         pem: Mutex::new(pem.to_owned()),
@@ -54,22 +54,22 @@ pub(super) async fn node_roots() {
     }
 }
 
-/// `NODE_EXTRA_CA_CERTS` as JavaScript saw it when it loaded the addon.
+/// The value of `NODE_EXTRA_CA_CERTS` when JavaScript loaded the addon.
 static EXTRA_CA_CERTS: OnceLock<PathBuf> = OnceLock::new();
 
 static ENVIRONMENT_ROOTS: OnceLock<Option<Arc<PemCertificates>>> = OnceLock::new();
 
-/// Says what `NODE_EXTRA_CA_CERTS` is, for systems and processes that do not show what it was when
-/// the process started. The first path in a process counts; an empty one says nothing, since a
-/// worker may have an environment of its own.
+/// Sets the value of `NODE_EXTRA_CA_CERTS`, for systems and processes that do not show its value at
+/// the start of the process. Only the first path in a process has an effect. An empty one is ignored,
+/// since a worker may have an environment of its own.
 pub fn set_extra_ca_certs(path: PathBuf) {
     if !path.as_os_str().is_empty() {
         EXTRA_CA_CERTS.get_or_init(|| path);
     }
 }
 
-/// The certificates of `NODE_EXTRA_CA_CERTS`, read once for the process, when they are first
-/// needed. Node warns of a file that it cannot read, and goes on without it.
+/// The certificates of `NODE_EXTRA_CA_CERTS`, read once per process, when they are first needed.
+/// `None` if the file cannot be read, about which Node itself warns.
 pub(super) async fn environment_roots() -> Option<&'static Arc<PemCertificates>> {
     if ENVIRONMENT_ROOTS.get().is_none() {
         let content = match extra_ca_certs() {
@@ -85,8 +85,8 @@ fn known_environment_roots() -> Option<&'static Arc<PemCertificates>> {
     ENVIRONMENT_ROOTS.get().and_then(Option::as_ref)
 }
 
-/// Node looks at the variable when the process starts. Linux shows the environment of that time,
-/// unless the process changed its user since.
+/// Node reads the variable when the process starts. Linux shows the environment at that time,
+/// unless the process has changed its user since.
 fn extra_ca_certs() -> Option<PathBuf> {
     let path = match std::fs::read("/proc/self/environ") {
         Ok(environment) => variable(&environment, "NODE_EXTRA_CA_CERTS").map(PathBuf::from),
@@ -103,7 +103,8 @@ fn usable_roots(content: &[u8]) -> Option<Arc<PemCertificates>> {
     (!certificates.is_empty()).then(|| Arc::new(PemCertificates { certificates }))
 }
 
-/// A variable of an environment as the system shows it: `NAME=value`, each ended by a NUL.
+/// Finds a variable in an environment as the system shows it: `NAME=value` entries, each terminated
+/// by NUL.
 fn variable<'a>(environment: &'a [u8], name: &str) -> Option<&'a str> {
     let mut entries = environment
         .split(|byte| *byte == 0)
@@ -136,14 +137,15 @@ impl NodeRoots {
     }
 }
 
-/// What a manager says about trust.
+/// The trust options of a manager.
 #[derive(Clone, Debug, Default)]
 pub struct TrustSettings {
     /// Certificates trusted in addition to Node's.
     pub extra: Option<Arc<PemCertificates>>,
-    /// A PEM file with further ones. Read for every request, so a replaced file counts at once.
+    /// A PEM file with further certificates. Read for every request, so a replaced file takes
+    /// effect immediately.
     pub file: Option<PathBuf>,
-    /// Accept any certificate. The other two are then not looked at.
+    /// Accept any certificate and ignore the other two fields.
     pub skip_verify: bool,
 }
 
@@ -154,11 +156,11 @@ pub struct PemCertificates {
 }
 
 impl PemCertificates {
-    /// Reads PEM. Blocks that are no certificates are passed over.
+    /// Reads PEM. Skips blocks that are not certificates.
     ///
     /// # Errors
     ///
-    /// Broken PEM, no certificate at all, or one that cannot serve as a trust anchor.
+    /// The PEM is malformed, or has no certificate, or has one that cannot be a trust anchor.
     pub fn parse(pem: &[u8]) -> Result<Self, PemFault> {
         let mut certificates = Vec::new();
         for (index, certificate) in CertificateDer::pem_slice_iter(pem).enumerate() {
@@ -179,11 +181,11 @@ impl PemCertificates {
 /// Why a text is not a list of certificates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PemFault {
-    /// There is no certificate in it.
-    #[error("there is no PEM certificate in it")]
+    /// It contains no certificate.
+    #[error("it contains no PEM certificate")]
     Empty,
     /// A block is cut off or not Base64.
-    #[error("certificate {number} is broken PEM")]
+    #[error("certificate {number} is malformed PEM")]
     NotPem {
         /// Which certificate, counted from 1.
         number: usize,
@@ -196,16 +198,16 @@ pub enum PemFault {
     },
 }
 
-/// Settings with their files read: what decides whether two managers may share connections.
+/// The settings with their files read. Two managers may share connections if theirs are equal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Trust {
-    /// No certificate is accepted: there is no TLS on the way.
+    /// No certificate is accepted, because the connection uses no TLS.
     Nobody,
     /// Any certificate is accepted.
     Everybody,
-    /// Those of Node and of `NODE_EXTRA_CA_CERTS`, and the caller's.
+    /// The certificates of Node, of `NODE_EXTRA_CA_CERTS` and of the user.
     Roots {
-        /// Whether Node's certificates are there; they do not change once they are.
+        /// Whether Node's certificates are available; they do not change afterwards.
         node: bool,
         extra: Option<Arc<PemCertificates>>,
         file: Option<Arc<PemCertificates>>,
@@ -213,12 +215,12 @@ pub(super) enum Trust {
 }
 
 impl Trust {
-    /// Whether there are many certificates to parse, which takes milliseconds.
+    /// Whether parsing the certificates takes milliseconds.
     pub(super) fn is_costly(&self) -> bool {
         matches!(self, Self::Roots { node: true, .. })
     }
 
-    /// Whether the certificates that Node trusts might still change the verdict.
+    /// Whether the certificates that Node trusts could still change the result.
     pub(super) fn lacks_node_roots(&self) -> bool {
         matches!(self, Self::Roots { node: false, .. })
     }
@@ -246,7 +248,7 @@ impl Trust {
     }
 }
 
-/// A file of certificates as it was last read.
+/// The last content of a certificate file.
 #[derive(Debug)]
 pub(super) struct TrustFile {
     content: Arc<Zeroizing<Vec<u8>>>,
@@ -254,7 +256,7 @@ pub(super) struct TrustFile {
 }
 
 impl TrustFile {
-    /// Reads the file, and parses it unless it is what it was.
+    /// Reads the file, and parses it if its content has changed.
     pub(super) async fn load(
         path: PathBuf,
         last: Option<Arc<Self>>,

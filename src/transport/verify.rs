@@ -1,4 +1,4 @@
-//! How a server's certificate is verified where the TLS library's own way does not fit.
+//! Verifies a server's certificate in the cases that the TLS library's verifier does not cover.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use rustls::{
     server::ParsedCertificate,
 };
 
-/// Verifies like any client, but believes a trusted certificate by itself.
+/// Verifies as usual, but also accepts a server certificate that is itself trusted.
 ///
 /// `openssl req -x509` makes a self-signed certificate that is marked as an authority, which the
 /// verifier refuses as a server's even when it is a root. Node accepts it when it is trusted.
@@ -25,7 +25,7 @@ pub(super) struct TrustedOrSigned {
 }
 
 impl TrustedOrSigned {
-    /// At least one root is needed.
+    /// Requires at least one root.
     pub(super) fn new(
         roots: Arc<RootCertStore>,
         provider: Arc<CryptoProvider>,
@@ -61,8 +61,8 @@ impl ServerCertVerifier for TrustedOrSigned {
             now,
         );
         match verdict {
-            // The dates are checked before the mark of an authority is, and have errors of their
-            // own; what remains to be checked is the name.
+            // The dates are checked before the mark and have their own errors, so only the name
+            // remains to be checked.
             Err(rustls::Error::InvalidCertificate(fault))
                 if is_authority_as_server(&fault) && self.is_root(end_entity) =>
             {
@@ -96,8 +96,8 @@ impl ServerCertVerifier for TrustedOrSigned {
     }
 }
 
-/// Whether an authority's certificate was shown as a server's. It is one of many faults that the TLS
-/// library has no name for.
+/// Whether an authority's certificate was presented as a server's. The TLS library has no variant
+/// for this fault.
 pub(super) fn is_authority_as_server(fault: &CertificateError) -> bool {
     match fault {
         CertificateError::Other(OtherError(other)) => {
@@ -107,7 +107,7 @@ pub(super) fn is_authority_as_server(fault: &CertificateError) -> bool {
     }
 }
 
-/// Accepts any certificate, but the peer must hold its key.
+/// Accepts any certificate, but the peer must prove that it holds the key.
 #[derive(Debug)]
 pub(super) struct AcceptAll {
     provider: Arc<CryptoProvider>,
@@ -180,8 +180,8 @@ BgNVHRMBAf8EBTADAQH/MBYGA1UdEQQPMA2CC3Nzby5leGFtcGxlMAoGCCqGSM49\n\
 BAMCA0gAMEUCIQDbEWoW5Mx43bQChK7Qw0rm/JBO5fXWjNMFHGtmGu1kxAIgHIR5\n\
 u4s4eo+jAzmdSSfFmntLUBEetFu2tl6tYJYCfiQ=\n\
 -----END CERTIFICATE-----\n";
-    /// The same without the mark, from `-addext nameConstraints=permitted;DNS:other.example`: its own
-    /// name is one that it may not certify.
+    /// The same without the mark, made with `-addext nameConstraints=permitted;DNS:other.example`,
+    /// which excludes its own name.
     const CONSTRAINED: &[u8] = b"\
 -----BEGIN CERTIFICATE-----\n\
 MIIBtzCCAVygAwIBAgIUUJRap0iEYv13ejSk3+iog4Ft9s8wCgYIKoZIzj0EAwIw\n\
@@ -200,7 +200,7 @@ X2YByTYRTvBeo4iYmSyROamKkW6uRbihAiEA0TjtowRZHFVIY8n+9WjG1GptqWl1\n\
     const NOT_BEFORE: u64 = 1_795_502_047;
     const NOT_AFTER: u64 = 1_798_094_047;
 
-    /// What the verifier says about the certificate, which it trusts, at that time.
+    /// The verifier's result at that time for the certificate, which it trusts.
     fn verdict(now: u64, name: &str) -> Result<ServerCertVerified, rustls::Error> {
         verdict_on(SELF_SIGNED, now, name)
     }

@@ -49,7 +49,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// A name of an option is shown; it is no secret.
+/// Names of options are shown, because they are not secret.
 fn unmarked(name: &str) -> String {
     name.replace('X', "x")
 }
@@ -81,7 +81,7 @@ fn member(written: &str) -> (String, Given) {
     (unmarked(name), value)
 }
 
-/// What passed needs no further check.
+/// Options that passed need no further check.
 fn check(config: &Config) {
     let endpoint = config.target.url();
     assert!(matches!(endpoint.url().scheme(), "http" | "https"));

@@ -12,7 +12,7 @@ use keycloak_token_manager::oauth::{
 
 const CLIENT: &str = "my client";
 const LONGEST: usize = 300;
-/// How much of a text the redactor looks at.
+/// How much of a text the redactor examines.
 const WINDOW: usize = 4096;
 const KEYS: [&str; 5] = ["client_secret", "access_token", "Assertion", "PASSWORD", "id_token"];
 const SIGNS: [&str; 8] = ["=", ":", "%3D", "%3d", " = ", "\":", "\\\": ", "' : "];
@@ -194,7 +194,7 @@ fn jwt(seed: &str, choices: &mut Choices) -> String {
 fn keyed(seed: &str, choices: &mut Choices) -> String {
     let (key, sign) = (choices.of(&KEYS), choices.of(&SIGNS));
     let quote = choices.of(&["", "\"", "'", "\\\""]);
-    // What ends a value depends on how it begins.
+    // The end of a value depends on its beginning.
     let is_plain = |char: &char| match quote {
         "" => !char.is_whitespace() && !"&,;\"'<>()[]{}\\".contains(*char),
         _ => !"\"'\\".contains(*char),

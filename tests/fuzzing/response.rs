@@ -112,7 +112,7 @@ fn depth(value: &Value) -> usize {
     1 + deepest.unwrap_or(0)
 }
 
-/// What an error says of the answer is true.
+/// Checks that an error describes the answer correctly.
 fn check_class(error: &AnswerError, document: Option<&Value>) {
     let is_passing = |code: &str| matches!(code, "temporarily_unavailable" | "server_error");
     match error {
@@ -151,7 +151,7 @@ fn check_class(error: &AnswerError, document: Option<&Value>) {
     }
 }
 
-/// What is shown of an error is short, printable, and says nothing that is to be kept.
+/// Checks that the text of an error is short, printable and free of secrets.
 fn check_texts(error: AnswerError) {
     let error = Error::from_answer(error, &CONFIG, CONFIG.target.url());
     assert!(matches!(error.kind(), ErrorKind::OAuth | ErrorKind::Http | ErrorKind::Protocol));

@@ -4,7 +4,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-/// What a thread asked for since it started.
+/// The allocations of a thread since it started.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Counts {
     /// Blocks, and changes of a block's size.

@@ -14,7 +14,7 @@ pub(super) enum Kept {
     No,
 }
 
-/// Starts one and gives its URL. A thread that dies closes its connections, and the next request
+/// Starts one and returns its URL. A thread that dies closes its connections, and the next request
 /// fails.
 pub(super) fn start(body: &str, kept: Kept, tls: Option<Arc<ServerConfig>>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,5 +1,5 @@
-//! A manager, its flights and its alarm in every order that the memory model allows: which token a
-//! word stands for, what a drop is worth once it has returned, and who hears of a flight.
+//! A manager, its flights and its alarm in every order that the memory model allows: the token that
+//! a word represents, the effect of a drop after it has returned, and the notification of waiters.
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test --release --no-default-features --test loom_flight`
 
@@ -33,7 +33,7 @@ fn flight(reply: Reply) -> FlightId {
     }
 }
 
-/// What must never happen: two tokens for one word.
+/// Detects two tokens for one word, which must never happen.
 #[derive(Default)]
 struct Pairs(HashMap<u32, String>);
 
@@ -84,7 +84,7 @@ fn a_word_and_a_token_that_were_taken_together_belong_together() {
 
 type Drop = fn(&Manager) -> bool;
 
-/// The ways to get rid of a token. Each says whether it did.
+/// The ways to drop a token. Each returns whether it dropped one.
 const DROPS: [(&str, Drop); 3] = [
     ("invalidate", |manager| manager.invalidate("token-1") == Invalidation::Dropped),
     ("clear", |manager| manager.clear()),
@@ -110,7 +110,7 @@ fn once_a_drop_has_returned_no_read_serves_the_token() {
                     was_dropped
                 })
             };
-            // What a caller gets meanwhile is served no longer than what it had before.
+            // A token that a caller gets meanwhile is served no longer than the previous one.
             let mut words = vec![word];
             let mut has_renewed = false;
             match world.manager.ask(Call::Any) {
@@ -128,7 +128,7 @@ fn once_a_drop_has_returned_no_read_serves_the_token() {
             let landings = world.sink.landings();
             let kept = landings.iter().find(|(.., version)| *version == word);
             let kept = kept.map(|(_, landed, _)| landed.result.as_ref().unwrap());
-            // A flight begun before the drop brings no token that is served.
+            // The token of a flight that began before the drop is never served.
             match world.manager.ask(Call::Any) {
                 Reply::Token(grant, _) => {
                     assert!(!was_dropped || has_renewed, "{name}: a token after the drop");
@@ -150,7 +150,7 @@ fn once_a_drop_has_returned_no_read_serves_the_token() {
 
 type Incident = fn(World) -> Option<World>;
 
-/// What happens while a flight is under way. Each gives the world back unless it has ended.
+/// Incidents during a flight. Each returns the world unless it has ended.
 const INCIDENTS: [(&str, Incident); 5] = [
     ("clear", |world| {
         let _ = world.manager.clear();
@@ -244,7 +244,7 @@ fn an_alarm_and_a_caller_start_one_refresh_and_a_token_that_is_over_is_not_serve
 
 type Edit = fn(&mut World);
 
-/// What happens to the configuration before the event loop calls the secret function.
+/// Changes of the configuration before the event loop calls the secret function.
 const EDITS: [(&str, Edit); 4] = [
     ("none", |_| {}),
     ("a secret instead of the function", |world| world.reconfigure(config())),
@@ -260,7 +260,7 @@ fn with_function(client: &str) -> keycloak_token_manager::manager::config::Confi
 }
 
 #[test]
-fn a_flight_whose_secret_function_is_not_called_any_more_ends_nevertheless() {
+fn a_flight_whose_secret_function_is_no_longer_called_still_ends() {
     for (name, edit) in EDITS {
         model(move || {
             let (mut world, bell) = World::with_queue(with_function("portal"), Outcome::Token);

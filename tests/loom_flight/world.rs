@@ -24,11 +24,11 @@ use zeroize::Zeroizing;
 
 pub(crate) type Manager = manager::Manager<StoppedClock, ScriptedTransport>;
 
-/// A thread is interrupted so many times where it could have gone on: most faults need one or two,
-/// and without a bound a test takes hours. `LOOM_MAX_PREEMPTIONS` changes it.
+/// The default number of preemptions of a thread that could have continued. Most faults need one or
+/// two, and without a limit a test takes hours. `LOOM_MAX_PREEMPTIONS` overrides it.
 const PREEMPTIONS: usize = 3;
 
-/// Runs `test` in every order. Deadlines are never reached: nothing drives their timers.
+/// Runs `test` in every order. Deadlines are never reached, because nothing drives their timers.
 pub(crate) fn model(test: impl Fn() + Send + Sync + 'static) {
     let timers = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -40,7 +40,7 @@ pub(crate) fn model(test: impl Fn() + Send + Sync + 'static) {
     builder.check(test);
 }
 
-/// A clock that goes when it is told to.
+/// A clock that advances only on request.
 pub(crate) struct StoppedClock(AtomicU64);
 
 impl StoppedClock {
@@ -58,16 +58,16 @@ impl Clock for StoppedClock {
     }
 }
 
-/// What becomes of a request.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Outcome {
     Token,
     Refusal,
-    /// The task is dropped without having ended.
+    /// The task is dropped before it ends.
     Lost,
 }
 
-/// Answers at once.
+/// Answers immediately.
 pub(crate) struct ScriptedTransport {
     outcome: Outcome,
     requests: AtomicU64,
@@ -113,11 +113,11 @@ impl Transport for ScriptedTransport {
     }
 }
 
-/// A flight that landed, with the word for which its token may be kept.
+/// A landed flight, with the word for which its token may be kept.
 pub(crate) type Landing = (FlightId, Landed, u32);
 
-/// Records landings, and calls the manager back for every event: a lock that were held meanwhile
-/// would be a deadlock.
+/// Records landings, and calls the manager for every event, which deadlocks if a lock is held
+/// meanwhile.
 #[derive(Default)]
 pub(crate) struct RecordingSink {
     landings: Mutex<Vec<Landing>>,
@@ -125,7 +125,7 @@ pub(crate) struct RecordingSink {
 }
 
 impl RecordingSink {
-    /// What was recorded since the last time.
+    /// Takes the recorded landings.
     pub(crate) fn landings(&self) -> Vec<Landing> {
         std::mem::take(&mut *self.landings.lock().unwrap())
     }
@@ -152,7 +152,7 @@ impl EventSink for RecordingSink {
     }
 }
 
-/// Wake-ups that the event loop has not seen yet.
+/// Wake-ups that the event loop has not handled yet.
 #[derive(Default)]
 pub(crate) struct Bell {
     wakes: LoomMutex<u32>,
@@ -165,7 +165,7 @@ impl Bell {
         self.rang.notify_one();
     }
 
-    /// Waits for a wake-up, for ever if none comes: loom then reports a deadlock.
+    /// Waits for a wake-up. If none arrives, loom reports a deadlock.
     pub(crate) fn wait(&self) {
         let mut wakes = self.wakes.lock().unwrap();
         while *wakes == 0 {
@@ -175,7 +175,7 @@ impl Bell {
     }
 }
 
-/// A manager and all its surroundings.
+/// A manager and its environment.
 pub(crate) struct World {
     pub(crate) manager: Arc<Manager>,
     pub(crate) clock: Arc<StoppedClock>,
@@ -219,7 +219,7 @@ impl World {
         Self { sink, ..world }
     }
 
-    /// Its events go to a queue, which rings the bell.
+    /// Creates a world whose events go to a queue that rings the bell.
     pub(crate) fn with_queue(config: Config, outcome: Outcome) -> (Self, Arc<Bell>) {
         let bell = Arc::new(Bell::default());
         let rings = Arc::clone(&bell);
@@ -266,7 +266,7 @@ impl World {
         self.queue.as_ref().expect("made with one")
     }
 
-    /// Goes on with a changed configuration.
+    /// Continues with a changed configuration.
     pub(crate) fn reconfigure(&mut self, config: Config) {
         let events = match &self.queue {
             Some(queue) => queue.next_sink(),
@@ -276,7 +276,7 @@ impl World {
         self.manager = self.manager.succeed(config, transport, events);
     }
 
-    /// Gets the first token. The word that stands for it.
+    /// Gets the first token. Returns the word that represents it.
     pub(crate) fn warm(&self) -> u32 {
         assert!(matches!(self.manager.ask(Call::Any), Reply::Flight(_)));
         self.flights.join();
@@ -286,7 +286,7 @@ impl World {
         }
     }
 
-    /// Wakes on another thread what is due.
+    /// Wakes the due sleepers on another thread.
     pub(crate) fn ring_alarms(&self) -> JoinHandle<()> {
         let (alarms, clock) = (Arc::clone(&self.alarms), Arc::clone(&self.clock));
         spawn(move || {

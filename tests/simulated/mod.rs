@@ -1,4 +1,5 @@
-//! A manager on simulated time: paused tokio clocks, a scripted transport, an event sink that records.
+//! A manager on simulated time: paused tokio clocks, a scripted transport and a recording event
+//! sink.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -23,7 +24,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-/// Tokio's paused time, and a wall clock that can be stepped against it.
+/// Tokio's paused time, and a wall clock that can be stepped independently.
 pub(crate) struct SimulatedClock {
     origin: Instant,
     /// Seconds since the epoch at the origin, in ms.
@@ -64,7 +65,7 @@ impl Clock for SimulatedClock {
     }
 }
 
-/// What the server does with a request.
+/// The server's reaction to a request.
 #[derive(Clone)]
 pub(crate) enum Step {
     /// Answers.
@@ -77,11 +78,11 @@ pub(crate) enum Step {
     Fail(TransportError),
     /// Never answers.
     Hang,
-    /// Panics, as a bug of ours would.
+    /// Panics, as a bug in this crate would.
     Panic,
 }
 
-/// A token of so many seconds.
+/// A token with this lifetime in seconds.
 pub(crate) fn token(lifetime: u64) -> Step {
     Step::Answer {
         status: 200,
@@ -106,12 +107,12 @@ pub(crate) fn wrong_secret() -> Step {
 
 type Script = Box<dyn Fn(u64, &TokenRequest) -> Step + Send + Sync>;
 
-/// Answers as the script says for the request number (counted from 1).
+/// Answers by a script, which receives the number of the request, counted from 1.
 pub(crate) struct ScriptedTransport {
     script: Script,
-    /// From the arrival of a request, when the script decides on it, to that of the answer.
+    /// The time from the arrival of a request, when the script runs, to the arrival of the answer.
     pub(crate) latency_ms: AtomicU64,
-    /// How many requests were sent.
+    /// The number of requests sent.
     requests: AtomicUsize,
 }
 
@@ -161,7 +162,7 @@ impl Transport for ScriptedTransport {
     }
 }
 
-/// A flight that landed, with the word for which its token may be kept.
+/// A landed flight, with the word for which its token may be kept.
 pub(crate) type Landing = (FlightId, Landed, u32);
 
 /// Records events.
@@ -195,7 +196,7 @@ impl EventSink for RecordingSink {
     }
 }
 
-/// A manager and all its surroundings.
+/// A manager and its environment.
 pub(crate) struct World {
     pub(crate) manager: Arc<Manager<SimulatedClock, ScriptedTransport>>,
     pub(crate) clock: Arc<SimulatedClock>,
@@ -281,13 +282,13 @@ impl World {
         }
     }
 
-    /// Goes on with a changed configuration.
+    /// Continues with a changed configuration.
     pub(crate) fn reconfigure(&mut self, config: Config) {
         let (transport, sink) = (Arc::clone(&self.transport), Arc::clone(&self.sink));
         self.manager = self.manager.succeed(config, transport, sink);
     }
 
-    /// What a caller gets in the end, as JavaScript would see it: a token's text or an error.
+    /// The final result of a caller, as JavaScript would see it: a token's text or an error.
     pub(crate) async fn call(
         &mut self,
         call: Call,
@@ -321,7 +322,7 @@ impl World {
         self.clock.now()
     }
 
-    /// How much of it has passed.
+    /// The elapsed simulated time.
     pub(crate) fn since(&self, start: Moment) -> Duration {
         self.now().since(start)
     }

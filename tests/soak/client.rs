@@ -1,4 +1,4 @@
-//! A caller that uses a manager as the facade does and checks everything that it gets.
+//! A caller that uses a manager as the facade does and checks every result.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,11 +19,11 @@ use tokio::runtime::Handle;
 use super::server::{Mood, Server};
 use super::simulated::{Landing, World, config, secret};
 
-/// A step of the wall clock is noticed within a second and the drift that goes unnoticed.
+/// How late a step of the wall clock is noticed: a second, plus the tolerated drift.
 const NOTICED_WITHIN: Duration = Duration::from_millis(1_051);
-/// What a timer counts in.
+/// The resolution of timers.
 const ALARM: Duration = Duration::from_millis(2);
-/// The deadline of an acquisition, and a little.
+/// The deadline of an acquisition plus a margin.
 const LONGEST_WAIT: Duration = Duration::from_millis(15_050);
 const DOCUMENTED: [ErrorKind; 6] = [
     ErrorKind::Credential,
@@ -34,7 +34,7 @@ const DOCUMENTED: [ErrorKind; 6] = [
     ErrorKind::Timeout,
 ];
 
-/// What happened.
+/// The events that occurred.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     calls: u64,
@@ -52,7 +52,7 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// Whether everything came up that was to be checked.
+    /// Whether every case to check has occurred.
     pub(super) fn is_varied(&self) -> bool {
         [
             self.served_by_word,
@@ -69,17 +69,17 @@ impl Counts {
     }
 }
 
-/// The time since the last look at how many requests there were.
+/// The window since requests were last counted.
 struct Window {
     start: Duration,
     acquisitions: f64,
     failures: u64,
-    /// What may each have caused a request.
+    /// Events that may each have caused a request.
     causes: u64,
     is_calm: bool,
 }
 
-/// What is known of failures in a row.
+/// The state of consecutive failures.
 #[derive(Default)]
 struct Row {
     failures: u32,
@@ -87,33 +87,33 @@ struct Row {
     acquisitions: f64,
 }
 
-/// The caller and all its surroundings.
+/// The caller and its environment.
 pub(super) struct Client {
     world: World,
     server: Arc<Server>,
-    /// What the facade keeps, and for which word.
+    /// The token that the facade keeps, and its word.
     kept: Option<(u32, Arc<Grant>)>,
     /// The token that the manager is known to hold.
     held: Option<Arc<Grant>>,
     waiting: Vec<(FlightId, Call, Duration)>,
-    /// Answers of the secret function that are to be given then.
+    /// Pending answers of the secret function, with the time of each.
     answers: Vec<(Duration, SecretCall)>,
-    /// Calls of it that never settle.
+    /// Calls of the secret function that never settle.
     unsettled: Vec<SecretCall>,
     /// When the wall clock was stepped, and by how much it was ahead before.
     stepped: (Duration, Duration),
     row: Row,
-    /// Flights up to this one were begun with an earlier configuration.
+    /// Flights up to this one began with an earlier configuration.
     last_outdated: u32,
     /// How many of them have not landed.
     outdated_under_way: usize,
-    /// Acquisitions whose end the present configuration does not count.
+    /// Acquisitions that end without being counted by the current configuration.
     uncounted: f64,
-    /// Flights up to this one were begun before a token was dropped.
+    /// Flights up to this one began before a token was dropped.
     last_detached: u32,
     window: Window,
     rotations: u32,
-    /// The secret function fails now and then.
+    /// Whether the secret function fails occasionally.
     is_function_moody: bool,
     counts: Counts,
 }
@@ -171,8 +171,8 @@ impl Client {
         self.world.now().monotonic
     }
 
-    /// How many acquisitions have begun. A snapshot counts before it starts a refresh that is due by
-    /// now, for example after a step of the wall clock: the second one knows of it.
+    /// How many acquisitions have begun. A snapshot counts before it starts a refresh that is due,
+    /// for example after a step of the wall clock, so only a second snapshot includes it.
     fn acquisitions(&self) -> f64 {
         let _ = self.world.manager.snapshot();
         self.world.manager.snapshot().counters.acquisitions
@@ -254,13 +254,13 @@ impl Client {
     pub(super) fn step_wall(&mut self, by: Duration) {
         self.note_step();
         self.world.clock.step_wall(by);
-        // More time has passed: a cool-down may be over, a token too.
+        // More time has passed, so a cool-down or a token may have ended.
         self.row.cool_until = Duration::ZERO;
         self.window.causes += 1;
         self.end_held();
     }
 
-    /// Should the clock go back, a token that it had ended does not come back.
+    /// A token that has ended stays ended even if the clock steps back.
     fn end_held(&mut self) {
         let now = self.world.now();
         self.held.take_if(|held| held.remaining(now).is_zero());
@@ -275,7 +275,7 @@ impl Client {
     fn note_step(&mut self) {
         let now = self.world.now();
         let (at, offset) = self.stepped;
-        // Of steps that follow each other too fast to be noticed, the first counts.
+        // If steps follow each other too fast to be noticed, only the first counts.
         if now.monotonic > at + NOTICED_WITHIN {
             self.stepped = (now.monotonic, now.offset());
         } else {
@@ -304,12 +304,12 @@ impl Client {
         self.uncounted += self.under_way() as f64;
         self.row = Row::default();
         self.window.causes += 1;
-        // A function that is not called by now is not called any more.
+        // A function that was not called by now will not be called.
         while self.world.calls.try_recv().is_ok() {}
         self.world.reconfigure(changed);
     }
 
-    /// Acquisitions of the present configuration.
+    /// Acquisitions of the current configuration.
     fn under_way(&self) -> usize {
         let state = self.world.manager.snapshot();
         (state.counters.acquisitions - state.latency.count - self.uncounted) as usize
@@ -327,8 +327,8 @@ impl Client {
         self.world.transport.latency_ms.store(ms, Ordering::SeqCst);
     }
 
-    /// Lets time pass, and takes everything that came by its end: a failure that is taken after the
-    /// next step of the wall clock would seem to begin a cool-down that the step has ended.
+    /// Lets time pass, and handles everything that arrived by its end. A failure handled after the
+    /// next step of the wall clock would appear to begin a cool-down that the step has ended.
     pub(super) async fn rest(&mut self, time: Duration) {
         let end = self.now() + time;
         while self.now() < end || !self.world.landings.is_empty() || !self.world.calls.is_empty() {
@@ -357,8 +357,8 @@ impl Client {
         }
     }
 
-    /// A time in which nothing can happen, so that the clocks need not be compared every second of
-    /// it: a fresh token, before the point where a refresh may begin, and no failure behind it.
+    /// A period in which nothing can happen, so that the clocks need not be compared every second:
+    /// the token is fresh, no refresh can begin yet, and no failure precedes it.
     fn quiet(&self, end: Duration) -> Option<Duration> {
         let state = self.world.manager.snapshot();
         let token = state.token?;
@@ -434,7 +434,7 @@ impl Client {
                     self.row = Row::default();
                 }
                 self.check_issue(now, &grant, landed.storage == Storage::Over);
-                // Over already, outlived by the held one or detached: it is asked for again.
+                // Expired, outlived by the held token or detached: the caller requests again.
                 if version == NO_TOKEN {
                     self.window.causes += 1 + mine.len() as u64;
                 }
@@ -454,7 +454,7 @@ impl Client {
                 } else {
                     self.counts.failed += mine.len() as u64;
                     let insist = mine.iter().all(|(_, call, _)| *call == Call::Forced);
-                    // One begun before a token was dropped knows of no token.
+                    // A flight that began before a token was dropped cannot have replaced it.
                     if !insist && flight.0 > self.last_detached {
                         self.check_loss(now);
                     }
@@ -466,7 +466,7 @@ impl Client {
     fn is_held(&self, grant: &Arc<Grant>) -> bool {
         let age = grant.age(self.world.now());
         let state = self.world.manager.snapshot();
-        // One that was detached may have been sent at the same time.
+        // The request of a detached flight may have been sent at the same time.
         let times = |token: TokenTimes| (token.age, token.hard);
         state.token.map(times) == Some((age, grant.life.hard))
     }
@@ -485,8 +485,8 @@ impl Client {
         self.row.acquisitions = self.acquisitions();
     }
 
-    /// A token is handed out of the cache: it is not over, by the server's own record and by either
-    /// clock. By the word alone a step of the clock may be noticed a second late.
+    /// Checks a token from the cache: it must not have ended by the server's record or by either
+    /// clock. If only the word was checked, a step of the clock may be noticed a second late.
     fn check_served(&self, now: Moment, grant: &Grant, by_word: bool) {
         let issue = self.server.issue(grant.token.expose());
         let is_noticed = !by_word || now.monotonic > self.stepped.0 + NOTICED_WITHIN;
@@ -497,29 +497,29 @@ impl Client {
             wall = wall.min(before.saturating_sub(issue.at.wall));
         }
         let end = usable(issue.lifetime);
-        // The alarm that changes the word rings when the millisecond is over.
+        // The alarm that changes the word fires at the end of the millisecond.
         let end = end.saturating_add(if by_word { ALARM } else { Duration::ZERO });
         assert!(mono < end, "{issue:?} handed out after {mono:?}");
         assert!(wall < end, "{issue:?} handed out after {wall:?} of the wall clock");
         assert_eq!(grant.life.granted, issue.lifetime);
     }
 
-    /// A token came: those who waited get it, unless it is over.
+    /// Handles a new token: its waiters receive it, unless it has expired.
     fn check_issue(&self, now: Moment, grant: &Grant, was_over: bool) {
         let issue = self.server.issue(grant.token.expose());
         let age = now.since(issue.at);
         assert_eq!(was_over, age >= issue.lifetime, "{issue:?} arrived after {age:?}");
     }
 
-    /// A caller gets no token at once: there must be none for it.
+    /// Checks a caller that gets no token immediately: no suitable token may be held.
     fn check_loss(&self, now: Moment) {
         if let Some(held) = &self.held {
             assert!(held.remaining(now).is_zero(), "a valid token was lost: {held:?}");
         }
     }
 
-    /// While a cool-down lasts, nothing is asked for. A success that has landed and was not taken yet
-    /// has ended it.
+    /// Checks that no token is requested during a cool-down. A success that has landed but was not
+    /// handled yet has ended it.
     fn check_cooldown(&self) {
         if self.now() < self.row.cool_until && self.world.landings.is_empty() {
             assert!(
@@ -529,7 +529,7 @@ impl Client {
         }
     }
 
-    /// How long the window lasts so far, in seconds.
+    /// The length of the window so far, in seconds.
     fn span(&self) -> f64 {
         self.now().saturating_sub(self.window.start).as_secs_f64()
     }
@@ -546,7 +546,7 @@ impl Client {
         }
     }
 
-    /// Looks at how many requests there were, and at what is left of them.
+    /// Checks how many requests were sent, and which resources remain.
     fn end_window(&mut self, is_whole: bool) {
         let (requests, least) = self.server.take_counts();
         let acquisitions = self.acquisitions();
@@ -566,7 +566,7 @@ impl Client {
         } else {
             let most = regular + window.causes as f64 + window.failures as f64;
             assert!(started <= most, "{started} acquisitions, {most} causes");
-            // Three attempts and one with another secret; some were begun before.
+            // Three attempts and one with another secret; some began before the window.
             assert!(requests as f64 <= 4.0 * (started + 2.0), "{requests} in {started}");
         }
         self.window = Window {
@@ -587,8 +587,8 @@ impl Client {
             let waited = self.now().saturating_sub(*since);
             assert!(waited <= LONGEST_WAIT, "{flight:?} does not land: {waited:?}");
         }
-        // The task of the alarms, and one for each flight; ours, that of the present configuration,
-        // and at most one for each flight of a former one.
+        // One task for the alarms and one for each flight. One transport for the test, one for the
+        // current configuration, and at most one for each flight of a former configuration.
         let tasks = 1 + self.under_way();
         let former = self.outdated_under_way;
         let transports = Arc::strong_count(&self.world.transport);
@@ -615,12 +615,12 @@ fn check_documented(error: &Error) {
     assert!(DOCUMENTED.contains(&error.kind()), "{error:?}");
 }
 
-/// The part of a life in which a token is handed out.
+/// The part of its lifetime in which a token is handed out.
 fn usable(lifetime: Duration) -> Duration {
     lifetime.saturating_sub(Duration::from_secs(1).min(lifetime / 4))
 }
 
-/// The part of a life after which a token is due for replacement.
+/// The part of its lifetime after which a token is due for replacement.
 fn soft(lifetime: Duration) -> Duration {
     let buffer = config().expiry_buffer.min(lifetime / 2);
     usable(lifetime).min(lifetime.saturating_sub(buffer))

@@ -16,7 +16,7 @@ const REMEMBERED: usize = 1_000;
 /// What a token of an unstated life is taken to live.
 const ASSUMED: Duration = Duration::from_secs(10);
 
-/// What it makes of requests.
+/// Its reaction to requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mood {
     Well,
@@ -105,7 +105,7 @@ impl Server {
         (std::mem::take(&mut state.requests), std::mem::replace(&mut state.least, usual))
     }
 
-    /// What it knows of a token.
+    /// Its record of a token.
     pub(crate) fn issue(&self, token: &str) -> Issue {
         let number: u64 = token.strip_prefix("token-").unwrap().parse().unwrap();
         let state = self.state.lock();

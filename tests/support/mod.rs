@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 /// The longest a test waits for one event.
 pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 
-/// Waits for `event`, but not for ever.
+/// Waits for `event` with a time limit.
 pub(crate) async fn soon<F: Future>(event: F) -> F::Output {
     tokio::time::timeout(LIMIT, event)
         .await
@@ -123,7 +123,7 @@ impl Peer {
         bytes
     }
 
-    /// Reads a length in one byte, and so many bytes.
+    /// Reads a length in one byte, then that many bytes.
     pub(crate) async fn read_counted(&mut self) -> Vec<u8> {
         let [count] = self.read().await;
         let mut bytes = vec![0; usize::from(count)];

@@ -25,7 +25,7 @@ function unpackedFolder(version) {
   return path.join(cacheFolder(), `keycloak-${version}`);
 }
 
-/** Gives the entry's folder; `make(folder)` fills it first if there is none. */
+/** Returns the entry's folder; `make(folder)` fills it first if there is none. */
 async function cached(folder, make) {
   if (existsSync(folder)) return folder;
   const parent = path.dirname(folder);

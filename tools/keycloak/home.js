@@ -17,7 +17,7 @@ const REALMS = ['realm.json', 'disabled-realm.json'];
 /** `kc.sh` and `quarkus-run.jar` find the home by their own place, so links would lead astray. */
 const COPIED = ['bin/kc.sh', 'conf', 'lib/quarkus-run.jar', 'providers', 'themes', 'version.txt'];
 const LINKED = ['lib/app', 'lib/lib'];
-/** What the augmentation of the first start writes, below the home. */
+/** The files that the augmentation of the first start writes, below the home. */
 const BUILD = path.join('lib', 'quarkus');
 
 async function makeHome(distribution, build) {

@@ -18,7 +18,7 @@ function javaCommand() {
   return process.env.JAVA_HOME ? path.join(process.env.JAVA_HOME, 'bin', 'java') : 'java';
 }
 
-/** Java's major version, or `undefined` where there is none. */
+/** Java's major version, or `undefined` if Java is missing. */
 function javaVersion() {
   const { error, stderr } = spawnSync(javaCommand(), ['-version'], { encoding: 'utf8' });
   const found = error ? null : /version "(\d+)/.exec(stderr);
@@ -29,7 +29,7 @@ function hasMaven() {
   return !spawnSync('mvn', ['-v'], { stdio: 'ignore' }).error;
 }
 
-/** What a start of this version lacks on this machine, as one text, or `undefined`. */
+/** The prerequisites of this version that the machine lacks, as one text, or `undefined`. */
 function missingPrerequisites(version) {
   if (process.platform === 'win32') {
     return 'a POSIX system is needed (kc.sh, process groups): use Linux, macOS or WSL';

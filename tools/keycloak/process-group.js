@@ -96,7 +96,7 @@ class ProcessGroup {
     return text.trimEnd().split('\n').slice(-LOG_TAIL_LINES).join('\n');
   }
 
-  /** Whether there was somebody to send it to. */
+  /** Whether a process received it. */
   #send(signal) {
     try {
       process.kill(-this.#child.pid, signal);

@@ -81,7 +81,7 @@ async function startKeycloak({
       return server;
     } catch (error) {
       await server.stop();
-      // Somebody else may take a port between our look and the server's.
+      // Another process may take a port between our check and the server's.
       const portTaken = /already in use|address in use/i.test(error.message);
       if (!portTaken || attempt === PORT_ATTEMPTS) throw error;
     }

@@ -61,7 +61,7 @@ async function ensureTarget(name) {
   const sysroot = await output('rustc', ['--print', 'sysroot']);
   if (fs.existsSync(path.join(sysroot, 'lib', 'rustlib', triple, 'lib'))) return;
   await run('rustup', ['target', 'add', triple]).catch((error) => {
-    throw new Error(`the Rust target ${triple} cannot be had: ${error.message}`);
+    throw new Error(`the Rust target ${triple} is not available: ${error.message}`);
   });
 }
 
@@ -88,7 +88,7 @@ function remappedPaths(crates) {
   return [[root, '/src'], ...[...folders].sort().map((folder) => [folder, '/crates'])];
 }
 
-/** Builds the target and gives the path of what the linker made, with debug symbols on Linux. */
+/** Builds the target and returns the path of what the linker made, with debug symbols on Linux. */
 async function compile(name, { crates, targetFolder }) {
   const { triple, os, libc } = targets[name];
   const paths = remappedPaths(crates);

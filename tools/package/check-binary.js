@@ -54,7 +54,7 @@ const readCpu = {
   },
 };
 
-/** What is wrong with the binary, as sentences; none if nothing is. */
+/** The faults of the binary, as sentences. */
 function binaryFaults(bytes, name) {
   const { os, cpu, libc } = targets[name];
   const found = readCpu[os](bytes) || 'something else';

@@ -73,7 +73,7 @@ async function packPlatform(name, temporary, { tools, repository, twice, built }
   fs.writeFileSync(path.join(DIST, `${packageName}-${version}.cdx.json`), bill);
 }
 
-/** What other versions left would only be mistaken for this one's. */
+/** Removes the files of other versions, which could be mistaken for this one's. */
 function removeOthers() {
   for (const file of fs.readdirSync(DIST)) {
     if (!file.includes(`-${version}.`)) fs.rmSync(path.join(DIST, file), { recursive: true });

@@ -1,7 +1,7 @@
 'use strict';
 
-// The main package: what the checkout's `files` name, JavaScript minified, the files behind `index.js`
-// in one, and a manifest that asks for the package of the platform.
+// The main package: what the checkout's `files` name, JavaScript minified, the files behind
+// `index.js` in one, and a manifest that asks for the package of the platform.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -10,9 +10,9 @@ const { findPlatformPackage } = require('./platform-package.js');
 const { targets } = require('./targets.js');
 
 const ENTRY = 'index.js';
-/** What `index.js` and another entry both need. */
+/** The modules that `index.js` and another entry both need. */
 const SHARED = 'lib/reconfigure.js';
-/** What only a checkout needs. */
+/** The parts that only a checkout needs. */
 const OF_THE_CHECKOUT = ['private', 'napi', 'scripts', 'devDependencies'];
 
 const readManifest = () => JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8'));

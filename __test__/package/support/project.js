@@ -18,7 +18,7 @@ const { promisify } = require('node:util');
 const { pinnedPackages } = require('../../../tools/pinned-packages.js');
 const { ROOT } = require('./dist.js');
 
-/** What hangs must fail. */
+/** A hanging test must fail. */
 const LIMIT_MS = 120_000;
 const SAID_AT_MOST = 4_000;
 

@@ -16,7 +16,7 @@ const { clients: CLIENTS, realm: REALM } = require('../../../tools/keycloak/real
 const START_TIMEOUT_MS = 10 * 60 * 1000;
 /** Secrets can expire: on by default from 26.8 on. */
 const OPTIONS = ['--features=client-secret-rotation'];
-/** The server that somebody else started for these tests, as JSON. */
+/** The server that another process started for these tests, as JSON. */
 const SHARED = 'KEYCLOAK_SHARED';
 
 const log = (line) => console.error(line);

@@ -151,7 +151,7 @@ function watch({ tokenEndpoint, clientId, clientSecret }) {
   };
 }
 
-/** What a plain token request is answered, nothing without a whole answer. */
+/** The answer to a plain token request; `undefined` without a complete answer. */
 async function look(tokenEndpoint, clientId, clientSecret) {
   const form = new URLSearchParams({
     grant_type: 'client_credentials',

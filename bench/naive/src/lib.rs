@@ -14,7 +14,7 @@ pub fn set_token(token: String) {
     TOKEN.get_or_init(|| token);
 }
 
-/// Gives the token that is kept.
+/// Returns the token that is kept.
 #[napi]
 pub async fn get_token() -> String {
     TOKEN.get().cloned().unwrap_or_default()

@@ -1,7 +1,7 @@
 const express = require('express');
 
 function createRouter({ httpAuth, tokenManager }) {
-  /** Passes a call on to the API in the name of the signed-in user, and its answer back. */
+  /** Forwards a call to the API on behalf of the signed-in user, and returns the answer. */
   const forward = (method) => async (request, response, next) => {
     try {
       // The user comes from credentials that Backstage has verified, never from the request itself.

@@ -71,7 +71,7 @@ impl Proving {
 }
 
 impl Options<'_> {
-    /// The credential and its kind. Every option is checked, also those that do not count.
+    /// The credential and its kind. Checks every option, including those without effect.
     pub(super) fn credential(&mut self) -> Option<(Proving, Credential)> {
         let given: Vec<_> = CREDENTIALS
             .iter()
@@ -178,7 +178,7 @@ impl Options<'_> {
         }
     }
 
-    /// PEM, or a file of it; exactly one of the two.
+    /// PEM text or a PEM file; exactly one of the two.
     fn pem(&mut self, inline: Text, file: FilePath) -> Option<PemSource> {
         let both = format!("{}, {}", inline.name, file.name);
         match (self.has(inline.name), self.has(file.name)) {
@@ -187,7 +187,7 @@ impl Options<'_> {
                 .push(&both, "expected exactly one of them, but both are given"),
             (false, false) => self.faults.push(
                 &both,
-                "expected one of them: a client certificate needs its key, and a key its certificate",
+                "expected one of them: a client certificate and its key must be set together",
             ),
             _ => {}
         }
@@ -298,8 +298,8 @@ impl Options<'_> {
     }
 }
 
-/// A JSON Web Key that was given as an object, as JSON. Members that are not strings are left out:
-/// none of them matters for signing.
+/// Writes a JSON Web Key that was given as an object as JSON. Omits members that are not strings,
+/// because signing needs none of them.
 fn json_of(members: Vec<(String, Given)>) -> Zeroizing<String> {
     let texts: Vec<_> = members
         .into_iter()

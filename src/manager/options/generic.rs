@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::{Given, Options};
 
-/// Larger numbers of seconds or milliseconds are taken as this one: some 49 days in milliseconds.
+/// Larger numbers of seconds or milliseconds count as this one: about 49 days in milliseconds.
 const LARGEST_NUMBER: f64 = u32::MAX as f64;
 
 /// A non-empty string.

@@ -3,8 +3,8 @@
 use super::{Given, Options, table};
 use crate::oauth::TokenEndpoint;
 
-/// Names of header fields that `resource.userHeader` may not take, in lower case: those that carry
-/// credentials, and those by which a request is framed and its body is read.
+/// The header names that `resource.userHeader` refuses, in lower case: headers that carry
+/// credentials or control how the request and its body are read.
 const RESERVED_HEADERS: [&str; 15] = [
     "authorization",
     "connection",
@@ -57,7 +57,7 @@ impl Options<'_> {
                     if RESERVED_HEADERS.contains(&text.to_ascii_lowercase().as_str()) {
                         self.faults.push(
                             &option,
-                            "expected a header that neither carries credentials nor frames the request",
+                            "expected a header that is not used for credentials or framing",
                         );
                     }
                 }
@@ -73,7 +73,7 @@ impl Options<'_> {
     }
 }
 
-/// A base URL has all that a token endpoint has, and nothing behind its path.
+/// The rules for a token endpoint apply, and a query is refused too.
 fn base_url_fault(text: &str) -> Option<String> {
     match TokenEndpoint::parse(text) {
         Ok(endpoint) if endpoint.url().query().is_some() => {

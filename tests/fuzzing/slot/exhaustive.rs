@@ -42,7 +42,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// One state in so many is kept.
+    /// One in this many states is kept.
     fn add(
         &mut self,
         sample: u64,
@@ -102,7 +102,7 @@ fn try_merge(scenario: &Scenario, one: &Pair, other: &Pair) -> Result<(), String
     Ok(())
 }
 
-/// What came of some visits: the new states, and where each event led from each.
+/// The result of some visits: the new states, and the transition of each event.
 #[derive(Default)]
 struct Round {
     next: Vec<Visit>,

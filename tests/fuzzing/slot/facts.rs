@@ -17,7 +17,7 @@ pub(crate) struct Time {
 }
 
 impl Time {
-    /// What has passed, by the clock that says more.
+    /// The elapsed time, by the clock that advanced more.
     pub(crate) fn after(self, earlier: Self) -> Ns {
         let (mono, wall) = (self.mono - earlier.mono, self.wall - earlier.wall);
         mono.max(wall).max(0)
@@ -74,7 +74,7 @@ pub(crate) enum Fact {
         flight: u32,
         is_background: bool,
     },
-    /// Somebody waits for a flight with this minimum.
+    /// A caller waits for a flight with this minimum.
     Awaited {
         flight: u32,
         minimum: Ns,
@@ -92,7 +92,7 @@ pub(crate) enum Fact {
         luck: Ns,
         is_current: bool,
     },
-    /// Somebody was told that a minimum is missed.
+    /// A missed minimum was reported.
     Warned,
     /// The held token was refused, and the spacing kept it.
     Refused,

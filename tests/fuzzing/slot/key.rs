@@ -1,4 +1,4 @@
-//! What decides the future of a pair, as one number.
+//! The state that determines the future of a pair, as one number.
 
 use std::fmt::Write;
 use std::hash::{DefaultHasher, Hasher};
@@ -11,7 +11,7 @@ use super::pair::Pair;
 
 impl Log {
     /// Everything that later answers are read from, with times relative to `now` and flights
-    /// counted from the last one: two logs with the same essence answer alike for ever.
+    /// counted from the last one: two logs with the same essence answer alike forever.
     pub(crate) fn essence(&self, now: Time, out: &mut Vec<Ns>) {
         let relative = |at: Time| [now.mono - at.mono, now.wall - at.wall];
         let current = self.current();

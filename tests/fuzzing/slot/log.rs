@@ -47,7 +47,7 @@ impl Row {
     }
 }
 
-/// What happened, in order.
+/// The events, in order.
 #[derive(Clone, Debug)]
 pub(crate) struct Log {
     in_background_at_first: bool,
@@ -125,7 +125,7 @@ impl Log {
         })
     }
 
-    /// The largest minimum that somebody waits for with this flight.
+    /// The largest minimum that a waiter of this flight requested.
     pub(crate) fn minimum(&self, asked: u32) -> Option<Ns> {
         let minima = self.entries.iter().filter_map(|entry| match entry.fact {
             Fact::Awaited { flight, minimum } if flight == asked => Some(minimum),

@@ -299,7 +299,7 @@ impl Model {
             && self.log.refresh_spacing_left(now) == 0
     }
 
-    /// How long until each point that lies ahead.
+    /// The time until each future point.
     pub(crate) fn points(&self, now: Time) -> Vec<(Point, Ns)> {
         let mut points = vec![
             (Point::Cooldown, self.log.row().map_or(0, |row| row.left(now))),

@@ -16,7 +16,7 @@ use super::model::{Ask, Landed, Model, Verdict};
 use super::plain;
 use super::plain::{duration, moment, ns, number};
 
-/// What happens to both.
+/// An event for both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     /// Time passes.
@@ -26,7 +26,7 @@ pub(crate) enum Event {
     Call(Ask),
     /// The token that is held, or was last, is rejected.
     RejectLast,
-    /// A token that nobody holds is rejected.
+    /// A token that is not held is rejected.
     RejectOther,
     Clear,
     Wake {

@@ -1,4 +1,4 @@
-//! What may happen in which sequences, and where they start.
+//! The sequences of events, and their starting points.
 
 use keycloak_token_manager::manager::error::ErrorKind;
 
@@ -6,7 +6,7 @@ use super::facts::{Failure, LUCK, Ns, SECOND};
 use super::model::Ask;
 use super::pair::{Event, Pair};
 
-/// What may happen, and how often in a row.
+/// The possible events, and how often each may repeat.
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     pub(crate) length: usize,
