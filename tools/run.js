@@ -42,6 +42,7 @@ function run(command, args, { limitSeconds = 900, forbidden, capture = false, en
       stdio: ['ignore', piped ? 'pipe' : 'inherit', piped ? 'pipe' : 'inherit'],
     });
     let output = '';
+    let captured = '';
     let fault;
     const stop = (why) => {
       if (fault !== undefined) return;
@@ -55,6 +56,8 @@ function run(command, args, { limitSeconds = 900, forbidden, capture = false, en
         from.setEncoding('utf8');
         from.on('data', (text) => {
           output += text;
+          // Programs such as cargo write notes about waiting to the error stream.
+          if (from === child.stdout) captured += text;
           if (!capture) to.write(text);
           const found = forbidden?.exec(output);
           if (found) stop(`its output says "${found[0]}"`);
@@ -67,7 +70,7 @@ function run(command, args, { limitSeconds = 900, forbidden, capture = false, en
     const settle = (why) => {
       clearTimeout(timer);
       groups.delete(child.pid);
-      if (why === undefined) resolve(capture ? output : undefined);
+      if (why === undefined) resolve(capture ? captured : undefined);
       else reject(new Error(why + (capture && output ? `\n${output.trimEnd()}` : '')));
     };
     child.on('error', (error) => settle(`${name}: ${error.message}`));

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::backoff::MOST_ATTEMPTS;
 use super::clock::Moment;
-use super::error::Error;
+use super::error::{Error, ErrorKind};
 use super::held::{Grant, Held};
 use super::rejections::Rejections;
 use super::schedule::REFRESH_SPACING;
@@ -89,6 +89,16 @@ pub struct Landed {
     pub is_turn: bool,
     /// Whether to warn that the held token misses a waiter's minimum validity.
     pub warns_of_minimum: bool,
+}
+
+impl Landed {
+    /// Whether the waiters of a flight that began before a change of the configuration ask again: a
+    /// change fails no call, but it does not extend a deadline either.
+    #[must_use]
+    pub fn is_void_after_change(&self) -> bool {
+        let failure = self.result.as_ref().err();
+        failure.is_some_and(|error| error.kind() != ErrorKind::Timeout)
+    }
 }
 
 /// What becomes of a token that has arrived. Waiters get it in any case.

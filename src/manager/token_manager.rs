@@ -52,7 +52,8 @@ struct Inner<T> {
     /// The version of the last token of which JavaScript may hold a copy.
     copied: Option<u64>,
     usage: Usage,
-    history: History,
+    /// Shared with the managers of earlier configurations, whose flights may still land.
+    history: Arc<Mutex<History>>,
     /// Another manager has taken over. Callers of a flight that fails here ask that one.
     has_successor: bool,
 }
@@ -78,7 +79,7 @@ struct Usage {
 }
 
 /// The past events that the snapshot reports.
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 struct History {
     last_success: Option<Moment>,
     last_failure: Option<(Moment, ErrorKind)>,
@@ -119,7 +120,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
                 serving: None,
                 copied: None,
                 usage: Usage::default(),
-                history: History::default(),
+                history: Arc::new(Mutex::new(History::default())),
                 has_successor: false,
             }),
             this: Weak::clone(this),
@@ -191,7 +192,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     pub fn invalidate(&self, rejected: &str) -> Invalidation {
         let (outcome, _) = self.decide(|inner, now| {
             let outcome = inner.slot.invalidate(now, rejected);
-            let counters = &mut inner.history.counters;
+            let counters = &mut inner.history.lock().counters;
             *match outcome {
                 Invalidation::Dropped => &mut counters.invalidations,
                 Invalidation::Kept => &mut counters.invalidations_kept,
@@ -207,7 +208,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     pub fn clear(&self) -> bool {
         let (had_token, _) = self.decide(|inner, now| {
             let had_token = inner.slot.clear(now);
-            inner.history.counters.invalidations += f64::from(u8::from(had_token));
+            inner.history.lock().counters.invalidations += f64::from(u8::from(had_token));
             (had_token, None)
         });
         had_token
@@ -398,7 +399,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
 impl<T> Inner<T> {
     /// Counts the decision. Returns the flight to start.
     fn count(&mut self, decision: &Decision) -> Option<Launch> {
-        let counters = &mut self.history.counters;
+        let counters = &mut self.history.lock().counters;
         match decision {
             Decision::Use {
                 is_stale, launch, ..
@@ -423,7 +424,7 @@ impl<T> Inner<T> {
     /// Counts the hits since the held token became stale, before anything else changes.
     fn count_stale_hits(&mut self, now: Moment, hits: f64) {
         if let Some(mark) = self.usage.hits_when_stale {
-            self.history.counters.stale_served += hits - mark;
+            self.history.lock().counters.stale_served += hits - mark;
         }
         let is_stale = self.slot.condition(now) == slot::Condition::Stale;
         self.usage.hits_when_stale = is_stale.then_some(hits);
@@ -437,7 +438,7 @@ impl<T> Inner<T> {
 
     fn flight(&mut self, launch: Launch) -> Option<(Launch, Arc<Setup<T>>)> {
         let setup = Arc::clone(self.setup.as_ref()?);
-        self.history.counters.acquisitions += 1.0;
+        self.history.lock().counters.acquisitions += 1.0;
         Some((launch, setup))
     }
 
@@ -466,18 +467,21 @@ impl<T> Inner<T> {
             took,
             is_lifetime_assumed,
         } = acquired;
-        let history = &mut self.history;
-        history.counters.retries += f64::from(requests.saturating_sub(1));
-        history.latency.add(took);
-        match &result {
-            Ok(_) => history.last_success = Some(now),
-            Err(error) => history.last_failure = Some((now, error.kind())),
-        }
-        let warns_of_lifetime =
-            is_lifetime_assumed && !std::mem::replace(&mut history.warned_of_lifetime, true);
+        let warns_of_lifetime = {
+            let mut history = self.history.lock();
+            history.counters.retries += f64::from(requests.saturating_sub(1));
+            history.latency.add(took);
+            match &result {
+                Ok(_) => history.last_success = Some(now),
+                // The present configuration has not failed.
+                Err(_) if self.has_successor => {}
+                Err(error) => history.last_failure = Some((now, error.kind())),
+            }
+            is_lifetime_assumed && !std::mem::replace(&mut history.warned_of_lifetime, true)
+        };
         let mut landed = self.slot.land(now, flight, result, fastrand::f64());
-        // The present configuration has not failed, so the log says nothing.
-        landed.is_turn &= landed.result.is_ok() || !self.has_successor;
+        // A failure after which the callers ask the successor is not logged.
+        landed.is_turn &= !(self.has_successor && landed.is_void_after_change());
         if landed.storage == Storage::Held {
             self.usage = Usage {
                 hits_on_arrival: hits,
@@ -493,14 +497,15 @@ impl<T> Inner<T> {
             soft: grant.life.soft,
             hard: grant.life.hard,
         });
+        let history = self.history.lock();
         Snapshot {
             name: self.name.clone(),
             condition: self.slot.condition(now),
             token,
-            last_success: self.history.last_success,
-            last_failure: self.history.last_failure,
-            counters: self.history.counters,
-            latency: self.history.latency,
+            last_success: history.last_success,
+            last_failure: history.last_failure,
+            counters: history.counters,
+            latency: history.latency,
         }
     }
 
@@ -532,7 +537,7 @@ impl<T> Inner<T> {
             serving: self.serving.take(),
             copied: self.copied.take(),
             usage: std::mem::take(&mut self.usage),
-            history: self.history,
+            history: Arc::clone(&self.history),
             has_successor: std::mem::replace(&mut self.has_successor, true),
         }
     }

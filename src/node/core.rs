@@ -182,6 +182,9 @@ impl Core {
     }
 
     fn landed(&self, flight: u32, landed: Landed, version: u32, is_former: bool) -> Event {
+        if is_former && landed.is_void_after_change() {
+            return Event::AskAgain { flight };
+        }
         match landed.result {
             // The token ended while the event loop was blocked.
             Ok(grant)
@@ -194,8 +197,6 @@ impl Core {
                 flight,
                 token: self.token(grant, version),
             },
-            // A configuration change never fails a call.
-            Err(_) if is_former => Event::AskAgain { flight },
             Err(error) => Event::Failed {
                 flight,
                 failure: Failure::new(&error, landed.retry_after),

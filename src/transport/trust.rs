@@ -284,7 +284,7 @@ impl TrustFile {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
 
     use super::{EXTRA_CA_CERTS, set_extra_ca_certs, variable};
 
@@ -293,7 +293,7 @@ mod tests {
         for path in ["", "/first.pem", "", "/second.pem"] {
             set_extra_ca_certs(path.into());
         }
-        assert_eq!(EXTRA_CA_CERTS.get().map(|path| path.as_path()), Some(Path::new("/first.pem")));
+        assert_eq!(EXTRA_CA_CERTS.get().map(PathBuf::as_path), Some(Path::new("/first.pem")));
     }
 
     #[test]
