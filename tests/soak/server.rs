@@ -134,7 +134,11 @@ impl Server {
             Mood::Silent => return Step::Hang,
         };
         let lifetime_is_stated = state.mood != Mood::Vague;
-        let life = Duration::from_secs(lifetime);
+        // A lifetime of zero counts as absent.
+        let life = match lifetime {
+            0 => ASSUMED,
+            lifetime => Duration::from_secs(lifetime),
+        };
         state.least = state.least.min(life);
         let issue = Issue {
             at: now,
