@@ -62,11 +62,11 @@ describe('a secret function', { concurrency: true }, () => {
     ],
     ['that rejects', () => Promise.reject(cause), /see cause/, cause],
     ['that rejects with nothing', () => Promise.reject(), /see cause/, undefined],
-    ['that gives an empty string', () => '', /gave an empty string/],
-    ['that gives a number', async () => 5, /gave number/],
-    ['that gives nothing', () => {}, /gave undefined/],
-    ['that gives null', async () => null, /gave null/],
-    ['that gives an object', () => ({ secret: SECRET }), /gave object/],
+    ['that gives an empty string', () => '', /returned an empty string/],
+    ['that gives a number', async () => 5, /returned number/],
+    ['that gives nothing', () => {}, /returned undefined/],
+    ['that gives null', async () => null, /returned null/],
+    ['that gives an object', () => ({ secret: SECRET }), /returned object/],
   ]) {
     test(`${name} is ERR_KEYCLOAK_CREDENTIAL, before anything is sent`, async (t) => {
       const { endpoint, manager } = await start(t, { clientSecret });

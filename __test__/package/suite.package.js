@@ -59,9 +59,10 @@ for (const name of builtTargets()) {
         const to = path.join(project.folder, '__test__', part);
         cpSync(path.join(ROOT, '__test__', part), to, { recursive: true });
       }
-      // Through which the suite sees what is called: in what is published it is a part of
-      // `index.js`.
-      cpSync(path.join(ROOT, 'lib', 'native.js'), path.join(project.folder, 'lib', 'native.js'));
+      // The suite also reads files that are parts of the published `index.js`, or not published.
+      for (const file of ['lib/native.js', 'lib/reconfigure.js', 'options.json']) {
+        cpSync(path.join(ROOT, file), path.join(project.folder, file));
+      }
       return (...more) => project.run(command, [...args, '--expose-gc', ...more], { env });
     }
 
