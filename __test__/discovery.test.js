@@ -149,7 +149,7 @@ describe('discovery', () => {
     );
     endpoint.state.document = { token_endpoint: 'http://127.0.0.1:9/token' };
     const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_PROTOCOL');
-    assert.match(error.message, /plain http/);
+    assert.match(error.message, /uses http/);
     endpoint.state.document = {};
   });
 
