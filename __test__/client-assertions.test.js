@@ -172,7 +172,11 @@ describe('private_key_jwt', () => {
     for (const [name, text, problem, more] of [
       ['truncated', half, /cut off or malformed/],
       ['encrypted', encrypted, /it is encrypted/],
-      ['a public key', EC.publicKey.export({ type: 'spki', format: 'pem' }), /instead of a private key/],
+      [
+        'a public key',
+        EC.publicKey.export({ type: 'spki', format: 'pem' }),
+        /instead of a private key/,
+      ],
       ['empty', '', /contains no private key/],
       ['a secret', 'canary-secret', /contains no private key/],
       ['another kind', pem(EC.privateKey), /ES256 and cannot sign with RS256/, 'RS256'],

@@ -20,6 +20,7 @@ const {
   secretOf,
 } = require('./support/keycloak');
 const { byIntrospection, byKeys, startVerifyingApi } = require('./support/verifying-api');
+const { recorder } = require('../support/manager.js');
 
 const TICK_MS = 10;
 /** The longest cool-down, and time for a slow machine. */
@@ -32,6 +33,8 @@ const ROUNDED_MS = 250;
 /** A call may be in progress for long after its token was taken. */
 const UNDER_WAY_MS = 5_000;
 const CALLERS = 10;
+/** About the time from the refresh of a token of 3 s to its end. */
+const SLOW_MS = 500;
 
 /** Days, as a realm that rotates secrets may have them. */
 const ROTATION_POLICY = {
@@ -145,7 +148,8 @@ describeWithKeycloak('changes at a real Keycloak', { concurrency: true }, (keycl
     const clientId = 'short';
     const { tokenEndpoint, realmUrl } = keycloak;
     const isValid = byKeys(`${realmUrl}/protocol/openid-connect/certs`, UNDER_WAY_MS);
-    const options = { tokenEndpoint, clientId, clientSecret: secretOf(clientId) };
+    const { logger, at } = recorder();
+    const options = { tokenEndpoint, clientId, clientSecret: secretOf(clientId), logger };
     const { manager, statuses } = await startVerifyingApi(t, isValid, options);
     const seen = new Set();
     const end = Date.now() + MINUTE_MS;
@@ -174,9 +178,13 @@ describeWithKeycloak('changes at a real Keycloak', { concurrency: true }, (keycl
     assert.equal(lastFailure, undefined);
     assert.ok(statuses.length > 100 && statuses.every((status) => status === 200));
     assert.ok(seen.size >= 20, `${seen.size} tokens`);
-    // On a busy machine a refresh may be late, but not as a rule.
+    // On a busy machine a refresh may be late, but not as a rule. A token that Keycloak takes longer
+    // for than the old one lives is waited for.
     const waited = calls - counters.hits;
-    assert.ok(waited <= (CALLERS + 1) * (1 + seen.size / 4), `${waited} calls waited`);
+    const durations = at('debug').map((line) => Number(/in (\d+) ms/.exec(line)?.[1]));
+    const slow = durations.filter((ms) => ms > SLOW_MS).length;
+    const most = (CALLERS + 1) * (1 + seen.size / 4 + slow);
+    assert.ok(waited <= most, `${waited} calls waited, ${slow} slow answers`);
   });
 
   for (const { what, source } of SECRET_SOURCES) {

@@ -192,7 +192,7 @@ describeWithKeycloak('signed assertions against a real Keycloak', {}, (keycloak)
     const client = { clientId, privateKey: key.pem };
     const error = await failureOf(manage(t, { issuer: realm.realmUrl, ...client }));
     assert.equal(error.code, 'ERR_KEYCLOAK_PROTOCOL');
-    for (const part of [`"${publicIssuer}"`, `"${realm.realmUrl}"`, 'set issuer to that']) {
+    for (const part of [`"${publicIssuer}"`, `"${realm.realmUrl}"`, 'set issuer to it']) {
       assert.ok(error.message.includes(part), error.message);
     }
 
