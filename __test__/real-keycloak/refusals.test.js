@@ -71,7 +71,7 @@ const REFUSALS = [
     options: client('user-disabled'),
     ...{ status: 401, oauthError: 'invalid_request' },
     description: "User 'service-account-user-disabled' disabled",
-    advice: /user of the service account of client "user-disabled" is disabled/,
+    advice: /service account user of client "user-disabled" is disabled/,
   },
   {
     what: 'a public client',
