@@ -392,7 +392,7 @@ describe('options that are refused', () => {
     revoke();
     for (const [name, options, expected = cause] of [
       ['an option', failing('name', { ...BASE })],
-      ['an option that is no error of ours', failing('clientSecret', { ...BASE })],
+      ['an exception that this package did not throw', failing('clientSecret', { ...BASE })],
       ['a member of an option', { ...BASE, resource: failing('baseUrl') }],
       ['a method of the logger', { ...BASE, logger: failing('warn', { ...LOGGER }) }],
       ['the constructor of an option', { ...BASE, parameters: failing('constructor') }],

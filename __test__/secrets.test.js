@@ -81,7 +81,7 @@ describe('a secret function', { concurrency: true }, () => {
     });
   }
 
-  test('that threw is no cause of what fails after the configuration changed', async (t) => {
+  test('whose exception is not the cause of an error after a configuration change', async (t) => {
     const { endpoint, manager } = await start(t, { clientSecret: () => Promise.reject(cause) });
     await rejection(manager.getToken(), 'ERR_KEYCLOAK_CREDENTIAL');
     const { tokenEndpoint } = endpoint;
