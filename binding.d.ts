@@ -4,14 +4,14 @@
 /** The native side of a manager. It belongs to the thread that opened it. */
 export declare class Core {
   /**
-   * The shared memory: the word is `Int32Array[0]`, hits and joins are `Float64Array[1]` and
+   * The shared memory: the version is `Int32Array[0]`, hits and joins are `Float64Array[1]` and
    * `Float64Array[2]`.
    */
   memory(): ArrayBuffer
   /** Returns a token, the flight to wait for, or a failure. `minimum` is in seconds, 0 for none. */
-  ask(minimum: number, forced: boolean): Token | number | Failure
+  ask(minimum: number, forced: boolean): TokenData | number | FailureData
   /** The events since the last call. */
-  drain(): Array<Event>
+  drain(): Array<EventData>
   /** Delivers the secret that the function returned, or the fault. */
   answerSecret(call: number, secret?: string | undefined | null, fault?: string | undefined | null): void
   /**
@@ -22,15 +22,15 @@ export declare class Core {
   /** Drops the held token. Returns whether one was held. */
   clear(): boolean
   /** Applies changed options, or returns their faults and changes nothing. */
-  reconfigure(options: unknown, environment: Environment): Failure | Unreadable | null
+  reconfigure(options: unknown, environment: Environment): FailureData | Unreadable | null
   /** The manager's state and counters. */
-  snapshot(): State
+  snapshot(): SnapshotData
   /** Closes the manager and drops secrets. Returns the failure for the callers that still wait. */
-  close(): Failure
+  close(): FailureData
 }
 
 /** Counters. */
-export interface Counts {
+export interface CounterData {
   hits: number
   joins: number
   acquisitions: number
@@ -57,14 +57,14 @@ export interface Environment {
 }
 
 /** Something that JavaScript has to handle. */
-export type Event =
+export type EventData =
   | { type: 'Acquired'; /** The flight. */
     flight: number; /** The token. */
-  token: Token }
+  token: TokenData }
   | { type: 'Failed'; /** The flight. */
     flight: number; /** The reason. */
-    failure: Failure; /** The held token, which waiters receive unless they forced a refresh. */
-  fallback?: Token }
+    failure: FailureData; /** The held token, which waiters receive unless they forced a refresh. */
+  fallback?: TokenData }
   | { type: 'AskAgain'; /** The flight. */
   flight: number }
   | { type: 'Log'; /** `warn`, `info` or `debug`. */
@@ -75,7 +75,7 @@ export type Event =
   | { type: 'RootsWanted' }
 
 /** A failure as data. */
-export interface Failure {
+export interface FailureData {
   /** The error's code. */
   code: string
   /** The error's message. */
@@ -121,10 +121,10 @@ export interface Latencies {
  * Opens a manager, or returns the faults of its options. `listener` is called when there are
  * events to drain.
  */
-export declare function open(options: unknown, environment: Environment, listener: () => void): Core | Failure | Unreadable
+export declare function open(options: unknown, environment: Environment, listener: () => void): Core | FailureData | Unreadable
 
 /** The state of a manager. */
-export interface State {
+export interface SnapshotData {
   /** The option `name`. */
   name: string
   /** `empty`, `fresh`, `stale`, `failing` or `closed`. */
@@ -140,13 +140,13 @@ export interface State {
   /** The last failure. */
   lastFailure?: LastFailure
   /** Counters. */
-  counters: Counts
+  counters: CounterData
   /** In ms. */
   acquisitionLatencyMs: Latencies
 }
 
 /** A token with its metadata. */
-export interface Token {
+export interface TokenData {
   /** The token. */
   token: string
   /** Its scope. */
@@ -155,8 +155,8 @@ export interface Token {
   issuedAt: number
   /** In ms since the epoch. */
   expiresAt: number
-  /** The token may be kept while the shared word has this value; 0 if it may not be kept. */
-  word: number
+  /** The token may be kept while the shared version has this value; 0 if it may not be kept. */
+  version: number
 }
 
 /**

@@ -51,7 +51,7 @@ describe('the table of options', () => {
         /^\| `exampleOption` \| .* \| Shows `how` it is done\. \|$/m,
       );
       assert.match(texts['index.d.ts'], /Shows `how`[^}]*\n {2}exampleOption\?: \w+ \| undefined;/);
-      assert.match(texts['src/manager/options/table.rs'], /const EXAMPLE_OPTION: \w+ =/);
+      assert.match(texts['crates/manager/src/options/table.rs'], /const EXAMPLE_OPTION: \w+ =/);
       const { properties } = ['boost', 'kagenti', 'auth'].reduce(
         (at, key) => at.properties[key],
         JSON.parse(texts['config.schema.json']),

@@ -1,6 +1,6 @@
 'use strict';
 
-// What the core does on simulated time: `tests/figures.rs` runs it, holds it to its bars and writes
+// What the core does on simulated time: `crates/manager/tests/figures.rs` runs it, holds it to its bars and writes
 // down what it counted.
 
 const { execFile } = require('node:child_process');
@@ -14,7 +14,7 @@ const LIMIT_MS = 240_000;
 /** The figures of one test of that file, by the name that it writes them under. */
 async function coreFigures(name, test) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'bench-figures-'));
-  const args = ['test', '--locked', '--no-default-features', '--features', 'http'];
+  const args = ['test', '--locked', '--package', 'keycloak-manager'];
   try {
     await promisify(execFile)('cargo', [...args, '--test', 'figures', test], {
       cwd: path.join(__dirname, '..'),
@@ -25,7 +25,7 @@ async function coreFigures(name, test) {
     return JSON.parse(fs.readFileSync(path.join(folder, `${name}.json`), 'utf8'));
   } catch (error) {
     const [why = error.message] = /^.*panicked at[\s\S]*?\n.*$/m.exec(error.stdout) ?? [];
-    throw new Error(`tests/figures.rs: ${why}`);
+    throw new Error(`figures.rs: ${why}`);
   } finally {
     fs.rmSync(folder, { recursive: true, force: true });
   }

@@ -33,11 +33,11 @@ const deliver = Symbol('deliver');
 
 class KeycloakTokenManager {
   #core;
-  // The native side changes word 0 when the token that we hold may no longer be served. Until then
+  // The native side changes element 0 when the token that we hold may no longer be served. Until then
   // a call costs only this comparison.
-  #word;
+  #published;
   #counts;
-  #seen = 0;
+  #version = 0;
   #token;
   #promise;
   // The promise shared by all plain calls that find no token.
@@ -55,7 +55,7 @@ class KeycloakTokenManager {
     if (core.code !== undefined) throw new KeycloakTokenError(core);
     this.#core = core;
     const memory = core.memory();
-    this.#word = new Int32Array(memory);
+    this.#published = new Int32Array(memory);
     this.#counts = new Float64Array(memory);
     this.#adopt(options);
     // An own property, so that it works detached.
@@ -69,7 +69,7 @@ class KeycloakTokenManager {
     // biome-ignore lint/complexity/noArguments: a rest parameter creates an array for every call.
     const options = arguments.length === 0 ? undefined : arguments[0];
     if (options === undefined) {
-      if (this.#word[0] === this.#seen) {
+      if (this.#published[0] === this.#version) {
         this.#counts[1]++;
         return this.#promise;
       }
@@ -175,7 +175,7 @@ class KeycloakTokenManager {
     if (checked.fault !== undefined) return Promise.reject(checked.fault);
     const { minValiditySeconds = 0, signal, forceRefresh = false } = checked;
     if (signal?.aborted) return Promise.reject(signal.reason);
-    if (this.#word[0] === this.#seen && minValiditySeconds === 0 && !forceRefresh) {
+    if (this.#published[0] === this.#version && minValiditySeconds === 0 && !forceRefresh) {
       this.#counts[1]++;
       return Promise.resolve(shape(this.#token));
     }
@@ -218,7 +218,7 @@ class KeycloakTokenManager {
 
   [deliver]() {
     for (const event of this.#call('drain')) this.#handle(event);
-    if (this.#word[0] !== this.#seen) this.#letGo();
+    if (this.#published[0] !== this.#version) this.#letGo();
   }
 
   #handle(event) {
@@ -255,16 +255,16 @@ class KeycloakTokenManager {
     return waiters;
   }
 
-  // Keeps a token for later calls if the native side returned a word for it.
+  // Keeps a token for later calls if the native side returned a version for it.
   #keep(token) {
-    if (token.word === 0) return;
-    this.#seen = token.word | 0;
+    if (token.version === 0) return;
+    this.#version = token.version | 0;
     this.#token = token;
     this.#promise = Promise.resolve(token.token);
   }
 
   #letGo() {
-    this.#seen = 0;
+    this.#version = 0;
     this.#token = undefined;
     this.#promise = undefined;
   }

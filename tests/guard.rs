@@ -2,13 +2,11 @@
 //! that the core allocates and keeps. A figure that differs from the recorded one by more than a
 //! fifth fails, even if it is smaller, so that improvements are recorded. `GUARD=record` rewrites
 //! `guard/figures.json`.
-#![cfg(feature = "http")]
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::cast_precision_loss,
     clippy::expect_used,
     clippy::indexing_slicing,
-    clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
     reason = "tests"
@@ -18,39 +16,32 @@
 mod counting;
 #[path = "guard/server.rs"]
 mod server;
-#[expect(dead_code, reason = "a part of it is used here")]
-mod simulated;
-#[expect(dead_code, reason = "a part of it is used here")]
-mod support;
-#[path = "support/tls.rs"]
-#[expect(dead_code, reason = "a part of it is used here")]
-mod tls;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::{env, fs, path::Path};
 
-use counting::{Counts, counts};
-use keycloak_token_manager::manager::alarm::Alarms;
-use keycloak_token_manager::manager::clock::SystemClock;
-use keycloak_token_manager::manager::config::{Config, Target};
-use keycloak_token_manager::manager::slot::Call;
-use keycloak_token_manager::manager::{Engine, EngineSource, Event, EventSink, Manager, Reply};
-use keycloak_token_manager::oauth::{Answer, TokenEndpoint, TokenRequest};
-use keycloak_token_manager::transport::{
-    ClientIdentity, HttpTransport, Progress, Transport, TransportError, TrustSettings,
-    set_node_roots,
-};
+use counting::{HeapUse, counts};
+use manager::clock::SystemClock;
+use manager::config::{Config, Target};
+use manager::slot::Call;
+use manager::timers::Timers;
+use manager::{Engine, EngineSource, Event, EventSink, Manager, Reply};
+use oauth::{Answer, TokenEndpoint, TokenRequest};
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use server::Kept;
-use simulated::config;
-use support::{settle, soon};
-use tls::Certificates;
+use stand_ins::simulated::config;
+use stand_ins::sockets::{settle, soon};
+use stand_ins::tls::Certificates;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
+use transport::{
+    ClientIdentity, HttpTransport, Progress, Transport, TransportError, TrustSettings,
+    set_node_roots,
+};
 use zeroize::Zeroizing;
 
 /// How far a figure may differ from the recorded one.
@@ -111,7 +102,7 @@ struct Waiter {
 
 impl EventSink for Waiter {
     fn push(&self, event: Event) {
-        if let Event::Landed { landed, .. } = event {
+        if let Event::FlightEnded { landed, .. } = event {
             self.has_token
                 .store(landed.result.is_ok(), Ordering::SeqCst);
             self.landed.notify_one();
@@ -130,20 +121,20 @@ struct Process {
 impl Process {
     fn new() -> Self {
         let clock = Arc::new(SystemClock::new());
-        let alarms = Arc::new(Alarms::default());
+        let timers = Arc::new(Timers::default());
         let engine = Engine {
             handle: Handle::current(),
-            alarms: Arc::clone(&alarms),
+            timers: Arc::clone(&timers),
         };
-        let alarm_clock = Arc::clone(&clock);
-        tokio::spawn(async move { alarms.run(&*alarm_clock).await });
+        let timer_clock = Arc::clone(&clock);
+        tokio::spawn(async move { timers.run(&*timer_clock).await });
         Self {
             clock,
             source: Arc::new(move || Some(engine.clone())),
         }
     }
 
-    fn client<T: Transport>(&self, url: &str, transport: T) -> Client<T> {
+    fn client<T: Transport>(&self, url: &str, transport: T) -> CountedClient<T> {
         let config = Config {
             target: Target::Endpoint(TokenEndpoint::parse(url).unwrap()),
             has_logger: false,
@@ -154,16 +145,16 @@ impl Process {
         let clock = Arc::clone(&self.clock);
         let source = Arc::clone(&self.source);
         let manager = Manager::new(config, clock, Arc::new(transport), events, source);
-        Client { manager, waiter }
+        CountedClient { manager, waiter }
     }
 }
 
-struct Client<T: Transport> {
+struct CountedClient<T: Transport> {
     manager: Arc<Manager<SystemClock, T>>,
     waiter: Arc<Waiter>,
 }
 
-impl<T: Transport> Client<T> {
+impl<T: Transport> CountedClient<T> {
     async fn acquire(&self) {
         let _ = self.manager.clear();
         assert!(matches!(self.manager.ask(Call::Any), Reply::Flight(_)));
@@ -190,7 +181,7 @@ struct Figures(BTreeMap<String, f64>);
 
 impl Figures {
     /// The average per operation since `before`.
-    fn note(&mut self, name: &str, times: u32, before: Counts) {
+    fn note(&mut self, name: &str, times: u32, before: HeapUse) {
         let now = counts();
         let each = |count: i64| count as f64 / f64::from(times);
         let allocations = each(now.allocations - before.allocations);
@@ -201,7 +192,7 @@ impl Figures {
     }
 
     /// The average that remains per operation since `before`.
-    fn note_kept(&mut self, name: &str, times: u32, before: Counts) {
+    fn note_kept(&mut self, name: &str, times: u32, before: HeapUse) {
         let kept = (counts().live - before.live) as f64 / f64::from(times);
         self.0.insert(format!("{name}: bytes kept"), kept.round());
     }

@@ -173,14 +173,14 @@ function tableFaults(readme) {
 }
 
 /**
- * Codes, and OAuth errors for which src/manager/error.rs has advice, without a row of their own.
+ * Codes, and OAuth errors for which crates/manager/src/error.rs has advice, without a row of their own.
  */
 function troubleshootingFaults(text) {
   const [, section = ''] = text.split(/^## Troubleshooting$/m);
-  const [, advice = ''] = read('src/manager/error.rs').split('fn oauth_advice');
+  const [, advice = ''] = read('crates/manager/src/error.rs').split('fn oauth_advice');
   const known = [...advice.matchAll(/^ {8}"(\w+)"/gm)].map(([, name]) => name);
   const codes = declared().Errors.map(({ name }) => name);
-  if (known.length === 0) return ['src/manager/error.rs: no OAuth errors were found'];
+  if (known.length === 0) return ['crates/manager/src/error.rs: no OAuth errors were found'];
   return [...known, ...codes]
     .filter((name) => !new RegExp(`^(\\| \`|### )${name}\\b`, 'm').test(section))
     .map((name) => `docs/errors.md: Troubleshooting: missing: ${name}`);

@@ -193,7 +193,7 @@ const DERIVED = {
   'README.md': readme,
   'index.d.ts': types,
   'config.schema.json': schema,
-  'src/manager/options/table.rs': rust,
+  'crates/manager/src/options/table.rs': rust,
 };
 
 /** The required content of the files, by name; `read` returns their current content. */

@@ -10,7 +10,7 @@ const { root, run } = require('./run.js');
 /** Thrown when a tool is not available: nothing was checked, but nothing failed. */
 class Unavailable extends Error {}
 
-const pure = ['--locked', '--no-default-features'];
+const manager = ['--locked', '--package', 'keycloak-manager'];
 
 /** Nothing is shared with other builds: each has flags of its own. */
 const targetFolder = (name) => path.join(root, 'target', name);
@@ -26,8 +26,8 @@ const SLOW_UNDER_MIRI = [
   'an_api_that_rejects_everything_causes_few_logins',
   'base64_agrees_with_the_crate_and_never_moves',
   'damaged_answers_never_cause_a_panic',
-  'oauth::key::',
-  'oauth::redact::',
+  'key::',
+  'redact::',
   'unusable_token_responses',
 ];
 
@@ -63,18 +63,15 @@ async function cargoTest(args, env) {
   return passed;
 }
 
-/** Every order in which the threads of `tests/loom_*` may meet. */
+/** Every order in which the threads of `crates/manager/tests/loom` may meet. */
 async function loom() {
-  const passed = await cargoTest(
-    ['test', '--release', ...pure, '--test', 'loom_flight', '--test', 'loom_events'],
-    {
-      // Loom is slow without optimisation; a whole link is of no use to it.
-      CARGO_PROFILE_RELEASE_LTO: 'off',
-      CARGO_PROFILE_RELEASE_CODEGEN_UNITS: '16',
-      CARGO_TARGET_DIR: targetFolder('loom'),
-      RUSTFLAGS: flags('--cfg loom'),
-    },
-  );
+  const passed = await cargoTest(['test', '--release', ...manager, '--test', 'loom'], {
+    // Loom is slow without optimisation; a whole link is of no use to it.
+    CARGO_PROFILE_RELEASE_LTO: 'off',
+    CARGO_PROFILE_RELEASE_CODEGEN_UNITS: '16',
+    CARGO_TARGET_DIR: targetFolder('loom'),
+    RUSTFLAGS: flags('--cfg loom'),
+  });
   return `${passed} tests`;
 }
 
@@ -88,10 +85,17 @@ async function miri() {
   };
   await run('cargo', ['miri', 'setup'], { capture: true, env });
   const skipped = SLOW_UNDER_MIRI.flatMap((name) => ['--skip', name]);
-  const inMiri = (...args) => cargoTest(['miri', 'test', ...pure, ...args], env);
-  const passed = (await inMiri('--lib', '--', ...skipped)) + (await inMiri('--test', 'flights'));
+  const inMiri = (...args) => cargoTest(['miri', 'test', ...manager, ...args], env);
+  const layers = ['keycloak-oauth', 'keycloak-transport'].flatMap((name) => ['--package', name]);
+  const passed =
+    (await inMiri(...layers, '--lib', '--', ...skipped)) + (await inMiri('--test', 'flights'));
   return `${passed} tests; slow ones are left out`;
 }
+
+const threaded = [
+  ...['--locked', '--package', 'keycloak-manager', '--package', 'keycloak-transport'],
+  ...['flights', 'http', 'manager', 'node_roots', 'tls'].flatMap((name) => ['--test', name]),
+];
 
 /** The tests of the core over real threads and sockets. */
 async function threadSanitizer() {
@@ -99,13 +103,9 @@ async function threadSanitizer() {
   const env = await nightly('rust-src');
   const version = await run('rustc', ['--version', '--verbose'], { capture: true, env });
   const [, host] = /^host: (.+)$/m.exec(version);
-  const threaded = ['flights', 'http', 'manager', 'node_roots', 'tls'].flatMap((name) => [
-    '--test',
-    name,
-  ]);
   const passed = await cargoTest(
     // The standard library is built with it as well: what it does not see it takes for a race.
-    ['test', '-Zbuild-std', '--target', host, ...pure, '--features', 'http', ...threaded],
+    ['test', '-Zbuild-std', '--target', host, ...threaded],
     {
       ...env,
       CARGO_PROFILE_DEV_DEBUG: 'line-tables-only',

@@ -4,6 +4,7 @@
 
 const NUMBER = '(\\d+\\.\\d+\\.\\d+[\\w.-]*)';
 const NAME = 'keycloak-token-manager';
+const CRATES = [NAME, 'keycloak-manager', 'keycloak-oauth', 'keycloak-transport', 'stand-ins'];
 
 /** A pattern for each place, whose middle group is the version. */
 const places = [
@@ -13,8 +14,11 @@ const places = [
     file: 'package-lock.json',
     pattern: `^(    "": \\{\\n      "name": "${NAME}",\\n      "version": ")${NUMBER}(",)$`,
   },
-  { file: 'Cargo.toml', pattern: `^(name = "${NAME}"\\nversion = ")${NUMBER}(")$` },
-  { file: 'Cargo.lock', pattern: `^(name = "${NAME}"\\nversion = ")${NUMBER}(")$` },
+  { file: 'Cargo.toml', pattern: `^(\\[workspace\\.package\\]\\nversion = ")${NUMBER}(")$` },
+  ...CRATES.map((name) => ({
+    file: 'Cargo.lock',
+    pattern: `^(name = "${name}"\\nversion = ")${NUMBER}(")$`,
+  })),
   {
     file: 'examples/backstage-plugin/agents-backend/package.json',
     pattern: `^(    "${NAME}": "\\^)${NUMBER}(",?)$`,

@@ -2,7 +2,7 @@
 
 use libfuzzer_sys::fuzz_target;
 
-#[path = "../../tests/fuzzing/options.rs"]
+#[path = "../../crates/manager/tests/fuzzing/options.rs"]
 mod options;
 
 fuzz_target!(|data: &[u8]| options::run(data));

@@ -2,7 +2,7 @@
 
 use libfuzzer_sys::fuzz_target;
 
-#[path = "../../tests/fuzzing/redact.rs"]
+#[path = "../../crates/manager/tests/fuzzing/redact.rs"]
 mod redact;
 
 fuzz_target!(|data: &[u8]| redact::run(data));

@@ -2,7 +2,7 @@
 
 use libfuzzer_sys::fuzz_target;
 
-#[path = "../../tests/fuzzing/slot.rs"]
+#[path = "../../crates/manager/tests/fuzzing/slot.rs"]
 mod slot;
 
 fuzz_target!(|data: &[u8]| slot::run(data));

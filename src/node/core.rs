@@ -14,19 +14,19 @@ use zeroize::Zeroizing;
 use super::engine;
 use super::env_data::EnvData;
 use super::options::{self, Environment, Parsed, Unreadable};
-use super::values::{Event, Failure, State, Token};
-use crate::manager;
-use crate::manager::clock::{Clock, SystemClock};
-use crate::manager::config::Config;
-use crate::manager::credential::SecretCall;
-use crate::manager::error::Error;
-use crate::manager::events::{EventQueue, EventSink};
-use crate::manager::options::LONE_SURROGATE;
-use crate::manager::published::{NO_TOKEN, Published};
-use crate::manager::slot::{Call, Invalidation, Landed, Storage};
-use crate::manager::{Level, Manager, Reply};
-use crate::oauth::ClientSecret;
-use crate::transport::{HttpTransport, set_node_roots};
+use super::values::{EventData, FailureData, SnapshotData, TokenData};
+use manager;
+use manager::clock::{Clock, SystemClock};
+use manager::config::Config;
+use manager::credential::SecretCall;
+use manager::error::Error;
+use manager::events::{EventQueue, EventSink};
+use manager::options::LONE_SURROGATE;
+use manager::published::{NO_TOKEN, Published};
+use manager::slot::{Call, FlightResult, Invalidation, Storage};
+use manager::{Level, Manager, Reply};
+use oauth::ClientSecret;
+use transport::{HttpTransport, set_node_roots};
 
 /// The native side of a manager. It belongs to the thread that opened it.
 #[napi]
@@ -51,7 +51,7 @@ pub fn open<'env>(
     options: Unknown<'env>,
     environment: Environment,
     listener: Function<'env, (), ()>,
-) -> Result<Either3<Core, Failure, Unreadable<'env>>> {
+) -> Result<Either3<Core, FailureData, Unreadable<'env>>> {
     let parsed = match options::parse(&options, environment)? {
         Ok(parsed) => parsed,
         Err(refusal) => {
@@ -116,7 +116,7 @@ pub fn hold(env: &Env, holds: bool) -> Result<()> {
 
 #[napi]
 impl Core {
-    /// The shared memory: the word is `Int32Array[0]`, hits and joins are `Float64Array[1]` and
+    /// The shared memory: the version is `Int32Array[0]`, hits and joins are `Float64Array[1]` and
     /// `Float64Array[2]`.
     #[napi(catch_unwind)]
     pub fn memory<'env>(&self, env: &'env Env) -> Result<ArrayBuffer<'env>> {
@@ -136,7 +136,7 @@ impl Core {
 
     /// Returns a token, the flight to wait for, or a failure. `minimum` is in seconds, 0 for none.
     #[napi(catch_unwind)]
-    pub fn ask(&self, minimum: f64, forced: bool) -> Either3<Token, u32, Failure> {
+    pub fn ask(&self, minimum: f64, forced: bool) -> Either3<TokenData, u32, FailureData> {
         let call = if forced {
             Call::Forced
         } else if minimum > 0.0 {
@@ -146,61 +146,67 @@ impl Core {
             Call::Any
         };
         match self.manager().ask(call) {
-            Reply::Token(grant, word) => Either3::A(self.token(grant, word)),
+            Reply::Token(token, version) => Either3::A(self.token(token, version)),
             Reply::Flight(flight) => Either3::B(flight.0),
-            Reply::Failure(error, retry_after) => Either3::C(Failure::new(&error, retry_after)),
+            Reply::Failure(error, retry_after) => Either3::C(FailureData::new(&error, retry_after)),
         }
     }
 
     /// The events since the last call.
     #[napi(catch_unwind)]
-    pub fn drain(&self) -> Vec<Event> {
+    pub fn drain(&self) -> Vec<EventData> {
         let events = self.events.drain().into_iter();
         events
             .filter_map(|(is_former, event)| self.event(is_former, event))
             .collect()
     }
 
-    fn event(&self, is_former: bool, event: manager::Event) -> Option<Event> {
+    fn event(&self, is_former: bool, event: manager::Event) -> Option<EventData> {
         Some(match event {
-            manager::Event::Landed {
+            manager::Event::FlightEnded {
                 flight,
                 landed,
                 version,
             } => self.landed(flight.0, landed, version, is_former),
-            manager::Event::Log(level, message) => Event::Log {
-                level: level.into(),
+            manager::Event::Log(level, message) => EventData::Log {
+                level: level.as_str().to_owned(),
                 message,
             },
             // The function now belongs to another configuration.
             manager::Event::SecretWanted(_) if is_former => return None,
-            manager::Event::SecretWanted(call) => Event::SecretWanted {
+            manager::Event::SecretWanted(call) => EventData::SecretWanted {
                 call: self.begin_secret_call(call)?,
             },
-            manager::Event::RootsWanted => Event::RootsWanted {},
+            manager::Event::RootsWanted => EventData::RootsWanted {},
         })
     }
 
-    fn landed(&self, flight: u32, landed: Landed, version: u32, is_former: bool) -> Event {
+    fn landed(
+        &self,
+        flight: u32,
+        landed: FlightResult,
+        version: u32,
+        is_former: bool,
+    ) -> EventData {
         if is_former && landed.is_void_after_change() {
-            return Event::AskAgain { flight };
+            return EventData::AskAgain { flight };
         }
         match landed.result {
             // The token ended while the event loop was blocked.
-            Ok(grant)
+            Ok(token)
                 if landed.storage != Storage::Over
-                    && grant.age(engine::clock().now()) >= grant.life.granted =>
+                    && token.age(engine::clock().now()) >= token.life.granted =>
             {
-                Event::AskAgain { flight }
+                EventData::AskAgain { flight }
             }
-            Ok(grant) => Event::Acquired {
+            Ok(token) => EventData::Acquired {
                 flight,
-                token: self.token(grant, version),
+                token: self.token(token, version),
             },
-            Err(error) => Event::Failed {
+            Err(error) => EventData::Failed {
                 flight,
-                failure: Failure::new(&error, landed.retry_after),
-                fallback: landed.fallback.map(|grant| self.token(grant, NO_TOKEN)),
+                failure: FailureData::new(&error, landed.retry_after),
+                fallback: landed.fallback.map(|token| self.token(token, NO_TOKEN)),
             },
         }
     }
@@ -262,7 +268,7 @@ impl Core {
         &self,
         options: Unknown<'env>,
         environment: Environment,
-    ) -> Result<Option<Either<Failure, Unreadable<'env>>>> {
+    ) -> Result<Option<Either<FailureData, Unreadable<'env>>>> {
         Ok(match options::parse(&options, environment)? {
             Ok(parsed) => {
                 let (config, transport, sink) = connect(parsed, &self.events);
@@ -276,24 +282,24 @@ impl Core {
 
     /// The manager's state and counters.
     #[napi(catch_unwind)]
-    pub fn snapshot(&self) -> State {
+    pub fn snapshot(&self) -> SnapshotData {
         self.manager().snapshot().into()
     }
 
     /// Closes the manager and drops secrets. Returns the failure for the callers that still wait.
     #[napi(catch_unwind)]
-    pub fn close(&self) -> Failure {
+    pub fn close(&self) -> FailureData {
         self.end();
-        Failure::new(&Error::closed(), None)
+        FailureData::new(&Error::closed(), None)
     }
 
     fn manager(&self) -> Ref<'_, Arc<Manager<SystemClock, HttpTransport>>> {
         self.manager.borrow()
     }
 
-    fn token(&self, grant: Arc<manager::held::Grant>, word: u32) -> Token {
+    fn token(&self, token: Arc<manager::slot::Token>, version: u32) -> TokenData {
         let is_shared = self.is_memory_shared.get();
-        Token::new(grant, if is_shared { word } else { NO_TOKEN })
+        TokenData::new(token, if is_shared { version } else { NO_TOKEN })
     }
 
     fn end(&self) {

@@ -1,7 +1,7 @@
 //! The native runtime of the process, shared by the managers of all its threads.
 //!
 //! It starts with the first token request and runs until the process ends. One thread runs flights
-//! and alarms; look-ups and file reads, which may hang, run on separate threads.
+//! and timers; look-ups and file reads, which may hang, run on separate threads.
 
 use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
@@ -9,14 +9,14 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::runtime::Builder;
 
-use crate::manager::alarm::Alarms;
-use crate::manager::clock::SystemClock;
-use crate::manager::{Engine, EngineSource};
-use crate::transport::MAX_BLOCKING_THREADS;
+use manager::clock::SystemClock;
+use manager::timers::Timers;
+use manager::{Engine, EngineSource};
+use transport::MAX_BLOCKING_THREADS;
 
 const IDLE_THREAD_LIFE: Duration = Duration::from_secs(5);
 
-/// The clock of all managers. They must share it, because alarms compare its readings.
+/// The clock of all managers. They must share it, because timers compare its readings.
 pub(super) fn clock() -> Arc<SystemClock> {
     static CLOCK: OnceLock<Arc<SystemClock>> = OnceLock::new();
     Arc::clone(CLOCK.get_or_init(|| Arc::new(SystemClock::new())))
@@ -45,15 +45,15 @@ fn start() -> Option<Engine> {
         .thread_name("keycloak-io")
         .build()
         .ok()?;
-    let alarms = Arc::new(Alarms::default());
+    let timers = Arc::new(Timers::default());
     let engine = Engine {
         handle: runtime.handle().clone(),
-        alarms: Arc::clone(&alarms),
+        timers: Arc::clone(&timers),
     };
     let clock = clock();
     std::thread::Builder::new()
         .name("keycloak-token".to_owned())
-        .spawn(move || runtime.block_on(alarms.run(&*clock)))
+        .spawn(move || runtime.block_on(timers.run(&*clock)))
         .ok()?;
     Some(engine)
 }

@@ -8,13 +8,13 @@ use napi::{JsValue, Result, ValueType, check_status, sys};
 use napi_derive::napi;
 use zeroize::Zeroizing;
 
-use super::values::Failure;
+use super::values::FailureData;
 
-use crate::manager::config::{self, Config, Credential, Material, ProxyOption};
-use crate::manager::error::{Error, ErrorKind};
-use crate::manager::options::{self, Faults, Given, LOGGER_METHODS};
-use crate::oauth::ClientAuthentication;
-use crate::transport::{
+use manager::config::{self, Config, Credential, CredentialConfig, ProxyOption};
+use manager::error::{Error, ErrorKind};
+use manager::options::{self, Faults, Given, LOGGER_METHODS};
+use oauth::ClientAuthentication;
+use transport::{
     HttpTransport, PemCertificates, ProxySettings, ProxyUrl, ProxyVariables, TrustSettings,
     set_extra_ca_certs,
 };
@@ -87,9 +87,9 @@ impl<'env> Refusal<'env> {
     }
 
     /// Converts the refusal to data for JavaScript.
-    pub(super) fn into_data(self) -> Either<Failure, Unreadable<'env>> {
+    pub(super) fn into_data(self) -> Either<FailureData, Unreadable<'env>> {
         match self {
-            Self::Wrong(error) => Either::A(Failure::new(&error, None)),
+            Self::Wrong(error) => Either::A(FailureData::new(&error, None)),
             Self::Unreadable(unreadable) => Either::B(unreadable),
         }
     }
@@ -126,7 +126,7 @@ pub(super) fn parse<'env>(
             }
         });
     if let Some(config) = &config
-        && let Credential::Given(Material::Identity(identity)) = &config.credential
+        && let CredentialConfig::Given(Credential::Identity(identity)) = &config.credential
         && let Err(fault) = identity.check()
     {
         let (option, detail) = fault.describe();

@@ -7,25 +7,24 @@ use napi::bindgen_prelude::ToNapiValue;
 use napi::{Result, sys};
 use napi_derive::napi;
 
-use crate::manager::Level;
-use crate::manager::error::Error;
-use crate::manager::held::Grant;
-use crate::manager::slot::Condition;
-use crate::manager::snapshot::Snapshot;
+use manager::error::Error;
+use manager::slot::Condition;
+use manager::slot::Token;
+use manager::snapshot::Snapshot;
 
 /// A token that is converted to a JavaScript string without an intermediate copy.
-pub struct Bearer(Arc<Grant>);
+pub struct Bearer(Arc<Token>);
 
 impl ToNapiValue for Bearer {
     unsafe fn to_napi_value(env: sys::napi_env, bearer: Self) -> Result<sys::napi_value> {
         // SAFETY: the caller guarantees that the environment is valid.
-        unsafe { <&str as ToNapiValue>::to_napi_value(env, bearer.0.token.expose()) }
+        unsafe { <&str as ToNapiValue>::to_napi_value(env, bearer.0.access_token.expose()) }
     }
 }
 
 /// A token with its metadata.
 #[napi(object, object_from_js = false)]
-pub struct Token {
+pub struct TokenData {
     /// The token.
     #[napi(ts_type = "string")]
     pub token: Bearer,
@@ -35,13 +34,13 @@ pub struct Token {
     pub issued_at: f64,
     /// In ms since the epoch.
     pub expires_at: f64,
-    /// The token may be kept while the shared word has this value; 0 if it may not be kept.
-    pub word: u32,
+    /// The token may be kept while the shared version has this value; 0 if it may not be kept.
+    pub version: u32,
 }
 
 /// A failure as data.
 #[napi(object, object_from_js = false)]
-pub struct Failure {
+pub struct FailureData {
     /// The error's code.
     pub code: String,
     /// The error's message.
@@ -66,22 +65,22 @@ pub struct Failure {
 
 /// Something that JavaScript has to handle.
 #[napi(discriminant = "type", object_from_js = false)]
-pub enum Event {
+pub enum EventData {
     /// A flight returned a token.
     Acquired {
         /// The flight.
         flight: u32,
         /// The token.
-        token: Token,
+        token: TokenData,
     },
     /// A flight failed.
     Failed {
         /// The flight.
         flight: u32,
         /// The reason.
-        failure: Failure,
+        failure: FailureData,
         /// The held token, which waiters receive unless they forced a refresh.
-        fallback: Option<Token>,
+        fallback: Option<TokenData>,
     },
     /// The result of a flight is outdated: its waiters call again.
     AskAgain {
@@ -106,7 +105,7 @@ pub enum Event {
 
 /// The state of a manager.
 #[napi(object, object_from_js = false)]
-pub struct State {
+pub struct SnapshotData {
     /// The option `name`.
     pub name: String,
     /// `empty`, `fresh`, `stale`, `failing` or `closed`.
@@ -122,7 +121,7 @@ pub struct State {
     /// The last failure.
     pub last_failure: Option<LastFailure>,
     /// Counters.
-    pub counters: Counts,
+    pub counters: CounterData,
     /// In ms.
     pub acquisition_latency_ms: Latencies,
 }
@@ -139,7 +138,7 @@ pub struct LastFailure {
 /// Counters.
 #[napi(object, object_from_js = false)]
 #[allow(missing_docs, reason = "documented in manager::snapshot::Counters")]
-pub struct Counts {
+pub struct CounterData {
     pub hits: f64,
     pub joins: f64,
     pub acquisitions: f64,
@@ -175,20 +174,20 @@ fn seconds_between(from: Duration, to: Duration) -> f64 {
     to.as_secs_f64() - from.as_secs_f64()
 }
 
-impl Token {
-    pub(super) fn new(grant: Arc<Grant>, word: u32) -> Self {
-        let sent = grant.sent.wall;
+impl TokenData {
+    pub(super) fn new(token: Arc<Token>, version: u32) -> Self {
+        let sent = token.sent.wall;
         Self {
-            scope: grant.scope.clone(),
+            scope: token.scope.clone(),
             issued_at: epoch_ms(sent),
-            expires_at: epoch_ms(sent.saturating_add(grant.life.hard)),
-            word,
-            token: Bearer(grant),
+            expires_at: epoch_ms(sent.saturating_add(token.life.hard)),
+            version,
+            token: Bearer(token),
         }
     }
 }
 
-impl Failure {
+impl FailureData {
     pub(super) fn new(error: &Error, retry_after: Option<Duration>) -> Self {
         let details = error.details();
         Self {
@@ -206,18 +205,7 @@ impl Failure {
     }
 }
 
-impl From<Level> for String {
-    fn from(level: Level) -> Self {
-        match level {
-            Level::Warn => "warn",
-            Level::Info => "info",
-            Level::Debug => "debug",
-        }
-        .to_owned()
-    }
-}
-
-impl From<Snapshot> for State {
+impl From<Snapshot> for SnapshotData {
     fn from(snapshot: Snapshot) -> Self {
         let state = match snapshot.condition {
             Condition::Empty => "empty",
@@ -239,7 +227,7 @@ impl From<Snapshot> for State {
                 code: kind.code().to_owned(),
                 at: epoch_ms(moment.wall),
             }),
-            counters: Counts {
+            counters: CounterData {
                 hits: counters.hits,
                 joins: counters.joins,
                 acquisitions: counters.acquisitions,

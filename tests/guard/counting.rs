@@ -6,7 +6,7 @@ use std::cell::Cell;
 
 /// The allocations of a thread since it started.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Counts {
+pub(super) struct HeapUse {
     /// Blocks, and changes of a block's size.
     pub(super) allocations: i64,
     /// The sizes of those blocks, and by how much others grew.
@@ -16,8 +16,8 @@ pub(super) struct Counts {
 }
 
 thread_local! {
-    static COUNTS: Cell<Counts> = const {
-        Cell::new(Counts {
+    static COUNTS: Cell<HeapUse> = const {
+        Cell::new(HeapUse {
             allocations: 0,
             bytes: 0,
             live: 0,
@@ -26,7 +26,7 @@ thread_local! {
 }
 
 /// The counts of the calling thread.
-pub(super) fn counts() -> Counts {
+pub(super) fn counts() -> HeapUse {
     COUNTS.get()
 }
 
@@ -36,7 +36,7 @@ fn count(allocations: i64, grown: usize, shrunk: usize) {
     // A thread that is ending has no counts any more; nobody asks for them then.
     let _ = COUNTS.try_with(|cell| {
         let counts = cell.get();
-        cell.set(Counts {
+        cell.set(HeapUse {
             allocations: counts.allocations + allocations,
             bytes: counts.bytes + grown,
             live: counts.live + grown - shrunk,

@@ -12,7 +12,7 @@ const { root, run } = require('../run.js');
 const { checkBinary } = require('./check-binary.js');
 const { OLDEST_GLIBC, targets } = require('./targets.js');
 
-const SOURCES = ['Cargo.toml', 'Cargo.lock', 'build.rs', 'rust-toolchain.toml', 'src'];
+const SOURCES = ['Cargo.toml', 'Cargo.lock', 'build.rs', 'rust-toolchain.toml', 'crates', 'src'];
 const BUILD_LIMIT_SECONDS = 2400;
 const LIBRARY = {
   darwin: 'libkeycloak_token_manager.dylib',
@@ -23,7 +23,10 @@ const LIBRARY = {
 const output = (command, args, options) =>
   run(command, args, { ...options, capture: true }).then((text) => text.trim());
 
-/** The crates that a target's binary is made of, ours first; macros run in the compiler alone. */
+/**
+ * The crates that a target's binary is made of. The first is ours and stands for all of the
+ * workspace. Macros are left out, because they run in the compiler alone.
+ */
 async function linkedCrates(name) {
   const { triple } = targets[name];
   const { packages, resolve, target_directory } = JSON.parse(
@@ -37,13 +40,15 @@ async function linkedCrates(name) {
   const packageOf = new Map(packages.map((entry) => [entry.id, entry]));
   const nodeOf = new Map(resolve.nodes.map((node) => [node.id, node]));
   const linked = new Map();
+  const dependenciesOf = (id) =>
+    nodeOf
+      .get(id)
+      .deps.filter(({ dep_kinds }) => dep_kinds.some(({ kind }) => kind === null))
+      .flatMap(({ pkg }) => (packageOf.get(pkg).source === null ? dependenciesOf(pkg) : [pkg]));
   const visit = (id) => {
     const crate = packageOf.get(id);
     if (linked.has(id) || crate.targets.some(({ kind }) => kind.includes('proc-macro'))) return;
-    const dependencies = nodeOf
-      .get(id)
-      .deps.filter(({ dep_kinds }) => dep_kinds.some(({ kind }) => kind === null))
-      .map(({ pkg }) => pkg);
+    const dependencies = [...new Set(dependenciesOf(id))];
     linked.set(id, { ...crate, dependencies });
     dependencies.forEach(visit);
   };

@@ -1,0 +1,44 @@
+//! The remembered discovery document of an issuer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::clock::Moment;
+use oauth::Metadata;
+
+/// How long a document is remembered.
+const LIFE: Duration = Duration::from_hours(24);
+
+/// The document of an issuer as it was last read. An issuer has one, whatever else changes.
+#[derive(Default)]
+pub(crate) struct Discovery {
+    found: Mutex<Option<(Arc<Metadata>, Moment)>>,
+}
+
+impl Discovery {
+    /// The document, unless it is too old.
+    pub(crate) fn known(&self, now: Moment) -> Option<Arc<Metadata>> {
+        let found = self.found.lock();
+        let (metadata, read) = found.as_ref()?;
+        (now.since(*read) < LIFE).then(|| Arc::clone(metadata))
+    }
+
+    /// The endpoint that was named last, for messages.
+    pub(crate) fn last(&self) -> Option<Arc<Metadata>> {
+        self.found.lock().as_ref().map(|(last, _)| Arc::clone(last))
+    }
+
+    /// Takes a document.
+    pub(crate) fn learn(&self, metadata: Arc<Metadata>, now: Moment) {
+        *self.found.lock() = Some((metadata, now));
+    }
+
+    /// The endpoint that this document names is not there.
+    pub(crate) fn forget(&self, metadata: &Arc<Metadata>) {
+        self.found
+            .lock()
+            .take_if(|(known, _)| Arc::ptr_eq(known, metadata));
+    }
+}

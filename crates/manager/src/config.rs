@@ -1,0 +1,316 @@
+//! The configuration of a manager, already checked: `options` creates it from the user's options.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use oauth::{
+    ClientAssertion, ClientCredentialsGrant, ClientSecret, Issuer, SigningAlgorithm, SigningKey,
+    TokenEndpoint,
+};
+use transport::{ClientIdentity, ProxyUrl};
+
+/// The credential of a client.
+#[derive(Clone, Debug)]
+pub enum Credential {
+    /// A shared secret.
+    Secret(Arc<ClientSecret>),
+    /// A private key that signs assertions.
+    Key(Arc<SigningKey>),
+    /// A certificate and its key.
+    Identity(Arc<ClientIdentity>),
+    /// An assertion that another program signed.
+    Assertion(Arc<ClientAssertion>),
+}
+
+impl Credential {
+    /// Whether both are equal, to tell a rotated credential from one that was only read again.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Secret(one), Self::Secret(other)) => one.is_same_as(other),
+            (Self::Key(one), Self::Key(other)) => one.is_same_as(other),
+            (Self::Identity(one), Self::Identity(other)) => one == other,
+            (Self::Assertion(one), Self::Assertion(other)) => one.is_same_as(other),
+            _ => false,
+        }
+    }
+}
+
+/// The source of the credential.
+#[derive(Clone, Debug)]
+pub enum CredentialConfig {
+    /// It was given.
+    Given(Credential),
+    /// A function of the owning thread gives a secret.
+    Function,
+    /// Files hold it.
+    Files(CredentialFiles),
+}
+
+/// Files that hold a credential.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum CredentialFiles {
+    /// `clientSecretFile`.
+    Secret(PathBuf),
+    /// `privateKeyFile`.
+    Key(PathBuf),
+    /// `clientCertificate` or its file, and `clientKey` or its file; one of them is a file.
+    Identity {
+        /// The certificate, and those that lead to its authority.
+        certificate: PemSource,
+        /// Its key.
+        key: PemSource,
+    },
+    /// `clientAssertionFile`.
+    Assertion(PathBuf),
+}
+
+/// Where PEM comes from.
+#[derive(Clone)]
+pub enum PemSource {
+    /// It was given.
+    Given(Arc<Zeroizing<String>>),
+    /// A file holds it.
+    File(PathBuf),
+}
+
+// By the text that was given, as the very same one.
+impl PartialEq for PemSource {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Given(one), Self::Given(another)) => Arc::ptr_eq(one, another),
+            (Self::File(one), Self::File(another)) => one == another,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for PemSource {}
+
+impl Hash for PemSource {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        if let Self::File(path) = self {
+            path.hash(state);
+        }
+    }
+}
+
+impl PemSource {
+    /// Its name in messages; `option` is the option that passes it as text.
+    #[must_use]
+    pub fn name(&self, option: &str) -> String {
+        match self {
+            Self::Given(_) => option.to_owned(),
+            Self::File(path) => name_of_file(&format!("{option}File"), path),
+        }
+    }
+}
+
+/// The name in messages of a file that an option names.
+pub(super) fn name_of_file(option: &str, path: &Path) -> String {
+    format!("{option} \"{}\"", path.display().to_string().escape_debug())
+}
+
+impl fmt::Debug for PemSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Given(_) => f.write_str("Given"),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+        }
+    }
+}
+
+impl CredentialConfig {
+    /// The name in messages of the certificate (`clientCertificate`) or its key (`clientKey`).
+    #[must_use]
+    pub fn name_of(&self, option: &str) -> String {
+        match self {
+            Self::Files(CredentialFiles::Identity { certificate, key }) => {
+                let source = if option == "clientKey" {
+                    key
+                } else {
+                    certificate
+                };
+                source.name(option)
+            }
+            _ => option.to_owned(),
+        }
+    }
+}
+
+/// The settings for assertions that the key does not determine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AssertionSettings {
+    /// The algorithm. `None`: the key's own, or HS256.
+    pub algorithm: Option<SigningAlgorithm>,
+    /// `kid`. `None`: the key's own, or none.
+    pub key_id: Option<String>,
+    /// `aud`. `None`: the issuer.
+    pub audience: Option<String>,
+    /// `client_assertion_type` of an assertion that another program signed. `None`: `jwt-bearer`.
+    pub kind: Option<Arc<str>>,
+}
+
+/// The server to send token requests to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// This token endpoint.
+    Endpoint(TokenEndpoint),
+    /// The endpoint that this issuer's discovery document names.
+    Issuer(Issuer),
+}
+
+impl Target {
+    /// The URL that was configured.
+    #[must_use]
+    pub fn url(&self) -> &TokenEndpoint {
+        match self {
+            Self::Endpoint(endpoint) => endpoint,
+            Self::Issuer(issuer) => issuer.url(),
+        }
+    }
+
+    /// The token endpoint, if it was configured.
+    #[must_use]
+    pub const fn endpoint(&self) -> Option<&TokenEndpoint> {
+        match self {
+            Self::Endpoint(endpoint) => Some(endpoint),
+            Self::Issuer(_) => None,
+        }
+    }
+
+    /// The option that set it.
+    #[must_use]
+    pub const fn option(&self) -> &'static str {
+        match self {
+            Self::Endpoint(_) => "tokenEndpoint",
+            Self::Issuer(_) => "issuer",
+        }
+    }
+}
+
+/// The checked options.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The server.
+    pub target: Target,
+    /// The grant to request, and the client's authentication method.
+    pub grant: ClientCredentialsGrant,
+    /// The source of the credential.
+    pub credential: CredentialConfig,
+    /// How assertions are made.
+    pub assertion: AssertionSettings,
+    /// The longest time before its end at which a token is replaced.
+    pub expiry_buffer: Duration,
+    /// The time limit of one acquisition.
+    pub request_timeout: Duration,
+    /// Whether a token in use is refreshed in the background.
+    pub background_refresh: bool,
+    /// The label in log lines and snapshots.
+    pub name: String,
+    /// Whether a logger receives log lines.
+    pub has_logger: bool,
+}
+
+/// The options of the transport, as given.
+#[derive(Clone, Debug, Default)]
+pub struct TransportOptions {
+    /// PEM text.
+    pub ca: Option<String>,
+    /// Path of a PEM file.
+    pub ca_file: Option<PathBuf>,
+    /// Whether to accept any certificate.
+    pub skip_tls_verify: bool,
+    /// The proxy to use.
+    pub proxy: ProxyOption,
+}
+
+/// Which proxy to use.
+#[derive(Clone, Debug, Default)]
+pub enum ProxyOption {
+    /// The proxy of the environment.
+    #[default]
+    Environment,
+    /// No proxy.
+    Off,
+    /// This proxy.
+    Url(ProxyUrl),
+}
+
+/// The warning about a URL without TLS.
+pub(super) fn plain_http(what: &str) -> String {
+    format!(
+        "{what} uses plain http, so anyone on the network path can read the client's secret and \
+         tokens; use https unless the network is trusted"
+    )
+}
+
+/// The warnings to log once: settings that are allowed but risky.
+#[must_use]
+pub fn warnings(config: &Config, skips_tls_verify: bool) -> Vec<String> {
+    let name = config.name.escape_debug();
+    let mut warnings = Vec::new();
+    let may_be_https = config.target.url().is_https() || matches!(config.target, Target::Issuer(_));
+    if skips_tls_verify && may_be_https {
+        warnings.push(format!(
+            "Keycloak token manager \"{name}\": the server's certificate is not verified \
+             (skipTlsVerify, or NODE_TLS_REJECT_UNAUTHORIZED=0), so anyone on the network \
+             path can read the client's secret; set ca or caFile to trust its authority instead"
+        ));
+    }
+    if config.target.url().is_plain_to_remote() {
+        let text = plain_http(config.target.option());
+        warnings.push(format!("Keycloak token manager \"{name}\": {text}"));
+    }
+    warnings
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+pub(super) mod tests {
+    use super::*;
+    use crate::options::{Faults, Given, parse};
+    use oauth::ClientAuthentication;
+
+    /// A configuration for tests of other files.
+    pub(crate) fn config() -> Config {
+        let text = |text: &str| Given::Text(Zeroizing::new(text.to_owned()));
+        let given = vec![
+            ("tokenEndpoint".to_owned(), text("https://sso.example/realms/r/token")),
+            ("clientId".to_owned(), text("portal")),
+            ("clientSecret".to_owned(), text("s3cr+t")),
+        ];
+        let mut faults = Faults::default();
+        parse(given, &mut faults).0.unwrap()
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_contract() {
+        let config = config();
+        assert_eq!(config.expiry_buffer, Duration::from_mins(1));
+        assert_eq!(config.request_timeout, Duration::from_secs(15));
+        assert!(config.background_refresh);
+        assert_eq!(config.name, "portal");
+        assert_eq!(config.grant.authentication, ClientAuthentication::SecretPost);
+    }
+
+    #[test]
+    fn a_plain_endpoint_and_unverified_certificates_deserve_a_word() {
+        let mut config = config();
+        for (name, endpoint, skips, expected) in [
+            ("https", "https://sso.example/t", false, 0),
+            ("https unverified", "https://sso.example/t", true, 1),
+            ("http", "http://sso.example/t", false, 1),
+            ("http has nothing to verify", "http://sso.example/t", true, 1),
+            ("loopback", "http://127.0.0.1:8080/t", false, 0),
+        ] {
+            config.target = Target::Endpoint(TokenEndpoint::parse(endpoint).unwrap());
+            assert_eq!(warnings(&config, skips).len(), expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! Obtains the client's credential from its configured source.
+//!
+//! A secret function runs on the JavaScript thread, and overlapping acquisitions share one call. A
+//! call that does not settle in time is abandoned, and its late result is ignored. Files are read
+//! again for every acquisition.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use zeroize::Zeroizing;
+
+use crate::config::{Credential, CredentialConfig, CredentialFiles, PemSource, name_of_file};
+use crate::error::Error;
+use crate::events::{Event, EventSink};
+use crate::sync::Mutex;
+use oauth::{ClientAssertion, ClientSecret, SigningKey};
+use transport::{ClientIdentity, FileError, IdentityFault, read_file};
+
+/// The largest file that is accepted as a credential, in bytes.
+const MAX_FILE: u64 = 256 * 1024;
+
+/// How often a certificate and a key that do not match are read before the acquisition fails.
+const MAX_READS_OF_A_PAIR: u32 = 10;
+
+const PAUSE_BETWEEN_READS: Duration = Duration::from_millis(50);
+
+#[derive(Clone, Debug)]
+enum CallState {
+    /// The call is queued for the JavaScript thread.
+    Queued,
+    /// The function is running.
+    Running,
+    Settled(Result<Credential, Error>),
+}
+
+/// A call of the secret function, as seen by the thread that makes it. Dropping it ends the call.
+#[derive(Debug)]
+pub struct SecretCall(watch::Sender<CallState>);
+
+impl SecretCall {
+    /// Marks the call as started. Returns whether an acquisition still waits for it.
+    #[must_use]
+    pub fn start(&self) -> bool {
+        self.0.send(CallState::Running).is_ok()
+    }
+
+    /// Delivers the result of the function.
+    pub fn settle(self, answer: Result<Arc<ClientSecret>, Error>) {
+        let answer = answer.map(Credential::Secret);
+        self.0.send_replace(CallState::Settled(answer));
+    }
+}
+
+impl Drop for SecretCall {
+    fn drop(&mut self) {
+        self.0.send_if_modified(|progress| {
+            let is_open = !matches!(progress, CallState::Settled(_));
+            if is_open {
+                *progress = CallState::Settled(Err(Error::credential(
+                    "the clientSecret function is not called any more: the configuration changed",
+                )));
+            }
+            is_open
+        });
+    }
+}
+
+/// The credential of one configuration.
+pub(super) struct CredentialProvider {
+    source: CredentialConfig,
+    /// The current call of the secret function, which acquisitions join.
+    call: Mutex<Option<watch::Sender<CallState>>>,
+    /// The content of the files that the server last accepted.
+    accepted: Mutex<Option<Credential>>,
+}
+
+impl CredentialProvider {
+    pub(super) fn new(source: CredentialConfig) -> Self {
+        Self {
+            source,
+            call: Mutex::new(None),
+            accepted: Mutex::new(None),
+        }
+    }
+
+    /// Requests the credential: calls the secret function, or joins its call in progress.
+    pub(super) fn request(&self, events: &Arc<dyn EventSink>) -> PendingCredential<'_> {
+        match &self.source {
+            CredentialConfig::Given(credential) => PendingCredential::Ready(credential.clone()),
+            CredentialConfig::Files(files) => PendingCredential::Files(files),
+            CredentialConfig::Function => {
+                let (receiver, call) = self.join_or_start();
+                if let Some(call) = call {
+                    events.push(Event::SecretWanted(call));
+                }
+                PendingCredential::Function(PendingCall {
+                    provider: self,
+                    receiver,
+                })
+            }
+        }
+    }
+
+    fn join_or_start(&self) -> (watch::Receiver<CallState>, Option<SecretCall>) {
+        let mut call = self.call.lock();
+        if let Some(sender) = &*call
+            && !matches!(*sender.borrow(), CallState::Settled(_))
+        {
+            return (sender.subscribe(), None);
+        }
+        let (sender, receiver) = watch::channel(CallState::Queued);
+        *call = Some(sender.clone());
+        (receiver, Some(SecretCall(sender)))
+    }
+
+    /// Remembers that the server accepted this credential.
+    pub(super) fn accept(&self, credential: &Credential) {
+        if matches!(self.source, CredentialConfig::Files(_)) {
+            *self.accepted.lock() = Some(credential.clone());
+        }
+    }
+
+    /// The content of the files that the server last accepted.
+    pub(super) fn accepted(&self) -> Option<Credential> {
+        self.accepted.lock().clone()
+    }
+}
+
+/// A requested credential.
+pub(super) enum PendingCredential<'a> {
+    Ready(Credential),
+    Files(&'a CredentialFiles),
+    Function(PendingCall<'a>),
+}
+
+impl PendingCredential<'_> {
+    /// Waits until the event loop has called the secret function, if one is configured. The
+    /// deadline of an acquisition starts at that moment.
+    pub(super) async fn started(&mut self) {
+        if let Self::Function(call) = self {
+            let has_started = |progress: &CallState| !matches!(progress, CallState::Queued);
+            // The provider holds a sender, so the channel is open.
+            let _ = call.receiver.wait_for(has_started).await;
+        }
+    }
+
+    pub(super) async fn get(self) -> Result<Credential, Error> {
+        match self {
+            Self::Ready(credential) => Ok(credential),
+            Self::Files(files) => files.read().await,
+            Self::Function(mut call) => call.settled().await,
+        }
+    }
+}
+
+/// An acquisition that waits for the secret function.
+pub(super) struct PendingCall<'a> {
+    provider: &'a CredentialProvider,
+    receiver: watch::Receiver<CallState>,
+}
+
+impl PendingCall<'_> {
+    async fn settled(&mut self) -> Result<Credential, Error> {
+        let is_settled = |progress: &CallState| matches!(progress, CallState::Settled(_));
+        match self.receiver.wait_for(is_settled).await.as_deref() {
+            Ok(CallState::Settled(answer)) => answer.clone(),
+            _ => Err(Error::internal()),
+        }
+    }
+}
+
+// After a missed deadline, the next acquisition makes its own call.
+impl Drop for PendingCall<'_> {
+    fn drop(&mut self) {
+        let mut call = self.provider.call.lock();
+        if let Some(sender) = &*call
+            && sender.subscribe().same_channel(&self.receiver)
+        {
+            *call = None;
+        }
+    }
+}
+
+impl CredentialFiles {
+    async fn read(&self) -> Result<Credential, Error> {
+        Ok(match self {
+            Self::Secret(path) => {
+                let file = CredentialFile::read("clientSecretFile", path).await?;
+                let secret = ClientSecret::new(file.line().to_owned());
+                Credential::Secret(Arc::new(secret.ok_or_else(|| file.fault("is empty"))?))
+            }
+            Self::Assertion(path) => {
+                let file = CredentialFile::read("clientAssertionFile", path).await?;
+                let assertion = ClientAssertion::new(file.line().trim().to_owned());
+                Credential::Assertion(Arc::new(assertion.ok_or_else(|| file.fault("is empty"))?))
+            }
+            Self::Key(path) => {
+                let file = CredentialFile::read("privateKeyFile", path).await?;
+                let key = SigningKey::parse(&file.text);
+                let key = key.map_err(|fault| file.fault(&format!("cannot be used: {fault}")))?;
+                Credential::Key(Arc::new(key))
+            }
+            Self::Identity { certificate, key } => {
+                let identity = read_identity(certificate, key).await?;
+                let identity = identity.map_err(|fault| {
+                    let (option, detail) = fault.describe();
+                    let source = if option == "clientKey" {
+                        key
+                    } else {
+                        certificate
+                    };
+                    unusable(&source.name(option), &detail)
+                })?;
+                Credential::Identity(Arc::new(identity))
+            }
+        })
+    }
+}
+
+/// Reads a certificate and its key. If they do not match, they may be in the middle of a
+/// replacement, so they are read again a few times.
+async fn read_identity(
+    certificate: &PemSource,
+    key: &PemSource,
+) -> Result<Result<ClientIdentity, IdentityFault>, Error> {
+    for _ in 1..MAX_READS_OF_A_PAIR {
+        let identity = read_pair(certificate, key).await?;
+        if !matches!(identity, Err(IdentityFault::Mismatch)) {
+            return Ok(identity);
+        }
+        tokio::time::sleep(PAUSE_BETWEEN_READS).await;
+    }
+    read_pair(certificate, key).await
+}
+
+async fn read_pair(
+    certificate: &PemSource,
+    key: &PemSource,
+) -> Result<Result<ClientIdentity, IdentityFault>, Error> {
+    let certificate = pem("clientCertificateFile", certificate).await?;
+    let key = pem("clientKeyFile", key).await?;
+    let identity = ClientIdentity::parse(&certificate, &key);
+    Ok(identity.and_then(|identity| identity.check().map(|()| identity)))
+}
+
+async fn pem(option: &'static str, source: &PemSource) -> Result<Arc<Zeroizing<String>>, Error> {
+    Ok(match source {
+        PemSource::Given(text) => Arc::clone(text),
+        PemSource::File(path) => Arc::new(CredentialFile::read(option, path).await?.text),
+    })
+}
+
+/// The credential called `name` exists but cannot be used.
+pub(super) fn unusable(name: &str, detail: &str) -> Error {
+    Error::credential(&format!("{name} cannot be used: {detail}"))
+}
+
+/// The text of a file that holds a credential.
+struct CredentialFile<'a> {
+    option: &'static str,
+    path: &'a Path,
+    text: Zeroizing<String>,
+}
+
+impl<'a> CredentialFile<'a> {
+    async fn read(option: &'static str, path: &'a Path) -> Result<Self, Error> {
+        let mut file = Self {
+            option,
+            path,
+            text: Zeroizing::default(),
+        };
+        let bytes = read_file(path.to_owned(), MAX_FILE).await;
+        let bytes = bytes.map_err(|error| match error {
+            FileError::TooLarge { .. } => file.fault("is too large to be a credential"),
+            error => file.fault(&error.to_string()),
+        })?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| file.fault("is not UTF-8"))?;
+        file.text = Zeroizing::new(text.to_owned());
+        Ok(file)
+    }
+
+    /// The text without one trailing newline.
+    fn line(&self) -> &str {
+        let text = self.text.as_str();
+        text.strip_suffix('\n')
+            .map_or(text, |text| text.strip_suffix('\r').unwrap_or(text))
+    }
+
+    fn fault(&self, what: &str) -> Error {
+        Error::credential(&format!("{} {what}", name_of_file(self.option, self.path)))
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::panic, clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_gives_its_text_less_one_trailing_newline() {
+        let dir = std::env::temp_dir().join(format!("secret-file-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        for (name, content, expected) in [
+            ("plain", &b"s3cr+t"[..], Ok("s3cr+t")),
+            ("newline", b"s3cr+t\n", Ok("s3cr+t")),
+            ("carriage return", b"s3cr+t\r\n", Ok("s3cr+t")),
+            ("two newlines", b"s3cr+t\n\n", Ok("s3cr+t\n")),
+            ("spaces stay", b" a \n", Ok(" a ")),
+            ("empty", b"", Err("is empty")),
+            ("only a newline", b"\n", Err("is empty")),
+            ("not text", b"\xff\xfe", Err("is not UTF-8")),
+        ] {
+            let path = dir.join("secret");
+            std::fs::write(&path, content).unwrap();
+            match (CredentialFiles::Secret(path).read().await, expected) {
+                (Ok(Credential::Secret(secret)), Ok(text)) => {
+                    assert_eq!(secret.expose(), text, "{name}");
+                }
+                (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{name}"),
+                (got, _) => panic!("{name}: {got:?}"),
+            }
+        }
+        let folder = CredentialFiles::Secret(dir.clone())
+            .read()
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(folder.contains("is not a regular file"), "{folder}");
+        let missing = CredentialFiles::Secret(dir.join("missing"))
+            .read()
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(missing.contains("missing\" cannot be read"), "{missing}");
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}

@@ -1,0 +1,189 @@
+//! The events of a manager, queued until its JavaScript thread drains them.
+//!
+//! The wake-up carries no data, so events that are still queued when an environment ends are
+//! dropped and wiped here.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::config::Config;
+use super::credential::SecretCall;
+use super::slot::{FlightId, FlightResult};
+use super::sync::Mutex;
+
+/// The number of log lines kept while the event loop is blocked; older lines are dropped.
+const MAX_LOG_LINES: usize = 100;
+
+/// The level of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Needs the attention of an operator.
+    Warn,
+    /// A change of state.
+    Info,
+    /// For debugging.
+    Debug,
+}
+
+impl Level {
+    /// The name of the logger's method.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+        }
+    }
+}
+
+/// Something that JavaScript has to handle.
+#[derive(Debug)]
+pub enum Event {
+    /// A flight ended.
+    FlightEnded {
+        /// The flight that ended.
+        flight: FlightId,
+        /// The result for its waiters.
+        landed: FlightResult,
+        /// The version for which the token may be kept, or [`NO_TOKEN`](super::published::NO_TOKEN).
+        version: u32,
+    },
+    /// A line for the log.
+    Log(Level, String),
+    /// Requests a call of the secret function.
+    SecretWanted(SecretCall),
+    /// Requests the certificates that Node trusts, for the transport.
+    RootsWanted,
+}
+
+/// Receives a manager's events. Called from any thread, with no lock held.
+pub trait EventSink: Send + Sync + 'static {
+    /// Adds an event.
+    fn push(&self, event: Event);
+
+    /// Makes JavaScript compare the published version, because a token is no longer held.
+    fn wake(&self);
+}
+
+impl dyn EventSink {
+    /// Adds a log line if the manager has a logger.
+    pub(super) fn log(&self, config: &Config, level: Level, message: impl FnOnce() -> String) {
+        if config.has_logger {
+            let (name, message) = (config.name.escape_debug(), message());
+            let line = format!("Keycloak token manager \"{name}\": {message}");
+            self.push(Event::Log(level, line));
+        }
+    }
+}
+
+/// The events of one JavaScript manager across all its configurations.
+pub struct EventQueue {
+    waker: Box<dyn Fn() + Send + Sync>,
+    /// `None` once it is closed.
+    open: Mutex<Option<Open>>,
+}
+
+#[derive(Default)]
+struct Open {
+    events: VecDeque<(Generation, Event)>,
+    generation: Generation,
+    /// A wake-up is on its way; it covers every event that is queued before it arrives.
+    is_woken: bool,
+}
+
+/// Counts the configurations of a manager.
+type Generation = u32;
+
+impl EventQueue {
+    /// Creates an empty queue. `waker` is called, on any thread and with no lock held, when the
+    /// queue needs to be drained.
+    #[must_use]
+    pub fn new(waker: impl Fn() + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self {
+            waker: Box::new(waker),
+            open: Mutex::new(Some(Open::default())),
+        })
+    }
+
+    /// Creates the sink for a new configuration. Events of earlier configurations count as former
+    /// from now on.
+    #[must_use]
+    pub fn next_sink(self: &Arc<Self>) -> Arc<dyn EventSink> {
+        let mut open = self.open.lock();
+        let generation = open.as_mut().map_or(0, |open| {
+            open.generation = open.generation.wrapping_add(1);
+            open.generation
+        });
+        Arc::new(Sink {
+            queue: Arc::clone(self),
+            generation,
+        })
+    }
+
+    /// Empties the queue. The flag of each event says whether its configuration is a former one.
+    #[must_use]
+    pub fn drain(&self) -> Vec<(bool, Event)> {
+        let mut open = self.open.lock();
+        let Some(open) = &mut *open else {
+            return Vec::new();
+        };
+        open.is_woken = false;
+        let current = open.generation;
+        open.events
+            .drain(..)
+            .map(|(generation, event)| (generation != current, event))
+            .collect()
+    }
+
+    /// Drops all queued and all future events.
+    pub fn close(&self) {
+        let open = self.open.lock().take();
+        drop(open);
+    }
+
+    fn add(&self, add: impl FnOnce(&mut Open)) {
+        let was_woken = {
+            let mut open = self.open.lock();
+            let Some(open) = &mut *open else { return };
+            add(open);
+            std::mem::replace(&mut open.is_woken, true)
+        };
+        if !was_woken {
+            (self.waker)();
+        }
+    }
+}
+
+impl Open {
+    fn push(&mut self, generation: Generation, event: Event) {
+        let is_log = |event: &Event| matches!(event, Event::Log(..));
+        let is_full = || {
+            let lines = self.events.iter().filter(|(_, event)| is_log(event));
+            lines.count() >= MAX_LOG_LINES
+        };
+        if is_log(&event)
+            && is_full()
+            && let Some(oldest) = self.events.iter().position(|(_, event)| is_log(event))
+        {
+            self.events.remove(oldest);
+        }
+        self.events.push_back((generation, event));
+    }
+}
+
+/// The events of one configuration.
+struct Sink {
+    queue: Arc<EventQueue>,
+    generation: Generation,
+}
+
+impl EventSink for Sink {
+    fn push(&self, event: Event) {
+        self.queue.add(|open| open.push(self.generation, event));
+    }
+
+    fn wake(&self) {
+        self.queue.add(|_| {});
+    }
+}

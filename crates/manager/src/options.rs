@@ -1,0 +1,290 @@
+//! Parses the options, once: a [`Config`] needs no further check.
+//!
+//! The user's values arrive as named [`Given`] values. Names, bounds and defaults come from
+//! `options.json` through `table.rs`; rules about several options are code. All faults are reported
+//! together, and none repeats a value, which might be a secret.
+
+mod credential;
+mod generic;
+mod resource;
+mod table;
+
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use super::config::{Config, ProxyOption, Target, TransportOptions};
+use super::error::{Error, ErrorKind};
+use oauth::{
+    ClientAuthentication, ClientCredentialsGrant, Issuer, RESERVED_PARAMETERS, Scope, TokenEndpoint,
+};
+use transport::ProxyUrl;
+
+/// The fault of a secret with a lone surrogate, which UTF-8 cannot represent.
+pub const LONE_SURROGATE: &str = "expected a string that is valid Unicode";
+/// The methods of a logger.
+pub const LOGGER_METHODS: [&str; 4] = ["error", "warn", "info", "debug"];
+
+/// A value as the user passed it.
+pub enum Given {
+    /// A string.
+    Text(Zeroizing<String>),
+    /// A number, perhaps not finite.
+    Number(f64),
+    /// A boolean.
+    Flag(bool),
+    /// A function.
+    Function,
+    /// An array.
+    List(Vec<Given>),
+    /// An object.
+    Record(Vec<(String, Given)>),
+    /// Anything else, by the name of its type.
+    Other(&'static str),
+}
+
+impl Given {
+    /// Its type, never its value.
+    fn describe(&self) -> &'static str {
+        match self {
+            Self::Text(text) if text.is_empty() => "an empty string",
+            Self::Text(_) => "a string",
+            Self::Number(number) if number.is_nan() => "NaN",
+            Self::Number(number) if number.fract() != 0.0 => "a fraction",
+            Self::Number(number) if *number < 0.0 => "a negative number",
+            Self::Number(_) => "a number",
+            Self::Flag(_) => "a boolean",
+            Self::Function => "a function",
+            Self::List(_) => "an array",
+            Self::Record(_) => "an object",
+            Self::Other(name) => name,
+        }
+    }
+}
+
+/// The faults of a set of options, reported together.
+#[derive(Debug, Default)]
+pub struct Faults(Vec<String>);
+
+impl Faults {
+    /// Adds a fault.
+    pub fn push(&mut self, option: &str, expected: &str) {
+        self.0.push(format!("{option}: {expected}"));
+    }
+
+    fn expected(&mut self, option: &str, expected: &str, given: &Given) {
+        self.0
+            .push(format!("{option}: expected {expected}, got {}", given.describe()));
+    }
+
+    /// The error that names all faults; `None` without faults.
+    #[must_use]
+    pub fn into_error(self) -> Option<Error> {
+        (!self.0.is_empty()).then(|| {
+            let message = format!("invalid options: {}", self.0.join("; "));
+            Error::new(ErrorKind::Config, message)
+        })
+    }
+}
+
+/// The options by name, each taken once.
+struct Options<'a> {
+    given: Vec<(String, Given)>,
+    faults: &'a mut Faults,
+}
+
+impl Options<'_> {
+    fn has(&self, name: &str) -> bool {
+        self.given.iter().any(|(key, _)| key == name)
+    }
+
+    fn take(&mut self, name: &str) -> Option<Given> {
+        let index = self.given.iter().position(|(key, _)| key == name)?;
+        Some(self.given.swap_remove(index).1)
+    }
+
+    fn target(&mut self) -> Option<Target> {
+        const BOTH: &str = "expected exactly one of them, but both are given";
+        const NEITHER: &str =
+            "expected one of them, an absolute http or https URL, but both are missing";
+        let names = [table::TOKEN_ENDPOINT.name, table::ISSUER.name];
+        let problem = match names.map(|name| self.has(name)) {
+            [true, true] => Some(BOTH),
+            [false, false] => Some(NEITHER),
+            _ => None,
+        };
+        if let Some(problem) = problem {
+            self.faults.push(&names.join(", "), problem);
+        }
+        let endpoint = self.parsed(table::TOKEN_ENDPOINT, TokenEndpoint::parse);
+        let issuer = self.parsed(table::ISSUER, Issuer::parse);
+        endpoint
+            .map(Target::Endpoint)
+            .or(issuer.map(Target::Issuer))
+    }
+
+    fn client_id(&mut self) -> Option<String> {
+        let option = table::CLIENT_ID;
+        if !self.has(option.name) {
+            self.faults
+                .push(option.name, "expected a non-empty string, but it is missing");
+        }
+        self.text(option).map(|text| text.to_string())
+    }
+
+    fn scope(&mut self) -> Option<Scope> {
+        const EXPECTED: &str =
+            "scopes separated by single spaces, or a non-empty array of single scopes";
+        let given = self.take(table::SCOPE)?;
+        let scope = match &given {
+            Given::Text(text) => Scope::parse(text),
+            Given::List(list) => {
+                let texts = list.iter().map(|item| match item {
+                    Given::Text(text) => Some(text.as_str().to_owned()),
+                    _ => None,
+                });
+                texts
+                    .collect::<Option<Vec<_>>>()
+                    .and_then(|texts| Scope::from_list(&texts))
+            }
+            _ => None,
+        };
+        if scope.is_none() {
+            self.faults.expected(table::SCOPE, EXPECTED, &given);
+        }
+        scope
+    }
+
+    fn proxy(&mut self) -> ProxyOption {
+        const EXPECTED: &str = "an absolute http, https or socks5 URL of a proxy, or false";
+        match self.take(table::PROXY) {
+            None => ProxyOption::Environment,
+            Some(Given::Flag(false)) => ProxyOption::Off,
+            Some(Given::Text(text)) if !text.is_empty() => match ProxyUrl::parse(&text) {
+                Ok(url) => ProxyOption::Url(url),
+                Err(fault) => {
+                    self.faults.push(table::PROXY, &format!("expected {fault}"));
+                    ProxyOption::Off
+                }
+            },
+            Some(other) => {
+                self.faults.expected(table::PROXY, EXPECTED, &other);
+                ProxyOption::Off
+            }
+        }
+    }
+
+    /// Checks the shape only: the logger itself stays with the thread that owns it.
+    fn logger(&mut self) {
+        const EXPECTED: &str = "an object with the methods error, warn, info and debug";
+        let is_complete = |record: &[(String, Given)]| {
+            LOGGER_METHODS.iter().all(|method| {
+                let is_it = |(name, value): &(String, Given)| {
+                    name == method && matches!(value, Given::Function)
+                };
+                record.iter().any(is_it)
+            })
+        };
+        match self.take(table::LOGGER) {
+            None => {}
+            Some(Given::Record(record)) if is_complete(&record) => {}
+            Some(Given::Record(_)) => {
+                let problem = format!("expected {EXPECTED}, but not all of them are functions");
+                self.faults.push(table::LOGGER, &problem);
+            }
+            Some(other) => self.faults.expected(table::LOGGER, EXPECTED, &other),
+        }
+    }
+
+    fn parameters(&mut self) -> Vec<(String, String)> {
+        let given = match self.take(table::PARAMETERS) {
+            None => return Vec::new(),
+            Some(Given::Record(record)) => record,
+            Some(other) => {
+                self.faults
+                    .expected(table::PARAMETERS, "an object of strings", &other);
+                return Vec::new();
+            }
+        };
+        let mut parameters = Vec::with_capacity(given.len());
+        for (name, value) in given {
+            let shown = name.escape_default();
+            if RESERVED_PARAMETERS.contains(&name.as_str()) {
+                self.faults
+                    .push(table::PARAMETERS, &format!("\"{shown}\" is set by the manager"));
+                continue;
+            }
+            match value {
+                Given::Text(text) => parameters.push((name, text.as_str().to_owned())),
+                other => {
+                    let option = format!("{}.{shown}", table::PARAMETERS);
+                    self.faults.expected(&option, "a string", &other);
+                }
+            }
+        }
+        parameters
+    }
+}
+
+/// Parses the options. Returns a configuration, or reports at least one fault.
+#[must_use]
+pub fn parse(
+    given: Vec<(String, Given)>,
+    faults: &mut Faults,
+) -> (Option<Config>, TransportOptions) {
+    let mut options = Options { given, faults };
+    let target = options.target();
+    let client_id = options.client_id();
+    let (proving, credential) = options.credential().unzip();
+    let authentication = options.client_authentication(proving);
+    let assertion = options.assertion(authentication, credential.as_ref());
+    if authentication == ClientAuthentication::TlsClientAuth
+        && let Some(target) = target.as_ref().filter(|target| !target.url().is_https())
+    {
+        let problem = "expected an https URL: tls_client_auth sends the certificate in the TLS \
+                       handshake";
+        options.faults.push(target.option(), problem);
+    }
+    let scope = options.scope();
+    let parameters = options.parameters();
+    let buffer = options.integer(table::TOKEN_EXPIRY_BUFFER_SECONDS);
+    let timeout = options.integer(table::REQUEST_TIMEOUT_MS);
+    let background_refresh = options.flag(table::BACKGROUND_REFRESH);
+    let name = options.text(table::NAME);
+    let has_logger = options.has(table::LOGGER);
+    options.logger();
+    options.resource();
+    let transport = TransportOptions {
+        ca: options.text(table::CA).map(|text| text.to_string()),
+        ca_file: options.path(table::CA_FILE),
+        skip_tls_verify: options.flag(table::SKIP_TLS_VERIFY),
+        proxy: options.proxy(),
+    };
+    let mut unknown: Vec<_> = options.given.drain(..).map(|(name, _)| name).collect();
+    unknown.sort_unstable();
+    for name in unknown {
+        options
+            .faults
+            .push(&name.escape_default().to_string(), "no such option");
+    }
+    let config = (|| {
+        let client_id = client_id?;
+        Some(Config {
+            target: target?,
+            name: name.map_or_else(|| client_id.clone(), |name| name.to_string()),
+            grant: ClientCredentialsGrant {
+                client_id,
+                authentication,
+                scope,
+                parameters,
+            },
+            credential: credential?,
+            assertion,
+            expiry_buffer: Duration::from_secs(buffer.into()),
+            request_timeout: Duration::from_millis(timeout.into()),
+            background_refresh,
+            has_logger,
+        })
+    })();
+    (config, transport)
+}

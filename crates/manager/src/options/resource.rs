@@ -1,0 +1,183 @@
+//! The option `resource`: checked here, used by JavaScript.
+
+use super::{Given, Options, table};
+use oauth::TokenEndpoint;
+
+/// The header names that `resource.userHeader` refuses, in lower case: headers that carry
+/// credentials or control how the request and its body are read.
+const RESERVED_HEADERS: [&str; 15] = [
+    "authorization",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+impl Options<'_> {
+    /// Checks only: JavaScript sends the requests to the resource.
+    pub(super) fn resource(&mut self) {
+        const NAME: &str = table::RESOURCE;
+        let members = match self.take(NAME) {
+            None => return,
+            Some(Given::Record(members)) => members,
+            Some(other) => {
+                let expected = "an object with baseUrl and optionally userHeader and fetch";
+                return self.faults.expected(NAME, expected, &other);
+            }
+        };
+        if !members.iter().any(|(name, _)| name == "baseUrl") {
+            self.faults.push(
+                "resource.baseUrl",
+                "expected an absolute http or https URL, but it is missing",
+            );
+        }
+        for (name, value) in members {
+            let option = format!("{NAME}.{}", name.escape_default());
+            match (name.as_str(), &value) {
+                ("baseUrl", Given::Text(text)) if !text.is_empty() => {
+                    if let Some(fault) = base_url_fault(text) {
+                        self.faults.push(&option, &format!("expected {fault}"));
+                    }
+                }
+                ("baseUrl", other) => {
+                    let expected = "an absolute http or https URL";
+                    self.faults.expected(&option, expected, other);
+                }
+                ("userHeader", Given::Text(text)) if is_header_name(text) => {
+                    if RESERVED_HEADERS.contains(&text.to_ascii_lowercase().as_str()) {
+                        self.faults.push(
+                            &option,
+                            "expected a header that is not used for credentials or framing",
+                        );
+                    }
+                }
+                ("userHeader", other) => {
+                    let expected = "the name of a header (RFC 9110 §5.6.2)";
+                    self.faults.expected(&option, expected, other);
+                }
+                ("fetch", Given::Function) => {}
+                ("fetch", other) => self.faults.expected(&option, "a function", other),
+                _ => self.faults.push(&option, "no such option"),
+            }
+        }
+    }
+}
+
+/// The rules for a token endpoint apply, and a query is refused too.
+fn base_url_fault(text: &str) -> Option<String> {
+    match TokenEndpoint::parse(text) {
+        Ok(endpoint) if endpoint.url().query().is_some() => {
+            Some("a URL without a query".to_owned())
+        }
+        Ok(_) => None,
+        Err(fault) => Some(fault.to_string()),
+    }
+}
+
+/// A `token` of RFC 9110 §5.6.2.
+fn is_header_name(text: &str) -> bool {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_token)
+}
+
+#[cfg(test)]
+mod tests {
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::options::Faults;
+
+    #[test]
+    fn a_resource_is_a_base_url_and_perhaps_a_header_and_a_function() {
+        let text = |text: &str| Given::Text(Zeroizing::new(text.to_owned()));
+        let record = |members: Vec<(&str, Given)>| {
+            let named = members.into_iter();
+            Given::Record(
+                named
+                    .map(|(name, value)| (name.to_owned(), value))
+                    .collect(),
+            )
+        };
+        let base = |url: &str| record(vec![("baseUrl", text(url))]);
+        let header =
+            |value: Given| record(vec![("baseUrl", text("http://h")), ("userHeader", value)]);
+        let cases = [
+            ("a base", base("https://api.example/v1"), ""),
+            ("a port and a slash", base("HTTP://[::1]:8080/v1/"), ""),
+            ("a header", header(text("X-User!#$%&'*+-.^_`|~9")), ""),
+            ("not an object", text("https://h"), "resource: expected an object"),
+            ("no base", record(vec![]), "resource.baseUrl: expected"),
+            (
+                "a number",
+                record(vec![("baseUrl", Given::Number(1.0))]),
+                "resource.baseUrl: expected",
+            ),
+            ("empty", base(""), "resource.baseUrl: expected an absolute"),
+            ("relative", base("/canary"), "resource.baseUrl: expected an absolute"),
+            (
+                "another scheme",
+                base("ftp://canary/"),
+                "resource.baseUrl: expected a URL whose scheme",
+            ),
+            (
+                "userinfo",
+                base("http://canary@h/"),
+                "resource.baseUrl: expected a URL without a user",
+            ),
+            (
+                "a query",
+                base("http://h/?canary"),
+                "resource.baseUrl: expected a URL without a query",
+            ),
+            (
+                "an empty query",
+                base("http://h/?"),
+                "resource.baseUrl: expected a URL without a query",
+            ),
+            (
+                "a fragment",
+                base("http://h/#canary"),
+                "resource.baseUrl: expected a URL without a fragment",
+            ),
+            ("no header", header(text("")), "resource.userHeader: expected"),
+            ("a space", header(text("X canary")), "resource.userHeader: expected"),
+            ("a line", header(text("X\r\ncanary")), "resource.userHeader: expected"),
+            ("not ASCII", header(text("X-canaré")), "resource.userHeader: expected"),
+            ("the token's", header(text("AUTHORIZATION")), "resource.userHeader: expected"),
+            ("framing", header(text("Content-Length")), "resource.userHeader: expected"),
+            ("not text", header(Given::Flag(true)), "resource.userHeader: expected"),
+            (
+                "no function",
+                record(vec![("baseUrl", text("http://h")), ("fetch", text("canary"))]),
+                "resource.fetch: expected a function",
+            ),
+            (
+                "unknown",
+                record(vec![("baseUrl", text("http://h")), ("baseURL", text("canary"))]),
+                "resource.baseURL: no such option",
+            ),
+        ];
+        for (name, given, expected) in cases {
+            let mut faults = Faults::default();
+            let mut options = Options {
+                given: vec![("resource".to_owned(), given)],
+                faults: &mut faults,
+            };
+            options.resource();
+            let message = faults.0.join("; ");
+            assert!(message.starts_with(expected), "{name}: {message}");
+            assert_eq!(message.is_empty(), expected.is_empty(), "{name}: {message}");
+            assert!(!message.contains("canar"), "{name}: {message}");
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Consecutive failures, and the cool-down during which no token is requested.
+
+use std::time::Duration;
+
+use crate::acquire::backoff;
+use crate::clock::Moment;
+use crate::error::Error;
+
+/// Consecutive failures and the cool-down after the last one. A success clears both.
+#[derive(Clone, Debug)]
+pub(super) struct CoolDown {
+    since: Moment,
+    cooldown: Duration,
+    /// How long the error tells callers to wait: the cool-down, or longer if the server said so.
+    retry_after: Duration,
+    pub(super) failures: u32,
+    pub(super) error: Error,
+}
+
+impl CoolDown {
+    /// Adds a failure to `before`.
+    pub(super) fn after(before: Option<&Self>, now: Moment, error: Error, jitter: f64) -> Self {
+        let failures = before
+            .map_or(0, |cool_down| cool_down.failures)
+            .saturating_add(1);
+        let asked = error.details().retry_after;
+        let cooldown = backoff::cooldown(failures, error.kind().longest_cooldown(), asked, jitter);
+        let retry_after = cooldown.max(asked.unwrap_or_default());
+        Self {
+            since: now,
+            cooldown,
+            retry_after,
+            failures,
+            error,
+        }
+    }
+
+    pub(super) fn cools(&self, now: Moment) -> bool {
+        now.since(self.since) < self.cooldown
+    }
+
+    /// The remaining time of the cool-down.
+    pub(super) fn remaining(&self, now: Moment) -> Duration {
+        self.cooldown.saturating_sub(now.since(self.since))
+    }
+
+    pub(super) fn retry_after(&self, now: Moment) -> Duration {
+        self.retry_after.saturating_sub(now.since(self.since))
+    }
+}

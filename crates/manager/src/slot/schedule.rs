@@ -1,0 +1,120 @@
+//! Arithmetic over a token's lifetime: when it goes stale, when it ends, when it is replaced.
+//!
+//! Ages are counted from the sending of the request that succeeded, so the time that the answer
+//! travelled is on the safe side.
+
+use std::time::Duration;
+
+/// Servers count in whole seconds and verifiers allow no leeway: this much of a life is not used.
+const LONGEST_MARGIN: Duration = Duration::from_secs(1);
+/// Of the way to staleness, the part after which a background refresh may start.
+const EARLIEST_REFRESH: f64 = 0.91;
+/// A lifetime that neither the response nor the token itself states.
+pub const ASSUMED_LIFETIME: Duration = Duration::from_secs(10);
+/// Background refreshes start at least this far apart.
+pub const REFRESH_SPACING: Duration = Duration::from_secs(1);
+/// A minimum that a new token missed is requested again after a tenth of the token's life, but not
+/// before this.
+const SHORTEST_MINIMUM_PAUSE: Duration = Duration::from_secs(5);
+
+/// The ages at which a token changes its worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Life {
+    /// The lifetime that the server granted.
+    pub granted: Duration,
+    /// From here on the token is not handed out.
+    pub hard: Duration,
+    /// From here on it is due for replacement.
+    pub soft: Duration,
+}
+
+impl Life {
+    /// Divides a granted lifetime, given the buffer that the user asked for.
+    #[must_use]
+    pub fn new(granted: Duration, buffer: Duration) -> Self {
+        let margin = LONGEST_MARGIN.min(part(granted, 4));
+        let buffer = buffer.min(part(granted, 2)).max(margin);
+        Self {
+            granted,
+            hard: granted.saturating_sub(margin),
+            soft: granted.saturating_sub(buffer),
+        }
+    }
+
+    /// The age at which a background refresh starts: a random point, so that replicas that started
+    /// together drift apart. `jitter` is in `0..1`.
+    #[must_use]
+    pub fn refresh_point(&self, jitter: f64) -> Duration {
+        self.soft
+            .mul_f64(EARLIEST_REFRESH + (1.0 - EARLIEST_REFRESH) * jitter.clamp(0.0, 1.0))
+    }
+
+    /// How much of its life a token must have lived before a minimum that it missed is asked for
+    /// again.
+    #[must_use]
+    pub fn minimum_pause(&self) -> Duration {
+        part(self.granted, 10).max(SHORTEST_MINIMUM_PAUSE)
+    }
+
+    /// Whether a token of age `age` meets a minimum so barely that a new request would soon be
+    /// needed.
+    #[must_use]
+    pub fn barely_meets(&self, minimum: Duration, age: Duration) -> bool {
+        let spare = self.hard.saturating_sub(age).checked_sub(minimum);
+        spare.is_none_or(|spare| spare < part(self.granted, 10))
+    }
+}
+
+/// One of `count` equal parts.
+#[must_use]
+pub fn part(whole: Duration, count: u32) -> Duration {
+    whole.checked_div(count).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    #[test]
+    fn a_life_is_divided_as_the_contract_says() {
+        for (name, granted, buffer, hard, soft) in [
+            ("default token and buffer", 300_000, 60_000, 299_000, 240_000),
+            ("buffer over half of the life", 60_000, 60_000, 59_000, 30_000),
+            ("no buffer still keeps the margin", 300_000, 0, 299_000, 299_000),
+            ("three seconds", 3_000, 60_000, 2_250, 1_500),
+            ("one second", 1_000, 60_000, 750, 500),
+            ("one second, no buffer", 1_000, 0, 750, 750),
+            ("nothing", 0, 60_000, 0, 0),
+        ] {
+            let life = Life::new(ms(granted), ms(buffer));
+            assert_eq!((life.hard, life.soft), (ms(hard), ms(soft)), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_refresh_starts_between_91_and_100_percent_of_the_way_to_staleness() {
+        let life = Life::new(ms(300_000), ms(60_000));
+        assert_eq!(life.refresh_point(0.0), ms(218_400));
+        assert_eq!(life.refresh_point(1.0), ms(240_000));
+        assert_eq!(life.refresh_point(7.0), ms(240_000));
+    }
+
+    #[test]
+    fn a_minimum_is_barely_met_with_less_than_a_tenth_to_spare() {
+        let life = Life::new(ms(300_000), ms(60_000));
+        for (name, minimum, expected) in [
+            ("missed", 299_001, true),
+            ("met exactly", 299_000, true),
+            ("just under a tenth to spare", 269_001, true),
+            ("a tenth to spare", 269_000, false),
+        ] {
+            assert_eq!(life.barely_meets(ms(minimum), ms(0)), expected, "{name}");
+        }
+        assert_eq!(life.minimum_pause(), ms(30_000));
+        assert_eq!(Life::new(ms(20_000), ms(0)).minimum_pause(), ms(5_000));
+    }
+}

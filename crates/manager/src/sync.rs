@@ -1,0 +1,140 @@
+//! The primitives by which threads meet. Under `--cfg loom` they are loom's, which runs a test in
+//! every order that the memory model allows; what stands here for them does as little as it can.
+
+#[cfg(loom)]
+pub(super) use modelled::{AtomicU32, AtomicU64, Mutex};
+#[cfg(loom)]
+pub use modelled::{Handle, spawn};
+
+#[cfg(not(loom))]
+pub(super) use parking_lot::Mutex;
+#[cfg(not(loom))]
+pub(super) use std::sync::atomic::{AtomicU32, AtomicU64};
+#[cfg(not(loom))]
+pub use tokio::runtime::Handle;
+
+#[cfg(loom)]
+#[expect(clippy::unreachable, reason = "tests")]
+mod modelled {
+    use std::ops::{Deref, DerefMut};
+    use std::sync::atomic::Ordering;
+    use std::sync::{Arc, PoisonError};
+
+    pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64};
+    use loom::thread::JoinHandle;
+
+    /// A lock that a panicking task does not poison. Loom alone would not try every order of what
+    /// comes right before or after it, so both sides of it also meet at a counter.
+    pub(crate) struct Mutex<T> {
+        inner: loom::sync::Mutex<T>,
+        meetings: AtomicU32,
+    }
+
+    pub(crate) struct MutexGuard<'a, T> {
+        /// `None` when it is let go.
+        inner: Option<loom::sync::MutexGuard<'a, T>>,
+        meetings: &'a AtomicU32,
+    }
+
+    impl<T> Mutex<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self {
+                inner: loom::sync::Mutex::new(value),
+                meetings: AtomicU32::new(0),
+            }
+        }
+
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+            self.meetings.fetch_add(1, Ordering::Relaxed);
+            MutexGuard {
+                inner: Some(self.inner.lock().unwrap_or_else(PoisonError::into_inner)),
+                meetings: &self.meetings,
+            }
+        }
+    }
+
+    impl<T> Drop for MutexGuard<'_, T> {
+        fn drop(&mut self) {
+            self.inner = None;
+            self.meetings.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    impl<T> Deref for MutexGuard<'_, T> {
+        type Target = T;
+
+        fn deref(&self) -> &T {
+            match &self.inner {
+                Some(inner) => inner,
+                None => unreachable!("let go of by its drop alone"),
+            }
+        }
+    }
+
+    impl<T> DerefMut for MutexGuard<'_, T> {
+        fn deref_mut(&mut self) -> &mut T {
+            match &mut self.inner {
+                Some(inner) => inner,
+                None => unreachable!("let go of by its drop alone"),
+            }
+        }
+    }
+
+    /// In words. What is loom's by itself is 32 KiB, which a flight overruns.
+    const STACK: usize = 64 * 1024;
+
+    /// Starts a thread with room for a flight.
+    ///
+    /// # Panics
+    /// When there are too many threads for loom.
+    pub fn spawn<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'static) -> JoinHandle<R> {
+        let thread = loom::thread::Builder::new().stack_size(STACK).spawn(body);
+        thread.unwrap_or_else(|error| unreachable!("no thread: {error}"))
+    }
+
+    /// Runs every task on a thread of its own.
+    #[derive(Clone, Debug, Default)]
+    pub struct Handle {
+        threads: Arc<std::sync::Mutex<Vec<JoinHandle<()>>>>,
+        /// Tasks are dropped, as those that panic are and those of a runtime that has ended.
+        drops_tasks: bool,
+    }
+
+    impl Handle {
+        /// One that runs no task to its end.
+        #[must_use]
+        pub fn ended() -> Self {
+            Self {
+                drops_tasks: true,
+                ..Self::default()
+            }
+        }
+
+        /// Starts a task.
+        pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+            let drops_task = self.drops_tasks;
+            let thread = spawn(move || {
+                if drops_task {
+                    drop(task);
+                } else {
+                    loom::future::block_on(task);
+                }
+            });
+            self.threads().push(thread);
+        }
+
+        /// Waits until no task is left.
+        pub fn join(&self) {
+            loop {
+                let Some(thread) = self.threads().pop() else {
+                    return;
+                };
+                drop(thread.join());
+            }
+        }
+
+        fn threads(&self) -> std::sync::MutexGuard<'_, Vec<JoinHandle<()>>> {
+            self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+    }
+}

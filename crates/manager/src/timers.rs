@@ -1,0 +1,129 @@
+//! The timers of all managers in the process.
+//!
+//! A timer follows the monotonic clock, so it does not notice a step of the wall clock or a machine
+//! that was suspended. While any timer is set, both clocks are compared once a second; if they have
+//! drifted apart, every timer is woken to read them again.
+
+use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Weak;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::clock::{Clock, Moment};
+
+/// How often the clocks are compared.
+const CLOCK_CHECK: Duration = Duration::from_secs(1);
+/// How far they may drift apart before every timer is woken.
+const TOLERATED_DRIFT: Duration = Duration::from_millis(50);
+
+/// Receives a timer.
+pub trait Timer: Send + Sync {
+    /// Called when the timer is due or the clocks must be read again.
+    fn wake(&self);
+}
+
+/// Identifies a timer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TimerId(pub u64);
+
+#[derive(Default)]
+struct Entries {
+    by_time: BTreeMap<(Duration, TimerId), Weak<dyn Timer>>,
+    times: HashMap<TimerId, Duration>,
+    last_id: u64,
+}
+
+impl Entries {
+    fn remove(&mut self, id: TimerId) -> Option<Weak<dyn Timer>> {
+        let time = self.times.remove(&id)?;
+        self.by_time.remove(&(time, id))
+    }
+}
+
+/// The timers that are set.
+#[derive(Default)]
+pub struct Timers {
+    entries: Mutex<Entries>,
+    changed: Notify,
+}
+
+impl Timers {
+    /// Returns the id for a new timer.
+    pub fn register(&self) -> TimerId {
+        let mut entries = self.entries.lock();
+        entries.last_id = entries.last_id.saturating_add(1);
+        TimerId(entries.last_id)
+    }
+
+    /// Sets the timer of a timer to a reading of the monotonic clock, or cancels it.
+    pub fn set(&self, id: TimerId, time: Option<Duration>, timer: &Weak<dyn Timer>) {
+        let is_earliest = {
+            let mut entries = self.entries.lock();
+            if entries.times.get(&id).copied() == time {
+                return;
+            }
+            entries.remove(id);
+            let Some(time) = time else { return };
+            let is_earliest = entries
+                .by_time
+                .first_key_value()
+                .is_none_or(|(key, _)| time < key.0);
+            entries.times.insert(id, time);
+            entries.by_time.insert((time, id), Weak::clone(timer));
+            is_earliest
+        };
+        if is_earliest {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Wakes sleepers whose timers are due. Never returns.
+    pub async fn run(&self, clock: &dyn Clock) {
+        let mut offset = clock.now().offset();
+        loop {
+            let now = clock.now();
+            let drifted = now.offset().abs_diff(offset) > TOLERATED_DRIFT;
+            if drifted {
+                offset = now.offset();
+            }
+            for timer in self.take_due(now, drifted) {
+                if let Some(timer) = timer.upgrade() {
+                    // A timer that panics must not stop the timers of the others.
+                    let _ = catch_unwind(AssertUnwindSafe(|| timer.wake()));
+                }
+            }
+            match self.next(now) {
+                Some(wait) => {
+                    tokio::select! {
+                        () = tokio::time::sleep(wait.min(CLOCK_CHECK)) => {}
+                        () = self.changed.notified() => {}
+                    }
+                }
+                None => self.changed.notified().await,
+            }
+        }
+    }
+
+    fn take_due(&self, now: Moment, all: bool) -> Vec<Weak<dyn Timer>> {
+        let mut entries = self.entries.lock();
+        let mut due = Vec::new();
+        while let Some((&(time, id), _)) = entries.by_time.first_key_value() {
+            if time > now.monotonic && !all {
+                break;
+            }
+            due.extend(entries.remove(id));
+        }
+        due
+    }
+
+    fn next(&self, now: Moment) -> Option<Duration> {
+        let entries = self.entries.lock();
+        entries
+            .by_time
+            .first_key_value()
+            .map(|(key, _)| key.0.saturating_sub(now.monotonic))
+    }
+}

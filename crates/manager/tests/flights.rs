@@ -1,0 +1,168 @@
+//! Flights whose surroundings go away under them, the runtime, the client, the secret function; and
+//! a manager that several threads use at once.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
+
+// The rest of the simulated world is for the other tests.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use manager::Reply;
+use manager::config::{Config, CredentialConfig};
+use manager::credential::SecretCall;
+use manager::error::ErrorKind;
+use manager::slot::{Call, FlightId};
+use parking_lot::Mutex;
+use stand_ins::simulated::{World, config, secret, token_answer};
+
+/// Longer than a machine under load takes for what needs no time.
+const LIMIT: Duration = Duration::from_mins(1);
+
+/// How often each thread calls. Miri is slow.
+const ROUNDS: u32 = if cfg!(miri) { 20 } else { 400 };
+
+#[test]
+fn a_runtime_that_has_ended_fails_the_call_and_blocks_nobody() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let mut world = runtime.block_on(async { World::new(20, |_, _| token_answer(300)) });
+    drop(runtime);
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let reply = world.manager.ask(Call::Any);
+        let landing = world.landings.try_recv();
+        let _ = sender.send((reply, landing));
+    });
+    let (reply, landing) = receiver.recv_timeout(LIMIT).expect("no deadlock");
+    let (Reply::Flight(flight), Ok((id, landed, _))) = (reply, landing) else {
+        panic!("a flight, and what became of it");
+    };
+    assert_eq!(flight, id);
+    assert_eq!(landed.result.unwrap_err().kind(), ErrorKind::Internal);
+}
+
+#[test]
+fn threads_that_ask_and_clear_at_once_agree_on_what_a_word_stands_for() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_time()
+        .build()
+        .unwrap();
+    let mut world = runtime.block_on(async { World::new(0, |_, _| token_answer(300)) });
+    let tokens = Mutex::new(HashMap::new());
+    let waited_for = Mutex::new(BTreeSet::new());
+    let use_manager = |thread: u32| {
+        for round in 0..ROUNDS {
+            let call = if round % 8 == thread {
+                Call::Forced
+            } else {
+                Call::Any
+            };
+            match world.manager.ask(call) {
+                Reply::Token(token, version) => {
+                    let mut tokens = tokens.lock();
+                    let known = tokens.entry(version).or_insert_with(|| Arc::clone(&token));
+                    assert!(
+                        version == 0 || Arc::ptr_eq(known, &token),
+                        "two tokens for one version"
+                    );
+                }
+                Reply::Flight(flight) => {
+                    waited_for.lock().insert(flight);
+                }
+                Reply::Failure(error, _) => panic!("{error}"),
+            }
+            if round % 16 == thread {
+                let version = world.manager.published().version();
+                if world.manager.clear() {
+                    assert_ne!(world.manager.published().version(), version);
+                }
+            }
+            world.manager.published().count_hit();
+            let _ = world.manager.snapshot();
+        }
+    };
+    std::thread::scope(|scope| {
+        for thread in 0..3 {
+            let use_manager = &use_manager;
+            scope.spawn(move || use_manager(thread));
+        }
+    });
+    let waited_for = waited_for.into_inner();
+    let mut landed = BTreeSet::new();
+    runtime.block_on(async {
+        while !landed.is_superset(&waited_for) {
+            let landing = tokio::time::timeout(LIMIT, world.landings.recv()).await;
+            let (flight, ..) = landing.expect("every flight lands").unwrap();
+            assert!(landed.insert(flight), "told once");
+        }
+    });
+}
+
+fn with_function(client: &str) -> Config {
+    let mut config = config();
+    config.credential = CredentialConfig::Function;
+    client.clone_into(&mut config.grant.client_id);
+    config
+}
+
+/// A flight that asked for its secret, and the call that is to give it.
+async fn asking() -> (World, FlightId, SecretCall) {
+    let mut world = World::with(with_function("portal"), 20, |_, _| token_answer(300));
+    let Reply::Flight(flight) = world.manager.ask(Call::Any) else {
+        panic!("a flight")
+    };
+    let call = world.calls.recv().await.unwrap();
+    (world, flight, call)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flight_whose_secret_function_is_never_called_fails_and_the_next_one_is_unaffected() {
+    for change in [with_function("other"), with_function("portal"), config()] {
+        let (mut world, flight, call) = asking().await;
+        world.reconfigure(change);
+        drop(call);
+        let (id, landed, version) = world.landings.recv().await.unwrap();
+        assert_eq!((id, version), (flight, 0));
+        assert_eq!(landed.result.unwrap_err().kind(), ErrorKind::Credential);
+        assert!(world.manager.snapshot().last_failure.is_none(), "nothing has failed here");
+        assert_eq!(world.warnings(), 0, "its callers ask again");
+        assert_eq!(world.transport.count(), 0);
+        assert!(matches!(world.manager.ask(Call::Any), Reply::Flight(next) if next != flight));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_function_that_was_called_before_a_change_still_answers_its_flight() {
+    let (mut world, flight, call) = asking().await;
+    assert!(call.start());
+    world.reconfigure(with_function("other"));
+    call.settle(Ok(secret("s3cr+t")));
+    let (id, landed, version) = world.landings.recv().await.unwrap();
+    assert_eq!((id, version), (flight, 0), "for its waiters, and not to be kept");
+    assert_eq!(landed.result.unwrap().access_token.expose(), "token-1");
+    assert!(matches!(world.manager.ask(Call::Any), Reply::Flight(next) if next != flight));
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_cancels_the_flights_of_former_configurations_as_well() {
+    let mut world = World::new(1_000, |_, _| token_answer(300));
+    assert!(matches!(world.manager.ask(Call::Any), Reply::Flight(_)));
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    world.reconfigure(config());
+    world.manager.close();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let (_, landed, _) = world.landings.recv().await.unwrap();
+    assert_eq!(landed.result.unwrap_err().kind(), ErrorKind::Internal, "its queue is closed");
+    assert_eq!(Arc::strong_count(&world.transport), 1, "nothing of the setup is left");
+}

@@ -1,0 +1,205 @@
+//! The redactor. An input is a line of which a secret is made, a line that says what is planted
+//! where and how it is spelled, and the text in which it is planted.
+//!
+//! Whatever is planted has `Xq` in it, readable in every spelling, and the text has none. Base64
+//! cannot be marked like that: of it no eight characters may be left that are nowhere else.
+
+use std::sync::Arc;
+
+use oauth::{
+    ClientAuthentication, ClientCredentialsGrant, ClientProof, ClientSecret, Redactor,
+    TokenEndpoint,
+};
+
+const CLIENT: &str = "my client";
+const LONGEST: usize = 300;
+/// How much of a text the redactor examines.
+const WINDOW: usize = 4096;
+const KEYS: [&str; 5] = ["client_secret", "access_token", "Assertion", "PASSWORD", "id_token"];
+const SIGNS: [&str; 8] = ["=", ":", "%3D", "%3d", " = ", "\":", "\\\": ", "' : "];
+
+/// The choices that an input makes; zeros when it has no more of them.
+struct Choices<'a>(std::slice::Iter<'a, u8>);
+
+impl Choices<'_> {
+    fn byte(&mut self) -> u8 {
+        self.0.next().copied().unwrap_or(0)
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        usize::from(self.byte()) % limit
+    }
+
+    fn of<T: Copy>(&mut self, all: &[T]) -> T {
+        all[self.below(all.len())]
+    }
+}
+
+/// Plants one to three secrets and cleans the text.
+pub fn run(data: &[u8]) {
+    let mut parts = data.splitn(3, |&byte| byte == b'\n');
+    let mut part = || parts.next().unwrap_or_default();
+    let (seed, plan, text) = (part(), part(), part());
+    let seed = String::from_utf8_lossy(seed);
+    let mut text = String::from_utf8_lossy(text).replace('X', "Y");
+    let mut choices = Choices(plan.iter());
+
+    let core = marked(&seed);
+    let around = choices.of(&["", "", "", " ", "\n", " \t"]);
+    let secret = ClientSecret::new(format!("{around}{core}{around}")).unwrap();
+    let redactor = Redactor::none().and_secret(CLIENT, &secret);
+    let bare_length = text.len();
+    let mut credentials = Vec::new();
+    let mut knows_secret = false;
+    for _ in 0..=choices.below(3) {
+        let kind = choices.below(6);
+        let planted = match kind {
+            0 | 1 => spelled(&core, &mut choices),
+            2 => sent_credentials(secret.expose()),
+            3 => base64(format!("{CLIENT}:{}", secret.expose()).as_bytes()),
+            4 => jwt(&seed, &mut choices),
+            _ => keyed(&seed, &mut choices),
+        };
+        knows_secret |= kind < 4;
+        if matches!(kind, 2 | 3) {
+            credentials.push(planted.clone());
+        }
+        let at = text.floor_char_boundary(choices.below(256) * (text.len() + 1) / 256);
+        // Not into another one, which would then no longer be one.
+        let at = if text.len() == bare_length {
+            at
+        } else {
+            choices.of(&[0, text.len()])
+        };
+        text.insert_str(at, &planted);
+    }
+    if choices.byte() == 255 {
+        let shift = choices.below(256);
+        text = format!("eyJ{} {text}", "0".repeat(WINDOW - 4 - shift));
+    }
+    check(&redactor.clean(&text), &text, &credentials);
+    if !knows_secret {
+        check(&Redactor::none().clean(&text), &text, &[]);
+    }
+}
+
+fn check(cleaned: &str, text: &str, credentials: &[String]) {
+    assert!(cleaned.chars().count() <= LONGEST, "{text:?} gives {cleaned:?}");
+    let printable = cleaned.strip_suffix('…').unwrap_or(cleaned);
+    assert!(printable.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{text:?}");
+    assert!(!cleaned.contains("Xq"), "{text:?} gives {cleaned:?}");
+    for credentials in credentials {
+        let unpadded = credentials.trim_end_matches('=');
+        let others = text.replace(unpadded, " ");
+        for at in 0..=unpadded.len().saturating_sub(8) {
+            let fragment = unpadded.get(at..at + 8).unwrap_or(unpadded);
+            let is_left = cleaned.contains(fragment) && !others.contains(fragment);
+            assert!(!is_left, "{fragment} of {text:?} in {cleaned:?}");
+        }
+    }
+}
+
+/// `Xq` behind every character, and something plain before all.
+fn marked(seed: &str) -> String {
+    let mut marked = "cXq".to_owned();
+    for char in seed.chars().take(64) {
+        marked.push(if char == 'X' { 'Y' } else { char });
+        marked.push_str("Xq");
+    }
+    marked
+}
+
+/// Every character but the mark in a spelling of its own.
+fn spelled(secret: &str, choices: &mut Choices) -> String {
+    let mut text = String::new();
+    for char in secret.chars() {
+        if matches!(char, 'X' | 'q') {
+            text.push(char);
+            continue;
+        }
+        let mut bytes = [0; 4];
+        let mut units = [0; 2];
+        match choices.below(8) {
+            0 if char == ' ' => text.push('+'),
+            upper @ 1..=2 => {
+                for byte in char.encode_utf8(&mut bytes).bytes() {
+                    text.push_str(&cased(&format!("%{byte:02x}"), upper == 2));
+                }
+            }
+            upper @ 3..=4 => {
+                for unit in char.encode_utf16(&mut units).iter() {
+                    text.push_str("\\u");
+                    text.push_str(&cased(&format!("{unit:04x}"), upper == 4));
+                }
+            }
+            5 if char.is_ascii_punctuation() => text.extend(['\\', char]),
+            5 if char == '\t' => text.push_str("\\t"),
+            5 if char == '\r' => text.push_str("\\r"),
+            _ => text.push(char),
+        }
+    }
+    text
+}
+
+fn cased(hex: &str, is_upper: bool) -> String {
+    if is_upper {
+        hex.to_ascii_uppercase()
+    } else {
+        hex.to_owned()
+    }
+}
+
+fn sent_credentials(secret: &str) -> String {
+    let grant = ClientCredentialsGrant {
+        client_id: CLIENT.to_owned(),
+        authentication: ClientAuthentication::SecretBasic,
+        scope: None,
+        parameters: Vec::new(),
+    };
+    let endpoint = TokenEndpoint::parse("https://sso.example/").unwrap();
+    let secret = Arc::new(ClientSecret::new(secret.to_owned()).unwrap());
+    let request = grant.request(&endpoint, &ClientProof::SecretBasic(secret));
+    let header = request.authorization.unwrap();
+    header.strip_prefix("Basic ").unwrap().to_owned()
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let byte = |index: usize| u32::from(chunk.get(index).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for index in 0..4 {
+            let place = bits >> (18 - 6 * index) & 63;
+            let is_padding = index > chunk.len();
+            text.push(if is_padding {
+                '='
+            } else {
+                char::from(ALPHABET[place as usize])
+            });
+        }
+    }
+    text
+}
+
+fn jwt(seed: &str, choices: &mut Choices) -> String {
+    let mut text = "eyJ0123456789abcdefXq".to_owned();
+    for char in seed.chars().filter(char::is_ascii_alphanumeric).take(64) {
+        text.push_str(choices.of(&["", "", "", ".", "%2E", "-", "_"]));
+        text.push(if char == 'X' { 'Y' } else { char });
+        text.push_str("Xq");
+    }
+    text
+}
+
+fn keyed(seed: &str, choices: &mut Choices) -> String {
+    let (key, sign) = (choices.of(&KEYS), choices.of(&SIGNS));
+    let quote = choices.of(&["", "\"", "'", "\\\""]);
+    // The end of a value depends on its beginning.
+    let is_plain = |char: &char| match quote {
+        "" => !char.is_whitespace() && !"&,;\"'<>()[]{}\\".contains(*char),
+        _ => !"\"'\\".contains(*char),
+    };
+    let value: String = seed.chars().filter(is_plain).take(64).collect();
+    format!("{key}{sign}{quote}{}{quote}", marked(&value))
+}

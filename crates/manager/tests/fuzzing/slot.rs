@@ -1,0 +1,121 @@
+//! The slot against its model: bytes become a sequence of events, in which a point of time at which
+//! something changes is as likely as any other.
+
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
+
+use manager::error::ErrorKind;
+
+#[cfg(test)]
+#[path = "slot/exhaustive.rs"]
+mod exhaustive;
+#[path = "slot/facts.rs"]
+mod facts;
+#[cfg(test)]
+#[path = "slot/key.rs"]
+mod key;
+#[path = "slot/log.rs"]
+mod log;
+#[path = "slot/model.rs"]
+mod model;
+#[path = "slot/pair.rs"]
+mod pair;
+#[path = "slot/plain.rs"]
+mod plain;
+#[cfg(test)]
+#[path = "slot/scenarios.rs"]
+mod scenarios;
+
+use facts::{LUCK, ModelFailure, Ns, SECOND};
+use model::Ask;
+use pair::{Comparison, SlotEvent};
+
+/// Longest sequence. The model reads its whole log for every answer, which takes time.
+const MOST_EVENTS: usize = if cfg!(test) { 40 } else { 150 };
+
+/// Panics where the slot and its model differ, or the slot breaks a rule that needs no model.
+pub fn run(data: &[u8]) {
+    let mut bytes = data.iter().copied();
+    let Some(header) = bytes.next() else { return };
+    let buffer = duration(bytes.next().unwrap_or(0));
+    let mut pair = Comparison::new(header % 4 != 0, buffer);
+    let mut trail = Vec::new();
+    while trail.len() < MOST_EVENTS
+        && let Some(event) = event(&mut bytes, &pair)
+    {
+        trail.push(event);
+        if let Err(fault) = pair.apply(event) {
+            panic!("{fault}\nbuffer {buffer}, header {header}, {trail:#?}");
+        }
+    }
+}
+
+/// The next event, if the bytes suffice. A flight that is not there makes it a call.
+fn event(bytes: &mut impl Iterator<Item = u8>, pair: &Comparison) -> Option<SlotEvent> {
+    let kind = bytes.next()?;
+    Some(match kind % 32 {
+        0..4 => SlotEvent::Call(Ask::Any),
+        4..6 => SlotEvent::Call(Ask::Minimum(duration(bytes.next()?))),
+        6 => SlotEvent::Call(Ask::Forced),
+        7..9 => SlotEvent::RejectLast,
+        9 => SlotEvent::RejectOther,
+        10 => SlotEvent::Clear,
+        11 => SlotEvent::Wake { is_used: false },
+        12 => SlotEvent::Wake { is_used: true },
+        13..15 => SlotEvent::Pass(duration(bytes.next()?)),
+        15..21 => {
+            let points = pair.model.points(pair.now);
+            let (which, tick) = (bytes.next()?, Ns::from(kind / 32 % 3) - 1);
+            let point = points.get(usize::from(which) % points.len().max(1));
+            SlotEvent::Pass(point.map_or(SECOND, |(_, wait)| wait + tick))
+        }
+        21 => SlotEvent::WallStep(duration(bytes.next()?)),
+        22 => SlotEvent::WallStep(-duration(bytes.next()?)),
+        23 => SlotEvent::Configure {
+            in_background: kind & 32 != 0,
+            changes_grant: kind & 64 != 0,
+        },
+        24 if kind >= 192 => SlotEvent::Close,
+        _ => {
+            let (which, what) = (bytes.next()?, bytes.next()?);
+            let in_the_air = pair.model.log.in_the_air();
+            // The last one most often.
+            let back = usize::from(which / 64) % in_the_air.len().max(1);
+            let Some(&(flight, _)) = in_the_air.iter().rev().nth(back) else {
+                return Some(SlotEvent::Call(Ask::Any));
+            };
+            let jitter = Ns::from(which) % (LUCK + 1);
+            if kind & 32 == 0 || what % 4 == 0 {
+                SlotEvent::Succeed {
+                    flight,
+                    lifetime: duration(what),
+                    has_travelled: kind & 64 != 0,
+                    jitter,
+                }
+            } else {
+                let asked = bytes.next()?;
+                let failure = ModelFailure {
+                    kind: ErrorKind::ALL[usize::from(what) % ErrorKind::ALL.len()],
+                    retry_after: (asked % 4 == 0).then(|| duration(asked)),
+                };
+                SlotEvent::Fail {
+                    flight,
+                    failure,
+                    jitter,
+                }
+            }
+        }
+    })
+}
+
+/// From nothing to more than a day, most of it short, in steps of 4 ms: then every point that a
+/// lifetime is divided at is a whole number of nanoseconds.
+fn duration(byte: u8) -> Ns {
+    let unit_in_ms = [4, 40, 400, 1_000, 4_000, 20_000, 300_000, 3_600_000];
+    Ns::from(byte / 8) * unit_in_ms[usize::from(byte % 8)] * (SECOND / 1_000)
+}

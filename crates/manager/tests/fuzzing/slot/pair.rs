@@ -1,0 +1,389 @@
+//! The slot and its model side by side: every event goes to both, and all that can be seen of them
+//! is compared; besides, what must hold of the slot whatever the model says.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use manager::slot::Token;
+use manager::slot::schedule::Life;
+use manager::slot::{self, Call, Decision, FlightId, NewFlight, Slot, Storage, TokenId};
+use oauth::AccessToken;
+
+use super::facts::{ModelFailure, ModelToken, Ns, SECOND, Time};
+use super::model::{Ask, Model, ModelResult, Verdict};
+use super::plain;
+use super::plain::{duration, moment, ns, number};
+
+/// An event for both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SlotEvent {
+    /// Time passes.
+    Pass(Ns),
+    /// The wall clock is stepped; forward is also what a suspended machine looks like.
+    WallStep(Ns),
+    Call(Ask),
+    /// The token that is held, or was last, is rejected.
+    RejectLast,
+    /// A token that is not held is rejected.
+    RejectOther,
+    Clear,
+    Wake {
+        is_used: bool,
+    },
+    /// A flight lands with a token.
+    Succeed {
+        flight: u32,
+        lifetime: Ns,
+        /// Its request was sent at the start and not just now.
+        has_travelled: bool,
+        jitter: Ns,
+    },
+    Fail {
+        flight: u32,
+        failure: ModelFailure,
+        jitter: Ns,
+    },
+    Configure {
+        in_background: bool,
+        changes_grant: bool,
+    },
+    Close,
+}
+
+/// Both, at a time.
+#[derive(Clone)]
+pub(crate) struct Comparison {
+    pub(crate) slot: Slot,
+    pub(crate) model: Model,
+    pub(crate) now: Time,
+    buffer: Ns,
+    /// The token that was stored last, and its id.
+    pub(crate) last: Option<(u32, TokenId)>,
+    /// What the slot itself did, for what must hold without a model.
+    current: Option<u32>,
+    last_background: Option<Time>,
+    last_failure: Option<Time>,
+}
+
+/// What of the slot a token's holder cares about.
+struct Before {
+    token: Option<Arc<Token>>,
+    id: Option<TokenId>,
+}
+
+type Checked = Result<(), String>;
+
+impl Comparison {
+    pub(crate) fn new(in_background: bool, buffer: Ns) -> Self {
+        Self {
+            slot: Slot::new(in_background),
+            model: Model::new(in_background),
+            now: Time {
+                mono: 0,
+                wall: 1_000_000_000 * SECOND,
+            },
+            buffer,
+            last: None,
+            current: None,
+            last_background: None,
+            last_failure: None,
+        }
+    }
+
+    /// Lets something happen to both. Says what is wrong, if anything is.
+    pub(crate) fn apply(&mut self, event: SlotEvent) -> Checked {
+        let now = self.now;
+        let before = Before {
+            token: self.slot.token(moment(now)).cloned(),
+            id: self.slot.token_id(),
+        };
+        let mut may_lose = false;
+        match event {
+            SlotEvent::Pass(wait) => self.now = now.plus(wait),
+            SlotEvent::WallStep(by) => self.now.wall += by,
+            SlotEvent::Call(ask) => self.call(ask)?,
+            SlotEvent::RejectLast => {
+                let last = self.last.map_or(0, |(token, _)| token);
+                may_lose = self.reject(last)? == Verdict::Dropped;
+            }
+            SlotEvent::RejectOther => {
+                self.reject(u32::MAX)?;
+            }
+            SlotEvent::Clear => {
+                let had_token = self.slot.clear(moment(now));
+                same("clearing", &had_token, &self.model.clear(now))?;
+                (may_lose, self.current) = (true, None);
+            }
+            SlotEvent::Wake { is_used } => {
+                let new_flight = self.slot.wake(moment(now), is_used);
+                self.launched(new_flight, true)?;
+                let expected = self.model.wake(now, is_used);
+                same("the wake", &new_flight.map(plain::start), &expected)?;
+            }
+            SlotEvent::Succeed {
+                flight,
+                lifetime,
+                has_travelled,
+                jitter,
+            } => {
+                let in_the_air = self.model.log.in_the_air();
+                let new_flight = in_the_air.into_iter().find(|(other, _)| *other == flight);
+                let token = ModelToken {
+                    name: flight,
+                    sent: new_flight
+                        .filter(|_| has_travelled)
+                        .map_or(now, |(_, at)| at),
+                    lifetime,
+                    buffer: self.buffer,
+                };
+                self.succeed(token, jitter, &before)?;
+            }
+            SlotEvent::Fail {
+                flight,
+                failure,
+                jitter,
+            } => self.fail(flight, failure, jitter, &before)?,
+            SlotEvent::Configure {
+                in_background,
+                changes_grant,
+            } => self.configure(in_background, changes_grant)?,
+            SlotEvent::Close => {
+                self.slot.close();
+                self.model.close(now);
+                (may_lose, self.current) = (true, None);
+            }
+        }
+        let is_over = before
+            .token
+            .is_none_or(|token| token.remaining(moment(self.now)).is_zero());
+        let is_there = self.slot.token(moment(self.now)).is_some();
+        ensure(is_over || is_there || may_lose, "a valid token was lost")?;
+        self.compare()
+    }
+
+    fn call(&mut self, ask: Ask) -> Checked {
+        let decision = self.slot.decide(moment(self.now), plain::call(ask));
+        match &decision {
+            Decision::Use {
+                token, new_flight, ..
+            } => {
+                self.handed_out(token)?;
+                ensure(ask != Ask::Forced, "a forced call got the held token")?;
+                self.launched(*new_flight, true)?;
+            }
+            Decision::Wait { flight, new_flight } => {
+                self.launched(*new_flight, false)?;
+                ensure(self.current == Some(flight.0), "a call waits for no current flight")?;
+            }
+            Decision::Cooling { .. } | Decision::Closed => {}
+        }
+        same("the answer", &plain::answer(&decision), &self.model.call(self.now, ask))
+    }
+
+    fn reject(&mut self, token: u32) -> Result<Verdict, String> {
+        let now = self.now;
+        let verdict = plain::verdict(self.slot.invalidate(moment(now), &plain::name(token)));
+        same("the rejection", &verdict, &self.model.reject(now, token))?;
+        if verdict == Verdict::Dropped {
+            self.current = None;
+            let is_cooling = self.last_failure.is_some_and(|at| now.after(at) < SECOND);
+            ensure(!is_cooling, "a rejection dropped a token in a cool-down")?;
+        }
+        Ok(verdict)
+    }
+
+    fn configure(&mut self, in_background: bool, changes_grant: bool) -> Checked {
+        let (now, at) = (self.now, moment(self.now));
+        let mut successor = self.slot.hand_over(at, in_background, changes_grant);
+        same("the slot handed over", &self.slot.token_id(), &None)?;
+        let new_flight = successor.wake(at, false);
+        self.slot = successor;
+        (self.current, self.last_failure, self.last_background) = (None, None, None);
+        self.launched(new_flight, true)?;
+        let expected = self.model.configure(now, in_background, changes_grant);
+        same("the change of configuration", &new_flight.map(plain::start), &expected)
+    }
+
+    fn fail(&mut self, flight: u32, failure: ModelFailure, jitter: Ns, before: &Before) -> Checked {
+        let (now, at) = (self.now, moment(self.now));
+        let error = Err(plain::error(failure));
+        let landing = self
+            .slot
+            .land(at, FlightId(flight), error, plain::part(jitter));
+        let given = landing.result.as_ref().err().map(plain::failure);
+        same("the failure", &given, &Some(failure))?;
+        self.last_failure = Some(now);
+        let landed = self.model.fail(now, flight, failure, jitter);
+        self.landed(&landing, &landed)?;
+        self.ended(flight, before)
+    }
+
+    /// The token is named after its flight.
+    fn succeed(&mut self, model: ModelToken, jitter: Ns, before: &Before) -> Checked {
+        let (now, flight) = (self.now, model.name);
+        let life = Life::new(duration(model.lifetime), duration(model.buffer));
+        same("the end of a life", &ns(life.hard), &model.end())?;
+        same("the staleness of a life", &ns(life.soft), &model.staleness())?;
+        let token = Arc::new(Token {
+            access_token: AccessToken::new(plain::name(flight)).unwrap(),
+            scope: None,
+            sent: moment(model.sent),
+            life,
+        });
+        let given = Ok(Arc::clone(&token));
+        let landing = self
+            .slot
+            .land(moment(now), FlightId(flight), given, plain::part(jitter));
+        let id = self.slot.token_id();
+        let storage = if id.is_some() && id != before.id {
+            Storage::Kept
+        } else if model.age(now) >= model.lifetime {
+            Storage::Over
+        } else {
+            Storage::NotKept
+        };
+        same("what became of the token", &landing.storage, &storage)?;
+        let is_given = landing
+            .result
+            .as_ref()
+            .is_ok_and(|got| Arc::ptr_eq(got, &token));
+        ensure(is_given, "those who waited did not get the token that arrived")?;
+        self.last_failure = None;
+        let landed = self.model.succeed(now, flight, model, jitter);
+        self.landed(&landing, &landed)?;
+        if self.slot.token_id() != before.id && self.slot.token_id().is_some() {
+            ensure(self.current == Some(flight), "a detached flight was stored")?;
+            let held = self.slot.token(moment(now)).map(|held| number(held));
+            same("what was stored", &held, &Some(flight))?;
+            self.last = self.slot.token_id().map(|id| (flight, id));
+        }
+        self.ended(flight, before)
+    }
+
+    fn landed(&self, landing: &slot::FlightResult, expected: &ModelResult) -> Checked {
+        if let Some(token) = &landing.fallback {
+            self.handed_out(token)?;
+        }
+        // After the end nobody hears of it.
+        if self.model.log.is_closed() {
+            return ensure(landing.fallback.is_none(), "a token after the end");
+        }
+        let landed = ModelResult {
+            fallback: landing.fallback.as_deref().map(number),
+            is_transition: landing.is_transition,
+            warns: landing.warns_of_minimum,
+            retry_after: landing.retry_after.map(ns),
+        };
+        same("the landing", &landed, expected)
+    }
+
+    /// A flight came to its end. A detached one changes nothing about the held token.
+    fn ended(&mut self, flight: u32, before: &Before) -> Checked {
+        if self.current == Some(flight) {
+            self.current = None;
+            return Ok(());
+        }
+        let token = self.slot.token(moment(self.now));
+        let is_same = match (token, &before.token) {
+            (Some(after), Some(before)) => Arc::ptr_eq(after, before),
+            (None, None) => true,
+            _ => false,
+        };
+        ensure(is_same, "a detached flight changed the held token")
+    }
+
+    fn launched(&mut self, new_flight: Option<NewFlight>, is_background: bool) -> Checked {
+        let Some(new_flight) = new_flight else {
+            return Ok(());
+        };
+        let passed = |since: Option<Time>| since.is_none_or(|at| self.now.after(at) >= SECOND);
+        ensure(self.current.is_none(), "two current flights")?;
+        ensure(passed(self.last_failure), "a new_flight within the shortest cool-down")?;
+        ensure(
+            !is_background || passed(self.last_background),
+            "two background refreshes within a second",
+        )?;
+        self.current = Some(new_flight.flight.0);
+        if is_background {
+            self.last_background = Some(self.now);
+        }
+        Ok(())
+    }
+
+    fn handed_out(&self, token: &Token) -> Checked {
+        let age = ns(token.age(moment(self.now)));
+        let (end, over) = (ns(token.life.hard), ns(token.life.granted));
+        ensure(age < end && age < over, "a token was handed out past its end")
+    }
+
+    /// Compares all that can be seen without changing anything.
+    fn compare(&self) -> Checked {
+        let (now, at) = (self.now, moment(self.now));
+        let look = plain::look(self.slot.condition(at));
+        same("the condition", &look, &self.model.look(now))?;
+        let token = self.slot.token(at).map(|token| number(token));
+        same("the held token", &token, &self.model.token(now).map(|token| token.name))?;
+        let servable = self.slot.servable(at);
+        same("servable", &servable.is_some(), &self.model.serves(now))?;
+        if let (Some(token), Some((last, id))) = (token, self.last) {
+            same("the token of the id", &token, &last)?;
+            same("the id", &self.slot.token_id(), &Some(id))?;
+            same("the id served", &servable.unwrap_or(id), &id)?;
+        }
+        // Who serves without asking does what a call would have done.
+        let decision = self.slot.clone().decide(at, Call::Any);
+        let needs_nobody = matches!(
+            decision,
+            Decision::Use {
+                new_flight: None,
+                ..
+            }
+        );
+        same("servable without asking", &servable.is_some(), &needs_nobody)?;
+        self.compare_wake()
+    }
+
+    /// The next wake is at once if a refresh is due that waits for nobody; or else at a point at
+    /// which something may change, and nothing changes before it.
+    fn compare_wake(&self) -> Checked {
+        let now = self.now;
+        let wait = self.slot.next_wake(moment(now)).map(ns);
+        let points = self.model.points(now);
+        if self.model.wants_wake(now, false) {
+            return same("the wake that is due", &wait, &Some(0));
+        }
+        if let Some(wait) = wait {
+            let is_point = points.iter().any(|(_, point)| *point == wait);
+            ensure(is_point, "the next wake is at no point at which anything changes")?;
+        }
+        let seen = |time: Time| {
+            (
+                self.model.look(time),
+                self.model.serves(time),
+                self.model.wants_wake(time, true),
+                self.model.wants_wake(time, false),
+            )
+        };
+        for (point, later) in points {
+            if wait.is_none_or(|wait| later < wait) {
+                same(
+                    &format!("what is seen at {point:?}, before the next wake"),
+                    &seen(now.plus(later)),
+                    &seen(now),
+                )?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn ensure(holds: bool, fault: &str) -> Checked {
+    if holds { Ok(()) } else { Err(fault.to_owned()) }
+}
+
+fn same<T: Debug + PartialEq>(what: &str, slot: &T, model: &T) -> Checked {
+    if slot == model {
+        return Ok(());
+    }
+    Err(format!("{what}: the slot gives {slot:?}, the model {model:?}"))
+}

@@ -1,0 +1,234 @@
+//! The sequences of events, and their starting points.
+
+use manager::error::ErrorKind;
+
+use super::facts::{LUCK, ModelFailure, Ns, SECOND};
+use super::model::Ask;
+use super::pair::{Comparison, SlotEvent};
+
+/// The possible events, and how often each may repeat.
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    pub(crate) length: usize,
+    /// One state in so many is kept, to try whether what is merged with it is the same indeed.
+    pub(crate) sample: u64,
+    pub(crate) starts: fn() -> Vec<Vec<SlotEvent>>,
+    pub(crate) in_background: bool,
+    pub(crate) buffer: Ns,
+    long: Ns,
+    short: Ns,
+    jitter: Ns,
+    met: Ns,
+    missed: Ns,
+    /// Of the wall clock; forward is also what a suspended machine looks like.
+    steps: &'static [Ns],
+}
+
+const DEFAULT: Scenario = Scenario {
+    name: "default options",
+    length: 8,
+    sample: 1024,
+    starts: || vec![Vec::new()],
+    in_background: true,
+    buffer: 60 * SECOND,
+    long: 300 * SECOND,
+    short: 2 * SECOND,
+    jitter: 0,
+    met: SECOND,
+    missed: 280 * SECOND,
+    steps: &[],
+};
+
+pub(crate) const SCENARIOS: [Scenario; 5] = [
+    DEFAULT,
+    Scenario {
+        name: "default options, from states far off",
+        length: 4,
+        sample: 256,
+        starts: far_off,
+        ..DEFAULT
+    },
+    Scenario {
+        name: "clocks that are stepped",
+        length: 6,
+        sample: 64,
+        steps: &[-100 * SECOND, 100 * SECOND, 3600 * SECOND],
+        ..DEFAULT
+    },
+    Scenario {
+        name: "clocks that are stepped, from states far off",
+        length: 3,
+        sample: 64,
+        starts: far_off,
+        steps: &[-100 * SECOND, -SECOND, SECOND, 100 * SECOND, 3600 * SECOND],
+        ..DEFAULT
+    },
+    Scenario {
+        name: "no background, no buffer, much jitter",
+        length: 6,
+        sample: 64,
+        in_background: false,
+        buffer: 0,
+        long: 60 * SECOND,
+        short: 8 * SECOND,
+        jitter: LUCK,
+        // A short token meets it with a tenth of its life to spare, and not a nanosecond more.
+        missed: 6_200_000_000,
+        ..DEFAULT
+    },
+];
+
+const NETWORK: ModelFailure = ModelFailure {
+    kind: ErrorKind::Network,
+    retry_after: None,
+};
+const OAUTH: ModelFailure = ModelFailure {
+    kind: ErrorKind::OAuth,
+    retry_after: None,
+};
+const HTTP: ModelFailure = ModelFailure {
+    kind: ErrorKind::Http,
+    retry_after: Some(40 * SECOND),
+};
+
+const fn lands(flight: u32, lifetime: Ns) -> SlotEvent {
+    SlotEvent::Succeed {
+        flight,
+        lifetime,
+        has_travelled: false,
+        jitter: 0,
+    }
+}
+
+const fn fails(flight: u32, failure: ModelFailure) -> SlotEvent {
+    SlotEvent::Fail {
+        flight,
+        failure,
+        jitter: 0,
+    }
+}
+
+/// States that take many events to reach.
+fn far_off() -> Vec<Vec<SlotEvent>> {
+    let call = SlotEvent::Call(Ask::Any);
+    let (short, long) = (DEFAULT.short, DEFAULT.long);
+    let holding = [call, lands(1, long)];
+    let is_stale = SlotEvent::Pass(240 * SECOND);
+    let changes = SlotEvent::Configure {
+        in_background: true,
+        changes_grant: true,
+    };
+    let minimum = SlotEvent::Call(Ask::Minimum(DEFAULT.missed));
+    let mut starts = vec![
+        // A stale token whose refresh failed, or brought nothing better.
+        [&holding[..], &[is_stale, call, fails(2, NETWORK)]].concat(),
+        [&holding[..], &[is_stale, call, lands(2, 0)]].concat(),
+        // The same, and a detached flight may yet land.
+        vec![
+            call,
+            SlotEvent::Clear,
+            call,
+            lands(2, short),
+            SlotEvent::Pass(SECOND),
+            call,
+            fails(3, HTTP),
+        ],
+        // A token of a former configuration, and a failed flight of the new one.
+        [&holding[..], &[changes, fails(2, NETWORK)]].concat(),
+        // A minimum that is barely met, and is missed later.
+        vec![minimum, lands(1, long), SlotEvent::Pass(20 * SECOND)],
+        // A forced flight beside a held token.
+        [&holding[..], &[SlotEvent::Call(Ask::Forced), minimum]].concat(),
+    ];
+    // Failures in a row, of both kinds.
+    for failure in [OAUTH, NETWORK] {
+        for count in [2, 4, 6] {
+            let row = (1..=count)
+                .flat_map(|flight| [SlotEvent::Pass(30 * SECOND), call, fails(flight, failure)]);
+            starts.push(row.collect());
+        }
+    }
+    // Tokens that are refused again and again.
+    let refused = |count: u32| {
+        let rounds = (2..2 + count).flat_map(|flight| {
+            [
+                SlotEvent::Pass(60 * SECOND),
+                SlotEvent::RejectLast,
+                call,
+                lands(flight, long),
+                SlotEvent::RejectLast,
+            ]
+        });
+        let events: Vec<_> = holding.into_iter().chain(rounds).collect();
+        events
+    };
+    starts.extend([1, 2, 5, 7].map(refused));
+    // The next one is not, and is about to be replaced; or is dropped only when it is stale.
+    let dropped = [SlotEvent::Pass(2 * SECOND), SlotEvent::RejectLast, call];
+    let forced = SlotEvent::Call(Ask::Forced);
+    starts.push([&refused(1)[..], &dropped, &[lands(3, long), forced]].concat());
+    starts.push([&refused(2)[..], &[is_stale], &dropped].concat());
+    // One was refused in a cool-down only, which counts if the spacing lasts, too.
+    let replaced = [SlotEvent::RejectLast, call, lands(2, long)];
+    let cooling = [forced, fails(3, NETWORK), SlotEvent::RejectLast];
+    starts.push([&holding[..], &replaced, &cooling, &dropped].concat());
+    starts
+}
+
+impl Scenario {
+    /// Everything that may happen next.
+    pub(crate) fn choices(&self, pair: &Comparison, may_pass: bool) -> Vec<SlotEvent> {
+        let configure = |in_background, changes_grant| SlotEvent::Configure {
+            in_background,
+            changes_grant,
+        };
+        let mut choices = vec![
+            SlotEvent::Call(Ask::Any),
+            SlotEvent::Call(Ask::Minimum(self.met)),
+            SlotEvent::Call(Ask::Minimum(self.missed)),
+            SlotEvent::Call(Ask::Forced),
+            SlotEvent::RejectLast,
+            SlotEvent::RejectOther,
+            SlotEvent::Clear,
+            SlotEvent::Wake { is_used: true },
+            SlotEvent::Wake { is_used: false },
+            configure(self.in_background, true),
+            configure(self.in_background, false),
+            configure(!self.in_background, false),
+            SlotEvent::Close,
+        ];
+        let jitter = self.jitter;
+        let in_the_air = pair.model.log.in_the_air();
+        for &(flight, _) in &in_the_air {
+            let tokens = [self.long, self.short, 0].map(|lifetime| SlotEvent::Succeed {
+                flight,
+                lifetime,
+                has_travelled: true,
+                jitter,
+            });
+            let failures = [OAUTH, NETWORK, HTTP].map(|failure| SlotEvent::Fail {
+                flight,
+                failure,
+                jitter,
+            });
+            choices.extend(tokens.into_iter().chain(failures));
+        }
+        choices.extend(self.steps.iter().map(|by| SlotEvent::WallStep(*by)));
+        // Time that passes twice in a row is time that passed once.
+        if may_pass {
+            let points = pair.model.points(pair.now);
+            let mut waits: Vec<Ns> = points
+                .into_iter()
+                .flat_map(|(_, wait)| [wait - 1, wait, wait + 1])
+                .collect();
+            if !in_the_air.is_empty() {
+                waits.push(self.short);
+            }
+            waits.retain(|wait| *wait > 0);
+            waits.sort_unstable();
+            waits.dedup();
+            choices.extend(waits.into_iter().map(SlotEvent::Pass));
+        }
+        choices
+    }
+}

@@ -1,0 +1,295 @@
+//! A manager, its flights and its timer in every order that the memory model allows: the token that
+//! a version represents, the effect of a drop after it has returned, and the notification of waiters.
+//!
+//! `RUSTFLAGS="--cfg loom" cargo test --release -p keycloak-manager --test loom`
+
+#![cfg(loom)]
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::similar_names,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
+
+mod events;
+mod world;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use loom::sync::atomic::{AtomicBool, Ordering};
+use manager::config::CredentialConfig;
+use manager::slot::{Call, FlightId, Invalidation};
+use manager::sync::spawn;
+use manager::{Event, Reply};
+use world::{LoomFlightEnd, LoomManager, LoomWorld, Outcome, config, model, secret};
+
+fn flight(reply: Reply) -> FlightId {
+    match reply {
+        Reply::Flight(flight) => flight,
+        other => panic!("expected a flight, got {other:?}"),
+    }
+}
+
+/// Detects two tokens for one version, which must never happen.
+#[derive(Default)]
+struct Pairs(HashMap<u32, String>);
+
+impl Pairs {
+    fn add(&mut self, version: u32, token: &str) {
+        if version != 0 {
+            let known = self.0.entry(version).or_insert_with(|| token.to_owned());
+            assert_eq!(known, token, "two tokens for one version");
+        }
+    }
+
+    fn add_reply(&mut self, reply: &Reply) {
+        if let Reply::Token(token, version) = reply {
+            self.add(*version, token.access_token.expose());
+        }
+    }
+
+    fn add_landings(&mut self, landings: &[LoomFlightEnd]) {
+        for (_, landed, version) in landings {
+            if let Ok(token) = &landed.result {
+                self.add(*version, token.access_token.expose());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_word_and_a_token_that_were_taken_together_belong_together() {
+    model(|| {
+        let world = LoomWorld::new(config(), Outcome::Token);
+        flight(world.manager.ask(Call::Any));
+        let mut pairs = Pairs::default();
+        let other = {
+            let manager = Arc::clone(&world.manager);
+            spawn(move || {
+                let _ = manager.clear();
+                manager.ask(Call::Any)
+            })
+        };
+        pairs.add_reply(&world.manager.ask(Call::Forced));
+        pairs.add_reply(&world.manager.ask(Call::Any));
+        pairs.add_reply(&other.join().unwrap());
+        world.flights.join();
+        pairs.add_landings(&world.sink.landings());
+        pairs.add_reply(&world.manager.ask(Call::Any));
+    });
+}
+
+type Drop = fn(&LoomManager) -> bool;
+
+/// The ways to drop a token. Each returns whether it dropped one.
+const DROPS: [(&str, Drop); 3] = [
+    ("invalidate", |manager| manager.invalidate("token-1") == Invalidation::Dropped),
+    ("clear", |manager| manager.clear()),
+    ("close", |manager| {
+        manager.close();
+        true
+    }),
+];
+
+#[test]
+fn once_a_drop_has_returned_no_read_serves_the_token() {
+    for (name, drop_token) in DROPS {
+        model(move || {
+            let world = LoomWorld::new(config(), Outcome::Token);
+            let version = world.warm();
+            let refresh = flight(world.manager.ask(Call::Forced));
+            let is_over = Arc::new(AtomicBool::new(false));
+            let dropping = {
+                let (manager, is_over) = (Arc::clone(&world.manager), Arc::clone(&is_over));
+                spawn(move || {
+                    let was_dropped = drop_token(&manager);
+                    is_over.store(true, Ordering::Release);
+                    was_dropped
+                })
+            };
+            // A token that a caller gets meanwhile is served no longer than the previous one.
+            let mut versions = vec![version];
+            let mut has_renewed = false;
+            match world.manager.ask(Call::Any) {
+                Reply::Token(token, version) if token.access_token.is("token-1") => {
+                    versions.push(version)
+                }
+                Reply::Flight(flight) => has_renewed = flight != refresh,
+                Reply::Token(..) | Reply::Failure(..) => {}
+            }
+            let was_over = is_over.load(Ordering::Acquire);
+            let serves = versions.contains(&world.manager.published().version());
+            assert!(!(was_over && serves), "{name}: served after the drop");
+            let was_dropped = dropping.join().unwrap();
+            assert!(!versions.contains(&world.manager.published().version()), "{name}");
+            world.flights.join();
+            let version = world.manager.published().version();
+            let landings = world.sink.landings();
+            let kept = landings.iter().find(|(.., landed)| *landed == version);
+            let kept = kept.map(|(_, landed, _)| landed.result.as_ref().unwrap());
+            // The token of a flight that began before the drop is never served.
+            match world.manager.ask(Call::Any) {
+                Reply::Token(token, _) => {
+                    assert!(!was_dropped || has_renewed, "{name}: a token after the drop");
+                    assert!(!token.access_token.is("token-1"), "{name}");
+                    assert!(kept.is_some_and(|kept| Arc::ptr_eq(kept, &token)), "{name}");
+                }
+                Reply::Flight(flight) => {
+                    assert!(was_dropped && flight != refresh, "{name}");
+                    assert!(kept.is_none(), "{name}: kept for a version that stands for nothing");
+                }
+                Reply::Failure(error, _) => {
+                    assert_eq!((name, error.kind().code()), ("close", "ERR_KEYCLOAK_CLOSED"));
+                }
+            }
+            world.flights.join();
+        });
+    }
+}
+
+type Incident = fn(LoomWorld) -> Option<LoomWorld>;
+
+/// Incidents during a flight. Each returns the world unless it has ended.
+const INCIDENTS: [(&str, Incident); 5] = [
+    ("clear", |world| {
+        let _ = world.manager.clear();
+        Some(world)
+    }),
+    ("a new secret", |mut world| {
+        world.reconfigure(config());
+        Some(world)
+    }),
+    ("a new client", |mut world| {
+        let mut other = config();
+        "other".clone_into(&mut other.token.client_id);
+        world.reconfigure(other);
+        Some(world)
+    }),
+    ("close", |world| {
+        world.manager.close();
+        None
+    }),
+    ("drop", |world| {
+        drop(world);
+        None
+    }),
+];
+
+#[test]
+fn the_waiters_of_a_flight_hear_of_it_once_whatever_becomes_of_it() {
+    for outcome in [Outcome::Token, Outcome::Refusal, Outcome::Lost] {
+        for (name, incident) in INCIDENTS {
+            model(move || {
+                let world = LoomWorld::new(config(), outcome);
+                let (flights, sink) = (world.flights.clone(), Arc::clone(&world.sink));
+                let first = flight(world.manager.ask(Call::Any));
+                let world = incident(world);
+                flights.join();
+                let landings = sink.landings();
+                let times = landings
+                    .iter()
+                    .filter(|(flight, ..)| *flight == first)
+                    .count();
+                match &world {
+                    Some(_) => assert_eq!(times, 1, "{name}, {outcome:?}"),
+                    None => assert!(times <= 1, "{name}, {outcome:?}"),
+                }
+            });
+        }
+    }
+}
+
+#[test]
+fn a_flight_that_was_detached_leaves_the_slot_alone() {
+    model(|| {
+        let world = LoomWorld::new(config(), Outcome::Token);
+        let first = flight(world.manager.ask(Call::Any));
+        let had_token = world.manager.clear();
+        let second = flight(world.manager.ask(Call::Any));
+        assert_ne!(first, second);
+        world.flights.join();
+        let landings = world.sink.landings();
+        let landing = |id| landings.iter().find(|(flight, ..)| *flight == id).unwrap();
+        let Reply::Token(held, version) = world.manager.ask(Call::Any) else {
+            panic!("the second flight gave a token");
+        };
+        let (_, landed, landed_version) = landing(second);
+        assert!(Arc::ptr_eq(&held, landed.result.as_ref().unwrap()));
+        assert_eq!(*landed_version, version);
+        assert!(had_token || landing(first).2 == 0, "a detached token is not to be kept");
+    });
+}
+
+#[test]
+fn an_alarm_and_a_caller_start_one_refresh_and_a_token_that_is_over_is_not_served() {
+    for (name, millis, is_over) in [("stale", 245_000, false), ("over", 300_000, true)] {
+        model(move || {
+            let world = LoomWorld::new(config(), Outcome::Token);
+            let version = world.warm();
+            world.manager.published().count_hit();
+            world.clock.pass(Duration::from_millis(millis));
+            let timer = world.ring_alarms();
+            let reply = world.manager.ask(Call::Any);
+            let serves = world.manager.published().version() == version;
+            assert!(!(is_over && serves), "{name}: served after its end");
+            timer.join().unwrap();
+            world.flights.join();
+            assert_eq!(world.transport.requests(), 2, "{name}: one refresh");
+            assert_eq!(matches!(reply, Reply::Flight(_)), is_over, "{name}");
+            assert_eq!(world.sink.landings().len(), 2, "{name}");
+        });
+    }
+}
+
+type Edit = fn(&mut LoomWorld);
+
+/// Changes of the configuration before the event loop calls the secret function.
+const EDITS: [(&str, Edit); 4] = [
+    ("none", |_| {}),
+    ("a secret instead of the function", |world| world.reconfigure(config())),
+    ("another function", |world| world.reconfigure(with_function("portal"))),
+    ("another client", |world| world.reconfigure(with_function("other"))),
+];
+
+fn with_function(client: &str) -> manager::config::Config {
+    let mut config = config();
+    config.credential = CredentialConfig::Function;
+    client.clone_into(&mut config.grant.client_id);
+    config
+}
+
+#[test]
+fn a_flight_whose_secret_function_is_no_longer_called_still_ends() {
+    for (name, edit) in EDITS {
+        model(move || {
+            let (mut world, bell) = LoomWorld::with_queue(with_function("portal"), Outcome::Token);
+            let first = flight(world.manager.ask(Call::Any));
+            edit(&mut world);
+            let mut landing = None;
+            while landing.is_none() {
+                bell.wait();
+                for (is_former, event) in world.queue().drain() {
+                    match event {
+                        Event::SecretWanted(call) if !is_former => {
+                            assert!(call.start());
+                            call.settle(Ok(secret("s3cr+t")));
+                        }
+                        Event::FlightEnded { flight, landed, .. } if flight == first => {
+                            landing = Some((is_former, landed));
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            let (is_former, landed) = landing.unwrap();
+            assert_eq!(landed.result.is_err(), is_former, "{name}");
+            assert_eq!(is_former, name != "none", "{name}");
+            world.manager.close();
+            world.flights.join();
+        });
+    }
+}

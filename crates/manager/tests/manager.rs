@@ -1,0 +1,456 @@
+//! The manager on simulated time: the effects of the slot's decisions with a runtime.
+
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::float_cmp,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use manager::Reply;
+use manager::config::{Credential, CredentialConfig};
+use manager::error::{Error, ErrorKind};
+use manager::slot::{Call, Condition};
+use stand_ins::simulated::{
+    Step, World, config, pass, refusal, secret, token_answer, wrong_secret,
+};
+use transport::{NetworkFault, TlsFault, TransportError};
+
+fn reset() -> Step {
+    Step::Fail(TransportError::Network {
+        fault: NetworkFault::Reset,
+        detail: "the connection was reset".to_owned(),
+    })
+}
+
+fn unavailable(retry_after: Option<u64>) -> Step {
+    Step::Answer {
+        status: 503,
+        retry_after,
+        body: "starting".to_owned(),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_callers_on_a_miss_cause_one_request() {
+    let mut world = World::new(20, |_, _| token_answer(300));
+    for _ in 0..999 {
+        assert!(matches!(world.manager.ask(Call::Any), Reply::Flight(_)));
+    }
+    assert_eq!(world.any().await.unwrap(), "token-1");
+    assert_eq!(world.transport.count(), 1);
+    assert_eq!(world.manager.snapshot().counters.joins, 999.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_in_use_is_refreshed_with_nobody_waiting_and_an_unused_one_is_not() {
+    let mut world = World::new(20, |_, _| token_answer(300));
+    world.any().await.unwrap();
+    pass(239_000).await;
+    assert_eq!(world.transport.count(), 1, "unused");
+
+    let mut world = World::new(20, |_, _| token_answer(300));
+    world.any().await.unwrap();
+    let published = world.manager.published();
+    published.count_hit();
+    let version = published.version();
+    pass(218_000).await;
+    assert_eq!((world.transport.count(), published.version()), (1, version));
+    pass(22_500).await;
+    assert_eq!(world.transport.count(), 2);
+    assert_ne!(published.version(), version, "another token, another version");
+    assert_eq!(world.any().await.unwrap(), "token-2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_word_changes_when_the_token_goes_stale_unused_and_when_it_is_over() {
+    let mut world = World::new(20, |_, _| token_answer(300));
+    world.any().await.unwrap();
+    let published = world.manager.published();
+    let fresh = published.version();
+    pass(239_900).await;
+    assert_eq!(published.version(), fresh);
+    pass(200).await;
+    let stale = published.version();
+    assert_ne!(stale, fresh, "a caller is needed to start the refresh");
+    assert_eq!(world.sink.wakes.load(Ordering::SeqCst), 0);
+    pass(60_000).await;
+    assert_eq!(world.sink.wakes.load(Ordering::SeqCst), 1, "copies of the token may go");
+    assert_eq!(world.manager.snapshot().condition, Condition::Empty);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_of_the_wall_clock_and_a_suspend_are_noticed_within_a_second() {
+    for hours in [1, 10_000] {
+        let mut world = World::new(20, |_, _| token_answer(300));
+        world.any().await.unwrap();
+        let published = world.manager.published();
+        let version = published.version();
+        pass(10_000).await;
+        world.clock.step_wall(Duration::from_hours(hours));
+        pass(1_001).await;
+        assert_ne!(published.version(), version, "{hours} h");
+        assert_eq!(world.any().await.unwrap(), "token-2", "{hours} h");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_back_of_the_wall_clock_does_not_lengthen_a_life() {
+    let mut world = World::new(20, |_, _| token_answer(300));
+    world.any().await.unwrap();
+    let version = world.manager.published().version();
+    world.clock.step_wall_back(Duration::from_hours(1));
+    pass(10_000).await;
+    assert_eq!(world.manager.published().version(), version);
+    pass(290_000).await;
+    assert_eq!(world.manager.snapshot().condition, Condition::Empty);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_acquisition_ends_at_its_deadline_whatever_the_server_does() {
+    let mut world = World::new(20, |_, _| Step::Hang);
+    let start = world.now();
+    let error = world.any().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert!(error.details().retryable);
+    assert_eq!(world.since(start), Duration::from_secs(15));
+}
+
+#[tokio::test(start_paused = true)]
+async fn transient_failures_are_tried_three_times_and_others_once() {
+    for (name, step, attempts, kind) in [
+        ("reset", reset(), 3, ErrorKind::Network),
+        ("503", unavailable(None), 3, ErrorKind::Http),
+        ("408", refusal(408, ""), 3, ErrorKind::Http),
+        ("429", refusal(429, "{\"error\":\"slow_down\"}"), 3, ErrorKind::Http),
+        ("500 of Keycloak", refusal(500, "{\"error\":\"unknown_error\"}"), 3, ErrorKind::Http),
+        ("404", refusal(404, "{\"error\":\"Realm does not exist\"}"), 1, ErrorKind::Http),
+        ("401", wrong_secret(), 1, ErrorKind::OAuth),
+        ("302", refusal(302, ""), 1, ErrorKind::Protocol),
+        ("200 without a token", refusal(200, "{}"), 1, ErrorKind::Protocol),
+        (
+            "TLS",
+            Step::Fail(TransportError::Tls {
+                fault: TlsFault::Other,
+                detail: "no".to_owned(),
+            }),
+            1,
+            ErrorKind::Tls,
+        ),
+        ("flood", Step::Fail(TransportError::BodyTooLarge { status: 200 }), 1, ErrorKind::Protocol),
+    ] {
+        let mut world = World::new(20, move |_, _| step.clone());
+        let error = world.any().await.unwrap_err();
+        assert_eq!((error.kind(), world.transport.count()), (kind, attempts), "{name}");
+        assert_eq!(error.details().attempts, u32::try_from(attempts).ok(), "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_that_succeeds_is_all_that_a_caller_sees() {
+    let mut world = World::new(20, |n, _| if n < 3 { reset() } else { token_answer(300) });
+    assert_eq!(world.any().await.unwrap(), "token-3");
+    assert_eq!(world.warnings(), 0);
+    assert_eq!(world.manager.snapshot().counters.retries, 2.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_after_that_fits_is_waited_for_and_one_that_does_not_ends_the_acquisition() {
+    let mut world = World::new(20, |n, _| {
+        if n < 3 {
+            unavailable(Some(n))
+        } else {
+            token_answer(300)
+        }
+    });
+    let start = world.now();
+    assert_eq!(world.any().await.unwrap(), "token-3");
+    let took = world.since(start);
+    assert!((3_060..3_100).contains(&took.as_millis()), "1 s and 2 s: {took:?}");
+
+    let mut world = World::new(20, |_, _| unavailable(Some(120)));
+    let reply = world.any().await.unwrap_err();
+    assert_eq!(world.transport.count(), 1);
+    assert_eq!(reply.details().retry_after, Some(Duration::from_mins(2)));
+    let Reply::Failure(_, Some(wait)) = world.manager.ask(Call::Any) else {
+        panic!("no error")
+    };
+    assert_eq!(wait, Duration::from_mins(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_after_of_nothing_does_not_take_the_wait_away() {
+    let mut least = Duration::MAX;
+    for _ in 0..20 {
+        let mut world = World::new(0, |n, _| {
+            if n == 1 {
+                unavailable(Some(0))
+            } else {
+                token_answer(300)
+            }
+        });
+        let start = world.now();
+        world.any().await.unwrap();
+        least = least.min(world.since(start));
+    }
+    assert!(least > Duration::ZERO, "jittered like any other");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_acquisition_after_a_failed_one_makes_a_single_attempt() {
+    let mut world = World::new(20, |_, _| reset());
+    world.any().await.unwrap_err();
+    assert_eq!(world.transport.count(), 3);
+    pass(1_300).await;
+    world.any().await.unwrap_err();
+    assert_eq!(world.transport.count(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replaced_connection_does_not_count_as_an_attempt_but_a_second_one_fails() {
+    for (replaced, expected, retries) in
+        [(1, Ok("token-2"), 0.0), (2, Ok("token-3"), 1.0), (6, Err(3), 2.0)]
+    {
+        let mut world = World::new(20, move |n, _| {
+            if n <= replaced {
+                Step::Fail(TransportError::ConnectionReplaced)
+            } else {
+                token_answer(300)
+            }
+        });
+        let result = world.any().await;
+        match expected {
+            Ok(token) => assert_eq!(result.unwrap(), token),
+            Err(attempts) => {
+                let error = result.unwrap_err();
+                assert_eq!(error.details().attempts, Some(attempts));
+                assert!(error.to_string().contains("the connection was lost"), "{error}");
+            }
+        }
+        assert_eq!(world.manager.snapshot().counters.retries, retries, "{replaced}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_a_flight_still_answers_its_waiters() {
+    let mut world = World::new(20, |n, _| {
+        if n == 1 {
+            Step::Panic
+        } else {
+            token_answer(300)
+        }
+    });
+    let error = world.any().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Internal);
+    pass(1_300).await;
+    assert_eq!(world.any().await.unwrap(), "token-2", "and the manager goes on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_ends_flights_and_tells_nobody() {
+    let mut world = World::new(1_000, |_, _| token_answer(300));
+    assert!(matches!(world.manager.ask(Call::Any), Reply::Flight(_)));
+    pass(10).await;
+    let version = world.manager.published().version();
+    world.manager.close();
+    world.manager.close();
+    assert_ne!(world.manager.published().version(), version);
+    pass(20_000).await;
+    assert!(world.landings.try_recv().is_err());
+    assert_eq!(world.any().await.unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(world.transport.count(), 1);
+    assert_eq!(Arc::strong_count(&world.transport), 1, "nothing of the setup is left");
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_a_manager_stops_its_background_work() {
+    let mut world = World::new(20, |_, _| token_answer(300));
+    world.any().await.unwrap();
+    world.manager.published().count_hit();
+    let transport = Arc::clone(&world.transport);
+    drop(world);
+    pass(400_000).await;
+    assert_eq!((transport.count(), Arc::strong_count(&transport)), (1, 1));
+}
+
+fn with_function() -> World {
+    let config = manager::config::Config {
+        credential: CredentialConfig::Function,
+        ..config()
+    };
+    World::with(config, 20, |_, request| {
+        let body = String::from_utf8(request.body.as_ref().unwrap().to_vec()).unwrap();
+        if body.contains("client_secret=good") {
+            token_answer(300)
+        } else {
+            wrong_secret()
+        }
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_starts_when_the_secret_function_is_called() {
+    let mut world = with_function();
+    let Reply::Flight(_) = world.manager.ask(Call::Any) else {
+        panic!("a flight")
+    };
+    let call = world.calls.recv().await.unwrap();
+    pass(60_000).await;
+    assert!(world.landings.try_recv().is_err(), "the event loop is blocked: nothing has ended");
+    assert!(call.start());
+    pass(14_000).await;
+    call.settle(Ok(secret("good")));
+    let (_, landed, _) = world.landings.recv().await.unwrap();
+    assert_eq!(landed.result.unwrap().access_token.expose(), "token-1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_function_that_does_not_settle_is_forgotten_and_asked_again() {
+    let mut world = with_function();
+    let Reply::Flight(_) = world.manager.ask(Call::Any) else {
+        panic!("a flight")
+    };
+    let call = world.calls.recv().await.unwrap();
+    assert!(call.start());
+    let (_, landed, _) = world.landings.recv().await.unwrap();
+    assert_eq!(landed.result.unwrap_err().kind(), ErrorKind::Credential);
+    call.settle(Ok(secret("good")));
+    pass(1_300).await;
+    let Reply::Flight(_) = world.manager.ask(Call::Any) else {
+        panic!("a flight")
+    };
+    assert!(world.calls.recv().await.unwrap().start(), "a late answer is ignored");
+}
+
+#[tokio::test(start_paused = true)]
+async fn acquisitions_that_overlap_share_a_call_under_way() {
+    let mut world = with_function();
+    let Reply::Flight(first) = world.manager.ask(Call::Any) else {
+        panic!("a flight")
+    };
+    let call = world.calls.recv().await.unwrap();
+    assert!(call.start());
+    pass(10_000).await;
+    let _ = world.manager.clear();
+    let Reply::Flight(second) = world.manager.ask(Call::Any) else {
+        panic!("a flight")
+    };
+    let (id, landed, _) = world.landings.recv().await.unwrap();
+    assert_eq!((id, landed.result.unwrap_err().kind()), (first, ErrorKind::Credential));
+    call.settle(Ok(secret("good")));
+    let (id, landed, _) = world.landings.recv().await.unwrap();
+    assert_eq!(id, second);
+    assert!(landed.result.is_ok(), "the answer was in time for the second");
+    assert!(world.calls.try_recv().is_err(), "one call");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_secret_is_read_again_and_tried_once_more_only_if_it_changed() {
+    for (name, second, requests, is_ok) in [
+        ("rotated", Ok(secret("good")), 2, true),
+        ("the same", Ok(secret("old")), 1, false),
+        ("changed and wrong", Ok(secret("bad")), 2, false),
+        ("no longer to be had", Err(Error::credential("gone")), 1, false),
+    ] {
+        let mut world = with_function();
+        let Reply::Flight(_) = world.manager.ask(Call::Any) else {
+            panic!("a flight")
+        };
+        for answer in [Ok(secret("old")), second] {
+            let call = world.calls.recv().await.unwrap();
+            assert!(call.start());
+            call.settle(answer);
+        }
+        let (_, landed, _) = world.landings.recv().await.unwrap();
+        assert_eq!(landed.result.is_ok(), is_ok, "{name}");
+        assert_eq!(world.transport.count(), requests, "{name}");
+        if let Err(error) = landed.result {
+            assert_eq!(error.kind(), ErrorKind::OAuth, "{name}: the refusal is what is told");
+        }
+        assert!(world.calls.try_recv().is_err(), "{name}: asked twice at most");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flight_is_given_no_secret_that_was_configured_after_it_began() {
+    for change in ["portal", "other"] {
+        let mut world = World::new(1_000, |_, _| wrong_secret());
+        let Reply::Flight(_) = world.manager.ask(Call::Any) else {
+            panic!("a flight")
+        };
+        pass(500).await;
+        let mut changed = config();
+        change.clone_into(&mut changed.grant.client_id);
+        changed.credential = CredentialConfig::Given(Credential::Secret(secret("good")));
+        world.reconfigure(changed);
+        let (_, landed, _) = world.landings.recv().await.unwrap();
+        assert!(landed.result.is_err(), "{change}");
+        assert_eq!(world.transport.count(), 1, "{change}");
+        assert!(matches!(world.manager.ask(Call::Any), Reply::Flight(_)), "{change}: no cool-down");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_lifetime_is_ten_seconds_with_one_warning() {
+    let mut world = World::new(20, |_, _| refusal(200, "{\"access_token\":\"opaque-#\"}"));
+    world.any().await.unwrap();
+    assert_eq!(world.manager.snapshot().token.unwrap().hard, Duration::from_secs(9));
+    pass(10_000).await;
+    assert_eq!(world.any().await.unwrap(), "opaque-2");
+    assert_eq!(world.warnings(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn hits_on_a_stale_token_are_counted_as_such() {
+    let mut world = World::new(20, |n, _| {
+        if n == 1 {
+            token_answer(300)
+        } else {
+            Step::Hang
+        }
+    });
+    world.any().await.unwrap();
+    let published = world.manager.published();
+    for _ in 0..5 {
+        published.count_hit();
+    }
+    pass(250_000).await;
+    for _ in 0..3 {
+        published.count_hit();
+    }
+    let counters = world.manager.snapshot().counters;
+    assert_eq!((counters.hits, counters.stale_served), (8.0, 3.0));
+}
+
+/// Calls at a steady rate.
+async fn load(world: &World, seconds: u64, per_second: u64) {
+    for _ in 0..seconds * per_second {
+        let _ = world.manager.ask(Call::Any);
+        pass(1_000 / per_second).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_within_a_life_is_seen_by_nobody_and_is_over_soon_after_the_server_is_back() {
+    let is_down = Arc::new(AtomicU64::new(0));
+    let seen = Arc::clone(&is_down);
+    let mut world = World::new(20, move |_, _| match seen.load(Ordering::SeqCst) {
+        0 => token_answer(120),
+        _ => reset(),
+    });
+    world.any().await.unwrap();
+    load(&world, 50, 10).await;
+    is_down.store(1, Ordering::SeqCst);
+    let before = world.manager.snapshot().counters.hits;
+    load(&world, 55, 10).await;
+    is_down.store(0, Ordering::SeqCst);
+    load(&world, 20, 10).await;
+    assert_eq!(world.manager.snapshot().counters.hits - before, 750.0, "every call was served");
+    assert_eq!(world.warnings(), 1, "the first failure of the row");
+    assert_eq!(world.manager.snapshot().condition, Condition::Fresh);
+}

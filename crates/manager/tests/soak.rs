@@ -1,0 +1,166 @@
+//! A year of simulated time, in parts by the lifetime of the tokens: calls of every kind, an
+//! unreliable server, clocks that step, secrets that change. The invariants of a manager are
+//! checked after every step. To repeat a failed run, set `SOAK_SEED` to the seed that it printed
+//! and build with `RUSTFLAGS='--cfg tokio_unstable'`: tokio chooses at random in which order
+//! flights that share a call of the secret function wake, and only that configuration accepts a
+//! seed.
+
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
+
+#[path = "soak/client.rs"]
+mod client;
+#[path = "soak/server.rs"]
+mod server;
+
+use std::time::Duration;
+
+use client::SimulatedClient;
+use manager::slot::Call;
+use server::{MOODS, Mood};
+use tokio::runtime::{Builder, Runtime};
+
+const HOUR: f64 = 3_600.0;
+const DAY: f64 = 24.0 * HOUR;
+/// The checks of that part do not depend on chance.
+const SEED_OF_CI: u64 = 274_287_520;
+/// How much longer a run may continue until every case has occurred.
+const MORE_DAYS: f64 = 10.0;
+/// The latency of answers of a healthy server.
+const LATENCY_MS: u64 = 20;
+
+fn seed() -> u64 {
+    match std::env::var("SOAK_SEED") {
+        Ok(text) => text.parse().expect("SOAK_SEED: a number"),
+        Err(_) if std::env::var_os("CI").is_some() => SEED_OF_CI,
+        Err(_) => fastrand::u64(..1_000_000_000),
+    }
+}
+
+/// A log-uniform random number: as likely in 1..10 as in 10..100.
+fn wide(from: f64, to: f64) -> f64 {
+    from * (to / from).powf(fastrand::f64())
+}
+
+/// An exponentially distributed random time with this mean, as between independent events.
+fn between_events(mean: f64) -> Duration {
+    Duration::from_secs_f64(-mean * (1.0 - fastrand::f64()).ln())
+}
+
+/// A period with a healthy server: only calls, in any number.
+async fn calm(client: &mut SimulatedClient, seconds: f64, life: f64) {
+    let end = client.now() + Duration::from_secs_f64(seconds);
+    let mean = wide(life / 200.0, life * 2.0);
+    client.begin_window(true);
+    while client.now() < end {
+        client.rest(between_events(mean)).await;
+        client.call(Call::Any);
+        client.end_window_after(HOUR.max(2.0 * life), true);
+    }
+}
+
+/// A period with faults.
+async fn storm(client: &mut SimulatedClient, seconds: f64, life: f64) {
+    let end = client.now() + Duration::from_secs_f64(seconds);
+    let mean = wide(0.5, 30.0);
+    client.begin_window(false);
+    client.set_function_moody(true);
+    while client.now() < end {
+        client.rest(between_events(mean)).await;
+        match fastrand::u32(0..100) {
+            0..60 => client.call(Call::Any),
+            60..68 => {
+                let minimum = Duration::from_secs_f64(life * 1.2 * fastrand::f64());
+                client.call(Call::Minimum(minimum));
+            }
+            68..74 => client.call(Call::Forced),
+            74..80 => client.invalidate(),
+            80..82 => client.invalidate_another(),
+            82..85 => client.clear(),
+            85..88 => client.step_wall(Duration::from_secs_f64(wide(0.1, 10.0 * HOUR))),
+            88..90 => client.step_wall_back(Duration::from_secs_f64(wide(0.1, 10.0 * HOUR))),
+            90..93 => client.rotate_secret(),
+            93..95 => client.reconfigure(),
+            _ => {
+                client.set_mood(MOODS[fastrand::usize(0..MOODS.len())]);
+                client.set_latency(wide(1.0, 16_000.0) as u64);
+            }
+        }
+        client.end_window_after(HOUR, false);
+    }
+    client.set_mood(Mood::Well);
+    client.set_function_moody(false);
+    client.set_latency(LATENCY_MS);
+    client.reconfigure();
+    // Everything in progress ends.
+    client.rest(Duration::from_mins(2)).await;
+}
+
+/// A paused runtime, seeded too where tokio allows that.
+#[cfg_attr(
+    not(tokio_unstable),
+    expect(unused_variables, reason = "the runtime accepts no seed here")
+)]
+fn runtime(seed: u64) -> Runtime {
+    let mut builder = Builder::new_current_thread();
+    builder.enable_all().start_paused(true);
+    #[cfg(tokio_unstable)]
+    builder.rng_seed(tokio::runtime::RngSeed::from_bytes(&seed.to_le_bytes()));
+    builder.build().unwrap()
+}
+
+fn soak(life: u32, days: f64) {
+    let seed = seed();
+    fastrand::seed(seed);
+    println!("SOAK_SEED={seed}");
+    runtime(seed).block_on(run(life, days));
+}
+
+async fn run(life: u32, days: f64) {
+    let mut client = SimulatedClient::new(u64::from(life), LATENCY_MS);
+    let life = f64::from(life);
+    let end = client.now() + Duration::from_secs_f64(days * DAY);
+    let latest = end + Duration::from_secs_f64(MORE_DAYS * DAY);
+    // A short run may miss some cases by chance.
+    while client.now() < end || (!client.counts().is_varied() && client.now() < latest) {
+        calm(&mut client, (wide(4.0, 24.0) * HOUR).max(life * wide(1.0, 3.0)), life).await;
+        storm(&mut client, wide(0.05, 0.5) * HOUR, life).await;
+    }
+    let counts = client.finish().await;
+    println!("tokens of {life} s, {days} days: {counts:?}");
+    assert!(counts.is_varied(), "{counts:?}");
+}
+
+#[test]
+fn two_days_of_tokens_of_ten_seconds() {
+    soak(10, 2.0);
+}
+
+#[test]
+fn six_days_of_tokens_of_a_minute() {
+    soak(60, 6.0);
+}
+
+#[test]
+fn thirty_days_of_tokens_of_five_minutes() {
+    soak(300, 30.0);
+}
+
+#[test]
+fn a_hundred_days_of_tokens_of_an_hour() {
+    soak(3_600, 100.0);
+}
+
+#[test]
+fn two_hundred_and_thirty_days_of_tokens_of_a_day() {
+    soak(86_400, 230.0);
+}

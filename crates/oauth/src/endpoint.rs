@@ -1,0 +1,271 @@
+//! The token endpoint (RFC 6749 §3.2): a URL that is checked once and trusted afterwards.
+
+use std::sync::Arc;
+
+use url::{Host, ParseError, Url};
+
+/// An absolute http or https URL without userinfo and fragment. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenEndpoint(Arc<Url>);
+
+impl TokenEndpoint {
+    /// Parses `value` by the WHATWG URL standard, as Node's `URL` does.
+    ///
+    /// # Errors
+    ///
+    /// Says which property the URL lacks, without repeating the URL.
+    pub fn parse(value: &str) -> Result<Self, EndpointFault> {
+        let url = Url::parse(value).map_err(|error| match error {
+            ParseError::EmptyHost
+            | ParseError::IdnaError
+            | ParseError::InvalidIpv4Address
+            | ParseError::InvalidIpv6Address
+            | ParseError::InvalidDomainCharacter
+            | ParseError::InvalidPort => EndpointFault::NoHost,
+            _ => EndpointFault::NotAbsolute,
+        })?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(EndpointFault::NotHttp);
+        }
+        if !url.host_str().is_some_and(is_host) {
+            return Err(EndpointFault::NoHost);
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(EndpointFault::Userinfo);
+        }
+        if url.fragment().is_some() {
+            return Err(EndpointFault::Fragment);
+        }
+        Ok(Self(Arc::new(url)))
+    }
+
+    /// The parsed URL.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.0
+    }
+
+    /// The normalised URL.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// The URL without its query, which may contain a secret.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        self.as_str().split('?').next().unwrap_or_default()
+    }
+
+    /// `scheme://host:port`, the default port included.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        let scheme = self.0.scheme();
+        let host = self.0.host_str().unwrap_or_default();
+        let port = self.0.port_or_known_default().unwrap_or_default();
+        format!("{scheme}://{host}:{port}")
+    }
+
+    /// Whether the connection is protected by TLS.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.0.scheme() == "https"
+    }
+
+    /// Whether the secret would be sent over a network unencrypted: http to a host other than
+    /// loopback (127.0.0.0/8, `::1`, `localhost` and its subdomains, RFC 6761 §6.3).
+    #[must_use]
+    pub fn is_plain_to_remote(&self) -> bool {
+        !self.is_https() && !self.is_loopback()
+    }
+
+    fn is_loopback(&self) -> bool {
+        match self.0.host() {
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            Some(Host::Domain(name)) => {
+                let name = name.strip_suffix('.').unwrap_or(name);
+                name == "localhost" || name.ends_with(".localhost")
+            }
+            None => false,
+        }
+    }
+}
+
+/// Whether this is an address or a host name. A URL parser accepts more, such as a `${HOST}` that
+/// was not substituted.
+#[must_use]
+pub fn is_host(host: &str) -> bool {
+    let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    !host.is_empty() && (host.starts_with('[') || host.bytes().all(is_name_byte))
+}
+
+/// Why a string is not a token endpoint. `Display` says what was expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointFault {
+    /// Relative, or not a URL at all.
+    #[error("an absolute http or https URL")]
+    NotAbsolute,
+    /// The scheme is not http or https.
+    #[error("a URL whose scheme is http or https")]
+    NotHttp,
+    /// No host, or an invalid host or port.
+    #[error("a URL with a valid host and port")]
+    NoHost,
+    /// A user name or a password, which would end up in logs.
+    #[error("a URL without a user name or password")]
+    Userinfo,
+    /// A fragment, which RFC 6749 §3.2 forbids.
+    #[error("a URL without a fragment")]
+    Fragment,
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn url_is_parsed_once() {
+        for (name, value, url, origin, is_https) in [
+            (
+                "https",
+                "https://sso.example/realms/r/protocol/openid-connect/token",
+                "https://sso.example/realms/r/protocol/openid-connect/token",
+                "https://sso.example:443",
+                true,
+            ),
+            (
+                "http",
+                "http://sso.example/t",
+                "http://sso.example/t",
+                "http://sso.example:80",
+                false,
+            ),
+            ("port", "https://h:8443/t", "https://h:8443/t", "https://h:8443", true),
+            ("default port", "https://h:443/t", "https://h/t", "https://h:443", true),
+            ("no path", "http://h", "http://h/", "http://h:80", false),
+            (
+                "case",
+                "HTTPS://SSO.Example/T",
+                "https://sso.example/T",
+                "https://sso.example:443",
+                true,
+            ),
+            ("query", "https://h/t?a=b", "https://h/t?a=b", "https://h:443", true),
+            (
+                "IPv4",
+                "http://10.0.0.1:8080/t",
+                "http://10.0.0.1:8080/t",
+                "http://10.0.0.1:8080",
+                false,
+            ),
+            ("IPv6", "http://[::1]:8080/t", "http://[::1]:8080/t", "http://[::1]:8080", false),
+            (
+                "Punycode",
+                "https://xn--bcher-kva.example/t",
+                "https://xn--bcher-kva.example/t",
+                "https://xn--bcher-kva.example:443",
+                true,
+            ),
+            (
+                "any script, upper case",
+                "https://B\u{dc}cher.example/t\u{e4}",
+                "https://xn--bcher-kva.example/t%C3%A4",
+                "https://xn--bcher-kva.example:443",
+                true,
+            ),
+            (
+                "percent-encoded, with backslashes",
+                "https:\\\\B%C3%BCcher.example\\t",
+                "https://xn--bcher-kva.example/t",
+                "https://xn--bcher-kva.example:443",
+                true,
+            ),
+            (
+                "full-width dots and digits",
+                "http://\u{ff11}27\u{3002}0.0.1/",
+                "http://127.0.0.1/",
+                "http://127.0.0.1:80",
+                false,
+            ),
+        ] {
+            let endpoint = TokenEndpoint::parse(value).unwrap();
+            assert_eq!(endpoint.as_str(), url, "{name}");
+            assert_eq!(endpoint.url().as_str(), url, "{name}");
+            assert!(url.starts_with(endpoint.shown()), "{name}");
+            assert!(!endpoint.shown().contains('?'), "{name}");
+            assert_eq!(endpoint.origin(), origin, "{name}");
+            assert_eq!(endpoint.is_https(), is_https, "{name}");
+        }
+    }
+
+    #[test]
+    fn fault_says_what_was_expected_and_not_what_was_given() {
+        for (name, value, fault) in [
+            ("empty", "", EndpointFault::NotAbsolute),
+            ("relative", "/realms/canary/token", EndpointFault::NotAbsolute),
+            ("half of a surrogate pair", "https://canary\u{fffd}.example/", EndpointFault::NoHost),
+            ("broken Punycode", "https://xn--canary-\u{fc}.example/", EndpointFault::NoHost),
+            ("not UTF-8", "https://canary%FF.example/", EndpointFault::NoHost),
+            ("a slash look-alike", "https://canary\u{2100}.example/", EndpointFault::NoHost),
+            ("without scheme", "//canary.example/token", EndpointFault::NotAbsolute),
+            ("prose", "canary", EndpointFault::NotAbsolute),
+            ("host and port", "canary:8080/token", EndpointFault::NotHttp),
+            ("file", "file:///canary", EndpointFault::NotHttp),
+            ("other scheme", "ftp://canary.example/", EndpointFault::NotHttp),
+            ("no host", "https://", EndpointFault::NoHost),
+            ("port without host", "https://:443/canary", EndpointFault::NoHost),
+            ("port out of range", "https://canary.example:65536/", EndpointFault::NoHost),
+            ("space in the host", "https://canary example/", EndpointFault::NoHost),
+            ("a template", "https://${canary}/", EndpointFault::NoHost),
+            ("bad IPv6", "https://[canary]/", EndpointFault::NoHost),
+            ("bad IPv4", "https://1.2.3.256/canary", EndpointFault::NoHost),
+            ("user", "https://canary@h/", EndpointFault::Userinfo),
+            ("user and password", "https://u:canary@h/", EndpointFault::Userinfo),
+            ("password alone", "https://:canary@h/", EndpointFault::Userinfo),
+            ("fragment", "https://h/#canary", EndpointFault::Fragment),
+            ("empty fragment", "https://h/#", EndpointFault::Fragment),
+        ] {
+            let error = TokenEndpoint::parse(value).unwrap_err();
+            assert_eq!(error, fault, "{name}");
+            let text = error.to_string();
+            assert!(text.starts_with("a URL") || text.starts_with("an absolute"), "{name}");
+            assert!(!text.contains("canary"), "{name}");
+        }
+    }
+
+    #[test]
+    fn plain_to_remote_is_http_beyond_loopback() {
+        for (value, is_plain_to_remote) in [
+            ("https://sso.example/", false),
+            ("https://127.0.0.1/", false),
+            ("http://sso.example/", true),
+            ("http://keycloak.auth.svc.cluster.local:8080/", true),
+            ("http://10.1.2.3/", true),
+            ("http://127.0.0.1/", false),
+            ("http://127.255.255.254:8080/", false),
+            ("http://2130706433/", false),
+            ("http://128.0.0.1/", true),
+            ("http://0.0.0.0/", true),
+            ("http://[::1]/", false),
+            ("http://[::2]/", true),
+            ("http://localhost/", false),
+            ("http://LOCALHOST:8080/", false),
+            ("http://localhost./", false),
+            ("http://a.b.localhost/", false),
+            ("http://notlocalhost/", true),
+            ("http://localhost.example/", true),
+            ("http://127.0.0.1.example/", true),
+        ] {
+            let endpoint = TokenEndpoint::parse(value).unwrap();
+            assert_eq!(endpoint.is_plain_to_remote(), is_plain_to_remote, "{value}");
+        }
+    }
+
+    #[test]
+    fn clone_shares_the_url() {
+        let endpoint = TokenEndpoint::parse("https://h/").unwrap();
+        assert!(Arc::ptr_eq(&endpoint.0, &endpoint.clone().0));
+    }
+}

@@ -1,0 +1,492 @@
+//! The private key that signs assertions, in PEM or as a JSON Web Key (RFC 7517), and its
+//! algorithms from RFC 7518 and RFC 8037. The `ring` crate does all cryptography.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use p256::pkcs8::EncodePrivateKey as _;
+use ring::digest::{SHA256, digest};
+use ring::rand::SystemRandom;
+use ring::rsa::{KeyPairComponents, PublicKeyComponents};
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RSA_PKCS1_SHA256,
+    RSA_PSS_SHA256, RsaKeyPair,
+};
+use ring::{error::Unspecified, hmac};
+use rustls_pki_types::PrivateKeyDer;
+use rustls_pki_types::pem::PemObject as _;
+use serde::{Deserialize, Deserializer};
+use zeroize::Zeroizing;
+
+use super::redact::REDACTED;
+use super::secret::{ClientSecret, PrivateKey};
+
+/// The algorithm that signs an assertion (RFC 7518 §3, RFC 8037 §3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SigningAlgorithm {
+    /// RSA, PKCS #1 v1.5, SHA-256.
+    Rs256,
+    /// RSA, PSS, SHA-256.
+    Ps256,
+    /// ECDSA on P-256, SHA-256.
+    Es256,
+    /// Ed25519.
+    EdDsa,
+    /// HMAC, SHA-256.
+    Hs256,
+    /// HMAC, SHA-384.
+    Hs384,
+    /// HMAC, SHA-512.
+    Hs512,
+}
+
+impl SigningAlgorithm {
+    /// The algorithms of private keys.
+    pub const OF_KEYS: [Self; 4] = [Self::Rs256, Self::Ps256, Self::Es256, Self::EdDsa];
+    /// The algorithms of shared secrets.
+    pub const OF_SECRETS: [Self; 3] = [Self::Hs256, Self::Hs384, Self::Hs512];
+
+    /// The registered name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rs256 => "RS256",
+            Self::Ps256 => "PS256",
+            Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA",
+            Self::Hs256 => "HS256",
+            Self::Hs384 => "HS384",
+            Self::Hs512 => "HS512",
+        }
+    }
+
+    /// The HMAC algorithm, if this is one.
+    pub(super) const fn hmac(self) -> Option<hmac::Algorithm> {
+        match self {
+            Self::Hs256 => Some(hmac::HMAC_SHA256),
+            Self::Hs384 => Some(hmac::HMAC_SHA384),
+            Self::Hs512 => Some(hmac::HMAC_SHA512),
+            _ => None,
+        }
+    }
+}
+
+/// A private key.
+pub struct SigningKey {
+    pair: EcKeyPair,
+    key_id: Option<String>,
+    /// Distinguishes a replaced key from one that was only read again.
+    source: [u8; 32],
+}
+
+enum EcKeyPair {
+    Rsa(Box<RsaKeyPair>),
+    Ec(EcdsaKeyPair),
+    Ed(Ed25519KeyPair),
+}
+
+/// Why a text is not a private key that can sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyFault {
+    /// It contains no private key.
+    #[error("it contains no private key in PEM and is not a JSON Web Key")]
+    Missing,
+    /// It is a public key or a certificate.
+    #[error("it contains a public key or a certificate instead of a private key")]
+    Public,
+    /// It is protected by a pass phrase.
+    #[error("it is encrypted: decrypt it first, for example with openssl pkey -in KEY -out PLAIN")]
+    Encrypted,
+    /// The PEM is cut off or not Base64.
+    #[error("the PEM is cut off or malformed")]
+    BrokenPem,
+    /// A JSON Web Key lacks members, or they are not numbers in Base64url.
+    #[error("the JSON Web Key is malformed or lacks private members")]
+    BrokenJwk,
+    /// Its type, curve or size is not supported, or it is not a key at all.
+    #[error(
+        "the key cannot be parsed or is not supported: use RSA (2048 to 4096 bits), EC (P-256) or \
+         Ed25519"
+    )]
+    Unsupported,
+}
+
+impl SigningKey {
+    /// Reads PEM (PKCS #8, PKCS #1, SEC 1) or a JSON Web Key.
+    ///
+    /// # Errors
+    /// Says what is wrong with the text, without repeating it.
+    pub fn parse(text: &str) -> Result<Self, KeyFault> {
+        let (pair, key_id) = if text.trim_start().starts_with('{') {
+            Jwk::read(text)?
+        } else {
+            (EcKeyPair::from_der(&private_key(text)?)?, None)
+        };
+        let mut source = [0; 32];
+        for (byte, hashed) in source
+            .iter_mut()
+            .zip(digest(&SHA256, text.as_bytes()).as_ref())
+        {
+            *byte = *hashed;
+        }
+        Ok(Self {
+            pair,
+            key_id,
+            source,
+        })
+    }
+
+    /// The `kid` of the JSON Web Key.
+    #[must_use]
+    pub fn key_id(&self) -> Option<&str> {
+        self.key_id.as_deref()
+    }
+
+    /// The algorithm that is used unless another one is configured.
+    #[must_use]
+    pub const fn default_algorithm(&self) -> SigningAlgorithm {
+        match self.pair {
+            EcKeyPair::Rsa(_) => SigningAlgorithm::Rs256,
+            EcKeyPair::Ec(_) => SigningAlgorithm::Es256,
+            EcKeyPair::Ed(_) => SigningAlgorithm::EdDsa,
+        }
+    }
+
+    /// Whether the key can sign with this algorithm.
+    #[must_use]
+    pub const fn fits(&self, algorithm: SigningAlgorithm) -> bool {
+        matches!(
+            (&self.pair, algorithm),
+            (EcKeyPair::Rsa(_), SigningAlgorithm::Rs256 | SigningAlgorithm::Ps256)
+                | (EcKeyPair::Ec(_), SigningAlgorithm::Es256)
+                | (EcKeyPair::Ed(_), SigningAlgorithm::EdDsa)
+        )
+    }
+
+    /// Whether both were read from the same text.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+
+    /// Signs a message, in the form that RFC 7515 requires.
+    pub(super) fn sign(
+        &self,
+        algorithm: SigningAlgorithm,
+        message: &[u8],
+    ) -> Result<Vec<u8>, Unspecified> {
+        let random = SystemRandom::new();
+        match (&self.pair, algorithm) {
+            (EcKeyPair::Rsa(pair), SigningAlgorithm::Rs256 | SigningAlgorithm::Ps256) => {
+                let padding = match algorithm {
+                    SigningAlgorithm::Ps256 => &RSA_PSS_SHA256 as &dyn ring::signature::RsaEncoding,
+                    _ => &RSA_PKCS1_SHA256,
+                };
+                let mut signature = vec![0; pair.public().modulus_len()];
+                pair.sign(padding, &random, message, &mut signature)?;
+                Ok(signature)
+            }
+            (EcKeyPair::Ec(pair), SigningAlgorithm::Es256) => pair
+                .sign(&random, message)
+                .map(|made| made.as_ref().to_vec()),
+            (EcKeyPair::Ed(pair), SigningAlgorithm::EdDsa) => {
+                Ok(pair.sign(message).as_ref().to_vec())
+            }
+            _ => Err(Unspecified),
+        }
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SigningKey").field(&REDACTED).finish()
+    }
+}
+
+/// Computes the HMAC of a message with a shared secret.
+pub(super) fn authenticate(
+    algorithm: hmac::Algorithm,
+    secret: &ClientSecret,
+    message: &[u8],
+) -> Vec<u8> {
+    let key = hmac::Key::new(algorithm, secret.expose().as_bytes());
+    hmac::sign(&key, message).as_ref().to_vec()
+}
+
+/// The first private key of a PEM text.
+///
+/// # Errors
+/// Returns the fault of the text or of the key.
+pub fn private_key(pem: &str) -> Result<PrivateKey, KeyFault> {
+    const ENCRYPTED: [&str; 2] = ["BEGIN ENCRYPTED PRIVATE KEY", "Proc-Type: 4,ENCRYPTED"];
+    if ENCRYPTED.iter().any(|mark| pem.contains(mark)) {
+        return Err(KeyFault::Encrypted);
+    }
+    let mut trimmed = Zeroizing::new(String::with_capacity(pem.len().saturating_add(1)));
+    for line in pem.lines() {
+        trimmed.push_str(line.trim());
+        trimmed.push('\n');
+    }
+    match PrivateKeyDer::from_pem_slice(trimmed.as_bytes()) {
+        Ok(key) => Ok(with_public_half(PrivateKey::from_der(key))),
+        Err(rustls_pki_types::pem::Error::NoItemsFound) if pem.contains("-----BEGIN") => {
+            Err(KeyFault::Public)
+        }
+        Err(rustls_pki_types::pem::Error::NoItemsFound) => Err(KeyFault::Missing),
+        Err(_) => Err(KeyFault::BrokenPem),
+    }
+}
+
+/// Converts an EC key on P-256 to PKCS #8 with its public half, which `ring` requires but RFC 5915
+/// makes optional. Returns any other key unchanged.
+fn with_public_half(key: PrivateKey) -> PrivateKey {
+    p256::SecretKey::from_der(key.expose().secret_der())
+        .ok()
+        .and_then(|secret| secret.to_pkcs8_der().ok())
+        .map_or(key, |der| {
+            PrivateKey::from_der(PrivateKeyDer::Pkcs8(der.as_bytes().to_vec().into()))
+        })
+}
+
+impl EcKeyPair {
+    fn from_der(key: &PrivateKey) -> Result<Self, KeyFault> {
+        let pair = match key.expose() {
+            PrivateKeyDer::Pkcs1(der) => {
+                let pair = RsaKeyPair::from_der(der.secret_pkcs1_der());
+                pair.ok().map(Self::rsa)
+            }
+            PrivateKeyDer::Pkcs8(der) => {
+                let der = der.secret_pkcs8_der();
+                let ec = || {
+                    let random = SystemRandom::new();
+                    EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der, &random).ok()
+                };
+                let ed = || Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).ok();
+                let rsa = RsaKeyPair::from_pkcs8(der).ok().map(Self::rsa);
+                rsa.or_else(|| ec().map(Self::Ec))
+                    .or_else(|| ed().map(Self::Ed))
+            }
+            _ => None,
+        };
+        pair.ok_or(KeyFault::Unsupported)
+    }
+
+    fn rsa(pair: RsaKeyPair) -> Self {
+        Self::Rsa(Box::new(pair))
+    }
+}
+
+/// A Base64url member, overwritten when dropped.
+#[derive(Default)]
+struct Octets(Zeroizing<Vec<u8>>);
+
+impl<'de> Deserialize<'de> for Octets {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Zeroizing::new(String::deserialize(deserializer)?);
+        URL_SAFE_NO_PAD
+            .decode(text.as_bytes())
+            .map(|octets| Self(Zeroizing::new(octets)))
+            .map_err(|_| serde::de::Error::custom("not Base64url"))
+    }
+}
+
+impl AsRef<[u8]> for Octets {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// A JSON Web Key. Members that its type does not have are empty.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Jwk {
+    kty: String,
+    crv: String,
+    kid: Option<String>,
+    n: Octets,
+    e: Octets,
+    d: Octets,
+    p: Octets,
+    q: Octets,
+    dp: Octets,
+    dq: Octets,
+    qi: Octets,
+    x: Octets,
+    y: Octets,
+}
+
+impl Jwk {
+    fn read(text: &str) -> Result<(EcKeyPair, Option<String>), KeyFault> {
+        let jwk: Self = serde_json::from_str(text).map_err(|_| KeyFault::BrokenJwk)?;
+        let is_asymmetric = ["RSA", "EC", "OKP"].contains(&jwk.kty.as_str());
+        if is_asymmetric && jwk.d.0.is_empty() {
+            return Err(KeyFault::Public);
+        }
+        let pair = match (jwk.kty.as_str(), jwk.crv.as_str()) {
+            ("RSA", _) => RsaKeyPair::from_components(&KeyPairComponents {
+                public_key: PublicKeyComponents {
+                    n: &jwk.n,
+                    e: &jwk.e,
+                },
+                d: &jwk.d,
+                p: &jwk.p,
+                q: &jwk.q,
+                dP: &jwk.dp,
+                dQ: &jwk.dq,
+                qInv: &jwk.qi,
+            })
+            .map(EcKeyPair::rsa)
+            .map_err(|_| KeyFault::Unsupported),
+            ("EC", "P-256") => {
+                const UNCOMPRESSED: &[u8] = &[4];
+                let point = [UNCOMPRESSED, jwk.x.as_ref(), jwk.y.as_ref()].concat();
+                let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
+                let (d, random) = (jwk.d.as_ref(), SystemRandom::new());
+                EcdsaKeyPair::from_private_key_and_public_key(algorithm, d, &point, &random)
+                    .map(EcKeyPair::Ec)
+                    .map_err(|_| KeyFault::BrokenJwk)
+            }
+            ("OKP", "Ed25519") => {
+                let (seed, public) = (jwk.d.as_ref(), jwk.x.as_ref());
+                Ed25519KeyPair::from_seed_and_public_key(seed, public)
+                    .map(EcKeyPair::Ed)
+                    .map_err(|_| KeyFault::BrokenJwk)
+            }
+            _ => Err(KeyFault::Unsupported),
+        };
+        pair.map(|pair| (pair, jwk.kid))
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(miri))]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use ring::signature::{
+        ECDSA_P256_SHA256_FIXED, ED25519, KeyPair as _, RSA_PKCS1_2048_8192_SHA256,
+        RSA_PSS_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm,
+    };
+
+    use super::*;
+
+    const KEYS: &str = include_str!("../tests/keys.json");
+
+    fn key(name: &str) -> String {
+        let keys: serde_json::Value = serde_json::from_str(KEYS).unwrap();
+        keys.get(name).unwrap().as_str().unwrap().to_owned()
+    }
+
+    fn public(key: &SigningKey) -> Vec<u8> {
+        match &key.pair {
+            EcKeyPair::Rsa(pair) => pair.public_key().as_ref().to_vec(),
+            EcKeyPair::Ec(pair) => pair.public_key().as_ref().to_vec(),
+            EcKeyPair::Ed(pair) => pair.public_key().as_ref().to_vec(),
+        }
+    }
+
+    #[test]
+    fn the_public_key_verifies_signatures_of_each_form_of_a_key() {
+        use SigningAlgorithm::{EdDsa, Es256, Ps256, Rs256};
+        for (form, algorithms) in [
+            ("rsa-pkcs8", &[Rs256, Ps256][..]),
+            ("rsa-pkcs1", &[Rs256, Ps256]),
+            ("rsa-jwk", &[Rs256, Ps256]),
+            ("ec-pkcs8", &[Es256]),
+            ("ec-pkcs8-without-public", &[Es256]),
+            ("ec-sec1", &[Es256]),
+            ("ec-sec1-with-parameters", &[Es256]),
+            ("ec-sec1-without-public", &[Es256]),
+            ("ec-sec1-bare", &[Es256]),
+            ("ec-jwk", &[Es256]),
+            ("ed25519-pkcs8", &[EdDsa]),
+            ("ed25519-jwk", &[EdDsa]),
+        ] {
+            let key = SigningKey::parse(&key(form)).unwrap();
+            assert_eq!(Some(&key.default_algorithm()), algorithms.first(), "{form}");
+            let expected_id = form.ends_with("-jwk").then_some("the-key");
+            assert_eq!(key.key_id(), expected_id, "{form}");
+            for algorithm in SigningAlgorithm::OF_KEYS {
+                assert_eq!(key.fits(algorithm), algorithms.contains(&algorithm), "{form}");
+                let signed = key.sign(algorithm, b"message");
+                assert_eq!(signed.is_ok(), key.fits(algorithm), "{form}");
+                let Ok(signature) = signed else { continue };
+                let verification: &dyn VerificationAlgorithm = match algorithm {
+                    Rs256 => &RSA_PKCS1_2048_8192_SHA256,
+                    Ps256 => &RSA_PSS_2048_8192_SHA256,
+                    Es256 => &ECDSA_P256_SHA256_FIXED,
+                    _ => &ED25519,
+                };
+                let public = UnparsedPublicKey::new(verification, public(&key));
+                public.verify(b"message", &signature).unwrap();
+                public.verify(b"another", &signature).unwrap_err();
+            }
+            for algorithm in SigningAlgorithm::OF_SECRETS {
+                assert!(key.sign(algorithm, b"message").is_err(), "{form}");
+            }
+        }
+    }
+
+    #[test]
+    fn whitespace_around_the_lines_of_a_pem_is_ignored() {
+        let pem = key("ec-pkcs8");
+        for (name, text) in [
+            ("empty lines before it", format!("\n \n{pem}")),
+            ("indented", format!("  {}", pem.replace('\n', "\n  "))),
+            ("tabs", format!("\t{}", pem.replace('\n', "\n\t"))),
+            ("trailing", pem.replace('\n', " \n")),
+            ("carriage returns", pem.replace('\n', "\r\n")),
+            ("text before it", format!("Bag Attributes\n  friendlyName: a\n{pem}")),
+        ] {
+            let read = SigningKey::parse(&text).unwrap();
+            assert_eq!(public(&read), public(&SigningKey::parse(&pem).unwrap()), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_completed_key_has_its_own_public_half() {
+        let public = |form: &str| public(&SigningKey::parse(&key(form)).unwrap());
+        let forms =
+            ["ec-pkcs8-without-public", "ec-sec1-without-public", "ec-sec1-bare", "ec-sec1"];
+        for form in forms {
+            assert_eq!(public(form), public("ec-pkcs8"), "{form}");
+        }
+        let der = private_key(&key("rsa-pkcs1")).unwrap();
+        assert!(matches!(der.expose(), PrivateKeyDer::Pkcs1(_)), "other keys stay as they are");
+        let der = private_key(&key("ec-p384")).unwrap();
+        assert!(matches!(der.expose(), PrivateKeyDer::Pkcs8(_)), "other curves stay as they are");
+    }
+
+    #[test]
+    fn an_unusable_key_is_described_and_not_shown() {
+        let cut = |text: String| text.split_at(text.len() / 2).0.to_owned();
+        let jwk = key("ec-jwk");
+        for (name, text, fault) in [
+            ("nothing", String::new(), KeyFault::Missing),
+            ("a secret", "s3cr+t".to_owned(), KeyFault::Missing),
+            ("a public key", key("ec-public"), KeyFault::Public),
+            ("a certificate", key("certificate"), KeyFault::Public),
+            ("encrypted PKCS #8", key("rsa-encrypted"), KeyFault::Encrypted),
+            ("encrypted PKCS #1", key("rsa-encrypted-traditional"), KeyFault::Encrypted),
+            ("cut off", cut(key("rsa-pkcs8")), KeyFault::BrokenPem),
+            ("another curve", key("ec-p384"), KeyFault::Unsupported),
+            ("RSA of 1024 bits", key("rsa-1024"), KeyFault::Unsupported),
+            ("cut off JSON", cut(jwk.clone()), KeyFault::BrokenJwk),
+            ("a public JWK", jwk.replace("\"d\"", "\"D\""), KeyFault::Public),
+            ("a JWK without a member", jwk.replace("\"x\"", "\"X\""), KeyFault::BrokenJwk),
+            ("an empty JWK", "{}".to_owned(), KeyFault::Unsupported),
+            ("a set of keys", format!("{{\"keys\":[{jwk}]}}"), KeyFault::Unsupported),
+        ] {
+            let error = SigningKey::parse(&text).unwrap_err();
+            assert_eq!(error, fault, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_the_same_if_its_text_is() {
+        let parse = |form: &str| SigningKey::parse(&key(form)).unwrap();
+        assert!(parse("ec-jwk").is_same_as(&parse("ec-jwk")));
+        assert!(!parse("ec-jwk").is_same_as(&parse("ed25519-jwk")));
+        assert_eq!(format!("{:?}", parse("ec-jwk")), "SigningKey(\"[redacted]\")");
+    }
+}

@@ -1,0 +1,37 @@
+//! The client credentials grant (RFC 6749 §4.4) as pure types and functions: requests, answers,
+//! discovery, client authentication, and the redaction of server texts.
+//!
+//! Nothing here does I/O, reads a clock or waits, and no server input makes it panic.
+//! [`ClientCredentialsGrant::request`] creates a request, [`read_answer`] reads the answer.
+
+mod assertion;
+mod client_auth;
+mod client_proof;
+mod discovery;
+mod document;
+mod endpoint;
+mod error;
+mod key;
+mod lifetime;
+mod redact;
+mod request;
+mod response;
+mod scope;
+mod secret;
+
+pub use assertion::{AssertionClaims, AssertionKey, JWT_BEARER, SigningFault, sign_assertion};
+pub use client_auth::ClientAuthentication;
+pub use client_proof::ClientProof;
+pub use discovery::{DiscoveryError, DocumentFault, Issuer, IssuerFault, Metadata, read_metadata};
+pub use endpoint::is_host;
+pub use endpoint::{EndpointFault, TokenEndpoint};
+pub use error::{AnswerError, ProtocolFault};
+pub use key::private_key;
+pub use key::{KeyFault, SigningAlgorithm, SigningKey};
+pub use lifetime::{Lifetime, MAX_LIFETIME};
+pub use redact::Redactor;
+pub use request::{ClientCredentialsGrant, RESERVED_PARAMETERS, TokenRequest};
+pub use response::{Answer, ContentEncoding, RetryAfter, TokenResponse, read_answer};
+pub use scope::Scope;
+pub use secret::PrivateKey;
+pub use secret::{AccessToken, ClientAssertion, ClientSecret, Secret};

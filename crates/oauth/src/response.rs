@@ -1,0 +1,741 @@
+//! Interprets an answer of the token endpoint (RFC 6749 §5).
+//!
+//! Answers are untrusted: invalid UTF-8, deep nesting, out-of-range numbers and repeated members
+//! cause an error, never a panic, and all texts are cleaned. The token is copied once, into memory
+//! that is overwritten when dropped; everything else borrows the body.
+
+use std::fmt;
+use std::mem;
+use std::time::{Duration, SystemTime};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use zeroize::Zeroizing;
+
+use super::document::{decode, read_document, string};
+use super::error::{AnswerError, ProtocolFault};
+use super::lifetime::Lifetime;
+use super::redact::{REDACTED, Redactor};
+use super::secret::{AccessToken, is_token_byte};
+
+/// A longer `Retry-After` counts as this many seconds, which a clock can still add.
+const MAX_RETRY_AFTER: u64 = u32::MAX as u64;
+
+/// The parts of an HTTP answer that this grant uses.
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// The `Retry-After` header, if there is a usable one.
+    pub retry_after: Option<RetryAfter>,
+    /// The `Content-Encoding` header, if the body is encoded.
+    pub content_encoding: Option<ContentEncoding>,
+    /// The whole body.
+    pub body: Zeroizing<Vec<u8>>,
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("status", &self.status)
+            .field("retry_after", &self.retry_after)
+            .field("content_encoding", &self.content_encoding)
+            .field("body", &REDACTED)
+            .finish()
+    }
+}
+
+/// The encoding of a body (RFC 9110 §8.4). No request accepts any of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContentEncoding {
+    /// `gzip`.
+    Gzip,
+    /// `deflate`.
+    Deflate,
+    /// `br`.
+    Brotli,
+    /// `zstd`.
+    Zstd,
+    /// Any other, or several.
+    Other,
+}
+
+impl ContentEncoding {
+    /// Parses the value of the header. `None` for `identity`.
+    #[must_use]
+    pub fn parse(value: &str) -> Option<Self> {
+        Some(match value.trim().to_ascii_lowercase().as_str() {
+            "" | "identity" => return None,
+            "gzip" | "x-gzip" => Self::Gzip,
+            "deflate" => Self::Deflate,
+            "br" => Self::Brotli,
+            "zstd" => Self::Zstd,
+            _ => Self::Other,
+        })
+    }
+}
+
+impl fmt::Display for ContentEncoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Gzip => "gzip",
+            Self::Deflate => "deflate",
+            Self::Brotli => "br",
+            Self::Zstd => "zstd",
+            Self::Other => "an unknown encoding",
+        })
+    }
+}
+
+/// When the server accepts the next request (RFC 9110 §10.2.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryAfter {
+    /// After this duration.
+    After(Duration),
+    /// At this time.
+    At(SystemTime),
+}
+
+impl RetryAfter {
+    /// Parses seconds or an HTTP date. `None` for anything else.
+    #[must_use]
+    pub fn parse(value: &str) -> Option<Self> {
+        let value = value.trim_matches([' ', '\t']);
+        if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+            // It consists of digits, so parsing fails only if the number is too large.
+            let seconds = value
+                .parse()
+                .unwrap_or(MAX_RETRY_AFTER)
+                .min(MAX_RETRY_AFTER);
+            return Some(Self::After(Duration::from_secs(seconds)));
+        }
+        httpdate::parse_http_date(value).ok().map(Self::At)
+    }
+
+    /// The time to wait from `now`. Zero for a date in the past.
+    #[must_use]
+    pub fn from(self, now: SystemTime) -> Duration {
+        match self {
+            Self::After(duration) => duration,
+            Self::At(time) => time.duration_since(now).unwrap_or_default(),
+        }
+    }
+}
+
+/// A usable token response (RFC 6749 §5.1).
+#[derive(Debug)]
+pub struct TokenResponse {
+    /// The token.
+    pub token: AccessToken,
+    /// `scope` as the server sent it, not cleaned. `None` if it sent none, or not a string.
+    pub scope: Option<String>,
+    /// How long the token lives.
+    pub lifetime: Lifetime,
+}
+
+/// Reads an answer.
+///
+/// # Errors
+///
+/// - [`AnswerError::OAuth`]: a 4xx whose body is a JSON object with a non-empty string `error`.
+///   Except 404, 405, 408 and 429, which concern the path or the load and not the grant.
+///   The charset does not matter, because only ASCII identifies the error.
+/// - [`AnswerError::Protocol`]: a 3xx, or a 2xx without a usable token.
+/// - [`AnswerError::Http`]: everything else.
+pub fn read_answer(answer: &Answer, redactor: &Redactor) -> Result<TokenResponse, AnswerError> {
+    let status = answer.status;
+    match status {
+        200..=299 => read_success(answer).map_err(|refusal| AnswerError::Protocol {
+            status,
+            fault: refusal.fault,
+            error: refusal.error.map(|error| redactor.clean(&error)),
+        }),
+        300..=399 => Err(AnswerError::Protocol {
+            status,
+            fault: ProtocolFault::Redirect,
+            error: None,
+        }),
+        _ => Err(read_failure(status, &answer.body, redactor)),
+    }
+}
+
+pub(super) fn read_failure(status: u16, body: &[u8], redactor: &Redactor) -> AnswerError {
+    let mut copy = Zeroizing::default();
+    let members = read_document::<ErrorMembers<'_>>(decode(body, &mut copy)).unwrap_or_default();
+    let text = |member: Option<&RawValue>| {
+        let text = member.and_then(string).filter(|text| !text.is_empty())?;
+        Some(redactor.clean(&text))
+    };
+    let error = text(members.error);
+    let description = text(members.error_description);
+    let is_about_the_grant =
+        matches!(status, 400..=499) && !matches!(status, 404 | 405 | 408 | 429);
+    match error {
+        Some(error) if is_about_the_grant => AnswerError::OAuth {
+            status,
+            error,
+            description,
+        },
+        error => AnswerError::Http {
+            status,
+            error,
+            description,
+        },
+    }
+}
+
+struct AnswerRefusal {
+    fault: ProtocolFault,
+    error: Option<Zeroizing<String>>,
+}
+
+impl From<ProtocolFault> for AnswerRefusal {
+    fn from(fault: ProtocolFault) -> Self {
+        Self { fault, error: None }
+    }
+}
+
+fn read_success(answer: &Answer) -> Result<TokenResponse, AnswerRefusal> {
+    let mut copy = Zeroizing::default();
+    let document = decode(&answer.body, &mut copy);
+    let members = read_document::<TokenMembers<'_>>(document).map_err(|fault| {
+        let encoding = answer
+            .content_encoding
+            .filter(|_| fault == ProtocolFault::NotJson);
+        encoding.map_or(fault, ProtocolFault::Encoded)
+    })?;
+    if let Some(error) = members.error.filter(|error| error.get() != "\"\"") {
+        return Err(AnswerRefusal {
+            fault: ProtocolFault::ErrorInSuccess,
+            error: string(error),
+        });
+    }
+    let token = members.access_token.ok_or(ProtocolFault::NoAccessToken)?;
+    let token = read_token(token)?;
+    if members
+        .token_type
+        .is_some_and(|token_type| !is_bearer(token_type))
+    {
+        return Err(ProtocolFault::TokenType.into());
+    }
+    let scope = members.scope.and_then(string);
+    let lifetime = Lifetime::read(members.expires_in, token.expose());
+    Ok(TokenResponse {
+        token,
+        scope: scope.map(|mut scope| mem::take(&mut *scope)),
+        lifetime,
+    })
+}
+
+/// The relevant members of a token response, as source text, so that a malformed one does not
+/// invalidate the document. A repeated member does, because readers disagree on which one counts.
+#[derive(Deserialize)]
+struct TokenMembers<'a> {
+    #[serde(borrow)]
+    access_token: Option<&'a RawValue>,
+    #[serde(borrow)]
+    token_type: Option<&'a RawValue>,
+    #[serde(borrow)]
+    expires_in: Option<&'a RawValue>,
+    #[serde(borrow)]
+    scope: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+struct ErrorMembers<'a> {
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error_description: Option<&'a RawValue>,
+}
+
+fn is_bearer(value: &RawValue) -> bool {
+    string(value).is_some_and(|value| value.eq_ignore_ascii_case("Bearer"))
+}
+
+fn read_token(value: &RawValue) -> Result<AccessToken, ProtocolFault> {
+    let inner = value
+        .get()
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    let inner = inner
+        .filter(|inner| !inner.is_empty())
+        .ok_or(ProtocolFault::NoAccessToken)?;
+    unescape_token(inner)
+        .and_then(AccessToken::from_zeroizing)
+        .ok_or(ProtocolFault::UnusableToken)
+}
+
+/// Unescapes the content of a JSON string. `None` for a character that no token may contain. Does
+/// not use `serde_json`, which would leave a copy of the token in a buffer that is not overwritten.
+fn unescape_token(inner: &str) -> Option<Zeroizing<String>> {
+    // Unescaping never lengthens the text.
+    let mut token = Zeroizing::new(String::with_capacity(inner.len()));
+    let mut rest = inner;
+    while let Some((plain, escape)) = rest.split_once('\\') {
+        token.push_str(plain);
+        let (letter, after) = escape.split_at_checked(1)?;
+        let (byte, after) = match letter {
+            "u" => {
+                let (hex, after) = after.split_at_checked(4)?;
+                (u8::from_str_radix(hex, 16).ok()?, after)
+            }
+            _ => (letter.bytes().next()?, after),
+        };
+        let is_itself = matches!(letter, "u" | "\"" | "\\" | "/");
+        if !is_itself || !is_token_byte(byte) {
+            return None;
+        }
+        token.push(char::from(byte));
+        rest = after;
+    }
+    token.push_str(rest);
+    Some(token)
+}
+
+#[cfg(test)]
+#[expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+    use super::*;
+    use crate::ClientSecret;
+
+    fn answer(status: u16, body: impl AsRef<[u8]>) -> Answer {
+        Answer {
+            status,
+            retry_after: None,
+            content_encoding: None,
+            body: Zeroizing::new(body.as_ref().to_vec()),
+        }
+    }
+
+    fn read(status: u16, body: impl AsRef<[u8]>) -> Result<TokenResponse, AnswerError> {
+        read_answer(&answer(status, body), &Redactor::none())
+    }
+
+    fn nested(depth: usize) -> String {
+        format!("{}{}", "[".repeat(depth), "]".repeat(depth))
+    }
+
+    #[test]
+    fn a_known_code_is_kept_even_if_the_secret_is_part_of_it() {
+        let secret = ClientSecret::new("client".to_owned()).unwrap();
+        let redactor = Redactor::none().and_secret("portal", &secret);
+        let body = r#"{"error":"unauthorized_client","error_description":"client"}"#;
+        let error = read_answer(&answer(401, body), &redactor).unwrap_err();
+        assert!(error.is_client_refusal());
+        assert!(matches!(
+            error,
+            AnswerError::OAuth { error, description: Some(description), .. }
+                if error == "unauthorized_client" && !description.contains("client")
+        ));
+    }
+
+    #[test]
+    fn answer_of_keycloak_is_read() {
+        let body = r#"{"access_token":"abc","expires_in":300,"refresh_expires_in":0,
+            "token_type":"Bearer","not-before-policy":0,"scope":"email profile"}"#;
+        let response = read(200, body).unwrap();
+        assert!(response.token.is("abc"));
+        assert_eq!(response.scope.as_deref(), Some("email profile"));
+        assert_eq!(response.lifetime, Lifetime::Granted(Duration::from_mins(5)));
+    }
+
+    #[test]
+    fn usable_token_responses() {
+        let deep = format!(r#"{{"access_token":"t","x":{}}}"#, nested(63));
+        let brackets = format!(r#"{{"access_token":"t","x":"\"{}"}}"#, "[{".repeat(1000));
+        for (name, body, token, scope) in [
+            ("token alone", r#"{"access_token":"t"}"#, "t", None),
+            ("blank around it", " \t\r\n{\"access_token\" : \"t\"}\n", "t", None),
+            ("every legal end", r#"{"access_token":"!~"}"#, "!~", None),
+            ("escaped token", r#"{"access_token":"a\u0062\/\"\\\u007E"}"#, "ab/\"\\~", None),
+            ("escaped name", r#"{"access\u005ftoken":"t"}"#, "t", None),
+            ("lower-case type", r#"{"access_token":"t","token_type":"bearer"}"#, "t", None),
+            ("upper-case type", r#"{"access_token":"t","token_type":"BEARER"}"#, "t", None),
+            ("escaped type", r#"{"access_token":"t","token_type":"\u0042earer"}"#, "t", None),
+            ("null type", r#"{"access_token":"t","token_type":null}"#, "t", None),
+            ("null error", r#"{"access_token":"t","error":null}"#, "t", None),
+            ("empty error", r#"{"access_token":"t","error":""}"#, "t", None),
+            ("byte order mark", "\u{feff}{\"access_token\":\"t\"}", "t", None),
+            ("scope", r#"{"access_token":"t","scope":"a b"}"#, "t", Some("a b")),
+            ("empty scope", r#"{"access_token":"t","scope":""}"#, "t", Some("")),
+            ("escaped scope", r#"{"access_token":"t","scope":"a\u0020b"}"#, "t", Some("a b")),
+            ("null scope", r#"{"access_token":"t","scope":null}"#, "t", None),
+            ("scope list", r#"{"access_token":"t","scope":["a"]}"#, "t", None),
+            ("half a surrogate in scope", r#"{"access_token":"t","scope":"\ud800"}"#, "t", None),
+            ("unknown members", r#"{"x":{"error":1},"access_token":"t","y":[1e999]}"#, "t", None),
+            ("unknown member twice", r#"{"x":1,"x":2,"access_token":"t"}"#, "t", None),
+            ("as deep as allowed", &deep, "t", None),
+            ("brackets in a string", &brackets, "t", None),
+        ] {
+            for status in [200, 201, 299] {
+                let response =
+                    read(status, body).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+                assert_eq!(response.token.expose(), token, "{name}");
+                assert_eq!(response.scope.as_deref(), scope, "{name}");
+                assert_eq!(response.lifetime, Lifetime::Unknown, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn unusable_token_responses() {
+        use ProtocolFault as Fault;
+        let deep = format!(r#"{{"access_token":"t","x":{}}}"#, nested(64));
+        let outside = format!("{{\\{}", nested(64));
+        let open = "[".repeat(1_000_000);
+        let objects = r#"{"x":"#.repeat(100_000);
+        for (name, body, fault) in [
+            ("empty", &b""[..], Fault::NotJson),
+            ("blank", b" ", Fault::NotJson),
+            ("page", b"<html></html>", Fault::NotJson),
+            ("cut short", br#"{"access_token":"t""#, Fault::NotJson),
+            ("more after it", br#"{"access_token":"t"}x"#, Fault::NotJson),
+            ("two documents", br#"{"access_token":"t"}{}"#, Fault::NotJson),
+            ("two byte order marks", "\u{feff}\u{feff}{}".as_bytes(), Fault::NotJson),
+            ("invalid byte outside", b"\xFF{\"access_token\":\"t\"}", Fault::NotJson),
+            ("control character", b"{\"access_token\":\"a\nb\"}", Fault::NotJson),
+            ("bad escape", br#"{"access_token":"\x"}"#, Fault::NotJson),
+            ("sign in an escape", br#"{"access_token":"\u+041"}"#, Fault::NotJson),
+            ("two tokens", br#"{"access_token":"t","access_token":"t"}"#, Fault::NotJson),
+            (
+                "two tokens, one null",
+                br#"{"access_token":null,"access_token":"t"}"#,
+                Fault::NotJson,
+            ),
+            (
+                "two tokens, one name escaped",
+                br#"{"access_token":"t","\u0061ccess_token":"u"}"#,
+                Fault::NotJson,
+            ),
+            (
+                "two lifetimes",
+                br#"{"access_token":"t","expires_in":1,"expires_in":2}"#,
+                Fault::NotJson,
+            ),
+            ("NaN", br#"{"access_token":"t","expires_in":NaN}"#, Fault::NotJson),
+            ("array", br#"["t","Bearer",300,"a",null]"#, Fault::NotAnObject),
+            ("string", br#""t""#, Fault::NotAnObject),
+            ("number", b"1e999", Fault::NotAnObject),
+            ("null", b"null", Fault::NotAnObject),
+            ("invalid byte", b"{\"access_token\":\"\xFF\"}", Fault::UnusableToken),
+            ("encoded surrogate", b"{\"access_token\":\"\xED\xA0\x80\"}", Fault::UnusableToken),
+            ("too deep", deep.as_bytes(), Fault::TooDeep),
+            ("too deep, not JSON", outside.as_bytes(), Fault::TooDeep),
+            ("too deep, arrays without end", open.as_bytes(), Fault::TooDeep),
+            ("too deep, objects without end", objects.as_bytes(), Fault::TooDeep),
+            ("error", br#"{"access_token":"t","error":"x"}"#, Fault::ErrorInSuccess),
+            ("error alone", br#"{"error":"invalid_client"}"#, Fault::ErrorInSuccess),
+            ("blank error", br#"{"access_token":"t","error":" "}"#, Fault::ErrorInSuccess),
+            ("error of another type", br#"{"access_token":"t","error":0}"#, Fault::ErrorInSuccess),
+            ("no member", b"{}", Fault::NoAccessToken),
+            ("null token", br#"{"access_token":null}"#, Fault::NoAccessToken),
+            ("empty token", br#"{"access_token":""}"#, Fault::NoAccessToken),
+            ("number as token", br#"{"access_token":1}"#, Fault::NoAccessToken),
+            ("object as token", br#"{"access_token":{"a":"b"}}"#, Fault::NoAccessToken),
+            ("other case of the name", br#"{"Access_Token":"t"}"#, Fault::NoAccessToken),
+            ("space in the token", br#"{"access_token":"a b"}"#, Fault::UnusableToken),
+            ("letter beyond ASCII", "{\"access_token\":\"é\"}".as_bytes(), Fault::UnusableToken),
+            ("escaped line feed", br#"{"access_token":"a\nb"}"#, Fault::UnusableToken),
+            ("escaped nul", br#"{"access_token":"\u0000"}"#, Fault::UnusableToken),
+            ("escaped delete", br#"{"access_token":"\u007f"}"#, Fault::UnusableToken),
+            ("beyond a byte", br#"{"access_token":"\u0141"}"#, Fault::UnusableToken),
+            ("half a surrogate", br#"{"access_token":"\ud800"}"#, Fault::UnusableToken),
+            ("surrogates", br#"{"access_token":"\ud83d\ude00"}"#, Fault::UnusableToken),
+            ("DPoP", br#"{"access_token":"t","token_type":"DPoP"}"#, Fault::TokenType),
+            ("empty type", br#"{"access_token":"t","token_type":""}"#, Fault::TokenType),
+            ("padded type", br#"{"access_token":"t","token_type":"Bearer "}"#, Fault::TokenType),
+            ("type not a string", br#"{"access_token":"t","token_type":1}"#, Fault::TokenType),
+            (
+                "type in a list",
+                br#"{"access_token":"t","token_type":["Bearer"]}"#,
+                Fault::TokenType,
+            ),
+        ] {
+            let error = read(200, body).unwrap_err();
+            let AnswerError::Protocol {
+                status: 200,
+                fault: found,
+                ..
+            } = error
+            else {
+                panic!("{name}: {error:?}");
+            };
+            assert_eq!(found, fault, "{name}");
+            assert!(!error.is_retryable() && !error.is_client_refusal(), "{name}");
+        }
+    }
+
+    #[test]
+    fn answers_without_success() {
+        let oauth = |status, error: &str, description: Option<&str>| AnswerError::OAuth {
+            status,
+            error: error.to_owned(),
+            description: description.map(str::to_owned),
+        };
+        let http = |status, error: Option<&str>, description: Option<&str>| AnswerError::Http {
+            status,
+            error: error.map(str::to_owned),
+            description: description.map(str::to_owned),
+        };
+        let redirect = |status| AnswerError::Protocol {
+            status,
+            fault: ProtocolFault::Redirect,
+            error: None,
+        };
+        let both = r#"{"error":"e","error_description":"d"}"#;
+        let token = r#"{"access_token":"t"}"#;
+        let deep = format!(r#"{{"error":"e","x":{}}}"#, nested(64));
+        for (name, status, body, expected) in [
+            ("refusal", 400, both, oauth(400, "e", Some("d"))),
+            ("refusal, 401", 401, both, oauth(401, "e", Some("d"))),
+            ("refusal, 403", 403, both, oauth(403, "e", Some("d"))),
+            ("refusal, 499", 499, both, oauth(499, "e", Some("d"))),
+            ("no description", 401, r#"{"error":"e"}"#, oauth(401, "e", None)),
+            (
+                "description not a string",
+                401,
+                r#"{"error":"e","error_description":1}"#,
+                oauth(401, "e", None),
+            ),
+            ("not found", 404, both, http(404, Some("e"), Some("d"))),
+            (
+                "realm missing",
+                404,
+                r#"{"error":"Realm does not exist"}"#,
+                http(404, Some("Realm does not exist"), None),
+            ),
+            ("wrong method", 405, both, http(405, Some("e"), Some("d"))),
+            ("timeout", 408, both, http(408, Some("e"), Some("d"))),
+            ("too many", 429, both, http(429, Some("e"), Some("d"))),
+            ("server error", 500, both, http(500, Some("e"), Some("d"))),
+            ("page", 502, "<html>", http(502, None, None)),
+            ("starting", 503, "Bootstrap in progress.", http(503, None, None)),
+            ("page with 400", 400, "<html>", http(400, None, None)),
+            ("empty", 401, "", http(401, None, None)),
+            ("array", 401, r#"["e","d"]"#, http(401, None, None)),
+            ("no error", 401, r#"{"error_description":"d"}"#, http(401, None, Some("d"))),
+            ("null error", 401, r#"{"error":null}"#, http(401, None, None)),
+            ("empty error", 401, r#"{"error":""}"#, http(401, None, None)),
+            ("error not a string", 401, r#"{"error":{"code":1}}"#, http(401, None, None)),
+            ("half a surrogate", 401, r#"{"error":"\ud800"}"#, http(401, None, None)),
+            ("two errors", 401, r#"{"error":"a","error":"b"}"#, http(401, None, None)),
+            ("too deep", 401, &deep, http(401, None, None)),
+            ("token with 400", 400, token, http(400, None, None)),
+            ("token with 500", 500, token, http(500, None, None)),
+            ("below 200", 101, both, http(101, Some("e"), Some("d"))),
+            ("nonsense status", 999, both, http(999, Some("e"), Some("d"))),
+            ("redirect", 302, token, redirect(302)),
+            ("redirect, 300", 300, both, redirect(300)),
+            ("not modified", 304, "", redirect(304)),
+            ("redirect, 399", 399, both, redirect(399)),
+        ] {
+            assert_eq!(read(status, body).unwrap_err(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_recognised_in_any_charset() {
+        for (name, body, description) in [
+            (
+                "Latin-1",
+                &b"{\"error\":\"invalid_client\",\"error_description\":\"cl\xE9\"}"[..],
+                "cl\\u{fffd}",
+            ),
+            (
+                "Latin-1 elsewhere",
+                b"{\"x\":\"\xE9\",\"error\":\"invalid_client\",\"error_description\":\"d\"}",
+                "d",
+            ),
+            (
+                "byte order mark",
+                b"\xEF\xBB\xBF{\"error\":\"invalid_client\",\"error_description\":\"d\"}",
+                "d",
+            ),
+            (
+                "cut in a character",
+                b"{\"error\":\"invalid_client\",\"error_description\":\"\xE2\x82\"}",
+                "\\u{fffd}",
+            ),
+        ] {
+            let error = read(401, body).unwrap_err();
+            assert!(error.is_client_refusal(), "{name}: {error:?}");
+            let AnswerError::OAuth {
+                description: Some(found),
+                ..
+            } = error
+            else {
+                panic!("{name}: {error:?}");
+            };
+            assert_eq!(found, description, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_encoded_body_is_named() {
+        let gzip = b"\x1f\x8b\x08\x00";
+        for (header, fault) in [
+            ("gzip", ProtocolFault::Encoded(ContentEncoding::Gzip)),
+            (" X-GZIP ", ProtocolFault::Encoded(ContentEncoding::Gzip)),
+            ("deflate", ProtocolFault::Encoded(ContentEncoding::Deflate)),
+            ("br", ProtocolFault::Encoded(ContentEncoding::Brotli)),
+            ("zstd", ProtocolFault::Encoded(ContentEncoding::Zstd)),
+            ("gzip, br", ProtocolFault::Encoded(ContentEncoding::Other)),
+            ("identity", ProtocolFault::NotJson),
+            ("", ProtocolFault::NotJson),
+        ] {
+            let encoded = |body: &[u8]| Answer {
+                content_encoding: ContentEncoding::parse(header),
+                ..answer(200, body)
+            };
+            let error = read_answer(&encoded(gzip), &Redactor::none()).unwrap_err();
+            let expected = AnswerError::Protocol {
+                status: 200,
+                fault,
+                error: None,
+            };
+            assert_eq!(error, expected, "{header}");
+            // A gateway that decoded the body may have left the header.
+            let plain = encoded(br#"{"access_token":"t"}"#);
+            assert!(read_answer(&plain, &Redactor::none()).is_ok(), "{header}");
+        }
+        let message = ProtocolFault::Encoded(ContentEncoding::Gzip).to_string();
+        assert_eq!(message, "the answer is compressed with gzip, which was not requested");
+    }
+
+    #[test]
+    fn a_success_may_have_bytes_that_are_not_utf_8() {
+        let response = read(200, b"{\"access_token\":\"t\",\"x\":\"\xC3\"}").unwrap();
+        assert!(response.token.is("t"));
+    }
+
+    #[test]
+    fn texts_of_the_server_are_cleaned() {
+        let secret = ClientSecret::new("+%:/&=\"\\ é".to_owned()).unwrap();
+        let redactor = Redactor::none().and_secret("client", &secret);
+        let echo = serde_json::to_string(&format!("<{}>\n", secret.expose())).unwrap();
+        let body = format!(r#"{{"error":{echo},"error_description":{echo}}}"#);
+        for status in [200, 401, 500] {
+            let error = read_answer(&answer(status, &body), &redactor).unwrap_err();
+            let (code, description) = match &error {
+                AnswerError::OAuth {
+                    error, description, ..
+                } => (Some(error), description.as_ref()),
+                AnswerError::Http {
+                    error, description, ..
+                } => (error.as_ref(), description.as_ref()),
+                AnswerError::Protocol { error, .. } => (error.as_ref(), error.as_ref()),
+            };
+            for text in [code, description] {
+                assert_eq!(text.map(String::as_str), Some("[redacted]"), "{status}");
+            }
+        }
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let at = |seconds| RetryAfter::At(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+        let after = |seconds| RetryAfter::After(Duration::from_secs(seconds));
+        for (value, expected) in [
+            ("0", Some(after(0))),
+            ("1", Some(after(1))),
+            (" 120\t", Some(after(120))),
+            ("007", Some(after(7))),
+            ("4294967296", Some(after(4_294_967_295))),
+            ("99999999999999999999999", Some(after(4_294_967_295))),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(at(784_111_777))),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", Some(at(784_111_777))),
+            ("Sun Nov  6 08:49:37 1994", Some(at(784_111_777))),
+            ("", None),
+            (" ", None),
+            ("-1", None),
+            ("+1", None),
+            ("1.5", None),
+            ("1e3", None),
+            ("1 2", None),
+            ("soon", None),
+            ("٣", None),
+            ("Sun, 06 Nov 1994 08:49:37 CET", None),
+            ("Sun, 99 Nov 1994 08:49:37 GMT", None),
+            ("1994-11-06T08:49:37Z", None),
+        ] {
+            assert_eq!(RetryAfter::parse(value), expected, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn retry_after_counts_from_now() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
+        let at = |seconds| RetryAfter::At(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+        for (name, retry_after, seconds) in [
+            ("seconds", RetryAfter::After(Duration::from_secs(7)), 7),
+            ("future", at(1007), 7),
+            ("now", at(1000), 0),
+            ("past", at(5), 0),
+        ] {
+            assert_eq!(retry_after.from(now), Duration::from_secs(seconds), "{name}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_neither_body_nor_token() {
+        let answer = answer(200, r#"{"access_token":"canary"}"#);
+        let response = read_answer(&answer, &Redactor::none()).unwrap();
+        let text = format!("{answer:?} {response:?}");
+        assert!(text.contains("200") && text.contains("[redacted]"), "{text}");
+        assert!(!text.contains("canary"), "{text}");
+        // A list of bytes would reveal it too.
+        assert!(!text.contains("99, 97"), "{text}");
+    }
+
+    #[test]
+    fn token_is_unescaped_without_moving() {
+        for inner in ["plain", r"a\u0062\/c", r"\\\\\\"] {
+            let token = unescape_token(inner).unwrap();
+            assert_eq!(token.capacity(), inner.len(), "{inner}");
+        }
+    }
+
+    #[test]
+    fn damaged_answers_never_cause_a_panic() {
+        let claims = URL_SAFE_NO_PAD.encode(r#"{"exp":1300,"iat":1000}"#);
+        let token = format!("e30.{claims}.c2ln");
+        let bodies = [
+            format!(
+                r#"{{"access_token":"{token}\u0041","expires_in":"1e400","scope":"é\ud83d\ude00",
+                "token_type":"Bearer","x":[{{"a":-1.5E+3}},null]}}"#
+            ),
+            r#"{"error":"\"client_secret\":\"a","error_description":"eyJ\u00e9😀%C3"}"#.to_owned(),
+        ];
+        let secret = ClientSecret::new("é%\\".to_owned()).unwrap();
+        let redactor = Redactor::none().and_secret("client", &secret);
+        let mut results = [0, 0];
+        for body in bodies {
+            for at in 0..body.len() {
+                for byte in *b"\0\"\\{}[]09-.eu,: \x80\xC3\xFF" {
+                    let mut changed = body.clone().into_bytes();
+                    changed[at] = byte;
+                    let mut inserted = body.clone().into_bytes();
+                    inserted.insert(at, byte);
+                    let cut = body.as_bytes()[..at].to_vec();
+                    for damaged in [changed, inserted, cut] {
+                        for status in [200, 401] {
+                            let result = read_answer(&answer(status, &damaged), &redactor);
+                            results[usize::from(result.is_ok())] += 1;
+                        }
+                    }
+                }
+            }
+        }
+        assert!(results.iter().all(|&count| count > 100), "{results:?}");
+    }
+}

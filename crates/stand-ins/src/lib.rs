@@ -1,0 +1,19 @@
+//! What the tests of the layers share: simulated time with a scripted transport, servers on
+//! loopback, and certificates.
+#![expect(
+    missing_docs,
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
+
+pub mod simulated;
+#[cfg(feature = "tls")]
+pub mod sockets;
+#[cfg(feature = "tls")]
+pub mod tls;

@@ -1,0 +1,180 @@
+//! A raw loopback server whose script is the test itself: it accepts, reads, answers and breaks
+//! connections when the test says so. Nothing runs in the background, so nothing can die unseen;
+//! every wait ends after [`LIMIT`] and fails the test.
+
+use std::{future::Future, io::ErrorKind, net::SocketAddr, task::Poll, time::Duration};
+
+use oauth::{Answer, TokenEndpoint, TokenRequest};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+use transport::{HttpTransport, Progress, Transport, TransportError};
+use zeroize::Zeroizing;
+
+/// The longest a test waits for one event.
+pub const LIMIT: Duration = Duration::from_secs(10);
+
+/// Waits for `event` with a time limit.
+pub async fn soon<F: Future>(event: F) -> F::Output {
+    tokio::time::timeout(LIMIT, event)
+        .await
+        .expect("the event did not come")
+}
+
+/// Lets every task that is ready run, as often as it takes for a connection whose answer was read
+/// to be back in the pool. Nothing tells when it is.
+pub async fn settle() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// A request to `url` with a small form.
+pub fn token_request(url: &str) -> TokenRequest {
+    TokenRequest {
+        endpoint: TokenEndpoint::parse(url).unwrap(),
+        authorization: None,
+        body: Some(Zeroizing::new(b"grant_type=client_credentials".to_vec())),
+    }
+}
+
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Server {
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        Self { listener, address }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}/token?x=1", self.address)
+    }
+
+    pub fn request(&self) -> TokenRequest {
+        token_request(&self.url())
+    }
+
+    pub async fn accept(&self) -> Peer {
+        let (stream, _) = soon(self.listener.accept()).await.unwrap();
+        Peer { stream }
+    }
+
+    /// Accepts, and reads the first request.
+    pub async fn accept_request(&self) -> Peer {
+        let mut peer = self.accept().await;
+        peer.request().await;
+        peer
+    }
+
+    /// Whether a client that connected is not accepted yet.
+    pub async fn has_caller(&self) -> bool {
+        settle().await;
+        let accept = std::future::poll_fn(|cx| Poll::Ready(self.listener.poll_accept(cx)));
+        accept.await.is_ready()
+    }
+}
+
+/// One accepted connection.
+pub struct Peer {
+    stream: TcpStream,
+}
+
+impl Peer {
+    /// Reads one request: the head as sent, and the body that its Content-Length announces.
+    pub async fn request(&mut self) -> (String, Vec<u8>) {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(soon(self.stream.read_u8()).await.unwrap());
+        }
+        let head = String::from_utf8(head).unwrap();
+        let length = head
+            .lines()
+            .find_map(|line| {
+                line.to_ascii_lowercase()
+                    .strip_prefix("content-length: ")?
+                    .parse()
+                    .ok()
+            })
+            .unwrap();
+        let mut body = vec![0; length];
+        soon(self.stream.read_exact(&mut body)).await.unwrap();
+        (head, body)
+    }
+
+    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        soon(self.stream.write_all(bytes.as_ref())).await.unwrap();
+    }
+
+    /// Reads as many bytes as the caller names.
+    pub async fn read<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        soon(self.stream.read_exact(&mut bytes)).await.unwrap();
+        bytes
+    }
+
+    /// Reads a length in one byte, then that many bytes.
+    pub async fn read_counted(&mut self) -> Vec<u8> {
+        let [count] = self.read().await;
+        let mut bytes = vec![0; usize::from(count)];
+        soon(self.stream.read_exact(&mut bytes)).await.unwrap();
+        bytes
+    }
+
+    /// Sends until the client closes the connection.
+    pub async fn flood(&mut self, bytes: &[u8]) {
+        soon(async { while self.stream.write_all(bytes).await.is_ok() {} }).await;
+    }
+
+    /// A 200 after which the connection stays open.
+    pub async fn answer(&mut self, body: &str) {
+        let length = body.len();
+        self.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}"))
+            .await;
+    }
+
+    /// Reads a request and answers it.
+    pub async fn serve(&mut self, body: &str) {
+        self.request().await;
+        self.answer(body).await;
+    }
+
+    /// Closes with RST instead of FIN.
+    pub fn reset(self) {
+        self.stream.set_zero_linger().unwrap();
+    }
+
+    /// Sends no more, as a server that closes an idle connection, and waits for the client to close
+    /// its end.
+    pub async fn close(mut self) {
+        self.stream.shutdown().await.unwrap();
+        self.closed().await;
+    }
+
+    /// Waits until the client closed the connection.
+    pub async fn closed(mut self) {
+        match soon(self.stream.read(&mut [0])).await {
+            Ok(0) => {}
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+            other => panic!("expected the end of the connection, got {other:?}"),
+        }
+    }
+}
+
+/// Sends a request as a manager does, but once.
+pub async fn exchange(
+    transport: &HttpTransport,
+    request: &TokenRequest,
+) -> Result<Answer, TransportError> {
+    let progress = Progress::default();
+    let mut pass = transport.admit(&request.endpoint, None, &progress).await?;
+    transport.send(&mut pass, request, &progress).await
+}

@@ -1,0 +1,301 @@
+//! The HTTP clients of the process: one for all managers that trust the same authorities, present
+//! the same certificate and use the same proxy. A client keeps connections per origin.
+
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use reqwest::{
+    Body, Client, ClientBuilder, Method, Proxy, Request, Response,
+    header::{
+        ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap,
+        HeaderName, HeaderValue, RETRY_AFTER,
+    },
+    redirect, retry,
+};
+use rustls::ClientConfig;
+use tokio::{
+    runtime::{self, Handle},
+    sync::Semaphore,
+};
+use zeroize::Zeroizing;
+
+use super::{
+    ClientIdentity, MAX_BODY, NetworkFault, Progress, ProxyUrl, Stage, TransportError,
+    connector::{Observe, observed},
+    fault::{classify, is_lost_connection, refusal},
+    lookup::SystemResolver,
+    share::Shared,
+    tls::client_config,
+    trust::Trust,
+};
+use oauth::{Answer, ContentEncoding, RetryAfter, TokenRequest};
+
+const USER_AGENT: &str = concat!("keycloak-token-manager/", env!("CARGO_PKG_VERSION"));
+
+/// The time limit for name look-up, connection, tunnel and TLS handshake together.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection that was idle for this long is not used again.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A connection whose peer acknowledges nothing for this long is given up.
+const PEER_TIMEOUT: Duration = Duration::from_secs(5);
+
+static CLIENTS: LazyLock<Shared<ClientKey, SharedClient>> = LazyLock::new(Shared::new);
+
+/// Building a client with Node's certificates takes milliseconds of CPU time. Clients are built one
+/// at a time, so that requests that begin together build only one.
+static BUILDING: Semaphore = Semaphore::const_new(1);
+
+/// The settings that two managers must have in common to share a client.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct ClientKey {
+    pub(super) trust: Trust,
+    /// The certificate that the client presents.
+    pub(super) identity: Option<Arc<ClientIdentity>>,
+    pub(super) proxy: Option<ProxyUrl>,
+    /// Connections do not outlive the runtime that made them.
+    runtime: runtime::Id,
+}
+
+impl ClientKey {
+    /// Creates a key for the current runtime.
+    pub(super) fn new(
+        trust: Trust,
+        identity: Option<Arc<ClientIdentity>>,
+        proxy: Option<ProxyUrl>,
+    ) -> Self {
+        Self {
+            trust,
+            identity,
+            proxy,
+            runtime: Handle::current().id(),
+        }
+    }
+}
+
+/// A client that can be replaced while requests use it.
+pub(super) struct SharedClient {
+    pub(super) key: ClientKey,
+    tls: ClientConfig,
+    current: Mutex<Current>,
+}
+
+#[derive(Clone)]
+struct Current {
+    client: Client,
+    /// How often the client was replaced.
+    generation: u64,
+}
+
+// The key holds private keys and a proxy's password, so it must not outlive the last user.
+impl Drop for SharedClient {
+    fn drop(&mut self) {
+        CLIENTS.forget(&self.key);
+    }
+}
+
+impl SharedClient {
+    /// Returns the client for `key`, and builds it if necessary.
+    pub(super) async fn shared(key: ClientKey) -> Result<Arc<Self>, TransportError> {
+        if let Some(client) = CLIENTS.get(&key) {
+            return Ok(client);
+        }
+        if !key.trust.is_costly() {
+            return Ok(CLIENTS.share(key.clone(), Self::build(key)?));
+        }
+        let permit = BUILDING.acquire().await;
+        if let Some(client) = CLIENTS.get(&key) {
+            return Ok(client);
+        }
+        let building = key.clone();
+        let built = tokio::task::spawn_blocking(move || Self::build(building)).await;
+        let client = CLIENTS.share(key, built.map_err(|_| TransportError::Internal)??);
+        drop(permit);
+        Ok(client)
+    }
+
+    fn build(key: ClientKey) -> Result<Self, TransportError> {
+        let tls = client_config(&key.trust, key.identity.as_deref())?;
+        let client = build_client(&tls, key.proxy.as_ref())?;
+        Ok(Self {
+            key,
+            tls,
+            current: Mutex::new(Current {
+                client,
+                generation: 0,
+            }),
+        })
+    }
+
+    /// Sends a request and reads the whole answer.
+    pub(super) async fn exchange(
+        &self,
+        request: &TokenRequest,
+        progress: &Progress,
+    ) -> Result<Answer, TransportError> {
+        let Current { client, generation } = self.current.lock().clone();
+        let http = http_request(request)?;
+        progress.enter(Stage::WaitingForAnswer);
+        let (result, has_connected) = observed(progress, client.execute(http)).await;
+        match result {
+            Ok(response) => {
+                let answer = read(response).await?;
+                let is_forwarded = self.key.proxy.as_ref().is_some_and(ProxyUrl::is_http)
+                    && !request.endpoint.is_https();
+                let refused = refusal(answer.status).filter(|_| is_forwarded);
+                refused.map_or(Ok(answer), Err)
+            }
+            // The HTTP library does not say which connection failed. If it opened none for this
+            // request, a kept connection failed. If it opened one but the request used a kept one
+            // that became free meanwhile, the failure still counts as that of a new connection.
+            Err(error) if !has_connected && is_lost_connection(&error) => {
+                self.replace(generation)?;
+                Err(TransportError::ConnectionReplaced)
+            }
+            Err(error) => Err(classify(error)),
+        }
+    }
+
+    /// Gives up the kept connections of this client generation: if one has died, the others
+    /// probably have too. Requests in progress continue. If many requests fail together, only the
+    /// first replaces the client.
+    fn replace(&self, generation: u64) -> Result<(), TransportError> {
+        let mut current = self.current.lock();
+        if current.generation == generation {
+            *current = Current {
+                client: build_client(&self.tls, self.key.proxy.as_ref())?,
+                generation: generation.wrapping_add(1),
+            };
+        }
+        Ok(())
+    }
+}
+
+/// The only place that builds clients. TLS always uses our own configuration, because the library's
+/// default verifier would use the trust store of the operating system.
+fn build_client(tls: &ClientConfig, proxy: Option<&ProxyUrl>) -> Result<Client, TransportError> {
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    let builder = Client::builder()
+        .tls_backend_preconfigured(tls.clone())
+        .http1_only()
+        .user_agent(USER_AGENT)
+        .default_headers(headers)
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        .retry(retry::never())
+        .no_proxy()
+        .dns_resolver(SystemResolver)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .connector_layer(Observe)
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .tcp_nodelay(true);
+    let builder = notice_silent_peers(builder);
+    let builder = match proxy {
+        None => builder,
+        Some(proxy) => {
+            let proxy = Proxy::all(proxy.expose()).map_err(|_| TransportError::Internal)?;
+            builder.proxy(proxy)
+        }
+    };
+    builder.build().map_err(|_| TransportError::Internal)
+}
+
+#[cfg(target_os = "linux")]
+fn notice_silent_peers(builder: ClientBuilder) -> ClientBuilder {
+    builder.tcp_user_timeout(PEER_TIMEOUT)
+}
+
+/// Sends probes after 2 s, one per second; the connection is given up after 5 s without an answer.
+#[cfg(not(target_os = "linux"))]
+fn notice_silent_peers(builder: ClientBuilder) -> ClientBuilder {
+    let interval = Duration::from_secs(1);
+    let retries = 3;
+    builder
+        .tcp_keepalive(PEER_TIMEOUT.saturating_sub(interval.saturating_mul(retries)))
+        .tcp_keepalive_interval(interval)
+        .tcp_keepalive_retries(retries)
+}
+
+fn http_request(request: &TokenRequest) -> Result<Request, TransportError> {
+    let url = request.endpoint.url();
+    // `http::Uri` stores its length in 16 bits.
+    if url.as_str().len() >= usize::from(u16::MAX) {
+        return Err(TransportError::Network {
+            fault: NetworkFault::Other,
+            detail: "the URL is too long for HTTP".to_owned(),
+        });
+    }
+    let mut http = Request::new(Method::GET, url.clone());
+    if let Some(authorization) = &request.authorization {
+        let value = HeaderValue::from_str(authorization);
+        let mut value = value.map_err(|_| TransportError::Internal)?;
+        value.set_sensitive(true);
+        http.headers_mut().insert(AUTHORIZATION, value);
+    }
+    if let Some(form) = &request.body {
+        let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+        http.headers_mut().insert(CONTENT_TYPE, kind);
+        *http.method_mut() = Method::POST;
+        *http.body_mut() = Some(Body::from(Bytes::from_owner(form.clone())));
+    }
+    Ok(http)
+}
+
+async fn read(mut response: Response) -> Result<Answer, TransportError> {
+    let status = response.status().as_u16();
+    let header = |name: HeaderName| response.headers().get(name)?.to_str().ok();
+    let retry_after = header(RETRY_AFTER).and_then(RetryAfter::parse);
+    let content_encoding = header(CONTENT_ENCODING).and_then(ContentEncoding::parse);
+    let announced = response.content_length().unwrap_or_default();
+    let capacity = usize::try_from(announced).unwrap_or(usize::MAX);
+    if capacity > MAX_BODY {
+        return Err(TransportError::BodyTooLarge { status });
+    }
+    let mut body = Zeroizing::new(Vec::with_capacity(capacity));
+    while let Some(chunk) = response.chunk().await.map_err(classify)? {
+        if body.len().saturating_add(chunk.len()) > MAX_BODY {
+            return Err(TransportError::BodyTooLarge { status });
+        }
+        append(&mut body, &chunk);
+    }
+    Ok(Answer {
+        status,
+        retry_after,
+        content_encoding,
+        body,
+    })
+}
+
+/// Appends a chunk. Growing the buffer in place would leave a copy of its content in freed memory.
+fn append(body: &mut Zeroizing<Vec<u8>>, chunk: &[u8]) {
+    let length = body.len().saturating_add(chunk.len());
+    if length > body.capacity() {
+        let capacity = body.capacity().saturating_mul(2).max(length);
+        let mut larger = Zeroizing::new(Vec::with_capacity(capacity));
+        larger.extend_from_slice(body);
+        *body = larger;
+    }
+    body.extend_from_slice(chunk);
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn equal_keys_share_a_client_while_it_is_used() {
+        let key = ClientKey::new(Trust::Nobody, None, None);
+        let client = SharedClient::shared(key.clone()).await.unwrap();
+        assert!(Arc::ptr_eq(&client, &SharedClient::shared(key.clone()).await.unwrap()));
+        drop(client);
+        assert!(CLIENTS.get(&key).is_none());
+    }
+}

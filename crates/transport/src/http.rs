@@ -1,0 +1,270 @@
+//! The transport over real sockets: HTTP/1.1 by reqwest, TLS by rustls.
+//!
+//! Bodies are held in memory that is overwritten when dropped; the HTTP library's own buffers are
+//! not. `client` sends requests; `trust` and `verify` decide which certificates TLS accepts.
+
+use std::sync::{Arc, LazyLock};
+
+use parking_lot::Mutex;
+use rustls::pki_types::UnixTime;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{
+    ClientIdentity, NetworkFault, Progress, ProxySettings, ProxyUrl, Stage, TlsFault, Transport,
+    TransportError,
+    client::{ClientKey, SharedClient},
+    fault::clean,
+    share::Shared,
+    trust::{Trust, TrustFile, TrustSettings, environment_roots, node_roots, node_roots_are_set},
+};
+use oauth::{Answer, TokenEndpoint, TokenRequest};
+
+/// The maximum number of concurrent token requests to one origin in the process.
+pub const MAX_REQUESTS_PER_ORIGIN: usize = 64;
+
+static ORIGINS: LazyLock<Shared<String, Origin>> = LazyLock::new(Shared::new);
+
+/// Called when the certificates that Node trusts are needed; the receiver calls
+/// [`super::set_node_roots`].
+pub type AskForRoots = Arc<dyn Fn() + Send + Sync>;
+
+/// The limit on concurrent requests to one origin.
+struct Origin {
+    name: String,
+    permits: Arc<Semaphore>,
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        ORIGINS.forget(&self.name);
+    }
+}
+
+impl Origin {
+    fn shared(name: String) -> Arc<Self> {
+        ORIGINS.get(&name).unwrap_or_else(|| {
+            let permits = Arc::new(Semaphore::new(MAX_REQUESTS_PER_ORIGIN));
+            let origin = Self {
+                name: name.clone(),
+                permits,
+            };
+            ORIGINS.share(name, origin)
+        })
+    }
+}
+
+/// Sends token requests over HTTP. Creating a transport does no I/O and needs no runtime; sending
+/// needs tokio.
+pub struct HttpTransport {
+    settings: TrustSettings,
+    proxies: ProxySettings,
+    ask_for_roots: Option<AskForRoots>,
+    /// The file of the settings as last read.
+    file: Mutex<Option<Arc<TrustFile>>>,
+    /// Keeps the client and the limit of the last request alive.
+    last: Mutex<Option<(Arc<SharedClient>, Arc<Origin>)>>,
+}
+
+impl HttpTransport {
+    /// Creates a transport with these trust settings and without a proxy. It uses the certificates
+    /// that Node trusts once they are handed over, but does not request them.
+    #[must_use]
+    pub fn new(settings: TrustSettings) -> Self {
+        Self {
+            settings,
+            proxies: ProxySettings::default(),
+            ask_for_roots: None,
+            file: Mutex::default(),
+            last: Mutex::default(),
+        }
+    }
+
+    /// Uses these proxies.
+    #[must_use]
+    pub fn through(mut self, proxies: ProxySettings) -> Self {
+        self.proxies = proxies;
+        self
+    }
+
+    /// Requests the certificates that Node trusts when they are needed, and waits for them.
+    #[must_use]
+    pub fn asking(mut self, ask_for_roots: AskForRoots) -> Self {
+        self.ask_for_roots = Some(ask_for_roots);
+        self
+    }
+
+    async fn client(
+        &self,
+        endpoint: &TokenEndpoint,
+        identity: Option<&Arc<ClientIdentity>>,
+        progress: &Progress,
+    ) -> Result<Arc<SharedClient>, TransportError> {
+        if let Some(identity) = identity {
+            identity
+                .check_dates(UnixTime::now())
+                .map_err(TransportError::Identity)?;
+        }
+        let proxy = self.proxies.proxy_for(endpoint)?;
+        if identity.is_some() && proxy.is_some_and(ProxyUrl::is_https) {
+            return Err(TransportError::Network {
+                fault: NetworkFault::Proxy,
+                detail: "an https proxy cannot be used with a client certificate, because the \
+                         proxy would receive it: use an http proxy"
+                    .to_owned(),
+            });
+        }
+        let trust = self.trust(endpoint, proxy, progress).await?;
+        let key = ClientKey::new(trust, identity.cloned(), proxy.cloned());
+        let last = self.last.lock().as_ref().map(|(last, _)| Arc::clone(last));
+        match last {
+            Some(client) if client.key == key => Ok(client),
+            _ => SharedClient::shared(key).await,
+        }
+    }
+
+    async fn trust(
+        &self,
+        endpoint: &TokenEndpoint,
+        proxy: Option<&ProxyUrl>,
+        progress: &Progress,
+    ) -> Result<Trust, TransportError> {
+        let has_tls = endpoint.is_https() || proxy.is_some_and(ProxyUrl::is_https);
+        if !has_tls {
+            return Ok(Trust::Nobody);
+        }
+        if self.settings.skip_verify {
+            return Ok(Trust::Everybody);
+        }
+        progress.enter(Stage::WaitingForFile);
+        let file = match self.settings.file.clone() {
+            None => None,
+            Some(path) => {
+                let last = self.file.lock().clone();
+                let file = TrustFile::load(path, last).await?;
+                *self.file.lock() = Some(Arc::clone(&file));
+                Some(Arc::clone(&file.certificates))
+            }
+        };
+        let has_environment = environment_roots().await.is_some();
+        let has_named = has_environment || self.settings.extra.is_some() || file.is_some();
+        if !has_named && !node_roots_are_set() {
+            self.wait_for_roots(progress).await;
+        }
+        Ok(Trust::Roots {
+            node: node_roots_are_set(),
+            extra: self.settings.extra.clone(),
+            file,
+        })
+    }
+
+    /// Returns immediately if the certificates cannot be requested.
+    async fn wait_for_roots(&self, progress: &Progress) {
+        if let Some(ask) = &self.ask_for_roots
+            && !node_roots_are_set()
+        {
+            progress.enter(Stage::WaitingForEventLoop);
+            ask();
+            node_roots().await;
+        }
+    }
+
+    fn origin(&self, endpoint: &TokenEndpoint) -> Arc<Origin> {
+        let name = endpoint.origin();
+        match &*self.last.lock() {
+            Some((_, origin)) if origin.name == name => Arc::clone(origin),
+            _ => Origin::shared(name),
+        }
+    }
+}
+
+/// A client, and one of the permits to send requests to an origin.
+pub struct Pass {
+    client: Arc<SharedClient>,
+    _origin: Arc<Origin>,
+    /// `None` while waiting for Node's certificates.
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Transport for HttpTransport {
+    type Pass = Pass;
+
+    async fn admit(
+        &self,
+        endpoint: &TokenEndpoint,
+        identity: Option<&Arc<ClientIdentity>>,
+        progress: &Progress,
+    ) -> Result<Pass, TransportError> {
+        let client = self.client(endpoint, identity, progress).await?;
+        let origin = self.origin(endpoint);
+        progress.enter(Stage::WaitingForFreeSlot);
+        let permit = Arc::clone(&origin.permits).acquire_owned().await;
+        let permit = permit.map_err(|_| TransportError::Internal)?;
+        *self.last.lock() = Some((Arc::clone(&client), Arc::clone(&origin)));
+        Ok(Pass {
+            client,
+            _origin: origin,
+            permit: Some(permit),
+        })
+    }
+
+    async fn send(
+        &self,
+        pass: &mut Pass,
+        request: &TokenRequest,
+        progress: &Progress,
+    ) -> Result<Answer, TransportError> {
+        let result = pass.client.exchange(request, progress).await;
+        let has_more = node_roots_are_set() || self.ask_for_roots.is_some();
+        let result = match result {
+            Err(TransportError::Tls {
+                fault: TlsFault::UnknownIssuer,
+                ..
+            }) if has_more && pass.client.key.trust.lacks_node_roots() => {
+                // The handshake failed, so nothing was sent.
+                pass.permit = None;
+                self.wait_for_roots(progress).await;
+                let identity = pass.client.key.identity.clone();
+                *pass = self
+                    .admit(&request.endpoint, identity.as_ref(), progress)
+                    .await?;
+                pass.client.exchange(request, progress).await
+            }
+            result => result,
+        };
+        match &pass.client.key.proxy {
+            Some(proxy) => result.map_err(|error| through(proxy, error)),
+            None => result,
+        }
+    }
+}
+
+/// Adds the proxy to the text of an error.
+fn through(proxy: &ProxyUrl, error: TransportError) -> TransportError {
+    let named = |detail: &str| format!("{detail} (through the proxy {})", clean(&proxy.shown()));
+    match error {
+        TransportError::Network { fault, detail } => TransportError::Network {
+            fault,
+            detail: named(&detail),
+        },
+        TransportError::Tls { fault, detail } => TransportError::Tls {
+            fault,
+            detail: named(&detail),
+        },
+        error => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_origin_has_a_bound_of_its_own_while_it_is_used() {
+        let first = Origin::shared("http://a.example:80".to_owned());
+        let second = Origin::shared("http://b.example:80".to_owned());
+        assert!(!Arc::ptr_eq(&first.permits, &second.permits));
+        assert!(Arc::ptr_eq(&first, &Origin::shared("http://a.example:80".to_owned())));
+        drop(first);
+        assert!(ORIGINS.get(&"http://a.example:80".to_owned()).is_none());
+    }
+}

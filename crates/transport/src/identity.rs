@@ -1,0 +1,190 @@
+//! The certificate with which a client authenticates on a TLS connection, and its private key.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use ::ring::digest::{Context, SHA256};
+#[cfg(feature = "http")]
+use rustls::{InconsistentKeys, crypto::ring, pki_types::UnixTime, sign::CertifiedKey};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+#[cfg(feature = "http")]
+use webpki::{EndEntityCert, KeyUsage};
+
+use oauth::{KeyFault, PrivateKey, private_key};
+
+/// A certificate chain and the key of its first certificate. Equal if the texts are equal.
+pub struct ClientIdentity {
+    pub(super) chain: Vec<CertificateDer<'static>>,
+    #[cfg_attr(
+        not(feature = "http"),
+        expect(dead_code, reason = "the code that presents it is not built")
+    )]
+    pub(super) key: PrivateKey,
+    source: [u8; 32],
+}
+
+impl ClientIdentity {
+    /// Reads PEM. Whether both belong together is checked by [`ClientIdentity::check`] and when a
+    /// connection is opened.
+    ///
+    /// # Errors
+    /// Says which of the two is wrong, without repeating it.
+    pub fn parse(certificate: &str, key: &str) -> Result<Self, IdentityFault> {
+        let chain = Self::parse_chain(certificate)?;
+        let der = private_key(key).map_err(IdentityFault::Key)?;
+        let mut hash = Context::new(&SHA256);
+        for part in [certificate, "\0", key] {
+            hash.update(part.as_bytes());
+        }
+        let mut source = [0; 32];
+        for (byte, hashed) in source.iter_mut().zip(hash.finish().as_ref()) {
+            *byte = *hashed;
+        }
+        Ok(Self {
+            chain,
+            key: der,
+            source,
+        })
+    }
+
+    fn parse_chain(certificate: &str) -> Result<Vec<CertificateDer<'static>>, IdentityFault> {
+        let chain = CertificateDer::pem_slice_iter(certificate.as_bytes())
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|_| IdentityFault::BrokenCertificate)?;
+        if chain.is_empty() {
+            return Err(IdentityFault::NoCertificate);
+        }
+        Ok(chain)
+    }
+
+    /// Checks a certificate without its key.
+    ///
+    /// # Errors
+    /// Returns the fault that [`ClientIdentity::parse`] would return.
+    pub fn check_certificate(certificate: &str) -> Result<(), IdentityFault> {
+        Self::parse_chain(certificate).map(drop)
+    }
+
+    /// Checks a key without its certificate.
+    ///
+    /// # Errors
+    /// Returns the fault that [`ClientIdentity::parse`] would return.
+    pub fn check_key(key: &str) -> Result<(), IdentityFault> {
+        private_key(key).map(drop).map_err(IdentityFault::Key)
+    }
+
+    /// Checks nothing: without the implementation over HTTP there is no TLS library to check with.
+    #[cfg(not(feature = "http"))]
+    #[expect(
+        clippy::missing_errors_doc,
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+        reason = "the signature is that with TLS"
+    )]
+    pub fn check(&self) -> Result<(), IdentityFault> {
+        Ok(())
+    }
+}
+
+#[cfg(feature = "http")]
+impl ClientIdentity {
+    /// Checks that both belong together and that TLS supports the kind of key.
+    ///
+    /// # Errors
+    /// Says which of the two is wrong.
+    pub fn check(&self) -> Result<(), IdentityFault> {
+        let (chain, key) = (self.chain.clone(), self.key.expose().clone_key());
+        match CertifiedKey::from_der(chain, key, &ring::default_provider()) {
+            Ok(_) => Ok(()),
+            Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
+                Err(IdentityFault::Mismatch)
+            }
+            Err(rustls::Error::InvalidCertificate(_)) => Err(IdentityFault::BrokenCertificate),
+            Err(_) => Err(IdentityFault::UnusableKey),
+        }
+    }
+
+    /// Checks that the certificate is valid at `now`. The verifier checks the dates first, so the
+    /// authority need not be known.
+    pub(super) fn check_dates(&self, now: UnixTime) -> Result<(), IdentityFault> {
+        let Some(first) = self.chain.first() else {
+            return Err(IdentityFault::NoCertificate);
+        };
+        let certificate =
+            EndEntityCert::try_from(first).map_err(|_| IdentityFault::BrokenCertificate)?;
+        let algorithms = ring::default_provider()
+            .signature_verification_algorithms
+            .all;
+        let usage = KeyUsage::client_auth();
+        match certificate.verify_for_usage(algorithms, &[], &[], now, usage, None, None) {
+            Err(webpki::Error::CertExpired { .. }) => Err(IdentityFault::Expired),
+            Err(webpki::Error::CertNotValidYet { .. }) => Err(IdentityFault::NotYetValid),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl PartialEq for ClientIdentity {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+}
+
+impl Eq for ClientIdentity {}
+
+impl Hash for ClientIdentity {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.source.hash(state);
+    }
+}
+
+impl fmt::Debug for ClientIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ClientIdentity({})", self.chain.len())
+    }
+}
+
+/// Why two texts do not form an identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdentityFault {
+    /// The text contains no certificate.
+    NoCertificate,
+    /// A certificate is broken PEM or cannot be parsed.
+    BrokenCertificate,
+    /// The certificate has expired.
+    Expired,
+    /// The certificate is not valid yet.
+    NotYetValid,
+    /// The text is not a usable private key.
+    Key(KeyFault),
+    /// TLS does not support this kind of key.
+    UnusableKey,
+    /// The key belongs to another certificate.
+    Mismatch,
+}
+
+impl IdentityFault {
+    /// The option at fault, and the fault.
+    #[must_use]
+    pub fn describe(self) -> (&'static str, String) {
+        let certificate = |what: &str| ("clientCertificate", what.to_owned());
+        match self {
+            Self::NoCertificate => certificate("it contains no PEM certificate"),
+            Self::BrokenCertificate => certificate("the certificate is cut off or malformed"),
+            Self::Expired => certificate("the certificate has expired: renew it"),
+            Self::NotYetValid => {
+                certificate("the certificate is not valid yet: check this machine's clock")
+            }
+            Self::Key(fault) => ("clientKey", fault.to_string()),
+            Self::UnusableKey => (
+                "clientKey",
+                "TLS does not support this kind of key: use an RSA, P-256, P-384 or Ed25519 key"
+                    .to_owned(),
+            ),
+            Self::Mismatch => {
+                ("clientKey", "the key does not belong to the certificate".to_owned())
+            }
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The only I/O of the crate: sends one token request over HTTP, and returns one answer or one
+//! classified failure.
+//!
+//! It knows neither retries nor deadlines: a caller drops the future after its deadline. It does
+//! not interpret answers either. The trait and its errors are here and need no HTTP library; `http`
+//! is the only implementation over sockets, and `trust` decides which certificates TLS accepts.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+};
+
+use oauth::{Answer, Redactor, TokenEndpoint, TokenRequest};
+
+#[cfg(feature = "http")]
+mod client;
+#[cfg(feature = "http")]
+mod connector;
+#[cfg(feature = "http")]
+mod fault;
+mod file;
+#[cfg(feature = "http")]
+mod http;
+mod identity;
+#[cfg(feature = "http")]
+mod lookup;
+#[cfg(feature = "http")]
+mod proxy;
+mod proxy_url;
+#[cfg(feature = "http")]
+mod share;
+mod single_flight;
+#[cfg(feature = "http")]
+mod tls;
+#[cfg(feature = "http")]
+mod trust;
+#[cfg(feature = "http")]
+mod verify;
+
+#[cfg(feature = "http")]
+pub use self::http::{AskForRoots, HttpTransport, MAX_REQUESTS_PER_ORIGIN};
+pub use file::{FileError, read_file};
+pub use identity::{ClientIdentity, IdentityFault};
+#[cfg(feature = "http")]
+pub use proxy::{ProxySettings, ProxyVariables};
+pub use proxy_url::{ProxyFault, ProxyUrl};
+pub use single_flight::MAX_BLOCKING_THREADS;
+#[cfg(feature = "http")]
+pub use trust::{
+    PemCertificates, PemFault, TrustSettings, node_roots_are_set, set_extra_ca_certs,
+    set_node_roots,
+};
+
+/// The largest body that is read, in bytes. A token response has a few thousand.
+pub const MAX_BODY: usize = 1024 * 1024;
+
+/// The stage of a request: the event for which it is waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// A file of trusted certificates is being read.
+    WaitingForFile,
+    /// JavaScript must hand over the certificates that Node trusts, when its event loop runs.
+    WaitingForEventLoop,
+    /// The maximum number of requests to this origin is in progress.
+    WaitingForFreeSlot,
+    /// A connection is being opened: look-up, TCP, tunnel, TLS.
+    Connecting,
+    /// The request was sent, or is being sent.
+    WaitingForAnswer,
+}
+
+/// The progress of a request. Clones share it, so it can be read after the request was given up.
+#[derive(Clone, Debug, Default)]
+pub struct Progress(Arc<AtomicU8>);
+
+impl Progress {
+    const STAGES: [Stage; 5] = [
+        Stage::WaitingForFreeSlot,
+        Stage::WaitingForFile,
+        Stage::WaitingForEventLoop,
+        Stage::Connecting,
+        Stage::WaitingForAnswer,
+    ];
+
+    /// The stage entered last.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        let index = usize::from(self.0.load(Ordering::Relaxed));
+        let stage = Self::STAGES.get(index);
+        stage.copied().unwrap_or(Stage::WaitingForFreeSlot)
+    }
+
+    /// Enters a stage.
+    pub fn enter(&self, stage: Stage) {
+        let index = match stage {
+            Stage::WaitingForFreeSlot => 0,
+            Stage::WaitingForFile => 1,
+            Stage::WaitingForEventLoop => 2,
+            Stage::Connecting => 3,
+            Stage::WaitingForAnswer => 4,
+        };
+        self.0.store(index, Ordering::Relaxed);
+    }
+}
+
+/// Sends token requests.
+pub trait Transport: Send + Sync + 'static {
+    /// The right to send requests to one endpoint, one at a time. The number of passes is limited.
+    type Pass: Send + Sync;
+
+    /// Waits until a request may be sent to this endpoint, with this certificate if there is one:
+    /// until files are read and the limit of requests admits another one.
+    fn admit(
+        &self,
+        endpoint: &TokenEndpoint,
+        identity: Option<&Arc<ClientIdentity>>,
+        progress: &Progress,
+    ) -> impl Future<Output = Result<Self::Pass, TransportError>> + Send;
+
+    /// Sends one request to the endpoint of the pass and reads the whole answer, whatever its
+    /// status. The caller enforces its deadline by dropping the future, which aborts the request.
+    fn send(
+        &self,
+        pass: &mut Self::Pass,
+        request: &TokenRequest,
+        progress: &Progress,
+    ) -> impl Future<Output = Result<Answer, TransportError>> + Send;
+}
+
+/// Why a request has no usable answer.
+///
+/// Details are short texts without URLs, secrets or control characters.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TransportError {
+    /// A kept connection ended before the head of an answer was complete. All kept connections were
+    /// given up, so the next request uses a new one. This says nothing about the server: create
+    /// the request again and send it once more, without counting an attempt.
+    #[error("the connection was lost")]
+    ConnectionReplaced,
+    /// The server could not be reached, or did not answer completely. Retryable.
+    #[error("{detail}")]
+    Network {
+        /// What went wrong.
+        fault: NetworkFault,
+        /// The same as text.
+        detail: String,
+    },
+    /// The certificate or the TLS handshake failed. Not retryable.
+    #[error("{detail}")]
+    Tls {
+        /// What went wrong.
+        fault: TlsFault,
+        /// The same as text, with advice if there is any.
+        detail: String,
+    },
+    /// The body is larger than [`MAX_BODY`]. Not retryable.
+    #[error("the answer is larger than 1 MiB")]
+    BodyTooLarge {
+        /// The status of the answer.
+        status: u16,
+    },
+    /// The file with certificates to trust cannot be read or is not PEM. Not retryable.
+    #[error("\"{path}\" {detail}")]
+    TrustFile {
+        /// The file as configured.
+        path: String,
+        /// The fault. The text follows the name of the file in a message.
+        detail: String,
+    },
+    /// The certificate of the client, or its key, cannot be used. Not retryable.
+    #[error("{}", .0.describe().1)]
+    Identity(IdentityFault),
+    /// A bug in this crate. Not retryable.
+    #[error("internal error")]
+    Internal,
+}
+
+impl TransportError {
+    /// Cleans the text that contains the server's words: the server chooses the names in its
+    /// certificate.
+    #[must_use]
+    pub fn cleaned(mut self, redactor: &Redactor) -> Self {
+        if let Self::Network { detail, .. } | Self::Tls { detail, .. } = &mut self {
+            *detail = redactor.clean(detail);
+        }
+        self
+    }
+}
+
+/// How TLS failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TlsFault {
+    /// No trusted authority signed the server's certificate.
+    UnknownIssuer,
+    /// The server ended the handshake with an alert.
+    Refused,
+    /// Anything else about the certificate or the handshake.
+    Other,
+}
+
+/// How the network failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NetworkFault {
+    /// The host name could not be resolved.
+    Dns,
+    /// The connection was refused.
+    Refused,
+    /// The connection was reset before the head of an answer was complete.
+    Reset,
+    /// The connection ended in the middle of an answer, or before one.
+    CutShort,
+    /// The connection was not open within five seconds.
+    ConnectTimeout,
+    /// A proxy refused the request or cannot be used.
+    Proxy,
+    /// Anything else, such as no route or an answer that is not HTTP.
+    Other,
+}

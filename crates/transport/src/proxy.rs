@@ -1,0 +1,288 @@
+//! Selects the proxy for a request to an endpoint, if any.
+
+use std::sync::Arc;
+
+use hyper_util::client::proxy::matcher::Matcher;
+use url::Host;
+use zeroize::Zeroizing;
+
+use super::{NetworkFault, ProxyUrl, TransportError};
+use oauth::TokenEndpoint;
+
+/// The proxy variables of the environment; a variable that is not set is empty.
+#[derive(Default)]
+pub struct ProxyVariables {
+    /// `HTTPS_PROXY`.
+    pub https: Zeroizing<String>,
+    /// `HTTP_PROXY`.
+    pub http: Zeroizing<String>,
+    /// `NO_PROXY`.
+    pub exempt: String,
+}
+
+/// The proxies of a manager.
+#[derive(Clone, Debug, Default)]
+pub struct ProxySettings {
+    https: Choice,
+    http: Choice,
+    no_proxy: Option<Arc<NoProxy>>,
+}
+
+/// The proxy for requests of one scheme.
+#[derive(Clone, Debug, Default)]
+enum Choice {
+    #[default]
+    Direct,
+    Proxy(ProxyUrl),
+    /// This environment variable cannot be used.
+    Unusable(&'static str),
+}
+
+impl Choice {
+    fn from_variable(name: &'static str, value: &str) -> Self {
+        let url = ProxyUrl::with_scheme(value);
+        if url.is_empty() {
+            return Self::Direct;
+        }
+        ProxyUrl::parse(&url).map_or(Self::Unusable(name), Self::Proxy)
+    }
+}
+
+impl ProxySettings {
+    /// Uses this proxy for every endpoint.
+    #[must_use]
+    pub fn explicit(proxy: ProxyUrl) -> Self {
+        Self {
+            https: Choice::Proxy(proxy.clone()),
+            http: Choice::Proxy(proxy),
+            no_proxy: None,
+        }
+    }
+
+    /// Uses the proxies of the environment. If a variable cannot be used, the requests that it
+    /// applies to fail: bypassing the proxy silently would be worse.
+    #[must_use]
+    pub fn from_environment(variables: &ProxyVariables) -> Self {
+        Self {
+            https: Choice::from_variable("HTTPS_PROXY", &variables.https),
+            http: Choice::from_variable("HTTP_PROXY", &variables.http),
+            no_proxy: NoProxy::parse(&variables.exempt).map(Arc::new),
+        }
+    }
+
+    /// The proxy for this endpoint.
+    ///
+    /// # Errors
+    /// Names the environment variable that cannot be used.
+    pub fn proxy_for(&self, endpoint: &TokenEndpoint) -> Result<Option<&ProxyUrl>, TransportError> {
+        let choice = if endpoint.is_https() {
+            &self.https
+        } else {
+            &self.http
+        };
+        if matches!(choice, Choice::Direct)
+            || self
+                .no_proxy
+                .as_ref()
+                .is_some_and(|no_proxy| no_proxy.has(endpoint))
+        {
+            return Ok(None);
+        }
+        match choice {
+            Choice::Direct => Ok(None),
+            // The HTTP library takes the brackets of the address for a part of the server's name.
+            Choice::Proxy(_)
+                if endpoint.is_https() && matches!(endpoint.url().host(), Some(Host::Ipv6(_))) =>
+            {
+                Err(TransportError::Network {
+                    fault: NetworkFault::Proxy,
+                    detail: "an https endpoint with an IPv6 address cannot be reached through a \
+                             proxy: use a host name, or exempt the address with NO_PROXY"
+                        .to_owned(),
+                })
+            }
+            Choice::Proxy(proxy) => Ok(Some(proxy)),
+            Choice::Unusable(variable) => Err(TransportError::Network {
+                fault: NetworkFault::Proxy,
+                detail: format!(
+                    "{variable} in the environment is not the URL of an http, https or socks5 \
+                     proxy: correct it, or set the option proxy to a URL or to false"
+                ),
+            }),
+        }
+    }
+}
+
+/// The hosts that are reached without a proxy. Reads `NO_PROXY` as the HTTP library does, and also
+/// Node's two forms `*.suffix` and `host:port`.
+#[derive(Debug)]
+struct NoProxy {
+    common: Matcher,
+    /// Whether the list contains `*`, which the library applies to every name but to no address.
+    everything: bool,
+    suffixes: Vec<String>,
+    with_port: Vec<(String, u16)>,
+}
+
+impl NoProxy {
+    fn parse(list: &str) -> Option<Self> {
+        let mut common = Vec::new();
+        let mut everything = false;
+        let mut suffixes = Vec::new();
+        let mut with_port = Vec::new();
+        let entries = list
+            .split([',', ' ', '\t'])
+            .filter(|entry| !entry.is_empty());
+        for entry in entries {
+            let entry = entry.to_ascii_lowercase();
+            // An IPv6 address without brackets contains colons but no port.
+            let named_port = entry
+                .rsplit_once(':')
+                .filter(|(host, _)| !host.contains(':') || host.ends_with(']'))
+                .and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
+            if entry == "*" {
+                everything = true;
+            } else if let Some(host_and_port) = named_port {
+                with_port.push(host_and_port);
+            } else if let Some(suffix) = entry.strip_prefix('*').filter(|s| s.starts_with('.')) {
+                suffixes.push(suffix.to_owned());
+            } else {
+                common.push(entry);
+            }
+        }
+        if !everything && common.is_empty() && suffixes.is_empty() && with_port.is_empty() {
+            return None;
+        }
+        // Only used to query whether it would use this proxy.
+        let common = Matcher::builder()
+            .all("http://proxy.invalid")
+            .no(common.join(","))
+            .build();
+        Some(Self {
+            common,
+            everything,
+            suffixes,
+            with_port,
+        })
+    }
+
+    fn has(&self, endpoint: &TokenEndpoint) -> bool {
+        if self.everything {
+            return true;
+        }
+        let host = endpoint.url().host_str().unwrap_or_default();
+        let port = endpoint.url().port_or_known_default().unwrap_or_default();
+        let is_common = http::Uri::try_from(endpoint.origin())
+            .is_ok_and(|uri| self.common.intercept(&uri).is_none());
+        is_common
+            || self
+                .suffixes
+                .iter()
+                .any(|suffix| host.ends_with(suffix.as_str()))
+            || self.with_port.iter().any(|(name, named_port)| {
+                let name = name.strip_prefix("*.").unwrap_or(name);
+                let name = name.strip_prefix('.').unwrap_or(name);
+                let is_below = host
+                    .strip_suffix(name)
+                    .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+                *named_port == port && is_below
+            })
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn settings(https: &str, http: &str, exempt: &str) -> ProxySettings {
+        ProxySettings::from_environment(&ProxyVariables {
+            https: Zeroizing::new(https.to_owned()),
+            http: Zeroizing::new(http.to_owned()),
+            exempt: exempt.to_owned(),
+        })
+    }
+
+    fn proxy_for(settings: &ProxySettings, endpoint: &str) -> Option<String> {
+        let endpoint = TokenEndpoint::parse(endpoint).unwrap();
+        let proxy = settings.proxy_for(&endpoint).unwrap();
+        proxy.map(ProxyUrl::shown)
+    }
+
+    #[test]
+    fn the_scheme_of_the_endpoint_chooses_the_proxy() {
+        let proxies = settings("http://s:1", "p:2", "");
+        assert_eq!(proxy_for(&proxies, "https://sso.example/t").unwrap(), "http://s:1");
+        assert_eq!(proxy_for(&proxies, "http://sso.example/t").unwrap(), "http://p:2");
+        let none = settings("", " ", "");
+        assert_eq!(proxy_for(&none, "https://sso.example/t"), None);
+        let explicit = ProxySettings::explicit(ProxyUrl::parse("http://e:3").unwrap());
+        for endpoint in ["https://sso.example/t", "http://localhost/t"] {
+            assert_eq!(proxy_for(&explicit, endpoint).unwrap(), "http://e:3");
+        }
+    }
+
+    #[test]
+    fn an_ipv6_address_with_tls_is_not_reached_through_a_proxy() {
+        let proxies = settings("http://s:1", "http://s:1", "::2");
+        let error = |endpoint| {
+            let endpoint = TokenEndpoint::parse(endpoint).unwrap();
+            let outcome = proxies.proxy_for(&endpoint);
+            outcome.err().map(|error| error.to_string())
+        };
+        let refused = error("https://[2001:db8::1]/t").unwrap();
+        assert!(refused.contains("IPv6 address cannot be reached through a proxy"), "{refused}");
+        for endpoint in ["http://[2001:db8::1]/t", "https://[::2]/t", "https://192.0.2.1/t"] {
+            assert_eq!(error(endpoint), None, "{endpoint}");
+        }
+    }
+
+    #[test]
+    fn a_variable_that_cannot_be_used_is_an_error_of_the_requests_it_is_for() {
+        for value in ["ftp://jane:canary@s:1", "http://", "socks4://s:1", "http://${HOST}:1", "://"]
+        {
+            let proxies = settings(value, "http://p:2", "exempt.example");
+            let endpoint = TokenEndpoint::parse("https://sso.example/t").unwrap();
+            let error = proxies.proxy_for(&endpoint).unwrap_err().to_string();
+            assert!(error.starts_with("HTTPS_PROXY in the environment is not"), "{value}: {error}");
+            assert!(!error.contains("canary"), "{error}");
+            assert_eq!(proxy_for(&proxies, "http://sso.example/t").unwrap(), "http://p:2");
+            assert_eq!(proxy_for(&proxies, "https://exempt.example/t"), None);
+        }
+    }
+
+    #[test]
+    fn no_proxy_is_read_as_the_library_and_node_do() {
+        for (list, endpoint, is_exempt) in [
+            ("sso.example", "https://sso.example/t", true),
+            ("SSO.Example", "https://sso.example/t", true),
+            ("example", "https://sso.example/t", true),
+            (".example", "https://sso.example/t", true),
+            ("so.example", "https://sso.example/t", false),
+            ("other.example, sso.example", "https://sso.example/t", true),
+            ("other.example sso.example", "https://sso.example/t", true),
+            ("*", "https://sso.example/t", true),
+            ("*", "http://10.1.2.3:8080/t", true),
+            ("other.example, *", "http://[::1]:8080/t", true),
+            ("*.example", "https://sso.example/t", true),
+            ("*.example", "https://example/t", false),
+            ("*.sso.example", "https://sso.example/t", false),
+            ("sso.example:443", "https://sso.example/t", true),
+            ("sso.example:8443", "https://sso.example/t", false),
+            ("sso.example:8443", "https://sso.example:8443/t", true),
+            ("*.example:8443", "https://sso.example:8443/t", true),
+            ("10.0.0.0/8", "https://10.1.2.3/t", true),
+            ("10.0.0.0/8", "https://11.1.2.3/t", false),
+            ("10.1.2.3", "http://10.1.2.3:8080/t", true),
+            ("10.1.2.3:8080", "http://10.1.2.3:8080/t", true),
+            ("::1", "http://[::1]:8080/t", true),
+            ("[::1]:8080", "http://[::1]:8080/t", true),
+            ("[::1]:8081", "http://[::1]:8080/t", false),
+            ("localhost", "http://localhost:8080/t", true),
+            (",", "https://sso.example/t", false),
+        ] {
+            let proxies = settings("http://s:1", "http://p:2", list);
+            assert_eq!(proxy_for(&proxies, endpoint).is_none(), is_exempt, "{list} {endpoint}");
+        }
+    }
+}

@@ -1,0 +1,512 @@
+//! The transport over plain sockets: the bytes that are sent, the connections that are used, and
+//! the classification of failures.
+#![expect(clippy::panic, clippy::unwrap_used, reason = "tests")]
+
+use std::{
+    net::TcpListener,
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use oauth::{Answer, RetryAfter};
+use stand_ins::sockets::{Peer, Server, exchange, settle, soon, token_request};
+use tokio::{join, time};
+use transport::{
+    HttpTransport, MAX_BODY, MAX_REQUESTS_PER_ORIGIN, NetworkFault, Progress, ProxySettings,
+    ProxyUrl, Stage, Transport, TransportError, TrustSettings,
+};
+use zeroize::Zeroizing;
+
+fn transport() -> HttpTransport {
+    HttpTransport::new(TrustSettings::default())
+}
+
+async fn send(transport: &HttpTransport, server: &Server) -> Result<Answer, TransportError> {
+    let result = soon(exchange(transport, &server.request())).await;
+    settle().await;
+    result
+}
+
+/// A connection that has carried one answer.
+async fn warm(transport: &HttpTransport, server: &Server) -> Peer {
+    let (answer, peer) = join!(send(transport, server), async {
+        let mut peer = server.accept().await;
+        peer.serve("warm").await;
+        peer
+    });
+    assert_eq!(body(answer), "warm");
+    peer
+}
+
+/// The result of a first request, if the server answers with `bytes` and closes the connection.
+async fn fate_of(bytes: &[u8]) -> Result<Answer, TransportError> {
+    let server = Server::start().await;
+    let transport = transport();
+    let (result, ()) = join!(send(&transport, &server), async {
+        server.accept_request().await.send(bytes).await;
+    });
+    result
+}
+
+fn body(result: Result<Answer, TransportError>) -> String {
+    String::from_utf8(result.unwrap().body.to_vec()).unwrap()
+}
+
+fn fault(result: Result<Answer, TransportError>) -> NetworkFault {
+    match result {
+        Err(TransportError::Network { fault, .. }) => fault,
+        other => panic!("expected a network fault, got {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn request_has_exactly_these_bytes() {
+    let server = Server::start().await;
+    let transport = transport();
+    let mut request = server.request();
+    request.authorization = Some(Zeroizing::new("Basic YTpi".into()));
+    let (answer, (head, form)) = join!(soon(exchange(&transport, &request)), async {
+        let mut peer = server.accept().await;
+        let request = peer.request().await;
+        peer.answer("{}").await;
+        request
+    });
+    let (line, headers) = head.trim_end().split_once("\r\n").unwrap();
+    assert_eq!(line, "POST /token?x=1 HTTP/1.1");
+    let mut headers: Vec<&str> = headers.lines().collect();
+    headers.sort_unstable();
+    let host = format!("host: {}", server.address());
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(
+        headers,
+        [
+            "accept-encoding: identity",
+            "accept: application/json",
+            "authorization: Basic YTpi",
+            "content-length: 29",
+            "content-type: application/x-www-form-urlencoded",
+            &host,
+            &format!("user-agent: keycloak-token-manager/{version}"),
+        ]
+    );
+    assert_eq!(form, b"grant_type=client_credentials");
+    let answer = answer.unwrap();
+    assert_eq!((answer.status, answer.retry_after, &answer.body[..]), (200, None, &b"{}"[..]));
+}
+
+#[tokio::test]
+async fn status_and_body_of_a_refusal_are_an_answer() {
+    let answer = fate_of(b"HTTP/1.1 401 No\r\nContent-Length: 2\r\n\r\n{}")
+        .await
+        .unwrap();
+    assert_eq!((answer.status, &answer.body[..]), (401, &b"{}"[..]));
+}
+
+#[tokio::test]
+async fn body_may_be_chunked_or_end_with_the_connection() {
+    let chunked =
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+    assert_eq!(body(fate_of(chunked).await), "abcde");
+    assert_eq!(body(fate_of(b"HTTP/1.0 200 OK\r\n\r\nabcde").await), "abcde");
+}
+
+#[tokio::test]
+async fn three_requests_share_a_connection() {
+    let server = Server::start().await;
+    let transport = transport();
+    let mut peer = warm(&transport, &server).await;
+    for number in ["two", "three"] {
+        let (answer, ()) = join!(send(&transport, &server), peer.serve(number));
+        assert_eq!(body(answer), number);
+    }
+    assert!(!server.has_caller().await);
+}
+
+#[tokio::test]
+async fn transports_to_one_origin_share_connections_until_the_last_is_dropped() {
+    let server = Server::start().await;
+    let first = transport();
+    let second = transport();
+    let mut peer = warm(&first, &server).await;
+    let (answer, ()) = join!(send(&second, &server), peer.serve("second"));
+    assert_eq!(body(answer), "second");
+    drop(first);
+    let (answer, ()) = join!(send(&second, &server), peer.serve("third"));
+    assert_eq!(body(answer), "third");
+    drop(second);
+    peer.closed().await;
+}
+
+#[tokio::test]
+async fn kept_connection_that_is_closed_or_reset_is_replaced() {
+    for reset in [false, true] {
+        let server = Server::start().await;
+        let transport = transport();
+        let mut peer = warm(&transport, &server).await;
+        let (result, ()) = join!(send(&transport, &server), async {
+            peer.request().await;
+            if reset { peer.reset() } else { drop(peer) }
+        });
+        assert_eq!(result.unwrap_err(), TransportError::ConnectionReplaced, "reset: {reset}");
+        let mut peer = warm(&transport, &server).await;
+        let (answer, ()) = join!(send(&transport, &server), peer.serve("kept"));
+        assert_eq!(body(answer), "kept");
+    }
+}
+
+#[tokio::test]
+async fn kept_connection_that_ends_in_a_head_is_replaced_and_in_a_body_cut_short() {
+    let server = Server::start().await;
+    let transport = transport();
+    for (sent, is_replaced) in
+        [("HTTP/1.1 200 OK\r\n", true), ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab", false)]
+    {
+        let mut peer = warm(&transport, &server).await;
+        let (result, ()) = join!(send(&transport, &server), async {
+            peer.request().await;
+            peer.send(sent).await;
+            drop(peer);
+        });
+        if is_replaced {
+            assert_eq!(result.unwrap_err(), TransportError::ConnectionReplaced);
+        } else {
+            assert_eq!(fault(result), NetworkFault::CutShort);
+        }
+    }
+}
+
+#[tokio::test]
+async fn answer_over_a_kept_connection_that_is_not_http_is_an_answer_of_the_server() {
+    let server = Server::start().await;
+    let transport = transport();
+    let mut peer = warm(&transport, &server).await;
+    let (result, ()) = join!(send(&transport, &server), async {
+        peer.request().await;
+        peer.send("garbage\r\n\r\n").await;
+    });
+    assert_eq!(fault(result), NetworkFault::Other);
+}
+
+#[tokio::test]
+async fn connection_closed_while_idle_goes_unnoticed() {
+    let server = Server::start().await;
+    let transport = transport();
+    drop(warm(&transport, &server).await);
+    let (result, ()) = join!(
+        async {
+            match send(&transport, &server).await {
+                // The client may notice the close before or after it writes the request.
+                Err(TransportError::ConnectionReplaced) => send(&transport, &server).await,
+                result => result,
+            }
+        },
+        async { server.accept().await.serve("new").await }
+    );
+    assert_eq!(body(result), "new");
+}
+
+#[tokio::test]
+async fn connection_is_not_used_after_thirty_idle_seconds_and_closed_within_another_thirty() {
+    let server = Server::start().await;
+    let transport = transport();
+    let mut peer = warm(&transport, &server).await;
+    let pass = async |seconds| {
+        time::pause();
+        time::advance(Duration::from_secs(seconds)).await;
+        time::resume();
+    };
+    for _ in 0..2 {
+        pass(29).await;
+        let (answer, ()) = join!(send(&transport, &server), peer.serve("again"));
+        assert_eq!(body(answer), "again");
+    }
+    pass(31).await;
+    let second = warm(&transport, &server).await;
+    soon(peer.closed()).await;
+    pass(31).await;
+    settle().await;
+    pass(30).await;
+    soon(second.closed()).await;
+}
+
+#[tokio::test]
+async fn connection_is_not_left_half_closed() {
+    let server = Server::start().await;
+    let transport = transport();
+    warm(&transport, &server).await.close().await;
+    warm(&transport, &server).await.close().await;
+}
+
+#[tokio::test]
+async fn one_failure_gives_up_all_kept_connections() {
+    let server = Server::start().await;
+    let transport = transport();
+    let (first, second, mut peers) =
+        join!(send(&transport, &server), send(&transport, &server), async {
+            let mut peers = [server.accept_request().await, server.accept_request().await];
+            for peer in &mut peers {
+                peer.answer("warm").await;
+            }
+            peers
+        });
+    assert_eq!((body(first), body(second)), ("warm".into(), "warm".into()));
+    // The client chooses which connection to use next; a failure gives up both.
+    let (result, ()) = join!(send(&transport, &server), async {
+        let [a, b] = &mut peers;
+        let used = tokio::select! { _ = a.request() => 0, _ = b.request() => 1 };
+        let [a, b] = peers;
+        let (used, idle) = if used == 0 { (a, b) } else { (b, a) };
+        drop(used);
+        idle.closed().await;
+    });
+    assert_eq!(result.unwrap_err(), TransportError::ConnectionReplaced);
+}
+
+#[tokio::test]
+async fn stages_of_a_request_can_be_seen_from_outside() {
+    let server = Server::start().await;
+    let transport = transport();
+    let progress = Progress::default();
+    let sending = async |url: &str| {
+        let request = token_request(url);
+        let mut pass = transport.admit(&request.endpoint, None, &progress).await?;
+        assert_eq!(progress.stage(), Stage::WaitingForFreeSlot);
+        transport.send(&mut pass, &request, &progress).await
+    };
+    let https = server.url().replacen("http", "https", 1);
+    let (result, ()) = join!(soon(sending(&https)), async {
+        let mut peer = server.accept().await;
+        // The TLS client hello.
+        let _: [u8; 5] = peer.read().await;
+        assert_eq!(progress.stage(), Stage::Connecting);
+    });
+    assert!(result.is_err());
+    let http = server.url();
+    for _ in 0..2 {
+        let (answer, ()) = join!(soon(sending(&http)), async {
+            let mut peer = server.accept_request().await;
+            assert_eq!(progress.stage(), Stage::WaitingForAnswer);
+            peer.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+                .await;
+        });
+        assert_eq!(answer.unwrap().status, 200);
+    }
+}
+
+/// The proxy side of RFC 1928 and RFC 1929. Returns the requested address.
+async fn serve_socks(server: &Server, password: Option<&str>, reply: u8) -> (Peer, Vec<u8>) {
+    let mut peer = server.accept().await;
+    assert_eq!(peer.read().await, [5]);
+    let method = if password.is_some() { 2 } else { 0 };
+    assert!(peer.read_counted().await.contains(&method));
+    peer.send([5, method]).await;
+    if let Some(password) = password {
+        assert_eq!(peer.read().await, [1]);
+        let given = [peer.read_counted().await, peer.read_counted().await].join(&b':');
+        assert_eq!(String::from_utf8(given).unwrap(), password);
+        peer.send([1, 0]).await;
+    }
+    let [.., kind] = peer.read::<4>().await;
+    let mut address = match kind {
+        1 => peer.read::<4>().await.to_vec(),
+        3 => peer.read_counted().await,
+        other => panic!("address of kind {other}"),
+    };
+    address.extend(peer.read::<2>().await);
+    peer.send([5, reply, 0, 1, 0, 0, 0, 0, 0, 0]).await;
+    (peer, address)
+}
+
+#[tokio::test]
+async fn socks_proxy_is_used() {
+    let proxy = Server::start().await;
+    let address = proxy.address();
+    for (scheme, endpoint, expected) in [
+        ("socks5", "http://127.0.0.1:8080/token", b"\x7f\0\0\x01\x1f\x90".to_vec()),
+        ("socks5h", "http://sso.invalid:8080/token", b"sso.invalid\x1f\x90".to_vec()),
+    ] {
+        for (user, password) in [("", None), ("jane:p%20%C3%A9%3A@", Some("jane:p é:"))] {
+            let url = ProxyUrl::parse(&format!("{scheme}://{user}{address}")).unwrap();
+            let transport = transport().through(ProxySettings::explicit(url));
+            let request = token_request(endpoint);
+            let (answer, asked) = join!(soon(exchange(&transport, &request)), async {
+                let (mut peer, asked) = serve_socks(&proxy, password, 0).await;
+                let (head, _) = peer.request().await;
+                assert!(head.starts_with("POST /token HTTP/1.1\r\n"), "{head}");
+                peer.answer("through").await;
+                asked
+            });
+            assert_eq!(body(answer), "through");
+            assert_eq!(asked, expected, "{scheme}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn refusal_of_a_socks_proxy_is_named_without_its_password() {
+    let proxy = Server::start().await;
+    let url = ProxyUrl::parse(&format!("socks5://jane:canary@{}", proxy.address())).unwrap();
+    let transport = transport().through(ProxySettings::explicit(url));
+    let request = token_request("http://127.0.0.1:1/token");
+    let (result, _peer) =
+        join!(soon(exchange(&transport, &request)), serve_socks(&proxy, Some("jane:canary"), 5));
+    let error = result.unwrap_err();
+    let shown = format!("(through the proxy socks5://{})", proxy.address());
+    assert!(error.to_string().ends_with(&shown), "{error}");
+    assert!(!format!("{error:?}").contains("canary"), "{error:?}");
+    assert!(matches!(error, TransportError::Network { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn failure_of_a_new_connection_is_classified() {
+    let server = Server::start().await;
+    let transport = transport();
+    let (result, ()) =
+        join!(send(&transport, &server), async { server.accept_request().await.reset() });
+    assert_eq!(fault(result), NetworkFault::Reset);
+
+    for cut in [
+        &b""[..],
+        b"HTTP/1.1 200",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab",
+    ] {
+        let text = String::from_utf8_lossy(cut);
+        assert_eq!(fault(fate_of(cut).await), NetworkFault::CutShort, "{text:?}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_listening_is_refused() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let request = token_request(&format!("http://{}/token", listener.local_addr().unwrap()));
+    drop(listener);
+    let result = soon(exchange(&transport(), &request)).await;
+    assert_eq!(fault(result), NetworkFault::Refused);
+}
+
+#[tokio::test]
+async fn unknown_name_is_a_dns_fault() {
+    // RFC 6761 §6.4: this name never resolves.
+    let request = token_request("http://keycloak.invalid/token");
+    let result = soon(exchange(&transport(), &request)).await;
+    assert_eq!(fault(result), NetworkFault::Dns);
+}
+
+#[tokio::test]
+async fn url_that_http_cannot_carry_fails_without_being_shown() {
+    let request = token_request(&format!("http://127.0.0.1:1/{}", "a".repeat(70_000)));
+    let error = soon(exchange(&transport(), &request)).await.unwrap_err();
+    assert!(!format!("{error:?}").contains("aaa"), "{error:?}");
+    assert_eq!(fault(Err(error)), NetworkFault::Other);
+}
+
+#[tokio::test]
+async fn answer_that_is_not_http_is_a_network_fault_without_its_bytes() {
+    let error = fate_of(b"\x15\x03\x01secret\r\n\r\n").await.unwrap_err();
+    assert!(format!("{error:?}").contains("not HTTP"), "{error:?}");
+    assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+    assert_eq!(fault(Err(error)), NetworkFault::Other);
+}
+
+#[tokio::test]
+async fn body_of_a_mebibyte_is_read_and_one_byte_more_refused() {
+    let head = |length| format!("HTTP/1.1 500 No\r\nContent-Length: {length}\r\n\r\n").into_bytes();
+    let mut largest = head(MAX_BODY);
+    largest.resize(largest.len() + MAX_BODY, b'x');
+    assert_eq!(fate_of(&largest).await.unwrap().body.len(), MAX_BODY);
+
+    // Refused because of its head: the body is never sent.
+    let server = Server::start().await;
+    let transport = transport();
+    let (result, ()) = join!(send(&transport, &server), async {
+        let mut peer = server.accept_request().await;
+        peer.send(head(MAX_BODY + 1)).await;
+        peer.closed().await;
+    });
+    assert_eq!(result.unwrap_err(), TransportError::BodyTooLarge { status: 500 });
+}
+
+#[tokio::test]
+async fn endless_chunked_body_is_cut_off() {
+    let server = Server::start().await;
+    let transport = transport();
+    let (result, ()) = join!(send(&transport, &server), async {
+        let mut peer = server.accept_request().await;
+        peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            .await;
+        peer.flood(format!("1000\r\n{}\r\n", "x".repeat(0x1000)).as_bytes())
+            .await;
+    });
+    assert_eq!(result.unwrap_err(), TransportError::BodyTooLarge { status: 200 });
+}
+
+#[tokio::test]
+async fn retry_after_is_read_in_both_forms() {
+    for (value, expected) in [
+        ("7", Some(RetryAfter::After(Duration::from_secs(7)))),
+        (
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            Some(RetryAfter::At(UNIX_EPOCH + Duration::from_secs(784_111_777))),
+        ),
+        ("soon", None),
+    ] {
+        let answer =
+            format!("HTTP/1.1 503 No\r\nRetry-After: {value}\r\nContent-Length: 0\r\n\r\n");
+        let answer = fate_of(answer.as_bytes()).await.unwrap();
+        assert_eq!((answer.status, answer.retry_after), (503, expected));
+    }
+}
+
+#[tokio::test]
+async fn redirect_is_an_answer_and_not_followed() {
+    let server = Server::start().await;
+    let elsewhere = Server::start().await;
+    let transport = transport();
+    let (answer, ()) = join!(send(&transport, &server), async {
+        let location = elsewhere.url();
+        let answer = format!("HTTP/1.1 307 R\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
+        server.accept_request().await.send(answer).await;
+    });
+    assert_eq!(answer.unwrap().status, 307);
+    assert!(!elsewhere.has_caller().await);
+    assert!(!server.has_caller().await);
+}
+
+#[tokio::test]
+async fn at_most_64_requests_of_a_process_are_under_way_to_an_origin() {
+    let server = Arc::new(Server::start().await);
+    let mut senders = Vec::new();
+    for _ in 0..=MAX_REQUESTS_PER_ORIGIN {
+        let server = Arc::clone(&server);
+        senders.push(tokio::spawn(async move { send(&transport(), &server).await }));
+    }
+    let mut peers = Vec::new();
+    for _ in 0..MAX_REQUESTS_PER_ORIGIN {
+        peers.push(server.accept_request().await);
+    }
+    assert!(!server.has_caller().await);
+
+    let close = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\n1";
+    peers.pop().unwrap().send(close).await;
+    peers.push(server.accept_request().await);
+    for peer in &mut peers {
+        peer.send(close).await;
+    }
+    for sender in senders {
+        assert_eq!(body(soon(sender).await.unwrap()), "1");
+    }
+}
+
+#[tokio::test]
+async fn abandoned_request_frees_its_place_and_its_connection() {
+    let server = Server::start().await;
+    let transport = transport();
+    for _ in 0..=MAX_REQUESTS_PER_ORIGIN {
+        let peer = tokio::select! {
+            _ = send(&transport, &server) => panic!("nobody answered"),
+            peer = server.accept_request() => peer,
+        };
+        peer.closed().await;
+    }
+}

@@ -1,0 +1,225 @@
+//! The transport over TLS: which certificates it accepts, its errors for others, and which settings
+//! share connections.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::{env, fs, process::Command};
+
+use stand_ins::sockets::{Server, exchange, soon, token_request};
+use stand_ins::tls::{Certificates, tls_detail};
+use tokio::join;
+use transport::{HttpTransport, PemFault, TlsFault, TransportError, TrustSettings};
+
+fn skip_verify() -> TrustSettings {
+    TrustSettings {
+        skip_verify: true,
+        ..TrustSettings::default()
+    }
+}
+
+#[tokio::test]
+async fn authority_given_in_settings_is_trusted_and_no_other() {
+    let certificates = Certificates::new("authority");
+    certificates.self_signed("ca", "DNS:ca.example");
+    certificates.self_signed("other", "DNS:ca.example");
+    certificates.signed("server", "IP:127.0.0.1,DNS:localhost", "ca");
+    let server = certificates.serve("server");
+
+    let detail = tls_detail(server.ask_with(TrustSettings::default()).await);
+    assert!(detail.starts_with("certificate not trusted: unknown issuer"), "{detail}");
+    assert!(detail.contains("`caFile`"), "{detail}");
+    tls_detail(server.ask_with(certificates.extra("other")).await);
+    assert!(server.ask_with(certificates.extra("ca")).await.is_ok());
+    assert!(server.ask_with(skip_verify()).await.is_ok());
+}
+
+/// The HTTP library's default verifier would use the system's trust store, which honours this
+/// variable.
+#[tokio::test]
+async fn trust_store_of_the_system_is_never_used() {
+    const NAME: &str = "store_of_the_system_is_never_asked";
+    const URL: &str = "URL_OF_THE_TEST";
+    if let Ok(url) = env::var(URL) {
+        let transport = HttpTransport::new(TrustSettings::default());
+        let error = soon(exchange(&transport, &token_request(&url))).await;
+        assert!(
+            matches!(
+                error,
+                Err(TransportError::Tls {
+                    fault: TlsFault::UnknownIssuer,
+                    ..
+                })
+            ),
+            "{error:?}"
+        );
+        return;
+    }
+    let certificates = Certificates::new("system");
+    certificates.self_signed("ca", "DNS:ca.example");
+    certificates.signed("server", "IP:127.0.0.1", "ca");
+    let server = certificates.serve("server");
+    let status = Command::new(env::current_exe().unwrap())
+        .args(["--exact", NAME])
+        .env(URL, server.request().endpoint.as_str())
+        .env("SSL_CERT_FILE", certificates.path("ca"))
+        .status();
+    assert!(status.unwrap().success());
+}
+
+#[tokio::test]
+async fn certificate_for_another_name_is_refused() {
+    let certificates = Certificates::new("name");
+    certificates.self_signed("ca", "DNS:ca.example");
+    certificates.signed("server", "DNS:sso.example", "ca");
+    let server = certificates.serve("server");
+    assert_eq!(
+        tls_detail(server.ask_with(certificates.extra("ca")).await),
+        "certificate is for \"sso.example\", not \"127.0.0.1\""
+    );
+    assert!(server.ask_with(skip_verify()).await.is_ok());
+}
+
+#[tokio::test]
+async fn self_signed_certificate_is_trusted_when_it_is_given_itself() {
+    let certificates = Certificates::new("self-signed");
+    certificates.self_signed("right", "IP:127.0.0.1");
+    certificates.self_signed("wrong", "DNS:sso.example");
+    assert!(
+        certificates
+            .serve("right")
+            .ask_with(certificates.extra("right"))
+            .await
+            .is_ok()
+    );
+    assert_eq!(
+        tls_detail(
+            certificates
+                .serve("wrong")
+                .ask_with(certificates.extra("wrong"))
+                .await
+        ),
+        "certificate is for \"sso.example\", not \"127.0.0.1\""
+    );
+    tls_detail(
+        certificates
+            .serve("right")
+            .ask_with(certificates.extra("wrong"))
+            .await,
+    );
+}
+
+#[tokio::test]
+async fn connections_are_shared_by_those_who_trust_the_same() {
+    let certificates = Certificates::new("shared");
+    certificates.self_signed("ca", "DNS:ca.example");
+    certificates.signed("server", "IP:127.0.0.1", "ca");
+    let server = certificates.serve("server");
+    let [first, equal] = [(); 2].map(|()| HttpTransport::new(certificates.extra("ca")));
+    let by_file = HttpTransport::new(TrustSettings {
+        file: Some(certificates.path("ca")),
+        ..TrustSettings::default()
+    });
+    let unverified = HttpTransport::new(skip_verify());
+    for (transport, connection) in
+        [(&first, "1"), (&equal, "1"), (&by_file, "2"), (&unverified, "3"), (&first, "1")]
+    {
+        assert_eq!(server.ask(transport).await.unwrap(), connection);
+    }
+}
+
+#[tokio::test]
+async fn trust_file_is_read_for_every_request() {
+    let certificates = Certificates::new("file");
+    certificates.self_signed("ca", "DNS:ca.example");
+    certificates.self_signed("other", "DNS:ca.example");
+    certificates.signed("server", "IP:127.0.0.1", "ca");
+    let server = certificates.serve("server");
+    let path = certificates.path("trusted");
+    let transport = HttpTransport::new(TrustSettings {
+        file: Some(path.clone()),
+        ..TrustSettings::default()
+    });
+
+    fs::copy(certificates.path("other"), &path).unwrap();
+    tls_detail(server.ask(&transport).await);
+    fs::copy(certificates.path("ca"), &path).unwrap();
+    assert!(server.ask(&transport).await.is_ok());
+    for (content, fault) in [
+        ("no PEM", PemFault::Empty),
+        ("-----BEGIN CERTIFICATE-----\nMIIB", PemFault::NotPem { number: 1 }),
+        (
+            "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
+            PemFault::NotACertificate { number: 1 },
+        ),
+    ] {
+        fs::write(&path, content).unwrap();
+        let expected = TransportError::TrustFile {
+            path: path.display().to_string(),
+            detail: format!("cannot be used: {fault}"),
+        };
+        assert_eq!(server.ask(&transport).await.unwrap_err(), expected);
+    }
+    fs::remove_file(&path).unwrap();
+    let error = server.ask(&transport).await.unwrap_err();
+    assert!(matches!(error, TransportError::TrustFile { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn trust_file_does_not_matter_without_verification() {
+    let server = Server::start().await;
+    let settings = TrustSettings {
+        file: Some("/nonexistent/ca.pem".into()),
+        ..TrustSettings::default()
+    };
+    let transport = HttpTransport::new(settings.clone());
+    let request = server.request();
+    let (answer, ()) = join!(soon(exchange(&transport, &request)), async {
+        server.accept().await.serve("plain").await;
+    });
+    assert_eq!(&answer.unwrap().body[..], b"plain");
+
+    let certificates = Certificates::new("unverified");
+    certificates.self_signed("server", "IP:127.0.0.1");
+    let settings = TrustSettings {
+        skip_verify: true,
+        ..settings
+    };
+    assert!(
+        certificates
+            .serve("server")
+            .ask_with(settings)
+            .await
+            .is_ok()
+    );
+}
+
+#[tokio::test]
+async fn peer_that_does_not_speak_tls_is_named_so() {
+    let server = Server::start().await;
+    let request = token_request(&server.url().replacen("http", "https", 1));
+    let transport = HttpTransport::new(TrustSettings::default());
+    let (result, ()) = join!(soon(exchange(&transport, &request)), async {
+        server
+            .accept()
+            .await
+            .send("HTTP/1.1 400 Bad Request\r\n\r\n")
+            .await;
+    });
+    assert_eq!(
+        result.unwrap_err(),
+        TransportError::Tls {
+            fault: TlsFault::Other,
+            detail: "the peer does not speak TLS".into()
+        }
+    );
+}
+
+#[tokio::test]
+async fn handshake_that_is_cut_is_a_network_fault() {
+    let server = Server::start().await;
+    let request = token_request(&server.url().replacen("http", "https", 1));
+    let transport = HttpTransport::new(TrustSettings::default());
+    let (result, ()) = join!(soon(exchange(&transport, &request)), async {
+        server.accept().await.reset();
+    });
+    assert!(matches!(result, Err(TransportError::Network { .. })), "{result:?}");
+}
