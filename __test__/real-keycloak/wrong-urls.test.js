@@ -16,7 +16,7 @@ const inProtocol = (path) => inRealm(`/protocol/openid-connect/${path}`);
 /** Answers of the shape of an OAuth refusal. */
 const LIKE_OAUTH = [
   {
-    what: 'a doubled slash',
+    what: 'a double slash',
     endpoint: ({ tokenEndpoint }) => tokenEndpoint.replace('/realms', '//realms'),
     ...{ status: 400, oauthError: 'missingNormalization', description: NOT_NORMALIZED },
     advice: /double slash, .* correct tokenEndpoint/,

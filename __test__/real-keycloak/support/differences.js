@@ -20,7 +20,7 @@ const DIFFERENCES = [
     leftOut: 'a client cannot be pinned to a transport',
   },
   {
-    what: 'a client that wants DPoP proofs',
+    what: 'a client that requires DPoP proofs',
     before: '26.4',
     leftOut: 'DPoP is a preview there, which is off',
   },
@@ -35,9 +35,9 @@ const DIFFERENCES = [
       advice: /secret of client "bearer-only" is wrong/,
     },
   },
-  { what: 'a doubled slash', before: '26', leftOut: 'it is accepted' },
+  { what: 'a double slash', before: '26', leftOut: 'it is accepted' },
   { what: 'a semicolon', before: '26.6', leftOut: 'it is accepted' },
-  { what: 'a needless escape', before: '26', leftOut: 'it is accepted, or another path' },
+  { what: 'an unnecessary escape', before: '26', leftOut: 'it is accepted, or another path' },
   {
     what: 'an error in prose',
     from: '24',
@@ -147,4 +147,4 @@ function optionsFor(what) {
   return { skip: leftOut === undefined ? false : `Keycloak ${VERSION}: ${leftOut}` };
 }
 
-module.exports = { differenceOf, optionsFor };
+module.exports = { DIFFERENCES, differenceOf, optionsFor };
