@@ -23,6 +23,15 @@ impl Moment {
         monotonic.max(wall)
     }
 
+    /// The moment this much later.
+    #[must_use]
+    pub fn plus(self, time: Duration) -> Self {
+        Self {
+            monotonic: self.monotonic.saturating_add(time),
+            wall: self.wall.saturating_add(time),
+        }
+    }
+
     /// The wall clock as the standard library has it, for dates that a server sends.
     #[must_use]
     pub fn system_time(self) -> SystemTime {

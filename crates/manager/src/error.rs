@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::acquire::backoff::{LONG_COOLDOWN, SHORT_COOLDOWN};
+use super::acquire::backoff::{CoolDownRange, LONG_COOLDOWN, SHORT_COOLDOWN};
 use super::config::{Config, Target};
 use super::credential;
 use oauth::{
@@ -76,10 +76,10 @@ impl ErrorKind {
         }
     }
 
-    /// The longest cool-down after a failure of this kind: long for failures that an operator has
-    /// to fix, short for transient ones.
+    /// The cool-down after failures of this kind: long for failures that an operator has to fix,
+    /// short for transient ones.
     #[must_use]
-    pub const fn longest_cooldown(self) -> Duration {
+    pub const fn cooldown(self) -> CoolDownRange {
         match self {
             Self::OAuth | Self::Credential | Self::Tls => LONG_COOLDOWN,
             _ => SHORT_COOLDOWN,

@@ -19,7 +19,8 @@ use super::events::{Event, EventSink, Level};
 use super::published::{NO_TOKEN, Published};
 use super::slot::schedule;
 use super::slot::{
-    self, Call, Decision, FlightId, FlightResult, Invalidation, NewFlight, Slot, Storage, TokenId,
+    self, Call, Clearing, Decision, FlightId, FlightResult, Invalidation, NewFlight, RouteId, Slot,
+    Storage, TokenId,
 };
 use super::snapshot::{Counters, Latency, Snapshot, TokenTimes};
 use super::sync::Mutex;
@@ -74,6 +75,7 @@ pub(super) struct Setup<T> {
 /// Tracks use of the held token through the hits that JavaScript had counted at certain moments.
 #[derive(Clone, Copy, Default)]
 struct Usage {
+    token: Option<TokenId>,
     hits_on_arrival: f64,
     hits_when_stale: Option<f64>,
     /// Native code has handed out the held token.
@@ -191,9 +193,9 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     /// Drops the held token if it is the rejected one and neither a cool-down nor the spacing of
     /// rejections keeps it.
     #[must_use]
-    pub fn invalidate(&self, rejected: &str) -> Invalidation {
+    pub fn invalidate(&self, rejected: &str, route: RouteId) -> Invalidation {
         let (outcome, _) = self.decide(|inner, now| {
-            let outcome = inner.slot.invalidate(now, rejected);
+            let outcome = inner.slot.invalidate(now, rejected, route);
             let counters = &mut inner.history.lock().counters;
             *match outcome {
                 Invalidation::Dropped => &mut counters.invalidations,
@@ -205,11 +207,18 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         outcome
     }
 
-    /// Drops the held token. Returns whether the manager held one.
+    /// Records that a route accepted a token. Returns whether its further acceptances matter.
+    #[must_use]
+    pub fn accept(&self, accepted: &str, route: RouteId) -> bool {
+        let decide = |inner: &mut Inner<T>, now| (inner.slot.accept(now, accepted, route), None);
+        self.decide(decide).0
+    }
+
+    /// Drops the held token, unless clears are spaced. Returns whether a token was dropped.
     #[must_use]
     pub fn clear(&self) -> bool {
         let (had_token, _) = self.decide(|inner, now| {
-            let had_token = inner.slot.clear(now);
+            let had_token = inner.slot.clear(now) == Clearing::Dropped;
             inner.history.lock().counters.invalidations += f64::from(u8::from(had_token));
             (had_token, None)
         });
@@ -256,8 +265,12 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         let (result, version, flight, is_gone) = {
             let mut inner = self.inner.lock();
             let now = self.clock.now();
-            inner.count_stale_hits(now, self.published.hits());
+            let hits = self.published.hits();
+            inner.slot.settle(now);
+            inner.track_token(hits);
+            inner.count_stale_hits(now, hits);
             let (result, new_flight) = decision(&mut inner, now);
+            inner.track_token(hits);
             // The timer is set again below, so a refresh that is due by now must start here.
             let new_flight = new_flight.or_else(|| inner.wake(now, self.published.hits()));
             let version = self.publish(now, &mut inner);
@@ -334,8 +347,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     /// Stores the result of a flight and notifies its waiters.
     fn land(&self, flight: FlightId, acquired: Acquired) {
         let took = acquired.took;
-        let (landed, version) = self
-            .decide(|inner, now| (inner.land(now, flight, acquired, self.published.hits()), None));
+        let (landed, version) = self.decide(|inner, now| (inner.land(now, flight, acquired), None));
         // `None`: the manager was closed.
         let Some((landed, warns_of_lifetime)) = landed else {
             return;
@@ -460,7 +472,6 @@ impl<T> Inner<T> {
         now: Moment,
         flight: FlightId,
         acquired: Acquired,
-        hits: f64,
     ) -> Option<(FlightResult, bool)> {
         self.setup.as_ref()?;
         let Acquired {
@@ -484,13 +495,19 @@ impl<T> Inner<T> {
         let mut landed = self.slot.land(now, flight, result, fastrand::f64());
         // A failure after which the callers ask the successor is not logged.
         landed.is_transition &= !(self.has_successor && landed.is_void_after_change());
-        if landed.storage == Storage::Kept {
+        Some((landed, warns_of_lifetime))
+    }
+
+    /// Starts to count the use of a token that was adopted.
+    fn track_token(&mut self, hits: f64) {
+        let token = self.slot.token_id();
+        if token.is_some() && token != self.usage.token {
             self.usage = Usage {
+                token,
                 hits_on_arrival: hits,
                 ..Usage::default()
             };
         }
-        Some((landed, warns_of_lifetime))
     }
 
     fn snapshot(&self, now: Moment) -> Snapshot {

@@ -2,36 +2,74 @@
 
 use std::time::Duration;
 
-/// Attempts of an acquisition whose predecessor did not fail.
-pub const MOST_ATTEMPTS: u32 = 3;
-const FIRST_WAIT: Duration = Duration::from_millis(200);
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// How often an acquisition may try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempts {
+    /// Once: the acquisition before failed.
+    One,
+    /// Up to three times: a token is held, or no caller waits.
+    Few,
+    /// At least three times, and until half of the time before the deadline is over: callers wait,
+    /// and no token is held. A server that restarts meanwhile costs them seconds, not the token.
+    Many,
+}
 
-const FIRST_COOLDOWN: Duration = Duration::from_secs(1);
+impl Attempts {
+    const FEW: u32 = 3;
+
+    /// Whether another attempt may start after `made` attempts, when `spent` of the `limit` will be
+    /// over.
+    #[must_use]
+    pub fn allow_another(self, made: u32, spent: Duration, limit: Duration) -> bool {
+        let most = if self == Self::One { 1 } else { Self::FEW };
+        let is_early = spent < limit.checked_div(2).unwrap_or_default();
+        made < most && spent < limit || self == Self::Many && is_early
+    }
+}
+
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// How long no token is requested after failures in a row: the first cool-down, doubling up to the
+/// longest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CoolDownRange {
+    first: Duration,
+    longest: Duration,
+}
+
 /// After failures that an operator has to fix.
-pub const LONG_COOLDOWN: Duration = Duration::from_secs(30);
-/// After failures that pass: a portal must be back soon after Keycloak is.
-pub const SHORT_COOLDOWN: Duration = Duration::from_secs(5);
+pub const LONG_COOLDOWN: CoolDownRange = CoolDownRange {
+    first: Duration::from_secs(1),
+    longest: Duration::from_secs(30),
+};
+/// After transient failures: a portal must be back soon after Keycloak is, and a caller that tries
+/// again after a second must not meet the cool-down.
+pub const SHORT_COOLDOWN: CoolDownRange = CoolDownRange {
+    first: Duration::from_millis(500),
+    longest: Duration::from_secs(5),
+};
 /// A `Retry-After` lengthens a cool-down to this at most.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(30);
 const COOLDOWN_JITTER: f64 = 0.25;
 
-/// The wait before the attempt that follows attempt number `attempt` (counted from 1): full jitter
-/// on 200 ms doubling, at most 2 s.
+/// The wait before the attempt that follows attempt number `attempt` (counted from 1): 200 ms
+/// doubling to 1 s, of which a random half to the whole is waited.
 #[must_use]
 pub fn wait_after(attempt: u32, jitter: f64) -> Duration {
-    doubled(FIRST_WAIT, attempt, LONGEST_WAIT).mul_f64(jitter.clamp(0.0, 1.0))
+    let part = 0.5 + 0.5 * jitter.clamp(0.0, 1.0);
+    doubled(FIRST_WAIT, attempt, LONGEST_WAIT).mul_f64(part)
 }
 
 /// The cool-down after the failure number `failures` of a row (counted from 1).
 #[must_use]
 pub fn cooldown(
     failures: u32,
-    longest: Duration,
+    range: CoolDownRange,
     retry_after: Option<Duration>,
     jitter: f64,
 ) -> Duration {
-    let base = doubled(FIRST_COOLDOWN, failures, longest);
+    let base = doubled(range.first, failures, range.longest);
     let jittered = base.mul_f64(1.0 + COOLDOWN_JITTER * jitter.clamp(0.0, 1.0));
     jittered.max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER))
 }
@@ -50,29 +88,48 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_from_200_ms_to_2_s_with_full_jitter() {
-        for (attempt, most) in [(1, 200), (2, 400), (3, 800), (4, 1_600), (5, 2_000), (40, 2_000)] {
+    fn callers_without_a_token_get_further_attempts_until_half_of_the_deadline() {
+        let limit = Duration::from_secs(10);
+        for (attempts, made, spent, expected) in [
+            (Attempts::One, 1, 0, false),
+            (Attempts::Few, 2, 9_999, true),
+            (Attempts::Few, 2, 10_000, false),
+            (Attempts::Few, 3, 0, false),
+            (Attempts::Many, 2, 9_999, true),
+            (Attempts::Many, 3, 4_999, true),
+            (Attempts::Many, 3, 5_000, false),
+            (Attempts::Many, 2, 10_000, false),
+        ] {
+            let got = attempts.allow_another(made, Duration::from_millis(spent), limit);
+            assert_eq!(got, expected, "{attempts:?} after {made} in {spent} ms");
+        }
+    }
+
+    #[test]
+    fn waits_double_from_200_ms_to_1_s_and_vary_by_half() {
+        for (attempt, most) in [(1, 200), (2, 400), (3, 800), (4, 1_000), (40, 1_000)] {
             assert_eq!(wait_after(attempt, 1.0), Duration::from_millis(most), "{attempt}");
-            assert_eq!(wait_after(attempt, 0.0), Duration::ZERO, "{attempt}");
+            assert_eq!(wait_after(attempt, 0.0), Duration::from_millis(most / 2), "{attempt}");
         }
     }
 
     #[test]
     fn cooldowns_double_to_their_cap_and_are_lengthened_by_up_to_a_quarter() {
         let secs = Duration::from_secs;
-        for (name, failures, longest, retry_after, jitter, millis) in [
+        for (name, failures, range, retry_after, jitter, millis) in [
             ("first", 1, LONG_COOLDOWN, None, 0.0, 1_000),
             ("second", 2, LONG_COOLDOWN, None, 0.0, 2_000),
             ("fifth", 5, LONG_COOLDOWN, None, 0.0, 16_000),
             ("sixth is capped", 6, LONG_COOLDOWN, None, 0.0, 30_000),
-            ("capped at 5 s for what passes", 9, SHORT_COOLDOWN, None, 0.0, 5_000),
+            ("first of a transient failure", 1, SHORT_COOLDOWN, None, 0.0, 500),
+            ("capped at 5 s for a transient failure", 9, SHORT_COOLDOWN, None, 0.0, 5_000),
             ("jitter", 1, LONG_COOLDOWN, None, 1.0, 1_250),
             ("jitter over the cap", 99, LONG_COOLDOWN, None, 1.0, 37_500),
             ("Retry-After lengthens", 1, SHORT_COOLDOWN, Some(secs(12)), 1.0, 12_000),
             ("Retry-After is capped", 1, SHORT_COOLDOWN, Some(secs(120)), 0.0, 30_000),
             ("Retry-After does not shorten", 5, LONG_COOLDOWN, Some(secs(2)), 0.0, 16_000),
         ] {
-            let got = cooldown(failures, longest, retry_after, jitter);
+            let got = cooldown(failures, range, retry_after, jitter);
             assert_eq!(got, Duration::from_millis(millis), "{name}");
         }
     }

@@ -40,7 +40,7 @@ pub(super) struct Acquisition<'a, C, T> {
     pub(super) clock: &'a C,
     pub(super) events: &'a Arc<dyn EventSink>,
     /// The maximum number of attempts.
-    pub(super) attempts: u32,
+    pub(super) attempts: backoff::Attempts,
 }
 
 /// The result of an acquisition.
@@ -211,12 +211,12 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                 }
                 continue;
             }
-            if !failure.error.details().retryable || attempt >= self.attempts {
-                return Err(failure);
-            }
             let wait = backoff::wait_after(attempt, fastrand::f64())
                 .max(failure.retry_after.unwrap_or_default());
-            if wait >= self.left(start) {
+            let limit = self.setup.config.request_timeout;
+            let spent = limit.saturating_sub(self.left(start)).saturating_add(wait);
+            let may_try_again = self.attempts.allow_another(attempt, spent, limit);
+            if !failure.error.details().retryable || !may_try_again {
                 return Err(failure);
             }
             tokio::time::sleep(wait).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::TokenId;
-use super::schedule::{Life, part};
+use super::schedule::{Life, SETTLED_AGE, part};
 use crate::clock::Moment;
 use oauth::AccessToken;
 
@@ -54,6 +54,28 @@ pub(super) struct CachedToken {
     minimum_pause: Duration,
     /// The missed minimum was already reported.
     has_warned: bool,
+    /// The token of a refresh, until it has settled.
+    successor: Option<Box<Successor>>,
+}
+
+/// The token of a refresh that no caller waits for. A resource server whose clock runs behind the
+/// server's rejects a token that is too young, so it is adopted only after a while.
+#[derive(Clone, Debug)]
+struct Successor {
+    token: Arc<Token>,
+    arrival: Moment,
+    /// It is adopted after this time at the latest: half of the remaining time of the held token.
+    longest: Duration,
+    /// The randomness for the time of its own refresh.
+    jitter: f64,
+}
+
+impl Successor {
+    /// The time until it is adopted if nothing else happens.
+    fn settles_in(&self, now: Moment) -> Duration {
+        let by_age = SETTLED_AGE.saturating_sub(self.token.age(now));
+        by_age.min(self.longest.saturating_sub(now.since(self.arrival)))
+    }
 }
 
 impl CachedToken {
@@ -68,7 +90,45 @@ impl CachedToken {
             is_outdated: false,
             minimum_pause: Duration::ZERO,
             has_warned: false,
+            successor: None,
         }
+    }
+
+    /// Keeps a refreshed token until it has settled.
+    pub(super) fn succeed_by(&mut self, now: Moment, token: Arc<Token>, jitter: f64) {
+        self.retry = false;
+        self.successor = Some(Box::new(Successor {
+            token,
+            arrival: now,
+            longest: part(self.token.remaining(now), 2),
+            jitter,
+        }));
+    }
+
+    pub(super) const fn has_successor(&self) -> bool {
+        self.successor.is_some()
+    }
+
+    /// The time until the successor is adopted, if there is one.
+    pub(super) fn settles_in(&self, now: Moment) -> Option<Duration> {
+        let successor = self.successor.as_ref()?;
+        Some(successor.settles_in(now))
+    }
+
+    /// How long the successor may be handed out.
+    pub(super) fn successor_remaining(&self, now: Moment) -> Duration {
+        let successor = self.successor.as_ref();
+        successor.map_or(Duration::ZERO, |successor| successor.token.remaining(now))
+    }
+
+    /// Makes a held token of the successor.
+    pub(super) fn take_successor(&mut self, id: TokenId) -> Option<Self> {
+        let successor = self.successor.take()?;
+        Some(Self::new(successor.token, id, successor.jitter))
+    }
+
+    pub(super) fn drop_successor(&mut self) {
+        self.successor = None;
     }
 
     /// Makes the token due for immediate replacement, because the configuration changed.

@@ -24,7 +24,7 @@ impl CoolDown {
             .map_or(0, |cool_down| cool_down.failures)
             .saturating_add(1);
         let asked = error.details().retry_after;
-        let cooldown = backoff::cooldown(failures, error.kind().longest_cooldown(), asked, jitter);
+        let cooldown = backoff::cooldown(failures, error.kind().cooldown(), asked, jitter);
         let retry_after = cooldown.max(asked.unwrap_or_default());
         Self {
             since: now,

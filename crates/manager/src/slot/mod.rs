@@ -3,25 +3,27 @@
 //!
 //! Pure decisions over `now`: no I/O, no lock, no clock, no randomness. [`Slot::decide`] answers a
 //! caller, [`Slot::land`] takes a flight's result, and [`Slot::wake`] starts a refresh that has
-//! become due. Two concerns are independent of the state and have their own types: the cool-down
-//! after failures (`cool_down`) and the spacing of rejections. `schedule` and `backoff` do the
-//! arithmetic.
+//! become due. Three concerns are independent of the state and have their own types: the cool-down
+//! after failures, the spacing of rejections, and that of clears.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 mod cached_token;
+mod clears;
 mod cool_down;
 mod rejections;
 pub mod schedule;
 
-use crate::acquire::backoff::MOST_ATTEMPTS;
+use crate::acquire::backoff::Attempts;
 use crate::clock::Moment;
 use crate::error::{Error, ErrorKind};
 use cached_token::CachedToken;
 pub use cached_token::Token;
+use clears::Clears;
 use cool_down::CoolDown;
 use rejections::Rejections;
+pub use rejections::RouteId;
 use schedule::REFRESH_SPACING;
 
 /// Identifies one acquisition of one manager.
@@ -48,8 +50,8 @@ pub enum Call {
 pub struct NewFlight {
     /// Its id.
     pub flight: FlightId,
-    /// The maximum number of attempts.
-    pub attempts: u32,
+    /// How often it may try.
+    pub attempts: Attempts,
 }
 
 /// The answer to a caller.
@@ -116,11 +118,11 @@ impl FlightResult {
 pub enum Storage {
     /// It is the held token from now on.
     Kept,
+    /// It replaces the held token once it has settled. No caller waited for it.
+    Settling,
     /// It is not kept: its flight was detached, it would die before the held token, or no token
     /// arrived.
     NotKept,
-    /// It is not kept because its life was over when it arrived.
-    Over,
 }
 
 /// The outcome of reporting a rejected token.
@@ -132,6 +134,19 @@ pub enum Invalidation {
     Kept,
     /// It is not the held token.
     Ignored,
+}
+
+/// The outcome of clearing a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clearing {
+    /// The held token was dropped, and a flight was detached if there was one.
+    Dropped,
+    /// There was no token, and the flight was detached.
+    Detached,
+    /// Nothing was dropped or detached: there were too many clears.
+    Kept,
+    /// There was nothing to drop or to detach.
+    Nothing,
 }
 
 /// The condition of a slot, as snapshots report it.
@@ -164,6 +179,8 @@ struct CurrentFlight {
     id: FlightId,
     /// Whether it was started without a waiter.
     is_background: bool,
+    /// Whether a caller waits for it.
+    is_awaited: bool,
     /// The largest minimum validity that a waiter requested.
     minimum: Option<Duration>,
 }
@@ -175,6 +192,7 @@ pub struct Slot {
     state: State,
     cool_down: Option<CoolDown>,
     rejections: Rejections,
+    clears: Clears,
     last_background: Option<Moment>,
     last_flight: u32,
     last_token: TokenId,
@@ -189,6 +207,7 @@ impl Slot {
             state: State::Empty,
             cool_down: None,
             rejections: Rejections::default(),
+            clears: Clears::default(),
             last_background: None,
             last_flight: 0,
             last_token: TokenId::default(),
@@ -210,6 +229,7 @@ impl Slot {
         match (&mut self.state, &self.cool_down) {
             (State::Closed, _) => Decision::Closed,
             (State::Fetching(flight) | State::Refreshing(_, flight), _) => {
+                flight.is_awaited = true;
                 flight.minimum = flight.minimum.max(minimum);
                 Decision::Wait {
                     flight: flight.id,
@@ -234,6 +254,10 @@ impl Slot {
     fn use_held(&mut self, now: Moment, minimum: Option<Duration>) -> Option<Decision> {
         let is_cooling = self.is_cooling(now);
         let minimum = minimum.unwrap_or_default();
+        let held = self.held()?;
+        if held.token.remaining(now) < minimum && held.successor_remaining(now) >= minimum {
+            self.adopt_successor(now);
+        }
         let held = self.held_mut()?;
         if held.token.remaining(now) < minimum && !is_cooling && !held.pauses_minima(now) {
             return None;
@@ -277,20 +301,14 @@ impl Slot {
         jitter: f64,
     ) -> FlightResult {
         let is_transition = self.cool_down.take().is_some();
-        let (mut is_held, mut warns_of_minimum) = (false, false);
-        if let Some(flight) = current {
-            is_held = self.store(now, &token, jitter);
+        let mut warns_of_minimum = false;
+        let storage = current.map_or(Storage::NotKept, |flight| {
+            let storage = self.store(now, flight, &token, jitter);
             if let (Some(minimum), Some(held)) = (flight.minimum, self.held_mut()) {
-                warns_of_minimum = held.weigh(now, minimum, is_held);
+                warns_of_minimum = held.weigh(now, minimum, storage == Storage::Kept);
             }
-        }
-        let storage = if is_held {
-            Storage::Kept
-        } else if token.age(now) >= token.life.granted {
-            Storage::Over
-        } else {
-            Storage::NotKept
-        };
+            storage
+        });
         FlightResult {
             result: Ok(token),
             fallback: None,
@@ -328,9 +346,15 @@ impl Slot {
         landed
     }
 
-    /// Stores a new token unless it has expired or the held one lives longer. Returns whether it
-    /// was stored.
-    fn store(&mut self, now: Moment, token: &Arc<Token>, jitter: f64) -> bool {
+    /// Stores a new token unless it has expired or the held one lives longer. A token that no caller
+    /// waits for settles first, unless the held one was granted for another configuration.
+    fn store(
+        &mut self,
+        now: Moment,
+        flight: CurrentFlight,
+        token: &Arc<Token>,
+        jitter: f64,
+    ) -> Storage {
         let remaining = token.remaining(now);
         let held = self.held_mut();
         let outlives =
@@ -339,13 +363,47 @@ impl Slot {
             if let Some(held) = held {
                 held.postpone_refresh(now);
             }
-            return false;
+            return Storage::NotKept;
         }
-        let is_replacement = held.is_some();
-        self.rejections.arrived(now, is_replacement);
+        if let Some(held) = held
+            && !flight.is_awaited
+            && !held.is_outdated
+        {
+            held.succeed_by(now, Arc::clone(token), jitter);
+            self.settle(now);
+            let is_waiting = self.held().is_some_and(CachedToken::has_successor);
+            return if is_waiting {
+                Storage::Settling
+            } else {
+                Storage::Kept
+            };
+        }
+        let id = self.next_token();
+        self.state = State::Ready(CachedToken::new(Arc::clone(token), id, jitter));
+        self.adopted(now);
+        Storage::Kept
+    }
+
+    /// Makes the successor the held token. A flight in progress continues.
+    fn adopt_successor(&mut self, now: Moment) {
+        let id = self.next_token();
+        let successor = self.held_mut().and_then(|held| held.take_successor(id));
+        self.state = match (std::mem::replace(&mut self.state, State::Empty), successor) {
+            (State::Ready(_), Some(next)) => State::Ready(next),
+            (State::Refreshing(_, flight), Some(next)) => State::Refreshing(next, flight),
+            (other, _) => other,
+        };
+        self.adopted(now);
+    }
+
+    fn adopted(&mut self, now: Moment) {
+        self.rejections.adopted(now);
+        self.clears.adopted(now);
+    }
+
+    fn next_token(&mut self) -> TokenId {
         self.last_token = TokenId(self.last_token.0.wrapping_add(1));
-        self.state = State::Ready(CachedToken::new(Arc::clone(token), self.last_token, jitter));
-        true
+        self.last_token
     }
 
     /// The refresh that the passage of time has made due. `is_used` says whether the held token was
@@ -359,35 +417,53 @@ impl Slot {
         }
     }
 
-    /// Drops the held token if it is the rejected one and neither a cool-down nor the spacing of
-    /// rejections keeps it. Also detaches a flight that started earlier.
-    pub fn invalidate(&mut self, now: Moment, rejected: &str) -> Invalidation {
+    /// Drops the held token if it is the one that this route rejected and neither a cool-down nor
+    /// the spacing of rejections keeps it. Also detaches a flight that started earlier. A successor
+    /// is adopted at once.
+    pub fn invalidate(&mut self, now: Moment, rejected: &str, route: RouteId) -> Invalidation {
         self.settle(now);
-        let is_held = self
-            .held()
-            .is_some_and(|held| held.token.access_token.is(rejected));
-        if !is_held {
+        if !self.holds(rejected) {
             return Invalidation::Ignored;
         }
-        let is_spaced = self.rejections.is_spaced(now);
-        if is_spaced || self.is_cooling(now) {
+        let is_allowed = self.rejections.allows_drop(now, route);
+        if !is_allowed || self.is_cooling(now) {
             return Invalidation::Kept;
         }
-        self.rejections.dropped();
-        self.state = State::Empty;
+        self.rejections.dropped(now, route);
+        if self.held().is_some_and(CachedToken::has_successor) {
+            self.detach_flight();
+            self.adopt_successor(now);
+        } else {
+            self.state = State::Empty;
+        }
         Invalidation::Dropped
     }
 
-    /// Drops the held token unconditionally, and detaches the flight. Returns whether a token was
-    /// held.
-    pub fn clear(&mut self, now: Moment) -> bool {
+    /// Records that a route accepted a token. Returns whether its further acceptances matter,
+    /// because it rejected tokens not long ago.
+    pub fn accept(&mut self, now: Moment, accepted: &str, route: RouteId) -> bool {
         self.settle(now);
-        let had_token = self.held().is_some();
-        if !matches!(self.state, State::Closed) {
-            self.state = State::Empty;
+        !self.holds(accepted) || self.rejections.accepted(now, route)
+    }
+
+    /// Drops the held token and its successor and detaches the flight, unless clears are spaced.
+    pub fn clear(&mut self, now: Moment) -> Clearing {
+        self.settle(now);
+        let clearing = match self.state {
+            State::Empty | State::Closed => return Clearing::Nothing,
+            State::Fetching(_) => Clearing::Detached,
+            State::Ready(_) | State::Refreshing(..) => Clearing::Dropped,
+        };
+        if !self.clears.allows(now) {
+            return Clearing::Kept;
         }
-        self.rejections.forgive();
-        had_token
+        self.state = State::Empty;
+        clearing
+    }
+
+    fn holds(&self, token: &str) -> bool {
+        self.held()
+            .is_some_and(|held| held.token.access_token.is(token))
     }
 
     /// Creates the slot for a changed configuration, without a cool-down. If the change concerns
@@ -405,6 +481,7 @@ impl Slot {
         let state = match std::mem::replace(&mut self.state, State::Empty) {
             State::Empty | State::Fetching(_) => State::Empty,
             State::Ready(mut held) | State::Refreshing(mut held, _) => {
+                held.drop_successor();
                 if changes_grant {
                     held.outdate();
                 }
@@ -417,6 +494,7 @@ impl Slot {
             state,
             cool_down: None,
             rejections: self.rejections.clone(),
+            clears: self.clears.clone(),
             last_background: None,
             last_flight: self.last_flight,
             last_token: self.last_token,
@@ -455,7 +533,8 @@ impl Slot {
             .as_ref()
             .map(|cool_down| cool_down.remaining(now));
         let spacing = self.refresh_spacing(now);
-        let waits = waits.chain(cooldown).chain([spacing]);
+        let settling = held.settles_in(now);
+        let waits = waits.chain(cooldown).chain([spacing]).chain(settling);
         waits.filter(|wait| !wait.is_zero()).min()
     }
 
@@ -484,14 +563,26 @@ impl Slot {
         self.held().map(|held| held.id)
     }
 
-    /// Drops an expired token, and records when a token becomes stale.
-    fn settle(&mut self, now: Moment) {
+    /// Lets time take effect: adopts a successor that has settled or is needed, drops an expired
+    /// token, and records when a token becomes stale. The functions that only look describe the
+    /// slot as it was left by this.
+    pub fn settle(&mut self, now: Moment) {
         let Some(held) = self.held() else { return };
-        let is_over = held.token.remaining(now).is_zero();
         if held.is_stale(now) {
             self.rejections.reached_staleness();
         }
-        if is_over {
+        let Some(held) = self.held() else { return };
+        let is_over = |held: &CachedToken| held.token.remaining(now).is_zero();
+        let settles = held.settles_in(now);
+        if settles.is_some_and(|wait| wait.is_zero() || is_over(held)) {
+            // After a step of the wall clock the successor may end before the held token.
+            if held.successor_remaining(now) >= held.token.remaining(now) {
+                self.adopt_successor(now);
+            } else if let Some(held) = self.held_mut() {
+                held.drop_successor();
+            }
+        }
+        if self.held().is_some_and(is_over) {
             self.state = match std::mem::replace(&mut self.state, State::Empty) {
                 State::Refreshing(_, flight) => State::Fetching(flight),
                 _ => State::Empty,
@@ -522,7 +613,9 @@ impl Slot {
     /// Whether a caller that takes the held token starts a refresh.
     fn is_refresh_due(&self, now: Moment) -> bool {
         match &self.state {
-            State::Ready(held) => held.token.age(now) >= held.due && self.may_refresh(now),
+            State::Ready(held) => {
+                !held.has_successor() && held.token.age(now) >= held.due && self.may_refresh(now)
+            }
             _ => false,
         }
     }
@@ -532,7 +625,9 @@ impl Slot {
         let is_due = match &self.state {
             State::Ready(held) => {
                 let ages = held.early..held.token.life.hard;
-                ages.contains(&held.token.age(now)) && (is_used || held.retry)
+                !held.has_successor()
+                    && ages.contains(&held.token.age(now))
+                    && (is_used || held.retry)
             }
             _ => false,
         };
@@ -561,8 +656,10 @@ impl Slot {
         let flight = CurrentFlight {
             id,
             is_background,
+            is_awaited: !is_background,
             minimum,
         };
+        let is_needed = !is_background && matches!(self.state, State::Empty);
         self.state = match std::mem::replace(&mut self.state, State::Closed) {
             State::Empty => State::Fetching(flight),
             State::Ready(held) => State::Refreshing(held, flight),
@@ -576,14 +673,24 @@ impl Slot {
             self.last_background = Some(now);
         }
         let attempts = if self.cool_down.is_some() {
-            1
+            Attempts::One
+        } else if is_needed {
+            Attempts::Many
         } else {
-            MOST_ATTEMPTS
+            Attempts::Few
         };
         Some(NewFlight {
             flight: id,
             attempts,
         })
+    }
+
+    fn detach_flight(&mut self) {
+        self.state = match std::mem::replace(&mut self.state, State::Empty) {
+            State::Refreshing(held, _) => State::Ready(held),
+            State::Fetching(_) => State::Empty,
+            other => other,
+        };
     }
 
     /// Ends the current flight if it has this id; a detached flight changes nothing.

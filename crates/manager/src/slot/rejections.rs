@@ -1,84 +1,171 @@
 //! Limits how often rejected tokens are dropped, so that a resource server that rejects every token
 //! cannot turn each request into a token request.
 //!
-//! After a drop, the next one must wait for the spacing, which starts when the replacement arrives.
-//! The spacing doubles while replacements are rejected too.
+//! Each route has its own spacing: after a drop, the route drops no other token until the spacing
+//! has passed since the replacement was adopted, and the spacing doubles at each further drop. All
+//! routes together have a budget, of which a part is kept for routes that rejected no replacement:
+//! a route that always rejects cannot keep another one from getting a new token.
 
 use std::time::Duration;
 
+use crate::acquire::backoff::doubled;
 use crate::clock::Moment;
 
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_mins(1);
+/// Drops of all routes are at least this far apart.
+const BETWEEN_DROPS: Duration = Duration::from_secs(1);
+const BUDGET: u32 = 8;
+/// The part of the budget that is left to routes that rejected no replacement.
+const RESERVE: u32 = 3;
+const REFILL: Duration = Duration::from_mins(1);
+/// The route that was not in trouble for the longest time is forgotten first.
+const MAX_ROUTES: usize = 256;
 
-/// The spacing of rejections.
+/// Identifies a route: a hash of its label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RouteId(pub u64);
+
+/// The rejections of one manager.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rejections(Option<Box<Record>>);
+
 #[derive(Clone, Debug)]
-pub(super) struct Rejections {
-    spacing: Duration,
-    phase: Phase,
-    /// The held token was rejected while the spacing kept it.
-    is_refused: bool,
+struct Record {
+    /// Routes that dropped a token and have not been forgiven, least recently dropped first.
+    routes: Vec<Route>,
+    last_drop: Moment,
+    spent: u32,
+    /// The start of the minute at whose end a unit is added to the budget.
+    refilled: Moment,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Phase {
-    /// No token was dropped recently.
-    Free,
-    /// A token was dropped, and its replacement has not arrived yet.
-    Awaiting,
-    /// The replacement arrived at this time.
-    Spaced(Moment),
+#[derive(Clone, Debug)]
+struct Route {
+    id: RouteId,
+    /// The number of drops in a row.
+    drops: u32,
+    /// When the replacement was adopted, once it was.
+    replaced: Option<Moment>,
+    /// When the route first accepted the present token.
+    accepted: Option<Moment>,
+    /// Whether the route rejected the present token.
+    is_rejected: bool,
+    /// Whether the route has not yet accepted a replacement since its last drop.
+    owes_unit: bool,
 }
 
-impl Default for Rejections {
-    fn default() -> Self {
-        Self {
-            spacing: SHORTEST,
-            phase: Phase::Free,
-            is_refused: false,
-        }
+impl Route {
+    fn spacing(&self) -> Duration {
+        doubled(SHORTEST, self.drops, LONGEST)
+    }
+
+    fn is_spaced(&self, now: Moment) -> bool {
+        self.replaced
+            .is_some_and(|replaced| now.since(replaced) < self.spacing())
+    }
+
+    /// Whether the route has accepted the present token for as long as its spacing lasts, and has
+    /// not rejected it.
+    fn is_healed(&self, now: Moment) -> bool {
+        let heals = |accepted| now.since(accepted) >= self.spacing();
+        !self.is_rejected && self.accepted.is_some_and(heals)
     }
 }
 
 impl Rejections {
-    /// Records a rejection of the held token. Returns whether the spacing keeps the token.
-    pub(super) fn is_spaced(&mut self, now: Moment) -> bool {
-        let is_spaced = match self.phase {
-            Phase::Spaced(arrival) => now.since(arrival) < self.spacing,
-            Phase::Free | Phase::Awaiting => false,
+    /// Records that a route rejected the held token. Returns whether the token may be dropped.
+    pub(super) fn allows_drop(&mut self, now: Moment, id: RouteId) -> bool {
+        let Some(record) = &mut self.0 else {
+            return true;
         };
-        self.is_refused |= is_spaced;
-        is_spaced
-    }
-
-    /// Records that the held token was dropped because it was rejected.
-    pub(super) fn dropped(&mut self) {
-        if std::mem::take(&mut self.is_refused) {
-            self.spacing = self.spacing.saturating_mul(2).min(LONGEST);
-        }
-        self.phase = Phase::Awaiting;
-    }
-
-    /// Records that a new token is held; `replaced` says whether one was held before.
-    pub(super) fn arrived(&mut self, now: Moment, replaced: bool) {
-        if replaced && !self.is_refused {
-            self.spacing = SHORTEST;
-        }
-        self.is_refused = false;
-        if let Phase::Awaiting = self.phase {
-            self.phase = Phase::Spaced(now);
+        record.refill(now);
+        record.routes.retain(|route| !route.is_healed(now));
+        let left = BUDGET.saturating_sub(record.spent);
+        let is_early = now.since(record.last_drop) < BETWEEN_DROPS;
+        match record.routes.iter_mut().find(|route| route.id == id) {
+            Some(route) => {
+                route.is_rejected = true;
+                !is_early && !route.is_spaced(now) && left > RESERVE
+            }
+            None => !is_early && left > 0,
         }
     }
 
-    /// Records that the held token has become stale.
+    /// Records that the token was dropped because this route rejected it.
+    pub(super) fn dropped(&mut self, now: Moment, id: RouteId) {
+        let record = self.0.get_or_insert_with(|| {
+            Box::new(Record {
+                routes: Vec::new(),
+                last_drop: now,
+                spent: 0,
+                refilled: now,
+            })
+        });
+        record.last_drop = now;
+        record.spent = record.spent.saturating_add(1);
+        let known = record.routes.iter().position(|route| route.id == id);
+        let drops = known.map_or(0, |index| record.routes.remove(index).drops);
+        if record.routes.len() >= MAX_ROUTES {
+            record.routes.remove(0);
+        }
+        record.routes.push(Route {
+            id,
+            drops: drops.saturating_add(1),
+            replaced: None,
+            accepted: None,
+            is_rejected: false,
+            owes_unit: true,
+        });
+    }
+
+    /// Records that a token was adopted.
+    pub(super) fn adopted(&mut self, now: Moment) {
+        for route in self.routes_mut() {
+            route.replaced.get_or_insert(now);
+            route.accepted = None;
+            route.is_rejected = false;
+        }
+    }
+
+    /// Records that a route accepted the held token. Returns whether the route is still in trouble:
+    /// its further acceptances are worth reporting.
+    pub(super) fn accepted(&mut self, now: Moment, id: RouteId) -> bool {
+        let Some(record) = &mut self.0 else {
+            return false;
+        };
+        if let Some(route) = record.routes.iter_mut().find(|route| route.id == id) {
+            route.accepted.get_or_insert(now);
+            if std::mem::take(&mut route.owes_unit) {
+                record.spent = record.spent.saturating_sub(1);
+            }
+        }
+        record.routes.retain(|route| !route.is_healed(now));
+        record.routes.iter().any(|route| route.id == id)
+    }
+
+    /// Records that the held token has become stale: routes that have not rejected it are forgiven.
     pub(super) fn reached_staleness(&mut self) {
-        if !self.is_refused {
-            self.spacing = SHORTEST;
+        if let Some(record) = &mut self.0 {
+            record
+                .routes
+                .retain(|route| route.is_rejected || route.replaced.is_none());
         }
     }
 
-    /// Resets the spacing: the held token was dropped for another reason.
-    pub(super) fn forgive(&mut self) {
-        self.is_refused = false;
+    fn routes_mut(&mut self) -> impl Iterator<Item = &mut Route> {
+        self.0.iter_mut().flat_map(|record| &mut record.routes)
+    }
+}
+
+impl Record {
+    fn refill(&mut self, now: Moment) {
+        while self.spent > 0 && now.since(self.refilled) >= REFILL {
+            self.spent = self.spent.saturating_sub(1);
+            self.refilled = self.refilled.plus(REFILL);
+        }
+        if self.spent == 0 {
+            self.refilled = now;
+        }
     }
 }

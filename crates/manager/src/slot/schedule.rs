@@ -11,6 +11,8 @@ const LONGEST_MARGIN: Duration = Duration::from_secs(1);
 const EARLIEST_REFRESH: f64 = 0.91;
 /// A lifetime that neither the response nor the token itself states.
 pub const ASSUMED_LIFETIME: Duration = Duration::from_secs(10);
+/// A refreshed token of this age is adopted: the clocks of resource servers run behind by less.
+pub const SETTLED_AGE: Duration = Duration::from_secs(5);
 /// Background refreshes start at least this far apart.
 pub const REFRESH_SPACING: Duration = Duration::from_secs(1);
 /// A minimum that a new token missed is requested again after a tenth of the token's life, but not

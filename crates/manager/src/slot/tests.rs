@@ -18,7 +18,7 @@ fn at(time: u64) -> Moment {
     }
 }
 
-fn grant(name: &str, sent: u64, lifetime: u64) -> Arc<Token> {
+fn token(name: &str, sent: u64, lifetime: u64) -> Arc<Token> {
     Arc::new(Token {
         access_token: AccessToken::new(name.to_owned()).unwrap(),
         scope: None,
@@ -47,7 +47,7 @@ impl Line {
     fn holding(name: &str, sent: u64, lifetime: u64) -> Self {
         let mut line = Self::new();
         let flight = line.starts(sent, Call::Any);
-        line.succeeds(sent, flight, grant(name, sent, lifetime));
+        line.succeeds(sent, flight, token(name, sent, lifetime));
         line
     }
 
@@ -120,7 +120,17 @@ impl Line {
     }
 
     fn invalidates(&mut self, time: u64, token: &str) -> Invalidation {
-        self.0.invalidate(at(time), token)
+        self.rejects(time, token, 0)
+    }
+
+    /// A route rejects a token.
+    fn rejects(&mut self, time: u64, token: &str, route: u64) -> Invalidation {
+        self.0.invalidate(at(time), token, RouteId(route))
+    }
+
+    /// A route accepts a token. Whether its next acceptance matters, too.
+    fn accepts(&mut self, time: u64, token: &str, route: u64) -> bool {
+        self.0.accept(at(time), token, RouteId(route))
     }
 
     fn condition(&self, time: u64) -> Condition {
@@ -136,11 +146,11 @@ fn minimum(millis: u64) -> Call {
 fn callers_on_a_miss_share_one_flight_and_its_token() {
     let mut line = Line::new();
     let flight = line.starts(0, Call::Any);
-    assert_eq!(flight.attempts, 3);
+    assert_eq!(flight.attempts, Attempts::Many);
     for time in 1..100 {
         assert_eq!(line.joins(time, Call::Any), flight.flight);
     }
-    line.succeeds(100, flight, grant("a", 0, 300_000));
+    line.succeeds(100, flight, token("a", 0, 300_000));
     assert_eq!(line.takes(101, Call::Any), ("a".to_owned(), None));
 }
 
@@ -163,12 +173,12 @@ fn a_token_is_fresh_then_stale_then_over() {
 #[test]
 fn a_caller_with_a_stale_token_gets_it_and_starts_the_one_refresh() {
     let mut line = Line::holding("a", 0, 300_000);
-    let (token, new_flight) = line.takes(240_000, Call::Any);
-    assert_eq!(token, "a");
+    let (name, new_flight) = line.takes(240_000, Call::Any);
+    assert_eq!(name, "a");
     let new_flight = new_flight.expect("a refresh");
     assert_eq!(line.takes(240_001, Call::Any), ("a".to_owned(), None));
-    line.succeeds(240_050, new_flight, grant("b", 240_000, 300_000));
-    assert_eq!(line.takes(240_051, Call::Any), ("b".to_owned(), None));
+    line.succeeds(240_050, new_flight, token("b", 240_000, 300_000));
+    assert_eq!(line.takes(245_000, Call::Any), ("b".to_owned(), None));
 }
 
 #[test]
@@ -189,7 +199,7 @@ fn a_used_token_is_refreshed_in_the_background_and_an_unused_one_is_not() {
 
     let mut line = Line(Slot::new(false));
     let flight = line.starts(0, Call::Any);
-    line.succeeds(0, flight, grant("a", 0, 300_000));
+    line.succeeds(0, flight, token("a", 0, 300_000));
     assert_eq!(line.wakes(230_000, true), None, "switched off");
     assert!(line.takes(240_000, Call::Any).1.is_some(), "a caller starts it");
 }
@@ -203,8 +213,8 @@ fn the_held_token_may_be_served_without_asking_unless_a_caller_is_needed() {
     let new_flight = line.takes(240_000, Call::Any).1.unwrap();
     assert_eq!(line.0.servable(at(240_001)), id, "a refresh is under way");
     line.fails(241_000, new_flight, outage());
-    assert_eq!(line.0.servable(at(241_500)), id, "a cool-down lasts");
-    assert_eq!(line.0.servable(at(242_000)), None, "the cool-down is over");
+    assert_eq!(line.0.servable(at(241_499)), id, "a cool-down lasts");
+    assert_eq!(line.0.servable(at(241_500)), None, "the cool-down is over");
     assert_eq!(line.0.servable(at(299_000)), None, "the token is over");
 }
 
@@ -218,7 +228,7 @@ fn the_next_wake_is_the_next_time_that_something_changes() {
     }
     let new_flight = line.takes(250_000, Call::Any).1.unwrap();
     line.fails(250_000, new_flight, outage());
-    assert_eq!(line.0.next_wake(at(250_000)), Some(ms(1_000)), "the end of the cool-down");
+    assert_eq!(line.0.next_wake(at(250_000)), Some(ms(500)), "the end of the cool-down");
     assert_eq!(Line::new().0.next_wake(at(0)), None);
 }
 
@@ -228,11 +238,15 @@ fn a_failed_background_refresh_is_tried_again_when_the_cooldown_ends_caller_or_n
     let new_flight = line.wakes(218_400, true).unwrap();
     let landing = line.fails(218_500, new_flight, outage());
     assert_eq!(landing.fallback.map(|g| g.access_token.expose().to_owned()), Some("a".to_owned()));
-    assert_eq!(line.wakes(219_499, false), None, "the cool-down lasts");
+    assert_eq!(line.wakes(219_399, false), None, "refreshes start a second apart");
     let again = line
         .wakes(219_500, false)
         .expect("tried again, unused as it is");
-    assert_eq!(again.attempts, 1, "the acquisition after a failed one makes a single attempt");
+    assert_eq!(
+        again.attempts,
+        Attempts::One,
+        "the acquisition after a failed one makes a single attempt"
+    );
     assert_eq!(line.takes(219_600, Call::Any).0, "a");
 }
 
@@ -261,14 +275,14 @@ fn the_cooldown_holds_for_every_kind_of_call_and_counts_down() {
     line.0.clear(at(2));
     assert_eq!(line.cools(400, Call::Forced), 600);
     assert_eq!(line.cools(999, Call::Any), 1);
-    assert_eq!(line.starts(1_000, Call::Any).attempts, 1);
+    assert_eq!(line.starts(1_000, Call::Any).attempts, Attempts::One);
 }
 
 #[test]
 fn cooldowns_double_in_a_row_of_failures_and_a_success_ends_the_row() {
     for (error, expected) in [
         (refusal(), [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]),
-        (outage(), [1_000, 2_000, 4_000, 5_000, 5_000, 5_000, 5_000]),
+        (outage(), [500, 1_000, 2_000, 4_000, 5_000, 5_000, 5_000]),
     ] {
         let mut line = Line::new();
         let mut time = 0;
@@ -281,13 +295,13 @@ fn cooldowns_double_in_a_row_of_failures_and_a_success_ends_the_row() {
         }
         let flight = line.starts(time, Call::Any);
         assert!(
-            line.succeeds(time, flight, grant("a", time, 300_000))
+            line.succeeds(time, flight, token("a", time, 300_000))
                 .is_transition,
             "recovered"
         );
         let forced = line.starts(time, Call::Forced);
-        assert_eq!(forced.attempts, 3);
-        assert_eq!(line.fails(time, forced, error).retry_after, Some(ms(1_000)));
+        assert_eq!(forced.attempts, Attempts::Few);
+        assert_eq!(line.fails(time, forced, error).retry_after, Some(ms(expected[0])));
     }
 }
 
@@ -326,7 +340,7 @@ fn a_minimum_counts_to_the_end_that_is_kept_and_not_to_staleness() {
 fn a_minimum_that_nothing_meets_costs_one_request_a_tenth_of_a_life() {
     let mut line = Line::holding("a", 0, 300_000);
     let flight = line.starts(1_000, minimum(300_000));
-    let landing = line.succeeds(1_000, flight, grant("b", 1_000, 300_000));
+    let landing = line.succeeds(1_000, flight, token("b", 1_000, 300_000));
     assert!(landing.warns_of_minimum, "those who asked are told once");
     for time in [1_001, 5_000, 30_999] {
         assert_eq!(line.takes(time, minimum(300_000)).0, "b");
@@ -341,7 +355,7 @@ fn a_minimum_that_the_new_token_barely_meets_pauses_as_well() {
     let flight = line.starts(0, minimum(290_000));
     assert!(
         !line
-            .succeeds(0, flight, grant("a", 0, 300_000))
+            .succeeds(0, flight, token("a", 0, 300_000))
             .warns_of_minimum,
         "it is met"
     );
@@ -355,7 +369,7 @@ fn a_minimum_that_the_new_token_barely_meets_pauses_as_well() {
 fn a_minimum_met_with_a_tenth_to_spare_does_not_pause() {
     let mut line = Line::new();
     let flight = line.starts(0, minimum(200_000));
-    line.succeeds(0, flight, grant("a", 0, 300_000));
+    line.succeeds(0, flight, token("a", 0, 300_000));
     assert_eq!(line.takes(99_000, minimum(200_000)).0, "a");
     line.starts(99_001, minimum(200_000));
 }
@@ -364,7 +378,7 @@ fn a_minimum_met_with_a_tenth_to_spare_does_not_pause() {
 fn the_pause_of_minima_lasts_5_s_at_least() {
     let mut line = Line::new();
     let flight = line.starts(0, minimum(60_000));
-    line.succeeds(0, flight, grant("a", 0, 20_000));
+    line.succeeds(0, flight, token("a", 0, 20_000));
     assert_eq!(line.takes(4_999, minimum(60_000)).0, "a");
     line.starts(5_000, minimum(60_000));
 }
@@ -392,7 +406,7 @@ fn a_token_that_is_over_on_arrival_is_handed_out_and_not_kept() {
     for (name, lifetime, arrival) in [("zero", 0, 10), ("late", 1_000, 5_000)] {
         let mut line = Line::new();
         let flight = line.starts(0, Call::Any);
-        let landing = line.succeeds(arrival, flight, grant("a", 0, lifetime));
+        let landing = line.succeeds(arrival, flight, token("a", 0, lifetime));
         assert!(landing.result.is_ok(), "{name}");
         assert_eq!(line.condition(arrival), Condition::Empty, "{name}");
         line.starts(arrival, Call::Any);
@@ -403,7 +417,7 @@ fn a_token_that_is_over_on_arrival_is_handed_out_and_not_kept() {
 fn a_token_that_would_die_before_the_held_one_never_replaces_it() {
     let mut line = Line::holding("a", 0, 300_000);
     let new_flight = line.takes(240_000, Call::Any).1.unwrap();
-    let landing = line.succeeds(240_000, new_flight, grant("short", 240_000, 10_000));
+    let landing = line.succeeds(240_000, new_flight, token("short", 240_000, 10_000));
     assert_eq!(landing.result.unwrap().access_token.expose(), "short", "those who waited get it");
     assert_eq!(line.takes(240_001, Call::Any), ("a".to_owned(), None));
     // 59 s were left: the next refresh is due after half of that.
@@ -415,7 +429,7 @@ fn a_token_that_would_die_before_the_held_one_never_replaces_it() {
 fn background_refreshes_start_a_second_apart() {
     let mut line = Line::holding("a", 0, 1_000);
     let first = line.wakes(455, true).expect("the first");
-    line.succeeds(456, first, grant("b", 455, 1_000));
+    line.succeeds(456, first, token("b", 455, 1_000));
     for time in (457..1_205).step_by(10) {
         assert_eq!(line.wakes(time, true), None, "{time}");
         assert_eq!(line.takes(time.min(1_204), Call::Any).1, None, "{time}");
@@ -429,7 +443,7 @@ fn failed_beside_a_detached_flight(lifetime: u64, time: u64) -> (Line, NewFlight
     let detached = line.starts(0, Call::Any);
     line.0.clear(at(0));
     let flight = line.starts(0, Call::Any);
-    line.succeeds(0, flight, grant("a", 0, lifetime));
+    line.succeeds(0, flight, token("a", 0, lifetime));
     let refresh = line.wakes(time, true).expect("a refresh");
     line.fails(time, refresh, outage());
     (line, detached)
@@ -438,7 +452,7 @@ fn failed_beside_a_detached_flight(lifetime: u64, time: u64) -> (Line, NewFlight
 #[test]
 fn background_refreshes_start_a_second_apart_though_a_late_success_ends_the_cooldown() {
     let (mut line, detached) = failed_beside_a_detached_flight(300_000, 250_000);
-    line.succeeds(250_100, detached, grant("late", 0, 300_000));
+    line.succeeds(250_100, detached, token("late", 0, 300_000));
     assert_eq!(line.takes(250_100, Call::Any).1, None, "by a caller");
     assert_eq!(line.wakes(250_999, true), None, "by nobody");
     assert_eq!(line.0.next_wake(at(250_100)), Some(ms(900)));
@@ -450,7 +464,7 @@ fn a_failed_refresh_is_due_at_once_when_a_late_success_ends_the_cooldown() {
     let (mut line, detached) = failed_beside_a_detached_flight(300_000, 220_000);
     let again = line.wakes(221_000, false).expect("tried again");
     line.fails(221_000, again, refusal());
-    line.succeeds(222_500, detached, grant("late", 0, 300_000));
+    line.succeeds(222_500, detached, token("late", 0, 300_000));
     assert_eq!(line.0.next_wake(at(222_500)), Some(Duration::ZERO));
     assert!(line.wakes(222_500, false).is_some());
     assert_ne!(line.0.next_wake(at(222_500)), Some(Duration::ZERO), "no longer due");
@@ -460,7 +474,7 @@ fn a_failed_refresh_is_due_at_once_when_a_late_success_ends_the_cooldown() {
 fn a_refresh_that_brought_nothing_better_is_due_after_half_of_less_than_two_seconds() {
     let mut line = Line::holding("a", 0, 300_000);
     let forced = line.starts(298_000, Call::Forced);
-    line.succeeds(298_000, forced, grant("over", 298_000, 0));
+    line.succeeds(298_000, forced, token("over", 298_000, 0));
     assert_eq!(line.takes(298_499, Call::Any).1, None);
     assert!(line.takes(298_500, Call::Any).1.is_some());
 }
@@ -469,13 +483,13 @@ fn a_refresh_that_brought_nothing_better_is_due_after_half_of_less_than_two_seco
 fn clearing_detaches_a_flight_which_still_answers_and_is_not_stored() {
     let mut line = Line::new();
     let old = line.starts(0, Call::Any);
-    assert!(!line.0.clear(at(10)), "there was no token");
+    assert_eq!(line.0.clear(at(10)), Clearing::Detached);
     let new = line.starts(20, Call::Any);
     assert_ne!(old.flight, new.flight);
-    let landing = line.succeeds(30, old, grant("old", 0, 300_000));
+    let landing = line.succeeds(30, old, token("old", 0, 300_000));
     assert_eq!(landing.result.unwrap().access_token.expose(), "old");
     assert_eq!(line.joins(40, Call::Any), new.flight, "the later flight is not disturbed");
-    line.succeeds(50, new, grant("new", 20, 300_000));
+    line.succeeds(50, new, token("new", 20, 300_000));
     assert_eq!(line.takes(60, Call::Any).0, "new");
     let late = line.fails(70, old, outage());
     assert!(late.fallback.is_none());
@@ -508,7 +522,7 @@ fn dropping_a_token_detaches_its_refresh() {
     assert_eq!(line.invalidates(245_001, "a"), Invalidation::Dropped);
     let fresh = line.starts(245_002, Call::Any);
     assert_ne!(fresh.flight, refresh.flight);
-    line.succeeds(245_100, refresh, grant("detached", 245_000, 300_000));
+    line.succeeds(245_100, refresh, token("detached", 245_000, 300_000));
     assert_eq!(line.joins(245_101, Call::Any), fresh.flight);
 }
 
@@ -517,151 +531,356 @@ fn the_cooldown_keeps_a_rejected_token_and_clearing_does_not() {
     let mut line = Line::holding("a", 0, 300_000);
     let forced = line.starts(1_000, Call::Forced);
     line.fails(1_000, forced, outage());
-    assert_eq!(line.invalidates(1_500, "a"), Invalidation::Kept);
-    assert_eq!(line.takes(1_500, Call::Any).0, "a");
-    assert_eq!(line.invalidates(2_000, "a"), Invalidation::Dropped);
+    assert_eq!(line.invalidates(1_499, "a"), Invalidation::Kept);
+    assert_eq!(line.takes(1_499, Call::Any).0, "a");
+    assert_eq!(line.invalidates(1_500, "a"), Invalidation::Dropped);
 
     let mut line = Line::holding("a", 0, 300_000);
     let forced = line.starts(1_000, Call::Forced);
     line.fails(1_000, forced, outage());
-    assert!(line.0.clear(at(1_500)));
-    line.cools(1_500, Call::Any);
+    assert_eq!(line.0.clear(at(1_400)), Clearing::Dropped);
+    line.cools(1_400, Call::Any);
 }
 
-/// The token `name` is rejected at `time` and replaced at once by `next`.
+/// Route 0 rejects the token `name` at `time`, and it is replaced at once by `next`.
 fn drop_and_replace(line: &mut Line, time: u64, name: &str, next: &str) {
     assert_eq!(line.invalidates(time, name), Invalidation::Dropped, "{name} at {time}");
     let flight = line.starts(time, Call::Any);
-    line.succeeds(time, flight, grant(next, time, 300_000));
+    line.succeeds(time, flight, token(next, time, 300_000));
 }
 
 #[test]
-fn rejections_are_spaced_and_the_spacing_doubles_while_replacements_are_refused() {
+fn the_spacing_of_a_route_doubles_at_each_further_drop_until_its_budget_is_spent() {
     let mut line = Line::holding("0", 0, 300_000);
     drop_and_replace(&mut line, 0, "0", "1");
     let mut time = 0;
-    for (index, spacing) in [1, 2, 4, 8, 16, 32, 60, 60].into_iter().enumerate() {
-        let name = (index + 1).to_string();
+    for (name, next, spacing) in [("1", "2", 1), ("2", "3", 2), ("3", "4", 4), ("4", "5", 8)] {
         for refusal in [1, spacing * 500, spacing * 1_000 - 1] {
-            assert_eq!(line.invalidates(time + refusal, &name), Invalidation::Kept, "{name}");
+            assert_eq!(line.invalidates(time + refusal, name), Invalidation::Kept, "{name}");
         }
         time += spacing * 1_000;
-        drop_and_replace(&mut line, time, &name, &(index + 2).to_string());
+        drop_and_replace(&mut line, time, name, next);
+    }
+    assert_eq!(line.invalidates(time + 16_000, "5"), Invalidation::Kept, "three units are kept");
+    assert_eq!(line.invalidates(60_000, "5"), Invalidation::Dropped, "one more a minute");
+}
+
+/// What happens to the replacement "1" of a token that route 0 rejected at time 0.
+#[test]
+fn a_route_is_forgiven_if_it_does_not_reject_the_replacement() {
+    type Events = &'static [(u64, &'static str)];
+    let rows: [(&str, Events, u64, bool); 7] = [
+        ("accepted for as long as the spacing", &[(100, "accept")], 1_100, true),
+        ("accepted for less", &[(100, "accept")], 1_099, false),
+        ("accepted and rejected", &[(100, "accept"), (200, "reject")], 2_000, false),
+        ("rejected and accepted", &[(200, "reject"), (300, "accept")], 2_000, false),
+        ("neither, until it is stale", &[], 240_000, true),
+        ("neither, and not stale yet", &[], 239_000, false),
+        ("rejected, until it is stale", &[(500, "reject")], 240_000, false),
+    ];
+    for (name, events, time, is_forgiven) in rows {
+        let mut line = Line::holding("0", 0, 300_000);
+        drop_and_replace(&mut line, 0, "0", "1");
+        for (time, event) in events {
+            match *event {
+                "accept" => assert!(line.accepts(*time, "1", 0), "{name}"),
+                _ => assert_eq!(line.invalidates(*time, "1"), Invalidation::Kept, "{name}"),
+            }
+        }
+        drop_and_replace(&mut line, time, "1", "2");
+        let after_first_spacing = line.invalidates(time + 1_000, "2");
+        let expected = if is_forgiven {
+            Invalidation::Dropped
+        } else {
+            Invalidation::Kept
+        };
+        assert_eq!(after_first_spacing, expected, "{name}");
     }
 }
 
 #[test]
-fn a_refusal_during_the_spacing_counts_also_while_a_cooldown_lasts() {
+fn a_route_that_accepts_its_replacement_costs_no_budget() {
+    let mut line = Line::holding("0", 0, 300_000);
+    let mut name = "0".to_owned();
+    for round in 1..=40_u64 {
+        let (time, next) = (round * 5_000, round.to_string());
+        drop_and_replace(&mut line, time, &name, &next);
+        assert!(line.accepts(time + 1, &next, 0));
+        assert!(!line.accepts(time + 1_001, &next, 0), "forgiven");
+        name = next;
+    }
+}
+
+#[test]
+fn the_drops_of_a_route_change_nothing_for_another_but_for_one_second() {
+    let mut line = Line::holding("0", 0, 300_000);
+    drop_and_replace(&mut line, 0, "0", "1");
+    drop_and_replace(&mut line, 1_000, "1", "2");
+    drop_and_replace(&mut line, 3_000, "2", "3");
+    assert_eq!(line.rejects(3_999, "3", 7), Invalidation::Kept, "a second between drops");
+    assert_eq!(line.rejects(4_000, "3", 7), Invalidation::Dropped);
+}
+
+#[test]
+fn a_refusal_during_the_cooldown_is_kept_and_counts() {
     let mut line = Line::holding("0", 0, 300_000);
     drop_and_replace(&mut line, 0, "0", "1");
     let forced = line.starts(100, Call::Forced);
-    line.fails(100, forced, outage());
-    assert_eq!(line.invalidates(500, "1"), Invalidation::Kept);
-    drop_and_replace(&mut line, 1_100, "1", "2");
-    assert_eq!(line.invalidates(3_099, "2"), Invalidation::Kept, "2 s now");
-    assert_eq!(line.invalidates(3_100, "2"), Invalidation::Dropped);
+    line.fails(100, forced, refusal());
+    assert_eq!(line.invalidates(1_050, "1"), Invalidation::Kept);
+    assert!(line.accepts(1_060, "1", 0));
+    drop_and_replace(&mut line, 2_200, "1", "2");
+    assert_eq!(line.invalidates(4_199, "2"), Invalidation::Kept, "2 s now");
+    assert_eq!(line.invalidates(4_200, "2"), Invalidation::Dropped);
 }
 
 #[test]
-fn a_replacement_that_was_not_refused_in_time_keeps_the_spacing_as_it_is() {
-    let mut line = Line::holding("0", 0, 300_000);
-    drop_and_replace(&mut line, 0, "0", "1");
-    assert_eq!(line.invalidates(500, "1"), Invalidation::Kept);
-    drop_and_replace(&mut line, 1_000, "1", "2");
-    drop_and_replace(&mut line, 3_500, "2", "3");
-    assert_eq!(line.invalidates(5_499, "3"), Invalidation::Kept, "2 s still");
-    assert_eq!(line.invalidates(5_500, "3"), Invalidation::Dropped);
+fn only_so_many_routes_are_remembered() {
+    let mut line = Line::holding("0", 0, 3_600_000);
+    let mut name = "0".to_owned();
+    for route in 0..300 {
+        let (time, next) = (route * 60_000, format!("r{route}"));
+        assert_eq!(line.rejects(time, &name, route), Invalidation::Dropped, "{route}");
+        let flight = line.starts(time, Call::Any);
+        line.succeeds(time, flight, token(&next, time, 86_400_000));
+        name = next;
+    }
+}
+
+/// Callers of an API that ask for a token ten times a second, each on a route of its own, for
+/// `seconds`. `accepts` says whether a route accepts a token that was granted at a time. A login
+/// takes no time. Returns the number of logins.
+fn call_routes(
+    seconds: u64,
+    routes: impl Fn(u64) -> Vec<u64>,
+    mut accepts: impl FnMut(u64, u64, u64) -> bool,
+) -> u64 {
+    let mut line = Line::new();
+    let mut logins = 0;
+    let mut granted = 0;
+    for time in (0..seconds * 1_000).step_by(100) {
+        for route in routes(time) {
+            let new_flight = match line.0.decide(at(time), Call::Any) {
+                Decision::Use { new_flight, .. } | Decision::Wait { new_flight, .. } => new_flight,
+                other => panic!("at {time}: {other:?}"),
+            };
+            if let Some(new_flight) = new_flight.or_else(|| line.wakes(time, true)) {
+                logins += 1;
+                line.succeeds(time, new_flight, token(&time.to_string(), time, 300_000));
+            }
+            if let Some(held) = line.0.token(at(time)) {
+                granted = held.access_token.expose().parse().unwrap();
+            }
+            if accepts(time, route, granted) {
+                line.accepts(time, &granted.to_string(), route);
+            } else {
+                line.rejects(time, &granted.to_string(), route);
+            }
+        }
+    }
+    logins
 }
 
 #[test]
-fn the_spacing_is_short_again_once_a_token_went_unrefused() {
-    type Change = fn(&mut Line);
-    let refresh: Change = |line| {
-        let new_flight = line.takes(242_000, Call::Any).1.unwrap();
-        line.succeeds(242_000, new_flight, grant("3", 242_000, 300_000));
-    };
-    let staleness: Change = |line| {
-        drop_and_replace(line, 250_000, "2", "3");
-    };
-    for (name, change, start) in
-        [("replaced by a refresh", refresh, 242_000), ("reached staleness", staleness, 250_000)]
-    {
-        let mut line = Line::holding("0", 0, 300_000);
-        drop_and_replace(&mut line, 0, "0", "1");
-        assert_eq!(line.invalidates(500, "1"), Invalidation::Kept);
-        drop_and_replace(&mut line, 1_000, "1", "2");
-        change(&mut line);
-        if name == "replaced by a refresh" {
-            drop_and_replace(&mut line, start, "3", "4");
-            assert_eq!(line.invalidates(start + 999, "4"), Invalidation::Kept, "{name}");
-            assert_eq!(line.invalidates(start + 1_000, "4"), Invalidation::Dropped, "{name}");
-        } else {
-            assert_eq!(line.invalidates(start + 999, "3"), Invalidation::Kept, "{name}");
-            assert_eq!(line.invalidates(start + 1_000, "3"), Invalidation::Dropped, "{name}");
+fn an_api_that_rejects_everything_for_a_minute_causes_at_most_twelve_logins() {
+    let one = call_routes(60, |_| vec![0], |_, _, _| false);
+    assert_eq!(one, 6, "at 0, 0, 1, 3, 7 and 15 s");
+    let many = call_routes(60, |time| vec![time / 100 % 300], |_, _, _| false);
+    assert_eq!(many, 9, "the first, and the budget");
+}
+
+#[test]
+fn a_route_that_needs_a_new_token_gets_it_beside_routes_that_reject_every_token() {
+    const NEW: u64 = 99;
+    for broken in [1, 3] {
+        for start in (0..590_000).step_by(8_300) {
+            let mut healed = None;
+            let logins = call_routes(
+                600,
+                |time| (0..broken).chain((time >= start).then_some(NEW)).collect(),
+                |time, route, granted| {
+                    let accepts = route == NEW && granted >= start && granted > 0;
+                    if accepts {
+                        healed.get_or_insert(time - start);
+                    }
+                    accepts
+                },
+            );
+            let healed = healed.expect("the new route gets its token");
+            assert!(healed <= 1_500, "{broken} broken, at {start}: {healed} ms");
+            assert!(logins <= 20, "{broken} broken, at {start}: {logins} logins");
         }
     }
 }
 
 #[test]
-fn the_spacing_protects_a_token_however_it_was_obtained() {
+fn two_hundred_clears_within_a_second_cause_at_most_five_logins() {
     let mut line = Line::holding("0", 0, 300_000);
-    drop_and_replace(&mut line, 0, "0", "1");
-    line.0.clear(at(100));
-    let flight = line.starts(100, Call::Any);
-    line.succeeds(100, flight, grant("2", 100, 300_000));
-    assert_eq!(line.invalidates(999, "2"), Invalidation::Kept);
-    assert_eq!(line.invalidates(1_000, "2"), Invalidation::Dropped);
-}
-
-#[test]
-fn an_api_that_rejects_everything_causes_few_logins() {
-    let mut line = Line::holding("0", 0, 300_000);
-    let mut logins = 0;
-    let mut held = "0".to_owned();
-    for time in (0..600_000).step_by(100) {
-        if let Decision::Use {
-            token,
-            new_flight: None,
+    let mut logins = 1;
+    for time in (1..=1_000).step_by(5) {
+        line.0.clear(at(time));
+        if let Decision::Wait {
+            new_flight: Some(new_flight),
             ..
         } = line.0.decide(at(time), Call::Any)
         {
-            held = token.access_token.expose().to_owned();
-        }
-        if line.invalidates(time, &held) == Invalidation::Dropped {
             logins += 1;
-            held = logins.to_string();
-            let flight = line.starts(time, Call::Any);
-            line.succeeds(time, flight, grant(&held, time, 300_000));
+            line.succeeds(time, new_flight, token(&time.to_string(), time, 300_000));
         }
     }
-    assert_eq!(logins, 15, "after 0, 1, 2, 4, 8, 16, 32 and then every 60 s");
+    assert_eq!(logins, 4, "the first, and three clears");
 }
 
 #[test]
-fn a_route_that_always_rejects_among_good_ones_causes_few_logins_and_disturbs_none() {
-    let mut line = Line::holding("0", 0, 300_000);
-    let mut logins = 0;
-    for (call, time) in (0..600_000).step_by(100).enumerate() {
-        // Every caller gets a token at once, or waits for a login, which takes no time here.
-        let (held, new_flight) = match line.0.decide(at(time), Call::Any) {
-            Decision::Use {
-                token, new_flight, ..
-            } => (token.access_token.expose().to_owned(), new_flight),
-            Decision::Wait {
-                new_flight: Some(new_flight),
-                ..
-            } => (String::new(), Some(new_flight)),
-            other => panic!("at {time}: {other:?}"),
-        };
-        if let Some(new_flight) = new_flight.or_else(|| line.wakes(time, true)) {
-            logins += 1;
-            line.succeeds(time, new_flight, grant(&logins.to_string(), time, 300_000));
+fn clears_are_spaced_after_three_until_ten_seconds_pass_without_one() {
+    let mut line = Line::new();
+    let mut clears = |time: u64| {
+        if let Decision::Wait {
+            new_flight: Some(new_flight),
+            ..
+        } = line.0.decide(at(time), Call::Any)
+        {
+            line.succeeds(time, new_flight, token(&time.to_string(), time, 300_000));
         }
-        if call % 10 == 0 {
-            line.invalidates(time, &held);
-        }
+        line.0.clear(at(time)) == Clearing::Dropped
+    };
+    for (time, is_honoured) in [
+        (0, true),
+        (10, true),
+        (20, true),
+        (30, false),
+        (1_029, false),
+        (1_030, true),
+        (1_040, false),
+        (3_039, false),
+        (3_040, true),
+        (3_050, false),
+        (7_049, false),
+        (7_050, true),
+        (17_049, false),
+        (27_049, true),
+        (27_050, true),
+        (27_051, true),
+        (27_052, false),
+    ] {
+        assert_eq!(clears(time), is_honoured, "{time}");
     }
-    assert!((10..=20).contains(&logins), "{logins}");
+}
+
+#[test]
+fn a_clear_that_finds_nothing_is_free() {
+    let mut line = Line::new();
+    for time in 0..100 {
+        assert_eq!(line.0.clear(at(time)), Clearing::Nothing);
+    }
+    let flight = line.starts(100, Call::Any);
+    line.succeeds(100, flight, token("a", 100, 300_000));
+    assert_eq!(line.0.clear(at(101)), Clearing::Dropped);
+}
+
+/// A slot with the token "a", valid for 300 s, and its successor "b", granted at `sent`.
+fn settling(sent: u64) -> Line {
+    let mut line = Line::holding("a", 0, 300_000);
+    let flight = line.wakes(sent, true).expect("a refresh");
+    let landed = line.succeeds(sent, flight, token("b", sent, 300_000));
+    assert_eq!(landed.storage, Storage::Settling);
+    line
+}
+
+#[test]
+fn a_refreshed_token_is_adopted_when_it_is_five_seconds_old() {
+    let mut line = settling(220_000);
+    let version = line.0.servable(at(220_001));
+    assert!(version.is_some(), "the held token is served without asking");
+    assert_eq!(line.0.next_wake(at(221_000)), Some(ms(4_000)));
+    assert_eq!(line.takes(224_999, Call::Any), ("a".to_owned(), None), "no further refresh is due");
+    assert!(line.wakes(224_999, true).is_none());
+    assert_eq!(line.0.servable(at(224_999)), version);
+    assert_eq!(line.takes(225_000, Call::Any), ("b".to_owned(), None));
+    assert_ne!(line.0.servable(at(225_000)), version);
+}
+
+#[test]
+fn a_successor_is_adopted_earlier_where_the_held_token_is_about_to_end() {
+    let mut line = settling(295_000);
+    assert_eq!(line.takes(296_999, Call::Any).0, "a");
+    assert_eq!(line.takes(297_000, Call::Any).0, "b", "half of the remaining 4 s");
+}
+
+#[test]
+fn a_successor_is_adopted_at_once_where_it_is_needed() {
+    type Event = fn(&mut Line);
+    let rows: [(&str, Event, &str); 6] = [
+        ("nothing happened", |_| {}, "a"),
+        (
+            "the held token is rejected",
+            |line| {
+                assert_eq!(line.invalidates(220_500, "a"), Invalidation::Dropped);
+            },
+            "b",
+        ),
+        (
+            "only the successor meets a minimum",
+            |line| {
+                assert_eq!(line.takes(220_500, minimum(100_000)).0, "b");
+            },
+            "b",
+        ),
+        (
+            "both meet a minimum",
+            |line| {
+                assert_eq!(line.takes(220_500, minimum(10_000)).0, "a");
+            },
+            "a",
+        ),
+        (
+            "a caller waits for a newer one",
+            |line| {
+                let forced = line.starts(220_500, Call::Forced);
+                line.succeeds(220_600, forced, token("c", 220_500, 300_000));
+            },
+            "c",
+        ),
+        (
+            "a newer one fails",
+            |line| {
+                let forced = line.starts(220_500, Call::Forced);
+                line.fails(220_600, forced, outage());
+            },
+            "a",
+        ),
+    ];
+    for (name, event, expected) in rows {
+        let mut line = settling(220_000);
+        event(&mut line);
+        assert_eq!(line.takes(221_000, Call::Any).0, expected, "{name}");
+    }
+}
+
+#[test]
+fn a_token_is_adopted_at_once_if_a_caller_waits_or_the_held_one_is_of_another_configuration() {
+    let mut line = Line::holding("a", 0, 300_000);
+    let refresh = line.wakes(220_000, true).expect("a refresh");
+    assert_eq!(line.joins(220_001, minimum(100_000)), refresh.flight);
+    let landed = line.succeeds(220_100, refresh, token("b", 220_000, 300_000));
+    assert_eq!(landed.storage, Storage::Kept, "a caller waits");
+
+    let mut line = Line::holding("a", 0, 300_000);
+    line.hands_over(1_000, true);
+    let refresh = line.wakes(1_000, false).expect("a refresh");
+    let landed = line.succeeds(1_100, refresh, token("b", 1_000, 300_000));
+    assert_eq!(landed.storage, Storage::Kept, "another configuration");
+}
+
+#[test]
+fn clearing_and_a_changed_configuration_drop_the_successor() {
+    let mut line = settling(220_000);
+    assert_eq!(line.0.clear(at(220_500)), Clearing::Dropped);
+    line.starts(220_501, Call::Any);
+
+    let mut line = settling(220_000);
+    line.hands_over(220_500, false);
+    assert_eq!(line.takes(230_000, Call::Any).0, "a");
 }
 
 #[test]
@@ -711,7 +930,7 @@ fn a_changed_secret_keeps_the_token_and_ends_the_cooldown() {
     line.fails(245_000, new_flight, refusal());
     line.hands_over(245_100, false);
     let again = line.wakes(245_100, false);
-    assert_eq!(again.expect("the refresh that failed").attempts, 3);
+    assert_eq!(again.expect("the refresh that failed").attempts, Attempts::Few);
     assert_eq!(line.takes(245_100, Call::Any).0, "a");
     assert_eq!(line.0.token_id(), Some(TokenId(1)));
 
@@ -720,7 +939,7 @@ fn a_changed_secret_keeps_the_token_and_ends_the_cooldown() {
     line.fails(0, flight, refusal());
     line.cools(1, Call::Any);
     line.hands_over(2, false);
-    assert_eq!(line.starts(2, Call::Any).attempts, 3);
+    assert_eq!(line.starts(2, Call::Any).attempts, Attempts::Many);
 }
 
 #[test]
@@ -733,7 +952,7 @@ fn a_flight_of_a_former_configuration_changes_nothing_in_the_present_one() {
         let new = line.starts(2, Call::Any);
         assert_ne!(old.flight, new.flight);
         line.fails(3, new, refusal());
-        former.succeeds(4, old, grant("old", 0, 300_000));
+        former.succeeds(4, old, token("old", 0, 300_000));
         assert_eq!(former.condition(4), Condition::Empty);
         line.cools(5, Call::Any);
     }
@@ -748,7 +967,7 @@ fn a_changed_client_keeps_the_old_token_until_the_new_one_is_there() {
     line.fails(1_100, new, outage());
     assert_eq!(line.takes(1_200, Call::Any).0, "old", "as long as it lives");
     let again = line.wakes(2_100, false).expect("tried again, used or not");
-    line.succeeds(2_200, again, grant("new", 2_100, 60_000));
+    line.succeeds(2_200, again, token("new", 2_100, 60_000));
     assert_eq!(line.takes(2_300, Call::Any).0, "new", "though it dies before the old one");
 }
 
@@ -765,7 +984,7 @@ fn nothing_happens_after_the_end() {
     line.hands_over(245_001, true);
     assert_eq!(line.wakes(245_001, true), None);
     line.fails(245_002, new_flight, outage());
-    line.succeeds(245_003, new_flight, grant("b", 245_000, 300_000));
+    line.succeeds(245_003, new_flight, token("b", 245_000, 300_000));
     assert_eq!(line.condition(245_004), Condition::Closed);
     assert_eq!(line.0.next_wake(at(245_004)), None);
     assert_eq!(line.0.servable(at(245_004)), None);

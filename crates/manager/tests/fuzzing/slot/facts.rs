@@ -66,6 +66,14 @@ pub(crate) struct ModelFailure {
     pub(crate) retry_after: Option<Ns>,
 }
 
+/// What becomes of a token that arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Kept,
+    Settles,
+    NotKept,
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fact {
     /// The clocks were read, and nothing else happened.
@@ -74,18 +82,20 @@ pub(crate) enum Fact {
         flight: u32,
         is_background: bool,
     },
-    /// A caller waits for a flight with this minimum.
+    /// A caller waits for a flight, perhaps with a minimum.
     Awaited {
         flight: u32,
-        minimum: Ns,
+        minimum: Option<Ns>,
     },
     Granted {
         flight: u32,
         token: ModelToken,
         jitter: Ns,
-        is_kept: bool,
+        outcome: Outcome,
         is_current: bool,
     },
+    /// The successor was adopted before it had settled.
+    Adopted,
     Failed {
         flight: u32,
         failure: ModelFailure,
@@ -94,8 +104,6 @@ pub(crate) enum Fact {
     },
     /// A missed minimum was reported.
     Warned,
-    /// The held token was refused, and the spacing kept it.
-    Refused,
     Dropped,
     Cleared,
     Configured {

@@ -15,16 +15,13 @@ impl Log {
     pub(crate) fn essence(&self, now: Time, out: &mut Vec<Ns>) {
         let relative = |at: Time| [now.mono - at.mono, now.wall - at.wall];
         let current = self.current();
-        out.extend([
-            i64::from(self.is_closed()),
-            i64::from(self.is_in_background()),
-            self.spacing(self.len(), None),
-        ]);
+        out.extend([i64::from(self.is_closed()), i64::from(self.is_in_background())]);
         for (flight, at) in self.in_the_air() {
             out.extend(relative(at));
             out.extend([
                 i64::from(self.launches() - flight),
                 i64::from(self.is_background(flight)),
+                i64::from(self.is_awaited(flight)),
                 i64::from(current == Some(flight)),
             ]);
         }
@@ -33,20 +30,29 @@ impl Log {
                 .and_then(|flight| self.minimum(flight))
                 .unwrap_or(-1),
         );
-        let held = self.held_before(self.len());
-        if let Some((arrival, token)) = held {
-            let plan = self.plan(arrival, &token);
+        let tokens = self.tokens(now);
+        if let Some(held) = tokens.held {
+            let (token, plan) = (held.token, self.plan(&held));
             out.extend(relative(token.sent));
             out.extend([
                 token.lifetime,
                 token.buffer,
                 plan.early,
                 plan.due,
-                self.pause(arrival).1,
+                self.pause(&held).1,
                 i64::from(plan.is_pressing),
-                i64::from(self.has_warned(arrival)),
-                i64::from(self.is_of_another_configuration(arrival)),
-                i64::from(self.was_refused(arrival, self.len())),
+                i64::from(self.has_warned(&held)),
+                i64::from(self.is_of_another_configuration(&held)),
+            ]);
+        }
+        if let Some(successor) = tokens.successor {
+            out.extend(relative(successor.token.sent));
+            out.extend(relative(successor.arrival));
+            out.extend([
+                successor.token.lifetime,
+                successor.token.buffer,
+                successor.longest,
+                self.jitter_of(&successor),
             ]);
         }
         out.push(-2);
@@ -57,9 +63,6 @@ impl Log {
         }
         out.push(-3);
         out.extend(self.last_background().map(relative).into_iter().flatten());
-        out.push(-4);
-        out.push(i64::from(self.last_drop().is_some()));
-        out.extend(self.replacement().map(relative).into_iter().flatten());
     }
 }
 

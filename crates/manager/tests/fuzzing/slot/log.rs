@@ -2,7 +2,7 @@
 
 use manager::error::ErrorKind;
 
-use super::facts::{Entry, Fact, LUCK, ModelFailure, ModelToken, Ns, SECOND, Time};
+use super::facts::{Entry, Fact, LUCK, ModelFailure, ModelToken, Ns, Outcome, SECOND, Time};
 
 /// When the held token is to be replaced.
 pub(crate) struct Plan {
@@ -12,6 +12,66 @@ pub(crate) struct Plan {
     pub(crate) due: Ns,
     /// Without a caller though it is not in use.
     pub(crate) is_pressing: bool,
+}
+
+/// A token that is held.
+#[derive(Clone, Copy)]
+pub(crate) struct Held {
+    pub(crate) token: ModelToken,
+    /// The number of the entry that granted it.
+    granted: usize,
+    /// The number of the first entry after its adoption.
+    pub(crate) since: usize,
+}
+
+/// A token that has not settled.
+#[derive(Clone, Copy)]
+pub(crate) struct Successor {
+    pub(crate) token: ModelToken,
+    granted: usize,
+    pub(crate) arrival: Time,
+    /// Half of the time that the held token had left.
+    pub(crate) longest: Ns,
+}
+
+impl Successor {
+    pub(crate) fn settles_in(&self, now: Time) -> Ns {
+        let by_age = 5 * SECOND - self.token.age(now);
+        by_age.min(self.longest - now.after(self.arrival)).max(0)
+    }
+}
+
+/// The tokens that are held at a time.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Tokens {
+    pub(crate) held: Option<Held>,
+    pub(crate) successor: Option<Successor>,
+}
+
+impl Tokens {
+    fn adopt(&mut self, since: usize) {
+        let held = |Successor { token, granted, .. }| Held {
+            token,
+            granted,
+            since,
+        };
+        self.held = self.successor.take().map(held);
+    }
+
+    /// What the time alone changes.
+    fn settle(&mut self, now: Time, since: usize) {
+        let is_over = |held: &Held| held.token.left(now) == 0;
+        if let (Some(held), Some(successor)) = (&self.held, &self.successor)
+            && (is_over(held) || successor.settles_in(now) == 0)
+        {
+            if successor.token.left(now) >= held.token.left(now) {
+                self.adopt(since);
+            } else {
+                self.successor = None;
+            }
+        }
+        self.held = self.held.filter(|held| !is_over(held));
+    }
 }
 
 /// Failures since the last success or change of the configuration.
@@ -24,11 +84,11 @@ pub(crate) struct Row {
 
 impl Row {
     pub(crate) fn cooldown(&self) -> Ns {
-        let longest = match self.failure.kind {
-            ErrorKind::OAuth | ErrorKind::Credential | ErrorKind::Tls => 30 * SECOND,
-            _ => 5 * SECOND,
+        let (first, longest) = match self.failure.kind {
+            ErrorKind::OAuth | ErrorKind::Credential | ErrorKind::Tls => (SECOND, 30 * SECOND),
+            _ => (SECOND / 2, 5 * SECOND),
         };
-        let mut base = SECOND;
+        let mut base = first;
         for _ in 1..self.count.min(10) {
             base = (base * 2).min(longest);
         }
@@ -128,66 +188,87 @@ impl Log {
     /// The largest minimum that a waiter of this flight requested.
     pub(crate) fn minimum(&self, asked: u32) -> Option<Ns> {
         let minima = self.entries.iter().filter_map(|entry| match entry.fact {
-            Fact::Awaited { flight, minimum } if flight == asked => Some(minimum),
+            Fact::Awaited { flight, minimum } if flight == asked => minimum,
             _ => None,
         });
         minima.max()
     }
 
-    /// The held token, and where in the log it arrived.
-    pub(crate) fn held(&self, now: Time) -> Option<(usize, ModelToken)> {
-        self.held_before(self.len())
-            .filter(|(_, token)| token.left(now) > 0)
+    /// A caller waits for this flight.
+    pub(crate) fn is_awaited(&self, asked: u32) -> bool {
+        self.has(0, |fact| matches!(fact, Fact::Awaited { flight, .. } if flight == asked))
     }
 
-    /// The token that was held when the entry of this number was written, over or not: it is gone
-    /// once anybody looked at the clocks when it was over.
-    pub(crate) fn held_before(&self, end: usize) -> Option<(usize, ModelToken)> {
-        let log = &self.entries[..end];
-        let (index, token) = log
-            .iter()
-            .enumerate()
-            .rev()
-            .find_map(|(index, entry)| match entry.fact {
-                Fact::Granted {
-                    token,
-                    is_kept: true,
-                    ..
-                } => Some((index, token)),
-                _ => None,
-            })?;
-        let is_gone = log[index + 1..].iter().any(|entry| {
-            matches!(entry.fact, Fact::Dropped | Fact::Cleared | Fact::Closed)
-                || token.left(entry.at) == 0
-        });
-        (!is_gone).then_some((index, token))
+    pub(crate) fn held(&self, now: Time) -> Option<Held> {
+        self.tokens(now).held
     }
 
-    pub(crate) fn is_of_another_configuration(&self, arrival: usize) -> bool {
-        self.has(arrival, |fact| match fact {
+    /// What is held: each entry first lets its time take effect.
+    pub(crate) fn tokens(&self, now: Time) -> Tokens {
+        let mut tokens = Tokens::default();
+        for (index, Entry { at, fact }) in self.entries.iter().enumerate() {
+            tokens.settle(*at, index);
+            let next = index + 1;
+            match *fact {
+                Fact::Granted { token, outcome, .. } => match (outcome, tokens.held) {
+                    (Outcome::Kept, _) => {
+                        tokens = Tokens {
+                            held: Some(Held {
+                                token,
+                                granted: index,
+                                since: next,
+                            }),
+                            successor: None,
+                        };
+                    }
+                    (Outcome::Settles, Some(held)) => {
+                        tokens.successor = Some(Successor {
+                            token,
+                            granted: index,
+                            arrival: *at,
+                            longest: held.token.left(*at) / 2,
+                        });
+                        tokens.settle(*at, next);
+                    }
+                    _ => {}
+                },
+                Fact::Adopted | Fact::Dropped => tokens.adopt(next),
+                Fact::Cleared | Fact::Closed => tokens = Tokens::default(),
+                Fact::Configured { .. } => tokens.successor = None,
+                _ => {}
+            }
+        }
+        tokens.settle(now, self.len());
+        tokens
+    }
+
+    pub(crate) fn is_of_another_configuration(&self, held: &Held) -> bool {
+        self.has(held.since, |fact| match fact {
             Fact::Configured { changes_grant, .. } => changes_grant,
             _ => false,
         })
     }
 
-    pub(crate) fn plan(&self, arrival: usize, token: &ModelToken) -> Plan {
-        let jitter = match self.entries[arrival].fact {
-            Fact::Granted { jitter, .. } => jitter,
-            _ => 0,
-        };
+    pub(crate) fn plan(&self, held: &Held) -> Plan {
+        let token = held.token;
         let mut plan = Plan {
             // 91 % of the way to staleness, and up to 9 % more.
-            early: token.staleness() * (91 * LUCK + 9 * jitter) / (100 * LUCK),
+            early: token.staleness() * (91 * LUCK + 9 * self.jitter(held.granted)) / (100 * LUCK),
             due: token.staleness(),
             is_pressing: false,
         };
-        for entry in &self.entries[arrival + 1..] {
+        for entry in &self.entries[held.since..] {
             match entry.fact {
                 Fact::Granted {
-                    is_current: true, ..
+                    is_current: true,
+                    outcome,
+                    ..
                 } => {
-                    let half = token.age(entry.at) + token.left(entry.at) / 2;
-                    (plan.early, plan.due, plan.is_pressing) = (half, half, false);
+                    if outcome == Outcome::NotKept {
+                        let half = token.age(entry.at) + token.left(entry.at) / 2;
+                        (plan.early, plan.due) = (half, half);
+                    }
+                    plan.is_pressing = false;
                 }
                 Fact::Failed {
                     flight,
@@ -204,13 +285,29 @@ impl Log {
         plan
     }
 
-    /// The age until which minima that the held token misses cause no request, and the landing that
-    /// said so.
-    pub(crate) fn pause(&self, arrival: usize) -> (usize, Ns) {
-        let Fact::Granted { token: held, .. } = self.entries[arrival].fact else {
-            return (arrival, 0);
+    pub(crate) fn jitter(&self, granted: usize) -> Ns {
+        match self.entries[granted].fact {
+            Fact::Granted { jitter, .. } => jitter,
+            _ => 0,
+        }
+    }
+
+    /// The jitter of the successor.
+    pub(crate) fn jitter_of(&self, successor: &Successor) -> Ns {
+        self.jitter(successor.granted)
+    }
+
+    /// The age until which minima that the held token misses cause no request, and the first entry
+    /// after the landing that said so.
+    pub(crate) fn pause(&self, held: &Held) -> (usize, Ns) {
+        let token = held.token;
+        let is_kept_at_once = held.since == held.granted + 1;
+        let first = if is_kept_at_once {
+            held.granted
+        } else {
+            held.since
         };
-        let landings = self.entries.iter().enumerate().skip(arrival).rev();
+        let landings = self.entries.iter().enumerate().skip(first).rev();
         let mut pauses = landings.filter_map(|(index, entry)| {
             let Fact::Granted {
                 flight,
@@ -220,19 +317,20 @@ impl Log {
             else {
                 return None;
             };
-            let spare = held.left(entry.at) - self.minimum(flight)?;
+            let spare = token.left(entry.at) - self.minimum(flight)?;
             // A new token's pause counts from its birth, that of one that stayed from then on.
-            let is_new = index == arrival;
-            let start = if is_new { 0 } else { held.age(entry.at) };
-            let is_barely_met = spare < held.lifetime / 10;
-            is_barely_met.then_some((index, start + (held.lifetime / 10).max(5 * SECOND)))
+            let is_new = index == held.granted;
+            let start = if is_new { 0 } else { token.age(entry.at) };
+            let is_barely_met = spare < token.lifetime / 10;
+            is_barely_met.then_some((index + 1, start + (token.lifetime / 10).max(5 * SECOND)))
         });
-        pauses.next().unwrap_or((arrival, 0))
+        pauses.next().unwrap_or((held.since, 0))
     }
 
-    /// Somebody was told that the held token misses a minimum, since it arrived or a pause began.
-    pub(crate) fn has_warned(&self, arrival: usize) -> bool {
-        self.has(self.pause(arrival).0, |fact| matches!(fact, Fact::Warned))
+    /// A caller was warned that the held token misses a minimum, since it was adopted or a pause
+    /// began.
+    pub(crate) fn has_warned(&self, held: &Held) -> bool {
+        self.has(self.pause(held).0, |fact| matches!(fact, Fact::Warned))
     }
 
     /// The row that the last failure belongs to, unless something ended it.
@@ -288,54 +386,6 @@ impl Log {
     pub(crate) fn refresh_spacing_left(&self, now: Time) -> Ns {
         self.last_background()
             .map_or(0, |last| (SECOND - now.after(last)).max(0))
-    }
-
-    /// The spacing of rejections as it stood before the entry of this number, read at a time.
-    pub(crate) fn spacing(&self, end: usize, now: Option<Time>) -> Ns {
-        let mut spacing = SECOND;
-        for index in 0..=end {
-            let entry = self.entries.get(index).filter(|_| index < end);
-            let Some((arrival, held)) = self.held_before(index) else {
-                continue;
-            };
-            let was_refused = self.was_refused(arrival, index);
-            let Some(at) = entry.map(|entry| entry.at).or(now) else {
-                continue;
-            };
-            let is_replaced = entry
-                .is_some_and(|entry| matches!(entry.fact, Fact::Granted { is_kept: true, .. }));
-            if !was_refused && (is_replaced || held.age(at) >= held.staleness()) {
-                spacing = SECOND;
-            }
-            if was_refused && entry.is_some_and(|entry| matches!(entry.fact, Fact::Dropped)) {
-                spacing = (spacing * 2).min(60 * SECOND);
-            }
-        }
-        spacing
-    }
-
-    /// The token was refused during the spacing, between its arrival and the entry of this number.
-    pub(crate) fn was_refused(&self, arrival: usize, end: usize) -> bool {
-        self.entries[arrival..end]
-            .iter()
-            .any(|entry| matches!(entry.fact, Fact::Refused))
-    }
-
-    pub(crate) fn last_drop(&self) -> Option<usize> {
-        let drop = self.last(|entry| matches!(entry.fact, Fact::Dropped).then_some(()))?;
-        Some(drop.0)
-    }
-
-    /// When the first token after the last drop arrived.
-    pub(crate) fn replacement(&self) -> Option<Time> {
-        let mut since = self.entries[self.last_drop()?..].iter();
-        let is_kept = |entry: &&Entry| matches!(entry.fact, Fact::Granted { is_kept: true, .. });
-        since.find(is_kept).map(|entry| entry.at)
-    }
-
-    pub(crate) fn spacing_left(&self, now: Time) -> Ns {
-        self.replacement()
-            .map_or(0, |arrival| (self.spacing(self.len(), Some(now)) - now.after(arrival)).max(0))
     }
 
     pub(crate) fn launches(&self) -> u32 {

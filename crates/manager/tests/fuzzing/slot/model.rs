@@ -3,8 +3,10 @@
 //! Written from what the documentation promises and not from the slot, so that one mistake is not
 //! made twice. Slow on purpose.
 
-use super::facts::{Fact, ModelFailure, ModelToken, Ns, Time};
-use super::log::{Log, Row};
+use manager::acquire::backoff::Attempts;
+
+use super::facts::{Fact, ModelFailure, ModelToken, Ns, Outcome, Time};
+use super::log::{Held, Log, Row};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ask {
@@ -16,7 +18,7 @@ pub(crate) enum Ask {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ModelStart {
     pub(crate) flight: u32,
-    pub(crate) attempts: u32,
+    pub(crate) attempts: Attempts,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +51,7 @@ pub(crate) struct ModelResult {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Dropped,
+    Detached,
     Kept,
     Ignored,
 }
@@ -67,12 +70,12 @@ pub(crate) enum Look {
 pub(crate) enum Point {
     Early,
     Due,
+    Settling,
     Staleness,
     End,
     PauseOfMinima,
     Cooldown,
     SpacingOfRefreshes,
-    SpacingOfRejections,
 }
 
 /// The slot, as far as its log can tell.
@@ -99,12 +102,22 @@ impl Model {
             Ask::Minimum(minimum) => Some(minimum),
             Ask::Any | Ask::Forced => None,
         };
-        if let Some((index, token)) = self.log.held(now)
+        let wanted = minimum.unwrap_or(0);
+        let tokens = self.log.tokens(now);
+        if let (Some(held), Some(successor)) = (tokens.held, tokens.successor)
+            && held.token.left(now) < wanted
+            && successor.token.left(now) >= wanted
             && ask != Ask::Forced
         {
-            let is_met = token.left(now) >= minimum.unwrap_or(0);
-            if is_met || cooling.is_some() || token.age(now) < self.log.pause(index).1 {
-                let warns = !is_met && !self.log.has_warned(index);
+            self.log.note(now, Fact::Adopted);
+        }
+        if let Some(held) = self.log.held(now)
+            && ask != Ask::Forced
+        {
+            let token = held.token;
+            let is_met = token.left(now) >= wanted;
+            if is_met || cooling.is_some() || token.age(now) < self.log.pause(&held).1 {
+                let warns = !is_met && !self.log.has_warned(&held);
                 if warns {
                     self.log.note(now, Fact::Warned);
                 }
@@ -130,9 +143,7 @@ impl Model {
                 (start.flight, Some(start))
             }
         };
-        if let Some(minimum) = minimum {
-            self.log.note(now, Fact::Awaited { flight, minimum });
-        }
+        self.log.note(now, Fact::Awaited { flight, minimum });
         ModelAnswer::Wait { flight, start }
     }
 
@@ -144,10 +155,16 @@ impl Model {
         jitter: Ns,
     ) -> ModelResult {
         let is_current = self.log.current() == Some(flight);
-        let outlives = |(index, held): (usize, ModelToken)| {
-            self.log.is_of_another_configuration(index) || token.left(now) >= held.left(now)
+        let held = self.log.held(now);
+        let is_outdated = |held: &Held| self.log.is_of_another_configuration(held);
+        let outlives = |held: Held| is_outdated(&held) || token.left(now) >= held.token.left(now);
+        let outcome = if !is_current || token.left(now) == 0 || !held.is_none_or(outlives) {
+            Outcome::NotKept
+        } else if self.log.is_awaited(flight) || held.as_ref().is_none_or(is_outdated) {
+            Outcome::Kept
+        } else {
+            Outcome::Settles
         };
-        let is_kept = is_current && token.left(now) > 0 && self.log.held(now).is_none_or(outlives);
         let is_transition = self.log.row().is_some();
         self.log.note(
             now,
@@ -155,16 +172,17 @@ impl Model {
                 flight,
                 token,
                 jitter,
-                is_kept,
+                outcome,
                 is_current,
             },
         );
         let held = self.log.held(now).filter(|_| is_current);
-        let warns = held.is_some_and(|(index, held)| {
-            // Told anew only by a landing that starts a pause.
-            let starts_pause = self.log.pause(index).0 == self.log.len() - 1;
+        let warns = held.is_some_and(|held| {
+            // A caller is warned anew only by a landing that starts a pause.
+            let starts_pause = self.log.pause(&held) != (held.since, 0)
+                && self.log.pause(&held).0 == self.log.len();
             let minimum = self.log.minimum(flight).unwrap_or(0);
-            starts_pause && held.left(now) < minimum && !self.log.has_warned(index)
+            starts_pause && held.token.left(now) < minimum && !self.log.has_warned(&held)
         });
         if warns {
             self.log.note(now, Fact::Warned);
@@ -192,8 +210,9 @@ impl Model {
             jitter,
         };
         let held = self.log.held(now).filter(|_| is_current);
-        let warns = held.is_some_and(|(index, held)| {
-            held.left(now) < self.log.minimum(flight).unwrap_or(0) && !self.log.has_warned(index)
+        let warns = held.is_some_and(|held| {
+            let minimum = self.log.minimum(flight).unwrap_or(0);
+            held.token.left(now) < minimum && !self.log.has_warned(&held)
         });
         self.log.note(
             now,
@@ -208,7 +227,7 @@ impl Model {
             self.log.note(now, Fact::Warned);
         }
         ModelResult {
-            fallback: held.map(|(_, held)| held.name),
+            fallback: held.map(|held| held.token.name),
             is_transition: row.count == 1,
             warns,
             retry_after: Some(row.retry_after(now)),
@@ -221,30 +240,31 @@ impl Model {
             .then(|| self.new_flight(now, true))
     }
 
-    pub(crate) fn reject(&mut self, now: Time, token: u32) -> Verdict {
+    /// The spacing of rejections has tests of its own: `is_spaced` says what it decided.
+    pub(crate) fn reject(&mut self, now: Time, token: u32, is_spaced: bool) -> Verdict {
         self.log.note(now, Fact::Looked);
-        if self
-            .log
-            .held(now)
-            .is_none_or(|(_, held)| held.name != token)
-        {
+        let held = self.log.held(now);
+        if held.is_none_or(|held| held.token.name != token) {
             return Verdict::Ignored;
         }
-        if self.log.spacing_left(now) > 0 {
-            self.log.note(now, Fact::Refused);
-            return Verdict::Kept;
-        }
-        if self.log.is_cooling(now) {
+        if is_spaced || self.log.is_cooling(now) {
             return Verdict::Kept;
         }
         self.log.note(now, Fact::Dropped);
         Verdict::Dropped
     }
 
-    pub(crate) fn clear(&mut self, now: Time) -> bool {
-        let had_token = self.log.held(now).is_some();
+    /// The spacing of clears has tests of its own: `is_spaced` says what it decided.
+    pub(crate) fn clear(&mut self, now: Time, is_spaced: bool) -> Verdict {
+        self.log.note(now, Fact::Looked);
+        let verdict = match (self.log.held(now), self.log.current()) {
+            (None, None) => return Verdict::Ignored,
+            _ if is_spaced => return Verdict::Kept,
+            (Some(_), _) => Verdict::Dropped,
+            (None, Some(_)) => Verdict::Detached,
+        };
         self.log.note(now, Fact::Cleared);
-        had_token
+        verdict
     }
 
     pub(crate) fn configure(
@@ -268,9 +288,9 @@ impl Model {
     }
 
     pub(crate) fn look(&self, now: Time) -> Look {
-        match self.log.held(now) {
+        match self.token(now) {
             _ if self.log.is_closed() => Look::Closed,
-            Some((_, token)) if token.age(now) < token.staleness() => Look::Fresh,
+            Some(token) if token.age(now) < token.staleness() => Look::Fresh,
             Some(_) => Look::Stale,
             None if self.log.row().is_some() => Look::Failing,
             None => Look::Empty,
@@ -278,7 +298,7 @@ impl Model {
     }
 
     pub(crate) fn token(&self, now: Time) -> Option<ModelToken> {
-        self.log.held(now).map(|(_, token)| token)
+        self.log.held(now).map(|held| held.token)
     }
 
     /// The held token may be handed out without asking.
@@ -286,22 +306,26 @@ impl Model {
         self.log.held(now).is_some() && !self.wants_caller(now)
     }
 
+    /// The held token, if it may be refreshed now.
+    fn refreshable(&self, now: Time) -> Option<Held> {
+        let tokens = self.log.tokens(now);
+        tokens
+            .held
+            .filter(|_| tokens.successor.is_none() && self.may_refresh(now))
+    }
+
     /// A call at this time would start a refresh that it does not wait for.
     fn wants_caller(&self, now: Time) -> bool {
-        self.may_refresh(now)
-            && self
-                .log
-                .held(now)
-                .is_some_and(|(index, token)| token.age(now) >= self.log.plan(index, &token).due)
+        let is_due = |held: Held| held.token.age(now) >= self.log.plan(&held).due;
+        self.refreshable(now).is_some_and(is_due)
     }
 
     /// A wake at this time would start a refresh.
     pub(crate) fn wants_wake(&self, now: Time, is_used: bool) -> bool {
         self.log.is_in_background()
-            && self.may_refresh(now)
-            && self.log.held(now).is_some_and(|(index, token)| {
-                let plan = self.log.plan(index, &token);
-                token.age(now) >= plan.early && (is_used || plan.is_pressing)
+            && self.refreshable(now).is_some_and(|held| {
+                let plan = self.log.plan(&held);
+                held.token.age(now) >= plan.early && (is_used || plan.is_pressing)
             })
     }
 
@@ -317,25 +341,33 @@ impl Model {
             (Point::Cooldown, self.log.row().map_or(0, |row| row.left(now))),
             (Point::SpacingOfRefreshes, self.log.refresh_spacing_left(now)),
         ];
-        if let Some((index, token)) = self.log.held(now) {
+        let tokens = self.log.tokens(now);
+        if let Some(held) = tokens.held {
+            let (token, plan) = (held.token, self.log.plan(&held));
             let age = token.age(now);
-            let plan = self.log.plan(index, &token);
             points.extend([
                 (Point::Early, plan.early - age),
                 (Point::Due, plan.due - age),
                 (Point::Staleness, token.staleness() - age),
                 (Point::End, token.end() - age),
-                (Point::PauseOfMinima, self.log.pause(index).1 - age),
-                (Point::SpacingOfRejections, self.log.spacing_left(now)),
+                (Point::PauseOfMinima, self.log.pause(&held).1 - age),
             ]);
         }
+        let settling = tokens.successor.map(|successor| successor.settles_in(now));
+        points.extend(settling.map(|wait| (Point::Settling, wait)));
         points.retain(|(_, wait)| *wait > 0);
         points
     }
 
     fn new_flight(&mut self, now: Time, is_background: bool) -> ModelStart {
         let flight = self.log.launches() + 1;
-        let attempts = if self.log.row().is_some() { 1 } else { 3 };
+        let attempts = if self.log.row().is_some() {
+            Attempts::One
+        } else if !is_background && self.log.held(now).is_none() {
+            Attempts::Many
+        } else {
+            Attempts::Few
+        };
         self.log.note(
             now,
             Fact::Launched {

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use manager::slot::Token;
 use manager::slot::schedule::Life;
-use manager::slot::{self, Call, Decision, FlightId, NewFlight, Slot, Storage, TokenId};
+use manager::slot::{self, Call, Decision, FlightId, NewFlight, RouteId, Slot, Storage, TokenId};
 use oauth::AccessToken;
 
-use super::facts::{ModelFailure, ModelToken, Ns, SECOND, Time};
+use super::facts::{Fact, ModelFailure, ModelToken, Ns, SECOND, Time};
 use super::model::{Ask, Model, ModelResult, Verdict};
 use super::plain;
 use super::plain::{duration, moment, ns, number};
@@ -68,7 +68,6 @@ pub(crate) struct Comparison {
 /// What of the slot a token's holder cares about.
 struct Before {
     token: Option<Arc<Token>>,
-    id: Option<TokenId>,
 }
 
 type Checked = Result<(), String>;
@@ -95,7 +94,6 @@ impl Comparison {
         let now = self.now;
         let before = Before {
             token: self.slot.token(moment(now)).cloned(),
-            id: self.slot.token_id(),
         };
         let mut may_lose = false;
         match event {
@@ -110,9 +108,12 @@ impl Comparison {
                 self.reject(u32::MAX)?;
             }
             SlotEvent::Clear => {
-                let had_token = self.slot.clear(moment(now));
-                same("clearing", &had_token, &self.model.clear(now))?;
-                (may_lose, self.current) = (true, None);
+                let verdict = plain::clearing(self.slot.clear(moment(now)));
+                let expected = self.model.clear(now, verdict == Verdict::Kept);
+                same("clearing", &verdict, &expected)?;
+                if matches!(verdict, Verdict::Dropped | Verdict::Detached) {
+                    (may_lose, self.current) = (true, None);
+                }
             }
             SlotEvent::Wake { is_used } => {
                 let new_flight = self.slot.wake(moment(now), is_used);
@@ -153,6 +154,11 @@ impl Comparison {
                 (may_lose, self.current) = (true, None);
             }
         }
+        if self.now != now {
+            self.slot.settle(moment(self.now));
+            self.model.log.note(self.now, Fact::Looked);
+        }
+        self.adopted();
         let is_over = before
             .token
             .is_none_or(|token| token.remaining(moment(self.now)).is_zero());
@@ -182,11 +188,15 @@ impl Comparison {
 
     fn reject(&mut self, token: u32) -> Result<Verdict, String> {
         let now = self.now;
-        let verdict = plain::verdict(self.slot.invalidate(moment(now), &plain::name(token)));
-        same("the rejection", &verdict, &self.model.reject(now, token))?;
+        let rejected = plain::name(token);
+        let verdict = plain::verdict(self.slot.invalidate(moment(now), &rejected, RouteId(0)));
+        let is_spaced = verdict == Verdict::Kept;
+        same("the rejection", &verdict, &self.model.reject(now, token, is_spaced))?;
         if verdict == Verdict::Dropped {
             self.current = None;
-            let is_cooling = self.last_failure.is_some_and(|at| now.after(at) < SECOND);
+            let is_cooling = self
+                .last_failure
+                .is_some_and(|at| now.after(at) < SECOND / 2);
             ensure(!is_cooling, "a rejection dropped a token in a cool-down")?;
         }
         Ok(verdict)
@@ -234,15 +244,6 @@ impl Comparison {
         let landing = self
             .slot
             .land(moment(now), FlightId(flight), given, plain::part(jitter));
-        let id = self.slot.token_id();
-        let storage = if id.is_some() && id != before.id {
-            Storage::Kept
-        } else if model.age(now) >= model.lifetime {
-            Storage::Over
-        } else {
-            Storage::NotKept
-        };
-        same("what became of the token", &landing.storage, &storage)?;
         let is_given = landing
             .result
             .as_ref()
@@ -251,13 +252,25 @@ impl Comparison {
         self.last_failure = None;
         let landed = self.model.succeed(now, flight, model, jitter);
         self.landed(&landing, &landed)?;
-        if self.slot.token_id() != before.id && self.slot.token_id().is_some() {
-            ensure(self.current == Some(flight), "a detached flight was stored")?;
-            let held = self.slot.token(moment(now)).map(|held| number(held));
-            same("what was stored", &held, &Some(flight))?;
-            self.last = self.slot.token_id().map(|id| (flight, id));
-        }
+        let storage = match (self.model.token(now), self.model.log.tokens(now).successor) {
+            (Some(held), _) if held.name == flight => Storage::Kept,
+            (_, Some(successor)) if successor.token.name == flight => Storage::Settling,
+            _ => Storage::NotKept,
+        };
+        same("what became of the token", &landing.storage, &storage)?;
+        let is_stored = landing.storage != Storage::NotKept;
+        ensure(!is_stored || self.current == Some(flight), "a detached flight was stored")?;
         self.ended(flight, before)
+    }
+
+    /// Notes a token that is held now and was not before.
+    fn adopted(&mut self) {
+        let (id, token) = (self.slot.token_id(), self.slot.token(moment(self.now)));
+        if let (Some(id), Some(token)) = (id, token)
+            && self.last.is_none_or(|(_, last)| last != id)
+        {
+            self.last = Some((number(token), id));
+        }
     }
 
     fn landed(&self, landing: &slot::FlightResult, expected: &ModelResult) -> Checked {
@@ -296,11 +309,14 @@ impl Comparison {
         let Some(new_flight) = new_flight else {
             return Ok(());
         };
-        let passed = |since: Option<Time>| since.is_none_or(|at| self.now.after(at) >= SECOND);
+        let passed = |since: Option<Time>, wait| since.is_none_or(|at| self.now.after(at) >= wait);
         ensure(self.current.is_none(), "two current flights")?;
-        ensure(passed(self.last_failure), "a new_flight within the shortest cool-down")?;
         ensure(
-            !is_background || passed(self.last_background),
+            passed(self.last_failure, SECOND / 2),
+            "a flight was started within the shortest cool-down",
+        )?;
+        ensure(
+            !is_background || passed(self.last_background, SECOND),
             "two background refreshes within a second",
         )?;
         self.current = Some(new_flight.flight.0);

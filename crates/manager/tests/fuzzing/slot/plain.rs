@@ -7,7 +7,7 @@ use manager::clock::Moment;
 use manager::config::{AssertionSettings, Config, Credential, CredentialConfig, Target};
 use manager::error::Error;
 use manager::slot::Token;
-use manager::slot::{Call, Condition, Decision, Invalidation, NewFlight};
+use manager::slot::{Call, Clearing, Condition, Decision, Invalidation, NewFlight};
 use oauth::{ClientAuthentication, ClientCredentialsGrant, ClientSecret, TokenEndpoint};
 
 use super::facts::{LUCK, ModelFailure, Ns, Time};
@@ -51,6 +51,15 @@ pub(crate) fn verdict(invalidation: Invalidation) -> Verdict {
         Invalidation::Dropped => Verdict::Dropped,
         Invalidation::Kept => Verdict::Kept,
         Invalidation::Ignored => Verdict::Ignored,
+    }
+}
+
+pub(crate) fn clearing(clearing: Clearing) -> Verdict {
+    match clearing {
+        Clearing::Dropped => Verdict::Dropped,
+        Clearing::Detached => Verdict::Detached,
+        Clearing::Kept => Verdict::Kept,
+        Clearing::Nothing => Verdict::Ignored,
     }
 }
 

@@ -1,0 +1,60 @@
+//! Limits how often the token may be cleared by hand, so that a program that clears it after every
+//! 401 cannot turn each request into a token request.
+
+use std::time::Duration;
+
+use crate::acquire::backoff::doubled;
+use crate::clock::Moment;
+
+/// So many clears are honoured before they are spaced.
+const FREE: u32 = 3;
+/// After this time without a call, clears are free again.
+const QUIET: Duration = Duration::from_secs(10);
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_mins(1);
+
+/// The clears of one manager, since the last time without any.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Clears(Option<Box<Burst>>);
+
+#[derive(Clone, Debug)]
+struct Burst {
+    /// The number of clears that were honoured.
+    honoured: u32,
+    last_call: Moment,
+    /// When the last token was adopted after a clear.
+    replaced: Option<Moment>,
+}
+
+impl Clears {
+    /// Records a call that would drop or detach something. Returns whether it may.
+    pub(super) fn allows(&mut self, now: Moment) -> bool {
+        let is_over = |burst: &mut Box<Burst>| now.since(burst.last_call) >= QUIET;
+        self.0.take_if(is_over);
+        let burst = self.0.get_or_insert_with(|| {
+            Box::new(Burst {
+                honoured: 0,
+                last_call: now,
+                replaced: None,
+            })
+        });
+        burst.last_call = now;
+        let spacing = doubled(SHORTEST, burst.honoured.saturating_sub(FREE - 1), LONGEST);
+        let is_spaced = burst
+            .replaced
+            .is_none_or(|replaced| now.since(replaced) < spacing);
+        if burst.honoured >= FREE && is_spaced {
+            return false;
+        }
+        burst.honoured = burst.honoured.saturating_add(1);
+        burst.replaced = None;
+        true
+    }
+
+    /// Records that a token was adopted.
+    pub(super) fn adopted(&mut self, now: Moment) {
+        if let Some(burst) = &mut self.0 {
+            burst.replaced = Some(now);
+        }
+    }
+}
