@@ -17,6 +17,7 @@ const { checkTokenWay } = require('./token-way.js');
 const { versionFaults } = require('./versions.js');
 
 const longestReadme = 200;
+const adviceFile = 'crates/manager/src/error/advice.rs';
 const read = (file) => fs.readFileSync(path.join(root, file), 'utf8');
 
 /** The text without fenced blocks; line numbers stay the same. */
@@ -172,15 +173,13 @@ function tableFaults(readme) {
   return faults;
 }
 
-/**
- * Codes, and OAuth errors for which crates/manager/src/error.rs has advice, without a row of their own.
- */
+/** Codes, and OAuth errors for which the package has advice, without a row of their own. */
 function troubleshootingFaults(text) {
   const [, section = ''] = text.split(/^## Troubleshooting$/m);
-  const [, advice = ''] = read('crates/manager/src/error.rs').split('fn oauth_advice');
+  const [, advice = ''] = read(adviceFile).split('fn oauth_advice');
   const known = [...advice.matchAll(/^ {8}"(\w+)"/gm)].map(([, name]) => name);
   const codes = declared().Errors.map(({ name }) => name);
-  if (known.length === 0) return ['crates/manager/src/error.rs: no OAuth errors were found'];
+  if (known.length === 0) return [`${adviceFile}: no OAuth errors were found`];
   return [...known, ...codes]
     .filter((name) => !new RegExp(`^(\\| \`|### )${name}\\b`, 'm').test(section))
     .map((name) => `docs/errors.md: Troubleshooting: missing: ${name}`);

@@ -190,6 +190,20 @@ impl TransportError {
     }
 }
 
+impl TransportError {
+    /// Whether no connection to the server could be opened.
+    #[must_use]
+    pub const fn is_unreachable(&self) -> bool {
+        matches!(
+            self,
+            Self::Network {
+                fault: NetworkFault::Dns | NetworkFault::Refused | NetworkFault::ConnectTimeout,
+                ..
+            }
+        )
+    }
+}
+
 /// How TLS failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TlsFault {

@@ -1,0 +1,164 @@
+//! One attempt: where to send the request, what to send, and what the answer means.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::{Acquisition, AcquisitionProgress};
+use crate::clock::{Clock, Moment};
+use crate::config::{Credential, Target};
+use crate::error::Error;
+use oauth::{
+    Answer, AnswerError, ClientProof, Metadata, Redactor, TokenEndpoint, TokenRequest,
+    TokenResponse, read_answer,
+};
+use transport::{ClientIdentity, Transport, TransportError};
+
+/// A failed attempt.
+pub(super) struct Failure {
+    pub(super) error: Error,
+    pub(super) retry_after: Option<Duration>,
+    /// The server rejected the client's authentication: another credential may help.
+    pub(super) is_client_refused: bool,
+    /// No connection to the server could be opened.
+    pub(super) is_unreachable: bool,
+    /// The endpoint that this remembered document names no longer exists, or cannot be reached.
+    pub(super) misdirected_by: Option<Arc<Metadata>>,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            retry_after: None,
+            is_client_refused: false,
+            is_unreachable: false,
+            misdirected_by: None,
+        }
+    }
+}
+
+/// A request and its answer.
+pub(super) struct Exchange<R> {
+    pub(super) sent: Moment,
+    pub(super) answer: Answer,
+    pub(super) with: R,
+}
+
+impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
+    pub(super) async fn attempt(
+        &self,
+        credential: &Credential,
+        refused: Option<&Credential>,
+        progress: &AcquisitionProgress,
+    ) -> Result<(Moment, TokenResponse), Failure> {
+        let identity = match credential {
+            Credential::Identity(identity) => Some(identity),
+            _ => None,
+        };
+        let resolved = self.resolve_endpoint(identity, progress).await?;
+        let pass = self
+            .admitted(&resolved.endpoint, identity, progress)
+            .await?;
+        // The rest, like the rare paths, is boxed to keep this future small: many acquisitions may
+        // wait for admission at once.
+        let redactor = self.redactor(credential, refused);
+        progress.requests.fetch_add(1, Ordering::Relaxed);
+        let exchange = self.exchange(pass, &resolved.endpoint, progress, &redactor, |now| {
+            let proof = self.client_proof(credential, &resolved, now)?;
+            Ok((self.setup.config.grant.request(&resolved.endpoint, &proof), proof))
+        });
+        let Exchange {
+            sent,
+            answer,
+            with: proof,
+        } = Box::pin(exchange).await.map_err(|failure| Failure {
+            misdirected_by: resolved
+                .remembered
+                .clone()
+                .filter(|_| failure.is_unreachable),
+            ..failure
+        })?;
+        let redactor = match &proof {
+            ClientProof::Assertion { assertion, .. } => redactor.and_assertion(assertion),
+            _ => redactor,
+        };
+        let error = match read_answer(&answer, &redactor) {
+            Ok(response) => return Ok((sent, response)),
+            Err(error) => error,
+        };
+        let is_gone = matches!(
+            error,
+            AnswerError::Http {
+                status: 404 | 405 | 410,
+                ..
+            }
+        );
+        Err(Failure {
+            is_client_refused: error.is_client_refusal(),
+            is_unreachable: false,
+            retry_after: self.retry_after(&answer),
+            misdirected_by: resolved.remembered.filter(|_| is_gone),
+            error: Error::from_answer(error, &self.setup.config, &resolved.endpoint),
+        })
+    }
+
+    pub(super) fn retry_after(&self, answer: &Answer) -> Option<Duration> {
+        let after = answer.retry_after?;
+        Some(after.from(self.clock.now().system_time()))
+    }
+
+    /// Sends a request, and sends it once more if a kept connection was lost. `make` creates each
+    /// request, because an assertion may be used only once.
+    pub(super) async fn exchange<R>(
+        &self,
+        mut pass: T::Pass,
+        endpoint: &TokenEndpoint,
+        progress: &AcquisitionProgress,
+        redactor: &Redactor,
+        make: impl Fn(Moment) -> Result<(TokenRequest, R), Error>,
+    ) -> Result<Exchange<R>, Failure> {
+        let mut was_replaced = false;
+        loop {
+            let sent = self.clock.now();
+            let (request, with) = make(sent)?;
+            let transport = &self.setup.transport;
+            match transport
+                .send(&mut pass, &request, &progress.transport)
+                .await
+            {
+                Err(TransportError::ConnectionReplaced) if !was_replaced => was_replaced = true,
+                Err(error) => {
+                    let error = error.cleaned(redactor);
+                    return Err(self.unsent(error, endpoint));
+                }
+                Ok(answer) => return Ok(Exchange { sent, answer, with }),
+            }
+        }
+    }
+
+    pub(super) async fn admitted(
+        &self,
+        endpoint: &TokenEndpoint,
+        identity: Option<&Arc<ClientIdentity>>,
+        progress: &AcquisitionProgress,
+    ) -> Result<T::Pass, Failure> {
+        let transport = &self.setup.transport;
+        let pass = transport.admit(endpoint, identity, &progress.transport);
+        pass.await.map_err(|error| self.unsent(error, endpoint))
+    }
+
+    /// The error for a request without an answer; it names discovery if `endpoint` is the issuer's.
+    fn unsent(&self, error: TransportError, endpoint: &TokenEndpoint) -> Failure {
+        let what = match &self.setup.config.target {
+            Target::Issuer(issuer) if issuer.url() == endpoint => "discovery",
+            _ => "token request",
+        };
+        let is_unreachable = error.is_unreachable();
+        let error = Error::from_transport(what, error, &self.setup.config, endpoint);
+        Failure {
+            is_unreachable,
+            ..error.into()
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! The client's credential in an acquisition, and how a request proves with it who the client is.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::endpoint::ResolvedEndpoint;
+use super::{Acquisition, AcquisitionProgress};
+use crate::clock::{Clock, Moment};
+use crate::config::Credential;
+use crate::credential::{PendingCredential, unusable};
+use crate::error::Error;
+use oauth::{
+    AssertionClaims, AssertionKey, ClientAuthentication, ClientProof, JWT_BEARER, Redactor,
+    SigningAlgorithm, sign_assertion,
+};
+use transport::Transport;
+
+/// How often a credential file is read again when the server refuses a credential that it accepted
+/// before: long enough for a rotation that reaches the server before the file.
+const MAX_READS_AGAIN: u32 = 12;
+
+const PAUSE_BETWEEN_READS: Duration = Duration::from_millis(50);
+
+impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
+    /// Returns another credential than the refused one: the current content of its source or, if
+    /// the file was replaced before the server learned of it, the previously accepted one. If the
+    /// server changed first, the file is read again for a while.
+    pub(super) async fn reload_credential(
+        &self,
+        refused: &Credential,
+        start: Moment,
+        progress: &AcquisitionProgress,
+    ) -> Option<Credential> {
+        let fresh = self.credential_again(progress).await.ok()?;
+        if !fresh.is_same_as(refused) {
+            return Some(fresh);
+        }
+        let accepted = self.setup.credentials.accepted()?;
+        if !accepted.is_same_as(refused) {
+            return Some(accepted);
+        }
+        for _ in 0..MAX_READS_AGAIN {
+            if self.left(start) <= PAUSE_BETWEEN_READS.saturating_mul(2) {
+                return None;
+            }
+            tokio::time::sleep(PAUSE_BETWEEN_READS).await;
+            // A file that is being replaced may be missing for a moment.
+            match self.credential_again(progress).await {
+                Ok(fresh) if !fresh.is_same_as(refused) => return Some(fresh),
+                _ => {}
+            }
+        }
+        None
+    }
+
+    pub(super) async fn credential_again(
+        &self,
+        progress: &AcquisitionProgress,
+    ) -> Result<Credential, Error> {
+        let pending = self.setup.credentials.request(self.events);
+        self.credential(pending, progress).await
+    }
+
+    pub(super) async fn credential(
+        &self,
+        pending: PendingCredential<'_>,
+        progress: &AcquisitionProgress,
+    ) -> Result<Credential, Error> {
+        let waits = &progress.waits_for_credential;
+        waits.store(true, Ordering::Relaxed);
+        let credential = pending.get().await;
+        waits.store(false, Ordering::Relaxed);
+        credential
+    }
+
+    pub(super) fn client_proof(
+        &self,
+        credential: &Credential,
+        place: &ResolvedEndpoint,
+        now: Moment,
+    ) -> Result<ClientProof, Error> {
+        let settings = &self.setup.config.assertion;
+        let signed = |key, algorithm: SigningAlgorithm, key_id: Option<&str>| {
+            let claims = AssertionClaims {
+                client_id: &self.setup.config.grant.client_id,
+                audience: &place.audience,
+                issued_at: now.wall,
+            };
+            let key_id = settings.key_id.as_deref().or(key_id);
+            let assertion = sign_assertion(key, algorithm, key_id, &claims);
+            Ok(ClientProof::Assertion {
+                kind: JWT_BEARER.into(),
+                assertion: Arc::new(assertion.map_err(|_| Error::internal())?),
+            })
+        };
+        match credential {
+            Credential::Secret(secret) => match self.setup.config.grant.authentication {
+                ClientAuthentication::SecretBasic => {
+                    Ok(ClientProof::SecretBasic(Arc::clone(secret)))
+                }
+                ClientAuthentication::SecretJwt => {
+                    let algorithm = settings.algorithm.unwrap_or(SigningAlgorithm::Hs256);
+                    signed(AssertionKey::Shared(secret), algorithm, None)
+                }
+                _ => Ok(ClientProof::SecretPost(Arc::clone(secret))),
+            },
+            Credential::Key(key) => {
+                let algorithm = settings.algorithm.unwrap_or(key.default_algorithm());
+                if !key.fits(algorithm) {
+                    let (own, asked) = (key.default_algorithm().as_str(), algorithm.as_str());
+                    let detail = format!(
+                        "it is a key for {own} and cannot sign with {asked} (signingAlgorithm)"
+                    );
+                    return Err(unusable("privateKeyFile", &detail));
+                }
+                signed(AssertionKey::Private(key), algorithm, key.key_id())
+            }
+            Credential::Identity(_) => Ok(ClientProof::Certificate),
+            Credential::Assertion(assertion) => Ok(ClientProof::Assertion {
+                kind: settings.kind.clone().unwrap_or_else(|| JWT_BEARER.into()),
+                assertion: Arc::clone(assertion),
+            }),
+        }
+    }
+
+    pub(super) fn redactor(
+        &self,
+        credential: &Credential,
+        refused: Option<&Credential>,
+    ) -> Redactor {
+        let known = [Some(credential), refused].into_iter().flatten();
+        known.fold(Redactor::none(), |redactor, credential| match credential {
+            Credential::Secret(secret) => {
+                redactor.and_secret(&self.setup.config.grant.client_id, secret)
+            }
+            Credential::Assertion(assertion) => redactor.and_assertion(assertion),
+            Credential::Key(_) | Credential::Identity(_) => redactor,
+        })
+    }
+}

@@ -1,0 +1,131 @@
+//! The endpoint of an attempt: the configured one, or the one in the issuer's discovery document.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::attempt::{Exchange, Failure};
+use super::{Acquisition, AcquisitionProgress};
+use crate::clock::Clock;
+use crate::config::{self, Target};
+use crate::error::Error;
+use crate::events::Level;
+use oauth::{ClientAuthentication, Issuer, Metadata, Redactor, TokenEndpoint, read_metadata};
+use transport::{ClientIdentity, Transport};
+
+/// The path of Keycloak's token endpoint below its issuer.
+const KEYCLOAK_PATH: &str = "/protocol/openid-connect/token";
+
+/// Where the token request goes.
+pub(super) struct ResolvedEndpoint {
+    pub(super) endpoint: TokenEndpoint,
+    /// The audience of client assertions.
+    pub(super) audience: String,
+    /// The remembered document that named the endpoint; `None` if it was just read.
+    pub(super) remembered: Option<Arc<Metadata>>,
+}
+
+impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
+    /// The token endpoint, if it is known.
+    pub(super) fn endpoint(&self) -> Option<TokenEndpoint> {
+        match &self.setup.config.target {
+            Target::Endpoint(endpoint) => Some(endpoint.clone()),
+            Target::Issuer(_) => {
+                let last = self.setup.discovery.last()?;
+                Some(self.endpoint_of(&last))
+            }
+        }
+    }
+
+    fn endpoint_of(&self, metadata: &Metadata) -> TokenEndpoint {
+        let alias = metadata.mtls_token_endpoint.as_ref();
+        let alias = alias.filter(|_| {
+            self.setup.config.grant.authentication == ClientAuthentication::TlsClientAuth
+        });
+        alias.unwrap_or(&metadata.token_endpoint).clone()
+    }
+
+    /// The endpoint to use: the configured one, or the one in the issuer's discovery document.
+    pub(super) async fn resolve_endpoint(
+        &self,
+        identity: Option<&Arc<ClientIdentity>>,
+        progress: &AcquisitionProgress,
+    ) -> Result<ResolvedEndpoint, Failure> {
+        let settings = &self.setup.config.assertion;
+        let issuer: &Issuer = match &self.setup.config.target {
+            Target::Endpoint(endpoint) => {
+                let shown = endpoint.shown();
+                let realm = shown.strip_suffix(KEYCLOAK_PATH).unwrap_or(shown);
+                let audience = settings.audience.as_deref().unwrap_or(realm);
+                return Ok(ResolvedEndpoint {
+                    endpoint: endpoint.clone(),
+                    audience: audience.to_owned(),
+                    remembered: None,
+                });
+            }
+            Target::Issuer(issuer) => issuer,
+        };
+        let remembered = self.setup.discovery.known(self.clock.now());
+        let metadata = match &remembered {
+            Some(metadata) => Arc::clone(metadata),
+            None => Box::pin(self.discover(issuer, identity, progress)).await?,
+        };
+        let audience = settings.audience.as_ref().unwrap_or(&metadata.issuer);
+        Ok(ResolvedEndpoint {
+            endpoint: self.endpoint_of(&metadata),
+            audience: audience.clone(),
+            remembered,
+        })
+    }
+
+    async fn discover(
+        &self,
+        issuer: &Issuer,
+        identity: Option<&Arc<ClientIdentity>>,
+        progress: &AcquisitionProgress,
+    ) -> Result<Arc<Metadata>, Failure> {
+        progress.reads_document.store(true, Ordering::Relaxed);
+        let pass = self.admitted(issuer.url(), identity, progress).await?;
+        let Exchange { answer, .. } = self
+            .exchange(pass, issuer.url(), progress, &Redactor::none(), |_| {
+                Ok((issuer.request(), ()))
+            })
+            .await?;
+        let metadata = read_metadata(&answer, issuer).map_err(|error| Failure {
+            retry_after: self.retry_after(&answer),
+            ..Error::from_discovery(error, issuer, &self.setup.config).into()
+        })?;
+        progress.reads_document.store(false, Ordering::Relaxed);
+        let metadata = Arc::new(metadata);
+        self.setup
+            .discovery
+            .learn(Arc::clone(&metadata), self.clock.now());
+        self.warn_of_method(&metadata);
+        let endpoint = self.endpoint_of(&metadata);
+        if endpoint.is_plain_to_remote() && !issuer.url().is_plain_to_remote() {
+            self.warn(&config::plain_http("the token endpoint in the discovery document"));
+        }
+        Ok(metadata)
+    }
+
+    /// Only a warning: a method that the document does not list may still work, as it does for
+    /// Keycloak's federated clients.
+    fn warn_of_method(&self, metadata: &Metadata) {
+        let method = self.setup.config.grant.authentication;
+        let Some(listed) = &metadata.methods else {
+            return;
+        };
+        let is_listed = listed.iter().any(|name| name == method.as_str());
+        if !is_listed && method != ClientAuthentication::AssertionFile {
+            let method = method.as_str();
+            self.warn(&format!(
+                "the discovery document of the issuer does not list {method}; if the server \
+                 refuses it, set clientAuthentication to a method that it supports"
+            ));
+        }
+    }
+
+    fn warn(&self, text: &str) {
+        self.events
+            .log(&self.setup.config, Level::Warn, || text.to_owned());
+    }
+}

@@ -1,0 +1,141 @@
+//! What the reader of an error message can do about the server's answer.
+
+use crate::config::{Config, Target};
+use oauth::ClientAuthentication;
+
+/// The advice for an OAuth error. Keycloak uses the codes differently from RFC 6749: a wrong secret
+/// is `unauthorized_client`, an unknown client is `invalid_client`, and both have status 401.
+pub(super) fn oauth_advice(error: &str, description: Option<&str>, config: &Config) -> String {
+    let client = config.grant.client_id.escape_default();
+    let option = config.target.option();
+    let proof = name_of_proof(config.grant.authentication);
+    let says = |text: &str| description.is_some_and(|d| d.contains(text));
+    match error {
+        "unauthorized_client" if says("service account") && says("Public client") => format!(
+            "client \"{client}\" is public; turn on its client authentication and service account \
+             roles"
+        ),
+        "unauthorized_client" if says("service account") => {
+            format!(
+                "the service account of client \"{client}\" is off; turn on service account roles"
+            )
+        }
+        "unauthorized_client" if says("Invalid method") => format!(
+            "client \"{client}\" requires another authentication method for its secret; \
+             set clientAuthentication"
+        ),
+        // Older servers wrap these texts in a longer sentence.
+        "invalid_client" | "unauthorized_client" if says("issued in the future") => {
+            "the clock of this machine is ahead of the server's; correct it".to_owned()
+        }
+        "invalid_client" | "unauthorized_client" if says("Token is not active") => {
+            "the assertion has expired or is not valid yet; correct the clock of this machine, or \
+             renew the assertion"
+                .to_owned()
+        }
+        "invalid_client" | "unauthorized_client" if says("audience") => {
+            "the server does not accept the audience of the assertion; set assertionAudience to \
+             the issuer in the server's discovery document"
+                .to_owned()
+        }
+        "invalid_client" | "unauthorized_client" if says("signature algorithm") => format!(
+            "client \"{client}\" requires another signature algorithm; set signingAlgorithm"
+        ),
+        "invalid_client" | "unauthorized_client" if says("public key") => format!(
+            "the server has no public key of client \"{client}\" that verifies the assertion; \
+             register the key, or set keyId to its kid"
+        ),
+        "unauthorized_client" => {
+            format!("{proof} of client \"{client}\" is wrong or its service account is off")
+        }
+        "invalid_client" if says("Bearer-only") => {
+            format!(
+                "client \"{client}\" is bearer-only and cannot obtain tokens; \
+                 use another client"
+            )
+        }
+        "invalid_client" if says("client_assertion") => format!(
+            "client \"{client}\" must authenticate with a signed JWT; \
+             set clientAuthentication"
+        ),
+        "invalid_client" => format!(
+            "client \"{client}\" is unknown or disabled in this realm, {proof} is wrong, or the \
+             client requires another authentication method"
+        ),
+        "invalid_scope" => {
+            format!(
+                "a requested scope is unknown or not assigned to client \"{client}\"; \
+                 correct scope"
+            )
+        }
+        "access_denied" if says("Realm not enabled") => {
+            "the realm is disabled; enable it in Keycloak".to_owned()
+        }
+        "invalid_request" if says("HTTPS required") => {
+            "the realm requires https from this address; use its https URL".to_owned()
+        }
+        "invalid_request" if says("disabled") => {
+            format!("the service account user of client \"{client}\" is disabled; enable it")
+        }
+        "invalid_request" if says("DPoP") => format!(
+            "client \"{client}\" requires DPoP-bound tokens, which this package does not support; \
+             turn off that requirement for the client"
+        ),
+        "invalid_request" if says("MTLS") => format!(
+            "client \"{client}\" requires certificate-bound tokens; set clientCertificate and \
+             clientKey, or turn off that requirement"
+        ),
+        "missingNormalization" | "invalidCharacter" => format!(
+            "the path of the URL contains a double slash, a dot segment, an unnecessary escape or \
+             a semicolon; correct {option}"
+        ),
+        "invalid_request" if says("Token not provided") => not_the_place(config),
+        "unsupported_grant_type" => {
+            format!("the server does not support the client credentials grant; check {option}")
+        }
+        // Keycloak's other endpoints return a sentence where OAuth defines a code.
+        prose if prose.contains(' ') => not_the_place(config),
+        _ => format!(
+            "the server refused client \"{client}\"; see Keycloak's events and the client policies \
+             of the realm for the reason"
+        ),
+    }
+}
+
+fn not_the_place(config: &Config) -> String {
+    match config.target {
+        Target::Endpoint(_) => "this URL is not a token endpoint; Keycloak's is \
+             {base}/realms/{realm}/protocol/openid-connect/token"
+            .to_owned(),
+        Target::Issuer(_) => {
+            "this URL is not the issuer of a realm; Keycloak's is {base}/realms/{realm}".to_owned()
+        }
+    }
+}
+
+/// The name of the client's credential in messages.
+fn name_of_proof(method: ClientAuthentication) -> &'static str {
+    match method {
+        ClientAuthentication::SecretPost
+        | ClientAuthentication::SecretBasic
+        | ClientAuthentication::SecretJwt => "the secret",
+        ClientAuthentication::PrivateKeyJwt => "the key",
+        ClientAuthentication::TlsClientAuth => "the certificate",
+        ClientAuthentication::AssertionFile => "the assertion",
+    }
+}
+
+pub(super) fn http_advice(status: u16, error: Option<&str>, config: &Config) -> String {
+    let option = config.target.option();
+    match (status, error) {
+        (404, Some("Realm does not exist")) => {
+            format!("the realm in the URL does not exist (yet); check {option}")
+        }
+        (404 | 405, _) => not_the_place(config),
+        (408 | 429 | 500..=599, _) => {
+            "the server, or a gateway in front of it, is unavailable; see its status and log"
+                .to_owned()
+        }
+        _ => format!("the answer is not from an OAuth server; check {option}"),
+    }
+}

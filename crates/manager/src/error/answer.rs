@@ -1,0 +1,116 @@
+//! Failures that an answer of the server reports.
+
+use std::sync::Arc;
+
+use super::advice::{http_advice, oauth_advice};
+use super::{Error, ErrorKind};
+use crate::config::Config;
+use oauth::{AnswerError, DiscoveryError, DocumentFault, Issuer, TokenEndpoint};
+
+impl Error {
+    /// A response of the server without a usable token.
+    #[must_use]
+    pub fn from_answer(error: AnswerError, config: &Config, endpoint: &TokenEndpoint) -> Self {
+        Self::of_answer("token request", error, config, endpoint)
+    }
+
+    /// The issuer's discovery document is missing or unusable.
+    #[must_use]
+    pub fn from_discovery(error: DiscoveryError, issuer: &Issuer, config: &Config) -> Self {
+        let request = issuer.request();
+        let (status, fault) = match error {
+            DiscoveryError::Answer(error) => {
+                return Self::of_answer("discovery", error, config, &request.endpoint);
+            }
+            DiscoveryError::Document { status, fault } => (status, fault),
+        };
+        let configured = issuer.url().shown();
+        let problem = match fault {
+            DocumentFault::Unreadable(fault) => {
+                format!("{fault}; check that issuer is the URL of a realm")
+            }
+            DocumentFault::Issuer(named) if named.is_empty() => {
+                "the document has no issuer; check that issuer is the URL of a realm".to_owned()
+            }
+            DocumentFault::Issuer(named) => format!(
+                "the document belongs to \"{named}\", not to \"{configured}\"; if Keycloak has \
+                 another public hostname, set issuer to it, or set tokenEndpoint instead of issuer"
+            ),
+            DocumentFault::NoTokenEndpoint => {
+                "the document has no token_endpoint that is an http or https URL; \
+                 set tokenEndpoint instead of issuer"
+                    .to_owned()
+            }
+            DocumentFault::PlainTokenEndpoint => {
+                "the issuer uses https, but the token_endpoint in its document uses http; \
+                 correct the hostname settings of Keycloak"
+                    .to_owned()
+            }
+        };
+        let place = request.endpoint.shown();
+        let mut made = Self::new(
+            ErrorKind::Protocol,
+            format!("discovery failed with status {status} at {place}: {problem}"),
+        );
+        Arc::make_mut(&mut made.details).status = Some(status);
+        made
+    }
+
+    fn of_answer(
+        what: &str,
+        error: AnswerError,
+        config: &Config,
+        endpoint: &TokenEndpoint,
+    ) -> Self {
+        let retryable = error.is_retryable();
+        let endpoint = endpoint.shown();
+        let (kind, status, code, description, advice) = match error {
+            AnswerError::OAuth {
+                status,
+                error,
+                description,
+            } => {
+                let advice = oauth_advice(&error, description.as_deref(), config);
+                (ErrorKind::OAuth, status, Some(error), description, advice)
+            }
+            AnswerError::Http {
+                status,
+                error,
+                description,
+            } => {
+                let advice = http_advice(status, error.as_deref(), config);
+                (ErrorKind::Http, status, error, description, advice)
+            }
+            AnswerError::Protocol {
+                status,
+                fault,
+                error,
+            } => {
+                let option = config.target.option();
+                let advice = format!("{fault}; check that {option} is the right URL");
+                (ErrorKind::Protocol, status, error, None, advice)
+            }
+        };
+        let mut message = format!("{what} failed with status {status}");
+        if let Some(code) = &code {
+            message.push(' ');
+            message.push_str(code);
+        }
+        message.push_str(" at ");
+        message.push_str(endpoint);
+        message.push_str(": ");
+        message.push_str(&advice);
+        if let Some(description) = &description {
+            message.push_str(" (the server says: ");
+            message.push_str(description);
+            message.push(')');
+        }
+        let mut made = Self::new(kind, message);
+        let details = Arc::make_mut(&mut made.details);
+        details.retryable = retryable;
+        details.status = Some(status);
+        details.oauth_error = code;
+        details.oauth_error_description = description;
+        made
+    }
+}

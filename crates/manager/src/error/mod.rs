@@ -1,0 +1,188 @@
+//! The error type of the package: a kind, a message for people, and details for programs.
+//!
+//! Every text in an error is safe to show: `oauth` has cleaned the texts of the server. This module
+//! alone maps kinds to codes; a test compares `index.d.ts` with it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+mod advice;
+mod answer;
+mod transport;
+
+use crate::acquire::backoff::{CoolDownRange, LONG_COOLDOWN, SHORT_COOLDOWN};
+use crate::config::Config;
+use oauth::TokenEndpoint;
+
+/// The kind of failure, as far as a program can act on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// Options are wrong. Not retryable.
+    Config,
+    /// An argument of a call is wrong. Not retryable.
+    Request,
+    /// A credential or a certificate file cannot be read or used. Not retryable.
+    Credential,
+    /// The server refused with an OAuth error. Retryable for `temporarily_unavailable` and
+    /// `server_error`.
+    OAuth,
+    /// An HTTP error that is not an OAuth error response. Retryable for 408, 429 and 5xx.
+    Http,
+    /// An answer that is not a usable token response. Not retryable.
+    Protocol,
+    /// A failed name look-up, or a connection that was refused, reset or cut short. Retryable.
+    Network,
+    /// The certificate or the TLS handshake failed. Not retryable.
+    Tls,
+    /// The deadline passed. Retryable.
+    Timeout,
+    /// The manager was closed. Not retryable.
+    Closed,
+    /// A bug in this package. Not retryable.
+    Internal,
+}
+
+impl ErrorKind {
+    /// Every kind.
+    pub const ALL: [Self; 11] = [
+        Self::Config,
+        Self::Request,
+        Self::Credential,
+        Self::OAuth,
+        Self::Http,
+        Self::Protocol,
+        Self::Network,
+        Self::Tls,
+        Self::Timeout,
+        Self::Closed,
+        Self::Internal,
+    ];
+
+    /// The code that JavaScript sees.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Config => "ERR_KEYCLOAK_CONFIG",
+            Self::Request => "ERR_KEYCLOAK_REQUEST",
+            Self::Credential => "ERR_KEYCLOAK_CREDENTIAL",
+            Self::OAuth => "ERR_KEYCLOAK_OAUTH",
+            Self::Http => "ERR_KEYCLOAK_HTTP",
+            Self::Protocol => "ERR_KEYCLOAK_PROTOCOL",
+            Self::Network => "ERR_KEYCLOAK_NETWORK",
+            Self::Tls => "ERR_KEYCLOAK_TLS",
+            Self::Timeout => "ERR_KEYCLOAK_TIMEOUT",
+            Self::Closed => "ERR_KEYCLOAK_CLOSED",
+            Self::Internal => "ERR_KEYCLOAK_INTERNAL",
+        }
+    }
+
+    /// The cool-down after failures of this kind: long for failures that an operator has to fix,
+    /// short for transient ones.
+    #[must_use]
+    pub const fn cooldown(self) -> CoolDownRange {
+        match self {
+            Self::OAuth | Self::Credential | Self::Tls => LONG_COOLDOWN,
+            _ => SHORT_COOLDOWN,
+        }
+    }
+}
+
+/// The details of a failure.
+#[derive(Clone, Debug)]
+pub struct Details {
+    /// What happened, where, and what to do.
+    pub message: String,
+    /// Whether the same acquisition may succeed later without a change on the client's side.
+    pub retryable: bool,
+    /// HTTP status.
+    pub status: Option<u16>,
+    /// `error` of the answer, cleaned.
+    pub oauth_error: Option<String>,
+    /// `error_description` of the answer, cleaned.
+    pub oauth_error_description: Option<String>,
+    /// The server's `Retry-After`, counted from the failure.
+    pub retry_after: Option<Duration>,
+    /// The number of requests sent in the acquisition.
+    pub attempts: Option<u32>,
+    /// The URL of the token endpoint.
+    pub token_endpoint: Option<String>,
+    /// The id of the client.
+    pub client_id: Option<String>,
+}
+
+/// A failure, shared by all callers that waited for it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{}", .details.message)]
+pub struct Error {
+    kind: ErrorKind,
+    details: Arc<Details>,
+}
+
+impl Error {
+    /// Creates a failure without further details.
+    #[must_use]
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        let retryable = matches!(kind, ErrorKind::Network | ErrorKind::Timeout);
+        Self {
+            kind,
+            details: Arc::new(Details {
+                message: message.into(),
+                retryable,
+                status: None,
+                oauth_error: None,
+                oauth_error_description: None,
+                retry_after: None,
+                attempts: None,
+                token_endpoint: None,
+                client_id: None,
+            }),
+        }
+    }
+
+    /// The manager was closed.
+    #[must_use]
+    pub fn closed() -> Self {
+        Self::new(ErrorKind::Closed, "the token manager was closed")
+    }
+
+    /// A bug in this package.
+    #[must_use]
+    pub fn internal() -> Self {
+        Self::new(ErrorKind::Internal, "internal error in keycloak-token-manager; please report it")
+    }
+
+    /// A credential that cannot be obtained or used.
+    #[must_use]
+    pub fn credential(what: &str) -> Self {
+        Self::new(ErrorKind::Credential, what)
+    }
+
+    /// Adds the details that the acquisition knows.
+    #[must_use]
+    pub fn in_acquisition(
+        mut self,
+        config: &Config,
+        endpoint: Option<&TokenEndpoint>,
+        attempts: u32,
+        retry_after: Option<Duration>,
+    ) -> Self {
+        let details = Arc::make_mut(&mut self.details);
+        details.attempts = Some(attempts);
+        details.retry_after = retry_after;
+        details.token_endpoint = endpoint.map(|endpoint| endpoint.shown().to_owned());
+        details.client_id = Some(config.grant.client_id.clone());
+        self
+    }
+
+    /// The kind of failure.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The details of the failure.
+    #[must_use]
+    pub fn details(&self) -> &Details {
+        &self.details
+    }
+}

@@ -1,0 +1,120 @@
+//! Failures without a complete answer: no runtime, no connection, a lost one, a passed deadline.
+
+use std::sync::Arc;
+
+use super::{Error, ErrorKind};
+use crate::config::Config;
+use crate::credential;
+use oauth::{ClientAuthentication, TokenEndpoint};
+use transport::{NetworkFault, Stage, TlsFault, TransportError};
+
+impl Error {
+    /// The operating system refused a thread or a file descriptor that a request needs.
+    #[must_use]
+    pub fn no_engine(config: &Config) -> Self {
+        Self::new(
+            ErrorKind::Network,
+            "no request was sent: the process has reached its limit of threads or file \
+             descriptors; raise the limit",
+        )
+        .in_acquisition(config, config.target.endpoint(), 0, None)
+    }
+
+    /// The deadline passed at this stage of a request.
+    #[must_use]
+    pub fn timeout(
+        config: &Config,
+        endpoint: Option<&TokenEndpoint>,
+        request: &str,
+        stage: Stage,
+    ) -> Self {
+        let endpoint = endpoint.unwrap_or(config.target.url()).shown();
+        let limit = config.request_timeout.as_millis();
+        let (stage, advice) = match stage {
+            Stage::WaitingForFile => (
+                "reading a file of trusted certificates",
+                "check the storage of caFile and of NODE_EXTRA_CA_CERTS",
+            ),
+            Stage::WaitingForEventLoop => (
+                "waiting for the event loop to hand over the certificates that Node trusts",
+                "find what blocks the event loop",
+            ),
+            Stage::WaitingForFreeSlot => (
+                "waiting for other requests to this server to finish",
+                "check that Keycloak answers there",
+            ),
+            Stage::Connecting => ("connecting", "check that Keycloak can be reached there"),
+            Stage::WaitingForAnswer => {
+                ("waiting for the answer", "check that Keycloak answers there")
+            }
+        };
+        Self::new(
+            ErrorKind::Timeout,
+            format!(
+                "no token from {endpoint} within {limit} ms ({request}{stage}); {advice}, or raise \
+                 requestTimeoutMs"
+            ),
+        )
+    }
+
+    /// A missing or incomplete answer. A lost kept connection is an error only if its replacement
+    /// was lost too.
+    #[must_use]
+    pub fn from_transport(
+        what: &str,
+        error: TransportError,
+        config: &Config,
+        endpoint: &TokenEndpoint,
+    ) -> Self {
+        let endpoint = endpoint.shown();
+        match error {
+            TransportError::Network { fault, detail } => {
+                let has_ended = matches!(fault, NetworkFault::CutShort | NetworkFault::Reset);
+                let hint = certificate_hint(config, has_ended);
+                Self::new(
+                    ErrorKind::Network,
+                    format!("{what} to {endpoint} failed: {detail}{hint}"),
+                )
+            }
+            TransportError::Tls { fault, detail } => {
+                let hint = certificate_hint(config, fault == TlsFault::Refused);
+                Self::new(
+                    ErrorKind::Tls,
+                    format!("no secure connection to {endpoint}: {detail}{hint}"),
+                )
+            }
+            TransportError::BodyTooLarge { status } => {
+                let mut made = Self::new(
+                    ErrorKind::Protocol,
+                    format!(
+                        "{what} failed with status {status} at {endpoint}: the answer is larger \
+                         than 1 MiB and cannot be a token response; check the URL"
+                    ),
+                );
+                Arc::make_mut(&mut made.details).status = Some(status);
+                made
+            }
+            TransportError::TrustFile { path, detail } => {
+                Self::credential(&format!("caFile \"{path}\" {detail}"))
+            }
+            TransportError::Identity(fault) => {
+                let (option, detail) = fault.describe();
+                credential::unusable(&config.credential.name_of(option), &detail)
+            }
+            TransportError::ConnectionReplaced => Self::new(
+                ErrorKind::Network,
+                format!("{what} to {endpoint} failed: the connection was lost"),
+            ),
+            TransportError::Internal => Self::internal(),
+        }
+    }
+}
+
+/// A server that rejects a client certificate may send an alert or just close the connection.
+fn certificate_hint(config: &Config, is_likely: bool) -> &'static str {
+    if is_likely && config.grant.authentication == ClientAuthentication::TlsClientAuth {
+        "; the server may have rejected the client certificate"
+    } else {
+        ""
+    }
+}

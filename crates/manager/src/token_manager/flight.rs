@@ -1,0 +1,103 @@
+//! A flight: the task that acquires a token for a manager, and what it needs for that.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use super::Manager;
+use crate::acquire::discovery::Discovery;
+use crate::acquire::{Acquired, Acquisition};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::credential::CredentialProvider;
+use crate::error::Error;
+use crate::slot::{FlightId, NewFlight};
+use transport::Transport;
+
+/// The immutable inputs of a flight: a changed configuration creates a new manager.
+pub(crate) struct Setup<T> {
+    pub(crate) config: Config,
+    pub(crate) credentials: CredentialProvider,
+    pub(crate) discovery: Arc<Discovery>,
+    pub(crate) transport: Arc<T>,
+    /// Closed with the manager. It has no permits, so waiting for one ends only when the manager is
+    /// closed. A channel would take five times the memory in every manager.
+    pub(super) closing: Arc<Semaphore>,
+}
+
+impl<T> Setup<T> {
+    pub(super) fn new(config: Config, transport: Arc<T>) -> Self {
+        Self {
+            credentials: CredentialProvider::new(config.credential.clone()),
+            discovery: Arc::default(),
+            config,
+            transport,
+            closing: Arc::new(Semaphore::new(0)),
+        }
+    }
+
+    /// The setup for a changed configuration. The discovery document of the same issuer stays known.
+    pub(super) fn replace(&self, config: Config, transport: Arc<T>) -> Self {
+        let new = Self::new(config, transport);
+        let keeps_target = self.config.target == new.config.target;
+        Self {
+            discovery: if keeps_target {
+                Arc::clone(&self.discovery)
+            } else {
+                new.discovery
+            },
+            closing: Arc::clone(&self.closing),
+            ..new
+        }
+    }
+}
+
+/// A flight in progress. Its waiters are notified exactly once, even if its task panics or is
+/// cancelled.
+pub(super) struct RunningFlight<C: Clock, T: Transport> {
+    manager: Arc<Manager<C, T>>,
+    id: FlightId,
+    has_landed: bool,
+}
+
+impl<C: Clock, T: Transport> RunningFlight<C, T> {
+    pub(super) fn new(manager: Arc<Manager<C, T>>, id: FlightId) -> Self {
+        Self {
+            manager,
+            id,
+            has_landed: false,
+        }
+    }
+
+    /// Acquires a token, unless the manager is closed first.
+    pub(super) async fn fly(self, new_flight: NewFlight, setup: Arc<Setup<T>>) {
+        let acquisition = Acquisition {
+            setup: &setup,
+            clock: &*self.manager.clock,
+            events: &self.manager.events,
+            attempts: new_flight.attempts,
+        };
+        let acquired = tokio::select! {
+            biased;
+            _ = setup.closing.acquire() => return,
+            acquired = acquisition.run() => acquired,
+        };
+        self.land(acquired);
+    }
+
+    pub(super) fn land(mut self, acquired: Acquired) {
+        // If the code below panics, `drop` notifies the waiters.
+        self.manager.land(self.id, acquired);
+        self.has_landed = true;
+    }
+}
+
+impl<C: Clock, T: Transport> Drop for RunningFlight<C, T> {
+    fn drop(&mut self) {
+        if !self.has_landed {
+            // The task panicked or was cancelled, or the runtime has shut down.
+            self.manager
+                .land(self.id, Acquired::without_request(Error::internal()));
+        }
+    }
+}

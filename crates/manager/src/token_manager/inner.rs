@@ -1,0 +1,254 @@
+//! The state of a manager behind its lock: the slot, what was published of it, and the counters.
+//!
+//! Every method is called under the lock and returns what the manager has to do without it.
+
+use std::sync::Arc;
+
+use super::flight::Setup;
+use crate::acquire::Acquired;
+use crate::clock::Moment;
+use crate::config::Config;
+use crate::error::ErrorKind;
+use crate::slot::{
+    Call, Clearing, Condition, Decision, FlightId, FlightResult, Invalidation, NewFlight, RouteId,
+    Slot, TokenId,
+};
+use crate::snapshot::{Counters, Latency, Snapshot, TokenTimes};
+use crate::sync::Mutex;
+use crate::timers::TimerId;
+
+/// What a manager knows, behind its lock.
+pub(super) struct Inner<T> {
+    pub(super) slot: Slot,
+    name: String,
+    /// `None` once the manager is closed, which also drops the secrets.
+    pub(super) setup: Option<Arc<Setup<T>>>,
+    pub(super) timer: Option<TimerId>,
+    /// The token that the published version represents.
+    pub(super) published_token: Option<TokenId>,
+    /// The last token of which JavaScript may hold a copy.
+    shared_token: Option<TokenId>,
+    usage: Usage,
+    /// Shared with the managers of earlier configurations, whose flights may still land.
+    history: Arc<Mutex<History>>,
+    /// Another manager has taken over. Callers of a flight that fails here ask that one.
+    has_successor: bool,
+}
+
+/// Tracks use of the held token through the hits that JavaScript had counted at certain moments.
+#[derive(Clone, Copy, Default)]
+struct Usage {
+    token: Option<TokenId>,
+    hits_on_arrival: f64,
+    hits_when_stale: Option<f64>,
+    /// Native code has handed out the held token.
+    was_handed_out: bool,
+}
+
+/// The past events that the snapshot reports.
+#[derive(Default)]
+struct History {
+    last_success: Option<Moment>,
+    last_failure: Option<(Moment, ErrorKind)>,
+    counters: Counters,
+    latency: Latency,
+    warned_of_lifetime: bool,
+}
+
+impl<T> Inner<T> {
+    /// The state of a new manager.
+    pub(super) fn new(config: Config, transport: Arc<T>) -> Self {
+        Self {
+            slot: Slot::new(config.background_refresh),
+            name: config.name.clone(),
+            setup: Some(Arc::new(Setup::new(config, transport))),
+            timer: None,
+            published_token: None,
+            shared_token: None,
+            usage: Usage::default(),
+            history: Arc::new(Mutex::new(History::default())),
+            has_successor: false,
+        }
+    }
+
+    /// Answers a caller. Returns the flight to start as well.
+    pub(super) fn ask(&mut self, now: Moment, call: Call) -> (Decision, Option<NewFlight>) {
+        let decision = self.slot.decide(now, call);
+        let new_flight = self.count(&decision);
+        (decision, new_flight)
+    }
+
+    /// Counts the decision. Returns the flight to start.
+    fn count(&mut self, decision: &Decision) -> Option<NewFlight> {
+        let counters = &mut self.history.lock().counters;
+        match decision {
+            Decision::Use {
+                is_stale,
+                new_flight,
+                ..
+            } => {
+                counters.hits += 1.0;
+                counters.stale_served += f64::from(u8::from(*is_stale));
+                self.usage.was_handed_out = true;
+                *new_flight
+            }
+            Decision::Wait { new_flight, .. } => {
+                counters.joins += f64::from(u8::from(new_flight.is_none()));
+                *new_flight
+            }
+            Decision::Cooling { .. } => {
+                counters.suppressed += 1.0;
+                None
+            }
+            Decision::Closed => None,
+        }
+    }
+
+    /// Reports a rejected token to the slot, and counts the outcome.
+    pub(super) fn invalidate(
+        &mut self,
+        now: Moment,
+        rejected: &str,
+        route: RouteId,
+    ) -> Invalidation {
+        let outcome = self.slot.invalidate(now, rejected, route);
+        let counters = &mut self.history.lock().counters;
+        *match outcome {
+            Invalidation::Dropped => &mut counters.invalidations,
+            Invalidation::Kept => &mut counters.invalidations_kept,
+            Invalidation::Ignored => &mut counters.invalidations_ignored,
+        } += 1.0;
+        outcome
+    }
+
+    /// Drops the held token, and counts it. Returns whether there was one.
+    pub(super) fn clear(&mut self, now: Moment) -> bool {
+        let had_token = self.slot.clear(now) == Clearing::Dropped;
+        self.history.lock().counters.invalidations += f64::from(u8::from(had_token));
+        had_token
+    }
+
+    /// Counts the hits since the held token became stale, before anything else changes.
+    fn count_stale_hits(&mut self, now: Moment, hits: f64) {
+        if let Some(mark) = self.usage.hits_when_stale {
+            self.history.lock().counters.stale_served += hits - mark;
+        }
+        let is_stale = self.slot.condition(now) == Condition::Stale;
+        self.usage.hits_when_stale = is_stale.then_some(hits);
+    }
+
+    /// The refresh that the passage of time has made due.
+    pub(super) fn wake(&mut self, now: Moment, hits: f64) -> Option<NewFlight> {
+        let is_used = self.usage.was_handed_out || hits > self.usage.hits_on_arrival;
+        self.slot.wake(now, is_used)
+    }
+
+    pub(super) fn flight(&mut self, new_flight: NewFlight) -> Option<(NewFlight, Arc<Setup<T>>)> {
+        let setup = Arc::clone(self.setup.as_ref()?);
+        self.history.lock().counters.acquisitions += 1.0;
+        Some((new_flight, setup))
+    }
+
+    /// Whether JavaScript may hold a copy of a token that is no longer the held one.
+    pub(super) fn lost_copies(&mut self) -> bool {
+        let is_gone = self.shared_token.is_some() && self.shared_token != self.slot.token_id();
+        if is_gone || self.published_token.is_some() {
+            self.shared_token = self.published_token;
+        }
+        is_gone
+    }
+
+    /// The result for the flight's waiters, and whether to warn of an assumed lifetime. `None` if
+    /// the manager is closed.
+    pub(super) fn land(
+        &mut self,
+        now: Moment,
+        flight: FlightId,
+        acquired: Acquired,
+    ) -> Option<(FlightResult, bool)> {
+        self.setup.as_ref()?;
+        let Acquired {
+            result,
+            requests,
+            took,
+            is_lifetime_assumed,
+        } = acquired;
+        let warns_of_lifetime = {
+            let mut history = self.history.lock();
+            history.counters.retries += f64::from(requests.saturating_sub(1));
+            history.latency.add(took);
+            match &result {
+                Ok(_) => history.last_success = Some(now),
+                // The present configuration has not failed.
+                Err(_) if self.has_successor => {}
+                Err(error) => history.last_failure = Some((now, error.kind())),
+            }
+            is_lifetime_assumed && !std::mem::replace(&mut history.warned_of_lifetime, true)
+        };
+        let mut landed = self.slot.land(now, flight, result, fastrand::f64());
+        // A failure after which the callers ask the successor is not logged.
+        landed.is_transition &= !(self.has_successor && landed.is_void_after_change());
+        Some((landed, warns_of_lifetime))
+    }
+
+    /// Lets time take effect, before anything else is decided.
+    pub(super) fn settle(&mut self, now: Moment, hits: f64) {
+        self.slot.settle(now);
+        self.track_token(hits);
+        self.count_stale_hits(now, hits);
+    }
+
+    /// Starts to count the use of a token that was adopted.
+    pub(super) fn track_token(&mut self, hits: f64) {
+        let token = self.slot.token_id();
+        if token.is_some() && token != self.usage.token {
+            self.usage = Usage {
+                token,
+                hits_on_arrival: hits,
+                ..Usage::default()
+            };
+        }
+    }
+
+    pub(super) fn snapshot(&self, now: Moment) -> Snapshot {
+        let token = self.slot.token(now).map(|token| TokenTimes {
+            age: token.age(now),
+            soft: token.life.soft,
+            hard: token.life.hard,
+        });
+        let history = self.history.lock();
+        Snapshot {
+            name: self.name.clone(),
+            condition: self.slot.condition(now),
+            token,
+            last_success: history.last_success,
+            last_failure: history.last_failure,
+            counters: history.counters,
+            latency: history.latency,
+        }
+    }
+
+    /// The initial state of the successor. Only flights in progress stay here.
+    pub(super) fn hand_over(&mut self, now: Moment, config: Config, transport: Arc<T>) -> Self {
+        let old = self.setup.as_ref();
+        let keeps_target = old.is_some_and(|old| old.config.target == config.target);
+        let keeps_grant = old.is_some_and(|old| old.config.grant == config.grant);
+        let changes_grant = !(keeps_target && keeps_grant);
+        let slot = self
+            .slot
+            .hand_over(now, config.background_refresh, changes_grant);
+        let name = config.name.clone();
+        let setup = old.map(|old| Arc::new(old.replace(config, transport)));
+        Self {
+            slot,
+            name,
+            setup,
+            timer: self.timer.take(),
+            published_token: self.published_token.take(),
+            shared_token: self.shared_token.take(),
+            usage: std::mem::take(&mut self.usage),
+            history: Arc::clone(&self.history),
+            has_successor: std::mem::replace(&mut self.has_successor, true),
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! A manager: one slot behind one lock, its published state, and the flights that it starts.
+//!
+//! The lock is held for a decision, never for an operation. Every change goes through
+//! [`Manager::decide`], which carries out the slot's decision after releasing the lock. The rules
+//! are in [`slot`](crate::slot); this module makes no decision of its own.
+
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+mod flight;
+mod inner;
+
+use crate::acquire::Acquired;
+use crate::clock::{Clock, Moment};
+use crate::config::Config;
+use crate::error::Error;
+use crate::events::{Event, EventSink, Level};
+use crate::published::{NO_TOKEN, Published};
+use crate::slot::schedule;
+use crate::slot::{
+    Call, Decision, FlightId, FlightResult, Invalidation, NewFlight, RouteId, Storage,
+};
+use crate::snapshot::Snapshot;
+use crate::sync::Mutex;
+use crate::timers::Timer;
+use crate::{Engine, EngineSource, Reply};
+use flight::RunningFlight;
+pub(crate) use flight::Setup;
+use inner::Inner;
+use transport::Transport;
+
+const MINIMUM_MISSED: &str = "a caller requested a longer minimum validity than the server grants; \
+     the held token is used. Lower minValiditySeconds, or raise the client's access token lifespan";
+
+/// A token manager. It starts no runtime and no background work before the first token request.
+///
+/// Dropping a manager lets its flights finish; closing it cancels them.
+pub struct Manager<C: Clock, T: Transport> {
+    clock: Arc<C>,
+    events: Arc<dyn EventSink>,
+    engine_source: EngineSource,
+    engine: OnceLock<Engine>,
+    published: Arc<Published>,
+    inner: Mutex<Inner<T>>,
+    this: Weak<Self>,
+}
+
+impl<C: Clock, T: Transport> Manager<C, T> {
+    /// Creates a manager without a token. `engine_source` provides the runtime for flights.
+    pub fn new(
+        config: Config,
+        clock: Arc<C>,
+        transport: Arc<T>,
+        events: Arc<dyn EventSink>,
+        engine_source: EngineSource,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|this| Self {
+            clock,
+            events,
+            engine_source,
+            engine: OnceLock::new(),
+            published: Arc::new(Published::default()),
+            inner: Mutex::new(Inner::new(config, transport)),
+            this: Weak::clone(this),
+        })
+    }
+
+    /// Creates the manager for a changed configuration. It takes over the held token, the published
+    /// memory and the counters. Flights in progress stay with this manager: they finish with their
+    /// original configuration, and their results are not stored.
+    #[must_use]
+    pub fn succeed(
+        &self,
+        config: Config,
+        transport: Arc<T>,
+        events: Arc<dyn EventSink>,
+    ) -> Arc<Self> {
+        let now = self.clock.now();
+        let inner = self.inner.lock().hand_over(now, config, transport);
+        if let (Some(id), Some(engine)) = (inner.timer, self.engine.get()) {
+            engine.timers.set(id, None, &self.timer());
+        }
+        let successor = Arc::new_cyclic(|this| Self {
+            clock: Arc::clone(&self.clock),
+            events,
+            engine_source: Arc::clone(&self.engine_source),
+            engine: self.engine.clone(),
+            published: Arc::clone(&self.published),
+            inner: Mutex::new(inner),
+            this: Weak::clone(this),
+        });
+        successor.wake();
+        successor
+    }
+
+    /// The memory that callers read before they call [`Manager::ask`].
+    #[must_use]
+    pub fn published(&self) -> Arc<Published> {
+        Arc::clone(&self.published)
+    }
+
+    /// Answers a caller.
+    #[must_use]
+    pub fn ask(&self, call: Call) -> Reply {
+        let (decision, version) = self.decide(|inner, now| inner.ask(now, call));
+        match decision {
+            Decision::Use {
+                token,
+                warns_of_minimum,
+                ..
+            } => {
+                if warns_of_minimum {
+                    self.log(Level::Warn, || MINIMUM_MISSED.to_owned());
+                }
+                Reply::Token(token, version)
+            }
+            Decision::Wait { flight, .. } => Reply::Flight(flight),
+            Decision::Cooling { error, retry_after } => Reply::Failure(error, Some(retry_after)),
+            Decision::Closed => Reply::Failure(Error::closed(), None),
+        }
+    }
+
+    /// Drops the held token if it is the rejected one and neither a cool-down nor the spacing of
+    /// rejections keeps it.
+    #[must_use]
+    pub fn invalidate(&self, rejected: &str, route: RouteId) -> Invalidation {
+        let (outcome, _) = self.decide(|inner, now| (inner.invalidate(now, rejected, route), None));
+        outcome
+    }
+
+    /// Records that a route accepted a token. Returns whether its further acceptances matter.
+    #[must_use]
+    pub fn accept(&self, accepted: &str, route: RouteId) -> bool {
+        let (matters, _) =
+            self.decide(|inner, now| (inner.slot.accept(now, accepted, route), None));
+        matters
+    }
+
+    /// Drops the held token, unless clears are spaced. Returns whether a token was dropped.
+    #[must_use]
+    pub fn clear(&self) -> bool {
+        let (had_token, _) = self.decide(|inner, now| (inner.clear(now), None));
+        had_token
+    }
+
+    /// The manager's state and counters.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let (snapshot, _) = self.decide(|inner, now| {
+            let mut snapshot = inner.snapshot(now);
+            snapshot.counters.hits += self.published.hits();
+            snapshot.counters.joins += self.published.joins();
+            (snapshot, None)
+        });
+        snapshot
+    }
+
+    /// Cancels flights and timers and drops secrets. No event follows.
+    pub fn close(&self) {
+        let setup = {
+            let mut inner = self.inner.lock();
+            inner.slot.close();
+            inner.published_token = None;
+            self.published.change();
+            if let (Some(id), Some(engine)) = (inner.timer, self.engine.get()) {
+                engine.timers.set(id, None, &self.timer());
+            }
+            inner.setup.take()
+        };
+        if let Some(setup) = setup {
+            setup.closing.close();
+        }
+    }
+
+    /// Makes a decision under the lock and carries it out in this order: plan the flight that the
+    /// decision or the passage of time requires, publish the version, set the timer; then, without the
+    /// lock, start the flight, and wake JavaScript if it may hold a copy of a token that is gone.
+    /// Returns the version if it represents the held token, otherwise [`NO_TOKEN`].
+    fn decide<R>(
+        &self,
+        decision: impl FnOnce(&mut Inner<T>, Moment) -> (R, Option<NewFlight>),
+    ) -> (R, u32) {
+        let (result, version, flight, is_gone) = {
+            let mut inner = self.inner.lock();
+            let now = self.clock.now();
+            let hits = self.published.hits();
+            inner.settle(now, hits);
+            let (result, new_flight) = decision(&mut inner, now);
+            inner.track_token(hits);
+            // The timer is set again below, so a refresh that is due by now must start here.
+            let new_flight = new_flight.or_else(|| inner.wake(now, self.published.hits()));
+            let version = self.publish(now, &mut inner);
+            self.set_timer(now, &mut inner);
+            let flight = new_flight.and_then(|new_flight| inner.flight(new_flight));
+            (result, version, flight, inner.lost_copies())
+        };
+        // A runtime that has shut down drops the flight immediately, which takes the lock.
+        if let Some((new_flight, setup)) = flight {
+            self.start(new_flight, setup);
+        }
+        if is_gone {
+            self.events.wake();
+        }
+        (result, version)
+    }
+
+    /// Changes the version if it represents another token than before.
+    fn publish(&self, now: Moment, inner: &mut Inner<T>) -> u32 {
+        let published_token = inner.slot.servable(now);
+        if published_token != inner.published_token {
+            inner.published_token = published_token;
+            self.published.change();
+        }
+        published_token.map_or(NO_TOKEN, |_| self.published.version())
+    }
+
+    fn set_timer(&self, now: Moment, inner: &mut Inner<T>) {
+        let wait = inner.slot.next_wake(now);
+        if wait.is_none() && inner.timer.is_none() {
+            return;
+        }
+        // Without a runtime no flight has started yet, so no token needs a timer.
+        let Some(engine) = self.engine.get() else {
+            return;
+        };
+        let id = *inner.timer.get_or_insert_with(|| engine.timers.register());
+        let time = wait.map(|wait| now.monotonic.saturating_add(wait));
+        engine.timers.set(id, time, &self.timer());
+    }
+
+    fn timer(&self) -> Weak<dyn Timer> {
+        self.this.clone()
+    }
+
+    fn start(&self, new_flight: NewFlight, setup: Arc<Setup<T>>) {
+        let Some(manager) = self.this.upgrade() else {
+            return;
+        };
+        let flight = RunningFlight::new(manager, new_flight.flight);
+        let Some(engine) = self.engine() else {
+            let error = Error::no_engine(&setup.config);
+            return flight.land(Acquired::without_request(error));
+        };
+        engine.handle.spawn(async move {
+            // Boxed on the runtime's thread, which also frees it: flights that many managers start
+            // at once would otherwise fragment the calling thread's heap.
+            Box::pin(flight.fly(new_flight, setup)).await;
+        });
+    }
+
+    /// Returns the runtime, and starts it for the first flight.
+    fn engine(&self) -> Option<&Engine> {
+        if self.engine.get().is_none() {
+            drop(self.engine.set((self.engine_source)()?));
+        }
+        self.engine.get()
+    }
+
+    /// Stores the result of a flight and notifies its waiters.
+    fn land(&self, flight: FlightId, acquired: Acquired) {
+        let took = acquired.took;
+        let (landed, version) = self.decide(|inner, now| (inner.land(now, flight, acquired), None));
+        // `None`: the manager was closed.
+        let Some((landed, warns_of_lifetime)) = landed else {
+            return;
+        };
+        self.log_landing(&landed, took);
+        if warns_of_lifetime {
+            let assumed = schedule::ASSUMED_LIFETIME.as_secs();
+            self.log(Level::Warn, || {
+                format!(
+                    "neither the token response nor the token gives a lifetime; assuming \
+                     {assumed} s; check that the server returns expires_in"
+                )
+            });
+        }
+        self.events.push(Event::FlightEnded {
+            flight,
+            version: if landed.storage == Storage::Kept {
+                version
+            } else {
+                NO_TOKEN
+            },
+            landed,
+        });
+    }
+
+    fn log_landing(&self, landed: &FlightResult, took: Duration) {
+        match &landed.result {
+            Ok(token) => {
+                if landed.is_transition {
+                    self.log(Level::Info, || "recovered: acquired a token again".to_owned());
+                }
+                let (took, life) = (took.as_millis(), token.life.granted.as_secs_f64());
+                self.log(Level::Debug, || {
+                    format!("acquired a token in {took} ms, valid for {life} s")
+                });
+            }
+            Err(error) if landed.is_transition => {
+                let state = if landed.fallback.is_some() {
+                    "; the held token is still valid and is used meanwhile"
+                } else {
+                    ""
+                };
+                let code = error.kind().code();
+                self.log(Level::Warn, || format!("refresh failed: {code}: {error}{state}"));
+            }
+            Err(_) => {}
+        }
+        if landed.warns_of_minimum {
+            self.log(Level::Warn, || MINIMUM_MISSED.to_owned());
+        }
+    }
+
+    fn log(&self, level: Level, message: impl FnOnce() -> String) {
+        let setup = self.inner.lock().setup.clone();
+        if let Some(setup) = setup {
+            self.events.log(&setup.config, level, message);
+        }
+    }
+}
+
+impl<C: Clock, T: Transport> Timer for Manager<C, T> {
+    fn wake(&self) {
+        self.decide(|_, _| ((), None));
+    }
+}
