@@ -15,12 +15,17 @@ export declare class Core {
   /** Delivers the secret that the function returned, or the fault. */
   answerSecret(call: number, secret?: string | undefined | null, fault?: string | undefined | null): void
   /**
-   * Drops the held token if it is the rejected one. Returns `dropped`, `kept` if a cool-down or
-   * the spacing of rejections kept it, or `ignored` if another token is held.
+   * Drops the held token if it is the one that this route rejected. Returns `dropped`, `kept` if
+   * a cool-down or the spacing of rejections kept it, or `ignored` if another token is held.
    */
-  invalidate(rejected: string): string
-  /** Drops the held token. Returns whether one was held. */
-  clear(): boolean
+  invalidate(rejected: string, route: string): string
+  /** Records that a route accepted a token. Returns whether its further acceptances matter. */
+  accept(accepted: string, route: string): boolean
+  /**
+   * Drops the held token and detaches the flight. Returns `dropped` if a token was held,
+   * `detached` if only a flight was current, `kept` if there were too many calls, or `nothing`.
+   */
+  clear(): string
   /** Applies changed options, or returns their faults and changes nothing. */
   reconfigure(options: unknown, environment: Environment): FailureData | Unreadable | null
   /** The manager's state and counters. */

@@ -14,6 +14,9 @@ const TOO_MANY_REDIRECTS = 'redirect: more than 20 redirects; check the API for 
 // Reading a body to its end lets the connection be reused.
 const DRAINED_BYTES = 256 * 1024;
 const DRAINED_MS = 1000;
+// A 401 for a token that the route accepted within this time comes from one replica of several.
+const ACCEPTED_MS = 60_000;
+const MOST_ROUTES = 256;
 
 /**
  * Creates the `fetch` function for one manager and one resource.
@@ -21,13 +24,16 @@ const DRAINED_MS = 1000;
  * @param {object} parts
  * @param {import('..').KeycloakTokenManager} parts.manager
  * @param {import('..').ResourceOptions} [parts.resource]
- * @param {(token: string) => 'dropped' | 'kept' | 'ignored'} parts.reject
+ * @param {string} parts.server a URL of the authorization server
+ * @param {(token: string, route: string) => 'dropped' | 'kept' | 'ignored'} parts.reject
+ * @param {(token: string, route: string) => boolean} parts.accept whether the next one matters
  * @param {() => boolean} parts.isCurrent whether the manager still sends tokens to this origin
  */
-function makeFetch({ manager, resource, reject, isCurrent }) {
+function makeFetch({ manager, resource, server, reject, accept, isCurrent }) {
+  const routes = new Routes(reject, accept);
   let settings;
   return async (input, init) => {
-    settings ??= settingsOf(resource);
+    settings ??= settingsOf(resource, server);
     const request = new OutgoingRequest(input, init, settings);
     let token = await manager.getToken(request.tokenOptions);
     // The configuration changed meanwhile, and the new token is for another origin.
@@ -37,13 +43,20 @@ function makeFetch({ manager, resource, reject, isCurrent }) {
     for (;;) {
       // The global `fetch` is looked up for each call, so that a replacement takes effect.
       const response = await request.send(resource.fetch ?? globalThis.fetch, token);
-      if (response.status === 401) {
-        // A token that was kept would be rejected again.
-        const isKept = reject(token) === 'kept';
-        if (isKept || hasRetried || !request.isReplayable || !isCurrent()) return response;
+      const loginPage = request.loginPageOf(response);
+      if (loginPage !== undefined || isAboutToken(response)) {
+        const outcome = routes.rejected(token, request.route);
+        const isSafe = loginPage === undefined || request.isSafe;
+        if (outcome === 'kept' || hasRetried || !isSafe || !request.isReplayable || !isCurrent()) {
+          if (loginPage === undefined) return response;
+          cancel(unreadBody(response));
+          throw loginPage;
+        }
         hasRetried = true;
-        token = await orCancel(response, () => manager.getToken(request.tokenOptions));
-        if (!isCurrent()) return response;
+        if (outcome !== 'repeat') {
+          token = await orCancel(response, () => manager.getToken(request.tokenOptions));
+          if (!isCurrent()) return response;
+        }
       } else if (request.follows && REDIRECTS.has(response.status)) {
         const location = response.headers.get('location');
         if (location === null) return response;
@@ -53,6 +66,7 @@ function makeFetch({ manager, resource, reject, isCurrent }) {
           request.redirect(response.status, location);
         });
       } else {
+        if (response.ok || response.status === 403) routes.accepted(token, request.route);
         return response;
       }
       await drain(response);
@@ -60,7 +74,51 @@ function makeFetch({ manager, resource, reject, isCurrent }) {
   };
 }
 
-function settingsOf(resource) {
+/** What the routes of a resource did with tokens. Native code decides what follows from it. */
+class Routes {
+  /** The token that each route accepted last, and when; the oldest is forgotten first. */
+  #accepted = new Map();
+  /** Routes whose acceptances matter, because they rejected a token. */
+  #troubled = new Set();
+  #reject;
+  #accept;
+
+  constructor(reject, accept) {
+    this.#reject = reject;
+    this.#accept = accept;
+  }
+
+  /** Reports a rejection. `repeat`: one replica of several rejects, so send the call once more. */
+  rejected(token, route) {
+    const last = this.#accepted.get(route);
+    this.#accepted.delete(route);
+    limit(this.#troubled).add(route);
+    const outcome = this.#reject(token, route);
+    const wasAccepted = last?.token === token && performance.now() - last.at < ACCEPTED_MS;
+    return outcome === 'kept' && wasAccepted ? 'repeat' : outcome;
+  }
+
+  accepted(token, route) {
+    this.#accepted.delete(route);
+    limit(this.#accepted).set(route, { token, at: performance.now() });
+    if (this.#troubled.has(route) && !this.#accept(token, route)) this.#troubled.delete(route);
+  }
+}
+
+function limit(collection) {
+  if (collection.size >= MOST_ROUTES) collection.delete(collection.keys().next().value);
+  return collection;
+}
+
+/** Whether a 401 says that the token is not accepted, and not that something else is missing. */
+function isAboutToken(response) {
+  if (response.status !== 401) return false;
+  const challenge = response.headers?.get('www-authenticate') ?? '';
+  if (challenge.includes('insufficient_user_authentication')) return false;
+  return challenge === '' || /(^|,)\s*(bearer|dpop)\b/i.test(challenge);
+}
+
+function settingsOf(resource, server) {
   if (resource === undefined) {
     throw new KeycloakTokenError({
       code: 'ERR_KEYCLOAK_CONFIG',
@@ -69,7 +127,8 @@ function settingsOf(resource) {
     });
   }
   const base = baseOf(resource);
-  return { base, origin: base.origin, userHeader: resource.userHeader };
+  const issuerOrigin = new URL(server).origin;
+  return { base, origin: base.origin, issuerOrigin, userHeader: resource.userHeader };
 }
 
 /** The base URL as a folder, parsed once for each configuration. */

@@ -44,6 +44,7 @@ class KeycloakTokenManager {
   #pending;
   #flights = NO_FLIGHTS;
   #logger;
+  #server;
   #resource;
   #resourceFetch;
   #secretFunction;
@@ -92,12 +93,15 @@ class KeycloakTokenManager {
     return this.getToken({ minValiditySeconds: minLifetimeMs / 1000 });
   }
 
-  invalidateToken(rejected) {
+  invalidateToken(rejected, route = '') {
     if (rejected === undefined) return this.#clear();
     if (typeof rejected !== 'string') {
       throw badRequest('invalidateToken: expected the rejected token as a string');
     }
-    return this.#reject(rejected) === 'dropped';
+    if (typeof route !== 'string') {
+      throw badRequest('invalidateToken: expected the route as a string');
+    }
+    return this.#reject(rejected, route) === 'dropped';
   }
 
   clearCache() {
@@ -143,8 +147,9 @@ class KeycloakTokenManager {
   }
 
   // The options that only this side of the boundary uses.
-  #adopt({ clientSecret, logger, resource }) {
+  #adopt({ clientSecret, issuer, logger, resource, tokenEndpoint }) {
     this.#logger = logger;
+    this.#server = issuer ?? tokenEndpoint;
     this.#resource = resource === undefined ? undefined : { ...resource };
     this.#resourceFetch = undefined;
     this.#secretFunction = typeof clientSecret === 'function' ? clientSecret : undefined;
@@ -158,14 +163,16 @@ class KeycloakTokenManager {
       manager: this,
       resource,
       isCurrent: () => originOf(this.#resource) === originOf(resource),
-      reject: (token) => this.#reject(token),
+      server: this.#server,
+      reject: (token, route) => this.#reject(token, route),
+      accept: (token, route) => this.#call('accept', token, route),
     });
     return this.#resourceFetch(input, init);
   }
 
   // Returns `dropped`, `kept`, or `ignored` if it is not the held token.
-  #reject(token) {
-    const outcome = this.#call('invalidate', token);
+  #reject(token, route) {
+    const outcome = this.#call('invalidate', token, route);
     if (outcome === 'dropped') this.#forget();
     return outcome;
   }
@@ -276,9 +283,9 @@ class KeycloakTokenManager {
   }
 
   #clear() {
-    const hadToken = this.#call('clear');
-    this.#forget();
-    return hadToken;
+    const outcome = this.#call('clear');
+    if (outcome !== 'kept') this.#forget();
+    return outcome === 'dropped';
   }
 
   #error(failure) {

@@ -11,6 +11,7 @@ const BODY_HEADERS = [
   ...['content-encoding', 'content-language', 'content-length', 'content-location'],
   'content-type',
 ];
+const LOGIN_PATH = /\/(auth|authorize|login)\/?$/;
 // The body objects that `fetch` can read again, besides views of a buffer.
 const REPLAYABLE = new Set([
   ...['ArrayBuffer', 'SharedArrayBuffer', 'Blob', 'File', 'FormData', 'URLSearchParams'],
@@ -27,7 +28,9 @@ class OutgoingRequest {
   follows;
   /** The options for `getToken`; `undefined` for a plain call. */
   tokenOptions;
+  #base;
   #origin;
+  #issuerOrigin;
   #url;
   /** The caller's `Request`, until a redirect replaces it. */
   #request;
@@ -37,10 +40,13 @@ class OutgoingRequest {
   #options;
 
   /** @throws {KeycloakTokenError} `ERR_KEYCLOAK_REQUEST` if the request must not be sent */
-  constructor(input, init, { base, origin, userHeader = DEFAULT_USER_HEADER }) {
+  constructor(input, init, settings) {
+    const { base, origin, issuerOrigin, userHeader = DEFAULT_USER_HEADER } = settings;
     const { backstageUser, minValiditySeconds, headers, ...options } = initOf(init);
     const request = isA('Request', input) ? input : undefined;
+    this.#base = base;
     this.#origin = origin;
+    this.#issuerOrigin = issuerOrigin;
     this.#url = this.#resolve(addressOf(input), base, 'input');
     this.#request = request;
     this.#method = String(options.method ?? request?.method ?? 'GET').toUpperCase();
@@ -56,6 +62,40 @@ class OutgoingRequest {
     if (signal !== undefined || minValiditySeconds !== undefined) {
       this.tokenOptions = { signal, minValiditySeconds };
     }
+  }
+
+  /** The resource, and the first two segments of the path after its base path. */
+  get route() {
+    const { pathname } = this.#url;
+    const below = pathname.startsWith(this.#base.pathname)
+      ? pathname.slice(this.#base.pathname.length)
+      : pathname.slice(1);
+    return `${this.#base.href} ${below.split('/', 2).join('/')}`;
+  }
+
+  /** Whether sending the call again changes nothing at the API. */
+  get isSafe() {
+    return this.#method === 'GET' || this.#method === 'HEAD';
+  }
+
+  /** The error for a redirect to a login page, which is how some gateways reject a token. */
+  loginPageOf({ status, headers }) {
+    if (!this.follows || status < 300 || status > 399) return undefined;
+    const location = headers?.get('location') ?? '';
+    const url = URL.canParse(decoded(location), this.#url)
+      ? new URL(decoded(location), this.#url)
+      : this.#url;
+    if (url.origin === this.#origin) return undefined;
+    const { searchParams } = url;
+    const isLogin =
+      url.origin === this.#issuerOrigin ||
+      (searchParams.has('client_id') && searchParams.has('response_type')) ||
+      LOGIN_PATH.test(url.pathname);
+    if (!isLogin) return undefined;
+    return badRequest(
+      `redirect: leads to ${url.origin}, probably a login page, so the API did not accept the ` +
+        'token; nothing was sent there. Check which tokens the gateway of the API accepts',
+    );
   }
 
   send(fetch, token) {

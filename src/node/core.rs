@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, Ref, RefCell};
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +24,7 @@ use manager::error::Error;
 use manager::events::{EventQueue, EventSink};
 use manager::options::LONE_SURROGATE;
 use manager::published::{NO_TOKEN, Published};
-use manager::slot::{Call, FlightResult, Invalidation, Storage};
+use manager::slot::{Call, Clearing, FlightResult, Invalidation, RouteId, Storage};
 use manager::{Level, Manager, Reply};
 use oauth::ClientSecret;
 use transport::{HttpTransport, set_node_roots};
@@ -244,22 +245,35 @@ impl Core {
         });
     }
 
-    /// Drops the held token if it is the rejected one. Returns `dropped`, `kept` if a cool-down or
-    /// the spacing of rejections kept it, or `ignored` if another token is held.
+    /// Drops the held token if it is the one that this route rejected. Returns `dropped`, `kept` if
+    /// a cool-down or the spacing of rejections kept it, or `ignored` if another token is held.
     #[napi(catch_unwind)]
-    pub fn invalidate(&self, rejected: String) -> &'static str {
+    pub fn invalidate(&self, rejected: String, route: String) -> &'static str {
         let rejected = Zeroizing::new(rejected);
-        match self.manager().invalidate(&rejected) {
+        match self.manager().invalidate(&rejected, route_id(&route)) {
             Invalidation::Dropped => "dropped",
             Invalidation::Kept => "kept",
             Invalidation::Ignored => "ignored",
         }
     }
 
-    /// Drops the held token. Returns whether one was held.
+    /// Records that a route accepted a token. Returns whether its further acceptances matter.
     #[napi(catch_unwind)]
-    pub fn clear(&self) -> bool {
-        self.manager().clear()
+    pub fn accept(&self, accepted: String, route: String) -> bool {
+        let accepted = Zeroizing::new(accepted);
+        self.manager().accept(&accepted, route_id(&route))
+    }
+
+    /// Drops the held token and detaches the flight. Returns `dropped` if a token was held,
+    /// `detached` if only a flight was current, `kept` if there were too many calls, or `nothing`.
+    #[napi(catch_unwind)]
+    pub fn clear(&self) -> &'static str {
+        match self.manager().clear() {
+            Clearing::Dropped => "dropped",
+            Clearing::Detached => "detached",
+            Clearing::Kept => "kept",
+            Clearing::Nothing => "nothing",
+        }
     }
 
     /// Applies changed options, or returns their faults and changes nothing.
@@ -316,4 +330,10 @@ impl Drop for Core {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+fn route_id(label: &str) -> RouteId {
+    let mut hasher = DefaultHasher::new();
+    label.hash(&mut hasher);
+    RouteId(hasher.finish())
 }

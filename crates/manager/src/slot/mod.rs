@@ -123,6 +123,9 @@ pub enum Storage {
     /// It is not kept: its flight was detached, it would die before the held token, or no token
     /// arrived.
     NotKept,
+    /// It is not kept because its life was over when it arrived. It is handed out all the same:
+    /// its acquisition has already asked for another one.
+    Over,
 }
 
 /// The outcome of reporting a rejected token.
@@ -302,6 +305,7 @@ impl Slot {
     ) -> FlightResult {
         let is_transition = self.cool_down.take().is_some();
         let mut warns_of_minimum = false;
+        let is_over = token.age(now) >= token.life.granted;
         let storage = current.map_or(Storage::NotKept, |flight| {
             let storage = self.store(now, flight, &token, jitter);
             if let (Some(minimum), Some(held)) = (flight.minimum, self.held_mut()) {
@@ -309,6 +313,10 @@ impl Slot {
             }
             storage
         });
+        let storage = match storage {
+            Storage::NotKept if is_over => Storage::Over,
+            other => other,
+        };
         FlightResult {
             result: Ok(token),
             fallback: None,

@@ -121,11 +121,12 @@ impl<T> Inner<T> {
         outcome
     }
 
-    /// Drops the held token, and counts it. Returns whether there was one.
-    pub(super) fn clear(&mut self, now: Moment) -> bool {
-        let had_token = self.slot.clear(now) == Clearing::Dropped;
-        self.history.lock().counters.invalidations += f64::from(u8::from(had_token));
-        had_token
+    /// Clears the slot, and counts a dropped token.
+    pub(super) fn clear(&mut self, now: Moment) -> Clearing {
+        let clearing = self.slot.clear(now);
+        let is_dropped = clearing == Clearing::Dropped;
+        self.history.lock().counters.invalidations += f64::from(u8::from(is_dropped));
+        clearing
     }
 
     /// Counts the hits since the held token became stale, before anything else changes.

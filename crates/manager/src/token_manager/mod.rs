@@ -18,7 +18,7 @@ use crate::events::{Event, EventSink, Level};
 use crate::published::{NO_TOKEN, Published};
 use crate::slot::schedule;
 use crate::slot::{
-    Call, Decision, FlightId, FlightResult, Invalidation, NewFlight, RouteId, Storage,
+    Call, Clearing, Decision, FlightId, FlightResult, Invalidation, NewFlight, RouteId, Storage,
 };
 use crate::snapshot::Snapshot;
 use crate::sync::Mutex;
@@ -136,11 +136,10 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         matters
     }
 
-    /// Drops the held token, unless clears are spaced. Returns whether a token was dropped.
-    #[must_use]
-    pub fn clear(&self) -> bool {
-        let (had_token, _) = self.decide(|inner, now| (inner.clear(now), None));
-        had_token
+    /// Drops the held token and detaches the flight, unless clears are spaced.
+    pub fn clear(&self) -> Clearing {
+        let (clearing, _) = self.decide(|inner, now| (inner.clear(now), None));
+        clearing
     }
 
     /// The manager's state and counters.

@@ -255,10 +255,11 @@ impl Comparison {
         let storage = match (self.model.token(now), self.model.log.tokens(now).successor) {
             (Some(held), _) if held.name == flight => Storage::Kept,
             (_, Some(successor)) if successor.token.name == flight => Storage::Settling,
+            _ if model.age(now) >= model.lifetime => Storage::Over,
             _ => Storage::NotKept,
         };
         same("what became of the token", &landing.storage, &storage)?;
-        let is_stored = landing.storage != Storage::NotKept;
+        let is_stored = !matches!(landing.storage, Storage::NotKept | Storage::Over);
         ensure(!is_stored || self.current == Some(flight), "a detached flight was stored")?;
         self.ended(flight, before)
     }
