@@ -27,7 +27,10 @@ describe('the report of the bench', () => {
 
   it('compares round by round', () => {
     const { ratio, ours, other } = compare({
-      ...{ figure: 'a call', unit: 'ms', ours: [1, 2, 300], other: [2, 4, 100] },
+      figure: 'a call',
+      unit: 'ms',
+      ours: [1, 2, 300],
+      other: [2, 4, 100],
     });
     assert.deepEqual({ ratio, ours, other }, { ratio: 0.5, ours: 2, other: 4 });
   });

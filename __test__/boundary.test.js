@@ -192,7 +192,11 @@ describe('miss', { timeout: LIMIT_MS }, () => {
     const access = await manager.getAccessToken();
     const after = Date.now();
     assert.deepEqual(Object.keys(access).sort(), [
-      ...['expiresAt', 'issuedAt', 'scope', 'token', 'tokenType'],
+      'expiresAt',
+      'issuedAt',
+      'scope',
+      'token',
+      'tokenType',
     ]);
     assert.equal(access.tokenType, 'Bearer');
     assert.ok(access.issuedAt >= before - 1 && access.issuedAt <= after, `${access.issuedAt}`);
@@ -313,7 +317,10 @@ describe('logger', { timeout: LIMIT_MS }, () => {
 
 describe('a fault of the native side', { timeout: LIMIT_MS }, () => {
   const isInternal = (cause) => ({
-    ...{ name: 'KeycloakTokenError', code: 'ERR_KEYCLOAK_INTERNAL', retryable: false, cause },
+    name: 'KeycloakTokenError',
+    code: 'ERR_KEYCLOAK_INTERNAL',
+    retryable: false,
+    cause,
   });
   const fault = Object.assign(new Error('a fault'), { code: 'GenericFailure' });
   const throwFault = () => {
@@ -388,7 +395,9 @@ describe('without shared memory', { timeout: LIMIT_MS }, () => {
 
   it('a token that was dropped or is over is not given', async (t) => {
     const { endpoint, manager } = await startUnshared(
-      ...[t, { backgroundRefresh: false }, { expiresIn: 1 }],
+      t,
+      { backgroundRefresh: false },
+      { expiresIn: 1 },
     );
     const first = await manager.getToken();
     block(1100);

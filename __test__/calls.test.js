@@ -221,7 +221,11 @@ describe('getAccessToken', { concurrency: true }, () => {
     const first = await manager.getAccessToken();
     const after = Date.now();
     assert.deepEqual(Object.keys(first).sort(), [
-      ...['expiresAt', 'issuedAt', 'scope', 'token', 'tokenType'],
+      'expiresAt',
+      'issuedAt',
+      'scope',
+      'token',
+      'tokenType',
     ]);
     assert.equal(first.token, await manager.getToken());
     assert.equal(first.tokenType, 'Bearer');

@@ -50,7 +50,9 @@ async function start(t, believes, options = {}, endpointOptions = {}) {
   const { logger, at } = recorder();
   const { tokenEndpoint } = endpoint;
   const manager = new KeycloakTokenManager({
-    ...{ tokenEndpoint, clientId: 'agent', logger },
+    tokenEndpoint,
+    clientId: 'agent',
+    logger,
     ...options,
   });
   t.after(() => manager.close());
@@ -167,7 +169,10 @@ describe('private_key_jwt', () => {
   test('a file that holds no usable key is named and not shown', async (t) => {
     const half = pem(RSA.privateKey).slice(0, 400);
     const encrypted = RSA.privateKey.export({
-      ...{ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'canary' },
+      type: 'pkcs8',
+      format: 'pem',
+      cipher: 'aes-256-cbc',
+      passphrase: 'canary',
     });
     for (const [name, text, problem, more] of [
       ['truncated', half, /cut off or malformed/],

@@ -36,7 +36,10 @@ describe('tls_client_auth', () => {
     const { logger, at } = recorder();
     const { tokenEndpoint } = endpoint;
     const manager = new KeycloakTokenManager({
-      ...{ tokenEndpoint, clientId: 'agent', ca: ca.cert, logger },
+      tokenEndpoint,
+      clientId: 'agent',
+      ca: ca.cert,
+      logger,
       ...options,
     });
     t.after(() => manager.close());
@@ -128,8 +131,11 @@ describe('tls_client_auth', () => {
     const first = await start(t, { clientCertificate: client.cert, clientKey: client.key });
     const { tokenEndpoint } = first.endpoint;
     const manager = new KeycloakTokenManager({
-      ...{ tokenEndpoint, clientId: 'agent', ca: certificates.ca.cert },
-      ...{ clientCertificate: other.cert, clientKey: other.key },
+      tokenEndpoint,
+      clientId: 'agent',
+      ca: certificates.ca.cert,
+      clientCertificate: other.cert,
+      clientKey: other.key,
     });
     t.after(() => manager.close());
     await first.manager.getToken();
@@ -140,7 +146,10 @@ describe('tls_client_auth', () => {
   test('what cannot be used is named, and its contents are not shown', async (t) => {
     const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
     const encrypted = rsa.export({
-      ...{ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'canary' },
+      type: 'pkcs8',
+      format: 'pem',
+      cipher: 'aes-256-cbc',
+      passphrase: 'canary',
     });
     const expired = certificates.expiredClient('old');
     for (const [name, pair, problem] of [

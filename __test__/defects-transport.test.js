@@ -51,8 +51,11 @@ describe('the augment class and ours on the way to the server', { timeout: 30_00
     const { server, ca } = certificates;
     const endpoint = await startVerifyingEndpoint({
       tls: {
-        ...{ key: server.key, cert: server.cert, ca: ca.cert },
-        ...{ requestCert: true, rejectUnauthorized: false },
+        key: server.key,
+        cert: server.cert,
+        ca: ca.cert,
+        requestCert: true,
+        rejectUnauthorized: false,
       },
       believes: { subject: 'agent' },
     });

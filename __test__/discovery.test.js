@@ -21,7 +21,10 @@ async function start(t, options = {}, endpointOptions = {}) {
   t.after(() => endpoint.close());
   const { logger, at } = recorder();
   const manager = new KeycloakTokenManager({
-    ...{ issuer: endpoint.issuer, clientId: 'agent', clientSecret: SECRET, logger },
+    issuer: endpoint.issuer,
+    clientId: 'agent',
+    clientSecret: SECRET,
+    logger,
     ...options,
   });
   t.after(() => manager.close());
@@ -42,7 +45,9 @@ describe('discovery', () => {
   test('a slash at the end of the issuer does not matter', async (t) => {
     const { endpoint, methods } = await start(t);
     const manager = new KeycloakTokenManager({
-      ...{ issuer: `${endpoint.issuer}/`, clientId: 'agent', clientSecret: SECRET },
+      issuer: `${endpoint.issuer}/`,
+      clientId: 'agent',
+      clientSecret: SECRET,
     });
     t.after(() => manager.close());
     assert.equal(await manager.getToken(), 'token-2');
@@ -87,7 +92,10 @@ describe('discovery', () => {
     endpoint.requests.length = 0;
     const silent = await startSilent(t);
     const waiting = new KeycloakTokenManager({
-      ...{ issuer: silent, clientId: 'agent', clientSecret: SECRET, requestTimeoutMs: 300 },
+      issuer: silent,
+      clientId: 'agent',
+      clientSecret: SECRET,
+      requestTimeoutMs: 300,
     });
     t.after(() => waiting.close());
     const error = await rejection(waiting.getToken(), 'ERR_KEYCLOAK_TIMEOUT');

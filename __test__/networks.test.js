@@ -207,12 +207,10 @@ describe('a TLS session', { timeout: LIMIT_MS }, () => {
       test(`of ${version} is taken up by the next connection${how}`, async (t) => {
         const { server: pairOfServer, ca } = certificates;
         const options = {
-          ...{
-            key: pairOfServer.key,
-            cert: pairOfServer.cert,
-            minVersion: version,
-            maxVersion: version,
-          },
+          key: pairOfServer.key,
+          cert: pairOfServer.cert,
+          minVersion: version,
+          maxVersion: version,
           ...(client && { ca: ca.cert, requestCert: true, rejectUnauthorized: true }),
         };
         const server = https.createServer(options, answering('a-token'));
@@ -221,7 +219,8 @@ describe('a TLS session', { timeout: LIMIT_MS }, () => {
         const { port, sockets } = await listen(t, server);
         const pair = client && certificates.client(client);
         const manager = new KeycloakTokenManager({
-          ...{ tokenEndpoint: `https://127.0.0.1:${port}/token`, ca: ca.cert },
+          tokenEndpoint: `https://127.0.0.1:${port}/token`,
+          ca: ca.cert,
           ...(pair
             ? { clientId: client, clientCertificate: pair.cert, clientKey: pair.key }
             : CLIENT),

@@ -42,7 +42,8 @@ const METHODS = [
     algorithm,
     client: { client_secret: SECRET },
     options: {
-      ...{ clientSecret: SECRET, clientAuthentication: 'client_secret_jwt' },
+      clientSecret: SECRET,
+      clientAuthentication: 'client_secret_jwt',
       signingAlgorithm: algorithm,
     },
   })),
@@ -70,7 +71,9 @@ function clientOf({ name, algorithm, client }) {
     client_id: algorithm ? `${name} ${algorithm}` : name,
     token_endpoint_auth_method: name,
     ...(algorithm && { token_endpoint_auth_signing_alg: algorithm }),
-    ...{ grant_types: ['client_credentials'], redirect_uris: [], response_types: [] },
+    grant_types: ['client_credentials'],
+    redirect_uris: [],
+    response_types: [],
     ...client,
   };
 }
@@ -92,8 +95,11 @@ describe('a certified server', () => {
     const { cert, key } = certificates.client('agent');
     pair = { clientCertificate: cert, clientKey: key };
     server = https.createServer({
-      ...{ key: certificates.server.key, cert: certificates.server.cert },
-      ...{ ca: certificates.ca.cert, requestCert: true, rejectUnauthorized: false },
+      key: certificates.server.key,
+      cert: certificates.server.cert,
+      ca: certificates.ca.cert,
+      requestCert: true,
+      rejectUnauthorized: false,
     });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -125,7 +131,8 @@ describe('a certified server', () => {
         devInteractions: { enabled: false },
         clientCredentials: { enabled: true },
         mTLS: {
-          ...{ enabled: true, tlsClientAuth: true },
+          enabled: true,
+          tlsClientAuth: true,
           getCertificate: ({ socket }) => socket.getPeerX509Certificate(),
           certificateAuthorized: ({ socket }) => socket.authorized,
           certificateSubjectMatches: ({ socket }, property, expected) => {

@@ -199,9 +199,7 @@ const WRONG = Object.fromEntries(
 );
 
 /** Options that there are not: of other libraries, misspelt, and with a meaning elsewhere. */
-const UNKNOWN = [
-  ...['clientsecret', 'realm', 'passphrase', 'client_assertion', 'discoveryUrl', ''],
-];
+const UNKNOWN = ['clientsecret', 'realm', 'passphrase', 'client_assertion', 'discoveryUrl', ''];
 
 /** The other options that a wrong option needs so that it is the only fault. */
 const COMPANY = {

@@ -300,7 +300,9 @@ describe('the proxy', () => {
       t,
       {},
       {
-        ...{ tokenEndpoint: secure.tokenEndpoint, ca: undefined, proxy: url('open') },
+        tokenEndpoint: secure.tokenEndpoint,
+        ca: undefined,
+        proxy: url('open'),
       },
     );
     const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_TLS');

@@ -113,14 +113,17 @@ describe('a credential that is replaced under load', { concurrency: true }, () =
         const first = next(0);
         const { server, ca } = certificates;
         const endpoint = await startVerifyingEndpoint({
-          ...{ believes: first.believes, expiresIn: LIFE_S },
+          believes: first.believes,
+          expiresIn: LIFE_S,
           ...(isCertificate && {
             tls: { ...server, ca: ca.cert, requestCert: true, rejectUnauthorized: true },
           }),
         });
         t.after(() => endpoint.close());
         const manager = new KeycloakTokenManager({
-          ...{ tokenEndpoint: endpoint.tokenEndpoint, clientId: 'agent', ca: ca.cert },
+          tokenEndpoint: endpoint.tokenEndpoint,
+          clientId: 'agent',
+          ca: ca.cert,
           ...mount(folder, 0, first.files),
         });
         t.after(() => manager.close());
@@ -166,7 +169,8 @@ describe('a file and a server that differ', { concurrency: true }, () => {
     t.after(() => endpoint.close());
     const put = (secret) => mount(folder, secret, { clientSecretFile: secret });
     const manager = new KeycloakTokenManager({
-      ...{ tokenEndpoint: endpoint.tokenEndpoint, clientId: 'agent' },
+      tokenEndpoint: endpoint.tokenEndpoint,
+      clientId: 'agent',
       ...put('first'),
     });
     t.after(() => manager.close());
@@ -210,7 +214,8 @@ describe('a file and a server that differ', { concurrency: true }, () => {
   test('a credential that never was right is refused once, at once', async (t) => {
     const { endpoint, put, sent } = await start(t);
     const manager = new KeycloakTokenManager({
-      ...{ tokenEndpoint: endpoint.tokenEndpoint, clientId: 'agent' },
+      tokenEndpoint: endpoint.tokenEndpoint,
+      clientId: 'agent',
       ...put('wrong'),
     });
     t.after(() => manager.close());

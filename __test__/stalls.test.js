@@ -84,7 +84,8 @@ describe('a secret file that hangs', { timeout: LIMIT_MS, skip: isLinux }, () =>
     const { endpoint, open } = await start(t);
     const { secrets } = makeFiles(t, 2);
     const [hanging, other] = secrets.map((clientSecretFile) => ({
-      ...{ clientSecret: undefined, clientSecretFile },
+      clientSecret: undefined,
+      clientSecretFile,
     }));
     const release = await hang(t, [hanging.clientSecretFile]);
     // Two managers share one thread.
@@ -182,7 +183,8 @@ describe('look-ups that hang', { timeout: LIMIT_MS, skip: isLinux }, () => {
     const release = await hang(t, [hosts, secrets[1]]);
     const { binary, execArgv } = usable;
     const program = run(t, 'stalls.js', [endpoint.tokenEndpoint, count, ...secrets], {
-      ...{ binary, execArgv: [...execArgv, hosts, process.execPath] },
+      binary,
+      execArgv: [...execArgv, hosts, process.execPath],
     });
     assert.deepEqual(await program.next(), { tokens: 2, settled: 0 });
     await release();

@@ -181,7 +181,10 @@ describe('the fake token endpoint over TLS', async () => {
       const where = endpoint.tokenEndpoint.replace('127.0.0.1', host);
       const headers = { 'content-type': FORM };
       const request = https.request(where, {
-        ...{ method: 'POST', agent: false, ca: certificates.ca.cert, headers },
+        method: 'POST',
+        agent: false,
+        ca: certificates.ca.cert,
+        headers,
         // The endpoint listens on the IPv4 address alone.
         family: 4,
       });

@@ -49,7 +49,9 @@ describe('the fake token endpoint: its log', { concurrency: true }, () => {
     await post(endpoint, GRANT, basic('a:b'));
     assert.deepEqual(
       endpoint.requests.map(({ authentication, clientId, status }) => [
-        ...[authentication, clientId, status],
+        authentication,
+        clientId,
+        status,
       ]),
       [
         ['none', undefined, 401],

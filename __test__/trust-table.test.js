@@ -17,8 +17,11 @@ const OPENSSL = ['--use-openssl-ca'];
 const SYSTEM = ['--use-system-ca'];
 /** Not even the machine's own settings count. */
 const CLEAN = {
-  ...{ NODE_EXTRA_CA_CERTS: '', NODE_TLS_REJECT_UNAUTHORIZED: '', NODE_OPTIONS: '' },
-  ...{ SSL_CERT_FILE: undefined, SSL_CERT_DIR: undefined },
+  NODE_EXTRA_CA_CERTS: '',
+  NODE_TLS_REJECT_UNAUTHORIZED: '',
+  NODE_OPTIONS: '',
+  SSL_CERT_FILE: undefined,
+  SSL_CERT_DIR: undefined,
 };
 
 /** The server's own authority, and another. */

@@ -195,7 +195,9 @@ describeWithKeycloak('clients that others vouch for', suite, (keycloak) => {
       async (t) => {
         const realm = await createRealm(t, keycloak);
         await realm.admin('POST', '/identity-provider/instances', {
-          ...{ alias: 'issuer', enabled: true, ...provider(assertions) },
+          alias: 'issuer',
+          enabled: true,
+          ...provider(assertions),
         });
         const { clientId } = await createClient(keycloak, {
           realm: realm.name,

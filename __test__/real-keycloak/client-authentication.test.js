@@ -102,7 +102,9 @@ describeWithKeycloak('signed assertions against a real Keycloak', {}, (keycloak)
         attributes: { 'token.endpoint.auth.signing.alg': algorithm },
       });
       const manager = manage(t, {
-        ...{ clientId, clientSecret: secret, signingAlgorithm: algorithm },
+        clientId,
+        clientSecret: secret,
+        signingAlgorithm: algorithm,
         clientAuthentication: 'client_secret_jwt',
       });
       await assertGiven(manager, clientId);
@@ -114,7 +116,9 @@ describeWithKeycloak('signed assertions against a real Keycloak', {}, (keycloak)
       attributes: { 'client.secret.authentication.allowed.method': 'client_secret_basic' },
     });
     const manager = manage(t, {
-      ...{ clientId, clientSecret: secret, clientAuthentication: 'client_secret_basic' },
+      clientId,
+      clientSecret: secret,
+      clientAuthentication: 'client_secret_basic',
     });
     await assertGiven(manager, clientId);
   });

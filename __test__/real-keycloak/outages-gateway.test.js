@@ -128,8 +128,11 @@ describeWithKeycloak('a Keycloak behind a failing gateway', { concurrency: true 
     const recoveryMs = load.calls.find(isNew).ended - healed;
     rows.push(
       row('502 pages, a token is held', {
-        ...{ load, requests: requestsOf(manager), recoveryMs },
-        ...{ plainLoad, plainRequests: replaced.requests },
+        load,
+        requests: requestsOf(manager),
+        recoveryMs,
+        plainLoad,
+        plainRequests: replaced.requests,
       }),
     );
     assert.deepEqual(load.failed(), []);

@@ -57,7 +57,12 @@ async function killAndStart({ server }) {
   const isNew = (call) => call.token !== undefined && call.token !== token;
   const firstNew = load.calls.find(isNew)?.ended;
   const outcome = {
-    ...{ load, plainLoad, lateLoad, lateRecoveryMs, firstNew, up },
+    load,
+    plainLoad,
+    lateLoad,
+    lateRecoveryMs,
+    firstNew,
+    up,
     counters: manager.snapshot().counters,
     requests: requestsOf(manager),
     plainRequests: replaced.requests,
@@ -84,10 +89,17 @@ describeWithOwnKeycloak('a Keycloak that is killed and started again', {}, (keyc
       const recoveryMs = firstNew - up.ended;
       keycloak.rows.push(
         row('killed, a token is held', {
-          ...{ load, requests, plainLoad, plainRequests, recoveryMs, times },
+          load,
+          requests,
+          plainLoad,
+          plainRequests,
+          recoveryMs,
+          times,
         }),
         row('down before the first call', {
-          ...{ load: lateLoad, requests: seen.lateRequests, recoveryMs: seen.lateRecoveryMs },
+          load: lateLoad,
+          requests: seen.lateRequests,
+          recoveryMs: seen.lateRecoveryMs,
           times: `down for ${age(seen.downMs / 1000)}`,
         }),
       );

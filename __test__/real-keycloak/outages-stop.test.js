@@ -95,8 +95,11 @@ describeWithOwnKeycloak('a Keycloak that starts, hangs and stops', START, (keycl
       const longest = onlooker.longestRetryAfter();
       seen = { load, requests, recoveryMs, longest, startingMs: up.ended - starting.ended };
       note('still starting', {
-        ...{ load, requests: requests.length, recoveryMs },
-        ...{ plainLoad, plainRequests: replaced.requests },
+        load,
+        requests: requests.length,
+        recoveryMs,
+        plainLoad,
+        plainRequests: replaced.requests,
         times: `answered 503 for ${seen.startingMs} ms, at last with Retry-After ${seen.longest} s`,
       });
       await manager.close();
@@ -161,7 +164,9 @@ describeWithOwnKeycloak('a Keycloak that starts, hangs and stops', START, (keycl
       const times = `paused for ${resumed - paused} ms`;
       note('hangs, a token is held', { load, requests: requestsOf(manager), recoveryMs, times });
       note('hangs, no token is held', {
-        ...{ load: lateLoad, requests: requestsOf(late), recoveryMs: lateRecoveryMs },
+        load: lateLoad,
+        requests: requestsOf(late),
+        recoveryMs: lateRecoveryMs,
         times: `the first call failed after ${lateLoad.calls[0].ended - lateLoad.calls[0].begun} ms`,
       });
       await Promise.all([manager.close(), late.close()]);
@@ -228,11 +233,17 @@ describeWithOwnKeycloak('a Keycloak that starts, hangs and stops', START, (keycl
           : `first failed after ${first.ended - told} ms`;
       };
       note('shut down and started', {
-        ...{ load, requests, plainLoad, plainRequests, recoveryMs },
+        load,
+        requests,
+        plainLoad,
+        plainRequests,
+        recoveryMs,
         times: `ended after ${down - told} ms, up after ${up.ended - told} ms, ${failedAfter(load)}`,
       });
       note('the same, every call a new token', {
-        ...{ load: forced, requests: forcedRequests, recoveryMs: forcedRecoveryMs },
+        load: forced,
+        requests: forcedRequests,
+        recoveryMs: forcedRecoveryMs,
         times: `last served an onlooker after ${lastServed.ended - told} ms, ${failedAfter(forced)}`,
       });
       await Promise.all([manager.close(), forcing.close()]);

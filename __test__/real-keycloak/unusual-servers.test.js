@@ -21,13 +21,15 @@ const ROWS = [
   {
     what: 'the root above the path of the server',
     endpoint: ({ url }) => `${new URL(url).origin}/`,
-    ...{ code: 'ERR_KEYCLOAK_PROTOCOL', status: 302 },
+    code: 'ERR_KEYCLOAK_PROTOCOL',
+    status: 302,
     advice: /is a redirect/,
   },
   {
     what: 'a URL without the path of the server',
     endpoint: withoutPath,
-    ...{ code: 'ERR_KEYCLOAK_HTTP', status: 404 },
+    code: 'ERR_KEYCLOAK_HTTP',
+    status: 404,
     advice: /not a token endpoint; Keycloak's is {base}/,
   },
 ];

@@ -128,7 +128,10 @@ async function startVerifyingEndpoint({ tls, expiresIn = 300, believes, offsetMs
     const key = secret ?? state.believes.key;
     const fault = faultOf(form.client_assertion, {
       ...state.believes,
-      ...{ key, audience, used, nowMs },
+      key,
+      audience,
+      used,
+      nowMs,
     });
     return fault && refused(400, fault);
   }
