@@ -4,9 +4,9 @@
 
 const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');
-const { GLANCE, merged, ratioOf } = require('../bench/results.js');
-const { compare } = require('../bench/measure.js');
-const { formatTable, isMet } = require('../bench/table.js');
+const { GLANCE, merged, ratioOf } = require('../results.js');
+const { compare } = require('../measure.js');
+const { formatTable, isMet } = require('../table.js');
 
 const row = (more) => ({ figure: 'a call', unit: 'ms', ours: 1, other: 4, against: 'x', ...more });
 
