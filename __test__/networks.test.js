@@ -16,6 +16,7 @@ const { KeycloakTokenManager } = require('..');
 const { run } = require('./programs');
 const { makeCertificates } = require('./support/certificates.js');
 const { withHosts } = require('./support/hosts-file.js');
+const { listen } = require('./support/listen.js');
 const { CLIENT, tokenResponse } = require('./support/manager.js');
 
 /** A hanging test must fail. */
@@ -48,23 +49,6 @@ while True:
     program = struct.pack('HL', 1, ctypes.addressof(drop))
     connection.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
 `;
-
-/** Listens on this address and answers with a token of this name. */
-async function listen(t, server, { host = '127.0.0.1', port = 0 } = {}) {
-  const sockets = new Set();
-  server.on('connection', (socket) => {
-    sockets.add(socket);
-    socket.on('close', () => sockets.delete(socket));
-  });
-  server.listen(port, host);
-  await once(server, 'listening');
-  const stop = () => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  };
-  t.after(stop);
-  return { port: server.address().port, stop, sockets };
-}
 
 /** Answers every request with a token of this name. */
 const answering = (name) => (request, response) => {

@@ -5,12 +5,12 @@
 
 const assert = require('node:assert/strict');
 const { generateKeyPairSync } = require('node:crypto');
-const { once } = require('node:events');
 const https = require('node:https');
 const { after, before, describe, test } = require('node:test');
 const { inspect } = require('node:util');
 const { KeycloakTokenManager } = require('..');
 const { makeCertificates } = require('./support/certificates.js');
+const { listen } = require('./support/listen.js');
 const { recorder, rejection } = require('./support/manager.js');
 
 /** Characters that a form, a header and an URL treat in different ways. */
@@ -85,7 +85,7 @@ const CERTIFICATE = {
 
 describe('a certified server', () => {
   let certificates;
-  let server;
+  let close;
   let issuer;
   let pair;
   const issued = [];
@@ -94,16 +94,16 @@ describe('a certified server', () => {
     certificates = makeCertificates();
     const { cert, key } = certificates.client('agent');
     pair = { clientCertificate: cert, clientKey: key };
-    server = https.createServer({
+    const server = https.createServer({
       key: certificates.server.key,
       cert: certificates.server.cert,
       ca: certificates.ca.cert,
       requestCert: true,
       rejectUnauthorized: false,
     });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    issuer = `https://localhost:${server.address().port}`;
+    const { port, stop } = await listen(undefined, server);
+    close = stop;
+    issuer = `https://localhost:${port}`;
     const provider = await quietly(async () => {
       const { default: Provider } = await import('oidc-provider');
       return new Provider(issuer, configuration());
@@ -111,9 +111,8 @@ describe('a certified server', () => {
     provider.on('client_credentials.saved', ({ clientId }) => issued.push(clientId));
     server.on('request', provider.callback());
   });
-  after(() => {
-    server?.closeAllConnections();
-    server?.close();
+  after(async () => {
+    await close?.();
     certificates?.remove();
   });
 

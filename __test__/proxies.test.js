@@ -4,7 +4,6 @@
 // real proxies, which record their requests.
 
 const assert = require('node:assert/strict');
-const { once } = require('node:events');
 const http = require('node:http');
 const https = require('node:https');
 const net = require('node:net');
@@ -13,6 +12,7 @@ const { inspect } = require('node:util');
 const { KeycloakTokenManager } = require('..');
 const { startFakeTokenEndpoint } = require('../lib/testing');
 const { makeCertificates } = require('./support/certificates.js');
+const { listen } = require('./support/listen.js');
 const { CLIENT, recorder, rejection } = require('./support/manager.js');
 
 const ALL = ['HTTPS_PROXY', 'HTTP_PROXY', 'NO_PROXY', 'NODE_USE_ENV_PROXY'].flatMap((name) => [
@@ -40,7 +40,7 @@ async function startProxy(authenticate = () => true, bare = http.createServer())
     asked.push(`${request.method} ${request.url}`);
     return authenticate(request);
   };
-  return listen(server, asked);
+  return serve(server, asked);
 }
 
 /** A proxy that refuses every tunnel. */
@@ -51,22 +51,13 @@ function startRefusing(status) {
     asked.push(`${method} ${url}`);
     socket.end(`HTTP/1.1 ${status}\r\nContent-Length: 0\r\n\r\n`);
   });
-  return listen(server, asked);
+  return serve(server, asked);
 }
 
-async function listen(server, asked) {
-  const sockets = new Set();
-  server.on('connection', (socket) => {
-    sockets.add(socket);
-    socket.on('close', () => sockets.delete(socket));
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  started.push(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  return { host: `127.0.0.1:${server.address().port}`, asked };
+async function serve(server, asked) {
+  const { address, stop } = await listen(undefined, server);
+  started.push(stop);
+  return { host: address, asked };
 }
 
 before(async () => {
@@ -297,10 +288,8 @@ describe('the proxy', () => {
 
 /** A port without a listener. */
 async function deadPort() {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port: free } = server.address();
-  await once(server.close(), 'close');
+  const { port: free, stop } = await listen(undefined, net.createServer());
+  await stop();
   return free;
 }
 

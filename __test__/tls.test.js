@@ -10,6 +10,7 @@ const https = require('node:https');
 const path = require('node:path');
 const { after, before, describe, it } = require('node:test');
 const { makeCertificates } = require('./support/certificates.js');
+const { listen } = require('./support/listen.js');
 const { recorder, rejection, start, tokenResponse } = require('./support/manager.js');
 
 /** A hanging test must fail. */
@@ -50,13 +51,8 @@ async function serve(t, options) {
       response.end(JSON.stringify(tokenResponse(`token-${count}`, 300)));
     });
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.after(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return { server, tokenEndpoint: `https://127.0.0.1:${server.address().port}/token` };
+  const { address } = await listen(t, server);
+  return { server, tokenEndpoint: `https://${address}/token` };
 }
 
 describe('trust', { timeout: LIMIT_MS }, () => {
