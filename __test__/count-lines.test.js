@@ -69,11 +69,7 @@ describe('lines of code', () => {
     };
     assert.deepEqual(
       countTree(Object.keys(files), (file) => files[file]),
-      {
-        product: [2, 352],
-        scaffolding: [4, 352],
-        long: [['lib/long.js', 351]],
-      },
+      { product: [2, 352], scaffolding: [4, 352], long: [['lib/long.js', 351]] },
     );
   });
 });

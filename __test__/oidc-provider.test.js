@@ -78,10 +78,7 @@ function clientOf({ name, algorithm, client }) {
   };
 }
 
-const CERTIFICATE = {
-  name: 'tls_client_auth',
-  client: { tls_client_auth_subject_dn: 'CN=agent' },
-};
+const CERTIFICATE = { name: 'tls_client_auth', client: { tls_client_auth_subject_dn: 'CN=agent' } };
 
 describe('a certified server', () => {
   let certificates;

@@ -246,11 +246,7 @@ describe('the proxy', () => {
     const { manager } = make(
       t,
       {},
-      {
-        tokenEndpoint: secure.tokenEndpoint,
-        ca: undefined,
-        proxy: url('open'),
-      },
+      { tokenEndpoint: secure.tokenEndpoint, ca: undefined, proxy: url('open') },
     );
     const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_TLS');
     assert.match(error.message, /unknown issuer/);

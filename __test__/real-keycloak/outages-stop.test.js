@@ -73,10 +73,7 @@ describeWithKeycloak('a Keycloak that', { own: START }, (keycloak) => {
       const clientId = 'kagenti-api';
       const client = { clientId, clientSecret: secretOf(clientId) };
       const gateway = await startGateway(tokenEndpoint);
-      const manager = new KeycloakTokenManager({
-        ...client,
-        tokenEndpoint: gateway.tokenEndpoint,
-      });
+      const manager = new KeycloakTokenManager({ ...client, tokenEndpoint: gateway.tokenEndpoint });
       const observer = watch({ ...client, tokenEndpoint });
       const starting = await observer.first(503);
       const load = startLoad(CALLS_PER_SECOND_AT_START, () => manager.getToken());

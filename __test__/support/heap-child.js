@@ -21,10 +21,7 @@ function open(bytes) {
     string: () => ({ clientSecret: makeSecret(bytes) }),
     function: () => ({ clientSecret: async () => makeSecret(bytes) }),
     file: () => ({ clientSecretFile: secretFile }),
-    basic: () => ({
-      clientSecret: makeSecret(bytes),
-      clientAuthentication: 'client_secret_basic',
-    }),
+    basic: () => ({ clientSecret: makeSecret(bytes), clientAuthentication: 'client_secret_basic' }),
   };
   return new KeycloakTokenManager({
     tokenEndpoint,

@@ -125,13 +125,7 @@ async function startVerifyingEndpoint({ tls, expiresIn = 300, believes, offsetMs
     const nowMs = () => Date.now() + offsetMs;
     const audience = state.document.issuer ?? issuer;
     const key = secret ?? state.believes.key;
-    const fault = faultOf(form.client_assertion, {
-      ...state.believes,
-      key,
-      audience,
-      used,
-      nowMs,
-    });
+    const fault = faultOf(form.client_assertion, { ...state.believes, key, audience, used, nowMs });
     return fault && refused(400, fault);
   }
 
