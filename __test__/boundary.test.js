@@ -1,15 +1,14 @@
 'use strict';
 
-// The line between JavaScript and the native side: what crosses it, when, and in which shape.
+// The calls and values that cross the line between JavaScript and the native side.
 
 const assert = require('node:assert/strict');
-const { getEventListeners } = require('node:events');
 const { describe, it } = require('node:test');
 const { inspect } = require('node:util');
 const native = require('../lib/native.js');
 const { KeycloakTokenError } = require('..');
 const { block } = require('./programs/program.js');
-const { rejection, start, times, tokenResponse } = require('./support/manager.js');
+const { rejection, start, times } = require('./support/manager.js');
 const { nativeCalls } = require('./support/native-calls.js');
 
 /** A hanging test must fail. */
@@ -18,7 +17,7 @@ const LIMIT_MS = 30_000;
 const isPending = (promise) => inspect(promise).includes('<pending>');
 
 describe('cached read', { timeout: LIMIT_MS }, () => {
-  it('gives the very same promise while the token is the same', async (t) => {
+  it('gives the same promise while the token is the same', async (t) => {
     const { manager } = await start(t);
     const token = await manager.getToken();
     const held = manager.getToken();
@@ -48,21 +47,7 @@ describe('cached read', { timeout: LIMIT_MS }, () => {
     assert.equal(manager.snapshot().counters.hits, 400);
   });
 
-  it('adds no listener to a signal, and rejects with the reason of an aborted one', async (t) => {
-    const { manager } = await start(t);
-    await manager.getToken();
-    const { signal } = new AbortController();
-    t.mock.method(signal, 'addEventListener');
-    await manager.getToken({ signal });
-    await manager.getAccessToken({ signal });
-    assert.equal(signal.addEventListener.mock.callCount(), 0);
-    const reason = new Error('enough');
-    const aborted = AbortSignal.abort(reason);
-    await assert.rejects(manager.getToken({ signal: aborted }), (error) => error === reason);
-    await assert.rejects(manager.getAccessToken({ signal: aborted }), (error) => error === reason);
-  });
-
-  it('ends with the token, in a loop that lets nothing else run', async (t) => {
+  it('ends with the token in a loop that lets nothing else run', async (t) => {
     const life = 1;
     const options = { backgroundRefresh: false, tokenExpiryBufferSeconds: 0 };
     const { endpoint, manager } = await start(t, options, { expiresIn: life });
@@ -73,33 +58,21 @@ describe('cached read', { timeout: LIMIT_MS }, () => {
     while (manager.getToken() === held && performance.now() - sent < 2000) reads += 1;
     const age = (performance.now() - sent) / 1000;
     assert.ok(reads > 1000, `${reads} reads`);
-    // The end that is kept to is a quarter of so short a life before its end.
+    // Of so short a life the manager keeps back a quarter.
     assert.ok(age >= 0.7 && age < life, `it was given for ${age} s`);
     const next = manager.getToken();
-    assert.ok(isPending(next), 'what is given now is to come');
+    assert.ok(isPending(next), 'the next promise is pending');
     assert.notEqual(await next, first);
     assert.equal(endpoint.requestCount, 2);
   });
 
-  it('does not give a token that ended while the event loop was blocked', async (t) => {
-    const { endpoint, manager } = await start(t, { backgroundRefresh: false }, { expiresIn: 1 });
-    const first = await manager.getToken();
-    const held = manager.getToken();
-    block(1100);
-    const next = manager.getToken();
-    assert.notEqual(next, held);
-    assert.ok(isPending(next));
-    assert.notEqual(await next, first);
-    assert.equal(endpoint.requestCount, 2);
-  });
-
-  it('gives the new token as soon as a background refresh brought it', async (t) => {
+  it('gives the new token as soon as a background refresh ends', async (t) => {
     const { endpoint, manager } = await start(t, {}, { expiresIn: 1 });
     const first = await manager.getToken();
     const held = manager.getToken();
     // The endpoint is in this process, so it answers only after the block.
     block(600);
-    assert.equal(manager.snapshot().counters.acquisitions, 2, 'a refresh is under way');
+    assert.equal(manager.snapshot().counters.acquisitions, 2, 'a refresh has started');
     assert.equal(manager.getToken(), held, 'the token is valid still');
     await endpoint.waitForRequests(2);
     let token = first;
@@ -109,15 +82,6 @@ describe('cached read', { timeout: LIMIT_MS }, () => {
     }
     assert.equal(manager.getToken(), manager.getToken());
     assert.equal(endpoint.requestCount, 2);
-  });
-
-  it('is counted once, exactly', async (t) => {
-    const { manager } = await start(t);
-    await Promise.all(times(10, () => manager.getToken()));
-    const { hits, joins, acquisitions } = manager.snapshot().counters;
-    assert.deepEqual({ hits, joins, acquisitions }, { hits: 0, joins: 9, acquisitions: 1 });
-    for (let call = 0; call < 1000; call += 1) manager.getToken();
-    assert.equal(manager.snapshot().counters.hits, 1000);
   });
 });
 
@@ -133,72 +97,6 @@ describe('miss', { timeout: LIMIT_MS }, () => {
     assert.equal(new Set(tokens).size, 1);
     assert.equal(endpoint.requestCount, 1);
     assert.equal(manager.snapshot().counters.joins, 9_999);
-  });
-
-  it('is not joined after the flight was detached', async (t) => {
-    const { endpoint, manager } = await start(t);
-    endpoint.pause();
-    const before = manager.getToken();
-    const invalidated = manager.getToken();
-    assert.equal(before, invalidated);
-    manager.clearCache();
-    const after = manager.getToken();
-    assert.notEqual(after, before);
-    await endpoint.waitForRequests(2);
-    endpoint.resume();
-    const [old, current] = await Promise.all([before, after]);
-    assert.notEqual(old, current);
-    assert.equal(await manager.getToken(), current, 'the detached one is not stored');
-  });
-
-  it('frees the caller who aborts, alone, and leaves no listener', async (t) => {
-    const { endpoint, manager } = await start(t);
-    endpoint.pause();
-    const leaving = new AbortController();
-    const staying = new AbortController();
-    const left = manager.getToken({ signal: leaving.signal });
-    const stayed = manager.getAccessToken({ signal: staying.signal });
-    const plain = manager.getToken();
-    await endpoint.waitForRequests(1);
-    assert.equal(getEventListeners(staying.signal, 'abort').length, 1);
-    leaving.abort();
-    await assert.rejects(left, (error) => error === leaving.signal.reason);
-    assert.equal(getEventListeners(leaving.signal, 'abort').length, 0);
-    endpoint.resume();
-    assert.equal((await stayed).token, await plain);
-    assert.equal(getEventListeners(staying.signal, 'abort').length, 0);
-    staying.abort();
-    assert.equal(endpoint.requestCount, 1);
-  });
-
-  it('that all callers left still brings the token', async (t) => {
-    const { endpoint, manager } = await start(t);
-    endpoint.pause();
-    const leaving = new AbortController();
-    const left = manager.getToken({ signal: leaving.signal });
-    await endpoint.waitForRequests(1);
-    leaving.abort();
-    await assert.rejects(left, { name: 'AbortError' });
-    const joined = manager.getToken();
-    endpoint.resume();
-    await joined;
-    assert.equal(endpoint.requestCount, 1);
-    assert.equal(manager.snapshot().state, 'fresh');
-  });
-
-  it('gives an access token whose times are those of the request', async (t) => {
-    const { manager } = await start(t);
-    const before = Date.now();
-    const access = await manager.getAccessToken();
-    const after = Date.now();
-    assert.deepEqual(Object.keys(access).sort(), [
-      ...['expiresAt', 'issuedAt', 'scope', 'token', 'tokenType'],
-    ]);
-    assert.equal(access.tokenType, 'Bearer');
-    assert.ok(access.issuedAt >= before - 1 && access.issuedAt <= after, `${access.issuedAt}`);
-    const life = access.expiresAt - access.issuedAt;
-    assert.ok(Math.abs(life - 299_000) <= 1, `300 s less a second, but ${life} ms`);
-    assert.notEqual(await manager.getAccessToken(), access, 'everybody has an object of his own');
   });
 });
 
@@ -220,7 +118,7 @@ describe('failure', { timeout: LIMIT_MS }, () => {
     assert.ok(!('cause' in error));
   });
 
-  it('is the same error for all who share a promise, and equal for the others', async (t) => {
+  it('is one error for callers that share a promise, and an equal one for others', async (t) => {
     const { endpoint, manager } = await start(t);
     endpoint.setSecret('test-client', 'another');
     const { signal } = new AbortController();
@@ -230,90 +128,14 @@ describe('failure', { timeout: LIMIT_MS }, () => {
     assert.equal(errors[2].message, errors[0].message);
     assert.equal(endpoint.requestCount, 1);
   });
-
-  it('of a secret function carries what it threw', async (t) => {
-    const reason = new Error('the vault is sealed');
-    const clientSecret = () => {
-      throw reason;
-    };
-    const { endpoint, manager } = await start(t, { clientSecret });
-    const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_CREDENTIAL');
-    assert.equal(error.cause, reason);
-    assert.equal(endpoint.requestCount, 0);
-  });
-
-  it('of arguments is a rejection, never a throw', async (t) => {
-    const { endpoint, manager } = await start(t);
-    for (const options of [null, 5, 'x', { minValiditySeconds: '5' }, { signal: {} }]) {
-      await rejection(manager.getToken(options), 'ERR_KEYCLOAK_REQUEST');
-      await rejection(manager.getAccessToken(options), 'ERR_KEYCLOAK_REQUEST');
-    }
-    await rejection(manager.getTokenForStreaming('5'), 'ERR_KEYCLOAK_REQUEST');
-    await rejection(manager.getTokenForStreaming(), 'ERR_KEYCLOAK_REQUEST');
-    assert.equal(endpoint.requestCount, 0);
-  });
-});
-
-describe('logger', { timeout: LIMIT_MS }, () => {
-  it('that throws takes a token from nobody', async (t) => {
-    let lines = 0;
-    const log = () => {
-      lines += 1;
-      throw new Error('the disk is full');
-    };
-    const logger = { error: log, warn: log, info: log, debug: log };
-    const { open } = await start(t);
-    assert.equal(typeof (await open({ logger }).getToken()), 'string');
-    assert.equal(lines, 1);
-  });
-
-  it('may call the manager', async (t) => {
-    const { endpoint, open } = await start(t);
-    const calls = [];
-    const debug = () => {
-      if (calls.length > 0) return;
-      calls.push(manager.getToken());
-      manager.clearCache();
-      calls.push(manager.getToken());
-    };
-    const manager = open({ logger: { error() {}, warn() {}, info() {}, debug } });
-    const first = await manager.getToken();
-    const [same, second] = await Promise.all(calls);
-    assert.equal(same, first);
-    assert.notEqual(second, first);
-    assert.equal(await manager.getToken(), second, 'the one that was cleared is not kept');
-    assert.equal(endpoint.requestCount, 2);
-  });
-
-  it('has its own `this`', async (t) => {
-    class Logger {
-      lines = [];
-      #write(line) {
-        this.lines.push(line);
-      }
-      error(line) {
-        this.#write(line);
-      }
-      warn(line) {
-        this.#write(line);
-      }
-      info(line) {
-        this.#write(line);
-      }
-      debug(line) {
-        this.#write(line);
-      }
-    }
-    const logger = new Logger();
-    const { open } = await start(t);
-    await open({ logger }).getToken();
-    assert.equal(logger.lines.length, 1);
-  });
 });
 
 describe('a fault of the native side', { timeout: LIMIT_MS }, () => {
   const isInternal = (cause) => ({
-    ...{ name: 'KeycloakTokenError', code: 'ERR_KEYCLOAK_INTERNAL', retryable: false, cause },
+    name: 'KeycloakTokenError',
+    code: 'ERR_KEYCLOAK_INTERNAL',
+    retryable: false,
+    cause,
   });
   const fault = Object.assign(new Error('a fault'), { code: 'GenericFailure' });
   const throwFault = () => {
@@ -356,7 +178,7 @@ describe('a fault of the native side', { timeout: LIMIT_MS }, () => {
   });
 });
 
-// Where memory of others is forbidden, the buffer that JavaScript gets is a copy.
+// Where external memory is forbidden, the buffer that JavaScript gets is a copy.
 describe('without shared memory', { timeout: LIMIT_MS }, () => {
   async function startUnshared(t, options, endpointOptions) {
     t.mock.method(native.Core.prototype, 'memory', () => {
@@ -367,7 +189,7 @@ describe('without shared memory', { timeout: LIMIT_MS }, () => {
     return start(t, options, endpointOptions);
   }
 
-  it('tokens are held by the native side, and asked of it at every call', async (t) => {
+  it('the native side holds the tokens, and every call asks it', async (t) => {
     const calls = nativeCalls(t);
     const { endpoint, manager } = await startUnshared(t);
     const token = await manager.getToken();
@@ -379,16 +201,11 @@ describe('without shared memory', { timeout: LIMIT_MS }, () => {
     assert.equal(manager.snapshot().counters.hits, 11);
   });
 
-  it('a miss is shared', async (t) => {
-    const { endpoint, manager } = await startUnshared(t);
-    const tokens = await Promise.all(times(100, () => manager.getToken()));
-    assert.equal(new Set(tokens).size, 1);
-    assert.equal(endpoint.requestCount, 1);
-  });
-
-  it('a token that was dropped or is over is not given', async (t) => {
+  it('a dropped or expired token is not given', async (t) => {
     const { endpoint, manager } = await startUnshared(
-      ...[t, { backgroundRefresh: false }, { expiresIn: 1 }],
+      t,
+      { backgroundRefresh: false },
+      { expiresIn: 1 },
     );
     const first = await manager.getToken();
     block(1100);
@@ -411,25 +228,6 @@ describe('without shared memory', { timeout: LIMIT_MS }, () => {
       await new Promise(setImmediate);
       token = await manager.getToken();
     }
-    assert.equal(endpoint.requestCount, 2);
-  });
-
-  it('close wipes and rejects', async (t) => {
-    const { manager } = await startUnshared(t);
-    await manager.getToken();
-    await manager.close();
-    await rejection(manager.getToken(), 'ERR_KEYCLOAK_CLOSED');
-  });
-});
-
-describe('a token that is not stored', { timeout: LIMIT_MS }, () => {
-  it('is given to those who waited and to nobody else', async (t) => {
-    const { endpoint, manager } = await start(t);
-    endpoint.answerNext({ body: tokenResponse('over-on-arrival', 1), delayMs: 1_050 });
-    const { signal } = new AbortController();
-    const calls = [manager.getToken(), manager.getToken(), manager.getToken({ signal })];
-    assert.deepEqual(await Promise.all(calls), Array(3).fill('over-on-arrival'));
-    assert.notEqual(await manager.getToken(), 'over-on-arrival');
     assert.equal(endpoint.requestCount, 2);
   });
 });

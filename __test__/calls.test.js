@@ -70,7 +70,7 @@ async function refused(name, call) {
 
 describe('arguments', () => {
   for (const method of ['getToken', 'getAccessToken']) {
-    test(`${method} rejects wrong options, with a token and without, and asks nobody`, async (t) => {
+    test(`${method} rejects wrong options with and without a token, and sends nothing`, async (t) => {
       const { endpoint, manager } = await start(t);
       for (const [name, options] of Object.entries(WRONG)) {
         await refused(name, () => manager[method](options));
@@ -107,7 +107,7 @@ describe('arguments', () => {
     assert.equal(await manager.getToken(), token);
   });
 
-  test('right ones are taken, and undefined is absent', async (t) => {
+  test('are taken where they are right, and undefined counts as absent', async (t) => {
     const { endpoint, manager } = await start(t);
     const { signal } = new AbortController();
     const token = await manager.getToken();
@@ -143,7 +143,7 @@ describe('arguments', () => {
 });
 
 describe('callers at once', { concurrency: true }, () => {
-  test('ten thousand cost one request and share one promise', async (t) => {
+  test('share one promise and one request, ten thousand of them', async (t) => {
     const { endpoint, manager } = await start(t);
     endpoint.pause();
     const promises = times(10_000, () => manager.getToken());
@@ -157,7 +157,7 @@ describe('callers at once', { concurrency: true }, () => {
     assert.deepEqual({ hits, joins, acquisitions }, { hits: 0, joins: 10_000, acquisitions: 1 });
   });
 
-  test('all of them share a failure', async (t) => {
+  test('share a failure', async (t) => {
     const { endpoint, manager } = await start(t);
     endpoint.setAnswer({ status: 400, body: { error: 'invalid_scope' } });
     const { signal } = new AbortController();
@@ -171,7 +171,7 @@ describe('callers at once', { concurrency: true }, () => {
     assert.equal(endpoint.requestCount, 1);
   });
 
-  test('callers of every kind are counted exactly', async (t) => {
+  test('are counted exactly, whatever their call', async (t) => {
     const { endpoint, manager } = await start(t);
     const { signal } = new AbortController();
     const kinds = [
@@ -196,13 +196,7 @@ describe('callers at once', { concurrency: true }, () => {
     assert.equal(endpoint.requestCount, 1);
   });
 
-  test('a hit gives the promise that was given before', async (t) => {
-    const { manager } = await start(t);
-    await manager.getToken();
-    assert.equal(manager.getToken(), manager.getToken());
-  });
-
-  test('two managers with equal options share no token', async (t) => {
+  test('of two managers with equal options share no token', async (t) => {
     const { endpoint, manager, open } = await start(t);
     const other = open();
     const tokens = await Promise.all([manager.getToken(), other.getToken()]);
@@ -215,13 +209,17 @@ describe('callers at once', { concurrency: true }, () => {
 });
 
 describe('getAccessToken', { concurrency: true }, () => {
-  test('gives the token and what is known about it', async (t) => {
+  test('gives the token with its type, scope and times', async (t) => {
     const { endpoint, manager } = await start(t);
     const before = Date.now();
     const first = await manager.getAccessToken();
     const after = Date.now();
     assert.deepEqual(Object.keys(first).sort(), [
-      ...['expiresAt', 'issuedAt', 'scope', 'token', 'tokenType'],
+      'expiresAt',
+      'issuedAt',
+      'scope',
+      'token',
+      'tokenType',
     ]);
     assert.equal(first.token, await manager.getToken());
     assert.equal(first.tokenType, 'Bearer');
@@ -233,7 +231,7 @@ describe('getAccessToken', { concurrency: true }, () => {
     assert.equal(endpoint.requestCount, 1);
   });
 
-  test('a caller who changes it changes it for nobody else', async (t) => {
+  test('gives each caller an object of its own', async (t) => {
     const { manager } = await start(t);
     const mine = await manager.getAccessToken();
     const { token } = mine;
@@ -244,8 +242,8 @@ describe('getAccessToken', { concurrency: true }, () => {
 
   for (const [name, options, answer, expected] of [
     ['the server names one', { scope: 'a b' }, { scope: 'a' }, 'a'],
-    ['the server names none', { scope: ['a', 'b'] }, {}, 'a b'],
-    ['nobody names one', {}, {}, undefined],
+    ['only the options name one', { scope: ['a', 'b'] }, {}, 'a b'],
+    ['neither names one', {}, {}, undefined],
   ]) {
     test(`the scope is right when ${name}`, async (t) => {
       const { endpoint, manager } = await start(t, options);

@@ -1,7 +1,7 @@
 'use strict';
 
-// `client_secret_jwt`, `private_key_jwt` and `client_assertion_file`: what is sent, what is read
-// again and when, and what is said when it goes wrong.
+// `client_secret_jwt`, `private_key_jwt` and `client_assertion_file`: the requests, the files that
+// are read again, and the errors.
 
 const assert = require('node:assert/strict');
 const { generateKeyPairSync } = require('node:crypto');
@@ -15,30 +15,16 @@ const { recorder, rejection } = require('./support/manager.js');
 const { BEARER, startVerifyingEndpoint } = require('./support/verifying-endpoint.js');
 
 const SECRET = 'a-secret-of-enough-letters-for-hmac';
-const pem = (key, type = 'pkcs8') => key.export({ type, format: 'pem' });
-const jwk = (key, more) => ({ ...key.export({ format: 'jwk' }), ...more });
+const pem = (key) => key.export({ type: 'pkcs8', format: 'pem' });
+const jwk = (key) => key.export({ format: 'jwk' });
 
 const RSA = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const EC = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const ED = generateKeyPairSync('ed25519');
 
-/** As Java writes it: PKCS #8 without the public half, which is optional. */
-const EC_ALONE = Buffer.concat([
-  Buffer.from('3041020100301306072a8648ce3d020106082a8648ce3d030107042730250201010420', 'hex'),
-  Buffer.from(EC.privateKey.export({ format: 'jwk' }).d, 'base64url'),
-]).toString('base64');
-const EC_ALONE_PEM = `-----BEGIN PRIVATE KEY-----\n${EC_ALONE}\n-----END PRIVATE KEY-----\n`;
-
+/** One form of each kind; Rust and a real Keycloak check the others. */
 const METHODS = [
   ['an RSA key', 'RS256', RSA, { privateKey: pem(RSA.privateKey) }],
-  ['an RSA key of PKCS #1', 'RS256', RSA, { privateKey: pem(RSA.privateKey, 'pkcs1') }],
-  ['PSS', 'PS256', RSA, { privateKey: pem(RSA.privateKey), signingAlgorithm: 'PS256' }],
-  ['an EC key', 'ES256', EC, { privateKey: pem(EC.privateKey) }],
-  ['an EC key of SEC 1', 'ES256', EC, { privateKey: pem(EC.privateKey, 'sec1') }],
-  ['an EC key without its public half', 'ES256', EC, { privateKey: EC_ALONE_PEM }],
-  ['an indented EC key', 'ES256', EC, { privateKey: pem(EC.privateKey).replace(/^/gm, '  ') }],
-  ['an Ed25519 key', 'EdDSA', ED, { privateKey: pem(ED.privateKey) }],
-  ['a JWK of RSA', 'RS256', RSA, { privateKey: jwk(RSA.privateKey, { kid: 'k' }) }, 'k'],
   ['a JWK of EC', 'ES256', EC, { privateKey: JSON.stringify(jwk(EC.privateKey)) }],
   ['a JWK of Ed25519', 'EdDSA', ED, { privateKey: jwk(ED.privateKey), keyId: 'k' }, 'k'],
 ];
@@ -50,7 +36,9 @@ async function start(t, believes, options = {}, endpointOptions = {}) {
   const { logger, at } = recorder();
   const { tokenEndpoint } = endpoint;
   const manager = new KeycloakTokenManager({
-    ...{ tokenEndpoint, clientId: 'agent', logger },
+    tokenEndpoint,
+    clientId: 'agent',
+    logger,
     ...options,
   });
   t.after(() => manager.close());
@@ -87,7 +75,7 @@ describe('private_key_jwt', () => {
     });
   }
 
-  test('every attempt has an assertion of its own, and so has a replaced connection', async (t) => {
+  test('every attempt has an assertion of its own, on a replaced connection too', async (t) => {
     const believes = { algorithm: 'ES256', key: EC.publicKey };
     const { endpoint, manager } = await start(t, believes, { privateKey: pem(EC.privateKey) });
     endpoint.state.answer = (n) => (n < 3 ? { status: 503, body: {} } : undefined);
@@ -99,17 +87,7 @@ describe('private_key_jwt', () => {
     assert.equal(new Set(ids).size, ids.length);
   });
 
-  test('an audience can be given', async (t) => {
-    const believes = { algorithm: 'ES256', key: EC.publicKey };
-    const { endpoint, manager } = await start(t, believes, {
-      privateKey: pem(EC.privateKey),
-      assertionAudience: 'https://public.example/realms/test',
-    });
-    endpoint.state.document = { issuer: 'https://public.example/realms/test' };
-    assert.equal(await manager.getToken(), 'token-1');
-  });
-
-  test('a key replaced in its file and at the server is read again, and tried once', async (t) => {
+  test('a refused key that did not change is not tried again', async (t) => {
     const next = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const privateKeyFile = file(t, pem(EC.privateKey));
     const believes = { algorithm: 'ES256', key: EC.publicKey };
@@ -122,7 +100,7 @@ describe('private_key_jwt', () => {
     assert.equal(await manager.getToken(), 'token-1', 'the held token stays');
   });
 
-  test('a key replaced between two looks at the file is tried in the same call', async (t) => {
+  test('a key that is replaced between two reads of its file is tried in the same call', async (t) => {
     const next = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const privateKeyFile = file(t, pem(EC.privateKey));
     const believes = { algorithm: 'ES256', key: next.publicKey };
@@ -133,52 +111,37 @@ describe('private_key_jwt', () => {
     assert.equal(await manager.getToken(), 'token-2');
   });
 
-  for (const [what, offsetMs, advice] of [
-    ['ahead', -120_000, /clock of this machine is ahead/],
-    ['behind', 120_000, /expired or is not valid yet/],
+  for (const [what, believes, options, advice, offsetMs] of [
+    ['a clock ahead of the server', {}, {}, /clock of this machine is ahead/, -120_000],
+    ['a clock behind the server', {}, {}, /expired or is not valid yet/, 120_000],
+    ['another algorithm', { algorithm: 'RS256', key: RSA.publicKey }, {}, /set signingAlgorithm/],
+    ['an unknown kid', { kid: 'other' }, {}, /set keyId to its kid/],
+    ['another audience', {}, { assertionAudience: 'https://a.example' }, /set assertionAudience/],
   ]) {
-    test(`a clock that is ${what} of the server’s is told of`, async (t) => {
-      const believes = { algorithm: 'ES256', key: EC.publicKey };
-      const options = { privateKey: pem(EC.privateKey) };
-      const { manager } = await start(t, believes, options, { offsetMs });
+    test(`the error of ${what} has advice`, async (t) => {
+      const { manager } = await start(
+        t,
+        { algorithm: 'ES256', key: EC.publicKey, ...believes },
+        { privateKey: pem(EC.privateKey), ...options },
+        { offsetMs },
+      );
       const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
       assert.match(error.message, advice);
     });
   }
 
-  test('what a server says of an assertion becomes advice', async (t) => {
-    for (const [believes, advice] of [
-      [{ algorithm: 'RS256', key: RSA.publicKey }, /set signingAlgorithm/],
-      [{ algorithm: 'ES256', key: EC.publicKey, kid: 'other' }, /set keyId to its kid/],
-    ]) {
-      const { manager } = await start(t, believes, { privateKey: pem(EC.privateKey) });
-      const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
-      assert.match(error.message, advice);
-    }
-    const { manager } = await start(
-      t,
-      { algorithm: 'ES256', key: EC.publicKey },
-      { privateKey: pem(EC.privateKey), assertionAudience: 'https://other.example' },
-    );
-    const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
-    assert.match(error.message, /set assertionAudience/);
-  });
-
-  test('a file that holds no usable key is named and not shown', async (t) => {
+  test('the error names a file without a usable key, and does not show it', async (t) => {
     const half = pem(RSA.privateKey).slice(0, 400);
     const encrypted = RSA.privateKey.export({
-      ...{ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'canary' },
+      type: 'pkcs8',
+      format: 'pem',
+      cipher: 'aes-256-cbc',
+      passphrase: 'canary',
     });
     for (const [name, text, problem, more] of [
       ['truncated', half, /cut off or malformed/],
       ['encrypted', encrypted, /it is encrypted/],
-      [
-        'a public key',
-        EC.publicKey.export({ type: 'spki', format: 'pem' }),
-        /instead of a private key/,
-      ],
       ['empty', '', /contains no private key/],
-      ['a secret', 'canary-secret', /contains no private key/],
       ['another kind', pem(EC.privateKey), /ES256 and cannot sign with RS256/, 'RS256'],
     ]) {
       const privateKeyFile = file(t, text);
@@ -198,7 +161,7 @@ describe('private_key_jwt', () => {
 });
 
 describe('client_secret_jwt', () => {
-  for (const algorithm of ['HS256', 'HS384', 'HS512']) {
+  for (const algorithm of ['HS256', 'HS512']) {
     test(`${algorithm} proves the client, and the secret is not sent`, async (t) => {
       const { endpoint, manager } = await start(
         t,
@@ -215,7 +178,7 @@ describe('client_secret_jwt', () => {
     });
   }
 
-  test('a secret from a function is asked for again when it is refused', async (t) => {
+  test('a secret function is called again after a refusal', async (t) => {
     const secrets = ['an-old-secret-that-is-long-enough', SECRET];
     const { endpoint, manager } = await start(
       t,
@@ -234,7 +197,7 @@ describe('client_assertion_file', () => {
     ['a projected token', BEARER, {}],
     ['a JWT-SVID', SPIFFE, { clientAssertionType: SPIFFE }],
   ]) {
-    test(`${name} is handed through`, async (t) => {
+    test(`${name} is sent unchanged`, async (t) => {
       const clientAssertionFile = file(t, 'eyJ.first.one\n');
       const believes = { assertion: { text: 'eyJ.first.one', type } };
       const { endpoint, manager } = await start(t, believes, { clientAssertionFile, ...options });
@@ -243,7 +206,7 @@ describe('client_assertion_file', () => {
     });
   }
 
-  test('it is read for every attempt', async (t) => {
+  test('the file is read for every attempt', async (t) => {
     const clientAssertionFile = file(t, 'eyJ.first.one');
     const believes = { assertion: { text: 'eyJ.second.one', type: BEARER } };
     const { endpoint, manager } = await start(t, believes, { clientAssertionFile });
@@ -255,7 +218,7 @@ describe('client_assertion_file', () => {
     assert.equal(await manager.getToken(), 'token-2');
   });
 
-  test('a file that is not there, or empty, is named', async (t) => {
+  test('the error names a missing or empty file', async (t) => {
     for (const [place, problem] of [
       ['/nowhere/token', /clientAssertionFile "\/nowhere\/token" cannot be read/],
       [file(t, ' \n'), /is empty/],
@@ -266,7 +229,7 @@ describe('client_assertion_file', () => {
     }
   });
 
-  test('what the server repeats of it is not shown', async (t) => {
+  test('an assertion that the server repeats is not shown', async (t) => {
     const assertion = 'eyJhbGciOiJSUzI1NiJ9.canarycanarycanary.signature';
     const { endpoint, manager } = await start(t, {}, { clientAssertionFile: file(t, assertion) });
     endpoint.state.answer = () => ({

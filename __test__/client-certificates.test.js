@@ -1,7 +1,7 @@
 'use strict';
 
-// `tls_client_auth`: a certificate from options and from files, replaced while connections are in
-// use, and everything that can be wrong with it.
+// `tls_client_auth`: a certificate from options and from files, its replacement while connections
+// are in use, and its faults.
 
 const assert = require('node:assert/strict');
 const { generateKeyPairSync } = require('node:crypto');
@@ -36,7 +36,10 @@ describe('tls_client_auth', () => {
     const { logger, at } = recorder();
     const { tokenEndpoint } = endpoint;
     const manager = new KeycloakTokenManager({
-      ...{ tokenEndpoint, clientId: 'agent', ca: ca.cert, logger },
+      tokenEndpoint,
+      clientId: 'agent',
+      ca: ca.cert,
+      logger,
       ...options,
     });
     t.after(() => manager.close());
@@ -79,7 +82,7 @@ describe('tls_client_auth', () => {
     }
   });
 
-  test('a replaced certificate is shown by the next acquisition', async (t) => {
+  test('the next acquisition uses a replaced certificate', async (t) => {
     const files = copies(t, client);
     const { endpoint, manager } = await start(t, files);
     await manager.getToken();
@@ -95,7 +98,7 @@ describe('tls_client_auth', () => {
     );
   });
 
-  test('a certificate that is there before its key waits for it', async (t) => {
+  test('a certificate that is replaced before its key waits for it', async (t) => {
     const files = copies(t, client);
     const { endpoint, manager } = await start(t, files);
     await manager.getToken();
@@ -124,23 +127,13 @@ describe('tls_client_auth', () => {
     assert.equal(await manager.getToken(), 'token-2');
   });
 
-  test('managers with different certificates do not share connections', async (t) => {
-    const first = await start(t, { clientCertificate: client.cert, clientKey: client.key });
-    const { tokenEndpoint } = first.endpoint;
-    const manager = new KeycloakTokenManager({
-      ...{ tokenEndpoint, clientId: 'agent', ca: certificates.ca.cert },
-      ...{ clientCertificate: other.cert, clientKey: other.key },
-    });
-    t.after(() => manager.close());
-    await first.manager.getToken();
-    await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
-    assert.equal(first.endpoint.requests.at(-1).subject, 'other');
-  });
-
-  test('what cannot be used is named, and its contents are not shown', async (t) => {
+  test('the error names an unusable file or option, and does not show its contents', async (t) => {
     const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
     const encrypted = rsa.export({
-      ...{ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'canary' },
+      type: 'pkcs8',
+      format: 'pem',
+      cipher: 'aes-256-cbc',
+      passphrase: 'canary',
     });
     const expired = certificates.expiredClient('old');
     for (const [name, pair, problem] of [
@@ -148,7 +141,7 @@ describe('tls_client_auth', () => {
       ['no certificate', { ...client, cert: 'canary' }, /tls\.crt" .*no PEM certificate/],
       ['an encrypted key', { ...client, key: encrypted }, /clientKeyFile .*it is encrypted/],
       ['half a key', { ...client, key: client.key.slice(0, 100) }, /tls\.key" .*cut off/],
-      ['a stranger’s key', { ...client, key: other.key }, /tls\.key" .*does not belong to/],
+      ['another key', { ...client, key: other.key }, /tls\.key" .*does not belong to/],
       ['an expired certificate', expired, /tls\.crt" .*has expired/],
     ]) {
       const { endpoint, manager, at } = await start(t, copies(t, pair));
@@ -157,20 +150,19 @@ describe('tls_client_auth', () => {
       assert.equal(endpoint.requests.length, 0, name);
       assert.doesNotMatch(`${inspect(error)} ${at('warn')}`, /canary|BEGIN|MII/, name);
     }
-    const missing = { clientCertificateFile: '/nowhere/tls.crt', clientKey: client.key };
-    const { manager } = await start(t, missing);
-    const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_CREDENTIAL');
-    assert.match(error.message, /clientCertificateFile "\/nowhere\/tls\.crt" cannot be read/);
-  });
-
-  test('an expired certificate in an option is a matter of acquisitions', async (t) => {
     const { cert, key } = certificates.expiredClient('past');
-    const { manager } = await start(t, { clientCertificate: cert, clientKey: key });
-    const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_CREDENTIAL');
-    assert.match(error.message, /clientCertificate cannot be used: the certificate has expired/);
+    const missing = { clientCertificateFile: '/nowhere/tls.crt', clientKey: client.key };
+    for (const [options, problem] of [
+      [missing, /clientCertificateFile "\/nowhere\/tls\.crt" cannot be read/],
+      [{ clientCertificate: cert, clientKey: key }, /clientCertificate .*has expired/],
+    ]) {
+      const { manager } = await start(t, options);
+      const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_CREDENTIAL');
+      assert.match(error.message, problem);
+    }
   });
 
-  test('a server that hangs up on a certificate may not accept it, which is said', async (t) => {
+  test('the error of a connection that the server ends names the certificate as a likely cause', async (t) => {
     const stranger = makeCertificates();
     t.after(() => stranger.remove());
     const { cert, key } = stranger.client('agent');

@@ -53,19 +53,23 @@ describe('lines of code', () => {
   test('belong to the product or to its scaffolding', () => {
     const long = 'f();\n'.repeat(351);
     const files = {
-      ...{ 'src/a.rs': 'fn a() {}\n#[cfg(test)]\nmod b;\n', 'src/a_tests.rs': 'fn c() {}\n' },
-      ...{ 'crates/b/src/lib.rs': 'fn a() {}\n', 'crates/b/tests/c.rs': 'fn a() {}\n' },
-      ...{ 'lib/long.js': long, 'lib/a.d.ts': 'let a;\n', 'index.js': 'a();\n' },
-      ...{ 'tools/a.js': long, '__test__/a.test-d.ts': 'a();\n', 'bench/a.json': '{}\n' },
-      ...{ 'build.rs': 'fn main() {}\n', 'README.md': 'a\n', 'docs/a.js': 'a();\n' },
+      'src/a.rs': 'fn a() {}\n#[cfg(test)]\nmod b;\n',
+      'src/a_tests.rs': 'fn c() {}\n',
+      'crates/b/src/lib.rs': 'fn a() {}\n',
+      'crates/b/tests/c.rs': 'fn a() {}\n',
+      'lib/long.js': long,
+      'lib/a.d.ts': 'let a;\n',
+      'index.js': 'a();\n',
+      'tools/a.js': long,
+      '__test__/a.test-d.ts': 'a();\n',
+      'bench/a.json': '{}\n',
+      'build.rs': 'fn main() {}\n',
+      'README.md': 'a\n',
+      'docs/a.js': 'a();\n',
     };
     assert.deepEqual(
       countTree(Object.keys(files), (file) => files[file]),
-      {
-        product: [2, 352],
-        scaffolding: [4, 352],
-        long: [['lib/long.js', 351]],
-      },
+      { product: [2, 352], scaffolding: [4, 352], long: [['lib/long.js', 351]] },
     );
   });
 });

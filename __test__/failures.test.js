@@ -7,10 +7,6 @@ const { describe, test } = require('node:test');
 const { gzipSync } = require('node:zlib');
 const { delay, numbered, rejection, start, times, tokenResponse } = require('./support/manager.js');
 
-const REFUSAL = {
-  status: 400,
-  body: { error: 'invalid_scope', error_description: 'Invalid scopes' },
-};
 const UNAVAILABLE = { status: 503, body: 'Service Unavailable' };
 /** How far a clock in whole milliseconds may be from another. */
 const TOLERANCE_MS = 20;
@@ -22,21 +18,17 @@ const json = (status, error, description) => ({
   body: { error, error_description: description },
 });
 
-describe('a query in the endpoint', () => {
-  test('is sent and not shown', async (t) => {
-    const { endpoint, open } = await start(t);
-    const manager = open({
-      tokenEndpoint: `${endpoint.tokenEndpoint}?p=canary`,
-      clientSecret: 'no',
-    });
-    const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
-    assert.equal(error.tokenEndpoint, endpoint.tokenEndpoint);
-    assert.ok(!error.message.includes('canary'));
-  });
+test('a query in the endpoint is sent and not shown', async (t) => {
+  const { endpoint, open } = await start(t);
+  const tokenEndpoint = `${endpoint.tokenEndpoint}?p=canary`;
+  const manager = open({ tokenEndpoint, clientSecret: 'no' });
+  const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
+  assert.equal(error.tokenEndpoint, endpoint.tokenEndpoint);
+  assert.ok(!error.message.includes('canary'));
 });
 
+// One answer for each kind of error; `crates/oauth/src/response.rs` lists all answers of a kind.
 describe('the error', { concurrency: true }, () => {
-  const page = '<html>Bad Gateway</html>';
   const oauth = { code: 'ERR_KEYCLOAK_OAUTH', retryable: false, attempts: 1 };
   const refused = { code: 'ERR_KEYCLOAK_HTTP', retryable: false, attempts: 1 };
   const passing = { code: 'ERR_KEYCLOAK_HTTP', retryable: true, attempts: 3 };
@@ -44,35 +36,22 @@ describe('the error', { concurrency: true }, () => {
   for (const [name, answer, expected] of [
     ['400', json(400, 'invalid_scope', 'Invalid scopes: x'), { ...oauth, status: 400 }],
     ['401', json(401, 'unauthorized_client', 'Invalid client'), { ...oauth, status: 401 }],
-    ['403', json(403, 'access_denied', 'Realm not enabled'), { ...oauth, status: 403 }],
-    ['a word of its own', json(422, 'whatever'), { ...oauth, status: 422 }],
     ['no realm', json(404, 'Realm does not exist'), { ...refused, status: 404 }],
-    ['405', json(405, 'HTTP 405 Method Not Allowed'), { ...refused, status: 405 }],
-    ['a 403 page', { status: 403, body: page }, { ...refused, status: 403 }],
-    ['a 400 without error', { status: 400, body: { e: 1 } }, { ...refused, status: 400 }],
-    [
-      'an error that is no string',
-      { status: 400, body: { error: 5 } },
-      { ...refused, status: 400 },
-    ],
-    ['408', { status: 408 }, { ...passing, status: 408 }],
+    ['a 403 page', { status: 403, body: '<html></html>' }, { ...refused, status: 403 }],
     ['429', json(429, 'slow_down'), { ...passing, status: 429 }],
-    ['Keycloak in trouble', json(500, 'unknown_error'), { ...passing, status: 500 }],
-    ['a 502 page', { status: 502, body: page }, { ...passing, status: 502 }],
+    ['a 502 page', { status: 502, body: '<html></html>' }, { ...passing, status: 502 }],
     ['503', UNAVAILABLE, { ...passing, status: 503 }],
     ['a reset', { fault: 'reset' }, network],
     ['a close', { fault: 'close' }, network],
     ['half an answer', { fault: 'truncate' }, network],
   ]) {
-    test(`of ${name} is ${expected.code} with what is known`, async (t) => {
+    test(`after ${name} is ${expected.code} with all known details`, async (t) => {
       const { endpoint, manager } = await start(t);
       endpoint.setAnswer(answer);
       const error = await rejection(manager.getToken(), expected.code);
       const { message, stack, code, retryable, status, attempts, ...known } = error;
-      assert.deepEqual(
-        { code, retryable, attempts, ...(status !== undefined && { status }) },
-        expected,
-      );
+      const shape = { code, retryable, attempts, ...(status !== undefined && { status }) };
+      assert.deepEqual(shape, expected);
       assert.equal(endpoint.requestCount, attempts);
       assert.equal(known.tokenEndpoint, endpoint.tokenEndpoint);
       assert.equal(known.clientId, 'test-client');
@@ -87,33 +66,11 @@ describe('the error', { concurrency: true }, () => {
     });
   }
 
-  test('of a refused connection is ERR_KEYCLOAK_NETWORK', async (t) => {
+  test('after a refused connection is ERR_KEYCLOAK_NETWORK', async (t) => {
     const { endpoint, manager } = await start(t);
     await endpoint.goOffline();
     const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_NETWORK');
     assert.deepEqual([error.retryable, error.attempts, error.status], [true, 3, undefined]);
-  });
-
-  test('of https spoken to plain http is ERR_KEYCLOAK_TLS, not retried', async (t) => {
-    const { endpoint, open } = await start(t);
-    const tokenEndpoint = endpoint.tokenEndpoint.replace('http:', 'https:');
-    const error = await rejection(open({ tokenEndpoint }).getToken(), 'ERR_KEYCLOAK_TLS');
-    assert.deepEqual([error.retryable, error.attempts], [false, 1]);
-    assert.equal(error.tokenEndpoint, tokenEndpoint);
-    assert.equal(endpoint.connectionCount, 1);
-  });
-
-  test('of a closed manager is ERR_KEYCLOAK_CLOSED', async (t) => {
-    const { endpoint, manager } = await start(t);
-    endpoint.pause();
-    const waiting = [manager.getToken(), manager.getAccessToken(), manager.getToken({})];
-    await endpoint.waitForRequests(1);
-    await manager.close();
-    for (const call of [...waiting, manager.getToken(), manager.getTokenForStreaming(1)]) {
-      const { retryable } = await rejection(call, 'ERR_KEYCLOAK_CLOSED');
-      assert.equal(retryable, false);
-    }
-    assert.equal(endpoint.requestCount, 1);
   });
 
   test('shows no control character of the server', async (t) => {
@@ -126,39 +83,24 @@ describe('the error', { concurrency: true }, () => {
   });
 });
 
-describe('a hostile answer', { concurrency: true }, () => {
-  test('that is compressed without a request is reported as such', async (t) => {
-    const { endpoint, manager } = await start(t);
-    const body = gzipSync('{"access_token":"t"}');
-    endpoint.setAnswer({ headers: { 'Content-Encoding': 'gzip' }, body });
-    const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_PROTOCOL');
-    assert.match(error.message, /compressed with gzip/);
-  });
-
-  const token = (access_token) => ({ body: { ...tokenResponse('t', 300), access_token } });
-  const deep = `{"access_token":"t","x":${'['.repeat(10_000)}${']'.repeat(10_000)}}`;
-  const HOSTILE = [
+// The answers that the transport and the boundary treat in their own ways; `response.rs` lists the
+// others.
+describe('an unusable answer', { concurrency: true }, () => {
+  const gzip = { headers: { 'Content-Encoding': 'gzip' }, body: gzipSync('{"access_token":"t"}') };
+  for (const [name, answer, status = 200, message = /./] of [
     ['a redirect', { fault: 'redirect' }, 307],
+    ['a redirect with another status', { status: 302, headers: { Location: '/' } }, 302],
     ['a page', { body: '<!doctype html><title>Sign in</title>' }],
-    ['nothing', { status: 204 }, 204],
-    ['JSON that is no object', { body: '["token"]' }],
-    ['half of a document', { body: '{"access_token":"t"' }],
-    ['a success with an error', { body: { ...tokenResponse('t', 300), error: 'invalid_client' } }],
+    ['no content', { status: 204 }, 204],
+    ['an error in a success', { body: { ...tokenResponse('t', 300), error: 'invalid_client' } }],
     ['no token', { body: { token_type: 'Bearer', expires_in: 300 } }],
-    ['an empty token', token('')],
-    ['a token that is a number', token(1)],
-    ['a token that is null', token(null)],
-    ['a token with a line feed', token('a\nb')],
-    ['a token with a space', token('a b')],
-    ['a token beyond ASCII', token('é')],
+    ['a token beyond ASCII', { body: tokenResponse('é', 300) }],
     ['another token type', { body: { ...tokenResponse('t', 300), token_type: 'DPoP' } }],
-    ['two tokens', { body: '{"access_token":"a","access_token":"b"}' }],
-    ['deep JSON', { body: deep }],
+    ['a compressed body', gzip, 200, /compressed with gzip/],
     ['a body over 1 MiB', { body: `{"access_token":"t"}${' '.repeat(1_048_576)}` }],
     ['a body without end', { fault: 'flood' }],
-  ];
-  for (const [name, answer, status = 200] of HOSTILE) {
-    test(`${name} gives ERR_KEYCLOAK_PROTOCOL, once, and the held token stays`, async (t) => {
+  ]) {
+    test(`with ${name} gives ERR_KEYCLOAK_PROTOCOL, and the held token stays`, async (t) => {
       const { endpoint, manager } = await start(t);
       const held = await manager.getToken();
       endpoint.setAnswer(answer);
@@ -166,39 +108,25 @@ describe('a hostile answer', { concurrency: true }, () => {
       const error = await rejection(refresh, 'ERR_KEYCLOAK_PROTOCOL');
       assert.deepEqual([error.retryable, error.attempts, error.status], [false, 1, status]);
       assert.ok(error.message.includes(`status ${status}`), error.message);
+      assert.match(error.message, message);
       assert.equal(await manager.getToken(), held);
       assert.equal(manager.snapshot().state, 'fresh');
       assert.equal(endpoint.requestCount, 2);
     });
   }
 
-  for (const [name, answer, expected] of [
-    ['a token type in lower case', { body: { access_token: 't', token_type: 'bearer' } }, 't'],
-    ['no token type', { body: { access_token: 't' } }, 't'],
-    ['members that nobody knows', { body: { access_token: 't', x: { y: [1] } } }, 't'],
-    ['a long token', token('x'.repeat(100_000)), 'x'.repeat(100_000)],
-    ['a body of 1 MiB', { body: '{"access_token":"t"}'.padEnd(1_048_576) }, 't'],
-    [
-      'a byte that is not UTF-8',
-      { body: Buffer.from('{"access_token":"t","x":"\xff"}', 'latin1') },
-      't',
-    ],
-    ['a byte order mark', { body: '\ufeff{"access_token":"t"}' }, 't'],
-    ['an empty error', { body: { access_token: 't', error: '' } }, 't'],
-    ['another success', { status: 201, body: { access_token: 't' } }, 't'],
-  ]) {
-    test(`${name} is none`, async (t) => {
-      const { endpoint, manager } = await start(t);
-      endpoint.setAnswer(answer);
-      assert.equal(await manager.getToken(), expected);
-    });
-  }
+  test('does not come of a long token, nor of a body of 1 MiB', async (t) => {
+    const { endpoint, manager } = await start(t);
+    const token = 'x'.repeat(100_000);
+    endpoint.setAnswer({ body: JSON.stringify({ access_token: token }).padEnd(1_048_576) });
+    assert.equal(await manager.getToken(), token);
+  });
 });
 
 describe('the cool-down', { concurrency: true }, () => {
   test('gives a hundred callers one failure, each an error of its own', async (t) => {
     const { endpoint, manager } = await start(t);
-    endpoint.setAnswer(REFUSAL);
+    endpoint.setAnswer(json(400, 'invalid_scope', 'Invalid scopes'));
     const first = await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
     async function comingLater() {
       return rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
@@ -219,7 +147,7 @@ describe('the cool-down', { concurrency: true }, () => {
     assert.equal(manager.snapshot().counters.suppressed, 104);
   });
 
-  test('counts down, ends when it said, doubles, and leaves a single attempt', async (t) => {
+  test('counts down, ends on time, doubles, and leaves a single attempt', async (t) => {
     const { endpoint, manager } = await start(t);
     endpoint.setAnswer(UNAVAILABLE);
     const first = await rejection(manager.getToken(), 'ERR_KEYCLOAK_HTTP');
@@ -236,77 +164,30 @@ describe('the cool-down', { concurrency: true }, () => {
     assert.equal(endpoint.requestCount, 4);
     assert.ok(second.retryAfterMs > 1_800 && second.retryAfterMs <= 2_500);
   });
-
-  test('is over after a success', async (t) => {
-    const { endpoint, manager } = await start(t);
-    endpoint.answerNext(REFUSAL);
-    const { retryAfterMs } = await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
-    await delay(retryAfterMs + TOLERANCE_MS);
-    await manager.getToken();
-    endpoint.answerNext({ fault: 'reset' });
-    await manager.getToken({ forceRefresh: true });
-    assert.equal(endpoint.requestCount, 4);
-    endpoint.answerNext(REFUSAL);
-    const again = manager.getToken({ forceRefresh: true });
-    assert.ok((await rejection(again, 'ERR_KEYCLOAK_OAUTH')).retryAfterMs <= 1_250);
-  });
-
-  test('leaves a valid token to all but forceRefresh', async (t) => {
-    const { endpoint, manager } = await start(t);
-    const held = await manager.getToken();
-    endpoint.setAnswer(REFUSAL);
-    const forced = { forceRefresh: true };
-    await rejection(manager.getToken(forced), 'ERR_KEYCLOAK_OAUTH');
-    await rejection(manager.getToken(forced), 'ERR_KEYCLOAK_OAUTH');
-    assert.equal(await manager.getToken(), held);
-    assert.equal(await manager.getToken({ minValiditySeconds: 100_000 }), held);
-    assert.equal(endpoint.requestCount, 2);
-  });
 });
 
-describe('retries', { concurrency: true }, () => {
-  for (const [name, answer] of [
-    ['503', UNAVAILABLE],
-    ['429', { status: 429 }],
-    ['a reset', { fault: 'reset' }],
-    ['half an answer', { fault: 'truncate' }],
-  ]) {
-    test(`make up for ${name}, twice`, async (t) => {
-      const { endpoint, manager, lines } = await start(t);
-      endpoint.answerNext(answer, answer);
-      assert.match(await manager.getToken(), /^ey/);
-      assert.equal(endpoint.requestCount, 3);
-      const { counters, acquisitionLatencyMs } = manager.snapshot();
-      assert.deepEqual([counters.acquisitions, counters.retries], [1, 2]);
-      assert.equal(acquisitionLatencyMs.count, 1);
-      assert.deepEqual(
-        lines.map(({ level }) => level),
-        ['debug'],
-      );
-    });
-  }
+describe('a retry', { concurrency: true }, () => {
+  test('follows a passing failure, twice at most, and only the success is logged', async (t) => {
+    const { endpoint, manager, lines } = await start(t);
+    endpoint.answerNext({ fault: 'reset' }, UNAVAILABLE);
+    assert.match(await manager.getToken(), /^ey/);
+    assert.equal(endpoint.requestCount, 3);
+    const { counters, acquisitionLatencyMs } = manager.snapshot();
+    assert.deepEqual([counters.acquisitions, counters.retries], [1, 2]);
+    assert.equal(acquisitionLatencyMs.count, 1);
+    assert.equal(lines.map(({ level }) => level).join(), 'debug');
+  });
 
-  const dated = (time) => [new Date(time).toUTCString(), time];
-  for (const [name, make] of [
-    ['seconds', () => ['1', Date.now() + 1_000]],
-    ['a date', () => dated(Math.ceil(Date.now() / 1_000) * 1_000 + 1_000)],
-  ]) {
-    test(`wait for a Retry-After in ${name} if it fits`, async (t) => {
-      const { endpoint, manager } = await start(t);
-      let earliest;
-      endpoint.answerNext(() => {
-        const [value, time] = make();
-        earliest = time;
-        return { ...UNAVAILABLE, headers: { 'Retry-After': value } };
-      });
-      await manager.getToken();
-      assert.equal(endpoint.requestCount, 2);
-      const { at } = endpoint.requests[1];
-      assert.ok(at >= earliest - TOLERANCE_MS && at < earliest + 1_000, `${at - earliest}`);
-    });
-  }
+  test('waits for a Retry-After that fits into the deadline', async (t) => {
+    const { endpoint, manager } = await start(t);
+    endpoint.answerNext({ ...UNAVAILABLE, headers: { 'Retry-After': '1' } });
+    await manager.getToken();
+    const [first, second] = endpoint.requests;
+    const waited = second.at - first.at;
+    assert.ok(waited >= 1_000 - TOLERANCE_MS && waited < 2_000, `${waited} ms`);
+  });
 
-  test('end at once with a Retry-After that does not fit', async (t) => {
+  test('is not made where the Retry-After does not fit', async (t) => {
     const { endpoint, manager } = await start(t, { requestTimeoutMs: 2_000 });
     endpoint.setAnswer({ ...UNAVAILABLE, headers: { 'Retry-After': '60' } });
     const begin = performance.now();
@@ -314,8 +195,6 @@ describe('retries', { concurrency: true }, () => {
     assert.ok(performance.now() - begin < 1_500);
     assert.equal(error.attempts, 1);
     assert.ok(error.retryAfterMs > 59_000 && error.retryAfterMs <= 60_000);
-    const later = await rejection(manager.getToken(), 'ERR_KEYCLOAK_HTTP');
-    assert.ok(later.retryAfterMs <= error.retryAfterMs);
     assert.equal(endpoint.requestCount, 1);
   });
 });

@@ -26,20 +26,35 @@ describe('the origin', { concurrency: true }, () => {
     const { api, endpoint, manager } = await startBoth(t);
     const host = `127.0.0.1:${other.port}`;
     for (const input of [
-      ...[`http://${host}/`, `//${host}/path`, `\\\\${host}`, `/\\${host}/`, `\\/${host}/a`],
-      ...[
-        `\t//${host}/`,
-        `/\n/${host}/`,
-        ` http://${host}/ `,
-        `HTTP://${host}`,
-        `http:\\\\${host}`,
-      ],
-      ...[`http://127.0.0.1:${api.port}@${host}/`, `http://localhost:${api.port}/`, '//h', '\\\\h'],
-      ...[`https://127.0.0.1:${api.port}/`, 'http://127.0.0.1/', `http://[::1]:${api.port}/`],
-      ...[`http://${USER}@127.0.0.1:${api.port}/`, `//a:b@127.0.0.1:${api.port}/`],
-      ...[`http://127.0.0.1.:${api.port}.evil/`, `ws://127.0.0.1:${api.port}/`, 'data:,a'],
-      ...[`blob:${api.url}/a`, `filesystem:${api.url}/a`, 'file:///etc/hosts', 'about:blank'],
-      ...[new URL(other.url), new Request(other.url), new Request(`blob:${api.url}/a`)],
+      `http://${host}/`,
+      `//${host}/path`,
+      `\\\\${host}`,
+      `/\\${host}/`,
+      `\\/${host}/a`,
+      `\t//${host}/`,
+      `/\n/${host}/`,
+      ` http://${host}/ `,
+      `HTTP://${host}`,
+      `http:\\\\${host}`,
+      `http://127.0.0.1:${api.port}@${host}/`,
+      `http://localhost:${api.port}/`,
+      '//h',
+      '\\\\h',
+      `https://127.0.0.1:${api.port}/`,
+      'http://127.0.0.1/',
+      `http://[::1]:${api.port}/`,
+      `http://${USER}@127.0.0.1:${api.port}/`,
+      `//a:b@127.0.0.1:${api.port}/`,
+      `http://127.0.0.1.:${api.port}.evil/`,
+      `ws://127.0.0.1:${api.port}/`,
+      'data:,a',
+      `blob:${api.url}/a`,
+      `filesystem:${api.url}/a`,
+      'file:///etc/hosts',
+      'about:blank',
+      new URL(other.url),
+      new Request(other.url),
+      new Request(`blob:${api.url}/a`),
     ]) {
       for (const init of [{ backstageUser: USER }, { redirect: 'manual' }]) {
         const name = String(input.url ?? input);
@@ -56,8 +71,14 @@ describe('the origin', { concurrency: true }, () => {
     const { api, manager } = await startBoth(t);
     const { port } = api;
     for (const input of [
-      ...[`HTTP://127.0.0.1:${port}/x`, `http:\\\\127.0.0.1:${port}\\x`, `//127.0.0.1:${port}/x`],
-      ...['http:x', '\t/x\n', '\\x', `http://2130706433:${port}/x`, `http://127.1:${port}/x`],
+      `HTTP://127.0.0.1:${port}/x`,
+      `http:\\\\127.0.0.1:${port}\\x`,
+      `//127.0.0.1:${port}/x`,
+      'http:x',
+      '\t/x\n',
+      '\\x',
+      `http://2130706433:${port}/x`,
+      `http://127.1:${port}/x`,
     ]) {
       assert.equal((await manager.fetch(input)).status, 200, input);
       assert.equal(api.requests.at(-1).url, '/x', input);
@@ -129,8 +150,13 @@ describe('a redirect', { concurrency: true }, () => {
   test('that leaves the origin is refused, and nothing is sent there', async (t) => {
     const other = await startApi(t);
     for (const location of [
-      ...[`${other.url}/`, `//127.0.0.1:${other.port}/`, `\\\\127.0.0.1:${other.port}/`],
-      ...['https://127.0.0.1/', 'data:,a', 'http://[', 'file:///etc/hosts'],
+      `${other.url}/`,
+      `//127.0.0.1:${other.port}/`,
+      `\\\\127.0.0.1:${other.port}/`,
+      'https://127.0.0.1/',
+      'data:,a',
+      'http://[',
+      'file:///etc/hosts',
     ]) {
       for (const status of [301, 302, 303, 307, 308]) {
         let closed;

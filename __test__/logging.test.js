@@ -29,7 +29,7 @@ const forced = { forceRefresh: true };
 const levels = (lines) => lines.map(({ level }) => level);
 
 describe('log lines', { concurrency: true }, () => {
-  test('say at debug that a token was acquired, once for each, and nothing of a hit', async (t) => {
+  test('report each acquired token at debug level, and no hit', async (t) => {
     const { manager, lines } = await start(t, { name: 'a\nname' });
     await manager.getToken();
     await Promise.all(times(50, () => manager.getToken()));
@@ -39,7 +39,7 @@ describe('log lines', { concurrency: true }, () => {
     for (const { message } of lines) assert.match(message, /"a\\nname".*acquired .* 300 s$/);
   });
 
-  test('say at warn that a refresh failed, for the first of a row, and at info that it is over', async (t) => {
+  test('report the first failed refresh of a row at warn level, and the recovery at info level', async (t) => {
     const { endpoint, manager, lines, at } = await startNumbered(t, 300);
     await manager.getToken();
     for (const isSecondRow of [false, true]) {
@@ -61,7 +61,7 @@ describe('log lines', { concurrency: true }, () => {
     for (const message of at('info')) assert.match(message, /recovered/);
   });
 
-  test('say that the first token could not be had', async (t) => {
+  test('report a failed first acquisition', async (t) => {
     const { endpoint, manager, lines } = await start(t);
     endpoint.setAnswer(REFUSAL);
     await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
@@ -69,7 +69,7 @@ describe('log lines', { concurrency: true }, () => {
     assert.doesNotMatch(lines[0].message, /held token/);
   });
 
-  test('say that a life is assumed once, however many tokens come without', async (t) => {
+  test('report an assumed lifetime once for many tokens', async (t) => {
     const { endpoint, manager, at } = await start(t);
     endpoint.setAnswer({ body: tokenResponse('opaque') });
     for (const _ of times(3)) await manager.getToken(forced);
@@ -84,7 +84,7 @@ describe('log lines', { concurrency: true }, () => {
     ['plain http to loopback', 'http://localhost/token', {}, []],
     ['plain http to ::1', 'http://[::1]:8080/token', {}, []],
   ]) {
-    test(`warn of ${name} ${texts.length === 1 ? 'once' : 'not at all'}`, async () => {
+    test(`${texts.length === 1 ? 'warn of' : 'do not warn of'} ${name}`, async () => {
       const { logger, lines } = recorder();
       const manager = new KeycloakTokenManager({ ...CLIENT, tokenEndpoint, logger, ...options });
       manager.snapshot();
@@ -115,24 +115,6 @@ describe('log lines', { concurrency: true }, () => {
     assert.match(lines[0].message, /NODE_TLS_REJECT_UNAUTHORIZED=0/);
   });
 
-  test('go to methods of the logger, with the logger as this', async (t) => {
-    class Logger {
-      lines = [];
-      error() {}
-      warn(message) {
-        this.lines.push(message);
-      }
-      info() {}
-      debug(message) {
-        this.lines.push(message);
-      }
-    }
-    const logger = new Logger();
-    const { open } = await start(t);
-    await open({ logger }).getToken();
-    assert.equal(logger.lines.length, 1);
-  });
-
   test('are lost, and nothing else is, if the logger throws', async (t) => {
     const calls = [];
     const fail = (level) => () => {
@@ -157,6 +139,28 @@ describe('log lines', { concurrency: true }, () => {
     assert.deepEqual(calls, ['warn', 'debug', 'warn', 'info', 'debug']);
   });
 
+  test('may come to methods that use `this` and call the manager', async (t) => {
+    class Logger {
+      inside = [];
+      error() {}
+      warn() {}
+      info() {}
+      debug() {
+        this.inside.push(manager.getToken(), manager.snapshot().state);
+        if (this.inside.length > 2) return;
+        manager.clearCache();
+      }
+    }
+    const { endpoint, open } = await start(t);
+    const logger = new Logger();
+    const manager = open({ logger });
+    const first = await manager.getToken();
+    assert.equal(await logger.inside[0], first);
+    assert.equal(logger.inside[1], 'fresh');
+    assert.notEqual(await manager.getToken(), first, 'the cleared token is not kept');
+    assert.equal(endpoint.requestCount, 2);
+  });
+
   test('are lost, and nothing else is, if the logger rejects', async (t) => {
     const reasons = [];
     const note = (reason) => reasons.push(reason);
@@ -171,18 +175,6 @@ describe('log lines', { concurrency: true }, () => {
     assert.deepEqual(reasons, []);
   });
 
-  test('may call the manager back', async (t) => {
-    const { open } = await start(t);
-    const inside = [];
-    const { logger } = recorder();
-    const manager = open({
-      logger: { ...logger, debug: () => inside.push(manager.getToken(), manager.snapshot().state) },
-    });
-    const token = await manager.getToken();
-    assert.equal(await inside[0], token);
-    assert.equal(inside[1], 'fresh');
-  });
-
   test('stop with close', async (t) => {
     const { endpoint, manager, lines } = await start(t);
     await manager.getToken();
@@ -195,7 +187,7 @@ describe('log lines', { concurrency: true }, () => {
     assert.deepEqual(levels(lines), ['debug']);
   });
 
-  test('are kept while the event loop is blocked, the last hundred of them', async (t) => {
+  test('are kept while the event loop is blocked, a hundred at most', async (t) => {
     const worker = new Worker(path.join(__dirname, 'support', 'endpoint-thread.js'));
     t.after(() => worker.terminate());
     const [tokenEndpoint] = await once(worker, 'message');
@@ -248,7 +240,7 @@ describe('snapshot', { concurrency: true }, () => {
     });
   });
 
-  test('is empty while the first token is fetched, then fresh, stale, failing and closed', async (t) => {
+  test('has the states empty, fresh, stale, failing and closed', async (t) => {
     const { endpoint, manager } = await startNumbered(t, 2, { backgroundRefresh: false });
     const state = () => manager.snapshot().state;
     endpoint.pause();
@@ -275,7 +267,7 @@ describe('snapshot', { concurrency: true }, () => {
     assert.equal(state(), 'closed');
   });
 
-  test('tells the times of the token, the last success and failure, and what they took', async (t) => {
+  test('has the times of the token, of the last success and failure, and the latencies', async (t) => {
     const { endpoint, manager } = await start(t, {}, { delayMs: 60 });
     const before = Date.now();
     const { issuedAt } = await manager.getAccessToken();

@@ -1,9 +1,8 @@
 'use strict';
 
-// What is kept in memory, for how long, and what lets go of it.
+// The memory that managers take, and its release.
 
 const assert = require('node:assert/strict');
-const { randomBytes } = require('node:crypto');
 const { describe, it } = require('node:test');
 const { startFakeTokenEndpoint } = require('../lib/testing');
 const { run } = require('./programs');
@@ -50,8 +49,8 @@ describe('an answer of 300 MB', { timeout: LIMIT_MS, skip: isLinux }, () => {
   }
 });
 
-describe('dropped without close', { timeout: LIMIT_MS }, () => {
-  it('500 managers are collected, and their background work with them', async (t) => {
+describe('without close', { timeout: LIMIT_MS }, () => {
+  it('500 managers are collected with their background work', async (t) => {
     const clients = { 'test-client': 'test-secret', control: 'test-secret' };
     const endpoint = await start(t, { clients, expiresIn: 5 });
     // The last of those that are dropped would be refreshed when 2.5 s are over.
@@ -69,7 +68,7 @@ describe('dropped without close', { timeout: LIMIT_MS }, () => {
     assert.equal((await program.ended()).code, 0);
   });
 
-  it('a manager whose callers wait answers them', async (t) => {
+  it('a manager with waiting callers answers them', async (t) => {
     const endpoint = await start(t);
     endpoint.pause();
     const program = task(t, endpoint, 'wait');
@@ -87,7 +86,7 @@ describe('dropped without close', { timeout: LIMIT_MS }, () => {
     assert.equal(endpoint.requestCount, 4);
   });
 
-  it('a manager with a refresh under way is collected, and the refresh broken off', async (t) => {
+  it('a manager that is refreshing is collected, and its request is cancelled', async (t) => {
     const { access_token, ...rest } = tokenResponse('a-token', 1);
     const body = JSON.stringify({ access_token, ...rest });
     let requests = 0;
@@ -117,30 +116,11 @@ describe('dropped without close', { timeout: LIMIT_MS }, () => {
 });
 
 describe('long runs', { timeout: LIMIT_MS, skip: isLinux }, () => {
-  it('2,000 acquisitions, cleared and abandoned in turn, leave nothing behind', async (t) => {
+  it('1,000 acquisitions, cleared and abandoned in turn, leave no memory behind', async (t) => {
     const endpoint = await startElsewhere(t);
     const { grown } = await task(t, endpoint, 'churn').result();
     const { requestCount } = await endpoint.stats();
-    assert.ok(requestCount > 2000, `${requestCount} requests`);
+    assert.ok(requestCount > 1000, `${requestCount} requests`);
     assert.ok(grown < 8, `${grown} MiB more`);
-  });
-});
-
-describe('the JavaScript heap', { timeout: LIMIT_MS }, () => {
-  it('holds a token while it is cached, and never a secret', async (t) => {
-    const [token, secret] = [randomBytes(16), randomBytes(16)].map((bytes) =>
-      bytes.toString('hex'),
-    );
-    const endpoint = await start(t);
-    endpoint.setAnswer({ body: tokenResponse(`canary-token-${token}`, 1) });
-    const { held, cleared, over, closed } = await task(t, endpoint, 'heap', {
-      CANARY_SECRET: `canary-secret-${secret}`,
-      CANARY_TOKEN_END: token,
-      CANARY_SECRET_END: secret,
-    }).result();
-    assert.deepEqual(held, { token: true, secret: false });
-    for (const later of [cleared, over, closed]) {
-      assert.deepEqual(later, { token: false, secret: false });
-    }
   });
 });

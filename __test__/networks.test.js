@@ -4,7 +4,7 @@
 // TLS sessions that are resumed.
 
 const assert = require('node:assert/strict');
-const { spawn, spawnSync } = require('node:child_process');
+const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 const fs = require('node:fs');
 const http = require('node:http');
@@ -15,6 +15,8 @@ const { after, before, describe, test } = require('node:test');
 const { KeycloakTokenManager } = require('..');
 const { run } = require('./programs');
 const { makeCertificates } = require('./support/certificates.js');
+const { withHosts } = require('./support/hosts-file.js');
+const { listen } = require('./support/listen.js');
 const { CLIENT, tokenResponse } = require('./support/manager.js');
 
 /** A hanging test must fail. */
@@ -48,23 +50,6 @@ while True:
     connection.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
 `;
 
-/** Listens on this address and answers with a token of this name. */
-async function listen(t, server, { host = '127.0.0.1', port = 0 } = {}) {
-  const sockets = new Set();
-  server.on('connection', (socket) => {
-    sockets.add(socket);
-    socket.on('close', () => sockets.delete(socket));
-  });
-  server.listen(port, host);
-  await once(server, 'listening');
-  const stop = () => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  };
-  t.after(stop);
-  return { port: server.address().port, stop, sockets };
-}
-
 /** Answers every request with a token of this name. */
 const answering = (name) => (request, response) => {
   request.resume().on('end', () => {
@@ -74,34 +59,6 @@ const answering = (name) => (request, response) => {
 };
 
 const serve = (t, name, place) => listen(t, http.createServer(answering(name)), place);
-
-/**
- * The command that starts a program with our file mounted over `/etc/hosts`. Requires Linux and the
- * right to create a mount namespace.
- */
-const IN_NAMESPACE = [
-  ['unshare', '--mount'],
-  ['unshare', '--map-root-user', '--mount'],
-].map(([binary, ...flags]) => ({
-  binary,
-  execArgv: [...flags, 'sh', '-c', 'mount --bind "$0" /etc/hosts && exec "$@"'],
-}));
-
-/** The command for a program with that hosts file; `undefined` skips the test. */
-function withHosts(t, file) {
-  const usable = IN_NAMESPACE.find(({ binary, execArgv }) => {
-    const { status } = spawnSync(binary, [...execArgv, file, 'true']);
-    return status === 0;
-  });
-  if (usable === undefined) {
-    const reason = 'unshare cannot make a namespace here, so no name can be given addresses';
-    if (process.env.CI && process.platform === 'linux') assert.fail(reason);
-    t.skip(reason);
-    return undefined;
-  }
-  const { binary, execArgv } = usable;
-  return { binary, execArgv: [...execArgv, file, process.execPath] };
-}
 
 function hostsFile(t, addresses) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'hosts-'));
@@ -115,30 +72,29 @@ function hostsFile(t, addresses) {
 }
 
 describe('a name', { timeout: LIMIT_MS }, () => {
-  for (const only of ['127.0.0.1', '::1']) {
-    for (const addresses of [
-      ['127.0.0.1', '::1'],
-      ['::1', '127.0.0.1'],
-    ]) {
-      test(`of ${addresses.join(' and ')} is reached if only ${only} listens`, async (t) => {
-        const { file } = hostsFile(t, addresses);
-        const started = withHosts(t, file);
-        if (started === undefined) return;
-        const { port } = await serve(t, 'a-token', { host: only });
-        const program = run(t, 'names.js', [`http://${NAME}:${port}/token`, 1], started);
-        assert.deepEqual(await program.result(), { token: 'a-token' });
-      });
-    }
+  const named = (t, port, rounds, started) =>
+    run(t, 'names.js', [`http://${NAME}:${port}/token`, rounds], started);
+
+  for (const [only, ...addresses] of [
+    ['127.0.0.1', '::1', '127.0.0.1'],
+    ['::1', '127.0.0.1', '::1'],
+  ]) {
+    test(`with the addresses ${addresses.join(' and ')} is reached on the second`, async (t) => {
+      const started = withHosts(t, hostsFile(t, addresses).file);
+      if (started === undefined) return;
+      const { port } = await serve(t, 'a-token', { host: only });
+      assert.deepEqual(await named(t, port, 1, started).result(), { token: 'a-token' });
+    });
   }
 
-  test('that has another address now is asked there when its server is gone', async (t) => {
+  test('is looked up again when its server is gone', async (t) => {
     const { file, write } = hostsFile(t, ['127.0.0.1']);
     const started = withHosts(t, file);
     if (started === undefined) return;
     const former = await serve(t, 'former-token');
     const { port } = former;
     await serve(t, 'latter-token', { host: '::1', port });
-    const program = run(t, 'names.js', [`http://${NAME}:${port}/token`, 2], started);
+    const program = named(t, port, 2, started);
     assert.deepEqual(await program.next(), { token: 'former-token' });
     write(['::1']);
     former.stop();
@@ -146,12 +102,12 @@ describe('a name', { timeout: LIMIT_MS }, () => {
     assert.deepEqual(await program.next(), { token: 'latter-token' });
   });
 
-  test('that cannot be resolved may be there later', async (t) => {
+  test('is looked up again after a failed look-up', async (t) => {
     const { file, write } = hostsFile(t, []);
     const started = withHosts(t, file);
     if (started === undefined) return;
     const { port } = await serve(t, 'a-token');
-    const program = run(t, 'names.js', [`http://${NAME}:${port}/token`, 2], started);
+    const program = named(t, port, 2, started);
     const { code, message } = await program.next();
     assert.equal(code, 'ERR_KEYCLOAK_NETWORK');
     assert.match(message, /host name cannot be resolved/);
@@ -203,16 +159,14 @@ describe('a TLS session', { timeout: LIMIT_MS }, () => {
 
   for (const version of ['TLSv1.2', 'TLSv1.3']) {
     for (const client of [undefined, 'agent']) {
-      const how = client === undefined ? '' : ', with a certificate of the client';
-      test(`of ${version} is taken up by the next connection${how}`, async (t) => {
+      const how = client === undefined ? '' : ', with a client certificate';
+      test(`of ${version} is resumed by the next connection${how}`, async (t) => {
         const { server: pairOfServer, ca } = certificates;
         const options = {
-          ...{
-            key: pairOfServer.key,
-            cert: pairOfServer.cert,
-            minVersion: version,
-            maxVersion: version,
-          },
+          key: pairOfServer.key,
+          cert: pairOfServer.cert,
+          minVersion: version,
+          maxVersion: version,
           ...(client && { ca: ca.cert, requestCert: true, rejectUnauthorized: true }),
         };
         const server = https.createServer(options, answering('a-token'));
@@ -221,7 +175,8 @@ describe('a TLS session', { timeout: LIMIT_MS }, () => {
         const { port, sockets } = await listen(t, server);
         const pair = client && certificates.client(client);
         const manager = new KeycloakTokenManager({
-          ...{ tokenEndpoint: `https://127.0.0.1:${port}/token`, ca: ca.cert },
+          tokenEndpoint: `https://127.0.0.1:${port}/token`,
+          ca: ca.cert,
           ...(pair
             ? { clientId: client, clientCertificate: pair.cert, clientKey: pair.key }
             : CLIENT),

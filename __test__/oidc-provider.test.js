@@ -1,16 +1,16 @@
 'use strict';
 
-// Every way of proving a client, against a certified OAuth server that is not Keycloak: what we
-// send is what the standards say, and not only what one server takes.
+// Every way to authenticate, against a certified OAuth server other than Keycloak: our requests
+// follow the standards, and not only the habits of one server.
 
 const assert = require('node:assert/strict');
 const { generateKeyPairSync } = require('node:crypto');
-const { once } = require('node:events');
 const https = require('node:https');
 const { after, before, describe, test } = require('node:test');
 const { inspect } = require('node:util');
 const { KeycloakTokenManager } = require('..');
 const { makeCertificates } = require('./support/certificates.js');
+const { listen } = require('./support/listen.js');
 const { recorder, rejection } = require('./support/manager.js');
 
 /** Characters that a form, a header and an URL treat in different ways. */
@@ -37,12 +37,13 @@ const METHODS = [
     client: { client_secret: SECRET },
     options: { clientSecret: SECRET, clientAuthentication: 'client_secret_basic' },
   },
-  ...['HS256', 'HS384', 'HS512'].map((algorithm) => ({
+  ...['HS256', 'HS512'].map((algorithm) => ({
     name: 'client_secret_jwt',
     algorithm,
     client: { client_secret: SECRET },
     options: {
-      ...{ clientSecret: SECRET, clientAuthentication: 'client_secret_jwt' },
+      clientSecret: SECRET,
+      clientAuthentication: 'client_secret_jwt',
       signingAlgorithm: algorithm,
     },
   })),
@@ -54,7 +55,7 @@ const METHODS = [
   })),
 ];
 
-/** Makes a server of it without what it says on the console while it is loaded and made. */
+/** Keeps the provider from writing to the console while it is loaded and created. */
 async function quietly(make) {
   const { info, warn } = console;
   Object.assign(console, { info() {}, warn() {} });
@@ -70,19 +71,18 @@ function clientOf({ name, algorithm, client }) {
     client_id: algorithm ? `${name} ${algorithm}` : name,
     token_endpoint_auth_method: name,
     ...(algorithm && { token_endpoint_auth_signing_alg: algorithm }),
-    ...{ grant_types: ['client_credentials'], redirect_uris: [], response_types: [] },
+    grant_types: ['client_credentials'],
+    redirect_uris: [],
+    response_types: [],
     ...client,
   };
 }
 
-const CERTIFICATE = {
-  name: 'tls_client_auth',
-  client: { tls_client_auth_subject_dn: 'CN=agent' },
-};
+const CERTIFICATE = { name: 'tls_client_auth', client: { tls_client_auth_subject_dn: 'CN=agent' } };
 
 describe('a certified server', () => {
   let certificates;
-  let server;
+  let close;
   let issuer;
   let pair;
   const issued = [];
@@ -91,13 +91,16 @@ describe('a certified server', () => {
     certificates = makeCertificates();
     const { cert, key } = certificates.client('agent');
     pair = { clientCertificate: cert, clientKey: key };
-    server = https.createServer({
-      ...{ key: certificates.server.key, cert: certificates.server.cert },
-      ...{ ca: certificates.ca.cert, requestCert: true, rejectUnauthorized: false },
+    const server = https.createServer({
+      key: certificates.server.key,
+      cert: certificates.server.cert,
+      ca: certificates.ca.cert,
+      requestCert: true,
+      rejectUnauthorized: false,
     });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    issuer = `https://localhost:${server.address().port}`;
+    const { port, stop } = await listen(undefined, server);
+    close = stop;
+    issuer = `https://localhost:${port}`;
     const provider = await quietly(async () => {
       const { default: Provider } = await import('oidc-provider');
       return new Provider(issuer, configuration());
@@ -105,15 +108,14 @@ describe('a certified server', () => {
     provider.on('client_credentials.saved', ({ clientId }) => issued.push(clientId));
     server.on('request', provider.callback());
   });
-  after(() => {
-    server?.closeAllConnections();
-    server?.close();
+  after(async () => {
+    await close?.();
     certificates?.remove();
   });
 
   function configuration() {
     const key = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
-    const algorithms = [...Object.keys(KEYS), 'HS256', 'HS384', 'HS512'];
+    const algorithms = [...Object.keys(KEYS), 'HS256', 'HS512'];
     return {
       clients: [...METHODS, CERTIFICATE].map(clientOf),
       clientAuthMethods: [...new Set([...METHODS, CERTIFICATE].map(({ name }) => name))],
@@ -125,7 +127,8 @@ describe('a certified server', () => {
         devInteractions: { enabled: false },
         clientCredentials: { enabled: true },
         mTLS: {
-          ...{ enabled: true, tlsClientAuth: true },
+          enabled: true,
+          tlsClientAuth: true,
           getCertificate: ({ socket }) => socket.getPeerX509Certificate(),
           certificateAuthorized: ({ socket }) => socket.authorized,
           certificateSubjectMatches: ({ socket }, property, expected) => {
@@ -170,39 +173,18 @@ describe('a certified server', () => {
   test('takes tls_client_auth', (t) => assertGiven(t, 'tls_client_auth', pair));
 
   for (const [what, clientId, options] of [
-    ['a wrong secret', 'client_secret_post', () => ({ clientSecret: 'canary-secret' })],
-    [
-      'a wrong secret that signs',
-      'client_secret_jwt HS256',
-      () => ({ clientSecret: 'canary-secret', clientAuthentication: 'client_secret_jwt' }),
-    ],
-    [
-      'another algorithm',
-      'private_key_jwt ES256',
-      () => ({ privateKey: pem(KEYS.EdDSA), keyId: 'a-key' }),
-    ],
-    [
-      'another key',
-      'private_key_jwt RS256',
-      () => ({ privateKey: pem(KEYS.PS256), keyId: 'a-key' }),
-    ],
+    ['a wrong secret', 'client_secret_post', { clientSecret: 'canary-secret' }],
+    ['another algorithm', 'private_key_jwt ES256', { privateKey: pem(KEYS.EdDSA), keyId: 'a-key' }],
+    ['another key', 'private_key_jwt RS256', { privateKey: pem(KEYS.PS256), keyId: 'a-key' }],
     [
       'another audience',
       'private_key_jwt ES256',
-      () => ({ privateKey: pem(KEYS.ES256), assertionAudience: 'urn:other' }),
+      { privateKey: pem(KEYS.ES256), assertionAudience: 'urn:other' },
     ],
-    [
-      'another certificate',
-      'tls_client_auth',
-      () => {
-        const { cert, key } = certificates.client('stranger');
-        return { clientCertificate: cert, clientKey: key };
-      },
-    ],
-    ['a secret in place of a key', 'private_key_jwt ES256', () => ({ clientSecret: SECRET })],
+    ['a secret in place of a key', 'private_key_jwt ES256', { clientSecret: SECRET }],
   ]) {
-    test(`refuses ${what}, of which nothing is shown`, async (t) => {
-      const { manager } = make(t, { issuer, clientId, ...options() });
+    test(`refuses ${what}, and the error does not show it`, async (t) => {
+      const { manager } = make(t, { issuer, clientId, ...options });
       const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
       assert.deepEqual([error.status, error.oauthError], [401, 'invalid_client']);
       assert.doesNotMatch(inspect(error), /canary|BEGIN|eyJ/);

@@ -11,7 +11,7 @@ const { KeycloakTokenError, KeycloakTokenManager } = require('..');
 const native = require('../lib/native.js');
 const table = require('../options.json');
 
-/** Stands in every string that must not come back in a message. */
+/** A part of every string that no message may contain. */
 const CANARY = 'canary-7f3a';
 const URL_OF_TOKENS = 'https://sso.example/realms/r/protocol/openid-connect/token';
 const BASE = { tokenEndpoint: URL_OF_TOKENS, clientId: `id-${CANARY}`, clientSecret: CANARY };
@@ -84,8 +84,6 @@ const WRONG_OF_KIND = {
     'another scheme': `ftp://${CANARY}.example/token`,
     'a user name': `https://${CANARY}@sso.example/token`,
     'a fragment': `${URL_OF_TOKENS}#${CANARY}`,
-    'broken Punycode': `https://xn--${CANARY}-ü.example/token`,
-    'half of a surrogate pair': `https://${CANARY}\ud800.example/token`,
   }),
 };
 
@@ -93,11 +91,7 @@ const WRONG_OF_KIND = {
 const WRONG_BESIDES = {
   tokenEndpoint: {
     'a relative URL': `/realms/${CANARY}/token`,
-    'a URL without scheme': `//${CANARY}.example/token`,
-    'no host': 'https://',
     'a template': 'https://{KEYCLOAK_HOST}/token',
-    'user name and password': `https://user:${CANARY}@sso.example/token`,
-    'an empty fragment': `${URL_OF_TOKENS}#`,
     'a URL object': new URL(URL_OF_TOKENS),
   },
   issuer: {
@@ -106,22 +100,15 @@ const WRONG_BESIDES = {
   },
   clientSecret: { ...NOT_SECRET, 'a lone surrogate': `${CANARY}\ud800` },
   clientAuthentication: {
-    'upper case': 'CLIENT_SECRET_POST',
     'a method without a secret': 'none',
-    'a method of keys': 'private_key_jwt',
-    'a method of certificates': 'tls_client_auth',
     'a method of files': 'client_assertion_file',
   },
   privateKey: {
     ...NOT_KEY,
     'a public JWK': jwk(EC_PUBLIC),
     'half of a JWK': { ...jwk(EC), x: undefined },
-    'a JWK of a secret': { kty: 'oct', k: CANARY },
-    'a broken JWK': `{"kty":"EC","d":"${CANARY}"`,
   },
   signingAlgorithm: {
-    none: 'none',
-    'lower case': 'es256',
     'one of secrets': 'HS256',
     'one of another kind of key': 'RS256',
   },
@@ -130,14 +117,9 @@ const WRONG_BESIDES = {
   scope: {
     ...NOT_SCOPE,
     'an empty array': [],
-    'an array with an empty string': [CANARY, ''],
-    'an array with two scopes in one': [`${CANARY} b`],
     'an array with a number': [CANARY, 1],
     'a hole': [CANARY, undefined],
-    'two spaces': `${CANARY}  b`,
     'a line feed': `${CANARY}\nb`,
-    'a quote': `${CANARY}"`,
-    'not ASCII': `${CANARY}é`,
   },
   parameters: {
     ...NOT_RECORD,
@@ -145,13 +127,8 @@ const WRONG_BESIDES = {
     'null in it': { audience: null },
     'an array in it': { audience: [CANARY] },
     'a map': new Map([['audience', CANARY]]),
-    'a date': new Date(),
     grant_type: { grant_type: CANARY },
-    client_id: { client_id: CANARY },
-    client_secret: { client_secret: CANARY },
     scope: { scope: CANARY },
-    client_assertion: { client_assertion: CANARY },
-    client_assertion_type: { client_assertion_type: CANARY },
   },
   ca: {
     'no PEM': CANARY,
@@ -161,25 +138,13 @@ const WRONG_BESIDES = {
     ...NOT_TEXT,
     prose: CANARY,
     'a host and a port': 'proxy.example:3128',
-    'SOCKS 4': `socks4://${CANARY}:1080`,
-    'no host': `http://:${CANARY}`,
-    'a template': 'http://{PROXY_HOST}:3128',
   },
   resource: {
     ...NOT_RECORD,
     'no base': {},
-    'a base that is undefined': { baseUrl: undefined },
     'a URL object for a base': { baseUrl: new URL(URL_OF_TOKENS) },
-    'a relative base': { baseUrl: `/${CANARY}` },
-    'a base without host': { baseUrl: 'https://' },
-    'a base with another scheme': { baseUrl: `ws://${CANARY}/` },
     'a base with a user': { baseUrl: `https://${CANARY}@api.example/` },
-    'a base with a query': { baseUrl: `https://api.example/?${CANARY}` },
-    'a base with a fragment': { baseUrl: `https://api.example/#${CANARY}` },
-    'a header with a line feed': { baseUrl: URL_OF_TOKENS, userHeader: `X\n${CANARY}` },
     'an empty header': { baseUrl: URL_OF_TOKENS, userHeader: '' },
-    'the header of the token': { baseUrl: URL_OF_TOKENS, userHeader: 'authorization' },
-    'a header that frames': { baseUrl: URL_OF_TOKENS, userHeader: 'Transfer-Encoding' },
     'a string for fetch': { baseUrl: URL_OF_TOKENS, fetch: CANARY },
     'another member': { baseUrl: URL_OF_TOKENS, baseURL: CANARY },
   },
@@ -198,12 +163,10 @@ const WRONG = Object.fromEntries(
   }),
 );
 
-/** Options that there are not: of other libraries, misspelt, and with a meaning elsewhere. */
-const UNKNOWN = [
-  ...['clientsecret', 'realm', 'passphrase', 'client_assertion', 'discoveryUrl', ''],
-];
+/** Unknown options: of other libraries, misspelt, and with a meaning elsewhere. */
+const UNKNOWN = ['clientsecret', 'realm', 'passphrase', 'client_assertion', 'discoveryUrl', ''];
 
-/** The other options that a wrong option needs so that it is the only fault. */
+/** The other options of a wrong option, so that it is the only fault. */
 const COMPANY = {
   issuer: { tokenEndpoint: undefined },
   clientSecretFile: { clientSecret: undefined },
@@ -255,7 +218,7 @@ describe('options that are refused', () => {
     });
   }
 
-  test('an option that there is not is named', () => {
+  test('an unknown option is named', () => {
     for (const name of UNKNOWN) {
       const { message } = refusal({ ...BASE, [name]: CANARY }, name);
       assert.equal(message, `invalid options: ${name}: no such option`);
@@ -275,20 +238,13 @@ describe('options that are refused', () => {
     }
   });
 
-  test('there is one credential, not two and not none', () => {
+  test('exactly one credential is required', () => {
+    const three = { clientAssertionFile: '/a', privateKeyFile: '/b' };
     for (const [name, more, problem] of [
-      [
-        'two secrets',
-        { clientSecretFile: `/${CANARY}` },
-        'clientSecret and clientSecretFile are given',
-      ],
+      ['two secrets', { clientSecretFile: `/${CANARY}` }, 'clientSecret and clientSecretFile are'],
       ['two kinds', { privateKey: pem(EC) }, 'clientSecret and privateKey are given'],
-      [
-        'three',
-        { clientAssertionFile: '/a', privateKeyFile: '/b' },
-        'clientSecret and privateKeyFile and clientAssertionFile are given',
-      ],
-      ['none', { clientSecret: undefined }, 'none is given'],
+      ['three', three, 'clientSecret and privateKeyFile and clientAssertionFile are given'],
+      ['no credential', { clientSecret: undefined }, 'none is given'],
     ]) {
       const { message } = refusal({ ...BASE, ...more }, name);
       assert.match(message, /clientSecret, clientSecretFile, privateKey, .*exactly one/, name);
@@ -296,68 +252,43 @@ describe('options that are refused', () => {
     }
   });
 
-  test('a host in any script is asked for in Punycode, as Node writes it', async () => {
-    for (const [tokenEndpoint, expected] of [
-      ['http://Bücher.invalid/täken', 'http://xn--bcher-kva.invalid/t%C3%A4ken'],
-      ['http://B%C3%BCcher.invalid/', 'http://xn--bcher-kva.invalid/'],
-      ['http://例え。invalid/t', 'http://xn--r8jz45g.invalid/t'],
-      ['http://faß.invalid/', 'http://xn--fa-hia.invalid/'],
-      ['http://مثال.invalid/', 'http://xn--mgbh0fb.invalid/'],
-    ]) {
-      assert.equal(new URL(tokenEndpoint).href, expected);
-      const manager = new KeycloakTokenManager({ clientId: 'a', clientSecret: 'b', tokenEndpoint });
-      const error = await manager.getToken().catch((reason) => reason);
-      assert.equal(error.code, 'ERR_KEYCLOAK_NETWORK');
-      assert.equal(error.tokenEndpoint, expected);
-      await manager.close();
-    }
+  test('an international host name is sent in Punycode, as by Node', async () => {
+    const tokenEndpoint = 'http://Bücher.invalid/täken';
+    const expected = 'http://xn--bcher-kva.invalid/t%C3%A4ken';
+    assert.equal(new URL(tokenEndpoint).href, expected);
+    const manager = new KeycloakTokenManager({ clientId: 'a', clientSecret: 'b', tokenEndpoint });
+    const error = await manager.getToken().catch((reason) => reason);
+    assert.equal(error.code, 'ERR_KEYCLOAK_NETWORK');
+    assert.equal(error.tokenEndpoint, expected);
+    await manager.close();
   });
 
   test('options that do not fit together are named', () => {
+    const JWT = { clientAuthentication: 'client_secret_jwt' };
+    const strange = {
+      clientSecret: undefined,
+      clientCertificate: CERTIFICATE,
+      clientKey: pem(RSA),
+    };
+    const plain = { ...BY_CERTIFICATE, tokenEndpoint: 'http://127.0.0.1/token' };
+    const RS256 = { signingAlgorithm: 'RS256' };
+    const ES256 = { signingAlgorithm: 'ES256' };
     for (const [name, more, problem] of [
       ['both endpoints', { issuer: 'https://sso.example/realms/r' }, 'tokenEndpoint, issuer: '],
       ['a certificate alone', { ...BY_CERTIFICATE, clientKeyFile: undefined }, 'clientKey, client'],
       ['a key alone', { ...BY_CERTIFICATE, clientCertificateFile: undefined }, 'clientCertificate'],
       ['two certificates', { ...BY_CERTIFICATE, clientCertificate: CERTIFICATE }, 'both are given'],
-      [
-        'a certificate and a stranger’s key',
-        { clientSecret: undefined, clientCertificate: CERTIFICATE, clientKey: pem(RSA) },
-        'clientKey: the key does not belong to the certificate',
-      ],
-      [
-        'a certificate over plain http',
-        { ...BY_CERTIFICATE, tokenEndpoint: 'http://127.0.0.1/token' },
-        'tokenEndpoint: expected an https URL',
-      ],
+      ['another key', strange, 'clientKey: the key does not belong to the certificate'],
+      ['a certificate over plain http', plain, 'tokenEndpoint: expected an https URL'],
       ['a kid without a key', { keyId: 'a' }, 'keyId: this option applies to private_key_jwt'],
+      ['an audience without a key', { assertionAudience: 'a' }, 'assertionAudience: this option'],
+      ['an algorithm without a key', ES256, 'signingAlgorithm: this option applies'],
+      ['a type without a file', { clientAssertionType: 'a' }, 'clientAssertionType: this option'],
+      ['a key for a method of secrets', { ...BY_KEY, ...JWT }, "'client_secret_jwt' requires"],
+      ['an algorithm of keys', { ...JWT, ...RS256 }, 'expected one of HS256, HS384, HS512'],
       [
-        'an audience without a key',
-        { assertionAudience: 'a' },
-        'assertionAudience: this option applies',
-      ],
-      [
-        'an algorithm without a key',
-        { signingAlgorithm: 'ES256' },
-        'signingAlgorithm: this option applies',
-      ],
-      [
-        'a type without a file',
-        { clientAssertionType: 'a' },
-        'clientAssertionType: this option applies',
-      ],
-      [
-        'a key for a method of secrets',
-        { ...BY_KEY, clientAuthentication: 'client_secret_jwt' },
-        "clientAuthentication: 'client_secret_jwt' requires clientSecret or clientSecretFile",
-      ],
-      [
-        'an algorithm of keys for a secret',
-        { clientAuthentication: 'client_secret_jwt', signingAlgorithm: 'RS256' },
-        'signingAlgorithm: expected one of HS256, HS384, HS512',
-      ],
-      [
-        'an algorithm of another kind of key',
-        { ...BY_KEY, privateKey: pem(RSA), signingAlgorithm: 'ES256' },
+        'another algorithm',
+        { ...BY_KEY, privateKey: pem(RSA), ...ES256 },
         'signingAlgorithm: ES256 does not fit this key, which can only sign with RS256 or PS256',
       ],
     ]) {
@@ -381,7 +312,7 @@ describe('options that are refused', () => {
     assert.deepEqual(named.sort(), [...alone, 'zebra'].sort());
   });
 
-  test('an option that cannot be read is told with its cause', () => {
+  test('the error of an option that cannot be read has its cause', () => {
     const cause = Object.assign(new TypeError('boom'), { code: 'InvalidArg' });
     const fail = () => {
       throw cause;
@@ -458,29 +389,22 @@ describe('options that are accepted', () => {
       { tokenEndpoint: 'HTTP://127.0.0.1:8080/token?a=b' },
       { tokenEndpoint: 'http://[::1]/token' },
       { clientSecret: () => 'secret' },
-      { clientSecret: ' ' },
       fileOnly,
-      { clientAuthentication: 'client_secret_post' },
       { clientAuthentication: 'client_secret_basic' },
       { clientAuthentication: 'client_secret_jwt', signingAlgorithm: 'HS512', keyId: 'a' },
       { tokenEndpoint: undefined, issuer: 'https://sso.example/realms/r' },
       { tokenEndpoint: undefined, issuer: 'http://127.0.0.1:8080/realms/r/' },
       { ...BY_KEY, keyId: 'a', assertionAudience: 'https://sso.example/realms/r' },
       { ...BY_KEY, privateKey: pem(RSA), signingAlgorithm: 'PS256' },
-      { ...BY_KEY, privateKey: RSA.export({ type: 'pkcs1', format: 'pem' }) },
-      { ...BY_KEY, privateKey: EC.export({ type: 'sec1', format: 'pem' }) },
       { ...BY_KEY, privateKey: pem(ED), clientAuthentication: 'private_key_jwt' },
-      { ...BY_KEY, privateKey: jwk(RSA) },
       { ...BY_KEY, privateKey: { ...jwk(EC), key_ops: ['sign'], ext: true } },
       { ...BY_KEY, privateKey: JSON.stringify(jwk(ED)) },
       { clientSecret: undefined, privateKeyFile: '/nowhere/key.pem' },
       BY_CERTIFICATE,
       { ...BY_ASSERTION, clientAssertionType: 'urn:example' },
-      { proxy: false },
       { proxy: 'http://jane:secret@proxy.example:3128' },
       { scope: 'a b' },
       { scope: ['a', 'b'] },
-      { parameters: {} },
       { parameters: { audience: '', resource: 'x' } },
       { tokenExpiryBufferSeconds: 0 },
       { tokenExpiryBufferSeconds: 1e12 },
@@ -489,7 +413,6 @@ describe('options that are accepted', () => {
       { backgroundRefresh: false },
       { ca: tls.rootCertificates.slice(0, 2).join('\n') },
       { caFile: '/nowhere/ca.pem' },
-      { skipTlsVerify: false },
       { resource: { baseUrl: 'https://api.example' } },
       { resource: { baseUrl: 'HTTP://[::1]:80/a/b/', userHeader: undefined, fetch: undefined } },
       { resource: { baseUrl: 'https://a', userHeader: 'X-User', fetch: () => undefined } },

@@ -155,12 +155,37 @@ function startNamedServer(place) {
   const openssl = (...args) => execFileSync('openssl', args, { cwd: directory, stdio: 'pipe' });
   fs.writeFileSync(path.join(directory, 'named.ext'), `subjectAltName = DNS:${name}.example\n`);
   openssl(
-    ...['req', '-new', '-config', 'openssl.cnf', '-subj', `/CN=${name}`, '-nodes'],
-    ...['-newkey', 'rsa:2048', '-keyout', 'named.key', '-out', 'named.csr'],
+    'req',
+    '-new',
+    '-config',
+    'openssl.cnf',
+    '-subj',
+    `/CN=${name}`,
+    '-nodes',
+    '-newkey',
+    'rsa:2048',
+    '-keyout',
+    'named.key',
+    '-out',
+    'named.csr',
   );
   openssl(
-    ...['x509', '-req', '-in', 'named.csr', '-CA', 'ca.pem', '-CAkey', 'ca.key', '-days', '2'],
-    ...['-set_serial', '7', '-extfile', 'named.ext', '-out', 'named.pem'],
+    'x509',
+    '-req',
+    '-in',
+    'named.csr',
+    '-CA',
+    'ca.pem',
+    '-CAkey',
+    'ca.key',
+    '-days',
+    '2',
+    '-set_serial',
+    '7',
+    '-extfile',
+    'named.ext',
+    '-out',
+    'named.pem',
   );
   const read = (file) => fs.readFileSync(path.join(directory, file));
   const server = tls.createServer({ key: read('named.key'), cert: read('named.pem') });
@@ -241,7 +266,10 @@ async function play(cases) {
   const closed = once(child, 'close');
   child.send(
     cases.map(({ options, secretFunction, callOptions, acquisitions }) => ({
-      ...{ options, secretFunction, callOptions, acquisitions },
+      options,
+      secretFunction,
+      callOptions,
+      acquisitions,
     })),
   );
   const [code, signal] = await closed;
@@ -275,7 +303,9 @@ describe('no piece of a secret or a token is shown', { timeout: LIMIT_MS }, () =
       const secureUrl = `https://127.0.0.1:${secure.address().port}/`;
       const url = one.isSecure ? secureUrl : `${server.url}/${index}`;
       one.options = {
-        ...{ tokenEndpoint: url + query, clientId: CLIENT_ID, requestTimeoutMs: 5_000 },
+        tokenEndpoint: url + query,
+        clientId: CLIENT_ID,
+        requestTimeoutMs: 5_000,
         ...options,
       };
     }

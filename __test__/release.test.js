@@ -74,7 +74,8 @@ describe('a release', () => {
 
   it('changes nothing but the version', () => {
     for (const [file, text] of prepareRelease('7.8.9', '2031-02-03', read)) {
-      const lines = text.split('\n').filter((line) => !read(file).split('\n').includes(line));
+      const former = new Set(read(file).split('\n'));
+      const lines = text.split('\n').filter((line) => !former.has(line));
       assert.ok(lines.length > 0 && lines.every((line) => line.includes('7.8.9')), file);
     }
   });

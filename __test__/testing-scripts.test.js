@@ -14,7 +14,7 @@ const {
 } = require('./support/token-requests.js');
 
 describe('the fake token endpoint: its log', { concurrency: true }, () => {
-  test('has all of a request but its credentials', async (t) => {
+  test('has every part of a request except its credentials', async (t) => {
     const endpoint = await start(t);
     const before = Date.now();
     const assertion = { client_assertion: 'secret-assertion', client_assertion_type: 'urn:x' };
@@ -42,21 +42,15 @@ describe('the fake token endpoint: its log', { concurrency: true }, () => {
     assert.doesNotMatch(JSON.stringify(endpoint.requests), /test-secret|secret-assertion/);
   });
 
-  test('says how the client proved itself', async (t) => {
+  test('has the kind of authentication', async (t) => {
     const endpoint = await start(t);
     await post(endpoint, GRANT);
     await post(endpoint, { ...GRANT, client_id: 'a', client_assertion: 'x' });
     await post(endpoint, GRANT, basic('a:b'));
-    assert.deepEqual(
-      endpoint.requests.map(({ authentication, clientId, status }) => [
-        ...[authentication, clientId, status],
-      ]),
-      [
-        ['none', undefined, 401],
-        ['client_assertion', 'a', 401],
-        ['client_secret_basic', 'a', 401],
-      ],
+    const seen = endpoint.requests.map(({ authentication, clientId, status }) =>
+      [authentication, clientId, status].join(' '),
     );
+    assert.deepEqual(seen, ['none  401', 'client_assertion a 401', 'client_secret_basic a 401']);
   });
 
   test('numbers the connections', async (t) => {
@@ -93,7 +87,7 @@ describe('the fake token endpoint: its log', { concurrency: true }, () => {
 });
 
 describe('the fake token endpoint: its scripts', { concurrency: true }, () => {
-  test('answer as they say: those for the next ones first, then those for all', async (t) => {
+  test('apply to the next requests first, then to all', async (t) => {
     const endpoint = await start(t);
     endpoint.setAnswer({ status: 503, headers: { 'Retry-After': '1' }, body: 'busy' });
     endpoint.answerNext({ body: { a: 1 } }, { status: 204 }, { body: Buffer.of(0xff) });
@@ -121,7 +115,7 @@ describe('the fake token endpoint: its scripts', { concurrency: true }, () => {
     );
   });
 
-  test("change Keycloak's own answer where they name neither status nor body", async (t) => {
+  test("change Keycloak's own answer if they have neither status nor body", async (t) => {
     const endpoint = await start(t);
     endpoint.setAnswer({ expiresIn: 7, headers: { 'cache-control': 'public', 'x-a': 'b' } });
     const granted = await post(endpoint);
@@ -131,14 +125,14 @@ describe('the fake token endpoint: its scripts', { concurrency: true }, () => {
     assert.equal((await post(endpoint, GRANT)).status, 401);
   });
 
-  test('may be functions of the request, also asynchronous ones', async (t) => {
+  test('may be synchronous or asynchronous functions of the request', async (t) => {
     const endpoint = await start(t);
     endpoint.setAnswer(async ({ scope }) => (scope === 'a' ? { status: 418 } : undefined));
     assert.equal((await post(endpoint, { ...GRANT, ...CLIENT, scope: 'a' })).status, 418);
     assert.equal((await post(endpoint)).status, 200);
   });
 
-  test('that fail are answered for with a 500, and close() says why', async () => {
+  test('that fail cause a 500, and close() rejects with their error', async () => {
     const why = new Error('a slip of the test');
     const endpoint = await startFakeTokenEndpoint();
     endpoint.setAnswer(() => {
@@ -153,7 +147,7 @@ describe('the fake token endpoint: its scripts', { concurrency: true }, () => {
     await assert.rejects(other.close(), /answer has no state; there are status/);
   });
 
-  test('settings apply to later requests until they are restored', async (t) => {
+  test('restore ends settings', async (t) => {
     const endpoint = await start(t);
     endpoint.setSecret('test-client', 'new');
     endpoint.setSecret('other', 'x');
@@ -166,7 +160,7 @@ describe('the fake token endpoint: its scripts', { concurrency: true }, () => {
     assert.equal((await post(endpoint, { ...GRANT, client_id: 'other' })).status, 401);
   });
 
-  test('answers can be late, each by its own or by the common delay', async (t) => {
+  test('delay answers, one by one or all', async (t) => {
     const endpoint = await start(t, { delayMs: 40 });
     const timed = async () => {
       const begun = performance.now();
@@ -181,17 +175,7 @@ describe('the fake token endpoint: its scripts', { concurrency: true }, () => {
     assert.ok((await timed()) >= 60);
   });
 
-  test('many answers can be late at once, without a warning', async (t) => {
-    const warnings = [];
-    const onWarning = (warning) => warnings.push(warning);
-    process.on('warning', onWarning);
-    t.after(() => process.off('warning', onWarning));
-    const endpoint = await start(t, { delayMs: 20 });
-    await Promise.all(Array.from({ length: 40 }, () => grant(endpoint)));
-    assert.deepEqual(warnings, []);
-  });
-
-  test('while paused requests arrive, and are answered once resumed', async (t) => {
+  test('pause the answers until they are resumed', async (t) => {
     const endpoint = await start(t);
     endpoint.pause();
     let answers = 0;
@@ -210,50 +194,37 @@ describe('the fake token endpoint: its scripts', { concurrency: true }, () => {
   });
 });
 
-describe('the fake token endpoint: what it refuses', { concurrency: true }, () => {
-  const options = [
+describe('the fake token endpoint refuses', { concurrency: true }, () => {
+  for (const [given, message] of [
     [null, /^options must be an object$/],
     [{ clientId: 'a' }, /^options has no clientId; there are realm, clients, /],
-    [{ realm: 'a/b' }, /^realm must be letters/],
     [{ realm: '..' }, /^realm must be letters/],
     [{ clients: {} }, /^clients must be a record/],
-    [{ clients: { a: '' } }, /^clients must be a record/],
     [{ clients: 'canary' }, /^clients must be a record(?!.*canary)/],
     [{ expiresIn: '60' }, /^expiresIn must be a finite number of seconds$/],
-    [{ expiresIn: Number.NaN }, /^expiresIn must be/],
-    [{ delayMs: -1 }, /^delayMs must be a number of milliseconds from 0 to 2147483647$/],
-    [{ delayMs: 2 ** 31 }, /^delayMs must be/],
+    [{ delayMs: 2 ** 31 }, /^delayMs must be a number of milliseconds from 0 to 2147483647$/],
     [{ roles: 'viewer' }, /^roles must be an array/],
     [{ tls: true }, /^tls must be an object/],
     [{ tls: { key: 'a', cert: 'b' } }, /^tls must hold a key and a cert in PEM/],
     [{ tokenSize: 1.5 }, /^tokenSize must be an integer from 0 to 10000000$/],
-  ];
-  for (const [given, message] of options) {
-    test(`options: ${JSON.stringify(given)}`, async () => {
+  ]) {
+    test(`the options ${JSON.stringify(given)}`, async () => {
       await assert.rejects(startFakeTokenEndpoint(given), { name: 'TypeError', message });
     });
   }
 
-  test('undefined options count as absent', async (t) => {
-    const endpoint = await start(t, { realm: undefined, tls: undefined, expiresIn: undefined });
-    assert.equal((await grant(endpoint)).expires_in, 300);
-  });
-
-  const answers = [
+  for (const [given, message] of [
     [undefined, /^answer must be an object$/],
     [{ state: 500 }, /^answer has no state; there are status, headers, /],
     [{ status: 99 }, /^status must be an integer from 200 to 599$/],
     [{ headers: { a: 1 } }, /^headers must be a record of strings$/],
     [{ headers: { 'a b': 'c' } }, /Header name/],
-    [{ headers: { a: 'b\r\nc: d' } }, /"a"/],
     [{ body: 1 }, /^body must be an object, a string or a Buffer$/],
-    [{ delayMs: '1' }, /^delayMs must be/],
     [{ expiresIn: null }, /^expiresIn must be/],
     [{ fault: 'none' }, /^fault must be one of reset, close, hang, /],
     [{ fault: 'drip', dripMs: 0 }, /^dripMs must be/],
-  ];
-  for (const [given, message] of answers) {
-    test(`answers: ${JSON.stringify(given)}`, async (t) => {
+  ]) {
+    test(`the answer ${JSON.stringify(given)}`, async (t) => {
       const endpoint = await start(t);
       const refused = { name: 'TypeError', message };
       assert.throws(() => endpoint.setAnswer(given), refused);
@@ -261,16 +232,16 @@ describe('the fake token endpoint: what it refuses', { concurrency: true }, () =
     });
   }
 
-  test('settings', async (t) => {
+  test('wrong settings', async (t) => {
     const endpoint = await start(t);
-    const refused = (message) => ({ name: 'TypeError', message });
-    assert.throws(() => endpoint.setDelay(-1), refused(/^ms must be/));
-    assert.throws(
-      () => endpoint.setExpiresIn(Number.POSITIVE_INFINITY),
-      refused(/^seconds must be/),
-    );
-    assert.throws(() => endpoint.setSecret('', 'a'), refused(/^clientId must be/));
-    assert.throws(() => endpoint.setSecret('a'), refused(/^secret must be/));
-    assert.throws(() => endpoint.issueToken('a'), refused(/^claims must be/));
+    for (const [call, message] of [
+      [() => endpoint.setDelay(-1), /^ms must be/],
+      [() => endpoint.setExpiresIn(Number.POSITIVE_INFINITY), /^seconds must be/],
+      [() => endpoint.setSecret('', 'a'), /^clientId must be/],
+      [() => endpoint.setSecret('a'), /^secret must be/],
+      [() => endpoint.issueToken('a'), /^claims must be/],
+    ]) {
+      assert.throws(call, { name: 'TypeError', message });
+    }
   });
 });

@@ -18,7 +18,7 @@ function decode(token) {
 }
 
 describe('the fake token endpoint answers like Keycloak', { concurrency: true }, () => {
-  test('a granted token, to the header and the key', async (t) => {
+  test('with the headers and members of a granted token', async (t) => {
     const endpoint = await start(t);
     const { status, headers, text } = await post(endpoint);
     assert.equal(status, 200);
@@ -34,42 +34,30 @@ describe('the fake token endpoint answers like Keycloak', { concurrency: true },
     );
   });
 
-  const broken = { authorization: 'Basic !' };
+  const [HEADER, JSON_HEADER] = [
+    { authorization: 'Basic !' },
+    { 'content-type': 'application/json' },
+  ];
+  const TWICE = `${new URLSearchParams({ ...GRANT, ...CLIENT })}&a=1&a=1`;
+  const NO_GRANT = 'Missing form parameter: grant_type';
   const refusals = [
     ['a wrong secret', { ...GRANT, ...CLIENT, client_secret: 'x' }, {}, 401, 'unauthorized_client'],
     ['no secret', { ...GRANT, client_id: 'test-client' }, {}, 401, 'unauthorized_client'],
     ['an unknown client', { ...GRANT, ...CLIENT, client_id: 'x' }, {}, 401, 'invalid_client'],
     ['no client', GRANT, {}, 401, 'invalid_client'],
-    ['a header that is no Basic', GRANT, broken, 401, 'invalid_client'],
+    ['a malformed header', GRANT, HEADER, 401, 'invalid_client'],
     ['a wrong secret in the header', GRANT, basic('test-client:x'), 401, 'unauthorized_client'],
+    ['no grant type', CLIENT, {}, 400, 'invalid_request', NO_GRANT],
     [
-      ...['a bad escape in the header', GRANT, basic('test-client:%zz'), 400],
-      ...['unauthorized_client', 'Unexpected error when authenticating client'],
+      'another grant type',
+      { ...CLIENT, grant_type: 'password' },
+      {},
+      400,
+      'unsupported_grant_type',
+      'Unsupported grant_type',
     ],
-    [
-      ...['no grant type', CLIENT, {}, 400],
-      ...['invalid_request', 'Missing form parameter: grant_type'],
-    ],
-    [
-      ...['another grant type', { ...CLIENT, grant_type: 'password' }, {}, 400],
-      ...['unsupported_grant_type', 'Unsupported grant_type'],
-    ],
-    [
-      ...['a body in JSON', JSON.stringify(GRANT), { 'content-type': 'application/json' }, 400],
-      ...['invalid_request', 'Missing form parameter: grant_type'],
-    ],
-    [
-      ...[
-        'a parameter that comes twice',
-        `${new URLSearchParams({ ...GRANT, ...CLIENT })}&a=1&a=1`,
-      ],
-      ...[{}, 400, 'invalid_request', 'duplicated parameter'],
-    ],
-    [
-      'a wrong secret before a parameter that comes twice',
-      'grant_type=client_credentials&client_id=test-client&client_secret=x&a=1&a=1',
-      ...[{}, 401, 'unauthorized_client'],
-    ],
+    ['a body in JSON', JSON.stringify(GRANT), JSON_HEADER, 400, 'invalid_request', NO_GRANT],
+    ['a repeated parameter', TWICE, {}, 400, 'invalid_request', 'duplicated parameter'],
   ];
   for (const [name, fields, headers, status, error, description = GENERIC] of refusals) {
     test(`refused: ${name}`, async (t) => {
@@ -105,7 +93,7 @@ describe('the fake token endpoint answers like Keycloak', { concurrency: true },
     assert.equal((await response.json()).error, 'missingNormalization');
   });
 
-  test('secrets of any characters come through in both ways', async (t) => {
+  test('secrets of any characters are accepted in form and header', async (t) => {
     const [id, secret] = ['spiffe://example.org/ns/a b', 'pässwörd ✓ +%:/&='];
     const endpoint = await start(t, { clients: { [id]: secret } });
     await grant(endpoint, { ...GRANT, client_id: id, client_secret: secret });
@@ -120,7 +108,7 @@ describe('the fake token endpoint answers like Keycloak', { concurrency: true },
     );
   });
 
-  test('of a header and a form the form wins', async (t) => {
+  test('the form takes precedence over the header', async (t) => {
     const endpoint = await start(t);
     const answer = await post(endpoint, { ...GRANT, ...CLIENT }, basic('x:y'));
     assert.equal(answer.status, 200);
@@ -171,14 +159,14 @@ describe('the fake token endpoint: its tokens', { concurrency: true }, () => {
     assert.notEqual(first.access_token, second.access_token);
   });
 
-  test('name the scope that was asked for, as does the answer', async (t) => {
+  test('contain the requested scope, as does the answer', async (t) => {
     const endpoint = await start(t);
     const answer = await grant(endpoint, { ...GRANT, ...CLIENT, scope: 'a b' });
     assert.equal(answer.scope, 'a b');
     assert.equal(decode(answer.access_token).claims.scope, 'a b');
   });
 
-  test('are as long as they are wanted, within a few bytes', async (t) => {
+  test('have the wanted length, within a few bytes', async (t) => {
     for (const tokenSize of [2000, 8191, 65_536]) {
       const { length } = (await start(t, { tokenSize })).issueToken();
       assert.ok(length <= tokenSize && length > tokenSize - 8, `${length} for ${tokenSize}`);
@@ -187,7 +175,7 @@ describe('the fake token endpoint: its tokens', { concurrency: true }, () => {
     assert.ok(length > 1000 && length < 1500, `${length}`);
   });
 
-  test('can be had without a request, with other claims', async (t) => {
+  test('can be issued without a request, with other claims', async (t) => {
     const endpoint = await start(t, { clients: { first: 'x', second: 'y' } });
     const { claims } = decode(endpoint.issueToken({ exp: 1, aud: ['a', 'b'], scope: undefined }));
     assert.equal(claims.azp, 'first');

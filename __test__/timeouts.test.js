@@ -3,29 +3,22 @@
 // The error of a missed deadline names the stage of the acquisition that took too long.
 
 const assert = require('node:assert/strict');
-const { once } = require('node:events');
 const net = require('node:net');
 const { describe, it } = require('node:test');
 const { startFakeTokenEndpoint } = require('../lib/testing');
 const { run } = require('./programs');
 const { makeCertificates } = require('./support/certificates.js');
+const { listen } = require('./support/listen.js');
 const { rejection, start, times } = require('./support/manager.js');
 
 const LIMIT_MS = 30_000;
 /** The maximum number of concurrent requests to one server. */
 const SLOTS = 64;
 
-/** A server that accepts connections and says nothing. */
+/** The address of a server that accepts connections and never answers. */
 async function startSilentServer(t) {
-  const sockets = new Set();
-  const server = net.createServer((socket) => sockets.add(socket.on('error', () => {})));
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.after(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  return `127.0.0.1:${server.address().port}`;
+  const { address } = await listen(t, net.createServer());
+  return address;
 }
 
 describe('the error of a deadline names', { timeout: LIMIT_MS }, () => {

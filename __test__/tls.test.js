@@ -1,20 +1,17 @@
 'use strict';
 
-// The certificates that a manager trusts, over real TLS, and the use of its connections.
+// The certificates that a manager trusts, over real TLS, and its connections.
+// `trust-table.test.js` checks the environment, `crates/transport/tests` the transport alone.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
 const fs = require('node:fs');
 const https = require('node:https');
-const os = require('node:os');
 const path = require('node:path');
 const { after, before, describe, it } = require('node:test');
-const { startFakeTokenEndpoint } = require('../lib/testing');
-const { run } = require('./programs');
 const { makeCertificates } = require('./support/certificates.js');
-const { startRawServer } = require('./support/fault-server.js');
-const { rejection, start, tokenResponse } = require('./support/manager.js');
-const { otherNode } = require('./support/other-node.js');
+const { listen } = require('./support/listen.js');
+const { recorder, rejection, start, tokenResponse } = require('./support/manager.js');
 
 /** A hanging test must fail. */
 const LIMIT_MS = 30_000;
@@ -54,19 +51,14 @@ async function serve(t, options) {
       response.end(JSON.stringify(tokenResponse(`token-${count}`, 300)));
     });
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.after(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return { server, tokenEndpoint: `https://127.0.0.1:${server.address().port}/token` };
+  const { address } = await listen(t, server);
+  return { server, tokenEndpoint: `https://${address}/token` };
 }
 
 describe('trust', { timeout: LIMIT_MS }, () => {
-  it('an unknown authority is refused at once, and the message says what helps', async (t) => {
+  it('an unknown authority is refused at once, with advice', async (t) => {
     const { endpoint, manager, open } = await start(t, {}, secure());
-    // What Node trusts may be asked for only when it is needed, and then one connection is lost.
+    // The first manager may ask Node for its authorities, which costs a connection.
     await rejection(open().getToken(), 'ERR_KEYCLOAK_TLS');
     const before = endpoint.connectionCount;
     const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_TLS');
@@ -76,19 +68,21 @@ describe('trust', { timeout: LIMIT_MS }, () => {
     assert.deepEqual([endpoint.connectionCount, endpoint.requestCount], [before + 1, 0]);
   });
 
-  it('another authority in `ca` does not help', async (t) => {
-    const { manager } = await start(t, { ca: foreign.ca.cert }, secure());
-    await rejection(manager.getToken(), 'ERR_KEYCLOAK_TLS');
-  });
-
-  it('`ca` is trusted, be it one authority or several', async (t) => {
+  it('authorities come from `ca` and `caFile`, which add up', async (t) => {
     const { open } = await start(t, {}, secure());
-    for (const ca of [ours.ca.cert, `${foreign.ca.cert}\n${ours.ca.cert}`]) {
-      assert.equal(typeof (await open({ ca }).getToken()), 'string');
+    for (const options of [
+      { ca: ours.ca.cert },
+      { ca: `${foreign.ca.cert}\n${ours.ca.cert}` },
+      { caFile: ours.ca.certFile },
+      { ca: ours.ca.cert, caFile: foreign.ca.certFile },
+      { ca: foreign.ca.cert, caFile: ours.ca.certFile },
+    ]) {
+      assert.equal(typeof (await open(options).getToken()), 'string');
     }
+    await rejection(open({ ca: foreign.ca.cert }).getToken(), 'ERR_KEYCLOAK_TLS');
   });
 
-  it('`ca` that is no certificate is refused by the constructor', async (t) => {
+  it('the constructor refuses a `ca` without a usable certificate', async (t) => {
     const { open } = await start(t, {}, secure());
     const broken = ours.ca.cert.replace(/\n[^-\n]{20}/, '\n????????????????????');
     const empty = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n';
@@ -101,29 +95,12 @@ describe('trust', { timeout: LIMIT_MS }, () => {
     }
   });
 
-  it('`caFile` is trusted', async (t) => {
-    const { manager } = await start(t, { caFile: ours.ca.certFile }, secure());
-    assert.equal(typeof (await manager.getToken()), 'string');
-  });
-
-  it('`ca` and `caFile` add up', async (t) => {
-    const { open } = await start(t, {}, secure());
-    for (const [given, inFile] of [
-      [ours, foreign],
-      [foreign, ours],
-    ]) {
-      const manager = open({ ca: given.ca.cert, caFile: inFile.ca.certFile });
-      assert.equal(typeof (await manager.getToken()), 'string');
-    }
-  });
-
   it('a replaced `caFile` counts from the next acquisition on', async (t) => {
     const { server, tokenEndpoint } = await serve(t);
     const caFile = file(t, ours.ca.cert);
-    const { open } = await start(t);
-    const manager = open({ tokenEndpoint, caFile });
+    const { manager } = await start(t, { tokenEndpoint, caFile });
     assert.equal(await manager.getToken(), 'token-1');
-    // The server has a new authority. Who connects anew must know it.
+    // The server has a new authority, which new connections must know.
     server.setSecureContext(pair(foreign.server));
     server.closeAllConnections();
     fs.writeFileSync(caFile, foreign.ca.cert);
@@ -134,15 +111,15 @@ describe('trust', { timeout: LIMIT_MS }, () => {
     assert.equal(await manager.getToken(), 'token-2', 'the held token stays');
   });
 
-  for (const [name, content, expected] of [
-    ['is not there', () => undefined, /No such file/],
-    ['holds something else', () => 'garbage', /no PEM certificate/],
-    ['is empty', () => '', /no PEM certificate/],
-    ['holds a key', () => ours.ca.key, /no PEM certificate/],
-    ['is cut off', () => ours.ca.cert.slice(0, 200), /certificate/],
+  for (const [name, path, expected] of [
+    ['is missing', (t) => file(t), /No such file/],
+    ['holds something else', (t) => file(t, 'garbage'), /no PEM certificate/],
+    ['holds a key', (t) => file(t, ours.ca.key), /no PEM certificate/],
+    ['is cut off', (t) => file(t, ours.ca.cert.slice(0, 200)), /certificate/],
+    ['is a folder', () => ours.directory, /./],
   ]) {
-    it(`a \`caFile\` that ${name} fails the acquisition, named`, async (t) => {
-      const caFile = file(t, content());
+    it(`a \`caFile\` that ${name} fails the acquisition, and the error names it`, async (t) => {
+      const caFile = path(t);
       const { endpoint, manager } = await start(t, { caFile }, secure());
       const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_CREDENTIAL');
       assert.ok(error.message.includes(caFile), error.message);
@@ -152,131 +129,42 @@ describe('trust', { timeout: LIMIT_MS }, () => {
     });
   }
 
-  it('a `caFile` that is a folder fails the acquisition, named', async (t) => {
-    const caFile = ours.directory;
-    const { manager } = await start(t, { caFile }, secure());
-    const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_CREDENTIAL');
-    assert.ok(error.message.includes(caFile), error.message);
-  });
+  for (const [name, certificate, expected] of [
+    ['for another name', () => ours.wrongName, /"elsewhere\.example", not "127\.0\.0\.1"/],
+    ['that has expired', () => ours.expired, /certificate expired/],
+  ]) {
+    it(`a certificate ${name} is refused, unless skipTlsVerify is set`, async (t) => {
+      const options = { ca: ours.ca.cert };
+      const { endpoint, manager, open } = await start(t, options, secure(certificate()));
+      const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_TLS');
+      assert.match(error.message, expected);
+      assert.equal(endpoint.requestCount, 0);
+      const { logger, at } = recorder();
+      const unverified = open({ skipTlsVerify: true, logger });
+      await unverified.getToken();
+      await unverified.getToken({ forceRefresh: true });
+      assert.equal(at('warn').length, 1);
+      assert.match(at('warn')[0], /skipTlsVerify/);
+    });
+  }
 
-  it('a certificate for another name is refused, and both names are told', async (t) => {
-    const { endpoint, manager } = await start(t, { ca: ours.ca.cert }, secure(ours.wrongName));
-    const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_TLS');
-    assert.match(error.message, /"elsewhere\.example", not "127\.0\.0\.1"/);
-    assert.equal(endpoint.requestCount, 0);
-  });
-
-  it('an expired certificate is refused', async (t) => {
-    const { endpoint, manager } = await start(t, { ca: ours.ca.cert }, secure(ours.expired));
-    const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_TLS');
-    assert.match(error.message, /certificate expired/);
-    assert.equal(endpoint.requestCount, 0);
-  });
-
-  it('the name in the URL is what counts', async (t) => {
+  it('the host name in the URL is verified', async (t) => {
     const { endpoint, open } = await start(t, { ca: ours.ca.cert }, secure());
     const tokenEndpoint = endpoint.tokenEndpoint.replace('127.0.0.1', 'localhost');
     assert.equal(typeof (await open({ tokenEndpoint }).getToken()), 'string');
   });
 
-  it('skipTlsVerify takes any certificate, and warns once', async (t) => {
-    for (const certificate of [ours.server, ours.wrongName, ours.expired]) {
-      const { manager, at } = await start(t, { skipTlsVerify: true }, secure(certificate));
-      await manager.getToken();
-      await manager.getToken({ forceRefresh: true });
-      assert.equal(at('warn').length, 1);
-      assert.match(at('warn')[0], /skipTlsVerify/);
-    }
-  });
-
-  it('skipTlsVerify of one manager is not that of another', async (t) => {
-    const { manager, open } = await start(t, { skipTlsVerify: true }, secure());
-    await manager.getToken();
-    await rejection(open({ skipTlsVerify: false }).getToken(), 'ERR_KEYCLOAK_TLS');
-  });
-});
-
-describe('what the environment says', { timeout: LIMIT_MS }, () => {
-  /** The view of a process that is started in this way. */
-  async function seen(t, { env, execArgv, options = {}, set = {}, major, user = '' }) {
-    const endpoint = await startFakeTokenEndpoint(secure());
-    t.after(() => endpoint.close());
-    let binary;
-    if (major !== undefined) {
-      binary = await otherNode(t, major);
-      if (binary === undefined) return undefined;
-    }
-    const args = [endpoint.tokenEndpoint, JSON.stringify(options), JSON.stringify(set), user];
-    const clean = { NODE_EXTRA_CA_CERTS: '', SSL_CERT_FILE: '', NODE_TLS_REJECT_UNAUTHORIZED: '' };
-    return run(t, 'trust.js', args, { execArgv, env: { ...clean, ...env }, binary }).result();
-  }
-
-  it('nothing: the authority is unknown', async (t) => {
-    assert.equal((await seen(t, {})).code, 'ERR_KEYCLOAK_TLS');
-  });
-
-  it('NODE_TLS_REJECT_UNAUTHORIZED=0 counts as skipTlsVerify', async (t) => {
-    const { token, warnings } = await seen(t, { env: { NODE_TLS_REJECT_UNAUTHORIZED: '0' } });
-    assert.equal(token, 'string');
-    assert.equal(warnings.length, 1);
-    assert.match(warnings[0], /NODE_TLS_REJECT_UNAUTHORIZED/);
-  });
-
-  it('NODE_TLS_REJECT_UNAUTHORIZED=1 does not', async (t) => {
-    const { code, warnings } = await seen(t, { env: { NODE_TLS_REJECT_UNAUTHORIZED: '1' } });
-    assert.equal(code, 'ERR_KEYCLOAK_TLS');
-    assert.equal(warnings.length, 1, 'the failure');
-  });
-
-  for (const major of [undefined, 22, 24]) {
-    const where = major === undefined ? '' : ` on Node ${major}`;
-
-    it(`NODE_EXTRA_CA_CERTS is trusted${where}`, async (t) => {
-      const outcome = await seen(t, { env: { NODE_EXTRA_CA_CERTS: ours.ca.certFile }, major });
-      if (outcome) assert.deepEqual(outcome, { token: 'string', warnings: [] });
-    });
-
-    it(`--use-openssl-ca trusts SSL_CERT_FILE${where}`, async (t) => {
-      const execArgv = ['--use-openssl-ca'];
-      const env = { SSL_CERT_FILE: ours.ca.certFile };
-      const outcome = await seen(t, { env, execArgv, major });
-      if (outcome) assert.deepEqual(outcome, { token: 'string', warnings: [] });
-    });
-  }
-
-  it('SSL_CERT_FILE alone is not trusted, as Node does not', async (t) => {
-    const { code } = await seen(t, { env: { SSL_CERT_FILE: ours.ca.certFile } });
-    assert.equal(code, 'ERR_KEYCLOAK_TLS');
-  });
-
-  it('NODE_EXTRA_CA_CERTS that is set at run time is not trusted, as Node does not', async (t) => {
-    const { code } = await seen(t, { set: { NODE_EXTRA_CA_CERTS: ours.ca.certFile } });
-    assert.equal(code, 'ERR_KEYCLOAK_TLS');
-  });
-
-  for (const major of [undefined, 22, 24]) {
-    const where = major === undefined ? '' : ` on Node ${major}`;
-
-    it(`NODE_EXTRA_CA_CERTS is trusted by a process that became another user${where}`, async (t) => {
-      if (process.getuid?.() !== 0) return t.skip('only root can become another user');
-      const certificate = path.join(os.tmpdir(), `authority-${process.pid}-${major}.pem`);
-      t.after(() => fs.rmSync(certificate));
-      fs.writeFileSync(certificate, ours.ca.cert, { mode: 0o644 });
-      const env = { NODE_EXTRA_CA_CERTS: certificate };
-      const outcome = await seen(t, { env, user: 65534, major });
-      if (outcome) assert.deepEqual(outcome, { token: 'string', warnings: [] });
-    });
-  }
-
-  it('NODE_EXTRA_CA_CERTS that cannot be read changes nothing', async (t) => {
-    const { code } = await seen(t, { env: { NODE_EXTRA_CA_CERTS: file(t) } });
-    assert.equal(code, 'ERR_KEYCLOAK_TLS');
-  });
-
-  it('`ca` adds to it', async (t) => {
-    const env = { NODE_EXTRA_CA_CERTS: ours.ca.certFile };
-    const { token } = await seen(t, { env, options: { ca: foreign.ca.cert } });
-    assert.equal(token, 'string');
+  it('managers with other settings share no connection', async (t) => {
+    const { endpoint, open } = await start(t, {}, secure());
+    const trusts = [
+      { skipTlsVerify: true },
+      { ca: ours.ca.cert },
+      { ca: `${ours.ca.cert}${foreign.ca.cert}` },
+      { ca: ours.ca.cert },
+    ];
+    for (const options of trusts) await open(options).getToken();
+    assert.equal(endpoint.connectionCount, 3);
+    await rejection(open().getToken(), 'ERR_KEYCLOAK_TLS');
   });
 });
 
@@ -293,7 +181,7 @@ describe('protocol', { timeout: LIMIT_MS }, () => {
   it('TLS 1.1 is not', async (t) => {
     const old = { minVersion: 'TLSv1.1', maxVersion: 'TLSv1.1', ciphers: 'ALL@SECLEVEL=0' };
     const { server, tokenEndpoint } = await serve(t, old);
-    // Who speaks it is served: what follows is our refusal.
+    // The server accepts a client that speaks it: what follows is our refusal.
     const agent = new https.Agent({ ...old, ca: ours.ca.cert });
     const [response] = await once(https.get(tokenEndpoint, { agent }), 'response');
     assert.equal(response.resume().statusCode, 200);
@@ -302,36 +190,23 @@ describe('protocol', { timeout: LIMIT_MS }, () => {
     server.on('tlsClientError', () => {
       handshakes += 1;
     });
-    const { open } = await start(t);
-    const manager = open({ tokenEndpoint, ca: ours.ca.cert });
+    const { manager } = await start(t, { tokenEndpoint, ca: ours.ca.cert });
     const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_TLS');
     assert.match(error.message, /neither TLS 1\.2 nor TLS 1\.3/);
-    assert.equal(handshakes, 1, 'it is not tried again');
+    assert.equal(handshakes, 1, 'there is no retry');
   });
 
-  it('a server of plain http on an https URL is told from a bad certificate', async (t) => {
-    const { endpoint, open } = await start(t);
-    const tokenEndpoint = endpoint.tokenEndpoint.replace('http:', 'https:');
-    const error = await rejection(open({ tokenEndpoint }).getToken(), 'ERR_KEYCLOAK_TLS');
+  it('a server of the other scheme is recognised', async (t) => {
+    const plain = await start(t);
+    const tokenEndpoint = plain.endpoint.tokenEndpoint.replace('http:', 'https:');
+    const error = await rejection(plain.open({ tokenEndpoint }).getToken(), 'ERR_KEYCLOAK_TLS');
     assert.match(error.message, /does not speak TLS/);
-    assert.equal(endpoint.connectionCount, 1);
-  });
-
-  it('a server of https on an http URL is an error that may pass', async (t) => {
+    assert.deepEqual([error.retryable, error.attempts], [false, 1]);
+    assert.equal(plain.endpoint.connectionCount, 1);
     const { endpoint, open } = await start(t, {}, secure());
-    const tokenEndpoint = endpoint.tokenEndpoint.replace('https:', 'http:');
-    await rejection(open({ tokenEndpoint }).getToken(), 'ERR_KEYCLOAK_NETWORK');
+    const http = { tokenEndpoint: endpoint.tokenEndpoint.replace('https:', 'http:') };
+    await rejection(open(http).getToken(), 'ERR_KEYCLOAK_NETWORK');
     assert.equal(endpoint.requestCount, 0);
-  });
-
-  it('a peer that hangs up in the handshake is tried again', async (t) => {
-    const server = await startRawServer((socket) => socket.once('data', () => socket.end()));
-    t.after(() => server.close());
-    const { open } = await start(t);
-    const tokenEndpoint = `https://127.0.0.1:${server.port}/token`;
-    const error = await rejection(open({ tokenEndpoint }).getToken(), 'ERR_KEYCLOAK_NETWORK');
-    assert.deepEqual([error.retryable, error.attempts], [true, 3]);
-    assert.equal(server.connectionCount, 3);
   });
 });
 
@@ -340,85 +215,36 @@ for (const [scheme, options, endpointOptions] of [
   ['https', () => ({ ca: ours.ca.cert }), () => secure()],
 ]) {
   describe(`${scheme} connections`, { timeout: LIMIT_MS }, () => {
-    const begin = (t) => start(t, options(), endpointOptions());
-
-    it('are kept for the next acquisition', async (t) => {
-      const { endpoint, manager } = await begin(t);
-      for (let round = 0; round < 5; round += 1) await manager.getToken({ forceRefresh: true });
+    it('are kept after answers of any kind, and shared by equal managers', async (t) => {
+      const { endpoint, manager, open } = await start(t, options(), endpointOptions());
+      const other = open();
+      await rejection(open({ clientSecret: 'wrong' }).getToken(), 'ERR_KEYCLOAK_OAUTH');
+      for (const each of [manager, other, manager]) await each.getToken({ forceRefresh: true });
+      await manager.close();
+      await other.getToken({ forceRefresh: true });
       assert.deepEqual([endpoint.requestCount, endpoint.connectionCount], [5, 1]);
     });
 
-    it('are kept after a refusal', async (t) => {
-      const { endpoint, open } = await begin(t);
-      await rejection(open({ clientSecret: 'wrong' }).getToken(), 'ERR_KEYCLOAK_OAUTH');
-      endpoint.answerNext({ status: 503 });
-      const manager = open();
+    it('that the server closed while idle are replaced without a retry', async (t) => {
+      const { endpoint, manager, at } = await start(t, options(), endpointOptions());
       await manager.getToken();
-      assert.equal(manager.snapshot().counters.retries, 1);
-      assert.ok(endpoint.connectionCount <= 2, `${endpoint.connectionCount} connections`);
-      assert.equal(endpoint.requestCount, 3);
-    });
-
-    it('are shared by managers that trust the same', async (t) => {
-      const { endpoint, manager, open } = await begin(t);
-      const others = [open(), open()];
-      for (const one of [manager, ...others]) await one.getToken();
-      assert.deepEqual([endpoint.requestCount, endpoint.connectionCount], [3, 1]);
-    });
-
-    it('that the server closed while idle are replaced, which nobody notices', async (t) => {
-      const { endpoint, manager, at } = await begin(t);
-      const tokens = new Set([await manager.getToken()]);
-      for (let round = 0; round < 5; round += 1) {
-        await endpoint.goOffline();
-        await endpoint.goOnline();
-        tokens.add(await manager.getToken({ forceRefresh: true }));
-      }
-      const { retries, acquisitions } = manager.snapshot().counters;
-      assert.deepEqual({ retries, acquisitions }, { retries: 0, acquisitions: 6 });
-      assert.equal(tokens.size, 6);
-      assert.deepEqual(at('warn'), []);
-      assert.deepEqual([endpoint.requestCount, endpoint.connectionCount], [6, 6]);
-    });
-
-    it('that the server closes at the next request are replaced, once', async (t) => {
-      const { endpoint, manager } = await begin(t);
-      await manager.getToken();
+      await endpoint.goOffline();
+      await endpoint.goOnline();
+      await manager.getToken({ forceRefresh: true });
       endpoint.answerNext({ fault: 'reset' });
       await manager.getToken({ forceRefresh: true });
-      assert.equal(manager.snapshot().counters.retries, 0);
-      endpoint.setAnswer({ fault: 'reset' });
-      const call = manager.getToken({ forceRefresh: true });
-      const error = await rejection(call, 'ERR_KEYCLOAK_NETWORK');
-      assert.equal(error.attempts, 3);
+      const { retries, acquisitions } = manager.snapshot().counters;
+      assert.deepEqual({ retries, acquisitions }, { retries: 0, acquisitions: 3 });
+      assert.deepEqual(at('warn'), []);
+      await manager.close();
     });
 
     it('are closed with the last manager that used them', async (t) => {
-      const { endpoint, manager, open } = await begin(t);
-      const other = open();
+      const { endpoint, manager, open } = await start(t, options(), endpointOptions());
       await manager.getToken();
-      await other.getToken();
       await manager.close();
-      await other.getToken({ forceRefresh: true });
-      assert.equal(endpoint.connectionCount, 1);
-      await other.close();
       await open().getToken();
       assert.equal(endpoint.connectionCount, 2);
     });
   });
 }
-
-describe('connections', { timeout: LIMIT_MS }, () => {
-  it('are not shared by managers that trust otherwise', async (t) => {
-    const { endpoint, open } = await start(t, {}, secure());
-    const trusts = [
-      { ca: ours.ca.cert },
-      { ca: `${ours.ca.cert}${foreign.ca.cert}` },
-      { skipTlsVerify: true },
-      { ca: ours.ca.cert },
-    ];
-    const managers = trusts.map(open);
-    for (const manager of managers) await manager.getToken();
-    assert.equal(endpoint.connectionCount, 3);
-  });
-});

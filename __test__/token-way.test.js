@@ -45,20 +45,14 @@ const check = (text) => checkTokenWay(text, (file) => FILES[file]);
 
 describe('the way of a token', () => {
   for (const [name, line] of [
-    ...[
-      ['start', 'a.rs:1'],
-      ['Shared::land', 'a.rs:3'],
-      ['Guard::land', 'a.rs:6'],
-    ],
-    ...[
-      ['notify', 'a.js:1'],
-      ['Manager.getToken', 'a.js:3'],
-      ['Manager.#ask', 'a.js:4'],
-    ],
-    ...[
-      ['Manager[deliver]', 'a.js:6'],
-      ['Waiters.give', 'a.js:8'],
-    ],
+    ['start', 'a.rs:1'],
+    ['Shared::land', 'a.rs:3'],
+    ['Guard::land', 'a.rs:6'],
+    ['notify', 'a.js:1'],
+    ['Manager.getToken', 'a.js:3'],
+    ['Manager.#ask', 'a.js:4'],
+    ['Manager[deliver]', 'a.js:6'],
+    ['Waiters.give', 'a.js:8'],
   ]) {
     test(`finds ${name}`, () => {
       const right = document(`| 1 | \`${name}\` | \`${line}\` | works |`);

@@ -1,11 +1,12 @@
 'use strict';
 
-// Every source of trust, believed and not: we must think of a server's certificate what Node thinks
-// of it in the same process.
+// Every source of trust, with the authority of the server and with another: our verdict on its
+// certificate must be that of Node in the same process.
 
 const assert = require('node:assert/strict');
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
+const os = require('node:os');
 const path = require('node:path');
 const { after, before, describe, test } = require('node:test');
 const { startFakeTokenEndpoint } = require('../lib/testing');
@@ -15,10 +16,13 @@ const { otherNode } = require('./support/other-node.js');
 
 const OPENSSL = ['--use-openssl-ca'];
 const SYSTEM = ['--use-system-ca'];
-/** Not even the machine's own settings count. */
+/** Removes the settings of this machine. */
 const CLEAN = {
-  ...{ NODE_EXTRA_CA_CERTS: '', NODE_TLS_REJECT_UNAUTHORIZED: '', NODE_OPTIONS: '' },
-  ...{ SSL_CERT_FILE: undefined, SSL_CERT_DIR: undefined },
+  NODE_EXTRA_CA_CERTS: '',
+  NODE_TLS_REJECT_UNAUTHORIZED: '',
+  NODE_OPTIONS: '',
+  SSL_CERT_FILE: undefined,
+  SSL_CERT_DIR: undefined,
 };
 
 /** The server's own authority, and another. */
@@ -26,15 +30,19 @@ let known;
 let other;
 /** A self-signed server certificate. */
 let alone;
+/** A copy of the authority that every user can read. */
+const readable = { file: path.join(os.tmpdir(), `authority-${process.pid}.pem`) };
 
 before(() => {
   known = makeCertificates();
   other = makeCertificates();
   alone = known.selfSigned('alone');
+  fs.writeFileSync(readable.file, known.ca.cert, { mode: 0o644 });
 });
 after(() => {
   known?.remove();
   other?.remove();
+  fs.rmSync(readable.file, { force: true });
 });
 
 /** A folder as OpenSSL wants it: certificates by the hash of their subject. */
@@ -46,7 +54,7 @@ function hashed({ certFile }) {
   return folder;
 }
 
-/** A folder with the same certificate by another name, which is not looked at. */
+/** A folder with the same certificate by another name, which OpenSSL ignores. */
 function unhashed({ certFile }) {
   const folder = fs.mkdtempSync(path.join(known.directory, 'unhashed-'));
   fs.copyFileSync(certFile, path.join(folder, 'ca.pem'));
@@ -100,16 +108,41 @@ const ROWS = [
   ['NODE_TLS_REJECT_UNAUTHORIZED=0', true, () => ({ env: { NODE_TLS_REJECT_UNAUTHORIZED: '0' } })],
   ['NODE_TLS_REJECT_UNAUTHORIZED=1', false, () => ({ env: { NODE_TLS_REJECT_UNAUTHORIZED: '1' } })],
   [
-    'a certificate that nobody signed, named',
+    'a self-signed certificate in NODE_EXTRA_CA_CERTS',
     true,
     () => ({ server: alone, env: { NODE_EXTRA_CA_CERTS: alone.certFile } }),
   ],
   [
-    'a certificate that nobody signed, in the store of OpenSSL',
+    'a self-signed certificate in the store of OpenSSL',
     true,
     () => ({ server: alone, execArgv: OPENSSL, env: { SSL_CERT_FILE: alone.certFile } }),
   ],
-  ['a certificate that nobody signed, not named', false, () => ({ server: alone })],
+  ['an unlisted self-signed certificate', false, () => ({ server: alone })],
+  [
+    'NODE_EXTRA_CA_CERTS set at run time',
+    false,
+    () => ({ set: { NODE_EXTRA_CA_CERTS: known.ca.certFile } }),
+  ],
+  [
+    'NODE_EXTRA_CA_CERTS that cannot be read',
+    false,
+    () => ({ env: { NODE_EXTRA_CA_CERTS: '/nowhere/ca.pem' } }),
+  ],
+  ...[22, 24].map((major) => [
+    `NODE_EXTRA_CA_CERTS on Node ${major}`,
+    true,
+    () => ({ env: { NODE_EXTRA_CA_CERTS: known.ca.certFile }, major }),
+  ]),
+  ...[22, 24].map((major) => [
+    `SSL_CERT_FILE with --use-openssl-ca on Node ${major}`,
+    true,
+    () => ({ execArgv: OPENSSL, env: { SSL_CERT_FILE: known.ca.certFile }, major }),
+  ]),
+  ...[undefined, 22, 24].map((major) => [
+    `NODE_EXTRA_CA_CERTS in a process that became another user, on Node ${major ?? 'here'}`,
+    true,
+    () => ({ env: { NODE_EXTRA_CA_CERTS: readable.file }, major, user: 65534 }),
+  ]),
 ];
 
 const TABLE = [
@@ -119,22 +152,31 @@ const TABLE = [
 ];
 
 describe('trust', { concurrency: 2 }, () => {
+  /** The verdicts of ours and of Node in a program that is started so; `undefined` is a skip. */
+  async function verdicts(t, { server = known.server, env, execArgv, major, ...more }) {
+    const { options = {}, set = {}, user = '' } = more;
+    if (user && process.getuid?.() !== 0) return t.skip('only root can become another user');
+    const binary = major && (await otherNode(t, major));
+    if (major && binary === undefined) return undefined;
+    const { key, cert } = server;
+    const endpoint = await startFakeTokenEndpoint({ tls: { key, cert } });
+    t.after(() => endpoint.close());
+    const args = [endpoint.tokenEndpoint, JSON.stringify(options), JSON.stringify(set), user];
+    return run(t, 'verdicts.js', args, { execArgv, env: { ...CLEAN, ...env }, binary }).result();
+  }
+
   for (const [name, isTrusted, row] of TABLE) {
     test(`${name}: ${isTrusted ? 'trusted' : 'not trusted'}, as by Node`, async (t) => {
-      const { server = known.server, options = {}, execArgv, env, major } = row();
-      let binary;
-      if (major !== undefined) {
-        binary = await otherNode(t, major);
-        if (binary === undefined) return;
-      }
-      const { key, cert } = server;
-      const endpoint = await startFakeTokenEndpoint({ tls: { key, cert } });
-      t.after(() => endpoint.close());
-      const args = [endpoint.tokenEndpoint, JSON.stringify(options)];
-      const settings = { execArgv, env: { ...CLEAN, ...env }, binary };
-      const verdict = await run(t, 'verdicts.js', args, settings).result();
-      assert.equal(verdict.node === true, isTrusted, `Node: ${verdict.node}`);
-      assert.equal(verdict.ours, isTrusted ? true : 'ERR_KEYCLOAK_TLS');
+      const seen = await verdicts(t, row());
+      if (seen === undefined) return;
+      assert.equal(seen.node === true, isTrusted, `Node: ${seen.node}`);
+      assert.equal(seen.ours, isTrusted ? true : 'ERR_KEYCLOAK_TLS');
     });
   }
+
+  test('`ca` adds to NODE_EXTRA_CA_CERTS', async (t) => {
+    const env = { NODE_EXTRA_CA_CERTS: known.ca.certFile };
+    const { ours } = await verdicts(t, { env, options: { ca: other.ca.cert } });
+    assert.equal(ours, true);
+  });
 });

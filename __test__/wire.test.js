@@ -3,10 +3,10 @@
 // The parts of a token request that the options determine.
 
 const assert = require('node:assert/strict');
-const { once } = require('node:events');
 const http = require('node:http');
 const { describe, test } = require('node:test');
 const { KeycloakTokenManager } = require('..');
+const { listen } = require('./support/listen.js');
 const { start, tokenResponse } = require('./support/manager.js');
 
 describe('options on the wire', { concurrency: true }, () => {
@@ -51,9 +51,7 @@ describe('options on the wire', { concurrency: true }, () => {
       seen.push({ authorization: request.headers.authorization, form: new URLSearchParams(body) });
       response.end(JSON.stringify(tokenResponse('a-token', 300)));
     });
-    await once(server.listen(0, '127.0.0.1'), 'listening');
-    t.after(() => server.close().closeAllConnections());
-    const tokenEndpoint = `http://127.0.0.1:${server.address().port}/token`;
+    const tokenEndpoint = `${(await listen(t, server)).url}/token`;
     for (const clientAuthentication of ['client_secret_basic', 'client_secret_post']) {
       const options = { tokenEndpoint, clientId, clientSecret, clientAuthentication };
       const manager = new KeycloakTokenManager(options);

@@ -78,8 +78,12 @@ describe('Jest', { timeout: LIMIT_MS }, () => {
       const { stdout, stderr } = await promisify(execFile)(
         process.execPath,
         [
-          ...[path.join(root, 'node_modules', 'jest', 'bin', 'jest.js'), '--ci', '--colors=false'],
-          ...['--config', path.join(root, 'tools', 'jest.config.js'), ...args],
+          path.join(root, 'node_modules', 'jest', 'bin', 'jest.js'),
+          '--ci',
+          '--colors=false',
+          '--config',
+          path.join(root, 'tools', 'jest.config.js'),
+          ...args,
         ],
         { cwd: root, env, timeout: JEST_LIMIT_MS },
       );

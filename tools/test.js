@@ -162,7 +162,11 @@ const stages = {
   loom,
   miri,
   'thread-sanitizer': threadSanitizer,
-  'javascript-tests': () => nodeTest(files('__test__', '.test.js', isApart)),
+  'javascript-tests': () =>
+    nodeTest([
+      ...files('__test__', '.test.js', isApart),
+      ...files(path.join('bench', 'tests'), '.test.js'),
+    ]),
   jest: () =>
     run(
       process.execPath,

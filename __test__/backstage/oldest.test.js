@@ -19,9 +19,7 @@ describe('the oldest release', () => {
     t.after(() => endpoint.close());
     const file = path.join(workspace.folder, 'app-config.yaml');
     await writeFile(file, configFile(endpoint.tokenEndpoint, CLIENT.clientSecret));
-    const backend = await startBackend(workspace.folder, 'logging-backend', {
-      TIMEOUT_MS: '2500',
-    });
+    const backend = await startBackend(workspace.folder, 'logging-backend', { TIMEOUT_MS: '2500' });
     t.after(() => backend.stop());
     const response = await fetch(`${backend.url}/api/careless/token`, { method: 'POST' });
     assert.equal(response.status, 200, backend.output());

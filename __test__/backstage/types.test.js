@@ -12,8 +12,19 @@ const { useWorkspace } = require('./support.js');
 
 const root = path.join(__dirname, '..', '..');
 const OPTIONS = [
-  ...['--noEmit', '--strict', '--exactOptionalPropertyTypes', '--target', 'es2022'],
-  ...['--module', 'node16', '--moduleResolution', 'node16', '--lib', 'es2022', '--types', 'node'],
+  '--noEmit',
+  '--strict',
+  '--exactOptionalPropertyTypes',
+  '--target',
+  'es2022',
+  '--module',
+  'node16',
+  '--moduleResolution',
+  'node16',
+  '--lib',
+  'es2022',
+  '--types',
+  'node',
 ];
 
 for (const release of ['newest', 'oldest']) {

@@ -33,8 +33,14 @@ describe('the published packages', { timeout: 6 * LIMIT_MS }, () => {
     const jest = path.join(ROOT, 'node_modules', 'jest', 'bin', 'jest.js');
     const report = path.join(project.folder, 'report.json');
     await project.run(process.execPath, [
-      ...[jest, '--ci', '--rootDir', project.folder, '--detectOpenHandles'],
-      ...['--json', '--outputFile', report],
+      jest,
+      '--ci',
+      '--rootDir',
+      project.folder,
+      '--detectOpenHandles',
+      '--json',
+      '--outputFile',
+      report,
     ]);
     const { success, numPassedTests, openHandles } = require(report);
     assert.deepEqual([success, numPassedTests, openHandles], [true, 2, []]);

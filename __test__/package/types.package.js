@@ -30,8 +30,14 @@ export const endpoint: Promise<{ tokenEndpoint: string }> = startFakeTokenEndpoi
 export const wrong = new KeycloakTokenManager({ ...options, clientSecrets: 'secret' });
 `;
 const COMMON = {
-  ...{ target: 'es2022', lib: ['es2022'], types: ['node'], noEmit: true, skipLibCheck: false },
-  ...{ strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true },
+  target: 'es2022',
+  lib: ['es2022'],
+  types: ['node'],
+  noEmit: true,
+  skipLibCheck: false,
+  strict: true,
+  exactOptionalPropertyTypes: true,
+  noUncheckedIndexedAccess: true,
   verbatimModuleSyntax: false,
 };
 const variants = {

@@ -1,17 +1,12 @@
 'use strict';
 
-// Arguments: token endpoint, what to do. Prints what became of the memory, in MiB.
+// Arguments: token endpoint, task. Prints the memory that the task takes, in MiB.
 
 const { readFileSync, writeFileSync } = require('node:fs');
 const { once } = require('node:events');
-const { finished } = require('node:stream/promises');
-const { setTimeout: delay } = require('node:timers/promises');
-const v8 = require('node:v8');
 const { collect, open, tell, told } = require('./program.js');
 
 const KIB_PER_MIB = 1024;
-/** The life of the tokens whose traces are looked for. */
-const LIFE_MS = 1000;
 
 /** A figure of this process from `/proc`, in MiB. */
 function figure(name) {
@@ -29,17 +24,6 @@ async function resident() {
   return figure('VmRSS');
 }
 
-/** The content of the JavaScript heap, as text. */
-async function heap() {
-  const snapshot = v8.getHeapSnapshot();
-  let text = '';
-  snapshot.setEncoding('latin1').on('data', (chunk) => {
-    text += chunk;
-  });
-  await finished(snapshot);
-  return text;
-}
-
 const tasks = {
   /** One token, then an answer that is far too large. */
   async flood() {
@@ -47,7 +31,7 @@ const tasks = {
     await manager.getToken();
     manager.clearCache();
     const before = await resident();
-    // From here on the peak is counted anew.
+    // This resets the peak.
     writeFileSync('/proc/self/clear_refs', '5');
     const error = await manager.getToken().catch((reason) => reason);
     tell({ code: error.code, message: error.message, grown: figure('VmHWM') - before });
@@ -69,35 +53,10 @@ const tasks = {
       manager.clearCache();
       await left.catch(() => {});
     };
-    await rounds(100);
+    await rounds(50);
     const before = await resident();
-    await rounds(200);
+    await rounds(100);
     tell({ grown: (await resident()) - before });
-  },
-
-  /** The copies of a token and of a secret that remain at several times. */
-  async heap() {
-    const manager = open({ clientSecret: process.env.CANARY_SECRET, backgroundRefresh: false });
-    // This program and its command line contain neither.
-    const marks = { token: process.env.CANARY_TOKEN_END, secret: process.env.CANARY_SECRET_END };
-    const look = async () => {
-      globalThis.gc();
-      const text = await heap();
-      return Object.fromEntries(
-        Object.entries(marks).map(([name, end]) => [name, text.includes(`canary-${name}-${end}`)]),
-      );
-    };
-    await manager.getToken();
-    const held = await look();
-    manager.clearCache();
-    const cleared = await look();
-    await manager.getToken();
-    // Nobody asks meanwhile, and the end of so short a life comes before it is over.
-    await delay(LIFE_MS);
-    const over = await look();
-    await manager.getToken();
-    await manager.close();
-    tell({ held, cleared, over, closed: await look() });
   },
 
   /** Many managers that are never closed, and then one that stays. */
@@ -122,7 +81,7 @@ const tasks = {
     clearInterval(use);
   },
 
-  /** Managers that only a flight knows, whose callers wait. */
+  /** Managers with waiting callers and no other reference than a flight. */
   async wait() {
     const calls = {
       plain: open().getToken(),

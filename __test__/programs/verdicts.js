@@ -1,7 +1,7 @@
 'use strict';
 
-// Arguments: token endpoint, further options as JSON. Prints whether we and whether Node's own client
-// took the server's certificate.
+// Arguments: token endpoint, further options as JSON, variables to set at run time as JSON, a user
+// to switch to. Prints whether we and whether Node's own client took the server's certificate.
 
 const https = require('node:https');
 const { open, tell } = require('./program.js');
@@ -22,4 +22,6 @@ async function main(options) {
   tell({ ours, node });
 }
 
+Object.assign(process.env, JSON.parse(process.argv[4]));
+if (process.argv[5]) process.setuid(Number(process.argv[5]));
 main(JSON.parse(process.argv[3]));

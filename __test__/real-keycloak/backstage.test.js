@@ -29,7 +29,7 @@ describe('the example on a real Keycloak', { skip }, () => {
   const call = (init = {}) => fetch(stage.url, init);
   const asUser = () => ({ authorization: `Bearer ${stage.userToken}` });
 
-  test('lists the agents, and the API sees the user who asks', async () => {
+  test('lists the agents, and the API sees the user', async () => {
     const response = await call({ headers: asUser() });
     assert.equal(response.status, 200);
     const { items } = await response.json();

@@ -1,6 +1,6 @@
 /**
- * What an administrator changes at a real Keycloak while managers run, and a minute of short tokens
- * under load. The tests run side by side, each with a client or a realm of its own.
+ * Changes that an administrator makes at a real Keycloak while managers run, and short tokens under
+ * load. The tests run side by side, each with a client or a realm of its own.
  */
 'use strict';
 
@@ -11,12 +11,12 @@ const path = require('node:path');
 const { test } = require('node:test');
 const { setInterval: ticks, setTimeout: delay } = require('node:timers/promises');
 
-const { KeycloakTokenManager } = require('../..');
 const {
   claimsOf,
   createClient,
   createRealm,
   describeWithKeycloak,
+  manage,
   secretOf,
 } = require('./support/keycloak');
 const { byIntrospection, byKeys, startVerifyingApi } = require('./support/verifying-api');
@@ -27,7 +27,7 @@ const TICK_MS = 10;
 const PATIENCE_MS = 90_000;
 /** The end that the manager keeps to is found by a timer. */
 const TIMER_MS = 50;
-const MINUTE_MS = 60_000;
+const LOAD_MS = 30_000;
 /** Of a token of three seconds a quarter is kept back, and up to one second was rounded away. */
 const ROUNDED_MS = 250;
 /** A call may be in progress for long after its token was taken. */
@@ -36,7 +36,7 @@ const CALLERS = 10;
 /** About the time from the refresh of a token of 3 s to its end. */
 const SLOW_MS = 500;
 
-/** Days, as a realm that rotates secrets may have them. */
+/** The times of a realm that rotates secrets. */
 const ROTATION_POLICY = {
   clientProfiles: {
     profiles: [
@@ -80,33 +80,29 @@ const lifespan = (seconds) => ({ attributes: { 'access.token.lifespan': String(s
 /** Changes that make the server refuse a working client, how to undo them, and the error. */
 const REVERSIBLE = [
   {
-    what: 'a client that is disabled',
+    what: 'a disabled client',
     spoil: ({ client }) => client.change({ enabled: false }),
     mend: ({ client }) => client.change({ enabled: true }),
-    expected: { oauthError: 'invalid_client', status: 401 },
-    advice: /is unknown or disabled/,
+    expected: ['invalid_client', 401, /is unknown or disabled/],
   },
   {
-    what: 'a realm that is disabled',
+    what: 'a disabled realm',
     needsRealm: true,
     spoil: ({ realm }) => realm.admin('PUT', '', { enabled: false }),
     mend: ({ realm }) => realm.admin('PUT', '', { enabled: true }),
-    expected: { oauthError: 'access_denied', status: 403 },
-    advice: /the realm is disabled/,
+    expected: ['access_denied', 403, /the realm is disabled/],
   },
   {
     what: 'a service account that is turned off',
     spoil: ({ client }) => client.change({ serviceAccountsEnabled: false }),
     mend: ({ client }) => client.change({ serviceAccountsEnabled: true }),
-    expected: { oauthError: 'unauthorized_client', status: 401 },
-    advice: /the service account of client .* is off/,
+    expected: ['unauthorized_client', 401, /the service account of client .* is off/],
   },
   {
     what: 'a regenerated secret, given as a string',
     spoil: ({ client }) => client.rotateSecret(),
     mend: ({ client }) => client.change({ secret: client.secret }),
-    expected: { oauthError: 'unauthorized_client', status: 401 },
-    advice: /the secret of client .* is wrong/,
+    expected: ['unauthorized_client', 401, /the secret of client .* is wrong/],
   },
 ];
 
@@ -138,13 +134,10 @@ const SECRET_SOURCES = [
 ];
 
 describeWithKeycloak('changes at a real Keycloak', { concurrency: true }, (keycloak) => {
-  function manage(t, options) {
-    const manager = new KeycloakTokenManager({ tokenEndpoint: keycloak.tokenEndpoint, ...options });
-    t.after(() => manager.close());
-    return manager;
-  }
+  const manageHere = (t, options) =>
+    manage(t, { tokenEndpoint: keycloak.tokenEndpoint, ...options });
 
-  test('tokens of three seconds serve a minute of load, valid at every call', async (t) => {
+  test('tokens of three seconds serve half a minute of load, valid at every call', async (t) => {
     const clientId = 'short';
     const { tokenEndpoint, realmUrl } = keycloak;
     const isValid = byKeys(`${realmUrl}/protocol/openid-connect/certs`, UNDER_WAY_MS);
@@ -152,7 +145,7 @@ describeWithKeycloak('changes at a real Keycloak', { concurrency: true }, (keycl
     const options = { tokenEndpoint, clientId, clientSecret: secretOf(clientId), logger };
     const { manager, statuses } = await startVerifyingApi(t, isValid, options);
     const seen = new Set();
-    const end = Date.now() + MINUTE_MS;
+    const end = Date.now() + LOAD_MS;
     let calls = 0;
     const takeTokens = async () => {
       for await (const _ of ticks(TICK_MS)) {
@@ -177,7 +170,7 @@ describeWithKeycloak('changes at a real Keycloak', { concurrency: true }, (keycl
     const { counters, lastFailure } = manager.snapshot();
     assert.equal(lastFailure, undefined);
     assert.ok(statuses.length > 100 && statuses.every((status) => status === 200));
-    assert.ok(seen.size >= 20, `${seen.size} tokens`);
+    assert.ok(seen.size >= 10, `${seen.size} tokens`);
     // On a busy machine a refresh may be late, but not as a rule. A token that Keycloak takes longer
     // for than the old one lives is waited for.
     const waited = calls - counters.hits;
@@ -191,7 +184,7 @@ describeWithKeycloak('changes at a real Keycloak', { concurrency: true }, (keycl
     test(`a secret regenerated behind a ${what} is used without a failed call`, async (t) => {
       const { clientId, secret, rotateSecret } = await createClient(keycloak, lifespan(20));
       const { options, put } = await source(t, secret);
-      const manager = manage(t, { clientId, ...options });
+      const manager = manageHere(t, { clientId, ...options });
       await manager.getToken();
       let changedAt = Number.POSITIVE_INFINITY;
       const change = async () => {
@@ -211,13 +204,13 @@ describeWithKeycloak('changes at a real Keycloak', { concurrency: true }, (keycl
     });
   }
 
-  for (const { what, needsRealm, spoil, mend, expected, advice } of REVERSIBLE) {
-    test(`${what} costs nothing while a token is held, then says so, and recovers`, async (t) => {
+  for (const { what, needsRealm, spoil, mend, expected } of REVERSIBLE) {
+    test(`${what} fails no call while a token is held, then fails with advice, and recovers`, async (t) => {
       const realm = needsRealm ? await createRealm(t, keycloak) : undefined;
       const client = await createClient(keycloak, { realm: realm?.name, ...lifespan(4) });
       const { clientId, secret: clientSecret } = client;
       const { tokenEndpoint } = realm ?? keycloak;
-      const manager = manage(t, { tokenEndpoint, clientId, clientSecret });
+      const manager = manageHere(t, { tokenEndpoint, clientId, clientSecret });
       // The first token of a realm takes long.
       await manager.getToken();
       let held = await manager.getAccessToken({ forceRefresh: true });
@@ -229,9 +222,8 @@ describeWithKeycloak('changes at a real Keycloak', { concurrency: true }, (keycl
       const early = held.expiresAt - failure.at;
       assert.ok(early <= TIMER_MS, `${early} ms before the end of the last token`);
       assert.equal(failure.error.code, 'ERR_KEYCLOAK_OAUTH');
-      for (const [name, value] of Object.entries(expected)) {
-        assert.equal(failure.error[name], value, name);
-      }
+      const [oauthError, status, advice] = expected;
+      assert.deepEqual([failure.error.oauthError, failure.error.status], [oauthError, status]);
       assert.match(failure.error.message, advice);
       assert.equal(manager.snapshot().state, 'failing');
       await mend({ client, realm });
@@ -246,7 +238,7 @@ describeWithKeycloak('changes at a real Keycloak', { concurrency: true }, (keycl
     const client = await createClient(keycloak, { realm: realm.name });
     const { tokenEndpoint } = realm;
     const withSecret = (clientSecret) =>
-      manage(t, { tokenEndpoint, clientId: client.clientId, clientSecret });
+      manageHere(t, { tokenEndpoint, clientId: client.clientId, clientSecret });
     const old = withSecret(client.secret);
     await old.getToken();
     const next = await client.rotateSecret();
@@ -270,7 +262,7 @@ describeWithKeycloak('changes at a real Keycloak', { concurrency: true }, (keycl
 
     const removeOldKey = await rotateKey(realm);
     await callAll();
-    assert.equal(await manager.getToken(), first, 'a passive key is as good as another');
+    assert.equal(await manager.getToken(), first, 'a passive key is still valid');
     assert.ok(statuses.every((status) => status === 200));
 
     await removeOldKey();
@@ -297,14 +289,14 @@ describeWithKeycloak('changes at a real Keycloak', { concurrency: true }, (keycl
     await realm.admin('PUT', '', { notBefore });
     // A token of this very second would be too old as well.
     await delay(Math.max(0, notBefore * 1000 - Date.now()));
-    assert.equal(await manager.getToken(), first, 'nobody has told the client');
+    assert.equal(await manager.getToken(), first, 'the client cannot know');
     assert.equal((await manager.fetch('agents')).status, 200);
     assert.deepEqual(statuses, [200, 401, 200]);
     assert.ok(claimsOf(await manager.getToken()).iat >= notBefore);
   });
 });
 
-/** Calls until `isIt` holds for an outcome, and gives that. */
+/** Calls until `isIt` holds for an outcome, and returns it. */
 async function firstOf(manager, isIt) {
   const deadline = Date.now() + PATIENCE_MS;
   for await (const _ of ticks(TICK_MS)) {

@@ -8,22 +8,18 @@ const assert = require('node:assert/strict');
 const { before, describe, test } = require('node:test');
 const { setTimeout: delay } = require('node:timers/promises');
 
-const { KeycloakTokenError } = require('../..');
+const { KeycloakTokenError, KeycloakTokenManager } = require('../..');
 const { VERSION } = require('../../tools/keycloak');
 const { releaseOf } = require('../../tools/keycloak/releases');
-const { secretOf } = require('./support/keycloak');
+const { until } = require('../support/manager');
+const { describeWithKeycloak, secretOf } = require('./support/keycloak');
 const {
+  PATIENCE_MS,
   RECOVERED_WITHIN_MS,
   clientWithLife,
-  describeWithOwnKeycloak,
-  ours,
-  plain,
   recoveryAfter,
-  requestsOf,
-  row,
   startGateway,
   startLoad,
-  until,
   watch,
 } = require('./support/outages');
 
@@ -64,46 +60,35 @@ function failedWithToken({ calls }) {
   });
 }
 
-/** The bar where the server had last wanted to be left alone for so many seconds. */
+/** The limit after a `Retry-After` of so many seconds. */
 const recoveredWithin = (longest) =>
   Math.max(RECOVERED_WITHIN_MS, Math.min(longest * 1000, HONOURED_MS) + LATE_MS);
 
 const START = { mode: 'start', options: OPTIONS, awaitReady: false };
-describeWithOwnKeycloak('a Keycloak that starts, hangs and stops', START, (keycloak) => {
-  const note = (...args) => keycloak.rows.push(row(...args));
-
-  describe('that is still starting', { skip: hasAsyncBootstrap ? false : REASON }, () => {
+describeWithKeycloak('a Keycloak that', { own: START }, (keycloak) => {
+  describe('is still starting', { skip: hasAsyncBootstrap ? false : REASON }, () => {
     let seen;
     before(async () => {
-      const { tokenEndpoint } = keycloak.server;
+      const { tokenEndpoint } = keycloak;
       const clientId = 'kagenti-api';
       const client = { clientId, clientSecret: secretOf(clientId) };
-      const gateways = [await startGateway(tokenEndpoint), await startGateway(tokenEndpoint)];
-      const [options, plainOptions] = gateways.map((gateway) => {
-        return { ...client, tokenEndpoint: gateway.tokenEndpoint };
-      });
-      const [manager, replaced] = [ours(options), plain(plainOptions)];
-      const onlooker = watch({ ...client, tokenEndpoint });
-      const starting = await onlooker.first(503);
+      const gateway = await startGateway(tokenEndpoint);
+      const manager = new KeycloakTokenManager({ ...client, tokenEndpoint: gateway.tokenEndpoint });
+      const observer = watch({ ...client, tokenEndpoint });
+      const starting = await observer.first(503);
       const load = startLoad(CALLS_PER_SECOND_AT_START, () => manager.getToken());
-      const plainLoad = startLoad(CALLS_PER_SECOND_AT_START, () => replaced.getToken());
-      const up = await onlooker.first(200);
-      await onlooker.stop();
+      const up = await observer.first(200);
+      await observer.stop();
       const recoveryMs = await recoveryAfter(up, load);
-      await Promise.all([load.stop(), plainLoad.stop()]);
-      const [{ requests }] = gateways;
-      const longest = onlooker.longestRetryAfter();
+      await load.stop();
+      const { requests } = gateway;
+      const longest = observer.longestRetryAfter();
       seen = { load, requests, recoveryMs, longest, startingMs: up.ended - starting.ended };
-      note('still starting', {
-        ...{ load, requests: requests.length, recoveryMs },
-        ...{ plainLoad, plainRequests: replaced.requests },
-        times: `answered 503 for ${seen.startingMs} ms, at last with Retry-After ${seen.longest} s`,
-      });
       await manager.close();
-      for (const gateway of gateways) await gateway.close();
+      await gateway.close();
     });
 
-    test('answers a call inside its time, or with how long to wait', () => {
+    test('answers a call with a token, or with the time to wait', () => {
       const [first] = seen.load.calls;
       assert.ok(first.isServed || first.error.status === 503, `${first.error}`);
       for (const { error } of seen.load.failed()) {
@@ -114,18 +99,18 @@ describeWithOwnKeycloak('a Keycloak that starts, hangs and stops', START, (keycl
       }
     });
 
-    test('is asked again no sooner than it said', () => {
+    test('gets no request before its Retry-After is over', () => {
       const { requests } = seen;
       const waits = requests.slice(1).map(({ at }, index) => at - requests[index].at);
       const refused = waits.filter((_, index) => requests[index].status === 503);
-      assert.ok(refused.length > 0, 'it was asked while it was starting');
+      assert.ok(refused.length > 0, 'there were requests during the start');
       for (const [index, wait] of waits.entries()) {
         const said = Math.min((requests[index].retryAfter ?? 0) * 1000, HONOURED_MS);
-        assert.ok(wait >= said - TOLERANCE_MS, `${wait} ms after it had said ${said} ms`);
+        assert.ok(wait >= said - TOLERANCE_MS, `${wait} ms after a Retry-After of ${said} ms`);
       }
     });
 
-    test('is asked a few times, and gives a token soon after it is ready', () => {
+    test('gets few requests, and one soon after it is ready', () => {
       const { requests, recoveryMs, longest } = seen;
       assert.ok(recoveryMs <= recoveredWithin(longest), `${recoveryMs} ms`);
       // It says at least one second each time; the first and the last request come on top.
@@ -134,47 +119,40 @@ describeWithOwnKeycloak('a Keycloak that starts, hangs and stops', START, (keycl
     });
   });
 
-  describe('that hangs', () => {
+  describe('hangs', () => {
     let seen;
     before(async () => {
-      const { server } = keycloak;
-      await server.ready();
-      const client = await clientWithLife(server, TOKEN_LIFE_SECONDS);
-      const { tokenEndpoint } = server;
+      const { tokenEndpoint, process } = keycloak;
+      await process.ready();
+      const client = await clientWithLife(keycloak, TOKEN_LIFE_SECONDS);
       const options = { tokenEndpoint, requestTimeoutMs: REQUEST_TIMEOUT_MS, ...client };
-      const [manager, late] = [ours(options), ours(options)];
+      const manager = new KeycloakTokenManager(options);
+      const late = new KeycloakTokenManager(options);
       await manager.getToken();
-      server.pause();
-      const paused = Date.now();
+      process.pause();
       const load = startLoad(CALLS_PER_SECOND, () => manager.getAccessToken());
       const lateLoad = startLoad(CALLS_PER_SECOND, () => late.getToken());
-      await until(() => load.failed().length > 0, 'the held token has ended');
+      await until(() => load.failed().length > 0, 'the held token has ended', PATIENCE_MS);
       const [served, { hits }] = [load.served().length, manager.snapshot().counters];
       const resumed = Date.now();
-      const onlooker = watch(options);
-      server.resume();
-      const up = await onlooker.first(200, resumed);
+      const observer = watch(options);
+      process.resume();
+      const up = await observer.first(200, resumed);
       const recoveryMs = await recoveryAfter(up, load);
       const lateRecoveryMs = await recoveryAfter(up, lateLoad);
-      await Promise.all([load.stop(), lateLoad.stop(), onlooker.stop()]);
+      await Promise.all([load.stop(), lateLoad.stop(), observer.stop()]);
       seen = { load, lateLoad, recoveryMs, lateRecoveryMs, served, hits };
-      const times = `paused for ${resumed - paused} ms`;
-      note('hangs, a token is held', { load, requests: requestsOf(manager), recoveryMs, times });
-      note('hangs, no token is held', {
-        ...{ load: lateLoad, requests: requestsOf(late), recoveryMs: lateRecoveryMs },
-        times: `the first call failed after ${lateLoad.calls[0].ended - lateLoad.calls[0].begun} ms`,
-      });
       await Promise.all([manager.close(), late.close()]);
     });
 
-    test('fails no caller while the token lives, and lets none wait', () => {
+    test('neither fails nor delays a caller while the token lives', () => {
       const { load, served, hits } = seen;
       assert.deepEqual(failedWithToken(load), []);
       assert.ok(served > CALLS_PER_SECOND, `${served} calls`);
       assert.equal(hits, served, 'the held token is what they got');
     });
 
-    test('fails callers without a token when their time is over', () => {
+    test('fails callers without a token at their deadline', () => {
       const { load, lateLoad } = seen;
       for (const each of [...load.failed(), ...lateLoad.failed()]) {
         oneOf('ERR_KEYCLOAK_TIMEOUT')(each);
@@ -186,80 +164,64 @@ describeWithOwnKeycloak('a Keycloak that starts, hangs and stops', START, (keycl
       assert.match(first.error.message, new RegExp(`${REQUEST_TIMEOUT_MS}`));
     });
 
-    test('gives a token within 7 s once it goes on', () => {
+    test('serves managers within 7 s once it continues', () => {
       for (const ms of [seen.recoveryMs, seen.lateRecoveryMs]) {
         assert.ok(ms <= RECOVERED_WITHIN_MS, `${ms} ms`);
       }
     });
   });
 
-  describe('that is shut down under load and started again', () => {
+  describe('is shut down under load and started again', () => {
     let seen;
     before(async () => {
-      const { server } = keycloak;
-      const { tokenEndpoint } = server;
-      await server.ready();
-      const options = { tokenEndpoint, ...(await clientWithLife(server, TOKEN_LIFE_SECONDS)) };
-      const [manager, forcing, replaced] = [ours(options), ours(options), plain(options)];
+      const { tokenEndpoint, process } = keycloak;
+      await process.ready();
+      const options = { tokenEndpoint, ...(await clientWithLife(keycloak, TOKEN_LIFE_SECONDS)) };
+      const manager = new KeycloakTokenManager(options);
+      const forcing = new KeycloakTokenManager(options);
       const load = startLoad(CALLS_PER_SECOND, () => manager.getAccessToken());
       const forced = startLoad(CALLS_PER_SECOND, () => forcing.getToken({ forceRefresh: true }));
-      const plainLoad = startLoad(CALLS_PER_SECOND, () => replaced.getToken());
-      const onlooker = watch(options);
-      await onlooker.first(200);
+      const observer = watch(options);
+      await observer.first(200);
       await delay(UNDER_LOAD_MS);
-      const told = Date.now();
-      await server.terminate();
+      const terminated = Date.now();
+      await process.terminate();
       const down = Date.now();
-      await server.start({ awaitReady: false });
-      const up = await onlooker.first(200, down);
-      const lastServed = onlooker.lastServed(down);
-      const longest = onlooker.longestRetryAfter();
+      await process.start({ awaitReady: false });
+      const up = await observer.first(200, down);
+      const lastServed = observer.lastServed(down);
+      const longest = observer.longestRetryAfter();
       const recoveryMs = await recoveryAfter(up, load);
       const forcedRecoveryMs = await recoveryAfter(up, forced);
-      const requests = requestsOf(manager);
-      const forcedRequests = requestsOf(forcing);
-      const plainRequests = replaced.requests;
-      await Promise.all([load.stop(), forced.stop(), plainLoad.stop(), onlooker.stop()]);
-      seen = { load, forced, recoveryMs, forcedRecoveryMs, lastServed, longest, told };
-      const failedAfter = (of) => {
-        const [first] = of.failed();
-        return first === undefined
-          ? 'nothing failed'
-          : `first failed after ${first.ended - told} ms`;
-      };
-      note('shut down and started', {
-        ...{ load, requests, plainLoad, plainRequests, recoveryMs },
-        times: `ended after ${down - told} ms, up after ${up.ended - told} ms, ${failedAfter(load)}`,
-      });
-      note('the same, every call a new token', {
-        ...{ load: forced, requests: forcedRequests, recoveryMs: forcedRecoveryMs },
-        times: `last served an onlooker after ${lastServed.ended - told} ms, ${failedAfter(forced)}`,
-      });
+      await Promise.all([load.stop(), forced.stop(), observer.stop()]);
+      seen = { load, forced, recoveryMs, forcedRecoveryMs, lastServed, longest, terminated };
       await Promise.all([manager.close(), forcing.close()]);
     });
 
-    test('serves every call while a token that is valid is held', () => {
-      const { load, told } = seen;
+    test('serves every call while a valid token is held', () => {
+      const { load, terminated } = seen;
       assert.deepEqual(failedWithToken(load), []);
-      assert.ok(load.served().some(({ ended }) => ended > told));
+      assert.ok(load.served().some(({ ended }) => ended > terminated));
       for (const { token, isServed } of load.calls) assert.equal(isServed, token !== undefined);
     });
 
-    test('fails calls only with errors that pass', () => {
+    test('fails calls only with retryable errors', () => {
       const { load, forced } = seen;
       for (const each of [...load.failed(), ...forced.failed()]) {
         oneOf('ERR_KEYCLOAK_NETWORK', 'ERR_KEYCLOAK_HTTP', 'ERR_KEYCLOAK_TIMEOUT')(each);
       }
     });
 
-    test('fails no call for a new token as long as it serves anybody', () => {
-      const { forced, lastServed, told } = seen;
+    test('fails no call for a new token while it serves requests', () => {
+      const { forced, lastServed, terminated } = seen;
       const early = forced.failed().filter(({ ended }) => ended < lastServed.sent);
       assert.deepEqual(early, []);
-      assert.ok(forced.served().filter(({ ended }) => ended < told).length > CALLS_PER_SECOND);
+      assert.ok(
+        forced.served().filter(({ ended }) => ended < terminated).length > CALLS_PER_SECOND,
+      );
     });
 
-    test('gives tokens soon after it serves again', () => {
+    test('serves managers soon after its start', () => {
       for (const ms of [seen.recoveryMs, seen.forcedRecoveryMs]) {
         assert.ok(ms <= recoveredWithin(seen.longest), `${ms} ms`);
       }

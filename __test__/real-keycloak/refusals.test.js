@@ -1,186 +1,322 @@
 /**
- * Refusals of a real Keycloak that have to do with the client or its realm: what kind of error each
- * is, what a program learns from it, and that a person learns what to do.
+ * Refusals of a real Keycloak, of a client, of its realm, and of a URL that is not a token endpoint:
+ * the kind of each error, its details, and its advice.
  */
 'use strict';
 
+const { differenceOf } = require('./support/differences');
 const { describeWithKeycloak, secretOf } = require('./support/keycloak');
-const { CLIENT, otherRealm, testRefusals } = require('./support/refusals');
+const { http, oauth, otherRealm, testRefusals } = require('./support/refusals');
 
 const GENERIC = 'Invalid client or Invalid client credentials';
 const NO_ASSERTION = 'Parameter client_assertion_type is missing';
+const NOT_NORMALIZED = 'Request path not normalized';
+const NOT_AN_ENDPOINT = /not a token endpoint/;
 const WRONG_SECRET = 'canary-of-a-wrong-secret';
+const clientSecret = WRONG_SECRET;
+const clientAuthentication = 'client_secret_basic';
 const client = (clientId) => ({ clientId, clientSecret: secretOf(clientId) });
-const withSecretOf = (clientId, clientAuthentication) => ({
-  ...client(clientId),
-  clientAuthentication,
-});
-const REFUSALS = [
-  {
-    what: 'a wrong secret',
-    options: { ...CLIENT, clientSecret: WRONG_SECRET },
-    ...{ status: 401, oauthError: 'unauthorized_client', description: GENERIC },
-    advice: /secret of client "kagenti-api" is wrong/,
-  },
-  {
-    what: 'a wrong secret in the header',
-    options: {
-      ...CLIENT,
-      clientSecret: WRONG_SECRET,
-      clientAuthentication: 'client_secret_basic',
-    },
-    ...{ status: 401, oauthError: 'unauthorized_client', description: GENERIC },
-    advice: /secret of client "kagenti-api" is wrong/,
-  },
-  {
-    what: 'a secret that has expired',
-    options: client('expired'),
-    ...{ status: 401, oauthError: 'unauthorized_client', description: GENERIC },
-    advice: /secret of client "expired" is wrong/,
-  },
-  {
-    what: 'an unknown client',
-    options: { clientId: 'nobody', clientSecret: WRONG_SECRET },
-    ...{ status: 401, oauthError: 'invalid_client', description: GENERIC },
-    advice: /client "nobody" is unknown/,
-  },
-  {
-    what: 'an unknown client in the header',
-    options: {
-      ...{ clientId: 'nobody', clientSecret: WRONG_SECRET },
-      clientAuthentication: 'client_secret_basic',
-    },
-    ...{ status: 401, oauthError: 'invalid_client', description: GENERIC },
-    advice: /client "nobody" is unknown/,
-  },
-  {
-    what: 'a disabled client',
-    options: client('disabled'),
-    ...{ status: 401, oauthError: 'invalid_client', description: GENERIC },
-    advice: /client "disabled" is unknown or disabled/,
-  },
-  {
-    what: 'a client whose service account is off',
-    options: client('no-sa'),
-    ...{ status: 401, oauthError: 'unauthorized_client' },
-    description: 'Client not enabled to retrieve service account',
-    advice: /service account of client "no-sa" is off/,
-  },
-  {
-    what: 'a client whose service account has a disabled user',
-    options: client('user-disabled'),
-    ...{ status: 401, oauthError: 'invalid_request' },
-    description: "User 'service-account-user-disabled' disabled",
-    advice: /service account user of client "user-disabled" is disabled/,
-  },
-  {
-    what: 'a public client',
-    options: { clientId: 'public', clientSecret: WRONG_SECRET },
-    ...{ status: 401, oauthError: 'unauthorized_client' },
-    description: 'Public client not allowed to retrieve service account',
-    advice: /client "public" is public; turn on its client authentication/,
-  },
-  {
-    what: 'a bearer-only client',
-    options: client('bearer-only'),
-    ...{ status: 400, oauthError: 'invalid_client', description: 'Bearer-only not allowed' },
-    advice: /client "bearer-only" is bearer-only/,
-  },
-  {
-    what: 'a posted secret where only the header is allowed',
-    options: client('basic-only'),
-    ...{ status: 401, oauthError: 'unauthorized_client' },
-    description:
+const isWrong = (clientId) => new RegExp(`secret of client "${clientId}" is wrong`);
+const inRealm = (path) => (keycloak) => `${keycloak.realmUrl}${path}`;
+const inProtocol = (path) => inRealm(`/protocol/openid-connect/${path}`);
+
+const CLIENTS = [
+  [
+    'a wrong secret',
+    { clientSecret },
+    oauth(401, 'unauthorized_client', GENERIC, isWrong('kagenti-api')),
+  ],
+  [
+    'a wrong secret in the header',
+    { clientSecret, clientAuthentication },
+    oauth(401, 'unauthorized_client', GENERIC, isWrong('kagenti-api')),
+  ],
+  [
+    'a secret that has expired',
+    client('expired'),
+    oauth(401, 'unauthorized_client', GENERIC, isWrong('expired')),
+  ],
+  [
+    'an unknown client',
+    { clientId: 'nobody', clientSecret },
+    oauth(401, 'invalid_client', GENERIC, /client "nobody" is unknown/),
+  ],
+  [
+    'an unknown client in the header',
+    { clientId: 'nobody', clientSecret, clientAuthentication },
+    oauth(401, 'invalid_client', GENERIC, /client "nobody" is unknown/),
+  ],
+  [
+    'a disabled client',
+    client('disabled'),
+    oauth(401, 'invalid_client', GENERIC, /client "disabled" is unknown or disabled/),
+  ],
+  [
+    'a client whose service account is off',
+    client('no-sa'),
+    oauth(
+      401,
+      'unauthorized_client',
+      'Client not enabled to retrieve service account',
+      /service account of client "no-sa" is off/,
+    ),
+  ],
+  [
+    'a client whose service account has a disabled user',
+    client('user-disabled'),
+    oauth(
+      401,
+      'invalid_request',
+      "User 'service-account-user-disabled' disabled",
+      /service account user of client "user-disabled" is disabled/,
+    ),
+  ],
+  [
+    'a public client',
+    { clientId: 'public', clientSecret },
+    oauth(
+      401,
+      'unauthorized_client',
+      'Public client not allowed to retrieve service account',
+      /client "public" is public; turn on its client authentication/,
+    ),
+  ],
+  [
+    'a bearer-only client',
+    client('bearer-only'),
+    oauth(400, 'invalid_client', 'Bearer-only not allowed', /client "bearer-only" is bearer-only/),
+  ],
+  [
+    'a posted secret where only the header is allowed',
+    client('basic-only'),
+    oauth(
+      401,
+      'unauthorized_client',
       'Invalid method used to get client secret. Client requires method ' +
-      "'client_secret_basic' to obtain client secret from the request",
-    advice: /client "basic-only" .* set clientAuthentication/,
-  },
-  {
-    what: 'a client that signs with its key',
-    options: client('jwt'),
-    ...{ status: 400, oauthError: 'invalid_client', description: NO_ASSERTION },
-    advice: /client "jwt" must authenticate with a signed JWT/,
-  },
-  {
-    what: 'a client that signs with its secret',
-    options: client('secret-jwt'),
-    ...{ status: 400, oauthError: 'invalid_client', description: NO_ASSERTION },
-    advice: /client "secret-jwt" must authenticate with a signed JWT/,
-  },
-  {
-    what: 'a client that shows a certificate',
-    options: client('x509'),
-    ...{ status: 401, oauthError: 'invalid_client', description: GENERIC },
-    advice: /client "x509" .* the client requires another authentication method/,
-  },
-  {
-    what: 'a client that shows a certificate, its secret in the header',
-    options: withSecretOf('x509', 'client_secret_basic'),
-    ...{ status: 400, oauthError: 'invalid_client', description: 'Missing client_id parameter' },
-    advice: /client "x509" .* the client requires another authentication method/,
-  },
-  {
-    what: 'a client that requires certificate-bound tokens',
-    options: client('mtls-bound'),
-    ...{ status: 400, oauthError: 'invalid_request' },
-    description: 'Client Certification missing for MTLS HoK Token Binding',
-    advice: /client "mtls-bound" requires certificate-bound tokens/,
-  },
-  {
-    what: 'a client that requires DPoP proofs',
-    options: client('dpop'),
-    ...{ status: 400, oauthError: 'invalid_request', description: 'DPoP proof is missing' },
-    advice: /client "dpop" requires DPoP/,
-  },
-  {
-    what: 'an unknown scope',
-    options: { ...CLIENT, scope: 'no-such-scope' },
-    ...{ status: 400, oauthError: 'invalid_scope', description: 'Invalid scopes: no-such-scope' },
-    advice: /scope .* not assigned to client "kagenti-api"/,
-  },
-  {
-    what: 'an unknown scope among good ones',
-    options: { ...CLIENT, scope: ['address', 'no-such-scope'] },
-    ...{ status: 400, oauthError: 'invalid_scope' },
-    description: 'Invalid scopes: address no-such-scope',
-    advice: /scope .* not assigned to client "kagenti-api"/,
-  },
-  {
-    what: 'a disabled realm',
-    endpoint: otherRealm('disabled'),
-    ...{ status: 403, oauthError: 'access_denied', description: 'Realm not enabled' },
-    advice: /realm is disabled/,
-  },
-  {
-    what: 'a realm that wants https',
-    realm: { sslRequired: 'all' },
-    ...{ status: 403, oauthError: 'invalid_request', description: 'HTTPS required' },
-    advice: /realm requires https .* use its https URL/,
-  },
-  {
-    what: 'a client policy',
-    realm: {
-      clientProfiles: {
-        profiles: [
-          { name: 'none', executors: [{ executor: 'reject-request', configuration: {} }] },
-        ],
-      },
-      clientPolicies: {
-        policies: [
-          {
-            name: 'nobody',
-            enabled: true,
-            conditions: [{ condition: 'any-client', configuration: {} }],
-            profiles: ['none'],
-          },
-        ],
+        "'client_secret_basic' to obtain client secret from the request",
+      /client "basic-only" .* set clientAuthentication/,
+    ),
+  ],
+  [
+    'a client that signs with its key',
+    client('jwt'),
+    oauth(400, 'invalid_client', NO_ASSERTION, /client "jwt" must authenticate with a signed JWT/),
+  ],
+  [
+    'a client that signs with its secret',
+    client('secret-jwt'),
+    oauth(
+      400,
+      'invalid_client',
+      NO_ASSERTION,
+      /client "secret-jwt" must authenticate with a signed JWT/,
+    ),
+  ],
+  [
+    'a client with a certificate',
+    client('x509'),
+    oauth(
+      401,
+      'invalid_client',
+      GENERIC,
+      /client "x509" .* the client requires another authentication method/,
+    ),
+  ],
+  [
+    'a client with a certificate, its secret in the header',
+    { ...client('x509'), clientAuthentication },
+    oauth(
+      400,
+      'invalid_client',
+      'Missing client_id parameter',
+      /client "x509" .* the client requires another authentication method/,
+    ),
+  ],
+  [
+    'a client that requires certificate-bound tokens',
+    client('mtls-bound'),
+    oauth(
+      400,
+      'invalid_request',
+      'Client Certification missing for MTLS HoK Token Binding',
+      /client "mtls-bound" requires certificate-bound tokens/,
+    ),
+  ],
+  [
+    'a client that requires DPoP proofs',
+    client('dpop'),
+    oauth(400, 'invalid_request', 'DPoP proof is missing', /client "dpop" requires DPoP/),
+  ],
+  [
+    'an unknown scope among good ones',
+    { scope: ['address', 'no-such-scope'] },
+    oauth(
+      400,
+      'invalid_scope',
+      'Invalid scopes: address no-such-scope',
+      /scope .* not assigned to client "kagenti-api"/,
+    ),
+  ],
+  [
+    'a disabled realm',
+    otherRealm('disabled'),
+    oauth(403, 'access_denied', 'Realm not enabled', /realm is disabled/),
+  ],
+  [
+    'a realm that requires https',
+    { realm: { sslRequired: 'all' } },
+    oauth(403, 'invalid_request', 'HTTPS required', /realm requires https .* use its https URL/),
+  ],
+  [
+    'a client policy',
+    {
+      realm: {
+        clientProfiles: {
+          profiles: [
+            { name: 'none', executors: [{ executor: 'reject-request', configuration: {} }] },
+          ],
+        },
+        clientPolicies: {
+          policies: [
+            {
+              name: 'nobody',
+              enabled: true,
+              conditions: [{ condition: 'any-client', configuration: {} }],
+              profiles: ['none'],
+            },
+          ],
+        },
       },
     },
-    ...{ status: 400, oauthError: 'invalid_request', description: 'Request not allowed' },
-    advice: /refused client "kagenti-api"; .* client policies/,
-  },
+    oauth(
+      400,
+      'invalid_request',
+      'Request not allowed',
+      /refused client "kagenti-api"; .* client policies/,
+    ),
+  ],
 ];
 
-describeWithKeycloak('what a real Keycloak refuses', {}, (keycloak) => {
-  testRefusals(keycloak, REFUSALS, { code: 'ERR_KEYCLOAK_OAUTH', retryable: false });
+/** Wrong URLs, with answers in the shape of an OAuth error. */
+const LIKE_OAUTH = [
+  [
+    'a double slash',
+    ({ tokenEndpoint }) => tokenEndpoint.replace('/realms', '//realms'),
+    oauth(400, 'missingNormalization', NOT_NORMALIZED, /double slash, .* correct tokenEndpoint/),
+  ],
+  [
+    'an unnecessary escape',
+    inProtocol('%74oken'),
+    oauth(
+      400,
+      'missingNormalization',
+      NOT_NORMALIZED,
+      /an unnecessary escape .* correct tokenEndpoint/,
+    ),
+  ],
+  [
+    'a semicolon',
+    inProtocol('token;a=b'),
+    oauth(
+      400,
+      'invalidCharacter',
+      "Request path contains invalid character ';'",
+      /a semicolon; correct tokenEndpoint/,
+    ),
+  ],
+  [
+    'the introspection endpoint',
+    inProtocol('token/introspect'),
+    oauth(400, 'invalid_request', 'Token not provided.', NOT_AN_ENDPOINT),
+  ],
+  [
+    'the authorization endpoint',
+    inProtocol('auth'),
+    oauth(400, 'Invalid parameter: redirect_uri', undefined, NOT_AN_ENDPOINT),
+  ],
+  [
+    'the root of the server',
+    ({ url }) => `${url}/`,
+    oauth(
+      406,
+      'The accept header value did not match the value in @Produces',
+      undefined,
+      NOT_AN_ENDPOINT,
+    ),
+  ],
+];
+
+/** Wrong URLs, with errors in prose. */
+const IN_PROSE = [
+  [
+    'a missing realm',
+    otherRealm('no-such-realm'),
+    http(404, 'Realm does not exist', /realm .* does not exist .* check tokenEndpoint/),
+  ],
+  [
+    'a wrong path in the realm',
+    inProtocol('tokens'),
+    http(
+      405,
+      'HTTP 405 Method Not Allowed',
+      /not a token endpoint; Keycloak's is .*openid-connect\/token/,
+    ),
+  ],
+  [
+    'another protocol',
+    inRealm('/protocol/oidc/token'),
+    http(404, 'Protocol not found', NOT_AN_ENDPOINT),
+  ],
+  [
+    'the path of releases before 17',
+    ({ url, tokenEndpoint }) => tokenEndpoint.replace(url, `${url}/auth`),
+    http(404, 'Unable to find matching target resource method', NOT_AN_ENDPOINT),
+  ],
+  ['the URL of the realm', inRealm(''), http(405, 'HTTP 405 Method Not Allowed', NOT_AN_ENDPOINT)],
+  [
+    'the URL of the discovery document',
+    inRealm('/.well-known/openid-configuration'),
+    http(404, 'HTTP 404 Not Found', NOT_AN_ENDPOINT),
+  ],
+  [
+    'the URL of the console',
+    ({ url }) => `${url}/admin/`,
+    http(405, 'HTTP 405 Method Not Allowed', NOT_AN_ENDPOINT),
+  ],
+];
+
+const OTHERS = [
+  [
+    'the userinfo endpoint',
+    inProtocol('userinfo'),
+    http(401, undefined, /the answer is not from an OAuth server; check tokenEndpoint/),
+  ],
+  [
+    'https to the plain port',
+    ({ tokenEndpoint }) => tokenEndpoint.replace('http:', 'https:'),
+    { code: 'ERR_KEYCLOAK_TLS', advice: /does not speak TLS/ },
+  ],
+  [
+    'the health of the server',
+    ({ managementUrl }) => `${managementUrl}/health`,
+    {
+      code: 'ERR_KEYCLOAK_PROTOCOL',
+      status: 200,
+      advice: /has no access_token; check that tokenEndpoint/,
+    },
+  ],
+  [
+    'an uncaught error of the server',
+    client('broken'),
+    {
+      ...http(500, 'unknown_error', /the server, or a gateway in front of it, is unavailable/),
+      retryable: true,
+      description: 'For more on this error consult the server log.',
+    },
+  ],
+];
+
+describeWithKeycloak('a refusal of a real Keycloak:', {}, (keycloak) => {
+  testRefusals(keycloak, [...CLIENTS, ...LIKE_OAUTH, ...OTHERS]);
+  testRefusals(keycloak, IN_PROSE, differenceOf('an error in prose').expected);
 });

@@ -28,8 +28,20 @@ const EXPECTED = new Set(
 
 /** How likely each call is. */
 const CALLS = {
-  ...{ plain: 600, object: 200, fetch: 60, minimum: 6, streaming: 3, abort: 30, gone: 10 },
-  ...{ forced: 3, invalidate: 10, other: 10, clear: 2, look: 10, close: 3, drop: 1 },
+  plain: 600,
+  object: 200,
+  fetch: 60,
+  minimum: 6,
+  streaming: 3,
+  abort: 30,
+  gone: 10,
+  forced: 3,
+  invalidate: 10,
+  other: 10,
+  clear: 2,
+  look: 10,
+  close: 3,
+  drop: 1,
 };
 
 const CREDENTIALS = {
@@ -85,7 +97,10 @@ class Caller {
     const name = `${this.#settings.name}-${this.#number}`;
     const log = (line) => this.#checkHidden(line, 'a log line');
     const manager = new KeycloakTokenManager({
-      ...{ tokenEndpoint, clientId: client, name, requestTimeoutMs: REQUEST_TIMEOUT_MS },
+      tokenEndpoint,
+      clientId: client,
+      name,
+      requestTimeoutMs: REQUEST_TIMEOUT_MS,
       parameters: { manager: name },
       resource: { baseUrl: `${api}/${client}/` },
       logger: { error: log, warn: log, info: log, debug: log },

@@ -48,7 +48,14 @@ const MOODS = {
   drips: { drip: 1 },
 };
 const LIKELIHOOD = {
-  ...{ well: 8, mixed: 4, slow: 1, broken: 1, down: 1, refusing: 0.5, hostile: 1, drips: 1 },
+  well: 8,
+  mixed: 4,
+  slow: 1,
+  broken: 1,
+  down: 1,
+  refusing: 0.5,
+  hostile: 1,
+  drips: 1,
   offline: 1,
 };
 

@@ -101,8 +101,12 @@ it('nothing goes wrong while everything does', { timeout: LIMIT_MS }, async (t) 
   const tricks = playTricks(endpoint, { seed: SEED, clients: CLIENTS, fileOf });
 
   const seen = await run(t, {
-    ...{ tokenEndpoint: endpoint.tokenEndpoint, api: api.url, seed: SEED, seconds: SECONDS },
-    ...{ clients: CLIENTS, thread: 'main' },
+    tokenEndpoint: endpoint.tokenEndpoint,
+    api: api.url,
+    seed: SEED,
+    seconds: SECONDS,
+    clients: CLIENTS,
+    thread: 'main',
     files: Object.fromEntries(CLIENTS.map((client) => [client, fileOf(client)])),
   });
   await tricks.stop();

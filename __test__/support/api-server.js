@@ -2,17 +2,16 @@
 
 /** A resource server for the tests of `fetch`, and a manager whose token is for it. */
 
-const { once } = require('node:events');
 const http = require('node:http');
+const { listen } = require('./listen.js');
 const { numbered, start } = require('./manager.js');
 
 /**
- * Starts a server that the test stops. `answer(request, response, body)` answers; what it returns,
- * if anything, ends the response. `requests` are those that arrived, in order.
+ * Starts a server that the test stops. `answer(request, response, body)` answers, and may return a
+ * text that ends the response. `requests` has the requests in their order.
  */
 async function startApi(t, answer = () => 'ok') {
   const requests = [];
-  const connections = new Set();
   let connectionCount = 0;
   let notify = () => {};
   const server = http.createServer(async (request, response) => {
@@ -29,21 +28,13 @@ async function startApi(t, answer = () => 'ok') {
     const text = await answer(request, response, body);
     if (text !== undefined) response.end(text);
   });
-  server.on('connection', (socket) => {
+  server.on('connection', () => {
     connectionCount += 1;
-    connections.add(socket);
-    socket.on('close', () => connections.delete(socket));
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.after(() => {
-    server.close();
-    for (const socket of connections) socket.destroy();
-  });
-  const { port } = server.address();
+  const { port, url } = await listen(t, server);
   return {
     port,
-    url: `http://127.0.0.1:${port}`,
+    url,
     requests,
     get connectionCount() {
       return connectionCount;
@@ -65,7 +56,7 @@ async function startBoth(t, answer, { resource, expiresIn, ...options } = {}) {
   return { api, ...parts };
 }
 
-/** Answers 401, with a body, to what does not carry one of these tokens. */
+/** Answers 401 with a body to requests without one of these tokens. */
 function accepting(tokens, answer = () => 'ok') {
   return (request, response, body) => {
     if (tokens.has(request.headers.authorization?.replace('Bearer ', ''))) {

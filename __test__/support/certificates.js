@@ -63,8 +63,19 @@ function openssl(directory, ...args) {
 /** The arguments that make a key and what is signed with it. */
 function newKey(name, commonName) {
   return [
-    ...['req', '-new', '-config', 'openssl.cnf', '-subj', `/CN=${commonName}`, '-nodes'],
-    ...['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-keyout', `${name}.key`],
+    'req',
+    '-new',
+    '-config',
+    'openssl.cnf',
+    '-subj',
+    `/CN=${commonName}`,
+    '-nodes',
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:P-256',
+    '-keyout',
+    `${name}.key`,
   ];
 }
 
@@ -84,7 +95,13 @@ function makeAuthority(directory) {
   openssl(
     directory,
     ...newKey('ca', 'Test authority'),
-    ...['-x509', '-days', '7300', '-extensions', 'authority_extensions', '-out', 'ca.pem'],
+    '-x509',
+    '-days',
+    '7300',
+    '-extensions',
+    'authority_extensions',
+    '-out',
+    'ca.pem',
   );
   return readPair(directory, 'ca');
 }
@@ -93,9 +110,25 @@ function makeCertificate(directory, name, extensions, { from, until }) {
   openssl(directory, ...newKey(name, name), '-out', `${name}.csr`);
   openssl(
     directory,
-    ...['ca', '-batch', '-notext', '-config', 'openssl.cnf', '-cert', 'ca.pem', '-keyfile'],
-    ...['ca.key', '-in', `${name}.csr`, '-out', `${name}.pem`, '-extensions', extensions],
-    ...['-startdate', from, '-enddate', until],
+    'ca',
+    '-batch',
+    '-notext',
+    '-config',
+    'openssl.cnf',
+    '-cert',
+    'ca.pem',
+    '-keyfile',
+    'ca.key',
+    '-in',
+    `${name}.csr`,
+    '-out',
+    `${name}.pem`,
+    '-extensions',
+    extensions,
+    '-startdate',
+    from,
+    '-enddate',
+    until,
   );
   return readPair(directory, name);
 }
@@ -105,7 +138,13 @@ function makeSelfSigned(directory, name) {
   openssl(
     directory,
     ...newKey(name, name),
-    ...['-x509', '-days', '7300', '-extensions', 'alone', '-out', `${name}.pem`],
+    '-x509',
+    '-days',
+    '7300',
+    '-extensions',
+    'alone',
+    '-out',
+    `${name}.pem`,
   );
   return readPair(directory, name);
 }

@@ -1,11 +1,12 @@
 'use strict';
 
-// What the fake token endpoint cannot do inside a test's own process: bytes that are no HTTP, and
-// work that is neither held up by a blocked event loop nor counted as memory of the test.
+// Servers for needs that the fake token endpoint of a test's own process does not meet: bytes that
+// are not HTTP, and an event loop and a memory of their own.
 
 const { fork } = require('node:child_process');
 const { once } = require('node:events');
 const net = require('node:net');
+const { listen } = require('./listen.js');
 
 /**
  * A server whose connections do as a function says.
@@ -13,36 +14,19 @@ const net = require('node:net');
  * @param {(socket: net.Socket, number: number) => void} onConnection the first one has number 1
  */
 async function startRawServer(onConnection) {
-  const sockets = new Set();
   let connectionCount = 0;
   const server = net.createServer((socket) => {
     connectionCount += 1;
-    sockets.add(socket);
-    socket.on('close', () => sockets.delete(socket));
-    // The client decides how a connection ends.
-    socket.on('error', () => {});
     onConnection(socket, connectionCount);
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  const { stop, ...places } = await listen(undefined, server);
   return {
-    port: server.address().port,
-    url: `http://127.0.0.1:${server.address().port}`,
+    ...places,
     get connectionCount() {
       return connectionCount;
     },
-    async close() {
-      const closed = once(server, 'close');
-      server.close();
-      for (const socket of sockets) socket.destroy();
-      await closed;
-    },
+    close: stop,
   };
-}
-
-/** Answers what comes first with some bytes, and leaves the connection open. */
-function sendBytes(bytes) {
-  return (socket) => socket.once('data', () => socket.write(bytes));
 }
 
 /**
@@ -116,4 +100,4 @@ function serveParent() {
 
 if (require.main === module) serveParent();
 
-module.exports = { sendBytes, startFakeTokenEndpointProcess, startRawServer };
+module.exports = { startFakeTokenEndpointProcess, startRawServer };

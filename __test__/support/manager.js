@@ -24,7 +24,7 @@ async function start(t, options = {}, endpointOptions = {}) {
   return { endpoint, manager, open, lines, at };
 }
 
-/** The same; the endpoint gives `token-1`, `token-2` and so on, opaque and so long valid. */
+/** The same; the endpoint gives the opaque tokens `token-1`, `token-2` and so on. */
 async function startNumbered(t, expiresIn, options) {
   const parts = await start(t, options);
   parts.endpoint.setAnswer(numbered(expiresIn));
@@ -53,16 +53,16 @@ async function rejection(promise, code) {
   return error;
 }
 
-/** Fulfils as soon as `isTrue()` is; some seconds are the most that it waits. */
-async function until(isTrue, what) {
-  const end = performance.now() + 8_000;
+/** Fulfils as soon as `isTrue()` is, and rejects at the limit. */
+async function until(isTrue, what, limitMs = 8_000) {
+  const end = performance.now() + limitMs;
   while (!isTrue()) {
     assert.ok(performance.now() < end, `waited in vain until ${what}`);
     await delay(5);
   }
 }
 
-/** An answer source of such tokens. */
+/** The answers of an endpoint with such tokens. */
 function numbered(expiresIn = 300) {
   let last = 0;
   return () => {

@@ -1,6 +1,6 @@
 'use strict';
 
-const { nodeBinary } = require('../../bench/node-versions.js');
+const { nodeBinary } = require('../../tools/node-versions.js');
 
 /**
  * The program of that Node. If it is not available, the test is skipped and there is none; on CI,

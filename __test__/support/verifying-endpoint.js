@@ -1,13 +1,13 @@
 'use strict';
 
-// A token endpoint that looks at how a client proves itself as Keycloak does: signatures, audience,
-// times and single use of assertions; the subject of the certificate. What it believes in can be
-// changed at any time.
+// A token endpoint that authenticates clients as Keycloak does: it checks signatures, audience,
+// times and single use of assertions, and the subject of the certificate. The credentials that it
+// accepts can be changed at any time.
 
 const { createHmac, verify } = require('node:crypto');
-const { once } = require('node:events');
 const http = require('node:http');
 const https = require('node:https');
+const { listen } = require('./listen.js');
 
 const BEARER = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 const PATH = '/realms/test/protocol/openid-connect/token';
@@ -54,8 +54,8 @@ function faultOf(assertion, { algorithm, key, kid, audience, used, nowMs }) {
 }
 
 /**
- * Starts one. `believes` says what proves the client, and may be changed: `secret`, or `algorithm`,
- * `key` and perhaps `kid`, or `subject`, or `assertion`.
+ * Starts one. `believes` is the accepted credential, which may be changed: `secret`, or
+ * `algorithm`, `key` and perhaps `kid`, or `subject`, or `assertion`.
  *
  * @param {{ tls?: object, expiresIn?: number, believes: object, offsetMs?: number }} options
  */
@@ -66,9 +66,8 @@ async function startVerifyingEndpoint({ tls, expiresIn = 300, believes, offsetMs
   const used = new Set();
   const state = { believes, expiresIn, answer: undefined, document: {} };
   const server = tls ? https.createServer(tls, serve) : http.createServer(serve);
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const origin = `${tls ? 'https' : 'http'}://127.0.0.1:${server.address().port}`;
+  const { address, stop } = await listen(undefined, server);
+  const origin = `${tls ? 'https' : 'http'}://${address}`;
   const issuer = `${origin}/realms/test`;
 
   async function serve(request, response) {
@@ -126,10 +125,7 @@ async function startVerifyingEndpoint({ tls, expiresIn = 300, believes, offsetMs
     const nowMs = () => Date.now() + offsetMs;
     const audience = state.document.issuer ?? issuer;
     const key = secret ?? state.believes.key;
-    const fault = faultOf(form.client_assertion, {
-      ...state.believes,
-      ...{ key, audience, used, nowMs },
-    });
+    const fault = faultOf(form.client_assertion, { ...state.believes, key, audience, used, nowMs });
     return fault && refused(400, fault);
   }
 
@@ -143,12 +139,7 @@ async function startVerifyingEndpoint({ tls, expiresIn = 300, believes, offsetMs
       return grantCount;
     },
     state,
-    close() {
-      server.closeAllConnections();
-      return new Promise((resolve) => {
-        server.close(resolve);
-      });
-    },
+    close: stop,
   };
 }
 

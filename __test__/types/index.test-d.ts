@@ -268,8 +268,12 @@ export function errors(thrown: unknown): string | undefined {
   expectType<Same<typeof thrown.retryable, boolean>>();
   const numbers: (number | undefined)[] = [thrown.status, thrown.retryAfterMs, thrown.attempts];
   const strings: (string | undefined)[] = [
-    ...[thrown.oauthError, thrown.oauthErrorDescription, thrown.tokenEndpoint, thrown.clientId],
-    ...[thrown.message, thrown.stack],
+    thrown.oauthError,
+    thrown.oauthErrorDescription,
+    thrown.tokenEndpoint,
+    thrown.clientId,
+    thrown.message,
+    thrown.stack,
   ];
   console.log(numbers, strings, thrown.cause);
   // @ts-expect-error errors are made by the package alone

@@ -7,7 +7,7 @@
 const fs = require('node:fs');
 const path = require('node:path');
 const { runChild } = require('../child.js');
-const { nodeBinary } = require('../node-versions.js');
+const { nodeBinary } = require('../../tools/node-versions.js');
 const { installRivals, nodeModules } = require('./install.js');
 
 /** The oldest release line on which each runs in its newest version. */

@@ -7,7 +7,7 @@
 
 const { compare, median } = require('../measure.js');
 const { startEndpoint } = require('../endpoint.js');
-const { nodeBinary, nodeMajors } = require('../node-versions.js');
+const { nodeBinary, nodeMajors } = require('../../tools/node-versions.js');
 const { runChild } = require('../child.js');
 const { buildNaive } = require('../naive/index.js');
 const { loadableRivals, prepareRivals } = require('../rivals/index.js');

@@ -45,6 +45,13 @@ function installByHand(folder, ...packages) {
 }
 
 module.exports = {
-  ...{ DIST, NAME, ROOT, version },
-  ...{ builtTargets, installByHand, readMain, readOwnPlatform, readPackage },
+  DIST,
+  NAME,
+  ROOT,
+  version,
+  builtTargets,
+  installByHand,
+  readMain,
+  readOwnPlatform,
+  readPackage,
 };

@@ -83,7 +83,9 @@ function makeProject(t, files = programs) {
     async run(program, args, { env = {} } = {}) {
       try {
         const { stdout } = await promisify(execFile)(program, args, {
-          ...{ cwd: folder, timeout: LIMIT_MS, maxBuffer: 2 ** 26 },
+          cwd: folder,
+          timeout: LIMIT_MS,
+          maxBuffer: 2 ** 26,
           env: { ...cleanEnvironment(), ...env },
         });
         return stdout;
@@ -120,9 +122,15 @@ const tools = () => pinnedPackages('package-tools', path.join(ROOT, 'tools/packa
 const berry = (nodeLinker) => ({
   async prepare(project, { registry, node }) {
     const settings = {
-      ...{ nodeLinker, npmRegistryServer: registry, unsafeHttpWhitelist: ['127.0.0.1'] },
-      ...{ enableTelemetry: false, enableGlobalCache: false, enableImmutableInstalls: false },
-      ...{ cacheFolder: './.cache', globalFolder: './.global', npmMinimalAgeGate: 0 },
+      nodeLinker,
+      npmRegistryServer: registry,
+      unsafeHttpWhitelist: ['127.0.0.1'],
+      enableTelemetry: false,
+      enableGlobalCache: false,
+      enableImmutableInstalls: false,
+      cacheFolder: './.cache',
+      globalFolder: './.global',
+      npmMinimalAgeGate: 0,
       pnpEnableEsmLoader: true,
     };
     project.write('.yarnrc.yml', JSON.stringify(settings));

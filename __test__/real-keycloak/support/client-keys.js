@@ -1,12 +1,13 @@
 /**
- * What clients of a real Keycloak prove themselves with when it is no secret: keys, and a small
- * server of ours that shows the public ones to Keycloak as an issuer of assertions does.
+ * Credentials of clients of a real Keycloak other than secrets: keys, and a small server that
+ * publishes the public ones for Keycloak, as an issuer of assertions does.
  */
 'use strict';
 
 const { createPrivateKey, generateKeyPairSync, randomUUID, sign } = require('node:crypto');
-const { once } = require('node:events');
 const http = require('node:http');
+
+const { listen } = require('../../support/listen');
 
 const KINDS = {
   RS256: () => generateKeyPairSync('rsa', { modulusLength: 2048 }),
@@ -27,7 +28,7 @@ function makeKey(algorithm, kid) {
   };
 }
 
-/** Members of a client that proves itself with this key. */
+/** Members of a client that authenticates with this key. */
 function clientOf(algorithm, key, attributes = {}) {
   return {
     clientAuthenticatorType: 'client-jwt',
@@ -58,9 +59,8 @@ async function startAssertionIssuer() {
     response.writeHead(document ? 200 : 404, { 'content-type': 'application/json' });
     response.end(JSON.stringify(document?.() ?? {}));
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  url = `http://127.0.0.1:${server.address().port}`;
+  const listening = await listen(undefined, server);
+  url = listening.url;
 
   function issue(claims) {
     const now = Math.floor(Date.now() / 1000);
@@ -78,12 +78,7 @@ async function startAssertionIssuer() {
     jwksUrl: `${url}/keys`,
     bundleUrl: `${url}/bundle`,
     issue,
-    close() {
-      server.closeAllConnections();
-      return new Promise((resolve) => {
-        server.close(resolve);
-      });
-    },
+    close: listening.stop,
   };
 }
 

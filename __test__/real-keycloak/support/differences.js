@@ -1,6 +1,6 @@
 /**
- * Where older releases of Keycloak answer otherwise than the newest one. The tests are written for
- * that one; this is the only place that knows of others.
+ * The differences of older releases of Keycloak. The tests are written for the newest one; only this
+ * file knows about others.
  */
 'use strict';
 
@@ -9,9 +9,9 @@ const { VERSION } = require('../../../tools/keycloak');
 const AT_DEBUG_LEVEL = 'For more on this error consult the server log at the debug level.';
 
 /**
- * `what` names a test's row, or a group of them; the releases are `from` (first) to `before` (the
- * first without the difference). `expected` replaces members of the row; `leftOut` is the reason
- * why there is nothing to test.
+ * `what` names a row of a test, or a group of rows; the releases are `from` (the first) to `before`
+ * (the first without the difference). `expected` replaces members of the row; `leftOut` is the
+ * reason to skip it.
  */
 const DIFFERENCES = [
   {
@@ -50,11 +50,7 @@ const DIFFERENCES = [
     before: '26',
     expected: { description: AT_DEBUG_LEVEL },
   },
-  {
-    what: 'an uncaught error of the server',
-    before: '24',
-    expected: { description: undefined },
-  },
+  { what: 'an uncaught error of the server', before: '24', expected: { description: undefined } },
   {
     what: 'a wrong path in the realm',
     before: '24',
@@ -65,11 +61,7 @@ const DIFFERENCES = [
     before: '24',
     expected: { oauthError: /^RESTEASY003210/ },
   },
-  {
-    what: 'the URL of the realm',
-    before: '24',
-    expected: { oauthError: /^RESTEASY003650/ },
-  },
+  { what: 'the URL of the realm', before: '24', expected: { oauthError: /^RESTEASY003650/ } },
   {
     what: 'the URL of the discovery document',
     before: '24',
@@ -92,21 +84,9 @@ const DIFFERENCES = [
     before: '26',
     expected: { description: AT_DEBUG_LEVEL },
   },
-  {
-    what: 'the root of the server',
-    before: '24',
-    expected: { oauthError: /^RESTEASY003635/ },
-  },
-  {
-    what: 'the URL of the console',
-    before: '24',
-    expected: { oauthError: /^RESTEASY003650/ },
-  },
-  {
-    what: 'a lightweight token',
-    before: '24',
-    leftOut: 'there are none',
-  },
+  { what: 'the root of the server', before: '24', expected: { oauthError: /^RESTEASY003635/ } },
+  { what: 'the URL of the console', before: '24', expected: { oauthError: /^RESTEASY003650/ } },
+  { what: 'a lightweight token', before: '24', leftOut: 'there are none' },
   { what: 'EdDSA', before: '24', leftOut: 'it is not known' },
   { what: 'clients of other issuers', before: '26.6', leftOut: 'there are none' },
   {
@@ -114,11 +94,7 @@ const DIFFERENCES = [
     before: '24',
     leftOut: 'it takes no authority in PEM',
   },
-  {
-    what: 'a server that asks for certificates',
-    before: '26',
-    expected: { options: [] },
-  },
+  { what: 'a server that asks for certificates', before: '26', expected: { options: [] } },
 ];
 
 const parse = (version) => version.split('.').map(Number);
@@ -129,7 +105,7 @@ function isBefore(version, other) {
   return index >= 0 && left[index] < right[index];
 }
 
-/** What is different about `what` on the release under test: `leftOut`, `expected` or neither. */
+/** The difference of `what` on the release under test: `leftOut`, `expected` or neither. */
 function differenceOf(what) {
   return (
     DIFFERENCES.find(
@@ -141,7 +117,7 @@ function differenceOf(what) {
   );
 }
 
-/** The options of a test that may have nothing to test on this release. */
+/** The options of a test that this release may not support. */
 function optionsFor(what) {
   const { leftOut } = differenceOf(what);
   return { skip: leftOut === undefined ? false : `Keycloak ${VERSION}: ${leftOut}` };

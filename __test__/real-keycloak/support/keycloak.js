@@ -9,6 +9,7 @@ const assert = require('node:assert/strict');
 const { randomUUID } = require('node:crypto');
 const { after, before, describe } = require('node:test');
 
+const { KeycloakTokenManager } = require('../../..');
 const { missingPrerequisites, startKeycloak } = require('../../../tools/keycloak');
 const { clients: CLIENTS, realm: REALM } = require('../../../tools/keycloak/realm.json');
 
@@ -30,30 +31,38 @@ async function shareServer() {
 }
 
 /**
- * As `describe`; `define` gets the server, whose members are there once the tests run. With
- * `options` for its command line, or a function that gives them, it is a server of its own.
+ * As `describe`; `define` gets the server, whose members are set when the tests run. With `own`,
+ * the settings of `startKeycloak` or a function that returns them, it is a server of its own, which
+ * `server.process` can stop and start.
  */
-function describeWithKeycloak(name, { options, ...suite }, define) {
-  const shared = options === undefined ? process.env[SHARED] : undefined;
+function describeWithKeycloak(name, { own, ...suite }, define) {
+  const shared = own === undefined ? process.env[SHARED] : undefined;
   const missing = shared || process.env.CI ? undefined : missingPrerequisites();
   const skip = missing === undefined ? false : `no Keycloak can be started: ${missing}`;
   describe(name, { ...suite, skip: skip || suite.skip }, () => {
     const server = {};
-    let own;
     before(
       async () => {
         if (!shared) {
-          const given = typeof options === 'function' ? await options() : options;
-          own = await startKeycloak({ options: given ?? OPTIONS, log });
+          const settings = typeof own === 'function' ? await own() : own;
+          server.process = await startKeycloak({ options: OPTIONS, log, ...settings });
         }
-        const { url, realmUrl, tokenEndpoint, managementUrl, admin } = own ?? JSON.parse(shared);
+        const { url, realmUrl, tokenEndpoint, managementUrl, admin } =
+          server.process ?? JSON.parse(shared);
         Object.assign(server, { url, realmUrl, tokenEndpoint, managementUrl, admin });
       },
       { timeout: START_TIMEOUT_MS },
     );
-    after(() => own?.stop());
+    after(() => server.process?.stop());
     define(server);
   });
+}
+
+/** A manager, closed after the test. */
+function manage(t, options) {
+  const manager = new KeycloakTokenManager(options);
+  t.after(() => manager.close());
+  return manager;
 }
 
 /** The secret of one of the clients of the imported realm. */
@@ -152,6 +161,7 @@ module.exports = {
   createClient,
   createRealm,
   describeWithKeycloak,
+  manage,
   secretOf,
   shareServer,
 };

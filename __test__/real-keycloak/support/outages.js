@@ -1,53 +1,22 @@
 /**
- * What the tests of outages share: a Keycloak of their own to be ended and paused, a load on a
- * manager, an onlooker that says when the server serves, a gateway of ours, and a table of what
- * came of it all. Times are in ms since the epoch, as the end of a token is.
+ * Helpers of the tests of outages: a load on a manager, an observer of the server, and a gateway in
+ * front of it. Times are in ms since the epoch, as the end of a token is.
  */
 'use strict';
 
-const assert = require('node:assert/strict');
 const http = require('node:http');
 const { once } = require('node:events');
-const { after, before, describe } = require('node:test');
 const { setTimeout: delay } = require('node:timers/promises');
 
-const { KeycloakTokenManager } = require('../../..');
-const { AugmentTokenManager } = require('../../../bench/baseline/augment-manager.js');
-const { missingPrerequisites, startKeycloak } = require('../../../tools/keycloak');
+const { listen } = require('../../support/listen');
+const { until } = require('../../support/manager');
 const { claimsOf, createClient } = require('./keycloak');
 
 /** The longest cool-down after an outage is 6.25 s; a token is there this soon after its end. */
 const RECOVERED_WITHIN_MS = 7_000;
-/** Covers a download and a first start on a slow machine. */
-const START_TIMEOUT_MS = 10 * 60 * 1000;
 const PATIENCE_MS = 3 * 60 * 1000;
 const POLL_MS = 20;
 const LOOK_TIMEOUT_MS = 5_000;
-const SILENT = { error() {}, warn() {}, info() {}, debug() {} };
-
-/**
- * As `describe`, with a server that the tests may end and pause. `define` gets the server once it
- * was started with `options`, as `keycloak.server`, and rows of the table are put to
- * `keycloak.rows`.
- */
-function describeWithOwnKeycloak(name, options, define) {
-  const missing = process.env.CI ? undefined : missingPrerequisites();
-  const skip = missing === undefined ? false : `no Keycloak can be started: ${missing}`;
-  describe(name, { skip }, () => {
-    const keycloak = { rows: [] };
-    before(
-      async () => {
-        keycloak.server = await startKeycloak({ log: (line) => console.error(line), ...options });
-      },
-      { timeout: START_TIMEOUT_MS },
-    );
-    after(async () => {
-      await keycloak.server?.stop();
-      printTable(keycloak.rows);
-    });
-    define(keycloak);
-  });
-}
 
 /** A client whose tokens live so long, as options of a manager. */
 async function clientWithLife(server, seconds) {
@@ -56,25 +25,9 @@ async function clientWithLife(server, seconds) {
   return { clientId, clientSecret: secret };
 }
 
-const ours = (options) => new KeycloakTokenManager(options);
-
-/** The class that is replaced, as it is used today; `requests` is how many it has sent. */
-function plain({ clientSecret, ...options }) {
-  const manager = new AugmentTokenManager({
-    ...options,
-    logger: SILENT,
-    // It asks for the secret once per request.
-    clientSecret: () => {
-      manager.requests += 1;
-      return clientSecret;
-    },
-  });
-  return Object.assign(manager, { requests: 0 });
-}
-
 /**
  * Calls at this rate until `stop()`, which resolves when the last call is over. `call` gives a
- * token, or an object with it as `token`. What became of each call is in `calls`.
+ * token, or an object with it as `token`. `calls` has their outcomes.
  */
 function startLoad(perSecond, call) {
   const calls = [];
@@ -97,7 +50,7 @@ function startLoad(perSecond, call) {
   };
 }
 
-/** A call is served if it got a token that has not ended when it is handed over. */
+/** A call is served if its token has not ended when it settles. */
 async function observe(call) {
   const begun = Date.now();
   try {
@@ -134,7 +87,7 @@ function watch({ tokenEndpoint, clientId, clientSecret }) {
     }
   })();
   const isTrue = async (test) => {
-    await until(() => looks.some(test), 'the server answers so');
+    await until(() => looks.some(test), 'the server answers so', PATIENCE_MS);
     return looks.find(test);
   };
   return {
@@ -142,7 +95,7 @@ function watch({ tokenEndpoint, clientId, clientSecret }) {
     first: (status, since = 0) => isTrue((each) => each.status === status && each.sent >= since),
     /** The last token given to a request sent before then. */
     lastServed: (end) => looks.findLast(({ status, sent }) => status === 200 && sent < end),
-    /** The longest time in seconds that the server wanted to be left alone. */
+    /** The longest `Retry-After` of the server, in seconds. */
     longestRetryAfter: () => Math.max(...looks.map(({ retryAfter }) => retryAfter ?? 0)),
     stop: () => {
       isOver = true;
@@ -203,15 +156,11 @@ async function startGateway(target) {
     // A server that cannot be reached through it is a connection that ends.
     await gateway.answer(ask, response).catch(() => response.destroy());
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { pathname } = new URL(target);
-  gateway.tokenEndpoint = `http://127.0.0.1:${server.address().port}${pathname}`;
-  gateway.close = async () => {
-    server.close();
-    server.closeAllConnections();
+  const { url, stop } = await listen(undefined, server);
+  gateway.tokenEndpoint = url + new URL(target).pathname;
+  gateway.close = () => {
     agent.destroy();
-    await once(server, 'close');
+    return stop();
   };
   return gateway;
 }
@@ -229,74 +178,27 @@ async function tear(ask, response) {
   response.write(body.subarray(0, body.length / 2), () => response.destroy());
 }
 
-/** Fulfils as soon as `isTrue()` is. */
-async function until(isTrue, what) {
-  const end = Date.now() + PATIENCE_MS;
-  while (!isTrue()) {
-    assert.ok(Date.now() < end, `waited in vain until ${what}`);
-    await delay(POLL_MS);
-  }
-}
-
 /** How long after `up` the first call since then was served. */
 async function recoveryAfter(up, load) {
   const isFirst = ({ isServed, ended }) => isServed && ended >= up.ended;
-  await until(() => load.calls.some(isFirst), 'a call is served again');
+  await until(() => load.calls.some(isFirst), 'a call is served again', PATIENCE_MS);
   return load.calls.find(isFirst).ended - up.ended;
 }
 
-const percent = ({ calls, served }) => (100 * served().length) / calls.length;
 const requestsOf = (manager) => {
   const { acquisitions, retries } = manager.snapshot().counters;
   return acquisitions + retries;
 };
 
-/** A row of the table; what a situation does not have stays empty. */
-function row(situation, { load, requests, plainLoad, plainRequests, recoveryMs, times = '' }) {
-  const share = (of) => (of === undefined ? '' : `${percent(of).toFixed(1)} %`);
-  return {
-    situation,
-    calls: load?.calls.length ?? '',
-    served: share(load),
-    plain: share(plainLoad),
-    requests: requests ?? '',
-    "plain's": plainRequests ?? '',
-    'recovery ms': recoveryMs ?? '',
-    times,
-  };
-}
-
-function printTable(rows) {
-  if (rows.length === 0) return;
-  const columns = Object.keys(rows[0]);
-  const lines = [columns, ...rows.map((each) => columns.map((column) => String(each[column])))];
-  const widths = columns.map((_, at) => Math.max(...lines.map((line) => line[at].length)));
-  for (const line of lines) {
-    console.log(
-      line
-        .map((cell, at) => cell.padEnd(widths[at]))
-        .join('  ')
-        .trimEnd(),
-    );
-  }
-}
-
 module.exports = {
   RECOVERED_WITHIN_MS,
+  PATIENCE_MS,
   clientWithLife,
-  describeWithOwnKeycloak,
-  observe,
-  ours,
   passOn,
-  percent,
-  plain,
-  printTable,
   recoveryAfter,
   requestsOf,
-  row,
   startGateway,
   startLoad,
   tear,
-  until,
   watch,
 };

@@ -1,10 +1,10 @@
-/** An API that looks at every token itself, and a manager whose tokens are for it. */
+/** An API that verifies every token, and a manager for it. */
 'use strict';
 
 const { createPublicKey, verify } = require('node:crypto');
 
-const { KeycloakTokenManager } = require('../../..');
 const { startApi } = require('../../support/api-server.js');
+const { manage } = require('./keycloak');
 
 /**
  * Starts an API that answers 200 to a token for which `isValid(token)` holds and 401 to another.
@@ -18,8 +18,7 @@ async function startVerifyingApi(t, isValid, options) {
     statuses.push(response.statusCode);
     return '';
   });
-  const manager = new KeycloakTokenManager({ ...options, resource: { baseUrl: api.url } });
-  t.after(() => manager.close());
+  const manager = manage(t, { ...options, resource: { baseUrl: api.url } });
   return { manager, statuses };
 }
 

