@@ -24,7 +24,9 @@ function whereabouts(repository) {
   if (repository === undefined) return {};
   const { protocol, pathname } = new URL(repository);
   if (protocol !== 'https:' || pathname.endsWith('/')) {
-    throw new Error(`--repository: expected an https URL without a slash at its end, got ${repository}`);
+    throw new Error(
+      `--repository: expected an https URL without a slash at its end, got ${repository}`,
+    );
   }
   return {
     homepage: `${repository}#readme`,
