@@ -116,8 +116,8 @@ function rows({ storms, idle, threads }) {
     });
   const both = (figure, key) =>
     compare({ figure, unit: 'ms', ours: times('ours', key), other: times('plain', key) });
-  const storm = (figure, valueOf, atMost) =>
-    absolute({ figure, unit: 'ms', ours: valueOf(ours), other: valueOf(plain), atMost });
+  const storm = (figure, pickValue, atMost) =>
+    absolute({ figure, unit: 'ms', ours: pickValue(ours), other: pickValue(plain), atMost });
   return [
     absolute({
       figure: `memory of an idle manager beyond its token, ${NAMED}`,
@@ -144,7 +144,7 @@ function rows({ storms, idle, threads }) {
 }
 
 function curves({ storms, idle }) {
-  const curve = (id, title, y, results, valueOf) => ({
+  const curve = (id, title, y, results, pickValue) => ({
     id,
     title,
     x: { title: 'managers in one process', log: true },
@@ -153,7 +153,7 @@ function curves({ storms, idle }) {
       name,
       points: Object.entries(results[name]).map(([count, result]) => [
         Number(count),
-        valueOf(result, count),
+        pickValue(result, count),
       ]),
     })),
   });
