@@ -67,7 +67,9 @@ async function packPlatform(name, temporary, { tools, repository, twice, built }
   if (twice) await reproduce(name, bytes);
   const rustc = await run('rustc', ['--version'], { capture: true });
   const bill = await platformBill(name, linked, {
-    ...{ binary: bytes, lockFile: path.join(root, 'Cargo.lock'), rustVersion: rustc.split(' ')[1] },
+    binary: bytes,
+    lockFile: path.join(root, 'Cargo.lock'),
+    rustVersion: rustc.split(' ')[1],
     cyclonedx: require(path.join(tools, '@cyclonedx', 'cyclonedx-library')),
   });
   fs.writeFileSync(path.join(DIST, `${packageName}-${version}.cdx.json`), bill);
