@@ -1,25 +1,23 @@
 'use strict';
 
-// Runs a program of `children/` and returns the JSON that it prints.
+// Runs a program of `children/` in a fresh process.
 
 const { execFile } = require('node:child_process');
 const path = require('node:path');
+const { promisify } = require('node:util');
 
 const LIMIT_MS = 120_000;
+const RUNNER = path.join(__dirname, 'children', 'run.js');
 
-function runChild(name, args, { binary = process.execPath, env } = {}) {
-  const program = path.join(__dirname, 'children', name);
-  return new Promise((resolve, reject) => {
-    execFile(
-      binary,
-      [program, ...args.map(String)],
-      { timeout: LIMIT_MS, env: { ...process.env, ...env } },
-      (error, stdout, stderr) => {
-        if (error) reject(new Error(`${name}: ${stderr.trim() || error.message}`));
-        else resolve(JSON.parse(stdout));
-      },
-    );
-  });
+/** Returns the result of the program that `children/<name>.js` exports, called with `options`. */
+async function runChild(name, options, { binary = process.execPath, ...more } = {}) {
+  const args = [RUNNER, name, JSON.stringify(options)];
+  try {
+    const { stdout } = await promisify(execFile)(binary, args, { timeout: LIMIT_MS, ...more });
+    return JSON.parse(stdout);
+  } catch (error) {
+    throw new Error(`${name}: ${error.stderr?.trim() || error.message}`);
+  }
 }
 
 module.exports = { runChild };

@@ -1,52 +1,43 @@
 'use strict';
 
-// Starts the token endpoint of a scenario in a process of its own, so that its work is on nobody's
-// account.
+// Runs the token endpoint of a scenario in its own process, so that its work is not measured.
 
 const { fork } = require('node:child_process');
+const { once } = require('node:events');
 const path = require('node:path');
 
-const START_LIMIT_MS = 10_000;
+const PROGRAM = path.join(__dirname, 'children', 'endpoint.js');
 
 /**
- * @param {object} [options]
+ * Calls `use` with a token endpoint, and stops the endpoint afterwards. `counts()` returns the
+ * number of requests and connections so far, and the versions of TLS.
+ *
+ * @param {object} options
  * @param {number} [options.expiresIn] life of a token in seconds, default 3600
  * @param {number} [options.delayMs] how long an answer takes, default 0
  * @param {boolean} [options.closeConnections] end the connection after each answer
- * @param {{ cert: string, key: string }} [options.tls] speak https
+ * @param {{ cert: string, key: string }} [options.tls] use https
+ * @param {(endpoint: { url: string, counts(): Promise<object> }) => unknown} use
  */
-async function startEndpoint(options = {}) {
-  const child = fork(path.join(__dirname, 'children', 'endpoint.js'), [], {
-    env: { ...process.env, NODE_EXTRA_CA_CERTS: '' },
+async function withEndpoint(options, use) {
+  const child = fork(PROGRAM, [], { env: { ...process.env, NODE_EXTRA_CA_CERTS: '' } });
+  const ended = once(child, 'exit').then(([code]) => {
+    throw new Error(`the token endpoint ended with code ${code}`);
   });
-  const { port } = await ask(child, options);
-  return {
-    url: `${options.tls ? 'https' : 'http'}://127.0.0.1:${port}/token`,
-    /** How many requests and connections there were so far, and by which versions of TLS. */
-    counts: () => ask(child, 'counts'),
-    stop: () => child.disconnect(),
-  };
-}
-
-function ask(child, message) {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(
-      () => settle(new Error('the token endpoint does not answer')),
-      START_LIMIT_MS,
-    );
-    const onExit = (code) => settle(new Error(`the token endpoint ended with code ${code}`));
-    const onMessage = (answer) => settle(undefined, answer);
-    const settle = (error, answer) => {
-      clearTimeout(timer);
-      child.off('exit', onExit);
-      child.off('message', onMessage);
-      if (error) reject(error);
-      else resolve(answer);
-    };
-    child.on('exit', onExit);
-    child.on('message', onMessage);
+  // It may end while nobody waits for an answer.
+  ended.catch(() => {});
+  const ask = async (message) => {
+    const answer = once(child, 'message');
     child.send(message);
-  });
+    return (await Promise.race([answer, ended]))[0];
+  };
+  try {
+    const { port } = await ask(options);
+    const url = `${options.tls ? 'https' : 'http'}://127.0.0.1:${port}/token`;
+    return await use({ url, counts: () => ask('counts') });
+  } finally {
+    if (child.connected) child.disconnect();
+  }
 }
 
-module.exports = { startEndpoint };
+module.exports = { withEndpoint };

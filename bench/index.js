@@ -1,15 +1,14 @@
 'use strict';
 
 // `npm run bench -- [--quick] [--keep] [<scenario>]…` runs the scenarios one after the other and
-// prints one table. A whole run, and with `--keep` the scenarios named, go into `results/`, where
-// plots are drawn of them; any other run leaves `results/last.json`. The exit code is 1 if a bar was
-// missed.
+// prints one table. A complete run is kept in `results/`, with plots; with `--keep` also the named
+// scenarios are. Any other run writes `results/last.json`. The exit code is 1 if a bar was missed.
 
 const { fork } = require('node:child_process');
 const os = require('node:os');
 const path = require('node:path');
 const { parseArgs } = require('node:util');
-const { makeCertificates } = require('../__test__/support/certificates.js');
+const { makeCertificates } = require('./certificates.js');
 const { keep, keepLast, merged } = require('./results.js');
 const { prepareRivals } = require('./rivals/index.js');
 const { formatTable, isMet } = require('./table.js');
@@ -19,8 +18,17 @@ const folder = path.join(__dirname, 'scenarios');
 
 /** In the order of the table. */
 const names = [
-  ...['cached', 'acquisition', 'first-token', 'load', 'expiry', 'herd', 'managers'],
-  ...['requests', 'outage', 'fetch', 'faults'],
+  'cached',
+  'acquisition',
+  'first-token',
+  'load',
+  'expiry',
+  'herd',
+  'managers',
+  'requests',
+  'outage',
+  'fetch',
+  'faults',
 ];
 
 function runScenario(name, settings, env) {
@@ -73,12 +81,11 @@ async function main() {
   const scenarios = [];
   const certificates = makeCertificates();
   try {
-    const { cert, key } = certificates.server;
     for (const name of chosen) {
       const start = performance.now();
       process.stdout.write(`${name} … `);
-      const settings = { quick, isKept, tls: { cert, key } };
-      const env = { NODE_EXTRA_CA_CERTS: certificates.ca.certFile };
+      const settings = { quick, isKept, tls: certificates.server };
+      const env = { NODE_EXTRA_CA_CERTS: certificates.authorityFile };
       const result = await runScenario(name, settings, env);
       const seconds = (performance.now() - start) / 1000;
       console.log(`${seconds.toFixed(1)} s`);

@@ -1,7 +1,7 @@
 'use strict';
 
-// Statistics and clocks of the scenarios. Two sides are compared by the median of per-round ratios:
-// what disturbs a round disturbs both of its sides, while a ratio of two medians keeps it.
+// Statistics and clocks of the scenarios. Two sides are compared by the median of the ratios of each
+// round: a disturbance affects both sides of a round, while it would change a ratio of two medians.
 
 const fs = require('node:fs');
 
@@ -22,37 +22,41 @@ function median(values) {
   return quantile(values, 0.5);
 }
 
-/**
- * A row that compares paired rounds: both medians, the median of the ratios, and their quartiles.
- * `scale` turns what was measured into `unit`.
- */
-function compare({ figure, unit, ours, other, against = 'plain', scale = 1, atMost }) {
+/** A row that compares the rounds of two sides: medians, median of the ratios, their quartiles. */
+function compare({ figure, unit, ours, other, against = 'plain', atMost }) {
   const ratios = ours.map((value, round) => value / other[round]);
   return {
     figure,
     unit,
-    ours: median(ours) * scale,
-    other: median(other) * scale,
+    ours: median(ours),
+    other: median(other),
     against,
     ratio: median(ratios),
-    spread: [quantile(ratios, 0.25), quantile(ratios, 0.75)],
+    spread: quartiles(ratios),
     rounds: ratios.length,
-    ...(atMost === undefined ? {} : { bar: { of: 'ratio', atMost } }),
+    ...(atMost !== undefined && { bar: { of: 'ratio', atMost } }),
   };
 }
 
-/** A row about one side alone, with the other beside it where there is one. */
-function absolute({ figure, unit, ours, other, against = 'plain', spread, atLeast, atMost }) {
+/** A row about one value of ours, next to that of another side if there is one. */
+function absolute({ figure, unit = '', ours, other, against = 'plain', spread, atLeast, atMost }) {
   return {
     figure,
     unit,
     ours,
-    ...(other === undefined ? {} : { other, against }),
-    ...(spread === undefined ? {} : { spread, spreadIsOfOurs: true }),
-    ...(atMost === undefined && atLeast === undefined
-      ? {}
-      : { bar: { of: 'ours', atLeast, atMost } }),
+    ...(other !== undefined && { other, against }),
+    ...(spread !== undefined && { spread, spreadIsOfOurs: true }),
+    ...((atMost ?? atLeast) !== undefined && { bar: { of: 'ours', atLeast, atMost } }),
   };
+}
+
+/**
+ * The rival whose values, one for each round, are nearest to those of ours; undefined if there is
+ * no rival.
+ */
+function bestRival(rivals, values) {
+  const ratioTo = (name) => median(values.ours.map((value, round) => value / values[name][round]));
+  return rivals.toSorted((one, other) => ratioTo(other) - ratioTo(one))[0];
 }
 
 /** The two quartiles of the values. */
@@ -61,8 +65,8 @@ function quartiles(values) {
 }
 
 /**
- * CPU time of the calling thread in nanoseconds; before Node 23.9 on Linux only. The kernel brings
- * the figure up to date when a thread is switched out, so the thread sleeps a moment first.
+ * The CPU time of the calling thread in nanoseconds; before Node 23.9 on Linux only. The kernel
+ * updates the figure when it switches from the thread to another, so the thread sleeps first.
  */
 function threadCpuNs() {
   Atomics.wait(sleeper, 0, 0, 1);
@@ -83,7 +87,7 @@ function threadCpuOverheadNs() {
   );
 }
 
-/** Runs `sides` one after the other, each round in another order. */
+/** Runs `sides` in turn, each round in another order. */
 async function interleave(rounds, sides) {
   for (let round = 0; round < rounds; round += 1) {
     for (let turn = 0; turn < sides.length; turn += 1) {
@@ -92,11 +96,34 @@ async function interleave(rounds, sides) {
   }
 }
 
+/**
+ * Measures the named sides in every round, each round in another order. Returns the values of each
+ * side; the rounds of `warmUp` do not count.
+ */
+async function measureSides(names, { rounds, warmUp = 0 }, measure) {
+  const values = Object.fromEntries(names.map((name) => [name, []]));
+  const turns = names.map((name) => async (round) => {
+    const value = await measure(name);
+    if (round >= warmUp) values[name].push(value);
+  });
+  await interleave(warmUp + rounds, turns);
+  return values;
+}
+
+/** The values of one key, from the results of each side. */
+function pick(results, key) {
+  const entries = Object.entries(results);
+  return Object.fromEntries(entries.map(([name, list]) => [name, list.map((one) => one[key])]));
+}
+
 module.exports = {
   NS_PER_MS,
   absolute,
+  bestRival,
   compare,
   interleave,
+  measureSides,
+  pick,
   median,
   quantile,
   quartiles,

@@ -1,7 +1,7 @@
 'use strict';
 
-// What is kept of runs: `results/results.json`, in which every scenario has the date and the machine
-// of its last run, and the plots that are drawn of it.
+// Keeps the results of runs: `results/results.json` has the last run of every scenario, with its
+// date and machine, and the plots are drawn from that file.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -11,7 +11,7 @@ const { withUnit } = require('./table.js');
 const FOLDER = path.join(__dirname, 'results');
 const RESULTS = path.join(FOLDER, 'results.json');
 
-/** The rows of the plot of bars: scenario, the beginning of the figure, what it is called there. */
+/** The bars of the first plot: scenario, beginning of the figure, name of the bar. */
 const GLANCE = [
   ['cached', 'cached, Node 24', 'a call while a token is held'],
   ['acquisition', 'acquire, warm http, wall', 'acquisition, kept connection, http'],
@@ -24,14 +24,14 @@ const GLANCE = [
   ['outage', 'endpoint answers 401 for 5 min', 'requests while the endpoint answers 401'],
 ];
 
-/** Sides that are no packages, by their names in the table. */
+/** The names of the sides that are not npm packages. */
 const SIDES = { plain: 'the plain class', raw: "Node's client" };
 
 const write = (name, text) => fs.writeFileSync(path.join(FOLDER, name), text);
 const json = (value) => `${JSON.stringify(value, undefined, 1)}\n`;
 const shown = () => path.relative(process.cwd(), FOLDER);
 
-/** The scenarios kept so far with these in place of their last runs, in the order of `names`. */
+/** The kept scenarios, with these instead of their earlier runs, in the order of `names`. */
 function merged(scenarios, names, kept = readKept()) {
   const all = new Map([...kept, ...scenarios].map((scenario) => [scenario.name, scenario]));
   return names.filter((name) => all.has(name)).map((name) => all.get(name));
@@ -42,8 +42,8 @@ function readKept() {
 }
 
 /**
- * Ours beside the best other side: the greatest ratio of the rows of a figure. None for a scenario
- * that was not run or failed.
+ * The bar of a figure: the greatest ratio of its rows, which is that to the best other side. No bar
+ * for a scenario that was not run or failed.
  */
 function ratioOf(scenarios, [name, figure, title]) {
   const { rows = [] } = scenarios.find((scenario) => scenario.name === name) ?? {};
@@ -59,15 +59,15 @@ function ratioOf(scenarios, [name, figure, title]) {
 }
 
 /** Writes the results and draws the plots. */
-function keep(scenarios) {
+async function keep(scenarios) {
   write('results.json', json({ scenarios }));
   const curves = scenarios.flatMap((scenario) => scenario.curves ?? []);
-  for (const curve of curves) write(`${curve.id}.svg`, drawCurve(curve));
+  for (const curve of curves) write(`${curve.id}.svg`, await drawCurve(curve));
   const bars = GLANCE.flatMap((row) => ratioOf(scenarios, row));
   if (bars.length > 0) {
     const title = 'keycloak-token-manager beside the best other side';
     const subtitle = 'each bar: the side, of all that were measured, that does best';
-    write('glance.svg', drawRatios({ title, subtitle, bars }));
+    write('glance.svg', await drawRatios({ title, subtitle, bars }));
   }
   return `Kept in ${shown()}, with ${curves.length} plots.`;
 }

@@ -1,18 +1,28 @@
 'use strict';
 
-// The sides that are JavaScript on simulated time: `Date` and timers stand still while a call is in
-// progress, so an answer of the endpoint, which is real, comes at once. Our own core reads clocks
-// that JavaScript cannot set; what it does on simulated time is in `core-figures.js`.
+// Runs the sides that are written in JavaScript on simulated time: `Date` and timers stand still
+// during a call, so the endpoint, which is real, answers immediately. Our own core reads clocks that
+// JavaScript cannot set; `core-figures.js` runs it on simulated time.
 
 const { once } = require('node:events');
 const http = require('node:http');
 const { mock } = require('node:test');
+const { loadRivals, prepareRivals } = require('./rivals/index.js');
+const { makePlain } = require('./sides.js');
 
 const START_MS = Date.UTC(2030, 0);
-/** More would not fit below a plot. */
+/** A longer list does not fit below a plot. */
 const NAMED = 3;
 
-/** The answer of an endpoint: a status, or tokens with this lifetime in seconds. */
+/** The plain class and the rivals that load on this Node, and notes about them. */
+async function loadSides() {
+  const prepared = await prepareRivals();
+  const { rivals, notes } = await loadRivals();
+  const sides = [{ name: 'plain', make: makePlain }, ...rivals];
+  return { sides, notes: [...prepared.notes, ...notes] };
+}
+
+/** An endpoint that answers with a status, or with tokens with this lifetime in seconds. */
 async function startSimulatedEndpoint({ status = 200, life }) {
   const requests = [];
   const issued = new Map();
@@ -39,7 +49,7 @@ async function startSimulatedEndpoint({ status = 200, life }) {
   return {
     url: `http://127.0.0.1:${server.address().port}/token`,
     requests,
-    /** How old a token is, in seconds. */
+    /** The age of a token in seconds. */
     age: (token) => (Date.now() - issued.get(token)) / 1000,
     stop() {
       server.closeAllConnections();
@@ -49,8 +59,8 @@ async function startSimulatedEndpoint({ status = 200, life }) {
 }
 
 /**
- * Calls `getToken()` that often at that distance. Returns when requests came, in ms since the first
- * call, and how many calls had to wait for one, failed, or were given a token past its life.
+ * Calls `getToken()` a number of times at a constant interval. Returns the times of the requests, in
+ * ms since the first call, and how many calls waited for one, failed, or got an expired token.
  */
 async function callOnSimulatedTime(make, { calls, everyMs, ...answers }) {
   stopTime();
@@ -77,7 +87,7 @@ async function callOnSimulatedTime(make, { calls, everyMs, ...answers }) {
 }
 
 function stopTime() {
-  // Node says once that this is experimental, in the middle of the table.
+  // Node would warn once, in the middle of the table, that this is experimental.
   const { emitWarning } = process;
   process.emitWarning = () => {};
   try {
@@ -102,4 +112,4 @@ function listed(names) {
   return others > 1 ? `${names.slice(0, NAMED).join(', ')} and ${others} others` : names.join(', ');
 }
 
-module.exports = { callOnSimulatedTime, distinctLines };
+module.exports = { callOnSimulatedTime, distinctLines, loadSides };

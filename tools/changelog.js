@@ -1,18 +1,12 @@
 'use strict';
 
-// Reads CHANGELOG.md, which has the form of https://keepachangelog.com, and says what is wrong with
-// it.
+// Reads CHANGELOG.md, which has the form of https://keepachangelog.com, and finds its faults.
+
+const { compare: compareVersions, valid } = require('semver');
 
 const UNRELEASED = 'Unreleased';
 const KINDS = ['Added', 'Changed', 'Deprecated', 'Removed', 'Fixed', 'Security'];
-/** As semver.org has it, without build metadata, which npm ignores. */
-const NUMBER = '(0|[1-9]\\d*)';
-const IDENTIFIER = `(${NUMBER}|\\d*[a-zA-Z-][\\da-zA-Z-]*)`;
-const VERSION = new RegExp(
-  `^${NUMBER}\\.${NUMBER}\\.${NUMBER}(-${IDENTIFIER}(\\.${IDENTIFIER})*)?$`,
-);
-
-/** The sections, newest first, as `{ heading, version?, date?, body }`; what stands before them. */
+/** The introduction, and the sections, newest first: `{ heading, version?, date?, body }`. */
 function parseChangelog(text) {
   const [introduction, ...parts] = text.split(/^## /m);
   const sections = parts.map((part) => {
@@ -24,15 +18,8 @@ function parseChangelog(text) {
   return { introduction, sections };
 }
 
-/** Negative if `a` is the older version. */
-function compareVersions(a, b) {
-  const [[coreA, ...restA], [coreB, ...restB]] = [a.split('-'), b.split('-')];
-  const compare = (x, y) => x.localeCompare(y, 'en', { numeric: true });
-  const [preA, preB] = [restA.join('-'), restB.join('-')];
-  if (coreA !== coreB) return compare(coreA, coreB);
-  if (preA === '' || preB === '') return (preA === '') - (preB === '');
-  return compare(preA, preB);
-}
+/** Whether it is a version of semver.org without build metadata, which npm ignores. */
+const isVersion = (text) => text !== undefined && valid(text) === text;
 
 function isDate(text) {
   const date = new Date(`${text}T00:00:00Z`);
@@ -71,8 +58,8 @@ function changelogFaults(text, current) {
   }
   if (first?.heading !== UNRELEASED) faults.push(`the first section is not ${UNRELEASED}`);
   for (const { heading, version, date } of releases) {
-    if (!VERSION.test(version)) faults.push(`${heading}: not of the form 1.2.3 - 2026-01-31`);
-    else if (!isDate(date)) faults.push(`${heading}: there is no such day`);
+    if (!isVersion(version)) faults.push(`${heading}: not of the form 1.2.3 - 2026-01-31`);
+    else if (!isDate(date)) faults.push(`${heading}: no such day`);
   }
   if (faults.length > 0) return faults;
   for (const [at, { heading, version }] of releases.slice(0, -1).entries()) {
@@ -86,4 +73,4 @@ function changelogFaults(text, current) {
   return [...faults, ...sections.flatMap(bodyFaults)];
 }
 
-module.exports = { UNRELEASED, VERSION, changelogFaults, compareVersions, parseChangelog };
+module.exports = { UNRELEASED, changelogFaults, compareVersions, isVersion, parseChangelog };

@@ -1,7 +1,7 @@
 'use strict';
 
-// Checks the workflows of the public repository: actionlint checks that they would run, zizmor that
-// they are safe. Neither needs the network once it is installed.
+// Checks the workflows of the public repository: actionlint finds mistakes, zizmor unsafe parts.
+// Neither needs the network once it is installed.
 
 const { createHash } = require('node:crypto');
 const { readFile } = require('node:fs/promises');
@@ -12,7 +12,7 @@ const { run } = require('./run.js');
 
 const MODULE = path.join(__dirname, 'actionlint');
 
-/** The path of actionlint, built from the sources whose hashes `actionlint/go.sum` holds. */
+/** The path of actionlint, which is built from sources that are pinned in `actionlint/go.sum`. */
 async function actionlint() {
   const hash = createHash('sha256');
   for (const name of ['go.mod', 'go.sum']) hash.update(await readFile(path.join(MODULE, name)));
@@ -27,7 +27,7 @@ async function actionlint() {
 }
 
 const checkers = {
-  // Its other checks depend on the programs of the machine.
+  // The disabled checks depend on programs of the machine.
   actionlint: { get: actionlint, args: ['-shellcheck=', '-pyflakes='] },
   zizmor: {
     get: () => pinnedProgram('zizmor'),
@@ -35,7 +35,7 @@ const checkers = {
   },
 };
 
-/** Rejects if there is a finding; returns a line for each checker that is not available. */
+/** Rejects if there is a finding. Returns a line for each checker that is not available. */
 async function checkWorkflows() {
   const missing = [];
   for (const [name, { get, args }] of Object.entries(checkers)) {
@@ -53,15 +53,3 @@ async function checkWorkflows() {
 }
 
 module.exports = { checkWorkflows };
-
-if (require.main === module) {
-  checkWorkflows()
-    .then((missing) => {
-      for (const line of missing) console.error(line);
-      process.exitCode = missing.length > 0 ? 1 : 0;
-    })
-    .catch((error) => {
-      console.error(error.message);
-      process.exitCode = 1;
-    });
-}

@@ -11,7 +11,8 @@ const ts = require('typescript');
 const { root } = require('./run.js');
 
 const LONG_FILE = 350;
-const PRODUCT = /^((src|crates\/(?!stand-ins\/)[^/]+\/src)\/(?!.*(_|\/)tests\.rs$)|lib\/|index\.js$)/;
+const PRODUCT =
+  /^((src|crates\/(?!stand-ins\/)[^/]+\/src)\/(?!.*(_|\/)tests\.rs$)|lib\/|index\.js$)/;
 const SCAFFOLDING = /^(crates\/[^/]+\/)?(src|tests|__test__|tools|bench|benches|examples|fuzz)\//;
 // Comments, and literals, in which comment markers and braces have no meaning.
 const RUST_TOKEN =

@@ -1,8 +1,8 @@
 'use strict';
 
-// `npm run fuzz -- <target> [--runs N] [-- <option of libFuzzer> …]`: gives a target of `fuzz/`
-// N inputs that libFuzzer makes, a million unless told. What it finds worth keeping goes to
-// `fuzz/target/found/<target>`, an input that fails to `fuzz/artifacts/<target>`.
+// `npm run fuzz -- <target> [--runs N] [-- <option of libFuzzer> …]` runs a target of `fuzz/` with N
+// inputs of libFuzzer, by default a million. Inputs that reach new code are written to
+// `fuzz/target/found/<target>`, inputs that fail to `fuzz/artifacts/<target>`.
 
 const { mkdir, readdir } = require('node:fs/promises');
 const path = require('node:path');
@@ -15,44 +15,35 @@ const USAGE = 'Usage: npm run fuzz -- <target> [--runs N] [-- <option of libFuzz
 /** libFuzzer counts executions in 32 bits. */
 const MOST_RUNS = 2 ** 31 - 1;
 const LIMIT_SECONDS = 24 * 60 * 60;
+const env = { RUSTUP_TOOLCHAIN: 'nightly' };
 
 async function targets() {
   const files = await readdir(path.join(root, 'fuzz', 'fuzz_targets'));
   return files.map((file) => path.basename(file, '.rs')).sort();
 }
 
-/** The program; throws the reason if fuzzing is not possible here. */
+/** The program; if there is no wheel for this system, an installed one. */
 async function cargoFuzz() {
   try {
     return await pinnedProgram('cargo-fuzz');
   } catch (error) {
-    // If no such wheel exists, use an installed program.
-    return run('cargo-fuzz', ['--version'], { capture: true }).then(
-      () => 'cargo-fuzz',
-      () => {
-        throw new Error(
-          `cargo-fuzz is not available: ${error.message}\n` +
-            'Install it with `cargo install cargo-fuzz`.',
-        );
-      },
-    );
+    await run('cargo-fuzz', ['--version'], { capture: true }).catch(() => {
+      const advice = 'Install it with `cargo install cargo-fuzz`.';
+      throw new Error(`cargo-fuzz is not available: ${error.message}\n${advice}`);
+    });
+    return 'cargo-fuzz';
   }
 }
 
 async function checkNightly() {
-  await run('rustc', ['--version'], { capture: true, env: { RUSTUP_TOOLCHAIN: 'nightly' } }).catch(
-    (error) => {
-      throw new Error(
-        'Fuzzing needs the nightly compiler; install it with ' +
-          `\`rustup toolchain install nightly --profile minimal\`.\n${error.message}`,
-      );
-    },
-  );
+  await run('rustc', ['--version'], { capture: true, env }).catch((error) => {
+    const advice = 'Install it with `rustup toolchain install nightly --profile minimal`.';
+    throw new Error(`Fuzzing needs the nightly compiler. ${advice}\n${error.message}`);
+  });
 }
 
-async function main(args) {
+async function main() {
   const { values, positionals } = parseArgs({
-    args,
     allowPositionals: true,
     options: { runs: { type: 'string', default: `${DEFAULT_RUNS}` } },
   });
@@ -68,23 +59,19 @@ async function main(args) {
   const found = path.join('fuzz', 'target', 'found', target);
   await mkdir(path.join(root, found), { recursive: true });
   const start = performance.now();
-  await run(
-    program,
-    [
-      // There is no unsafe code in what is fuzzed, and the corpora have the words that comparisons
-      // would give away: without either it is several times as fast.
-      ...['fuzz', 'run', '--sanitizer', 'none', '--no-trace-compares', target],
-      // New inputs go to the first folder.
-      ...[found, path.join('fuzz', 'corpus', target)],
-      ...['--', `-runs=${runs}`, '-print_final_stats=1', ...more],
-    ],
-    { limitSeconds: LIMIT_SECONDS, env: { RUSTUP_TOOLCHAIN: 'nightly' } },
-  );
+  // The fuzzed code has no unsafe code, and the corpora contain the words of its comparisons.
+  // Without sanitizer and traces of comparisons, fuzzing is several times as fast.
+  const speed = ['--sanitizer', 'none', '--no-trace-compares'];
+  // New inputs are written to the first folder.
+  const corpora = [found, path.join('fuzz', 'corpus', target)];
+  const args = ['fuzz', 'run', ...speed, target, ...corpora];
+  args.push('--', `-runs=${runs}`, '-print_final_stats=1', ...more);
+  await run(program, args, { limitSeconds: LIMIT_SECONDS, env });
   const seconds = (performance.now() - start) / 1000;
   console.log(`${target}: ${runs} executions, no failure, ${seconds.toFixed(0)} s with the build`);
 }
 
-main(process.argv.slice(2)).catch((error) => {
+main().catch((error) => {
   console.error(error.message);
   process.exitCode = 1;
 });

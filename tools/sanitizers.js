@@ -1,26 +1,26 @@
 'use strict';
 
-// Three tools that look at the Rust core for what tests alone do not see: loom tries every order in
-// which its threads may meet, Miri finds undefined behaviour, ThreadSanitizer data races. The last
-// two need a nightly compiler, which rustup brings where there is one.
+// Runs the tests of the Rust crates under three tools: loom tries the possible orders of threads,
+// Miri finds undefined behaviour, ThreadSanitizer finds data races. Miri and ThreadSanitizer need a
+// nightly compiler, which rustup installs.
 
 const path = require('node:path');
 const { root, run } = require('./run.js');
 
-/** Thrown when a tool is not available: nothing was checked, but nothing failed. */
+/** Thrown when a tool is not available, so that its stage is skipped. */
 class Unavailable extends Error {}
 
 const manager = ['--locked', '--package', 'keycloak-manager'];
 
-/** Nothing is shared with other builds: each has flags of its own. */
+/** Each tool builds with its own flags, so it shares no files with other builds. */
 const targetFolder = (name) => path.join(root, 'target', name);
 
 const flags = (more) => [process.env.RUSTFLAGS, more].filter(Boolean).join(' ');
 
-/** Some minutes for what takes seconds: the machine may be busy, and an order may be endless. */
+/** Generous, because the machine may be busy; loom could also meet an endless order. */
 const LIMIT_SECONDS = 1800;
 
-/** Parts of names of tests that take minutes under Miri: loops over long texts and many rounds. */
+/** Parts of the names of tests that take minutes under Miri, such as loops over long texts. */
 const SLOW_UNDER_MIRI = [
   'a_route_that_always_rejects_among_good_ones',
   'an_api_that_rejects_everything_causes_few_logins',
@@ -36,7 +36,7 @@ async function nightly(...components) {
   const env = { RUSTUP_TOOLCHAIN: 'nightly' };
   const names = components.flatMap((name) => ['--component', name]);
   try {
-    // Where it is installed it stays the one it is.
+    // An installed compiler is not updated.
     await run('rustc', ['--version'], { capture: true, env })
       .then(() => run('rustup', ['component', 'add', '--toolchain', 'nightly', ...components]))
       .catch(() =>
@@ -49,7 +49,7 @@ async function nightly(...components) {
   return env;
 }
 
-/** Runs tests and says how many passed: where none did, nothing was checked. */
+/** Runs tests and returns how many passed; throws if none did. */
 async function cargoTest(args, env) {
   const output = await run('cargo', args, {
     capture: true,
@@ -63,10 +63,10 @@ async function cargoTest(args, env) {
   return passed;
 }
 
-/** Every order in which the threads of `crates/manager/tests/loom` may meet. */
+/** Runs `crates/manager/tests/loom`. */
 async function loom() {
   const passed = await cargoTest(['test', '--release', ...manager, '--test', 'loom'], {
-    // Loom is slow without optimisation; a whole link is of no use to it.
+    // Loom is slow without optimisation, but link-time optimisation does not make it faster.
     CARGO_PROFILE_RELEASE_LTO: 'off',
     CARGO_PROFILE_RELEASE_CODEGEN_UNITS: '16',
     CARGO_TARGET_DIR: targetFolder('loom'),
@@ -75,12 +75,12 @@ async function loom() {
   return `${passed} tests`;
 }
 
-/** The pure layers, and of the manager on simulated time what has to do with its tasks' ends. */
+/** Runs the pure layers, and the tests of the manager that end its tasks on simulated time. */
 async function miri() {
   const env = {
     ...(await nightly('miri', 'rust-src')),
     CARGO_TARGET_DIR: targetFolder('miri'),
-    // A secret is read from a file.
+    // The tests read a secret from a file.
     MIRIFLAGS: '-Zmiri-disable-isolation',
   };
   await run('cargo', ['miri', 'setup'], { capture: true, env });
@@ -92,20 +92,26 @@ async function miri() {
   return `${passed} tests; slow ones are left out`;
 }
 
-const threaded = [
-  ...['--locked', '--package', 'keycloak-manager', '--package', 'keycloak-transport'],
-  ...['flights', 'http', 'manager', 'node_roots', 'tls'].flatMap((name) => ['--test', name]),
-];
+const threaded = ['flights', 'http', 'manager', 'node_roots', 'tls'];
 
-/** The tests of the core over real threads and sockets. */
+/** Runs the tests that use real threads and sockets. */
 async function threadSanitizer() {
-  if (process.platform !== 'linux') throw new Unavailable('it is run on Linux alone');
+  if (process.platform !== 'linux') throw new Unavailable('it runs only on Linux');
   const env = await nightly('rust-src');
   const version = await run('rustc', ['--version', '--verbose'], { capture: true, env });
   const [, host] = /^host: (.+)$/m.exec(version);
   const passed = await cargoTest(
-    // The standard library is built with it as well: what it does not see it takes for a race.
-    ['test', '-Zbuild-std', '--target', host, ...threaded],
+    // Without an instrumented standard library, ThreadSanitizer reports races that do not exist.
+    [
+      'test',
+      '-Zbuild-std',
+      '--target',
+      host,
+      ...manager,
+      '--package',
+      'keycloak-transport',
+      ...threaded.flatMap((name) => ['--test', name]),
+    ],
     {
       ...env,
       CARGO_PROFILE_DEV_DEBUG: 'line-tables-only',

@@ -1,52 +1,43 @@
 'use strict';
 
-// Installs and builds what is missing or out of date. Needs Node, npm and Rust, nothing else.
+// Installs and builds what is missing or out of date. Needs only Node, npm and Rust.
 
 const fs = require('node:fs');
 const path = require('node:path');
 const { root, run } = require('./run.js');
 
-function readPackages(file) {
-  return JSON.parse(fs.readFileSync(path.join(root, file), 'utf8')).packages;
-}
-
 /**
- * Whether node_modules holds what package-lock.json asks for. npm leaves a record of what it
- * installed; optional packages for other systems are missing from it. Contents are compared, since
- * a checkout changes the times of files at will.
+ * Whether `node_modules` in the folder contains the packages of its lock file. npm records what it
+ * has installed, without the optional packages for other systems. Contents are compared, because a
+ * checkout changes the times of files.
  */
-function isInstalled() {
-  const wanted = readPackages('package-lock.json');
-  let installed;
-  try {
-    installed = readPackages('node_modules/.package-lock.json');
-  } catch {
-    return false;
-  }
+function isInstalled(folder) {
+  const read = (name) => JSON.parse(fs.readFileSync(path.join(folder, name), 'utf8')).packages;
+  const record = path.join('node_modules', '.package-lock.json');
+  if (!fs.existsSync(path.join(folder, record))) return false;
+  const installed = read(record);
+  const { '': _own, ...wanted } = read('package-lock.json');
   return Object.entries(wanted).every(([name, { version, integrity, optional }]) => {
-    if (name === '') return true;
-    const there = installed[name];
-    if (there === undefined) return optional === true;
-    return there.version === version && there.integrity === integrity;
+    const found = installed[name];
+    if (found === undefined) return optional === true;
+    return found.version === version && found.integrity === integrity;
   });
 }
 
 async function install() {
-  if (isInstalled()) return;
+  if (isInstalled(root)) return;
   console.log('Installing the development dependencies: npm ci');
   await run('npm', ['ci', '--no-audit', '--no-fund']);
 }
 
-/** Cargo decides whether there is anything to do. */
+/** Builds the addon; Cargo decides whether it is up to date. */
 async function build() {
   console.log('Building the addon; the first build takes some minutes');
-  await run(process.execPath, [
-    ...['node_modules/@napi-rs/cli/dist/cli.js', 'build', '--platform', '--release'],
-    ...['--no-js', '--dts', 'binding.d.ts', '--', '--locked'],
-  ]);
+  const flags = ['--platform', '--release', '--no-js', '--dts', 'binding.d.ts', '--', '--locked'];
+  await run(process.execPath, ['node_modules/@napi-rs/cli/dist/cli.js', 'build', ...flags]);
 }
 
-module.exports = { build, install };
+module.exports = { build, install, isInstalled };
 
 if (require.main === module) {
   install()

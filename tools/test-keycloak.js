@@ -1,56 +1,44 @@
 'use strict';
 
-// `npm run test:keycloak` runs the tests on a real Keycloak alone; `-- 24.0.5` runs them on that
-// release instead of the newest, `-- 24.0.5 refusals changes` only the named files. What an older
-// release does otherwise, and the reasons of what is left out on it, stand in
-// `__test__/real-keycloak/support/differences.js`.
+// `npm run test:keycloak` runs the tests with a real Keycloak; `-- 24.0.5` uses that release and
+// `-- 24.0.5 refusals changes` runs only the named files. The differences of older releases, and
+// the tests that are left out for them, are in `__test__/real-keycloak/support/differences.js`.
 
-const fs = require('node:fs');
 const path = require('node:path');
-const { root, run } = require('./run.js');
+const { filesIn, nodeTest } = require('./node-test.js');
+const { root } = require('./run.js');
 
 const FOLDER = path.join('__test__', 'real-keycloak');
-const END = '.test.js';
-const LIMIT_SECONDS = 1800;
 
-/** Runs `use(env)`: tests with this environment share one server, where one can be started. */
-async function withSharedKeycloak(use) {
-  // They read the release from the environment when they are loaded.
+/** Runs the tests, with one server for all files that do not start their own. */
+async function testKeycloak(files = filesIn(FOLDER, '.test.js'), isBuffered = false) {
+  // These modules read the release from the environment when they are loaded.
   const { missingPrerequisites } = require('./keycloak');
   const { shareServer } = require(path.join(root, FOLDER, 'support', 'keycloak.js'));
-  if (!process.env.CI && missingPrerequisites() !== undefined) return use({});
-  const server = await shareServer();
+  const canStart = process.env.CI || missingPrerequisites() === undefined;
+  const server = canStart ? await shareServer() : undefined;
   try {
-    return await use(server.env);
+    return await nodeTest(files, {
+      mayLeaveOut: false,
+      isBuffered,
+      limitSeconds: 1800,
+      env: server?.env,
+      // The tests mostly wait for a server.
+      flags: ['--test-concurrency=2'],
+    });
   } finally {
-    await server.stop();
+    await server?.stop();
   }
-}
-
-function filesOf(names) {
-  const all = fs.readdirSync(path.join(root, FOLDER)).filter((file) => file.endsWith(END));
-  const files = names.length === 0 ? all : names.map((name) => name + END);
-  const unknown = files.filter((file) => !all.includes(file));
-  if (unknown.length > 0) throw new Error(`no ${unknown.join(', ')} in ${FOLDER}`);
-  return files.sort().map((file) => path.join(FOLDER, file));
 }
 
 async function main(args) {
   const isVersion = (text) => /^\d/.test(text);
   const [version, ...more] = args.filter(isVersion);
-  if (more.length > 0) throw new Error('one release at a time');
-  const files = filesOf(args.filter((text) => !isVersion(text)));
+  if (more.length > 0) throw new Error('expected one release');
   if (version !== undefined) process.env.KEYCLOAK_VERSION = version;
-  await withSharedKeycloak((env) =>
-    run(
-      process.execPath,
-      ['--expose-gc', '--test', '--test-concurrency=2', '--test-reporter=spec', ...files],
-      {
-        env,
-        limitSeconds: LIMIT_SECONDS,
-      },
-    ),
-  );
+  const named = args.filter((text) => !isVersion(text));
+  const files = named.map((name) => path.join(FOLDER, `${name}.test.js`));
+  console.log(await testKeycloak(files.length > 0 ? files : undefined));
 }
 
 if (require.main === module) {
@@ -60,4 +48,4 @@ if (require.main === module) {
   });
 }
 
-module.exports = { withSharedKeycloak };
+module.exports = { testKeycloak };

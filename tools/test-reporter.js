@@ -1,23 +1,17 @@
 'use strict';
 
-// A reporter for `node --test`, beside the readable one: a line of JSON for every test that failed
-// or was left out, and one with the number of those that passed.
+// A reporter for `node --test` that writes one line of JSON for every test, but not for suites that
+// contain tests: `{ name, result, why? }`.
 
 module.exports = async function* report(events) {
-  let passed = 0;
   for await (const { type, data } of events) {
     if (type !== 'test:pass' && type !== 'test:fail') continue;
-    const { name, details } = data;
-    const why = data.skip ?? data.todo;
+    const { name, details, skip, todo } = data;
+    const why = skip ?? todo;
     if (why !== undefined) {
-      const given = typeof why === 'string' && why !== '';
-      yield `${JSON.stringify({ name, leftOut: given ? why : 'no reason given' })}\n`;
-      continue;
+      yield `${JSON.stringify({ name, result: 'left out', why: String(why) })}\n`;
+    } else if (details?.type !== 'suite') {
+      yield `${JSON.stringify({ name, result: type === 'test:pass' ? 'passed' : 'failed' })}\n`;
     }
-    // A suite fails with its tests.
-    if (details?.type === 'suite') continue;
-    if (type === 'test:fail') yield `${JSON.stringify({ name, failed: true })}\n`;
-    else passed += 1;
   }
-  yield `${JSON.stringify({ passed })}\n`;
 };

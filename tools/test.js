@@ -1,112 +1,57 @@
 'use strict';
 
-// The whole check, as stages: `npm test` runs them all, `npm test -- <stage> …` the named ones.
-// `clippy` stands for all stages whose names start with `clippy-`. A stage that fails does not keep
-// the next one from running, unless it installs or builds: without those there is nothing to test.
+// The whole check, as stages. `npm test` runs the stages of the table, `npm run test:long` those
+// that take long and are not needed for every commit, and `npm test -- <stage> …` runs the named
+// stages of either table; `clippy` means all stages whose names start with `clippy-`. If a stage
+// fails, the next ones still run, unless it was the installation or the build.
 
 const fs = require('node:fs');
-const os = require('node:os');
 const path = require('node:path');
-const { cargoDeny } = require('./cargo-deny.js');
 const { checkWorkflows } = require('./check-workflows.js');
+const { Skipped, filesIn, nodeTest, onCi } = require('./node-test.js');
 const { pinnedProgram } = require('./pinned-program.js');
 const { root, run } = require('./run.js');
 const { build, install } = require('./setup.js');
 const { Unavailable, loom, miri, threadSanitizer } = require('./sanitizers.js');
-const { withSharedKeycloak } = require('./test-keycloak.js');
+const { testKeycloak } = require('./test-keycloak.js');
 
-const onCi = Boolean(process.env.CI);
-// Programs cannot be linked with the addon, whose symbols Node provides.
+// A program cannot be linked with the addon, because Node provides the addon's symbols.
 const core = ['--locked', '--workspace', '--no-default-features'];
-
-// Biome colours what it writes into a file as well.
-const colours = process.stdout.isTTY ? [] : ['--colors=off'];
-
-/** Thrown by a stage that cannot run here. */
-class Skipped extends Error {}
+/** The crates that the manager must not depend on. */
+const FORBIDDEN_CRATES = ['napi', 'napi-derive', 'napi-sys', 'rustls', 'hyper', 'reqwest'];
+/** The packages that this system builds for others, and tests under a loader or an emulator. */
+const FOREIGN_TARGETS = ['linux-x64-musl', 'linux-arm64-gnu', 'linux-arm64-musl'];
+const SHORT_SOAK_SECONDS = '30';
+const LONG_SOAK_SECONDS = '240';
 
 const cargo = (...args) => run('cargo', args);
 const clippy = (...args) => cargo('clippy', ...args, '--', '-D', 'warnings');
-const npx = (script, ...args) =>
-  run(process.execPath, [path.join('node_modules', script), ...args]);
+const node = (script, ...args) => run(process.execPath, [script, ...args]);
 
-/** Files below `folder` whose names end in `end`. Node 20 does not expand patterns itself. */
-function files(folder, end, except = () => false) {
-  const found = fs
-    .readdirSync(path.join(root, folder), { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && entry.name.endsWith(end))
-    .map((entry) => path.relative(root, path.join(entry.parentPath ?? entry.path, entry.name)))
-    .filter((file) => !except(file))
-    .sort();
-  if (found.length === 0) throw new Error(`no ${end} file in ${folder}`);
-  return found;
-}
-
-/** The output of the reporter. */
-function readReport(file) {
-  const text = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '';
-  const lines = text.split('\n').filter(Boolean).map(JSON.parse);
-  return {
-    passed: lines.find((line) => line.passed !== undefined)?.passed ?? 0,
-    failed: lines.filter((line) => line.failed).map(({ name }) => name),
-    leftOut: lines
-      .filter((line) => line.leftOut)
-      .map(({ name, leftOut }) => `${name} (${leftOut})`),
-  };
-}
-
-/** Runs test files and says how many tests passed and which were left out. */
-async function nodeTest(testFiles, { mayLeaveOut = true, env, limitSeconds, flags = [] } = {}) {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'keycloak-token-manager-'));
-  const file = path.join(folder, 'report');
-  try {
-    const args = [
-      ...['--expose-gc', '--test', '--test-reporter=spec', '--test-reporter-destination=stdout'],
-      `--test-reporter=${path.join(__dirname, 'test-reporter.js')}`,
-      `--test-reporter-destination=${file}`,
-      ...flags,
-      ...testFiles,
-    ];
-    const outcome = await run(process.execPath, args, { env, limitSeconds }).catch((e) => e);
-    const { passed, failed, leftOut } = readReport(file);
-    const names = (list) => list.join('; ');
-    if (failed.length > 0) throw new Error(`${failed.length} failed: ${names(failed)}`);
-    if (outcome instanceof Error) throw outcome;
-    if (passed === 0 && leftOut.length > 0) throw new Skipped(`left out: ${names(leftOut)}`);
-    if (passed === 0) throw new Error('no test ran');
-    if (onCi && !mayLeaveOut && leftOut.length > 0) {
-      throw new Error(`left out: ${names(leftOut)}`);
-    }
-    return `${passed} tests${leftOut.length > 0 ? `; left out: ${names(leftOut)}` : ''}`;
-  } finally {
-    fs.rmSync(folder, { recursive: true, force: true });
-  }
-}
-
-/** The rules for requesting tokens must build without Node and without an HTTP library. */
+/** The manager must build without Node and without an HTTP library. */
 async function graph() {
   const manager = ['--locked', '--package', 'keycloak-manager'];
   await cargo('check', ...manager);
-  const tree = await run(
-    'cargo',
-    ['tree', ...manager, '--edges', 'normal,build', '--prefix', 'none', '--format', '{p}'],
-    { capture: true },
-  );
+  const format = ['--edges', 'normal,build', '--prefix', 'none', '--format', '{p}'];
+  const tree = await run('cargo', ['tree', ...manager, ...format], { capture: true });
   const names = new Set(tree.split('\n').map((line) => line.split(' ')[0]));
-  if (!names.has('tokio')) throw new Error('the output of cargo tree was not understood');
-  const intruders = ['napi', 'napi-derive', 'napi-sys', 'rustls', 'hyper', 'reqwest'];
-  const found = intruders.filter((name) => names.has(name));
+  if (!names.has('tokio')) throw new Error('the output of cargo tree has an unknown form');
+  const found = FORBIDDEN_CRATES.filter((name) => names.has(name));
   if (found.length > 0) throw new Error(`keycloak-manager depends on ${found}`);
   return `${names.size} packages`;
 }
 
-async function deny() {
-  let program;
+/** A program that `pinnedProgram` installs; skips the stage if it is not available. */
+async function programOrSkip(name) {
   try {
-    program = await cargoDeny();
+    return await pinnedProgram(name);
   } catch (error) {
-    throw new Skipped(`cargo-deny is not available: ${error.message}`);
+    throw new Skipped(`${name} is not available: ${error.message}`);
   }
+}
+
+async function deny() {
+  const program = await programOrSkip('cargo-deny');
   await run(program, ['--all-features', '--locked', 'check', 'bans', 'licenses', 'sources']);
 }
 
@@ -115,30 +60,54 @@ async function workflows() {
   if (missing.length > 0) throw new Skipped(missing.join('; '));
 }
 
-/** Builds the published packages from the current sources. */
-async function packages() {
-  try {
-    await pinnedProgram('cargo-zigbuild');
-  } catch (error) {
-    throw new Skipped(`cargo-zigbuild is not available: ${error.message}`);
-  }
-  await run(process.execPath, ['tools/package'], { limitSeconds: 2400 });
+/** Builds published packages from the current sources: without targets, those of this system. */
+async function buildPackages(targets = []) {
+  await programOrSkip('cargo-zigbuild');
+  const args = targets.flatMap((target) => ['--target', target]);
+  await run(process.execPath, ['tools/package', ...args], { limitSeconds: 2400 });
 }
 
-function packageTests() {
+function testPackages() {
   const { name, version } = require('../package.json');
   if (!fs.existsSync(path.join(root, 'dist', `${name}-${version}.tgz`))) {
-    throw new Skipped('no packages in dist: npm run package makes them');
+    throw new Skipped('there are no packages in dist; build them with npm run package');
   }
-  return nodeTest(files(path.join('__test__', 'package'), '.package.js'));
+  return nodeTest(filesIn(path.join('__test__', 'package'), '.package.js'));
 }
 
-const realKeycloak = path.join('__test__', 'real-keycloak');
-const leaks = path.join('__test__', 'leaks');
-const soak = path.join('__test__', 'soak');
-/** Test files that have stages of their own. */
-const isApart = (file) =>
-  [realKeycloak, leaks, soak].some((folder) => file.startsWith(folder + path.sep));
+/** The tests of the packages for other systems, which need the main package too. */
+async function foreignPackages() {
+  await buildPackages();
+  await buildPackages(FOREIGN_TARGETS);
+  return nodeTest([path.join('__test__', 'package', 'suite.package.js')]);
+}
+
+function soak(seconds) {
+  const SOAK_SECONDS = process.env.SOAK_SECONDS ?? seconds;
+  return nodeTest(filesIn(path.join('__test__', 'soak'), '.test.js'), { env: { SOAK_SECONDS } });
+}
+
+function leaks() {
+  const files = filesIn(path.join('__test__', 'leaks'), '.test.js');
+  return nodeTest(files, { limitSeconds: 1800 });
+}
+
+function javascriptTests() {
+  const apart = ['real-keycloak', 'leaks', 'soak'].map((name) => path.join('__test__', name));
+  const isApart = (file) => apart.some((folder) => file.startsWith(folder + path.sep));
+  const ofBench = filesIn(path.join('bench', 'tests'), '.test.js');
+  return nodeTest([...filesIn('__test__', '.test.js', isApart), ...ofBench]);
+}
+
+function jest() {
+  const config = JSON.stringify(require('./jest.config.js'));
+  const flags = ['--ci', '--detectOpenHandles', '--colors=false', '--config', config];
+  return run(process.execPath, ['node_modules/jest/bin/jest.js', ...flags], {
+    limitSeconds: 300,
+    // Jest reports an open handle and then waits for it forever.
+    forbidden: /Jest (did not exit|has detected)|failed to exit gracefully/,
+  });
+}
 
 const stages = {
   install,
@@ -154,95 +123,107 @@ const stages = {
   graph,
   'cargo-deny': deny,
   workflows,
-  biome: () => npx('@biomejs/biome/bin/biome', 'ci', '--error-on-warnings', ...colours),
-  docs: () => run(process.execPath, ['tools/check-docs.js']),
-  types: () => npx('typescript/bin/tsc', '--project', 'tsconfig.json'),
-  api: () => run(process.execPath, ['tools/api-report.js']),
+  biome() {
+    // Biome writes colours into files as well.
+    const colours = process.stdout.isTTY ? [] : ['--colors=off'];
+    return node('node_modules/@biomejs/biome/bin/biome', 'ci', '--error-on-warnings', ...colours);
+  },
+  docs: () => node('tools/check-docs.js'),
+  types: () => node('node_modules/typescript/bin/tsc', '--project', 'tsconfig.json'),
+  api: () => node('tools/api-report.js'),
   'rust-tests': () => cargo('test', ...core),
   loom,
-  miri,
-  'thread-sanitizer': threadSanitizer,
-  'javascript-tests': () =>
-    nodeTest([
-      ...files('__test__', '.test.js', isApart),
-      ...files(path.join('bench', 'tests'), '.test.js'),
-    ]),
-  jest: () =>
-    run(
-      process.execPath,
-      [
-        ...['node_modules/jest/bin/jest.js', '--ci', '--detectOpenHandles', '--colors=false'],
-        ...['--config', JSON.stringify(require('./jest.config.js'))],
-      ],
-      // It would wait for open handles forever, and says so.
-      {
-        limitSeconds: 300,
-        forbidden: /Jest (did not exit|has detected)|failed to exit gracefully/,
-      },
-    ),
-  // Most of their time they wait for a server.
-  'real-keycloak': () =>
-    withSharedKeycloak((env) =>
-      nodeTest(files(realKeycloak, '.test.js'), {
-        ...{ mayLeaveOut: false, env, limitSeconds: 1800 },
-        flags: ['--test-concurrency=2'],
-      }),
-    ),
-  leaks: () => nodeTest(files(leaks, '.test.js'), { limitSeconds: 1800 }),
-  soak: () => nodeTest(files(soak, '.test.js')),
+  package: () => buildPackages(),
+  'real-keycloak': testKeycloak,
+  'javascript-tests': javascriptTests,
+  jest,
+  soak: () => soak(SHORT_SOAK_SECONDS),
   demo: () => run(process.execPath, ['examples/demo'], { limitSeconds: 20 }),
-  package: packages,
-  'package-tests': packageTests,
+  'package-tests': testPackages,
 };
 
-async function runStage(name) {
+/** Not needed for every commit; `npm test` has a shorter form of each where there is one. */
+const longStages = {
+  miri,
+  'thread-sanitizer': threadSanitizer,
+  leaks,
+  'long-soak': () => soak(LONG_SOAK_SECONDS),
+  'foreign-packages': foreignPackages,
+};
+
+/**
+ * This stage mostly waits for servers, so it runs beside the stages from the build to the packages,
+ * in which Cargo works. Its output follows when it is complete.
+ */
+const BESIDE = 'real-keycloak';
+
+async function runStage(name, stage) {
   console.log(`\n── ${name}`);
   const start = performance.now();
-  const over = (state, note = '') => ({
-    ...{ name, state, note },
-    seconds: (performance.now() - start) / 1000,
-  });
+  const result = { name, state: 'passed', note: '' };
   try {
-    const note = await stages[name]();
-    return over('passed', note || '');
+    result.note = (await stage()) || '';
   } catch (error) {
-    const isLeftOut = error instanceof Unavailable || (error instanceof Skipped && !onCi);
-    if (isLeftOut) return over('skipped', error.message);
-    console.error(`${name}: ${error.message}`);
-    return over('FAILED', error.message.split('\n')[0]);
+    const isSkipped = error instanceof Unavailable || (error instanceof Skipped && !onCi);
+    result.state = isSkipped ? 'skipped' : 'FAILED';
+    [result.note] = error.message.split('\n');
+    if (!isSkipped) console.error(`${name}: ${error.message}`);
   }
+  result.seconds = (performance.now() - start) / 1000;
+  return result;
 }
 
-async function main(chosen) {
-  const all = Object.keys(stages);
-  const isMeant = (name, word) => name === word || name.startsWith(`${word}-`);
-  const unknown = chosen.filter((word) => !all.some((name) => isMeant(name, word)));
-  if (unknown.length > 0) {
-    console.error(`Unknown stage: ${unknown.join(', ')}. There are: ${all.join(', ')}`);
-    return 2;
-  }
+/** Runs the stages one after the other, except for the one that runs beside them. */
+async function runAll(chosen) {
   const results = [];
-  for (const name of all) {
-    if (chosen.length > 0 && !chosen.some((word) => isMeant(name, word))) continue;
-    const result = await runStage(name);
+  let beside;
+  for (const [name, stage] of chosen) {
+    const isSetUp = ['install', 'build'].includes(name);
+    if (!isSetUp && beside === undefined) {
+      const found = chosen.find(([other]) => other === BESIDE);
+      beside = found && runStage(BESIDE, () => testKeycloak(undefined, chosen.length > 1));
+    }
+    const result = await (name === BESIDE ? beside : runStage(name, stage));
     results.push(result);
-    if (['install', 'build'].includes(name) && result.state === 'FAILED') break;
+    if (isSetUp && result.state === 'FAILED') break;
   }
+  return results;
+}
+
+function summarise(results, seconds) {
   console.log('\n── summary');
-  for (const { name, state, seconds, note } of results) {
-    const time = `${seconds.toFixed(1).padStart(7)} s`;
+  for (const { name, state, seconds: took, note } of results) {
+    const time = `${took.toFixed(1).padStart(7)} s`;
     console.log(`${name.padEnd(18)} ${state.padEnd(8)} ${time}  ${note}`.trimEnd());
   }
-  const failed = results.filter(({ state }) => state === 'FAILED').length;
-  const skipped = results.filter(({ state }) => state === 'skipped').length;
-  const total = results.reduce((sum, { seconds }) => sum + seconds, 0);
-  const passed = results.length - failed - skipped;
+  const count = (state) => results.filter((result) => result.state === state).length;
   console.log(
-    `${passed} stages passed, ${failed} failed, ${skipped} skipped, ${total.toFixed(0)} s`,
+    `${count('passed')} stages passed, ${count('FAILED')} failed, ${count('skipped')} skipped, ` +
+      `${seconds.toFixed(0)} s`,
   );
-  return failed > 0 ? 1 : 0;
+  return count('FAILED') > 0 ? 1 : 0;
 }
 
-main(process.argv.slice(2)).then((status) => {
+async function main(words) {
+  const all = Object.entries({ ...stages, ...longStages });
+  const isMeant = (name, word) => name === word || name.startsWith(`${word}-`);
+  const unknown = words.filter((word) => !all.some(([name]) => isMeant(name, word)));
+  if (unknown.length > 0) {
+    const names = all.map(([name]) => name).join(', ');
+    console.error(`Unknown stage: ${unknown.join(', ')}. There are: ${names}`);
+    return 2;
+  }
+  const chosen =
+    words.length > 0
+      ? all.filter(([name]) => words.some((word) => isMeant(name, word)))
+      : Object.entries(stages);
+  const start = performance.now();
+  const results = await runAll(chosen);
+  return summarise(results, (performance.now() - start) / 1000);
+}
+
+const [first, ...rest] = process.argv.slice(2);
+const words = first === '--long' ? ['install', 'build', ...Object.keys(longStages)] : undefined;
+main(words ?? [first, ...rest].filter(Boolean)).then((status) => {
   process.exitCode = status;
 });

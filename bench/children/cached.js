@@ -1,32 +1,78 @@
 'use strict';
 
-// Arguments: token endpoint, rounds, most calls in a turn, milliseconds that a turn may take, names
-// of the sides, ours first. Prints nanoseconds per call of each side, round by round.
+// Measures reads while a token is held: nanoseconds per call of each side, round by round. With
+// `threads`, that many workers have a manager of each side, all read from the same side at the same
+// time, and the result is the wall time per call of all workers together.
 
-const { interleave } = require('../measure.js');
+const { once } = require('node:events');
+const { Worker, isMainThread, parentPort, workerData } = require('node:worker_threads');
 const { callsFor, readMany } = require('../loop.js');
-const { makeCachedSides } = require('../cached-sides.js');
+const { NS_PER_MS, measureSides, median } = require('../measure.js');
+const { makeNaive } = require('../naive/index.js');
+const { Floor, loadSide } = require('../sides.js');
 
 const WARM_UP = 3;
 
-async function main(url, rounds, most, turnMs, names) {
-  const { sides, check } = await makeCachedSides(url, names);
-  const perCall = {};
-  const turns = [];
-  for (const [name, manager] of Object.entries(sides)) {
-    perCall[name] = [];
-    const calls = await callsFor(manager, turnMs, most);
-    turns.push(async (round) => {
-      const ns = await readMany(manager, calls);
-      if (round >= WARM_UP) perCall[name].push(ns);
-    });
+/** Managers of the sides, each with its token. */
+async function makeReader({ url, names }) {
+  const sides = {};
+  const held = {};
+  for (const name of names) {
+    if (name === 'floor') sides[name] = new Floor(held.ours);
+    else if (name === 'naive') sides[name] = makeNaive(held.ours);
+    else sides[name] = (await loadSide(name))(url);
+    held[name] = await sides[name].getToken();
   }
-  await interleave(WARM_UP + rounds, turns);
-  await check();
-  await sides.ours.close();
-  console.log(JSON.stringify(perCall));
-  process.exit();
+  return {
+    callsFor: (name, turnMs, most) => callsFor(sides[name], turnMs, most),
+    read: (name, calls) => readMany(sides[name], calls),
+    /** Rejects if a side has replaced its token. */
+    async check() {
+      for (const [name, manager] of Object.entries(sides)) {
+        if ((await manager.getToken()) !== held[name]) throw new Error(`${name}: another token`);
+      }
+    },
+  };
 }
 
-const [, , url, rounds, most, turnMs, ...names] = process.argv;
-main(url, Number(rounds), Number(most), Number(turnMs), names);
+async function startWorkers(count, options) {
+  const start = () => new Worker(__filename, { workerData: options });
+  const workers = Array.from({ length: count }, start);
+  const answers = () => Promise.all(workers.map((worker) => once(worker, 'message')));
+  await answers();
+  return async (...question) => {
+    const all = answers();
+    for (const worker of workers) worker.postMessage(question);
+    return (await all).map(([answer]) => answer);
+  };
+}
+
+module.exports = async ({ threads, rounds, most, turnMs, ...options }) => {
+  let ask;
+  if (threads === undefined) {
+    const reader = await makeReader(options);
+    ask = async (method, ...args) => [await reader[method](...args)];
+  } else {
+    ask = await startWorkers(threads, options);
+  }
+  const calls = {};
+  for (const name of options.names) {
+    calls[name] = Math.round(median(await ask('callsFor', name, turnMs, most)));
+  }
+  const perCall = await measureSides(options.names, { rounds, warmUp: WARM_UP }, async (name) => {
+    const start = performance.now();
+    await ask('read', name, calls[name]);
+    return ((performance.now() - start) * NS_PER_MS) / calls[name] / (threads ?? 1);
+  });
+  await ask('check');
+  return perCall;
+};
+
+if (!isMainThread) {
+  makeReader(workerData).then((reader) => {
+    parentPort.on('message', async ([method, ...args]) => {
+      parentPort.postMessage(await reader[method](...args));
+    });
+    parentPort.postMessage('ready');
+  });
+}

@@ -1,112 +1,101 @@
 'use strict';
 
-// Arguments: side, token endpoint, calls per second, seconds. Calls at that rate, whether or not
-// earlier calls were answered, and sends what the callers saw.
+// Calls a side at a constant rate, whether or not earlier calls were answered, and reports what the
+// callers saw.
 
 const { quantile } = require('../measure.js');
 const { Floor, loadSide, makeOurs, makePlain } = require('../sides.js');
 
-const [, , side, url, rate, seconds] = process.argv;
 const TICK_MS = 1;
 const MARGIN_MS = 1000;
-const INTERVAL_MS = 1000 / Number(rate);
-const calls = Number(rate) * Number(seconds);
-/** Of so many calls one is slower than the value that goes with it. */
+/** The curve gives the latency that one in so many calls exceeds. */
 const ONE_IN = [1.25, 2, 4, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000];
 
-/**
- * A rival with a margin that suits tokens of 10 s: that of the cache around it is 60 s, so that it
- * would never serve such a token twice.
- */
-class WithShortMargin {
-  #rival;
-  #token;
-  #freshUntil = 0;
-  #pending;
-
-  constructor(rival) {
-    this.#rival = rival;
-  }
-
-  async getToken() {
-    if (Date.now() < this.#freshUntil) return this.#token;
-    this.#pending ??= this.#refresh().finally(() => {
-      this.#pending = undefined;
-    });
-    return this.#pending;
-  }
-
-  async #refresh() {
-    this.#token = await this.#rival.getToken();
-    this.#freshUntil = expiry(this.#token) - MARGIN_MS;
-    return this.#token;
-  }
-}
-
-async function make() {
-  if (side === 'ours') return makeOurs(url);
-  if (side === 'plain') return makePlain(url, { tokenExpiryBufferSeconds: MARGIN_MS / 1000 });
-  if (side === 'floor') return new Floor('token');
-  return new WithShortMargin((await loadSide(side))(url));
-}
-
-async function main() {
-  const manager = await make();
-  // Made before, so that no collection of garbage is due to it.
-  const latencies = new Float64Array(calls);
-  let last = await manager.getToken();
-  let exp = expiry(last);
-  let [asked, answered, tokens, failures, expired] = [0, 0, 1, 0, 0];
-
-  const call = async () => {
-    const start = performance.now();
-    try {
-      const token = await manager.getToken();
-      latencies[answered] = performance.now() - start;
-      if (token !== last) {
-        last = token;
-        tokens += 1;
-        exp = expiry(token);
-      }
-      if (Date.now() >= exp) expired += 1;
-    } catch {
-      latencies[answered] = performance.now() - start;
-      failures += 1;
-    }
-    answered += 1;
-    if (answered === calls) finish();
-  };
-
-  const finish = () => {
-    const share = (count) => 1 - 1 / count;
-    const sorted = latencies.sort();
-    const outcome = {
-      ...{ calls, tokens, failures, expired },
-      p999: quantile(sorted, share(1000)),
-      worst: quantile(sorted, 1),
-      curve: ONE_IN.filter((count) => count <= calls / 10).map((count) => [
-        count,
-        quantile(sorted, share(count)),
-      ]),
-    };
-    process.send(outcome, () => process.exit());
-  };
-
-  let due = performance.now();
-  const timer = setInterval(() => {
-    // A late timer makes up for the calls that it missed.
-    for (const now = performance.now(); due <= now && asked < calls; due += INTERVAL_MS) {
-      asked += 1;
-      call();
-    }
-    if (asked === calls) clearInterval(timer);
-  }, TICK_MS);
-}
-
 function expiry(token) {
-  if (side === 'floor') return Number.POSITIVE_INFINITY;
+  if (token === 'floor') return Number.POSITIVE_INFINITY;
   return JSON.parse(Buffer.from(token.split('.')[1], 'base64url')).exp * 1000;
 }
 
-process.on('disconnect', () => process.exit());
-main();
+/**
+ * A rival with a margin that suits tokens of 10 s. With the margin of 60 s of its own cache it
+ * would never serve such a token twice.
+ */
+function withShortMargin(rival) {
+  let token;
+  let freshUntil = 0;
+  let pending;
+  const refresh = async () => {
+    token = await rival.getToken();
+    freshUntil = expiry(token) - MARGIN_MS;
+    return token;
+  };
+  return {
+    async getToken() {
+      if (Date.now() < freshUntil) return token;
+      pending ??= refresh().finally(() => {
+        pending = undefined;
+      });
+      return pending;
+    },
+  };
+}
+
+async function make(side, url) {
+  if (side === 'ours') return makeOurs(url);
+  if (side === 'plain') return makePlain(url, { tokenExpiryBufferSeconds: MARGIN_MS / 1000 });
+  if (side === 'floor') return new Floor('floor');
+  return withShortMargin((await loadSide(side))(url));
+}
+
+module.exports = async ({ side, url, rate, seconds }) => {
+  const manager = await make(side, url);
+  const calls = rate * seconds;
+  const intervalMs = 1000 / rate;
+  // Made before the calls, so that it causes no garbage collection among them.
+  const latencies = new Float64Array(calls);
+  let last = await manager.getToken();
+  let exp = expiry(last);
+  let asked = 0;
+  let answered = 0;
+  const seen = { calls, tokens: 1, failures: 0, expired: 0 };
+
+  await new Promise((resolve) => {
+    const call = async () => {
+      const start = performance.now();
+      try {
+        const token = await manager.getToken();
+        latencies[answered] = performance.now() - start;
+        if (token !== last) {
+          last = token;
+          seen.tokens += 1;
+          exp = expiry(token);
+        }
+        if (Date.now() >= exp) seen.expired += 1;
+      } catch {
+        latencies[answered] = performance.now() - start;
+        seen.failures += 1;
+      }
+      answered += 1;
+      if (answered === calls) resolve();
+    };
+    let due = performance.now();
+    const timer = setInterval(() => {
+      // A late timer makes up for the calls that it missed.
+      for (const now = performance.now(); due <= now && asked < calls; due += intervalMs) {
+        asked += 1;
+        call();
+      }
+      if (asked === calls) clearInterval(timer);
+    }, TICK_MS);
+  });
+
+  const sorted = latencies.sort();
+  const exceededByOneIn = (count) => quantile(sorted, 1 - 1 / count);
+  const shown = ONE_IN.filter((count) => count <= calls / 10);
+  return {
+    ...seen,
+    p999: exceededByOneIn(1000),
+    worst: quantile(sorted, 1),
+    curve: shown.map((count) => [count, exceededByOneIn(count)]),
+  };
+};

@@ -1,38 +1,35 @@
 'use strict';
 
-// Arguments: side, token endpoint, for a rival its module. Prints how long the first token took.
+// Measures the time until the first token of a process. The code of the side is loaded while the
+// time counts, and the code of other sides is not loaded.
 
-const [, , side, url, rival] = process.argv;
-const given = { tokenEndpoint: url, clientId: 'bench', clientSecret: 'bench-secret' };
-
-/** No side's code may be loaded before the time counts, nor another side's at all. */
 const makers = {
-  ours() {
+  ours({ url, ...given }) {
     const { KeycloakTokenManager } = require('../..');
-    return new KeycloakTokenManager(given);
+    return new KeycloakTokenManager({ tokenEndpoint: url, ...given });
   },
-  plain() {
+  plain({ url, ...given }) {
     const { AugmentTokenManager } = require('../baseline/augment-manager.js');
-    return new AugmentTokenManager({ ...given, logger: { error() {}, debug() {} } });
+    const logger = { error() {}, debug() {} };
+    return new AugmentTokenManager({ tokenEndpoint: url, ...given, logger });
   },
-  raw() {
+  raw({ url }) {
     const { RawClient } = require('../raw-client.js');
     return new RawClient(url);
   },
-  async rival() {
-    const make = await require(rival).load();
-    return make(url);
-  },
 };
 
-async function main() {
+async function makeRival(side, { url }) {
+  const { rivals } = require('../rivals/table.js');
+  const make = await rivals[side].load();
+  return make(url);
+}
+
+module.exports = async ({ side, ...given }) => {
   const start = performance.now();
-  const manager = await makers[rival === undefined ? side : 'rival']();
+  const manager = await (makers[side]?.(given) ?? makeRival(side, given));
   const token = await manager.getToken();
   const end = performance.now();
   if (typeof token !== 'string') throw new Error('no token');
-  console.log(JSON.stringify({ ms: end - start, sinceStartMs: end }));
-  process.exit();
-}
-
-main();
+  return { ms: end - start, sinceStartMs: end };
+};

@@ -1,11 +1,10 @@
 'use strict';
 
-// Arguments: side, token endpoint. Prints what loading the code and the first token took: time,
-// resident memory, threads, sockets.
+// Measures the costs of loading the code and of the first token: time, resident memory, threads and
+// sockets.
 
 const fs = require('node:fs');
 
-const [, , side, url] = process.argv;
 const MIB = 2 ** 20;
 
 function look() {
@@ -26,8 +25,8 @@ function isSocket(descriptor) {
   }
 }
 
-async function main() {
-  // Loads what the measurement needs before it starts.
+module.exports = async ({ side, url, clientId, clientSecret }) => {
+  // Loads the code of the measurement first.
   look();
   const before = look();
   const start = performance.now();
@@ -37,22 +36,17 @@ async function main() {
       : require('../baseline/augment-manager.js').AugmentTokenManager;
   const requireMs = performance.now() - start;
   const loaded = look();
-  const manager = new Manager({
-    ...{ tokenEndpoint: url, clientId: 'bench', clientSecret: 'bench-secret' },
-    logger: { error() {}, warn() {}, info() {}, debug() {} },
-  });
+  const logger = { error() {}, warn() {}, info() {}, debug() {} };
+  const manager = new Manager({ tokenEndpoint: url, clientId, clientSecret, logger });
   await manager.getToken();
   const after = look();
-  const result = {
-    ...{ threads: before.threads, requireMs },
+  return {
+    threads: before.threads,
+    requireMs,
     requireMib: loaded.mib - before.mib,
     requireThreads: loaded.threads - before.threads,
     requireSockets: loaded.sockets - before.sockets,
     tokenThreads: after.threads - loaded.threads,
     tokenMib: after.mib - loaded.mib,
   };
-  console.log(JSON.stringify(result));
-  process.exit();
-}
-
-main();
+};

@@ -1,11 +1,11 @@
 'use strict';
 
-// Prints which rivals load on this Node, in which version, and why the others do not.
+// Reports which rivals load on this Node, in which version, and why the others do not.
 
 const { loadRivals } = require('../rivals/index.js');
 
-loadRivals().then(({ rivals, notes }) => {
-  const loaded = rivals.map(({ name, version }) => ({ name, version }));
-  console.log(JSON.stringify({ node: process.versions.node, rivals: loaded, notes }));
-  process.exit();
-});
+module.exports = async () => {
+  const { rivals, notes } = await loadRivals();
+  const versions = Object.fromEntries(rivals.map(({ name, version }) => [name, version]));
+  return { node: process.versions.node, versions, notes };
+};

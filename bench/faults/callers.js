@@ -1,13 +1,13 @@
 'use strict';
 
-// The callers of one side, and what they got. Whether a token is valid is judged by the true time,
-// which is the server's: what the clocks of this process say is part of the faults.
+// The callers of one side and their results. The true time, which is the server's, decides whether a
+// token is valid, because the faults include the clocks of this process.
 
 const { inspect } = require('node:util');
 
 /** How much longer than allowed a caller may wait before it counts as hung. */
 const SLACK_MS = 1_000;
-/** So late the correction may come after the clocks jumped, and what a busy machine adds. */
+/** The correction may be this late after the clocks jumped, plus the slack of a busy machine. */
 const CORRECTION_MS = 1_000;
 const CORRECTION_SLACK_MS = 250;
 
@@ -22,14 +22,21 @@ class Callers {
   #clock;
   #limits;
   #canary;
-  /** When each token that was seen ends, in true time. */
+  /** The end of each token, in true time. */
   #ends = new Map();
   #held;
   #pending = new Set();
   #renewedAt;
   #figures = {
-    ...{ calls: 0, served: 0, waited: 0, lost: 0, hung: 0, expired: 0, late: 0 },
-    ...{ failures: {}, shown: [] },
+    calls: 0,
+    served: 0,
+    waited: 0,
+    lost: 0,
+    hung: 0,
+    expired: 0,
+    late: 0,
+    failures: {},
+    shown: [],
   };
 
   /**
@@ -37,7 +44,7 @@ class Callers {
    *   clearCache(): void }} make makes the manager
    * @param {object} clock that of child.js
    * @param {{ requestTimeoutMs: number, abortAfterMs?: number }} limits
-   * @param {string} canary what every secret begins with
+   * @param {string} canary the beginning of every secret
    */
   constructor(make, clock, limits, canary) {
     this.#clock = clock;
@@ -62,12 +69,12 @@ class Callers {
     this.#held = undefined;
   }
 
-  /** From here on calls count. */
+  /** Starts counting calls. */
   begin() {
     this.#renewedAt = undefined;
   }
 
-  /** One call; every other one is given up after a while if callers give up here. */
+  /** Makes one call. With `abortAfterMs` every other caller gives up. */
   call() {
     const { abortAfterMs } = this.#limits;
     const gives = abortAfterMs !== undefined && this.#figures.calls % 2 === 1;
@@ -90,7 +97,7 @@ class Callers {
     });
   }
 
-  /** The figures, once every caller was answered or has hung. */
+  /** The figures, when every caller has been answered or has hung. */
   async result() {
     while ([...this.#pending].some((call) => !this.#isHung(call))) {
       await new Promise((resolve) => setTimeout(resolve, 10));
@@ -126,13 +133,11 @@ class Callers {
     const code = error.code ?? error.name;
     const name = typeof code === 'string' ? code : error.name;
     this.#figures.failures[name] = (this.#figures.failures[name] ?? 0) + 1;
-    this.#look('error', [
-      ...[String(error), error.stack, JSON.stringify(error)],
-      inspect(error, { depth: 9, showHidden: true }),
-    ]);
+    const inspected = inspect(error, { depth: 9, showHidden: true });
+    this.#look('error', [String(error), error.stack, JSON.stringify(error), inspected]);
   }
 
-  /** Counts a call that is over; says whether it was not counted before. */
+  /** Counts a call that is over; returns false if it was counted before. */
   #end(call) {
     if (!this.#pending.delete(call)) return false;
     this.#figures.hung += this.#isHung(call) ? 1 : 0;
@@ -149,7 +154,7 @@ class Callers {
     this.#held = token;
     if (this.#ends.has(token)) return;
     const { exp } = JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
-    // It was issued since the last jump, so its own times lack what passed before.
+    // It was issued after the last jump, so its times do not include the time that passed before.
     this.#ends.set(token, exp * 1000 + this.#clock.passedMs);
     this.#renewedAt ??= this.#clock.real();
   }

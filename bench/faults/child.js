@@ -1,13 +1,13 @@
 'use strict';
 
-// The process in which managers meet a fault. Its parent says what to do, one message after the
-// other, and gets an answer to each.
+// The process in which managers meet a fault. Its parent, `run.js`, calls its methods.
 
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const { setTimeout: delay } = require('node:timers/promises');
 const { Worker } = require('node:worker_threads');
 const { Callers } = require('./callers.js');
+const { serve } = require('./process.js');
 const { Orders } = require('./shim.js');
 const { make } = require('./make.js');
 
@@ -15,15 +15,15 @@ const INTERVAL_MS = 10;
 const KIB_PER_MIB = 1024;
 const orders = new Orders();
 
-/** Readings in ms that no step changes, and how much time truly passed while the clocks jumped. */
+/** The true time in ms, whatever jumps the clocks made. */
 const clock = {
   passedMs: 0,
   jumpedAt: Number.NEGATIVE_INFINITY,
   endedAt: undefined,
   longestLag: 0,
-  /** Since some origin. */
+  /** Since an arbitrary origin. */
   real: () => performance.now() - orders.monotonicMs,
-  /** Since the epoch, as a server has it. */
+  /** Since the epoch, as on the server. */
   now: () => Date.now() - orders.wallMs + clock.passedMs,
 };
 
@@ -42,24 +42,24 @@ function socketCount() {
     try {
       return fs.readlinkSync(`/proc/self/fd/${descriptor}`).startsWith('socket:');
     } catch {
-      // That of the listing itself.
+      // The descriptor of the listing itself.
       return false;
     }
   };
   return fs.readdirSync('/proc/self/fd').filter(isSocket).length;
 }
 
-/** One caller of each side. */
+/** Makes one call to each side. */
 function tick() {
   const now = clock.real();
   clock.longestLag = Math.max(clock.longestLag, now - lastTick - INTERVAL_MS);
   lastTick = now;
-  // Connections that ended meanwhile gave theirs back.
+  // Connections that have ended have released their descriptors.
   if (isStarved) openFiles();
   for (const callers of sides.values()) callers.call();
 }
 
-/** Takes all file descriptors that this process may have. */
+/** Opens files until this process has no file descriptor left. */
 function openFiles() {
   try {
     while (true) files.push(fs.openSync('/dev/null'));
@@ -74,7 +74,7 @@ function jump({ truthMs = 0, ...steps }) {
   clock.jumpedAt = clock.real();
 }
 
-/** Lets time pass: all clocks go on by so much. */
+/** Moves all clocks ahead, as if the time had passed. */
 const pass = (ms) => jump({ wallMs: ms, monotonicMs: ms, boottimeMs: ms, truthMs: ms });
 
 const methods = {
@@ -102,13 +102,13 @@ const methods = {
   jump,
   pass,
   letNames: (state) => orders.letNames(state),
-  /** Blocks the event loop, while more and more time passes. */
+  /** Blocks the event loop while time passes. */
   block({ passedMs, seconds }) {
     pass(passedMs[0]);
     spawnSync('sleep', [String(seconds)]);
     pass(passedMs[1]);
   },
-  /** Once the connections have ended: what they give back later would be had by a new one. */
+  /** Waits until the connections have ended, because a new one could use their descriptors. */
   async openFiles() {
     while (socketCount() > socketsAtStart) await delay(INTERVAL_MS);
     isStarved = true;
@@ -119,7 +119,7 @@ const methods = {
     for (const file of files) fs.closeSync(file);
     files = [];
   },
-  /** A worker with a manager of its own for each side, all in a flight. */
+  /** Starts a worker whose managers, one for each side, all request a token. */
   startWorker() {
     worker = new Worker(require.resolve('./worker.js'), { workerData: settings });
     worker.on('error', () => {});
@@ -128,7 +128,7 @@ const methods = {
   end() {
     clock.endedAt = clock.real();
   },
-  /** Waits until each side has a new token, for so long at most. */
+  /** Waits until each side has a new token, or until its time limit. */
   async recovered(limitsMs) {
     const start = clock.real();
     const isAwaited = ([side, { isRenewed }]) =>
@@ -137,7 +137,7 @@ const methods = {
       await new Promise((resolve) => setTimeout(resolve, INTERVAL_MS));
     }
   },
-  /** The figures of each side, after which this process ends: at once, flights or not, or later. */
+  /** Returns the figures of each side; this process then ends, with `atOnce` in the middle of flights. */
   async finish({ atOnce }) {
     clearInterval(ticking);
     const figures = Array.from(sides, async ([side, callers]) => [
@@ -151,14 +151,4 @@ const methods = {
   },
 };
 
-process.on('message', async ({ id, method, args }) => {
-  const isLast = method === 'finish';
-  let answer;
-  try {
-    answer = { id, value: await methods[method](...args) };
-  } catch (error) {
-    answer = { id, error: error.message };
-  }
-  process.send(answer, () => isLast && process.exit());
-});
-process.on('disconnect', () => process.exit());
+serve(methods, 'finish');

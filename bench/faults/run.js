@@ -1,16 +1,16 @@
 'use strict';
 
-// Lets both sides meet every fault, with a token held that is due for replacement and with none,
-// under callers of whom one comes every 10 ms, and says what came of it.
+// Runs every fault on both sides, with a held token that is due for replacement and without a
+// token, under a call every 10 ms, and reports what the callers got.
 
 const { randomBytes } = require('node:crypto');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { setTimeout: delay } = require('node:timers/promises');
-const { startFakeTokenEndpointProcess } = require('../../__test__/support/fault-server.js');
 const { startFakeTokenEndpoint } = require('../../lib/testing');
-const { Client } = require('./client.js');
+const { startDistantEndpoint } = require('./endpoint.js');
+const { RemoteProcess } = require('./process.js');
 const { buildShim, shimmed } = require('./shim.js');
 const { BUFFER_SECONDS, LIFE_SECONDS, REQUEST_TIMEOUT_MS, STALE_AGE_MS } = require('./table.js');
 
@@ -19,22 +19,22 @@ const SITUATIONS = ['held', 'none'];
 const CLIENT_ID = 'faults';
 const AT_ONCE = 8;
 const FAULT_MS = 2_000;
-/** So long a side has for its first token after the fault; of the plain class some never come. */
+/** The time limits for the first token after the fault; the plain class may never get one. */
 const RECOVERY_LIMITS_MS = { ours: 20_000, plain: 5_000 };
-/** In which a process must be gone, on a busy machine. */
+/** The time limit for the end of a process, on a busy machine. */
 const EXIT_LIMIT_MS = 5_000;
 
 /**
- * Starts the whole table. Returns a promise for each row by its name: the row's figures by
- * situation and side.
+ * Starts all rows. Returns for the name of each row a promise of its figures, by situation and
+ * side.
  *
  * @param {typeof import('./table.js').rows} rows
  */
 function startTable(rows) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'keycloak-faults-'));
   const shim = buildShim(folder);
-  const turns = new Turns(AT_ONCE);
-  const results = new Map(rows.map((row) => [row.name, runRow(row, { folder, shim, turns })]));
+  const limit = new Limit(AT_ONCE);
+  const results = new Map(rows.map((row) => [row.name, runRow(row, { folder, shim, limit })]));
   const all = Promise.allSettled(results.values());
   const done = all.then(() => fs.rmSync(folder, { recursive: true, force: true }));
   return { results, done };
@@ -47,7 +47,7 @@ async function runRow(row, place) {
   const cells = situations.flatMap((situation) => groups.map((sides) => ({ situation, sides })));
   await Promise.all(
     cells.map(async ({ situation, sides }) => {
-      const figures = await place.turns.run(() => runCell(row, situation, sides, place));
+      const figures = await place.limit.run(() => runCell(row, situation, sides, place));
       Object.assign(result[situation], figures);
     }),
   );
@@ -67,7 +67,8 @@ async function runCell(row, situation, sides, { folder, shim }) {
   const endpoints = Object.fromEntries(
     (await Promise.all(started)).map((endpoint, index) => [sides[index], endpoint]),
   );
-  const client = new Client(shimmed(shim, file('orders')), row.openFiles);
+  const program = path.join(__dirname, 'child.js');
+  const client = new RemoteProcess(program, shimmed(shim, file('orders')), row.openFiles);
   const cell = { situation, endpoints, client, clientId: CLIENT_ID, secret, newSecret, files };
   try {
     const { host, credential = 'string', bufferSeconds = BUFFER_SECONDS, abortAfterMs } = row;
@@ -75,7 +76,13 @@ async function runCell(row, situation, sides, { folder, shim }) {
       host ? tokenEndpoint.replace('127.0.0.1', host) : tokenEndpoint;
     await client.ask('start', {
       urls: Object.fromEntries(sides.map((side) => [side, url(endpoints[side])])),
-      ...{ clientId: CLIENT_ID, canary, secret, files, credential, bufferSeconds, abortAfterMs },
+      clientId: CLIENT_ID,
+      canary,
+      secret,
+      files,
+      credential,
+      bufferSeconds,
+      abortAfterMs,
       requestTimeoutMs: REQUEST_TIMEOUT_MS,
     });
     return await meet(row, cell);
@@ -86,7 +93,7 @@ async function runCell(row, situation, sides, { folder, shim }) {
   }
 }
 
-/** The fault from its beginning to its end. */
+/** Runs the fault from its beginning to its end. */
 async function meet(row, cell) {
   const { situation, endpoints, client } = cell;
   const sides = Object.keys(endpoints);
@@ -122,7 +129,9 @@ async function meet(row, cell) {
         ...figures[side],
         shown: [...figures[side].shown, ...(isShownIn(output, cell) ? ['output'] : [])],
         requests: after[side] - before[side],
-        ...{ memoryMib, exitMs, how },
+        memoryMib,
+        exitMs,
+        how,
       },
     ]),
   );
@@ -130,25 +139,16 @@ async function meet(row, cell) {
 
 async function requestCounts(endpoints) {
   const counts = Object.entries(endpoints).map(async ([side, endpoint]) => {
-    const { requestCount } = endpoint.stats ? await endpoint.stats() : endpoint;
-    return [side, requestCount];
+    return [side, (await endpoint.countRequests?.()) ?? endpoint.requestCount];
   });
   return Object.fromEntries(await Promise.all(counts));
-}
-
-/** An endpoint whose work holds up no other endpoint. */
-async function startDistantEndpoint(options) {
-  const { set, ...endpoint } = await startFakeTokenEndpointProcess(options);
-  const method = (name) => [name, (...args) => set(name, ...args)];
-  const methods = ['setAnswer', 'restore', 'waitForRequests'].map(method);
-  return { ...endpoint, ...Object.fromEntries(methods) };
 }
 
 const isShownIn = (output, { secret, newSecret }) =>
   [secret, newSecret].some((text) => output.includes(text));
 
-/** Runs this many at once, in order. */
-class Turns {
+/** Limits how many pieces of work run at the same time. */
+class Limit {
   #free;
   #waiting = [];
 

@@ -1,7 +1,7 @@
 'use strict';
 
-// Builds libc-shim.c, and returns its orders: how far the clocks of a process are off, and whether
-// names can be looked up there.
+// Builds libc-shim.c and writes its orders: the offsets of the clocks of a process, and the results of
+// its look-ups of names.
 
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -10,14 +10,14 @@ const path = require('node:path');
 const NS_PER_MS = 1e6;
 const ORDERS = ['wallMs', 'monotonicMs', 'boottimeMs', 'names'];
 const BYTES_PER_ORDER = 8;
-/** How long writing an order may take, on a busy machine. */
+/** The time limit for writing an order, on a busy machine. */
 const TOLERANCE_MS = 1_000;
 const NAMES = { work: 0, fail: 1, hang: 2 };
 
-/** Compiles the shim into a folder, with what Rust links with; gives its file. */
+/** Compiles the shim into a folder with the linker of Rust; returns its file. */
 function buildShim(folder) {
   if (process.platform !== 'linux') {
-    throw new Error('clocks are stepped through LD_PRELOAD, which only Linux has');
+    throw new Error('the clocks are changed with LD_PRELOAD, which exists only on Linux');
   }
   const file = path.join(folder, 'libc-shim.so');
   const source = path.join(__dirname, 'libc-shim.c');
@@ -26,13 +26,13 @@ function buildShim(folder) {
   return file;
 }
 
-/** The environment of a process that obeys `ordersFile`, which is made. */
+/** Creates `ordersFile`, and returns the environment of a process that follows it. */
 function shimmed(shim, ordersFile) {
   fs.writeFileSync(ordersFile, Buffer.alloc(ORDERS.length * BYTES_PER_ORDER));
   return { LD_PRELOAD: shim, FAULT_SHIM_FILE: ordersFile };
 }
 
-/** The orders of this very process. */
+/** The orders of this process. */
 class Orders {
   #file = fs.openSync(process.env.FAULT_SHIM_FILE, 'r+');
   #values = { wallMs: 0, monotonicMs: 0, boottimeMs: 0, names: NAMES.work };
@@ -45,7 +45,7 @@ class Orders {
     return this.#values.monotonicMs;
   }
 
-  /** Lets the clocks jump, all at once. */
+  /** Moves the clocks. */
   add({ wallMs = 0, monotonicMs = 0, boottimeMs = 0 }) {
     this.#values.wallMs += wallMs;
     this.#values.monotonicMs += monotonicMs;
@@ -54,11 +54,11 @@ class Orders {
     this.#write();
     const isOff = (moved, meant) => Math.abs(moved - meant) > TOLERANCE_MS;
     if (isOff(Date.now() - wall, wallMs) || isOff(performance.now() - monotonic, monotonicMs)) {
-      throw new Error('the clocks of this process do not obey');
+      throw new Error('the clocks of this process did not change as ordered');
     }
   }
 
-  /** What comes of look-ups: they `work`, `fail` or `hang`. */
+  /** Makes look-ups `work`, `fail` or `hang`. */
   letNames(state) {
     this.#values.names = NAMES[state];
     this.#write();

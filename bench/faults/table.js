@@ -1,7 +1,7 @@
 'use strict';
 
-// The faults: how each is brought about, and what it may do to callers who find no token. A caller
-// for whom a valid token is held is served at once, whatever the fault; run.js says how it is seen.
+// The faults: how each is caused, and how it may affect callers without a token. Whatever the
+// fault, a caller gets a valid held token at once; `run.js` checks this.
 
 const fs = require('node:fs');
 
@@ -11,14 +11,14 @@ const REQUEST_TIMEOUT_MS = 3_000;
 const HOUR_MS = 3_600_000;
 /** Between the start of the buffer and the end of the token. */
 const STALE_AGE_MS = 245_000;
-/** In which a request comes to its deadline. */
+/** Longer than the deadline of a request. */
 const PAST_DEADLINE_MS = REQUEST_TIMEOUT_MS + 500;
-/** Well inside the deadline, and long enough for something to happen meanwhile. */
+/** Well before the deadline, and long enough for another event in between. */
 const SLOW_MS = 400;
 const ABORT_AFTER_MS = 50;
 const BLOCKED_SECONDS = REQUEST_TIMEOUT_MS / 1000 + 1;
 const WORKER_CLIENT_ID = 'worker';
-/** Files that a process without a free descriptor may have. */
+/** The limit of file descriptors of a process that has none left. */
 const FEW_FILES = 128;
 
 const SERVED = [];
@@ -31,7 +31,7 @@ const OAUTH = ['ERR_KEYCLOAK_OAUTH'];
 const each = (cell, act) => Promise.all(Object.entries(cell.endpoints).map(act));
 const setAnswer = (cell, answer) => each(cell, ([, endpoint]) => endpoint.setAnswer(answer));
 
-/** A fault that is an answer, until the endpoint answers as Keycloak does again. */
+/** A fault in the answers of the endpoint, until it is restored. */
 function answering(make) {
   return {
     begin: (cell) => setAnswer(cell, typeof make === 'function' ? make(cell) : make),
@@ -39,7 +39,7 @@ function answering(make) {
   };
 }
 
-/** A page of a gateway that shows what it was sent. */
+/** A page of a gateway that shows the request. */
 const gatewayPage = ({ secret }) => ({
   status: 502,
   headers: { 'content-type': 'text/html' },
@@ -52,14 +52,14 @@ const dropConnections = (cell) =>
     await endpoint.goOnline();
   });
 
-/** Who was connected before gets no answer any more and is not told. */
+/** The connections that exist get no answer any more, and are not closed. */
 const deafenOldConnections = (cell) =>
   each(cell, ([, endpoint]) => {
     const last = endpoint.connectionCount;
     endpoint.setAnswer(({ connection }) => (connection <= last ? { fault: 'hang' } : {}));
   });
 
-/** The server has a new secret; its file has it from the first refusal on. */
+/** The server has a new secret, which is written to the file at the first refusal. */
 const rotateSecret = (cell) =>
   each(cell, ([side, endpoint]) => {
     endpoint.setSecret(cell.clientId, cell.newSecret);
@@ -69,7 +69,7 @@ const rotateSecret = (cell) =>
     });
   });
 
-/** Clocks jump while a request is in progress, or while callers are served from the cache. */
+/** Clocks jump during a request, or while callers are served from the cache. */
 const jumping = (steps, later) => ({
   ages: false,
   begin: (cell) => setAnswer(cell, { delayMs: SLOW_MS }),
@@ -80,7 +80,7 @@ const jumping = (steps, later) => ({
   },
 });
 
-/** No descriptor for a new connection, and no old connection. */
+/** There is no descriptor for a new connection, and no old connection. */
 const withoutFiles = {
   openFiles: FEW_FILES,
   async begin(cell) {
@@ -90,7 +90,7 @@ const withoutFiles = {
   end: ({ client }) => client.ask('closeFiles'),
 };
 
-/** Look-ups that `fail` or `hang`, and no connection that needs none. */
+/** Look-ups `fail` or `hang`, and there is no old connection. */
 const withNames = (state) => ({
   host: 'keycloak.test',
   async begin(cell) {
@@ -101,30 +101,34 @@ const withNames = (state) => ({
 });
 
 /**
- * `none` are the codes that callers without a token get, all of them; with none of them they are
- * served. Further members, each with a default in run.js:
+ * `none` lists the codes that callers without a token get; if it is empty, they are served. Further
+ * members, whose defaults are in `run.js`:
  *
- * - `begin`, `during`, `end`: what starts the fault, goes on beside the callers, and ends it
- * - `lastsMs`: how long it lasts
- * - `situations`: those of `held`, `none` that it is met in
- * - `ages`: whether a held token is made stale once the fault is there
- * - `expiresIn`, `bufferSeconds`, `ageMs`: the token's life
- * - `isWarm`: whether callers without a token had one before, hence a connection
- * - `credential`, `host`, `openFiles`, `abortAfterMs`: of the process that meets the fault
- * - `mayRenew`: where by contract a token counts as over that the server still honours, as the wall
- *   clock says that it must be, so callers wait for the next one
- * - `isHeavy`: whether each side needs processes of its own, and its memory is worth a word
- * - `exits`: whether the process is ended in the flight
+ * - `begin`, `during`, `end`: start the fault, run during the calls, end the fault
+ * - `lastsMs`: the duration
+ * - `situations`: which of `held` and `none` are run
+ * - `ages`: whether a held token is made stale when the fault has begun
+ * - `expiresIn`, `bufferSeconds`, `ageMs`: the life of the token
+ * - `isWarm`: whether callers without a token had one before, and therefore a connection
+ * - `credential`, `host`, `openFiles`, `abortAfterMs`: for the process that meets the fault
+ * - `mayRenew`: the situations in which, by contract, a token counts as expired that the server
+ *   still accepts, because of the wall clock
+ * - `isHeavy`: whether each side needs its own processes, and the report includes their memory
+ * - `exits`: whether the process ends during the flight
  */
 const rows = [
   { name: 'slow answer', detail: '400 ms', none: SERVED, ...answering({ delayMs: SLOW_MS }) },
   {
-    ...{ name: 'dripping answer', detail: 'a byte every 50 ms', none: TIMEOUT },
+    name: 'dripping answer',
+    detail: 'a byte every 50 ms',
+    none: TIMEOUT,
     lastsMs: PAST_DEADLINE_MS,
     ...answering({ fault: 'drip', dripMs: 50 }),
   },
   {
-    ...{ name: 'flood', detail: 'a body of 400 MB', none: PROTOCOL },
+    name: 'flood',
+    detail: 'a body of 400 MB',
+    none: PROTOCOL,
     isHeavy: true,
     ...answering({ fault: 'flood' }),
   },
@@ -132,52 +136,76 @@ const rows = [
   { name: 'torn 200', detail: 'half a body', none: NETWORK, ...answering({ fault: 'truncate' }) },
   { name: 'HTML 502', detail: 'the page shows the form', none: HTTP, ...answering(gatewayPage) },
   {
-    ...{ name: 'connection refused', none: NETWORK },
+    name: 'connection refused',
+    none: NETWORK,
     begin: (cell) => each(cell, ([, endpoint]) => endpoint.goOffline()),
     end: (cell) => each(cell, ([, endpoint]) => endpoint.goOnline()),
   },
   { name: 'connection reset', none: NETWORK, ...answering({ fault: 'reset' }) },
   {
-    ...{ name: 'dead kept connection', detail: 'acknowledges, never answers', none: TIMEOUT },
+    name: 'dead kept connection',
+    detail: 'acknowledges, never answers',
+    none: TIMEOUT,
     // Young enough for its connection to be kept.
-    ...{ expiresIn: 20, bufferSeconds: 10, ageMs: 12_000, isWarm: true },
+    expiresIn: 20,
+    bufferSeconds: 10,
+    ageMs: 12_000,
+    isWarm: true,
     begin: deafenOldConnections,
     end: (cell) => each(cell, ([, endpoint]) => endpoint.restore()),
   },
   {
-    ...{ name: 'silent server', detail: 'accepts, never answers', none: TIMEOUT },
+    name: 'silent server',
+    detail: 'accepts, never answers',
+    none: TIMEOUT,
     lastsMs: PAST_DEADLINE_MS,
     ...answering({ fault: 'hang' }),
   },
   {
-    ...{ name: 'wrong secret', none: OAUTH },
+    name: 'wrong secret',
+    none: OAUTH,
     begin: (cell) =>
       each(cell, ([, endpoint]) => endpoint.setSecret(cell.clientId, cell.newSecret)),
     end: (cell) => each(cell, ([, endpoint]) => endpoint.restore()),
   },
   {
-    ...{ name: 'rotated secret in a file', detail: 'replaced at the first refusal' },
-    ...{ none: SERVED, credential: 'file', begin: rotateSecret },
+    name: 'rotated secret in a file',
+    detail: 'replaced at the first refusal',
+    none: SERVED,
+    credential: 'file',
+    begin: rotateSecret,
   },
   {
-    ...{ name: 'rotated secret of a function', detail: 'replaced at the first refusal' },
-    ...{ none: SERVED, credential: 'function', begin: rotateSecret },
+    name: 'rotated secret of a function',
+    detail: 'replaced at the first refusal',
+    none: SERVED,
+    credential: 'function',
+    begin: rotateSecret,
   },
   {
-    ...{ name: 'wall clock 2 h ahead', detail: 'all at once', none: SERVED },
-    ...{ mayRenew: ['held', 'none'], ...jumping({ wallMs: 2 * HOUR_MS }) },
+    name: 'wall clock 2 h ahead',
+    detail: 'all at once',
+    none: SERVED,
+    mayRenew: ['held', 'none'],
+    ...jumping({ wallMs: 2 * HOUR_MS }),
   },
   {
-    ...{ name: 'wall clock 2 h back', detail: 'then the token runs out', none: SERVED },
+    name: 'wall clock 2 h back',
+    detail: 'then the token runs out',
+    none: SERVED,
     ...jumping({ wallMs: -2 * HOUR_MS }, (LIFE_SECONDS + 1) * 1000),
   },
   {
-    ...{ name: 'suspended for 2 h', detail: 'monotonic clock stands', none: SERVED },
+    name: 'suspended for 2 h',
+    detail: 'monotonic clock stands',
+    none: SERVED,
     mayRenew: ['none'],
     ...jumping({ wallMs: 2 * HOUR_MS, boottimeMs: 2 * HOUR_MS, truthMs: 2 * HOUR_MS }),
   },
   {
-    ...{ name: 'blocked event loop', detail: '4 s, past the end of the token', none: SERVED },
+    name: 'blocked event loop',
+    detail: '4 s, past the end of the token',
+    none: SERVED,
     ages: false,
     begin: (cell) => setAnswer(cell, { delayMs: SLOW_MS }),
     async during({ client, arrived, situation }) {
@@ -187,7 +215,8 @@ const rows = [
     },
   },
   {
-    ...{ name: 'worker killed in a flight', none: SERVED },
+    name: 'worker killed in a flight',
+    none: SERVED,
     begin: (cell) =>
       setAnswer(cell, ({ clientId }) =>
         clientId === WORKER_CLIENT_ID ? { fault: 'hang' } : { delayMs: SLOW_MS },
@@ -200,19 +229,25 @@ const rows = [
     },
   },
   {
-    ...{ name: 'process exit in a flight', none: SERVED, exits: true },
+    name: 'process exit in a flight',
+    none: SERVED,
+    exits: true,
     begin: (cell) => setAnswer(cell, { fault: 'hang' }),
     during: ({ arrived }) => arrived(),
   },
   {
-    ...{ name: 'callers who leave', detail: 'half of them, after 50 ms, server silent' },
-    ...{ none: ['AbortError', ...TIMEOUT], abortAfterMs: ABORT_AFTER_MS },
+    name: 'callers who leave',
+    detail: 'half of them, after 50 ms, server silent',
+    none: ['AbortError', ...TIMEOUT],
+    abortAfterMs: ABORT_AFTER_MS,
     lastsMs: PAST_DEADLINE_MS,
     ...answering({ fault: 'hang' }),
   },
   { name: 'no file descriptor left', none: NETWORK, isWarm: true, ...withoutFiles },
   {
-    ...{ name: 'no file descriptor at the start', none: NETWORK, ...withoutFiles },
+    name: 'no file descriptor at the start',
+    none: NETWORK,
+    ...withoutFiles,
     situations: ['none'],
   },
   { name: 'name not found', none: NETWORK, ...withNames('fail') },

@@ -1,101 +1,84 @@
 'use strict';
 
-// The rivals: packages from npm that get client-credentials tokens, each used as its own docs say.
-// A file of this folder is one of them: `load()` imports the package and returns a function that
-// creates a manager with `getToken()` and `clearCache()` for a token endpoint.
+// Installs and loads the rivals of `table.js`.
 
 const fs = require('node:fs');
 const path = require('node:path');
+const { isInstalled } = require('../../tools/setup.js');
+const { run } = require('../../tools/run.js');
 const { runChild } = require('../child.js');
 const { nodeBinary } = require('../../tools/node-versions.js');
-const { installRivals, nodeModules } = require('./install.js');
+const { rivals } = require('./table.js');
 
-/** The oldest release line on which each runs in its newest version. */
+/** The oldest release line on which the newest version of each rival runs. */
 const RECOMMENDED_NODE = 24;
+const LIMIT_SECONDS = 120;
+const folder = path.join(__dirname, '..');
 
-/** By the name in the table. */
-const files = {
-  'openid-client': './openid-client.js',
-  'simple-oauth2': './simple-oauth2.js',
-  '@badgateway/oauth2-client': './badgateway-oauth2-client.js',
-  'google-auth-library': './google-auth-library.js',
-  '@azure/msal-node': './azure-msal-node.js',
-  'undici fetch': './undici-fetch.js',
-  'undici request': './undici-request.js',
-};
-
-/** The path of a rival's module, for code that must load nothing else. */
-function rivalModule(name) {
-  return require.resolve(files[name]);
-}
-
-/** Rejects if the package is not there or does not load on this Node. */
+/** Rejects if the package is missing or does not load on this Node. */
 async function loadRival(name) {
-  const { packageName, load } = require(files[name]);
-  const { version } = JSON.parse(
-    fs.readFileSync(path.join(nodeModules, packageName, 'package.json'), 'utf8'),
-  );
+  const { packageName, load } = rivals[name];
+  const manifest = path.join(folder, 'node_modules', packageName, 'package.json');
+  const { version } = JSON.parse(fs.readFileSync(manifest, 'utf8'));
   return { name, version, make: await load() };
 }
 
-/** Those that load on this Node, and a note for each of the others. */
+/** The rivals that load on this Node, and a note about each of the others. */
 async function loadRivals() {
-  const rivals = [];
+  const loaded = [];
   const notes = [];
-  for (const name of Object.keys(files)) {
+  for (const name of Object.keys(rivals)) {
     try {
-      rivals.push(await loadRival(name));
+      loaded.push(await loadRival(name));
     } catch (error) {
       const [why] = error.message.split('\n', 1);
       notes.push(`${name} was left out on Node ${process.versions.node}: ${why}`);
     }
   }
-  return { rivals, notes };
+  return { rivals: loaded, notes };
 }
 
-/** Installs what is missing. The names of all rivals, or none and a note that says why. */
+/** Installs the rivals if necessary. Returns their names, or none and a note that says why. */
 async function prepareRivals() {
   try {
-    await installRivals();
+    if (!isInstalled(folder)) {
+      // npm must not run any script of the packages.
+      const flags = ['--ignore-scripts', '--no-audit', '--no-fund', '--no-engine-strict'];
+      const args = ['ci', '--prefix', folder, ...flags];
+      await run('npm', args, { capture: true, limitSeconds: LIMIT_SECONDS });
+    }
   } catch (error) {
-    return { names: [], notes: [`The rivals were left out: ${error.message}`] };
+    const [why = error.message] = /^npm error .+$/m.exec(error.message) ?? [];
+    return { names: [], notes: [`The rivals were left out: npm ci in bench: ${why}`] };
   }
-  const notes = Object.values(files).flatMap((file) => require(file).note ?? []);
-  return { names: Object.keys(files), notes };
+  const notes = Object.values(rivals).flatMap(({ note }) => note ?? []);
+  return { names: Object.keys(rivals), notes };
 }
 
 /**
- * Those of the names that load on that Node, this one by default, and notes that say in which
- * version and which do not.
+ * The rivals among `names` that load on that Node, by default on this one, and notes about their
+ * versions and about those that do not load.
  */
 async function loadableRivals(names, { binary } = {}) {
   if (names.length === 0) return { names, notes: [] };
-  const { node, rivals, notes } = await runChild('rivals.js', [], { binary });
-  const versions = rivals.map(({ name, version }) => `${name} ${version}`).join(', ');
-  return {
-    names: rivals.map(({ name }) => name),
-    notes: [`Node ${node}: ${versions}.`, ...notes],
-  };
+  const { node, versions, notes } = await runChild('rivals', {}, { binary });
+  const list = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
+  return { names: Object.keys(versions), notes: [`Node ${node}: ${list.join(', ')}.`, ...notes] };
 }
 
-/** The rivals on the Node that they recommend, or on this one if that is not available. */
+/** The rivals on the recommended Node, or on this one if that Node is not available. */
 async function rivalsOnTheirNode() {
   const { names, notes } = await prepareRivals();
   let binary;
   try {
     binary = await nodeBinary(RECOMMENDED_NODE);
   } catch (error) {
-    notes.push(`On this Node: Node ${RECOMMENDED_NODE} is not to be had, ${error.message}`);
+    notes.push(
+      `Measured on this Node, because Node ${RECOMMENDED_NODE} is not available: ${error.message}`,
+    );
   }
   const there = await loadableRivals(names, { binary });
   return { binary, names: there.names, notes: [...there.notes, ...notes] };
 }
 
-module.exports = {
-  loadRival,
-  loadRivals,
-  loadableRivals,
-  prepareRivals,
-  rivalModule,
-  rivalsOnTheirNode,
-};
+module.exports = { loadRival, loadRivals, loadableRivals, prepareRivals, rivalsOnTheirNode };

@@ -1,12 +1,12 @@
 'use strict';
 
-// What a call costs while a token is held: by one caller on each version of Node that is supported,
-// and by eight worker threads. A rival is measured in a process with ours and the floor alone: the
-// call site of a program sees one class, and V8 treats one that sees many differently, which has
-// rows of its own.
+// Measures a call while a token is held: by one caller on each supported version of Node, and by
+// eight worker threads. A rival is measured in a process with only ours and the floor: the call
+// site of a program sees one class, and V8 treats a call site of many classes differently, which
+// has its own rows.
 
-const { compare, median } = require('../measure.js');
-const { startEndpoint } = require('../endpoint.js');
+const { compare } = require('../measure.js');
+const { withEndpoint } = require('../endpoint.js');
 const { nodeBinary, nodeMajors } = require('../../tools/node-versions.js');
 const { runChild } = require('../child.js');
 const { buildNaive } = require('../naive/index.js');
@@ -15,34 +15,32 @@ const { loadableRivals, prepareRivals } = require('../rivals/index.js');
 const THREADS = 8;
 const TURN_MS = 12;
 
-/** The ratio of ours to the other side, round by round. */
-function ratio(perCall, name) {
-  return median(perCall.ours.map((ns, round) => ns / perCall[name][round]));
-}
-
-/** `measure(names)` gives nanoseconds per call of ours and the sides named, round by round. */
+/** `measure(names)` returns nanoseconds per call of the sides, round by round. */
 async function rowsOf(where, others, measure) {
-  const first = await measure(['ours', 'floor', 'plain']);
   const row = (perCall, name, figure, atMost) =>
     compare({
       figure: `${figure}, ${where}`,
-      ...{ unit: 'ns', ours: perCall.ours, other: perCall[name], against: name, atMost },
+      unit: 'ns',
+      ours: perCall.ours,
+      other: perCall[name],
+      against: name,
+      atMost,
     });
-  const measured = [];
-  for (const name of others) {
-    const perCall = await measure(['ours', 'floor', name]);
-    measured.push({ name, perCall, ratio: ratio(perCall, name) });
-  }
+  const first = await measure(['ours', 'floor', 'plain']);
+  const measured = {};
+  for (const name of others) measured[name] = await measure(['ours', 'floor', name]);
   const all = await measure(['ours', 'floor', 'plain', ...others]);
-  const rivals = measured.filter(({ name }) => name !== 'naive');
-  // The one that comes nearest to ours, whatever the noise of its process.
-  const best = rivals.reduce((a, b) => (b.ratio > a.ratio ? b : a), { ratio: 0 });
+  const rivals = others.filter((name) => name !== 'naive');
+  // Each rival is compared with ours in the same process, whatever the noise of that process.
+  const [best] = rivals
+    .map((name) => row(measured[name], name, 'cached, best rival', 0.667))
+    .sort((one, other) => other.ratio - one.ratio);
   return [
     row(first, 'floor', 'cached', 1.1),
     row(all, 'floor', 'cached, a call site of many classes', 1.1),
     row(first, 'plain', 'cached', 0.6),
-    ...(best.name ? [row(best.perCall, best.name, 'cached, best rival', 0.667)] : []),
-    ...measured.map(({ name, perCall }) => row(perCall, name, 'cached')),
+    ...(best === undefined ? [] : [best]),
+    ...others.map((name) => row(measured[name], name, 'cached')),
   ];
 }
 
@@ -50,16 +48,20 @@ async function run({ quick }) {
   const rounds = quick ? 7 : 21;
   const most = quick ? 100_000 : 200_000;
   const { names, notes } = await prepareRivals();
-  const naive = await buildNaive().then(
-    () => ['naive'],
-    (error) => {
-      notes.push(error.message);
-      return [];
-    },
-  );
-  const endpoint = await startEndpoint();
-  const rows = [];
+  const naive = [];
   try {
+    await buildNaive();
+    naive.push('naive');
+  } catch (error) {
+    notes.push(error.message);
+  }
+  const rows = await withEndpoint({}, async ({ url }) => {
+    const found = [];
+    const measure = async (where, rivals, options, binary) => {
+      const run = (sides) =>
+        runChild('cached', { url, rounds, most, names: sides, ...options }, { binary });
+      found.push(...(await rowsOf(where, [...rivals, ...naive], run)));
+    };
     for (const major of nodeMajors) {
       let binary;
       try {
@@ -70,23 +72,13 @@ async function run({ quick }) {
       }
       const there = await loadableRivals(names, { binary });
       notes.push(...there.notes);
-      const args = [endpoint.url, rounds, most, TURN_MS];
-      rows.push(
-        ...(await rowsOf(`Node ${major}`, [...there.names, ...naive], (sides) =>
-          runChild('cached.js', [...args, ...sides], { binary }),
-        )),
-      );
+      await measure(`Node ${major}`, there.names, { turnMs: TURN_MS }, binary);
     }
     const there = await loadableRivals(names);
-    const args = [endpoint.url, THREADS, rounds, most, TURN_MS / 2];
-    rows.push(
-      ...(await rowsOf(`${THREADS} threads`, [...there.names, ...naive], (sides) =>
-        runChild('cached-threads.js', [...args, ...sides]),
-      )),
-    );
-  } finally {
-    endpoint.stop();
-  }
+    const options = { threads: THREADS, turnMs: TURN_MS / 2 };
+    await measure(`${THREADS} threads`, there.names, options);
+    return found;
+  });
   notes.unshift(
     `${rounds} interleaved rounds of up to ${most} awaited calls in ${TURN_MS} ms; 1.3 KB token.`,
     `${THREADS} threads: wall time per call of all together, a manager of each side in each.`,

@@ -1,92 +1,96 @@
 'use strict';
 
-// How long a caller may have to wait while tokens expire and the endpoint is slow. Ours, the plain
-// class and the floor run side by side, each in a process of its own. The plain class has the
-// setting that suits it best, a buffer of 1 s; it keeps every token for 10 s all the same, so it
-// hands out expired ones, which are counted. The rival has a buffer of 1 s around it.
+// Measures how long a caller may have to wait while tokens expire and the endpoint is slow. Ours,
+// the plain class and the floor run at the same time, each in its own process. The plain class has
+// its most favourable setting, a buffer of 1 s; it nevertheless keeps every token for at least
+// 10 s, so it hands out expired tokens, which are counted. The rival has a buffer of 1 s around it.
 
-const { fork } = require('node:child_process');
-const { once } = require('node:events');
-const path = require('node:path');
 const { absolute } = require('../measure.js');
-const { startEndpoint } = require('../endpoint.js');
+const { withEndpoint } = require('../endpoint.js');
+const { runChild } = require('../child.js');
 const { loadableRivals, prepareRivals } = require('../rivals/index.js');
 
 const SIDES = ['ours', 'plain', 'floor'];
-/** Beside them where the bars are. */
+/** It is measured only where the bars are. */
 const RIVAL = 'openid-client';
 const RATES = [1000, 10_000];
 const DELAYS_MS = [5, 50, 500];
-/** The one with bars takes as long as all the others, one after the other, beside it. */
-const JUDGED = { rate: 1000, delayMs: 500, lifeSeconds: 10, expiries: 20 };
-/** Of a shorter life the seconds in which the claims of a token count are too large a part. */
-const OTHERS = { lifeSeconds: 4, expiries: 8 };
-const QUICK = { judged: { lifeSeconds: 4, expiries: 6 }, others: { lifeSeconds: 4, expiries: 1 } };
+/** The combination with bars takes as long as all others together, which run at the same time. */
+const JUDGED = { rate: 1000, delayMs: 500 };
+const LIVES = {
+  judged: { lifeSeconds: 10, expiries: 20 },
+  // In a shorter life, the rounding of its times to seconds would matter too much.
+  others: { lifeSeconds: 4, expiries: 8 },
+};
+const QUICK_LIVES = {
+  judged: { lifeSeconds: 4, expiries: 6 },
+  others: { lifeSeconds: 4, expiries: 1 },
+};
 const SPARE_MS = 30_000;
 
-/** The results of each side's callers. */
-async function observe({ rate, delayMs, lifeSeconds, expiries, sides = SIDES }) {
-  const endpoint = await startEndpoint({ expiresIn: lifeSeconds, delayMs });
-  const children = [];
-  try {
-    const seconds = lifeSeconds * expiries;
-    const results = sides.map((side) => {
-      const child = start([side, endpoint.url, rate, seconds], seconds * 1000 + SPARE_MS);
-      children.push(child);
-      return result(child);
-    });
-    const seen = await Promise.all(results);
-    return {
-      ...{ rate, delayMs, sides },
-      ...Object.fromEntries(sides.map((side, index) => [side, seen[index]])),
-    };
-  } finally {
-    for (const child of children) child.kill();
-    endpoint.stop();
-  }
-}
-
-function start(args, timeout) {
-  const program = path.join(__dirname, '..', 'children', 'expiry.js');
-  return fork(program, args.map(String), { timeout });
-}
-
-async function result(child) {
-  const ended = once(child, 'exit').then(([code, signal]) => {
-    throw new Error(`children/expiry.js ended early (${signal ?? code})`);
+/** What the callers of each side saw. */
+function observe({ rate, delayMs, lifeSeconds, expiries, sides = SIDES }) {
+  const seconds = lifeSeconds * expiries;
+  const stop = new AbortController();
+  const limits = { timeout: seconds * 1000 + SPARE_MS, signal: stop.signal };
+  return withEndpoint({ expiresIn: lifeSeconds, delayMs }, async ({ url }) => {
+    try {
+      const start = async (side) => [
+        side,
+        await runChild('expiry', { side, url, rate, seconds }, limits),
+      ];
+      return { rate, delayMs, sides, ...Object.fromEntries(await Promise.all(sides.map(start))) };
+    } finally {
+      stop.abort();
+    }
   });
-  const [message] = await Promise.race([once(child, 'message'), ended]);
-  return message;
 }
 
-/** The rival, if it is there and loads on this Node. */
-async function findRival() {
-  const { names } = await prepareRivals();
-  return (await loadableRivals(names)).names.filter((name) => name === RIVAL);
+async function observeOthers(lives) {
+  const seen = [];
+  for (const rate of RATES) {
+    for (const delayMs of DELAYS_MS) {
+      const isJudged = rate === JUDGED.rate && delayMs === JUDGED.delayMs;
+      if (!isJudged) seen.push(await observe({ rate, delayMs, ...lives }));
+    }
+  }
+  return seen;
 }
 
 async function run({ quick }) {
-  const sides = [...SIDES, ...(await findRival())];
-  const judgedSettings = { ...JUDGED, ...(quick ? QUICK.judged : {}), sides };
-  const otherSettings = quick ? QUICK.others : OTHERS;
-  const isJudged = ({ rate, delayMs }) => rate === JUDGED.rate && delayMs === JUDGED.delayMs;
-  const combinations = RATES.flatMap((rate) => DELAYS_MS.map((delayMs) => ({ rate, delayMs })));
-  const observeOthers = async () => {
-    const seen = [];
-    for (const combination of combinations.filter((one) => !isJudged(one))) {
-      seen.push(await observe({ ...combination, ...otherSettings }));
-    }
-    return seen;
-  };
-  const [judged, others] = await Promise.all([observe(judgedSettings), observeOthers()]);
+  const lives = quick ? QUICK_LIVES : LIVES;
+  const { names } = await prepareRivals();
+  const loadable = await loadableRivals(names);
+  const sides = [...SIDES, ...loadable.names.filter((name) => name === RIVAL)];
+  const [judged, others] = await Promise.all([
+    observe({ ...JUDGED, ...lives.judged, sides }),
+    observeOthers(lives.others),
+  ]);
+  const { lifeSeconds, expiries } = lives.judged;
   return {
     rows: [
-      ...judgedRows(judgedSettings, judged),
-      ...otherRows(others),
-      ...rowsOfAll(judged, others),
+      ...judgedRows(expiries, judged),
+      ...others.map((seen) => aboveFloor(describe(seen), seen)),
+      ...sums([judged, ...others]),
     ],
-    notes: notes({ judged, judgedSettings, otherSettings }),
-    curves: [curve(judgedSettings, judged)],
+    notes: [
+      ...(sides.includes(RIVAL) ? [] : [`${RIVAL} was left out: it is missing or does not load.`]),
+      `With bars: ${judged.ours.calls} calls in ${lifeSeconds * expiries} s on each side, tokens ` +
+        `of ${lifeSeconds} s; ours had ${judged.ours.tokens} of them, the plain class ` +
+        `${judged.plain.tokens}, each kept for 10 s; ${judged.plain.expired} of its calls got one ` +
+        'past its exp.',
+      `The others at the same time, one after the other: ${lives.others.expiries} expiries of ` +
+        `tokens of ${lives.others.lifeSeconds} s.`,
+    ],
+    curves: [
+      {
+        id: 'expiry-latency',
+        title: `Callers across ${expiries} expiries, ${describe(judged)}`,
+        x: { title: 'one call in so many takes longer', log: true },
+        y: { title: 'ms', log: true },
+        lines: sides.map((name) => ({ name, points: judged[name].curve })),
+      },
+    ],
   };
 }
 
@@ -94,66 +98,42 @@ function describe({ rate, delayMs }) {
   return `${rate.toLocaleString('en')} calls/s, endpoint ${delayMs} ms`;
 }
 
-function judgedRows({ expiries }, judged) {
-  const { ours, plain, floor, [RIVAL]: rival } = judged;
+function aboveFloor(figure, { ours, plain, floor }, atMost) {
+  return absolute({
+    figure: `${figure}, p99.9 above the floor`,
+    unit: 'ms',
+    ours: ours.p999 - floor.p999,
+    other: plain.p999 - floor.p999,
+    atMost,
+  });
+}
+
+function judgedRows(expiries, judged) {
   const figure = `${expiries} expiries, ${describe(judged)}`;
-  const row = (name, key, other, against, limits) =>
+  const row = (name, key, against, atMost) =>
     absolute({
-      ...{ figure: `${figure}, ${name}`, unit: 'ms', ours: ours[key] },
-      ...{ other: other[key], against, ...limits },
+      figure: `${figure}, ${name}`,
+      unit: 'ms',
+      ours: judged.ours[key],
+      other: judged[against][key],
+      against,
+      atMost,
     });
   return [
-    row('p99.9', 'p999', plain, 'plain'),
-    row('p99.9', 'p999', floor, 'floor'),
-    ...(rival ? [row('p99.9', 'p999', rival, RIVAL)] : []),
-    absolute({
-      ...{ figure: `${figure}, p99.9 above the floor`, unit: 'ms', atMost: 1 },
-      ...{ ours: ours.p999 - floor.p999, other: plain.p999 - floor.p999 },
-    }),
-    row('worst', 'worst', plain, 'plain', { atMost: 60 }),
-    row('worst', 'worst', floor, 'floor'),
+    row('p99.9', 'p999', 'plain'),
+    row('p99.9', 'p999', 'floor'),
+    ...(judged[RIVAL] === undefined ? [] : [row('p99.9', 'p999', RIVAL)]),
+    aboveFloor(figure, judged, 1),
+    row('worst', 'worst', 'plain', 60),
+    row('worst', 'worst', 'floor'),
   ];
 }
 
-function otherRows(others) {
-  return others.map((seen) =>
-    absolute({
-      ...{ figure: `${describe(seen)}, p99.9 above the floor`, unit: 'ms' },
-      ours: seen.ours.p999 - seen.floor.p999,
-      other: seen.plain.p999 - seen.floor.p999,
-    }),
-  );
-}
-
-function rowsOfAll(judged, others) {
-  const sum = (side, key) =>
-    [judged, ...others].reduce((total, seen) => total + seen[side][key], 0);
+function sums(all) {
+  const sum = (side, key) => all.reduce((total, seen) => total + seen[side][key], 0);
   const row = (figure, key) =>
-    absolute({ figure, unit: '', ours: sum('ours', key), other: sum('plain', key), atMost: 0 });
+    absolute({ figure, ours: sum('ours', key), other: sum('plain', key), atMost: 0 });
   return [row('failed calls', 'failures'), row('calls given an expired token', 'expired')];
-}
-
-function notes({ judged, judgedSettings, otherSettings }) {
-  const { ours, plain } = judged;
-  const { lifeSeconds, expiries, sides } = judgedSettings;
-  return [
-    ...(sides.includes(RIVAL) ? [] : [`${RIVAL} was left out: it is not there, or does not load.`]),
-    `With bars: ${ours.calls} calls in ${lifeSeconds * expiries} s on each side, tokens of ` +
-      `${lifeSeconds} s; ours had ${ours.tokens} of them, the plain class ${plain.tokens}, each ` +
-      `kept for 10 s; ${plain.expired} of its calls got one past its exp.`,
-    `The others meanwhile, one after the other: ${otherSettings.expiries} expiries of tokens of ` +
-      `${otherSettings.lifeSeconds} s.`,
-  ];
-}
-
-function curve({ expiries }, judged) {
-  return {
-    id: 'expiry-latency',
-    title: `Callers across ${expiries} expiries, ${describe(judged)}`,
-    x: { title: 'one call in so many takes longer', log: true },
-    y: { title: 'ms', log: true },
-    lines: judged.sides.map((name) => ({ name, points: judged[name].curve })),
-  };
 }
 
 module.exports = { title: 'Callers while tokens expire', run };

@@ -1,18 +1,18 @@
 'use strict';
 
-// What faults do to callers: the whole table of `faults/`, ours and the plain class side by side in
-// every row. A run that is kept also writes it to `results/faults.md`.
+// Runs the complete table of `faults/` for ours and the plain class. A run that is kept also writes
+// `results/faults.md`.
 
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
-const { lines, markdown, totals } = require('../faults/report.js');
+const { TOTALS, lines, markdown, totals } = require('../faults/report.js');
 const { brokenPromises, startTable } = require('../faults/run.js');
 const { rows } = require('../faults/table.js');
 const { absolute } = require('../measure.js');
 
 async function run({ isKept = true }) {
-  // Before this adds a load of its own.
+  // The load of the machine before this scenario adds to it.
   const about = `Measured on ${today()} with ${machine()}.`;
   const { results, done } = startTable(rows);
   const table = [];
@@ -23,29 +23,25 @@ async function run({ isKept = true }) {
   }
   const folder = path.join(__dirname, '..', 'results');
   if (isKept) fs.writeFileSync(path.join(folder, 'faults.md'), markdown(table, about));
-  const broken = (side) =>
+  const brokenCells = (side) =>
     table.flatMap(({ row, result }) =>
       Object.entries(result)
         .map(([situation, sides]) => brokenPromises(row, situation, sides[side]))
         .filter((sentences) => sentences.length > 0),
     ).length;
   const [ours, plain] = ['ours', 'plain'].map((side) => totals(table, side));
-  const bar = (figure, name) =>
-    absolute({ figure, unit: '', ours: ours[name], other: plain[name], atMost: 0 });
+  const row = (figure, ourValue, plainValue, atMost) =>
+    absolute({ figure, ours: ourValue, other: plainValue, atMost });
+  const total = (key, atMost) => row(TOTALS[key], ours[key], plain[key], atMost);
+  const broken = 'cells in which the contract is not kept';
   return {
     rows: [
-      bar('callers who lost a valid token', 'lost'),
-      bar('callers who hung', 'hung'),
-      bar('expired tokens handed out', 'expired'),
-      bar('places with a secret', 'shown'),
-      absolute({
-        ...{ figure: 'cells in which the contract is not kept', unit: '' },
-        ...{ ours: broken('ours'), other: broken('plain'), atMost: 0 },
-      }),
-      absolute({
-        ...{ figure: 'requests at the endpoint', unit: '' },
-        ...{ ours: ours.requests, other: plain.requests },
-      }),
+      total('lost', 0),
+      total('hung', 0),
+      total('expired', 0),
+      total('shown', 0),
+      row(broken, brokenCells('ours'), brokenCells('plain'), 0),
+      total('requests'),
     ],
     notes: [`${rows.length} faults, ${ours.calls} calls on each side.`, ...lines(table)],
   };

@@ -1,9 +1,10 @@
 'use strict';
 
-// The cost of loading the package, and the threads and sockets that it opens.
+// Measures the cost of loading the package, and the threads and sockets that it opens.
 
-const { absolute, median, quartiles } = require('../measure.js');
-const { startEndpoint } = require('../endpoint.js');
+const { absolute, measureSides, median, pick, quartiles } = require('../measure.js');
+const credentials = require('../credentials.js');
+const { withEndpoint } = require('../endpoint.js');
 const { runChild } = require('../child.js');
 const { binarySize } = require('../binary-size.js');
 
@@ -11,24 +12,21 @@ const MOST_BYTES = 3_750_000;
 
 async function run({ quick }) {
   const rounds = quick ? 5 : 15;
-  const endpoint = await startEndpoint();
-  const results = { ours: [], plain: [] };
-  try {
-    // One more, not counted, brings the files into memory.
-    for (let round = -1; round < rounds; round += 1) {
-      for (const side of ['ours', 'plain']) {
-        const answer = await runChild('load.js', [side, endpoint.url]);
-        if (round >= 0) results[side].push(answer);
-      }
-    }
-  } finally {
-    endpoint.stop();
-  }
+  const results = await withEndpoint({}, ({ url }) =>
+    // The first round brings the files into memory.
+    measureSides(['ours', 'plain'], { rounds, warmUp: 1 }, (side) =>
+      runChild('load', { side, url, ...credentials }),
+    ),
+  );
   const row = (figure, unit, key, limits) => {
-    const ours = results.ours.map((result) => result[key]);
-    const plain = results.plain.map((result) => result[key]);
+    const { ours, plain } = pick(results, key);
+    const spread = quartiles(ours);
     return absolute({
-      ...{ figure, unit, ours: median(ours), other: median(plain), spread: quartiles(ours) },
+      figure,
+      unit,
+      ours: median(ours),
+      other: median(plain),
+      spread,
       ...limits,
     });
   };

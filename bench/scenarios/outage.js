@@ -1,25 +1,29 @@
 'use strict';
 
-// Token requests while an endpoint fails for five minutes under 100 calls a second that find no
-// token, on simulated time.
+// Counts the token requests while an endpoint fails for five minutes under 100 calls a second that
+// find no token, on simulated time.
 
 const { isDeepStrictEqual } = require('node:util');
 const { coreFigures } = require('../core-figures.js');
 const { absolute } = require('../measure.js');
-const { loadRivals, prepareRivals } = require('../rivals/index.js');
 const { makePlain } = require('../sides.js');
-const { callOnSimulatedTime, distinctLines } = require('../simulation.js');
+const { callOnSimulatedTime, distinctLines, loadSides } = require('../simulation.js');
 
 const EVERY_MS = 10;
 const SAMPLE_SECONDS = 10;
-/** Waits between its retries on a timer, which stands still while a call is in progress. */
+/** It waits between its retries on a timer, which stands still during a call. */
 const RETRIES_ON_A_TIMER = 'google-auth-library';
 
 async function run({ quick }) {
   const core = await coreFigures('outage', 'an_endpoint_that_fails');
-  const { sides, notes } = await others(quick);
+  const { sides, notes } = quick
+    ? {
+        sides: [{ name: 'plain', make: makePlain }],
+        notes: ['The rivals are left out of a quick run.'],
+      }
+    : await loadSides();
   const outcomes = [];
-  for (const { name, make } of sides) {
+  for (const { name, make } of sides.filter(({ name }) => name !== RETRIES_ON_A_TIMER)) {
     for (const { status } of core.outages) {
       const answers = { calls: core.calls, everyMs: EVERY_MS, status };
       outcomes.push({ name, status, ...(await callOnSimulatedTime(make, answers)) });
@@ -28,8 +32,11 @@ async function run({ quick }) {
   const rows = core.outages.flatMap(({ status, most, bar }) => {
     const row = ({ name, requests }, atMost) =>
       absolute({
-        ...{ figure: `endpoint answers ${status} for 5 min, requests`, unit: '' },
-        ...{ ours: most, other: requests.length, against: name, atMost },
+        figure: `endpoint answers ${status} for 5 min, requests`,
+        ours: most,
+        other: requests.length,
+        against: name,
+        atMost,
       });
     const [plain, ...rivals] = outcomes.filter((outcome) => outcome.status === status);
     const [best] = rivals.sort((a, b) => a.requests.length - b.requests.length);
@@ -40,27 +47,12 @@ async function run({ quick }) {
     notes: [
       `${core.calls.toLocaleString('en')} calls on simulated time. ` +
         `Ours: the worst of ${core.seeds} seeds.`,
+      `${RETRIES_ON_A_TIMER} is left out: it waits between retries, which takes real time.`,
+      '@azure/msal-node sends no request for 60 s after a 5xx, whether the endpoint is back or ' +
+        'not; ours for 1 s at first and 6.25 s at most.',
       ...notes,
     ],
     curves: [curve(core, outcomes)],
-  };
-}
-
-async function others(quick) {
-  const plain = { name: 'plain', make: makePlain };
-  if (quick) return { sides: [plain], notes: ['The rivals are left out of a quick run.'] };
-  const prepared = await prepareRivals();
-  const { rivals, notes } = await loadRivals();
-  const able = rivals.filter(({ name }) => name !== RETRIES_ON_A_TIMER);
-  return {
-    sides: [plain, ...able],
-    notes: [
-      `${RETRIES_ON_A_TIMER} is left out: it waits between retries, which takes real time.`,
-      '@azure/msal-node asks nobody for 60 s after a 5xx, whether the endpoint is back or not; ' +
-        'ours for 1 s at first and 6.25 s at most.',
-      ...prepared.notes,
-      ...notes,
-    ],
   };
 }
 
@@ -75,24 +67,24 @@ function points(core, requests) {
 
 function curve(core, outcomes) {
   const lines = outcomes.map(({ name, status, requests }) => ({
-    ...{ name, status, points: points(core, requests) },
+    name,
+    status,
+    points: points(core, requests),
+  }));
+  const ours = core.outages.map(({ status, times }) => ({
+    name: `keycloak-token-manager (${status})`,
+    points: points(core, times),
   }));
   return {
     id: 'outage',
     title: 'Token requests while the endpoint fails, 100 calls a second',
     x: { title: 'time since it began to fail, seconds' },
     y: { title: 'requests so far', log: true },
-    lines: [
-      ...core.outages.map(({ status, times }) => ({
-        name: `keycloak-token-manager (${status})`,
-        points: points(core, times),
-      })),
-      ...distinctLines(lines.flatMap((line) => withStatus(line, lines))),
-    ],
+    lines: [...ours, ...distinctLines(lines.flatMap((line) => withStatus(line, lines)))],
   };
 }
 
-/** The line named with its status if that makes a difference, and else the first of its side. */
+/** Adds the status to the name if the side's lines differ; otherwise keeps the first of them. */
 function withStatus({ name, status, points: own }, lines) {
   const [first, ...others] = lines.filter((line) => line.name === name);
   const isSame = others.every((line) => isDeepStrictEqual(line.points, first.points));

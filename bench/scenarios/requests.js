@@ -1,92 +1,78 @@
 'use strict';
 
-// Token requests in an hour of one call a second, by the life of the tokens, on simulated time. Ours
-// replaces tokens before they end and at random times, so that nobody waits; the worst of its seeds
-// is shown. Others replace them late, or, with a margin of 60 s, ask at every call.
+// Counts the token requests in an hour of one call a second, by the life of the tokens, on simulated
+// time. Ours replaces tokens before they end and at random times, so that no caller waits; the
+// results show the worst of its seeds. Others replace tokens late or, with a margin of 60 s, send a
+// request for every call.
 
 const { coreFigures } = require('../core-figures.js');
 const { absolute } = require('../measure.js');
-const { loadRivals, prepareRivals } = require('../rivals/index.js');
-const { makePlain } = require('../sides.js');
-const { callOnSimulatedTime, distinctLines } = require('../simulation.js');
+const { callOnSimulatedTime, distinctLines, loadSides } = require('../simulation.js');
 
 const HOUR_SECONDS = 3600;
 
+const sumOf = (hours, key) => hours.reduce((total, hour) => total + hour[key], 0);
+
 async function run() {
   const core = await coreFigures('requests', 'requests_in_an_hour');
-  const prepared = await prepareRivals();
-  const { rivals, notes } = await loadRivals();
-  const sides = [{ name: 'plain', make: makePlain }, ...rivals];
-  const outcomes = new Map();
+  const { sides, notes } = await loadSides();
+  const outcomes = [];
   for (const { name, make } of sides) {
     const hours = [];
     for (const { life } of core.lives) {
       hours.push(await callOnSimulatedTime(make, { calls: HOUR_SECONDS, everyMs: 1000, life }));
     }
-    outcomes.set(name, hours);
+    outcomes.push({ name, hours });
   }
-  const rows = core.lives.flatMap((figures, index) => {
-    const row = (other, against, atMost) =>
-      absolute({
-        ...{ figure: `tokens of ${number(figures.life)} s, requests in an hour`, unit: '' },
-        ...{ ours: figures.most, other, against, atMost },
-      });
-    const best = fewest(rivals, outcomes, index);
-    return [
-      row(outcomes.get('plain')[index].requests.length, 'plain', figures.bar ?? undefined),
-      ...(best === undefined ? [] : [row(best.requests, best.name)]),
-    ];
-  });
+  const wrong = outcomes
+    .map(({ name, hours }) => [name, sumOf(hours, 'failed'), sumOf(hours, 'expired')])
+    .filter(([, failed, expired]) => failed + expired > 0)
+    .map(
+      ([name, failed, expired]) =>
+        `${name}: ${failed} calls failed, ${expired} got a token past its life.`,
+    );
   return {
-    rows: [...rows, ...waits(core, rivals, outcomes)],
+    rows: [
+      ...core.lives.flatMap((figures, index) => requestRows(figures, index, outcomes)),
+      ...waitRows(core, outcomes),
+    ],
     notes: [
       `One call a second on simulated time. Ours: the worst of ${core.seeds} seeds.`,
-      'Who asks less often replaces a token later, and callers wait for the next one.',
-      ...wrong(outcomes),
-      ...prepared.notes,
+      'A side with fewer requests replaces a token later, and callers wait for the next one.',
+      ...wrong,
       ...notes,
     ],
     curves: [curve(core, outcomes)],
   };
 }
 
-/** The rival that makes the fewest requests without handing out a token past its life. */
-function fewest(rivals, outcomes, index) {
-  return rivals
-    .map(({ name }) => ({ name, ...outcomes.get(name)[index] }))
-    .filter(({ failed, expired }) => failed + expired === 0)
-    .map(({ name, requests }) => ({ name, requests: requests.length }))
-    .sort((a, b) => a.requests - b.requests)[0];
+function rowsBeside([plain, ...rivals], values, bar) {
+  const row = ({ name, value }, atMost) =>
+    absolute({ ...values, other: value, against: name, atMost });
+  const [best] = rivals.sort((a, b) => a.value - b.value);
+  return [row(plain, bar), ...(best === undefined ? [] : [row(best)])];
 }
 
-function waits(core, rivals, outcomes) {
-  const sum = (hours) => hours.reduce((total, { waited }) => total + waited, 0);
-  const row = { figure: 'calls that waited for a request, all lives', unit: '' };
-  const ours = sum(core.lives);
-  const [best] = rivals
-    .map(({ name }) => ({ name, waited: sum(outcomes.get(name)) }))
-    .sort((a, b) => a.waited - b.waited);
-  return [
-    absolute({ ...row, ours, other: sum(outcomes.get('plain')) }),
-    ...(best === undefined
-      ? []
-      : [absolute({ ...row, ours, other: best.waited, against: best.name })]),
-  ];
+/** Beside the plain class, and the rival with the fewest requests and only valid tokens. */
+function requestRows({ life, most, bar }, index, outcomes) {
+  const isFit = ({ name, hours }) =>
+    name === 'plain' || hours[index].failed + hours[index].expired === 0;
+  const others = outcomes
+    .filter(isFit)
+    .map(({ name, hours }) => ({ name, value: hours[index].requests.length }));
+  const figure = `tokens of ${life.toLocaleString('en')} s, requests in an hour`;
+  return rowsBeside(others, { figure, ours: most }, bar ?? undefined);
 }
 
-function wrong(outcomes) {
-  return [...outcomes].flatMap(([name, hours]) => {
-    const failed = hours.reduce((total, hour) => total + hour.failed, 0);
-    const expired = hours.reduce((total, hour) => total + hour.expired, 0);
-    return failed + expired === 0
-      ? []
-      : [`${name}: ${failed} calls failed, ${expired} got a token past its life.`];
-  });
+function waitRows(core, outcomes) {
+  const others = outcomes.map(({ name, hours }) => ({ name, value: sumOf(hours, 'waited') }));
+  const figure = 'calls that waited for a request, all lives';
+  return rowsBeside(others, { figure, ours: sumOf(core.lives, 'waited') });
 }
 
 function curve(core, outcomes) {
   const lives = core.lives.map(({ life }) => life);
-  const theirs = [...outcomes].map(([name, hours]) => ({
+  const theirs = outcomes.map(({ name, hours }) => ({
     name,
     points: hours.map(({ requests }, index) => [lives[index], requests.length]),
   }));
@@ -103,10 +89,6 @@ function curve(core, outcomes) {
       ]),
     ],
   };
-}
-
-function number(value) {
-  return value.toLocaleString('en');
 }
 
 module.exports = { title: 'Token requests by the life of the tokens', run };

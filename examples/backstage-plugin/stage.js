@@ -1,14 +1,13 @@
 /**
- * Sets the example up: Keycloak or the embedded endpoint, the API, and the backend in a process of
- * its own, in a workspace like an app's.
+ * Starts the parts of the example: Keycloak or the embedded endpoint, the API, and the backend in
+ * its own process, in a workspace like that of an app.
  */
 'use strict';
 
-const { generateKeyPairSync, sign } = require('node:crypto');
 const { cp } = require('node:fs/promises');
 const path = require('node:path');
 
-const { makeWorkspace } = require('../../__test__/backstage/setup.js');
+const { makeWorkspace } = require('../../tools/backstage-workspace.js');
 const { startFakeTokenEndpoint } = require('../../lib/testing');
 const { startAgentsApi } = require('./agents-api.js');
 const { startBackend } = require('./backend-process.js');
@@ -16,7 +15,7 @@ const { startBackend } = require('./backend-process.js');
 const CLIENT = { 'kagenti-api': 's3cr+t%/:x' };
 const USER = 'user:default/jane';
 
-/** `install` puts this package into a folder's `node_modules`; without it the checkout's is used. */
+/** `install` installs this package in a folder's `node_modules`, by default from the checkout. */
 async function setStage({ embedded, install, log }) {
   const parts = [];
   const end = async () => {
@@ -34,7 +33,7 @@ async function setStage({ embedded, install, log }) {
       path.join(__dirname, 'app-config.yaml'),
       path.join(workspace.folder, 'app-config.yaml'),
     );
-    const users = signIn();
+    const users = await signIn();
     const backend = await startBackend(workspace.folder, 'example-backend', {
       TOKEN_ENDPOINT: realm.tokenEndpoint,
       CLIENT_SECRET: CLIENT['kagenti-api'],
@@ -45,7 +44,8 @@ async function setStage({ embedded, install, log }) {
     parts.push(backend.stop);
     log(`the backend is ready at ${backend.url}`);
     const url = `${backend.url}/api/agents/agents`;
-    return { url, api, user: USER, userToken: users.token(USER), output: backend.output, end };
+    const userToken = await users.token(USER);
+    return { url, api, user: USER, userToken, output: backend.output, end };
   } catch (error) {
     await end();
     throw error;
@@ -60,7 +60,7 @@ async function startEmbedded() {
 }
 
 async function startReal(log) {
-  // Needed here alone: it wants Java.
+  // Loaded only here, because it needs Java.
   const { startKeycloak } = require('../../tools/keycloak');
   const keycloak = await startKeycloak({ log });
   const { tokenEndpoint, realmUrl } = keycloak;
@@ -68,19 +68,18 @@ async function startReal(log) {
   return { tokenEndpoint, jwksUrl, stop: () => keycloak.stop() };
 }
 
-/** The key that users' tokens are verified with, and what signs them in. */
-function signIn() {
-  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const key = { ...publicKey.export({ format: 'jwk' }), kid: 'users', alg: 'ES256', use: 'sig' };
-  const encoded = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
-  const token = (sub) => {
-    const iat = Math.floor(Date.now() / 1000);
-    const header = encoded({ alg: 'ES256', kid: key.kid, typ: 'vnd.backstage.user' });
-    const payload = encoded({ sub, ent: [sub], aud: 'backstage', iat, exp: iat + 3600 });
-    const signed = `${header}.${payload}`;
-    const signature = sign('sha256', signed, { key: privateKey, dsaEncoding: 'ieee-p1363' });
-    return `${signed}.${signature.toString('base64url')}`;
-  };
+/** The key that verifies the tokens of signed-in users, and a function that signs such tokens. */
+async function signIn() {
+  const { SignJWT, exportJWK, generateKeyPair } = await import('jose');
+  const { publicKey, privateKey } = await generateKeyPair('ES256');
+  const key = { ...(await exportJWK(publicKey)), kid: 'users', alg: 'ES256', use: 'sig' };
+  const token = (user) =>
+    new SignJWT({ sub: user, ent: [user] })
+      .setProtectedHeader({ alg: key.alg, kid: key.kid, typ: 'vnd.backstage.user' })
+      .setAudience('backstage')
+      .setIssuedAt()
+      .setExpirationTime('1h')
+      .sign(privateKey);
   return { key, token };
 }
 

@@ -1,6 +1,6 @@
 /**
- * Where downloaded and built things are kept between runs, outside the checkout. An entry is made
- * under a temporary name and renamed, so that it is either whole or absent, whoever else is at it.
+ * The cache of downloads and builds, outside the checkout. An entry is filled under a temporary name
+ * and then renamed, so that it is always complete, also if several processes fill it.
  */
 'use strict';
 
@@ -11,11 +11,11 @@ const { homedir } = require('node:os');
 const path = require('node:path');
 
 const TEMPORARY = '.making-';
-/** Nobody takes longer over an entry, so an older temporary folder was left by a killed process. */
+/** No entry takes longer, so an older temporary folder was left by a process that was killed. */
 const ABANDONED_AFTER_MS = 60 * 60 * 1000;
 
 function cacheFolder() {
-  // The specification of XDG_CACHE_HOME tells to ignore a relative path.
+  // According to the specification of XDG_CACHE_HOME, a relative path is ignored.
   const xdg = process.env.XDG_CACHE_HOME ?? '';
   const base = path.isAbsolute(xdg) ? xdg : path.join(homedir(), '.cache');
   return path.join(base, 'keycloak-token-manager');

@@ -1,22 +1,19 @@
 /**
- * Gets a Keycloak distribution by its Maven coordinates, checks it and unpacks it into the cache.
- * What is unpacked there is never written to again.
+ * Downloads a Keycloak distribution with Maven, checks its hash and unpacks it into the cache. The
+ * unpacked files are never changed.
  */
 'use strict';
 
-const { execFile } = require('node:child_process');
 const { createHash } = require('node:crypto');
-const { createReadStream, existsSync } = require('node:fs');
-const { readFile, readdir, rename, rmdir } = require('node:fs/promises');
+const { createReadStream } = require('node:fs');
+const { readdir, rename, rm } = require('node:fs/promises');
 const path = require('node:path');
 const { pipeline } = require('node:stream/promises');
-const { promisify, stripVTControlCharacters } = require('node:util');
+const { stripVTControlCharacters } = require('node:util');
 
+const { run } = require('../run.js');
 const { cached, unpackedFolder } = require('./cache');
 
-const run = promisify(execFile);
-
-const GROUP = 'org.keycloak';
 const ARTIFACT = 'keycloak-quarkus-dist';
 const SHA256 = {
   '22.0.5': 'f1216b003e9e493d74c2b715e76148e50102babb670d5c0784843662ff48aa51',
@@ -27,92 +24,45 @@ const SHA256 = {
 /** The folder of the unpacked distribution, from the cache if it is there. */
 function distribution(version, log) {
   return cached(unpackedFolder(version), async (folder) => {
-    const zip = await download(version, log);
+    const artifact = `org.keycloak:${ARTIFACT}:${version}:zip`;
+    log(`getting ${artifact} (about 170 MB)`);
+    await maven('dependency:copy', artifact, folder);
+    const zip = path.join(folder, `${ARTIFACT}-${version}.zip`);
     await verify(zip, version, log);
+    await rm(zip);
     log(`unpacking Keycloak ${version}`);
-    await unpack(zip, folder);
+    await maven('dependency:unpack', artifact, folder);
+    const top = path.join(folder, `keycloak-${version}`);
+    for (const name of await readdir(top))
+      await rename(path.join(top, name), path.join(folder, name));
+    await rm(top, { recursive: true });
   });
 }
 
-async function download(version, log) {
-  const name = `${ARTIFACT}-${version}.zip`;
-  const zip = path.join(await localRepository(), ...GROUP.split('.'), ARTIFACT, version, name);
-  if (existsSync(zip)) return zip;
-  const coordinates = `${GROUP}:${ARTIFACT}:${version}:zip`;
-  log(`downloading ${coordinates} (about 170 MB)`);
-  await maven('dependency:get', `-Dartifact=${coordinates}`, '-Dtransitive=false');
-  return zip;
-}
-
-async function localRepository() {
-  const { stdout } = await maven(
-    'help:evaluate',
-    '-Dexpression=settings.localRepository',
-    '-DforceStdout',
-  );
-  // Some versions of mvn end the output with a colour reset whatever they write to.
-  return stripVTControlCharacters(stdout).trim();
-}
-
-async function maven(...args) {
-  try {
-    return await run('mvn', ['-q', '-B', ...args]);
-  } catch (error) {
-    const output = stripVTControlCharacters(`${error.stdout}${error.stderr}`).trim();
-    throw new Error(`mvn ${args.join(' ')} failed: ${output || error.message}`);
-  }
+/** Runs a goal for the artifact, with the checksums of the repository, which are SHA-1, enforced. */
+async function maven(goal, artifact, folder) {
+  const flags = ['--quiet', '--batch-mode', '--strict-checksums'];
+  const options = [`-Dartifact=${artifact}`, `-DoutputDirectory=${folder}`];
+  await run('mvn', [...flags, goal, ...options], { capture: true }).catch((error) => {
+    throw new Error(stripVTControlCharacters(error.message));
+  });
 }
 
 async function verify(zip, version, log) {
   const pinned = SHA256[version];
-  if (pinned !== undefined) {
-    await compare(zip, 'sha256', pinned);
+  if (pinned === undefined) {
+    log(`no SHA-256 is pinned for Keycloak ${version}: only the SHA-1 of Maven is checked`);
     return;
   }
-  log(`no SHA-256 is pinned for Keycloak ${version}: only the SHA-1 from Maven is checked`);
-  const beside = await readFile(`${zip}.sha1`, 'utf8');
-  await compare(zip, 'sha1', beside.trim().split(/\s/)[0]);
-}
-
-async function compare(zip, algorithm, expected) {
-  const hash = createHash(algorithm);
+  const hash = createHash('sha256');
   await pipeline(createReadStream(zip), hash);
-  const seen = hash.digest('hex');
-  if (seen !== expected) {
+  const found = hash.digest('hex');
+  if (found !== pinned) {
     throw new Error(
-      `${zip} has ${algorithm} ${seen} instead of ${expected}: delete it to download it again`,
+      `Keycloak ${version} has the SHA-256 ${found} instead of ${pinned}: delete it from the local ` +
+        'Maven repository to download it again',
     );
   }
-}
-
-/** Leaves the contents of the zip's one top folder in `folder`. */
-async function unpack(zip, folder) {
-  await extract(zip, folder);
-  const [top, ...others] = await readdir(folder);
-  if (top === undefined || others.length > 0) throw new Error(`${zip} has no single top folder`);
-  for (const name of await readdir(path.join(folder, top))) {
-    await rename(path.join(folder, top, name), path.join(folder, name));
-  }
-  await rmdir(path.join(folder, top));
-}
-
-/** A JDK has `jar`, a bare runtime has not; file modes do not matter, for `sh` runs `kc.sh`. */
-async function extract(zip, folder) {
-  const home = process.env.JAVA_HOME;
-  const tools = [
-    ['unzip', '-q', zip],
-    [home ? path.join(home, 'bin', 'jar') : 'jar', 'xf', zip],
-    ['python3', '-m', 'zipfile', '-e', zip, '.'],
-  ];
-  for (const [command, ...args] of tools) {
-    try {
-      await run(command, args, { cwd: folder });
-      return;
-    } catch (error) {
-      if (error.code !== 'ENOENT') throw error;
-    }
-  }
-  throw new Error(`nothing here unpacks ${zip}: install unzip or a full JDK (jar)`);
 }
 
 module.exports = { distribution };

@@ -1,6 +1,6 @@
 /**
- * Makes the throwaway Keycloak home of one run: links to the large parts of the distribution that
- * are only read, copies of what a server writes to, and the realms to import.
+ * Makes the temporary home of one Keycloak: links to the large parts of the distribution, which the
+ * server only reads, copies of the parts that it changes, and the realms that it imports.
  */
 'use strict';
 
@@ -14,10 +14,10 @@ const { cached, cacheFolder } = require('./cache');
 
 /** A file called `x-realm.json` must hold the realm `x`, or Keycloak does not start. */
 const REALMS = ['realm.json', 'disabled-realm.json'];
-/** `kc.sh` and `quarkus-run.jar` find the home by their own place, so links would lead astray. */
+/** `kc.sh` and `quarkus-run.jar` derive the home from their location, so they cannot be links. */
 const COPIED = ['bin/kc.sh', 'conf', 'lib/quarkus-run.jar', 'providers', 'themes', 'version.txt'];
 const LINKED = ['lib/app', 'lib/lib'];
-/** The files that the augmentation of the first start writes, below the home. */
+/** The folder of the home into which Keycloak writes its build at the first start. */
 const BUILD = path.join('lib', 'quarkus');
 
 async function makeHome(distribution, build) {
@@ -47,7 +47,7 @@ async function fill(home, distribution, build) {
   }
 }
 
-/** The cache's name for what a start of this version with these build-time options makes. */
+/** The folder in the cache for the build of this version with these options. */
 function buildFolder(version, java, options) {
   const key = createHash('sha256')
     .update(JSON.stringify([java, options]))
@@ -55,7 +55,7 @@ function buildFolder(version, java, options) {
   return path.join(cacheFolder(), `keycloak-${version}-build-${key.slice(0, 12)}`);
 }
 
-/** Keeps the build of a server that came up: making it is the longest part of a first start. */
+/** Keeps the build of a server that has started, because building takes most of a first start. */
 async function keepBuild(home, build) {
   await cached(build, (folder) => cp(path.join(home, BUILD), folder, { recursive: true }));
 }

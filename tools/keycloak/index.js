@@ -1,6 +1,6 @@
 /**
- * Gets and starts a real Keycloak for tests and trials: Java and Maven are needed, containers are
- * not. Until Ctrl-C in the foreground, the default release or another:
+ * Downloads and starts a real Keycloak for tests. It needs Java and Maven, but no containers. These
+ * commands run the default release or another one in the foreground until Ctrl-C:
  *
  *     npm run keycloak
  *     npm run keycloak -- 24.0.5
@@ -14,7 +14,7 @@ const { missingPrerequisites } = require('./prerequisites');
 const realm = require('./realm.json');
 const { startKeycloak, VERSION } = require('./server');
 
-/** The release stands first or in `--version`; what starts with two hyphens is Keycloak's. */
+/** The release is the first argument or `--version`; options after `--` are for Keycloak. */
 function choiceOf(args) {
   const { values, positionals } = parseArgs({
     args,
@@ -23,7 +23,7 @@ function choiceOf(args) {
   });
   const isOption = (text) => text.startsWith('--');
   const [named, ...more] = positionals.filter((text) => !isOption(text));
-  if (more.length > 0) throw new Error(`"${more[0]}" is not understood`);
+  if (more.length > 0) throw new Error(`unknown argument "${more[0]}"`);
   const version = values.version ?? named ?? VERSION;
   return { version, mode: values.mode, options: positionals.filter(isOption) };
 }

@@ -1,7 +1,4 @@
-/**
- * Finds Java and Maven and says in one sentence what is missing and how to get it. It starts
- * nothing and downloads nothing.
- */
+/** Finds Java and Maven, and describes what is missing and how to install it. */
 'use strict';
 
 const { spawnSync } = require('node:child_process');
@@ -12,7 +9,7 @@ const { unpackedFolder } = require('./cache');
 
 const OLDEST_JAVA = 17;
 
-/** The program that `kc.sh` would run: it looks at `JAVA`, then `JAVA_HOME`, then the path. */
+/** The program that `kc.sh` runs: from `JAVA`, `JAVA_HOME` or `PATH`, in this order. */
 function javaCommand() {
   if (process.env.JAVA) return process.env.JAVA;
   return process.env.JAVA_HOME ? path.join(process.env.JAVA_HOME, 'bin', 'java') : 'java';

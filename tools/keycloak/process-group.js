@@ -1,7 +1,7 @@
 /**
- * One server process at a time as the leader of its own process group, with a guard beside it: a
- * process that ends the group and removes its folder when this process ends, even by a KILL.
- * The group counts, since `kc.sh` stays as the parent of Java and passes on only some signals.
+ * Runs a server as the leader of its own process group. A second process, the guard, ends the group
+ * and removes its folder when this process ends, even by SIGKILL. Signals go to the group, because
+ * `kc.sh` remains the parent of Java and forwards only some signals.
  */
 'use strict';
 
@@ -31,7 +31,7 @@ class ProcessGroup {
     return this.#child?.pid;
   }
 
-  /** Resolves when the command was spawned; its output goes to the log file. */
+  /** Resolves when the command has been spawned; its output goes to the log file. */
   async spawn(command, args, env) {
     if (this.isRunning()) throw new Error('the server is running already');
     this.#guard ??= await guard(this.#folder);
@@ -45,7 +45,7 @@ class ProcessGroup {
     if (child.pid !== undefined) this.#guard.stdin.write(`${child.pid}\n`);
     await once(child, 'spawn');
     await output.close();
-    // Whoever forgets to stop the server can still end, and the guard then stops it.
+    // A caller that does not stop the server can still end; the guard then stops it.
     child.unref();
     this.#child = child;
   }
@@ -54,7 +54,7 @@ class ProcessGroup {
     return this.#child !== undefined && this.#send(0);
   }
 
-  /** How the leader ended, as text, if it did. */
+  /** The signal or exit code of the leader as text, if it has ended. */
   ended() {
     const { exitCode, signalCode } = this.#child ?? {};
     if (signalCode) return signalCode;
@@ -65,11 +65,11 @@ class ProcessGroup {
     if (!this.#send(name)) throw new Error(`the server has ended: no ${name} can be sent`);
   }
 
-  /** Sends the signal to the whole group and resolves when no process of it is left. */
+  /** Sends the signal to the group and resolves when no process of it is left. */
   async end(name) {
     if (!this.isRunning()) return;
     this.#send(name);
-    // A group that was stopped would not see the signal.
+    // A stopped group does not receive the signal.
     this.#send('SIGCONT');
     const deadline = Date.now() + ENDED_WITHIN_MS;
     while (this.isRunning() || this.ended() === undefined) {
@@ -96,7 +96,7 @@ class ProcessGroup {
     return text.trimEnd().split('\n').slice(-LOG_TAIL_LINES).join('\n');
   }
 
-  /** Whether a process received it. */
+  /** Returns whether a process has received the signal. */
   #send(signal) {
     try {
       process.kill(-this.#child.pid, signal);
@@ -113,7 +113,7 @@ async function guard(folder) {
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
   });
-  // A guard that somebody killed is missed when the server must be ended, not when it is told.
+  // If the guard was killed, writing to it fails, which does not matter before the server ends.
   child.stdin.on('error', () => {});
   await once(child, 'spawn');
   for (const held of [child, child.stdin]) held.unref();

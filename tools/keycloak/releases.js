@@ -1,12 +1,9 @@
-/**
- * What differs between the releases of Keycloak in how they are started. What their endpoints
- * answer is for those who ask them.
- */
+/** The differences between the releases of Keycloak in how they are started. */
 'use strict';
 
 const OLDEST = 22;
 
-/** How this release is started; throws for one that is not. */
+/** Describes how a release is started; throws if it is not supported. */
 function releaseOf(version) {
   const [major, minor] = version.split('.').map(Number);
   const isVersion = /^\d+\.\d+\.\d+$/.test(version);
@@ -16,11 +13,11 @@ function releaseOf(version) {
   const isSince = (since, sinceMinor = 0) =>
     major > since || (major === since && minor >= sinceMinor);
   return {
-    /** The older scripts are written for it. */
+    /** The scripts of older releases need bash. */
     shell: isSince(24) ? 'sh' : 'bash',
-    /** Before, health was a path of the main port. */
+    /** Older releases have the health endpoints on the main port. */
     hasManagementPort: isSince(25),
-    /** Accepts requests before it is ready, in production mode, and answers them with 503. */
+    /** In production mode it answers requests with 503 before it is ready. */
     hasAsyncBootstrap: isSince(26, 6),
     adminVariables: isSince(26)
       ? ['KC_BOOTSTRAP_ADMIN_USERNAME', 'KC_BOOTSTRAP_ADMIN_PASSWORD']
@@ -32,7 +29,7 @@ function releaseOf(version) {
         '--cache=local',
         '--http-enabled=true',
         '--hostname-strict=false',
-        // Would make the issuer an https URL.
+        // By default the issuer would be an https URL.
         ...(isSince(25) ? [] : ['--hostname-strict-https=false']),
       ],
     },

@@ -1,6 +1,6 @@
 /**
- * Runs one Keycloak on free loopback ports, in a home that lasts until `stop()`, so that the server
- * can be ended in any way and started again as the same one.
+ * Runs one Keycloak on free loopback ports. Its home remains until `stop()`, so that the server can
+ * be ended in any way and started again with the same data.
  */
 'use strict';
 
@@ -16,11 +16,11 @@ const { javaVersion, missingPrerequisites } = require('./prerequisites');
 const { ProcessGroup } = require('./process-group');
 const { releaseOf } = require('./releases');
 
-/** The variable lets one command run every test on another release. */
+/** The variable selects another release for all tests. */
 const VERSION = process.env.KEYCLOAK_VERSION || '26.7.5';
 const REALM = 'kagenti';
 const HEALTH = '--health-enabled=true';
-/** Options that go into the build; a start with others than those of its build makes a new one. */
+/** The options that are part of the build: another value of one of them needs another build. */
 const BUILD_OPTIONS = [
   'cache.*',
   'db',
@@ -36,9 +36,9 @@ const BUILD_OPTIONS = [
   'vault',
 ];
 const IS_BUILD_OPTION = new RegExp(`^--(${BUILD_OPTIONS.join('|')})=`);
-/** A server that lives for a test run gains nothing from the optimising compiler. */
+/** The optimising compiler does not pay off for a server that lives only during tests. */
 const JAVA_OPTIONS = '-XX:TieredStopAtLevel=1';
-/** Passed on to the server; nothing else is, so that no setting of the caller's changes it. */
+/** The only variables that the server gets, so that other settings do not affect it. */
 const ENVIRONMENT = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TMPDIR', 'JAVA', 'JAVA_HOME'];
 const READY_WITHIN_MS = 180_000;
 const POLL_MS = 100;
@@ -52,8 +52,8 @@ const PORT_ATTEMPTS = 3;
  * @param {'start-dev' | 'start'} [options.mode] `start` is the production mode, over plain http.
  * @param {string[]} [options.options] More of the command line, `--name=value` each. With an https
  *   port, `--http-management-scheme=http` keeps `ready()` working.
- * @param {boolean} [options.awaitReady] `false` resolves as soon as the process was spawned.
- * @param {(line: string) => void} [options.log] Told of what takes long.
+ * @param {boolean} [options.awaitReady] `false` resolves when the process has been spawned.
+ * @param {(line: string) => void} [options.log] Called before steps that take long.
  */
 async function startKeycloak({
   version = VERSION,
@@ -64,7 +64,8 @@ async function startKeycloak({
 } = {}) {
   const release = releaseOf(version);
   const modes = Object.keys(release.modes);
-  if (!modes.includes(mode)) throw new Error(`mode "${mode}" is none of ${modes.join(', ')}`);
+  if (!modes.includes(mode))
+    throw new Error(`unknown mode "${mode}": expected ${modes.join(' or ')}`);
   const missing = missingPrerequisites(version);
   if (missing !== undefined) throw new Error(`Keycloak cannot be started: ${missing}`);
   const unpacked = await distribution(version, log);
@@ -88,7 +89,7 @@ async function startKeycloak({
   }
 }
 
-/** What `startKeycloak` gives. Every method that ends or starts the process resolves afterwards. */
+/** A running server. The methods that start or end the process resolve when that is complete. */
 class Server {
   #release;
   #home;
@@ -123,7 +124,7 @@ class Server {
     return this.#group.pid;
   }
 
-  /** Starts it, again after `terminate()` or `kill()`: same data, same ports. */
+  /** Starts the server; after `terminate()` or `kill()` with the same data and ports. */
   async start({ awaitReady = true } = {}) {
     const script = path.join(this.#home, 'bin', 'kc.sh');
     const env = environment(this.#release, this.admin);
@@ -131,7 +132,7 @@ class Server {
     if (awaitReady) await this.ready();
   }
 
-  /** Resolves when the token endpoint can be used; rejects if the process ends before. */
+  /** Resolves when the token endpoint can be used; rejects if the process ends before that. */
   async ready() {
     const deadline = Date.now() + READY_WITHIN_MS;
     await this.#answers(`${this.managementUrl}/health/ready`, deadline);
@@ -139,17 +140,17 @@ class Server {
     await keepBuild(this.#home, this.#build);
   }
 
-  /** Ends it as an operator does, with a graceful shutdown. */
+  /** Shuts the server down gracefully. */
   terminate() {
     return this.#group.end('SIGTERM');
   }
 
-  /** Ends it as a crash does. */
+  /** Kills the server, like a crash. */
   kill() {
     return this.#group.end('SIGKILL');
   }
 
-  /** Freezes it: connections are accepted by the kernel and nothing is answered. */
+  /** Stops the process: the kernel accepts connections, but nothing is answered. */
   pause() {
     this.#group.signal('SIGSTOP');
   }
@@ -158,7 +159,7 @@ class Server {
     this.#group.signal('SIGCONT');
   }
 
-  /** Ends it for good and removes its home. */
+  /** Ends the server and removes its home. */
   stop() {
     return this.#group.remove();
   }
@@ -179,7 +180,7 @@ class Server {
   }
 }
 
-/** The path below which the server answers, on both of its ports. */
+/** The base path of the server on both of its ports. */
 function pathOf(options) {
   const name = '--http-relative-path=';
   return options.find((option) => option.startsWith(name))?.slice(name.length) ?? '';
@@ -197,7 +198,7 @@ function environment({ adminVariables: [username, password] }, admin) {
   return env;
 }
 
-/** All are held open until all are known, lest one be given twice. */
+/** All ports are held open until all are known, so that no port is returned twice. */
 async function freePorts(count) {
   const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
   await Promise.all(servers.map((server) => once(server, 'listening')));

@@ -1,8 +1,7 @@
 'use strict';
 
-// Builds the native binary of one target in a way that depends on nothing but the sources: no path
-// of this machine gets into it, and on Linux the linker is Zig's, which makes binaries for an old
-// glibc. Its debug symbols become a file of their own.
+// Builds the native binary of one target reproducibly: it contains no path of this machine, and on
+// Linux Zig links it, so that it runs with an old glibc. The debug symbols go into a separate file.
 
 const { createHash } = require('node:crypto');
 const fs = require('node:fs');
@@ -24,19 +23,13 @@ const output = (command, args, options) =>
   run(command, args, { ...options, capture: true }).then((text) => text.trim());
 
 /**
- * The crates that a target's binary is made of. The first is ours and stands for all of the
- * workspace. Macros are left out, because they run in the compiler alone.
+ * The crates that are linked into the binary of a target. The first is ours and represents the
+ * workspace. Procedural macros are left out, because they run only in the compiler.
  */
 async function linkedCrates(name) {
   const { triple } = targets[name];
-  const { packages, resolve, target_directory } = JSON.parse(
-    await output('cargo', [
-      'metadata',
-      '--locked',
-      ...['--format-version', '1'],
-      ...['--filter-platform', triple],
-    ]),
-  );
+  const args = ['metadata', '--locked', '--format-version=1', `--filter-platform=${triple}`];
+  const { packages, resolve, target_directory } = JSON.parse(await output('cargo', args));
   const packageOf = new Map(packages.map((entry) => [entry.id, entry]));
   const nodeOf = new Map(resolve.nodes.map((node) => [node.id, node]));
   const linked = new Map();
@@ -53,14 +46,14 @@ async function linkedCrates(name) {
     dependencies.forEach(visit);
   };
   visit(resolve.root);
-  // A macro is no part of what depends on it.
+  // The macros are not linked into the crates that use them.
   for (const crate of linked.values()) {
     crate.dependencies = crate.dependencies.filter((id) => linked.has(id));
   }
   return { crates: [...linked.values()], targetFolder: target_directory };
 }
 
-/** The standard library of the target, which rustup brings if it has not yet. */
+/** Installs the standard library of the target with rustup if it is missing. */
 async function ensureTarget(name) {
   const { triple } = targets[name];
   const sysroot = await output('rustc', ['--print', 'sysroot']);
@@ -70,7 +63,7 @@ async function ensureTarget(name) {
   });
 }
 
-/** Names the sources, so that a crash report finds its debug symbols. */
+/** Identifies the sources, so that the debug symbols of a crash report can be found. */
 function buildId(name) {
   const hash = createHash('sha1').update(targets[name].triple);
   const add = (file) => {
@@ -85,7 +78,7 @@ function buildId(name) {
   return hash.digest('hex');
 }
 
-/** From which folders of this machine the sources come, and what they are called in the binary. */
+/** The folders of the sources on this machine, and their names in the binary. */
 function remappedPaths(crates) {
   const folders = new Set(
     crates.slice(1).map((crate) => path.dirname(path.dirname(crate.manifest_path))),
@@ -93,7 +86,7 @@ function remappedPaths(crates) {
   return [[root, '/src'], ...[...folders].sort().map((folder) => [folder, '/crates'])];
 }
 
-/** Builds the target and returns the path of what the linker made, with debug symbols on Linux. */
+/** Builds the target and returns the path of the library, on Linux with debug symbols. */
 async function compile(name, { crates, targetFolder }) {
   const { triple, os, libc } = targets[name];
   const paths = remappedPaths(crates);
@@ -103,7 +96,7 @@ async function compile(name, { crates, targetFolder }) {
   if (os === 'linux') {
     const program = await pinnedProgram('cargo-zigbuild');
     flags.push(`-Clink-arg=-Wl,--build-id=0x${buildId(name)}`);
-    // The binary is loaded into a Node that has a C library already.
+    // The Node that loads the binary already has a C library.
     if (libc === 'musl') flags.push('-Ctarget-feature=-crt-static');
     env.CARGO_ZIGBUILD_PYTHON_PATH = path.join(path.dirname(program), 'python');
     env.CFLAGS = paths.map(([from, to]) => `-ffile-prefix-map=${from}=${to}`).join(' ');
@@ -126,7 +119,7 @@ function build(program, args, env, flags) {
   });
 }
 
-/** The compiler brings an objcopy that knows every kind of ELF. */
+/** Runs the objcopy of the compiler, which supports every kind of ELF. */
 async function objcopy(...args) {
   const sysroot = await output('rustc', ['--print', 'sysroot']);
   const version = await output('rustc', ['--version', '--verbose']);
@@ -136,8 +129,8 @@ async function objcopy(...args) {
 }
 
 /**
- * Writes the binary to `binary` and its debug symbols to `symbols`, or takes one that was `built`
- * on a system of its kind; gives the crates in it.
+ * Writes the binary to `binary` and its debug symbols to `symbols`, or copies a binary that was
+ * `built` on another system. Returns the crates in it.
  */
 async function buildBinary(name, { binary, symbols, built }) {
   await ensureTarget(name);

@@ -1,6 +1,6 @@
 'use strict';
 
-// Holds a binary to what every system of its kind has.
+// Checks that a binary needs nothing that a supported system may lack.
 
 const { readElf } = require('./elf.js');
 const { OLDEST_GLIBC, targets } = require('./targets.js');
@@ -9,7 +9,7 @@ const LIBRARIES = {
   glibc: /^(lib(c|m|dl|rt|pthread)\.so\.\d+|ld-linux-(x86-64|aarch64)\.so\.\d+)$/,
   musl: /^(libc\.so|libc\.musl-(x86_64|aarch64)\.so\.1)$/,
 };
-/** N-API, which Node itself has. */
+/** The symbols of Node. */
 const NODE_SYMBOL = /^(napi|node_api|uv)_/;
 const MACH_O_64 = 0xfeedfacf;
 const MACH_O_CPU = { 16777223: 'x64', 16777228: 'arm64' };
@@ -21,16 +21,16 @@ function isNewer(version, limit) {
   return major > limitMajor || (major === limitMajor && minor > limitMinor);
 }
 
-/** What the system must have that not every one has, and what should not be in the file. */
+/** Requirements that not every supported system meets, and parts that must not be in the file. */
 function linuxFaults({ needed, imports, sections }, libc) {
   const faults = needed
     .filter((library) => !LIBRARIES[libc].test(library))
     .map((library) => `it needs ${library}`);
   for (const { name, isWeak, version, library } of imports) {
     if (version === undefined) {
-      // What is weak may be absent, and the code then does without. Musl has no versions.
+      // A weak symbol may be missing. Musl has no versions.
       const isThere = libc === 'musl' || isWeak || NODE_SYMBOL.test(name);
-      if (!isThere) faults.push(`it needs ${name}, of no library`);
+      if (!isThere) faults.push(`it needs ${name}, which is in no library`);
       continue;
     }
     const [, number] = /^GLIBC_([\d.]+)$/.exec(version) ?? [];
@@ -38,13 +38,13 @@ function linuxFaults({ needed, imports, sections }, libc) {
       faults.push(`it needs ${name}@${version} of ${library}`);
     }
   }
-  if (!imports.some(({ name }) => NODE_SYMBOL.test(name))) faults.push('it is no addon');
+  if (!imports.some(({ name }) => NODE_SYMBOL.test(name))) faults.push('it is not an addon');
   const left = sections.filter((section) => /^\.(debug_|symtab$)/.test(section));
   if (left.length > 0) faults.push(`it is not stripped: ${left.join(', ')}`);
   return faults;
 }
 
-/** The processor that a file is for, if it is one of that system. */
+/** The processor of a file, if the file is for that system. */
 const readCpu = {
   darwin: (bytes) => bytes.readUInt32LE(0) === MACH_O_64 && MACH_O_CPU[bytes.readUInt32LE(4)],
   linux: (bytes) => readElf(bytes).cpu,
@@ -66,7 +66,7 @@ function checkBinary(bytes, name) {
   const faults = binaryFaults(bytes, name);
   if (faults.length > 0) {
     const ceiling = targets[name].libc === 'glibc' ? ` with glibc ${OLDEST_GLIBC}` : '';
-    throw new Error(`not fit for every ${name}${ceiling}:\n${faults.join('\n')}`);
+    throw new Error(`not suitable for every ${name}${ceiling}:\n${faults.join('\n')}`);
   }
 }
 

@@ -1,7 +1,7 @@
 'use strict';
 
-// Reads what a 64-bit little-endian ELF file asks of the system it is loaded on: the libraries and
-// the symbols with their versions. See elf(5).
+// Reads the requirements of a 64-bit little-endian ELF file: the libraries, and the symbols with
+// their versions. See elf(5).
 
 const MACHINES = { 62: 'x64', 183: 'arm64' };
 const UNDEFINED_SECTION = 0;
@@ -27,7 +27,7 @@ function sections(bytes) {
   return new Map(list.map(({ name, content }) => [text(names, name), content]));
 }
 
-/** Version names by the number that a symbol refers to, with the library that has to have them. */
+/** The versions and their libraries, by the number by which a symbol refers to them. */
 function versions(table = Buffer.alloc(0), strings) {
   const found = new Map();
   for (let at = 0, next = table.length > 0 ? -1 : 0; next !== 0; at += next) {
@@ -55,7 +55,7 @@ function libraries(dynamic, strings) {
 }
 
 /**
- * What a shared library is and asks for: `cpu`, `needed` libraries, `imports` as
+ * Returns of a shared library: `cpu`, `needed` libraries, `imports` as
  * `{ name, isWeak, version?, library? }`, and the names of its `sections`.
  */
 function readElf(bytes) {

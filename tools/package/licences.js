@@ -1,7 +1,7 @@
 'use strict';
 
-// THIRD-PARTY.txt of a platform package: everything that is linked into the binary, with the texts
-// of its licences. A text that several share stands there once.
+// Writes THIRD-PARTY.txt of a platform package: everything that is linked into the binary, with its
+// licences. A text that several parts share is included once.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -12,12 +12,12 @@ const { targets } = require('./targets.js');
 const IS_TEXT = /^(licen[cs]e|copying|copyright|notice|unlicense)/i;
 const UNDERLINE = '-'.repeat(72);
 
-/** Crates without a text of their own, and where the text of their repository is. */
+/** Crates that contain no licence text, and the location of the text of their repository. */
 const elsewhere = {
   napi: 'node_modules/@napi-rs/cli/LICENSE',
   'napi-sys': 'node_modules/@napi-rs/cli/LICENSE',
 };
-/** Crates inside the standard library that the compiler's notices leave out. */
+/** Crates inside the standard library that are missing in the notices of the compiler. */
 const withoutNotice = {
   addr2line: 'Apache-2.0 OR MIT',
   adler2: '0BSD OR MIT OR Apache-2.0',
@@ -49,7 +49,7 @@ function plain(html) {
     .replace(/&(amp|gt|lt|quot);/g, (_, name) => named[name]);
 }
 
-/** Names of the libraries that the compiler brings for a target, as crates are named. */
+/** The crate names of the libraries that come with the compiler for a target. */
 function standardLibraries(sysroot, { triple }) {
   return fs
     .readdirSync(path.join(sysroot, 'lib', 'rustlib', triple, 'lib'))
@@ -58,7 +58,7 @@ function standardLibraries(sysroot, { triple }) {
     .sort();
 }
 
-/** What the compiler's notices say of the standard library and of the crates in it. */
+/** The entries for the standard library and its crates, from the notices of the compiler. */
 async function standardLibrary(name, crates) {
   const sysroot = (await run('rustc', ['--print', 'sysroot'], { capture: true })).trim();
   const version = (await run('rustc', ['--version'], { capture: true })).split(' ')[1];
@@ -92,7 +92,7 @@ async function standardLibrary(name, crates) {
   return [{ name: 'Rust standard library', version, licence: licences, texts }, ...entries];
 }
 
-/** What the linker adds on Linux: the unwinder and the compiler's support routines. */
+/** The parts that the linker adds on Linux: the unwinder and the compiler's runtime. */
 async function linkerParts() {
   const folder = path.join(path.dirname(await pinnedProgram('cargo-zigbuild')), '..', 'lib');
   const [python] = fs.readdirSync(folder);
@@ -106,14 +106,15 @@ async function linkerParts() {
       texts: [read(path.join(zig, 'LICENSE'))],
     },
     {
-      ...{ name: 'LLVM libunwind', version: `of Zig ${version}` },
+      name: 'LLVM libunwind',
+      version: `of Zig ${version}`,
       licence: 'Apache-2.0 WITH LLVM-exception',
       texts: [read(path.join(zig, 'lib', 'libunwind', 'LICENSE.TXT'))],
     },
   ];
 }
 
-/** What the debug symbols know: crates by the folders that their sources had. */
+/** The crates in the debug symbols, by the folders of their sources. */
 function cratesInSymbols(symbols) {
   const found = symbols
     .toString('latin1')
@@ -141,8 +142,8 @@ function render(title, entries) {
 }
 
 /**
- * The text for a target. It fails if something linked has no text, or if the debug symbols name
- * something that is not listed.
+ * The text for a target. Throws if a linked part has no licence text, or if the debug symbols name
+ * a crate that is not listed.
  */
 async function thirdParty(name, linked, symbols) {
   const crates = linked.slice(1).map(crateEntry);

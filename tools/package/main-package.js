@@ -1,28 +1,32 @@
 'use strict';
 
-// The main package: what the checkout's `files` name, JavaScript minified, the files behind
-// `index.js` in one, and a manifest that asks for the package of the platform.
+// The main package contains the entries of `files` in the manifest. Its JavaScript is published as
+// it was written, with names and comments, so that it can be audited; `index.js` is a bundle. The
+// manifest lists the packages of all platforms as optional dependencies.
 
 const fs = require('node:fs');
 const path = require('node:path');
+const { promisify } = require('node:util');
 const { root } = require('../run.js');
 const { findPlatformPackage } = require('./platform-package.js');
 const { targets } = require('./targets.js');
 
 const ENTRY = 'index.js';
-/** The modules that `index.js` and another entry both need. */
+/** The module that `index.js` and another entry both need. */
 const SHARED = 'lib/reconfigure.js';
-/** The parts that only a checkout needs. */
+/** The keys of the manifest that only a checkout needs. */
 const OF_THE_CHECKOUT = ['private', 'napi', 'scripts', 'devDependencies'];
 
 const readManifest = () => JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8'));
 
-/** Where the sources are, for the registry's page; nothing as long as nobody says. */
+/** The links to the sources that the registry shows, or none if no repository is given. */
 function whereabouts(repository) {
   if (repository === undefined) return {};
   const { protocol, pathname } = new URL(repository);
   if (protocol !== 'https:' || pathname.endsWith('/')) {
-    throw new Error(`--repository: https URL without a slash at its end expected: ${repository}`);
+    throw new Error(
+      `--repository: expected an https URL without a slash at its end, got ${repository}`,
+    );
   }
   return {
     homepage: `${repository}#readme`,
@@ -31,7 +35,7 @@ function whereabouts(repository) {
   };
 }
 
-/** The manifest that is published. */
+/** The published manifest. */
 function mainManifest(repository) {
   const manifest = readManifest();
   for (const key of OF_THE_CHECKOUT) delete manifest[key];
@@ -44,51 +48,40 @@ function mainManifest(repository) {
   };
 }
 
-const MINIFIED = {
-  ...{ platform: 'node', target: 'node20.9', minify: true, lineLimit: 100 },
-  legalComments: 'none',
-};
-
-/** Fills the folder with what is to be packed. */
-function stageMain(folder, { esbuild, repository }) {
+/** Fills the folder with the files that are packed. */
+async function stageMain(folder, { webpack, repository }) {
   const manifest = mainManifest(repository);
   for (const name of [...manifest.files, 'README.md', 'LICENSE']) {
-    const from = path.join(root, name);
-    fs.cpSync(from, path.join(folder, name), { recursive: true });
+    fs.cpSync(path.join(root, name), path.join(folder, name), { recursive: true });
   }
-  bundle(folder, esbuild, manifest.version);
-  for (const file of fs.readdirSync(folder, { recursive: true })) {
-    if (file !== ENTRY && /\.js(on)?$/.test(file)) shrink(path.join(folder, file), esbuild);
-  }
+  await bundle(folder, webpack, manifest.version);
   fs.writeFileSync(path.join(folder, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
 }
 
 /**
- * Puts the files behind `index.js` into it: Node takes up to half a millisecond for each. Those of
- * the other entries stay, and what they need of it.
+ * Puts `index.js` and the modules that it needs into one file, because Node takes up to half a
+ * millisecond to load each file. Webpack copies the modules unchanged. The modules that only
+ * `index.js` needs are then removed.
  */
-function bundle(folder, esbuild, version) {
-  // All of the manifest that the code asks for.
+async function bundle(folder, webpack, version) {
+  // The version is the only part of the manifest that the code reads.
   fs.writeFileSync(path.join(folder, 'package.json'), JSON.stringify({ version }));
-  const { metafile } = esbuild.buildSync({
-    ...MINIFIED,
-    ...{ absWorkingDir: folder, entryPoints: [ENTRY], outfile: ENTRY, allowOverwrite: true },
-    ...{ bundle: true, format: 'cjs', keepNames: true, metafile: true },
-    external: Object.keys(targets).map(findPlatformPackage),
-    define: { IS_PUBLISHED: 'true' },
+  const compiler = webpack({
+    mode: 'none',
+    target: 'node20.9',
+    context: folder,
+    entry: `./${ENTRY}`,
+    output: { path: folder, filename: ENTRY, library: { type: 'commonjs2' }, pathinfo: true },
+    externals: Object.keys(targets).map(findPlatformPackage),
+    node: { __dirname: false },
+    plugins: [new webpack.DefinePlugin({ IS_PUBLISHED: 'true' })],
   });
-  for (const file of Object.keys(metafile.inputs)) {
-    if (![ENTRY, SHARED, 'package.json'].includes(file)) fs.rmSync(path.join(folder, file));
+  const stats = await promisify(compiler.run.bind(compiler))();
+  if (stats.hasErrors() || stats.hasWarnings()) throw new Error(stats.toString('errors-warnings'));
+  for (const file of stats.compilation.fileDependencies) {
+    const name = path.relative(folder, file);
+    if (/^lib\/.*\.js$/.test(name) && name !== SHARED) fs.rmSync(file);
   }
-}
-
-/** Comments and white space go, local names get shorter; names that users see stay. */
-function shrink(file, esbuild) {
-  const text = fs.readFileSync(file, 'utf8');
-  const small = file.endsWith('.json')
-    ? JSON.stringify(JSON.parse(text))
-    : esbuild.transformSync(text, MINIFIED).code;
-  fs.writeFileSync(file, small);
 }
 
 module.exports = { mainManifest, stageMain, whereabouts };

@@ -1,6 +1,6 @@
 'use strict';
 
-// The package of a platform: the binary, and the licences of what is in it.
+// The package of a platform: the binary, and the licences of its parts.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -22,18 +22,23 @@ function describe(name) {
 function platformManifest(name, whereabouts = {}) {
   const { os, cpu, libc } = targets[name];
   return {
-    ...{ name: findPlatformPackage(name), version },
+    name: findPlatformPackage(name),
+    version,
     description: `The native binary of ${NAME} for ${describe(name)}`,
-    ...{ license, ...whereabouts, engines, os: [os], cpu: [cpu] },
-    ...(libc === undefined ? {} : { libc: [libc] }),
+    license,
+    ...whereabouts,
+    engines,
+    os: [os],
+    cpu: [cpu],
+    ...(libc !== undefined && { libc: [libc] }),
     main: findBinary(name),
     files: [findBinary(name), 'THIRD-PARTY.txt'],
-    // Yarn's Plug'n'Play keeps packages zipped, where no system can load a binary from.
+    // Yarn's Plug'n'Play keeps packages in zip files, from which no system can load a binary.
     preferUnplugged: true,
   };
 }
 
-/** Adds to the folder, where the binary and its third-party licences already are, the rest. */
+/** Adds the other files to a folder that contains the binary and the third-party licences. */
 function stagePlatform(folder, name, whereabouts) {
   const manifest = platformManifest(name, whereabouts);
   fs.cpSync(path.join(root, 'LICENSE'), path.join(folder, 'LICENSE'));
@@ -41,7 +46,7 @@ function stagePlatform(folder, name, whereabouts) {
   fs.writeFileSync(
     path.join(folder, 'README.md'),
     `# ${manifest.name}\n\n${manifest.description}. ` +
-      `It comes with \`${NAME}\`: install that one.\n`,
+      `It is installed together with \`${NAME}\`; install that package instead.\n`,
   );
 }
 

@@ -1,8 +1,8 @@
 'use strict';
 
-// Publishes what is in `dist/`, the main package last: nobody gets one whose binaries are missing.
-// What the registry has already is left alone, so that a run that broke off can be repeated. With
-// the tag of the release as its argument, or with `--dry-run`, which asks no registry.
+// Publishes the packages in `dist/`, the main package last, so that its binaries are always there.
+// Packages that the registry already has are skipped, so that an interrupted run can be repeated.
+// The argument is the tag of the release; `--dry-run` sends no request to the registry.
 
 const { createHash } = require('node:crypto');
 const fs = require('node:fs');
@@ -15,7 +15,7 @@ const { targets } = require('./targets.js');
 const { name: NAME, version } = require('../../package.json');
 const DIST = path.join(root, 'dist');
 
-/** The files, in the order in which they are published. */
+/** The files, in the order of publication. */
 function findPackages() {
   const names = [...Object.keys(targets).map(findPlatformPackage), NAME];
   const packages = names.map((name) => ({
@@ -27,12 +27,12 @@ function findPackages() {
   return packages;
 }
 
-/** Rejects if the registry has something else by that name and version. */
+/** Whether the registry has the package; rejects if its content differs. */
 async function isPublished({ name, file }) {
   const hash = createHash('sha512').update(fs.readFileSync(file)).digest('base64');
   let answer;
   try {
-    // Nothing but the answer, and of a failure its code.
+    // Prints only the answer, or the code of a failure.
     const args = ['view', `${name}@${version}`, 'dist.integrity', '--json', '--loglevel=error'];
     answer = await run('npm', args, { capture: true });
   } catch (error) {
@@ -41,7 +41,7 @@ async function isPublished({ name, file }) {
   }
   if (answer.trim() === '') return false;
   if (JSON.parse(answer) !== `sha512-${hash}`) {
-    throw new Error(`${name}@${version} was published with another content`);
+    throw new Error(`${name}@${version} was published with different content`);
   }
   return true;
 }
@@ -55,18 +55,16 @@ async function main(args) {
   const isTrial = values['dry-run'] === true;
   const [tag] = positionals;
   if (!isTrial && tag !== `v${version}`) throw new Error(`the tag is ${tag}, not v${version}`);
-  // `latest` is what an installation without a version gets.
+  // An installation without a version uses `latest`.
   const channel = version.includes('-') ? 'next' : 'latest';
   for (const found of findPackages()) {
     if (!isTrial && (await isPublished(found))) {
-      console.log(`${found.name}@${version} is there`);
+      console.log(`${found.name}@${version} is already published`);
       continue;
     }
     const options = ['--access', 'public', '--tag', channel, '--ignore-scripts'];
-    await run('npm', [
-      ...['publish', found.file, ...options],
-      isTrial ? '--dry-run' : '--provenance',
-    ]);
+    const last = isTrial ? '--dry-run' : '--provenance';
+    await run('npm', ['publish', found.file, ...options, last]);
   }
 }
 

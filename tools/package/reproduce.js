@@ -1,7 +1,7 @@
 'use strict';
 
-// Builds a binary once more from a copy of the sources in another folder, with nothing of the first
-// build at hand, and compares.
+// Builds a binary a second time from a copy of the sources in another folder, without any file of the
+// first build, and compares the two.
 
 const { cp, mkdtemp, readFile, rm } = require('node:fs/promises');
 const os = require('node:os');
@@ -34,9 +34,9 @@ async function reproduce(name, first) {
       },
     );
     if (!(await readFile(binary)).equals(first)) {
-      throw new Error(`a second build of ${name} in ${folder} gave another binary`);
+      throw new Error(`a second build of ${name} in ${folder} produced a different binary`);
     }
-    console.log(`A second build of ${name} in another folder gave the same bytes.`);
+    console.log(`A second build of ${name} in another folder produced the same bytes.`);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

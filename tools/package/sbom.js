@@ -1,7 +1,7 @@
 'use strict';
 
-// Bills of materials in CycloneDX: of the main package as npm writes them, of a binary from what
-// Cargo resolved. Both are held to the format's schema.
+// Writes bills of materials in the CycloneDX format: npm writes that of the main package, and that of
+// a binary is made from the crates that Cargo resolved. Both are validated against the schema.
 
 const { createHash } = require('node:crypto');
 const fs = require('node:fs');
@@ -19,26 +19,30 @@ async function validated(text, { Validation, Spec }, version) {
   return text;
 }
 
-/** One that depends on the content alone: the format wants a UUID. */
+/** A serial number that depends only on the content; the format requires a UUID. */
 function serialNumber(content) {
   const hex = createHash('sha256').update(JSON.stringify(content)).digest('hex');
   const parts = [hex.slice(0, 8), hex.slice(8, 12), `5${hex.slice(13, 16)}`];
   return `urn:uuid:${[...parts, `8${hex.slice(17, 20)}`, hex.slice(20, 32)].join('-')}`;
 }
 
-/** Old manifests separate licences with a slash. */
+/** The licence of a crate; old manifests separate licences with a slash. */
 const expression = (license) => license.replaceAll('/', ' OR ');
 
 function component({ name, version, license, checksum }) {
   const purl = `pkg:cargo/${name}@${version}`;
   return {
-    ...{ type: 'library', 'bom-ref': purl, name, version, purl },
+    type: 'library',
+    'bom-ref': purl,
+    name,
+    version,
+    purl,
     licenses: [{ expression: expression(license) }],
-    ...(checksum === undefined ? {} : { hashes: [{ alg: 'SHA-256', content: checksum }] }),
+    ...(checksum !== undefined && { hashes: [{ alg: 'SHA-256', content: checksum }] }),
   };
 }
 
-/** Hashes of the crates' archives, by name and version. */
+/** The hashes of the crates' archives, by name and version. */
 function checksums(lockFile) {
   const entries = fs.readFileSync(lockFile, 'utf8').split('[[package]]').slice(1);
   const value = (entry, key) => new RegExp(`^${key} = "(.+)"$`, 'm').exec(entry)?.[1];
@@ -50,7 +54,7 @@ function checksums(lockFile) {
   );
 }
 
-/** The bill of a platform's package; `linked` are the crates, ours first. */
+/** The bill of a platform package; `linked` are the crates, ours first. */
 async function platformBill(name, linked, { binary, lockFile, rustVersion, cyclonedx }) {
   const { version, license } = platformManifest(name);
   const hashes = checksums(lockFile);
@@ -60,15 +64,17 @@ async function platformBill(name, linked, { binary, lockFile, rustVersion, cyclo
   }));
   const packageName = findPlatformPackage(name);
   const subject = {
-    ...{ type: 'library', 'bom-ref': `pkg:npm/${packageName}@${version}`, name: packageName },
-    ...{
-      version,
-      purl: `pkg:npm/${packageName}@${version}`,
-      licenses: [{ license: { id: license } }],
-    },
+    type: 'library',
+    'bom-ref': `pkg:npm/${packageName}@${version}`,
+    name: packageName,
+    version,
+    purl: `pkg:npm/${packageName}@${version}`,
+    licenses: [{ license: { id: license } }],
     components: [
       {
-        ...{ type: 'file', 'bom-ref': findBinary(name), name: findBinary(name) },
+        type: 'file',
+        'bom-ref': findBinary(name),
+        name: findBinary(name),
         hashes: [{ alg: 'SHA-256', content: createHash('sha256').update(binary).digest('hex') }],
       },
     ],
@@ -76,7 +82,10 @@ async function platformBill(name, linked, { binary, lockFile, rustVersion, cyclo
   const references = new Map(linked.map((crate) => [crate.id, component(crate)['bom-ref']]));
   references.set(own.id, subject['bom-ref']);
   const standard = {
-    ...{ type: 'library', 'bom-ref': 'rust-std', name: 'std', version: rustVersion },
+    type: 'library',
+    'bom-ref': 'rust-std',
+    name: 'std',
+    version: rustVersion,
     licenses: [{ expression: 'MIT OR Apache-2.0' }],
   };
   const content = {
@@ -96,13 +105,16 @@ async function platformBill(name, linked, { binary, lockFile, rustVersion, cyclo
     })),
   };
   const bill = {
-    ...{ bomFormat: 'CycloneDX', specVersion: SPECIFICATION, serialNumber: serialNumber(content) },
-    ...{ version: 1, ...content },
+    bomFormat: 'CycloneDX',
+    specVersion: SPECIFICATION,
+    serialNumber: serialNumber(content),
+    version: 1,
+    ...content,
   };
   return validated(`${JSON.stringify(bill, null, 2)}\n`, cyclonedx);
 }
 
-/** The bill of the main package, by npm. The folder gets a lock file of what it may install. */
+/** The bill of the main package. The folder gets a lock file of the packages that npm installs. */
 async function mainBill(folder, manifest, cyclonedx) {
   const packages = { '': manifest };
   for (const [name, target] of Object.entries(targets)) {
@@ -115,19 +127,9 @@ async function mainBill(folder, manifest, cyclonedx) {
   const lock = { name, version, lockfileVersion: 3, requires: true, packages };
   fs.writeFileSync(`${folder}/package.json`, JSON.stringify(manifest));
   fs.writeFileSync(`${folder}/package-lock.json`, JSON.stringify(lock));
-  const text = await run(
-    'npm',
-    [
-      'sbom',
-      '--sbom-format=cyclonedx',
-      '--sbom-type=library',
-      '--package-lock-only',
-      '--omit=peer',
-      '--prefix',
-      folder,
-    ],
-    { capture: true },
-  );
+  const form = ['--sbom-format=cyclonedx', '--sbom-type=library'];
+  const args = ['sbom', ...form, '--package-lock-only', '--omit=peer', '--prefix', folder];
+  const text = await run('npm', args, { capture: true });
   const bill = JSON.parse(text);
   // The same content gives the same file.
   delete bill.metadata.timestamp;

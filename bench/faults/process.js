@@ -1,15 +1,15 @@
 'use strict';
 
-// The parent's end of child.js.
+// Runs a program in its own process and calls its methods by messages. `RemoteProcess` is the end
+// of the parent, `serve` that of the program.
 
 const { spawn } = require('node:child_process');
 const { once } = require('node:events');
-const path = require('node:path');
 
-/** A hanging process is killed, which fails its row. */
+/** A process that hangs is killed, which fails its row. */
 const LIMIT_MS = 60_000;
 
-class Client {
+class RemoteProcess {
   #child;
   #ended;
   #waiting = new Map();
@@ -17,15 +17,13 @@ class Client {
   #output = '';
 
   /**
-   * @param {Record<string, string>} env
-   * @param {number} [openFiles] how many file descriptors the process may have
+   * @param {string} file the program
+   * @param {Record<string, string>} [env]
+   * @param {number} [openFiles] the limit of file descriptors of the process
    */
-  constructor(env, openFiles) {
-    const program = [process.execPath, path.join(__dirname, 'child.js')];
-    const [command, ...args] =
-      openFiles === undefined
-        ? program
-        : ['/bin/sh', '-c', `ulimit -n ${openFiles} && exec "$0" "$@"`, ...program];
+  constructor(file, env, openFiles) {
+    const limit = ['/bin/sh', '-c', `ulimit -n ${openFiles} && exec "$0" "$@"`];
+    const [command, ...args] = [...(openFiles === undefined ? [] : limit), process.execPath, file];
     this.#child = spawn(command, args, {
       env: { ...process.env, NODE_OPTIONS: '', ...env },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
@@ -49,7 +47,7 @@ class Client {
     );
   }
 
-  /** Has a method of the child done, and returns what it gives. */
+  /** Calls a method of the program and returns its result. */
   ask(method, ...args) {
     return new Promise((resolve, reject) => {
       this.#count += 1;
@@ -58,7 +56,7 @@ class Client {
     });
   }
 
-  /** How it ended, and its output, once it has ended. */
+  /** Resolves when the process has ended, with how it ended and its output. */
   ended() {
     return this.#ended;
   }
@@ -76,4 +74,18 @@ class Client {
   }
 }
 
-module.exports = { Client };
+/** Answers the parent with these methods; the process ends after the one named `last`. */
+function serve(methods, last) {
+  process.on('message', async ({ id, method, args }) => {
+    let answer;
+    try {
+      answer = { id, value: await methods[method](...args) };
+    } catch (error) {
+      answer = { id, error: error.message };
+    }
+    process.send(answer, () => method === last && process.exit());
+  });
+  process.on('disconnect', () => process.exit());
+}
+
+module.exports = { RemoteProcess, serve };

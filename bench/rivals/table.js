@@ -1,0 +1,221 @@
+'use strict';
+
+// The rivals: packages from npm that get client-credentials tokens, each used as its documentation
+// says. `load()` imports the package and returns a function that creates a manager with
+// `getToken()` and `clearCache()` for a token endpoint. This file loads no package by itself,
+// because the time of loading is measured.
+
+const { clientId, clientSecret } = require('../credentials.js');
+
+const MARGIN_SECONDS = 60;
+const [MAJOR, MINOR] = process.versions.node.split('.').map(Number);
+
+/** The package, or its older version if this Node is older than the newest version requires. */
+function newestThatRuns(packageName, older, [major, minor]) {
+  return MAJOR > major || (MAJOR === major && MINOR >= minor) ? packageName : older;
+}
+
+const googlePackage = newestThatRuns('google-auth-library', 'google-auth-library-10', [22, 0]);
+const undiciPackage = newestThatRuns('undici', 'undici-7', [22, 19]);
+
+/** The cache that users write around a library without one: the token, and one request. */
+class TokenCache {
+  #acquire;
+  #token;
+  #freshUntil = 0;
+  #pending;
+
+  /** @param {() => Promise<{ access_token: string, expires_in: number }>} acquire */
+  constructor(acquire) {
+    this.#acquire = acquire;
+  }
+
+  async getToken() {
+    if (Date.now() < this.#freshUntil) return this.#token;
+    this.#pending ??= this.#refresh().finally(() => {
+      this.#pending = undefined;
+    });
+    return this.#pending;
+  }
+
+  clearCache() {
+    this.#token = undefined;
+    this.#freshUntil = 0;
+  }
+
+  async #refresh() {
+    const answer = await this.#acquire();
+    this.#token = answer.access_token;
+    this.#freshUntil = Date.now() + (answer.expires_in - MARGIN_SECONDS) * 1000;
+    return this.#token;
+  }
+}
+
+const form = () =>
+  new URLSearchParams({
+    grant_type: 'client_credentials',
+    client_id: clientId,
+    client_secret: clientSecret,
+  });
+
+/** By the name in the results. */
+const rivals = {
+  'openid-client': {
+    packageName: 'openid-client',
+    async load() {
+      const client = await import('openid-client');
+      return (tokenEndpoint) => {
+        // The result of discovery, which happens once; this endpoint has no metadata.
+        const config = new client.Configuration(
+          { issuer: new URL(tokenEndpoint).origin, token_endpoint: tokenEndpoint },
+          clientId,
+          clientSecret,
+          client.ClientSecretPost(clientSecret),
+        );
+        if (tokenEndpoint.startsWith('http:')) client.allowInsecureRequests(config);
+        return new TokenCache(() => client.clientCredentialsGrant(config));
+      };
+    },
+  },
+
+  'simple-oauth2': {
+    packageName: 'simple-oauth2',
+    note: 'simple-oauth2 copies its HTTP options for every request, also an agent, so it opens a connection for each token.',
+    async load() {
+      const { ClientCredentials } = require('simple-oauth2');
+      return (tokenEndpoint) => {
+        const { origin, pathname } = new URL(tokenEndpoint);
+        const client = new ClientCredentials({
+          client: { id: clientId, secret: clientSecret },
+          auth: { tokenHost: origin, tokenPath: pathname },
+          options: { authorizationMethod: 'body' },
+        });
+        let accessToken;
+        let pending;
+        return {
+          async getToken() {
+            if (accessToken === undefined || accessToken.expired(MARGIN_SECONDS)) {
+              pending ??= client.getToken({}).finally(() => {
+                pending = undefined;
+              });
+              accessToken = await pending;
+            }
+            return accessToken.token.access_token;
+          },
+          clearCache() {
+            accessToken = undefined;
+          },
+        };
+      };
+    },
+  },
+
+  '@badgateway/oauth2-client': {
+    packageName: '@badgateway/oauth2-client',
+    async load() {
+      const { OAuth2Client, OAuth2Fetch } = await import('@badgateway/oauth2-client');
+      return (tokenEndpoint) => {
+        const authenticationMethod = 'client_secret_post';
+        const settings = { tokenEndpoint, clientId, clientSecret, authenticationMethod };
+        const client = new OAuth2Client(settings);
+        const getNewToken = () => client.clientCredentials();
+        // The wrapper cannot drop its token, so it is replaced.
+        let fetch = new OAuth2Fetch({ client, getNewToken });
+        return {
+          getToken: () => fetch.getAccessToken(),
+          clearCache() {
+            fetch = new OAuth2Fetch({ client, getNewToken });
+          },
+        };
+      };
+    },
+  },
+
+  'google-auth-library': {
+    packageName: googlePackage,
+    note: 'google-auth-library has no client-credentials grant; its OAuth2Client sends a refresh token to the same endpoint, which is the same exchange.',
+    async load() {
+      const { OAuth2Client } = require(googlePackage);
+      return (oauth2TokenUrl) => {
+        const endpoints = { oauth2TokenUrl };
+        const client = new OAuth2Client({ clientId, clientSecret, endpoints });
+        const clearCache = () => client.setCredentials({ refresh_token: 'bench-refresh-token' });
+        clearCache();
+        return { getToken: async () => (await client.getAccessToken()).token, clearCache };
+      };
+    },
+  },
+
+  '@azure/msal-node': {
+    packageName: '@azure/msal-node',
+    note: '@azure/msal-node is given the endpoint in metadata, because it is not an Azure endpoint.',
+    async load() {
+      const { ConfidentialClientApplication } = require('@azure/msal-node');
+      // The cache finds a token by a scope that the endpoint grants, other than those of OpenID.
+      const request = { scopes: ['bench'] };
+      return (tokenEndpoint) => {
+        const { host } = new URL(tokenEndpoint);
+        // An authority must use https; the endpoint in its metadata need not.
+        const authority = `https://${host}/`;
+        const metadata = {
+          issuer: authority,
+          authorization_endpoint: `${authority}authorize`,
+          token_endpoint: tokenEndpoint,
+          end_session_endpoint: `${authority}logout`,
+          jwks_uri: `${authority}keys`,
+        };
+        const application = new ConfidentialClientApplication({
+          auth: {
+            clientId,
+            clientSecret,
+            authority,
+            knownAuthorities: [host],
+            authorityMetadata: JSON.stringify(metadata),
+          },
+          system: { protocolMode: 'OIDC' },
+        });
+        return {
+          async getToken() {
+            return (await application.acquireTokenByClientCredential(request)).accessToken;
+          },
+          clearCache: () => application.clearCache(),
+        };
+      };
+    },
+  },
+
+  'undici fetch': {
+    packageName: undiciPackage,
+    async load() {
+      const { Agent, fetch } = require(undiciPackage);
+      return (tokenEndpoint) => {
+        const dispatcher = new Agent();
+        return new TokenCache(async () => {
+          const options = { method: 'POST', body: form(), dispatcher };
+          const response = await fetch(tokenEndpoint, options);
+          if (!response.ok) throw new Error(`status ${response.status}`);
+          return response.json();
+        });
+      };
+    },
+  },
+
+  'undici request': {
+    packageName: undiciPackage,
+    async load() {
+      const { Agent, request } = require(undiciPackage);
+      const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+      return (tokenEndpoint) => {
+        const dispatcher = new Agent();
+        return new TokenCache(async () => {
+          const options = { method: 'POST', headers, body: form().toString(), dispatcher };
+          const { statusCode, body } = await request(tokenEndpoint, options);
+          if (statusCode !== 200) throw new Error(`status ${statusCode}`);
+          return body.json();
+        });
+      };
+    },
+  },
+};
+
+module.exports = { rivals };

@@ -1,0 +1,75 @@
+/**
+ * Installs a Backstage release outside the checkout, once per machine, and makes workspaces that use
+ * it and this package. They have the layout of a Backstage monorepo, because Backstage looks for
+ * configuration schemas from the members of the workspace.
+ */
+'use strict';
+
+const {
+  cp,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  symlink,
+  writeFile,
+} = require('node:fs/promises');
+const { tmpdir } = require('node:os');
+const path = require('node:path');
+
+const { pinnedPackages } = require('./pinned-packages.js');
+
+const ROOT = path.join(__dirname, '..');
+const PACKAGE = require('../package.json');
+
+/**
+ * Makes a workspace in a temporary folder.
+ *
+ * @param {string[]} members folders with a `package.json`, which are copied into the workspace
+ * @param {object} [options]
+ * @param {string} [options.release] the Backstage release, a folder of `dependencies`
+ * @param {(folder: string) => Promise<void>} [options.install] installs this package in the
+ *   folder's `node_modules`, by default from the checkout
+ * @param {(line: string) => void} [options.log]
+ * @returns its `folder`, a `require` that resolves as in its members, and `remove()`
+ */
+async function makeWorkspace(members, options = {}) {
+  const { release = 'newest', install = installCheckout, log = console.error } = options;
+  const there = await pinnedPackages(
+    'backstage',
+    path.join(ROOT, '__test__', 'backstage', 'dependencies', release),
+    log,
+  );
+  const folder = await mkdtemp(path.join(tmpdir(), 'keycloak-token-manager-backstage-'));
+  const modules = path.join(folder, 'node_modules');
+  await mkdir(modules);
+  for (const name of await readdir(there)) {
+    if (!name.startsWith('.')) await symlink(path.join(there, name), path.join(modules, name));
+  }
+  await install(folder);
+  for (const member of members) {
+    const { name } = JSON.parse(await readFile(path.join(member, 'package.json'), 'utf8'));
+    await cp(member, path.join(folder, 'packages', name), { recursive: true });
+    await symlink(path.join('..', 'packages', name), path.join(modules, name));
+  }
+  const manifest = { name: 'workspace', private: true, workspaces: ['packages/*'] };
+  await writeFile(path.join(folder, 'package.json'), JSON.stringify(manifest));
+  return {
+    folder,
+    require: require('node:module').createRequire(path.join(folder, 'package.json')),
+    remove: () => rm(folder, { recursive: true, force: true }),
+  };
+}
+
+/** Copies the files that npm would install; a link would find the peers of the checkout. */
+async function installCheckout(folder) {
+  const to = path.join(folder, 'node_modules', PACKAGE.name);
+  const isBinary = (name) => name.endsWith('.node');
+  const binaries = (await readdir(ROOT)).filter(isBinary);
+  for (const name of ['package.json', ...PACKAGE.files, ...binaries]) {
+    await cp(path.join(ROOT, name), path.join(to, name), { recursive: true });
+  }
+}
+
+module.exports = { makeWorkspace };

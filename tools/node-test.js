@@ -1,0 +1,63 @@
+'use strict';
+
+// Runs files of tests with `node --test`, and summarises the result for the table of stages.
+
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { pathToFileURL } = require('node:url');
+const { root, run } = require('./run.js');
+
+const onCi = Boolean(process.env.CI);
+
+/** Thrown by a stage that cannot run on this machine. */
+class Skipped extends Error {}
+
+/** The files below `folder` whose names end in `end`. Node 20 does not expand patterns itself. */
+function filesIn(folder, end, except = () => false) {
+  const found = fs
+    .readdirSync(path.join(root, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith(end))
+    .map((entry) => path.relative(root, path.join(entry.parentPath ?? entry.path, entry.name)))
+    .filter((file) => !except(file))
+    .sort();
+  if (found.length === 0) throw new Error(`no ${end} file in ${folder}`);
+  return found;
+}
+
+/**
+ * Resolves with the number of tests that passed and the names of those that were left out; rejects
+ * if a test failed or none ran. With `mayLeaveOut: false` a test that is left out counts as failed
+ * on CI. With `isBuffered` the output is printed at the end, so that other stages can print theirs.
+ */
+async function nodeTest(files, { mayLeaveOut = true, isBuffered, flags = [], ...options } = {}) {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'keycloak-token-manager-'));
+  const file = path.join(folder, 'report');
+  const reporter = pathToFileURL(path.join(__dirname, 'test-reporter.js'));
+  const args = ['--expose-gc', '--test', '--test-reporter=spec'];
+  args.push('--test-reporter-destination=stdout', `--test-reporter=${reporter}`);
+  args.push(`--test-reporter-destination=${file}`, ...flags, ...files);
+  try {
+    const outcome = await run(process.execPath, args, { ...options, capture: isBuffered }).catch(
+      (error) => error,
+    );
+    if (isBuffered) console.log(outcome.message ?? outcome);
+    const text = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '';
+    const tests = text.split('\n').filter(Boolean).map(JSON.parse);
+    const namesOf = (result) => tests.filter((test) => test.result === result);
+    const failed = namesOf('failed').map(({ name }) => name);
+    const leftOut = namesOf('left out').map(({ name, why }) => `${name} (${why})`);
+    const passed = namesOf('passed').length;
+    const leftOutNote = leftOut.length > 0 ? `left out: ${leftOut.join('; ')}` : '';
+    if (failed.length > 0) throw new Error(`${failed.length} failed: ${failed.join('; ')}`);
+    if (outcome instanceof Error) throw new Error(outcome.message.split('\n')[0]);
+    if (passed === 0 && leftOut.length > 0) throw new Skipped(leftOutNote);
+    if (passed === 0) throw new Error('no test ran');
+    if (onCi && !mayLeaveOut && leftOut.length > 0) throw new Error(leftOutNote);
+    return [`${passed} tests`, leftOutNote].filter(Boolean).join('; ');
+  } finally {
+    fs.rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+module.exports = { Skipped, filesIn, nodeTest, onCi };
