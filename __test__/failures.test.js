@@ -10,7 +10,9 @@ const { delay, numbered, rejection, start, times, tokenResponse } = require('./s
 const UNAVAILABLE = { status: 503, body: 'Service Unavailable' };
 /** How far a clock in whole milliseconds may be from another. */
 const TOLERANCE_MS = 20;
-const SHORTEST_COOLDOWN_MS = 1_000;
+const SHORTEST_COOLDOWN_MS = 500;
+// Half of it is over before a fourth attempt.
+const IMPATIENT = { requestTimeoutMs: 1_200 };
 const LONGEST_FIRST_COOLDOWN_MS = 1_250;
 
 const json = (status, error, description) => ({
@@ -46,7 +48,7 @@ describe('the error', { concurrency: true }, () => {
     ['half an answer', { fault: 'truncate' }, network],
   ]) {
     test(`after ${name} is ${expected.code} with all known details`, async (t) => {
-      const { endpoint, manager } = await start(t);
+      const { endpoint, manager } = await start(t, IMPATIENT);
       endpoint.setAnswer(answer);
       const error = await rejection(manager.getToken(), expected.code);
       const { message, stack, code, retryable, status, attempts, ...known } = error;
@@ -67,7 +69,7 @@ describe('the error', { concurrency: true }, () => {
   }
 
   test('after a refused connection is ERR_KEYCLOAK_NETWORK', async (t) => {
-    const { endpoint, manager } = await start(t);
+    const { endpoint, manager } = await start(t, IMPATIENT);
     await endpoint.goOffline();
     const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_NETWORK');
     assert.deepEqual([error.retryable, error.attempts, error.status], [true, 3, undefined]);
@@ -148,7 +150,7 @@ describe('the cool-down', { concurrency: true }, () => {
   });
 
   test('counts down, ends on time, doubles, and leaves a single attempt', async (t) => {
-    const { endpoint, manager } = await start(t);
+    const { endpoint, manager } = await start(t, IMPATIENT);
     endpoint.setAnswer(UNAVAILABLE);
     const first = await rejection(manager.getToken(), 'ERR_KEYCLOAK_HTTP');
     assert.equal(endpoint.requestCount, 3);
@@ -162,7 +164,7 @@ describe('the cool-down', { concurrency: true }, () => {
     const second = await rejection(manager.getToken(), 'ERR_KEYCLOAK_HTTP');
     assert.equal(second.attempts, 1);
     assert.equal(endpoint.requestCount, 4);
-    assert.ok(second.retryAfterMs > 1_800 && second.retryAfterMs <= 2_500);
+    assert.ok(second.retryAfterMs > 800 && second.retryAfterMs <= 1_250);
   });
 });
 

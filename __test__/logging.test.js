@@ -3,10 +3,7 @@
 // The reports of a manager: log lines and snapshots.
 
 const assert = require('node:assert/strict');
-const { once } = require('node:events');
-const path = require('node:path');
 const { describe, test } = require('node:test');
-const { Worker } = require('node:worker_threads');
 const { KeycloakTokenManager } = require('..');
 const {
   CLIENT,
@@ -23,7 +20,6 @@ const {
 const REFUSAL = { status: 400, body: { error: 'invalid_scope' } };
 const PLAIN = 'http://keycloak.example/realms/r/protocol/openid-connect/token';
 const SECURE = PLAIN.replace('http:', 'https:');
-const MOST_KEPT_LINES = 100;
 
 const forced = { forceRefresh: true };
 const levels = (lines) => lines.map(({ level }) => level);
@@ -185,35 +181,6 @@ describe('log lines', { concurrency: true }, () => {
     await rejection(call, 'ERR_KEYCLOAK_CLOSED');
     endpoint.resume();
     assert.deepEqual(levels(lines), ['debug']);
-  });
-
-  test('are kept while the event loop is blocked, a hundred at most', async (t) => {
-    const worker = new Worker(path.join(__dirname, 'support', 'endpoint-thread.js'));
-    t.after(() => worker.terminate());
-    const [tokenEndpoint] = await once(worker, 'message');
-    const { logger, lines } = recorder();
-    const manager = new KeycloakTokenManager({ ...CLIENT, tokenEndpoint, logger });
-    t.after(() => manager.close());
-    const acquisitions = MOST_KEPT_LINES + 30;
-    const calls = times(acquisitions, () => {
-      manager.clearCache();
-      return manager.getToken();
-    });
-    const cell = new Int32Array(new SharedArrayBuffer(4));
-    const block = (ms) => Atomics.wait(cell, 0, 0, ms);
-    const end = performance.now() + 10_000;
-    while (manager.snapshot().acquisitionLatencyMs.count < acquisitions) {
-      assert.ok(performance.now() < end, 'the acquisitions are done in time');
-      block(5);
-    }
-    // The line of the last one follows its count.
-    block(50);
-    assert.equal(lines.length, 0);
-    assert.equal(new Set(await Promise.all(calls)).size, acquisitions);
-    assert.deepEqual(
-      levels(lines),
-      times(MOST_KEPT_LINES, () => 'debug'),
-    );
   });
 });
 

@@ -56,7 +56,7 @@ async function rejection(promise, code) {
 /** Fulfils as soon as `isTrue()` is, and rejects at the limit. */
 async function until(isTrue, what, limitMs = 8_000) {
   const end = performance.now() + limitMs;
-  while (!isTrue()) {
+  while (!(await isTrue())) {
     assert.ok(performance.now() < end, `waited in vain until ${what}`);
     await delay(5);
   }

@@ -187,3 +187,29 @@ impl EventSink for Sink {
         self.queue.add(|_| {});
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::panic, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_hundred_log_lines_are_kept_while_nobody_drains_the_queue() {
+        let queue = EventQueue::new(|| {});
+        let sink = queue.next_sink();
+        for number in 0..130 {
+            sink.push(Event::Log(Level::Debug, format!("{number}")));
+        }
+        sink.push(Event::RootsWanted);
+        let mut lines = Vec::new();
+        for (_, event) in queue.drain() {
+            match event {
+                Event::Log(_, line) => lines.push(line),
+                Event::RootsWanted => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        let newest: Vec<_> = (30..130).map(|number| number.to_string()).collect();
+        assert_eq!(lines, newest);
+    }
+}
