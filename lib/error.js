@@ -14,7 +14,7 @@ const DETAILS = [
 ];
 
 class KeycloakTokenError extends Error {
-  constructor(failure, cause = failure.cause) {
+  constructor(failure, cause = failure.cause ?? systemFault(failure)) {
     super(failure.message, cause === undefined ? undefined : { cause });
     this.code = failure.code;
     this.retryable = failure.retryable;
@@ -29,6 +29,11 @@ Object.defineProperty(KeycloakTokenError.prototype, 'name', {
   configurable: true,
   writable: true,
 });
+
+/** A fault of the system as Node reports it, for callers that decide on retries by its code. */
+function systemFault({ message, systemCode: code }) {
+  return code === undefined ? undefined : Object.assign(new Error(message), { code });
+}
 
 /** The error for a wrong argument of a call. */
 function badRequest(message) {

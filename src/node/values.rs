@@ -47,6 +47,8 @@ pub struct FailureData {
     pub message: String,
     /// Whether the same call may succeed later.
     pub retryable: bool,
+    /// The code that Node gives to the fault of the system.
+    pub system_code: Option<String>,
     /// HTTP status.
     pub status: Option<u32>,
     /// `error` of the answer.
@@ -194,6 +196,7 @@ impl FailureData {
             code: error.kind().code().to_owned(),
             message: details.message.clone(),
             retryable: details.retryable,
+            system_code: details.system_code.map(str::to_owned),
             status: details.status.map(u32::from),
             oauth_error: details.oauth_error.clone(),
             oauth_error_description: details.oauth_error_description.clone(),

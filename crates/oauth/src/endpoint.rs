@@ -79,7 +79,9 @@ impl TokenEndpoint {
         !self.is_https() && !self.is_loopback()
     }
 
-    fn is_loopback(&self) -> bool {
+    /// Whether the host is this machine: `localhost`, a name below it, or a loopback address.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
         match self.0.host() {
             Some(Host::Ipv4(address)) => address.is_loopback(),
             Some(Host::Ipv6(address)) => address.is_loopback(),

@@ -74,13 +74,15 @@ impl SigningAlgorithm {
 
 /// A private key.
 pub struct SigningKey {
-    pair: EcKeyPair,
+    pair: KeyPair,
     key_id: Option<String>,
+    /// The `alg` of the JSON Web Key, if the key can sign with it.
+    algorithm: Option<SigningAlgorithm>,
     /// Distinguishes a replaced key from one that was only read again.
     source: [u8; 32],
 }
 
-enum EcKeyPair {
+enum KeyPair {
     Rsa(Box<RsaKeyPair>),
     Ec(EcdsaKeyPair),
     Ed(Ed25519KeyPair),
@@ -118,10 +120,10 @@ impl SigningKey {
     /// # Errors
     /// Says what is wrong with the text, without repeating it.
     pub fn parse(text: &str) -> Result<Self, KeyFault> {
-        let (pair, key_id) = if text.trim_start().starts_with('{') {
+        let (pair, key_id, algorithm) = if text.trim_start().starts_with('{') {
             Jwk::read(text)?
         } else {
-            (EcKeyPair::from_der(&private_key(text)?)?, None)
+            (KeyPair::from_der(&private_key(text)?)?, None, None)
         };
         let mut source = [0; 32];
         for (byte, hashed) in source
@@ -133,6 +135,7 @@ impl SigningKey {
         Ok(Self {
             pair,
             key_id,
+            algorithm,
             source,
         })
     }
@@ -146,22 +149,18 @@ impl SigningKey {
     /// The algorithm that is used unless another one is configured.
     #[must_use]
     pub const fn default_algorithm(&self) -> SigningAlgorithm {
-        match self.pair {
-            EcKeyPair::Rsa(_) => SigningAlgorithm::Rs256,
-            EcKeyPair::Ec(_) => SigningAlgorithm::Es256,
-            EcKeyPair::Ed(_) => SigningAlgorithm::EdDsa,
+        match (self.algorithm, &self.pair) {
+            (Some(algorithm), _) => algorithm,
+            (None, KeyPair::Rsa(_)) => SigningAlgorithm::Rs256,
+            (None, KeyPair::Ec(_)) => SigningAlgorithm::Es256,
+            (None, KeyPair::Ed(_)) => SigningAlgorithm::EdDsa,
         }
     }
 
     /// Whether the key can sign with this algorithm.
     #[must_use]
     pub const fn fits(&self, algorithm: SigningAlgorithm) -> bool {
-        matches!(
-            (&self.pair, algorithm),
-            (EcKeyPair::Rsa(_), SigningAlgorithm::Rs256 | SigningAlgorithm::Ps256)
-                | (EcKeyPair::Ec(_), SigningAlgorithm::Es256)
-                | (EcKeyPair::Ed(_), SigningAlgorithm::EdDsa)
-        )
+        self.pair.fits(algorithm)
     }
 
     /// Whether both were read from the same text.
@@ -178,7 +177,7 @@ impl SigningKey {
     ) -> Result<Vec<u8>, Unspecified> {
         let random = SystemRandom::new();
         match (&self.pair, algorithm) {
-            (EcKeyPair::Rsa(pair), SigningAlgorithm::Rs256 | SigningAlgorithm::Ps256) => {
+            (KeyPair::Rsa(pair), SigningAlgorithm::Rs256 | SigningAlgorithm::Ps256) => {
                 let padding = match algorithm {
                     SigningAlgorithm::Ps256 => &RSA_PSS_SHA256 as &dyn ring::signature::RsaEncoding,
                     _ => &RSA_PKCS1_SHA256,
@@ -187,10 +186,10 @@ impl SigningKey {
                 pair.sign(padding, &random, message, &mut signature)?;
                 Ok(signature)
             }
-            (EcKeyPair::Ec(pair), SigningAlgorithm::Es256) => pair
+            (KeyPair::Ec(pair), SigningAlgorithm::Es256) => pair
                 .sign(&random, message)
                 .map(|made| made.as_ref().to_vec()),
-            (EcKeyPair::Ed(pair), SigningAlgorithm::EdDsa) => {
+            (KeyPair::Ed(pair), SigningAlgorithm::EdDsa) => {
                 Ok(pair.sign(message).as_ref().to_vec())
             }
             _ => Err(Unspecified),
@@ -249,7 +248,16 @@ fn with_public_half(key: PrivateKey) -> PrivateKey {
         })
 }
 
-impl EcKeyPair {
+impl KeyPair {
+    const fn fits(&self, algorithm: SigningAlgorithm) -> bool {
+        matches!(
+            (self, algorithm),
+            (Self::Rsa(_), SigningAlgorithm::Rs256 | SigningAlgorithm::Ps256)
+                | (Self::Ec(_), SigningAlgorithm::Es256)
+                | (Self::Ed(_), SigningAlgorithm::EdDsa)
+        )
+    }
+
     fn from_der(key: &PrivateKey) -> Result<Self, KeyFault> {
         let pair = match key.expose() {
             PrivateKeyDer::Pkcs1(der) => {
@@ -304,6 +312,7 @@ struct Jwk {
     kty: String,
     crv: String,
     kid: Option<String>,
+    alg: Option<String>,
     n: Octets,
     e: Octets,
     d: Octets,
@@ -317,7 +326,7 @@ struct Jwk {
 }
 
 impl Jwk {
-    fn read(text: &str) -> Result<(EcKeyPair, Option<String>), KeyFault> {
+    fn read(text: &str) -> Result<(KeyPair, Option<String>, Option<SigningAlgorithm>), KeyFault> {
         let jwk: Self = serde_json::from_str(text).map_err(|_| KeyFault::BrokenJwk)?;
         let is_asymmetric = ["RSA", "EC", "OKP"].contains(&jwk.kty.as_str());
         if is_asymmetric && jwk.d.0.is_empty() {
@@ -336,7 +345,7 @@ impl Jwk {
                 dQ: &jwk.dq,
                 qInv: &jwk.qi,
             })
-            .map(EcKeyPair::rsa)
+            .map(KeyPair::rsa)
             .map_err(|_| KeyFault::Unsupported),
             ("EC", "P-256") => {
                 const UNCOMPRESSED: &[u8] = &[4];
@@ -344,18 +353,22 @@ impl Jwk {
                 let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
                 let (d, random) = (jwk.d.as_ref(), SystemRandom::new());
                 EcdsaKeyPair::from_private_key_and_public_key(algorithm, d, &point, &random)
-                    .map(EcKeyPair::Ec)
+                    .map(KeyPair::Ec)
                     .map_err(|_| KeyFault::BrokenJwk)
             }
             ("OKP", "Ed25519") => {
                 let (seed, public) = (jwk.d.as_ref(), jwk.x.as_ref());
                 Ed25519KeyPair::from_seed_and_public_key(seed, public)
-                    .map(EcKeyPair::Ed)
+                    .map(KeyPair::Ed)
                     .map_err(|_| KeyFault::BrokenJwk)
             }
             _ => Err(KeyFault::Unsupported),
         };
-        pair.map(|pair| (pair, jwk.kid))
+        let pair = pair?;
+        let named = |algorithm: &SigningAlgorithm| jwk.alg.as_deref() == Some(algorithm.as_str());
+        let algorithm = SigningAlgorithm::OF_KEYS.into_iter().find(named);
+        let algorithm = algorithm.filter(|algorithm| pair.fits(*algorithm));
+        Ok((pair, jwk.kid, algorithm))
     }
 }
 
@@ -379,9 +392,9 @@ mod tests {
 
     fn public(key: &SigningKey) -> Vec<u8> {
         match &key.pair {
-            EcKeyPair::Rsa(pair) => pair.public_key().as_ref().to_vec(),
-            EcKeyPair::Ec(pair) => pair.public_key().as_ref().to_vec(),
-            EcKeyPair::Ed(pair) => pair.public_key().as_ref().to_vec(),
+            KeyPair::Rsa(pair) => pair.public_key().as_ref().to_vec(),
+            KeyPair::Ec(pair) => pair.public_key().as_ref().to_vec(),
+            KeyPair::Ed(pair) => pair.public_key().as_ref().to_vec(),
         }
     }
 

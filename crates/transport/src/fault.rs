@@ -45,8 +45,8 @@ pub(super) fn classify(error: reqwest::Error) -> TransportError {
     let (fault, detail) =
         if let Some(refused) = find::<TunnelError>(&causes).and_then(tunnel_detail) {
             (NetworkFault::Proxy, refused.to_owned())
-        } else if find::<Unresolved>(&causes).is_some() {
-            (NetworkFault::Dns, last)
+        } else if let Some(unresolved) = find::<Unresolved>(&causes) {
+            (unresolved.fault(), last)
         } else if error.is_connect() && error.is_timeout() {
             let limit = CONNECT_TIMEOUT.as_secs();
             (NetworkFault::ConnectTimeout, format!("no connection within {limit} s"))
@@ -109,13 +109,14 @@ fn find<'a, E: Error + 'static>(causes: &[&'a (dyn Error + 'static)]) -> Option<
 fn known_io(kind: ErrorKind) -> Option<(NetworkFault, &'static str)> {
     Some(match kind {
         ErrorKind::ConnectionRefused => (NetworkFault::Refused, "the connection was refused"),
-        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
+        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted => {
             (NetworkFault::Reset, "the connection was reset")
         }
+        ErrorKind::BrokenPipe => (NetworkFault::BrokenPipe, "the connection was closed"),
         ErrorKind::UnexpectedEof => {
             (NetworkFault::CutShort, "the connection ended before the answer was complete")
         }
-        ErrorKind::TimedOut => (NetworkFault::Reset, "the connection timed out"),
+        ErrorKind::TimedOut => (NetworkFault::TimedOut, "the connection timed out"),
         _ => return None,
     })
 }

@@ -197,7 +197,10 @@ impl TransportError {
         matches!(
             self,
             Self::Network {
-                fault: NetworkFault::Dns | NetworkFault::Refused | NetworkFault::ConnectTimeout,
+                fault: NetworkFault::Dns
+                    | NetworkFault::DnsUnavailable
+                    | NetworkFault::Refused
+                    | NetworkFault::ConnectTimeout,
                 ..
             }
         )
@@ -220,10 +223,16 @@ pub enum TlsFault {
 pub enum NetworkFault {
     /// The host name could not be resolved.
     Dns,
+    /// The name server did not answer.
+    DnsUnavailable,
     /// The connection was refused.
     Refused,
     /// The connection was reset before the head of an answer was complete.
     Reset,
+    /// The server or the kernel no longer takes data.
+    BrokenPipe,
+    /// The kernel gave up waiting for the other side.
+    TimedOut,
     /// The connection ended in the middle of an answer, or before one.
     CutShort,
     /// The connection was not open within five seconds.
@@ -232,4 +241,20 @@ pub enum NetworkFault {
     Proxy,
     /// Anything else, such as no route or an answer that is not HTTP.
     Other,
+}
+
+impl NetworkFault {
+    /// The code that Node gives to this fault of the system.
+    #[must_use]
+    pub const fn system_code(self) -> Option<&'static str> {
+        match self {
+            Self::Dns => Some("ENOTFOUND"),
+            Self::DnsUnavailable => Some("EAI_AGAIN"),
+            Self::Refused => Some("ECONNREFUSED"),
+            Self::Reset | Self::CutShort => Some("ECONNRESET"),
+            Self::BrokenPipe => Some("EPIPE"),
+            Self::TimedOut | Self::ConnectTimeout => Some("ETIMEDOUT"),
+            Self::Proxy | Self::Other => None,
+        }
+    }
 }

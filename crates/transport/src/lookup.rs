@@ -8,6 +8,7 @@ use std::{
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
+use super::NetworkFault;
 use super::single_flight::{BlockingLimit, MAX_AT_ONCE, SingleFlight};
 
 type Found = Result<Arc<[SocketAddr]>, Arc<io::Error>>;
@@ -23,6 +24,17 @@ pub(super) struct SystemResolver;
 #[derive(Debug, thiserror::Error)]
 #[error("the host name cannot be resolved: {0}")]
 pub(super) struct Unresolved(Arc<io::Error>);
+
+impl Unresolved {
+    /// The standard library does not give the resolver's code, so this reads its text.
+    pub(super) fn fault(&self) -> NetworkFault {
+        if self.0.to_string().contains("Temporary failure") {
+            NetworkFault::DnsUnavailable
+        } else {
+            NetworkFault::Dns
+        }
+    }
+}
 
 impl Resolve for SystemResolver {
     fn resolve(&self, name: Name) -> Resolving {

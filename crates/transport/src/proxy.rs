@@ -1,5 +1,7 @@
 //! Selects the proxy for a request to an endpoint, if any.
 
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use hyper_util::client::proxy::matcher::Matcher;
@@ -26,6 +28,8 @@ pub struct ProxySettings {
     https: Choice,
     http: Choice,
     no_proxy: Option<Arc<NoProxy>>,
+    /// Whether requests to loopback go through the proxy.
+    includes_loopback: bool,
 }
 
 /// The proxy for requests of one scheme.
@@ -49,24 +53,27 @@ impl Choice {
 }
 
 impl ProxySettings {
-    /// Uses this proxy for every endpoint.
+    /// Uses this proxy for every endpoint, loopback included.
     #[must_use]
     pub fn explicit(proxy: ProxyUrl) -> Self {
         Self {
             https: Choice::Proxy(proxy.clone()),
             http: Choice::Proxy(proxy),
             no_proxy: None,
+            includes_loopback: true,
         }
     }
 
     /// Uses the proxies of the environment. If a variable cannot be used, the requests that it
-    /// applies to fail: bypassing the proxy silently would be worse.
+    /// applies to fail: bypassing the proxy silently would be worse. Requests to loopback go through
+    /// no proxy of the environment.
     #[must_use]
     pub fn from_environment(variables: &ProxyVariables) -> Self {
         Self {
             https: Choice::from_variable("HTTPS_PROXY", &variables.https),
             http: Choice::from_variable("HTTP_PROXY", &variables.http),
             no_proxy: NoProxy::parse(&variables.exempt).map(Arc::new),
+            includes_loopback: false,
         }
     }
 
@@ -81,6 +88,7 @@ impl ProxySettings {
             &self.http
         };
         if matches!(choice, Choice::Direct)
+            || !self.includes_loopback && endpoint.is_loopback()
             || self
                 .no_proxy
                 .as_ref()
@@ -114,7 +122,7 @@ impl ProxySettings {
 }
 
 /// The hosts that are reached without a proxy. Reads `NO_PROXY` as the HTTP library does, and also
-/// Node's two forms `*.suffix` and `host:port`.
+/// Node's three forms `*.suffix`, `host:port` and `address-address`.
 #[derive(Debug)]
 struct NoProxy {
     common: Matcher,
@@ -122,6 +130,7 @@ struct NoProxy {
     everything: bool,
     suffixes: Vec<String>,
     with_port: Vec<(String, u16)>,
+    ranges: Vec<RangeInclusive<IpAddr>>,
 }
 
 impl NoProxy {
@@ -130,6 +139,7 @@ impl NoProxy {
         let mut everything = false;
         let mut suffixes = Vec::new();
         let mut with_port = Vec::new();
+        let mut ranges = Vec::new();
         let entries = list
             .split([',', ' ', '\t'])
             .filter(|entry| !entry.is_empty());
@@ -142,6 +152,8 @@ impl NoProxy {
                 .and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
             if entry == "*" {
                 everything = true;
+            } else if let Some(range) = address_range(&entry) {
+                ranges.push(range);
             } else if let Some(host_and_port) = named_port {
                 with_port.push(host_and_port);
             } else if let Some(suffix) = entry.strip_prefix('*').filter(|s| s.starts_with('.')) {
@@ -150,7 +162,12 @@ impl NoProxy {
                 common.push(entry);
             }
         }
-        if !everything && common.is_empty() && suffixes.is_empty() && with_port.is_empty() {
+        if !everything
+            && common.is_empty()
+            && suffixes.is_empty()
+            && with_port.is_empty()
+            && ranges.is_empty()
+        {
             return None;
         }
         // Only used to query whether it would use this proxy.
@@ -163,6 +180,7 @@ impl NoProxy {
             everything,
             suffixes,
             with_port,
+            ranges,
         })
     }
 
@@ -174,7 +192,14 @@ impl NoProxy {
         let port = endpoint.url().port_or_known_default().unwrap_or_default();
         let is_common = http::Uri::try_from(endpoint.origin())
             .is_ok_and(|uri| self.common.intercept(&uri).is_none());
+        let address = match endpoint.url().host() {
+            Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
+            Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
+            _ => None,
+        };
+        let is_in_range = |address| self.ranges.iter().any(|range| range.contains(&address));
         is_common
+            || address.is_some_and(is_in_range)
             || self
                 .suffixes
                 .iter()
@@ -188,6 +213,13 @@ impl NoProxy {
                 *named_port == port && is_below
             })
     }
+}
+
+/// Two addresses of one family with a hyphen between them.
+fn address_range(entry: &str) -> Option<RangeInclusive<IpAddr>> {
+    let (first, last) = entry.split_once('-')?;
+    let (first, last) = (first.parse::<IpAddr>().ok()?, last.parse::<IpAddr>().ok()?);
+    (first.is_ipv4() == last.is_ipv4()).then_some(first..=last)
 }
 
 #[cfg(test)]
@@ -275,10 +307,19 @@ mod tests {
             ("10.0.0.0/8", "https://11.1.2.3/t", false),
             ("10.1.2.3", "http://10.1.2.3:8080/t", true),
             ("10.1.2.3:8080", "http://10.1.2.3:8080/t", true),
-            ("::1", "http://[::1]:8080/t", true),
-            ("[::1]:8080", "http://[::1]:8080/t", true),
-            ("[::1]:8081", "http://[::1]:8080/t", false),
-            ("localhost", "http://localhost:8080/t", true),
+            ("10.1.0.0-10.1.255.255", "http://10.1.2.3:8080/t", true),
+            ("10.1.0.0-10.1.2.2", "http://10.1.2.3:8080/t", false),
+            ("::2-::9", "http://[::5]:8080/t", true),
+            ("10.0.0.1-::9", "http://[::5]:8080/t", false),
+            ("sso-a.example", "http://sso-a.example/t", true),
+            ("::2", "http://[::2]:8080/t", true),
+            ("[::2]:8080", "http://[::2]:8080/t", true),
+            ("[::2]:8081", "http://[::2]:8080/t", false),
+            ("other.example", "http://localhost:8080/t", true),
+            ("", "http://sso.localhost/t", true),
+            ("", "https://127.8.9.1/t", true),
+            ("", "http://[::1]:8080/t", true),
+            ("", "http://localhost.example/t", false),
             (",", "https://sso.example/t", false),
         ] {
             let proxies = settings("http://s:1", "http://p:2", list);

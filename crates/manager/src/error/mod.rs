@@ -94,6 +94,8 @@ pub struct Details {
     pub message: String,
     /// Whether the same acquisition may succeed later without a change on the client's side.
     pub retryable: bool,
+    /// The code that Node gives to the fault of the system.
+    pub system_code: Option<&'static str>,
     /// HTTP status.
     pub status: Option<u16>,
     /// `error` of the answer, cleaned.
@@ -128,6 +130,7 @@ impl Error {
             details: Arc::new(Details {
                 message: message.into(),
                 retryable,
+                system_code: None,
                 status: None,
                 oauth_error: None,
                 oauth_error_description: None,

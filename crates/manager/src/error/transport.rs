@@ -69,12 +69,19 @@ impl Error {
         let endpoint = endpoint.shown();
         match error {
             TransportError::Network { fault, detail } => {
-                let has_ended = matches!(fault, NetworkFault::CutShort | NetworkFault::Reset);
+                let has_ended = matches!(
+                    fault,
+                    NetworkFault::CutShort | NetworkFault::Reset | NetworkFault::BrokenPipe
+                );
                 let hint = certificate_hint(config, has_ended);
-                Self::new(
+                let code = fault.system_code();
+                let shown = code.map(|code| format!(" ({code})")).unwrap_or_default();
+                let mut made = Self::new(
                     ErrorKind::Network,
-                    format!("{what} to {endpoint} failed: {detail}{hint}"),
-                )
+                    format!("{what} to {endpoint} failed: {detail}{shown}{hint}"),
+                );
+                Arc::make_mut(&mut made.details).system_code = code;
+                made
             }
             TransportError::Tls { fault, detail } => {
                 let hint = certificate_hint(config, fault == TlsFault::Refused);

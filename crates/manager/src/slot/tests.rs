@@ -980,7 +980,7 @@ fn nothing_happens_after_the_end() {
         assert!(matches!(line.0.decide(at(245_001), call), Decision::Closed), "{call:?}");
     }
     assert_eq!(line.invalidates(245_001, "a"), Invalidation::Ignored);
-    assert!(!line.0.clear(at(245_001)));
+    assert_eq!(line.0.clear(at(245_001)), Clearing::Nothing);
     line.hands_over(245_001, true);
     assert_eq!(line.wakes(245_001, true), None);
     line.fails(245_002, new_flight, outage());
