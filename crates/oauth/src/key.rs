@@ -441,6 +441,23 @@ mod tests {
     }
 
     #[test]
+    fn the_alg_of_a_jwk_is_the_default_if_the_key_can_sign_with_it() {
+        for (alg, expected) in [
+            ("PS256", SigningAlgorithm::Ps256),
+            ("RS256", SigningAlgorithm::Rs256),
+            ("ES256", SigningAlgorithm::Rs256),
+            ("HS256", SigningAlgorithm::Rs256),
+            ("RS512", SigningAlgorithm::Rs256),
+            ("", SigningAlgorithm::Rs256),
+        ] {
+            let mut jwk: serde_json::Value = serde_json::from_str(&key("rsa-jwk")).unwrap();
+            jwk["alg"] = alg.into();
+            let read = SigningKey::parse(&jwk.to_string()).unwrap();
+            assert_eq!(read.default_algorithm(), expected, "{alg}");
+        }
+    }
+
+    #[test]
     fn whitespace_around_the_lines_of_a_pem_is_ignored() {
         let pem = key("ec-pkcs8");
         for (name, text) in [
