@@ -21,7 +21,8 @@ use manager::credential::SecretCall;
 use manager::error::ErrorKind;
 use manager::slot::{Call, FlightId};
 use parking_lot::Mutex;
-use stand_ins::simulated::{World, config, secret, token_answer};
+use stand_ins::scripted::{config, secret, token_answer};
+use stand_ins::simulated::World;
 
 /// Longer than a machine under load takes for what needs no time.
 const LIMIT: Duration = Duration::from_mins(1);
@@ -40,15 +41,15 @@ fn a_runtime_that_has_ended_fails_the_call_and_blocks_nobody() {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
         let reply = world.manager.ask(Call::Any);
-        let landing = world.landings.try_recv();
-        let _ = sender.send((reply, landing));
+        let flight_end = world.flight_ends.try_recv();
+        let _ = sender.send((reply, flight_end));
     });
-    let (reply, landing) = receiver.recv_timeout(LIMIT).expect("no deadlock");
-    let (Reply::Flight(flight), Ok((id, landed, _))) = (reply, landing) else {
+    let (reply, flight_end) = receiver.recv_timeout(LIMIT).expect("no deadlock");
+    let (Reply::Flight(flight), Ok((id, outcome, _))) = (reply, flight_end) else {
         panic!("a flight, and what became of it");
     };
     assert_eq!(flight, id);
-    assert_eq!(landed.result.unwrap_err().kind(), ErrorKind::Internal);
+    assert_eq!(outcome.result.unwrap_err().kind(), ErrorKind::Internal);
 }
 
 #[test]
@@ -99,12 +100,12 @@ fn threads_that_ask_and_clear_at_once_agree_on_what_a_word_stands_for() {
         }
     });
     let waited_for = waited_for.into_inner();
-    let mut landed = BTreeSet::new();
+    let mut ended = BTreeSet::new();
     runtime.block_on(async {
-        while !landed.is_superset(&waited_for) {
-            let landing = tokio::time::timeout(LIMIT, world.landings.recv()).await;
-            let (flight, ..) = landing.expect("every flight lands").unwrap();
-            assert!(landed.insert(flight), "told once");
+        while !ended.is_superset(&waited_for) {
+            let flight_end = tokio::time::timeout(LIMIT, world.flight_ends.recv()).await;
+            let (flight, ..) = flight_end.expect("every flight ends").unwrap();
+            assert!(ended.insert(flight), "told once");
         }
     });
 }
@@ -132,9 +133,9 @@ async fn a_flight_whose_secret_function_is_never_called_fails_and_the_next_one_i
         let (mut world, flight, call) = asking().await;
         world.reconfigure(change);
         drop(call);
-        let (id, landed, version) = world.landings.recv().await.unwrap();
+        let (id, outcome, version) = world.flight_ends.recv().await.unwrap();
         assert_eq!((id, version), (flight, 0));
-        assert_eq!(landed.result.unwrap_err().kind(), ErrorKind::Credential);
+        assert_eq!(outcome.result.unwrap_err().kind(), ErrorKind::Credential);
         assert!(world.manager.snapshot().last_failure.is_none(), "nothing has failed here");
         assert_eq!(world.warnings(), 0, "its callers ask again");
         assert_eq!(world.transport.count(), 0);
@@ -148,9 +149,9 @@ async fn a_function_that_was_called_before_a_change_still_answers_its_flight() {
     assert!(call.start());
     world.reconfigure(with_function("other"));
     call.settle(Ok(secret("s3cr+t")));
-    let (id, landed, version) = world.landings.recv().await.unwrap();
+    let (id, outcome, version) = world.flight_ends.recv().await.unwrap();
     assert_eq!((id, version), (flight, 0), "for its waiters, and not to be kept");
-    assert_eq!(landed.result.unwrap().access_token.expose(), "token-1");
+    assert_eq!(outcome.result.unwrap().access_token.expose(), "token-1");
     assert!(matches!(world.manager.ask(Call::Any), Reply::Flight(next) if next != flight));
 }
 
@@ -162,7 +163,7 @@ async fn closing_cancels_the_flights_of_former_configurations_as_well() {
     world.reconfigure(config());
     world.manager.close();
     tokio::time::sleep(Duration::from_millis(10)).await;
-    let (_, landed, _) = world.landings.recv().await.unwrap();
-    assert_eq!(landed.result.unwrap_err().kind(), ErrorKind::Internal, "its queue is closed");
+    let (_, outcome, _) = world.flight_ends.recv().await.unwrap();
+    assert_eq!(outcome.result.unwrap_err().kind(), ErrorKind::Internal, "its queue is closed");
     assert_eq!(Arc::strong_count(&world.transport), 1, "nothing of the setup is left");
 }

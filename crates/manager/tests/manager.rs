@@ -16,25 +16,11 @@ use manager::Reply;
 use manager::config::{Credential, CredentialConfig};
 use manager::error::{Error, ErrorKind};
 use manager::slot::{Call, Condition};
-use stand_ins::simulated::{
-    Step, World, config, pass, refusal, secret, token_answer, wrong_secret,
+use stand_ins::scripted::{
+    Step, config, refusal, reset, secret, starting, token_answer, wrong_secret,
 };
-use transport::{NetworkFault, TlsFault, TransportError};
-
-fn reset() -> Step {
-    Step::Fail(TransportError::Network {
-        fault: NetworkFault::Reset,
-        detail: "the connection was reset".to_owned(),
-    })
-}
-
-fn unavailable(retry_after: Option<u64>) -> Step {
-    Step::Answer {
-        status: 503,
-        retry_after,
-        body: "starting".to_owned(),
-    }
-}
+use stand_ins::simulated::{World, pass};
+use transport::{TlsFault, TransportError};
 
 #[tokio::test(start_paused = true)]
 async fn a_thousand_callers_on_a_miss_cause_one_request() {
@@ -125,7 +111,7 @@ async fn an_acquisition_ends_at_its_deadline_whatever_the_server_does() {
 async fn transient_failures_are_tried_three_times_and_others_once() {
     for (name, step, attempts, kind) in [
         ("reset", reset(), 3, ErrorKind::Network),
-        ("503", unavailable(None), 3, ErrorKind::Http),
+        ("503", starting(None), 3, ErrorKind::Http),
         ("408", refusal(408, ""), 3, ErrorKind::Http),
         ("429", refusal(429, "{\"error\":\"slow_down\"}"), 3, ErrorKind::Http),
         ("500 of Keycloak", refusal(500, "{\"error\":\"unknown_error\"}"), 3, ErrorKind::Http),
@@ -163,7 +149,7 @@ async fn a_retry_that_succeeds_is_all_that_a_caller_sees() {
 async fn a_retry_after_that_fits_is_waited_for_and_one_that_does_not_ends_the_acquisition() {
     let mut world = World::new(20, |n, _| {
         if n < 3 {
-            unavailable(Some(n))
+            starting(Some(n))
         } else {
             token_answer(300)
         }
@@ -173,7 +159,7 @@ async fn a_retry_after_that_fits_is_waited_for_and_one_that_does_not_ends_the_ac
     let took = world.since(start);
     assert!((3_060..3_100).contains(&took.as_millis()), "1 s and 2 s: {took:?}");
 
-    let mut world = World::new(20, |_, _| unavailable(Some(120)));
+    let mut world = World::new(20, |_, _| starting(Some(120)));
     let reply = world.any().await.unwrap_err();
     assert_eq!(world.transport.count(), 1);
     assert_eq!(reply.details().retry_after, Some(Duration::from_mins(2)));
@@ -189,7 +175,7 @@ async fn a_retry_after_of_nothing_does_not_take_the_wait_away() {
     for _ in 0..20 {
         let mut world = World::new(0, |n, _| {
             if n == 1 {
-                unavailable(Some(0))
+                starting(Some(0))
             } else {
                 token_answer(300)
             }
@@ -261,7 +247,7 @@ async fn closing_ends_flights_and_tells_nobody() {
     world.manager.close();
     assert_ne!(world.manager.published().version(), version);
     pass(20_000).await;
-    assert!(world.landings.try_recv().is_err());
+    assert!(world.flight_ends.try_recv().is_err());
     assert_eq!(world.any().await.unwrap_err().kind(), ErrorKind::Closed);
     assert_eq!(world.transport.count(), 1);
     assert_eq!(Arc::strong_count(&world.transport), 1, "nothing of the setup is left");
@@ -301,12 +287,12 @@ async fn the_deadline_starts_when_the_secret_function_is_called() {
     };
     let call = world.calls.recv().await.unwrap();
     pass(60_000).await;
-    assert!(world.landings.try_recv().is_err(), "the event loop is blocked: nothing has ended");
+    assert!(world.flight_ends.try_recv().is_err(), "the event loop is blocked: nothing has ended");
     assert!(call.start());
     pass(14_000).await;
     call.settle(Ok(secret("good")));
-    let (_, landed, _) = world.landings.recv().await.unwrap();
-    assert_eq!(landed.result.unwrap().access_token.expose(), "token-1");
+    let (_, outcome, _) = world.flight_ends.recv().await.unwrap();
+    assert_eq!(outcome.result.unwrap().access_token.expose(), "token-1");
 }
 
 #[tokio::test(start_paused = true)]
@@ -317,8 +303,8 @@ async fn a_secret_function_that_does_not_settle_is_forgotten_and_asked_again() {
     };
     let call = world.calls.recv().await.unwrap();
     assert!(call.start());
-    let (_, landed, _) = world.landings.recv().await.unwrap();
-    assert_eq!(landed.result.unwrap_err().kind(), ErrorKind::Credential);
+    let (_, outcome, _) = world.flight_ends.recv().await.unwrap();
+    assert_eq!(outcome.result.unwrap_err().kind(), ErrorKind::Credential);
     call.settle(Ok(secret("good")));
     pass(1_300).await;
     let Reply::Flight(_) = world.manager.ask(Call::Any) else {
@@ -340,12 +326,12 @@ async fn acquisitions_that_overlap_share_a_call_under_way() {
     let Reply::Flight(second) = world.manager.ask(Call::Any) else {
         panic!("a flight")
     };
-    let (id, landed, _) = world.landings.recv().await.unwrap();
-    assert_eq!((id, landed.result.unwrap_err().kind()), (first, ErrorKind::Credential));
+    let (id, outcome, _) = world.flight_ends.recv().await.unwrap();
+    assert_eq!((id, outcome.result.unwrap_err().kind()), (first, ErrorKind::Credential));
     call.settle(Ok(secret("good")));
-    let (id, landed, _) = world.landings.recv().await.unwrap();
+    let (id, outcome, _) = world.flight_ends.recv().await.unwrap();
     assert_eq!(id, second);
-    assert!(landed.result.is_ok(), "the answer was in time for the second");
+    assert!(outcome.result.is_ok(), "the answer was in time for the second");
     assert!(world.calls.try_recv().is_err(), "one call");
 }
 
@@ -366,10 +352,10 @@ async fn a_refused_secret_is_read_again_and_tried_once_more_only_if_it_changed()
             assert!(call.start());
             call.settle(answer);
         }
-        let (_, landed, _) = world.landings.recv().await.unwrap();
-        assert_eq!(landed.result.is_ok(), is_ok, "{name}");
+        let (_, outcome, _) = world.flight_ends.recv().await.unwrap();
+        assert_eq!(outcome.result.is_ok(), is_ok, "{name}");
         assert_eq!(world.transport.count(), requests, "{name}");
-        if let Err(error) = landed.result {
+        if let Err(error) = outcome.result {
             assert_eq!(error.kind(), ErrorKind::OAuth, "{name}: the refusal is what is told");
         }
         assert!(world.calls.try_recv().is_err(), "{name}: asked twice at most");
@@ -388,8 +374,8 @@ async fn a_flight_is_given_no_secret_that_was_configured_after_it_began() {
         change.clone_into(&mut changed.grant.client_id);
         changed.credential = CredentialConfig::Given(Credential::Secret(secret("good")));
         world.reconfigure(changed);
-        let (_, landed, _) = world.landings.recv().await.unwrap();
-        assert!(landed.result.is_err(), "{change}");
+        let (_, outcome, _) = world.flight_ends.recv().await.unwrap();
+        assert!(outcome.result.is_err(), "{change}");
         assert_eq!(world.transport.count(), 1, "{change}");
         assert!(matches!(world.manager.ask(Call::Any), Reply::Flight(_)), "{change}: no cool-down");
     }

@@ -227,7 +227,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         let flight = RunningFlight::new(manager, new_flight.flight);
         let Some(engine) = self.engine() else {
             let error = Error::no_engine(&setup.config);
-            return flight.land(Acquired::without_request(error));
+            return flight.end(Acquired::without_request(error));
         };
         engine.handle.spawn(async move {
             // Boxed on the runtime's thread, which also frees it: flights that many managers start
@@ -245,15 +245,16 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     }
 
     /// Stores the result of a flight and notifies its waiters.
-    fn land(&self, flight: FlightId, acquired: Acquired) {
+    fn end_flight(&self, flight: FlightId, acquired: Acquired) {
         let took = acquired.took;
-        let (landed, version) = self
-            .decide(|inner, now| (inner.land(now, flight, acquired, self.published.hits()), None));
+        let (outcome, version) = self.decide(|inner, now| {
+            (inner.end_flight(now, flight, acquired, self.published.hits()), None)
+        });
         // `None`: the manager was closed.
-        let Some((landed, warns_of_lifetime)) = landed else {
+        let Some((outcome, warns_of_lifetime)) = outcome else {
             return;
         };
-        self.log_landing(&landed, took);
+        self.log_outcome(&outcome, took);
         if warns_of_lifetime {
             let assumed = schedule::ASSUMED_LIFETIME.as_secs();
             self.log(Level::Warn, || {
@@ -265,19 +266,19 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         }
         self.events.push(Event::FlightEnded {
             flight,
-            version: if landed.storage == Storage::Kept {
+            version: if outcome.storage == Storage::Kept {
                 version
             } else {
                 NO_TOKEN
             },
-            landed,
+            outcome,
         });
     }
 
-    fn log_landing(&self, landed: &FlightResult, took: Duration) {
-        match &landed.result {
+    fn log_outcome(&self, outcome: &FlightResult, took: Duration) {
+        match &outcome.result {
             Ok(token) => {
-                if landed.is_transition {
+                if outcome.is_transition {
                     self.log(Level::Info, || "recovered: acquired a token again".to_owned());
                 }
                 let (took, life) = (took.as_millis(), token.life.granted.as_secs_f64());
@@ -285,8 +286,8 @@ impl<C: Clock, T: Transport> Manager<C, T> {
                     format!("acquired a token in {took} ms, valid for {life} s")
                 });
             }
-            Err(error) if landed.is_transition => {
-                let state = if landed.fallback.is_some() {
+            Err(error) if outcome.is_transition => {
+                let state = if outcome.fallback.is_some() {
                     "; the held token is still valid and is used meanwhile"
                 } else {
                     ""
@@ -296,7 +297,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
             }
             Err(_) => {}
         }
-        if landed.warns_of_minimum {
+        if outcome.warns_of_minimum {
             self.log(Level::Warn, || MINIMUM_MISSED.to_owned());
         }
     }
