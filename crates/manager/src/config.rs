@@ -300,7 +300,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_plain_endpoint_and_unverified_certificates_deserve_a_word() {
+    fn a_plain_endpoint_and_unverified_certificates_cause_a_warning() {
         let mut config = config();
         for (name, endpoint, skips, expected) in [
             ("https", "https://sso.example/t", false, 0),

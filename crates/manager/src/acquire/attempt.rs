@@ -53,8 +53,10 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             Credential::Identity(identity) => Some(identity),
             _ => None,
         };
-        let place = self.resolve_endpoint(identity, progress).await?;
-        let pass = self.admitted(&place.endpoint, identity, progress).await?;
+        let resolved = self.resolve_endpoint(identity, progress).await?;
+        let pass = self
+            .admitted(&resolved.endpoint, identity, progress)
+            .await?;
         // The rest, like the rare paths, is boxed to keep this future small: many acquisitions may
         // wait for admission at once.
         let redactor = self.redactor(credential, refused);
@@ -63,9 +65,9 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             sent,
             answer,
             with: proof,
-        } = Box::pin(self.exchange(pass, &place.endpoint, progress, &redactor, |now| {
-            let proof = self.client_proof(credential, &place, now)?;
-            Ok((self.setup.config.grant.request(&place.endpoint, &proof), proof))
+        } = Box::pin(self.exchange(pass, &resolved.endpoint, progress, &redactor, |now| {
+            let proof = self.client_proof(credential, &resolved, now)?;
+            Ok((self.setup.config.grant.request(&resolved.endpoint, &proof), proof))
         }))
         .await?;
         let redactor = match &proof {
@@ -86,8 +88,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         Err(Failure {
             is_client_refused: error.is_client_refusal(),
             retry_after: self.retry_after(&answer),
-            misdirected_by: place.remembered.filter(|_| is_gone),
-            error: Error::from_answer(error, &self.setup.config, &place.endpoint),
+            misdirected_by: resolved.remembered.filter(|_| is_gone),
+            error: Error::from_answer(error, &self.setup.config, &resolved.endpoint),
         })
     }
 

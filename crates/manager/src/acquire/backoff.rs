@@ -1,4 +1,4 @@
-//! Arithmetic of waiting: between the attempts of one acquisition, and after a failed one.
+//! The waits between the attempts of one acquisition, and the cool-down after a failed one.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 const FIRST_COOLDOWN: Duration = Duration::from_secs(1);
 /// After failures that an operator has to fix.
 pub const LONG_COOLDOWN: Duration = Duration::from_secs(30);
-/// After failures that pass: a portal must be back soon after Keycloak is.
+/// After transient failures: a portal must recover soon after Keycloak does.
 pub const SHORT_COOLDOWN: Duration = Duration::from_secs(5);
 /// A `Retry-After` lengthens a cool-down to this at most.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(30);
@@ -23,7 +23,7 @@ pub fn wait_after(attempt: u32, jitter: f64) -> Duration {
     doubled(FIRST_WAIT, attempt, LONGEST_WAIT).mul_f64(jitter.clamp(0.0, 1.0))
 }
 
-/// The cool-down after the failure number `failures` of a row (counted from 1).
+/// The cool-down after the failure number `failures` in a row (counted from 1).
 #[must_use]
 pub fn cooldown(
     failures: u32,

@@ -36,7 +36,7 @@ impl<T> Setup<T> {
         }
     }
 
-    /// The setup for a changed configuration. The discovery document of the same issuer stays known.
+    /// The setup for a changed configuration. It keeps the discovery document of the same issuer.
     pub(super) fn replace(&self, config: Config, transport: Arc<T>) -> Self {
         let new = Self::new(config, transport);
         let keeps_target = self.config.target == new.config.target;

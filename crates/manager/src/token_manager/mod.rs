@@ -163,8 +163,8 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     }
 
     /// Makes a decision under the lock and carries it out in this order: plan the flight that the
-    /// decision or the passage of time requires, publish the version, set the timer; then, without the
-    /// lock, start the flight, and wake JavaScript if it may hold a copy of a token that is gone.
+    /// decision or the passage of time requires, publish the version, set the timer; then, without
+    /// the lock, start the flight, and wake JavaScript if it may hold a copy of a dropped token.
     /// Returns the version if it represents the held token, otherwise [`NO_TOKEN`].
     fn decide<R>(
         &self,

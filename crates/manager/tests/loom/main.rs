@@ -1,5 +1,6 @@
-//! A manager with its flights and its timer, in every order that the memory model allows: the token that
-//! a version represents, the effect of a drop after it has returned, and the notification of waiters.
+//! A manager with its flights and its timer, in every order that the memory model allows: the token
+//! that a version represents, the effect of a drop after it has returned, and the notification of
+//! waiters.
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test --release -p keycloak-manager --test loom`
 

@@ -103,7 +103,7 @@ impl EventSink for LoomSink {
 /// Wake-ups that the event loop has not handled yet.
 #[derive(Default)]
 pub(crate) struct Bell {
-    wakes: LoomMutex<u32>,
+    pub(crate) wakes: LoomMutex<u32>,
     rang: Condvar,
 }
 
