@@ -161,6 +161,14 @@ pub fn config() -> Config {
     }
 }
 
+/// The same with a secret function, for this client.
+pub fn function_config(client: &str) -> Config {
+    let mut config = config();
+    config.credential = CredentialConfig::Function;
+    client.clone_into(&mut config.grant.client_id);
+    config
+}
+
 pub fn secret(text: &str) -> Arc<ClientSecret> {
     Arc::new(ClientSecret::new(text.to_owned()).unwrap())
 }

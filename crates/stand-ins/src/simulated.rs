@@ -163,7 +163,7 @@ impl World {
             Reply::Token(token, _) => Ok(token.access_token.expose().to_owned()),
             Reply::Failure(error, _) => Err(error),
             Reply::Flight(flight) => loop {
-                let (id, outcome, _) = self.flight_ends.recv().await.expect("a sink");
+                let (id, outcome, _) = self.flight_end().await;
                 if id == flight {
                     let fallback = outcome.fallback.filter(|_| call != Call::Forced);
                     return match (outcome.result, fallback) {
@@ -175,6 +175,24 @@ impl World {
                 }
             },
         }
+    }
+
+    /// Asks for any token. Returns the flight that the caller has to wait for.
+    pub fn flight(&self) -> FlightId {
+        match self.manager.ask(Call::Any) {
+            Reply::Flight(flight) => flight,
+            other => panic!("expected a flight, got {other:?}"),
+        }
+    }
+
+    /// The next flight that ends.
+    pub async fn flight_end(&mut self) -> FlightEnd {
+        self.flight_ends.recv().await.expect("a sink")
+    }
+
+    /// Asks for any token, and returns the call of the secret function that this causes.
+    pub async fn secret_call(&mut self) -> (FlightId, SecretCall) {
+        (self.flight(), self.calls.recv().await.expect("a sink"))
     }
 
     pub async fn any(&mut self) -> Result<String, manager::error::Error> {

@@ -22,11 +22,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loom::sync::atomic::{AtomicBool, Ordering};
-use manager::config::CredentialConfig;
 use manager::slot::{Call, FlightId, Invalidation};
 use manager::sync::spawn;
 use manager::{Event, Reply};
-use stand_ins::scripted::{config, secret};
+use stand_ins::scripted::{config, function_config, secret};
 use world::{LoomFlightEnd, LoomManager, LoomWorld, Outcome, model};
 
 fn flight(reply: Reply) -> FlightId {
@@ -258,22 +257,16 @@ type Edit = fn(&mut LoomWorld);
 const EDITS: [(&str, Edit); 4] = [
     ("none", |_| {}),
     ("a secret instead of the function", |world| world.reconfigure(config())),
-    ("another function", |world| world.reconfigure(with_function("portal"))),
-    ("another client", |world| world.reconfigure(with_function("other"))),
+    ("another function", |world| world.reconfigure(function_config("portal"))),
+    ("another client", |world| world.reconfigure(function_config("other"))),
 ];
-
-fn with_function(client: &str) -> manager::config::Config {
-    let mut config = config();
-    config.credential = CredentialConfig::Function;
-    client.clone_into(&mut config.grant.client_id);
-    config
-}
 
 #[test]
 fn a_flight_whose_secret_function_is_no_longer_called_still_ends() {
     for (name, edit) in EDITS {
         model(move || {
-            let (mut world, bell) = LoomWorld::with_queue(with_function("portal"), Outcome::Token);
+            let (mut world, bell) =
+                LoomWorld::with_queue(function_config("portal"), Outcome::Token);
             let first = flight(world.manager.ask(Call::Any));
             edit(&mut world);
             let mut flight_end = None;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use manager::Reply;
 use manager::clock::Moment;
-use manager::config::{Config, Credential, CredentialConfig};
+use manager::config::{Credential, CredentialConfig};
 use manager::credential::SecretCall;
 use manager::error::{Error, ErrorKind};
 use manager::published::NO_TOKEN;
@@ -17,7 +17,7 @@ use manager::slot::{Call, Condition, FlightId, Invalidation, Token};
 use tokio::runtime::Handle;
 
 use super::server::{Issue, Mood, SimulatedServer};
-use stand_ins::scripted::{config, secret};
+use stand_ins::scripted::{config, function_config, secret};
 use stand_ins::simulated::{FlightEnd, World};
 
 /// How late a step of the wall clock is noticed: a second, plus the tolerated drift.
@@ -78,19 +78,13 @@ enum ClientEvent {
     Time,
 }
 
-fn with_function() -> Config {
-    Config {
-        credential: CredentialConfig::Function,
-        ..config()
-    }
-}
-
 impl SimulatedClient {
     pub(super) fn new(lifetime: Duration, latency_ms: u64) -> Self {
         let server = Arc::new(SimulatedServer::new(lifetime));
         let answering = Arc::clone(&server);
-        let world =
-            World::with(with_function(), latency_ms, move |_, request| answering.answer(request));
+        let world = World::with(function_config("portal"), latency_ms, move |_, request| {
+            answering.answer(request)
+        });
         server.set_clock(&world.clock);
         let stepped = (Duration::ZERO, world.now().offset());
         Self {
@@ -219,7 +213,7 @@ impl SimulatedClient {
     }
 
     pub(super) fn reconfigure(&mut self) {
-        let mut changed = with_function();
+        let mut changed = function_config("portal");
         if fastrand::bool() {
             let name = format!("{}", self.rotations);
             changed.grant.parameters = vec![("round".to_owned(), name)];
