@@ -397,7 +397,7 @@ impl SimulatedClient {
     }
 
     pub(super) fn end_window_after(&mut self, time: Duration) {
-        if self.now() - self.window.start >= time {
+        if self.now().saturating_sub(self.window.start) >= time {
             self.end_window();
         }
     }
@@ -408,7 +408,7 @@ impl SimulatedClient {
         let acquisitions = self.acquisitions();
         let window = &self.window;
         let started = acquisitions - window.acquisitions;
-        let span = (self.now() - window.start).as_secs_f64();
+        let span = self.now().saturating_sub(window.start).as_secs_f64();
         let regular = (span / (0.91 * soft(least).as_secs_f64().max(0.5))).floor() + 2.0;
         if window.is_calm {
             assert_eq!(window.failures, 0);
