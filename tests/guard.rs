@@ -33,7 +33,7 @@ use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use server::Kept;
-use stand_ins::simulated::config;
+use stand_ins::scripted::config;
 use stand_ins::sockets::{settle, soon};
 use stand_ins::tls::Certificates;
 use tokio::runtime::Handle;
@@ -96,16 +96,16 @@ impl Transport for Canned {
 /// Waits for flights, and allocates nothing.
 #[derive(Default)]
 struct Waiter {
-    landed: Notify,
+    ended: Notify,
     has_token: AtomicBool,
 }
 
 impl EventSink for Waiter {
     fn push(&self, event: Event) {
-        if let Event::FlightEnded { landed, .. } = event {
+        if let Event::FlightEnded { outcome, .. } = event {
             self.has_token
-                .store(landed.result.is_ok(), Ordering::SeqCst);
-            self.landed.notify_one();
+                .store(outcome.result.is_ok(), Ordering::SeqCst);
+            self.ended.notify_one();
         }
     }
 
@@ -158,7 +158,7 @@ impl<T: Transport> CountedClient<T> {
     async fn acquire(&self) {
         let _ = self.manager.clear();
         assert!(matches!(self.manager.ask(Call::Any), Reply::Flight(_)));
-        soon(self.waiter.landed.notified()).await;
+        soon(self.waiter.ended.notified()).await;
         assert!(self.waiter.has_token.load(Ordering::SeqCst));
         settle().await;
     }
@@ -229,7 +229,7 @@ async fn count_managers(process: &Process, figures: &mut Figures) {
         assert!(matches!(client.manager.ask(Call::Any), Reply::Flight(_)));
     }
     figures.note("a call that joins a flight", ACQUISITIONS, before);
-    soon(client.waiter.landed.notified()).await;
+    soon(client.waiter.ended.notified()).await;
 }
 
 /// A server's configuration; Node's roots are set to an authority for it, and to many others.

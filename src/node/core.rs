@@ -166,9 +166,9 @@ impl Core {
         Some(match event {
             manager::Event::FlightEnded {
                 flight,
-                landed,
+                outcome,
                 version,
-            } => self.landed(flight.0, landed, version, is_former),
+            } => self.flight_ended(flight.0, outcome, version, is_former),
             manager::Event::Log(level, message) => EventData::Log {
                 level: level.as_str().to_owned(),
                 message,
@@ -182,20 +182,20 @@ impl Core {
         })
     }
 
-    fn landed(
+    fn flight_ended(
         &self,
         flight: u32,
-        landed: FlightResult,
+        outcome: FlightResult,
         version: u32,
         is_former: bool,
     ) -> EventData {
-        if is_former && landed.is_void_after_change() {
+        if is_former && outcome.is_void_after_change() {
             return EventData::AskAgain { flight };
         }
-        match landed.result {
+        match outcome.result {
             // The token ended while the event loop was blocked.
             Ok(token)
-                if landed.storage != Storage::Over
+                if outcome.storage != Storage::Over
                     && token.age(engine::clock().now()) >= token.life.granted =>
             {
                 EventData::AskAgain { flight }
@@ -206,8 +206,8 @@ impl Core {
             },
             Err(error) => EventData::Failed {
                 flight,
-                failure: FailureData::new(&error, landed.retry_after),
-                fallback: landed.fallback.map(|token| self.token(token, NO_TOKEN)),
+                failure: FailureData::new(&error, outcome.retry_after),
+                fallback: outcome.fallback.map(|token| self.token(token, NO_TOKEN)),
             },
         }
     }

@@ -181,7 +181,7 @@ fn proxies(option: ProxyOption, environment: Environment) -> ProxySettings {
         ProxyOption::Environment => ProxySettings::from_environment(&ProxyVariables {
             https: url(environment.https_proxy),
             http: url(environment.http_proxy),
-            exempt: environment.no_proxy.unwrap_or_default(),
+            no_proxy: environment.no_proxy.unwrap_or_default(),
         }),
     }
 }

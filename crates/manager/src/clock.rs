@@ -1,7 +1,7 @@
-//! The two clocks that a token's age is read from, and the only place that reads them.
+//! The two clocks that determine a token's age, and the only place that reads them.
 //!
-//! A monotonic clock pauses while a machine is suspended, a wall clock steps: both are kept, and
-//! whichever says that more time has passed is believed.
+//! A monotonic clock pauses while a machine is suspended, and a wall clock can be stepped. The age
+//! of a token follows the clock that advanced more.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_that_says_more_is_believed() {
+    fn the_clock_that_advanced_more_counts() {
         for (name, later, seconds) in [
             ("both agree", at(15, 1_005), 5),
             ("the wall clock stepped back", at(15, 400), 5),

@@ -44,11 +44,11 @@ impl Credential {
 /// The source of the credential.
 #[derive(Clone, Debug)]
 pub enum CredentialConfig {
-    /// It was given.
+    /// The options contain it.
     Given(Credential),
-    /// A function of the owning thread gives a secret.
+    /// A function on the owning thread returns a secret.
     Function,
-    /// Files hold it.
+    /// Files contain it.
     Files(CredentialFiles),
 }
 
@@ -70,16 +70,16 @@ pub enum CredentialFiles {
     Assertion(PathBuf),
 }
 
-/// Where PEM comes from.
+/// The source of a PEM text.
 #[derive(Clone)]
 pub enum PemSource {
-    /// It was given.
+    /// The options contain it.
     Given(Arc<Zeroizing<String>>),
-    /// A file holds it.
+    /// A file contains it.
     File(PathBuf),
 }
 
-// By the text that was given, as the very same one.
+// Given texts are equal only if they are the same allocation.
 impl PartialEq for PemSource {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
@@ -300,7 +300,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_plain_endpoint_and_unverified_certificates_deserve_a_word() {
+    fn a_plain_endpoint_and_unverified_certificates_cause_a_warning() {
         let mut config = config();
         for (name, endpoint, skips, expected) in [
             ("https", "https://sso.example/t", false, 0),

@@ -45,7 +45,7 @@ pub enum Event {
         /// The flight that ended.
         flight: FlightId,
         /// The result for its waiters.
-        landed: FlightResult,
+        outcome: FlightResult,
         /// The version for which the token may be kept, or [`NO_TOKEN`](super::published::NO_TOKEN).
         version: u32,
     },

@@ -32,7 +32,7 @@ pub use token_manager::Manager;
 pub enum Reply {
     /// A token, and the version for which it may be kept, or [`NO_TOKEN`](published::NO_TOKEN).
     Token(Arc<Token>, u32),
-    /// The result of this flight, once it lands.
+    /// The result of this flight, once it ends.
     Flight(FlightId),
     /// A failure, and how long the caller should wait before it tries again.
     Failure(Error, Option<Duration>),

@@ -1,24 +1,25 @@
-//! The memory that JavaScript shares with the manager: one version, and the counters that it writes.
+//! The memory that JavaScript shares with the manager: the published version, and the counters that
+//! JavaScript writes.
 //!
-//! The version changes whenever the token that may be served without asking changes: it was replaced,
-//! dropped, came to its end, or a caller is needed to start a refresh. While the version is what it
-//! was, the holder of its value may serve the token that came with it.
+//! The version changes when the token that may be served without asking changes: when it is
+//! replaced, is dropped or expires, or when a caller is needed to start a refresh. While the
+//! version stays the same, JavaScript may serve the token that it received with this version.
 
 use std::sync::atomic::Ordering;
 
 use super::sync::{AtomicU32, AtomicU64};
 
-/// The value of the version that never stands for a token.
+/// The version that never represents a token.
 pub const NO_TOKEN: u32 = 0;
 
-/// The shared memory. JavaScript sees the version as element 0 of an `Int32Array` and the counters as
-/// elements 1 and 2 of a `Float64Array` over the same bytes.
+/// The shared memory. JavaScript sees the version as element 0 of an `Int32Array` and the counters
+/// as elements 1 and 2 of a `Float64Array` over the same bytes.
 #[derive(Debug)]
 #[repr(C, align(8))]
 pub struct Published {
     version: AtomicU32,
     unused: u32,
-    /// Calls served from the token that the version stands for, as the bits of an `f64`. Written by
+    /// Calls served with the token that the version represents, as the bits of an `f64`. Written by
     /// JavaScript only, with a plain store: an aligned eight-byte store is not torn.
     hits: AtomicU64,
     /// Calls that joined a promise they found, likewise.
@@ -37,14 +38,14 @@ impl Default for Published {
 }
 
 impl Published {
-    /// The value of the version now, read as JavaScript reads it: in no order with other memory. What
-    /// goes with it was handed over through a lock.
+    /// The current version, read as JavaScript reads it: in no order with other memory. A lock
+    /// protects the token that belongs to it.
     #[must_use]
     pub fn version(&self) -> u32 {
         self.version.load(Ordering::Relaxed)
     }
 
-    /// Gives the version a value that it did not have before. Called under the manager's lock only.
+    /// Sets a version that was not used before. Called only under the manager's lock.
     pub(super) fn change(&self) {
         let next = self.version.load(Ordering::Relaxed).wrapping_add(1);
         let next = if next == NO_TOKEN {
@@ -79,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_word_never_takes_the_value_that_stands_for_no_token() {
+    fn the_version_never_takes_the_value_that_represents_no_token() {
         let published = Published::default();
         published.version.store(u32::MAX - 1, Ordering::Relaxed);
         published.change();

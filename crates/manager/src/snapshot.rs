@@ -17,7 +17,7 @@ pub struct Counters {
     pub acquisitions: f64,
     /// Attempts beyond the first of an acquisition.
     pub retries: f64,
-    /// Those of the hits that were answered with a stale token.
+    /// Hits that were answered with a stale token.
     pub stale_served: f64,
     /// Tokens dropped by invalidation and clearing.
     pub invalidations: f64,
@@ -32,9 +32,9 @@ pub struct Counters {
 /// How long finished acquisitions took.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Latency {
-    /// How many finished.
+    /// How many acquisitions finished.
     pub count: f64,
-    /// Altogether.
+    /// The sum of their times.
     pub sum: Duration,
     /// The longest.
     pub max: Duration,
@@ -58,7 +58,7 @@ pub struct TokenTimes {
     pub age: Duration,
     /// The age at which it is due for replacement.
     pub soft: Duration,
-    /// The age at which it is handed out no more.
+    /// The age from which it is no longer served.
     pub hard: Duration,
 }
 
@@ -73,7 +73,7 @@ pub struct Snapshot {
     pub token: Option<TokenTimes>,
     /// When the last acquisition succeeded.
     pub last_success: Option<Moment>,
-    /// When and how the last acquisition that failed did.
+    /// When the last failed acquisition failed, and how.
     pub last_failure: Option<(Moment, ErrorKind)>,
     /// The counters.
     pub counters: Counters,

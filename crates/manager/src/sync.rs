@@ -1,5 +1,5 @@
-//! The primitives by which threads meet. Under `--cfg loom` they are loom's, which runs a test in
-//! every order that the memory model allows; what stands here for them does as little as it can.
+//! The primitives that synchronise threads. Under `--cfg loom` they are loom's, which runs a test in
+//! every order that the memory model allows.
 
 #[cfg(loom)]
 pub(super) use modelled::{AtomicU32, AtomicU64, Mutex};
@@ -23,15 +23,15 @@ mod modelled {
     pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64};
     use loom::thread::JoinHandle;
 
-    /// A lock that a panicking task does not poison. Loom alone would not try every order of what
-    /// comes right before or after it, so both sides of it also meet at a counter.
+    /// A lock that a panicking task does not poison. Loom alone would not try every order of the
+    /// code right before and after a critical section, so each side also changes a counter.
     pub(crate) struct Mutex<T> {
         inner: loom::sync::Mutex<T>,
         meetings: AtomicU32,
     }
 
     pub(crate) struct MutexGuard<'a, T> {
-        /// `None` when it is let go.
+        /// `None` once it is released.
         inner: Option<loom::sync::MutexGuard<'a, T>>,
         meetings: &'a AtomicU32,
     }
@@ -66,7 +66,7 @@ mod modelled {
         fn deref(&self) -> &T {
             match &self.inner {
                 Some(inner) => inner,
-                None => unreachable!("let go of by its drop alone"),
+                None => unreachable!("only `drop` releases it"),
             }
         }
     }
@@ -75,33 +75,33 @@ mod modelled {
         fn deref_mut(&mut self) -> &mut T {
             match &mut self.inner {
                 Some(inner) => inner,
-                None => unreachable!("let go of by its drop alone"),
+                None => unreachable!("only `drop` releases it"),
             }
         }
     }
 
-    /// In words. What is loom's by itself is 32 KiB, which a flight overruns.
+    /// In words. A flight overruns loom's default of 32 KiB.
     const STACK: usize = 64 * 1024;
 
-    /// Starts a thread with room for a flight.
+    /// Starts a thread whose stack holds a flight.
     ///
     /// # Panics
-    /// When there are too many threads for loom.
+    /// Loom limits the number of threads.
     pub fn spawn<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'static) -> JoinHandle<R> {
         let thread = loom::thread::Builder::new().stack_size(STACK).spawn(body);
         thread.unwrap_or_else(|error| unreachable!("no thread: {error}"))
     }
 
-    /// Runs every task on a thread of its own.
+    /// Runs every task on its own thread.
     #[derive(Clone, Debug, Default)]
     pub struct Handle {
         threads: Arc<std::sync::Mutex<Vec<JoinHandle<()>>>>,
-        /// Tasks are dropped, as those that panic are and those of a runtime that has ended.
+        /// Drops tasks, as a panic or the end of a runtime does.
         drops_tasks: bool,
     }
 
     impl Handle {
-        /// One that runs no task to its end.
+        /// A handle that runs no task to its end.
         #[must_use]
         pub fn ended() -> Self {
             Self {

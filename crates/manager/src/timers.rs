@@ -19,7 +19,7 @@ const CLOCK_CHECK: Duration = Duration::from_secs(1);
 /// How far they may drift apart before every timer is woken.
 const TOLERATED_DRIFT: Duration = Duration::from_millis(50);
 
-/// Receives a timer.
+/// Wakes when its time comes.
 pub trait Timer: Send + Sync {
     /// Called when the timer is due or the clocks must be read again.
     fn wake(&self);
@@ -58,7 +58,7 @@ impl Timers {
         TimerId(entries.last_id)
     }
 
-    /// Sets the timer of a timer to a reading of the monotonic clock, or cancels it.
+    /// Sets a timer to a reading of the monotonic clock, or cancels it.
     pub fn set(&self, id: TimerId, time: Option<Duration>, timer: &Weak<dyn Timer>) {
         let is_earliest = {
             let mut entries = self.entries.lock();
@@ -80,7 +80,7 @@ impl Timers {
         }
     }
 
-    /// Wakes sleepers whose timers are due. Never returns.
+    /// Wakes timers that are due. Never returns.
     pub async fn run(&self, clock: &dyn Clock) {
         let mut offset = clock.now().offset();
         loop {

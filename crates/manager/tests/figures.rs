@@ -15,7 +15,8 @@ use std::{env, fs, path::Path};
 use manager::Reply;
 use manager::slot::Call;
 use serde_json::{Value, json};
-use stand_ins::simulated::{Step, World, pass, refusal, token_answer, wrong_secret};
+use stand_ins::scripted::{Step, refusal, token_answer, wrong_secret};
+use stand_ins::simulated::{World, pass};
 
 const SEEDS: u64 = 20;
 const HOUR_SECONDS: u64 = 3_600;

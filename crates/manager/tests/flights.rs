@@ -1,5 +1,5 @@
-//! Flights whose surroundings go away under them, the runtime, the client, the secret function; and
-//! a manager that several threads use at once.
+//! Flights that lose their runtime, their client or their secret function, and a manager that
+//! several threads use at once.
 
 #![expect(
     clippy::expect_used,
@@ -8,20 +8,18 @@
     reason = "tests"
 )]
 
-// The rest of the simulated world is for the other tests.
-
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use manager::Reply;
-use manager::config::{Config, CredentialConfig};
 use manager::credential::SecretCall;
 use manager::error::ErrorKind;
 use manager::slot::{Call, Clearing, FlightId};
 use parking_lot::Mutex;
-use stand_ins::simulated::{World, config, secret, token_answer};
+use stand_ins::scripted::{config, function_config, secret, token_answer};
+use stand_ins::simulated::World;
 
 /// Longer than a machine under load takes for what needs no time.
 const LIMIT: Duration = Duration::from_mins(1);
@@ -30,7 +28,7 @@ const LIMIT: Duration = Duration::from_mins(1);
 const ROUNDS: u32 = if cfg!(miri) { 20 } else { 400 };
 
 #[test]
-fn a_runtime_that_has_ended_fails_the_call_and_blocks_nobody() {
+fn a_runtime_that_has_ended_fails_the_call_and_blocks_no_caller() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
@@ -40,19 +38,19 @@ fn a_runtime_that_has_ended_fails_the_call_and_blocks_nobody() {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
         let reply = world.manager.ask(Call::Any);
-        let landing = world.landings.try_recv();
-        let _ = sender.send((reply, landing));
+        let flight_end = world.flight_ends.try_recv();
+        let _ = sender.send((reply, flight_end));
     });
-    let (reply, landing) = receiver.recv_timeout(LIMIT).expect("no deadlock");
-    let (Reply::Flight(flight), Ok((id, landed, _))) = (reply, landing) else {
-        panic!("a flight, and what became of it");
+    let (reply, flight_end) = receiver.recv_timeout(LIMIT).expect("no deadlock");
+    let (Reply::Flight(flight), Ok((id, outcome, _))) = (reply, flight_end) else {
+        panic!("a flight and its end");
     };
     assert_eq!(flight, id);
-    assert_eq!(landed.result.unwrap_err().kind(), ErrorKind::Internal);
+    assert_eq!(outcome.result.unwrap_err().kind(), ErrorKind::Internal);
 }
 
 #[test]
-fn threads_that_ask_and_clear_at_once_agree_on_what_a_word_stands_for() {
+fn threads_that_ask_and_clear_concurrently_agree_on_the_token_of_a_version() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_time()
@@ -99,42 +97,32 @@ fn threads_that_ask_and_clear_at_once_agree_on_what_a_word_stands_for() {
         }
     });
     let waited_for = waited_for.into_inner();
-    let mut landed = BTreeSet::new();
+    let mut ended = BTreeSet::new();
     runtime.block_on(async {
-        while !landed.is_superset(&waited_for) {
-            let landing = tokio::time::timeout(LIMIT, world.landings.recv()).await;
-            let (flight, ..) = landing.expect("every flight lands").unwrap();
-            assert!(landed.insert(flight), "told once");
+        while !ended.is_superset(&waited_for) {
+            let flight_end = tokio::time::timeout(LIMIT, world.flight_ends.recv()).await;
+            let (flight, ..) = flight_end.expect("every flight ends").unwrap();
+            assert!(ended.insert(flight), "notified once");
         }
     });
 }
 
-fn with_function(client: &str) -> Config {
-    let mut config = config();
-    config.credential = CredentialConfig::Function;
-    client.clone_into(&mut config.grant.client_id);
-    config
-}
-
-/// A flight that asked for its secret, and the call that is to give it.
+/// A flight that requested its secret, and the call that will provide it.
 async fn asking() -> (World, FlightId, SecretCall) {
-    let mut world = World::with(with_function("portal"), 20, |_, _| token_answer(300));
-    let Reply::Flight(flight) = world.manager.ask(Call::Any) else {
-        panic!("a flight")
-    };
-    let call = world.calls.recv().await.unwrap();
+    let mut world = World::with(function_config("portal"), 20, |_, _| token_answer(300));
+    let (flight, call) = world.secret_call().await;
     (world, flight, call)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_flight_whose_secret_function_is_never_called_fails_and_the_next_one_is_unaffected() {
-    for change in [with_function("other"), with_function("portal"), config()] {
+    for change in [function_config("other"), function_config("portal"), config()] {
         let (mut world, flight, call) = asking().await;
         world.reconfigure(change);
         drop(call);
-        let (id, landed, version) = world.landings.recv().await.unwrap();
+        let (id, outcome, version) = world.flight_end().await;
         assert_eq!((id, version), (flight, 0));
-        assert_eq!(landed.result.unwrap_err().kind(), ErrorKind::Credential);
+        assert_eq!(outcome.result.unwrap_err().kind(), ErrorKind::Credential);
         assert!(world.manager.snapshot().last_failure.is_none(), "nothing has failed here");
         assert_eq!(world.warnings(), 0, "its callers ask again");
         assert_eq!(world.transport.count(), 0);
@@ -146,23 +134,23 @@ async fn a_flight_whose_secret_function_is_never_called_fails_and_the_next_one_i
 async fn a_function_that_was_called_before_a_change_still_answers_its_flight() {
     let (mut world, flight, call) = asking().await;
     assert!(call.start());
-    world.reconfigure(with_function("other"));
+    world.reconfigure(function_config("other"));
     call.settle(Ok(secret("s3cr+t")));
-    let (id, landed, version) = world.landings.recv().await.unwrap();
+    let (id, outcome, version) = world.flight_end().await;
     assert_eq!((id, version), (flight, 0), "for its waiters, and not to be kept");
-    assert_eq!(landed.result.unwrap().access_token.expose(), "token-1");
+    assert_eq!(outcome.result.unwrap().access_token.expose(), "token-1");
     assert!(matches!(world.manager.ask(Call::Any), Reply::Flight(next) if next != flight));
 }
 
 #[tokio::test(start_paused = true)]
 async fn closing_cancels_the_flights_of_former_configurations_as_well() {
     let mut world = World::new(1_000, |_, _| token_answer(300));
-    assert!(matches!(world.manager.ask(Call::Any), Reply::Flight(_)));
+    world.flight();
     tokio::time::sleep(Duration::from_millis(10)).await;
     world.reconfigure(config());
     world.manager.close();
     tokio::time::sleep(Duration::from_millis(10)).await;
-    let (_, landed, _) = world.landings.recv().await.unwrap();
-    assert_eq!(landed.result.unwrap_err().kind(), ErrorKind::Internal, "its queue is closed");
+    let (_, outcome, _) = world.flight_end().await;
+    assert_eq!(outcome.result.unwrap_err().kind(), ErrorKind::Internal, "its queue is closed");
     assert_eq!(Arc::strong_count(&world.transport), 1, "nothing of the setup is left");
 }

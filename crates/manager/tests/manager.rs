@@ -16,31 +16,17 @@ use manager::Reply;
 use manager::config::{Credential, CredentialConfig};
 use manager::error::{Error, ErrorKind};
 use manager::slot::{Call, Condition};
-use stand_ins::simulated::{
-    Step, World, config, pass, refusal, secret, token_answer, wrong_secret,
+use stand_ins::scripted::{
+    Step, config, function_config, refusal, reset, secret, starting, token_answer, wrong_secret,
 };
-use transport::{NetworkFault, TlsFault, TransportError};
-
-fn reset() -> Step {
-    Step::Fail(TransportError::Network {
-        fault: NetworkFault::Reset,
-        detail: "the connection was reset".to_owned(),
-    })
-}
-
-fn unavailable(retry_after: Option<u64>) -> Step {
-    Step::Answer {
-        status: 503,
-        retry_after,
-        body: "starting".to_owned(),
-    }
-}
+use stand_ins::simulated::{World, pass};
+use transport::{TlsFault, TransportError};
 
 #[tokio::test(start_paused = true)]
 async fn a_thousand_callers_on_a_miss_cause_one_request() {
     let mut world = World::new(20, |_, _| token_answer(300));
     for _ in 0..999 {
-        assert!(matches!(world.manager.ask(Call::Any), Reply::Flight(_)));
+        world.flight();
     }
     assert_eq!(world.any().await.unwrap(), "token-1");
     assert_eq!(world.transport.count(), 1);
@@ -48,7 +34,7 @@ async fn a_thousand_callers_on_a_miss_cause_one_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_in_use_is_refreshed_with_nobody_waiting_and_an_unused_one_is_not() {
+async fn a_token_in_use_is_refreshed_without_a_waiter_and_an_unused_one_is_not() {
     let mut world = World::new(20, |_, _| token_answer(300));
     world.any().await.unwrap();
     pass(239_000).await;
@@ -68,7 +54,7 @@ async fn a_token_in_use_is_refreshed_with_nobody_waiting_and_an_unused_one_is_no
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_word_changes_when_the_token_goes_stale_unused_and_when_it_is_over() {
+async fn the_version_changes_when_an_unused_token_goes_stale_and_when_it_expires() {
     let mut world = World::new(20, |_, _| token_answer(300));
     world.any().await.unwrap();
     let published = world.manager.published();
@@ -112,7 +98,7 @@ async fn a_step_back_of_the_wall_clock_does_not_lengthen_a_life() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_acquisition_ends_at_its_deadline_whatever_the_server_does() {
+async fn an_acquisition_ends_at_its_deadline() {
     let mut world = World::new(20, |_, _| Step::Hang);
     let start = world.now();
     let error = world.any().await.unwrap_err();
@@ -125,7 +111,7 @@ async fn an_acquisition_ends_at_its_deadline_whatever_the_server_does() {
 async fn transient_failures_are_tried_three_times_and_others_once() {
     for (name, step, attempts, kind) in [
         ("reset", reset(), 3, ErrorKind::Network),
-        ("503", unavailable(None), 3, ErrorKind::Http),
+        ("503", starting(None), 3, ErrorKind::Http),
         ("408", refusal(408, ""), 3, ErrorKind::Http),
         ("429", refusal(429, "{\"error\":\"slow_down\"}"), 3, ErrorKind::Http),
         ("500 of Keycloak", refusal(500, "{\"error\":\"unknown_error\"}"), 3, ErrorKind::Http),
@@ -163,7 +149,7 @@ async fn a_retry_that_succeeds_is_all_that_a_caller_sees() {
 async fn a_retry_after_that_fits_is_waited_for_and_one_that_does_not_ends_the_acquisition() {
     let mut world = World::new(20, |n, _| {
         if n < 3 {
-            unavailable(Some(n))
+            starting(Some(n))
         } else {
             token_answer(300)
         }
@@ -173,7 +159,7 @@ async fn a_retry_after_that_fits_is_waited_for_and_one_that_does_not_ends_the_ac
     let took = world.since(start);
     assert!((3_060..3_100).contains(&took.as_millis()), "1 s and 2 s: {took:?}");
 
-    let mut world = World::new(20, |_, _| unavailable(Some(120)));
+    let mut world = World::new(20, |_, _| starting(Some(120)));
     let reply = world.any().await.unwrap_err();
     assert_eq!(world.transport.count(), 1);
     assert_eq!(reply.details().retry_after, Some(Duration::from_mins(2)));
@@ -184,12 +170,12 @@ async fn a_retry_after_that_fits_is_waited_for_and_one_that_does_not_ends_the_ac
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_after_of_nothing_does_not_take_the_wait_away() {
+async fn a_retry_after_of_zero_does_not_remove_the_wait() {
     let mut least = Duration::MAX;
     for _ in 0..20 {
         let mut world = World::new(0, |n, _| {
             if n == 1 {
-                unavailable(Some(0))
+                starting(Some(0))
             } else {
                 token_answer(300)
             }
@@ -252,16 +238,16 @@ async fn a_panic_in_a_flight_still_answers_its_waiters() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn closing_ends_flights_and_tells_nobody() {
+async fn closing_ends_flights_without_an_event() {
     let mut world = World::new(1_000, |_, _| token_answer(300));
-    assert!(matches!(world.manager.ask(Call::Any), Reply::Flight(_)));
+    world.flight();
     pass(10).await;
     let version = world.manager.published().version();
     world.manager.close();
     world.manager.close();
     assert_ne!(world.manager.published().version(), version);
     pass(20_000).await;
-    assert!(world.landings.try_recv().is_err());
+    assert!(world.flight_ends.try_recv().is_err());
     assert_eq!(world.any().await.unwrap_err().kind(), ErrorKind::Closed);
     assert_eq!(world.transport.count(), 1);
     assert_eq!(Arc::strong_count(&world.transport), 1, "nothing of the setup is left");
@@ -279,11 +265,7 @@ async fn dropping_a_manager_stops_its_background_work() {
 }
 
 fn with_function() -> World {
-    let config = manager::config::Config {
-        credential: CredentialConfig::Function,
-        ..config()
-    };
-    World::with(config, 20, |_, request| {
+    World::with(function_config("portal"), 20, |_, request| {
         let body = String::from_utf8(request.body.as_ref().unwrap().to_vec()).unwrap();
         if body.contains("client_secret=good") {
             token_answer(300)
@@ -296,56 +278,43 @@ fn with_function() -> World {
 #[tokio::test(start_paused = true)]
 async fn the_deadline_starts_when_the_secret_function_is_called() {
     let mut world = with_function();
-    let Reply::Flight(_) = world.manager.ask(Call::Any) else {
-        panic!("a flight")
-    };
-    let call = world.calls.recv().await.unwrap();
+    let (_, call) = world.secret_call().await;
     pass(60_000).await;
-    assert!(world.landings.try_recv().is_err(), "the event loop is blocked: nothing has ended");
+    assert!(world.flight_ends.try_recv().is_err(), "the event loop is blocked: nothing has ended");
     assert!(call.start());
     pass(14_000).await;
     call.settle(Ok(secret("good")));
-    let (_, landed, _) = world.landings.recv().await.unwrap();
-    assert_eq!(landed.result.unwrap().access_token.expose(), "token-1");
+    let (_, outcome, _) = world.flight_end().await;
+    assert_eq!(outcome.result.unwrap().access_token.expose(), "token-1");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_secret_function_that_does_not_settle_is_forgotten_and_asked_again() {
     let mut world = with_function();
-    let Reply::Flight(_) = world.manager.ask(Call::Any) else {
-        panic!("a flight")
-    };
-    let call = world.calls.recv().await.unwrap();
+    let (_, call) = world.secret_call().await;
     assert!(call.start());
-    let (_, landed, _) = world.landings.recv().await.unwrap();
-    assert_eq!(landed.result.unwrap_err().kind(), ErrorKind::Credential);
+    let (_, outcome, _) = world.flight_end().await;
+    assert_eq!(outcome.result.unwrap_err().kind(), ErrorKind::Credential);
     call.settle(Ok(secret("good")));
     pass(1_300).await;
-    let Reply::Flight(_) = world.manager.ask(Call::Any) else {
-        panic!("a flight")
-    };
+    world.flight();
     assert!(world.calls.recv().await.unwrap().start(), "a late answer is ignored");
 }
 
 #[tokio::test(start_paused = true)]
-async fn acquisitions_that_overlap_share_a_call_under_way() {
+async fn acquisitions_that_overlap_share_a_call_in_progress() {
     let mut world = with_function();
-    let Reply::Flight(first) = world.manager.ask(Call::Any) else {
-        panic!("a flight")
-    };
-    let call = world.calls.recv().await.unwrap();
+    let (first, call) = world.secret_call().await;
     assert!(call.start());
     pass(10_000).await;
     let _ = world.manager.clear();
-    let Reply::Flight(second) = world.manager.ask(Call::Any) else {
-        panic!("a flight")
-    };
-    let (id, landed, _) = world.landings.recv().await.unwrap();
-    assert_eq!((id, landed.result.unwrap_err().kind()), (first, ErrorKind::Credential));
+    let second = world.flight();
+    let (id, outcome, _) = world.flight_end().await;
+    assert_eq!((id, outcome.result.unwrap_err().kind()), (first, ErrorKind::Credential));
     call.settle(Ok(secret("good")));
-    let (id, landed, _) = world.landings.recv().await.unwrap();
+    let (id, outcome, _) = world.flight_end().await;
     assert_eq!(id, second);
-    assert!(landed.result.is_ok(), "the answer was in time for the second");
+    assert!(outcome.result.is_ok(), "the answer was in time for the second");
     assert!(world.calls.try_recv().is_err(), "one call");
 }
 
@@ -355,41 +324,37 @@ async fn a_refused_secret_is_read_again_and_tried_once_more_only_if_it_changed()
         ("rotated", Ok(secret("good")), 2, true),
         ("the same", Ok(secret("old")), 1, false),
         ("changed and wrong", Ok(secret("bad")), 2, false),
-        ("no longer to be had", Err(Error::credential("gone")), 1, false),
+        ("no longer available", Err(Error::credential("gone")), 1, false),
     ] {
         let mut world = with_function();
-        let Reply::Flight(_) = world.manager.ask(Call::Any) else {
-            panic!("a flight")
-        };
+        world.flight();
         for answer in [Ok(secret("old")), second] {
             let call = world.calls.recv().await.unwrap();
             assert!(call.start());
             call.settle(answer);
         }
-        let (_, landed, _) = world.landings.recv().await.unwrap();
-        assert_eq!(landed.result.is_ok(), is_ok, "{name}");
+        let (_, outcome, _) = world.flight_end().await;
+        assert_eq!(outcome.result.is_ok(), is_ok, "{name}");
         assert_eq!(world.transport.count(), requests, "{name}");
-        if let Err(error) = landed.result {
-            assert_eq!(error.kind(), ErrorKind::OAuth, "{name}: the refusal is what is told");
+        if let Err(error) = outcome.result {
+            assert_eq!(error.kind(), ErrorKind::OAuth, "{name}: the refusal is reported");
         }
-        assert!(world.calls.try_recv().is_err(), "{name}: asked twice at most");
+        assert!(world.calls.try_recv().is_err(), "{name}: called twice at most");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flight_is_given_no_secret_that_was_configured_after_it_began() {
+async fn a_flight_receives_no_secret_that_was_configured_after_it_began() {
     for change in ["portal", "other"] {
         let mut world = World::new(1_000, |_, _| wrong_secret());
-        let Reply::Flight(_) = world.manager.ask(Call::Any) else {
-            panic!("a flight")
-        };
+        world.flight();
         pass(500).await;
         let mut changed = config();
         change.clone_into(&mut changed.grant.client_id);
         changed.credential = CredentialConfig::Given(Credential::Secret(secret("good")));
         world.reconfigure(changed);
-        let (_, landed, _) = world.landings.recv().await.unwrap();
-        assert!(landed.result.is_err(), "{change}");
+        let (_, outcome, _) = world.flight_end().await;
+        assert!(outcome.result.is_err(), "{change}");
         assert_eq!(world.transport.count(), 1, "{change}");
         assert!(matches!(world.manager.ask(Call::Any), Reply::Flight(_)), "{change}: no cool-down");
     }
@@ -436,7 +401,7 @@ async fn load(world: &World, seconds: u64, per_second: u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_within_a_life_is_seen_by_nobody_and_is_over_soon_after_the_server_is_back() {
+async fn no_caller_notices_an_outage_within_a_lifetime_and_refreshes_resume_soon_after_it() {
     let is_down = Arc::new(AtomicU64::new(0));
     let seen = Arc::clone(&is_down);
     let mut world = World::new(20, move |_, _| match seen.load(Ordering::SeqCst) {

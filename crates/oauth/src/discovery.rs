@@ -246,43 +246,32 @@ mod tests {
 
     #[test]
     fn a_document_that_must_not_be_trusted_is_refused() {
-        let issuer = |named: &str| DocumentFault::Issuer(named.to_owned());
-        for (name, configured, body, fault) in [
+        let of = |issuer: &str, others: &str| format!(r#"{{"issuer":"{issuer}"{others}}}"#);
+        let endpoint = r#","token_endpoint":"https://h/t""#;
+        let alias = r#","mtls_endpoint_aliases":{"token_endpoint":"http://h/t"}"#;
+        let other = "https://sso.example/realms/other";
+        for (name, body, fault) in [
+            ("another issuer", of(other, endpoint), DocumentFault::Issuer(other.to_owned())),
+            ("no issuer", "{}".to_owned(), DocumentFault::Issuer(String::new())),
+            ("no endpoint", of(REALM, ""), DocumentFault::NoTokenEndpoint),
             (
-                "another issuer",
-                REALM,
-                r#"{"issuer":"https://sso.example/realms/other","token_endpoint":"https://h/t"}"#,
-                issuer("https://sso.example/realms/other"),
-            ),
-            ("no issuer", REALM, r#"{"token_endpoint":"https://h/t"}"#, issuer("")),
-            (
-                "no endpoint",
-                REALM,
-                r#"{"issuer":"https://sso.example/realms/r"}"#,
-                DocumentFault::NoTokenEndpoint,
-            ),
-            (
-                "an endpoint that is no URL",
-                REALM,
-                r#"{"issuer":"https://sso.example/realms/r","token_endpoint":"/token"}"#,
+                "an endpoint without a host",
+                of(REALM, r#","token_endpoint":"/token""#),
                 DocumentFault::NoTokenEndpoint,
             ),
             (
                 "a downgrade",
-                REALM,
-                r#"{"issuer":"https://sso.example/realms/r","token_endpoint":"http://h/t"}"#,
+                of(REALM, r#","token_endpoint":"http://h/t""#),
                 DocumentFault::PlainTokenEndpoint,
             ),
             (
                 "a downgrade of the alias",
-                REALM,
-                r#"{"issuer":"https://sso.example/realms/r","token_endpoint":"https://h/t",
-                    "mtls_endpoint_aliases":{"token_endpoint":"http://h/t"}}"#,
+                of(REALM, &format!("{endpoint}{alias}")),
                 DocumentFault::PlainTokenEndpoint,
             ),
-            ("a page", REALM, "<html>", DocumentFault::Unreadable(ProtocolFault::NotJson)),
+            ("a page", "<html>".to_owned(), DocumentFault::Unreadable(ProtocolFault::NotJson)),
         ] {
-            let error = metadata(configured, 200, body).unwrap_err();
+            let error = metadata(REALM, 200, &body).unwrap_err();
             assert_eq!(error, DiscoveryError::Document { status: 200, fault }, "{name}");
         }
         let missing = metadata(REALM, 404, r#"{"error":"Realm does not exist"}"#).unwrap_err();

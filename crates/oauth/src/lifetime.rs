@@ -56,8 +56,8 @@ fn read_expires_in(value: &RawValue) -> Option<Duration> {
         .and_then(to_lifetime)
 }
 
-/// A JWT's `exp - iat`. The token is opaque to the client (RFC 6749 §1.4), so anything but a signed
-/// JWT with a plausible lifetime is ignored.
+/// A JWT's `exp - iat`. The token is opaque to the client (RFC 6749 §1.4), so only a signed JWT with
+/// a plausible lifetime counts.
 fn read_own_lifetime(token: &str) -> Option<Duration> {
     let mut segments = token.split('.');
     let (_, payload, _) = (segments.next()?, segments.next()?, segments.next()?);

@@ -355,37 +355,6 @@ mod tests {
     }
 
     #[test]
-    fn characters_may_differ_in_their_encoding() {
-        for (name, secret, text) in [
-            ("each its own", "X +é\"", "X%20%2B\\u00E9\\\""),
-            ("backslashes, one or two", "\\\\Xq", "\\Xq \\\\\\\\Xq"),
-            ("backslashes, as they are", "\\\\Xq", "\\\\Xq"),
-            ("ambiguous", "%41\\u0041+", "%41\\\\u0041%2b"),
-            ("any punctuation escaped", "a'b&c", "a\\'b\\&c"),
-            ("control characters", "a\tb\u{8}c", "a\\tb\\bc"),
-            ("surrogates", "a😀b", "a\\ud83d\\uDE00b"),
-            ("four bytes", "a😀b", "a%F0%9f%98%80b"),
-        ] {
-            assert_eq!(redactor(secret).clean(&format!("<{text}>")), REDACTED, "{name}");
-        }
-    }
-
-    #[test]
-    fn base64_of_a_secret_and_its_credentials_hide_the_text() {
-        for secret in ["s", "se", "sec", "secr", SECRET] {
-            let sent = basic_credentials(CLIENT, secret);
-            let plain = base64(format!("{CLIENT}:{secret}").as_bytes());
-            for credentials in [sent, plain, base64(secret.as_bytes())] {
-                let unpadded = credentials.trim_end_matches('=');
-                for shape in [&*credentials, unpadded, &percent_encode(&credentials)] {
-                    let cleaned = redactor(secret).clean(&format!("got Basic {shape} from you"));
-                    assert_eq!(cleaned, REDACTED, "{secret}: {shape}");
-                }
-            }
-        }
-    }
-
-    #[test]
     fn an_assertion_hides_the_text() {
         let assertion = ClientAssertion::new(" abcdefghijkl.mn\n".to_owned()).unwrap();
         let redactor = Redactor::none().and_assertion(&assertion);

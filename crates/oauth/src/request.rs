@@ -230,21 +230,6 @@ mod tests {
     }
 
     #[test]
-    fn a_parser_reads_the_secret_back_from_the_form() {
-        let form = form(&grant(ClientAuthentication::SecretPost));
-        let fields: Vec<_> = form_urlencoded::parse(&form).into_owned().collect();
-        let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        assert_eq!(
-            fields,
-            [
-                field("grant_type", "client_credentials"),
-                field("client_id", "my client"),
-                field("client_secret", CANARY),
-            ]
-        );
-    }
-
-    #[test]
     fn basic_is_a_header_value() {
         let request = request(&grant(ClientAuthentication::SecretBasic));
         // my+client:%2B%25%3A%2F%26%3D%22%5C+%C3%A9

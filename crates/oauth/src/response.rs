@@ -295,16 +295,8 @@ fn unescape_token(inner: &str) -> Option<Zeroizing<String>> {
 }
 
 #[cfg(test)]
-#[expect(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "tests"
-)]
+#[expect(clippy::panic, clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
     use super::*;
     use crate::ClientSecret;
 
@@ -619,29 +611,6 @@ mod tests {
     }
 
     #[test]
-    fn texts_of_the_server_are_cleaned() {
-        let secret = ClientSecret::new("+%:/&=\"\\ é".to_owned()).unwrap();
-        let redactor = Redactor::none().and_secret("client", &secret);
-        let echo = serde_json::to_string(&format!("<{}>\n", secret.expose())).unwrap();
-        let body = format!(r#"{{"error":{echo},"error_description":{echo}}}"#);
-        for status in [200, 401, 500] {
-            let error = read_answer(&answer(status, &body), &redactor).unwrap_err();
-            let (code, description) = match &error {
-                AnswerError::OAuth {
-                    error, description, ..
-                } => (Some(error), description.as_ref()),
-                AnswerError::Http {
-                    error, description, ..
-                } => (error.as_ref(), description.as_ref()),
-                AnswerError::Protocol { error, .. } => (error.as_ref(), error.as_ref()),
-            };
-            for text in [code, description] {
-                assert_eq!(text.map(String::as_str), Some("[redacted]"), "{status}");
-            }
-        }
-    }
-
-    #[test]
     fn retry_after_is_seconds_or_a_date() {
         let at = |seconds| RetryAfter::At(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
         let after = |seconds| RetryAfter::After(Duration::from_secs(seconds));
@@ -703,39 +672,5 @@ mod tests {
             let token = unescape_token(inner).unwrap();
             assert_eq!(token.capacity(), inner.len(), "{inner}");
         }
-    }
-
-    #[test]
-    fn damaged_answers_never_cause_a_panic() {
-        let claims = URL_SAFE_NO_PAD.encode(r#"{"exp":1300,"iat":1000}"#);
-        let token = format!("e30.{claims}.c2ln");
-        let bodies = [
-            format!(
-                r#"{{"access_token":"{token}\u0041","expires_in":"1e400","scope":"é\ud83d\ude00",
-                "token_type":"Bearer","x":[{{"a":-1.5E+3}},null]}}"#
-            ),
-            r#"{"error":"\"client_secret\":\"a","error_description":"eyJ\u00e9😀%C3"}"#.to_owned(),
-        ];
-        let secret = ClientSecret::new("é%\\".to_owned()).unwrap();
-        let redactor = Redactor::none().and_secret("client", &secret);
-        let mut results = [0, 0];
-        for body in bodies {
-            for at in 0..body.len() {
-                for byte in *b"\0\"\\{}[]09-.eu,: \x80\xC3\xFF" {
-                    let mut changed = body.clone().into_bytes();
-                    changed[at] = byte;
-                    let mut inserted = body.clone().into_bytes();
-                    inserted.insert(at, byte);
-                    let cut = body.as_bytes()[..at].to_vec();
-                    for damaged in [changed, inserted, cut] {
-                        for status in [200, 401] {
-                            let result = read_answer(&answer(status, &damaged), &redactor);
-                            results[usize::from(result.is_ok())] += 1;
-                        }
-                    }
-                }
-            }
-        }
-        assert!(results.iter().all(|&count| count > 100), "{results:?}");
     }
 }

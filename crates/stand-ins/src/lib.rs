@@ -12,6 +12,8 @@
     reason = "tests"
 )]
 
+pub mod scripted;
+#[cfg(not(loom))]
 pub mod simulated;
 #[cfg(feature = "tls")]
 pub mod sockets;

@@ -2,25 +2,22 @@
 //! sink.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use manager::clock::{Clock, Moment};
-use manager::config::{AssertionSettings, Config, Credential, CredentialConfig, Target};
+use manager::config::Config;
 use manager::credential::SecretCall;
 use manager::slot::{Call, FlightId, FlightResult};
 use manager::timers::Timers;
 use manager::{Engine, Event, EventSink, Level, Manager, Reply};
-use oauth::{
-    Answer, ClientAuthentication, ClientCredentialsGrant, ClientSecret, RetryAfter, TokenEndpoint,
-    TokenRequest,
-};
+use oauth::TokenRequest;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use transport::{ClientIdentity, Progress, Transport, TransportError};
-use zeroize::Zeroizing;
+
+use crate::scripted::{ScriptedTransport, Step, config};
 
 /// Tokio's paused time, and a wall clock that can be stepped independently.
 pub struct SimulatedClock {
@@ -63,109 +60,12 @@ impl Clock for SimulatedClock {
     }
 }
 
-/// The server's reaction to a request.
-#[derive(Clone)]
-pub enum Step {
-    /// Answers.
-    Answer {
-        status: u16,
-        retry_after: Option<u64>,
-        body: String,
-    },
-    /// Fails.
-    Fail(TransportError),
-    /// Never answers.
-    Hang,
-    /// Panics, as a bug in this crate would.
-    Panic,
-}
-
-/// A token with this lifetime in seconds.
-pub fn token_answer(lifetime: u64) -> Step {
-    Step::Answer {
-        status: 200,
-        retry_after: None,
-        body: format!("{{\"access_token\":\"token-#\",\"expires_in\":{lifetime}}}"),
-    }
-}
-
-/// An answer without a token.
-pub fn refusal(status: u16, body: &str) -> Step {
-    Step::Answer {
-        status,
-        retry_after: None,
-        body: body.to_owned(),
-    }
-}
-
-/// Keycloak's answer to a wrong secret.
-pub fn wrong_secret() -> Step {
-    refusal(401, "{\"error\":\"unauthorized_client\",\"error_description\":\"Invalid client\"}")
-}
-
-type Script = Box<dyn Fn(u64, &TokenRequest) -> Step + Send + Sync>;
-
-/// Answers by a script, which receives the number of the request, counted from 1.
-pub struct ScriptedTransport {
-    script: Script,
-    /// The time from the arrival of a request, when the script runs, to the arrival of the answer.
-    pub latency_ms: AtomicU64,
-    /// The number of requests sent.
-    requests: AtomicUsize,
-}
-
-impl ScriptedTransport {
-    pub fn count(&self) -> usize {
-        self.requests.load(Ordering::SeqCst)
-    }
-}
-
-impl Transport for ScriptedTransport {
-    type Pass = ();
-
-    async fn admit(
-        &self,
-        _endpoint: &TokenEndpoint,
-        _identity: Option<&Arc<ClientIdentity>>,
-        _progress: &Progress,
-    ) -> Result<(), TransportError> {
-        Ok(())
-    }
-
-    async fn send(
-        &self,
-        _pass: &mut (),
-        request: &TokenRequest,
-        _progress: &Progress,
-    ) -> Result<Answer, TransportError> {
-        let number = self.requests.fetch_add(1, Ordering::SeqCst) as u64 + 1;
-        let step = (self.script)(number, request);
-        let latency = Duration::from_millis(self.latency_ms.load(Ordering::SeqCst));
-        tokio::time::sleep(latency).await;
-        match step {
-            Step::Answer {
-                status,
-                retry_after,
-                body,
-            } => Ok(Answer {
-                status,
-                retry_after: retry_after.map(|s| RetryAfter::After(Duration::from_secs(s))),
-                content_encoding: None,
-                body: Zeroizing::new(body.replace('#', &number.to_string()).into_bytes()),
-            }),
-            Step::Fail(error) => Err(error),
-            Step::Hang => std::future::pending().await,
-            Step::Panic => panic!("scripted"),
-        }
-    }
-}
-
-/// A landed flight, with the version for which its token may be kept.
+/// An ended flight, with the version for which its token may be kept.
 pub type FlightEnd = (FlightId, FlightResult, u32);
 
 /// Records events.
 pub struct RecordingSink {
-    landings: mpsc::UnboundedSender<FlightEnd>,
+    flight_ends: mpsc::UnboundedSender<FlightEnd>,
     calls: mpsc::UnboundedSender<SecretCall>,
     pub lines: Mutex<Vec<(Level, String)>>,
     pub wakes: AtomicU64,
@@ -176,10 +76,10 @@ impl EventSink for RecordingSink {
         match event {
             Event::FlightEnded {
                 flight,
-                landed,
+                outcome,
                 version,
             } => {
-                let _ = self.landings.send((flight, landed, version));
+                let _ = self.flight_ends.send((flight, outcome, version));
             }
             Event::Log(level, message) => self.lines.lock().push((level, message)),
             Event::SecretWanted(call) => {
@@ -200,33 +100,8 @@ pub struct World {
     pub clock: Arc<SimulatedClock>,
     pub transport: Arc<ScriptedTransport>,
     pub sink: Arc<RecordingSink>,
-    pub landings: mpsc::UnboundedReceiver<FlightEnd>,
+    pub flight_ends: mpsc::UnboundedReceiver<FlightEnd>,
     pub calls: mpsc::UnboundedReceiver<SecretCall>,
-}
-
-pub fn config() -> Config {
-    Config {
-        target: Target::Endpoint(
-            TokenEndpoint::parse("http://127.0.0.1:1/realms/r/token").unwrap(),
-        ),
-        assertion: AssertionSettings::default(),
-        grant: ClientCredentialsGrant {
-            client_id: "portal".to_owned(),
-            authentication: ClientAuthentication::SecretPost,
-            scope: None,
-            parameters: Vec::new(),
-        },
-        credential: CredentialConfig::Given(Credential::Secret(secret("s3cr+t"))),
-        expiry_buffer: Duration::from_mins(1),
-        request_timeout: Duration::from_secs(15),
-        background_refresh: true,
-        name: "portal".to_owned(),
-        has_logger: true,
-    }
-}
-
-pub fn secret(text: &str) -> Arc<ClientSecret> {
-    Arc::new(ClientSecret::new(text.to_owned()).unwrap())
 }
 
 impl World {
@@ -243,15 +118,11 @@ impl World {
         script: impl Fn(u64, &TokenRequest) -> Step + Send + Sync + 'static,
     ) -> Self {
         let clock = Arc::new(SimulatedClock::new());
-        let transport = Arc::new(ScriptedTransport {
-            script: Box::new(script),
-            latency_ms: AtomicU64::new(latency_ms),
-            requests: AtomicUsize::new(0),
-        });
-        let (landing_sender, landings) = mpsc::unbounded_channel();
+        let transport = Arc::new(ScriptedTransport::new(latency_ms, script));
+        let (end_sender, flight_ends) = mpsc::unbounded_channel();
         let (call_sender, calls) = mpsc::unbounded_channel();
         let sink = Arc::new(RecordingSink {
-            landings: landing_sender,
+            flight_ends: end_sender,
             calls: call_sender,
             lines: Mutex::default(),
             wakes: AtomicU64::new(0),
@@ -275,7 +146,7 @@ impl World {
             clock,
             transport,
             sink,
-            landings,
+            flight_ends,
             calls,
         }
     }
@@ -292,10 +163,10 @@ impl World {
             Reply::Token(token, _) => Ok(token.access_token.expose().to_owned()),
             Reply::Failure(error, _) => Err(error),
             Reply::Flight(flight) => loop {
-                let (id, landed, _) = self.landings.recv().await.expect("a sink");
+                let (id, outcome, _) = self.flight_end().await;
                 if id == flight {
-                    let fallback = landed.fallback.filter(|_| call != Call::Forced);
-                    return match (landed.result, fallback) {
+                    let fallback = outcome.fallback.filter(|_| call != Call::Forced);
+                    return match (outcome.result, fallback) {
                         (Ok(token), _) | (Err(_), Some(token)) => {
                             Ok(token.access_token.expose().to_owned())
                         }
@@ -304,6 +175,24 @@ impl World {
                 }
             },
         }
+    }
+
+    /// Asks for any token. Returns the flight that the caller has to wait for.
+    pub fn flight(&self) -> FlightId {
+        match self.manager.ask(Call::Any) {
+            Reply::Flight(flight) => flight,
+            other => panic!("expected a flight, got {other:?}"),
+        }
+    }
+
+    /// The next flight that ends.
+    pub async fn flight_end(&mut self) -> FlightEnd {
+        self.flight_ends.recv().await.expect("a sink")
+    }
+
+    /// Asks for any token, and returns the call of the secret function that this causes.
+    pub async fn secret_call(&mut self) -> (FlightId, SecretCall) {
+        (self.flight(), self.calls.recv().await.expect("a sink"))
     }
 
     pub async fn any(&mut self) -> Result<String, manager::error::Error> {

@@ -139,7 +139,7 @@ fn answer_all(mut stream: StreamOwned<ServerConnection, TcpStream>, number: u32)
     }
 }
 
-pub fn tls_detail(result: Result<String, TransportError>) -> String {
+pub fn tls_detail(result: Result<impl std::fmt::Debug, TransportError>) -> String {
     match result {
         Err(TransportError::Tls { detail, .. }) => detail,
         other => panic!("expected a TLS error, got {other:?}"),

@@ -1,4 +1,4 @@
-//! The only I/O of the crate: sends one token request over HTTP, and returns one answer or one
+//! The only I/O of the package: sends one token request over HTTP, and returns one answer or one
 //! classified failure.
 //!
 //! It knows neither retries nor deadlines: a caller drops the future after its deadline. It does

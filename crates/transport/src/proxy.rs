@@ -19,7 +19,7 @@ pub struct ProxyVariables {
     /// `HTTP_PROXY`.
     pub http: Zeroizing<String>,
     /// `NO_PROXY`.
-    pub exempt: String,
+    pub no_proxy: String,
 }
 
 /// The proxies of a manager.
@@ -72,7 +72,7 @@ impl ProxySettings {
         Self {
             https: Choice::from_variable("HTTPS_PROXY", &variables.https),
             http: Choice::from_variable("HTTP_PROXY", &variables.http),
-            no_proxy: NoProxy::parse(&variables.exempt).map(Arc::new),
+            no_proxy: NoProxy::parse(&variables.no_proxy).map(Arc::new),
             includes_loopback: false,
         }
     }
@@ -227,11 +227,11 @@ fn address_range(entry: &str) -> Option<RangeInclusive<IpAddr>> {
 mod tests {
     use super::*;
 
-    fn settings(https: &str, http: &str, exempt: &str) -> ProxySettings {
+    fn settings(https: &str, http: &str, no_proxy: &str) -> ProxySettings {
         ProxySettings::from_environment(&ProxyVariables {
             https: Zeroizing::new(https.to_owned()),
             http: Zeroizing::new(http.to_owned()),
-            exempt: exempt.to_owned(),
+            no_proxy: no_proxy.to_owned(),
         })
     }
 

@@ -31,7 +31,7 @@ impl BlockingLimit {
 
 /// Work in progress, by key. Always a static, because a hanging thread may outlive everything else.
 pub(super) struct SingleFlight<K, V> {
-    under_way: Mutex<HashMap<K, watch::Receiver<Option<V>>>>,
+    in_progress: Mutex<HashMap<K, watch::Receiver<Option<V>>>>,
 }
 
 impl<K, V> SingleFlight<K, V>
@@ -41,7 +41,7 @@ where
 {
     pub(super) fn new() -> Self {
         Self {
-            under_way: Mutex::new(HashMap::new()),
+            in_progress: Mutex::new(HashMap::new()),
         }
     }
 
@@ -64,12 +64,12 @@ where
         limit: &'static BlockingLimit,
         work: impl FnOnce() -> V + Send + 'static,
     ) -> watch::Receiver<Option<V>> {
-        let mut under_way = self.under_way.lock();
-        if let Some(receiver) = under_way.get(&key) {
+        let mut in_progress = self.in_progress.lock();
+        if let Some(receiver) = in_progress.get(&key) {
             return receiver.clone();
         }
         let (sender, receiver) = watch::channel(None);
-        under_way.insert(key.clone(), receiver.clone());
+        in_progress.insert(key.clone(), receiver.clone());
         let end = End { flights: self, key };
         tokio::spawn(async move {
             // The semaphore is never closed.
@@ -96,7 +96,7 @@ struct End<K: Eq + Hash + 'static, V: 'static> {
 
 impl<K: Eq + Hash, V> Drop for End<K, V> {
     fn drop(&mut self) {
-        self.flights.under_way.lock().remove(&self.key);
+        self.flights.in_progress.lock().remove(&self.key);
     }
 }
 
@@ -135,14 +135,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_that_panics_is_over_as_well() {
+    async fn work_that_panics_ends_as_well() {
         static FLIGHTS: LazyLock<SingleFlight<&str, u32>> = LazyLock::new(SingleFlight::new);
         assert_eq!(FLIGHTS.run("a", &LIMIT, || panic!("expected")).await, None);
         assert_eq!(FLIGHTS.run("a", &LIMIT, || 1).await, Some(1));
     }
 
     #[tokio::test]
-    async fn eight_that_hang_keep_a_ninth_waiting_but_not_what_has_its_own_limit() {
+    async fn eight_hanging_runs_delay_a_ninth_but_not_work_with_its_own_limit() {
         static FILES: BlockingLimit = BlockingLimit::new(MAX_AT_ONCE);
         static RESERVED: BlockingLimit = BlockingLimit::new(1);
         static FLIGHTS: LazyLock<SingleFlight<u32, ()>> = LazyLock::new(SingleFlight::new);

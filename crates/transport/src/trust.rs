@@ -60,8 +60,8 @@ static EXTRA_CA_CERTS: OnceLock<PathBuf> = OnceLock::new();
 static ENVIRONMENT_ROOTS: OnceLock<Option<Arc<PemCertificates>>> = OnceLock::new();
 
 /// Sets the value of `NODE_EXTRA_CA_CERTS`, for systems and processes that do not show its value at
-/// the start of the process. Only the first path in a process has an effect. An empty one is ignored,
-/// since a worker may have an environment of its own.
+/// the start of the process. Only the first path in a process has an effect. An empty path is
+/// ignored, because a worker may have its own environment.
 pub fn set_extra_ca_certs(path: PathBuf) {
     if !path.as_os_str().is_empty() {
         EXTRA_CA_CERTS.get_or_init(|| path);

@@ -168,33 +168,10 @@ mod tests {
     use super::*;
 
     /// Made by `openssl req -x509 -days 30` for sso.example, with the mark of an authority.
-    const SELF_SIGNED: &[u8] = b"\
------BEGIN CERTIFICATE-----\n\
-MIIBmTCCAT+gAwIBAgIUIjfxu6Z9DbhXpl5Lhr59qsXx09IwCgYIKoZIzj0EAwIw\n\
-FjEUMBIGA1UEAwwLc3NvLmV4YW1wbGUwHhcNMjYxMTI0MDYzNDA3WhcNMjYxMjI0\n\
-MDYzNDA3WjAWMRQwEgYDVQQDDAtzc28uZXhhbXBsZTBZMBMGByqGSM49AgEGCCqG\n\
-SM49AwEHA0IABCesGSv9E4vQeqzsVsG7GPMc7zysoO0YzYZvrvcnVAD5Grewu/oO\n\
-31hpm3DbS59qnhsRKdpJL2u5BAhl7C5pSXyjazBpMB0GA1UdDgQWBBSH2EyEcWVT\n\
-1oJwVhVw02we0ovX1DAfBgNVHSMEGDAWgBSH2EyEcWVT1oJwVhVw02we0ovX1DAP\n\
-BgNVHRMBAf8EBTADAQH/MBYGA1UdEQQPMA2CC3Nzby5leGFtcGxlMAoGCCqGSM49\n\
-BAMCA0gAMEUCIQDbEWoW5Mx43bQChK7Qw0rm/JBO5fXWjNMFHGtmGu1kxAIgHIR5\n\
-u4s4eo+jAzmdSSfFmntLUBEetFu2tl6tYJYCfiQ=\n\
------END CERTIFICATE-----\n";
+    const SELF_SIGNED: &[u8] = include_bytes!("../tests/self-signed.pem");
     /// The same without the mark, made with `-addext nameConstraints=permitted;DNS:other.example`,
     /// which excludes its own name.
-    const CONSTRAINED: &[u8] = b"\
------BEGIN CERTIFICATE-----\n\
-MIIBtzCCAVygAwIBAgIUUJRap0iEYv13ejSk3+iog4Ft9s8wCgYIKoZIzj0EAwIw\n\
-FjEUMBIGA1UEAwwLc3NvLmV4YW1wbGUwHhcNMjYxMTI4MjE0NjU4WhcNMjYxMjI4\n\
-MjE0NjU4WjAWMRQwEgYDVQQDDAtzc28uZXhhbXBsZTBZMBMGByqGSM49AgEGCCqG\n\
-SM49AwEHA0IABIHucOG6f9zF1AFGUtopR+14Dfyb0z0TdokHGmPw+LIhLyeXT2Ob\n\
-wq9rMCdiEr5Tc30FQTSwK8yHKJDkF9Gi+wujgYcwgYQwHQYDVR0OBBYEFDCSs1V5\n\
-bQynnap/GAKEc5bvvdIcMB8GA1UdIwQYMBaAFDCSs1V5bQynnap/GAKEc5bvvdIc\n\
-MAwGA1UdEwEB/wQCMAAwHAYDVR0eBBUwE6ARMA+CDW90aGVyLmV4YW1wbGUwFgYD\n\
-VR0RBA8wDYILc3NvLmV4YW1wbGUwCgYIKoZIzj0EAwIDSQAwRgIhAKwE20+r6Pu5\n\
-X2YByTYRTvBeo4iYmSyROamKkW6uRbihAiEA0TjtowRZHFVIY8n+9WjG1GptqWl1\n\
-/3JvTwrbJ5Q3nmw=\n\
------END CERTIFICATE-----\n";
+    const CONSTRAINED: &[u8] = include_bytes!("../tests/constrained.pem");
     const CONSTRAINED_NOT_BEFORE: u64 = 1_795_902_418;
 
     const NOT_BEFORE: u64 = 1_795_502_047;

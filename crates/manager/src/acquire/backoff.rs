@@ -1,4 +1,4 @@
-//! Arithmetic of waiting: between the attempts of one acquisition, and after a failed one.
+//! The waits between the attempts of one acquisition, and the cool-down after a failed one.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ pub fn wait_after(attempt: u32, jitter: f64) -> Duration {
     doubled(FIRST_WAIT, attempt, LONGEST_WAIT).mul_f64(part)
 }
 
-/// The cool-down after the failure number `failures` of a row (counted from 1).
+/// The cool-down after the failure number `failures` in a row (counted from 1).
 #[must_use]
 pub fn cooldown(
     failures: u32,

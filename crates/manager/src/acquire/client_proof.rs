@@ -1,4 +1,4 @@
-//! The client's credential in an acquisition, and how a request proves with it who the client is.
+//! The client's credential in an acquisition, and the proof of identity that a request carries.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,7 +8,7 @@ use super::endpoint::ResolvedEndpoint;
 use super::{Acquisition, AcquisitionProgress};
 use crate::clock::{Clock, Moment};
 use crate::config::Credential;
-use crate::credential::{PendingCredential, unusable};
+use crate::credential::{CredentialRequest, unusable};
 use crate::error::Error;
 use oauth::{
     AssertionClaims, AssertionKey, ClientAuthentication, ClientProof, JWT_BEARER, Redactor,
@@ -58,18 +58,18 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         &self,
         progress: &AcquisitionProgress,
     ) -> Result<Credential, Error> {
-        let pending = self.setup.credentials.request(self.events);
-        self.credential(pending, progress).await
+        let request = self.setup.credentials.request(self.events);
+        self.credential(request, progress).await
     }
 
     pub(super) async fn credential(
         &self,
-        pending: PendingCredential<'_>,
+        request: CredentialRequest<'_>,
         progress: &AcquisitionProgress,
     ) -> Result<Credential, Error> {
         let waits = &progress.waits_for_credential;
         waits.store(true, Ordering::Relaxed);
-        let credential = pending.get().await;
+        let credential = request.get().await;
         waits.store(false, Ordering::Relaxed);
         credential
     }
@@ -77,14 +77,14 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     pub(super) fn client_proof(
         &self,
         credential: &Credential,
-        place: &ResolvedEndpoint,
+        target: &ResolvedEndpoint,
         now: Moment,
     ) -> Result<ClientProof, Error> {
         let settings = &self.setup.config.assertion;
         let signed = |key, algorithm: SigningAlgorithm, key_id: Option<&str>| {
             let claims = AssertionClaims {
                 client_id: &self.setup.config.grant.client_id,
-                audience: &place.audience,
+                audience: &target.audience,
                 issued_at: now.wall,
             };
             let key_id = settings.key_id.as_deref().or(key_id);

@@ -11,7 +11,7 @@ use oauth::Metadata;
 /// How long a document is remembered.
 const LIFE: Duration = Duration::from_hours(24);
 
-/// The document of an issuer as it was last read. An issuer has one, whatever else changes.
+/// The document of an issuer as it was last read. It outlives changes of other options.
 #[derive(Default)]
 pub(crate) struct Discovery {
     found: Mutex<Option<(Arc<Metadata>, Moment)>>,
@@ -25,17 +25,17 @@ impl Discovery {
         (now.since(*read) < LIFE).then(|| Arc::clone(metadata))
     }
 
-    /// The endpoint that was named last, for messages.
+    /// The document that was read last, for messages.
     pub(crate) fn last(&self) -> Option<Arc<Metadata>> {
         self.found.lock().as_ref().map(|(last, _)| Arc::clone(last))
     }
 
-    /// Takes a document.
+    /// Remembers a document.
     pub(crate) fn learn(&self, metadata: Arc<Metadata>, now: Moment) {
         *self.found.lock() = Some((metadata, now));
     }
 
-    /// The endpoint that this document names is not there.
+    /// Forgets a document whose endpoint does not exist.
     pub(crate) fn forget(&self, metadata: &Arc<Metadata>) {
         self.found
             .lock()

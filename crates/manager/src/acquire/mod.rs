@@ -15,7 +15,7 @@ mod endpoint;
 
 use crate::clock::{Clock, Moment};
 use crate::config::Credential;
-use crate::credential::PendingCredential;
+use crate::credential::CredentialRequest;
 use crate::error::Error;
 use crate::events::EventSink;
 use crate::slot::Token;
@@ -67,12 +67,12 @@ struct AcquisitionProgress {
 
 impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     pub(super) async fn run(self) -> Acquired {
-        let mut pending = self.setup.credentials.request(self.events);
-        pending.started().await;
+        let mut request = self.setup.credentials.request(self.events);
+        request.started().await;
         let start = self.clock.now();
         let progress = AcquisitionProgress::default();
         let limit = self.setup.config.request_timeout;
-        let attempts = self.attempts(start, pending, &progress);
+        let attempts = self.attempts(start, request, &progress);
         let outcome = match tokio::time::timeout(limit, attempts).await {
             Ok(outcome) => outcome,
             Err(_) => Err(self.timed_out(&progress)),
@@ -119,10 +119,10 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     async fn attempts(
         &self,
         start: Moment,
-        pending: PendingCredential<'_>,
+        request: CredentialRequest<'_>,
         progress: &AcquisitionProgress,
     ) -> Result<(Moment, TokenResponse), Failure> {
-        let mut credential = self.credential(pending, progress).await?;
+        let mut credential = self.credential(request, progress).await?;
         // The server may repeat a secret that it refused, so it is redacted as well.
         let mut refused = None;
         let mut was_over = false;

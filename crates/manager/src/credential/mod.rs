@@ -86,16 +86,16 @@ impl CredentialProvider {
     }
 
     /// Requests the credential: calls the secret function, or joins its call in progress.
-    pub(super) fn request(&self, events: &Arc<dyn EventSink>) -> PendingCredential<'_> {
+    pub(super) fn request(&self, events: &Arc<dyn EventSink>) -> CredentialRequest<'_> {
         match &self.source {
-            CredentialConfig::Given(credential) => PendingCredential::Ready(credential.clone()),
-            CredentialConfig::Files(files) => PendingCredential::Files(files),
+            CredentialConfig::Given(credential) => CredentialRequest::Ready(credential.clone()),
+            CredentialConfig::Files(files) => CredentialRequest::Files(files),
             CredentialConfig::Function => {
                 let (receiver, call) = self.join_or_start();
                 if let Some(call) = call {
                     events.push(Event::SecretWanted(call));
                 }
-                PendingCredential::Function(PendingCall {
+                CredentialRequest::Function(CallWaiter {
                     provider: self,
                     receiver,
                 })
@@ -129,13 +129,13 @@ impl CredentialProvider {
 }
 
 /// A requested credential.
-pub(super) enum PendingCredential<'a> {
+pub(super) enum CredentialRequest<'a> {
     Ready(Credential),
     Files(&'a CredentialFiles),
-    Function(PendingCall<'a>),
+    Function(CallWaiter<'a>),
 }
 
-impl PendingCredential<'_> {
+impl CredentialRequest<'_> {
     /// Waits until the event loop has called the secret function, if one is configured. The
     /// deadline of an acquisition starts at that moment.
     pub(super) async fn started(&mut self) {
@@ -156,12 +156,12 @@ impl PendingCredential<'_> {
 }
 
 /// An acquisition that waits for the secret function.
-pub(super) struct PendingCall<'a> {
+pub(super) struct CallWaiter<'a> {
     provider: &'a CredentialProvider,
     receiver: watch::Receiver<CallState>,
 }
 
-impl PendingCall<'_> {
+impl CallWaiter<'_> {
     async fn settled(&mut self) -> Result<Credential, Error> {
         let is_settled = |progress: &CallState| matches!(progress, CallState::Settled(_));
         match self.receiver.wait_for(is_settled).await.as_deref() {
@@ -172,7 +172,7 @@ impl PendingCall<'_> {
 }
 
 // After a missed deadline, the next acquisition makes its own call.
-impl Drop for PendingCall<'_> {
+impl Drop for CallWaiter<'_> {
     fn drop(&mut self) {
         let mut call = self.provider.call.lock();
         if let Some(sender) = &*call

@@ -8,7 +8,7 @@ use oauth::ClientAuthentication;
 pub(super) fn oauth_advice(error: &str, description: Option<&str>, config: &Config) -> String {
     let client = config.grant.client_id.escape_default();
     let option = config.target.option();
-    let proof = name_of_proof(config.grant.authentication);
+    let credential = name_of_credential(config.grant.authentication);
     let says = |text: &str| description.is_some_and(|d| d.contains(text));
     match error {
         "unauthorized_client" if says("service account") && says("Public client") => format!(
@@ -46,7 +46,7 @@ pub(super) fn oauth_advice(error: &str, description: Option<&str>, config: &Conf
              register the key, or set keyId to its kid"
         ),
         "unauthorized_client" => {
-            format!("{proof} of client \"{client}\" is wrong or its service account is off")
+            format!("{credential} of client \"{client}\" is wrong or its service account is off")
         }
         "invalid_client" if says("Bearer-only") => {
             format!(
@@ -59,7 +59,7 @@ pub(super) fn oauth_advice(error: &str, description: Option<&str>, config: &Conf
              set clientAuthentication"
         ),
         "invalid_client" => format!(
-            "client \"{client}\" is unknown or disabled in this realm, {proof} is wrong, or the \
+            "client \"{client}\" is unknown or disabled in this realm, {credential} is wrong, or the \
              client requires another authentication method"
         ),
         "invalid_scope" => {
@@ -89,12 +89,12 @@ pub(super) fn oauth_advice(error: &str, description: Option<&str>, config: &Conf
             "the path of the URL contains a double slash, a dot segment, an unnecessary escape or \
              a semicolon; correct {option}"
         ),
-        "invalid_request" if says("Token not provided") => not_the_place(config),
+        "invalid_request" if says("Token not provided") => wrong_url(config),
         "unsupported_grant_type" => {
             format!("the server does not support the client credentials grant; check {option}")
         }
         // Keycloak's other endpoints return a sentence where OAuth defines a code.
-        prose if prose.contains(' ') => not_the_place(config),
+        prose if prose.contains(' ') => wrong_url(config),
         _ => format!(
             "the server refused client \"{client}\"; see Keycloak's events and the client policies \
              of the realm for the reason"
@@ -102,7 +102,7 @@ pub(super) fn oauth_advice(error: &str, description: Option<&str>, config: &Conf
     }
 }
 
-fn not_the_place(config: &Config) -> String {
+fn wrong_url(config: &Config) -> String {
     match config.target {
         Target::Endpoint(_) => "this URL is not a token endpoint; Keycloak's is \
              {base}/realms/{realm}/protocol/openid-connect/token"
@@ -114,7 +114,7 @@ fn not_the_place(config: &Config) -> String {
 }
 
 /// The name of the client's credential in messages.
-fn name_of_proof(method: ClientAuthentication) -> &'static str {
+fn name_of_credential(method: ClientAuthentication) -> &'static str {
     match method {
         ClientAuthentication::SecretPost
         | ClientAuthentication::SecretBasic
@@ -131,7 +131,7 @@ pub(super) fn http_advice(status: u16, error: Option<&str>, config: &Config) -> 
         (404, Some("Realm does not exist")) => {
             format!("the realm in the URL does not exist (yet); check {option}")
         }
-        (404 | 405, _) => not_the_place(config),
+        (404 | 405, _) => wrong_url(config),
         (408 | 429 | 500..=599, _) => {
             "the server, or a gateway in front of it, is unavailable; see its status and log"
                 .to_owned()

@@ -47,10 +47,10 @@ impl Error {
                     .to_owned()
             }
         };
-        let place = request.endpoint.shown();
+        let url = request.endpoint.shown();
         let mut made = Self::new(
             ErrorKind::Protocol,
-            format!("discovery failed with status {status} at {place}: {problem}"),
+            format!("discovery failed with status {status} at {url}: {problem}"),
         );
         Arc::make_mut(&mut made.details).status = Some(status);
         made

@@ -36,7 +36,7 @@ impl<T> Setup<T> {
         }
     }
 
-    /// The setup for a changed configuration. The discovery document of the same issuer stays known.
+    /// The setup for a changed configuration. It keeps the discovery document of the same issuer.
     pub(super) fn replace(&self, config: Config, transport: Arc<T>) -> Self {
         let new = Self::new(config, transport);
         let keeps_target = self.config.target == new.config.target;
@@ -57,7 +57,7 @@ impl<T> Setup<T> {
 pub(super) struct RunningFlight<C: Clock, T: Transport> {
     manager: Arc<Manager<C, T>>,
     id: FlightId,
-    has_landed: bool,
+    has_ended: bool,
 }
 
 impl<C: Clock, T: Transport> RunningFlight<C, T> {
@@ -65,7 +65,7 @@ impl<C: Clock, T: Transport> RunningFlight<C, T> {
         Self {
             manager,
             id,
-            has_landed: false,
+            has_ended: false,
         }
     }
 
@@ -82,22 +82,22 @@ impl<C: Clock, T: Transport> RunningFlight<C, T> {
             _ = setup.closing.acquire() => return,
             acquired = acquisition.run() => acquired,
         };
-        self.land(acquired);
+        self.end(acquired);
     }
 
-    pub(super) fn land(mut self, acquired: Acquired) {
+    pub(super) fn end(mut self, acquired: Acquired) {
         // If the code below panics, `drop` notifies the waiters.
-        self.manager.land(self.id, acquired);
-        self.has_landed = true;
+        self.manager.end_flight(self.id, acquired);
+        self.has_ended = true;
     }
 }
 
 impl<C: Clock, T: Transport> Drop for RunningFlight<C, T> {
     fn drop(&mut self) {
-        if !self.has_landed {
+        if !self.has_ended {
             // The task panicked or was cancelled, or the runtime has shut down.
             self.manager
-                .land(self.id, Acquired::without_request(Error::internal()));
+                .end_flight(self.id, Acquired::without_request(Error::internal()));
         }
     }
 }

@@ -29,7 +29,7 @@ pub(super) struct Inner<T> {
     /// The last token of which JavaScript may hold a copy.
     shared_token: Option<TokenId>,
     usage: Usage,
-    /// Shared with the managers of earlier configurations, whose flights may still land.
+    /// Shared with the managers of earlier configurations, whose flights may not have ended.
     history: Arc<Mutex<History>>,
     /// Another manager has taken over. Callers of a flight that fails here ask that one.
     has_successor: bool,
@@ -161,7 +161,7 @@ impl<T> Inner<T> {
 
     /// The result for the flight's waiters, and whether to warn of an assumed lifetime. `None` if
     /// the manager is closed.
-    pub(super) fn land(
+    pub(super) fn end_flight(
         &mut self,
         now: Moment,
         flight: FlightId,
@@ -186,10 +186,10 @@ impl<T> Inner<T> {
             }
             is_lifetime_assumed && !std::mem::replace(&mut history.warned_of_lifetime, true)
         };
-        let mut landed = self.slot.land(now, flight, result, fastrand::f64());
+        let mut outcome = self.slot.land(now, flight, result, fastrand::f64());
         // A failure after which the callers ask the successor is not logged.
-        landed.is_transition &= !(self.has_successor && landed.is_void_after_change());
-        Some((landed, warns_of_lifetime))
+        outcome.is_transition &= !(self.has_successor && outcome.is_void_after_change());
+        Some((outcome, warns_of_lifetime))
     }
 
     /// Lets time take effect, before anything else is decided.

@@ -172,8 +172,8 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     }
 
     /// Makes a decision under the lock and carries it out in this order: plan the flight that the
-    /// decision or the passage of time requires, publish the version, set the timer; then, without the
-    /// lock, start the flight, and wake JavaScript if it may hold a copy of a token that is gone.
+    /// decision or the passage of time requires, publish the version, set the timer; then, without
+    /// the lock, start the flight, and wake JavaScript if it may hold a copy of a dropped token.
     /// Returns the version if it represents the held token, otherwise [`NO_TOKEN`].
     fn decide<R>(
         &self,
@@ -238,7 +238,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         let flight = RunningFlight::new(manager, new_flight.flight);
         let Some(engine) = self.engine() else {
             let error = Error::no_engine(&setup.config);
-            return flight.land(Acquired::without_request(error));
+            return flight.end(Acquired::without_request(error));
         };
         engine.handle.spawn(async move {
             // Boxed on the runtime's thread, which also frees it: flights that many managers start
@@ -256,14 +256,15 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     }
 
     /// Stores the result of a flight and notifies its waiters.
-    fn land(&self, flight: FlightId, acquired: Acquired) {
+    fn end_flight(&self, flight: FlightId, acquired: Acquired) {
         let took = acquired.took;
-        let (landed, version) = self.decide(|inner, now| (inner.land(now, flight, acquired), None));
+        let (outcome, version) =
+            self.decide(|inner, now| (inner.end_flight(now, flight, acquired), None));
         // `None`: the manager was closed.
-        let Some((landed, warns_of_lifetime)) = landed else {
+        let Some((outcome, warns_of_lifetime)) = outcome else {
             return;
         };
-        self.log_landing(&landed, took);
+        self.log_outcome(&outcome, took);
         if warns_of_lifetime {
             let assumed = schedule::ASSUMED_LIFETIME.as_secs();
             self.log(Level::Warn, || {
@@ -275,19 +276,19 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         }
         self.events.push(Event::FlightEnded {
             flight,
-            version: if landed.storage == Storage::Kept {
+            version: if outcome.storage == Storage::Kept {
                 version
             } else {
                 NO_TOKEN
             },
-            landed,
+            outcome,
         });
     }
 
-    fn log_landing(&self, landed: &FlightResult, took: Duration) {
-        match &landed.result {
+    fn log_outcome(&self, outcome: &FlightResult, took: Duration) {
+        match &outcome.result {
             Ok(token) => {
-                if landed.is_transition {
+                if outcome.is_transition {
                     self.log(Level::Info, || "recovered: acquired a token again".to_owned());
                 }
                 let (took, life) = (took.as_millis(), token.life.granted.as_secs_f64());
@@ -295,8 +296,8 @@ impl<C: Clock, T: Transport> Manager<C, T> {
                     format!("acquired a token in {took} ms, valid for {life} s")
                 });
             }
-            Err(error) if landed.is_transition => {
-                let state = if landed.fallback.is_some() {
+            Err(error) if outcome.is_transition => {
+                let state = if outcome.fallback.is_some() {
                     "; the held token is still valid and is used meanwhile"
                 } else {
                     ""
@@ -306,7 +307,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
             }
             Err(_) => {}
         }
-        if landed.warns_of_minimum {
+        if outcome.warns_of_minimum {
             self.log(Level::Warn, || MINIMUM_MISSED.to_owned());
         }
     }

@@ -1,5 +1,6 @@
-//! A manager, its flights and its timer in every order that the memory model allows: the token that
-//! a version represents, the effect of a drop after it has returned, and the notification of waiters.
+//! A manager with its flights and its timer, in every order that the memory model allows: the token
+//! that a version represents, the effect of a drop after it has returned, and the notification of
+//! waiters.
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test --release -p keycloak-manager --test loom`
 
@@ -21,11 +22,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loom::sync::atomic::{AtomicBool, Ordering};
-use manager::config::CredentialConfig;
 use manager::slot::{Call, FlightId, Invalidation};
 use manager::sync::spawn;
 use manager::{Event, Reply};
-use world::{LoomFlightEnd, LoomManager, LoomWorld, Outcome, config, model, secret};
+use stand_ins::scripted::{config, function_config, secret};
+use world::{LoomFlightEnd, LoomManager, LoomWorld, Outcome, model};
 
 fn flight(reply: Reply) -> FlightId {
     match reply {
@@ -52,9 +53,9 @@ impl Pairs {
         }
     }
 
-    fn add_landings(&mut self, landings: &[LoomFlightEnd]) {
-        for (_, landed, version) in landings {
-            if let Ok(token) = &landed.result {
+    fn add_ends(&mut self, flight_ends: &[LoomFlightEnd]) {
+        for (_, outcome, version) in flight_ends {
+            if let Ok(token) = &outcome.result {
                 self.add(*version, token.access_token.expose());
             }
         }
@@ -62,7 +63,7 @@ impl Pairs {
 }
 
 #[test]
-fn a_word_and_a_token_that_were_taken_together_belong_together() {
+fn a_version_always_represents_the_same_token() {
     model(|| {
         let world = LoomWorld::new(config(), Outcome::Token);
         flight(world.manager.ask(Call::Any));
@@ -78,7 +79,7 @@ fn a_word_and_a_token_that_were_taken_together_belong_together() {
         pairs.add_reply(&world.manager.ask(Call::Any));
         pairs.add_reply(&other.join().unwrap());
         world.flights.join();
-        pairs.add_landings(&world.sink.landings());
+        pairs.add_ends(&world.sink.flight_ends());
         pairs.add_reply(&world.manager.ask(Call::Any));
     });
 }
@@ -128,9 +129,9 @@ fn once_a_drop_has_returned_no_read_serves_the_token() {
             assert!(!versions.contains(&world.manager.published().version()), "{name}");
             world.flights.join();
             let version = world.manager.published().version();
-            let landings = world.sink.landings();
-            let kept = landings.iter().find(|(.., landed)| *landed == version);
-            let kept = kept.map(|(_, landed, _)| landed.result.as_ref().unwrap());
+            let flight_ends = world.sink.flight_ends();
+            let kept = flight_ends.iter().find(|(.., outcome)| *outcome == version);
+            let kept = kept.map(|(_, outcome, _)| outcome.result.as_ref().unwrap());
             // The token of a flight that began before the drop is never served.
             match world.manager.ask(Call::Any) {
                 Reply::Token(token, _) => {
@@ -140,7 +141,7 @@ fn once_a_drop_has_returned_no_read_serves_the_token() {
                 }
                 Reply::Flight(flight) => {
                     assert!(was_dropped && flight != refresh, "{name}");
-                    assert!(kept.is_none(), "{name}: kept for a version that stands for nothing");
+                    assert!(kept.is_none(), "{name}: kept for a version that represents no token");
                 }
                 Reply::Failure(error, _) => {
                     assert_eq!((name, error.kind().code()), ("close", "ERR_KEYCLOAK_CLOSED"));
@@ -165,7 +166,7 @@ const INCIDENTS: [(&str, Incident); 5] = [
     }),
     ("a new client", |mut world| {
         let mut other = config();
-        "other".clone_into(&mut other.token.client_id);
+        "other".clone_into(&mut other.grant.client_id);
         world.reconfigure(other);
         Some(world)
     }),
@@ -180,7 +181,7 @@ const INCIDENTS: [(&str, Incident); 5] = [
 ];
 
 #[test]
-fn the_waiters_of_a_flight_hear_of_it_once_whatever_becomes_of_it() {
+fn the_waiters_of_a_flight_are_notified_once_whatever_happens_to_it() {
     for outcome in [Outcome::Token, Outcome::Refusal, Outcome::Lost] {
         for (name, incident) in INCIDENTS {
             model(move || {
@@ -189,8 +190,8 @@ fn the_waiters_of_a_flight_hear_of_it_once_whatever_becomes_of_it() {
                 let first = flight(world.manager.ask(Call::Any));
                 let world = incident(world);
                 flights.join();
-                let landings = sink.landings();
-                let times = landings
+                let flight_ends = sink.flight_ends();
+                let times = flight_ends
                     .iter()
                     .filter(|(flight, ..)| *flight == first)
                     .count();
@@ -212,35 +213,40 @@ fn a_flight_that_was_detached_leaves_the_slot_alone() {
         let second = flight(world.manager.ask(Call::Any));
         assert_ne!(first, second);
         world.flights.join();
-        let landings = world.sink.landings();
-        let landing = |id| landings.iter().find(|(flight, ..)| *flight == id).unwrap();
+        let flight_ends = world.sink.flight_ends();
+        let flight_end = |id| {
+            flight_ends
+                .iter()
+                .find(|(flight, ..)| *flight == id)
+                .unwrap()
+        };
         let Reply::Token(held, version) = world.manager.ask(Call::Any) else {
             panic!("the second flight gave a token");
         };
-        let (_, landed, landed_version) = landing(second);
-        assert!(Arc::ptr_eq(&held, landed.result.as_ref().unwrap()));
-        assert_eq!(*landed_version, version);
-        assert!(had_token || landing(first).2 == 0, "a detached token is not to be kept");
+        let (_, outcome, kept_version) = flight_end(second);
+        assert!(Arc::ptr_eq(&held, outcome.result.as_ref().unwrap()));
+        assert_eq!(*kept_version, version);
+        assert!(had_token || flight_end(first).2 == 0, "a detached token is not to be kept");
     });
 }
 
 #[test]
-fn an_alarm_and_a_caller_start_one_refresh_and_a_token_that_is_over_is_not_served() {
+fn a_timer_and_a_caller_start_one_refresh_and_an_expired_token_is_not_served() {
     for (name, millis, is_over) in [("stale", 245_000, false), ("over", 300_000, true)] {
         model(move || {
             let world = LoomWorld::new(config(), Outcome::Token);
             let version = world.warm();
             world.manager.published().count_hit();
             world.clock.pass(Duration::from_millis(millis));
-            let timer = world.ring_alarms();
+            let timer = world.fire_timers();
             let reply = world.manager.ask(Call::Any);
             let serves = world.manager.published().version() == version;
             assert!(!(is_over && serves), "{name}: served after its end");
             timer.join().unwrap();
             world.flights.join();
-            assert_eq!(world.transport.requests(), 2, "{name}: one refresh");
+            assert_eq!(world.transport.count(), 2, "{name}: one refresh");
             assert_eq!(matches!(reply, Reply::Flight(_)), is_over, "{name}");
-            assert_eq!(world.sink.landings().len(), 2, "{name}");
+            assert_eq!(world.sink.flight_ends().len(), 2, "{name}");
         });
     }
 }
@@ -251,26 +257,20 @@ type Edit = fn(&mut LoomWorld);
 const EDITS: [(&str, Edit); 4] = [
     ("none", |_| {}),
     ("a secret instead of the function", |world| world.reconfigure(config())),
-    ("another function", |world| world.reconfigure(with_function("portal"))),
-    ("another client", |world| world.reconfigure(with_function("other"))),
+    ("another function", |world| world.reconfigure(function_config("portal"))),
+    ("another client", |world| world.reconfigure(function_config("other"))),
 ];
-
-fn with_function(client: &str) -> manager::config::Config {
-    let mut config = config();
-    config.credential = CredentialConfig::Function;
-    client.clone_into(&mut config.grant.client_id);
-    config
-}
 
 #[test]
 fn a_flight_whose_secret_function_is_no_longer_called_still_ends() {
     for (name, edit) in EDITS {
         model(move || {
-            let (mut world, bell) = LoomWorld::with_queue(with_function("portal"), Outcome::Token);
+            let (mut world, bell) =
+                LoomWorld::with_queue(function_config("portal"), Outcome::Token);
             let first = flight(world.manager.ask(Call::Any));
             edit(&mut world);
-            let mut landing = None;
-            while landing.is_none() {
+            let mut flight_end = None;
+            while flight_end.is_none() {
                 bell.wait();
                 for (is_former, event) in world.queue().drain() {
                     match event {
@@ -278,15 +278,17 @@ fn a_flight_whose_secret_function_is_no_longer_called_still_ends() {
                             assert!(call.start());
                             call.settle(Ok(secret("s3cr+t")));
                         }
-                        Event::FlightEnded { flight, landed, .. } if flight == first => {
-                            landing = Some((is_former, landed));
+                        Event::FlightEnded {
+                            flight, outcome, ..
+                        } if flight == first => {
+                            flight_end = Some((is_former, outcome));
                         }
                         _ => {}
                     }
                 }
             }
-            let (is_former, landed) = landing.unwrap();
-            assert_eq!(landed.result.is_err(), is_former, "{name}");
+            let (is_former, outcome) = flight_end.unwrap();
+            assert_eq!(outcome.result.is_err(), is_former, "{name}");
             assert_eq!(is_former, name != "none", "{name}");
             world.manager.close();
             world.flights.join();

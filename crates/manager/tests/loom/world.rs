@@ -9,18 +9,14 @@ use std::time::Duration;
 use loom::sync::{Condvar, Mutex as LoomMutex};
 use loom::thread::JoinHandle;
 use manager::clock::{Clock, Moment};
-use manager::config::{AssertionSettings, Config, Credential, CredentialConfig, Target};
+use manager::config::Config;
 use manager::slot::{Call, FlightId, FlightResult};
 use manager::sync::{Handle, spawn};
 use manager::timers::Timers;
 use manager::{self, Engine, Event, EventQueue, EventSink, Reply};
-use oauth::{
-    Answer, ClientAuthentication, ClientCredentialsGrant, ClientSecret, TokenEndpoint, TokenRequest,
-};
-use transport::{ClientIdentity, Progress, Transport, TransportError};
-use zeroize::Zeroizing;
+use stand_ins::scripted::{ScriptedTransport, token_answer, wrong_secret};
 
-pub(crate) type LoomManager = manager::Manager<StoppedClock, LoomTransport>;
+pub(crate) type LoomManager = manager::Manager<StoppedClock, ScriptedTransport>;
 
 /// The default number of preemptions of a thread that could have continued. Most faults need one or
 /// two, and without a limit a test takes hours. `LOOM_MAX_PREEMPTIONS` overrides it.
@@ -65,67 +61,21 @@ pub(crate) enum Outcome {
     Lost,
 }
 
-/// Answers immediately.
-pub(crate) struct LoomTransport {
-    outcome: Outcome,
-    requests: AtomicU64,
-}
-
-impl LoomTransport {
-    pub(crate) fn requests(&self) -> u64 {
-        self.requests.load(Ordering::SeqCst)
-    }
-}
-
-impl Transport for LoomTransport {
-    type Pass = ();
-
-    async fn admit(
-        &self,
-        _endpoint: &TokenEndpoint,
-        _identity: Option<&Arc<ClientIdentity>>,
-        _progress: &Progress,
-    ) -> Result<(), TransportError> {
-        Ok(())
-    }
-
-    async fn send(
-        &self,
-        _pass: &mut (),
-        _request: &TokenRequest,
-        _progress: &Progress,
-    ) -> Result<Answer, TransportError> {
-        let number = self.requests.fetch_add(1, Ordering::SeqCst) + 1;
-        let (status, body) = match self.outcome {
-            Outcome::Refusal => (401, "{\"error\":\"invalid_client\"}".to_owned()),
-            Outcome::Token | Outcome::Lost => {
-                (200, format!("{{\"access_token\":\"token-{number}\",\"expires_in\":300}}"))
-            }
-        };
-        Ok(Answer {
-            status,
-            retry_after: None,
-            content_encoding: None,
-            body: Zeroizing::new(body.into_bytes()),
-        })
-    }
-}
-
-/// A landed flight, with the version for which its token may be kept.
+/// An ended flight, with the version for which its token may be kept.
 pub(crate) type LoomFlightEnd = (FlightId, FlightResult, u32);
 
-/// Records landings, and calls the manager for every event, which deadlocks if a lock is held
+/// Records ended flights, and calls the manager for every event, which deadlocks if a lock is held
 /// meanwhile.
 #[derive(Default)]
 pub(crate) struct LoomSink {
-    landings: Mutex<Vec<LoomFlightEnd>>,
+    flight_ends: Mutex<Vec<LoomFlightEnd>>,
     manager: OnceLock<Weak<LoomManager>>,
 }
 
 impl LoomSink {
-    /// Takes the recorded landings.
-    pub(crate) fn landings(&self) -> Vec<LoomFlightEnd> {
-        std::mem::take(&mut *self.landings.lock().unwrap())
+    /// Takes the recorded ends.
+    pub(crate) fn flight_ends(&self) -> Vec<LoomFlightEnd> {
+        std::mem::take(&mut *self.flight_ends.lock().unwrap())
     }
 }
 
@@ -134,12 +84,12 @@ impl EventSink for LoomSink {
         self.wake();
         if let Event::FlightEnded {
             flight,
-            landed,
+            outcome,
             version,
         } = event
         {
-            let landing = (flight, landed, version);
-            self.landings.lock().unwrap().push(landing);
+            let flight_end = (flight, outcome, version);
+            self.flight_ends.lock().unwrap().push(flight_end);
         }
     }
 
@@ -153,7 +103,7 @@ impl EventSink for LoomSink {
 /// Wake-ups that the event loop has not handled yet.
 #[derive(Default)]
 pub(crate) struct Bell {
-    wakes: LoomMutex<u32>,
+    pub(crate) wakes: LoomMutex<u32>,
     rang: Condvar,
 }
 
@@ -177,36 +127,11 @@ impl Bell {
 pub(crate) struct LoomWorld {
     pub(crate) manager: Arc<LoomManager>,
     pub(crate) clock: Arc<StoppedClock>,
-    pub(crate) transport: Arc<LoomTransport>,
+    pub(crate) transport: Arc<ScriptedTransport>,
     pub(crate) sink: Arc<LoomSink>,
     pub(crate) flights: Handle,
     timers: Arc<Timers>,
     queue: Option<Arc<EventQueue>>,
-}
-
-pub(crate) fn config() -> Config {
-    Config {
-        target: Target::Endpoint(
-            TokenEndpoint::parse("http://127.0.0.1:1/realms/r/token").unwrap(),
-        ),
-        assertion: AssertionSettings::default(),
-        grant: ClientCredentialsGrant {
-            client_id: "portal".to_owned(),
-            authentication: ClientAuthentication::SecretPost,
-            scope: None,
-            parameters: Vec::new(),
-        },
-        credential: CredentialConfig::Given(Credential::Secret(secret("s3cr+t"))),
-        expiry_buffer: Duration::from_mins(1),
-        request_timeout: Duration::from_secs(15),
-        background_refresh: true,
-        name: "portal".to_owned(),
-        has_logger: false,
-    }
-}
-
-pub(crate) fn secret(text: &str) -> Arc<ClientSecret> {
-    Arc::new(ClientSecret::new(text.to_owned()).unwrap())
 }
 
 impl LoomWorld {
@@ -229,10 +154,10 @@ impl LoomWorld {
 
     fn with(config: Config, outcome: Outcome, events: Arc<dyn EventSink>) -> Self {
         let clock = Arc::new(StoppedClock(AtomicU64::new(0)));
-        let transport = Arc::new(LoomTransport {
-            outcome,
-            requests: AtomicU64::new(0),
-        });
+        let transport = Arc::new(ScriptedTransport::new(0, move |_, _| match outcome {
+            Outcome::Refusal => wrong_secret(),
+            Outcome::Token | Outcome::Lost => token_answer(300),
+        }));
         let flights = match outcome {
             Outcome::Lost => Handle::ended(),
             Outcome::Token | Outcome::Refusal => Handle::default(),
@@ -284,8 +209,8 @@ impl LoomWorld {
         }
     }
 
-    /// Wakes the due sleepers on another thread.
-    pub(crate) fn ring_alarms(&self) -> JoinHandle<()> {
+    /// Wakes the managers whose timers are due, on another thread.
+    pub(crate) fn fire_timers(&self) -> JoinHandle<()> {
         let (timers, clock) = (Arc::clone(&self.timers), Arc::clone(&self.clock));
         spawn(move || {
             let mut run = pin!(timers.run(&*clock));

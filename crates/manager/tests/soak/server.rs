@@ -1,22 +1,18 @@
-//! A server with moods, which keeps a record of what it granted, and when.
+//! A server that changes its behaviour. Its tokens tell when they were granted, and for how long.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use manager::clock::{Clock, Moment};
 use oauth::TokenRequest;
 use parking_lot::Mutex;
-use transport::{NetworkFault, TransportError};
+use stand_ins::scripted::{Step, refusal, reset, starting, wrong_secret};
+use stand_ins::simulated::SimulatedClock;
 
-use stand_ins::simulated::{SimulatedClock, Step, refusal, token_answer, wrong_secret};
-
-/// How many grants it remembers: more than can be asked about.
-const REMEMBERED: usize = 1_000;
-/// What a token of an unstated life is taken to live.
+/// The lifetime that a manager assumes if none is stated.
 const ASSUMED: Duration = Duration::from_secs(10);
 
-/// Its reaction to requests.
+/// The reaction of the server to requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mood {
     Well,
@@ -28,7 +24,7 @@ pub(crate) enum Mood {
     Flaky,
     /// Grants less than usual, down to nothing.
     Mean,
-    /// Does not say for how long it grants.
+    /// Does not state a lifetime.
     Vague,
 }
 
@@ -44,39 +40,53 @@ pub(crate) const MOODS: [Mood; 9] = [
     Mood::Vague,
 ];
 
-/// A token that was given.
+/// A grant, as the text of its token tells it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Issue {
     pub(crate) at: Moment,
     pub(crate) lifetime: Duration,
 }
 
+impl Issue {
+    fn to_token(self) -> String {
+        let Moment { monotonic, wall } = self.at;
+        let parts = [monotonic, wall, self.lifetime].map(|part| part.as_nanos().to_string());
+        format!("token-#-{}", parts.join("-"))
+    }
+
+    pub(crate) fn of_token(token: &str) -> Self {
+        let mut parts = token.split('-').skip(2).map(|part| part.parse().unwrap());
+        let mut next = || Duration::from_nanos(parts.next().unwrap());
+        let (monotonic, wall, lifetime) = (next(), next(), next());
+        let at = Moment { monotonic, wall };
+        Self { at, lifetime }
+    }
+}
+
 struct ServerState {
     mood: Mood,
     secret: String,
-    issued: VecDeque<(u64, Issue)>,
-    /// Least that was granted since somebody asked.
+    /// The shortest lifetime in the current window.
     least: Duration,
+    /// Requests in the current window.
     requests: usize,
 }
 
-/// The server.
 pub(crate) struct SimulatedServer {
-    lifetime: u64,
+    lifetime: Duration,
     clock: OnceLock<Arc<SimulatedClock>>,
     state: Mutex<ServerState>,
 }
 
 impl SimulatedServer {
-    pub(crate) fn new(lifetime: u64) -> Self {
+    pub(crate) fn new(lifetime: Duration) -> Self {
         Self {
             lifetime,
             clock: OnceLock::new(),
             state: Mutex::new(ServerState {
                 mood: Mood::Well,
                 secret: "secret-0".to_owned(),
-                issued: VecDeque::new(),
-                least: Duration::from_secs(lifetime),
+                least: lifetime,
                 requests: 0,
             }),
         }
@@ -98,75 +108,44 @@ impl SimulatedServer {
         self.state.lock().secret = secret;
     }
 
-    /// The requests and the shortest life granted since this was asked last.
+    /// Ends a window: returns its requests and the shortest lifetime that was granted in it.
     pub(crate) fn take_counts(&self) -> (usize, Duration) {
         let mut state = self.state.lock();
-        let usual = Duration::from_secs(self.lifetime);
-        (std::mem::take(&mut state.requests), std::mem::replace(&mut state.least, usual))
+        let least = std::mem::replace(&mut state.least, self.lifetime);
+        (std::mem::take(&mut state.requests), least)
     }
 
-    /// Its record of a token.
-    pub(crate) fn issue(&self, token: &str) -> Issue {
-        let number: u64 = token.strip_prefix("token-").unwrap().parse().unwrap();
-        let state = self.state.lock();
-        let known = state.issued.iter().rev().find(|(n, _)| *n == number);
-        known.expect("a token that was issued, and lately").1
-    }
-
-    pub(crate) fn answer(&self, number: u64, request: &TokenRequest) -> Step {
-        let now = self.clock.get().unwrap().now();
+    pub(crate) fn answer(&self, request: &TokenRequest) -> Step {
         let mut state = self.state.lock();
         state.requests += 1;
         let body = std::str::from_utf8(request.body.as_ref().unwrap()).unwrap();
-        let asked = format!("client_secret={}&", state.secret);
-        if !format!("{body}&").contains(&asked) {
+        let expected = format!("client_secret={}&", state.secret);
+        if !format!("{body}&").contains(&expected) {
             return wrong_secret();
         }
         let lifetime = match state.mood {
             Mood::Well => self.lifetime,
             Mood::Flaky if fastrand::bool() => self.lifetime,
-            Mood::Mean => fastrand::u64(0..self.lifetime),
-            Mood::Vague => ASSUMED.as_secs(),
+            Mood::Mean => Duration::from_secs(fastrand::u64(0..self.lifetime.as_secs())),
+            Mood::Vague => Duration::ZERO,
             Mood::Flaky | Mood::Resetting => return reset(),
-            Mood::Starting => return starting(),
+            Mood::Starting => {
+                return starting(fastrand::bool().then(|| fastrand::u64(0..4)));
+            }
             Mood::Refusing => return wrong_secret(),
             Mood::Babbling => return refusal(200, "<html>"),
             Mood::Silent => return Step::Hang,
         };
-        let lifetime_is_stated = state.mood != Mood::Vague;
         // A lifetime of zero counts as absent.
-        let life = match lifetime {
-            0 => ASSUMED,
-            lifetime => Duration::from_secs(lifetime),
-        };
-        state.least = state.least.min(life);
-        let issue = Issue {
-            at: now,
-            lifetime: life,
-        };
-        state.issued.push_back((number, issue));
-        if state.issued.len() > REMEMBERED {
-            state.issued.pop_front();
-        }
-        if lifetime_is_stated {
-            token_answer(lifetime)
+        let expires_in = lifetime.as_secs();
+        let lifetime = if lifetime.is_zero() {
+            ASSUMED
         } else {
-            refusal(200, "{\"access_token\":\"token-#\"}")
-        }
-    }
-}
-
-fn reset() -> Step {
-    Step::Fail(TransportError::Network {
-        fault: NetworkFault::Reset,
-        detail: "the connection was reset".to_owned(),
-    })
-}
-
-fn starting() -> Step {
-    Step::Answer {
-        status: 503,
-        retry_after: fastrand::bool().then(|| fastrand::u64(0..4)),
-        body: "starting".to_owned(),
+            lifetime
+        };
+        state.least = state.least.min(lifetime);
+        let at = self.clock.get().unwrap().now();
+        let token = Issue { at, lifetime }.to_token();
+        refusal(200, &format!("{{\"access_token\":\"{token}\",\"expires_in\":{expires_in}}}"))
     }
 }
