@@ -156,8 +156,7 @@ struct CountedClient<T: Transport> {
 
 impl<T: Transport> CountedClient<T> {
     async fn acquire(&self) {
-        let _ = self.manager.clear();
-        assert!(matches!(self.manager.ask(Call::Any), Reply::Flight(_)));
+        assert!(matches!(self.manager.ask(Call::Forced), Reply::Flight(_)));
         soon(self.waiter.ended.notified()).await;
         assert!(self.waiter.has_token.load(Ordering::SeqCst));
         settle().await;

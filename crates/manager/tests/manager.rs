@@ -8,19 +8,20 @@
     reason = "tests"
 )]
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use manager::Reply;
-use manager::config::{Credential, CredentialConfig};
+use manager::clock::Clock;
+use manager::config::{Config, Credential, CredentialConfig};
 use manager::error::{Error, ErrorKind};
 use manager::slot::{Call, Condition};
 use stand_ins::scripted::{
     Step, config, function_config, refusal, reset, secret, starting, token_answer, wrong_secret,
 };
-use stand_ins::simulated::{World, pass};
-use transport::{TlsFault, TransportError};
+use stand_ins::simulated::{SimulatedClock, World, pass};
+use transport::{NetworkFault, TlsFault, TransportError};
 
 #[tokio::test(start_paused = true)]
 async fn a_thousand_callers_on_a_miss_cause_one_request() {
@@ -107,8 +108,57 @@ async fn an_acquisition_ends_at_its_deadline() {
     assert_eq!(world.since(start), Duration::from_secs(15));
 }
 
+/// Half of its deadline is over before a fourth attempt.
+fn impatient() -> Config {
+    Config {
+        request_timeout: Duration::from_millis(1_200),
+        ..config()
+    }
+}
+
 #[tokio::test(start_paused = true)]
-async fn transient_failures_are_tried_three_times_and_others_once() {
+async fn callers_without_a_token_outlast_a_restart_of_the_server() {
+    for down_ms in [500, 2_500, 4_500, 6_500] {
+        for seed in 0..1_000 {
+            fastrand::seed(seed);
+            let clock = Arc::new(OnceLock::<Arc<SimulatedClock>>::new());
+            let is_back = {
+                let clock = Arc::clone(&clock);
+                move || clock.get().unwrap().now().monotonic >= Duration::from_millis(down_ms)
+            };
+            let step = [reset(), starting(None), refused()][(seed % 3) as usize].clone();
+            let mut world = World::new(5, move |_, _| {
+                if is_back() {
+                    token_answer(300)
+                } else {
+                    step.clone()
+                }
+            });
+            drop(clock.set(Arc::clone(&world.clock)));
+            let start = world.now();
+            world
+                .any()
+                .await
+                .unwrap_or_else(|error| panic!("{down_ms} ms, {seed}: {error}"));
+            let late = world
+                .since(start)
+                .saturating_sub(Duration::from_millis(down_ms));
+            assert!(late <= Duration::from_secs(1), "{down_ms} ms, {seed}: {late:?} late");
+            let requests = world.transport.count();
+            assert!(requests <= 14, "{down_ms} ms, {seed}: {requests} requests");
+        }
+    }
+}
+
+fn refused() -> Step {
+    Step::Fail(TransportError::Network {
+        fault: NetworkFault::Refused,
+        detail: "refused".to_owned(),
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn transient_failures_are_tried_again_and_others_are_not() {
     for (name, step, attempts, kind) in [
         ("reset", reset(), 3, ErrorKind::Network),
         ("503", starting(None), 3, ErrorKind::Http),
@@ -130,7 +180,7 @@ async fn transient_failures_are_tried_three_times_and_others_once() {
         ),
         ("flood", Step::Fail(TransportError::BodyTooLarge { status: 200 }), 1, ErrorKind::Protocol),
     ] {
-        let mut world = World::new(20, move |_, _| step.clone());
+        let mut world = World::with(impatient(), 20, move |_, _| step.clone());
         let error = world.any().await.unwrap_err();
         assert_eq!((error.kind(), world.transport.count()), (kind, attempts), "{name}");
         assert_eq!(error.details().attempts, u32::try_from(attempts).ok(), "{name}");
@@ -189,7 +239,7 @@ async fn a_retry_after_of_zero_does_not_remove_the_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn the_acquisition_after_a_failed_one_makes_a_single_attempt() {
-    let mut world = World::new(20, |_, _| reset());
+    let mut world = World::with(impatient(), 20, |_, _| reset());
     world.any().await.unwrap_err();
     assert_eq!(world.transport.count(), 3);
     pass(1_300).await;
@@ -202,7 +252,7 @@ async fn a_replaced_connection_does_not_count_as_an_attempt_but_a_second_one_fai
     for (replaced, expected, retries) in
         [(1, Ok("token-2"), 0.0), (2, Ok("token-3"), 1.0), (6, Err(3), 2.0)]
     {
-        let mut world = World::new(20, move |n, _| {
+        let mut world = World::with(impatient(), 20, move |n, _| {
             if n <= replaced {
                 Step::Fail(TransportError::ConnectionReplaced)
             } else {
