@@ -1,6 +1,6 @@
 /**
- * Runs a Backstage backend, a member of a workspace, in a process of its own. Its configuration
- * may use `BACKEND_PORT` and the key files in `keys`.
+ * Runs a Backstage backend, a member of a workspace, in its own process. Its configuration may use
+ * `BACKEND_PORT` and the key files in `keys`.
  */
 'use strict';
 
@@ -15,7 +15,7 @@ const { setTimeout: delay } = require('node:timers/promises');
 const READY_WITHIN_MS = 60_000;
 const END_WITHIN_MS = 5_000;
 
-/** Resolves when its plugins are ready, which is after the port is open. */
+/** Resolves when the plugins of the backend are ready. */
 async function startBackend(folder, member, environment = {}) {
   await writeKeys(path.join(folder, 'keys'));
   const port = await freePort();
