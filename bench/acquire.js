@@ -28,8 +28,8 @@ async function acquireMany(manager, count) {
 }
 
 /**
- * Runs this many acquisitions, and returns the median time in ms and the CPU time of one acquisition
- * in µs, for the main thread and for all threads.
+ * Runs this many acquisitions, and returns the median time in ms and the CPU time of one
+ * acquisition in µs, for the main thread and for all threads.
  */
 async function acquireBlock(manager, count) {
   // Collects garbage of loading or of another side before the measurement.

@@ -1,7 +1,7 @@
 'use strict';
 
-// Runs a scenario in its own process. The argument names the file; the parent sends the settings and
-// gets the result.
+// Runs a scenario in its own process. The argument names the file; the parent sends the settings
+// and gets the result.
 
 const path = require('node:path');
 

@@ -173,7 +173,8 @@ function tableFaults(readme) {
 }
 
 /**
- * Codes, and OAuth errors for which crates/manager/src/error.rs has advice, without a row of their own.
+ * Codes, and OAuth errors for which crates/manager/src/error.rs has advice, without a row of their
+ * own.
  */
 function troubleshootingFaults(text) {
   const [, section = ''] = text.split(/^## Troubleshooting$/m);

@@ -1,8 +1,8 @@
 'use strict';
 
 /**
- * Behaves like the token manager of the augment plugin, a class that this package replaces, including
- * its faults. Only tests and benchmarks use it, for comparison.
+ * Behaves like the token manager of the augment plugin, a class that this package replaces,
+ * including its faults. Only tests and benchmarks use it, for comparison.
  */
 
 const http = require('node:http');

@@ -1,8 +1,8 @@
 'use strict';
 
 /**
- * Two classes that behave like the API clients that `manager.fetch` replaces, including their faults.
- * Only tests use them, for comparison.
+ * Two classes that behave like the API clients that `manager.fetch` replaces, including their
+ * faults. Only tests use them, for comparison.
  */
 
 const { setTimeout: delay } = require('node:timers/promises');

@@ -1,8 +1,8 @@
 'use strict';
 
-// A minimal token endpoint. The endpoint of `lib/testing` signs each token, which takes longer than the
-// measured exchange. This endpoint checks no secret, and its tokens, which are as long as Keycloak's,
-// have an invalid signature.
+// A minimal token endpoint. The endpoint of `lib/testing` signs each token, which takes longer than
+// the measured exchange. This endpoint checks no secret, and its tokens, which are as long as
+// Keycloak's, have an invalid signature.
 
 const http = require('node:http');
 const https = require('node:https');

@@ -1,7 +1,7 @@
 'use strict';
 
-// The output of the demo: aligned rows, charts that grow, and claims with a tick or a cross. Without a
-// terminal it is plain text, and each chart is printed once.
+// The output of the demo: aligned rows, charts that grow, and claims with a tick or a cross.
+// Without a terminal it is plain text, and each chart is printed once.
 
 const { stripVTControlCharacters } = require('node:util');
 

@@ -1,7 +1,7 @@
 'use strict';
 
-// Makes calls at a constant rate, whether or not earlier calls were answered, and draws a chart of how
-// long each of them waited.
+// Makes calls at a constant rate, whether or not earlier calls were answered, and draws a chart of
+// how long each of them waited.
 
 const screen = require('./screen.js');
 
@@ -18,7 +18,8 @@ const levels = [
 
 /**
  * Calls `getToken()` until `isOver(elapsedMs, seen)`, draws the chart, and returns the counts.
- * `tracks` are further lines of the chart, with a sign for each cell; `below` returns lines below it.
+ * `tracks` are further lines of the chart, with a sign for each cell; `below` returns lines below
+ * it.
  */
 async function traffic(manager, { isOver, tracks = [], below = () => [] }) {
   const seen = { calls: 0, failures: 0, worst: 0, tokens: 0 };
