@@ -39,7 +39,7 @@ function distribution(version, log) {
   });
 }
 
-/** Runs a goal for the artifact. Maven enforces the checksums of the repository, which are SHA-1. */
+/** Runs a goal for the artifact. Maven enforces the SHA-1 checksums of the repository. */
 async function maven(goal, artifact, folder) {
   const flags = ['--quiet', '--batch-mode', '--strict-checksums'];
   const options = [`-Dartifact=${artifact}`, `-DoutputDirectory=${folder}`];
