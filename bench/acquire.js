@@ -28,8 +28,8 @@ async function acquireMany(manager, count) {
 }
 
 /**
- * Does the same. Returns the median time in ms, and the CPU time of one acquisition in µs, for the
- * main thread and for all threads.
+ * Runs this many acquisitions, and returns the median time in ms and the CPU time of one
+ * acquisition in µs, for the main thread and for all threads.
  */
 async function acquireBlock(manager, count) {
   // Collects garbage of loading or of another side before the measurement.
@@ -39,7 +39,7 @@ async function acquireBlock(manager, count) {
   const cpuBefore = process.cpuUsage();
   const mainBefore = threadCpuNs();
   const times = await acquireMany(manager, count);
-  // Work that a client defers counts for that client.
+  // Includes the work that a client defers.
   await turnOfTheLoop();
   const mainNs = threadCpuNs() - mainBefore;
   const { user, system } = process.cpuUsage(cpuBefore);

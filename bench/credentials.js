@@ -1,5 +1,5 @@
 'use strict';
 
-// By itself, so that a side whose loading is measured loads nothing else.
+// In its own file, so that a side whose loading is measured loads nothing else.
 
 module.exports = { clientId: 'bench', clientSecret: 'bench-secret' };

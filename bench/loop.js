@@ -1,21 +1,21 @@
 'use strict';
 
-// The one loop that all sides of a cached read run through, so that none is inlined where another
-// is not.
+// The loop for cached reads of all sides. It is shared, so that V8 does not inline one side and not
+// another.
 
 const { NS_PER_MS } = require('./measure.js');
 
 const PROBE_CALLS = 200;
 const LEAST_CALLS = 100;
 
-/** Reads that many times, one after the other; gives nanoseconds for one. */
+/** Reads this many times, one after the other; returns nanoseconds per read. */
 async function readMany(manager, calls) {
   const start = performance.now();
   for (let call = 0; call < calls; call += 1) await manager.getToken();
   return ((performance.now() - start) * NS_PER_MS) / calls;
 }
 
-/** How many reads take about that long, at most `most`: some sides are a thousand times slower. */
+/** The number of reads that take this time, at most `most`: some sides are 1,000 times slower. */
 async function callsFor(manager, milliseconds, most) {
   await readMany(manager, PROBE_CALLS);
   const calls = Math.round((milliseconds * NS_PER_MS) / (await readMany(manager, PROBE_CALLS)));

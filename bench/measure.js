@@ -1,7 +1,8 @@
 'use strict';
 
-// Statistics and clocks of the scenarios. Two sides are compared by the median of the ratios of each
-// round: a disturbance affects both sides of a round, while it would change a ratio of two medians.
+// Statistics and clocks of the scenarios. Two sides are compared by the median of the ratios of
+// each round: a disturbance affects both sides of a round, while it would change a ratio of two
+// medians.
 
 const fs = require('node:fs');
 

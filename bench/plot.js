@@ -55,7 +55,10 @@ function drawCurve({ id, title, x, y, lines }) {
 
 /**
  * Draws a bar for each ratio, which starts at 1.
- * @param {{ title: string, subtitle: string, bars: { name: string, ratio: number, note: string }[] }} plot
+ * @param {object} plot
+ * @param {string} plot.title
+ * @param {string} plot.subtitle
+ * @param {{ name: string, ratio: number, note: string }[]} plot.bars
  */
 function drawRatios({ title, subtitle, bars }) {
   const values = bars.map(({ name, ratio, note }) => ({

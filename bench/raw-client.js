@@ -1,7 +1,7 @@
 'use strict';
 
-// The least that Node's own client can do: a form over a connection that is kept, JSON parsed. No
-// deadline, no check of the status, no cache.
+// The minimum with Node's own client: a form over a keep-alive connection, and JSON parsed. It has
+// no deadline, no check of the status and no cache.
 
 const credentials = require('./credentials.js');
 

@@ -54,7 +54,8 @@ function ratioOf(scenarios, [name, figure, title]) {
     .sort((a, b) => b.ratio - a.ratio);
   if (best === undefined) throw new Error(`no row of ${name} begins with "${figure}"`);
   const { ratio, ours, other, unit, against } = best;
-  const note = `${withUnit(ours, unit)} beside ${withUnit(other, unit)}, ${SIDES[against] ?? against}`;
+  const side = SIDES[against] ?? against;
+  const note = `${withUnit(ours, unit)} beside ${withUnit(other, unit)}, ${side}`;
   return [{ name: title, ratio, note }];
 }
 

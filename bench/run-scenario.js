@@ -1,7 +1,7 @@
 'use strict';
 
-// A scenario in a process of its own: runs the file named in the argument with the settings that
-// the parent sends, and sends back what it found.
+// Runs a scenario in its own process. The argument names the file; the parent sends the settings
+// and gets the result.
 
 const path = require('node:path');
 

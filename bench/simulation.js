@@ -1,8 +1,8 @@
 'use strict';
 
 // Runs the sides that are written in JavaScript on simulated time: `Date` and timers stand still
-// during a call, so the endpoint, which is real, answers immediately. Our own core reads clocks that
-// JavaScript cannot set; `core-figures.js` runs it on simulated time.
+// during a call, so the endpoint, which is real, answers immediately. Our own core reads clocks
+// that JavaScript cannot set; `core-figures.js` runs it on simulated time.
 
 const { once } = require('node:events');
 const http = require('node:http');
@@ -59,8 +59,8 @@ async function startSimulatedEndpoint({ status = 200, life }) {
 }
 
 /**
- * Calls `getToken()` a number of times at a constant interval. Returns the times of the requests, in
- * ms since the first call, and how many calls waited for one, failed, or got an expired token.
+ * Calls `getToken()` a number of times at a constant interval. Returns the times of the requests,
+ * in ms since the first call, and how many calls waited for one, failed, or got an expired token.
  */
 async function callOnSimulatedTime(make, { calls, everyMs, ...answers }) {
   stopTime();

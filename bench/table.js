@@ -1,10 +1,10 @@
 'use strict';
 
-// The one place that judges the figures against their bars and lays them out.
+// Compares the figures with their bars, and formats them as a table.
 
 const columns = ['figure', 'ours', 'other side', 'ratio', 'spread', 'bar', ''];
 
-/** Whether a row keeps its bar; undefined if it has none. */
+/** Whether a row meets its bar; undefined if it has none. */
 function isMet({ bar, ...row }) {
   if (bar === undefined) return undefined;
   const value = row[bar.of];

@@ -33,8 +33,8 @@ const deliver = Symbol('deliver');
 
 class KeycloakTokenManager {
   #core;
-  // The native side changes element 0 when the token that we hold may no longer be served. Until then
-  // a call costs only this comparison.
+  // The native side changes element 0 when the token that we hold may no longer be served. Until
+  // then a call costs only this comparison.
   #published;
   #counts;
   #version = 0;

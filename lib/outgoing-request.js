@@ -8,18 +8,37 @@ const { badRequest } = require('./error.js');
 const DEFAULT_USER_HEADER = 'X-Backstage-User';
 // The headers that `fetch` drops along with a body ("HTTP-redirect fetch" in the Fetch standard).
 const BODY_HEADERS = [
-  ...['content-encoding', 'content-language', 'content-length', 'content-location'],
+  'content-encoding',
+  'content-language',
+  'content-length',
+  'content-location',
   'content-type',
 ];
 const LOGIN_PATH = /\/(auth|authorize|login)\/?$/;
 // The body objects that `fetch` can read again, besides views of a buffer.
 const REPLAYABLE = new Set([
-  ...['ArrayBuffer', 'SharedArrayBuffer', 'Blob', 'File', 'FormData', 'URLSearchParams'],
+  'ArrayBuffer',
+  'SharedArrayBuffer',
+  'Blob',
+  'File',
+  'FormData',
+  'URLSearchParams',
 ]);
 // The properties of a `Request`, which are getters, so that a spread does not copy them.
 const MEMBERS = [
-  ...['method', 'headers', 'body', 'redirect', 'signal', 'integrity', 'keepalive', 'mode'],
-  ...['credentials', 'cache', 'referrer', 'referrerPolicy', 'duplex'],
+  'method',
+  'headers',
+  'body',
+  'redirect',
+  'signal',
+  'integrity',
+  'keepalive',
+  'mode',
+  'credentials',
+  'cache',
+  'referrer',
+  'referrerPolicy',
+  'duplex',
 ];
 
 class OutgoingRequest {

@@ -1,7 +1,7 @@
 /**
- * Installs a Backstage release outside the checkout, once per machine, and makes workspaces that use
- * it and this package. They have the layout of a Backstage monorepo, because Backstage looks for
- * configuration schemas from the members of the workspace.
+ * Installs a Backstage release outside the checkout, once per machine, and makes workspaces that
+ * use it and this package. They have the layout of a Backstage monorepo, because Backstage looks
+ * for configuration schemas from the members of the workspace.
  */
 'use strict';
 

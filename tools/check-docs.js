@@ -20,20 +20,8 @@ const longestReadme = 200;
 const adviceFile = 'crates/manager/src/error/advice.rs';
 const read = (file) => fs.readFileSync(path.join(root, file), 'utf8');
 
-/** The text without fenced blocks; line numbers stay the same. */
-function prose(text) {
-  let fenced = false;
-  return text
-    .split('\n')
-    .map((line) => {
-      if (line.startsWith('```')) {
-        fenced = !fenced;
-        return '';
-      }
-      return fenced ? '' : line;
-    })
-    .join('\n');
-}
+/** The text without fenced blocks. */
+const prose = (text) => text.replace(/^```.*?^```$/gms, '');
 
 /** The anchors of a document's headings, as its hosting renders them. */
 function anchors(text) {
@@ -62,7 +50,7 @@ function linkFaults(file, text) {
 
 const parsers = { json: JSON.parse, yaml: (text) => yaml.load(text) };
 
-/** The blocks of a document that do not parse. */
+/** Errors of blocks of a document that do not parse. */
 function dataFaults(file, text) {
   return examples.blocksOf(file, text).flatMap(({ language, line, code }) => {
     try {
@@ -110,12 +98,8 @@ function isMethod(member) {
 
 /** The methods and codes that index.d.ts declares, with their comments. */
 function declared() {
-  const source = ts.createSourceFile(
-    'index.d.ts',
-    read('index.d.ts'),
-    ts.ScriptTarget.ES2022,
-    true,
-  );
+  const { ES2022 } = ts.ScriptTarget;
+  const source = ts.createSourceFile('index.d.ts', read('index.d.ts'), ES2022, true);
   const find = (name) => source.statements.find((statement) => statement.name?.text === name);
   const members = (name, isWanted) =>
     find(name)
@@ -143,34 +127,27 @@ const agrees = {
   },
 };
 
+/** The rows and declarations that differ, by kind. */
+function differences(heading, entries, rows) {
+  const entryOf = ({ name }) => entries.find((entry) => entry.name === name);
+  const isOnce = ({ name }) => rows.filter((row) => row.name === name).length === 1;
+  const isWrong = (row) => entryOf(row) !== undefined && !agrees[heading](row, entryOf(row));
+  return {
+    'missing or repeated': entries.filter((entry) => !isOnce(entry)),
+    unknown: rows.filter((row) => entryOf(row) === undefined),
+    'not as in index.d.ts': rows.filter(isWrong),
+  };
+}
+
 function tableFaults(readme) {
-  const faults = [];
-  for (const [heading, entries] of Object.entries(declared())) {
-    const rows = tableRows(readme, heading);
-    const isRow = ({ name }) => rows.filter((row) => row.name === name).length === 1;
-    const isEntry = ({ name }) => entries.some((entry) => entry.name === name);
-    const complain = (what, list) => {
-      if (list.length === 0) return;
-      faults.push(`README.md: ${heading}: ${what}: ${list.map(({ name }) => name).join(', ')}`);
-    };
-    if (entries.length === 0) faults.push(`index.d.ts: no ${heading} were found`);
-    complain(
-      'missing or twice',
-      entries.filter((entry) => !isRow(entry)),
-    );
-    complain(
-      'unknown',
-      rows.filter((row) => !isEntry(row)),
-    );
-    complain(
-      'not as in index.d.ts',
-      rows.filter((row) => {
-        const entry = entries.find(({ name }) => name === row.name);
-        return entry !== undefined && !agrees[heading](row, entry);
-      }),
-    );
-  }
-  return faults;
+  return Object.entries(declared()).flatMap(([heading, entries]) => {
+    if (entries.length === 0) return [`index.d.ts: no ${heading} were found`];
+    return Object.entries(differences(heading, entries, tableRows(readme, heading)))
+      .filter(([, found]) => found.length > 0)
+      .map(([what, found]) => {
+        return `README.md: ${heading}: ${what}: ${found.map(({ name }) => name).join(', ')}`;
+      });
+  });
 }
 
 /** Codes, and OAuth errors for which the package has advice, without a row of their own. */

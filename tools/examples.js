@@ -30,7 +30,9 @@ function documents() {
  */
 function blocksOf(file, text = read(file)) {
   return [...text.matchAll(/^```(\w*)\n(.*?)^```$/gms)].map(({ 1: language, 2: code, index }) => ({
-    ...{ file, language, code },
+    file,
+    language,
+    code,
     line: text.slice(0, index).split('\n').length + 1,
   }));
 }
@@ -117,6 +119,12 @@ function compile(blocks) {
 }
 
 module.exports = {
-  ...{ GLOBALS, TYPES, allExamples, blocksOf, compile, documents },
-  ...{ examplesOf, exportsWithoutExample, isCode, needsBackstage },
+  GLOBALS,
+  TYPES,
+  allExamples,
+  blocksOf,
+  compile,
+  documents,
+  exportsWithoutExample,
+  needsBackstage,
 };

@@ -1,7 +1,7 @@
 'use strict';
 
-// `npm run fuzz -- <target> [--runs N] [-- <option of libFuzzer> …]` runs a target of `fuzz/` with N
-// inputs of libFuzzer, by default a million. Inputs that reach new code are written to
+// `npm run fuzz -- <target> [--runs N] [-- <option of libFuzzer> …]` runs a target of `fuzz/` with
+// N inputs of libFuzzer, by default a million. Inputs that reach new code are written to
 // `fuzz/target/found/<target>`, inputs that fail to `fuzz/artifacts/<target>`.
 
 const { mkdir, readdir } = require('node:fs/promises');

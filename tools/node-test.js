@@ -41,7 +41,8 @@ async function nodeTest(files, { mayLeaveOut = true, isBuffered, flags = [], ...
     const outcome = await run(process.execPath, args, { ...options, capture: isBuffered }).catch(
       (error) => error,
     );
-    if (isBuffered) console.log(outcome.message ?? outcome);
+    if (isBuffered)
+      console.log(`\n── output of ${path.dirname(files[0])}\n${outcome.message ?? outcome}`);
     const text = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '';
     const tests = text.split('\n').filter(Boolean).map(JSON.parse);
     const namesOf = (result) => tests.filter((test) => test.result === result);

@@ -20,15 +20,18 @@ const SECTION = ['boost', 'kagenti', 'auth'];
  * code; without `schema` and `members` it cannot be in a configuration file.
  */
 const KINDS = {
-  string: { ...text('string', 'a non-empty string') },
-  url: { ...text('URL', 'an absolute http or https URL') },
-  pem: { ...text('PEM', 'PEM, a non-empty string') },
+  string: text('string', 'a non-empty string'),
+  url: text('URL', 'an absolute http or https URL'),
+  pem: text('PEM', 'PEM, a non-empty string'),
   path: {
-    ...{ shown: () => 'path', type: 'string', schema: () => ({ type: 'string' }) },
+    shown: () => 'path',
+    type: 'string',
+    schema: () => ({ type: 'string' }),
     rust: ({ name }) => ['FilePath', [quoted(name)]],
   },
   integer: {
-    ...{ shown: ({ minimum }) => `integer ≥ ${minimum}`, type: 'number' },
+    shown: ({ minimum }) => `integer ≥ ${minimum}`,
+    type: 'number',
     schema: ({ minimum }) => ({ type: 'integer', minimum }),
     rust: ({ name, minimum, default: value }) => [
       'Integer',
@@ -36,7 +39,9 @@ const KINDS = {
     ],
   },
   boolean: {
-    ...{ shown: () => 'boolean', type: 'boolean', schema: () => ({ type: 'boolean' }) },
+    shown: () => 'boolean',
+    type: 'boolean',
+    schema: () => ({ type: 'boolean' }),
     rust: ({ name, default: value }) => ['Flag', [quoted(name), `${value}`]],
   },
   choice: {
@@ -47,7 +52,9 @@ const KINDS = {
 
 function text(shown, expected) {
   return {
-    ...{ shown: () => shown, type: 'string', schema: () => ({ type: 'string' }) },
+    shown: () => shown,
+    type: 'string',
+    schema: () => ({ type: 'string' }),
     rust: (row) => ['Text', [quoted(row.name), quoted(row.expected ?? expected)]],
   };
 }

@@ -79,24 +79,23 @@ async function main(args) {
   }
   const changed = prepareRelease(version, new Date().toISOString().slice(0, 10), read);
   for (const [file, text] of changed) console.log(describe(file, read(file), text));
+  if (values['dry-run']) {
+    console.log('Nothing was changed.');
+    return;
+  }
   const tag = `v${version}`;
   const steps = [
     ['git', 'commit', '--all', '--message', `docs: release ${version}`],
     ['git', 'tag', '--annotate', tag, '--message', tag],
   ];
-  if (values['dry-run']) {
-    console.log('Nothing was changed.');
-    return;
-  }
   if (values.commit && (await run('git', ['status', '--porcelain'], { capture: true })) !== '') {
-    throw new Error('the tree has changes that are not committed');
+    throw new Error('the tree has uncommitted changes');
   }
   for (const [file, text] of changed) fs.writeFileSync(path.join(root, file), text);
-  if (values.commit) {
-    for (const [command, ...rest] of steps) await run(command, rest);
-  } else {
-    console.log('Next:');
-    for (const step of steps) console.log(`  ${step.map(quoted).join(' ')}`);
+  if (!values.commit) console.log('Next:');
+  for (const [command, ...rest] of steps) {
+    if (values.commit) await run(command, rest);
+    else console.log(`  ${[command, ...rest].map(quoted).join(' ')}`);
   }
   console.log(`Then push the commit, and the tag when its tests are green: git push origin ${tag}`);
 }

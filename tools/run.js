@@ -1,7 +1,7 @@
 'use strict';
 
-// Runs a command and shows its output. The command leads its own process group, so that a time limit
-// or an interrupt ends all processes that it has started.
+// Runs a command and shows its output. The command leads its own process group, so that a time
+// limit or an interrupt ends all processes that it has started.
 
 const { spawn } = require('node:child_process');
 const path = require('node:path');
@@ -29,8 +29,8 @@ for (const [signal, status] of [
 
 /**
  * Resolves when the command has succeeded, with its output if `capture` is set; rejects with one
- * line that describes the failure. `forbidden` is a pattern that must not occur in the output; if it
- * does, the command is ended.
+ * line that describes the failure. `forbidden` is a pattern that must not occur in the output; if
+ * it does, the command is ended.
  */
 function run(command, args, { limitSeconds = 900, forbidden, capture = false, env } = {}) {
   return new Promise((resolve, reject) => {

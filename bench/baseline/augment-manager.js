@@ -1,8 +1,8 @@
 'use strict';
 
 /**
- * Behaves as the augment plugin's token manager, a class that this package replaces, faults too.
- * It is here to be compared with, in tests and benches; nothing else may use it.
+ * Behaves like the token manager of the augment plugin, a class that this package replaces,
+ * including its faults. Only tests and benchmarks use it, for comparison.
  */
 
 const http = require('node:http');
@@ -45,7 +45,7 @@ class AugmentTokenManager {
     }
     if (this.#pending === undefined) {
       this.#pending = this.#acquire(this.#generation).finally(() => {
-        // Clears whatever is pending by then, be it the request of a later generation.
+        // Also clears the request of a later generation.
         this.#pending = undefined;
       });
     }

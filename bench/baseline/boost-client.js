@@ -1,8 +1,8 @@
 'use strict';
 
 /**
- * Behaves as the boost plugin's token client, a class that this package replaces, faults too.
- * It is here to be compared with, in tests and benches; nothing else may use it.
+ * Behaves like the token client of the boost plugin, a class that this package replaces, including
+ * its faults. Only tests and benchmarks use it, for comparison.
  */
 
 const ASSUMED_LIFE_SECONDS = 300;

@@ -1,8 +1,8 @@
 'use strict';
 
 /**
- * Behave as the two API clients that `manager.fetch` replaces, faults too. They are here to be
- * compared with, in tests; nothing else may use them.
+ * Two classes that behave like the API clients that `manager.fetch` replaces, including their
+ * faults. Only tests use them, for comparison.
  */
 
 const { setTimeout: delay } = require('node:timers/promises');
@@ -12,7 +12,7 @@ const FIRST_RETRY_MS = 1000;
 const PAUSE_AFTER_401_MS = 100;
 const RETRIED = new Set([502, 503, 504]);
 
-/** The augment plugin's: one client for all users, told by `setRequestContext` who asks. */
+/** The client of the augment plugin: all users share it, and `setRequestContext` sets the user. */
 class AugmentApiClient {
   #options;
   #user;
@@ -38,7 +38,7 @@ class AugmentApiClient {
       try {
         return await this.#requestOnce(method, path, body);
       } catch (error) {
-        // Whose status it is, that of the API or of the token endpoint, the message does not say.
+        // The message does not say whether the API or the token endpoint sent the status.
         const status = Number(/status (\d{3})/.exec(error.message)?.[1]);
         if (status === 401 && attempt === 0) {
           this.#options.tokenManager.clearCache();
@@ -63,7 +63,7 @@ class AugmentApiClient {
   }
 }
 
-/** The boost plugin's. */
+/** The client of the boost plugin. */
 class BoostApiClient {
   #options;
 

@@ -1,8 +1,8 @@
 'use strict';
 
-// A token endpoint that does as little as possible: that of `lib/testing` signs each token, which
-// takes longer than the exchange to be measured. This one checks no secret, and its tokens, as long
-// as Keycloak's, carry a signature that nobody can verify.
+// A minimal token endpoint. The endpoint of `lib/testing` signs each token, which takes longer than
+// the measured exchange. This endpoint checks no secret, and its tokens, which are as long as
+// Keycloak's, have an invalid signature.
 
 const http = require('node:http');
 const https = require('node:https');
@@ -10,7 +10,7 @@ const { randomBytes } = require('node:crypto');
 
 const SIGNATURE = randomBytes(256).toString('base64url');
 const HEADER = encode({ alg: 'RS256', typ: 'JWT', kid: randomBytes(32).toString('base64url') });
-/** With one that is not OpenID's own, by which a rival's cache finds its token. */
+/** A rival's cache finds its token by the scope that is not one of OpenID. */
 const GRANTED_SCOPE = 'bench profile email';
 const IDLE_CONNECTION_MS = 120_000;
 
@@ -20,7 +20,7 @@ function encode(value) {
   return Buffer.from(JSON.stringify(value)).toString('base64url');
 }
 
-/** About 1.3 KB: what Keycloak gives a service account with a few roles. */
+/** About 1.3 KB, like the token of a service account with a few roles in Keycloak. */
 function makeToken(expiresIn) {
   const iat = Math.floor(Date.now() / 1000);
   const claims = {

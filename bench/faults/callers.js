@@ -1,7 +1,7 @@
 'use strict';
 
-// The callers of one side and their results. The true time, which is the server's, decides whether a
-// token is valid, because the faults include the clocks of this process.
+// The callers of one side and their results. The true time, which is the server's, decides whether
+// a token is valid, because the faults include the clocks of this process.
 
 const { inspect } = require('node:util');
 

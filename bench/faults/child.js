@@ -137,7 +137,7 @@ const methods = {
       await new Promise((resolve) => setTimeout(resolve, INTERVAL_MS));
     }
   },
-  /** Returns the figures of each side; this process then ends, with `atOnce` in the middle of flights. */
+  /** Returns the figures of each side and ends this process, with `atOnce` during flights. */
   async finish({ atOnce }) {
     clearInterval(ticking);
     const figures = Array.from(sides, async ([side, callers]) => [

@@ -1,6 +1,6 @@
 'use strict';
 
-// The two sides, with the same credential from the same source.
+// Makes a manager of each side with the same credential from the same source.
 
 const fs = require('node:fs');
 const { makeOurs, makePlain } = require('../sides.js');

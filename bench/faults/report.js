@@ -26,7 +26,7 @@ are set ahead to let a token reach its age.
 
 | word | means |
 | --- | --- |
-| served | all callers got a valid token; the number waited for it, because none was held |
+| served | all callers got a valid token; some waited for it, because none was held |
 | lost | callers who failed or waited although a token was held that the server accepted |
 | hung | callers who waited over 1 s longer than \`requestTimeoutMs\`, or than until they left |
 | expired | tokens handed out after their end, and later than 1 s after a clock jumped |

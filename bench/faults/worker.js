@@ -1,6 +1,6 @@
 'use strict';
 
-// A worker that is ended while its managers wait for their first token.
+// A worker that is terminated while its managers wait for their first token.
 
 const { workerData } = require('node:worker_threads');
 const { make } = require('./make.js');

@@ -1,7 +1,6 @@
 'use strict';
 
-// The naive addon: built by Cargo, which decides whether there is anything to do, and loaded
-// without a generated loader.
+// Builds and loads the naive addon, every read of which crosses into native code.
 
 const { execFile } = require('node:child_process');
 const path = require('node:path');
@@ -12,7 +11,7 @@ const target = path.join(__dirname, '..', '..', 'target', 'naive');
 const LIMIT_MS = 200_000;
 const libraries = { darwin: 'libnaive_token.dylib', win32: 'naive_token.dll' };
 
-/** Rejects with one line if it cannot be built. */
+/** Builds the addon; rejects with one line if that fails. */
 async function buildNaive() {
   const args = ['build', '--release', '--locked', '--quiet', '--manifest-path', manifest];
   try {
@@ -26,7 +25,7 @@ async function buildNaive() {
   }
 }
 
-/** A manager whose every read crosses into native code. */
+/** A manager that reads the token from native code. */
 function makeNaive(token) {
   const library = libraries[process.platform] ?? 'libnaive_token.so';
   const addon = { exports: {} };

@@ -80,7 +80,9 @@ const rivals = {
 
   'simple-oauth2': {
     packageName: 'simple-oauth2',
-    note: 'simple-oauth2 copies its HTTP options for every request, also an agent, so it opens a connection for each token.',
+    note:
+      'simple-oauth2 copies its HTTP options for every request, also an agent, so it opens a ' +
+      'connection for each token.',
     async load() {
       const { ClientCredentials } = require('simple-oauth2');
       return (tokenEndpoint) => {
@@ -133,7 +135,9 @@ const rivals = {
 
   'google-auth-library': {
     packageName: googlePackage,
-    note: 'google-auth-library has no client-credentials grant; its OAuth2Client sends a refresh token to the same endpoint, which is the same exchange.',
+    note:
+      'google-auth-library has no client-credentials grant; its OAuth2Client sends a refresh ' +
+      'token to the same endpoint, which is the same exchange.',
     async load() {
       const { OAuth2Client } = require(googlePackage);
       return (oauth2TokenUrl) => {
@@ -148,7 +152,7 @@ const rivals = {
 
   '@azure/msal-node': {
     packageName: '@azure/msal-node',
-    note: '@azure/msal-node is given the endpoint in metadata, because it is not an Azure endpoint.',
+    note: '@azure/msal-node gets the endpoint from metadata, because it is not an Azure endpoint.',
     async load() {
       const { ConfidentialClientApplication } = require('@azure/msal-node');
       // The cache finds a token by a scope that the endpoint grants, other than those of OpenID.

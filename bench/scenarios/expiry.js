@@ -77,8 +77,8 @@ async function run({ quick }) {
       ...(sides.includes(RIVAL) ? [] : [`${RIVAL} was left out: it is missing or does not load.`]),
       `With bars: ${judged.ours.calls} calls in ${lifeSeconds * expiries} s on each side, tokens ` +
         `of ${lifeSeconds} s; ours had ${judged.ours.tokens} of them, the plain class ` +
-        `${judged.plain.tokens}, each kept for 10 s; ${judged.plain.expired} of its calls got one ` +
-        'past its exp.',
+        `${judged.plain.tokens}, each kept for 10 s; ${judged.plain.expired} of its calls got ` +
+        'one past its exp.',
       `The others at the same time, one after the other: ${lives.others.expiries} expiries of ` +
         `tokens of ${lives.others.lifeSeconds} s.`,
     ],

@@ -4,16 +4,15 @@
 // `results/faults.md`.
 
 const fs = require('node:fs');
-const os = require('node:os');
 const path = require('node:path');
 const { TOTALS, lines, markdown, totals } = require('../faults/report.js');
 const { brokenPromises, startTable } = require('../faults/run.js');
 const { rows } = require('../faults/table.js');
 const { absolute } = require('../measure.js');
 
-async function run({ isKept = true }) {
-  // The load of the machine before this scenario adds to it.
-  const about = `Measured on ${today()} with ${machine()}.`;
+async function run({ isKept, date, machine }) {
+  const { node, system, cpu, loadAverage } = machine;
+  const about = `Measured on ${date} with Node ${node} on ${system}, ${cpu}, load ${loadAverage}.`;
   const { results, done } = startTable(rows);
   const table = [];
   try {
@@ -45,18 +44,6 @@ async function run({ isKept = true }) {
     ],
     notes: [`${rows.length} faults, ${ours.calls} calls on each side.`, ...lines(table)],
   };
-}
-
-function today() {
-  return new Date().toISOString().slice(0, 10);
-}
-
-function machine() {
-  const cpus = os.cpus();
-  return (
-    `Node ${process.versions.node} on ${os.type()}, ${process.arch}, ${cpus.length} × ` +
-    `${cpus[0].model.trim()}, load ${os.loadavg()[0].toFixed(1)}`
-  );
 }
 
 module.exports = { title: 'Callers under faults', run };

@@ -85,12 +85,12 @@ async function run({ quick }) {
   return {
     rows: rows({ storms, idle, threads: await countThreads() }),
     notes: [
-      `${rounds} rounds; tokens of ${idle.ours[MOST][0].tokenBytes} bytes, http, one endpoint in a ` +
-        'process of its own.',
-      'Memory: resident, less the room that V8 reserves for new objects, after garbage collection, ' +
-        'less one copy of the token; the growth since before the managers were made.',
-      'Replacement: each manager is called 5 times a second; ours spreads it randomly over half a ' +
-        'second, the plain class, whose managers share an agent of 64 sockets, does not.',
+      `${rounds} rounds; tokens of ${idle.ours[MOST][0].tokenBytes} bytes, http, one endpoint in ` +
+        'its own process.',
+      'Memory: resident, less the room that V8 reserves for new objects, after garbage ' +
+        'collection, less one copy of the token; the growth since before the managers were made.',
+      'Replacement: each manager is called 5 times a second; ours spreads it randomly over half ' +
+        'a second, the plain class, whose managers share an agent of 64 sockets, does not.',
       'Threads: includes those of look-ups and of secret files, but not those of Node.',
     ],
     curves: curves({ storms, idle }),

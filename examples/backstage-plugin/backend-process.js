@@ -1,6 +1,6 @@
 /**
- * Runs a Backstage backend, a member of a workspace, in a process of its own. Its configuration
- * may use `BACKEND_PORT` and the key files in `keys`.
+ * Runs a Backstage backend, a member of a workspace, in its own process. Its configuration may use
+ * `BACKEND_PORT` and the key files in `keys`.
  */
 'use strict';
 
@@ -8,17 +8,17 @@ const { spawn } = require('node:child_process');
 const { generateKeyPairSync } = require('node:crypto');
 const { once } = require('node:events');
 const { mkdir, writeFile } = require('node:fs/promises');
-const { createServer } = require('node:net');
 const path = require('node:path');
 const { setTimeout: delay } = require('node:timers/promises');
+const { freePorts } = require('../../tools/keycloak/server.js');
 
 const READY_WITHIN_MS = 60_000;
 const END_WITHIN_MS = 5_000;
 
-/** Resolves when its plugins are ready, which is after the port is open. */
+/** Resolves when the plugins of the backend are ready. */
 async function startBackend(folder, member, environment = {}) {
   await writeKeys(path.join(folder, 'keys'));
-  const port = await freePort();
+  const [port] = await freePorts(1);
   const child = spawn(process.execPath, [path.join('packages', member)], {
     cwd: folder,
     env: { ...process.env, ...environment, BACKEND_PORT: String(port), LOG_LEVEL: 'debug' },
@@ -66,15 +66,6 @@ async function writeKeys(folder) {
     writeFile(path.join(folder, name), key.export({ type, format: 'pem' }), { mode: 0o600 });
   await write('public.pem', publicKey, 'spki');
   await write('private.pem', privateKey, 'pkcs8');
-}
-
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 module.exports = { startBackend };

@@ -1,6 +1,6 @@
 'use strict';
 
-// `npm run example`: a Backstage backend with a plugin that calls a Kagenti-shaped API with tokens
+// `npm run example` runs a Backstage backend whose plugin calls an API like Kagenti's with tokens
 // from a real Keycloak, or with `-- --embedded` from the embedded endpoint. It prints two curl
 // commands, one for a signed-in user and one without credentials, and runs until Ctrl-C; `--once`
 // makes these calls and exits.

@@ -1,7 +1,7 @@
 'use strict';
 
-// The parts of the demo. Each makes its own manager, shows something, checks it, and returns the
-// snapshots of its managers.
+// The parts of the demo, in their order at the end of this file. Each makes its own manager, shows
+// and checks one feature, and returns the snapshot of its manager.
 
 const { createPublicKey, verify } = require('node:crypto');
 const { inspect } = require('node:util');
@@ -18,7 +18,7 @@ function makeManager({ tokenEndpoint, clientId, clientSecret }, options) {
 async function closed(manager) {
   const snapshot = manager.snapshot();
   await manager.close();
-  return [snapshot];
+  return snapshot;
 }
 
 async function timed(action) {
@@ -46,7 +46,7 @@ const firstToken = {
     screen.row('scope', scope ?? claims.scope ?? '–');
     screen.row('life', `${screen.seconds(life)}; handed out until ${screen.clockTime(expiresAt)}`);
     const [from, to] = [0.91, 1].map((share) => screen.seconds(secondsToSoftExpiry * share));
-    screen.row('replaced', `in ${from} to ${to}, if it is used; nobody waits for it`);
+    screen.row('replaced', `in ${from} to ${to}, if it is used, in the background`);
     const calls = 100_000;
     let again;
     const [, all] = await timed(async () => {
@@ -89,13 +89,13 @@ const manyCallers = {
     screen.bar('requests', requests, callers);
     screen.row('answered', `all in ${screen.ms(took)}`);
     screen.claim(requests === 1, 'one request');
-    screen.claim(new Set(tokens).size === 1, 'everybody has the same token');
+    screen.claim(new Set(tokens).size === 1, 'all callers have the same token');
     return closed(manager);
   },
 };
 
 const refresh = {
-  title: 'A refresh that nobody waits for',
+  title: 'A refresh in the background',
   async run(server) {
     const { endpoint } = server;
     endpoint.setExpiresIn(3);
@@ -133,8 +133,10 @@ const outage = {
       lines.push({ level, text: screen.formatLong(`log ${at}`, paint, `${level} ${message}`) });
     };
     const logger = {
-      ...{ error: log('error', screen.red), warn: log('warn', screen.yellow) },
-      ...{ info: log('info', screen.green), debug: log('debug', screen.dim) },
+      error: log('error', screen.red),
+      warn: log('warn', screen.yellow),
+      info: log('info', screen.green),
+      debug: log('debug', screen.dim),
     };
     const manager = makeManager(server, { logger });
     await manager.getToken();
@@ -214,7 +216,7 @@ const rotatedSecret = {
     );
     screen.claim(
       seen.failures === 0 && replacement !== undefined && replacement !== first,
-      'a new token, and nobody noticed',
+      'a new token, and no failed call',
     );
     endpoint.setSecret(server.clientId, old);
     endpoint.setDelay(0);
@@ -253,11 +255,11 @@ const wrongSecret = {
     );
     screen.claim(
       reasons.every((reason) => reason.code === code) && logins === 1 && acquisitions === 1,
-      'one login, whoever asks',
+      'one login for all callers',
     );
-    screen.claim(!inspect(error).includes(wrong), 'the secret is nowhere in it');
+    screen.claim(!inspect(error).includes(wrong), 'the error does not contain the secret');
     return closed(manager);
   },
 };
 
-module.exports = { firstToken, manyCallers, outage, refresh, rotatedSecret, wrongSecret };
+module.exports = { firstToken, manyCallers, refresh, outage, rotatedSecret, wrongSecret };

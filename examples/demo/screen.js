@@ -1,7 +1,7 @@
 'use strict';
 
-// How the demo looks: aligned rows, charts that grow while one watches, and claims with a tick or a
-// cross. Without a terminal it is plain text, and each chart is printed once.
+// The output of the demo: aligned rows, charts that grow, and claims with a tick or a cross.
+// Without a terminal it is plain text, and each chart is printed once.
 
 const { stripVTControlCharacters } = require('node:util');
 
@@ -59,19 +59,19 @@ function row(label, value) {
   print(formatRow(label, value));
 }
 
-/** A bar as long as the value's share of `most`; whatever is more than nothing can be seen. */
+/** A bar whose length is the value's share of `most`; the bar of a small value is visible too. */
 function bar(label, value, most) {
   const length = value === 0 ? 0 : Math.max(1, Math.round((value / most) * BAR_WIDTH));
   row(label, `${cyan('█'.repeat(length))} ${count(value)}`);
 }
 
-/** Says what was to be shown, and remembers whether it was. */
+/** Prints a claim and counts whether it holds. */
 function claim(holds, text) {
   claims[holds ? 'kept' : 'broken'] += 1;
-  print(holds ? `   ${green('✓')} ${text}` : `   ${red(`✗ not shown: ${text}`)}`);
+  print(holds ? `   ${green('✓')} ${text}` : `   ${red(`✗ does not hold: ${text}`)}`);
 }
 
-/** Lines that are drawn again and again in one place. */
+/** Lines that are drawn repeatedly in the same place. */
 class Live {
   #drawn = 0;
 
@@ -118,7 +118,7 @@ function clockTime(at) {
   return new Date(at).toLocaleTimeString('en-GB');
 }
 
-/** Enough of a token to recognise it, and no more. */
+/** The beginning of a token. */
 function shorten(token) {
   return `${token.slice(0, 12)}…`;
 }
@@ -136,21 +136,26 @@ function wrap(text, width) {
 }
 
 module.exports = {
-  ...{
-    Live,
-    bar,
-    claim,
-    claims,
-    clockTime,
-    count,
-    formatLong,
-    formatRow,
-    ms,
-    print,
-    quote,
-    row,
-    say,
-  },
-  ...{ seconds, shorten, title },
-  ...{ bold, cyan, dim, green, red, yellow },
+  Live,
+  bar,
+  bold,
+  claim,
+  claims,
+  clockTime,
+  count,
+  cyan,
+  dim,
+  formatLong,
+  formatRow,
+  green,
+  ms,
+  print,
+  quote,
+  red,
+  row,
+  say,
+  seconds,
+  shorten,
+  title,
+  yellow,
 };

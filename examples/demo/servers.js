@@ -1,6 +1,6 @@
 'use strict';
 
-// The two servers that the demo runs on, behind one shape.
+// The two servers of the demo, with the same interface.
 
 const { startFakeTokenEndpoint } = require('../../lib/testing');
 const screen = require('./screen.js');
@@ -16,14 +16,15 @@ async function startEmbedded() {
   return {
     label: 'embedded endpoint',
     tokenEndpoint: endpoint.tokenEndpoint,
-    ...{ clientId: CLIENT_ID, clientSecret: SECRET },
+    clientId: CLIENT_ID,
+    clientSecret: SECRET,
     endpoint,
     stop: () => endpoint.close(),
   };
 }
 
 async function startReal() {
-  // Needed here alone: it wants Java.
+  // Loaded only here, because it needs Java.
   const { startKeycloak } = require('../../tools/keycloak');
   const start = performance.now();
   const keycloak = await startKeycloak({ log: screen.say });
@@ -31,7 +32,8 @@ async function startReal() {
   return {
     label: 'Keycloak',
     tokenEndpoint: keycloak.tokenEndpoint,
-    ...{ clientId: 'kagenti-api', clientSecret: SECRET },
+    clientId: 'kagenti-api',
+    clientSecret: SECRET,
     stop: () => keycloak.stop(),
   };
 }

@@ -1,13 +1,13 @@
 'use strict';
 
-// Callers that come at a steady pace, whether or not the earlier ones were answered, and a chart of
-// how long each had to wait.
+// Makes calls at a constant rate, whether or not earlier calls were answered, and draws a chart of
+// how long each of them waited.
 
 const screen = require('./screen.js');
 
 const EVERY_MS = 4;
 const CELL_MS = 100;
-/** What a cell of the chart looks like, by its slowest caller in ms. */
+/** The signs of the chart, by the slowest call of a cell in ms. */
 const levels = [
   [2, '▁'],
   [10, '▂'],
@@ -17,8 +17,9 @@ const levels = [
 ];
 
 /**
- * Calls `getToken()` until `isOver(elapsedMs, seen)`, draws the chart, and returns what was seen.
- * `tracks` are further lines of the chart, a sign for each cell; `below` gives lines under it.
+ * Calls `getToken()` until `isOver(elapsedMs, seen)`, draws the chart, and returns the counts.
+ * `tracks` are further lines of the chart, with a sign for each cell; `below` returns lines below
+ * it.
  */
 async function traffic(manager, { isOver, tracks = [], below = () => [] }) {
   const seen = { calls: 0, failures: 0, worst: 0, tokens: 0 };
@@ -86,7 +87,7 @@ function drawCell({ worst, failed }) {
   return worst < levels[1][0] ? screen.green(sign) : screen.yellow(sign);
 }
 
-/** What the signs of the chart mean; each is a tenth of a second. */
+/** Explains the signs of the chart; each stands for a tenth of a second. */
 function legend() {
   screen.say('▁ served within 2 ms  ▂ 10 ms  ▄ 50 ms  ▆ 200 ms  █ later  ✗ failed');
 }

@@ -37,8 +37,13 @@ const NEEDED = {
   tokenEndpoint: ['tokenEndpoint', 'issuer'],
   clientId: ['clientId'],
   clientSecret: [
-    ...['clientSecret', 'clientSecretFile', 'privateKey', 'privateKeyFile'],
-    ...['clientCertificate', 'clientCertificateFile', 'clientAssertionFile'],
+    'clientSecret',
+    'clientSecretFile',
+    'privateKey',
+    'privateKeyFile',
+    'clientCertificate',
+    'clientCertificateFile',
+    'clientAssertionFile',
   ],
 };
 

@@ -1,6 +1,6 @@
 /**
- * The cache of downloads and builds, outside the checkout. An entry is filled under a temporary name
- * and then renamed, so that it is always complete, also if several processes fill it.
+ * The cache of downloads and builds, outside the checkout. An entry is filled under a temporary
+ * name and then renamed, so that it is always complete, also if several processes fill it.
  */
 'use strict';
 

@@ -39,7 +39,7 @@ function distribution(version, log) {
   });
 }
 
-/** Runs a goal for the artifact, with the checksums of the repository, which are SHA-1, enforced. */
+/** Runs a goal for the artifact. Maven enforces the SHA-1 checksums of the repository. */
 async function maven(goal, artifact, folder) {
   const flags = ['--quiet', '--batch-mode', '--strict-checksums'];
   const options = [`-Dartifact=${artifact}`, `-DoutputDirectory=${folder}`];
@@ -59,8 +59,8 @@ async function verify(zip, version, log) {
   const found = hash.digest('hex');
   if (found !== pinned) {
     throw new Error(
-      `Keycloak ${version} has the SHA-256 ${found} instead of ${pinned}: delete it from the local ` +
-        'Maven repository to download it again',
+      `Keycloak ${version} has the SHA-256 ${found} instead of ${pinned}: delete it from the ` +
+        'local Maven repository to download it again',
     );
   }
 }

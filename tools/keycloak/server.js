@@ -217,4 +217,4 @@ async function isOk(url) {
   }
 }
 
-module.exports = { startKeycloak, VERSION };
+module.exports = { freePorts, startKeycloak, VERSION };

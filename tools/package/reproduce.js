@@ -1,7 +1,7 @@
 'use strict';
 
-// Builds a binary a second time from a copy of the sources in another folder, without any file of the
-// first build, and compares the two.
+// Builds a binary a second time from a copy of the sources in another folder, without any file of
+// the first build, and compares the two.
 
 const { cp, mkdtemp, readFile, rm } = require('node:fs/promises');
 const os = require('node:os');

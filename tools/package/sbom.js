@@ -1,7 +1,7 @@
 'use strict';
 
-// Writes bills of materials in the CycloneDX format: npm writes that of the main package, and that of
-// a binary is made from the crates that Cargo resolved. Both are validated against the schema.
+// Writes bills of materials in the CycloneDX format: npm writes that of the main package, and that
+// of a binary is made from the crates that Cargo resolved. Both are validated against the schema.
 
 const { createHash } = require('node:crypto');
 const fs = require('node:fs');

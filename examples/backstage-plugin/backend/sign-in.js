@@ -1,5 +1,5 @@
-// Stands where an app has its auth plugin: it publishes the key that the tokens of signed-in users
-// are verified with. The example signs such a token itself, since nobody signs in here.
+// Replaces the auth plugin of an app: it publishes the key that verifies the tokens of signed-in
+// users. The example signs such a token itself, because nobody signs in here.
 
 const { coreServices, createBackendPlugin } = require('@backstage/backend-plugin-api');
 const express = require('express');
