@@ -257,8 +257,8 @@ export interface KeycloakTokenManagerOptions {
   /** Header `kid` of signed assertions. Default: the `kid` of the JSON Web Key, if any. */
   keyId?: string | undefined;
   /**
-   * Algorithm of signed assertions. Default: `RS256`, `ES256` or `EdDSA` by the kind of key;
-   * `HS256` with a secret.
+   * Algorithm of signed assertions. Default: the `alg` of a JWK, or `RS256`, `ES256` or `EdDSA` by
+   * the kind of key; `HS256` with a secret.
    */
   signingAlgorithm?: SigningAlgorithm | undefined;
   /**
@@ -584,9 +584,10 @@ export class KeycloakTokenManager implements AsyncDisposable {
    * Returns a bearer token that is valid now. While one is cached, the call costs as much as
    * awaiting a resolved promise.
    *
-   * After a failed acquisition the same error is returned immediately until a cool-down is over:
-   * 1 s, doubling to 30 s after `OAUTH`, `CREDENTIAL` and `TLS`, and to 5 s after other failures.
-   * `retryAfterMs` says how long it still lasts.
+   * While no token is cached, transient failures are retried until half of `requestTimeoutMs` is
+   * over. After a failed acquisition the same error is returned immediately until a cool-down is
+   * over: 1 s, doubling to 30 s after `OAUTH`, `CREDENTIAL` and `TLS`; 0.5 s, doubling to 5 s after
+   * other failures. `retryAfterMs` says how long it still lasts.
    *
    * @returns A promise of the token. It rejects with a {@link KeycloakTokenError}, or with the
    *   reason of `signal`.
@@ -621,12 +622,15 @@ export class KeycloakTokenManager implements AsyncDisposable {
   getTokenForStreaming(minLifetimeMs: number): Promise<string>;
   /**
    * Drops the cached token if it is the one that a resource server rejected, and returns whether it
-   * did. The token stays during a cool-down, and if the last drop was too recent: the next drop is
-   * possible 1 s after the replacement arrived, doubling to 60 s while replacements are rejected as
-   * well. Without an argument it does the same as {@link clearCache} and returns whether a token
-   * was cached.
+   * did. The token stays during a cool-down, and if the last drop was too recent. Drops are spaced
+   * per route: 1 s after the replacement was adopted, doubling to 60 s while the route rejects its
+   * replacements as well. Without an argument it does the same as {@link clearCache} and returns
+   * whether it dropped a token.
    *
-   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_REQUEST` if `rejected` is not a string.
+   * @param rejected The token that was rejected.
+   * @param route A label for the part of the API that rejected it, for example its URL without the
+   *   query. Default: one label for all calls without a route.
+   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_REQUEST` if an argument is not a string.
    * @example
    * ```ts
    * const token = await manager.getToken();
@@ -635,10 +639,11 @@ export class KeycloakTokenManager implements AsyncDisposable {
    * if (response.status === 401) manager.invalidateToken(token);
    * ```
    */
-  invalidateToken(rejected?: string): boolean;
+  invalidateToken(rejected?: string, route?: string): boolean;
   /**
-   * Drops the cached token unconditionally. A request in progress still answers the callers that
-   * wait for it, but its token is not cached.
+   * Drops the cached token. A request in progress still answers the callers that wait for it, but
+   * its token is not cached. Three calls within ten seconds take effect; further ones do nothing
+   * until 1 s after the last replacement was adopted, doubling to 60 s while the calls go on.
    *
    * @example
    * ```ts
@@ -654,8 +659,13 @@ export class KeycloakTokenManager implements AsyncDisposable {
    *
    * - After a 401 it drops the token as {@link invalidateToken} does and sends the request once
    *   more with a new one, whatever the method. It returns the 401 if the token may not be dropped
-   *   now, if the new token is refused too, or if the body cannot be sent again (a stream, or the
-   *   body of a `Request`). Do not change the body before the response has arrived.
+   *   now, if the new token is refused too, if the body cannot be sent again (a stream, or the body
+   *   of a `Request`), or if `WWW-Authenticate` requires something else than another token. Do not
+   *   change the body before the response has arrived.
+   * - A token that is kept is sent once more if the same route accepted it within the last minute:
+   *   one replica of several rejects it.
+   * - A redirect to a login page at another origin counts as a 401. GET and HEAD are sent once more;
+   *   otherwise the call rejects with `ERR_KEYCLOAK_REQUEST`.
    * - It follows redirects within the origin, with token and user, at most 20. `redirected` of the
    *   response is false nevertheless, and `url` is the last one. `integrity` is compared with the
    *   first answer, so it fails a call that is redirected or sent again.
