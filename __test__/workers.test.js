@@ -26,17 +26,6 @@ async function start(t, options) {
 }
 
 describe('worker threads', { timeout: LIMIT_MS }, () => {
-  it('200 that end in the middle of it leave nothing behind', { skip: isLinux }, async (t) => {
-    const clients = { 'test-client': 'test-secret', paused: 'test-secret' };
-    const endpoint = await start(t, { clients });
-    endpoint.setAnswer(({ clientId }) => (clientId === 'paused' ? { fault: 'hang' } : {}));
-    const { codes, grown, token, threads } = await program(t, endpoint, 'herd').result();
-    assert.deepEqual(codes.sort(), [0, 1], 'some end by themselves, some are terminated');
-    assert.ok(grown < 16, `${grown} MiB more`);
-    assert.equal(token, 'string', 'the main thread goes on');
-    assert.deepEqual(threads, ['keycloak-token']);
-  });
-
   it('have tokens of their own, and one native thread in common', { skip: isLinux }, async (t) => {
     const endpoint = await start(t);
     const seen = await program(t, endpoint, 'share').result();

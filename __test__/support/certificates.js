@@ -100,12 +100,10 @@ function makeSelfSigned(directory, name, extensions = 'alone') {
 /**
  * Each is `{ key, cert, keyFile, certFile }`, in PEM: the authority; a server's for localhost,
  * 127.0.0.1 and ::1; one for another name; one that has expired. `client(name)` makes that of a
- * client, `named(name)` that of a server `name.example`.
- *
- * @param {string} [directory] where the files go; by default a new one, which `remove()` removes
+ * client, `named(name)` that of a server `name.example`, `remove()` removes the files.
  */
-function makeCertificates(directory) {
-  const place = directory ?? fs.mkdtempSync(path.join(os.tmpdir(), 'certificates-'));
+function makeCertificates() {
+  const place = fs.mkdtempSync(path.join(os.tmpdir(), 'certificates-'));
   return {
     directory: place,
     ca: makeAuthority(place),
@@ -117,9 +115,7 @@ function makeCertificates(directory) {
       makeCertificate(place, name, 'named', VALID, ` -addext subjectAltName=DNS:${name}.example`),
     selfSigned: (name) => makeSelfSigned(place, name),
     expiredClient: (name) => makeCertificate(place, name, 'client', EXPIRED),
-    remove() {
-      if (directory === undefined) fs.rmSync(place, { recursive: true, force: true });
-    },
+    remove: () => fs.rmSync(place, { recursive: true, force: true }),
   };
 }
 
