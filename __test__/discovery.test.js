@@ -5,30 +5,20 @@
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
-const { KeycloakTokenManager } = require('..');
 const { makeCertificates } = require('./support/certificates.js');
-const { recorder, rejection, times } = require('./support/manager.js');
-const { startVerifyingEndpoint } = require('./support/verifying-endpoint.js');
+const { rejection, times } = require('./support/manager.js');
+const { startVerifying } = require('./support/verifying-endpoint.js');
 
 const SECRET = 'a-secret';
 
-async function start(t, options = {}, endpointOptions = {}) {
-  const endpoint = await startVerifyingEndpoint({
-    believes: { secret: SECRET },
-    ...endpointOptions,
-  });
-  t.after(() => endpoint.close());
-  const { logger, at } = recorder();
-  const manager = new KeycloakTokenManager({
-    issuer: endpoint.issuer,
-    clientId: 'agent',
-    clientSecret: SECRET,
-    logger,
-    ...options,
-  });
-  t.after(() => manager.close());
-  const methods = () => endpoint.requests.map(({ method }) => method).join(' ');
-  return { endpoint, manager, at, methods };
+async function start(t, options, settings) {
+  const parts = await startVerifying(
+    t,
+    { believes: { secret: SECRET }, ...settings },
+    { issuer: true, clientSecret: SECRET, ...options },
+  );
+  const methods = () => parts.endpoint.requests.map(({ method }) => method).join(' ');
+  return { ...parts, methods };
 }
 
 describe('discovery', () => {
@@ -42,14 +32,8 @@ describe('discovery', () => {
   });
 
   test('a slash at the end of the issuer does not matter', async (t) => {
-    const { endpoint, methods } = await start(t);
-    const manager = new KeycloakTokenManager({
-      issuer: `${endpoint.issuer}/`,
-      clientId: 'agent',
-      clientSecret: SECRET,
-    });
-    t.after(() => manager.close());
-    assert.equal(await manager.getToken(), 'token-2');
+    const { endpoint, open, methods } = await start(t);
+    assert.equal(await open({ issuer: `${endpoint.issuer}/` }).getToken(), 'token-2');
     assert.equal(methods(), 'GET POST');
   });
 
