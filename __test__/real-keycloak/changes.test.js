@@ -111,7 +111,7 @@ describeWithKeycloak('changes at a real Keycloak', { concurrency: true }, (keycl
     await Promise.all([callApi(), ...Array.from({ length: CALLERS }, takeTokens)]);
     const { counters, lastFailure } = manager.snapshot();
     assert.equal(lastFailure, undefined);
-    assert.ok(statuses.length > 100 && statuses.every((status) => status === 200));
+    assert.ok(statuses.length > 50 && statuses.every((status) => status === 200));
     assert.ok(seen.size >= 10, `${seen.size} tokens`);
     // On a busy machine a refresh may be late, but not as a rule. A token that Keycloak takes longer
     // for than the old one lives is waited for.
