@@ -27,10 +27,8 @@ const CALLS = {
   plain: 600,
   object: 200,
   fetch: 60,
-  minimum: 6,
-  streaming: 3,
-  abort: 30,
-  gone: 10,
+  minimum: 9,
+  abort: 40,
   forced: 3,
   invalidate: 10,
   other: 10,
@@ -141,12 +139,6 @@ class Caller {
     return this.#token(life, () => life.manager.getToken({ minValiditySeconds }));
   }
 
-  streaming(life) {
-    life.causes += 1;
-    const lifetimeMs = this.#chance.between(0, 6_000);
-    return this.#token(life, () => life.manager.getTokenForStreaming(lifetimeMs));
-  }
-
   forced(life) {
     life.causes += 1;
     return this.#token(life, () => life.manager.getToken({ forceRefresh: true }));
@@ -154,13 +146,8 @@ class Caller {
 
   abort(life) {
     const leaving = new AbortController();
-    setTimeout(() => leaving.abort(), this.#chance.between(0, 100));
-    return this.#token(life, () => life.manager.getToken({ signal: leaving.signal }), leaving);
-  }
-
-  gone(life) {
-    const leaving = new AbortController();
-    leaving.abort();
+    if (this.#chance.next() < 0.25) leaving.abort();
+    else setTimeout(() => leaving.abort(), this.#chance.between(0, 100));
     return this.#token(life, () => life.manager.getToken({ signal: leaving.signal }), leaving);
   }
 
