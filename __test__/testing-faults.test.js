@@ -10,7 +10,7 @@ const { makeCertificates } = require('./support/certificates.js');
 const { CLIENT, FORM, GRANT, grant, post, rawPost, start } = require('./support/token-requests.js');
 
 describe('the fake token endpoint: its faults', { concurrency: true }, () => {
-  const HALF = /^HTTP\/1\.1 200 OK\r\n[^]*Content-Length: 10(\r\n|$)/;
+  const HALF = /^HTTP\/1\.1 200 OK\r\n[\s\S]*Content-Length: 10(\r\n|$)/;
   for (const [fault, ended, expectedHead, expectedBody, status] of [
     ['reset', 'ECONNRESET', /^$/, ''],
     ['close', 'FIN', /^$/, ''],
