@@ -11,24 +11,19 @@ const { rejection, start, times, tokenResponse } = require('./support/manager.js
 const USER = 'user:default/jane';
 
 describe('fetch', { concurrency: true }, () => {
-  test('sends the token with every call, and a user with one call', async (t) => {
+  test('sends the token with every call, detached too, and a user with one call', async (t) => {
     const { api, manager } = await startBoth(t);
     const response = await manager.fetch('/a', { backstageUser: USER });
     assert.ok(response instanceof Response);
     assert.equal(await response.text(), 'ok');
-    await manager.fetch('/b');
+    const { fetch } = manager;
+    await fetch('/b');
+    assert.deepEqual(Object.keys(manager), []);
     const [first, second] = api.requests.map(({ headers }) => headers);
     assert.equal(first.authorization, 'Bearer token-1');
     assert.equal(first['x-backstage-user'], USER);
     assert.equal(second.authorization, 'Bearer token-1');
     assert.equal('x-backstage-user' in second, false);
-  });
-
-  test('works detached, and is not enumerable', async (t) => {
-    const { manager } = await startBoth(t);
-    const client = { fetch: manager.fetch };
-    assert.equal((await client.fetch('/a')).status, 200);
-    assert.deepEqual(Object.keys(manager), []);
   });
 
   test('sends the user in the header of the option', async (t) => {
@@ -68,11 +63,6 @@ describe('fetch', { concurrency: true }, () => {
       ['an array', url, { headers: Object.entries(own) }],
       ['Headers', url, { headers: new Headers(own) }],
       ['a Request', new Request(url, { headers: own }), undefined],
-      [
-        'a Request with other headers',
-        new Request(url, { headers: { 'X-No': 'b' } }),
-        { headers: own },
-      ],
       ['a Request as init', url, new Request(url, { headers: own })],
     ]) {
       const seen = () => JSON.stringify([input, init].map((one) => [...new Headers(one?.headers)]));
@@ -81,7 +71,6 @@ describe('fetch', { concurrency: true }, () => {
       const { headers } = api.requests.at(-1);
       assert.equal(headers.authorization, 'Bearer token-1', name);
       assert.equal(headers['x-own'], 'a', name);
-      assert.equal('x-no' in headers, false, name);
       assert.equal(seen(), before, name);
     }
   });

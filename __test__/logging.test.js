@@ -3,11 +3,10 @@
 // The reports of a manager: log lines and snapshots.
 
 const assert = require('node:assert/strict');
-const { once } = require('node:events');
-const path = require('node:path');
 const { describe, test } = require('node:test');
-const { Worker } = require('node:worker_threads');
 const { KeycloakTokenManager } = require('..');
+const { block } = require('./programs/program.js');
+const { startFakeTokenEndpointProcess } = require('./support/fault-server.js');
 const {
   CLIENT,
   delay,
@@ -143,9 +142,8 @@ describe('log lines', { concurrency: true }, () => {
   });
 
   test('are kept while the event loop is blocked, a hundred at most', async (t) => {
-    const worker = new Worker(path.join(__dirname, 'support', 'endpoint-thread.js'));
-    t.after(() => worker.terminate());
-    const [tokenEndpoint] = await once(worker, 'message');
+    const { tokenEndpoint, close } = await startFakeTokenEndpointProcess();
+    t.after(close);
     const { logger, lines } = recorder();
     const manager = new KeycloakTokenManager({ ...CLIENT, tokenEndpoint, logger });
     t.after(() => manager.close());
@@ -154,8 +152,6 @@ describe('log lines', { concurrency: true }, () => {
       manager.clearCache();
       return manager.getToken();
     });
-    const cell = new Int32Array(new SharedArrayBuffer(4));
-    const block = (ms) => Atomics.wait(cell, 0, 0, ms);
     const end = performance.now() + 10_000;
     while (manager.snapshot().acquisitionLatencyMs.count < acquisitions) {
       assert.ok(performance.now() < end, 'the acquisitions are done in time');

@@ -9,7 +9,7 @@ const path = require('node:path');
 
 const LIMIT_MS = 20_000;
 
-/** A program that runs. What it prints is JSON, a line each. */
+/** A running program, which prints lines of JSON. */
 class Program {
   #child;
   #printed;
@@ -43,22 +43,22 @@ class Program {
     return this.#child.pid;
   }
 
-  /** The next thing that it prints. */
+  /** The next value that it prints. */
   async next() {
     const { value, done } = await this.#printed.next();
     if (done) {
       const { code, signal, errors } = await this.ended();
-      assert.fail(`ended with ${signal ?? code} and said no more: ${errors}`);
+      assert.fail(`ended with ${signal ?? code} without another value: ${errors}`);
     }
     return value[0];
   }
 
-  /** Lets a program go on that waits to be told. */
+  /** Lets a waiting program continue. */
   goOn() {
     this.#child.stdin.write('\n');
   }
 
-  /** How and when it ended, and its other output. */
+  /** The kind and the time of its end, and its remaining output. */
   async ended() {
     const printed = [];
     for await (const [value] of { [Symbol.asyncIterator]: () => this.#printed }) {
@@ -67,7 +67,7 @@ class Program {
     return { ...(await this.#exit), printed, errors: this.#errors };
   }
 
-  /** Its last words, once it has ended well. */
+  /** The last value that it prints, after a successful end. */
   async result() {
     const { code, signal, printed, errors } = await this.ended();
     assert.equal(code, 0, `ended with ${signal ?? code}: ${errors}`);
