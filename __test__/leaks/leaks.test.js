@@ -7,12 +7,10 @@
 // machine. The allocator has its defaults.
 
 const assert = require('node:assert/strict');
-const { spawn } = require('node:child_process');
-const { once } = require('node:events');
 const path = require('node:path');
-const { createInterface } = require('node:readline');
 const { describe, it } = require('node:test');
 const { startFakeTokenEndpoint } = require('../../lib/testing');
+const { run } = require('../programs');
 const { tokenResponse } = require('../support/manager.js');
 
 /** A hanging test must fail. */
@@ -54,29 +52,26 @@ async function startEndpoint(t) {
   return endpoint;
 }
 
-/** Runs the program to its end; returns what it printed. */
-async function run(t, task, total, leak = '') {
+/** Runs the program to its end; returns its samples. */
+async function measure(t, task, total, leak = '') {
   const endpoint = await startEndpoint(t);
-  const program = path.join(__dirname, 'program.js');
-  const child = spawn(
-    process.execPath,
-    [...EXEC_ARGV, program, endpoint.tokenEndpoint, task, total, leak].map(String),
-    { stdio: ['pipe', 'pipe', 'inherit'] },
+  const program = run(
+    t,
+    path.join(__dirname, 'program.js'),
+    [endpoint.tokenEndpoint, task, total, leak],
+    { execArgv: EXEC_ARGV, limitMs: LIMIT_MS },
   );
-  t.after(() => child.kill('SIGKILL'));
-  const exited = once(child, 'exit');
-  const printed = [];
-  for await (const line of createInterface({ input: child.stdout })) {
-    printed.push(JSON.parse(line));
-    if (printed.at(-1).counts === undefined) continue;
-    await endpoint.goOffline();
-    child.stdin.end('\n');
+  assert.equal(await program.next(), 'started');
+  const samples = [];
+  let line = await program.next();
+  const first = line;
+  while (line.counts === undefined) {
+    if (line.done !== undefined) samples.push(line);
+    line = await program.next();
   }
-  assert.deepEqual(await exited, [0, null], 'it ends by itself');
-  const [, first, ...rest] = printed;
-  const samples = rest.filter(({ done }) => done !== undefined);
-  const { counts } = rest.find((line) => line.counts !== undefined);
-  return { first, samples, counts, last: rest.at(-1) };
+  await endpoint.goOffline();
+  program.goOn();
+  return { first, samples, counts: line.counts, last: await program.result() };
 }
 
 function median(values) {
@@ -103,7 +98,7 @@ describe('memory, files and threads do not grow with', { timeout: LIMIT_MS, skip
     ['workers', WORKERS, { workers: WORKERS }],
   ]) {
     it(`${total} ${task}`, async (t) => {
-      const { first, samples, counts, last } = await run(t, task, total);
+      const { first, samples, counts, last } = await measure(t, task, total);
       for (const [what, count] of Object.entries(enough)) {
         assert.ok(counts[what] >= count, `${counts[what]} ${what}`);
       }
@@ -117,7 +112,7 @@ describe('memory, files and threads do not grow with', { timeout: LIMIT_MS, skip
   }
 
   it('but memory does with managers that are closed and kept', async (t) => {
-    const { samples } = await run(t, 'managers', 10_000, 'managers');
+    const { samples } = await measure(t, 'managers', 10_000, 'managers');
     const grown = growth(samples);
     assert.ok(grown > MOST_GROWTH_MIB, `a growth of ${grown} MiB is not noticed`);
   });

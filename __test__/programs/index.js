@@ -1,6 +1,6 @@
 'use strict';
 
-// Starts the programs of this folder, each in a process of its own.
+// Starts programs, by default of this folder, each in a process of its own.
 
 const assert = require('node:assert/strict');
 const { spawn } = require('node:child_process');
@@ -14,13 +14,19 @@ class Program {
   #child;
   #printed;
   #errors = '';
+  #printedAt;
   #exit;
 
-  constructor(t, name, args, { execArgv = [], env, binary = process.execPath }) {
-    const argv = [...execArgv, path.join(__dirname, name), ...args.map(String)];
+  constructor(
+    t,
+    name,
+    args,
+    { execArgv = [], env, binary = process.execPath, limitMs = LIMIT_MS },
+  ) {
+    const argv = [...execArgv, path.resolve(__dirname, name), ...args.map(String)];
     this.#child = spawn(binary, argv, {
       env: { ...process.env, ...env },
-      timeout: LIMIT_MS,
+      timeout: limitMs,
       killSignal: 'SIGKILL',
     });
     t.after(() => this.#child.kill('SIGKILL'));
@@ -32,6 +38,7 @@ class Program {
     this.#printed = on(printer, 'line', { close: ['end'] });
     let rest = '';
     this.#child.stdout.setEncoding('utf8').on('data', (text) => {
+      this.#printedAt = now();
       const lines = (rest + text).split('\n');
       rest = lines.pop();
       for (const line of lines) printer.emit('line', JSON.parse(line));
@@ -64,7 +71,8 @@ class Program {
     for await (const [value] of { [Symbol.asyncIterator]: () => this.#printed }) {
       printed.push(value);
     }
-    return { ...(await this.#exit), printed, errors: this.#errors };
+    const ended = await this.#exit;
+    return { ...ended, printed, printedAt: this.#printedAt, errors: this.#errors };
   }
 
   /** The last value that it prints, after a successful end. */

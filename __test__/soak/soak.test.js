@@ -5,16 +5,14 @@
 // time allows.
 
 const assert = require('node:assert/strict');
-const { spawn } = require('node:child_process');
 const { randomInt } = require('node:crypto');
-const { once } = require('node:events');
 const { mkdtemp, rm } = require('node:fs/promises');
 const http = require('node:http');
 const { tmpdir } = require('node:os');
 const path = require('node:path');
-const { createInterface } = require('node:readline');
 const { it } = require('node:test');
 const { startFakeTokenEndpoint } = require('../../lib/testing');
+const { run } = require('../programs');
 const { listen } = require('../support/listen.js');
 const { playScript, rotate, SECRET_MARK } = require('./faults.js');
 const { random } = require('./random.js');
@@ -43,31 +41,6 @@ async function startApi(t) {
   return { url: base, wrong };
 }
 
-/** Runs the program; returns what it printed, and the time from its last word to its end. */
-async function run(t, settings) {
-  const program = path.join(__dirname, 'program.js');
-  const child = spawn(process.execPath, [program, JSON.stringify(settings)], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  t.after(() => child.kill('SIGKILL'));
-  const exited = once(child, 'exit').then(([code]) => ({ code, at: performance.now() }));
-  let errors = '';
-  child.stderr.setEncoding('utf8').on('data', (text) => {
-    errors += text;
-  });
-  const violations = [];
-  let summary;
-  let saidAt;
-  for await (const line of createInterface({ input: child.stdout })) {
-    const { violation, ...rest } = JSON.parse(line);
-    saidAt = performance.now();
-    if (violation === undefined) summary = rest;
-    else violations.push(violation);
-  }
-  const { code, at } = await exited;
-  return { code, errors, violations, summary, tookToEndMs: at - saidAt };
-}
-
 /** The number of requests by manager. */
 function requestsByManager(requests) {
   const counts = new Map();
@@ -89,7 +62,7 @@ it('a manager keeps its promises under every fault', { timeout: LIMIT_MS }, asyn
   for (const client of CLIENTS) await rotate(endpoint, client, fileOf(client), 0);
   const script = playScript(endpoint, { seed: SEED, clients: CLIENTS, fileOf });
 
-  const seen = await run(t, {
+  const settings = {
     tokenEndpoint: endpoint.tokenEndpoint,
     api: api.url,
     seed: SEED,
@@ -97,11 +70,14 @@ it('a manager keeps its promises under every fault', { timeout: LIMIT_MS }, asyn
     clients: CLIENTS,
     thread: 'main',
     files: Object.fromEntries(CLIENTS.map((client) => [client, fileOf(client)])),
-  });
+  };
+  const file = path.join(__dirname, 'program.js');
+  const program = run(t, file, [JSON.stringify(settings)], { limitMs: LIMIT_MS });
+  const { code, at, printed, printedAt, errors } = await program.ended();
   await script.stop();
 
-  assert.equal(seen.code, 0, seen.errors);
-  const { counts, retired, longestWaitMs, tokens } = seen.summary;
+  assert.equal(code, 0, errors);
+  const { counts, retired, longestWaitMs, tokens } = printed.pop();
   t.diagnostic(`answers: ${JSON.stringify(script.given)}`);
   t.diagnostic(`calls: ${JSON.stringify(counts)}`);
   t.diagnostic(`${tokens} tokens of ${endpoint.requestCount} requests`);
@@ -110,10 +86,10 @@ it('a manager keeps its promises under every fault', { timeout: LIMIT_MS }, asyn
   for (const name of ['tokens', 'workers', 'fetched 200']) {
     assert.ok(counts[name] > 0, `${name}: none`);
   }
-  assert.deepEqual(seen.violations, []);
+  assert.deepEqual(printed, [], 'violations');
   assert.deepEqual(api.wrong, []);
-  assert.equal(seen.errors, '');
-  assert.ok(seen.tookToEndMs <= EXIT_MS, `it took ${seen.tookToEndMs} ms to end`);
+  assert.equal(errors, '');
+  assert.ok(at - printedAt <= EXIT_MS, `it took ${at - printedAt} ms to end`);
   const sent = requestsByManager(endpoint.requests);
   for (const { name, acquisitions, retries } of retired) {
     // An acquisition makes one more attempt if its secret was out of date, and sends an attempt twice
