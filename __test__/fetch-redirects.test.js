@@ -11,7 +11,7 @@ const { rejection, start } = require('./support/manager.js');
 
 const USER = 'user:default/jane';
 
-/** Redirects what is asked below `/to/`, and answers the rest with its method. */
+/** Redirects requests below `/to/`, and answers others with their method. */
 function redirecting(status, location) {
   return ({ method, url }, response) => {
     if (!url.startsWith('/to/')) return method === 'HEAD' ? '' : `done by ${method}`;

@@ -1,6 +1,6 @@
 'use strict';
 
-// `fetch` of a manager: what is sent, for whom, and what is refused before anything is sent.
+// `fetch` of a manager: its requests, their users, and the refusals before a request.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');

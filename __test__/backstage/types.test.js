@@ -40,7 +40,7 @@ for (const release of ['newest', 'oldest']) {
         ],
         { cwd: workspace.folder, encoding: 'utf8' },
       );
-      // Backstage's own declarations have faults that depend on what is installed beside them.
+      // Backstage's own declarations have faults that depend on the packages beside them.
       const ours = stdout
         .split('\n')
         .filter((line) => /^([\w-]+\.ts|node_modules\/keycloak-token-manager\/)/.test(line));

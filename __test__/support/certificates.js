@@ -64,7 +64,7 @@ function openssl(directory, command) {
   }
 }
 
-/** The command line that makes a key and what is signed with it. */
+/** The command line that makes a key and a request or a certificate for it. */
 const newKey = (name) =>
   `req -new -config openssl.cnf -subj /CN=${name} -nodes -newkey ec
     -pkeyopt ec_paramgen_curve:P-256 -keyout ${name}.key`;

@@ -34,7 +34,7 @@ function isSigned(algorithm, key, signed, signature) {
 
 const decoded = (part) => JSON.parse(Buffer.from(part, 'base64url').toString('utf8'));
 
-/** `undefined` if the assertion proves the client, or Keycloak's words for what is wrong. */
+/** The error description of Keycloak; `undefined` for an assertion that authenticates the client. */
 function faultOf(assertion, { algorithm, key, kid, audience, used, nowMs }) {
   const [head, body, signature] = assertion.split('.');
   const header = decoded(head);
