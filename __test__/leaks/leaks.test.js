@@ -20,7 +20,7 @@ const MOST_GROWTH_MIB = 2;
 /** The endpoint logs requests, and this process lasts long. */
 const FORGET_REQUESTS_MS = 500;
 
-/** `LEAKS=full` repeats as often as the promise says. */
+/** `LEAKS=full` makes the runs five times as long. */
 const SHARE = process.env.LEAKS === 'full' ? 1 : 0.2;
 const MANAGERS = 100_000 * SHARE;
 const WORKERS = 10_000 * SHARE;

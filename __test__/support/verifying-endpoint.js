@@ -166,4 +166,4 @@ async function startVerifying(t, settings, options) {
   return { endpoint, manager: open(), open, at };
 }
 
-module.exports = { BEARER, startVerifying, startVerifyingEndpoint };
+module.exports = { BEARER, startVerifying };
