@@ -109,12 +109,6 @@ describe('failure', { timeout: LIMIT_MS }, () => {
     assert.equal(error.name, 'KeycloakTokenError');
     assert.equal(Object.prototype.toString.call(error), '[object Error]');
     assert.match(error.stack, /^KeycloakTokenError: [\s\S]+\n {4}at .+(manager|index)\.js/);
-    assert.equal(error.status, 401);
-    assert.equal(error.oauthError, 'unauthorized_client');
-    assert.equal(error.attempts, 1);
-    assert.equal(error.tokenEndpoint, endpoint.tokenEndpoint);
-    assert.equal(error.clientId, 'test-client');
-    assert.ok(error.retryAfterMs >= 1000 && error.retryAfterMs <= 1250, `${error.retryAfterMs}`);
     assert.ok(!('cause' in error));
   });
 
@@ -216,18 +210,5 @@ describe('without shared memory', { timeout: LIMIT_MS }, () => {
     const fourth = await manager.getToken();
     assert.equal(new Set([first, second, third, fourth]).size, 4);
     assert.equal(endpoint.requestCount, 4);
-  });
-
-  it('a background refresh goes on', async (t) => {
-    const { endpoint, manager } = await startUnshared(t, {}, { expiresIn: 1 });
-    const first = await manager.getToken();
-    assert.equal(await manager.getToken(), first);
-    await endpoint.waitForRequests(2);
-    let token = first;
-    while (token === first) {
-      await new Promise(setImmediate);
-      token = await manager.getToken();
-    }
-    assert.equal(endpoint.requestCount, 2);
   });
 });

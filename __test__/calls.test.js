@@ -5,7 +5,7 @@
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
 const { KeycloakTokenError } = require('..');
-const { numbered, rejection, start, times } = require('./support/manager.js');
+const { rejection, start, times, tokenResponse } = require('./support/manager.js');
 
 const NOT_NUMBERS = {
   null: null,
@@ -13,7 +13,6 @@ const NOT_NUMBERS = {
   'a boolean': true,
   NaN: Number.NaN,
   'a negative number': -1,
-  'minus infinity': Number.NEGATIVE_INFINITY,
   'a bigint': 1n,
   'a symbol': Symbol('canary'),
   'an object': {},
@@ -24,13 +23,11 @@ const NOT_NUMBERS = {
 /** Wrong options of a call, by name. */
 const WRONG = {
   null: null,
-  'a number': 60,
   'a string': 'canary',
   'a boolean': true,
   'a function': () => {},
   'an array': [],
   'an unknown option': { minValidity: 60 },
-  'another case': { forcerefresh: true },
   'an option of the constructor': { scope: 'canary' },
   ...Object.fromEntries(
     Object.entries(NOT_NUMBERS).map(([name, value]) => [
@@ -40,12 +37,9 @@ const WRONG = {
   ),
   'forceRefresh: null': { forceRefresh: null },
   'forceRefresh: a string': { forceRefresh: 'true' },
-  'forceRefresh: a number': { forceRefresh: 1 },
   'signal: null': { signal: null },
-  'signal: a string': { signal: 'canary' },
   'signal: a controller': { signal: new AbortController() },
   'signal: an object': { signal: {} },
-  'signal: an emitter that cannot abort': { signal: new EventTarget() },
   'signal: an object that cannot be listened to': { signal: { aborted: false } },
   'a getter that throws': {
     get signal() {
@@ -127,18 +121,8 @@ describe('arguments', () => {
       assert.equal(await manager.getToken(options), token);
     }
     assert.equal(await manager.getTokenForStreaming(0), token);
-    assert.equal(await manager.getTokenForStreaming(200_000), token);
+    assert.equal(await manager.getTokenForStreaming(200_000), token, 'in milliseconds');
     assert.equal(endpoint.requestCount, 1);
-  });
-
-  test('a streaming minimum is in milliseconds', async (t) => {
-    const { endpoint, manager } = await start(t, {}, { expiresIn: 300 });
-    await manager.getTokenForStreaming(250_000);
-    endpoint.setExpiresIn(3_600);
-    await manager.getTokenForStreaming(1_000);
-    assert.equal(endpoint.requestCount, 1);
-    await manager.getTokenForStreaming(1_000_000);
-    assert.equal(endpoint.requestCount, 2);
   });
 });
 
@@ -240,16 +224,15 @@ describe('getAccessToken', { concurrency: true }, () => {
     assert.equal(await manager.getToken(), token);
   });
 
-  for (const [name, options, answer, expected] of [
-    ['the server names one', { scope: 'a b' }, { scope: 'a' }, 'a'],
-    ['only the options name one', { scope: ['a', 'b'] }, {}, 'a b'],
-    ['neither names one', {}, {}, undefined],
-  ]) {
-    test(`the scope is right when ${name}`, async (t) => {
+  test('has the scope of the answer, or else of the options', async (t) => {
+    for (const [options, answer, expected] of [
+      [{ scope: 'a b' }, { scope: 'a' }, 'a'],
+      [{ scope: ['a', 'b'] }, {}, 'a b'],
+      [{}, {}, undefined],
+    ]) {
       const { endpoint, manager } = await start(t, options);
-      const source = numbered();
-      endpoint.setAnswer(() => ({ body: { ...source().body, ...answer } }));
+      endpoint.setAnswer({ body: { ...tokenResponse('token', 300), ...answer } });
       assert.equal((await manager.getAccessToken()).scope, expected);
-    });
-  }
+    }
+  });
 });

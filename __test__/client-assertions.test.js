@@ -10,9 +10,8 @@ const os = require('node:os');
 const path = require('node:path');
 const { describe, test } = require('node:test');
 const { inspect } = require('node:util');
-const { KeycloakTokenManager } = require('..');
-const { recorder, rejection } = require('./support/manager.js');
-const { BEARER, startVerifyingEndpoint } = require('./support/verifying-endpoint.js');
+const { rejection } = require('./support/manager.js');
+const { BEARER, startVerifying } = require('./support/verifying-endpoint.js');
 
 const SECRET = 'a-secret-of-enough-letters-for-hmac';
 const pem = (key) => key.export({ type: 'pkcs8', format: 'pem' });
@@ -29,21 +28,8 @@ const METHODS = [
   ['a JWK of Ed25519', 'EdDSA', ED, { privateKey: jwk(ED.privateKey), keyId: 'k' }, 'k'],
 ];
 
-/** A manager on a server that believes in `believes`; both are closed after the test. */
-async function start(t, believes, options = {}, endpointOptions = {}) {
-  const endpoint = await startVerifyingEndpoint({ believes, ...endpointOptions });
-  t.after(() => endpoint.close());
-  const { logger, at } = recorder();
-  const { tokenEndpoint } = endpoint;
-  const manager = new KeycloakTokenManager({
-    tokenEndpoint,
-    clientId: 'agent',
-    logger,
-    ...options,
-  });
-  t.after(() => manager.close());
-  return { endpoint, manager, at };
-}
+const start = (t, believes, options, settings) =>
+  startVerifying(t, { believes, ...settings }, options);
 
 /** A file of its own for a test. */
 function file(t, text) {

@@ -9,10 +9,9 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { after, before, describe, test } = require('node:test');
 const { inspect } = require('node:util');
-const { KeycloakTokenManager } = require('..');
 const { makeCertificates } = require('./support/certificates.js');
-const { delay, recorder, rejection } = require('./support/manager.js');
-const { startVerifyingEndpoint } = require('./support/verifying-endpoint.js');
+const { delay, rejection } = require('./support/manager.js');
+const { startVerifying } = require('./support/verifying-endpoint.js');
 
 describe('tls_client_auth', () => {
   let certificates;
@@ -25,25 +24,11 @@ describe('tls_client_auth', () => {
   });
   after(() => certificates.remove());
 
-  /** A server that wants the certificate of `subject`, and the options that reach it. */
-  async function start(t, options, { subject = 'agent', tls = {} } = {}) {
+  /** A server that requires the certificate of `subject`, and a manager. */
+  function start(t, options, { subject = 'agent', tls = {} } = {}) {
     const { server, ca } = certificates;
-    const endpoint = await startVerifyingEndpoint({
-      tls: { ...server, ca: ca.cert, requestCert: true, rejectUnauthorized: true, ...tls },
-      believes: { subject },
-    });
-    t.after(() => endpoint.close());
-    const { logger, at } = recorder();
-    const { tokenEndpoint } = endpoint;
-    const manager = new KeycloakTokenManager({
-      tokenEndpoint,
-      clientId: 'agent',
-      ca: ca.cert,
-      logger,
-      ...options,
-    });
-    t.after(() => manager.close());
-    return { endpoint, manager, at };
+    const secure = { ...server, ca: ca.cert, requestCert: true, rejectUnauthorized: true, ...tls };
+    return startVerifying(t, { tls: secure, believes: { subject } }, { ca: ca.cert, ...options });
   }
 
   /** Files of its own for a test. */

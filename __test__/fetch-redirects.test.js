@@ -11,7 +11,7 @@ const { rejection, start } = require('./support/manager.js');
 
 const USER = 'user:default/jane';
 
-/** Redirects what is asked below `/to/`, and answers the rest with its method. */
+/** Redirects requests below `/to/`, and answers others with their method. */
 function redirecting(status, location) {
   return ({ method, url }, response) => {
     if (!url.startsWith('/to/')) return method === 'HEAD' ? '' : `done by ${method}`;
@@ -21,37 +21,21 @@ function redirecting(status, location) {
 }
 
 describe('the origin', { concurrency: true }, () => {
-  test('is compared after parsing, and another one gets nothing', async (t) => {
+  test('is compared after parsing, and another origin gets no request', async (t) => {
     const other = await startApi(t);
     const { api, endpoint, manager } = await startBoth(t);
     const host = `127.0.0.1:${other.port}`;
+    const spellings = `http://${host}/ //${host}/path \\\\${host} /\\${host}/ \\/${host}/a
+      HTTP://${host} http:\\\\${host} http://127.0.0.1:${api.port}@${host}/ //h \\\\h
+      http://localhost:${api.port}/ https://127.0.0.1:${api.port}/ http://127.0.0.1/
+      http://[::1]:${api.port}/ http://${USER}@127.0.0.1:${api.port}/ //a:b@127.0.0.1:${api.port}/
+      http://127.0.0.1.:${api.port}.evil/ ws://127.0.0.1:${api.port}/ data:,a blob:${api.url}/a
+      filesystem:${api.url}/a file:///etc/hosts about:blank`.split(/\s+/);
     for (const input of [
-      `http://${host}/`,
-      `//${host}/path`,
-      `\\\\${host}`,
-      `/\\${host}/`,
-      `\\/${host}/a`,
+      ...spellings,
       `\t//${host}/`,
       `/\n/${host}/`,
       ` http://${host}/ `,
-      `HTTP://${host}`,
-      `http:\\\\${host}`,
-      `http://127.0.0.1:${api.port}@${host}/`,
-      `http://localhost:${api.port}/`,
-      '//h',
-      '\\\\h',
-      `https://127.0.0.1:${api.port}/`,
-      'http://127.0.0.1/',
-      `http://[::1]:${api.port}/`,
-      `http://${USER}@127.0.0.1:${api.port}/`,
-      `//a:b@127.0.0.1:${api.port}/`,
-      `http://127.0.0.1.:${api.port}.evil/`,
-      `ws://127.0.0.1:${api.port}/`,
-      'data:,a',
-      `blob:${api.url}/a`,
-      `filesystem:${api.url}/a`,
-      'file:///etc/hosts',
-      'about:blank',
       new URL(other.url),
       new Request(other.url),
       new Request(`blob:${api.url}/a`),
@@ -85,7 +69,7 @@ describe('the origin', { concurrency: true }, () => {
     }
   });
 
-  test('has the default port with and without it', async (t) => {
+  test('may omit the default port', async (t) => {
     const sent = [];
     const fetch = async (url) => {
       sent.push(url);
@@ -147,7 +131,7 @@ describe('a redirect', { concurrency: true }, () => {
     assert.equal(api.requests.length, 42);
   });
 
-  test('that leaves the origin is refused, and nothing is sent there', async (t) => {
+  test('to another origin is refused, without a request there', async (t) => {
     const other = await startApi(t);
     for (const location of [
       `${other.url}/`,
@@ -184,21 +168,18 @@ describe('a redirect', { concurrency: true }, () => {
     assert.equal(parts.api.requests.length, 1);
   });
 
-  test('without a place to go to is the answer', async (t) => {
-    const { manager } = await startBoth(t, redirecting(302));
-    const response = await manager.fetch('/to/it');
+  test('without Location is the response, and one beyond ASCII keeps its bytes', async (t) => {
+    const { manager: without } = await startBoth(t, redirecting(302));
+    const response = await without.fetch('/to/it');
     assert.equal(response.status, 302);
     assert.equal(await response.text(), 'moved');
-  });
-
-  test('to a place beyond ASCII leads where its bytes say', async (t) => {
     const location = Buffer.from('/ä?ö').toString('latin1');
     const { api, manager } = await startBoth(t, redirecting(302, location));
     await manager.fetch('/to/it');
     assert.equal(api.requests[1].url, '/%C3%A4?%C3%B6');
   });
 
-  test('is not followed by those who want it themselves, or none', async (t) => {
+  test('is not followed with redirect: manual or error', async (t) => {
     const { api, manager } = await startBoth(t, redirecting(302, '/there'));
     for (const args of [
       ['/to/it', { redirect: 'manual' }],
@@ -217,7 +198,7 @@ describe('a redirect', { concurrency: true }, () => {
     );
   });
 
-  test('that wants a body again which is used up is refused', async (t) => {
+  test('that requires a consumed body again is refused', async (t) => {
     for (const [status, isFollowed] of [
       [302, true],
       [303, true],
@@ -242,7 +223,7 @@ describe('a redirect', { concurrency: true }, () => {
     }
   });
 
-  test('keeps what a Request says of itself', async (t) => {
+  test('keeps method, headers and signal of a Request', async (t) => {
     const { api, manager } = await startBoth(t, redirecting(307, '/there'));
     const controller = new AbortController();
     const options = { method: 'DELETE', headers: { 'x-own': 'a' }, signal: controller.signal };
@@ -259,7 +240,7 @@ describe('a redirect', { concurrency: true }, () => {
     assert.equal(silent.requests.length, 2);
   });
 
-  test('leads to a 401, and only what was refused is sent again', async (t) => {
+  test('leads to a 401, and only the refused request is sent again', async (t) => {
     for (const body of ['a', Readable.from(['a'])]) {
       const { api, endpoint, manager } = await startBoth(t, ({ url, headers }, response) => {
         if (url === '/jobs') {

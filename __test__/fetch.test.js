@@ -1,6 +1,6 @@
 'use strict';
 
-// `fetch` of a manager: what is sent, for whom, and what is refused before anything is sent.
+// `fetch` of a manager: its requests, their users, and the refusals before a request.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
@@ -11,12 +11,14 @@ const { rejection, start, times, tokenResponse } = require('./support/manager.js
 const USER = 'user:default/jane';
 
 describe('fetch', { concurrency: true }, () => {
-  test('sends the token with every call, and a user with one call alone', async (t) => {
+  test('sends the token with every call, detached too, and a user with one call', async (t) => {
     const { api, manager } = await startBoth(t);
     const response = await manager.fetch('/a', { backstageUser: USER });
     assert.ok(response instanceof Response);
     assert.equal(await response.text(), 'ok');
-    await manager.fetch('/b');
+    const { fetch } = manager;
+    await fetch('/b');
+    assert.deepEqual(Object.keys(manager), []);
     const [first, second] = api.requests.map(({ headers }) => headers);
     assert.equal(first.authorization, 'Bearer token-1');
     assert.equal(first['x-backstage-user'], USER);
@@ -24,14 +26,7 @@ describe('fetch', { concurrency: true }, () => {
     assert.equal('x-backstage-user' in second, false);
   });
 
-  test('works detached, and is not seen where a manager is listed', async (t) => {
-    const { manager } = await startBoth(t);
-    const client = { fetch: manager.fetch };
-    assert.equal((await client.fetch('/a')).status, 200);
-    assert.deepEqual(Object.keys(manager), []);
-  });
-
-  test('sends the user in the header that was chosen', async (t) => {
+  test('sends the user in the header of the option', async (t) => {
     const { api, manager } = await startBoth(t, undefined, { resource: { userHeader: 'X-For' } });
     await manager.fetch('/', { backstageUser: USER, headers: { 'x-for': 'user:default/eve' } });
     assert.equal(api.requests[0].headers['x-for'], USER);
@@ -59,7 +54,7 @@ describe('fetch', { concurrency: true }, () => {
     assert.equal(endpoint.requestCount, api.requests.length);
   });
 
-  test('replaces Authorization, and changes nothing of the caller', async (t) => {
+  test('replaces Authorization, and leaves the arguments unchanged', async (t) => {
     const { api, manager } = await startBoth(t);
     const url = `${api.url}/`;
     const own = { AUTHORIZATION: 'Basic canary', 'X-Own': 'a' };
@@ -68,11 +63,6 @@ describe('fetch', { concurrency: true }, () => {
       ['an array', url, { headers: Object.entries(own) }],
       ['Headers', url, { headers: new Headers(own) }],
       ['a Request', new Request(url, { headers: own }), undefined],
-      [
-        'a Request with other headers',
-        new Request(url, { headers: { 'X-No': 'b' } }),
-        { headers: own },
-      ],
       ['a Request as init', url, new Request(url, { headers: own })],
     ]) {
       const seen = () => JSON.stringify([input, init].map((one) => [...new Headers(one?.headers)]));
@@ -81,12 +71,11 @@ describe('fetch', { concurrency: true }, () => {
       const { headers } = api.requests.at(-1);
       assert.equal(headers.authorization, 'Bearer token-1', name);
       assert.equal(headers['x-own'], 'a', name);
-      assert.equal('x-no' in headers, false, name);
       assert.equal(seen(), before, name);
     }
   });
 
-  test('takes what stands in an init when the call is made', async (t) => {
+  test('reads an init when the call is made', async (t) => {
     const { api, manager } = await startBoth(t);
     const init = { method: 'POST', body: 'first', headers: new Headers({ 'x-own': 'first' }) };
     const call = manager.fetch('/', init);
@@ -118,26 +107,8 @@ describe('fetch', { concurrency: true }, () => {
 
   test('refuses a user that is anything but printable ASCII, and sends nothing', async (t) => {
     const { api, endpoint, manager } = await startBoth(t);
-    for (const user of [
-      '',
-      ' ',
-      ' a',
-      'a ',
-      'a\r\nX-Evil: b',
-      'a\nb',
-      'a\rb',
-      'a\tb',
-      'a\0b',
-      'a\x7f',
-      'é',
-      'ā',
-      '😀',
-      null,
-      1,
-      true,
-      ['user:default/jane'],
-      { toString: () => USER },
-    ]) {
+    const texts = ['', ' ', ' a', 'a\r\nX-Evil: b', 'a\tb', 'a\0b', 'a\x7f', 'é', '😀'];
+    for (const user of [...texts, null, 1, true, [USER], { toString: () => USER }]) {
       const error = await rejection(
         manager.fetch('/', { backstageUser: user }),
         'ERR_KEYCLOAK_REQUEST',
@@ -172,7 +143,7 @@ describe('fetch', { concurrency: true }, () => {
     }
   });
 
-  test('needs to be told the resource', async (t) => {
+  test('requires the option resource', async (t) => {
     const { endpoint, manager } = await start(t);
     const error = await rejection(manager.fetch('http://127.0.0.1/'), 'ERR_KEYCLOAK_CONFIG');
     assert.match(error.message, /resource/);
@@ -186,7 +157,7 @@ describe('fetch', { concurrency: true }, () => {
     assert.equal(api.requests.length, 0);
   });
 
-  test('mixes no two of a hundred users, not even when the token was revoked', async (t) => {
+  test('sends each of a hundred users with its own call, with a revoked token too', async (t) => {
     const tokens = new Set();
     const echo = ({ url, headers }) => `${url} ${headers['x-backstage-user']}`;
     const { api, endpoint, manager } = await startBoth(t, accepting(tokens, echo));
@@ -205,7 +176,7 @@ describe('fetch', { concurrency: true }, () => {
     assert.ok(api.requests.length > 100, 'some were refused first');
   });
 
-  test('an abort rejects with its reason, whatever is waited for', async (t) => {
+  test('rejects with the reason of an abort in every phase', async (t) => {
     const { api, endpoint, manager } = await startBoth(t, () => undefined);
     const reason = new Error('mine');
     const early = AbortSignal.abort(reason);
@@ -232,7 +203,7 @@ describe('fetch', { concurrency: true }, () => {
     assert.equal(api.requests.length, 1);
   });
 
-  test('close() does not cut a call that was sent, and ends those that wait', async (t) => {
+  test('is not cut by close() after it was sent, and ends if it waits for a token', async (t) => {
     let respond;
     const { api, endpoint, manager } = await startBoth(t, (_, response) => {
       respond = () => response.end('late');
@@ -251,7 +222,7 @@ describe('fetch', { concurrency: true }, () => {
     assert.equal(api.requests.length, 1);
   });
 
-  test('hands over a stream as it comes, with a token that lasts as long', async (t) => {
+  test('streams the body, with a token of the requested validity', async (t) => {
     let stream;
     const { api, endpoint, manager } = await startBoth(t, (_, response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' });
@@ -274,7 +245,7 @@ describe('fetch', { concurrency: true }, () => {
 });
 
 describe('the function that sends', () => {
-  test('is the one that was handed in, and its response comes back itself', async (t) => {
+  test('is that of the option, and its response is returned', async (t) => {
     const calls = [];
     const answers = [new Response('no', { status: 401 }), new Response('yes')];
     const double = (...args) => {
@@ -299,7 +270,7 @@ describe('the function that sends', () => {
     assert.equal(answers[0].bodyUsed, true);
   });
 
-  test('is by default the global one of the moment', async (t) => {
+  test('is the current global one by default', async (t) => {
     const { api, manager } = await startBoth(t);
     await manager.fetch('/');
     const replaced = mock.method(globalThis, 'fetch', async () => new Response('mocked'));
@@ -309,7 +280,7 @@ describe('the function that sends', () => {
   });
 });
 
-test('an init is read as the platform reads it, with what it inherits', async (t) => {
+test('an init may inherit its members, as for the platform', async (t) => {
   const { api, manager } = await startBoth(t);
   class Init {
     get method() {

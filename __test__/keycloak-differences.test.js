@@ -14,6 +14,6 @@ test('every difference between Keycloak releases names a test of a real Keycloak
     .filter((name) => name.endsWith('.test.js'))
     .map((name) => fs.readFileSync(path.join(folder, name), 'utf8'))
     .join('\n');
-  const unknown = DIFFERENCES.filter(({ what }) => !tests.includes(`'${what}'`));
+  const unknown = DIFFERENCES.filter(([what]) => !tests.includes(`'${what}'`));
   assert.deepEqual(unknown, []);
 });

@@ -51,7 +51,7 @@ describe('costs', { timeout: LIMIT_MS, skip: isLinux }, () => {
 
 describe('a program', { timeout: LIMIT_MS }, () => {
   /**
-   * Starts a program. If `count` is not 0, it is told to go on when the endpoint has so many
+   * Starts a program. If `count` is not 0, it continues when the endpoint has so many
    * requests, of which `before(endpoint)` decides the answers. Returns its last word.
    */
   async function runExit(t, way, { options, count = 0, before } = {}) {

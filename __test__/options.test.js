@@ -382,7 +382,7 @@ describe('options that are refused', () => {
 });
 
 describe('options that are accepted', () => {
-  test('every option has its right values', async () => {
+  test('every option accepts its right values', async () => {
     const fileOnly = { clientSecret: undefined, clientSecretFile: '/nowhere/secret' };
     for (const more of [
       {},
@@ -403,13 +403,10 @@ describe('options that are accepted', () => {
       BY_CERTIFICATE,
       { ...BY_ASSERTION, clientAssertionType: 'urn:example' },
       { proxy: 'http://jane:secret@proxy.example:3128' },
-      { scope: 'a b' },
       { scope: ['a', 'b'] },
       { parameters: { audience: '', resource: 'x' } },
       { tokenExpiryBufferSeconds: 0 },
-      { tokenExpiryBufferSeconds: 1e12 },
       { requestTimeoutMs: 1 },
-      { requestTimeoutMs: 1e12 },
       { backgroundRefresh: false },
       { ca: tls.rootCertificates.slice(0, 2).join('\n') },
       { caFile: '/nowhere/ca.pem' },
@@ -417,8 +414,6 @@ describe('options that are accepted', () => {
       { resource: { baseUrl: 'HTTP://[::1]:80/a/b/', userHeader: undefined, fetch: undefined } },
       { resource: { baseUrl: 'https://a', userHeader: 'X-User', fetch: () => undefined } },
       { logger: LOGGER },
-      { logger: Object.create(LOGGER) },
-      { name: 'a name' },
     ]) {
       await accepted({ ...BASE, ...more });
     }
@@ -429,7 +424,7 @@ describe('options that are accepted', () => {
     return accepted({ ...BASE, ...Object.fromEntries(absent.map((name) => [name, undefined])) });
   });
 
-  test('a frozen object and an instance of a class will do', async () => {
+  test('an object may be frozen or of a class', async () => {
     await accepted(Object.freeze({ ...BASE }));
     await accepted(Object.assign(new (class Options {})(), BASE));
   });

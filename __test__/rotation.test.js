@@ -8,10 +8,9 @@ const { generateKeyPairSync } = require('node:crypto');
 const fs = require('node:fs');
 const path = require('node:path');
 const { after, before, describe, test } = require('node:test');
-const { KeycloakTokenManager } = require('..');
 const { makeCertificates } = require('./support/certificates.js');
 const { delay, rejection, until } = require('./support/manager.js');
-const { BEARER, startVerifyingEndpoint } = require('./support/verifying-endpoint.js');
+const { BEARER, startVerifying } = require('./support/verifying-endpoint.js');
 
 const LIFE_S = 3;
 const CALLS_PER_SECOND = 100;
@@ -112,21 +111,12 @@ describe('a credential that is replaced under load', { concurrency: true }, () =
         const folder = fs.mkdtempSync(path.join(certificates.directory, 'rotation-'));
         const first = next(0);
         const { server, ca } = certificates;
-        const endpoint = await startVerifyingEndpoint({
-          believes: first.believes,
-          expiresIn: LIFE_S,
-          ...(isCertificate && {
-            tls: { ...server, ca: ca.cert, requestCert: true, rejectUnauthorized: true },
-          }),
-        });
-        t.after(() => endpoint.close());
-        const manager = new KeycloakTokenManager({
-          tokenEndpoint: endpoint.tokenEndpoint,
-          clientId: 'agent',
-          ca: ca.cert,
-          ...mount(folder, 0, first.files),
-        });
-        t.after(() => manager.close());
+        const tls = { ...server, ca: ca.cert, requestCert: true, rejectUnauthorized: true };
+        const { endpoint, manager } = await startVerifying(
+          t,
+          { believes: first.believes, expiresIn: LIFE_S, tls: isCertificate && tls },
+          { ca: ca.cert, ...mount(folder, 0, first.files) },
+        );
         await manager.getToken();
 
         const load = startLoad(manager);
@@ -165,15 +155,9 @@ describe('a file and a server that differ', { concurrency: true }, () => {
   /** A manager that had a token with the first secret. */
   async function start(t) {
     const folder = fs.mkdtempSync(path.join(certificates.directory, 'rotation-'));
-    const endpoint = await startVerifyingEndpoint({ believes: { secret: 'first' } });
-    t.after(() => endpoint.close());
     const put = (secret) => mount(folder, secret, { clientSecretFile: secret });
-    const manager = new KeycloakTokenManager({
-      tokenEndpoint: endpoint.tokenEndpoint,
-      clientId: 'agent',
-      ...put('first'),
-    });
-    t.after(() => manager.close());
+    const believes = { secret: 'first' };
+    const { endpoint, manager } = await startVerifying(t, { believes }, put('first'));
     await manager.getToken();
     endpoint.requests.length = 0;
     const sent = () => endpoint.requests.map(({ form }) => form.client_secret);

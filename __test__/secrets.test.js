@@ -182,26 +182,4 @@ describe('a secret file', { concurrency: true }, () => {
       assert.equal(endpoint.connectionCount, 0);
     });
   }
-
-  test('is read at every acquisition', async (t) => {
-    const { endpoint, manager, clientSecretFile } = await startWithFile(t, SECRET);
-    await manager.getToken();
-    endpoint.setSecret('test-client', 'new');
-    await writeFile(clientSecretFile, 'new\n');
-    await manager.getToken(forced);
-    assert.deepEqual(
-      endpoint.requests.map(({ status }) => status),
-      [200, 200],
-    );
-  });
-
-  test('is read once more after a refusal', async (t) => {
-    const { endpoint, manager, clientSecretFile } = await startWithFile(t, 'old');
-    endpoint.answerNext(() => writeFile(clientSecretFile, SECRET));
-    await manager.getToken();
-    assert.deepEqual(
-      endpoint.requests.map(({ status }) => status),
-      [401, 200],
-    );
-  });
 });

@@ -5,8 +5,7 @@
 const assert = require('node:assert/strict');
 const { getEventListeners } = require('node:events');
 const { describe, test } = require('node:test');
-const { KeycloakTokenManager } = require('..');
-const { CLIENT, delay, rejection, start, times, until } = require('./support/manager.js');
+const { rejection, start, times, until } = require('./support/manager.js');
 
 /** The unhandled rejections that come while a test runs. */
 function unhandledRejections(t) {
@@ -111,29 +110,5 @@ describe('signals', { concurrency: true }, () => {
     await until(() => manager.snapshot().state === 'failing', 'the failure is there');
     await turn();
     assert.deepEqual(reasons, []);
-  });
-
-  test('a caller who joins an abandoned flight keeps the manager alive', async (t) => {
-    const { endpoint } = await start(t);
-    endpoint.pause();
-    const controller = new AbortController();
-    const come = (() => {
-      const manager = new KeycloakTokenManager({
-        ...CLIENT,
-        tokenEndpoint: endpoint.tokenEndpoint,
-      });
-      const left = manager.getToken({ signal: controller.signal });
-      controller.abort('why');
-      left.catch(() => {});
-      return manager.getToken();
-    })();
-    await endpoint.waitForRequests(1);
-    for (const _ of times(3)) {
-      await turn();
-      global.gc();
-    }
-    endpoint.resume();
-    const lost = delay(5_000, 'lost', { ref: false });
-    assert.match(await Promise.race([come, lost]), /^ey/);
   });
 });

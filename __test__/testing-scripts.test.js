@@ -184,7 +184,7 @@ describe('the fake token endpoint: its scripts', { concurrency: true }, () => {
       answers += 1;
     });
     await endpoint.waitForRequests(3);
-    // What is not a token request passes, so an answer would have been seen by now.
+    // Other requests are answered, so the tokens would have arrived by now.
     await (await fetch(endpoint.jwksUri)).text();
     assert.equal(answers, 0);
     assert.equal(endpoint.requests[0].status, undefined);

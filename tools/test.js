@@ -89,7 +89,7 @@ function soak(seconds) {
 
 function leaks() {
   const files = filesIn(path.join('__test__', 'leaks'), '.test.js');
-  return nodeTest(files, { limitSeconds: 1800 });
+  return nodeTest(files, { env: { LEAKS: 'full' }, limitSeconds: 1800 });
 }
 
 function javascriptTests() {

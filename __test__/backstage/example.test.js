@@ -14,7 +14,7 @@ const { INSTALL_TIMEOUT_MS } = require('./support.js');
 const run = promisify(execFile);
 const program = path.join(__dirname, '..', '..', 'examples', 'backstage-plugin', 'run.js');
 
-test('the example serves a signed-in user, and nobody else', {
+test('the example serves a signed-in user alone', {
   timeout: INSTALL_TIMEOUT_MS,
 }, async () => {
   const { stdout } = await run(process.execPath, [program, '--embedded', '--once']);
@@ -43,11 +43,11 @@ describe('the API of the example', () => {
     return { endpoint, ask };
   }
 
-  test('answers 401 to what is no valid token', async (t) => {
+  test('answers 401 to an invalid token', async (t) => {
     const { endpoint, ask } = await start(t);
     const expired = 'Invalid token: Signature has expired.';
     const [header, , signature] = endpoint.issueToken().split('.');
-    const [, payload] = endpoint.issueToken({ sub: 'somebody' }).split('.');
+    const [, payload] = endpoint.issueToken({ sub: 'another' }).split('.');
     const changed = [header, payload, signature].join('.');
     const claimed = (fields) => {
       const encoded = Buffer.from(JSON.stringify(fields)).toString('base64url');
@@ -68,7 +68,7 @@ describe('the API of the example', () => {
     assert.equal((await ask(endpoint.issueToken())).status, 200);
   });
 
-  test('answers 403 to a write without the role, and lets everybody read', async (t) => {
+  test('answers 403 to a write without the role, and 200 to a read', async (t) => {
     const { endpoint, ask } = await start(t, ['kagenti-viewer']);
     const token = endpoint.issueToken();
     assert.equal((await ask(token)).status, 200);

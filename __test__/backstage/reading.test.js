@@ -15,57 +15,45 @@ const WHOLE = {
   clientSecret: CANARY,
 };
 
-/** Sections that are refused, and what the error must say. */
+/** Sections that are refused, and the error. */
+const API = { baseUrl: 'https://api.example.org', fetch: CANARY };
+const TWO = { clientId: 1, clientSecret: CANARY, requestTimeoutMs: 'x' };
 const REFUSED = [
   [
     'a client id alone',
     { clientId: 'x' },
-    /there is clientId, but tokenEndpoint \(or issuer\) and clientSecret/,
+    /is clientId, but tokenEndpoint \(or issuer\) and clientSe/,
   ],
   ['a secret alone', { clientSecret: CANARY }, /there is clientSecret, .* and clientId is missing/],
   ['no secret', { ...WHOLE, clientSecret: undefined }, /but clientSecret \(or clientSecretFile\)/],
-  [
-    'a removed secret',
-    { ...WHOLE, clientSecret: null },
-    /but clientSecret \(or clientSecretFile\)/,
-  ],
   [
     'an empty section',
     {},
     /it is empty, but tokenEndpoint \(or issuer\), clientId and clientSecret/,
   ],
-  ['a section that is a string', CANARY, /got string, wanted object/],
   ['a section that is a list', [CANARY], /got array, wanted object/],
   ['a secret that is a number', { ...WHOLE, clientSecret: 7351 }, /auth\.clientSecret.*got number/],
-  [
-    'a secret that is a list',
-    { ...WHOLE, clientSecret: [CANARY] },
-    /auth\.clientSecret.*got array/,
-  ],
   ['an empty secret', { ...WHOLE, clientSecret: '' }, /auth\.clientSecret.*got empty-string/],
   ['a word for a number', { ...WHOLE, requestTimeoutMs: CANARY }, /requestTimeoutMs.*a number/],
   ['a word for a flag', { ...WHOLE, skipTlsVerify: CANARY }, /skipTlsVerify.*a boolean/],
-  ['a number for a scope', { ...WHOLE, scope: 1 }, /auth\.scope.*got number, wanted string/],
   ['a list of numbers', { ...WHOLE, scope: [1] }, /auth\.scope\[0\].*got number/],
   ['a parameter that is a number', { ...WHOLE, parameters: { max_age: 1 } }, /"max_age" must be a/],
-  ['a proxy in a list', { ...WHOLE, proxy: ['false'] }, /auth\.proxy.*got array, wanted string/],
   ['a proxy that is true', { ...WHOLE, proxy: true }, /auth\.proxy.*got boolean, wanted string/],
-  ['parameters in a list', { ...WHOLE, parameters: [CANARY] }, /auth\.parameters.*got array/],
   [
     'a misspelt option',
     { ...WHOLE, clientsecret: CANARY },
-    /unknown key "clientsecret"; the known keys are/,
+    /unknown key "clientsecret"; the known/,
   ],
   ['a resource without a URL', { ...WHOLE, resource: {} }, /resource: baseUrl is missing/],
   [
     'an unknown key in the resource',
-    { ...WHOLE, resource: { baseUrl: 'https://api.example.org', fetch: CANARY } },
-    /unknown key "fetch"; the known keys are baseUrl and userHeader/,
+    { ...WHOLE, resource: API },
+    /"fetch"; the known keys are baseU/,
   ],
   [
-    'two faults, which are told together',
-    { clientId: 1, clientSecret: CANARY, requestTimeoutMs: 'x' },
-    /auth\.clientId.*auth\.requestTimeoutMs.*but tokenEndpoint \(or issuer\) is missing/,
+    'two faults together',
+    TWO,
+    /auth\.clientId.*auth\.requestTimeoutMs.*but tokenEndpoint .* missing/,
   ],
 ];
 
@@ -78,13 +66,13 @@ describe('readKeycloakTokenManagerOptions', () => {
     return backstage.readKeycloakTokenManagerOptions(new ConfigReader(data), key);
   }
 
-  test('gives undefined where there is no section', () => {
+  test('returns undefined without a section', () => {
     assert.equal(read({}), undefined);
     assert.equal(read({ boost: { kagenti: {} } }), undefined);
     assert.equal(read(nest(KEY, null)), undefined);
   });
 
-  test('gives every option that can stand in a file', () => {
+  test('reads every option of a file', () => {
     const { properties } = KEY.split('.').reduce((at, part) => at.properties[part], schema);
     const sample = {
       string: () => 'text',
@@ -107,32 +95,26 @@ describe('readKeycloakTokenManagerOptions', () => {
     }
   });
 
-  test('reads the section that it is told', () => {
-    assert.deepEqual(read(nest('acme.auth', WHOLE), 'acme.auth'), WHOLE);
-    assert.equal(read(nest('acme.auth', WHOLE)), undefined);
-  });
-
-  test('reads a list of scopes', () => {
+  test('reads another section, and a list of scopes', () => {
     const scope = ['openid', 'agents'];
-    assert.deepEqual(read(nest(KEY, { ...WHOLE, scope })).scope, scope);
+    const section = { ...WHOLE, scope };
+    assert.deepEqual(read(nest('acme.auth', section), 'acme.auth'), section);
+    assert.equal(read(nest('acme.auth', section)), undefined);
   });
 
-  test('reads numbers and flags that come from the environment as strings', async () => {
+  test('reads numbers and flags from the environment', async () => {
     const { ConfigSources, StaticConfigSource, EnvConfigSource } = workspace.require(
       '@backstage/config-loader',
     );
     const { readKeycloakTokenManagerOptions } = workspace.require(
       'keycloak-token-manager/backstage',
     );
-    const env = {};
-    for (const [name, value] of Object.entries({
-      requestTimeoutMs: '"2500"',
-      tokenExpiryBufferSeconds: '"45"',
-      skipTlsVerify: '"true"',
-      backgroundRefresh: '"no"',
-    })) {
-      env[`APP_CONFIG_boost_kagenti_auth_${name}`] = value;
-    }
+    const prefix = 'APP_CONFIG_boost_kagenti_auth_';
+    const env = {
+      [`${prefix}requestTimeoutMs`]: '"2500"',
+      [`${prefix}skipTlsVerify`]: '"true"',
+      [`${prefix}backgroundRefresh`]: '"no"',
+    };
     const config = await ConfigSources.toConfig(
       ConfigSources.merge([
         StaticConfigSource.create({ data: nest(KEY, WHOLE) }),
@@ -140,17 +122,9 @@ describe('readKeycloakTokenManagerOptions', () => {
       ]),
     );
     try {
-      const { requestTimeoutMs, tokenExpiryBufferSeconds, skipTlsVerify, backgroundRefresh } =
-        readKeycloakTokenManagerOptions(config);
-      assert.deepEqual(
-        { requestTimeoutMs, tokenExpiryBufferSeconds, skipTlsVerify, backgroundRefresh },
-        {
-          requestTimeoutMs: 2500,
-          tokenExpiryBufferSeconds: 45,
-          skipTlsVerify: true,
-          backgroundRefresh: false,
-        },
-      );
+      const options = readKeycloakTokenManagerOptions(config);
+      const { requestTimeoutMs, skipTlsVerify, backgroundRefresh } = options;
+      assert.deepEqual([requestTimeoutMs, skipTlsVerify, backgroundRefresh], [2500, true, false]);
     } finally {
       config.close();
     }

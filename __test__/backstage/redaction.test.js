@@ -1,6 +1,6 @@
 'use strict';
 
-/** The configuration schema: what Backstage's own loader and logger make of the secret. */
+/** The configuration schema in Backstage's own loader and logger. */
 
 const assert = require('node:assert/strict');
 const { writeFile } = require('node:fs/promises');
@@ -37,13 +37,13 @@ describe('the configuration schema', () => {
     });
   }
 
-  test('shows nothing of the section to the frontend', async () => {
+  test('hides the section from the frontend', async () => {
     const configs = [{ data: nest(KEY, SECTION), context: 'test' }];
     const [processed] = (await load()).process(configs, { visibility: ['frontend'] });
     assert.deepEqual(processed?.data ?? {}, {});
   });
 
-  test('counts the secret, and nothing else, as one', async () => {
+  test('marks the secret alone as one', async () => {
     const configs = [{ data: nest(KEY, SECTION), context: 'test' }];
     const [processed] = (await load()).process(configs, { visibility: ['secret'] });
     assert.deepEqual(processed.data, nest(KEY, { clientSecret: SECRET }));
@@ -62,7 +62,7 @@ describe('the configuration schema', () => {
     });
   }
 
-  test('has the logger of a real backend hide the secret, also after an edit', async (t) => {
+  test('lets the logger of a real backend hide the secret, also after an edit', async (t) => {
     const endpoint = await startFakeTokenEndpoint({ clients: { 'test-client': SECRET } });
     t.after(() => endpoint.close());
     const file = path.join(workspace.folder, 'app-config.yaml');
@@ -90,7 +90,7 @@ describe('the configuration schema', () => {
     endpoint.setSecret('test-client', 'yet-another');
     const refused = await post('token');
     assert.equal(refused.body.code, 'ERR_KEYCLOAK_OAUTH');
-    const told = backend.output() + JSON.stringify(refused);
-    assert.doesNotMatch(told, new RegExp(`${SECRET}|${ROTATED}`));
+    const shown = backend.output() + JSON.stringify(refused);
+    assert.doesNotMatch(shown, new RegExp(`${SECRET}|${ROTATED}`));
   });
 });

@@ -1,6 +1,6 @@
 'use strict';
 
-/** The service in a backend: who shares what, how it fails, what it logs and when it closes. */
+/** The service in a backend: its shared manager, failures, log lines and end. */
 
 const assert = require('node:assert/strict');
 const { execFile } = require('node:child_process');
@@ -33,6 +33,8 @@ describe('the service', () => {
     const [alpha, beta] = [keeperOf('alpha'), keeperOf('beta')];
     const { endpoint } = await startBackend(t, workspace, [alpha.plugin, beta.plugin]);
     const [first, second] = [alpha.services.tokens, beta.services.tokens];
+    assert.equal(first.snapshot().state, 'empty');
+    assert.equal(endpoint.requests.length, 0, 'before the first call');
     assert.notEqual(first, second);
     assert.deepEqual([first.pluginId, second.pluginId], ['alpha', 'beta']);
     const tokens = await Promise.all([first.getToken(), second.getToken(), first.getToken()]);
@@ -42,18 +44,11 @@ describe('the service', () => {
     assert.equal(first.snapshot().counters.acquisitions, 1);
 
     assert.equal(first.invalidateToken(tokens[0]), true);
-    assert.notEqual(await second.getToken(), tokens[0], 'what one plugin drops is dropped for all');
+    assert.notEqual(await second.getToken(), tokens[0], 'all plugins drop the token');
     assert.equal(endpoint.requests.length, 2);
   });
 
-  test('asks for nothing before a plugin asks for a token', async (t) => {
-    const alpha = keeperOf('alpha');
-    const { endpoint } = await startBackend(t, workspace, [alpha.plugin]);
-    assert.equal(alpha.services.tokens.snapshot().state, 'empty');
-    assert.equal(endpoint.requests.length, 0);
-  });
-
-  test('stays open when a plugin closes what it was given', async (t) => {
+  test('stays open when a plugin closes its view', async (t) => {
     const [alpha, beta] = [keeperOf('alpha'), keeperOf('beta')];
     await startBackend(t, workspace, [alpha.plugin, beta.plugin]);
     const token = await alpha.services.tokens.getToken();
@@ -93,7 +88,7 @@ describe('the service', () => {
     }
   });
 
-  test('has a manager of its own for a further ref', async (t) => {
+  test('has another manager for another ref', async (t) => {
     const other = backstage().createKeycloakTokenManagerServiceRef({
       id: 'acme.tokens',
       configKey: 'acme.auth',
@@ -118,7 +113,7 @@ describe('the service', () => {
     assert.deepEqual(audiences.sort(), ['acme', undefined]);
   });
 
-  test('passes the logger on and names itself in every line', async (t) => {
+  test('logs through the logger of the backend, with its name', async (t) => {
     const alpha = keeperOf('alpha');
     const { endpoint, lines } = await startBackend(t, workspace, [alpha.plugin]);
     endpoint.answerNext({ status: 401, body: { error: 'unauthorized_client' } });
@@ -128,26 +123,20 @@ describe('the service', () => {
     assert.doesNotMatch(JSON.stringify(lines), /test-secret/);
   });
 
-  const startsBadly = [
-    ['no section', {}, /there is no such section; it needs tokenEndpoint, clientId and/],
-    [
-      'a partial section',
-      nest(KEY, { tokenEndpoint: ENDPOINT, clientSecret: CANARY }),
-      /there is tokenEndpoint and clientSecret, but clientId is missing/,
-    ],
-    [
-      'a value that the manager refuses',
-      nest(KEY, { tokenEndpoint: ENDPOINT, ...CLIENT, clientSecret: CANARY, requestTimeoutMs: 0 }),
-      /invalid options: requestTimeoutMs: expected an integer of at least 1/,
-    ],
+  const endpoint = { tokenEndpoint: ENDPOINT };
+  const refused = { ...endpoint, ...CLIENT, clientSecret: CANARY, requestTimeoutMs: 0 };
+  for (const [what, auth, pattern] of [
+    ['no section', undefined, /there is no such section; it needs tokenEndpoint, clientId and/],
+    ['a partial section', { ...endpoint, clientSecret: CANARY }, /but clientId is missing/],
+    ['a value that the manager refuses', refused, /requestTimeoutMs: expected an integer of at/],
     [
       'a wrong type',
-      nest(KEY, { tokenEndpoint: ENDPOINT, clientId: 'x', clientSecret: [CANARY] }),
+      { ...endpoint, clientId: 'x', clientSecret: [CANARY] },
       /Invalid type in config for key 'boost\.kagenti\.auth\.clientSecret'/,
     ],
-  ];
-  for (const [what, data, pattern] of startsBadly) {
+  ]) {
     test(`fails the plugin at start for ${what}, naming the key`, async (t) => {
+      const data = auth === undefined ? {} : nest(KEY, auth);
       const config = await editableConfig(workspace, data);
       t.after(() => config.close());
       const alpha = keeperOf('alpha');
@@ -179,7 +168,7 @@ describe('the service', () => {
     }
   });
 
-  test('is not needed, nor are the packages of Backstage, by those who do without', async () => {
+  test('is optional, as are the packages of Backstage', async () => {
     const program = `
       const { KeycloakTokenManager } = require('keycloak-token-manager');
       require('keycloak-token-manager/testing');

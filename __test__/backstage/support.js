@@ -1,6 +1,6 @@
 /**
- * What the Backstage suites share: a workspace, backends on a fake endpoint whose configuration
- * can be edited, and plugins that show what they were given.
+ * Helpers of the Backstage suites: a workspace, backends on a fake endpoint with an editable
+ * configuration, and plugins that keep their services.
  */
 'use strict';
 
@@ -54,7 +54,7 @@ boost:
 `;
 }
 
-/** A plugin that depends on services and keeps what it was given in `services`. */
+/** A plugin that keeps its dependencies in `services`. */
 function keeper(workspace, pluginId, deps) {
   const { createBackendPlugin } = workspace.require('@backstage/backend-plugin-api');
   const services = {};
@@ -67,7 +67,7 @@ function keeper(workspace, pluginId, deps) {
   return { plugin, services };
 }
 
-/** A configuration that can be edited: `edit(data)` resolves when those who follow it were told. */
+/** A configuration that can be edited: `edit(data)` resolves after its subscribers were called. */
 async function editableConfig(workspace, data) {
   const { ConfigSources, MutableConfigSource } = workspace.require('@backstage/config-loader');
   const { coreServices, createServiceFactory } = workspace.require('@backstage/backend-plugin-api');
@@ -80,15 +80,15 @@ async function editableConfig(workspace, data) {
       factory: () => config,
     }),
     edit(changed) {
-      const told = new Promise((resolve) => {
+      const edited = new Promise((resolve) => {
         const { unsubscribe } = config.subscribe(() => {
           unsubscribe();
-          // Those who subscribed earlier have been told by now, others are told in this turn.
+          // Earlier subscribers were called before, later ones are called in this turn.
           setImmediate(resolve);
         });
       });
       source.setData(changed);
-      return told;
+      return edited;
     },
     close: () => config.close(),
   };

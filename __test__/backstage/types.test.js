@@ -11,21 +11,9 @@ const { allExamples, needsBackstage } = require('../../tools/examples.js');
 const { useWorkspace } = require('./support.js');
 
 const root = path.join(__dirname, '..', '..');
-const OPTIONS = [
-  '--noEmit',
-  '--strict',
-  '--exactOptionalPropertyTypes',
-  '--target',
-  'es2022',
-  '--module',
-  'node16',
-  '--moduleResolution',
-  'node16',
-  '--lib',
-  'es2022',
-  '--types',
-  'node',
-];
+const OPTIONS =
+  '--noEmit --strict --exactOptionalPropertyTypes --target es2022 --module node16 ' +
+  '--moduleResolution node16 --lib es2022 --types node';
 
 for (const release of ['newest', 'oldest']) {
   describe(`the types, with the ${release} release`, () => {
@@ -45,14 +33,14 @@ for (const release of ['newest', 'oldest']) {
         process.execPath,
         [
           path.join(root, 'node_modules/typescript/bin/tsc'),
-          ...OPTIONS,
+          ...OPTIONS.split(' '),
           '--typeRoots',
           types,
           ...files,
         ],
         { cwd: workspace.folder, encoding: 'utf8' },
       );
-      // Backstage's own declarations have faults that depend on what is installed beside them.
+      // Backstage's own declarations have faults that depend on the packages beside them.
       const ours = stdout
         .split('\n')
         .filter((line) => /^([\w-]+\.ts|node_modules\/keycloak-token-manager\/)/.test(line));

@@ -1,46 +1,34 @@
 'use strict';
 
-// Arguments: token endpoint, task, how often, what to leak on purpose. Does the same thing over and
-// over, and prints what the process takes after each part of it as JSON, a line for each sample.
+// Arguments: token endpoint, task, repetitions, what to leak on purpose. Repeats the task, and prints
+// the resources of the process after each part as JSON, a line for each sample.
 
 const { readFileSync, readdirSync } = require('node:fs');
 const { once } = require('node:events');
 const { Worker, isMainThread, parentPort, workerData } = require('node:worker_threads');
-const { KeycloakTokenManager } = require('../..');
-const { collect, tell, told } = require('../programs/program.js');
+const { collect, endpoint, open, tell, told } = require('../programs/program.js');
 
 const MANAGERS_AT_ONCE = 32;
 const WORKERS_AT_ONCE = 4;
-/** In so many parts the work is done; of them, the first ones fill pools and caches. */
+/** The number of parts; the first ones fill pools and caches. */
 const PARTS = 50;
 const WARM_UP_PARTS = 10;
 
 const KIB_PER_MIB = 1024;
 const BYTES_PER_MIB = 2 ** 20;
-const LEAK_BYTES = 1024;
 
-const [, , argument, task, total, leak] = process.argv;
-const endpoint = isMainThread ? argument : workerData.endpoint;
-
-function open(options = {}) {
-  return new KeycloakTokenManager({
-    tokenEndpoint: endpoint,
-    clientId: 'test-client',
-    clientSecret: 'test-secret',
-    ...options,
-  });
-}
+const [, , , task, total, leak] = process.argv;
 
 const counts = { acquisitions: 0, invalidations: 0, aborts: 0, closes: 0, workers: 0 };
 const kept = [];
 
-/** The result of a waiting caller when it is released. */
+/** The error of a waiting caller. */
 async function freed(call) {
   const reason = await call.then(
     () => undefined,
     (error) => error,
   );
-  if (reason === undefined) throw new Error('a caller who should have been freed got a token');
+  if (reason === undefined) throw new Error('a caller that should have failed got a token');
   return reason;
 }
 
@@ -61,7 +49,7 @@ async function live() {
   counts.closes += 1;
 }
 
-/** What goes on beside it, now and then. */
+/** Further tasks, now and then. */
 const others = [
   /** Dropped with a token, and with nothing closed. */
   async function drop() {
@@ -91,7 +79,7 @@ async function liveWithOthers(number) {
   if (number % 8 === 0) await others[(number / 8) % others.length]();
 }
 
-/** What a worker does; how it ends is up to the number. */
+/** The work of a worker, by the way in which it ends. */
 const work = {
   /** By itself, with a token and a refresh to come. */
   async ends() {
@@ -132,11 +120,10 @@ async function startWorker(number) {
   await once(worker, 'message');
   if (name === 'isTerminated') await worker.terminate();
   await exited;
-  if (leak === 'threads') kept.push(Buffer.alloc(LEAK_BYTES, 1));
   counts.workers += 1;
 }
 
-/** Does something so often, some of it at once. */
+/** Repeats a task, several at once. */
 async function repeat(act, atOnce, from, to) {
   let next = from;
   const one = async () => {
@@ -165,7 +152,7 @@ async function sample() {
     heap: heapUsed / BYTES_PER_MIB,
     external: external / BYTES_PER_MIB,
     buffers: arrayBuffers / BYTES_PER_MIB,
-    // The one with which the folder is read is among them, each time.
+    // These always include the one that reads the folder.
     fds: readdirSync('/proc/self/fd').length,
     threads: readdirSync('/proc/self/task').length,
   };
@@ -178,7 +165,7 @@ const tasks = {
 
 async function main() {
   const [act, atOnce] = tasks[task];
-  // Whatever the first of everything opens is there from here on, the standard streams included.
+  // After the first round, everything that is opened once is open, the standard streams included.
   tell('started');
   await repeat(act, atOnce, 0, atOnce);
   tell(await sample());
@@ -191,7 +178,7 @@ async function main() {
     tell({ seconds, done: part * size, ...(await sample()) });
   }
   tell({ counts });
-  // The endpoint is gone by now, and with it all connections.
+  // By now the endpoint and all connections are closed.
   await told();
   tell(await sample());
 }

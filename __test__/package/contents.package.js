@@ -1,6 +1,6 @@
 'use strict';
 
-// What is in the packages of dist/, and what the tools that users run over packages say of them.
+// The contents of the packages of dist/, and the findings of tools for packages.
 
 const assert = require('node:assert/strict');
 const { createHash } = require('node:crypto');
@@ -40,7 +40,7 @@ async function runTool(script, ...args) {
 describe('the main package', { timeout: LIMIT_MS }, () => {
   const main = readMain();
 
-  it('is small, and holds nothing but its code, types and documents', (t) => {
+  it('is small, and contains its code, types and documents alone', (t) => {
     const size = unpackedSize(main);
     t.diagnostic(`${size} bytes in ${main.files.size} files, ${main.archive.length} packed`);
     assert.ok(size <= MAIN_LIMIT, `${size} bytes`);
@@ -52,7 +52,7 @@ describe('the main package', { timeout: LIMIT_MS }, () => {
     );
   });
 
-  it('holds every file of the checkout that it should', () => {
+  it('contains the files of the checkout that users need', () => {
     for (const entry of ['backstage', 'testing']) {
       for (const file of readdirSync(path.join(ROOT, 'lib', entry))) {
         assert.ok(main.files.has(`lib/${entry}/${file}`), file);
@@ -62,7 +62,7 @@ describe('the main package', { timeout: LIMIT_MS }, () => {
     assert.deepEqual(
       Array.from(loaded.matchAll(/require\("(?!node:)([^"]+)"\)/g), ([, name]) => name).sort(),
       Object.keys(targets).map(findPlatformPackage).sort(),
-      'all else is in it',
+      'it has no other dependency',
     );
     const types = [...main.files.keys()].filter((file) => file.endsWith('.d.ts'));
     for (const file of [...types, 'README.md', 'LICENSE']) {
@@ -72,21 +72,14 @@ describe('the main package', { timeout: LIMIT_MS }, () => {
     assert.deepEqual(JSON.parse(main.files.get(schema)), JSON.parse(read(schema)));
   });
 
-  it('has a manifest for users, and none of what is for the checkout', () => {
+  it('has a manifest without the members for the checkout', () => {
     const { manifest } = main;
     const own = JSON.parse(read('package.json'));
     for (const key of ['private', 'scripts', 'devDependencies', 'napi', 'dependencies']) {
       assert.equal(manifest[key], undefined, key);
     }
-    for (const key of [
-      'name',
-      'version',
-      'license',
-      'engines',
-      'exports',
-      'configSchema',
-      'peerDependencies',
-    ]) {
+    const kept = 'name version license engines exports configSchema peerDependencies'.split(' ');
+    for (const key of kept) {
       assert.deepEqual(manifest[key], own[key], key);
     }
     assert.ok(manifest.keywords.includes('keycloak'));
@@ -94,7 +87,7 @@ describe('the main package', { timeout: LIMIT_MS }, () => {
     assert.deepEqual(Object.entries(manifest.optionalDependencies), packages);
   });
 
-  it('names the place of its sources only if it was told one', () => {
+  it('names the place of its sources only if there is one', () => {
     assert.deepEqual(whereabouts(undefined), {});
     assert.deepEqual(whereabouts('https://git.example/team/project'), {
       homepage: 'https://git.example/team/project#readme',
@@ -163,7 +156,7 @@ for (const name of builtTargets()) {
       }
     });
 
-    it('has a licence text for everything linked in', () => {
+    it('has a licence text for every linked crate', () => {
       const text = found.files.get('THIRD-PARTY.txt').toString();
       const [list] = text.split(`\n\n${'-'.repeat(72)}`);
       const lines = list.split('\n').slice(2);

@@ -1,6 +1,6 @@
 'use strict';
 
-// Installs the packages of dist/ from a registry into an empty project, and gets a token.
+// Installations of the packages of dist/ from a registry into an empty project, to the first token.
 
 const assert = require('node:assert/strict');
 const { mkdirSync, readdirSync, symlinkSync } = require('node:fs');
@@ -51,7 +51,7 @@ for (const major of nodeMajors) {
         assert.ok(over - start < FIRST_TOKEN_WITHIN_MS, `${over - start} ms to the first token`);
         const fetched = registry.downloads.slice(first);
         assert.ok(fetched.includes(NAME) && fetched.includes(OWN), `fetched ${fetched}`);
-        // Yarn 1 fetches all, and knows nothing of C libraries when it installs.
+        // Yarn 1 fetches all packages, and ignores the C library.
         if (name === 'yarn 1') {
           const isFit = (entry) =>
             entry === NAME || entry.startsWith(OWN.replace(/(gnu|musl)$/, ''));
@@ -65,7 +65,7 @@ for (const major of nodeMajors) {
 }
 
 describe('an installation', { timeout: LIMIT_MS }, () => {
-  it('needs no compiler, nor anything else but Node', async (t) => {
+  it('requires Node alone, and no compiler', async (t) => {
     const project = makeProject(t);
     const bin = path.join(project.folder, 'bin');
     mkdirSync(bin);
@@ -78,7 +78,7 @@ describe('an installation', { timeout: LIMIT_MS }, () => {
     assert.deepEqual(readdirSync(bin), ['node']);
   });
 
-  it('without optional dependencies says what is missing, and why', async (t) => {
+  it('without optional dependencies fails with the missing package and the cause', async (t) => {
     const project = makeProject(t);
     const node = process.execPath;
     const npm = await managers.npm.prepare(project, { registry: registry.url, node });

@@ -1,6 +1,6 @@
 'use strict';
 
-// The packages of dist/ where Node is not alone: under Jest, and in a Backstage backend.
+// The packages of dist/ under Jest, and in a Backstage backend.
 
 const assert = require('node:assert/strict');
 const path = require('node:path');

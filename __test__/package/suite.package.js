@@ -1,8 +1,7 @@
 'use strict';
 
-// The core of the JavaScript suite on the very files of dist/, for every platform that was built
-// and that can be run here: with another C library in its own loader, for another processor in an
-// emulator.
+// The core of the JavaScript suite on the files of dist/, for every platform that was built and can
+// run here: with another C library in its own loader, for another processor in an emulator.
 
 const assert = require('node:assert/strict');
 const { cpSync } = require('node:fs');
@@ -16,7 +15,7 @@ const { makeCertificates } = require('../support/certificates.js');
 const { ROOT, builtTargets, installByHand, readMain, readPackage } = require('./support/dist.js');
 const { LIMIT_MS, makeProject } = require('./support/project.js');
 
-/** Those that hold nothing to a time; an emulator is twenty times slower. */
+/** The suites without time limits; an emulator is twenty times slower. */
 const UNHURRIED = ['calls', 'options', 'signals', 'wire'];
 
 const HTTPS = `
@@ -37,7 +36,7 @@ const [ca, key, cert] = ['ca.pem', 'server.key', 'server.pem'].map((file) =>
 })();
 `;
 
-/** How Node for a target is started here; the reason why not, if it cannot be. */
+/** The command of a Node for a target, or the reason why there is none here. */
 async function nodeFor(name) {
   if (name === ownTarget()) return { command: process.execPath, args: [], env: {} };
   return foreignNode(name).catch((error) => ({ reason: error.message.split('\n')[0] }));
@@ -74,7 +73,7 @@ for (const name of builtTargets()) {
       });
     }
 
-    it('speaks https, and trusts what it is told to', async (t) => {
+    it('speaks https, and trusts the given authority', async (t) => {
       const node = await layOut(t);
       const output = await node?.('https.js', certificates.directory);
       if (output !== undefined) assert.equal(output, `3 ERR_KEYCLOAK_TLS ${targets[name].cpu}\n`);

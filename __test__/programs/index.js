@@ -1,6 +1,6 @@
 'use strict';
 
-// Starts the programs of this folder, each in a process of its own.
+// Starts programs, by default of this folder, each in a process of its own.
 
 const assert = require('node:assert/strict');
 const { spawn } = require('node:child_process');
@@ -9,18 +9,24 @@ const path = require('node:path');
 
 const LIMIT_MS = 20_000;
 
-/** A program that runs. What it prints is JSON, a line each. */
+/** A running program, which prints lines of JSON. */
 class Program {
   #child;
   #printed;
   #errors = '';
+  #printedAt;
   #exit;
 
-  constructor(t, name, args, { execArgv = [], env, binary = process.execPath }) {
-    const argv = [...execArgv, path.join(__dirname, name), ...args.map(String)];
+  constructor(
+    t,
+    name,
+    args,
+    { execArgv = [], env, binary = process.execPath, limitMs = LIMIT_MS },
+  ) {
+    const argv = [...execArgv, path.resolve(__dirname, name), ...args.map(String)];
     this.#child = spawn(binary, argv, {
       env: { ...process.env, ...env },
-      timeout: LIMIT_MS,
+      timeout: limitMs,
       killSignal: 'SIGKILL',
     });
     t.after(() => this.#child.kill('SIGKILL'));
@@ -32,6 +38,7 @@ class Program {
     this.#printed = on(printer, 'line', { close: ['end'] });
     let rest = '';
     this.#child.stdout.setEncoding('utf8').on('data', (text) => {
+      this.#printedAt = now();
       const lines = (rest + text).split('\n');
       rest = lines.pop();
       for (const line of lines) printer.emit('line', JSON.parse(line));
@@ -43,31 +50,32 @@ class Program {
     return this.#child.pid;
   }
 
-  /** The next thing that it prints. */
+  /** The next value that it prints. */
   async next() {
     const { value, done } = await this.#printed.next();
     if (done) {
       const { code, signal, errors } = await this.ended();
-      assert.fail(`ended with ${signal ?? code} and said no more: ${errors}`);
+      assert.fail(`ended with ${signal ?? code} without another value: ${errors}`);
     }
     return value[0];
   }
 
-  /** Lets a program go on that waits to be told. */
+  /** Lets a waiting program continue. */
   goOn() {
     this.#child.stdin.write('\n');
   }
 
-  /** How and when it ended, and its other output. */
+  /** The kind and the time of its end, and its remaining output. */
   async ended() {
     const printed = [];
     for await (const [value] of { [Symbol.asyncIterator]: () => this.#printed }) {
       printed.push(value);
     }
-    return { ...(await this.#exit), printed, errors: this.#errors };
+    const ended = await this.#exit;
+    return { ...ended, printed, printedAt: this.#printedAt, errors: this.#errors };
   }
 
-  /** Its last words, once it has ended well. */
+  /** The last value that it prints, after a successful end. */
   async result() {
     const { code, signal, printed, errors } = await this.ended();
     assert.equal(code, 0, `ended with ${signal ?? code}: ${errors}`);

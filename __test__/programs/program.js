@@ -1,7 +1,8 @@
 'use strict';
 
-// Helpers that the programs of this folder share.
+// Helpers of the programs in this folder.
 
+const { isMainThread, workerData } = require('node:worker_threads');
 const { KeycloakTokenManager } = require('../..');
 
 /** Prints a value for the test that started this program. */
@@ -9,7 +10,7 @@ function tell(value) {
   process.stdout.write(`${JSON.stringify(value)}\n`);
 }
 
-/** When the test says so. Waiting for it holds the process; nothing of it is left afterwards. */
+/** Fulfils when the test says so; only the wait keeps the process alive. */
 function told() {
   return new Promise((resolve) => {
     process.stdin.once('data', () => {
@@ -19,30 +20,33 @@ function told() {
   });
 }
 
-/** A manager for the endpoint that the program was given as its first argument. */
+/** The first argument, which workers get as `workerData.endpoint`. */
+const endpoint = isMainThread ? process.argv[2] : workerData?.endpoint;
+
+/** A manager for the endpoint. */
 function open(options = {}) {
   return new KeycloakTokenManager({
-    tokenEndpoint: process.argv[2],
+    tokenEndpoint: endpoint,
     clientId: 'test-client',
     clientSecret: 'test-secret',
     ...options,
   });
 }
 
-/** Keeps this thread waiting. */
+/** Blocks this thread. */
 function block(ms) {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
-/** Collects garbage until that is done, or it is clear that it will not be. */
+/** Collects garbage until `isDone()`, for a limited time. */
 async function collect(isDone) {
   for (let round = 0; round < 50; round += 1) {
     globalThis.gc();
-    // What a weak reference gave stays until the turn is over, so the question comes after one.
+    // A dereferenced weak reference keeps its target until the end of the turn.
     await new Promise(setImmediate);
     if (isDone()) return;
     await new Promise(setImmediate);
   }
 }
 
-module.exports = { block, collect, open, tell, told };
+module.exports = { block, collect, endpoint, open, tell, told };

@@ -152,7 +152,9 @@ describeWithKeycloak('clients with a voucher', suite, (keycloak) => {
     const tokenEndpoint = endpointOf(secure);
     const certificate = shown(foreign.client('agent'));
     const manager = manageSecure(t, { tokenEndpoint, clientId, ...certificate });
-    const error = await failureOf(manager, 'ERR_KEYCLOAK_NETWORK');
+    // Whether the refusal arrives in the handshake depends on the version of TLS.
+    const error = await manager.getToken().catch((reason) => reason);
+    assert.match(error.code, /^ERR_KEYCLOAK_(TLS|NETWORK)$/);
     assert.match(error.message, /the server may have rejected the client certificate/);
   });
 

@@ -36,37 +36,6 @@ const CALLERS = 10;
 /** About the time from the refresh of a token of 3 s to its end. */
 const SLOW_MS = 500;
 
-/** The times of a realm that rotates secrets. */
-const ROTATION_POLICY = {
-  clientProfiles: {
-    profiles: [
-      {
-        name: 'rotating',
-        executors: [
-          {
-            executor: 'secret-rotation',
-            configuration: {
-              'expiration-period': 29 * 86_400,
-              'rotated-expiration-period': 2 * 86_400,
-              'remaining-rotation-period': 10 * 86_400,
-            },
-          },
-        ],
-      },
-    ],
-  },
-  clientPolicies: {
-    policies: [
-      {
-        name: 'all',
-        enabled: true,
-        conditions: [{ condition: 'any-client', configuration: {} }],
-        profiles: ['rotating'],
-      },
-    ],
-  },
-};
-
 /** A client may ask about tokens that are for it. */
 const audience = (clientId) => ({
   name: 'audience',
@@ -106,33 +75,6 @@ const REVERSIBLE = [
   },
 ];
 
-/** The sources of a secret that can change. */
-const SECRET_SOURCES = [
-  {
-    what: 'function',
-    async source(_t, secret) {
-      let current = secret;
-      return {
-        options: { clientSecret: async () => current },
-        put: (next) => {
-          current = next;
-        },
-      };
-    },
-  },
-  {
-    what: 'file',
-    async source(t, secret) {
-      const folder = await mkdtemp(path.join(tmpdir(), 'client-secret-'));
-      t.after(() => rm(folder, { recursive: true }));
-      const clientSecretFile = path.join(folder, 'secret');
-      const put = (next) => writeFile(clientSecretFile, next);
-      await put(secret);
-      return { options: { clientSecretFile }, put };
-    },
-  },
-];
-
 describeWithKeycloak('changes at a real Keycloak', { concurrency: true }, (keycloak) => {
   const manageHere = (t, options) =>
     manage(t, { tokenEndpoint: keycloak.tokenEndpoint, ...options });
@@ -169,7 +111,7 @@ describeWithKeycloak('changes at a real Keycloak', { concurrency: true }, (keycl
     await Promise.all([callApi(), ...Array.from({ length: CALLERS }, takeTokens)]);
     const { counters, lastFailure } = manager.snapshot();
     assert.equal(lastFailure, undefined);
-    assert.ok(statuses.length > 100 && statuses.every((status) => status === 200));
+    assert.ok(statuses.length > 50 && statuses.every((status) => status === 200));
     assert.ok(seen.size >= 10, `${seen.size} tokens`);
     // On a busy machine a refresh may be late, but not as a rule. A token that Keycloak takes longer
     // for than the old one lives is waited for.
@@ -180,29 +122,23 @@ describeWithKeycloak('changes at a real Keycloak', { concurrency: true }, (keycl
     assert.ok(waited <= most, `${waited} calls waited, ${slow} slow answers`);
   });
 
-  for (const { what, source } of SECRET_SOURCES) {
-    test(`a secret regenerated behind a ${what} is used without a failed call`, async (t) => {
-      const { clientId, secret, rotateSecret } = await createClient(keycloak, lifespan(20));
-      const { options, put } = await source(t, secret);
-      const manager = manageHere(t, { clientId, ...options });
-      await manager.getToken();
-      let changedAt = Number.POSITIVE_INFINITY;
-      const change = async () => {
-        await put(await rotateSecret());
-        changedAt = Date.now();
-      };
-      const takeTokens = async () => {
-        const deadline = Date.now() + PATIENCE_MS;
-        for await (const _ of ticks(TICK_MS)) {
-          const { exp, iat } = claimsOf(await manager.getToken());
-          assert.ok(Date.now() < exp * 1000, 'alive when it is given');
-          if (iat * 1000 > changedAt) return;
-          assert.ok(Date.now() < deadline, 'the token is refreshed');
-        }
-      };
-      await Promise.all([change(), takeTokens()]);
+  test('a secret regenerated behind a file is used without a failed call', async (t) => {
+    const { clientId, secret, rotateSecret } = await createClient(keycloak, lifespan(10));
+    const folder = await mkdtemp(path.join(tmpdir(), 'client-secret-'));
+    t.after(() => rm(folder, { recursive: true }));
+    const clientSecretFile = path.join(folder, 'secret');
+    await writeFile(clientSecretFile, secret);
+    const manager = manageHere(t, { clientId, clientSecretFile });
+    await manager.getToken();
+    await writeFile(clientSecretFile, await rotateSecret());
+    const changedAt = Date.now();
+    await firstOf(manager, ({ given, error, at }) => {
+      assert.equal(error, undefined);
+      const { exp, iat } = claimsOf(given.token);
+      assert.ok(at < exp * 1000, 'the token is valid');
+      return iat * 1000 > changedAt;
     });
-  }
+  });
 
   for (const { what, needsRealm, spoil, mend, expected } of REVERSIBLE) {
     test(`${what} fails no call while a token is held, then fails with advice, and recovers`, async (t) => {
@@ -232,23 +168,6 @@ describeWithKeycloak('changes at a real Keycloak', { concurrency: true }, (keycl
       assert.equal(manager.snapshot().state, 'fresh');
     });
   }
-
-  test('a policy lets the old secret live on beside the new one until it is removed', async (t) => {
-    const realm = await createRealm(t, keycloak, ROTATION_POLICY);
-    const client = await createClient(keycloak, { realm: realm.name });
-    const { tokenEndpoint } = realm;
-    const withSecret = (clientSecret) =>
-      manageHere(t, { tokenEndpoint, clientId: client.clientId, clientSecret });
-    const old = withSecret(client.secret);
-    await old.getToken();
-    const next = await client.rotateSecret();
-    assert.notEqual(next, client.secret);
-    for (const manager of [old, withSecret(next)]) await manager.getToken({ forceRefresh: true });
-    await client.forgetRotatedSecret();
-    await withSecret(next).getToken();
-    const refused = { code: 'ERR_KEYCLOAK_OAUTH', oauthError: 'unauthorized_client', status: 401 };
-    await assert.rejects(old.getToken({ forceRefresh: true }), refused);
-  });
 
   test('a removed signing key costs one acquisition, however many calls meet it', async (t) => {
     const realm = await createRealm(t, keycloak);

@@ -11,6 +11,11 @@ const { http, oauth, otherRealm, testRefusals } = require('./support/refusals');
 const GENERIC = 'Invalid client or Invalid client credentials';
 const NO_ASSERTION = 'Parameter client_assertion_type is missing';
 const NOT_NORMALIZED = 'Request path not normalized';
+const NO_CERTIFICATE = 'Client Certification missing for MTLS HoK Token Binding';
+const NO_PUBLIC = 'Public client not allowed to retrieve service account';
+const NO_ACCOUNT = 'Client not enabled to retrieve service account';
+const NOT_ACCEPTED = 'The accept header value did not match the value in @Produces';
+const ANOTHER_METHOD = /client "x509" .* the client requires another authentication method/;
 const NOT_AN_ENDPOINT = /not a token endpoint/;
 const WRONG_SECRET = 'canary-of-a-wrong-secret';
 const clientSecret = WRONG_SECRET;
@@ -54,12 +59,7 @@ const CLIENTS = [
   [
     'a client whose service account is off',
     client('no-sa'),
-    oauth(
-      401,
-      'unauthorized_client',
-      'Client not enabled to retrieve service account',
-      /service account of client "no-sa" is off/,
-    ),
+    oauth(401, 'unauthorized_client', NO_ACCOUNT, /"no-sa" is off/),
   ],
   [
     'a client whose service account has a disabled user',
@@ -68,18 +68,13 @@ const CLIENTS = [
       401,
       'invalid_request',
       "User 'service-account-user-disabled' disabled",
-      /service account user of client "user-disabled" is disabled/,
+      /"user-disabled" is disabled/,
     ),
   ],
   [
     'a public client',
     { clientId: 'public', clientSecret },
-    oauth(
-      401,
-      'unauthorized_client',
-      'Public client not allowed to retrieve service account',
-      /client "public" is public; turn on its client authentication/,
-    ),
+    oauth(401, 'unauthorized_client', NO_PUBLIC, /turn on its client authentication/),
   ],
   [
     'a bearer-only client',
@@ -100,47 +95,27 @@ const CLIENTS = [
   [
     'a client that signs with its key',
     client('jwt'),
-    oauth(400, 'invalid_client', NO_ASSERTION, /client "jwt" must authenticate with a signed JWT/),
+    oauth(400, 'invalid_client', NO_ASSERTION, /"jwt" must authenticate with a signed JWT/),
   ],
   [
     'a client that signs with its secret',
     client('secret-jwt'),
-    oauth(
-      400,
-      'invalid_client',
-      NO_ASSERTION,
-      /client "secret-jwt" must authenticate with a signed JWT/,
-    ),
+    oauth(400, 'invalid_client', NO_ASSERTION, /must authenticate with a signed JWT/),
   ],
   [
     'a client with a certificate',
     client('x509'),
-    oauth(
-      401,
-      'invalid_client',
-      GENERIC,
-      /client "x509" .* the client requires another authentication method/,
-    ),
+    oauth(401, 'invalid_client', GENERIC, ANOTHER_METHOD),
   ],
   [
     'a client with a certificate, its secret in the header',
     { ...client('x509'), clientAuthentication },
-    oauth(
-      400,
-      'invalid_client',
-      'Missing client_id parameter',
-      /client "x509" .* the client requires another authentication method/,
-    ),
+    oauth(400, 'invalid_client', 'Missing client_id parameter', ANOTHER_METHOD),
   ],
   [
     'a client that requires certificate-bound tokens',
     client('mtls-bound'),
-    oauth(
-      400,
-      'invalid_request',
-      'Client Certification missing for MTLS HoK Token Binding',
-      /client "mtls-bound" requires certificate-bound tokens/,
-    ),
+    oauth(400, 'invalid_request', NO_CERTIFICATE, /requires certificate-bound tokens/),
   ],
   [
     'a client that requires DPoP proofs',
@@ -150,12 +125,7 @@ const CLIENTS = [
   [
     'an unknown scope among good ones',
     { scope: ['address', 'no-such-scope'] },
-    oauth(
-      400,
-      'invalid_scope',
-      'Invalid scopes: address no-such-scope',
-      /scope .* not assigned to client "kagenti-api"/,
-    ),
+    oauth(400, 'invalid_scope', 'Invalid scopes: address no-such-scope', /not assigned to client/),
   ],
   [
     'a disabled realm',
@@ -188,12 +158,7 @@ const CLIENTS = [
         },
       },
     },
-    oauth(
-      400,
-      'invalid_request',
-      'Request not allowed',
-      /refused client "kagenti-api"; .* client policies/,
-    ),
+    oauth(400, 'invalid_request', 'Request not allowed', /refused client .* client policies/),
   ],
 ];
 
@@ -207,12 +172,7 @@ const LIKE_OAUTH = [
   [
     'an unnecessary escape',
     inProtocol('%74oken'),
-    oauth(
-      400,
-      'missingNormalization',
-      NOT_NORMALIZED,
-      /an unnecessary escape .* correct tokenEndpoint/,
-    ),
+    oauth(400, 'missingNormalization', NOT_NORMALIZED, /an unnecessary escape .* correct/),
   ],
   [
     'a semicolon',
@@ -221,7 +181,7 @@ const LIKE_OAUTH = [
       400,
       'invalidCharacter',
       "Request path contains invalid character ';'",
-      /a semicolon; correct tokenEndpoint/,
+      /a semicolon; correct/,
     ),
   ],
   [
@@ -237,12 +197,7 @@ const LIKE_OAUTH = [
   [
     'the root of the server',
     ({ url }) => `${url}/`,
-    oauth(
-      406,
-      'The accept header value did not match the value in @Produces',
-      undefined,
-      NOT_AN_ENDPOINT,
-    ),
+    oauth(406, NOT_ACCEPTED, undefined, NOT_AN_ENDPOINT),
   ],
 ];
 
@@ -256,11 +211,7 @@ const IN_PROSE = [
   [
     'a wrong path in the realm',
     inProtocol('tokens'),
-    http(
-      405,
-      'HTTP 405 Method Not Allowed',
-      /not a token endpoint; Keycloak's is .*openid-connect\/token/,
-    ),
+    http(405, 'HTTP 405 Method Not Allowed', /Keycloak's is .*openid-connect\/token/),
   ],
   [
     'another protocol',
@@ -302,7 +253,7 @@ const OTHERS = [
     {
       code: 'ERR_KEYCLOAK_PROTOCOL',
       status: 200,
-      advice: /has no access_token; check that tokenEndpoint/,
+      advice: /has no access_token/,
     },
   ],
   [

@@ -1,6 +1,6 @@
 'use strict';
 
-// Managers, one after the other, in the hands of a caller who checks whatever it is given.
+// A caller that uses managers, one after the other, and checks every result.
 
 const { readFile } = require('node:fs/promises');
 const { setTimeout: delay } = require('node:timers/promises');
@@ -9,32 +9,26 @@ const { KeycloakTokenError, KeycloakTokenManager } = require('../..');
 const { SECRET_MARK } = require('./faults.js');
 
 const REQUEST_TIMEOUT_MS = 2_000;
-/** Beyond a deadline, and beside the time for which the event loop was blocked. */
+/** Allowed beyond a deadline and the time for which the event loop was blocked. */
 const SLACK_MS = 1_000;
-/** From the arrival of a token to our look at the clock, on a busy machine. */
+/** From the arrival of a token to the check of its end, on a busy machine. */
 const LOOK_MS = 500;
 /** Servers count in whole seconds. */
 const ROUNDED_MS = 1_000;
-/** From this life on, what is not used of it is no less than what a server rounds off. */
+/** From this life on, the manager keeps back at least as much as a server rounds off. */
 const EXACT_LIFE_S = 4;
-/** Acquisitions a second that nobody asks for: refreshes of the shortest lives, and cool-downs. */
+/** Acquisitions a second without a call: refreshes of the shortest lives, and cool-downs. */
 const MOST_UNASKED = 1 / 0.45 + 1;
 
-const EXPECTED = new Set(
-  ['OAUTH', 'HTTP', 'PROTOCOL', 'NETWORK', 'TIMEOUT', 'CREDENTIAL'].map(
-    (name) => `ERR_KEYCLOAK_${name}`,
-  ),
-);
+const EXPECTED = /^ERR_KEYCLOAK_(OAUTH|HTTP|PROTOCOL|NETWORK|TIMEOUT|CREDENTIAL)$/;
 
-/** How likely each call is. */
+/** The weights of the calls. */
 const CALLS = {
   plain: 600,
   object: 200,
   fetch: 60,
-  minimum: 6,
-  streaming: 3,
-  abort: 30,
-  gone: 10,
+  minimum: 9,
+  abort: 40,
   forced: 3,
   invalidate: 10,
   other: 10,
@@ -60,7 +54,7 @@ class Caller {
   #world;
   #number = 0;
   #last = '';
-  /** The manager of now, and what belongs to it. */
+  /** The current manager and its state. */
   #life;
   #pending = new Set();
 
@@ -68,8 +62,8 @@ class Caller {
    * @param {{ name: string, kind: string, client: string, file: string, tokenEndpoint: string,
    *   api: string }} settings
    * @param {ReturnType<typeof import('./random.js').random>} chance
-   * @param {object} world what the callers of a thread share: counts, the time for which the event
-   *   loop was blocked, and ways to report
+   * @param {object} world shared by the callers of a thread: counts, the time for which the event
+   *   loop was blocked, and functions that report
    */
   constructor(settings, chance, world) {
     this.#settings = settings;
@@ -145,12 +139,6 @@ class Caller {
     return this.#token(life, () => life.manager.getToken({ minValiditySeconds }));
   }
 
-  streaming(life) {
-    life.causes += 1;
-    const lifetimeMs = this.#chance.between(0, 6_000);
-    return this.#token(life, () => life.manager.getTokenForStreaming(lifetimeMs));
-  }
-
   forced(life) {
     life.causes += 1;
     return this.#token(life, () => life.manager.getToken({ forceRefresh: true }));
@@ -158,13 +146,8 @@ class Caller {
 
   abort(life) {
     const leaving = new AbortController();
-    setTimeout(() => leaving.abort(), this.#chance.between(0, 100));
-    return this.#token(life, () => life.manager.getToken({ signal: leaving.signal }), leaving);
-  }
-
-  gone(life) {
-    const leaving = new AbortController();
-    leaving.abort();
+    if (this.#chance.next() < 0.25) leaving.abort();
+    else setTimeout(() => leaving.abort(), this.#chance.between(0, 100));
     return this.#token(life, () => life.manager.getToken({ signal: leaving.signal }), leaving);
   }
 
@@ -208,7 +191,7 @@ class Caller {
     this.#open();
   }
 
-  /** Ends a manager, and sees how much it asked for. */
+  /** Ends a manager, and checks the number of its acquisitions. */
   async #retire(life) {
     life.isClosed = true;
     const { manager, name, begun, causes } = life;
@@ -221,7 +204,7 @@ class Caller {
     await manager.close();
   }
 
-  /** Takes a token that a call gives, or the error. */
+  /** Checks the token or the error of a call. */
   async #token(life, ask, leaving) {
     const ended = this.#watch(REQUEST_TIMEOUT_MS);
     const asked = Date.now();
@@ -236,7 +219,7 @@ class Caller {
     ended();
   }
 
-  /** Nobody waits longer than for that, the time aside for which the event loop was blocked. */
+  /** Limits the time of a call, apart from the time for which the event loop was blocked. */
   #watch(limitMs) {
     const { blockedMs } = this.#world;
     const begun = performance.now();
@@ -245,7 +228,7 @@ class Caller {
       const waited = performance.now() - begun - blocked;
       this.#world.waited(waited);
       if (waited <= limitMs + SLACK_MS) return;
-      // A token that ended before a blocked event loop could hand it out is asked for once more.
+      // A token that ended in a blocked event loop causes a second request.
       if (blocked === 0 || waited > 2 * limitMs + SLACK_MS) {
         throw new Error(`waited for ${waited} ms, blocked for ${blocked} ms`);
       }
@@ -258,7 +241,7 @@ class Caller {
     const { iat, exp, azp, jti } = JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
     if (azp !== this.#settings.client) throw new Error(`a token of ${azp}`);
     this.#world.seen(jti, life.name);
-    // Over when it came: it is for those who waited, and for nobody else.
+    // A token that was over on arrival is for waiting callers alone.
     if (exp <= iat) {
       life.causes += 1;
       return;
@@ -272,7 +255,7 @@ class Caller {
   #checkError(error, life) {
     if (!(error instanceof KeycloakTokenError)) throw error;
     const isExpected =
-      EXPECTED.has(error.code) || (life.isClosed && error.code === 'ERR_KEYCLOAK_CLOSED');
+      EXPECTED.test(error.code) || (life.isClosed && error.code === 'ERR_KEYCLOAK_CLOSED');
     if (!isExpected) throw error;
     this.#count(error.code);
     // The value that a secret function threw is passed on unchanged.

@@ -1,19 +1,19 @@
 'use strict';
 
-// The faults of the endpoint and the API, and their times: a script generated from a seed.
+// The faults of the endpoint and their times: a script generated from a seed.
 
 const { writeFile, rename } = require('node:fs/promises');
 const { setTimeout: delay } = require('node:timers/promises');
 const { random } = require('./random.js');
 
-/** How long the endpoint is in one mood, in ms. */
+/** The shortest and the longest time in one mood, in ms. */
 const MOOD_MS = [300, 2_500];
 const OFFLINE_MS = [100, 900];
 const ROTATION_MS = [500, 3_000];
-/** Lives of tokens, in s: so short that there are many of them. */
+/** Lives of tokens, in s, that are short for many acquisitions. */
 const LIVES = [2, 3, 4, 5, 8];
 
-/** Answers by name. Each is given the source of chance, so that it need not be the same twice. */
+/** Answers by name, which may vary with the random source. */
 const ANSWERS = {
   token: ({ pick }) => ({ expiresIn: pick(LIVES) }),
   slow: ({ pick, between }) => ({ expiresIn: pick(LIVES), delayMs: between(100, 1_500) }),
@@ -36,7 +36,7 @@ const ANSWERS = {
 
 const any = Object.fromEntries(Object.keys(ANSWERS).map((name) => [name, 1]));
 
-/** How likely each answer is, by mood. */
+/** The weights of the answers, by mood. */
 const MOODS = {
   well: { token: 1 },
   mixed: { ...any, token: 20, slow: 5 },
@@ -60,12 +60,12 @@ const LIKELIHOOD = {
 };
 
 /**
- * Plays tricks with an endpoint until told to stop.
+ * Plays the script on an endpoint until `stop()`.
  *
  * @param {object} endpoint
  * @param {{ seed: string, clients: string[], fileOf: (client: string) => string }} settings
  */
-function playTricks(endpoint, { seed, clients, fileOf }) {
+function playScript(endpoint, { seed, clients, fileOf }) {
   const stopped = new AbortController();
   const { signal } = stopped;
   const answers = random(seed, 'answers');
@@ -112,10 +112,10 @@ function playTricks(endpoint, { seed, clients, fileOf }) {
   };
 }
 
-/** The values that no log line and no error may show. */
+/** A part of all secrets, which no log line and no error may show. */
 const SECRET_MARK = 'KEEP-TO-YOURSELF';
 
-/** Gives a client a new secret: the server knows it first, and the file is never half of it. */
+/** Gives a client a new secret, first at the server and then in its file, in one step each. */
 async function rotate(endpoint, client, file, round) {
   const secret = `${SECRET_MARK}-${client}-${round}`;
   endpoint.setSecret(client, secret);
@@ -123,4 +123,4 @@ async function rotate(endpoint, client, file, round) {
   await rename(`${file}.new`, file);
 }
 
-module.exports = { playTricks, rotate, SECRET_MARK };
+module.exports = { playScript, rotate, SECRET_MARK };

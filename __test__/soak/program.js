@@ -1,7 +1,7 @@
 'use strict';
 
-// Argument: settings as JSON. Callers on this thread and on workers that come and go, until the
-// time is up; prints what was wrong as it happens, and at last what there was.
+// Argument: settings as JSON. Runs callers on this thread and on workers that come and go; prints
+// violations at once, and a summary at the end.
 
 const { once } = require('node:events');
 const { setTimeout: delay } = require('node:timers/promises');
@@ -10,10 +10,10 @@ const { block, tell } = require('../programs/program.js');
 const { Caller, KINDS } = require('./caller.js');
 const { random } = require('./random.js');
 
-/** How often calls are made, and how many at a time by each caller, at most. */
+/** The interval of calls, and the most calls of a caller at a time. */
 const TICK_MS = 20;
 const MOST_CALLS_A_TICK = 3;
-/** Later than this, a tick was held up. */
+/** A tick that is later than this was blocked. */
 const LATE_MS = 10;
 const WORKERS_AT_ONCE = 2;
 const CALLERS_IN_A_WORKER = 2;
@@ -26,7 +26,7 @@ const world = {
   counts: {},
   blockedBeforeMs: 0,
   lastTick: performance.now(),
-  /** For how long the event loop was blocked so far, a block that has only just ended included. */
+  /** The time for which the event loop was blocked, a block that has just ended included. */
   get blockedMs() {
     const late = performance.now() - this.lastTick - TICK_MS;
     return this.blockedBeforeMs + (late > LATE_MS ? late : 0);
@@ -40,11 +40,11 @@ const world = {
   retired: (manager) => hand({ retired: manager }),
 };
 
-/** By token: whose it is. */
+/** The manager of each token. */
 const owners = new Map();
 const totals = { counts: {}, retired: [], longestWaitMs: 0, violations: 0 };
 
-/** Takes note of something on the main thread, wherever it happened. */
+/** Records an event of any thread on the main thread. */
 function note({ violation, token, manager, retired, counts, longestWaitMs }) {
   if (violation !== undefined) {
     totals.violations += 1;
@@ -76,7 +76,7 @@ function callers(count) {
   });
 }
 
-/** Has callers call for so long, the event loop blocked now and then, and waits for the rest. */
+/** Lets callers call for so long, blocks the event loop now and then, and waits for the rest. */
 async function load(all, ms) {
   const end = performance.now() + ms;
   world.lastTick = performance.now();

@@ -1,7 +1,6 @@
 'use strict';
 
-// Chance that can be had again: the same seed and name give the same numbers. Mulberry32, seeded
-// with a hash of both.
+// Random numbers that a seed and a name repeat: Mulberry32, seeded with a hash of both.
 
 const { createHash } = require('node:crypto');
 
@@ -15,7 +14,7 @@ function random(seed, name) {
   };
   const between = (from, to) => from + (to - from) * next();
   const pick = (values) => values[Math.floor(next() * values.length)];
-  /** One of the keys of an object whose values say how likely each is. */
+  /** One of the keys of an object, whose values are weights. */
   const weighted = (weights) => {
     const total = Object.values(weights).reduce((sum, weight) => sum + weight, 0);
     let left = next() * total;

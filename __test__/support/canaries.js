@@ -1,28 +1,17 @@
 'use strict';
 
-// Values that must not be seen, in all the ways in which a server may write them, and what finds a
-// piece of one in a text.
+// Values that must not be shown, in every spelling of a server, and the search for pieces of them in
+// a text.
 
 /** The longest piece that may be left by chance. */
 const FRAGMENT_LENGTH = 8;
 const LETTERS = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789';
 
-/** A generator of numbers below 1 that a seed repeats (mulberry32). */
-function randomNumbers(seed) {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 function word(random, length) {
   return Array.from({ length }, () => LETTERS[Math.floor(random() * LETTERS.length)]).join('');
 }
 
-/** A secret that every encoding changes; between what it changes are words to be recognised by. */
+/** A secret that every encoding changes, with recognisable words in between. */
 function makeSecret(random) {
   const words = Array.from({ length: 4 }, () => word(random, 11));
   return `${words[0]}+${words[1]}%/é"${words[2]}\\&= ${words[3]}`;
@@ -55,16 +44,16 @@ function spellingsOf(secret, clientId) {
   };
 }
 
-/** What of the Base64 of credentials says only who the client is. */
+/** The length of the client's id in the Base64 of credentials, which is public. */
 function publicLength(spelling, clientId) {
   return spelling.startsWith('in Base64') ? base64(`${clientId}:`).length : 0;
 }
 
-/** Knows the pieces of what must not be seen. */
+/** The pieces of the values that must not be shown. */
 class Canaries {
   #fragments = new Set();
 
-  /** All of `text` but its first `from` characters is not to be seen. */
+  /** Adds all of `text` but its first `from` characters. */
   add(text, from = 0) {
     for (let at = from; at + FRAGMENT_LENGTH <= text.length; at += 1) {
       this.#fragments.add(text.slice(at, at + FRAGMENT_LENGTH));
@@ -77,7 +66,7 @@ class Canaries {
     }
   }
 
-  /** The first piece that `text` has, if it has one. */
+  /** The first piece in `text`, if there is one. */
   find(text) {
     for (let at = 0; at + FRAGMENT_LENGTH <= text.length; at += 1) {
       const fragment = text.slice(at, at + FRAGMENT_LENGTH);
@@ -87,4 +76,4 @@ class Canaries {
   }
 }
 
-module.exports = { Canaries, makeSecret, makeToken, randomNumbers, spellingsOf };
+module.exports = { Canaries, makeSecret, makeToken, spellingsOf };

@@ -1,7 +1,7 @@
 'use strict';
 
-// A certificate authority of our own and what it signed. They are made at each run: one
-// that is kept runs out some day.
+// A certificate authority of our own and its certificates. Each run makes them anew, since a kept
+// one would expire.
 
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -11,7 +11,7 @@ const path = require('node:path');
 const VALID = { from: '20200101000000Z', until: '20491231000000Z' };
 const EXPIRED = { from: '20200101000000Z', until: '20210101000000Z' };
 
-// Everything is said here, since the machine's own openssl.cnf may say anything.
+// The configuration is complete, so that the machine's own openssl.cnf has no effect.
 const CONFIGURATION = `
 [ca]
 default_ca = authority
@@ -22,6 +22,7 @@ rand_serial = yes
 default_md = sha256
 policy = any_name
 unique_subject = no
+copy_extensions = copy
 [any_name]
 commonName = supplied
 [req]
@@ -42,6 +43,8 @@ basicConstraints = critical, CA:FALSE
 keyUsage = critical, digitalSignature
 extendedKeyUsage = serverAuth
 subjectAltName = DNS:elsewhere.example
+[named]
+basicConstraints = critical, CA:FALSE
 [alone]
 basicConstraints = critical, CA:TRUE
 subjectAltName = DNS:localhost, IP:127.0.0.1
@@ -51,112 +54,56 @@ keyUsage = critical, digitalSignature
 extendedKeyUsage = clientAuth
 `;
 
-function openssl(directory, ...args) {
+/** Runs a command line whose arguments contain no space. */
+function openssl(directory, command) {
   try {
-    execFileSync('openssl', args, { cwd: directory, stdio: 'pipe' });
+    execFileSync('openssl', command.split(/\s+/), { cwd: directory, stdio: 'pipe' });
   } catch (error) {
     if (error.code !== 'ENOENT') throw error;
-    throw new Error('the openssl command is needed to make certificates, and is not there');
+    throw new Error('tests that make certificates require the command openssl');
   }
 }
 
-/** The arguments that make a key and what is signed with it. */
-function newKey(name, commonName) {
-  return [
-    'req',
-    '-new',
-    '-config',
-    'openssl.cnf',
-    '-subj',
-    `/CN=${commonName}`,
-    '-nodes',
-    '-newkey',
-    'ec',
-    '-pkeyopt',
-    'ec_paramgen_curve:P-256',
-    '-keyout',
-    `${name}.key`,
-  ];
-}
+/** The command line that makes a key and a request or a certificate for it. */
+const newKey = (name) =>
+  `req -new -config openssl.cnf -subj /CN=${name} -nodes -newkey ec
+    -pkeyopt ec_paramgen_curve:P-256 -keyout ${name}.key`;
 
 function readPair(directory, name) {
   const [keyFile, certFile] = ['key', 'pem'].map((end) => path.join(directory, `${name}.${end}`));
-  return {
-    key: fs.readFileSync(keyFile, 'utf8'),
-    cert: fs.readFileSync(certFile, 'utf8'),
-    keyFile,
-    certFile,
-  };
+  const [key, cert] = [keyFile, certFile].map((file) => fs.readFileSync(file, 'utf8'));
+  return { key, cert, keyFile, certFile };
 }
 
 function makeAuthority(directory) {
   fs.writeFileSync(path.join(directory, 'openssl.cnf'), CONFIGURATION);
   fs.writeFileSync(path.join(directory, 'index.txt'), '');
-  openssl(
-    directory,
-    ...newKey('ca', 'Test authority'),
-    '-x509',
-    '-days',
-    '7300',
-    '-extensions',
-    'authority_extensions',
-    '-out',
-    'ca.pem',
-  );
-  return readPair(directory, 'ca');
+  return makeSelfSigned(directory, 'ca', 'authority_extensions');
 }
 
-function makeCertificate(directory, name, extensions, { from, until }) {
-  openssl(directory, ...newKey(name, name), '-out', `${name}.csr`);
+function makeCertificate(directory, name, extensions, { from, until }, requested = '') {
+  openssl(directory, `${newKey(name)} -out ${name}.csr${requested}`);
   openssl(
     directory,
-    'ca',
-    '-batch',
-    '-notext',
-    '-config',
-    'openssl.cnf',
-    '-cert',
-    'ca.pem',
-    '-keyfile',
-    'ca.key',
-    '-in',
-    `${name}.csr`,
-    '-out',
-    `${name}.pem`,
-    '-extensions',
-    extensions,
-    '-startdate',
-    from,
-    '-enddate',
-    until,
+    `ca -batch -notext -config openssl.cnf -cert ca.pem -keyfile ca.key -in ${name}.csr
+      -out ${name}.pem -extensions ${extensions} -startdate ${from} -enddate ${until}`,
   );
   return readPair(directory, name);
 }
 
-/** As `openssl req -x509` makes it: signed with its own key, and marked as an authority. */
-function makeSelfSigned(directory, name) {
-  openssl(
-    directory,
-    ...newKey(name, name),
-    '-x509',
-    '-days',
-    '7300',
-    '-extensions',
-    'alone',
-    '-out',
-    `${name}.pem`,
-  );
+/** A certificate as `openssl req -x509` makes it by default: self-signed, and an authority. */
+function makeSelfSigned(directory, name, extensions = 'alone') {
+  openssl(directory, `${newKey(name)} -x509 -days 7300 -extensions ${extensions} -out ${name}.pem`);
   return readPair(directory, name);
 }
 
 /**
  * Each is `{ key, cert, keyFile, certFile }`, in PEM: the authority; a server's for localhost,
- * 127.0.0.1 and ::1; one for another name; one that has run out. `client(name)` makes a client's.
- *
- * @param {string} [directory] where the files go; by default a new one, which `remove()` removes
+ * 127.0.0.1 and ::1; one for another name; one that has expired. `client(name)` makes that of a
+ * client, `named(name)` that of a server `name.example`, `remove()` removes the files.
  */
-function makeCertificates(directory) {
-  const place = directory ?? fs.mkdtempSync(path.join(os.tmpdir(), 'certificates-'));
+function makeCertificates() {
+  const place = fs.mkdtempSync(path.join(os.tmpdir(), 'certificates-'));
   return {
     directory: place,
     ca: makeAuthority(place),
@@ -164,11 +111,11 @@ function makeCertificates(directory) {
     wrongName: makeCertificate(place, 'wrong-name', 'elsewhere', VALID),
     expired: makeCertificate(place, 'expired', 'local', EXPIRED),
     client: (name) => makeCertificate(place, name, 'client', VALID),
+    named: (name) =>
+      makeCertificate(place, name, 'named', VALID, ` -addext subjectAltName=DNS:${name}.example`),
     selfSigned: (name) => makeSelfSigned(place, name),
     expiredClient: (name) => makeCertificate(place, name, 'client', EXPIRED),
-    remove() {
-      if (directory === undefined) fs.rmSync(place, { recursive: true, force: true });
-    },
+    remove: () => fs.rmSync(place, { recursive: true, force: true }),
   };
 }
 

@@ -9,7 +9,7 @@ const net = require('node:net');
 const { listen } = require('./listen.js');
 
 /**
- * A server whose connections do as a function says.
+ * A server with a function for its connections.
  *
  * @param {(socket: net.Socket, number: number) => void} onConnection the first one has number 1
  */
@@ -31,7 +31,7 @@ async function startRawServer(onConnection) {
 
 /**
  * A fake token endpoint in a process of its own. `set('setAnswer', { … })` calls a method there and
- * gives its result; functions cannot be sent.
+ * returns its result; functions cannot be sent.
  *
  * @param {import('../../lib/testing').FakeTokenEndpointOptions} [options]
  */

@@ -3,8 +3,8 @@
 const { nodeBinary } = require('../../tools/node-versions.js');
 
 /**
- * The program of that Node. If it is not available, the test is skipped and there is none; on CI,
- * which promises it, that is a failure.
+ * The program of that Node. Where it is not available, the test is skipped and the result is
+ * `undefined`; on CI that is a failure.
  */
 async function otherNode(t, major) {
   try {

@@ -1,6 +1,6 @@
 'use strict';
 
-// Answers as bytes, with a value planted into whatever a server controls of them.
+// Answers as bytes, with a value planted into everything that a server controls.
 
 /** Sets one thing that a server controls. */
 const header = (name) => (answer, value) => answer.headers.push(`${name}: ${value}`);
@@ -23,7 +23,7 @@ const FIELDS = {
   'the name of a header': (answer, value) => {
     answer.headers.push(`${value.replace(/[^\w-]/g, '-')}: x`);
   },
-  'a header that is none': (answer, value) => answer.headers.push(value),
+  'a malformed header': (answer, value) => answer.headers.push(value),
   'a length': header('Content-Length'),
   'a transfer coding': header('Transfer-Encoding'),
   'a chunk': (answer, value) => {
@@ -50,7 +50,7 @@ const FIELDS = {
   token_type: member('token_type'),
   scope: member('scope'),
   expires_in: member('expires_in'),
-  'an access_token that is none': (answer, value) => {
+  'a malformed access_token': (answer, value) => {
     answer.members.access_token = `${value} ${value}`;
   },
   'an unknown member': (answer, value) => {
@@ -65,7 +65,7 @@ const FIELDS = {
   },
   'a deep document': body((value) => `${'{"x":'.repeat(80)}"${value}"`),
   'a member named twice': body((value) => `{"error":"${value}","error":"x"}`),
-  'bytes that are no text': body((value) => Buffer.from(`{"error":"\xff${value}"}`, 'latin1')),
+  'invalid UTF-8': body((value) => Buffer.from(`{"error":"\xff${value}"}`, 'latin1')),
 };
 
 /** An answer, with a value planted in some of its fields. */
@@ -85,7 +85,7 @@ function makeAnswer(status, planted, token = 'opaque') {
   return Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`), content]);
 }
 
-/** Repeats what the client sent, as far as there is room before the end of what is looked at. */
+/** Repeats the request, within the part of an answer that is read. */
 function echo(request) {
   const text = request.toString('latin1');
   const [head, form] = text.split('\r\n\r\n');

@@ -1,17 +1,17 @@
 'use strict';
 
-// Run as a process of its own, so that what native code writes to its output is seen as well: opens
-// a manager for every case that it is sent and sends back all that it shows of itself.
+// Run as a process of its own, so that the test also sees the output of native code: opens a manager
+// for every case, and returns everything that it shows.
 
 const { inspect } = require('node:util');
 const { KeycloakTokenManager } = require('../..');
 
-/** More would only wait for each other. */
+/** The cases that run at once. */
 const AT_ONCE = 16;
 
 const deeply = (value) => inspect(value, { depth: 9, showHidden: true });
 
-/** A logger that keeps whatever it is called with. */
+/** A logger that keeps all arguments. */
 function recorder() {
   const lines = [];
   const logger = {};
@@ -21,7 +21,7 @@ function recorder() {
   return { logger, lines };
 }
 
-/** All that an error shows, and those that caused it. */
+/** Everything that an error and its causes show. */
 function* shownBy(error) {
   const seen = new Set();
   for (let one = error; one instanceof Error && !seen.has(one); one = one.cause) {
@@ -37,7 +37,7 @@ function* shownByManager(manager) {
   yield* [String(manager), `${JSON.stringify(manager)}`, deeply(manager)];
 }
 
-/** One case: what is shown, and the code of every failure. */
+/** One case: everything that it shows, and the code of every failure. */
 async function play({ options, secretFunction, callOptions = {}, acquisitions = 1 }) {
   const { logger, lines } = recorder();
   const shown = [];
@@ -59,7 +59,7 @@ async function play({ options, secretFunction, callOptions = {}, acquisitions = 
     await manager.getAccessToken(call).then(() => outcomes.push('token'), failed);
     shown.push(...shownByManager(manager));
   }
-  // Lines come in a turn of their own.
+  // Log lines arrive in a later turn.
   await new Promise(setImmediate);
   await manager.close();
   shown.push(...shownByManager(manager), ...lines);

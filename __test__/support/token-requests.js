@@ -31,7 +31,7 @@ async function post(endpoint, fields = { ...GRANT, ...CLIENT }, headers = {}) {
   return { status: response.status, headers: response.headers, text };
 }
 
-/** Sends a token request that must be granted; gives the answer. */
+/** Sends a token request that must be granted; returns the answer. */
 async function grant(endpoint, fields) {
   const { status, text } = await post(endpoint, fields);
   assert.equal(status, 200, text);
@@ -41,7 +41,7 @@ async function grant(endpoint, fields) {
 /** The headers of HTTP Basic, with its text as given. */
 const basic = (text) => ({ authorization: `Basic ${Buffer.from(text).toString('base64')}` });
 
-/** Sends a token request over a connection of its own; gives what came and how it ended. */
+/** Sends a token request over a connection of its own; returns the bytes and the end. */
 async function rawPost(endpoint) {
   const body = new URLSearchParams({ ...GRANT, ...CLIENT }).toString();
   const { port, pathname } = new URL(endpoint.tokenEndpoint);

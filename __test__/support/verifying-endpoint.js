@@ -7,7 +7,9 @@
 const { createHmac, verify } = require('node:crypto');
 const http = require('node:http');
 const https = require('node:https');
+const { KeycloakTokenManager } = require('../..');
 const { listen } = require('./listen.js');
+const { recorder } = require('./manager.js');
 
 const BEARER = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 const PATH = '/realms/test/protocol/openid-connect/token';
@@ -32,7 +34,7 @@ function isSigned(algorithm, key, signed, signature) {
 
 const decoded = (part) => JSON.parse(Buffer.from(part, 'base64url').toString('utf8'));
 
-/** `undefined` if the assertion proves the client, or Keycloak's words for what is wrong. */
+/** The error description of Keycloak; `undefined` for an assertion that authenticates the client. */
 function faultOf(assertion, { algorithm, key, kid, audience, used, nowMs }) {
   const [head, body, signature] = assertion.split('.');
   const header = decoded(head);
@@ -143,4 +145,25 @@ async function startVerifyingEndpoint({ tls, expiresIn = 300, believes, offsetMs
   };
 }
 
-module.exports = { BEARER, startVerifyingEndpoint };
+/** The same with a manager on it, of the client `agent`; both are closed after the test. */
+async function startVerifying(t, settings, options) {
+  const endpoint = await startVerifyingEndpoint(settings);
+  t.after(() => endpoint.close());
+  const { logger, at } = recorder();
+  const open = (more) => {
+    const { tokenEndpoint } = endpoint;
+    const place = options?.issuer === true ? { issuer: endpoint.issuer } : { tokenEndpoint };
+    const manager = new KeycloakTokenManager({
+      clientId: 'agent',
+      logger,
+      ...options,
+      ...place,
+      ...more,
+    });
+    t.after(() => manager.close());
+    return manager;
+  };
+  return { endpoint, manager: open(), open, at };
+}
+
+module.exports = { BEARER, startVerifying };

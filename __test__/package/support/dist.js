@@ -1,6 +1,6 @@
 'use strict';
 
-// The packages of `dist/`: the very files that are published.
+// The packages of `dist/`, as they are published.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -12,7 +12,7 @@ const ROOT = path.join(__dirname, '..', '..', '..');
 const DIST = path.join(ROOT, 'dist');
 const { name: NAME, version } = require('../../../package.json');
 
-/** A package of `dist/`, or nothing if it was not made. */
+/** A package of `dist/`; `undefined` if it was not built. */
 function readPackage(name) {
   const file = path.join(DIST, `${name}-${version}.tgz`);
   if (!fs.existsSync(file)) return undefined;

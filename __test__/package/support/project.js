@@ -3,15 +3,7 @@
 // An empty project in a temporary folder, the package managers, and programs to run in it.
 
 const { execFile } = require('node:child_process');
-const {
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-  mkdirSync,
-} = require('node:fs');
+const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { promisify } = require('node:util');
@@ -42,7 +34,7 @@ const OPTIONS = `
   };
   const manager = new KeycloakTokenManager(options);`;
 
-/** Programs that get a token and a refusal, and say so. */
+/** Programs that print a token and a refusal. */
 const programs = {
   'commonjs.cjs': `
 const { KeycloakTokenError, KeycloakTokenManager } = require('keycloak-token-manager');
@@ -57,7 +49,7 @@ ${OPTIONS}${PROGRAM}
 `,
 };
 
-/** The environment without what the npm that runs the tests left in it. */
+/** The environment without the variables of the npm that runs the tests. */
 function cleanEnvironment() {
   return Object.fromEntries(
     Object.entries(process.env).filter(
@@ -68,18 +60,18 @@ function cleanEnvironment() {
 
 /** A project, removed after the test. */
 function makeProject(t, files = programs) {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'keycloak-token-manager-project-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 3 }));
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'keycloak-token-manager-project-'));
+  t.after(() => fs.rmSync(folder, { recursive: true, force: true, maxRetries: 3 }));
   const write = (name, content) => {
-    mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
-    writeFileSync(path.join(folder, name), content);
+    fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
+    fs.writeFileSync(path.join(folder, name), content);
   };
   write('package.json', '{ "name": "project", "private": true }');
   for (const [name, content] of Object.entries(files)) write(name, content);
   return {
     folder,
     write,
-    /** Runs a program to its end; gives what it wrote, or rejects with it. */
+    /** Runs a program to its end; returns its output, or rejects with it. */
     async run(program, args, { env = {} } = {}) {
       try {
         const { stdout } = await promisify(execFile)(program, args, {
@@ -91,19 +83,18 @@ function makeProject(t, files = programs) {
         return stdout;
       } catch (error) {
         const said = [error.message, error.stdout, error.stderr].filter(Boolean).join('\n');
-        // The end tells what went wrong.
         throw new Error(said.slice(-SAID_AT_MOST), { cause: error.code });
       }
     },
     /** Names in `node_modules`. */
     installed: () =>
-      readdirSync(path.join(folder, 'node_modules')).filter((name) => !name.startsWith('.')),
+      fs.readdirSync(path.join(folder, 'node_modules')).filter((name) => !name.startsWith('.')),
     /** Makes packages of the checkout visible, which the project would have installed. */
     borrow(...names) {
       for (const name of names) {
         const to = path.join(folder, 'node_modules', name);
-        mkdirSync(path.dirname(to), { recursive: true });
-        symlinkSync(path.join(ROOT, 'node_modules', name), to);
+        fs.mkdirSync(path.dirname(to), { recursive: true });
+        fs.symlinkSync(path.join(ROOT, 'node_modules', name), to);
       }
     },
   };
@@ -113,7 +104,7 @@ function makeProject(t, files = programs) {
 function npmProgram() {
   const own = path.join(path.dirname(process.execPath), '..', 'lib', 'node_modules', 'npm');
   const file = process.env.npm_execpath ?? path.join(own, 'bin', 'npm-cli.js');
-  if (!existsSync(file)) throw new Error(`no npm at ${file}`);
+  if (!fs.existsSync(file)) throw new Error(`no npm at ${file}`);
   return file;
 }
 
@@ -143,7 +134,7 @@ const berry = (nodeLinker) => ({
     nodeLinker === 'pnp' ? manager('node', program) : project.run(node, [program]),
 });
 
-/** Package managers: how each is set up, installs the package and runs a program. */
+/** Package managers: their set-up, an installation of the package, and the start of a program. */
 const managers = {
   npm: {
     async prepare(project, { registry, node }) {

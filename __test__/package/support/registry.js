@@ -1,10 +1,9 @@
 'use strict';
 
-// A registry on loopback with the packages of `dist/`. Platforms that were not built have a package
-// without a binary, so that a client has to choose among all of them, as it will.
+// A registry on loopback with the packages of `dist/`. A platform that was not built has a package
+// without a binary, so that a client chooses among all platforms.
 
 const { createHash } = require('node:crypto');
-const { once } = require('node:events');
 const { createServer } = require('node:http');
 const {
   findPlatformPackage,
@@ -12,15 +11,16 @@ const {
 } = require('../../../tools/package/platform-package.js');
 const { targets } = require('../../../tools/package/targets.js');
 const { readMain, readPackage } = require('./dist.js');
+const { listen } = require('../../support/listen.js');
 const { pack } = require('./tar.js');
 
 function stub(target) {
   const manifest = platformManifest(target);
-  const archive = pack({ 'package.json': JSON.stringify(manifest) });
+  const archive = pack('package.json', JSON.stringify(manifest));
   return { name: manifest.name, archive, manifest };
 }
 
-/** `{ url, downloads, close() }`; `downloads` has the names of the packages that were fetched. */
+/** `{ url, downloads, close() }`; `downloads` has the names of the fetched packages. */
 async function startRegistry() {
   const packages = new Map();
   for (const found of [
@@ -44,17 +44,8 @@ async function startRegistry() {
       response.end(JSON.stringify(document(found, url)));
     }
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const url = `http://127.0.0.1:${server.address().port}`;
-  return {
-    url,
-    downloads,
-    close() {
-      server.closeAllConnections();
-      server.close();
-    },
-  };
+  const { url, stop } = await listen(undefined, server);
+  return { url, downloads, close: stop };
 }
 
 function document({ name, archive, manifest }, url) {

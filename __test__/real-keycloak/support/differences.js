@@ -9,92 +9,60 @@ const { VERSION } = require('../../../tools/keycloak');
 const AT_DEBUG_LEVEL = 'For more on this error consult the server log at the debug level.';
 
 /**
- * `what` names a row of a test, or a group of rows; the releases are `from` (the first) to `before`
- * (the first without the difference). `expected` replaces members of the row; `leftOut` is the
- * reason to skip it.
+ * The name of a row of a test, or of a group of rows; the first release with the difference, if
+ * there is one, and the first without it; and the difference: the reason to skip the row, or the
+ * members that replace those of the row.
  */
 const DIFFERENCES = [
-  {
-    what: 'a posted secret where only the header is allowed',
-    before: '26.6',
-    leftOut: 'a client cannot be pinned to a transport',
-  },
-  {
-    what: 'a client that requires DPoP proofs',
-    before: '26.4',
-    leftOut: 'DPoP is a preview there, which is off',
-  },
-  {
-    what: 'a bearer-only client',
-    from: '26',
-    before: '26.6',
-    expected: {
+  [
+    'a posted secret where only the header is allowed',
+    '0',
+    '26.6',
+    'a client cannot be pinned to a transport',
+  ],
+  ['a client that requires DPoP proofs', '0', '26.4', 'DPoP is a preview, which is off'],
+  [
+    'a bearer-only client',
+    '26',
+    '26.6',
+    {
       status: 401,
       oauthError: 'unauthorized_client',
       description: 'Invalid client or Invalid client credentials',
       advice: /secret of client "bearer-only" is wrong/,
     },
-  },
-  { what: 'a double slash', before: '26', leftOut: 'it is accepted' },
-  { what: 'a semicolon', before: '26.6', leftOut: 'it is accepted' },
-  { what: 'an unnecessary escape', before: '26', leftOut: 'it is accepted, or another path' },
-  {
-    what: 'an error in prose',
-    from: '24',
-    before: '26',
-    expected: { description: AT_DEBUG_LEVEL },
-  },
-  {
-    what: 'an uncaught error of the server',
-    from: '24',
-    before: '26',
-    expected: { description: AT_DEBUG_LEVEL },
-  },
-  { what: 'an uncaught error of the server', before: '24', expected: { description: undefined } },
-  {
-    what: 'a wrong path in the realm',
-    before: '24',
-    expected: { status: 404, oauthError: /^RESTEASY003210/ },
-  },
-  {
-    what: 'the path of releases before 17',
-    before: '24',
-    expected: { oauthError: /^RESTEASY003210/ },
-  },
-  { what: 'the URL of the realm', before: '24', expected: { oauthError: /^RESTEASY003650/ } },
-  {
-    what: 'the URL of the discovery document',
-    before: '24',
-    expected: { status: 405, oauthError: /^RESTEASY003650/ },
-  },
-  {
-    what: 'the authorization endpoint',
-    before: '24',
-    expected: { code: 'ERR_KEYCLOAK_HTTP', oauthError: undefined, advice: /check tokenEndpoint/ },
-  },
-  { what: 'a server that sheds load', before: '24', leftOut: 'there is no option for it' },
-  {
-    what: 'the root above the path of the server',
-    before: '26',
-    expected: { code: 'ERR_KEYCLOAK_HTTP', status: 404, advice: /not a token endpoint/ },
-  },
-  {
-    what: 'the root of the server',
-    from: '24',
-    before: '26',
-    expected: { description: AT_DEBUG_LEVEL },
-  },
-  { what: 'the root of the server', before: '24', expected: { oauthError: /^RESTEASY003635/ } },
-  { what: 'the URL of the console', before: '24', expected: { oauthError: /^RESTEASY003650/ } },
-  { what: 'a lightweight token', before: '24', leftOut: 'there are none' },
-  { what: 'EdDSA', before: '24', leftOut: 'it is not known' },
-  { what: 'clients of other issuers', before: '26.6', leftOut: 'there are none' },
-  {
-    what: 'a server that asks for certificates',
-    before: '24',
-    leftOut: 'it takes no authority in PEM',
-  },
-  { what: 'a server that asks for certificates', before: '26', expected: { options: [] } },
+  ],
+  ['a double slash', '0', '26', 'it is accepted'],
+  ['a semicolon', '0', '26.6', 'it is accepted'],
+  ['an unnecessary escape', '0', '26', 'it is accepted, or another path'],
+  ['an error in prose', '24', '26', { description: AT_DEBUG_LEVEL }],
+  ['an uncaught error of the server', '24', '26', { description: AT_DEBUG_LEVEL }],
+  ['an uncaught error of the server', '0', '24', { description: undefined }],
+  ['a wrong path in the realm', '0', '24', { status: 404, oauthError: /^RESTEASY003210/ }],
+  ['the path of releases before 17', '0', '24', { oauthError: /^RESTEASY003210/ }],
+  ['the URL of the realm', '0', '24', { oauthError: /^RESTEASY003650/ }],
+  ['the URL of the discovery document', '0', '24', { status: 405, oauthError: /^RESTEASY003650/ }],
+  [
+    'the authorization endpoint',
+    '0',
+    '24',
+    { code: 'ERR_KEYCLOAK_HTTP', oauthError: undefined, advice: /check tokenEndpoint/ },
+  ],
+  ['a server that sheds load', '0', '24', 'the release has no option for it'],
+  [
+    'the root above the path of the server',
+    '0',
+    '26',
+    { code: 'ERR_KEYCLOAK_HTTP', status: 404, advice: /not a token endpoint/ },
+  ],
+  ['the root of the server', '24', '26', { description: AT_DEBUG_LEVEL }],
+  ['the root of the server', '0', '24', { oauthError: /^RESTEASY003635/ }],
+  ['the URL of the console', '0', '24', { oauthError: /^RESTEASY003650/ }],
+  ['a lightweight token', '0', '24', 'the release has none'],
+  ['EdDSA', '0', '24', 'the release does not support it'],
+  ['clients of other issuers', '0', '26.6', 'the release has none'],
+  ['a server that asks for certificates', '0', '24', 'it takes no authority in PEM'],
+  ['a server that asks for certificates', '24', '26', { options: [] }],
 ];
 
 const parse = (version) => version.split('.').map(Number);
@@ -107,14 +75,12 @@ function isBefore(version, other) {
 
 /** The difference of `what` on the release under test: `leftOut`, `expected` or neither. */
 function differenceOf(what) {
-  return (
+  const [, , , difference] =
     DIFFERENCES.find(
-      (row) =>
-        row.what === what &&
-        isBefore(VERSION, row.before) &&
-        !(row.from && isBefore(VERSION, row.from)),
-    ) ?? {}
-  );
+      ([name, from, before]) =>
+        name === what && isBefore(VERSION, before) && !isBefore(VERSION, from),
+    ) ?? [];
+  return typeof difference === 'string' ? { leftOut: difference } : { expected: difference };
 }
 
 /** The options of a test that this release may not support. */

@@ -72,7 +72,7 @@ function secretOf(clientId) {
   return client.secret;
 }
 
-/** A realm of its own for one test, which may do with it what it likes. */
+/** A realm of its own for one test. */
 async function createRealm(t, server, representation = {}) {
   const name = `made-${randomUUID()}`;
   await adminRequest(server, 'POST', '/realms', { realm: name, enabled: true, ...representation });
@@ -83,7 +83,7 @@ async function createRealm(t, server, representation = {}) {
     realmUrl,
     tokenEndpoint: `${realmUrl}/protocol/openid-connect/token`,
     jwksUrl: `${realmUrl}/protocol/openid-connect/certs`,
-    /** Asks the admin API of this realm; gives the answer's JSON, if any. */
+    /** Calls the admin API of this realm; returns the JSON of the answer, if any. */
     admin: async (method, path, body) => {
       const response = await adminRequest(server, method, `/realms/${name}${path}`, body);
       const text = await response.text();
@@ -112,10 +112,8 @@ async function createClient(server, { realm = REALM, ...members } = {}) {
   return {
     clientId,
     secret: await secret('GET'),
-    /** Makes a new secret and gives it; without a policy the server forgets the old one at once. */
+    /** Makes a new secret and returns it; the server forgets the old one at once. */
     rotateSecret: () => secret('POST'),
-    /** Ends the time that a policy gave the old secret. */
-    forgetRotatedSecret: () => adminRequest(server, 'DELETE', `${path}/client-secret/rotated`),
     /** Changes members of its representation. */
     change: async (changes) => {
       const now = await (await adminRequest(server, 'GET', path)).json();
@@ -139,7 +137,7 @@ async function adminRequest(server, method, path, body) {
   return response;
 }
 
-/** Asked for every time: it lives for a minute only. */
+/** A new token for each request: its life is a minute. */
 async function adminToken({ admin, url }) {
   const response = await fetch(`${url}/realms/master/protocol/openid-connect/token`, {
     method: 'POST',

@@ -185,18 +185,12 @@ async function recoveryAfter(up, load) {
   return load.calls.find(isFirst).ended - up.ended;
 }
 
-const requestsOf = (manager) => {
-  const { acquisitions, retries } = manager.snapshot().counters;
-  return acquisitions + retries;
-};
-
 module.exports = {
   RECOVERED_WITHIN_MS,
   PATIENCE_MS,
   clientWithLife,
   passOn,
   recoveryAfter,
-  requestsOf,
   startGateway,
   startLoad,
   tear,
