@@ -87,6 +87,8 @@ export interface FailureData {
   message: string
   /** Whether the same call may succeed later. */
   retryable: boolean
+  /** The code that Node gives to the fault of the system. */
+  systemCode?: string
   /** HTTP status. */
   status?: number
   /** `error` of the answer. */

@@ -126,7 +126,11 @@ async fn callers_without_a_token_outlast_a_restart_of_the_server() {
                 let clock = Arc::clone(&clock);
                 move || clock.get().unwrap().now().monotonic >= Duration::from_millis(down_ms)
             };
-            let step = [reset(), starting(None), refused()][(seed % 3) as usize].clone();
+            let step = match seed % 3 {
+                0 => reset(),
+                1 => starting(None),
+                _ => refused(),
+            };
             let mut world = World::new(5, move |_, _| {
                 if is_back() {
                     token_answer(300)

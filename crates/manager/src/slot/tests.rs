@@ -1,7 +1,8 @@
 //! Time lines of one slot. Times are in milliseconds; `jitter` is 0, so random waits are shortest.
 
 use super::*;
-use crate::error::ErrorKind;
+use crate::acquire::backoff::Attempts;
+use crate::error::{Error, ErrorKind};
 use crate::slot::schedule::Life;
 use oauth::AccessToken;
 

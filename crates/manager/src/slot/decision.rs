@@ -1,0 +1,149 @@
+//! What callers ask of a slot, and what it answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Token;
+use crate::acquire::backoff::Attempts;
+use crate::error::{Error, ErrorKind};
+
+/// Identifies one acquisition of one manager.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FlightId(pub u32);
+
+/// Identifies a token that was held: each has another id.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct TokenId(pub u64);
+
+/// The token that a caller requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// A token that is valid now.
+    Any,
+    /// A token that stays valid for at least this long.
+    Minimum(Duration),
+    /// A new token, even if a valid one is held.
+    Forced,
+}
+
+/// A flight to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewFlight {
+    /// Its id.
+    pub flight: FlightId,
+    /// How often it may try.
+    pub attempts: Attempts,
+}
+
+/// The answer to a caller.
+#[derive(Clone, Debug)]
+pub enum Decision {
+    /// Take this token. A refresh may have to be started, but the caller does not wait for it.
+    Use {
+        /// The held token.
+        token: Arc<Token>,
+        /// Whether it is due for replacement.
+        is_stale: bool,
+        /// The refresh to start.
+        new_flight: Option<NewFlight>,
+        /// Whether to warn that the token misses the caller's minimum validity.
+        warns_of_minimum: bool,
+    },
+    /// Wait for this flight, after starting it if it is new.
+    Wait {
+        /// The flight.
+        flight: FlightId,
+        /// The flight to start.
+        new_flight: Option<NewFlight>,
+    },
+    /// Fail with the error of the last acquisition.
+    Cooling {
+        /// That error.
+        error: Error,
+        /// How long the caller should wait before it tries again.
+        retry_after: Duration,
+    },
+    /// Fail: the manager was closed.
+    Closed,
+}
+
+/// The result of a flight for its waiters.
+#[derive(Clone, Debug)]
+pub struct FlightResult {
+    /// The token, or the failure.
+    pub result: Result<Arc<Token>, Error>,
+    /// After a failure: the held token, which waiters receive unless they forced a refresh.
+    pub fallback: Option<Arc<Token>>,
+    /// After a failure: how long callers should wait before they try again.
+    pub retry_after: Option<Duration>,
+    /// What became of the token.
+    pub storage: Storage,
+    /// Whether this is the first failure in a row, or the first success after failures.
+    pub is_transition: bool,
+    /// Whether to warn that the held token misses a waiter's minimum validity.
+    pub warns_of_minimum: bool,
+}
+
+impl FlightResult {
+    /// Whether the waiters of a flight that began before a change of the configuration ask again: a
+    /// change fails no call, but it does not extend a deadline either.
+    #[must_use]
+    pub fn is_void_after_change(&self) -> bool {
+        let failure = self.result.as_ref().err();
+        failure.is_some_and(|error| error.kind() != ErrorKind::Timeout)
+    }
+}
+
+/// What becomes of a token that has arrived. Waiters get it in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// It is the held token from now on.
+    Kept,
+    /// It replaces the held token once it has settled. No caller waited for it.
+    Settling,
+    /// It is not kept: its flight was detached, it would die before the held token, or no token
+    /// arrived.
+    NotKept,
+    /// It is not kept because its life was over when it arrived. It is handed out all the same:
+    /// its acquisition has already asked for another one.
+    Over,
+}
+
+/// The outcome of reporting a rejected token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Invalidation {
+    /// It was the held token and was dropped.
+    Dropped,
+    /// It is the held token and was kept: a cool-down is in effect, or the last drop is too recent.
+    Kept,
+    /// It is not the held token.
+    Ignored,
+}
+
+/// The outcome of clearing a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clearing {
+    /// The held token was dropped, and a flight was detached if there was one.
+    Dropped,
+    /// There was no token, and the flight was detached.
+    Detached,
+    /// Nothing was dropped or detached: there were too many clears.
+    Kept,
+    /// There was nothing to drop or to detach.
+    Nothing,
+}
+
+/// The condition of a slot, as snapshots report it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// No token, and no failure.
+    Empty,
+    /// A token that needs no replacement yet.
+    Fresh,
+    /// A valid token that is due for replacement.
+    Stale,
+    /// No valid token, and the last acquisition failed.
+    Failing,
+    /// Closed.
+    Closed,
+}

@@ -1,0 +1,109 @@
+//! What a slot looks like from outside, and what is due.
+//!
+//! These functions describe the slot as [`Slot::settle`] left it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::schedule::REFRESH_SPACING;
+use super::{Condition, Slot, State, Token, TokenId};
+use crate::clock::Moment;
+
+impl Slot {
+    /// The id of the held token, if it may be handed out without calling [`Slot::decide`] until
+    /// the time that [`Slot::next_wake`] returns.
+    #[must_use]
+    pub fn servable(&self, now: Moment) -> Option<TokenId> {
+        let held = self.held()?;
+        let is_over = held.token.remaining(now).is_zero();
+        (!is_over && !self.is_refresh_due(now)).then_some(held.id)
+    }
+
+    /// The time until the slot next changes without a call: zero if a refresh is due even for an
+    /// unused token.
+    #[must_use]
+    pub fn next_wake(&self, now: Moment) -> Option<Duration> {
+        if self.is_wake_due(now, false) {
+            return Some(Duration::ZERO);
+        }
+        let held = self.held()?;
+        let age = held.token.age(now);
+        let life = held.token.life;
+        let points = [held.early, held.due, life.soft, life.hard];
+        let waits = points.into_iter().map(|point| point.saturating_sub(age));
+        let cooldown = self
+            .cool_down
+            .as_ref()
+            .map(|cool_down| cool_down.remaining(now));
+        let spacing = self.refresh_spacing(now);
+        let settling = held.settles_in(now);
+        let waits = waits.chain(cooldown).chain([spacing]).chain(settling);
+        waits.filter(|wait| !wait.is_zero()).min()
+    }
+
+    /// The condition of the slot, as snapshots report it.
+    #[must_use]
+    pub fn condition(&self, now: Moment) -> Condition {
+        match (&self.state, self.held()) {
+            (State::Closed, _) => Condition::Closed,
+            (_, Some(held)) if !held.is_stale(now) => Condition::Fresh,
+            (_, Some(held)) if !held.token.remaining(now).is_zero() => Condition::Stale,
+            _ if self.cool_down.is_some() => Condition::Failing,
+            _ => Condition::Empty,
+        }
+    }
+
+    /// The held token, unless it has expired.
+    #[must_use]
+    pub fn token(&self, now: Moment) -> Option<&Arc<Token>> {
+        let token = self.held().map(|held| &held.token)?;
+        (!token.remaining(now).is_zero()).then_some(token)
+    }
+
+    /// Identifies the held token: every token has a different id.
+    #[must_use]
+    pub fn token_id(&self) -> Option<TokenId> {
+        self.held().map(|held| held.id)
+    }
+
+    pub(super) fn is_cooling(&self, now: Moment) -> bool {
+        self.cool_down
+            .as_ref()
+            .is_some_and(|cool_down| cool_down.cools(now))
+    }
+
+    /// Whether a caller that takes the held token starts a refresh.
+    pub(super) fn is_refresh_due(&self, now: Moment) -> bool {
+        match &self.state {
+            State::Ready(held) => {
+                !held.has_successor() && held.token.age(now) >= held.due && self.may_refresh(now)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a refresh is due without a caller.
+    pub(super) fn is_wake_due(&self, now: Moment, is_used: bool) -> bool {
+        let is_due = match &self.state {
+            State::Ready(held) => {
+                let ages = held.early..held.token.life.hard;
+                !held.has_successor()
+                    && ages.contains(&held.token.age(now))
+                    && (is_used || held.retry)
+            }
+            _ => false,
+        };
+        is_due && self.refreshes_in_background && self.may_refresh(now)
+    }
+
+    /// Whether the spacing of background refreshes allows one to start now.
+    fn may_refresh(&self, now: Moment) -> bool {
+        !self.is_cooling(now) && self.refresh_spacing(now).is_zero()
+    }
+
+    /// The minimum interval between background refreshes.
+    fn refresh_spacing(&self, now: Moment) -> Duration {
+        self.last_background
+            .map_or(Duration::ZERO, |last| REFRESH_SPACING.saturating_sub(now.since(last)))
+    }
+}

@@ -1,0 +1,210 @@
+//! How flights start and end, and what becomes of their tokens.
+
+use std::sync::Arc;
+
+use super::cool_down::CoolDown;
+use super::{
+    CachedToken, CurrentFlight, FlightId, FlightResult, NewFlight, Slot, State, Storage, Token,
+    TokenId,
+};
+use crate::acquire::backoff::Attempts;
+use crate::clock::Moment;
+use crate::error::Error;
+use std::time::Duration;
+
+impl Slot {
+    /// Takes a flight's result. `jitter`, in `0..1`, is the randomness for refresh times.
+    pub fn land(
+        &mut self,
+        now: Moment,
+        flight: FlightId,
+        result: Result<Arc<Token>, Error>,
+        jitter: f64,
+    ) -> FlightResult {
+        self.settle(now);
+        let current = self.end_flight(flight);
+        match result {
+            Ok(token) => self.succeed(now, current, token, jitter),
+            Err(error) => self.fail(now, current, error, jitter),
+        }
+    }
+
+    fn succeed(
+        &mut self,
+        now: Moment,
+        current: Option<CurrentFlight>,
+        token: Arc<Token>,
+        jitter: f64,
+    ) -> FlightResult {
+        let is_transition = self.cool_down.take().is_some();
+        let mut warns_of_minimum = false;
+        let is_over = token.age(now) >= token.life.granted;
+        let storage = current.map_or(Storage::NotKept, |flight| {
+            let storage = self.store(now, flight, &token, jitter);
+            if let (Some(minimum), Some(held)) = (flight.minimum, self.held_mut()) {
+                warns_of_minimum = held.weigh(now, minimum, storage == Storage::Kept);
+            }
+            storage
+        });
+        let storage = match storage {
+            Storage::NotKept if is_over => Storage::Over,
+            other => other,
+        };
+        FlightResult {
+            result: Ok(token),
+            fallback: None,
+            retry_after: None,
+            storage,
+            is_transition,
+            warns_of_minimum,
+        }
+    }
+
+    fn fail(
+        &mut self,
+        now: Moment,
+        current: Option<CurrentFlight>,
+        error: Error,
+        jitter: f64,
+    ) -> FlightResult {
+        let cool_down = CoolDown::after(self.cool_down.as_ref(), now, error.clone(), jitter);
+        let mut landed = FlightResult {
+            result: Err(error),
+            fallback: None,
+            retry_after: Some(cool_down.retry_after(now)),
+            storage: Storage::NotKept,
+            is_transition: cool_down.failures == 1,
+            warns_of_minimum: false,
+        };
+        if !matches!(self.state, State::Closed) {
+            self.cool_down = Some(cool_down);
+        }
+        if let (Some(flight), Some(held)) = (current, self.held_mut()) {
+            held.retry |= flight.is_background;
+            landed.warns_of_minimum = held.warns_of(now, flight.minimum.unwrap_or_default());
+            landed.fallback = Some(Arc::clone(&held.token));
+        }
+        landed
+    }
+
+    /// Stores a new token unless it has expired or the held one lives longer. A token that no caller
+    /// waits for settles first, unless the held one was granted for another configuration.
+    fn store(
+        &mut self,
+        now: Moment,
+        flight: CurrentFlight,
+        token: &Arc<Token>,
+        jitter: f64,
+    ) -> Storage {
+        let remaining = token.remaining(now);
+        let held = self.held_mut();
+        let outlives =
+            |held: &CachedToken| !held.is_outdated && remaining < held.token.remaining(now);
+        if remaining.is_zero() || held.as_deref().is_some_and(outlives) {
+            if let Some(held) = held {
+                held.postpone_refresh(now);
+            }
+            return Storage::NotKept;
+        }
+        if let Some(held) = held
+            && !flight.is_awaited
+            && !held.is_outdated
+        {
+            held.succeed_by(now, Arc::clone(token), jitter);
+            self.settle(now);
+            let is_waiting = self.held().is_some_and(CachedToken::has_successor);
+            return if is_waiting {
+                Storage::Settling
+            } else {
+                Storage::Kept
+            };
+        }
+        let id = self.next_token();
+        self.state = State::Ready(CachedToken::new(Arc::clone(token), id, jitter));
+        self.adopted(now);
+        Storage::Kept
+    }
+
+    /// Makes the successor the held token. A flight in progress continues.
+    pub(super) fn adopt_successor(&mut self, now: Moment) {
+        let id = self.next_token();
+        let successor = self.held_mut().and_then(|held| held.take_successor(id));
+        self.state = match (std::mem::replace(&mut self.state, State::Empty), successor) {
+            (State::Ready(_), Some(next)) => State::Ready(next),
+            (State::Refreshing(_, flight), Some(next)) => State::Refreshing(next, flight),
+            (other, _) => other,
+        };
+        self.adopted(now);
+    }
+
+    fn adopted(&mut self, now: Moment) {
+        self.rejections.adopted(now);
+        self.clears.adopted(now);
+    }
+
+    fn next_token(&mut self) -> TokenId {
+        self.last_token = TokenId(self.last_token.0.wrapping_add(1));
+        self.last_token
+    }
+
+    /// Starts a flight. Requires that none is current.
+    pub(super) fn new_flight(
+        &mut self,
+        now: Moment,
+        is_background: bool,
+        minimum: Option<Duration>,
+    ) -> Option<NewFlight> {
+        let id = FlightId(self.last_flight.wrapping_add(1));
+        let flight = CurrentFlight {
+            id,
+            is_background,
+            is_awaited: !is_background,
+            minimum,
+        };
+        let is_needed = !is_background && matches!(self.state, State::Empty);
+        self.state = match std::mem::replace(&mut self.state, State::Closed) {
+            State::Empty => State::Fetching(flight),
+            State::Ready(held) => State::Refreshing(held, flight),
+            other => {
+                self.state = other;
+                return None;
+            }
+        };
+        self.last_flight = id.0;
+        if is_background {
+            self.last_background = Some(now);
+        }
+        let attempts = if self.cool_down.is_some() {
+            Attempts::One
+        } else if is_needed {
+            Attempts::Many
+        } else {
+            Attempts::Few
+        };
+        Some(NewFlight {
+            flight: id,
+            attempts,
+        })
+    }
+
+    pub(super) fn detach_flight(&mut self) {
+        self.state = match std::mem::replace(&mut self.state, State::Empty) {
+            State::Refreshing(held, _) => State::Ready(held),
+            State::Fetching(_) => State::Empty,
+            other => other,
+        };
+    }
+
+    /// Ends the current flight if it has this id; a detached flight changes nothing.
+    fn end_flight(&mut self, id: FlightId) -> Option<CurrentFlight> {
+        let (next, flight) = match std::mem::replace(&mut self.state, State::Closed) {
+            State::Fetching(flight) if flight.id == id => (State::Empty, Some(flight)),
+            State::Refreshing(held, flight) if flight.id == id => {
+                (State::Ready(held), Some(flight))
+            }
+            other => (other, None),
+        };
+        self.state = next;
+        flight
+    }
+}
