@@ -1,0 +1,130 @@
+'use strict';
+
+// The behaviour of a manager's `fetch` behind gateways: redirects to a login page, a 401 that is not
+// about the token, and replicas that disagree.
+
+const assert = require('node:assert/strict');
+const { describe, test } = require('node:test');
+const { startApi, startBoth } = require('./support/api-server.js');
+const { rejection } = require('./support/manager.js');
+
+const bearer = ({ headers }) => headers.authorization.replace('Bearer ', '');
+
+describe('a redirect to a login page', { concurrency: true }, () => {
+  /** An API whose gateway redirects requests without `token-2` to the location. */
+  const startGateway = async (t, locate) => {
+    const other = await startApi(t);
+    const parts = await startBoth(t, (request, response) => {
+      if (bearer(request) === 'token-2') return 'ok';
+      response.writeHead(302, { Location: locate(other.url, parts.endpoint.tokenEndpoint) });
+      return '';
+    });
+    return { ...parts, other };
+  };
+  const elsewhere = 'http://127.0.0.2:9';
+  const pages = [
+    ['of the authorization server', (_, endpoint) => new URL('/x', endpoint).href],
+    [
+      'with the query of an authorization request',
+      (url) => `${url}/?client_id=a&response_type=code`,
+    ],
+    ['whose path ends in /auth', () => `${elsewhere}/realms/r/protocol/openid-connect/auth?a=b`],
+    ['whose path ends in /authorize', () => `${elsewhere}/authorize`],
+    ['whose path ends in /login/', () => `${elsewhere}/login/`],
+  ];
+  for (const [name, locate] of pages) {
+    test(`${name} counts as a 401`, async (t) => {
+      const { api, endpoint, manager, other } = await startGateway(t, locate);
+      const response = await manager.fetch('/agents');
+      assert.equal(await response.text(), 'ok');
+      assert.deepEqual(api.requests.map(bearer), ['token-1', 'token-2']);
+      assert.deepEqual([endpoint.requestCount, other.requests.length], [2, 0]);
+    });
+  }
+
+  test('rejects a POST, which may have been executed, and drops the token', async (t) => {
+    const { api, manager } = await startGateway(t, () => `${elsewhere}/login`);
+    const call = manager.fetch('/agents', { method: 'POST', body: 'a' });
+    const { message } = await rejection(call, 'ERR_KEYCLOAK_REQUEST');
+    assert.match(message, /leads to http:\/\/127\.0\.0\.2:9, probably a login page/);
+    assert.equal(api.requests.length, 1);
+    assert.equal(await manager.getToken(), 'token-2');
+  });
+
+  test('rejects a call that is redirected again with the new token', async (t) => {
+    const { api, manager } = await startBoth(t, (_, response) => {
+      response.writeHead(303, { Location: `${elsewhere}/login` });
+      return '';
+    });
+    const { message } = await rejection(manager.fetch('/'), 'ERR_KEYCLOAK_REQUEST');
+    assert.match(message, /probably a login page/);
+    assert.equal(api.requests.length, 2);
+  });
+
+  for (const [name, init, location] of [
+    ['is returned with redirect: manual', { redirect: 'manual' }, `${elsewhere}/login`],
+    ['is followed within the origin', {}, '/login'],
+  ]) {
+    test(name, async (t) => {
+      const { api, endpoint, manager } = await startBoth(t, ({ url }, response) => {
+        if (url === '/login') return 'a page';
+        response.writeHead(302, { Location: location });
+        return '';
+      });
+      assert.equal((await manager.fetch('/', init)).status, init.redirect ? 302 : 200);
+      assert.equal(endpoint.requestCount, 1);
+      assert.equal(api.requests.length, init.redirect ? 1 : 2);
+    });
+  }
+
+  test('is not meant by a redirect to any other page of another origin', async (t) => {
+    const { endpoint, manager } = await startGateway(t, (url) => `${url}/loginpage`);
+    const { message } = await rejection(manager.fetch('/'), 'ERR_KEYCLOAK_REQUEST');
+    assert.doesNotMatch(message, /login page/);
+    assert.equal(await manager.getToken(), 'token-1');
+    assert.equal(endpoint.requestCount, 1);
+  });
+});
+
+describe('a 401', { concurrency: true }, () => {
+  for (const [challenge, isAboutToken] of [
+    ['', true],
+    ['Bearer', true],
+    ['bearer error="invalid_token"', true],
+    ['Negotiate, Bearer realm="a"', true],
+    ['DPoP algs="ES256"', true],
+    ['Basic realm="a"', false],
+    ['Negotiate', false],
+    ['Bearer error="insufficient_user_authentication"', false],
+  ]) {
+    const name = `with "${challenge}" is ${isAboutToken ? '' : 'not '}about the token`;
+    test(name, async (t) => {
+      const { endpoint, manager } = await startBoth(t, (request, response) => {
+        if (bearer(request) === 'token-2') return 'ok';
+        response.writeHead(401, challenge === '' ? {} : { 'WWW-Authenticate': challenge });
+        return '';
+      });
+      assert.equal((await manager.fetch('/')).status, isAboutToken ? 200 : 401);
+      assert.equal(endpoint.requestCount, isAboutToken ? 2 : 1);
+    });
+  }
+
+  test('of one replica is answered by sending the call once more', async (t) => {
+    let refusals = [];
+    const { api, endpoint, manager } = await startBoth(t, (_, response) => {
+      if (refusals.shift()) response.writeHead(401);
+      return '';
+    });
+    const call = async () => (await manager.fetch('/agents')).status;
+    assert.equal(await call(), 200);
+    refusals = [true];
+    assert.equal(await call(), 200, 'with a new token');
+    assert.equal(await call(), 200);
+    refusals = [true];
+    assert.equal(await call(), 200, 'with the same token, which the spacing keeps');
+    refusals = [true, true];
+    assert.equal(await call(), 401, 'refused twice');
+    assert.equal(endpoint.requestCount, 2);
+    assert.equal(api.requests.length, 8);
+  });
+});
