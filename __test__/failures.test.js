@@ -71,6 +71,8 @@ describe('the error', { concurrency: true }, () => {
     await endpoint.goOffline();
     const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_NETWORK');
     assert.deepEqual([error.retryable, error.attempts, error.status], [true, 3, undefined]);
+    assert.match(error.message, /\(ECONNREFUSED\)/);
+    assert.equal(error.cause.code, 'ECONNREFUSED');
   });
 
   test('shows no control character of the server', async (t) => {

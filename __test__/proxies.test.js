@@ -107,32 +107,46 @@ const endpoints = {
   https: () => secure.tokenEndpoint,
   http: () => plain.tokenEndpoint,
   'https at localhost': () => secure.tokenEndpoint.replace('127.0.0.1', 'localhost'),
-  'https nowhere': () => `https://${NOWHERE}/token`,
+  'https elsewhere': () => `https://${NOWHERE}/token`,
+  'http elsewhere': () => `http://${NOWHERE}/token`,
 };
 const url = (name) => `http://${proxies[name].host}`;
-const port = () => new URL(secure.tokenEndpoint).port;
 const both = () => ({ HTTPS_PROXY: url('open'), HTTP_PROXY: url('open') });
 const exempting = (list) => ({ ...both(), NO_PROXY: list });
 
 /** Name, environment, endpoint, and the proxy that is used, if any. Rust lists what NO_PROXY means. */
 const CHOICES = [
   ['no variable', () => ({}), 'https', undefined],
-  ['HTTPS_PROXY', () => ({ HTTPS_PROXY: url('open') }), 'https', 'open'],
-  ['HTTPS_PROXY, with http', () => ({ HTTPS_PROXY: url('open') }), 'http', undefined],
-  ['HTTP_PROXY', () => ({ HTTP_PROXY: url('open') }), 'http', 'open'],
-  ['HTTP_PROXY, with https', () => ({ HTTP_PROXY: url('open') }), 'https', undefined],
-  ['both cases', () => ({ https_proxy: url('other'), HTTPS_PROXY: url('open') }), 'https', 'other'],
-  ['http_proxy', () => ({ http_proxy: url('open') }), 'http', 'open'],
-  ['a proxy without a scheme', () => ({ HTTPS_PROXY: proxies.open.host }), 'https', 'open'],
-  ['NODE_USE_ENV_PROXY=0', () => ({ ...both(), NODE_USE_ENV_PROXY: '0' }), 'https', 'open'],
-  ['an address in NO_PROXY', () => exempting('10.0.0.1, 127.0.0.1'), 'https', undefined],
-  ['a network in NO_PROXY', () => exempting('127.0.0.0/8'), 'http', undefined],
-  ['a host in NO_PROXY', () => exempting('localhost'), 'https at localhost', undefined],
-  ['another host in NO_PROXY', () => exempting('localhost'), 'https', 'open'],
-  ['* in NO_PROXY', () => exempting('*'), 'https', undefined],
-  ['host:port in NO_PROXY', () => exempting(`127.0.0.1:${port()}`), 'https', undefined],
-  ['a suffix in NO_PROXY', () => exempting('nowhere.invalid'), 'https nowhere', undefined],
-  ['*.suffix of others', () => exempting('*.elsewhere.invalid'), 'https nowhere', 'open'],
+  ['HTTPS_PROXY', () => ({ HTTPS_PROXY: url('open') }), 'https elsewhere', 'open'],
+  ['HTTPS_PROXY, with http', () => ({ HTTPS_PROXY: url('open') }), 'http elsewhere', undefined],
+  ['HTTP_PROXY', () => ({ HTTP_PROXY: url('open') }), 'http elsewhere', 'open'],
+  ['HTTP_PROXY, with https', () => ({ HTTP_PROXY: url('open') }), 'https elsewhere', undefined],
+  [
+    'both cases',
+    () => ({ https_proxy: url('other'), HTTPS_PROXY: url('open') }),
+    'https elsewhere',
+    'other',
+  ],
+  ['http_proxy', () => ({ http_proxy: url('open') }), 'http elsewhere', 'open'],
+  [
+    'a proxy without a scheme',
+    () => ({ HTTPS_PROXY: proxies.open.host }),
+    'https elsewhere',
+    'open',
+  ],
+  [
+    'NODE_USE_ENV_PROXY=0',
+    () => ({ ...both(), NODE_USE_ENV_PROXY: '0' }),
+    'https elsewhere',
+    'open',
+  ],
+  ['both variables', both, 'https', undefined],
+  ['both variables', both, 'http', undefined],
+  ['both variables', both, 'https at localhost', undefined],
+  ['* in NO_PROXY', () => exempting('*'), 'https elsewhere', undefined],
+  ['host:port in NO_PROXY', () => exempting(`${NOWHERE}:443`), 'https elsewhere', undefined],
+  ['a suffix in NO_PROXY', () => exempting('nowhere.invalid'), 'https elsewhere', undefined],
+  ['*.suffix of others', () => exempting('*.elsewhere.invalid'), 'https elsewhere', 'open'],
 ];
 
 describe('the proxy', () => {
@@ -145,10 +159,17 @@ describe('the proxy', () => {
     test(`${name}: ${used ?? 'no proxy'} is used for ${endpoint}`, async (t) => {
       for (const { asked } of Object.values(proxies)) asked.length = 0;
       const tokenEndpoint = endpoints[endpoint]();
-      const { manager, at } = make(t, environment(), { tokenEndpoint, ...options?.() });
-      if (endpoint === 'https nowhere') {
-        const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_NETWORK');
-        assert.equal(error.message.includes('through the proxy'), used !== undefined);
+      const requestTimeoutMs = 2_000;
+      const { manager, at } = make(t, environment(), {
+        tokenEndpoint,
+        requestTimeoutMs,
+        ...options?.(),
+      });
+      if (endpoint.endsWith('elsewhere')) {
+        const error = await manager.getToken().catch((reason) => reason);
+        // A proxy for http answers in place of the server.
+        const isTunnel = used !== undefined && endpoint.startsWith('https');
+        assert.equal(error.message.includes('through the proxy'), isTunnel);
       } else {
         assert.equal(typeof (await manager.getToken()), 'string');
         assert.deepEqual(at('warn'), []);
@@ -211,7 +232,7 @@ describe('the proxy', () => {
     });
 
     test("is refused by the constructor together with a client's certificate", (t) => {
-      const { tokenEndpoint } = secure;
+      const tokenEndpoint = endpoints['https elsewhere']();
       const { cert, key } = certificates.client('agent');
       const given = { tokenEndpoint, clientCertificate: cert, clientKey: key };
       const credential = { ...given, clientId: 'agent', clientSecret: undefined };
@@ -226,7 +247,7 @@ describe('the proxy', () => {
           ),
         });
       }
-      make(t, { HTTPS_PROXY: proxy, NO_PROXY: '127.0.0.1' }, credential);
+      make(t, { HTTPS_PROXY: proxy, NO_PROXY: NOWHERE }, credential);
     });
   });
 
@@ -243,20 +264,26 @@ describe('the proxy', () => {
 
   test('fails the acquisition if the variable is unusable, without a direct connection', async (t) => {
     for (const value of ['ftp://jane:canary@127.0.0.1:1080', 'http://jane:canary@']) {
-      const { tokenEndpoint, connectionCount } = secure;
-      const { manager, at } = make(t, { https_proxy: value }, { tokenEndpoint });
+      const elsewhere = { tokenEndpoint: endpoints['https elsewhere'](), requestTimeoutMs: 1_200 };
+      const { manager, at } = make(t, { https_proxy: value }, elsewhere);
       const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_NETWORK');
       assert.match(error.message, /HTTPS_PROXY in the environment is not the URL of/);
       assert.doesNotMatch(`${error.message} ${at('warn')}`, CREDENTIALS);
-      assert.equal(secure.connectionCount, connectionCount);
       for (const [environment, options] of [
-        [{ NO_PROXY: '127.0.0.1' }, { tokenEndpoint }],
-        [{}, { tokenEndpoint, proxy: false }],
-        [{}, { tokenEndpoint: plain.tokenEndpoint }],
+        [{ NO_PROXY: NOWHERE }, {}],
+        [{}, { proxy: false }],
       ]) {
-        const { manager: other } = make(t, { https_proxy: value, ...environment }, options);
-        assert.equal(typeof (await other.getToken()), 'string');
+        const all = { ...elsewhere, ...options };
+        const { manager: direct } = make(t, { https_proxy: value, ...environment }, all);
+        const { message } = await rejection(direct.getToken(), 'ERR_KEYCLOAK_NETWORK');
+        assert.match(message, /cannot be resolved.*\((ENOTFOUND|EAI_AGAIN)\)/);
       }
+      const { manager: local } = make(
+        t,
+        { https_proxy: value },
+        { tokenEndpoint: secure.tokenEndpoint },
+      );
+      assert.equal(typeof (await local.getToken()), 'string');
     }
   });
 });
@@ -278,7 +305,7 @@ const FAILURES = [
   ['a missing password', 'https', () => url('strict'), WRONG_PASSWORD],
   ['a forbidden tunnel', 'https', () => url('forbidding'), /the proxy refused to open a tunnel/],
   ['a tunnel that fails', 'https', () => url('failing'), /the proxy refused to open a tunnel/],
-  ['a tunnel to an unknown host', 'https nowhere', () => url('open'), /tunnel/],
+  ['a tunnel to an unknown host', 'https elsewhere', () => url('open'), /tunnel/],
   ['a proxy that is down', 'https', dead, /connection was refused/],
   ['a proxy that is down, for http', 'http', dead, /connection was refused/],
   [
