@@ -53,9 +53,9 @@ const tasks = {
       manager.clearCache();
       await left.catch(() => {});
     };
-    await rounds(50);
-    const before = await resident();
     await rounds(100);
+    const before = await resident();
+    await rounds(200);
     tell({ grown: (await resident()) - before });
   },
 
