@@ -26,6 +26,8 @@ export declare class Core {
    * `detached` if only a flight was current, `kept` if there were too many calls, or `nothing`.
    */
   clear(): string
+  /** Drops the held token and detaches the flight: the token must not be used any more. */
+  dropToken(): void
   /** Applies changed options, or returns their faults and changes nothing. */
   reconfigure(options: unknown, environment: Environment): FailureData | Unreadable | null
   /** The manager's state and counters. */

@@ -61,6 +61,22 @@ describe('a redirect to a login page', { concurrency: true }, () => {
     assert.equal(api.requests.length, 2);
   });
 
+  test('repeats the call as it was made after redirects within the origin', async (t) => {
+    let accepted = 'token-2';
+    const { api, manager } = await startBoth(t, (request, response) => {
+      if (request.url === '/start') response.writeHead(302, { Location: `${elsewhere}/login` });
+      else if (bearer(request) !== accepted) response.writeHead(302, { Location: '/start' });
+      return 'ok';
+    });
+    assert.equal(await (await manager.fetch('/agents')).text(), 'ok');
+    const urls = () => api.requests.map(({ url }) => url);
+    assert.deepEqual(urls(), ['/agents', '/start', '/agents']);
+    accepted = 'none';
+    api.requests.length = 0;
+    await rejection(manager.fetch('/agents', { method: 'POST' }), 'ERR_KEYCLOAK_REQUEST');
+    assert.deepEqual(urls(), ['/agents', '/start'], 'a POST is not sent again');
+  });
+
   for (const [name, init, location] of [
     ['is returned with redirect: manual', { redirect: 'manual' }, `${elsewhere}/login`],
     ['is followed within the origin', {}, '/login'],
@@ -94,6 +110,7 @@ describe('a 401', { concurrency: true }, () => {
     ['Negotiate, Bearer realm="a"', true],
     ['DPoP algs="ES256"', true],
     ['Basic realm="a"', false],
+    ['Basic realm="a, Bearer"', false],
     ['Negotiate', false],
     ['Bearer error="insufficient_user_authentication"', false],
   ]) {
@@ -108,6 +125,29 @@ describe('a 401', { concurrency: true }, () => {
       assert.equal(endpoint.requestCount, isAboutToken ? 2 : 1);
     });
   }
+
+  test('of one replica among calls at once is answered in the same way', async (t) => {
+    let count = 0;
+    const { endpoint, manager } = await startBoth(t, (_, response) => {
+      count += 1;
+      if (count > 4 && count <= 24) response.writeHead(401);
+      return '';
+    });
+    const call = async () => (await manager.fetch('/agents')).status;
+    for (const expected of [200, 200, 200]) assert.equal(await call(), expected);
+    manager.invalidateToken('token-1', 'another route');
+    assert.equal(await call(), 200);
+    const statuses = await Promise.all(Array.from({ length: 20 }, call));
+    assert.deepEqual(new Set(statuses), new Set([200]));
+    assert.ok(endpoint.requestCount <= 3, `${endpoint.requestCount} logins`);
+  });
+
+  test('of a test double without headers is about the token', async (t) => {
+    const fetch = async () => ({ status: 401, headers: {} });
+    const { endpoint, manager } = await startBoth(t, undefined, { resource: { fetch } });
+    assert.equal((await manager.fetch('/')).status, 401);
+    assert.equal(endpoint.requestCount, 2);
+  });
 
   test('of one replica is answered by sending the call once more', async (t) => {
     let refusals = [];

@@ -5,7 +5,9 @@
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
-const { startNumbered, times, tokenResponse, until } = require('./support/manager.js');
+const reconfigure = require('../lib/reconfigure.js');
+const { startApi } = require('./support/api-server.js');
+const { CLIENT, startNumbered, times, tokenResponse, until } = require('./support/manager.js');
 
 const LONG_S = 300;
 
@@ -37,6 +39,22 @@ describe('forceRefresh', { concurrency: true }, () => {
 });
 
 describe('clearCache', { concurrency: true }, () => {
+  test('is spaced, but a moved API never gets the former token', async (t) => {
+    const api = await startApi(t);
+    const options = { resource: { baseUrl: 'http://127.0.0.2:9' } };
+    const { endpoint, manager } = await startNumbered(t, LONG_S, options);
+    for (const _ of times(5)) {
+      await manager.getToken();
+      manager.clearCache();
+    }
+    assert.equal(endpoint.requestCount, 4, 'three clears are honoured');
+    assert.equal(await manager.getToken(), 'token-4');
+    const { tokenEndpoint } = endpoint;
+    manager[reconfigure]({ ...CLIENT, tokenEndpoint, resource: { baseUrl: api.url } });
+    await manager.fetch('/');
+    assert.equal(api.requests[0].headers.authorization, 'Bearer token-5');
+  });
+
   test('drops the token and returns undefined', async (t) => {
     const { endpoint, manager } = await startNumbered(t, LONG_S);
     await manager.getToken();

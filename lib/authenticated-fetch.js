@@ -5,9 +5,8 @@
 
 const { isDisturbed } = require('node:stream');
 const { KeycloakTokenError, badRequest } = require('./error.js');
-const { OutgoingRequest } = require('./outgoing-request.js');
+const { OutgoingRequest, REDIRECTS, headerOf } = require('./outgoing-request.js');
 
-const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 // The limit of `fetch`.
 const MOST_REDIRECTS = 20;
 const TOO_MANY_REDIRECTS = 'redirect: more than 20 redirects; check the API for a redirect loop';
@@ -34,7 +33,9 @@ function makeFetch({ manager, resource, server, reject, accept, isCurrent }) {
   let settings;
   return async (input, init) => {
     settings ??= settingsOf(resource, server);
-    const request = new OutgoingRequest(input, init, settings);
+    let request = new OutgoingRequest(input, init, settings);
+    // A redirect to a login page rejects the call as it was made, whatever was followed before.
+    const { route, isSafe } = request;
     let token = await manager.getToken(request.tokenOptions);
     // The configuration changed meanwhile, and the new token is for another origin.
     if (!isCurrent()) return manager.fetch(input, init);
@@ -45,9 +46,9 @@ function makeFetch({ manager, resource, server, reject, accept, isCurrent }) {
       const response = await request.send(resource.fetch ?? globalThis.fetch, token);
       const loginPage = request.loginPageOf(response);
       if (loginPage !== undefined || isAboutToken(response)) {
-        const outcome = routes.rejected(token, request.route);
-        const isSafe = loginPage === undefined || request.isSafe;
-        if (outcome === 'kept' || hasRetried || !isSafe || !request.isReplayable || !isCurrent()) {
+        const outcome = routes.rejected(token, loginPage ? route : request.route);
+        const mayRepeat = loginPage ? isSafe : request.isReplayable;
+        if (outcome === 'kept' || hasRetried || !mayRepeat || !isCurrent()) {
           if (loginPage === undefined) return response;
           cancel(unreadBody(response));
           throw loginPage;
@@ -57,8 +58,9 @@ function makeFetch({ manager, resource, server, reject, accept, isCurrent }) {
           token = await orCancel(response, () => manager.getToken(request.tokenOptions));
           if (!isCurrent()) return response;
         }
+        if (loginPage) request = new OutgoingRequest(input, init, settings);
       } else if (request.follows && REDIRECTS.has(response.status)) {
-        const location = response.headers.get('location');
+        const location = headerOf(response, 'location');
         if (location === null) return response;
         await orCancel(response, () => {
           redirects += 1;
@@ -91,7 +93,6 @@ class Routes {
   /** Reports a rejection. `repeat`: one replica of several rejects, so send the call once more. */
   rejected(token, route) {
     const last = this.#accepted.get(route);
-    this.#accepted.delete(route);
     limit(this.#troubled).add(route);
     const outcome = this.#reject(token, route);
     const wasAccepted = last?.token === token && performance.now() - last.at < ACCEPTED_MS;
@@ -113,8 +114,9 @@ function limit(collection) {
 /** Whether a 401 says that the token is not accepted, and not that something else is missing. */
 function isAboutToken(response) {
   if (response.status !== 401) return false;
-  const challenge = response.headers?.get('www-authenticate') ?? '';
-  if (challenge.includes('insufficient_user_authentication')) return false;
+  const challenges = headerOf(response, 'www-authenticate') ?? '';
+  const challenge = challenges.replace(/"(\\.|[^"\\])*"/g, '""');
+  if (challenges.includes('insufficient_user_authentication')) return false;
   return challenge === '' || /(^|,)\s*(bearer|dpop)\b/i.test(challenge);
 }
 

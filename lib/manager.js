@@ -123,6 +123,8 @@ class KeycloakTokenManager {
     this.#logger = undefined;
     this.#secretFunction = undefined;
     this.#secretError = undefined;
+    // It remembers tokens that routes accepted.
+    this.#resourceFetch = undefined;
     const flights = [...this.#flights.values()];
     this.#flights = NO_FLIGHTS;
     keepAlive(this, false);
@@ -140,7 +142,10 @@ class KeycloakTokenManager {
     const before = originOf(this.#resource);
     this.#adopt(options);
     // A token of the old configuration must not be sent to another origin.
-    if (originOf(this.#resource) !== before) this.#clear();
+    if (originOf(this.#resource) !== before) {
+      this.#call('dropToken');
+      this.#forget();
+    }
     // New callers must not join a flight of the old configuration without asking the native side.
     this.#pending = undefined;
     this[deliver]();

@@ -14,6 +14,7 @@ const BODY_HEADERS = [
   'content-location',
   'content-type',
 ];
+const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 const LOGIN_PATH = /\/(auth|authorize|login)\/?$/;
 // The body objects that `fetch` can read again, besides views of a buffer.
 const REPLAYABLE = new Set([
@@ -86,10 +87,9 @@ class OutgoingRequest {
   /** The resource, and the first two segments of the path after its base path. */
   get route() {
     const { pathname } = this.#url;
-    const below = pathname.startsWith(this.#base.pathname)
-      ? pathname.slice(this.#base.pathname.length)
-      : pathname.slice(1);
-    return `${this.#base.href} ${below.split('/', 2).join('/')}`;
+    const isBelow = pathname.startsWith(this.#base.pathname);
+    const rest = pathname.slice(isBelow ? this.#base.pathname.length : 1);
+    return `${this.#base.href} ${isBelow ? '' : '/'}${rest.split('/', 2).join('/')}`;
   }
 
   /** Whether sending the call again changes nothing at the API. */
@@ -98,9 +98,9 @@ class OutgoingRequest {
   }
 
   /** The error for a redirect to a login page, which is how some gateways reject a token. */
-  loginPageOf({ status, headers }) {
-    if (!this.follows || status < 300 || status > 399) return undefined;
-    const location = headers?.get('location') ?? '';
+  loginPageOf(response) {
+    if (!this.follows || !REDIRECTS.has(response.status)) return undefined;
+    const location = headerOf(response, 'location') ?? '';
     const url = URL.canParse(decoded(location), this.#url)
       ? new URL(decoded(location), this.#url)
       : this.#url;
@@ -112,7 +112,7 @@ class OutgoingRequest {
       LOGIN_PATH.test(url.pathname);
     if (!isLogin) return undefined;
     return badRequest(
-      `redirect: leads to ${url.origin}, probably a login page, so the API did not accept the ` +
+      `redirect: leads to ${placeOf(url)}, probably a login page, so the API did not accept the ` +
         'token; nothing was sent there. Check which tokens the gateway of the API accepts',
     );
   }
@@ -167,7 +167,7 @@ class OutgoingRequest {
     }
     // The origin of a blob: URL is that of the URL in it.
     if (url.origin !== this.#origin || url.protocol === 'blob:') {
-      const place = url.protocol.startsWith('http') ? url.origin : url.protocol;
+      const place = placeOf(url);
       throw badRequest(
         `${what}: leads to ${place}, but the token may be sent to ${this.#origin} only, the ` +
           'origin of resource.baseUrl; nothing was sent there',
@@ -235,4 +235,11 @@ function decoded(location) {
     : Buffer.from(location, 'latin1').toString('utf8');
 }
 
-module.exports = { OutgoingRequest };
+const placeOf = (url) => (url.protocol.startsWith('http') ? url.origin : url.protocol);
+
+/** A header of a response; test doubles may have none. */
+function headerOf({ headers }, name) {
+  return headers?.get?.(name) ?? null;
+}
+
+module.exports = { OutgoingRequest, REDIRECTS, headerOf };

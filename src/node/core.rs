@@ -276,6 +276,12 @@ impl Core {
         }
     }
 
+    /// Drops the held token and detaches the flight: the token must not be used any more.
+    #[napi(catch_unwind)]
+    pub fn drop_token(&self) {
+        self.manager().drop_token();
+    }
+
     /// Applies changed options, or returns their faults and changes nothing.
     #[napi(catch_unwind)]
     pub fn reconfigure<'env>(

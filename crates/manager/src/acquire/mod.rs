@@ -126,6 +126,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         // The server may repeat a secret that it refused, so it is redacted as well.
         let mut refused = None;
         let mut was_over = false;
+        let mut was_read_again = self.setup.discovery.known(self.clock.now()).is_none();
         let mut attempt = 1;
         loop {
             let failure = match self.attempt(&credential, refused.as_ref(), progress).await {
@@ -139,8 +140,10 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                 }
                 Err(failure) => failure,
             };
-            // A forgotten document is read again and then does not count as remembered.
-            if let Some(document) = &failure.misdirected_by {
+            // A document is read again once in an acquisition.
+            if let Some(document) = &failure.misdirected_by
+                && !std::mem::replace(&mut was_read_again, true)
+            {
                 self.setup.discovery.forget(document);
                 continue;
             }

@@ -54,7 +54,7 @@ impl Clears {
     /// Records that a token was adopted.
     pub(super) fn adopted(&mut self, now: Moment) {
         if let Some(burst) = &mut self.0 {
-            burst.replaced = Some(now);
+            burst.replaced.get_or_insert(now);
         }
     }
 }

@@ -198,6 +198,14 @@ impl Slot {
         clearing
     }
 
+    /// Drops the held token and its successor and detaches the flight, whatever happened before: the
+    /// token must not be used any more.
+    pub fn drop_token(&mut self) {
+        if !matches!(self.state, State::Closed) {
+            self.state = State::Empty;
+        }
+    }
+
     fn holds(&self, token: &str) -> bool {
         self.held()
             .is_some_and(|held| held.token.access_token.is(token))

@@ -121,7 +121,9 @@ impl Rejections {
 
     /// Records that a token was adopted.
     pub(super) fn adopted(&mut self, now: Moment) {
-        for route in self.routes_mut() {
+        let Some(record) = &mut self.0 else { return };
+        record.routes.retain(|route| !route.is_healed(now));
+        for route in &mut record.routes {
             route.replaced.get_or_insert(now);
             route.accepted = None;
             route.is_rejected = false;
@@ -151,10 +153,6 @@ impl Rejections {
                 .routes
                 .retain(|route| route.is_rejected || route.replaced.is_none());
         }
-    }
-
-    fn routes_mut(&mut self) -> impl Iterator<Item = &mut Route> {
-        self.0.iter_mut().flat_map(|record| &mut record.routes)
     }
 }
 

@@ -142,6 +142,11 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         clearing
     }
 
+    /// Drops the held token and detaches the flight: the token must not be used any more.
+    pub fn drop_token(&self) {
+        self.decide(|inner, _| (inner.slot.drop_token(), None));
+    }
+
     /// The manager's state and counters.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
