@@ -216,7 +216,7 @@ fn the_held_token_may_be_served_without_asking_unless_a_caller_is_needed() {
     line.fails(241_000, new_flight, outage());
     assert_eq!(line.0.servable(at(241_499)), id, "a cool-down lasts");
     assert_eq!(line.0.servable(at(241_500)), None, "the cool-down is over");
-    assert_eq!(line.0.servable(at(299_000)), None, "the token is over");
+    assert_eq!(line.0.servable(at(299_000)), None, "the token has expired");
 }
 
 #[test]
