@@ -16,7 +16,8 @@ export declare class Core {
   answerSecret(call: number, secret?: string | undefined | null, fault?: string | undefined | null): void
   /**
    * Drops the held token if it is the one that this route rejected. Returns `dropped`, `kept` if
-   * a cool-down or the spacing of rejections kept it, or `ignored` if another token is held.
+   * a cool-down is in effect, the last drop is too recent or the budget of drops is used up, or
+   * `ignored` if another token is held.
    */
   invalidate(rejected: string, route: string): string
   /** Records that a route accepted a token. Returns whether its further acceptances matter. */

@@ -11,7 +11,7 @@ const { SECRET_MARK } = require('./faults.js');
 const REQUEST_TIMEOUT_MS = 2_000;
 /** Allowed beyond a deadline and the time for which the event loop was blocked. */
 const SLACK_MS = 1_000;
-/** From the arrival of a token to the check of its end, on a busy machine. */
+/** From the arrival of a token to the check of its expiry, on a busy machine. */
 const LOOK_MS = 500;
 /** Servers count in whole seconds. */
 const ROUNDED_MS = 1_000;

@@ -29,7 +29,7 @@ are set ahead to let a token reach its age.
 | served | all callers got a valid token; some waited for it, because none was held |
 | lost | callers who failed or waited although a token was held that the server accepted |
 | hung | callers who waited over 1 s longer than \`requestTimeoutMs\`, or than until they left |
-| expired | tokens handed out after their end, and later than 1 s after a clock jumped |
+| expired | tokens handed out after they expired, and later than 1 s after a clock jumped |
 | late | the same within that second, which the contract allows |
 | a code | why callers without a token failed; \`ERR_KEYCLOAK_\` is left out |
 | back | from the end of the fault to the first token |

@@ -65,7 +65,7 @@ async function observe(call) {
 
 const ends = new Map();
 
-/** When a token ends by its own claims. */
+/** When a token expires by its own claims. */
 function endOf(token) {
   if (!ends.has(token)) ends.set(token, claimsOf(token).exp * 1000);
   return ends.get(token);

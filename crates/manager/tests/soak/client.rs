@@ -57,7 +57,7 @@ pub(super) struct SimulatedClient {
     waiting: Vec<(FlightId, Call, Duration)>,
     /// Future answers of the secret function, with the time of each.
     answers: Vec<(Duration, SecretCall)>,
-    /// Calls of the secret function that never settle.
+    /// Calls to the secret function that never settle.
     unsettled: Vec<SecretCall>,
     /// When the wall clock was stepped, and by how much it was ahead before.
     stepped: (Duration, Duration),
