@@ -496,7 +496,7 @@ export type KeycloakTokenErrorCode =
   | 'ERR_KEYCLOAK_OAUTH'
   /** An HTTP error that is not an OAuth error. Retryable for 408, 429 and 5xx. */
   | 'ERR_KEYCLOAK_HTTP'
-  /** The response is not a usable token response. Not retryable. */
+  /** The server did not send a usable token response. Not retryable. */
   | 'ERR_KEYCLOAK_PROTOCOL'
   /** DNS failed, or the connection was refused, reset or cut short. Retryable. */
   | 'ERR_KEYCLOAK_NETWORK'
@@ -541,7 +541,9 @@ export class KeycloakTokenError extends Error {
   readonly retryable: boolean;
   /** The HTTP status of the response. */
   readonly status?: number;
-  /** `error` of the response's JSON body (RFC 6749 §5.2). `[redacted]` if it may be a secret. */
+  /**
+   * `error` of the response's JSON body (RFC 6749 §5.2). `[redacted]` if it looks like a secret.
+   */
   readonly oauthError?: string;
   /** `error_description` of the response's JSON body. `[redacted]` if it looks like a secret. */
   readonly oauthErrorDescription?: string;
@@ -680,8 +682,8 @@ export class KeycloakTokenManager implements AsyncDisposable {
    *
    * @returns A promise of the response. It rejects with `ERR_KEYCLOAK_REQUEST` for another origin,
    *   including one reached by a redirect, before anything is sent there; with
-   *   `ERR_KEYCLOAK_CONFIG` without `resource`; with the error of {@link getToken}, and then nothing is sent; with the reason of
-   *   `signal`; or as the platform's `fetch` does.
+   *   `ERR_KEYCLOAK_CONFIG` without `resource`; with the error of {@link getToken}, and then
+   *   nothing is sent; with the reason of `signal`; or as the platform's `fetch` does.
    * @example
    * ```ts
    * const response = await manager.fetch('agents', {

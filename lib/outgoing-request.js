@@ -222,7 +222,8 @@ function checkUser(user) {
   // Spaces around a header value are lost in transit.
   if (typeof user !== 'string' || !/^[\x20-\x7e]+$/.test(user) || user.trim() !== user) {
     throw badRequest(
-      'backstageUser: expected an entity ref in printable ASCII, without spaces at its start or end',
+      'backstageUser: expected an entity ref in printable ASCII, without spaces at its start or ' +
+        'end',
     );
   }
 }

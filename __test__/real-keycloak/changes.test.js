@@ -1,6 +1,6 @@
 /**
  * Changes that an administrator makes at a real Keycloak while managers run, and short tokens under
- * load. The tests run side by side, each with a client or a realm of its own.
+ * load. The tests run side by side, each with its own client or realm.
  */
 'use strict';
 

@@ -60,7 +60,7 @@ function failedWithToken({ calls }) {
   });
 }
 
-/** The limit after a `Retry-After` of so many seconds. */
+/** The limit after a `Retry-After` of the given number of seconds. */
 const recoveredWithin = (longest) =>
   Math.max(RECOVERED_WITHIN_MS, Math.min(longest * 1000, HONOURED_MS) + LATE_MS);
 

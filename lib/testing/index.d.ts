@@ -214,7 +214,7 @@ export interface FakeTokenEndpoint extends AsyncDisposable {
   readonly url: string;
   /** `{issuer}/protocol/openid-connect/token`, for the option `tokenEndpoint` of a manager. */
   readonly tokenEndpoint: string;
-  /** `{url}/realms/{realm}`, which is the `iss` of the tokens too. The discovery document is below it. */
+  /** `{url}/realms/{realm}`, and the `iss` of the tokens. The discovery document is below it. */
   readonly issuer: string;
   /** `{issuer}/protocol/openid-connect/certs`: the public key that verifies the tokens. */
   readonly jwksUri: string;

@@ -72,7 +72,7 @@ function endOf(token) {
 }
 
 /**
- * Sends one token request after the other, each on a connection of its own, and keeps when each was
+ * Sends one token request after the other, each on its own connection, and keeps when each was
  * `sent` and `ended`, and the `status` and the `retryAfter` seconds if there was an answer.
  */
 function watch({ tokenEndpoint, clientId, clientSecret }) {

@@ -648,7 +648,7 @@ fn only_so_many_routes_are_remembered() {
     }
 }
 
-/// Callers of an API that ask for a token ten times a second, each on a route of its own, for
+/// Callers of an API that ask for a token ten times a second, each on its own route, for
 /// `seconds`. `accepts` says whether a route accepts a token that was granted at a time. A login
 /// takes no time. Returns the number of logins.
 fn call_routes(
