@@ -92,9 +92,9 @@ export interface FailureData {
   systemCode?: string
   /** HTTP status. */
   status?: number
-  /** `error` of the answer. */
+  /** `error` of the response. */
   oauthError?: string
-  /** `error_description` of the answer. */
+  /** `error_description` of the response. */
   oauthErrorDescription?: string
   /** How long to wait before the next call, counted from now. */
   retryAfterMs?: number

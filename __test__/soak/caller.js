@@ -228,7 +228,7 @@ class Caller {
       const waited = performance.now() - begun - blocked;
       this.#world.waited(waited);
       if (waited <= limitMs + SLACK_MS) return;
-      // A token that ended in a blocked event loop causes a second request.
+      // A token that expired in a blocked event loop causes a second request.
       if (blocked === 0 || waited > 2 * limitMs + SLACK_MS) {
         throw new Error(`waited for ${waited} ms, blocked for ${blocked} ms`);
       }
@@ -241,7 +241,7 @@ class Caller {
     const { iat, exp, azp, jti } = JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
     if (azp !== this.#settings.client) throw new Error(`a token of ${azp}`);
     this.#world.seen(jti, life.name);
-    // A token that was over on arrival is for waiting callers alone.
+    // A token that had expired on arrival is for waiting callers alone.
     if (exp <= iat) {
       life.causes += 1;
       return;

@@ -50,7 +50,7 @@ function startLoad(perSecond, call) {
   };
 }
 
-/** A call is served if its token has not ended when it settles. */
+/** A call is served if its token has not expired when it settles. */
 async function observe(call) {
   const begun = Date.now();
   try {

@@ -151,7 +151,9 @@ fn tls_detail(error: &rustls::Error) -> String {
             format!("the server or proxy refused the handshake: {alert:?}")
         }
         rustls::Error::PeerIncompatible(reason) => {
-            format!("the server or proxy and this client share no TLS version or cipher: {reason:?}")
+            format!(
+                "the server or proxy and this client share no TLS version or cipher: {reason:?}"
+            )
         }
         other => other.to_string(),
     }

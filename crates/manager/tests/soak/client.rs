@@ -187,7 +187,7 @@ impl SimulatedClient {
     pub(super) fn step_wall(&mut self, by: Duration) {
         self.note_step();
         self.world.clock.step_wall(by);
-        // More time has passed, so a cool-down or a token may have ended.
+        // More time has passed, so a cool-down may have ended or a token expired.
         self.window.causes += 1;
     }
 
@@ -368,7 +368,7 @@ impl SimulatedClient {
         }
     }
 
-    /// Checks a token from the cache: it must not have ended by either clock, counted from the time
+    /// Checks a token from the cache: it must not have expired by either clock, counted from the time
     /// at which the server granted it. If only the version was checked, a step of the clock may be
     /// noticed a second late.
     fn check_served(&self, now: Moment, token: &Token, by_version: bool) {
