@@ -212,7 +212,7 @@ impl Core {
         }
     }
 
-    /// Starts a call of the secret function. Returns its id, or `None` if no acquisition waits for
+    /// Starts a call to the secret function. Returns its id, or `None` if no acquisition waits for
     /// it.
     fn begin_secret_call(&self, call: SecretCall) -> Option<u32> {
         if !call.start() {
