@@ -21,8 +21,8 @@ const TOTALS = {
 const INTRODUCTION = `Each side is called every 10 ms; a fault lasts 2 s or longer. Tokens live
 ${LIFE_SECONDS} s, the buffer is ${BUFFER_SECONDS} s, as by default; \`requestTimeoutMs\`, for the plain class
 its socket timeout, is ${REQUEST_TIMEOUT_MS}. A held token is valid and due for replacement when the fault
-begins; where clocks jump or the event loop is blocked it is fresh, and expires meanwhile. All clocks
-are set ahead to let a token reach its age.
+begins; where clocks jump or the event loop is blocked it is fresh, and expires meanwhile. All
+clocks are set ahead to let a token reach its age.
 
 | word | means |
 | --- | --- |

@@ -76,8 +76,8 @@ impl ErrorKind {
         }
     }
 
-    /// The cool-down after failures of this kind: long for OAuth, credential and TLS failures, which
-    /// an operator has to fix; short for all others.
+    /// The cool-down after failures of this kind: long for OAuth, credential and TLS failures,
+    /// which an operator has to fix; short for all others.
     #[must_use]
     pub const fn cooldown(self) -> CoolDownRange {
         match self {

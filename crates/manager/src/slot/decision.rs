@@ -85,8 +85,8 @@ pub struct FlightResult {
 }
 
 impl FlightResult {
-    /// Whether the waiters must ask again if the configuration changed during this flight. A timeout
-    /// is reported instead, because asking again would extend their deadline.
+    /// Whether the waiters must ask again if the configuration changed during this flight. A
+    /// timeout is reported instead, because asking again would extend their deadline.
     #[must_use]
     pub fn is_void_after_change(&self) -> bool {
         let failure = self.result.as_ref().err();
