@@ -369,8 +369,8 @@ impl SimulatedClient {
     }
 
     /// Checks a token from the cache: it must not have expired by either clock, counted from the
-    /// time at which the server granted it. If only the version was checked, a step of the clock may be
-    /// noticed a second late.
+    /// time at which the server granted it. If only the version was checked, a step of the clock
+    /// may be noticed a second late.
     fn check_served(&self, now: Moment, token: &Token, by_version: bool) {
         let issue = Issue::of_token(token.access_token.expose());
         let mono = now.monotonic.saturating_sub(issue.at.monotonic);
