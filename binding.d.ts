@@ -16,7 +16,8 @@ export declare class Core {
   answerSecret(call: number, secret?: string | undefined | null, fault?: string | undefined | null): void
   /**
    * Drops the held token if it is the one that this route rejected. Returns `dropped`, `kept` if
-   * a cool-down or the spacing of rejections kept it, or `ignored` if another token is held.
+   * a cool-down is in effect, the last drop is too recent or the budget of drops is used up, or
+   * `ignored` if another token is held.
    */
   invalidate(rejected: string, route: string): string
   /** Records that a route accepted a token. Returns whether its further acceptances matter. */
@@ -93,9 +94,9 @@ export interface FailureData {
   systemCode?: string
   /** HTTP status. */
   status?: number
-  /** `error` of the answer. */
+  /** `error` of the response. */
   oauthError?: string
-  /** `error_description` of the answer. */
+  /** `error_description` of the response. */
   oauthErrorDescription?: string
   /** How long to wait before the next call, counted from now. */
   retryAfterMs?: number

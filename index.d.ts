@@ -303,14 +303,14 @@ export interface KeycloakTokenManagerOptions {
    */
   parameters?: Readonly<Record<string, string>> | undefined;
   /**
-   * How long before its end a token is replaced; at most half of its lifetime counts. In seconds,
-   * an integer of at least 0. Default: 60.
+   * How long before expiry a token is replaced, capped at half its lifetime. In seconds, an integer
+   * of at least 0. Default: 60.
    */
   tokenExpiryBufferSeconds?: number | undefined;
   /**
    * Time limit of one acquisition, including all its retries. In milliseconds, an integer of at
    * least 1. Default: 15000. The limit covers the secret function, DNS, connecting, TLS, and the
-   * headers and body of the answer.
+   * headers and body of the response.
    */
   requestTimeoutMs?: number | undefined;
   /**
@@ -390,13 +390,16 @@ export interface AccessToken {
   token: string;
   /** Always `Bearer` (RFC 6750). */
   tokenType: 'Bearer';
-  /** The scope that the server granted; if the answer has none, the requested one, if any. */
+  /**
+   * The granted scope: `scope` of the token response or, if the response has none, the requested
+   * scope. `undefined` without either.
+   */
   scope: string | undefined;
-  /** When the successful token request was sent, in ms since the epoch. */
+  /** The time at which the successful token request was sent, in ms since the epoch. */
   issuedAt: number;
   /**
-   * Until when the manager hands the token out, in ms since the epoch. This is the end of its
-   * lifetime less 1 s, or less a quarter of its lifetime if that is shorter.
+   * The time until which the manager hands the token out, in ms since the epoch: the end of its
+   * lifetime minus 1 s, or minus a quarter of the lifetime if that is shorter.
    */
   expiresAt: number;
 }
@@ -417,7 +420,8 @@ export interface KeycloakTokenManagerSnapshot {
   /** The option `name`. */
   name: string;
   /**
-   * - `empty`: no token yet, or none since it was dropped; a request may be in progress.
+   * - `empty`: no valid token: none was acquired yet, or it was dropped or has expired; a request
+   *   may be in progress.
    * - `fresh`: a token that needs no replacement yet.
    * - `stale`: a token that is valid but due for replacement.
    * - `failing`: no valid token, and the last acquisition failed.
@@ -430,7 +434,7 @@ export interface KeycloakTokenManagerSnapshot {
   secondsToSoftExpiry?: number;
   /** Seconds until the cached token is no longer handed out. */
   secondsToHardExpiry?: number;
-  /** When the last acquisition succeeded, in ms since the epoch. */
+  /** Time of the last successful acquisition, in ms since the epoch. */
   lastSuccessAt?: number;
   /** The last failed acquisition: its error code, and when it failed, in ms since the epoch. */
   lastFailure?: { code: KeycloakTokenErrorCode; at: number };
@@ -451,9 +455,12 @@ export interface KeycloakTokenManagerSnapshot {
     staleServed: number;
     /** Tokens dropped by `invalidateToken` and `clearCache`. */
     invalidations: number;
-    /** Calls of `invalidateToken` that kept the cached token: in a cool-down, or too soon. */
+    /**
+     * Calls to `invalidateToken` that kept the cached token: in a cool-down, too soon, or without
+     * budget.
+     */
     invalidationsKept: number;
-    /** Calls of `invalidateToken` with a token that is not the cached one. */
+    /** Calls to `invalidateToken` with a token that is not the cached one. */
     invalidationsIgnored: number;
     /** Acquisitions that a cool-down prevented. */
     suppressed: number;
@@ -489,7 +496,7 @@ export type KeycloakTokenErrorCode =
   | 'ERR_KEYCLOAK_OAUTH'
   /** An HTTP error that is not an OAuth error. Retryable for 408, 429 and 5xx. */
   | 'ERR_KEYCLOAK_HTTP'
-  /** The answer is not a usable token response. Not retryable. */
+  /** The server did not send a usable token response. Not retryable. */
   | 'ERR_KEYCLOAK_PROTOCOL'
   /** DNS failed, or the connection was refused, reset or cut short. Retryable. */
   | 'ERR_KEYCLOAK_NETWORK'
@@ -532,11 +539,13 @@ export class KeycloakTokenError extends Error {
   readonly code: KeycloakTokenErrorCode;
   /** Whether the same call may succeed later without a change on your side. */
   readonly retryable: boolean;
-  /** The HTTP status of the answer. */
+  /** The HTTP status of the response. */
   readonly status?: number;
-  /** `error` of the answer's JSON body (RFC 6749 §5.2). `[redacted]` if it looks like a secret. */
+  /**
+   * `error` of the response's JSON body (RFC 6749 §5.2). `[redacted]` if it looks like a secret.
+   */
   readonly oauthError?: string;
-  /** `error_description` of the answer's JSON body. `[redacted]` if it looks like a secret. */
+  /** `error_description` of the response's JSON body. `[redacted]` if it looks like a secret. */
   readonly oauthErrorDescription?: string;
   /**
    * How long to wait before the next call, in ms from now: the rest of the cool-down,
@@ -622,10 +631,10 @@ export class KeycloakTokenManager implements AsyncDisposable {
   getTokenForStreaming(minLifetimeMs: number): Promise<string>;
   /**
    * Drops the cached token if it is the one that a resource server rejected, and returns whether it
-   * did. The token stays during a cool-down, and if the last drop was too recent. Drops are spaced
-   * per route: 1 s after the replacement was adopted, doubling to 60 s while the route rejects its
-   * replacements as well. Without an argument it does the same as {@link clearCache} and returns
-   * whether it dropped a token.
+   * did. The token stays during a cool-down, if the last drop was too recent, or if the budget of
+   * drops is used up. Drops are spaced per route: 1 s after the replacement was adopted, doubling
+   * to 60 s while the route rejects its replacements as well. Without an argument it does the same
+   * as {@link clearCache} and returns whether it dropped a token.
    *
    * @param rejected The token that was rejected.
    * @param route A label for the part of the API that rejected it, for example its URL without the
@@ -653,9 +662,9 @@ export class KeycloakTokenManager implements AsyncDisposable {
    */
   clearCache(): void;
   /**
-   * The platform's `fetch` with the token, for the origin of `resource.baseUrl` only. It works
-   * without `this`, so it can be handed to other libraries. An `Authorization` header of the caller
-   * is replaced.
+   * Calls the platform's `fetch` with the access token, for URLs at the origin of
+   * `resource.baseUrl` only. It works without `this`, so it can be handed to other libraries. An
+   * `Authorization` header of the caller is replaced.
    *
    * - After a 401 it drops the token as {@link invalidateToken} does and sends the request once
    *   more with a new one, whatever the method. It returns the 401 if the token may not be dropped
@@ -663,18 +672,18 @@ export class KeycloakTokenManager implements AsyncDisposable {
    *   of a `Request`), or if `WWW-Authenticate` requires something else than another token. Do not
    *   change the body before the response has arrived.
    * - A token that is kept is sent once more if the same route accepted it within the last minute:
-   *   one replica of several rejects it.
+   *   one of several replicas rejects it.
    * - A redirect to a login page at another origin counts as a 401. GET and HEAD are sent once more;
    *   otherwise the call rejects with `ERR_KEYCLOAK_REQUEST`.
    * - It follows redirects within the origin, with token and user, at most 20. `redirected` of the
    *   response is false nevertheless, and `url` is the last one. `integrity` is compared with the
-   *   first answer, so it fails a call that is redirected or sent again.
+   *   first response, so it fails a call that is redirected or sent again.
    * - {@link close} does not abort a call that was already sent.
    *
    * @returns A promise of the response. It rejects with `ERR_KEYCLOAK_REQUEST` for another origin,
-   *   also in a redirect, before anything is sent there; with `ERR_KEYCLOAK_CONFIG` without
-   *   `resource`; with the error of {@link getToken}, and then nothing is sent; with the reason of
-   *   `signal`; or as the platform's `fetch` does.
+   *   including one reached by a redirect, before anything is sent there; with
+   *   `ERR_KEYCLOAK_CONFIG` without `resource`; with the error of {@link getToken}, and then
+   *   nothing is sent; with the reason of `signal`; or as the platform's `fetch` does.
    * @example
    * ```ts
    * const response = await manager.fetch('agents', {

@@ -215,7 +215,7 @@ describe('getAccessToken', { concurrency: true }, () => {
     assert.equal(endpoint.requestCount, 1);
   });
 
-  test('gives each caller an object of its own', async (t) => {
+  test('gives each caller its own object', async (t) => {
     const { manager } = await start(t);
     const mine = await manager.getAccessToken();
     const { token } = mine;

@@ -31,7 +31,7 @@ const METHODS = [
 const start = (t, believes, options, settings) =>
   startVerifying(t, { believes, ...settings }, options);
 
-/** A file of its own for a test. */
+/** A separate file for a test. */
 function file(t, text) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'credential-'));
   t.after(() => fs.rmSync(folder, { recursive: true }));
@@ -61,7 +61,7 @@ describe('private_key_jwt', () => {
     });
   }
 
-  test('every attempt has an assertion of its own, on a replaced connection too', async (t) => {
+  test('every attempt has its own assertion, on a replaced connection too', async (t) => {
     const believes = { algorithm: 'ES256', key: EC.publicKey };
     const { endpoint, manager } = await start(t, believes, { privateKey: pem(EC.privateKey) });
     endpoint.state.answer = (n) => (n < 3 ? { status: 503, body: {} } : undefined);

@@ -31,7 +31,7 @@ describe('tls_client_auth', () => {
     return startVerifying(t, { tls: secure, believes: { subject } }, { ca: ca.cert, ...options });
   }
 
-  /** Files of its own for a test. */
+  /** Separate files for a test. */
   function copies(t, { cert, key }) {
     const folder = fs.mkdtempSync(path.join(certificates.directory, 'copies-'));
     t.after(() => fs.rmSync(folder, { recursive: true }));

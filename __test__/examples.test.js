@@ -1,7 +1,7 @@
 'use strict';
 
-// Runs the examples of the doc comments and the complete ones of the documents, each in a process
-// of its own, against a fake token endpoint and an API on loopback.
+// Runs the examples of the doc comments and the complete ones of the documents, each in a separate
+// process, against a fake token endpoint and an API on loopback.
 
 const assert = require('node:assert/strict');
 const { spawn } = require('node:child_process');

@@ -124,7 +124,7 @@ describe('an unusable answer', { concurrency: true }, () => {
 });
 
 describe('the cool-down', { concurrency: true }, () => {
-  test('gives a hundred callers one failure, each an error of its own', async (t) => {
+  test('gives a hundred callers one failure, each its own error', async (t) => {
     const { endpoint, manager } = await start(t);
     endpoint.setAnswer(json(400, 'invalid_scope', 'Invalid scopes'));
     const first = await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');

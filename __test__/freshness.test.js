@@ -20,7 +20,7 @@ function jwt(seconds, iat = 1_000_000) {
   return `${encode({ alg: 'none' })}.${encode({ iat, exp: iat + seconds })}.x`;
 }
 
-describe('a token that ends while the event loop is blocked', () => {
+describe('a token that expires while the event loop is blocked', () => {
   test('is replaced before waiting callers get one', async (t) => {
     const endpoint = await startFakeTokenEndpointProcess({ expiresIn: 2 });
     t.after(() => endpoint.close());
@@ -179,7 +179,7 @@ describe('the lifetime', { concurrency: true }, () => {
     });
   }
 
-  test('asks once more for a token that is over on arrival, and does not keep a second', async (t) => {
+  test('asks once more for a token that has expired on arrival, and does not keep a second', async (t) => {
     const { endpoint, manager } = await start(t);
     const late = (name) => ({ body: tokenResponse(name, 1), delayMs: 1_050 });
     endpoint.answerNext(late('first'), late('second'));

@@ -32,7 +32,7 @@ class Floor {
   }
 }
 
-/** Reads that many times, one after the other, in a loop that all sides share. */
+/** Reads the given number of times, one after the other, in a loop that all sides share. */
 async function readMany(manager) {
   const start = performance.now();
   for (let call = 0; call < CALLS; call += 1) await manager.getToken();

@@ -51,8 +51,8 @@ describe('costs', { timeout: LIMIT_MS, skip: isLinux }, () => {
 
 describe('a program', { timeout: LIMIT_MS }, () => {
   /**
-   * Starts a program. If `count` is not 0, it continues when the endpoint has so many
-   * requests, of which `before(endpoint)` decides the answers. Returns its last word.
+   * Starts a program. If `count` is not 0, it continues when the endpoint has that
+   * number of requests, to which `before(endpoint)` decides the answers. Returns its last word.
    */
   async function runExit(t, way, { options, count = 0, before } = {}) {
     const { endpoint } = await start(t, {}, options);
@@ -127,7 +127,7 @@ describe('a blocked event loop', { timeout: LIMIT_MS, concurrency: true }, () =>
 });
 
 describe('a process that is stopped', { timeout: LIMIT_MS, skip: isLinux }, () => {
-  it('neither returns nor keeps a token that ended before its event loop ran again', async (t) => {
+  it('neither returns nor keeps a token that expired before its event loop ran again', async (t) => {
     const { endpoint } = await start(t);
     endpoint.setAnswer(numbered(2));
     const program = run(t, 'stopped.js', [endpoint.tokenEndpoint]);

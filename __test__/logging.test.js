@@ -171,7 +171,7 @@ describe('snapshot', { concurrency: true }, () => {
     assert.ok(secondsToSoftExpiry <= 0 && secondsToSoftExpiry > -0.5, `${secondsToSoftExpiry}`);
     assert.ok(secondsToHardExpiry > 0 && secondsToHardExpiry <= 0.5, `${secondsToHardExpiry}`);
     assert.equal(await manager.getToken(), 'token-1');
-    await until(() => state() === 'failing', 'the token is over and the refresh has failed');
+    await until(() => state() === 'failing', 'the token has expired and the refresh has failed');
     const { counters, ...failing } = manager.snapshot();
     assert.equal(failing.lastFailure.code, 'ERR_KEYCLOAK_OAUTH');
     for (const name of ['tokenAgeSeconds', 'secondsToSoftExpiry', 'secondsToHardExpiry']) {

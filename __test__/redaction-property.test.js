@@ -188,7 +188,7 @@ function serveCases(cases) {
   };
 }
 
-/** Plays the cases in a process of its own: what each showed, and what the process printed. */
+/** Plays the cases in a separate process: what each showed, and what the process printed. */
 async function play(cases) {
   const child = fork(path.join(__dirname, 'support', 'redaction-child.js'), [], {
     execArgv: [],

@@ -141,7 +141,7 @@ describe('the fake token endpoint: its end', { concurrency: true }, () => {
 test('over TLS the fake token endpoint has its certificate and its faults', async (t) => {
   const certificates = makeCertificates();
   t.after(() => certificates.remove());
-  /** A token request over a connection of its own: its status, or the code of its failure. */
+  /** A token request over its own connection: its status, or the code of its failure. */
   const attempt = (endpoint) =>
     new Promise((resolve) => {
       const request = https.request(endpoint.tokenEndpoint, {

@@ -32,7 +32,7 @@ after(() => {
 const pair = ({ key, cert }) => ({ key, cert });
 const secure = (certificate = ours.server) => ({ tls: pair(certificate) });
 
-/** A file of its own for a test. */
+/** A separate file for a test. */
 function file(t, content) {
   const folder = fs.mkdtempSync(path.join(ours.directory, 'test-'));
   t.after(() => fs.rmSync(folder, { recursive: true, force: true }));

@@ -95,7 +95,7 @@ const SOURCES = [
   ],
 ];
 
-// Rows of their own.
+// Separate rows.
 const ROWS = [
   ['nothing', false, () => ({})],
   ['SSL_CERT_FILE alone', false, () => ({ env: { SSL_CERT_FILE: known.ca.certFile } })],

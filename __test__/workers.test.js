@@ -1,6 +1,6 @@
 'use strict';
 
-// Worker threads with managers of their own, on the one native runtime of the process.
+// Worker threads with their own managers, on the one native runtime of the process.
 
 const assert = require('node:assert/strict');
 const { execFile } = require('node:child_process');
@@ -28,7 +28,7 @@ async function start(t, options) {
 }
 
 describe('worker threads', { timeout: LIMIT_MS }, () => {
-  it('have tokens of their own, and one native thread in common', { skip: isLinux }, async (t) => {
+  it('have their own tokens, and one native thread in common', { skip: isLinux }, async (t) => {
     const endpoint = await start(t);
     const seen = await program(t, endpoint, 'share').result();
     assert.equal(seen.tokens, 4);

@@ -7,13 +7,14 @@ const { isDisturbed } = require('node:stream');
 const { KeycloakTokenError, badRequest } = require('./error.js');
 const { OutgoingRequest, REDIRECTS, headerOf } = require('./outgoing-request.js');
 
-// The limit of `fetch`.
+// The limit of the Fetch standard.
 const MOST_REDIRECTS = 20;
 const TOO_MANY_REDIRECTS = 'redirect: more than 20 redirects; check the API for a redirect loop';
-// Reading a body to its end lets the connection be reused.
+// At most this much of a body is read, so that the connection can be reused.
 const DRAINED_BYTES = 256 * 1024;
 const DRAINED_MS = 1000;
-// A 401 for a token that the route accepted within this time comes from one replica of several.
+// If the route accepted the token within this time, a 401 for it is assumed to come from one of
+// several replicas.
 const ACCEPTED_MS = 60_000;
 const MOST_ROUTES = 256;
 
@@ -37,7 +38,7 @@ function makeFetch({ manager, resource, server, reject, accept, isCurrent }) {
     // A redirect to a login page rejects the call as it was made, whatever was followed before.
     const { route, isSafe } = request;
     let token = await manager.getToken(request.tokenOptions);
-    // The configuration changed meanwhile, and the new token is for another origin.
+    // The configuration changed during the wait, so the token is for another origin.
     if (!isCurrent()) return manager.fetch(input, init);
     let hasRetried = false;
     let redirects = 0;
@@ -76,7 +77,10 @@ function makeFetch({ manager, resource, server, reject, accept, isCurrent }) {
   };
 }
 
-/** What the routes of a resource did with tokens. Native code decides what follows from it. */
+/**
+ * Reports to native code which routes accept or reject a token, and detects a rejection by one of
+ * several replicas.
+ */
 class Routes {
   /** The token that each route accepted last, and when; the oldest is forgotten first. */
   #accepted = new Map();
@@ -111,7 +115,7 @@ function limit(collection) {
   return collection;
 }
 
-/** Whether a 401 says that the token is not accepted, and not that something else is missing. */
+/** Whether a 401 rejects the token, rather than requires something else. */
 function isAboutToken(response) {
   if (response.status !== 401) return false;
   const challenges = headerOf(response, 'www-authenticate') ?? '';

@@ -1,6 +1,6 @@
 'use strict';
 
-// One call of `manager.fetch`: its content and URL, and whether it can be sent again. The caller's
+// One call to `manager.fetch`: its content and URL, and whether it can be sent again. The caller's
 // arguments are read once, when the call is made, and never modified.
 
 const { badRequest } = require('./error.js');
@@ -44,7 +44,7 @@ const MEMBERS = [
 
 class OutgoingRequest {
   isReplayable;
-  /** Whether redirects are to be followed. */
+  /** Whether this class follows redirects (`redirect: 'follow'`). */
   follows;
   /** The options for `getToken`; `undefined` for a plain call. */
   tokenOptions;
@@ -84,7 +84,10 @@ class OutgoingRequest {
     }
   }
 
-  /** The resource, and the first two segments of the path after its base path. */
+  /**
+   * The base URL, and the first two segments of the path below it; for a URL outside the base path,
+   * of the whole path.
+   */
   get route() {
     const { pathname } = this.#url;
     const isBelow = pathname.startsWith(this.#base.pathname);
@@ -92,7 +95,7 @@ class OutgoingRequest {
     return `${this.#base.href} ${isBelow ? '' : '/'}${rest.split('/', 2).join('/')}`;
   }
 
-  /** Whether sending the call again changes nothing at the API. */
+  /** Whether the method is GET or HEAD, so that repeating the call changes nothing at the API. */
   get isSafe() {
     return this.#method === 'GET' || this.#method === 'HEAD';
   }
@@ -139,7 +142,10 @@ class OutgoingRequest {
         ? this.#method !== 'GET' && this.#method !== 'HEAD'
         : (status === 301 || status === 302) && this.#method === 'POST';
     if (!losesBody && !this.isReplayable) {
-      throw badRequest(`redirect: status ${status} requires the body again, which was read`);
+      throw badRequest(
+        `redirect: status ${status} requires the body to be sent again, but it can be read only ` +
+          'once; pass a string, a buffer, a FormData, a URLSearchParams or a Blob',
+      );
     }
     if (this.#request !== undefined) {
       const { headers, ...members } = membersOf(this.#request);
@@ -163,14 +169,14 @@ class OutgoingRequest {
     try {
       url = new URL(address, base);
     } catch {
-      throw badRequest(`${what}: not a URL`);
+      throw badRequest(`${what}: expected a valid URL`);
     }
     // The origin of a blob: URL is that of the URL in it.
     if (url.origin !== this.#origin || url.protocol === 'blob:') {
       const place = placeOf(url);
       throw badRequest(
-        `${what}: leads to ${place}, but the token may be sent to ${this.#origin} only, the ` +
-          'origin of resource.baseUrl; nothing was sent there',
+        `${what}: ${place} is not the origin of resource.baseUrl (${this.#origin}), the only ` +
+          'origin that receives the token; no request was sent to it',
       );
     }
     if (url.username !== '' || url.password !== '') {
@@ -216,7 +222,8 @@ function checkUser(user) {
   // Spaces around a header value are lost in transit.
   if (typeof user !== 'string' || !/^[\x20-\x7e]+$/.test(user) || user.trim() !== user) {
     throw badRequest(
-      'backstageUser: expected an entity ref, a non-empty string of printable ASCII',
+      'backstageUser: expected an entity ref in printable ASCII, without spaces at its start or ' +
+        'end',
     );
   }
 }

@@ -150,7 +150,7 @@ function tableFaults(readme) {
   });
 }
 
-/** Codes, and OAuth errors for which the package has advice, without a row of their own. */
+/** Codes, and OAuth errors for which the package has advice, without their own row. */
 function troubleshootingFaults(text) {
   const [, section = ''] = text.split(/^## Troubleshooting$/m);
   const [, advice = ''] = read(adviceFile).split('fn oauth_advice');

@@ -62,7 +62,7 @@ describe('the configuration schema', () => {
     });
   }
 
-  test('lets the logger of a real backend hide the secret, also after an edit', async (t) => {
+  test('lets the logger of a real backend hide the secret, even after an edit', async (t) => {
     const endpoint = await startFakeTokenEndpoint({ clients: { 'test-client': SECRET } });
     t.after(() => endpoint.close());
     const file = path.join(workspace.folder, 'app-config.yaml');

@@ -29,7 +29,7 @@ function load(tokens) {
   };
   const callers = Array.from({ length: CALLERS }, one);
   return {
-    /** Resolves after some more calls of every caller. */
+    /** Resolves after some more calls by every caller. */
     async goesOn() {
       const end = calls + 20 * CALLERS;
       while (calls < end) await nextTurn();

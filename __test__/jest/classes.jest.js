@@ -1,6 +1,6 @@
 'use strict';
 
-// Jest runs tests in a realm of its own: objects of other realms are not instances of its classes.
+// Jest runs tests in its own realm: objects of other realms are not instances of its classes.
 
 const { KeycloakTokenError, KeycloakTokenManager } = require('../..');
 const { startFakeTokenEndpoint } = require('../../lib/testing');

@@ -1,6 +1,6 @@
 'use strict';
 
-// Faked timers and dates do not affect the native side, which has clocks of its own.
+// Faked timers and dates do not affect the native side, which has its own clocks.
 
 const { KeycloakTokenManager } = require('../..');
 const { startFakeTokenEndpoint } = require('../../lib/testing');

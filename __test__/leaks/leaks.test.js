@@ -1,6 +1,6 @@
 'use strict';
 
-// Long runs of one task in a process of its own, whose memory, files and threads must not grow.
+// Long runs of one task in a separate process, whose memory, files and threads must not grow.
 // Memory is the resident size right after a collection of garbage, native and JavaScript together.
 //
 // The size of V8's young generation is fixed: V8 would change it by several MiB, above all on a busy

@@ -1,9 +1,9 @@
 'use strict';
 
-// Arguments: token endpoint, number of look-ups, secret file, secret file that hangs. Looks up that
-// many unknown names and reads the file that hangs. Prints how many other managers, one of which
-// reads the other file, get a token meanwhile, and, when the test signals, the results of the
-// look-ups and of the read.
+// Arguments: token endpoint, number of look-ups, secret file, secret file that hangs. Looks up the
+// given number of unknown names and reads the hanging file. Meanwhile, other managers request
+// tokens; one of them reads the other file. Prints how many got a token and, when the test signals,
+// the results of the look-ups and of the read.
 
 const { open, tell, told } = require('./program.js');
 

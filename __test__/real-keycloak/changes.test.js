@@ -1,6 +1,6 @@
 /**
  * Changes that an administrator makes at a real Keycloak while managers run, and short tokens under
- * load. The tests run side by side, each with a client or a realm of its own.
+ * load. The tests run side by side, each with its own client or realm.
  */
 'use strict';
 
@@ -33,7 +33,7 @@ const ROUNDED_MS = 250;
 /** A call may be in progress for long after its token was taken. */
 const UNDER_WAY_MS = 5_000;
 const CALLERS = 10;
-/** About the time from the refresh of a token of 3 s to its end. */
+/** About the time from the refresh of a token of 3 s to its expiry. */
 const SLOW_MS = 500;
 
 /** A client may ask about tokens that are for it. */
@@ -95,7 +95,7 @@ describeWithKeycloak('changes at a real Keycloak', { concurrency: true }, (keycl
         const token = await manager.getToken();
         const late = askedAt - claimsOf(token).exp * 1000;
         const waited = Date.now() - askedAt;
-        assert.ok(late < ROUNDED_MS, `asked ${late} ms after its end, given ${waited} ms later`);
+        assert.ok(late < ROUNDED_MS, `asked ${late} ms after it expired, given ${waited} ms later`);
         seen.add(token);
         calls += 1;
         if (Date.now() > end) return;

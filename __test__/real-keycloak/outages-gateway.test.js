@@ -1,5 +1,5 @@
 /**
- * A healthy Keycloak behind a gateway that fails: it answers with a page of its own, ends
+ * A healthy Keycloak behind a gateway that fails: it answers with its own page, ends
  * connections in the middle of an answer, or delays answers.
  */
 'use strict';
@@ -27,7 +27,7 @@ const ATTEMPTS = 3;
 /** Such a token is due after 5 s and kept for 11 s. */
 const [BUFFERED_LIFE_SECONDS, BUFFER_SECONDS] = [12, 7];
 const PAGES_UNTIL_AGE_MS = 6_500;
-/** Such a token is replaced three seconds before its end, with a request that takes one of them. */
+/** Such a token is replaced 3 s before it expires, with a request that takes one of them. */
 const SLOW_LIFE_SECONDS = 8;
 const LONG_LIFE_SECONDS = 300;
 const LATENCY_MS = 1_000;

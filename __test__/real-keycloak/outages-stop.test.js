@@ -60,7 +60,7 @@ function failedWithToken({ calls }) {
   });
 }
 
-/** The limit after a `Retry-After` of so many seconds. */
+/** The limit after a `Retry-After` of the given number of seconds. */
 const recoveredWithin = (longest) =>
   Math.max(RECOVERED_WITHIN_MS, Math.min(longest * 1000, HONOURED_MS) + LATE_MS);
 
@@ -132,7 +132,7 @@ describeWithKeycloak('a Keycloak that', { own: START }, (keycloak) => {
       process.pause();
       const load = startLoad(CALLS_PER_SECOND, () => manager.getAccessToken());
       const lateLoad = startLoad(CALLS_PER_SECOND, () => late.getToken());
-      await until(() => load.failed().length > 0, 'the held token has ended', PATIENCE_MS);
+      await until(() => load.failed().length > 0, 'the held token has expired', PATIENCE_MS);
       const [served, { hits }] = [load.served().length, manager.snapshot().counters];
       const resumed = Date.now();
       const observer = watch(options);

@@ -1,5 +1,5 @@
 /**
- * A real Keycloak below a path of its own, as before release 17, that sheds load.
+ * A real Keycloak below a path prefix, as before release 17, that sheds load.
  */
 'use strict';
 

@@ -11,7 +11,7 @@ const { SECRET_MARK } = require('./faults.js');
 const REQUEST_TIMEOUT_MS = 2_000;
 /** Allowed beyond a deadline and the time for which the event loop was blocked. */
 const SLACK_MS = 1_000;
-/** From the arrival of a token to the check of its end, on a busy machine. */
+/** From the arrival of a token to the check of its expiry, on a busy machine. */
 const LOOK_MS = 500;
 /** Servers count in whole seconds. */
 const ROUNDED_MS = 1_000;
@@ -228,7 +228,7 @@ class Caller {
       const waited = performance.now() - begun - blocked;
       this.#world.waited(waited);
       if (waited <= limitMs + SLACK_MS) return;
-      // A token that ended in a blocked event loop causes a second request.
+      // A token that expired in a blocked event loop causes a second request.
       if (blocked === 0 || waited > 2 * limitMs + SLACK_MS) {
         throw new Error(`waited for ${waited} ms, blocked for ${blocked} ms`);
       }
@@ -241,7 +241,7 @@ class Caller {
     const { iat, exp, azp, jti } = JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
     if (azp !== this.#settings.client) throw new Error(`a token of ${azp}`);
     this.#world.seen(jti, life.name);
-    // A token that was over on arrival is for waiting callers alone.
+    // A token that had expired on arrival is for waiting callers alone.
     if (exp <= iat) {
       life.causes += 1;
       return;

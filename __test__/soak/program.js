@@ -10,7 +10,7 @@ const { block, tell } = require('../programs/program.js');
 const { Caller, KINDS } = require('./caller.js');
 const { random } = require('./random.js');
 
-/** The interval of calls, and the most calls of a caller at a time. */
+/** The interval of calls, and the most calls by a caller at a time. */
 const TICK_MS = 20;
 const MOST_CALLS_A_TICK = 3;
 /** A tick that is later than this was blocked. */

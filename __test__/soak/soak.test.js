@@ -22,7 +22,7 @@ const SEED = process.env.SOAK_SEED ?? String(randomInt(1_000_000_000));
 /** A hanging test must fail. */
 const LIMIT_MS = (SECONDS + 60) * 1_000;
 const EXIT_MS = 1_000;
-/** One of so many calls to the API is rejected, whatever its token. */
+/** One of this number of calls to the API is rejected, whatever its token. */
 const REJECTED = 50;
 const CLIENTS = ['client-a', 'client-b', 'client-c'];
 

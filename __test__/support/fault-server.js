@@ -1,7 +1,7 @@
 'use strict';
 
 // Servers for needs that the fake token endpoint of a test's own process does not meet: bytes that
-// are not HTTP, and an event loop and a memory of their own.
+// are not HTTP, and their own event loop and memory.
 
 const { fork } = require('node:child_process');
 const { once } = require('node:events');
@@ -30,7 +30,7 @@ async function startRawServer(onConnection) {
 }
 
 /**
- * A fake token endpoint in a process of its own. `set('setAnswer', { … })` calls a method there and
+ * A fake token endpoint in a separate process. `set('setAnswer', { … })` calls a method there and
  * returns its result; functions cannot be sent.
  *
  * @param {import('../../lib/testing').FakeTokenEndpointOptions} [options]

@@ -9,7 +9,7 @@ const { startFakeTokenEndpoint } = require('../../lib/testing');
 
 const CLIENT = { clientId: 'test-client', clientSecret: 'test-secret' };
 
-/** A manager on an endpoint of its own, both closed after the test; `lines` is what it logged. */
+/** A manager on its own endpoint, both closed after the test; `lines` is what it logged. */
 async function start(t, options = {}, endpointOptions = {}) {
   const endpoint = await startFakeTokenEndpoint(endpointOptions);
   const { logger, lines, at } = recorder();

@@ -1,6 +1,6 @@
 'use strict';
 
-// Run as a process of its own, so that the test also sees the output of native code: opens a manager
+// Run as a separate process, so that the test also sees the output of native code: opens a manager
 // for every case, and returns everything that it shows.
 
 const { inspect } = require('node:util');

@@ -41,7 +41,7 @@ async function grant(endpoint, fields) {
 /** The headers of HTTP Basic, with its text as given. */
 const basic = (text) => ({ authorization: `Basic ${Buffer.from(text).toString('base64')}` });
 
-/** Sends a token request over a connection of its own; returns the bytes and the end. */
+/** Sends a token request over its own connection; returns the bytes and the end. */
 async function rawPost(endpoint) {
   const body = new URLSearchParams({ ...GRANT, ...CLIENT }).toString();
   const { port, pathname } = new URL(endpoint.tokenEndpoint);

@@ -1,8 +1,8 @@
 'use strict';
 
 // Measures reads while a token is held: nanoseconds per call of each side, round by round. With
-// `threads`, that many workers have a manager of each side, all read from the same side at the same
-// time, and the result is the wall time per call of all workers together.
+// `threads`, the given number of workers have a manager of each side, all read from the same side
+// at the same time, and the result is the wall time per call of all workers together.
 
 const { once } = require('node:events');
 const { Worker, isMainThread, parentPort, workerData } = require('node:worker_threads');

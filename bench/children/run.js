@@ -1,7 +1,7 @@
 'use strict';
 
 // Arguments: the name of a program of this folder, and its options as JSON. Prints its result as
-// JSON. Loads nothing else, because some programs measure the time of loading.
+// JSON. Loads nothing else, because some programs measure load time.
 
 const [, , name, options] = process.argv;
 

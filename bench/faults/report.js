@@ -21,15 +21,15 @@ const TOTALS = {
 const INTRODUCTION = `Each side is called every 10 ms; a fault lasts 2 s or longer. Tokens live
 ${LIFE_SECONDS} s, the buffer is ${BUFFER_SECONDS} s, as by default; \`requestTimeoutMs\`, for the plain class
 its socket timeout, is ${REQUEST_TIMEOUT_MS}. A held token is valid and due for replacement when the fault
-begins; where clocks jump or the event loop is blocked it is fresh, and ends meanwhile. All clocks
-are set ahead to let a token reach its age.
+begins; where clocks jump or the event loop is blocked it is fresh, and expires meanwhile. All
+clocks are set ahead to let a token reach its age.
 
 | word | means |
 | --- | --- |
 | served | all callers got a valid token; some waited for it, because none was held |
 | lost | callers who failed or waited although a token was held that the server accepted |
 | hung | callers who waited over 1 s longer than \`requestTimeoutMs\`, or than until they left |
-| expired | tokens handed out after their end, and later than 1 s after a clock jumped |
+| expired | tokens handed out after they expired, and later than 1 s after a clock jumped |
 | late | the same within that second, which the contract allows |
 | a code | why callers without a token failed; \`ERR_KEYCLOAK_\` is left out |
 | back | from the end of the fault to the first token |

@@ -81,7 +81,7 @@ const rivals = {
   'simple-oauth2': {
     packageName: 'simple-oauth2',
     note:
-      'simple-oauth2 copies its HTTP options for every request, also an agent, so it opens a ' +
+      'simple-oauth2 copies its HTTP options for every request, even an agent, so it opens a ' +
       'connection for each token.',
     async load() {
       const { ClientCredentials } = require('simple-oauth2');

@@ -86,7 +86,7 @@ export const keycloakTokenManagerServiceFactory: ServiceFactory<
 >;
 
 /**
- * Creates a further service with a default factory and a manager of its own, for a second realm or
+ * Creates a further service with a default factory and its own manager, for a second realm or
  * client. The package's configuration schema does not know its section. The app or plugin that
  * chooses the key must declare `clientSecret` with secret visibility, otherwise logs show it. For
  * the key `acme.auth`, in its `package.json`:

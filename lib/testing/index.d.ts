@@ -214,7 +214,7 @@ export interface FakeTokenEndpoint extends AsyncDisposable {
   readonly url: string;
   /** `{issuer}/protocol/openid-connect/token`, for the option `tokenEndpoint` of a manager. */
   readonly tokenEndpoint: string;
-  /** `{url}/realms/{realm}`, also the `iss` of the tokens. The discovery document is below it. */
+  /** `{url}/realms/{realm}`, and the `iss` of the tokens. The discovery document is below it. */
   readonly issuer: string;
   /** `{issuer}/protocol/openid-connect/certs`: the public key that verifies the tokens. */
   readonly jwksUri: string;
@@ -223,12 +223,12 @@ export interface FakeTokenEndpoint extends AsyncDisposable {
   readonly requests: readonly FakeTokenRequest[];
   /** `requests.length`. */
   readonly requestCount: number;
-  /** Connections accepted since the start, also those whose TLS handshake failed. */
+  /** Connections accepted since the start, including those whose TLS handshake failed. */
   readonly connectionCount: number;
   /** Empties {@link requests}. */
   clearRequests(): void;
   /**
-   * Resolves with the first `count` of {@link requests} as soon as so many have arrived, answered
+   * Resolves with the first `count` of {@link requests} as soon as they have arrived, answered
    * or not. Rejects if the endpoint is closed before that.
    *
    * @param count Integer ≥ 1.
@@ -237,7 +237,7 @@ export interface FakeTokenEndpoint extends AsyncDisposable {
 
   /** Sends answers `ms` after their request from now on, a number ≥ 0. */
   setDelay(ms: number): void;
-  /** Grants tokens of that many seconds from now on, a finite number. */
+  /** Grants tokens of the given number of seconds from now on, a finite number. */
   setExpiresIn(seconds: number): void;
   /** Changes the secret of a client, or adds a client. Both are non-empty. */
   setSecret(clientId: string, secret: string): void;

@@ -35,7 +35,7 @@ pub struct Core {
     /// The manager of the current configuration.
     manager: RefCell<Arc<Manager<SystemClock, HttpTransport>>>,
     events: Arc<EventQueue>,
-    /// The calls of the secret function that have not settled.
+    /// The calls to the secret function that have not settled.
     secret_calls: RefCell<HashMap<u32, SecretCall>>,
     last_secret_call: Cell<u32>,
     env_data: Weak<EnvData>,
@@ -193,7 +193,7 @@ impl Core {
             return EventData::AskAgain { flight };
         }
         match outcome.result {
-            // The token ended while the event loop was blocked.
+            // The token expired while the event loop was blocked.
             Ok(token)
                 if outcome.storage != Storage::Over
                     && token.age(engine::clock().now()) >= token.life.granted =>
@@ -212,7 +212,7 @@ impl Core {
         }
     }
 
-    /// Starts a call of the secret function. Returns its id, or `None` if no acquisition waits for
+    /// Starts a call to the secret function. Returns its id, or `None` if no acquisition waits for
     /// it.
     fn begin_secret_call(&self, call: SecretCall) -> Option<u32> {
         if !call.start() {
@@ -246,7 +246,8 @@ impl Core {
     }
 
     /// Drops the held token if it is the one that this route rejected. Returns `dropped`, `kept` if
-    /// a cool-down or the spacing of rejections kept it, or `ignored` if another token is held.
+    /// a cool-down is in effect, the last drop is too recent or the budget of drops is used up, or
+    /// `ignored` if another token is held.
     #[napi(catch_unwind)]
     pub fn invalidate(&self, rejected: String, route: String) -> &'static str {
         let rejected = Zeroizing::new(rejected);

@@ -9,7 +9,7 @@
     clippy::trivially_copy_pass_by_ref,
     clippy::needless_pass_by_value,
     clippy::missing_errors_doc,
-    reason = "N-API functions require these signatures, and their errors are bugs"
+    reason = "N-API fixes these signatures, and an `Err` from these functions is a bug"
 )]
 
 pub mod core;

@@ -51,9 +51,9 @@ pub struct FailureData {
     pub system_code: Option<String>,
     /// HTTP status.
     pub status: Option<u32>,
-    /// `error` of the answer.
+    /// `error` of the response.
     pub oauth_error: Option<String>,
-    /// `error_description` of the answer.
+    /// `error_description` of the response.
     pub oauth_error_description: Option<String>,
     /// How long to wait before the next call, counted from now.
     pub retry_after_ms: Option<f64>,

@@ -1,4 +1,4 @@
-//! A token endpoint on threads of its own, over http or https, that answers every request alike.
+//! A token endpoint on its own threads, over http or https, that answers every request alike.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

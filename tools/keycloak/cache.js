@@ -1,6 +1,6 @@
 /**
  * The cache of downloads and builds, outside the checkout. An entry is filled under a temporary
- * name and then renamed, so that it is always complete, also if several processes fill it.
+ * name and then renamed, so that it is always complete, even if several processes fill it.
  */
 'use strict';
 

@@ -32,7 +32,7 @@ async function shareServer() {
 
 /**
  * As `describe`; `define` gets the server, whose members are set when the tests run. With `own`,
- * the settings of `startKeycloak` or a function that returns them, it is a server of its own, which
+ * the settings of `startKeycloak` or a function that returns them, it is a separate server, which
  * `server.process` can stop and start.
  */
 function describeWithKeycloak(name, { own, ...suite }, define) {
@@ -72,7 +72,7 @@ function secretOf(clientId) {
   return client.secret;
 }
 
-/** A realm of its own for one test. */
+/** A separate realm for one test. */
 async function createRealm(t, server, representation = {}) {
   const name = `made-${randomUUID()}`;
   await adminRequest(server, 'POST', '/realms', { realm: name, enabled: true, ...representation });
@@ -93,7 +93,7 @@ async function createRealm(t, server, representation = {}) {
 }
 
 /**
- * A client of its own for one test, so that it can be changed without harm to others.
+ * A separate client for one test, so that it can be changed without harm to others.
  *
  * @param {object} [members] Of its representation, besides `realm`, the name of its realm.
  */

@@ -50,7 +50,7 @@ function startLoad(perSecond, call) {
   };
 }
 
-/** A call is served if its token has not ended when it settles. */
+/** A call is served if its token has not expired when it settles. */
 async function observe(call) {
   const begun = Date.now();
   try {
@@ -65,14 +65,14 @@ async function observe(call) {
 
 const ends = new Map();
 
-/** When a token ends by its own claims. */
+/** When a token expires by its own claims. */
 function endOf(token) {
   if (!ends.has(token)) ends.set(token, claimsOf(token).exp * 1000);
   return ends.get(token);
 }
 
 /**
- * Sends one token request after the other, each on a connection of its own, and keeps when each was
+ * Sends one token request after the other, each on its own connection, and keeps when each was
  * `sent` and `ended`, and the `status` and the `retryAfter` seconds if there was an answer.
  */
 function watch({ tokenEndpoint, clientId, clientSecret }) {

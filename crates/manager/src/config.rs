@@ -205,7 +205,7 @@ pub struct Config {
     pub credential: CredentialConfig,
     /// How assertions are made.
     pub assertion: AssertionSettings,
-    /// The longest time before its end at which a token is replaced.
+    /// How long before expiry a token is replaced, at most.
     pub expiry_buffer: Duration,
     /// The time limit of one acquisition.
     pub request_timeout: Duration,

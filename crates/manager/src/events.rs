@@ -51,7 +51,7 @@ pub enum Event {
     },
     /// A line for the log.
     Log(Level, String),
-    /// Requests a call of the secret function.
+    /// Requests a call to the secret function.
     SecretWanted(SecretCall),
     /// Requests the certificates that Node trusts, for the transport.
     RootsWanted,

@@ -71,9 +71,9 @@ pub struct Snapshot {
     pub condition: Condition,
     /// The times of the held token.
     pub token: Option<TokenTimes>,
-    /// When the last acquisition succeeded.
+    /// The time of the last success.
     pub last_success: Option<Moment>,
-    /// When the last failed acquisition failed, and how.
+    /// The time and kind of the last failure.
     pub last_failure: Option<(Moment, ErrorKind)>,
     /// The counters.
     pub counters: Counters,

@@ -1,7 +1,7 @@
 //! A year of simulated time, in parts by the lifetime of the tokens: calls of every kind, an
 //! unreliable server, clocks that step, secrets that change. To repeat a failed run, set `SOAK_SEED`
 //! to the seed that it printed and build with `RUSTFLAGS='--cfg tokio_unstable'`: tokio chooses at
-//! random in which order flights that share a call of the secret function wake, and only that
+//! random in which order flights that share a call to the secret function wake, and only that
 //! configuration accepts a seed.
 
 #![expect(

@@ -190,7 +190,7 @@ impl World {
         self.flight_ends.recv().await.expect("a sink")
     }
 
-    /// Asks for any token, and returns the call of the secret function that this causes.
+    /// Asks for any token, and returns the call to the secret function that this causes.
     pub async fn secret_call(&mut self) -> (FlightId, SecretCall) {
         (self.flight(), self.calls.recv().await.expect("a sink"))
     }

@@ -121,7 +121,7 @@ impl Peer {
         bytes
     }
 
-    /// Reads a length in one byte, then that many bytes.
+    /// Reads a length in one byte, then the bytes.
     pub async fn read_counted(&mut self) -> Vec<u8> {
         let [count] = self.read().await;
         let mut bytes = vec![0; usize::from(count)];

@@ -75,7 +75,7 @@ fn is_not_http(causes: &[&(dyn Error + 'static)]) -> bool {
     find::<hyper::Error>(causes).is_some_and(hyper::Error::is_parse)
 }
 
-/// The detail for a proxy that made no tunnel. `None` if the error has a cause of its own.
+/// The detail for a proxy that made no tunnel. `None` if the error has its own cause.
 fn tunnel_detail(error: &TunnelError) -> Option<&'static str> {
     Some(match error {
         TunnelError::ProxyAuthRequired => PROXY_AUTHENTICATION,
@@ -143,15 +143,17 @@ fn tls_detail(error: &rustls::Error) -> String {
             | InvalidMessage::UnknownProtocolVersion
             | InvalidMessage::MessageTooLarge
             | InvalidMessage::InvalidEmptyPayload,
-        ) => "the peer does not speak TLS".to_owned(),
+        ) => "the server or proxy does not speak TLS".to_owned(),
         rustls::Error::AlertReceived(AlertDescription::ProtocolVersion) => {
-            "the peer speaks neither TLS 1.2 nor TLS 1.3".to_owned()
+            "the server or proxy speaks neither TLS 1.2 nor TLS 1.3".to_owned()
         }
         rustls::Error::AlertReceived(alert) => {
-            format!("the peer refused the handshake: {alert:?}")
+            format!("the server or proxy refused the handshake: {alert:?}")
         }
         rustls::Error::PeerIncompatible(reason) => {
-            format!("the peer and this client share no TLS version or cipher: {reason:?}")
+            format!(
+                "the server or proxy and this client share no TLS version or cipher: {reason:?}"
+            )
         }
         other => other.to_string(),
     }
@@ -262,6 +264,6 @@ mod tests {
     #[test]
     fn peer_without_tls_is_named_so() {
         let error = rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType);
-        assert_eq!(tls_detail(&error), "the peer does not speak TLS");
+        assert_eq!(tls_detail(&error), "the server or proxy does not speak TLS");
     }
 }

@@ -177,7 +177,7 @@ async fn peer_that_does_not_complete_a_handshake_is_classified() {
         let mut peer = server.accept().await;
         peer.send("HTTP/1.1 400 Bad Request\r\n\r\n").await;
     });
-    assert_eq!(tls_detail(result), "the peer does not speak TLS");
+    assert_eq!(tls_detail(result), "the server or proxy does not speak TLS");
 
     let (result, ()) = join!(soon(exchange(&transport, &request)), async {
         server.accept().await.reset();

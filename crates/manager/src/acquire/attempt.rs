@@ -22,7 +22,8 @@ pub(super) struct Failure {
     pub(super) is_client_refused: bool,
     /// No connection to the server could be opened.
     pub(super) is_unreachable: bool,
-    /// The endpoint that this remembered document names no longer exists, or cannot be reached.
+    /// The remembered discovery document, if the endpoint that it names no longer exists or cannot
+    /// be reached.
     pub(super) misdirected_by: Option<Arc<Metadata>>,
 }
 

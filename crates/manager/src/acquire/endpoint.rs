@@ -15,7 +15,7 @@ use transport::{ClientIdentity, Transport};
 /// The path of Keycloak's token endpoint below its issuer.
 const KEYCLOAK_PATH: &str = "/protocol/openid-connect/token";
 
-/// Where the token request goes.
+/// The endpoint of a token request, and the audience of its client assertion.
 pub(super) struct ResolvedEndpoint {
     pub(super) endpoint: TokenEndpoint,
     /// The audience of client assertions.

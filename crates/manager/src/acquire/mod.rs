@@ -170,7 +170,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         }
     }
 
-    /// Whether the life of a token was over when it arrived: its answer took too long, or the
+    /// Whether a token had expired when it arrived: its response took too long, or the
     /// process was suspended meanwhile.
     fn is_over(&self, sent: Moment, response: &TokenResponse) -> bool {
         match response.lifetime {

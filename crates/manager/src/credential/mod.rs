@@ -35,7 +35,7 @@ enum CallState {
     Settled(Result<Credential, Error>),
 }
 
-/// A call of the secret function, as seen by the thread that makes it. Dropping it ends the call.
+/// A call to the secret function, as seen by the thread that makes it. Dropping it ends the call.
 #[derive(Debug)]
 pub struct SecretCall(watch::Sender<CallState>);
 
@@ -70,7 +70,7 @@ impl Drop for SecretCall {
 /// The credential of one configuration.
 pub(super) struct CredentialProvider {
     source: CredentialConfig,
-    /// The current call of the secret function, which acquisitions join.
+    /// The current call to the secret function, which acquisitions join.
     call: Mutex<Option<watch::Sender<CallState>>>,
     /// The content of the files that the server last accepted.
     accepted: Mutex<Option<Credential>>,

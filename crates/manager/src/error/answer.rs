@@ -27,10 +27,12 @@ impl Error {
         let configured = issuer.url().shown();
         let problem = match fault {
             DocumentFault::Unreadable(fault) => {
-                format!("{fault}; check that issuer is the URL of a realm")
+                format!("{fault}; check that the option issuer is the URL of a realm")
             }
             DocumentFault::Issuer(named) if named.is_empty() => {
-                "the document has no issuer; check that issuer is the URL of a realm".to_owned()
+                "the discovery document has no \"issuer\" member; \
+                 check that the option issuer is the URL of a realm"
+                    .to_owned()
             }
             DocumentFault::Issuer(named) => format!(
                 "the document belongs to \"{named}\", not to \"{configured}\"; if Keycloak has \

@@ -76,8 +76,8 @@ impl ErrorKind {
         }
     }
 
-    /// The cool-down after failures of this kind: long for failures that an operator has to fix,
-    /// short for transient ones.
+    /// The cool-down after failures of this kind: long for OAuth, credential and TLS failures,
+    /// which an operator has to fix; short for all others.
     #[must_use]
     pub const fn cooldown(self) -> CoolDownRange {
         match self {
@@ -98,9 +98,9 @@ pub struct Details {
     pub system_code: Option<&'static str>,
     /// HTTP status.
     pub status: Option<u16>,
-    /// `error` of the answer, cleaned.
+    /// `error` of the response, cleaned.
     pub oauth_error: Option<String>,
-    /// `error_description` of the answer, cleaned.
+    /// `error_description` of the response, cleaned.
     pub oauth_error_description: Option<String>,
     /// The server's `Retry-After`, counted from the failure.
     pub retry_after: Option<Duration>,

@@ -1,4 +1,4 @@
-//! The kinds of options that need no code of their own: the rows of `options.json` name them.
+//! The kinds of options that need no code themselves: the rows of `options.json` name them.
 
 use std::fmt;
 use std::path::PathBuf;

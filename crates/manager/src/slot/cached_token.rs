@@ -39,13 +39,14 @@ impl Token {
 #[derive(Clone, Debug)]
 pub(super) struct CachedToken {
     pub(super) token: Arc<Token>,
-    /// Identifies the token: every token has a different id.
+    /// Identifies the token; no two have the same id.
     pub(super) id: TokenId,
     /// The age at which a token in use is refreshed without a caller.
     pub(super) early: Duration,
     /// The age at which a caller's use starts a refresh.
     pub(super) due: Duration,
-    /// A background refresh failed, so it is retried even if the token is not in use.
+    /// Whether to refresh even if the token is not in use: a background refresh failed, or the
+    /// configuration changed.
     pub(super) retry: bool,
     /// It was granted to another client, by another server or for another scope than is now
     /// configured, so the next token replaces it in any case.
@@ -54,19 +55,20 @@ pub(super) struct CachedToken {
     minimum_pause: Duration,
     /// The missed minimum was already reported.
     has_warned: bool,
-    /// The token of a refresh, until it has settled.
+    /// The token that a background refresh returned, until it is adopted.
     successor: Option<Box<Successor>>,
 }
 
-/// The token of a refresh that no caller waits for. A resource server whose clock runs behind the
-/// server's rejects a token that is too young, so it is adopted only after a while.
+/// The token of a refresh that no caller waits for. A resource server whose clock is behind the
+/// authorization server's rejects a token that is too young, so the token is adopted only once it
+/// has settled.
 #[derive(Clone, Debug)]
 struct Successor {
     token: Arc<Token>,
     arrival: Moment,
     /// It is adopted after this time at the latest: half of the remaining time of the held token.
     longest: Duration,
-    /// The randomness for the time of its own refresh.
+    /// The randomness for its refresh time.
     jitter: f64,
 }
 

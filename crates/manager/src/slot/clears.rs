@@ -6,14 +6,14 @@ use std::time::Duration;
 use crate::acquire::backoff::doubled;
 use crate::clock::Moment;
 
-/// So many clears are honoured before they are spaced.
+/// The number of clears honoured before spacing applies.
 const FREE: u32 = 3;
-/// After this time without a call, clears are free again.
+/// After this time without a call, the count of clears starts anew.
 const QUIET: Duration = Duration::from_secs(10);
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_mins(1);
 
-/// The clears of one manager, since the last time without any.
+/// The clears of one manager since the last quiet period.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Clears(Option<Box<Burst>>);
 
@@ -22,7 +22,7 @@ struct Burst {
     /// The number of clears that were honoured.
     honoured: u32,
     last_call: Moment,
-    /// When the last token was adopted after a clear.
+    /// When a token was last adopted since the last honoured clear.
     replaced: Option<Moment>,
 }
 

@@ -18,7 +18,7 @@ pub(super) struct CoolDown {
 }
 
 impl CoolDown {
-    /// Adds a failure to `before`.
+    /// The state after one more failure.
     pub(super) fn after(before: Option<&Self>, now: Moment, error: Error, jitter: f64) -> Self {
         let failures = before
             .map_or(0, |cool_down| cool_down.failures)

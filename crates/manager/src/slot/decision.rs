@@ -11,11 +11,11 @@ use crate::error::{Error, ErrorKind};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FlightId(pub u32);
 
-/// Identifies a token that was held: each has another id.
+/// Identifies a held token; no two have the same id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TokenId(pub u64);
 
-/// The token that a caller requests.
+/// What a caller requires of the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
     /// A token that is valid now.
@@ -76,7 +76,7 @@ pub struct FlightResult {
     pub fallback: Option<Arc<Token>>,
     /// After a failure: how long callers should wait before they try again.
     pub retry_after: Option<Duration>,
-    /// What became of the token.
+    /// Whether and how the token was stored.
     pub storage: Storage,
     /// Whether this is the first failure in a row, or the first success after failures.
     pub is_transition: bool,
@@ -85,8 +85,8 @@ pub struct FlightResult {
 }
 
 impl FlightResult {
-    /// Whether the waiters of a flight that began before a change of the configuration ask again: a
-    /// change fails no call, but it does not extend a deadline either.
+    /// Whether the waiters must ask again if the configuration changed during this flight. A
+    /// timeout is reported instead, because asking again would extend their deadline.
     #[must_use]
     pub fn is_void_after_change(&self) -> bool {
         let failure = self.result.as_ref().err();
@@ -101,11 +101,11 @@ pub enum Storage {
     Kept,
     /// It replaces the held token once it has settled. No caller waited for it.
     Settling,
-    /// It is not kept: its flight was detached, it would die before the held token, or no token
-    /// arrived.
+    /// It is not kept: its flight was detached, it would expire before the held token, it arrived
+    /// in the unused last part of its lifetime, or no token arrived.
     NotKept,
-    /// It is not kept because its life was over when it arrived. It is handed out all the same:
-    /// its acquisition has already asked for another one.
+    /// It is not kept because it had already expired when it arrived. It is handed out all the
+    /// same: its acquisition has already asked for another one.
     Over,
 }
 
@@ -114,7 +114,8 @@ pub enum Storage {
 pub enum Invalidation {
     /// It was the held token and was dropped.
     Dropped,
-    /// It is the held token and was kept: a cool-down is in effect, or the last drop is too recent.
+    /// It is the held token and was kept: a cool-down is in effect, the last drop is too recent, or
+    /// the budget of drops is used up.
     Kept,
     /// It is not the held token.
     Ignored,

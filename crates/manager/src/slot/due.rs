@@ -60,7 +60,7 @@ impl Slot {
         (!token.remaining(now).is_zero()).then_some(token)
     }
 
-    /// Identifies the held token: every token has a different id.
+    /// Identifies the held token; no two have the same id.
     #[must_use]
     pub fn token_id(&self) -> Option<TokenId> {
         self.held().map(|held| held.id)
@@ -101,7 +101,7 @@ impl Slot {
         !self.is_cooling(now) && self.refresh_spacing(now).is_zero()
     }
 
-    /// The minimum interval between background refreshes.
+    /// The time until the spacing allows the next background refresh.
     fn refresh_spacing(&self, now: Moment) -> Duration {
         self.last_background
             .map_or(Duration::ZERO, |last| REFRESH_SPACING.saturating_sub(now.since(last)))

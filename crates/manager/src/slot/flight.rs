@@ -13,7 +13,8 @@ use crate::error::Error;
 use std::time::Duration;
 
 impl Slot {
-    /// Takes a flight's result. `jitter`, in `0..1`, is the randomness for refresh times.
+    /// Takes a flight's result. `jitter`, in `0..1`, is the randomness for the refresh time and for
+    /// the cool-down.
     pub fn land(
         &mut self,
         now: Moment,
@@ -87,8 +88,9 @@ impl Slot {
         landed
     }
 
-    /// Stores a new token unless it has expired or the held one lives longer. A token that no caller
-    /// waits for settles first, unless the held one was granted for another configuration.
+    /// Stores a new token unless it has expired or the held one, granted for the present
+    /// configuration, lives longer. A token that no caller waits for settles first, unless the held
+    /// one was granted for another configuration.
     fn store(
         &mut self,
         now: Moment,
@@ -147,7 +149,8 @@ impl Slot {
         self.last_token
     }
 
-    /// Starts a flight. Requires that none is current.
+    /// Records a new flight, which the caller must start. `None` if a flight is current or the slot
+    /// is closed.
     pub(super) fn new_flight(
         &mut self,
         now: Moment,
@@ -195,7 +198,8 @@ impl Slot {
         };
     }
 
-    /// Ends the current flight if it has this id; a detached flight changes nothing.
+    /// Ends the current flight if it has this id. A detached flight leaves the state as it is; its
+    /// outcome still starts or ends the cool-down.
     fn end_flight(&mut self, id: FlightId) -> Option<CurrentFlight> {
         let (next, flight) = match std::mem::replace(&mut self.state, State::Closed) {
             State::Fetching(flight) if flight.id == id => (State::Empty, Some(flight)),

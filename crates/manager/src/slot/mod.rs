@@ -39,13 +39,14 @@ enum State {
     Closed,
 }
 
-/// The current flight.
+/// The current flight. A detached flight is no longer current: it answers its waiters, but its
+/// token is not stored.
 #[derive(Clone, Copy, Debug)]
 struct CurrentFlight {
     id: FlightId,
     /// Whether it was started without a waiter.
     is_background: bool,
-    /// Whether a caller waits for it.
+    /// Whether a caller has joined it; remains true after all callers have left.
     is_awaited: bool,
     /// The largest minimum validity that a waiter requested.
     minimum: Option<Duration>,
@@ -154,9 +155,9 @@ impl Slot {
         }
     }
 
-    /// Drops the held token if it is the one that this route rejected and neither a cool-down nor
-    /// the spacing of rejections keeps it. Also detaches a flight that started earlier. A successor
-    /// is adopted at once.
+    /// Drops the held token if it is the one that this route rejected, unless a cool-down is in
+    /// effect, the last drop is too recent, or the budget of drops is used up. Also detaches a
+    /// flight that started earlier. A successor is adopted immediately.
     pub fn invalidate(&mut self, now: Moment, rejected: &str, route: RouteId) -> Invalidation {
         self.settle(now);
         if !self.holds(rejected) {
@@ -176,14 +177,15 @@ impl Slot {
         Invalidation::Dropped
     }
 
-    /// Records that a route accepted a token. Returns whether its further acceptances matter,
-    /// because it rejected tokens not long ago.
+    /// Records that a route accepted the held token. Returns whether to report its next acceptance:
+    /// the route rejected tokens not long ago, or this token is not the held one.
     pub fn accept(&mut self, now: Moment, accepted: &str, route: RouteId) -> bool {
         self.settle(now);
         !self.holds(accepted) || self.rejections.accepted(now, route)
     }
 
-    /// Drops the held token and its successor and detaches the flight, unless clears are spaced.
+    /// Drops the held token and its successor and detaches the flight, unless it is called too
+    /// often.
     pub fn clear(&mut self, now: Moment) -> Clearing {
         self.settle(now);
         let clearing = match self.state {
@@ -213,8 +215,8 @@ impl Slot {
 
     /// Creates the slot for a changed configuration, without a cool-down. If the change concerns
     /// the token, the client or the server, a new token is requested immediately, and the held one
-    /// is served until then. Flights stay with this slot, which no longer holds a token, so their
-    /// results are not stored.
+    /// is served until then. Flights in progress stay with this slot as detached flights, so their
+    /// tokens are not stored. A successor is discarded.
     #[must_use]
     pub fn hand_over(
         &mut self,
@@ -252,9 +254,9 @@ impl Slot {
         self.cool_down = None;
     }
 
-    /// Lets time take effect: adopts a successor that has settled or is needed, drops an expired
-    /// token, and records when a token becomes stale. The functions that only look describe the
-    /// slot as it was left by this.
+    /// Brings the slot up to `now`: adopts a successor that has settled or whose predecessor has
+    /// expired, drops an expired token, and forgives routes that have not rejected a token by the
+    /// time it becomes stale. The read-only functions require a call to this one first.
     pub fn settle(&mut self, now: Moment) {
         let Some(held) = self.held() else { return };
         if held.is_stale(now) {
@@ -264,7 +266,7 @@ impl Slot {
         let is_over = |held: &CachedToken| held.token.remaining(now).is_zero();
         let settles = held.settles_in(now);
         if settles.is_some_and(|wait| wait.is_zero() || is_over(held)) {
-            // After a step of the wall clock the successor may end before the held token.
+            // After a step of the wall clock the successor may expire before the held token.
             if held.successor_remaining(now) >= held.token.remaining(now) {
                 self.adopt_successor(now);
             } else if let Some(held) = self.held_mut() {

@@ -19,7 +19,7 @@ const BUDGET: u32 = 8;
 /// The part of the budget that is left to routes that rejected no replacement.
 const RESERVE: u32 = 3;
 const REFILL: Duration = Duration::from_mins(1);
-/// The route that was not in trouble for the longest time is forgotten first.
+/// At most this many routes are remembered; the one whose last drop is oldest is forgotten first.
 const MAX_ROUTES: usize = 256;
 
 /// Identifies a route: a hash of its label.
@@ -36,7 +36,7 @@ struct Record {
     routes: Vec<Route>,
     last_drop: Moment,
     spent: u32,
-    /// The start of the minute at whose end a unit is added to the budget.
+    /// When the current minute of the refill began.
     refilled: Moment,
 }
 
@@ -45,13 +45,14 @@ struct Route {
     id: RouteId,
     /// The number of drops in a row.
     drops: u32,
-    /// When the replacement was adopted, once it was.
+    /// When the replacement was adopted; `None` before.
     replaced: Option<Moment>,
-    /// When the route first accepted the present token.
+    /// When the route first accepted the held token.
     accepted: Option<Moment>,
-    /// Whether the route rejected the present token.
+    /// Whether the route rejected the held token.
     is_rejected: bool,
-    /// Whether the route has not yet accepted a replacement since its last drop.
+    /// Whether the unit that its last drop cost has not been given back; an acceptance gives it
+    /// back.
     owes_unit: bool,
 }
 
@@ -65,7 +66,7 @@ impl Route {
             .is_some_and(|replaced| now.since(replaced) < self.spacing())
     }
 
-    /// Whether the route has accepted the present token for as long as its spacing lasts, and has
+    /// Whether the route has accepted the held token for as long as its spacing lasts, and has
     /// not rejected it.
     fn is_healed(&self, now: Moment) -> bool {
         let heals = |accepted| now.since(accepted) >= self.spacing();

@@ -1,15 +1,16 @@
-//! Arithmetic over a token's lifetime: when it goes stale, when it ends, when it is replaced.
+//! Arithmetic over a token's lifetime: when it goes stale, when it expires, when it is replaced.
 //!
-//! Ages are counted from the sending of the request that succeeded, so the time that the answer
-//! travelled is on the safe side.
+//! Ages count from the moment the successful request was sent, so the response's travel time errs
+//! on the safe side.
 
 use std::time::Duration;
 
-/// Servers count in whole seconds and verifiers allow no leeway: this much of a life is not used.
+/// Servers count in whole seconds and verifiers allow no leeway, so at most this much of a lifetime
+/// is left unused.
 const LONGEST_MARGIN: Duration = Duration::from_secs(1);
-/// Of the way to staleness, the part after which a background refresh may start.
+/// The fraction of the soft age after which a refresh may start without a caller.
 const EARLIEST_REFRESH: f64 = 0.91;
-/// A lifetime that neither the response nor the token itself states.
+/// Assumed if neither the response nor the token states a lifetime.
 pub const ASSUMED_LIFETIME: Duration = Duration::from_secs(10);
 /// A refreshed token of this age is adopted: the clocks of resource servers run behind by less.
 pub const SETTLED_AGE: Duration = Duration::from_secs(5);
@@ -19,7 +20,7 @@ pub const REFRESH_SPACING: Duration = Duration::from_secs(1);
 /// before this.
 const SHORTEST_MINIMUM_PAUSE: Duration = Duration::from_secs(5);
 
-/// The ages at which a token changes its worth.
+/// The ages at which a token becomes stale and stops being handed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Life {
     /// The lifetime that the server granted.
@@ -51,8 +52,7 @@ impl Life {
             .mul_f64(EARLIEST_REFRESH + (1.0 - EARLIEST_REFRESH) * jitter.clamp(0.0, 1.0))
     }
 
-    /// How much of its life a token must have lived before a minimum that it missed is asked for
-    /// again.
+    /// The length of the pause before a missed minimum is requested again.
     #[must_use]
     pub fn minimum_pause(&self) -> Duration {
         part(self.granted, 10).max(SHORTEST_MINIMUM_PAUSE)

@@ -216,7 +216,7 @@ fn the_held_token_may_be_served_without_asking_unless_a_caller_is_needed() {
     line.fails(241_000, new_flight, outage());
     assert_eq!(line.0.servable(at(241_499)), id, "a cool-down lasts");
     assert_eq!(line.0.servable(at(241_500)), None, "the cool-down is over");
-    assert_eq!(line.0.servable(at(299_000)), None, "the token is over");
+    assert_eq!(line.0.servable(at(299_000)), None, "the token has expired");
 }
 
 #[test]
@@ -648,7 +648,7 @@ fn only_so_many_routes_are_remembered() {
     }
 }
 
-/// Callers of an API that ask for a token ten times a second, each on a route of its own, for
+/// Callers of an API that ask for a token ten times a second, each on its own route, for
 /// `seconds`. `accepts` says whether a route accepts a token that was granted at a time. A login
 /// takes no time. Returns the number of logins.
 fn call_routes(

@@ -17,7 +17,7 @@ use crate::snapshot::{Counters, Latency, Snapshot, TokenTimes};
 use crate::sync::Mutex;
 use crate::timers::TimerId;
 
-/// What a manager knows, behind its lock.
+/// The state of a manager, protected by its lock.
 pub(super) struct Inner<T> {
     pub(super) slot: Slot,
     name: String,

@@ -1,8 +1,8 @@
 //! A manager: one slot behind one lock, its published state, and the flights that it starts.
 //!
-//! The lock is held for a decision, never for an operation. Every change goes through
-//! [`Manager::decide`], which carries out the slot's decision after releasing the lock. The rules
-//! are in [`slot`](crate::slot); this module makes no decision of its own.
+//! The lock is held for a decision, never for an operation. Every change except closing
+//! and succession goes through [`Manager::decide`], which carries out the slot's decision after
+//! releasing the lock. The rules are in [`slot`](crate::slot); this module decides nothing itself.
 
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;

@@ -109,7 +109,7 @@ fn marked(seed: &str) -> String {
     marked
 }
 
-/// Every character but the mark in a spelling of its own.
+/// Every character but the mark in its own spelling.
 fn spelled(secret: &str, choices: &mut Choices) -> String {
     let mut text = String::new();
     for char in secret.chars() {

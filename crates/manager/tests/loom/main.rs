@@ -241,7 +241,7 @@ fn a_timer_and_a_caller_start_one_refresh_and_an_expired_token_is_not_served() {
             let timer = world.fire_timers();
             let reply = world.manager.ask(Call::Any);
             let serves = world.manager.published().version() == version;
-            assert!(!(is_over && serves), "{name}: served after its end");
+            assert!(!(is_over && serves), "{name}: served after it expired");
             timer.join().unwrap();
             world.flights.join();
             assert_eq!(world.transport.count(), 2, "{name}: one refresh");

@@ -57,7 +57,7 @@ pub(super) struct SimulatedClient {
     waiting: Vec<(FlightId, Call, Duration)>,
     /// Future answers of the secret function, with the time of each.
     answers: Vec<(Duration, SecretCall)>,
-    /// Calls of the secret function that never settle.
+    /// Calls to the secret function that never settle.
     unsettled: Vec<SecretCall>,
     /// When the wall clock was stepped, and by how much it was ahead before.
     stepped: (Duration, Duration),
@@ -187,7 +187,7 @@ impl SimulatedClient {
     pub(super) fn step_wall(&mut self, by: Duration) {
         self.note_step();
         self.world.clock.step_wall(by);
-        // More time has passed, so a cool-down or a token may have ended.
+        // More time has passed, so a cool-down may have ended or a token expired.
         self.window.causes += 1;
     }
 
@@ -368,9 +368,9 @@ impl SimulatedClient {
         }
     }
 
-    /// Checks a token from the cache: it must not have ended by either clock, counted from the time
-    /// at which the server granted it. If only the version was checked, a step of the clock may be
-    /// noticed a second late.
+    /// Checks a token from the cache: it must not have expired by either clock, counted from the
+    /// time at which the server granted it. If only the version was checked, a step of the clock
+    /// may be noticed a second late.
     fn check_served(&self, now: Moment, token: &Token, by_version: bool) {
         let issue = Issue::of_token(token.access_token.expose());
         let mono = now.monotonic.saturating_sub(issue.at.monotonic);

@@ -185,7 +185,7 @@ fn explore(scenario: &Scenario, length: usize) {
             }
         }
         let (number, is_new) = seen.add(scenario.sample, pair.key(), Err(index), &pair);
-        assert!(is_new, "{}: a start of its own", scenario.name);
+        assert!(is_new, "{}: its own start", scenario.name);
         frontier.push(Visit {
             number,
             pair,

@@ -240,7 +240,7 @@ impl Model {
             .then(|| self.new_flight(now, true))
     }
 
-    /// The spacing of rejections has tests of its own: `is_spaced` says what it decided.
+    /// `is_spaced` is the slot's own answer; the spacing of rejections is tested separately.
     pub(crate) fn reject(&mut self, now: Time, token: u32, is_spaced: bool) -> Verdict {
         self.log.note(now, Fact::Looked);
         let held = self.log.held(now);
@@ -254,7 +254,7 @@ impl Model {
         Verdict::Dropped
     }
 
-    /// The spacing of clears has tests of its own: `is_spaced` says what it decided.
+    /// `is_spaced` is the slot's own answer; the spacing of clears is tested separately.
     pub(crate) fn clear(&mut self, now: Time, is_spaced: bool) -> Verdict {
         self.log.note(now, Fact::Looked);
         let verdict = match (self.log.held(now), self.log.current()) {

@@ -330,7 +330,7 @@ impl Comparison {
     fn handed_out(&self, token: &Token) -> Checked {
         let age = ns(token.age(moment(self.now)));
         let (end, over) = (ns(token.life.hard), ns(token.life.granted));
-        ensure(age < end && age < over, "a token was handed out past its end")
+        ensure(age < end && age < over, "an expired token was handed out")
     }
 
     /// Compares all that can be seen without changing anything.
