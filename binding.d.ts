@@ -20,7 +20,7 @@ export declare class Core {
    * `ignored` if another token is held.
    */
   invalidate(rejected: string, route: string): string
-  /** Records that a route accepted a token. Returns whether its further acceptances matter. */
+  /** Records that a route accepted a token. Returns whether to report its next acceptance. */
   accept(accepted: string, route: string): boolean
   /**
    * Drops the held token and detaches the flight. Returns `dropped` if a token was held,

@@ -258,7 +258,7 @@ impl Core {
         }
     }
 
-    /// Records that a route accepted a token. Returns whether its further acceptances matter.
+    /// Records that a route accepted a token. Returns whether to report its next acceptance.
     #[napi(catch_unwind)]
     pub fn accept(&self, accepted: String, route: String) -> bool {
         let accepted = Zeroizing::new(accepted);

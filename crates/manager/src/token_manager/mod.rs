@@ -120,15 +120,15 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         }
     }
 
-    /// Drops the held token if it is the rejected one and neither a cool-down nor the spacing of
-    /// rejections keeps it.
+    /// Drops the held token if it is the rejected one, unless a cool-down is in effect, the last
+    /// drop is too recent, or the budget of drops is used up.
     #[must_use]
     pub fn invalidate(&self, rejected: &str, route: RouteId) -> Invalidation {
         let (outcome, _) = self.decide(|inner, now| (inner.invalidate(now, rejected, route), None));
         outcome
     }
 
-    /// Records that a route accepted a token. Returns whether its further acceptances matter.
+    /// Records that a route accepted a token. Returns whether to report its next acceptance.
     #[must_use]
     pub fn accept(&self, accepted: &str, route: RouteId) -> bool {
         let (matters, _) =
@@ -136,7 +136,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         matters
     }
 
-    /// Drops the held token and detaches the flight, unless clears are spaced.
+    /// Drops the held token and detaches the flight, unless it is called too often.
     pub fn clear(&self) -> Clearing {
         let (clearing, _) = self.decide(|inner, now| (inner.clear(now), None));
         clearing
