@@ -64,7 +64,8 @@ describeWithKeycloak('a gateway in front of Keycloak', { concurrency: true }, (k
 
   test('that answers with a page fails a caller without a token, and the page is not shown', async (t) => {
     const { logger, lines } = recorder();
-    const { gateway, manager } = await behindGateway(t, LONG_LIFE_SECONDS, { logger });
+    const options = { logger, requestTimeoutMs: 1_200 };
+    const { gateway, manager } = await behindGateway(t, LONG_LIFE_SECONDS, options);
     gateway.answer = badGateway;
     const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_HTTP');
     assert.equal(error.status, 502);
