@@ -159,7 +159,7 @@ impl Peer {
         self.closed().await;
     }
 
-    /// Waits until the client closed the connection.
+    /// Waits for the client to close the connection.
     pub async fn closed(mut self) {
         match soon(self.stream.read(&mut [0])).await {
             Ok(0) => {}

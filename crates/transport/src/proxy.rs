@@ -215,7 +215,7 @@ impl NoProxy {
     }
 }
 
-/// Two addresses of one family with a hyphen between them.
+/// Parses an address range such as `10.0.0.1-10.0.0.9`. Both ends must be of the same family.
 fn address_range(entry: &str) -> Option<RangeInclusive<IpAddr>> {
     let (first, last) = entry.split_once('-')?;
     let (first, last) = (first.parse::<IpAddr>().ok()?, last.parse::<IpAddr>().ok()?);

@@ -10,7 +10,7 @@ use super::pair::{Comparison, SlotEvent};
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     pub(crate) length: usize,
-    /// One state in this number is kept, to try whether what is merged with it is really the same.
+    /// Keeps one in this number of states, to check that the states merged into it are equivalent.
     pub(crate) sample: u64,
     pub(crate) starts: fn() -> Vec<Vec<SlotEvent>>,
     pub(crate) in_background: bool,
