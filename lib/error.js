@@ -14,7 +14,7 @@ const DETAILS = [
 ];
 
 class KeycloakTokenError extends Error {
-  constructor(failure, cause = failure.cause ?? systemFault(failure)) {
+  constructor(failure, cause = 'cause' in failure ? failure.cause : systemFault(failure)) {
     super(failure.message, cause === undefined ? undefined : { cause });
     this.code = failure.code;
     this.retryable = failure.retryable;
