@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loom::sync::atomic::{AtomicBool, Ordering};
-use manager::slot::{Call, FlightId, Invalidation};
+use manager::slot::{Call, Clearing, FlightId, Invalidation, RouteId};
 use manager::sync::spawn;
 use manager::{Event, Reply};
 use stand_ins::scripted::{config, function_config, secret};
@@ -88,8 +88,8 @@ type Drop = fn(&LoomManager) -> bool;
 
 /// The ways to drop a token. Each returns whether it dropped one.
 const DROPS: [(&str, Drop); 3] = [
-    ("invalidate", |manager| manager.invalidate("token-1") == Invalidation::Dropped),
-    ("clear", |manager| manager.clear()),
+    ("invalidate", |manager| manager.invalidate("token-1", RouteId(0)) == Invalidation::Dropped),
+    ("clear", |manager| manager.clear() == Clearing::Dropped),
     ("close", |manager| {
         manager.close();
         true
@@ -209,7 +209,7 @@ fn a_flight_that_was_detached_leaves_the_slot_alone() {
     model(|| {
         let world = LoomWorld::new(config(), Outcome::Token);
         let first = flight(world.manager.ask(Call::Any));
-        let had_token = world.manager.clear();
+        let had_token = world.manager.clear() == Clearing::Dropped;
         let second = flight(world.manager.ask(Call::Any));
         assert_ne!(first, second);
         world.flights.join();
