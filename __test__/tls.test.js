@@ -193,7 +193,7 @@ describe('protocol', { timeout: LIMIT_MS }, () => {
     const { manager } = await start(t, { tokenEndpoint, ca: ours.ca.cert });
     const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_TLS');
     assert.match(error.message, /neither TLS 1\.2 nor TLS 1\.3/);
-    assert.equal(handshakes, 1, 'there is no retry');
+    assert.equal(handshakes, 1, 'the manager does not retry');
   });
 
   it('a server of the other scheme is recognised', async (t) => {

@@ -1,7 +1,7 @@
 'use strict';
 
 // Draws curves and bars as SVG with Vega-Lite, which needs no browser. The same input gives the
-// same bytes. There is no background, and every colour is legible on white and on black.
+// same bytes. The plots have no background, and every colour is legible on white and on black.
 
 const TEXT = '#7d8590';
 /** Ours is the first. */

@@ -22,7 +22,7 @@ async function targets() {
   return files.map((file) => path.basename(file, '.rs')).sort();
 }
 
-/** The program; if there is no wheel for this system, an installed one. */
+/** Returns the pinned program, or the installed one on a system without a wheel. */
 async function cargoFuzz() {
   try {
     return await pinnedProgram('cargo-fuzz');

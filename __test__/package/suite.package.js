@@ -36,7 +36,7 @@ const [ca, key, cert] = ['ca.pem', 'server.key', 'server.pem'].map((file) =>
 })();
 `;
 
-/** The command of a Node for a target, or the reason why there is none here. */
+/** The command that runs Node for a target, or the reason why this system cannot run it. */
 async function nodeFor(name) {
   if (name === ownTarget()) return { command: process.execPath, args: [], env: {} };
   return foreignNode(name).catch((error) => ({ reason: error.message.split('\n')[0] }));

@@ -80,7 +80,7 @@ const jumping = (steps, later) => ({
   },
 });
 
-/** There is no descriptor for a new connection, and no old connection. */
+/** The process has no free file descriptor and no kept connection. */
 const withoutFiles = {
   openFiles: FEW_FILES,
   async begin(cell) {
@@ -90,7 +90,7 @@ const withoutFiles = {
   end: ({ client }) => client.ask('closeFiles'),
 };
 
-/** Look-ups `fail` or `hang`, and there is no old connection. */
+/** Look-ups `fail` or `hang`, and the process has no kept connection. */
 const withNames = (state) => ({
   host: 'keycloak.test',
   async begin(cell) {

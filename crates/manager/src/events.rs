@@ -62,7 +62,7 @@ pub trait EventSink: Send + Sync + 'static {
     /// Adds an event.
     fn push(&self, event: Event);
 
-    /// Makes JavaScript compare the published version, because a token is no longer held.
+    /// Makes JavaScript compare the published version after the manager dropped a token.
     fn wake(&self);
 }
 

@@ -58,7 +58,7 @@ pub struct TokenTimes {
     pub age: Duration,
     /// The age at which it is due for replacement.
     pub soft: Duration,
-    /// The age from which it is no longer served.
+    /// The age at which the manager stops serving it.
     pub hard: Duration,
 }
 

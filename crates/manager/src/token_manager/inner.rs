@@ -150,7 +150,7 @@ impl<T> Inner<T> {
         Some((new_flight, setup))
     }
 
-    /// Whether JavaScript may hold a copy of a token that is no longer the held one.
+    /// Whether JavaScript may keep a copy of a token that the slot has dropped or replaced.
     pub(super) fn lost_copies(&mut self) -> bool {
         let is_gone = self.shared_token.is_some() && self.shared_token != self.slot.token_id();
         if is_gone || self.published_token.is_some() {
