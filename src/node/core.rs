@@ -195,7 +195,7 @@ impl Core {
         match outcome.result {
             // The token expired while the event loop was blocked.
             Ok(token)
-                if outcome.storage != Storage::Over
+                if outcome.storage != Storage::Expired
                     && token.age(engine::clock().now()) >= token.life.granted =>
             {
                 EventData::AskAgain { flight }
@@ -293,8 +293,8 @@ impl Core {
         Ok(match options::parse(&options, environment)? {
             Ok(parsed) => {
                 let (config, transport, sink) = connect(parsed, &self.events);
-                let successor = self.manager().succeed(config, transport, sink);
-                *self.manager.borrow_mut() = successor;
+                let replacement = self.manager().reconfigured(config, transport, sink);
+                *self.manager.borrow_mut() = replacement;
                 None
             }
             Err(refusal) => Some(refusal.into_data()),

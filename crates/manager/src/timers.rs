@@ -22,7 +22,7 @@ const TOLERATED_DRIFT: Duration = Duration::from_millis(50);
 /// Wakes when its time comes.
 pub trait Timer: Send + Sync {
     /// Called when the timer is due or the clocks must be read again.
-    fn wake(&self);
+    fn fire(&self);
 }
 
 /// Identifies a timer.
@@ -92,7 +92,7 @@ impl Timers {
             for timer in self.take_due(now, drifted) {
                 if let Some(timer) = timer.upgrade() {
                     // A timer that panics must not stop the timers of the others.
-                    let _ = catch_unwind(AssertUnwindSafe(|| timer.wake()));
+                    let _ = catch_unwind(AssertUnwindSafe(|| timer.fire()));
                 }
             }
             match self.next(now) {

@@ -154,7 +154,7 @@ impl World {
     /// Continues with a changed configuration.
     pub fn reconfigure(&mut self, config: Config) {
         let (transport, sink) = (Arc::clone(&self.transport), Arc::clone(&self.sink));
-        self.manager = self.manager.succeed(config, transport, sink);
+        self.manager = self.manager.reconfigured(config, transport, sink);
     }
 
     /// The final result of a caller, as JavaScript would see it: a token's text or an error.

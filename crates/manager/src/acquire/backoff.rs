@@ -39,19 +39,19 @@ pub struct CoolDownRange {
 }
 
 /// After failures that an operator has to fix.
-pub const LONG_COOLDOWN: CoolDownRange = CoolDownRange {
+pub const LONG_COOL_DOWN: CoolDownRange = CoolDownRange {
     first: Duration::from_secs(1),
     longest: Duration::from_secs(30),
 };
 /// After transient failures: a portal must be back soon after Keycloak is, and a caller that tries
 /// again after a second must not meet the cool-down.
-pub const SHORT_COOLDOWN: CoolDownRange = CoolDownRange {
+pub const SHORT_COOL_DOWN: CoolDownRange = CoolDownRange {
     first: Duration::from_millis(500),
     longest: Duration::from_secs(5),
 };
 /// A `Retry-After` lengthens a cool-down to this at most.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(30);
-const COOLDOWN_JITTER: f64 = 0.25;
+const COOL_DOWN_JITTER: f64 = 0.25;
 
 /// The wait before the attempt that follows attempt number `attempt` (counted from 1): 200 ms
 /// doubling to 1 s, of which a random half to the whole is waited.
@@ -63,14 +63,14 @@ pub fn wait_after(attempt: u32, jitter: f64) -> Duration {
 
 /// The cool-down after the failure number `failures` in a row (counted from 1).
 #[must_use]
-pub fn cooldown(
+pub fn cool_down(
     failures: u32,
     range: CoolDownRange,
     retry_after: Option<Duration>,
     jitter: f64,
 ) -> Duration {
     let base = doubled(range.first, failures, range.longest);
-    let jittered = base.mul_f64(1.0 + COOLDOWN_JITTER * jitter.clamp(0.0, 1.0));
+    let jittered = base.mul_f64(1.0 + COOL_DOWN_JITTER * jitter.clamp(0.0, 1.0));
     jittered.max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER))
 }
 
@@ -114,22 +114,22 @@ mod tests {
     }
 
     #[test]
-    fn cooldowns_double_to_their_cap_and_are_lengthened_by_up_to_a_quarter() {
+    fn cool_downs_double_to_their_cap_and_are_lengthened_by_up_to_a_quarter() {
         let secs = Duration::from_secs;
         for (name, failures, range, retry_after, jitter, millis) in [
-            ("first", 1, LONG_COOLDOWN, None, 0.0, 1_000),
-            ("second", 2, LONG_COOLDOWN, None, 0.0, 2_000),
-            ("fifth", 5, LONG_COOLDOWN, None, 0.0, 16_000),
-            ("sixth is capped", 6, LONG_COOLDOWN, None, 0.0, 30_000),
-            ("first of a transient failure", 1, SHORT_COOLDOWN, None, 0.0, 500),
-            ("capped at 5 s for a transient failure", 9, SHORT_COOLDOWN, None, 0.0, 5_000),
-            ("jitter", 1, LONG_COOLDOWN, None, 1.0, 1_250),
-            ("jitter over the cap", 99, LONG_COOLDOWN, None, 1.0, 37_500),
-            ("Retry-After lengthens", 1, SHORT_COOLDOWN, Some(secs(12)), 1.0, 12_000),
-            ("Retry-After is capped", 1, SHORT_COOLDOWN, Some(secs(120)), 0.0, 30_000),
-            ("Retry-After does not shorten", 5, LONG_COOLDOWN, Some(secs(2)), 0.0, 16_000),
+            ("first", 1, LONG_COOL_DOWN, None, 0.0, 1_000),
+            ("second", 2, LONG_COOL_DOWN, None, 0.0, 2_000),
+            ("fifth", 5, LONG_COOL_DOWN, None, 0.0, 16_000),
+            ("sixth is capped", 6, LONG_COOL_DOWN, None, 0.0, 30_000),
+            ("first of a transient failure", 1, SHORT_COOL_DOWN, None, 0.0, 500),
+            ("capped at 5 s for a transient failure", 9, SHORT_COOL_DOWN, None, 0.0, 5_000),
+            ("jitter", 1, LONG_COOL_DOWN, None, 1.0, 1_250),
+            ("jitter over the cap", 99, LONG_COOL_DOWN, None, 1.0, 37_500),
+            ("Retry-After lengthens", 1, SHORT_COOL_DOWN, Some(secs(12)), 1.0, 12_000),
+            ("Retry-After is capped", 1, SHORT_COOL_DOWN, Some(secs(120)), 0.0, 30_000),
+            ("Retry-After does not shorten", 5, LONG_COOL_DOWN, Some(secs(2)), 0.0, 16_000),
         ] {
-            let got = cooldown(failures, range, retry_after, jitter);
+            let got = cool_down(failures, range, retry_after, jitter);
             assert_eq!(got, Duration::from_millis(millis), "{name}");
         }
     }

@@ -125,15 +125,15 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         let mut credential = self.credential(request, progress).await?;
         // The server may repeat a secret that it refused, so it is redacted as well.
         let mut refused = None;
-        let mut was_over = false;
+        let mut had_expired = false;
         let mut was_read_again = self.setup.discovery.known(self.clock.now()).is_none();
         let mut attempt = 1;
         loop {
             let failure = match self.attempt(&credential, refused.as_ref(), progress).await {
                 Ok((sent, response)) => {
                     self.setup.credentials.accept(&credential);
-                    if !was_over && self.is_over(sent, &response) {
-                        was_over = true;
+                    if !had_expired && self.arrived_expired(sent, &response) {
+                        had_expired = true;
                         continue;
                     }
                     return Ok((sent, response));
@@ -172,7 +172,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
 
     /// Whether a token had expired when it arrived: its response took too long, or the
     /// process was suspended meanwhile.
-    fn is_over(&self, sent: Moment, response: &TokenResponse) -> bool {
+    fn arrived_expired(&self, sent: Moment, response: &TokenResponse) -> bool {
         match response.lifetime {
             Lifetime::Granted(lifetime) => self.clock.now().since(sent) >= lifetime,
             Lifetime::Unknown => false,

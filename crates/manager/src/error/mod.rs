@@ -10,7 +10,7 @@ mod advice;
 mod answer;
 mod transport;
 
-use crate::acquire::backoff::{CoolDownRange, LONG_COOLDOWN, SHORT_COOLDOWN};
+use crate::acquire::backoff::{CoolDownRange, LONG_COOL_DOWN, SHORT_COOL_DOWN};
 use crate::config::Config;
 use oauth::TokenEndpoint;
 
@@ -79,10 +79,10 @@ impl ErrorKind {
     /// The cool-down after failures of this kind: long for OAuth, credential and TLS failures,
     /// which an operator has to fix; short for all others.
     #[must_use]
-    pub const fn cooldown(self) -> CoolDownRange {
+    pub const fn cool_down(self) -> CoolDownRange {
         match self {
-            Self::OAuth | Self::Credential | Self::Tls => LONG_COOLDOWN,
-            _ => SHORT_COOLDOWN,
+            Self::OAuth | Self::Credential | Self::Tls => LONG_COOL_DOWN,
+            _ => SHORT_COOL_DOWN,
         }
     }
 }

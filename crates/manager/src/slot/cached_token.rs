@@ -97,7 +97,7 @@ impl CachedToken {
     }
 
     /// Keeps a refreshed token until it has settled.
-    pub(super) fn succeed_by(&mut self, now: Moment, token: Arc<Token>, jitter: f64) {
+    pub(super) fn hold_successor(&mut self, now: Moment, token: Arc<Token>, jitter: f64) {
         self.retry = false;
         self.successor = Some(Box::new(Successor {
             token,

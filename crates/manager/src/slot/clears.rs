@@ -29,8 +29,8 @@ struct Burst {
 impl Clears {
     /// Records a call that would drop or detach something. Returns whether it may.
     pub(super) fn allows(&mut self, now: Moment) -> bool {
-        let is_over = |burst: &mut Box<Burst>| now.since(burst.last_call) >= QUIET;
-        self.0.take_if(is_over);
+        let is_quiet = |burst: &mut Box<Burst>| now.since(burst.last_call) >= QUIET;
+        self.0.take_if(is_quiet);
         let burst = self.0.get_or_insert_with(|| {
             Box::new(Burst {
                 honoured: 0,
@@ -40,10 +40,10 @@ impl Clears {
         });
         burst.last_call = now;
         let spacing = doubled(SHORTEST, burst.honoured.saturating_sub(FREE - 1), LONGEST);
-        let is_spaced = burst
+        let is_too_soon = burst
             .replaced
             .is_none_or(|replaced| now.since(replaced) < spacing);
-        if burst.honoured >= FREE && is_spaced {
+        if burst.honoured >= FREE && is_too_soon {
             return false;
         }
         burst.honoured = burst.honoured.saturating_add(1);

@@ -10,7 +10,7 @@ use crate::error::Error;
 #[derive(Clone, Debug)]
 pub(super) struct CoolDown {
     since: Moment,
-    cooldown: Duration,
+    length: Duration,
     /// How long the error tells callers to wait: the cool-down, or longer if the server said so.
     retry_after: Duration,
     pub(super) failures: u32,
@@ -24,11 +24,11 @@ impl CoolDown {
             .map_or(0, |cool_down| cool_down.failures)
             .saturating_add(1);
         let asked = error.details().retry_after;
-        let cooldown = backoff::cooldown(failures, error.kind().cooldown(), asked, jitter);
-        let retry_after = cooldown.max(asked.unwrap_or_default());
+        let length = backoff::cool_down(failures, error.kind().cool_down(), asked, jitter);
+        let retry_after = length.max(asked.unwrap_or_default());
         Self {
             since: now,
-            cooldown,
+            length,
             retry_after,
             failures,
             error,
@@ -36,12 +36,12 @@ impl CoolDown {
     }
 
     pub(super) fn cools(&self, now: Moment) -> bool {
-        now.since(self.since) < self.cooldown
+        now.since(self.since) < self.length
     }
 
     /// The remaining time of the cool-down.
     pub(super) fn remaining(&self, now: Moment) -> Duration {
-        self.cooldown.saturating_sub(now.since(self.since))
+        self.length.saturating_sub(now.since(self.since))
     }
 
     pub(super) fn retry_after(&self, now: Moment) -> Duration {

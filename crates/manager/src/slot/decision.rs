@@ -106,7 +106,7 @@ pub enum Storage {
     NotKept,
     /// It is not kept because it had already expired when it arrived. It is handed out all the
     /// same: its acquisition has already asked for another one.
-    Over,
+    Expired,
 }
 
 /// The outcome of reporting a rejected token.

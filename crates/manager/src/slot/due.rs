@@ -1,6 +1,6 @@
 //! What a slot looks like from outside, and what is due.
 //!
-//! These functions describe the slot as [`Slot::settle`] left it.
+//! These functions describe the slot as [`Slot::advance`] left it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,19 +11,19 @@ use crate::clock::Moment;
 
 impl Slot {
     /// The id of the held token, if it may be handed out without calling [`Slot::decide`] until
-    /// the time that [`Slot::next_wake`] returns.
+    /// the time that [`Slot::next_change`] returns.
     #[must_use]
     pub fn servable(&self, now: Moment) -> Option<TokenId> {
         let held = self.held()?;
-        let is_over = held.token.remaining(now).is_zero();
-        (!is_over && !self.is_refresh_due(now)).then_some(held.id)
+        let is_expired = held.token.remaining(now).is_zero();
+        (!is_expired && !self.is_refresh_due(now)).then_some(held.id)
     }
 
     /// The time until the slot next changes without a call: zero if a refresh is due even for an
     /// unused token.
     #[must_use]
-    pub fn next_wake(&self, now: Moment) -> Option<Duration> {
-        if self.is_wake_due(now, false) {
+    pub fn next_change(&self, now: Moment) -> Option<Duration> {
+        if self.is_refresh_due_without_call(now, false) {
             return Some(Duration::ZERO);
         }
         let held = self.held()?;
@@ -31,13 +31,13 @@ impl Slot {
         let life = held.token.life;
         let points = [held.early, held.due, life.soft, life.hard];
         let waits = points.into_iter().map(|point| point.saturating_sub(age));
-        let cooldown = self
+        let cool_down = self
             .cool_down
             .as_ref()
             .map(|cool_down| cool_down.remaining(now));
         let spacing = self.refresh_spacing(now);
         let settling = held.settles_in(now);
-        let waits = waits.chain(cooldown).chain([spacing]).chain(settling);
+        let waits = waits.chain(cool_down).chain([spacing]).chain(settling);
         waits.filter(|wait| !wait.is_zero()).min()
     }
 
@@ -83,7 +83,7 @@ impl Slot {
     }
 
     /// Whether a refresh is due without a caller.
-    pub(super) fn is_wake_due(&self, now: Moment, is_used: bool) -> bool {
+    pub(super) fn is_refresh_due_without_call(&self, now: Moment, is_used: bool) -> bool {
         let is_due = match &self.state {
             State::Ready(held) => {
                 let ages = held.early..held.token.life.hard;

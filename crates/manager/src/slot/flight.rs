@@ -22,15 +22,15 @@ impl Slot {
         result: Result<Arc<Token>, Error>,
         jitter: f64,
     ) -> FlightResult {
-        self.settle(now);
+        self.advance(now);
         let current = self.end_flight(flight);
         match result {
-            Ok(token) => self.succeed(now, current, token, jitter),
-            Err(error) => self.fail(now, current, error, jitter),
+            Ok(token) => self.store_success(now, current, token, jitter),
+            Err(error) => self.store_failure(now, current, error, jitter),
         }
     }
 
-    fn succeed(
+    fn store_success(
         &mut self,
         now: Moment,
         current: Option<CurrentFlight>,
@@ -39,7 +39,7 @@ impl Slot {
     ) -> FlightResult {
         let is_transition = self.cool_down.take().is_some();
         let mut warns_of_minimum = false;
-        let is_over = token.age(now) >= token.life.granted;
+        let is_expired = token.age(now) >= token.life.granted;
         let storage = current.map_or(Storage::NotKept, |flight| {
             let storage = self.store(now, flight, &token, jitter);
             if let (Some(minimum), Some(held)) = (flight.minimum, self.held_mut()) {
@@ -48,7 +48,7 @@ impl Slot {
             storage
         });
         let storage = match storage {
-            Storage::NotKept if is_over => Storage::Over,
+            Storage::NotKept if is_expired => Storage::Expired,
             other => other,
         };
         FlightResult {
@@ -61,7 +61,7 @@ impl Slot {
         }
     }
 
-    fn fail(
+    fn store_failure(
         &mut self,
         now: Moment,
         current: Option<CurrentFlight>,
@@ -112,8 +112,8 @@ impl Slot {
             && !flight.is_awaited
             && !held.is_outdated
         {
-            held.succeed_by(now, Arc::clone(token), jitter);
-            self.settle(now);
+            held.hold_successor(now, Arc::clone(token), jitter);
+            self.advance(now);
             let is_waiting = self.held().is_some_and(CachedToken::has_successor);
             return if is_waiting {
                 Storage::Settling

@@ -2,7 +2,7 @@
 //! token again.
 //!
 //! Pure decisions over `now`: no I/O, no lock, no clock, no randomness. [`Slot::decide`] answers a
-//! caller, [`Slot::land`] takes a flight's result, and [`Slot::wake`] starts a refresh that has
+//! caller, [`Slot::land`] takes a flight's result, and [`Slot::due_refresh`] starts a refresh that has
 //! become due. Three concerns are independent of the state and have their own types: the cool-down
 //! after failures, the spacing of rejections, and that of clears.
 
@@ -39,8 +39,8 @@ enum State {
     Closed,
 }
 
-/// The current flight. A detached flight is no longer current: it answers its waiters, but its
-/// token is not stored.
+/// The flight whose token will be stored. A flight that is detached gives its token to its waiters
+/// only.
 #[derive(Clone, Copy, Debug)]
 struct CurrentFlight {
     id: FlightId,
@@ -83,7 +83,7 @@ impl Slot {
 
     /// Answers a caller.
     pub fn decide(&mut self, now: Moment, call: Call) -> Decision {
-        self.settle(now);
+        self.advance(now);
         let minimum = match call {
             Call::Any | Call::Forced => None,
             Call::Minimum(minimum) => Some(minimum),
@@ -146,9 +146,9 @@ impl Slot {
 
     /// The refresh that the passage of time has made due. `is_used` says whether the held token was
     /// handed out from the cache.
-    pub fn wake(&mut self, now: Moment, is_used: bool) -> Option<NewFlight> {
-        self.settle(now);
-        if self.is_wake_due(now, is_used) {
+    pub fn due_refresh(&mut self, now: Moment, is_used: bool) -> Option<NewFlight> {
+        self.advance(now);
+        if self.is_refresh_due_without_call(now, is_used) {
             self.new_flight(now, true, None)
         } else {
             None
@@ -159,7 +159,7 @@ impl Slot {
     /// effect, the last drop is too recent, or the budget of drops is used up. Also detaches a
     /// flight that started earlier. A successor is adopted immediately.
     pub fn invalidate(&mut self, now: Moment, rejected: &str, route: RouteId) -> Invalidation {
-        self.settle(now);
+        self.advance(now);
         if !self.holds(rejected) {
             return Invalidation::Ignored;
         }
@@ -180,14 +180,14 @@ impl Slot {
     /// Records that a route accepted the held token. Returns whether to report its next acceptance:
     /// the route rejected tokens not long ago, or this token is not the held one.
     pub fn accept(&mut self, now: Moment, accepted: &str, route: RouteId) -> bool {
-        self.settle(now);
+        self.advance(now);
         !self.holds(accepted) || self.rejections.accepted(now, route)
     }
 
     /// Drops the held token and its successor and detaches the flight, unless it is called too
     /// often.
     pub fn clear(&mut self, now: Moment) -> Clearing {
-        self.settle(now);
+        self.advance(now);
         let clearing = match self.state {
             State::Empty | State::Closed => return Clearing::Nothing,
             State::Fetching(_) => Clearing::Detached,
@@ -224,7 +224,7 @@ impl Slot {
         refreshes_in_background: bool,
         changes_grant: bool,
     ) -> Self {
-        self.settle(now);
+        self.advance(now);
         let state = match std::mem::replace(&mut self.state, State::Empty) {
             State::Empty | State::Fetching(_) => State::Empty,
             State::Ready(mut held) | State::Refreshing(mut held, _) => {
@@ -257,15 +257,15 @@ impl Slot {
     /// Brings the slot up to `now`: adopts a successor that has settled or whose predecessor has
     /// expired, drops an expired token, and forgives routes that have not rejected a token by the
     /// time it becomes stale. The read-only functions require a call to this one first.
-    pub fn settle(&mut self, now: Moment) {
+    pub fn advance(&mut self, now: Moment) {
         let Some(held) = self.held() else { return };
         if held.is_stale(now) {
             self.rejections.reached_staleness();
         }
         let Some(held) = self.held() else { return };
-        let is_over = |held: &CachedToken| held.token.remaining(now).is_zero();
+        let is_expired = |held: &CachedToken| held.token.remaining(now).is_zero();
         let settles = held.settles_in(now);
-        if settles.is_some_and(|wait| wait.is_zero() || is_over(held)) {
+        if settles.is_some_and(|wait| wait.is_zero() || is_expired(held)) {
             // After a step of the wall clock the successor may expire before the held token.
             if held.successor_remaining(now) >= held.token.remaining(now) {
                 self.adopt_successor(now);
@@ -273,7 +273,7 @@ impl Slot {
                 held.drop_successor();
             }
         }
-        if self.held().is_some_and(is_over) {
+        if self.held().is_some_and(is_expired) {
             self.state = match std::mem::replace(&mut self.state, State::Empty) {
                 State::Refreshing(_, flight) => State::Fetching(flight),
                 _ => State::Empty,

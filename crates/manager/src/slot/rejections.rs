@@ -61,7 +61,7 @@ impl Route {
         doubled(SHORTEST, self.drops, LONGEST)
     }
 
-    fn is_spaced(&self, now: Moment) -> bool {
+    fn is_too_soon(&self, now: Moment) -> bool {
         self.replaced
             .is_some_and(|replaced| now.since(replaced) < self.spacing())
     }
@@ -87,7 +87,7 @@ impl Rejections {
         match record.routes.iter_mut().find(|route| route.id == id) {
             Some(route) => {
                 route.is_rejected = true;
-                !is_early && !route.is_spaced(now) && left > RESERVE
+                !is_early && !route.is_too_soon(now) && left > RESERVE
             }
             None => !is_early && left > 0,
         }

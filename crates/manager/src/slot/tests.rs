@@ -117,7 +117,7 @@ impl Line {
     }
 
     fn wakes(&mut self, time: u64, is_used: bool) -> Option<NewFlight> {
-        self.0.wake(at(time), is_used)
+        self.0.due_refresh(at(time), is_used)
     }
 
     fn invalidates(&mut self, time: u64, token: &str) -> Invalidation {
@@ -225,16 +225,16 @@ fn the_next_wake_is_the_next_time_that_something_changes() {
     for (time, wait) in
         [(0, Some(218_400)), (218_400, Some(21_600)), (240_000, Some(59_000)), (299_000, None)]
     {
-        assert_eq!(line.0.next_wake(at(time)), wait.map(ms), "{time}");
+        assert_eq!(line.0.next_change(at(time)), wait.map(ms), "{time}");
     }
     let new_flight = line.takes(250_000, Call::Any).1.unwrap();
     line.fails(250_000, new_flight, outage());
-    assert_eq!(line.0.next_wake(at(250_000)), Some(ms(500)), "the end of the cool-down");
-    assert_eq!(Line::new().0.next_wake(at(0)), None);
+    assert_eq!(line.0.next_change(at(250_000)), Some(ms(500)), "the end of the cool-down");
+    assert_eq!(Line::new().0.next_change(at(0)), None);
 }
 
 #[test]
-fn a_failed_background_refresh_is_tried_again_when_the_cooldown_ends_caller_or_not() {
+fn a_failed_background_refresh_is_tried_again_when_the_cool_down_ends_caller_or_not() {
     let mut line = Line::holding("a", 0, 300_000);
     let new_flight = line.wakes(218_400, true).unwrap();
     let landing = line.fails(218_500, new_flight, outage());
@@ -268,7 +268,7 @@ fn a_failure_with_a_valid_token_is_not_thrown_and_one_without_is() {
 }
 
 #[test]
-fn the_cooldown_holds_for_every_kind_of_call_and_counts_down() {
+fn the_cool_down_holds_for_every_kind_of_call_and_counts_down() {
     let mut line = Line::new();
     let flight = line.starts(0, Call::Any);
     assert_eq!(line.fails(0, flight, refusal()).retry_after, Some(ms(1_000)));
@@ -280,19 +280,19 @@ fn the_cooldown_holds_for_every_kind_of_call_and_counts_down() {
 }
 
 #[test]
-fn cooldowns_double_in_a_row_of_failures_and_a_success_ends_the_row() {
+fn cool_downs_double_in_a_row_of_failures_and_a_success_ends_the_row() {
     for (error, expected) in [
         (refusal(), [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]),
         (outage(), [500, 1_000, 2_000, 4_000, 5_000, 5_000, 5_000]),
     ] {
         let mut line = Line::new();
         let mut time = 0;
-        for (index, cooldown) in expected.into_iter().enumerate() {
+        for (index, cool_down) in expected.into_iter().enumerate() {
             let flight = line.starts(time, Call::Any);
             let landing = line.fails(time, flight, error.clone());
-            assert_eq!(landing.retry_after, Some(ms(cooldown)), "{index}");
+            assert_eq!(landing.retry_after, Some(ms(cool_down)), "{index}");
             assert_eq!(landing.is_transition, index == 0, "only the first of a row is news");
-            time += cooldown;
+            time += cool_down;
         }
         let flight = line.starts(time, Call::Any);
         assert!(
@@ -307,7 +307,7 @@ fn cooldowns_double_in_a_row_of_failures_and_a_success_ends_the_row() {
 }
 
 #[test]
-fn a_cooldown_after_a_long_retry_after_is_30_s_and_the_error_says_what_the_server_said() {
+fn a_cool_down_after_a_long_retry_after_is_30_s_and_the_error_says_what_the_server_said() {
     let config = crate::config::tests::config();
     let error = outage().in_acquisition(&config, None, 1, Some(ms(120_000)));
     let mut line = Line::new();
@@ -451,24 +451,24 @@ fn failed_beside_a_detached_flight(lifetime: u64, time: u64) -> (Line, NewFlight
 }
 
 #[test]
-fn background_refreshes_start_a_second_apart_though_a_late_success_ends_the_cooldown() {
+fn background_refreshes_start_a_second_apart_though_a_late_success_ends_the_cool_down() {
     let (mut line, detached) = failed_beside_a_detached_flight(300_000, 250_000);
     line.succeeds(250_100, detached, token("late", 0, 300_000));
     assert_eq!(line.takes(250_100, Call::Any).1, None, "by a caller");
     assert_eq!(line.wakes(250_999, true), None, "by nobody");
-    assert_eq!(line.0.next_wake(at(250_100)), Some(ms(900)));
+    assert_eq!(line.0.next_change(at(250_100)), Some(ms(900)));
     assert!(line.wakes(251_000, false).is_some());
 }
 
 #[test]
-fn a_failed_refresh_is_due_at_once_when_a_late_success_ends_the_cooldown() {
+fn a_failed_refresh_is_due_at_once_when_a_late_success_ends_the_cool_down() {
     let (mut line, detached) = failed_beside_a_detached_flight(300_000, 220_000);
     let again = line.wakes(221_000, false).expect("tried again");
     line.fails(221_000, again, refusal());
     line.succeeds(222_500, detached, token("late", 0, 300_000));
-    assert_eq!(line.0.next_wake(at(222_500)), Some(Duration::ZERO));
+    assert_eq!(line.0.next_change(at(222_500)), Some(Duration::ZERO));
     assert!(line.wakes(222_500, false).is_some());
-    assert_ne!(line.0.next_wake(at(222_500)), Some(Duration::ZERO), "no longer due");
+    assert_ne!(line.0.next_change(at(222_500)), Some(Duration::ZERO), "no longer due");
 }
 
 #[test]
@@ -498,7 +498,7 @@ fn clearing_detaches_a_flight_which_still_answers_and_is_not_stored() {
 }
 
 #[test]
-fn the_failure_of_a_detached_flight_starts_the_cooldown_like_any_other() {
+fn the_failure_of_a_detached_flight_starts_the_cool_down_like_any_other() {
     let mut line = Line::new();
     let old = line.starts(0, Call::Any);
     line.0.clear(at(10));
@@ -528,7 +528,7 @@ fn dropping_a_token_detaches_its_refresh() {
 }
 
 #[test]
-fn the_cooldown_keeps_a_rejected_token_and_clearing_does_not() {
+fn the_cool_down_keeps_a_rejected_token_and_clearing_does_not() {
     let mut line = Line::holding("a", 0, 300_000);
     let forced = line.starts(1_000, Call::Forced);
     line.fails(1_000, forced, outage());
@@ -623,7 +623,7 @@ fn the_drops_of_a_route_change_nothing_for_another_but_for_one_second() {
 }
 
 #[test]
-fn a_refusal_during_the_cooldown_is_kept_and_counts() {
+fn a_refusal_during_the_cool_down_is_kept_and_counts() {
     let mut line = Line::holding("0", 0, 300_000);
     drop_and_replace(&mut line, 0, "0", "1");
     let forced = line.starts(100, Call::Forced);
@@ -793,7 +793,7 @@ fn a_refreshed_token_is_adopted_when_it_is_five_seconds_old() {
     let mut line = settling(220_000);
     let version = line.0.servable(at(220_001));
     assert!(version.is_some(), "the held token is served without asking");
-    assert_eq!(line.0.next_wake(at(221_000)), Some(ms(4_000)));
+    assert_eq!(line.0.next_change(at(221_000)), Some(ms(4_000)));
     assert_eq!(line.takes(224_999, Call::Any), ("a".to_owned(), None), "no further refresh is due");
     assert!(line.wakes(224_999, true).is_none());
     assert_eq!(line.0.servable(at(224_999)), version);
@@ -925,7 +925,7 @@ impl SignedMs for Duration {
 }
 
 #[test]
-fn a_changed_secret_keeps_the_token_and_ends_the_cooldown() {
+fn a_changed_secret_keeps_the_token_and_ends_the_cool_down() {
     let mut line = Line::holding("a", 0, 300_000);
     let new_flight = line.takes(245_000, Call::Any).1.unwrap();
     line.fails(245_000, new_flight, refusal());
@@ -987,7 +987,7 @@ fn nothing_happens_after_the_end() {
     line.fails(245_002, new_flight, outage());
     line.succeeds(245_003, new_flight, token("b", 245_000, 300_000));
     assert_eq!(line.condition(245_004), Condition::Closed);
-    assert_eq!(line.0.next_wake(at(245_004)), None);
+    assert_eq!(line.0.next_change(at(245_004)), None);
     assert_eq!(line.0.servable(at(245_004)), None);
     assert_eq!(line.wakes(245_004, true), None);
 }

@@ -32,7 +32,7 @@ pub(super) struct Inner<T> {
     /// Shared with the managers of earlier configurations, whose flights may not have ended.
     history: Arc<Mutex<History>>,
     /// Another manager has taken over. Callers of a flight that fails here ask that one.
-    has_successor: bool,
+    is_replaced: bool,
 }
 
 /// Tracks use of the held token through the hits that JavaScript had counted at certain moments.
@@ -67,7 +67,7 @@ impl<T> Inner<T> {
             shared_token: None,
             usage: Usage::default(),
             history: Arc::new(Mutex::new(History::default())),
-            has_successor: false,
+            is_replaced: false,
         }
     }
 
@@ -139,9 +139,9 @@ impl<T> Inner<T> {
     }
 
     /// The refresh that the passage of time has made due.
-    pub(super) fn wake(&mut self, now: Moment, hits: f64) -> Option<NewFlight> {
+    pub(super) fn due_refresh(&mut self, now: Moment, hits: f64) -> Option<NewFlight> {
         let is_used = self.usage.was_handed_out || hits > self.usage.hits_on_arrival;
-        self.slot.wake(now, is_used)
+        self.slot.due_refresh(now, is_used)
     }
 
     pub(super) fn flight(&mut self, new_flight: NewFlight) -> Option<(NewFlight, Arc<Setup<T>>)> {
@@ -181,20 +181,20 @@ impl<T> Inner<T> {
             match &result {
                 Ok(_) => history.last_success = Some(now),
                 // The present configuration has not failed.
-                Err(_) if self.has_successor => {}
+                Err(_) if self.is_replaced => {}
                 Err(error) => history.last_failure = Some((now, error.kind())),
             }
             is_lifetime_assumed && !std::mem::replace(&mut history.warned_of_lifetime, true)
         };
         let mut outcome = self.slot.land(now, flight, result, fastrand::f64());
-        // A failure after which the callers ask the successor is not logged.
-        outcome.is_transition &= !(self.has_successor && outcome.is_void_after_change());
+        // A failure after which the callers ask the replacement is not logged.
+        outcome.is_transition &= !(self.is_replaced && outcome.is_void_after_change());
         Some((outcome, warns_of_lifetime))
     }
 
     /// Lets time take effect, before anything else is decided.
-    pub(super) fn settle(&mut self, now: Moment, hits: f64) {
-        self.slot.settle(now);
+    pub(super) fn advance(&mut self, now: Moment, hits: f64) {
+        self.slot.advance(now);
         self.track_token(hits);
         self.count_stale_hits(now, hits);
     }
@@ -229,7 +229,7 @@ impl<T> Inner<T> {
         }
     }
 
-    /// The initial state of the successor. Only flights in progress stay here.
+    /// The initial state of the replacement. Only flights in progress stay here.
     pub(super) fn hand_over(&mut self, now: Moment, config: Config, transport: Arc<T>) -> Self {
         let old = self.setup.as_ref();
         let keeps_target = old.is_some_and(|old| old.config.target == config.target);
@@ -249,7 +249,7 @@ impl<T> Inner<T> {
             shared_token: self.shared_token.take(),
             usage: std::mem::take(&mut self.usage),
             history: Arc::clone(&self.history),
-            has_successor: std::mem::replace(&mut self.has_successor, true),
+            is_replaced: std::mem::replace(&mut self.is_replaced, true),
         }
     }
 }

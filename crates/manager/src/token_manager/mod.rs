@@ -1,7 +1,7 @@
 //! A manager: one slot behind one lock, its published state, and the flights that it starts.
 //!
 //! The lock is held for a decision, never for an operation. Every change except closing
-//! and succession goes through [`Manager::decide`], which carries out the slot's decision after
+//! and reconfiguring goes through [`Manager::transact`], which carries out the slot's decision after
 //! releasing the lock. The rules are in [`slot`](crate::slot); this module decides nothing itself.
 
 use std::sync::{Arc, OnceLock, Weak};
@@ -69,7 +69,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     /// memory and the counters. Flights in progress stay with this manager: they finish with their
     /// original configuration, and their results are not stored.
     #[must_use]
-    pub fn succeed(
+    pub fn reconfigured(
         &self,
         config: Config,
         transport: Arc<T>,
@@ -80,7 +80,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         if let (Some(id), Some(engine)) = (inner.timer, self.engine.get()) {
             engine.timers.set(id, None, &self.timer());
         }
-        let successor = Arc::new_cyclic(|this| Self {
+        let replacement = Arc::new_cyclic(|this| Self {
             clock: Arc::clone(&self.clock),
             events,
             engine_source: Arc::clone(&self.engine_source),
@@ -89,8 +89,8 @@ impl<C: Clock, T: Transport> Manager<C, T> {
             inner: Mutex::new(inner),
             this: Weak::clone(this),
         });
-        successor.wake();
-        successor
+        replacement.fire();
+        replacement
     }
 
     /// The memory that callers read before they call [`Manager::ask`].
@@ -102,7 +102,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     /// Answers a caller.
     #[must_use]
     pub fn ask(&self, call: Call) -> Reply {
-        let (decision, version) = self.decide(|inner, now| inner.ask(now, call));
+        let (decision, version) = self.transact(|inner, now| inner.ask(now, call));
         match decision {
             Decision::Use {
                 token,
@@ -124,7 +124,8 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     /// drop is too recent, or the budget of drops is used up.
     #[must_use]
     pub fn invalidate(&self, rejected: &str, route: RouteId) -> Invalidation {
-        let (outcome, _) = self.decide(|inner, now| (inner.invalidate(now, rejected, route), None));
+        let (outcome, _) =
+            self.transact(|inner, now| (inner.invalidate(now, rejected, route), None));
         outcome
     }
 
@@ -132,25 +133,25 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     #[must_use]
     pub fn accept(&self, accepted: &str, route: RouteId) -> bool {
         let (matters, _) =
-            self.decide(|inner, now| (inner.slot.accept(now, accepted, route), None));
+            self.transact(|inner, now| (inner.slot.accept(now, accepted, route), None));
         matters
     }
 
     /// Drops the held token and detaches the flight, unless it is called too often.
     pub fn clear(&self) -> Clearing {
-        let (clearing, _) = self.decide(|inner, now| (inner.clear(now), None));
+        let (clearing, _) = self.transact(|inner, now| (inner.clear(now), None));
         clearing
     }
 
     /// Drops the held token and detaches the flight: the token must not be used any more.
     pub fn drop_token(&self) {
-        self.decide(|inner, _| (inner.slot.drop_token(), None));
+        self.transact(|inner, _| (inner.slot.drop_token(), None));
     }
 
     /// The manager's state and counters.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let (snapshot, _) = self.decide(|inner, now| {
+        let (snapshot, _) = self.transact(|inner, now| {
             let mut snapshot = inner.snapshot(now);
             snapshot.counters.hits += self.published.hits();
             snapshot.counters.joins += self.published.joins();
@@ -180,7 +181,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     /// decision or the passage of time requires, publish the version, set the timer; then, without
     /// the lock, start the flight, and wake JavaScript if it may hold a copy of a dropped token.
     /// Returns the version if it represents the held token, otherwise [`NO_TOKEN`].
-    fn decide<R>(
+    fn transact<R>(
         &self,
         decision: impl FnOnce(&mut Inner<T>, Moment) -> (R, Option<NewFlight>),
     ) -> (R, u32) {
@@ -188,11 +189,11 @@ impl<C: Clock, T: Transport> Manager<C, T> {
             let mut inner = self.inner.lock();
             let now = self.clock.now();
             let hits = self.published.hits();
-            inner.settle(now, hits);
+            inner.advance(now, hits);
             let (result, new_flight) = decision(&mut inner, now);
             inner.track_token(hits);
             // The timer is set again below, so a refresh that is due by now must start here.
-            let new_flight = new_flight.or_else(|| inner.wake(now, self.published.hits()));
+            let new_flight = new_flight.or_else(|| inner.due_refresh(now, self.published.hits()));
             let version = self.publish(now, &mut inner);
             self.set_timer(now, &mut inner);
             let flight = new_flight.and_then(|new_flight| inner.flight(new_flight));
@@ -219,7 +220,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     }
 
     fn set_timer(&self, now: Moment, inner: &mut Inner<T>) {
-        let wait = inner.slot.next_wake(now);
+        let wait = inner.slot.next_change(now);
         if wait.is_none() && inner.timer.is_none() {
             return;
         }
@@ -264,7 +265,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     fn end_flight(&self, flight: FlightId, acquired: Acquired) {
         let took = acquired.took;
         let (outcome, version) =
-            self.decide(|inner, now| (inner.end_flight(now, flight, acquired), None));
+            self.transact(|inner, now| (inner.end_flight(now, flight, acquired), None));
         // `None`: the manager was closed.
         let Some((outcome, warns_of_lifetime)) = outcome else {
             return;
@@ -326,7 +327,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
 }
 
 impl<C: Clock, T: Transport> Timer for Manager<C, T> {
-    fn wake(&self) {
-        self.decide(|_, _| ((), None));
+    fn fire(&self) {
+        self.transact(|_, _| ((), None));
     }
 }

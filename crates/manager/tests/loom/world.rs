@@ -196,7 +196,7 @@ impl LoomWorld {
             None => Arc::<LoomSink>::clone(&self.sink),
         };
         let transport = Arc::clone(&self.transport);
-        self.manager = self.manager.succeed(config, transport, events);
+        self.manager = self.manager.reconfigured(config, transport, events);
     }
 
     /// Gets the first token. Returns the version that represents it.

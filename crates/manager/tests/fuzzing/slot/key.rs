@@ -58,7 +58,7 @@ impl Log {
         out.push(-2);
         if let Some(row) = self.row() {
             out.extend(relative(row.at));
-            out.extend([i64::from(row.count), row.cooldown(), row.retry_after(row.at)]);
+            out.extend([i64::from(row.count), row.cool_down(), row.retry_after(row.at)]);
             out.extend(ErrorKind::ALL.map(|kind| i64::from(kind == row.failure.kind)));
         }
         out.push(-3);

@@ -83,7 +83,7 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    pub(crate) fn cooldown(&self) -> Ns {
+    pub(crate) fn cool_down(&self) -> Ns {
         let (first, longest) = match self.failure.kind {
             ErrorKind::OAuth | ErrorKind::Credential | ErrorKind::Tls => (SECOND, 30 * SECOND),
             _ => (SECOND / 2, 5 * SECOND),
@@ -98,11 +98,11 @@ impl Row {
     }
 
     pub(crate) fn left(&self, now: Time) -> Ns {
-        (self.cooldown() - now.after(self.at)).max(0)
+        (self.cool_down() - now.after(self.at)).max(0)
     }
 
     pub(crate) fn retry_after(&self, now: Time) -> Ns {
-        let whole = self.cooldown().max(self.failure.retry_after.unwrap_or(0));
+        let whole = self.cool_down().max(self.failure.retry_after.unwrap_or(0));
         (whole - now.after(self.at)).max(0)
     }
 }

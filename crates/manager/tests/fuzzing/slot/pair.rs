@@ -116,7 +116,7 @@ impl Comparison {
                 }
             }
             SlotEvent::Wake { is_used } => {
-                let new_flight = self.slot.wake(moment(now), is_used);
+                let new_flight = self.slot.due_refresh(moment(now), is_used);
                 self.launched(new_flight, true)?;
                 let expected = self.model.wake(now, is_used);
                 same("the wake", &new_flight.map(plain::start), &expected)?;
@@ -155,7 +155,7 @@ impl Comparison {
             }
         }
         if self.now != now {
-            self.slot.settle(moment(self.now));
+            self.slot.advance(moment(self.now));
             self.model.log.note(self.now, Fact::Looked);
         }
         self.adopted();
@@ -206,7 +206,7 @@ impl Comparison {
         let (now, at) = (self.now, moment(self.now));
         let mut successor = self.slot.hand_over(at, in_background, changes_grant);
         same("the slot handed over", &self.slot.token_id(), &None)?;
-        let new_flight = successor.wake(at, false);
+        let new_flight = successor.due_refresh(at, false);
         self.slot = successor;
         (self.current, self.last_failure, self.last_background) = (None, None, None);
         self.launched(new_flight, true)?;
@@ -255,11 +255,11 @@ impl Comparison {
         let storage = match (self.model.token(now), self.model.log.tokens(now).successor) {
             (Some(held), _) if held.name == flight => Storage::Kept,
             (_, Some(successor)) if successor.token.name == flight => Storage::Settling,
-            _ if model.age(now) >= model.lifetime => Storage::Over,
+            _ if model.age(now) >= model.lifetime => Storage::Expired,
             _ => Storage::NotKept,
         };
         same("what became of the token", &landing.storage, &storage)?;
-        let is_stored = !matches!(landing.storage, Storage::NotKept | Storage::Over);
+        let is_stored = !matches!(landing.storage, Storage::NotKept | Storage::Expired);
         ensure(!is_stored || self.current == Some(flight), "a detached flight was stored")?;
         self.ended(flight, before)
     }
@@ -364,7 +364,7 @@ impl Comparison {
     /// which something may change, and nothing changes before it.
     fn compare_wake(&self) -> Checked {
         let now = self.now;
-        let wait = self.slot.next_wake(moment(now)).map(ns);
+        let wait = self.slot.next_change(moment(now)).map(ns);
         let points = self.model.points(now);
         if self.model.wants_wake(now, false) {
             return same("the wake that is due", &wait, &Some(0));
