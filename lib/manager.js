@@ -351,12 +351,7 @@ class KeycloakTokenManager {
     if (this.#requests === NO_FLIGHTS) this.#requests = new Map();
     this.#requests.set(id, controller);
     const { sendRequest } = tokenFetches();
-    const outcome = await this.#inContext(
-      sendRequest,
-      this.#tokenFetch,
-      event,
-      controller.signal,
-    );
+    const outcome = await this.#inContext(sendRequest, this.#tokenFetch, event, controller.signal);
     this.#requests.delete(id);
     if (outcome !== undefined) this.#core.endRequest(id, outcome);
   }
