@@ -131,16 +131,30 @@ export interface KeycloakTokenManagerLogger {
  *   return fetch(url, init);
  * };
  * const manager = new KeycloakTokenManager({
- *   issuer: 'https://sso.example/realms/portal',
- *   clientId: 'portal-backend',
- *   clientSecretFile: '/run/secrets/keycloak',
+ *   issuer: 'https://keycloak.example/realms/my-realm',
+ *   clientId: 'my-client',
+ *   clientSecretFile: '/run/secrets/my-client',
  *   tokenFetch: logged,
  * });
+ * console.log(await manager.getToken());
+ * await manager.close();
  * ```
  */
 export type TokenFetch = (url: string, init: TokenFetchInit) => Promise<TokenFetchResponse>;
 
-/** The second argument of a {@link TokenFetch}. It fits the `RequestInit` of `fetch`. */
+/**
+ * The second argument of a {@link TokenFetch}. It fits the `RequestInit` of `fetch`.
+ *
+ * @example
+ * ```ts
+ * import type { TokenFetchInit } from 'keycloak-token-manager';
+ *
+ * export const withTrace = (init: TokenFetchInit): TokenFetchInit => ({
+ *   ...init,
+ *   headers: { ...init.headers, 'x-request-id': crypto.randomUUID() },
+ * });
+ * ```
+ */
 export interface TokenFetchInit {
   /** `POST` for a token, `GET` for a discovery document. */
   method: string;
@@ -157,6 +171,16 @@ export interface TokenFetchInit {
 /**
  * The part of a `Response` that is read from the answer of a {@link TokenFetch}. The body is read
  * from `body` if it is a web stream or a Node stream, and otherwise with `arrayBuffer` or `text`.
+ *
+ * @example
+ * ```ts
+ * import type { TokenFetchResponse } from 'keycloak-token-manager';
+ *
+ * export const testDouble: TokenFetchResponse = {
+ *   status: 200,
+ *   text: async () => '{"access_token":"token-1","token_type":"Bearer","expires_in":300}',
+ * };
+ * ```
  */
 export interface TokenFetchResponse {
   /** HTTP status. */

@@ -1,7 +1,8 @@
 'use strict';
 
 // `tokenFetch`: what the function receives, how its answers and errors are read, and its life.
-// The stage `token-fetch-tests` runs the tests of behaviour with it.
+// The stage `token-fetch-tests` runs the tests of behaviour with it. undici, nock and msw are
+// development dependencies because users send or mock token requests with them.
 
 const assert = require('node:assert/strict');
 const { AsyncLocalStorage } = require('node:async_hooks');

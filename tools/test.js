@@ -104,7 +104,8 @@ function tokenFetchTests() {
   const { FILES } = require('../__test__/support/token-fetch-exemptions.js');
   const preload = path.join(root, '__test__', 'support', 'token-fetch-preload.js');
   const files = FILES.map((name) => path.join('__test__', `${name}.test.js`));
-  return nodeTest(files, { flags: ['--require', preload] });
+  // These tests mostly wait.
+  return nodeTest(files, { flags: ['--test-concurrency=4', '--require', preload] });
 }
 
 function jest() {
