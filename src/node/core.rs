@@ -195,13 +195,13 @@ impl Core {
                 message,
             },
             // The function now belongs to another configuration.
-            manager::Event::SecretWanted(_) if is_former => return None,
+            manager::Event::SecretWanted(_) | manager::Event::RequestWanted(_) if is_former => {
+                return None;
+            }
             manager::Event::SecretWanted(call) => EventData::SecretWanted {
                 call: self.begin_secret_call(call)?,
             },
             manager::Event::RootsWanted => EventData::RootsWanted {},
-            // The function now belongs to another configuration.
-            manager::Event::RequestWanted(_) if is_former => return None,
             manager::Event::RequestWanted(delegated) => {
                 if !delegated.pending.start() {
                     return None;

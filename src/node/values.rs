@@ -79,7 +79,6 @@ pub struct FailureData {
 }
 
 /// Something that JavaScript has to handle.
-#[expect(clippy::large_enum_variant, reason = "an event is converted at once")]
 #[napi(discriminant = "type", object_from_js = false)]
 pub enum EventData {
     /// A flight returned a token.

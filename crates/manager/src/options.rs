@@ -170,15 +170,15 @@ impl Options<'_> {
     /// before they are taken.
     fn token_fetch(&mut self) -> bool {
         const NAME: &str = table::TOKEN_FETCH;
-        let is_used = match self.take(NAME) {
+        match self.take(NAME) {
             None => return false,
-            Some(Given::Function | Given::Flag(true)) => true,
+            Some(Given::Function | Given::Flag(true)) => {}
             Some(other) => {
                 self.faults
                     .expected(NAME, "true, or a function like fetch", &other);
-                false
+                return false;
             }
-        };
+        }
         let is_set = |given: &(String, Given)| match given.0.as_str() {
             name if name == table::SKIP_TLS_VERIFY.name => matches!(given.1, Given::Flag(true)),
             name => OPTIONS_OF_CONNECTIONS.contains(&name),
@@ -191,7 +191,7 @@ impl Options<'_> {
                            configure the function instead";
             self.faults.push(&name, problem);
         }
-        is_used
+        true
     }
 
     fn proxy(&mut self) -> ProxyOption {
