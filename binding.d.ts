@@ -14,6 +14,8 @@ export declare class Core {
   drain(): Array<EventData>
   /** Delivers the secret that the function returned, or the fault. */
   answerSecret(call: number, secret?: string | undefined | null, fault?: string | undefined | null): void
+  /** Delivers the result of a request that JavaScript sent. A late one is ignored. */
+  endRequest(request: number, outcome: RequestOutcome): void
   /**
    * Drops the held token if it is the one that this route rejected. Returns `dropped`, `kept` if
    * a cool-down is in effect, the last drop is too recent or the budget of drops is used up, or
@@ -81,6 +83,13 @@ export type EventData =
   | { type: 'SecretWanted'; /** The id of the call. */
   call: number }
   | { type: 'RootsWanted' }
+  | { type: 'RequestWanted'; /** The id of the request. */
+    request: number; /** Where to send it. */
+    url: string; /** The `Authorization` header. */
+    authorization?: string; /** The form; a request without one is a `GET`. */
+  body?: string }
+  | { type: 'RequestAbandoned'; /** The id of the request. */
+  request: number }
 
 /** A failure as data. */
 export interface FailureData {
@@ -127,11 +136,29 @@ export interface Latencies {
   last: number
 }
 
+/** The largest body of an answer that is read, in bytes. */
+export declare const MAX_ANSWER: number
+
 /**
  * Opens a manager, or returns the faults of its options. `listener` is called when there are
  * events to drain.
  */
 export declare function open(options: unknown, environment: Environment, listener: () => void): Core | FailureData | Unreadable
+
+/** The result of a request that JavaScript sent. */
+export type RequestOutcome =
+  | { type: 'Answered'; /** HTTP status. */
+    status: number; /** The headers that were read, by their names in lower case. */
+    headers: Record<string, string>; /** The whole body. */
+  body: Uint8Array }
+  | { type: 'TooLarge'; /** HTTP status. */
+  status: number }
+  | { type: 'Unusable'; /** HTTP status, if it has one. */
+    status?: number; /** What is wrong with it. */
+  detail: string }
+  | { type: 'Failed'; /** The code of the error, or of its cause. */
+    code?: string; /** The message of the error, or of its cause. */
+  detail: string }
 
 /** The state of a manager. */
 export interface SnapshotData {
@@ -186,6 +213,9 @@ export interface Unreadable {
   /** The thrown value. */
   cause: unknown
 }
+
+/** The `User-Agent` of every request. */
+export declare const USER_AGENT: string
 
 /** The version of the package to which this binary belongs. */
 export declare const VERSION: string

@@ -113,6 +113,95 @@ export interface KeycloakTokenManagerLogger {
 }
 
 /**
+ * Sends token and discovery requests for {@link KeycloakTokenManagerOptions.tokenFetch}: the global
+ * `fetch`, undici's with a dispatcher, node-fetch, or a test double.
+ *
+ * It is called with the URL as a string and with `method`, `headers`, `body`, `redirect: 'manual'`
+ * and a `signal`. The signal is aborted when the deadline passes or the manager is closed. It must
+ * not follow redirects: an answer whose `redirected` is true or whose `url` is another one fails
+ * with `ERR_KEYCLOAK_PROTOCOL`. What it throws becomes `ERR_KEYCLOAK_TLS` if its `code`, or that of
+ * a `cause`, is about certificates or TLS, and otherwise the retryable `ERR_KEYCLOAK_NETWORK`.
+ *
+ * @example
+ * ```ts
+ * import { KeycloakTokenManager, type TokenFetch } from 'keycloak-token-manager';
+ *
+ * const logged: TokenFetch = (url, init) => {
+ *   console.log(`${init.method} ${url}`);
+ *   return fetch(url, init);
+ * };
+ * const manager = new KeycloakTokenManager({
+ *   issuer: 'https://keycloak.example/realms/my-realm',
+ *   clientId: 'my-client',
+ *   clientSecretFile: '/run/secrets/my-client',
+ *   tokenFetch: logged,
+ * });
+ * console.log(await manager.getToken());
+ * await manager.close();
+ * ```
+ */
+export type TokenFetch = (url: string, init: TokenFetchInit) => Promise<TokenFetchResponse>;
+
+/**
+ * The second argument of a {@link TokenFetch}. It fits the `RequestInit` of `fetch`.
+ *
+ * @example
+ * ```ts
+ * import type { TokenFetchInit } from 'keycloak-token-manager';
+ *
+ * export const withTrace = (init: TokenFetchInit): TokenFetchInit => ({
+ *   ...init,
+ *   headers: { ...init.headers, 'x-request-id': crypto.randomUUID() },
+ * });
+ * ```
+ */
+export interface TokenFetchInit {
+  /** `POST` for a token, `GET` for a discovery document. */
+  method: string;
+  /** The headers by their names in lower case. `authorization` holds a secret. */
+  headers: Record<string, string>;
+  /** The form, which may hold a secret. */
+  body?: string;
+  /** Always `manual`. */
+  redirect: 'manual';
+  /** Aborted when the answer is no longer needed. */
+  signal: AbortSignal;
+}
+
+/**
+ * The part of a `Response` that is read from the answer of a {@link TokenFetch}. The body is read
+ * from `body` if it is a web stream or a Node stream, and otherwise with `arrayBuffer` or `text`.
+ *
+ * @example
+ * ```ts
+ * import type { TokenFetchResponse } from 'keycloak-token-manager';
+ *
+ * export const testDouble: TokenFetchResponse = {
+ *   status: 200,
+ *   text: async () => '{"access_token":"token-1","token_type":"Bearer","expires_in":300}',
+ * };
+ * ```
+ */
+export interface TokenFetchResponse {
+  /** HTTP status. */
+  readonly status: number;
+  /** The headers of the answer. */
+  readonly headers?: { get(name: string): string | null | undefined };
+  /** Whether a redirect was followed. */
+  readonly redirected?: boolean;
+  /** The URL of the answer; an empty one counts as unknown. */
+  readonly url?: string;
+  /** `opaqueredirect` for a redirect that browsers hide. */
+  readonly type?: string;
+  /** A web stream or a Node stream. */
+  readonly body?: unknown;
+  /** Reads the body. */
+  arrayBuffer?(): Promise<ArrayBuffer>;
+  /** Reads the body. */
+  text?(): Promise<string>;
+}
+
+/**
  * The API to which {@link KeycloakTokenManager.fetch} sends the token.
  *
  * @example
@@ -336,6 +425,19 @@ export interface KeycloakTokenManagerOptions {
    * read when the manager is created; lower-case names take precedence.
    */
   proxy?: string | false | undefined;
+  /**
+   * Sends token and discovery requests with the global `fetch` (`true`) or with this function,
+   * instead of natively. Default: the native transport. For proxies, certificates and
+   * instrumentation that only JavaScript supports: the function brings its own TLS, connections and
+   * proxies, and nock and msw see its requests. The global `fetch` is looked up at each request.
+   * Cache, refresh, retries, errors, redaction, limits and `requestTimeoutMs` stay the same. It
+   * runs on the thread, and in the `AsyncLocalStorage` context, in which the manager was created.
+   * `proxy`, `ca`, `caFile`, `skipTlsVerify` and client certificates cannot be combined with it:
+   * configure the function instead. Not promised with it: a refresh while the event loop is
+   * blocked; a process that can end during a request; secrets outside the JavaScript heap; the
+   * limits of time for connecting and for idle connections, and their replacement.
+   */
+  tokenFetch?: true | TokenFetch | undefined;
   /** The API to which `fetch` may send the token. Default: none. */
   resource?: ResourceOptions | undefined;
   /** Receives log lines. Backstage's `LoggerService` fits as it is. Default: none. */

@@ -24,11 +24,12 @@ const borrowed = Array.from(
   ([, name]) => name,
 ).filter((name) => name !== 'manager');
 
-/** Whether the example is complete and needs no other package. */
+/** Whether the example is complete and needs no package but ours and those of `tokenFetch`. */
 function canRun(block) {
   const { code } = block;
   const imported = Array.from(code.matchAll(/from '([^']+)'/g), ([, name]) => name);
-  const isHere = (name) => /^(node:.*|keycloak-token-manager(\/testing)?)$/.test(name);
+  const isHere = (name) =>
+    /^(node:.*|keycloak-token-manager(\/testing)?|nock|msw(\/node)?|undici)$/.test(name);
   const isUsed = (name) =>
     new RegExp(`(?<![.'\\w])${name}\\b(?!\\??:)`).test(code) && !code.includes(`const ${name}`);
   return !needsBackstage(block) && imported.every(isHere) && !borrowed.some(isUsed);

@@ -139,6 +139,7 @@ const WRONG_BESIDES = {
     prose: CANARY,
     'a host and a port': 'proxy.example:3128',
   },
+  tokenFetch: { ...ODD, ...NUMBERS, ...TEXT, 'an object': { fetch }, 'the boolean false': false },
   resource: {
     ...NOT_RECORD,
     'no base': {},
@@ -403,6 +404,7 @@ describe('options that are accepted', () => {
       BY_CERTIFICATE,
       { ...BY_ASSERTION, clientAssertionType: 'urn:example' },
       { proxy: 'http://jane:secret@proxy.example:3128' },
+      { tokenFetch: fetch, skipTlsVerify: false },
       { scope: ['a', 'b'] },
       { parameters: { audience: '', resource: 'x' } },
       { tokenExpiryBufferSeconds: 0 },

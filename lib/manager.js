@@ -22,6 +22,7 @@ const EXTRA_CA_CERTS = process.env.NODE_EXTRA_CA_CERTS;
 // Loaded on demand; most managers never need them.
 const callOptions = () => require('./call-options.js');
 const secretFunctions = () => require('./secret-function.js');
+const tokenFetches = () => require('./token-fetch.js');
 const roots = () => require('./roots.js');
 const authenticatedFetch = () => require('./authenticated-fetch.js');
 
@@ -50,6 +51,11 @@ class KeycloakTokenManager {
   #secretFunction;
   #secretCall;
   #secretError;
+  #tokenFetch;
+  // The requests that are being sent with `tokenFetch`.
+  #requests = NO_FLIGHTS;
+  // Runs the user's functions in the async context in which the manager was made.
+  #inContext;
 
   constructor(options) {
     const core = open(options, weakListener(this));
@@ -123,6 +129,10 @@ class KeycloakTokenManager {
     this.#logger = undefined;
     this.#secretFunction = undefined;
     this.#secretError = undefined;
+    this.#tokenFetch = undefined;
+    this.#inContext = undefined;
+    for (const request of this.#requests.values()) request.abort();
+    this.#requests = NO_FLIGHTS;
     // It remembers tokens that routes accepted.
     this.#resourceFetch = undefined;
     const flights = [...this.#flights.values()];
@@ -152,7 +162,7 @@ class KeycloakTokenManager {
   }
 
   // The options that only this side of the boundary uses.
-  #adopt({ clientSecret, issuer, logger, resource, tokenEndpoint }) {
+  #adopt({ clientSecret, issuer, logger, resource, tokenEndpoint, tokenFetch }) {
     this.#logger = logger;
     this.#server = issuer ?? tokenEndpoint;
     this.#resource = resource === undefined ? undefined : { ...resource };
@@ -160,6 +170,10 @@ class KeycloakTokenManager {
     this.#secretFunction = typeof clientSecret === 'function' ? clientSecret : undefined;
     this.#secretCall = undefined;
     this.#secretError = undefined;
+    this.#tokenFetch = tokenFetch;
+    if (this.#secretFunction !== undefined || tokenFetch !== undefined) {
+      this.#inContext ??= require('node:async_hooks').AsyncLocalStorage.snapshot();
+    }
   }
 
   #fetch(input, init) {
@@ -251,6 +265,12 @@ class KeycloakTokenManager {
       case 'RootsWanted':
         handOverRoots();
         break;
+      case 'RequestWanted':
+        this.#send(event);
+        break;
+      case 'RequestAbandoned':
+        this.#requests.get(event.request)?.abort();
+        break;
       default:
         this.#log(event);
     }
@@ -318,10 +338,22 @@ class KeycloakTokenManager {
   async #callSecret(call) {
     this.#secretCall = call;
     this.#secretError = undefined;
-    const answer = await secretFunctions().callSecretFunction(this.#secretFunction);
+    const { callSecretFunction } = secretFunctions();
+    const answer = await this.#inContext(callSecretFunction, this.#secretFunction);
     // A late result is ignored, and so is its error.
     if (call === this.#secretCall) this.#secretError = answer.error;
     this.#core.answerSecret(call, answer.secret, answer.fault);
+  }
+
+  async #send(event) {
+    const id = event.request;
+    const controller = new AbortController();
+    if (this.#requests === NO_FLIGHTS) this.#requests = new Map();
+    this.#requests.set(id, controller);
+    const { sendRequest } = tokenFetches();
+    const outcome = await this.#inContext(sendRequest, this.#tokenFetch, event, controller.signal);
+    this.#requests.delete(id);
+    if (outcome !== undefined) this.#core.endRequest(id, outcome);
   }
 }
 

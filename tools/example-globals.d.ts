@@ -111,6 +111,9 @@ declare module '@keycloak/keycloak-admin-client' {
 }
 
 declare module 'undici' {
+  export class Agent {
+    constructor(options: { connect: { ca?: string; timeout?: number } });
+  }
   export class ProxyAgent {
     constructor(url: string);
   }

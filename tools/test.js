@@ -99,6 +99,15 @@ function javascriptTests() {
   return nodeTest([...filesIn('__test__', '.test.js', isApart), ...ofBench]);
 }
 
+/** The tests of behaviour once more, with `tokenFetch: true` in every manager. */
+function tokenFetchTests() {
+  const { FILES } = require('../__test__/support/token-fetch-exemptions.js');
+  const preload = path.join(root, '__test__', 'support', 'token-fetch-preload.js');
+  const files = FILES.map((name) => path.join('__test__', `${name}.test.js`));
+  // These tests mostly wait.
+  return nodeTest(files, { flags: ['--test-concurrency=4', '--require', preload] });
+}
+
 function jest() {
   const config = JSON.stringify(require('./jest.config.js'));
   const flags = ['--ci', '--detectOpenHandles', '--colors=false', '--config', config];
@@ -136,6 +145,7 @@ const stages = {
   package: () => buildPackages(),
   'real-keycloak': testKeycloak,
   'javascript-tests': javascriptTests,
+  'token-fetch-tests': tokenFetchTests,
   jest,
   soak: () => soak(SHORT_SOAK_SECONDS),
   demo: () => run(process.execPath, ['examples/demo'], { limitSeconds: 20 }),

@@ -12,6 +12,9 @@ import type {
   KeycloakTokenManagerSnapshot,
   ResourceOptions,
   SigningAlgorithm,
+  TokenFetch,
+  TokenFetchInit,
+  TokenFetchResponse,
 } from 'keycloak-token-manager';
 import { KeycloakTokenError, KeycloakTokenManager } from 'keycloak-token-manager';
 
@@ -73,6 +76,7 @@ const everything: KeycloakTokenManagerOptions = {
   caFile: '/etc/ca.pem',
   skipTlsVerify: false,
   proxy: false,
+  tokenFetch: true,
   resource: { baseUrl: 'https://api.example', userHeader: 'X-User', fetch },
   logger,
   name: 'api',
@@ -126,6 +130,28 @@ new KeycloakTokenManager({ ...smallest, clientSecret: () => 1 });
 new KeycloakTokenManager({ ...smallest, clientAuthentication: 'none' });
 // @ts-expect-error an algorithm that there is not
 new KeycloakTokenManager({ ...smallest, signingAlgorithm: 'RS512' });
+new KeycloakTokenManager({ ...smallest, tokenFetch: fetch });
+new KeycloakTokenManager({ ...smallest, tokenFetch: (url, init) => fetch(url, { ...init }) });
+const double: TokenFetchResponse = { status: 200, text: async () => '{}' };
+const doubled: TokenFetch = async (url: string, init: TokenFetchInit) => {
+  const { method, headers, body, redirect, signal } = init;
+  console.log(
+    url,
+    method,
+    headers.authorization,
+    body,
+    redirect satisfies 'manual',
+    signal.aborted,
+  );
+  const { status, headers: got, redirected, url: from, type, body: stream, arrayBuffer } = double;
+  console.log(status, got?.get('age'), redirected, from, type, stream, arrayBuffer, double.text);
+  return double;
+};
+new KeycloakTokenManager({ ...smallest, tokenFetch: doubled });
+// @ts-expect-error the native transport is the default
+new KeycloakTokenManager({ ...smallest, tokenFetch: false });
+// @ts-expect-error an answer has a status
+new KeycloakTokenManager({ ...smallest, tokenFetch: async () => 'token' });
 // @ts-expect-error a proxy is a URL, or none
 new KeycloakTokenManager({ ...smallest, proxy: true });
 // @ts-expect-error a numeric string

@@ -1,5 +1,9 @@
 import type { RootConfigService, ServiceFactory, ServiceRef } from '@backstage/backend-plugin-api';
-import type { KeycloakTokenManager, KeycloakTokenManagerOptions } from 'keycloak-token-manager';
+import type {
+  KeycloakTokenManager,
+  KeycloakTokenManagerOptions,
+  TokenFetch,
+} from 'keycloak-token-manager';
 
 /**
  * The service that a plugin receives: the methods of the one manager that all plugins of the
@@ -98,7 +102,8 @@ export const keycloakTokenManagerServiceFactory: ServiceFactory<
  * ```
  *
  * @param options `id`: the id of the service, unique in the backend. `configKey`: the key of its
- *   section, such as `acme.agents.auth`.
+ *   section, such as `acme.agents.auth`. `tokenFetch`: the option of the same name, which a
+ *   configuration file cannot express.
  * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if either is not a non-empty string.
  * @example
  * ```ts
@@ -113,6 +118,7 @@ export const keycloakTokenManagerServiceFactory: ServiceFactory<
 export function createKeycloakTokenManagerServiceRef(options: {
   id: string;
   configKey: string;
+  tokenFetch?: true | TokenFetch | undefined;
 }): ServiceRef<KeycloakTokenManagerService, 'plugin', 'singleton'>;
 
 /**

@@ -16,7 +16,7 @@ const { openSharedManager, viewFor } = require('./shared-manager.js');
 const DEFAULT_ID = 'keycloak-token-manager';
 
 /** Creates a further service, for a second realm or client. It needs no `backend.add` either. */
-function createKeycloakTokenManagerServiceRef({ id, configKey }) {
+function createKeycloakTokenManagerServiceRef({ id, configKey, tokenFetch }) {
   for (const [name, value] of Object.entries({ id, configKey })) {
     if (typeof value !== 'string' || value === '') {
       throw invalid(`${name}: expected a non-empty string`);
@@ -25,13 +25,13 @@ function createKeycloakTokenManagerServiceRef({ id, configKey }) {
   return createServiceRef({
     id,
     scope: 'plugin',
-    defaultFactory: async (service) => createFactory(service, configKey),
+    defaultFactory: async (service) => createFactory(service, configKey, tokenFetch),
   });
 }
 
 // The manager is created in the root context, which has only root-scoped services, so that all
 // plugins share one.
-function createFactory(service, key) {
+function createFactory(service, key, tokenFetch) {
   return createServiceFactory({
     service,
     deps: {
@@ -42,7 +42,7 @@ function createFactory(service, key) {
     },
     createRootContext({ config, rootLogger, lifecycle }) {
       const logger = rootLogger.child({ service: service.id });
-      return openSharedManager({ key, config, logger, lifecycle });
+      return openSharedManager({ key, config, logger, lifecycle, tokenFetch });
     },
     factory: ({ plugin }, manager) => viewFor(plugin.getId(), manager),
   });

@@ -20,14 +20,15 @@ const SHARED_METHODS = [
   'snapshot',
 ];
 
-function openSharedManager({ key, config, logger, lifecycle }) {
+function openSharedManager({ key, config, logger, lifecycle, tokenFetch }) {
   const print = fingerprints();
-  const manager = atKey(key, () => new KeycloakTokenManager({ ...read(config, key), logger }));
-  let inUse = print(read(config, key));
+  const readAll = () => ({ ...read(config, key), tokenFetch });
+  const manager = atKey(key, () => new KeycloakTokenManager({ ...readAll(), logger }));
+  let inUse = print(readAll());
   // A configuration may lack `subscribe`.
   const subscription = config.subscribe?.(() => {
     try {
-      const changed = read(config, key);
+      const changed = readAll();
       const printed = print(changed);
       // Most edits concern other sections, and applying one would end a cool-down.
       if (printed === inUse) return;
@@ -46,10 +47,20 @@ function openSharedManager({ key, config, logger, lifecycle }) {
   return manager;
 }
 
-/** Compares options without keeping them, because they contain a secret. */
+/**
+ * Compares options without keeping them, because they contain a secret. Functions are equal only to
+ * themselves.
+ */
 function fingerprints() {
   const key = randomBytes(32);
-  return (options) => createHmac('sha256', key).update(JSON.stringify(options)).digest('base64');
+  const numbers = new WeakMap();
+  const numbered = (_name, value) => {
+    if (typeof value !== 'function') return value;
+    if (!numbers.has(value)) numbers.set(value, randomBytes(16).toString('hex'));
+    return numbers.get(value);
+  };
+  return (options) =>
+    createHmac('sha256', key).update(JSON.stringify(options, numbered)).digest('base64');
 }
 
 /** A plugin's view: the manager's methods, and a `close` that leaves it open for the others. */

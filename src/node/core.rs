@@ -14,8 +14,11 @@ use zeroize::Zeroizing;
 
 use super::engine;
 use super::env_data::EnvData;
+use super::fetch_transport::{AddonTransport, FetchTransport, result_of};
 use super::options::{self, Environment, Parsed, Unreadable};
-use super::values::{EventData, FailureData, SnapshotData, TokenData};
+use super::values::{
+    EventData, FailureData, RequestOutcome, SnapshotData, TokenData, request_wanted,
+};
 use manager;
 use manager::clock::{Clock, SystemClock};
 use manager::config::Config;
@@ -27,17 +30,19 @@ use manager::published::{NO_TOKEN, Published};
 use manager::slot::{Call, Clearing, FlightResult, Invalidation, RouteId, Storage};
 use manager::{Level, Manager, Reply};
 use oauth::ClientSecret;
-use transport::{HttpTransport, set_node_roots};
+use transport::{MAX_BODY, PendingAnswer, set_node_roots};
 
 /// The native side of a manager. It belongs to the thread that opened it.
 #[napi]
 pub struct Core {
     /// The manager of the current configuration.
-    manager: RefCell<Arc<Manager<SystemClock, HttpTransport>>>,
+    manager: RefCell<Arc<Manager<SystemClock, AddonTransport>>>,
     events: Arc<EventQueue>,
     /// The calls to the secret function that have not settled.
     secret_calls: RefCell<HashMap<u32, SecretCall>>,
     last_secret_call: Cell<u32>,
+    /// The requests that JavaScript is sending.
+    requests: RefCell<HashMap<u32, PendingAnswer>>,
     env_data: Weak<EnvData>,
     id: u32,
     /// Whether JavaScript can see the shared memory. Some builds of V8 forbid external memory.
@@ -72,6 +77,7 @@ pub fn open<'env>(
         events,
         secret_calls: RefCell::default(),
         last_secret_call: Cell::new(0),
+        requests: RefCell::default(),
         env_data: Rc::downgrade(&env_data),
         id,
         is_memory_shared: Cell::new(false),
@@ -82,7 +88,7 @@ pub fn open<'env>(
 fn connect(
     parsed: Parsed,
     events: &Arc<EventQueue>,
-) -> (Config, Arc<HttpTransport>, Arc<dyn EventSink>) {
+) -> (Config, Arc<AddonTransport>, Arc<dyn EventSink>) {
     let Parsed {
         config,
         transport,
@@ -92,14 +98,29 @@ fn connect(
     for warning in warnings.into_iter().filter(|_| config.has_logger) {
         sink.push(manager::Event::Log(Level::Warn, warning));
     }
-    let roots = Arc::clone(&sink);
-    let transport = transport.asking(Arc::new(move || roots.push(manager::Event::RootsWanted)));
+    let sender = Arc::clone(&sink);
+    let transport = match transport {
+        None => AddonTransport::Fetch(FetchTransport::new(sender)),
+        Some(http) => {
+            let ask = move || sender.push(manager::Event::RootsWanted);
+            AddonTransport::Http(http.asking(Arc::new(ask)))
+        }
+    };
     (config, Arc::new(transport), sink)
 }
 
 /// The version of the package to which this binary belongs.
 #[napi]
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The `User-Agent` of every request.
+#[napi]
+pub const USER_AGENT: &str = transport::USER_AGENT;
+
+/// The largest body of an answer that is read, in bytes.
+#[expect(clippy::cast_possible_truncation, reason = "it is 1 MiB")]
+#[napi]
+pub const MAX_ANSWER: u32 = MAX_BODY as u32;
 
 /// Hands over the certificates that Node trusts, as consecutive PEM blocks. Only the first call in
 /// a process has an effect.
@@ -174,11 +195,25 @@ impl Core {
                 message,
             },
             // The function now belongs to another configuration.
-            manager::Event::SecretWanted(_) if is_former => return None,
+            manager::Event::SecretWanted(_) | manager::Event::RequestWanted(_) if is_former => {
+                return None;
+            }
             manager::Event::SecretWanted(call) => EventData::SecretWanted {
                 call: self.begin_secret_call(call)?,
             },
             manager::Event::RootsWanted => EventData::RootsWanted {},
+            manager::Event::RequestWanted(delegated) => {
+                if !delegated.pending.start() {
+                    return None;
+                }
+                let mut requests = self.requests.borrow_mut();
+                requests.insert(delegated.id, delegated.pending);
+                request_wanted(delegated.id, delegated.request)
+            }
+            manager::Event::RequestAbandoned(request) => {
+                self.requests.borrow_mut().remove(&request)?;
+                EventData::RequestAbandoned { request }
+            }
         })
     }
 
@@ -243,6 +278,14 @@ impl Core {
             Some(secret) => Ok(Arc::new(secret)),
             None => Err(Error::credential(&fault.unwrap_or_default())),
         });
+    }
+
+    /// Delivers the result of a request that JavaScript sent. A late one is ignored.
+    #[napi(catch_unwind)]
+    pub fn end_request(&self, request: u32, outcome: RequestOutcome) {
+        if let Some(pending) = self.requests.borrow_mut().remove(&request) {
+            pending.settle(result_of(outcome));
+        }
     }
 
     /// Drops the held token if it is the one that this route rejected. Returns `dropped`, `kept` if
@@ -314,7 +357,7 @@ impl Core {
         FailureData::new(&Error::closed(), None)
     }
 
-    fn manager(&self) -> Ref<'_, Arc<Manager<SystemClock, HttpTransport>>> {
+    fn manager(&self) -> Ref<'_, Arc<Manager<SystemClock, AddonTransport>>> {
         self.manager.borrow()
     }
 
@@ -327,6 +370,7 @@ impl Core {
         self.manager().close();
         self.events.close();
         self.secret_calls.take();
+        self.requests.take();
         if let Some(env_data) = self.env_data.upgrade() {
             env_data.remove(self.id);
         }

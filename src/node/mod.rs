@@ -15,6 +15,7 @@
 pub mod core;
 mod engine;
 mod env_data;
+mod fetch_transport;
 mod loop_waker;
 mod options;
 pub mod values;

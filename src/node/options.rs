@@ -22,7 +22,8 @@ use transport::{
 /// Parsed and checked options.
 pub(super) struct Parsed {
     pub(super) config: Config,
-    pub(super) transport: HttpTransport,
+    /// `None`: JavaScript sends the requests.
+    pub(super) transport: Option<HttpTransport>,
     /// Log lines to write immediately.
     pub(super) warnings: Vec<String>,
 }
@@ -116,6 +117,7 @@ pub(super) fn parse<'env>(
         }
     };
     let (config, transport) = options::parse(given, &mut faults);
+    let native = !transport.token_fetch;
     let extra = transport
         .ca
         .and_then(|pem| match PemCertificates::parse(pem.as_bytes()) {
@@ -161,7 +163,7 @@ pub(super) fn parse<'env>(
             let warnings = config::warnings(&config, skip_verify);
             Ok(Parsed {
                 config,
-                transport: HttpTransport::new(trust).through(proxies),
+                transport: native.then(|| HttpTransport::new(trust).through(proxies)),
                 warnings,
             })
         }

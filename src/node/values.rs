@@ -1,16 +1,19 @@
 //! The plain objects that are passed to JavaScript.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use napi::bindgen_prelude::ToNapiValue;
+use napi::bindgen_prelude::{ToNapiValue, Uint8Array};
 use napi::{Result, sys};
 use napi_derive::napi;
+use zeroize::Zeroizing;
 
 use manager::error::Error;
 use manager::slot::Condition;
 use manager::slot::Token;
 use manager::snapshot::Snapshot;
+use oauth::TokenRequest;
 
 /// A token that is converted to a JavaScript string without an intermediate copy.
 pub struct Bearer(Arc<Token>);
@@ -19,6 +22,16 @@ impl ToNapiValue for Bearer {
     unsafe fn to_napi_value(env: sys::napi_env, bearer: Self) -> Result<sys::napi_value> {
         // SAFETY: the caller guarantees that the environment is valid.
         unsafe { <&str as ToNapiValue>::to_napi_value(env, bearer.0.access_token.expose()) }
+    }
+}
+
+/// A text with a secret, converted likewise.
+pub struct Confidential(Zeroizing<String>);
+
+impl ToNapiValue for Confidential {
+    unsafe fn to_napi_value(env: sys::napi_env, text: Self) -> Result<sys::napi_value> {
+        // SAFETY: the caller guarantees that the environment is valid.
+        unsafe { <&str as ToNapiValue>::to_napi_value(env, &text.0) }
     }
 }
 
@@ -66,7 +79,6 @@ pub struct FailureData {
 }
 
 /// Something that JavaScript has to handle.
-#[expect(clippy::large_enum_variant, reason = "an event is converted at once")]
 #[napi(discriminant = "type", object_from_js = false)]
 pub enum EventData {
     /// A flight returned a token.
@@ -104,6 +116,57 @@ pub enum EventData {
     },
     /// JavaScript must call `trust`.
     RootsWanted {},
+    /// JavaScript must send this request and pass its result to `endRequest`.
+    RequestWanted {
+        /// The id of the request.
+        request: u32,
+        /// Where to send it.
+        url: String,
+        /// The `Authorization` header.
+        #[napi(ts_type = "string")]
+        authorization: Option<Confidential>,
+        /// The form; a request without one is a `GET`.
+        #[napi(ts_type = "string")]
+        body: Option<Confidential>,
+    },
+    /// JavaScript must abort this request.
+    RequestAbandoned {
+        /// The id of the request.
+        request: u32,
+    },
+}
+
+/// The result of a request that JavaScript sent.
+#[napi(discriminant = "type", object_to_js = false)]
+pub enum RequestOutcome {
+    /// A complete answer.
+    Answered {
+        /// HTTP status.
+        status: u16,
+        /// The headers that were read, by their names in lower case.
+        headers: HashMap<String, String>,
+        /// The whole body.
+        body: Uint8Array,
+    },
+    /// The body is larger than the limit.
+    TooLarge {
+        /// HTTP status.
+        status: u16,
+    },
+    /// The answer cannot be a token response, whatever its body is.
+    Unusable {
+        /// HTTP status, if it has one.
+        status: Option<u16>,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The function failed.
+    Failed {
+        /// The code of the error, or of its cause.
+        code: Option<String>,
+        /// The message of the error, or of its cause.
+        detail: String,
+    },
 }
 
 /// The state of a manager.
@@ -175,6 +238,18 @@ fn epoch_ms(wall: Duration) -> f64 {
 /// Seconds from `from` to `to`, negative when that is past.
 fn seconds_between(from: Duration, to: Duration) -> f64 {
     to.as_secs_f64() - from.as_secs_f64()
+}
+
+/// The event for a request to send.
+pub(super) fn request_wanted(request: u32, what: TokenRequest) -> EventData {
+    let text = |body: Zeroizing<Vec<u8>>| std::str::from_utf8(&body).map(str::to_owned);
+    let body = what.body.and_then(|body| text(body).ok());
+    EventData::RequestWanted {
+        request,
+        url: what.endpoint.as_str().to_owned(),
+        authorization: what.authorization.map(Confidential),
+        body: body.map(Zeroizing::new).map(Confidential),
+    }
 }
 
 impl TokenData {

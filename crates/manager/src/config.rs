@@ -228,6 +228,8 @@ pub struct TransportOptions {
     pub skip_tls_verify: bool,
     /// The proxy to use.
     pub proxy: ProxyOption,
+    /// Whether JavaScript sends the requests.
+    pub token_fetch: bool,
 }
 
 /// Which proxy to use.

@@ -10,6 +10,7 @@ use super::config::Config;
 use super::credential::SecretCall;
 use super::slot::{FlightId, FlightResult};
 use super::sync::Mutex;
+use transport::DelegatedRequest;
 
 /// The number of log lines kept while the event loop is blocked; older lines are dropped.
 const MAX_LOG_LINES: usize = 100;
@@ -55,6 +56,10 @@ pub enum Event {
     SecretWanted(SecretCall),
     /// Requests the certificates that Node trusts, for the transport.
     RootsWanted,
+    /// Requests that JavaScript sends a request, for the transport.
+    RequestWanted(DelegatedRequest),
+    /// The transport no longer waits for the answer to this request.
+    RequestAbandoned(u32),
 }
 
 /// Receives a manager's events. Called from any thread, with no lock held.

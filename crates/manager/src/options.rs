@@ -25,6 +25,17 @@ pub const LONE_SURROGATE: &str = "expected a string that is valid Unicode";
 /// The methods of a logger.
 pub const LOGGER_METHODS: [&str; 4] = ["error", "warn", "info", "debug"];
 
+/// The options that `tokenFetch` excludes, besides `skipTlsVerify: true`.
+const OPTIONS_OF_CONNECTIONS: [&str; 7] = [
+    table::CA.name,
+    table::CA_FILE.name,
+    table::CLIENT_CERTIFICATE.name,
+    table::CLIENT_CERTIFICATE_FILE.name,
+    table::CLIENT_KEY.name,
+    table::CLIENT_KEY_FILE.name,
+    table::PROXY,
+];
+
 /// A value as the user passed it.
 pub enum Given {
     /// A string.
@@ -155,6 +166,34 @@ impl Options<'_> {
         scope
     }
 
+    /// Checks only: JavaScript keeps the function. Refuses the options that configure connections,
+    /// before they are taken.
+    fn token_fetch(&mut self) -> bool {
+        const NAME: &str = table::TOKEN_FETCH;
+        match self.take(NAME) {
+            None => return false,
+            Some(Given::Function | Given::Flag(true)) => {}
+            Some(other) => {
+                self.faults
+                    .expected(NAME, "true, or a function like fetch", &other);
+                return false;
+            }
+        }
+        let is_set = |given: &(String, Given)| match given.0.as_str() {
+            name if name == table::SKIP_TLS_VERIFY.name => matches!(given.1, Given::Flag(true)),
+            name => OPTIONS_OF_CONNECTIONS.contains(&name),
+        };
+        let conflicts = self.given.iter().filter(|given| is_set(given));
+        let mut conflicts: Vec<_> = conflicts.map(|(name, _)| name.clone()).collect();
+        conflicts.sort_unstable();
+        for name in conflicts {
+            let problem = "cannot be used with tokenFetch, which makes its own connections; \
+                           configure the function instead";
+            self.faults.push(&name, problem);
+        }
+        true
+    }
+
     fn proxy(&mut self) -> ProxyOption {
         const EXPECTED: &str = "an absolute http, https or socks5 URL of a proxy, or false";
         match self.take(table::PROXY) {
@@ -233,6 +272,7 @@ pub fn parse(
     faults: &mut Faults,
 ) -> (Option<Config>, TransportOptions) {
     let mut options = Options { given, faults };
+    let token_fetch = options.token_fetch();
     let target = options.target();
     let client_id = options.client_id();
     let (proving, credential) = options.credential().unzip();
@@ -259,6 +299,7 @@ pub fn parse(
         ca_file: options.path(table::CA_FILE),
         skip_tls_verify: options.flag(table::SKIP_TLS_VERIFY),
         proxy: options.proxy(),
+        token_fetch,
     };
     let mut unknown: Vec<_> = options.given.drain(..).map(|(name, _)| name).collect();
     unknown.sort_unstable();

@@ -117,6 +117,7 @@ impl fmt::Debug for ClientCredentialsGrant {
 }
 
 /// A `POST` of `application/x-www-form-urlencoded`, or a `GET` of a document.
+#[derive(Clone)]
 pub struct TokenRequest {
     /// The URL to send it to.
     pub endpoint: TokenEndpoint,

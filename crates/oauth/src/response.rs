@@ -33,6 +33,23 @@ pub struct Answer {
     pub body: Zeroizing<Vec<u8>>,
 }
 
+impl Answer {
+    /// Creates an answer. `header` returns the value of a header by its name in lower case.
+    #[must_use]
+    pub fn new<'a>(
+        status: u16,
+        header: impl Fn(&str) -> Option<&'a str>,
+        body: Zeroizing<Vec<u8>>,
+    ) -> Self {
+        Self {
+            status,
+            retry_after: header("retry-after").and_then(RetryAfter::parse),
+            content_encoding: header("content-encoding").and_then(ContentEncoding::parse),
+            body,
+        }
+    }
+}
+
 impl fmt::Debug for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Answer")

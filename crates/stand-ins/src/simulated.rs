@@ -85,7 +85,7 @@ impl EventSink for RecordingSink {
             Event::SecretWanted(call) => {
                 let _ = self.calls.send(call);
             }
-            Event::RootsWanted => {}
+            Event::RootsWanted | Event::RequestWanted(_) | Event::RequestAbandoned(_) => {}
         }
     }
 

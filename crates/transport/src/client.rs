@@ -10,10 +10,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use reqwest::{
     Body, Client, ClientBuilder, Method, Proxy, Request, Response,
-    header::{
-        ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap,
-        HeaderName, HeaderValue, RETRY_AFTER,
-    },
+    header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue},
     redirect, retry,
 };
 use rustls::ClientConfig;
@@ -32,9 +29,10 @@ use super::{
     tls::client_config,
     trust::Trust,
 };
-use oauth::{Answer, ContentEncoding, RetryAfter, TokenRequest};
+use oauth::{Answer, TokenRequest};
 
-const USER_AGENT: &str = concat!("keycloak-token-manager/", env!("CARGO_PKG_VERSION"));
+/// The `User-Agent` of every request.
+pub const USER_AGENT: &str = concat!("keycloak-token-manager/", env!("CARGO_PKG_VERSION"));
 
 /// The time limit for name look-up, connection, tunnel and TLS handshake together.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -250,9 +248,7 @@ fn http_request(request: &TokenRequest) -> Result<Request, TransportError> {
 
 async fn read(mut response: Response) -> Result<Answer, TransportError> {
     let status = response.status().as_u16();
-    let header = |name: HeaderName| response.headers().get(name)?.to_str().ok();
-    let retry_after = header(RETRY_AFTER).and_then(RetryAfter::parse);
-    let content_encoding = header(CONTENT_ENCODING).and_then(ContentEncoding::parse);
+    let headers = std::mem::take(response.headers_mut());
     let announced = response.content_length().unwrap_or_default();
     let capacity = usize::try_from(announced).unwrap_or(usize::MAX);
     if capacity > MAX_BODY {
@@ -265,12 +261,8 @@ async fn read(mut response: Response) -> Result<Answer, TransportError> {
         }
         append(&mut body, &chunk);
     }
-    Ok(Answer {
-        status,
-        retry_after,
-        content_encoding,
-        body,
-    })
+    let header = |name: &str| headers.get(name)?.to_str().ok();
+    Ok(Answer::new(status, header, body))
 }
 
 /// Appends a chunk. Growing the buffer in place would leave a copy of its content in freed memory.

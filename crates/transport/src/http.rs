@@ -3,55 +3,24 @@
 //! Bodies are held in memory that is overwritten when dropped; the HTTP library's own buffers are
 //! not. `client` sends requests; `trust` and `verify` decide which certificates TLS accepts.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rustls::pki_types::UnixTime;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
     ClientIdentity, NetworkFault, Progress, ProxySettings, ProxyUrl, Stage, TlsFault, Transport,
     TransportError,
     client::{ClientKey, SharedClient},
     fault::clean,
-    share::Shared,
+    origin::{Origin, OriginPermit},
     trust::{Trust, TrustFile, TrustSettings, environment_roots, node_roots, node_roots_are_set},
 };
 use oauth::{Answer, TokenEndpoint, TokenRequest};
 
-/// The maximum number of concurrent token requests to one origin in the process.
-pub const MAX_REQUESTS_PER_ORIGIN: usize = 64;
-
-static ORIGINS: LazyLock<Shared<String, Origin>> = LazyLock::new(Shared::new);
-
 /// Called when the certificates that Node trusts are needed; the receiver calls
 /// [`super::set_node_roots`].
 pub type AskForRoots = Arc<dyn Fn() + Send + Sync>;
-
-/// The limit on concurrent requests to one origin.
-struct Origin {
-    name: String,
-    permits: Arc<Semaphore>,
-}
-
-impl Drop for Origin {
-    fn drop(&mut self) {
-        ORIGINS.forget(&self.name);
-    }
-}
-
-impl Origin {
-    fn shared(name: String) -> Arc<Self> {
-        ORIGINS.get(&name).unwrap_or_else(|| {
-            let permits = Arc::new(Semaphore::new(MAX_REQUESTS_PER_ORIGIN));
-            let origin = Self {
-                name: name.clone(),
-                permits,
-            };
-            ORIGINS.share(name, origin)
-        })
-    }
-}
 
 /// Sends token requests over HTTP. Creating a transport does no I/O and needs no runtime; sending
 /// needs tokio.
@@ -169,10 +138,9 @@ impl HttpTransport {
     }
 
     fn origin(&self, endpoint: &TokenEndpoint) -> Arc<Origin> {
-        let name = endpoint.origin();
         match &*self.last.lock() {
-            Some((_, origin)) if origin.name == name => Arc::clone(origin),
-            _ => Origin::shared(name),
+            Some((_, origin)) if origin.is_of(endpoint) => Arc::clone(origin),
+            _ => Origin::of(endpoint),
         }
     }
 }
@@ -180,9 +148,8 @@ impl HttpTransport {
 /// A client, and one of the permits to send requests to an origin.
 pub struct Pass {
     client: Arc<SharedClient>,
-    _origin: Arc<Origin>,
     /// `None` while waiting for Node's certificates.
-    permit: Option<OwnedSemaphorePermit>,
+    permit: Option<OriginPermit>,
 }
 
 impl Transport for HttpTransport {
@@ -196,13 +163,10 @@ impl Transport for HttpTransport {
     ) -> Result<Pass, TransportError> {
         let client = self.client(endpoint, identity, progress).await?;
         let origin = self.origin(endpoint);
-        progress.enter(Stage::WaitingForFreeSlot);
-        let permit = Arc::clone(&origin.permits).acquire_owned().await;
-        let permit = permit.map_err(|_| TransportError::Internal)?;
-        *self.last.lock() = Some((Arc::clone(&client), Arc::clone(&origin)));
+        let permit = origin.admit(progress).await?;
+        *self.last.lock() = Some((Arc::clone(&client), origin));
         Ok(Pass {
             client,
-            _origin: origin,
             permit: Some(permit),
         })
     }
@@ -251,20 +215,5 @@ fn through(proxy: &ProxyUrl, error: TransportError) -> TransportError {
             detail: named(&detail),
         },
         error => error,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_origin_has_a_bound_of_its_own_while_it_is_used() {
-        let first = Origin::shared("http://a.example:80".to_owned());
-        let second = Origin::shared("http://b.example:80".to_owned());
-        assert!(!Arc::ptr_eq(&first.permits, &second.permits));
-        assert!(Arc::ptr_eq(&first, &Origin::shared("http://a.example:80".to_owned())));
-        drop(first);
-        assert!(ORIGINS.get(&"http://a.example:80".to_owned()).is_none());
     }
 }

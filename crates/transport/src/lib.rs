@@ -19,6 +19,7 @@ use oauth::{Answer, Redactor, TokenEndpoint, TokenRequest};
 mod client;
 #[cfg(feature = "http")]
 mod connector;
+mod delegated;
 #[cfg(feature = "http")]
 mod fault;
 mod file;
@@ -27,6 +28,8 @@ mod http;
 mod identity;
 #[cfg(feature = "http")]
 mod lookup;
+#[cfg(feature = "http")]
+mod origin;
 #[cfg(feature = "http")]
 mod proxy;
 mod proxy_url;
@@ -41,9 +44,14 @@ mod trust;
 mod verify;
 
 #[cfg(feature = "http")]
-pub use self::http::{AskForRoots, HttpTransport, MAX_REQUESTS_PER_ORIGIN};
+pub use self::http::{AskForRoots, HttpTransport};
+#[cfg(feature = "http")]
+pub use client::USER_AGENT;
+pub use delegated::{DelegatedAnswer, DelegatedRequest, PendingAnswer};
 pub use file::{FileError, read_file};
 pub use identity::{ClientIdentity, IdentityFault};
+#[cfg(feature = "http")]
+pub use origin::{MAX_REQUESTS_PER_ORIGIN, Origin, OriginPermit};
 #[cfg(feature = "http")]
 pub use proxy::{ProxySettings, ProxyVariables};
 pub use proxy_url::{ProxyFault, ProxyUrl};
@@ -64,6 +72,8 @@ pub enum Stage {
     WaitingForFile,
     /// JavaScript must hand over the certificates that Node trusts, when its event loop runs.
     WaitingForEventLoop,
+    /// JavaScript must send the request, when its event loop runs.
+    WaitingToBeSent,
     /// The maximum number of requests to this origin is in progress.
     WaitingForFreeSlot,
     /// A connection is being opened: look-up, TCP, tunnel, TLS.
@@ -77,12 +87,13 @@ pub enum Stage {
 pub struct Progress(Arc<AtomicU8>);
 
 impl Progress {
-    const STAGES: [Stage; 5] = [
+    const STAGES: [Stage; 6] = [
         Stage::WaitingForFreeSlot,
         Stage::WaitingForFile,
         Stage::WaitingForEventLoop,
         Stage::Connecting,
         Stage::WaitingForAnswer,
+        Stage::WaitingToBeSent,
     ];
 
     /// The stage entered last.
@@ -101,6 +112,7 @@ impl Progress {
             Stage::WaitingForEventLoop => 2,
             Stage::Connecting => 3,
             Stage::WaitingForAnswer => 4,
+            Stage::WaitingToBeSent => 5,
         };
         self.0.store(index, Ordering::Relaxed);
     }
@@ -162,6 +174,14 @@ pub enum TransportError {
         /// The status of the answer.
         status: u16,
     },
+    /// The answer cannot be a token response, whatever its body is. Not retryable.
+    #[error("{detail}")]
+    Unusable {
+        /// The status of the answer, if it has one.
+        status: Option<u16>,
+        /// What is wrong with it.
+        detail: String,
+    },
     /// The file with certificates to trust cannot be read or is not PEM. Not retryable.
     #[error("\"{path}\" {detail}")]
     TrustFile {
@@ -183,7 +203,10 @@ impl TransportError {
     /// certificate.
     #[must_use]
     pub fn cleaned(mut self, redactor: &Redactor) -> Self {
-        if let Self::Network { detail, .. } | Self::Tls { detail, .. } = &mut self {
+        if let Self::Network { detail, .. }
+        | Self::Tls { detail, .. }
+        | Self::Unusable { detail, .. } = &mut self
+        {
             *detail = redactor.clean(detail);
         }
         self
@@ -239,6 +262,9 @@ pub enum NetworkFault {
     ConnectTimeout,
     /// A proxy refused the request or cannot be used.
     Proxy,
+    /// The function of `tokenFetch` failed otherwise, with the code of a fault of the system if
+    /// there is one.
+    Fetch(Option<&'static str>),
     /// Anything else, such as no route or an answer that is not HTTP.
     Other,
 }
@@ -254,6 +280,7 @@ impl NetworkFault {
             Self::Reset | Self::CutShort => Some("ECONNRESET"),
             Self::BrokenPipe => Some("EPIPE"),
             Self::TimedOut | Self::ConnectTimeout => Some("ETIMEDOUT"),
+            Self::Fetch(code) => code,
             Self::Proxy | Self::Other => None,
         }
     }

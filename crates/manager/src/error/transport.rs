@@ -39,6 +39,10 @@ impl Error {
                 "waiting for the event loop to hand over the certificates that Node trusts",
                 "find what blocks the event loop",
             ),
+            Stage::WaitingToBeSent => (
+                "waiting for the event loop to send the request with tokenFetch",
+                "find what blocks the event loop",
+            ),
             Stage::WaitingForFreeSlot => (
                 "waiting for other requests to this server to finish",
                 "check that Keycloak answers there",
@@ -76,9 +80,14 @@ impl Error {
                 let hint = certificate_hint(config, has_ended);
                 let code = fault.system_code();
                 let shown = code.map(|code| format!(" ({code})")).unwrap_or_default();
+                // Outside of the detail, which is hidden as a whole if it shows a secret.
+                let source = match fault {
+                    NetworkFault::Fetch(_) => "tokenFetch failed: ",
+                    _ => "",
+                };
                 let mut made = Self::new(
                     ErrorKind::Network,
-                    format!("{what} to {endpoint} failed: {detail}{shown}{hint}"),
+                    format!("{what} to {endpoint} failed: {source}{detail}{shown}{hint}"),
                 );
                 Arc::make_mut(&mut made.details).system_code = code;
                 made
@@ -99,6 +108,17 @@ impl Error {
                     ),
                 );
                 Arc::make_mut(&mut made.details).status = Some(status);
+                made
+            }
+            TransportError::Unusable { status, detail } => {
+                let shown = status
+                    .map(|status| format!(" with status {status}"))
+                    .unwrap_or_default();
+                let mut made = Self::new(
+                    ErrorKind::Protocol,
+                    format!("{what} failed{shown} at {endpoint}: {detail}"),
+                );
+                Arc::make_mut(&mut made.details).status = status;
                 made
             }
             TransportError::TrustFile { path, detail } => {

@@ -56,7 +56,7 @@ impl Integer {
 /// A boolean with a default.
 #[derive(Clone, Copy)]
 pub(super) struct Flag {
-    name: &'static str,
+    pub(super) name: &'static str,
     default: bool,
 }
 

@@ -32,6 +32,7 @@ pub(super) const CA: Text = Text::new("ca", "certificates in PEM, a non-empty st
 pub(super) const CA_FILE: FilePath = FilePath::new("caFile");
 pub(super) const SKIP_TLS_VERIFY: Flag = Flag::new("skipTlsVerify", false);
 pub(super) const PROXY: &str = "proxy";
+pub(super) const TOKEN_FETCH: &str = "tokenFetch";
 pub(super) const RESOURCE: &str = "resource";
 pub(super) const LOGGER: &str = "logger";
 pub(super) const NAME: Text = Text::new("name", "a non-empty string");

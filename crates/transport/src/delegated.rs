@@ -1,0 +1,67 @@
+//! A request that another thread sends on behalf of a transport.
+//!
+//! The request crosses as one value and its result comes back as one value. If the transport no
+//! longer waits, the result is dropped.
+
+use tokio::sync::oneshot;
+
+use super::{Progress, Stage, TransportError};
+use oauth::{Answer, TokenRequest};
+
+/// A request for another thread.
+#[derive(Debug)]
+pub struct DelegatedRequest {
+    /// Identifies the request in the process.
+    pub id: u32,
+    /// What to send.
+    pub request: TokenRequest,
+    /// Receives the result.
+    pub pending: PendingAnswer,
+}
+
+/// Receives the result of a delegated request. Dropping it ends the request without a result.
+#[derive(Debug)]
+pub struct PendingAnswer {
+    progress: Progress,
+    sender: oneshot::Sender<Result<Answer, TransportError>>,
+}
+
+/// Yields the result, or nothing if the other thread dropped the request.
+pub type DelegatedAnswer = oneshot::Receiver<Result<Answer, TransportError>>;
+
+impl DelegatedRequest {
+    /// Creates a request, and the future of its result.
+    #[must_use]
+    pub fn new(id: u32, request: TokenRequest, progress: &Progress) -> (Self, DelegatedAnswer) {
+        let (sender, receiver) = oneshot::channel();
+        progress.enter(Stage::WaitingToBeSent);
+        let pending = PendingAnswer {
+            progress: progress.clone(),
+            sender,
+        };
+        let delegated = Self {
+            id,
+            request,
+            pending,
+        };
+        (delegated, receiver)
+    }
+}
+
+impl PendingAnswer {
+    /// Marks the request as being sent. Returns whether the transport still waits for its result.
+    #[must_use]
+    pub fn start(&self) -> bool {
+        let is_open = !self.sender.is_closed();
+        if is_open {
+            self.progress.enter(Stage::WaitingForAnswer);
+        }
+        is_open
+    }
+
+    /// Delivers the result.
+    pub fn settle(self, result: Result<Answer, TransportError>) {
+        // Nobody waits for a late result.
+        drop(self.sender.send(result));
+    }
+}

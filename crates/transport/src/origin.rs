@@ -1,0 +1,88 @@
+//! The limit on concurrent token requests to one origin, shared by all managers of the process.
+
+use std::sync::{Arc, LazyLock};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{Progress, Stage, TransportError, share::Shared};
+use oauth::TokenEndpoint;
+
+/// The maximum number of concurrent token requests to one origin in the process.
+pub const MAX_REQUESTS_PER_ORIGIN: usize = 64;
+
+static ORIGINS: LazyLock<Shared<String, Origin>> = LazyLock::new(Shared::new);
+
+/// An origin and its permits. It is forgotten when it is no longer in use.
+pub struct Origin {
+    name: String,
+    permits: Arc<Semaphore>,
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        ORIGINS.forget(&self.name);
+    }
+}
+
+impl Origin {
+    /// The origin of an endpoint.
+    #[must_use]
+    pub fn of(endpoint: &TokenEndpoint) -> Arc<Self> {
+        Self::shared(endpoint.origin())
+    }
+
+    fn shared(name: String) -> Arc<Self> {
+        ORIGINS.get(&name).unwrap_or_else(|| {
+            let permits = Arc::new(Semaphore::new(MAX_REQUESTS_PER_ORIGIN));
+            let origin = Self {
+                name: name.clone(),
+                permits,
+            };
+            ORIGINS.share(name, origin)
+        })
+    }
+
+    /// Whether this is the origin of the endpoint.
+    #[must_use]
+    pub fn is_of(&self, endpoint: &TokenEndpoint) -> bool {
+        self.name == endpoint.origin()
+    }
+
+    /// Waits until the limit admits another request.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportError::Internal`] if the permits were withdrawn, which never happens.
+    pub async fn admit(
+        self: &Arc<Self>,
+        progress: &Progress,
+    ) -> Result<OriginPermit, TransportError> {
+        progress.enter(Stage::WaitingForFreeSlot);
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        Ok(OriginPermit {
+            _origin: Arc::clone(self),
+            _permit: permit.map_err(|_| TransportError::Internal)?,
+        })
+    }
+}
+
+/// The right to send requests to an origin, one at a time.
+pub struct OriginPermit {
+    _origin: Arc<Origin>,
+    _permit: OwnedSemaphorePermit,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_origin_has_a_bound_of_its_own_while_it_is_used() {
+        let first = Origin::shared("http://a.example:80".to_owned());
+        let second = Origin::shared("http://b.example:80".to_owned());
+        assert!(!Arc::ptr_eq(&first.permits, &second.permits));
+        assert!(Arc::ptr_eq(&first, &Origin::shared("http://a.example:80".to_owned())));
+        drop(first);
+        assert!(ORIGINS.get(&"http://a.example:80".to_owned()).is_none());
+    }
+}
