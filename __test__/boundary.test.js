@@ -85,21 +85,6 @@ describe('cached read', { timeout: LIMIT_MS }, () => {
   });
 });
 
-describe('miss', { timeout: LIMIT_MS }, () => {
-  it('costs one native call, however many callers', async (t) => {
-    const calls = nativeCalls(t);
-    const { endpoint, manager } = await start(t);
-    calls.length = 0;
-    const promises = times(10_000, () => manager.getToken());
-    assert.equal(new Set(promises).size, 1);
-    assert.deepEqual(calls, ['ask', 'hold']);
-    const tokens = await Promise.all(promises);
-    assert.equal(new Set(tokens).size, 1);
-    assert.equal(endpoint.requestCount, 1);
-    assert.equal(manager.snapshot().counters.joins, 9_999);
-  });
-});
-
 describe('failure', { timeout: LIMIT_MS }, () => {
   it('is an error made here: class, name, stack and code', async (t) => {
     const { endpoint, manager } = await start(t);
@@ -110,17 +95,6 @@ describe('failure', { timeout: LIMIT_MS }, () => {
     assert.equal(Object.prototype.toString.call(error), '[object Error]');
     assert.match(error.stack, /^KeycloakTokenError: [\s\S]+\n {4}at .+(manager|index)\.js/);
     assert.ok(!('cause' in error));
-  });
-
-  it('is one error for callers that share a promise, and an equal one for others', async (t) => {
-    const { endpoint, manager } = await start(t);
-    endpoint.setSecret('test-client', 'another');
-    const { signal } = new AbortController();
-    const calls = [manager.getToken(), manager.getToken(), manager.getToken({ signal })];
-    const errors = await Promise.all(calls.map((call) => rejection(call, 'ERR_KEYCLOAK_OAUTH')));
-    assert.equal(errors[0], errors[1]);
-    assert.equal(errors[2].message, errors[0].message);
-    assert.equal(endpoint.requestCount, 1);
   });
 });
 

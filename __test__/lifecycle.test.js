@@ -111,8 +111,7 @@ describe('a blocked event loop', { timeout: LIMIT_MS, concurrency: true }, () =>
     ['does not delay a caller after more than one life', 0, [4150, 4200, 4250]],
   ]) {
     it(name, async (t) => {
-      const endpoint = await startFakeTokenEndpointProcess({ expiresIn: 3, delayMs });
-      t.after(() => endpoint.close());
+      const endpoint = await startFakeTokenEndpointProcess(t, { expiresIn: 3, delayMs });
       const programs = ends.map((end) => run(t, 'blocked.js', [endpoint.tokenEndpoint, 500, end]));
       const all = await Promise.all(programs.map((program) => program.result()));
       for (const { wasCached, isNew, left, counters } of all) {
@@ -168,11 +167,10 @@ describe('close', { timeout: LIMIT_MS }, () => {
   it('breaks off the request', { timeout: 5000 }, async (t) => {
     const seen = new EventEmitter();
     const [requested, ended] = [once(seen, 'request'), once(seen, 'end')];
-    const server = await startRawServer((socket) => {
+    const server = await startRawServer(t, (socket) => {
       socket.once('data', () => seen.emit('request'));
       socket.once('close', () => seen.emit('end'));
     });
-    t.after(() => server.close());
     const { manager } = await start(t, { tokenEndpoint: `${server.url}/token` });
     const call = manager.getToken();
     await requested;

@@ -13,6 +13,7 @@ const {
   start,
   startNumbered,
   times,
+  unhandledRejections,
   until,
 } = require('./support/manager.js');
 
@@ -80,10 +81,7 @@ describe('log lines', { concurrency: true }, () => {
   }
 
   test('of a logger that throws or rejects are lost, without another effect', async (t) => {
-    const reasons = [];
-    const note = (reason) => reasons.push(reason);
-    process.on('unhandledRejection', note);
-    t.after(() => process.off('unhandledRejection', note));
+    const reasons = unhandledRejections(t);
     const calls = [];
     const fail = (level) => () => {
       calls.push(level);

@@ -8,10 +8,9 @@ const { generateKeyPairSync } = require('node:crypto');
 const https = require('node:https');
 const { after, before, describe, test } = require('node:test');
 const { inspect } = require('node:util');
-const { KeycloakTokenManager } = require('..');
 const { makeCertificates } = require('./support/certificates.js');
 const { listen } = require('./support/listen.js');
-const { recorder, rejection } = require('./support/manager.js');
+const { openManager, recorder, rejection } = require('./support/manager.js');
 
 /** Characters that a form, a header and an URL treat in different ways. */
 const SECRET = 's3cr+t%/: long enough for every algorithm of HMAC, that is 64 bytes';
@@ -81,14 +80,13 @@ function clientOf({ name, algorithm, client }) {
 const CERTIFICATE = { name: 'tls_client_auth', client: { tls_client_auth_subject_dn: 'CN=agent' } };
 
 describe('a certified server', () => {
-  let certificates;
+  const certificates = makeCertificates();
   let close;
   let issuer;
   let pair;
   const issued = [];
 
   before(async () => {
-    certificates = makeCertificates();
     const { cert, key } = certificates.client('agent');
     pair = { clientCertificate: cert, clientKey: key };
     const server = https.createServer({
@@ -108,10 +106,7 @@ describe('a certified server', () => {
     provider.on('client_credentials.saved', ({ clientId }) => issued.push(clientId));
     server.on('request', provider.callback());
   });
-  after(async () => {
-    await close?.();
-    certificates?.remove();
-  });
+  after(() => close?.());
 
   function configuration() {
     const key = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
@@ -143,9 +138,8 @@ describe('a certified server', () => {
   function make(t, options) {
     const { logger, at } = recorder();
     const { ca } = certificates;
-    const manager = new KeycloakTokenManager({ ca: ca.cert, logger, ...options });
-    t.after(() => manager.close());
-    return { manager, at };
+    const secret = { clientSecret: undefined };
+    return { manager: openManager(t, { ca: ca.cert, logger, ...secret, ...options }), at };
   }
 
   async function assertGiven(t, clientId, options) {

@@ -7,7 +7,7 @@ const assert = require('node:assert/strict');
 const { generateKeyPairSync } = require('node:crypto');
 const fs = require('node:fs');
 const path = require('node:path');
-const { after, before, describe, test } = require('node:test');
+const { describe, test } = require('node:test');
 const { makeCertificates } = require('./support/certificates.js');
 const { delay, rejection, until } = require('./support/manager.js');
 const { BEARER, startVerifying } = require('./support/verifying-endpoint.js');
@@ -21,11 +21,7 @@ const SECOND_AFTER_MS = 450;
 
 const pem = ({ privateKey }) => privateKey.export({ type: 'pkcs8', format: 'pem' });
 
-let certificates;
-before(() => {
-  certificates = makeCertificates();
-});
-after(() => certificates?.remove());
+const certificates = makeCertificates();
 
 /**
  * Each has a `next(number)` credential: its `files` by the names of the options, and what the

@@ -8,10 +8,10 @@ const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
-const { after, before, describe, test } = require('node:test');
-const { startFakeTokenEndpoint } = require('../lib/testing');
+const { after, describe, test } = require('node:test');
 const { run } = require('./programs');
 const { makeCertificates } = require('./support/certificates.js');
+const { startEndpoint } = require('./support/manager.js');
 const { otherNode } = require('./support/other-node.js');
 
 const OPENSSL = ['--use-openssl-ca'];
@@ -26,24 +26,15 @@ const CLEAN = {
 };
 
 /** The server's own authority, and another. */
-let known;
-let other;
+const known = makeCertificates();
+const other = makeCertificates();
 /** A self-signed server certificate. */
-let alone;
+const alone = known.selfSigned('alone');
 /** A copy of the authority that every user can read. */
-const readable = { file: path.join(os.tmpdir(), `authority-${process.pid}.pem`) };
+const readable = path.join(os.tmpdir(), `authority-${process.pid}.pem`);
 
-before(() => {
-  known = makeCertificates();
-  other = makeCertificates();
-  alone = known.selfSigned('alone');
-  fs.writeFileSync(readable.file, known.ca.cert, { mode: 0o644 });
-});
-after(() => {
-  known?.remove();
-  other?.remove();
-  fs.rmSync(readable.file, { force: true });
-});
+fs.writeFileSync(readable, known.ca.cert, { mode: 0o644 });
+after(() => fs.rmSync(readable));
 
 /** A folder as OpenSSL wants it: certificates by the hash of their subject. */
 function hashed({ certFile }) {
@@ -141,7 +132,7 @@ const ROWS = [
   ...[undefined, 22, 24].map((major) => [
     `NODE_EXTRA_CA_CERTS in a process that became another user, on Node ${major ?? 'here'}`,
     true,
-    () => ({ env: { NODE_EXTRA_CA_CERTS: readable.file }, major, user: 65534 }),
+    () => ({ env: { NODE_EXTRA_CA_CERTS: readable }, major, user: 65534 }),
   ]),
 ];
 
@@ -162,8 +153,7 @@ describe('trust', { concurrency: 2 }, () => {
     const binary = major && (await otherNode(t, major));
     if (major && binary === undefined) return undefined;
     const { key, cert } = server;
-    const endpoint = await startFakeTokenEndpoint({ tls: { key, cert } });
-    t.after(() => endpoint.close());
+    const endpoint = await startEndpoint(t, { tls: { key, cert } });
     const args = [endpoint.tokenEndpoint, JSON.stringify(options), JSON.stringify(set), user];
     return run(t, 'verdicts.js', args, { execArgv, env: { ...CLEAN, ...env }, binary }).result();
   }

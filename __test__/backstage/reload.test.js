@@ -107,7 +107,7 @@ describe('an edit of the configuration', () => {
     ['has a wrong type', { clientId: 7, clientSecret }, /clientId.*got number, wanted string/],
     ['removes the client id', { clientId: undefined, clientSecret }, /but clientId is missing/],
     ['the manager refuses', { tokenEndpoint: 'nonsense' }, /invalid options: tokenEndpoint/],
-    ['removes the section', undefined, /there is no such section/],
+    ['removes the section', undefined, /the section is missing/],
   ]) {
     test(`that ${what} is logged and ignored, and a correct one is used`, async (t) => {
       const { edit, editAll, tokens, lines } = await start(t);

@@ -126,7 +126,11 @@ describe('the service', () => {
   const endpoint = { tokenEndpoint: ENDPOINT };
   const refused = { ...endpoint, ...CLIENT, clientSecret: CANARY, requestTimeoutMs: 0 };
   for (const [what, auth, pattern] of [
-    ['no section', undefined, /there is no such section; it needs tokenEndpoint, clientId and/],
+    [
+      'no section',
+      undefined,
+      /the section is missing; it needs tokenEndpoint, clientId and/,
+    ],
     ['a partial section', { ...endpoint, clientSecret: CANARY }, /but clientId is missing/],
     ['a value that the manager refuses', refused, /requestTimeoutMs: expected an integer of at/],
     [
