@@ -178,7 +178,6 @@ describe('requestTimeoutMs', { concurrency: true }, () => {
   for (const [name, answer] of [
     ['an endpoint that hangs', { fault: 'hang' }],
     ['a body that drips', { fault: 'drip', dripMs: 50 }],
-    ['a slow answer', { delayMs: 60_000 }],
   ]) {
     test(`ends ${name}`, async (t) => {
       const { endpoint, manager } = await start(t, { requestTimeoutMs });

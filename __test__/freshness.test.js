@@ -74,41 +74,6 @@ describe('the background refresh', { concurrency: true }, () => {
     assert.equal(endpoint.requestCount, 2);
     assert.ok(manager.snapshot().counters.staleServed >= 1);
   });
-
-  test('is tried again after a failure, and the token is given while it lives', async (t) => {
-    const { endpoint, manager, at } = await startNumbered(t, 6);
-    await manager.getToken();
-    assert.equal(await manager.getToken(), 'token-1');
-    endpoint.answerNext(REFUSAL);
-    await endpoint.waitForRequests(2);
-    await until(() => at('warn').length > 0, 'the failure is logged');
-    assert.equal(await manager.getToken(), 'token-1');
-    await endpoint.waitForRequests(3);
-    await until(() => at('info').length > 0, 'the recovery is logged');
-    await until(async () => (await manager.getToken()) === 'token-2', 'the new token has settled');
-  });
-
-  test('never lets a token live longer than the server said', async (t) => {
-    const { endpoint, manager } = await start(t);
-    const givenAt = new Map();
-    endpoint.setAnswer(({ at }) => {
-      const token = `token-${givenAt.size}`;
-      givenAt.set(token, at);
-      return givenAt.size > 2 ? REFUSAL : { body: tokenResponse(token, 2), delayMs: 50 };
-    });
-    let oldest = 0;
-    let isOver = false;
-    while (!isOver) {
-      const token = await manager.getToken().catch(({ code }) => {
-        assert.equal(code, 'ERR_KEYCLOAK_OAUTH');
-        isOver = true;
-      });
-      if (!isOver) oldest = Math.max(oldest, Date.now() - givenAt.get(token));
-      await new Promise(setImmediate);
-    }
-    assert.ok(oldest > 1_300 && oldest < 1_750, `${oldest}`);
-    assert.equal(manager.snapshot().state, 'failing');
-  });
 });
 
 describe('minValiditySeconds', () => {
