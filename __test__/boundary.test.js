@@ -47,7 +47,7 @@ describe('cached read', { timeout: LIMIT_MS }, () => {
     assert.equal(manager.snapshot().counters.hits, 400);
   });
 
-  it('ends with the token in a loop that lets nothing else run', async (t) => {
+  it('ends with the token even in a loop that blocks the event loop', async (t) => {
     const life = 1;
     const options = { backgroundRefresh: false, tokenExpiryBufferSeconds: 0 };
     const { endpoint, manager } = await start(t, options, { expiresIn: life });
@@ -86,7 +86,7 @@ describe('cached read', { timeout: LIMIT_MS }, () => {
 });
 
 describe('failure', { timeout: LIMIT_MS }, () => {
-  it('is an error made here: class, name, stack and code', async (t) => {
+  it('is a JavaScript error with class, name, stack and code', async (t) => {
     const { endpoint, manager } = await start(t);
     endpoint.setSecret('test-client', 'another');
     const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');

@@ -102,7 +102,7 @@ describe('arguments', () => {
     assert.equal(await manager.getToken(), token);
   });
 
-  test('are taken where they are right, and undefined counts as absent', async (t) => {
+  test('are accepted if they are right, and undefined counts as absent', async (t) => {
     const { endpoint, manager } = await start(t);
     const { signal } = new AbortController();
     const token = await manager.getToken();
@@ -128,7 +128,7 @@ describe('arguments', () => {
 });
 
 describe('callers at once', () => {
-  test('share one promise, native call and request, ten thousand of them', async (t) => {
+  test('share one promise, one native call and one request, ten thousand of them', async (t) => {
     const { endpoint, manager } = await start(t);
     const calls = nativeCalls(t);
     endpoint.pause();
@@ -160,7 +160,7 @@ describe('callers at once', () => {
     assert.equal(endpoint.requestCount, 1);
   });
 
-  test('are counted exactly, whatever their call', async (t) => {
+  test('are counted exactly, for every method and option', async (t) => {
     const { endpoint, manager } = await start(t);
     const { signal } = new AbortController();
     const kinds = [

@@ -100,7 +100,7 @@ describe('discovery', () => {
     assert.match(error.message, /uses http/);
   });
 
-  test('the alias for certificates is used with a certificate alone', async (t) => {
+  test('the alias for certificates is used only with a certificate', async (t) => {
     const certificates = makeCertificates();
     const client = certificates.client('agent');
     const { server, ca } = certificates;

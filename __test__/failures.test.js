@@ -8,7 +8,7 @@ const { gzipSync } = require('node:zlib');
 const { delay, numbered, rejection, start, times } = require('./support/manager.js');
 
 const UNAVAILABLE = { status: 503, body: 'Service Unavailable' };
-/** How far a clock in whole milliseconds may be from another. */
+/** By how much two clocks in whole milliseconds may differ. */
 const TOLERANCE_MS = 20;
 // Half of it is over before a fourth attempt.
 const IMPATIENT = { requestTimeoutMs: 1_200 };

@@ -80,7 +80,7 @@ describe('log lines', { concurrency: true }, () => {
     });
   }
 
-  test('of a logger that throws or rejects are lost, without another effect', async (t) => {
+  test('of a logger that throws or rejects are lost, with no other effect', async (t) => {
     const reasons = unhandledRejections(t);
     const calls = [];
     const fail = (level) => () => {
@@ -102,7 +102,7 @@ describe('log lines', { concurrency: true }, () => {
     assert.deepEqual(reasons, []);
   });
 
-  test('may come to methods that use `this` and call the manager', async (t) => {
+  test('reach methods that use `this` and call the manager', async (t) => {
     class Logger {
       inside = [];
       error() {}

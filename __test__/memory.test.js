@@ -21,7 +21,7 @@ describe('an answer of 300 MB', { timeout: LIMIT_MS, skip: isLinux }, () => {
   for (const [name, answer] of [
     ['with Content-Length', { headers: { 'Content-Length': '300000000' } }],
     ['in chunks', {}],
-    ['with a status that is otherwise tried again', { status: 503 }],
+    ['with a status that would otherwise be retried', { status: 503 }],
   ]) {
     it(`${name} is refused without taking memory`, async (t) => {
       const endpoint = await startFakeTokenEndpointProcess(t);
@@ -31,7 +31,7 @@ describe('an answer of 300 MB', { timeout: LIMIT_MS, skip: isLinux }, () => {
       assert.match(message, /larger than 1 MiB/);
       assert.ok(grown < 20, `${grown} MiB more`);
       const { requestCount } = await endpoint.stats();
-      assert.equal(requestCount, 2, 'it is not asked for again');
+      assert.equal(requestCount, 2, 'the request is not repeated');
     });
   }
 });

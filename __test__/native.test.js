@@ -1,7 +1,7 @@
 'use strict';
 
-// The loader of the native side, alone in a folder with packages made for the test: its choice on
-// each platform, and its errors.
+// The loader of the native side in a folder with packages made for the test: which package it loads
+// on each platform, and its errors.
 
 const assert = require('node:assert/strict');
 const { execFileSync } = require('node:child_process');

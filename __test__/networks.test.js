@@ -75,7 +75,7 @@ describe('a name', { timeout: LIMIT_MS }, () => {
     ['127.0.0.1', '::1', '127.0.0.1'],
     ['::1', '127.0.0.1', '::1'],
   ]) {
-    test(`with the addresses ${addresses.join(' and ')} is reached on the second`, async (t) => {
+    test(`with the addresses ${addresses.join(' and ')} is reached at the second`, async (t) => {
       const started = withHosts(t, hostsFile(t, addresses).file);
       if (started === undefined) return;
       const { port } = await serve(t, 'a-token', { host: only });

@@ -1,7 +1,7 @@
 'use strict';
 
-// Every way to authenticate, against a certified OAuth server other than Keycloak: our requests
-// follow the standards, and not only the habits of one server.
+// Every way to authenticate, against a certified OAuth server other than Keycloak: the requests
+// follow the standards, not only the habits of one server.
 
 const assert = require('node:assert/strict');
 const { generateKeyPairSync } = require('node:crypto');
@@ -24,7 +24,7 @@ const KEYS = {
 
 const pem = ({ privateKey }) => privateKey.export({ type: 'pkcs8', format: 'pem' });
 
-/** `client` is what the server knows of it, `options` what we do. */
+/** `client` is the registration at the server, `options` are those of the manager. */
 const METHODS = [
   {
     name: 'client_secret_post',

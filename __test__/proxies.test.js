@@ -233,7 +233,7 @@ describe('the proxy', () => {
     });
   });
 
-  test('cannot read the tunnel, nor impersonate the server', async (t) => {
+  test('cannot read the tunnel or impersonate the server', async (t) => {
     const { manager } = make(
       t,
       {},
@@ -287,7 +287,7 @@ const FAILURES = [
   ],
 ];
 
-describe('an error names the proxy and not its password', { concurrency: true }, () => {
+describe('an error names the proxy without its password', { concurrency: true }, () => {
   for (const [name, endpoint, proxy, message] of FAILURES) {
     test(`${name} is ERR_KEYCLOAK_NETWORK`, async (t) => {
       const given = await proxy();

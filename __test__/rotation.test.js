@@ -1,7 +1,7 @@
 'use strict';
 
 // Credentials in files that are replaced on disk and at the server, with short tokens and many
-// calls: half a second in which one of the two is ahead of the other fails no call.
+// calls: no call fails although one of the two is half a second ahead of the other.
 
 const assert = require('node:assert/strict');
 const { generateKeyPairSync } = require('node:crypto');
@@ -172,7 +172,7 @@ describe('a file and a server that differ', { concurrency: true }, () => {
     assert.deepEqual(sent().slice(2), ['second', 'second']);
   });
 
-  test('a file that is behind the server is waited for', async (t) => {
+  test('a refused secret is read again until its file is up to date', async (t) => {
     const { endpoint, put, sent, refresh } = await start(t);
     endpoint.state.believes = { secret: 'second' };
     const call = refresh();

@@ -1,6 +1,6 @@
 'use strict';
 
-// Callers that leave: an abort frees its caller alone.
+// Callers that abort: the abort rejects only their own call.
 
 const assert = require('node:assert/strict');
 const { getEventListeners } = require('node:events');
@@ -17,7 +17,7 @@ describe('signals', { concurrency: true }, () => {
     'an error': AbortSignal.abort(new RangeError('why')),
   };
 
-  test('an aborted one rejects with its reason, even on a hit, and sends nothing', async (t) => {
+  test('an aborted signal rejects with its reason, even on a hit, and sends nothing', async (t) => {
     const { endpoint, manager } = await start(t);
     for (const held of [false, true]) {
       if (held) await manager.getToken();
@@ -33,13 +33,13 @@ describe('signals', { concurrency: true }, () => {
     assert.equal(endpoint.requestCount, 1);
   });
 
-  test('one has a listener while its callers wait, and none on a hit', async (t) => {
+  test('a signal has one listener while its callers wait, and none on a hit', async (t) => {
     const { endpoint, manager } = await start(t);
     const { signal } = new AbortController();
     const listeners = () => getEventListeners(signal, 'abort').length;
     endpoint.pause();
     const waiting = times(30, () => manager.getToken({ signal }));
-    assert.equal(listeners(), 1, 'however many callers share it');
+    assert.equal(listeners(), 1, 'one for all callers that share it');
     endpoint.resume();
     await Promise.all(waiting);
     assert.equal(listeners(), 0);
@@ -53,7 +53,7 @@ describe('signals', { concurrency: true }, () => {
     assert.equal(listeners(), 0);
   });
 
-  test('an abort frees its caller alone', async (t) => {
+  test('an abort rejects only the call of its signal', async (t) => {
     const { endpoint, manager } = await start(t);
     endpoint.pause();
     const controller = new AbortController();

@@ -136,7 +136,8 @@ describe('a secret file that hangs', { timeout: LIMIT_MS, skip: isLinux }, () =>
       const release = await hang(t, secrets);
       // The program reads this file when it first needs trusted certificates.
       const env = { NODE_EXTRA_CA_CERTS: certificates.ca.certFile };
-      const program = run(t, 'hung-files.js', [endpoint.tokenEndpoint, ...secrets], { env });
+      const args = [endpoint.tokenEndpoint, 'files', ...secrets];
+      const program = run(t, 'stalls.js', args, { env });
       assert.deepEqual(await program.next(), { token: 'string', settled: 0 });
       await release();
       program.goOn();
@@ -153,7 +154,7 @@ describe('look-ups that hang', { timeout: LIMIT_MS, skip: isLinux }, () => {
       if (started === undefined) return;
       const endpoint = await startFakeTokenEndpointProcess(t);
       const release = await hang(t, [hosts, secrets[1]]);
-      const args = [endpoint.tokenEndpoint, count, ...secrets];
+      const args = [endpoint.tokenEndpoint, 'look-ups', count, ...secrets];
       const program = run(t, 'stalls.js', args, started);
       assert.deepEqual(await program.next(), { tokens: 2, settled: 0 });
       await release();
@@ -165,7 +166,7 @@ describe('look-ups that hang', { timeout: LIMIT_MS, skip: isLinux }, () => {
 });
 
 describe('a thousand managers', { timeout: LIMIT_MS, skip: isLinux }, () => {
-  it('have nineteen threads at most, busy with look-ups and files', async (t) => {
+  it('use at most nineteen threads while they look up names and read files', async (t) => {
     const { endpoint } = await start(t);
     endpoint.setAnswer(numbered());
     const { secrets } = makeFiles(t, 1);

@@ -66,7 +66,7 @@ describe('the error of a deadline names', { timeout: LIMIT_MS }, () => {
   it('the event loop', async (t) => {
     const { key, cert } = makeCertificates().server;
     const endpoint = await startEndpoint(t, { tls: { key, cert } });
-    const program = run(t, 'blocked-trust.js', [endpoint.tokenEndpoint]);
+    const program = run(t, 'blocked.js', [endpoint.tokenEndpoint, 'past the deadline', 600]);
     const { code, message } = await program.result();
     assert.equal(code, 'ERR_KEYCLOAK_TIMEOUT', message);
     assert.match(message, /attempt 1: waiting for the event loop/);

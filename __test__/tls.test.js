@@ -1,7 +1,7 @@
 'use strict';
 
 // The certificates that a manager trusts, over real TLS, and its connections.
-// `trust-table.test.js` checks the environment, `crates/transport/tests` the transport alone.
+// `trust-table.test.js` checks the environment, `crates/transport/tests` the transport by itself.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');

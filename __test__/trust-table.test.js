@@ -1,7 +1,7 @@
 'use strict';
 
-// Every source of trust, with the authority of the server and with another: our verdict on its
-// certificate must be that of Node in the same process.
+// Every source of trust, with the authority of the server and with another: the manager must accept
+// or refuse the server's certificate as Node does in the same process.
 
 const assert = require('node:assert/strict');
 const { execFileSync } = require('node:child_process');
@@ -36,7 +36,7 @@ const readable = path.join(os.tmpdir(), `authority-${process.pid}.pem`);
 fs.writeFileSync(readable, known.ca.cert, { mode: 0o644 });
 after(() => fs.rmSync(readable));
 
-/** A folder as OpenSSL wants it: certificates by the hash of their subject. */
+/** A folder as OpenSSL reads it: certificates are named by the hash of their subject. */
 function hashed({ certFile }) {
   const folder = fs.mkdtempSync(path.join(known.directory, 'hashed-'));
   const args = ['x509', '-hash', '-noout', '-in', certFile];
@@ -52,7 +52,7 @@ function unhashed({ certFile }) {
   return folder;
 }
 
-// What each row sets, for an authority that is the server's or not.
+// Each row sets a source of trust to the given authority.
 const SOURCES = [
   ['NODE_EXTRA_CA_CERTS', (ca) => ({ env: { NODE_EXTRA_CA_CERTS: ca.certFile } })],
   ['`ca`', (ca) => ({ options: { ca: ca.cert } })],
@@ -86,7 +86,7 @@ const SOURCES = [
   ],
 ];
 
-// Separate rows.
+// Rows that are not tried with both authorities.
 const ROWS = [
   ['nothing', false, () => ({})],
   ['SSL_CERT_FILE alone', false, () => ({ env: { SSL_CERT_FILE: known.ca.certFile } })],
@@ -143,7 +143,7 @@ const TABLE = [
 ];
 
 describe('trust', { concurrency: 2 }, () => {
-  /** The verdicts of ours and of Node in a program that is started so; `undefined` is a skip. */
+  /** The verdicts of the manager and of Node in such a program; `undefined` if it is skipped. */
   async function verdicts(t, { server = known.server, env, execArgv, major, ...more }) {
     const { options = {}, set = {}, user = '' } = more;
     if (user && process.getuid?.() !== 0) {

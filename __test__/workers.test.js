@@ -58,7 +58,7 @@ describe('Jest', { timeout: LIMIT_MS }, () => {
     ['worker threads', ['--maxWorkers=2', '--workerThreads']],
   ]) {
     it(`its suite passes in ${name}, and ends by itself`, async () => {
-      // Jest would take itself for a test of this runner.
+      // With this variable, Jest would report to the runner of this test.
       const env = { ...process.env, NODE_TEST_CONTEXT: undefined };
       const { stdout, stderr } = await promisify(execFile)(
         process.execPath,

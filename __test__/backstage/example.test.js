@@ -14,7 +14,7 @@ const { INSTALL_TIMEOUT_MS } = require('./support.js');
 const run = promisify(execFile);
 const program = path.join(__dirname, '..', '..', 'examples', 'backstage-plugin', 'run.js');
 
-test('the example serves a signed-in user alone', {
+test('the example serves only a signed-in user', {
   timeout: INSTALL_TIMEOUT_MS,
 }, async () => {
   const { stdout } = await run(process.execPath, [program, '--embedded', '--once']);

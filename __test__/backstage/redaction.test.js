@@ -11,7 +11,7 @@ const schema = require('../../config.schema.json');
 const { configFile, KEY, nest, useWorkspace } = require('./support.js');
 const { startEndpoint, until } = require('../support/manager.js');
 
-// Equally long: a file that is written over without being emptied is never read half.
+// They are equally long, so that a file can be overwritten in place and is never read in part.
 const SECRET = 'canary-of-the-secret-1';
 const ROTATED = 'canary-of-the-secret-2';
 const SECTION = {
@@ -42,7 +42,7 @@ describe('the configuration schema', () => {
     assert.deepEqual(processed?.data ?? {}, {});
   });
 
-  test('marks the secret alone as one', async () => {
+  test('marks only the secret as secret', async () => {
     const configs = [{ data: nest(KEY, SECTION), context: 'test' }];
     const [processed] = (await load()).process(configs, { visibility: ['secret'] });
     assert.deepEqual(processed.data, nest(KEY, { clientSecret: SECRET }));

@@ -149,7 +149,7 @@ describe('the service', () => {
     });
   }
 
-  test('does not disturb a backend whose plugins do not use it', async (t) => {
+  test('does nothing in a backend whose plugins do not use it', async (t) => {
     const alpha = keeper(workspace, 'alpha', {});
     const { endpoint } = await startBackend(t, workspace, [alpha.plugin], { key: 'elsewhere' });
     assert.equal(endpoint.requests.length, 0);

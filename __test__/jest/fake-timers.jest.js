@@ -37,7 +37,7 @@ test.each([['modern'], ['legacy']])('%s fake timers do not delay a token', async
   expect(endpoint.requestCount).toBe(1);
 });
 
-test('a faked date neither ages a token nor sets its times', async () => {
+test('a faked date does not change the age or the times of a token', async () => {
   jest.useFakeTimers({ now: 0 });
   const { token, issuedAt } = await manager.getAccessToken();
   expect(Date.now()).toBeLessThan(HOUR_MS);

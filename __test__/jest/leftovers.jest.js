@@ -1,6 +1,6 @@
 'use strict';
 
-// Managers that a suite does not close neither keep Jest alive nor disturb the next file.
+// Managers that a suite does not close do not keep Jest alive or disturb the next file.
 
 const { KeycloakTokenManager } = require('../..');
 const { startFakeTokenEndpoint } = require('../../lib/testing');

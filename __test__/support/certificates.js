@@ -1,7 +1,7 @@
 'use strict';
 
-// A certificate authority of our own and its certificates. Each run makes them anew, since a kept
-// one would expire. The files are removed when the process exits.
+// A certificate authority and its certificates. Each run makes new ones, because a stored one would
+// expire. The files are removed when the process exits.
 
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');

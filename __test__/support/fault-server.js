@@ -1,7 +1,6 @@
 'use strict';
 
-// Servers for needs that the fake token endpoint of a test's own process does not meet: bytes that
-// are not HTTP, and their own event loop and memory.
+// Servers for tests that need bytes other than HTTP, or an endpoint in its own process.
 
 const { fork } = require('node:child_process');
 const { once } = require('node:events');

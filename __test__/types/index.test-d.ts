@@ -218,7 +218,7 @@ export function errors(thrown: unknown): string | undefined {
     thrown.stack,
   ];
   console.log(name, retryable, numbers, strings, thrown.cause);
-  // @ts-expect-error errors are made by the package alone
+  // @ts-expect-error only the package creates errors
   new KeycloakTokenError();
   // @ts-expect-error an unknown code
   if (thrown.code === 'ERR_KEYCLOAK_UNKNOWN') return undefined;
