@@ -13,7 +13,7 @@ const LONG_S = 300;
 
 const forced = { forceRefresh: true };
 
-describe('forceRefresh', () => {
+describe('forceRefresh', { timeout: 30_000 }, () => {
   test('gives all callers one new token, and leaves the held one to other calls', async (t) => {
     const { endpoint, manager } = await startNumbered(t, LONG_S);
     await manager.getToken();
