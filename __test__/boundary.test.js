@@ -65,24 +65,6 @@ describe('cached read', { timeout: LIMIT_MS }, () => {
     assert.notEqual(await next, first);
     assert.equal(endpoint.requestCount, 2);
   });
-
-  it('gives the new token as soon as a background refresh ends', async (t) => {
-    const { endpoint, manager } = await start(t, {}, { expiresIn: 1 });
-    const first = await manager.getToken();
-    const held = manager.getToken();
-    // The endpoint is in this process, so it answers only after the block.
-    block(600);
-    assert.equal(manager.snapshot().counters.acquisitions, 2, 'a refresh has started');
-    assert.equal(manager.getToken(), held, 'the token is valid still');
-    await endpoint.waitForRequests(2);
-    let token = first;
-    while (token === first) {
-      await new Promise(setImmediate);
-      token = await manager.getToken();
-    }
-    assert.equal(manager.getToken(), manager.getToken());
-    assert.equal(endpoint.requestCount, 2);
-  });
 });
 
 describe('failure', { timeout: LIMIT_MS }, () => {

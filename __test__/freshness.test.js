@@ -55,6 +55,7 @@ describe('the background refresh', { concurrency: true }, () => {
     assert.ok(age >= 0.91 * 2_000 - 20 && age < 2_500, `${age}`);
     await until(() => manager.snapshot().tokenAgeSeconds < 1, 'the new token has arrived');
     assert.equal(await manager.getToken(), 'token-2');
+    assert.equal(manager.getToken(), manager.getToken());
     assert.equal(manager.snapshot().counters.staleServed, 0);
   });
 

@@ -123,18 +123,6 @@ describe('log lines', { concurrency: true }, () => {
     assert.notEqual(await manager.getToken(), first, 'the cleared token is not kept');
     assert.equal(endpoint.requestCount, 2);
   });
-
-  test('stop with close', async (t) => {
-    const { endpoint, manager, lines } = await start(t);
-    await manager.getToken();
-    endpoint.pause();
-    const call = manager.getToken(forced);
-    await endpoint.waitForRequests(2);
-    await manager.close();
-    await rejection(call, 'ERR_KEYCLOAK_CLOSED');
-    endpoint.resume();
-    assert.deepEqual(levels(lines), ['debug']);
-  });
 });
 
 describe('snapshot', { concurrency: true }, () => {

@@ -157,13 +157,5 @@ for (const [scheme, options, endpointOptions] of [
       assert.deepEqual(at('warn'), []);
       await manager.close();
     });
-
-    it('are closed with the last manager that used them', async (t) => {
-      const { endpoint, manager, open } = await start(t, options(), endpointOptions());
-      await manager.getToken();
-      await manager.close();
-      await open().getToken();
-      assert.equal(endpoint.connectionCount, 2);
-    });
   });
 }
