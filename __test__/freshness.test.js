@@ -59,6 +59,14 @@ describe('the background refresh', { concurrency: true }, () => {
     assert.equal(manager.snapshot().counters.staleServed, 0);
   });
 
+  test('is made also after a call with options', async (t) => {
+    const { endpoint, manager } = await startNumbered(t, 2);
+    await manager.getToken();
+    await manager.getToken({ minValiditySeconds: 0.1 });
+    await endpoint.waitForRequests(2);
+    assert.equal(manager.snapshot().counters.acquisitions, 2);
+  });
+
   test('is not made while it is switched off; a call with a stale token starts it', async (t) => {
     const { endpoint, manager } = await startNumbered(t, 4, { backgroundRefresh: false });
     await manager.getToken();

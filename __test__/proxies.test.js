@@ -114,6 +114,7 @@ const both = () => ({ HTTPS_PROXY: url('open'), HTTP_PROXY: url('open') });
 const CHOICES = [
   ['HTTPS_PROXY', () => ({ HTTPS_PROXY: url('open') }), 'https elsewhere', 'open'],
   ['HTTP_PROXY', () => ({ HTTP_PROXY: url('open') }), 'http elsewhere', 'open'],
+  ['http_proxy', () => ({ http_proxy: url('open') }), 'http elsewhere', 'open'],
   ['HTTP_PROXY, with https', () => ({ HTTP_PROXY: url('open') }), 'https elsewhere', undefined],
   [
     'both cases',
