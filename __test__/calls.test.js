@@ -6,6 +6,7 @@ const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
 const { KeycloakTokenError } = require('..');
 const { rejection, start, times, tokenResponse } = require('./support/manager.js');
+const { nativeCalls } = require('./support/native-calls.js');
 
 const NOT_NUMBERS = {
   null: null,
@@ -101,7 +102,7 @@ describe('arguments', () => {
     assert.equal(await manager.getToken(), token);
   });
 
-  test('are taken where they are right, and undefined counts as absent', async (t) => {
+  test('are accepted if they are right, and undefined counts as absent', async (t) => {
     const { endpoint, manager } = await start(t);
     const { signal } = new AbortController();
     const token = await manager.getToken();
@@ -126,11 +127,13 @@ describe('arguments', () => {
   });
 });
 
-describe('callers at once', { concurrency: true }, () => {
-  test('share one promise and one request, ten thousand of them', async (t) => {
+describe('callers at once', () => {
+  test('share one promise, one native call and one request, ten thousand of them', async (t) => {
     const { endpoint, manager } = await start(t);
+    const calls = nativeCalls(t);
     endpoint.pause();
     const promises = times(10_000, () => manager.getToken());
+    assert.deepEqual(calls, ['ask', 'hold']);
     await endpoint.waitForRequests(1);
     promises.push(manager.getToken());
     assert.equal(new Set(promises).size, 1);
@@ -141,7 +144,7 @@ describe('callers at once', { concurrency: true }, () => {
     assert.deepEqual({ hits, joins, acquisitions }, { hits: 0, joins: 10_000, acquisitions: 1 });
   });
 
-  test('share a failure', async (t) => {
+  test('share a failure, and its error if they share a promise', async (t) => {
     const { endpoint, manager } = await start(t);
     endpoint.setAnswer({ status: 400, body: { error: 'invalid_scope' } });
     const { signal } = new AbortController();
@@ -151,11 +154,13 @@ describe('callers at once', { concurrency: true }, () => {
       manager.getToken({ forceRefresh: true }),
       manager.getToken({ minValiditySeconds: 10 }),
     ];
-    for (const call of calls) await rejection(call, 'ERR_KEYCLOAK_OAUTH');
+    const errors = await Promise.all(calls.map((call) => rejection(call, 'ERR_KEYCLOAK_OAUTH')));
+    assert.equal(new Set(errors.slice(0, 100)).size, 1);
+    assert.equal(new Set(errors.map(({ message }) => message)).size, 1);
     assert.equal(endpoint.requestCount, 1);
   });
 
-  test('are counted exactly, whatever their call', async (t) => {
+  test('are counted exactly, for every method and option', async (t) => {
     const { endpoint, manager } = await start(t);
     const { signal } = new AbortController();
     const kinds = [

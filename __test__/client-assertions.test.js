@@ -6,60 +6,39 @@
 const assert = require('node:assert/strict');
 const { generateKeyPairSync } = require('node:crypto');
 const fs = require('node:fs');
-const os = require('node:os');
-const path = require('node:path');
 const { describe, test } = require('node:test');
 const { inspect } = require('node:util');
+const { makeFile } = require('./support/files.js');
 const { rejection } = require('./support/manager.js');
 const { BEARER, startVerifying } = require('./support/verifying-endpoint.js');
 
 const SECRET = 'a-secret-of-enough-letters-for-hmac';
 const pem = (key) => key.export({ type: 'pkcs8', format: 'pem' });
-const jwk = (key) => key.export({ format: 'jwk' });
 
 const RSA = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const EC = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-const ED = generateKeyPairSync('ed25519');
-
-/** One form of each kind; Rust and a real Keycloak check the others. */
-const METHODS = [
-  ['an RSA key', 'RS256', RSA, { privateKey: pem(RSA.privateKey) }],
-  ['a JWK of EC', 'ES256', EC, { privateKey: JSON.stringify(jwk(EC.privateKey)) }],
-  ['a JWK of Ed25519', 'EdDSA', ED, { privateKey: jwk(ED.privateKey), keyId: 'k' }, 'k'],
-];
-
 const start = (t, believes, options, settings) =>
   startVerifying(t, { believes, ...settings }, options);
-
-/** A separate file for a test. */
-function file(t, text) {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'credential-'));
-  t.after(() => fs.rmSync(folder, { recursive: true }));
-  const place = path.join(folder, 'credential');
-  fs.writeFileSync(place, text);
-  return place;
-}
 
 /** The claims of an assertion. */
 const claimsOf = ({ form }) =>
   JSON.parse(Buffer.from(form.client_assertion.split('.')[1], 'base64url').toString());
 
 describe('private_key_jwt', () => {
-  for (const [name, algorithm, pair, options, kid] of METHODS) {
-    test(`${name} proves the client`, async (t) => {
-      const believes = { algorithm, key: pair.publicKey, kid };
-      const { endpoint, manager } = await start(t, believes, options);
-      assert.equal(await manager.getToken(), 'token-1');
-      const [request] = endpoint.requests;
-      const fields = ['grant_type', 'client_id', 'client_assertion_type', 'client_assertion'];
-      assert.deepEqual(Object.keys(request.form), fields);
-      assert.equal(request.headers.authorization, undefined);
-      const { exp, iat, jti, ...claims } = claimsOf(request);
-      assert.deepEqual(claims, { iss: 'agent', sub: 'agent', aud: endpoint.issuer });
-      assert.equal(exp - iat, 60);
-      assert.ok(jti.length >= 20);
-    });
-  }
+  test('a JWK proves the client', async (t) => {
+    const believes = { algorithm: 'ES256', key: EC.publicKey, kid: 'k' };
+    const privateKey = { ...EC.privateKey.export({ format: 'jwk' }), kid: 'k' };
+    const { endpoint, manager } = await start(t, believes, { privateKey });
+    assert.equal(await manager.getToken(), 'token-1');
+    const [request] = endpoint.requests;
+    const fields = ['grant_type', 'client_id', 'client_assertion_type', 'client_assertion'];
+    assert.deepEqual(Object.keys(request.form), fields);
+    assert.equal(request.headers.authorization, undefined);
+    const { exp, iat, jti, ...claims } = claimsOf(request);
+    assert.deepEqual(claims, { iss: 'agent', sub: 'agent', aud: endpoint.issuer });
+    assert.equal(exp - iat, 60);
+    assert.ok(jti.length >= 20);
+  });
 
   test('every attempt has its own assertion, on a replaced connection too', async (t) => {
     const believes = { algorithm: 'ES256', key: EC.publicKey };
@@ -75,7 +54,7 @@ describe('private_key_jwt', () => {
 
   test('a refused key that did not change is not tried again', async (t) => {
     const next = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    const privateKeyFile = file(t, pem(EC.privateKey));
+    const privateKeyFile = makeFile(t, pem(EC.privateKey));
     const believes = { algorithm: 'ES256', key: EC.publicKey };
     const { endpoint, manager } = await start(t, believes, { privateKeyFile });
     await manager.getToken();
@@ -88,7 +67,7 @@ describe('private_key_jwt', () => {
 
   test('a key that is replaced between two reads of its file is tried in the same call', async (t) => {
     const next = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    const privateKeyFile = file(t, pem(EC.privateKey));
+    const privateKeyFile = makeFile(t, pem(EC.privateKey));
     const believes = { algorithm: 'ES256', key: next.publicKey };
     const { endpoint, manager } = await start(t, believes, { privateKeyFile });
     endpoint.state.answer = (n) => {
@@ -130,7 +109,7 @@ describe('private_key_jwt', () => {
       ['empty', '', /contains no private key/],
       ['another kind', pem(EC.privateKey), /ES256 and cannot sign with RS256/, 'RS256'],
     ]) {
-      const privateKeyFile = file(t, text);
+      const privateKeyFile = makeFile(t, text);
       const { endpoint, manager, at } = await start(
         t,
         {},
@@ -147,24 +126,7 @@ describe('private_key_jwt', () => {
 });
 
 describe('client_secret_jwt', () => {
-  for (const algorithm of ['HS256', 'HS512']) {
-    test(`${algorithm} proves the client, and the secret is not sent`, async (t) => {
-      const { endpoint, manager } = await start(
-        t,
-        { algorithm, secret: SECRET },
-        {
-          clientSecret: SECRET,
-          clientAuthentication: 'client_secret_jwt',
-          ...(algorithm !== 'HS256' && { signingAlgorithm: algorithm }),
-        },
-      );
-      assert.equal(await manager.getToken(), 'token-1');
-      const [{ form, headers }] = endpoint.requests;
-      assert.doesNotMatch(JSON.stringify([form, headers]), new RegExp(SECRET));
-    });
-  }
-
-  test('a secret function is called again after a refusal', async (t) => {
+  test('the secret is not sent, and its function is called again after a refusal', async (t) => {
     const secrets = ['an-old-secret-that-is-long-enough', SECRET];
     const { endpoint, manager } = await start(
       t,
@@ -173,6 +135,8 @@ describe('client_secret_jwt', () => {
     );
     assert.equal(await manager.getToken(), 'token-2');
     assert.equal(endpoint.requests.length, 2);
+    const sent = JSON.stringify(endpoint.requests.map(({ form, headers }) => [form, headers]));
+    assert.doesNotMatch(sent, new RegExp(SECRET));
   });
 });
 
@@ -184,7 +148,7 @@ describe('client_assertion_file', () => {
     ['a JWT-SVID', SPIFFE, { clientAssertionType: SPIFFE }],
   ]) {
     test(`${name} is sent unchanged`, async (t) => {
-      const clientAssertionFile = file(t, 'eyJ.first.one\n');
+      const clientAssertionFile = makeFile(t, 'eyJ.first.one\n');
       const believes = { assertion: { text: 'eyJ.first.one', type } };
       const { endpoint, manager } = await start(t, believes, { clientAssertionFile, ...options });
       assert.equal(await manager.getToken(), 'token-1');
@@ -193,7 +157,7 @@ describe('client_assertion_file', () => {
   }
 
   test('the file is read for every attempt', async (t) => {
-    const clientAssertionFile = file(t, 'eyJ.first.one');
+    const clientAssertionFile = makeFile(t, 'eyJ.first.one');
     const believes = { assertion: { text: 'eyJ.second.one', type: BEARER } };
     const { endpoint, manager } = await start(t, believes, { clientAssertionFile });
     endpoint.state.answer = (n) => {
@@ -207,7 +171,7 @@ describe('client_assertion_file', () => {
   test('the error names a missing or empty file', async (t) => {
     for (const [place, problem] of [
       ['/nowhere/token', /clientAssertionFile "\/nowhere\/token" cannot be read/],
-      [file(t, ' \n'), /is empty/],
+      [makeFile(t, ' \n'), /is empty/],
     ]) {
       const { manager } = await start(t, {}, { clientAssertionFile: place });
       const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_CREDENTIAL');
@@ -217,7 +181,11 @@ describe('client_assertion_file', () => {
 
   test('an assertion that the server repeats is not shown', async (t) => {
     const assertion = 'eyJhbGciOiJSUzI1NiJ9.canarycanarycanary.signature';
-    const { endpoint, manager } = await start(t, {}, { clientAssertionFile: file(t, assertion) });
+    const { endpoint, manager } = await start(
+      t,
+      {},
+      { clientAssertionFile: makeFile(t, assertion) },
+    );
     endpoint.state.answer = () => ({
       status: 401,
       body: { error: 'invalid_client', error_description: `bad assertion ${assertion}` },

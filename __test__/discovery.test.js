@@ -31,12 +31,6 @@ describe('discovery', () => {
     assert.equal(methods(), 'GET POST POST');
   });
 
-  test('a slash at the end of the issuer does not matter', async (t) => {
-    const { endpoint, open, methods } = await start(t);
-    assert.equal(await open({ issuer: `${endpoint.issuer}/` }).getToken(), 'token-2');
-    assert.equal(methods(), 'GET POST');
-  });
-
   test('the document is read again in the call whose endpoint answers 404', async (t) => {
     const { endpoint, manager } = await start(t);
     endpoint.state.document = { token_endpoint: `${endpoint.origin}/old` };
@@ -65,18 +59,17 @@ describe('discovery', () => {
   });
 
   const another = { issuer: 'https://public.example/realms/test' };
+  // `crates/oauth/src/discovery.rs` lists the documents that are refused.
   for (const [name, document, problem] of [
     ['another issuer', another, /belongs to "https:\/\/public\.example.*set issuer to it/],
     ['no endpoint', { token_endpoint: undefined }, /has no token_endpoint/],
-    ['an unusable endpoint', { token_endpoint: '/token' }, /has no token_endpoint/],
   ]) {
     test(`a document with ${name} is refused`, async (t) => {
       const { endpoint, manager } = await start(t);
       endpoint.state.document = document;
       const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_PROTOCOL');
       assert.match(error.message, problem);
-      assert.equal(error.status, 200);
-      assert.equal(error.retryable, false);
+      assert.deepEqual([error.status, error.retryable], [200, false]);
     });
   }
 
@@ -100,22 +93,15 @@ describe('discovery', () => {
   }
 
   test('an https issuer may not name an http endpoint', async (t) => {
-    const certificates = makeCertificates();
-    t.after(() => certificates.remove());
-    const { endpoint, manager } = await start(
-      t,
-      { ca: certificates.ca.cert },
-      { tls: certificates.server },
-    );
+    const { ca, server: tls } = makeCertificates();
+    const { endpoint, manager } = await start(t, { ca: ca.cert }, { tls });
     endpoint.state.document = { token_endpoint: 'http://127.0.0.1:9/token' };
     const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_PROTOCOL');
     assert.match(error.message, /uses http/);
-    endpoint.state.document = {};
   });
 
-  test('the alias for certificates is used with a certificate alone', async (t) => {
+  test('the alias for certificates is used only with a certificate', async (t) => {
     const certificates = makeCertificates();
-    t.after(() => certificates.remove());
     const client = certificates.client('agent');
     const { server, ca } = certificates;
     const tls = { ...server, ca: ca.cert, requestCert: true, rejectUnauthorized: false };

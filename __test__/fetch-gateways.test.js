@@ -93,7 +93,7 @@ describe('a redirect to a login page', { concurrency: true }, () => {
     });
   }
 
-  test('is not meant by a redirect to any other page of another origin', async (t) => {
+  test('is not assumed for a redirect to any other page of another origin', async (t) => {
     const { endpoint, manager } = await startGateway(t, (url) => `${url}/loginpage`);
     const { message } = await rejection(manager.fetch('/'), 'ERR_KEYCLOAK_REQUEST');
     assert.doesNotMatch(message, /login page/);
@@ -126,7 +126,7 @@ describe('a 401', { concurrency: true }, () => {
     });
   }
 
-  test('of one replica among calls at once is answered in the same way', async (t) => {
+  test('of one replica among concurrent calls has the same effect', async (t) => {
     const refused = new Set();
     const { endpoint, manager } = await startBoth(t, ({ url }, response) => {
       // The first time that each of these URLs is called.
@@ -150,7 +150,7 @@ describe('a 401', { concurrency: true }, () => {
     assert.equal(endpoint.requestCount, 2);
   });
 
-  test('of one replica is answered by sending the call once more', async (t) => {
+  test('of one replica causes the call to be sent once more', async (t) => {
     let refusals = [];
     const { api, endpoint, manager } = await startBoth(t, (_, response) => {
       if (refusals.shift()) response.writeHead(401);

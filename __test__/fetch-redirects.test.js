@@ -1,6 +1,6 @@
 'use strict';
 
-// Where `fetch` of a manager sends the token, and where not: origins and redirects.
+// The origins to which a manager's `fetch` sends the token, and redirects.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');

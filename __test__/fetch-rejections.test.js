@@ -23,7 +23,7 @@ const statusOf = async (call) => {
 };
 
 describe('a refused token', { concurrency: true }, () => {
-  test('is replaced, and the request is sent once more whatever its method', async (t) => {
+  test('is replaced, and the request is sent once more with every method', async (t) => {
     for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']) {
       const { api, endpoint, manager } = await startBoth(t, accepting(revoked()));
       const headers = { 'x-own': 'a' };
@@ -58,7 +58,7 @@ describe('a refused token', { concurrency: true }, () => {
       const { api, manager } = await startBoth(t, accepting(revoked()));
       const response = await manager.fetch('/', { method: 'POST', body });
       assert.equal(response.status, 200, name);
-      // The boundary of a form is another one each time.
+      // The boundary of a form differs each time.
       const sent = api.requests.map((request) => request.body.replace(/-+formdata-\S+/g, ''));
       assert.equal(sent.length, 2, name);
       assert.match(sent[0], /abc/, name);
@@ -66,7 +66,7 @@ describe('a refused token', { concurrency: true }, () => {
     }
   });
 
-  test('costs no connection, however long the body of its 401', async (t) => {
+  test('costs no connection, even if its 401 has a long body', async (t) => {
     // More than any Node reads ahead.
     const page = Buffer.alloc(200 * 1024, 'refused ');
     let count = 0;
@@ -214,7 +214,7 @@ describe('a refused token', { concurrency: true }, () => {
     const tokens = revoked();
     const { api, endpoint, manager } = await startBoth(t, async (request, response) => {
       if (tokens.has(bearer(request))) return 'ok';
-      // All of them are in progress before the first is refused.
+      // No request is refused before all of them have arrived.
       await new Promise((resolve) => {
         gathered.push(resolve);
         if (gathered.length === 50) for (const go of gathered) go();
@@ -246,7 +246,7 @@ describe('a refused token', { concurrency: true }, () => {
     assert.ok(api.connectionCount <= 8, `${api.connectionCount} connections`);
   });
 
-  test('on one route among others leaves the others alone', async (t) => {
+  test('on one route does not affect the other routes', async (t) => {
     const { api, endpoint, manager } = await startBoth(t, ({ url }, response) => {
       if (url === '/bad') response.writeHead(401);
       return 'done';
@@ -260,7 +260,7 @@ describe('a refused token', { concurrency: true }, () => {
   });
 });
 
-/** Responses with a body in use, or with a body of another kind than the platform's. */
+/** Responses whose body is in use or is not a body of the platform. */
 const BODIES = {
   'was read to its end': async ({ respond }) => {
     const response = respond('body');
@@ -351,7 +351,7 @@ describe('a body that must be drained before the next request', { concurrency: t
       double: (body) => ({ status, headers: new Headers(init.headers), body }),
       expect: (text, expected) => checks.push(async () => assert.equal(await text, expected)),
       after: (check) => afterwards.push(check),
-      /** A body without end that must be left alone. */
+      /** An endless body that must not be cancelled. */
       watched() {
         let isCancelled = false;
         checks.push(() => assert.equal(isCancelled, false, 'it was cancelled'));

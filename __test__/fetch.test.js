@@ -245,7 +245,7 @@ describe('fetch', { concurrency: true }, () => {
 });
 
 describe('the function that sends', () => {
-  test('is that of the option, and its response is returned', async (t) => {
+  test('is the one of the option, and its response is returned', async (t) => {
     const calls = [];
     const answers = [new Response('no', { status: 401 }), new Response('yes')];
     const double = (...args) => {

@@ -6,10 +6,16 @@
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
-const { KeycloakTokenManager } = require('..');
 const { block } = require('./programs/program.js');
 const { startFakeTokenEndpointProcess } = require('./support/fault-server.js');
-const { startNumbered, start, times, tokenResponse, until } = require('./support/manager.js');
+const {
+  openManager,
+  start,
+  startNumbered,
+  times,
+  tokenResponse,
+  until,
+} = require('./support/manager.js');
 
 const REFUSAL = { status: 400, body: { error: 'invalid_scope' } };
 const LONG_S = 300;
@@ -22,16 +28,8 @@ function jwt(seconds, iat = 1_000_000) {
 
 describe('a token that expires while the event loop is blocked', () => {
   test('is replaced before waiting callers get one', async (t) => {
-    const endpoint = await startFakeTokenEndpointProcess({ expiresIn: 2 });
-    t.after(() => endpoint.close());
-    const clientSecret = 'test-secret';
-    const { tokenEndpoint } = endpoint;
-    const manager = new KeycloakTokenManager({
-      tokenEndpoint,
-      clientId: 'test-client',
-      clientSecret,
-    });
-    t.after(() => manager.close());
+    const endpoint = await startFakeTokenEndpointProcess(t, { expiresIn: 2 });
+    const manager = openManager(t, { tokenEndpoint: endpoint.tokenEndpoint });
     const waiting = [
       manager.getToken(),
       manager.getToken(),
@@ -57,6 +55,7 @@ describe('the background refresh', { concurrency: true }, () => {
     assert.ok(age >= 0.91 * 2_000 - 20 && age < 2_500, `${age}`);
     await until(() => manager.snapshot().tokenAgeSeconds < 1, 'the new token has arrived');
     assert.equal(await manager.getToken(), 'token-2');
+    assert.equal(manager.getToken(), manager.getToken());
     assert.equal(manager.snapshot().counters.staleServed, 0);
   });
 
@@ -84,89 +83,30 @@ describe('the background refresh', { concurrency: true }, () => {
     assert.equal(endpoint.requestCount, 2);
     assert.ok(manager.snapshot().counters.staleServed >= 1);
   });
-
-  test('is tried again after a failure, and the token is given while it lives', async (t) => {
-    const { endpoint, manager, at } = await startNumbered(t, 6);
-    await manager.getToken();
-    assert.equal(await manager.getToken(), 'token-1');
-    endpoint.answerNext(REFUSAL);
-    await endpoint.waitForRequests(2);
-    await until(() => at('warn').length > 0, 'the failure is logged');
-    assert.equal(await manager.getToken(), 'token-1');
-    await endpoint.waitForRequests(3);
-    await until(() => at('info').length > 0, 'the recovery is logged');
-    await until(async () => (await manager.getToken()) === 'token-2', 'the new token has settled');
-  });
-
-  test('never lets a token live longer than the server said', async (t) => {
-    const { endpoint, manager } = await start(t);
-    const givenAt = new Map();
-    endpoint.setAnswer(({ at }) => {
-      const token = `token-${givenAt.size}`;
-      givenAt.set(token, at);
-      return givenAt.size > 2 ? REFUSAL : { body: tokenResponse(token, 2), delayMs: 50 };
-    });
-    let oldest = 0;
-    let isOver = false;
-    while (!isOver) {
-      const token = await manager.getToken().catch(({ code }) => {
-        assert.equal(code, 'ERR_KEYCLOAK_OAUTH');
-        isOver = true;
-      });
-      if (!isOver) oldest = Math.max(oldest, Date.now() - givenAt.get(token));
-      await new Promise(setImmediate);
-    }
-    assert.ok(oldest > 1_300 && oldest < 1_750, `${oldest}`);
-    assert.equal(manager.snapshot().state, 'failing');
-  });
 });
 
-describe('minValiditySeconds', { concurrency: true }, () => {
-  test('that no token meets costs one request and one warning', async (t) => {
-    const { endpoint, manager, at } = await startNumbered(t, LONG_S);
-    const minimum = { minValiditySeconds: 1_000 };
-    const tokens = await Promise.all(times(20, () => manager.getToken(minimum)));
-    for (const _ of times(20)) tokens.push(await manager.getToken(minimum));
-    tokens.push(await manager.getTokenForStreaming(Number.POSITIVE_INFINITY));
-    assert.deepEqual(new Set(tokens), new Set(['token-1']));
-    assert.equal(endpoint.requestCount, 1);
-    assert.equal(at('warn').length, 1, at('warn').join('\n'));
-    assert.match(at('warn')[0], /minValiditySeconds/);
-  });
-
+describe('minValiditySeconds', () => {
   test('that the held token misses causes one request, and the better token is kept', async (t) => {
     const { endpoint, manager, at } = await startNumbered(t, LONG_S);
     await manager.getToken();
     assert.equal(await manager.getToken({ minValiditySeconds: 298 }), 'token-1');
-    endpoint.setAnswer({ body: tokenResponse('long', 3_600) });
+    endpoint.answerNext({ body: tokenResponse('long', 3_600) });
     assert.equal(await manager.getToken({ minValiditySeconds: 1_000 }), 'long');
-    assert.equal(await manager.getToken({ minValiditySeconds: 3_000 }), 'long');
     assert.equal(await manager.getToken(), 'long');
-    assert.equal(endpoint.requestCount, 2);
     assert.deepEqual(at('warn'), []);
-  });
-
-  test('gives the valid token with a warning if the request fails', async (t) => {
-    const { endpoint, manager, at } = await startNumbered(t, LONG_S);
-    await manager.getToken();
     endpoint.setAnswer(REFUSAL);
-    assert.equal(await manager.getToken({ minValiditySeconds: 1_000 }), 'token-1');
-    assert.equal(await manager.getToken({ minValiditySeconds: 1_000 }), 'token-1');
-    assert.equal(endpoint.requestCount, 2);
+    for (const _ of times(20)) assert.equal(await manager.getTokenForStreaming(4e6), 'long');
+    assert.equal(endpoint.requestCount, 3);
     assert.equal(at('warn').filter((line) => line.includes('minValiditySeconds')).length, 1);
   });
 });
 
-// One row for each source of a lifetime; `crates/oauth/src/lifetime.rs` lists the spellings.
+// `crates/oauth/src/lifetime.rs` lists what a server may say.
 describe('the lifetime', { concurrency: true }, () => {
   for (const [name, token, expiresIn, expected, warnings = 0] of [
     ['a fraction', 'opaque', 300.5, 299.5],
-    ['a numeric string', 'opaque', '300', 299],
-    ['absent, with a token that contains it', jwt(120), undefined, 119],
-    ['longer than the token says', jwt(120), 300, 119],
-    ['absent, with an opaque token', 'opaque', undefined, 9, 1],
-    ['a negative number', 'opaque', -5, 9, 1],
-    ['a second', 'opaque', 1, 0.75],
+    ['one longer than the token says', jwt(120), 300, 119],
+    ['an opaque token without one', 'opaque', undefined, 9, 1],
   ]) {
     test(`is right for ${name}`, async (t) => {
       const { endpoint, manager, at } = await start(t);

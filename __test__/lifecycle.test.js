@@ -14,7 +14,8 @@ const { numbered, start } = require('./support/manager.js');
 const LIMIT_MS = 30_000;
 const EXIT_LIMIT_MS = 1000;
 const ROUNDS = 7;
-/** Less than the program's event loop is busy, and more than an answer on loopback takes. */
+const BUSY_MS = 500;
+/** Less than the event loop is busy, and more than an answer on loopback takes. */
 const ARRIVED_MS = 200;
 /** Longer than a token of 2 s lives. */
 const STOPPED_MS = 2500;
@@ -107,13 +108,15 @@ describe('a program', { timeout: LIMIT_MS }, () => {
 describe('a blocked event loop', { timeout: LIMIT_MS, concurrency: true }, () => {
   for (const [name, delayMs, ends] of [
     // A life of 3 s is stale after 1.5 s and over after 3 s; the replacement is sent before 1.5 s.
-    ['does not hold up a refresh, however slow the server', 300, [3300]],
+    ['does not delay a refresh from a slow server', 300, [3300]],
     ['does not delay a caller after more than one life', 0, [4150, 4200, 4250]],
   ]) {
     it(name, async (t) => {
-      const endpoint = await startFakeTokenEndpointProcess({ expiresIn: 3, delayMs });
-      t.after(() => endpoint.close());
-      const programs = ends.map((end) => run(t, 'blocked.js', [endpoint.tokenEndpoint, 500, end]));
+      const endpoint = await startFakeTokenEndpointProcess(t, { expiresIn: 3, delayMs });
+      const { tokenEndpoint } = endpoint;
+      const programs = ends.map((end) =>
+        run(t, 'blocked.js', [tokenEndpoint, 'between calls', 500, end]),
+      );
       const all = await Promise.all(programs.map((program) => program.result()));
       for (const { wasCached, isNew, left, counters } of all) {
         assert.deepEqual([wasCached, isNew], [true, true]);
@@ -127,10 +130,11 @@ describe('a blocked event loop', { timeout: LIMIT_MS, concurrency: true }, () =>
 });
 
 describe('a process that is stopped', { timeout: LIMIT_MS, skip: isLinux }, () => {
-  it('neither returns nor keeps a token that expired before its event loop ran again', async (t) => {
+  it('does not return or keep a token that expired before its event loop ran again', async (t) => {
     const { endpoint } = await start(t);
     endpoint.setAnswer(numbered(2));
-    const program = run(t, 'stopped.js', [endpoint.tokenEndpoint]);
+    const args = [endpoint.tokenEndpoint, 'while the answer comes', BUSY_MS];
+    const program = run(t, 'blocked.js', args);
     assert.equal(await program.next(), 'asked');
     await endpoint.waitForRequests(1);
     // The answer arrives while the event loop is busy.
@@ -168,11 +172,10 @@ describe('close', { timeout: LIMIT_MS }, () => {
   it('breaks off the request', { timeout: 5000 }, async (t) => {
     const seen = new EventEmitter();
     const [requested, ended] = [once(seen, 'request'), once(seen, 'end')];
-    const server = await startRawServer((socket) => {
+    const server = await startRawServer(t, (socket) => {
       socket.once('data', () => seen.emit('request'));
       socket.once('close', () => seen.emit('end'));
     });
-    t.after(() => server.close());
     const { manager } = await start(t, { tokenEndpoint: `${server.url}/token` });
     const call = manager.getToken();
     await requested;
@@ -230,7 +233,7 @@ describe('close', { timeout: LIMIT_MS }, () => {
       await manager.getToken();
     }
     await closed.close();
-    // The other, in use all the time, is refreshed when this one would have been, and once more.
+    // The open manager is in use all the time: it is refreshed when the closed one was due, and again.
     const use = setInterval(() => other.getToken().catch(() => {}), 10);
     t.after(() => clearInterval(use));
     await endpoint.waitForRequests(4);

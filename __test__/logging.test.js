@@ -13,6 +13,7 @@ const {
   start,
   startNumbered,
   times,
+  unhandledRejections,
   until,
 } = require('./support/manager.js');
 
@@ -79,11 +80,8 @@ describe('log lines', { concurrency: true }, () => {
     });
   }
 
-  test('of a logger that throws or rejects are lost, without another effect', async (t) => {
-    const reasons = [];
-    const note = (reason) => reasons.push(reason);
-    process.on('unhandledRejection', note);
-    t.after(() => process.off('unhandledRejection', note));
+  test('of a logger that throws or rejects are lost, with no other effect', async (t) => {
+    const reasons = unhandledRejections(t);
     const calls = [];
     const fail = (level) => () => {
       calls.push(level);
@@ -104,7 +102,7 @@ describe('log lines', { concurrency: true }, () => {
     assert.deepEqual(reasons, []);
   });
 
-  test('may come to methods that use `this` and call the manager', async (t) => {
+  test('reach methods that use `this` and call the manager', async (t) => {
     class Logger {
       inside = [];
       error() {}
@@ -124,18 +122,6 @@ describe('log lines', { concurrency: true }, () => {
     assert.equal(logger.inside[1], 'fresh');
     assert.notEqual(await manager.getToken(), first, 'the cleared token is not kept');
     assert.equal(endpoint.requestCount, 2);
-  });
-
-  test('stop with close', async (t) => {
-    const { endpoint, manager, lines } = await start(t);
-    await manager.getToken();
-    endpoint.pause();
-    const call = manager.getToken(forced);
-    await endpoint.waitForRequests(2);
-    await manager.close();
-    await rejection(call, 'ERR_KEYCLOAK_CLOSED');
-    endpoint.resume();
-    assert.deepEqual(levels(lines), ['debug']);
   });
 });
 

@@ -4,28 +4,15 @@
 
 const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');
-const { startFakeTokenEndpoint } = require('../lib/testing');
 const { run } = require('./programs');
 const { startFakeTokenEndpointProcess, startRawServer } = require('./support/fault-server.js');
-const { tokenResponse, until } = require('./support/manager.js');
+const { startEndpoint, tokenResponse, until } = require('./support/manager.js');
 
 /** A hanging test must fail. */
 const LIMIT_MS = 30_000;
 
 const execArgv = ['--expose-gc'];
 const isLinux = process.platform === 'linux' ? false : 'memory is read in /proc';
-
-async function startElsewhere(t, options) {
-  const endpoint = await startFakeTokenEndpointProcess(options);
-  t.after(() => endpoint.close());
-  return endpoint;
-}
-
-async function start(t, options) {
-  const endpoint = await startFakeTokenEndpoint(options);
-  t.after(() => endpoint.close());
-  return endpoint;
-}
 
 const task = (t, { tokenEndpoint }, name, env) =>
   run(t, 'memory.js', [tokenEndpoint, name], { execArgv, env });
@@ -34,17 +21,17 @@ describe('an answer of 300 MB', { timeout: LIMIT_MS, skip: isLinux }, () => {
   for (const [name, answer] of [
     ['with Content-Length', { headers: { 'Content-Length': '300000000' } }],
     ['in chunks', {}],
-    ['with a status that is otherwise tried again', { status: 503 }],
+    ['with a status that would otherwise be retried', { status: 503 }],
   ]) {
     it(`${name} is refused without taking memory`, async (t) => {
-      const endpoint = await startElsewhere(t);
+      const endpoint = await startFakeTokenEndpointProcess(t);
       await endpoint.set('answerNext', {}, { ...answer, fault: 'flood' });
       const { code, message, grown } = await task(t, endpoint, 'flood').result();
       assert.equal(code, 'ERR_KEYCLOAK_PROTOCOL');
       assert.match(message, /larger than 1 MiB/);
       assert.ok(grown < 20, `${grown} MiB more`);
       const { requestCount } = await endpoint.stats();
-      assert.equal(requestCount, 2, 'it is not asked for again');
+      assert.equal(requestCount, 2, 'the request is not repeated');
     });
   }
 });
@@ -52,7 +39,7 @@ describe('an answer of 300 MB', { timeout: LIMIT_MS, skip: isLinux }, () => {
 describe('without close', { timeout: LIMIT_MS }, () => {
   it('500 managers are collected with their background work', async (t) => {
     const clients = { 'test-client': 'test-secret', control: 'test-secret' };
-    const endpoint = await start(t, { clients, expiresIn: 5 });
+    const endpoint = await startEndpoint(t, { clients, expiresIn: 5 });
     // The last of those that are dropped would be refreshed when 2.5 s are over.
     const dueMs = 2_700;
     endpoint.setAnswer(({ clientId }) => (clientId === 'control' ? { expiresIn: 1 } : {}));
@@ -69,7 +56,7 @@ describe('without close', { timeout: LIMIT_MS }, () => {
   });
 
   it('a manager with waiting callers answers them', async (t) => {
-    const endpoint = await start(t);
+    const endpoint = await startEndpoint(t);
     endpoint.pause();
     const program = task(t, endpoint, 'wait');
     assert.equal(await program.next(), 'asked');
@@ -87,12 +74,11 @@ describe('without close', { timeout: LIMIT_MS }, () => {
   });
 
   it('a manager that is refreshing is collected, and its request is cancelled', async (t) => {
-    const { access_token, ...rest } = tokenResponse('a-token', 1);
-    const body = JSON.stringify({ access_token, ...rest });
+    const body = JSON.stringify(tokenResponse('a-token', 1));
     let requests = 0;
     let isBrokenOff = false;
     // The first connection answers once, and a second request on it never.
-    const server = await startRawServer((socket) => {
+    const server = await startRawServer(t, (socket) => {
       socket.on('data', () => {
         requests += 1;
         const head = `HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n`;
@@ -102,7 +88,6 @@ describe('without close', { timeout: LIMIT_MS }, () => {
         isBrokenOff = true;
       });
     });
-    t.after(() => server.close());
     const program = task(t, { tokenEndpoint: `${server.url}/token` }, 'dropInFlight');
     assert.equal(await program.next(), 'used');
     await until(() => requests === 2, 'a refresh is under way');
@@ -117,7 +102,7 @@ describe('without close', { timeout: LIMIT_MS }, () => {
 
 describe('long runs', { timeout: LIMIT_MS, skip: isLinux }, () => {
   it('1,000 acquisitions, cleared and abandoned in turn, leave no memory behind', async (t) => {
-    const endpoint = await startElsewhere(t);
+    const endpoint = await startFakeTokenEndpointProcess(t);
     const { grown } = await task(t, endpoint, 'churn').result();
     const { requestCount } = await endpoint.stats();
     assert.ok(requestCount > 1000, `${requestCount} requests`);

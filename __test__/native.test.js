@@ -1,24 +1,23 @@
 'use strict';
 
-// The loader of the native side, alone in a folder with packages made for the test: its choice on
-// each platform, and its errors.
+// The loader of the native side in a folder with packages made for the test: which package it loads
+// on each platform, and its errors.
 
 const assert = require('node:assert/strict');
 const { execFileSync } = require('node:child_process');
-const { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } = require('node:fs');
-const os = require('node:os');
+const { cpSync, mkdirSync, writeFileSync } = require('node:fs');
 const path = require('node:path');
 const { describe, it } = require('node:test');
 const { findPlatformPackage } = require('../tools/package/platform-package.js');
 const { targets } = require('../tools/package/targets.js');
+const { makeFolder } = require('./support/files.js');
 
 const VERSION = '1.2.3';
 const LOADERS = { glibc: '/lib64/ld-linux-x86-64.so.2', musl: '/lib/ld-musl-x86_64.so.1' };
 
 /** A folder with the loader and the packages given by name: their version and their code. */
 function layOut(t, packages) {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'keycloak-token-manager-native-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = makeFolder(t);
   const write = (name, content) => {
     mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
     writeFileSync(path.join(folder, name), content);

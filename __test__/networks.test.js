@@ -9,15 +9,13 @@ const { once } = require('node:events');
 const fs = require('node:fs');
 const http = require('node:http');
 const https = require('node:https');
-const os = require('node:os');
-const path = require('node:path');
-const { after, before, describe, test } = require('node:test');
-const { KeycloakTokenManager } = require('..');
+const { describe, test } = require('node:test');
 const { run } = require('./programs');
 const { makeCertificates } = require('./support/certificates.js');
+const { makeFile } = require('./support/files.js');
 const { withHosts } = require('./support/hosts-file.js');
 const { listen } = require('./support/listen.js');
-const { CLIENT, tokenResponse } = require('./support/manager.js');
+const { openManager, tokenResponse } = require('./support/manager.js');
 
 /** A hanging test must fail. */
 const LIMIT_MS = 30_000;
@@ -61,9 +59,7 @@ const answering = (name) => (request, response) => {
 const serve = (t, name, place) => listen(t, http.createServer(answering(name)), place);
 
 function hostsFile(t, addresses) {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'hosts-'));
-  t.after(() => fs.rmSync(folder, { recursive: true }));
-  const file = path.join(folder, 'hosts');
+  const file = makeFile(t, '');
   const write = (list) => {
     fs.writeFileSync(file, list.map((address) => `${address} ${NAME}\n`).join(''));
   };
@@ -79,7 +75,7 @@ describe('a name', { timeout: LIMIT_MS }, () => {
     ['127.0.0.1', '::1', '127.0.0.1'],
     ['::1', '127.0.0.1', '::1'],
   ]) {
-    test(`with the addresses ${addresses.join(' and ')} is reached on the second`, async (t) => {
+    test(`with the addresses ${addresses.join(' and ')} is reached at the second`, async (t) => {
       const started = withHosts(t, hostsFile(t, addresses).file);
       if (started === undefined) return;
       const { port } = await serve(t, 'a-token', { host: only });
@@ -119,9 +115,7 @@ describe('a name', { timeout: LIMIT_MS }, () => {
 
 test('an endpoint can be an address of IPv6', async (t) => {
   const { port } = await serve(t, 'a-token', { host: '::1' });
-  const tokenEndpoint = `http://[::1]:${port}/token`;
-  const manager = new KeycloakTokenManager({ ...CLIENT, tokenEndpoint });
-  t.after(() => manager.close());
+  const manager = openManager(t, { tokenEndpoint: `http://[::1]:${port}/token` });
   assert.equal(await manager.getToken(), 'a-token');
 });
 
@@ -136,11 +130,7 @@ describe('a connection', { timeout: LIMIT_MS }, () => {
       complaint += text;
     });
     const [port] = await once(peer.stdout, 'data');
-    const manager = new KeycloakTokenManager({
-      ...CLIENT,
-      tokenEndpoint: `http://127.0.0.1:${Number(port)}/token`,
-    });
-    t.after(() => manager.close());
+    const manager = openManager(t, { tokenEndpoint: `http://127.0.0.1:${Number(port)}/token` });
     await manager.getToken();
     const start = performance.now();
     assert.equal(await manager.getToken({ forceRefresh: true }), 'a-token', complaint);
@@ -151,11 +141,7 @@ describe('a connection', { timeout: LIMIT_MS }, () => {
 });
 
 describe('a TLS session', { timeout: LIMIT_MS }, () => {
-  let certificates;
-  before(() => {
-    certificates = makeCertificates();
-  });
-  after(() => certificates?.remove());
+  const certificates = makeCertificates();
 
   for (const [version, client] of [
     ['TLSv1.2', undefined],
@@ -173,14 +159,15 @@ describe('a TLS session', { timeout: LIMIT_MS }, () => {
       server.on('secureConnection', (socket) => seen.push(socket.isSessionReused()));
       const { port, sockets } = await listen(t, server);
       const pair = client && certificates.client(client);
-      const manager = new KeycloakTokenManager({
+      const manager = openManager(t, {
         tokenEndpoint: `https://127.0.0.1:${port}/token`,
         ca: ca.cert,
-        ...(pair
-          ? { clientId: client, clientCertificate: pair.cert, clientKey: pair.key }
-          : CLIENT),
+        ...(pair && {
+          clientSecret: undefined,
+          clientCertificate: pair.cert,
+          clientKey: pair.key,
+        }),
       });
-      t.after(() => manager.close());
       await manager.getToken();
       for (const socket of sockets) socket.destroy();
       await manager.getToken({ forceRefresh: true });

@@ -1,17 +1,16 @@
 'use strict';
 
-// Every way to authenticate, against a certified OAuth server other than Keycloak: our requests
-// follow the standards, and not only the habits of one server.
+// Every way to authenticate, against a certified OAuth server other than Keycloak: the requests
+// follow the standards, not only the habits of one server.
 
 const assert = require('node:assert/strict');
 const { generateKeyPairSync } = require('node:crypto');
 const https = require('node:https');
 const { after, before, describe, test } = require('node:test');
 const { inspect } = require('node:util');
-const { KeycloakTokenManager } = require('..');
 const { makeCertificates } = require('./support/certificates.js');
 const { listen } = require('./support/listen.js');
-const { recorder, rejection } = require('./support/manager.js');
+const { openManager, recorder, rejection } = require('./support/manager.js');
 
 /** Characters that a form, a header and an URL treat in different ways. */
 const SECRET = 's3cr+t%/: long enough for every algorithm of HMAC, that is 64 bytes';
@@ -25,7 +24,7 @@ const KEYS = {
 
 const pem = ({ privateKey }) => privateKey.export({ type: 'pkcs8', format: 'pem' });
 
-/** `client` is what the server knows of it, `options` what we do. */
+/** `client` is the registration at the server, `options` are those of the manager. */
 const METHODS = [
   {
     name: 'client_secret_post',
@@ -81,14 +80,13 @@ function clientOf({ name, algorithm, client }) {
 const CERTIFICATE = { name: 'tls_client_auth', client: { tls_client_auth_subject_dn: 'CN=agent' } };
 
 describe('a certified server', () => {
-  let certificates;
+  const certificates = makeCertificates();
   let close;
   let issuer;
   let pair;
   const issued = [];
 
   before(async () => {
-    certificates = makeCertificates();
     const { cert, key } = certificates.client('agent');
     pair = { clientCertificate: cert, clientKey: key };
     const server = https.createServer({
@@ -108,10 +106,7 @@ describe('a certified server', () => {
     provider.on('client_credentials.saved', ({ clientId }) => issued.push(clientId));
     server.on('request', provider.callback());
   });
-  after(async () => {
-    await close?.();
-    certificates?.remove();
-  });
+  after(() => close?.());
 
   function configuration() {
     const key = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
@@ -143,9 +138,8 @@ describe('a certified server', () => {
   function make(t, options) {
     const { logger, at } = recorder();
     const { ca } = certificates;
-    const manager = new KeycloakTokenManager({ ca: ca.cert, logger, ...options });
-    t.after(() => manager.close());
-    return { manager, at };
+    const secret = { clientSecret: undefined };
+    return { manager: openManager(t, { ca: ca.cert, logger, ...secret, ...options }), at };
   }
 
   async function assertGiven(t, clientId, options) {

@@ -9,11 +9,10 @@ const https = require('node:https');
 const net = require('node:net');
 const { after, before, describe, test } = require('node:test');
 const { inspect } = require('node:util');
-const { KeycloakTokenManager } = require('..');
 const { startFakeTokenEndpoint } = require('../lib/testing');
 const { makeCertificates } = require('./support/certificates.js');
 const { listen } = require('./support/listen.js');
-const { CLIENT, recorder, rejection } = require('./support/manager.js');
+const { openManager, recorder, rejection } = require('./support/manager.js');
 
 const ALL = ['HTTPS_PROXY', 'HTTP_PROXY', 'NO_PROXY', 'NODE_USE_ENV_PROXY'].flatMap((name) => [
   name,
@@ -27,7 +26,7 @@ const NOWHERE = 'sso.nowhere.invalid';
 
 const proxies = {};
 const started = [];
-let certificates;
+const certificates = makeCertificates();
 let plain;
 let secure;
 
@@ -61,7 +60,6 @@ async function serve(server, asked) {
 }
 
 before(async () => {
-  certificates = makeCertificates();
   const { key, cert } = certificates.server;
   secure = await startFakeTokenEndpoint({ tls: { key, cert } });
   plain = await startFakeTokenEndpoint();
@@ -79,7 +77,6 @@ before(async () => {
 
 after(async () => {
   for (const stop of started) await stop();
-  certificates?.remove();
 });
 
 /** A manager that is made in this environment, in which no other variable of a proxy is set. */
@@ -95,9 +92,7 @@ function make(t, environment, options) {
   try {
     const { logger, at } = recorder();
     const ca = certificates.ca.cert;
-    const manager = new KeycloakTokenManager({ ...CLIENT, ca, logger, ...options });
-    t.after(() => manager.close());
-    return { manager, at };
+    return { manager: openManager(t, { ca, logger, ...options }), at };
   } finally {
     set(saved);
   }
@@ -106,33 +101,26 @@ function make(t, environment, options) {
 const endpoints = {
   https: () => secure.tokenEndpoint,
   http: () => plain.tokenEndpoint,
-  'https at localhost': () => secure.tokenEndpoint.replace('127.0.0.1', 'localhost'),
   'https elsewhere': () => `https://${NOWHERE}/token`,
   'http elsewhere': () => `http://${NOWHERE}/token`,
 };
 const url = (name) => `http://${proxies[name].host}`;
 const both = () => ({ HTTPS_PROXY: url('open'), HTTP_PROXY: url('open') });
-const exempting = (list) => ({ ...both(), NO_PROXY: list });
 
-/** Name, environment, endpoint, and the proxy that is used, if any. Rust lists what NO_PROXY means. */
+/**
+ * Name, environment, endpoint, and the proxy that is used, if any. `crates/transport/src/proxy.rs`
+ * lists what the variables mean.
+ */
 const CHOICES = [
-  ['no variable', () => ({}), 'https', undefined],
   ['HTTPS_PROXY', () => ({ HTTPS_PROXY: url('open') }), 'https elsewhere', 'open'],
-  ['HTTPS_PROXY, with http', () => ({ HTTPS_PROXY: url('open') }), 'http elsewhere', undefined],
   ['HTTP_PROXY', () => ({ HTTP_PROXY: url('open') }), 'http elsewhere', 'open'],
+  ['http_proxy', () => ({ http_proxy: url('open') }), 'http elsewhere', 'open'],
   ['HTTP_PROXY, with https', () => ({ HTTP_PROXY: url('open') }), 'https elsewhere', undefined],
   [
     'both cases',
     () => ({ https_proxy: url('other'), HTTPS_PROXY: url('open') }),
     'https elsewhere',
     'other',
-  ],
-  ['http_proxy', () => ({ http_proxy: url('open') }), 'http elsewhere', 'open'],
-  [
-    'a proxy without a scheme',
-    () => ({ HTTPS_PROXY: proxies.open.host }),
-    'https elsewhere',
-    'open',
   ],
   [
     'NODE_USE_ENV_PROXY=0',
@@ -141,12 +129,7 @@ const CHOICES = [
     'open',
   ],
   ['both variables', both, 'https', undefined],
-  ['both variables', both, 'http', undefined],
-  ['both variables', both, 'https at localhost', undefined],
-  ['* in NO_PROXY', () => exempting('*'), 'https elsewhere', undefined],
-  ['host:port in NO_PROXY', () => exempting(`${NOWHERE}:443`), 'https elsewhere', undefined],
-  ['a suffix in NO_PROXY', () => exempting('nowhere.invalid'), 'https elsewhere', undefined],
-  ['*.suffix of others', () => exempting('*.elsewhere.invalid'), 'https elsewhere', 'open'],
+  ['NO_PROXY', () => ({ ...both(), NO_PROXY: '*' }), 'https elsewhere', undefined],
 ];
 
 describe('the proxy', () => {
@@ -251,7 +234,7 @@ describe('the proxy', () => {
     });
   });
 
-  test('cannot read the tunnel, nor impersonate the server', async (t) => {
+  test('cannot read the tunnel or impersonate the server', async (t) => {
     const { manager } = make(
       t,
       {},
@@ -263,28 +246,17 @@ describe('the proxy', () => {
   });
 
   test('fails the acquisition if the variable is unusable, without a direct connection', async (t) => {
-    for (const value of ['ftp://jane:canary@127.0.0.1:1080', 'http://jane:canary@']) {
-      const elsewhere = { tokenEndpoint: endpoints['https elsewhere'](), requestTimeoutMs: 1_200 };
-      const { manager, at } = make(t, { https_proxy: value }, elsewhere);
-      const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_NETWORK');
-      assert.match(error.message, /HTTPS_PROXY in the environment is not the URL of/);
-      assert.doesNotMatch(`${error.message} ${at('warn')}`, CREDENTIALS);
-      for (const [environment, options] of [
-        [{ NO_PROXY: NOWHERE }, {}],
-        [{}, { proxy: false }],
-      ]) {
-        const all = { ...elsewhere, ...options };
-        const { manager: direct } = make(t, { https_proxy: value, ...environment }, all);
-        const { message } = await rejection(direct.getToken(), 'ERR_KEYCLOAK_NETWORK');
-        assert.match(message, /cannot be resolved.*\((ENOTFOUND|EAI_AGAIN)\)/);
-      }
-      const { manager: local } = make(
-        t,
-        { https_proxy: value },
-        { tokenEndpoint: secure.tokenEndpoint },
-      );
-      assert.equal(typeof (await local.getToken()), 'string');
-    }
+    const https_proxy = 'ftp://jane:canary@127.0.0.1:1080';
+    const elsewhere = { tokenEndpoint: endpoints['https elsewhere'](), requestTimeoutMs: 1_200 };
+    const { manager, at } = make(t, { https_proxy }, elsewhere);
+    const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_NETWORK');
+    assert.match(error.message, /HTTPS_PROXY in the environment is not the URL of/);
+    assert.doesNotMatch(`${error.message} ${at('warn')}`, CREDENTIALS);
+    const direct = make(t, { https_proxy }, { ...elsewhere, proxy: false });
+    const { message } = await rejection(direct.manager.getToken(), 'ERR_KEYCLOAK_NETWORK');
+    assert.match(message, /cannot be resolved.*\((ENOTFOUND|EAI_AGAIN)\)/);
+    const local = make(t, { https_proxy }, { tokenEndpoint: secure.tokenEndpoint });
+    assert.equal(typeof (await local.manager.getToken()), 'string');
   });
 });
 
@@ -316,7 +288,7 @@ const FAILURES = [
   ],
 ];
 
-describe('an error names the proxy and not its password', { concurrency: true }, () => {
+describe('an error names the proxy without its password', { concurrency: true }, () => {
   for (const [name, endpoint, proxy, message] of FAILURES) {
     test(`${name} is ERR_KEYCLOAK_NETWORK`, async (t) => {
       const given = await proxy();

@@ -6,11 +6,10 @@
 const assert = require('node:assert/strict');
 const { execFile } = require('node:child_process');
 const { randomBytes } = require('node:crypto');
-const { mkdtemp, rm, writeFile } = require('node:fs/promises');
-const { tmpdir } = require('node:os');
 const path = require('node:path');
 const { describe, test } = require('node:test');
 const { inspect, promisify } = require('node:util');
+const { makeFile } = require('./support/files.js');
 const { rejection, start, tokenResponse } = require('./support/manager.js');
 
 /** Every way to show a value. */
@@ -46,11 +45,8 @@ describe('the secret and the token', { concurrency: true }, () => {
       const { endpoint } = await start(t);
       endpoint.answerNext({ body: tokenResponse(token, 300) });
       endpoint.setAnswer({ body: tokenResponse(token, 1) });
-      const folder = await mkdtemp(path.join(tmpdir(), 'redaction-'));
-      t.after(() => rm(folder, { recursive: true }));
-      const file = path.join(folder, 'secret');
-      await writeFile(file, secret);
       const child = path.join(__dirname, 'programs', 'heap.js');
+      const file = makeFile(t, secret);
       const args = ['--expose-gc', child, endpoint.tokenEndpoint, source, file];
       const running = promisify(execFile)(process.execPath, args);
       running.child.stdin.end(`${secret}${token}`);

@@ -68,7 +68,7 @@ describe('a release', () => {
     assert.equal(releaseNotes('7.8.9', text), '### Added\n\n- All.');
   });
 
-  it('changes the version alone', () => {
+  it('changes only lines with the version', () => {
     for (const [file, text] of prepareRelease('7.8.9', '2031-02-03', read)) {
       const former = new Set(read(file).split('\n'));
       const lines = text.split('\n').filter((line) => !former.has(line));

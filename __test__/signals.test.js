@@ -1,20 +1,11 @@
 'use strict';
 
-// Callers that leave: an abort frees its caller alone.
+// Callers that abort: the abort rejects only their own call.
 
 const assert = require('node:assert/strict');
 const { getEventListeners } = require('node:events');
 const { describe, test } = require('node:test');
-const { rejection, start, times, until } = require('./support/manager.js');
-
-/** The unhandled rejections that come while a test runs. */
-function unhandledRejections(t) {
-  const reasons = [];
-  const note = (reason) => reasons.push(reason);
-  process.on('unhandledRejection', note);
-  t.after(() => process.off('unhandledRejection', note));
-  return reasons;
-}
+const { rejection, start, times, unhandledRejections, until } = require('./support/manager.js');
 
 /** Fulfils when the event loop has been through all of its phases. */
 const turn = () => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
@@ -26,7 +17,7 @@ describe('signals', { concurrency: true }, () => {
     'an error': AbortSignal.abort(new RangeError('why')),
   };
 
-  test('an aborted one rejects with its reason, even on a hit, and sends nothing', async (t) => {
+  test('an aborted signal rejects with its reason, even on a hit, and sends nothing', async (t) => {
     const { endpoint, manager } = await start(t);
     for (const held of [false, true]) {
       if (held) await manager.getToken();
@@ -42,13 +33,13 @@ describe('signals', { concurrency: true }, () => {
     assert.equal(endpoint.requestCount, 1);
   });
 
-  test('one has a listener while its callers wait, and none on a hit', async (t) => {
+  test('a signal has one listener while its callers wait, and none on a hit', async (t) => {
     const { endpoint, manager } = await start(t);
     const { signal } = new AbortController();
     const listeners = () => getEventListeners(signal, 'abort').length;
     endpoint.pause();
     const waiting = times(30, () => manager.getToken({ signal }));
-    assert.equal(listeners(), 1, 'however many callers share it');
+    assert.equal(listeners(), 1, 'one for all callers that share it');
     endpoint.resume();
     await Promise.all(waiting);
     assert.equal(listeners(), 0);
@@ -62,7 +53,7 @@ describe('signals', { concurrency: true }, () => {
     assert.equal(listeners(), 0);
   });
 
-  test('an abort frees its caller alone', async (t) => {
+  test('an abort rejects only the call of its signal', async (t) => {
     const { endpoint, manager } = await start(t);
     endpoint.pause();
     const controller = new AbortController();
@@ -78,37 +69,27 @@ describe('signals', { concurrency: true }, () => {
     assert.equal(endpoint.requestCount, 1);
   });
 
-  test('a flight goes on after all its callers left, and its token is kept', async (t) => {
-    const reasons = unhandledRejections(t);
-    const { endpoint, manager } = await start(t);
-    endpoint.pause();
-    const controller = new AbortController();
-    const options = { signal: controller.signal };
-    const left = [...times(3, () => manager.getToken(options)), manager.getAccessToken(options)];
-    await endpoint.waitForRequests(1);
-    controller.abort('why');
-    const outcomes = await Promise.allSettled(left);
-    assert.deepEqual(new Set(outcomes.map(({ reason }) => reason)), new Set(['why']));
-    endpoint.resume();
-    await until(() => manager.snapshot().state === 'fresh', 'the token is there');
-    await manager.getToken();
-    assert.equal(endpoint.requestCount, 1);
-    assert.deepEqual(reasons, []);
-  });
-
-  test('a flight that fails after all its callers left rejects nothing', async (t) => {
-    const reasons = unhandledRejections(t);
-    const { endpoint, manager } = await start(t);
-    endpoint.pause();
-    endpoint.setAnswer({ status: 400, body: { error: 'invalid_scope' } });
-    const controller = new AbortController();
-    const left = manager.getToken({ signal: controller.signal });
-    await endpoint.waitForRequests(1);
-    controller.abort('why');
-    assert.equal(await left.catch((reason) => reason), 'why');
-    endpoint.resume();
-    await until(() => manager.snapshot().state === 'failing', 'the failure is there');
-    await turn();
-    assert.deepEqual(reasons, []);
-  });
+  for (const [name, answer, state] of [
+    ['succeeds keeps its token', {}, 'fresh'],
+    ['fails rejects nothing', { status: 400, body: { error: 'invalid_scope' } }, 'failing'],
+  ]) {
+    test(`a flight that all its callers left and that ${name}`, async (t) => {
+      const reasons = unhandledRejections(t);
+      const { endpoint, manager } = await start(t);
+      endpoint.pause();
+      endpoint.setAnswer(answer);
+      const controller = new AbortController();
+      const options = { signal: controller.signal };
+      const left = [...times(3, () => manager.getToken(options)), manager.getAccessToken(options)];
+      await endpoint.waitForRequests(1);
+      controller.abort('why');
+      const outcomes = await Promise.allSettled(left);
+      assert.deepEqual(new Set(outcomes.map(({ reason }) => reason)), new Set(['why']));
+      endpoint.resume();
+      await until(() => manager.snapshot().state === state, 'the flight has ended');
+      await turn();
+      assert.deepEqual(reasons, []);
+      assert.equal(endpoint.requestCount, 1);
+    });
+  }
 });

@@ -8,11 +8,11 @@ const assert = require('node:assert/strict');
 const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 const fs = require('node:fs');
-const os = require('node:os');
 const path = require('node:path');
 const { describe, it } = require('node:test');
 const { makeCertificates } = require('./support/certificates.js');
 const { startFakeTokenEndpointProcess } = require('./support/fault-server.js');
+const { makeFolder } = require('./support/files.js');
 const { withHosts } = require('./support/hosts-file.js');
 const { CLIENT, numbered, rejection, start, times } = require('./support/manager.js');
 const { run } = require('./programs');
@@ -40,8 +40,7 @@ time.sleep(40)
 
 /** A folder with this many secret files and a hosts file. */
 function makeFiles(t, count) {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'stalls-'));
-  t.after(() => fs.rmSync(folder, { recursive: true }));
+  const folder = makeFolder(t);
   const write = (name, text) => {
     const file = path.join(folder, name);
     fs.writeFileSync(file, text);
@@ -131,15 +130,14 @@ describe('a secret file that hangs', { timeout: LIMIT_MS, skip: isLinux }, () =>
 
     it(`does not delay an https manager without a file, if ${count} of them hang`, async (t) => {
       const certificates = makeCertificates();
-      t.after(() => certificates.remove());
       const { key, cert } = certificates.server;
-      const endpoint = await startFakeTokenEndpointProcess({ tls: { key, cert } });
-      t.after(() => endpoint.close());
+      const endpoint = await startFakeTokenEndpointProcess(t, { tls: { key, cert } });
       const { secrets } = makeFiles(t, count);
       const release = await hang(t, secrets);
       // The program reads this file when it first needs trusted certificates.
       const env = { NODE_EXTRA_CA_CERTS: certificates.ca.certFile };
-      const program = run(t, 'hung-files.js', [endpoint.tokenEndpoint, ...secrets], { env });
+      const args = [endpoint.tokenEndpoint, 'files', ...secrets];
+      const program = run(t, 'stalls.js', args, { env });
       assert.deepEqual(await program.next(), { token: 'string', settled: 0 });
       await release();
       program.goOn();
@@ -154,10 +152,9 @@ describe('look-ups that hang', { timeout: LIMIT_MS, skip: isLinux }, () => {
       const { secrets, hosts } = makeFiles(t, 2);
       const started = withHosts(t, hosts);
       if (started === undefined) return;
-      const endpoint = await startFakeTokenEndpointProcess();
-      t.after(() => endpoint.close());
+      const endpoint = await startFakeTokenEndpointProcess(t);
       const release = await hang(t, [hosts, secrets[1]]);
-      const args = [endpoint.tokenEndpoint, count, ...secrets];
+      const args = [endpoint.tokenEndpoint, 'look-ups', count, ...secrets];
       const program = run(t, 'stalls.js', args, started);
       assert.deepEqual(await program.next(), { tokens: 2, settled: 0 });
       await release();
@@ -169,7 +166,7 @@ describe('look-ups that hang', { timeout: LIMIT_MS, skip: isLinux }, () => {
 });
 
 describe('a thousand managers', { timeout: LIMIT_MS, skip: isLinux }, () => {
-  it('have nineteen threads at most, busy with look-ups and files', async (t) => {
+  it('use at most nineteen threads while they look up names and read files', async (t) => {
     const { endpoint } = await start(t);
     endpoint.setAnswer(numbered());
     const { secrets } = makeFiles(t, 1);

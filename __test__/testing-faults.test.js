@@ -7,7 +7,8 @@ const path = require('node:path');
 const { describe, test } = require('node:test');
 const { startFakeTokenEndpoint } = require('../lib/testing');
 const { makeCertificates } = require('./support/certificates.js');
-const { CLIENT, FORM, GRANT, grant, post, rawPost, start } = require('./support/token-requests.js');
+const { startEndpoint: start } = require('./support/manager.js');
+const { CLIENT, FORM, GRANT, grant, post, rawPost } = require('./support/token-requests.js');
 
 describe('the fake token endpoint: its faults', { concurrency: true }, () => {
   const HALF = /^HTTP\/1\.1 200 OK\r\n[\s\S]*Content-Length: 10(\r\n|$)/;
@@ -140,7 +141,6 @@ describe('the fake token endpoint: its end', { concurrency: true }, () => {
 
 test('over TLS the fake token endpoint has its certificate and its faults', async (t) => {
   const certificates = makeCertificates();
-  t.after(() => certificates.remove());
   /** A token request over its own connection: its status, or the code of its failure. */
   const attempt = (endpoint) =>
     new Promise((resolve) => {

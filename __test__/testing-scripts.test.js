@@ -3,15 +3,8 @@
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
 const { startFakeTokenEndpoint } = require('../lib/testing');
-const {
-  CLIENT,
-  GRANT,
-  basic,
-  grant,
-  post,
-  rawPost,
-  start,
-} = require('./support/token-requests.js');
+const { startEndpoint: start } = require('./support/manager.js');
+const { CLIENT, GRANT, basic, grant, post, rawPost } = require('./support/token-requests.js');
 
 describe('the fake token endpoint: its log', { concurrency: true }, () => {
   test('has every part of a request except its credentials', async (t) => {

@@ -3,7 +3,8 @@
 const assert = require('node:assert/strict');
 const crypto = require('node:crypto');
 const { describe, test } = require('node:test');
-const { CLIENT, GRANT, basic, grant, post, start } = require('./support/token-requests.js');
+const { startEndpoint: start } = require('./support/manager.js');
+const { CLIENT, GRANT, basic, grant, post } = require('./support/token-requests.js');
 
 const GENERIC = 'Invalid client or Invalid client credentials';
 

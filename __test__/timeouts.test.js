@@ -5,11 +5,10 @@
 const assert = require('node:assert/strict');
 const net = require('node:net');
 const { describe, it } = require('node:test');
-const { startFakeTokenEndpoint } = require('../lib/testing');
 const { run } = require('./programs');
 const { makeCertificates } = require('./support/certificates.js');
 const { listen } = require('./support/listen.js');
-const { rejection, start, times } = require('./support/manager.js');
+const { rejection, start, startEndpoint, times } = require('./support/manager.js');
 
 const LIMIT_MS = 30_000;
 /** The maximum number of concurrent requests to one server. */
@@ -22,12 +21,10 @@ async function startSilentServer(t) {
 }
 
 describe('the error of a deadline names', { timeout: LIMIT_MS }, () => {
-  const never = () => new Promise(() => {});
-  for (const [name, makeOptions, code, message] of [
+  for (const [name, makeOptions, message] of [
     [
       'the answer',
       async (t) => ({ tokenEndpoint: `http://${await startSilentServer(t)}/token` }),
-      'ERR_KEYCLOAK_TIMEOUT',
       /within 200 ms \(attempt 1: waiting for the answer\)/,
     ],
     [
@@ -36,7 +33,6 @@ describe('the error of a deadline names', { timeout: LIMIT_MS }, () => {
         tokenEndpoint: undefined,
         issuer: `http://${await startSilentServer(t)}/realms/r`,
       }),
-      'ERR_KEYCLOAK_TIMEOUT',
       /within 200 ms \(discovery: waiting for the answer\)/,
     ],
     [
@@ -45,20 +41,13 @@ describe('the error of a deadline names', { timeout: LIMIT_MS }, () => {
         tokenEndpoint: `https://${await startSilentServer(t)}/`,
         skipTlsVerify: true,
       }),
-      'ERR_KEYCLOAK_TIMEOUT',
       /within 200 ms \(attempt 1: connecting\)/,
-    ],
-    [
-      'the credential',
-      () => ({ clientSecret: never }),
-      'ERR_KEYCLOAK_CREDENTIAL',
-      /^could not obtain the client credential within 200 ms \(requestTimeoutMs\)$/,
     ],
   ]) {
     it(name, async (t) => {
       const { open } = await start(t, { requestTimeoutMs: 200 });
       const call = open(await makeOptions(t)).getToken();
-      assert.match((await rejection(call, code)).message, message);
+      assert.match((await rejection(call, 'ERR_KEYCLOAK_TIMEOUT')).message, message);
     });
   }
 
@@ -75,12 +64,9 @@ describe('the error of a deadline names', { timeout: LIMIT_MS }, () => {
   });
 
   it('the event loop', async (t) => {
-    const certificates = makeCertificates();
-    t.after(() => certificates.remove());
-    const { key, cert } = certificates.server;
-    const endpoint = await startFakeTokenEndpoint({ tls: { key, cert } });
-    t.after(() => endpoint.close());
-    const program = run(t, 'blocked-trust.js', [endpoint.tokenEndpoint]);
+    const { key, cert } = makeCertificates().server;
+    const endpoint = await startEndpoint(t, { tls: { key, cert } });
+    const program = run(t, 'blocked.js', [endpoint.tokenEndpoint, 'past the deadline', 600]);
     const { code, message } = await program.result();
     assert.equal(code, 'ERR_KEYCLOAK_TIMEOUT', message);
     assert.match(message, /attempt 1: waiting for the event loop/);

@@ -1,17 +1,17 @@
 'use strict';
 
-// Every source of trust, with the authority of the server and with another: our verdict on its
-// certificate must be that of Node in the same process.
+// Every source of trust, with the authority of the server and with another: the manager must accept
+// or refuse the server's certificate as Node does in the same process.
 
 const assert = require('node:assert/strict');
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
-const { after, before, describe, test } = require('node:test');
-const { startFakeTokenEndpoint } = require('../lib/testing');
+const { after, describe, test } = require('node:test');
 const { run } = require('./programs');
 const { makeCertificates } = require('./support/certificates.js');
+const { startEndpoint } = require('./support/manager.js');
 const { otherNode } = require('./support/other-node.js');
 
 const OPENSSL = ['--use-openssl-ca'];
@@ -26,26 +26,17 @@ const CLEAN = {
 };
 
 /** The server's own authority, and another. */
-let known;
-let other;
+const known = makeCertificates();
+const other = makeCertificates();
 /** A self-signed server certificate. */
-let alone;
+const alone = known.selfSigned('alone');
 /** A copy of the authority that every user can read. */
-const readable = { file: path.join(os.tmpdir(), `authority-${process.pid}.pem`) };
+const readable = path.join(os.tmpdir(), `authority-${process.pid}.pem`);
 
-before(() => {
-  known = makeCertificates();
-  other = makeCertificates();
-  alone = known.selfSigned('alone');
-  fs.writeFileSync(readable.file, known.ca.cert, { mode: 0o644 });
-});
-after(() => {
-  known?.remove();
-  other?.remove();
-  fs.rmSync(readable.file, { force: true });
-});
+fs.writeFileSync(readable, known.ca.cert, { mode: 0o644 });
+after(() => fs.rmSync(readable));
 
-/** A folder as OpenSSL wants it: certificates by the hash of their subject. */
+/** A folder as OpenSSL reads it: certificates are named by the hash of their subject. */
 function hashed({ certFile }) {
   const folder = fs.mkdtempSync(path.join(known.directory, 'hashed-'));
   const args = ['x509', '-hash', '-noout', '-in', certFile];
@@ -61,7 +52,7 @@ function unhashed({ certFile }) {
   return folder;
 }
 
-// What each row sets, for an authority that is the server's or not.
+// Each row sets a source of trust to the given authority.
 const SOURCES = [
   ['NODE_EXTRA_CA_CERTS', (ca) => ({ env: { NODE_EXTRA_CA_CERTS: ca.certFile } })],
   ['`ca`', (ca) => ({ options: { ca: ca.cert } })],
@@ -95,7 +86,7 @@ const SOURCES = [
   ],
 ];
 
-// Separate rows.
+// Rows that are not tried with both authorities.
 const ROWS = [
   ['nothing', false, () => ({})],
   ['SSL_CERT_FILE alone', false, () => ({ env: { SSL_CERT_FILE: known.ca.certFile } })],
@@ -141,7 +132,7 @@ const ROWS = [
   ...[undefined, 22, 24].map((major) => [
     `NODE_EXTRA_CA_CERTS in a process that became another user, on Node ${major ?? 'here'}`,
     true,
-    () => ({ env: { NODE_EXTRA_CA_CERTS: readable.file }, major, user: 65534 }),
+    () => ({ env: { NODE_EXTRA_CA_CERTS: readable }, major, user: 65534 }),
   ]),
 ];
 
@@ -152,7 +143,7 @@ const TABLE = [
 ];
 
 describe('trust', { concurrency: 2 }, () => {
-  /** The verdicts of ours and of Node in a program that is started so; `undefined` is a skip. */
+  /** The verdicts of the manager and of Node in such a program; `undefined` if it is skipped. */
   async function verdicts(t, { server = known.server, env, execArgv, major, ...more }) {
     const { options = {}, set = {}, user = '' } = more;
     if (user && process.getuid?.() !== 0) {
@@ -162,8 +153,7 @@ describe('trust', { concurrency: 2 }, () => {
     const binary = major && (await otherNode(t, major));
     if (major && binary === undefined) return undefined;
     const { key, cert } = server;
-    const endpoint = await startFakeTokenEndpoint({ tls: { key, cert } });
-    t.after(() => endpoint.close());
+    const endpoint = await startEndpoint(t, { tls: { key, cert } });
     const args = [endpoint.tokenEndpoint, JSON.stringify(options), JSON.stringify(set), user];
     return run(t, 'verdicts.js', args, { execArgv, env: { ...CLEAN, ...env }, binary }).result();
   }

@@ -7,8 +7,8 @@ const { execFile } = require('node:child_process');
 const path = require('node:path');
 const { describe, it } = require('node:test');
 const { promisify } = require('node:util');
-const { startFakeTokenEndpoint } = require('../lib/testing');
 const { run } = require('./programs');
+const { startEndpoint: start } = require('./support/manager.js');
 
 /** A hanging test must fail. */
 const LIMIT_MS = 60_000;
@@ -20,12 +20,6 @@ const isLinux = process.platform === 'linux' ? false : 'threads are named in /pr
 
 const program = (t, { tokenEndpoint }, task) =>
   run(t, 'workers.js', [tokenEndpoint, task], { execArgv: ['--expose-gc'] });
-
-async function start(t, options) {
-  const endpoint = await startFakeTokenEndpoint(options);
-  t.after(() => endpoint.close());
-  return endpoint;
-}
 
 describe('worker threads', { timeout: LIMIT_MS }, () => {
   it('have their own tokens, and one native thread in common', { skip: isLinux }, async (t) => {
@@ -64,7 +58,7 @@ describe('Jest', { timeout: LIMIT_MS }, () => {
     ['worker threads', ['--maxWorkers=2', '--workerThreads']],
   ]) {
     it(`its suite passes in ${name}, and ends by itself`, async () => {
-      // Jest would take itself for a test of this runner.
+      // With this variable, Jest would report to the runner of this test.
       const env = { ...process.env, NODE_TEST_CONTEXT: undefined };
       const { stdout, stderr } = await promisify(execFile)(
         process.execPath,

@@ -8,13 +8,13 @@ const path = require('node:path');
 const { describe, test } = require('node:test');
 const { promisify } = require('node:util');
 const { startAgentsApi } = require('../../examples/backstage-plugin/agents-api.js');
-const { startFakeTokenEndpoint } = require('../../lib/testing');
+const { startEndpoint } = require('../support/manager.js');
 const { INSTALL_TIMEOUT_MS } = require('./support.js');
 
 const run = promisify(execFile);
 const program = path.join(__dirname, '..', '..', 'examples', 'backstage-plugin', 'run.js');
 
-test('the example serves a signed-in user alone', {
+test('the example serves only a signed-in user', {
   timeout: INSTALL_TIMEOUT_MS,
 }, async () => {
   const { stdout } = await run(process.execPath, [program, '--embedded', '--once']);
@@ -29,8 +29,7 @@ describe('the API of the example', () => {
   const now = () => Math.floor(Date.now() / 1000);
 
   async function start(t, roles) {
-    const endpoint = await startFakeTokenEndpoint({ roles });
-    t.after(() => endpoint.close());
+    const endpoint = await startEndpoint(t, { roles });
     const api = await startAgentsApi(endpoint.jwksUri);
     t.after(() => api.close());
     const ask = async (token, method = 'GET') => {

@@ -7,7 +7,7 @@ const { writeFile } = require('node:fs/promises');
 const path = require('node:path');
 const { describe, test } = require('node:test');
 const { startBackend } = require('../../examples/backstage-plugin/backend-process.js');
-const { startFakeTokenEndpoint } = require('../../lib/testing');
+const { startEndpoint } = require('../support/manager.js');
 const { CLIENT, configFile, useWorkspace } = require('./support.js');
 
 describe('the oldest release', () => {
@@ -15,8 +15,7 @@ describe('the oldest release', () => {
   const workspace = useWorkspace(members, { release: 'oldest' });
 
   test('runs a plugin that gets a token', async (t) => {
-    const endpoint = await startFakeTokenEndpoint();
-    t.after(() => endpoint.close());
+    const endpoint = await startEndpoint(t);
     const file = path.join(workspace.folder, 'app-config.yaml');
     await writeFile(file, configFile(endpoint.tokenEndpoint, CLIENT.clientSecret));
     const backend = await startBackend(workspace.folder, 'logging-backend', { TIMEOUT_MS: '2500' });

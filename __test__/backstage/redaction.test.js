@@ -7,12 +7,11 @@ const { writeFile } = require('node:fs/promises');
 const path = require('node:path');
 const { describe, test } = require('node:test');
 const { startBackend } = require('../../examples/backstage-plugin/backend-process.js');
-const { startFakeTokenEndpoint } = require('../../lib/testing');
 const schema = require('../../config.schema.json');
 const { configFile, KEY, nest, useWorkspace } = require('./support.js');
-const { until } = require('../support/manager.js');
+const { startEndpoint, until } = require('../support/manager.js');
 
-// Equally long: a file that is written over without being emptied is never read half.
+// They are equally long, so that a file can be overwritten in place and is never read in part.
 const SECRET = 'canary-of-the-secret-1';
 const ROTATED = 'canary-of-the-secret-2';
 const SECTION = {
@@ -43,7 +42,7 @@ describe('the configuration schema', () => {
     assert.deepEqual(processed?.data ?? {}, {});
   });
 
-  test('marks the secret alone as one', async () => {
+  test('marks only the secret as secret', async () => {
     const configs = [{ data: nest(KEY, SECTION), context: 'test' }];
     const [processed] = (await load()).process(configs, { visibility: ['secret'] });
     assert.deepEqual(processed.data, nest(KEY, { clientSecret: SECRET }));
@@ -63,8 +62,7 @@ describe('the configuration schema', () => {
   }
 
   test('lets the logger of a real backend hide the secret, even after an edit', async (t) => {
-    const endpoint = await startFakeTokenEndpoint({ clients: { 'test-client': SECRET } });
-    t.after(() => endpoint.close());
+    const endpoint = await startEndpoint(t, { clients: { 'test-client': SECRET } });
     const file = path.join(workspace.folder, 'app-config.yaml');
     await writeFile(file, configFile(endpoint.tokenEndpoint, SECRET));
     const environment = { TIMEOUT_MS: '2500' };

@@ -5,6 +5,7 @@
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
 const { setImmediate: nextTurn } = require('node:timers/promises');
+const { until } = require('../support/manager.js');
 const { KEY, keeper, nest, startBackend, useWorkspace } = require('./support.js');
 
 const CLIENTS = { 'test-client': 'test-secret', 'other-client': 'other-secret' };
@@ -35,13 +36,7 @@ function load(tokens) {
       while (calls < end) await nextTurn();
     },
     /** Resolves when the callers have seen this many tokens. */
-    async hasSeen(count) {
-      const end = performance.now() + 10_000;
-      while (seen.size < count) {
-        assert.ok(performance.now() < end, `${seen.size} tokens were seen instead of ${count}`);
-        await nextTurn();
-      }
-    },
+    hasSeen: (count) => until(() => seen.size >= count, `${count} tokens were seen`),
     async stop() {
       isOver = true;
       await Promise.all(callers);
@@ -105,9 +100,8 @@ describe('an edit of the configuration', () => {
   const clientSecret = 'canary-of-a-secret';
   for (const [what, auth, pattern] of [
     ['has a wrong type', { clientId: 7, clientSecret }, /clientId.*got number, wanted string/],
-    ['removes the client id', { clientId: undefined, clientSecret }, /but clientId is missing/],
     ['the manager refuses', { tokenEndpoint: 'nonsense' }, /invalid options: tokenEndpoint/],
-    ['removes the section', undefined, /there is no such section/],
+    ['removes the section', undefined, /the section is missing/],
   ]) {
     test(`that ${what} is logged and ignored, and a correct one is used`, async (t) => {
       const { edit, editAll, tokens, lines } = await start(t);

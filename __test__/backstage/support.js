@@ -5,12 +5,11 @@
 'use strict';
 
 const { after, before } = require('node:test');
-const { startFakeTokenEndpoint } = require('../../lib/testing');
+const { CLIENT, startEndpoint } = require('../support/manager.js');
 const { makeWorkspace } = require('./setup.js');
 
 /** Covers an installation on a slow machine. */
 const INSTALL_TIMEOUT_MS = 10 * 60 * 1000;
-const CLIENT = { clientId: 'test-client', clientSecret: 'test-secret' };
 const KEY = 'boost.kagenti.auth';
 
 /** A workspace for the tests of a file; its members are there once the tests run. */
@@ -118,8 +117,7 @@ function recordingLogger(workspace) {
  * section and what `also(section)` gives; everything is closed after the test.
  */
 async function startBackend(t, workspace, plugins, { auth, key = KEY, also, clients } = {}) {
-  const endpoint = await startFakeTokenEndpoint({ clients });
-  t.after(() => endpoint.close());
+  const endpoint = await startEndpoint(t, { clients });
   const { tokenEndpoint } = endpoint;
   const section = { tokenEndpoint, ...CLIENT, ...auth };
   const config = await editableConfig(workspace, { ...nest(key, section), ...also?.(section) });

@@ -19,7 +19,7 @@ for (const release of ['newest', 'oldest']) {
   describe(`the types, with the ${release} release`, () => {
     const workspace = useWorkspace([], { release });
 
-    test('fit what a plugin and the examples do with them', async () => {
+    test('fit their use in a plugin and in the examples', async () => {
       await cp(path.join(__dirname, 'plugin.types.ts'), path.join(workspace.folder, 'plugin.ts'));
       const files = ['plugin.ts'];
       for (const { file, line, code } of allExamples().filter(needsBackstage)) {

@@ -2,22 +2,18 @@
 
 // Jest runs tests in its own realm: objects of other realms are not instances of its classes.
 
-const { KeycloakTokenError, KeycloakTokenManager } = require('../..');
-const { startFakeTokenEndpoint } = require('../../lib/testing');
+const keycloak = require('../..');
+const { useEndpoint } = require('./endpoint.js');
 
-const client = { clientId: 'test-client', clientSecret: 'test-secret' };
-let endpoint;
+const { KeycloakTokenError } = keycloak;
+const parts = useEndpoint();
 let manager;
 
-beforeEach(async () => {
-  endpoint = await startFakeTokenEndpoint();
-  manager = new KeycloakTokenManager({ ...client, tokenEndpoint: endpoint.tokenEndpoint });
+beforeEach(() => {
+  manager = parts.open(keycloak);
 });
 
-afterEach(async () => {
-  await manager.close();
-  await endpoint.close();
-});
+afterEach(() => manager.close());
 
 test('promises and results are of this realm, on a miss and on a hit', async () => {
   expect(await manager.getAccessToken()).toBeInstanceOf(Object);
@@ -38,7 +34,7 @@ test('promises and results are of this realm, on a miss and on a hit', async () 
 });
 
 test('errors of the constructor are errors of this realm', () => {
-  const construct = () => new KeycloakTokenManager({ ...client, tokenEndpoint: 'nowhere' });
+  const construct = () => parts.open(keycloak, { tokenEndpoint: 'nowhere' });
   expect(construct).toThrow(Error);
   expect(construct).toThrow(KeycloakTokenError);
   expect(construct).toThrow(/tokenEndpoint/);
@@ -46,7 +42,7 @@ test('errors of the constructor are errors of this realm', () => {
 });
 
 test('rejections are errors of this realm', async () => {
-  endpoint.setSecret('test-client', 'another');
+  parts.endpoint.setSecret('test-client', 'another');
   const error = await manager.getToken().catch((reason) => reason);
   expect(error).toBeInstanceOf(Error);
   expect(error).toBeInstanceOf(KeycloakTokenError);
@@ -58,7 +54,7 @@ test('rejections are errors of this realm', async () => {
 });
 
 test('signals of this environment work', async () => {
-  endpoint.pause();
+  parts.endpoint.pause();
   const controller = new AbortController();
   const call = manager.getToken({ signal: controller.signal });
   controller.abort(new Error('enough'));
@@ -71,8 +67,7 @@ test('signals of this environment work', async () => {
 test('functions of this realm are called: the secret and the logger', async () => {
   const logger = { error: jest.fn(), warn: jest.fn(), info: jest.fn(), debug: jest.fn() };
   const clientSecret = jest.fn(async () => 'test-secret');
-  const { tokenEndpoint } = endpoint;
-  const other = new KeycloakTokenManager({ ...client, tokenEndpoint, clientSecret, logger });
+  const other = parts.open(keycloak, { clientSecret, logger });
   await expect(other.getToken()).resolves.toEqual(expect.any(String));
   expect(clientSecret).toHaveBeenCalledTimes(1);
   expect(logger.debug).toHaveBeenCalledTimes(1);

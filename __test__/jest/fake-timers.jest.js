@@ -2,29 +2,21 @@
 
 // Faked timers and dates do not affect the native side, which has its own clocks.
 
-const { KeycloakTokenManager } = require('../..');
-const { startFakeTokenEndpoint } = require('../../lib/testing');
+const keycloak = require('../..');
+const { useEndpoint } = require('./endpoint.js');
 
-const client = { clientId: 'test-client', clientSecret: 'test-secret' };
 const HOUR_MS = 3_600_000;
 const realNow = Date.now;
-let endpoint;
+const parts = useEndpoint();
 let manager;
 
-beforeAll(async () => {
-  endpoint = await startFakeTokenEndpoint();
-});
-
-afterAll(() => endpoint.close());
-
 beforeEach(() => {
-  endpoint.clearRequests();
-  manager = new KeycloakTokenManager({ ...client, tokenEndpoint: endpoint.tokenEndpoint });
+  parts.endpoint.clearRequests();
+  manager = parts.open(keycloak);
 });
 
 afterEach(async () => {
   jest.useRealTimers();
-  endpoint.restore();
   await manager.close();
 });
 
@@ -34,10 +26,10 @@ test.each([['modern'], ['legacy']])('%s fake timers do not delay a token', async
   jest.runAllTimers();
   expect(await manager.getToken()).toBe(token);
   expect(jest.getTimerCount()).toBe(0);
-  expect(endpoint.requestCount).toBe(1);
+  expect(parts.endpoint.requestCount).toBe(1);
 });
 
-test('a faked date neither ages a token nor sets its times', async () => {
+test('a faked date does not change the age or the times of a token', async () => {
   jest.useFakeTimers({ now: 0 });
   const { token, issuedAt } = await manager.getAccessToken();
   expect(Date.now()).toBeLessThan(HOUR_MS);
@@ -49,16 +41,15 @@ test('a faked date neither ages a token nor sets its times', async () => {
 
 test('a deadline works without timers', async () => {
   jest.useFakeTimers();
-  endpoint.setAnswer({ fault: 'hang' });
-  const { tokenEndpoint } = endpoint;
-  const hasty = new KeycloakTokenManager({ ...client, tokenEndpoint, requestTimeoutMs: 50 });
+  parts.endpoint.setAnswer({ fault: 'hang' });
+  const hasty = parts.open(keycloak, { requestTimeoutMs: 50 });
   await expect(hasty.getToken()).rejects.toMatchObject({ code: 'ERR_KEYCLOAK_TIMEOUT' });
   await hasty.close();
 });
 
 test('a retry works without timers', async () => {
   jest.useFakeTimers();
-  endpoint.answerNext({ status: 503 }, { status: 503 });
+  parts.endpoint.answerNext({ status: 503 }, { status: 503 });
   await expect(manager.getToken()).resolves.toEqual(expect.any(String));
-  expect(endpoint.requestCount).toBe(3);
+  expect(parts.endpoint.requestCount).toBe(3);
 });

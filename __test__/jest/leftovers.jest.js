@@ -1,20 +1,12 @@
 'use strict';
 
-// Managers that a suite does not close neither keep Jest alive nor disturb the next file.
+// Managers that a suite does not close do not keep Jest alive or disturb the next file.
 
-const { KeycloakTokenManager } = require('../..');
-const { startFakeTokenEndpoint } = require('../../lib/testing');
+const keycloak = require('../..');
+const { useEndpoint } = require('./endpoint.js');
 
-const client = { clientId: 'test-client', clientSecret: 'test-secret' };
-let endpoint;
-
-beforeAll(async () => {
-  endpoint = await startFakeTokenEndpoint({ expiresIn: 1 });
-});
-
-afterAll(() => endpoint.close());
-
-const open = () => new KeycloakTokenManager({ ...client, tokenEndpoint: endpoint.tokenEndpoint });
+const parts = useEndpoint({ expiresIn: 1 });
+const open = () => parts.open(keycloak);
 
 test('managers in use that are never closed', async () => {
   const managers = Array.from({ length: 20 }, open);
@@ -23,14 +15,14 @@ test('managers in use that are never closed', async () => {
     await expect(manager.getToken()).resolves.toEqual(expect.any(String));
   }
   // Refreshes of some are in progress, and will fail when the endpoint is closed.
-  await endpoint.waitForRequests(25);
+  await parts.endpoint.waitForRequests(25);
 });
 
 test('an abandoned flight', async () => {
-  endpoint.pause();
+  parts.endpoint.pause();
   const controller = new AbortController();
   const call = open().getToken({ signal: controller.signal });
-  await endpoint.waitForRequests(26);
+  await parts.endpoint.waitForRequests(26);
   controller.abort(new Error('left'));
   await expect(call).rejects.toThrow('left');
 });

@@ -3,28 +3,15 @@
 // Modules are loaded again and again into the same process, on the same native side.
 
 const path = require('node:path');
-const { startFakeTokenEndpoint } = require('../../lib/testing');
+const { useEndpoint } = require('./endpoint.js');
 
 const packagePath = path.join(__dirname, '..', '..');
-const client = { clientId: 'test-client', clientSecret: 'test-secret' };
-let endpoint;
+const parts = useEndpoint();
+const { open } = parts;
 
-beforeAll(async () => {
-  endpoint = await startFakeTokenEndpoint();
-});
-
-afterEach(() => {
-  endpoint.restore();
-  endpoint.resume();
-  jest.resetModules();
-});
-
-afterAll(() => endpoint.close());
+afterEach(() => jest.resetModules());
 
 const load = () => require(packagePath);
-
-const open = ({ KeycloakTokenManager }) =>
-  new KeycloakTokenManager({ ...client, tokenEndpoint: endpoint.tokenEndpoint });
 
 async function loadIsolated() {
   let isolated;
@@ -42,7 +29,7 @@ test('copies of the package work side by side', async () => {
   }
   copies.push(await loadIsolated(), await loadIsolated());
   expect(new Set(copies.map(({ KeycloakTokenManager }) => KeycloakTokenManager)).size).toBe(13);
-  const managers = copies.map(open);
+  const managers = copies.map((copy) => open(copy));
   const tokens = await Promise.all(managers.map((manager) => manager.getToken()));
   expect(new Set(tokens).size).toBe(13);
   for (const [index, manager] of managers.entries()) {
@@ -53,7 +40,7 @@ test('copies of the package work side by side', async () => {
 });
 
 test('every copy throws errors of its own class', async () => {
-  endpoint.setSecret('test-client', 'another');
+  parts.endpoint.setSecret('test-client', 'another');
   const copies = [load(), await loadIsolated()];
   for (const copy of copies) {
     const manager = open(copy);
@@ -66,13 +53,13 @@ test('every copy throws errors of its own class', async () => {
 });
 
 test('a flight from before a reset ends after it', async () => {
-  endpoint.pause();
+  parts.endpoint.pause();
   const before = open(load());
   const call = before.getToken();
   jest.resetModules();
   const after = open(load());
   const other = after.getToken();
-  endpoint.resume();
+  parts.endpoint.resume();
   expect(await call).not.toBe(await other);
   expect(before.snapshot().state).toBe('fresh');
   before.clearCache();

@@ -1,30 +1,52 @@
 'use strict';
 
-// Arguments: token endpoint, ms until the event loop is blocked, ms until it is free again. Prints
-// what the first caller after that sees.
+// Arguments: token endpoint, task, and times in ms. Prints what callers see whose event loop was
+// blocked.
 
 const { setTimeout: delay } = require('node:timers/promises');
 const { block, open, tell } = require('./program.js');
 
-async function main(from, until) {
-  const one = open();
-  const start = performance.now();
-  const first = await one.getToken();
-  const cached = await one.getToken();
-  await delay(from - (performance.now() - start));
-  block(until - (performance.now() - start));
-  const { hits, acquisitions } = one.snapshot().counters;
-  const asked = performance.now();
-  const token = await one.getToken();
-  const ms = performance.now() - asked;
-  const { exp } = JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
-  tell({
-    ms,
-    counters: { hits, acquisitions },
-    wasCached: cached === first,
-    isNew: token !== first,
-    left: exp - Date.now() / 1000,
-  });
-}
+const tasks = {
+  /** The first caller after a block that lasts from the one time to the other. */
+  async 'between calls'(from, until) {
+    const one = open();
+    const start = performance.now();
+    const first = await one.getToken();
+    const cached = await one.getToken();
+    await delay(from - (performance.now() - start));
+    block(until - (performance.now() - start));
+    const { hits, acquisitions } = one.snapshot().counters;
+    const asked = performance.now();
+    const token = await one.getToken();
+    const ms = performance.now() - asked;
+    const { exp } = JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
+    tell({
+      ms,
+      counters: { hits, acquisitions },
+      wasCached: cached === first,
+      isNew: token !== first,
+      left: exp - Date.now() / 1000,
+    });
+  },
 
-main(Number(process.argv[3]), Number(process.argv[4]));
+  /** Two callers whose event loop is busy while the answer comes. */
+  async 'while the answer comes'(busyMs) {
+    const manager = open();
+    const first = manager.getToken();
+    tell('asked');
+    block(busyMs);
+    tell([await first, await manager.getToken()]);
+  },
+
+  /** A caller whose deadline passes before the event loop can read Node's certificates. */
+  async 'past the deadline'(busyMs) {
+    const call = open({ requestTimeoutMs: 200 })
+      .getToken()
+      .catch(({ code, message }) => ({ code, message }));
+    block(busyMs);
+    tell(await call);
+  },
+};
+
+const [, , , task, ...times] = process.argv;
+tasks[task](...times.map(Number));

@@ -1,10 +1,10 @@
 'use strict';
 
-// Arguments: token endpoint, name of a way to end. Nothing but the manager can hold this program.
+// Arguments: token endpoint, name of a way to end. Only the manager can keep this program alive.
 
 const { open, tell, told } = require('./program.js');
 
-/** Leaves a call when the test says so. */
+/** Aborts a call when the test calls `goOn()`. */
 async function leave(manager) {
   const leaving = new AbortController();
   const call = manager.getToken({ signal: leaving.signal });

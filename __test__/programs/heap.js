@@ -1,8 +1,8 @@
 'use strict';
 
 // Run with `--expose-gc`. Arguments: token endpoint, source of the secret, its file. Standard input:
-// the secret and the token, equally long; in no other way do they come into this process. Prints how
-// often each is in the heap over the life of a manager.
+// the secret and the token, equally long, which reach this process in no other way. Prints how often
+// each occurs in the heap over the life of a manager.
 
 const { once } = require('node:events');
 const { setTimeout: delay } = require('node:timers/promises');

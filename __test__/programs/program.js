@@ -10,7 +10,7 @@ function tell(value) {
   process.stdout.write(`${JSON.stringify(value)}\n`);
 }
 
-/** Fulfils when the test says so; only the wait keeps the process alive. */
+/** Fulfils when the test calls `goOn()`; only this wait keeps the process alive. */
 function told() {
   return new Promise((resolve) => {
     process.stdin.once('data', () => {

@@ -1,28 +1,46 @@
 'use strict';
 
-// Arguments: token endpoint, number of look-ups, secret file, secret file that hangs. Looks up the
-// given number of unknown names and reads the hanging file. Meanwhile, other managers request
-// tokens; one of them reads the other file. Prints how many got a token and, when the test signals,
-// the results of the look-ups and of the read.
+// Arguments: token endpoint, task, and its own. Prints what other managers get while files or
+// look-ups hang and, when the test signals, the results of what hung.
 
 const { open, tell, told } = require('./program.js');
 
-async function main([endpoint, count, clientSecretFile, hungFile]) {
-  const codes = [];
-  const lookUps = Array.from({ length: Number(count) }, async (_, index) => {
-    const tokenEndpoint = endpoint.replace('127.0.0.1', `host-${index}.invalid`);
-    const { code } = await open({ tokenEndpoint })
-      .getToken()
-      .catch((reason) => reason);
-    codes.push(code);
-  });
-  const reading = open({ clientSecret: undefined, clientSecretFile: hungFile }).getToken();
-  const others = [open(), open({ clientSecret: undefined, clientSecretFile })];
-  const tokens = await Promise.all(others.map((manager) => manager.getToken()));
-  tell({ tokens: new Set(tokens).size, settled: codes.length });
-  await told();
-  await Promise.all(lookUps);
-  tell({ codes, hung: typeof (await reading) });
-}
+const [, , endpoint, task, ...args] = process.argv;
+const withFile = (clientSecretFile) =>
+  open({ clientSecret: undefined, clientSecretFile }).getToken();
 
-main(process.argv.slice(2));
+const tasks = {
+  /** Secret files that hang, beside a manager that reads none of them. */
+  async files(...files) {
+    let settled = 0;
+    const hanging = files.map(async (file) => {
+      const token = await withFile(file);
+      settled += 1;
+      return token;
+    });
+    const token = await open().getToken();
+    tell({ token: typeof token, settled });
+    await told();
+    tell({ tokens: new Set(await Promise.all(hanging)).size });
+  },
+
+  /** Unknown names and a file that hang, beside a manager without a file and one with another. */
+  async 'look-ups'(count, file, hungFile) {
+    const codes = [];
+    const lookUps = Array.from({ length: Number(count) }, async (_, index) => {
+      const tokenEndpoint = endpoint.replace('127.0.0.1', `host-${index}.invalid`);
+      const { code } = await open({ tokenEndpoint })
+        .getToken()
+        .catch((reason) => reason);
+      codes.push(code);
+    });
+    const reading = withFile(hungFile);
+    const tokens = await Promise.all([open().getToken(), withFile(file)]);
+    tell({ tokens: new Set(tokens).size, settled: codes.length });
+    await told();
+    await Promise.all(lookUps);
+    tell({ codes, hung: typeof (await reading) });
+  },
+};
+
+tasks[task](...args);

@@ -1,7 +1,7 @@
 'use strict';
 
 // Arguments: token endpoint, further options as JSON, variables to set at run time as JSON, a user
-// to switch to. Prints whether we and whether Node's own client took the server's certificate.
+// to switch to. Prints whether the manager and Node's own client accept the server's certificate.
 
 const https = require('node:https');
 const { open, tell } = require('./program.js');

@@ -13,7 +13,7 @@ const start = (task) => new Worker(__filename, { workerData: { endpoint, task } 
 
 /** The work of a worker. */
 const work = {
-  /** Ends by itself, with a token. */
+  /** Sends a token and ends. */
   async token() {
     parentPort.postMessage(await open().getToken());
   },
@@ -35,7 +35,7 @@ const work = {
   },
 };
 
-/** Names of this process's threads that run native code of ours. */
+/** Names of the threads that the package's native code has started in this process. */
 function nativeThreads() {
   return readdirSync('/proc/self/task')
     .map((id) => readFileSync(`/proc/self/task/${id}/comm`, 'latin1').trim())

@@ -1,7 +1,7 @@
 'use strict';
 
-// Values that must not be shown, in every spelling of a server, and the search for pieces of them in
-// a text.
+// Values that must not be shown, in every spelling that a server may use, and a search for pieces
+// of them in a text.
 
 /** The longest piece that may be left by chance. */
 const FRAGMENT_LENGTH = 8;

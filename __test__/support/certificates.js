@@ -1,7 +1,7 @@
 'use strict';
 
-// A certificate authority of our own and its certificates. Each run makes them anew, since a kept
-// one would expire.
+// A certificate authority and its certificates. Each run makes new ones, because a stored one would
+// expire. The files are removed when the process exits.
 
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -100,10 +100,12 @@ function makeSelfSigned(directory, name, extensions = 'alone') {
 /**
  * Each is `{ key, cert, keyFile, certFile }`, in PEM: the authority; a server's for localhost,
  * 127.0.0.1 and ::1; one for another name; one that has expired. `client(name)` makes that of a
- * client, `named(name)` that of a server `name.example`, `remove()` removes the files.
+ * client, `named(name)` that of a server `name.example`, `remove()` removes the files early.
  */
 function makeCertificates() {
   const place = fs.mkdtempSync(path.join(os.tmpdir(), 'certificates-'));
+  const remove = () => fs.rmSync(place, { recursive: true, force: true });
+  process.once('exit', remove);
   return {
     directory: place,
     ca: makeAuthority(place),
@@ -115,7 +117,7 @@ function makeCertificates() {
       makeCertificate(place, name, 'named', VALID, ` -addext subjectAltName=DNS:${name}.example`),
     selfSigned: (name) => makeSelfSigned(place, name),
     expiredClient: (name) => makeCertificate(place, name, 'client', EXPIRED),
-    remove: () => fs.rmSync(place, { recursive: true, force: true }),
+    remove,
   };
 }
 

@@ -1,41 +1,23 @@
 'use strict';
 
-// Servers for needs that the fake token endpoint of a test's own process does not meet: bytes that
-// are not HTTP, and their own event loop and memory.
+// Servers for tests that need bytes other than HTTP, or an endpoint in its own process.
 
 const { fork } = require('node:child_process');
 const { once } = require('node:events');
 const net = require('node:net');
 const { listen } = require('./listen.js');
 
-/**
- * A server with a function for its connections.
- *
- * @param {(socket: net.Socket, number: number) => void} onConnection the first one has number 1
- */
-async function startRawServer(onConnection) {
-  let connectionCount = 0;
-  const server = net.createServer((socket) => {
-    connectionCount += 1;
-    onConnection(socket, connectionCount);
-  });
-  const { stop, ...places } = await listen(undefined, server);
-  return {
-    ...places,
-    get connectionCount() {
-      return connectionCount;
-    },
-    close: stop,
-  };
-}
+/** A server with a function for its connections. */
+const startRawServer = (t, onConnection) => listen(t, net.createServer(onConnection));
 
 /**
- * A fake token endpoint in a separate process. `set('setAnswer', { … })` calls a method there and
- * returns its result; functions cannot be sent.
+ * A fake token endpoint in a separate process until the test ends. `set('setAnswer', { … })` calls
+ * a method there and returns its result; functions cannot be sent.
  *
+ * @param {import('node:test').TestContext} t
  * @param {import('../../lib/testing').FakeTokenEndpointOptions} [options]
  */
-async function startFakeTokenEndpointProcess(options = {}) {
+async function startFakeTokenEndpointProcess(t, options = {}) {
   const child = fork(__filename, [], { execArgv: [], serialization: 'advanced' });
   const waiting = new Map();
   let count = 0;
@@ -58,18 +40,13 @@ async function startFakeTokenEndpointProcess(options = {}) {
       child.send({ id: count, name, args }, (error) => error && reject(error));
     });
 
-  const close = async () => {
+  t.after(async () => {
     if (child.exitCode !== null) return;
     const exited = once(child, 'exit');
     if (child.connected) child.disconnect();
     await exited;
-  };
-  try {
-    return { ...(await set('start', options)), stats: () => set('stats'), set, close };
-  } catch (error) {
-    await close();
-    throw error;
-  }
+  });
+  return { ...(await set('start', options)), stats: () => set('stats'), set };
 }
 
 /** The other end of `startFakeTokenEndpointProcess`. */

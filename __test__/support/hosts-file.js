@@ -1,6 +1,6 @@
 'use strict';
 
-// Programs that see a hosts file of ours in place of `/etc/hosts`.
+// Programs for which a file of the test replaces `/etc/hosts`.
 
 const assert = require('node:assert/strict');
 const { spawnSync } = require('node:child_process');

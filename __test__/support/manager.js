@@ -9,16 +9,26 @@ const { startFakeTokenEndpoint } = require('../../lib/testing');
 
 const CLIENT = { clientId: 'test-client', clientSecret: 'test-secret' };
 
+/** An endpoint that is closed after the test. */
+async function startEndpoint(t, options) {
+  const endpoint = await startFakeTokenEndpoint(options);
+  t.after(() => endpoint.close());
+  return endpoint;
+}
+
+/** A manager of the endpoint's client that is closed after the test. */
+function openManager(t, options) {
+  const manager = new KeycloakTokenManager({ ...CLIENT, ...options });
+  t.after(() => manager.close());
+  return manager;
+}
+
 /** A manager on its own endpoint, both closed after the test; `lines` is what it logged. */
 async function start(t, options = {}, endpointOptions = {}) {
   const endpoint = await startFakeTokenEndpoint(endpointOptions);
+  const { tokenEndpoint } = endpoint;
   const { logger, lines, at } = recorder();
-  const open = (more = {}) => {
-    const { tokenEndpoint } = endpoint;
-    const manager = new KeycloakTokenManager({ ...CLIENT, tokenEndpoint, ...options, ...more });
-    t.after(() => manager.close());
-    return manager;
-  };
+  const open = (more = {}) => openManager(t, { tokenEndpoint, ...options, ...more });
   const manager = open({ logger });
   t.after(() => endpoint.close());
   return { endpoint, manager, open, lines, at };
@@ -75,6 +85,15 @@ function tokenResponse(token, expiresIn) {
   return { access_token: token, token_type: 'Bearer', expires_in: expiresIn };
 }
 
+/** The unhandled rejections that come while a test runs. */
+function unhandledRejections(t) {
+  const reasons = [];
+  const note = (reason) => reasons.push(reason);
+  process.on('unhandledRejection', note);
+  t.after(() => process.off('unhandledRejection', note));
+  return reasons;
+}
+
 const times = (count, make = (index) => index) =>
   Array.from({ length: count }, (_, index) => make(index));
 
@@ -82,11 +101,14 @@ module.exports = {
   CLIENT,
   delay,
   numbered,
+  openManager,
   recorder,
   rejection,
   start,
+  startEndpoint,
   startNumbered,
   times,
   tokenResponse,
+  unhandledRejections,
   until,
 };

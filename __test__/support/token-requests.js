@@ -5,18 +5,10 @@
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
 const net = require('node:net');
-const { startFakeTokenEndpoint } = require('../../lib/testing');
 
 const GRANT = { grant_type: 'client_credentials' };
 const CLIENT = { client_id: 'test-client', client_secret: 'test-secret' };
 const FORM = 'application/x-www-form-urlencoded';
-
-/** An endpoint that is closed after the test. */
-async function start(t, options) {
-  const endpoint = await startFakeTokenEndpoint(options);
-  t.after(() => endpoint.close());
-  return endpoint;
-}
 
 /** Sends a token request and reads the whole answer. */
 async function post(endpoint, fields = { ...GRANT, ...CLIENT }, headers = {}) {
@@ -60,4 +52,4 @@ async function rawPost(endpoint) {
   return { ended, head, body: rest.join('\r\n\r\n') };
 }
 
-module.exports = { basic, CLIENT, FORM, GRANT, grant, post, rawPost, start };
+module.exports = { basic, CLIENT, FORM, GRANT, grant, post, rawPost };

@@ -12,7 +12,7 @@ const DEFAULT_CONFIG_KEY = 'boost.kagenti.auth';
 const SECTION = DEFAULT_CONFIG_KEY.split('.').reduce((at, key) => at.properties[key], configSchema);
 
 /**
- * The options in the section `key`; `undefined` if there is no such section.
+ * The options in the section `key`; `undefined` if the configuration has no such section.
  *
  * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` for a section that is incomplete or wrong.
  */

@@ -127,7 +127,7 @@ export function createKeycloakTokenManagerServiceRef(options: {
  * checks the values; this function checks the keys and their types.
  *
  * @param key The key of the section. Default `boost.kagenti.auth`.
- * @returns `undefined` if there is no such section.
+ * @returns `undefined` if the configuration has no such section.
  * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`, naming the key and everything that is
  *   missing, unknown or of a wrong type; never a value.
  * @example

@@ -77,7 +77,7 @@ function read(config, key) {
   if (options !== undefined) return options;
   throw configError(
     key,
-    'there is no such section; it needs tokenEndpoint, clientId and ' +
+    'the section is missing; it needs tokenEndpoint, clientId and ' +
       'clientSecret (or clientSecretFile)',
   );
 }

@@ -1,4 +1,4 @@
-// A backend with a plugin that is careless with the secret: it logs it, when told to.
+// A backend with a careless plugin, which logs the secret on request.
 
 const { createBackend } = require('@backstage/backend-defaults');
 const { coreServices, createBackendPlugin } = require('@backstage/backend-plugin-api');

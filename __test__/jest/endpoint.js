@@ -1,0 +1,26 @@
+'use strict';
+
+const { startFakeTokenEndpoint } = require('../../lib/testing');
+
+const CLIENT = { clientId: 'test-client', clientSecret: 'test-secret' };
+
+/** A fake endpoint for the tests of a file, restored after each; `open` makes a manager on it. */
+function useEndpoint(options) {
+  const parts = {
+    open: ({ KeycloakTokenManager }, more) => {
+      const { tokenEndpoint } = parts.endpoint;
+      return new KeycloakTokenManager({ ...CLIENT, tokenEndpoint, ...more });
+    },
+  };
+  beforeAll(async () => {
+    parts.endpoint = await startFakeTokenEndpoint(options);
+  });
+  afterEach(() => {
+    parts.endpoint.restore();
+    parts.endpoint.resume();
+  });
+  afterAll(() => parts.endpoint.close());
+  return parts;
+}
+
+module.exports = { useEndpoint };
