@@ -44,6 +44,13 @@ pub(super) fn read_document<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, 
     }
 }
 
+/// Whether `body` is one complete JSON object.
+#[must_use]
+pub fn is_json_object(body: &[u8]) -> bool {
+    let mut copy = Zeroizing::default();
+    read_document::<IgnoredAny>(decode(body, &mut copy)).is_ok()
+}
+
 fn is_too_deep(text: &str) -> bool {
     let mut depth: usize = 0;
     let mut is_in_string = false;

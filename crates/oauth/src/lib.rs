@@ -23,6 +23,7 @@ pub use assertion::{AssertionClaims, AssertionKey, JWT_BEARER, SigningFault, sig
 pub use client_auth::ClientAuthentication;
 pub use client_proof::ClientProof;
 pub use discovery::{DiscoveryError, DocumentFault, Issuer, IssuerFault, Metadata, read_metadata};
+pub use document::is_json_object;
 pub use endpoint::is_host;
 pub use endpoint::{EndpointFault, TokenEndpoint};
 pub use error::{AnswerError, ProtocolFault};

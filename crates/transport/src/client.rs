@@ -10,7 +10,10 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use reqwest::{
     Body, Client, ClientBuilder, Method, Proxy, Request, Response,
-    header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue},
+    header::{
+        ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue,
+        TRANSFER_ENCODING,
+    },
     redirect, retry,
 };
 use rustls::ClientConfig;
@@ -23,19 +26,22 @@ use zeroize::Zeroizing;
 use super::{
     ClientIdentity, MAX_BODY, NetworkFault, Progress, ProxyUrl, Stage, TransportError,
     connector::{Observe, observed},
-    fault::{classify, is_lost_connection, refusal},
+    fault::{classify, is_lost_connection, lacks_close_notify, refusal},
     lookup::SystemResolver,
     share::Shared,
     tls::client_config,
     trust::Trust,
 };
-use oauth::{Answer, TokenRequest};
+use oauth::{Answer, TokenRequest, is_json_object};
 
 /// The `User-Agent` of every request.
 pub const USER_AGENT: &str = concat!("keycloak-token-manager/", env!("CARGO_PKG_VERSION"));
 
 /// The time limit for name look-up, connection, tunnel and TLS handshake together.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The most headers of an answer. Gateways add some, and the HTTP library would stop at 100.
+const MAX_HEADERS: usize = 1_000;
 
 /// A connection that was idle for this long is not used again.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -183,6 +189,7 @@ fn build_client(tls: &ClientConfig, proxy: Option<&ProxyUrl>) -> Result<Client, 
     let builder = Client::builder()
         .tls_backend_preconfigured(tls.clone())
         .http1_only()
+        .http1_max_headers(MAX_HEADERS)
         .user_agent(USER_AGENT)
         .default_headers(headers)
         .redirect(redirect::Policy::none())
@@ -254,8 +261,21 @@ async fn read(mut response: Response) -> Result<Answer, TransportError> {
     if capacity > MAX_BODY {
         return Err(TransportError::BodyTooLarge { status });
     }
+    let ends_with_connection =
+        response.content_length().is_none() && !headers.contains_key(TRANSFER_ENCODING);
     let mut body = Zeroizing::new(Vec::with_capacity(capacity));
-    while let Some(chunk) = response.chunk().await.map_err(classify)? {
+    loop {
+        let chunk = match response.chunk().await {
+            Ok(Some(chunk)) => chunk,
+            Ok(None) => break,
+            // The end of such an answer cannot be told from a cut, unless its JSON is complete.
+            Err(error)
+                if ends_with_connection && lacks_close_notify(&error) && is_json_object(&body) =>
+            {
+                break;
+            }
+            Err(error) => return Err(classify(error)),
+        };
         if body.len().saturating_add(chunk.len()) > MAX_BODY {
             return Err(TransportError::BodyTooLarge { status });
         }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use hyper_util::client::legacy::connect::{HttpConnector, proxy::Tunnel};
-use rustls::{AlertDescription, CertificateError, InvalidMessage};
+use rustls::{AlertDescription, CertificateError, HandshakeType, InvalidMessage, OtherError};
 use tower_service::Service;
 
 use super::{
@@ -21,6 +21,9 @@ const MAX_DETAIL: usize = 300;
 const MAX_CAUSES: usize = 16;
 
 const PROXY_AUTHENTICATION_REQUIRED: u16 = 407;
+
+/// The way out for what Node's TLS accepts and ours does not.
+const USE_NODE: &str = "or set tokenFetch: true to send token requests with Node's TLS";
 
 /// The library exports this type only as the error of its service.
 type TunnelError = <Tunnel<HttpConnector> as Service<::http::Uri>>::Error;
@@ -69,6 +72,12 @@ pub(super) fn classify(error: reqwest::Error) -> TransportError {
 /// Whether an open connection ended before the head of an answer was complete.
 pub(super) fn is_lost_connection(error: &reqwest::Error) -> bool {
     !error.is_connect() && !error.is_builder() && !is_not_http(&causes(error))
+}
+
+/// Whether a TLS connection ended without `close_notify`, or a connection without an HTTP end.
+pub(super) fn lacks_close_notify(error: &reqwest::Error) -> bool {
+    let fault = find::<io::Error>(&causes(error)).map(io::Error::kind);
+    fault == Some(ErrorKind::UnexpectedEof)
 }
 
 fn is_not_http(causes: &[&(dyn Error + 'static)]) -> bool {
@@ -147,14 +156,27 @@ fn tls_detail(error: &rustls::Error) -> String {
         rustls::Error::AlertReceived(AlertDescription::ProtocolVersion) => {
             "the server or proxy speaks neither TLS 1.2 nor TLS 1.3".to_owned()
         }
+        rustls::Error::AlertReceived(
+            alert @ (AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity),
+        ) => format!(
+            "the server or proxy refused the handshake: {alert:?}; it may require a client \
+             certificate, or support only what this client does not: RSA key exchange, CBC cipher \
+             suites, P-521 or RSA-PSS keys; change the server's settings, {USE_NODE}"
+        ),
         rustls::Error::AlertReceived(alert) => {
             format!("the server or proxy refused the handshake: {alert:?}")
         }
-        rustls::Error::PeerIncompatible(reason) => {
-            format!(
-                "the server or proxy and this client share no TLS version or cipher: {reason:?}"
-            )
-        }
+        rustls::Error::PeerIncompatible(reason) => format!(
+            "the server or proxy and this client share no TLS version, cipher suite or signature \
+             algorithm: {reason:?}; change the server's settings, {USE_NODE}"
+        ),
+        rustls::Error::InappropriateHandshakeMessage {
+            got_type: HandshakeType::CertificateRequest,
+            ..
+        } => format!(
+            "the server or proxy asked for a client certificate after the handshake, which this \
+             client does not support; let the server ask during the handshake, {USE_NODE}"
+        ),
         other => other.to_string(),
     }
 }
@@ -178,7 +200,8 @@ fn certificate_detail(fault: &CertificateError) -> String {
             let expected = expected.to_str();
             if presented.is_empty() {
                 return format!(
-                    "certificate names no host, not \"{expected}\" either: it has no subjectAltName"
+                    "certificate has no subjectAltName, so it is not valid for \"{expected}\"; \
+                     issue it with a subjectAltName, {USE_NODE}"
                 );
             }
             format!("certificate is for {}, not \"{expected}\"", names(presented))
@@ -194,10 +217,40 @@ fn certificate_detail(fault: &CertificateError) -> String {
              authority has a new key, add the authority's new certificate to `ca`, `caFile` or \
              NODE_EXTRA_CA_CERTS"
             .to_owned(),
-        CertificateError::BadEncoding => "certificate cannot be parsed".to_owned(),
-        CertificateError::Other(other) => format!("certificate not accepted: {other}"),
-        other => format!("certificate not accepted: {other}"),
+        CertificateError::BadEncoding => {
+            format!("certificate cannot be parsed; issue another one, {USE_NODE}")
+        }
+        other => {
+            let reason =
+                unsupported_feature(other).map_or_else(|| other.to_string(), ToOwned::to_owned);
+            format!("certificate not accepted: {reason}; issue another one, {USE_NODE}")
+        }
     }
+}
+
+/// Names what the verifier does not support, in the words of RFC 5280.
+fn unsupported_feature(fault: &CertificateError) -> Option<&'static str> {
+    let other: &webpki::Error = match fault {
+        CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            return Some(
+                "it, or the certificate of an authority, has a signature that this client does \
+                 not support, such as ECDSA with SHA-512 or of a P-521 or RSA-PSS key",
+            );
+        }
+        CertificateError::Other(OtherError(other)) => other.downcast_ref()?,
+        _ => return None,
+    };
+    Some(match other {
+        webpki::Error::UnsupportedCertVersion => {
+            "it, or the certificate of an authority, is not of X.509 version 3"
+        }
+        webpki::Error::UnsupportedCriticalExtension => {
+            "it, or the certificate of an authority, has a critical extension that this client \
+             does not support"
+        }
+        _ => return None,
+    })
 }
 
 /// The names in a certificate, which come as `DnsName("a.example")` or `IpAddress(127.0.0.1)`.
@@ -251,7 +304,8 @@ mod tests {
             ),
             (
                 name(&[]),
-                "certificate names no host, not \"sso.example\" either: it has no subjectAltName",
+                "certificate has no subjectAltName, so it is not valid for \"sso.example\"; issue it \
+                 with a subjectAltName, or set tokenFetch: true to send token requests with Node's TLS",
             ),
             (CertificateError::Expired, "certificate expired"),
             (CertificateError::NotValidYet, "certificate not valid yet"),
