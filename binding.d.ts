@@ -86,7 +86,8 @@ export type EventData =
   | { type: 'RequestWanted'; /** The id of the request. */
     request: number; /** Where to send it. */
     url: string; /** The `Authorization` header. */
-    authorization?: string; /** The form; a request without one is a `GET`. */
+    authorization?: string; /** Additional headers. */
+    headers: Array<HeaderData>; /** The form; a request without one is a `GET`. */
   body?: string }
   | { type: 'RequestAbandoned'; /** The id of the request. */
   request: number }
@@ -115,6 +116,14 @@ export interface FailureData {
   tokenEndpoint?: string
   /** The id of the client. */
   clientId?: string
+}
+
+/** A header of a request. */
+export interface HeaderData {
+  /** Its name, in lower case. */
+  name: string
+  /** Its value. */
+  value: string
 }
 
 /** Keeps the event loop of this environment alive, or stops doing so. */

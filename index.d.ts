@@ -392,6 +392,14 @@ export interface KeycloakTokenManagerOptions {
    */
   parameters?: Readonly<Record<string, string>> | undefined;
   /**
+   * Additional headers of token and discovery requests, for API gateways. The values are treated as
+   * secrets. Default: none. `Authorization`, `Cookie`, `Host`, `Accept-Encoding`, `Content-*`,
+   * `Proxy-*` and headers of the connection are refused. A value is printable ASCII. The headers
+   * are sent to the configured origin, and to the token endpoint of the discovery document if that
+   * uses https.
+   */
+  headers?: Readonly<Record<string, string>> | undefined;
+  /**
    * How long before expiry a token is replaced, capped at half its lifetime. In seconds, an integer
    * of at least 0. Default: 60.
    */

@@ -116,6 +116,7 @@ const WRONG_BESIDES = {
     grant_type: { grant_type: CANARY },
     scope: { scope: CANARY },
   },
+  headers: { ...NOT_RECORD, 'a number in it': { 'X-A': CANARY, 'X-B': 1 } },
   ca: {
     'no PEM': CANARY,
     'a key': pem(EC),

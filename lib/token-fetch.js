@@ -16,14 +16,14 @@ const MAX_CAUSES = 8;
 class TooLarge extends Error {}
 
 /** Never rejects. The result is `undefined` if `signal` was aborted meanwhile. */
-async function sendRequest(tokenFetch, { url, authorization, body }, signal) {
+async function sendRequest(tokenFetch, { url, authorization, headers, body }, signal) {
   let response;
   try {
     const send = tokenFetch === true ? globalThis.fetch : tokenFetch;
     if (typeof send !== 'function') {
       return unusable(undefined, 'tokenFetch is true, but there is no global fetch');
     }
-    response = await send(url, init(authorization, body, signal));
+    response = await send(url, init(authorization, headers, body, signal));
     if (signal.aborted) return undefined;
     const fault = faultOf(response, url);
     if (fault !== undefined) return fault;
@@ -39,11 +39,12 @@ async function sendRequest(tokenFetch, { url, authorization, body }, signal) {
   }
 }
 
-function init(authorization, body, signal) {
+function init(authorization, extra, body, signal) {
   const headers = {
     accept: 'application/json',
     'accept-encoding': 'identity',
     'user-agent': USER_AGENT,
+    ...Object.fromEntries(extra.map(({ name, value }) => [name, value])),
   };
   if (authorization !== undefined) headers.authorization = authorization;
   if (body !== undefined) headers['content-type'] = 'application/x-www-form-urlencoded';

@@ -146,6 +146,10 @@ function properties(rows) {
 function secret(row, schema) {
   if (!row.secret) return schema;
   if (schema.type === 'string') return { ...schema, visibility: 'secret' };
+  const { additionalProperties } = schema;
+  if (additionalProperties) {
+    return { ...schema, additionalProperties: secret(row, additionalProperties) };
+  }
   return schema.anyOf ? { anyOf: schema.anyOf.map((branch) => secret(row, branch)) } : schema;
 }
 

@@ -125,6 +125,8 @@ pub enum EventData {
         /// The `Authorization` header.
         #[napi(ts_type = "string")]
         authorization: Option<Confidential>,
+        /// Additional headers.
+        headers: Vec<HeaderData>,
         /// The form; a request without one is a `GET`.
         #[napi(ts_type = "string")]
         body: Option<Confidential>,
@@ -134,6 +136,16 @@ pub enum EventData {
         /// The id of the request.
         request: u32,
     },
+}
+
+/// A header of a request.
+#[napi(object, object_from_js = false)]
+pub struct HeaderData {
+    /// Its name, in lower case.
+    pub name: String,
+    /// Its value.
+    #[napi(ts_type = "string")]
+    pub value: Confidential,
 }
 
 /// The result of a request that JavaScript sent.
@@ -244,10 +256,18 @@ fn seconds_between(from: Duration, to: Duration) -> f64 {
 pub(super) fn request_wanted(request: u32, what: TokenRequest) -> EventData {
     let text = |body: Zeroizing<Vec<u8>>| std::str::from_utf8(&body).map(str::to_owned);
     let body = what.body.and_then(|body| text(body).ok());
+    let headers = what.headers.iter();
+    let headers = headers
+        .map(|(name, value)| HeaderData {
+            name: name.to_owned(),
+            value: Confidential(Zeroizing::new(value.expose().to_owned())),
+        })
+        .collect();
     EventData::RequestWanted {
         request,
         url: what.endpoint.as_str().to_owned(),
         authorization: what.authorization.map(Confidential),
+        headers,
         body: body.map(Zeroizing::new).map(Confidential),
     }
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use oauth::{
-    ClientAssertion, ClientCredentialsGrant, ClientSecret, Issuer, SigningAlgorithm, SigningKey,
-    TokenEndpoint,
+    ClientAssertion, ClientCredentialsGrant, ClientSecret, ExtraHeaders, Issuer, SigningAlgorithm,
+    SigningKey, TokenEndpoint,
 };
 use transport::{ClientIdentity, ProxyUrl};
 
@@ -201,6 +201,8 @@ pub struct Config {
     pub target: Target,
     /// The grant to request, and the client's authentication method.
     pub grant: ClientCredentialsGrant,
+    /// Additional headers of token and discovery requests.
+    pub headers: ExtraHeaders,
     /// The source of the credential.
     pub credential: CredentialConfig,
     /// How assertions are made.

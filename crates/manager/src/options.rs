@@ -16,7 +16,8 @@ use zeroize::Zeroizing;
 use super::config::{Config, ProxyOption, Target, TransportOptions};
 use super::error::{Error, ErrorKind};
 use oauth::{
-    ClientAuthentication, ClientCredentialsGrant, Issuer, RESERVED_PARAMETERS, Scope, TokenEndpoint,
+    ClientAuthentication, ClientCredentialsGrant, ExtraHeaders, HeaderFault, HeaderSecret, Issuer,
+    RESERVED_PARAMETERS, Scope, TokenEndpoint, header_value,
 };
 use transport::ProxyUrl;
 
@@ -263,6 +264,52 @@ impl Options<'_> {
         }
         parameters
     }
+
+    fn headers(&mut self) -> ExtraHeaders {
+        const EXPECTED: &str = "a non-empty string of printable ASCII without blanks at its ends";
+        let given = match self.take(table::HEADERS) {
+            None => return ExtraHeaders::default(),
+            Some(Given::Record(record)) => record,
+            Some(other) => {
+                self.faults
+                    .expected(table::HEADERS, "an object of strings", &other);
+                return ExtraHeaders::default();
+            }
+        };
+        let mut headers: Vec<(String, HeaderSecret)> = Vec::with_capacity(given.len());
+        for (given_name, value) in given {
+            let shown = given_name.escape_default();
+            let is_new = |name: String| {
+                let is_known = headers.iter().any(|(known, _)| *known == name);
+                if is_known {
+                    Err(HeaderFault::Twice)
+                } else {
+                    Ok(name)
+                }
+            };
+            let name = match ExtraHeaders::name(&given_name).and_then(is_new) {
+                Ok(name) => name,
+                Err(fault) => {
+                    self.faults
+                        .push(table::HEADERS, &format!("\"{shown}\" {fault}"));
+                    continue;
+                }
+            };
+            let kind = value.describe();
+            let value = match value {
+                Given::Text(text) => header_value(text),
+                _ => None,
+            };
+            if let Some(value) = value {
+                headers.push((name, value));
+            } else {
+                let option = format!("{}.{shown}", table::HEADERS);
+                self.faults
+                    .push(&option, &format!("expected {EXPECTED}, got {kind}"));
+            }
+        }
+        ExtraHeaders::new(headers)
+    }
 }
 
 /// Parses the options. Returns a configuration, or reports at least one fault.
@@ -287,6 +334,7 @@ pub fn parse(
     }
     let scope = options.scope();
     let parameters = options.parameters();
+    let headers = options.headers();
     let buffer = options.integer(table::TOKEN_EXPIRY_BUFFER_SECONDS);
     let timeout = options.integer(table::REQUEST_TIMEOUT_MS);
     let background_refresh = options.flag(table::BACKGROUND_REFRESH);
@@ -319,6 +367,7 @@ pub fn parse(
                 scope,
                 parameters,
             },
+            headers,
             credential: credential?,
             assertion,
             expiry_buffer: Duration::from_secs(buffer.into()),

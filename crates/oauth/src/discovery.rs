@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::document::{decode, read_document, string};
 use super::endpoint::{EndpointFault, TokenEndpoint};
 use super::error::{AnswerError, ProtocolFault};
+use super::headers::ExtraHeaders;
 use super::redact::Redactor;
 use super::request::TokenRequest;
 use super::response::{Answer, read_failure};
@@ -48,6 +49,7 @@ impl Issuer {
         TokenRequest {
             endpoint: self.document.clone(),
             authorization: None,
+            headers: ExtraHeaders::default(),
             body: None,
         }
     }
@@ -132,18 +134,21 @@ struct Aliases<'a> {
 ///
 /// # Errors
 /// The answer contains no document, or one that must not be used.
-pub fn read_metadata(answer: &Answer, issuer: &Issuer) -> Result<Metadata, DiscoveryError> {
+pub fn read_metadata(
+    answer: &Answer,
+    issuer: &Issuer,
+    redactor: &Redactor,
+) -> Result<Metadata, DiscoveryError> {
     let status = answer.status;
-    let redactor = Redactor::none();
     match status {
-        200..=299 => read(&answer.body, issuer, &redactor)
+        200..=299 => read(&answer.body, issuer, redactor)
             .map_err(|fault| DiscoveryError::Document { status, fault }),
         300..=399 => Err(DiscoveryError::Answer(AnswerError::Protocol {
             status,
             fault: ProtocolFault::Redirect,
             error: None,
         })),
-        _ => Err(DiscoveryError::Answer(read_failure(status, &answer.body, &redactor))),
+        _ => Err(DiscoveryError::Answer(read_failure(status, &answer.body, redactor))),
     }
 }
 
@@ -193,7 +198,7 @@ mod tests {
             content_encoding: None,
             body: Zeroizing::new(body.as_bytes().to_vec()),
         };
-        read_metadata(&answer, &Issuer::parse(issuer).unwrap())
+        read_metadata(&answer, &Issuer::parse(issuer).unwrap(), &Redactor::none())
     }
 
     #[test]

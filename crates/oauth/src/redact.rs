@@ -9,7 +9,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use super::client_auth::{base64, basic_credentials};
-use super::secret::{ClientAssertion, ClientSecret};
+use super::secret::{ClientAssertion, ClientSecret, HeaderSecret};
 
 /// Replaces a text or a value that must not be shown.
 pub(super) const REDACTED: &str = "[redacted]";
@@ -72,7 +72,7 @@ const PREFIX: &str = "Client authentication with signed JWT failed: ";
 /// Cleans the texts of a server that received these secrets.
 #[derive(Default)]
 pub struct Redactor {
-    /// Secrets, with the client that each belongs to, and assertions.
+    /// Secrets, with the client that each belongs to, assertions and values of headers.
     secrets: Vec<(Option<String>, Zeroizing<String>)>,
 }
 
@@ -96,6 +96,14 @@ impl Redactor {
     pub fn and_assertion(mut self, assertion: &ClientAssertion) -> Self {
         let assertion = Zeroizing::new(assertion.expose().to_owned());
         self.secrets.push((None, assertion));
+        self
+    }
+
+    /// Also covers the value of this additional header.
+    #[must_use]
+    pub fn and_header(mut self, value: &HeaderSecret) -> Self {
+        let value = Zeroizing::new(value.expose().to_owned());
+        self.secrets.push((None, value));
         self
     }
 

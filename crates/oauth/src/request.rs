@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::client_auth::{ClientAuthentication, basic_credentials, form_encoded_capacity};
 use super::client_proof::ClientProof;
 use super::endpoint::TokenEndpoint;
+use super::headers::ExtraHeaders;
 use super::redact::REDACTED;
 use super::scope::Scope;
 use super::secret::ClientSecret;
@@ -49,6 +50,7 @@ impl ClientCredentialsGrant {
         TokenRequest {
             endpoint: endpoint.clone(),
             authorization,
+            headers: ExtraHeaders::default(),
             body: Some(self.body(proof)),
         }
     }
@@ -123,6 +125,8 @@ pub struct TokenRequest {
     pub endpoint: TokenEndpoint,
     /// The `Authorization` header.
     pub authorization: Option<Zeroizing<String>>,
+    /// Additional headers.
+    pub headers: ExtraHeaders,
     /// The form; a request without one is a `GET`.
     pub body: Option<Zeroizing<Vec<u8>>>,
 }
@@ -132,6 +136,7 @@ impl fmt::Debug for TokenRequest {
         f.debug_struct("TokenRequest")
             .field("endpoint", &self.endpoint.as_str())
             .field("authorization", &self.authorization.as_ref().map(|_| REDACTED))
+            .field("headers", &self.headers)
             .field("body", &REDACTED)
             .finish()
     }

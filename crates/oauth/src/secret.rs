@@ -25,6 +25,10 @@ pub type ClientAssertion = Secret<kind::ClientAssertionKind>;
 /// appendix A.12 also allows a space).
 pub type AccessToken = Secret<kind::AccessTokenKind>;
 
+/// The value of an additional header, which may be the key for an API gateway: visible ASCII, with
+/// blanks inside (RFC 9110 §5.5).
+pub type HeaderSecret = Secret<kind::HeaderSecretKind>;
+
 /// A private key in DER.
 pub type PrivateKey = Secret<kind::PrivateKeyKind, PrivateKeyDer<'static>>;
 
@@ -53,6 +57,10 @@ pub(super) mod kind {
     #[derive(Clone, Copy, Debug)]
     pub enum AccessTokenKind {}
 
+    /// See [`HeaderSecret`](super::HeaderSecret).
+    #[derive(Clone, Copy, Debug)]
+    pub enum HeaderSecretKind {}
+
     /// See [`PrivateKey`](super::PrivateKey).
     #[derive(Clone, Copy, Debug)]
     pub enum PrivateKeyKind {}
@@ -71,6 +79,15 @@ impl Kind for kind::AccessTokenKind {
 
     fn is_valid(value: &str) -> bool {
         !value.is_empty() && value.bytes().all(is_token_byte)
+    }
+}
+
+impl Kind for kind::HeaderSecretKind {
+    const NAME: &'static str = "HeaderSecret";
+
+    fn is_valid(value: &str) -> bool {
+        let is_inner = |byte: u8| is_token_byte(byte) || matches!(byte, b' ' | b'\t');
+        !value.is_empty() && value.trim_matches([' ', '\t']) == value && value.bytes().all(is_inner)
     }
 }
 

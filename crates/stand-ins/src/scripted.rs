@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use manager::config::{AssertionSettings, Config, Credential, CredentialConfig, Target};
 use oauth::{
-    Answer, ClientAuthentication, ClientCredentialsGrant, ClientSecret, RetryAfter, TokenEndpoint,
-    TokenRequest,
+    Answer, ClientAuthentication, ClientCredentialsGrant, ClientSecret, ExtraHeaders, RetryAfter,
+    TokenEndpoint, TokenRequest,
 };
 use transport::{ClientIdentity, NetworkFault, Progress, Transport, TransportError};
 use zeroize::Zeroizing;
@@ -152,6 +152,7 @@ pub fn config() -> Config {
             scope: None,
             parameters: Vec::new(),
         },
+        headers: ExtraHeaders::default(),
         credential: CredentialConfig::Given(Credential::Secret(secret("s3cr+t"))),
         expiry_buffer: Duration::from_mins(1),
         request_timeout: Duration::from_secs(15),

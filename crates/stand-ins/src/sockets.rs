@@ -4,7 +4,7 @@
 
 use std::{future::Future, io::ErrorKind, net::SocketAddr, task::Poll, time::Duration};
 
-use oauth::{Answer, TokenEndpoint, TokenRequest};
+use oauth::{Answer, ExtraHeaders, TokenEndpoint, TokenRequest};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -35,6 +35,7 @@ pub fn token_request(url: &str) -> TokenRequest {
     TokenRequest {
         endpoint: TokenEndpoint::parse(url).unwrap(),
         authorization: None,
+        headers: ExtraHeaders::default(),
         body: Some(Zeroizing::new(b"grant_type=client_credentials".to_vec())),
     }
 }

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use reqwest::{
     Body, Client, ClientBuilder, Method, Proxy, Request, Response,
     header::{
-        ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue,
+        ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
         TRANSFER_ENCODING,
     },
     redirect, retry,
@@ -243,6 +243,15 @@ fn http_request(request: &TokenRequest) -> Result<Request, TransportError> {
         let mut value = value.map_err(|_| TransportError::Internal)?;
         value.set_sensitive(true);
         http.headers_mut().insert(AUTHORIZATION, value);
+    }
+    for (name, value) in request.headers.iter() {
+        let name = HeaderName::from_bytes(name.as_bytes());
+        let value = HeaderValue::from_str(value.expose());
+        let (Ok(name), Ok(mut value)) = (name, value) else {
+            return Err(TransportError::Internal);
+        };
+        value.set_sensitive(true);
+        http.headers_mut().insert(name, value);
     }
     if let Some(form) = &request.body {
         let kind = HeaderValue::from_static("application/x-www-form-urlencoded");

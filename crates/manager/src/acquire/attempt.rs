@@ -9,8 +9,8 @@ use crate::clock::{Clock, Moment};
 use crate::config::{Credential, Target};
 use crate::error::Error;
 use oauth::{
-    Answer, AnswerError, ClientProof, Metadata, Redactor, TokenEndpoint, TokenRequest,
-    TokenResponse, read_answer,
+    Answer, AnswerError, ClientProof, ExtraHeaders, Metadata, Redactor, TokenEndpoint,
+    TokenRequest, TokenResponse, read_answer,
 };
 use transport::{ClientIdentity, Transport, TransportError};
 
@@ -122,7 +122,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         let mut was_replaced = false;
         loop {
             let sent = self.clock.now();
-            let (request, with) = make(sent)?;
+            let (mut request, with) = make(sent)?;
+            request.headers = self.headers_for(endpoint);
             let transport = &self.setup.transport;
             match transport
                 .send(&mut pass, &request, &progress.transport)
@@ -135,6 +136,20 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                 }
                 Ok(answer) => return Ok(Exchange { sent, answer, with }),
             }
+        }
+    }
+
+    /// The additional headers may contain a secret, so another origin than the configured one
+    /// receives them only over https. Its document belongs to the configured issuer.
+    fn headers_for(&self, endpoint: &TokenEndpoint) -> ExtraHeaders {
+        let config = &self.setup.config;
+        let is_allowed = config.headers.is_empty()
+            || endpoint.is_https()
+            || endpoint.origin() == config.target.url().origin();
+        if is_allowed {
+            config.headers.clone()
+        } else {
+            ExtraHeaders::default()
         }
     }
 

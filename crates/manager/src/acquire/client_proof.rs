@@ -130,7 +130,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         refused: Option<&Credential>,
     ) -> Redactor {
         let known = [Some(credential), refused].into_iter().flatten();
-        known.fold(Redactor::none(), |redactor, credential| match credential {
+        known.fold(self.setup.config.headers.redactor(), |redactor, credential| match credential {
             Credential::Secret(secret) => {
                 redactor.and_secret(&self.setup.config.grant.client_id, secret)
             }

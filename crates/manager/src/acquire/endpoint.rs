@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::config::{self, Target};
 use crate::error::Error;
 use crate::events::Level;
-use oauth::{ClientAuthentication, Issuer, Metadata, Redactor, TokenEndpoint, read_metadata};
+use oauth::{ClientAuthentication, Issuer, Metadata, TokenEndpoint, read_metadata};
 use transport::{ClientIdentity, Transport};
 
 /// The path of Keycloak's token endpoint below its issuer.
@@ -85,12 +85,11 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     ) -> Result<Arc<Metadata>, Failure> {
         progress.reads_document.store(true, Ordering::Relaxed);
         let pass = self.admitted(issuer.url(), identity, progress).await?;
+        let redactor = self.setup.config.headers.redactor();
         let Exchange { answer, .. } = self
-            .exchange(pass, issuer.url(), progress, &Redactor::none(), |_| {
-                Ok((issuer.request(), ()))
-            })
+            .exchange(pass, issuer.url(), progress, &redactor, |_| Ok((issuer.request(), ())))
             .await?;
-        let metadata = read_metadata(&answer, issuer).map_err(|error| Failure {
+        let metadata = read_metadata(&answer, issuer, &redactor).map_err(|error| Failure {
             retry_after: self.retry_after(&answer),
             ..Error::from_discovery(error, issuer, &self.setup.config).into()
         })?;

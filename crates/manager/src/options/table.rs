@@ -24,6 +24,7 @@ pub(super) const CLIENT_ASSERTION_TYPE: Text =
     Text::new("clientAssertionType", "a URN, a non-empty string");
 pub(super) const SCOPE: &str = "scope";
 pub(super) const PARAMETERS: &str = "parameters";
+pub(super) const HEADERS: &str = "headers";
 pub(super) const TOKEN_EXPIRY_BUFFER_SECONDS: Integer =
     Integer::new("tokenExpiryBufferSeconds", 0, 60);
 pub(super) const REQUEST_TIMEOUT_MS: Integer = Integer::new("requestTimeoutMs", 1, 15_000);

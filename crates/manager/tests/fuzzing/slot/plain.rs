@@ -8,7 +8,9 @@ use manager::config::{AssertionSettings, Config, Credential, CredentialConfig, T
 use manager::error::Error;
 use manager::slot::Token;
 use manager::slot::{Call, Clearing, Condition, Decision, Invalidation, NewFlight};
-use oauth::{ClientAuthentication, ClientCredentialsGrant, ClientSecret, TokenEndpoint};
+use oauth::{
+    ClientAuthentication, ClientCredentialsGrant, ClientSecret, ExtraHeaders, TokenEndpoint,
+};
 
 use super::facts::{LUCK, ModelFailure, Ns, Time};
 use super::model::{Ask, Look, ModelAnswer, ModelStart, Verdict};
@@ -136,6 +138,7 @@ thread_local! {
             scope: None,
             parameters: Vec::new(),
         },
+        headers: ExtraHeaders::default(),
         credential: CredentialConfig::Given(Credential::Secret(Arc::new(
             ClientSecret::new("s".to_owned()).unwrap(),
         ))),

@@ -1,0 +1,147 @@
+//! Additional headers of token and discovery requests, which API gateways require.
+
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::redact::Redactor;
+use super::secret::HeaderSecret;
+
+/// Headers that may not be added: authentication, the form and the connection.
+const RESERVED: &[&str] = &[
+    "accept-encoding",
+    "authorization",
+    "connection",
+    "cookie",
+    "expect",
+    "host",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+const RESERVED_PREFIXES: [&str; 2] = ["content-", "proxy-"];
+
+/// Headers whose values are addresses and schemes, which appear in most texts of a server and are
+/// not secret.
+const ADDRESSES: [&str; 2] = ["forwarded", "x-forwarded-"];
+
+/// Why a header may not be added. `Display` says what is wrong with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderFault {
+    /// It is not a token (RFC 9110 §5.1).
+    #[error("is not the name of an HTTP header")]
+    Name,
+    /// It belongs to the manager or to the connection.
+    #[error("may not be set: it is about authentication, the form or the connection")]
+    Reserved,
+    /// The same name was given in other letter case.
+    #[error("is given twice")]
+    Twice,
+}
+
+/// The additional headers, with names in lower case.
+#[derive(Clone, Debug, Default)]
+pub struct ExtraHeaders(Arc<[(String, HeaderSecret)]>);
+
+impl ExtraHeaders {
+    /// Takes headers whose names are checked.
+    #[must_use]
+    pub fn new(headers: Vec<(String, HeaderSecret)>) -> Self {
+        Self(headers.into())
+    }
+
+    /// Checks a name, and returns it in lower case.
+    ///
+    /// # Errors
+    /// It is not a name, or may not be added.
+    pub fn name(given: &str) -> Result<String, HeaderFault> {
+        let is_token =
+            |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        if given.is_empty() || !given.bytes().all(is_token) {
+            return Err(HeaderFault::Name);
+        }
+        let name = given.to_ascii_lowercase();
+        let is_reserved = RESERVED.contains(&&*name)
+            || RESERVED_PREFIXES
+                .iter()
+                .any(|prefix| name.starts_with(prefix));
+        if is_reserved {
+            Err(HeaderFault::Reserved)
+        } else {
+            Ok(name)
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The headers.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &HeaderSecret)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// For the texts of a server that received these headers.
+    #[must_use]
+    pub fn redactor(&self) -> Redactor {
+        let is_secret = |name: &str| !ADDRESSES.iter().any(|prefix| name.starts_with(prefix));
+        self.iter()
+            .filter(|(name, _)| is_secret(name))
+            .fold(Redactor::none(), |redactor, (_, value)| redactor.and_header(value))
+    }
+}
+
+/// Reads the value of a header, whose memory is overwritten in any case.
+#[must_use]
+pub fn header_value(value: Zeroizing<String>) -> Option<HeaderSecret> {
+    HeaderSecret::from_zeroizing(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_tokens_that_the_manager_and_the_connection_do_not_need() {
+        let lower = |name: &str| Ok(name.to_owned());
+        for (given, expected) in [
+            ("X-Api-Key", lower("x-api-key")),
+            ("user-agent", lower("user-agent")),
+            ("X-Forwarded-Host", lower("x-forwarded-host")),
+            ("", Err(HeaderFault::Name)),
+            ("a b", Err(HeaderFault::Name)),
+            ("a\r\nb", Err(HeaderFault::Name)),
+            ("é", Err(HeaderFault::Name)),
+            ("AUTHORIZATION", Err(HeaderFault::Reserved)),
+            ("Content-Type", Err(HeaderFault::Reserved)),
+            ("Cookie", Err(HeaderFault::Reserved)),
+            ("Host", Err(HeaderFault::Reserved)),
+            ("Proxy-Authorization", Err(HeaderFault::Reserved)),
+            ("Transfer-Encoding", Err(HeaderFault::Reserved)),
+            ("Accept-Encoding", Err(HeaderFault::Reserved)),
+        ] {
+            assert_eq!(ExtraHeaders::name(given), expected, "{given}");
+        }
+    }
+
+    #[test]
+    fn values_are_visible_ascii_with_blanks_inside() {
+        for (value, is_valid) in [
+            ("key-1", true),
+            ("a b\tc", true),
+            ("", false),
+            (" a", false),
+            ("a ", false),
+            ("a\r\nb", false),
+            ("a\0", false),
+            ("é", false),
+        ] {
+            let given = Zeroizing::new(value.to_owned());
+            assert_eq!(header_value(given).is_some(), is_valid, "{value:?}");
+        }
+    }
+}
