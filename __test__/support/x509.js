@@ -81,11 +81,17 @@ function x509() {
     // An authority has its own key, so that its name and key identify it.
     const hasOwn = !by || extensions.includes('CA:TRUE') || options.isOwn;
     const key = options.sameKeyAs?.keyFile ?? keyFile(kind, hasOwn);
-    openssl(`req -new -config openssl.cnf -key ${key} -out ${name}.csr`, '-subj', subject ?? `/CN=${name}`);
+    openssl(
+      `req -new -config openssl.cnf -key ${key} -out ${name}.csr`,
+      '-subj',
+      subject ?? `/CN=${name}`,
+    );
     write(`${name}.ext`, extensions);
     const signer = by ?? { file: undefined };
     if (validity) {
-      const issuer = by ? `-cert ${signer.file}.pem -keyfile ${signer.keyFile}` : `-selfsign -keyfile ${key}`;
+      const issuer = by
+        ? `-cert ${signer.file}.pem -keyfile ${signer.keyFile}`
+        : `-selfsign -keyfile ${key}`;
       openssl(
         `ca -batch -notext -config openssl.cnf ${issuer} -in ${name}.csr -out ${name}.pem
           -extfile ${name}.ext -startdate ${validity.from} -enddate ${validity.until}`,

@@ -40,6 +40,10 @@ pub(super) enum ChainFault {
     #[error("the chain has more intermediate certificates than its authority allows (pathlen)")]
     PathTooLong,
     #[error(
+        "the trusted certificate of its authority has a critical extension that is unknown here"
+    )]
+    RootExtension,
+    #[error(
         "only an intermediate authority is trusted: add the root, which signs itself, to `ca`, \
          `caFile` or NODE_EXTRA_CA_CERTS"
     )]
@@ -50,6 +54,21 @@ pub(super) enum ChainFault {
         "its keyUsage is not that of a server: issue it with keyUsage digitalSignature, or without"
     )]
     NotForServers,
+    #[error(
+        "it is marked as that of an authority: issue it with basicConstraints CA:FALSE, or set \
+         tokenFetch: true to send token requests with Node's TLS"
+    )]
+    AuthorityAsServer,
+    #[error(
+        "there are more than six authorities in the chain: send a shorter one, or set tokenFetch: \
+         true to send token requests with Node's TLS"
+    )]
+    TooManyAuthorities,
+    #[error(
+        "it, or the certificate of an authority, has an RSA key of less than 2048 bits: issue it \
+         with a longer key, or set tokenFetch: true to send token requests with Node's TLS"
+    )]
+    ShortKey,
 }
 
 impl ChainFault {
@@ -63,7 +82,14 @@ impl ChainFault {
 
     /// Whether further trusted certificates could make the chain valid.
     pub(super) const fn is_about_roots(self) -> bool {
-        !matches!(self, Self::AuthorityMayNotSign | Self::NotForServers)
+        !matches!(
+            self,
+            Self::AuthorityMayNotSign
+                | Self::NotForServers
+                | Self::AuthorityAsServer
+                | Self::TooManyAuthorities
+                | Self::ShortKey
+        )
     }
 }
 
@@ -90,6 +116,8 @@ pub(super) struct Facts {
     authority: Option<Authority>,
     /// Whether `extendedKeyUsage` names servers.
     is_for_servers: Option<bool>,
+    /// Whether a critical extension is unknown to OpenSSL.
+    has_unknown_extension: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +136,28 @@ const KEY_USAGE: &[u8] = &[0x55, 0x1D, 15];
 const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1D, 19];
 const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1D, 37];
 const SERVER_AUTH: &[u8] = &[0x2B, 6, 1, 5, 5, 7, 3, 1];
+
+/// The other extensions that OpenSSL 3 knows: subjectAltName, nameConstraints,
+/// cRLDistributionPoints, certificatePolicies, policyMappings, policyConstraints, inhibitAnyPolicy,
+/// the resources of RFC 3779, OCSP's noCheck and Netscape's type.
+const KNOWN_EXTENSIONS: [&[u8]; 11] = [
+    &[0x55, 0x1D, 17],
+    &[0x55, 0x1D, 30],
+    &[0x55, 0x1D, 31],
+    &[0x55, 0x1D, 32],
+    &[0x55, 0x1D, 33],
+    &[0x55, 0x1D, 36],
+    &[0x55, 0x1D, 54],
+    &[0x2B, 6, 1, 5, 5, 7, 1, 7],
+    &[0x2B, 6, 1, 5, 5, 7, 1, 8],
+    &[0x2B, 6, 1, 5, 5, 7, 48, 1, 5],
+    &[0x60, 0x86, 0x48, 1, 0x86, 0xF8, 0x42, 1, 1],
+];
+
+/// `rsaEncryption` of RFC 8017.
+const RSA: &[u8] = &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 1, 1];
+/// The shortest modulus that the TLS library's cryptography accepts, in bytes.
+const MIN_MODULUS: usize = 256;
 
 impl Facts {
     /// Reads a certificate of any version. `None` if it is not one.
@@ -136,6 +186,7 @@ impl Facts {
             key_usage: None,
             authority: None,
             is_for_servers: None,
+            has_unknown_extension: false,
         };
         // The remaining fields are unique identifiers and, marked with 3, the extensions.
         for field in fields {
@@ -154,8 +205,13 @@ impl Facts {
     fn read_extension(&mut self, extension: AnyRef<'_>) -> Option<()> {
         let mut parts = elements_in(extension)?;
         let name = parts.next()??.value();
-        // `critical` may come before the value.
-        let value = parts.last()??.value();
+        let mut value = parts.next()??;
+        let mut is_critical = false;
+        if value.tag() == Tag::Boolean {
+            is_critical = value.value() != [0];
+            value = parts.next()??;
+        }
+        let value = value.value();
         match name {
             KEY_USAGE => {
                 let bits = BitStringRef::from_der(value).ok()?;
@@ -182,7 +238,7 @@ impl Facts {
                 };
                 self.is_for_servers = Some(purposes.any(is_server));
             }
-            _ => {}
+            name => self.has_unknown_extension |= is_critical && !KNOWN_EXTENSIONS.contains(&name),
         }
         Some(())
     }
@@ -193,6 +249,21 @@ impl Facts {
 
     pub(super) fn is_early(&self, now: UnixTime) -> bool {
         self.not_before.as_secs() > now.as_secs()
+    }
+
+    /// Whether the key is RSA and shorter than the TLS library's cryptography accepts.
+    pub(super) fn has_short_key(&self) -> bool {
+        self.modulus().is_some_and(|length| length < MIN_MODULUS)
+    }
+
+    /// The length of the modulus of an RSA key, in bytes.
+    fn modulus(&self) -> Option<usize> {
+        let mut parts = Elements(SliceReader::new(&self.public_key).ok()?);
+        let algorithm = elements_in(parts.next()??)?.next()??;
+        let key = parts.next()??.decode_as::<BitStringRef<'_>>().ok()?;
+        let modulus = elements(key.raw_bytes())?.next()??.value();
+        let modulus = modulus.strip_prefix(&[0]).unwrap_or(modulus);
+        (algorithm.value() == RSA).then_some(modulus.len())
     }
 
     fn may(&self, usage: u8) -> bool {
@@ -224,6 +295,8 @@ impl Facts {
             Err(ChainFault::RootForOtherPurpose)
         } else if path_length.is_some_and(|length| intermediates > length) {
             Err(ChainFault::PathTooLong)
+        } else if self.has_unknown_extension {
+            Err(ChainFault::RootExtension)
         } else if self.is_expired(now) {
             Err(ChainFault::RootExpired)
         } else if self.is_early(now) {
@@ -332,12 +405,31 @@ impl Roots {
         all.any(|known| known.fingerprint == certificate.fingerprint)
     }
 
+    /// Whether a key in the chain, or a trusted one, is too short.
+    pub(super) fn have_short_key<'a>(
+        &self,
+        mut chain: impl Iterator<Item = &'a CertificateDer<'a>>,
+    ) -> bool {
+        let is_short =
+            |der: &CertificateDer<'_>| Facts::of(der).is_some_and(|it| it.has_short_key());
+        chain.any(is_short) || self.facts.iter().any(Facts::has_short_key)
+    }
+
     /// Checks a certificate that the verifier accepts as a server's, together with
     /// [`Roots::check_path`]. Returns whether it is trusted itself.
     pub(super) fn check_server(&self, certificate: &[u8]) -> Result<bool, ChainFault> {
         let facts = Facts::of(certificate).ok_or(ChainFault::NotForServers)?;
         facts.check_server()?;
         Ok(facts.is_self_issued && self.contains(&facts))
+    }
+
+    /// The same for a certificate that is marked as an authority, which must be trusted itself.
+    pub(super) fn check_authority_as_server(&self, certificate: &[u8]) -> Result<bool, ChainFault> {
+        let is_trusted = self.check_server(certificate)?;
+        match Facts::of(certificate) {
+            Some(facts) if !facts.is_self_issued => Err(ChainFault::AuthorityAsServer),
+            _ => Ok(is_trusted),
+        }
     }
 
     /// Checks the authorities of a chain that the verifier accepts.

@@ -138,6 +138,11 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> Vec<&'a (dyn Error + 'static)
 fn tls_detail(error: &rustls::Error) -> String {
     match error {
         rustls::Error::InvalidCertificate(fault) => certificate_detail(fault),
+        rustls::Error::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge) => {
+            "the certificates of the server or proxy are larger than 64 KiB: send fewer or smaller \
+             ones, or set tokenFetch: true to send token requests with Node's TLS"
+                .to_owned()
+        }
         rustls::Error::InvalidMessage(
             InvalidMessage::InvalidContentType
             | InvalidMessage::UnknownProtocolVersion

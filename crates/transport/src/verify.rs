@@ -17,7 +17,7 @@ use rustls::{
 };
 use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 
-use super::chain::{ChainFault, Roots};
+use super::chain::{ChainFault, Facts, Roots};
 
 /// Verifies as the TLS library does, and by the rules of [`Roots`].
 ///
@@ -119,7 +119,8 @@ impl ServerCertVerifier for TrustedOrSigned {
             // The dates are checked before the mark and have their own errors, so only the name
             // remains to be checked.
             Err(rustls::Error::InvalidCertificate(fault))
-                if is_authority_as_server(&fault) && self.roots.check_server(end_entity)? =>
+                if is_authority_as_server(&fault)
+                    && self.roots.check_authority_as_server(end_entity)? =>
             {
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
                 Ok(ServerCertVerified::assertion())
@@ -128,6 +129,16 @@ impl ServerCertVerifier for TrustedOrSigned {
                 if self.ends_in_an_intermediate(end_entity, &known, now) =>
             {
                 Err(ChainFault::NoRoot.into())
+            }
+            Err(rustls::Error::InvalidCertificate(CertificateError::BadSignature))
+                if self.roots.have_short_key(known.iter()) =>
+            {
+                Err(ChainFault::ShortKey.into())
+            }
+            Err(rustls::Error::InvalidCertificate(fault))
+                if is_fault(&fault, &webpki::Error::MaximumPathDepthExceeded) =>
+            {
+                Err(ChainFault::TooManyAuthorities.into())
             }
             Ok(verified) => {
                 // A chain of one certificate has no authority.
@@ -150,6 +161,7 @@ impl ServerCertVerifier for TrustedOrSigned {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         verify_tls12_signature(message, cert, dss, &self.algorithms)
+            .map_err(|error| signature_fault(error, cert))
     }
 
     fn verify_tls13_signature(
@@ -159,6 +171,7 @@ impl ServerCertVerifier for TrustedOrSigned {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         verify_tls13_signature(message, cert, dss, &self.algorithms)
+            .map_err(|error| signature_fault(error, cert))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -169,12 +182,24 @@ impl ServerCertVerifier for TrustedOrSigned {
 /// Whether an authority's certificate was presented as a server's. The TLS library has no variant
 /// for this fault.
 pub(super) fn is_authority_as_server(fault: &CertificateError) -> bool {
+    is_fault(fault, &webpki::Error::CaUsedAsEndEntity)
+}
+
+/// Whether this is the fault, for which the TLS library has no variant.
+fn is_fault(fault: &CertificateError, expected: &webpki::Error) -> bool {
     match fault {
-        CertificateError::Other(OtherError(other)) => {
-            matches!(other.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
-        }
+        CertificateError::Other(OtherError(other)) => other.downcast_ref() == Some(expected),
         _ => false,
     }
+}
+
+/// Names the length of the key as the cause, if it is.
+fn signature_fault(error: rustls::Error, certificate: &CertificateDer<'_>) -> rustls::Error {
+    let is_bad = error == rustls::Error::InvalidCertificate(CertificateError::BadSignature);
+    if is_bad && Facts::of(certificate).is_some_and(|facts| facts.has_short_key()) {
+        return ChainFault::ShortKey.into();
+    }
+    error
 }
 
 /// Accepts any certificate, but the peer must prove that it holds the key.
