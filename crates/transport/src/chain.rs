@@ -331,15 +331,12 @@ fn elements_in(value: AnyRef<'_>) -> Option<Elements<'_>> {
 }
 
 fn time(value: AnyRef<'_>) -> Option<Duration> {
-    match value.tag() {
-        Tag::UtcTime => {
-            let time: UtcTime = value.decode_as().ok()?;
-            Some(time.to_unix_duration())
-        }
-        _ => {
-            let time: GeneralizedTime = value.decode_as().ok()?;
-            Some(time.to_unix_duration())
-        }
+    if value.tag() == Tag::UtcTime {
+        let time: UtcTime = value.decode_as().ok()?;
+        Some(time.to_unix_duration())
+    } else {
+        let time: GeneralizedTime = value.decode_as().ok()?;
+        Some(time.to_unix_duration())
     }
 }
 
@@ -464,5 +461,62 @@ impl Roots {
         let all = self.anchors.roots.iter().zip(&self.facts);
         all.filter(move |(known, _)| *known == anchor)
             .map(|(_, facts)| facts)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+mod tests {
+    use rustls::pki_types::pem::PemObject;
+
+    use super::*;
+
+    /// Made by `openssl req -x509 -days 30`, with the mark of an authority.
+    const SELF_SIGNED: &[u8] = include_bytes!("../tests/self-signed.pem");
+
+    fn der() -> CertificateDer<'static> {
+        CertificateDer::from_pem_slice(SELF_SIGNED).unwrap()
+    }
+
+    #[test]
+    fn facts_are_those_of_the_certificate() {
+        let facts = Facts::of(&der()).unwrap();
+        let authority = Authority {
+            is_one: true,
+            path_length: None,
+        };
+        assert!(facts.is_self_issued && !facts.has_version_1 && !facts.has_short_key());
+        assert_eq!(facts.authority, Some(authority));
+        assert_eq!((facts.key_usage, facts.is_for_servers), (None, None));
+        let days = facts.not_after.saturating_sub(facts.not_before).as_secs() / 86_400;
+        assert_eq!(days, 30);
+    }
+
+    #[test]
+    fn a_malformed_certificate_has_no_facts_or_others_and_never_panics() {
+        let whole = der();
+        for length in 0..whole.len() {
+            assert_eq!(Facts::of(&whole[..length]), None, "cut off after {length} bytes");
+        }
+        for index in 0..whole.len() {
+            for value in [0x00, 0x02, 0x03, 0x30, 0x7F, 0x80, 0x84, 0xFF] {
+                let mut changed = whole.to_vec();
+                changed[index] = value;
+                let is_whole = changed == whole.as_ref();
+                let facts = Facts::of(&changed);
+                assert_eq!(facts == Facts::of(&whole), is_whole, "byte {index} is {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_trusted_certificate_counts_only_as_it_is() {
+        let certificate = der();
+        let mut roots = Roots::empty();
+        assert_eq!(roots.check_server(&certificate), Ok(false));
+        roots.add(&certificate).unwrap();
+        assert_eq!(roots.check_server(&certificate), Ok(true));
+        assert_eq!(roots.check_server(&certificate[1..]), Err(ChainFault::NotForServers));
+        assert!(roots.add(&CertificateDer::from(vec![0x30, 0])).is_err());
     }
 }
