@@ -219,6 +219,30 @@ pub struct Config {
     pub has_logger: bool,
 }
 
+impl Config {
+    /// The likely cause if the server refuses `credential`, as a fact that names its option and
+    /// shows nothing of it.
+    #[must_use]
+    pub fn flaw_of(&self, credential: &Credential) -> Option<String> {
+        let flaw = match credential {
+            Credential::Secret(secret) => secret.flaw(self.grant.authentication),
+            Credential::Assertion(assertion) => assertion.flaw(),
+            Credential::Key(_) | Credential::Identity(_) => None,
+        };
+        let name = match &self.credential {
+            CredentialConfig::Files(CredentialFiles::Secret(path)) => {
+                name_of_file("clientSecretFile", path)
+            }
+            CredentialConfig::Files(CredentialFiles::Assertion(path)) => {
+                name_of_file("clientAssertionFile", path)
+            }
+            CredentialConfig::Function => "the result of the clientSecret function".to_owned(),
+            _ => "clientSecret".to_owned(),
+        };
+        flaw.map(|flaw| format!("{name} {flaw}"))
+    }
+}
+
 /// The options of the transport, as given.
 #[derive(Clone, Debug, Default)]
 pub struct TransportOptions {

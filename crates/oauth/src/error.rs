@@ -69,6 +69,18 @@ impl AnswerError {
         };
         matches!(error.as_str(), "invalid_client" | "unauthorized_client")
     }
+
+    /// Whether the server, or a gateway, refuses the size of the request or of its headers.
+    #[must_use]
+    pub const fn is_too_large(&self) -> bool {
+        matches!(
+            self,
+            Self::Http {
+                status: 413 | 414 | 431,
+                ..
+            }
+        )
+    }
 }
 
 /// Why an answer is unusable. `Display` is a clause about the answer.

@@ -19,6 +19,7 @@ use rustls_pki_types::pem::PemObject as _;
 use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
+use super::pem::{PemFlaw, normalized_pem};
 use super::redact::REDACTED;
 use super::secret::{ClientSecret, PrivateKey};
 
@@ -100,6 +101,14 @@ pub enum KeyFault {
     /// It is protected by a pass phrase.
     #[error("it is encrypted: decrypt it first, for example with openssl pkey -in KEY -out PLAIN")]
     Encrypted,
+    /// It is a key in the format of OpenSSH.
+    #[error(
+        "it is an OpenSSH key: convert it to PEM, for example with ssh-keygen -p -m PKCS8 -f KEY"
+    )]
+    OpenSsh,
+    /// The lines of the PEM were changed.
+    #[error("{0}")]
+    Mangled(PemFlaw),
     /// The PEM is cut off or not Base64.
     #[error("the PEM is cut off or malformed")]
     BrokenPem,
@@ -120,8 +129,9 @@ impl SigningKey {
     /// # Errors
     /// Says what is wrong with the text, without repeating it.
     pub fn parse(text: &str) -> Result<Self, KeyFault> {
-        let (pair, key_id, algorithm) = if text.trim_start().starts_with('{') {
-            Jwk::read(text)?
+        let json = text.trim_start_matches('\u{feff}').trim_start();
+        let (pair, key_id, algorithm) = if json.starts_with('{') {
+            Jwk::read(json)?
         } else {
             (KeyPair::from_der(&private_key(text)?)?, None, None)
         };
@@ -222,13 +232,10 @@ pub fn private_key(pem: &str) -> Result<PrivateKey, KeyFault> {
     if ENCRYPTED.iter().any(|mark| pem.contains(mark)) {
         return Err(KeyFault::Encrypted);
     }
-    let mut trimmed = Zeroizing::new(String::with_capacity(pem.len().saturating_add(1)));
-    for line in pem.lines() {
-        trimmed.push_str(line.trim());
-        trimmed.push('\n');
-    }
-    match PrivateKeyDer::from_pem_slice(trimmed.as_bytes()) {
+    match PrivateKeyDer::from_pem_slice(normalized_pem(pem).as_bytes()) {
         Ok(key) => Ok(with_public_half(PrivateKey::from_der(key))),
+        Err(_) if pem.contains("BEGIN OPENSSH PRIVATE KEY") => Err(KeyFault::OpenSsh),
+        Err(_) if let Some(flaw) = PemFlaw::of(pem) => Err(KeyFault::Mangled(flaw)),
         Err(rustls_pki_types::pem::Error::NoItemsFound) if pem.contains("-----BEGIN") => {
             Err(KeyFault::Public)
         }
@@ -457,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn whitespace_around_the_lines_of_a_pem_is_ignored() {
+    fn text_around_a_key_and_its_lines_is_ignored() {
         let pem = key("ec-pkcs8");
         for (name, text) in [
             ("empty lines before it", format!("\n \n{pem}")),
@@ -466,6 +473,11 @@ mod tests {
             ("trailing", pem.replace('\n', " \n")),
             ("carriage returns", pem.replace('\n', "\r\n")),
             ("text before it", format!("Bag Attributes\n  friendlyName: a\n{pem}")),
+            ("a byte order mark", format!("\u{feff}{pem}")),
+            ("a certificate before it", format!("{}\n{pem}", key("certificate"))),
+            ("a certificate after it", format!("{pem}{}", key("certificate"))),
+            ("text after it", format!("{pem}the end\n")),
+            ("half a block after it", format!("{pem}-----BEGIN PRIVATE KEY-----\nAA")),
         ] {
             let read = SigningKey::parse(&text).unwrap();
             assert_eq!(public(&read), public(&SigningKey::parse(&pem).unwrap()), "{name}");
@@ -499,6 +511,27 @@ mod tests {
             ("encrypted PKCS #1", key("rsa-encrypted-traditional"), KeyFault::Encrypted),
             ("cut off", cut(key("rsa-pkcs8")), KeyFault::BrokenPem),
             ("another curve", key("ec-p384"), KeyFault::Unsupported),
+            (
+                "escaped line breaks",
+                key("rsa-pkcs8").replace('\n', "\\n"),
+                KeyFault::Mangled(PemFlaw::EscapedLineBreaks),
+            ),
+            (
+                "one line",
+                key("ec-pkcs8").replace('\n', " "),
+                KeyFault::Mangled(PemFlaw::NoLineBreaks),
+            ),
+            (
+                "in quotation marks",
+                format!("\"{}\"", key("ec-pkcs8")),
+                KeyFault::Mangled(PemFlaw::Quoted),
+            ),
+            (
+                "OpenSSH",
+                "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n"
+                    .to_owned(),
+                KeyFault::OpenSsh,
+            ),
             ("RSA of 1024 bits", key("rsa-1024"), KeyFault::Unsupported),
             ("cut off JSON", cut(jwk.clone()), KeyFault::BrokenJwk),
             ("a public JWK", jwk.replace("\"d\"", "\"D\""), KeyFault::Public),

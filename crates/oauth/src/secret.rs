@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 use rustls_pki_types::PrivateKeyDer;
 use zeroize::{Zeroize, Zeroizing};
 
+use super::client_auth::ClientAuthentication;
 use super::redact::REDACTED;
 
 /// A secret of the kind `K`. Holders share it in an `Arc`.
@@ -31,6 +32,82 @@ pub type HeaderSecret = Secret<kind::HeaderSecretKind>;
 
 /// A private key in DER.
 pub type PrivateKey = Secret<kind::PrivateKeyKind, PrivateKeyDer<'static>>;
+
+/// A property of a secret or an assertion that is probably a mistake. `Display` is a clause without
+/// a subject, and shows nothing of the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SecretFlaw {
+    /// U+FEFF, which editors on Windows write.
+    #[error("begins with a byte order mark: remove it")]
+    ByteOrderMark,
+    /// White space or an invisible character, such as a second newline.
+    #[error("has white space at an end: remove it")]
+    WhiteSpace,
+    /// A backslash and an `n`.
+    #[error("contains a backslash and an n in place of a line break")]
+    EscapedLineBreak,
+    /// The whole value is in quotation marks.
+    #[error("is in quotation marks: remove them")]
+    Quoted,
+    /// `${NAME}` or `$(NAME)`.
+    #[error("is a placeholder that was not replaced by its value")]
+    Placeholder,
+    /// An escape sequence of a URL, sent with `client_secret_basic`.
+    #[error(
+        "contains percent-encoding, which client_secret_basic encodes once more: store it unencoded"
+    )]
+    PercentEncoded,
+    /// Characters that the form encoding changes, sent with `client_secret_basic`.
+    #[error(
+        "contains special characters, which client_secret_basic sends encoded (RFC 6749 section \
+         2.3.1) and some servers do not decode: set clientAuthentication to client_secret_post"
+    )]
+    SentEncoded,
+    /// Not a JSON Web Token.
+    #[error("is not a JWT, which has three parts separated by dots")]
+    NotJwt,
+    /// Longer than servers accept.
+    #[error("is longer than 2 KiB, which is more than some servers accept: use a shorter one")]
+    TooLong,
+}
+
+/// The longest assertion that every server accepts, in bytes.
+const LONG_ASSERTION: usize = 2 * 1024;
+
+impl SecretFlaw {
+    /// The flaw of any text.
+    fn of(text: &str) -> Option<Self> {
+        let is_invisible = |character: char| {
+            character.is_whitespace()
+                || matches!(character, '\0' | '\u{200b}'..='\u{200d}' | '\u{feff}')
+        };
+        let is_within = |start: &str, end: &str| {
+            text.len() > start.len() && text.starts_with(start) && text.ends_with(end)
+        };
+        if text.starts_with('\u{feff}') {
+            Some(Self::ByteOrderMark)
+        } else if text.starts_with(is_invisible) || text.ends_with(is_invisible) {
+            Some(Self::WhiteSpace)
+        } else if is_within("\"", "\"") || is_within("'", "'") {
+            Some(Self::Quoted)
+        } else if is_within("${", "}") || is_within("$(", ")") || is_within("{{", "}}") {
+            Some(Self::Placeholder)
+        } else if text.ends_with("\\n") {
+            Some(Self::EscapedLineBreak)
+        } else {
+            None
+        }
+    }
+}
+
+/// Whether `text` contains `%` and two hexadecimal digits.
+fn is_percent_encoded(text: &str) -> bool {
+    let mut rest = text.split('%').skip(1);
+    rest.any(|rest| {
+        let digits = rest.bytes().take(2);
+        digits.clone().count() == 2 && digits.clone().all(|digit| digit.is_ascii_hexdigit())
+    })
+}
 
 /// A kind of secret.
 pub trait Kind {
@@ -128,6 +205,42 @@ impl<K: Kind> Secret<K> {
     }
 }
 
+impl ClientSecret {
+    /// The likely cause if the server refuses this secret, sent by that method.
+    #[must_use]
+    pub fn flaw(&self, method: ClientAuthentication) -> Option<SecretFlaw> {
+        let secret = self.expose();
+        let is_changed = |byte: u8| !byte.is_ascii_alphanumeric() && !b"*-._".contains(&byte);
+        SecretFlaw::of(secret).or_else(|| {
+            if method != ClientAuthentication::SecretBasic {
+                None
+            } else if is_percent_encoded(secret) {
+                Some(SecretFlaw::PercentEncoded)
+            } else {
+                secret
+                    .bytes()
+                    .any(is_changed)
+                    .then_some(SecretFlaw::SentEncoded)
+            }
+        })
+    }
+}
+
+impl ClientAssertion {
+    /// The likely cause if the server refuses this assertion.
+    #[must_use]
+    pub fn flaw(&self) -> Option<SecretFlaw> {
+        let assertion = self.expose();
+        SecretFlaw::of(assertion).or_else(|| {
+            if assertion.split('.').count() != 3 || !assertion.bytes().all(is_token_byte) {
+                Some(SecretFlaw::NotJwt)
+            } else {
+                (assertion.len() > LONG_ASSERTION).then_some(SecretFlaw::TooLong)
+            }
+        })
+    }
+}
+
 impl PrivateKey {
     pub(super) fn from_der(key: PrivateKeyDer<'static>) -> Self {
         Self {
@@ -180,6 +293,62 @@ mod tests {
         assert!(secret("one").is_same_as(&secret("one")));
         assert!(!secret("one").is_same_as(&secret("One")));
         assert!(!secret("one").is_same_as(&secret("one ")));
+    }
+
+    #[test]
+    fn the_flaw_of_a_secret_is_its_likely_mistake_and_depends_on_the_method() {
+        use ClientAuthentication::{SecretBasic, SecretJwt, SecretPost};
+        use SecretFlaw::{
+            ByteOrderMark, EscapedLineBreak, PercentEncoded, Placeholder, Quoted, SentEncoded,
+            WhiteSpace,
+        };
+        for (name, value, flaw, with_basic) in [
+            ("plain", "aB3-._*", None, None),
+            ("mark", "\u{feff}s", Some(ByteOrderMark), Some(ByteOrderMark)),
+            ("mark alone", "\u{feff}", Some(ByteOrderMark), Some(ByteOrderMark)),
+            ("space before", " s", Some(WhiteSpace), Some(WhiteSpace)),
+            ("tab after", "s\t", Some(WhiteSpace), Some(WhiteSpace)),
+            ("newline after", "s\n", Some(WhiteSpace), Some(WhiteSpace)),
+            ("no-break space after", "s\u{a0}", Some(WhiteSpace), Some(WhiteSpace)),
+            ("zero-width space after", "s\u{200b}", Some(WhiteSpace), Some(WhiteSpace)),
+            ("nul after", "s\0", Some(WhiteSpace), Some(WhiteSpace)),
+            ("escaped newline after", "s\\n", Some(EscapedLineBreak), Some(EscapedLineBreak)),
+            ("quoted", "\"s\"", Some(Quoted), Some(Quoted)),
+            ("apostrophes", "'s'", Some(Quoted), Some(Quoted)),
+            ("one apostrophe", "'", None, Some(SentEncoded)),
+            ("variable", "${SECRET}", Some(Placeholder), Some(Placeholder)),
+            ("template", "{{ secret }}", Some(Placeholder), Some(Placeholder)),
+            ("percent-encoded", "a%2Fb", None, Some(PercentEncoded)),
+            ("percent sign", "100%", None, Some(SentEncoded)),
+            ("plus", "a+b", None, Some(SentEncoded)),
+            ("inner space", "a b", None, Some(SentEncoded)),
+            ("not ASCII", "é", None, Some(SentEncoded)),
+        ] {
+            let secret = ClientSecret::new(value.to_owned()).unwrap();
+            assert_eq!(secret.flaw(SecretPost), flaw, "{name}");
+            assert_eq!(secret.flaw(SecretJwt), flaw, "{name}");
+            assert_eq!(secret.flaw(SecretBasic), with_basic, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_flaw_of_an_assertion_is_its_likely_mistake() {
+        let long = format!("a.{}.c", "b".repeat(LONG_ASSERTION));
+        let longest = format!("a.{}.c", "b".repeat(LONG_ASSERTION - 4));
+        for (name, value, flaw) in [
+            ("JWT", "a.b.c", None),
+            ("2 KiB", longest.as_str(), None),
+            ("over 2 KiB", long.as_str(), Some(SecretFlaw::TooLong)),
+            ("mark", "\u{feff}a.b.c", Some(SecretFlaw::ByteOrderMark)),
+            ("quoted", "\"a.b.c\"", Some(SecretFlaw::Quoted)),
+            ("with its scheme", "Bearer a.b.c", Some(SecretFlaw::NotJwt)),
+            ("in two lines", "a.b.\nc", Some(SecretFlaw::NotJwt)),
+            ("opaque", "s3cr3t", Some(SecretFlaw::NotJwt)),
+            ("encrypted", "a.b.c.d.e", Some(SecretFlaw::NotJwt)),
+        ] {
+            let assertion = ClientAssertion::new(value.to_owned()).unwrap();
+            assert_eq!(assertion.flaw(), flaw, "{name}");
+        }
     }
 
     #[test]

@@ -10,8 +10,8 @@ use rustls::{AlertDescription, CertificateError, HandshakeType, InvalidMessage, 
 use tower_service::Service;
 
 use super::{
-    NetworkFault, TlsFault, TransportError, client::CONNECT_TIMEOUT, lookup::Unresolved,
-    verify::is_authority_as_server,
+    NetworkFault, TlsFault, TransportError, chain::ChainFault, client::CONNECT_TIMEOUT,
+    lookup::Unresolved, verify::is_authority_as_server,
 };
 
 /// The longest detail, in characters.
@@ -35,7 +35,7 @@ pub(super) fn classify(error: reqwest::Error) -> TransportError {
     if let Some(fault) = find::<rustls::Error>(&causes) {
         return TransportError::Tls {
             fault: match fault {
-                rustls::Error::InvalidCertificate(fault) if lacks_an_authority(fault) => {
+                rustls::Error::InvalidCertificate(fault) if depends_on_roots(fault) => {
                     TlsFault::UnknownIssuer
                 }
                 rustls::Error::AlertReceived(_) => TlsFault::Refused,
@@ -147,6 +147,11 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> Vec<&'a (dyn Error + 'static)
 fn tls_detail(error: &rustls::Error) -> String {
     match error {
         rustls::Error::InvalidCertificate(fault) => certificate_detail(fault),
+        rustls::Error::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge) => {
+            "the certificates of the server or proxy are larger than 64 KiB: send fewer or smaller \
+             ones, or set tokenFetch: true to send token requests with Node's TLS"
+                .to_owned()
+        }
         rustls::Error::InvalidMessage(
             InvalidMessage::InvalidContentType
             | InvalidMessage::UnknownProtocolVersion
@@ -188,7 +193,15 @@ fn lacks_an_authority(fault: &CertificateError) -> bool {
     matches!(fault, CertificateError::UnknownIssuer) || is_authority_as_server(fault)
 }
 
+/// Whether further trusted certificates could change the verdict.
+fn depends_on_roots(fault: &CertificateError) -> bool {
+    lacks_an_authority(fault) || ChainFault::within(fault).is_some_and(ChainFault::is_about_roots)
+}
+
 fn certificate_detail(fault: &CertificateError) -> String {
+    if let Some(fault) = ChainFault::within(fault) {
+        return format!("certificate not trusted: {fault}");
+    }
     match fault {
         fault if lacks_an_authority(fault) => "certificate not trusted: unknown issuer; if the \
              certificate is genuine, add its authority to `ca`, `caFile` or NODE_EXTRA_CA_CERTS"

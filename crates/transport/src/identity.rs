@@ -5,13 +5,15 @@ use std::hash::{Hash, Hasher};
 
 use ::ring::digest::{Context, SHA256};
 #[cfg(feature = "http")]
-use rustls::{InconsistentKeys, crypto::ring, pki_types::UnixTime, sign::CertifiedKey};
+use der::{Decode as _, asn1::AnyRef};
+#[cfg(feature = "http")]
+use rustls::{crypto::ring, pki_types::UnixTime, sign::CertifiedKey};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
-#[cfg(feature = "http")]
-use webpki::{EndEntityCert, KeyUsage};
 
-use oauth::{KeyFault, PrivateKey, private_key};
+#[cfg(feature = "http")]
+use super::chain::Facts;
+use oauth::{KeyFault, PemFlaw, PrivateKey, normalized_pem, private_key};
 
 /// A certificate chain and the key of its first certificate. Equal if the texts are equal.
 pub struct ClientIdentity {
@@ -49,11 +51,12 @@ impl ClientIdentity {
     }
 
     fn parse_chain(certificate: &str) -> Result<Vec<CertificateDer<'static>>, IdentityFault> {
-        let chain = CertificateDer::pem_slice_iter(certificate.as_bytes())
+        let flaw = || PemFlaw::of(certificate).map(IdentityFault::Mangled);
+        let chain = CertificateDer::pem_slice_iter(normalized_pem(certificate).as_bytes())
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|_| IdentityFault::BrokenCertificate)?;
+            .map_err(|_| flaw().unwrap_or(IdentityFault::BrokenCertificate))?;
         if chain.is_empty() {
-            return Err(IdentityFault::NoCertificate);
+            return Err(flaw().unwrap_or(IdentityFault::NoCertificate));
         }
         Ok(chain)
     }
@@ -94,34 +97,42 @@ impl ClientIdentity {
     /// # Errors
     /// Says which of the two is wrong.
     pub fn check(&self) -> Result<(), IdentityFault> {
-        let (chain, key) = (self.chain.clone(), self.key.expose().clone_key());
-        match CertifiedKey::from_der(chain, key, &ring::default_provider()) {
-            Ok(_) => Ok(()),
-            Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
-                Err(IdentityFault::Mismatch)
+        self.certified().map(drop)
+    }
+
+    /// The certificate and its key for the TLS library, which need not be able to verify the
+    /// certificate: that is for the server to do.
+    pub(super) fn certified(&self) -> Result<CertifiedKey, IdentityFault> {
+        let provider = ring::default_provider();
+        let key = self.key.expose().clone_key();
+        let key = provider.key_provider.load_private_key(key);
+        let key = key.map_err(|_| IdentityFault::UnusableKey)?;
+        let facts = self.facts()?;
+        if let Some(public_key) = key.public_key() {
+            let public_key =
+                AnyRef::from_der(&public_key).map_err(|_| IdentityFault::UnusableKey)?;
+            if public_key.value() != facts.public_key {
+                return Err(IdentityFault::Mismatch);
             }
-            Err(rustls::Error::InvalidCertificate(_)) => Err(IdentityFault::BrokenCertificate),
-            Err(_) => Err(IdentityFault::UnusableKey),
+        }
+        Ok(CertifiedKey::new(self.chain.clone(), key))
+    }
+
+    /// Checks that the certificate is valid at `now`.
+    pub(super) fn check_dates(&self, now: UnixTime) -> Result<(), IdentityFault> {
+        let facts = self.facts()?;
+        if facts.is_expired(now) {
+            Err(IdentityFault::Expired)
+        } else if facts.is_early(now) {
+            Err(IdentityFault::NotYetValid)
+        } else {
+            Ok(())
         }
     }
 
-    /// Checks that the certificate is valid at `now`. The verifier checks the dates first, so the
-    /// authority need not be known.
-    pub(super) fn check_dates(&self, now: UnixTime) -> Result<(), IdentityFault> {
-        let Some(first) = self.chain.first() else {
-            return Err(IdentityFault::NoCertificate);
-        };
-        let certificate =
-            EndEntityCert::try_from(first).map_err(|_| IdentityFault::BrokenCertificate)?;
-        let algorithms = ring::default_provider()
-            .signature_verification_algorithms
-            .all;
-        let usage = KeyUsage::client_auth();
-        match certificate.verify_for_usage(algorithms, &[], &[], now, usage, None, None) {
-            Err(webpki::Error::CertExpired { .. }) => Err(IdentityFault::Expired),
-            Err(webpki::Error::CertNotValidYet { .. }) => Err(IdentityFault::NotYetValid),
-            _ => Ok(()),
-        }
+    fn facts(&self) -> Result<Facts, IdentityFault> {
+        let first = self.chain.first().ok_or(IdentityFault::NoCertificate)?;
+        Facts::of(first).ok_or(IdentityFault::BrokenCertificate)
     }
 }
 
@@ -150,6 +161,8 @@ impl fmt::Debug for ClientIdentity {
 pub enum IdentityFault {
     /// The text contains no certificate.
     NoCertificate,
+    /// The lines of the certificate's PEM were changed.
+    Mangled(PemFlaw),
     /// A certificate is broken PEM or cannot be parsed.
     BrokenCertificate,
     /// The certificate has expired.
@@ -171,6 +184,7 @@ impl IdentityFault {
         let certificate = |what: &str| ("clientCertificate", what.to_owned());
         match self {
             Self::NoCertificate => certificate("it contains no PEM certificate"),
+            Self::Mangled(flaw) => ("clientCertificate", flaw.to_string()),
             Self::BrokenCertificate => certificate("the certificate is cut off or malformed"),
             Self::Expired => certificate("the certificate has expired: renew it"),
             Self::NotYetValid => {
@@ -179,7 +193,9 @@ impl IdentityFault {
             Self::Key(fault) => ("clientKey", fault.to_string()),
             Self::UnusableKey => (
                 "clientKey",
-                "TLS does not support this kind of key: use an RSA, P-256, P-384 or Ed25519 key"
+                "TLS does not support this kind of key: use an RSA (2048 bits or more), P-256, P-384 \
+                 or Ed25519 key, or present the certificate in a tokenFetch function; if it is an \
+                 EC key without its public half, add that with openssl pkey -in KEY -out NEW"
                     .to_owned(),
             ),
             Self::Mismatch => {

@@ -16,6 +16,8 @@ use std::{
 use oauth::{Answer, Redactor, TokenEndpoint, TokenRequest};
 
 #[cfg(feature = "http")]
+mod chain;
+#[cfg(feature = "http")]
 mod client;
 #[cfg(feature = "http")]
 mod connector;

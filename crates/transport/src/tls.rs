@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use rustls::{ClientConfig, crypto::ring};
+use rustls::{ClientConfig, crypto::ring, sign::SingleCertAndKey};
 
 use super::{
-    ClientIdentity, IdentityFault, TransportError,
+    ClientIdentity, TransportError,
     trust::Trust,
     verify::{AcceptAll, TrustedOrSigned},
 };
@@ -24,8 +24,6 @@ pub(super) fn client_config(
         None => builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(AcceptAll::new(provider))),
-        // Without roots, every certificate has an unknown issuer.
-        Some(none) if none.is_empty() => builder.with_root_certificates(none),
         Some(roots) => {
             let verifier = TrustedOrSigned::new(roots, provider);
             let verifier = verifier.map_err(|_| TransportError::Internal)?;
@@ -37,11 +35,8 @@ pub(super) fn client_config(
     let mut config = match identity {
         None => builder.with_no_client_auth(),
         Some(identity) => {
-            identity.check().map_err(TransportError::Identity)?;
-            let (chain, key) = (identity.chain.clone(), identity.key.expose().clone_key());
-            builder
-                .with_client_auth_cert(chain, key)
-                .map_err(|_| TransportError::Identity(IdentityFault::UnusableKey))?
+            let key = identity.certified().map_err(TransportError::Identity)?;
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key)))
         }
     };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];

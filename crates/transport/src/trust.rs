@@ -11,15 +11,15 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use rustls::{
-    RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject},
-};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
+use oauth::{PemFlaw, normalized_pem};
+
 use super::{
     TransportError,
+    chain::Roots,
     fault::clean,
     file::{read_file, read_reserved_file},
 };
@@ -98,7 +98,7 @@ fn extra_ca_certs() -> Option<PathBuf> {
 fn usable_roots(content: &[u8]) -> Option<Arc<PemCertificates>> {
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(content)
         .flatten()
-        .filter(|certificate| RootCertStore::empty().add(certificate.clone()).is_ok())
+        .filter(|certificate| Roots::empty().add(certificate).is_ok())
         .collect();
     (!certificates.is_empty()).then(|| Arc::new(PemCertificates { certificates }))
 }
@@ -121,16 +121,17 @@ pub fn node_roots_are_set() -> bool {
 struct NodeRoots {
     /// Emptied when it is parsed.
     pem: Mutex<String>,
-    parsed: OnceLock<Arc<RootCertStore>>,
+    parsed: OnceLock<Arc<Roots>>,
 }
 
 impl NodeRoots {
-    fn parsed(&self) -> Arc<RootCertStore> {
+    fn parsed(&self) -> Arc<Roots> {
         let parse = || {
             let pem = std::mem::take(&mut *self.pem.lock());
-            let mut roots = RootCertStore::empty();
-            let certificates = CertificateDer::pem_slice_iter(pem.as_bytes()).flatten();
-            roots.add_parsable_certificates(certificates);
+            let mut roots = Roots::empty();
+            for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()).flatten() {
+                let _ = roots.add(&certificate);
+            }
             Arc::new(roots)
         };
         Arc::clone(self.parsed.get_or_init(parse))
@@ -162,17 +163,22 @@ impl PemCertificates {
     ///
     /// The PEM is malformed, or has no certificate, or has one that cannot be a trust anchor.
     pub fn parse(pem: &[u8]) -> Result<Self, PemFault> {
+        let text = String::from_utf8_lossy(pem);
+        let flaw = || PemFlaw::of(&text);
         let mut certificates = Vec::new();
-        for (index, certificate) in CertificateDer::pem_slice_iter(pem).enumerate() {
+        let normalized = normalized_pem(&text);
+        let blocks = CertificateDer::pem_slice_iter(normalized.as_bytes());
+        for (index, certificate) in blocks.enumerate() {
             let number = index.saturating_add(1);
-            let certificate = certificate.map_err(|_| PemFault::NotPem { number })?;
-            RootCertStore::empty()
-                .add(certificate.clone())
+            let certificate = certificate
+                .map_err(|_| flaw().map_or(PemFault::NotPem { number }, PemFault::Mangled))?;
+            Roots::empty()
+                .add(&certificate)
                 .map_err(|_| PemFault::NotACertificate { number })?;
             certificates.push(certificate);
         }
         if certificates.is_empty() {
-            return Err(PemFault::Empty);
+            return Err(flaw().map_or(PemFault::Empty, PemFault::Mangled));
         }
         Ok(Self { certificates })
     }
@@ -184,6 +190,9 @@ pub enum PemFault {
     /// It contains no certificate.
     #[error("it contains no PEM certificate")]
     Empty,
+    /// The lines of the PEM were changed.
+    #[error("{0}")]
+    Mangled(PemFlaw),
     /// A block is cut off or not Base64.
     #[error("certificate {number} is malformed PEM")]
     NotPem {
@@ -226,21 +235,21 @@ impl Trust {
     }
 
     /// The authorities. `None` if any certificate is accepted.
-    pub(super) fn roots(&self) -> Result<Option<Arc<RootCertStore>>, TransportError> {
+    pub(super) fn roots(&self) -> Result<Option<Arc<Roots>>, TransportError> {
         let (has_node, extra, file) = match self {
-            Self::Nobody => return Ok(Some(Arc::new(RootCertStore::empty()))),
+            Self::Nobody => return Ok(Some(Arc::new(Roots::empty()))),
             Self::Everybody => return Ok(None),
             Self::Roots { node, extra, file } => (*node, extra, file),
         };
         let mut roots = NODE_ROOTS
             .get()
             .filter(|_| has_node)
-            .map_or_else(|| Arc::new(RootCertStore::empty()), NodeRoots::parsed);
+            .map_or_else(|| Arc::new(Roots::empty()), NodeRoots::parsed);
         let named = [known_environment_roots(), extra.as_ref(), file.as_ref()];
         for pem in named.into_iter().flatten() {
             let roots = Arc::make_mut(&mut roots);
             for certificate in &pem.certificates {
-                let added = roots.add(certificate.clone());
+                let added = roots.add(certificate);
                 added.map_err(|_| TransportError::Internal)?;
             }
         }

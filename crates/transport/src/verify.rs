@@ -1,46 +1,99 @@
 //! Verifies a server's certificate in the cases that the TLS library's verifier does not cover.
 
-use std::sync::Arc;
+use std::{cell::Cell, sync::Arc};
 
 use rustls::{
-    CertificateError, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme,
+    CertificateError, DigitallySignedStruct, OtherError, SignatureScheme,
     client::{
         VerifierBuilderError, WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_name,
     },
-    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, ServerName, UnixTime},
+    crypto::{
+        CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+    },
+    pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime},
     server::ParsedCertificate,
 };
+use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 
-/// Verifies as usual, but also accepts a server certificate that is itself trusted.
+use super::chain::{ChainFault, Facts, Roots};
+
+/// Verifies as the TLS library does, and by the rules of [`Roots`].
 ///
-/// `openssl req -x509` makes a self-signed certificate that is marked as an authority, which the
-/// verifier refuses as a server's even when it is a root. Node accepts it when it is trusted.
+/// It also accepts a server certificate that is itself trusted: `openssl req -x509` makes a
+/// self-signed certificate that is marked as an authority, which the library refuses as a server's
+/// even when it is a root. Node accepts it when it is trusted.
 #[derive(Debug)]
 pub(super) struct TrustedOrSigned {
-    signed: Arc<WebPkiServerVerifier>,
-    roots: Arc<RootCertStore>,
+    /// `None` without roots.
+    signed: Option<Arc<WebPkiServerVerifier>>,
+    roots: Arc<Roots>,
+    algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl TrustedOrSigned {
-    /// Requires at least one root.
     pub(super) fn new(
-        roots: Arc<RootCertStore>,
+        roots: Arc<Roots>,
         provider: Arc<CryptoProvider>,
     ) -> Result<Self, VerifierBuilderError> {
-        let signed = WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), provider);
+        let algorithms = provider.signature_verification_algorithms;
+        let anchors = Arc::new(roots.anchors().clone());
+        let signed = if anchors.is_empty() {
+            None
+        } else {
+            Some(WebPkiServerVerifier::builder_with_provider(anchors, provider).build()?)
+        };
         Ok(Self {
-            signed: signed.build()?,
+            signed,
             roots,
+            algorithms,
         })
     }
 
-    /// Whether the certificate is a root: the same key for the same name.
-    fn is_root(&self, certificate: &CertificateDer<'_>) -> bool {
-        webpki::anchor_from_trusted_cert(certificate)
-            .is_ok_and(|anchor| self.roots.roots.contains(&anchor))
+    /// Builds the chain again, because the library's verifier does not show it, and takes the first
+    /// one that also satisfies `check`.
+    fn find_path(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        anchors: &[TrustAnchor<'_>],
+        now: UnixTime,
+        check: impl Fn(&VerifiedPath<'_>) -> Result<(), ChainFault>,
+    ) -> Result<(), ChainFault> {
+        let last_fault = Cell::new(ChainFault::NoRoot);
+        let check = |path: &VerifiedPath<'_>| {
+            check(path).map_err(|fault| {
+                last_fault.set(fault);
+                webpki::Error::UnknownIssuer
+            })
+        };
+        let end_entity = EndEntityCert::try_from(end_entity);
+        let end_entity = end_entity.map_err(|_| ChainFault::NotForServers)?;
+        let found = end_entity.verify_for_usage(
+            self.algorithms.all,
+            anchors,
+            intermediates,
+            now,
+            KeyUsage::server_auth(),
+            None,
+            Some(&check),
+        );
+        found.map(drop).map_err(|_| last_fault.get())
+    }
+
+    /// Whether a certificate that does not sign itself is trusted, and the chain ends there.
+    fn ends_in_an_intermediate(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> bool {
+        let trusted = self.roots.intermediates().iter();
+        let anchors = trusted.filter_map(|trusted| webpki::anchor_from_trusted_cert(trusted).ok());
+        let anchors: Vec<_> = anchors.collect();
+        let found = self.find_path(end_entity, intermediates, &anchors, now, |_| Ok(()));
+        !anchors.is_empty() && found.is_ok()
     }
 }
 
@@ -53,21 +106,49 @@ impl ServerCertVerifier for TrustedOrSigned {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let verdict = self.signed.verify_server_cert(
-            end_entity,
-            intermediates,
-            server_name,
-            ocsp_response,
-            now,
-        );
+        let trusted = self.roots.intermediates().iter();
+        let trusted = trusted.map(|trusted| CertificateDer::from(trusted.as_ref()));
+        let known: Vec<_> = intermediates.iter().cloned().chain(trusted).collect();
+        let verdict = match &self.signed {
+            Some(signed) => {
+                signed.verify_server_cert(end_entity, &known, server_name, ocsp_response, now)
+            }
+            None => Err(CertificateError::UnknownIssuer.into()),
+        };
         match verdict {
             // The dates are checked before the mark and have their own errors, so only the name
             // remains to be checked.
             Err(rustls::Error::InvalidCertificate(fault))
-                if is_authority_as_server(&fault) && self.is_root(end_entity) =>
+                if is_authority_as_server(&fault)
+                    && self.roots.check_authority_as_server(end_entity)? =>
             {
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
                 Ok(ServerCertVerified::assertion())
+            }
+            Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer))
+                if self.ends_in_an_intermediate(end_entity, &known, now) =>
+            {
+                Err(ChainFault::NoRoot.into())
+            }
+            Err(rustls::Error::InvalidCertificate(CertificateError::BadSignature))
+                if self.roots.have_short_key(known.iter()) =>
+            {
+                Err(ChainFault::ShortKey.into())
+            }
+            Err(rustls::Error::InvalidCertificate(fault))
+                if is_fault(&fault, &webpki::Error::MaximumPathDepthExceeded) =>
+            {
+                Err(ChainFault::TooManyAuthorities.into())
+            }
+            Ok(verified) => {
+                // A chain of one certificate has no authority.
+                if !self.roots.check_server(end_entity)? {
+                    let anchors = &self.roots.anchors().roots;
+                    self.find_path(end_entity, &known, anchors, now, |path| {
+                        self.roots.check_path(path, now)
+                    })?;
+                }
+                Ok(verified)
             }
             verdict => verdict,
         }
@@ -79,7 +160,8 @@ impl ServerCertVerifier for TrustedOrSigned {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.signed.verify_tls12_signature(message, cert, dss)
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
+            .map_err(|error| signature_fault(error, cert))
     }
 
     fn verify_tls13_signature(
@@ -88,23 +170,36 @@ impl ServerCertVerifier for TrustedOrSigned {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.signed.verify_tls13_signature(message, cert, dss)
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
+            .map_err(|error| signature_fault(error, cert))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.signed.supported_verify_schemes()
+        self.algorithms.supported_schemes()
     }
 }
 
 /// Whether an authority's certificate was presented as a server's. The TLS library has no variant
 /// for this fault.
 pub(super) fn is_authority_as_server(fault: &CertificateError) -> bool {
+    is_fault(fault, &webpki::Error::CaUsedAsEndEntity)
+}
+
+/// Whether this is the fault, for which the TLS library has no variant.
+fn is_fault(fault: &CertificateError, expected: &webpki::Error) -> bool {
     match fault {
-        CertificateError::Other(OtherError(other)) => {
-            matches!(other.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
-        }
+        CertificateError::Other(OtherError(other)) => other.downcast_ref() == Some(expected),
         _ => false,
     }
+}
+
+/// Names the length of the key as the cause, if it is.
+fn signature_fault(error: rustls::Error, certificate: &CertificateDer<'_>) -> rustls::Error {
+    let is_bad = error == rustls::Error::InvalidCertificate(CertificateError::BadSignature);
+    if is_bad && Facts::of(certificate).is_some_and(|facts| facts.has_short_key()) {
+        return ChainFault::ShortKey.into();
+    }
+    error
 }
 
 /// Accepts any certificate, but the peer must prove that it holds the key.
@@ -184,8 +279,8 @@ mod tests {
 
     fn verdict_on(pem: &[u8], now: u64, name: &str) -> Result<ServerCertVerified, rustls::Error> {
         let certificate = CertificateDer::from_pem_slice(pem).unwrap();
-        let mut roots = RootCertStore::empty();
-        roots.add(certificate.clone()).unwrap();
+        let mut roots = Roots::empty();
+        roots.add(&certificate).unwrap();
         let provider = Arc::new(ring::default_provider());
         let verifier = TrustedOrSigned::new(Arc::new(roots), provider).unwrap();
         let now = UnixTime::since_unix_epoch(Duration::from_secs(now));

@@ -95,12 +95,24 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                 ..
             }
         );
+        let is_client_refused = error.is_client_refusal();
+        let is_about_credential = is_client_refused || error.is_too_large();
+        let error = Error::from_answer(error, &self.setup.config, &resolved.endpoint);
+        let error = match self
+            .setup
+            .config
+            .flaw_of(credential)
+            .filter(|_| is_about_credential)
+        {
+            Some(flaw) => error.with_likely_cause(&flaw),
+            None => error,
+        };
         Err(Failure {
-            is_client_refused: error.is_client_refusal(),
+            is_client_refused,
             is_unreachable: false,
             retry_after: self.retry_after(&answer),
             misdirected_by: resolved.remembered.filter(|_| is_gone),
-            error: Error::from_answer(error, &self.setup.config, &resolved.endpoint),
+            error,
         })
     }
 

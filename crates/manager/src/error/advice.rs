@@ -132,6 +132,9 @@ pub(super) fn http_advice(status: u16, error: Option<&str>, config: &Config) -> 
             format!("the realm in the URL does not exist (yet); check {option}")
         }
         (404 | 405, _) => wrong_url(config),
+        (413 | 414 | 431, _) => {
+            "the request is too large for the server, or for a gateway in front of it".to_owned()
+        }
         (408 | 429 | 500..=599, _) => {
             "the server, or a gateway in front of it, is unavailable; see its status and log"
                 .to_owned()

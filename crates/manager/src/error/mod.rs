@@ -160,6 +160,15 @@ impl Error {
         Self::new(ErrorKind::Credential, what)
     }
 
+    /// Adds a fact about the credential that explains why the server refused it.
+    #[must_use]
+    pub fn with_likely_cause(mut self, fact: &str) -> Self {
+        let message = &mut Arc::make_mut(&mut self.details).message;
+        message.push_str("; the likely cause: ");
+        message.push_str(fact);
+        self
+    }
+
     /// Adds the details that the acquisition knows.
     #[must_use]
     pub fn in_acquisition(

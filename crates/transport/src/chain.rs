@@ -1,0 +1,522 @@
+//! The rules for chains of certificates that Node's TLS has and the TLS library's verifier has not.
+//!
+//! The verifier takes the name and key from a trusted certificate and ignores the rest of it, as
+//! RFC 5280 §6.1.1 allows, and never looks at `keyUsage`. OpenSSL also checks the dates and marks of
+//! the trusted certificate, requires that the chain ends in a self-signed one, and checks `keyUsage`
+//! everywhere. A certificate that Node refuses must not be accepted here.
+
+use std::time::Duration;
+
+use ::ring::digest::{SHA256, digest};
+use der::{
+    Decode, Reader, SliceReader, Tag, Tagged,
+    asn1::{AnyRef, BitStringRef, GeneralizedTime, UtcTime},
+};
+use rustls::{
+    CertificateError, OtherError, RootCertStore,
+    pki_types::{CertificateDer, TrustAnchor, UnixTime},
+};
+use webpki::VerifiedPath;
+
+/// A rule that a chain breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ChainFault {
+    #[error(
+        "the trusted certificate of its authority has expired: replace it in `ca`, `caFile` or \
+         NODE_EXTRA_CA_CERTS"
+    )]
+    RootExpired,
+    #[error(
+        "the trusted certificate of its authority is not valid yet: check this machine's clock"
+    )]
+    RootNotYetValid,
+    #[error(
+        "the trusted certificate of its issuer is not that of an authority: issue it with \
+         basicConstraints CA:TRUE"
+    )]
+    RootIsNoAuthority,
+    #[error("the trusted certificate of its authority is not for servers (extendedKeyUsage)")]
+    RootForOtherPurpose,
+    #[error("the chain has more intermediate certificates than its authority allows (pathlen)")]
+    PathTooLong,
+    #[error(
+        "the trusted certificate of its authority has a critical extension that is unknown here"
+    )]
+    RootExtension,
+    #[error(
+        "only an intermediate authority is trusted: add the root, which signs itself, to `ca`, \
+         `caFile` or NODE_EXTRA_CA_CERTS"
+    )]
+    NoRoot,
+    #[error("the keyUsage of an authority's certificate does not include keyCertSign")]
+    AuthorityMayNotSign,
+    #[error(
+        "its keyUsage is not that of a server: issue it with keyUsage digitalSignature, or without"
+    )]
+    NotForServers,
+    #[error(
+        "it is marked as that of an authority: issue it with basicConstraints CA:FALSE, or set \
+         tokenFetch: true to send token requests with Node's TLS"
+    )]
+    AuthorityAsServer,
+    #[error(
+        "there are more than six authorities in the chain: send a shorter one, or set tokenFetch: \
+         true to send token requests with Node's TLS"
+    )]
+    TooManyAuthorities,
+    #[error(
+        "it, or the certificate of an authority, has an RSA key of less than 2048 bits: issue it \
+         with a longer key, or set tokenFetch: true to send token requests with Node's TLS"
+    )]
+    ShortKey,
+}
+
+impl ChainFault {
+    /// The fault inside an error of the TLS library.
+    pub(super) fn within(error: &CertificateError) -> Option<Self> {
+        match error {
+            CertificateError::Other(OtherError(other)) => other.downcast_ref().copied(),
+            _ => None,
+        }
+    }
+
+    /// Whether further trusted certificates could make the chain valid.
+    pub(super) const fn is_about_roots(self) -> bool {
+        !matches!(
+            self,
+            Self::AuthorityMayNotSign
+                | Self::NotForServers
+                | Self::AuthorityAsServer
+                | Self::TooManyAuthorities
+                | Self::ShortKey
+        )
+    }
+}
+
+impl From<ChainFault> for rustls::Error {
+    fn from(fault: ChainFault) -> Self {
+        Self::InvalidCertificate(CertificateError::Other(OtherError(std::sync::Arc::new(fault))))
+    }
+}
+
+/// What the verifier does not read in a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Facts {
+    fingerprint: [u8; 32],
+    /// `SubjectPublicKeyInfo` without its header.
+    pub(super) public_key: Vec<u8>,
+    not_before: Duration,
+    not_after: Duration,
+    /// Whether issuer and subject are the same.
+    is_self_issued: bool,
+    has_version_1: bool,
+    /// The first bits of `keyUsage`, the first one highest.
+    key_usage: Option<u8>,
+    /// `basicConstraints`.
+    authority: Option<Authority>,
+    /// Whether `extendedKeyUsage` names servers.
+    is_for_servers: Option<bool>,
+    /// Whether a critical extension is unknown to OpenSSL.
+    has_unknown_extension: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Authority {
+    is_one: bool,
+    path_length: Option<u64>,
+}
+
+const DIGITAL_SIGNATURE: u8 = 0x80;
+const KEY_ENCIPHERMENT: u8 = 0x20;
+const KEY_AGREEMENT: u8 = 0x08;
+const KEY_CERT_SIGN: u8 = 0x04;
+
+/// Object identifiers in DER, without header: those of RFC 5280 §4.2.1.
+const KEY_USAGE: &[u8] = &[0x55, 0x1D, 15];
+const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1D, 19];
+const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1D, 37];
+const SERVER_AUTH: &[u8] = &[0x2B, 6, 1, 5, 5, 7, 3, 1];
+
+/// The other extensions that OpenSSL 3 knows: subjectAltName, nameConstraints,
+/// cRLDistributionPoints, certificatePolicies, policyMappings, policyConstraints, inhibitAnyPolicy,
+/// the resources of RFC 3779, OCSP's noCheck and Netscape's type.
+const KNOWN_EXTENSIONS: [&[u8]; 11] = [
+    &[0x55, 0x1D, 17],
+    &[0x55, 0x1D, 30],
+    &[0x55, 0x1D, 31],
+    &[0x55, 0x1D, 32],
+    &[0x55, 0x1D, 33],
+    &[0x55, 0x1D, 36],
+    &[0x55, 0x1D, 54],
+    &[0x2B, 6, 1, 5, 5, 7, 1, 7],
+    &[0x2B, 6, 1, 5, 5, 7, 1, 8],
+    &[0x2B, 6, 1, 5, 5, 7, 48, 1, 5],
+    &[0x60, 0x86, 0x48, 1, 0x86, 0xF8, 0x42, 1, 1],
+];
+
+/// `rsaEncryption` of RFC 8017.
+const RSA: &[u8] = &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 1, 1];
+/// The shortest modulus that the TLS library's cryptography accepts, in bytes.
+const MIN_MODULUS: usize = 256;
+
+impl Facts {
+    /// Reads a certificate of any version. `None` if it is not one.
+    pub(super) fn of(certificate: &[u8]) -> Option<Self> {
+        let mut fields = elements(certificate)?;
+        let mut fields = elements_in(fields.next()??)?;
+        let version = fields.next()??;
+        // Version 1 has no such field, and begins with the serial number.
+        let has_version_1 = version.tag() == Tag::Integer;
+        if !has_version_1 {
+            fields.next()??;
+        }
+        fields.next()??;
+        let issuer = fields.next()??;
+        let mut validity = elements_in(fields.next()??)?;
+        let (not_before, not_after) = (validity.next()??, validity.next()??);
+        let subject = fields.next()??;
+        let public_key = fields.next()??;
+        let mut facts = Self {
+            fingerprint: fingerprint(certificate),
+            public_key: public_key.value().to_vec(),
+            not_before: time(not_before)?,
+            not_after: time(not_after)?,
+            is_self_issued: issuer == subject,
+            has_version_1,
+            key_usage: None,
+            authority: None,
+            is_for_servers: None,
+            has_unknown_extension: false,
+        };
+        // The remaining fields are unique identifiers and, marked with 3, the extensions.
+        for field in fields {
+            let field = field?;
+            if !field.tag().is_context_specific() || field.tag().number().value() != 3 {
+                continue;
+            }
+            let list = AnyRef::from_der(field.value()).ok()?;
+            for extension in elements_in(list)? {
+                facts.read_extension(extension?)?;
+            }
+        }
+        Some(facts)
+    }
+
+    fn read_extension(&mut self, extension: AnyRef<'_>) -> Option<()> {
+        let mut parts = elements_in(extension)?;
+        let name = parts.next()??.value();
+        let mut value = parts.next()??;
+        let mut is_critical = false;
+        if value.tag() == Tag::Boolean {
+            is_critical = value.value() != [0];
+            value = parts.next()??;
+        }
+        let value = value.value();
+        match name {
+            KEY_USAGE => {
+                let bits = BitStringRef::from_der(value).ok()?;
+                self.key_usage = Some(bits.raw_bytes().first().copied().unwrap_or_default());
+            }
+            BASIC_CONSTRAINTS => {
+                let mut authority = Authority {
+                    is_one: false,
+                    path_length: None,
+                };
+                for part in elements(value)? {
+                    let part = part?;
+                    match part.tag() {
+                        Tag::Boolean => authority.is_one = part.value() != [0],
+                        _ => authority.path_length = Some(part.decode_as().ok()?),
+                    }
+                }
+                self.authority = Some(authority);
+            }
+            EXTENDED_KEY_USAGE => {
+                let mut purposes = elements(value)?;
+                let is_server = |purpose: Option<AnyRef<'_>>| {
+                    purpose.is_some_and(|purpose| purpose.value() == SERVER_AUTH)
+                };
+                self.is_for_servers = Some(purposes.any(is_server));
+            }
+            name => self.has_unknown_extension |= is_critical && !KNOWN_EXTENSIONS.contains(&name),
+        }
+        Some(())
+    }
+
+    pub(super) fn is_expired(&self, now: UnixTime) -> bool {
+        self.not_after.as_secs() < now.as_secs()
+    }
+
+    pub(super) fn is_early(&self, now: UnixTime) -> bool {
+        self.not_before.as_secs() > now.as_secs()
+    }
+
+    /// Whether the key is RSA and shorter than the TLS library's cryptography accepts.
+    pub(super) fn has_short_key(&self) -> bool {
+        self.modulus().is_some_and(|length| length < MIN_MODULUS)
+    }
+
+    /// The length of the modulus of an RSA key, in bytes.
+    fn modulus(&self) -> Option<usize> {
+        let mut parts = Elements(SliceReader::new(&self.public_key).ok()?);
+        let algorithm = elements_in(parts.next()??)?.next()??;
+        let key = parts.next()??.decode_as::<BitStringRef<'_>>().ok()?;
+        let modulus = elements(key.raw_bytes())?.next()??.value();
+        let modulus = modulus.strip_prefix(&[0]).unwrap_or(modulus);
+        (algorithm.value() == RSA).then_some(modulus.len())
+    }
+
+    fn may(&self, usage: u8) -> bool {
+        self.key_usage.is_none_or(|usages| usages & usage != 0)
+    }
+
+    /// Checks the certificate of a server.
+    fn check_server(&self) -> Result<(), ChainFault> {
+        let usages = DIGITAL_SIGNATURE | KEY_ENCIPHERMENT | KEY_AGREEMENT;
+        if self.may(usages) {
+            Ok(())
+        } else {
+            Err(ChainFault::NotForServers)
+        }
+    }
+
+    /// Checks a trusted certificate above this many intermediate ones.
+    fn check_root(&self, intermediates: u64, now: UnixTime) -> Result<(), ChainFault> {
+        let is_authority = match self.authority {
+            Some(authority) => authority.is_one,
+            None => self.has_version_1 || self.key_usage.is_some(),
+        };
+        let path_length = self.authority.and_then(|authority| authority.path_length);
+        if !is_authority {
+            Err(ChainFault::RootIsNoAuthority)
+        } else if !self.may(KEY_CERT_SIGN) {
+            Err(ChainFault::AuthorityMayNotSign)
+        } else if self.is_for_servers == Some(false) {
+            Err(ChainFault::RootForOtherPurpose)
+        } else if path_length.is_some_and(|length| intermediates > length) {
+            Err(ChainFault::PathTooLong)
+        } else if self.has_unknown_extension {
+            Err(ChainFault::RootExtension)
+        } else if self.is_expired(now) {
+            Err(ChainFault::RootExpired)
+        } else if self.is_early(now) {
+            Err(ChainFault::RootNotYetValid)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// The elements of a DER value; `None` in place of one that is malformed.
+struct Elements<'a>(SliceReader<'a>);
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = Option<AnyRef<'a>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_finished() || self.0.is_failed() {
+            return None;
+        }
+        Some(AnyRef::decode(&mut self.0).ok())
+    }
+}
+
+/// The elements of the value that `der` contains.
+fn elements(der: &[u8]) -> Option<Elements<'_>> {
+    elements_in(AnyRef::from_der(der).ok()?)
+}
+
+fn elements_in(value: AnyRef<'_>) -> Option<Elements<'_>> {
+    SliceReader::new(value.value()).ok().map(Elements)
+}
+
+fn time(value: AnyRef<'_>) -> Option<Duration> {
+    if value.tag() == Tag::UtcTime {
+        let time: UtcTime = value.decode_as().ok()?;
+        Some(time.to_unix_duration())
+    } else {
+        let time: GeneralizedTime = value.decode_as().ok()?;
+        Some(time.to_unix_duration())
+    }
+}
+
+fn fingerprint(certificate: &[u8]) -> [u8; 32] {
+    let mut fingerprint = [0; 32];
+    let hash = digest(&SHA256, certificate);
+    for (byte, hashed) in fingerprint.iter_mut().zip(hash.as_ref()) {
+        *byte = *hashed;
+    }
+    fingerprint
+}
+
+/// The trusted certificates. Those that do not sign themselves complete chains but do not end them.
+#[derive(Clone, Debug)]
+pub(super) struct Roots {
+    anchors: RootCertStore,
+    /// The facts about each anchor, in the same order.
+    facts: Vec<Facts>,
+    intermediates: Vec<CertificateDer<'static>>,
+}
+
+/// The text is not a certificate that can be trusted.
+#[derive(Debug)]
+pub(super) struct NotACertificate;
+
+impl Roots {
+    pub(super) fn empty() -> Self {
+        Self {
+            anchors: RootCertStore::empty(),
+            facts: Vec::new(),
+            intermediates: Vec::new(),
+        }
+    }
+
+    pub(super) fn add(
+        &mut self,
+        certificate: &CertificateDer<'static>,
+    ) -> Result<(), NotACertificate> {
+        let facts = Facts::of(certificate).ok_or(NotACertificate)?;
+        let anchor = webpki::anchor_from_trusted_cert(certificate);
+        let anchor = anchor.map_err(|_| NotACertificate)?.to_owned();
+        if facts.is_self_issued {
+            self.anchors.roots.push(anchor);
+            self.facts.push(facts);
+        } else {
+            self.intermediates.push(certificate.clone());
+        }
+        Ok(())
+    }
+
+    pub(super) const fn anchors(&self) -> &RootCertStore {
+        &self.anchors
+    }
+
+    /// The trusted certificates that complete chains.
+    pub(super) fn intermediates(&self) -> &[CertificateDer<'static>] {
+        &self.intermediates
+    }
+
+    /// Whether a certificate that signs itself is trusted.
+    fn contains(&self, certificate: &Facts) -> bool {
+        let mut all = self.facts.iter();
+        all.any(|known| known.fingerprint == certificate.fingerprint)
+    }
+
+    /// Whether a key in the chain, or a trusted one, is too short.
+    pub(super) fn have_short_key<'a>(
+        &self,
+        mut chain: impl Iterator<Item = &'a CertificateDer<'a>>,
+    ) -> bool {
+        let is_short =
+            |der: &CertificateDer<'_>| Facts::of(der).is_some_and(|it| it.has_short_key());
+        chain.any(is_short) || self.facts.iter().any(Facts::has_short_key)
+    }
+
+    /// Checks a certificate that the verifier accepts as a server's, together with
+    /// [`Roots::check_path`]. Returns whether it is trusted itself.
+    pub(super) fn check_server(&self, certificate: &[u8]) -> Result<bool, ChainFault> {
+        let facts = Facts::of(certificate).ok_or(ChainFault::NotForServers)?;
+        facts.check_server()?;
+        Ok(facts.is_self_issued && self.contains(&facts))
+    }
+
+    /// The same for a certificate that is marked as an authority, which must be trusted itself.
+    pub(super) fn check_authority_as_server(&self, certificate: &[u8]) -> Result<bool, ChainFault> {
+        let is_trusted = self.check_server(certificate)?;
+        match Facts::of(certificate) {
+            Some(facts) if !facts.is_self_issued => Err(ChainFault::AuthorityAsServer),
+            _ => Ok(is_trusted),
+        }
+    }
+
+    /// Checks the authorities of a chain that the verifier accepts.
+    pub(super) fn check_path(
+        &self,
+        path: &VerifiedPath<'_>,
+        now: UnixTime,
+    ) -> Result<(), ChainFault> {
+        let mut intermediates: u64 = 0;
+        for certificate in path.intermediate_certificates() {
+            let facts = Facts::of(&certificate.der());
+            let facts = facts.ok_or(ChainFault::AuthorityMayNotSign)?;
+            if !facts.may(KEY_CERT_SIGN) {
+                return Err(ChainFault::AuthorityMayNotSign);
+            }
+            if !facts.is_self_issued {
+                intermediates = intermediates.saturating_add(1);
+            }
+        }
+        // An authority may have several certificates for one name and key.
+        let mut verdict = Err(ChainFault::NoRoot);
+        for facts in self.facts_of(path.anchor()) {
+            verdict = facts.check_root(intermediates, now);
+            if verdict.is_ok() {
+                break;
+            }
+        }
+        verdict
+    }
+
+    fn facts_of(&self, anchor: &TrustAnchor<'_>) -> impl Iterator<Item = &Facts> {
+        let all = self.anchors.roots.iter().zip(&self.facts);
+        all.filter(move |(known, _)| *known == anchor)
+            .map(|(_, facts)| facts)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+mod tests {
+    use rustls::pki_types::pem::PemObject;
+
+    use super::*;
+
+    /// Made by `openssl req -x509 -days 30`, with the mark of an authority.
+    const SELF_SIGNED: &[u8] = include_bytes!("../tests/self-signed.pem");
+
+    fn der() -> CertificateDer<'static> {
+        CertificateDer::from_pem_slice(SELF_SIGNED).unwrap()
+    }
+
+    #[test]
+    fn facts_are_those_of_the_certificate() {
+        let facts = Facts::of(&der()).unwrap();
+        let authority = Authority {
+            is_one: true,
+            path_length: None,
+        };
+        assert!(facts.is_self_issued && !facts.has_version_1 && !facts.has_short_key());
+        assert_eq!(facts.authority, Some(authority));
+        assert_eq!((facts.key_usage, facts.is_for_servers), (None, None));
+        let days = facts.not_after.saturating_sub(facts.not_before).as_secs() / 86_400;
+        assert_eq!(days, 30);
+    }
+
+    #[test]
+    fn a_malformed_certificate_has_no_facts_or_others_and_never_panics() {
+        let whole = der();
+        for length in 0..whole.len() {
+            assert_eq!(Facts::of(&whole[..length]), None, "cut off after {length} bytes");
+        }
+        for index in 0..whole.len() {
+            for value in [0x00, 0x02, 0x03, 0x30, 0x7F, 0x80, 0x84, 0xFF] {
+                let mut changed = whole.to_vec();
+                changed[index] = value;
+                let is_whole = changed == whole.as_ref();
+                let facts = Facts::of(&changed);
+                assert_eq!(facts == Facts::of(&whole), is_whole, "byte {index} is {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_trusted_certificate_counts_only_as_it_is() {
+        let certificate = der();
+        let mut roots = Roots::empty();
+        assert_eq!(roots.check_server(&certificate), Ok(false));
+        roots.add(&certificate).unwrap();
+        assert_eq!(roots.check_server(&certificate), Ok(true));
+        assert_eq!(roots.check_server(&certificate[1..]), Err(ChainFault::NotForServers));
+        assert!(roots.add(&CertificateDer::from(vec![0x30, 0])).is_err());
+    }
+}
