@@ -12,7 +12,7 @@ const { root } = require('./run.js');
 
 const LONG_FILE = 350;
 const PRODUCT =
-  /^((src|crates\/(?!stand-ins\/)[^/]+\/src)\/(?!.*(_|\/)tests\.rs$)|lib\/|index\.js$)/;
+  /^((src|crates\/(?!stand-ins\/)[^/]+\/src)\/(?!.*(_|\/)tests(\.rs$|\/))|lib\/|index\.js$)/;
 const SCAFFOLDING = /^(crates\/[^/]+\/)?(src|tests|__test__|tools|bench|benches|examples|fuzz)\//;
 // Comments, and literals, in which comment markers and braces have no meaning.
 const RUST_TOKEN =

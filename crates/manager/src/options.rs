@@ -6,6 +6,7 @@
 
 mod credential;
 mod generic;
+mod records;
 mod resource;
 mod table;
 
@@ -15,10 +16,7 @@ use zeroize::Zeroizing;
 
 use super::config::{Config, ProxyOption, Target, TransportOptions};
 use super::error::{Error, ErrorKind};
-use oauth::{
-    ClientAuthentication, ClientCredentialsGrant, ExtraHeaders, HeaderFault, HeaderSecret, Issuer,
-    RESERVED_PARAMETERS, Scope, TokenEndpoint, header_value,
-};
+use oauth::{ClientAuthentication, ClientCredentialsGrant, Issuer, Scope, TokenEndpoint};
 use transport::ProxyUrl;
 
 /// The fault of a secret with a lone surrogate, which UTF-8 cannot represent.
@@ -234,81 +232,6 @@ impl Options<'_> {
             }
             Some(other) => self.faults.expected(table::LOGGER, EXPECTED, &other),
         }
-    }
-
-    fn parameters(&mut self) -> Vec<(String, String)> {
-        let given = match self.take(table::PARAMETERS) {
-            None => return Vec::new(),
-            Some(Given::Record(record)) => record,
-            Some(other) => {
-                self.faults
-                    .expected(table::PARAMETERS, "an object of strings", &other);
-                return Vec::new();
-            }
-        };
-        let mut parameters = Vec::with_capacity(given.len());
-        for (name, value) in given {
-            let shown = name.escape_default();
-            if RESERVED_PARAMETERS.contains(&name.as_str()) {
-                self.faults
-                    .push(table::PARAMETERS, &format!("\"{shown}\" is set by the manager"));
-                continue;
-            }
-            match value {
-                Given::Text(text) => parameters.push((name, text.as_str().to_owned())),
-                other => {
-                    let option = format!("{}.{shown}", table::PARAMETERS);
-                    self.faults.expected(&option, "a string", &other);
-                }
-            }
-        }
-        parameters
-    }
-
-    fn headers(&mut self) -> ExtraHeaders {
-        const EXPECTED: &str = "a non-empty string of printable ASCII without blanks at its ends";
-        let given = match self.take(table::HEADERS) {
-            None => return ExtraHeaders::default(),
-            Some(Given::Record(record)) => record,
-            Some(other) => {
-                self.faults
-                    .expected(table::HEADERS, "an object of strings", &other);
-                return ExtraHeaders::default();
-            }
-        };
-        let mut headers: Vec<(String, HeaderSecret)> = Vec::with_capacity(given.len());
-        for (given_name, value) in given {
-            let shown = given_name.escape_default();
-            let is_new = |name: String| {
-                let is_known = headers.iter().any(|(known, _)| *known == name);
-                if is_known {
-                    Err(HeaderFault::Twice)
-                } else {
-                    Ok(name)
-                }
-            };
-            let name = match ExtraHeaders::name(&given_name).and_then(is_new) {
-                Ok(name) => name,
-                Err(fault) => {
-                    self.faults
-                        .push(table::HEADERS, &format!("\"{shown}\" {fault}"));
-                    continue;
-                }
-            };
-            let kind = value.describe();
-            let value = match value {
-                Given::Text(text) => header_value(text),
-                _ => None,
-            };
-            if let Some(value) = value {
-                headers.push((name, value));
-            } else {
-                let option = format!("{}.{shown}", table::HEADERS);
-                self.faults
-                    .push(&option, &format!("expected {EXPECTED}, got {kind}"));
-            }
-        }
-        ExtraHeaders::new(headers)
     }
 }
 
