@@ -164,7 +164,7 @@ export interface TokenFetchInit {
   body?: string;
   /** Always `manual`. */
   redirect: 'manual';
-  /** Aborted when the answer is no longer needed. */
+  /** The manager aborts it when it gives up the request: at the deadline, or when it is closed. */
   signal: AbortSignal;
 }
 

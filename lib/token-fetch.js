@@ -9,7 +9,7 @@
 const { MAX_ANSWER, USER_AGENT } = require('./native.js');
 
 /** The headers of an answer that the native side reads. */
-const HEADERS = ['age', 'content-encoding', 'content-type', 'date', 'retry-after'];
+const HEADERS = ['content-encoding', 'retry-after'];
 /** How far the causes of an error are followed. */
 const MAX_CAUSES = 8;
 
@@ -21,7 +21,7 @@ async function sendRequest(tokenFetch, { url, authorization, headers, body }, si
   try {
     const send = tokenFetch === true ? globalThis.fetch : tokenFetch;
     if (typeof send !== 'function') {
-      return unusable(undefined, 'tokenFetch is true, but there is no global fetch');
+      return unusable(undefined, 'tokenFetch: true requires a global fetch, which this process does not define');
     }
     response = await send(url, init(authorization, headers, body, signal));
     if (signal.aborted) return undefined;

@@ -284,7 +284,7 @@ impl Core {
     #[napi(catch_unwind)]
     pub fn end_request(&self, request: u32, outcome: RequestOutcome) {
         if let Some(pending) = self.requests.borrow_mut().remove(&request) {
-            pending.settle(result_of(outcome));
+            pending.deliver(result_of(outcome));
         }
     }
 

@@ -96,13 +96,13 @@ impl FetchTransport {
         result.unwrap_or_else(|_| {
             Err(TransportError::Network {
                 fault: NetworkFault::Other,
-                detail: "tokenFetch is not called any more: the configuration changed".to_owned(),
+                detail: "the configuration changed before tokenFetch was called".to_owned(),
             })
         })
     }
 }
 
-/// Aborts a request whose result is no longer awaited.
+/// Tells JavaScript to abort the request if the acquisition drops its future.
 struct AbortOnDrop<'a> {
     events: &'a Arc<dyn EventSink>,
     id: Option<u32>,

@@ -1,7 +1,7 @@
 //! A request that another thread sends on behalf of a transport.
 //!
-//! The request crosses as one value and its result comes back as one value. If the transport no
-//! longer waits, the result is dropped.
+//! The request crosses as one value and its result comes back as one value. A transport that
+//! gives up the request ignores the result.
 
 use tokio::sync::oneshot;
 
@@ -59,9 +59,8 @@ impl PendingAnswer {
         is_open
     }
 
-    /// Delivers the result.
-    pub fn settle(self, result: Result<Answer, TransportError>) {
-        // Nobody waits for a late result.
+    /// Delivers the result. A transport that has given up the request ignores it.
+    pub fn deliver(self, result: Result<Answer, TransportError>) {
         drop(self.sender.send(result));
     }
 }

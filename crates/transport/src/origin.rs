@@ -12,7 +12,7 @@ pub const MAX_REQUESTS_PER_ORIGIN: usize = 64;
 
 static ORIGINS: LazyLock<Shared<String, Origin>> = LazyLock::new(Shared::new);
 
-/// An origin and its permits. It is forgotten when it is no longer in use.
+/// An origin and its permits. Dropping the last reference removes it from the table.
 pub struct Origin {
     name: String,
     permits: Arc<Semaphore>,
