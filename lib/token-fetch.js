@@ -21,7 +21,10 @@ async function sendRequest(tokenFetch, { url, authorization, headers, body }, si
   try {
     const send = tokenFetch === true ? globalThis.fetch : tokenFetch;
     if (typeof send !== 'function') {
-      return unusable(undefined, 'tokenFetch: true requires a global fetch, which this process does not define');
+      return unusable(
+        undefined,
+        'tokenFetch: true requires a global fetch, which this process does not define',
+      );
     }
     response = await send(url, init(authorization, headers, body, signal));
     if (signal.aborted) return undefined;
