@@ -14,7 +14,7 @@ export declare class Core {
   drain(): Array<EventData>
   /** Delivers the secret that the function returned, or the fault. */
   answerSecret(call: number, secret?: string | undefined | null, fault?: string | undefined | null): void
-  /** Delivers the result of a request that JavaScript sent. A late one is ignored. */
+  /** Delivers the result of a request that JavaScript sent. A late result is ignored. */
   endRequest(request: number, outcome: RequestOutcome): void
   /**
    * Drops the held token if it is the one that this route rejected. Returns `dropped`, `kept` if
@@ -84,7 +84,7 @@ export type EventData =
   call: number }
   | { type: 'RootsWanted' }
   | { type: 'RequestWanted'; /** The id of the request. */
-    request: number; /** Where to send it. */
+    request: number; /** The URL of the request. */
     url: string; /** The `Authorization` header. */
     authorization?: string; /** Additional headers. */
     headers: Array<HeaderData>; /** The form; a request without one is a `GET`. */
@@ -145,7 +145,7 @@ export interface Latencies {
   last: number
 }
 
-/** The largest body of an answer that is read, in bytes. */
+/** The maximum size of a response body, in bytes. */
 export declare const MAX_ANSWER: number
 
 /**
@@ -162,8 +162,8 @@ export type RequestOutcome =
   body: Uint8Array }
   | { type: 'TooLarge'; /** HTTP status. */
   status: number }
-  | { type: 'Unusable'; /** HTTP status, if it has one. */
-    status?: number; /** What is wrong with it. */
+  | { type: 'Unusable'; /** HTTP status, if the answer has one. */
+    status?: number; /** Why the answer is unusable. */
   detail: string }
   | { type: 'Failed'; /** The code of the error, or of its cause. */
     code?: string; /** The message of the error, or of its cause. */
@@ -223,7 +223,7 @@ export interface Unreadable {
   cause: unknown
 }
 
-/** The `User-Agent` of every request. */
+/** The default `User-Agent` header, which the option `headers` can replace. */
 export declare const USER_AGENT: string
 
 /** The version of the package to which this binary belongs. */

@@ -113,14 +113,14 @@ export interface KeycloakTokenManagerLogger {
 }
 
 /**
- * Sends token and discovery requests for {@link KeycloakTokenManagerOptions.tokenFetch}: the global
- * `fetch`, undici's with a dispatcher, node-fetch, or a test double.
+ * A function for {@link KeycloakTokenManagerOptions.tokenFetch} that sends token and discovery
+ * requests: the global `fetch`, undici's `fetch` with a dispatcher, node-fetch, or a test double.
  *
- * It is called with the URL as a string and with `method`, `headers`, `body`, `redirect: 'manual'`
- * and a `signal`. The signal is aborted when the deadline passes or the manager is closed. It must
- * not follow redirects: an answer whose `redirected` is true or whose `url` is another one fails
- * with `ERR_KEYCLOAK_PROTOCOL`. What it throws becomes `ERR_KEYCLOAK_TLS` if its `code`, or that of
- * a `cause`, is about certificates or TLS, and otherwise the retryable `ERR_KEYCLOAK_NETWORK`.
+ * The manager passes the URL as a string, and `method`, `headers`, `body`, `redirect: 'manual'`
+ * and a `signal`, which it aborts when the deadline passes or the manager is closed. The function
+ * must not follow redirects: a response with a true `redirected` or a different `url` fails
+ * with `ERR_KEYCLOAK_PROTOCOL`. An error becomes `ERR_KEYCLOAK_TLS` if its `code`, or the `code` of
+ * a `cause`, is about certificates or TLS, and the retryable `ERR_KEYCLOAK_NETWORK` otherwise.
  *
  * @example
  * ```ts
@@ -158,19 +158,19 @@ export type TokenFetch = (url: string, init: TokenFetchInit) => Promise<TokenFet
 export interface TokenFetchInit {
   /** `POST` for a token, `GET` for a discovery document. */
   method: string;
-  /** The headers by their names in lower case. `authorization` holds a secret. */
+  /** The headers, with names in lower case. `authorization` and other values may be secrets. */
   headers: Record<string, string>;
-  /** The form, which may hold a secret. */
+  /** The form of a token request, which may contain a secret. */
   body?: string;
   /** Always `manual`. */
   redirect: 'manual';
-  /** The manager aborts it when it gives up the request: at the deadline, or when it is closed. */
+  /** Aborted when the deadline passes or the manager is closed. */
   signal: AbortSignal;
 }
 
 /**
- * The part of a `Response` that is read from the answer of a {@link TokenFetch}. The body is read
- * from `body` if it is a web stream or a Node stream, and otherwise with `arrayBuffer` or `text`.
+ * The part of a `Response` that a {@link TokenFetch} must return. The manager reads the body
+ * from `body` if that is a web stream or a Node stream, and otherwise with `arrayBuffer` or `text`.
  *
  * @example
  * ```ts
@@ -185,13 +185,13 @@ export interface TokenFetchInit {
 export interface TokenFetchResponse {
   /** HTTP status. */
   readonly status: number;
-  /** The headers of the answer. */
+  /** The response headers. */
   readonly headers?: { get(name: string): string | null | undefined };
   /** Whether a redirect was followed. */
   readonly redirected?: boolean;
-  /** The URL of the answer; an empty one counts as unknown. */
+  /** The URL of the response; an empty string counts as unknown. */
   readonly url?: string;
-  /** `opaqueredirect` for a redirect that browsers hide. */
+  /** `opaqueredirect` marks a redirect whose status is hidden, as browsers return it. */
   readonly type?: string;
   /** A web stream or a Node stream. */
   readonly body?: unknown;
@@ -394,9 +394,10 @@ export interface KeycloakTokenManagerOptions {
   /**
    * Additional headers of token and discovery requests, for API gateways. The values are treated as
    * secrets. Default: none. `Authorization`, `Cookie`, `Host`, `Accept-Encoding`, `Content-*`,
-   * `Proxy-*` and headers of the connection are refused. A value is printable ASCII. The headers
-   * are sent to the configured origin, and to the token endpoint of the discovery document if that
-   * uses https.
+   * `Proxy-*` and headers that control the connection are refused. A value is printable ASCII
+   * without leading or trailing whitespace. The headers are sent to the configured origin, and to
+   * the token endpoint of the discovery document if that endpoint uses https. Messages may show the
+   * values of `Forwarded` and `X-Forwarded-*`.
    */
   headers?: Readonly<Record<string, string>> | undefined;
   /**
@@ -435,15 +436,16 @@ export interface KeycloakTokenManagerOptions {
   proxy?: string | false | undefined;
   /**
    * Sends token and discovery requests with the global `fetch` (`true`) or with this function,
-   * instead of natively. Default: the native transport. For proxies, certificates and
-   * instrumentation that only JavaScript supports: the function brings its own TLS, connections and
+   * instead of natively. Default: the native transport. Use it for proxies, certificates and
+   * instrumentation that only JavaScript supports: the function has its own TLS, connections and
    * proxies, and nock and msw see its requests. The global `fetch` is looked up at each request.
-   * Cache, refresh, retries, errors, redaction, limits and `requestTimeoutMs` stay the same. It
-   * runs on the thread, and in the `AsyncLocalStorage` context, in which the manager was created.
-   * `proxy`, `ca`, `caFile`, `skipTlsVerify` and client certificates cannot be combined with it:
-   * configure the function instead. Not promised with it: a refresh while the event loop is
-   * blocked; a process that can end during a request; secrets outside the JavaScript heap; the
-   * limits of time for connecting and for idle connections, and their replacement.
+   * The cache, refresh, retries, errors, redaction, limits and `requestTimeoutMs` stay the same.
+   * The function runs on the thread, and in the `AsyncLocalStorage` context, in which the manager
+   * was created. `proxy`, `ca`, `caFile`, `skipTlsVerify: true` and client certificates cannot be
+   * combined with `tokenFetch`: configure the function instead. With `tokenFetch`, the manager does
+   * not guarantee a refresh while the event loop is blocked, a process that can end during a
+   * request, secrets outside the JavaScript heap, the time limits for connecting and for idle
+   * connections, the replacement of lost connections, or an error for a compressed response.
    */
   tokenFetch?: true | TokenFetch | undefined;
   /** The API to which `fetch` may send the token. Default: none. */

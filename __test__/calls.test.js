@@ -102,7 +102,7 @@ describe('arguments', () => {
     assert.equal(await manager.getToken(), token);
   });
 
-  test('are accepted if they are right, and undefined counts as absent', async (t) => {
+  test('are accepted if they are valid, and undefined counts as absent', async (t) => {
     const { endpoint, manager } = await start(t);
     const { signal } = new AbortController();
     const token = await manager.getToken();
@@ -127,8 +127,8 @@ describe('arguments', () => {
   });
 });
 
-describe('callers at once', () => {
-  test('share one promise, one native call and one request, ten thousand of them', async (t) => {
+describe('concurrent callers', () => {
+  test('share one promise, one native call and one request, even if 10,000 call', async (t) => {
     const { endpoint, manager } = await start(t);
     const calls = nativeCalls(t);
     endpoint.pause();

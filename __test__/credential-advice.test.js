@@ -1,7 +1,7 @@
 'use strict';
 
-// Credentials as people store them, end to end: forms that work, and the fact that the error names
-// when the server refuses one. The rules are in `crates/oauth/src/secret.rs` and `pem.rs`.
+// Credentials in the forms in which users store them, end to end: the forms that work, and the
+// likely cause of a refusal. The rules are in `crates/oauth/src/secret.rs` and `pem.rs`.
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
@@ -40,20 +40,20 @@ const BASIC = { clientAuthentication: 'client_secret_basic' };
 // [what is wrong, the options, what the message says]
 const REFUSED = [
   [
-    'a newline more in the file',
+    'a second newline in the file',
     () => ({ clientSecretFile: file('canary\n\n') }),
-    /clientSecretFile ".+" has white space at an end/,
+    /clientSecretFile ".+" has leading or trailing whitespace/,
   ],
   [
     'a byte order mark in the file',
     () => ({ clientSecretFile: file('\ufeffcanary') }),
     /clientSecretFile ".+" begins with a byte order mark/,
   ],
-  ['a space', () => ({ clientSecret: 'canary ' }), /clientSecret has white space at an end/],
+  ['a space', () => ({ clientSecret: 'canary ' }), /clientSecret has leading or trailing white/],
   [
     'a newline from a function',
     () => ({ clientSecret: () => 'canary\n' }),
-    /the clientSecret function has white space/,
+    /the clientSecret function has leading or trailing whitespace/,
   ],
   ['quotation marks', () => ({ clientSecret: '"canary"' }), /clientSecret is in quotation marks/],
   [
@@ -73,7 +73,7 @@ const REFUSED = [
     /contains percent-encoding/,
   ],
   [
-    'an assertion with its scheme',
+    'an assertion with the scheme Bearer',
     () => ({ clientAssertionFile: file('Bearer canary.b.c') }),
     /clientAssertionFile ".+" is not a JWT/,
   ],
@@ -86,16 +86,16 @@ const REFUSED = [
 
 describe('a refused credential with', { timeout: LIMIT_MS }, () => {
   for (const [name, options, expected] of REFUSED) {
-    test(`${name}: the message names it and shows nothing of it`, async (t) => {
+    test(`${name}: the message names the mistake and does not show the value`, async (t) => {
       const { manager } = await startVerifying(t, { believes: { secret: 'other' } }, options());
       const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
-      assert.match(error.message, /the likely cause: /);
+      assert.match(error.message, /; likely cause: /);
       assert.match(error.message, expected);
       assert.doesNotMatch(inspect(error), /canary/i);
     });
   }
 
-  test('nothing wrong with it: the message names no likely cause', async (t) => {
+  test('no known mistake: the message names no likely cause', async (t) => {
     const options = { clientSecret: 'canary' };
     const { manager } = await startVerifying(t, { believes: { secret: 'other' } }, options);
     const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
@@ -115,10 +115,7 @@ describe('a refused credential with', { timeout: LIMIT_MS }, () => {
       });
       t.after(() => manager.close());
       const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_HTTP');
-      assert.match(
-        error.message,
-        /request is too large .+; the likely cause: .+ longer than 2 KiB/,
-      );
+      assert.match(error.message, /request is too large .+; likely cause: .+ longer than 2 KiB/);
     });
   }
 });
@@ -150,7 +147,7 @@ const FORMS = [
   ],
   ['in PEM after a byte order mark', { extensions: CLIENT }, { map: (pem) => `\ufeff${pem}` }],
   [
-    'in PEM between other texts',
+    'in PEM between other text',
     { extensions: CLIENT },
     { map: (pem) => `Bag Attributes\n  name: x\n${pem}the end\n` },
   ],
@@ -215,7 +212,7 @@ describe('a client certificate', { timeout: LIMIT_MS }, () => {
       /privateKey: it is an OpenSSH key/,
     ],
   ]) {
-    test(`or other option: the constructor names ${name}`, () => {
+    test(`or another option with PEM: the constructor refuses ${name}`, () => {
       const pair = files.issue({ by: authority, extensions: CLIENT });
       const tokenEndpoint = 'https://localhost/token';
       const options = { tokenEndpoint, clientId: 'agent', ...change(pair) };

@@ -24,7 +24,7 @@ const borrowed = Array.from(
   ([, name]) => name,
 ).filter((name) => name !== 'manager');
 
-/** Whether the example is complete and needs no package but ours and those of `tokenFetch`. */
+/** Whether the example is complete and imports only this package and the tools for `tokenFetch`. */
 function canRun(block) {
   const { code } = block;
   const imported = Array.from(code.matchAll(/from '([^']+)'/g), ([, name]) => name);

@@ -8,7 +8,7 @@ const { gzipSync } = require('node:zlib');
 const { delay, numbered, rejection, start, times } = require('./support/manager.js');
 
 const UNAVAILABLE = { status: 503, body: 'Service Unavailable' };
-/** By how much two clocks in whole milliseconds may differ. */
+/** The tolerance in ms between two clocks that count whole milliseconds. */
 const TOLERANCE_MS = 20;
 // Half of it is over before a fourth attempt.
 const IMPATIENT = { requestTimeoutMs: 1_200 };

@@ -19,7 +19,7 @@ const CALLS = 20_000;
 /** Less than the smallest object for each call, more than what Node does meanwhile. */
 const MOST_BYTES_PER_CALL = 2;
 
-/** How long the calls take, one after the other, in a loop that both sides share. */
+/** The duration of consecutive calls, in a loop that both sides share. */
 async function readMany(manager) {
   const start = performance.now();
   for (let call = 0; call < CALLS; call += 1) await manager.getToken();

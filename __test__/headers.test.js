@@ -1,6 +1,6 @@
 'use strict';
 
-// The option `headers`: where the headers are sent, which are refused, and that no text shows one.
+// The option `headers`: the requests that carry them, refused names and values, and redaction.
 
 const assert = require('node:assert/strict');
 const http = require('node:http');
@@ -92,7 +92,7 @@ describe('headers', { timeout: LIMIT_MS }, () => {
   }
 
   for (const [name, headers, problem] of [
-    ['no record', KEY, /headers: expected an object of strings, got a string/],
+    ['a string', KEY, /headers: expected an object of strings, got a string/],
     ['Authorization', { Authorization: KEY }, /headers: "Authorization" may not be set/],
     ['a header of the form', { 'content-type': KEY }, /headers: "content-type" may not be set/],
     [
@@ -115,7 +115,7 @@ describe('headers', { timeout: LIMIT_MS }, () => {
     ['a number', { a: 1 }, /headers\.a: expected a non-empty string .+, got a number/],
     ['one name twice', { 'X-A': KEY, 'x-a': KEY }, /headers: "x-a" is given twice/],
   ]) {
-    test(`are refused with the option named: ${name}`, () => {
+    test(`are refused, and the error names the option: ${name}`, () => {
       const options = { ...CLIENT, tokenEndpoint: 'https://sso.example/token', headers };
       assert.throws(
         () => new KeycloakTokenManager(options),

@@ -15,7 +15,7 @@ const LIMIT_MS = 30_000;
 const EXIT_LIMIT_MS = 1000;
 const ROUNDS = 7;
 const BUSY_MS = 500;
-/** Less than the event loop is busy, and more than an answer on loopback takes. */
+/** Shorter than the event loop is blocked, and longer than a response on loopback takes. */
 const ARRIVED_MS = 200;
 /** Longer than a token of 2 s lives. */
 const STOPPED_MS = 2500;

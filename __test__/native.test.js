@@ -1,6 +1,6 @@
 'use strict';
 
-// The loader of the native side in a folder with packages made for the test: which package it loads
+// The loader of the native side, in a folder with fake packages: the package that it selects
 // on each platform, and its errors.
 
 const assert = require('node:assert/strict');

@@ -1,7 +1,7 @@
 'use strict';
 
 // Credentials in files that are replaced on disk and at the server, with short tokens and many
-// calls: no call fails although one of the two is half a second ahead of the other.
+// calls: no call fails, although the file or the server changes half a second before the other.
 
 const assert = require('node:assert/strict');
 const { generateKeyPairSync } = require('node:crypto');

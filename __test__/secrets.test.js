@@ -124,7 +124,7 @@ describe('a secret file', () => {
     assert.match(await manager.getToken(), /^ey/);
   });
 
-  test('that is unusable fails with ERR_KEYCLOAK_CREDENTIAL and its name', async (t) => {
+  test('that is unusable fails with ERR_KEYCLOAK_CREDENTIAL, and the error names it', async (t) => {
     const clientSecretFile = makeFile(t, 'x'.repeat(1_000_000));
     const { endpoint, manager } = await start(t, { clientSecret: undefined, clientSecretFile });
     const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_CREDENTIAL');

@@ -1,6 +1,6 @@
 'use strict';
 
-// Callers that abort: the abort rejects only their own call.
+// Aborted calls: an abort rejects only its own call.
 
 const assert = require('node:assert/strict');
 const { getEventListeners } = require('node:events');
@@ -73,7 +73,7 @@ describe('signals', { concurrency: true }, () => {
     ['succeeds keeps its token', {}, 'fresh'],
     ['fails rejects nothing', { status: 400, body: { error: 'invalid_scope' } }, 'failing'],
   ]) {
-    test(`a flight that all its callers left and that ${name}`, async (t) => {
+    test(`a flight that all callers have left and that ${name}`, async (t) => {
       const reasons = unhandledRejections(t);
       const { endpoint, manager } = await start(t);
       endpoint.pause();

@@ -1,8 +1,8 @@
 'use strict';
 
-// Chains of certificates, each tried with Node's `https` and with a manager. A chain that Node
-// refuses must never be accepted. One that Node accepts yields a token, or an error where the row
-// says so.
+// Certificate chains, each tried with Node's `https` and with a manager. The manager refuses what
+// Node refuses, unless the row is `lenient`. A chain that Node accepts yields a token, or an error
+// if the row is `stricter`.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
@@ -47,7 +47,7 @@ const own = (options) => {
   return { server, ca: server.cert };
 };
 
-/** Two roots for one name and key: one has expired, and one has not. */
+/** Two roots with the same name and key, one of which has expired. */
 function renewed(order) {
   const old = issue({ validity: EXPIRED, subject: '/CN=renewed' });
   const fresh = issue({ sameKeyAs: old, subject: '/CN=renewed' });
@@ -93,11 +93,11 @@ function intermediateTrusted({ isSent, withRoot }) {
 
 const wide = `subjectAltName=${Array.from({ length: 4_000 }, (_, index) => `DNS:host-${index}.example`).join(',')},DNS:localhost`;
 
-// OpenSSL tries one of the two certificates only; the chain with the other one is valid.
+// OpenSSL tries only one of the two certificates; the chain through the other one is valid.
 const OTHER_PATH = { lenient: 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY' };
 
-// [what the chain is, how it is made, what a manager does: 'token', or why it refuses as Node does;
-// where it is `stricter` than Node, it names `tokenFetch`]
+// [name, how the chain is made, result of the manager: 'token', or the error if Node refuses too;
+// `stricter` is the error if only the manager refuses, `lenient` Node's code if only Node does]
 const ROWS = [
   ['an ordinary leaf', () => ({ server: leaf() }), 'token'],
   ['a root of version 1', () => below({ extensions: '' }), 'token'],
@@ -132,10 +132,10 @@ const ROWS = [
     () => below({ validity: EXPIRED }),
     /authority has expired: replace it in `ca`/,
   ],
-  ['a root of the future', () => below({ validity: FUTURE }), /not valid yet/],
+  ['a root that is not valid yet', () => below({ validity: FUTURE }), /not valid yet/],
   ['a renewed root after the old one', () => renewed(['old', 'fresh']), 'token'],
   ['a renewed root before the old one', () => renewed(['fresh', 'old']), 'token'],
-  ['the old one of a renewed root alone', () => renewed(['old']), /authority has expired/],
+  ['only the old certificate of a renewed root', () => renewed(['old']), /authority has expired/],
   [
     'a root with an unknown critical extension',
     () => below({ extensions: `${AUTHORITY}\n1.2.3.4=critical,ASN1:NULL` }),
@@ -234,7 +234,7 @@ const ROWS = [
     /./,
   ],
   ['an expired intermediate', () => beneath({ validity: EXPIRED }), /expired/],
-  ['20 intermediates', () => long(20), { stricter: /more than six authorities/ }],
+  ['20 intermediates', () => long(20), { stricter: /more than six intermediate certificates/ }],
   ['6 intermediates', () => long(6), 'token'],
   ['a cross-signed intermediate', () => crossSigned({ trusted: 0, sent: [0] }), 'token'],
   [
@@ -258,12 +258,12 @@ const ROWS = [
     /only an intermediate authority is trusted/,
   ],
   [
-    'the same, not sent',
+    'a trusted intermediate without its root, which the server does not send',
     () => intermediateTrusted({ isSent: false }),
     /only an intermediate authority is trusted/,
   ],
   [
-    'a trusted intermediate with its root, not sent',
+    'a trusted intermediate with its root, which the server does not send',
     () => intermediateTrusted({ withRoot: true }),
     'token',
   ],
@@ -295,7 +295,7 @@ const ROWS = [
     /./,
   ],
   [
-    'the same with CA:TRUE',
+    'a self-signed leaf with CA:TRUE that was renewed with the same key',
     () => {
       const extensions = `${LEAF}\n${CA}`;
       const old = issue({ extensions, subject: '/CN=alone' });
@@ -314,7 +314,7 @@ const ROWS = [
   [
     'a leaf with CA:TRUE',
     () => ({ server: leaf({ extensions: `${LEAF}\n${CA}` }) }),
-    { stricter: /marked as that of an authority/ },
+    { stricter: /marked as an authority/ },
   ],
   [
     'a leaf that may only sign certificates',
@@ -368,12 +368,12 @@ const ROWS = [
     /./,
   ],
   [
-    'a leaf for code',
+    'a leaf for code signing',
     () => ({ server: leaf({ extensions: `${LEAF}\nextendedKeyUsage=codeSigning` }) }),
     /./,
   ],
   ['an expired leaf', () => ({ server: leaf({ validity: EXPIRED }) }), /expired/],
-  ['a leaf of the future', () => ({ server: leaf({ validity: FUTURE }) }), /not valid yet/],
+  ['a leaf that is not valid yet', () => ({ server: leaf({ validity: FUTURE }) }), /not valid yet/],
   ['a serial number of zero', () => ({ server: leaf({ serial: '0' }) }), 'token'],
   ['a negative serial number', () => ({ server: leaf({ serial: '-5' }) }), 'token'],
   [

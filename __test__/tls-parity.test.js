@@ -1,8 +1,8 @@
 'use strict';
 
 // Servers with unusual certificates and TLS settings, each tried with Node's `https` and with a
-// manager: what Node accepts yields a token or an error that names the cause and `tokenFetch`, and
-// what Node refuses is refused.
+// manager. A server that Node accepts yields a token, or an error that names the cause and
+// `tokenFetch`. The manager refuses every server that Node refuses.
 
 const assert = require('node:assert/strict');
 const { execFileSync } = require('node:child_process');
@@ -39,8 +39,8 @@ const POLICIES = 'certificatePolicies=critical,1.3.6.1.4.1.99999.1';
 let count = 0;
 
 /**
- * A certificate and its key. Without extensions it is of X.509 version 1, without an issuer it
- * signs itself.
+ * A certificate and its key. Without extensions the certificate is of X.509 version 1; without an
+ * issuer it is self-signed.
  */
 function issue({ issuer, key = P256, digest = 'sha256', extensions = SERVER, name, days = '30' }) {
   count += 1;
@@ -71,7 +71,7 @@ const other = issue({ extensions: AUTHORITY });
 /** A server certificate that the root signs. */
 const leaf = (options) => issue({ issuer: root, ...options });
 
-/** A server certificate below intermediates with these options, sent with them unless `isSent`. */
+/** A server certificate below intermediates with these options, which are sent if `isSent`. */
 function chain(intermediates, { isSent = true, ...options } = {}) {
   const signers = [root];
   for (const intermediate of intermediates) {
@@ -89,7 +89,7 @@ const SIGNATURE = /signature that this client does not support, such as ECDSA wi
 const VERSION = /not of X\.509 version 3/;
 const NO_NAME = /no subjectAltName, so it is not valid for "localhost"/;
 
-// [what the server has, its certificate, its TLS settings, what Node does, what a manager does]
+// [name, certificate of the server, its TLS settings, result of Node, result of a manager]
 const ROWS = [
   ['a P-256 key', () => leaf({}), {}, 'token', 'token'],
   ['a P-384 key', () => leaf({ key: P384 }), {}, 'token', 'token'],
@@ -250,13 +250,13 @@ describe('a server with', { timeout: LIMIT_MS, concurrency: 4 }, () => {
   }
 });
 
-describe('an answer without a length that ends without close_notify', { timeout: LIMIT_MS }, () => {
+describe('a response that ends without close_notify', { timeout: LIMIT_MS }, () => {
   const certificate = leaf({});
   for (const [name, body, code] of [
-    ['is complete if its JSON object is', TOKEN, undefined],
-    ['is cut off if its JSON object is', TOKEN.slice(0, -1), 'ERR_KEYCLOAK_NETWORK'],
-    ['is cut off if it has a Content-Length', { length: TOKEN.length + 1 }, 'ERR_KEYCLOAK_NETWORK'],
-    ['is cut off if a chunk is open', { chunk: TOKEN.length + 1 }, 'ERR_KEYCLOAK_NETWORK'],
+    ['is accepted if it has no length and its JSON object is complete', TOKEN, undefined],
+    ['is refused if its JSON object is incomplete', TOKEN.slice(0, -1), 'ERR_KEYCLOAK_NETWORK'],
+    ['is refused if it is too short', { length: TOKEN.length + 1 }, 'ERR_KEYCLOAK_NETWORK'],
+    ['is refused if a chunk is incomplete', { chunk: TOKEN.length + 1 }, 'ERR_KEYCLOAK_NETWORK'],
   ]) {
     test(name, async (t) => {
       const head = ['HTTP/1.1 200 OK', 'Content-Type: application/json'];
@@ -285,7 +285,7 @@ describe('an answer without a length that ends without close_notify', { timeout:
   }
 });
 
-test('an answer of 1,000 headers is read', { timeout: LIMIT_MS }, async (t) => {
+test('a response with 990 additional headers is read', { timeout: LIMIT_MS }, async (t) => {
   const certificate = leaf({});
   const server = https.createServer(certificate, (request, response) => {
     request.resume().on('end', () => {

@@ -110,7 +110,7 @@ describe('trust', { timeout: LIMIT_MS }, () => {
 });
 
 describe('protocol', { timeout: LIMIT_MS }, () => {
-  it('TLS 1.1 is not spoken', async (t) => {
+  it('TLS 1.1 is refused', async (t) => {
     const old = { minVersion: 'TLSv1.1', maxVersion: 'TLSv1.1', ciphers: 'ALL@SECLEVEL=0' };
     const { server, tokenEndpoint } = await serve(t, old);
     // The server accepts a client that speaks it: what follows is our refusal.

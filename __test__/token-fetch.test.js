@@ -1,7 +1,7 @@
 'use strict';
 
-// `tokenFetch`: what the function receives, how its answers and errors are read, and its life.
-// The stage `token-fetch-tests` runs the tests of behaviour with it. undici, nock and msw are
+// `tokenFetch`: the arguments of the function, its responses and errors, and its lifetime.
+// The stage `token-fetch-tests` runs the behaviour tests with it. undici, nock and msw are
 // development dependencies because users send or mock token requests with them.
 
 const assert = require('node:assert/strict');
@@ -35,7 +35,7 @@ const ENDPOINT = 'https://sso.example/realms/r/protocol/openid-connect/token';
 const TOKEN = JSON.stringify(tokenResponse('token-1', 300));
 const SECRET = 'x7Q-canary-42-secret';
 
-/** A manager whose requests only the function sees. */
+/** A manager for an endpoint that does not exist: only the function receives the requests. */
 function open(t, tokenFetch, options = {}) {
   const manager = new KeycloakTokenManager({
     ...CLIENT,
@@ -102,7 +102,7 @@ describe('the function of tokenFetch', { timeout: LIMIT_MS }, () => {
     });
   }
 
-  test('runs in the async context in which the manager was made, as clientSecret does', async (t) => {
+  test('runs in the async context of the constructor, as clientSecret does', async (t) => {
     const context = new AsyncLocalStorage();
     const seen = [];
     const { endpoint } = await start(t);
@@ -130,7 +130,7 @@ describe('the function of tokenFetch', { timeout: LIMIT_MS }, () => {
     }
   });
 
-  test('is the global fetch of the moment if it is true', async (t) => {
+  test('is the global fetch, looked up at each request, if it is true', async (t) => {
     const urls = [];
     const { mock } = t.mock.method(globalThis, 'fetch', async (url) => {
       urls.push(url);
@@ -164,7 +164,7 @@ describe('the function of tokenFetch', { timeout: LIMIT_MS }, () => {
   });
 });
 
-describe('an answer of the function', { timeout: LIMIT_MS }, () => {
+describe('a response of the function', { timeout: LIMIT_MS }, () => {
   const headers = { get: (name) => (name === 'content-type' ? 'application/json' : null) };
   const plain = { status: 200, headers };
   for (const [name, make] of [
@@ -198,7 +198,7 @@ describe('an answer of the function', { timeout: LIMIT_MS }, () => {
     ['a string', () => TOKEN, /tokenFetch must return a Response/],
     ['an object without a status', () => ({ text: async () => TOKEN }), /must return a Response/],
     ['an object without a body', () => ({ status: 200 }), /must return a Response/],
-    ['the status of no answer', () => Response.error(), /without an HTTP status/],
+    ['a network error', () => Response.error(), /without an HTTP status/],
     [
       'a followed redirect',
       () => ({ ...plain, redirected: true, text: async () => TOKEN }),
@@ -226,7 +226,7 @@ describe('an answer of the function', { timeout: LIMIT_MS }, () => {
       /larger than 1 MiB/,
     ],
     [
-      'a large announcement',
+      'a large Content-Length',
       () => new Response(TOKEN, { headers: { 'content-length': `${MIB + 1}` } }),
       /larger than 1 MiB/,
     ],
@@ -278,7 +278,7 @@ function endless() {
   };
 }
 
-describe('what the function throws', { timeout: LIMIT_MS }, () => {
+describe('an error that the function throws', { timeout: LIMIT_MS }, () => {
   const NETWORK = 'ERR_KEYCLOAK_NETWORK';
   const TLS = 'ERR_KEYCLOAK_TLS';
   const addresses = new AggregateError([coded('ECONNREFUSED')], 'all failed');
@@ -335,7 +335,7 @@ describe('what the function throws', { timeout: LIMIT_MS }, () => {
       /tokenFetch failed: odd \(ERR_SOMETHING\)/,
     ],
     [
-      'a code that is not one',
+      'a code with invalid characters',
       () => coded('<b>', 'odd'),
       NETWORK,
       undefined,
@@ -348,8 +348,8 @@ describe('what the function throws', { timeout: LIMIT_MS }, () => {
       undefined,
       /tokenFetch failed: odd$/,
     ],
-    ['a string', () => 'odd', NETWORK, undefined, /tokenFetch failed: it threw no message$/],
-    ['undefined', () => undefined, NETWORK, undefined, /tokenFetch failed: it threw no message$/],
+    ['a string', () => 'odd', NETWORK, undefined, /tokenFetch failed: the error has no message$/],
+    ['undefined', () => undefined, NETWORK, undefined, /failed: the error has no message$/],
     [
       'a cycle of causes',
       () => {
@@ -373,7 +373,7 @@ describe('what the function throws', { timeout: LIMIT_MS }, () => {
       'an unknown authority': 'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
       'an authority that is not trusted': 'SELF_SIGNED_CERT_IN_CHAIN',
       'a name that does not fit': 'ERR_TLS_CERT_ALTNAME_INVALID',
-      'a fault of OpenSSL': 'ERR_SSL_WRONG_VERSION_NUMBER',
+      'an error of OpenSSL': 'ERR_SSL_WRONG_VERSION_NUMBER',
     }).map(([name, code]) => [
       name,
       () => caused(coded(code)),
@@ -391,7 +391,7 @@ describe('what the function throws', { timeout: LIMIT_MS }, () => {
     });
   }
 
-  test('synchronously is an error of the call too', async (t) => {
+  test('synchronously also rejects the call', async (t) => {
     const manager = open(t, () => {
       throw new Error('at once');
     });
@@ -436,7 +436,7 @@ describe('a request of the function', { timeout: LIMIT_MS }, () => {
     return { signals, tokenFetch };
   }
 
-  test('is aborted at the deadline, whose error names the stage', async (t) => {
+  test('is aborted at the deadline, and the error names the stage', async (t) => {
     const { signals, tokenFetch } = hanging();
     const manager = open(t, tokenFetch, { requestTimeoutMs: 200 });
     const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_TIMEOUT');
@@ -476,7 +476,7 @@ describe('a request of the function', { timeout: LIMIT_MS }, () => {
     await until(() => cancelled === before + 1, 'the late body is cancelled');
   });
 
-  test('is not made after its deadline passed while the event loop was blocked', async (t) => {
+  test('is not sent if its deadline passed while the event loop was blocked', async (t) => {
     let count = 0;
     const tokenFetch = async () => {
       count += 1;
@@ -510,7 +510,7 @@ describe('a request of the function', { timeout: LIMIT_MS }, () => {
   });
 });
 
-test('tokenFetch excludes the options of connections, and all faults are reported together', () => {
+test('tokenFetch excludes the options for connections, and one error reports all faults', () => {
   const certificate = { clientCertificate: 'x', clientKeyFile: '/y' };
   const options = { ca: 'x', caFile: '/x', proxy: false, skipTlsVerify: true, ...certificate };
   let error;

@@ -54,7 +54,7 @@ class KeycloakTokenManager {
   #tokenFetch;
   // The requests that are being sent with `tokenFetch`.
   #requests = NO_FLIGHTS;
-  // Runs the user's functions in the async context in which the manager was made.
+  // Runs the user's functions in the async context in which the manager was created.
   #inContext;
 
   constructor(options) {

@@ -1,21 +1,21 @@
 'use strict';
 
 /**
- * Sends a token or discovery request with the function of `tokenFetch` and reads its answer, for
- * the native side. Whatever happens is returned as data, without any policy; the native side
- * classifies it.
+ * Sends a token or discovery request with the function of `tokenFetch` and reads the response, for
+ * the native side. Every outcome, including an error, is returned as data; the native side
+ * classifies the outcome.
  */
 
 const { MAX_ANSWER, USER_AGENT } = require('./native.js');
 
 /** The headers of an answer that the native side reads. */
 const HEADERS = ['content-encoding', 'retry-after'];
-/** How far the causes of an error are followed. */
+/** The maximum number of nested causes that are searched for a code. */
 const MAX_CAUSES = 8;
 
 class TooLarge extends Error {}
 
-/** Never rejects. The result is `undefined` if `signal` was aborted meanwhile. */
+/** Never rejects. Returns `undefined` if `signal` is aborted before the response is complete. */
 async function sendRequest(tokenFetch, { url, authorization, headers, body }, signal) {
   let response;
   try {
@@ -55,7 +55,7 @@ function init(authorization, extra, body, signal) {
   return { method, headers, body, redirect: 'manual', signal };
 }
 
-/** What makes an answer unusable before its body is read; `undefined` if nothing does. */
+/** Checks a response before its body is read. Returns `undefined` if the response is usable. */
 function faultOf(response, url) {
   const isObject = typeof response === 'object' && response !== null;
   if (isObject && response.type === 'opaqueredirect') {
@@ -71,7 +71,7 @@ function faultOf(response, url) {
   if (response.redirected === true || !isUrlOf(response, url)) {
     return unusable(
       status,
-      "tokenFetch followed a redirect, which is never allowed; it must respect redirect: 'manual'",
+      "tokenFetch followed a redirect: the function must respect redirect: 'manual'",
     );
   }
   return undefined;
@@ -125,7 +125,7 @@ async function readBody(response, signal) {
   const chunks = [];
   let length = 0;
   for await (const chunk of Symbol.asyncIterator in body ? body : chunksOf(body)) {
-    // A stream may have been made by code that does not know the signal.
+    // The code that created the stream may ignore the signal.
     if (signal.aborted) break;
     const bytes = Buffer.from(chunk);
     length += bytes.length;
@@ -157,12 +157,12 @@ function discard(response) {
     if (typeof body?.destroy === 'function') body.destroy();
     else if (typeof body?.cancel === 'function') body.cancel()?.catch?.(() => {});
   } catch {
-    // The body is locked, or a double does not support it.
+    // The body is locked, or a test double does not support cancellation.
   }
 }
 
 /**
- * The code that a thrown error or its causes have, and the message that belongs to it. The error
+ * Returns the first code in a thrown error and its causes, and the message beside it. The error
  * itself is not kept, because some clients attach the whole request to it.
  */
 function describe(thrown) {
@@ -172,7 +172,7 @@ function describe(thrown) {
     if (typeof error.code === 'string') {
       return { code: codeOf(error), detail: messageOf(error) };
     }
-    // Node tries all addresses of a host, and has an error for each.
+    // Node tries all addresses of a host and collects one error for each.
     error = error.cause ?? error.errors?.[0];
   }
   return { detail: messageOf(last) };
@@ -182,14 +182,14 @@ function isError(value) {
   return typeof value === 'object' && value !== null;
 }
 
-/** Only a code that looks like one is shown. */
+/** Returns the code only if it has the form of an error code, because it is shown in messages. */
 function codeOf({ code }) {
   return /^[A-Z][A-Z0-9_]{0,63}$/.test(code) ? code : undefined;
 }
 
 function messageOf(error) {
   const message = isError(error) ? error.message : undefined;
-  return typeof message === 'string' && message !== '' ? message : 'it threw no message';
+  return typeof message === 'string' && message !== '' ? message : 'the error has no message';
 }
 
 module.exports = { sendRequest };

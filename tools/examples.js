@@ -109,7 +109,7 @@ function compile(blocks) {
       : ts.createSourceFile(file, text, rest[0], true);
   };
   const program = ts.createProgram([GLOBALS, ...files.keys()], options, host);
-  // Some packages of examples have types that only compile with those of a browser.
+  // The types of some packages that examples import compile only with browser types.
   const isOurs = ({ file }) => !file?.fileName.includes('/node_modules/');
   const diagnostics = ts.getPreEmitDiagnostics(program).filter(isOurs);
   return diagnostics.map(({ file, start, messageText }) => {

@@ -99,7 +99,7 @@ function javascriptTests() {
   return nodeTest([...filesIn('__test__', '.test.js', isApart), ...ofBench]);
 }
 
-/** The tests of behaviour once more, with `tokenFetch: true` in every manager. */
+/** Runs the behaviour tests once more, with `tokenFetch: true` in every manager. */
 function tokenFetchTests() {
   const { FILES } = require('../__test__/support/token-fetch-exemptions.js');
   const preload = path.join(root, '__test__', 'support', 'token-fetch-preload.js');

@@ -11,7 +11,7 @@ const schema = require('../../config.schema.json');
 const { configFile, KEY, nest, useWorkspace } = require('./support.js');
 const { startEndpoint, until } = require('../support/manager.js');
 
-// They are equally long, so that a file can be overwritten in place and is never read in part.
+// The secrets are equally long, so that a file overwritten in place is never read in part.
 const SECRET = 'canary-of-the-secret-1';
 const ROTATED = 'canary-of-the-secret-2';
 const SECTION = {

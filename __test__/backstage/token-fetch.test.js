@@ -30,7 +30,7 @@ describe('a service with tokenFetch', () => {
     assert.deepEqual(calls, [endpoint.tokenEndpoint]);
   });
 
-  test('rejects the options of connections in its section, naming the key', async (t) => {
+  test('rejects the options for connections, and the error names the key', async (t) => {
     const { createKeycloakTokenManagerServiceRef } = workspace.require(
       'keycloak-token-manager/backstage',
     );

@@ -4,7 +4,7 @@ const { startFakeTokenEndpoint } = require('../../lib/testing');
 
 const CLIENT = { clientId: 'test-client', clientSecret: 'test-secret' };
 
-/** A fake endpoint for the tests of a file, restored after each; `open` makes a manager on it. */
+/** A fake endpoint for one test file, restored after each test; `open` creates a manager for it. */
 function useEndpoint(options) {
   const parts = {
     open: ({ KeycloakTokenManager }, more) => {

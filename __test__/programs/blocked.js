@@ -1,13 +1,13 @@
 'use strict';
 
-// Arguments: token endpoint, task, and times in ms. Prints what callers see whose event loop was
-// blocked.
+// Arguments: token endpoint, task, and times in ms. Prints what callers receive after the
+// event loop was blocked.
 
 const { setTimeout: delay } = require('node:timers/promises');
 const { block, open, tell } = require('./program.js');
 
 const tasks = {
-  /** The first caller after a block that lasts from the one time to the other. */
+  /** The first caller after the event loop was blocked between the two times. */
   async 'between calls'(from, until) {
     const one = open();
     const start = performance.now();
@@ -29,7 +29,7 @@ const tasks = {
     });
   },
 
-  /** Two callers whose event loop is busy while the answer comes. */
+  /** Two callers whose event loop is blocked while the response arrives. */
   async 'while the answer comes'(busyMs) {
     const manager = open();
     const first = manager.getToken();

@@ -1,7 +1,7 @@
 'use strict';
 
-// Arguments: token endpoint, task, and its own. Prints what other managers get while files or
-// look-ups hang and, when the test signals, the results of what hung.
+// Arguments: token endpoint, task, and the arguments of the task. Prints the results of managers
+// while files or look-ups hang for others and, when the test calls `goOn()`, those of the others.
 
 const { open, tell, told } = require('./program.js');
 

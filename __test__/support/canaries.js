@@ -1,6 +1,6 @@
 'use strict';
 
-// Values that must not be shown, in every spelling that a server may use, and a search for pieces
+// Values that must not be shown, in every spelling that a server may use, and a search for parts
 // of them in a text.
 
 /** The longest piece that may be left by chance. */

@@ -7,7 +7,7 @@ const { once } = require('node:events');
 const net = require('node:net');
 const { listen } = require('./listen.js');
 
-/** A server with a function for its connections. */
+/** Starts a TCP server that passes each connection to a function. */
 const startRawServer = (t, onConnection) => listen(t, net.createServer(onConnection));
 
 /**

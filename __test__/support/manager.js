@@ -16,7 +16,7 @@ async function startEndpoint(t, options) {
   return endpoint;
 }
 
-/** A manager of the endpoint's client that is closed after the test. */
+/** A manager for the client `CLIENT`, closed after the test. */
 function openManager(t, options) {
   const manager = new KeycloakTokenManager({ ...CLIENT, ...options });
   t.after(() => manager.close());

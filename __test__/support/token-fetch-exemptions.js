@@ -1,6 +1,6 @@
 'use strict';
 
-/** The tests of behaviour that also run with `tokenFetch: true`. */
+/** The behaviour tests that also run with `tokenFetch: true`, by file. */
 const FILES = [
   'calls',
   'client-assertions',
@@ -18,7 +18,7 @@ const FILES = [
   'wire',
 ];
 
-/** The tests that do not apply with `tokenFetch`, by file and name, and why. */
+/** The tests that do not apply with `tokenFetch`, by file and name, each with the reason. */
 const EXEMPT = {
   'failures.test.js': {
     'with a compressed body gives ERR_KEYCLOAK_PROTOCOL, and the held token stays':

@@ -1,9 +1,9 @@
 'use strict';
 
 /**
- * Preloaded into files of tests to run them a second time: every manager sends its requests with
- * `tokenFetch: true`, unless its options exclude that. Tests in the table of exemptions are left
- * out; each row says why. A row that matches no test of its file fails the run.
+ * Preloaded into test files to run them a second time: every manager sends its requests with
+ * `tokenFetch: true`, unless another option excludes it. Tests in the table of exemptions are
+ * skipped for the reason in their row. A row that matches no test of its file fails the run.
  */
 
 const Module = require('node:module');
@@ -27,7 +27,7 @@ const EXCLUDED = [
 function withTokenFetch(options) {
   const isPlain = options !== null && typeof options === 'object' && !Array.isArray(options);
   if (!isPlain || EXCLUDED.some((name) => name in options)) return options;
-  // Getters of the options keep their effect.
+  // Copies the descriptors, so that getters of the options still run.
   return Object.create(Object.getPrototypeOf(options), {
     ...Object.getOwnPropertyDescriptors(options),
     tokenFetch: { value: true, enumerable: true },

@@ -13,7 +13,7 @@ const { openManager, recorder } = require('./manager.js');
 const BEARER = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 const PATH = '/realms/test/protocol/openid-connect/token';
 
-/** Whether a JWT is signed with one of the two algorithms of the tests. */
+/** Verifies the signature of a JWT with one of the two algorithms that the tests use. */
 function isSigned(algorithm, key, signed, signature) {
   const data = Buffer.from(signed);
   if (algorithm === 'ES256') {

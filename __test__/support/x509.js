@@ -13,7 +13,7 @@ const AUTHORITY = 'basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertS
 const LEAF = 'subjectAltName=DNS:localhost,IP:127.0.0.1';
 const EXPIRED = { from: '20200101000000Z', until: '20210101000000Z' };
 
-/** The keys by name: what Node's `crypto` calls them. */
+/** The arguments for Node's `generateKeyPairSync`, by the name of the key. */
 const KEYS = {
   'P-256': ['ec', { namedCurve: 'P-256' }],
   'P-384': ['ec', { namedCurve: 'P-384' }],
@@ -64,15 +64,15 @@ function x509() {
     return { name, pem };
   }
 
-  /** The key of leaves, one of each kind, because making an RSA key takes a tenth of a second. */
+  /** Leaves with the same kind of key share one, because making an RSA key takes 100 ms. */
   function sharedKey(kind) {
     if (!shared.has(kind)) shared.set(kind, makeKey(kind));
     return shared.get(kind);
   }
 
   /**
-   * Issues a certificate. Without `by` it signs itself. With an empty text as `extensions` it has
-   * version 1. Authorities, and certificates with `isOwn`, have a key of their own.
+   * Issues a certificate, self-signed without `by`. If `extensions` is empty, the certificate has
+   * version 1. Authorities, and certificates with `isOwn`, each have their own key.
    */
   function issue(options = {}) {
     const { by, key: kind = 'P-256', extensions = by ? LEAF : AUTHORITY } = options;

@@ -104,7 +104,7 @@ export const keycloakTokenManagerServiceFactory: ServiceFactory<
  * @param options `id`: the id of the service, unique in the backend. `configKey`: the key of its
  *   section, such as `acme.agents.auth`. `tokenFetch`: the option of the same name, which a
  *   configuration file cannot express.
- * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if either is not a non-empty string.
+ * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` for an invalid `id` or `configKey`.
  * @example
  * ```ts
  * import { createKeycloakTokenManagerServiceRef } from 'keycloak-token-manager/backstage';

@@ -113,11 +113,11 @@ fn connect(
 #[napi]
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The `User-Agent` of every request.
+/// The default `User-Agent` header, which the option `headers` can replace.
 #[napi]
 pub const USER_AGENT: &str = transport::USER_AGENT;
 
-/// The largest body of an answer that is read, in bytes.
+/// The maximum size of a response body, in bytes.
 #[expect(clippy::cast_possible_truncation, reason = "it is 1 MiB")]
 #[napi]
 pub const MAX_ANSWER: u32 = MAX_BODY as u32;
@@ -280,7 +280,7 @@ impl Core {
         });
     }
 
-    /// Delivers the result of a request that JavaScript sent. A late one is ignored.
+    /// Delivers the result of a request that JavaScript sent. A late result is ignored.
     #[napi(catch_unwind)]
     pub fn end_request(&self, request: u32, outcome: RequestOutcome) {
         if let Some(pending) = self.requests.borrow_mut().remove(&request) {

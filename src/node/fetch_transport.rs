@@ -1,7 +1,7 @@
 //! The transport that sends through JavaScript (`tokenFetch`), and the choice between it and HTTP.
 //!
-//! A request is one event, and its result comes back as one value. If the acquisition gives a
-//! request up, another event tells JavaScript to abort it.
+//! A request is sent as one event, and its result returns as one value. If the acquisition abandons
+//! the request, another event tells JavaScript to abort it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,8 +16,8 @@ use transport::{
     TlsFault, Transport, TransportError,
 };
 
-/// The longest text of JavaScript that is read. A longer one is not cut but left out, because a
-/// part of a secret could not be recognised.
+/// The longest error message from JavaScript that is read. A longer message is omitted, not
+/// truncated, because the redactor could not recognise part of a secret.
 const MAX_TEXT: usize = 64 * 1024;
 
 /// Identifies requests in the process.
@@ -31,7 +31,7 @@ pub(super) enum AddonTransport {
     Fetch(FetchTransport),
 }
 
-/// The right to send requests with one of the transports.
+/// A permit to send requests with one of the transports.
 pub(super) enum Pass {
     Http(<HttpTransport as Transport>::Pass),
     Fetch { _permit: OriginPermit },
@@ -116,7 +116,7 @@ impl Drop for AbortOnDrop<'_> {
     }
 }
 
-/// Converts what JavaScript reports.
+/// Converts an outcome that JavaScript reports.
 pub(super) fn result_of(outcome: RequestOutcome) -> Result<Answer, TransportError> {
     match outcome {
         RequestOutcome::Answered {
@@ -135,8 +135,8 @@ pub(super) fn result_of(outcome: RequestOutcome) -> Result<Answer, TransportErro
     }
 }
 
-/// Classifies what the function threw by its code. The text of a known fault is ours; any other
-/// text is cleaned by the manager before it is shown.
+/// Classifies a thrown error by its code. A known code gets this package's own text; the manager
+/// redacts any other text before showing it.
 fn failure(code: Option<&str>, text: &str) -> TransportError {
     let text = if text.len() > MAX_TEXT {
         "an error whose message is too long to show"
@@ -218,7 +218,7 @@ fn known(code: &str) -> Option<(NetworkFault, &'static str)> {
     })
 }
 
-/// Further faults of the system that are named by their code.
+/// Further system errors, which messages name by their code.
 const SYSTEM_CODES: [&str; 11] = [
     "EACCES",
     "EADDRNOTAVAIL",

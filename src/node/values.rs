@@ -25,7 +25,7 @@ impl ToNapiValue for Bearer {
     }
 }
 
-/// A text with a secret, converted likewise.
+/// A text with a secret, converted in the same way.
 pub struct Confidential(Zeroizing<String>);
 
 impl ToNapiValue for Confidential {
@@ -120,7 +120,7 @@ pub enum EventData {
     RequestWanted {
         /// The id of the request.
         request: u32,
-        /// Where to send it.
+        /// The URL of the request.
         url: String,
         /// The `Authorization` header.
         #[napi(ts_type = "string")]
@@ -167,9 +167,9 @@ pub enum RequestOutcome {
     },
     /// The answer cannot be a token response, whatever its body is.
     Unusable {
-        /// HTTP status, if it has one.
+        /// HTTP status, if the answer has one.
         status: Option<u16>,
-        /// What is wrong with it.
+        /// Why the answer is unusable.
         detail: String,
     },
     /// The function failed.

@@ -220,8 +220,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// The likely cause if the server refuses `credential`, as a fact that names its option and
-    /// shows nothing of it.
+    /// The likely cause of a refusal of `credential`: a clause that names the option and
+    /// does not reveal the value.
     #[must_use]
     pub fn flaw_of(&self, credential: &Credential) -> Option<String> {
         let flaw = match credential {

@@ -56,7 +56,7 @@ pub enum Event {
     SecretWanted(SecretCall),
     /// Requests the certificates that Node trusts, for the transport.
     RootsWanted,
-    /// Requests that JavaScript sends a request, for the transport.
+    /// Asks JavaScript to send a request for the transport.
     RequestWanted(DelegatedRequest),
     /// The transport no longer waits for the answer to this request.
     RequestAbandoned(u32),

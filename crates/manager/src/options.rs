@@ -25,7 +25,7 @@ pub const LONE_SURROGATE: &str = "expected a string that is valid Unicode";
 pub const LOGGER_METHODS: [&str; 4] = ["error", "warn", "info", "debug"];
 
 /// The options that `tokenFetch` excludes, besides `skipTlsVerify: true`.
-const OPTIONS_OF_CONNECTIONS: [&str; 7] = [
+const CONNECTION_OPTIONS: [&str; 7] = [
     table::CA.name,
     table::CA_FILE.name,
     table::CLIENT_CERTIFICATE.name,
@@ -165,8 +165,8 @@ impl Options<'_> {
         scope
     }
 
-    /// Checks only: JavaScript keeps the function. Refuses the options that configure connections,
-    /// before they are taken.
+    /// Only checks the option, because JavaScript keeps the function. Also refuses the options that
+    /// configure connections, before they are taken.
     fn token_fetch(&mut self) -> bool {
         const NAME: &str = table::TOKEN_FETCH;
         match self.take(NAME) {
@@ -180,7 +180,7 @@ impl Options<'_> {
         }
         let is_set = |given: &(String, Given)| match given.0.as_str() {
             name if name == table::SKIP_TLS_VERIFY.name => matches!(given.1, Given::Flag(true)),
-            name => OPTIONS_OF_CONNECTIONS.contains(&name),
+            name => CONNECTION_OPTIONS.contains(&name),
         };
         let conflicts = self.given.iter().filter(|given| is_set(given));
         let mut conflicts: Vec<_> = conflicts.map(|(name, _)| name.clone()).collect();

@@ -1,4 +1,4 @@
-//! Additional headers of token and discovery requests, which API gateways require.
+//! Additional headers of token and discovery requests, such as those that API gateways require.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::redact::Redactor;
 use super::secret::HeaderSecret;
 
-/// Headers that may not be added: authentication, the form and the connection.
+/// Reserved headers: they control authentication, the body or the connection.
 const RESERVED: &[&str] = &[
     "accept-encoding",
     "authorization",
@@ -23,20 +23,20 @@ const RESERVED: &[&str] = &[
 ];
 const RESERVED_PREFIXES: [&str; 2] = ["content-", "proxy-"];
 
-/// Headers whose values are addresses and schemes, which appear in most texts of a server and are
-/// not secret.
+/// Prefixes of headers whose values are addresses and schemes. These are not secret and appear in
+/// most texts of a server.
 const ADDRESSES: [&str; 2] = ["forwarded", "x-forwarded-"];
 
-/// Why a header may not be added. `Display` says what is wrong with it.
+/// Why a header is refused. `Display` is a clause about the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderFault {
     /// It is not a token (RFC 9110 §5.1).
     #[error("is not the name of an HTTP header")]
     Name,
-    /// It belongs to the manager or to the connection.
-    #[error("may not be set: it is about authentication, the form or the connection")]
+    /// It controls authentication, the body or the connection.
+    #[error("may not be set: it controls authentication, the body or the connection")]
     Reserved,
-    /// The same name was given in other letter case.
+    /// The same name was given with different letter case.
     #[error("is given twice")]
     Twice,
 }
@@ -46,7 +46,7 @@ pub enum HeaderFault {
 pub struct ExtraHeaders(Arc<[(String, HeaderSecret)]>);
 
 impl ExtraHeaders {
-    /// Takes headers whose names are checked.
+    /// Takes headers whose names [`ExtraHeaders::name`] has checked.
     #[must_use]
     pub fn new(headers: Vec<(String, HeaderSecret)>) -> Self {
         Self(headers.into())
@@ -55,7 +55,7 @@ impl ExtraHeaders {
     /// Checks a name, and returns it in lower case.
     ///
     /// # Errors
-    /// It is not a name, or may not be added.
+    /// The name is invalid or reserved.
     pub fn name(given: &str) -> Result<String, HeaderFault> {
         let is_token =
             |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
@@ -74,7 +74,7 @@ impl ExtraHeaders {
         }
     }
 
-    /// Whether there are none.
+    /// Whether there are no additional headers.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -85,7 +85,7 @@ impl ExtraHeaders {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
     }
 
-    /// For the texts of a server that received these headers.
+    /// A redactor for the texts of a server that received these headers.
     #[must_use]
     pub fn redactor(&self) -> Redactor {
         let is_secret = |name: &str| !ADDRESSES.iter().any(|prefix| name.starts_with(prefix));
@@ -95,7 +95,7 @@ impl ExtraHeaders {
     }
 }
 
-/// Reads the value of a header, whose memory is overwritten in any case.
+/// Reads the value of a header. The memory of an invalid value is overwritten as well.
 #[must_use]
 pub fn header_value(value: Zeroizing<String>) -> Option<HeaderSecret> {
     HeaderSecret::from_zeroizing(value)
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_visible_ascii_with_blanks_inside() {
+    fn values_are_printable_ascii_without_leading_or_trailing_whitespace() {
         for (value, is_valid) in [
             ("key-1", true),
             ("a b\tc", true),

@@ -101,12 +101,12 @@ pub enum KeyFault {
     /// It is protected by a pass phrase.
     #[error("it is encrypted: decrypt it first, for example with openssl pkey -in KEY -out PLAIN")]
     Encrypted,
-    /// It is a key in the format of OpenSSH.
+    /// It is a key in OpenSSH's own format.
     #[error(
         "it is an OpenSSH key: convert it to PEM, for example with ssh-keygen -p -m PKCS8 -f KEY"
     )]
     OpenSsh,
-    /// The lines of the PEM were changed.
+    /// The line breaks of the PEM were lost, or the PEM was quoted.
     #[error("{0}")]
     Mangled(PemFlaw),
     /// The PEM is cut off or not Base64.

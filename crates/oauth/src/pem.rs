@@ -1,4 +1,4 @@
-//! The lines of a PEM text (RFC 7468) as people store them: indented, in one line, in quotation marks.
+//! Reads PEM texts (RFC 7468) that are indented, and diagnoses those that were joined or quoted.
 
 use zeroize::Zeroizing;
 
@@ -6,14 +6,14 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 
 const BEGIN: &str = "-----BEGIN ";
 
-/// What happened to a PEM text on its way, so that it contains no block any more.
+/// Why a PEM text no longer contains a readable block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PemFlaw {
     /// Typical of environment variables and of JSON that was encoded twice.
-    #[error("its line breaks are written as a backslash and an n: replace them by line breaks")]
+    #[error("its line breaks are written as a backslash and an n: use real line breaks")]
     EscapedLineBreaks,
     /// Typical of folded YAML.
-    #[error("its line breaks are missing: the first and last line of a PEM stand alone")]
+    #[error("its line breaks are missing: put the BEGIN and END markers on lines of their own")]
     NoLineBreaks,
     /// Typical of shell scripts.
     #[error("it is in quotation marks: remove them")]
@@ -21,7 +21,7 @@ pub enum PemFlaw {
 }
 
 impl PemFlaw {
-    /// Finds out why a text without a readable block has none. `None` if nothing points to a PEM.
+    /// Diagnoses a text without a readable block. `None` if no known mistake explains the text.
     #[must_use]
     pub fn of(text: &str) -> Option<Self> {
         let text = text.trim_start_matches(BYTE_ORDER_MARK).trim();
@@ -46,8 +46,8 @@ impl PemFlaw {
     }
 }
 
-/// The text without white space around its lines and without a byte order mark, and with the name
-/// that RFC 7468 gives to certificates. The memory of the copy is overwritten when dropped.
+/// The text without whitespace around its lines and without a byte order mark, and with the label
+/// that RFC 7468 gives to certificates. The memory of the copy is overwritten when it is dropped.
 #[must_use]
 pub fn normalized_pem(pem: &str) -> Zeroizing<String> {
     let mut normalized = Zeroizing::new(String::with_capacity(pem.len().saturating_add(1)));
@@ -69,7 +69,7 @@ mod tests {
     const PEM: &str = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
 
     #[test]
-    fn a_mangled_text_says_what_happened_to_its_lines() {
+    fn a_mangled_text_is_diagnosed_and_other_texts_are_not() {
         for (name, text, flaw) in [
             ("as it should be", PEM.to_owned(), None),
             ("indented", PEM.replace('\n', "\n  "), None),
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn only_white_space_around_lines_and_the_old_name_of_certificates_change() {
+    fn only_whitespace_around_lines_and_the_old_label_of_certificates_change() {
         for (name, text) in [
             ("plain", "-----BEGIN CERTIFICATE-----\nA B\n-----END CERTIFICATE-----"),
             ("blanks", " -----BEGIN CERTIFICATE----- \n\tA B\r\n  -----END CERTIFICATE-----\n"),

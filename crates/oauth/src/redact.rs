@@ -72,7 +72,7 @@ const PREFIX: &str = "Client authentication with signed JWT failed: ";
 /// Cleans the texts of a server that received these secrets.
 #[derive(Default)]
 pub struct Redactor {
-    /// Secrets, with the client that each belongs to, assertions and values of headers.
+    /// Secrets, each with its client; assertions; and the values of additional headers.
     secrets: Vec<(Option<String>, Zeroizing<String>)>,
 }
 

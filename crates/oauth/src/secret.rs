@@ -26,56 +26,56 @@ pub type ClientAssertion = Secret<kind::ClientAssertionKind>;
 /// appendix A.12 also allows a space).
 pub type AccessToken = Secret<kind::AccessTokenKind>;
 
-/// The value of an additional header, which may be the key for an API gateway: visible ASCII, with
-/// blanks inside (RFC 9110 §5.5).
+/// The value of an additional header, such as the key for an API gateway: printable ASCII without
+/// leading or trailing whitespace (RFC 9110 §5.5).
 pub type HeaderSecret = Secret<kind::HeaderSecretKind>;
 
 /// A private key in DER.
 pub type PrivateKey = Secret<kind::PrivateKeyKind, PrivateKeyDer<'static>>;
 
-/// A property of a secret or an assertion that is probably a mistake. `Display` is a clause without
-/// a subject, and shows nothing of the value.
+/// A probable mistake in a secret or an assertion. `Display` is a clause without its subject and
+/// does not reveal the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretFlaw {
     /// U+FEFF, which editors on Windows write.
     #[error("begins with a byte order mark: remove it")]
     ByteOrderMark,
-    /// White space or an invisible character, such as a second newline.
-    #[error("has white space at an end: remove it")]
+    /// Whitespace or an invisible character at either end, such as a second newline.
+    #[error("has leading or trailing whitespace: remove it")]
     WhiteSpace,
-    /// A backslash and an `n`.
-    #[error("contains a backslash and an n in place of a line break")]
+    /// A backslash and an `n` at the end.
+    #[error("ends with a backslash and an n in place of a line break: remove both")]
     EscapedLineBreak,
     /// The whole value is in quotation marks.
     #[error("is in quotation marks: remove them")]
     Quoted,
-    /// `${NAME}` or `$(NAME)`.
+    /// `${NAME}`, `$(NAME)` or `{{ NAME }}`.
     #[error("is a placeholder that was not replaced by its value")]
     Placeholder,
     /// An escape sequence of a URL, sent with `client_secret_basic`.
     #[error(
-        "contains percent-encoding, which client_secret_basic encodes once more: store it unencoded"
+        "contains percent-encoding, which client_secret_basic encodes again: store it unencoded"
     )]
     PercentEncoded,
     /// Characters that the form encoding changes, sent with `client_secret_basic`.
     #[error(
-        "contains special characters, which client_secret_basic sends encoded (RFC 6749 section \
-         2.3.1) and some servers do not decode: set clientAuthentication to client_secret_post"
+        "has special characters, which client_secret_basic sends encoded (RFC 6749 section \
+         2.3.1) but some servers do not decode: set clientAuthentication to client_secret_post"
     )]
     SentEncoded,
     /// Not a JSON Web Token.
     #[error("is not a JWT, which has three parts separated by dots")]
     NotJwt,
     /// Longer than servers accept.
-    #[error("is longer than 2 KiB, which is more than some servers accept: use a shorter one")]
+    #[error("is longer than 2 KiB, which some servers refuse: use a shorter assertion")]
     TooLong,
 }
 
-/// The longest assertion that every server accepts, in bytes.
+/// The longest assertion, in bytes, whose length is not a likely cause.
 const LONG_ASSERTION: usize = 2 * 1024;
 
 impl SecretFlaw {
-    /// The flaw of any text.
+    /// The flaws that both secrets and assertions can have.
     fn of(text: &str) -> Option<Self> {
         let is_invisible = |character: char| {
             character.is_whitespace()
@@ -206,7 +206,7 @@ impl<K: Kind> Secret<K> {
 }
 
 impl ClientSecret {
-    /// The likely cause if the server refuses this secret, sent by that method.
+    /// The likely cause of a refusal of this secret when it is sent by `method`.
     #[must_use]
     pub fn flaw(&self, method: ClientAuthentication) -> Option<SecretFlaw> {
         let secret = self.expose();
@@ -227,7 +227,7 @@ impl ClientSecret {
 }
 
 impl ClientAssertion {
-    /// The likely cause if the server refuses this assertion.
+    /// The likely cause of a refusal of this assertion.
     #[must_use]
     pub fn flaw(&self) -> Option<SecretFlaw> {
         let assertion = self.expose();

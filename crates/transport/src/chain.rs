@@ -1,9 +1,9 @@
-//! The rules for chains of certificates that Node's TLS has and the TLS library's verifier has not.
+//! The rules for certificate chains that Node's TLS applies and the TLS library's verifier omits.
 //!
 //! The verifier takes the name and key from a trusted certificate and ignores the rest of it, as
-//! RFC 5280 §6.1.1 allows, and never looks at `keyUsage`. OpenSSL also checks the dates and marks of
-//! the trusted certificate, requires that the chain ends in a self-signed one, and checks `keyUsage`
-//! everywhere. A certificate that Node refuses must not be accepted here.
+//! RFC 5280 §6.1.1 allows, and never reads `keyUsage`. OpenSSL also checks dates and extensions of
+//! the trusted certificate, requires the chain to end in a self-signed one, and checks `keyUsage`
+//! everywhere. Chains that break these rules are refused here too, but any valid path counts.
 
 use std::time::Duration;
 
@@ -22,45 +22,41 @@ use webpki::VerifiedPath;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ChainFault {
     #[error(
-        "the trusted certificate of its authority has expired: replace it in `ca`, `caFile` or \
+        "the certificate of its trusted authority has expired: replace it in `ca`, `caFile` or \
          NODE_EXTRA_CA_CERTS"
     )]
     RootExpired,
     #[error(
-        "the trusted certificate of its authority is not valid yet: check this machine's clock"
+        "the certificate of its trusted authority is not valid yet: check this machine's clock"
     )]
     RootNotYetValid,
     #[error(
-        "the trusted certificate of its issuer is not that of an authority: issue it with \
+        "the certificate of its trusted issuer is not marked as an authority: issue it with \
          basicConstraints CA:TRUE"
     )]
-    RootIsNoAuthority,
-    #[error("the trusted certificate of its authority is not for servers (extendedKeyUsage)")]
+    RootNotAuthority,
+    #[error("the certificate of its trusted authority is not for servers (extendedKeyUsage)")]
     RootForOtherPurpose,
     #[error("the chain has more intermediate certificates than its authority allows (pathlen)")]
     PathTooLong,
-    #[error(
-        "the trusted certificate of its authority has a critical extension that is unknown here"
-    )]
+    #[error("the certificate of its trusted authority has an unknown critical extension")]
     RootExtension,
     #[error(
-        "only an intermediate authority is trusted: add the root, which signs itself, to `ca`, \
+        "only an intermediate authority is trusted: add its self-signed root to `ca`, \
          `caFile` or NODE_EXTRA_CA_CERTS"
     )]
     NoRoot,
     #[error("the keyUsage of an authority's certificate does not include keyCertSign")]
     AuthorityMayNotSign,
-    #[error(
-        "its keyUsage is not that of a server: issue it with keyUsage digitalSignature, or without"
-    )]
+    #[error("its keyUsage is not that of a server: add digitalSignature, or omit keyUsage")]
     NotForServers,
     #[error(
-        "it is marked as that of an authority: issue it with basicConstraints CA:FALSE, or set \
+        "it is marked as an authority: issue it with basicConstraints CA:FALSE, or set \
          tokenFetch: true to send token requests with Node's TLS"
     )]
     AuthorityAsServer,
     #[error(
-        "there are more than six authorities in the chain: send a shorter one, or set tokenFetch: \
+        "the chain has more than six intermediate certificates: send fewer, or set tokenFetch: \
          true to send token requests with Node's TLS"
     )]
     TooManyAuthorities,
@@ -69,6 +65,8 @@ pub(super) enum ChainFault {
          with a longer key, or set tokenFetch: true to send token requests with Node's TLS"
     )]
     ShortKey,
+    #[error("a certificate in the chain cannot be parsed: issue another one")]
+    Unreadable,
 }
 
 impl ChainFault {
@@ -80,7 +78,7 @@ impl ChainFault {
         }
     }
 
-    /// Whether further trusted certificates could make the chain valid.
+    /// Whether other trusted certificates could make the chain valid.
     pub(super) const fn is_about_roots(self) -> bool {
         !matches!(
             self,
@@ -89,6 +87,7 @@ impl ChainFault {
                 | Self::AuthorityAsServer
                 | Self::TooManyAuthorities
                 | Self::ShortKey
+                | Self::Unreadable
         )
     }
 }
@@ -99,7 +98,7 @@ impl From<ChainFault> for rustls::Error {
     }
 }
 
-/// What the verifier does not read in a certificate.
+/// The fields of a certificate that the verifier does not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Facts {
     fingerprint: [u8; 32],
@@ -110,11 +109,11 @@ pub(super) struct Facts {
     /// Whether issuer and subject are the same.
     is_self_issued: bool,
     has_version_1: bool,
-    /// The first bits of `keyUsage`, the first one highest.
+    /// The first eight bits of `keyUsage`, with the first bit as the most significant.
     key_usage: Option<u8>,
     /// `basicConstraints`.
     authority: Option<Authority>,
-    /// Whether `extendedKeyUsage` names servers.
+    /// Whether `extendedKeyUsage` includes `serverAuth`; `None` without the extension.
     is_for_servers: Option<bool>,
     /// Whether a critical extension is unknown to OpenSSL.
     has_unknown_extension: bool,
@@ -131,7 +130,7 @@ const KEY_ENCIPHERMENT: u8 = 0x20;
 const KEY_AGREEMENT: u8 = 0x08;
 const KEY_CERT_SIGN: u8 = 0x04;
 
-/// Object identifiers in DER, without header: those of RFC 5280 §4.2.1.
+/// Object identifiers of RFC 5280 §4.2.1, in DER without the header.
 const KEY_USAGE: &[u8] = &[0x55, 0x1D, 15];
 const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1D, 19];
 const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1D, 37];
@@ -160,12 +159,12 @@ const RSA: &[u8] = &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 1, 1];
 const MIN_MODULUS: usize = 256;
 
 impl Facts {
-    /// Reads a certificate of any version. `None` if it is not one.
+    /// Reads a certificate of any version. `None` if the certificate is malformed.
     pub(super) fn of(certificate: &[u8]) -> Option<Self> {
         let mut fields = elements(certificate)?;
         let mut fields = elements_in(fields.next()??)?;
         let version = fields.next()??;
-        // Version 1 has no such field, and begins with the serial number.
+        // A version 1 certificate has no version field and begins with the serial number.
         let has_version_1 = version.tag() == Tag::Integer;
         if !has_version_1 {
             fields.next()??;
@@ -188,7 +187,7 @@ impl Facts {
             is_for_servers: None,
             has_unknown_extension: false,
         };
-        // The remaining fields are unique identifiers and, marked with 3, the extensions.
+        // The remaining fields are the unique identifiers and, with tag 3, the extensions.
         for field in fields {
             let field = field?;
             if !field.tag().is_context_specific() || field.tag().number().value() != 3 {
@@ -270,7 +269,7 @@ impl Facts {
         self.key_usage.is_none_or(|usages| usages & usage != 0)
     }
 
-    /// Checks the certificate of a server.
+    /// Checks the `keyUsage` of a server's certificate.
     fn check_server(&self) -> Result<(), ChainFault> {
         let usages = DIGITAL_SIGNATURE | KEY_ENCIPHERMENT | KEY_AGREEMENT;
         if self.may(usages) {
@@ -280,7 +279,7 @@ impl Facts {
         }
     }
 
-    /// Checks a trusted certificate above this many intermediate ones.
+    /// Checks a trusted root above this many intermediate certificates.
     fn check_root(&self, intermediates: u64, now: UnixTime) -> Result<(), ChainFault> {
         let is_authority = match self.authority {
             Some(authority) => authority.is_one,
@@ -288,7 +287,7 @@ impl Facts {
         };
         let path_length = self.authority.and_then(|authority| authority.path_length);
         if !is_authority {
-            Err(ChainFault::RootIsNoAuthority)
+            Err(ChainFault::RootNotAuthority)
         } else if !self.may(KEY_CERT_SIGN) {
             Err(ChainFault::AuthorityMayNotSign)
         } else if self.is_for_servers == Some(false) {
@@ -307,7 +306,7 @@ impl Facts {
     }
 }
 
-/// The elements of a DER value; `None` in place of one that is malformed.
+/// Iterates over the elements of a DER value; yields `None` for a malformed element.
 struct Elements<'a>(SliceReader<'a>);
 
 impl<'a> Iterator for Elements<'a> {
@@ -349,7 +348,7 @@ fn fingerprint(certificate: &[u8]) -> [u8; 32] {
     fingerprint
 }
 
-/// The trusted certificates. Those that do not sign themselves complete chains but do not end them.
+/// The trusted certificates. Those that are not self-signed complete chains but cannot end them.
 #[derive(Clone, Debug)]
 pub(super) struct Roots {
     anchors: RootCertStore,
@@ -358,7 +357,7 @@ pub(super) struct Roots {
     intermediates: Vec<CertificateDer<'static>>,
 }
 
-/// The text is not a certificate that can be trusted.
+/// The certificate cannot be parsed, or cannot be a trust anchor.
 #[derive(Debug)]
 pub(super) struct NotACertificate;
 
@@ -391,18 +390,18 @@ impl Roots {
         &self.anchors
     }
 
-    /// The trusted certificates that complete chains.
+    /// The trusted certificates that are not self-signed.
     pub(super) fn intermediates(&self) -> &[CertificateDer<'static>] {
         &self.intermediates
     }
 
-    /// Whether a certificate that signs itself is trusted.
+    /// Whether this self-signed certificate is trusted.
     fn contains(&self, certificate: &Facts) -> bool {
         let mut all = self.facts.iter();
         all.any(|known| known.fingerprint == certificate.fingerprint)
     }
 
-    /// Whether a key in the chain, or a trusted one, is too short.
+    /// Whether a key in the chain, or the key of a trusted certificate, is too short.
     pub(super) fn have_short_key<'a>(
         &self,
         mut chain: impl Iterator<Item = &'a CertificateDer<'a>>,
@@ -413,14 +412,14 @@ impl Roots {
     }
 
     /// Checks a certificate that the verifier accepts as a server's, together with
-    /// [`Roots::check_path`]. Returns whether it is trusted itself.
+    /// [`Roots::check_path`]. Returns whether the certificate itself is trusted.
     pub(super) fn check_server(&self, certificate: &[u8]) -> Result<bool, ChainFault> {
-        let facts = Facts::of(certificate).ok_or(ChainFault::NotForServers)?;
+        let facts = Facts::of(certificate).ok_or(ChainFault::Unreadable)?;
         facts.check_server()?;
         Ok(facts.is_self_issued && self.contains(&facts))
     }
 
-    /// The same for a certificate that is marked as an authority, which must be trusted itself.
+    /// Like [`Roots::check_server`], for a self-signed certificate that is marked as an authority.
     pub(super) fn check_authority_as_server(&self, certificate: &[u8]) -> Result<bool, ChainFault> {
         let is_trusted = self.check_server(certificate)?;
         match Facts::of(certificate) {
@@ -438,7 +437,7 @@ impl Roots {
         let mut intermediates: u64 = 0;
         for certificate in path.intermediate_certificates() {
             let facts = Facts::of(&certificate.der());
-            let facts = facts.ok_or(ChainFault::AuthorityMayNotSign)?;
+            let facts = facts.ok_or(ChainFault::Unreadable)?;
             if !facts.may(KEY_CERT_SIGN) {
                 return Err(ChainFault::AuthorityMayNotSign);
             }
@@ -446,7 +445,7 @@ impl Roots {
                 intermediates = intermediates.saturating_add(1);
             }
         }
-        // An authority may have several certificates for one name and key.
+        // An authority may have several trusted certificates with the same name and key.
         let mut verdict = Err(ChainFault::NoRoot);
         for facts in self.facts_of(path.anchor()) {
             verdict = facts.check_root(intermediates, now);
@@ -471,7 +470,7 @@ mod tests {
 
     use super::*;
 
-    /// Made by `openssl req -x509 -days 30`, with the mark of an authority.
+    /// Made by `openssl req -x509 -days 30`, with basicConstraints CA:TRUE.
     const SELF_SIGNED: &[u8] = include_bytes!("../tests/self-signed.pem");
 
     fn der() -> CertificateDer<'static> {
@@ -479,7 +478,7 @@ mod tests {
     }
 
     #[test]
-    fn facts_are_those_of_the_certificate() {
+    fn facts_are_read_from_a_certificate() {
         let facts = Facts::of(&der()).unwrap();
         let authority = Authority {
             is_one: true,
@@ -493,7 +492,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_certificate_has_no_facts_or_others_and_never_panics() {
+    fn a_malformed_certificate_yields_no_facts_or_different_ones_and_never_panics() {
         let whole = der();
         for length in 0..whole.len() {
             assert_eq!(Facts::of(&whole[..length]), None, "cut off after {length} bytes");
@@ -510,13 +509,13 @@ mod tests {
     }
 
     #[test]
-    fn a_trusted_certificate_counts_only_as_it_is() {
+    fn only_an_identical_certificate_counts_as_trusted() {
         let certificate = der();
         let mut roots = Roots::empty();
         assert_eq!(roots.check_server(&certificate), Ok(false));
         roots.add(&certificate).unwrap();
         assert_eq!(roots.check_server(&certificate), Ok(true));
-        assert_eq!(roots.check_server(&certificate[1..]), Err(ChainFault::NotForServers));
+        assert_eq!(roots.check_server(&certificate[1..]), Err(ChainFault::Unreadable));
         assert!(roots.add(&CertificateDer::from(vec![0x30, 0])).is_err());
     }
 }

@@ -34,13 +34,13 @@ use super::{
 };
 use oauth::{Answer, TokenRequest, is_json_object};
 
-/// The `User-Agent` of every request.
+/// The default `User-Agent` header, which an additional header can replace.
 pub const USER_AGENT: &str = concat!("keycloak-token-manager/", env!("CARGO_PKG_VERSION"));
 
 /// The time limit for name look-up, connection, tunnel and TLS handshake together.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The most headers of an answer. Gateways add some, and the HTTP library would stop at 100.
+/// The maximum number of response headers. Gateways add many, and the HTTP library allows only 100.
 const MAX_HEADERS: usize = 1_000;
 
 /// A connection that was idle for this long is not used again.
@@ -277,7 +277,7 @@ async fn read(mut response: Response) -> Result<Answer, TransportError> {
         let chunk = match response.chunk().await {
             Ok(Some(chunk)) => chunk,
             Ok(None) => break,
-            // The end of such an answer cannot be told from a cut, unless its JSON is complete.
+            // Only complete JSON shows that such a response was not cut off.
             Err(error)
                 if ends_with_connection && lacks_close_notify(&error) && is_json_object(&body) =>
             {

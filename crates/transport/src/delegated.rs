@@ -1,7 +1,7 @@
 //! A request that another thread sends on behalf of a transport.
 //!
-//! The request crosses as one value and its result comes back as one value. A transport that
-//! gives up the request ignores the result.
+//! The request is passed as one value, and its result returns as one value. A transport that
+//! abandons the request ignores the result.
 
 use tokio::sync::oneshot;
 
@@ -13,7 +13,7 @@ use oauth::{Answer, TokenRequest};
 pub struct DelegatedRequest {
     /// Identifies the request in the process.
     pub id: u32,
-    /// What to send.
+    /// The request to send.
     pub request: TokenRequest,
     /// Receives the result.
     pub pending: PendingAnswer,
@@ -30,7 +30,7 @@ pub struct PendingAnswer {
 pub type DelegatedAnswer = oneshot::Receiver<Result<Answer, TransportError>>;
 
 impl DelegatedRequest {
-    /// Creates a request, and the future of its result.
+    /// Creates a request and the future that yields its result.
     #[must_use]
     pub fn new(id: u32, request: TokenRequest, progress: &Progress) -> (Self, DelegatedAnswer) {
         let (sender, receiver) = oneshot::channel();
@@ -59,7 +59,7 @@ impl PendingAnswer {
         is_open
     }
 
-    /// Delivers the result. A transport that has given up the request ignores it.
+    /// Delivers the result. A transport that has abandoned the request ignores the result.
     pub fn deliver(self, result: Result<Answer, TransportError>) {
         drop(self.sender.send(result));
     }

@@ -22,7 +22,7 @@ const MAX_CAUSES: usize = 16;
 
 const PROXY_AUTHENTICATION_REQUIRED: u16 = 407;
 
-/// The way out for what Node's TLS accepts and ours does not.
+/// Advice for certificates and servers that Node's TLS accepts and this client refuses.
 const USE_NODE: &str = "or set tokenFetch: true to send token requests with Node's TLS";
 
 /// The library exports this type only as the error of its service.
@@ -74,7 +74,7 @@ pub(super) fn is_lost_connection(error: &reqwest::Error) -> bool {
     !error.is_connect() && !error.is_builder() && !is_not_http(&causes(error))
 }
 
-/// Whether a TLS connection ended without `close_notify`, or a connection without an HTTP end.
+/// Whether the connection ended without TLS `close_notify`, or before the HTTP response did.
 pub(super) fn lacks_close_notify(error: &reqwest::Error) -> bool {
     let fault = find::<io::Error>(&causes(error)).map(io::Error::kind);
     fault == Some(ErrorKind::UnexpectedEof)
@@ -165,8 +165,8 @@ fn tls_detail(error: &rustls::Error) -> String {
             alert @ (AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity),
         ) => format!(
             "the server or proxy refused the handshake: {alert:?}; it may require a client \
-             certificate, or support only what this client does not: RSA key exchange, CBC cipher \
-             suites, P-521 or RSA-PSS keys; change the server's settings, {USE_NODE}"
+             certificate, or support only what this client lacks: RSA key exchange, CBC cipher \
+             suites, or P-521 or RSA-PSS keys; change the server's settings, {USE_NODE}"
         ),
         rustls::Error::AlertReceived(alert) => {
             format!("the server or proxy refused the handshake: {alert:?}")
@@ -180,7 +180,7 @@ fn tls_detail(error: &rustls::Error) -> String {
             ..
         } => format!(
             "the server or proxy asked for a client certificate after the handshake, which this \
-             client does not support; let the server ask during the handshake, {USE_NODE}"
+             client does not support; request it during the handshake, {USE_NODE}"
         ),
         other => other.to_string(),
     }
@@ -193,7 +193,7 @@ fn lacks_an_authority(fault: &CertificateError) -> bool {
     matches!(fault, CertificateError::UnknownIssuer) || is_authority_as_server(fault)
 }
 
-/// Whether further trusted certificates could change the verdict.
+/// Whether other trusted certificates could change the verdict.
 fn depends_on_roots(fault: &CertificateError) -> bool {
     lacks_an_authority(fault) || ChainFault::within(fault).is_some_and(ChainFault::is_about_roots)
 }
@@ -241,14 +241,14 @@ fn certificate_detail(fault: &CertificateError) -> String {
     }
 }
 
-/// Names what the verifier does not support, in the words of RFC 5280.
+/// Names the feature that the verifier does not support, in the terms of RFC 5280.
 fn unsupported_feature(fault: &CertificateError) -> Option<&'static str> {
     let other: &webpki::Error = match fault {
         CertificateError::UnsupportedSignatureAlgorithmContext { .. }
         | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
             return Some(
                 "it, or the certificate of an authority, has a signature that this client does \
-                 not support, such as ECDSA with SHA-512 or of a P-521 or RSA-PSS key",
+                 not support, such as ECDSA with SHA-512, or one by a P-521 or RSA-PSS key",
             );
         }
         CertificateError::Other(OtherError(other)) => other.downcast_ref()?,

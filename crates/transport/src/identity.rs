@@ -100,8 +100,8 @@ impl ClientIdentity {
         self.certified().map(drop)
     }
 
-    /// The certificate and its key for the TLS library, which need not be able to verify the
-    /// certificate: that is for the server to do.
+    /// The certificate and its key for the TLS library. Only the server verifies the certificate,
+    /// so the library does not have to support its features.
     pub(super) fn certified(&self) -> Result<CertifiedKey, IdentityFault> {
         let provider = ring::default_provider();
         let key = self.key.expose().clone_key();
@@ -161,7 +161,7 @@ impl fmt::Debug for ClientIdentity {
 pub enum IdentityFault {
     /// The text contains no certificate.
     NoCertificate,
-    /// The lines of the certificate's PEM were changed.
+    /// The line breaks of the certificate's PEM were lost, or the PEM was quoted.
     Mangled(PemFlaw),
     /// A certificate is broken PEM or cannot be parsed.
     BrokenCertificate,
@@ -195,7 +195,7 @@ impl IdentityFault {
                 "clientKey",
                 "TLS does not support this kind of key: use an RSA (2048 bits or more), P-256, P-384 \
                  or Ed25519 key, or present the certificate in a tokenFetch function; if it is an \
-                 EC key without its public half, add that with openssl pkey -in KEY -out NEW"
+                 EC key without its public half, run openssl pkey -in KEY -out NEW to add it"
                     .to_owned(),
             ),
             Self::Mismatch => {

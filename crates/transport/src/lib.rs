@@ -181,7 +181,7 @@ pub enum TransportError {
     Unusable {
         /// The status of the answer, if it has one.
         status: Option<u16>,
-        /// What is wrong with it.
+        /// Why the answer is unusable.
         detail: String,
     },
     /// The file with certificates to trust cannot be read or is not PEM. Not retryable.
@@ -260,11 +260,11 @@ pub enum NetworkFault {
     TimedOut,
     /// The connection ended in the middle of an answer, or before one.
     CutShort,
-    /// The connection was not open within five seconds.
+    /// The time limit for opening a connection passed.
     ConnectTimeout,
     /// A proxy refused the request or cannot be used.
     Proxy,
-    /// The function of `tokenFetch` failed otherwise, with the code of a fault of the system if
+    /// The function of `tokenFetch` failed for another reason, with the code of the system error if
     /// there is one.
     Fetch(Option<&'static str>),
     /// Anything else, such as no route or an answer that is not HTTP.

@@ -12,7 +12,7 @@ pub const MAX_REQUESTS_PER_ORIGIN: usize = 64;
 
 static ORIGINS: LazyLock<Shared<String, Origin>> = LazyLock::new(Shared::new);
 
-/// An origin and its permits. Dropping the last reference removes it from the table.
+/// An origin and its permits. Dropping the last reference removes the origin from the table.
 pub struct Origin {
     name: String,
     permits: Arc<Semaphore>,
@@ -48,11 +48,11 @@ impl Origin {
         self.name == endpoint.origin()
     }
 
-    /// Waits until the limit admits another request.
+    /// Waits until the limit allows another request.
     ///
     /// # Errors
     ///
-    /// [`TransportError::Internal`] if the permits were withdrawn, which never happens.
+    /// [`TransportError::Internal`] if the semaphore is closed, which never happens.
     pub async fn admit(
         self: &Arc<Self>,
         progress: &Progress,
@@ -66,7 +66,7 @@ impl Origin {
     }
 }
 
-/// The right to send requests to an origin, one at a time.
+/// A permit to send requests to an origin, one at a time.
 pub struct OriginPermit {
     _origin: Arc<Origin>,
     _permit: OwnedSemaphorePermit,

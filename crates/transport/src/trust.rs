@@ -190,7 +190,7 @@ pub enum PemFault {
     /// It contains no certificate.
     #[error("it contains no PEM certificate")]
     Empty,
-    /// The lines of the PEM were changed.
+    /// The line breaks of the PEM were lost, or the PEM was quoted.
     #[error("{0}")]
     Mangled(PemFlaw),
     /// A block is cut off or not Base64.

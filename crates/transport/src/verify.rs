@@ -19,14 +19,14 @@ use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 
 use super::chain::{ChainFault, Facts, Roots};
 
-/// Verifies as the TLS library does, and by the rules of [`Roots`].
+/// Applies the checks of the TLS library and the rules of [`Roots`].
 ///
 /// It also accepts a server certificate that is itself trusted: `openssl req -x509` makes a
-/// self-signed certificate that is marked as an authority, which the library refuses as a server's
-/// even when it is a root. Node accepts it when it is trusted.
+/// self-signed certificate that is marked as an authority. The library refuses it as a server's
+/// even if it is a root; Node accepts it if it is trusted.
 #[derive(Debug)]
 pub(super) struct TrustedOrSigned {
-    /// `None` without roots.
+    /// `None` if there are no roots.
     signed: Option<Arc<WebPkiServerVerifier>>,
     roots: Arc<Roots>,
     algorithms: WebPkiSupportedAlgorithms,
@@ -51,8 +51,8 @@ impl TrustedOrSigned {
         })
     }
 
-    /// Builds the chain again, because the library's verifier does not show it, and takes the first
-    /// one that also satisfies `check`.
+    /// Builds the chain again, because the library's verifier does not expose it. Accepts the first
+    /// chain that also satisfies `check`.
     fn find_path(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -69,7 +69,7 @@ impl TrustedOrSigned {
             })
         };
         let end_entity = EndEntityCert::try_from(end_entity);
-        let end_entity = end_entity.map_err(|_| ChainFault::NotForServers)?;
+        let end_entity = end_entity.map_err(|_| ChainFault::Unreadable)?;
         let found = end_entity.verify_for_usage(
             self.algorithms.all,
             anchors,
@@ -82,7 +82,7 @@ impl TrustedOrSigned {
         found.map(drop).map_err(|_| last_fault.get())
     }
 
-    /// Whether a certificate that does not sign itself is trusted, and the chain ends there.
+    /// Whether the chain ends in a trusted certificate that is not self-signed.
     fn ends_in_an_intermediate(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -141,7 +141,7 @@ impl ServerCertVerifier for TrustedOrSigned {
                 Err(ChainFault::TooManyAuthorities.into())
             }
             Ok(verified) => {
-                // A chain of one certificate has no authority.
+                // A server certificate that is itself trusted has no authority to check.
                 if !self.roots.check_server(end_entity)? {
                     let anchors = &self.roots.anchors().roots;
                     self.find_path(end_entity, &known, anchors, now, |path| {
@@ -185,7 +185,7 @@ pub(super) fn is_authority_as_server(fault: &CertificateError) -> bool {
     is_fault(fault, &webpki::Error::CaUsedAsEndEntity)
 }
 
-/// Whether this is the fault, for which the TLS library has no variant.
+/// Whether `fault` wraps `expected`, for which the TLS library has no variant of its own.
 fn is_fault(fault: &CertificateError, expected: &webpki::Error) -> bool {
     match fault {
         CertificateError::Other(OtherError(other)) => other.downcast_ref() == Some(expected),
@@ -193,7 +193,7 @@ fn is_fault(fault: &CertificateError, expected: &webpki::Error) -> bool {
     }
 }
 
-/// Names the length of the key as the cause, if it is.
+/// Reports a short key as the cause of a bad signature.
 fn signature_fault(error: rustls::Error, certificate: &CertificateDer<'_>) -> rustls::Error {
     let is_bad = error == rustls::Error::InvalidCertificate(CertificateError::BadSignature);
     if is_bad && Facts::of(certificate).is_some_and(|facts| facts.has_short_key()) {

@@ -160,11 +160,11 @@ impl Error {
         Self::new(ErrorKind::Credential, what)
     }
 
-    /// Adds a fact about the credential that explains why the server refused it.
+    /// Adds the likely cause of a refusal: a fact about the credential.
     #[must_use]
     pub fn with_likely_cause(mut self, fact: &str) -> Self {
         let message = &mut Arc::make_mut(&mut self.details).message;
-        message.push_str("; the likely cause: ");
+        message.push_str("; likely cause: ");
         message.push_str(fact);
         self
     }

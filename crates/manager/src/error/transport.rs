@@ -80,7 +80,7 @@ impl Error {
                 let hint = certificate_hint(config, has_ended);
                 let code = fault.system_code();
                 let shown = code.map(|code| format!(" ({code})")).unwrap_or_default();
-                // Outside of the detail, which is hidden as a whole if it shows a secret.
+                // Not part of the detail, which is redacted as a whole if it contains a secret.
                 let source = match fault {
                     NetworkFault::Fetch(_) => "tokenFetch failed: ",
                     _ => "",

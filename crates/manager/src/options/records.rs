@@ -24,7 +24,7 @@ impl Options<'_> {
     }
 
     pub(super) fn headers(&mut self) -> ExtraHeaders {
-        const EXPECTED: &str = "a non-empty string of printable ASCII without blanks at its ends";
+        const EXPECTED: &str = "a non-empty string of printable ASCII without spaces at either end";
         let given = self.record(table::HEADERS);
         let mut headers: Vec<(String, HeaderSecret)> = Vec::with_capacity(given.len());
         for (given_name, value) in given {
@@ -56,7 +56,7 @@ impl Options<'_> {
         ExtraHeaders::new(headers)
     }
 
-    /// The members of a record, which is empty if it is absent.
+    /// Takes the members of a record. An absent record has none.
     fn record(&mut self, option: &str) -> Vec<(String, Given)> {
         match self.take(option) {
             None => Vec::new(),
@@ -74,7 +74,7 @@ impl Options<'_> {
     }
 }
 
-/// The name of a member in messages.
+/// How messages name a member of a record.
 fn member(option: &str, name: &str) -> String {
     format!("{option}.{}", name.escape_default())
 }

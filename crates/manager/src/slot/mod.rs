@@ -39,8 +39,8 @@ enum State {
     Closed,
 }
 
-/// The flight whose token will be stored. A flight that is detached gives its token to its waiters
-/// only.
+/// The flight whose token will be stored. A detached flight gives its token only to its
+/// waiters.
 #[derive(Clone, Copy, Debug)]
 struct CurrentFlight {
     id: FlightId,

@@ -238,7 +238,7 @@ fn the_next_wake_is_the_next_time_that_something_changes() {
 }
 
 #[test]
-fn a_failed_background_refresh_is_tried_again_when_the_cool_down_ends_caller_or_not() {
+fn a_failed_background_refresh_is_retried_after_the_cool_down_even_without_a_caller() {
     let mut line = Line::holding("a", 0, 300_000);
     let new_flight = line.wakes(218_400, true).unwrap();
     let landing = line.fails(218_500, new_flight, outage());
@@ -455,7 +455,7 @@ fn failed_beside_a_detached_flight(lifetime: u64, time: u64) -> (Line, NewFlight
 }
 
 #[test]
-fn background_refreshes_start_a_second_apart_though_a_late_success_ends_the_cool_down() {
+fn background_refreshes_start_a_second_apart_even_if_a_late_success_ends_the_cool_down() {
     let (mut line, detached) = failed_beside_a_detached_flight(300_000, 250_000);
     line.succeeds(250_100, detached, token("late", 0, 300_000));
     assert_eq!(line.takes(250_100, Call::Any).1, None, "by a caller");

@@ -1,4 +1,4 @@
-//! Clears by hand.
+//! Calls that clear the slot.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Successors, from their arrival to their adoption.
+//! Successors of a held token, from arrival to adoption.
 
 use super::*;
 
