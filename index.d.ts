@@ -397,7 +397,8 @@ export interface KeycloakTokenManagerOptions {
    * `Proxy-*` and headers that control the connection are refused. A value is printable ASCII
    * without leading or trailing whitespace. The headers are sent to the configured origin, and to
    * the token endpoint of the discovery document if that endpoint uses https. Messages may show the
-   * values of `Forwarded` and `X-Forwarded-*`.
+   * values of `Forwarded` and of `X-Forwarded-For`, `-Host`, `-Port`, `-Prefix`, `-Proto` and
+   * `-Server`, which are addresses.
    */
   headers?: Readonly<Record<string, string>> | undefined;
   /**
@@ -442,10 +443,12 @@ export interface KeycloakTokenManagerOptions {
    * The cache, refresh, retries, errors, redaction, limits and `requestTimeoutMs` stay the same.
    * The function runs on the thread, and in the `AsyncLocalStorage` context, in which the manager
    * was created. `proxy`, `ca`, `caFile`, `skipTlsVerify: true` and client certificates cannot be
-   * combined with `tokenFetch`: configure the function instead. With `tokenFetch`, the manager does
-   * not guarantee a refresh while the event loop is blocked, a process that can end during a
-   * request, secrets outside the JavaScript heap, the time limits for connecting and for idle
-   * connections, the replacement of lost connections, or an error for a compressed response.
+   * combined with `tokenFetch`: configure the function instead. A function that presents a client
+   * certificate needs `clientAuthentication: 'tls_client_auth'` and no credential. With
+   * `tokenFetch`, the manager does not guarantee a refresh while the event loop is blocked, a
+   * process that can end during a request, secrets outside the JavaScript heap, the time limits for
+   * connecting and for idle connections, the replacement of lost connections, or an error for a
+   * compressed response.
    */
   tokenFetch?: true | TokenFetch | undefined;
   /** The API to which `fetch` may send the token. Default: none. */

@@ -13,7 +13,12 @@ const { CLIENT, openManager, rejection, tokenResponse } = require('./support/man
 /** A hanging test must fail. */
 const LIMIT_MS = 30_000;
 const KEY = 'canary-gateway-key-17';
-const HEADERS = { 'X-Api-Key': KEY, 'User-Agent': 'portal/1', 'X-Forwarded-Proto': 'https' };
+const HEADERS = {
+  'X-Forwarded-Access-Token': KEY,
+  'X-Api-Key': KEY,
+  'User-Agent': 'portal/1',
+  'X-Forwarded-Proto': 'https',
+};
 
 /** A server whose requests are in `requests`; `answer(request)` returns a status and JSON. */
 async function serve(t, answer) {
@@ -100,6 +105,8 @@ describe('headers', { timeout: LIMIT_MS }, () => {
       { 'Proxy-Authorization': KEY },
       /"Proxy-Authorization" may not be set/,
     ],
+    ["an answer's cookie", { 'Set-Cookie': KEY }, /"Set-Cookie" may not be set/],
+    ['a header for an upgrade', { 'HTTP2-Settings': KEY }, /"HTTP2-Settings" may not be set/],
     ['a cookie', { Cookie: KEY }, /headers: "Cookie" may not be set/],
     ['a name with a line break', { 'a\r\nb': KEY }, /headers: "a\\r\\nb" is not the name/],
     [

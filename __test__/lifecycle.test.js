@@ -8,7 +8,7 @@ const { describe, it } = require('node:test');
 const { setTimeout: delay } = require('node:timers/promises');
 const { now, run } = require('./programs');
 const { startFakeTokenEndpointProcess, startRawServer } = require('./support/fault-server.js');
-const { numbered, start } = require('./support/manager.js');
+const { numbered, start, unhandledRejections, until } = require('./support/manager.js');
 
 /** A hanging test must fail. */
 const LIMIT_MS = 30_000;
@@ -25,6 +25,10 @@ const isLinux =
 
 function median(numbers) {
   return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)];
+}
+
+function block(ms) {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
 const isClosed = { name: 'KeycloakTokenError', code: 'ERR_KEYCLOAK_CLOSED', retryable: false };
@@ -221,6 +225,29 @@ describe('close', { timeout: LIMIT_MS }, () => {
     await assert.rejects(manager.getToken(), isClosed);
     assert.equal(lines.length, 1);
     await assert.rejects(manager.getToken(), isClosed);
+  });
+
+  it('may come from a logger just before the secret function is wanted', async (t) => {
+    const reasons = unhandledRejections(t);
+    const { endpoint, open } = await start(t);
+    endpoint.setAnswer(numbered(6));
+    let calls = 0;
+    const clientSecret = () => {
+      calls += 1;
+      if (calls === 1) return 'test-secret';
+      // The failure is logged and the next attempt begins while the event loop is blocked.
+      setImmediate(block, 2_000);
+      throw new Error('no secret');
+    };
+    const log = () => {};
+    const warn = () => manager.close();
+    const manager = open({ clientSecret, logger: { error: log, warn, info: log, debug: log } });
+    await manager.getToken();
+    await manager.getToken();
+    await until(() => manager.snapshot().state === 'closed', 'the failed refresh is logged');
+    await delay(100);
+    assert.deepEqual(reasons, []);
+    assert.equal(calls, 2, 'the closed manager does not call the function');
   });
 
   it('stops refreshing', { timeout: 10_000 }, async (t) => {

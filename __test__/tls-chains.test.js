@@ -170,12 +170,12 @@ const ROWS = [
   [
     'a leaf of RSA 1024',
     () => ({ server: leaf({ key: 'RSA 1024' }) }),
-    { stricter: /RSA key of less than 2048 bits/ },
+    { stricter: /RSA key of less than 2048 or more than 8192 bits/ },
   ],
   [
     'a root of RSA 1024',
     () => below({ key: 'RSA 1024' }),
-    { stricter: /RSA key of less than 2048 bits/ },
+    { stricter: /RSA key of less than 2048 or more than 8192 bits/ },
   ],
   [
     'a pathlen that suffices',
@@ -283,6 +283,58 @@ const ROWS = [
     'a self-signed leaf for clients',
     () => own({ extensions: `${LEAF}\nextendedKeyUsage=clientAuth` }),
     /./,
+  ],
+  [
+    'a self-signed leaf with CA:TRUE for clients',
+    () => own({ extensions: `${LEAF}\n${CA}\nextendedKeyUsage=clientAuth` }),
+    /not for servers/,
+  ],
+  [
+    'a self-signed leaf with CA:TRUE for any purpose',
+    () => own({ extensions: `${LEAF}\n${CA}\nextendedKeyUsage=anyExtendedKeyUsage` }),
+    /not for servers/,
+  ],
+  [
+    'a self-signed leaf with nsCertType client',
+    () => own({ extensions: `${LEAF}\nnsCertType=client` }),
+    /not for servers/,
+  ],
+  [
+    'a leaf with nsCertType client',
+    () => ({ server: leaf({ extensions: `${LEAF}\nnsCertType=client` }) }),
+    /not for servers/,
+  ],
+  [
+    'a leaf with nsCertType server',
+    () => ({ server: leaf({ extensions: `${LEAF}\nnsCertType=server` }) }),
+    'token',
+  ],
+  [
+    'a root whose new certificate is signed with its old key, without the old one',
+    () => {
+      const ids = 'subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid';
+      const extensions = `${AUTHORITY}\n${ids}`;
+      const old = issue({ extensions, subject: '/CN=new-with-old' });
+      const fresh = issue({ by: old, isOwn: true, extensions, subject: '/CN=new-with-old' });
+      return { server: leaf({ by: fresh }), ca: fresh.cert };
+    },
+    /only an intermediate authority is trusted/,
+  ],
+  [
+    'a root with pathlen 0 before the same root without, above an intermediate',
+    () => {
+      const subject = '/CN=twice';
+      const narrow = issue({
+        subject,
+        extensions: `${AUTHORITY},pathlen:0`.replace(/(CA:TRUE)(.*),pathlen:0/s, '$1,pathlen:0$2'),
+      });
+      const root = issue({ subject, sameKeyAs: narrow });
+      const intermediate = leaf({ by: root, extensions: AUTHORITY });
+      const server = leaf({ by: intermediate });
+      const cert = server.cert + intermediate.cert;
+      return { server: { ...server, cert }, ca: narrow.cert + root.cert };
+    },
+    /pathlen/,
   ],
   ['an expired self-signed leaf', () => own({ extensions: LEAF, validity: EXPIRED }), /expired/],
   [

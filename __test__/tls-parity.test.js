@@ -252,26 +252,41 @@ describe('a server with', { timeout: LIMIT_MS, concurrency: 4 }, () => {
 
 describe('a response that ends without close_notify', { timeout: LIMIT_MS }, () => {
   const certificate = leaf({});
-  for (const [name, body, code] of [
-    ['is accepted if it has no length and its JSON object is complete', TOKEN, undefined],
-    ['is refused if its JSON object is incomplete', TOKEN.slice(0, -1), 'ERR_KEYCLOAK_NETWORK'],
-    ['is refused if it is too short', { length: TOKEN.length + 1 }, 'ERR_KEYCLOAK_NETWORK'],
-    ['is refused if a chunk is incomplete', { chunk: TOKEN.length + 1 }, 'ERR_KEYCLOAK_NETWORK'],
+  const WHOLE = { status: '200 OK', fields: [], body: TOKEN };
+  const OAUTH = '{"error":"invalid_client"}';
+  // [name, the response, the code of the error; without one, a token]
+  for (const [name, response, code] of [
+    ['is accepted if it has no length and its JSON object is complete', {}],
+    ['is refused if its JSON object is incomplete', { body: TOKEN.slice(0, -1) }, 'NETWORK'],
+    ['is refused if it is empty', { body: '' }, 'NETWORK'],
+    ['is refused if it is too short', { fields: ['Content-Length: 999'] }, 'NETWORK'],
+    [
+      'is refused if a chunk is incomplete',
+      { fields: ['Transfer-Encoding: chunked'], body: `fff\r\n${TOKEN}` },
+      'NETWORK',
+    ],
+    [
+      'is an OAuth error if its JSON object is complete',
+      { status: '400 Bad', body: OAUTH },
+      'OAUTH',
+    ],
+    [
+      'is refused if the JSON object of an error is incomplete',
+      { status: '400 Bad', body: OAUTH.slice(0, -1) },
+      'NETWORK',
+    ],
+    ['is an HTTP error by its status', { status: '401 No', body: '<html>' }, 'HTTP'],
+    ['is a redirect by its status', { status: '302 Found', body: '' }, 'PROTOCOL'],
   ]) {
     test(name, async (t) => {
-      const head = ['HTTP/1.1 200 OK', 'Content-Type: application/json'];
-      if (body.length !== undefined && typeof body !== 'string') {
-        head.push(`Content-Length: ${body.length}`);
-      }
-      if (body.chunk !== undefined) head.push('Transfer-Encoding: chunked');
-      const size = body.chunk === undefined ? '' : `${body.chunk.toString(16)}\r\n`;
-      const text = typeof body === 'string' ? body : TOKEN;
+      const { status, fields, body } = { ...WHOLE, ...response };
+      const head = [`HTTP/1.1 ${status}`, 'Content-Type: application/json', ...fields];
       const server = tls.createServer({ key: certificate.key, cert: certificate.cert });
       const { port, sockets } = await listen(t, server);
       server.on('secureConnection', (socket) => {
         socket.on('error', () => {});
         socket.once('data', () => {
-          socket.write(`${head.join('\r\n')}\r\n\r\n${size}${text}`, () => {
+          socket.write(`${head.join('\r\n')}\r\n\r\n${body}`, () => {
             // Ends the connection below TLS.
             for (const raw of sockets) raw.end();
           });
@@ -280,7 +295,7 @@ describe('a response that ends without close_notify', { timeout: LIMIT_MS }, () 
       const tokenEndpoint = `https://localhost:${port}/token`;
       const manager = openManager(t, { tokenEndpoint, ca: root.cert, requestTimeoutMs: 2_000 });
       if (code === undefined) assert.equal(await manager.getToken(), 'token-1');
-      else await rejection(manager.getToken(), code);
+      else await rejection(manager.getToken(), `ERR_KEYCLOAK_${code}`);
     });
   }
 });

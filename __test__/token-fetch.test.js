@@ -47,6 +47,19 @@ function open(t, tokenFetch, options = {}) {
   return manager;
 }
 
+function throwing(name) {
+  const get = () => {
+    throw new Error('a getter');
+  };
+  return Object.defineProperty({}, name, { get });
+}
+
+function revoked() {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  return proxy;
+}
+
 const failing = (make) => () => Promise.reject(make());
 const coded = (code, message = 'fetch failed') => Object.assign(new Error(message), { code });
 const caused = (cause) => new TypeError('fetch failed', { cause });
@@ -199,6 +212,8 @@ describe('a response of the function', { timeout: LIMIT_MS }, () => {
     ['an object without a status', () => ({ text: async () => TOKEN }), /must return a Response/],
     ['an object without a body', () => ({ status: 200 }), /must return a Response/],
     ['a network error', () => Response.error(), /without an HTTP status/],
+    ['a read body', readResponse, /whose body was already read/],
+    ['a locked body', lockedResponse, /whose body was already read/],
     [
       'a followed redirect',
       () => ({ ...plain, redirected: true, text: async () => TOKEN }),
@@ -266,6 +281,18 @@ describe('a response of the function', { timeout: LIMIT_MS }, () => {
     assert.ok(error.retryAfterMs > 100_000 && error.retryAfterMs <= 120_000);
   });
 });
+
+async function readResponse() {
+  const response = new Response(TOKEN);
+  await response.text();
+  return response;
+}
+
+function lockedResponse() {
+  const response = new Response(TOKEN);
+  response.body.getReader();
+  return response;
+}
 
 let cancelled = 0;
 
@@ -348,6 +375,9 @@ describe('an error that the function throws', { timeout: LIMIT_MS }, () => {
       undefined,
       /tokenFetch failed: odd$/,
     ],
+    ['a getter that throws', () => throwing('code'), NETWORK, undefined, /cannot be read$/],
+    ['a message that throws', () => throwing('message'), NETWORK, undefined, /cannot be read$/],
+    ['a revoked proxy', revoked, NETWORK, undefined, /cannot be read$/],
     ['a string', () => 'odd', NETWORK, undefined, /tokenFetch failed: the error has no message$/],
     ['undefined', () => undefined, NETWORK, undefined, /failed: the error has no message$/],
     [
@@ -474,6 +504,45 @@ describe('a request of the function', { timeout: LIMIT_MS }, () => {
     const before = cancelled;
     answer(new Response(new ReadableStream(endless())));
     await until(() => cancelled === before + 1, 'the late body is cancelled');
+  });
+
+  test('that never settles is forgotten at its deadline, and its late body is cancelled', async (t) => {
+    let answer;
+    const tokenFetch = () =>
+      new Promise((resolve) => {
+        answer = resolve;
+      });
+    const manager = open(t, tokenFetch, { requestTimeoutMs: 100 });
+    await rejection(manager.getToken(), 'ERR_KEYCLOAK_TIMEOUT');
+    const before = cancelled;
+    answer(new Response(new ReadableStream(endless())));
+    await until(() => cancelled === before + 1, 'the late body is cancelled');
+  });
+
+  test('has its body cancelled at the deadline even if the stream ignores the signal', async (t) => {
+    const before = cancelled;
+    const silent = { ...endless(), pull: () => new Promise(() => {}) };
+    const manager = open(t, async () => new Response(new ReadableStream(silent)), {
+      requestTimeoutMs: 100,
+    });
+    await rejection(manager.getToken(), 'ERR_KEYCLOAK_TIMEOUT');
+    await until(() => cancelled === before + 1, 'the body is cancelled');
+  });
+
+  test('may present a client certificate, which takes no credential', async (t) => {
+    const forms = [];
+    const tokenFetch = async (_url, { body }) => {
+      forms.push(Object.fromEntries(new URLSearchParams(body)));
+      return new Response(TOKEN);
+    };
+    const clientAuthentication = 'tls_client_auth';
+    const options = { tokenEndpoint: ENDPOINT, clientId: 'c', clientAuthentication };
+    const manager = new KeycloakTokenManager({ ...options, tokenFetch });
+    t.after(() => manager.close());
+    assert.equal(await manager.getToken(), 'token-1');
+    assert.deepEqual(forms, [{ grant_type: 'client_credentials', client_id: 'c' }]);
+    const code = { code: 'ERR_KEYCLOAK_CONFIG', message: /none is given/ };
+    assert.throws(() => new KeycloakTokenManager(options), code);
   });
 
   test('is not sent if its deadline passed while the event loop was blocked', async (t) => {

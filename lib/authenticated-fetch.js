@@ -3,7 +3,7 @@
 // The policy of `manager.fetch`: where tokens are sent, how a 401 is handled, which redirects are
 // followed. `outgoing-request.js` builds the requests; native code decides when to drop a token.
 
-const { isDisturbed } = require('node:stream');
+const { cancel, readerOf, unreadBody } = require('./body.js');
 const { KeycloakTokenError, badRequest } = require('./error.js');
 const { OutgoingRequest, REDIRECTS, headerOf } = require('./outgoing-request.js');
 
@@ -156,19 +156,6 @@ async function orCancel(response, step) {
   }
 }
 
-/** The body, unless `resource.fetch` has read, locked or hidden it. */
-function unreadBody(response) {
-  try {
-    const { body, bodyUsed } = response;
-    // A Node stream is flowing or paused once a consumer is attached.
-    const isTaken =
-      bodyUsed || body?.locked || typeof body?.readableFlowing === 'boolean' || isDisturbed(body);
-    return isTaken ? undefined : body;
-  } catch {
-    return undefined;
-  }
-}
-
 /** Never throws, because the next request does not depend on this body. */
 async function drain(response) {
   let timer;
@@ -186,22 +173,6 @@ async function drain(response) {
     // A connection that breaks now would not be reused anyway.
   } finally {
     clearTimeout(timer);
-  }
-}
-
-function readerOf(body) {
-  if (typeof body?.getReader === 'function') return body.getReader();
-  // A test double's Node stream. `Readable.toWeb` would throw uncatchably once it is cancelled.
-  const chunks = body?.[Symbol.asyncIterator]?.();
-  return chunks && { read: () => chunks.next(), cancel: () => body.destroy?.() };
-}
-
-function cancel(body) {
-  try {
-    // A test double's `cancel` may return no promise, and a Node stream's method has another name.
-    Promise.resolve(body?.cancel?.() ?? body?.destroy?.()).catch(() => {});
-  } catch {
-    // Errors of a body without a reader do not matter.
   }
 }
 

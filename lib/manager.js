@@ -54,6 +54,7 @@ class KeycloakTokenManager {
   #tokenFetch;
   // The requests that are being sent with `tokenFetch`.
   #requests = NO_FLIGHTS;
+  #isClosed = false;
   // Runs the user's functions in the async context in which the manager was created.
   #inContext;
 
@@ -125,6 +126,7 @@ class KeycloakTokenManager {
     } catch (error) {
       return Promise.reject(error);
     }
+    this.#isClosed = true;
     this.#forget();
     this.#logger = undefined;
     this.#secretFunction = undefined;
@@ -243,7 +245,11 @@ class KeycloakTokenManager {
   }
 
   [deliver]() {
-    for (const event of this.#call('drain')) this.#handle(event);
+    for (const event of this.#call('drain')) {
+      // A logger may have closed the manager.
+      if (this.#isClosed) return;
+      this.#handle(event);
+    }
     if (this.#published[0] !== this.#version) this.#letGo();
   }
 

@@ -6,6 +6,7 @@
  * classifies the outcome.
  */
 
+const { cancel, readerOf, unreadBody } = require('./body.js');
 const { MAX_ANSWER, USER_AGENT } = require('./native.js');
 
 /** The headers of an answer that the native side reads. */
@@ -13,11 +14,20 @@ const HEADERS = ['content-encoding', 'retry-after'];
 /** The maximum number of nested causes that are searched for a code. */
 const MAX_CAUSES = 8;
 
-class TooLarge extends Error {}
+/** Thrown for a body over the limit. Compared by identity, because any value may be thrown. */
+const TOO_LARGE = new Error('the body is too large');
 
-/** Never rejects. Returns `undefined` if `signal` is aborted before the response is complete. */
-async function sendRequest(tokenFetch, { url, authorization, headers, body }, signal) {
+/** Never rejects. Returns `undefined` as soon as `signal` is aborted. */
+function sendRequest(tokenFetch, request, signal) {
+  const aborted = new Promise((resolve) => {
+    signal.addEventListener('abort', () => resolve(undefined), { once: true });
+  });
+  return Promise.race([exchange(tokenFetch, request, signal), aborted]);
+}
+
+async function exchange(tokenFetch, { url, authorization, headers, body }, signal) {
   let response;
+  let status;
   try {
     const send = tokenFetch === true ? globalThis.fetch : tokenFetch;
     if (typeof send !== 'function') {
@@ -28,17 +38,16 @@ async function sendRequest(tokenFetch, { url, authorization, headers, body }, si
     }
     response = await send(url, init(authorization, headers, body, signal));
     if (signal.aborted) return undefined;
-    const fault = faultOf(response, url);
-    if (fault !== undefined) return fault;
-    const { status } = response;
+    const seen = inspect(response, url);
+    if (seen.type === 'Unusable') return seen;
+    status = seen.status;
     const answer = await readBody(response, signal);
     return { type: 'Answered', status, headers: headersOf(response), body: answer };
   } catch (error) {
-    if (signal.aborted) return undefined;
-    if (error instanceof TooLarge) return { type: 'TooLarge', status: response.status };
+    if (error === TOO_LARGE) return { type: 'TooLarge', status };
     return { type: 'Failed', ...describe(error) };
   } finally {
-    discard(response);
+    cancel(unreadBody(response));
   }
 }
 
@@ -55,30 +64,33 @@ function init(authorization, extra, body, signal) {
   return { method, headers, body, redirect: 'manual', signal };
 }
 
-/** Checks a response before its body is read. Returns `undefined` if the response is usable. */
-function faultOf(response, url) {
+/** The status of a response, or why it is unusable. Reads each member once. */
+function inspect(response, asked) {
   const isObject = typeof response === 'object' && response !== null;
-  if (isObject && response.type === 'opaqueredirect') {
+  const { status, type, redirected, url, body, bodyUsed, arrayBuffer, text } = isObject
+    ? response
+    : {};
+  if (type === 'opaqueredirect') {
     return unusable(undefined, 'the answer is a redirect, which is never followed');
   }
-  if (!isObject || !Number.isInteger(response.status) || !isReadable(response)) {
+  const isReadable =
+    isStream(body) || [arrayBuffer, text].some((method) => typeof method === 'function');
+  if (!Number.isInteger(status) || !isReadable) {
     return unusable(undefined, 'tokenFetch must return a Response, or a promise of one');
   }
-  const { status } = response;
   if (status < 100 || status > 599) {
     return unusable(undefined, 'tokenFetch returned a Response without an HTTP status');
   }
-  if (response.redirected === true || !isUrlOf(response, url)) {
+  if (redirected === true || !isSameUrl(url, asked)) {
     return unusable(
       status,
       "tokenFetch followed a redirect: the function must respect redirect: 'manual'",
     );
   }
-  return undefined;
-}
-
-function isReadable({ body, arrayBuffer, text }) {
-  return isStream(body) || [arrayBuffer, text].some((method) => typeof method === 'function');
+  if (bodyUsed || (isStream(body) && unreadBody({ body }) === undefined)) {
+    return unusable(status, 'tokenFetch returned a Response whose body was already read');
+  }
+  return { status };
 }
 
 function isStream(body) {
@@ -87,14 +99,14 @@ function isStream(body) {
 }
 
 /** Test doubles have no URL, or an empty one. */
-function isUrlOf(response, url) {
-  if (!response.url) return true;
+function isSameUrl(url, asked) {
+  if (!url) return true;
   const normal = (text) => {
     const parsed = new URL(text);
     parsed.hash = '';
     return parsed.href;
   };
-  return URL.canParse(response.url) && normal(response.url) === normal(url);
+  return URL.canParse(url) && normal(url) === normal(asked);
 }
 
 function unusable(status, detail) {
@@ -110,54 +122,37 @@ function headersOf({ headers }) {
   return found;
 }
 
-/** The whole body. Throws `TooLarge` as soon as it exceeds the limit. */
+/** The whole body. Throws `TOO_LARGE` as soon as the body exceeds the limit. */
 async function readBody(response, signal) {
-  if (Number(response.headers?.get?.('content-length')) > MAX_ANSWER) throw new TooLarge();
-  const { body } = response;
-  if (!isStream(body)) {
+  if (Number(response.headers?.get?.('content-length')) > MAX_ANSWER) throw TOO_LARGE;
+  const reader = readerOf(response.body);
+  if (reader === undefined) {
     const whole =
       typeof response.arrayBuffer === 'function'
         ? Buffer.from(await response.arrayBuffer())
         : Buffer.from(String(await response.text()));
-    if (whole.length > MAX_ANSWER) throw new TooLarge();
+    if (whole.length > MAX_ANSWER) throw TOO_LARGE;
     return whole;
   }
+  // A stream may have been made by code that ignores the signal.
+  const stop = () => cancel(reader);
+  signal.addEventListener('abort', stop, { once: true });
   const chunks = [];
   let length = 0;
-  for await (const chunk of Symbol.asyncIterator in body ? body : chunksOf(body)) {
-    // The code that created the stream may ignore the signal.
-    if (signal.aborted) break;
-    const bytes = Buffer.from(chunk);
-    length += bytes.length;
-    if (length > MAX_ANSWER) throw new TooLarge();
-    chunks.push(bytes);
-  }
-  return Buffer.concat(chunks, length);
-}
-
-/** The chunks of a web stream that cannot be iterated. */
-async function* chunksOf(stream) {
-  const reader = stream.getReader();
   try {
     for (;;) {
       const { done, value } = await reader.read();
-      if (done) return;
-      yield value;
+      if (done) return Buffer.concat(chunks, length);
+      const bytes = Buffer.from(value);
+      length += bytes.length;
+      if (length > MAX_ANSWER) throw TOO_LARGE;
+      chunks.push(bytes);
     }
+  } catch (error) {
+    stop();
+    throw error;
   } finally {
-    await reader.cancel();
-    reader.releaseLock();
-  }
-}
-
-/** Frees the connection of a response whose body was not read to its end. */
-function discard(response) {
-  try {
-    const body = response?.body;
-    if (typeof body?.destroy === 'function') body.destroy();
-    else if (typeof body?.cancel === 'function') body.cancel()?.catch?.(() => {});
-  } catch {
-    // The body is locked, or a test double does not support cancellation.
+    signal.removeEventListener('abort', stop);
   }
 }
 
@@ -166,16 +161,21 @@ function discard(response) {
  * itself is not kept, because some clients attach the whole request to it.
  */
 function describe(thrown) {
-  let last = thrown;
-  for (let error = thrown, count = 0; isError(error) && count < MAX_CAUSES; count += 1) {
-    last = error;
-    if (typeof error.code === 'string') {
-      return { code: codeOf(error), detail: messageOf(error) };
+  try {
+    let last = thrown;
+    for (let error = thrown, count = 0; isError(error) && count < MAX_CAUSES; count += 1) {
+      last = error;
+      if (typeof error.code === 'string') {
+        return { code: codeOf(error), detail: messageOf(error) };
+      }
+      // Node tries all addresses of a host, and has an error for each.
+      error = error.cause ?? error.errors?.[0];
     }
-    // Node tries all addresses of a host and collects one error for each.
-    error = error.cause ?? error.errors?.[0];
+    return { detail: messageOf(last) };
+  } catch {
+    // A getter of the error threw.
+    return { detail: 'the error cannot be read' };
   }
-  return { detail: messageOf(last) };
 }
 
 function isError(value) {

@@ -22,7 +22,8 @@ const SHARED_METHODS = [
 
 function openSharedManager({ key, config, logger, lifecycle, tokenFetch }) {
   const print = fingerprints();
-  const readAll = () => ({ ...read(config, key), tokenFetch });
+  const inCode = tokenFetch === undefined ? {} : { tokenFetch };
+  const readAll = () => ({ ...read(config, key), ...inCode });
   const manager = atKey(key, () => new KeycloakTokenManager({ ...readAll(), logger }));
   let inUse = print(readAll());
   // A configuration may lack `subscribe`.

@@ -9,8 +9,8 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use oauth::{
-    ClientAssertion, ClientCredentialsGrant, ClientSecret, ExtraHeaders, Issuer, SigningAlgorithm,
-    SigningKey, TokenEndpoint,
+    AnswerError, ClientAssertion, ClientCredentialsGrant, ClientSecret, ExtraHeaders, Issuer,
+    SigningAlgorithm, SigningKey, TokenEndpoint,
 };
 use transport::{ClientIdentity, ProxyUrl};
 
@@ -23,6 +23,8 @@ pub enum Credential {
     Key(Arc<SigningKey>),
     /// A certificate and its key.
     Identity(Arc<ClientIdentity>),
+    /// A certificate that the function of `tokenFetch` presents.
+    HeldByFunction,
     /// An assertion that another program signed.
     Assertion(Arc<ClientAssertion>),
 }
@@ -223,11 +225,13 @@ impl Config {
     /// The likely cause of a refusal of `credential`: a clause that names the option and
     /// does not reveal the value.
     #[must_use]
-    pub fn flaw_of(&self, credential: &Credential) -> Option<String> {
+    pub fn flaw_of(&self, credential: &Credential, error: &AnswerError) -> Option<String> {
+        let is_refused = error.is_client_refusal();
         let flaw = match credential {
-            Credential::Secret(secret) => secret.flaw(self.grant.authentication),
-            Credential::Assertion(assertion) => assertion.flaw(),
-            Credential::Key(_) | Credential::Identity(_) => None,
+            Credential::Secret(secret) if is_refused => secret.flaw(self.grant.authentication),
+            Credential::Assertion(assertion) if is_refused => assertion.flaw(),
+            Credential::Assertion(assertion) if error.is_too_large() => assertion.excess(),
+            _ => None,
         };
         let name = match &self.credential {
             CredentialConfig::Files(CredentialFiles::Secret(path)) => {

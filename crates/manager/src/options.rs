@@ -245,7 +245,7 @@ pub fn parse(
     let token_fetch = options.token_fetch();
     let target = options.target();
     let client_id = options.client_id();
-    let (proving, credential) = options.credential().unzip();
+    let (proving, credential) = options.credential(token_fetch).unzip();
     let authentication = options.client_authentication(proving);
     let assertion = options.assertion(authentication, credential.as_ref());
     if authentication == ClientAuthentication::TlsClientAuth

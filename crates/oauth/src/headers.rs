@@ -13,19 +13,31 @@ const RESERVED: &[&str] = &[
     "authorization",
     "connection",
     "cookie",
+    "cookie2",
     "expect",
     "host",
+    "http2-settings",
     "keep-alive",
+    "set-cookie",
     "te",
     "trailer",
+    "trailers",
     "transfer-encoding",
     "upgrade",
 ];
 const RESERVED_PREFIXES: [&str; 2] = ["content-", "proxy-"];
 
-/// Prefixes of headers whose values are addresses and schemes. These are not secret and appear in
-/// most texts of a server.
-const ADDRESSES: [&str; 2] = ["forwarded", "x-forwarded-"];
+/// Headers whose values are addresses and schemes. These are not secret and appear in most texts
+/// of a server.
+const ADDRESSES: [&str; 7] = [
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-proto",
+    "x-forwarded-server",
+];
 
 /// Why a header is refused. `Display` is a clause about the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,9 +100,8 @@ impl ExtraHeaders {
     /// A redactor for the texts of a server that received these headers.
     #[must_use]
     pub fn redactor(&self) -> Redactor {
-        let is_secret = |name: &str| !ADDRESSES.iter().any(|prefix| name.starts_with(prefix));
         self.iter()
-            .filter(|(name, _)| is_secret(name))
+            .filter(|(name, _)| !ADDRESSES.contains(name))
             .fold(Redactor::none(), |redactor, (_, value)| redactor.and_header(value))
     }
 }

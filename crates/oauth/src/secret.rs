@@ -232,12 +232,15 @@ impl ClientAssertion {
     pub fn flaw(&self) -> Option<SecretFlaw> {
         let assertion = self.expose();
         SecretFlaw::of(assertion).or_else(|| {
-            if assertion.split('.').count() != 3 || !assertion.bytes().all(is_token_byte) {
-                Some(SecretFlaw::NotJwt)
-            } else {
-                (assertion.len() > LONG_ASSERTION).then_some(SecretFlaw::TooLong)
-            }
+            let is_jwt = assertion.split('.').count() == 3 && assertion.bytes().all(is_token_byte);
+            (!is_jwt).then_some(SecretFlaw::NotJwt)
         })
+    }
+
+    /// The likely cause if a gateway finds a request with this assertion too large.
+    #[must_use]
+    pub fn excess(&self) -> Option<SecretFlaw> {
+        (self.expose().len() > LONG_ASSERTION).then_some(SecretFlaw::TooLong)
     }
 }
 
@@ -335,10 +338,14 @@ mod tests {
     fn the_flaw_of_an_assertion_is_its_likely_mistake() {
         let long = format!("a.{}.c", "b".repeat(LONG_ASSERTION));
         let longest = format!("a.{}.c", "b".repeat(LONG_ASSERTION - 4));
+        for (name, value, excess) in
+            [("2 KiB", &longest, None), ("over 2 KiB", &long, Some(SecretFlaw::TooLong))]
+        {
+            let assertion = ClientAssertion::new(value.clone()).unwrap();
+            assert_eq!((assertion.flaw(), assertion.excess()), (None, excess), "{name}");
+        }
         for (name, value, flaw) in [
             ("JWT", "a.b.c", None),
-            ("2 KiB", longest.as_str(), None),
-            ("over 2 KiB", long.as_str(), Some(SecretFlaw::TooLong)),
             ("mark", "\u{feff}a.b.c", Some(SecretFlaw::ByteOrderMark)),
             ("quoted", "\"a.b.c\"", Some(SecretFlaw::Quoted)),
             ("with its scheme", "Bearer a.b.c", Some(SecretFlaw::NotJwt)),

@@ -50,6 +50,8 @@ pub(super) enum ChainFault {
     AuthorityMayNotSign,
     #[error("its keyUsage is not that of a server: add digitalSignature, or omit keyUsage")]
     NotForServers,
+    #[error("it is not for servers: issue it with extendedKeyUsage serverAuth, without nsCertType")]
+    ForOtherPurpose,
     #[error(
         "it is marked as an authority: issue it with basicConstraints CA:FALSE, or set \
          tokenFetch: true to send token requests with Node's TLS"
@@ -61,10 +63,10 @@ pub(super) enum ChainFault {
     )]
     TooManyAuthorities,
     #[error(
-        "it, or the certificate of an authority, has an RSA key of less than 2048 bits: issue it \
-         with a longer key, or set tokenFetch: true to send token requests with Node's TLS"
+        "it, or the certificate of an authority, has an RSA key of less than 2048 or more \
+         than 8192 bits: issue it with another key, or set tokenFetch: true to send token requests with Node's TLS"
     )]
-    ShortKey,
+    KeyLength,
     #[error("a certificate in the chain cannot be parsed: issue another one")]
     Unreadable,
 }
@@ -84,9 +86,10 @@ impl ChainFault {
             self,
             Self::AuthorityMayNotSign
                 | Self::NotForServers
+                | Self::ForOtherPurpose
                 | Self::AuthorityAsServer
                 | Self::TooManyAuthorities
-                | Self::ShortKey
+                | Self::KeyLength
                 | Self::Unreadable
         )
     }
@@ -106,8 +109,7 @@ pub(super) struct Facts {
     pub(super) public_key: Vec<u8>,
     not_before: Duration,
     not_after: Duration,
-    /// Whether issuer and subject are the same.
-    is_self_issued: bool,
+    issuance: Issuance,
     has_version_1: bool,
     /// The first eight bits of `keyUsage`, with the first bit as the most significant.
     key_usage: Option<u8>,
@@ -115,8 +117,33 @@ pub(super) struct Facts {
     authority: Option<Authority>,
     /// Whether `extendedKeyUsage` includes `serverAuth`; `None` without the extension.
     is_for_servers: Option<bool>,
+    /// The first bits of Netscape's `nsCertType`, the first one highest.
+    ns_cert_type: Option<u8>,
     /// Whether a critical extension is unknown to OpenSSL.
     has_unknown_extension: bool,
+}
+
+/// Who issued a certificate (RFC 5280 §3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Issuance {
+    ByAnother,
+    /// Issuer and subject are the same, but their keys differ.
+    SelfIssued,
+    /// Issuer and subject are the same, and no extension says that their keys differ.
+    SelfSigned,
+}
+
+/// The identifiers of a certificate's key and of its issuer's key.
+#[derive(Default)]
+struct KeyIds {
+    subject: Option<Vec<u8>>,
+    issuer: Option<Vec<u8>>,
+}
+
+impl KeyIds {
+    fn may_be_the_same(&self) -> bool {
+        self.subject.is_none() || self.issuer.is_none() || self.subject == self.issuer
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,13 +160,18 @@ const KEY_CERT_SIGN: u8 = 0x04;
 /// Object identifiers of RFC 5280 §4.2.1, in DER without the header.
 const KEY_USAGE: &[u8] = &[0x55, 0x1D, 15];
 const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1D, 19];
+const SUBJECT_KEY_ID: &[u8] = &[0x55, 0x1D, 14];
+const AUTHORITY_KEY_ID: &[u8] = &[0x55, 0x1D, 35];
+/// Netscape's `nsCertType`, and its bit for servers.
+const NS_CERT_TYPE: &[u8] = &[0x60, 0x86, 0x48, 1, 0x86, 0xF8, 0x42, 1, 1];
+const NS_SERVER: u8 = 0x40;
 const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1D, 37];
 const SERVER_AUTH: &[u8] = &[0x2B, 6, 1, 5, 5, 7, 3, 1];
 
 /// The other extensions that OpenSSL 3 knows: subjectAltName, nameConstraints,
 /// cRLDistributionPoints, certificatePolicies, policyMappings, policyConstraints, inhibitAnyPolicy,
-/// the resources of RFC 3779, OCSP's noCheck and Netscape's type.
-const KNOWN_EXTENSIONS: [&[u8]; 11] = [
+/// the resources of RFC 3779 and OCSP's noCheck.
+const KNOWN_EXTENSIONS: [&[u8]; 10] = [
     &[0x55, 0x1D, 17],
     &[0x55, 0x1D, 30],
     &[0x55, 0x1D, 31],
@@ -150,13 +182,12 @@ const KNOWN_EXTENSIONS: [&[u8]; 11] = [
     &[0x2B, 6, 1, 5, 5, 7, 1, 7],
     &[0x2B, 6, 1, 5, 5, 7, 1, 8],
     &[0x2B, 6, 1, 5, 5, 7, 48, 1, 5],
-    &[0x60, 0x86, 0x48, 1, 0x86, 0xF8, 0x42, 1, 1],
 ];
 
 /// `rsaEncryption` of RFC 8017.
 const RSA: &[u8] = &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 1, 1];
-/// The shortest modulus that the TLS library's cryptography accepts, in bytes.
-const MIN_MODULUS: usize = 256;
+/// The lengths of a modulus that the TLS library's cryptography accepts, in bytes.
+const MODULUS: std::ops::RangeInclusive<usize> = 256..=1024;
 
 impl Facts {
     /// Reads a certificate of any version. `None` if the certificate is malformed.
@@ -180,13 +211,15 @@ impl Facts {
             public_key: public_key.value().to_vec(),
             not_before: time(not_before)?,
             not_after: time(not_after)?,
-            is_self_issued: issuer == subject,
+            issuance: Issuance::ByAnother,
             has_version_1,
             key_usage: None,
             authority: None,
             is_for_servers: None,
+            ns_cert_type: None,
             has_unknown_extension: false,
         };
+        let mut key_ids = KeyIds::default();
         // The remaining fields are the unique identifiers and, with tag 3, the extensions.
         for field in fields {
             let field = field?;
@@ -195,13 +228,20 @@ impl Facts {
             }
             let list = AnyRef::from_der(field.value()).ok()?;
             for extension in elements_in(list)? {
-                facts.read_extension(extension?)?;
+                facts.read_extension(extension?, &mut key_ids)?;
             }
+        }
+        if issuer == subject {
+            facts.issuance = if key_ids.may_be_the_same() {
+                Issuance::SelfSigned
+            } else {
+                Issuance::SelfIssued
+            };
         }
         Some(facts)
     }
 
-    fn read_extension(&mut self, extension: AnyRef<'_>) -> Option<()> {
+    fn read_extension(&mut self, extension: AnyRef<'_>, key_ids: &mut KeyIds) -> Option<()> {
         let mut parts = elements_in(extension)?;
         let name = parts.next()??.value();
         let mut value = parts.next()??;
@@ -237,6 +277,23 @@ impl Facts {
                 };
                 self.is_for_servers = Some(purposes.any(is_server));
             }
+            NS_CERT_TYPE => {
+                let bits = BitStringRef::from_der(value).ok()?;
+                self.ns_cert_type = Some(bits.raw_bytes().first().copied().unwrap_or_default());
+            }
+            SUBJECT_KEY_ID => {
+                key_ids.subject = Some(AnyRef::from_der(value).ok()?.value().to_vec());
+                self.has_unknown_extension |= is_critical;
+            }
+            AUTHORITY_KEY_ID => {
+                for part in elements(value)? {
+                    let part = part?;
+                    if part.tag().is_context_specific() && part.tag().number().value() == 0 {
+                        key_ids.issuer = Some(part.value().to_vec());
+                    }
+                }
+                self.has_unknown_extension |= is_critical;
+            }
             name => self.has_unknown_extension |= is_critical && !KNOWN_EXTENSIONS.contains(&name),
         }
         Some(())
@@ -250,9 +307,10 @@ impl Facts {
         self.not_before.as_secs() > now.as_secs()
     }
 
-    /// Whether the key is RSA and shorter than the TLS library's cryptography accepts.
-    pub(super) fn has_short_key(&self) -> bool {
-        self.modulus().is_some_and(|length| length < MIN_MODULUS)
+    /// Whether the key is RSA and of a length that the TLS library's cryptography refuses.
+    pub(super) fn has_refused_key(&self) -> bool {
+        self.modulus()
+            .is_some_and(|length| !MODULUS.contains(&length))
     }
 
     /// The length of the modulus of an RSA key, in bytes.
@@ -269,10 +327,16 @@ impl Facts {
         self.key_usage.is_none_or(|usages| usages & usage != 0)
     }
 
-    /// Checks the `keyUsage` of a server's certificate.
+    /// Checks the purposes of a server's certificate.
     fn check_server(&self) -> Result<(), ChainFault> {
         let usages = DIGITAL_SIGNATURE | KEY_ENCIPHERMENT | KEY_AGREEMENT;
-        if self.may(usages) {
+        let is_for_others = self.is_for_servers == Some(false)
+            || self
+                .ns_cert_type
+                .is_some_and(|types| types & NS_SERVER == 0);
+        if is_for_others {
+            Err(ChainFault::ForOtherPurpose)
+        } else if self.may(usages) {
             Ok(())
         } else {
             Err(ChainFault::NotForServers)
@@ -377,7 +441,7 @@ impl Roots {
         let facts = Facts::of(certificate).ok_or(NotACertificate)?;
         let anchor = webpki::anchor_from_trusted_cert(certificate);
         let anchor = anchor.map_err(|_| NotACertificate)?.to_owned();
-        if facts.is_self_issued {
+        if facts.issuance == Issuance::SelfSigned {
             self.anchors.roots.push(anchor);
             self.facts.push(facts);
         } else {
@@ -402,13 +466,13 @@ impl Roots {
     }
 
     /// Whether a key in the chain, or the key of a trusted certificate, is too short.
-    pub(super) fn have_short_key<'a>(
+    pub(super) fn have_refused_key<'a>(
         &self,
         mut chain: impl Iterator<Item = &'a CertificateDer<'a>>,
     ) -> bool {
         let is_short =
-            |der: &CertificateDer<'_>| Facts::of(der).is_some_and(|it| it.has_short_key());
-        chain.any(is_short) || self.facts.iter().any(Facts::has_short_key)
+            |der: &CertificateDer<'_>| Facts::of(der).is_some_and(|it| it.has_refused_key());
+        chain.any(is_short) || self.facts.iter().any(Facts::has_refused_key)
     }
 
     /// Checks a certificate that the verifier accepts as a server's, together with
@@ -416,14 +480,16 @@ impl Roots {
     pub(super) fn check_server(&self, certificate: &[u8]) -> Result<bool, ChainFault> {
         let facts = Facts::of(certificate).ok_or(ChainFault::Unreadable)?;
         facts.check_server()?;
-        Ok(facts.is_self_issued && self.contains(&facts))
+        Ok(facts.issuance == Issuance::SelfSigned && self.contains(&facts))
     }
 
     /// Like [`Roots::check_server`], for a self-signed certificate that is marked as an authority.
     pub(super) fn check_authority_as_server(&self, certificate: &[u8]) -> Result<bool, ChainFault> {
         let is_trusted = self.check_server(certificate)?;
         match Facts::of(certificate) {
-            Some(facts) if !facts.is_self_issued => Err(ChainFault::AuthorityAsServer),
+            Some(facts) if facts.issuance != Issuance::SelfSigned => {
+                Err(ChainFault::AuthorityAsServer)
+            }
             _ => Ok(is_trusted),
         }
     }
@@ -441,19 +507,17 @@ impl Roots {
             if !facts.may(KEY_CERT_SIGN) {
                 return Err(ChainFault::AuthorityMayNotSign);
             }
-            if !facts.is_self_issued {
+            if facts.issuance == Issuance::ByAnother {
                 intermediates = intermediates.saturating_add(1);
             }
         }
-        // An authority may have several trusted certificates with the same name and key.
-        let mut verdict = Err(ChainFault::NoRoot);
-        for facts in self.facts_of(path.anchor()) {
-            verdict = facts.check_root(intermediates, now);
-            if verdict.is_ok() {
-                break;
-            }
-        }
-        verdict
+        // An authority may have several trusted certificates with the same name and key. Like
+        // OpenSSL, take the first one that is valid at this time.
+        let is_valid = |facts: &&Facts| !facts.is_expired(now) && !facts.is_early(now);
+        let mut all = self.facts_of(path.anchor());
+        let first = self.facts_of(path.anchor()).find(is_valid);
+        let facts = first.or_else(|| all.next()).ok_or(ChainFault::NoRoot)?;
+        facts.check_root(intermediates, now)
     }
 
     fn facts_of(&self, anchor: &TrustAnchor<'_>) -> impl Iterator<Item = &Facts> {
@@ -484,7 +548,7 @@ mod tests {
             is_one: true,
             path_length: None,
         };
-        assert!(facts.is_self_issued && !facts.has_version_1 && !facts.has_short_key());
+        assert!(facts.is_self_issued && !facts.has_version_1 && !facts.has_refused_key());
         assert_eq!(facts.authority, Some(authority));
         assert_eq!((facts.key_usage, facts.is_for_servers), (None, None));
         let days = facts.not_after.saturating_sub(facts.not_before).as_secs() / 86_400;

@@ -277,9 +277,10 @@ async fn read(mut response: Response) -> Result<Answer, TransportError> {
         let chunk = match response.chunk().await {
             Ok(Some(chunk)) => chunk,
             Ok(None) => break,
-            // Only complete JSON shows that such a response was not cut off.
             Err(error)
-                if ends_with_connection && lacks_close_notify(&error) && is_json_object(&body) =>
+                if ends_with_connection
+                    && lacks_close_notify(&error)
+                    && is_complete(status, &body) =>
             {
                 break;
             }
@@ -292,6 +293,13 @@ async fn read(mut response: Response) -> Result<Answer, TransportError> {
     }
     let header = |name: &str| headers.get(name)?.to_str().ok();
     Ok(Answer::new(status, header, body))
+}
+
+/// Whether a response that may have been cut off is complete: its JSON object is, or its status
+/// is enough because no JSON object has begun.
+fn is_complete(status: u16, body: &[u8]) -> bool {
+    let has_begun = body.trim_ascii_start().starts_with(b"{");
+    is_json_object(body) || (!has_begun && !(200..300).contains(&status))
 }
 
 /// Appends a chunk. Growing the buffer in place would leave a copy of its content in freed memory.

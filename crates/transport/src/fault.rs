@@ -211,7 +211,9 @@ fn certificate_detail(fault: &CertificateError) -> String {
             presented,
         } => {
             let expected = expected.to_str();
-            if presented.is_empty() {
+            let is_name =
+                |name: &String| name.starts_with("DnsName(") || name.starts_with("IpAddress(");
+            if !presented.iter().any(is_name) {
                 return format!(
                     "certificate has no subjectAltName, so it is not valid for \"{expected}\"; \
                      issue it with a subjectAltName, {USE_NODE}"

@@ -96,9 +96,14 @@ fn extra_ca_certs() -> Option<PathBuf> {
 }
 
 fn usable_roots(content: &[u8]) -> Option<Arc<PemCertificates>> {
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(content)
-        .flatten()
-        .filter(|certificate| Roots::empty().add(certificate).is_ok())
+    let content = String::from_utf8_lossy(content);
+    // As Node does, accept a byte order mark and the old label of certificates, but no blanks.
+    let content = content.trim_start_matches('\u{feff}');
+    let content = content.replace("X509 CERTIFICATE-----", "CERTIFICATE-----");
+    // Node reads up to the first block that it cannot read.
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(content.as_bytes())
+        .map_while(Result::ok)
+        .take_while(|certificate| Roots::empty().add(certificate).is_ok())
         .collect();
     (!certificates.is_empty()).then(|| Arc::new(PemCertificates { certificates }))
 }

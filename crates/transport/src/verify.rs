@@ -131,9 +131,9 @@ impl ServerCertVerifier for TrustedOrSigned {
                 Err(ChainFault::NoRoot.into())
             }
             Err(rustls::Error::InvalidCertificate(CertificateError::BadSignature))
-                if self.roots.have_short_key(known.iter()) =>
+                if self.roots.have_refused_key(known.iter()) =>
             {
-                Err(ChainFault::ShortKey.into())
+                Err(ChainFault::KeyLength.into())
             }
             Err(rustls::Error::InvalidCertificate(fault))
                 if is_fault(&fault, &webpki::Error::MaximumPathDepthExceeded) =>
@@ -196,8 +196,8 @@ fn is_fault(fault: &CertificateError, expected: &webpki::Error) -> bool {
 /// Reports a short key as the cause of a bad signature.
 fn signature_fault(error: rustls::Error, certificate: &CertificateDer<'_>) -> rustls::Error {
     let is_bad = error == rustls::Error::InvalidCertificate(CertificateError::BadSignature);
-    if is_bad && Facts::of(certificate).is_some_and(|facts| facts.has_short_key()) {
-        return ChainFault::ShortKey.into();
+    if is_bad && Facts::of(certificate).is_some_and(|facts| facts.has_refused_key()) {
+        return ChainFault::KeyLength.into();
     }
     error
 }

@@ -96,14 +96,9 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             }
         );
         let is_client_refused = error.is_client_refusal();
-        let is_about_credential = is_client_refused || error.is_too_large();
+        let flaw = self.setup.config.flaw_of(credential, &error);
         let error = Error::from_answer(error, &self.setup.config, &resolved.endpoint);
-        let error = match self
-            .setup
-            .config
-            .flaw_of(credential)
-            .filter(|_| is_about_credential)
-        {
+        let error = match flaw {
             Some(flaw) => error.with_likely_cause(&flaw),
             None => error,
         };

@@ -116,7 +116,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                 }
                 signed(AssertionKey::Private(key), algorithm, key.key_id())
             }
-            Credential::Identity(_) => Ok(ClientProof::Certificate),
+            Credential::Identity(_) | Credential::HeldByFunction => Ok(ClientProof::Certificate),
             Credential::Assertion(assertion) => Ok(ClientProof::Assertion {
                 kind: settings.kind.clone().unwrap_or_else(|| JWT_BEARER.into()),
                 assertion: Arc::clone(assertion),
@@ -135,7 +135,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                 redactor.and_secret(&self.setup.config.grant.client_id, secret)
             }
             Credential::Assertion(assertion) => redactor.and_assertion(assertion),
-            Credential::Key(_) | Credential::Identity(_) => redactor,
+            Credential::Key(_) | Credential::Identity(_) | Credential::HeldByFunction => redactor,
         })
     }
 }

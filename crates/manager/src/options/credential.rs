@@ -72,12 +72,19 @@ impl Proving {
 
 impl Options<'_> {
     /// The credential and its kind. Checks every option, including those without effect.
-    pub(super) fn credential(&mut self) -> Option<(Proving, CredentialConfig)> {
+    pub(super) fn credential(
+        &mut self,
+        has_token_fetch: bool,
+    ) -> Option<(Proving, CredentialConfig)> {
         let given: Vec<_> = CREDENTIALS
             .iter()
             .filter(|(_, names)| names.iter().any(|name| self.has(name)))
             .map(|(label, _)| *label)
             .collect();
+        if given.is_empty() && has_token_fetch && self.asks_for_tls_client_auth() {
+            let credential = CredentialConfig::Given(Credential::HeldByFunction);
+            return Some((Proving::Identity, credential));
+        }
         if given.len() != 1 {
             let all = CREDENTIALS.map(|(label, _)| label).join(", ");
             let problem = if given.is_empty() {
@@ -106,6 +113,15 @@ impl Options<'_> {
         ]
         .into_iter()
         .find_map(|(kind, credential)| Some((kind, credential?)))
+    }
+
+    fn asks_for_tls_client_auth(&self) -> bool {
+        let name = ClientAuthentication::TlsClientAuth.as_str();
+        let is_it = |(key, value): &(String, Given)| {
+            key == table::CLIENT_AUTHENTICATION
+                && matches!(value, Given::Text(text) if text.as_str() == name)
+        };
+        self.given.iter().any(is_it)
     }
 
     fn secret(&mut self) -> Option<CredentialConfig> {

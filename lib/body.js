@@ -1,0 +1,38 @@
+'use strict';
+
+// The bodies of responses: those of `fetch`, and those of test doubles, which are Node streams.
+
+const { isDisturbed } = require('node:stream');
+
+/** The body, unless other code has read, locked or hidden it. */
+function unreadBody(response) {
+  try {
+    const { body, bodyUsed } = response;
+    // A Node stream is flowing or paused once a consumer is attached.
+    const isTaken =
+      bodyUsed || body?.locked || typeof body?.readableFlowing === 'boolean' || isDisturbed(body);
+    return isTaken ? undefined : body;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A reader with `read` and `cancel`; `undefined` if the body is no stream. */
+function readerOf(body) {
+  if (typeof body?.getReader === 'function') return body.getReader();
+  // A test double's Node stream. `Readable.toWeb` would throw uncatchably once it is cancelled.
+  const chunks = body?.[Symbol.asyncIterator]?.();
+  return chunks && { read: () => chunks.next(), cancel: () => body.destroy?.() };
+}
+
+/** Cancels a body or its reader. Never throws. */
+function cancel(body) {
+  try {
+    // A test double's `cancel` may return no promise, and a Node stream's method has another name.
+    Promise.resolve(body?.cancel?.() ?? body?.destroy?.()).catch(() => {});
+  } catch {
+    // Errors of a body without a reader do not matter.
+  }
+}
+
+module.exports = { cancel, readerOf, unreadBody };
