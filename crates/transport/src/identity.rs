@@ -12,7 +12,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
 #[cfg(feature = "http")]
-use super::chain::Facts;
+use super::facts::Facts;
 use oauth::{KeyFault, PemFlaw, PrivateKey, normalized_pem, private_key};
 
 /// A certificate chain and the key of its first certificate. Equal if the texts are equal.

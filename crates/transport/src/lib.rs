@@ -23,6 +23,8 @@ mod client;
 mod connector;
 mod delegated;
 #[cfg(feature = "http")]
+mod facts;
+#[cfg(feature = "http")]
 mod fault;
 mod file;
 #[cfg(feature = "http")]

@@ -17,7 +17,10 @@ use rustls::{
 };
 use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 
-use super::chain::{ChainFault, Facts, Roots};
+use super::{
+    chain::{ChainFault, Roots},
+    facts::Facts,
+};
 
 /// Applies the checks of the TLS library and the rules of [`Roots`].
 ///
