@@ -7,7 +7,8 @@ const fs = require('node:fs');
 const { setTimeout: delay } = require('node:timers/promises');
 const { Worker } = require('node:worker_threads');
 const { Callers } = require('./callers.js');
-const { serve } = require('./process.js');
+const { socketCount } = require('../measure.js');
+const { serve } = require('../remote.js');
 const { Orders } = require('./shim.js');
 const { make } = require('./make.js');
 
@@ -36,18 +37,6 @@ let worker;
 let files = [];
 let isStarved = false;
 const socketsAtStart = socketCount();
-
-function socketCount() {
-  const isSocket = (descriptor) => {
-    try {
-      return fs.readlinkSync(`/proc/self/fd/${descriptor}`).startsWith('socket:');
-    } catch {
-      // The descriptor of the listing itself.
-      return false;
-    }
-  };
-  return fs.readdirSync('/proc/self/fd').filter(isSocket).length;
-}
 
 /** Makes one call to each side. */
 function tick() {

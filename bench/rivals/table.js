@@ -92,22 +92,7 @@ const rivals = {
           auth: { tokenHost: origin, tokenPath: pathname },
           options: { authorizationMethod: 'body' },
         });
-        let accessToken;
-        let pending;
-        return {
-          async getToken() {
-            if (accessToken === undefined || accessToken.expired(MARGIN_SECONDS)) {
-              pending ??= client.getToken({}).finally(() => {
-                pending = undefined;
-              });
-              accessToken = await pending;
-            }
-            return accessToken.token.access_token;
-          },
-          clearCache() {
-            accessToken = undefined;
-          },
-        };
+        return new TokenCache(async () => (await client.getToken({})).token);
       };
     },
   },
