@@ -31,7 +31,7 @@ async function findRivals(binary) {
   try {
     await installRivals();
   } catch (error) {
-    const [why = error.message] = /^npm error .+$/m.exec(error.message) ?? [];
+    const [why] = /^npm error .+$/m.exec(error.message) ?? error.message.split('\n', 1);
     return { names: [], notes: [`The rivals were left out: npm ci in bench: ${why}`] };
   }
   const { node, versions, notes } = await runChild('rivals', {}, { binary });
