@@ -68,7 +68,7 @@ function formatTable(scenarios, { colour }) {
   scenarios.forEach(({ title, notes = [], error }, index) => {
     lines.push('', paint('36', title), ...body[index].map(lay));
     if (error) lines.push(paint('1;31', `  FAILED: ${error}`));
-    lines.push(...[...new Set(notes)].map((note) => paint('2', `  ${note}`)));
+    lines.push(...notes.map((note) => paint('2', `  ${note}`)));
   });
   return lines.join('\n');
 }

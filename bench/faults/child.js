@@ -80,10 +80,10 @@ const methods = {
   forget() {
     for (const callers of sides.values()) callers.forget();
   },
-  begin() {
+  /** Starts the calls after this time has passed. */
+  call(passedMs) {
     for (const callers of sides.values()) callers.begin();
-  },
-  call() {
+    if (passedMs > 0) pass(passedMs);
     lastTick = clock.real();
     ticking = setInterval(tick, INTERVAL_MS);
     tick();
@@ -122,9 +122,7 @@ const methods = {
     const start = clock.real();
     const isAwaited = ([side, { isRenewed }]) =>
       !isRenewed && clock.real() - start < limitsMs[side];
-    while ([...sides].some(isAwaited)) {
-      await new Promise((resolve) => setTimeout(resolve, INTERVAL_MS));
-    }
+    while ([...sides].some(isAwaited)) await delay(INTERVAL_MS);
   },
   /** Returns the figures of each side and ends this process, with `atOnce` during flights. */
   async finish({ atOnce }) {

@@ -114,11 +114,8 @@ async function meet(row, cell) {
     Promise.all(sides.map((side) => endpoints[side].waitForRequests(before[side] + count)));
 
   await row.begin(cell);
-  await client.ask('begin');
-  if (situation === 'held' && row.ages !== false) {
-    await client.ask('pass', row.ageMs ?? STALE_AGE_MS);
-  }
-  await client.ask('call');
+  const isAged = situation === 'held' && row.ages !== false;
+  await client.ask('call', isAged ? (row.ageMs ?? STALE_AGE_MS) : 0);
   const under = delay(row.lastsMs ?? FAULT_MS);
   await row.during?.({ ...cell, arrived });
   if (!row.exits) {
