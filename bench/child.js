@@ -11,12 +11,14 @@ const RUNNER = path.join(__dirname, 'children', 'run.js');
 
 /** Returns the result of the program that `children/<name>.js` exports, called with `options`. */
 async function runChild(name, options, { binary = process.execPath, ...more } = {}) {
-  const args = [RUNNER, name, JSON.stringify(options)];
+  const args = ['--expose-gc', RUNNER, name, JSON.stringify(options)];
+  const settings = { timeout: LIMIT_MS, ...more };
   try {
-    const { stdout } = await promisify(execFile)(binary, args, { timeout: LIMIT_MS, ...more });
-    return JSON.parse(stdout);
+    const { stdout } = await promisify(execFile)(binary, args, settings);
+    return JSON.parse(stdout.slice(stdout.lastIndexOf('\n')));
   } catch (error) {
-    throw new Error(`${name}: ${error.stderr?.trim() || error.message}`);
+    const why = error.killed ? `not over after ${settings.timeout / 1000} s` : error.stderr?.trim();
+    throw new Error(`${name}: ${why || error.message}`);
   }
 }
 

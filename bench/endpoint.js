@@ -2,9 +2,8 @@
 
 // Runs the token endpoint of a scenario in its own process, so that its work is not measured.
 
-const { fork } = require('node:child_process');
-const { once } = require('node:events');
 const path = require('node:path');
+const { RemoteProcess } = require('./remote.js');
 
 const PROGRAM = path.join(__dirname, 'children', 'endpoint.js');
 
@@ -20,23 +19,12 @@ const PROGRAM = path.join(__dirname, 'children', 'endpoint.js');
  * @param {(endpoint: { url: string, counts(): Promise<object> }) => unknown} use
  */
 async function withEndpoint(options, use) {
-  const child = fork(PROGRAM, [], { env: { ...process.env, NODE_EXTRA_CA_CERTS: '' } });
-  const ended = once(child, 'exit').then(([code]) => {
-    throw new Error(`the token endpoint ended with code ${code}`);
-  });
-  // It may end while nobody waits for an answer.
-  ended.catch(() => {});
-  const ask = async (message) => {
-    const answer = once(child, 'message');
-    child.send(message);
-    return (await Promise.race([answer, ended]))[0];
-  };
+  const endpoint = new RemoteProcess(PROGRAM, { env: { NODE_EXTRA_CA_CERTS: '' } });
   try {
-    const { port } = await ask(options);
-    const url = `${options.tls ? 'https' : 'http'}://127.0.0.1:${port}/token`;
-    return await use({ url, counts: () => ask('counts') });
+    const url = await endpoint.ask('start', options);
+    return await use({ url, counts: () => endpoint.ask('counts') });
   } finally {
-    if (child.connected) child.disconnect();
+    endpoint.kill();
   }
 }
 

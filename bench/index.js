@@ -1,20 +1,18 @@
 'use strict';
 
 // `npm run bench -- [--quick] [--keep] [<scenario>]…` runs the scenarios one after the other and
-// prints one table. A complete run is kept in `results/`, with plots; with `--keep` also the named
+// prints one table. A complete run is kept in `results/`, with a plot; with `--keep` also the named
 // scenarios are. Any other run writes `results/last.json`. The exit code is 1 if a bar was missed.
 
-const { fork } = require('node:child_process');
 const os = require('node:os');
-const path = require('node:path');
 const { parseArgs } = require('node:util');
-const { makeCertificates } = require('./certificates.js');
+const { makeCertificates } = require('../__test__/support/certificates.js');
+const { runChild } = require('./child.js');
 const { keep, keepLast, merged } = require('./results.js');
-const { prepareRivals } = require('./rivals/index.js');
+const { installRivals } = require('./rivals/index.js');
 const { formatTable, isMet } = require('./table.js');
 
 const SCENARIO_LIMIT_MS = 300_000;
-const folder = path.join(__dirname, 'scenarios');
 
 /** In the order of the table. */
 const names = [
@@ -31,18 +29,18 @@ const names = [
   'faults',
 ];
 
-function runScenario(name, settings, env) {
-  return new Promise((resolve) => {
-    const child = fork(path.join(__dirname, 'run-scenario.js'), [path.join(folder, `${name}.js`)], {
-      env: { ...process.env, ...env },
-      timeout: SCENARIO_LIMIT_MS,
-    });
-    child.once('message', resolve);
-    child.once('exit', (code, signal) =>
-      resolve({ title: name, error: `ended early (${signal ?? `exit code ${code}`})` }),
-    );
-    child.send(settings);
-  });
+/** Runs a scenario in its own process; a failure becomes its result. */
+async function runScenario(name, settings, authorityFile) {
+  const start = performance.now();
+  process.stdout.write(`${name} … `);
+  const env = { ...process.env, NODE_EXTRA_CA_CERTS: authorityFile };
+  const options = { env, timeout: SCENARIO_LIMIT_MS };
+  const result = await runChild('scenario', { name, ...settings }, options).catch(
+    ({ message }) => ({ title: name, error: message }),
+  );
+  const seconds = (performance.now() - start) / 1000;
+  console.log(`${seconds.toFixed(1)} s`);
+  return { name, seconds, ...result };
 }
 
 function describeMachine() {
@@ -81,15 +79,9 @@ async function main() {
   const scenarios = [];
   const certificates = makeCertificates();
   try {
+    const settings = { quick, isKept, date, machine, tls: certificates.server };
     for (const name of chosen) {
-      const start = performance.now();
-      process.stdout.write(`${name} … `);
-      const settings = { quick, isKept, date, machine, tls: certificates.server };
-      const env = { NODE_EXTRA_CA_CERTS: certificates.authorityFile };
-      const result = await runScenario(name, settings, env);
-      const seconds = (performance.now() - start) / 1000;
-      console.log(`${seconds.toFixed(1)} s`);
-      scenarios.push({ name, seconds, ...result });
+      scenarios.push(await runScenario(name, settings, certificates.ca.certFile));
     }
   } finally {
     certificates.remove();
@@ -121,7 +113,7 @@ async function save({ date, scenarios, machine, quick }, isKept) {
     machine,
   }));
   if (!isKept) return keepLast({ quick, scenarios: judged });
-  await prepareRivals();
+  await installRivals();
   return keep(merged(judged, names));
 }
 

@@ -1,8 +1,8 @@
 'use strict';
 
-// Statistics and clocks of the scenarios. Two sides are compared by the median of the ratios of
-// each round: a disturbance affects both sides of a round, while it would change a ratio of two
-// medians.
+// Statistics, clocks and counts of the scenarios. Two sides are compared by the median of the
+// ratios of each round: a disturbance affects both sides of a round, while it would change a ratio
+// of two medians.
 
 const fs = require('node:fs');
 
@@ -19,9 +19,8 @@ function quantile(values, share) {
   return sorted[below] + (sorted[above] - sorted[below]) * (position - below);
 }
 
-function median(values) {
-  return quantile(values, 0.5);
-}
+const median = (values) => quantile(values, 0.5);
+const quartiles = (values) => [quantile(values, 0.25), quantile(values, 0.75)];
 
 /** A row that compares the rounds of two sides: medians, median of the ratios, their quartiles. */
 function compare({ figure, unit, ours, other, against = 'plain', atMost }) {
@@ -39,6 +38,18 @@ function compare({ figure, unit, ours, other, against = 'plain', atMost }) {
   };
 }
 
+/**
+ * Rows that compare the rounds of ours with those of other sides, each given with its bar as
+ * `[side, atMost]`; a side that was not measured has no row.
+ */
+function compareSides(figure, unit, results, sides) {
+  return sides
+    .filter(([against]) => results[against] !== undefined)
+    .map(([against, atMost]) =>
+      compare({ figure, unit, ours: results.ours, other: results[against], against, atMost }),
+    );
+}
+
 /** A row about one value of ours, next to that of another side if there is one. */
 function absolute({ figure, unit = '', ours, other, against = 'plain', spread, atLeast, atMost }) {
   return {
@@ -51,6 +62,11 @@ function absolute({ figure, unit = '', ours, other, against = 'plain', spread, a
   };
 }
 
+/** A row about the median of our rounds, next to that of the plain class. */
+function absoluteMedian({ ours, plain }, row) {
+  return absolute({ ...row, ours: median(ours), other: median(plain), spread: quartiles(ours) });
+}
+
 /**
  * The rival whose values, one for each round, are nearest to those of ours; undefined if there is
  * no rival.
@@ -58,11 +74,6 @@ function absolute({ figure, unit = '', ours, other, against = 'plain', spread, a
 function bestRival(rivals, values) {
   const ratioTo = (name) => median(values.ours.map((value, round) => value / values[name][round]));
   return rivals.toSorted((one, other) => ratioTo(other) - ratioTo(one))[0];
-}
-
-/** The two quartiles of the values. */
-function quartiles(values) {
-  return [quantile(values, 0.25), quantile(values, 0.75)];
 }
 
 /**
@@ -80,21 +91,24 @@ function threadCpuNs() {
 
 /** The cost of reading that clock, which is subtracted from a difference of two readings. */
 function threadCpuOverheadNs() {
-  return median(
-    Array.from({ length: OVERHEAD_SAMPLES }, () => {
-      const before = threadCpuNs();
-      return threadCpuNs() - before;
-    }),
-  );
+  const samples = Array.from({ length: OVERHEAD_SAMPLES }, () => {
+    const before = threadCpuNs();
+    return threadCpuNs() - before;
+  });
+  return median(samples);
 }
 
-/** Runs `sides` in turn, each round in another order. */
-async function interleave(rounds, sides) {
-  for (let round = 0; round < rounds; round += 1) {
-    for (let turn = 0; turn < sides.length; turn += 1) {
-      await sides[(round + turn) % sides.length](round);
+/** The number of sockets of this process. */
+function socketCount() {
+  const isSocket = (descriptor) => {
+    try {
+      return fs.readlinkSync(`/proc/self/fd/${descriptor}`).startsWith('socket:');
+    } catch {
+      // The descriptor of the listing itself.
+      return false;
     }
-  }
+  };
+  return fs.readdirSync('/proc/self/fd').filter(isSocket).length;
 }
 
 /**
@@ -103,31 +117,35 @@ async function interleave(rounds, sides) {
  */
 async function measureSides(names, { rounds, warmUp = 0 }, measure) {
   const values = Object.fromEntries(names.map((name) => [name, []]));
-  const turns = names.map((name) => async (round) => {
-    const value = await measure(name);
-    if (round >= warmUp) values[name].push(value);
-  });
-  await interleave(warmUp + rounds, turns);
+  for (let round = 0; round < warmUp + rounds; round += 1) {
+    for (let turn = 0; turn < names.length; turn += 1) {
+      const name = names[(round + turn) % names.length];
+      const value = await measure(name);
+      if (round >= warmUp) values[name].push(value);
+    }
+  }
   return values;
 }
 
-/** The values of one key, from the results of each side. */
+/** The values of one key, or of a function, from the results of each side. */
 function pick(results, key) {
-  const entries = Object.entries(results);
-  return Object.fromEntries(entries.map(([name, list]) => [name, list.map((one) => one[key])]));
+  const read = typeof key === 'function' ? key : (result) => result[key];
+  const entries = Object.entries(results).map(([name, list]) => [name, list.map(read)]);
+  return Object.fromEntries(entries);
 }
 
 module.exports = {
   NS_PER_MS,
   absolute,
+  absoluteMedian,
   bestRival,
   compare,
-  interleave,
+  compareSides,
   measureSides,
-  pick,
   median,
+  pick,
   quantile,
-  quartiles,
+  socketCount,
   threadCpuNs,
   threadCpuOverheadNs,
 };

@@ -3,37 +3,27 @@
 // The minimum with Node's own client: a form over a keep-alive connection, and JSON parsed. It has
 // no deadline, no check of the status and no cache.
 
-const credentials = require('./credentials.js');
+const { clientId, clientSecret } = require('./credentials.js');
 
-class RawClient {
-  #request;
-  #url;
-  #options;
-  #form;
-
-  constructor(tokenEndpoint) {
-    const secure = tokenEndpoint.startsWith('https:');
-    const { Agent, request } = secure ? require('node:https') : require('node:http');
-    this.#request = request;
-    this.#url = new URL(tokenEndpoint);
-    this.#form = new URLSearchParams({
-      grant_type: 'client_credentials',
-      client_id: credentials.clientId,
-      client_secret: credentials.clientSecret,
-    }).toString();
-    this.#options = {
-      method: 'POST',
-      agent: new Agent({ keepAlive: true }),
-      headers: {
-        'Content-Type': 'application/x-www-form-urlencoded',
-        'Content-Length': this.#form.length,
-      },
-    };
-  }
-
-  getToken() {
-    return new Promise((resolve, reject) => {
-      const request = this.#request(this.#url, this.#options, (response) => {
+function makeRaw(tokenEndpoint) {
+  const url = new URL(tokenEndpoint);
+  const { Agent, request } = require(url.protocol === 'https:' ? 'node:https' : 'node:http');
+  const form = new URLSearchParams({
+    grant_type: 'client_credentials',
+    client_id: clientId,
+    client_secret: clientSecret,
+  }).toString();
+  const options = {
+    method: 'POST',
+    agent: new Agent({ keepAlive: true }),
+    headers: {
+      'Content-Type': 'application/x-www-form-urlencoded',
+      'Content-Length': form.length,
+    },
+  };
+  const getToken = () =>
+    new Promise((resolve, reject) => {
+      const sent = request(url, options, (response) => {
         let body = '';
         response.setEncoding('utf8');
         response.on('data', (chunk) => {
@@ -41,12 +31,10 @@ class RawClient {
         });
         response.on('end', () => resolve(JSON.parse(body).access_token));
       });
-      request.on('error', reject);
-      request.end(this.#form);
+      sent.on('error', reject);
+      sent.end(form);
     });
-  }
-
-  clearCache() {}
+  return { getToken, clearCache() {} };
 }
 
-module.exports = { RawClient };
+module.exports = { makeRaw };

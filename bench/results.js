@@ -1,17 +1,17 @@
 'use strict';
 
 // Keeps the results of runs: `results/results.json` has the last run of every scenario, with its
-// date and machine, and the plots are drawn from that file.
+// date and machine, and the plot is drawn from that file.
 
 const fs = require('node:fs');
 const path = require('node:path');
-const { drawCurve, drawRatios } = require('./plot.js');
+const { drawRatios } = require('./plot.js');
 const { withUnit } = require('./table.js');
 
 const FOLDER = path.join(__dirname, 'results');
 const RESULTS = path.join(FOLDER, 'results.json');
 
-/** The bars of the first plot: scenario, beginning of the figure, name of the bar. */
+/** The bars of the plot: scenario, beginning of the figure, name of the bar. */
 const GLANCE = [
   ['cached', 'cached, Node 24', 'a call while a token is held'],
   ['acquisition', 'acquire, warm http, wall', 'acquisition, kept connection, http'],
@@ -29,7 +29,7 @@ const SIDES = { plain: 'the plain class', raw: "Node's client" };
 
 const write = (name, text) => fs.writeFileSync(path.join(FOLDER, name), text);
 const json = (value) => `${JSON.stringify(value, undefined, 1)}\n`;
-const shown = () => path.relative(process.cwd(), FOLDER);
+const shown = (name) => path.relative(process.cwd(), path.join(FOLDER, name));
 
 /** The kept scenarios, with these instead of their earlier runs, in the order of `names`. */
 function merged(scenarios, names, kept = readKept()) {
@@ -59,24 +59,18 @@ function ratioOf(scenarios, [name, figure, title]) {
   return [{ name: title, ratio, note }];
 }
 
-/** Writes the results and draws the plots. */
+/** Writes the results and draws the plot. */
 async function keep(scenarios) {
   write('results.json', json({ scenarios }));
-  const curves = scenarios.flatMap((scenario) => scenario.curves ?? []);
-  for (const curve of curves) write(`${curve.id}.svg`, await drawCurve(curve));
   const bars = GLANCE.flatMap((row) => ratioOf(scenarios, row));
-  if (bars.length > 0) {
-    const title = 'keycloak-token-manager beside the best other side';
-    const subtitle = 'each bar: the side, of all that were measured, that does best';
-    write('glance.svg', await drawRatios({ title, subtitle, bars }));
-  }
-  return `Kept in ${shown()}, with ${curves.length} plots.`;
+  if (bars.length > 0) write('glance.svg', await drawRatios(bars));
+  return `Kept in ${shown('.')}, with a plot.`;
 }
 
 function keepLast(run) {
   fs.mkdirSync(FOLDER, { recursive: true });
   write('last.json', json(run));
-  return `Written to ${path.join(shown(), 'last.json')}.`;
+  return `Written to ${shown('last.json')}.`;
 }
 
 module.exports = { GLANCE, keep, keepLast, merged, ratioOf };

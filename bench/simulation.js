@@ -7,81 +7,63 @@
 const { once } = require('node:events');
 const http = require('node:http');
 const { mock } = require('node:test');
-const { loadRivals, prepareRivals } = require('./rivals/index.js');
-const { makePlain } = require('./sides.js');
+const { loadSide } = require('./sides.js');
 
 const START_MS = Date.UTC(2030, 0);
-/** A longer list does not fit below a plot. */
-const NAMED = 3;
 
-/** The plain class and the rivals that load on this Node, and notes about them. */
-async function loadSides() {
-  const prepared = await prepareRivals();
-  const { rivals, notes } = await loadRivals();
-  const sides = [{ name: 'plain', make: makePlain }, ...rivals];
-  return { sides, notes: [...prepared.notes, ...notes] };
-}
-
-/** An endpoint that answers with a status, or with tokens with this lifetime in seconds. */
+/**
+ * An endpoint that answers with a status, or with tokens with this lifetime in seconds. A token is
+ * the time at which it was issued.
+ */
 async function startSimulatedEndpoint({ status = 200, life }) {
   const requests = [];
-  const issued = new Map();
   const server = http.createServer((request, response) => {
     const now = Date.now();
     requests.push(now);
-    const token = `token-${requests.length}`;
-    if (status === 200) issued.set(token, now);
-    const body = JSON.stringify(
+    const answer =
       status === 200
-        ? { access_token: token, expires_in: life, token_type: 'Bearer', scope: 'bench' }
-        : { error: status === 401 ? 'unauthorized_client' : 'temporarily_unavailable' },
-    );
+        ? { access_token: `${now}`, expires_in: life, token_type: 'Bearer', scope: 'bench' }
+        : { error: status === 401 ? 'unauthorized_client' : 'temporarily_unavailable' };
     request.resume().on('end', () => {
-      response.writeHead(status, {
-        'Content-Type': 'application/json',
-        'Content-Length': Buffer.byteLength(body),
-      });
-      response.end(body);
+      response.statusCode = status;
+      response.setHeader('Content-Type', 'application/json');
+      response.end(JSON.stringify(answer));
     });
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  return {
-    url: `http://127.0.0.1:${server.address().port}/token`,
-    requests,
-    /** The age of a token in seconds. */
-    age: (token) => (Date.now() - issued.get(token)) / 1000,
-    stop() {
-      server.closeAllConnections();
-      server.close();
-    },
+  const stop = () => {
+    server.closeAllConnections();
+    server.close();
   };
+  return { url: `http://127.0.0.1:${server.address().port}/token`, requests, stop };
 }
 
 /**
- * Calls `getToken()` a number of times at a constant interval. Returns the times of the requests,
- * in ms since the first call, and how many calls waited for one, failed, or got an expired token.
+ * Calls a side's `getToken()` a number of times at a constant interval. Returns the number of
+ * requests, and how many calls waited for one, failed, or got an expired token.
  */
-async function callOnSimulatedTime(make, { calls, everyMs, ...answers }) {
+async function callOnSimulatedTime(side, { calls, everyMs, ...answers }) {
+  const make = await loadSide(side);
   stopTime();
-  const endpoint = await startSimulatedEndpoint(answers);
+  const { url, requests, stop } = await startSimulatedEndpoint(answers);
   const outcome = { waited: 0, failed: 0, expired: 0 };
   try {
-    const manager = make(endpoint.url);
+    const manager = make(url);
     for (let call = 0; call < calls; call += 1) {
       if (call > 0) mock.timers.tick(everyMs);
-      const before = endpoint.requests.length;
+      const before = requests.length;
       try {
-        const token = await manager.getToken();
-        if (endpoint.age(token) >= answers.life) outcome.expired += 1;
+        const issuedAt = Number(await manager.getToken());
+        if (Date.now() - issuedAt >= answers.life * 1000) outcome.expired += 1;
       } catch {
         outcome.failed += 1;
       }
-      if (endpoint.requests.length > before) outcome.waited += 1;
+      if (requests.length > before) outcome.waited += 1;
     }
-    return { ...outcome, requests: endpoint.requests.map((time) => time - START_MS) };
+    return { ...outcome, requests: requests.length };
   } finally {
-    endpoint.stop();
+    stop();
     mock.timers.reset();
   }
 }
@@ -97,19 +79,4 @@ function stopTime() {
   }
 }
 
-/** Lines with the same points as one, named after the first of them. */
-function distinctLines(lines) {
-  const names = new Map();
-  for (const { name, points } of lines) {
-    const key = JSON.stringify(points);
-    names.set(key, [...(names.get(key) ?? []), name]);
-  }
-  return [...names].map(([key, all]) => ({ name: listed(all), points: JSON.parse(key) }));
-}
-
-function listed(names) {
-  const others = names.length - NAMED;
-  return others > 1 ? `${names.slice(0, NAMED).join(', ')} and ${others} others` : names.join(', ');
-}
-
-module.exports = { callOnSimulatedTime, distinctLines, loadSides };
+module.exports = { callOnSimulatedTime };

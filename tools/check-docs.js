@@ -96,58 +96,46 @@ function isMethod(member) {
   return isFunction || ts.isMethodDeclaration(member);
 }
 
-/** The methods and codes that index.d.ts declares, with their comments. */
+/** The methods and codes that index.d.ts declares, the codes with their comments. */
 function declared() {
   const { ES2022 } = ts.ScriptTarget;
   const source = ts.createSourceFile('index.d.ts', read('index.d.ts'), ES2022, true);
   const find = (name) => source.statements.find((statement) => statement.name?.text === name);
-  const members = (name, isWanted) =>
-    find(name)
-      .members.filter(isWanted)
-      .map((member) => ({ name: member.name.getText(source), text: member.getFullText(source) }));
+  const members = find('KeycloakTokenManager').members.filter(isMethod);
   const { type: codes } = find('KeycloakTokenErrorCode');
   return {
-    Methods: members('KeycloakTokenManager', isMethod),
+    methods: members.map((member) => ({ name: member.name.getText(source) })),
     // The comment precedes the bar of the union.
-    Errors: codes.types.map(({ literal, end }, at) => ({
+    errors: codes.types.map(({ literal, end }, at) => ({
       name: literal.text,
       text: source.text.slice(at === 0 ? codes.pos : codes.types[at - 1].end, end),
     })),
   };
 }
 
-/** Whether a row agrees with the comment in index.d.ts. */
-const agrees = {
-  Methods: () => true,
-  Errors({ cells: [, value] }, { text }) {
-    if (value === 'no') return text.includes('Not retryable.');
-    if (value === 'yes') return text.includes('Retryable.');
-    const sentence = text.replace(/\s*\n\s*\*\s*/g, ' ');
-    return sentence.includes(`Retryable for ${value.replace(/, (`?\w+`?)$/, ' and $1')}.`);
-  },
-};
-
-/** The rows and declarations that differ, by kind. */
-function differences(heading, entries, rows) {
-  const entryOf = ({ name }) => entries.find((entry) => entry.name === name);
-  const isOnce = ({ name }) => rows.filter((row) => row.name === name).length === 1;
-  const isWrong = (row) => entryOf(row) !== undefined && !agrees[heading](row, entryOf(row));
-  return {
-    'missing or repeated': entries.filter((entry) => !isOnce(entry)),
-    unknown: rows.filter((row) => entryOf(row) === undefined),
-    'not as in index.d.ts': rows.filter(isWrong),
-  };
+/** Whether the row of an error says about retries what the comment in index.d.ts says. */
+function isSameAdvice({ cells: [, value] }, { text }) {
+  if (value === 'no') return text.includes('Not retryable.');
+  if (value === 'yes') return text.includes('Retryable.');
+  const sentence = text.replace(/\s*\n\s*\*\s*/g, ' ');
+  return sentence.includes(`Retryable for ${value.replace(/, (`?\w+`?)$/, ' and $1')}.`);
 }
 
-function tableFaults(readme) {
-  return Object.entries(declared()).flatMap(([heading, entries]) => {
-    if (entries.length === 0) return [`index.d.ts: no ${heading} were found`];
-    return Object.entries(differences(heading, entries, tableRows(readme, heading)))
-      .filter(([, found]) => found.length > 0)
-      .map(([what, found]) => {
-        return `README.md: ${heading}: ${what}: ${found.map(({ name }) => name).join(', ')}`;
-      });
-  });
+/** The differences between a table of the README and the declarations. */
+function tableFaults(readme, heading, entries, agrees = () => true) {
+  if (entries.length === 0) return [`index.d.ts: no ${heading} were found`];
+  const rows = tableRows(readme, heading);
+  const fault = ({ name }, what) => `README.md: ${heading}: ${name}: ${what}`;
+  const isOnce = ({ name }) => rows.filter((row) => row.name === name).length === 1;
+  const missing = entries.filter((entry) => !isOnce(entry));
+  return [
+    ...missing.map((entry) => fault(entry, 'missing or repeated')),
+    ...rows.flatMap((row) => {
+      const entry = entries.find(({ name }) => name === row.name);
+      if (entry === undefined) return [fault(row, 'unknown')];
+      return agrees(row, entry) ? [] : [fault(row, 'not as in index.d.ts')];
+    }),
+  ];
 }
 
 /** Codes, and OAuth errors for which the package has advice, without their own row. */
@@ -155,7 +143,7 @@ function troubleshootingFaults(text) {
   const [, section = ''] = text.split(/^## Troubleshooting$/m);
   const [, advice = ''] = read(adviceFile).split('fn oauth_advice');
   const known = [...advice.matchAll(/^ {8}"(\w+)"/gm)].map(([, name]) => name);
-  const codes = declared().Errors.map(({ name }) => name);
+  const codes = declared().errors.map(({ name }) => name);
   if (known.length === 0) return [`${adviceFile}: no OAuth errors were found`];
   return [...known, ...codes]
     .filter((name) => !new RegExp(`^(\\| \`|### )${name}\\b`, 'm').test(section))
@@ -174,9 +162,11 @@ const faults = documents.flatMap((file) => {
 });
 faults.push(...exampleFaults());
 const readme = read('README.md');
+const { methods, errors } = declared();
 faults.push(
   ...optionFaults(readTable(), read),
-  ...tableFaults(readme),
+  ...tableFaults(readme, 'Methods', methods),
+  ...tableFaults(readme, 'Errors', errors, isSameAdvice),
   ...troubleshootingFaults(read('docs/errors.md')),
 );
 faults.push(...checkTokenWay(read('CONTRIBUTING.md'), readIfThere).faults);

@@ -3,10 +3,8 @@
 // Checks the workflows of the public repository: actionlint finds mistakes, zizmor unsafe parts.
 // Neither needs the network once it is installed.
 
-const { createHash } = require('node:crypto');
-const { readFile } = require('node:fs/promises');
 const path = require('node:path');
-const { cached, cacheFolder } = require('./keycloak/cache.js');
+const { cachedFrom } = require('./keycloak/cache.js');
 const { pinnedProgram } = require('./pinned-program.js');
 const { run } = require('./run.js');
 
@@ -14,10 +12,8 @@ const MODULE = path.join(__dirname, 'actionlint');
 
 /** The path of actionlint, which is built from sources that are pinned in `actionlint/go.sum`. */
 async function actionlint() {
-  const hash = createHash('sha256');
-  for (const name of ['go.mod', 'go.sum']) hash.update(await readFile(path.join(MODULE, name)));
-  const entry = path.join(cacheFolder(), `actionlint-${hash.digest('hex').slice(0, 16)}`);
-  const folder = await cached(entry, async (temporary) => {
+  const pins = ['go.mod', 'go.sum'].map((name) => path.join(MODULE, name));
+  const folder = await cachedFrom('actionlint', pins, async (temporary) => {
     console.log('Building actionlint');
     const args = ['-mod=readonly', '-trimpath', '-o', path.join(temporary, 'actionlint')];
     const source = 'github.com/rhysd/actionlint/cmd/actionlint';

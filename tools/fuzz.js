@@ -8,7 +8,7 @@ const { mkdir, readdir } = require('node:fs/promises');
 const path = require('node:path');
 const { parseArgs } = require('node:util');
 const { pinnedProgram } = require('./pinned-program.js');
-const { root, run } = require('./run.js');
+const { root, run, runMain } = require('./run.js');
 
 const DEFAULT_RUNS = 1_000_000;
 const USAGE = 'Usage: npm run fuzz -- <target> [--runs N] [-- <option of libFuzzer> …]';
@@ -71,7 +71,4 @@ async function main() {
   console.log(`${target}: ${runs} executions, no failure, ${seconds.toFixed(0)} s with the build`);
 }
 
-main().catch((error) => {
-  console.error(error.message);
-  process.exitCode = 1;
-});
+runMain(module, main);

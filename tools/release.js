@@ -15,7 +15,7 @@ const {
   isVersion,
   parseChangelog,
 } = require('./changelog.js');
-const { root, run } = require('./run.js');
+const { root, run, runMain } = require('./run.js');
 const { readVersions, versionFaults, withVersion } = require('./versions.js');
 
 const CHANGELOG = 'CHANGELOG.md';
@@ -102,9 +102,4 @@ async function main(args) {
 
 module.exports = { prepareRelease, releaseNotes };
 
-if (require.main === module) {
-  main(process.argv.slice(2)).catch((error) => {
-    console.error(error.message);
-    process.exitCode = 1;
-  });
-}
+runMain(module, main);

@@ -84,4 +84,13 @@ function run(command, args, { limitSeconds = 900, forbidden, capture = false, en
   });
 }
 
-module.exports = { root, run };
+/** Runs the main function of a program, unless another module has loaded the program. */
+function runMain(program, main) {
+  if (require.main !== program) return;
+  main(process.argv.slice(2)).catch((error) => {
+    console.error(error.message);
+    process.exitCode = 1;
+  });
+}
+
+module.exports = { root, run, runMain };

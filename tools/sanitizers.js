@@ -100,25 +100,16 @@ async function threadSanitizer() {
   const env = await nightly('rust-src');
   const version = await run('rustc', ['--version', '--verbose'], { capture: true, env });
   const [, host] = /^host: (.+)$/m.exec(version);
-  const passed = await cargoTest(
-    // Without an instrumented standard library, ThreadSanitizer reports races that do not exist.
-    [
-      'test',
-      '-Zbuild-std',
-      '--target',
-      host,
-      ...manager,
-      '--package',
-      'keycloak-transport',
-      ...threaded.flatMap((name) => ['--test', name]),
-    ],
-    {
-      ...env,
-      CARGO_PROFILE_DEV_DEBUG: 'line-tables-only',
-      CARGO_TARGET_DIR: targetFolder('thread-sanitizer'),
-      RUSTFLAGS: flags('-Zsanitizer=thread'),
-    },
-  );
+  // Without an instrumented standard library, ThreadSanitizer reports races that do not exist.
+  const target = ['-Zbuild-std', '--target', host];
+  const packages = [...manager, '--package', 'keycloak-transport'];
+  const tests = threaded.flatMap((name) => ['--test', name]);
+  const passed = await cargoTest(['test', ...target, ...packages, ...tests], {
+    ...env,
+    CARGO_PROFILE_DEV_DEBUG: 'line-tables-only',
+    CARGO_TARGET_DIR: targetFolder('thread-sanitizer'),
+    RUSTFLAGS: flags('-Zsanitizer=thread'),
+  });
   return `${passed} tests`;
 }
 

@@ -4,7 +4,7 @@
 
 const fs = require('node:fs');
 const path = require('node:path');
-const { root, run } = require('./run.js');
+const { root, run, runMain } = require('./run.js');
 
 /**
  * Whether `node_modules` in the folder contains the packages of its lock file. npm records what it
@@ -39,11 +39,4 @@ async function build() {
 
 module.exports = { build, install, isInstalled };
 
-if (require.main === module) {
-  install()
-    .then(build)
-    .catch((error) => {
-      console.error(error.message);
-      process.exitCode = 1;
-    });
-}
+runMain(module, () => install().then(build));

@@ -8,6 +8,7 @@ const path = require('node:path');
 const { parseArgs } = require('node:util');
 const { nodeTest } = require('./node-test.js');
 const { ownTarget } = require('./package/targets.js');
+const { runMain } = require('./run.js');
 
 /** Test files that start no other process and need only Node and OpenSSL. */
 const CORE = [
@@ -43,9 +44,4 @@ async function main() {
 
 module.exports = { CORE };
 
-if (require.main === module) {
-  main().catch((error) => {
-    console.error(error.message);
-    process.exitCode = 1;
-  });
-}
+runMain(module, main);

@@ -6,7 +6,7 @@
 
 const path = require('node:path');
 const { filesIn, nodeTest } = require('./node-test.js');
-const { root } = require('./run.js');
+const { root, runMain } = require('./run.js');
 
 const FOLDER = path.join('__test__', 'real-keycloak');
 
@@ -41,11 +41,6 @@ async function main(args) {
   console.log(await testKeycloak(files.length > 0 ? files : undefined));
 }
 
-if (require.main === module) {
-  main(process.argv.slice(2)).catch((error) => {
-    console.error(error.message);
-    process.exitCode = 1;
-  });
-}
+runMain(module, main);
 
 module.exports = { testKeycloak };

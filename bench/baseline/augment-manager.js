@@ -2,7 +2,7 @@
 
 /**
  * Behaves like the token manager of the augment plugin, a class that this package replaces,
- * including its faults. Only tests and benchmarks use it, for comparison.
+ * including its faults, as far as the benchmarks use it for comparison.
  */
 
 const http = require('node:http');
@@ -25,10 +25,9 @@ class AugmentTokenManager {
    * @param {string} options.clientId
    * @param {string | (() => string)} options.clientSecret
    * @param {{ error(message: string): void, debug(message: string): void }} options.logger
-   * @param {boolean} [options.skipTlsVerify]
    * @param {number} [options.tokenExpiryBufferSeconds] default 60
    * @param {number} [options.timeoutMs] silence on the socket that ends a request; default 15000,
-   *   an option so that a test can scale it
+   *   an option so that the fault table can scale it
    * @param {http.Agent} [options.agent] default: Node's global agent, which keeps connections alive
    */
   constructor(options) {
@@ -52,24 +51,11 @@ class AugmentTokenManager {
     return this.#pending;
   }
 
-  async getTokenForStreaming(minLifetimeMs) {
-    const remainingMs = this.#reusableUntil - Date.now();
-    if (this.#token !== undefined && remainingMs > minLifetimeMs) {
-      return this.#token;
-    }
-    this.#drop();
-    return this.getToken();
-  }
-
   clearCache() {
-    this.#drop();
-    this.#generation += 1;
-    this.#pending = undefined;
-  }
-
-  #drop() {
     this.#token = undefined;
     this.#reusableUntil = 0;
+    this.#generation += 1;
+    this.#pending = undefined;
   }
 
   async #acquire(generation) {
@@ -106,10 +92,10 @@ class AugmentTokenManager {
   }
 
   #post(form) {
-    const { tokenEndpoint, skipTlsVerify, timeoutMs, agent } = this.#options;
-    const secure = new URL(tokenEndpoint).protocol === 'https:';
+    const { tokenEndpoint, timeoutMs, agent } = this.#options;
+    const { request: start } = new URL(tokenEndpoint).protocol === 'https:' ? https : http;
     return new Promise((resolve, reject) => {
-      const request = (secure ? https : http).request(
+      const request = start(
         tokenEndpoint,
         {
           method: 'POST',
@@ -118,7 +104,6 @@ class AugmentTokenManager {
             'Content-Type': 'application/x-www-form-urlencoded',
             'Content-Length': Buffer.byteLength(form),
           },
-          ...(secure && skipTlsVerify ? { rejectUnauthorized: false } : {}),
         },
         (response) => {
           let body = '';

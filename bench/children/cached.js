@@ -6,12 +6,29 @@
 
 const { once } = require('node:events');
 const { Worker, isMainThread, parentPort, workerData } = require('node:worker_threads');
-const { callsFor, readMany } = require('../loop.js');
 const { NS_PER_MS, measureSides, median } = require('../measure.js');
-const { makeNaive } = require('../naive/index.js');
 const { Floor, loadSide } = require('../sides.js');
 
 const WARM_UP = 3;
+const PROBE_CALLS = 200;
+const LEAST_CALLS = 100;
+
+/**
+ * Reads this many times, one after the other; returns nanoseconds per read. All sides share the
+ * loop, so that V8 does not inline one side and not another.
+ */
+async function readMany(manager, calls) {
+  const start = performance.now();
+  for (let call = 0; call < calls; call += 1) await manager.getToken();
+  return ((performance.now() - start) * NS_PER_MS) / calls;
+}
+
+/** The number of reads that take this time, at most `most`: some sides are 1,000 times slower. */
+async function callsFor(manager, milliseconds, most) {
+  await readMany(manager, PROBE_CALLS);
+  const calls = Math.round((milliseconds * NS_PER_MS) / (await readMany(manager, PROBE_CALLS)));
+  return Math.min(Math.max(calls, LEAST_CALLS), most);
+}
 
 /** Managers of the sides, each with its token. */
 async function makeReader({ url, names }) {
@@ -19,7 +36,6 @@ async function makeReader({ url, names }) {
   const held = {};
   for (const name of names) {
     if (name === 'floor') sides[name] = new Floor(held.ours);
-    else if (name === 'naive') sides[name] = makeNaive(held.ours);
     else sides[name] = (await loadSide(name))(url);
     held[name] = await sides[name].getToken();
   }

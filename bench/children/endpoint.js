@@ -7,6 +7,8 @@
 const http = require('node:http');
 const https = require('node:https');
 const { randomBytes } = require('node:crypto');
+const { once } = require('node:events');
+const { serve } = require('../remote.js');
 
 const SIGNATURE = randomBytes(256).toString('base64url');
 const HEADER = encode({ alg: 'RS256', typ: 'JWT', kid: randomBytes(32).toString('base64url') });
@@ -46,11 +48,11 @@ function makeToken(expiresIn) {
   return `${HEADER}.${encode(claims)}.${SIGNATURE}`;
 }
 
-function start({ expiresIn = 3600, delayMs = 0, closeConnections = false, tls }) {
+/** Starts the endpoint and returns its URL. */
+async function start({ expiresIn = 3600, delayMs = 0, closeConnections = false, tls }) {
   const handle = (request, response) => {
     counts.requests += 1;
-    request.resume();
-    request.on('end', () => {
+    request.resume().on('end', () => {
       if (delayMs > 0) setTimeout(answer, delayMs, response);
       else answer(response);
     });
@@ -78,11 +80,9 @@ function start({ expiresIn = 3600, delayMs = 0, closeConnections = false, tls })
     const version = socket.getProtocol?.();
     if (version !== undefined && !counts.tls.includes(version)) counts.tls.push(version);
   });
-  server.listen(0, '127.0.0.1', () => process.send({ port: server.address().port }));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return `${tls ? 'https' : 'http'}://127.0.0.1:${server.address().port}/token`;
 }
 
-process.on('message', (message) => {
-  if (message === 'counts') process.send(counts);
-  else start(message);
-});
-process.on('disconnect', () => process.exit());
+serve({ start, counts: () => counts });

@@ -4,45 +4,36 @@
 // callers saw.
 
 const { quantile } = require('../measure.js');
+const { TokenCache } = require('../rivals/table.js');
 const { Floor, loadSide, makeOurs, makePlain } = require('../sides.js');
 
 const TICK_MS = 1;
-const MARGIN_MS = 1000;
-/** The curve gives the latency that one in so many calls exceeds. */
-const ONE_IN = [1.25, 2, 4, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000];
+const MARGIN_SECONDS = 1;
 
-function expiry(token) {
-  if (token === 'floor') return Number.POSITIVE_INFINITY;
-  return JSON.parse(Buffer.from(token.split('.')[1], 'base64url')).exp * 1000;
+/** The times in a token in seconds. */
+function timesOf(token) {
+  if (token === 'floor') return { exp: Number.POSITIVE_INFINITY };
+  return JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
 }
+
+const expiry = (token) => timesOf(token).exp * 1000;
 
 /**
  * A rival with a margin that suits tokens of 10 s. With the margin of 60 s of its own cache it
  * would never serve such a token twice.
  */
 function withShortMargin(rival) {
-  let token;
-  let freshUntil = 0;
-  let pending;
-  const refresh = async () => {
-    token = await rival.getToken();
-    freshUntil = expiry(token) - MARGIN_MS;
-    return token;
+  const acquire = async () => {
+    const token = await rival.getToken();
+    const { exp, iat } = timesOf(token);
+    return { access_token: token, expires_in: exp - iat };
   };
-  return {
-    async getToken() {
-      if (Date.now() < freshUntil) return token;
-      pending ??= refresh().finally(() => {
-        pending = undefined;
-      });
-      return pending;
-    },
-  };
+  return new TokenCache(acquire, MARGIN_SECONDS);
 }
 
 async function make(side, url) {
   if (side === 'ours') return makeOurs(url);
-  if (side === 'plain') return makePlain(url, { tokenExpiryBufferSeconds: MARGIN_MS / 1000 });
+  if (side === 'plain') return makePlain(url, { tokenExpiryBufferSeconds: MARGIN_SECONDS });
   if (side === 'floor') return new Floor('floor');
   return withShortMargin((await loadSide(side))(url));
 }
@@ -89,13 +80,5 @@ module.exports = async ({ side, url, rate, seconds }) => {
     }, TICK_MS);
   });
 
-  const sorted = latencies.sort();
-  const exceededByOneIn = (count) => quantile(sorted, 1 - 1 / count);
-  const shown = ONE_IN.filter((count) => count <= calls / 10);
-  return {
-    ...seen,
-    p999: exceededByOneIn(1000),
-    worst: quantile(sorted, 1),
-    curve: shown.map((count) => [count, exceededByOneIn(count)]),
-  };
+  return { ...seen, p999: quantile(latencies, 0.999), worst: quantile(latencies, 1) };
 };

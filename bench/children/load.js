@@ -4,41 +4,31 @@
 // sockets.
 
 const fs = require('node:fs');
+const { socketCount } = require('../measure.js');
+const { loadSide } = require('../sides.js');
 
 const MIB = 2 ** 20;
+const CODE = { ours: '../..', plain: '../baseline/augment-manager.js' };
 
 function look() {
   const status = fs.readFileSync('/proc/self/status', 'latin1');
   return {
     mib: process.memoryUsage.rss() / MIB,
     threads: Number(/^Threads:\s+(\d+)$/m.exec(status)[1]),
-    sockets: fs.readdirSync('/proc/self/fd').filter(isSocket).length,
+    sockets: socketCount(),
   };
 }
 
-function isSocket(descriptor) {
-  try {
-    return fs.readlinkSync(`/proc/self/fd/${descriptor}`).startsWith('socket:');
-  } catch {
-    // The descriptor of the listing itself.
-    return false;
-  }
-}
-
-module.exports = async ({ side, url, clientId, clientSecret }) => {
+module.exports = async ({ side, url }) => {
   // Loads the code of the measurement first.
   look();
   const before = look();
   const start = performance.now();
-  const Manager =
-    side === 'ours'
-      ? require('../..').KeycloakTokenManager
-      : require('../baseline/augment-manager.js').AugmentTokenManager;
+  require(CODE[side]);
   const requireMs = performance.now() - start;
   const loaded = look();
-  const logger = { error() {}, warn() {}, info() {}, debug() {} };
-  const manager = new Manager({ tokenEndpoint: url, clientId, clientSecret, logger });
-  await manager.getToken();
+  const make = await loadSide(side);
+  await make(url).getToken();
   const after = look();
   return {
     threads: before.threads,

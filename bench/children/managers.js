@@ -8,7 +8,6 @@ const http = require('node:http');
 const { monitorEventLoopDelay } = require('node:perf_hooks');
 const { setTimeout: sleep } = require('node:timers/promises');
 const v8 = require('node:v8');
-const vm = require('node:vm');
 const { NS_PER_MS } = require('../measure.js');
 const { makeOurs, makePlain } = require('../sides.js');
 
@@ -21,9 +20,6 @@ const SETTLE_ROUNDS = 3;
 const SOCKETS = 64;
 const NODE_POOL = 4;
 
-v8.setFlagsFromString('--expose-gc');
-const collectGarbage = vm.runInNewContext('gc');
-
 const threads = () => fs.readdirSync('/proc/self/task').length;
 
 /**
@@ -32,7 +28,7 @@ const threads = () => fs.readdirSync('/proc/self/task').length;
  */
 async function memory() {
   for (let round = 0; round < SETTLE_ROUNDS; round += 1) {
-    collectGarbage();
+    gc();
     await sleep(SETTLE_MS);
   }
   const { total_physical_size: room, used_heap_size: js } = v8.getHeapStatistics();

@@ -2,10 +2,24 @@
 
 // Reports which rivals load on this Node, in which version, and why the others do not.
 
-const { loadRivals } = require('../rivals/index.js');
+const fs = require('node:fs');
+const path = require('node:path');
+const { rivals } = require('../rivals/table.js');
+
+const MODULES = path.join(__dirname, '..', 'node_modules');
 
 module.exports = async () => {
-  const { rivals, notes } = await loadRivals();
-  const versions = Object.fromEntries(rivals.map(({ name, version }) => [name, version]));
-  return { node: process.versions.node, versions, notes };
+  const { node } = process.versions;
+  const versions = {};
+  const notes = [];
+  for (const [name, { packageName, load }] of Object.entries(rivals)) {
+    try {
+      await load();
+      const manifest = fs.readFileSync(path.join(MODULES, packageName, 'package.json'), 'utf8');
+      versions[name] = JSON.parse(manifest).version;
+    } catch (error) {
+      notes.push(`${name} was left out on Node ${node}: ${error.message.split('\n', 1)[0]}`);
+    }
+  }
+  return { node, versions, notes };
 };

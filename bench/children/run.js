@@ -1,10 +1,10 @@
 'use strict';
 
-// Arguments: the name of a program of this folder, and its options as JSON. Prints its result as
-// JSON. Loads nothing else, because some programs measure load time.
+// Arguments: the name of a program of this folder, and its options as JSON. The last line of its
+// output is the result as JSON. Loads nothing else, because some programs measure load time.
 
 const [, , name, options] = process.argv;
 
 require(`./${name}.js`)(JSON.parse(options)).then((result) => {
-  process.stdout.write(JSON.stringify(result), () => process.exit());
+  process.stdout.write(`\n${JSON.stringify(result)}`, () => process.exit());
 });

@@ -7,7 +7,8 @@ const fs = require('node:fs');
 const { setTimeout: delay } = require('node:timers/promises');
 const { Worker } = require('node:worker_threads');
 const { Callers } = require('./callers.js');
-const { serve } = require('./process.js');
+const { socketCount } = require('../measure.js');
+const { serve } = require('../remote.js');
 const { Orders } = require('./shim.js');
 const { make } = require('./make.js');
 
@@ -36,18 +37,6 @@ let worker;
 let files = [];
 let isStarved = false;
 const socketsAtStart = socketCount();
-
-function socketCount() {
-  const isSocket = (descriptor) => {
-    try {
-      return fs.readlinkSync(`/proc/self/fd/${descriptor}`).startsWith('socket:');
-    } catch {
-      // The descriptor of the listing itself.
-      return false;
-    }
-  };
-  return fs.readdirSync('/proc/self/fd').filter(isSocket).length;
-}
 
 /** Makes one call to each side. */
 function tick() {
@@ -91,10 +80,10 @@ const methods = {
   forget() {
     for (const callers of sides.values()) callers.forget();
   },
-  begin() {
+  /** Starts the calls after this time has passed. */
+  call(passedMs) {
     for (const callers of sides.values()) callers.begin();
-  },
-  call() {
+    if (passedMs > 0) pass(passedMs);
     lastTick = clock.real();
     ticking = setInterval(tick, INTERVAL_MS);
     tick();
@@ -133,9 +122,7 @@ const methods = {
     const start = clock.real();
     const isAwaited = ([side, { isRenewed }]) =>
       !isRenewed && clock.real() - start < limitsMs[side];
-    while ([...sides].some(isAwaited)) {
-      await new Promise((resolve) => setTimeout(resolve, INTERVAL_MS));
-    }
+    while ([...sides].some(isAwaited)) await delay(INTERVAL_MS);
   },
   /** Returns the figures of each side and ends this process, with `atOnce` during flights. */
   async finish({ atOnce }) {

@@ -108,19 +108,15 @@ function markdownTable(titles, rows, texts = titles.length) {
   return [titles, rule, ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 }
 
-const FIGURES = {
-  calls: ({ calls }) => calls,
-  served: ({ served }) => served,
-  failed,
-  waited: ({ waited }) => waited,
-  lost: ({ lost }) => lost,
-  hung: ({ hung }) => hung,
-  expired: ({ expired }) => expired,
-  late: ({ late }) => late,
-  requests: ({ requests }) => requests,
-  'back, ms': ({ backMs }) => (backMs === undefined ? '–' : Math.round(backMs)),
-  'peak, MiB': ({ memoryMib }) => memoryMib,
-};
+const COUNTS = ['calls', 'served', 'waited', 'lost', 'hung', 'expired', 'late', 'requests'];
+
+/** All figures of a side, by the title of their column. */
+const figuresOf = (figures) => ({
+  ...Object.fromEntries(COUNTS.map((key) => [key, figures[key]])),
+  failed: failed(figures),
+  'back, ms': figures.backMs === undefined ? '–' : Math.round(figures.backMs),
+  'peak, MiB': figures.memoryMib,
+});
 
 /** The document. `about` says when and where it was measured. */
 function markdown(table, about) {
@@ -141,18 +137,10 @@ function markdown(table, about) {
     Object.entries(TOTALS).map(([key, title]) => [title, ours[key], plain[key]]),
     1,
   );
-  const figures = markdownTable(
-    ['fault', 'token', 'side', ...Object.keys(FIGURES)],
-    cellsOf(table).flatMap(({ row, situation, sides }) =>
-      SIDES.map((side) => [
-        row.name,
-        situation,
-        side,
-        ...Object.values(FIGURES).map((figure) => figure(sides[side])),
-      ]),
-    ),
-    3,
+  const all = cellsOf(table).flatMap(({ row, situation, sides }) =>
+    SIDES.map((side) => ({ fault: row.name, token: situation, side, ...figuresOf(sides[side]) })),
   );
+  const figures = markdownTable(Object.keys(all[0]), all.map(Object.values), 3);
   return `# What faults do to callers
 
 Ours beside the class that it replaces. \`npm run bench -- faults\` writes this file, and \`npm test\`

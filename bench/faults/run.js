@@ -10,7 +10,7 @@ const path = require('node:path');
 const { setTimeout: delay } = require('node:timers/promises');
 const { startFakeTokenEndpoint } = require('../../lib/testing');
 const { startDistantEndpoint } = require('./endpoint.js');
-const { RemoteProcess } = require('./process.js');
+const { RemoteProcess } = require('../remote.js');
 const { buildShim, shimmed } = require('./shim.js');
 const { BUFFER_SECONDS, LIFE_SECONDS, REQUEST_TIMEOUT_MS, STALE_AGE_MS } = require('./table.js');
 
@@ -23,6 +23,8 @@ const FAULT_MS = 2_000;
 const RECOVERY_LIMITS_MS = { ours: 20_000, plain: 5_000 };
 /** The time limit for the end of a process, on a busy machine. */
 const EXIT_LIMIT_MS = 5_000;
+/** A process that hangs is killed, which fails its row. */
+const CELL_LIMIT_MS = 60_000;
 
 /**
  * Starts all rows. Returns for the name of each row a promise of its figures, by situation and
@@ -33,25 +35,29 @@ const EXIT_LIMIT_MS = 5_000;
 function startTable(rows) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'keycloak-faults-'));
   const shim = buildShim(folder);
-  const limit = new Limit(AT_ONCE);
-  const results = new Map(rows.map((row) => [row.name, runRow(row, { folder, shim, limit })]));
+  const queues = new Array(AT_ONCE).fill(Promise.resolve());
+  /** Appends work to the queues in turn, each of which runs one piece of work at a time. */
+  const enqueue = (work) => {
+    const result = queues[0].then(work);
+    queues.push(result.catch(() => {}));
+    queues.shift();
+    return result;
+  };
+  const run = (row, situation, sides) =>
+    enqueue(() => runCell(row, situation, sides, { folder, shim }));
+  const results = new Map(rows.map((row) => [row.name, runRow(row, run)]));
   const all = Promise.allSettled(results.values());
   const done = all.then(() => fs.rmSync(folder, { recursive: true, force: true }));
   return { results, done };
 }
 
-async function runRow(row, place) {
+async function runRow(row, run) {
   const groups = row.isHeavy || row.exits ? SIDES.map((side) => [side]) : [SIDES];
-  const situations = row.situations ?? SITUATIONS;
-  const result = Object.fromEntries(situations.map((situation) => [situation, {}]));
-  const cells = situations.flatMap((situation) => groups.map((sides) => ({ situation, sides })));
-  await Promise.all(
-    cells.map(async ({ situation, sides }) => {
-      const figures = await place.limit.run(() => runCell(row, situation, sides, place));
-      Object.assign(result[situation], figures);
-    }),
-  );
-  return result;
+  const situations = (row.situations ?? SITUATIONS).map(async (situation) => {
+    const figures = await Promise.all(groups.map((sides) => run(row, situation, sides)));
+    return [situation, Object.assign({}, ...figures)];
+  });
+  return Object.fromEntries(await Promise.all(situations));
 }
 
 async function runCell(row, situation, sides, { folder, shim }) {
@@ -68,7 +74,11 @@ async function runCell(row, situation, sides, { folder, shim }) {
     (await Promise.all(started)).map((endpoint, index) => [sides[index], endpoint]),
   );
   const program = path.join(__dirname, 'child.js');
-  const client = new RemoteProcess(program, shimmed(shim, file('orders')), row.openFiles);
+  const client = new RemoteProcess(program, {
+    env: shimmed(shim, file('orders')),
+    openFiles: row.openFiles,
+    limitMs: CELL_LIMIT_MS,
+  });
   const cell = { situation, endpoints, client, clientId: CLIENT_ID, secret, newSecret, files };
   try {
     const { host, credential = 'string', bufferSeconds = BUFFER_SECONDS, abortAfterMs } = row;
@@ -104,11 +114,8 @@ async function meet(row, cell) {
     Promise.all(sides.map((side) => endpoints[side].waitForRequests(before[side] + count)));
 
   await row.begin(cell);
-  await client.ask('begin');
-  if (situation === 'held' && row.ages !== false) {
-    await client.ask('pass', row.ageMs ?? STALE_AGE_MS);
-  }
-  await client.ask('call');
+  const isAged = situation === 'held' && row.ages !== false;
+  await client.ask('call', isAged ? (row.ageMs ?? STALE_AGE_MS) : 0);
   const under = delay(row.lastsMs ?? FAULT_MS);
   await row.during?.({ ...cell, arrived });
   if (!row.exits) {
@@ -146,28 +153,6 @@ async function requestCounts(endpoints) {
 
 const isShownIn = (output, { secret, newSecret }) =>
   [secret, newSecret].some((text) => output.includes(text));
-
-/** Limits how many pieces of work run at the same time. */
-class Limit {
-  #free;
-  #waiting = [];
-
-  constructor(free) {
-    this.#free = free;
-  }
-
-  async run(work) {
-    if (this.#free > 0) this.#free -= 1;
-    else await new Promise((resolve) => this.#waiting.push(resolve));
-    try {
-      return await work();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next) next();
-      else this.#free += 1;
-    }
-  }
-}
 
 /** The violations of our contract by a side, as sentences. */
 function brokenPromises(row, situation, figures) {

@@ -21,13 +21,18 @@ const undiciPackage = newestThatRuns('undici', 'undici-7', [22, 19]);
 /** The cache that users write around a library without one: the token, and one request. */
 class TokenCache {
   #acquire;
+  #marginSeconds;
   #token;
   #freshUntil = 0;
   #pending;
 
-  /** @param {() => Promise<{ access_token: string, expires_in: number }>} acquire */
-  constructor(acquire) {
+  /**
+   * @param {() => Promise<{ access_token: string, expires_in: number }>} acquire
+   * @param {number} [marginSeconds] how long before its end a token is replaced
+   */
+  constructor(acquire, marginSeconds = MARGIN_SECONDS) {
     this.#acquire = acquire;
+    this.#marginSeconds = marginSeconds;
   }
 
   async getToken() {
@@ -46,7 +51,7 @@ class TokenCache {
   async #refresh() {
     const answer = await this.#acquire();
     this.#token = answer.access_token;
-    this.#freshUntil = Date.now() + (answer.expires_in - MARGIN_SECONDS) * 1000;
+    this.#freshUntil = Date.now() + (answer.expires_in - this.#marginSeconds) * 1000;
     return this.#token;
   }
 }
@@ -92,22 +97,7 @@ const rivals = {
           auth: { tokenHost: origin, tokenPath: pathname },
           options: { authorizationMethod: 'body' },
         });
-        let accessToken;
-        let pending;
-        return {
-          async getToken() {
-            if (accessToken === undefined || accessToken.expired(MARGIN_SECONDS)) {
-              pending ??= client.getToken({}).finally(() => {
-                pending = undefined;
-              });
-              accessToken = await pending;
-            }
-            return accessToken.token.access_token;
-          },
-          clearCache() {
-            accessToken = undefined;
-          },
-        };
+        return new TokenCache(async () => (await client.getToken({})).token);
       };
     },
   },
@@ -222,4 +212,4 @@ const rivals = {
   },
 };
 
-module.exports = { rivals };
+module.exports = { TokenCache, rivals };

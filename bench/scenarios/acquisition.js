@@ -5,7 +5,7 @@
 // acquires a token every few minutes, so V8 does not optimise the client's code. After a thousand
 // acquisitions in a row Node's own client takes a quarter of that time; the results show this too.
 
-const { absolute, bestRival, compare, measureSides, pick } = require('../measure.js');
+const { absolute, bestRival, compareSides, measureSides, pick } = require('../measure.js');
 const { withEndpoint } = require('../endpoint.js');
 const { runChild } = require('../child.js');
 const { rivalsOnTheirNode } = require('../rivals/index.js');
@@ -13,7 +13,7 @@ const { rivalsOnTheirNode } = require('../rivals/index.js');
 const OWN = ['ours', 'plain', 'raw'];
 const EARLY = { warmUp: 3, blocks: 1, count: 20 };
 const LATE = { warmUp: 1000, count: 30 };
-const ANEW = { warmUp: 50, count: 20 };
+const ANEW = { warmUp: 50, count: 20, isAnew: true };
 
 /** The bars of `wall` and `cpu` are relative to the plain class. */
 const KINDS = [
@@ -31,15 +31,12 @@ const FIGURES = {
   all: ['CPU of all threads', 'µs'],
 };
 
-/** Rows of `[figure, other side, bar]`; sides that are missing are left out. */
+/** Rows of `[key of FIGURES, other side, bar]`; sides that are missing are left out. */
 function rowsOf(label, results, wanted) {
-  return wanted
-    .filter(([, against]) => against !== undefined)
-    .map(([key, against, atMost]) => {
-      const [name, unit] = FIGURES[key];
-      const { ours, [against]: other } = pick(results, key);
-      return compare({ figure: `${label}, ${name}`, unit, ours, other, against, atMost });
-    });
+  return wanted.flatMap(([key, ...side]) => {
+    const [figure, unit] = FIGURES[key];
+    return compareSides(`${label}, ${figure}`, unit, pick(results, key), [side]);
+  });
 }
 
 async function run({ quick, tls }) {
@@ -47,46 +44,42 @@ async function run({ quick, tls }) {
   const blocks = quick ? 5 : 11;
   const { binary, names: rivals, notes } = await rivalsOnTheirNode();
   const acquire = (options) => runChild('acquire', options, { binary });
-  /** Rounds of fresh processes, one for each side. */
-  const measureEarly = (url, names) =>
-    measureSides(names, { rounds }, async (name) => {
-      const results = await acquire({ url, names: [name], ...EARLY });
-      return results[name][0];
-    });
   const withKind = ({ isSecure, closeConnections }, use) =>
     withEndpoint({ closeConnections, tls: isSecure && tls }, use);
 
   const runKind = (kind) =>
     withKind(kind, async ({ url, counts }) => {
       const { name, isSecure, closeConnections, wall, cpu } = kind;
-      const early = await measureEarly(url, [...OWN, ...rivals]);
+      // Rounds of fresh processes, one for each side.
+      const early = await measureSides([...OWN, ...rivals], { rounds }, async (side) => {
+        const results = await acquire({ url, names: [side], ...EARLY });
+        return results[side][0];
+      });
       const { requests, connections, tls: versions } = await counts();
       if (isSecure && versions.join() !== 'TLSv1.3') throw new Error(`used ${versions}`);
       if (closeConnections && connections !== requests) {
         throw new Error(`${connections} connections for ${requests} requests: ${name}`);
       }
       const best = bestRival(rivals, pick(early, 'wall'));
-      const names = best === undefined ? OWN : [...OWN, best];
+      const names = [...OWN, best].filter((side) => side !== undefined);
       const late = await acquire({ url, names, blocks, ...LATE });
-      const wanted = [
-        ['wall', best],
-        ['wall', 'raw'],
-        ['wall', 'plain', wall],
-        ['main', 'raw'],
-        ['main', 'plain', cpu],
-        ['main', best],
-        ['all', 'raw'],
-        ...rivals.filter((rival) => rival !== best).map((rival) => ['wall', rival]),
-      ];
-      const wantedLate = [
-        ['wall', best],
-        ['wall', 'raw'],
-        ['main', best],
-        ['main', 'raw'],
-      ];
       return [
-        ...rowsOf(`acquire, ${name}`, early, wanted),
-        ...rowsOf(`after a thousand, ${name}`, late, wantedLate),
+        ...rowsOf(`acquire, ${name}`, early, [
+          ['wall', best],
+          ['wall', 'raw'],
+          ['wall', 'plain', wall],
+          ['main', 'raw'],
+          ['main', 'plain', cpu],
+          ['main', best],
+          ['all', 'raw'],
+          ...rivals.filter((rival) => rival !== best).map((rival) => ['wall', rival]),
+        ]),
+        ...rowsOf(`after a thousand, ${name}`, late, [
+          ['wall', best],
+          ['wall', 'raw'],
+          ['main', best],
+          ['main', 'raw'],
+        ]),
       ];
     });
 
@@ -101,8 +94,7 @@ async function run({ quick, tls }) {
 
   const runAnew = (kind) =>
     withKind(kind, async ({ url }) => {
-      const names = [...OWN, ...rivals];
-      const results = await acquire({ url, names, blocks, isAnew: true, ...ANEW });
+      const results = await acquire({ url, names: [...OWN, ...rivals], blocks, ...ANEW });
       return rowsOf(`new manager, new ${kind.name} connection`, results, [
         ['wall', bestRival(rivals, pick(results, 'wall'))],
         ['wall', 'raw'],

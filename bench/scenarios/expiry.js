@@ -8,7 +8,7 @@
 const { absolute } = require('../measure.js');
 const { withEndpoint } = require('../endpoint.js');
 const { runChild } = require('../child.js');
-const { loadableRivals, prepareRivals } = require('../rivals/index.js');
+const { findRivals } = require('../rivals/index.js');
 
 const SIDES = ['ours', 'plain', 'floor'];
 /** It is measured only where the bars are. */
@@ -39,7 +39,7 @@ function observe({ rate, delayMs, lifeSeconds, expiries, sides = SIDES }) {
         side,
         await runChild('expiry', { side, url, rate, seconds }, limits),
       ];
-      return { rate, delayMs, sides, ...Object.fromEntries(await Promise.all(sides.map(start))) };
+      return { rate, delayMs, ...Object.fromEntries(await Promise.all(sides.map(start))) };
     } finally {
       stop.abort();
     }
@@ -59,9 +59,8 @@ async function observeOthers(lives) {
 
 async function run({ quick }) {
   const lives = quick ? QUICK_LIVES : LIVES;
-  const { names } = await prepareRivals();
-  const loadable = await loadableRivals(names);
-  const sides = [...SIDES, ...loadable.names.filter((name) => name === RIVAL)];
+  const { names } = await findRivals();
+  const sides = [...SIDES, ...names.filter((name) => name === RIVAL)];
   const [judged, others] = await Promise.all([
     observe({ ...JUDGED, ...lives.judged, sides }),
     observeOthers(lives.others),
@@ -81,15 +80,6 @@ async function run({ quick }) {
         'one past its exp.',
       `The others at the same time, one after the other: ${lives.others.expiries} expiries of ` +
         `tokens of ${lives.others.lifeSeconds} s.`,
-    ],
-    curves: [
-      {
-        id: 'expiry-latency',
-        title: `Callers across ${expiries} expiries, ${describe(judged)}`,
-        x: { title: 'one call in so many takes longer', log: true },
-        y: { title: 'ms', log: true },
-        lines: sides.map((name) => ({ name, points: judged[name].curve })),
-      },
     ],
   };
 }

@@ -4,8 +4,7 @@
 // that Node trusts, connect, request. The authority of the endpoint is in NODE_EXTRA_CA_CERTS, so
 // all sides trust the same certificates.
 
-const { bestRival, compare, measureSides, pick } = require('../measure.js');
-const credentials = require('../credentials.js');
+const { bestRival, compareSides, measureSides, pick } = require('../measure.js');
 const { withEndpoint } = require('../endpoint.js');
 const { runChild } = require('../child.js');
 const { rivalsOnTheirNode } = require('../rivals/index.js');
@@ -16,21 +15,20 @@ async function run({ quick, tls }) {
   const results = await withEndpoint({ tls }, ({ url }) =>
     // The first round brings the files into memory.
     measureSides(['ours', 'plain', 'raw', ...rivals], { rounds, warmUp: 1 }, (side) =>
-      runChild('first-token', { side, url, ...credentials }, { binary }),
+      runChild('first-token', { side, url }, { binary }),
     ),
   );
   const ms = pick(results, 'ms');
-  const row = (figure, values, against, atMost) =>
-    compare({ figure, unit: 'ms', ours: values.ours, other: values[against], against, atMost });
+  const rows = (figure, values, ...sides) => compareSides(figure, 'ms', values, sides);
   const figure = 'first token, https, with require';
   const best = bestRival(rivals, ms);
+  const others = rivals.filter((name) => name !== best).map((name) => [name]);
   return {
     rows: [
-      row(figure, ms, 'plain', 0.42),
-      row(figure, ms, 'raw'),
-      ...(best === undefined ? [] : [row(`${figure}, best rival`, ms, best)]),
-      ...rivals.filter((name) => name !== best).map((name) => row(figure, ms, name)),
-      row('the same, from the start of the process', pick(results, 'sinceStartMs'), 'plain'),
+      ...rows(figure, ms, ['plain', 0.42], ['raw']),
+      ...rows(`${figure}, best rival`, ms, [best]),
+      ...rows(figure, ms, ...others),
+      ...rows('the same, from the start of the process', pick(results, 'sinceStartMs'), ['plain']),
     ],
     notes: [
       `${rounds} fresh processes for each side, in turns. The best rival is the one that is ` +

@@ -3,7 +3,7 @@
 // Measures one to a hundred thousand callers while no token is held. Each herd uses a new manager
 // of ours, on kept connections, because `clearCache` is for a token that is known to be wrong.
 
-const { absolute, compare, measureSides, median, pick } = require('../measure.js');
+const { absolute, compareSides, measureSides, pick } = require('../measure.js');
 const { withEndpoint } = require('../endpoint.js');
 const { makeOurs, makePlain } = require('../sides.js');
 
@@ -47,7 +47,7 @@ function measure(roundsFor) {
         const wall = await herdMs(await empty[name](), callers);
         return { wall, requests: (await counts()).requests - before.requests };
       });
-      seen.push({ callers, wall: pick(results, 'wall'), requests: pick(results, 'requests') });
+      seen.push({ callers, results });
     }
     await ours.close();
     return seen;
@@ -60,42 +60,27 @@ async function run({ quick }) {
     return callers === MOST ? ROUNDS.most : ROUNDS.usual;
   };
   const seen = await measure(roundsFor);
+  const named = (callers) => `${callers.toLocaleString('en')} callers on a miss`;
+  const requests = (which, choose) => {
+    const allOf = (side) => seen.flatMap(({ results }) => pick(results, 'requests')[side]);
+    const [ours, other] = SIDES.map((side) => choose(...allOf(side)));
+    const figure = `1 to ${named(MOST)}, ${which} requests`;
+    return absolute({ figure, ours, other, atLeast: 1, atMost: 1 });
+  };
   return {
-    rows: rows(seen),
+    rows: [
+      requests('most', Math.max),
+      requests('least', Math.min),
+      ...seen.flatMap(({ callers, results }) => {
+        const plain = ['plain', callers === JUDGED ? 1 : undefined];
+        return compareSides(`${named(callers)}, wall`, 'ms', pick(results, 'wall'), [plain]);
+      }),
+    ],
     notes: [
       `${roundsFor(JUDGED)} interleaved rounds over warm http, ${roundsFor(MOST)} for the most ` +
         'callers; requests: the most in any round, of any number of callers, and the least.',
     ],
-    curves: [
-      {
-        id: 'herd-wall',
-        title: 'Until all callers on a miss have the token',
-        x: { title: 'callers', log: true },
-        y: { title: 'ms', log: true },
-        lines: SIDES.map((name) => ({
-          name,
-          points: seen.map(({ callers, wall }) => [callers, median(wall[name])]),
-        })),
-      },
-    ],
   };
-}
-
-function rows(seen) {
-  const named = (callers) => `${callers.toLocaleString('en')} callers on a miss`;
-  const requests = (which, choose) => {
-    const [ours, other] = SIDES.map((side) => choose(...seen.flatMap((one) => one.requests[side])));
-    const figure = `1 to ${named(MOST)}, ${which} requests`;
-    return absolute({ figure, ours, other, atLeast: 1, atMost: 1 });
-  };
-  return [
-    requests('most', Math.max),
-    requests('least', Math.min),
-    ...seen.map(({ callers, wall: { ours, plain } }) => {
-      const atMost = callers === JUDGED ? 1 : undefined;
-      return compare({ figure: `${named(callers)}, wall`, unit: 'ms', ours, other: plain, atMost });
-    }),
-  ];
 }
 
 module.exports = { title: 'Many callers, no token', run };

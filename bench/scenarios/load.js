@@ -2,8 +2,7 @@
 
 // Measures the cost of loading the package, and the threads and sockets that it opens.
 
-const { absolute, measureSides, median, pick, quartiles } = require('../measure.js');
-const credentials = require('../credentials.js');
+const { absolute, absoluteMedian, measureSides, pick } = require('../measure.js');
 const { withEndpoint } = require('../endpoint.js');
 const { runChild } = require('../child.js');
 const { binarySize } = require('../binary-size.js');
@@ -15,21 +14,11 @@ async function run({ quick }) {
   const results = await withEndpoint({}, ({ url }) =>
     // The first round brings the files into memory.
     measureSides(['ours', 'plain'], { rounds, warmUp: 1 }, (side) =>
-      runChild('load', { side, url, ...credentials }),
+      runChild('load', { side, url }),
     ),
   );
-  const row = (figure, unit, key, limits) => {
-    const { ours, plain } = pick(results, key);
-    const spread = quartiles(ours);
-    return absolute({
-      figure,
-      unit,
-      ours: median(ours),
-      other: median(plain),
-      spread,
-      ...limits,
-    });
-  };
+  const row = (figure, unit, key, limits) =>
+    absoluteMedian(pick(results, key), { figure, unit, ...limits });
   const { bytes, which } = binarySize();
   return {
     rows: [

@@ -6,6 +6,7 @@
 // makes these calls and exits.
 
 const { parseArgs } = require('node:util');
+const { runMain } = require('../../tools/run.js');
 const { setStage } = require('./stage.js');
 
 async function main() {
@@ -42,7 +43,4 @@ Without credentials, which Backstage answers with 401:
   console.log('Ctrl-C stops it.');
 }
 
-main().catch((error) => {
-  console.error(error.message);
-  process.exitCode = 1;
-});
+runMain(module, main);

@@ -5,37 +5,22 @@
 const { startFakeTokenEndpoint } = require('../../lib/testing');
 const screen = require('./screen.js');
 
-const CLIENT_ID = 'demo';
-const SECRET = 's3cr+t%/:x';
+const clientSecret = 's3cr+t%/:x';
 
 async function startEmbedded() {
-  const endpoint = await startFakeTokenEndpoint({
-    realm: 'demo',
-    clients: { [CLIENT_ID]: SECRET },
-  });
-  return {
-    label: 'embedded endpoint',
-    tokenEndpoint: endpoint.tokenEndpoint,
-    clientId: CLIENT_ID,
-    clientSecret: SECRET,
-    endpoint,
-    stop: () => endpoint.close(),
-  };
+  const clientId = 'demo';
+  const clients = { [clientId]: clientSecret };
+  const endpoint = await startFakeTokenEndpoint({ realm: 'demo', clients });
+  const { tokenEndpoint } = endpoint;
+  return { tokenEndpoint, clientId, clientSecret, endpoint, stop: () => endpoint.close() };
 }
 
 async function startReal() {
   // Loaded only here, because it needs Java.
   const { startKeycloak } = require('../../tools/keycloak');
-  const start = performance.now();
   const keycloak = await startKeycloak({ log: screen.say });
-  screen.say(`ready after ${screen.seconds((performance.now() - start) / 1000)}`);
-  return {
-    label: 'Keycloak',
-    tokenEndpoint: keycloak.tokenEndpoint,
-    clientId: 'kagenti-api',
-    clientSecret: SECRET,
-    stop: () => keycloak.stop(),
-  };
+  const { tokenEndpoint } = keycloak;
+  return { tokenEndpoint, clientId: 'kagenti-api', clientSecret, stop: () => keycloak.stop() };
 }
 
 module.exports = { startEmbedded, startReal };

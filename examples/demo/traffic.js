@@ -3,98 +3,75 @@
 // Makes calls at a constant rate, whether or not earlier calls were answered, and draws a chart of
 // how long each of them waited.
 
+const { setInterval: every } = require('node:timers/promises');
 const screen = require('./screen.js');
 
 const EVERY_MS = 4;
 const CELL_MS = 100;
-/** The signs of the chart, by the slowest call of a cell in ms. */
-const levels = [
-  [2, '▁'],
-  [10, '▂'],
-  [50, '▄'],
-  [200, '▆'],
-  [Number.POSITIVE_INFINITY, '█'],
+/** The signs of the chart, by the slowest call of a tenth of a second in ms. */
+const LEVELS = [
+  [2, screen.green('▁')],
+  [10, screen.yellow('▂')],
+  [50, screen.yellow('▄')],
+  [200, screen.yellow('▆')],
+  [Number.POSITIVE_INFINITY, screen.yellow('█')],
 ];
 
-/**
- * Calls `getToken()` until `isOver(elapsedMs, seen)`, draws the chart, and returns the counts.
- * `tracks` are further lines of the chart, with a sign for each cell; `below` returns lines below
- * it.
- */
-async function traffic(manager, { isOver, tracks = [], below = () => [] }) {
+/** Calls `getToken()` until `isOver(elapsedMs, seen)`, prints the chart and returns the counts. */
+async function traffic(manager, isOver) {
   const seen = { calls: 0, failures: 0, worst: 0, tokens: 0 };
-  const open = new Set();
-  const live = new screen.Live();
   const cells = [];
+  const calls = [];
   let lastToken;
 
   const call = async (cell) => {
     const start = performance.now();
-    seen.calls += 1;
     try {
       const token = await manager.getToken();
       if (token !== lastToken) {
         lastToken = token;
         seen.tokens += 1;
-        if (seen.tokens > 1) cell.replaced = true;
+        cell.isReplaced = seen.tokens > 1;
       }
     } catch {
       seen.failures += 1;
-      cell.failed = true;
+      cell.isFailed = true;
     }
     const took = performance.now() - start;
-    cell.worst = Math.max(cell.worst, took);
+    cell.worst = Math.max(cell.worst ?? 0, took);
     seen.worst = Math.max(seen.worst, took);
   };
 
-  const lines = () => [
-    screen.formatRow('callers wait', cells.map(drawCell).join('')),
-    screen.formatRow('new token', cells.map(({ replaced }) => (replaced ? '↻' : ' ')).join('')),
-    ...tracks.map(({ label }, track) =>
-      screen.formatRow(label, cells.map(({ signs }) => signs[track]).join('')),
-    ),
-    ...below(),
-  ];
-
   const start = performance.now();
-  await new Promise((resolve) => {
-    const timer = setInterval(() => {
-      const index = Math.floor((performance.now() - start) / CELL_MS);
-      while (cells.length <= index) {
-        if (cells.length > 0) live.draw(lines());
-        cells.push({
-          worst: 0,
-          failed: false,
-          replaced: false,
-          signs: tracks.map(({ sign }) => sign()),
-        });
-      }
-      const pending = call(cells[index]).finally(() => open.delete(pending));
-      open.add(pending);
-      if (!isOver(performance.now() - start, seen)) return;
-      clearInterval(timer);
-      resolve();
-    }, EVERY_MS);
-  });
-  await Promise.all(open);
-  live.end(lines());
+  for await (const _ of every(EVERY_MS)) {
+    const elapsed = performance.now() - start;
+    if (isOver(elapsed, seen)) break;
+    const index = Math.floor(elapsed / CELL_MS);
+    cells[index] ??= {};
+    seen.calls += 1;
+    calls.push(call(cells[index]));
+  }
+  await Promise.all(calls);
+  // The timer may have left out a cell while the machine was busy.
+  const drawn = Array.from(cells, (cell) => (cell === undefined ? ' ' : drawCell(cell)));
+  screen.row('callers wait', drawn.join(''));
+  const failed = seen.failures === 0 ? 'none failed' : screen.red(`${seen.failures} failed`);
+  const slowest = `the slowest took ${screen.ms(seen.worst)}`;
+  screen.row('calls', `${screen.count(seen.calls)}, ${failed}, ${slowest}`);
   return seen;
 }
 
-function drawCell({ worst, failed }) {
-  if (failed) return screen.red('✗');
-  const [, sign] = levels.find(([limit]) => worst < limit);
-  return worst < levels[1][0] ? screen.green(sign) : screen.yellow(sign);
+function drawCell({ worst, isFailed, isReplaced }) {
+  if (isFailed) return screen.red('✗');
+  return isReplaced && worst < LEVELS[0][0] ? screen.green('↻') : findSign(worst);
 }
 
-/** Explains the signs of the chart; each stands for a tenth of a second. */
+const findSign = (worst) => LEVELS.find(([limit]) => worst < limit)[1];
+
+/** Explains the signs of the chart. */
 function legend() {
-  screen.say('▁ served within 2 ms  ▂ 10 ms  ▄ 50 ms  ▆ 200 ms  █ later  ✗ failed');
+  screen.say('A sign is 0.1 s: ▁ served within 2 ms, ▂ 10 ms, ▄ 50 ms, ▆ 200 ms, █ later,');
+  screen.say('✗ failed, ↻ served within 2 ms with a new token.');
 }
 
-function summary({ calls, failures, worst }) {
-  const failed = failures === 0 ? 'none failed' : screen.red(`${failures} failed`);
-  screen.row('calls', `${screen.count(calls)}, ${failed}, the slowest took ${screen.ms(worst)}`);
-}
-
-module.exports = { legend, summary, traffic };
+module.exports = { legend, traffic };

@@ -4,9 +4,9 @@
  */
 'use strict';
 
-const { randomBytes } = require('node:crypto');
+const { createHash, randomBytes } = require('node:crypto');
 const { existsSync } = require('node:fs');
-const { mkdir, readdir, rename, rm, stat } = require('node:fs/promises');
+const { mkdir, readdir, readFile, rename, rm, stat } = require('node:fs/promises');
 const { homedir } = require('node:os');
 const path = require('node:path');
 
@@ -45,6 +45,13 @@ async function cached(folder, make) {
   return folder;
 }
 
+/** The same for an entry whose name contains the hash of the files from which it is made. */
+async function cachedFrom(kind, files, make) {
+  const hash = createHash('sha256');
+  for (const file of files) hash.update(await readFile(file));
+  return cached(path.join(cacheFolder(), `${kind}-${hash.digest('hex').slice(0, 16)}`), make);
+}
+
 async function removeAbandoned(parent) {
   for (const name of await readdir(parent)) {
     if (!name.startsWith(TEMPORARY)) continue;
@@ -56,4 +63,4 @@ async function removeAbandoned(parent) {
   }
 }
 
-module.exports = { cached, cacheFolder, unpackedFolder };
+module.exports = { cached, cachedFrom, cacheFolder, unpackedFolder };

@@ -10,6 +10,7 @@
 
 const { parseArgs } = require('node:util');
 
+const { runMain } = require('../run.js');
 const { missingPrerequisites } = require('./prerequisites');
 const realm = require('./realm.json');
 const { startKeycloak, VERSION } = require('./server');
@@ -55,12 +56,7 @@ Ctrl-C stops it.`);
   }
 }
 
-if (require.main === module) {
-  main(process.argv.slice(2)).catch((error) => {
-    console.error(error.message);
-    process.exitCode = 1;
-  });
-}
+runMain(module, main);
 
 module.exports = {
   startKeycloak,

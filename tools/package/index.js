@@ -12,7 +12,7 @@ const os = require('node:os');
 const path = require('node:path');
 const { parseArgs } = require('node:util');
 const { pinnedPackages } = require('../pinned-packages.js');
-const { root, run } = require('../run.js');
+const { root, run, runMain } = require('../run.js');
 const { buildBinary } = require('./build.js');
 const { thirdParty } = require('./licences.js');
 const { mainManifest, stageMain, whereabouts } = require('./main-package.js');
@@ -123,7 +123,4 @@ async function main(args) {
   writeSums();
 }
 
-main(process.argv.slice(2)).catch((error) => {
-  console.error(error.message);
-  process.exitCode = 1;
-});
+runMain(module, main);

@@ -8,7 +8,7 @@ const { createHash } = require('node:crypto');
 const fs = require('node:fs');
 const path = require('node:path');
 const { parseArgs } = require('node:util');
-const { root, run } = require('../run.js');
+const { root, run, runMain } = require('../run.js');
 const { findPlatformPackage } = require('./platform-package.js');
 const { targets } = require('./targets.js');
 
@@ -68,7 +68,4 @@ async function main(args) {
   }
 }
 
-main(process.argv.slice(2)).catch((error) => {
-  console.error(error.message);
-  process.exitCode = 1;
-});
+runMain(module, main);

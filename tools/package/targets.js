@@ -6,36 +6,24 @@
 /** The newest version of glibc that a binary may require: RHEL 7, Debian 8, Ubuntu 14.04. */
 const OLDEST_GLIBC = '2.17';
 
-const targets = {
-  'darwin-arm64': { triple: 'aarch64-apple-darwin', os: 'darwin', cpu: 'arm64' },
-  'darwin-x64': { triple: 'x86_64-apple-darwin', os: 'darwin', cpu: 'x64' },
-  'linux-arm64-gnu': {
-    triple: 'aarch64-unknown-linux-gnu',
-    os: 'linux',
-    cpu: 'arm64',
-    libc: 'glibc',
-  },
-  'linux-arm64-musl': {
-    triple: 'aarch64-unknown-linux-musl',
-    os: 'linux',
-    cpu: 'arm64',
-    libc: 'musl',
-  },
-  'linux-x64-gnu': {
-    triple: 'x86_64-unknown-linux-gnu',
-    os: 'linux',
-    cpu: 'x64',
-    libc: 'glibc',
-  },
-  'linux-x64-musl': {
-    triple: 'x86_64-unknown-linux-musl',
-    os: 'linux',
-    cpu: 'x64',
-    libc: 'musl',
-  },
-  'win32-arm64-msvc': { triple: 'aarch64-pc-windows-msvc', os: 'win32', cpu: 'arm64' },
-  'win32-x64-msvc': { triple: 'x86_64-pc-windows-msvc', os: 'win32', cpu: 'x64' },
+const TRIPLES = {
+  'darwin-arm64': 'aarch64-apple-darwin',
+  'darwin-x64': 'x86_64-apple-darwin',
+  'linux-arm64-gnu': 'aarch64-unknown-linux-gnu',
+  'linux-arm64-musl': 'aarch64-unknown-linux-musl',
+  'linux-x64-gnu': 'x86_64-unknown-linux-gnu',
+  'linux-x64-musl': 'x86_64-unknown-linux-musl',
+  'win32-arm64-msvc': 'aarch64-pc-windows-msvc',
+  'win32-x64-msvc': 'x86_64-pc-windows-msvc',
 };
+const LIBCS = { gnu: { libc: 'glibc' }, musl: { libc: 'musl' } };
+
+const targets = Object.fromEntries(
+  Object.entries(TRIPLES).map(([name, triple]) => {
+    const [os, cpu, abi] = name.split('-');
+    return [name, { triple, os, cpu, ...LIBCS[abi] }];
+  }),
+);
 
 /** The platform of this Node. */
 function ownTarget() {

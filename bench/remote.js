@@ -6,9 +6,6 @@
 const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 
-/** A process that hangs is killed, which fails its row. */
-const LIMIT_MS = 60_000;
-
 class RemoteProcess {
   #child;
   #ended;
@@ -18,16 +15,18 @@ class RemoteProcess {
 
   /**
    * @param {string} file the program
-   * @param {Record<string, string>} [env]
-   * @param {number} [openFiles] the limit of file descriptors of the process
+   * @param {object} [options]
+   * @param {Record<string, string>} [options.env] additional variables
+   * @param {number} [options.openFiles] the limit of file descriptors of the process
+   * @param {number} [options.limitMs] the process is killed after this time
    */
-  constructor(file, env, openFiles) {
+  constructor(file, { env, openFiles, limitMs } = {}) {
     const limit = ['/bin/sh', '-c', `ulimit -n ${openFiles} && exec "$0" "$@"`];
     const [command, ...args] = [...(openFiles === undefined ? [] : limit), process.execPath, file];
     this.#child = spawn(command, args, {
       env: { ...process.env, NODE_OPTIONS: '', ...env },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-      timeout: LIMIT_MS,
+      timeout: limitMs,
       killSignal: 'SIGKILL',
     });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
