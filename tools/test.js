@@ -82,6 +82,13 @@ async function foreignPackages() {
   return nodeTest([path.join('__test__', 'package', 'suite.package.js')]);
 }
 
+/** Every row of the bundlers' table, including those that take long. */
+async function allBundlers() {
+  await buildPackages();
+  const files = [path.join('__test__', 'package', 'bundlers.package.js')];
+  return nodeTest(files, { env: { BUNDLERS: 'all' }, mayLeaveOut: false, limitSeconds: 900 });
+}
+
 function soak(seconds) {
   const SOAK_SECONDS = process.env.SOAK_SECONDS ?? seconds;
   return nodeTest(filesIn(path.join('__test__', 'soak'), '.test.js'), { env: { SOAK_SECONDS } });
@@ -149,6 +156,7 @@ const longStages = {
   leaks,
   'long-soak': () => soak(LONG_SOAK_SECONDS),
   'foreign-packages': foreignPackages,
+  'all-bundlers': allBundlers,
 };
 
 /**

@@ -18,7 +18,7 @@ const DENO_PERMISSIONS = ['--allow-ffi', '--allow-read', '--allow-env', '--allow
 
 /** A script that builds with webpack, or with rspack, which has the same interface. */
 const webpackScript = (compiler, options) => `
-  require('${compiler}')({
+  import('${compiler}').then(({ default: build, rspack = build }) => rspack({
     mode: 'production',
     target: 'node',
     context: __dirname,
@@ -29,7 +29,7 @@ const webpackScript = (compiler, options) => `
     const errors = error ? [error] : stats.toJson().errors;
     for (const { message } of errors) console.error(message);
     process.exitCode = errors.length;
-  });`;
+  }));`;
 const nodeLoader = (packages) =>
   `module: { rules: [{ test: /\\.node$/, loader: '${packages}/node-loader/dist/cjs.js' }] },`;
 const EXTERNALS = `externals: { 'keycloak-token-manager': 'commonjs keycloak-token-manager',
@@ -118,12 +118,17 @@ const rows = {
     isWhole: true,
   },
   'esbuild, external': esbuild(
-    ...['esm.mjs', 'out/app.cjs', '--outfile=out/app.cjs', '--external:keycloak-token-manager'],
+    ...[
+      'commonjs.cjs',
+      'out/app.cjs',
+      '--outfile=out/app.cjs',
+      '--external:keycloak-token-manager',
+    ],
   ),
-  webpack: { ...script('/webpack', nodeLoader), isWhole: true },
-  'webpack, external': script('/webpack', () => EXTERNALS),
-  rspack: { ...script('/@rspack/core', nodeLoader), isWhole: true },
-  'rspack, external': script('/@rspack/core', () => EXTERNALS),
+  webpack: { ...script('/webpack/lib/index.js', nodeLoader), isWhole: true },
+  'webpack, external': script('/webpack/lib/index.js', () => EXTERNALS),
+  rspack: { ...script('/@rspack/core/dist/index.js', nodeLoader), isWhole: true },
+  'rspack, external': script('/@rspack/core/dist/index.js', () => EXTERNALS),
   rollup: {
     packages: 'bundlers',
     files: (packages) => ({ 'rollup.config.mjs': rollupConfig(packages) }),
