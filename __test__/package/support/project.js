@@ -157,9 +157,9 @@ const managers = {
   },
   pnpm: {
     async prepare(project, { registry, node }) {
-      const settings = { registry, storeDir: '.store', cacheDir: '.cache', minimumReleaseAge: 0 };
-      project.write('pnpm-workspace.yaml', JSON.stringify(settings));
-      const program = path.join(await bundlers(), 'pnpm', 'bin', 'pnpm.mjs');
+      const settings = `registry=${registry}\nstore-dir=.store\ncache-dir=.cache\n`;
+      project.write('.npmrc', settings);
+      const program = path.join(await bundlers(), 'pnpm', 'bin', 'pnpm.cjs');
       return (...args) => project.run(node, [program, ...args]);
     },
     install: (manager) => manager('add', 'keycloak-token-manager'),
