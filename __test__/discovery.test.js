@@ -5,7 +5,7 @@
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
-const { makeCertificates } = require('./support/certificates.js');
+const { makeCertificates } = require('../tools/certificates.js');
 const { rejection, times } = require('./support/manager.js');
 const { startVerifying } = require('./support/verifying-endpoint.js');
 

@@ -22,7 +22,9 @@ function layOut(t, packages) {
     mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
     writeFileSync(path.join(folder, name), content);
   };
-  cpSync(path.join(__dirname, '..', 'lib', 'native.js'), path.join(folder, 'lib', 'native.js'));
+  for (const file of ['native.js', 'platform-packages.js']) {
+    cpSync(path.join(__dirname, '..', 'lib', file), path.join(folder, 'lib', file));
+  }
   write('package.json', JSON.stringify({ version: VERSION }));
   for (const [name, { version: own = VERSION, code }] of Object.entries(packages)) {
     const to = path.join('node_modules', findPlatformPackage(name));
@@ -67,15 +69,25 @@ describe('the loader', () => {
   });
 
   it('names the platform, the package and the usual causes of its absence', (t) => {
-    const { 'linux-x64-gnu': target, ...others } = targets;
-    const present = Object.fromEntries(Object.keys(others).map((name) => [name, {}]));
-    const said = load(layOut(t, present), target);
+    const said = load(layOut(t, {}), targets['linux-x64-gnu']);
     assert.ok(said.includes(`(linux, x64, glibc, Node ${process.version})`), said);
     assert.ok(said.includes(`${findPlatformPackage('linux-x64-gnu')}@${VERSION}`), said);
-    for (const cause of ['--omit=optional', 'lock file', 'container', 'Alpine']) {
+    for (const cause of ['--omit=optional', 'lock file', 'a bundle was built on another system']) {
       assert.ok(said.includes(cause), said);
     }
   });
+
+  for (const [difference, installed] of [
+    ['C library', 'linux-x64-musl'],
+    ['processor', 'linux-arm64-gnu'],
+    ['system', 'darwin-arm64'],
+  ]) {
+    it(`says that the package for another ${difference} is installed`, (t) => {
+      const said = load(layOut(t, { [installed]: {} }), targets['linux-x64-gnu']);
+      assert.ok(said.includes(`another platform is installed (${installed})`), said);
+      assert.match(said, /Install in the image that runs the code/);
+    });
+  }
 
   it('names the supported platforms on another one', (t) => {
     const said = load(layOut(t, all()), { os: 'freebsd', cpu: 'x64' });
@@ -89,12 +101,67 @@ describe('the loader', () => {
     assert.match(said, /keycloak-token-manager 1\.2\.3 found .+-linux-x64-gnu 1\.2\.4: both must/);
   });
 
-  it('reports the reason why a package cannot be loaded', (t) => {
-    const code = 'throw new Error("GLIBC_2.17 not found");';
-    const folder = layOut(t, { 'linux-x64-gnu': { code } });
-    const said = load(folder, targets['linux-x64-gnu']);
-    assert.match(said, /cannot load .+-linux-x64-gnu@1\.2\.3 .+: GLIBC_2\.17 not found/);
-  });
+  const FOLDER = '/app/node_modules/keycloak-token-manager-linux-x64-gnu';
+  const BINARY = `${FOLDER}/keycloak-token-manager.linux-x64-gnu.node`;
+  for (const [what, { code = 'ERR_DLOPEN_FAILED', message }, means, advice] of [
+    [
+      '--permission without --allow-addons',
+      { code: 'ERR_DLOPEN_DISABLED', message: 'Cannot load native addon' },
+      'without the permission to load native addons',
+      '--allow-addons',
+    ],
+    [
+      '--permission without --allow-fs-read',
+      { code: 'ERR_ACCESS_DENIED', message: 'Access to this API has been restricted' },
+      'without the permission to read the package',
+      '--allow-fs-read',
+    ],
+    [
+      'a mount with noexec',
+      { message: `${BINARY}: failed to map segment from shared object` },
+      'mounted with noexec',
+      'without noexec',
+    ],
+    [
+      'an old glibc',
+      { message: `/lib64/libc.so.6: version \`GLIBC_2.17' not found (required by ${BINARY})` },
+      'glibc of this system is too old',
+      'glibc 2.17 or newer',
+    ],
+    [
+      'a binary for musl under glibc',
+      {
+        message: 'libc.musl-x86_64.so.1: cannot open shared object file: No such file or directory',
+      },
+      'another C library',
+      'install again',
+    ],
+    [
+      'a binary for glibc under musl',
+      { message: `Error loading shared library ld-linux-x86-64.so.2 (needed by ${BINARY})` },
+      'another C library',
+      'install again',
+    ],
+    [
+      'a binary for another processor',
+      { message: `${BINARY}: cannot open shared object file: No such file or directory` },
+      'another processor',
+      'install again',
+    ],
+    ['a damaged binary', { message: `${BINARY}: file too short` }, 'is damaged', 'install again'],
+    ['an unknown cause', { message: 'no memory' }, '(linux, x64, glibc,', 'The cause: no memory'],
+  ]) {
+    it(`says what happened and what to do with ${what}`, (t) => {
+      const fault = JSON.stringify({ code, message });
+      const thrown = `throw Object.assign(new Error(), ${fault});`;
+      const folder = layOut(t, { 'linux-x64-gnu': { code: thrown } });
+      const said = load(folder, targets['linux-x64-gnu']);
+      assert.match(said, /cannot load keycloak-token-manager-linux-x64-gnu@1\.2\.3/);
+      for (const part of [means, advice, `The cause: ${message}`]) {
+        assert.ok(said.includes(part), said);
+      }
+    });
+  }
 
   it('prefers a binary that was built beside it', (t) => {
     const folder = layOut(t, { 'linux-x64-gnu': {} });

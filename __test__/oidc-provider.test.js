@@ -8,7 +8,7 @@ const { generateKeyPairSync } = require('node:crypto');
 const https = require('node:https');
 const { after, before, describe, test } = require('node:test');
 const { inspect } = require('node:util');
-const { makeCertificates } = require('./support/certificates.js');
+const { makeCertificates } = require('../tools/certificates.js');
 const { listen } = require('./support/listen.js');
 const { openManager, recorder, rejection } = require('./support/manager.js');
 

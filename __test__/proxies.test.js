@@ -10,7 +10,7 @@ const net = require('node:net');
 const { after, before, describe, test } = require('node:test');
 const { inspect } = require('node:util');
 const { startFakeTokenEndpoint } = require('../lib/testing');
-const { makeCertificates } = require('./support/certificates.js');
+const { makeCertificates } = require('../tools/certificates.js');
 const { listen } = require('./support/listen.js');
 const { openManager, recorder, rejection } = require('./support/manager.js');
 

@@ -8,7 +8,7 @@ const { generateKeyPairSync } = require('node:crypto');
 const fs = require('node:fs');
 const path = require('node:path');
 const { describe, test } = require('node:test');
-const { makeCertificates } = require('./support/certificates.js');
+const { makeCertificates } = require('../tools/certificates.js');
 const { delay, rejection, until } = require('./support/manager.js');
 const { BEARER, startVerifying } = require('./support/verifying-endpoint.js');
 

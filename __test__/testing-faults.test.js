@@ -6,7 +6,7 @@ const https = require('node:https');
 const path = require('node:path');
 const { describe, test } = require('node:test');
 const { startFakeTokenEndpoint } = require('../lib/testing');
-const { makeCertificates } = require('./support/certificates.js');
+const { makeCertificates } = require('../tools/certificates.js');
 const { startEndpoint: start } = require('./support/manager.js');
 const { CLIENT, FORM, GRANT, grant, post, rawPost } = require('./support/token-requests.js');
 

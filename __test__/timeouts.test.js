@@ -6,7 +6,7 @@ const assert = require('node:assert/strict');
 const net = require('node:net');
 const { describe, it } = require('node:test');
 const { run } = require('./programs');
-const { makeCertificates } = require('./support/certificates.js');
+const { makeCertificates } = require('../tools/certificates.js');
 const { listen } = require('./support/listen.js');
 const { rejection, start, startEndpoint, times } = require('./support/manager.js');
 

@@ -17,7 +17,7 @@ const undici = require('undici');
 const { KeycloakTokenManager } = require('..');
 const reconfigure = require('../lib/reconfigure.js');
 const { startFakeTokenEndpoint } = require('../lib/testing');
-const { makeCertificates } = require('./support/certificates.js');
+const { makeCertificates } = require('../tools/certificates.js');
 const { listen } = require('./support/listen.js');
 const {
   CLIENT,

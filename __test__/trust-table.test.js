@@ -10,7 +10,7 @@ const os = require('node:os');
 const path = require('node:path');
 const { after, describe, test } = require('node:test');
 const { run } = require('./programs');
-const { makeCertificates } = require('./support/certificates.js');
+const { makeCertificates } = require('../tools/certificates.js');
 const { startEndpoint } = require('./support/manager.js');
 const { otherNode } = require('./support/other-node.js');
 

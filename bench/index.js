@@ -6,7 +6,7 @@
 
 const os = require('node:os');
 const { parseArgs } = require('node:util');
-const { makeCertificates } = require('../__test__/support/certificates.js');
+const { makeCertificates } = require('../tools/certificates.js');
 const { runChild } = require('./child.js');
 const { keep, keepLast, merged } = require('./results.js');
 const { installRivals } = require('./rivals/index.js');

@@ -2,28 +2,59 @@
 
 /**
  * Loads the native binary: the one that was built in this checkout, or else the one in the package
- * that npm installs for the platform. If it is missing, the error says what to do. Reads no other
- * file, because each one would add a tenth to the time that loading the package takes.
+ * that npm installs for the platform. If it cannot be loaded, the error says why and what to do. Reads no
+ * other file, because each one would add a tenth to the time that loading the package takes.
  */
 
 const { closeSync, existsSync, openSync, readSync } = require('node:fs');
+const { createRequire } = require('node:module');
 const path = require('node:path');
+const { platforms, requirePackage } = require('./platform-packages.js');
 
 const NAME = 'keycloak-token-manager';
 /** The first few hundred bytes of an ELF file name its interpreter, which tells the C library. */
 const HEAD_BYTES = 2048;
 
-/** Written out so that bundlers and file tracers find them. */
-const packages = {
-  'darwin-arm64': () => require('keycloak-token-manager-darwin-arm64'),
-  'darwin-x64': () => require('keycloak-token-manager-darwin-x64'),
-  'linux-arm64-gnu': () => require('keycloak-token-manager-linux-arm64-gnu'),
-  'linux-arm64-musl': () => require('keycloak-token-manager-linux-arm64-musl'),
-  'linux-x64-gnu': () => require('keycloak-token-manager-linux-x64-gnu'),
-  'linux-x64-musl': () => require('keycloak-token-manager-linux-x64-musl'),
-  'win32-arm64-msvc': () => require('keycloak-token-manager-win32-arm64-msvc'),
-  'win32-x64-msvc': () => require('keycloak-token-manager-win32-x64-msvc'),
-};
+const REINSTALL = 'remove node_modules and install again on the system that runs the code';
+/** What the errors of the system's loader mean. Rows without a pattern compare the code. */
+const failures = [
+  {
+    code: 'ERR_DLOPEN_DISABLED',
+    means: 'Node was started without the permission to load native addons',
+    advice: 'add --allow-addons to --permission, and remove --no-addons',
+  },
+  {
+    code: 'ERR_ACCESS_DENIED',
+    means: 'Node was started without the permission to read the package',
+    advice: 'allow its folder with --allow-fs-read',
+  },
+  {
+    pattern: /failed to map segment|Operation not permitted/,
+    means: 'its file system does not allow programs to be executed; it is mounted with noexec',
+    advice: 'move node_modules (or the bundle) to a file system without noexec, or remount it',
+  },
+  {
+    pattern: /GLIBC_\S+['’`]? not found/,
+    means: 'the glibc of this system is too old',
+    advice: 'use a system with glibc 2.17 or newer, or one with musl',
+  },
+  {
+    pattern: /ld-linux|libc\.musl|libc\.so|Error relocating/,
+    means: 'the binary was built for another C library than that of this Node (glibc or musl)',
+    advice: REINSTALL,
+  },
+  {
+    pattern:
+      /wrong ELF class|incompatible architecture|not a valid Win32|\.node: cannot open shared object/,
+    means: 'the binary was built for another processor',
+    advice: REINSTALL,
+  },
+  {
+    pattern: /invalid ELF header|file too short|Exec format error/,
+    means: 'the file is damaged, or built for another system',
+    advice: REINSTALL,
+  },
+];
 
 /** The C library of this Node. The report is authoritative, but creating one takes milliseconds. */
 function libc() {
@@ -56,16 +87,19 @@ function load(platform) {
     const built = path.join(__dirname, '..', `${NAME}.${platform}.node`);
     if (existsSync(built)) return require(built);
   }
-  if (!Object.hasOwn(packages, platform)) throw noBinary(platform, undefined);
-  const { version } = require('../package.json');
-  let native;
-  try {
-    native = packages[platform]();
-  } catch (cause) {
-    const say = cause.code === 'MODULE_NOT_FOUND' ? noBinary : noLoading;
-    throw say(platform, version, cause);
+  if (!platforms.includes(platform)) {
+    throw new Error(
+      `${NAME} has no native binary for this platform (${here()}). ` +
+        `Supported platforms: ${platforms.join(', ')}.`,
+    );
   }
-  if (native.VERSION !== version) throw otherVersion(platform, version, native.VERSION);
+  const { version } = require('../package.json');
+  const { native, cause } = requirePackage(platform);
+  if (cause !== undefined) {
+    const say = cause.code === 'MODULE_NOT_FOUND' ? noBinary : noLoading;
+    throw new Error(say(platform, version, cause), { cause });
+  }
+  if (native.VERSION !== version) throw new Error(otherVersion(platform, version, native.VERSION));
   return native;
 }
 
@@ -75,42 +109,56 @@ function here() {
   return `${platform}, ${arch}${abi}, Node ${version}`;
 }
 
-function noBinary(platform, version, cause) {
-  if (version === undefined) {
-    return new Error(
-      `${NAME} has no native binary for this platform (${here()}). ` +
-        `Supported platforms: ${Object.keys(packages).join(', ')}.`,
-    );
+/** The platforms whose packages are installed. A bundle has no folder in which to look. */
+function installedPlatforms() {
+  try {
+    const { resolve } = createRequire(path.join(__dirname, 'any.js'));
+    return platforms.filter((platform) => {
+      try {
+        return resolve(`${NAME}-${platform}`) !== undefined;
+      } catch {
+        return false;
+      }
+    });
+  } catch {
+    return [];
   }
-  return new Error(
+}
+
+function noBinary(platform, version) {
+  const others = installedPlatforms();
+  const found =
+    others.length === 0
+      ? 'No such package is installed. Usual causes:\n' +
+        '- optional dependencies were omitted (--omit=optional, --no-optional, omit in .npmrc): ' +
+        'install with them;\n' +
+        '- the lock file was written on another system: remove the lock file and node_modules, ' +
+        'install again;\n' +
+        '- a bundle was built on another system: build it on a system like the one that runs it.'
+      : `Instead, the package of another platform is installed (${others.join(', ')}), because ` +
+        'node_modules comes from another system, such as a laptop, or from an image with another ' +
+        'C library (glibc, or musl on Alpine). Install in the image that runs the code.';
+  return (
     `${NAME} cannot find its native binary for this platform (${here()}). It is in the package ` +
-      `${NAME}-${platform}@${version}, an optional dependency that npm, yarn and pnpm install ` +
-      'automatically. Usual causes:\n' +
-      '- optional dependencies were omitted (--omit=optional, --no-optional, omit in .npmrc): ' +
-      'install with them;\n' +
-      '- the lock file was written on another system: remove the lock file and node_modules, ' +
-      'install again;\n' +
-      '- node_modules was copied from another system, such as a laptop into a container: ' +
-      'install inside the image;\n' +
-      '- node_modules of a glibc image is used in a musl image (Alpine), or vice versa: ' +
-      'install in the image that runs it.',
-    { cause },
+    `${NAME}-${platform}@${version}, an optional dependency that npm, yarn and pnpm install ` +
+    `automatically. ${found}`
   );
 }
 
 function otherVersion(platform, version, found) {
-  return new Error(
+  return (
     `${NAME} ${version} found ${NAME}-${platform} ${found}: both must have the same version. ` +
-      'Remove what pins the second one (overrides, resolutions, an edited lock file), remove ' +
-      'node_modules and install again.',
+    'Remove what pins the second one (overrides, resolutions, an edited lock file), remove ' +
+    'node_modules and install again.'
   );
 }
 
-function noLoading(platform, version, cause) {
-  return new Error(
-    `${NAME} cannot load ${NAME}-${platform}@${version} on this platform (${here()}): ` +
-      `${cause.message}`,
-    { cause },
+function noLoading(platform, version, { code, message }) {
+  const known = failures.find(({ pattern, ...row }) => pattern?.test(message) ?? code === row.code);
+  const explanation = known && `: ${known.means}. What to do: ${known.advice}`;
+  return (
+    `${NAME} cannot load ${NAME}-${platform}@${version} (${here()})${explanation ?? ''}. ` +
+    `The cause: ${message}`
   );
 }
 

@@ -82,6 +82,13 @@ async function foreignPackages() {
   return nodeTest([path.join('__test__', 'package', 'suite.package.js')]);
 }
 
+/** Every row of the bundlers' table, including those that take long. */
+async function allBundlers() {
+  await buildPackages();
+  const files = [path.join('__test__', 'package', 'bundlers.package.js')];
+  return nodeTest(files, { env: { BUNDLERS: 'all' }, mayLeaveOut: false, limitSeconds: 900 });
+}
+
 function soak(seconds) {
   const SOAK_SECONDS = process.env.SOAK_SECONDS ?? seconds;
   return nodeTest(filesIn(path.join('__test__', 'soak'), '.test.js'), { env: { SOAK_SECONDS } });
@@ -123,9 +130,7 @@ const stages = {
   build,
   async rustfmt() {
     await cargo('fmt', '--all', '--check');
-    for (const folder of ['fuzz', 'bench/naive']) {
-      await cargo('fmt', '--manifest-path', `${folder}/Cargo.toml`, '--check');
-    }
+    await cargo('fmt', '--manifest-path', 'fuzz/Cargo.toml', '--check');
   },
   'clippy-core': () => clippy('--all-targets', ...core),
   'clippy-node': () => clippy('--lib', '--locked'),
@@ -159,6 +164,7 @@ const longStages = {
   leaks,
   'long-soak': () => soak(LONG_SOAK_SECONDS),
   'foreign-packages': foreignPackages,
+  'all-bundlers': allBundlers,
 };
 
 /**

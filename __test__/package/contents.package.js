@@ -60,7 +60,10 @@ describe('the main package', { timeout: LIMIT_MS }, () => {
     }
     const loaded = main.files.get('index.js').toString();
     assert.deepEqual(
-      Array.from(loaded.matchAll(/require\("(?!node:)([^"]+)"\)/g), ([, name]) => name).sort(),
+      Array.from(
+        loaded.matchAll(/require\(['"](?!node:)([^'"]+)['"]\)/g),
+        ([, name]) => name,
+      ).sort(),
       Object.keys(targets).map(findPlatformPackage).sort(),
       'it has no other dependency',
     );

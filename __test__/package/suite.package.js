@@ -11,7 +11,7 @@ const { findPlatformPackage } = require('../../tools/package/platform-package.js
 const { foreignNode, isEmulated } = require('../../tools/package/foreign-node.js');
 const { ownTarget, targets } = require('../../tools/package/targets.js');
 const { CORE } = require('../../tools/test-core.js');
-const { makeCertificates } = require('../support/certificates.js');
+const { makeCertificates } = require('../../tools/certificates.js');
 const { ROOT, builtTargets, installByHand, readMain, readPackage } = require('./support/dist.js');
 const { LIMIT_MS, makeProject } = require('./support/project.js');
 
@@ -59,7 +59,12 @@ for (const name of builtTargets()) {
         cpSync(path.join(ROOT, '__test__', part), to, { recursive: true });
       }
       // The suite also reads files that are parts of the published `index.js`, or not published.
-      for (const file of ['lib/native.js', 'lib/reconfigure.js', 'options.json']) {
+      for (const file of [
+        'lib/native.js',
+        'lib/platform-packages.js',
+        'lib/reconfigure.js',
+        'options.json',
+      ]) {
         cpSync(path.join(ROOT, file), path.join(project.folder, file));
       }
       return (...more) => project.run(command, [...args, '--expose-gc', ...more], { env });

@@ -13,7 +13,7 @@ const path = require('node:path');
 const { after, before, test } = require('node:test');
 const { inspect } = require('node:util');
 
-const { makeCertificates } = require('../support/certificates');
+const { makeCertificates } = require('../../tools/certificates.js');
 const { listen } = require('../support/listen');
 const { rejection } = require('../support/manager');
 const { startAssertionIssuer } = require('./support/client-keys');

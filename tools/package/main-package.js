@@ -14,6 +14,8 @@ const { targets } = require('./targets.js');
 const ENTRY = 'index.js';
 /** The module that `index.js` and another entry both need. */
 const SHARED = 'lib/reconfigure.js';
+/** Copied without parsing, so that its calls of `require` keep their form. */
+const PLATFORM_PACKAGES = 'lib/platform-packages.js';
 /** The keys of the manifest that only a checkout needs. */
 const OF_THE_CHECKOUT = ['private', 'napi', 'scripts', 'devDependencies'];
 
@@ -72,7 +74,7 @@ async function bundle(folder, webpack, version) {
     context: folder,
     entry: `./${ENTRY}`,
     output: { path: folder, filename: ENTRY, library: { type: 'commonjs2' }, pathinfo: true },
-    externals: Object.keys(targets).map(findPlatformPackage),
+    module: { noParse: path.join(folder, PLATFORM_PACKAGES) },
     node: { __dirname: false },
     plugins: [new webpack.DefinePlugin({ IS_PUBLISHED: 'true' })],
   });

@@ -2,6 +2,7 @@
 
 // An empty project in a temporary folder, the package managers, and programs to run in it.
 
+const assert = require('node:assert/strict');
 const { execFile } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
@@ -49,6 +50,13 @@ ${OPTIONS}${PROGRAM}
 `,
 };
 
+/** Checks the output of a program, and the major version of Node if one is given. */
+function checkOutput(output, major) {
+  const { node, ...others } = JSON.parse(output);
+  assert.deepEqual(others, { hasToken: true, code: 'ERR_KEYCLOAK_OAUTH', isError: true });
+  if (major !== undefined) assert.equal(node.split('.')[0], `v${major}`);
+}
+
 /** The environment without the variables of the npm that runs the tests. */
 function cleanEnvironment() {
   return Object.fromEntries(
@@ -69,6 +77,7 @@ function makeProject(t, files = programs) {
   write('package.json', '{ "name": "project", "private": true }');
   for (const [name, content] of Object.entries(files)) write(name, content);
   return {
+    files,
     folder,
     write,
     /** Runs a program to its end; returns its output, or rejects with it. */
@@ -108,6 +117,8 @@ function npmProgram() {
   return file;
 }
 
+const bundlers = () =>
+  pinnedPackages('bundlers', path.join(ROOT, '__test__/package/dependencies/bundlers'));
 const tools = () => pinnedPackages('package-tools', path.join(ROOT, 'tools/package/dependencies'));
 
 const berry = (nodeLinker) => ({
@@ -144,6 +155,16 @@ const managers = {
     install: (manager, ...options) => manager('install', 'keycloak-token-manager', ...options),
     start: (_, project, node, program) => project.run(node, [program]),
   },
+  pnpm: {
+    async prepare(project, { registry, node }) {
+      const settings = `registry=${registry}\nstore-dir=.store\ncache-dir=.cache\n`;
+      project.write('.npmrc', settings);
+      const program = path.join(await bundlers(), 'pnpm', 'bin', 'pnpm.cjs');
+      return (...args) => project.run(node, [program, ...args]);
+    },
+    install: (manager) => manager('add', 'keycloak-token-manager'),
+    start: (_, project, node, program) => project.run(node, [program]),
+  },
   'yarn 1': {
     async prepare(project, { registry, node }) {
       project.write('.yarnrc', `registry "${registry}"\ncache-folder ".cache"\n`);
@@ -157,4 +178,4 @@ const managers = {
   "yarn 4, Plug'n'Play": berry('pnp'),
 };
 
-module.exports = { LIMIT_MS, makeProject, managers, npmProgram, programs, tools };
+module.exports = { LIMIT_MS, checkOutput, makeProject, managers, npmProgram, programs, tools };
