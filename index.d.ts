@@ -612,8 +612,8 @@ export type KeycloakTokenErrorCode =
    */
   | 'ERR_KEYCLOAK_OAUTH'
   /**
-   * An HTTP error that is not an OAuth error. Retryable for 408, 429 and 5xx, and for a 403 or 404
-   * that is not JSON if the endpoint has returned a token before.
+   * An HTTP error that is not an OAuth error. Retryable for 408, 429 and 5xx. A 403 or 404
+   * that is not JSON is retryable too if the endpoint has returned a token before.
    */
   | 'ERR_KEYCLOAK_HTTP'
   /** The server did not send a usable token response. Not retryable. */
