@@ -103,7 +103,9 @@ function javascriptTests() {
   const apart = ['real-keycloak', 'leaks', 'soak'].map((name) => path.join('__test__', name));
   const isApart = (file) => apart.some((folder) => file.startsWith(folder + path.sep));
   const ofBench = filesIn(path.join('bench', 'tests'), '.test.js');
-  return nodeTest([...filesIn('__test__', '.test.js', isApart), ...ofBench]);
+  // Most tests wait more than they compute.
+  const flags = ['--test-concurrency=2'];
+  return nodeTest([...filesIn('__test__', '.test.js', isApart), ...ofBench], { flags });
 }
 
 /** Runs the behaviour tests once more, with `tokenFetch: true` in every manager. */
@@ -127,7 +129,7 @@ function jest() {
 
 const stages = {
   install,
-  build,
+  build: () => build({ isQuick: true }),
   async rustfmt() {
     await cargo('fmt', '--all', '--check');
     await cargo('fmt', '--manifest-path', 'fuzz/Cargo.toml', '--check');
