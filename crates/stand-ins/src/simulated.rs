@@ -10,7 +10,7 @@ use manager::config::Config;
 use manager::credential::SecretCall;
 use manager::slot::{Call, FlightId, FlightResult};
 use manager::timers::Timers;
-use manager::{Engine, Event, EventSink, Level, Manager, Reply};
+use manager::{Engine, EngineSource, Event, EventSink, Level, Manager, Reply};
 use oauth::TokenRequest;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -94,6 +94,18 @@ impl EventSink for RecordingSink {
     }
 }
 
+/// The engine of this runtime, with timers by this clock.
+pub fn engine_source<C: Clock>(clock: &Arc<C>) -> EngineSource {
+    let timers = Arc::new(Timers::default());
+    let engine = Engine {
+        handle: Handle::current(),
+        timers: Arc::clone(&timers),
+    };
+    let clock = Arc::clone(clock);
+    tokio::spawn(async move { timers.run(&*clock).await });
+    Arc::new(move || Some(engine.clone()))
+}
+
 /// A manager and its environment.
 pub struct World {
     pub manager: Arc<Manager<SimulatedClock, ScriptedTransport>>,
@@ -127,19 +139,12 @@ impl World {
             lines: Mutex::default(),
             wakes: AtomicU64::new(0),
         });
-        let timers = Arc::new(Timers::default());
-        let engine = Engine {
-            handle: Handle::current(),
-            timers: Arc::clone(&timers),
-        };
-        let timer_clock = Arc::clone(&clock);
-        tokio::spawn(async move { timers.run(&*timer_clock).await });
         let manager = Manager::new(
             config,
             Arc::clone(&clock),
             Arc::clone(&transport),
             Arc::<RecordingSink>::clone(&sink),
-            Arc::new(move || Some(engine.clone())),
+            engine_source(&clock),
         );
         Self {
             manager,
