@@ -2,7 +2,7 @@
 //! sink.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use manager::clock::{Clock, Moment};
@@ -22,8 +22,8 @@ use crate::scripted::{ScriptedTransport, Step, config};
 /// Tokio's paused time, and a wall clock that can be stepped independently.
 pub struct SimulatedClock {
     origin: Instant,
-    /// Seconds since the epoch at the origin, in ms.
-    wall_at_origin: AtomicU64,
+    /// The time since the epoch at the origin, in ms.
+    wall_at_origin: AtomicI64,
 }
 
 impl SimulatedClock {
@@ -31,20 +31,13 @@ impl SimulatedClock {
     fn new() -> Self {
         Self {
             origin: Instant::now(),
-            wall_at_origin: AtomicU64::new(1_000_000_000_000),
+            wall_at_origin: AtomicI64::new(1_000_000_000_000),
         }
     }
 
     /// Steps the wall clock: a correction of the time, or a machine that was suspended.
-    pub fn step_wall(&self, by: Duration) {
-        let by = u64::try_from(by.as_millis()).unwrap();
-        self.wall_at_origin.fetch_add(by, Ordering::SeqCst);
-    }
-
-    /// Steps the wall clock back.
-    pub fn step_wall_back(&self, by: Duration) {
-        let by = u64::try_from(by.as_millis()).unwrap();
-        self.wall_at_origin.fetch_sub(by, Ordering::SeqCst);
+    pub fn step_wall(&self, by_ms: i64) {
+        self.wall_at_origin.fetch_add(by_ms, Ordering::SeqCst);
     }
 }
 
@@ -52,10 +45,10 @@ impl Clock for SimulatedClock {
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     fn now(&self) -> Moment {
         let monotonic = self.origin.elapsed();
-        let wall = Duration::from_millis(self.wall_at_origin.load(Ordering::SeqCst));
+        let wall = u64::try_from(self.wall_at_origin.load(Ordering::SeqCst)).unwrap();
         Moment {
             monotonic,
-            wall: wall + monotonic,
+            wall: Duration::from_millis(wall) + monotonic,
         }
     }
 }
