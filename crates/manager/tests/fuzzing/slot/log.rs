@@ -5,6 +5,7 @@ use manager::error::ErrorKind;
 use super::facts::{Entry, Fact, LUCK, ModelFailure, ModelToken, Ns, Outcome, SECOND, Time};
 
 /// When the held token is to be replaced.
+#[derive(Debug)]
 pub(crate) struct Plan {
     /// From this age on without a caller, if the token is in use.
     pub(crate) early: Ns,
@@ -28,7 +29,7 @@ pub(crate) struct Held {
 #[derive(Clone, Copy)]
 pub(crate) struct Successor {
     pub(crate) token: ModelToken,
-    granted: usize,
+    pub(crate) granted: usize,
     pub(crate) arrival: Time,
     /// Half of the time that the held token had left.
     pub(crate) longest: Ns,
@@ -75,6 +76,7 @@ impl Tokens {
 }
 
 /// Failures since the last success or change of the configuration.
+#[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) count: u32,
     pub(crate) at: Time,
@@ -290,11 +292,6 @@ impl Log {
             Fact::Granted { jitter, .. } => jitter,
             _ => 0,
         }
-    }
-
-    /// The jitter of the successor.
-    pub(crate) fn jitter_of(&self, successor: &Successor) -> Ns {
-        self.jitter(successor.granted)
     }
 
     /// The age until which minima that the held token misses cause no request, and the first entry
