@@ -1,7 +1,6 @@
 //! The manager on simulated time: the effects of the slot's decisions with a runtime.
 
 #![expect(
-    clippy::arithmetic_side_effects,
     clippy::float_cmp,
     clippy::panic,
     clippy::unwrap_used,

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use oauth::{
     ClientAuthentication, ClientCredentialsGrant, ClientProof, ClientSecret, Redactor,
     TokenEndpoint,
@@ -56,7 +57,7 @@ pub fn run(data: &[u8]) {
         let planted = match kind {
             0 | 1 => spelled(&core, &mut choices),
             2 => sent_credentials(secret.expose()),
-            3 => base64(format!("{CLIENT}:{}", secret.expose()).as_bytes()),
+            3 => STANDARD.encode(format!("{CLIENT}:{}", secret.expose())),
             4 => jwt(&seed, &mut choices),
             _ => keyed(&seed, &mut choices),
         };
@@ -161,25 +162,6 @@ fn sent_credentials(secret: &str) -> String {
     let request = grant.request(&endpoint, &ClientProof::SecretBasic(secret));
     let header = request.authorization.unwrap();
     header.strip_prefix("Basic ").unwrap().to_owned()
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let byte = |index: usize| u32::from(chunk.get(index).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for index in 0..4 {
-            let place = bits >> (18 - 6 * index) & 63;
-            let is_padding = index > chunk.len();
-            text.push(if is_padding {
-                '='
-            } else {
-                char::from(ALPHABET[place as usize])
-            });
-        }
-    }
-    text
 }
 
 fn jwt(seed: &str, choices: &mut Choices) -> String {
