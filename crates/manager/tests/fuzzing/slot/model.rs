@@ -57,21 +57,22 @@ impl Model {
         self.log.note(now, Fact::Looked);
         let row = self.log.row();
         let cooling = row.as_ref().filter(|row| row.left(now) > 0);
+        let is_forced = matches!(call, Call::Forced | Call::ForcedAgain);
         let minimum = match call {
             Call::Minimum(minimum) => Some(ns(minimum)),
-            Call::Any | Call::Forced => None,
+            Call::Any | Call::Forced | Call::ForcedAgain => None,
         };
         let wanted = minimum.unwrap_or(0);
         let tokens = self.log.tokens(now);
         if let (Some(held), Some(successor)) = (tokens.held, tokens.successor)
             && held.token.left(now) < wanted
             && successor.token.left(now) >= wanted
-            && call != Call::Forced
+            && !is_forced
         {
             self.log.note(now, Fact::Adopted);
         }
         if let Some(held) = self.log.held(now)
-            && call != Call::Forced
+            && !is_forced
         {
             let token = held.token;
             let is_met = token.left(now) >= wanted;
