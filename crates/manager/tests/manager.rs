@@ -216,22 +216,6 @@ async fn a_panic_in_a_flight_still_answers_its_waiters() {
     assert_eq!(world.any().await.unwrap(), "token-2", "and the manager goes on");
 }
 
-#[tokio::test(start_paused = true)]
-async fn closing_ends_flights_without_an_event() {
-    let mut world = World::new(1_000, |_, _| token_answer(300));
-    world.flight();
-    pass(10).await;
-    let version = world.manager.published().version();
-    world.manager.close();
-    world.manager.close();
-    assert_ne!(world.manager.published().version(), version);
-    pass(20_000).await;
-    assert!(world.flight_ends.try_recv().is_err());
-    assert_eq!(world.any().await.unwrap_err().kind(), ErrorKind::Closed);
-    assert_eq!(world.transport.count(), 1);
-    assert_eq!(Arc::strong_count(&world.transport), 1, "nothing of the setup is left");
-}
-
 fn with_function() -> World {
     World::with(function_config("portal"), 20, |_, request| {
         let body = String::from_utf8(request.body.as_ref().unwrap().to_vec()).unwrap();

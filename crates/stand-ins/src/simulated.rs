@@ -8,6 +8,7 @@ use std::time::Duration;
 use manager::clock::{Clock, Moment};
 use manager::config::Config;
 use manager::credential::SecretCall;
+use manager::error::Error;
 use manager::slot::{Call, FlightId, FlightResult};
 use manager::timers::Timers;
 use manager::{Engine, EngineSource, Event, EventSink, Level, Manager, Reply};
@@ -155,39 +156,21 @@ impl World {
         self.manager = self.manager.reconfigured(config, transport, sink);
     }
 
-    /// The final result of a caller, as JavaScript would see it: a token's text or an error.
-    pub async fn call(&mut self, call: Call) -> Result<String, manager::error::Error> {
-        let reply = match self.manager.ask(call) {
-            Reply::EarlierFlight(flight) => {
-                self.end_of(flight).await;
-                self.manager.ask(Call::ForcedAgain)
-            }
-            reply => reply,
-        };
-        match reply {
-            Reply::Token(token, _) => Ok(token.access_token.expose().to_owned()),
+    /// The result for a caller of any token, as JavaScript would see it: its text or an error.
+    pub async fn any(&mut self) -> Result<String, Error> {
+        let result = match self.manager.ask(Call::Any) {
+            Reply::Token(token, _) => Ok(token),
             Reply::Failure(error, _) => Err(error),
-            Reply::Flight(flight) | Reply::EarlierFlight(flight) => {
-                let outcome = self.end_of(flight).await;
-                let fallback = outcome.fallback.filter(|_| call != Call::Forced);
-                match (outcome.result, fallback) {
-                    (Ok(token), _) | (Err(_), Some(token)) => {
-                        Ok(token.access_token.expose().to_owned())
-                    }
-                    (Err(error), None) => Err(error),
+            Reply::Flight(flight) | Reply::EarlierFlight(flight) => loop {
+                let (id, outcome, _) = self.flight_end().await;
+                if id == flight {
+                    break outcome
+                        .result
+                        .or_else(|error| outcome.fallback.ok_or(error));
                 }
-            }
-        }
-    }
-
-    /// The result of this flight, once it ends.
-    async fn end_of(&mut self, flight: FlightId) -> FlightResult {
-        loop {
-            let (id, outcome, _) = self.flight_end().await;
-            if id == flight {
-                return outcome;
-            }
-        }
+            },
+        };
+        result.map(|token| token.access_token.expose().to_owned())
     }
 
     /// Asks for any token. Returns the flight that the caller has to wait for.
@@ -206,10 +189,6 @@ impl World {
     /// Asks for any token, and returns the call to the secret function that this causes.
     pub async fn secret_call(&mut self) -> (FlightId, SecretCall) {
         (self.flight(), self.calls.recv().await.expect("a sink"))
-    }
-
-    pub async fn any(&mut self) -> Result<String, manager::error::Error> {
-        self.call(Call::Any).await
     }
 
     /// The simulated time.

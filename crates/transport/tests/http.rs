@@ -2,7 +2,7 @@
 //! the classification of failures.
 #![expect(clippy::panic, clippy::unwrap_used, reason = "tests")]
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use oauth::Answer;
 use stand_ins::sockets::{Peer, Server, exchange, settle, soon, token_request};
@@ -313,31 +313,6 @@ async fn body_of_a_mebibyte_is_read_and_one_byte_more_refused() {
         peer.closed().await;
     });
     assert_eq!(result.unwrap_err(), TransportError::BodyTooLarge { status: 500 });
-}
-
-#[tokio::test]
-async fn at_most_64_requests_of_a_process_are_under_way_to_an_origin() {
-    let server = Arc::new(Server::start().await);
-    let mut senders = Vec::new();
-    for _ in 0..=MAX_REQUESTS_PER_ORIGIN {
-        let server = Arc::clone(&server);
-        senders.push(tokio::spawn(async move { send(&transport(), &server).await }));
-    }
-    let mut peers = Vec::new();
-    for _ in 0..MAX_REQUESTS_PER_ORIGIN {
-        peers.push(server.accept_request().await);
-    }
-    assert!(!server.has_caller().await);
-
-    let close = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\n1";
-    peers.pop().unwrap().send(close).await;
-    peers.push(server.accept_request().await);
-    for peer in &mut peers {
-        peer.send(close).await;
-    }
-    for sender in senders {
-        assert_eq!(body(soon(sender).await.unwrap()), "1");
-    }
 }
 
 #[tokio::test]

@@ -216,59 +216,6 @@ fn a_used_token_is_refreshed_in_the_background_and_an_unused_one_is_not() {
 }
 
 #[test]
-fn a_failure_with_a_valid_token_is_not_thrown_and_one_without_is() {
-    let mut line = Line::holding("a", 0, 300_000);
-    let new_flight = line.takes(250_000, Call::Any).1.unwrap();
-    line.fails(250_100, new_flight, refusal());
-    assert_eq!(line.takes(250_200, Call::Any), ("a".to_owned(), None));
-    assert_eq!(line.condition(250_200), Condition::Stale);
-
-    let mut line = Line::new();
-    let flight = line.starts(0, Call::Any);
-    let landing = line.fails(100, flight, refusal());
-    assert!(landing.fallback.is_none());
-    assert!(matches!(line.0.decide(at(100), Call::Any), Decision::Cooling { .. }));
-    assert_eq!(line.condition(100), Condition::Failing);
-}
-
-#[test]
-fn a_minimum_that_nothing_meets_costs_one_request_a_tenth_of_a_life() {
-    let mut line = Line::holding("a", 0, 300_000);
-    let minimum = Call::Minimum(ms(300_000));
-    let flight = line.starts(1_000, minimum);
-    let landing = line.succeeds(1_000, flight, token("b", 1_000, 300_000));
-    assert!(landing.warns_of_minimum, "those who asked are told once");
-    for time in [1_001, 5_000, 30_999] {
-        assert_eq!(line.takes(time, minimum).0, "b");
-    }
-    line.starts(31_000, minimum);
-}
-
-#[test]
-fn a_token_that_would_die_before_the_held_one_never_replaces_it() {
-    let mut line = Line::holding("a", 0, 300_000);
-    let new_flight = line.takes(240_000, Call::Any).1.unwrap();
-    let landing = line.succeeds(240_000, new_flight, token("short", 240_000, 10_000));
-    assert_eq!(landing.result.unwrap().access_token.expose(), "short", "those who waited get it");
-    assert_eq!(line.takes(240_001, Call::Any), ("a".to_owned(), None));
-    // 59 s were left: the next refresh is due after half of that.
-    assert_eq!(line.takes(269_499, Call::Any).1, None);
-    assert!(line.takes(269_500, Call::Any).1.is_some());
-}
-
-#[test]
-fn background_refreshes_start_a_second_apart() {
-    let mut line = Line::holding("a", 0, 1_000);
-    let first = line.wakes(455, true).expect("the first");
-    line.succeeds(456, first, token("b", 455, 1_000));
-    for time in (457..1_205).step_by(10) {
-        assert_eq!(line.wakes(time, true), None, "{time}");
-        assert_eq!(line.takes(time.min(1_204), Call::Any).1, None, "{time}");
-    }
-    line.starts(1_205, Call::Any);
-}
-
-#[test]
 fn a_refreshed_token_is_adopted_when_it_is_five_seconds_old() {
     let mut line = Line::holding("a", 0, 300_000);
     let flight = line.wakes(220_000, true).expect("a refresh");
@@ -281,20 +228,12 @@ fn a_refreshed_token_is_adopted_when_it_is_five_seconds_old() {
 }
 
 #[test]
-fn clearing_detaches_a_flight_which_still_answers_and_is_not_stored() {
-    let mut line = Line::new();
-    let old = line.starts(0, Call::Any);
-    assert_eq!(line.0.clear(at(10)), Clearing::Detached);
-    let new = line.starts(20, Call::Any);
-    assert_ne!(old.flight, new.flight);
-    let landing = line.succeeds(30, old, token("old", 0, 300_000));
-    assert_eq!(landing.result.unwrap().access_token.expose(), "old");
-    assert_eq!(line.joins(40, Call::Any), new.flight, "the later flight is not disturbed");
-    line.succeeds(50, new, token("new", 20, 300_000));
-    assert_eq!(line.takes(60, Call::Any).0, "new");
-    let late = line.fails(70, old, outage());
-    assert!(late.fallback.is_none());
-    assert_eq!(line.takes(80, Call::Any).0, "new");
+fn clearing_drops_a_token_in_a_cool_down_too() {
+    let mut line = Line::holding("a", 0, 300_000);
+    let forced = line.starts(1_000, Call::Forced);
+    line.fails(1_000, forced, outage());
+    assert_eq!(line.0.clear(at(1_400)), Clearing::Dropped);
+    assert!(matches!(line.0.decide(at(1_400), Call::Any), Decision::Cooling { .. }));
 }
 
 #[test]

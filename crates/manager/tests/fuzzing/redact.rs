@@ -55,7 +55,8 @@ pub fn run(data: &[u8]) {
     for _ in 0..=choices.below(3) {
         let kind = choices.below(6);
         let planted = match kind {
-            0 | 1 => spelled(&core, &mut choices),
+            0 => spelled(&core, &mut choices),
+            1 => spelled(&piece(&core, &mut choices), &mut choices),
             2 => sent_credentials(secret.expose()),
             3 => STANDARD.encode(format!("{CLIENT}:{}", secret.expose())),
             4 => jwt(&seed, &mut choices),
@@ -108,6 +109,13 @@ fn marked(seed: &str) -> String {
         marked.push_str("Xq");
     }
     marked
+}
+
+/// Eight characters of a secret, which count as a leak, or all of a shorter one.
+fn piece(secret: &str, choices: &mut Choices) -> String {
+    let chars: Vec<char> = secret.chars().collect();
+    let from = choices.below(chars.len().saturating_sub(7).max(1));
+    chars.into_iter().skip(from).take(8).collect()
 }
 
 /// Every character but the mark in its own spelling.

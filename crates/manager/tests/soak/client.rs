@@ -37,6 +37,7 @@ const CASES: [&str; 7] =
     ["served by version", "served", "waited", "failed", "refreshed", "suppressed", "dropped"];
 
 /// The time since requests were last counted.
+#[derive(Default)]
 struct Window {
     start: Duration,
     acquisitions: f64,
@@ -80,13 +81,7 @@ impl SimulatedClient {
             stepped,
             has_failed: false,
             last_outdated: 0,
-            window: Window {
-                start: Duration::ZERO,
-                acquisitions: 0.0,
-                failures: 0,
-                causes: 0,
-                is_calm: false,
-            },
+            window: Window::default(),
             rotations: 0,
             counts: BTreeMap::new(),
         }
@@ -337,9 +332,8 @@ impl SimulatedClient {
         self.window = Window {
             start: self.now(),
             acquisitions,
-            failures: 0,
-            causes: 0,
             is_calm: window.is_calm,
+            ..Window::default()
         };
         for (_, line) in self.world.sink.lines.lock().drain(..) {
             assert!(!line.contains("secret-") && !line.contains("token-"), "{line}");
