@@ -17,10 +17,10 @@ use manager::config::{Config, Credential, CredentialConfig};
 use manager::error::{Error, ErrorKind};
 use manager::slot::{Call, Condition};
 use stand_ins::scripted::{
-    Step, config, function_config, refusal, reset, secret, starting, token_answer, wrong_secret,
+    Step, config, function_config, reset, secret, starting, token_answer, wrong_secret,
 };
 use stand_ins::simulated::{SimulatedClock, World, pass};
-use transport::{NetworkFault, TlsFault, TransportError};
+use transport::{NetworkFault, TransportError};
 
 #[tokio::test(start_paused = true)]
 async fn a_token_in_use_is_refreshed_without_a_waiter_and_an_unused_one_is_not() {
@@ -111,36 +111,6 @@ fn refused() -> Step {
         fault: NetworkFault::Refused,
         detail: "refused".to_owned(),
     })
-}
-
-#[tokio::test(start_paused = true)]
-async fn transient_failures_are_tried_again_and_others_are_not() {
-    for (name, step, attempts, kind) in [
-        ("reset", reset(), 3, ErrorKind::Network),
-        ("503", starting(None), 3, ErrorKind::Http),
-        ("408", refusal(408, ""), 3, ErrorKind::Http),
-        ("429", refusal(429, "{\"error\":\"slow_down\"}"), 3, ErrorKind::Http),
-        ("500 of Keycloak", refusal(500, "{\"error\":\"unknown_error\"}"), 3, ErrorKind::Http),
-        ("404", refusal(404, "{\"error\":\"Realm does not exist\"}"), 1, ErrorKind::Http),
-        ("401", wrong_secret(), 1, ErrorKind::OAuth),
-        ("302", refusal(302, ""), 1, ErrorKind::Protocol),
-        ("200 without a token", refusal(200, "{}"), 1, ErrorKind::Protocol),
-        (
-            "TLS",
-            Step::Fail(TransportError::Tls {
-                fault: TlsFault::Other,
-                detail: "no".to_owned(),
-            }),
-            1,
-            ErrorKind::Tls,
-        ),
-        ("flood", Step::Fail(TransportError::BodyTooLarge { status: 200 }), 1, ErrorKind::Protocol),
-    ] {
-        let mut world = World::with(impatient(), 20, move |_, _| step.clone());
-        let error = world.any().await.unwrap_err();
-        assert_eq!((error.kind(), world.transport.count()), (kind, attempts), "{name}");
-        assert_eq!(error.details().attempts, u32::try_from(attempts).ok(), "{name}");
-    }
 }
 
 #[tokio::test(start_paused = true)]

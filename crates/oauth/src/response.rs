@@ -368,16 +368,6 @@ mod tests {
     }
 
     #[test]
-    fn answer_of_keycloak_is_read() {
-        let body = r#"{"access_token":"abc","expires_in":300,"refresh_expires_in":0,
-            "token_type":"Bearer","not-before-policy":0,"scope":"email profile"}"#;
-        let response = read(200, body).unwrap();
-        assert!(response.token.is("abc"));
-        assert_eq!(response.scope.as_deref(), Some("email profile"));
-        assert_eq!(response.lifetime, Lifetime::Granted(Duration::from_mins(5)));
-    }
-
-    #[test]
     fn usable_token_responses() {
         let deep = format!(r#"{{"access_token":"t","x":{}}}"#, nested(63));
         let brackets = format!(r#"{{"access_token":"t","x":"\"{}"}}"#, "[{".repeat(1000));

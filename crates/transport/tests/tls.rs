@@ -9,13 +9,6 @@ use stand_ins::tls::{Certificates, tls_detail};
 use tokio::join;
 use transport::{HttpTransport, PemFault, TransportError, TrustSettings};
 
-fn skip_verify() -> TrustSettings {
-    TrustSettings {
-        skip_verify: true,
-        ..TrustSettings::default()
-    }
-}
-
 #[tokio::test]
 async fn connections_are_shared_by_those_who_trust_the_same() {
     let certificates = Certificates::new("shared");
@@ -27,7 +20,10 @@ async fn connections_are_shared_by_those_who_trust_the_same() {
         file: Some(certificates.path("ca")),
         ..TrustSettings::default()
     });
-    let unverified = HttpTransport::new(skip_verify());
+    let unverified = HttpTransport::new(TrustSettings {
+        skip_verify: true,
+        ..TrustSettings::default()
+    });
     for (transport, connection) in
         [(&first, "1"), (&equal, "1"), (&by_file, "2"), (&unverified, "3"), (&first, "1")]
     {

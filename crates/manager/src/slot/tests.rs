@@ -39,10 +39,6 @@ fn refusal() -> Error {
     Error::new(ErrorKind::OAuth, "refused")
 }
 
-fn outage() -> Error {
-    Error::new(ErrorKind::Network, "unreachable")
-}
-
 /// A slot with names for what came out of it.
 struct Line(Slot);
 
@@ -190,17 +186,6 @@ fn a_token_is_fresh_then_stale_then_over() {
 }
 
 #[test]
-fn a_caller_with_a_stale_token_gets_it_and_starts_the_one_refresh() {
-    let mut line = Line::holding("a", 0, 300_000);
-    let (name, new_flight) = line.takes(240_000, Call::Any);
-    assert_eq!(name, "a");
-    let new_flight = new_flight.expect("a refresh");
-    assert_eq!(line.takes(240_001, Call::Any), ("a".to_owned(), None));
-    line.succeeds(240_050, new_flight, token("b", 240_000, 300_000));
-    assert_eq!(line.takes(245_000, Call::Any), ("b".to_owned(), None));
-}
-
-#[test]
 fn a_used_token_is_refreshed_in_the_background_and_an_unused_one_is_not() {
     let mut line = Line::holding("a", 0, 300_000);
     assert_eq!(line.wakes(218_399, true), None, "before 0.91 of the way");
@@ -231,7 +216,7 @@ fn a_refreshed_token_is_adopted_when_it_is_five_seconds_old() {
 fn clearing_drops_a_token_in_a_cool_down_too() {
     let mut line = Line::holding("a", 0, 300_000);
     let forced = line.starts(1_000, Call::Forced);
-    line.fails(1_000, forced, outage());
+    line.fails(1_000, forced, refusal());
     assert_eq!(line.0.clear(at(1_400)), Clearing::Dropped);
     assert!(matches!(line.0.decide(at(1_400), Call::Any), Decision::Cooling { .. }));
 }
@@ -244,17 +229,4 @@ fn only_the_rejected_token_is_dropped() {
     assert_eq!(line.invalidates(10, "a"), Invalidation::Ignored);
     assert_eq!(line.condition(10), Condition::Empty);
     assert_eq!(line.invalidates(10, ""), Invalidation::Ignored);
-}
-
-#[test]
-fn a_changed_client_keeps_the_old_token_until_the_new_one_is_there() {
-    let mut line = Line::holding("old", 0, 3_600_000);
-    line.0 = line.0.hand_over(at(1_000), true, true);
-    let new = line.wakes(1_000, false).expect("asked for at once");
-    assert_eq!(line.takes(1_001, Call::Any), ("old".to_owned(), None));
-    line.fails(1_100, new, outage());
-    assert_eq!(line.takes(1_200, Call::Any).0, "old", "as long as it lives");
-    let again = line.wakes(2_100, false).expect("tried again, used or not");
-    line.succeeds(2_200, again, token("new", 2_100, 60_000));
-    assert_eq!(line.takes(2_300, Call::Any).0, "new", "though it dies before the old one");
 }

@@ -54,10 +54,9 @@ fn start(scenario: &Scenario, trail: Vec<SlotEvent>) -> Visit {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "what was covered")]
 fn explore(scenario: &Scenario) {
     let mut seen = HashMap::new();
-    let (mut steps, mut merges_tried) = (0_u32, 0_u32);
+    let mut merges_tried = 0;
     let starts = (scenario.starts)();
     let mut frontier: Vec<Visit> = starts.into_iter().map(|it| start(scenario, it)).collect();
     for length in 1..=scenario.length {
@@ -70,7 +69,6 @@ fn explore(scenario: &Scenario) {
                 };
                 let mut pair = visit.pair.clone();
                 check(pair.apply(event));
-                steps += 1;
                 if length == scenario.length {
                     continue;
                 }
@@ -97,9 +95,7 @@ fn explore(scenario: &Scenario) {
         }
         frontier = next;
     }
-    let (name, states) = (scenario.name, seen.len());
-    println!("{name}: {states} states, {steps} steps, {merges_tried} merges tried");
-    assert!(merges_tried > 0, "{name}: merging was tried");
+    assert!(merges_tried > 0, "{}: merging was tried", scenario.name);
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! The log of a slot, and what can be looked up in it: each time anew, from beginning to end.
 
 use manager::error::ErrorKind;
+use manager::slot::Storage;
 
-use super::facts::{Entry, Fact, LUCK, ModelFailure, ModelToken, Ns, Outcome, SECOND, Time};
+use super::facts::{Entry, Fact, LUCK, ModelFailure, ModelToken, Ns, SECOND, Time};
 
 /// When the held token is to be replaced.
 #[derive(Debug)]
@@ -212,8 +213,8 @@ impl Log {
             tokens.settle(*at, index);
             let next = index + 1;
             match *fact {
-                Fact::Granted { token, outcome, .. } => match (outcome, tokens.held) {
-                    (Outcome::Kept, _) => {
+                Fact::Granted { token, storage, .. } => match (storage, tokens.held) {
+                    (Storage::Kept, _) => {
                         tokens = Tokens {
                             held: Some(Held {
                                 token,
@@ -223,7 +224,7 @@ impl Log {
                             successor: None,
                         };
                     }
-                    (Outcome::Settles, Some(held)) => {
+                    (Storage::Settling, Some(held)) => {
                         tokens.successor = Some(Successor {
                             token,
                             granted: index,
@@ -263,10 +264,10 @@ impl Log {
             match entry.fact {
                 Fact::Granted {
                     is_current: true,
-                    outcome,
+                    storage,
                     ..
                 } => {
-                    if outcome == Outcome::NotKept {
+                    if matches!(storage, Storage::NotKept | Storage::Expired) {
                         let half = token.age(entry.at) + token.left(entry.at) / 2;
                         (plan.early, plan.due) = (half, half);
                     }

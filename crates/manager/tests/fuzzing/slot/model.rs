@@ -4,9 +4,9 @@
 //! made twice. Slow on purpose.
 
 use manager::acquire::backoff::Attempts;
-use manager::slot::{Call, Clearing, Condition, FlightId, Invalidation, NewFlight};
+use manager::slot::{Call, Clearing, Condition, FlightId, Invalidation, NewFlight, Storage};
 
-use super::facts::{Fact, ModelFailure, ModelToken, Ns, Outcome, Time};
+use super::facts::{Fact, ModelFailure, ModelToken, Ns, Time};
 use super::log::{Held, Log, Row};
 use super::plain::ns;
 
@@ -31,6 +31,7 @@ pub(crate) enum ModelAnswer {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ModelResult {
+    pub(crate) storage: Storage,
     pub(crate) fallback: Option<u32>,
     pub(crate) is_transition: bool,
     pub(crate) warns: bool,
@@ -118,12 +119,16 @@ impl Model {
         let held = self.log.held(now);
         let is_outdated = |held: &Held| self.log.is_of_another_configuration(held);
         let outlives = |held: Held| is_outdated(&held) || token.left(now) >= held.token.left(now);
-        let outcome = if !is_current || token.left(now) == 0 || !held.is_none_or(outlives) {
-            Outcome::NotKept
-        } else if self.log.is_awaited(flight) || held.as_ref().is_none_or(is_outdated) {
-            Outcome::Kept
+        let storage = if is_current && token.left(now) > 0 && held.is_none_or(outlives) {
+            if self.log.is_awaited(flight) || held.as_ref().is_none_or(is_outdated) {
+                Storage::Kept
+            } else {
+                Storage::Settling
+            }
+        } else if token.age(now) >= token.lifetime {
+            Storage::Expired
         } else {
-            Outcome::Settles
+            Storage::NotKept
         };
         let is_transition = self.log.row().is_some();
         self.log.note(
@@ -132,11 +137,12 @@ impl Model {
                 flight,
                 token,
                 jitter,
-                outcome,
+                storage,
                 is_current,
             },
         );
         let held = self.log.held(now).filter(|_| is_current);
+        let is_adopted = held.is_some_and(|held| held.token.name == token.name);
         let warns = held.is_some_and(|held| {
             // A caller is warned anew only by a landing that starts a pause.
             let starts_pause = self.log.pause(&held) != (held.since, 0)
@@ -148,6 +154,8 @@ impl Model {
             self.log.note(now, Fact::Warned);
         }
         ModelResult {
+            // It may have settled at once.
+            storage: if is_adopted { Storage::Kept } else { storage },
             fallback: None,
             is_transition,
             warns,
@@ -187,6 +195,7 @@ impl Model {
             self.log.note(now, Fact::Warned);
         }
         ModelResult {
+            storage: Storage::NotKept,
             fallback: held.map(|held| held.token.name),
             is_transition: row.count == 1,
             warns,

@@ -6,8 +6,7 @@ use std::fmt::Debug;
 
 use manager::slot::schedule::Life;
 use manager::slot::{
-    Call, Clearing, Decision, FlightId, FlightResult, Invalidation, RouteId, Slot, Storage, Token,
-    TokenId,
+    Call, Clearing, Decision, FlightId, FlightResult, Invalidation, RouteId, Slot, Token, TokenId,
 };
 use oauth::AccessToken;
 
@@ -209,14 +208,7 @@ impl Comparison {
             .is_ok_and(|got| got.access_token.is(&plain::name(flight)));
         ensure(is_given, "those who waited did not get the token that arrived")?;
         let landed = self.model.succeed(now, flight, model, jitter);
-        self.landed(&landing, &landed)?;
-        let storage = match (self.model.token(now), self.model.log.tokens(now).successor) {
-            (Some(held), _) if held.name == flight => Storage::Kept,
-            (_, Some(successor)) if successor.token.name == flight => Storage::Settling,
-            _ if model.age(now) >= model.lifetime => Storage::Expired,
-            _ => Storage::NotKept,
-        };
-        same("what became of the token", &landing.storage, &storage)
+        self.landed(&landing, &landed)
     }
 
     /// Notes a token that is held now and was not before.
@@ -230,6 +222,7 @@ impl Comparison {
     }
 
     fn landed(&self, landing: &FlightResult, expected: &ModelResult) -> Checked {
+        same("what became of the token", &landing.storage, &expected.storage)?;
         if let Some(token) = &landing.fallback {
             self.handed_out(token)?;
         }
@@ -238,6 +231,7 @@ impl Comparison {
             return ensure(landing.fallback.is_none(), "a token after the end");
         }
         let landed = ModelResult {
+            storage: landing.storage,
             fallback: landing.fallback.as_deref().map(number),
             is_transition: landing.is_transition,
             warns: landing.warns_of_minimum,
