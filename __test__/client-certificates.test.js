@@ -8,7 +8,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { describe, test } = require('node:test');
 const { inspect } = require('node:util');
-const { makeCertificates } = require('../tools/certificates.js');
+const { EXPIRED, makeCertificates } = require('../tools/certificates.js');
 const { makeFolder } = require('./support/files.js');
 const { delay, rejection } = require('./support/manager.js');
 const { startVerifying } = require('./support/verifying-endpoint.js');
@@ -106,7 +106,7 @@ describe('tls_client_auth', () => {
   });
 
   test('the error names an unusable file or option, and does not show its contents', async (t) => {
-    const { cert, key } = certificates.expiredClient('old');
+    const { cert, key } = certificates.client('old', { validity: EXPIRED });
     const half = (text) => text.slice(0, text.length / 2);
     for (const [name, options, problem] of [
       [
