@@ -9,8 +9,8 @@ const { numbered, start } = require('./manager.js');
 
 /**
  * Starts a server that the test stops, over TLS if its settings are given. `answer(request,
- * response, body)` answers, and may return a text that ends the response. `requests` has the
- * requests in their order.
+ * response, body)` returns a text, or an array of a status, headers and a text, or answers by
+ * itself. `requests` has the requests in their order.
  */
 async function startApi(t, answer = () => 'ok', { tls, ...place } = {}) {
   const requests = [];
@@ -27,8 +27,10 @@ async function startApi(t, answer = () => 'ok', { tls, ...place } = {}) {
     const body = Buffer.concat(chunks).toString('latin1');
     requests.push({ method, url, headers, body });
     notify();
-    const text = await answer(request, response, body);
-    if (text !== undefined) response.end(text);
+    const result = await answer(request, response, body);
+    if (result === undefined) return;
+    const [status, fields, text] = Array.isArray(result) ? result : [200, {}, result];
+    response.writeHead(status, fields).end(text);
   };
   const server = tls ? https.createServer(tls, serve) : http.createServer(serve);
   server.on('connection', () => {
@@ -65,8 +67,7 @@ function accepting(tokens, answer = () => 'ok') {
     if (tokens.has(request.headers.authorization?.replace('Bearer ', ''))) {
       return answer(request, response, body);
     }
-    response.writeHead(401, { 'WWW-Authenticate': 'Bearer' });
-    return 'refused';
+    return [401, { 'WWW-Authenticate': 'Bearer' }, 'refused'];
   };
 }
 
