@@ -61,14 +61,16 @@ async function startBoth(t, answer, { resource, expiresIn, ...options } = {}) {
   return { api, ...parts };
 }
 
+/** The token of a request. */
+const bearer = ({ headers }) => headers.authorization.replace('Bearer ', '');
+
 /** Answers 401 with a body to requests without one of these tokens. */
 function accepting(tokens, answer = () => 'ok') {
   return (request, response, body) => {
-    if (tokens.has(request.headers.authorization?.replace('Bearer ', ''))) {
-      return answer(request, response, body);
-    }
-    return [401, { 'WWW-Authenticate': 'Bearer' }, 'refused'];
+    return tokens.has(bearer(request))
+      ? answer(request, response, body)
+      : [401, { 'WWW-Authenticate': 'Bearer' }, 'refused'];
   };
 }
 
-module.exports = { accepting, startApi, startBoth };
+module.exports = { accepting, bearer, startApi, startBoth };
