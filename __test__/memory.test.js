@@ -99,13 +99,3 @@ describe('without close', { timeout: LIMIT_MS }, () => {
     assert.equal((await program.ended()).code, 0);
   });
 });
-
-describe('long runs', { timeout: LIMIT_MS, skip: isLinux }, () => {
-  it('1,000 acquisitions, cleared and abandoned in turn, leave no memory behind', async (t) => {
-    const endpoint = await startFakeTokenEndpointProcess(t);
-    const { grown } = await task(t, endpoint, 'churn').result();
-    const { requestCount } = await endpoint.stats();
-    assert.ok(requestCount > 1000, `${requestCount} requests`);
-    assert.ok(grown < 8, `${grown} MiB more`);
-  });
-});
