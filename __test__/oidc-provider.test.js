@@ -24,28 +24,20 @@ const KEYS = {
 
 const pem = ({ privateKey }) => privateKey.export({ type: 'pkcs8', format: 'pem' });
 
+/** The authentication with a secret. */
+const bySecret = (name, algorithm) => ({
+  name,
+  algorithm,
+  client: { client_secret: SECRET },
+  options: { clientSecret: SECRET, clientAuthentication: name, signingAlgorithm: algorithm },
+});
+
 /** `client` is the registration at the server, `options` are those of the manager. */
 const METHODS = [
-  {
-    name: 'client_secret_post',
-    client: { client_secret: SECRET },
-    options: { clientSecret: SECRET },
-  },
-  {
-    name: 'client_secret_basic',
-    client: { client_secret: SECRET },
-    options: { clientSecret: SECRET, clientAuthentication: 'client_secret_basic' },
-  },
-  ...['HS256', 'HS512'].map((algorithm) => ({
-    name: 'client_secret_jwt',
-    algorithm,
-    client: { client_secret: SECRET },
-    options: {
-      clientSecret: SECRET,
-      clientAuthentication: 'client_secret_jwt',
-      signingAlgorithm: algorithm,
-    },
-  })),
+  bySecret('client_secret_post'),
+  bySecret('client_secret_basic'),
+  bySecret('client_secret_jwt', 'HS256'),
+  bySecret('client_secret_jwt', 'HS512'),
   ...Object.entries(KEYS).map(([algorithm, pair]) => ({
     name: 'private_key_jwt',
     algorithm,
@@ -89,16 +81,12 @@ describe('a certified server', () => {
   before(async () => {
     const { cert, key } = certificates.client('agent');
     pair = { clientCertificate: cert, clientKey: key };
-    const server = https.createServer({
-      key: certificates.server.key,
-      cert: certificates.server.cert,
-      ca: certificates.ca.cert,
-      requestCert: true,
-      rejectUnauthorized: false,
-    });
-    const { port, stop } = await listen(undefined, server);
+    const { server: own, ca } = certificates;
+    const tls = { ...own, ca: ca.cert, requestCert: true, rejectUnauthorized: false };
+    const server = https.createServer(tls);
+    const { url, stop } = await listen(undefined, server);
     close = stop;
-    issuer = `https://localhost:${port}`;
+    issuer = url;
     const provider = await quietly(async () => {
       const { default: Provider } = await import('oidc-provider');
       return new Provider(issuer, configuration());
@@ -143,13 +131,8 @@ describe('a certified server', () => {
   }
 
   async function assertGiven(t, clientId, options) {
-    for (const place of [
-      { issuer },
-      {
-        tokenEndpoint: `${issuer}/token`,
-        ...(options.privateKey && { assertionAudience: issuer }),
-      },
-    ]) {
+    const audience = options.privateKey && { assertionAudience: issuer };
+    for (const place of [{ issuer }, { tokenEndpoint: `${issuer}/token`, ...audience }]) {
       issued.length = 0;
       const { manager, at } = make(t, { ...place, clientId, ...options });
       const first = await manager.getToken();
