@@ -6,9 +6,8 @@ const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');
 const { inspect } = require('node:util');
 const native = require('../lib/native.js');
-const { KeycloakTokenError } = require('..');
 const { block } = require('./programs/program.js');
-const { rejection, start, times } = require('./support/manager.js');
+const { start, times } = require('./support/manager.js');
 const { nativeCalls } = require('./support/native-calls.js');
 
 /** A hanging test must fail. */
@@ -64,19 +63,6 @@ describe('cached read', { timeout: LIMIT_MS }, () => {
     assert.ok(isPending(next), 'the next promise is pending');
     assert.notEqual(await next, first);
     assert.equal(endpoint.requestCount, 2);
-  });
-});
-
-describe('failure', { timeout: LIMIT_MS }, () => {
-  it('is a JavaScript error with class, name, stack and code', async (t) => {
-    const { endpoint, manager } = await start(t);
-    endpoint.setSecret('test-client', 'another');
-    const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
-    assert.ok(error instanceof Error && error instanceof KeycloakTokenError);
-    assert.equal(error.name, 'KeycloakTokenError');
-    assert.equal(Object.prototype.toString.call(error), '[object Error]');
-    assert.match(error.stack, /^KeycloakTokenError: [\s\S]+\n {4}at .+(manager|index)\.js/);
-    assert.ok(!('cause' in error));
   });
 });
 

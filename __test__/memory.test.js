@@ -3,9 +3,11 @@
 // The memory that managers take, and its release.
 
 const assert = require('node:assert/strict');
+const net = require('node:net');
 const { describe, it } = require('node:test');
 const { run } = require('./programs');
-const { startFakeTokenEndpointProcess, startRawServer } = require('./support/fault-server.js');
+const { startFakeTokenEndpointProcess } = require('./support/fault-server.js');
+const { listen } = require('./support/listen.js');
 const { startEndpoint, tokenResponse, until } = require('./support/manager.js');
 
 /** A hanging test must fail. */
@@ -78,7 +80,7 @@ describe('without close', { timeout: LIMIT_MS }, () => {
     let requests = 0;
     let isBrokenOff = false;
     // The first connection answers once, and a second request on it never.
-    const server = await startRawServer(t, (socket) => {
+    const server = net.createServer((socket) => {
       socket.on('data', () => {
         requests += 1;
         const head = `HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n`;
@@ -88,7 +90,8 @@ describe('without close', { timeout: LIMIT_MS }, () => {
         isBrokenOff = true;
       });
     });
-    const program = task(t, { tokenEndpoint: `${server.url}/token` }, 'dropInFlight');
+    const { url } = await listen(t, server);
+    const program = task(t, { tokenEndpoint: `${url}/token` }, 'dropInFlight');
     assert.equal(await program.next(), 'used');
     await until(() => requests === 2, 'a refresh is under way');
     assert.equal(isBrokenOff, false);

@@ -5,6 +5,7 @@
 
 const assert = require('node:assert/strict');
 const { randomInt } = require('node:crypto');
+const net = require('node:net');
 const { it } = require('node:test');
 const tls = require('node:tls');
 const { Canaries, makeSecret, makeToken, spellingsOf } = require('./support/canaries.js');
@@ -12,7 +13,6 @@ const { makeFile } = require('./support/files.js');
 const { random } = require('./soak/random.js');
 const { makeCertificates } = require('../tools/certificates.js');
 const { run } = require('./programs');
-const { startRawServer } = require('./support/fault-server.js');
 const { listen } = require('./support/listen.js');
 const { times } = require('./support/manager.js');
 const { echo, FIELDS, makeAnswer } = require('./support/planted-answers.js');
@@ -153,7 +153,7 @@ function serveCases(cases) {
 it('no piece of a secret or a token is shown or printed', { timeout: LIMIT_MS }, async (t) => {
   const file = (content) => makeFile(t, content);
   const cases = [...answerCases(file), ...fileCases(file), ...optionCases(file)];
-  const server = await startRawServer(t, serveCases(cases));
+  const server = await listen(t, net.createServer(serveCases(cases)));
   for (const [index, one] of cases.entries()) {
     const { query = '', ...options } = one.options;
     one.options = { tokenEndpoint: `${server.url}/${index}${query}`, ...options };

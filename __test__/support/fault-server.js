@@ -1,14 +1,9 @@
 'use strict';
 
-// Servers for tests that need bytes other than HTTP, or an endpoint in its own process.
+// An endpoint in its own process.
 
 const { fork } = require('node:child_process');
 const { once } = require('node:events');
-const net = require('node:net');
-const { listen } = require('./listen.js');
-
-/** Starts a TCP server that passes each connection to a function. */
-const startRawServer = (t, onConnection) => listen(t, net.createServer(onConnection));
 
 /**
  * A fake token endpoint in a separate process until the test ends. `set('setAnswer', { … })` calls
@@ -77,4 +72,4 @@ function serveParent() {
 
 if (require.main === module) serveParent();
 
-module.exports = { startFakeTokenEndpointProcess, startRawServer };
+module.exports = { startFakeTokenEndpointProcess };
