@@ -7,7 +7,6 @@ const http = require('node:http');
 const { describe, it } = require('node:test');
 const { now, run } = require('./programs');
 const { block } = require('./programs/program.js');
-const { startFakeTokenEndpointProcess } = require('./support/fault-server.js');
 const { listen } = require('./support/listen.js');
 const { delay, numbered, start, unhandledRejections, until } = require('./support/manager.js');
 
@@ -114,7 +113,7 @@ describe('a blocked event loop', { timeout: LIMIT_MS, concurrency: true }, () =>
     ['does not delay a caller after more than one life', 0, [4150, 4200, 4250]],
   ]) {
     it(name, async (t) => {
-      const endpoint = await startFakeTokenEndpointProcess(t, { expiresIn: 3, delayMs });
+      const { endpoint } = await start(t, {}, { expiresIn: 3, delayMs });
       const { tokenEndpoint } = endpoint;
       const programs = ends.map((end) =>
         run(t, 'blocked.js', [tokenEndpoint, 'between calls', 500, end]),

@@ -6,7 +6,6 @@ const assert = require('node:assert/strict');
 const net = require('node:net');
 const { describe, it } = require('node:test');
 const { run } = require('./programs');
-const { startFakeTokenEndpointProcess } = require('./support/fault-server.js');
 const { listen } = require('./support/listen.js');
 const { startEndpoint, tokenResponse, until } = require('./support/manager.js');
 
@@ -26,14 +25,13 @@ describe('an answer of 300 MB', { timeout: LIMIT_MS, skip: isLinux }, () => {
     ['with a status that would otherwise be retried', { status: 503 }],
   ]) {
     it(`${name} is refused without taking memory`, async (t) => {
-      const endpoint = await startFakeTokenEndpointProcess(t);
-      await endpoint.set('answerNext', {}, { ...answer, fault: 'flood' });
+      const endpoint = await startEndpoint(t);
+      endpoint.answerNext({}, { ...answer, fault: 'flood' });
       const { code, message, grown } = await task(t, endpoint, 'flood').result();
       assert.equal(code, 'ERR_KEYCLOAK_PROTOCOL');
       assert.match(message, /larger than 1 MiB/);
       assert.ok(grown < 20, `${grown} MiB more`);
-      const { requestCount } = await endpoint.stats();
-      assert.equal(requestCount, 2, 'the request is not repeated');
+      assert.equal(endpoint.requestCount, 2, 'the request is not repeated');
     });
   }
 });

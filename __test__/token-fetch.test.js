@@ -17,8 +17,14 @@ const { startApi } = require('./support/api-server.js');
 const { Canaries } = require('./support/canaries.js');
 const { listen } = require('./support/listen.js');
 const { block } = require('./programs/program.js');
-const { CLIENT, openManager, recorder, rejection } = require('./support/manager.js');
-const { tokenJson, until } = require('./support/manager.js');
+const {
+  CLIENT,
+  openManager,
+  recorder,
+  rejection,
+  tokenJson,
+  until,
+} = require('./support/manager.js');
 
 /** A hanging test must fail. */
 const LIMIT_MS = 30_000;
