@@ -2,13 +2,12 @@
 
 const assert = require('node:assert/strict');
 const { spawnSync } = require('node:child_process');
-const https = require('node:https');
 const path = require('node:path');
 const { describe, test } = require('node:test');
 const { startFakeTokenEndpoint } = require('../lib/testing');
 const { makeCertificates } = require('../tools/certificates.js');
 const { startEndpoint: start } = require('./support/manager.js');
-const { CLIENT, FORM, GRANT, post, rawPost } = require('./support/token-requests.js');
+const { httpsPost, post, rawPost } = require('./support/token-requests.js');
 
 describe('the fake token endpoint: its faults', { concurrency: true }, () => {
   for (const [fault, ended, expectedHead, expectedBody, status] of [
@@ -108,23 +107,7 @@ describe('the fake token endpoint: its end', { concurrency: true }, () => {
 
 test('over TLS the fake token endpoint has its certificate and its faults', async (t) => {
   const certificates = makeCertificates();
-  /** A token request over its own connection: its status, or the code of its failure. */
-  const attempt = (endpoint) =>
-    new Promise((resolve) => {
-      const request = https.request(endpoint.tokenEndpoint, {
-        method: 'POST',
-        agent: false,
-        ca: certificates.ca.cert,
-        headers: { 'content-type': FORM },
-      });
-      request.on('error', (error) => resolve(error.code));
-      request.on('response', (response) => {
-        response.on('error', (error) => resolve(error.code));
-        response.on('end', () => resolve(response.statusCode)).resume();
-      });
-      request.end(new URLSearchParams({ ...GRANT, ...CLIENT }).toString());
-    });
-
+  const attempt = ({ tokenEndpoint }) => httpsPost(tokenEndpoint, certificates.ca.cert);
   const wrongName = await start(t, { tls: certificates.wrongName });
   assert.equal(await attempt(wrongName), 'ERR_TLS_CERT_ALTNAME_INVALID');
   const endpoint = await start(t, { tls: certificates.server });

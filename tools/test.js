@@ -127,14 +127,17 @@ function tokenFetchTests() {
   return nodeTest(files, { flags: ['--test-concurrency=4', '--require', preload] });
 }
 
-function jest() {
-  const config = JSON.stringify(require('./jest.config.js'));
-  const flags = ['--ci', '--detectOpenHandles', '--colors=false', '--config', config];
-  return run(process.execPath, ['node_modules/jest/bin/jest.js', ...flags], {
-    limitSeconds: 300,
-    // Jest reports an open handle and then waits for it forever.
-    forbidden: /Jest (did not exit|has detected)|failed to exit gracefully/,
-  });
+/** The suite in this process, in worker processes and in worker threads. */
+async function jest() {
+  const workers = ['--maxWorkers=2'];
+  for (const more of [['--detectOpenHandles'], workers, [...workers, '--workerThreads']]) {
+    const flags = ['--ci', '--colors=false', '--config', 'tools/jest.config.js', ...more];
+    await run(process.execPath, ['node_modules/jest/bin/jest.js', ...flags], {
+      limitSeconds: 300,
+      // Jest reports an open handle and then waits for it forever.
+      forbidden: /Jest (did not exit|has detected)|failed to exit gracefully/,
+    });
+  }
 }
 
 const stages = {

@@ -55,9 +55,9 @@ class Program {
     return JSON.parse(value);
   }
 
-  /** Lets a waiting program continue. */
-  goOn() {
-    this.#child.stdin.write('\n');
+  /** Lets a waiting program continue, which may read the text. */
+  goOn(text = '') {
+    this.#child.stdin.write(`${text}\n`);
   }
 
   /** The kind and the time of its end, and its remaining output. */
