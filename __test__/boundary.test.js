@@ -86,21 +86,18 @@ describe('a fault of the native side', { timeout: LIMIT_MS }, () => {
 
   it('rejects the promise of a call instead of throwing', async (t) => {
     const { manager } = await start(t);
-    t.mock.method(native.Core.prototype, 'ask', throwFault);
+    const mocked = ['ask', 'close'].map((name) =>
+      t.mock.method(native.Core.prototype, name, throwFault),
+    );
     const calls = [
       () => manager.getToken(),
       () => manager.getToken({ forceRefresh: true }),
       () => manager.getAccessToken(),
       () => manager.getTokenForStreaming(1),
+      () => manager.close(),
     ];
     for (const call of calls) await assert.rejects(call(), isInternal(fault));
-  });
-
-  it('rejects the promise of close()', async (t) => {
-    const { manager } = await start(t);
-    const close = t.mock.method(native.Core.prototype, 'close', throwFault);
-    await assert.rejects(manager.close(), isInternal(fault));
-    close.mock.restore();
+    for (const { mock } of mocked) mock.restore();
   });
 
   it('is thrown by methods that return no promise', async (t) => {

@@ -176,17 +176,6 @@ describe('concurrent callers', () => {
     assert.deepEqual([hits, joins, acquisitions], [70, kinds.length - 1, 1]);
     assert.equal(endpoint.requestCount, 1);
   });
-
-  test('of two managers with equal options share no token', async (t) => {
-    const { endpoint, manager, open } = await start(t);
-    const other = open();
-    const tokens = await Promise.all([manager.getToken(), other.getToken()]);
-    assert.notEqual(tokens[0], tokens[1]);
-    assert.equal(endpoint.requestCount, 2);
-    other.clearCache();
-    assert.equal(await manager.getToken(), tokens[0]);
-    assert.equal(endpoint.requestCount, 2);
-  });
 });
 
 describe('getAccessToken', { concurrency: true }, () => {

@@ -85,14 +85,6 @@ describe('discovery', () => {
     });
   }
 
-  test('an https issuer may not name an http endpoint', async (t) => {
-    const { ca, server: tls } = makeCertificates();
-    const { endpoint, manager } = await start(t, { ca: ca.cert }, { tls });
-    endpoint.state.document = { token_endpoint: 'http://127.0.0.1:9/token' };
-    const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_PROTOCOL');
-    assert.match(error.message, /uses http/);
-  });
-
   test('the alias for certificates is used only with a certificate', async (t) => {
     const certificates = makeCertificates();
     const client = certificates.client('agent');

@@ -6,7 +6,7 @@
 const assert = require('node:assert/strict');
 const { generateKeyPairSync } = require('node:crypto');
 const https = require('node:https');
-const { after, before, describe, test } = require('node:test');
+const { after, before, describe, mock, test } = require('node:test');
 const { inspect } = require('node:util');
 const { makeCertificates } = require('../tools/certificates.js');
 const { listen } = require('./support/listen.js');
@@ -46,17 +46,6 @@ const METHODS = [
   })),
 ];
 
-/** Keeps the provider from writing to the console while it is loaded and created. */
-async function quietly(make) {
-  const { info, warn } = console;
-  Object.assign(console, { info() {}, warn() {} });
-  try {
-    return await make();
-  } finally {
-    Object.assign(console, { info, warn });
-  }
-}
-
 function clientOf({ name, algorithm, client }) {
   return {
     client_id: algorithm ? `${name} ${algorithm}` : name,
@@ -87,10 +76,11 @@ describe('a certified server', () => {
     const { url, stop } = await listen(undefined, server);
     close = stop;
     issuer = url;
-    const provider = await quietly(async () => {
-      const { default: Provider } = await import('oidc-provider');
-      return new Provider(issuer, configuration());
-    });
+    // The provider writes to the console when it is loaded and created.
+    for (const method of ['info', 'warn']) mock.method(console, method, () => {});
+    const { default: Provider } = await import('oidc-provider');
+    const provider = new Provider(issuer, configuration());
+    mock.restoreAll();
     provider.on('client_credentials.saved', ({ clientId }) => issued.push(clientId));
     server.on('request', provider.callback());
   });
