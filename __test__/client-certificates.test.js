@@ -70,10 +70,8 @@ describe('tls_client_auth', () => {
     fs.writeFileSync(files.clientKeyFile, other.key);
     endpoint.state.believes = { subject: 'other' };
     await manager.getToken({ forceRefresh: true });
-    assert.deepEqual(
-      endpoint.requests.map(({ subject }) => subject),
-      ['agent', 'agent', 'other'],
-    );
+    const subjects = endpoint.requests.map(({ subject }) => subject);
+    assert.deepEqual(subjects, ['agent', 'agent', 'other']);
   });
 
   test('a certificate that is replaced before its key waits for it', async (t) => {

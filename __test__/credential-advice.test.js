@@ -27,24 +27,21 @@ function file(content) {
 }
 
 const basic = (clientSecret) => ({ clientAuthentication: 'client_secret_basic', clientSecret });
+const secretFile = (content) => ({ clientSecretFile: file(content) });
 const assertion = (content) => ({ clientAssertionFile: file(content) });
 const placeholder = '$'.concat('{CANARY}');
 
 // [what is wrong, the options, what the message says]
 const REFUSED = [
-  [
-    'a second newline',
-    { clientSecretFile: file('canary\n\n') },
-    /File ".+" has leading or trailing/,
-  ],
+  ['a second newline', secretFile('canary\n\n'), /clientSecretFile ".+" has leading or trailing/],
   [
     'a byte order mark',
-    { clientSecretFile: file('\ufeffcanary') },
-    /File ".+" begins with a byte or/,
+    secretFile('\ufeffcanary'),
+    /clientSecretFile ".+" begins with a byte order/,
   ],
   ['a space', { clientSecret: 'canary ' }, /clientSecret has leading or trailing whitespace/],
   [
-    'a newline from a function',
+    'a newline of a function',
     { clientSecret: () => 'canary\n' },
     /function has leading or trailing/,
   ],
@@ -98,6 +95,7 @@ const FORMS = [
   ['in PEM with its older name', {}, with509],
 ];
 
+const oneLine = (pem) => pem.replaceAll('\n', ' ');
 const escaped = (pem) => pem.replaceAll('\n', '\\n');
 const { cert, key } = client('agent');
 const openssh = '-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----';
@@ -122,17 +120,9 @@ describe('a client certificate', { timeout: LIMIT_MS }, () => {
 
   const pair = { clientCertificate: cert, clientKey: key };
   for (const [name, options, expected] of [
-    [
-      'a certificate with \\n',
-      { ...pair, clientCertificate: escaped(cert) },
-      /clientCert.+ and an n/,
-    ],
+    ['a certificate with \\n', { ...pair, clientCertificate: escaped(cert) }, /Cert.+ and an n/],
     ['a key with \\n', { ...pair, clientKey: escaped(key) }, /clientKey: .+ a backslash and an n/],
-    [
-      'a key in one line',
-      { ...pair, clientKey: key.replaceAll('\n', ' ') },
-      /clientKey: .+ missing/,
-    ],
+    ['a key in one line', { ...pair, clientKey: oneLine(key) }, /clientKey: .+ are missing/],
     ['a certificate in quotes', { ...pair, clientCertificate: `"${cert}"` }, /in quotation marks/],
     ['a `ca` with \\n', { clientSecret: 's', ca: escaped(ca.cert) }, /ca: .+ a backslash and an n/],
     ['a private key with \\n', { privateKey: escaped(key) }, /privateKey: .+ a backslash and an n/],

@@ -197,10 +197,8 @@ describe('a refused token', { concurrency: true }, () => {
       }),
     );
     assert.ok(performance.now() - started < 60_000);
-    assert.deepEqual(
-      statuses,
-      times(1000, () => 401),
-    );
+    assert.equal(statuses.length, 1000);
+    assert.deepEqual(new Set(statuses), new Set([401]));
     assert.ok(endpoint.requestCount <= 10, `${endpoint.requestCount} acquisitions`);
     assert.ok(api.connectionCount <= 8, `${api.connectionCount} connections`);
   });

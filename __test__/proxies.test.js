@@ -78,20 +78,15 @@ after(async () => {
 
 /** A manager that is made in this environment, in which no other variable of a proxy is set. */
 function make(t, environment, options) {
-  const saved = Object.fromEntries(ALL.map((name) => [name, process.env[name]]));
-  const set = (values) => {
-    for (const name of ALL) {
-      if (values[name] === undefined) delete process.env[name];
-      else process.env[name] = values[name];
-    }
-  };
-  set(environment);
+  const saved = process.env;
+  process.env = { ...saved };
+  for (const name of ALL) delete process.env[name];
+  Object.assign(process.env, environment);
   try {
     const { logger, at } = recorder();
-    const ca = certificates.ca.cert;
-    return { manager: openManager(t, { ca, logger, ...options }), at };
+    return { manager: openManager(t, { ca: certificates.ca.cert, logger, ...options }), at };
   } finally {
-    set(saved);
+    process.env = saved;
   }
 }
 

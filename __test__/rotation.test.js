@@ -136,10 +136,8 @@ describe('a credential that is replaced under load', { concurrency: true }, () =
           await until(() => endpoint.grantCount > grants, 'the new credential gave a token');
         }
         const { failures, count } = await load.stop();
-        assert.deepEqual(
-          failures.map(({ message }) => message),
-          [],
-        );
+        const messages = failures.map(({ message }) => message);
+        assert.deepEqual(messages, []);
         assert.ok(count >= 4 * CALLS_PER_SECOND, `${count} calls`);
         assert.ok(endpoint.refusalCount > 0, 'some refresh came between the two');
       });

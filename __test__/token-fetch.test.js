@@ -157,6 +157,7 @@ describe('a response of the function', { timeout: LIMIT_MS }, () => {
   const REDIRECT = /is a redirect, which is never followed/;
   const TOO_LARGE = /larger than 1 MiB/;
   const large = 'x'.repeat(MIB + 1);
+  const length = { 'content-length': large.length };
   const readResponse = new Response(TOKEN);
   readResponse.text();
   const lockedResponse = new Response(TOKEN);
@@ -175,11 +176,7 @@ describe('a response of the function', { timeout: LIMIT_MS }, () => {
     ['a redirect', new Response(null, { status: 302 }), /status 302 .* is a redirect, which is/],
     ['1 MiB and a byte', new Response(large), TOO_LARGE],
     ['a large text', { status: 200, text: async () => large }, TOO_LARGE],
-    [
-      'a large Content-Length',
-      new Response(TOKEN, { headers: { 'content-length': large.length } }),
-      TOO_LARGE,
-    ],
+    ['a large Content-Length', new Response(TOKEN, { headers: length }), TOO_LARGE],
   ]) {
     test(`that is ${name} gives ERR_KEYCLOAK_PROTOCOL without a retry`, async (t) => {
       let count = 0;
