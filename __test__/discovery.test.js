@@ -92,11 +92,7 @@ describe('discovery', () => {
     const tls = { ...server, ca: ca.cert, requestCert: true, rejectUnauthorized: false };
     const byCertificate = { clientCertificate: client.cert, clientKey: client.key };
     for (const [credential, believes, path] of [
-      [
-        { clientSecret: undefined, ...byCertificate },
-        { subject: 'agent' },
-        /openid-connect\/token$/,
-      ],
+      [{ clientSecret: undefined, ...byCertificate }, { subject: 'agent' }, /connect\/token$/],
       [{}, { secret: SECRET }, /elsewhere$/],
     ]) {
       const options = { ca: ca.cert, ...credential };

@@ -73,6 +73,7 @@ describe('a program', { timeout: LIMIT_MS }, () => {
     endpoint.setAnswer({ fault: 'hang' });
   };
 
+  const refresh = { options: { expiresIn: 2 }, count: 2, before: hangOnRefresh };
   for (const [name, way, expected, settings, code = 0] of [
     ['ends by itself after a token', 'token', 'token'],
     ['ends by itself after a token and a close', 'token and close', 'closed'],
@@ -81,12 +82,7 @@ describe('a program', { timeout: LIMIT_MS }, () => {
     ['waits for a secret function', 'secret function', 'token'],
     ['can exit with a request under way', 'exit', 'exit', { count: 1, before: pause }, 7],
     ['does not wait for an abandoned flight', 'abandoned', 'left', { count: 1, before: pause }],
-    [
-      'does not wait for a background refresh',
-      'refresh',
-      'refreshing',
-      { options: { expiresIn: 2 }, count: 2, before: hangOnRefresh },
-    ],
+    ['does not wait for a background refresh', 'refresh', 'refreshing', refresh],
   ]) {
     it(name, async (t) => {
       const { program, word, since } = await runExit(t, way, settings);

@@ -97,6 +97,7 @@ const endpoints = {
   'http elsewhere': () => `http://${NOWHERE}/token`,
 };
 const url = (name) => `http://${proxies[name].host}`;
+const withoutNode = () => ({ ...both(), NODE_USE_ENV_PROXY: '0' });
 const both = () => ({ HTTPS_PROXY: url('open'), HTTP_PROXY: url('open') });
 
 /**
@@ -109,12 +110,7 @@ const CHOICES = [
   ['http_proxy', () => ({ http_proxy: url('open') }), 'http elsewhere', 'open'],
   ['HTTP_PROXY, with https', () => ({ HTTP_PROXY: url('open') }), 'https elsewhere', undefined],
   ['both cases', () => ({ ...both(), https_proxy: url('other') }), 'https elsewhere', 'other'],
-  [
-    'NODE_USE_ENV_PROXY=0',
-    () => ({ ...both(), NODE_USE_ENV_PROXY: '0' }),
-    'https elsewhere',
-    'open',
-  ],
+  ['NODE_USE_ENV_PROXY=0', withoutNode, 'https elsewhere', 'open'],
   ['both variables', both, 'https', undefined],
   ['NO_PROXY', () => ({ ...both(), NO_PROXY: '*' }), 'https elsewhere', undefined],
   ['proxy: false', both, 'https elsewhere', undefined, () => ({ proxy: false })],

@@ -14,15 +14,11 @@ const forced = { forceRefresh: true };
 
 describe('a secret function', { concurrency: true }, () => {
   const cause = new RangeError('the vault is sealed');
+  const throwing = () => {
+    throw cause;
+  };
   for (const [name, clientSecret, text, expected] of [
-    [
-      'that throws',
-      () => {
-        throw cause;
-      },
-      /see cause/,
-      cause,
-    ],
+    ['that throws', throwing, /see cause/, cause],
     ['that rejects', () => Promise.reject(cause), /see cause/, cause],
     ['that rejects with undefined', () => Promise.reject(), /see cause/, undefined],
     ['that gives an empty string', () => '', /returned an empty string/],

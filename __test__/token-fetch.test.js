@@ -217,6 +217,7 @@ describe('an error that the function throws', { timeout: LIMIT_MS }, () => {
   revoke();
   const cyclic = new Error('odd');
   cyclic.cause = cyclic;
+  const noRoute = coded('EHOSTUNREACH', 'no way');
   const everywhere = new AggregateError([coded('ECONNREFUSED')], 'all failed');
   // [name, what is thrown, the code of the system in the error, the end of the message]
   const NETWORK = [
@@ -227,12 +228,7 @@ describe('an error that the function throws', { timeout: LIMIT_MS }, () => {
     ['a name server that fails', caused(coded('EAI_AGAIN')), 'EAI_AGAIN', /\(EAI_AGAIN\)$/],
     ['a slow one', caused(coded('UND_ERR_CONNECT_TIMEOUT')), 'ETIMEDOUT', /\(ETIMEDOUT\)$/],
     ['an ended connection', caused(coded('UND_ERR_SOCKET')), 'ECONNRESET', /\(ECONNRESET\)$/],
-    [
-      'no route',
-      caused(coded('EHOSTUNREACH', 'no way')),
-      'EHOSTUNREACH',
-      /: no way \(EHOSTUNREACH\)$/,
-    ],
+    ['no route', caused(noRoute), 'EHOSTUNREACH', /: no way \(EHOSTUNREACH\)$/],
     ['another code', coded('ERR_OTHER', 'odd'), undefined, /tokenFetch failed: odd \(ERR_OTHER\)$/],
     ['a code with invalid characters', coded('<b>', 'odd'), undefined, /tokenFetch failed: odd$/],
     ['an error without a code', new Error('odd'), undefined, /tokenFetch failed: odd$/],

@@ -35,18 +35,11 @@ fs.writeFileSync(readable, known.ca.cert, { mode: 0o644 });
 after(() => fs.rmSync(readable));
 
 /** A folder as OpenSSL reads it: certificates are named by the hash of their subject. */
-function hashed({ certFile }) {
+function hashed({ certFile }, name) {
   const folder = fs.mkdtempSync(path.join(known.directory, 'hashed-'));
   const args = ['x509', '-hash', '-noout', '-in', certFile];
   const hash = execFileSync('openssl', args, { encoding: 'utf8' }).trim();
-  fs.copyFileSync(certFile, path.join(folder, `${hash}.0`));
-  return folder;
-}
-
-/** A folder with the same certificate by another name, which OpenSSL ignores. */
-function unhashed({ certFile }) {
-  const folder = fs.mkdtempSync(path.join(known.directory, 'unhashed-'));
-  fs.copyFileSync(certFile, path.join(folder, 'ca.pem'));
+  fs.copyFileSync(certFile, path.join(folder, name ?? `${hash}.0`));
   return folder;
 }
 
@@ -78,23 +71,17 @@ const SOURCES = [
 // Rows that are not tried with both authorities.
 const byAlone = { ...extra(alone), server: alone };
 const asOther = { env: { NODE_EXTRA_CA_CERTS: readable }, user: 65534 };
+const byOtherName = { ...withOpenssl, env: { SSL_CERT_DIR: hashed(known.ca, 'ca.pem') } };
+const inStore = { ...withOpenssl, ...file(alone), server: alone };
 const ROWS = [
   ['nothing', false, {}],
   ['SSL_CERT_FILE alone', false, file(known.ca)],
   ['SSL_CERT_DIR alone', false, folder(known.ca)],
-  [
-    'SSL_CERT_DIR with another name',
-    false,
-    { ...withOpenssl, env: { SSL_CERT_DIR: unhashed(known.ca) } },
-  ],
+  ['SSL_CERT_DIR with another name, which OpenSSL ignores', false, byOtherName],
   ['NODE_TLS_REJECT_UNAUTHORIZED=0', true, { env: { NODE_TLS_REJECT_UNAUTHORIZED: '0' } }],
   ['NODE_TLS_REJECT_UNAUTHORIZED=1', false, { env: { NODE_TLS_REJECT_UNAUTHORIZED: '1' } }],
   ['a self-signed certificate in NODE_EXTRA_CA_CERTS', true, byAlone],
-  [
-    'a self-signed certificate in the store of OpenSSL',
-    true,
-    { ...withOpenssl, ...file(alone), server: alone },
-  ],
+  ['a self-signed certificate in the store of OpenSSL', true, inStore],
   ['an unlisted self-signed certificate', false, { server: alone }],
   ['NODE_EXTRA_CA_CERTS set at run time', false, { set: extra(known.ca).env }],
   ['NODE_EXTRA_CA_CERTS that cannot be read', false, extra({ certFile: '/nowhere/ca.pem' })],
