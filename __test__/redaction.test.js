@@ -45,8 +45,9 @@ describe('the secret and the token', { concurrency: true }, () => {
     test(`are not in the JavaScript heap, except a cached token (secret from ${source})`, async (t) => {
       const [secret, token] = [1, 2].map((n) => `canary${n}${randomBytes(24).toString('hex')}`);
       const { endpoint } = await start(t);
-      endpoint.answerNext({ body: tokenResponse(token, 300) });
-      endpoint.setAnswer({ body: tokenResponse(token, 1) });
+      // The same token would keep its first lifetime.
+      endpoint.answerNext({ body: tokenResponse(`${token}1`, 300) });
+      endpoint.setAnswer({ body: tokenResponse(`${token}2`, 1) });
       const args = [endpoint.tokenEndpoint, source, makeFile(t, secret)];
       const program = run(t, 'heap.js', args, { execArgv: ['--expose-gc'], limitMs: LIMIT_MS });
       program.goOn(`${secret}${token}`);

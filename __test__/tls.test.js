@@ -13,6 +13,7 @@ const { startApi } = require('./support/api-server.js');
 const { makeFile } = require('./support/files.js');
 const { listen } = require('./support/listen.js');
 const { openManager, recorder, rejection, start, tokenJson } = require('./support/manager.js');
+const { httpsPost } = require('./support/token-requests.js');
 
 /** A hanging test must fail. */
 const LIMIT_MS = 30_000;
@@ -159,6 +160,24 @@ describe('a response that ends without close_notify', { timeout: LIMIT_MS }, () 
       else await rejection(manager.getToken(), `ERR_KEYCLOAK_${code}`);
     });
   }
+});
+
+it('a server that asks for a certificate by renegotiation', { timeout: LIMIT_MS }, async (t) => {
+  const old = { ...pair(ours.server), maxVersion: 'TLSv1.2' };
+  const server = tls.createServer(old, (socket) => {
+    socket.on('error', () => {});
+    socket.once('data', () => {
+      socket.renegotiate({ requestCert: true, rejectUnauthorized: false }, (error) => {
+        const head = 'HTTP/1.1 200 OK\r\nConnection: close';
+        if (error === null) socket.end(`${head}\r\n\r\n${tokenJson()}`);
+      });
+    });
+  });
+  const { address } = await listen(t, server);
+  const options = { tokenEndpoint: `https://${address}/token`, ca: ours.ca.cert };
+  assert.equal(await httpsPost(options.tokenEndpoint, options.ca), 200, 'Node');
+  const { message } = await rejection(openManager(t, options).getToken(), 'ERR_KEYCLOAK_TLS');
+  assert.match(message, /renegotiation, .+ set tokenFetch: true/);
 });
 
 it('a response with 990 additional headers is read', { timeout: LIMIT_MS }, async (t) => {
