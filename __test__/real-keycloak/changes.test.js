@@ -5,9 +5,7 @@
 'use strict';
 
 const assert = require('node:assert/strict');
-const { mkdtemp, rm, writeFile } = require('node:fs/promises');
-const { tmpdir } = require('node:os');
-const path = require('node:path');
+const { writeFile } = require('node:fs/promises');
 const { test } = require('node:test');
 const { setInterval: ticks, setTimeout: delay } = require('node:timers/promises');
 
@@ -20,6 +18,7 @@ const {
   secretOf,
 } = require('./support/keycloak');
 const { byIntrospection, byKeys, startVerifyingApi } = require('./support/verifying-api');
+const { makeFile } = require('../support/files.js');
 const { recorder } = require('../support/manager.js');
 
 const TICK_MS = 10;
@@ -46,32 +45,32 @@ const audience = (clientId) => ({
 
 const lifespan = (seconds) => ({ attributes: { 'access.token.lifespan': String(seconds) } });
 
-/** Changes that make the server refuse a working client, how to undo them, and the error. */
+/** Changes that make the server refuse a working client, how to undo them, and the message. */
 const REVERSIBLE = [
   {
     what: 'a disabled client',
     spoil: ({ client }) => client.change({ enabled: false }),
     mend: ({ client }) => client.change({ enabled: true }),
-    expected: ['invalid_client', 401, /is unknown or disabled/],
+    expected: /status 401 invalid_client .*is unknown or disabled/,
   },
   {
     what: 'a disabled realm',
     needsRealm: true,
     spoil: ({ realm }) => realm.admin('PUT', '', { enabled: false }),
     mend: ({ realm }) => realm.admin('PUT', '', { enabled: true }),
-    expected: ['access_denied', 403, /the realm is disabled/],
+    expected: /status 403 access_denied .*the realm is disabled/,
   },
   {
     what: 'a service account that is turned off',
     spoil: ({ client }) => client.change({ serviceAccountsEnabled: false }),
     mend: ({ client }) => client.change({ serviceAccountsEnabled: true }),
-    expected: ['unauthorized_client', 401, /the service account of client .* is off/],
+    expected: /status 401 unauthorized_client .*the service account of client .* is off/,
   },
   {
     what: 'a regenerated secret, given as a string',
     spoil: ({ client }) => client.rotateSecret(),
     mend: ({ client }) => client.change({ secret: client.secret }),
-    expected: ['unauthorized_client', 401, /the secret of client .* is wrong/],
+    expected: /status 401 unauthorized_client .*the secret of client .* is wrong/,
   },
 ];
 
@@ -82,7 +81,7 @@ describeWithKeycloak('changes at a real Keycloak', { concurrency: true }, (keycl
   test('tokens of three seconds serve half a minute of load, valid at every call', async (t) => {
     const clientId = 'short';
     const { tokenEndpoint, realmUrl } = keycloak;
-    const isValid = byKeys(`${realmUrl}/protocol/openid-connect/certs`, UNDER_WAY_MS);
+    const isValid = byKeys(realmUrl, UNDER_WAY_MS);
     const { logger, at } = recorder();
     const options = { tokenEndpoint, clientId, clientSecret: secretOf(clientId), logger };
     const { manager, statuses } = await startVerifyingApi(t, isValid, options);
@@ -124,10 +123,7 @@ describeWithKeycloak('changes at a real Keycloak', { concurrency: true }, (keycl
 
   test('a secret regenerated behind a file is used without a failed call', async (t) => {
     const { clientId, secret, rotateSecret } = await createClient(keycloak, lifespan(10));
-    const folder = await mkdtemp(path.join(tmpdir(), 'client-secret-'));
-    t.after(() => rm(folder, { recursive: true }));
-    const clientSecretFile = path.join(folder, 'secret');
-    await writeFile(clientSecretFile, secret);
+    const clientSecretFile = makeFile(t, secret);
     const manager = manageHere(t, { clientId, clientSecretFile });
     await manager.getToken();
     await writeFile(clientSecretFile, await rotateSecret());
@@ -158,9 +154,7 @@ describeWithKeycloak('changes at a real Keycloak', { concurrency: true }, (keycl
       const early = held.expiresAt - failure.at;
       assert.ok(early <= TIMER_MS, `${early} ms before the end of the last token`);
       assert.equal(failure.error.code, 'ERR_KEYCLOAK_OAUTH');
-      const [oauthError, status, advice] = expected;
-      assert.deepEqual([failure.error.oauthError, failure.error.status], [oauthError, status]);
-      assert.match(failure.error.message, advice);
+      assert.match(failure.error.message, expected);
       assert.equal(manager.snapshot().state, 'failing');
       await mend({ client, realm });
       const { given } = await firstOf(manager, (outcome) => outcome.given !== undefined);
@@ -172,9 +166,9 @@ describeWithKeycloak('changes at a real Keycloak', { concurrency: true }, (keycl
   test('a removed signing key costs one acquisition, however many calls meet it', async (t) => {
     const realm = await createRealm(t, keycloak);
     const { clientId, secret: clientSecret } = await createClient(keycloak, { realm: realm.name });
-    const { tokenEndpoint, jwksUrl } = realm;
+    const { tokenEndpoint, realmUrl } = realm;
     const options = { tokenEndpoint, clientId, clientSecret };
-    const { manager, statuses } = await startVerifyingApi(t, byKeys(jwksUrl), options);
+    const { manager, statuses } = await startVerifyingApi(t, byKeys(realmUrl), options);
     const callAll = () => Promise.all(Array.from({ length: CALLERS }, () => manager.fetch('a')));
     await callAll();
     const first = await manager.getToken();
@@ -189,7 +183,8 @@ describeWithKeycloak('changes at a real Keycloak', { concurrency: true }, (keycl
     assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200]);
     assert.ok(statuses.includes(401), 'the old token was refused');
     const second = await manager.getToken();
-    assert.notEqual(kidOf(second), kidOf(first));
+    const { decodeProtectedHeader } = await import('jose');
+    assert.notEqual(decodeProtectedHeader(second).kid, decodeProtectedHeader(first).kid);
     assert.equal(manager.snapshot().counters.acquisitions, 2);
   });
 
@@ -241,8 +236,4 @@ async function rotateKey({ admin }) {
     config: { priority: ['200'], algorithm: ['RS256'] },
   });
   return () => admin('DELETE', `/components/${old.id}`);
-}
-
-function kidOf(token) {
-  return JSON.parse(Buffer.from(token.split('.')[0], 'base64url').toString('utf8')).kid;
 }

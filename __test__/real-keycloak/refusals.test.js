@@ -10,56 +10,51 @@ const { http, oauth, otherRealm, testRefusals } = require('./support/refusals');
 
 const GENERIC = 'Invalid client or Invalid client credentials';
 const NO_ASSERTION = 'Parameter client_assertion_type is missing';
-const NOT_NORMALIZED = 'Request path not normalized';
 const NO_CERTIFICATE = 'Client Certification missing for MTLS HoK Token Binding';
 const NO_PUBLIC = 'Public client not allowed to retrieve service account';
 const NO_ACCOUNT = 'Client not enabled to retrieve service account';
 const NOT_ACCEPTED = 'The accept header value did not match the value in @Produces';
 const ANOTHER_METHOD = /client "x509" .* the client requires another authentication method/;
 const NOT_AN_ENDPOINT = /not a token endpoint/;
-const WRONG_SECRET = 'canary-of-a-wrong-secret';
-const clientSecret = WRONG_SECRET;
+const clientSecret = 'canary-of-a-wrong-secret';
 const clientAuthentication = 'client_secret_basic';
 const client = (clientId) => ({ clientId, clientSecret: secretOf(clientId) });
-const isWrong = (clientId) => new RegExp(`secret of client "${clientId}" is wrong`);
 const inRealm = (path) => (keycloak) => `${keycloak.realmUrl}${path}`;
 const inProtocol = (path) => inRealm(`/protocol/openid-connect/${path}`);
 
+const unauthorized = (...text) => oauth(401, 'unauthorized_client', ...text);
+const wrongSecret = (id) => unauthorized(GENERIC, new RegExp(`secret of client "${id}" is wrong`));
+const unknown = (advice) => oauth(401, 'invalid_client', GENERIC, advice);
+const invalidClient = (...text) => oauth(400, 'invalid_client', ...text);
+const invalidRequest = (...text) => oauth(400, 'invalid_request', ...text);
+const abnormal = (advice) =>
+  oauth(400, 'missingNormalization', 'Request path not normalized', advice);
+/** An error in prose of a URL that is not a token endpoint. */
+const elsewhere = (status, error, advice = NOT_AN_ENDPOINT) => http(status, error, advice);
+
 const CLIENTS = [
-  [
-    'a wrong secret',
-    { clientSecret },
-    oauth(401, 'unauthorized_client', GENERIC, isWrong('kagenti-api')),
-  ],
+  ['a wrong secret', { clientSecret }, wrongSecret('kagenti-api')],
   [
     'a wrong secret in the header',
     { clientSecret, clientAuthentication },
-    oauth(401, 'unauthorized_client', GENERIC, isWrong('kagenti-api')),
+    wrongSecret('kagenti-api'),
   ],
-  [
-    'a secret that has expired',
-    client('expired'),
-    oauth(401, 'unauthorized_client', GENERIC, isWrong('expired')),
-  ],
+  ['a secret that has expired', client('expired'), wrongSecret('expired')],
   [
     'an unknown client',
     { clientId: 'nobody', clientSecret },
-    oauth(401, 'invalid_client', GENERIC, /client "nobody" is unknown/),
+    unknown(/client "nobody" is unknown/),
   ],
   [
     'an unknown client in the header',
     { clientId: 'nobody', clientSecret, clientAuthentication },
-    oauth(401, 'invalid_client', GENERIC, /client "nobody" is unknown/),
+    unknown(/client "nobody" is unknown/),
   ],
-  [
-    'a disabled client',
-    client('disabled'),
-    oauth(401, 'invalid_client', GENERIC, /client "disabled" is unknown or disabled/),
-  ],
+  ['a disabled client', client('disabled'), unknown(/client "disabled" is unknown or disabled/)],
   [
     'a client whose service account is off',
     client('no-sa'),
-    oauth(401, 'unauthorized_client', NO_ACCOUNT, /"no-sa" is off/),
+    unauthorized(NO_ACCOUNT, /"no-sa" is off/),
   ],
   [
     'a client whose service account has a disabled user',
@@ -74,19 +69,17 @@ const CLIENTS = [
   [
     'a public client',
     { clientId: 'public', clientSecret },
-    oauth(401, 'unauthorized_client', NO_PUBLIC, /turn on its client authentication/),
+    unauthorized(NO_PUBLIC, /turn on its client authentication/),
   ],
   [
     'a bearer-only client',
     client('bearer-only'),
-    oauth(400, 'invalid_client', 'Bearer-only not allowed', /client "bearer-only" is bearer-only/),
+    invalidClient('Bearer-only not allowed', /client "bearer-only" is bearer-only/),
   ],
   [
     'a posted secret where only the header is allowed',
     client('basic-only'),
-    oauth(
-      401,
-      'unauthorized_client',
+    unauthorized(
       'Invalid method used to get client secret. Client requires method ' +
         "'client_secret_basic' to obtain client secret from the request",
       /client "basic-only" .* set clientAuthentication/,
@@ -95,32 +88,28 @@ const CLIENTS = [
   [
     'a client that signs with its key',
     client('jwt'),
-    oauth(400, 'invalid_client', NO_ASSERTION, /"jwt" must authenticate with a signed JWT/),
+    invalidClient(NO_ASSERTION, /"jwt" must authenticate with a signed JWT/),
   ],
   [
     'a client that signs with its secret',
     client('secret-jwt'),
-    oauth(400, 'invalid_client', NO_ASSERTION, /must authenticate with a signed JWT/),
+    invalidClient(NO_ASSERTION, /must authenticate with a signed JWT/),
   ],
-  [
-    'a client with a certificate',
-    client('x509'),
-    oauth(401, 'invalid_client', GENERIC, ANOTHER_METHOD),
-  ],
+  ['a client with a certificate', client('x509'), unknown(ANOTHER_METHOD)],
   [
     'a client with a certificate, its secret in the header',
     { ...client('x509'), clientAuthentication },
-    oauth(400, 'invalid_client', 'Missing client_id parameter', ANOTHER_METHOD),
+    invalidClient('Missing client_id parameter', ANOTHER_METHOD),
   ],
   [
     'a client that requires certificate-bound tokens',
     client('mtls-bound'),
-    oauth(400, 'invalid_request', NO_CERTIFICATE, /requires certificate-bound tokens/),
+    invalidRequest(NO_CERTIFICATE, /requires certificate-bound tokens/),
   ],
   [
     'a client that requires DPoP proofs',
     client('dpop'),
-    oauth(400, 'invalid_request', 'DPoP proof is missing', /client "dpop" requires DPoP/),
+    invalidRequest('DPoP proof is missing', /client "dpop" requires DPoP/),
   ],
   [
     'an unknown scope among good ones',
@@ -158,7 +147,7 @@ const CLIENTS = [
         },
       },
     },
-    oauth(400, 'invalid_request', 'Request not allowed', /refused client .* client policies/),
+    invalidRequest('Request not allowed', /refused client .* client policies/),
   ],
 ];
 
@@ -167,13 +156,9 @@ const LIKE_OAUTH = [
   [
     'a double slash',
     ({ tokenEndpoint }) => tokenEndpoint.replace('/realms', '//realms'),
-    oauth(400, 'missingNormalization', NOT_NORMALIZED, /double slash, .* correct tokenEndpoint/),
+    abnormal(/double slash, .* correct tokenEndpoint/),
   ],
-  [
-    'an unnecessary escape',
-    inProtocol('%74oken'),
-    oauth(400, 'missingNormalization', NOT_NORMALIZED, /an unnecessary escape .* correct/),
-  ],
+  ['an unnecessary escape', inProtocol('%74oken'), abnormal(/an unnecessary escape .* correct/)],
   [
     'a semicolon',
     inProtocol('token;a=b'),
@@ -187,7 +172,7 @@ const LIKE_OAUTH = [
   [
     'the introspection endpoint',
     inProtocol('token/introspect'),
-    oauth(400, 'invalid_request', 'Token not provided.', NOT_AN_ENDPOINT),
+    invalidRequest('Token not provided.', NOT_AN_ENDPOINT),
   ],
   [
     'the authorization endpoint',
@@ -206,33 +191,29 @@ const IN_PROSE = [
   [
     'a missing realm',
     otherRealm('no-such-realm'),
-    http(404, 'Realm does not exist', /realm .* does not exist .* check tokenEndpoint/),
+    elsewhere(404, 'Realm does not exist', /realm .* does not exist .* check tokenEndpoint/),
   ],
   [
     'a wrong path in the realm',
     inProtocol('tokens'),
-    http(405, 'HTTP 405 Method Not Allowed', /Keycloak's is .*openid-connect\/token/),
+    elsewhere(405, 'HTTP 405 Method Not Allowed', /Keycloak's is .*openid-connect\/token/),
   ],
-  [
-    'another protocol',
-    inRealm('/protocol/oidc/token'),
-    http(404, 'Protocol not found', NOT_AN_ENDPOINT),
-  ],
+  ['another protocol', inRealm('/protocol/oidc/token'), elsewhere(404, 'Protocol not found')],
   [
     'the path of releases before 17',
     ({ url, tokenEndpoint }) => tokenEndpoint.replace(url, `${url}/auth`),
-    http(404, 'Unable to find matching target resource method', NOT_AN_ENDPOINT),
+    elsewhere(404, 'Unable to find matching target resource method'),
   ],
-  ['the URL of the realm', inRealm(''), http(405, 'HTTP 405 Method Not Allowed', NOT_AN_ENDPOINT)],
+  ['the URL of the realm', inRealm(''), elsewhere(405, 'HTTP 405 Method Not Allowed')],
   [
     'the URL of the discovery document',
     inRealm('/.well-known/openid-configuration'),
-    http(404, 'HTTP 404 Not Found', NOT_AN_ENDPOINT),
+    elsewhere(404, 'HTTP 404 Not Found'),
   ],
   [
     'the URL of the console',
     ({ url }) => `${url}/admin/`,
-    http(405, 'HTTP 405 Method Not Allowed', NOT_AN_ENDPOINT),
+    elsewhere(405, 'HTTP 405 Method Not Allowed'),
   ],
 ];
 
@@ -250,11 +231,7 @@ const OTHERS = [
   [
     'the health of the server',
     ({ managementUrl }) => `${managementUrl}/health`,
-    {
-      code: 'ERR_KEYCLOAK_PROTOCOL',
-      status: 200,
-      advice: /has no access_token/,
-    },
+    { code: 'ERR_KEYCLOAK_PROTOCOL', status: 200, advice: /has no access_token/ },
   ],
   [
     'an uncaught error of the server',

@@ -25,9 +25,7 @@ const log = (line) => console.error(line);
 /** Starts a server for the test files that are run with `env`. */
 async function shareServer() {
   const server = await startKeycloak({ options: OPTIONS, log });
-  const { url, realmUrl, tokenEndpoint, managementUrl, admin } = server;
-  const env = { [SHARED]: JSON.stringify({ url, realmUrl, tokenEndpoint, managementUrl, admin }) };
-  return { env, stop: () => server.stop() };
+  return { env: { [SHARED]: JSON.stringify(server) }, stop: () => server.stop() };
 }
 
 /**
@@ -47,9 +45,7 @@ function describeWithKeycloak(name, { own, ...suite }, define) {
           const settings = typeof own === 'function' ? await own() : own;
           server.process = await startKeycloak({ options: OPTIONS, log, ...settings });
         }
-        const { url, realmUrl, tokenEndpoint, managementUrl, admin } =
-          server.process ?? JSON.parse(shared);
-        Object.assign(server, { url, realmUrl, tokenEndpoint, managementUrl, admin });
+        Object.assign(server, server.process ?? JSON.parse(shared));
       },
       { timeout: START_TIMEOUT_MS },
     );
@@ -82,7 +78,6 @@ async function createRealm(t, server, representation = {}) {
     name,
     realmUrl,
     tokenEndpoint: `${realmUrl}/protocol/openid-connect/token`,
-    jwksUrl: `${realmUrl}/protocol/openid-connect/certs`,
     /** Calls the admin API of this realm; returns the JSON of the answer, if any. */
     admin: async (method, path, body) => {
       const response = await adminRequest(server, method, `/realms/${name}${path}`, body);

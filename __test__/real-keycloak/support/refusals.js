@@ -20,20 +20,14 @@ const ATTEMPTS = 3;
 /** The token endpoint of another realm. */
 const otherRealm = (name) => (keycloak) => keycloak.tokenEndpoint.replace('/kagenti/', `/${name}/`);
 /** An OAuth error. */
-const oauth = (status, oauthError, description, advice) => ({
-  code: 'ERR_KEYCLOAK_OAUTH',
-  status,
-  oauthError,
-  description,
-  advice,
-});
+const oauth = (status, oauthError, description, advice) => {
+  const code = 'ERR_KEYCLOAK_OAUTH';
+  return { code, status, oauthError, description, advice };
+};
 /** Another error of HTTP. */
-const http = (status, oauthError, advice) => ({
-  code: 'ERR_KEYCLOAK_HTTP',
-  status,
-  oauthError,
-  advice,
-});
+const http = (status, oauthError, advice) => {
+  return { code: 'ERR_KEYCLOAK_HTTP', status, oauthError, advice };
+};
 
 function testRefusals(keycloak, rows, common = {}) {
   for (const [what, given, error] of rows) {
