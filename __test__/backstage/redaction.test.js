@@ -1,6 +1,9 @@
 'use strict';
 
-/** The configuration schema in Backstage's own loader and logger. */
+/**
+ * The configuration schema in Backstage's own loader and in the loggers of real backends, of the
+ * newest and the oldest release that is supported.
+ */
 
 const assert = require('node:assert/strict');
 const { writeFile } = require('node:fs/promises');
@@ -24,28 +27,27 @@ const SECTION = {
 };
 
 describe('the configuration schema', () => {
-  const workspace = useWorkspace([path.join(__dirname, 'logging-backend')]);
+  const workspace = useWorkspace();
 
-  async function load() {
+  /** The section as Backstage's loader passes it on. */
+  async function process(section, visibility) {
     const { loadConfigSchema } = workspace.require('@backstage/config-loader');
-    return loadConfigSchema({
-      serialized: {
-        backstageConfigSchemaVersion: 1,
-        schemas: [{ path: 'config.schema.json', value: schema, packageName: 'x' }],
-      },
+    const schemas = [{ path: 'config.schema.json', value: schema, packageName: 'x' }];
+    const loaded = await loadConfigSchema({
+      serialized: { backstageConfigSchemaVersion: 1, schemas },
     });
+    const [processed] = loaded.process([{ data: nest(KEY, section), context: 'test' }], {
+      visibility: visibility && [visibility],
+    });
+    return processed?.data ?? {};
   }
 
   test('hides the section from the frontend', async () => {
-    const configs = [{ data: nest(KEY, SECTION), context: 'test' }];
-    const [processed] = (await load()).process(configs, { visibility: ['frontend'] });
-    assert.deepEqual(processed?.data ?? {}, {});
+    assert.deepEqual(await process(SECTION, 'frontend'), {});
   });
 
   test('marks only the secret as secret', async () => {
-    const configs = [{ data: nest(KEY, SECTION), context: 'test' }];
-    const [processed] = (await load()).process(configs, { visibility: ['secret'] });
-    assert.deepEqual(processed.data, nest(KEY, { clientSecret: SECRET }));
+    assert.deepEqual(await process(SECTION, 'secret'), nest(KEY, { clientSecret: SECRET }));
   });
 
   const faulty = [
@@ -55,40 +57,44 @@ describe('the configuration schema', () => {
   ];
   for (const [what, change, pattern] of faulty) {
     test(`refuses a section that ${what}`, async () => {
-      const data = nest(KEY, { ...SECTION, ...change });
-      const loaded = await load();
-      assert.throws(() => loaded.process([{ data, context: 'test' }]), pattern);
+      await assert.rejects(process({ ...SECTION, ...change }), pattern);
     });
   }
-
-  test('lets the logger of a real backend hide the secret, even after an edit', async (t) => {
-    const endpoint = await startEndpoint(t, { clients: { 'test-client': SECRET } });
-    const file = path.join(workspace.folder, 'app-config.yaml');
-    await writeFile(file, configFile(endpoint.tokenEndpoint, SECRET));
-    const environment = { TIMEOUT_MS: '2500' };
-    const backend = await startBackend(workspace.folder, 'logging-backend', environment);
-    t.after(() => backend.stop());
-    const post = async (route) => {
-      const response = await fetch(`${backend.url}/api/careless/${route}`, { method: 'POST' });
-      return { status: response.status, body: await response.json() };
-    };
-
-    await post('log/before');
-    await until(() => /before <\*\*\*>/.test(backend.output()), 'the redacted line is there');
-    assert.equal((await post('token')).status, 200);
-
-    endpoint.setSecret('test-client', ROTATED);
-    const text = configFile(endpoint.tokenEndpoint, ROTATED);
-    await writeFile(file, text, { flag: 'r+' });
-    await until(() => backend.output().includes('changed and is in use'), 'the edit is taken');
-    assert.equal((await post('token')).status, 200);
-    await post('log/after');
-    await until(() => /after <\*\*\*>/.test(backend.output()), 'the redacted line is there');
-
-    endpoint.setSecret('test-client', 'yet-another');
-    const refused = await post('token');
-    assert.equal(refused.body.code, 'ERR_KEYCLOAK_OAUTH');
-    const shown = backend.output() + JSON.stringify(refused);
-    assert.doesNotMatch(shown, new RegExp(`${SECRET}|${ROTATED}`));
-  });
 });
+
+for (const release of ['newest', 'oldest']) {
+  describe(`a backend of the ${release} release`, () => {
+    const workspace = useWorkspace([path.join(__dirname, 'logging-backend')], { release });
+
+    test('obtains tokens and hides the secret in its log, even after an edit', async (t) => {
+      const endpoint = await startEndpoint(t, { clients: { 'test-client': SECRET } });
+      const file = path.join(workspace.folder, 'app-config.yaml');
+      await writeFile(file, configFile(endpoint.tokenEndpoint, SECRET));
+      const environment = { TIMEOUT_MS: '2500' };
+      const backend = await startBackend(workspace.folder, 'logging-backend', environment);
+      t.after(() => backend.stop());
+      const post = async (route) => {
+        const response = await fetch(`${backend.url}/api/careless/${route}`, { method: 'POST' });
+        return { status: response.status, body: await response.json() };
+      };
+
+      await post('log/before');
+      await until(() => /before <\*\*\*>/.test(backend.output()), 'the redacted line is there');
+      assert.equal((await post('token')).status, 200);
+
+      endpoint.setSecret('test-client', ROTATED);
+      const text = configFile(endpoint.tokenEndpoint, ROTATED);
+      await writeFile(file, text, { flag: 'r+' });
+      await until(() => backend.output().includes('changed and is in use'), 'the edit is taken');
+      assert.equal((await post('token')).status, 200);
+      await post('log/after');
+      await until(() => /after <\*\*\*>/.test(backend.output()), 'the redacted line is there');
+
+      endpoint.setSecret('test-client', 'yet-another');
+      const refused = await post('token');
+      assert.equal(refused.body.code, 'ERR_KEYCLOAK_OAUTH');
+      const shown = backend.output() + JSON.stringify(refused);
+      assert.doesNotMatch(shown, new RegExp(`${SECRET}|${ROTATED}`));
+    });
+  });
+}

@@ -8,11 +8,11 @@ const assert = require('node:assert/strict');
 const { randomUUID } = require('node:crypto');
 const { writeFileSync } = require('node:fs');
 const http = require('node:http');
+const { createServer } = require('node:net');
 const { after, before, test } = require('node:test');
 const { inspect } = require('node:util');
 
 const { makeCertificates } = require('../../tools/certificates.js');
-const { freePorts } = require('../../tools/keycloak/server.js');
 const { makeFile } = require('../support/files.js');
 const { listen } = require('../support/listen');
 const { rejection } = require('../support/manager');
@@ -101,7 +101,10 @@ let httpsPort;
 
 async function serverOptions() {
   certificates = makeCertificates();
-  [httpsPort] = await freePorts(1);
+  // The port must be known before the server starts.
+  const free = await listen(undefined, createServer());
+  httpsPort = free.port;
+  await free.stop();
   const { ca, server } = certificates;
   const { options } = { ...NEWEST, ...differenceOf(SERVER).expected };
   const given = [

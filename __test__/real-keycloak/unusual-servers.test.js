@@ -36,18 +36,16 @@ const LATE_MS = 1_500;
 /** More than the server queues, and no more than the package sends at once. */
 const MANAGERS = 40;
 
-const ROWS = [
-  [
-    'the root above the path of the server',
+const WRONG_URLS = {
+  'the root above the path of the server': [
     ({ url }) => `${new URL(url).origin}/`,
     { code: 'ERR_KEYCLOAK_PROTOCOL', status: 302, advice: /is a redirect/ },
   ],
-  [
-    'a URL without the path of the server',
+  'a URL without the path of the server': [
     ({ url, tokenEndpoint }) => tokenEndpoint.replace(url, new URL(url).origin),
     http(404, undefined, /not a token endpoint; Keycloak's is {base}/),
   ],
-];
+};
 
 const { hasAsyncBootstrap } = releaseOf(VERSION);
 const REASON = `Keycloak ${VERSION}: it accepts no request before it can serve it`;
@@ -76,7 +74,7 @@ describeWithKeycloak('a real Keycloak with unusual options', suite, (keycloak) =
       const answer = await fetch(tokenEndpoint, { method: 'POST', headers: type, body });
       Object.assign(request, { status: answer.status, retryAfter: retryAfterOf(answer) });
       response.writeHead(answer.status, { 'retry-after': request.retryAfter });
-      return answer.text();
+      response.end(await answer.text());
     });
     const manager = manage(t, { ...CLIENT, tokenEndpoint: `${gateway.url}/token` });
     const observer = watch(t, { ...CLIENT, tokenEndpoint });
@@ -110,7 +108,7 @@ describeWithKeycloak('a real Keycloak with unusual options', suite, (keycloak) =
   describe('that is ready', () => {
     before(() => keycloak.process.ready());
 
-    testRefusals(keycloak, ROWS);
+    testRefusals(keycloak, WRONG_URLS);
 
     test('gets the requests that it sheds again', async (t) => {
       const { tokenEndpoint } = keycloak;

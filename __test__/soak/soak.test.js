@@ -38,8 +38,7 @@ it('a manager keeps its promises under every fault', { timeout: LIMIT_MS }, asyn
     const { azp } = JSON.parse(Buffer.from(headers.authorization.split('.')[1], 'base64url'));
     if (url !== `/${azp}/things`) wrong.push(`a token of ${azp} for ${url}`);
     if (headers['x-backstage-user'] !== 'user:default/jane') wrong.push('the user is missing');
-    response.statusCode = chance.next() < 1 / REJECTED ? 401 : 200;
-    return '{}';
+    response.writeHead(chance.next() < 1 / REJECTED ? 401 : 200).end('{}');
   });
 
   const script = playScript(endpoint, SEED, files);

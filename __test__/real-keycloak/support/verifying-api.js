@@ -12,9 +12,9 @@ async function startVerifyingApi(t, isValid, options) {
   const statuses = [];
   const api = await startApi(t, async ({ headers }, response) => {
     const [, token] = /^Bearer (\S+)$/.exec(headers.authorization ?? '') ?? [];
-    response.statusCode = token !== undefined && (await isValid(token)) ? 200 : 401;
-    statuses.push(response.statusCode);
-    return '';
+    const status = token !== undefined && (await isValid(token)) ? 200 : 401;
+    statuses.push(status);
+    response.writeHead(status).end();
   });
   const manager = manage(t, { ...options, resource: { baseUrl: api.url } });
   return { manager, statuses };
