@@ -29,25 +29,26 @@ const SECTION = {
 describe('the configuration schema', () => {
   const workspace = useWorkspace();
 
-  /** The section as Backstage's loader passes it on. */
-  async function process(section, visibility) {
+  async function load() {
     const { loadConfigSchema } = workspace.require('@backstage/config-loader');
-    const schemas = [{ path: 'config.schema.json', value: schema, packageName: 'x' }];
-    const loaded = await loadConfigSchema({
-      serialized: { backstageConfigSchemaVersion: 1, schemas },
+    return loadConfigSchema({
+      serialized: {
+        backstageConfigSchemaVersion: 1,
+        schemas: [{ path: 'config.schema.json', value: schema, packageName: 'x' }],
+      },
     });
-    const [processed] = loaded.process([{ data: nest(KEY, section), context: 'test' }], {
-      visibility: visibility && [visibility],
-    });
-    return processed?.data ?? {};
   }
 
   test('hides the section from the frontend', async () => {
-    assert.deepEqual(await process(SECTION, 'frontend'), {});
+    const configs = [{ data: nest(KEY, SECTION), context: 'test' }];
+    const [processed] = (await load()).process(configs, { visibility: ['frontend'] });
+    assert.deepEqual(processed?.data ?? {}, {});
   });
 
   test('marks only the secret as secret', async () => {
-    assert.deepEqual(await process(SECTION, 'secret'), nest(KEY, { clientSecret: SECRET }));
+    const configs = [{ data: nest(KEY, SECTION), context: 'test' }];
+    const [processed] = (await load()).process(configs, { visibility: ['secret'] });
+    assert.deepEqual(processed.data, nest(KEY, { clientSecret: SECRET }));
   });
 
   const faulty = [
@@ -57,7 +58,9 @@ describe('the configuration schema', () => {
   ];
   for (const [what, change, pattern] of faulty) {
     test(`refuses a section that ${what}`, async () => {
-      await assert.rejects(process({ ...SECTION, ...change }), pattern);
+      const data = nest(KEY, { ...SECTION, ...change });
+      const loaded = await load();
+      assert.throws(() => loaded.process([{ data, context: 'test' }]), pattern);
     });
   }
 });

@@ -40,24 +40,20 @@ const COMMON = {
   exactOptionalPropertyTypes: true,
   noUncheckedIndexedAccess: true,
 };
+const BOTH = ['program.cts', 'program.mts'];
 const variants = [
-  ['module node16, CommonJS', 'program.cts', { module: 'node16' }],
-  ['module node16, ESM', 'program.mts', { module: 'node16' }],
-  ['module nodenext, ESM', 'program.mts', { module: 'nodenext' }],
-  ['bundler', 'program.ts', { module: 'esnext', moduleResolution: 'bundler' }],
-  ['node10', 'program.ts', { module: 'commonjs', moduleResolution: 'node10' }],
+  ['node16, CommonJS and ESM', BOTH, { module: 'node16' }],
+  ['nodenext, CommonJS and ESM', BOTH, { module: 'nodenext' }],
+  ['bundler', ['program.ts'], { module: 'esnext', moduleResolution: 'bundler' }],
+  ['node10', ['program.ts'], { module: 'commonjs', moduleResolution: 'node10' }],
 ];
 
 describe('the published types', { timeout: LIMIT_MS }, () => {
-  for (const [name, file, options] of variants) {
+  for (const [name, files, options] of variants) {
     it(`compile with ${name}`, async (t) => {
-      const project = makeProject(t, {
-        [file]: SOURCE,
-        'tsconfig.json': JSON.stringify({
-          compilerOptions: { ...COMMON, ...options },
-          files: [file],
-        }),
-      });
+      const configuration = { compilerOptions: { ...COMMON, ...options }, files };
+      const project = makeProject(t, { 'tsconfig.json': JSON.stringify(configuration) });
+      for (const file of files) project.write(file, SOURCE);
       installByHand(project.folder, readMain());
       for (const name of ['@types', 'undici-types']) {
         const modules = path.join('node_modules', name);
