@@ -37,9 +37,8 @@ const settings = isMainThread ? JSON.parse(process.argv[2]) : workerData;
 const { tokenEndpoint, api, files, thread } = settings;
 const clients = Object.keys(files);
 const chance = random(settings.seed, thread);
-/** The counts of this thread, and the longest wait. */
+/** The counts of this thread. */
 const counts = {};
-let longestWaitMs = 0;
 let blockedBeforeMs = 0;
 let lastTick = 0;
 
@@ -55,7 +54,7 @@ function blockedMs() {
 
 /** The manager of each token. */
 const owners = new Map();
-const totals = { counts: {}, longestWaitMs: 0 };
+const totals = {};
 
 /** Records an event of any thread on the main thread. */
 function note(event) {
@@ -66,9 +65,8 @@ function note(event) {
     if (owner !== event.manager) tell({ violation: `${event.manager} has a token of ${owner}` });
   }
   for (const [name, number] of Object.entries(event.counts ?? {})) {
-    totals.counts[name] = (totals.counts[name] ?? 0) + number;
+    totals[name] = (totals[name] ?? 0) + number;
   }
-  totals.longestWaitMs = Math.max(totals.longestWaitMs, event.longestWaitMs ?? 0);
 }
 
 const hand = isMainThread ? note : (event) => parentPort.postMessage(event);
@@ -103,10 +101,10 @@ const CALLS = {
   forced: [3, (user) => user.token({ forceRefresh: true })],
   abort: [40, (user) => user.leave()],
   fetch: [60, (user) => user.fetch()],
-  invalidate: [10, async (user) => user.manager.invalidateToken(user.last)],
-  other: [
+  invalidate: [
     10,
-    async ({ manager }) => {
+    async ({ manager, last }) => {
+      manager.invalidateToken(last);
       if (manager.invalidateToken('another')) throw new Error('dropped for another token');
     },
   ],
@@ -180,7 +178,6 @@ class User {
     });
     const blocked = blockedMs() - before;
     const waited = performance.now() - begun - blocked;
-    longestWaitMs = Math.max(longestWaitMs, waited);
     // A token that expired in a blocked event loop causes a second request.
     if (waited > (blocked > 0 ? 2 : 1) * limitMs + SLACK_MS) {
       throw new Error(`waited for ${waited} ms, blocked for ${blocked} ms`);
@@ -268,7 +265,7 @@ async function load(callerCount, ms) {
     await Promise.all(callers.map((caller) => caller.end()));
   }
   clearInterval(ticking);
-  hand({ counts, longestWaitMs });
+  hand({ counts });
 }
 
 /** Workers, one after the other, each of which ends in its own way. */
@@ -295,14 +292,14 @@ async function main() {
   const end = performance.now() + ms;
   const lines = Array.from({ length: WORKERS_AT_ONCE }, (_, line) => runWorkers(line, end));
   await Promise.all([load(2 * clients.length, ms), ...lines]);
-  tell({ ...totals, tokens: owners.size });
+  tell({ counts: totals, tokens: owners.size });
 }
 
 async function work() {
   const loading = load(CALLERS_IN_A_WORKER, settings.ms);
   if (settings.way !== 'exits') return loading;
   await delay(settings.ms - chance.between(0, 200));
-  hand({ counts, longestWaitMs });
+  hand({ counts });
   setImmediate(() => process.exit(0));
 }
 

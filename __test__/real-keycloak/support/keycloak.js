@@ -15,6 +15,7 @@ const { clients: CLIENTS, realm: REALM } = require('../../../tools/keycloak/real
 
 /** Covers a download and a first start on a slow machine. */
 const START_TIMEOUT_MS = 10 * 60 * 1000;
+const LOGIN_KEPT_MS = 30_000;
 /** Secrets can expire: on by default from 26.8 on. */
 const OPTIONS = ['--features=client-secret-rotation'];
 /** The server that another process started for these tests, as JSON. */
@@ -93,22 +94,19 @@ async function createRealm(t, server, representation = {}) {
  * @param {object} [members] Of its representation, besides `realm`, the name of its realm.
  */
 async function createClient(server, { realm = REALM, ...members } = {}) {
-  const clientId = `made-${randomUUID()}`;
   const clients = `/realms/${realm}/clients`;
-  const created = await adminRequest(server, 'POST', clients, {
-    clientId,
-    secret: randomUUID(),
-    serviceAccountsEnabled: true,
-    ...members,
-  });
+  const given = { clientId: `made-${randomUUID()}`, secret: randomUUID(), ...members };
+  const all = { serviceAccountsEnabled: true, ...given };
+  const created = await adminRequest(server, 'POST', clients, all);
   const path = `${clients}/${created.headers.get('location').split('/').at(-1)}`;
-  const secret = async (method) =>
-    (await (await adminRequest(server, method, `${path}/client-secret`)).json()).value;
   return {
-    clientId,
-    secret: await secret('GET'),
+    clientId: given.clientId,
+    secret: given.secret,
     /** Makes a new secret and returns it; the server forgets the old one at once. */
-    rotateSecret: () => secret('POST'),
+    rotateSecret: async () => {
+      const response = await adminRequest(server, 'POST', `${path}/client-secret`);
+      return (await response.json()).value;
+    },
     /** Changes members of its representation. */
     change: async (changes) => {
       const now = await (await adminRequest(server, 'GET', path)).json();
@@ -132,8 +130,16 @@ async function adminRequest(server, method, path, body) {
   return response;
 }
 
-/** A new token for each request: its life is a minute. */
-async function adminToken({ admin, url }) {
+/** A login is slow, and its token lives for a minute. */
+function adminToken(server) {
+  if (server.login === undefined) {
+    server.login = logIn(server);
+    setTimeout(() => delete server.login, LOGIN_KEPT_MS).unref();
+  }
+  return server.login;
+}
+
+async function logIn({ admin, url }) {
   const response = await fetch(`${url}/realms/master/protocol/openid-connect/token`, {
     method: 'POST',
     body: new URLSearchParams({ grant_type: 'password', client_id: 'admin-cli', ...admin }),
