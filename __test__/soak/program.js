@@ -24,49 +24,38 @@ const ROUNDED_MS = 1_000;
 const EXACT_LIFE_S = 4;
 const EXPECTED = /^ERR_KEYCLOAK_(OAUTH|HTTP|PROTOCOL|NETWORK|TIMEOUT|CREDENTIAL)$/;
 
-/** The interval of calls, and the most calls by a caller at a time. */
-const TICK_MS = 20;
-const MOST_CALLS_A_TICK = 3;
-/** A tick that is later than this was blocked. */
-const LATE_MS = 10;
+const CALLERS_OF_A_MANAGER = 3;
+const PAUSE_MS = [0, 40];
+/** The times for which a manager is used, and after which the event loop is blocked again. */
+const LIFE_MS = [1_000, 10_000];
 const BLOCK_AFTER_MS = [1_000, 4_000];
 const WORKERS_AT_ONCE = 2;
-const CALLERS_IN_A_WORKER = 2;
+const MANAGERS_OF_A_WORKER = 2;
 
 const settings = isMainThread ? JSON.parse(process.argv[2]) : workerData;
 const { tokenEndpoint, api, files, thread } = settings;
 const clients = Object.keys(files);
 const chance = random(settings.seed, thread);
-/** The counts of this thread. */
 const counts = {};
-let blockedBeforeMs = 0;
-let lastTick = 0;
+/** The time for which the event loop has been blocked. */
+let blockedMs = 0;
 
-const count = (name) => {
-  counts[name] = (counts[name] ?? 0) + 1;
+const count = (name, number = 1) => {
+  counts[name] = (counts[name] ?? 0) + number;
 };
-
-/** The time for which the event loop was blocked, a block that has just ended included. */
-function blockedMs() {
-  const late = performance.now() - lastTick - TICK_MS;
-  return blockedBeforeMs + (late > LATE_MS ? late : 0);
-}
 
 /** The manager of each token. */
 const owners = new Map();
-const totals = {};
 
 /** Records an event of any thread on the main thread. */
-function note(event) {
-  if (event.violation !== undefined) tell(event);
-  if (event.token !== undefined) {
-    const owner = owners.get(event.token) ?? event.manager;
-    owners.set(event.token, owner);
-    if (owner !== event.manager) tell({ violation: `${event.manager} has a token of ${owner}` });
+function note({ violation, token, manager, counts: others = {} }) {
+  if (violation !== undefined) tell({ violation });
+  if (token !== undefined) {
+    const owner = owners.get(token) ?? manager;
+    owners.set(token, owner);
+    if (owner !== manager) tell({ violation: `${manager} has a token of ${owner}` });
   }
-  for (const [name, number] of Object.entries(event.counts ?? {})) {
-    totals[name] = (totals[name] ?? 0) + number;
-  }
+  for (const [name, number] of Object.entries(others)) count(name, number);
 }
 
 const hand = isMainThread ? note : (event) => parentPort.postMessage(event);
@@ -93,178 +82,139 @@ const CREDENTIALS = [
   (file) => ({ clientSecretFile: file, backgroundRefresh: false }),
 ];
 
-/** The calls and their weights. */
-const CALLS = {
-  plain: [600, (user) => user.token()],
-  object: [200, (user) => user.token(undefined, 'getAccessToken')],
-  minimum: [9, (user) => user.token({ minValiditySeconds: chance.between(0, 6) })],
-  forced: [3, (user) => user.token({ forceRefresh: true })],
-  abort: [40, (user) => user.leave()],
-  fetch: [60, (user) => user.fetch()],
-  invalidate: [
-    10,
-    async ({ manager, last }) => {
-      manager.invalidateToken(last);
-      if (manager.invalidateToken('another')) throw new Error('dropped for another token');
-    },
-  ],
-  clear: [2, async (user) => user.manager.clearCache()],
-  look: [
-    10,
-    async ({ manager }) =>
-      checkHidden(JSON.stringify(manager.snapshot()) + inspect(manager), 'a look'),
-  ],
+const WEIGHTS = {
+  plain: 600,
+  object: 200,
+  fetch: 60,
+  leaves: 30,
+  left: 10,
+  minimum: 10,
+  invalidate: 10,
+  look: 10,
+  forced: 3,
+  clear: 2,
 };
-const WEIGHTS = Object.fromEntries(Object.entries(CALLS).map(([name, [weight]]) => [name, weight]));
+/** The calls, some of which give a token. */
+const CALLS = {
+  plain: ({ manager }) => manager.getToken(),
+  object: async ({ manager }) => (await manager.getAccessToken()).token,
+  async fetch({ manager }) {
+    const response = await manager.fetch('things', { backstageUser: 'user:default/jane' });
+    await response.arrayBuffer();
+    count(`fetched ${response.status}`);
+  },
+  leaves({ manager }) {
+    const signal = AbortSignal.timeout(chance.between(0, 100));
+    return manager.getToken({ signal });
+  },
+  left: ({ manager }) => manager.getToken({ signal: AbortSignal.abort() }),
+  minimum: ({ manager }) => manager.getToken({ minValiditySeconds: chance.between(0, 6) }),
+  invalidate({ manager, last }) {
+    manager.invalidateToken(last);
+    if (manager.invalidateToken('another')) report('a token was dropped for another one');
+  },
+  look: ({ manager }) => {
+    checkHidden(JSON.stringify(manager.snapshot()) + inspect(manager), 'a look');
+  },
+  forced: ({ manager }) => manager.getToken({ forceRefresh: true }),
+  clear: ({ manager }) => manager.clearCache(),
+};
 
-/** The user of one manager, who checks every result. */
-class User {
-  last = '';
-  #isClosed = false;
+/** Makes a call of some kind; checks its token or its error, and its time. */
+async function call(life) {
+  const name = chance.weighted(WEIGHTS);
+  count('calls');
+  const [asked, begun, blockedBefore] = [Date.now(), performance.now(), blockedMs];
+  try {
+    const token = await CALLS[name](life);
+    if (typeof token === 'string') checkToken(token, asked, life);
+  } catch (error) {
+    checkError(error, name, life);
+  }
+  const blocked = blockedMs - blockedBefore;
+  const waited = performance.now() - begun - blocked;
+  // A fetch may obtain a second token, as may a call whose token expired in a blocked event loop.
+  const requests = name === 'fetch' || blocked > 0 ? 2 : 1;
+  if (waited > requests * REQUEST_TIMEOUT_MS + SLACK_MS) {
+    report(`${name} of ${life.name} waited for ${waited} ms, blocked for ${blocked} ms`);
+  }
+}
 
-  constructor(name, client, credential) {
-    this.name = name;
-    this.client = client;
+function checkToken(token, asked, life) {
+  count('tokens');
+  life.last = token;
+  const { iat, exp, azp, jti } = JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
+  if (azp !== life.client) report(`${life.name} has a token of ${azp}`);
+  hand({ token: jti, manager: life.name });
+  // A token that had expired on arrival is for waiting callers alone.
+  if (exp <= iat) return;
+  const end = exp * 1_000 + (exp - iat < EXACT_LIFE_S ? ROUNDED_MS : 0);
+  if (asked >= end) report(`over for ${asked - end} ms when ${life.name} was asked`);
+  const late = Date.now() - end;
+  if (late >= ROUNDED_MS + LOOK_MS) report(`over for ${late} ms when ${life.name} answered`);
+}
+
+function checkError(error, name, life) {
+  const isLeft = /^leaves$|^left$/.test(name) && /^(Timeout|Abort)Error$/.test(error.name);
+  if (isLeft) return count('left');
+  const isExpected =
+    EXPECTED.test(error.code) || (life.isClosed && error.code === 'ERR_KEYCLOAK_CLOSED');
+  if (!(error instanceof KeycloakTokenError) || !isExpected) {
+    report(`${name} of ${life.name}: ${error.stack}`);
+  }
+  count(error.code);
+  // The value that a secret function threw is passed on unchanged.
+  checkHidden(inspect(error), 'an error');
+}
+
+/** Uses one manager after the other until the end; most are closed, some with calls in progress. */
+async function useManagers(index, end) {
+  // Two at a time for each client: equal options, and never one token.
+  const client = clients[Math.floor(index / 2) % clients.length];
+  for (let number = 1; performance.now() < end; number += 1) {
+    const name = `${thread}-${index}-${number}`;
     const log = (line) => checkHidden(line, 'a log line');
-    this.manager = new KeycloakTokenManager({
+    const manager = new KeycloakTokenManager({
       tokenEndpoint,
       clientId: client,
       name,
       requestTimeoutMs: REQUEST_TIMEOUT_MS,
       resource: { baseUrl: `${api}/${client}/` },
       logger: { error: log, warn: log, info: log, debug: log },
-      ...credential(files[client]),
+      ...CREDENTIALS[index % CREDENTIALS.length](files[client]),
     });
     count('managers');
-  }
-
-  close() {
-    this.#isClosed = true;
-    return this.manager.close();
-  }
-
-  leave() {
-    const leaving = new AbortController();
-    if (chance.next() < 0.25) leaving.abort();
-    else setTimeout(() => leaving.abort(), chance.between(0, 100));
-    return this.token({ signal: leaving.signal });
-  }
-
-  async token(options, method = 'getToken') {
-    const asked = Date.now();
-    await this.#check(REQUEST_TIMEOUT_MS, options?.signal, async () => {
-      const result = await this.manager[method](options);
-      this.#checkToken(result.token ?? result, asked);
-      count('tokens');
-    });
-  }
-
-  fetch() {
-    return this.#check(2 * REQUEST_TIMEOUT_MS, undefined, async () => {
-      const init = { backstageUser: 'user:default/jane' };
-      const response = await this.manager.fetch('things', init);
-      await response.arrayBuffer();
-      count(`fetched ${response.status}`);
-    });
-  }
-
-  /** Checks the error of a call and its time, apart from that of a blocked event loop. */
-  async #check(limitMs, signal, call) {
-    const before = blockedMs();
-    const begun = performance.now();
-    await call().catch((error) => {
-      if (signal?.aborted && error === signal.reason) count('left');
-      else this.#checkError(error);
-    });
-    const blocked = blockedMs() - before;
-    const waited = performance.now() - begun - blocked;
-    // A token that expired in a blocked event loop causes a second request.
-    if (waited > (blocked > 0 ? 2 : 1) * limitMs + SLACK_MS) {
-      throw new Error(`waited for ${waited} ms, blocked for ${blocked} ms`);
-    }
-  }
-
-  #checkError(error) {
-    const isExpected =
-      EXPECTED.test(error.code) || (this.#isClosed && error.code === 'ERR_KEYCLOAK_CLOSED');
-    if (!(error instanceof KeycloakTokenError) || !isExpected) throw error;
-    count(error.code);
-    checkHidden(inspect(error), 'an error');
-  }
-
-  #checkToken(token, asked) {
-    this.last = token;
-    const { iat, exp, azp, jti } = JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
-    if (azp !== this.client) throw new Error(`a token of ${azp}`);
-    hand({ token: jti, manager: this.name });
-    // A token that had expired on arrival is for waiting callers alone.
-    if (exp <= iat) return;
-    const end = exp * 1_000 + (exp - iat < EXACT_LIFE_S ? ROUNDED_MS : 0);
-    if (asked >= end) throw new Error(`over for ${asked - end} ms when it was asked for`);
-    const now = Date.now();
-    if (now >= end + ROUNDED_MS + LOOK_MS) throw new Error(`over for ${now - end} ms on arrival`);
+    const life = { manager, client, name, last: '', isClosed: false };
+    const over = Math.min(end, performance.now() + chance.between(...LIFE_MS));
+    const callAgain = async () => {
+      while (performance.now() < over) {
+        await call(life);
+        await delay(chance.between(...PAUSE_MS));
+      }
+    };
+    const callers = Array.from({ length: CALLERS_OF_A_MANAGER }, callAgain);
+    const way = chance.weighted({ closeInFlight: 6, close: 3, drop: 1 });
+    if (way === 'closeInFlight') await delay(over - performance.now());
+    else await Promise.all(callers);
+    life.isClosed = true;
+    if (way !== 'drop') await manager.close();
+    await Promise.all(callers);
   }
 }
 
-/** A caller that uses managers, one after the other; now and then it closes or drops one. */
-function startCaller(index) {
-  // Two callers for each client: equal options, and never one token.
-  const client = clients[Math.floor(index / 2) % clients.length];
-  const pending = new Set();
-  let number = 0;
-  let user;
-  const open = () => {
-    number += 1;
-    const credential = CREDENTIALS[index % CREDENTIALS.length];
-    user = new User(`${thread}-${index}-${number}`, client, credential);
-  };
-  const renew = {
-    close: async (closing) => {
-      open();
-      await closing.close();
-    },
-    drop: async () => open(),
-  };
-  open();
-  return {
-    call() {
-      count('calls');
-      const name = chance.weighted({ ...WEIGHTS, close: 3, drop: 1 });
-      const { name: manager } = user;
-      const call = (renew[name] ?? CALLS[name][1])(user)
-        .catch((error) => report(`${name} of ${manager}: ${error.stack}`))
-        .finally(() => pending.delete(call));
-      pending.add(call);
-    },
-    async end() {
-      await Promise.all(pending);
-      await user.close();
-    },
-  };
-}
-
-/** Lets callers call for so long, blocks the event loop now and then, and waits for the rest. */
-async function load(callerCount, ms) {
-  const callers = Array.from({ length: callerCount }, (_, index) => startCaller(index));
+/** Uses managers for so long, and blocks the event loop now and then. */
+async function load(managers, ms) {
   const end = performance.now() + ms;
-  lastTick = performance.now();
-  let nextBlock = lastTick + chance.between(...BLOCK_AFTER_MS);
-  const ticking = setInterval(() => {
-    blockedBeforeMs = blockedMs();
-    lastTick = performance.now();
-    if (lastTick >= end) return;
-    for (const caller of callers) {
-      for (let calls = chance.between(0, MOST_CALLS_A_TICK); calls >= 1; calls -= 1) caller.call();
+  const blocking = (async () => {
+    while (performance.now() < end) {
+      await delay(Math.min(chance.between(...BLOCK_AFTER_MS), end - performance.now()));
+      const begun = performance.now();
+      block(chance.pick([20, 100, 400, 1_500]));
+      blockedMs += performance.now() - begun;
     }
-    if (lastTick < nextBlock) return;
-    block(chance.pick([20, 100, 400, 1_500]));
-    nextBlock = performance.now() + chance.between(...BLOCK_AFTER_MS);
-  }, TICK_MS);
-  await delay(ms);
-  if (isMainThread || chance.next() < 0.5) {
-    await Promise.all(callers.map((caller) => caller.end()));
-  }
-  clearInterval(ticking);
+  })();
+  const users = Array.from({ length: managers }, (_, index) => useManagers(index, end));
+  await Promise.all([blocking, ...users]);
   hand({ counts });
 }
 
@@ -283,7 +233,7 @@ async function runWorkers(line, end) {
       await worker.terminate();
     }
     await exited;
-    note({ counts: { workers: 1, [`workers: ${way}`]: 1 } });
+    count(`workers: ${way}`);
   }
 }
 
@@ -292,11 +242,11 @@ async function main() {
   const end = performance.now() + ms;
   const lines = Array.from({ length: WORKERS_AT_ONCE }, (_, line) => runWorkers(line, end));
   await Promise.all([load(2 * clients.length, ms), ...lines]);
-  tell({ counts: totals, tokens: owners.size });
+  tell({ counts, tokens: owners.size });
 }
 
 async function work() {
-  const loading = load(CALLERS_IN_A_WORKER, settings.ms);
+  const loading = load(MANAGERS_OF_A_WORKER, settings.ms);
   if (settings.way !== 'exits') return loading;
   await delay(settings.ms - chance.between(0, 200));
   hand({ counts });

@@ -12,7 +12,8 @@ function random(seed, name) {
     mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   };
-  const between = (from, to) => from + (to - from) * next();
+  /** An integer. */
+  const between = (from, to) => Math.round(from + (to - from) * next());
   const pick = (values) => values[Math.floor(next() * values.length)];
   /** One of the keys of an object, whose values are whole weights. */
   const weighted = (weights) =>

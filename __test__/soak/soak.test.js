@@ -55,7 +55,7 @@ it('a manager keeps its promises under every fault', { timeout: LIMIT_MS }, asyn
   t.diagnostic(`answers: ${JSON.stringify(script.given)}`);
   t.diagnostic(`calls: ${JSON.stringify(counts)}`);
   t.diagnostic(`${tokens} tokens of ${endpoint.requestCount} requests`);
-  for (const name of ['tokens', 'workers', 'fetched 200']) {
+  for (const name of ['tokens', 'workers: ends', 'fetched 200']) {
     assert.ok(counts[name] > 0, `${name}: none`);
   }
   assert.deepEqual(printed, [], 'violations');
