@@ -11,19 +11,11 @@ const { ROOT, installByHand, readMain } = require('./support/dist.js');
 const { LIMIT_MS, makeProject } = require('./support/project.js');
 
 const SOURCE = `
-import {
-  KeycloakTokenError,
-  KeycloakTokenManager,
-  type KeycloakTokenManagerOptions,
-} from 'keycloak-token-manager';
+import { type KeycloakTokenError, KeycloakTokenManager } from 'keycloak-token-manager';
 import { startFakeTokenEndpoint } from 'keycloak-token-manager/testing';
 
-const options: KeycloakTokenManagerOptions = {
-  tokenEndpoint: 'https://keycloak.example/token',
-  clientId: 'client',
-  clientSecret: async () => 'secret',
-};
-const manager = new KeycloakTokenManager(options);
+const options = { tokenEndpoint: 'https://keycloak.example/token', clientId: 'client' };
+const manager = new KeycloakTokenManager({ ...options, clientSecret: async () => 'secret' });
 export const token: Promise<string> = manager.getToken({ minValiditySeconds: 10 });
 export const codeOf = (error: KeycloakTokenError): string => error.code;
 export const endpoint: Promise<{ tokenEndpoint: string }> = startFakeTokenEndpoint();
