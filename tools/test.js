@@ -85,7 +85,9 @@ function testPackages() {
   if (!fs.existsSync(path.join(root, 'dist', `${name}-${version}.tgz`))) {
     throw new Skipped('there are no packages in dist; build them with npm run package');
   }
-  return nodeTest(filesIn(path.join('__test__', 'package'), '.package.js'));
+  const files = filesIn(path.join('__test__', 'package'), '.package.js');
+  // By default, the runner would leave one core idle.
+  return nodeTest(files, { flags: ['--test-concurrency=2'] });
 }
 
 /** The tests of the packages for other systems, which need the main package too. */
