@@ -81,7 +81,10 @@ async fn callers_without_a_token_outlast_a_restart_of_the_server() {
             let step = match seed % 3 {
                 0 => reset(),
                 1 => starting(None),
-                _ => refused(),
+                _ => Step::Fail(TransportError::Network {
+                    fault: NetworkFault::Refused,
+                    detail: "refused".to_owned(),
+                }),
             };
             let mut world = World::new(5, move |_, _| {
                 if is_back() {
@@ -104,13 +107,6 @@ async fn callers_without_a_token_outlast_a_restart_of_the_server() {
             assert!(requests <= 14, "{down_ms} ms, {seed}: {requests} requests");
         }
     }
-}
-
-fn refused() -> Step {
-    Step::Fail(TransportError::Network {
-        fault: NetworkFault::Refused,
-        detail: "refused".to_owned(),
-    })
 }
 
 #[tokio::test(start_paused = true)]
