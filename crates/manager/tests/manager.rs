@@ -81,7 +81,10 @@ async fn callers_without_a_token_outlast_a_restart_of_the_server() {
             let step = match seed % 3 {
                 0 => reset(),
                 1 => starting(None),
-                _ => refused(),
+                _ => Step::Fail(TransportError::Network {
+                    fault: NetworkFault::Refused,
+                    detail: "refused".to_owned(),
+                }),
             };
             let mut world = World::new(5, move |_, _| {
                 if is_back() {
@@ -121,13 +124,6 @@ async fn an_api_whose_clock_is_two_seconds_behind_rejects_no_refreshed_token() {
             assert!(age >= Duration::from_secs(2), "{lifetime} s: a token of age {age:?}");
         }
     }
-}
-
-fn refused() -> Step {
-    Step::Fail(TransportError::Network {
-        fault: NetworkFault::Refused,
-        detail: "refused".to_owned(),
-    })
 }
 
 #[tokio::test(start_paused = true)]
