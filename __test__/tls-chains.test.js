@@ -251,7 +251,7 @@ const ROWS = [
   ['CBC cipher suites only', leaf(), HANDSHAKE, { ...old, ciphers: 'ECDHE-ECDSA-AES128-SHA' }],
 ];
 
-describe('a server with', { timeout: LIMIT_MS, concurrency: 4 }, () => {
+describe('a server with', { timeout: LIMIT_MS }, () => {
   for (const [name, make, expected, settings] of ROWS) {
     test(name, async (t) => {
       const { server, ca = root.cert } = make();
