@@ -2,13 +2,13 @@
 
 // `npm run bench -- [--quick] [--keep] [<scenario>]…` runs the scenarios one after the other and
 // prints one table. A complete run is kept in `results/`, with a plot; with `--keep` also the named
-// scenarios are. Any other run writes `results/last.json`. The exit code is 1 if a bar was missed.
+// scenarios are. The exit code is 1 if a bar was missed.
 
 const os = require('node:os');
 const { parseArgs } = require('node:util');
 const { makeCertificates } = require('../tools/certificates.js');
 const { runChild } = require('./child.js');
-const { keep, keepLast, merged } = require('./results.js');
+const { keep, merged } = require('./results.js');
 const { installRivals } = require('./rivals/index.js');
 const { formatTable, isMet } = require('./table.js');
 
@@ -87,7 +87,7 @@ async function main() {
     certificates.remove();
   }
 
-  console.log(`\n${formatTable(scenarios, { colour: usesColour() })}\n`);
+  console.log(`\n${formatTable(scenarios)}\n`);
   const bars = scenarios
     .flatMap(({ rows = [] }) => rows.map(isMet))
     .filter((met) => met !== undefined);
@@ -95,26 +95,20 @@ async function main() {
   const failed = scenarios.filter(({ error }) => error).length;
   console.log(
     `${bars.length - missed} of ${bars.length} bars met` +
-      (failed > 0 ? `, ${failed} scenarios failed` : '') +
-      `. ${await save({ date, quick, machine, scenarios }, isKept)}`,
+      (failed > 0 ? `, ${failed} scenarios failed.` : '.'),
   );
+  if (isKept) {
+    const judged = scenarios.map(({ rows = [], ...scenario }) => ({
+      ...scenario,
+      rows: rows.map((row) => ({ ...row, met: isMet(row) })),
+      date,
+      machine,
+    }));
+    await installRivals();
+    await keep(merged(judged, names));
+    console.log('The results were kept in bench/results, with a plot.');
+  }
   return missed + failed > 0 ? 1 : 0;
-}
-
-function usesColour() {
-  return process.stdout.isTTY === true && !process.env.NO_COLOR;
-}
-
-async function save({ date, scenarios, machine, quick }, isKept) {
-  const judged = scenarios.map(({ rows = [], ...scenario }) => ({
-    ...scenario,
-    rows: rows.map((row) => ({ ...row, met: isMet(row) })),
-    date,
-    machine,
-  }));
-  if (!isKept) return keepLast({ quick, scenarios: judged });
-  await installRivals();
-  return keep(merged(judged, names));
 }
 
 main().then(

@@ -28,8 +28,6 @@ const GLANCE = [
 const SIDES = { plain: 'the plain class', raw: "Node's client" };
 
 const write = (name, text) => fs.writeFileSync(path.join(FOLDER, name), text);
-const json = (value) => `${JSON.stringify(value, undefined, 1)}\n`;
-const shown = (name) => path.relative(process.cwd(), path.join(FOLDER, name));
 
 /** The kept scenarios, with these instead of their earlier runs, in the order of `names`. */
 function merged(scenarios, names, kept = readKept()) {
@@ -61,16 +59,9 @@ function ratioOf(scenarios, [name, figure, title]) {
 
 /** Writes the results and draws the plot. */
 async function keep(scenarios) {
-  write('results.json', json({ scenarios }));
+  write('results.json', `${JSON.stringify({ scenarios }, undefined, 1)}\n`);
   const bars = GLANCE.flatMap((row) => ratioOf(scenarios, row));
   if (bars.length > 0) write('glance.svg', await drawRatios(bars));
-  return `Kept in ${shown('.')}, with a plot.`;
 }
 
-function keepLast(run) {
-  fs.mkdirSync(FOLDER, { recursive: true });
-  write('last.json', json(run));
-  return `Written to ${shown('last.json')}.`;
-}
-
-module.exports = { GLANCE, keep, keepLast, merged, ratioOf };
+module.exports = { GLANCE, keep, merged, ratioOf };

@@ -49,26 +49,20 @@ function cells(row) {
 }
 
 /** The scenarios' rows as text, each scenario's notes below it. */
-function formatTable(scenarios, { colour }) {
+function formatTable(scenarios) {
   const body = scenarios.map(({ rows = [] }) => rows.map(cells));
   const widths = columns.map((title, column) =>
     Math.max(title.length, ...body.flat().map((line) => line[column].length)),
   );
-  const paint = (code, text) => (colour ? `\u001b[${code}m${text}\u001b[0m` : text);
-  const lay = (line) =>
-    line
-      .map((cell, column) => {
-        const wide = column === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[column]);
-        if (column !== columns.length - 1) return wide;
-        return paint(cell === 'MISSED' ? '1;31' : '32', cell);
-      })
-      .join('  ')
-      .trimEnd();
-  const lines = [paint('1', lay(columns))];
+  const lay = ([figure, ...cells]) => {
+    const others = cells.map((cell, column) => cell.padStart(widths[column + 1]));
+    return [figure.padEnd(widths[0]), ...others].join('  ').trimEnd();
+  };
+  const lines = [lay(columns)];
   scenarios.forEach(({ title, notes = [], error }, index) => {
-    lines.push('', paint('36', title), ...body[index].map(lay));
-    if (error) lines.push(paint('1;31', `  FAILED: ${error}`));
-    lines.push(...notes.map((note) => paint('2', `  ${note}`)));
+    lines.push('', title, ...body[index].map(lay));
+    if (error) lines.push(`  FAILED: ${error}`);
+    lines.push(...notes.map((note) => `  ${note}`));
   });
   return lines.join('\n');
 }

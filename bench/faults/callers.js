@@ -29,7 +29,6 @@ class Callers {
   #renewedAt;
   #figures = {
     calls: 0,
-    served: 0,
     waited: 0,
     lost: 0,
     hung: 0,
@@ -118,7 +117,6 @@ class Callers {
 
   #serve(call, token) {
     if (!this.#end(call)) return;
-    this.#figures.served += 1;
     if (call.hasWaited && call.hadToken) this.#figures.lost += 1;
     this.#learn(token);
     if (this.#clock.now() < this.#ends.get(token)) return;

@@ -110,7 +110,7 @@ const methods = {
   },
   /** Starts a worker whose managers, one for each side, all request a token. */
   startWorker() {
-    worker = new Worker(require.resolve('./worker.js'), { workerData: settings });
+    worker = new Worker(require.resolve('./make.js'), { workerData: settings });
     worker.on('error', () => {});
   },
   killWorker: () => worker.terminate(),

@@ -9,7 +9,6 @@ const os = require('node:os');
 const path = require('node:path');
 const { setTimeout: delay } = require('node:timers/promises');
 const { startFakeTokenEndpoint } = require('../../lib/testing');
-const { startDistantEndpoint } = require('./endpoint.js');
 const { RemoteProcess } = require('../remote.js');
 const { buildShim, shimmed } = require('./shim.js');
 const { BUFFER_SECONDS, LIFE_SECONDS, REQUEST_TIMEOUT_MS, STALE_AGE_MS } = require('./table.js');
@@ -28,7 +27,7 @@ const CELL_LIMIT_MS = 60_000;
 
 /**
  * Starts all rows. Returns for the name of each row a promise of its figures, by situation and
- * side.
+ * side. A heavy row runs after the others, because its endpoint would delay theirs.
  *
  * @param {typeof import('./table.js').rows} rows
  */
@@ -45,9 +44,18 @@ function startTable(rows) {
   };
   const run = (row, situation, sides) =>
     enqueue(() => runCell(row, situation, sides, { folder, shim }));
-  const results = new Map(rows.map((row) => [row.name, runRow(row, run)]));
-  const all = Promise.allSettled(results.values());
-  const done = all.then(() => fs.rmSync(folder, { recursive: true, force: true }));
+  const results = new Map();
+  const start = (row, before) =>
+    results.set(
+      row.name,
+      before.then(() => runRow(row, run)),
+    );
+  for (const row of rows.filter(({ isHeavy }) => !isHeavy)) start(row, Promise.resolve());
+  const light = Promise.allSettled(results.values());
+  for (const row of rows.filter(({ isHeavy }) => isHeavy)) start(row, light);
+  const done = Promise.allSettled(results.values()).then(() =>
+    fs.rmSync(folder, { recursive: true, force: true }),
+  );
   return { results, done };
 }
 
@@ -68,11 +76,11 @@ async function runCell(row, situation, sides, { folder, shim }) {
   for (const side of sides) fs.writeFileSync(files[side], secret);
 
   const expiresIn = row.expiresIn ?? LIFE_SECONDS;
-  const start = row.isHeavy ? startDistantEndpoint : startFakeTokenEndpoint;
-  const started = sides.map(() => start({ clients: { [CLIENT_ID]: secret }, expiresIn }));
-  const endpoints = Object.fromEntries(
-    (await Promise.all(started)).map((endpoint, index) => [sides[index], endpoint]),
-  );
+  const endpoints = {};
+  for (const side of sides) {
+    const clients = { [CLIENT_ID]: secret };
+    endpoints[side] = await startFakeTokenEndpoint({ clients, expiresIn });
+  }
   const program = path.join(__dirname, 'child.js');
   const client = new RemoteProcess(program, {
     env: shimmed(shim, file('orders')),
@@ -109,7 +117,7 @@ async function meet(row, cell) {
   const sides = Object.keys(endpoints);
   if (situation === 'held' || row.isWarm) await client.ask('prepare');
   if (situation === 'none') await client.ask('forget');
-  const before = await requestCounts(endpoints);
+  const before = requestCounts(endpoints);
   const arrived = (count = 1) =>
     Promise.all(sides.map((side) => endpoints[side].waitForRequests(before[side] + count)));
 
@@ -128,7 +136,7 @@ async function meet(row, cell) {
   const finished = performance.now();
   const { how, output } = await client.ended();
   const exitMs = performance.now() - finished;
-  const after = await requestCounts(endpoints);
+  const after = requestCounts(endpoints);
   return Object.fromEntries(
     sides.map((side) => [
       side,
@@ -144,11 +152,9 @@ async function meet(row, cell) {
   );
 }
 
-async function requestCounts(endpoints) {
-  const counts = Object.entries(endpoints).map(async ([side, endpoint]) => {
-    return [side, (await endpoint.countRequests?.()) ?? endpoint.requestCount];
-  });
-  return Object.fromEntries(await Promise.all(counts));
+function requestCounts(endpoints) {
+  const entries = Object.entries(endpoints);
+  return Object.fromEntries(entries.map(([side, { requestCount }]) => [side, requestCount]));
 }
 
 const isShownIn = (output, { secret, newSecret }) =>

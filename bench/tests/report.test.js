@@ -40,7 +40,7 @@ describe('the report of the bench', () => {
       { title: 'One', rows: [row({ ratio: 0.25, bar: { of: 'ratio', atMost: 0.2 } })] },
       { title: 'Two', error: 'no endpoint' },
     ];
-    const table = formatTable(scenarios, { colour: false });
+    const table = formatTable(scenarios);
     assert.match(table, /^a call +1 ms +4 ms x +0\.25 × +≤ 0\.20 × +MISSED$/m);
     assert.match(table, /FAILED: no endpoint/);
   });
