@@ -142,7 +142,7 @@ async function buildBinary(name, { binary, symbols, built }) {
   } else {
     fs.copyFileSync(from, binary);
   }
-  checkBinary(fs.readFileSync(binary), name);
+  checkBinary(binary, name);
   fs.chmodSync(binary, 0o755);
   return linked.crates;
 }

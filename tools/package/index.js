@@ -42,10 +42,8 @@ async function packMain(temporary, { tools, repository }) {
   fs.mkdirSync(folder);
   await stageMain(folder, { webpack: require(path.join(tools, 'webpack')), repository });
   await pack(folder);
-  const bill = path.join(temporary, 'main-bill');
-  fs.mkdirSync(bill);
   const cyclonedx = require(path.join(tools, '@cyclonedx', 'cyclonedx-library'));
-  const text = await mainBill(bill, mainManifest(repository), cyclonedx);
+  const text = await mainBill(mainManifest(repository), cyclonedx);
   fs.writeFileSync(path.join(DIST, `${NAME}-${version}.cdx.json`), text);
 }
 
