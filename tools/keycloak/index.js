@@ -32,10 +32,9 @@ function choiceOf(args) {
 async function main(args) {
   const choice = choiceOf(args);
   const keycloak = await startKeycloak({ ...choice, log: (line) => console.error(line) });
-  const { version } = choice;
   const { clientId, secret } = realm.clients[0];
   console.log(`
-Keycloak ${version} (process group ${keycloak.pid})
+Keycloak ${choice.version}
   realm           ${keycloak.realmUrl}
   token endpoint  ${keycloak.tokenEndpoint}
   console         ${keycloak.url}/admin/  (${keycloak.admin.username} / ${keycloak.admin.password})
