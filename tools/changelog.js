@@ -2,7 +2,7 @@
 
 // Reads CHANGELOG.md, which has the form of https://keepachangelog.com, and finds its faults.
 
-const { compare: compareVersions, valid } = require('semver');
+const { compare, valid } = require('semver');
 
 const UNRELEASED = 'Unreleased';
 const KINDS = ['Added', 'Changed', 'Deprecated', 'Removed', 'Fixed', 'Security'];
@@ -18,9 +18,7 @@ function parseChangelog(text) {
   return { introduction, sections };
 }
 
-/** Whether it is a version of semver.org without build metadata, which npm ignores. */
-const isVersion = (text) => text !== undefined && valid(text) === text;
-
+/** Whether there is such a day. JavaScript takes the 30th of February for the 2nd of March. */
 function isDate(text) {
   const date = new Date(`${text}T00:00:00Z`);
   return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(text);
@@ -58,12 +56,13 @@ function changelogFaults(text, current) {
   }
   if (first?.heading !== UNRELEASED) faults.push(`the first section is not ${UNRELEASED}`);
   for (const { heading, version, date } of releases) {
-    if (!isVersion(version)) faults.push(`${heading}: not of the form 1.2.3 - 2026-01-31`);
+    if (!version || valid(version) !== version)
+      faults.push(`${heading}: not of the form 1.2.3 - 2026-01-31`);
     else if (!isDate(date)) faults.push(`${heading}: no such day`);
   }
   if (faults.length > 0) return faults;
   for (const [at, { heading, version }] of releases.slice(0, -1).entries()) {
-    const isNewer = compareVersions(version, releases[at + 1].version) > 0;
+    const isNewer = compare(version, releases[at + 1].version) > 0;
     if (!isNewer) faults.push(`${heading}: not newer than the version below it`);
   }
   const [newest] = releases;
@@ -73,4 +72,4 @@ function changelogFaults(text, current) {
   return [...faults, ...sections.flatMap(bodyFaults)];
 }
 
-module.exports = { UNRELEASED, changelogFaults, compareVersions, isVersion, parseChangelog };
+module.exports = { UNRELEASED, changelogFaults, parseChangelog };
