@@ -7,12 +7,12 @@
 
 const fs = require('node:fs');
 const path = require('node:path');
-const { checkWorkflows } = require('./check-workflows.js');
+const { actionlint } = require('./actionlint.js');
 const { Skipped, filesIn, nodeTest, onCi } = require('./node-test.js');
 const { pinnedProgram } = require('./pinned-program.js');
 const { root, run } = require('./run.js');
 const { build, install } = require('./setup.js');
-const { Unavailable, loom, miri, threadSanitizer } = require('./sanitizers.js');
+const { loom, miri, threadSanitizer } = require('./sanitizers.js');
 const { testKeycloak } = require('./test-keycloak.js');
 
 // A program cannot be linked with the addon, because Node provides the addon's symbols.
@@ -41,28 +41,17 @@ async function graph() {
   return `${names.size} packages`;
 }
 
-/** A program that `pinnedProgram` installs; skips the stage if it is not available. */
-async function programOrSkip(name) {
-  try {
-    return await pinnedProgram(name);
-  } catch (error) {
+/** Runs a program that is installed first; skips the stage if it is not available. */
+async function runPinned(name, args, install = pinnedProgram) {
+  const program = await install(name).catch((error) => {
     throw new Skipped(`${name} is not available: ${error.message}`);
-  }
-}
-
-async function deny() {
-  const program = await programOrSkip('cargo-deny');
-  await run(program, ['--all-features', '--locked', 'check', 'bans', 'licenses', 'sources']);
-}
-
-async function workflows() {
-  const missing = await checkWorkflows();
-  if (missing.length > 0) throw new Skipped(missing.join('; '));
+  });
+  await run(program, args);
 }
 
 /** Builds published packages from the current sources: without targets, those of this system. */
 async function buildPackages(targets = []) {
-  await programOrSkip('cargo-zigbuild');
+  await runPinned('cargo-zigbuild', ['--version']);
   const args = targets.flatMap((target) => ['--target', target]);
   await run(process.execPath, ['tools/package', ...args], { limitSeconds: 2400 });
 }
@@ -135,8 +124,18 @@ const stages = {
   'clippy-core': () => clippy('--all-targets', ...core),
   'clippy-node': () => clippy('--lib', '--locked'),
   graph,
-  'cargo-deny': deny,
-  workflows,
+  'cargo-deny': () =>
+    runPinned('cargo-deny', ['--all-features', '--locked', 'check', 'bans', 'licenses', 'sources']),
+  // The disabled checks depend on programs of the machine.
+  'workflows-actionlint': () => runPinned('actionlint', ['-shellcheck=', '-pyflakes='], actionlint),
+  'workflows-zizmor': () =>
+    runPinned('zizmor', [
+      '--offline',
+      '--quiet',
+      '--strict-collection',
+      '--persona=auditor',
+      '.github',
+    ]),
   biome() {
     // Biome writes colours into files as well.
     const colours = process.stdout.isTTY ? [] : ['--colors=off'];
@@ -180,7 +179,7 @@ async function runStage(name, stage) {
   try {
     result.note = (await stage()) || '';
   } catch (error) {
-    const isSkipped = error instanceof Unavailable || (error instanceof Skipped && !onCi);
+    const isSkipped = error instanceof Skipped && !onCi;
     result.state = isSkipped ? 'skipped' : 'FAILED';
     [result.note] = error.message.split('\n');
     if (!isSkipped) console.error(`${name}: ${error.message}`);
@@ -210,7 +209,7 @@ function summarise(results, seconds) {
   console.log('\n── summary');
   for (const { name, state, seconds: took, note } of results) {
     const time = `${took.toFixed(1).padStart(7)} s`;
-    console.log(`${name.padEnd(18)} ${state.padEnd(8)} ${time}  ${note}`.trimEnd());
+    console.log(`${name.padEnd(20)} ${state.padEnd(8)} ${time}  ${note}`.trimEnd());
   }
   const count = (state) => results.filter((result) => result.state === state).length;
   console.log(
