@@ -7,8 +7,7 @@ const columns = ['figure', 'ours', 'other side', 'ratio', 'spread', 'bar', ''];
 /** Whether a row meets its bar; undefined if it has none. */
 function isMet({ bar, ...row }) {
   if (bar === undefined) return undefined;
-  const value = row[bar.of];
-  return value >= (bar.atLeast ?? -Infinity) && value <= (bar.atMost ?? Infinity);
+  return row[bar.of] <= bar.atMost;
 }
 
 function number(value) {
@@ -21,18 +20,9 @@ function withUnit(value, unit) {
   return unit ? `${number(value)} ${unit}` : number(value);
 }
 
-function describeSpread({ spread, spreadIsOfOurs, unit }) {
-  if (spread === undefined) return '';
-  if (!spreadIsOfOurs) return spread.map((value) => value.toFixed(2)).join('–');
-  const [from, to] = spread.map(number);
-  return unit ? `${from}–${to} ${unit}` : `${from}–${to}`;
-}
-
 function describeBar({ bar, unit }) {
   if (bar === undefined) return '';
-  const say = (value) => (bar.of === 'ratio' ? `${value.toFixed(2)} ×` : withUnit(value, unit));
-  if (bar.atLeast !== undefined) return `${bar.atLeast} to ${say(bar.atMost)}`;
-  return `≤ ${say(bar.atMost)}`;
+  return `≤ ${bar.of === 'ratio' ? `${bar.atMost.toFixed(2)} ×` : withUnit(bar.atMost, unit)}`;
 }
 
 function cells(row) {
@@ -42,7 +32,7 @@ function cells(row) {
     withUnit(row.ours, row.unit),
     row.other === undefined ? '' : `${withUnit(row.other, row.unit)} ${row.against}`,
     row.ratio === undefined ? '' : `${row.ratio.toFixed(2)} ×`,
-    describeSpread(row),
+    row.spread?.map((value) => value.toFixed(2)).join('–') ?? '',
     describeBar(row),
     met === undefined ? '' : met ? 'met' : 'MISSED',
   ];
