@@ -3,7 +3,6 @@
 // Compares the documents with the code: links are valid, examples compile, YAML and JSON parse,
 // commands exist, every export has an example, all option tables agree with options.json, the
 // README's other tables match the declarations in index.d.ts, and all files have the same version.
-// `--write` first updates the line numbers in "The way of a token".
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -13,7 +12,7 @@ const { changelogFaults } = require('./changelog.js');
 const examples = require('./examples.js');
 const { optionFaults, readTable } = require('./options.js');
 const { root } = require('./run.js');
-const { checkTokenWay } = require('./token-way.js');
+const { tokenWayFaults } = require('./token-way.js');
 const { versionFaults } = require('./versions.js');
 
 const longestReadme = 200;
@@ -151,11 +150,6 @@ function troubleshootingFaults(text) {
 }
 
 const documents = examples.documents();
-const readIfThere = (file) => (fs.existsSync(path.join(root, file)) ? read(file) : undefined);
-if (process.argv.includes('--write')) {
-  const { text } = checkTokenWay(read('CONTRIBUTING.md'), readIfThere);
-  fs.writeFileSync(path.join(root, 'CONTRIBUTING.md'), text);
-}
 const faults = documents.flatMap((file) => {
   const text = read(file);
   return [...linkFaults(file, text), ...dataFaults(file, text), ...commandFaults(file, text)];
@@ -169,7 +163,7 @@ faults.push(
   ...tableFaults(readme, 'Errors', errors, isSameAdvice),
   ...troubleshootingFaults(read('docs/errors.md')),
 );
-faults.push(...checkTokenWay(read('CONTRIBUTING.md'), readIfThere).faults);
+faults.push(...tokenWayFaults(read('CONTRIBUTING.md'), read));
 const { version } = JSON.parse(read('package.json'));
 faults.push(...versionFaults(read), ...changelogFaults(read('CHANGELOG.md'), version));
 const lines = readme.trimEnd().split('\n').length;

@@ -95,30 +95,24 @@ function compilerOptions() {
 
 /** The compiler's errors for the blocks, each compiled as a module in the root. */
 function compile(blocks) {
-  const files = new Map(blocks.map((block, at) => [path.join(root, `example-${at}.mts`), block]));
-  const options = compilerOptions();
-  const host = ts.createCompilerHost(options);
-  const { fileExists, readFile, getSourceFile } = host;
-  const textOf = (file) => files.get(path.normalize(file))?.code;
-  host.fileExists = (file) => textOf(file) !== undefined || fileExists(file);
-  host.readFile = (file) => textOf(file) ?? readFile(file);
-  host.getSourceFile = (file, ...rest) => {
-    const text = textOf(file);
-    return text === undefined
-      ? getSourceFile.call(host, file, ...rest)
-      : ts.createSourceFile(file, text, rest[0], true);
-  };
-  const program = ts.createProgram([GLOBALS, ...files.keys()], options, host);
-  // The types of some packages that examples import compile only with browser types.
-  const isOurs = ({ file }) => !file?.fileName.includes('/node_modules/');
-  const diagnostics = ts.getPreEmitDiagnostics(program).filter(isOurs);
-  return diagnostics.map(({ file, start, messageText }) => {
-    const message = ts.flattenDiagnosticMessageText(messageText, '\n');
-    const block = file && files.get(path.normalize(file.fileName));
-    if (block === undefined) return `${file?.fileName ?? 'examples'}: ${message}`;
-    const { line } = file.getLineAndCharacterOfPosition(start);
-    return `${block.file}:${block.line + line}: ${message}`;
-  });
+  const folder = fs.mkdtempSync(path.join(root, '.examples-'));
+  const files = new Map(blocks.map((block, at) => [path.join(folder, `${at}.mts`), block]));
+  try {
+    for (const [file, { code }] of files) fs.writeFileSync(file, code);
+    const program = ts.createProgram([GLOBALS, ...files.keys()], compilerOptions());
+    // The types of some packages that examples import compile only with browser types.
+    const isOurs = ({ file }) => !file?.fileName.includes('/node_modules/');
+    const diagnostics = ts.getPreEmitDiagnostics(program).filter(isOurs);
+    return diagnostics.map(({ file, start, messageText }) => {
+      const message = ts.flattenDiagnosticMessageText(messageText, '\n');
+      const block = file && files.get(path.normalize(file.fileName));
+      if (block === undefined) return `${file?.fileName ?? 'examples'}: ${message}`;
+      const { line } = file.getLineAndCharacterOfPosition(start);
+      return `${block.file}:${block.line + line}: ${message}`;
+    });
+  } finally {
+    fs.rmSync(folder, { recursive: true });
+  }
 }
 
 module.exports = {
