@@ -56,43 +56,35 @@ async function buildPackages(targets = []) {
   await run(process.execPath, ['tools/package', ...args], { limitSeconds: 2400 });
 }
 
-function testPackages() {
-  const { name, version } = require('../package.json');
-  if (!fs.existsSync(path.join(root, 'dist', `${name}-${version}.tgz`))) {
-    throw new Skipped('there are no packages in dist; build them with npm run package');
-  }
-  return nodeTest(filesIn(path.join('__test__', 'package'), '.package.js'));
-}
+const packageTests = (name, options) =>
+  nodeTest([path.join('__test__', 'package', `${name}.package.js`)], options);
 
 /** The tests of the packages for other systems, which need the main package too. */
 async function foreignPackages() {
   await buildPackages();
   await buildPackages(FOREIGN_TARGETS);
-  return nodeTest([path.join('__test__', 'package', 'suite.package.js')]);
+  return packageTests('suite');
 }
 
 /** Every row of the bundlers' table, including those that take long. */
 async function allBundlers() {
   await buildPackages();
-  const files = [path.join('__test__', 'package', 'bundlers.package.js')];
-  return nodeTest(files, { env: { BUNDLERS: 'all' }, mayLeaveOut: false, limitSeconds: 900 });
+  return packageTests('bundlers', {
+    env: { BUNDLERS: 'all' },
+    mayLeaveOut: false,
+    limitSeconds: 900,
+  });
 }
 
 function soak(seconds) {
   const SOAK_SECONDS = process.env.SOAK_SECONDS ?? seconds;
-  return nodeTest(filesIn(path.join('__test__', 'soak'), '.test.js'), { env: { SOAK_SECONDS } });
-}
-
-function leaks() {
-  const files = filesIn(path.join('__test__', 'leaks'), '.test.js');
-  return nodeTest(files, { env: { LEAKS: 'full' }, limitSeconds: 1800 });
+  return nodeTest(filesIn('__test__/soak', '.test.js'), { env: { SOAK_SECONDS } });
 }
 
 function javascriptTests() {
-  const apart = ['real-keycloak', 'leaks', 'soak'].map((name) => path.join('__test__', name));
-  const isApart = (file) => apart.some((folder) => file.startsWith(folder + path.sep));
-  const ofBench = filesIn(path.join('bench', 'tests'), '.test.js');
-  return nodeTest([...filesIn('__test__', '.test.js', isApart), ...ofBench]);
+  const isApart = (file) => /^__test__.(real-keycloak|leaks|soak)\b/.test(file);
+  const files = filesIn('__test__', '.test.js').filter((file) => !isApart(file));
+  return nodeTest([...files, ...filesIn('bench/tests', '.test.js')]);
 }
 
 /** Runs the behaviour tests once more, with `tokenFetch: true` in every manager. */
@@ -153,14 +145,20 @@ const stages = {
   jest,
   soak: () => soak(SHORT_SOAK_SECONDS),
   demo: () => run(process.execPath, ['examples/demo'], { limitSeconds: 20 }),
-  'package-tests': testPackages,
+  'package-tests'() {
+    if (!fs.existsSync(path.join(root, 'dist'))) {
+      throw new Skipped('there are no packages in dist; build them with npm run package');
+    }
+    return nodeTest(filesIn('__test__/package', '.package.js'));
+  },
 };
 
 /** Not needed for every commit; `npm test` has a shorter form of each where there is one. */
 const longStages = {
   miri,
   'thread-sanitizer': threadSanitizer,
-  leaks,
+  leaks: () =>
+    nodeTest(filesIn('__test__/leaks', '.test.js'), { env: { LEAKS: 'full' }, limitSeconds: 1800 }),
   'long-soak': () => soak(LONG_SOAK_SECONDS),
   'foreign-packages': foreignPackages,
   'all-bundlers': allBundlers,
