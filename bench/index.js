@@ -7,6 +7,7 @@
 const os = require('node:os');
 const { parseArgs } = require('node:util');
 const { makeCertificates } = require('../tools/certificates.js');
+const { runMain } = require('../tools/run.js');
 const { runChild } = require('./child.js');
 const { keep, merged } = require('./results.js');
 const { installRivals } = require('./rivals/index.js');
@@ -55,8 +56,9 @@ function describeMachine() {
   };
 }
 
-async function main() {
+async function main(args) {
   const { values, positionals } = parseArgs({
+    args,
     allowPositionals: true,
     options: { quick: { type: 'boolean' }, keep: { type: 'boolean' } },
   });
@@ -65,8 +67,7 @@ async function main() {
   const isKept = !quick && (values.keep ?? positionals.length === 0);
   const unknown = chosen.filter((name) => !names.includes(name));
   if (unknown.length > 0) {
-    console.error(`Unknown scenario: ${unknown.join(', ')}. There are: ${names.join(', ')}.`);
-    return 2;
+    throw new Error(`Unknown scenario: ${unknown.join(', ')}. There are: ${names.join(', ')}.`);
   }
 
   const date = new Date().toISOString().slice(0, 10);
@@ -77,15 +78,9 @@ async function main() {
       (quick ? '. Quick: few rounds, for a first look.\n' : '\n'),
   );
   const scenarios = [];
-  const certificates = makeCertificates();
-  try {
-    const settings = { quick, isKept, date, machine, tls: certificates.server };
-    for (const name of chosen) {
-      scenarios.push(await runScenario(name, settings, certificates.ca.certFile));
-    }
-  } finally {
-    certificates.remove();
-  }
+  const { server: tls, ca } = makeCertificates();
+  const settings = { quick, isKept, date, machine, tls };
+  for (const name of chosen) scenarios.push(await runScenario(name, settings, ca.certFile));
 
   console.log(`\n${formatTable(scenarios)}\n`);
   const bars = scenarios
@@ -108,15 +103,7 @@ async function main() {
     await keep(merged(judged, names));
     console.log('The results were kept in bench/results, with a plot.');
   }
-  return missed + failed > 0 ? 1 : 0;
+  if (missed + failed > 0) process.exitCode = 1;
 }
 
-main().then(
-  (status) => {
-    process.exitCode = status;
-  },
-  (error) => {
-    console.error(error.code?.startsWith('ERR_PARSE_ARGS') ? error.message : error);
-    process.exitCode = 2;
-  },
-);
+runMain(module, main);

@@ -37,38 +37,16 @@ function blocksOf(file, text = read(file)) {
   }));
 }
 
-/** The declarations of a file of types, and the members of its classes and interfaces. */
-function declarationsIn(source) {
+/** The blocks in the comments of a file of types. */
+const examplesOf = (file) => blocksOf(file, read(file).replace(/^ *\* ?/gm, ''));
+
+/** The exports of a file of types that have no example with code. */
+function exportsWithoutExample(file) {
+  const source = ts.createSourceFile(file, read(file), ts.ScriptTarget.ES2022, true);
+  const isExample = (tag) => tag.tagName.text === 'example' && tag.getText(source).includes('```');
   return source.statements
     .filter((statement) => ts.getCombinedModifierFlags(statement) & ts.ModifierFlags.Export)
-    .flatMap((statement) => [statement, ...(statement.members ?? [])]);
-}
-
-function examplesAt(node) {
-  return ts.getJSDocTags(node).filter(({ tagName }) => tagName.text === 'example');
-}
-
-/** The `@example` blocks of a file of types. */
-function examplesOf(file, text = read(file)) {
-  const source = ts.createSourceFile(file, text, ts.ScriptTarget.ES2022, true);
-  return declarationsIn(source).flatMap((node) =>
-    examplesAt(node).flatMap((tag) => {
-      const lines = tag.getText(source).split('\n');
-      const plain = lines.map((line) => line.replace(/^ *\* ?/, '')).join('\n');
-      const start = source.getLineAndCharacterOfPosition(tag.getStart(source)).line;
-      const blocks = blocksOf(file, plain);
-      if (blocks.length === 0) throw new Error(`${file}:${start + 1}: no code in the @example`);
-      return blocks.map((block) => ({ ...block, line: start + block.line }));
-    }),
-  );
-}
-
-/** The exports of a file of types that have no example. */
-function exportsWithoutExample(file, text = read(file)) {
-  const source = ts.createSourceFile(file, text, ts.ScriptTarget.ES2022, true);
-  return source.statements
-    .filter((statement) => ts.getCombinedModifierFlags(statement) & ts.ModifierFlags.Export)
-    .filter((statement) => examplesAt(statement).length === 0)
+    .filter((statement) => !ts.getJSDocTags(statement).some(isExample))
     .map(({ name, declarationList }) => (name ?? declarationList.declarations[0].name).text);
 }
 

@@ -3,6 +3,7 @@
 // The callers of one side and their results. The true time, which is the server's, decides whether
 // a token is valid, because the faults include the clocks of this process.
 
+const { setTimeout: delay } = require('node:timers/promises');
 const { inspect } = require('node:util');
 
 /** How much longer than allowed a caller may wait before it counts as hung. */
@@ -10,12 +11,6 @@ const SLACK_MS = 1_000;
 /** The correction may be this late after the clocks jumped, plus the slack of a busy machine. */
 const CORRECTION_MS = 1_000;
 const CORRECTION_SLACK_MS = 250;
-
-function leavingAfter(ms) {
-  const leaving = new AbortController();
-  setTimeout(() => leaving.abort(), ms);
-  return leaving.signal;
-}
 
 class Callers {
   #manager;
@@ -57,9 +52,8 @@ class Callers {
     return this.#renewedAt !== undefined;
   }
 
-  /** Gets a token before there is a fault, and once more from the cache. */
+  /** Gets a token before there is a fault. */
   async prepare() {
-    await this.#manager.getToken();
     this.#learn(await this.#manager.getToken());
   }
 
@@ -86,7 +80,9 @@ class Callers {
     };
     this.#figures.calls += 1;
     this.#pending.add(call);
-    this.#manager.getToken(gives ? { signal: leavingAfter(abortAfterMs) } : undefined).then(
+    const leaving = new AbortController();
+    if (gives) setTimeout(() => leaving.abort(), abortAfterMs);
+    this.#manager.getToken(gives ? { signal: leaving.signal } : undefined).then(
       (token) => this.#serve(call, token),
       (error) => this.#fail(call, error),
     );
@@ -96,12 +92,9 @@ class Callers {
     });
   }
 
-  /** The figures, when every caller has been answered or has hung. */
-  async result() {
-    while ([...this.#pending].some((call) => !this.#isHung(call))) {
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-    return this.figures();
+  /** Resolves when every caller has been answered or has hung. */
+  async settled() {
+    while ([...this.#pending].some((call) => !this.#isHung(call))) await delay(10);
   }
 
   /** The figures as they are. */
@@ -128,8 +121,7 @@ class Callers {
   #fail(call, error) {
     if (!this.#end(call)) return;
     if (call.hadToken) this.#figures.lost += 1;
-    const code = error.code ?? error.name;
-    const name = typeof code === 'string' ? code : error.name;
+    const name = typeof error.code === 'string' ? error.code : error.name;
     this.#figures.failures[name] = (this.#figures.failures[name] ?? 0) + 1;
     const inspected = inspect(error, { depth: 9, showHidden: true });
     this.#look('error', [String(error), error.stack, JSON.stringify(error), inspected]);

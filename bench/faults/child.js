@@ -127,12 +127,10 @@ const methods = {
   /** Returns the figures of each side and ends this process, with `atOnce` during flights. */
   async finish({ atOnce }) {
     clearInterval(ticking);
-    const figures = Array.from(sides, async ([side, callers]) => [
-      side,
-      atOnce ? callers.figures() : await callers.result(),
-    ]);
+    const all = [...sides.values()];
+    if (!atOnce) await Promise.all(all.map((callers) => callers.settled()));
     return {
-      sides: Object.fromEntries(await Promise.all(figures)),
+      sides: Object.fromEntries(Array.from(sides, ([side, callers]) => [side, callers.figures()])),
       memoryMib: Math.round(process.resourceUsage().maxRSS / KIB_PER_MIB),
     };
   },

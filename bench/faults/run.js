@@ -61,11 +61,15 @@ function startTable(rows) {
 
 async function runRow(row, run) {
   const groups = row.isHeavy || row.exits ? SIDES.map((side) => [side]) : [SIDES];
-  const situations = (row.situations ?? SITUATIONS).map(async (situation) => {
-    const figures = await Promise.all(groups.map((sides) => run(row, situation, sides)));
-    return [situation, Object.assign({}, ...figures)];
+  const result = {};
+  const runs = (row.situations ?? SITUATIONS).flatMap((situation) => {
+    result[situation] = {};
+    return groups.map((sides) =>
+      run(row, situation, sides).then((figures) => Object.assign(result[situation], figures)),
+    );
   });
-  return Object.fromEntries(await Promise.all(situations));
+  await Promise.all(runs);
+  return result;
 }
 
 async function runCell(row, situation, sides, { folder, shim }) {
@@ -87,7 +91,16 @@ async function runCell(row, situation, sides, { folder, shim }) {
     openFiles: row.openFiles,
     limitMs: CELL_LIMIT_MS,
   });
-  const cell = { situation, endpoints, client, clientId: CLIENT_ID, secret, newSecret, files };
+  const cell = {
+    situation,
+    endpoints,
+    client,
+    clientId: CLIENT_ID,
+    canary,
+    secret,
+    newSecret,
+    files,
+  };
   try {
     const { host, credential = 'string', bufferSeconds = BUFFER_SECONDS, abortAfterMs } = row;
     const url = ({ tokenEndpoint }) =>
@@ -137,28 +150,18 @@ async function meet(row, cell) {
   const { how, output } = await client.ended();
   const exitMs = performance.now() - finished;
   const after = requestCounts(endpoints);
-  return Object.fromEntries(
-    sides.map((side) => [
-      side,
-      {
-        ...figures[side],
-        shown: [...figures[side].shown, ...(isShownIn(output, cell) ? ['output'] : [])],
-        requests: after[side] - before[side],
-        memoryMib,
-        exitMs,
-        how,
-      },
-    ]),
-  );
+  for (const side of sides) {
+    const requests = after[side] - before[side];
+    Object.assign(figures[side], { requests, memoryMib, exitMs, how });
+    if (output.includes(cell.canary)) figures[side].shown.push('output');
+  }
+  return figures;
 }
 
 function requestCounts(endpoints) {
   const entries = Object.entries(endpoints);
   return Object.fromEntries(entries.map(([side, { requestCount }]) => [side, requestCount]));
 }
-
-const isShownIn = (output, { secret, newSecret }) =>
-  [secret, newSecret].some((text) => output.includes(text));
 
 /** The violations of our contract by a side, as sentences. */
 function brokenPromises(row, situation, figures) {
