@@ -7,7 +7,7 @@ const { createHash } = require('node:crypto');
 const fs = require('node:fs');
 const path = require('node:path');
 const { pinnedProgram } = require('../pinned-program.js');
-const { root, run } = require('../run.js');
+const { root, run, runMain } = require('../run.js');
 const { checkBinary } = require('./check-binary.js');
 const { OLDEST_GLIBC, targets } = require('./targets.js');
 
@@ -138,3 +138,5 @@ async function buildBinary(name, { binary, symbols, built }) {
 }
 
 module.exports = { SOURCES, buildBinary, linkedCrates };
+
+runMain(module, ([name, binary, symbols]) => buildBinary(name, { binary, symbols }));
