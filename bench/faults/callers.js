@@ -21,7 +21,7 @@ class Callers {
   #ends = new Map();
   #held;
   #pending = new Set();
-  #renewedAt;
+  isRenewed = false;
   #figures = {
     calls: 0,
     waited: 0,
@@ -48,10 +48,6 @@ class Callers {
     this.#manager = make({ error: write, warn: write, info: write, debug: write });
   }
 
-  get isRenewed() {
-    return this.#renewedAt !== undefined;
-  }
-
   /** Gets a token before there is a fault. */
   async prepare() {
     this.#learn(await this.#manager.getToken());
@@ -64,7 +60,7 @@ class Callers {
 
   /** Starts counting calls. */
   begin() {
-    this.#renewedAt = undefined;
+    this.isRenewed = false;
   }
 
   /** Makes one call. With `abortAfterMs` every other caller gives up. */
@@ -99,13 +95,11 @@ class Callers {
 
   /** The figures as they are. */
   figures() {
-    const { endedAt } = this.#clock;
     for (const call of [...this.#pending].filter((one) => this.#isHung(one))) {
       this.#end(call);
       this.#figures.lost += call.hadToken ? 1 : 0;
     }
-    const backMs = endedAt && this.isRenewed ? Math.max(0, this.#renewedAt - endedAt) : undefined;
-    return { ...this.#figures, pending: this.#pending.size, isRenewed: this.isRenewed, backMs };
+    return { ...this.#figures, pending: this.#pending.size, isRenewed: this.isRenewed };
   }
 
   #serve(call, token) {
@@ -146,7 +140,7 @@ class Callers {
     const { exp } = JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
     // It was issued after the last jump, so its times do not include the time that passed before.
     this.#ends.set(token, exp * 1000 + this.#clock.passedMs);
-    this.#renewedAt ??= this.#clock.real();
+    this.isRenewed = true;
   }
 
   #look(place, texts) {

@@ -13,14 +13,12 @@ const { Orders } = require('./shim.js');
 const { make } = require('./make.js');
 
 const INTERVAL_MS = 10;
-const KIB_PER_MIB = 1024;
 const orders = new Orders();
 
 /** The true time in ms, whatever jumps the clocks made. */
 const clock = {
   passedMs: 0,
   jumpedAt: Number.NEGATIVE_INFINITY,
-  endedAt: undefined,
   longestLag: 0,
   /** Since an arbitrary origin. */
   real: () => performance.now() - orders.monotonicMs,
@@ -114,9 +112,6 @@ const methods = {
     worker.on('error', () => {});
   },
   killWorker: () => worker.terminate(),
-  end() {
-    clock.endedAt = clock.real();
-  },
   /** Waits until each side has a new token, or until its time limit. */
   async recovered(limitsMs) {
     const start = clock.real();
@@ -129,10 +124,7 @@ const methods = {
     clearInterval(ticking);
     const all = [...sides.values()];
     if (!atOnce) await Promise.all(all.map((callers) => callers.settled()));
-    return {
-      sides: Object.fromEntries(Array.from(sides, ([side, callers]) => [side, callers.figures()])),
-      memoryMib: Math.round(process.resourceUsage().maxRSS / KIB_PER_MIB),
-    };
+    return Object.fromEntries(Array.from(sides, ([side, callers]) => [side, callers.figures()]));
   },
 };
 

@@ -6,8 +6,6 @@ const { LIFE_SECONDS, BUFFER_SECONDS, REQUEST_TIMEOUT_MS } = require('./table.js
 const { SIDES, SITUATIONS } = require('./run.js');
 
 const TITLES = { held: 'token held', none: 'no token' };
-/** A shorter time is shown as "at once". */
-const AT_ONCE_MS = 50;
 /** The figures of all rows together. */
 const TOTALS = {
   calls: 'calls',
@@ -32,14 +30,12 @@ clocks are set ahead to let a token reach its age.
 | expired | tokens handed out after they expired, and later than 1 s after a clock jumped |
 | late | the same within that second, which the contract allows |
 | a code | why callers without a token failed; \`ERR_KEYCLOAK_\` is left out |
-| back | from the end of the fault to the first token |
-| req | requests at the endpoint, until both sides were back |
+| req | requests at the endpoint, until both sides had a new token |
 
 When the wall clock jumps ahead, ours and the plain class trust it, because a jump cannot be told
 from a suspend: the token counts as expired, and callers wait for the next one.`;
 
 const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
-const seconds = (ms) => `${(ms / 1000).toFixed(1)} s`;
 const mayRenew = (row, situation) => row.mayRenew?.includes(situation) ?? false;
 
 const bold = (text) => `**${text}**`;
@@ -56,7 +52,7 @@ function words(row, situation, figures) {
   const isServed = lost + hung + expired + codes.length === 0 && !row.exits;
   const parts = [
     how !== 'code 0' && bold(`ended with ${how}`),
-    row.exits && `ended in ${seconds(exitMs)}`,
+    row.exits && `ended in ${(exitMs / 1000).toFixed(1)} s`,
     isServed && (waited > 0 ? `served, ${waited} waited` : 'served'),
     lost > 0 && bold(`${lost} of ${calls} lost`),
     hung > 0 && bold(`${hung} hung`),
@@ -64,16 +60,9 @@ function words(row, situation, figures) {
     late > 0 && `${late} late`,
     fails && codes.join(', '),
     shown.length > 0 && bold(`secret in ${shown.join(', ')}`),
-    fails && back(figures),
-    row.isHeavy && `${figures.memoryMib} MiB`,
     `${figures.requests} req`,
   ];
   return parts.filter(Boolean).join(' · ');
-}
-
-function back({ isRenewed, backMs }) {
-  if (!isRenewed) return 'not back';
-  return backMs < AT_ONCE_MS ? 'back at once' : `back in ${seconds(backMs)}`;
 }
 
 /** The sums of one side over all rows, by the keys of `TOTALS`. */

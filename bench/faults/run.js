@@ -142,17 +142,16 @@ async function meet(row, cell) {
   if (!row.exits) {
     await under;
     await row.end?.(cell);
-    await client.ask('end');
     await client.ask('recovered', RECOVERY_LIMITS_MS);
   }
-  const { sides: figures, memoryMib } = await client.ask('finish', { atOnce: row.exits === true });
+  const figures = await client.ask('finish', { atOnce: row.exits === true });
   const finished = performance.now();
   const { how, output } = await client.ended();
   const exitMs = performance.now() - finished;
   const after = requestCounts(endpoints);
   for (const side of sides) {
     const requests = after[side] - before[side];
-    Object.assign(figures[side], { requests, memoryMib, exitMs, how });
+    Object.assign(figures[side], { requests, exitMs, how });
     if (output.includes(cell.canary)) figures[side].shown.push('output');
   }
   return figures;

@@ -113,7 +113,7 @@ const withNames = (state) => ({
  * - `credential`, `host`, `openFiles`, `abortAfterMs`: for the process that meets the fault
  * - `mayRenew`: the situations in which, by contract, a token counts as expired that the server
  *   still accepts, because of the wall clock
- * - `isHeavy`: whether each side needs its own processes, and the report includes their memory
+ * - `isHeavy`: whether each side needs its own process
  * - `exits`: whether the process ends during the flight
  */
 const rows = [

@@ -53,10 +53,7 @@ async function run({ quick }) {
     };
     const found = [];
     for (const major of nodeMajors) {
-      const binary = await nodeBinary(major).catch(({ message }) => {
-        notes.push(`Node ${major} was left out: ${message}`);
-      });
-      if (binary === undefined) continue;
+      const binary = await nodeBinary(major);
       found.push(...(await measure(`Node ${major}`, { turnMs: TURN_MS }, binary)));
     }
     const options = { threads: THREADS, turnMs: TURN_MS / 2 };
