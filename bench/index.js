@@ -1,15 +1,14 @@
 'use strict';
 
-// `npm run bench -- [--quick] [--keep] [<scenario>]…` runs the scenarios one after the other and
-// prints one table. A complete run is kept in `results/`, with a plot; with `--keep` also the named
-// scenarios are. The exit code is 1 if a bar was missed.
+// `npm run bench -- [--quick] [<scenario>]…` runs the scenarios one after the other and prints one
+// table. A complete run is kept in `results/`, with a plot. The exit code is 1 if a bar was missed.
 
 const os = require('node:os');
 const { parseArgs } = require('node:util');
 const { makeCertificates } = require('../tools/certificates.js');
 const { runMain } = require('../tools/run.js');
 const { runChild } = require('./child.js');
-const { keep, merged } = require('./results.js');
+const { keep } = require('./results.js');
 const { installRivals } = require('./rivals/index.js');
 const { formatTable, isMet } = require('./table.js');
 
@@ -60,11 +59,11 @@ async function main(args) {
   const { values, positionals } = parseArgs({
     args,
     allowPositionals: true,
-    options: { quick: { type: 'boolean' }, keep: { type: 'boolean' } },
+    options: { quick: { type: 'boolean' } },
   });
   const { quick = false } = values;
   const chosen = positionals.length > 0 ? positionals : names;
-  const isKept = !quick && (values.keep ?? positionals.length === 0);
+  const isKept = !quick && positionals.length === 0;
   const unknown = chosen.filter((name) => !names.includes(name));
   if (unknown.length > 0) {
     throw new Error(`Unknown scenario: ${unknown.join(', ')}. There are: ${names.join(', ')}.`);
@@ -93,14 +92,8 @@ async function main(args) {
       (failed > 0 ? `, ${failed} scenarios failed.` : '.'),
   );
   if (isKept) {
-    const judged = scenarios.map(({ rows = [], ...scenario }) => ({
-      ...scenario,
-      rows: rows.map((row) => ({ ...row, met: isMet(row) })),
-      date,
-      machine,
-    }));
     await installRivals();
-    await keep(merged(judged, names));
+    await keep({ date, machine, scenarios });
     console.log('The results were kept in bench/results, with a plot.');
   }
   if (missed + failed > 0) process.exitCode = 1;

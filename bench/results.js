@@ -1,7 +1,6 @@
 'use strict';
 
-// Keeps the results of runs: `results/results.json` has the last run of every scenario, with its
-// date and machine, and the plot is drawn from that file.
+// Keeps the results of a whole run in `results/results.json`, and draws the plot.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -9,7 +8,6 @@ const { drawRatios } = require('./plot.js');
 const { withUnit } = require('./table.js');
 
 const FOLDER = path.join(__dirname, 'results');
-const RESULTS = path.join(FOLDER, 'results.json');
 
 /** The bars of the plot: scenario, beginning of the figure, name of the bar. */
 const GLANCE = [
@@ -29,19 +27,9 @@ const SIDES = { plain: 'the plain class', raw: "Node's client" };
 
 const write = (name, text) => fs.writeFileSync(path.join(FOLDER, name), text);
 
-/** The kept scenarios, with these instead of their earlier runs, in the order of `names`. */
-function merged(scenarios, names, kept = readKept()) {
-  const all = new Map([...kept, ...scenarios].map((scenario) => [scenario.name, scenario]));
-  return names.filter((name) => all.has(name)).map((name) => all.get(name));
-}
-
-function readKept() {
-  return fs.existsSync(RESULTS) ? JSON.parse(fs.readFileSync(RESULTS, 'utf8')).scenarios : [];
-}
-
 /**
  * The bar of a figure: the greatest ratio of its rows, which is that to the best other side. No bar
- * for a scenario that was not run or failed.
+ * for a scenario that failed.
  */
 function ratioOf(scenarios, [name, figure, title]) {
   const { rows = [] } = scenarios.find((scenario) => scenario.name === name) ?? {};
@@ -58,10 +46,10 @@ function ratioOf(scenarios, [name, figure, title]) {
 }
 
 /** Writes the results and draws the plot. */
-async function keep(scenarios) {
-  write('results.json', `${JSON.stringify({ scenarios }, undefined, 1)}\n`);
-  const bars = GLANCE.flatMap((row) => ratioOf(scenarios, row));
+async function keep(run) {
+  write('results.json', `${JSON.stringify(run, undefined, 1)}\n`);
+  const bars = GLANCE.flatMap((row) => ratioOf(run.scenarios, row));
   if (bars.length > 0) write('glance.svg', await drawRatios(bars));
 }
 
-module.exports = { GLANCE, keep, merged, ratioOf };
+module.exports = { GLANCE, keep, ratioOf };

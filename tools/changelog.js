@@ -25,22 +25,16 @@ function isDate(text) {
 }
 
 function bodyFaults({ heading, version, body }) {
-  const parts = body === '' ? [] : `\n${body}`.split(/^### /m);
-  const [before = '', ...groups] = parts;
+  const [before, ...groups] = `\n${body}\n`.split(/^### /m);
   const faults = [];
   if (before.trim() !== '') faults.push('text before its first group');
   if (version !== undefined && groups.length === 0) faults.push('nothing in it');
-  const kinds = groups.map((group) => group.slice(0, group.indexOf('\n')));
-  const places = kinds.map((kind) => KINDS.indexOf(kind));
-  if (places.includes(-1)) faults.push(`a group that is none of ${KINDS.join(', ')}`);
-  if (places.some((place, at) => at > 0 && place <= places[at - 1])) {
-    faults.push(`groups twice or not in the order ${KINDS.join(', ')}`);
+  const places = groups.map((group) => KINDS.indexOf(group.slice(0, group.indexOf('\n'))));
+  if (places.some((place, at) => place <= (places[at - 1] ?? -1))) {
+    faults.push(`groups that are not ${KINDS.join(', ')}, once and in this order`);
   }
-  for (const group of groups) {
-    const lines = group.split('\n').slice(1).filter(Boolean);
-    if (lines.length === 0 || lines.some((line) => !/^(- | {2})/.test(line))) {
-      faults.push('a group that is no list');
-    }
+  if (groups.some((group) => !/^\w+\n(\n*- .+\n(?: {2}.+\n)*)+\n*$/.test(group))) {
+    faults.push('a group that is no list');
   }
   return faults.map((fault) => `${heading}: ${fault}`);
 }

@@ -35,11 +35,9 @@ async function nightly(...components) {
   const names = components.flatMap((name) => ['--component', name]);
   try {
     // An installed compiler is not updated.
-    await run('rustc', ['--version'], { capture: true, env })
-      .then(() => run('rustup', ['component', 'add', '--toolchain', 'nightly', ...components]))
-      .catch(() =>
-        run('rustup', ['toolchain', 'install', 'nightly', '--profile', 'minimal', ...names]),
-      );
+    await run('rustup', ['component', 'add', '--toolchain', 'nightly', ...components]).catch(() =>
+      run('rustup', ['toolchain', 'install', 'nightly', '--profile', 'minimal', ...names]),
+    );
     console.log((await run('rustc', ['--version'], { capture: true, env })).trim());
   } catch (error) {
     throw new Skipped(`no nightly compiler with ${components.join(' and ')}: ${error.message}`);

@@ -101,8 +101,8 @@ function markdown(table, about) {
   );
   return `# What faults do to callers
 
-Ours beside the class that it replaces. \`npm run bench -- faults\` writes this file, and \`npm test\`
-checks that ours keeps its contract.
+Ours beside the class that it replaces. \`npm run bench\` writes this file, and \`npm test\` checks
+that ours keeps its contract.
 
 ${about}
 
