@@ -7,7 +7,6 @@
 const fs = require('node:fs');
 
 const NS_PER_MS = 1e6;
-const OVERHEAD_SAMPLES = 51;
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
 /** The value below which the given share of the values lies. */
@@ -87,15 +86,6 @@ function threadCpuNs() {
   return Number(fs.readFileSync('/proc/thread-self/schedstat', 'latin1').split(' ', 1)[0]);
 }
 
-/** The cost of reading that clock, which is subtracted from a difference of two readings. */
-function threadCpuOverheadNs() {
-  const samples = Array.from({ length: OVERHEAD_SAMPLES }, () => {
-    const before = threadCpuNs();
-    return threadCpuNs() - before;
-  });
-  return median(samples);
-}
-
 /** The number of sockets of this process. */
 function socketCount() {
   const isSocket = (descriptor) => {
@@ -145,5 +135,4 @@ module.exports = {
   quantile,
   socketCount,
   threadCpuNs,
-  threadCpuOverheadNs,
 };

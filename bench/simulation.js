@@ -17,7 +17,7 @@ const START_MS = Date.UTC(2030, 0);
  */
 async function callOnSimulatedTime(side, { calls, everyMs, status = 200, life }) {
   const make = await loadSide(side);
-  stopTime();
+  mock.timers.enable({ apis: ['Date', 'setTimeout', 'setInterval'], now: START_MS });
   let requests = 0;
   const server = http.createServer((request, response) => {
     requests += 1;
@@ -44,17 +44,6 @@ async function callOnSimulatedTime(side, { calls, everyMs, status = 200, life })
     server.closeAllConnections();
     server.close();
     mock.timers.reset();
-  }
-}
-
-function stopTime() {
-  // Node would warn once, in the middle of the table, that this is experimental.
-  const { emitWarning } = process;
-  process.emitWarning = () => {};
-  try {
-    mock.timers.enable({ apis: ['Date', 'setTimeout', 'setInterval'], now: START_MS });
-  } finally {
-    process.emitWarning = emitWarning;
   }
 }
 

@@ -4,11 +4,10 @@
 // arrives, and the CPU time of the main thread.
 
 const { setImmediate: turnOfTheLoop } = require('node:timers/promises');
-const { measureSides, median, threadCpuNs, threadCpuOverheadNs } = require('../measure.js');
+const { measureSides, median, threadCpuNs } = require('../measure.js');
 const { loadSide } = require('../sides.js');
 
 const NS_PER_US = 1000;
-let overheadNs;
 
 /**
  * Runs acquisitions of a manager, one after the other. Returns the ms of each. Does little else,
@@ -35,9 +34,7 @@ async function acquireBlock(manager, count) {
   // Includes the work that a client defers.
   await turnOfTheLoop();
   const mainNs = threadCpuNs() - mainBefore;
-  // Measured last, because the pause leaves the processor's caches cold.
-  overheadNs ??= threadCpuOverheadNs();
-  return { wall: median(times), main: (mainNs - overheadNs) / NS_PER_US / count };
+  return { wall: median(times), main: mainNs / NS_PER_US / count };
 }
 
 module.exports = async ({ url, names, warmUp, blocks, count }) => {
