@@ -86,18 +86,14 @@ function isMethod(member) {
 
 /** The methods and codes that index.d.ts declares, the codes with their comments. */
 function declared() {
-  const { ES2022 } = ts.ScriptTarget;
-  const source = ts.createSourceFile('index.d.ts', read('index.d.ts'), ES2022, true);
-  const find = (name) => source.statements.find((statement) => statement.name?.text === name);
-  const members = find('KeycloakTokenManager').members.filter(isMethod);
-  const { type: codes } = find('KeycloakTokenErrorCode');
+  const text = read('index.d.ts');
+  const source = ts.createSourceFile('index.d.ts', text, ts.ScriptTarget.ES2022, true);
+  const manager = source.statements.find(({ name }) => name?.text === 'KeycloakTokenManager');
+  const methods = manager.members.filter(isMethod);
+  const codes = text.matchAll(/\/\*\*((?:(?!\*\/).)*)\*\/\s*\| '(ERR_\w+)'/gs);
   return {
-    methods: members.map((member) => ({ name: member.name.getText(source) })),
-    // The comment precedes the bar of the union.
-    errors: codes.types.map(({ literal, end }, at) => ({
-      name: literal.text,
-      text: source.text.slice(at === 0 ? codes.pos : codes.types[at - 1].end, end),
-    })),
+    methods: methods.map((member) => ({ name: member.name.getText(source) })),
+    errors: Array.from(codes, ([, comment, name]) => ({ name, text: comment })),
   };
 }
 
@@ -116,14 +112,9 @@ function tableFaults(readme, heading, entries, agrees = () => true) {
   if (known.length === 0 || shown.join() !== known.join()) {
     return [`README.md: ${heading}: ${shown}; declared in index.d.ts: ${known}`];
   }
+  const declaredAs = (row) => entries.find(({ name }) => name === row.name);
   return rows
-    .filter(
-      (row) =>
-        !agrees(
-          row,
-          entries.find(({ name }) => name === row.name),
-        ),
-    )
+    .filter((row) => !agrees(row, declaredAs(row)))
     .map(({ name }) => `README.md: ${heading}: ${name}: not as in index.d.ts`);
 }
 

@@ -8,11 +8,10 @@ const { cp } = require('node:fs/promises');
 const path = require('node:path');
 
 const { makeWorkspace } = require('../../tools/backstage-workspace.js');
-const { startFakeTokenEndpoint } = require('../../lib/testing');
+const { startRealm } = require('../realm.js');
 const { startAgentsApi } = require('./agents-api.js');
 const { startBackend } = require('./backend-process.js');
 
-const CLIENT = { 'kagenti-api': 's3cr+t%/:x' };
 const USER = 'user:default/jane';
 
 /** `install` installs this package in a folder's `node_modules`, by default from the checkout. */
@@ -22,7 +21,7 @@ async function setStage({ embedded, install, log }) {
     for (const part of parts.reverse().splice(0)) await part();
   };
   try {
-    const realm = await (embedded ? startEmbedded() : startReal(log));
+    const realm = await startRealm({ embedded, log });
     parts.push(realm.stop);
     const api = await startAgentsApi(realm.jwksUrl);
     parts.push(api.close);
@@ -36,7 +35,7 @@ async function setStage({ embedded, install, log }) {
     const users = await signIn();
     const backend = await startBackend(workspace.folder, 'example-backend', {
       TOKEN_ENDPOINT: realm.tokenEndpoint,
-      CLIENT_SECRET: CLIENT['kagenti-api'],
+      CLIENT_SECRET: realm.clientSecret,
       EXPIRY_BUFFER_SECONDS: '20',
       AGENTS_API_URL: api.url,
       USER_KEY: JSON.stringify(users.key),
@@ -50,22 +49,6 @@ async function setStage({ embedded, install, log }) {
     await end();
     throw error;
   }
-}
-
-async function startEmbedded() {
-  const roles = ['kagenti-operator'];
-  const endpoint = await startFakeTokenEndpoint({ realm: 'kagenti', clients: CLIENT, roles });
-  const { tokenEndpoint } = endpoint;
-  return { tokenEndpoint, jwksUrl: endpoint.jwksUri, stop: () => endpoint.close() };
-}
-
-async function startReal(log) {
-  // Loaded only here, because it needs Java.
-  const { startKeycloak } = require('../../tools/keycloak');
-  const keycloak = await startKeycloak({ log });
-  const { tokenEndpoint, realmUrl } = keycloak;
-  const jwksUrl = `${realmUrl}/protocol/openid-connect/certs`;
-  return { tokenEndpoint, jwksUrl, stop: () => keycloak.stop() };
 }
 
 /** The key that verifies the tokens of signed-in users, and a function that signs such tokens. */
