@@ -65,6 +65,22 @@ describe('the error', { concurrency: true }, () => {
     });
   }
 
+  for (const [status, body] of [
+    [403, '<html></html>'],
+    [404, ''],
+  ]) {
+    test(`of a gateway with status ${status} passes where the endpoint has worked`, async (t) => {
+      const { endpoint, manager } = await start(t);
+      await manager.getToken();
+      endpoint.answerNext({ status, body });
+      await manager.getToken({ forceRefresh: true });
+      assert.equal(endpoint.requestCount, 3);
+      endpoint.answerNext({ status, body: { error: 'forbidden' } });
+      const error = await manager.getToken({ forceRefresh: true }).catch((reason) => reason);
+      assert.deepEqual([error.status, error.retryable], [status, false]);
+    });
+  }
+
   test('after a refused connection is ERR_KEYCLOAK_NETWORK', async (t) => {
     const { endpoint, manager } = await start(t, IMPATIENT);
     await endpoint.goOffline();

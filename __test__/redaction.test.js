@@ -43,8 +43,9 @@ describe('the secret and the token', { concurrency: true }, () => {
     test(`are not in the JavaScript heap, except a cached token (secret from ${source})`, async (t) => {
       const [secret, token] = [1, 2].map((n) => `canary${n}${randomBytes(24).toString('hex')}`);
       const { endpoint } = await start(t);
-      endpoint.answerNext({ body: tokenResponse(token, 300) });
-      endpoint.setAnswer({ body: tokenResponse(token, 1) });
+      // The same token would keep its first lifetime.
+      endpoint.answerNext({ body: tokenResponse(`${token}1`, 300) });
+      endpoint.setAnswer({ body: tokenResponse(`${token}2`, 1) });
       const child = path.join(__dirname, 'programs', 'heap.js');
       const file = makeFile(t, secret);
       const args = ['--expose-gc', child, endpoint.tokenEndpoint, source, file];

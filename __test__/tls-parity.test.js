@@ -300,6 +300,23 @@ describe('a response that ends without close_notify', { timeout: LIMIT_MS }, () 
   }
 });
 
+test('a server that asks for a certificate by renegotiation', { timeout: LIMIT_MS }, async (t) => {
+  const server = tls.createServer({ ...leaf({}), maxVersion: 'TLSv1.2' }, (socket) => {
+    socket.on('error', () => {});
+    socket.once('data', () => {
+      socket.renegotiate({ requestCert: true, rejectUnauthorized: false }, (error) => {
+        if (error === null) socket.end(`HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n${TOKEN}`);
+      });
+    });
+  });
+  const { port } = await listen(t, server);
+  const tokenEndpoint = `https://localhost:${port}/token`;
+  assert.equal(await askNode(tokenEndpoint, root.cert), 'token', 'Node');
+  const manager = openManager(t, { tokenEndpoint, ca: root.cert });
+  const { message } = await rejection(manager.getToken(), 'ERR_KEYCLOAK_TLS');
+  assert.match(message, /renegotiation, .+ set tokenFetch: true/);
+});
+
 test('a response with 990 additional headers is read', { timeout: LIMIT_MS }, async (t) => {
   const certificate = leaf({});
   const server = https.createServer(certificate, (request, response) => {

@@ -84,12 +84,7 @@ impl Transport for Canned {
         _request: &TokenRequest,
         _progress: &Progress,
     ) -> Result<Answer, TransportError> {
-        Ok(Answer {
-            status: 200,
-            retry_after: None,
-            content_encoding: None,
-            body: Zeroizing::new(self.0.clone().into_bytes()),
-        })
+        Ok(Answer::new(200, |_| None, Zeroizing::new(self.0.clone().into_bytes())))
     }
 }
 

@@ -75,7 +75,7 @@ fn threads_that_ask_and_clear_concurrently_agree_on_the_token_of_a_version() {
                         "two tokens for one version"
                     );
                 }
-                Reply::Flight(flight) => {
+                Reply::Flight(flight) | Reply::EarlierFlight(flight) => {
                     waited_for.lock().insert(flight);
                 }
                 Reply::Failure(error, _) => panic!("{error}"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use manager::config::{AssertionSettings, Config, Credential, CredentialConfig, Target};
 use oauth::{
-    Answer, ClientAuthentication, ClientCredentialsGrant, ClientSecret, ExtraHeaders, RetryAfter,
+    Answer, ClientAuthentication, ClientCredentialsGrant, ClientSecret, ExtraHeaders,
     TokenEndpoint, TokenRequest,
 };
 use transport::{ClientIdentity, NetworkFault, Progress, Transport, TransportError};
@@ -127,12 +127,12 @@ impl Transport for ScriptedTransport {
                 status,
                 retry_after,
                 body,
-            } => Ok(Answer {
-                status,
-                retry_after: retry_after.map(|s| RetryAfter::After(Duration::from_secs(s))),
-                content_encoding: None,
-                body: Zeroizing::new(body.replace('#', &number.to_string()).into_bytes()),
-            }),
+            } => {
+                let retry_after = retry_after.map(|seconds| seconds.to_string());
+                let header = |name: &str| retry_after.as_deref().filter(|_| name == "retry-after");
+                let body = body.replace('#', &number.to_string());
+                Ok(Answer::new(status, header, Zeroizing::new(body.into_bytes())))
+            }
             Step::Fail(error) => Err(error),
             Step::Hang => std::future::pending().await,
             Step::Panic => panic!("scripted"),

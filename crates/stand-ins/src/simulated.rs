@@ -159,21 +159,36 @@ impl World {
 
     /// The final result of a caller, as JavaScript would see it: a token's text or an error.
     pub async fn call(&mut self, call: Call) -> Result<String, manager::error::Error> {
-        match self.manager.ask(call) {
+        let reply = match self.manager.ask(call) {
+            Reply::EarlierFlight(flight) => {
+                self.end_of(flight).await;
+                self.manager.ask(Call::ForcedAgain)
+            }
+            reply => reply,
+        };
+        match reply {
             Reply::Token(token, _) => Ok(token.access_token.expose().to_owned()),
             Reply::Failure(error, _) => Err(error),
-            Reply::Flight(flight) => loop {
-                let (id, outcome, _) = self.flight_end().await;
-                if id == flight {
-                    let fallback = outcome.fallback.filter(|_| call != Call::Forced);
-                    return match (outcome.result, fallback) {
-                        (Ok(token), _) | (Err(_), Some(token)) => {
-                            Ok(token.access_token.expose().to_owned())
-                        }
-                        (Err(error), None) => Err(error),
-                    };
+            Reply::Flight(flight) | Reply::EarlierFlight(flight) => {
+                let outcome = self.end_of(flight).await;
+                let fallback = outcome.fallback.filter(|_| call != Call::Forced);
+                match (outcome.result, fallback) {
+                    (Ok(token), _) | (Err(_), Some(token)) => {
+                        Ok(token.access_token.expose().to_owned())
+                    }
+                    (Err(error), None) => Err(error),
                 }
-            },
+            }
+        }
+    }
+
+    /// The result of this flight, once it ends.
+    async fn end_of(&mut self, flight: FlightId) -> FlightResult {
+        loop {
+            let (id, outcome, _) = self.flight_end().await;
+            if id == flight {
+                return outcome;
+            }
         }
     }
 

@@ -166,7 +166,7 @@ fn tls_detail(error: &rustls::Error) -> String {
         ) => format!(
             "the server or proxy refused the handshake: {alert:?}; it may require a client \
              certificate, or support only what this client lacks: RSA key exchange, CBC cipher \
-             suites, or P-521 or RSA-PSS keys; change the server's settings, {USE_NODE}"
+             suites, renegotiation, or P-521 or RSA-PSS keys; change the server's settings, {USE_NODE}"
         ),
         rustls::Error::AlertReceived(alert) => {
             format!("the server or proxy refused the handshake: {alert:?}")

@@ -103,7 +103,7 @@ impl ProxySettings {
                 if endpoint.is_https() && matches!(endpoint.url().host(), Some(Host::Ipv6(_))) =>
             {
                 Err(TransportError::Network {
-                    fault: NetworkFault::Proxy,
+                    fault: NetworkFault::ProxySetting,
                     detail: "an https endpoint with an IPv6 address cannot be reached through a \
                              proxy: use a host name, or exempt the address with NO_PROXY"
                         .to_owned(),
@@ -111,7 +111,7 @@ impl ProxySettings {
             }
             Choice::Proxy(proxy) => Ok(Some(proxy)),
             Choice::Unusable(variable) => Err(TransportError::Network {
-                fault: NetworkFault::Proxy,
+                fault: NetworkFault::ProxySetting,
                 detail: format!(
                     "{variable} in the environment is not the URL of an http, https or socks5 \
                      proxy: correct it, or set the option proxy to a URL or to false"

@@ -17,6 +17,15 @@ pub enum Attempts {
 impl Attempts {
     const FEW: u32 = 3;
 
+    /// The same, or more if callers wait by now without a token: the held one expired meanwhile.
+    #[must_use]
+    pub fn for_flight(self, is_needed: bool) -> Self {
+        match self {
+            Self::Few if is_needed => Self::Many,
+            other => other,
+        }
+    }
+
     /// Whether another attempt may start after `made` attempts, when `spent` of the `limit` will be
     /// over.
     #[must_use]

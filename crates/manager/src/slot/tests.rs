@@ -8,6 +8,7 @@ use oauth::AccessToken;
 
 mod clears;
 mod rejections;
+mod repeats;
 mod settling;
 
 const DAY: u64 = 86_400_000;
@@ -23,13 +24,14 @@ fn at(time: u64) -> Moment {
     }
 }
 
-fn token(name: &str, sent: u64, lifetime: u64) -> Arc<Token> {
-    Arc::new(Token {
+fn token(name: &str, sent: u64, lifetime: u64) -> Token {
+    Token {
         access_token: AccessToken::new(name.to_owned()).unwrap(),
         scope: None,
         sent: at(sent),
+        expiry: None,
         life: Life::new(ms(lifetime), ms(60_000)),
-    })
+    }
 }
 
 fn refusal() -> Error {
@@ -112,7 +114,7 @@ impl Line {
         Self(std::mem::replace(&mut self.0, successor))
     }
 
-    fn succeeds(&mut self, time: u64, new_flight: NewFlight, token: Arc<Token>) -> FlightResult {
+    fn succeeds(&mut self, time: u64, new_flight: NewFlight, token: Token) -> FlightResult {
         self.0.land(at(time), new_flight.flight, Ok(token), 0.0)
     }
 
@@ -157,6 +159,42 @@ fn callers_on_a_miss_share_one_flight_and_its_token() {
     }
     line.succeeds(100, flight, token("a", 0, 300_000));
     assert_eq!(line.takes(101, Call::Any), ("a".to_owned(), None));
+}
+
+#[test]
+fn a_forced_call_joins_a_flight_only_before_its_request_is_sent() {
+    let mut line = Line::new();
+    let flight = line.starts(0, Call::Any);
+    assert_eq!(line.joins(1, Call::Forced), flight.flight);
+    line.0.sending(flight.flight);
+    for (call, joins) in
+        [(Call::Any, true), (minimum(1), true), (Call::ForcedAgain, true), (Call::Forced, false)]
+    {
+        let joined = match line.0.decide(at(2), call) {
+            Decision::Wait { .. } => true,
+            Decision::WaitAndAskAgain { flight: earlier } => {
+                assert_eq!(earlier, flight.flight);
+                false
+            }
+            other => panic!("{call:?}: {other:?}"),
+        };
+        assert_eq!(joined, joins, "{call:?}");
+    }
+    line.succeeds(100, flight, token("a", 0, 300_000));
+    line.starts(101, Call::ForcedAgain);
+}
+
+#[test]
+fn a_flight_is_needed_while_callers_wait_without_a_token() {
+    let mut line = Line::holding("a", 0, 300_000);
+    let refresh = line.takes(298_000, Call::Any).1.expect("a refresh").flight;
+    assert!(!line.0.is_needed(refresh), "a token is held");
+    line.0.advance(at(299_000));
+    assert!(!line.0.is_needed(refresh), "no caller waits");
+    line.joins(299_000, Call::Any);
+    assert!(line.0.is_needed(refresh));
+    line.0.clear(at(299_001));
+    assert!(!line.0.is_needed(refresh), "the flight is detached");
 }
 
 #[test]

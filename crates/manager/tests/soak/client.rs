@@ -156,6 +156,7 @@ impl SimulatedClient {
                 self.count("waited", 1);
                 self.waiting.push((flight, call, now.monotonic));
             }
+            Reply::EarlierFlight(_) => self.count("waited for an earlier flight", 1),
             Reply::Failure(error, retry_after) => {
                 check_documented(&error);
                 assert!(retry_after.is_some(), "{error}");

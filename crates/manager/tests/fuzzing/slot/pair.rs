@@ -181,7 +181,7 @@ impl Comparison {
                 self.launched(*new_flight, false)?;
                 ensure(self.current == Some(flight.0), "a call waits for no current flight")?;
             }
-            Decision::Cooling { .. } | Decision::Closed => {}
+            Decision::Cooling { .. } | Decision::WaitAndAskAgain { .. } | Decision::Closed => {}
         }
         same("the answer", &plain::answer(&decision), &self.model.call(self.now, ask))
     }
@@ -234,20 +234,20 @@ impl Comparison {
         let life = Life::new(duration(model.lifetime), duration(model.buffer));
         same("the end of a life", &ns(life.hard), &model.end())?;
         same("the staleness of a life", &ns(life.soft), &model.staleness())?;
-        let token = Arc::new(Token {
+        let token = Token {
             access_token: AccessToken::new(plain::name(flight)).unwrap(),
             scope: None,
             sent: moment(model.sent),
+            expiry: None,
             life,
-        });
-        let given = Ok(Arc::clone(&token));
+        };
         let landing = self
             .slot
-            .land(moment(now), FlightId(flight), given, plain::part(jitter));
+            .land(moment(now), FlightId(flight), Ok(token), plain::part(jitter));
         let is_given = landing
             .result
             .as_ref()
-            .is_ok_and(|got| Arc::ptr_eq(got, &token));
+            .is_ok_and(|got| got.access_token.is(&plain::name(flight)));
         ensure(is_given, "those who waited did not get the token that arrived")?;
         self.last_failure = None;
         let landed = self.model.succeed(now, flight, model, jitter);

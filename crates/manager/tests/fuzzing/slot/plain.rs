@@ -44,6 +44,10 @@ pub(crate) fn answer(decision: &Decision) -> ModelAnswer {
             failure: failure(error),
             retry_after: ns(*retry_after),
         },
+        Decision::WaitAndAskAgain { flight } => ModelAnswer::Wait {
+            flight: flight.0,
+            start: None,
+        },
         Decision::Closed => ModelAnswer::Closed,
     }
 }
