@@ -12,7 +12,7 @@ const credentials = require('../credentials.js');
 const { withEndpoint } = require('../endpoint.js');
 const { runChild } = require('../child.js');
 
-const { absolute, absoluteMedian, compare, compareSides, measureSides, pick } = measure;
+const { absolute, absoluteMedian, compare, measureSides, pick } = measure;
 
 const SIDES = ['ours', 'plain'];
 const MOST = 10_000;
@@ -49,7 +49,7 @@ async function runIdle(count, rounds) {
   // The bytes of one manager beyond its token, which every side has to keep.
   const memory = pick(results, ({ heldBytes, tokenBytes }) => (heldBytes - tokenBytes) / KIB);
   const us = ({ constructMs, tokensMs }) => ((constructMs + tokensMs) / count) * 1000;
-  return { results, memory, us: pick(results, us) };
+  return { memory, us: pick(results, us) };
 }
 
 /** The threads while names are looked up and a file is read, which have their own threads. */
@@ -79,40 +79,37 @@ function idleRows(most, few) {
       against,
       atMost: 1.2,
     });
-  const ofMost = (figure, key) => compareSides(figure, 'ms', pick(most.results, key), [['plain']]);
   const figure = `memory of an idle manager beyond its token, ${named(MOST)}`;
   return [
     absoluteMedian(most.memory, { figure, unit: 'KiB', atMost: 8 }),
     growth('memory of an idle manager', 'KiB', 'memory'),
     growth('to make a manager and have its token', 'µs', 'us'),
-    ...ofMost(`to make ${named(MOST)} managers`, 'constructMs'),
-    ...ofMost(`to have tokens for all ${named(MOST)}`, 'tokensMs'),
-  ];
-}
-
-function stormRows([ours, plain]) {
-  const row = (what, read, atMost) => {
-    const figure = `${named(MOST)} refreshes, ${what}`;
-    return absolute({ figure, unit: 'ms', ours: read(ours), other: read(plain), atMost });
-  };
-  return [
-    row('event-loop delay, p99', ({ stormDelayMs }) => stormDelayMs.p99, 20),
-    row('event-loop delay, worst', ({ stormDelayMs }) => stormDelayMs.worst),
-    row('until all are there', ({ stormMs }) => stormMs),
   ];
 }
 
 async function run({ quick }) {
   const rounds = quick ? 1 : 5;
-  const storm = await runStorm();
+  const [ours, plain] = await runStorm();
   const few = await runIdle(FEW, rounds);
   const most = await runIdle(MOST, rounds);
-  const figure = `threads under load, ${named(MOST)} managers`;
-  const threads = absolute({ figure, ours: await countThreads(), atMost: 19 });
   return {
-    rows: [...idleRows(most, few), ...stormRows(storm), threads],
+    rows: [
+      ...idleRows(most, few),
+      absolute({
+        figure: `${named(MOST)} refreshes, event-loop delay, p99`,
+        unit: 'ms',
+        ours: ours.stormDelayMs,
+        other: plain.stormDelayMs,
+        atMost: 20,
+      }),
+      absolute({
+        figure: `threads under load, ${named(MOST)} managers`,
+        ours: await countThreads(),
+        atMost: 19,
+      }),
+    ],
     notes: [
-      `${rounds} rounds; tokens of ${storm[0].tokenBytes} bytes, http, one endpoint in its own ` +
+      `${rounds} rounds; tokens of ${ours.tokenBytes} bytes, http, one endpoint in its own ` +
         'process.',
       'Memory: resident, less the room that V8 reserves for new objects, after garbage ' +
         'collection, less one copy of the token; the growth since before the managers were made.',
