@@ -25,4 +25,4 @@ async function startRealm({ embedded, log }) {
   return { tokenEndpoint, jwksUrl, clientId, clientSecret, stop: () => keycloak.stop() };
 }
 
-module.exports = { startRealm };
+module.exports = { clientSecret, startRealm };

@@ -8,22 +8,25 @@ const { cp } = require('node:fs/promises');
 const path = require('node:path');
 
 const { makeWorkspace } = require('../../tools/backstage-workspace.js');
-const { startRealm } = require('../realm.js');
+const { clientSecret, startRealm } = require('../realm.js');
 const { startAgentsApi } = require('./agents-api.js');
 const { startBackend } = require('./backend-process.js');
 
 const USER = 'user:default/jane';
 
-/** `install` installs this package in a folder's `node_modules`, by default from the checkout. */
-async function setStage({ embedded, install, log }) {
+/**
+ * `realm` is that of a running Keycloak; without it one is started. `install` installs this package
+ * in a folder's `node_modules`, by default from the checkout.
+ */
+async function setStage({ embedded, realm, install, log }) {
   const parts = [];
   const end = async () => {
     for (const part of parts.reverse().splice(0)) await part();
   };
   try {
-    const realm = await startRealm({ embedded, log });
-    parts.push(realm.stop);
-    const api = await startAgentsApi(realm.jwksUrl);
+    const { tokenEndpoint, jwksUrl, stop } = realm ?? (await startRealm({ embedded, log }));
+    if (stop) parts.push(stop);
+    const api = await startAgentsApi(jwksUrl);
     parts.push(api.close);
     const folders = ['backend', 'agents-backend'].map((name) => path.join(__dirname, name));
     const workspace = await makeWorkspace(folders, { install, log });
@@ -34,8 +37,8 @@ async function setStage({ embedded, install, log }) {
     );
     const users = await signIn();
     const backend = await startBackend(workspace.folder, 'example-backend', {
-      TOKEN_ENDPOINT: realm.tokenEndpoint,
-      CLIENT_SECRET: realm.clientSecret,
+      TOKEN_ENDPOINT: tokenEndpoint,
+      CLIENT_SECRET: clientSecret,
       EXPIRY_BUFFER_SECONDS: '20',
       AGENTS_API_URL: api.url,
       USER_KEY: JSON.stringify(users.key),

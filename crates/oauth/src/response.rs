@@ -368,16 +368,6 @@ mod tests {
     }
 
     #[test]
-    fn answer_of_keycloak_is_read() {
-        let body = r#"{"access_token":"abc","expires_in":300,"refresh_expires_in":0,
-            "token_type":"Bearer","not-before-policy":0,"scope":"email profile"}"#;
-        let response = read(200, body).unwrap();
-        assert!(response.token.is("abc"));
-        assert_eq!(response.scope.as_deref(), Some("email profile"));
-        assert_eq!(response.lifetime, Lifetime::Granted(Duration::from_mins(5)));
-    }
-
-    #[test]
     fn usable_token_responses() {
         let deep = format!(r#"{{"access_token":"t","x":{}}}"#, nested(63));
         let brackets = format!(r#"{{"access_token":"t","x":"\"{}"}}"#, "[{".repeat(1000));
@@ -435,21 +425,9 @@ mod tests {
             ("bad escape", br#"{"access_token":"\x"}"#, Fault::NotJson),
             ("sign in an escape", br#"{"access_token":"\u+041"}"#, Fault::NotJson),
             ("two tokens", br#"{"access_token":"t","access_token":"t"}"#, Fault::NotJson),
-            (
-                "two tokens, one null",
-                br#"{"access_token":null,"access_token":"t"}"#,
-                Fault::NotJson,
-            ),
-            (
-                "two tokens, one name escaped",
-                br#"{"access_token":"t","\u0061ccess_token":"u"}"#,
-                Fault::NotJson,
-            ),
-            (
-                "two lifetimes",
-                br#"{"access_token":"t","expires_in":1,"expires_in":2}"#,
-                Fault::NotJson,
-            ),
+            ("two, one null", br#"{"access_token":null,"access_token":"t"}"#, Fault::NotJson),
+            ("one escaped", br#"{"access_token":"t","\u0061ccess_token":"u"}"#, Fault::NotJson),
+            ("two lives", br#"{"access_token":"t","expires_in":1,"expires_in":2}"#, Fault::NotJson),
             ("NaN", br#"{"access_token":"t","expires_in":NaN}"#, Fault::NotJson),
             ("array", br#"["t","Bearer",300,"a",null]"#, Fault::NotAnObject),
             ("string", br#""t""#, Fault::NotAnObject),
@@ -483,11 +461,7 @@ mod tests {
             ("empty type", br#"{"access_token":"t","token_type":""}"#, Fault::TokenType),
             ("padded type", br#"{"access_token":"t","token_type":"Bearer "}"#, Fault::TokenType),
             ("type not a string", br#"{"access_token":"t","token_type":1}"#, Fault::TokenType),
-            (
-                "type in a list",
-                br#"{"access_token":"t","token_type":["Bearer"]}"#,
-                Fault::TokenType,
-            ),
+            ("type list", br#"{"access_token":"t","token_type":["Bearer"]}"#, Fault::TokenType),
         ] {
             let error = read(200, body).unwrap_err();
             let AnswerError::Protocol {

@@ -329,10 +329,4 @@ mod tests {
         }
         assert!(certificate_detail(&CertificateError::UnknownIssuer).contains("`caFile`"));
     }
-
-    #[test]
-    fn peer_without_tls_is_named_so() {
-        let error = rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType);
-        assert_eq!(tls_detail(&error), "the server or proxy does not speak TLS");
-    }
 }

@@ -242,19 +242,6 @@ mod tests {
     }
 
     #[test]
-    fn the_scheme_of_the_endpoint_chooses_the_proxy() {
-        let proxies = settings("http://s:1", "p:2", "");
-        assert_eq!(proxy_for(&proxies, "https://sso.example/t").unwrap(), "http://s:1");
-        assert_eq!(proxy_for(&proxies, "http://sso.example/t").unwrap(), "http://p:2");
-        let none = settings("", " ", "");
-        assert_eq!(proxy_for(&none, "https://sso.example/t"), None);
-        let explicit = ProxySettings::explicit(ProxyUrl::parse("http://e:3").unwrap());
-        for endpoint in ["https://sso.example/t", "http://localhost/t"] {
-            assert_eq!(proxy_for(&explicit, endpoint).unwrap(), "http://e:3");
-        }
-    }
-
-    #[test]
     fn an_ipv6_address_with_tls_is_not_reached_through_a_proxy() {
         let proxies = settings("http://s:1", "http://s:1", "::2");
         let error = |endpoint| {

@@ -121,25 +121,4 @@ mod tests {
             assert_eq!(wait_after(attempt, 0.0), Duration::from_millis(most / 2), "{attempt}");
         }
     }
-
-    #[test]
-    fn cool_downs_double_to_their_cap_and_are_lengthened_by_up_to_a_quarter() {
-        let secs = Duration::from_secs;
-        for (name, failures, range, retry_after, jitter, millis) in [
-            ("first", 1, LONG_COOL_DOWN, None, 0.0, 1_000),
-            ("second", 2, LONG_COOL_DOWN, None, 0.0, 2_000),
-            ("fifth", 5, LONG_COOL_DOWN, None, 0.0, 16_000),
-            ("sixth is capped", 6, LONG_COOL_DOWN, None, 0.0, 30_000),
-            ("first of a transient failure", 1, SHORT_COOL_DOWN, None, 0.0, 500),
-            ("capped at 5 s for a transient failure", 9, SHORT_COOL_DOWN, None, 0.0, 5_000),
-            ("jitter", 1, LONG_COOL_DOWN, None, 1.0, 1_250),
-            ("jitter over the cap", 99, LONG_COOL_DOWN, None, 1.0, 37_500),
-            ("Retry-After lengthens", 1, SHORT_COOL_DOWN, Some(secs(12)), 1.0, 12_000),
-            ("Retry-After is capped", 1, SHORT_COOL_DOWN, Some(secs(120)), 0.0, 30_000),
-            ("Retry-After does not shorten", 5, LONG_COOL_DOWN, Some(secs(2)), 0.0, 16_000),
-        ] {
-            let got = cool_down(failures, range, retry_after, jitter);
-            assert_eq!(got, Duration::from_millis(millis), "{name}");
-        }
-    }
 }

@@ -4,14 +4,14 @@
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
-use manager::config::Config;
+use manager::config::{Config, Target};
 use manager::error::{Error, ErrorKind};
-use manager::options::{Faults, Given, parse};
 use oauth::{
-    Answer, AnswerError, ClientSecret, Lifetime, ProtocolFault, Redactor, TokenResponse,
-    read_answer,
+    Answer, AnswerError, ClientSecret, Lifetime, ProtocolFault, Redactor, TokenEndpoint,
+    TokenResponse, read_answer,
 };
 use serde_json::Value;
+use stand_ins::scripted::config;
 use zeroize::Zeroizing;
 
 use super::spelled::is_spelled_in;
@@ -26,16 +26,11 @@ const DAY: Duration = Duration::from_hours(24);
 const LAST_DATE: Duration = Duration::from_secs(253_402_300_799);
 
 static CONFIG: LazyLock<Config> = LazyLock::new(|| {
-    let given = [
-        ("tokenEndpoint", "https://sso.example/realms/r/protocol/openid-connect/token?x=hidden"),
-        ("clientId", CLIENT),
-        ("clientSecret", SECRET),
-    ];
-    let given = given.map(|(name, text)| {
-        let text = Zeroizing::new(text.to_owned());
-        (name.to_owned(), Given::Text(text))
-    });
-    parse(given.into(), &mut Faults::default()).0.unwrap()
+    let endpoint = "https://sso.example/realms/r/protocol/openid-connect/token?x=hidden";
+    Config {
+        target: Target::Endpoint(TokenEndpoint::parse(endpoint).unwrap()),
+        ..config()
+    }
 });
 
 static REDACTOR: LazyLock<Redactor> = LazyLock::new(|| {
