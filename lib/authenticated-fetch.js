@@ -12,6 +12,7 @@ const MOST_REDIRECTS = 20;
 const TOO_MANY_REDIRECTS = 'redirect: more than 20 redirects; check the API for a redirect loop';
 // At most this much of a body is read, so that the connection can be reused.
 const DRAINED_BYTES = 256 * 1024;
+const SMALLEST_CHUNK_BYTES = 1_024;
 const DRAINED_MS = 1000;
 // If the route accepted the token within this time, a 401 for it is assumed to come from one of
 // several replicas.
@@ -170,8 +171,8 @@ async function drain(response) {
     for (let left = DRAINED_BYTES; left > 0; ) {
       const { done, value } = await reader.read();
       if (done) return;
-      // Timers do not run while chunks are available immediately, so check after every chunk.
-      left -= Math.max(1, value?.byteLength ?? DRAINED_BYTES);
+      // Timers do not run while chunks are available immediately, so even an empty one counts.
+      left -= Math.max(SMALLEST_CHUNK_BYTES, value?.byteLength ?? DRAINED_BYTES);
     }
     cancel(reader);
   } catch {

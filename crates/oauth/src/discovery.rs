@@ -141,7 +141,7 @@ pub fn read_metadata(
 ) -> Result<Metadata, DiscoveryError> {
     let status = answer.status;
     match status {
-        200..=299 => read(&answer.body, issuer, redactor)
+        200..=299 => read(answer, issuer, redactor)
             .map_err(|fault| DiscoveryError::Document { status, fault }),
         300..=399 => Err(DiscoveryError::Answer(AnswerError::Protocol {
             status,
@@ -152,10 +152,11 @@ pub fn read_metadata(
     }
 }
 
-fn read(body: &[u8], issuer: &Issuer, redactor: &Redactor) -> Result<Metadata, DocumentFault> {
+fn read(answer: &Answer, issuer: &Issuer, redactor: &Redactor) -> Result<Metadata, DocumentFault> {
     let mut copy = Zeroizing::default();
-    let members: Members<'_> =
-        read_document(decode(body, &mut copy)).map_err(DocumentFault::Unreadable)?;
+    let document = decode(&answer.body, &mut copy);
+    let members: Members<'_> = read_document(document)
+        .map_err(|fault| DocumentFault::Unreadable(answer.named_encoding(fault)))?;
     let text = |member: Option<&RawValue>| member.and_then(string).map(|text| text.to_string());
     let named = text(members.issuer).unwrap_or_default();
     if !issuer.is(&named) {
@@ -194,6 +195,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::ContentEncoding;
 
     const REALM: &str = "https://sso.example/realms/r";
 
@@ -291,6 +293,15 @@ mod tests {
             let error = metadata(REALM, 200, &body).unwrap_err();
             assert_eq!(error, DiscoveryError::Document { status: 200, fault }, "{name}");
         }
+        let gzip = Answer::new(
+            200,
+            |name| (name == "content-encoding").then_some("gzip"),
+            Zeroizing::new(b"\x1f\x8b".to_vec()),
+        );
+        let error = read_metadata(&gzip, &Issuer::parse(REALM).unwrap(), &Redactor::none());
+        let fault = DocumentFault::Unreadable(ProtocolFault::Encoded(ContentEncoding::Gzip));
+        assert_eq!(error.unwrap_err(), DiscoveryError::Document { status: 200, fault });
+
         let missing = metadata(REALM, 404, r#"{"error":"Realm does not exist"}"#).unwrap_err();
         let DiscoveryError::Answer(AnswerError::Http {
             status: 404, error, ..

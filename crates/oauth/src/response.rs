@@ -52,6 +52,14 @@ impl Answer {
             body,
         }
     }
+
+    /// The fault of a body, which is its encoding if it has one.
+    pub(super) fn named_encoding(&self, fault: ProtocolFault) -> ProtocolFault {
+        let encoding = self
+            .content_encoding
+            .filter(|_| fault == ProtocolFault::NotJson);
+        encoding.map_or(fault, ProtocolFault::Encoded)
+    }
 }
 
 impl fmt::Debug for Answer {
@@ -234,12 +242,8 @@ impl From<ProtocolFault> for AnswerRefusal {
 fn read_success(answer: &Answer, now: Duration) -> Result<TokenResponse, AnswerRefusal> {
     let mut copy = Zeroizing::default();
     let document = decode(&answer.body, &mut copy);
-    let members = read_document::<TokenMembers<'_>>(document).map_err(|fault| {
-        let encoding = answer
-            .content_encoding
-            .filter(|_| fault == ProtocolFault::NotJson);
-        encoding.map_or(fault, ProtocolFault::Encoded)
-    })?;
+    let members = read_document::<TokenMembers<'_>>(document)
+        .map_err(|fault| answer.named_encoding(fault))?;
     if let Some(error) = members.error.filter(|error| error.get() != "\"\"") {
         return Err(AnswerRefusal {
             fault: ProtocolFault::ErrorInSuccess,

@@ -14,7 +14,7 @@ const LIFE: Duration = Duration::from_hours(24);
 
 /// What acquisitions have learnt about a server. It outlives changes of other options.
 #[derive(Default)]
-pub(crate) struct Server {
+pub(crate) struct KnownServer {
     /// The discovery document of an issuer as it was last read.
     found: Mutex<Option<(Arc<Metadata>, Moment)>>,
     /// Whether the token endpoint has returned a token.
@@ -23,7 +23,7 @@ pub(crate) struct Server {
     pub(crate) last_success: Mutex<Option<Moment>>,
 }
 
-impl Server {
+impl KnownServer {
     /// The document, unless it is too old.
     pub(crate) fn known(&self, now: Moment) -> Option<Arc<Metadata>> {
         let found = self.found.lock();

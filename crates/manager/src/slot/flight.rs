@@ -36,13 +36,13 @@ impl Slot {
         mut token: Token,
         jitter: f64,
     ) -> FlightResult {
-        let origin = self.repeats.recognise(now, &mut token);
+        let recognition = self.repeats.recognise(now, &mut token);
         let token = Arc::new(token);
         let is_transition = self.cool_down.take().is_some();
         let mut warns_of_minimum = false;
         let is_expired = token.age(now) >= token.life.granted;
         let storage = current.map_or(Storage::NotKept, |flight| {
-            let storage = self.store(now, flight, &token, origin.is_repeated, jitter);
+            let storage = self.store(now, flight, &token, recognition.is_repeated, jitter);
             if let (Some(minimum), Some(held)) = (flight.minimum, self.held_mut()) {
                 warns_of_minimum = held.weigh(now, minimum, storage == Storage::Kept);
             }
@@ -59,7 +59,7 @@ impl Slot {
             storage,
             is_transition,
             warns_of_minimum,
-            warning: origin.warning,
+            warning: recognition.warning,
         }
     }
 

@@ -12,7 +12,7 @@ use crate::clock::Moment;
 /// token, only a hash.
 #[derive(Clone, Default)]
 pub(super) struct Repeats {
-    last: [Option<Grant>; 2],
+    last: [Option<FirstLife>; 2],
 }
 
 /// Does not show the hashes.
@@ -23,14 +23,14 @@ impl fmt::Debug for Repeats {
 }
 
 #[derive(Clone, Copy)]
-struct Grant {
+struct FirstLife {
     hash: u64,
     sent: Moment,
     life: Life,
 }
 
 /// What is known about a token that has arrived.
-pub(super) struct Origin {
+pub(super) struct Recognition {
     /// It was stored before, and the life that it had then goes on.
     pub(super) is_repeated: bool,
     pub(super) warning: Option<LifetimeWarning>,
@@ -39,17 +39,17 @@ pub(super) struct Origin {
 impl Repeats {
     /// Gives a token that was stored before its first life. If that is over, the token counts as new,
     /// unless its own claims say that it has expired.
-    pub(super) fn recognise(&self, now: Moment, token: &mut Token) -> Origin {
+    pub(super) fn recognise(&self, now: Moment, token: &mut Token) -> Recognition {
         let hash = hash_of(token);
-        let Some(first) = self.last.iter().flatten().find(|grant| grant.hash == hash) else {
-            return Origin {
+        let Some(first) = self.last.iter().flatten().find(|first| first.hash == hash) else {
+            return Recognition {
                 is_repeated: false,
                 warning: None,
             };
         };
         if now.since(first.sent) < first.life.hard {
             (token.sent, token.life) = (first.sent, first.life);
-            return Origin {
+            return Recognition {
                 is_repeated: true,
                 warning: None,
             };
@@ -58,7 +58,7 @@ impl Repeats {
         if has_expired {
             token.life = Life::new(ASSUMED_LIFETIME, ASSUMED_LIFETIME);
         }
-        Origin {
+        Recognition {
             is_repeated: false,
             warning: Some(if has_expired {
                 LifetimeWarning::Over
@@ -70,16 +70,16 @@ impl Repeats {
 
     /// Remembers a token that is stored.
     pub(super) fn remember(&mut self, token: &Token) {
-        let grant = Grant {
+        let life = FirstLife {
             hash: hash_of(token),
             sent: token.sent,
             life: token.life,
         };
         let [newest, oldest] = &mut self.last;
-        if newest.is_none_or(|newest| newest.hash != grant.hash) {
+        if newest.is_none_or(|newest| newest.hash != life.hash) {
             *oldest = *newest;
         }
-        *newest = Some(grant);
+        *newest = Some(life);
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use super::Manager;
-use crate::acquire::server::Server;
+use crate::acquire::server::KnownServer;
 use crate::acquire::{Acquired, Acquisition, Flight};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -18,7 +18,7 @@ use transport::Transport;
 pub(crate) struct Setup<T> {
     pub(crate) config: Config,
     pub(crate) credentials: CredentialProvider,
-    pub(crate) server: Arc<Server>,
+    pub(crate) server: Arc<KnownServer>,
     pub(crate) transport: Arc<T>,
     /// Closed with the manager. It has no permits, so waiting for one ends only when the manager is
     /// closed. A channel would take five times the memory in every manager.

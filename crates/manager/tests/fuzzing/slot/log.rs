@@ -18,7 +18,7 @@ pub(crate) struct Plan {
 
 /// A token that is held.
 #[derive(Clone, Copy)]
-pub(crate) struct Held {
+pub(crate) struct HeldToken {
     pub(crate) token: ModelToken,
     /// The number of the entry that granted it.
     granted: usize,
@@ -28,7 +28,7 @@ pub(crate) struct Held {
 
 /// A token that has not settled.
 #[derive(Clone, Copy)]
-pub(crate) struct Successor {
+pub(crate) struct ModelSuccessor {
     pub(crate) token: ModelToken,
     pub(crate) granted: usize,
     pub(crate) arrival: Time,
@@ -36,7 +36,7 @@ pub(crate) struct Successor {
     pub(crate) longest: Ns,
 }
 
-impl Successor {
+impl ModelSuccessor {
     pub(crate) fn settles_in(&self, now: Time) -> Ns {
         let by_age = 5 * SECOND - self.token.age(now);
         by_age.min(self.longest - now.after(self.arrival)).max(0)
@@ -46,13 +46,13 @@ impl Successor {
 /// The tokens that are held at a time.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Tokens {
-    pub(crate) held: Option<Held>,
-    pub(crate) successor: Option<Successor>,
+    pub(crate) held: Option<HeldToken>,
+    pub(crate) successor: Option<ModelSuccessor>,
 }
 
 impl Tokens {
     fn adopt(&mut self, since: usize) {
-        let held = |Successor { token, granted, .. }| Held {
+        let held = |ModelSuccessor { token, granted, .. }| HeldToken {
             token,
             granted,
             since,
@@ -62,7 +62,7 @@ impl Tokens {
 
     /// What the time alone changes.
     fn settle(&mut self, now: Time, since: usize) {
-        let is_over = |held: &Held| held.token.left(now) == 0;
+        let is_over = |held: &HeldToken| held.token.left(now) == 0;
         if let (Some(held), Some(successor)) = (&self.held, &self.successor)
             && (is_over(held) || successor.settles_in(now) == 0)
         {
@@ -202,7 +202,7 @@ impl Log {
         self.has(0, |fact| matches!(fact, Fact::Awaited { flight, .. } if flight == asked))
     }
 
-    pub(crate) fn held(&self, now: Time) -> Option<Held> {
+    pub(crate) fn held(&self, now: Time) -> Option<HeldToken> {
         self.tokens(now).held
     }
 
@@ -216,7 +216,7 @@ impl Log {
                 Fact::Granted { token, storage, .. } => match (storage, tokens.held) {
                     (Storage::Kept, _) => {
                         tokens = Tokens {
-                            held: Some(Held {
+                            held: Some(HeldToken {
                                 token,
                                 granted: index,
                                 since: next,
@@ -225,7 +225,7 @@ impl Log {
                         };
                     }
                     (Storage::Settling, Some(held)) => {
-                        tokens.successor = Some(Successor {
+                        tokens.successor = Some(ModelSuccessor {
                             token,
                             granted: index,
                             arrival: *at,
@@ -245,14 +245,14 @@ impl Log {
         tokens
     }
 
-    pub(crate) fn is_of_another_configuration(&self, held: &Held) -> bool {
+    pub(crate) fn is_of_another_configuration(&self, held: &HeldToken) -> bool {
         self.has(held.since, |fact| match fact {
             Fact::Configured { changes_grant, .. } => changes_grant,
             _ => false,
         })
     }
 
-    pub(crate) fn plan(&self, held: &Held) -> Plan {
+    pub(crate) fn plan(&self, held: &HeldToken) -> Plan {
         let token = held.token;
         let mut plan = Plan {
             // 91 % of the way to staleness, and up to 9 % more.
@@ -297,7 +297,7 @@ impl Log {
 
     /// The age until which minima that the held token misses cause no request, and the first entry
     /// after the landing that said so.
-    pub(crate) fn pause(&self, held: &Held) -> (usize, Ns) {
+    pub(crate) fn pause(&self, held: &HeldToken) -> (usize, Ns) {
         let token = held.token;
         let is_kept_at_once = held.since == held.granted + 1;
         let first = if is_kept_at_once {
@@ -327,7 +327,7 @@ impl Log {
 
     /// A caller was warned that the held token misses a minimum, since it was adopted or a pause
     /// began.
-    pub(crate) fn has_warned(&self, held: &Held) -> bool {
+    pub(crate) fn has_warned(&self, held: &HeldToken) -> bool {
         self.has(self.pause(held).0, |fact| matches!(fact, Fact::Warned))
     }
 

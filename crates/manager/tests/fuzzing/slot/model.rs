@@ -7,7 +7,7 @@ use manager::acquire::backoff::Attempts;
 use manager::slot::{Call, Clearing, Condition, FlightId, Invalidation, NewFlight, Storage};
 
 use super::facts::{Fact, ModelFailure, ModelToken, Ns, Time};
-use super::log::{Held, Log, Row};
+use super::log::{HeldToken, Log, Row};
 use super::plain::ns;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,8 +117,9 @@ impl Model {
     ) -> ModelResult {
         let is_current = self.log.current() == Some(flight);
         let held = self.log.held(now);
-        let is_outdated = |held: &Held| self.log.is_of_another_configuration(held);
-        let outlives = |held: Held| is_outdated(&held) || token.left(now) >= held.token.left(now);
+        let is_outdated = |held: &HeldToken| self.log.is_of_another_configuration(held);
+        let outlives =
+            |held: HeldToken| is_outdated(&held) || token.left(now) >= held.token.left(now);
         let storage = if is_current && token.left(now) > 0 && held.is_none_or(outlives) {
             if self.log.is_awaited(flight) || held.as_ref().is_none_or(is_outdated) {
                 Storage::Kept
@@ -276,7 +277,7 @@ impl Model {
     }
 
     /// The held token, if it may be refreshed now.
-    fn refreshable(&self, now: Time) -> Option<Held> {
+    fn refreshable(&self, now: Time) -> Option<HeldToken> {
         let tokens = self.log.tokens(now);
         tokens
             .held
@@ -285,7 +286,7 @@ impl Model {
 
     /// A call at this time would start a refresh that it does not wait for.
     fn wants_caller(&self, now: Time) -> bool {
-        let is_due = |held: Held| held.token.age(now) >= self.log.plan(&held).due;
+        let is_due = |held: HeldToken| held.token.age(now) >= self.log.plan(&held).due;
         self.refreshable(now).is_some_and(is_due)
     }
 
