@@ -41,7 +41,7 @@ class KeycloakTokenManager {
   #version = 0;
   #token;
   #promise;
-  // The promise shared by all plain calls that find no token.
+  // The promise shared by all calls without options that wait for the same flight.
   #pending;
   #flights = NO_FLIGHTS;
   #logger;
@@ -163,7 +163,7 @@ class KeycloakTokenManager {
     this[deliver]();
   }
 
-  // The options that only this side of the boundary uses.
+  // Keeps the options that this side of the boundary uses.
   #adopt({ clientSecret, issuer, logger, resource, tokenEndpoint, tokenFetch }) {
     this.#logger = logger;
     this.#server = issuer ?? tokenEndpoint;
@@ -287,7 +287,7 @@ class KeycloakTokenManager {
     }
   }
 
-  // Takes the waiters of a flight that has landed; `undefined` if all of them have left.
+  // Takes the waiters of a flight that has landed; `undefined` if no call ever waited for it.
   #land(flight) {
     const waiters = this.#flights.get(flight);
     if (waiters === undefined) return undefined;

@@ -2,8 +2,9 @@
 
 /**
  * Loads the native binary: the one that was built in this checkout, or else the one in the package
- * that npm installs for the platform. If it cannot be loaded, the error says why and what to do. Reads no
- * other file, because each one would add a tenth to the time that loading the package takes.
+ * that npm installs for the platform. If it cannot be loaded, the error says why and what to do.
+ * Until then it reads no other file, because each one would add a tenth to the time that loading the
+ * package takes.
  */
 
 const { closeSync, existsSync, openSync, readSync } = require('node:fs');

@@ -1,8 +1,8 @@
 'use strict';
 
 /**
- * The callers that wait for one flight. Callers with the same options and without a signal share a
- * promise; each other caller has its own.
+ * The callers that wait for one flight. Calls of `getToken()` without options share a promise; each
+ * other call has its own.
  */
 class Waiters {
   #shared;

@@ -1,8 +1,8 @@
 //! The native runtime of the process, shared by the managers of all its threads.
 //!
 //! It starts with the first token request and runs until the process ends. One thread runs flights
-//! and timers; look-ups and file reads, which may hang, and the parsing of certificates run on
-//! separate threads.
+//! and timers. Look-ups and file reads, which may hang, run on separate threads, and so does the
+//! parsing of the certificates that Node trusts.
 
 use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;

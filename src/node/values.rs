@@ -1,4 +1,4 @@
-//! The plain objects that are passed to JavaScript.
+//! The plain objects that cross the boundary to JavaScript.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -194,7 +194,7 @@ impl Roots {
         all.any(|known| known.fingerprint == certificate.fingerprint)
     }
 
-    /// Whether a key in the chain, or the key of a trusted certificate, is too short.
+    /// Whether a key in the chain, or the key of a trusted certificate, is too short or too long.
     pub(super) fn have_refused_key<'a>(
         &self,
         mut chain: impl Iterator<Item = &'a CertificateDer<'a>>,

@@ -1,7 +1,7 @@
-//! The only I/O of the package: sends one token request over HTTP, and returns one answer or one
-//! classified failure.
+//! The only I/O of the package: sends one request over HTTP and returns one answer or one classified
+//! failure, reads files, and looks up names.
 //!
-//! It knows neither retries nor deadlines: a caller drops the future after its deadline. It does
+//! It knows neither attempts nor the deadline: a caller drops the future after its deadline. It does
 //! not interpret answers either. The trait and its errors are here and need no HTTP library; `http`
 //! is the only implementation over sockets, and `trust` decides which certificates TLS accepts.
 

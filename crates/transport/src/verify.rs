@@ -196,7 +196,7 @@ fn is_fault(fault: &CertificateError, expected: &webpki::Error) -> bool {
     }
 }
 
-/// Reports a short key as the cause of a bad signature.
+/// Reports a key that is too short or too long as the cause of a bad signature.
 fn signature_fault(error: rustls::Error, certificate: &CertificateDer<'_>) -> rustls::Error {
     let is_bad = error == rustls::Error::InvalidCertificate(CertificateError::BadSignature);
     if is_bad && Facts::of(certificate).is_some_and(|facts| facts.has_refused_key()) {

@@ -75,7 +75,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         // The rest, like the rare paths, is boxed to keep this future small: many acquisitions may
         // wait for admission at once.
         progress.requests.fetch_add(1, Ordering::Relaxed);
-        self.flight.is_sending();
+        self.flight.note_sending();
         let exchange = self.exchange(pass, &resolved.endpoint, progress, &redactor, |now| {
             let proof = self.client_proof(credential, &resolved, now)?;
             Ok((self.setup.config.grant.request(&resolved.endpoint, &proof), proof))
@@ -156,7 +156,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                 Err(TransportError::ConnectionReplaced) if !was_replaced => was_replaced = true,
                 Err(error) => {
                     let error = error.cleaned(redactor);
-                    return Err(self.unsent(error, endpoint));
+                    return Err(self.unanswered(error, endpoint));
                 }
                 Ok(answer) => return Ok(Exchange { sent, answer, with }),
             }
@@ -185,11 +185,11 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     ) -> Result<T::Pass, Failure> {
         let transport = &self.setup.transport;
         let pass = transport.admit(endpoint, identity, &progress.transport);
-        pass.await.map_err(|error| self.unsent(error, endpoint))
+        pass.await.map_err(|error| self.unanswered(error, endpoint))
     }
 
     /// The error for a request without an answer; it names discovery if `endpoint` is the issuer's.
-    fn unsent(&self, error: TransportError, endpoint: &TokenEndpoint) -> Failure {
+    fn unanswered(&self, error: TransportError, endpoint: &TokenEndpoint) -> Failure {
         let what = match &self.setup.config.target {
             Target::Issuer(issuer) if issuer.url() == endpoint => "discovery",
             _ => "token request",

@@ -9,8 +9,8 @@ pub enum Attempts {
     One,
     /// Up to three times: a token is held, or no caller waits.
     Few,
-    /// At least three times, and until half of the time before the deadline is over: callers wait,
-    /// and no token is held. A server that restarts meanwhile costs them seconds, not the token.
+    /// Up to three times, and further times until half of the time before the deadline is over:
+    /// callers wait, and no token is held. A server that restarts meanwhile costs them seconds, not the token.
     Many,
 }
 

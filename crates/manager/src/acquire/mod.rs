@@ -1,7 +1,7 @@
 //! One acquisition: a credential, its attempts and their result, within one deadline.
 //!
-//! It knows nothing of slots and callers; [`Acquisition::run`] returns an [`Acquired`] and has no
-//! effect beyond the requests that it sends.
+//! It decides nothing about the held token: [`Acquisition::run`] returns an [`Acquired`], and
+//! [`Flight`] is all that it knows of the callers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -40,7 +40,7 @@ pub(super) struct Acquisition<'a, C, T> {
 /// The flight for which a token is acquired.
 pub(super) trait Flight: Sync {
     /// Records that a token request is about to be sent.
-    fn is_sending(&self);
+    fn note_sending(&self);
 
     /// Whether callers wait now, and no token is held.
     fn is_needed(&self) -> bool;

@@ -22,7 +22,7 @@ struct Burst {
     /// The number of clears that were honoured.
     honoured: u32,
     last_call: Moment,
-    /// When a token was last adopted since the last honoured clear.
+    /// When the first token after the last honoured clear was adopted.
     replaced: Option<Moment>,
 }
 

@@ -96,7 +96,7 @@ impl Slot {
         is_due && self.refreshes_in_background && self.may_refresh(now)
     }
 
-    /// Whether the spacing of background refreshes allows one to start now.
+    /// Whether the cool-down and the spacing of background refreshes allow one to start now.
     fn may_refresh(&self, now: Moment) -> bool {
         !self.is_cooling(now) && self.refresh_spacing(now).is_zero()
     }

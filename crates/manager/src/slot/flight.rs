@@ -197,7 +197,7 @@ impl Slot {
     }
 
     /// Records that a flight is about to send a token request.
-    pub fn sending(&mut self, id: FlightId) {
+    pub fn note_sending(&mut self, id: FlightId) {
         if let State::Fetching(flight) | State::Refreshing(_, flight) = &mut self.state
             && flight.id == id
         {

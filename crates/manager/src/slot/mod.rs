@@ -2,9 +2,9 @@
 //! token again.
 //!
 //! Pure decisions over `now`: no I/O, no lock, no clock, no randomness. [`Slot::decide`] answers a
-//! caller, [`Slot::land`] takes a flight's result, and [`Slot::due_refresh`] starts a refresh that has
-//! become due. Three concerns are independent of the state and have their own types: the cool-down
-//! after failures, the spacing of rejections, and that of clears.
+//! caller, [`Slot::land`] takes a flight's result, and [`Slot::start_due_refresh`] starts a refresh that
+//! has become due. Concerns that are independent of the state have their own types: the cool-down
+//! after failures, the spacing of rejections and of clears, and tokens that the server repeats.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -157,7 +157,7 @@ impl Slot {
 
     /// The refresh that the passage of time has made due. `is_used` says whether the held token was
     /// handed out from the cache.
-    pub fn due_refresh(&mut self, now: Moment, is_used: bool) -> Option<NewFlight> {
+    pub fn start_due_refresh(&mut self, now: Moment, is_used: bool) -> Option<NewFlight> {
         self.advance(now);
         if self.is_refresh_due_without_call(now, is_used) {
             self.new_flight(now, None)

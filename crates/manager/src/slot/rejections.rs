@@ -50,7 +50,7 @@ struct Route {
     /// When the route first accepted the held token.
     accepted: Option<Moment>,
     /// Whether the route rejected the held token.
-    is_rejected: bool,
+    has_rejected: bool,
     /// Whether the unit that its last drop cost has not been given back; an acceptance gives it
     /// back.
     owes_unit: bool,
@@ -70,7 +70,7 @@ impl Route {
     /// not rejected it.
     fn is_healed(&self, now: Moment) -> bool {
         let heals = |accepted| now.since(accepted) >= self.spacing();
-        !self.is_rejected && self.accepted.is_some_and(heals)
+        !self.has_rejected && self.accepted.is_some_and(heals)
     }
 }
 
@@ -86,7 +86,7 @@ impl Rejections {
         let is_early = now.since(record.last_drop) < BETWEEN_DROPS;
         match record.routes.iter_mut().find(|route| route.id == id) {
             Some(route) => {
-                route.is_rejected = true;
+                route.has_rejected = true;
                 !is_early && !route.is_too_soon(now) && left > RESERVE
             }
             None => !is_early && left > 0,
@@ -115,7 +115,7 @@ impl Rejections {
             drops: drops.saturating_add(1),
             replaced: None,
             accepted: None,
-            is_rejected: false,
+            has_rejected: false,
             owes_unit: true,
         });
     }
@@ -127,7 +127,7 @@ impl Rejections {
         for route in &mut record.routes {
             route.replaced.get_or_insert(now);
             route.accepted = None;
-            route.is_rejected = false;
+            route.has_rejected = false;
         }
     }
 
@@ -152,7 +152,7 @@ impl Rejections {
         if let Some(record) = &mut self.0 {
             record
                 .routes
-                .retain(|route| route.is_rejected || route.replaced.is_none());
+                .retain(|route| route.has_rejected || route.replaced.is_none());
         }
     }
 }

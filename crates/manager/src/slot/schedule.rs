@@ -60,8 +60,8 @@ impl Life {
         part(self.granted, 10).max(SHORTEST_MINIMUM_PAUSE)
     }
 
-    /// Whether a token of age `age` meets a minimum so barely that a new request would soon be
-    /// needed.
+    /// Whether a token of age `age` misses a minimum, or meets it with less than a tenth of its life
+    /// to spare.
     #[must_use]
     pub fn barely_meets(&self, minimum: Duration, age: Duration) -> bool {
         let spare = self.hard.saturating_sub(age).checked_sub(minimum);

@@ -95,7 +95,7 @@ impl Line {
     }
 
     fn wakes(&mut self, time: u64, is_used: bool) -> Option<NewFlight> {
-        self.0.due_refresh(at(time), is_used)
+        self.0.start_due_refresh(at(time), is_used)
     }
 
     fn invalidates(&mut self, time: u64, token: &str) -> Invalidation {
@@ -122,7 +122,7 @@ fn a_forced_call_joins_a_flight_only_before_its_request_is_sent() {
     let mut line = Line::new();
     let flight = line.starts(0, Call::Any);
     assert_eq!(line.joins(1, Call::Forced), flight.flight);
-    line.0.sending(flight.flight);
+    line.0.note_sending(flight.flight);
     for (call, joins) in [
         (Call::Any, true),
         (Call::Minimum(ms(1)), true),

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::slot::{FlightId, NewFlight};
 use transport::Transport;
 
-/// The immutable inputs of a flight: a changed configuration creates a new manager.
+/// What every flight of a manager uses. A changed configuration creates a new manager.
 pub(crate) struct Setup<T> {
     pub(crate) config: Config,
     pub(crate) credentials: CredentialProvider,
@@ -95,8 +95,8 @@ impl<C: Clock, T: Transport> RunningFlight<C, T> {
 }
 
 impl<C: Clock, T: Transport> Flight for RunningFlight<C, T> {
-    fn is_sending(&self) {
-        self.manager.inner.lock().slot.sending(self.id);
+    fn note_sending(&self) {
+        self.manager.inner.lock().slot.note_sending(self.id);
     }
 
     fn is_needed(&self) -> bool {

@@ -144,19 +144,23 @@ impl<T> Inner<T> {
     }
 
     /// The refresh that the passage of time has made due.
-    pub(super) fn due_refresh(&mut self, now: Moment, hits: f64) -> Option<NewFlight> {
+    pub(super) fn start_due_refresh(&mut self, now: Moment, hits: f64) -> Option<NewFlight> {
         let is_used = self.usage.was_handed_out || hits > self.usage.hits_on_arrival;
-        self.slot.due_refresh(now, is_used)
+        self.slot.start_due_refresh(now, is_used)
     }
 
-    pub(super) fn flight(&mut self, new_flight: NewFlight) -> Option<(NewFlight, Arc<Setup<T>>)> {
+    /// Counts a flight that is about to start, and returns what it needs.
+    pub(super) fn prepare_flight(
+        &mut self,
+        new_flight: NewFlight,
+    ) -> Option<(NewFlight, Arc<Setup<T>>)> {
         let setup = Arc::clone(self.setup.as_ref()?);
         self.history.lock().counters.acquisitions += 1.0;
         Some((new_flight, setup))
     }
 
     /// Whether JavaScript may keep a copy of a token that the slot has dropped or replaced.
-    pub(super) fn lost_copies(&mut self) -> bool {
+    pub(super) fn take_lost_copies(&mut self) -> bool {
         let is_gone = self.shared_token.is_some() && self.shared_token != self.slot.token_id();
         if is_gone || self.published_token.is_some() {
             self.shared_token = self.published_token;

@@ -1,8 +1,8 @@
 //! A manager: one slot behind one lock, its published state, and the flights that it starts.
 //!
-//! The lock is held for a decision, never for an operation. Every change except closing
-//! and reconfiguring goes through [`Manager::transact`], which carries out the slot's decision after
-//! releasing the lock. The rules are in [`slot`](crate::slot); this module decides nothing itself.
+//! The lock is held for a decision, never for an operation. Every decision goes through
+//! [`Manager::transact`], which publishes it and sets the timer under the lock, and starts a flight
+//! after releasing it. The rules are in [`slot`](crate::slot); this module decides nothing itself.
 
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -195,11 +195,12 @@ impl<C: Clock, T: Transport> Manager<C, T> {
             let (result, new_flight) = decision(&mut inner, now);
             inner.track_token(hits);
             // The timer is set again below, so a refresh that is due by now must start here.
-            let new_flight = new_flight.or_else(|| inner.due_refresh(now, self.published.hits()));
+            let new_flight =
+                new_flight.or_else(|| inner.start_due_refresh(now, self.published.hits()));
             let version = self.publish(now, &mut inner);
             self.set_timer(now, &mut inner);
-            let flight = new_flight.and_then(|new_flight| inner.flight(new_flight));
-            (result, version, flight, inner.lost_copies())
+            let flight = new_flight.and_then(|new_flight| inner.prepare_flight(new_flight));
+            (result, version, flight, inner.take_lost_copies())
         };
         // A runtime that has shut down drops the flight immediately, which takes the lock.
         if let Some((new_flight, setup)) = flight {

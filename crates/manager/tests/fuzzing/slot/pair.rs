@@ -101,7 +101,7 @@ impl Comparison {
                 may_lose = clearing == Clearing::Dropped;
             }
             SlotEvent::Wake { is_used } => {
-                let new_flight = self.slot.due_refresh(at, is_used);
+                let new_flight = self.slot.start_due_refresh(at, is_used);
                 same("the wake", &new_flight, &self.model.wake(now, is_used))?;
             }
             SlotEvent::Succeed {
@@ -168,7 +168,7 @@ impl Comparison {
         let (now, at) = (self.now, moment(self.now));
         let mut successor = self.slot.hand_over(at, in_background, changes_grant);
         same("the slot handed over", &self.slot.token_id(), &None)?;
-        let new_flight = successor.due_refresh(at, false);
+        let new_flight = successor.start_due_refresh(at, false);
         self.slot = successor;
         let expected = self.model.configure(now, in_background, changes_grant);
         same("the change of configuration", &new_flight, &expected)
