@@ -195,8 +195,8 @@ export interface TokenFetchResponse {
   /** The URL of the response; an empty string counts as unknown. */
   readonly url?: string;
   /**
-   * The type of the response. `opaqueredirect` marks a redirect whose status is hidden, as in
-   * browsers.
+   * The type of the response. `opaqueredirect` marks a redirect whose status the platform hides, as
+   * browsers do.
    */
   readonly type?: string;
   /** A web stream or a Node stream. */
@@ -520,7 +520,7 @@ export interface AccessToken {
   tokenType: 'Bearer';
   /**
    * The granted scope: `scope` of the token response or, if the response has none, the requested
-   * scope. `undefined` if neither is set.
+   * scope. `undefined` if there is neither.
    */
   scope: string | undefined;
   /** The time at which the manager sent the successful token request, in ms since the epoch. */
@@ -616,7 +616,7 @@ export interface KeycloakTokenManagerSnapshot {
 export type KeycloakTokenErrorCode =
   /** The options are wrong. Not retryable. */
   | 'ERR_KEYCLOAK_CONFIG'
-  /** An argument of a call is wrong, or the request must not be sent. Not retryable. */
+  /** An argument of a call is wrong, or `fetch` must not send the request. Not retryable. */
   | 'ERR_KEYCLOAK_REQUEST'
   /** A secret, key, certificate or assertion cannot be read or used. Not retryable. */
   | 'ERR_KEYCLOAK_CREDENTIAL'
@@ -772,7 +772,7 @@ export class KeycloakTokenManager implements AsyncDisposable {
    * up to 60 s while the route rejects the replacements too. Without an argument, the method does
    * the same as {@link clearCache} and returns whether it dropped a token.
    *
-   * @param rejected The token that was rejected.
+   * @param rejected The token that the resource server rejected.
    * @param route A label for the part of the API that rejected the token, for example the URL
    *   without the query. Default: one label for all calls without a route.
    * @throws {KeycloakTokenError} `ERR_KEYCLOAK_REQUEST` if an argument is not a string.

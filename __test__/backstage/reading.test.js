@@ -24,7 +24,7 @@ const REFUSED = [
     { clientId: 'x' },
     /is clientId, but tokenEndpoint \(or issuer\) and clientSe/,
   ],
-  ['a secret alone', { clientSecret: CANARY }, /section has clientSecret, .* and clientId is missing/],
+  ['a secret alone', { clientSecret: CANARY }, /has clientSecret, .* and clientId is missing/],
   ['no secret', { ...WHOLE, clientSecret: undefined }, /but clientSecret \(or clientSecretFile\)/],
   [
     'an empty section',
