@@ -320,9 +320,8 @@ mod tests {
             ),
             (
                 name(&[]),
-                "the certificate has no subjectAltName, so it is not valid for \"sso.example\"; \
-                 issue it with a subjectAltName, or set tokenFetch: true to send token requests \
-                 with Node's TLS",
+                "the certificate has no subjectAltName, so it is not valid for \"sso.example\"; issue it \
+                 with a subjectAltName, or set tokenFetch: true to send token requests with Node's TLS",
             ),
             (CertificateError::Expired, "the certificate has expired"),
             (CertificateError::NotValidYet, "the certificate is not valid yet"),

@@ -30,9 +30,8 @@ pub(crate) use flight::Setup;
 use inner::Inner;
 use transport::Transport;
 
-const MINIMUM_MISSED: &str = "a caller requested a longer minimum validity than the server grants; \
-     the manager uses the cached token. Lower minValiditySeconds, or raise the client's access \
-     token lifespan";
+const MINIMUM_MISSED: &str = "the server grants less validity than a caller requested; the manager \
+     uses the cached token. Lower minValiditySeconds, or raise the client's access token lifespan";
 
 /// A token manager. It starts no runtime and no background work before the first token request.
 ///
