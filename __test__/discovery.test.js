@@ -90,7 +90,7 @@ describe('discovery', () => {
   for (const [name, answer, code, problem] of [
     ['a missing realm', { status: 404, body: noRealm }, 'HTTP', /check iss/],
     ['a redirect', { status: 302, body: {} }, 'PROTOCOL', /is a redirect/],
-    ['another path', { status: 404, body: {} }, 'HTTP', /not the issuer of a realm/],
+    ['another path', { status: 404, body: {} }, 'HTTP', /this URL is not an issuer/],
   ]) {
     test(`the error of ${name} says so`, async (t) => {
       const { endpoint, manager } = await start(t);

@@ -39,7 +39,7 @@ describe('a redirect to a login page', { concurrency: true }, () => {
     const { api, manager } = await startGateway(t, () => `${elsewhere}/login`);
     const call = manager.fetch('/agents', { method: 'POST', body: 'a' });
     const { message } = await rejection(call, 'ERR_KEYCLOAK_REQUEST');
-    assert.match(message, /leads to http:\/\/127\.0\.0\.2:9, probably a login page/);
+    assert.match(message, /redirects to http:\/\/127\.0\.0\.2:9, probably a login page/);
     assert.equal(api.requests.length, 1);
     assert.equal(await manager.getToken(), 'token-2');
   });

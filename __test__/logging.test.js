@@ -52,7 +52,7 @@ describe('log lines', { concurrency: true }, () => {
     const row = ['warn', 'info', 'debug'];
     assert.deepEqual(levels(lines), ['debug', ...row, ...row]);
     for (const message of at('warn')) {
-      assert.match(message, /refresh failed: ERR_KEYCLOAK_OAUTH.*status 400.*held token/);
+      assert.match(message, /refresh failed: ERR_KEYCLOAK_OAUTH.*status 400.*cached token/);
     }
     for (const message of at('info')) assert.match(message, /recovered/);
   });

@@ -133,7 +133,7 @@ const EXTENSION = { stricter: /critical extension that this client does not supp
 const SIGNATURE = {
   stricter: /signature that this client does not support, such as ECDSA with SHA-/,
 };
-const KEY_USAGE = /keyUsage is not that of a server/;
+const KEY_USAGE = /keyUsage does not fit a server/;
 const ONLY_INTERMEDIATE = /only an intermediate authority is trusted/;
 
 // [name, how the chain is made, result of the manager, TLS settings of the server]. The result is

@@ -79,7 +79,7 @@ describe('trust', { timeout: LIMIT_MS }, () => {
 
   for (const [name, certificate, expected] of [
     ['for another name', ours.wrongName, /"elsewhere\.example", not "127\.0\.0\.1"/],
-    ['that has expired', ours.expired, /certificate expired/],
+    ['that has expired', ours.expired, /the certificate has expired/],
   ]) {
     it(`a certificate ${name} is refused, unless skipTlsVerify is set`, async (t) => {
       const options = { ca: ours.ca.cert };

@@ -154,7 +154,7 @@ describe('a response of the function', { timeout: LIMIT_MS }, () => {
   }
 
   const NO_RESPONSE = /tokenFetch must return a Response/;
-  const REDIRECT = /is a redirect, which is never followed/;
+  const REDIRECT = /is a redirect, which the manager never follows/;
   const TOO_LARGE = /larger than 1 MiB/;
   const large = 'x'.repeat(MIB + 1);
   const length = { 'content-length': large.length };
@@ -392,7 +392,7 @@ test('tokenFetch excludes the options for connections, and one error reports all
     ({ code, message }) => {
       assert.equal(code, 'ERR_KEYCLOAK_CONFIG');
       for (const name of Object.keys(options)) {
-        const text = `${name}: cannot be used with tokenFetch, which makes its own connections; configure the function instead`;
+        const text = `${name}: does not work with tokenFetch, which makes its own connections; configure the function instead`;
         assert.ok(message.includes(text), `${name}: ${message}`);
       }
       return /clientId: expected/.test(message);

@@ -27,11 +27,11 @@ const failures = [
   {
     code: 'ERR_ACCESS_DENIED',
     means: 'Node was started without the permission to read the package',
-    advice: 'allow its folder with --allow-fs-read',
+    advice: 'allow the folder of the package with --allow-fs-read',
   },
   {
     pattern: /failed to map segment|Operation not permitted/,
-    means: 'its file system does not allow programs to be executed; it is mounted with noexec',
+    means: 'the package is on a file system that is mounted with noexec',
     advice: 'move node_modules (or the bundle) to a file system without noexec, or remount it',
   },
   {
@@ -41,7 +41,7 @@ const failures = [
   },
   {
     pattern: /ld-linux|libc\.musl|libc\.so|Error relocating/,
-    means: 'the binary was built for another C library than that of this Node (glibc or musl)',
+    means: 'the binary was built for another C library than this Node (glibc or musl)',
     advice: REINSTALL,
   },
   {

@@ -115,8 +115,8 @@ class OutgoingRequest {
       LOGIN_PATH.test(url.pathname);
     if (!isLogin) return undefined;
     return badRequest(
-      `redirect: leads to ${this.#placeOf(url)}, probably a login page, so the API did not accept the ` +
-        'token; nothing was sent there. Check which tokens the gateway of the API accepts',
+      `redirect: the API redirects to ${this.#placeOf(url)}, probably a login page, so the API ` +
+        'rejected the token; fetch sent no request there. Check which tokens its gateway accepts',
     );
   }
 
@@ -185,7 +185,7 @@ class OutgoingRequest {
       const place = this.#placeOf(url);
       throw badRequest(
         `${what}: ${place} is not the origin of resource.baseUrl (${this.#origin}), the only ` +
-          'origin that receives the token; no request was sent to it',
+          'origin that receives the token; fetch sent no request to it',
       );
     }
     if (url.username !== '' || url.password !== '') {

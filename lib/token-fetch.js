@@ -71,7 +71,7 @@ function inspect(response, asked) {
     ? response
     : {};
   if (type === 'opaqueredirect') {
-    return unusable(undefined, 'the answer is a redirect, which is never followed');
+    return unusable(undefined, 'the answer is a redirect, which the manager never follows');
   }
   const isReadable =
     isStream(body) || [arrayBuffer, text].some((method) => typeof method === 'function');

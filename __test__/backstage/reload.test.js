@@ -100,7 +100,7 @@ describe('an edit of the configuration', () => {
       assert.equal(errors.length, 1);
       assert.match(
         errors[0].message,
-        /^the change is ignored: configuration "boost\.kagenti\.auth"/,
+        /^the manager ignores the change: configuration "boost\.kagenti\.auth"/,
       );
       assert.match(errors[0].message, pattern);
       assert.equal(await tokens.getToken(), token);

@@ -43,7 +43,7 @@ const WRONG_URLS = {
   ],
   'a URL without the path of the server': [
     ({ url, tokenEndpoint }) => tokenEndpoint.replace(url, new URL(url).origin),
-    http(404, undefined, /not a token endpoint; Keycloak's is {base}/),
+    http(404, undefined, /not a token endpoint; a Keycloak token endpoint is {base}/),
   ],
 };
 

@@ -25,7 +25,7 @@ function readKeycloakTokenManagerOptions(config, key = DEFAULT_CONFIG_KEY) {
   const missing = missingIn(section);
   if (missing.length > 0) {
     const there = Object.keys(SECTION.properties).filter((name) => section.has(name));
-    const found = there.length > 0 ? `there is ${list(there)}` : 'it is empty';
+    const found = there.length > 0 ? `the section has ${list(there)}` : 'the section is empty';
     faults.add(`incomplete: ${found}, but ${list(missing)} is missing`);
   }
   faults.raise();

@@ -7,7 +7,7 @@ import type {
 
 /**
  * The service that a plugin receives: the methods of the one manager that all plugins of the
- * backend share. If one plugin drops a token, it is dropped for all.
+ * backend share. If one plugin drops a token, the manager drops the token for all plugins.
  *
  * @example
  * ```ts
@@ -43,10 +43,11 @@ export interface KeycloakTokenManagerService
  * declares it as a dependency, and the backend needs no further line. Its id is
  * `keycloak-token-manager`.
  *
- * The section holds those {@link KeycloakTokenManagerOptions} that YAML can express, under the same
- * names. If it is missing, incomplete or wrong, the plugins that depend on the service fail to
- * start, with `ERR_KEYCLOAK_CONFIG`. An edit takes effect while the backend runs, and callers keep
- * getting valid tokens. An edit that is wrong or removes the section is logged and ignored.
+ * The section accepts the {@link KeycloakTokenManagerOptions} that YAML can express, under the same
+ * names. If the section is missing, incomplete or wrong, the plugins that depend on the service
+ * fail to start, with `ERR_KEYCLOAK_CONFIG`. An edit takes effect while the backend runs, and
+ * callers keep getting valid tokens. The service logs and ignores an edit that is wrong or removes
+ * the section.
  *
  * @example
  * ```ts
@@ -75,7 +76,8 @@ export const keycloakTokenManagerServiceRef: ServiceRef<
 
 /**
  * The factory of {@link keycloakTokenManagerServiceRef}. Add it to a backend whose plugins carry
- * their own copies of this package: all of them then share one manager. It changes nothing else.
+ * their own copies of this package: all of them then share one manager. The factory changes nothing
+ * else.
  *
  * @example
  * ```ts
@@ -92,8 +94,8 @@ export const keycloakTokenManagerServiceFactory: ServiceFactory<
 /**
  * Creates a further service with a default factory and its own manager, for a second realm or
  * client. The package's configuration schema does not know its section. The app or plugin that
- * chooses the key must declare `clientSecret` with secret visibility, otherwise logs show it. For
- * the key `acme.auth`, in its `package.json`:
+ * chooses the key must declare `clientSecret` with secret visibility; otherwise, logs show the
+ * secret. For the key `acme.auth`, the `package.json` of that app or plugin contains:
  *
  * ```json
  * "configSchema": { "type": "object", "properties": { "acme": { "type": "object", "properties": {
@@ -126,10 +128,10 @@ export function createKeycloakTokenManagerServiceRef(options: {
  * manager itself. Numbers and booleans may be strings, since `${NAME}` yields strings. The manager
  * checks the values; this function checks the keys and their types.
  *
- * @param key The key of the section. Default `boost.kagenti.auth`.
+ * @param key The key of the section. Default: `boost.kagenti.auth`.
  * @returns `undefined` if the configuration has no such section.
- * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`, naming the key and everything that is
- *   missing, unknown or of a wrong type; never a value.
+ * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`. The message names the key of the section and
+ *   each option that is missing, unknown or of a wrong type, but never a value.
  * @example
  * ```ts
  * import type { RootConfigService } from '@backstage/backend-plugin-api';

@@ -36,10 +36,10 @@ function openSharedManager({ key, config, logger, lifecycle, tokenFetch }) {
       atKey(key, () => manager[reconfigure]({ ...changed, logger }));
       inUse = printed;
     } catch (error) {
-      logger.error(`the change is ignored: ${error.message}`);
+      logger.error(`the manager ignores the change: ${error.message}`);
       return;
     }
-    logger.info(`configuration "${key}" changed and is in use`);
+    logger.info(`the manager uses the changed configuration "${key}"`);
   });
   lifecycle.addShutdownHook(() => {
     subscription?.unsubscribe();

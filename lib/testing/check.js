@@ -33,7 +33,7 @@ const checks = {
     if (!isText(value)) refuse(name, 'a non-empty string');
   },
   clients(value, name) {
-    const expected = 'a record of at least one secret by client id, none of them empty';
+    const expected = 'a record of at least one secret, keyed by client id, both non-empty';
     if (!isObject(value)) refuse(name, expected);
     const entries = Object.entries(value).flat();
     if (entries.length === 0 || !entries.every(isText)) refuse(name, expected);
@@ -58,7 +58,7 @@ const checks = {
   },
   tls(value, name) {
     if (!isObject(value) || !isPem(value.key) || !isPem(value.cert)) {
-      refuse(name, 'an object with a key and a cert in PEM');
+      refuse(name, 'an object with a PEM key and a PEM cert');
     }
   },
   tokenSize(value, name) {

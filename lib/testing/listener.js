@@ -14,7 +14,7 @@ function makeServer(tls) {
   try {
     return https.createServer({ key: tls.key, cert: tls.cert });
   } catch (cause) {
-    throw new TypeError('tls must hold a key and a cert in PEM that belong together', { cause });
+    throw new TypeError('tls must hold a PEM key and a PEM cert that belong together', { cause });
   }
 }
 

@@ -96,7 +96,7 @@ impl FetchTransport {
         result.unwrap_or_else(|_| {
             Err(TransportError::Network {
                 fault: NetworkFault::Other,
-                detail: "the configuration changed before tokenFetch was called".to_owned(),
+                detail: "the configuration changed before the manager called tokenFetch".to_owned(),
             })
         })
     }
@@ -158,9 +158,8 @@ fn failure(code: Option<&str>, text: &str) -> TransportError {
             | "UNABLE_TO_VERIFY_LEAF_SIGNATURE" => TlsFault::UnknownIssuer,
             _ => TlsFault::Other,
         };
-        let detail = format!(
-            "{text} ({code}); the function of tokenFetch decides which certificates are trusted"
-        );
+        let detail =
+            format!("{text} ({code}); the tokenFetch function decides which certificates to trust");
         return TransportError::Tls { fault, detail };
     }
     match known(code) {

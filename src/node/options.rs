@@ -148,8 +148,8 @@ pub(super) fn parse<'env>(
         faults.push(
             "clientCertificate",
             &format!(
-                "it cannot be used together with an https proxy ({proxy_option}), because the \
-                 proxy would receive the certificate; use an http proxy"
+                "the option does not work with an https proxy ({proxy_option}), because the proxy \
+                 would receive the certificate; use an http proxy"
             ),
         );
     }

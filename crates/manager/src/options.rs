@@ -116,7 +116,7 @@ impl Options<'_> {
     fn target(&mut self) -> Option<Target> {
         const BOTH: &str = "expected exactly one of them, but both are given";
         const NEITHER: &str =
-            "expected one of them, an absolute http or https URL, but both are missing";
+            "expected one of them as an absolute http or https URL, but both are missing";
         let names = [table::TOKEN_ENDPOINT.name, table::ISSUER.name];
         let problem = match names.map(|name| self.has(name)) {
             [true, true] => Some(BOTH),
@@ -186,7 +186,7 @@ impl Options<'_> {
         let mut conflicts: Vec<_> = conflicts.map(|(name, _)| name.clone()).collect();
         conflicts.sort_unstable();
         for name in conflicts {
-            let problem = "cannot be used with tokenFetch, which makes its own connections; \
+            let problem = "does not work with tokenFetch, which makes its own connections; \
                            configure the function instead";
             self.faults.push(&name, problem);
         }

@@ -97,10 +97,10 @@ impl AnswerError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProtocolFault {
     /// A 3xx. Following it would send the secret to a URL that was not configured.
-    #[error("the answer is a redirect, which is never followed")]
+    #[error("the answer is a redirect, which the manager never follows")]
     Redirect,
     /// The body is encoded, although no encoding was offered to the server.
-    #[error("the answer is compressed with {0}, which was not requested")]
+    #[error("the answer is compressed with {0}, which the manager did not request")]
     Encoded(ContentEncoding),
     /// The body is not JSON, or contains a relevant member twice.
     #[error("the answer is not valid JSON")]

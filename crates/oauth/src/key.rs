@@ -93,7 +93,7 @@ enum KeyPair {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyFault {
     /// It contains no private key.
-    #[error("it contains no private key in PEM and is not a JSON Web Key")]
+    #[error("it contains no PEM private key and is not a JSON Web Key")]
     Missing,
     /// It is a public key or a certificate.
     #[error("it contains a public key or a certificate instead of a private key")]

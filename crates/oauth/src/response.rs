@@ -627,7 +627,7 @@ mod tests {
             assert!(read_answer(&plain, &Redactor::none(), NOW).is_ok(), "{header}");
         }
         let message = ProtocolFault::Encoded(ContentEncoding::Gzip).to_string();
-        assert_eq!(message, "the answer is compressed with gzip, which was not requested");
+        assert!(message.ends_with("gzip, which the manager did not request"), "{message}");
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub(super) enum ChainFault {
     NoRoot,
     #[error("the keyUsage of an authority's certificate does not include keyCertSign")]
     AuthorityMayNotSign,
-    #[error("its keyUsage is not that of a server: add digitalSignature, or omit keyUsage")]
+    #[error("its keyUsage does not fit a server: add digitalSignature, or omit keyUsage")]
     NotForServers,
     #[error("it is not for servers: issue it with extendedKeyUsage serverAuth, without nsCertType")]
     ForOtherPurpose,

@@ -52,7 +52,7 @@ pub(super) fn classify(error: reqwest::Error) -> TransportError {
             (unresolved.fault(), last)
         } else if error.is_connect() && error.is_timeout() {
             let limit = CONNECT_TIMEOUT.as_secs();
-            (NetworkFault::ConnectTimeout, format!("no connection within {limit} s"))
+            (NetworkFault::ConnectTimeout, format!("could not connect within {limit} s"))
         } else if let Some(known) = find::<io::Error>(&causes).and_then(|io| known_io(io.kind())) {
             (known.0, known.1.to_owned())
         } else if is_not_http(&causes) {
@@ -200,11 +200,12 @@ fn depends_on_roots(fault: &CertificateError) -> bool {
 
 fn certificate_detail(fault: &CertificateError) -> String {
     if let Some(fault) = ChainFault::within(fault) {
-        return format!("certificate not trusted: {fault}");
+        return format!("the certificate is not trusted: {fault}");
     }
     match fault {
-        fault if lacks_an_authority(fault) => "certificate not trusted: unknown issuer; if the \
-             certificate is genuine, add its authority to `ca`, `caFile` or NODE_EXTRA_CA_CERTS"
+        fault if lacks_an_authority(fault) => "the certificate is not trusted: it has an unknown \
+             issuer; if the certificate is genuine, add its authority to `ca`, `caFile` or \
+             NODE_EXTRA_CA_CERTS"
             .to_owned(),
         CertificateError::NotValidForNameContext {
             expected,
@@ -215,30 +216,30 @@ fn certificate_detail(fault: &CertificateError) -> String {
                 |name: &String| name.starts_with("DnsName(") || name.starts_with("IpAddress(");
             if !presented.iter().any(is_name) {
                 return format!(
-                    "certificate has no subjectAltName, so it is not valid for \"{expected}\"; \
+                    "the certificate has no subjectAltName, so it is not valid for \"{expected}\"; \
                      issue it with a subjectAltName, {USE_NODE}"
                 );
             }
-            format!("certificate is for {}, not \"{expected}\"", names(presented))
+            format!("the certificate is for {}, not \"{expected}\"", names(presented))
         }
-        CertificateError::NotValidForName => "certificate is for another host".to_owned(),
+        CertificateError::NotValidForName => "the certificate is for another host".to_owned(),
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "certificate expired".to_owned()
+            "the certificate has expired".to_owned()
         }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "certificate not valid yet".to_owned()
+            "the certificate is not valid yet".to_owned()
         }
-        CertificateError::BadSignature => "certificate not trusted: bad signature; if its \
-             authority has a new key, add the authority's new certificate to `ca`, `caFile` or \
-             NODE_EXTRA_CA_CERTS"
+        CertificateError::BadSignature => "the certificate is not trusted: it has a bad \
+             signature; if its authority has a new key, add the authority's new certificate to \
+             `ca`, `caFile` or NODE_EXTRA_CA_CERTS"
             .to_owned(),
         CertificateError::BadEncoding => {
-            format!("certificate cannot be parsed; issue another one, {USE_NODE}")
+            format!("the certificate cannot be parsed; issue another one, {USE_NODE}")
         }
         other => {
             let reason =
                 unsupported_feature(other).map_or_else(|| other.to_string(), ToOwned::to_owned);
-            format!("certificate not accepted: {reason}; issue another one, {USE_NODE}")
+            format!("the certificate is not accepted: {reason}; issue another one, {USE_NODE}")
         }
     }
 }
@@ -315,15 +316,15 @@ mod tests {
         for (fault, expected) in [
             (
                 name(&["DnsName(\"a.example\")", "IpAddress(127.0.0.1)"]),
-                "certificate is for \"a.example\", \"127.0.0.1\", not \"sso.example\"",
+                "the certificate is for \"a.example\", \"127.0.0.1\", not \"sso.example\"",
             ),
             (
                 name(&[]),
-                "certificate has no subjectAltName, so it is not valid for \"sso.example\"; issue it \
+                "the certificate has no subjectAltName, so it is not valid for \"sso.example\"; issue it \
                  with a subjectAltName, or set tokenFetch: true to send token requests with Node's TLS",
             ),
-            (CertificateError::Expired, "certificate expired"),
-            (CertificateError::NotValidYet, "certificate not valid yet"),
+            (CertificateError::Expired, "the certificate has expired"),
+            (CertificateError::NotValidYet, "the certificate is not valid yet"),
         ] {
             assert_eq!(certificate_detail(&fault), expected);
         }

@@ -77,8 +77,8 @@ impl HttpTransport {
         if identity.is_some() && proxy.is_some_and(ProxyUrl::is_https) {
             return Err(TransportError::Network {
                 fault: NetworkFault::ProxySetting,
-                detail: "an https proxy cannot be used with a client certificate, because the \
-                         proxy would receive it: use an http proxy"
+                detail: "a client certificate does not work with an https proxy, because the \
+                         proxy would receive the certificate: use an http proxy"
                     .to_owned(),
             });
         }

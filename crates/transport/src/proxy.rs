@@ -104,8 +104,8 @@ impl ProxySettings {
             {
                 Err(TransportError::Network {
                     fault: NetworkFault::ProxySetting,
-                    detail: "an https endpoint with an IPv6 address cannot be reached through a \
-                             proxy: use a host name, or exempt the address with NO_PROXY"
+                    detail: "the manager cannot reach an https endpoint with an IPv6 address \
+                             through a proxy: use a host name, or exempt the address with NO_PROXY"
                         .to_owned(),
                 })
             }
@@ -252,7 +252,7 @@ mod tests {
             outcome.err().map(|error| error.to_string())
         };
         let refused = error("https://[2001:db8::1]/t").unwrap();
-        assert!(refused.contains("IPv6 address cannot be reached through a proxy"), "{refused}");
+        assert!(refused.contains("IPv6 address through a proxy"), "{refused}");
         for endpoint in ["http://[2001:db8::1]/t", "https://[::2]/t", "https://192.0.2.1/t"] {
             assert_eq!(error(endpoint), None, "{endpoint}");
         }

@@ -286,7 +286,7 @@ impl TrustFile {
             _ => {
                 let certificates = PemCertificates::parse(&content);
                 let certificates =
-                    certificates.map_err(|error| fault(format!("cannot be used: {error}")))?;
+                    certificates.map_err(|error| fault(format!("is not usable: {error}")))?;
                 Ok(Arc::new(Self {
                     content,
                     certificates: Arc::new(certificates),

@@ -192,7 +192,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     fn unanswered(&self, error: TransportError, endpoint: &TokenEndpoint) -> Failure {
         let what = match &self.setup.config.target {
             Target::Issuer(issuer) if issuer.url() == endpoint => "discovery",
-            _ => "token request",
+            _ => "the token request",
         };
         let (is_unreachable, is_lasting) = (error.is_unreachable(), error.is_lasting());
         let error = Error::from_transport(what, error, &self.setup.config, endpoint);

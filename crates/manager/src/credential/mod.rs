@@ -59,7 +59,7 @@ impl Drop for SecretCall {
             let is_open = !matches!(progress, CallState::Settled(_));
             if is_open {
                 *progress = CallState::Settled(Err(Error::credential(
-                    "the clientSecret function is not called any more: the configuration changed",
+                    "the configuration changed before the clientSecret function returned a secret",
                 )));
             }
             is_open
@@ -199,7 +199,7 @@ impl CredentialFiles {
             Self::Key(path) => {
                 let file = CredentialFile::read("privateKeyFile", path).await?;
                 let key = SigningKey::parse(&file.text);
-                let key = key.map_err(|fault| file.fault(&format!("cannot be used: {fault}")))?;
+                let key = key.map_err(|fault| file.fault(&format!("is not usable: {fault}")))?;
                 Credential::Key(Arc::new(key))
             }
             Self::Identity { certificate, key } => {
@@ -254,7 +254,7 @@ async fn pem(option: &'static str, source: &PemSource) -> Result<Arc<Zeroizing<S
 
 /// The credential called `name` exists but cannot be used.
 pub(super) fn unusable(name: &str, detail: &str) -> Error {
-    Error::credential(&format!("{name} cannot be used: {detail}"))
+    Error::credential(&format!("{name} is not usable: {detail}"))
 }
 
 /// The text of a file that holds a credential.

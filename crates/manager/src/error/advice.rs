@@ -46,7 +46,7 @@ pub(super) fn oauth_advice(error: &str, description: Option<&str>, config: &Conf
              register the key, or set keyId to its kid"
         ),
         "unauthorized_client" => {
-            format!("{credential} of client \"{client}\" is wrong or its service account is off")
+            format!("{credential} of client \"{client}\" is wrong, or its service account is off")
         }
         "invalid_client" if says("Bearer-only") => {
             format!(
@@ -104,11 +104,11 @@ pub(super) fn oauth_advice(error: &str, description: Option<&str>, config: &Conf
 
 fn wrong_url(config: &Config) -> String {
     match config.target {
-        Target::Endpoint(_) => "this URL is not a token endpoint; Keycloak's is \
+        Target::Endpoint(_) => "this URL is not a token endpoint; a Keycloak token endpoint is \
              {base}/realms/{realm}/protocol/openid-connect/token"
             .to_owned(),
         Target::Issuer(_) => {
-            "this URL is not the issuer of a realm; Keycloak's is {base}/realms/{realm}".to_owned()
+            "this URL is not an issuer; a Keycloak issuer is {base}/realms/{realm}".to_owned()
         }
     }
 }

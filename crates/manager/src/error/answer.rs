@@ -17,7 +17,7 @@ impl Error {
         config: &Config,
         endpoint: &TokenEndpoint,
     ) -> Self {
-        Self::of_answer("token request", error, has_worked, config, endpoint)
+        Self::of_answer("the token request", error, has_worked, config, endpoint)
     }
 
     /// The issuer's discovery document is missing or unusable.

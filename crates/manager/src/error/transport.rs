@@ -14,7 +14,7 @@ impl Error {
     pub fn no_engine(config: &Config) -> Self {
         Self::new(
             ErrorKind::Network,
-            "no request was sent: the process has reached its limit of threads or file \
+            "the manager sent no request: the process has reached its limit of threads or file \
              descriptors; raise the limit",
         )
         .in_acquisition(config, config.target.endpoint(), 0, None)
@@ -55,8 +55,8 @@ impl Error {
         Self::new(
             ErrorKind::Timeout,
             format!(
-                "no token from {endpoint} within {limit} ms ({request}{stage}); {advice}, or raise \
-                 requestTimeoutMs"
+                "could not obtain a token from {endpoint} within {limit} ms ({request}{stage}); \
+                 {advice}, or raise requestTimeoutMs"
             ),
         )
     }
@@ -96,7 +96,7 @@ impl Error {
                 let hint = certificate_hint(config, fault == TlsFault::Refused);
                 Self::new(
                     ErrorKind::Tls,
-                    format!("no secure connection to {endpoint}: {detail}{hint}"),
+                    format!("could not open a secure connection to {endpoint}: {detail}{hint}"),
                 )
             }
             TransportError::BodyTooLarge { status } => {

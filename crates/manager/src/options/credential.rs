@@ -147,7 +147,7 @@ impl Options<'_> {
             Given::Text(text) if !text.is_empty() => text,
             Given::Record(members) => json_of(members),
             other => {
-                let expected = "a private key in PEM or a JSON Web Key";
+                let expected = "a PEM private key or a JSON Web Key";
                 self.faults.expected(NAME, expected, &other);
                 return None;
             }

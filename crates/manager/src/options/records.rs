@@ -9,7 +9,7 @@ impl Options<'_> {
         let mut parameters = Vec::with_capacity(given.len());
         for (name, value) in given {
             if RESERVED_PARAMETERS.contains(&name.as_str()) {
-                self.refuse_member(table::PARAMETERS, &name, "is set by the manager");
+                self.refuse_member(table::PARAMETERS, &name, "is a field that the manager sets");
                 continue;
             }
             match value {

@@ -30,8 +30,8 @@ pub(crate) use flight::Setup;
 use inner::Inner;
 use transport::Transport;
 
-const MINIMUM_MISSED: &str = "a caller requested a longer minimum validity than the server grants; \
-     the held token is used. Lower minValiditySeconds, or raise the client's access token lifespan";
+const MINIMUM_MISSED: &str = "the server grants less validity than a caller requested; the manager \
+     uses the cached token. Lower minValiditySeconds, or raise the client's access token lifespan";
 
 /// A token manager. It starts no runtime and no background work before the first token request.
 ///
@@ -298,12 +298,12 @@ impl<C: Clock, T: Transport> Manager<C, T> {
             }
             Err(error) if outcome.is_transition => {
                 let state = if outcome.fallback.is_some() {
-                    "; the held token is still valid and is used meanwhile"
+                    "; the cached token is still valid, and the manager uses it meanwhile"
                 } else {
                     ""
                 };
                 let code = error.kind().code();
-                self.log(Level::Warn, || format!("refresh failed: {code}: {error}{state}"));
+                self.log(Level::Warn, || format!("the refresh failed: {code}: {error}{state}"));
             }
             Err(_) => {}
         }
@@ -333,17 +333,17 @@ fn lifetime_message(warning: LifetimeWarning) -> String {
     let assumed = schedule::ASSUMED_LIFETIME.as_secs();
     match warning {
         LifetimeWarning::Unknown => format!(
-            "neither the token response nor the token gives a lifetime; assuming {assumed} s; \
-             check that the server returns expires_in"
+            "neither the token response nor the token gives a lifetime; the manager assumes \
+             {assumed} s; check that the server returns expires_in"
         ),
         LifetimeWarning::Over => format!(
-            "the token had already expired when it arrived; it is used for {assumed} s all the \
-             same. Check the access token lifespan and the session limits of the realm and the \
-             client, the clocks, and that no cache answers token requests"
+            "the token had already expired when it arrived; the manager uses it for {assumed} s \
+             all the same. Check the access token lifespan and the session limits of the realm and \
+             the client, the clocks, and that no cache answers token requests"
         ),
         LifetimeWarning::Repeated => {
             "the server returned the same token again after its lifetime; \
-             it is used as a new one. Check that no cache answers token requests"
+             the manager uses it as a new token. Check that no cache answers token requests"
                 .to_owned()
         }
     }
