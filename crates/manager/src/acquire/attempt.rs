@@ -189,8 +189,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         pass.await.map_err(|error| self.unanswered(error, endpoint))
     }
 
-    /// The error for a request without an answer. The error mentions discovery if `endpoint`
-    /// belongs to the discovery document.
+    /// The error for a request without an answer. The error names discovery if `endpoint` is the
+    /// URL of the issuer.
     fn unanswered(&self, error: TransportError, endpoint: &TokenEndpoint) -> Failure {
         let what = match &self.setup.config.target {
             Target::Issuer(issuer) if issuer.url() == endpoint => "discovery",
