@@ -97,7 +97,10 @@ class OutgoingRequest {
     return `${this.#base.href} ${isBelow ? '' : '/'}${rest.split('/', 2).join('/')}`;
   }
 
-  /** Whether the method is GET or HEAD, so that repeating the call changes nothing at the API. */
+  /**
+   * Whether the method is GET or HEAD, so that a repeated call does not change the state of the
+   * API.
+   */
   get isSafe() {
     return this.#method === 'GET' || this.#method === 'HEAD';
   }
@@ -250,8 +253,7 @@ function isReplayable(body) {
   return REPLAYABLE.has(body[Symbol.toStringTag]);
 }
 
-// `fetch` decodes header values as Latin-1, but reads the bytes of a redirect beyond ASCII as
-// UTF-8.
+// `fetch` decodes header values as Latin-1, but treats bytes beyond ASCII in a location as UTF-8.
 function decoded(location) {
   return /^[\x21-\x7e]*$/.test(location)
     ? location

@@ -47,8 +47,8 @@ function hashed(folder) {
   }
 }
 
-// Returns the content of a file, or nothing if the file is unreadable: Node warns about such a file
-// and continues, and this package continues without a warning.
+// Returns the content of a file as a list, which is empty if the file is unreadable: Node warns
+// about such a file and continues, and this package continues without a warning.
 function readable(file) {
   if (!file) return [];
   try {

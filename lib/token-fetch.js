@@ -14,8 +14,8 @@ const HEADERS = ['age', 'content-encoding', 'retry-after'];
 const MAX_CAUSES = 8;
 
 /**
- * The error for a body over the limit. `sendRequest` compares it by identity, because other code
- * may throw any value.
+ * The error for a body over the limit. This module compares it by identity, because other code may
+ * throw any value.
  */
 const TOO_LARGE = new Error('the body is too large');
 

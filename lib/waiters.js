@@ -7,8 +7,8 @@
 class Waiters {
   #shared;
   // The callers with their own promises, keyed by signal, so that each signal has one listener no
-  // matter how many callers use it. The map is created on demand, because most flights have no such
-  // caller.
+  // matter how many callers use it. The first such caller creates the map, because most flights
+  // have none.
   #own;
 
   get isEmpty() {
@@ -51,8 +51,8 @@ class Waiters {
   }
 
   /**
-   * Rejects the callers. If there is a `fallback` token, only the callers that forced a refresh are
-   * rejected; the others receive this token.
+   * Rejects the callers. With a `fallback` token, rejects only the callers that forced a refresh,
+   * and gives the token to the others.
    */
   fail(error, fallback) {
     if (fallback === undefined) this.#shared?.reject(error);

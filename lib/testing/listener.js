@@ -1,6 +1,6 @@
 'use strict';
 
-// The listening socket and its connections: it numbers, resets and closes them. It knows nothing
+// The listening socket and its connections: it numbers, resets and closes them. It does not know
 // about tokens.
 
 const { once } = require('node:events');
@@ -36,7 +36,7 @@ class Listener {
   constructor(tls, onRequest) {
     this.#scheme = tls ? 'https' : 'http';
     this.#server = makeServer(tls);
-    // Keeps idle connections open, so that a test can observe a client closing them.
+    // Keeps idle connections open, so that a test can observe how a client closes them.
     this.#server.keepAliveTimeout = 0;
     this.#server.on('connection', (socket) => this.#onConnection(socket));
     this.#server.on('secureConnection', (socket) => this.#onSecureConnection(socket));

@@ -50,7 +50,7 @@ pub struct Unreadable<'env> {
     pub code: &'static str,
     /// The error's message.
     pub message: &'static str,
-    /// Whether a retry may succeed, which is always false.
+    /// Whether a retry may succeed: always false.
     pub retryable: bool,
     /// The thrown value.
     pub cause: Unknown<'env>,

@@ -43,12 +43,11 @@ pub struct TokenData {
     pub token: Bearer,
     /// The scope of the token.
     pub scope: Option<String>,
-    /// In ms since the epoch.
+    /// When the request for the token was sent, in ms since the epoch.
     pub issued_at: f64,
-    /// In ms since the epoch.
+    /// When the token expires, in ms since the epoch.
     pub expires_at: f64,
-    /// JavaScript may keep the token while the shared version has this value; 0 if JavaScript may
-    /// not keep it.
+    /// JavaScript may keep the token while the shared version has this value; never if it is 0.
     pub version: u32,
 }
 
@@ -70,7 +69,7 @@ pub struct FailureData {
     pub retryable: bool,
     /// The code that Node gives to the system error.
     pub system_code: Option<String>,
-    /// HTTP status.
+    /// The HTTP status.
     pub status: Option<u32>,
     /// `error` of the response.
     pub oauth_error: Option<String>,
@@ -161,7 +160,7 @@ pub struct HeaderData {
 pub enum RequestOutcome {
     /// A complete answer.
     Answered {
-        /// HTTP status.
+        /// The HTTP status.
         status: u16,
         /// The headers that JavaScript read, keyed by their names in lower case.
         headers: HashMap<String, String>,
@@ -170,12 +169,12 @@ pub enum RequestOutcome {
     },
     /// The body is larger than the limit.
     TooLarge {
-        /// HTTP status.
+        /// The HTTP status.
         status: u16,
     },
     /// The answer cannot be a token response, whatever its body is.
     Unusable {
-        /// HTTP status, if the answer has one.
+        /// The HTTP status, if the answer has one.
         status: Option<u16>,
         /// Why the answer is unusable.
         detail: String,
@@ -196,19 +195,19 @@ pub struct SnapshotData {
     pub name: String,
     /// `empty`, `fresh`, `stale`, `failing` or `closed`.
     pub state: String,
-    /// Seconds.
+    /// The age of the held token, in seconds.
     pub token_age_seconds: Option<f64>,
-    /// Seconds.
+    /// The time until the held token is due for replacement, in seconds.
     pub seconds_to_soft_expiry: Option<f64>,
-    /// Seconds.
+    /// The time until the manager stops serving the held token, in seconds.
     pub seconds_to_hard_expiry: Option<f64>,
-    /// In ms since the epoch.
+    /// When the last acquisition succeeded, in ms since the epoch.
     pub last_success_at: Option<f64>,
     /// The last failure.
     pub last_failure: Option<LastFailure>,
     /// The counters of a manager.
     pub counters: CounterData,
-    /// In ms.
+    /// The durations of acquisitions, in ms.
     pub acquisition_latency_ms: Latencies,
 }
 
@@ -217,7 +216,7 @@ pub struct SnapshotData {
 pub struct LastFailure {
     /// The error's code.
     pub code: String,
-    /// In ms since the epoch.
+    /// When the acquisition failed, in ms since the epoch.
     pub at: f64,
 }
 

@@ -1,4 +1,4 @@
-//! When to request a token, and for which callers.
+//! Decides when to request a token, and for which callers.
 //!
 //! [`Manager`] ties the pure [`slot`] to a clock, a transport, a runtime and an [`EventSink`].
 

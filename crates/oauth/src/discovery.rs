@@ -61,7 +61,7 @@ impl Issuer {
     }
 }
 
-/// Why a string is not an issuer. `Display` says which value was expected.
+/// Why a string is not an issuer. `Display` names the expected value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IssuerFault {
     /// A token endpoint would have the same fault.
@@ -92,7 +92,7 @@ pub enum DiscoveryError {
     Answer(AnswerError),
     /// The document has a fault.
     Document {
-        /// HTTP status.
+        /// The HTTP status.
         status: u16,
         /// The fault.
         fault: DocumentFault,

@@ -103,7 +103,7 @@ pub fn is_host(host: &str) -> bool {
     !host.is_empty() && (host.starts_with('[') || host.bytes().all(is_name_byte))
 }
 
-/// Why a string is not a token endpoint. `Display` says which value was expected.
+/// Why a string is not a token endpoint. `Display` names the expected value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointFault {
     /// The URL is relative, or the string is not a URL.

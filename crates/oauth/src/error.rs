@@ -8,7 +8,7 @@ use super::response::ContentEncoding;
 pub enum AnswerError {
     /// The server refused with an error response (RFC 6749 §5.2).
     OAuth {
-        /// HTTP status.
+        /// The HTTP status.
         status: u16,
         /// `error`.
         error: String,
@@ -18,7 +18,7 @@ pub enum AnswerError {
     /// An HTTP error that does not concern the grant: a gateway's error page, a failing server, a
     /// path that does not exist.
     Http {
-        /// HTTP status.
+        /// The HTTP status.
         status: u16,
         /// `error`, if the body is JSON and contains it.
         error: Option<String>,
@@ -29,7 +29,7 @@ pub enum AnswerError {
     },
     /// An answer that is not a usable token response.
     Protocol {
-        /// HTTP status.
+        /// The HTTP status.
         status: u16,
         /// The fault.
         fault: ProtocolFault,

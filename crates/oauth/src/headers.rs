@@ -1,4 +1,4 @@
-//! Additional headers of token and discovery requests, such as those that API gateways require.
+//! Additional headers of token and discovery requests, such as headers that API gateways require.
 
 use std::sync::Arc;
 

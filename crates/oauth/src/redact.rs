@@ -34,7 +34,7 @@ const MAX_WORD: usize = 2;
 const FIELDS: [&str; 4] = ["secret", "assertion", "_token", "password"];
 
 /// Texts of Keycloak and codes of RFC 6749 on which the policy and the advice depend. They are
-/// constants, so they reveal nothing even if a secret is one of their words.
+/// constants, so they reveal no secret, even if one of their words is a secret.
 const KNOWN: &[&str] = &[
     "Realm does not exist",
     "access_denied",

@@ -26,7 +26,7 @@ const MAX_SECONDS: u64 = u32::MAX as u64;
 
 /// The parts of an HTTP answer that this grant uses.
 pub struct Answer {
-    /// HTTP status.
+    /// The HTTP status.
     pub status: u16,
     /// The `Retry-After` header, if it is usable.
     pub retry_after: Option<RetryAfter>,
@@ -179,7 +179,7 @@ pub struct TokenResponse {
 /// # Errors
 ///
 /// - [`AnswerError::OAuth`]: a 4xx whose body is a JSON object with a non-empty string `error`.
-///   Except 404, 405, 408 and 429, which concern the path or the load and not the grant.
+/// The exceptions are 404, 405, 408 and 429, which concern the path or the load, not the grant.
 ///   The charset does not matter, because only ASCII identifies the error.
 /// - [`AnswerError::Protocol`]: a 3xx, or a 2xx without a usable token.
 /// - [`AnswerError::Http`]: everything else.

@@ -83,7 +83,7 @@ impl ClientKey {
     }
 }
 
-/// A client that can be replaced while requests use it.
+/// A client that the process can replace while requests use it.
 pub(super) struct SharedClient {
     pub(super) key: ClientKey,
     tls: ClientConfig,
@@ -93,7 +93,7 @@ pub(super) struct SharedClient {
 #[derive(Clone)]
 struct Current {
     client: Client,
-    /// The number of times that the client was replaced.
+    /// The number of replacements of the client.
     generation: u64,
 }
 

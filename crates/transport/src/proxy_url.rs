@@ -93,7 +93,7 @@ impl fmt::Debug for ProxyUrl {
     }
 }
 
-/// Why a string is not the URL of a proxy. `Display` says which value was expected.
+/// Why a string is not the URL of a proxy. `Display` names the expected value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProxyFault {
     /// The URL is relative, or the string is not a URL.

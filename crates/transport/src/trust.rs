@@ -1,4 +1,4 @@
-//! The certificates that TLS accepts: those that Node trusts, plus the user's.
+//! The certificates that TLS accepts: the certificates that Node trusts, and the user's.
 //!
 //! JavaScript hands over Node's certificates as PEM, once per process. Collecting them takes
 //! milliseconds, so the transport first verifies a server against `ca`, `caFile` and
@@ -223,8 +223,7 @@ pub(super) enum Trust {
     Nobody,
     /// Accepts any certificate.
     Everybody,
-    /// Accepts certificates of these authorities: Node's, those in `NODE_EXTRA_CA_CERTS` and the
-    /// user's.
+    /// Accepts certificates from the authorities of Node, of `NODE_EXTRA_CA_CERTS` and of the user.
     Roots {
         /// Whether Node's certificates are available. They do not change afterwards.
         node: bool,

@@ -36,7 +36,8 @@ enum CallState {
     Settled(Result<Credential, Error>),
 }
 
-/// A call to the secret function, as seen by the thread that makes it. Dropping it ends the call.
+/// A call to the secret function, for the thread that makes the call. Dropping this value ends the
+/// call.
 #[derive(Debug)]
 pub struct SecretCall(watch::Sender<CallState>);
 
@@ -73,7 +74,7 @@ pub(super) struct CredentialProvider {
     source: CredentialConfig,
     /// The current call to the secret function, which acquisitions join.
     call: Mutex<Option<watch::Sender<CallState>>>,
-    /// The credential from files that the server last accepted.
+    /// The credential, read from files, that the server last accepted.
     accepted: Mutex<Option<Credential>>,
 }
 
@@ -123,7 +124,7 @@ impl CredentialProvider {
         }
     }
 
-    /// The credential from files that the server last accepted.
+    /// The credential, read from files, that the server last accepted.
     pub(super) fn accepted(&self) -> Option<Credential> {
         self.accepted.lock().clone()
     }

@@ -96,7 +96,7 @@ pub struct Details {
     pub retryable: bool,
     /// The code that Node gives to the system error.
     pub system_code: Option<&'static str>,
-    /// HTTP status.
+    /// The HTTP status.
     pub status: Option<u16>,
     /// `error` of the response, cleaned.
     pub oauth_error: Option<String>,

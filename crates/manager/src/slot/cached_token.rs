@@ -19,7 +19,7 @@ pub struct Token {
     pub sent: Moment,
     /// When the token expires by its own claims, since the Unix epoch.
     pub expiry: Option<Duration>,
-    /// The ages at which it becomes stale and expires.
+    /// The ages at which the token becomes stale and expires.
     pub life: Life,
 }
 
@@ -148,8 +148,8 @@ impl CachedToken {
         self.token.age(now) >= self.token.life.soft
     }
 
-    /// After a refresh that returned no better token, schedules the next one after half of the
-    /// remaining life.
+    /// Schedules the next refresh after half of the remaining life, because the last refresh
+    /// returned no better token.
     pub(super) fn postpone_refresh(&mut self, now: Moment) {
         let half = part(self.token.remaining(now), 2);
         self.due = self.token.age(now).saturating_add(half);

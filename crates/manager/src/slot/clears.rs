@@ -8,7 +8,7 @@ use crate::clock::Moment;
 
 /// The number of clears that the slot honours before spacing applies.
 const FREE: u32 = 3;
-/// After this time without a call, the count of clears starts anew.
+/// The time without a call after which the count of clears starts anew.
 const QUIET: Duration = Duration::from_secs(10);
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_mins(1);

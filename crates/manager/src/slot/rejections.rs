@@ -46,7 +46,7 @@ struct Record {
 #[derive(Clone, Debug)]
 struct Route {
     id: RouteId,
-    /// The number of drops in a row.
+    /// The number of consecutive drops.
     drops: u32,
     /// When the slot adopted the replacement; `None` until then.
     replaced: Option<Moment>,

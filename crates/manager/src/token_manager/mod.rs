@@ -216,7 +216,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         (result, version)
     }
 
-    /// Changes the version if it represents another token than before.
+    /// Changes the version if it no longer represents the same token.
     fn publish(&self, now: Moment, inner: &mut Inner<T>) -> u32 {
         let published_token = inner.slot.servable(now);
         if published_token != inner.published_token {
