@@ -179,7 +179,7 @@ pub struct TokenResponse {
 /// # Errors
 ///
 /// - [`AnswerError::OAuth`]: a 4xx whose body is a JSON object with a non-empty string `error`.
-/// The exceptions are 404, 405, 408 and 429, which concern the path or the load, not the grant.
+///   The exceptions are 404, 405, 408 and 429, which concern the path or the load, not the grant.
 ///   The charset does not matter, because only ASCII identifies the error.
 /// - [`AnswerError::Protocol`]: a 3xx, or a 2xx without a usable token.
 /// - [`AnswerError::Http`]: everything else.

@@ -198,8 +198,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         wait.min(part(self.setup.config.request_timeout, 2))
     }
 
-    /// Whether a token had expired when it arrived, because its response took too long or the
-    /// process was suspended meanwhile.
+    /// Whether a token had expired on arrival, because the response took too long or the process
+    /// was suspended meanwhile.
     fn arrived_expired(&self, sent: Moment, response: &TokenResponse) -> bool {
         match response.lifetime {
             Lifetime::Granted(lifetime) => self.clock.now().since(sent) >= lifetime,

@@ -68,15 +68,15 @@ pub(super) struct CachedToken {
 struct Successor {
     token: Arc<Token>,
     arrival: Moment,
-    /// The time after which the slot adopts it at the latest: half of the remaining time of the
-    /// held token.
+    /// The time after which the slot adopts the token at the latest: half of the remaining time of
+    /// the held token.
     longest: Duration,
     /// The random value for its refresh time.
     jitter: f64,
 }
 
 impl Successor {
-    /// Returns the time until the slot adopts it without a further event.
+    /// Returns the time until the slot adopts the token without a further event.
     fn settles_in(&self, now: Moment) -> Duration {
         let by_age = SETTLED_AGE.saturating_sub(self.token.age(now));
         by_age.min(self.longest.saturating_sub(now.since(self.arrival)))

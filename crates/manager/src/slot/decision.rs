@@ -141,11 +141,11 @@ pub enum Storage {
     Kept,
     /// The token replaces the held token once it has settled. No caller waited for it.
     Settling,
-    /// The slot does not keep the token: its flight was detached, it would expire before the held
-    /// token, it arrived in the unused last part of its lifetime, or no token arrived.
+    /// The slot does not keep the token: the flight was detached, the token would expire before the
+    /// held one or arrived in the unused last part of its lifetime, or no token arrived.
     NotKept,
-    /// The slot does not keep the token, because it had already expired on arrival. The waiters
-    /// receive it all the same, because its acquisition has already asked for another one.
+    /// The slot does not keep the token, because the token had already expired on arrival. The
+    /// waiters receive it all the same, because the acquisition has already asked for another one.
     Expired,
 }
 

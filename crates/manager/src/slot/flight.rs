@@ -158,8 +158,8 @@ impl Slot {
     }
 
     /// Records a new flight, which the caller of this function must start. `call` is the call that
-    /// waits for the flight; without one, it is a background flight. Returns `None` if a flight is
-    /// current or the slot is closed.
+    /// waits for the flight; a flight without one runs in the background. Returns `None` if a
+    /// flight is current or the slot is closed.
     pub(super) fn new_flight(&mut self, now: Moment, call: Option<Call>) -> Option<NewFlight> {
         let is_background = call.is_none();
         let id = FlightId(self.last_flight.wrapping_add(1));
