@@ -1,7 +1,7 @@
 /**
  * Reads the options of a manager from a Backstage configuration. The configuration schema defines
- * the options of a section and their types; the manager checks the values. All faults are reported
- * together, and none repeats a value, which might be a secret.
+ * the options of a section and their types; the manager checks the values. The error reports all
+ * faults together, and no fault repeats a value, which might be a secret.
  */
 'use strict';
 
@@ -12,7 +12,7 @@ const DEFAULT_CONFIG_KEY = 'boost.kagenti.auth';
 const SECTION = DEFAULT_CONFIG_KEY.split('.').reduce((at, key) => at.properties[key], configSchema);
 
 /**
- * The options in the section `key`; `undefined` if the configuration has no such section.
+ * Returns the options in the section `key`; `undefined` if the configuration has no such section.
  *
  * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` for a section that is incomplete or wrong.
  */
@@ -53,7 +53,7 @@ function missingIn(section) {
     .map(([name, [, ...others]]) => name + (others.length > 0 ? ` (or ${others[0]})` : ''));
 }
 
-/** Reads the members that a section has, by their schema. */
+/** Reads the members that a section has, according to their schema. */
 function readAll(section, { properties }, faults) {
   const options = {};
   for (const name of section.keys()) {
@@ -88,7 +88,7 @@ function read(section, key, alternatives, faults) {
   }
 }
 
-/** The alternative that a value matches; if none, the first one, which is a string. */
+/** Returns the alternative that a value matches, or else the first one, which is a string. */
 function branchFor(value, { anyOf }) {
   const fits = ({ type, const: constant }) =>
     type === 'array'
@@ -107,7 +107,8 @@ function readObject(section, key, schema, faults) {
   return readAll(inner, schema, faults);
 }
 
-// Read as a whole, because names of form fields, such as URNs, need not be configuration keys.
+// Reads the record as a whole, because names of form fields, such as URNs, need not be valid
+// configuration keys.
 function readStrings(inner, key, faults) {
   const fields = inner.get();
   for (const [name, value] of Object.entries(fields)) {
@@ -117,7 +118,7 @@ function readStrings(inner, key, faults) {
   return fields;
 }
 
-/** The faults of a section, reported together. */
+/** The faults of a section, which one error reports together. */
 class Faults {
   #key;
   #texts = [];

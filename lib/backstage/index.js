@@ -15,7 +15,10 @@ const { openSharedManager, viewFor } = require('./shared-manager.js');
 
 const DEFAULT_ID = 'keycloak-token-manager';
 
-/** Creates a further service, for a second realm or client. It needs no `backend.add` either. */
+/**
+ * Creates a further service, for a second realm or client. This service needs no `backend.add`
+ * either.
+ */
 function createKeycloakTokenManagerServiceRef({ id, configKey, tokenFetch }) {
   for (const [name, value] of Object.entries({ id, configKey })) {
     if (typeof value !== 'string' || value === '') {
@@ -29,8 +32,8 @@ function createKeycloakTokenManagerServiceRef({ id, configKey, tokenFetch }) {
   });
 }
 
-// The manager is created in the root context, which has only root-scoped services, so that all
-// plugins share one.
+// The factory creates the manager in the root context, which has only root-scoped services, so that
+// all plugins share one manager.
 function createFactory(service, key, tokenFetch) {
   return createServiceFactory({
     service,
@@ -53,7 +56,7 @@ const keycloakTokenManagerServiceRef = createKeycloakTokenManagerServiceRef({
   configKey: DEFAULT_CONFIG_KEY,
 });
 
-/** The default factory. Adding it makes all copies of this package in a backend share a manager. */
+/** The default factory. Adding it to a backend makes all copies of this package share a manager. */
 const keycloakTokenManagerServiceFactory = createFactory(
   keycloakTokenManagerServiceRef,
   DEFAULT_CONFIG_KEY,

@@ -1,6 +1,7 @@
 /**
- * The manager that all plugins of a backend share: created from the configuration, updated with it,
- * closed with the backend. Plugins receive views of it, because none may close it for the others.
+ * The manager that all plugins of a backend share. Its options follow the configuration, and it
+ * closes with the backend. Plugins receive views of the manager, because no plugin may close it for
+ * the others.
  */
 'use strict';
 
@@ -31,7 +32,7 @@ function openSharedManager({ key, config, logger, lifecycle, tokenFetch }) {
     try {
       const changed = readAll();
       const printed = print(changed);
-      // Most edits concern other sections, and applying one would end a cool-down.
+      // Most edits concern other sections, and applying an edit would end a cool-down.
       if (printed === inUse) return;
       atKey(key, () => manager[reconfigure]({ ...changed, logger }));
       inUse = printed;
@@ -49,8 +50,8 @@ function openSharedManager({ key, config, logger, lifecycle, tokenFetch }) {
 }
 
 /**
- * Compares options without keeping them, because they contain a secret. Functions are equal only to
- * themselves.
+ * Compares options without keeping them, because they contain a secret. A function is equal only to
+ * itself.
  */
 function fingerprints() {
   const key = randomBytes(32);
@@ -64,7 +65,10 @@ function fingerprints() {
     createHmac('sha256', key).update(JSON.stringify(options, numbered)).digest('base64');
 }
 
-/** A plugin's view: the manager's methods, and a `close` that leaves it open for the others. */
+/**
+ * Returns a plugin's view: the manager's methods, and a `close` that leaves the manager open for
+ * the other plugins.
+ */
 function viewFor(pluginId, manager) {
   const view = { pluginId };
   for (const name of SHARED_METHODS) view[name] = manager[name].bind(manager);

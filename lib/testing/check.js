@@ -114,7 +114,7 @@ const ANSWER = {
   dripMs: checks.interval,
 };
 
-/** A copy of a record with the known members that are not `undefined`, each checked. */
+/** Checks the known members of a record. Returns a copy without members that are `undefined`. */
 function checkMembers(value, known, what) {
   if (!isObject(value) || Array.isArray(value)) refuse(what, 'an object');
   const given = Object.entries(value).filter(([, member]) => member !== undefined);

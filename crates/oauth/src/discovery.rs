@@ -1,4 +1,4 @@
-//! Discovery of the token endpoint: the issuer, and the part of its metadata document (`OpenID`
+//! Discovers the token endpoint: the issuer, and the part of its metadata document (`OpenID`
 //! Connect Discovery 1.0 §4, RFC 8414) that this grant needs.
 
 use serde::Deserialize;
@@ -23,10 +23,10 @@ pub struct Issuer {
 }
 
 impl Issuer {
-    /// Parses `value`. A trailing slash is ignored.
+    /// Parses `value`. Ignores a trailing slash.
     ///
     /// # Errors
-    /// Says which property the URL lacks, without repeating the URL.
+    /// The error says which property the URL lacks, without repeating the URL.
     pub fn parse(value: &str) -> Result<Self, IssuerFault> {
         let url = TokenEndpoint::parse(value)?;
         if url.url().query().is_some() {
@@ -37,7 +37,7 @@ impl Issuer {
         Ok(Self { url, document })
     }
 
-    /// The configured URL, normalised.
+    /// Returns the configured URL, normalised.
     #[must_use]
     pub fn url(&self) -> &TokenEndpoint {
         &self.url
@@ -61,13 +61,13 @@ impl Issuer {
     }
 }
 
-/// Why a string is not an issuer. `Display` says what was expected.
+/// Why a string is not an issuer. `Display` names the expected value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IssuerFault {
-    /// The same as for a token endpoint.
+    /// A token endpoint would have the same fault.
     #[error(transparent)]
     Url(#[from] EndpointFault),
-    /// It has a query.
+    /// The URL has a query.
     #[error("a URL without a query")]
     Query,
 }
@@ -85,26 +85,26 @@ pub struct Metadata {
     pub methods: Option<Vec<String>>,
 }
 
-/// Why a document is not used.
+/// Why a document is unusable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DiscoveryError {
     /// The answer contains no document.
     Answer(AnswerError),
-    /// The document is wrong.
+    /// The document has a fault.
     Document {
-        /// HTTP status.
+        /// The HTTP status.
         status: u16,
-        /// What is wrong.
+        /// The fault.
         fault: DocumentFault,
     },
 }
 
-/// The fault of a document. Texts of the server are cleaned.
+/// The fault of a document. The texts of the server in it are clean.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DocumentFault {
-    /// It is not a JSON object.
+    /// The document is not a JSON object.
     Unreadable(ProtocolFault),
-    /// `issuer` is a different one.
+    /// `issuer` names a different issuer.
     Issuer(String),
     /// `token_endpoint` is missing or not an http URL.
     NoTokenEndpoint,
@@ -133,7 +133,7 @@ struct Aliases<'a> {
 /// Reads the document of `issuer`.
 ///
 /// # Errors
-/// The answer contains no document, or one that must not be used.
+/// The answer contains no document, or the client must not use the document.
 pub fn read_metadata(
     answer: &Answer,
     issuer: &Issuer,
@@ -180,7 +180,8 @@ fn read(answer: &Answer, issuer: &Issuer, redactor: &Redactor) -> Result<Metadat
     Ok(Metadata {
         token_endpoint: endpoint(members.token_endpoint)?,
         mtls_token_endpoint: match alias.map(|alias| endpoint(Some(alias))) {
-            // It concerns only clients with a certificate, which then use the other endpoint.
+            // The fault concerns only clients with a certificate, which then use the other
+            // endpoint.
             None | Some(Err(DocumentFault::NoTokenEndpoint)) => None,
             Some(alias) => Some(alias?),
         },

@@ -20,10 +20,10 @@ use tokio::time::Instant;
 
 use crate::scripted::{ScriptedTransport, Step, config};
 
-/// Tokio's paused time, and a wall clock that can be stepped independently.
+/// Tokio's paused time, and a wall clock that a test can step independently.
 pub struct SimulatedClock {
     origin: Instant,
-    /// The time since the epoch at the origin, in ms.
+    /// The time from the Unix epoch to the origin of the monotonic clock, in ms.
     wall_at_origin: AtomicI64,
 }
 
@@ -36,7 +36,7 @@ impl SimulatedClock {
         }
     }
 
-    /// Steps the wall clock: a correction of the time, or a machine that was suspended.
+    /// Steps the wall clock, as a correction of the time or a suspension of the machine does.
     pub fn step_wall(&self, by_ms: i64) {
         self.wall_at_origin.fetch_add(by_ms, Ordering::SeqCst);
     }
@@ -54,7 +54,7 @@ impl Clock for SimulatedClock {
     }
 }
 
-/// An ended flight, with the version for which its token may be kept.
+/// A flight that has ended, its result, and the version for which JavaScript may keep the token.
 pub type FlightEnd = (FlightId, FlightResult, u32);
 
 /// Records events.
@@ -88,7 +88,7 @@ impl EventSink for RecordingSink {
     }
 }
 
-/// The engine of this runtime, with timers by this clock.
+/// Returns the source of an engine that uses the current runtime, and whose timers use this clock.
 pub fn engine_source<C: Clock>(clock: &Arc<C>) -> EngineSource {
     let timers = Arc::new(Timers::default());
     let engine = Engine {
@@ -156,7 +156,8 @@ impl World {
         self.manager = self.manager.reconfigured(config, transport, sink);
     }
 
-    /// The result for a caller of any token, as JavaScript would see it: its text or an error.
+    /// Asks for any token. Returns the result as JavaScript would see it: the text of a token, or
+    /// an error.
     pub async fn any(&mut self) -> Result<String, Error> {
         let result = match self.manager.ask(Call::Any) {
             Reply::Token(token, _) => Ok(token),
@@ -181,7 +182,7 @@ impl World {
         }
     }
 
-    /// The next flight that ends.
+    /// Waits for the end of the next flight.
     pub async fn flight_end(&mut self) -> FlightEnd {
         self.flight_ends.recv().await.expect("a sink")
     }
@@ -191,12 +192,12 @@ impl World {
         (self.flight(), self.calls.recv().await.expect("a sink"))
     }
 
-    /// The simulated time.
+    /// Returns the simulated time.
     pub fn now(&self) -> Moment {
         self.clock.now()
     }
 
-    /// The elapsed simulated time.
+    /// Returns the simulated time that has passed since `start`.
     pub fn since(&self, start: Moment) -> Duration {
         self.now().since(start)
     }

@@ -1,6 +1,6 @@
 //! A raw loopback server whose script is the test itself: it accepts, reads, answers and breaks
-//! connections when the test says so. Nothing runs in the background, so nothing can die unseen;
-//! every wait ends after [`LIMIT`] and fails the test.
+//! connections when the test says so. It has no background tasks, so no task can fail unnoticed.
+//! Every wait ends after [`LIMIT`] and fails the test.
 
 use std::{future::Future, io::ErrorKind, net::SocketAddr, task::Poll, time::Duration};
 
@@ -12,7 +12,7 @@ use tokio::{
 use transport::{HttpTransport, Progress, Transport, TransportError};
 use zeroize::Zeroizing;
 
-/// The longest a test waits for one event.
+/// The longest time that a test waits for one event.
 pub const LIMIT: Duration = Duration::from_secs(10);
 
 /// Waits for `event` with a time limit.
@@ -22,15 +22,15 @@ pub async fn soon<F: Future>(event: F) -> F::Output {
         .expect("the event did not come")
 }
 
-/// Lets every task that is ready run, as often as it takes for a connection whose answer was read
-/// to be back in the pool. Nothing tells when it is.
+/// Lets every task that is ready run several times, until a connection whose answer was read is
+/// back in the pool. The HTTP library does not report this event.
 pub async fn settle() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
 }
 
-/// A request to `url` with a small form.
+/// Creates a request to `url` with a small form.
 pub fn token_request(url: &str) -> TokenRequest {
     TokenRequest {
         endpoint: TokenEndpoint::parse(url).unwrap(),
@@ -40,7 +40,7 @@ pub fn token_request(url: &str) -> TokenRequest {
     }
 }
 
-/// The length of the body that follows this head.
+/// Returns the length of the body that follows this head.
 pub fn content_length(head: &str) -> usize {
     let length = head.lines().find_map(|line| {
         let line = line.to_ascii_lowercase();
@@ -78,14 +78,14 @@ impl Server {
         Peer { stream }
     }
 
-    /// Accepts, and reads the first request.
+    /// Accepts a connection and reads its first request.
     pub async fn accept_request(&self) -> Peer {
         let mut peer = self.accept().await;
         peer.request().await;
         peer
     }
 
-    /// Whether a client that connected is not accepted yet.
+    /// Whether a client has connected that the server has not accepted yet.
     pub async fn has_caller(&self) -> bool {
         settle().await;
         let accept = std::future::poll_fn(|cx| Poll::Ready(self.listener.poll_accept(cx)));
@@ -99,7 +99,8 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Reads one request: the head as sent, and the body that its Content-Length announces.
+    /// Reads one request: the head as the client sent it, and the body that its Content-Length
+    /// announces.
     pub async fn request(&mut self) -> (String, Vec<u8>) {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
@@ -115,14 +116,14 @@ impl Peer {
         soon(self.stream.write_all(bytes.as_ref())).await.unwrap();
     }
 
-    /// Reads as many bytes as the caller names.
+    /// Reads exactly `N` bytes.
     pub async fn read<const N: usize>(&mut self) -> [u8; N] {
         let mut bytes = [0; N];
         soon(self.stream.read_exact(&mut bytes)).await.unwrap();
         bytes
     }
 
-    /// Reads a length in one byte, then the bytes.
+    /// Reads a length in one byte, and then as many bytes.
     pub async fn read_counted(&mut self) -> Vec<u8> {
         let [count] = self.read().await;
         let mut bytes = vec![0; usize::from(count)];
@@ -130,7 +131,7 @@ impl Peer {
         bytes
     }
 
-    /// A 200 after which the connection stays open.
+    /// Sends a 200 and keeps the connection open.
     pub async fn answer(&mut self, body: &str) {
         let length = body.len();
         self.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}"))
@@ -143,13 +144,13 @@ impl Peer {
         self.answer(body).await;
     }
 
-    /// Closes with RST instead of FIN.
+    /// Closes the connection with RST instead of FIN.
     pub fn reset(self) {
         self.stream.set_zero_linger().unwrap();
     }
 
-    /// Sends no more, as a server that closes an idle connection, and waits for the client to close
-    /// its end.
+    /// Closes the sending side, as a server does with an idle connection, and waits for the client
+    /// to close its own side.
     pub async fn close(mut self) {
         self.stream.shutdown().await.unwrap();
         self.closed().await;
@@ -165,7 +166,7 @@ impl Peer {
     }
 }
 
-/// Sends a request as a manager does, but once.
+/// Sends a request as a manager does, but without a second attempt.
 pub async fn exchange(
     transport: &HttpTransport,
     request: &TokenRequest,

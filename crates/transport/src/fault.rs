@@ -1,4 +1,5 @@
-//! Maps the errors of sockets, TLS and HTTP to [`TransportError`]: by type, never by text.
+//! Maps the errors of sockets, TLS and HTTP to [`TransportError`], by their types and never by
+//! their texts.
 
 use std::{
     error::Error,
@@ -17,7 +18,7 @@ use super::{
 /// The longest detail, in characters.
 const MAX_DETAIL: usize = 300;
 
-/// The longest chain of causes that is followed.
+/// The maximum number of causes to follow.
 const MAX_CAUSES: usize = 16;
 
 const PROXY_AUTHENTICATION_REQUIRED: u16 = 407;
@@ -25,7 +26,7 @@ const PROXY_AUTHENTICATION_REQUIRED: u16 = 407;
 /// Advice for certificates and servers that Node's TLS accepts and this client refuses.
 const USE_NODE: &str = "or set tokenFetch: true to send token requests with Node's TLS";
 
-/// The library exports this type only as the error of its service.
+/// The HTTP library exports this type only as the error of its service.
 type TunnelError = <Tunnel<HttpConnector> as Service<::http::Uri>>::Error;
 
 /// Classifies a failure. Drops the URL in the error, because it may contain a secret.
@@ -60,7 +61,7 @@ pub(super) fn classify(error: reqwest::Error) -> TransportError {
         } else if error.is_connect() || error.is_builder() || find::<io::Error>(&causes).is_some() {
             (NetworkFault::Other, last)
         } else {
-            // The remaining errors mean that an open connection ended.
+            // Every remaining error means that an open connection ended.
             (NetworkFault::CutShort, last)
         };
     TransportError::Network {
@@ -74,7 +75,7 @@ pub(super) fn is_lost_connection(error: &reqwest::Error) -> bool {
     !error.is_connect() && !error.is_builder() && !is_not_http(&causes(error))
 }
 
-/// Whether the connection ended without TLS `close_notify`, or before the HTTP response did.
+/// Whether the connection ended without TLS `close_notify`, or before the end of the HTTP response.
 pub(super) fn lacks_close_notify(error: &reqwest::Error) -> bool {
     let fault = find::<io::Error>(&causes(error)).map(io::Error::kind);
     fault == Some(ErrorKind::UnexpectedEof)
@@ -84,7 +85,7 @@ fn is_not_http(causes: &[&(dyn Error + 'static)]) -> bool {
     find::<hyper::Error>(causes).is_some_and(hyper::Error::is_parse)
 }
 
-/// The detail for a proxy that made no tunnel. `None` if the error has its own cause.
+/// Returns the detail for a proxy that opened no tunnel, or `None` if the error has its own cause.
 fn tunnel_detail(error: &TunnelError) -> Option<&'static str> {
     Some(match error {
         TunnelError::ProxyAuthRequired => PROXY_AUTHENTICATION,
@@ -102,7 +103,7 @@ fn tunnel_detail(error: &TunnelError) -> Option<&'static str> {
 const PROXY_AUTHENTICATION: &str = "proxy authentication failed (status 407): check the user name \
                                     and password in the proxy URL";
 
-/// The error for a proxy that answered instead of forwarding the request.
+/// Returns the error for a proxy that answered instead of forwarding the request.
 pub(super) fn refusal(status: u16) -> Option<TransportError> {
     (status == PROXY_AUTHENTICATION_REQUIRED).then(|| TransportError::Network {
         fault: NetworkFault::Proxy,
@@ -110,7 +111,7 @@ pub(super) fn refusal(status: u16) -> Option<TransportError> {
     })
 }
 
-/// The last cause of a type is the most precise.
+/// Returns the last cause of a type, because it is the most precise.
 fn find<'a, E: Error + 'static>(causes: &[&'a (dyn Error + 'static)]) -> Option<&'a E> {
     causes.iter().rev().find_map(|cause| cause.downcast_ref())
 }
@@ -130,7 +131,8 @@ fn known_io(kind: ErrorKind) -> Option<(NetworkFault, &'static str)> {
     })
 }
 
-/// The error and its causes. Looks inside an [`io::Error`], whose `source` skips the wrapped error.
+/// Returns the error and its causes. Looks inside an [`io::Error`], whose `source` skips the
+/// wrapped error.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> Vec<&'a (dyn Error + 'static)> {
     let mut causes = Vec::new();
     let mut cause = Some(error);
@@ -187,8 +189,8 @@ fn tls_detail(error: &rustls::Error) -> String {
 }
 
 /// Whether no trusted authority signed the certificate. The verifier refuses a self-signed
-/// certificate that is marked as an authority, such as those of `openssl req -x509`, for that mark
-/// before it looks for a trusted root.
+/// certificate that is marked as an authority, as `openssl req -x509` creates it, because of that
+/// mark and before it looks for a trusted root.
 fn lacks_an_authority(fault: &CertificateError) -> bool {
     matches!(fault, CertificateError::UnknownIssuer) || is_authority_as_server(fault)
 }
@@ -244,7 +246,7 @@ fn certificate_detail(fault: &CertificateError) -> String {
     }
 }
 
-/// Names the feature that the verifier does not support, in the terms of RFC 5280.
+/// Returns the feature that the verifier does not support, by its name in RFC 5280.
 fn unsupported_feature(fault: &CertificateError) -> Option<&'static str> {
     let other: &webpki::Error = match fault {
         CertificateError::UnsupportedSignatureAlgorithmContext { .. }
@@ -269,7 +271,8 @@ fn unsupported_feature(fault: &CertificateError) -> Option<&'static str> {
     })
 }
 
-/// The names in a certificate, which come as `DnsName("a.example")` or `IpAddress(127.0.0.1)`.
+/// Returns the names in a certificate. The TLS library writes them as `DnsName("a.example")` or
+/// `IpAddress(127.0.0.1)`.
 fn names(presented: &[String]) -> String {
     let bare = |name: &String| {
         let inner = name
@@ -280,7 +283,7 @@ fn names(presented: &[String]) -> String {
     presented.iter().map(bare).collect::<Vec<_>>().join(", ")
 }
 
-/// Makes foreign text safe to show.
+/// Makes a text from outside the package safe to show.
 pub(super) fn clean(text: &str) -> String {
     text.chars().take(MAX_DETAIL).flat_map(escape).collect()
 }

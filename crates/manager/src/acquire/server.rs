@@ -1,4 +1,4 @@
-//! What acquisitions have learnt about the server.
+//! The facts that acquisitions have learnt about the server.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -9,29 +9,29 @@ use parking_lot::Mutex;
 use crate::clock::Moment;
 use oauth::Metadata;
 
-/// How long a document is remembered.
+/// How long acquisitions remember a document.
 const LIFE: Duration = Duration::from_hours(24);
 
-/// What acquisitions have learnt about a server. It outlives changes of other options.
+/// The facts that acquisitions have learnt about a server. They outlive changes of other options.
 #[derive(Default)]
 pub(crate) struct KnownServer {
-    /// The discovery document of an issuer as it was last read.
+    /// The discovery document of the issuer, and when an acquisition last read it.
     found: Mutex<Option<(Arc<Metadata>, Moment)>>,
     /// Whether the token endpoint has returned a token.
     pub(crate) has_worked: AtomicBool,
-    /// When the request that returned the last token was sent.
+    /// When the last successful request was sent.
     pub(crate) last_success: Mutex<Option<Moment>>,
 }
 
 impl KnownServer {
-    /// The document, unless it is too old.
+    /// Returns the document, unless it is too old.
     pub(crate) fn known(&self, now: Moment) -> Option<Arc<Metadata>> {
         let found = self.found.lock();
         let (metadata, read) = found.as_ref()?;
         (now.since(*read) < LIFE).then(|| Arc::clone(metadata))
     }
 
-    /// The document that was read last, for messages.
+    /// Returns the document whatever its age, for messages.
     pub(crate) fn last(&self) -> Option<Arc<Metadata>> {
         self.found.lock().as_ref().map(|(last, _)| Arc::clone(last))
     }
@@ -41,7 +41,7 @@ impl KnownServer {
         *self.found.lock() = Some((metadata, now));
     }
 
-    /// Forgets a document whose endpoint does not exist.
+    /// Forgets a document whose endpoint does not exist or is unreachable.
     pub(crate) fn forget(&self, metadata: &Arc<Metadata>) {
         self.found
             .lock()

@@ -1,4 +1,4 @@
-//! What the reader of an error message can do about the server's answer.
+//! The advice in error messages about the server's answer.
 
 use crate::config::{Config, Target};
 use oauth::ClientAuthentication;
@@ -24,7 +24,7 @@ pub(super) fn oauth_advice(error: &str, description: Option<&str>, config: &Conf
             "client \"{client}\" requires another authentication method for its secret; \
              set clientAuthentication"
         ),
-        // Older servers wrap these texts in a longer sentence.
+        // Older versions of Keycloak wrap these texts in a longer sentence.
         "invalid_client" | "unauthorized_client" if says("issued in the future") => {
             "the clock of this machine is ahead of the server's; correct it".to_owned()
         }
@@ -113,7 +113,7 @@ fn wrong_url(config: &Config) -> String {
     }
 }
 
-/// The name of the client's credential in messages.
+/// Returns the name of the client's credential in messages.
 fn name_of_credential(method: ClientAuthentication) -> &'static str {
     match method {
         ClientAuthentication::SecretPost
