@@ -48,7 +48,7 @@ function run(command, args, { limitSeconds = 900, forbidden, capture = false, en
       fault ??= why;
       if (child.pid !== undefined) endGroup(child.pid, 'SIGKILL');
     };
-    const timer = setTimeout(() => stop(`not over after ${limitSeconds} s`), limitSeconds * 1000);
+    const timer = setTimeout(() => stop(`still running after ${limitSeconds} s`), limitSeconds * 1000);
     if (child.pid !== undefined) groups.add(child.pid);
     for (const [from, to] of [
       [child.stdout, process.stdout],
