@@ -18,7 +18,7 @@ async function runChild(name, options, { binary = process.execPath, ...more } = 
     const { stdout } = await promisify(execFile)(binary, args, settings);
     return JSON.parse(stdout.slice(stdout.lastIndexOf('\n')));
   } catch (error) {
-    const why = error.killed ? `still running after ${settings.timeout / 1000} s` : error.stderr?.trim();
+    const why = error.killed ? `timeout after ${settings.timeout / 1000} s` : error.stderr?.trim();
     throw new Error(`${name}: ${why || error.message}`);
   }
 }

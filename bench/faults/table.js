@@ -195,7 +195,7 @@ const rows = [
     begin: (cell) => setAnswer(cell, { fault: 'hang' }),
     during: ({ arrived }) => arrived(),
   }),
-  row('callers that abort', 'half of them, after 50 ms, server silent', ['AbortError', ...TIMEOUT], {
+  row('aborting callers', 'half of them, after 50 ms, server silent', ['AbortError', ...TIMEOUT], {
     abortAfterMs: ABORT_AFTER_MS,
     ...PAST_DEADLINE,
     ...answering({ fault: 'hang' }),
