@@ -1,6 +1,6 @@
 'use strict';
 
-// The check that a binary requires only the libraries that every system of its kind has.
+// The check that a binary requires only libraries that every supported system has.
 
 const assert = require('node:assert/strict');
 const { readFileSync, writeFileSync } = require('node:fs');
@@ -14,7 +14,7 @@ const { makeFolder } = require('./support/files.js');
 const own = ownTarget();
 const file = path.join(__dirname, '..', findBinary(own));
 
-/** The faults of a file with this content. */
+/** Checks a file with this content and returns the faults. */
 function faultsOf(t, bytes, name) {
   const copy = path.join(makeFolder(t), 'binary');
   writeFileSync(copy, bytes);

@@ -1,6 +1,6 @@
 'use strict';
 
-// Programs for which a file of the test replaces `/etc/hosts`.
+// Runs programs for which a file of the test replaces `/etc/hosts`.
 
 const assert = require('node:assert/strict');
 const { spawnSync } = require('node:child_process');
