@@ -58,7 +58,7 @@ describe('cached read', { timeout: LIMIT_MS }, () => {
     const age = (performance.now() - sent) / 1000;
     assert.ok(reads > 1000, `${reads} reads`);
     // The manager does not use the last quarter of such a short life.
-    assert.ok(age >= 0.7 && age < life, `it was given for ${age} s`);
+    assert.ok(age >= 0.7 && age < life, `returned for ${age} s`);
     const next = manager.getToken();
     assert.ok(isPending(next), 'the next promise is pending');
     assert.notEqual(await next, first);

@@ -306,7 +306,7 @@ describe('a body that must be drained before the next request', { concurrency: t
       after: (check) => afterwards.push(check),
       /** Makes an endless body, and checks that the manager does not cancel it. */
       watched() {
-        const cancel = () => checks.push(() => assert.fail('it was cancelled'));
+        const cancel = () => checks.push(() => assert.fail('cancelled'));
         return giving(CHUNK, { cancel });
       },
     };

@@ -49,7 +49,7 @@ describe('without close', { timeout: LIMIT_MS }, () => {
     const since = performance.now();
     const before = count('test-client');
     await until(() => performance.now() - since > dueMs, 'the refreshes would be due');
-    assert.ok(count('control') > 2, 'the one that stays is refreshed');
+    assert.ok(count('control') > 2, 'the open manager refreshes');
     assert.equal(count('test-client'), before);
     program.goOn();
     assert.equal((await program.ended()).code, 0);

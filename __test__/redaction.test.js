@@ -52,7 +52,7 @@ describe('the secret and the token', { concurrency: true }, () => {
       const program = run(t, 'heap.js', args, { execArgv: ['--expose-gc'], limitMs: LIMIT_MS });
       program.goOn(`${secret}${token}`);
       const { held, control, length, ...others } = await program.result();
-      assert.ok(length > 0 && control.secret > 0, 'a secret that is held is found');
+      assert.ok(length > 0 && control.secret > 0, 'a held secret is found');
       assert.ok(held.token > 0, 'a cached token is found');
       assert.equal(held.secret, 0);
       for (const [when, counts] of Object.entries(others)) {

@@ -139,7 +139,7 @@ describe('a credential that is replaced under load', { concurrency: true }, () =
         const messages = failures.map(({ message }) => message);
         assert.deepEqual(messages, []);
         assert.ok(count >= 4 * CALLS_PER_SECOND, `${count} calls`);
-        assert.ok(endpoint.refusalCount > 0, 'some refresh came between the two');
+        assert.ok(endpoint.refusalCount > 0, 'a refresh came between the two');
       });
     }
   }
@@ -174,7 +174,7 @@ describe('a file and a server that differ', { concurrency: true }, () => {
     const { endpoint, put, sent, refresh } = await start(t);
     endpoint.state.believes = { secret: 'second' };
     const call = refresh();
-    await until(() => endpoint.refusalCount === 1, 'the former one is refused');
+    await until(() => endpoint.refusalCount === 1, 'the server refuses it');
     put('second');
     await call;
     assert.deepEqual(sent(), ['first', 'second']);

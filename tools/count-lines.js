@@ -20,7 +20,7 @@ const RUST_TOKEN =
 
 const countLines = (text) => text.split('\n').filter((line) => line.trim() !== '').length;
 
-/** Counts the lines of a Rust file, and those of its tests separately. */
+/** Counts the lines of a Rust file, and separately the lines of its tests. */
 function rustLines(text) {
   const rest = text.replace(RUST_TOKEN, (token) =>
     token.replace(/\S/g, /^\/[/*]/.test(token) ? ' ' : '_'),

@@ -12,7 +12,7 @@ const FOLDER = path.join('__test__', 'real-keycloak');
 
 /** Runs the tests, with one server for all files that do not start their own. */
 async function testKeycloak(files = filesIn(FOLDER, '.test.js'), isBuffered = false) {
-  // These modules read the release from the environment when they are loaded.
+  // These modules read the release from the environment when Node loads them.
   const { missingPrerequisites } = require('./keycloak');
   const { shareServer } = require(path.join(root, FOLDER, 'support', 'keycloak.js'));
   const canStart = process.env.CI || missingPrerequisites() === undefined;

@@ -3,7 +3,7 @@
 // The whole check, as stages. `npm test` runs the stages of the table, `npm run test:long` runs
 // long stages that a commit does not need, and `npm test -- <stage> …` runs the named stages of
 // either table; `clippy` means all stages whose names start with `clippy-`. If a stage fails, the
-// next ones still run, unless it was the installation or the build.
+// next stages still run, unless the installation or the build failed.
 
 const fs = require('node:fs');
 const path = require('node:path');

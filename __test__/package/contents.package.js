@@ -71,7 +71,7 @@ describe('the main package', { timeout: LIMIT_MS }, () => {
     );
     const types = [...main.files.keys()].filter((file) => file.endsWith('.d.ts'));
     for (const file of [...types, 'README.md', 'LICENSE']) {
-      assert.ok(main.files.get(file).equals(read(file)), `${file} is another one`);
+      assert.ok(main.files.get(file).equals(read(file)), `${file} differs`);
     }
     const schema = 'config.schema.json';
     assert.deepEqual(JSON.parse(main.files.get(schema)), JSON.parse(read(schema)));

@@ -1,6 +1,6 @@
 'use strict';
 
-// Starts programs, by default those of this folder, each in its own process.
+// Starts programs, by default from this folder, each in its own process.
 
 const assert = require('node:assert/strict');
 const { spawn } = require('node:child_process');

@@ -60,7 +60,7 @@ describeWithKeycloak('a Keycloak that', { own: {} }, (keycloak) => {
     await assertRecovery(up, lateLoad, RECOVERED_WITHIN_MS);
 
     assert.ok(served > CALLS_PER_SECOND, `${served} calls`);
-    assert.equal(hits, served, 'they got the held token at once');
+    assert.equal(hits, served, 'callers got the held token at once');
     assertFailures(load, 'ERR_KEYCLOAK_TIMEOUT');
     assertFailures(lateLoad, 'ERR_KEYCLOAK_TIMEOUT');
     const [first] = lateLoad.calls;

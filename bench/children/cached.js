@@ -1,8 +1,9 @@
 'use strict';
 
-// Measures reads while a token is held: nanoseconds per call of each side, round by round. With
-// `threads`, each of this number of workers has a manager of each side, all workers read from the
-// same side at the same time, and the result is the wall time per call of all workers together.
+// Measures reads while the manager holds a token: nanoseconds per call of each side, round by
+// round. With `threads`, each of this number of workers has a manager of each side, all workers
+// read from the same side at the same time, and the result is the wall time per call of all workers
+// together.
 
 const { once } = require('node:events');
 const { Worker, isMainThread, parentPort, workerData } = require('node:worker_threads');

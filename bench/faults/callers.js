@@ -124,7 +124,7 @@ class Callers {
     this.#look('error', [String(error), error.stack, JSON.stringify(error), inspected]);
   }
 
-  /** Counts a call that is over; returns false if it was counted before. */
+  /** Counts a settled or hung call; returns false if it has already counted the call. */
   #end(call) {
     if (!this.#pending.delete(call)) return false;
     this.#figures.hung += this.#isHung(call) ? 1 : 0;

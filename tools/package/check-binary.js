@@ -78,7 +78,7 @@ const readCpu = {
 /** Describes the faults of the binary. */
 function binaryFaults(file, name) {
   const { os, cpu, libc } = targets[name];
-  const found = readCpu[os](file) || 'something else';
+  const found = readCpu[os](file) || 'another system';
   if (found !== cpu) return [`it is for ${found}, not for ${os} on ${cpu}`];
   return os === 'linux' ? linuxFaults(readElf(file), libc) : [];
 }

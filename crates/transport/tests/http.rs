@@ -333,7 +333,7 @@ async fn abandoned_request_frees_its_place_and_its_connection() {
     let transport = transport();
     for _ in 0..=MAX_REQUESTS_PER_ORIGIN {
         let peer = tokio::select! {
-            _ = send(&transport, &server) => panic!("nobody answered"),
+            _ = send(&transport, &server) => panic!("no answer"),
             peer = server.accept_request() => peer,
         };
         peer.closed().await;

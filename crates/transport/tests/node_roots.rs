@@ -66,5 +66,5 @@ async fn roots_of_node_are_requested_when_they_are_needed() {
     set_node_roots(&fs::read_to_string(certificates.path("late")).unwrap());
     let other = certificates.serve("other");
     tls_detail(other.ask(&unnamed).await);
-    assert!(asked.try_recv().is_err(), "they are there");
+    assert!(asked.try_recv().is_err(), "the roots are set");
 }

@@ -119,7 +119,7 @@ fn piece(secret: &str, choices: &mut Choices) -> String {
     chars.into_iter().skip(from).take(8).collect()
 }
 
-/// The secret, with a chosen spelling for each character except those of the mark.
+/// The secret, with a chosen spelling for each character outside the mark.
 fn spelled(secret: &str, choices: &mut Choices) -> String {
     let mut text = String::new();
     for char in secret.chars() {
