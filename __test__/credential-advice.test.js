@@ -80,7 +80,7 @@ describe('a refused credential with', { timeout: LIMIT_MS }, () => {
 const CLIENT = 'extendedKeyUsage=clientAuth';
 const with509 = (pem) => pem.replaceAll(' CERTIFICATE', ' X509 CERTIFICATE');
 
-// [the form, the certificate and its key, how its text is changed]
+// [the form, the certificate and its key, a function that changes its text]
 const FORMS = [
   ['of X.509 version 1', { extensions: '' }],
   ['with an unknown critical extension', { extensions: `${CLIENT}\n1.2.3.4=critical,ASN1:NULL` }],

@@ -34,7 +34,7 @@ const readable = path.join(os.tmpdir(), `authority-${process.pid}.pem`);
 fs.writeFileSync(readable, known.ca.cert, { mode: 0o644 });
 after(() => fs.rmSync(readable));
 
-/** A folder in OpenSSL's form, in which certificates are named by the hash of their subject. */
+/** A folder in OpenSSL's form, which names certificates by the hash of their subject. */
 function hashed({ certFile }, name) {
   const folder = fs.mkdtempSync(path.join(known.directory, 'hashed-'));
   const args = ['x509', '-hash', '-noout', '-in', certFile];
@@ -98,7 +98,7 @@ const ROWS = [
 describe('trust', { concurrency: 2 }, () => {
   /**
    * Runs such a program and returns the verdicts of the manager and of Node; `undefined` if the
-   * test is skipped.
+   * function skips the test.
    */
   async function verdicts(t, { server = known.server, env, execArgv, major, ...more }) {
     const { options = {}, set = {}, user = '' } = more;

@@ -1,6 +1,6 @@
 'use strict';
 
-// The credentials have their own file, so that a side whose load time is measured loads no other
+// The credentials have their own file, so that the measured load time of a side includes no other
 // code.
 
 module.exports = { clientId: 'bench', clientSecret: 'bench-secret' };

@@ -1,6 +1,7 @@
 'use strict';
 
-// Runs the token endpoint of a scenario in its own process, so that its work is not measured.
+// Runs the token endpoint of a scenario in its own process, so that no measurement includes its
+// work.
 
 const path = require('node:path');
 const { RemoteProcess } = require('./remote.js');

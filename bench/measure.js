@@ -1,7 +1,7 @@
 'use strict';
 
-// Statistics, clocks and counts of the scenarios. Two sides are compared by the median of the
-// ratios of each round: a disturbance affects both sides of a round, while it would change a ratio
+// Statistics, clocks and counts of the scenarios. They compare two sides by the median of the
+// ratios of all rounds: a disturbance affects both sides of a round, while it would change a ratio
 // of two medians.
 
 const fs = require('node:fs');
@@ -40,8 +40,8 @@ function compare({ figure, unit, ours, other, against = 'plain', atMost }) {
 }
 
 /**
- * Rows that compare our rounds with the rounds of other sides. Each side is given with its bar as
- * `[side, atMost]`; a side without results has no row.
+ * Rows that compare our rounds with the rounds of other sides. `[side, atMost]` names a side and
+ * its bar; a side without results has no row.
  */
 function compareSides(figure, unit, results, sides) {
   return sides

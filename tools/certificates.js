@@ -61,7 +61,7 @@ function openssl(directory, command) {
 /**
  * Makes a certificate and returns `{ name, key, cert, keyFile, certFile }`, with the key and the
  * certificate as PEM texts. Without `by` the certificate is self-signed; with empty `extensions` it
- * has version 1. The files are named after `name`.
+ * has version 1. `name` is also the name of the files.
  */
 function makeCertificate(directory, number, options) {
   const { by, key: kind = 'P-256', extensions = by ? LEAF : AUTHORITY, sign = '-sha256' } = options;

@@ -15,7 +15,7 @@ const { build, install } = require('./setup.js');
 const { loom, miri, threadSanitizer } = require('./sanitizers.js');
 const { testKeycloak } = require('./test-keycloak.js');
 
-// A program cannot be linked with the addon, because Node provides the addon's symbols.
+// The linker cannot link a program with the addon, because Node provides the addon's symbols.
 const core = ['--locked', '--workspace', '--no-default-features'];
 /** The crates that the manager must not depend on. */
 const FORBIDDEN_CRATES = ['napi', 'napi-derive', 'napi-sys', 'rustls', 'hyper', 'reqwest'];

@@ -1,7 +1,7 @@
 'use strict';
 
 // Checks the section "The way of a token" of CONTRIBUTING.md against the code: the given file must
-// define every function and type of the tables once, and the number of both is limited.
+// define every function and type of the tables once, and the tables may not exceed a limit.
 
 const HEADING = '## The way of a token';
 const MOST = { functions: 15, types: 4 };

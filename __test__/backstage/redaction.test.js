@@ -89,7 +89,7 @@ for (const release of ['newest', 'oldest']) {
       endpoint.setSecret('test-client', ROTATED);
       const text = configFile(endpoint.tokenEndpoint, ROTATED);
       await writeFile(file, text, { flag: 'r+' });
-      await until(() => backend.output().includes('changed and is in use'), 'the backend applies the edit');
+      await until(() => backend.output().includes('changed and is in use'), 'the edit is in use');
       assert.equal((await post('token')).status, 200);
       await post('log/after');
       await until(() => /after <\*\*\*>/.test(backend.output()), 'the redacted line is there');

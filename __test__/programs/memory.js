@@ -84,7 +84,7 @@ const tasks = {
     tell(tokens);
   },
 
-  /** A manager that is dropped with a refresh in progress. */
+  /** A manager that the program drops with a refresh in progress. */
   async dropInFlight() {
     let manager = open();
     const reference = new WeakRef(manager);

@@ -17,7 +17,7 @@ function makeSecret(random) {
   return `${words[0]}+${words[1]}%/é"${words[2]}\\&= ${words[3]}`;
 }
 
-/** Looks like a JWT but is not one. */
+/** A value that looks like a JWT but is not a JWT. */
 function makeToken(random) {
   return `eyJ${word(random, 40)}.${word(random, 90)}.${word(random, 80)}`;
 }

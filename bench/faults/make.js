@@ -2,7 +2,7 @@
 
 // Makes a manager of each side with the same credential from the same source. As the program of a
 // worker, this file makes a manager of each side, which still waits for its first token when the
-// worker is terminated.
+// parent terminates the worker.
 
 const fs = require('node:fs');
 const { isMainThread, workerData } = require('node:worker_threads');

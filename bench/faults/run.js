@@ -24,7 +24,7 @@ const FAULT_MS = 2_000;
 const RECOVERY_LIMITS_MS = { ours: 20_000, plain: 5_000 };
 /** The time limit for the end of a process, on a busy machine. */
 const EXIT_LIMIT_MS = 5_000;
-/** The time limit after which a process is killed, which fails its row. */
+/** The time limit after which the parent kills a process, which fails its row. */
 const CELL_LIMIT_MS = 60_000;
 
 /**

@@ -136,7 +136,7 @@ const rows = [
   }),
   row('connection reset', '', NETWORK, answering({ fault: 'reset' })),
   row('dead kept connection', 'acknowledges, never answers', TIMEOUT, {
-    // The life is short enough for the connection to be kept until the refresh.
+    // The life is so short that the client keeps the connection until the refresh.
     expiresIn: 20,
     bufferSeconds: 10,
     ageMs: 12_000,

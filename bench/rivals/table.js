@@ -3,7 +3,7 @@
 // The rivals: packages from npm that get client-credentials tokens, each used as its documentation
 // says. `load()` imports the package and returns a function that creates a manager with
 // `getToken()` and `clearCache()` for a token endpoint. This file loads no package by itself,
-// because the time of loading is measured.
+// because the bench measures the time of loading.
 
 const { clientId, clientSecret } = require('../credentials.js');
 

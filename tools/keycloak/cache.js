@@ -22,7 +22,7 @@ function unpackedFolder(version) {
   return path.join(cacheFolder(), `keycloak-${version}`);
 }
 
-/** Returns the entry's folder; `make(folder)` fills it first if there is none. */
+/** Returns the entry's folder; `make(folder)` first fills an entry that does not exist. */
 async function cached(folder, make) {
   if (existsSync(folder)) return folder;
   const temporary = `${folder}.making-${randomBytes(6).toString('hex')}`;

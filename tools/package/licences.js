@@ -1,7 +1,7 @@
 'use strict';
 
-// Writes THIRD-PARTY.txt of a platform package: everything that is linked into the binary, with its
-// licences. The file contains a text that several parts share only once.
+// Writes THIRD-PARTY.txt of a platform package: all parts that the linker puts into the binary,
+// with their licences. The file contains a text that several parts share only once.
 
 const fs = require('node:fs');
 const path = require('node:path');

@@ -50,7 +50,7 @@ ${OPTIONS}${PROGRAM}
 `,
 };
 
-/** Checks the output of a program, and the major version of Node if one is given. */
+/** Checks the output of a program, and optionally the major version of Node. */
 function checkOutput(output, major) {
   const { node, ...others } = JSON.parse(output);
   assert.deepEqual(others, { hasToken: true, code: 'ERR_KEYCLOAK_OAUTH', isError: true });

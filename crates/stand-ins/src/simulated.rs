@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use crate::scripted::{ScriptedTransport, Step, config};
 
-/// Tokio's paused time, and a wall clock that can be stepped independently.
+/// Tokio's paused time, and a wall clock that a test can step independently.
 pub struct SimulatedClock {
     origin: Instant,
     /// The time since the epoch at the origin, in ms.
@@ -54,7 +54,7 @@ impl Clock for SimulatedClock {
     }
 }
 
-/// An ended flight, with the version for which its token may be kept.
+/// An ended flight, with the version for which callers may keep its token.
 pub type FlightEnd = (FlightId, FlightResult, u32);
 
 /// Records events.

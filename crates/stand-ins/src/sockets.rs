@@ -22,8 +22,8 @@ pub async fn soon<F: Future>(event: F) -> F::Output {
         .expect("the event did not come")
 }
 
-/// Lets every ready task run, often enough for a connection whose answer was read to return to the
-/// pool. The client does not report the return.
+/// Lets every ready task run, often enough for a connection to return to the pool after the client
+/// has read the answer. The client does not report the return.
 pub async fn settle() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
@@ -85,7 +85,7 @@ impl Server {
         peer
     }
 
-    /// Whether a client has connected and is not accepted yet.
+    /// Whether a client has connected that the server has not yet accepted.
     pub async fn has_caller(&self) -> bool {
         settle().await;
         let accept = std::future::poll_fn(|cx| Poll::Ready(self.listener.poll_accept(cx)));

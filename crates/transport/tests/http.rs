@@ -1,5 +1,5 @@
-//! The transport over plain sockets: the bytes that are sent, the connections that are used, and
-//! the classification of failures.
+//! The transport over plain sockets: the bytes that it sends, the connections that it uses, and the
+//! classification of failures.
 #![expect(clippy::panic, clippy::unwrap_used, reason = "tests")]
 
 use std::time::Duration;

@@ -61,11 +61,11 @@ pub(crate) enum Outcome {
     Lost,
 }
 
-/// An ended flight, with the version for which its token may be kept.
+/// An ended flight, with the version for which callers may keep its token.
 pub(crate) type LoomFlightEnd = (FlightId, FlightResult, u32);
 
-/// Records ended flights, and calls the manager for every event, which deadlocks if a lock is held
-/// meanwhile.
+/// Records ended flights, and calls the manager for every event, which deadlocks if the manager
+/// holds a lock meanwhile.
 #[derive(Default)]
 pub(crate) struct LoomSink {
     flight_ends: Mutex<Vec<LoomFlightEnd>>,

@@ -315,7 +315,7 @@ impl SimulatedClient {
         }
     }
 
-    /// Checks how many requests were sent, and which resources remain.
+    /// Checks the number of requests, and the resources that remain.
     fn end_window(&mut self) {
         let (requests, least) = self.server.take_counts();
         let acquisitions = self.acquisitions();

@@ -168,7 +168,7 @@ impl Log {
         })
     }
 
-    /// Whether the flight was launched before the last change of the configuration.
+    /// Whether the slot launched the flight before the last change of the configuration.
     fn is_outdated(&self, outdated: u32) -> bool {
         let new_flight = self.last(|entry| match entry.fact {
             Fact::Launched { flight, .. } => (flight == outdated).then_some(()),
@@ -326,8 +326,8 @@ impl Log {
         pauses.next().unwrap_or((held.since, 0))
     }
 
-    /// Whether a caller was warned that the held token misses a minimum, since the slot adopted the
-    /// token or the pause began.
+    /// Whether the slot has warned a caller that the held token misses a minimum, since the slot
+    /// adopted the token or the pause began.
     pub(crate) fn has_warned(&self, held: &HeldToken) -> bool {
         self.has(self.pause(held).0, |fact| matches!(fact, Fact::Warned))
     }

@@ -276,7 +276,7 @@ impl Model {
         self.log.held(now).is_some() && !self.wants_caller(now)
     }
 
-    /// The held token, if it may be refreshed now.
+    /// The held token, if the slot may start a refresh now.
     fn refreshable(&self, now: Time) -> Option<HeldToken> {
         let tokens = self.log.tokens(now);
         tokens

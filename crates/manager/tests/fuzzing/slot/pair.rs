@@ -187,7 +187,7 @@ impl Comparison {
         self.landed(&landing, &landed)
     }
 
-    /// Lands the flight after which the token is named, with that token.
+    /// Lands a flight with a token, which has the name of the flight.
     fn succeed(&mut self, model: ModelToken, jitter: Ns) -> Checked {
         let (now, flight) = (self.now, model.name);
         let life = Life::new(duration(model.lifetime), duration(model.buffer));
