@@ -19,7 +19,10 @@ const LIMIT_MS = 1_500_000;
  * warm-up.
  */
 const MOST_GROWTH_MIB = 2;
-/** Clears the endpoint's log of requests, because this process runs for long. */
+/**
+ * The interval at which the test clears the endpoint's log of requests, which would grow in this
+ * long process.
+ */
 const FORGET_REQUESTS_MS = 500;
 
 /** `LEAKS=full` makes the runs five times as long. */
@@ -27,7 +30,7 @@ const SHARE = process.env.LEAKS === 'full' ? 1 : 0.2;
 const MANAGERS = 100_000 * SHARE;
 const WORKERS = 10_000 * SHARE;
 
-const isLinux = process.platform === 'linux' ? false : 'memory is read in /proc';
+const isLinux = process.platform === 'linux' ? false : 'needs /proc';
 const CLIENTS = { 'test-client': 'test-secret', paused: 'test-secret', refused: 'test-secret' };
 const PADDING = 'x'.repeat(1200);
 
