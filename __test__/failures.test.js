@@ -10,7 +10,7 @@ const { delay, numbered, rejection, start, times } = require('./support/manager.
 const UNAVAILABLE = { status: 503, body: 'Service Unavailable' };
 /** The tolerance in ms between two clocks that count whole milliseconds. */
 const TOLERANCE_MS = 20;
-// Half of it is over before a fourth attempt.
+// Half of the time limit has passed before a fourth attempt.
 const IMPATIENT = { requestTimeoutMs: 1_200 };
 const LONGEST_FIRST_COOLDOWN_MS = 1_250;
 
@@ -28,7 +28,7 @@ test('a query in the endpoint is sent and not shown', async (t) => {
   assert.ok(!error.message.includes('canary'));
 });
 
-// One answer for each kind of error; `crates/oauth/src/response.rs` lists all answers of a kind.
+// One answer for each kind of error; `crates/oauth/src/response.rs` lists the other answers.
 describe('the error', { concurrency: true }, () => {
   const oauth = { code: 'ERR_KEYCLOAK_OAUTH', retryable: false, attempts: 1 };
   const refused = { code: 'ERR_KEYCLOAK_HTTP', retryable: false, attempts: 1 };

@@ -1,6 +1,6 @@
 'use strict';
 
-// The reports of a manager: log lines and snapshots.
+// A manager's log lines and snapshots.
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');

@@ -1,8 +1,8 @@
 'use strict';
 
-// `tokenFetch`: the arguments of the function, its responses and errors, and its lifetime.
-// The stage `token-fetch-tests` runs the behaviour tests with it, `tls-chains.test.js` tries it with
-// undici, and `examples.test.js` with nock and msw.
+// `tokenFetch`: the arguments of the function, its responses and errors, and its lifetime. The
+// stage `token-fetch-tests` runs the behaviour tests with this option, `tls-chains.test.js` uses it
+// with undici, and `examples.test.js` uses it with nock and msw.
 
 const assert = require('node:assert/strict');
 const { AsyncLocalStorage } = require('node:async_hooks');
@@ -33,11 +33,13 @@ const ENDPOINT = 'https://sso.example/realms/r/protocol/openid-connect/token';
 const TOKEN = tokenJson();
 const SECRET = 'x7Q-canary-42-secret';
 
-/** A manager for an endpoint that does not exist: only the function receives the requests. */
+/**
+ * Makes a manager for an endpoint that does not exist, so that only the function receives requests.
+ */
 const open = (t, tokenFetch, options) =>
   openManager(t, { tokenEndpoint: ENDPOINT, ...options, tokenFetch });
 
-/** A body without end, and whether it was cancelled. */
+/** An endless body that records whether the manager cancels it. */
 function endless() {
   const endless = { isCancelled: false };
   endless.body = new ReadableStream({
@@ -219,7 +221,7 @@ describe('an error that the function throws', { timeout: LIMIT_MS }, () => {
   cyclic.cause = cyclic;
   const noRoute = coded('EHOSTUNREACH', 'no way');
   const everywhere = new AggregateError([coded('ECONNREFUSED')], 'all failed');
-  // [name, what is thrown, the code of the system in the error, the end of the message]
+  // [the name, the thrown value, the system's code in the error, the end of the message]
   const NETWORK = [
     ['a refused connection', caused(coded('ECONNREFUSED')), 'ECONNREFUSED', /was refused \(\w+\)$/],
     ['one to all addresses', caused(everywhere), 'ECONNREFUSED', /was refused \(ECONNREFUSED\)$/],

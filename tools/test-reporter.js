@@ -1,7 +1,7 @@
 'use strict';
 
-// A reporter for `node --test` that writes JSON at the end: how many tests passed, and the names of
-// those that failed or were left out. Suites that contain tests do not count.
+// A reporter for `node --test` that writes JSON at the end: the number of passed tests, and the
+// names of failed and skipped tests. Suites that contain tests do not count.
 
 module.exports = async function* report(events) {
   const summary = { passed: 0, failed: [], leftOut: [] };

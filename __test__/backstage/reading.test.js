@@ -15,7 +15,7 @@ const WHOLE = {
   clientSecret: CANARY,
 };
 
-/** Sections that are refused, and the error. */
+/** Configuration sections that the reader refuses, and the errors. */
 const API = { baseUrl: 'https://api.example.org', fetch: CANARY };
 const TWO = { clientId: 1, clientSecret: CANARY, requestTimeoutMs: 'x' };
 const REFUSED = [

@@ -1,6 +1,6 @@
 'use strict';
 
-/** Edits of the configuration while the plugins of a backend are calling. */
+/** Edits of the configuration while the plugins of a backend call the service. */
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
@@ -11,7 +11,7 @@ const { KEY, keeper, nest, startBackend, useWorkspace } = require('./support.js'
 const CLIENTS = { 'test-client': 'test-secret', 'other-client': 'other-secret' };
 const CALLERS = 8;
 
-/** Callers that get tokens in a loop until `stop()`, which rejects if a call failed. */
+/** Starts callers that get tokens in a loop until `stop()`, which rejects if a call failed. */
 function load(tokens) {
   const seen = new Set();
   let calls = 0;
@@ -26,7 +26,7 @@ function load(tokens) {
   const callers = Promise.all(times(CALLERS, one));
   return {
     seen,
-    /** Resolves after some more calls by every caller. */
+    /** Resolves after several more calls by every caller. */
     goesOn() {
       const end = calls + 20 * CALLERS;
       return until(() => calls >= end, 'the callers have called again');

@@ -1,6 +1,6 @@
 'use strict';
 
-/** The service in a backend: its shared manager, failures, log lines and end. */
+/** The service in a backend: its shared manager, failures, log lines and shutdown. */
 
 const assert = require('node:assert/strict');
 const { execFile } = require('node:child_process');
@@ -73,7 +73,7 @@ describe('the service', () => {
   test('is one manager for copies of the package if the app adds the factory', async (t) => {
     const { keycloakTokenManagerServiceFactory } = backstage();
     const id = 'keycloak-token-manager';
-    // As a second copy of the package makes it.
+    // Makes the service ref as a second copy of the package would.
     const copy = backstage().createKeycloakTokenManagerServiceRef({ id, configKey: KEY });
     const withoutIt = [keeperOf('alpha'), keeperOf('beta', copy)];
     const withIt = [keeperOf('alpha'), keeperOf('beta', copy)];
@@ -169,7 +169,7 @@ describe('the service', () => {
       let code;
       try { require('keycloak-token-manager/backstage'); } catch (error) { code = error.code; }
       console.log(typeof KeycloakTokenManager, code);`;
-    // The checkout itself has no Backstage; a package can refer to itself by name.
+    // The checkout does not contain Backstage. A package can import itself by name.
     const run = promisify(execFile);
     const { stdout } = await run(process.execPath, ['-e', program], { cwd: root });
     assert.equal(stdout.trim(), 'function MODULE_NOT_FOUND');

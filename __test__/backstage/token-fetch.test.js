@@ -9,7 +9,7 @@ const { keeper, KEY, startBackend, useWorkspace } = require('./support.js');
 describe('a service with tokenFetch', () => {
   const workspace = useWorkspace();
 
-  /** A service ref with the option, in plugins of these names. */
+  /** Makes a service ref with the option, and plugins of these names that use it. */
   function keepers(tokenFetch, ...names) {
     const { createKeycloakTokenManagerServiceRef: create } = workspace.require(
       'keycloak-token-manager/backstage',

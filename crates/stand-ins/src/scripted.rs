@@ -15,21 +15,21 @@ use zeroize::Zeroizing;
 /// The server's reaction to a request.
 #[derive(Clone)]
 pub enum Step {
-    /// The server sends this answer.
+    /// Answers.
     Answer {
         status: u16,
         retry_after: Option<u64>,
         body: String,
     },
-    /// The request fails with this error.
+    /// Fails.
     Fail(TransportError),
-    /// The server never answers.
+    /// Never answers.
     Hang,
-    /// The transport panics, as a bug in the package would make it do.
+    /// Panics, as a bug in this crate would.
     Panic,
 }
 
-/// Returns an answer with a token that has this lifetime in seconds.
+/// A token with this lifetime in seconds.
 pub fn token_answer(lifetime: u64) -> Step {
     Step::Answer {
         status: 200,
@@ -38,7 +38,7 @@ pub fn token_answer(lifetime: u64) -> Step {
     }
 }
 
-/// Returns an answer without a token.
+/// An answer without a token.
 pub fn refusal(status: u16, body: &str) -> Step {
     Step::Answer {
         status,
@@ -47,7 +47,7 @@ pub fn refusal(status: u16, body: &str) -> Step {
     }
 }
 
-/// Returns the failure of a connection that was reset.
+/// A connection that was reset.
 pub fn reset() -> Step {
     Step::Fail(TransportError::Network {
         fault: NetworkFault::Reset,
@@ -55,7 +55,7 @@ pub fn reset() -> Step {
     })
 }
 
-/// Returns the answer of a server that has not started yet.
+/// A server that has not started yet.
 pub fn starting(retry_after: Option<u64>) -> Step {
     Step::Answer {
         status: 503,
@@ -64,20 +64,20 @@ pub fn starting(retry_after: Option<u64>) -> Step {
     }
 }
 
-/// Returns Keycloak's answer to a wrong secret.
+/// Keycloak's answer to a wrong secret.
 pub fn wrong_secret() -> Step {
     refusal(401, "{\"error\":\"unauthorized_client\",\"error_description\":\"Invalid client\"}")
 }
 
 type Script = Box<dyn Fn(u64, &TokenRequest) -> Step + Send + Sync>;
 
-/// A transport that answers by a script. The script receives the number of the request, counted
-/// from 1.
+/// Answers by a script, which receives the number of the request, counted from 1.
 pub struct ScriptedTransport {
     script: Script,
-    /// The time from the arrival of a request, when the script runs, to the arrival of the answer.
+    /// The time from the arrival of a request, when the script runs, to the arrival of the answer
+    /// at the client.
     pub latency_ms: AtomicU64,
-    /// The number of requests that it has received.
+    /// The number of requests sent.
     requests: AtomicUsize,
 }
 
@@ -119,7 +119,7 @@ impl Transport for ScriptedTransport {
         let number = self.requests.fetch_add(1, Ordering::SeqCst) as u64 + 1;
         let step = (self.script)(number, request);
         let latency = Duration::from_millis(self.latency_ms.load(Ordering::SeqCst));
-        // Loom has no timers, so it must not wait even for a time of zero.
+        // Loom has no timers, so the transport does not sleep there.
         if !latency.is_zero() {
             tokio::time::sleep(latency).await;
         }
@@ -163,7 +163,7 @@ pub fn config() -> Config {
     }
 }
 
-/// Creates the same configuration with a secret function, for this client.
+/// The same configuration with a secret function, for this client.
 pub fn function_config(client: &str) -> Config {
     let mut config = config();
     config.credential = CredentialConfig::Function;

@@ -23,7 +23,7 @@ use crate::scripted::{ScriptedTransport, Step, config};
 /// Tokio's paused time, and a wall clock that a test can step independently.
 pub struct SimulatedClock {
     origin: Instant,
-    /// The time from the Unix epoch to the origin of the monotonic clock, in ms.
+    /// The time since the epoch at the origin, in ms.
     wall_at_origin: AtomicI64,
 }
 
@@ -36,7 +36,7 @@ impl SimulatedClock {
         }
     }
 
-    /// Steps the wall clock, as a correction of the time or a suspension of the machine does.
+    /// Steps the wall clock, as a correction of the time or a suspended machine does.
     pub fn step_wall(&self, by_ms: i64) {
         self.wall_at_origin.fetch_add(by_ms, Ordering::SeqCst);
     }
@@ -54,7 +54,7 @@ impl Clock for SimulatedClock {
     }
 }
 
-/// A flight that has ended, its result, and the version for which JavaScript may keep the token.
+/// An ended flight, with the version for which callers may keep its token.
 pub type FlightEnd = (FlightId, FlightResult, u32);
 
 /// Records events.
@@ -88,7 +88,7 @@ impl EventSink for RecordingSink {
     }
 }
 
-/// Returns the source of an engine that uses the current runtime, and whose timers use this clock.
+/// The engine of this runtime, whose timers use this clock.
 pub fn engine_source<C: Clock>(clock: &Arc<C>) -> EngineSource {
     let timers = Arc::new(Timers::default());
     let engine = Engine {
@@ -156,8 +156,8 @@ impl World {
         self.manager = self.manager.reconfigured(config, transport, sink);
     }
 
-    /// Asks for any token. Returns the result as JavaScript would see it: the text of a token, or
-    /// an error.
+    /// The result for a caller that accepts any token, as JavaScript would see it: the token's text
+    /// or an error.
     pub async fn any(&mut self) -> Result<String, Error> {
         let result = match self.manager.ask(Call::Any) {
             Reply::Token(token, _) => Ok(token),
@@ -182,7 +182,7 @@ impl World {
         }
     }
 
-    /// Waits for the end of the next flight.
+    /// The next flight that ends.
     pub async fn flight_end(&mut self) -> FlightEnd {
         self.flight_ends.recv().await.expect("a sink")
     }
@@ -192,12 +192,12 @@ impl World {
         (self.flight(), self.calls.recv().await.expect("a sink"))
     }
 
-    /// Returns the simulated time.
+    /// The simulated time.
     pub fn now(&self) -> Moment {
         self.clock.now()
     }
 
-    /// Returns the simulated time that has passed since `start`.
+    /// The elapsed simulated time.
     pub fn since(&self, start: Moment) -> Duration {
         self.now().since(start)
     }

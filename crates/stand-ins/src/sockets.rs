@@ -1,6 +1,6 @@
 //! A raw loopback server whose script is the test itself: it accepts, reads, answers and breaks
-//! connections when the test says so. It has no background tasks, so no task can fail unnoticed.
-//! Every wait ends after [`LIMIT`] and fails the test.
+//! connections when the test says so. No task runs in the background, so no failure goes unnoticed.
+//! A wait that lasts [`LIMIT`] fails the test.
 
 use std::{future::Future, io::ErrorKind, net::SocketAddr, task::Poll, time::Duration};
 
@@ -12,7 +12,7 @@ use tokio::{
 use transport::{HttpTransport, Progress, Transport, TransportError};
 use zeroize::Zeroizing;
 
-/// The longest time that a test waits for one event.
+/// The longest a test waits for one event.
 pub const LIMIT: Duration = Duration::from_secs(10);
 
 /// Waits for `event` with a time limit.
@@ -22,15 +22,15 @@ pub async fn soon<F: Future>(event: F) -> F::Output {
         .expect("the event did not come")
 }
 
-/// Lets every task that is ready run several times, until a connection whose answer was read is
-/// back in the pool. The HTTP library does not report this event.
+/// Lets every ready task run, often enough for a connection to return to the pool after the client
+/// has read the answer. The client does not report the return.
 pub async fn settle() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
 }
 
-/// Creates a request to `url` with a small form.
+/// A request to `url` with a small form.
 pub fn token_request(url: &str) -> TokenRequest {
     TokenRequest {
         endpoint: TokenEndpoint::parse(url).unwrap(),
@@ -40,7 +40,7 @@ pub fn token_request(url: &str) -> TokenRequest {
     }
 }
 
-/// Returns the length of the body that follows this head.
+/// The length of the body that follows this head.
 pub fn content_length(head: &str) -> usize {
     let length = head.lines().find_map(|line| {
         let line = line.to_ascii_lowercase();
@@ -78,14 +78,14 @@ impl Server {
         Peer { stream }
     }
 
-    /// Accepts a connection and reads its first request.
+    /// Accepts, and reads the first request.
     pub async fn accept_request(&self) -> Peer {
         let mut peer = self.accept().await;
         peer.request().await;
         peer
     }
 
-    /// Whether a client has connected that the server has not accepted yet.
+    /// Whether a client has connected that the server has not yet accepted.
     pub async fn has_caller(&self) -> bool {
         settle().await;
         let accept = std::future::poll_fn(|cx| Poll::Ready(self.listener.poll_accept(cx)));
@@ -99,8 +99,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Reads one request: the head as the client sent it, and the body that its Content-Length
-    /// announces.
+    /// Reads one request: the head as sent, and the body that its Content-Length announces.
     pub async fn request(&mut self) -> (String, Vec<u8>) {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
@@ -116,14 +115,14 @@ impl Peer {
         soon(self.stream.write_all(bytes.as_ref())).await.unwrap();
     }
 
-    /// Reads exactly `N` bytes.
+    /// Reads as many bytes as the caller names.
     pub async fn read<const N: usize>(&mut self) -> [u8; N] {
         let mut bytes = [0; N];
         soon(self.stream.read_exact(&mut bytes)).await.unwrap();
         bytes
     }
 
-    /// Reads a length in one byte, and then as many bytes.
+    /// Reads a length in one byte, then the bytes.
     pub async fn read_counted(&mut self) -> Vec<u8> {
         let [count] = self.read().await;
         let mut bytes = vec![0; usize::from(count)];
@@ -131,7 +130,7 @@ impl Peer {
         bytes
     }
 
-    /// Sends a 200 and keeps the connection open.
+    /// Sends a 200, after which the connection stays open.
     pub async fn answer(&mut self, body: &str) {
         let length = body.len();
         self.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}"))
@@ -144,13 +143,13 @@ impl Peer {
         self.answer(body).await;
     }
 
-    /// Closes the connection with RST instead of FIN.
+    /// Closes with RST instead of FIN.
     pub fn reset(self) {
         self.stream.set_zero_linger().unwrap();
     }
 
     /// Closes the sending side, as a server does with an idle connection, and waits for the client
-    /// to close its own side.
+    /// to close its side.
     pub async fn close(mut self) {
         self.stream.shutdown().await.unwrap();
         self.closed().await;
@@ -166,7 +165,7 @@ impl Peer {
     }
 }
 
-/// Sends a request as a manager does, but without a second attempt.
+/// Sends a request as a manager does, but once.
 pub async fn exchange(
     transport: &HttpTransport,
     request: &TokenRequest,

@@ -20,7 +20,7 @@ use transport::{HttpTransport, PemCertificates, TransportError, TrustSettings};
 
 use crate::sockets::{content_length, exchange, settle, soon, token_request};
 
-/// A folder of the test, with the keys and certificates that the test makes.
+/// A folder for the keys and certificates of one test.
 pub struct Certificates(PathBuf);
 
 impl Certificates {
@@ -41,8 +41,7 @@ impl Certificates {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// Runs `openssl req -x509` with its default extensions: the certificate is self-signed and
-    /// marked as an authority.
+    /// Makes the usual certificate of `openssl req -x509`: self-signed, and marked as an authority.
     pub fn self_signed(&self, name: &str, alternative: &str) -> PathBuf {
         self.openssl(&format!(
             "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 \
@@ -76,7 +75,7 @@ impl Certificates {
         }
     }
 
-    /// Returns the configuration of a server with that certificate.
+    /// A server's configuration with that certificate.
     pub fn server_config(&self, name: &str) -> Arc<ServerConfig> {
         let chain = vec![CertificateDer::from_pem_file(self.path(name)).unwrap()];
         let key = PrivateKeyDer::from_pem_file(self.0.join(format!("{name}.key"))).unwrap();
@@ -89,7 +88,7 @@ impl Certificates {
         Arc::new(config)
     }
 
-    /// Starts a TLS server that answers with the number of the connection, counted from 1.
+    /// A TLS server that answers with the number of the connection, counted from 1.
     pub fn serve(&self, name: &str) -> ThreadedServer {
         ThreadedServer::start(Some(self.server_config(name)), true, |number| number.to_string())
     }
@@ -101,8 +100,8 @@ pub struct ThreadedServer {
 }
 
 impl ThreadedServer {
-    /// Starts the endpoint. `body` returns the body of all answers on a connection for the number
-    /// of that connection. A thread that panics closes its connection, so the next request fails.
+    /// `body` makes the body of every answer on a connection out of the connection's number. A
+    /// thread that dies closes its connection, and the next request fails.
     pub fn start(
         tls: Option<Arc<ServerConfig>>,
         keeps_connections: bool,
@@ -160,8 +159,7 @@ impl ThreadedServer {
     }
 }
 
-/// Answers all requests of a connection. Ignores how the connection ends, because the tests examine
-/// only the client.
+/// Ends with the connection and ignores its errors, because the tests check the client's view.
 fn answer_all(stream: &mut (impl Read + Write), answer: &str, keeps_connection: bool) {
     while read_request(stream).is_some() && stream.write_all(answer.as_bytes()).is_ok() {
         if !keeps_connection {
@@ -170,7 +168,7 @@ fn answer_all(stream: &mut (impl Read + Write), answer: &str, keeps_connection: 
     }
 }
 
-/// Reads a request. Returns `None` at the end of the connection.
+/// Reads a request; `None` at the end of the connection.
 fn read_request(stream: &mut impl Read) -> Option<()> {
     let mut head = Vec::new();
     let mut byte = [0];
