@@ -457,10 +457,10 @@ export interface KeycloakTokenManagerOptions {
    * manager was created. You cannot combine `tokenFetch` with `proxy`, `ca`, `caFile`,
    * `skipTlsVerify: true` or a client certificate: configure the function instead. A function that
    * presents a client certificate needs `clientAuthentication: 'tls_client_auth'` and no
-   * credential. With `tokenFetch`, the manager does not guarantee a refresh while the event loop is
-   * blocked, a process that can end during a request, secrets outside the JavaScript heap, the time
-   * limits for connecting and for idle connections, the replacement of lost connections, or an
-   * error for a compressed response.
+   * credential. Some guarantees do not hold with `tokenFetch`. A refresh waits while the event loop
+   * is blocked, and an open request keeps the process alive. Secrets are on the JavaScript heap.
+   * The function decides how long it takes to connect, when it closes an idle connection, and how
+   * it replaces a lost one. A compressed response causes no error.
    */
   tokenFetch?: true | TokenFetch | undefined;
   /** The API to which `fetch` may send the token. Default: none. */
@@ -818,9 +818,10 @@ export class KeycloakTokenManager implements AsyncDisposable {
    * - {@link close} does not abort a request that was already sent.
    *
    * @returns A promise of the response. It rejects with `ERR_KEYCLOAK_REQUEST` for another origin,
-   *   including one reached by a redirect, and then `fetch` sends no request there; with
-   *   `ERR_KEYCLOAK_CONFIG` without `resource`; with the error of {@link getToken}, and then
-   *   `fetch` sends no request; with the reason of `signal`; or as the platform's `fetch` does.
+   *   including one reached by a redirect; `fetch` sends no request there. It rejects with
+   *   `ERR_KEYCLOAK_CONFIG` if `resource` is not set, and with the error of {@link getToken} if
+   *   there is no token; `fetch` then sends no request. It also rejects with the reason of
+   *   `signal`, and with the errors of the platform's `fetch`.
    * @example
    * ```ts
    * const response = await manager.fetch('agents', {

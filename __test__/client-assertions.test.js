@@ -99,7 +99,7 @@ describe('private_key_jwt', () => {
     for (const [name, text, problem, signingAlgorithm] of [
       ['truncated', half, /cut off or malformed/],
       ['encrypted', encrypted, /it is encrypted/],
-      ['empty', '', /contains no private key/],
+      ['empty', '', /contains no PEM private key/],
       ['another kind', pem(EC.privateKey), /ES256 and cannot sign with RS256/, 'RS256'],
     ]) {
       const options = { privateKeyFile: makeFile(t, text), signingAlgorithm };

@@ -175,7 +175,7 @@ describe('a response of the function', { timeout: LIMIT_MS }, () => {
     ['a followed redirect', { ...plain, redirected: true, text }, /followed a redirect/],
     ['another url', { ...plain, url: 'https://evil.example/', text }, /followed a redirect/],
     ['a hidden redirect', { status: 0, type: 'opaqueredirect' }, REDIRECT],
-    ['a redirect', new Response(null, { status: 302 }), /status 302 .* is a redirect, which is/],
+    ['a redirect', new Response(null, { status: 302 }), /status 302 .* is a redirect, which the/],
     ['1 MiB and a byte', new Response(large), TOO_LARGE],
     ['a large text', { status: 200, text: async () => large }, TOO_LARGE],
     ['a large Content-Length', new Response(TOKEN, { headers: length }), TOO_LARGE],

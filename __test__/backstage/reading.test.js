@@ -22,7 +22,7 @@ const REFUSED = [
   [
     'a client id alone',
     { clientId: 'x' },
-    /is clientId, but tokenEndpoint \(or issuer\) and clientSe/,
+    /has clientId, but tokenEndpoint \(or issuer\) and clientSe/,
   ],
   ['a secret alone', { clientSecret: CANARY }, /has clientSecret, .* and clientId is missing/],
   ['no secret', { ...WHOLE, clientSecret: undefined }, /but clientSecret \(or clientSecretFile\)/],

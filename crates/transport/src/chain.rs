@@ -60,8 +60,9 @@ pub(super) enum ChainFault {
     )]
     TooManyAuthorities,
     #[error(
-        "it, or the certificate of an authority, has an RSA key of less than 2048 or more \
-         than 8192 bits: issue it with another key, or set tokenFetch: true to send token requests with Node's TLS"
+        "a certificate in its chain has an RSA key of less than 2048 or more than 8192 bits: issue \
+         that certificate with another key, or set tokenFetch: true to send token requests with \
+         Node's TLS"
     )]
     KeyLength,
     #[error("a certificate in the chain cannot be parsed: issue another one")]

@@ -252,8 +252,8 @@ fn unsupported_feature(fault: &CertificateError) -> Option<&'static str> {
         CertificateError::UnsupportedSignatureAlgorithmContext { .. }
         | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
             return Some(
-                "it, or the certificate of an authority, has a signature that this client does \
-                 not support, such as ECDSA with SHA-512, or one by a P-521 or RSA-PSS key",
+                "a certificate in its chain has a signature that this client does not support, \
+                 such as ECDSA with SHA-512, or a signature by a P-521 or RSA-PSS key",
             );
         }
         CertificateError::Other(OtherError(other)) => other.downcast_ref()?,
@@ -261,11 +261,10 @@ fn unsupported_feature(fault: &CertificateError) -> Option<&'static str> {
     };
     Some(match other {
         webpki::Error::UnsupportedCertVersion => {
-            "it, or the certificate of an authority, is not of X.509 version 3"
+            "a certificate in its chain is not of X.509 version 3"
         }
         webpki::Error::UnsupportedCriticalExtension => {
-            "it, or the certificate of an authority, has a critical extension that this client \
-             does not support"
+            "a certificate in its chain has a critical extension that this client does not support"
         }
         _ => return None,
     })

@@ -65,7 +65,7 @@ pub(super) fn oauth_advice(error: &str, description: Option<&str>, config: &Conf
         "invalid_scope" => {
             format!(
                 "a requested scope is unknown or not assigned to client \"{client}\"; \
-                 correct scope"
+                 correct the option scope"
             )
         }
         "access_denied" if says("Realm not enabled") => {

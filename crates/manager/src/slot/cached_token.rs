@@ -63,7 +63,7 @@ pub(super) struct CachedToken {
 
 /// The token from a refresh that no caller waits for. A resource server whose clock is behind the
 /// clock of the authorization server rejects a token that is too young. The slot therefore adopts
-/// the token only once it has settled.
+/// the token only when the token is old enough.
 #[derive(Clone, Debug)]
 struct Successor {
     token: Arc<Token>,
@@ -99,7 +99,7 @@ impl CachedToken {
         }
     }
 
-    /// Keeps a refreshed token until it has settled.
+    /// Keeps a refreshed token until the slot adopts it.
     pub(super) fn hold_successor(&mut self, now: Moment, token: Arc<Token>, jitter: f64) {
         self.retry = false;
         self.successor = Some(Box::new(Successor {

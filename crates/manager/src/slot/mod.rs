@@ -273,7 +273,7 @@ impl Slot {
         self.repeats = Repeats::default();
     }
 
-    /// Brings the slot up to `now`: adopts a successor that has settled or whose predecessor has
+    /// Brings the slot up to `now`: adopts a successor that is old enough or whose predecessor has
     /// expired, drops an expired token, and forgives routes that have not rejected a token by the
     /// time it becomes stale. Call this function before the read-only functions.
     pub fn advance(&mut self, now: Moment) {

@@ -209,8 +209,8 @@ impl<T> Inner<T> {
         Some(outcome)
     }
 
-    /// Applies what time alone changes: a successor settles, a held token expires. The manager
-    /// calls it before every decision.
+    /// Applies what time alone changes: the slot adopts a successor, a held token expires. The
+    /// manager calls it before every decision.
     pub(super) fn advance(&mut self, now: Moment, hits: f64) {
         self.slot.advance(now);
         self.track_token(hits);

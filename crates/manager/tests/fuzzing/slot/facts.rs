@@ -88,7 +88,7 @@ pub(crate) enum Fact {
         storage: Storage,
         is_current: bool,
     },
-    /// The slot adopted the successor before it had settled.
+    /// The slot adopted the successor before the successor was old enough.
     Adopted,
     Failed {
         flight: u32,
