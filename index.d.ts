@@ -146,7 +146,7 @@ export interface KeycloakTokenManagerLogger {
 export type TokenFetch = (url: string, init: TokenFetchInit) => Promise<TokenFetchResponse>;
 
 /**
- * The second argument of a {@link TokenFetch}. It fits the `RequestInit` of `fetch`.
+ * The second argument of a {@link TokenFetch}. It is assignable to the `RequestInit` of `fetch`.
  *
  * @example
  * ```ts
@@ -323,7 +323,7 @@ export interface KeycloakTokenManagerOptions {
    * Secret of the client. Exactly one credential is required: a secret, a private key, a
    * certificate with its key, or an assertion, each as a value or in a file. A function may return
    * the secret or a promise of it. The manager calls the function once per acquisition, and once
-   * more after the server refused the client, to pick up a rotated secret. The function runs on the
+   * more if the server refuses the client, to pick up a rotated secret. The function runs on the
    * thread that created the manager, so a blocked event loop delays a refresh. If the function
    * throws, or does not return or resolve to a non-empty string within `requestTimeoutMs`, the
    * acquisition fails with `ERR_KEYCLOAK_CREDENTIAL`.
@@ -331,9 +331,9 @@ export interface KeycloakTokenManagerOptions {
   clientSecret?: string | (() => string | Promise<string>) | undefined;
   /**
    * Path of a file that holds the secret. The manager reads the file at every acquisition and drops
-   * one trailing newline. The manager also reads the file after the server refused the client. If
-   * the server accepted this secret before, the manager keeps reading for up to 0.6 s, so that you
-   * may change the file and the server half a second apart.
+   * one trailing newline. The manager also reads the file if the server refuses the client. If the
+   * server has accepted this secret before, the manager reads the file again for up to 0.6 s, so
+   * that you can change the secret in the file and on the server up to half a second apart.
    */
   clientSecretFile?: string | undefined;
   /**
@@ -349,7 +349,7 @@ export interface KeycloakTokenManagerOptions {
   privateKey?: string | PrivateJsonWebKey | undefined;
   /**
    * Path of a file that holds the private key. The manager reads the file at every acquisition. The
-   * manager also reads the file after the server refused the client, as it does with
+   * manager also reads the file if the server refuses the client, as it does with
    * `clientSecretFile`.
    */
   privateKeyFile?: string | undefined;

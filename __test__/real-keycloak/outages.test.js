@@ -25,8 +25,8 @@ const CALLS_PER_SECOND = 100;
 const SHORT_LIFE_SECONDS = 8;
 const LONG_LIFE_SECONDS = 160;
 /**
- * Ages in seconds of a token with the long life. With half of its life as buffer, the refresh is
- * due at 73 s to 80 s. A start takes more than 10 s, and up to a minute beside a compiler.
+ * The age of the long-lived token at each event of the test, in seconds. With half of its lifetime
+ * as buffer, the refresh is due at 73 s to 80 s. A start takes more than 10 s, and up to a minute beside a compiler.
  */
 const AGE = { killed: 65, started: 72, due: 80, upUntil: 150 };
 const REQUEST_TIMEOUT_MS = 2_000;

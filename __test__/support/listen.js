@@ -14,7 +14,7 @@ async function listen(t, server, { host = '127.0.0.1', port = 0 } = {}) {
   server.on('connection', (socket) => {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
-    // The client decides how a connection ends.
+    // A client may reset its connection, which is not an error of the server.
     socket.on('error', () => {});
   });
   server.listen(port, host);

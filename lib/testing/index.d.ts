@@ -270,7 +270,8 @@ export interface FakeTokenEndpoint extends AsyncDisposable {
   goOnline(): Promise<void>;
 
   /**
-   * Returns a signed access token as the first client would receive it, without a request.
+   * Returns a signed access token like those that the first client receives, without sending a
+   * request.
    *
    * @param claims Claims to add to the token's own claims. They replace claims with the same name.
    *   The token omits a claim that is `undefined`.

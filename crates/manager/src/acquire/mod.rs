@@ -42,7 +42,7 @@ pub(super) trait Flight: Sync {
     /// Records that the acquisition is about to send a token request.
     fn note_sending(&self);
 
-    /// Whether callers wait now and the slot holds no token.
+    /// Whether callers are waiting and the slot holds no token.
     fn is_needed(&self) -> bool;
 }
 

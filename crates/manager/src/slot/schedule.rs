@@ -1,8 +1,8 @@
 //! Computes from a token's lifetime when the token becomes stale, when it expires and when to
 //! replace it.
 //!
-//! The age of a token counts from the moment when the successful request was sent. The travel time
-//! of the response therefore makes a token look older, never younger.
+//! The age of a token counts from the moment when the manager sent the successful request. Network
+//! latency can therefore make a token look older than it is, never younger.
 
 use std::time::Duration;
 
