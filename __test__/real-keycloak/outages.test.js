@@ -30,6 +30,8 @@ const LONG_LIFE_SECONDS = 160;
  */
 const AGE = { killed: 65, started: 72, due: 80, upUntil: 150 };
 const REQUEST_TIMEOUT_MS = 2_000;
+/** Callers get a token that was refreshed in the background when it is this old. */
+const SETTLED_AGE_MS = 5_000;
 /** The delay to allow for on a busy machine. */
 const LATE_MS = 1_500;
 const UNDER_LOAD_MS = 2_000;
@@ -96,7 +98,8 @@ describeWithKeycloak('a Keycloak that', { own: {} }, (keycloak) => {
     await load.stop();
 
     const recoveryMs = load.calls.find(isNew).ended - up.ended;
-    assert.ok(recoveryMs <= RECOVERED_WITHIN_MS, `${recoveryMs} ms without a waiting caller`);
+    const limitMs = RECOVERED_WITHIN_MS + SETTLED_AGE_MS;
+    assert.ok(recoveryMs <= limitMs, `${recoveryMs} ms without a waiting caller`);
     assert.equal(load.served().length, load.calls.length);
     assert.equal(manager.snapshot().counters.hits, load.calls.length, 'no caller waits');
     assert.ok(lateLoad.failed().length > 0);
