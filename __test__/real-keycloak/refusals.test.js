@@ -172,7 +172,11 @@ const IN_PROSE = {
   ],
   'a wrong path in the realm': [
     inProtocol('tokens'),
-    elsewhere(405, 'HTTP 405 Method Not Allowed', /a Keycloak token endpoint is .*openid-connect\/token/),
+    elsewhere(
+      405,
+      'HTTP 405 Method Not Allowed',
+      /a Keycloak token endpoint is .*openid-connect\/token/,
+    ),
   ],
   'another protocol': [inRealm('/protocol/oidc/token'), elsewhere(404, 'Protocol not found')],
   'the path of releases before 17': [
