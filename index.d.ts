@@ -548,11 +548,11 @@ export interface KeycloakTokenManagerSnapshot {
   /** The option `name`. */
   name: string;
   /**
-   * - `empty`: there is no valid token: the manager has not acquired one yet, or the token was
-   *   dropped or has expired. A request may be in progress.
+   * - `empty`: the manager holds no valid token: it has not acquired one yet, or has dropped it, or
+   *   the token has expired. A request may be in progress.
    * - `fresh`: the cached token needs no replacement yet.
    * - `stale`: the cached token is valid but due for replacement.
-   * - `failing`: there is no valid token, and the last acquisition failed.
+   * - `failing`: the manager holds no valid token, and the last acquisition failed.
    * - `closed`: the manager was closed with {@link KeycloakTokenManager.close}.
    */
   state: 'empty' | 'fresh' | 'stale' | 'failing' | 'closed';
@@ -820,7 +820,7 @@ export class KeycloakTokenManager implements AsyncDisposable {
    * @returns A promise of the response. It rejects with `ERR_KEYCLOAK_REQUEST` for another origin,
    *   including one reached by a redirect; `fetch` sends no request there. It rejects with
    *   `ERR_KEYCLOAK_CONFIG` if `resource` is not set, and with the error of {@link getToken} if
-   *   there is no token; `fetch` then sends no request. It also rejects with the reason of
+   *   that call fails; `fetch` then sends no request. It also rejects with the reason of
    *   `signal`, and with the errors of the platform's `fetch`.
    * @example
    * ```ts

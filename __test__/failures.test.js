@@ -106,16 +106,24 @@ describe('the error', { concurrency: true }, () => {
 // others.
 describe('an unusable answer', { concurrency: true }, () => {
   const gzip = { headers: { 'Content-Encoding': 'gzip' }, body: gzipSync('{"access_token":"t"}') };
-  const decodes = process.env.WITH_TOKEN_FETCH && 'fetch decodes a body, even if it did not ask';
-  for (const [name, answer, status = 200, message = /./, skip] of [
+  // `fetch` decodes a body, even if it did not ask for an encoding.
+  const decodes = process.env.WITH_TOKEN_FETCH !== undefined;
+  if (decodes) {
+    test('with a compressed body gives its token', async (t) => {
+      const { endpoint, manager } = await start(t);
+      endpoint.setAnswer(gzip);
+      assert.equal(await manager.getToken(), 't');
+    });
+  }
+
+  for (const [name, answer, status = 200, message = /./] of [
     ['a redirect', { fault: 'redirect' }, 307],
     ['a page', { body: '<!doctype html><title>Sign in</title>' }],
-    ['a compressed body', gzip, 200, /compressed with gzip/, decodes],
+    ...(decodes ? [] : [['a compressed body', gzip, 200, /compressed with gzip/]]),
     ['a body over 1 MiB', { body: `{"access_token":"t"}${' '.repeat(1_048_576)}` }],
     ['a body without end', { fault: 'flood' }],
   ]) {
     test(`with ${name} gives ERR_KEYCLOAK_PROTOCOL, and the held token stays`, async (t) => {
-      if (skip) return t.skip(skip);
       const { endpoint, manager } = await start(t);
       const held = await manager.getToken();
       endpoint.setAnswer(answer);

@@ -68,7 +68,7 @@ function absoluteMedian({ ours, plain }, row) {
 }
 
 /**
- * The rival whose values, one for each round, are nearest to ours; undefined if there is no rival.
+ * Returns the rival whose values, one for each round, are nearest to ours, or undefined.
  */
 function bestRival(rivals, values) {
   const ratioTo = (name) => median(values.ours.map((value, round) => value / values[name][round]));

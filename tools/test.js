@@ -164,7 +164,7 @@ const stages = {
   demo: () => run(process.execPath, ['examples/demo'], { limitSeconds: 20 }),
   'package-tests'() {
     if (!fs.existsSync(path.join(root, 'dist'))) {
-      throw new Skipped('there are no packages in dist; build them with npm run package');
+      throw new Skipped('dist contains no packages; build them with npm run package');
     }
     // By default, Node's test runner leaves one core idle.
     const flags = ['--test-concurrency=2'];

@@ -87,7 +87,7 @@ impl Faults {
             .push(format!("{option}: expected {expected}, got {}", given.describe()));
     }
 
-    /// Returns the error that names all faults; `None` if there are no faults.
+    /// Returns the error that names all faults; `None` if every option is valid.
     #[must_use]
     pub fn into_error(self) -> Option<Error> {
         (!self.0.is_empty()).then(|| {

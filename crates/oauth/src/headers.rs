@@ -86,7 +86,7 @@ impl ExtraHeaders {
         }
     }
 
-    /// Whether there are no additional headers.
+    /// Whether the user configured no additional headers.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

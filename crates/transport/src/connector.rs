@@ -84,7 +84,7 @@ where
 }
 
 fn note(stage: Stage, has_connected: bool) {
-    // Outside the task of a request, there is no stage to report.
+    // Only the task of a request reports its stage.
     let _ = SENDING.try_with(|sending| {
         sending.progress.enter(stage);
         sending.has_connected.set(has_connected);

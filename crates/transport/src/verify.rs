@@ -29,7 +29,7 @@ use super::{
 /// for a server even if it is a root, but Node accepts it if it is trusted.
 #[derive(Debug)]
 pub(super) struct TrustedOrSigned {
-    /// `None` if there are no roots.
+    /// `None` if the manager trusts no roots.
     signed: Option<Arc<WebPkiServerVerifier>>,
     roots: Arc<Roots>,
     algorithms: WebPkiSupportedAlgorithms,

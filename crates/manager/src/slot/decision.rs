@@ -145,7 +145,7 @@ pub enum Storage {
     /// held one or arrived in the unused last part of its lifetime, or no token arrived.
     NotKept,
     /// The slot does not keep the token, because the token had already expired on arrival. The
-    /// waiters receive it all the same, because the acquisition has already asked for another one.
+    /// waiters still receive it, because the acquisition has already requested a second token.
     Expired,
 }
 

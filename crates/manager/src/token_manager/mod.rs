@@ -341,9 +341,9 @@ fn lifetime_message(warning: LifetimeWarning) -> String {
              {assumed} s; check that the server returns expires_in"
         ),
         LifetimeWarning::Over => format!(
-            "the token had already expired when it arrived; the manager uses it for {assumed} s \
-             all the same. Check the access token lifespan and the session limits of the realm and \
-             the client, the clocks, and that no cache answers token requests"
+            "the token had already expired when it arrived; the manager uses it for {assumed} s. \
+             Check the access token lifespan and the session limits of the realm and the client, \
+             the clocks, and that no cache answers token requests"
         ),
         LifetimeWarning::Repeated => {
             "the server returned the same token again after its lifetime; \
