@@ -2,8 +2,8 @@
 
 /**
  * A preload for a second run of test files: every manager sends its requests with `tokenFetch:
- * true`, unless another option excludes `tokenFetch`. A test that does not apply to such managers
- * skips itself if `WITH_TOKEN_FETCH` is set.
+ * true`, unless another option excludes `tokenFetch`. A test whose result differs then reads
+ * `WITH_TOKEN_FETCH`.
  */
 
 const managers = require('../../lib/manager.js');
