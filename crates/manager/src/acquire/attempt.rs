@@ -99,7 +99,6 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         let server = &self.setup.server;
         let error = match read_answer(&answer, &redactor, now) {
             Ok(response) => {
-                server.has_worked.store(true, Ordering::Relaxed);
                 *server.last_success.lock() = Some(sent);
                 return Ok((sent, response));
             }
@@ -114,7 +113,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         );
         let is_client_refused = error.is_client_refusal();
         let flaw = self.setup.config.flaw_of(credential, &error);
-        let has_worked = server.has_worked.load(Ordering::Relaxed);
+        let has_worked = server.last_success.lock().is_some();
         let error = Error::from_answer(error, has_worked, &self.setup.config, &resolved.endpoint);
         let error = match flaw {
             Some(flaw) => error.with_likely_cause(&flaw),

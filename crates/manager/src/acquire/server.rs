@@ -1,7 +1,6 @@
 //! The facts that acquisitions have learnt about the server.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -17,8 +16,6 @@ const LIFE: Duration = Duration::from_hours(24);
 pub(crate) struct KnownServer {
     /// The discovery document of the issuer, and when an acquisition last read it.
     found: Mutex<Option<(Arc<Metadata>, Moment)>>,
-    /// Whether the token endpoint has returned a token.
-    pub(crate) has_worked: AtomicBool,
     /// When the last successful request was sent.
     pub(crate) last_success: Mutex<Option<Moment>>,
 }
