@@ -43,6 +43,8 @@ function startLoad(t, manager, perSecond, options) {
   t.after(stop);
   return {
     calls,
+    /** The calls that returned a token, even if its `exp`, in whole seconds, has just passed. */
+    returned: () => calls.filter(({ token }) => token !== undefined),
     served: () => calls.filter(({ isServed }) => isServed),
     failed: () => calls.filter(({ error }) => error !== undefined),
     stop,
