@@ -394,9 +394,21 @@ export interface KeycloakTokenManagerOptions {
   clientAssertionType?: string | undefined;
   /**
    * Scopes to request (RFC 6749 §3.3), as a space-separated string or as an array of single scopes.
-   * Default: none.
+   * Default: none. At most 4,000 characters in total, because Keycloak ignores a longer scope
+   * without an error. The order has no meaning: the manager sends the scopes sorted.
    */
   scope?: string | readonly string[] | undefined;
+  /**
+   * Audiences to request (form field `audience`, RFC 8693 §2.1). Default: none. Each of 1 to 4,000
+   * characters. Keycloak reads this field in a token exchange only: for the client's own token,
+   * assign a client scope with an audience mapper and request it with `scope`.
+   */
+  audience?: string | readonly string[] | undefined;
+  /**
+   * Resources to request (form field `resource`, RFC 8707). Default: none. Each of 1 to 4,000
+   * characters. Keycloak reads this field with an experimental feature only.
+   */
+  requestedResource?: string | readonly string[] | undefined;
   /**
    * Additional form fields of the token request. Backstage does not treat their values as secrets.
    * Default: none. The parameters must not name a field that the manager sets: `grant_type`,

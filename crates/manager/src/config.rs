@@ -9,8 +9,8 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use oauth::{
-    AnswerError, ClientAssertion, ClientCredentialsGrant, ClientSecret, ExtraHeaders, Issuer,
-    SigningAlgorithm, SigningKey, TokenEndpoint,
+    AnswerError, ClientAssertion, ClientSecret, ExtraHeaders, Grant, Issuer, SigningAlgorithm,
+    SigningKey, TokenEndpoint,
 };
 use transport::{ClientIdentity, ProxyUrl};
 
@@ -206,7 +206,7 @@ pub struct Config {
     /// The server.
     pub target: Target,
     /// The grant to request, and the client's authentication method.
-    pub grant: ClientCredentialsGrant,
+    pub grant: Grant,
     /// Additional headers of token and discovery requests.
     pub headers: ExtraHeaders,
     /// The source of the credential.

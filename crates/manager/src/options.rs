@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use super::config::{Config, ProxyOption, Target, TransportOptions};
 use super::error::{Error, ErrorKind};
-use oauth::{ClientAuthentication, ClientCredentialsGrant, Issuer, Scope, TokenEndpoint};
+use oauth::{ClientAuthentication, Grant, Issuer, Scope, TokenEndpoint, ValueSet};
 use transport::ProxyUrl;
 
 /// The fault of a secret with a lone surrogate, which UTF-8 cannot represent.
@@ -143,26 +143,37 @@ impl Options<'_> {
     }
 
     fn scope(&mut self) -> Option<Scope> {
-        const EXPECTED: &str =
-            "scopes separated by single spaces, or a non-empty array of single scopes";
+        const EXPECTED: &str = "scopes separated by single spaces, or a non-empty array of single \
+             scopes, at most 4,000 characters in total";
         let given = self.take(table::SCOPE)?;
         let scope = match &given {
             Given::Text(text) => Scope::parse(text),
-            Given::List(list) => {
-                let texts = list.iter().map(|item| match item {
-                    Given::Text(text) => Some(text.as_str().to_owned()),
-                    _ => None,
-                });
-                texts
-                    .collect::<Option<Vec<_>>>()
-                    .and_then(|texts| Scope::from_list(&texts))
-            }
+            Given::List(_) => texts(&given).and_then(|texts| Scope::from_list(&texts)),
             _ => None,
         };
         if scope.is_none() {
             self.faults.expected(table::SCOPE, EXPECTED, &given);
         }
         scope
+    }
+
+    /// Reads the values of a form field that the request repeats, which `parameters` may set
+    /// instead.
+    fn values(&mut self, option: &str, field: &str, parameters: &[(String, String)]) -> ValueSet {
+        const EXPECTED: &str =
+            "a string or a non-empty array of strings, each of 1 to 4,000 characters";
+        let Some(given) = self.take(option) else {
+            return ValueSet::default();
+        };
+        if parameters.iter().any(|(name, _)| name == field) {
+            let problem = format!("parameters sets the same form field, {field}; set one of them");
+            self.faults.push(option, &problem);
+        }
+        let values = texts(&given).filter(|texts| !texts.is_empty());
+        values.and_then(ValueSet::new).unwrap_or_else(|| {
+            self.faults.expected(option, EXPECTED, &given);
+            ValueSet::default()
+        })
     }
 
     /// Only checks the option, because JavaScript keeps the function. Also refuses the options that
@@ -235,6 +246,18 @@ impl Options<'_> {
     }
 }
 
+/// Returns the strings of an array, or the only string.
+fn texts(given: &Given) -> Option<Vec<String>> {
+    let text = |item: &Given| match item {
+        Given::Text(text) => Some(text.as_str().to_owned()),
+        _ => None,
+    };
+    match given {
+        Given::List(list) => list.iter().map(text).collect(),
+        other => Some(vec![text(other)?]),
+    }
+}
+
 /// Parses the options. Returns a configuration, or reports at least one fault.
 #[must_use]
 pub fn parse(
@@ -257,6 +280,8 @@ pub fn parse(
     }
     let scope = options.scope();
     let parameters = options.parameters();
+    let audience = options.values(table::AUDIENCE, "audience", &parameters);
+    let resource = options.values(table::REQUESTED_RESOURCE, "resource", &parameters);
     let headers = options.headers();
     let buffer = options.integer(table::TOKEN_EXPIRY_BUFFER_SECONDS);
     let timeout = options.integer(table::REQUEST_TIMEOUT_MS);
@@ -284,11 +309,12 @@ pub fn parse(
         Some(Config {
             target: target?,
             name: name.map_or_else(|| client_id.clone(), |name| name.to_string()),
-            grant: ClientCredentialsGrant {
-                client_id,
-                authentication,
+            grant: Grant {
                 scope,
+                audience,
+                resource,
                 parameters,
+                ..Grant::client_credentials(client_id, authentication)
             },
             headers,
             credential: credential?,

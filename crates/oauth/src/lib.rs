@@ -1,8 +1,9 @@
-//! The client credentials grant (RFC 6749 §4.4) as pure types and functions: requests, answers,
-//! discovery, client authentication, and the redaction of server texts.
+//! The client credentials grant (RFC 6749 §4.4), the token exchange (RFC 8693) and the JWT
+//! authorization grant (RFC 7523) as pure types and functions: requests, answers, discovery, client
+//! authentication, and the redaction of server texts.
 //!
 //! This crate does no I/O, reads no clock and never waits, and no server input makes it panic.
-//! [`ClientCredentialsGrant::request`] creates a request, and [`read_answer`] reads the answer.
+//! [`Grant::request`] creates a request, and [`read_answer`] reads the answer.
 
 mod assertion;
 mod client_auth;
@@ -11,6 +12,7 @@ mod discovery;
 mod document;
 mod endpoint;
 mod error;
+mod grant;
 mod headers;
 mod key;
 mod lifetime;
@@ -29,14 +31,17 @@ pub use document::is_json_object;
 pub use endpoint::is_host;
 pub use endpoint::{EndpointFault, TokenEndpoint};
 pub use error::{AnswerError, ProtocolFault};
+pub use grant::{ACCESS_TOKEN_TYPE, Grant, GrantType, RESERVED_PARAMETERS, ValueSet};
 pub use headers::{ExtraHeaders, HeaderFault, header_value};
 pub use key::private_key;
 pub use key::{KeyFault, SigningAlgorithm, SigningKey};
 pub use lifetime::{Lifetime, MAX_LIFETIME};
 pub use pem::{PemFlaw, normalized_pem};
 pub use redact::Redactor;
-pub use request::{ClientCredentialsGrant, RESERVED_PARAMETERS, TokenRequest};
+pub use request::{TokenRequest, revocation_request};
 pub use response::{Answer, ContentEncoding, RetryAfter, TokenResponse, read_answer};
-pub use scope::Scope;
+pub use scope::{MAX_PARAMETER, Scope};
 pub use secret::PrivateKey;
-pub use secret::{AccessToken, ClientAssertion, ClientSecret, HeaderSecret, Secret, SecretFlaw};
+pub use secret::{
+    AccessToken, ClientAssertion, ClientSecret, HeaderSecret, Secret, SecretFlaw, SubjectToken,
+};

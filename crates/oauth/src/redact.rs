@@ -9,7 +9,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use super::client_auth::{base64, basic_credentials};
-use super::secret::{ClientAssertion, ClientSecret, HeaderSecret};
+use super::secret::{ClientAssertion, ClientSecret, HeaderSecret, SubjectToken};
 
 /// The replacement for a text or a value that the package must not show.
 pub(super) const REDACTED: &str = "[redacted]";
@@ -98,6 +98,14 @@ impl Redactor {
     pub fn and_assertion(mut self, assertion: &ClientAssertion) -> Self {
         let assertion = Zeroizing::new(assertion.expose().to_owned());
         self.secrets.push((None, assertion));
+        self
+    }
+
+    /// Also covers this token or assertion of a user.
+    #[must_use]
+    pub fn and_subject(mut self, subject: &SubjectToken) -> Self {
+        let subject = Zeroizing::new(subject.expose().to_owned());
+        self.secrets.push((None, subject));
         self
     }
 

@@ -1,122 +1,92 @@
-//! The token request of the grant (RFC 6749 §4.4.2), as bytes that are ready to send.
+//! The token request of a grant (RFC 6749 §4.4.2), as bytes that are ready to send.
 
 use std::fmt;
 
 use url::form_urlencoded::Serializer;
 use zeroize::Zeroizing;
 
-use super::client_auth::{ClientAuthentication, basic_credentials, form_encoded_capacity};
+use super::client_auth::{basic_credentials, form_encoded_capacity};
 use super::client_proof::ClientProof;
 use super::endpoint::TokenEndpoint;
+use super::grant::Grant;
 use super::headers::ExtraHeaders;
 use super::redact::REDACTED;
-use super::scope::Scope;
-use super::secret::ClientSecret;
-
-/// The form fields that belong to the grant. The `parameters` of a [`ClientCredentialsGrant`] must
-/// not contain them: Keycloak refuses a request that contains a field twice.
-pub const RESERVED_PARAMETERS: &[&str] = &[
-    "grant_type",
-    "client_id",
-    "client_secret",
-    "scope",
-    "client_assertion",
-    "client_assertion_type",
-];
+use super::secret::{AccessToken, ClientSecret};
 
 const BASIC: &str = "Basic ";
 
-/// The grant to request, without the credential, which may change between two requests.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ClientCredentialsGrant {
-    /// The client's id.
-    pub client_id: String,
-    /// The client authentication method.
-    pub authentication: ClientAuthentication,
-    /// The requested scope. `None`: the default of the server.
-    pub scope: Option<Scope>,
-    /// Additional form fields, in this order. [`RESERVED_PARAMETERS`] must not contain their names.
-    pub parameters: Vec<(String, String)>,
-}
-
-impl ClientCredentialsGrant {
+impl Grant {
     /// Creates the token request for `endpoint`.
     #[must_use]
     pub fn request(&self, endpoint: &TokenEndpoint, proof: &ClientProof) -> TokenRequest {
-        let authorization = match proof {
-            ClientProof::SecretBasic(secret) => Some(self.authorization(secret)),
-            _ => None,
-        };
-        TokenRequest {
-            endpoint: endpoint.clone(),
-            authorization,
-            headers: ExtraHeaders::default(),
-            body: Some(self.body(proof)),
-        }
-    }
-
-    fn authorization(&self, secret: &ClientSecret) -> Zeroizing<String> {
-        let credentials = basic_credentials(&self.client_id, secret.expose());
-        let capacity = BASIC.len().saturating_add(credentials.len());
-        let mut value = Zeroizing::new(String::with_capacity(capacity));
-        value.push_str(BASIC);
-        value.push_str(&credentials);
-        value
-    }
-
-    fn body(&self, proof: &ClientProof) -> Zeroizing<Vec<u8>> {
-        let fields = self.fields(proof);
-        let capacity = fields.iter().fold(0, |capacity: usize, (name, value)| {
-            let separators = 2;
-            capacity
-                .saturating_add(form_encoded_capacity(name))
-                .saturating_add(form_encoded_capacity(value))
-                .saturating_add(separators)
-        });
-        let mut form = Serializer::new(String::with_capacity(capacity));
-        Zeroizing::new(form.extend_pairs(fields).finish().into_bytes())
-    }
-
-    /// Returns the fields of the form. Every method but Basic sends the client id in the form. The
-    /// client id is optional with an assertion (RFC 7521 §4.2), but a server needs it to report a
-    /// faulty assertion.
-    fn fields<'a>(&'a self, proof: &'a ClientProof) -> Vec<(&'a str, &'a str)> {
-        let mut fields = vec![("grant_type", "client_credentials")];
-        if !matches!(proof, ClientProof::SecretBasic(_)) {
-            fields.push(("client_id", &self.client_id));
-        }
-        match proof {
-            ClientProof::SecretPost(secret) => fields.push(("client_secret", secret.expose())),
-            ClientProof::Assertion { kind, assertion } => fields.extend([
-                ("client_assertion_type", &**kind),
-                ("client_assertion", assertion.expose()),
-            ]),
-            ClientProof::SecretBasic(_) | ClientProof::Certificate => {}
-        }
-        if let Some(scope) = &self.scope {
-            fields.push(("scope", scope.as_str()));
-        }
-        let parameters = self.parameters.iter();
-        fields.extend(parameters.map(|(name, value)| (name.as_str(), value.as_str())));
-        fields
+        form_request(endpoint, &self.client_id, proof, self.fields())
     }
 }
 
-/// Shows the names of the additional form fields but not their values, which may be confidential.
-impl fmt::Debug for ClientCredentialsGrant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&str> = self
-            .parameters
-            .iter()
-            .map(|(name, _)| name.as_str())
-            .collect();
-        f.debug_struct("ClientCredentialsGrant")
-            .field("client_id", &self.client_id)
-            .field("authentication", &self.authentication)
-            .field("scope", &self.scope)
-            .field("parameters", &names)
-            .finish()
+/// Creates the request to revoke an access token at `endpoint` (RFC 7009 §2.1).
+#[must_use]
+pub fn revocation_request(
+    endpoint: &TokenEndpoint,
+    client_id: &str,
+    proof: &ClientProof,
+    token: &AccessToken,
+) -> TokenRequest {
+    let fields = vec![("token", token.expose()), ("token_type_hint", "access_token")];
+    form_request(endpoint, client_id, proof, fields)
+}
+
+/// Creates a form with these fields, followed by those that authenticate the client. Every method
+/// but Basic sends the client id in the form. The client id is optional with an assertion (RFC 7521
+/// §4.2), but a server needs it to report a faulty assertion.
+fn form_request<'a>(
+    endpoint: &TokenEndpoint,
+    client_id: &'a str,
+    proof: &'a ClientProof,
+    mut fields: Vec<(&'a str, &'a str)>,
+) -> TokenRequest {
+    let mut authorization = None;
+    // The first field says what the form is.
+    let mut client = Vec::with_capacity(3);
+    if let ClientProof::SecretBasic(secret) = proof {
+        authorization = Some(basic_authorization(client_id, secret));
+    } else {
+        client.push(("client_id", client_id));
     }
+    match proof {
+        ClientProof::SecretPost(secret) => client.push(("client_secret", secret.expose())),
+        ClientProof::Assertion { kind, assertion } => client
+            .extend([("client_assertion_type", &**kind), ("client_assertion", assertion.expose())]),
+        ClientProof::SecretBasic(_) | ClientProof::Certificate => {}
+    }
+    let first = fields.len().min(1);
+    fields.splice(first..first, client);
+    TokenRequest {
+        endpoint: endpoint.clone(),
+        authorization,
+        headers: ExtraHeaders::default(),
+        body: Some(form(&fields)),
+    }
+}
+
+fn basic_authorization(client_id: &str, secret: &ClientSecret) -> Zeroizing<String> {
+    let credentials = basic_credentials(client_id, secret.expose());
+    let capacity = BASIC.len().saturating_add(credentials.len());
+    let mut value = Zeroizing::new(String::with_capacity(capacity));
+    value.push_str(BASIC);
+    value.push_str(&credentials);
+    value
+}
+
+fn form(fields: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
+    let capacity = fields.iter().fold(0, |capacity: usize, (name, value)| {
+        let separators = 2;
+        capacity
+            .saturating_add(form_encoded_capacity(name))
+            .saturating_add(form_encoded_capacity(value))
+            .saturating_add(separators)
+    });
+    let mut form = Serializer::new(String::with_capacity(capacity));
+    Zeroizing::new(form.extend_pairs(fields).finish().into_bytes())
 }
 
 /// A `POST` of `application/x-www-form-urlencoded`, or a `GET` of a document.
@@ -150,8 +120,12 @@ mod tests {
 
     use url::form_urlencoded;
 
+    use super::super::grant::ACCESS_TOKEN_TYPE;
     use super::*;
-    use crate::{ClientAssertion, JWT_BEARER};
+    use crate::{
+        ClientAssertion, ClientAuthentication, GrantType, JWT_BEARER, RESERVED_PARAMETERS, Scope,
+        SubjectToken, ValueSet,
+    };
 
     const CANARY: &str = "+%:/&=\"\\ é";
 
@@ -168,21 +142,88 @@ mod tests {
         }
     }
 
-    fn request(grant: &ClientCredentialsGrant) -> TokenRequest {
+    fn request(grant: &Grant) -> TokenRequest {
         let endpoint = TokenEndpoint::parse("https://sso.example/token").unwrap();
         grant.request(&endpoint, &client_proof(grant.authentication))
     }
 
-    fn form(grant: &ClientCredentialsGrant) -> Zeroizing<Vec<u8>> {
+    fn form(grant: &Grant) -> Zeroizing<Vec<u8>> {
         request(grant).body.unwrap()
     }
 
-    fn grant(authentication: ClientAuthentication) -> ClientCredentialsGrant {
-        ClientCredentialsGrant {
-            client_id: "my client".to_owned(),
-            authentication,
-            scope: None,
-            parameters: Vec::new(),
+    fn grant(authentication: ClientAuthentication) -> Grant {
+        Grant::client_credentials("my client".to_owned(), authentication)
+    }
+
+    fn values(values: &[&str]) -> ValueSet {
+        ValueSet::new(values.iter().map(ToString::to_string).collect()).unwrap()
+    }
+
+    fn exchange() -> GrantType {
+        GrantType::TokenExchange {
+            subject_token: Arc::new(SubjectToken::new("s.u.b".to_owned()).unwrap()),
+            subject_token_type: ACCESS_TOKEN_TYPE.into(),
+        }
+    }
+
+    #[test]
+    fn form_has_the_fields_of_the_grant_type() {
+        let token_type = "urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aaccess_token";
+        let granted = "urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3A";
+        let assertion = Arc::new(SubjectToken::new("a.s.s".to_owned()).unwrap());
+        for (name, grant_type, audience, resource, expected) in [
+            (
+                "client credentials for two audiences and a resource",
+                GrantType::ClientCredentials,
+                &["b", "a", "b"][..],
+                &["urn:x"][..],
+                "grant_type=client_credentials&scope=s&audience=a&audience=b&resource=urn%3Ax"
+                    .to_owned(),
+            ),
+            (
+                "token exchange",
+                exchange(),
+                &["api"],
+                &[],
+                format!(
+                    "grant_type={granted}token-exchange&subject_token=s.u.b\
+                     &subject_token_type={token_type}&requested_token_type={token_type}\
+                     &scope=s&audience=api"
+                ),
+            ),
+            (
+                "JWT authorization grant",
+                GrantType::JwtBearer { assertion },
+                &[],
+                &[],
+                format!("grant_type={granted}jwt-bearer&assertion=a.s.s&scope=s"),
+            ),
+        ] {
+            let form = form(&Grant {
+                grant_type,
+                scope: Scope::parse("s"),
+                audience: values(audience),
+                resource: values(resource),
+                ..grant(ClientAuthentication::SecretBasic)
+            });
+            assert_eq!(str::from_utf8(&form).unwrap(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_revocation_authenticates_the_client_like_a_token_request() {
+        let endpoint = TokenEndpoint::parse("https://sso.example/revoke").unwrap();
+        let token = AccessToken::new("t.o.k".to_owned()).unwrap();
+        for (method, expected) in [
+            (
+                ClientAuthentication::SecretPost,
+                "token=t.o.k&client_id=me&client_secret=%2B%25%3A%2F%26%3D%22%5C+%C3%A9\
+                 &token_type_hint=access_token",
+            ),
+            (ClientAuthentication::SecretBasic, "token=t.o.k&token_type_hint=access_token"),
+        ] {
+            let request = revocation_request(&endpoint, "me", &client_proof(method), &token);
+            assert_eq!(str::from_utf8(&request.body.unwrap()).unwrap(), expected, "{method:?}");
         }
     }
 
@@ -225,7 +266,7 @@ mod tests {
             ),
         ] {
             let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-            let request = request(&ClientCredentialsGrant {
+            let request = request(&Grant {
                 scope: scope.map(|scope| Scope::parse(scope).unwrap()),
                 parameters: parameters.iter().map(owned).collect(),
                 ..grant(method)
@@ -252,8 +293,19 @@ mod tests {
 
     #[test]
     fn reserved_parameters_cover_every_field_that_is_set() {
-        for method in ClientAuthentication::ALL {
-            let grant = ClientCredentialsGrant {
+        let assertion = || Arc::new(SubjectToken::new("a.s.s".to_owned()).unwrap());
+        let kinds = [
+            exchange(),
+            GrantType::JwtBearer {
+                assertion: assertion(),
+            },
+        ];
+        for (method, grant_type) in ClientAuthentication::ALL
+            .into_iter()
+            .zip(kinds.iter().cycle())
+        {
+            let grant = Grant {
+                grant_type: grant_type.clone(),
                 scope: Scope::parse("a"),
                 ..grant(method)
             };
@@ -265,14 +317,15 @@ mod tests {
 
     #[test]
     fn debug_shows_no_secret() {
-        let grant = ClientCredentialsGrant {
+        let grant = Grant {
+            grant_type: exchange(),
             parameters: vec![("pin".to_owned(), "1234".to_owned())],
             ..grant(ClientAuthentication::SecretBasic)
         };
         let text = format!("{grant:?} {:?}", request(&grant));
         assert!(text.contains("pin") && text.contains("my client"), "{text}");
         assert!(text.contains("authorization: Some(\"[redacted]\")"), "{text}");
-        for hidden in ["1234", "bXkr", "%2B", "grant_type"] {
+        for hidden in ["1234", "bXkr", "%2B", "s.u.b", "token-exchange"] {
             assert!(!text.contains(hidden), "{text}");
         }
     }

@@ -1,23 +1,42 @@
 //! The scope parameter (RFC 6749 §3.3).
 
-/// One or more scope tokens, separated by single spaces.
+/// The longest value, in bytes, of a form field that Keycloak reads. Keycloak ignores a longer one
+/// without an error.
+pub const MAX_PARAMETER: usize = 4_000;
+
+/// A set of scope tokens: sorted, each one once, separated by single spaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope(String);
 
 impl Scope {
     /// Parses a list of scope tokens. Returns `None` if the list is empty, if a token contains a
-    /// character that RFC 6749 §3.3 forbids, or if the tokens are not separated by single spaces.
+    /// character that RFC 6749 §3.3 forbids, if the tokens are not separated by single spaces, or if
+    /// Keycloak would ignore the list because of its length.
     #[must_use]
     pub fn parse(value: &str) -> Option<Self> {
-        let is_scope = value.split(' ').all(is_scope_token);
-        is_scope.then(|| Self(value.to_owned()))
+        Self::of(value.split(' ').collect())
     }
 
-    /// Joins scope tokens. Returns `None` if the list is empty or an entry is not a scope token.
+    /// Joins scope tokens, under the same conditions.
     #[must_use]
     pub fn from_list(tokens: &[String]) -> Option<Self> {
+        Self::of(tokens.iter().map(String::as_str).collect())
+    }
+
+    fn of(mut tokens: Vec<&str>) -> Option<Self> {
         let is_scope = !tokens.is_empty() && tokens.iter().all(|token| is_scope_token(token));
-        is_scope.then(|| Self(tokens.join(" ")))
+        tokens.sort_unstable();
+        tokens.dedup();
+        let scope = Self(tokens.join(" "));
+        (is_scope && scope.0.len() <= MAX_PARAMETER).then_some(scope)
+    }
+
+    /// Returns the first token of this scope that the server did not grant. `granted` is the scope
+    /// in the server's answer, which names further tokens in any order.
+    #[must_use]
+    pub fn missing_in(&self, granted: &str) -> Option<&str> {
+        let is_granted = |token: &&str| granted.split(' ').any(|granted| granted == *token);
+        self.0.split(' ').find(|token| !is_granted(token))
     }
 
     /// Returns the value of the `scope` parameter.
@@ -33,6 +52,7 @@ fn is_scope_token(token: &str) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 
@@ -68,6 +88,7 @@ mod tests {
         for (name, tokens, expected) in [
             ("one", &["openid"][..], Some("openid")),
             ("two", &["openid", "profile"], Some("openid profile")),
+            ("in any order, more than once", &["b", "a", "b"], Some("a b")),
             ("none", &[], None),
             ("an empty one", &["openid", ""], None),
             ("two in one", &["openid profile"], None),
@@ -76,6 +97,22 @@ mod tests {
             let tokens: Vec<String> = tokens.iter().map(ToString::to_string).collect();
             let scope = Scope::from_list(&tokens);
             assert_eq!(scope.as_ref().map(Scope::as_str), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_scope_that_keycloak_would_ignore_is_no_scope() {
+        for (length, is_scope) in [(MAX_PARAMETER, true), (MAX_PARAMETER + 1, false)] {
+            assert_eq!(Scope::parse(&"a".repeat(length)).is_some(), is_scope, "{length}");
+        }
+    }
+
+    #[test]
+    fn a_granted_scope_may_name_more_than_the_requested_one() {
+        for (granted, missing) in
+            [("b email a", None), ("a ab", Some("b")), ("", Some("a")), ("A B", Some("a"))]
+        {
+            assert_eq!(Scope::parse("a b").unwrap().missing_in(granted), missing, "{granted}");
         }
     }
 }

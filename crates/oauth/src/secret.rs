@@ -22,6 +22,10 @@ pub type ClientSecret = Secret<kind::ClientSecretKind>;
 /// A `client_assertion`: a non-empty string that authenticates its sender.
 pub type ClientAssertion = Secret<kind::ClientAssertionKind>;
 
+/// A token or assertion of a user, which a request exchanges for an access token: a non-empty
+/// string.
+pub type SubjectToken = Secret<kind::SubjectTokenKind>;
+
 /// A bearer token that an `Authorization` header can carry: visible ASCII (RFC 6750 §2.1; RFC 6749
 /// appendix A.12 also allows a space).
 pub type AccessToken = Secret<kind::AccessTokenKind>;
@@ -131,6 +135,10 @@ pub(super) mod kind {
     #[derive(Clone, Copy, Debug)]
     pub enum ClientAssertionKind {}
 
+    /// See [`SubjectToken`](super::SubjectToken).
+    #[derive(Clone, Copy, Debug)]
+    pub enum SubjectTokenKind {}
+
     /// See [`AccessToken`](super::AccessToken).
     #[derive(Clone, Copy, Debug)]
     pub enum AccessTokenKind {}
@@ -150,6 +158,10 @@ impl Kind for kind::ClientSecretKind {
 
 impl Kind for kind::ClientAssertionKind {
     const NAME: &'static str = "ClientAssertion";
+}
+
+impl Kind for kind::SubjectTokenKind {
+    const NAME: &'static str = "SubjectToken";
 }
 
 impl Kind for kind::AccessTokenKind {

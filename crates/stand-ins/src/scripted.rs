@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use manager::config::{AssertionSettings, Config, Credential, CredentialConfig, Target};
 use oauth::{
-    Answer, ClientAuthentication, ClientCredentialsGrant, ClientSecret, ExtraHeaders,
-    TokenEndpoint, TokenRequest,
+    Answer, ClientAuthentication, ClientSecret, ExtraHeaders, Grant, TokenEndpoint, TokenRequest,
 };
 use transport::{ClientIdentity, NetworkFault, Progress, Transport, TransportError};
 use zeroize::Zeroizing;
@@ -147,12 +146,7 @@ pub fn config() -> Config {
             TokenEndpoint::parse("http://127.0.0.1:1/realms/r/token").unwrap(),
         ),
         assertion: AssertionSettings::default(),
-        grant: ClientCredentialsGrant {
-            client_id: "portal".to_owned(),
-            authentication: ClientAuthentication::SecretPost,
-            scope: None,
-            parameters: Vec::new(),
-        },
+        grant: Grant::client_credentials("portal".to_owned(), ClientAuthentication::SecretPost),
         headers: ExtraHeaders::default(),
         credential: CredentialConfig::Given(Credential::Secret(secret("s3cr+t"))),
         expiry_buffer: Duration::from_mins(1),

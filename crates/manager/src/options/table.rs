@@ -23,6 +23,8 @@ pub(super) const CLIENT_ASSERTION_FILE: FilePath = FilePath::new("clientAssertio
 pub(super) const CLIENT_ASSERTION_TYPE: Text =
     Text::new("clientAssertionType", "a URN, a non-empty string");
 pub(super) const SCOPE: &str = "scope";
+pub(super) const AUDIENCE: &str = "audience";
+pub(super) const REQUESTED_RESOURCE: &str = "requestedResource";
 pub(super) const PARAMETERS: &str = "parameters";
 pub(super) const HEADERS: &str = "headers";
 pub(super) const TOKEN_EXPIRY_BUFFER_SECONDS: Integer =

@@ -8,10 +8,7 @@
 use std::sync::Arc;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use oauth::{
-    ClientAuthentication, ClientCredentialsGrant, ClientProof, ClientSecret, Redactor,
-    TokenEndpoint,
-};
+use oauth::{ClientAuthentication, ClientProof, ClientSecret, Grant, Redactor, TokenEndpoint};
 
 const CLIENT: &str = "my client";
 const LONGEST: usize = 300;
@@ -160,12 +157,7 @@ fn cased(hex: &str, is_upper: bool) -> String {
 }
 
 fn sent_credentials(secret: &str) -> String {
-    let grant = ClientCredentialsGrant {
-        client_id: CLIENT.to_owned(),
-        authentication: ClientAuthentication::SecretBasic,
-        scope: None,
-        parameters: Vec::new(),
-    };
+    let grant = Grant::client_credentials(CLIENT.to_owned(), ClientAuthentication::SecretBasic);
     let endpoint = TokenEndpoint::parse("https://sso.example/").unwrap();
     let secret = Arc::new(ClientSecret::new(secret.to_owned()).unwrap());
     let request = grant.request(&endpoint, &ClientProof::SecretBasic(secret));
