@@ -12,6 +12,7 @@ use napi::{Env, Result};
 use napi_derive::napi;
 use zeroize::Zeroizing;
 
+use super::derived::{DerivedData, RequestData};
 use super::engine;
 use super::env_data::EnvData;
 use super::fetch_transport::{AddonTransport, FetchTransport, result_of};
@@ -23,10 +24,11 @@ use manager;
 use manager::clock::{Clock, SystemClock};
 use manager::config::Config;
 use manager::credential::SecretCall;
+use manager::derived::{ManagerId, PARENT};
 use manager::error::Error;
 use manager::events::{EventQueue, EventSink};
 use manager::options::LONE_SURROGATE;
-use manager::published::{NO_TOKEN, Published};
+use manager::published::NO_TOKEN;
 use manager::slot::{Call, Clearing, FlightResult, Invalidation, RouteId, Storage};
 use manager::{Level, Manager, Reply};
 use oauth::ClientSecret;
@@ -138,16 +140,20 @@ pub fn hold(env: &Env, holds: bool) -> Result<()> {
 
 #[napi]
 impl Core {
-    /// Returns the shared memory: the version is `Int32Array[0]`, and hits and joins are
-    /// `Float64Array[1]` and `Float64Array[2]`.
+    /// Returns the shared memory of this manager, or the chunk of the memory of derived managers
+    /// with this number. Each manager has 24 bytes: the version is `Int32Array[0]` of them, and hits
+    /// and joins are `Float64Array[1]` and `Float64Array[2]`.
     #[napi(catch_unwind)]
-    pub fn memory<'env>(&self, env: &'env Env) -> Result<ArrayBuffer<'env>> {
-        let published = self.manager().published();
-        let data = Arc::as_ptr(&published).cast_mut().cast::<u8>();
+    pub fn memory<'env>(&self, env: &'env Env, chunk: Option<u32>) -> Result<ArrayBuffer<'env>> {
+        let own = || self.manager().published().chunk();
+        let chunk = chunk.and_then(|number| self.manager().published_chunk(number as usize));
+        let published = chunk.unwrap_or_else(own);
+        let data = published.as_ptr().cast_mut().cast::<u8>();
+        let size = size_of_val(&*published);
         // SAFETY: the allocation outlives the buffer, whose finaliser owns a count of it. This side
-        // writes it through atomics; JavaScript writes only the two counters, on one thread.
+        // writes it through atomics; JavaScript writes only the counters, on one thread.
         let buffer = unsafe {
-            ArrayBuffer::from_external(env, data, size_of::<Published>(), published, |_, owned| {
+            ArrayBuffer::from_external(env, data, size, published, |_, owned| {
                 drop(owned);
             })?
         };
@@ -156,11 +162,33 @@ impl Core {
         Ok(buffer)
     }
 
-    /// Returns a token, the flight to wait for, or a failure. `minimum` is in seconds, 0 for none.
-    /// `has_waited` says that a forced call has waited for an earlier flight.
+    /// Derives a manager. Returns `null` if this manager is closed.
+    #[napi(catch_unwind)]
+    pub fn derive(&self, request: RequestData) -> Result<Option<DerivedData>> {
+        let derived = self.manager().derive(request.into_request()?);
+        Ok(derived.map(|(id, memory)| {
+            let (chunk, index) = memory.place();
+            DerivedData {
+                id: id.0,
+                chunk,
+                index,
+            }
+        }))
+    }
+
+    /// Closes a derived manager for which no call waits.
+    #[napi(catch_unwind)]
+    pub fn release(&self, manager: u32) {
+        self.manager().release(ManagerId(manager));
+    }
+
+    /// Returns a token, the flight to wait for, or a failure. `manager` is the id of a derived
+    /// manager, or 0. `minimum` is in seconds, 0 for none. `has_waited` says that a forced call has
+    /// waited for an earlier flight.
     #[napi(catch_unwind)]
     pub fn ask(
         &self,
+        manager: u32,
         minimum: f64,
         forced: bool,
         has_waited: bool,
@@ -175,7 +203,10 @@ impl Core {
         } else {
             Call::Any
         };
-        match self.manager().ask(call) {
+        let Some(manager) = self.member(manager) else {
+            return Either4::C(FailureData::new(&Error::closed(), None));
+        };
+        match manager.ask(call) {
             Reply::Token(token, version) => Either4::A(self.token(token, version)),
             Reply::Flight(flight) => Either4::B(flight.0),
             Reply::Failure(error, retry_after) => Either4::C(FailureData::new(&error, retry_after)),
@@ -197,10 +228,12 @@ impl Core {
     fn event(&self, is_former: bool, event: manager::Event) -> Option<EventData> {
         Some(match event {
             manager::Event::FlightEnded {
+                manager,
                 flight,
                 outcome,
                 version,
-            } => self.flight_ended(flight.0, outcome, version, is_former),
+            } => self.flight_ended(manager.0, flight.0, outcome, version, is_former),
+            manager::Event::TokenDropped(manager) => EventData::TokenDropped { manager: manager.0 },
             manager::Event::Log(level, message) => EventData::Log {
                 level: level.as_str().to_owned(),
                 message,
@@ -230,13 +263,14 @@ impl Core {
 
     fn flight_ended(
         &self,
+        manager: u32,
         flight: u32,
         outcome: FlightResult,
         version: u32,
         is_former: bool,
     ) -> EventData {
         if is_former && outcome.is_void_after_change() {
-            return EventData::AskAgain { flight };
+            return EventData::AskAgain { manager, flight };
         }
         match outcome.result {
             // The token expired while the event loop was blocked.
@@ -244,13 +278,15 @@ impl Core {
                 if outcome.storage != Storage::Expired
                     && token.age(engine::clock().now()) >= token.life.granted =>
             {
-                EventData::AskAgain { flight }
+                EventData::AskAgain { manager, flight }
             }
             Ok(token) => EventData::Acquired {
+                manager,
                 flight,
                 token: self.token(token, version),
             },
             Err(error) => EventData::Failed {
+                manager,
                 flight,
                 failure: FailureData::new(&error, outcome.retry_after),
                 fallback: outcome.fallback.map(|token| self.token(token, NO_TOKEN)),
@@ -303,9 +339,12 @@ impl Core {
     /// in effect, the last drop is too recent or the budget of drops is empty; or `ignored` if the
     /// manager holds another token.
     #[napi(catch_unwind)]
-    pub fn invalidate(&self, rejected: String, route: String) -> &'static str {
+    pub fn invalidate(&self, manager: u32, rejected: String, route: String) -> &'static str {
         let rejected = Zeroizing::new(rejected);
-        match self.manager().invalidate(&rejected, route_id(&route)) {
+        let Some(manager) = self.member(manager) else {
+            return "ignored";
+        };
+        match manager.invalidate(&rejected, route_id(&route)) {
             Invalidation::Dropped => "dropped",
             Invalidation::Kept => "kept",
             Invalidation::Ignored => "ignored",
@@ -314,16 +353,20 @@ impl Core {
 
     /// Records that a route accepted a token. Returns whether to report its next acceptance.
     #[napi(catch_unwind)]
-    pub fn accept(&self, accepted: String, route: String) -> bool {
+    pub fn accept(&self, manager: u32, accepted: String, route: String) -> bool {
         let accepted = Zeroizing::new(accepted);
-        self.manager().accept(&accepted, route_id(&route))
+        self.member(manager)
+            .is_some_and(|manager| manager.accept(&accepted, route_id(&route)))
     }
 
     /// Drops the held token and detaches the flight. Returns `dropped` if the manager held a token,
     /// `detached` if there was only a flight, `kept` if there were too many clears, or `nothing`.
     #[napi(catch_unwind)]
-    pub fn clear(&self) -> &'static str {
-        match self.manager().clear() {
+    pub fn clear(&self, manager: u32) -> &'static str {
+        match self
+            .member(manager)
+            .map_or(Clearing::Nothing, |manager| manager.clear())
+        {
             Clearing::Dropped => "dropped",
             Clearing::Detached => "detached",
             Clearing::Kept => "kept",
@@ -356,10 +399,11 @@ impl Core {
         })
     }
 
-    /// Returns the manager's state and counters.
+    /// Returns the state and counters of a manager; `null` if it was released.
     #[napi(catch_unwind)]
-    pub fn snapshot(&self) -> SnapshotData {
-        self.manager().snapshot().into()
+    pub fn snapshot(&self, manager: u32) -> Option<SnapshotData> {
+        self.member(manager)
+            .map(|manager| manager.snapshot().into())
     }
 
     /// Closes the manager and drops secrets. Returns the failure for the callers that still wait.
@@ -371,6 +415,15 @@ impl Core {
 
     fn manager(&self) -> Ref<'_, Arc<Manager<SystemClock, AddonTransport>>> {
         self.manager.borrow()
+    }
+
+    /// Returns a derived manager, or this one for the id 0.
+    fn member(&self, id: u32) -> Option<Arc<Manager<SystemClock, AddonTransport>>> {
+        let manager = self.manager();
+        match ManagerId(id) {
+            PARENT => Some(Arc::clone(&manager)),
+            id => manager.derived(id),
+        }
     }
 
     fn token(&self, token: Arc<manager::slot::Token>, version: u32) -> TokenData {

@@ -13,6 +13,7 @@
 )]
 
 pub mod core;
+pub mod derived;
 mod engine;
 mod env_data;
 mod fetch_transport;

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use manager::error::Error;
 use manager::slot::Condition;
 use manager::slot::Token;
-use manager::snapshot::Snapshot;
+use manager::snapshot::{Counters, Snapshot};
 use oauth::TokenRequest;
 
 /// A token that the addon converts to a JavaScript string without an intermediate copy.
@@ -90,6 +90,8 @@ pub struct FailureData {
 pub enum EventData {
     /// A flight returned a token.
     Acquired {
+        /// The id of the manager; 0 for the one that is not derived.
+        manager: u32,
         /// The flight.
         flight: u32,
         /// The token.
@@ -97,6 +99,8 @@ pub enum EventData {
     },
     /// A flight failed.
     Failed {
+        /// The id of the manager.
+        manager: u32,
         /// The flight.
         flight: u32,
         /// The reason.
@@ -106,8 +110,15 @@ pub enum EventData {
     },
     /// The result of a flight is outdated, so its waiters must call again.
     AskAgain {
+        /// The id of the manager.
+        manager: u32,
         /// The flight.
         flight: u32,
+    },
+    /// A derived manager dropped a token of which JavaScript may hold a copy.
+    TokenDropped {
+        /// The id of the manager.
+        manager: u32,
     },
     /// A log line.
     Log {
@@ -209,6 +220,17 @@ pub struct SnapshotData {
     pub counters: CounterData,
     /// The durations of acquisitions, in ms.
     pub acquisition_latency_ms: Latencies,
+    /// The sums of the derived managers, if there was one.
+    pub derived: Option<DerivedSumsData>,
+}
+
+/// The number of derived managers, and the sums of their counters.
+#[napi(object, object_from_js = false)]
+#[allow(missing_docs, reason = "documented in manager::snapshot::DerivedSums")]
+pub struct DerivedSumsData {
+    pub managers: u32,
+    pub tokens: u32,
+    pub counters: CounterData,
 }
 
 /// The last failed acquisition.
@@ -311,6 +333,22 @@ impl FailureData {
     }
 }
 
+impl From<Counters> for CounterData {
+    fn from(counters: Counters) -> Self {
+        Self {
+            hits: counters.hits,
+            joins: counters.joins,
+            acquisitions: counters.acquisitions,
+            retries: counters.retries,
+            stale_served: counters.stale_served,
+            invalidations: counters.invalidations,
+            invalidations_kept: counters.invalidations_kept,
+            invalidations_ignored: counters.invalidations_ignored,
+            suppressed: counters.suppressed,
+        }
+    }
+}
+
 impl From<Snapshot> for SnapshotData {
     fn from(snapshot: Snapshot) -> Self {
         let state = match snapshot.condition {
@@ -333,17 +371,12 @@ impl From<Snapshot> for SnapshotData {
                 code: kind.code().to_owned(),
                 at: epoch_ms(moment.wall),
             }),
-            counters: CounterData {
-                hits: counters.hits,
-                joins: counters.joins,
-                acquisitions: counters.acquisitions,
-                retries: counters.retries,
-                stale_served: counters.stale_served,
-                invalidations: counters.invalidations,
-                invalidations_kept: counters.invalidations_kept,
-                invalidations_ignored: counters.invalidations_ignored,
-                suppressed: counters.suppressed,
-            },
+            counters: counters.into(),
+            derived: snapshot.derived.map(|derived| DerivedSumsData {
+                managers: derived.managers,
+                tokens: derived.tokens,
+                counters: derived.counters.into(),
+            }),
             acquisition_latency_ms: Latencies {
                 count: latency.count,
                 sum: ms(latency.sum),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::config::Config;
 use super::credential::SecretCall;
+use super::derived::ManagerId;
 use super::slot::{FlightId, FlightResult};
 use super::sync::Mutex;
 use transport::DelegatedRequest;
@@ -44,6 +45,8 @@ impl Level {
 pub enum Event {
     /// A flight ended.
     FlightEnded {
+        /// The manager of the flight.
+        manager: ManagerId,
         /// The flight that ended.
         flight: FlightId,
         /// The result for the waiters of the flight.
@@ -52,6 +55,8 @@ pub enum Event {
         /// [`NO_TOKEN`](super::published::NO_TOKEN).
         version: u32,
     },
+    /// A derived manager dropped a token of which JavaScript may hold a copy.
+    TokenDropped(ManagerId),
     /// A line for the log.
     Log(Level, String),
     /// Requests a call to the secret function.

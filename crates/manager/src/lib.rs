@@ -9,6 +9,7 @@ pub mod acquire;
 pub mod clock;
 pub mod config;
 pub mod credential;
+pub mod derived;
 pub mod error;
 pub mod events;
 pub mod options;

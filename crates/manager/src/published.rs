@@ -6,6 +6,8 @@
 //! caller must start a refresh. While the version stays the same, JavaScript may serve the token
 //! that it received with this version.
 
+use std::ops::Deref;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::sync::{AtomicU32, AtomicU64};
@@ -70,10 +72,66 @@ impl Published {
         f64::from_bits(self.joins.load(Ordering::Relaxed))
     }
 
+    /// Clears the counters for the next manager that uses this memory. The version stays, so that
+    /// none is used twice.
+    pub(super) fn reset(&self) {
+        self.hits.store(0.0_f64.to_bits(), Ordering::Relaxed);
+        self.joins.store(0.0_f64.to_bits(), Ordering::Relaxed);
+    }
+
     /// Counts a hit as JavaScript does.
     pub fn count_hit(&self) {
         self.hits
             .store((self.hits() + 1.0).to_bits(), Ordering::Relaxed);
+    }
+}
+
+/// The shared memory of one manager. Managers that were derived from one manager have theirs in
+/// chunks, so that a derived manager costs JavaScript no buffer of its own.
+#[derive(Clone, Debug)]
+pub struct PublishedCell {
+    chunk: Arc<[Published]>,
+    number: u32,
+    index: u32,
+}
+
+impl PublishedCell {
+    pub(super) fn new(chunk: Arc<[Published]>, number: usize, index: usize) -> Self {
+        let small = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+        Self {
+            chunk,
+            number: small(number),
+            index: small(index),
+        }
+    }
+
+    /// Creates memory of its own.
+    pub(super) fn alone() -> Self {
+        Self::new(Arc::new([Published::default()]), 0, 0)
+    }
+
+    /// Returns the chunk.
+    #[must_use]
+    pub fn chunk(&self) -> Arc<[Published]> {
+        Arc::clone(&self.chunk)
+    }
+
+    /// Returns the number of the chunk among those of the derived managers, and the index in it.
+    #[must_use]
+    pub const fn place(&self) -> (u32, u32) {
+        (self.number, self.index)
+    }
+}
+
+impl Deref for PublishedCell {
+    type Target = Published;
+
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`new` receives an index of the chunk"
+    )]
+    fn deref(&self) -> &Published {
+        &self.chunk[self.index as usize]
     }
 }
 

@@ -42,6 +42,32 @@ pub struct Latency {
     pub last: Duration,
 }
 
+impl Counters {
+    /// Adds other counters to these.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.hits += other.hits;
+        self.joins += other.joins;
+        self.acquisitions += other.acquisitions;
+        self.retries += other.retries;
+        self.stale_served += other.stale_served;
+        self.invalidations += other.invalidations;
+        self.invalidations_kept += other.invalidations_kept;
+        self.invalidations_ignored += other.invalidations_ignored;
+        self.suppressed += other.suppressed;
+    }
+}
+
+/// The number of derived managers, and the sums of their counters.
+#[derive(Clone, Copy, Debug)]
+pub struct DerivedSums {
+    /// The number of derived managers that have requested a token and are still in use.
+    pub managers: u32,
+    /// The number of tokens that they hold.
+    pub tokens: u32,
+    /// The sums of their counters, including those of managers that are no longer in use.
+    pub counters: Counters,
+}
+
 impl Latency {
     pub(super) fn add(&mut self, took: Duration) {
         self.count += 1.0;
@@ -79,4 +105,6 @@ pub struct Snapshot {
     pub counters: Counters,
     /// The durations of the acquisitions.
     pub latency: Latency,
+    /// The sums of the derived managers; `None` if there was none.
+    pub derived: Option<DerivedSums>,
 }

@@ -35,7 +35,7 @@ pub use grant::{ACCESS_TOKEN_TYPE, Grant, GrantType, RESERVED_PARAMETERS, ValueS
 pub use headers::{ExtraHeaders, HeaderFault, header_value};
 pub use key::private_key;
 pub use key::{KeyFault, SigningAlgorithm, SigningKey};
-pub use lifetime::{Lifetime, MAX_LIFETIME};
+pub use lifetime::{Lifetime, MAX_LIFETIME, token_audience, token_expiry};
 pub use pem::{PemFlaw, normalized_pem};
 pub use redact::Redactor;
 pub use request::{TokenRequest, revocation_request};

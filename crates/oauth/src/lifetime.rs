@@ -74,6 +74,12 @@ pub(super) struct OwnClaims {
 }
 
 #[derive(Deserialize)]
+struct AudienceClaim<'a> {
+    #[serde(borrow)]
+    aud: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
 struct JwtClaims<'a> {
     #[serde(borrow)]
     exp: Option<&'a RawValue>,
@@ -88,18 +94,7 @@ impl OwnClaims {
     }
 
     fn decode(token: &str) -> Option<Self> {
-        let mut segments = token.split('.');
-        let (_, payload, _) = (segments.next()?, segments.next()?, segments.next()?);
-        if segments.next().is_some() {
-            return None;
-        }
-        let config = GeneralPurposeConfig::new()
-            .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-            .with_decode_allow_trailing_bits(true);
-        let engine = GeneralPurpose::new(&URL_SAFE, config);
-        let capacity = base64::decoded_len_estimate(payload.len());
-        let mut claims = Zeroizing::new(Vec::with_capacity(capacity));
-        engine.decode_vec(payload, &mut claims).ok()?;
+        let claims = claims_of(token)?;
         let claims = read_document::<JwtClaims<'_>>(str::from_utf8(&claims).ok()?).ok()?;
         Some(Self {
             exp: claims.exp.and_then(read_number),
@@ -122,6 +117,43 @@ impl OwnClaims {
         let limit = now.saturating_sub(DEAD_SINCE).as_secs_f64();
         self.exp.is_some_and(|exp| exp < limit)
     }
+}
+
+/// Decodes the claims of a signed JWT.
+fn claims_of(token: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let mut segments = token.split('.');
+    let (_, payload, _) = (segments.next()?, segments.next()?, segments.next()?);
+    if segments.next().is_some() {
+        return None;
+    }
+    let config = GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true);
+    let engine = GeneralPurpose::new(&URL_SAFE, config);
+    let capacity = base64::decoded_len_estimate(payload.len());
+    let mut claims = Zeroizing::new(Vec::with_capacity(capacity));
+    engine.decode_vec(payload, &mut claims).ok()?;
+    Some(claims)
+}
+
+/// Returns when a token expires by its own claims, since the Unix epoch; `None` if it is not a JWT
+/// or does not say.
+#[must_use]
+pub fn token_expiry(token: &str) -> Option<Duration> {
+    OwnClaims::read(token).expiry()
+}
+
+/// Returns the audiences that a JWT names, none if it has no `aud`; `None` if the token is not a
+/// JWT.
+#[must_use]
+pub fn token_audience(token: &str) -> Option<Vec<String>> {
+    let claims = claims_of(token)?;
+    let claims = read_document::<AudienceClaim<'_>>(str::from_utf8(&claims).ok()?).ok()?;
+    let Some(aud) = claims.aud else {
+        return Some(Vec::new());
+    };
+    let one = || string(aud).map(|aud| vec![aud.to_string()]);
+    serde_json::from_str(aud.get()).ok().or_else(one)
 }
 
 /// Reads a number or a numeric string. Any other value counts as absent.

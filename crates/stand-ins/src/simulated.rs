@@ -8,6 +8,7 @@ use std::time::Duration;
 use manager::clock::{Clock, Moment};
 use manager::config::Config;
 use manager::credential::SecretCall;
+use manager::derived::{ManagerId, PARENT};
 use manager::error::Error;
 use manager::slot::{Call, FlightId, FlightResult};
 use manager::timers::Timers;
@@ -60,6 +61,7 @@ pub type FlightEnd = (FlightId, FlightResult, u32);
 /// Records events.
 pub struct RecordingSink {
     flight_ends: mpsc::UnboundedSender<FlightEnd>,
+    derived_ends: mpsc::UnboundedSender<(ManagerId, FlightResult)>,
     calls: mpsc::UnboundedSender<SecretCall>,
     pub lines: Mutex<Vec<(Level, String)>>,
     pub wakes: AtomicU64,
@@ -69,15 +71,24 @@ impl EventSink for RecordingSink {
     fn push(&self, event: Event) {
         match event {
             Event::FlightEnded {
+                manager,
                 flight,
                 outcome,
                 version,
-            } => {
+            } if manager == PARENT => {
                 let _ = self.flight_ends.send((flight, outcome, version));
+            }
+            Event::FlightEnded {
+                manager, outcome, ..
+            } => {
+                let _ = self.derived_ends.send((manager, outcome));
             }
             Event::Log(level, message) => self.lines.lock().push((level, message)),
             Event::SecretWanted(call) => {
                 let _ = self.calls.send(call);
+            }
+            Event::TokenDropped(_) => {
+                self.wakes.fetch_add(1, Ordering::SeqCst);
             }
             Event::RootsWanted | Event::RequestWanted(_) | Event::RequestAbandoned(_) => {}
         }
@@ -107,6 +118,8 @@ pub struct World {
     pub transport: Arc<ScriptedTransport>,
     pub sink: Arc<RecordingSink>,
     pub flight_ends: mpsc::UnboundedReceiver<FlightEnd>,
+    /// The ended flights of derived managers.
+    pub derived_ends: mpsc::UnboundedReceiver<(ManagerId, FlightResult)>,
     pub calls: mpsc::UnboundedReceiver<SecretCall>,
 }
 
@@ -126,9 +139,11 @@ impl World {
         let clock = Arc::new(SimulatedClock::new());
         let transport = Arc::new(ScriptedTransport::new(latency_ms, script));
         let (end_sender, flight_ends) = mpsc::unbounded_channel();
+        let (derived_sender, derived_ends) = mpsc::unbounded_channel();
         let (call_sender, calls) = mpsc::unbounded_channel();
         let sink = Arc::new(RecordingSink {
             flight_ends: end_sender,
+            derived_ends: derived_sender,
             calls: call_sender,
             lines: Mutex::default(),
             wakes: AtomicU64::new(0),
@@ -146,6 +161,7 @@ impl World {
             transport,
             sink,
             flight_ends,
+            derived_ends,
             calls,
         }
     }

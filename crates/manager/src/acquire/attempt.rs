@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::exchanges::ExchangeGuard;
 use super::{Acquisition, AcquisitionProgress};
 use crate::clock::{Clock, Moment};
 use crate::config::{Credential, Target};
-use crate::error::Error;
+use crate::error::{Error, grant_advice};
 use oauth::{
     Answer, AnswerError, ClientProof, ExtraHeaders, Metadata, Redactor, TokenEndpoint,
     TokenRequest, TokenResponse, read_answer,
@@ -25,6 +26,9 @@ pub(super) struct Failure {
     pub(super) is_unreachable: bool,
     /// Whether another attempt must fail in the same way.
     pub(super) is_lasting: bool,
+    /// Whether another acquisition failed with this error, and this one sent no request because of
+    /// it.
+    pub(super) is_repeated: bool,
     /// The remembered discovery document, if its endpoint no longer exists or is unreachable.
     pub(super) misdirected_by: Option<Arc<Metadata>>,
 }
@@ -37,6 +41,7 @@ impl From<Error> for Failure {
             is_client_refused: false,
             is_unreachable: false,
             is_lasting: false,
+            is_repeated: false,
             misdirected_by: None,
         }
     }
@@ -69,6 +74,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         };
         let redactor = self.redactor(credential, refused);
         let resolved = self.resolve_endpoint(identity, &redactor, progress).await?;
+        let exchange_in_progress = self.begin_exchange()?;
         let pass = self
             .admitted(&resolved.endpoint, identity, progress)
             .await?;
@@ -78,7 +84,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         self.flight.note_sending();
         let exchange = self.exchange(pass, &resolved.endpoint, progress, &redactor, |now| {
             let proof = self.client_proof(credential, &resolved, now)?;
-            Ok((self.setup.config.grant.request(&resolved.endpoint, &proof), proof))
+            Ok((self.grant.request(&resolved.endpoint, &proof), proof))
         });
         let Exchange {
             sent,
@@ -111,10 +117,20 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                 ..
             }
         );
-        let is_client_refused = error.is_client_refusal();
+        let is_exchange = exchange_in_progress.is_some();
+        if is_exchange && matches!(error, AnswerError::OAuth { .. }) {
+            self.setup.exchanges.refused(self.clock.now());
+        }
+        // In an exchange, `invalid_client` with status 400 is about the requested audience.
+        let is_client_refused =
+            error.is_client_refusal() && (!is_exchange || error.status() == 401);
         let flaw = self.setup.config.flaw_of(credential, &error);
         let has_worked = server.last_success.lock().is_some();
-        let error = Error::from_answer(error, has_worked, &self.setup.config, &resolved.endpoint);
+        let config = &self.setup.config;
+        let error = match grant_advice(self.grant, &error) {
+            Some(advice) => Error::from_refusal(error, advice, config, &resolved.endpoint),
+            None => Error::from_answer(error, has_worked, config, &resolved.endpoint),
+        };
         let error = match flaw {
             Some(flaw) => error.with_likely_cause(&flaw),
             None => error,
@@ -124,6 +140,20 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             retry_after: self.retry_after(&answer),
             misdirected_by: resolved.remembered.filter(|_| is_gone),
             ..error.into()
+        })
+    }
+
+    /// Begins a token exchange, unless the server has just refused too many. Other grants are not
+    /// limited.
+    fn begin_exchange(&self) -> Result<Option<ExchangeGuard<'_>>, Failure> {
+        if !self.grant.grant_type.is_exchange() {
+            return Ok(None);
+        }
+        let begun = self.setup.exchanges.begin(self.clock.now());
+        begun.map(Some).map_err(|wait| Failure {
+            retry_after: Some(wait),
+            is_lasting: true,
+            ..Error::too_many_refusals().into()
         })
     }
 

@@ -131,7 +131,12 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         refused: Option<&Credential>,
     ) -> Redactor {
         let known = [Some(credential), refused].into_iter().flatten();
-        known.fold(self.setup.config.headers.redactor(), |redactor, credential| match credential {
+        let redactor = self.setup.config.headers.redactor();
+        let redactor = match self.grant.grant_type.subject() {
+            Some(subject) => redactor.and_subject(subject),
+            None => redactor,
+        };
+        known.fold(redactor, |redactor, credential| match credential {
             Credential::Secret(secret) => {
                 redactor.and_secret(&self.setup.config.grant.client_id, secret)
             }

@@ -11,23 +11,28 @@ mod attempt;
 pub mod backoff;
 mod client_proof;
 mod endpoint;
+pub(crate) mod exchanges;
 pub(crate) mod server;
+pub(crate) mod trouble;
 
 use crate::clock::{Clock, Moment};
 use crate::config::Credential;
 use crate::credential::CredentialRequest;
-use crate::error::Error;
-use crate::events::EventSink;
-use crate::slot::schedule::{ASSUMED_LIFETIME, Life, PACE, part};
+use crate::error::{Error, ErrorKind, grant_warning};
+use crate::events::{EventSink, Level};
+use crate::slot::schedule::{ASSUMED_LIFETIME, Life, PACE, part, subject_life};
 use crate::slot::{LifetimeWarning, Token};
 use crate::token_manager::Setup;
 use attempt::Failure;
-use oauth::{Lifetime, TokenResponse};
+use oauth::{Grant, GrantType, Lifetime, TokenResponse, token_expiry};
 use transport::{Progress, Transport};
+use trouble::AcquisitionId;
 
 /// One acquisition.
 pub(super) struct Acquisition<'a, C, T> {
     pub(super) setup: &'a Setup<T>,
+    pub(super) grant: &'a Grant,
+    pub(super) id: AcquisitionId,
     pub(super) clock: &'a C,
     pub(super) events: &'a Arc<dyn EventSink>,
     /// The number of attempts that it may make.
@@ -42,6 +47,12 @@ pub(super) trait Flight: Sync {
     /// Records that the acquisition is about to send a token request.
     fn note_sending(&self);
 
+    /// Records when the acquisition sent a request that succeeded.
+    fn note_success(&self, sent: Moment);
+
+    /// Returns when the manager last sent a request that succeeded.
+    fn last_success(&self) -> Option<Moment>;
+
     /// Whether callers are waiting and the slot holds no token.
     fn is_needed(&self) -> bool;
 }
@@ -54,6 +65,17 @@ pub(super) struct Acquired {
     pub(super) took: Duration,
     /// Why the lifetime is an assumption, if it is one.
     pub(super) warning: Option<LifetimeWarning>,
+    pub(super) trouble: TroubleChange,
+}
+
+/// The effect of an acquisition on the trouble that all requests of the client share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TroubleChange {
+    None,
+    /// The acquisition succeeded and ended the trouble.
+    Ended,
+    /// The acquisition failed with the error of another one, which has reported it.
+    Repeated,
 }
 
 impl Acquired {
@@ -64,6 +86,7 @@ impl Acquired {
             requests: 0,
             took: Duration::ZERO,
             warning: None,
+            trouble: TroubleChange::None,
         }
     }
 }
@@ -74,6 +97,8 @@ struct AcquisitionProgress {
     requests: AtomicU32,
     waits_for_credential: AtomicBool,
     reads_document: AtomicBool,
+    /// Whether it waits for another acquisition, which finds out whether the server has recovered.
+    waits_for_probe: AtomicBool,
     transport: Progress,
 }
 
@@ -93,21 +118,56 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         let warning = outcome
             .as_ref()
             .map_or(None, |(_, response)| warning_of(response.lifetime));
-        let result = match outcome {
-            Ok((sent, response)) => Ok(self.grant(sent, response)),
-            Err(failure) => Err(failure.error.in_acquisition(
-                &self.setup.config,
-                self.endpoint().as_ref(),
-                requests,
-                failure.retry_after,
-            )),
+        let now = self.clock.now();
+        let (result, trouble) = match outcome {
+            Ok((sent, response)) => {
+                self.warn_of_grant(&response);
+                let ended = self.setup.trouble.succeeded();
+                (Ok(self.token(sent, response)), ended.then_some(TroubleChange::Ended))
+            }
+            Err(failure) if failure.is_repeated => {
+                (Err(failure.error), Some(TroubleChange::Repeated))
+            }
+            Err(failure) => {
+                let (error, trouble) = self.fail(now, failure, requests);
+                (Err(error), trouble)
+            }
         };
         Acquired {
             result,
             requests,
-            took: self.clock.now().monotonic.saturating_sub(start.monotonic),
+            took: now.monotonic.saturating_sub(start.monotonic),
             warning,
+            trouble: trouble.unwrap_or(TroubleChange::None),
         }
+    }
+
+    /// Completes the error, and records it if all requests of the client share it.
+    fn fail(&self, now: Moment, failure: Failure, requests: u32) -> (Error, Option<TroubleChange>) {
+        let error = failure.error.in_acquisition(
+            &self.setup.config,
+            self.endpoint().as_ref(),
+            requests,
+            failure.retry_after,
+        );
+        let is_repeated = error.is_shared()
+            && !self
+                .setup
+                .trouble
+                .failed(now, self.id, &error, fastrand::f64());
+        (error, is_repeated.then_some(TroubleChange::Repeated))
+    }
+
+    /// Waits until the trouble of the server allows a request.
+    async fn pass_trouble(&self, progress: &AcquisitionProgress) -> Result<(), Failure> {
+        progress.waits_for_probe.store(true, Ordering::Relaxed);
+        let passed = self.setup.trouble.pass(|| self.clock.now(), self.id).await;
+        progress.waits_for_probe.store(false, Ordering::Relaxed);
+        passed.map_err(|(error, retry_after)| Failure {
+            retry_after: Some(retry_after),
+            is_repeated: true,
+            ..error.into()
+        })
     }
 
     fn timed_out(&self, progress: &AcquisitionProgress) -> Failure {
@@ -118,6 +178,14 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                 "could not obtain the client credential within {limit} ms (requestTimeoutMs)"
             ))
             .into();
+        }
+        if progress.waits_for_probe.load(Ordering::Relaxed) {
+            let limit = config.request_timeout.as_millis();
+            let message = format!(
+                "no answer within {limit} ms (requestTimeoutMs), while the manager waited to hear \
+                 from another request whether the server has recovered"
+            );
+            return Error::new(ErrorKind::Timeout, message).into();
         }
         let request = match progress.requests.load(Ordering::Relaxed) {
             _ if progress.reads_document.load(Ordering::Relaxed) => "discovery: ".to_owned(),
@@ -138,6 +206,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         if !cfg!(loom) {
             tokio::time::sleep(self.pace()).await;
         }
+        self.pass_trouble(progress).await?;
         let mut credential = self.credential(request, progress).await?;
         // The server may repeat a secret that it refused, so the redactor covers that secret as
         // well.
@@ -148,6 +217,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         loop {
             let failure = match self.attempt(&credential, refused.as_ref(), progress).await {
                 Ok((sent, response)) => {
+                    self.flight.note_success(sent);
                     self.setup.credentials.accept(&credential);
                     if !had_expired && self.arrived_expired(sent, &response) {
                         had_expired = true;
@@ -171,6 +241,9 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                 }
                 continue;
             }
+            if failure.error.is_shared() {
+                self.setup.trouble.suspect(self.id);
+            }
             let wait = backoff::wait_after(attempt, fastrand::f64())
                 .max(failure.retry_after.unwrap_or_default());
             let limit = self.setup.config.request_timeout;
@@ -181,6 +254,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                 return Err(failure);
             }
             tokio::time::sleep(wait).await;
+            self.pass_trouble(progress).await?;
             if let Credential::Assertion(_) = credential {
                 credential = self.credential_again(progress).await?;
             }
@@ -191,13 +265,9 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     /// The wait before the first request: half of the time limit at most, so that the request has
     /// the rest.
     fn pace(&self) -> Duration {
-        let last = self
-            .is_paced
-            .then(|| *self.setup.server.last_success.lock());
+        let last = self.is_paced.then(|| self.flight.last_success()).flatten();
         let since = |sent| self.clock.now().since(sent);
-        let wait = last
-            .flatten()
-            .map_or(Duration::ZERO, |sent| PACE.saturating_sub(since(sent)));
+        let wait = last.map_or(Duration::ZERO, |sent| PACE.saturating_sub(since(sent)));
         wait.min(part(self.setup.config.request_timeout, 2))
     }
 
@@ -216,19 +286,28 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         self.setup.config.request_timeout.saturating_sub(spent)
     }
 
-    fn grant(&self, sent: Moment, response: TokenResponse) -> Token {
+    /// Warns once of a scope or an audience that the server did not grant.
+    fn warn_of_grant(&self, response: &TokenResponse) {
+        if let Some(warning) = grant_warning(self.grant, response)
+            && self.setup.warns_first_time(&warning)
+        {
+            self.events.log(&self.setup.config, Level::Warn, || warning);
+        }
+    }
+
+    fn token(&self, sent: Moment, response: TokenResponse) -> Token {
         let granted = match response.lifetime {
             Lifetime::Granted(lifetime) => lifetime,
             Lifetime::Unknown | Lifetime::Over => ASSUMED_LIFETIME,
         };
-        let asked = || {
-            self.setup
-                .config
-                .grant
-                .scope
-                .as_ref()
-                .map(|scope| scope.as_str().to_owned())
+        let granted = match &self.grant.grant_type {
+            GrantType::TokenExchange { subject_token, .. } => {
+                granted.min(subject_life(token_expiry(subject_token.expose()), sent.wall))
+            }
+            GrantType::ClientCredentials | GrantType::JwtBearer { .. } => granted,
         };
+        let scope = self.grant.scope.as_ref();
+        let asked = || scope.map(|scope| scope.as_str().to_owned());
         Token {
             access_token: response.token,
             scope: response.scope.or_else(asked),

@@ -17,7 +17,17 @@ impl Error {
         config: &Config,
         endpoint: &TokenEndpoint,
     ) -> Self {
-        Self::of_answer("the token request", error, has_worked, config, endpoint)
+        Self::of_answer("the token request", error, has_worked, None, config, endpoint)
+    }
+
+    /// The error for a refusal of the requested grant.
+    pub(crate) fn from_refusal(
+        error: AnswerError,
+        advice: String,
+        config: &Config,
+        endpoint: &TokenEndpoint,
+    ) -> Self {
+        Self::of_answer("the token request", error, true, Some(advice), config, endpoint)
     }
 
     /// The error for a discovery document that is missing or unusable.
@@ -26,7 +36,7 @@ impl Error {
         let request = issuer.request();
         let (status, fault) = match error {
             DiscoveryError::Answer(error) => {
-                return Self::of_answer("discovery", error, false, config, &request.endpoint);
+                return Self::of_answer("discovery", error, false, None, config, &request.endpoint);
             }
             DiscoveryError::Document { status, fault } => (status, fault),
         };
@@ -68,6 +78,7 @@ impl Error {
         what: &str,
         error: AnswerError,
         has_worked: bool,
+        advice: Option<String>,
         config: &Config,
         endpoint: &TokenEndpoint,
     ) -> Self {
@@ -79,7 +90,8 @@ impl Error {
                 error,
                 description,
             } => {
-                let advice = oauth_advice(&error, description.as_deref(), config);
+                let advice =
+                    advice.unwrap_or_else(|| oauth_advice(&error, description.as_deref(), config));
                 (ErrorKind::OAuth, status, Some(error), description, advice)
             }
             AnswerError::Http {

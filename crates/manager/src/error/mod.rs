@@ -8,10 +8,12 @@ use std::time::Duration;
 
 mod advice;
 mod answer;
+mod grant;
 mod transport;
 
 use crate::acquire::backoff::{CoolDownRange, LONG_COOL_DOWN, SHORT_COOL_DOWN};
 use crate::config::Config;
+pub(crate) use grant::{grant_advice, grant_warning};
 use oauth::TokenEndpoint;
 
 /// The kind of failure, as far as a program can act on it.
@@ -158,6 +160,57 @@ impl Error {
     #[must_use]
     pub fn credential(what: &str) -> Self {
         Self::new(ErrorKind::Credential, what)
+    }
+
+    /// Whether every request of the client would fail in the same way: the server is unreachable or
+    /// overloaded, or it refuses the client. Keycloak refuses the client with status 401; with 400,
+    /// `invalid_client` is about the requested audience.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        let details = self.details();
+        match self.kind {
+            ErrorKind::Network | ErrorKind::Tls | ErrorKind::Timeout | ErrorKind::Credential => {
+                true
+            }
+            ErrorKind::Http => matches!(details.status, Some(408 | 429 | 502..=504)),
+            ErrorKind::OAuth => {
+                let code = details.oauth_error.as_deref();
+                details.status == Some(401)
+                    && matches!(code, Some("invalid_client" | "unauthorized_client"))
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the server says that the subject token of an exchange is no longer valid. Keycloak
+    /// has one text for all causes.
+    #[must_use]
+    pub fn is_end_of_subject(&self) -> bool {
+        let details = self.details();
+        let code = details.oauth_error.as_deref();
+        let description = details.oauth_error_description.as_deref();
+        self.kind == ErrorKind::OAuth
+            && matches!(code, Some("invalid_request" | "invalid_token"))
+            && description == Some("Invalid token")
+    }
+
+    /// Whether both are the same failure.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.details, &other.details)
+    }
+
+    /// The error for a token exchange that the manager did not request, because the server has just
+    /// refused too many others.
+    #[must_use]
+    pub fn too_many_refusals() -> Self {
+        let mut error = Self::new(
+            ErrorKind::OAuth,
+            "the server refused ten token exchanges within a second, so the manager did not send \
+             this one; check that onBehalfOf receives access tokens that the realm issued",
+        );
+        Arc::make_mut(&mut error.details).retryable = true;
+        error
     }
 
     /// Adds the likely cause of a refusal, which is a fact about the credential.

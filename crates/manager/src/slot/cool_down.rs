@@ -8,19 +8,19 @@ use crate::error::Error;
 
 /// Consecutive failures and the cool-down after the last one. A success clears both.
 #[derive(Clone, Debug)]
-pub(super) struct CoolDown {
+pub(crate) struct CoolDown {
     since: Moment,
     length: Duration,
     /// How long the error tells callers to wait: the cool-down, or longer if the server asked for
     /// it.
     retry_after: Duration,
-    pub(super) failures: u32,
-    pub(super) error: Error,
+    pub(crate) failures: u32,
+    pub(crate) error: Error,
 }
 
 impl CoolDown {
     /// Returns the state after one more failure.
-    pub(super) fn after(before: Option<&Self>, now: Moment, error: Error, jitter: f64) -> Self {
+    pub(crate) fn after(before: Option<&Self>, now: Moment, error: Error, jitter: f64) -> Self {
         let failures = before
             .map_or(0, |cool_down| cool_down.failures)
             .saturating_add(1);
@@ -36,7 +36,7 @@ impl CoolDown {
         }
     }
 
-    pub(super) fn cools(&self, now: Moment) -> bool {
+    pub(crate) fn cools(&self, now: Moment) -> bool {
         now.since(self.since) < self.length
     }
 
@@ -45,7 +45,7 @@ impl CoolDown {
         self.length.saturating_sub(now.since(self.since))
     }
 
-    pub(super) fn retry_after(&self, now: Moment) -> Duration {
+    pub(crate) fn retry_after(&self, now: Moment) -> Duration {
         self.retry_after.saturating_sub(now.since(self.since))
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::schedule::REFRESH_SPACING;
-use super::{Condition, Slot, State, Token, TokenId};
+use super::{Condition, CoolDown, Slot, State, Token, TokenId};
 use crate::clock::Moment;
 
 impl Slot {
@@ -31,13 +31,10 @@ impl Slot {
         let life = held.token.life;
         let points = [held.early, held.due, life.soft, life.hard];
         let waits = points.into_iter().map(|point| point.saturating_sub(age));
-        let cool_down = self
-            .cool_down
-            .as_ref()
-            .map(|cool_down| cool_down.remaining(now));
+        let cool_downs = self.cool_downs().map(|cool_down| cool_down.remaining(now));
         let spacing = self.refresh_spacing(now);
         let settling = held.settles_in(now);
-        let waits = waits.chain(cool_down).chain([spacing]).chain(settling);
+        let waits = waits.chain(cool_downs).chain([spacing]).chain(settling);
         waits.filter(|wait| !wait.is_zero()).min()
     }
 
@@ -48,7 +45,7 @@ impl Slot {
             (State::Closed, _) => Condition::Closed,
             (_, Some(held)) if !held.is_stale(now) => Condition::Fresh,
             (_, Some(held)) if !held.token.remaining(now).is_zero() => Condition::Stale,
-            _ if self.cool_down.is_some() => Condition::Failing,
+            _ if self.has_failed() => Condition::Failing,
             _ => Condition::Empty,
         }
     }
@@ -66,10 +63,30 @@ impl Slot {
         self.held().map(|held| held.id)
     }
 
+    fn cool_downs(&self) -> impl Iterator<Item = &CoolDown> {
+        self.trouble
+            .as_deref()
+            .into_iter()
+            .chain(self.cool_down.as_ref())
+    }
+
+    /// Whether the last acquisition failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.cool_downs().next().is_some()
+    }
+
+    /// Returns the cool-down that is in effect.
+    pub(super) fn cooling(&self, now: Moment) -> Option<&CoolDown> {
+        self.cool_downs().find(|cool_down| cool_down.cools(now))
+    }
+
     pub(super) fn is_cooling(&self, now: Moment) -> bool {
-        self.cool_down
-            .as_ref()
-            .is_some_and(|cool_down| cool_down.cools(now))
+        self.cooling(now).is_some()
+    }
+
+    /// Returns the cool-down after the last failure.
+    pub(super) fn last_cool_down(&self) -> Option<&CoolDown> {
+        self.cool_downs().next()
     }
 
     /// Whether a caller that takes the held token starts a refresh.

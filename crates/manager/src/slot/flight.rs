@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use super::cool_down::CoolDown;
 use super::{
-    CachedToken, Call, CurrentFlight, FlightId, FlightResult, NewFlight, Slot, State, Storage,
-    Token, TokenId,
+    CachedToken, Call, CoolDown, CurrentFlight, FlightId, FlightResult, NewFlight, Slot, State,
+    Storage, Token, TokenId,
 };
 use crate::acquire::backoff::Attempts;
 use crate::clock::Moment;
@@ -38,7 +37,9 @@ impl Slot {
     ) -> FlightResult {
         let recognition = self.repeats.recognise(now, &mut token);
         let token = Arc::new(token);
-        let is_transition = self.cool_down.take().is_some();
+        let is_transition = self.has_failed();
+        self.cool_down = None;
+        self.trouble = None;
         let mut warns_of_minimum = false;
         let is_expired = token.age(now) >= token.life.granted;
         let storage = current.map_or(Storage::NotKept, |flight| {
@@ -70,7 +71,7 @@ impl Slot {
         error: Error,
         jitter: f64,
     ) -> FlightResult {
-        let cool_down = CoolDown::after(self.cool_down.as_ref(), now, error.clone(), jitter);
+        let cool_down = self.fail(now, &error, jitter);
         let mut landed = FlightResult {
             result: Err(error),
             fallback: None,
@@ -80,15 +81,31 @@ impl Slot {
             warns_of_minimum: false,
             warning: None,
         };
-        if !matches!(self.state, State::Closed) {
-            self.cool_down = Some(cool_down);
-        }
         if let (Some(flight), Some(held)) = (current, self.held_mut()) {
             held.retry |= flight.is_background;
             landed.warns_of_minimum = held.warns_of(now, flight.minimum.unwrap_or_default());
             landed.fallback = Some(Arc::clone(&held.token));
         }
         landed
+    }
+
+    /// Starts the cool-down after a failure, unless the slot already has it: another request of the
+    /// client failed in the same way, or this one before all its callers heard of it.
+    fn fail(&mut self, now: Moment, error: &Error, jitter: f64) -> CoolDown {
+        let is_known = |known: &&Arc<CoolDown>| known.error.is_same_as(error);
+        if let Some(known) = self.trouble.as_ref().filter(is_known) {
+            return CoolDown::clone(known);
+        }
+        let cool_down = CoolDown::after(self.last_cool_down(), now, error.clone(), jitter);
+        if !matches!(self.state, State::Closed) {
+            let copy = cool_down.clone();
+            (self.trouble, self.cool_down) = if error.is_shared() {
+                (Some(Arc::new(copy)), None)
+            } else {
+                (None, Some(copy))
+            };
+        }
+        cool_down
     }
 
     /// Stores a new token unless it has expired. A held token that is not outdated stays if it
@@ -183,7 +200,7 @@ impl Slot {
         if is_background {
             self.last_background = Some(now);
         }
-        let attempts = if self.cool_down.is_some() {
+        let attempts = if self.has_failed() {
             Attempts::One
         } else if is_needed {
             Attempts::Many

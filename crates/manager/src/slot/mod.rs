@@ -24,13 +24,13 @@ use crate::clock::Moment;
 use cached_token::CachedToken;
 pub use cached_token::Token;
 use clears::Clears;
-use cool_down::CoolDown;
+pub(crate) use cool_down::CoolDown;
 pub use decision::{
     Call, Clearing, Condition, Decision, FlightId, FlightResult, Invalidation, LifetimeWarning,
     NewFlight, Storage, TokenId,
 };
 use rejections::Rejections;
-pub use rejections::RouteId;
+pub use rejections::{RouteBudget, RouteId};
 use repeats::Repeats;
 
 #[derive(Clone, Debug)]
@@ -62,7 +62,10 @@ struct CurrentFlight {
 pub struct Slot {
     refreshes_in_background: bool,
     state: State,
+    /// The cool-down after failures that concern this request alone.
     cool_down: Option<CoolDown>,
+    /// The cool-down after failures that every request of the client shares.
+    trouble: Option<Arc<CoolDown>>,
     rejections: Rejections,
     clears: Clears,
     repeats: Repeats,
@@ -81,6 +84,7 @@ impl Slot {
             refreshes_in_background,
             state: State::Empty,
             cool_down: None,
+            trouble: None,
             rejections: Rejections::default(),
             clears: Clears::default(),
             repeats: Repeats::default(),
@@ -100,7 +104,10 @@ impl Slot {
         {
             return decision;
         }
-        match (&mut self.state, &self.cool_down) {
+        let cooling = self
+            .cooling(now)
+            .map(|cool_down| (cool_down.error.clone(), cool_down.retry_after(now)));
+        match (&mut self.state, cooling) {
             (State::Closed, _) => Decision::Closed,
             (State::Fetching(flight) | State::Refreshing(_, flight), _)
                 if call == Call::Forced && flight.is_sent =>
@@ -115,11 +122,10 @@ impl Slot {
                     new_flight: None,
                 }
             }
-            (State::Empty | State::Ready(_), Some(cool_down)) if cool_down.cools(now) => {
-                let (error, retry_after) = (cool_down.error.clone(), cool_down.retry_after(now));
+            (State::Empty | State::Ready(_), Some((error, retry_after))) => {
                 Decision::Cooling { error, retry_after }
             }
-            (State::Empty | State::Ready(_), _) => match self.new_flight(now, Some(call)) {
+            (State::Empty | State::Ready(_), None) => match self.new_flight(now, Some(call)) {
                 Some(new_flight) => Decision::Wait {
                     flight: new_flight.flight,
                     new_flight: Some(new_flight),
@@ -224,6 +230,24 @@ impl Slot {
         }
     }
 
+    /// Drops the held token, because the server has said that its subject is no longer valid.
+    /// Rejections of the token were therefore right.
+    pub fn subject_ended(&mut self) {
+        self.drop_token();
+        self.rejections.were_right();
+    }
+
+    /// Exchanges the budget of drops, which a manager shares with its derived managers, before and
+    /// after a rejection or an acceptance.
+    pub const fn swap_budget(&mut self, budget: &mut RouteBudget) {
+        self.rejections.swap_budget(budget);
+    }
+
+    /// Applies the present cool-down that all requests of the client share.
+    pub(crate) fn share_trouble(&mut self, trouble: Option<Arc<CoolDown>>) {
+        self.trouble = trouble;
+    }
+
     fn holds(&self, token: &str) -> bool {
         self.held()
             .is_some_and(|held| held.token.access_token.is(token))
@@ -256,6 +280,7 @@ impl Slot {
             refreshes_in_background,
             state,
             cool_down: None,
+            trouble: None,
             rejections: self.rejections.clone(),
             clears: self.clears.clone(),
             repeats: self.repeats.clone(),
@@ -270,6 +295,7 @@ impl Slot {
     pub fn close(&mut self) {
         self.state = State::Closed;
         self.cool_down = None;
+        self.trouble = None;
         self.repeats = Repeats::default();
     }
 

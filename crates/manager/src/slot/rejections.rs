@@ -30,7 +30,55 @@ pub struct RouteId(pub u64);
 
 /// The rejections of one manager.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Rejections(Option<Box<Record>>);
+pub(super) struct Rejections {
+    record: Option<Box<Record>>,
+    budget: RouteBudget,
+}
+
+/// The budget of drops. A manager and its derived managers share one: see
+/// [`Slot::swap_budget`](super::Slot::swap_budget).
+#[derive(Clone, Debug, Default)]
+pub struct RouteBudget(Option<Box<Spending>>);
+
+#[derive(Clone, Debug)]
+struct Spending {
+    spent: u32,
+    /// When the current minute of the refill began.
+    refilled: Moment,
+}
+
+impl RouteBudget {
+    /// Returns the units that are left.
+    fn left(&mut self, now: Moment) -> u32 {
+        let Some(spending) = &mut self.0 else {
+            return BUDGET;
+        };
+        while spending.spent > 0 && now.since(spending.refilled) >= REFILL {
+            spending.spent = spending.spent.saturating_sub(1);
+            spending.refilled = spending.refilled.plus(REFILL);
+        }
+        if spending.spent == 0 {
+            spending.refilled = now;
+        }
+        BUDGET.saturating_sub(spending.spent)
+    }
+
+    fn spend(&mut self, now: Moment) {
+        let spending = self.0.get_or_insert_with(|| {
+            Box::new(Spending {
+                spent: 0,
+                refilled: now,
+            })
+        });
+        spending.spent = spending.spent.saturating_add(1);
+    }
+
+    fn give_back(&mut self) {
+        if let Some(spending) = &mut self.0 {
+            spending.spent = spending.spent.saturating_sub(1);
+        }
+    }
+}
 
 #[derive(Clone, Debug)]
 struct Record {
@@ -38,9 +86,6 @@ struct Record {
     /// comes first.
     routes: Vec<Route>,
     last_drop: Moment,
-    spent: u32,
-    /// When the current minute of the refill began.
-    refilled: Moment,
 }
 
 #[derive(Clone, Debug)]
@@ -80,12 +125,11 @@ impl Route {
 impl Rejections {
     /// Records that a route rejected the held token. Returns whether the slot may drop the token.
     pub(super) fn allows_drop(&mut self, now: Moment, id: RouteId) -> bool {
-        let Some(record) = &mut self.0 else {
-            return true;
+        let left = self.budget.left(now);
+        let Some(record) = &mut self.record else {
+            return left > 0;
         };
-        record.refill(now);
         record.routes.retain(|route| !route.is_healed(now));
-        let left = BUDGET.saturating_sub(record.spent);
         let is_early = now.since(record.last_drop) < BETWEEN_DROPS;
         match record.routes.iter_mut().find(|route| route.id == id) {
             Some(route) => {
@@ -98,16 +142,14 @@ impl Rejections {
 
     /// Records that the slot dropped the token because this route rejected it.
     pub(super) fn dropped(&mut self, now: Moment, id: RouteId) {
-        let record = self.0.get_or_insert_with(|| {
+        self.budget.spend(now);
+        let record = self.record.get_or_insert_with(|| {
             Box::new(Record {
                 routes: Vec::new(),
                 last_drop: now,
-                spent: 0,
-                refilled: now,
             })
         });
         record.last_drop = now;
-        record.spent = record.spent.saturating_add(1);
         let known = record.routes.iter().position(|route| route.id == id);
         let drops = known.map_or(0, |index| record.routes.remove(index).drops);
         if record.routes.len() >= MAX_ROUTES {
@@ -125,7 +167,9 @@ impl Rejections {
 
     /// Records that the slot adopted a token.
     pub(super) fn adopted(&mut self, now: Moment) {
-        let Some(record) = &mut self.0 else { return };
+        let Some(record) = &mut self.record else {
+            return;
+        };
         record.routes.retain(|route| !route.is_healed(now));
         for route in &mut record.routes {
             route.replaced.get_or_insert(now);
@@ -137,37 +181,42 @@ impl Rejections {
     /// Records that a route accepted the held token. Returns whether to report further acceptances,
     /// because the route is not forgiven yet.
     pub(super) fn accepted(&mut self, now: Moment, id: RouteId) -> bool {
-        let Some(record) = &mut self.0 else {
+        let Some(record) = &mut self.record else {
             return false;
         };
         if let Some(route) = record.routes.iter_mut().find(|route| route.id == id) {
             route.accepted.get_or_insert(now);
             if std::mem::take(&mut route.owes_unit) {
-                record.spent = record.spent.saturating_sub(1);
+                self.budget.give_back();
             }
         }
         record.routes.retain(|route| !route.is_healed(now));
         record.routes.iter().any(|route| route.id == id)
     }
 
+    /// Returns the units that drops cost, because the drops were right: the server refuses to
+    /// replace the token.
+    pub(super) fn were_right(&mut self) {
+        let Some(record) = &mut self.record else {
+            return;
+        };
+        for route in &mut record.routes {
+            if std::mem::take(&mut route.owes_unit) {
+                self.budget.give_back();
+            }
+        }
+    }
+
+    pub(super) const fn swap_budget(&mut self, other: &mut RouteBudget) {
+        std::mem::swap(&mut self.budget, other);
+    }
+
     /// Records that the held token has become stale, and forgives routes that have not rejected it.
     pub(super) fn reached_staleness(&mut self) {
-        if let Some(record) = &mut self.0 {
+        if let Some(record) = &mut self.record {
             record
                 .routes
                 .retain(|route| route.has_rejected || route.replaced.is_none());
-        }
-    }
-}
-
-impl Record {
-    fn refill(&mut self, now: Moment) {
-        while self.spent > 0 && now.since(self.refilled) >= REFILL {
-            self.spent = self.spent.saturating_sub(1);
-            self.refilled = self.refilled.plus(REFILL);
-        }
-        if self.spent == 0 {
-            self.refilled = now;
         }
     }
 }

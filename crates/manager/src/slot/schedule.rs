@@ -16,6 +16,11 @@ pub const ASSUMED_LIFETIME: Duration = Duration::from_secs(10);
 /// The age at which the slot adopts a refreshed token: it exceeds the usual lag of resource
 /// servers' clocks.
 pub const SETTLED_AGE: Duration = Duration::from_secs(5);
+/// How long the slot keeps a token that the server granted for a subject token that has expired by
+/// the local clock.
+const EXPIRED_SUBJECT_LIFE: Duration = Duration::from_secs(10);
+/// How long the slot keeps a token that the server granted for a subject token of unknown lifetime.
+const OPAQUE_SUBJECT_LIFE: Duration = Duration::from_mins(1);
 /// The minimum time between the starts of two background refreshes.
 pub const REFRESH_SPACING: Duration = Duration::from_secs(1);
 /// The minimum time between two requests that the lifetimes from a server cause.
@@ -71,6 +76,18 @@ impl Life {
     }
 }
 
+/// Returns how long the slot may keep a token for the subject of another token: no longer than that
+/// token lives, or its holder could use this token after the end of that token. `expiry` is when the
+/// subject token expires, and `now` the present time, both since the Unix epoch.
+#[must_use]
+pub fn subject_life(expiry: Option<Duration>, now: Duration) -> Duration {
+    match expiry {
+        Some(expiry) if expiry > now => expiry.saturating_sub(now),
+        Some(_) => EXPIRED_SUBJECT_LIFE,
+        None => OPAQUE_SUBJECT_LIFE,
+    }
+}
+
 /// Returns one of `count` equal parts.
 #[must_use]
 pub fn part(whole: Duration, count: u32) -> Duration {
@@ -83,6 +100,18 @@ mod tests {
 
     fn ms(n: u64) -> Duration {
         Duration::from_millis(n)
+    }
+
+    #[test]
+    fn a_token_for_a_subject_ends_with_the_subject_token() {
+        for (name, expiry, expected) in [
+            ("alive", Some(ms(61_500)), 1_500),
+            ("expires now", Some(ms(60_000)), 10_000),
+            ("expired", Some(ms(1)), 10_000),
+            ("opaque", None, 60_000),
+        ] {
+            assert_eq!(subject_life(expiry, ms(60_000)), ms(expected), "{name}");
+        }
     }
 
     #[test]

@@ -1,25 +1,43 @@
 //! A flight: the task that acquires a token for a manager, and the setup that it uses.
 
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use super::Manager;
+use crate::acquire::exchanges::Exchanges;
 use crate::acquire::server::KnownServer;
+use crate::acquire::trouble::{AcquisitionId, Trouble};
 use crate::acquire::{Acquired, Acquisition, Flight};
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::config::Config;
 use crate::credential::CredentialProvider;
 use crate::error::Error;
-use crate::slot::{FlightId, NewFlight};
+use crate::slot::{FlightId, NewFlight, RouteBudget};
+use oauth::Grant;
 use transport::Transport;
 
-/// The parts that every flight of a manager uses. A changed configuration creates a new manager.
+/// The number of different warnings that a configuration logs once each.
+const MAX_WARNINGS: usize = 256;
+
+/// The parts that every flight of a manager and of its derived managers uses: all that derived
+/// managers share. Each has its own slot, and with it its own token, flights, rejections of routes
+/// and cool-down after failures that concern its request alone. A changed configuration creates a
+/// new setup.
 pub(crate) struct Setup<T> {
     pub(crate) config: Config,
     pub(crate) credentials: CredentialProvider,
     pub(crate) server: Arc<KnownServer>,
     pub(crate) transport: Arc<T>,
+    pub(crate) trouble: Trouble,
+    pub(crate) exchanges: Exchanges,
+    /// The budget of tokens that routes may have dropped.
+    pub(super) budget: Arc<Mutex<RouteBudget>>,
+    /// Hashes of the warnings that are logged once, whichever manager meets them first.
+    warnings: Mutex<HashSet<u64>>,
     /// A semaphore that closes with the manager. It has no permits, so a wait for one ends only
     /// when the manager closes. A channel would take five times the memory in every manager.
     pub(super) closing: Arc<Semaphore>,
@@ -32,6 +50,10 @@ impl<T> Setup<T> {
             server: Arc::default(),
             config,
             transport,
+            trouble: Trouble::default(),
+            exchanges: Exchanges::default(),
+            budget: Arc::default(),
+            warnings: Mutex::default(),
             closing: Arc::new(Semaphore::new(0)),
         }
     }
@@ -48,8 +70,17 @@ impl<T> Setup<T> {
                 new.server
             },
             closing: Arc::clone(&self.closing),
+            budget: Arc::clone(&self.budget),
             ..new
         }
+    }
+
+    /// Records a warning. Returns whether it is the first of its kind.
+    pub(crate) fn warns_first_time(&self, warning: &str) -> bool {
+        let mut hasher = DefaultHasher::new();
+        warning.hash(&mut hasher);
+        let mut warnings = self.warnings.lock();
+        warnings.len() < MAX_WARNINGS && warnings.insert(hasher.finish())
     }
 }
 
@@ -71,9 +102,18 @@ impl<C: Clock, T: Transport> RunningFlight<C, T> {
     }
 
     /// Acquires a token, unless the manager closes first.
-    pub(super) async fn fly(self, new_flight: NewFlight, setup: Arc<Setup<T>>) {
+    pub(super) async fn fly(
+        self,
+        new_flight: NewFlight,
+        setup: Arc<Setup<T>>,
+        grant: Option<Box<Grant>>,
+    ) {
+        let id = self.acquisition_id();
+        let _probe = setup.trouble.guard(id);
         let acquisition = Acquisition {
             setup: &setup,
+            grant: grant.as_deref().unwrap_or(&setup.config.grant),
+            id,
             clock: &*self.manager.clock,
             events: &self.manager.events,
             attempts: new_flight.attempts,
@@ -88,6 +128,10 @@ impl<C: Clock, T: Transport> RunningFlight<C, T> {
         self.end(acquired);
     }
 
+    fn acquisition_id(&self) -> AcquisitionId {
+        u64::from(self.manager.id.0).rotate_left(u32::BITS) | u64::from(self.id.0)
+    }
+
     pub(super) fn end(mut self, acquired: Acquired) {
         // If the code below panics, `drop` notifies the waiters.
         self.manager.end_flight(self.id, acquired);
@@ -98,6 +142,14 @@ impl<C: Clock, T: Transport> RunningFlight<C, T> {
 impl<C: Clock, T: Transport> Flight for RunningFlight<C, T> {
     fn note_sending(&self) {
         self.manager.inner.lock().slot.note_sending(self.id);
+    }
+
+    fn note_success(&self, sent: Moment) {
+        self.manager.inner.lock().last_success = Some(sent);
+    }
+
+    fn last_success(&self) -> Option<Moment> {
+        self.manager.inner.lock().last_success
     }
 
     fn is_needed(&self) -> bool {

@@ -6,17 +6,19 @@
 use std::sync::Arc;
 
 use super::flight::Setup;
-use crate::acquire::Acquired;
+use crate::acquire::{Acquired, TroubleChange};
 use crate::clock::Moment;
 use crate::config::Config;
-use crate::error::ErrorKind;
+use crate::derived::DerivedRequest;
+use crate::error::{Error, ErrorKind};
 use crate::slot::{
     Call, Clearing, Condition, Decision, FlightId, FlightResult, Invalidation, LifetimeWarning,
-    NewFlight, RouteId, Slot, TokenId,
+    NewFlight, RouteId, Slot, Token, TokenId,
 };
 use crate::snapshot::{Counters, Latency, Snapshot, TokenTimes};
 use crate::sync::Mutex;
 use crate::timers::TimerId;
+use oauth::Grant;
 
 /// The state of a manager, protected by its lock.
 pub(super) struct Inner<T> {
@@ -24,6 +26,10 @@ pub(super) struct Inner<T> {
     name: String,
     /// `None` once the manager is closed; closing also drops the secrets.
     pub(super) setup: Option<Arc<Setup<T>>>,
+    /// The request of a derived manager; `None` for the request of the configuration.
+    pub(super) request: Option<Box<DerivedRequest>>,
+    /// When the last successful request was sent.
+    pub(super) last_success: Option<Moment>,
     pub(super) timer: Option<TimerId>,
     /// The token that the published version represents.
     pub(super) published_token: Option<TokenId>,
@@ -37,6 +43,9 @@ pub(super) struct Inner<T> {
     /// manager.
     is_replaced: bool,
 }
+
+/// A flight to start, its setup, and the grant of a derived manager.
+pub(super) type PreparedFlight<T> = (NewFlight, Arc<Setup<T>>, Option<Box<Grant>>);
 
 /// Tracks the use of the held token by means of the hits that JavaScript had counted at certain
 /// moments.
@@ -67,6 +76,8 @@ impl<T> Inner<T> {
             slot: Slot::new(config.background_refresh),
             name: config.name.clone(),
             setup: Some(Arc::new(Setup::new(config, transport))),
+            request: None,
+            last_success: None,
             timer: None,
             published_token: None,
             shared_token: None,
@@ -74,6 +85,24 @@ impl<T> Inner<T> {
             history: Arc::new(Mutex::new(History::default())),
             is_replaced: false,
         }
+    }
+
+    /// Creates the state of a manager that is derived from this one.
+    pub(super) fn derive(&self, request: Box<DerivedRequest>) -> Option<Self> {
+        let setup = self.setup.as_ref()?;
+        Some(Self {
+            slot: Slot::new(request.refreshes_in_background(&setup.config)),
+            name: String::new(),
+            setup: Some(Arc::clone(setup)),
+            request: Some(request),
+            last_success: None,
+            timer: None,
+            published_token: None,
+            shared_token: None,
+            usage: Usage::default(),
+            history: Arc::new(Mutex::new(History::default())),
+            is_replaced: false,
+        })
     }
 
     /// Answers a caller. Also returns the flight to start.
@@ -120,7 +149,7 @@ impl<T> Inner<T> {
         rejected: &str,
         route: RouteId,
     ) -> Invalidation {
-        let outcome = self.slot.invalidate(now, rejected, route);
+        let outcome = self.with_budget(|slot| slot.invalidate(now, rejected, route));
         let counters = &mut self.history.lock().counters;
         *match outcome {
             Invalidation::Dropped => &mut counters.invalidations,
@@ -128,6 +157,23 @@ impl<T> Inner<T> {
             Invalidation::Ignored => &mut counters.invalidations_ignored,
         } += 1.0;
         outcome
+    }
+
+    /// Runs a step of the slot with the budget that derived managers share.
+    fn with_budget<R>(&mut self, step: impl FnOnce(&mut Slot) -> R) -> R {
+        let Some(setup) = &self.setup else {
+            return step(&mut self.slot);
+        };
+        let mut budget = setup.budget.lock();
+        self.slot.swap_budget(&mut budget);
+        let result = step(&mut self.slot);
+        self.slot.swap_budget(&mut budget);
+        result
+    }
+
+    /// Records that a route accepted a token.
+    pub(super) fn accept(&mut self, now: Moment, accepted: &str, route: RouteId) -> bool {
+        self.with_budget(|slot| slot.accept(now, accepted, route))
     }
 
     /// Clears the slot, and counts a dropped token.
@@ -154,13 +200,12 @@ impl<T> Inner<T> {
     }
 
     /// Counts a flight that is about to start, and returns its setup.
-    pub(super) fn prepare_flight(
-        &mut self,
-        new_flight: NewFlight,
-    ) -> Option<(NewFlight, Arc<Setup<T>>)> {
+    pub(super) fn prepare_flight(&mut self, new_flight: NewFlight) -> Option<PreparedFlight<T>> {
         let setup = Arc::clone(self.setup.as_ref()?);
         self.history.lock().counters.acquisitions += 1.0;
-        Some((new_flight, setup))
+        let request = self.request.as_ref();
+        let grant = request.map(|request| Box::new(request.grant(&setup.config)));
+        Some((new_flight, setup, grant))
     }
 
     /// Whether JavaScript may hold a copy of a token that the slot has dropped or replaced.
@@ -185,6 +230,7 @@ impl<T> Inner<T> {
             requests,
             took,
             warning,
+            trouble,
         } = acquired;
         {
             let mut history = self.history.lock();
@@ -197,7 +243,12 @@ impl<T> Inner<T> {
                 Err(error) => history.last_failure = Some((now, error.kind())),
             }
         }
+        if self.is_end_of_subject(&result) {
+            self.with_budget(Slot::subject_ended);
+        }
         let mut outcome = self.slot.land(now, flight, result, fastrand::f64());
+        outcome.is_transition |= trouble == TroubleChange::Ended;
+        outcome.is_transition &= trouble != TroubleChange::Repeated;
         let warnings = &mut self.history.lock().lifetime_warnings;
         outcome.warning = outcome.warning.or(warning);
         outcome
@@ -209,9 +260,19 @@ impl<T> Inner<T> {
         Some(outcome)
     }
 
-    /// Applies what time alone changes: the slot adopts a successor, a held token expires. The
+    /// Whether the server refused to exchange a subject token because it is no longer valid.
+    fn is_end_of_subject(&self, result: &Result<Token, Error>) -> bool {
+        let request = self.request.as_ref();
+        request.is_some_and(|request| request.grant_type.is_exchange())
+            && matches!(result, Err(error) if error.is_end_of_subject())
+    }
+
+    /// Applies what time alone changes, and the trouble that other managers have met: the slot adopts a successor, a held token expires. The
     /// manager calls it before every decision.
     pub(super) fn advance(&mut self, now: Moment, hits: f64) {
+        if let Some(setup) = &self.setup {
+            self.slot.share_trouble(setup.trouble.cool_down());
+        }
         self.slot.advance(now);
         self.track_token(hits);
         self.count_stale_hits(now, hits);
@@ -244,24 +305,44 @@ impl<T> Inner<T> {
             last_failure: history.last_failure,
             counters: history.counters,
             latency: history.latency,
+            derived: None,
         }
     }
 
+    pub(super) fn counters(&self) -> Counters {
+        self.history.lock().counters
+    }
+
     /// Returns the initial state of the replacement. Only flights in progress stay here.
-    pub(super) fn hand_over(&mut self, now: Moment, config: Config, transport: Arc<T>) -> Self {
-        let old = self.setup.as_ref();
-        let keeps_target = old.is_some_and(|old| old.config.target == config.target);
-        let keeps_grant = old.is_some_and(|old| old.config.grant == config.grant);
-        let changes_grant = !(keeps_target && keeps_grant);
-        let slot = self
-            .slot
-            .hand_over(now, config.background_refresh, changes_grant);
-        let name = config.name.clone();
-        let setup = old.map(|old| Arc::new(old.replace(config, transport)));
+    pub(super) fn hand_over(&mut self, now: Moment, setup: Option<Arc<Setup<T>>>) -> Self {
+        let (old, new) = (self.setup.as_deref(), setup.as_deref());
+        let grant = |setup: &Setup<T>| match &self.request {
+            Some(request) => request.grant(&setup.config),
+            None => setup.config.grant.clone(),
+        };
+        let (keeps_target, keeps_grant) = match (old, new) {
+            (Some(old), Some(new)) => {
+                (old.config.target == new.config.target, grant(old) == grant(new))
+            }
+            _ => (false, false),
+        };
+        let refreshes_in_background = new.is_some_and(|new| match &self.request {
+            Some(request) => request.refreshes_in_background(&new.config),
+            None => new.config.background_refresh,
+        });
+        let name = match (new, &self.request) {
+            (Some(new), None) => new.config.name.clone(),
+            _ => std::mem::take(&mut self.name),
+        };
+        let slot =
+            self.slot
+                .hand_over(now, refreshes_in_background, !(keeps_target && keeps_grant));
         Self {
             slot,
             name,
             setup,
+            request: self.request.take(),
+            last_success: self.last_success.filter(|_| keeps_target),
             timer: self.timer.take(),
             published_token: self.published_token.take(),
             shared_token: self.shared_token.take(),

@@ -9,27 +9,31 @@
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+mod family;
 mod flight;
 mod inner;
 
 use crate::acquire::Acquired;
 use crate::clock::{Clock, Moment};
 use crate::config::Config;
+use crate::derived::{DerivedRequest, ManagerId, PARENT};
 use crate::error::Error;
 use crate::events::{Event, EventSink, Level};
-use crate::published::{NO_TOKEN, Published};
+use crate::published::{NO_TOKEN, Published, PublishedCell};
 use crate::slot::schedule;
 use crate::slot::{
     Call, Clearing, Decision, FlightId, FlightResult, Invalidation, LifetimeWarning, NewFlight,
     RouteId, Storage,
 };
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Counters, Snapshot};
 use crate::sync::Mutex;
 use crate::timers::Timer;
 use crate::{Engine, EngineSource, Reply};
+use family::Family;
 use flight::RunningFlight;
 pub(crate) use flight::Setup;
-use inner::Inner;
+use inner::{Inner, PreparedFlight};
+use parking_lot::Mutex as FamilyMutex;
 use transport::Transport;
 
 const MINIMUM_MISSED: &str = "the server grants less validity than a caller requested; the manager \
@@ -37,14 +41,19 @@ const MINIMUM_MISSED: &str = "the server grants less validity than a caller requ
 
 /// A token manager. It starts no runtime and no background work before the first token request.
 ///
+/// A manager may have derived managers for other requests of the same client. Each of them is a
+/// manager with its own slot; [`Setup`] is what they share.
+///
 /// Dropping a manager lets its flights finish; closing it cancels them.
 pub struct Manager<C: Clock, T: Transport> {
+    id: ManagerId,
     clock: Arc<C>,
     events: Arc<dyn EventSink>,
     engine_source: EngineSource,
     engine: OnceLock<Engine>,
-    published: Arc<Published>,
+    published: PublishedCell,
     inner: Mutex<Inner<T>>,
+    family: FamilyMutex<Option<Box<Family<C, T>>>>,
     this: Weak<Self>,
 }
 
@@ -58,12 +67,73 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         engine_source: EngineSource,
     ) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
+            id: PARENT,
             clock,
             events,
             engine_source,
             engine: OnceLock::new(),
-            published: Arc::new(Published::default()),
+            published: PublishedCell::alone(),
             inner: Mutex::new(Inner::new(config, transport)),
+            family: FamilyMutex::new(None),
+            this: Weak::clone(this),
+        })
+    }
+
+    /// Derives a manager for another request. Returns its id and its published memory; `None` if
+    /// this manager is closed.
+    pub fn derive(&self, request: DerivedRequest) -> Option<(ManagerId, PublishedCell)> {
+        let inner = self.inner.lock().derive(Box::new(request))?;
+        let mut family = self.family.lock();
+        let family = family.get_or_insert_default();
+        Some(family.add(|id, published| {
+            let engine = self.engine.clone();
+            self.kin(id, Arc::clone(&self.events), engine, published, inner)
+        }))
+    }
+
+    /// Returns a derived manager, or `None` if it was released.
+    #[must_use]
+    pub fn derived(&self, id: ManagerId) -> Option<Arc<Self>> {
+        self.family.lock().as_ref()?.get(id)
+    }
+
+    /// Returns a part of the memory that derived managers publish.
+    #[must_use]
+    pub fn published_chunk(&self, number: usize) -> Option<Arc<[Published]>> {
+        self.family.lock().as_ref()?.chunk(number)
+    }
+
+    /// Closes a derived manager and reuses its memory. A caller that still waits for it is never
+    /// answered.
+    pub fn release(&self, id: ManagerId) {
+        let released = {
+            let mut family = self.family.lock();
+            family.as_mut().and_then(|family| family.remove(id))
+        };
+        if let Some(manager) = released {
+            manager.end();
+            manager.published.reset();
+        }
+    }
+
+    /// Creates a manager that shares the clock and the runtime.
+    fn kin(
+        &self,
+        id: ManagerId,
+        events: Arc<dyn EventSink>,
+        engine: OnceLock<Engine>,
+        published: PublishedCell,
+        inner: Inner<T>,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|this| Self {
+            id,
+            clock: Arc::clone(&self.clock),
+            events,
+            engine_source: Arc::clone(&self.engine_source),
+            engine,
+            published,
+            inner: Mutex::new(inner),
+            family: FamilyMutex::new(None),
             this: Weak::clone(this),
         })
     }
@@ -78,28 +148,35 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         transport: Arc<T>,
         events: Arc<dyn EventSink>,
     ) -> Arc<Self> {
-        let now = self.clock.now();
-        let inner = self.inner.lock().hand_over(now, config, transport);
+        let setup = {
+            let inner = self.inner.lock();
+            let old = inner.setup.as_ref();
+            old.map(|old| Arc::new(old.replace(config, transport)))
+        };
+        let replacement = self.moved_to(setup.clone(), Arc::clone(&events));
+        if let Some(family) = &mut *self.family.lock() {
+            let moved =
+                family.replace(|manager| manager.moved_to(setup.clone(), Arc::clone(&events)));
+            *replacement.family.lock() = Some(Box::new(moved));
+        }
+        replacement
+    }
+
+    fn moved_to(&self, setup: Option<Arc<Setup<T>>>, events: Arc<dyn EventSink>) -> Arc<Self> {
+        let inner = self.inner.lock().hand_over(self.clock.now(), setup);
         if let (Some(id), Some(engine)) = (inner.timer, self.engine.get()) {
             engine.timers.set(id, None, &self.timer());
         }
-        let replacement = Arc::new_cyclic(|this| Self {
-            clock: Arc::clone(&self.clock),
-            events,
-            engine_source: Arc::clone(&self.engine_source),
-            engine: self.engine.clone(),
-            published: Arc::clone(&self.published),
-            inner: Mutex::new(inner),
-            this: Weak::clone(this),
-        });
+        let engine = self.engine.clone();
+        let replacement = self.kin(self.id, events, engine, self.published.clone(), inner);
         replacement.fire();
         replacement
     }
 
     /// Returns the memory that callers read before they call [`Manager::ask`].
     #[must_use]
-    pub fn published(&self) -> Arc<Published> {
-        Arc::clone(&self.published)
+    pub fn published(&self) -> PublishedCell {
+        self.published.clone()
     }
 
     /// Answers a caller.
@@ -136,8 +213,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     /// Records that a route accepted a token. Returns whether to report its next acceptance.
     #[must_use]
     pub fn accept(&self, accepted: &str, route: RouteId) -> bool {
-        let (matters, _) =
-            self.transact(|inner, now| (inner.slot.accept(now, accepted, route), None));
+        let (matters, _) = self.transact(|inner, now| (inner.accept(now, accepted, route), None));
         matters
     }
 
@@ -147,39 +223,69 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         clearing
     }
 
-    /// Drops the held token and detaches the flight, because callers must not use the token any
-    /// more.
+    /// Drops the held token and those of derived managers and detaches the flights, because callers
+    /// must not use the tokens any more.
     pub fn drop_token(&self) {
+        let derived: Vec<_> = match &*self.family.lock() {
+            Some(family) => family.all().map(Arc::clone).collect(),
+            None => Vec::new(),
+        };
+        for manager in derived {
+            manager.drop_token();
+        }
         self.transact(|inner, _| (inner.slot.drop_token(), None));
     }
 
     /// Returns the manager's state and counters.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
+        let derived = self.family.lock().as_ref().and_then(|family| family.sums());
         let (snapshot, _) = self.transact(|inner, now| {
             let mut snapshot = inner.snapshot(now);
             snapshot.counters.hits += self.published.hits();
             snapshot.counters.joins += self.published.joins();
+            snapshot.derived = derived;
             (snapshot, None)
         });
         snapshot
     }
 
-    /// Cancels flights and timers and drops secrets. The manager sends no event afterwards.
+    /// Returns the counters without any other effect.
+    fn counters(&self) -> Counters {
+        let mut counters = self.inner.lock().counters();
+        counters.hits += self.published.hits();
+        counters.joins += self.published.joins();
+        counters
+    }
+
+    fn holds_token(&self) -> bool {
+        let now = self.clock.now();
+        self.inner.lock().slot.token(now).is_some()
+    }
+
+    /// Closes the manager and its derived managers: cancels flights and timers and drops secrets.
+    /// None of them sends an event afterwards.
     pub fn close(&self) {
-        let setup = {
-            let mut inner = self.inner.lock();
-            inner.slot.close();
-            inner.published_token = None;
-            self.published.change();
-            if let (Some(id), Some(engine)) = (inner.timer, self.engine.get()) {
-                engine.timers.set(id, None, &self.timer());
-            }
-            inner.setup.take()
-        };
-        if let Some(setup) = setup {
+        let derived = self.family.lock().take();
+        for manager in derived.iter().flat_map(|family| family.all()) {
+            manager.end();
+        }
+        if let Some(setup) = self.end() {
             setup.closing.close();
         }
+    }
+
+    /// Drops the token and the secrets, and cancels the timer.
+    fn end(&self) -> Option<Arc<Setup<T>>> {
+        let mut inner = self.inner.lock();
+        inner.slot.close();
+        inner.published_token = None;
+        self.published.change();
+        if let (Some(id), Some(engine)) = (inner.timer, self.engine.get()) {
+            engine.timers.set(id, None, &self.timer());
+        }
+        inner.request = None;
+        inner.setup.take()
     }
 
     /// Makes a decision under the lock and carries it out. Under the lock, it plans the flight that
@@ -207,11 +313,13 @@ impl<C: Clock, T: Transport> Manager<C, T> {
             (result, version, flight, inner.take_lost_copies())
         };
         // A runtime that has shut down drops the flight immediately, which takes the lock.
-        if let Some((new_flight, setup)) = flight {
-            self.start(new_flight, setup);
+        if let Some(flight) = flight {
+            self.start(flight);
         }
-        if is_gone {
+        if is_gone && self.id == PARENT {
             self.events.wake();
+        } else if is_gone {
+            self.events.push(Event::TokenDropped(self.id));
         }
         (result, version)
     }
@@ -244,7 +352,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         self.this.clone()
     }
 
-    fn start(&self, new_flight: NewFlight, setup: Arc<Setup<T>>) {
+    fn start(&self, (new_flight, setup, grant): PreparedFlight<T>) {
         let Some(manager) = self.this.upgrade() else {
             return;
         };
@@ -256,7 +364,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         engine.handle.spawn(async move {
             // The runtime's thread allocates and frees the flight: flights that many managers start
             // at once would otherwise fragment the calling thread's heap.
-            Box::pin(flight.fly(new_flight, setup)).await;
+            Box::pin(flight.fly(new_flight, setup, grant)).await;
         });
     }
 
@@ -279,6 +387,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         };
         self.log_outcome(&outcome, took);
         self.events.push(Event::FlightEnded {
+            manager: self.id,
             flight,
             version: if outcome.storage == Storage::Kept {
                 version

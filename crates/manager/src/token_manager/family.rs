@@ -1,0 +1,134 @@
+//! The managers that were derived from a manager, and the memory that they publish.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Manager;
+use crate::clock::Clock;
+use crate::derived::{ManagerId, PARENT};
+use crate::published::{Published, PublishedCell};
+use crate::snapshot::{Counters, DerivedSums};
+use transport::Transport;
+
+/// The number of managers whose published memory is one allocation, which JavaScript maps once.
+const CHUNK: usize = 256;
+
+/// The derived managers of a manager. A derived manager has none itself.
+pub(super) struct Family<C: Clock, T: Transport> {
+    managers: HashMap<ManagerId, Arc<Manager<C, T>>>,
+    last_id: ManagerId,
+    chunks: Vec<Arc<[Published]>>,
+    free: Vec<PublishedCell>,
+    /// The counters of managers that no longer exist.
+    past: Counters,
+}
+
+impl<C: Clock, T: Transport> Default for Family<C, T> {
+    fn default() -> Self {
+        Self {
+            managers: HashMap::new(),
+            last_id: PARENT,
+            chunks: Vec::new(),
+            free: Vec::new(),
+            past: Counters::default(),
+        }
+    }
+}
+
+impl<C: Clock, T: Transport> Family<C, T> {
+    pub(super) fn get(&self, id: ManagerId) -> Option<Arc<Manager<C, T>>> {
+        self.managers.get(&id).map(Arc::clone)
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Manager<C, T>>> {
+        self.managers.values()
+    }
+
+    pub(super) fn chunk(&self, number: usize) -> Option<Arc<[Published]>> {
+        self.chunks.get(number).map(Arc::clone)
+    }
+
+    /// Adds the manager that `make` creates for an id and published memory.
+    pub(super) fn add(
+        &mut self,
+        make: impl FnOnce(ManagerId, PublishedCell) -> Arc<Manager<C, T>>,
+    ) -> (ManagerId, PublishedCell) {
+        let id = self.next_id();
+        let cell = self.cell();
+        let manager = make(id, cell.clone());
+        self.managers.insert(id, manager);
+        (id, cell)
+    }
+
+    fn next_id(&mut self) -> ManagerId {
+        loop {
+            self.last_id = ManagerId(self.last_id.0.wrapping_add(1));
+            if self.last_id != PARENT && !self.managers.contains_key(&self.last_id) {
+                return self.last_id;
+            }
+        }
+    }
+
+    fn cell(&mut self) -> PublishedCell {
+        if let Some(cell) = self.free.pop() {
+            return cell;
+        }
+        let number = self.chunks.len();
+        let chunk: Arc<[Published]> = (0..CHUNK).map(|_| Published::default()).collect();
+        self.chunks.push(Arc::clone(&chunk));
+        // The first cell of the chunk is the last of the list.
+        self.free = (0..CHUNK)
+            .rev()
+            .map(|index| PublishedCell::new(Arc::clone(&chunk), number, index))
+            .collect();
+        self.free
+            .pop()
+            .unwrap_or_else(|| PublishedCell::new(chunk, number, 0))
+    }
+
+    /// Removes a manager, whose counters stay in the sums.
+    pub(super) fn remove(&mut self, id: ManagerId) -> Option<Arc<Manager<C, T>>> {
+        let manager = self.managers.remove(&id)?;
+        self.past.add(&manager.counters());
+        self.free.push(manager.published.clone());
+        Some(manager)
+    }
+
+    /// Returns the sums; `None` if no manager was ever derived.
+    pub(super) fn sums(&self) -> Option<DerivedSums> {
+        if self.last_id == PARENT {
+            return None;
+        }
+        let mut sums = DerivedSums {
+            managers: 0,
+            tokens: 0,
+            counters: self.past,
+        };
+        for manager in self.managers.values() {
+            sums.managers = sums.managers.saturating_add(1);
+            let holds_token = u32::from(manager.holds_token());
+            sums.tokens = sums.tokens.saturating_add(holds_token);
+            sums.counters.add(&manager.counters());
+        }
+        Some(sums)
+    }
+
+    /// Moves every manager to a changed configuration.
+    pub(super) fn replace(
+        &mut self,
+        replacement: impl Fn(&Manager<C, T>) -> Arc<Manager<C, T>>,
+    ) -> Self {
+        let managers = self
+            .managers
+            .drain()
+            .map(|(id, manager)| (id, replacement(&manager)))
+            .collect();
+        Self {
+            managers,
+            last_id: self.last_id,
+            chunks: std::mem::take(&mut self.chunks),
+            free: std::mem::take(&mut self.free),
+            past: self.past,
+        }
+    }
+}
