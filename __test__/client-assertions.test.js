@@ -76,7 +76,7 @@ describe('private_key_jwt', () => {
     assert.equal(await manager.getToken(), 'token-2');
   });
 
-  // Texts of Keycloak. The tests with a real Keycloak check some of them.
+  // These texts are Keycloak's. The tests with a real Keycloak check some of them.
   for (const [description, advice] of [
     ['Token was issued in the future', /clock of this machine is ahead/],
     ['Token is not active', /expired or is not valid yet/],

@@ -10,7 +10,7 @@ const { nativeCalls } = require('./support/native-calls.js');
 
 /** A hanging test must fail. */
 const LIMIT_MS = 60_000;
-/** The bar of `npm run bench`, and the factor by which a figure may exceed it. */
+/** The limit of `npm run bench`, and the factor by which a figure may exceed this limit. */
 const MOST_OF_FLOOR = 1.1;
 const TOLERANCE = 1.2;
 const WARM_UP_ROUNDS = 3;

@@ -68,7 +68,7 @@ describe('headers', { timeout: LIMIT_MS }, () => {
     });
   }
 
-  // `crates/oauth/src/headers.rs` lists names and values.
+  // `crates/oauth/src/headers.rs` lists the other refused names and values.
   for (const [name, headers, problem] of [
     ['Authorization', { Authorization: KEY }, /headers: "Authorization" may not be set/],
     ["an answer's cookie", { 'Set-Cookie': KEY }, /"Set-Cookie" may not be set/],

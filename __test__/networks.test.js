@@ -112,7 +112,7 @@ test('an endpoint can be an address of IPv6', async (t) => {
 
 describe('a connection', { timeout: LIMIT_MS }, () => {
   test('whose peer acknowledges nothing is replaced without counting a retry', async (t) => {
-    if (process.platform !== 'linux') return t.skip('socket filters are those of Linux');
+    if (process.platform !== 'linux') return t.skip('needs the socket filters of Linux');
     const body = tokenJson('a-token');
     const peer = spawn('python3', ['-c', SILENT_AFTER_AN_ANSWER, body]);
     t.after(() => peer.kill('SIGKILL'));

@@ -2,8 +2,8 @@
 
 // Servers with unusual certificates and TLS settings. The test connects to each with Node's `https`
 // and with a manager. The manager refuses a server that Node refuses, unless the row is `lenient`.
-// From a server that Node accepts it gets a token. If the row is `stricter`, it instead gets an
-// error that names the cause and `tokenFetch`, with which it gets a token.
+// From a server that Node accepts, the manager gets a token. If the row is `stricter`, the manager
+// instead gets an error that names the cause and `tokenFetch`; with `tokenFetch`, it gets a token.
 
 const assert = require('node:assert/strict');
 const { SSL_OP_NO_TICKET } = require('node:constants');
@@ -74,7 +74,7 @@ const renewed = (order) => () => {
   };
 };
 
-/** A leaf below an intermediate that two roots certify; the server sends one of the certificates. */
+/** A leaf below an intermediate that two roots certify; the server sends one certificate. */
 const crossSigned =
   ({ trusted, sent }) =>
   () => {

@@ -70,7 +70,7 @@ describe('the function of tokenFetch', { timeout: LIMIT_MS }, () => {
         await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
       }
       for (const { headers } of requests) {
-        // undici adds the last two to every request.
+        // undici adds the last two headers to every request.
         const added = ['connection', 'content-length', 'accept-language', 'sec-fetch-mode'];
         for (const one of added) delete headers[one];
       }

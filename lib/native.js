@@ -2,9 +2,9 @@
 
 /**
  * Loads the native binary: the one from a build in this checkout, or else the one in the package
- * that npm installs for the platform. If both fail, the error says why and what to do. Before a
- * failure, this module reads no other file, because each file would add a tenth to the loading time
- * of the package.
+ * that npm installs for the platform. If neither loads, the error says why and what to do. Unless
+ * loading fails, this module reads no other file, because each file would add a tenth to the
+ * loading time of the package.
  */
 
 const { closeSync, existsSync, openSync, readSync } = require('node:fs');

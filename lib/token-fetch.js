@@ -8,7 +8,7 @@
 const { cancel, readerOf, unreadBody } = require('./body.js');
 const { MAX_ANSWER, USER_AGENT } = require('./native.js');
 
-/** The headers of an answer that the native side reads. */
+/** The names of the response headers that the native side reads. */
 const HEADERS = ['age', 'content-encoding', 'retry-after'];
 /** The maximum number of nested causes to search for a code. */
 const MAX_CAUSES = 8;
@@ -161,8 +161,8 @@ async function readBody(response, signal) {
 }
 
 /**
- * Returns the first code in a thrown error and its causes, and the message beside the code. Does
- * not return the error itself, because some clients attach the whole request to it.
+ * Returns the first code in a thrown error and its causes, and the message of the error that has
+ * this code. Does not return the error itself, because some clients attach the whole request to it.
  */
 function describe(thrown) {
   try {

@@ -1,6 +1,6 @@
 'use strict';
 
-/** The types of the service, and the examples that use it, compiled against Backstage's own. */
+/** Compiles the types of the service, and the examples that use it, with Backstage's own types. */
 
 const assert = require('node:assert/strict');
 const { spawnSync } = require('node:child_process');

@@ -3,8 +3,8 @@
 // Long runs of one task in a separate process, whose memory, files and threads must not grow. The
 // memory is the resident size right after a garbage collection, which includes native memory.
 //
-// The size of V8's young generation is fixed: V8 would change it by several MiB, above all on a
-// busy machine. The allocator has its default settings.
+// The test fixes the size of V8's young generation, which V8 would otherwise change by several MiB,
+// above all on a busy machine. The allocator has its default settings.
 
 const assert = require('node:assert/strict');
 const path = require('node:path');

@@ -59,7 +59,7 @@ const tasks = {
     clearInterval(use);
   },
 
-  /** Managers with waiting callers, to which only a flight refers. */
+  /** Managers with waiting callers; only its flight refers to each manager. */
   async wait() {
     const calls = {
       plain: open().getToken(),
