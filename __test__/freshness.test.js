@@ -136,7 +136,7 @@ describe('the lifetime', { concurrency: true }, () => {
     assert.match(at('warn')[0], /same token again/);
   });
 
-  test('asks once more for a token that has expired on arrival, and does not keep a second', async (t) => {
+  test('that is over on arrival causes one more request; the manager keeps no second such token', async (t) => {
     const { endpoint, manager } = await start(t);
     const late = (name) => ({ body: tokenResponse(name, 1), delayMs: 1_050 });
     endpoint.answerNext(late('first'), late('second'));

@@ -30,7 +30,7 @@ function median(numbers) {
 const isClosed = { name: 'KeycloakTokenError', code: 'ERR_KEYCLOAK_CLOSED', retryable: false };
 
 describe('costs', { timeout: LIMIT_MS, skip: isLinux }, () => {
-  it('loading is cheap, and no thread or socket is there before the first token, also not after close()', async (t) => {
+  it('loading is cheap, and no thread or socket exists before the first token, not even after close()', async (t) => {
     const { endpoint } = await start(t);
     const rounds = [];
     for (let round = 0; round < ROUNDS; round += 1) {
@@ -210,7 +210,7 @@ describe('close', { timeout: LIMIT_MS }, () => {
     await assert.rejects(manager.getToken(), isClosed);
   });
 
-  it('may come from a logger just before the secret function is wanted', async (t) => {
+  it('may come from a logger just before the manager needs the secret function', async (t) => {
     const reasons = unhandledRejections(t);
     const { endpoint, open } = await start(t);
     endpoint.setAnswer(numbered(6));

@@ -20,7 +20,7 @@ const LIMIT_MS = 30_000;
 const NAME = 'sso.names.invalid';
 
 /**
- * A server that answers one request on each connection. After that a socket filter drops all
+ * A server that answers one request on each connection. After that, a socket filter drops all
  * packets of the connection, as if the machine had disappeared.
  */
 const SILENT_AFTER_AN_ANSWER = `

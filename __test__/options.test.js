@@ -11,7 +11,7 @@ const { KeycloakTokenError, KeycloakTokenManager } = require('..');
 const native = require('../lib/native.js');
 const table = require('../options.json');
 
-/** A part of every string that no message may contain. */
+/** A text in every wrong string; no message may contain this text. */
 const CANARY = 'canary-7f3a';
 const URL_OF_TOKENS = 'https://sso.example/realms/r/protocol/openid-connect/token';
 const BASE = { tokenEndpoint: URL_OF_TOKENS, clientId: `id-${CANARY}`, clientSecret: CANARY };

@@ -1,6 +1,6 @@
 'use strict';
 
-// The requirements of a release: the form of the changelog, one version in every manifest.
+// The requirements of a release: the form of the changelog, and one version in every manifest.
 
 const assert = require('node:assert/strict');
 const { readFileSync } = require('node:fs');

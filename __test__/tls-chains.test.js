@@ -108,7 +108,7 @@ function newWithOld() {
   return { ...leaf({ by: fresh })(), ca: fresh.cert };
 }
 
-/** A root whose first certificate permits no intermediate, and whose second one has no limit. */
+/** A root whose first certificate permits no intermediate, and whose second sets no limit. */
 function twice() {
   const subject = '/CN=twice';
   const narrow = issue({ subject, extensions: AUTHORITY.replace(CA, `${CA},pathlen:0`) });
@@ -141,7 +141,7 @@ const ONLY_INTERMEDIATE = /only an intermediate authority is trusted/;
 
 // [the name, a function that makes the chain, the result of the manager, TLS settings of the
 // server]. The result is 'token', or the manager's error if Node refuses too; `stricter` is the
-// error if only the manager refuses, `lenient` is Node's code if only Node refuses.
+// error if only the manager refuses, and `lenient` is Node's code if only Node refuses.
 const ROWS = [
   ['an ordinary leaf', leaf(), 'token'],
   ['a root of version 1', below({ extensions: '' }), 'token'],

@@ -14,7 +14,7 @@ const { LEAF, makeCertificates } = require('../tools/certificates.js');
 const { startEndpoint } = require('./support/manager.js');
 const { otherNode } = require('./support/other-node.js');
 
-/** Removes the settings of this machine. */
+/** Values that remove this machine's settings from the environment. */
 const CLEAN = {
   NODE_EXTRA_CA_CERTS: '',
   NODE_TLS_REJECT_UNAUTHORIZED: '',

@@ -40,7 +40,7 @@ for (const release of ['newest', 'oldest']) {
         ],
         { cwd: workspace.folder, encoding: 'utf8' },
       );
-      // Backstage's own declarations have faults that depend on the packages beside them.
+      // Backstage's own declarations have faults that depend on the installed packages.
       const ours = stdout
         .split('\n')
         .filter((line) => /^([\w-]+\.ts|node_modules\/keycloak-token-manager\/)/.test(line));

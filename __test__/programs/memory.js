@@ -59,7 +59,7 @@ const tasks = {
     clearInterval(use);
   },
 
-  /** Managers with waiting callers; only its flight refers to each manager. */
+  /** Managers with waiting callers; each manager is reachable only from its flight. */
   async wait() {
     const calls = {
       plain: open().getToken(),

@@ -1,8 +1,8 @@
 'use strict';
 
-// Arguments: token endpoint, secret file, number of managers. Prints two numbers of threads,
-// without Node's own: the number after the program has made the managers, and the maximum while all
-// managers get their tokens.
+// Arguments: token endpoint, secret file, number of managers. Prints two thread counts,
+// without Node's own threads: the count after the program has made the managers, and the maximum
+// while all managers get their tokens.
 
 const fs = require('node:fs');
 const { open, tell } = require('./program.js');

@@ -37,7 +37,7 @@ async function start(t, options = {}, endpointOptions = {}) {
   return { endpoint, manager, open, lines, at };
 }
 
-/** As `start`, with an endpoint that grants the opaque tokens `token-1`, `token-2` and so on. */
+/** Does the same as `start`, with an endpoint that grants opaque tokens: `token-1`, `token-2` … */
 async function startNumbered(t, expiresIn, options) {
   const parts = await start(t, options);
   parts.endpoint.setAnswer(numbered(expiresIn));

@@ -31,8 +31,8 @@ async function shareServer() {
 
 /**
  * Calls `describe`. `define` gets the server, whose members are set when the tests run. With `own`,
- * which is the settings of `startKeycloak` or a function that returns them, the server is a
- * separate one, and `server.process` can stop and start it.
+ * the settings of `startKeycloak` or a function that returns them, the test file gets a separate
+ * server, which `server.process` can stop and start.
  */
 function describeWithKeycloak(name, { own, ...suite }, define) {
   const shared = own === undefined ? process.env[SHARED] : undefined;
