@@ -220,7 +220,7 @@ export interface FakeTokenEndpoint extends AsyncDisposable {
   readonly url: string;
   /** `{issuer}/protocol/openid-connect/token`, for the option `tokenEndpoint` of a manager. */
   readonly tokenEndpoint: string;
-  /** `{url}/realms/{realm}`, and the `iss` of the tokens. The discovery document is below it. */
+  /** `{url}/realms/{realm}`: the `iss` of the tokens, and the base of the discovery document. */
   readonly issuer: string;
   /** `{issuer}/protocol/openid-connect/certs`: the public key that verifies the tokens. */
   readonly jwksUri: string;
@@ -229,7 +229,7 @@ export interface FakeTokenEndpoint extends AsyncDisposable {
   readonly requests: readonly FakeTokenRequest[];
   /** The length of {@link requests}. */
   readonly requestCount: number;
-  /** The number of connections accepted since the start, including failed TLS handshakes. */
+  /** The number of connections since the start, including failed TLS handshakes. */
   readonly connectionCount: number;
   /** Empties {@link requests}. */
   clearRequests(): void;
