@@ -79,8 +79,8 @@ pub struct SigningKey {
     key_id: Option<String>,
     /// The `alg` of the JSON Web Key, if the key can sign with it.
     algorithm: Option<SigningAlgorithm>,
-    /// A hash of the text. It distinguishes a replaced key from one that the manager only read
-    /// again.
+    /// A hash of the text. It distinguishes a replaced key from an unchanged key that the manager
+    /// read again.
     source: [u8; 32],
 }
 
@@ -293,7 +293,7 @@ impl KeyPair {
     }
 }
 
-/// A Base64url member. Dropping it overwrites its memory. It may also have padding or use the
+/// A Base64url member. Dropping it overwrites its memory. The parser also accepts padding and the
 /// standard alphabet, because some programs write keys in this way.
 #[derive(Default)]
 struct Octets(Zeroizing<Vec<u8>>);

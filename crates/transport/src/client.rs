@@ -169,8 +169,8 @@ impl SharedClient {
     }
 
     /// Gives up the kept connections of this client generation: if one connection has failed, the
-    /// others probably have too. Requests in progress continue. If many requests fail together,
-    /// only the first failure replaces the client.
+    /// others have probably failed too. Requests in progress continue. If many requests fail
+    /// together, only the first failure replaces the client.
     fn replace(&self, generation: u64) -> Result<(), TransportError> {
         let mut current = self.current.lock();
         if current.generation == generation {
@@ -304,7 +304,7 @@ async fn read(mut response: Response) -> Result<Answer, TransportError> {
 }
 
 /// Whether a response that may have been cut off is complete: its JSON object is complete, or no
-/// JSON object has begun and the status is enough.
+/// JSON object has begun and the status alone shows the failure.
 fn is_complete(status: u16, body: &[u8]) -> bool {
     let has_begun = body.trim_ascii_start().starts_with(b"{");
     is_json_object(body) || (!has_begun && !(200..300).contains(&status))

@@ -63,8 +63,8 @@ pub async fn read_file(path: PathBuf, limit: u64) -> Result<Content, FileError> 
     limited(read(path, false, &READ_LIMIT).await?, limit)
 }
 
-/// Does the same, but outside the limit of eight paths. It reads the one file that every https
-/// request needs.
+/// Works like [`read_file`], but outside the limit of eight paths. It reads the one file that every
+/// https request needs.
 #[cfg(feature = "http")]
 pub(super) async fn read_reserved_file(path: PathBuf) -> Result<Content, FileError> {
     read(path, true, &RESERVED_LIMIT).await
@@ -88,7 +88,7 @@ fn limited(content: Content, limit: u64) -> Result<Content, FileError> {
 }
 
 fn read_blocking(path: &Path) -> Result<Content, FileError> {
-    // This checks the type first, because opening a pipe would block forever.
+    // The type check comes first, because opening a pipe would block forever.
     let metadata = path.metadata()?;
     if !metadata.is_file() {
         return Err(FileError::NotRegular);

@@ -21,15 +21,15 @@ pub struct ClientIdentity {
     pub(super) chain: Vec<CertificateDer<'static>>,
     #[cfg_attr(
         not(feature = "http"),
-        expect(dead_code, reason = "the code that presents it is not built")
+        expect(dead_code, reason = "without HTTP, no code presents the identity")
     )]
     pub(super) key: PrivateKey,
     source: [u8; 32],
 }
 
 impl ClientIdentity {
-    /// Reads a PEM certificate and a PEM key. [`ClientIdentity::check`] and the opening of a
-    /// connection check whether both belong together.
+    /// Reads a PEM certificate and a PEM key. Only [`ClientIdentity::check`] and the opening of a
+    /// connection check that the certificate and the key belong together.
     ///
     /// # Errors
     /// The error says which of the two is wrong, without repeating the text.
@@ -85,7 +85,7 @@ impl ClientIdentity {
         clippy::missing_errors_doc,
         clippy::unused_self,
         clippy::unnecessary_wraps,
-        reason = "the signature is that with TLS"
+        reason = "the signature is the same as with TLS"
     )]
     pub fn check(&self) -> Result<(), IdentityFault> {
         Ok(())
@@ -94,7 +94,8 @@ impl ClientIdentity {
 
 #[cfg(feature = "http")]
 impl ClientIdentity {
-    /// Checks that both belong together and that TLS supports the kind of key.
+    /// Checks that the certificate and the key belong together, and that TLS supports the kind of
+    /// key.
     ///
     /// # Errors
     /// The error says which of the two is wrong.

@@ -236,7 +236,7 @@ impl TransportError {
         )
     }
 
-    /// Whether another attempt with the same settings must fail in the same way.
+    /// Whether another attempt with the same settings would fail in the same way.
     #[must_use]
     pub const fn is_lasting(&self) -> bool {
         matches!(
@@ -275,13 +275,13 @@ pub enum NetworkFault {
     BrokenPipe,
     /// The kernel gave up waiting for the other side.
     TimedOut,
-    /// The connection ended in the middle of an answer, or before one.
+    /// The connection ended in the middle of an answer, or before an answer.
     CutShort,
     /// The time limit for opening a connection passed.
     ConnectTimeout,
     /// A proxy refused the request.
     Proxy,
-    /// The proxy in the settings is unusable. Another attempt would fail as well.
+    /// The proxy in the settings is unusable. Another attempt would also fail.
     ProxySetting,
     /// The `tokenFetch` function failed for another reason, with the code of the system error if
     /// there is one.

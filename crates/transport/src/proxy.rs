@@ -122,7 +122,7 @@ impl ProxySettings {
 }
 
 /// The hosts whose requests use no proxy. Reads `NO_PROXY` as the HTTP library does, and also
-/// Node's three forms `*.suffix`, `host:port` and `address-address`.
+/// accepts Node's three forms `*.suffix`, `host:port` and `address-address`.
 #[derive(Debug)]
 struct NoProxy {
     common: Matcher,

@@ -119,8 +119,8 @@ impl ServerCertVerifier for TrustedOrSigned {
             None => Err(CertificateError::UnknownIssuer.into()),
         };
         match verdict {
-            // The library checks the dates before the mark and has separate errors for them, so
-            // only the name remains to check.
+            // The library checks the dates before the mark and has separate errors for wrong dates,
+            // so only the name remains to check.
             Err(rustls::Error::InvalidCertificate(fault))
                 if is_authority_as_server(&fault)
                     && self.roots.check_authority_as_server(end_entity)? =>
