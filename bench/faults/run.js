@@ -1,7 +1,7 @@
 'use strict';
 
 // Runs every fault on both sides, with a held token that is due for replacement and without a
-// token. Each side gets a call every 10 ms, and the results state what the callers got.
+// token. Each side gets a call every 10 ms, and the results describe what each caller received.
 
 const { randomBytes } = require('node:crypto');
 const fs = require('node:fs');
@@ -38,7 +38,7 @@ function startTable(rows) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'keycloak-faults-'));
   const shim = buildShim(folder);
   const queues = new Array(AT_ONCE).fill(Promise.resolve());
-  /** Appends work to the queues in turn, each of which runs one piece of work at a time. */
+  /** Appends work to the queues in turn; each queue runs one piece of work at a time. */
   const enqueue = (work) => {
     const result = queues[0].then(work);
     queues.push(result.catch(() => {}));
@@ -177,7 +177,7 @@ function brokenPromises(row, situation, figures) {
     [loses, `${lost} callers did not immediately get the valid held token`],
     [hung > 0, `${hung} callers waited past their deadline`],
     [expired > 0, `${expired} callers got an expired token`],
-    [shown.length > 0, `a secret was shown in: ${shown.join(', ')}`],
+    [shown.length > 0, `the side showed a secret in: ${shown.join(', ')}`],
     [wrong.length > 0, `failures outside the contract: ${JSON.stringify(failures)}`],
     [missing.length > 0, `no caller got ${missing.join(' or ')}`],
     [pending > 0 && !row.exits, `${pending} callers got no result`],

@@ -48,8 +48,8 @@ async function run({ quick }) {
       count('calls given an expired token', 'expired'),
     ],
     notes: [
-      `${ours.calls} calls in ${seconds} s on each side, tokens of ${lifeSeconds} s; ours had ` +
-        `${ours.tokens} of them, the plain class ${plain.tokens}, each kept for 10 s.`,
+      `${ours.calls} calls in ${seconds} s on each side. Tokens live for ${lifeSeconds} s. Ours ` +
+        `got ${ours.tokens} tokens; the plain class got ${plain.tokens}, and kept each for 10 s.`,
       `The floor, a resolved promise, took ${floor.worst.toFixed(2)} ms at worst.`,
     ],
   };

@@ -15,7 +15,10 @@ const { missingPrerequisites } = require('./prerequisites');
 const realm = require('./realm.json');
 const { startKeycloak, VERSION } = require('./server');
 
-/** The first argument is the release; options after `--` are for Keycloak. */
+/**
+ * Runs Keycloak until Ctrl-C. The first argument is the release; options after `--` are for
+ * Keycloak.
+ */
 async function main(args) {
   const { values, positionals } = parseArgs({
     args,

@@ -23,8 +23,9 @@ const output = (command, args, options) =>
   run(command, args, { ...options, capture: true }).then((text) => text.trim());
 
 /**
- * The crates that are linked into the binary of a target. The first is ours and represents the
- * workspace. The list omits procedural macros, because they run only in the compiler.
+ * Returns the crates that the linker puts into the binary of a target. The first crate is ours and
+ * represents the workspace. The list omits procedural macros, because they run only in the
+ * compiler.
  */
 async function linkedCrates(name) {
   const { triple } = targets[name];
@@ -61,7 +62,7 @@ async function ensureTarget(name) {
   });
 }
 
-/** Identifies the sources, so that you can find the debug symbols for a crash report. */
+/** Returns an id of the sources, so that you can find the debug symbols for a crash report. */
 function buildId(name) {
   const hash = createHash('sha1').update(targets[name].triple);
   const add = (file) => {

@@ -90,7 +90,10 @@ async function systemFolder(name, { packages, loader }) {
   });
 }
 
-/** The `{ command, args, env }` that run Node for the target; arguments of Node follow them. */
+/**
+ * Returns the `{ command, args, env }` that run Node for the target; append Node's own arguments to
+ * `args`.
+ */
 async function foreignNode(name) {
   const kind = kinds[name];
   if (kind === undefined || process.platform !== 'linux' || process.arch !== 'x64') {

@@ -61,8 +61,8 @@ static EXTRA_CA_CERTS: OnceLock<PathBuf> = OnceLock::new();
 
 static ENVIRONMENT_ROOTS: OnceLock<Option<Arc<PemCertificates>>> = OnceLock::new();
 
-/// Sets the value of `NODE_EXTRA_CA_CERTS`, for the case that the system does not show the
-/// environment at the start of the process. Only the first path in a process has an effect. This
+/// Sets the value of `NODE_EXTRA_CA_CERTS`, which this module uses if the system does not show the
+/// environment from the start of the process. Only the first path in a process has an effect. This
 /// function ignores an empty path, because a worker may have its own environment.
 pub fn set_extra_ca_certs(path: PathBuf) {
     if !path.as_os_str().is_empty() {
