@@ -68,7 +68,8 @@ function absoluteMedian({ ours, plain }, row) {
 }
 
 /**
- * Returns the rival whose values, one for each round, are nearest to ours, or undefined.
+ * Returns the rival whose values, round by round, are nearest to our values, or undefined if there
+ * are no rivals.
  */
 function bestRival(rivals, values) {
   const ratioTo = (name) => median(values.ours.map((value, round) => value / values[name][round]));

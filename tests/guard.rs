@@ -1,6 +1,6 @@
 //! Guards against growth, with figures that do not depend on the load of the machine: the memory
-//! that the core allocates and keeps. The test fails if a figure differs from the recorded one by
-//! more than a fifth, even if it is smaller, so that you record improvements. `GUARD=record`
+//! that the core allocates and keeps. The test fails if a figure differs from the recorded figure
+//! by more than a fifth, even if it is smaller, so that you record improvements. `GUARD=record`
 //! rewrites `guard/figures.json`.
 #![expect(
     clippy::arithmetic_side_effects,
@@ -38,7 +38,7 @@ use transport::{
 };
 use zeroize::Zeroizing;
 
-/// The fraction by which a figure may differ from the recorded one.
+/// The fraction by which a figure may differ from the recorded figure.
 const TOLERANCE: f64 = 0.2;
 /// The absolute tolerance, for figures near zero.
 const ROUNDING: f64 = 0.05;

@@ -10,7 +10,10 @@ const { root, run } = require('./run.js');
 
 const manager = ['--locked', '--package', 'keycloak-manager'];
 
-/** Each tool builds with its own flags, so it shares no files with other builds. */
+/**
+ * Returns the build folder of a tool. Each tool builds with its own flags, so it shares no files
+ * with other builds.
+ */
 const targetFolder = (name) => path.join(root, 'target', name);
 
 const flags = (more) => [process.env.RUSTFLAGS, more].filter(Boolean).join(' ');

@@ -126,7 +126,7 @@ async function guard(folder) {
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
   });
-  // If the guard was killed, writes to it fail, which does not matter before the server ends.
+  // If the guard has died, writes to it fail, which does not matter before the server ends.
   child.stdin.on('error', () => {});
   await once(child, 'spawn');
   for (const held of [child, child.stdin]) held.unref();

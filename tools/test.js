@@ -149,7 +149,7 @@ const stages = {
       '.github',
     ]),
   biome() {
-    // Biome writes colours into files as well.
+    // Biome also writes colours into files.
     const colours = process.stdout.isTTY ? [] : ['--colors=off'];
     return node('node_modules/@biomejs/biome/bin/biome', 'ci', '--error-on-warnings', ...colours);
   },
@@ -188,7 +188,7 @@ const longStages = {
 
 /**
  * This stage mostly waits for servers, so it runs beside the stages from the build to the packages,
- * in which Cargo works. The runner prints the output of this stage when it is complete.
+ * in which Cargo works. The runner prints the output of this stage when the stage is complete.
  */
 const BESIDE = 'real-keycloak';
 

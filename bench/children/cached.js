@@ -16,7 +16,7 @@ const LEAST_CALLS = 100;
 
 /**
  * Makes this number of reads, one after the other; returns nanoseconds per read. All sides share
- * the loop, so that V8 does not inline one side and not another.
+ * the loop, so that V8 treats all sides alike when it inlines calls.
  */
 async function readMany(manager, calls) {
   const start = performance.now();

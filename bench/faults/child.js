@@ -41,7 +41,7 @@ function tick() {
   const now = clock.real();
   clock.longestLag = Math.max(clock.longestLag, now - lastTick - INTERVAL_MS);
   lastTick = now;
-  // By then, ended connections have released their descriptors.
+  // Connections that ended since the last tick have released their descriptors by now.
   if (isStarved) openFiles();
   for (const callers of sides.values()) callers.call();
 }

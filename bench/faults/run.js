@@ -19,7 +19,8 @@ const CLIENT_ID = 'faults';
 const AT_ONCE = 8;
 const FAULT_MS = 2_000;
 /**
- * The time limits for the first token after the fault, because the plain class may never get one.
+ * The time limits for the first token after the fault, because the plain class may never get a
+ * token.
  */
 const RECOVERY_LIMITS_MS = { ours: 20_000, plain: 5_000 };
 /** The time limit for the end of a process, on a busy machine. */
@@ -28,9 +29,9 @@ const EXIT_LIMIT_MS = 5_000;
 const CELL_LIMIT_MS = 60_000;
 
 /**
- * Starts all rows. Returns a promise of the figures of each row, keyed by its name; the figures are
- * keyed by situation and side. A heavy row runs after the others, because its endpoint would delay
- * the other rows.
+ * Starts all rows. Returns a promise of the figures of each row, keyed by the name of the row; the
+ * keys of the figures are the situation and the side. A heavy row runs after the others, because
+ * its endpoint would delay the other rows.
  *
  * @param {typeof import('./table.js').rows} rows
  */

@@ -98,8 +98,8 @@ const withNames = (state) => ({
 });
 
 /**
- * `none` lists the error codes that callers without a token get; if it is empty, they get a token.
- * Further members, whose defaults are in `run.js`:
+ * `none` lists the error codes that callers without a token get; if the list is empty, these
+ * callers get a token. Further members, whose defaults are in `run.js`:
  *
  * - `begin`, `during`, `end`: functions that start the fault, run during the calls, and end the
  *   fault
@@ -107,7 +107,7 @@ const withNames = (state) => ({
  * - `situations`: the situations to run, out of `held` and `none`
  * - `ages`: whether a held token becomes stale when the fault has begun
  * - `expiresIn`, `bufferSeconds`, `ageMs`: the life of the token
- * - `isWarm`: whether callers without a token had one before, and therefore a connection
+ * - `isWarm`: whether callers without a token had a token before, and therefore a connection
  * - `credential`, `host`, `openFiles`, `abortAfterMs`: settings of the process that meets the fault
  * - `mayRenew`: the situations in which the wall clock may make the manager treat a token as
  *   expired although the server still accepts it

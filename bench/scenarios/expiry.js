@@ -1,9 +1,9 @@
 'use strict';
 
-// Measures how long a caller may have to wait while tokens expire and the endpoint is slow. All
-// sides run at the same time, each in its own process. The plain class has its most favourable
-// setting, a buffer of 1 s; it nevertheless keeps every token for at least 10 s, so it hands out
-// expired tokens, which the scenario counts.
+// Measures the time for which callers wait while tokens expire and the endpoint is slow. All sides
+// run at the same time, each in its own process. The plain class has its most favourable setting, a
+// buffer of 1 s; it nevertheless keeps every token for at least 10 s, so it hands out expired
+// tokens, which the scenario counts.
 
 const { absolute } = require('../measure.js');
 const { withEndpoint } = require('../endpoint.js');

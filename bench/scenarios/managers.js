@@ -2,7 +2,7 @@
 
 // Measures many managers in one process: the time to make them and to get all their tokens, their
 // memory while idle, the delay of the event loop while they replace all tokens at about the same
-// time, and their threads. Each number of managers of each side has its own process.
+// time, and their threads. Each side has its own process for each number of managers.
 
 const fs = require('node:fs');
 const os = require('node:os');
@@ -21,8 +21,8 @@ const KIB = 1024;
 
 /**
  * The life of a token in seconds: ten thousand tokens arrive before a manager replaces the first
- * one. Ours replaces tokens from 5.46 s on, before a caller has to wait; the plain class, with its
- * most favourable buffer, replaces them after 11 s.
+ * token. Ours replaces tokens from 5.46 s on, before a caller has to wait; the plain class, with
+ * its most favourable buffer, replaces them after 11 s.
  */
 const LIFE_SECONDS = 12;
 const REPLACED_AFTER_SECONDS = { ours: 5.4, plain: 10.9 };

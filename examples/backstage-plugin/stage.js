@@ -1,6 +1,6 @@
 /**
  * Starts the parts of the example: Keycloak or the embedded endpoint, the API, and the backend in
- * its own process, in a workspace like that of an app.
+ * its own process, in a workspace like the workspace of an app.
  */
 'use strict';
 

@@ -25,7 +25,7 @@ thread_local! {
     };
 }
 
-/// The counts of the calling thread.
+/// Returns the counts of the calling thread.
 pub(super) fn counts() -> HeapUse {
     COUNTS.get()
 }

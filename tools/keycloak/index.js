@@ -1,6 +1,6 @@
 /**
  * Downloads and starts a real Keycloak for tests. It needs Java and Maven, but no containers. These
- * commands run the default release or another one in the foreground until Ctrl-C:
+ * commands run the default release or another release in the foreground until Ctrl-C:
  *
  *     npm run keycloak
  *     npm run keycloak -- 24.0.5

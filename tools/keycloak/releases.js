@@ -1,4 +1,4 @@
-/** The differences in how releases of Keycloak start. */
+/** The differences between releases of Keycloak at the start. */
 'use strict';
 
 const OLDEST = 22;

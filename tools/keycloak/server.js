@@ -74,7 +74,10 @@ async function startKeycloak({
   }
 }
 
-/** A running server. The methods that start or end the process resolve when that is complete. */
+/**
+ * A running server. The methods that start or end the process resolve when the start or the end is
+ * complete.
+ */
 class Server {
   #release;
   #home;

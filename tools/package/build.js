@@ -1,7 +1,8 @@
 'use strict';
 
-// Builds the native binary of one target reproducibly: it contains no path of this machine, and on
-// Linux Zig links it, so that it runs with an old glibc. The debug symbols go into a separate file.
+// Builds the native binary of one target reproducibly: the binary contains no path of this machine.
+// On Linux, Zig links the binary, so that it runs with an old glibc. The debug symbols go into a
+// separate file.
 
 const { createHash } = require('node:crypto');
 const fs = require('node:fs');

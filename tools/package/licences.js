@@ -32,7 +32,7 @@ const OF_THE_STANDARD_LIBRARY =
   /^(alloc|core|panic_\w+|proc_macro|rustc_std_.+|std(_detect)?|sysroot|test|unwind|\w+_builtins)$/;
 
 const read = (file) => fs.readFileSync(file, 'utf8');
-/** The compiler replaces dashes in the names of crates. */
+/** Replaces dashes in the name of a crate, as the compiler does. */
 const underscored = (name) => name.replaceAll('-', '_');
 
 function crateEntry({ name, version, license, manifest_path }) {
@@ -133,7 +133,7 @@ function render(title, entries) {
 
 /**
  * Returns the text for a target. Throws if a linked part has no licence text, or if the debug
- * symbols name a crate that is not listed.
+ * symbols name a crate without an entry.
  */
 async function thirdParty(name, linked, symbols) {
   const crates = linked.slice(1).map(crateEntry);

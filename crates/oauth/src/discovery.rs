@@ -79,7 +79,8 @@ pub struct Metadata {
     pub issuer: String,
     /// The token endpoint.
     pub token_endpoint: TokenEndpoint,
-    /// The token endpoint for clients with a certificate (RFC 8705 §5), if it is a different one.
+    /// The token endpoint for clients with a certificate (RFC 8705 §5), if it differs from
+    /// `token_endpoint`.
     pub mtls_token_endpoint: Option<TokenEndpoint>,
     /// The supported client authentication methods. `None` if the document does not list them.
     pub methods: Option<Vec<String>>,

@@ -1,4 +1,4 @@
-//! Reads untrusted JSON as an object, refuses it if it is nested too deeply, and keeps the source
+//! Reads untrusted JSON as an object, refuses JSON that is nested too deeply, and keeps the source
 //! text of the relevant members.
 
 use serde::Deserialize;

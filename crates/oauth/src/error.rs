@@ -81,7 +81,8 @@ impl AnswerError {
         matches!(error.as_str(), "invalid_client" | "unauthorized_client")
     }
 
-    /// Whether the server or a gateway finds the request or its headers too large.
+    /// Whether the server or a gateway refused the request because the request or its headers were
+    /// too large.
     #[must_use]
     pub const fn is_too_large(&self) -> bool {
         matches!(

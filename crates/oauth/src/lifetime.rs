@@ -21,8 +21,8 @@ const MIN_LIFETIME: Duration = Duration::from_secs(1);
 /// milliseconds, or a meaningless `iat`.
 const CENTURY: f64 = 36_525.0 * 86_400.0;
 
-/// A token counts as expired if its own expiry was longer ago than this, even though the clock may
-/// be wrong.
+/// A token counts as expired if its own expiry was longer ago than this duration, even though the
+/// clock may be wrong.
 const DEAD_SINCE: Duration = Duration::from_hours(24);
 
 /// The lifetime of a token, counted from the time of its request.

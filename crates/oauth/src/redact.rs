@@ -110,7 +110,7 @@ impl Redactor {
     }
 
     /// Returns `text` in printable ASCII, with at most 300 characters, or `[redacted]` if the text
-    /// contains a secret or a part that looks like one.
+    /// contains a secret or a part that looks like a secret.
     ///
     /// Detects eight consecutive characters of the secret, its Base64, its Basic credentials or the
     /// assertion, with each character raw, percent-encoded, form-encoded or JSON-escaped; text that
@@ -174,7 +174,7 @@ impl fmt::Debug for Redactor {
 }
 
 /// The possible first characters of a text, and the number of bytes that spell each one: the
-/// literal character, and a decoded one.
+/// literal character, and the decoded character.
 type Readings = [Option<(char, usize)>; 2];
 
 fn readings(text: &str) -> Readings {

@@ -692,7 +692,7 @@ mod tests {
         let text = format!("{answer:?} {response:?}");
         assert!(text.contains("200") && text.contains("[redacted]"), "{text}");
         assert!(!text.contains("canary"), "{text}");
-        // A list of bytes would reveal the secret too.
+        // A list of bytes would also reveal the secret.
         assert!(!text.contains("99, 97"), "{text}");
     }
 

@@ -240,7 +240,7 @@ impl ClientAssertion {
         })
     }
 
-    /// Returns the likely cause if a gateway finds a request with this assertion too large.
+    /// Returns the likely cause if a gateway refuses a request with this assertion as too large.
     #[must_use]
     pub fn excess(&self) -> Option<SecretFlaw> {
         (self.expose().len() > LONG_ASSERTION).then_some(SecretFlaw::TooLong)

@@ -143,8 +143,8 @@ impl Facts {
     }
 }
 
-/// The trusted certificates. A chain cannot end in a trusted certificate that is not self-signed,
-/// but it may contain one.
+/// The trusted certificates. A trusted certificate that is not self-signed may be a part of a
+/// chain, but not its end.
 #[derive(Clone, Debug)]
 pub(super) struct Roots {
     anchors: RootCertStore,
@@ -245,7 +245,7 @@ impl Roots {
             }
         }
         // An authority may have several trusted certificates with the same name and key. Like
-        // OpenSSL, this function uses the first one that is valid at this time.
+        // OpenSSL, this function uses the first of them that is valid at this time.
         let is_valid = |facts: &&Facts| !facts.is_expired(now) && !facts.is_early(now);
         let mut all = self.facts_of(path.anchor());
         let first = self.facts_of(path.anchor()).find(is_valid);

@@ -158,8 +158,8 @@ impl SharedClient {
             }
             // The HTTP library does not say which connection failed. If it opened no connection for
             // this request, a kept connection failed. If it opened a new connection but the request
-            // used a kept one that became free meanwhile, the failure still counts as a failure of
-            // the new connection.
+            // used a kept connection that became free meanwhile, the failure still counts as a
+            // failure of the new connection.
             Err(error) if !has_connected && is_lost_connection(&error) => {
                 self.replace(generation)?;
                 Err(TransportError::ConnectionReplaced)
@@ -193,7 +193,7 @@ fn build_client(tls: &ClientConfig, proxy: Option<&ProxyUrl>) -> Result<Client, 
         .tls_backend_preconfigured(tls.clone())
         .http1_only()
         .http1_max_headers(MAX_HEADERS)
-        // Node accepts such answers too.
+        // Node also accepts such answers.
         .http1_allow_obsolete_multiline_headers_in_responses(true)
         .http1_allow_spaces_after_header_name_in_responses(true)
         .http1_ignore_invalid_headers_in_responses(true)

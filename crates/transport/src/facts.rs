@@ -233,7 +233,7 @@ impl Facts {
         (algorithm.value() == RSA).then_some(modulus.len())
     }
 
-    /// Whether `keyUsage` allows one of these usages, or is absent.
+    /// Whether `keyUsage` is absent or allows one of these usages.
     pub(super) fn may(&self, usage: u8) -> bool {
         self.key_usage.is_none_or(|usages| usages & usage != 0)
     }

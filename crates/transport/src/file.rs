@@ -20,7 +20,8 @@ const SPARE: u64 = 4096;
 
 type Content = Arc<Zeroizing<Vec<u8>>>;
 
-/// The reads in progress, keyed by the path and by whether the read has its own limit.
+/// The reads in progress, keyed by the path and a flag: whether the read is outside the limit of
+/// eight paths.
 type Reads = SingleFlight<(PathBuf, bool), Result<Content, FileError>>;
 
 static READS: LazyLock<Reads> = LazyLock::new(SingleFlight::new);

@@ -164,7 +164,7 @@ impl fmt::Debug for ClientIdentity {
 pub enum IdentityFault {
     /// The text contains no certificate.
     NoCertificate,
-    /// The line breaks of the certificate's PEM were lost, or the PEM was quoted.
+    /// The PEM of the certificate has lost its line breaks, or is in quotation marks.
     Mangled(PemFlaw),
     /// A certificate is broken PEM or malformed.
     BrokenCertificate,

@@ -138,7 +138,7 @@ pub trait Transport: Send + Sync + 'static {
         progress: &Progress,
     ) -> impl Future<Output = Result<Self::Pass, TransportError>> + Send;
 
-    /// Sends one request to the endpoint of the pass and reads the whole answer, whatever its
+    /// Sends one request to the endpoint of the pass and reads the whole answer, whatever the
     /// status. The caller enforces its deadline by dropping the future, which aborts the request.
     fn send(
         &self,
@@ -150,13 +150,13 @@ pub trait Transport: Send + Sync + 'static {
 
 /// Why a request has no usable answer.
 ///
-/// Details are short texts without URLs, secrets or control characters.
+/// A detail is a short text without URLs, secrets or control characters.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransportError {
     /// A kept connection ended before the head of an answer was complete. The transport has given
-    /// up all kept connections, so the next request uses a new one. The error says nothing about
-    /// the state of the server: create the request again and send it once more, without counting an
-    /// attempt.
+    /// up all kept connections, so the next request uses a new connection. The error says nothing
+    /// about the state of the server: create the request again and send it once more, without
+    /// counting an attempt.
     #[error("the connection was lost")]
     ConnectionReplaced,
     /// The server was unreachable, or did not answer completely. Retryable.

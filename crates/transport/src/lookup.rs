@@ -1,4 +1,4 @@
-//! Resolves host names with the system's resolver, one look-up at a time per name.
+//! Resolves host names with the system's resolver, with only one look-up of a name at a time.
 
 use std::{
     io,

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::{NetworkFault, ProxyUrl, TransportError};
 use oauth::TokenEndpoint;
 
-/// The proxy variables of the environment. A variable that is not set is empty.
+/// The proxy variables of the environment. The field of an unset variable is empty.
 #[derive(Default)]
 pub struct ProxyVariables {
     /// `HTTPS_PROXY`.

@@ -87,8 +87,8 @@ fn known_environment_roots() -> Option<&'static Arc<PemCertificates>> {
     ENVIRONMENT_ROOTS.get().and_then(Option::as_ref)
 }
 
-/// Returns the value of the variable at the start of the process, which is when Node reads it.
-/// Linux shows the environment of that time, unless the process has changed its user since.
+/// Returns the value of the variable at the start of the process, when Node also reads it. Linux
+/// shows the environment of that time, unless the process has changed its user since.
 fn extra_ca_certs() -> Option<PathBuf> {
     let path = match std::fs::read("/proc/self/environ") {
         Ok(environment) => variable(&environment, "NODE_EXTRA_CA_CERTS").map(PathBuf::from),
@@ -199,7 +199,7 @@ pub enum PemFault {
     /// The text contains no certificate.
     #[error("it contains no PEM certificate")]
     Empty,
-    /// The line breaks of the PEM were lost, or the PEM was quoted.
+    /// The PEM has lost its line breaks, or is in quotation marks.
     #[error("{0}")]
     Mangled(PemFlaw),
     /// A block is cut off or is not Base64.

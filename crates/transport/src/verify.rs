@@ -24,9 +24,9 @@ use super::{
 
 /// Applies the checks of the TLS library and the rules of [`Roots`].
 ///
-/// Also accepts a server's certificate that is itself trusted. `openssl req -x509` makes a
-/// self-signed certificate that is marked as an authority: the library refuses such a certificate
-/// for a server even if it is a root, but Node accepts it if it is trusted.
+/// Also accepts a server's certificate that is one of the trusted certificates. `openssl req -x509`
+/// makes a self-signed certificate that is marked as an authority: the library refuses such a
+/// certificate for a server even if it is a root, but Node accepts it if it is trusted.
 #[derive(Debug)]
 pub(super) struct TrustedOrSigned {
     /// `None` if the manager trusts no roots.
