@@ -1,6 +1,6 @@
 'use strict';
 
-// Keeps the results of a whole run in `results/results.json`, and draws the plot.
+// Keeps the results of a complete run in `results/results.json`, and draws the plot.
 
 const fs = require('node:fs');
 const path = require('node:path');

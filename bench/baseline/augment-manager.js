@@ -43,7 +43,7 @@ class AugmentTokenManager {
     }
     if (this.#pending === undefined) {
       this.#pending = this.#acquire(this.#generation).finally(() => {
-        // This also clears the request of a later generation, as the original class does.
+        // This line also clears the request of a later generation, as the original class does.
         this.#pending = undefined;
       });
     }

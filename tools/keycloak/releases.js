@@ -1,4 +1,4 @@
-/** The differences between releases of Keycloak at the start. */
+/** The start-up settings that differ between Keycloak releases. */
 'use strict';
 
 const OLDEST = 22;

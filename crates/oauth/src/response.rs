@@ -76,7 +76,7 @@ impl fmt::Debug for Answer {
     }
 }
 
-/// The encoding of a body (RFC 9110 §8.4). No request accepts any of these.
+/// The encoding of a body (RFC 9110 §8.4). No request accepts any of these encodings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContentEncoding {
     /// `gzip`.

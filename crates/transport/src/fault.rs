@@ -270,8 +270,8 @@ fn unsupported_feature(fault: &CertificateError) -> Option<&'static str> {
     })
 }
 
-/// Returns the names in a certificate. The TLS library writes them as `DnsName("a.example")` or
-/// `IpAddress(127.0.0.1)`.
+/// Returns the names in a certificate. The TLS library writes the names as `DnsName("a.example")`
+/// or `IpAddress(127.0.0.1)`.
 fn names(presented: &[String]) -> String {
     let bare = |name: &String| {
         let inner = name

@@ -128,7 +128,7 @@ impl HttpTransport {
     }
 
     /// Waits for the certificates that Node trusts. Returns immediately if the transport cannot
-    /// request them.
+    /// request the certificates.
     async fn wait_for_roots(&self, progress: &Progress) {
         if let Some(ask) = &self.ask_for_roots
             && !node_roots_are_set()

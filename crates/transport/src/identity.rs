@@ -32,7 +32,7 @@ impl ClientIdentity {
     /// connection check that the certificate and the key belong together.
     ///
     /// # Errors
-    /// The error says which of the two is wrong, without repeating the text.
+    /// The error says whether the certificate or the key is wrong, without repeating the text.
     pub fn parse(certificate: &str, key: &str) -> Result<Self, IdentityFault> {
         let chain = Self::parse_chain(certificate)?;
         let der = private_key(key).map_err(IdentityFault::Key)?;
@@ -98,7 +98,7 @@ impl ClientIdentity {
     /// key.
     ///
     /// # Errors
-    /// The error says which of the two is wrong.
+    /// The error says whether the certificate or the key is wrong.
     pub fn check(&self) -> Result<(), IdentityFault> {
         self.certified().map(drop)
     }

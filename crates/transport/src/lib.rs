@@ -70,7 +70,7 @@ pub use trust::{
 /// The size limit of a body, in bytes. A token response has a few thousand bytes.
 pub const MAX_BODY: usize = 1024 * 1024;
 
-/// The stage of a request: the event for which it is waiting.
+/// The stage of a request: the event for which the request is waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// The transport reads a file of trusted certificates.
