@@ -111,7 +111,7 @@ pub(super) fn refusal(status: u16) -> Option<TransportError> {
     })
 }
 
-/// Returns the last cause of a type, because it is the most precise.
+/// Returns the last cause of a type, because the last cause is the most precise.
 fn find<'a, E: Error + 'static>(causes: &[&'a (dyn Error + 'static)]) -> Option<&'a E> {
     causes.iter().rev().find_map(|cause| cause.downcast_ref())
 }
@@ -188,9 +188,9 @@ fn tls_detail(error: &rustls::Error) -> String {
     }
 }
 
-/// Whether no trusted authority signed the certificate. The verifier refuses a self-signed
-/// certificate that is marked as an authority, as `openssl req -x509` creates it, because of that
-/// mark and before it looks for a trusted root.
+/// Whether no trusted authority signed the certificate. This includes a self-signed certificate
+/// that `openssl req -x509` has marked as an authority: the verifier refuses the mark before it
+/// looks for a trusted root.
 fn lacks_an_authority(fault: &CertificateError) -> bool {
     matches!(fault, CertificateError::UnknownIssuer) || is_authority_as_server(fault)
 }
@@ -270,8 +270,8 @@ fn unsupported_feature(fault: &CertificateError) -> Option<&'static str> {
     })
 }
 
-/// Returns the names in a certificate. The TLS library writes them as `DnsName("a.example")` or
-/// `IpAddress(127.0.0.1)`.
+/// Returns the names in a certificate. The TLS library writes the names as `DnsName("a.example")`
+/// or `IpAddress(127.0.0.1)`.
 fn names(presented: &[String]) -> String {
     let bare = |name: &String| {
         let inner = name
