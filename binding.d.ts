@@ -39,6 +39,9 @@ export declare class Core {
   close(): FailureData
 }
 
+/** Checks a resource that code names after the manager was created, and returns its faults. */
+export declare function checkResource(resource: unknown): FailureData | Unreadable | null
+
 /** Counters. */
 export interface CounterData {
   hits: number

@@ -241,6 +241,32 @@ export interface ResourceOptions {
 }
 
 /**
+ * A manager for another API, from {@link KeycloakTokenManager.withResource}. It is the manager from
+ * which it was derived, except for `fetch`: token, cache, flights and counters are the same, and it
+ * ends when that manager is closed.
+ *
+ * @example
+ * ```ts
+ * import type { ResourceTokenManager } from 'keycloak-token-manager';
+ *
+ * const spaces: ResourceTokenManager = manager.withResource({ baseUrl: 'https://api.example/v2' });
+ * const response = await spaces.fetch('workspaces');
+ * console.log(response.status, await response.text());
+ * ```
+ */
+export type ResourceTokenManager = Pick<
+  KeycloakTokenManager,
+  | 'getToken'
+  | 'getAccessToken'
+  | 'getTokenForStreaming'
+  | 'invalidateToken'
+  | 'clearCache'
+  | 'fetch'
+  | 'snapshot'
+  | 'withResource'
+>;
+
+/**
  * The `init` of {@link KeycloakTokenManager.fetch}: that of the platform's `fetch`, with two more
  * members.
  *
@@ -813,6 +839,27 @@ export class KeycloakTokenManager implements AsyncDisposable {
     input: string | URL | Request,
     init?: AuthenticatedRequestInit,
   ) => Promise<Response>;
+  /**
+   * Returns a manager for another API that shares the token, its cache and its flights: for a second
+   * origin, or for a base URL that changes at run time. It costs little enough to be called for each
+   * request. What `fetch` learned about a route stays with this manager.
+   *
+   * Naming an origin trusts it with the token. Take it from your configuration, never from a request
+   * or a response. Plain http is refused except on loopback.
+   *
+   * @param resource The API, in the form of the option `resource`.
+   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`, naming everything that is wrong with it.
+   * @example
+   * ```ts
+   * const spaces = manager.withResource({ baseUrl: 'https://api.example/spaces' });
+   * const [agents, workspaces] = await Promise.all([
+   *   manager.fetch('agents'),
+   *   spaces.fetch('workspaces'),
+   * ]);
+   * console.log(agents.status, workspaces.status);
+   * ```
+   */
+  withResource(resource: ResourceOptions): ResourceTokenManager;
   /**
    * Returns the state, for health checks and metrics. It sends nothing.
    *

@@ -24,13 +24,12 @@ const MOST_ROUTES = 256;
  * @param {object} parts
  * @param {import('..').KeycloakTokenManager} parts.manager
  * @param {import('..').ResourceOptions} [parts.resource]
- * @param {string} parts.server a URL of the authorization server
- * @param {(token: string, route: string) => 'dropped' | 'kept' | 'ignored'} parts.reject
- * @param {(token: string, route: string) => boolean} parts.accept whether the next one matters
+ * @param {() => string} parts.server a URL of the authorization server
+ * @param {Routes} parts.routes those of the manager
  * @param {() => boolean} parts.isCurrent whether the manager still sends tokens to this origin
+ * @param {typeof fetch} parts.again makes a call that began with an earlier configuration
  */
-function makeFetch({ manager, resource, server, reject, accept, isCurrent }) {
-  const routes = new Routes(reject, accept);
+function makeFetch({ manager, resource, server, routes, isCurrent, again }) {
   let settings;
   return async (input, init) => {
     settings ??= settingsOf(resource, server);
@@ -39,7 +38,7 @@ function makeFetch({ manager, resource, server, reject, accept, isCurrent }) {
     const { route, isSafe } = request;
     let token = await manager.getToken(request.tokenOptions);
     // The configuration changed during the wait, so the token is for another origin.
-    if (!isCurrent()) return manager.fetch(input, init);
+    if (!isCurrent()) return again(input, init);
     let hasRetried = false;
     let redirects = 0;
     for (;;) {
@@ -89,9 +88,19 @@ class Routes {
   #reject;
   #accept;
 
+  /**
+   * @param {(token: string, route: string) => 'dropped' | 'kept' | 'ignored'} reject
+   * @param {(token: string, route: string) => boolean} accept whether the next acceptance matters
+   */
   constructor(reject, accept) {
     this.#reject = reject;
     this.#accept = accept;
+  }
+
+  /** Forgets all tokens. */
+  clear() {
+    this.#accepted.clear();
+    this.#troubled.clear();
   }
 
   /** Reports a rejection. `repeat`: one replica of several rejects, so send the call once more. */
@@ -133,7 +142,7 @@ function settingsOf(resource, server) {
     });
   }
   const base = baseOf(resource);
-  const issuerOrigin = new URL(server).origin;
+  const issuerOrigin = () => new URL(server()).origin;
   return { base, origin: base.origin, issuerOrigin, userHeader: resource.userHeader };
 }
 
@@ -176,4 +185,4 @@ async function drain(response) {
   }
 }
 
-module.exports = { baseOf, makeFetch };
+module.exports = { Routes, baseOf, makeFetch };

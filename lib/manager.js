@@ -3,6 +3,7 @@
 const native = require('./native.js');
 const { KeycloakTokenError, badRequest, internal } = require('./error.js');
 const reconfigure = require('./reconfigure.js');
+const resourceFetch = require('./resource-fetch.js');
 const { Waiters } = require('./waiters.js');
 
 // The managers with waiting callers. The set keeps them alive, and the event loop with them.
@@ -25,6 +26,7 @@ const secretFunctions = () => require('./secret-function.js');
 const tokenFetches = () => require('./token-fetch.js');
 const roots = () => require('./roots.js');
 const authenticatedFetch = () => require('./authenticated-fetch.js');
+const resourceManagers = () => require('./resource-manager.js');
 
 const NO_OPTIONS = Object.freeze({});
 // Shared by managers without a flight. Never modified.
@@ -48,6 +50,8 @@ class KeycloakTokenManager {
   #server;
   #resource;
   #resourceFetch;
+  // What is known about the routes of all resources; created with the first `fetch`.
+  #routes;
   #secretFunction;
   #secretCall;
   #secretError;
@@ -115,6 +119,14 @@ class KeycloakTokenManager {
     this.#clear();
   }
 
+  withResource(resource) {
+    try {
+      return resourceManagers().managerFor(this, resource);
+    } catch (error) {
+      throw error instanceof KeycloakTokenError ? error : internal(error);
+    }
+  }
+
   snapshot() {
     return this.#call('snapshot');
   }
@@ -135,8 +147,8 @@ class KeycloakTokenManager {
     this.#inContext = undefined;
     for (const request of this.#requests.values()) request.abort();
     this.#requests = NO_FLIGHTS;
-    // It remembers tokens that routes accepted.
-    this.#resourceFetch = undefined;
+    // They remember tokens that routes accepted.
+    this.#routes?.clear();
     const flights = [...this.#flights.values()];
     this.#flights = NO_FLIGHTS;
     keepAlive(this, false);
@@ -148,13 +160,14 @@ class KeycloakTokenManager {
     return this.close();
   }
 
-  [reconfigure](options) {
+  // `dropsToken`: the API of a view moves to another origin.
+  [reconfigure](options, dropsToken = false) {
     const failure = this.#call('reconfigure', options, environment());
     if (failure !== null) throw new KeycloakTokenError(failure);
     const before = originOf(this.#resource);
     this.#adopt(options);
     // A token of the old configuration must not be sent to another origin.
-    if (originOf(this.#resource) !== before) {
+    if (dropsToken || originOf(this.#resource) !== before) {
       this.#call('dropToken');
       this.#forget();
     }
@@ -180,15 +193,24 @@ class KeycloakTokenManager {
 
   #fetch(input, init) {
     const resource = this.#resource;
-    this.#resourceFetch ??= authenticatedFetch().makeFetch({
-      manager: this,
+    this.#resourceFetch ??= this[resourceFetch](
       resource,
-      isCurrent: () => originOf(this.#resource) === originOf(resource),
-      server: this.#server,
-      reject: (token, route) => this.#reject(token, route),
-      accept: (token, route) => this.#call('accept', token, route),
-    });
+      () => originOf(this.#resource) === originOf(resource),
+      this.fetch,
+    );
     return this.#resourceFetch(input, init);
+  }
+
+  // `isCurrent` says whether tokens are still meant for the resource. If a call finds that they are
+  // not before it has sent anything, `again` makes it instead.
+  [resourceFetch](resource, isCurrent = () => true, again = undefined) {
+    const { Routes, makeFetch } = authenticatedFetch();
+    this.#routes ??= new Routes(
+      (token, route) => this.#reject(token, route),
+      (token, route) => this.#call('accept', token, route),
+    );
+    const server = () => this.#server;
+    return makeFetch({ manager: this, resource, server, routes: this.#routes, isCurrent, again });
   }
 
   // Returns `dropped`, `kept`, or `ignored` if it is not the held token.

@@ -110,7 +110,7 @@ class OutgoingRequest {
     if (url.origin === this.#origin) return undefined;
     const { searchParams } = url;
     const isLogin =
-      url.origin === this.#issuerOrigin ||
+      url.origin === this.#issuerOrigin() ||
       (searchParams.has('client_id') && searchParams.has('response_type')) ||
       LOGIN_PATH.test(url.pathname);
     if (!isLogin) return undefined;
