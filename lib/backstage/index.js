@@ -13,10 +13,17 @@ const {
 const { DEFAULT_CONFIG_KEY, invalid, readKeycloakTokenManagerOptions } = require('./config.js');
 const { ConfiguredManager } = require('./configured-manager.js');
 const readers = require('./readers.js');
-const { optionalService, serviceView } = require('./service-view.js');
+const { ManagerPool } = require('./manager-pool.js');
+const { optionalService, poolService, serviceView } = require('./service-view.js');
 const { functionSource, sectionSource } = require('./source.js');
 
 const DEFAULT_ID = 'keycloak-token-manager';
+const DEFAULT_POOL_ID = 'keycloak-token-managers';
+const DEFAULT_CLIENTS_KEY = 'keycloak.clients';
+const DEFAULT_MAXIMUM = 100;
+const DEFAULT_IDLE_TIMEOUT_MS = 600_000;
+/** What Node's timers can count. */
+const MAX_IDLE_TIMEOUT_MS = 2 ** 31 - 1;
 
 /** The root context receives those of the root scope. */
 const DEPENDENCIES = {
@@ -80,6 +87,47 @@ function createFactory(service, { configKey, knownKeys, optional = false, read, 
   });
 }
 
+/** Creates a further service of several managers, with another section or other limits. */
+function createKeycloakTokenManagersServiceRef({
+  id,
+  configKey = DEFAULT_CLIENTS_KEY,
+  maxManagers = DEFAULT_MAXIMUM,
+  idleTimeoutMs = DEFAULT_IDLE_TIMEOUT_MS,
+}) {
+  nonEmpty('id', id);
+  nonEmpty('configKey', configKey);
+  if (!Number.isInteger(maxManagers) || maxManagers < 1) {
+    throw invalid('maxManagers: expected an integer of at least 1');
+  }
+  if (!(idleTimeoutMs >= 1 && idleTimeoutMs <= MAX_IDLE_TIMEOUT_MS)) {
+    throw invalid(`idleTimeoutMs: expected a number from 1 to ${MAX_IDLE_TIMEOUT_MS}`);
+  }
+  const limits = { maximum: maxManagers, idleTimeoutMs };
+  return createServiceRef({
+    id,
+    scope: 'plugin',
+    defaultFactory: async (service) => createPoolFactory(service, configKey, limits),
+  });
+}
+
+function createPoolFactory(service, configKey, limits) {
+  return createServiceFactory({
+    service,
+    deps: DEPENDENCIES,
+    createRootContext({ config, rootLogger, lifecycle }) {
+      const logger = rootLogger.child({ service: service.id });
+      const pool = new ManagerPool({ configKey, config, logger, limits });
+      lifecycle.addShutdownHook(() => pool.closeAll());
+      return pool;
+    },
+    factory: ({ plugin }, pool) => poolService(plugin.getId(), pool),
+  });
+}
+
+const keycloakTokenManagersServiceRef = createKeycloakTokenManagersServiceRef({
+  id: DEFAULT_POOL_ID,
+});
+
 const keycloakTokenManagerServiceRef = createKeycloakTokenManagerServiceRef({
   id: DEFAULT_ID,
   configKey: DEFAULT_CONFIG_KEY,
@@ -92,8 +140,10 @@ const keycloakTokenManagerServiceFactory = createFactory(keycloakTokenManagerSer
 
 module.exports = {
   createKeycloakTokenManagerServiceRef,
+  createKeycloakTokenManagersServiceRef,
   keycloakTokenManagerServiceFactory,
   keycloakTokenManagerServiceRef,
+  keycloakTokenManagersServiceRef,
   readKeycloakTokenManagerOptions,
   ...readers,
 };

@@ -31,4 +31,17 @@ function optionalService(pluginId, configured) {
   });
 }
 
-module.exports = { optionalService, serviceView };
+/** The service of several managers. */
+function poolService(pluginId, pool) {
+  return Object.freeze({
+    pluginId,
+    get: (name) => pool.get(pluginId, name),
+    getFor: (options) => pool.getFor(pluginId, options),
+    get size() {
+      return pool.size;
+    },
+    close: (nameOrOptions) => pool.close(nameOrOptions),
+  });
+}
+
+module.exports = { optionalService, poolService, serviceView };
