@@ -11,8 +11,9 @@ const { root } = require('./run.js');
 
 const COMMAND = 'npm run options';
 const COLUMNS = 100;
-/** The section of the configuration schema that holds the options. */
+/** The section of the configuration schema that holds the options, and the one of named clients. */
 const SECTION = ['boost', 'kagenti', 'auth'];
+const CLIENTS = ['keycloak', 'clients'];
 
 /**
  * The form of each kind in the README, the types, the schema and in Rust, where `expected` is the
@@ -158,15 +159,36 @@ function section(rows) {
   return { type: 'object', required, properties: properties(rows) };
 }
 
+function withoutDescriptions(members) {
+  const entries = Object.entries(members).map(([name, { description, ...member }]) => {
+    const inner = member.properties && { properties: withoutDescriptions(member.properties) };
+    return [name, { ...member, ...inner }];
+  });
+  return Object.fromEntries(entries);
+}
+
 function schema(table) {
-  const description = 'The service account whose tokens the plugins of this backend use.';
+  const at = (path, inner) =>
+    path.reduceRight((value, key) => ({ type: 'object', properties: { [key]: value } }), inner);
+  // Credentials may be optional, so a section may lack members that a manager requires. The reader
+  // reports them.
+  const { type, properties: members } = section(table);
   const whole = {
     $schema: 'https://backstage.io/schema/config-v1',
     title: 'keycloak-token-manager',
-    ...SECTION.reduceRight((inner, key) => ({ type: 'object', properties: { [key]: inner } }), {
-      description,
-      ...section(table),
-    }),
+    type: 'object',
+    properties: {
+      ...at(SECTION, {
+        description: 'The service account whose tokens the plugins of this backend use.',
+        type,
+        properties: members,
+      }).properties,
+      ...at(CLIENTS, {
+        description: `Further service accounts by name, each as ${SECTION.join('.')} describes.`,
+        type: 'object',
+        additionalProperties: { type, properties: withoutDescriptions(members) },
+      }).properties,
+    },
   };
   // Biome formats a list of strings on one line if it fits.
   const lists = /^( *"\w+": )\[\s*("[^\]]*")\s*\](,?)$/gm;
