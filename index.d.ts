@@ -515,7 +515,8 @@ export interface GetTokenOptions {
 }
 
 /**
- * A token with its metadata, as {@link KeycloakTokenManager.getAccessToken} returns it.
+ * A token with its metadata, as {@link KeycloakTokenManager.getAccessToken} returns it. Its string
+ * form is the token, because some clients put what a `getAccessToken` returns into a header.
  *
  * @example
  * ```ts
@@ -809,9 +810,10 @@ export class KeycloakTokenManager implements AsyncDisposable {
    *
    * - After a 401 it drops the token as {@link invalidateToken} does and sends the request once
    *   more with a new one, whatever the method. It returns the 401 if the token may not be dropped
-   *   now, if the new token is refused too, if the body cannot be sent again (a stream, or the body
-   *   of a `Request`), or if `WWW-Authenticate` requires something else than another token. Do not
-   *   change the body before the response has arrived.
+   *   now, if the new token is refused too, if the body cannot be sent again (a stream as
+   *   `init.body`, or the body of a `Request` that is over 1 MiB or not finished when the 401
+   *   arrives), or if `WWW-Authenticate` requires something else than another token. Do not change
+   *   the body before the response has arrived.
    * - A token that is kept is sent once more if the same route accepted it within the last minute:
    *   one of several replicas rejects it.
    * - A redirect to a login page at another origin counts as a 401. GET and HEAD are sent once more;

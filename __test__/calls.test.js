@@ -202,6 +202,7 @@ describe('getAccessToken', { concurrency: true }, () => {
     const { endpoint, manager } = await start(t);
     const before = Date.now();
     const first = await manager.getAccessToken();
+    assert.equal(`${first}`, first.token);
     const after = Date.now();
     assert.deepEqual(Object.keys(first).sort(), [
       'expiresAt',

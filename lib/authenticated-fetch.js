@@ -41,37 +41,41 @@ function makeFetch({ manager, resource, server, routes, isCurrent, again }) {
     if (!isCurrent()) return again(input, init);
     let hasRetried = false;
     let redirects = 0;
-    for (;;) {
-      // The global `fetch` is looked up for each call, so that a replacement takes effect.
-      const response = await request.send(resource.fetch ?? globalThis.fetch, token);
-      const loginPage = request.loginPageOf(response);
-      if (loginPage !== undefined || isAboutToken(response)) {
-        const outcome = routes.rejected(token, loginPage ? route : request.route);
-        const mayRepeat = loginPage ? isSafe : request.isReplayable;
-        if (outcome === 'kept' || hasRetried || !mayRepeat || !isCurrent()) {
-          if (loginPage === undefined) return response;
-          cancel(unreadBody(response));
-          throw loginPage;
+    try {
+      for (;;) {
+        // The global `fetch` is looked up for each call, so that a replacement takes effect.
+        const response = await request.send(resource.fetch ?? globalThis.fetch, token);
+        const loginPage = request.loginPageOf(response);
+        if (loginPage !== undefined || isAboutToken(response)) {
+          const outcome = routes.rejected(token, loginPage ? route : request.route);
+          const mayRepeat = loginPage ? isSafe : request.isReplayable;
+          if (outcome === 'kept' || hasRetried || !mayRepeat || !isCurrent()) {
+            if (loginPage === undefined) return response;
+            cancel(unreadBody(response));
+            throw loginPage;
+          }
+          hasRetried = true;
+          if (outcome !== 'repeat') {
+            token = await orCancel(response, () => manager.getToken(request.tokenOptions));
+            if (!isCurrent()) return response;
+          }
+          if (loginPage) request = new OutgoingRequest(input, init, settings);
+        } else if (request.follows && REDIRECTS.has(response.status)) {
+          const location = headerOf(response, 'location');
+          if (location === null) return response;
+          await orCancel(response, () => {
+            redirects += 1;
+            if (redirects > MOST_REDIRECTS) throw badRequest(TOO_MANY_REDIRECTS);
+            request.redirect(response.status, location);
+          });
+        } else {
+          if (response.ok || response.status === 403) routes.accepted(token, request.route);
+          return response;
         }
-        hasRetried = true;
-        if (outcome !== 'repeat') {
-          token = await orCancel(response, () => manager.getToken(request.tokenOptions));
-          if (!isCurrent()) return response;
-        }
-        if (loginPage) request = new OutgoingRequest(input, init, settings);
-      } else if (request.follows && REDIRECTS.has(response.status)) {
-        const location = headerOf(response, 'location');
-        if (location === null) return response;
-        await orCancel(response, () => {
-          redirects += 1;
-          if (redirects > MOST_REDIRECTS) throw badRequest(TOO_MANY_REDIRECTS);
-          request.redirect(response.status, location);
-        });
-      } else {
-        if (response.ok || response.status === 403) routes.accepted(token, request.route);
-        return response;
+        await drain(response);
       }
-      await drain(response);
+    } finally {
+      request.release();
     }
   };
 }

@@ -434,7 +434,9 @@ function asString(token) {
 }
 
 function asObject({ token, scope, issuedAt, expiresAt }) {
-  return { token, tokenType: 'Bearer', scope, issuedAt, expiresAt };
+  const accessToken = { token, tokenType: 'Bearer', scope, issuedAt, expiresAt };
+  // Some clients put what `getAccessToken` returns into a header, as Keycloak's admin client does.
+  return Object.defineProperty(accessToken, 'toString', { value: () => token });
 }
 
 module.exports = { KeycloakTokenManager };
