@@ -245,6 +245,20 @@ describe('two copies of the package', () => {
     await Promise.all([one.close(), two.close()]);
   });
 
+  test('keep the manager if a change is taken back before it has a token', async (t) => {
+    const endpoint = await startEndpoint(t, { clients });
+    const options = { tokenEndpoint: endpoint.tokenEndpoint, ...CLIENT };
+    const [one, two] = registries().map((registry) => registry.open(options));
+    const token = await one.getToken();
+    endpoint.pause();
+    await one.update({ ...options, ...OTHER });
+    await one.update(options);
+    endpoint.resume();
+    await two.close();
+    assert.equal(await one.getToken(), token);
+    await one.close();
+  });
+
   test('refuse wrong options, also of a change, and keep what is in use', async (t) => {
     const { tokenEndpoint } = await startEndpoint(t);
     const options = { tokenEndpoint, ...CLIENT };

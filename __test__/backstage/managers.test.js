@@ -169,6 +169,16 @@ describe('the service of several managers', () => {
     assert.equal(managers.size, 0);
   });
 
+  test('ends one that is closed already because there are too many', async (t) => {
+    const { managers, optionsOf } = await start(t, { limits: { maxManagers: 1 } });
+    const [first, second] = [managers.getFor(optionsOf(1)), managers.getFor(optionsOf(2))];
+    assert.equal(managers.size, 1);
+    assert.equal(await managers.close(optionsOf(1)), true);
+    await assert.rejects(first.getToken(), { code: 'ERR_KEYCLOAK_CLOSED' });
+    assert.equal(clientOf(await second.getToken()), 'client-2');
+    assert.equal(managers.size, 1);
+  });
+
   test('closes what is idle and released by close()', async (t) => {
     const { managers, optionsOf } = await start(t, { limits: { idleTimeoutMs: 100 } });
     const [kept, released] = [managers.getFor(optionsOf(1)), managers.getFor(optionsOf(2))];

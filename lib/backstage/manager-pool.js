@@ -97,7 +97,8 @@ class ManagerPool {
   #handleOf(pluginId, key, open) {
     let entry = this.#entries.get(key);
     if (entry === undefined) {
-      entry = { key, open, handles: new Map(), order: 0, seenOrder: 0, usedAtMs: 0, pending: 0 };
+      entry = { key, open, isEnded: false, handles: new Map() };
+      Object.assign(entry, { order: 0, seenOrder: 0, usedAtMs: 0, pending: 0 });
     }
     this.#opened(entry);
     const handle = entry.handles.get(pluginId)?.deref() ?? this.#makeHandle(pluginId, entry);
@@ -168,7 +169,7 @@ class ManagerPool {
   #opened(entry) {
     if (entry.opened !== undefined) return entry.opened;
     entry.opened = entry.open();
-    if (this.#isClosed) {
+    if (this.#isClosed || entry.isEnded) {
       entry.opened.close();
       return entry.opened;
     }
@@ -216,10 +217,11 @@ class ManagerPool {
 
   /** Closes a manager for good. */
   async #end(entry) {
+    entry.isEnded = true;
     this.#entries.delete(entry.key);
     this.#stopWhenEmpty();
-    if (entry.opened === undefined) entry.opened = entry.open();
-    else this.#size -= 1;
+    if (entry.opened === undefined) return;
+    this.#size -= 1;
     await entry.opened.close();
   }
 

@@ -19,7 +19,7 @@ const [COMPATIBLE] = /^(0\.\d+|\d+)/.exec(version);
 const REGISTRY = Symbol.for(`keycloak-token-manager.registry.${COMPATIBLE}`);
 const LEVELS = ['error', 'warn', 'info', 'debug'];
 const SILENT = Object.fromEntries(LEVELS.map((level) => [level, () => {}]));
-/** The default of `requestTimeoutMs`: no call waits longer for a token. */
+/** The default of `requestTimeoutMs`. */
 const LONGEST_WAIT_MS = 15_000;
 
 class Registry {
@@ -51,8 +51,7 @@ class Registry {
   #add(print, options) {
     const views = new Set();
     const manager = new KeycloakTokenManager(shareable(options, views));
-    const longestWaitMs = options.requestTimeoutMs ?? LONGEST_WAIT_MS;
-    const entry = { print, manager, views, longestWaitMs };
+    const entry = { print, manager, views, longestWaitMs: longestWait(options) };
     this.#entries.set(print, entry);
     return entry;
   }
@@ -113,7 +112,8 @@ class Registry {
         // A token of the earlier configuration must not be sent to another origin.
         entry.manager[reconfigure](shareable(options, entry.views), moves.length > 0);
         this.#entries.delete(entry.print);
-        this.#entries.set(print, Object.assign(entry, { print }));
+        Object.assign(entry, { print, longestWaitMs: longestWait(options) });
+        this.#entries.set(print, entry);
       }
       for (const { view, own, resolve } of group) {
         view.own = own;
@@ -133,10 +133,16 @@ class Registry {
     if (isOtherOrigin || !holdsToken) view.manager = joined.manager;
     else await joined.manager.getToken().catch(() => {});
     if (view.entry === joined && !view.isClosed) view.manager = joined.manager;
-    if (!this.#leave(view, left)) return;
+    // It may have returned in the meantime.
+    if (view.entry === left || !this.#leave(view, left)) return;
     // Calls that began earlier may still wait for its token.
     setTimeout(() => left.manager.close(), left.longestWaitMs).unref();
   }
+}
+
+/** How long a call may wait for a token, in milliseconds. */
+function longestWait({ requestTimeoutMs = LONGEST_WAIT_MS }) {
+  return requestTimeoutMs;
 }
 
 /** Separates the options that belong to a view from those that decide what is sent and granted. */
