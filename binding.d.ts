@@ -8,8 +8,11 @@ export declare class Core {
    * `Float64Array[2]`.
    */
   memory(): ArrayBuffer
-  /** Returns a token, the flight to wait for, or a failure. `minimum` is in seconds, 0 for none. */
-  ask(minimum: number, forced: boolean): TokenData | number | FailureData
+  /**
+   * Returns a token, the flight to wait for, or a failure. `minimum` is in seconds, 0 for none.
+   * `has_waited` says that a forced call has waited for an earlier flight.
+   */
+  ask(minimum: number, forced: boolean, hasWaited: boolean): TokenData | number | FailureData | EarlierFlight
   /** The events since the last call. */
   drain(): Array<EventData>
   /** Delivers the secret that the function returned, or the fault. */
@@ -53,6 +56,12 @@ export interface CounterData {
   invalidationsKept: number
   invalidationsIgnored: number
   suppressed: number
+}
+
+/** A flight whose request was sent before a forced call. */
+export interface EarlierFlight {
+  /** The flight. */
+  earlierFlight: number
 }
 
 /** The environment variables that affect the transport. */

@@ -330,8 +330,9 @@ export interface KeycloakTokenManagerOptions {
    * URL of the realm, in Keycloak `{base}/realms/{realm}`. The token endpoint is taken from its
    * discovery document. An absolute `http` or `https` URL without userinfo, query and fragment. The
    * document (OpenID Connect Discovery 1.0) is fetched with the first token, within
-   * `requestTimeoutMs`, kept for 24 h, and fetched again if the endpoint answers 404 or 405. Its
-   * `issuer` must be this URL; an https issuer may not name an http endpoint.
+   * `requestTimeoutMs`, kept for 24 h, and fetched again if the endpoint answers 404, 405 or 410 or
+   * cannot be reached. Its `issuer` must be this URL; an https issuer may not name an http
+   * endpoint.
    */
   issuer?: string | undefined;
   /** Id of the client, a non-empty string. */
@@ -508,8 +509,9 @@ export interface GetTokenOptions {
   /** Aborts the wait of this caller only. The token request goes on for the other callers. */
   signal?: AbortSignal | undefined;
   /**
-   * Requests a new token even if a valid one is cached. If that fails, the call rejects and the
-   * cached token stays.
+   * Requests a new token even if a valid one is cached. The request is sent after the call: if an
+   * earlier one is still in progress, the call waits for its end first. If the new request fails,
+   * the call rejects and the cached token stays.
    */
   forceRefresh?: boolean | undefined;
 }
@@ -636,7 +638,10 @@ export type KeycloakTokenErrorCode =
    * `temporarily_unavailable` and `server_error`.
    */
   | 'ERR_KEYCLOAK_OAUTH'
-  /** An HTTP error that is not an OAuth error. Retryable for 408, 429 and 5xx. */
+  /**
+   * An HTTP error that is not an OAuth error. Retryable for 408, 429 and 5xx. A 403 or 404
+   * that is not JSON is retryable too if the endpoint has returned a token before.
+   */
   | 'ERR_KEYCLOAK_HTTP'
   /** The server did not send a usable token response. Not retryable. */
   | 'ERR_KEYCLOAK_PROTOCOL'

@@ -32,22 +32,17 @@ describe('the check of binaries', () => {
   it('names the symbols that are newer than the oldest glibc, and foreign libraries', {
     skip,
   }, () => {
-    const bytes = readFileSync(file);
-    // The same file with another version of its symbols.
-    const newer = Buffer.from(
-      bytes
-        .toString('latin1')
-        .replaceAll('GLIBC_2.2.5', 'GLIBC_2.9.9')
-        .replaceAll('GLIBC_2.14', 'GLIBC_2.44'),
-      'latin1',
-    );
+    /** The same file with other names of the same length. */
+    const renamed = (...names) => {
+      let text = readFileSync(file, 'latin1');
+      for (const [from, to] of names) text = text.replaceAll(from, to);
+      return Buffer.from(text, 'latin1');
+    };
+    const newer = renamed(['GLIBC_2.2.5', 'GLIBC_2.9.9'], ['GLIBC_2.14', 'GLIBC_2.44']);
     const faults = binaryFaults(newer, own);
     assert.ok(faults.includes('it needs memcpy@GLIBC_2.44 of libc.so.6'), faults.join('\n'));
     assert.ok(!faults.some((fault) => fault.includes('2.9.9')));
-    const other = Buffer.from(
-      bytes.toString('latin1').replaceAll('libc.so.6', 'libz.so.6'),
-      'latin1',
-    );
+    const other = renamed(['libc.so.6', 'libz.so.6']);
     assert.ok(binaryFaults(other, own).includes('it needs libz.so.6'));
   });
 });

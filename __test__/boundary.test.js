@@ -6,9 +6,8 @@ const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');
 const { inspect } = require('node:util');
 const native = require('../lib/native.js');
-const { KeycloakTokenError } = require('..');
 const { block } = require('./programs/program.js');
-const { rejection, start, times } = require('./support/manager.js');
+const { start, times } = require('./support/manager.js');
 const { nativeCalls } = require('./support/native-calls.js');
 
 /** A hanging test must fail. */
@@ -67,19 +66,6 @@ describe('cached read', { timeout: LIMIT_MS }, () => {
   });
 });
 
-describe('failure', { timeout: LIMIT_MS }, () => {
-  it('is a JavaScript error with class, name, stack and code', async (t) => {
-    const { endpoint, manager } = await start(t);
-    endpoint.setSecret('test-client', 'another');
-    const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
-    assert.ok(error instanceof Error && error instanceof KeycloakTokenError);
-    assert.equal(error.name, 'KeycloakTokenError');
-    assert.equal(Object.prototype.toString.call(error), '[object Error]');
-    assert.match(error.stack, /^KeycloakTokenError: [\s\S]+\n {4}at .+(manager|index)\.js/);
-    assert.ok(!('cause' in error));
-  });
-});
-
 describe('a fault of the native side', { timeout: LIMIT_MS }, () => {
   const isInternal = (cause) => ({
     name: 'KeycloakTokenError',
@@ -100,21 +86,18 @@ describe('a fault of the native side', { timeout: LIMIT_MS }, () => {
 
   it('rejects the promise of a call instead of throwing', async (t) => {
     const { manager } = await start(t);
-    t.mock.method(native.Core.prototype, 'ask', throwFault);
+    const mocked = ['ask', 'close'].map((name) =>
+      t.mock.method(native.Core.prototype, name, throwFault),
+    );
     const calls = [
       () => manager.getToken(),
       () => manager.getToken({ forceRefresh: true }),
       () => manager.getAccessToken(),
       () => manager.getTokenForStreaming(1),
+      () => manager.close(),
     ];
     for (const call of calls) await assert.rejects(call(), isInternal(fault));
-  });
-
-  it('rejects the promise of close()', async (t) => {
-    const { manager } = await start(t);
-    const close = t.mock.method(native.Core.prototype, 'close', throwFault);
-    await assert.rejects(manager.close(), isInternal(fault));
-    close.mock.restore();
+    for (const { mock } of mocked) mock.restore();
   });
 
   it('is thrown by methods that return no promise', async (t) => {

@@ -13,12 +13,11 @@ const { rejection } = require('./support/manager.js');
 const { BEARER, startVerifying } = require('./support/verifying-endpoint.js');
 
 const SECRET = 'a-secret-of-enough-letters-for-hmac';
-const pem = (key) => key.export({ type: 'pkcs8', format: 'pem' });
+const pem = (key, more) => key.export({ type: 'pkcs8', format: 'pem', ...more });
 
 const RSA = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const EC = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-const start = (t, believes, options, settings) =>
-  startVerifying(t, { believes, ...settings }, options);
+const start = (t, believes, options) => startVerifying(t, { believes }, options);
 
 /** The claims of an assertion. */
 const claimsOf = ({ form }) =>
@@ -37,6 +36,7 @@ describe('private_key_jwt', () => {
     const { exp, iat, jti, ...claims } = claimsOf(request);
     assert.deepEqual(claims, { iss: 'agent', sub: 'agent', aud: endpoint.issuer });
     assert.equal(exp - iat, 60);
+    assert.ok(Math.abs(iat - Date.now() / 1_000) < 15);
     assert.ok(jti.length >= 20);
   });
 
@@ -76,20 +76,18 @@ describe('private_key_jwt', () => {
     assert.equal(await manager.getToken(), 'token-2');
   });
 
-  for (const [what, believes, options, advice, offsetMs] of [
-    ['a clock ahead of the server', {}, {}, /clock of this machine is ahead/, -120_000],
-    ['a clock behind the server', {}, {}, /expired or is not valid yet/, 120_000],
-    ['another algorithm', { algorithm: 'RS256', key: RSA.publicKey }, {}, /set signingAlgorithm/],
-    ['an unknown kid', { kid: 'other' }, {}, /set keyId to its kid/],
-    ['another audience', {}, { assertionAudience: 'https://a.example' }, /set assertionAudience/],
+  // The texts of Keycloak; the tests with a real one check some of them.
+  for (const [description, advice] of [
+    ['Token was issued in the future', /clock of this machine is ahead/],
+    ['Token is not active', /expired or is not valid yet/],
+    ['Invalid signature algorithm', /set signingAlgorithm/],
+    ['Unable to load public key', /set keyId to its kid/],
+    ['Invalid token audience', /set assertionAudience/],
   ]) {
-    test(`the error of ${what} has advice`, async (t) => {
-      const { manager } = await start(
-        t,
-        { algorithm: 'ES256', key: EC.publicKey, ...believes },
-        { privateKey: pem(EC.privateKey), ...options },
-        { offsetMs },
-      );
+    test(`the error of "${description}" has advice`, async (t) => {
+      const { endpoint, manager } = await start(t, {}, { privateKey: pem(EC.privateKey) });
+      const body = { error: 'invalid_client', error_description: description };
+      endpoint.state.answer = () => ({ status: 400, body });
       const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
       assert.match(error.message, advice);
     });
@@ -97,24 +95,15 @@ describe('private_key_jwt', () => {
 
   test('the error names a file without a usable key, and does not show it', async (t) => {
     const half = pem(RSA.privateKey).slice(0, 400);
-    const encrypted = RSA.privateKey.export({
-      type: 'pkcs8',
-      format: 'pem',
-      cipher: 'aes-256-cbc',
-      passphrase: 'canary',
-    });
-    for (const [name, text, problem, more] of [
+    const encrypted = pem(RSA.privateKey, { cipher: 'aes-256-cbc', passphrase: 'canary' });
+    for (const [name, text, problem, signingAlgorithm] of [
       ['truncated', half, /cut off or malformed/],
       ['encrypted', encrypted, /it is encrypted/],
       ['empty', '', /contains no private key/],
       ['another kind', pem(EC.privateKey), /ES256 and cannot sign with RS256/, 'RS256'],
     ]) {
-      const privateKeyFile = makeFile(t, text);
-      const { endpoint, manager, at } = await start(
-        t,
-        {},
-        { privateKeyFile, ...(more && { signingAlgorithm: more }) },
-      );
+      const options = { privateKeyFile: makeFile(t, text), signingAlgorithm };
+      const { endpoint, manager, at } = await start(t, {}, options);
       const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_CREDENTIAL');
       assert.match(error.message, problem, name);
       assert.match(error.message, /privateKeyFile/, name);
@@ -181,15 +170,10 @@ describe('client_assertion_file', () => {
 
   test('an assertion that the server repeats is not shown', async (t) => {
     const assertion = 'eyJhbGciOiJSUzI1NiJ9.canarycanarycanary.signature';
-    const { endpoint, manager } = await start(
-      t,
-      {},
-      { clientAssertionFile: makeFile(t, assertion) },
-    );
-    endpoint.state.answer = () => ({
-      status: 401,
-      body: { error: 'invalid_client', error_description: `bad assertion ${assertion}` },
-    });
+    const options = { clientAssertionFile: makeFile(t, assertion) };
+    const { endpoint, manager } = await start(t, {}, options);
+    const body = { error: 'invalid_client', error_description: `bad assertion ${assertion}` };
+    endpoint.state.answer = () => ({ status: 401, body });
     const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
     assert.doesNotMatch(inspect(error), /canary/);
   });

@@ -8,7 +8,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { describe, test } = require('node:test');
 const { inspect } = require('node:util');
-const { makeCertificates } = require('../tools/certificates.js');
+const { EXPIRED, makeCertificates } = require('../tools/certificates.js');
 const { makeFolder } = require('./support/files.js');
 const { delay, rejection } = require('./support/manager.js');
 const { startVerifying } = require('./support/verifying-endpoint.js');
@@ -70,10 +70,8 @@ describe('tls_client_auth', () => {
     fs.writeFileSync(files.clientKeyFile, other.key);
     endpoint.state.believes = { subject: 'other' };
     await manager.getToken({ forceRefresh: true });
-    assert.deepEqual(
-      endpoint.requests.map(({ subject }) => subject),
-      ['agent', 'agent', 'other'],
-    );
+    const subjects = endpoint.requests.map(({ subject }) => subject);
+    assert.deepEqual(subjects, ['agent', 'agent', 'other']);
   });
 
   test('a certificate that is replaced before its key waits for it', async (t) => {
@@ -106,32 +104,19 @@ describe('tls_client_auth', () => {
   });
 
   test('the error names an unusable file or option, and does not show its contents', async (t) => {
-    const { cert, key } = certificates.expiredClient('old');
+    const { cert, key } = certificates.client('old', { validity: EXPIRED });
     const half = (text) => text.slice(0, text.length / 2);
+    const cut = copies(t, { ...client, cert: half(client.cert) });
+    const none = copies(t, { ...client, cert: 'canary' });
+    const missing = { clientCertificateFile: '/nowhere/tls.crt', clientKey: client.key };
     for (const [name, options, problem] of [
-      [
-        'half a certificate',
-        copies(t, { ...client, cert: half(client.cert) }),
-        /tls\.crt" cannot be/,
-      ],
-      [
-        'no certificate',
-        copies(t, { ...client, cert: 'canary' }),
-        /tls\.crt" .*no PEM certificate/,
-      ],
+      ['half a certificate', cut, /tls\.crt" cannot be/],
+      ['no certificate', none, /tls\.crt" .*no PEM certificate/],
       ['half a key', copies(t, { ...client, key: half(client.key) }), /tls\.key" .*cut off/],
       ['another key', copies(t, { ...client, key: other.key }), /tls\.key" .*does not belong to/],
-      ['an expired certificate', copies(t, { cert, key }), /tls\.crt" .*has expired/],
-      [
-        'an expired certificate as an option',
-        { clientCertificate: cert, clientKey: key },
-        /clientCertificate .*has expired/,
-      ],
-      [
-        'a missing file',
-        { clientCertificateFile: '/nowhere/tls.crt', clientKey: client.key },
-        /clientCertificateFile "\/nowhere\/tls\.crt" cannot be read/,
-      ],
+      ['an expired one', copies(t, { cert, key }), /tls\.crt" .*has expired/],
+      ['an option', { clientCertificate: cert, clientKey: key }, /clientCertificate .*has expired/],
+      ['a missing file', missing, /clientCertificateFile "\/nowhere\/tls\.crt" cannot be read/],
     ]) {
       const { endpoint, manager, at } = await start(t, options);
       const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_CREDENTIAL');

@@ -5,34 +5,27 @@
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
-const { startApi, startBoth } = require('./support/api-server.js');
+const { bearer, startApi, startBoth } = require('./support/api-server.js');
 const { rejection } = require('./support/manager.js');
-
-const bearer = ({ headers }) => headers.authorization.replace('Bearer ', '');
 
 describe('a redirect to a login page', { concurrency: true }, () => {
   /** An API whose gateway redirects requests without `token-2` to the location. */
   const startGateway = async (t, locate) => {
     const other = await startApi(t);
-    const parts = await startBoth(t, (request, response) => {
-      if (bearer(request) === 'token-2') return 'ok';
-      response.writeHead(302, { Location: locate(other.url, parts.endpoint.tokenEndpoint) });
-      return '';
+    const parts = await startBoth(t, (request) => {
+      const Location = locate(other.url, parts.endpoint.tokenEndpoint);
+      return bearer(request) === 'token-2' ? 'ok' : [302, { Location }];
     });
     return { ...parts, other };
   };
   const elsewhere = 'http://127.0.0.2:9';
-  const pages = [
+  for (const [name, locate] of [
     ['of the authorization server', (_, endpoint) => new URL('/x', endpoint).href],
-    [
-      'with the query of an authorization request',
-      (url) => `${url}/?client_id=a&response_type=code`,
-    ],
+    ['with the query of such a request', (url) => `${url}/?client_id=a&response_type=code`],
     ['whose path ends in /auth', () => `${elsewhere}/realms/r/protocol/openid-connect/auth?a=b`],
     ['whose path ends in /authorize', () => `${elsewhere}/authorize`],
     ['whose path ends in /login/', () => `${elsewhere}/login/`],
-  ];
-  for (const [name, locate] of pages) {
+  ]) {
     test(`${name} counts as a 401`, async (t) => {
       const { api, endpoint, manager, other } = await startGateway(t, locate);
       const response = await manager.fetch('/agents');
@@ -52,10 +45,7 @@ describe('a redirect to a login page', { concurrency: true }, () => {
   });
 
   test('rejects a call that is redirected again with the new token', async (t) => {
-    const { api, manager } = await startBoth(t, (_, response) => {
-      response.writeHead(303, { Location: `${elsewhere}/login` });
-      return '';
-    });
+    const { api, manager } = await startBoth(t, () => [303, { Location: `${elsewhere}/login` }]);
     const { message } = await rejection(manager.fetch('/'), 'ERR_KEYCLOAK_REQUEST');
     assert.match(message, /probably a login page/);
     assert.equal(api.requests.length, 2);
@@ -63,10 +53,9 @@ describe('a redirect to a login page', { concurrency: true }, () => {
 
   test('repeats the call as it was made after redirects within the origin', async (t) => {
     let accepted = 'token-2';
-    const { api, manager } = await startBoth(t, (request, response) => {
-      if (request.url === '/start') response.writeHead(302, { Location: `${elsewhere}/login` });
-      else if (bearer(request) !== accepted) response.writeHead(302, { Location: '/start' });
-      return 'ok';
+    const { api, manager } = await startBoth(t, (request) => {
+      if (request.url === '/start') return [302, { Location: `${elsewhere}/login` }];
+      return bearer(request) === accepted ? 'ok' : [302, { Location: '/start' }];
     });
     assert.equal(await (await manager.fetch('/agents')).text(), 'ok');
     const urls = () => api.requests.map(({ url }) => url);
@@ -82,11 +71,9 @@ describe('a redirect to a login page', { concurrency: true }, () => {
     ['is followed within the origin', {}, '/login'],
   ]) {
     test(name, async (t) => {
-      const { api, endpoint, manager } = await startBoth(t, ({ url }, response) => {
-        if (url === '/login') return 'a page';
-        response.writeHead(302, { Location: location });
-        return '';
-      });
+      const { api, endpoint, manager } = await startBoth(t, ({ url }) =>
+        url === '/login' ? 'a page' : [302, { Location: location }],
+      );
       assert.equal((await manager.fetch('/', init)).status, init.redirect ? 302 : 200);
       assert.equal(endpoint.requestCount, 1);
       assert.equal(api.requests.length, init.redirect ? 1 : 2);
@@ -116,11 +103,10 @@ describe('a 401', { concurrency: true }, () => {
   ]) {
     const name = `with "${challenge}" is ${isAboutToken ? '' : 'not '}about the token`;
     test(name, async (t) => {
-      const { endpoint, manager } = await startBoth(t, (request, response) => {
-        if (bearer(request) === 'token-2') return 'ok';
-        response.writeHead(401, challenge === '' ? {} : { 'WWW-Authenticate': challenge });
-        return '';
-      });
+      const fields = challenge === '' ? {} : { 'WWW-Authenticate': challenge };
+      const { endpoint, manager } = await startBoth(t, (request) =>
+        bearer(request) === 'token-2' ? 'ok' : [401, fields],
+      );
       assert.equal((await manager.fetch('/')).status, isAboutToken ? 200 : 401);
       assert.equal(endpoint.requestCount, isAboutToken ? 2 : 1);
     });
@@ -128,11 +114,11 @@ describe('a 401', { concurrency: true }, () => {
 
   test('of one replica among concurrent calls has the same effect', async (t) => {
     const refused = new Set();
-    const { endpoint, manager } = await startBoth(t, ({ url }, response) => {
+    const { endpoint, manager } = await startBoth(t, ({ url }) => {
       // The first time that each of these URLs is called.
-      if (url.includes('?') && !refused.has(url)) response.writeHead(401);
+      const isRefused = url.includes('?') && !refused.has(url);
       refused.add(url);
-      return '';
+      return [isRefused ? 401 : 200];
     });
     const call = async (query = '') => (await manager.fetch(`/agents${query}`)).status;
     assert.equal(await call(), 200);
@@ -152,18 +138,15 @@ describe('a 401', { concurrency: true }, () => {
 
   test('of one replica causes the call to be sent once more', async (t) => {
     let refusals = [];
-    const { api, endpoint, manager } = await startBoth(t, (_, response) => {
-      if (refusals.shift()) response.writeHead(401);
-      return '';
-    });
+    const { api, endpoint, manager } = await startBoth(t, () => [refusals.shift() ?? 200]);
     const call = async () => (await manager.fetch('/agents')).status;
     assert.equal(await call(), 200);
-    refusals = [true];
+    refusals = [401];
     assert.equal(await call(), 200, 'with a new token');
     assert.equal(await call(), 200);
-    refusals = [true];
+    refusals = [401];
     assert.equal(await call(), 200, 'with the same token, which the spacing keeps');
-    refusals = [true, true];
+    refusals = [401, 401];
     assert.equal(await call(), 401, 'refused twice');
     assert.equal(endpoint.requestCount, 2);
     assert.equal(api.requests.length, 8);

@@ -6,43 +6,25 @@
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
-const { block } = require('./programs/program.js');
-const { startFakeTokenEndpointProcess } = require('./support/fault-server.js');
-const {
-  openManager,
-  start,
-  startNumbered,
-  times,
-  tokenResponse,
-  until,
-} = require('./support/manager.js');
+const { run } = require('./programs');
+const { start, startNumbered, times, tokenResponse, until } = require('./support/manager.js');
 
 const REFUSAL = { status: 400, body: { error: 'invalid_scope' } };
 const LONG_S = 300;
 
 /** A token that says of itself how long it lives. */
-function jwt(seconds, iat = 1_000_000) {
+function jwt(seconds, iat = Math.floor(Date.now() / 1_000)) {
   const encode = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
   return `${encode({ alg: 'none' })}.${encode({ iat, exp: iat + seconds })}.x`;
 }
 
-describe('a token that expires while the event loop is blocked', () => {
-  test('is replaced before waiting callers get one', async (t) => {
-    const endpoint = await startFakeTokenEndpointProcess(t, { expiresIn: 2 });
-    const manager = openManager(t, { tokenEndpoint: endpoint.tokenEndpoint });
-    const waiting = [
-      manager.getToken(),
-      manager.getToken(),
-      manager.getAccessToken().then(({ token }) => token),
-      manager.getToken({ signal: new AbortController().signal }),
-    ];
-    block(3_500);
-    const tokens = new Set(await Promise.all(waiting));
-    assert.equal(tokens.size, 1);
-    const { exp } = JSON.parse(Buffer.from([...tokens][0].split('.')[1], 'base64url'));
-    assert.ok(exp * 1000 > Date.now());
-    assert.equal((await endpoint.stats()).requestCount, 2);
-  });
+test('a token that expires while the event loop is blocked is replaced before callers get one', async (t) => {
+  const { endpoint } = await start(t, {}, { expiresIn: 2 });
+  const program = run(t, 'blocked.js', [endpoint.tokenEndpoint, 'past the life', 3_500]);
+  const { count, left } = await program.result();
+  assert.equal(count, 1);
+  assert.ok(left > 0, `${left} s`);
+  assert.equal(endpoint.requestCount, 2);
 });
 
 describe('the background refresh', { concurrency: true }, () => {
@@ -105,10 +87,12 @@ describe('minValiditySeconds', () => {
 
 // `crates/oauth/src/lifetime.rs` lists what a server may say.
 describe('the lifetime', { concurrency: true }, () => {
-  for (const [name, token, expiresIn, expected, warnings = 0] of [
+  for (const [name, token, expiresIn, expected, warning] of [
     ['a fraction', 'opaque', 300.5, 299.5],
     ['one longer than the token says', jwt(120), 300, 119],
-    ['an opaque token without one', 'opaque', undefined, 9, 1],
+    ['an opaque token without one', 'opaque', undefined, 9, /expires_in/],
+    ['an opaque token with a negative one', 'opaque', -103, 9, /access token lifespan/],
+    ['a token that expired days ago', jwt(300, 1_000_000), 300, 9, /access token lifespan/],
   ]) {
     test(`is right for ${name}`, async (t) => {
       const { endpoint, manager, at } = await start(t);
@@ -117,9 +101,39 @@ describe('the lifetime', { concurrency: true }, () => {
         const { issuedAt, expiresAt } = await manager.getAccessToken({ forceRefresh: true });
         assert.ok(Math.abs(expiresAt - issuedAt - expected * 1_000) <= 1);
       }
-      assert.equal(at('warn').length, warnings, at('warn').join('\n'));
+      assert.equal(at('warn').length, warning === undefined ? 0 : 1, at('warn').join('\n'));
+      if (warning !== undefined) assert.match(at('warn')[0], warning);
     });
   }
+
+  test('is shortened by the time that the answer spent in a cache', async (t) => {
+    const { endpoint, manager } = await start(t);
+    endpoint.setAnswer({ body: tokenResponse('cached', 300), headers: { age: '100' } });
+    const { issuedAt, expiresAt } = await manager.getAccessToken();
+    assert.equal(Math.round((expiresAt - issuedAt) / 1_000), 199);
+  });
+
+  test('goes on where the server returns the same token again', async (t) => {
+    const { endpoint, manager } = await start(t);
+    endpoint.setAnswer({ body: tokenResponse('repeated', 300) });
+    const first = await manager.getAccessToken();
+    manager.clearCache();
+    assert.deepEqual(await manager.getAccessToken(), first);
+    assert.equal(endpoint.requestCount, 2);
+  });
+
+  test('begins anew where that token has reached its end, with one warning', async (t) => {
+    const { endpoint, manager, at } = await start(t);
+    endpoint.setAnswer({ body: tokenResponse('double', 1) });
+    const first = await manager.getAccessToken();
+    await until(() => manager.snapshot().state === 'empty', 'the token has expired');
+    const second = await manager.getAccessToken();
+    assert.ok(second.issuedAt > first.issuedAt);
+    await until(() => manager.snapshot().state === 'empty', 'the token has expired again');
+    await manager.getToken();
+    assert.equal(at('warn').length, 1, at('warn').join('\n'));
+    assert.match(at('warn')[0], /same token again/);
+  });
 
   test('asks once more for a token that has expired on arrival, and does not keep a second', async (t) => {
     const { endpoint, manager } = await start(t);

@@ -7,7 +7,14 @@ const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
 const reconfigure = require('../lib/reconfigure.js');
 const { startApi } = require('./support/api-server.js');
-const { CLIENT, startNumbered, times, tokenResponse, until } = require('./support/manager.js');
+const {
+  CLIENT,
+  rejection,
+  startNumbered,
+  times,
+  tokenResponse,
+  until,
+} = require('./support/manager.js');
 
 const LONG_S = 300;
 
@@ -24,6 +31,32 @@ describe('forceRefresh', { timeout: 30_000 }, () => {
     endpoint.resume();
     assert.deepEqual(new Set(await Promise.all(calls)), new Set(['token-2']));
     assert.equal(await manager.getToken(), 'token-2');
+    assert.equal(endpoint.requestCount, 2);
+  });
+
+  test('does not take the token of a request that was sent before', async (t) => {
+    const { endpoint, manager } = await startNumbered(t, LONG_S);
+    endpoint.pause();
+    const early = manager.getToken();
+    await endpoint.waitForRequests(1);
+    const calls = times(10, () => manager.getToken(forced));
+    endpoint.resume();
+    assert.equal(await early, 'token-1');
+    assert.deepEqual(new Set(await Promise.all(calls)), new Set(['token-2']));
+    assert.equal(endpoint.requestCount, 2);
+  });
+
+  test('rejects with the error of that request, which starts a cool-down', async (t) => {
+    const { endpoint, manager } = await startNumbered(t, LONG_S);
+    await manager.getToken();
+    endpoint.pause();
+    endpoint.setAnswer({ status: 400, body: { error: 'invalid_scope' } });
+    const early = manager.getToken({ minValiditySeconds: 299.5 });
+    await endpoint.waitForRequests(2);
+    const call = rejection(manager.getToken(forced), 'ERR_KEYCLOAK_OAUTH');
+    endpoint.resume();
+    assert.equal(await early, 'token-1');
+    assert.ok((await call).retryAfterMs > 0);
     assert.equal(endpoint.requestCount, 2);
   });
 });

@@ -3,12 +3,12 @@
 // The costs of the package, the lifetime of a process, and the end of a manager.
 
 const assert = require('node:assert/strict');
-const { EventEmitter, once } = require('node:events');
+const http = require('node:http');
 const { describe, it } = require('node:test');
-const { setTimeout: delay } = require('node:timers/promises');
 const { now, run } = require('./programs');
-const { startFakeTokenEndpointProcess, startRawServer } = require('./support/fault-server.js');
-const { numbered, start, unhandledRejections, until } = require('./support/manager.js');
+const { block } = require('./programs/program.js');
+const { listen } = require('./support/listen.js');
+const { delay, numbered, start, unhandledRejections, until } = require('./support/manager.js');
 
 /** A hanging test must fail. */
 const LIMIT_MS = 30_000;
@@ -27,14 +27,10 @@ function median(numbers) {
   return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)];
 }
 
-function block(ms) {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
-}
-
 const isClosed = { name: 'KeycloakTokenError', code: 'ERR_KEYCLOAK_CLOSED', retryable: false };
 
 describe('costs', { timeout: LIMIT_MS, skip: isLinux }, () => {
-  it('loading is cheap, and starts no thread and opens no socket before the first token', async (t) => {
+  it('loading is cheap, and no thread or socket is there before the first token, also not after close()', async (t) => {
     const { endpoint } = await start(t);
     const rounds = [];
     for (let round = 0; round < ROUNDS; round += 1) {
@@ -44,10 +40,11 @@ describe('costs', { timeout: LIMIT_MS, skip: isLinux }, () => {
     const mib = median(rounds.map(({ required }) => required.mib));
     assert.ok(ratio <= 1, `require took ${ratio} times as long as that of node:https`);
     assert.ok(mib <= 6, `require took ${mib} MiB`);
-    for (const { required, constructed, token } of rounds) {
-      for (const step of [required, constructed]) {
+    for (const { required, constructed, closed, token } of rounds) {
+      for (const step of [required, constructed, closed]) {
         assert.deepEqual([step.threads, step.sockets], [0, 0]);
       }
+      assert.equal(closed.code, 'ERR_KEYCLOAK_CLOSED');
       assert.ok(token.threads === 1 || token.threads === 2, `${token.threads} threads more`);
       assert.equal(token.sockets >= 1, true, 'sockets are seen');
     }
@@ -76,6 +73,7 @@ describe('a program', { timeout: LIMIT_MS }, () => {
     endpoint.setAnswer({ fault: 'hang' });
   };
 
+  const refresh = { options: { expiresIn: 2 }, count: 2, before: hangOnRefresh };
   for (const [name, way, expected, settings, code = 0] of [
     ['ends by itself after a token', 'token', 'token'],
     ['ends by itself after a token and a close', 'token and close', 'closed'],
@@ -84,12 +82,7 @@ describe('a program', { timeout: LIMIT_MS }, () => {
     ['waits for a secret function', 'secret function', 'token'],
     ['can exit with a request under way', 'exit', 'exit', { count: 1, before: pause }, 7],
     ['does not wait for an abandoned flight', 'abandoned', 'left', { count: 1, before: pause }],
-    [
-      'does not wait for a background refresh',
-      'refresh',
-      'refreshing',
-      { options: { expiresIn: 2 }, count: 2, before: hangOnRefresh },
-    ],
+    ['does not wait for a background refresh', 'refresh', 'refreshing', refresh],
   ]) {
     it(name, async (t) => {
       const { program, word, since } = await runExit(t, way, settings);
@@ -116,7 +109,7 @@ describe('a blocked event loop', { timeout: LIMIT_MS, concurrency: true }, () =>
     ['does not delay a caller after more than one life', 0, [4150, 4200, 4250]],
   ]) {
     it(name, async (t) => {
-      const endpoint = await startFakeTokenEndpointProcess(t, { expiresIn: 3, delayMs });
+      const { endpoint } = await start(t, {}, { expiresIn: 3, delayMs });
       const { tokenEndpoint } = endpoint;
       const programs = ends.map((end) =>
         run(t, 'blocked.js', [tokenEndpoint, 'between calls', 500, end]),
@@ -173,19 +166,14 @@ describe('close', { timeout: LIMIT_MS }, () => {
     assert.equal(endpoint.requestCount, 2);
   });
 
-  it('breaks off the request', { timeout: 5000 }, async (t) => {
-    const seen = new EventEmitter();
-    const [requested, ended] = [once(seen, 'request'), once(seen, 'end')];
-    const server = await startRawServer(t, (socket) => {
-      socket.once('data', () => seen.emit('request'));
-      socket.once('close', () => seen.emit('end'));
-    });
-    const { manager } = await start(t, { tokenEndpoint: `${server.url}/token` });
+  it('breaks off the request', async (t) => {
+    const { url, sockets } = await listen(t, http.createServer());
+    const { manager } = await start(t, { tokenEndpoint: `${url}/token` });
     const call = manager.getToken();
-    await requested;
+    await until(() => sockets.size === 1, 'the request arrives');
     manager.close();
     await assert.rejects(call, isClosed);
-    await ended;
+    await until(() => sockets.size === 0, 'the connection is closed');
   });
 
   it('ends every method, and can be repeated', async (t) => {
@@ -206,12 +194,6 @@ describe('close', { timeout: LIMIT_MS }, () => {
     assert.deepEqual({ state, tokenAgeSeconds }, { state: 'closed', tokenAgeSeconds: undefined });
     assert.equal(counters.invalidations, 0);
     assert.equal(endpoint.requestCount, 1);
-  });
-
-  it('starts no thread afterwards', { skip: isLinux }, async (t) => {
-    const { endpoint } = await start(t);
-    const closed = await run(t, 'closed.js', [endpoint.tokenEndpoint]).result();
-    assert.deepEqual(closed, { code: 'ERR_KEYCLOAK_CLOSED', wasDropped: false, more: 0 });
   });
 
   it('may come from a logger, in the middle of a delivery', async (t) => {

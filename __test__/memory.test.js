@@ -3,9 +3,10 @@
 // The memory that managers take, and its release.
 
 const assert = require('node:assert/strict');
+const net = require('node:net');
 const { describe, it } = require('node:test');
 const { run } = require('./programs');
-const { startFakeTokenEndpointProcess, startRawServer } = require('./support/fault-server.js');
+const { listen } = require('./support/listen.js');
 const { startEndpoint, tokenResponse, until } = require('./support/manager.js');
 
 /** A hanging test must fail. */
@@ -24,14 +25,13 @@ describe('an answer of 300 MB', { timeout: LIMIT_MS, skip: isLinux }, () => {
     ['with a status that would otherwise be retried', { status: 503 }],
   ]) {
     it(`${name} is refused without taking memory`, async (t) => {
-      const endpoint = await startFakeTokenEndpointProcess(t);
-      await endpoint.set('answerNext', {}, { ...answer, fault: 'flood' });
+      const endpoint = await startEndpoint(t);
+      endpoint.answerNext({}, { ...answer, fault: 'flood' });
       const { code, message, grown } = await task(t, endpoint, 'flood').result();
       assert.equal(code, 'ERR_KEYCLOAK_PROTOCOL');
       assert.match(message, /larger than 1 MiB/);
       assert.ok(grown < 20, `${grown} MiB more`);
-      const { requestCount } = await endpoint.stats();
-      assert.equal(requestCount, 2, 'the request is not repeated');
+      assert.equal(endpoint.requestCount, 2, 'the request is not repeated');
     });
   }
 });
@@ -78,7 +78,7 @@ describe('without close', { timeout: LIMIT_MS }, () => {
     let requests = 0;
     let isBrokenOff = false;
     // The first connection answers once, and a second request on it never.
-    const server = await startRawServer(t, (socket) => {
+    const server = net.createServer((socket) => {
       socket.on('data', () => {
         requests += 1;
         const head = `HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n`;
@@ -88,7 +88,8 @@ describe('without close', { timeout: LIMIT_MS }, () => {
         isBrokenOff = true;
       });
     });
-    const program = task(t, { tokenEndpoint: `${server.url}/token` }, 'dropInFlight');
+    const { url } = await listen(t, server);
+    const program = task(t, { tokenEndpoint: `${url}/token` }, 'dropInFlight');
     assert.equal(await program.next(), 'used');
     await until(() => requests === 2, 'a refresh is under way');
     assert.equal(isBrokenOff, false);
@@ -97,15 +98,5 @@ describe('without close', { timeout: LIMIT_MS }, () => {
     await until(() => isBrokenOff, 'the connection is closed');
     program.goOn();
     assert.equal((await program.ended()).code, 0);
-  });
-});
-
-describe('long runs', { timeout: LIMIT_MS, skip: isLinux }, () => {
-  it('1,000 acquisitions, cleared and abandoned in turn, leave no memory behind', async (t) => {
-    const endpoint = await startFakeTokenEndpointProcess(t);
-    const { grown } = await task(t, endpoint, 'churn').result();
-    const { requestCount } = await endpoint.stats();
-    assert.ok(requestCount > 1000, `${requestCount} requests`);
-    assert.ok(grown < 8, `${grown} MiB more`);
   });
 });

@@ -7,15 +7,13 @@ const assert = require('node:assert/strict');
 const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 const fs = require('node:fs');
-const http = require('node:http');
-const https = require('node:https');
 const { describe, test } = require('node:test');
 const { run } = require('./programs');
 const { makeCertificates } = require('../tools/certificates.js');
+const { startApi } = require('./support/api-server.js');
 const { makeFile } = require('./support/files.js');
 const { withHosts } = require('./support/hosts-file.js');
-const { listen } = require('./support/listen.js');
-const { openManager, tokenResponse } = require('./support/manager.js');
+const { openManager, tokenJson } = require('./support/manager.js');
 
 /** A hanging test must fail. */
 const LIMIT_MS = 30_000;
@@ -48,15 +46,8 @@ while True:
     connection.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
 `;
 
-/** Answers every request with a token of this name. */
-const answering = (name) => (request, response) => {
-  request.resume().on('end', () => {
-    response.setHeader('Content-Type', 'application/json');
-    response.end(JSON.stringify(tokenResponse(name, 300)));
-  });
-};
-
-const serve = (t, name, place) => listen(t, http.createServer(answering(name)), place);
+/** A server whose tokens have this name. */
+const serve = (t, name, settings) => startApi(t, () => tokenJson(name), settings);
 
 function hostsFile(t, addresses) {
   const file = makeFile(t, '');
@@ -122,7 +113,7 @@ test('an endpoint can be an address of IPv6', async (t) => {
 describe('a connection', { timeout: LIMIT_MS }, () => {
   test('whose peer acknowledges nothing is replaced without counting a retry', async (t) => {
     if (process.platform !== 'linux') return t.skip('socket filters are those of Linux');
-    const body = JSON.stringify(tokenResponse('a-token', 300));
+    const body = tokenJson('a-token');
     const peer = spawn('python3', ['-c', SILENT_AFTER_AN_ANSWER, body]);
     t.after(() => peer.kill('SIGKILL'));
     let complaint = '';
@@ -143,36 +134,26 @@ describe('a connection', { timeout: LIMIT_MS }, () => {
 describe('a TLS session', { timeout: LIMIT_MS }, () => {
   const certificates = makeCertificates();
 
-  for (const [version, client] of [
-    ['TLSv1.2', undefined],
-    ['TLSv1.3', undefined],
-    ['TLSv1.3', 'agent'],
+  const { server: own, ca, client } = certificates;
+  const { cert, key } = client('agent');
+  const withClient = { clientSecret: undefined, clientCertificate: cert, clientKey: key };
+  const asks = { ca: ca.cert, requestCert: true, rejectUnauthorized: true };
+
+  for (const [name, version, settings, options] of [
+    ['of TLS 1.2', 'TLSv1.2', {}, {}],
+    ['of TLS 1.3', 'TLSv1.3', {}, {}],
+    ['with a client certificate', 'TLSv1.3', asks, withClient],
   ]) {
-    const how = client === undefined ? '' : ', with a client certificate';
-    test(`of ${version} is resumed by the next connection${how}`, async (t) => {
-      const { server: own, ca } = certificates;
-      const versions = { minVersion: version, maxVersion: version };
-      const asks = { ca: ca.cert, requestCert: true, rejectUnauthorized: true };
-      const options = { key: own.key, cert: own.cert, ...versions, ...(client && asks) };
-      const server = https.createServer(options, answering('a-token'));
+    test(`${name} is resumed by the next connection`, async (t) => {
+      const tls = { ...own, minVersion: version, maxVersion: version, ...settings };
+      const { server, url, sockets } = await serve(t, 'a-token', { tls });
       const seen = [];
       server.on('secureConnection', (socket) => seen.push(socket.isSessionReused()));
-      const { port, sockets } = await listen(t, server);
-      const pair = client && certificates.client(client);
-      const manager = openManager(t, {
-        tokenEndpoint: `https://127.0.0.1:${port}/token`,
-        ca: ca.cert,
-        ...(pair && {
-          clientSecret: undefined,
-          clientCertificate: pair.cert,
-          clientKey: pair.key,
-        }),
-      });
-      await manager.getToken();
-      for (const socket of sockets) socket.destroy();
-      await manager.getToken({ forceRefresh: true });
-      for (const socket of sockets) socket.destroy();
-      await manager.getToken({ forceRefresh: true });
+      const manager = openManager(t, { tokenEndpoint: url, ca: ca.cert, ...options });
+      for (const forceRefresh of [false, true, true]) {
+        for (const socket of sockets) socket.destroy();
+        await manager.getToken({ forceRefresh });
+      }
       assert.deepEqual(seen, [false, true, true]);
     });
   }

@@ -6,7 +6,7 @@
 const assert = require('node:assert/strict');
 const { generateKeyPairSync } = require('node:crypto');
 const https = require('node:https');
-const { after, before, describe, test } = require('node:test');
+const { after, before, describe, mock, test } = require('node:test');
 const { inspect } = require('node:util');
 const { makeCertificates } = require('../tools/certificates.js');
 const { listen } = require('./support/listen.js');
@@ -24,28 +24,20 @@ const KEYS = {
 
 const pem = ({ privateKey }) => privateKey.export({ type: 'pkcs8', format: 'pem' });
 
+/** The authentication with a secret. */
+const bySecret = (name, algorithm) => ({
+  name,
+  algorithm,
+  client: { client_secret: SECRET },
+  options: { clientSecret: SECRET, clientAuthentication: name, signingAlgorithm: algorithm },
+});
+
 /** `client` is the registration at the server, `options` are those of the manager. */
 const METHODS = [
-  {
-    name: 'client_secret_post',
-    client: { client_secret: SECRET },
-    options: { clientSecret: SECRET },
-  },
-  {
-    name: 'client_secret_basic',
-    client: { client_secret: SECRET },
-    options: { clientSecret: SECRET, clientAuthentication: 'client_secret_basic' },
-  },
-  ...['HS256', 'HS512'].map((algorithm) => ({
-    name: 'client_secret_jwt',
-    algorithm,
-    client: { client_secret: SECRET },
-    options: {
-      clientSecret: SECRET,
-      clientAuthentication: 'client_secret_jwt',
-      signingAlgorithm: algorithm,
-    },
-  })),
+  bySecret('client_secret_post'),
+  bySecret('client_secret_basic'),
+  bySecret('client_secret_jwt', 'HS256'),
+  bySecret('client_secret_jwt', 'HS512'),
   ...Object.entries(KEYS).map(([algorithm, pair]) => ({
     name: 'private_key_jwt',
     algorithm,
@@ -53,17 +45,6 @@ const METHODS = [
     options: { privateKey: pem(pair), signingAlgorithm: algorithm, keyId: 'a-key' },
   })),
 ];
-
-/** Keeps the provider from writing to the console while it is loaded and created. */
-async function quietly(make) {
-  const { info, warn } = console;
-  Object.assign(console, { info() {}, warn() {} });
-  try {
-    return await make();
-  } finally {
-    Object.assign(console, { info, warn });
-  }
-}
 
 function clientOf({ name, algorithm, client }) {
   return {
@@ -89,20 +70,17 @@ describe('a certified server', () => {
   before(async () => {
     const { cert, key } = certificates.client('agent');
     pair = { clientCertificate: cert, clientKey: key };
-    const server = https.createServer({
-      key: certificates.server.key,
-      cert: certificates.server.cert,
-      ca: certificates.ca.cert,
-      requestCert: true,
-      rejectUnauthorized: false,
-    });
-    const { port, stop } = await listen(undefined, server);
+    const { server: own, ca } = certificates;
+    const tls = { ...own, ca: ca.cert, requestCert: true, rejectUnauthorized: false };
+    const server = https.createServer(tls);
+    const { url, stop } = await listen(undefined, server);
     close = stop;
-    issuer = `https://localhost:${port}`;
-    const provider = await quietly(async () => {
-      const { default: Provider } = await import('oidc-provider');
-      return new Provider(issuer, configuration());
-    });
+    issuer = url;
+    // The provider writes to the console when it is loaded and created.
+    for (const method of ['info', 'warn']) mock.method(console, method, () => {});
+    const { default: Provider } = await import('oidc-provider');
+    const provider = new Provider(issuer, configuration());
+    mock.restoreAll();
     provider.on('client_credentials.saved', ({ clientId }) => issued.push(clientId));
     server.on('request', provider.callback());
   });
@@ -143,13 +121,8 @@ describe('a certified server', () => {
   }
 
   async function assertGiven(t, clientId, options) {
-    for (const place of [
-      { issuer },
-      {
-        tokenEndpoint: `${issuer}/token`,
-        ...(options.privateKey && { assertionAudience: issuer }),
-      },
-    ]) {
+    const audience = options.privateKey && { assertionAudience: issuer };
+    for (const place of [{ issuer }, { tokenEndpoint: `${issuer}/token`, ...audience }]) {
       issued.length = 0;
       const { manager, at } = make(t, { ...place, clientId, ...options });
       const first = await manager.getToken();

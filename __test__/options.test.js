@@ -25,18 +25,13 @@ const REST = { 'an array': [CANARY], 'an object': { a: CANARY }, 'a function': (
 
 const NOT_TEXT = { ...ODD, ...NUMBERS, ...REST, 'a boolean': true, 'an empty string': '' };
 const NOT_FLAG = { ...ODD, ...NUMBERS, ...REST, ...TEXT, 'a string with a boolean': 'true' };
-const NOT_INTEGER = {
-  ...ODD,
-  ...REST,
-  ...TEXT,
-  'a boolean': true,
+const NOT_FINITE = {
   NaN: Number.NaN,
-  infinity: Number.POSITIVE_INFINITY,
-  'minus infinity': Number.NEGATIVE_INFINITY,
+  infinity: 1 / 0,
+  'minus infinity': -1 / 0,
   'a fraction': 1.5,
-  'a negative number': -1,
-  'a string with a number': '60',
 };
+const NOT_INTEGER = { ...ODD, ...REST, ...TEXT, ...NOT_FINITE, 'a boolean': true, digits: '60' };
 const { 'a function': _function, ...NOT_SECRET } = NOT_TEXT;
 const { 'an array': _array, ...NOT_SCOPE } = NOT_TEXT;
 const { 'an object': _object, ...NOT_RECORD } = { ...NOT_TEXT, ...TEXT };
@@ -51,20 +46,11 @@ const CERTIFICATE = tls.rootCertificates[0];
 
 /** Options that a credential needs in place of the secret. */
 const BY_KEY = { clientSecret: undefined, privateKey: pem(EC) };
-const BY_CERTIFICATE = {
-  clientSecret: undefined,
-  clientCertificateFile: '/nowhere/client.pem',
-  clientKeyFile: '/nowhere/client.key',
-};
+const FILES = { clientCertificateFile: '/nowhere/tls.crt', clientKeyFile: '/nowhere/tls.key' };
+const BY_CERTIFICATE = { clientSecret: undefined, ...FILES };
 const BY_ASSERTION = { clientSecret: undefined, clientAssertionFile: '/nowhere/token' };
 
-const NOT_KEY = {
-  ...NOT_SECRET,
-  prose: CANARY,
-  'an object': { a: CANARY },
-  'a function': () => CANARY,
-  'an encrypted key': ENCRYPTED,
-};
+const NOT_KEY = { ...NOT_SECRET, ...REST, prose: CANARY, 'an encrypted key': ENCRYPTED };
 
 /** By kind of option: wrong values by name. */
 const WRONG_OF_KIND = {
@@ -85,19 +71,11 @@ const WRONG_OF_KIND = {
 
 /** By option: wrong values that its kind does not bring along. */
 const WRONG_BESIDES = {
-  tokenEndpoint: {
-    'a URL object': new URL(URL_OF_TOKENS),
-  },
+  tokenEndpoint: { 'a URL object': new URL(URL_OF_TOKENS) },
   clientSecret: { ...NOT_SECRET, 'a lone surrogate': `${CANARY}\ud800` },
-  clientAuthentication: {
-    'a method without a secret': 'none',
-    'a method of files': 'client_assertion_file',
-  },
+  clientAuthentication: { 'another method': 'none', 'that of files': 'client_assertion_file' },
   privateKey: { ...NOT_KEY, 'a public JWK': jwk(EC_PUBLIC) },
-  signingAlgorithm: {
-    'one of secrets': 'HS256',
-    'one of another kind of key': 'RS256',
-  },
+  signingAlgorithm: { 'one of secrets': 'HS256', 'one of another kind of key': 'RS256' },
   clientCertificate: { prose: CANARY, 'half of one': CERTIFICATE.slice(0, 300) },
   clientKey: NOT_KEY,
   scope: {
@@ -124,11 +102,7 @@ const WRONG_BESIDES = {
     'a second one that is cut off': `${CERTIFICATE}\n${CERTIFICATE.slice(0, 300)}`,
     'broken PEM': `-----BEGIN CERTIFICATE-----\n${CANARY}\n-----END CERTIFICATE-----\n`,
   },
-  proxy: {
-    ...NOT_TEXT,
-    prose: CANARY,
-    'a host and a port': 'proxy.example:3128',
-  },
+  proxy: { ...NOT_TEXT, prose: CANARY, 'a host and a port': 'proxy.example:3128' },
   tokenFetch: { ...ODD, ...NUMBERS, ...TEXT, 'an object': { fetch }, 'the boolean false': false },
   resource: {
     ...NOT_RECORD,
@@ -217,9 +191,9 @@ describe('options that are refused', () => {
       ['tokenEndpoint', 'tokenEndpoint, issuer'],
       ['clientId', 'clientId'],
     ]) {
-      for (const absent of [{}, { [name]: undefined }]) {
-        const { [name]: _left, ...rest } = BASE;
-        const { message } = refusal({ ...rest, ...absent }, name);
+      const { [name]: _left, ...rest } = BASE;
+      for (const absent of [rest, { ...rest, [name]: undefined }]) {
+        const { message } = refusal(absent, name);
         assert.match(message, new RegExp(`^invalid options: ${label}: .*missing`), name);
       }
     }
@@ -241,14 +215,12 @@ describe('options that are refused', () => {
 
   test('options that do not fit together are named', () => {
     const JWT = { clientAuthentication: 'client_secret_jwt' };
-    const strange = {
-      clientSecret: undefined,
-      clientCertificate: CERTIFICATE,
-      clientKey: pem(RSA),
-    };
+    const pair = { clientCertificate: CERTIFICATE, clientKey: pem(RSA) };
+    const strange = { clientSecret: undefined, ...pair };
     const plain = { ...BY_CERTIFICATE, tokenEndpoint: 'http://127.0.0.1/token' };
     const RS256 = { signingAlgorithm: 'RS256' };
     const ES256 = { signingAlgorithm: 'ES256' };
+    const byRsa = { ...BY_KEY, privateKey: pem(RSA), ...ES256 };
     for (const [name, more, problem] of [
       ['both endpoints', { issuer: 'https://sso.example/realms/r' }, 'tokenEndpoint, issuer: '],
       ['a certificate alone', { ...BY_CERTIFICATE, clientKeyFile: undefined }, 'clientKey, client'],
@@ -262,11 +234,7 @@ describe('options that are refused', () => {
       ['a type without a file', { clientAssertionType: 'a' }, 'clientAssertionType: this option'],
       ['a key for a method of secrets', { ...BY_KEY, ...JWT }, "'client_secret_jwt' requires"],
       ['an algorithm of keys', { ...JWT, ...RS256 }, 'expected one of HS256, HS384, HS512'],
-      [
-        'another algorithm',
-        { ...BY_KEY, privateKey: pem(RSA), ...ES256 },
-        'signingAlgorithm: ES256 does not fit this key, which can only sign with RS256 or PS256',
-      ],
+      ['another algorithm', byRsa, 'signingAlgorithm: ES256 does not fit this key, which can only'],
     ]) {
       const { message } = refusal({ ...BASE, ...more }, name);
       assert.ok(message.includes(problem), `${name}: ${message}`);
@@ -290,28 +258,33 @@ describe('options that are refused', () => {
 
   test('the error of an option that cannot be read has its cause', () => {
     const cause = Object.assign(new TypeError('boom'), { code: 'InvalidArg' });
-    const fail = () => {
-      throw cause;
+    const throwing = (thrown) => () => {
+      throw thrown;
     };
-    const failing = (name, target = {}) =>
-      Object.defineProperty(target, name, { enumerable: true, get: fail });
+    const fail = throwing(cause);
+    const failing = (name, target = {}, get = fail) =>
+      Object.defineProperty(target, name, { enumerable: true, get });
     const { proxy: revoked, revoke } = Proxy.revocable({}, {});
     revoke();
-    for (const [name, options, expected = cause] of [
+    for (const [name, options, ...expected] of [
       ['an option', failing('name', { ...BASE })],
+      ...[undefined, null, 0, 'text', Symbol('a')].map((thrown) => [
+        'an exception of any kind',
+        failing('name', { ...BASE }, throwing(thrown)),
+        thrown,
+      ]),
       ['an exception that this package did not throw', failing('clientSecret', { ...BASE })],
       ['a member of an option', { ...BASE, resource: failing('baseUrl') }],
       ['a method of the logger', { ...BASE, logger: failing('warn', { ...LOGGER }) }],
       ['the constructor of an option', { ...BASE, parameters: failing('constructor') }],
       ['the names of options', new Proxy({ ...BASE }, { ownKeys: fail })],
       ['whether an option is there', new Proxy({ ...BASE }, { getOwnPropertyDescriptor: fail })],
-      ['a proxy that is revoked', revoked, null],
     ]) {
       const error = refusal(options, name);
       assert.match(error.message, /an option cannot be read/, name);
-      if (expected === null) assert.ok(error.cause instanceof TypeError, name);
-      else assert.equal(error.cause, expected, name);
+      assert.equal(error.cause, expected.length > 0 ? expected[0] : cause, name);
     }
+    assert.ok(refusal(revoked, 'a proxy that is revoked').cause instanceof TypeError);
   });
 
   test('an exception of the native side is a bug, never the exception of a getter', () => {
@@ -336,19 +309,6 @@ describe('options that are refused', () => {
     assert.throws(() => native.open(BASE, {}, notify), { code: 'InvalidArg' });
   });
 
-  test('a getter may throw anything', () => {
-    for (const thrown of [undefined, null, 0, 'text', Symbol('a')]) {
-      const options = { ...BASE };
-      const get = () => {
-        throw thrown;
-      };
-      Object.defineProperty(options, 'name', { enumerable: true, get });
-      const error = refusal(options, 'a getter');
-      assert.match(error.message, /an option cannot be read/);
-      assert.equal(error.cause, thrown);
-    }
-  });
-
   test('a name is escaped before it is repeated', () => {
     const { message } = refusal({ ...BASE, 'a\nb\u001b[31m': 1 }, 'an option');
     assert.match(message, /a\\nb\\u\{1b\}\[31m: no such option/);
@@ -358,39 +318,26 @@ describe('options that are refused', () => {
 });
 
 describe('options that are accepted', () => {
-  test('every option accepts its right values', async () => {
-    const fileOnly = { clientSecret: undefined, clientSecretFile: '/nowhere/secret' };
+  // Other tests use the other options.
+  test('options accept values of every form', async () => {
     for (const more of [
-      {},
       { tokenEndpoint: 'HTTP://127.0.0.1:8080/token?a=b' },
-      { tokenEndpoint: 'http://[::1]/token' },
-      { clientSecret: () => 'secret' },
-      fileOnly,
-      { clientAuthentication: 'client_secret_basic' },
-      { clientAuthentication: 'client_secret_jwt', signingAlgorithm: 'HS512', keyId: 'a' },
-      { tokenEndpoint: undefined, issuer: 'https://sso.example/realms/r' },
       { tokenEndpoint: undefined, issuer: 'http://127.0.0.1:8080/realms/r/' },
+      { clientAuthentication: 'client_secret_jwt', signingAlgorithm: 'HS512', keyId: 'a' },
       { ...BY_KEY, keyId: 'a', assertionAudience: 'https://sso.example/realms/r' },
-      { ...BY_KEY, privateKey: pem(RSA), signingAlgorithm: 'PS256' },
       { ...BY_KEY, privateKey: pem(ED), clientAuthentication: 'private_key_jwt' },
       { ...BY_KEY, privateKey: { ...jwk(EC), key_ops: ['sign'], ext: true } },
       { ...BY_KEY, privateKey: JSON.stringify(jwk(ED)) },
+      { clientSecret: undefined, clientSecretFile: '/nowhere/secret' },
       { clientSecret: undefined, privateKeyFile: '/nowhere/key.pem' },
       BY_CERTIFICATE,
       { ...BY_ASSERTION, clientAssertionType: 'urn:example' },
       { proxy: 'http://jane:secret@proxy.example:3128' },
-      { tokenFetch: fetch, skipTlsVerify: false },
-      { scope: ['a', 'b'] },
       { parameters: { audience: '', resource: 'x' } },
-      { tokenExpiryBufferSeconds: 0 },
       { requestTimeoutMs: 1 },
-      { backgroundRefresh: false },
-      { ca: tls.rootCertificates.slice(0, 2).join('\n') },
-      { caFile: '/nowhere/ca.pem' },
-      { resource: { baseUrl: 'https://api.example' } },
+      { ca: tls.rootCertificates.slice(0, 2).join('\n'), caFile: '/nowhere/ca.pem' },
       { resource: { baseUrl: 'HTTP://[::1]:80/a/b/', userHeader: undefined, fetch: undefined } },
       { resource: { baseUrl: 'https://a', userHeader: 'X-User', fetch: () => undefined } },
-      { logger: LOGGER },
     ]) {
       await accepted({ ...BASE, ...more });
     }
@@ -407,12 +354,9 @@ describe('options that are accepted', () => {
   });
 
   test('the name is the client id unless it is given', async () => {
-    for (const [given, expected] of [
-      [undefined, BASE.clientId],
-      ['a name', 'a name'],
-    ]) {
-      const manager = new KeycloakTokenManager({ ...BASE, name: given });
-      assert.equal(manager.snapshot().name, expected);
+    for (const name of [undefined, 'a name']) {
+      const manager = new KeycloakTokenManager({ ...BASE, name });
+      assert.equal(manager.snapshot().name, name ?? BASE.clientId);
       await manager.close();
     }
   });

@@ -30,6 +30,12 @@ const certificates = makeCertificates();
 let plain;
 let secure;
 
+async function serve(server, asked = []) {
+  const { address, stop } = await listen(undefined, server);
+  started.push(stop);
+  return { host: address, asked };
+}
+
 /** A proxy that keeps its requests, such as `CONNECT 127.0.0.1:443`, in `asked`. */
 async function startProxy(authenticate = () => true, bare = http.createServer()) {
   const { createProxy } = await import('proxy');
@@ -44,19 +50,10 @@ async function startProxy(authenticate = () => true, bare = http.createServer())
 
 /** A proxy that refuses every tunnel. */
 function startRefusing(status) {
-  const asked = [];
-  const server = http.createServer();
-  server.on('connect', ({ method, url }, socket) => {
-    asked.push(`${method} ${url}`);
+  const server = http.createServer().on('connect', (_request, socket) => {
     socket.end(`HTTP/1.1 ${status}\r\nContent-Length: 0\r\n\r\n`);
   });
-  return serve(server, asked);
-}
-
-async function serve(server, asked) {
-  const { address, stop } = await listen(undefined, server);
-  started.push(stop);
-  return { host: address, asked };
+  return serve(server);
 }
 
 before(async () => {
@@ -81,20 +78,15 @@ after(async () => {
 
 /** A manager that is made in this environment, in which no other variable of a proxy is set. */
 function make(t, environment, options) {
-  const saved = Object.fromEntries(ALL.map((name) => [name, process.env[name]]));
-  const set = (values) => {
-    for (const name of ALL) {
-      if (values[name] === undefined) delete process.env[name];
-      else process.env[name] = values[name];
-    }
-  };
-  set(environment);
+  const saved = process.env;
+  process.env = { ...saved };
+  for (const name of ALL) delete process.env[name];
+  Object.assign(process.env, environment);
   try {
     const { logger, at } = recorder();
-    const ca = certificates.ca.cert;
-    return { manager: openManager(t, { ca, logger, ...options }), at };
+    return { manager: openManager(t, { ca: certificates.ca.cert, logger, ...options }), at };
   } finally {
-    set(saved);
+    process.env = saved;
   }
 }
 
@@ -105,49 +97,34 @@ const endpoints = {
   'http elsewhere': () => `http://${NOWHERE}/token`,
 };
 const url = (name) => `http://${proxies[name].host}`;
+const withoutNode = () => ({ ...both(), NODE_USE_ENV_PROXY: '0' });
 const both = () => ({ HTTPS_PROXY: url('open'), HTTP_PROXY: url('open') });
 
 /**
- * Name, environment, endpoint, and the proxy that is used, if any. `crates/transport/src/proxy.rs`
- * lists what the variables mean.
+ * Name, environment, endpoint, the proxy that is used, if any, and options.
+ * `crates/transport/src/proxy.rs` lists what the variables mean.
  */
 const CHOICES = [
   ['HTTPS_PROXY', () => ({ HTTPS_PROXY: url('open') }), 'https elsewhere', 'open'],
   ['HTTP_PROXY', () => ({ HTTP_PROXY: url('open') }), 'http elsewhere', 'open'],
   ['http_proxy', () => ({ http_proxy: url('open') }), 'http elsewhere', 'open'],
   ['HTTP_PROXY, with https', () => ({ HTTP_PROXY: url('open') }), 'https elsewhere', undefined],
-  [
-    'both cases',
-    () => ({ https_proxy: url('other'), HTTPS_PROXY: url('open') }),
-    'https elsewhere',
-    'other',
-  ],
-  [
-    'NODE_USE_ENV_PROXY=0',
-    () => ({ ...both(), NODE_USE_ENV_PROXY: '0' }),
-    'https elsewhere',
-    'open',
-  ],
+  ['both cases', () => ({ ...both(), https_proxy: url('other') }), 'https elsewhere', 'other'],
+  ['NODE_USE_ENV_PROXY=0', withoutNode, 'https elsewhere', 'open'],
   ['both variables', both, 'https', undefined],
   ['NO_PROXY', () => ({ ...both(), NO_PROXY: '*' }), 'https elsewhere', undefined],
+  ['proxy: false', both, 'https elsewhere', undefined, () => ({ proxy: false })],
+  ['the option', both, 'https', 'other', () => ({ proxy: url('other') })],
+  ['the option, with http', both, 'http', 'other', () => ({ proxy: url('other') })],
 ];
 
 describe('the proxy', () => {
-  for (const [name, environment, endpoint, used, options] of [
-    ...CHOICES,
-    ['proxy: false', both, 'https', undefined, () => ({ proxy: false })],
-    ['the option', both, 'https', 'other', () => ({ proxy: url('other') })],
-    ['the option, with http', both, 'http', 'other', () => ({ proxy: url('other') })],
-  ]) {
+  for (const [name, environment, endpoint, used, options] of CHOICES) {
     test(`${name}: ${used ?? 'no proxy'} is used for ${endpoint}`, async (t) => {
       for (const { asked } of Object.values(proxies)) asked.length = 0;
       const tokenEndpoint = endpoints[endpoint]();
-      const requestTimeoutMs = 2_000;
-      const { manager, at } = make(t, environment(), {
-        tokenEndpoint,
-        requestTimeoutMs,
-        ...options?.(),
-      });
+      const given = { tokenEndpoint, requestTimeoutMs: 2_000, ...options?.() };
+      const { manager, at } = make(t, environment(), given);
       if (endpoint.endsWith('elsewhere')) {
         const error = await manager.getToken().catch((reason) => reason);
         // A proxy for http answers in place of the server.
@@ -186,10 +163,7 @@ describe('the proxy', () => {
     proxies.open.asked.length = 0;
     const { manager } = make(t, {}, { issuer: plain.issuer, proxy: url('open') });
     await manager.getToken();
-    assert.deepEqual(
-      proxies.open.asked.map((question) => question.split(' ')[0]),
-      ['GET', 'POST'],
-    );
+    assert.match(proxies.open.asked.join(), /^GET [^,]+,POST [^,]+$/);
   });
 
   describe('that speaks https', () => {
@@ -199,12 +173,12 @@ describe('the proxy', () => {
       proxy = `https://${(await startProxy(undefined, https.createServer({ key, cert }))).host}`;
     });
 
-    for (const endpoint of ['https', 'http']) {
-      test(`forwards requests for ${endpoint}`, async (t) => {
-        const { manager } = make(t, {}, { tokenEndpoint: endpoints[endpoint](), proxy });
+    test('forwards requests for https and http', async (t) => {
+      for (const { tokenEndpoint } of [secure, plain]) {
+        const { manager } = make(t, {}, { tokenEndpoint, proxy });
         assert.equal(typeof (await manager.getToken()), 'string');
-      });
-    }
+      }
+    });
 
     test('must have a trusted certificate', async (t) => {
       const { tokenEndpoint } = secure;
@@ -235,11 +209,8 @@ describe('the proxy', () => {
   });
 
   test('cannot read the tunnel or impersonate the server', async (t) => {
-    const { manager } = make(
-      t,
-      {},
-      { tokenEndpoint: secure.tokenEndpoint, ca: undefined, proxy: url('open') },
-    );
+    const { tokenEndpoint } = secure;
+    const { manager } = make(t, {}, { tokenEndpoint, ca: undefined, proxy: url('open') });
     const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_TLS');
     assert.match(error.message, /unknown issuer/);
     assert.ok(error.message.includes(`through the proxy ${url('open')}`), error.message);
@@ -267,8 +238,7 @@ async function deadPort() {
   return free;
 }
 
-const WRONG_PASSWORD =
-  /proxy authentication failed \(status 407\): check the user name and password/;
+const WRONG_PASSWORD = /authentication failed \(status 407\): check the user name and password/;
 const strict = () => `http://jane:canary@${proxies.strict.host}`;
 const dead = async () => `http://jane:canary@127.0.0.1:${await deadPort()}`;
 const FAILURES = [
@@ -280,12 +250,7 @@ const FAILURES = [
   ['a tunnel to an unknown host', 'https elsewhere', () => url('open'), /tunnel/],
   ['a proxy that is down', 'https', dead, /connection was refused/],
   ['a proxy that is down, for http', 'http', dead, /connection was refused/],
-  [
-    'an unknown proxy',
-    'https',
-    () => 'http://jane:canary@proxy.invalid:3128',
-    /cannot be resolved/,
-  ],
+  ['an unknown proxy', 'https', () => 'http://jane:canary@proxy.invalid:3', /cannot be resolved/],
 ];
 
 describe('an error names the proxy without its password', { concurrency: true }, () => {

@@ -4,19 +4,17 @@
 // no piece of them may be shown. `REDACTION_SEED` repeats a run.
 
 const assert = require('node:assert/strict');
-const { fork } = require('node:child_process');
 const { randomInt } = require('node:crypto');
-const { once } = require('node:events');
-const fs = require('node:fs');
-const os = require('node:os');
-const path = require('node:path');
-const { after, before, describe, it } = require('node:test');
+const net = require('node:net');
+const { it } = require('node:test');
 const tls = require('node:tls');
 const { Canaries, makeSecret, makeToken, spellingsOf } = require('./support/canaries.js');
-const { random: randomFrom } = require('./soak/random.js');
+const { makeFile } = require('./support/files.js');
+const { random } = require('./soak/random.js');
 const { makeCertificates } = require('../tools/certificates.js');
-const { startRawServer } = require('./support/fault-server.js');
+const { run } = require('./programs');
 const { listen } = require('./support/listen.js');
+const { times } = require('./support/manager.js');
 const { echo, FIELDS, makeAnswer } = require('./support/planted-answers.js');
 
 const LIMIT_MS = 120_000;
@@ -24,35 +22,40 @@ const RANDOM_CASES = 250;
 const CLIENT_ID = 'test-client';
 const SEED = Number(process.env.REDACTION_SEED ?? randomInt(2 ** 32));
 
-const { next: random } = randomFrom(String(SEED), 'redaction');
-const below = (limit) => Math.floor(random() * limit);
-const pick = (list) => list[below(list.length)];
+const { next, pick } = random(String(SEED), 'redaction');
 
-const secret = makeSecret(random);
-const token = makeToken(random);
+const secret = makeSecret(next);
+const token = makeToken(next);
 const spellings = {
   ...spellingsOf(secret, CLIENT_ID),
   'in a form': `client_id=x&client_secret=${spellingsOf(secret, CLIENT_ID)['form-encoded']}&a=b`,
   'as a token': token,
   'as a token in a form': `token=${token}&access_token=${token}`,
 };
+const certificates = makeCertificates();
+/** A secret that is also the name of a server, of letters and digits. */
+const named = `s${Math.floor(next() * 2 ** 48).toString(36)}x`.padEnd(24, '7');
+
 const canaries = new Canaries();
 canaries.addSecret(secret, CLIENT_ID);
+canaries.addSecret(named, CLIENT_ID);
 canaries.add(token);
+canaries.add(certificates.server.key.replace(/-----[^-]*-----|\s/g, ''));
 
 const sources = {
   string: () => ({ options: { clientSecret: secret } }),
   function: () => ({ options: {}, secretFunction: secret }),
-  file: (place) => ({ options: { clientSecretFile: place.file(secret) } }),
+  file: (file) => ({ options: { clientSecretFile: file(secret) } }),
 };
+const methods = ['client_secret_post', 'client_secret_basic'];
 
 /** Every field with every spelling once, then as many made by chance. */
-function answerCases(place) {
+function answerCases(file) {
   const cases = [];
   const add = (statuses, planted, more = {}) => {
     const answers = statuses.map((status) => makeAnswer(status, planted, token));
-    const source = sources[pick(Object.keys(sources))](place);
-    source.options.clientAuthentication = pick(['client_secret_post', 'client_secret_basic']);
+    const source = sources[pick(Object.keys(sources))](file);
+    source.options.clientAuthentication = pick(methods);
     const name = `${statuses} ${planted.map(([field]) => field)}`;
     cases.push({ name, answers, planted, ...source, ...more });
   };
@@ -62,25 +65,25 @@ function answerCases(place) {
   }
   const noise = ['', ' ', '"', "'", '\\', '%', 'client_secret=', 'eyJ', 'x'.repeat(280), 'é'];
   for (let number = 0; number < RANDOM_CASES; number += 1) {
-    const planted = Array.from({ length: 1 + below(4) }, () => [
+    const planted = times(pick([1, 2, 3, 4]), () => [
       pick(Object.keys(FIELDS)),
       `${pick(noise)}${pick(Object.values(spellings))}${pick(noise)}`,
     ]);
     const statuses = pick([[200, 401], [401], [403], [405], [429], [503], [201], [307], [999]]);
     add(statuses, planted, { acquisitions: statuses.length });
   }
-  for (const source of Object.keys(sources)) {
-    for (const clientAuthentication of ['client_secret_post', 'client_secret_basic']) {
-      const one = sources[source](place);
+  for (const [name, source] of Object.entries(sources)) {
+    for (const clientAuthentication of methods) {
+      const one = source(file);
       one.options.clientAuthentication = clientAuthentication;
-      cases.push({ name: `echo to ${source}`, answers: [echo], ...one });
+      cases.push({ name: `echo to ${name}`, answers: [echo], ...one });
     }
   }
   return cases;
 }
 
 /** Files that contain the secret in a wrong form. */
-function fileCases(place) {
+function fileCases(file) {
   const filler = 'x'.repeat(2 ** 20);
   const contents = {
     'a NUL': `${secret}\0`,
@@ -97,22 +100,21 @@ function fileCases(place) {
   return Object.entries(contents).map(([name, content]) => ({
     name: `a secret file with ${name}`,
     answers: [echo],
-    options: { clientSecretFile: place.file(content) },
+    options: { clientSecretFile: file(content) },
   }));
 }
 
 /** Wrong options with a secret or a key; `options.test.js` has the others. */
-function optionCases(place) {
-  const { key, cert } = place.certificates.server;
-  const base = { clientSecret: secret };
+function optionCases(file) {
+  const { key, cert } = certificates.server;
   const query = `?k=${encodeURIComponent(secret)}`;
   return [
     ['a key for ca', { ca: key }],
     ['a certificate and its key for ca', { ca: key + cert }],
-    ['a certificate and its key in caFile', { caFile: place.file(key + cert) }],
-    ['a spoilt key in caFile', { caFile: place.file(key.replace('END', `${secret}\nEND`)) }],
-    ['bytes in caFile', { caFile: place.file(Buffer.from(`${secret}\xff\0`, 'latin1')) }],
-    ['a key in clientSecretFile', { clientSecret: undefined, clientSecretFile: place.file(key) }],
+    ['a certificate and its key in caFile', { caFile: file(key + cert) }],
+    ['a spoilt key in caFile', { caFile: file(key.replace('END', `${secret}\nEND`)) }],
+    ['bytes in caFile', { caFile: file(Buffer.from(`${secret}\xff\0`, 'latin1')) }],
+    ['a key in clientSecretFile', { clientSecret: undefined, clientSecretFile: file(key) }],
     ['a query in the URL', { query }],
     ['a parameter in the request', { parameters: { a: secret } }],
     ['a base URL', { resource: { baseUrl: `https://${token}@h/`, userHeader: secret } }],
@@ -120,45 +122,9 @@ function optionCases(place) {
   ].map(([name, options, callOptions]) => ({
     name: `options with ${name}`,
     answers: [echo],
-    options: { ...base, ...options },
+    options: { clientSecret: secret, ...options },
     callOptions,
   }));
-}
-
-/** A server whose name is a secret, of letters and digits. */
-function startNamedServer(place) {
-  const name = `s${Math.floor(random() * 2 ** 48).toString(36)}x`.padEnd(24, '7');
-  canaries.addSecret(name, CLIENT_ID);
-  const { key, cert } = place.certificates.named(name);
-  const server = tls.createServer({ key, cert });
-  server.on('tlsClientError', () => {});
-  return { name, server };
-}
-
-/** The same server with an untrusted and with a trusted authority. */
-function certificateCases({ name }, { certificates }) {
-  const ca = certificates.ca.cert;
-  return [
-    { name: 'a certificate', isSecure: true, options: { clientSecret: name } },
-    { name: 'a trusted certificate', isSecure: true, options: { clientSecret: name, ca } },
-  ];
-}
-
-/** The files of the cases. */
-function makePlace() {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'redaction-property-'));
-  const certificates = makeCertificates();
-  let count = 0;
-  return {
-    certificates,
-    file(content) {
-      count += 1;
-      const name = path.join(folder, `file-${count}`);
-      fs.writeFileSync(name, content);
-      return name;
-    },
-    remove: () => fs.rmSync(folder, { recursive: true }),
-  };
 }
 
 /** Reads a request, which names its case in its path, and answers it. */
@@ -184,100 +150,52 @@ function serveCases(cases) {
   };
 }
 
-/** Plays the cases in a separate process: what each showed, and what the process printed. */
-async function play(cases) {
-  const child = fork(path.join(__dirname, 'support', 'redaction-child.js'), [], {
-    execArgv: [],
-    silent: true,
-    timeout: LIMIT_MS,
-    killSignal: 'SIGKILL',
-  });
-  let printed = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (text) => {
-      printed += text;
-    });
+it('no piece of a secret or a token is shown or printed', { timeout: LIMIT_MS }, async (t) => {
+  const file = (content) => makeFile(t, content);
+  const cases = [...answerCases(file), ...fileCases(file), ...optionCases(file)];
+  const server = await listen(t, net.createServer(serveCases(cases)));
+  for (const [index, one] of cases.entries()) {
+    const { query = '', ...options } = one.options;
+    one.options = { tokenEndpoint: `${server.url}/${index}${query}`, ...options };
   }
-  const results = [];
-  child.on('message', ({ index, shown, outcomes }) => {
-    results[index] = { shown, outcomes };
-  });
-  const closed = once(child, 'close');
-  child.send(cases.map(({ answers: _answers, ...one }) => one));
-  const [code, signal] = await closed;
-  assert.equal(code, 0, `ended with ${signal ?? code}: ${printed}`);
-  return { results, printed };
-}
+  // A server whose name is a secret, with an untrusted and with a trusted authority.
+  const { key, cert } = certificates.named(named);
+  const secure = await listen(
+    t,
+    tls.createServer({ key, cert }).on('tlsClientError', () => {}),
+  );
+  const untrusted = { tokenEndpoint: `https://${secure.address}/`, clientSecret: named };
+  cases.push({ name: 'a certificate', options: untrusted });
+  cases.push({ name: 'a trusted one', options: { ...untrusted, ca: certificates.ca.cert } });
 
-describe('no piece of a secret or a token is shown', { timeout: LIMIT_MS }, () => {
-  let place;
-  let server;
-  let secure;
-  let cases;
-  let played;
+  t.diagnostic(`REDACTION_SEED=${SEED}, ${cases.length} cases`);
+  const common = { clientId: CLIENT_ID, requestTimeoutMs: 5_000 };
+  const sent = cases.map(({ answers: _answers, planted: _planted, ...one }) => ({
+    ...one,
+    options: { ...common, ...one.options },
+  }));
+  const program = run(t, 'redaction.js', [file(JSON.stringify(sent))], { limitMs: LIMIT_MS });
+  const { code, printed, errors } = await program.ended();
+  assert.equal(code, 0, errors);
+  assert.equal(errors, '', 'on the standard error');
+  assert.equal(printed.length, cases.length);
 
-  before(async () => {
-    place = makePlace();
-    const named = startNamedServer(place);
-    canaries.add(place.certificates.server.key.replace(/-----[^-]*-----|\s/g, ''));
-    cases = [
-      ...answerCases(place),
-      ...fileCases(place),
-      ...optionCases(place),
-      ...certificateCases(named, place),
-    ];
-    server = await startRawServer(undefined, serveCases(cases));
-    secure = await listen(undefined, named.server);
-    for (const [index, one] of cases.entries()) {
-      const { query = '', ...options } = one.options;
-      const url = one.isSecure ? `https://${secure.address}/` : `${server.url}/${index}`;
-      one.options = {
-        tokenEndpoint: url + query,
-        clientId: CLIENT_ID,
-        requestTimeoutMs: 5_000,
-        ...options,
-      };
+  const counts = {};
+  for (const { index, shown, outcomes } of printed) {
+    for (const outcome of outcomes) counts[outcome] = (counts[outcome] ?? 0) + 1;
+    for (const text of shown) {
+      assert.equal(canaries.find(text), undefined, `${cases[index].name}: ${text}`);
     }
-    played = await play(cases);
-  });
+  }
+  t.diagnostic(JSON.stringify(counts));
+  const codes = 'OAUTH HTTP PROTOCOL NETWORK CREDENTIAL CONFIG REQUEST TLS'.split(' ');
+  for (const kind of ['token', ...codes.map((code) => `ERR_KEYCLOAK_${code}`)]) {
+    assert.ok(counts[kind] > 0, `no case ended with ${kind}`);
+  }
 
-  after(async () => {
-    await secure?.stop();
-    await server?.stop();
-    place?.remove();
-  });
-
-  it('in an error, a log line or a manager', (t) => {
-    t.diagnostic(`REDACTION_SEED=${SEED}, ${cases.length} cases`);
-    const counts = {};
-    for (const [index, { name }] of cases.entries()) {
-      const { shown, outcomes } = played.results[index];
-      for (const outcome of outcomes) counts[outcome] = (counts[outcome] ?? 0) + 1;
-      for (const text of shown) {
-        const found = canaries.find(text);
-        assert.equal(found, undefined, `${name} (REDACTION_SEED=${SEED}): ${text}`);
-      }
-    }
-    t.diagnostic(JSON.stringify(counts));
-    const codes = 'OAUTH HTTP PROTOCOL NETWORK CREDENTIAL CONFIG REQUEST TLS'.split(' ');
-    for (const kind of ['token', ...codes.map((code) => `ERR_KEYCLOAK_${code}`)]) {
-      assert.ok(counts[kind] > 0, `no case ended with ${kind}`);
-    }
-  });
-
-  it('on the standard output and error', () => {
-    assert.equal(canaries.find(played.printed), undefined, played.printed);
-  });
-
-  it('and the test recognises every planted value', () => {
-    for (const { name, planted } of cases) {
-      for (const [field, value] of planted ?? [])
-        assert.ok(canaries.find(value), `${name} ${field}`);
-    }
-    for (const spelling of Object.values(spellings)) assert.ok(canaries.find(`<${spelling}>`));
-    assert.equal(
-      canaries.find(`${CLIENT_ID} Invalid client or Invalid client credentials`),
-      undefined,
-    );
-  });
+  // The test recognises every planted value, and nothing else.
+  const planted = cases.flatMap((one) => one.planted ?? []).map(([, value]) => value);
+  for (const value of [...planted, ...Object.values(spellings)]) assert.ok(canaries.find(value));
+  const harmless = `${CLIENT_ID} Invalid client or Invalid client credentials`;
+  assert.equal(canaries.find(harmless), undefined);
 });

@@ -4,13 +4,15 @@
 // both into everything that a server or a file controls.
 
 const assert = require('node:assert/strict');
-const { execFile } = require('node:child_process');
 const { randomBytes } = require('node:crypto');
-const path = require('node:path');
 const { describe, test } = require('node:test');
-const { inspect, promisify } = require('node:util');
+const { inspect } = require('node:util');
+const { run } = require('./programs');
 const { makeFile } = require('./support/files.js');
 const { rejection, start, tokenResponse } = require('./support/manager.js');
+
+/** Snapshots of the heap take long. */
+const LIMIT_MS = 120_000;
 
 /** Every way to show a value. */
 function seen(value) {
@@ -43,14 +45,13 @@ describe('the secret and the token', { concurrency: true }, () => {
     test(`are not in the JavaScript heap, except a cached token (secret from ${source})`, async (t) => {
       const [secret, token] = [1, 2].map((n) => `canary${n}${randomBytes(24).toString('hex')}`);
       const { endpoint } = await start(t);
-      endpoint.answerNext({ body: tokenResponse(token, 300) });
-      endpoint.setAnswer({ body: tokenResponse(token, 1) });
-      const child = path.join(__dirname, 'programs', 'heap.js');
-      const file = makeFile(t, secret);
-      const args = ['--expose-gc', child, endpoint.tokenEndpoint, source, file];
-      const running = promisify(execFile)(process.execPath, args);
-      running.child.stdin.end(`${secret}${token}`);
-      const { held, control, length, ...others } = JSON.parse((await running).stdout);
+      // The same token would keep its first lifetime.
+      endpoint.answerNext({ body: tokenResponse(`${token}1`, 300) });
+      endpoint.setAnswer({ body: tokenResponse(`${token}2`, 1) });
+      const args = [endpoint.tokenEndpoint, source, makeFile(t, secret)];
+      const program = run(t, 'heap.js', args, { execArgv: ['--expose-gc'], limitMs: LIMIT_MS });
+      program.goOn(`${secret}${token}`);
+      const { held, control, length, ...others } = await program.result();
       assert.ok(length > 0 && control.secret > 0, 'a secret that is held is found');
       assert.ok(held.token > 0, 'a cached token is found');
       assert.equal(held.secret, 0);

@@ -53,6 +53,27 @@ describe('signals', { concurrency: true }, () => {
     assert.equal(listeners(), 0);
   });
 
+  test('many managers that wait with one signal cause no warning', async (t) => {
+    const warnings = [];
+    const onWarning = (warning) => warnings.push(warning);
+    process.on('warning', onWarning);
+    t.after(() => process.off('warning', onWarning));
+    const controller = new AbortController();
+    const { signal } = controller;
+    const started = await Promise.all(times(12, () => start(t)));
+    for (const { endpoint } of started) endpoint.pause();
+    const waiting = started.map(({ manager }) => manager.getToken({ signal }));
+    assert.equal(getEventListeners(signal, 'abort').length, 1);
+    started[0].endpoint.resume();
+    await waiting[0];
+    controller.abort('why');
+    const reasons = await Promise.allSettled(waiting.slice(1));
+    assert.deepEqual(new Set(reasons.map(({ reason }) => reason)), new Set(['why']));
+    assert.equal(getEventListeners(signal, 'abort').length, 0);
+    await turn();
+    assert.deepEqual(warnings, []);
+  });
+
   test('an abort rejects only the call of its signal', async (t) => {
     const { endpoint, manager } = await start(t);
     endpoint.pause();

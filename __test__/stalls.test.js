@@ -11,10 +11,16 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { describe, it } = require('node:test');
 const { makeCertificates } = require('../tools/certificates.js');
-const { startFakeTokenEndpointProcess } = require('./support/fault-server.js');
 const { makeFolder } = require('./support/files.js');
 const { withHosts } = require('./support/hosts-file.js');
-const { CLIENT, numbered, rejection, start, times } = require('./support/manager.js');
+const {
+  CLIENT,
+  numbered,
+  rejection,
+  start,
+  startEndpoint,
+  times,
+} = require('./support/manager.js');
 const { run } = require('./programs');
 
 /** A hanging test must fail. */
@@ -131,7 +137,7 @@ describe('a secret file that hangs', { timeout: LIMIT_MS, skip: isLinux }, () =>
     it(`does not delay an https manager without a file, if ${count} of them hang`, async (t) => {
       const certificates = makeCertificates();
       const { key, cert } = certificates.server;
-      const endpoint = await startFakeTokenEndpointProcess(t, { tls: { key, cert } });
+      const endpoint = await startEndpoint(t, { tls: { key, cert } });
       const { secrets } = makeFiles(t, count);
       const release = await hang(t, secrets);
       // The program reads this file when it first needs trusted certificates.
@@ -152,7 +158,7 @@ describe('look-ups that hang', { timeout: LIMIT_MS, skip: isLinux }, () => {
       const { secrets, hosts } = makeFiles(t, 2);
       const started = withHosts(t, hosts);
       if (started === undefined) return;
-      const endpoint = await startFakeTokenEndpointProcess(t);
+      const endpoint = await startEndpoint(t);
       const release = await hang(t, [hosts, secrets[1]]);
       const args = [endpoint.tokenEndpoint, 'look-ups', count, ...secrets];
       const program = run(t, 'stalls.js', args, started);

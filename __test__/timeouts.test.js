@@ -14,40 +14,32 @@ const LIMIT_MS = 30_000;
 /** The maximum number of concurrent requests to one server. */
 const SLOTS = 64;
 
-/** The address of a server that accepts connections and never answers. */
-async function startSilentServer(t) {
-  const { address } = await listen(t, net.createServer());
-  return address;
-}
-
 describe('the error of a deadline names', { timeout: LIMIT_MS }, () => {
-  for (const [name, makeOptions, message] of [
+  const noEndpoint = { tokenEndpoint: undefined };
+  for (const [name, optionsFor, stage] of [
     [
       'the answer',
-      async (t) => ({ tokenEndpoint: `http://${await startSilentServer(t)}/token` }),
-      /within 200 ms \(attempt 1: waiting for the answer\)/,
+      (at) => ({ tokenEndpoint: `http://${at}/` }),
+      'attempt 1: waiting for the answer',
     ],
     [
       'the discovery document',
-      async (t) => ({
-        tokenEndpoint: undefined,
-        issuer: `http://${await startSilentServer(t)}/realms/r`,
-      }),
-      /within 200 ms \(discovery: waiting for the answer\)/,
+      (at) => ({ ...noEndpoint, issuer: `http://${at}/r` }),
+      'discovery: waiting for the answer',
     ],
     [
       'the connection',
-      async (t) => ({
-        tokenEndpoint: `https://${await startSilentServer(t)}/`,
-        skipTlsVerify: true,
-      }),
-      /within 200 ms \(attempt 1: connecting\)/,
+      (at) => ({ tokenEndpoint: `https://${at}/`, skipTlsVerify: true }),
+      'attempt 1: connecting',
     ],
   ]) {
     it(name, async (t) => {
+      // It accepts connections and never answers.
+      const { address } = await listen(t, net.createServer());
       const { open } = await start(t, { requestTimeoutMs: 200 });
-      const call = open(await makeOptions(t)).getToken();
-      assert.match((await rejection(call, 'ERR_KEYCLOAK_TIMEOUT')).message, message);
+      const call = open(optionsFor(address)).getToken();
+      const { message } = await rejection(call, 'ERR_KEYCLOAK_TIMEOUT');
+      assert.ok(message.includes(`within 200 ms (${stage})`), message);
     });
   }
 

@@ -1,17 +1,19 @@
 'use strict';
 
-// The certificates that a manager trusts, over real TLS, and its connections.
-// `trust-table.test.js` checks the environment, `crates/transport/tests` the transport by itself.
+// The certificates that a manager trusts, over real TLS, its connections, and the end of responses.
+// `tls-chains.test.js` lists servers, `trust-table.test.js` checks the environment,
+// `crates/transport/tests` the transport by itself.
 
 const assert = require('node:assert/strict');
-const { once } = require('node:events');
 const fs = require('node:fs');
-const https = require('node:https');
 const { describe, it } = require('node:test');
+const tls = require('node:tls');
 const { makeCertificates } = require('../tools/certificates.js');
+const { startApi } = require('./support/api-server.js');
 const { makeFile } = require('./support/files.js');
 const { listen } = require('./support/listen.js');
-const { recorder, rejection, start, tokenResponse } = require('./support/manager.js');
+const { openManager, recorder, rejection, start, tokenJson } = require('./support/manager.js');
+const { httpsPost } = require('./support/token-requests.js');
 
 /** A hanging test must fail. */
 const LIMIT_MS = 30_000;
@@ -21,20 +23,6 @@ const foreign = makeCertificates();
 
 const pair = ({ key, cert }) => ({ key, cert });
 const secure = (certificate = ours.server) => ({ tls: pair(certificate) });
-
-/** A server whose TLS is configured freely; tokens are `token-1` and so on. */
-async function serve(t, options) {
-  let count = 0;
-  const server = https.createServer({ ...pair(ours.server), ...options }, (request, response) => {
-    request.resume().on('end', () => {
-      count += 1;
-      response.setHeader('Content-Type', 'application/json');
-      response.end(JSON.stringify(tokenResponse(`token-${count}`, 300)));
-    });
-  });
-  const { address } = await listen(t, server);
-  return { server, tokenEndpoint: `https://${address}/token` };
-}
 
 describe('trust', { timeout: LIMIT_MS }, () => {
   it('an unknown authority is refused at once, with advice', async (t) => {
@@ -64,19 +52,19 @@ describe('trust', { timeout: LIMIT_MS }, () => {
   });
 
   it('a replaced `caFile` counts from the next acquisition on', async (t) => {
-    const { server, tokenEndpoint } = await serve(t);
+    const { server, url } = await startApi(t, () => tokenJson(), secure());
     const caFile = makeFile(t, ours.ca.cert);
-    const { manager } = await start(t, { tokenEndpoint, caFile });
-    assert.equal(await manager.getToken(), 'token-1');
+    const manager = openManager(t, { tokenEndpoint: url, caFile });
+    await manager.getToken();
     // The server has a new authority, which new connections must know.
     server.setSecureContext(pair(foreign.server));
     server.closeAllConnections();
     fs.writeFileSync(caFile, foreign.ca.cert);
-    assert.equal(await manager.getToken({ forceRefresh: true }), 'token-2');
+    await manager.getToken({ forceRefresh: true });
     fs.writeFileSync(caFile, ours.ca.cert);
     const call = manager.getToken({ forceRefresh: true });
     await rejection(call, 'ERR_KEYCLOAK_TLS');
-    assert.equal(await manager.getToken(), 'token-2', 'the held token stays');
+    assert.equal(await manager.getToken(), 'token-1', 'the held token stays');
   });
 
   it('a `caFile` without a certificate fails the acquisition, and the error names it', async (t) => {
@@ -90,12 +78,12 @@ describe('trust', { timeout: LIMIT_MS }, () => {
   });
 
   for (const [name, certificate, expected] of [
-    ['for another name', () => ours.wrongName, /"elsewhere\.example", not "127\.0\.0\.1"/],
-    ['that has expired', () => ours.expired, /certificate expired/],
+    ['for another name', ours.wrongName, /"elsewhere\.example", not "127\.0\.0\.1"/],
+    ['that has expired', ours.expired, /certificate expired/],
   ]) {
     it(`a certificate ${name} is refused, unless skipTlsVerify is set`, async (t) => {
       const options = { ca: ours.ca.cert };
-      const { endpoint, manager, open } = await start(t, options, secure(certificate()));
+      const { endpoint, manager, open } = await start(t, options, secure(certificate));
       const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_TLS');
       assert.match(error.message, expected);
       assert.equal(endpoint.requestCount, 0);
@@ -109,33 +97,13 @@ describe('trust', { timeout: LIMIT_MS }, () => {
   }
 });
 
-describe('protocol', { timeout: LIMIT_MS }, () => {
-  it('TLS 1.1 is refused', async (t) => {
-    const old = { minVersion: 'TLSv1.1', maxVersion: 'TLSv1.1', ciphers: 'ALL@SECLEVEL=0' };
-    const { server, tokenEndpoint } = await serve(t, old);
-    // The server accepts a client that speaks it: what follows is our refusal.
-    const agent = new https.Agent({ ...old, ca: ours.ca.cert });
-    const [response] = await once(https.get(tokenEndpoint, { agent }), 'response');
-    assert.equal(response.resume().statusCode, 200);
-    agent.destroy();
-    let handshakes = 0;
-    server.on('tlsClientError', () => {
-      handshakes += 1;
-    });
-    const { manager } = await start(t, { tokenEndpoint, ca: ours.ca.cert });
-    const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_TLS');
-    assert.match(error.message, /neither TLS 1\.2 nor TLS 1\.3/);
-    assert.equal(handshakes, 1, 'the manager does not retry');
-  });
-});
-
 for (const [scheme, options, endpointOptions] of [
-  ['http', () => ({}), () => ({})],
-  ['https', () => ({ ca: ours.ca.cert }), () => secure()],
+  ['http', {}, {}],
+  ['https', { ca: ours.ca.cert }, secure()],
 ]) {
   describe(`${scheme} connections`, { timeout: LIMIT_MS }, () => {
     it('are kept after answers of any kind, and shared by equal managers', async (t) => {
-      const { endpoint, manager, open } = await start(t, options(), endpointOptions());
+      const { endpoint, manager, open } = await start(t, options, endpointOptions);
       const other = open();
       await rejection(open({ clientSecret: 'wrong' }).getToken(), 'ERR_KEYCLOAK_OAUTH');
       for (const each of [manager, other, manager]) await each.getToken({ forceRefresh: true });
@@ -145,7 +113,7 @@ for (const [scheme, options, endpointOptions] of [
     });
 
     it('that the server closed while idle are replaced without a retry', async (t) => {
-      const { endpoint, manager, at } = await start(t, options(), endpointOptions());
+      const { endpoint, manager, at } = await start(t, options, endpointOptions);
       await manager.getToken();
       await endpoint.goOffline();
       await endpoint.goOnline();
@@ -155,7 +123,67 @@ for (const [scheme, options, endpointOptions] of [
       const { retries, acquisitions } = manager.snapshot().counters;
       assert.deepEqual({ retries, acquisitions }, { retries: 0, acquisitions: 3 });
       assert.deepEqual(at('warn'), []);
-      await manager.close();
     });
   });
 }
+
+describe('a response that ends without close_notify', { timeout: LIMIT_MS }, () => {
+  const CHUNKED = 'Transfer-Encoding: chunked';
+  const OAUTH = '{"error":"invalid_client"}';
+  // [name, the code of the error or a token, status, body, a field of the head]
+  for (const [name, code, status = '200 OK', body = tokenJson(), field = 'X-A: b'] of [
+    ['is accepted if it has no length and its JSON object is complete', 'token'],
+    ['is refused if its JSON object is incomplete', 'NETWORK', '200 OK', tokenJson().slice(0, -1)],
+    ['is refused if it is empty', 'NETWORK', '200 OK', ''],
+    ['is refused if it is too short', 'NETWORK', '200 OK', tokenJson(), 'Content-Length: 999'],
+    ['is refused with a cut chunk', 'NETWORK', '200 OK', 'fff\r\n{}', CHUNKED],
+    ['is an OAuth error if its JSON object is complete', 'OAUTH', '400 Bad', OAUTH],
+    ['is refused if the JSON of an error is cut', 'NETWORK', '400 Bad', OAUTH.slice(0, -1)],
+    ['is an HTTP error by its status', 'HTTP', '401 No', '<html>'],
+    ['is a redirect by its status', 'PROTOCOL', '302 Found', ''],
+  ]) {
+    it(name, async (t) => {
+      const server = tls.createServer(pair(ours.server));
+      const { address, sockets } = await listen(t, server);
+      server.on('secureConnection', (socket) => {
+        socket.on('error', () => {});
+        socket.once('data', () => {
+          socket.write(`HTTP/1.1 ${status}\r\n${field}\r\n\r\n${body}`, () => {
+            // Ends the connection below TLS.
+            for (const raw of sockets) raw.end();
+          });
+        });
+      });
+      const options = { tokenEndpoint: `https://${address}/token`, ca: ours.ca.cert };
+      const manager = openManager(t, { ...options, requestTimeoutMs: 2_000 });
+      if (code === 'token') assert.equal(await manager.getToken(), 'token-1');
+      else await rejection(manager.getToken(), `ERR_KEYCLOAK_${code}`);
+    });
+  }
+});
+
+it('a server that asks for a certificate by renegotiation', { timeout: LIMIT_MS }, async (t) => {
+  const old = { ...pair(ours.server), maxVersion: 'TLSv1.2' };
+  const server = tls.createServer(old, (socket) => {
+    socket.on('error', () => {});
+    socket.once('data', () => {
+      socket.renegotiate({ requestCert: true, rejectUnauthorized: false }, (error) => {
+        const head = 'HTTP/1.1 200 OK\r\nConnection: close';
+        if (error === null) socket.end(`${head}\r\n\r\n${tokenJson()}`);
+      });
+    });
+  });
+  const { address } = await listen(t, server);
+  const options = { tokenEndpoint: `https://${address}/token`, ca: ours.ca.cert };
+  assert.equal(await httpsPost(options.tokenEndpoint, options.ca), 200, 'Node');
+  const { message } = await rejection(openManager(t, options).getToken(), 'ERR_KEYCLOAK_TLS');
+  assert.match(message, /renegotiation, .+ set tokenFetch: true/);
+});
+
+it('a response with 990 additional headers is read', { timeout: LIMIT_MS }, async (t) => {
+  const { url } = await startApi(t, (_, response) => {
+    for (let index = 0; index < 990; index += 1) response.setHeader(`x-${index}`, '1');
+    return tokenJson();
+  });
+  assert.equal(await openManager(t, { tokenEndpoint: url }).getToken(), 'token-1');
+});

@@ -28,19 +28,9 @@ const FILES = {
   ].join('\n'),
 };
 const TYPES = '| `Grant` | `a.rs:7` | a token |';
+const AFTER = '## B\n| 1 | `no` | `row:1` |\n';
 const document = (...rows) =>
-  [
-    '# A',
-    '## The way of a token',
-    '',
-    ...rows,
-    '',
-    TYPES,
-    '',
-    '## B',
-    '| 1 | `no` | `row:1` |',
-    '',
-  ].join('\n');
+  ['# A\n## The way of a token\n', ...rows, '', TYPES, '', AFTER].join('\n');
 const check = (text) => checkTokenWay(text, (file) => FILES[file]);
 
 describe('the way of a token', () => {

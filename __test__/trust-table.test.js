@@ -10,12 +10,10 @@ const os = require('node:os');
 const path = require('node:path');
 const { after, describe, test } = require('node:test');
 const { run } = require('./programs');
-const { makeCertificates } = require('../tools/certificates.js');
+const { LEAF, makeCertificates } = require('../tools/certificates.js');
 const { startEndpoint } = require('./support/manager.js');
 const { otherNode } = require('./support/other-node.js');
 
-const OPENSSL = ['--use-openssl-ca'];
-const SYSTEM = ['--use-system-ca'];
 /** Removes the settings of this machine. */
 const CLEAN = {
   NODE_EXTRA_CA_CERTS: '',
@@ -29,7 +27,7 @@ const CLEAN = {
 const known = makeCertificates();
 const other = makeCertificates();
 /** A self-signed server certificate. */
-const alone = known.selfSigned('alone');
+const alone = known.issue({ extensions: `${LEAF}\nbasicConstraints=critical,CA:TRUE` });
 /** A copy of the authority that every user can read. */
 const readable = path.join(os.tmpdir(), `authority-${process.pid}.pem`);
 
@@ -37,109 +35,64 @@ fs.writeFileSync(readable, known.ca.cert, { mode: 0o644 });
 after(() => fs.rmSync(readable));
 
 /** A folder as OpenSSL reads it: certificates are named by the hash of their subject. */
-function hashed({ certFile }) {
+function hashed({ certFile }, name) {
   const folder = fs.mkdtempSync(path.join(known.directory, 'hashed-'));
   const args = ['x509', '-hash', '-noout', '-in', certFile];
   const hash = execFileSync('openssl', args, { encoding: 'utf8' }).trim();
-  fs.copyFileSync(certFile, path.join(folder, `${hash}.0`));
+  fs.copyFileSync(certFile, path.join(folder, name ?? `${hash}.0`));
   return folder;
 }
 
-/** A folder with the same certificate by another name, which OpenSSL ignores. */
-function unhashed({ certFile }) {
-  const folder = fs.mkdtempSync(path.join(known.directory, 'unhashed-'));
-  fs.copyFileSync(certFile, path.join(folder, 'ca.pem'));
-  return folder;
-}
+const extra = (ca) => ({ env: { NODE_EXTRA_CA_CERTS: ca.certFile } });
+const file = (ca) => ({ env: { SSL_CERT_FILE: ca.certFile } });
+const folder = (ca) => ({ env: { SSL_CERT_DIR: hashed(ca) } });
+const withOpenssl = { execArgv: ['--use-openssl-ca'] };
+const withSystem = { execArgv: ['--use-system-ca'], major: 24 };
 
 // Each row sets a source of trust to the given authority.
 const SOURCES = [
-  ['NODE_EXTRA_CA_CERTS', (ca) => ({ env: { NODE_EXTRA_CA_CERTS: ca.certFile } })],
+  ['NODE_EXTRA_CA_CERTS', extra],
   ['`ca`', (ca) => ({ options: { ca: ca.cert } })],
-  [
-    'SSL_CERT_FILE with --use-openssl-ca',
-    (ca) => ({ execArgv: OPENSSL, env: { SSL_CERT_FILE: ca.certFile } }),
-  ],
+  ['SSL_CERT_FILE with --use-openssl-ca', (ca) => ({ ...withOpenssl, ...file(ca) })],
   [
     'SSL_CERT_FILE with --use-openssl-ca in NODE_OPTIONS',
-    (ca) => ({ env: { SSL_CERT_FILE: ca.certFile, NODE_OPTIONS: OPENSSL[0] } }),
+    (ca) => ({ env: { ...file(ca).env, NODE_OPTIONS: '--use-openssl-ca' } }),
   ],
-  [
-    'SSL_CERT_DIR with --use-openssl-ca',
-    (ca) => ({ execArgv: OPENSSL, env: { SSL_CERT_DIR: hashed(ca) } }),
-  ],
+  ['SSL_CERT_DIR with --use-openssl-ca', (ca) => ({ ...withOpenssl, ...folder(ca) })],
   [
     'the second folder of SSL_CERT_DIR',
-    (ca) => ({ execArgv: OPENSSL, env: { SSL_CERT_DIR: `/nowhere:${hashed(ca)}` } }),
+    (ca) => ({ ...withOpenssl, env: { SSL_CERT_DIR: `/nowhere:${hashed(ca)}` } }),
   ],
-  [
-    'NODE_EXTRA_CA_CERTS with --use-openssl-ca',
-    (ca) => ({ execArgv: OPENSSL, env: { NODE_EXTRA_CA_CERTS: ca.certFile } }),
-  ],
-  [
-    'SSL_CERT_FILE with --use-system-ca',
-    (ca) => ({ execArgv: SYSTEM, env: { SSL_CERT_FILE: ca.certFile }, major: 24 }),
-  ],
-  [
-    'SSL_CERT_DIR with --use-system-ca',
-    (ca) => ({ execArgv: SYSTEM, env: { SSL_CERT_DIR: hashed(ca) }, major: 24 }),
-  ],
+  ['NODE_EXTRA_CA_CERTS with --use-openssl-ca', (ca) => ({ ...withOpenssl, ...extra(ca) })],
+  ['SSL_CERT_FILE with --use-system-ca', (ca) => ({ ...withSystem, ...file(ca) })],
+  ['SSL_CERT_DIR with --use-system-ca', (ca) => ({ ...withSystem, ...folder(ca) })],
 ];
 
 // Rows that are not tried with both authorities.
+const byAlone = { ...extra(alone), server: alone };
+const asOther = { env: { NODE_EXTRA_CA_CERTS: readable }, user: 65534 };
+const byOtherName = { ...withOpenssl, env: { SSL_CERT_DIR: hashed(known.ca, 'ca.pem') } };
+const inStore = { ...withOpenssl, ...file(alone), server: alone };
 const ROWS = [
-  ['nothing', false, () => ({})],
-  ['SSL_CERT_FILE alone', false, () => ({ env: { SSL_CERT_FILE: known.ca.certFile } })],
-  ['SSL_CERT_DIR alone', false, () => ({ env: { SSL_CERT_DIR: hashed(known.ca) } })],
-  [
-    'SSL_CERT_DIR with another name',
-    false,
-    () => ({ execArgv: OPENSSL, env: { SSL_CERT_DIR: unhashed(known.ca) } }),
-  ],
-  ['NODE_TLS_REJECT_UNAUTHORIZED=0', true, () => ({ env: { NODE_TLS_REJECT_UNAUTHORIZED: '0' } })],
-  ['NODE_TLS_REJECT_UNAUTHORIZED=1', false, () => ({ env: { NODE_TLS_REJECT_UNAUTHORIZED: '1' } })],
-  [
-    'a self-signed certificate in NODE_EXTRA_CA_CERTS',
-    true,
-    () => ({ server: alone, env: { NODE_EXTRA_CA_CERTS: alone.certFile } }),
-  ],
-  [
-    'a self-signed certificate in the store of OpenSSL',
-    true,
-    () => ({ server: alone, execArgv: OPENSSL, env: { SSL_CERT_FILE: alone.certFile } }),
-  ],
-  ['an unlisted self-signed certificate', false, () => ({ server: alone })],
-  [
-    'NODE_EXTRA_CA_CERTS set at run time',
-    false,
-    () => ({ set: { NODE_EXTRA_CA_CERTS: known.ca.certFile } }),
-  ],
-  [
-    'NODE_EXTRA_CA_CERTS that cannot be read',
-    false,
-    () => ({ env: { NODE_EXTRA_CA_CERTS: '/nowhere/ca.pem' } }),
-  ],
-  ...[22, 24].map((major) => [
-    `NODE_EXTRA_CA_CERTS on Node ${major}`,
-    true,
-    () => ({ env: { NODE_EXTRA_CA_CERTS: known.ca.certFile }, major }),
+  ['nothing', false, {}],
+  ['SSL_CERT_FILE alone', false, file(known.ca)],
+  ['SSL_CERT_DIR alone', false, folder(known.ca)],
+  ['SSL_CERT_DIR with another name, which OpenSSL ignores', false, byOtherName],
+  ['NODE_TLS_REJECT_UNAUTHORIZED=0', true, { env: { NODE_TLS_REJECT_UNAUTHORIZED: '0' } }],
+  ['NODE_TLS_REJECT_UNAUTHORIZED=1', false, { env: { NODE_TLS_REJECT_UNAUTHORIZED: '1' } }],
+  ['a self-signed certificate in NODE_EXTRA_CA_CERTS', true, byAlone],
+  ['a self-signed certificate in the store of OpenSSL', true, inStore],
+  ['an unlisted self-signed certificate', false, { server: alone }],
+  ['NODE_EXTRA_CA_CERTS set at run time', false, { set: extra(known.ca).env }],
+  ['NODE_EXTRA_CA_CERTS that cannot be read', false, extra({ certFile: '/nowhere/ca.pem' })],
+  ...[22, 24].flatMap((major) => [
+    [`NODE_EXTRA_CA_CERTS on Node ${major}`, true, { ...extra(known.ca), major }],
+    [`SSL_CERT_FILE on Node ${major}`, true, { ...withOpenssl, ...file(known.ca), major }],
+    [`NODE_EXTRA_CA_CERTS as another user on Node ${major}`, true, { ...asOther, major }],
   ]),
-  ...[22, 24].map((major) => [
-    `SSL_CERT_FILE with --use-openssl-ca on Node ${major}`,
-    true,
-    () => ({ execArgv: OPENSSL, env: { SSL_CERT_FILE: known.ca.certFile }, major }),
-  ]),
-  ...[undefined, 22, 24].map((major) => [
-    `NODE_EXTRA_CA_CERTS in a process that became another user, on Node ${major ?? 'here'}`,
-    true,
-    () => ({ env: { NODE_EXTRA_CA_CERTS: readable }, major, user: 65534 }),
-  ]),
-];
-
-const TABLE = [
-  ...ROWS,
-  ...SOURCES.map(([name, source]) => [name, true, () => source(known.ca)]),
-  ...SOURCES.map(([name, source]) => [`${name}, another authority`, false, () => source(other.ca)]),
+  ['NODE_EXTRA_CA_CERTS as another user', true, asOther],
+  ...SOURCES.map(([name, source]) => [name, true, source(known.ca)]),
+  ...SOURCES.map(([name, source]) => [`${name}, another authority`, false, source(other.ca)]),
 ];
 
 describe('trust', { concurrency: 2 }, () => {
@@ -158,9 +111,9 @@ describe('trust', { concurrency: 2 }, () => {
     return run(t, 'verdicts.js', args, { execArgv, env: { ...CLEAN, ...env }, binary }).result();
   }
 
-  for (const [name, isTrusted, row] of TABLE) {
+  for (const [name, isTrusted, row] of ROWS) {
     test(`${name}: ${isTrusted ? 'trusted' : 'not trusted'}, as by Node`, async (t) => {
-      const seen = await verdicts(t, row());
+      const seen = await verdicts(t, row);
       if (seen === undefined) return;
       assert.equal(seen.node === true, isTrusted, `Node: ${seen.node}`);
       assert.equal(seen.ours, isTrusted ? true : 'ERR_KEYCLOAK_TLS');

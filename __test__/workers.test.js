@@ -3,19 +3,12 @@
 // Worker threads with their own managers, on the one native runtime of the process.
 
 const assert = require('node:assert/strict');
-const { execFile } = require('node:child_process');
-const path = require('node:path');
 const { describe, it } = require('node:test');
-const { promisify } = require('node:util');
 const { run } = require('./programs');
 const { startEndpoint: start } = require('./support/manager.js');
 
 /** A hanging test must fail. */
 const LIMIT_MS = 60_000;
-const JEST_LIMIT_MS = 60_000;
-const root = path.join(__dirname, '..');
-const JEST = path.join(root, 'node_modules', 'jest', 'bin', 'jest.js');
-const CONFIG = path.join(root, 'tools', 'jest.config.js');
 const isLinux = process.platform === 'linux' ? false : 'threads are named in /proc';
 
 const program = (t, { tokenEndpoint }, task) =>
@@ -50,24 +43,4 @@ describe('worker threads', { timeout: LIMIT_MS }, () => {
     const { code, isOwn } = await program(t, endpoint, 'workerFirst').result();
     assert.deepEqual({ code, isOwn }, { code: 0, isOwn: true });
   });
-});
-
-describe('Jest', { timeout: LIMIT_MS }, () => {
-  for (const [name, args] of [
-    ['worker processes', ['--maxWorkers=2']],
-    ['worker threads', ['--maxWorkers=2', '--workerThreads']],
-  ]) {
-    it(`its suite passes in ${name}, and ends by itself`, async () => {
-      // With this variable, Jest would report to the runner of this test.
-      const env = { ...process.env, NODE_TEST_CONTEXT: undefined };
-      const { stdout, stderr } = await promisify(execFile)(
-        process.execPath,
-        [JEST, '--ci', '--colors=false', `--config=${CONFIG}`, ...args],
-        { cwd: root, env, timeout: JEST_LIMIT_MS },
-      );
-      const output = stdout + stderr;
-      assert.match(output, /^Tests: +\d+ passed, \d+ total$/m);
-      assert.doesNotMatch(output, /did not exit|failed to exit gracefully|open handle/);
-    });
-  }
 });

@@ -220,7 +220,8 @@ class KeycloakTokenManager {
     return outcome;
   }
 
-  #ask(options, shape) {
+  // `hasWaited` says that a forced call has waited for a request that was sent before it.
+  #ask(options, shape, hasWaited = false) {
     const checked = options === undefined ? NO_OPTIONS : callOptions().checked(options);
     if (checked.fault !== undefined) return Promise.reject(checked.fault);
     const { minValiditySeconds = 0, signal, forceRefresh = false } = checked;
@@ -231,19 +232,23 @@ class KeycloakTokenManager {
     }
     let outcome;
     try {
-      outcome = this.#call('ask', minValiditySeconds, forceRefresh);
+      outcome = this.#call('ask', minValiditySeconds, forceRefresh, hasWaited);
     } catch (error) {
       return Promise.reject(error);
     }
     if (typeof outcome === 'number') return this.#wait(outcome, shape, checked);
     if (outcome.code !== undefined) return Promise.reject(this.#error(outcome));
+    if (outcome.earlierFlight !== undefined) {
+      const askAgain = () => this.#ask(options, shape, true);
+      return this.#wait(outcome.earlierFlight, shape, checked, askAgain);
+    }
     this.#keep(outcome);
     return outcome === this.#token && shape === asString
       ? this.#promise
       : Promise.resolve(shape(outcome));
   }
 
-  #wait(flight, shape, options) {
+  #wait(flight, shape, options, askAgain) {
     let waiters = this.#flights.get(flight);
     if (waiters === undefined) {
       waiters = new Waiters();
@@ -257,7 +262,7 @@ class KeycloakTokenManager {
       this.#pending = waiters.shared();
       return this.#pending;
     }
-    return waiters.add(shape, options, () => this.#releaseIfAlone());
+    return waiters.add(shape, options, () => this.#releaseIfAlone(), askAgain);
   }
 
   // A flight continues after all its callers have left, without keeping the process alive.

@@ -23,8 +23,11 @@ class Waiters {
     return this.#shared.promise;
   }
 
-  /** `onLeave` is called when an abort has rejected the callers with this signal. */
-  add(shape, options, onLeave) {
+  /**
+   * `onLeave` is called when an abort has rejected the callers with this signal. With `askAgain`
+   * the caller takes the result of that function once the flight has ended.
+   */
+  add(shape, options, onLeave, askAgain) {
     const { signal } = options;
     const { promise, resolve, reject } = withResolvers();
     this.#own ??= new Map();
@@ -34,13 +37,16 @@ class Waiters {
       group = { waiters: [], stopListening };
       this.#own.set(signal, group);
     }
-    group.waiters.push({ shape, options, resolve, reject });
+    group.waiters.push({ shape, options, resolve, reject, askAgain });
     return promise;
   }
 
   give(token) {
     this.#shared?.resolve(token.token);
-    for (const waiter of this.#leave()) waiter.resolve(waiter.shape(token));
+    for (const waiter of this.#leave()) {
+      const { askAgain = () => waiter.shape(token) } = waiter;
+      waiter.resolve(askAgain());
+    }
   }
 
   /** `fallback` is the token for callers that did not force a refresh. */
@@ -48,7 +54,8 @@ class Waiters {
     if (fallback === undefined) this.#shared?.reject(error);
     else this.#shared?.resolve(fallback.token);
     for (const waiter of this.#leave()) {
-      if (fallback === undefined || waiter.options.forceRefresh) waiter.reject(error);
+      if (waiter.askAgain !== undefined) waiter.resolve(waiter.askAgain());
+      else if (fallback === undefined || waiter.options.forceRefresh) waiter.reject(error);
       else waiter.resolve(waiter.shape(fallback));
     }
   }
@@ -76,10 +83,34 @@ class Waiters {
   }
 }
 
+// The calls of many managers may wait with one signal. Each signal has one listener, because Node
+// warns of more than ten.
+const listeners = new WeakMap();
+
+/** Calls `onAbort` when the signal aborts, until the returned function is called. */
 function listen(signal, onAbort) {
   if (signal === undefined) return () => {};
-  signal.addEventListener('abort', onAbort);
-  return () => signal.removeEventListener('abort', onAbort);
+  if (!listeners.has(signal)) listeners.set(signal, new SharedListener(signal));
+  const listener = listeners.get(signal);
+  listener.callbacks.add(onAbort);
+  return () => {
+    listener.callbacks.delete(onAbort);
+    if (listener.callbacks.size > 0) return;
+    signal.removeEventListener('abort', listener);
+    listeners.delete(signal);
+  };
+}
+
+class SharedListener {
+  callbacks = new Set();
+
+  constructor(signal) {
+    signal.addEventListener('abort', this);
+  }
+
+  handleEvent() {
+    for (const callback of [...this.callbacks]) callback();
+  }
 }
 
 function withResolvers() {

@@ -14,8 +14,6 @@
 
 #[path = "guard/counting.rs"]
 mod counting;
-#[path = "guard/server.rs"]
-mod server;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,17 +24,13 @@ use counting::{HeapUse, counts};
 use manager::clock::SystemClock;
 use manager::config::{Config, Target};
 use manager::slot::Call;
-use manager::timers::Timers;
-use manager::{Engine, EngineSource, Event, EventSink, Manager, Reply};
+use manager::{EngineSource, Event, EventSink, Manager, Reply};
 use oauth::{Answer, TokenEndpoint, TokenRequest};
 use rustls::ServerConfig;
-use rustls::crypto::ring;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-use server::Kept;
 use stand_ins::scripted::config;
+use stand_ins::simulated::engine_source;
 use stand_ins::sockets::{settle, soon};
-use stand_ins::tls::Certificates;
-use tokio::runtime::Handle;
+use stand_ins::tls::{Certificates, ThreadedServer};
 use tokio::sync::Notify;
 use transport::{
     ClientIdentity, HttpTransport, Progress, Transport, TransportError, TrustSettings,
@@ -84,12 +78,7 @@ impl Transport for Canned {
         _request: &TokenRequest,
         _progress: &Progress,
     ) -> Result<Answer, TransportError> {
-        Ok(Answer {
-            status: 200,
-            retry_after: None,
-            content_encoding: None,
-            body: Zeroizing::new(self.0.clone().into_bytes()),
-        })
+        Ok(Answer::new(200, |_| None, Zeroizing::new(self.0.clone().into_bytes())))
     }
 }
 
@@ -121,17 +110,8 @@ struct Process {
 impl Process {
     fn new() -> Self {
         let clock = Arc::new(SystemClock::new());
-        let timers = Arc::new(Timers::default());
-        let engine = Engine {
-            handle: Handle::current(),
-            timers: Arc::clone(&timers),
-        };
-        let timer_clock = Arc::clone(&clock);
-        tokio::spawn(async move { timers.run(&*timer_clock).await });
-        Self {
-            clock,
-            source: Arc::new(move || Some(engine.clone())),
-        }
+        let source = engine_source(&clock);
+        Self { clock, source }
     }
 
     fn client<T: Transport>(&self, url: &str, transport: T) -> CountedClient<T> {
@@ -199,8 +179,8 @@ impl Figures {
 
 /// The price of managers that were made, of those that hold a token, and of calls.
 async fn count_managers(process: &Process, figures: &mut Figures) {
-    let url = server::start(&token_response(), Kept::Yes, None);
-    let make = || process.client(&url, HttpTransport::new(TrustSettings::default()));
+    let server = ThreadedServer::start(None, true, |_| token_response());
+    let make = || process.client(server.url(), HttpTransport::new(TrustSettings::default()));
     drop(make());
     let mut clients = Vec::with_capacity(MANAGERS as usize);
     let before = counts();
@@ -236,33 +216,21 @@ fn trusted_server() -> Arc<ServerConfig> {
     let certificates = Certificates::new("guard");
     certificates.self_signed("ca", "DNS:ca.example");
     certificates.signed("server", "IP:127.0.0.1", "ca");
-    set_node_roots(
-        &fs::read_to_string(certificates.path("ca"))
-            .unwrap()
-            .repeat(AUTHORITIES),
-    );
-    let chain = CertificateDer::from_pem_file(certificates.path("server")).unwrap();
-    let key = certificates.path("server").with_extension("key");
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![chain], PrivateKeyDer::from_pem_file(key).unwrap())
-        .unwrap();
-    Arc::new(config)
+    let authority = fs::read_to_string(certificates.path("ca")).unwrap();
+    set_node_roots(&authority.repeat(AUTHORITIES));
+    certificates.server_config("server")
 }
 
 async fn count_acquisitions(process: &Process, figures: &mut Figures) {
-    let body = token_response();
-    let canned = process.client("http://127.0.0.1:1/token", Canned(body.clone()));
+    let canned = process.client("http://127.0.0.1:1/token", Canned(token_response()));
     canned
         .acquire_often(figures, "an acquisition without sockets")
         .await;
     let config = trusted_server();
-    for (connection, kept) in [("kept", Kept::Yes), ("new", Kept::No)] {
+    for (connection, kept) in [("kept", true), ("new", false)] {
         for (scheme, tls) in [("http", None), ("https", Some(Arc::clone(&config)))] {
-            let url = server::start(&body, kept, tls);
-            let client = process.client(&url, HttpTransport::new(TrustSettings::default()));
+            let server = ThreadedServer::start(tls, kept, |_| token_response());
+            let client = process.client(server.url(), HttpTransport::new(TrustSettings::default()));
             let name = format!("an acquisition over {scheme}, {connection} connection");
             client.acquire_often(figures, &name).await;
         }

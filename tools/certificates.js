@@ -1,15 +1,34 @@
 'use strict';
 
-// A certificate authority and its certificates. Each run makes new ones, because a stored one would
-// expire. The files are removed when the process exits.
+// Certificates of any kind, made by openssl: an authority, its certificates, and others with other
+// versions, extensions, keys, digests and serial numbers. Each run makes new ones, because a stored
+// one would expire. The files are removed when the process exits.
 
 const { execFileSync } = require('node:child_process');
+const { generateKeyPairSync } = require('node:crypto');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 
-const VALID = { from: '20200101000000Z', until: '20491231000000Z' };
+const AUTHORITY = 'basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign';
+const LEAF = 'subjectAltName=DNS:localhost,IP:127.0.0.1';
 const EXPIRED = { from: '20200101000000Z', until: '20210101000000Z' };
+
+const FOR_SERVERS =
+  'basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth';
+const FOR_CLIENTS = FOR_SERVERS.replace('serverAuth', 'clientAuth');
+
+/** The arguments for Node's `generateKeyPairSync`, by the name of the key. */
+const KEYS = {
+  'P-256': ['ec', { namedCurve: 'P-256' }],
+  'P-384': ['ec', { namedCurve: 'P-384' }],
+  'P-521': ['ec', { namedCurve: 'P-521' }],
+  Ed25519: ['ed25519'],
+  'RSA 1024': ['rsa', { modulusLength: 1024 }],
+  'RSA 2048': ['rsa', { modulusLength: 2048 }],
+  'RSA 2048 with exponent 3': ['rsa', { modulusLength: 2048, publicExponent: 3 }],
+  'RSA-PSS': ['rsa-pss', { modulusLength: 2048 }],
+};
 
 // The configuration is complete, so that the machine's own openssl.cnf has no effect.
 const CONFIGURATION = `
@@ -22,103 +41,93 @@ rand_serial = yes
 default_md = sha256
 policy = any_name
 unique_subject = no
-copy_extensions = copy
 [any_name]
 commonName = supplied
 [req]
 distinguished_name = names
-prompt = no
 [names]
-[authority_extensions]
-basicConstraints = critical, CA:TRUE
-keyUsage = critical, keyCertSign, cRLSign
-subjectKeyIdentifier = hash
-[local]
-basicConstraints = critical, CA:FALSE
-keyUsage = critical, digitalSignature
-extendedKeyUsage = serverAuth
-subjectAltName = DNS:localhost, IP:127.0.0.1, IP:::1
-[elsewhere]
-basicConstraints = critical, CA:FALSE
-keyUsage = critical, digitalSignature
-extendedKeyUsage = serverAuth
-subjectAltName = DNS:elsewhere.example
-[named]
-basicConstraints = critical, CA:FALSE
-[alone]
-basicConstraints = critical, CA:TRUE
-subjectAltName = DNS:localhost, IP:127.0.0.1
-[client]
-basicConstraints = critical, CA:FALSE
-keyUsage = critical, digitalSignature
-extendedKeyUsage = clientAuth
 `;
 
 /** Runs a command line whose arguments contain no space. */
 function openssl(directory, command) {
   try {
-    execFileSync('openssl', command.split(/\s+/), { cwd: directory, stdio: 'pipe' });
+    execFileSync('openssl', command.trim().split(/\s+/), { cwd: directory, stdio: 'pipe' });
   } catch (error) {
     if (error.code !== 'ENOENT') throw error;
     throw new Error('tests that make certificates require the command openssl');
   }
 }
 
-/** The command line that makes a key and a request or a certificate for it. */
-const newKey = (name) =>
-  `req -new -config openssl.cnf -subj /CN=${name} -nodes -newkey ec
-    -pkeyopt ec_paramgen_curve:P-256 -keyout ${name}.key`;
-
-function readPair(directory, name) {
-  const [keyFile, certFile] = ['key', 'pem'].map((end) => path.join(directory, `${name}.${end}`));
-  const [key, cert] = [keyFile, certFile].map((file) => fs.readFileSync(file, 'utf8'));
-  return { key, cert, keyFile, certFile };
-}
-
-function makeAuthority(directory) {
-  fs.writeFileSync(path.join(directory, 'openssl.cnf'), CONFIGURATION);
-  fs.writeFileSync(path.join(directory, 'index.txt'), '');
-  return makeSelfSigned(directory, 'ca', 'authority_extensions');
-}
-
-function makeCertificate(directory, name, extensions, { from, until }, requested = '') {
-  openssl(directory, `${newKey(name)} -out ${name}.csr${requested}`);
+/**
+ * Makes a certificate `{ name, key, cert, keyFile, certFile }`, in PEM. Without `by` it is
+ * self-signed; with empty `extensions` it has version 1. `name` is that of the files as well.
+ */
+function makeCertificate(directory, number, options) {
+  const { by, key: kind = 'P-256', extensions = by ? LEAF : AUTHORITY, sign = '-sha256' } = options;
+  const { name = `certificate-${number}`, subject = `/CN=${name}`, serial = `${number}` } = options;
+  const { validity, sameKeyAs } = options;
+  const file = (end) => path.join(directory, `${name}.${end}`);
+  const generate = () => generateKeyPairSync(...KEYS[kind]).privateKey;
+  const key = sameKeyAs?.key ?? generate().export({ type: 'pkcs8', format: 'pem' });
+  fs.writeFileSync(file('key'), key);
+  fs.writeFileSync(file('ext'), extensions);
   openssl(
     directory,
-    `ca -batch -notext -config openssl.cnf -cert ca.pem -keyfile ca.key -in ${name}.csr
-      -out ${name}.pem -extensions ${extensions} -startdate ${from} -enddate ${until}`,
+    `req -new -config openssl.cnf -key ${name}.key -subj ${subject} -out ${name}.csr`,
   );
-  return readPair(directory, name);
-}
-
-/** A certificate as `openssl req -x509` makes it by default: self-signed, and an authority. */
-function makeSelfSigned(directory, name, extensions = 'alone') {
-  openssl(directory, `${newKey(name)} -x509 -days 7300 -extensions ${extensions} -out ${name}.pem`);
-  return readPair(directory, name);
+  if (validity) {
+    const signer = by
+      ? `-cert ${by.name}.pem -keyfile ${by.name}.key`
+      : `-selfsign -keyfile ${name}.key`;
+    openssl(
+      directory,
+      `ca -batch -notext -config openssl.cnf ${signer} -in ${name}.csr -out ${name}.pem
+        -extfile ${name}.ext -startdate ${validity.from} -enddate ${validity.until}`,
+    );
+  } else {
+    const signer = by ? `-CA ${by.name}.pem -CAkey ${by.name}.key` : `-signkey ${name}.key`;
+    openssl(
+      directory,
+      `x509 -req -in ${name}.csr ${signer} -days 7300 -set_serial ${serial} ${sign}
+        ${extensions === '' ? '' : `-extfile ${name}.ext`} -out ${name}.pem`,
+    );
+  }
+  const cert = fs.readFileSync(file('pem'), 'utf8');
+  return { name, key, cert, keyFile: file('key'), certFile: file('pem') };
 }
 
 /**
- * Each is `{ key, cert, keyFile, certFile }`, in PEM: the authority; a server's for localhost,
- * 127.0.0.1 and ::1; one for another name; one that has expired. `client(name)` makes that of a
- * client, `named(name)` that of a server `name.example`, `remove()` removes the files early.
+ * The authority; a server's certificate for localhost, 127.0.0.1 and ::1; one for another name; one
+ * that has expired. `client(name)` makes that of a client, `named(name)` that of a server
+ * `name.example`, `issue(options)` any other, `remove()` removes the files early.
  */
 function makeCertificates() {
-  const place = fs.mkdtempSync(path.join(os.tmpdir(), 'certificates-'));
-  const remove = () => fs.rmSync(place, { recursive: true, force: true });
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'certificates-'));
+  const remove = () => fs.rmSync(directory, { recursive: true, force: true });
   process.once('exit', remove);
+  fs.writeFileSync(path.join(directory, 'openssl.cnf'), CONFIGURATION);
+  fs.writeFileSync(path.join(directory, 'index.txt'), '');
+  let count = 0;
+  const issue = (options = {}) => {
+    count += 1;
+    return makeCertificate(directory, count, options);
+  };
+  const ca = issue({ name: 'ca' });
+  const server = (name, names, more) =>
+    issue({ by: ca, name, extensions: `${FOR_SERVERS}\nsubjectAltName=${names}`, ...more });
+  const client = (name, more) => issue({ by: ca, name, extensions: FOR_CLIENTS, ...more });
+  const local = 'DNS:localhost,IP:127.0.0.1,IP:::1';
   return {
-    directory: place,
-    ca: makeAuthority(place),
-    server: makeCertificate(place, 'server', 'local', VALID),
-    wrongName: makeCertificate(place, 'wrong-name', 'elsewhere', VALID),
-    expired: makeCertificate(place, 'expired', 'local', EXPIRED),
-    client: (name) => makeCertificate(place, name, 'client', VALID),
-    named: (name) =>
-      makeCertificate(place, name, 'named', VALID, ` -addext subjectAltName=DNS:${name}.example`),
-    selfSigned: (name) => makeSelfSigned(place, name),
-    expiredClient: (name) => makeCertificate(place, name, 'client', EXPIRED),
+    directory,
+    ca,
+    server: server('server', local),
+    wrongName: server('wrong-name', 'DNS:elsewhere.example'),
+    expired: server('expired', local, { validity: EXPIRED }),
+    client,
+    named: (name) => server(name, `DNS:${name}.example`),
+    issue,
     remove,
   };
 }
 
-module.exports = { makeCertificates };
+module.exports = { AUTHORITY, EXPIRED, LEAF, makeCertificates };

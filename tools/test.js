@@ -21,6 +21,19 @@ const core = ['--locked', '--workspace', '--no-default-features'];
 const FORBIDDEN_CRATES = ['napi', 'napi-derive', 'napi-sys', 'rustls', 'hyper', 'reqwest'];
 /** The packages that this system builds for others, and tests under a loader or an emulator. */
 const FOREIGN_TARGETS = ['linux-x64-musl', 'linux-arm64-gnu', 'linux-arm64-musl'];
+/** The tests of what a manager does, whatever sends its requests. */
+const BEHAVIOUR_TESTS = [
+  ...[
+    'calls',
+    'client-assertions',
+    'discovery',
+    'failures',
+    'freshness',
+    'invalidation',
+    'logging',
+  ],
+  ...['oidc-provider', 'redaction', 'rotation', 'secrets', 'signals', 'timeouts', 'wire'],
+];
 const SHORT_SOAK_SECONDS = '30';
 const LONG_SOAK_SECONDS = '240';
 
@@ -72,7 +85,9 @@ function testPackages() {
   if (!fs.existsSync(path.join(root, 'dist', `${name}-${version}.tgz`))) {
     throw new Skipped('there are no packages in dist; build them with npm run package');
   }
-  return nodeTest(filesIn(path.join('__test__', 'package'), '.package.js'));
+  const files = filesIn(path.join('__test__', 'package'), '.package.js');
+  // By default, the runner would leave one core idle.
+  return nodeTest(files, { flags: ['--test-concurrency=2'] });
 }
 
 /** The tests of the packages for other systems, which need the main package too. */
@@ -103,31 +118,35 @@ function javascriptTests() {
   const apart = ['real-keycloak', 'leaks', 'soak'].map((name) => path.join('__test__', name));
   const isApart = (file) => apart.some((folder) => file.startsWith(folder + path.sep));
   const ofBench = filesIn(path.join('bench', 'tests'), '.test.js');
-  return nodeTest([...filesIn('__test__', '.test.js', isApart), ...ofBench]);
+  // Most tests wait more than they compute.
+  const flags = ['--test-concurrency=2'];
+  return nodeTest([...filesIn('__test__', '.test.js', isApart), ...ofBench], { flags });
 }
 
 /** Runs the behaviour tests once more, with `tokenFetch: true` in every manager. */
 function tokenFetchTests() {
-  const { FILES } = require('../__test__/support/token-fetch-exemptions.js');
   const preload = path.join(root, '__test__', 'support', 'token-fetch-preload.js');
-  const files = FILES.map((name) => path.join('__test__', `${name}.test.js`));
+  const files = BEHAVIOUR_TESTS.map((name) => path.join('__test__', `${name}.test.js`));
   // These tests mostly wait.
   return nodeTest(files, { flags: ['--test-concurrency=4', '--require', preload] });
 }
 
-function jest() {
-  const config = JSON.stringify(require('./jest.config.js'));
-  const flags = ['--ci', '--detectOpenHandles', '--colors=false', '--config', config];
-  return run(process.execPath, ['node_modules/jest/bin/jest.js', ...flags], {
-    limitSeconds: 300,
-    // Jest reports an open handle and then waits for it forever.
-    forbidden: /Jest (did not exit|has detected)|failed to exit gracefully/,
-  });
+/** The suite in this process, in worker processes and in worker threads. */
+async function jest() {
+  const workers = ['--maxWorkers=2'];
+  for (const more of [['--detectOpenHandles'], workers, [...workers, '--workerThreads']]) {
+    const flags = ['--ci', '--colors=false', '--config', 'tools/jest.config.js', ...more];
+    await run(process.execPath, ['node_modules/jest/bin/jest.js', ...flags], {
+      limitSeconds: 300,
+      // Jest reports an open handle and then waits for it forever.
+      forbidden: /Jest (did not exit|has detected)|failed to exit gracefully/,
+    });
+  }
 }
 
 const stages = {
   install,
-  build,
+  build: () => build({ isQuick: true }),
   async rustfmt() {
     await cargo('fmt', '--all', '--check');
     await cargo('fmt', '--manifest-path', 'fuzz/Cargo.toml', '--check');

@@ -1,6 +1,9 @@
 'use strict';
 
-/** The configuration schema in Backstage's own loader and logger. */
+/**
+ * The configuration schema in Backstage's own loader and in the loggers of real backends, of the
+ * newest and the oldest release that is supported.
+ */
 
 const assert = require('node:assert/strict');
 const { writeFile } = require('node:fs/promises');
@@ -24,7 +27,7 @@ const SECTION = {
 };
 
 describe('the configuration schema', () => {
-  const workspace = useWorkspace([path.join(__dirname, 'logging-backend')]);
+  const workspace = useWorkspace();
 
   async function load() {
     const { loadConfigSchema } = workspace.require('@backstage/config-loader');
@@ -66,35 +69,41 @@ describe('the configuration schema', () => {
       assert.throws(() => loaded.process([{ data, context: 'test' }]), pattern);
     });
   }
-
-  test('lets the logger of a real backend hide the secret, even after an edit', async (t) => {
-    const endpoint = await startEndpoint(t, { clients: { 'test-client': SECRET } });
-    const file = path.join(workspace.folder, 'app-config.yaml');
-    await writeFile(file, configFile(endpoint.tokenEndpoint, SECRET));
-    const environment = { TIMEOUT_MS: '2500' };
-    const backend = await startBackend(workspace.folder, 'logging-backend', environment);
-    t.after(() => backend.stop());
-    const post = async (route) => {
-      const response = await fetch(`${backend.url}/api/careless/${route}`, { method: 'POST' });
-      return { status: response.status, body: await response.json() };
-    };
-
-    await post('log/before');
-    await until(() => /before <\*\*\*>/.test(backend.output()), 'the redacted line is there');
-    assert.equal((await post('token')).status, 200);
-
-    endpoint.setSecret('test-client', ROTATED);
-    const text = configFile(endpoint.tokenEndpoint, ROTATED);
-    await writeFile(file, text, { flag: 'r+' });
-    await until(() => backend.output().includes('changed and is in use'), 'the edit is taken');
-    assert.equal((await post('token')).status, 200);
-    await post('log/after');
-    await until(() => /after <\*\*\*>/.test(backend.output()), 'the redacted line is there');
-
-    endpoint.setSecret('test-client', 'yet-another');
-    const refused = await post('token');
-    assert.equal(refused.body.code, 'ERR_KEYCLOAK_OAUTH');
-    const shown = backend.output() + JSON.stringify(refused);
-    assert.doesNotMatch(shown, new RegExp(`${SECRET}|${ROTATED}`));
-  });
 });
+
+for (const release of ['newest', 'oldest']) {
+  describe(`a backend of the ${release} release`, () => {
+    const workspace = useWorkspace([path.join(__dirname, 'logging-backend')], { release });
+
+    test('obtains tokens and hides the secret in its log, even after an edit', async (t) => {
+      const endpoint = await startEndpoint(t, { clients: { 'test-client': SECRET } });
+      const file = path.join(workspace.folder, 'app-config.yaml');
+      await writeFile(file, configFile(endpoint.tokenEndpoint, SECRET));
+      const environment = { TIMEOUT_MS: '2500' };
+      const backend = await startBackend(workspace.folder, 'logging-backend', environment);
+      t.after(() => backend.stop());
+      const post = async (route) => {
+        const response = await fetch(`${backend.url}/api/careless/${route}`, { method: 'POST' });
+        return { status: response.status, body: await response.json() };
+      };
+
+      await post('log/before');
+      await until(() => /before <\*\*\*>/.test(backend.output()), 'the redacted line is there');
+      assert.equal((await post('token')).status, 200);
+
+      endpoint.setSecret('test-client', ROTATED);
+      const text = configFile(endpoint.tokenEndpoint, ROTATED);
+      await writeFile(file, text, { flag: 'r+' });
+      await until(() => backend.output().includes('changed and is in use'), 'the edit is taken');
+      assert.equal((await post('token')).status, 200);
+      await post('log/after');
+      await until(() => /after <\*\*\*>/.test(backend.output()), 'the redacted line is there');
+
+      endpoint.setSecret('test-client', 'yet-another');
+      const refused = await post('token');
+      assert.equal(refused.body.code, 'ERR_KEYCLOAK_OAUTH');
+      const shown = backend.output() + JSON.stringify(refused);
+      assert.doesNotMatch(shown, new RegExp(`${SECRET}|${ROTATED}`));
+    });
+  });
+}

@@ -6,7 +6,7 @@
 
 const { after, before } = require('node:test');
 const { CLIENT, startEndpoint } = require('../support/manager.js');
-const { makeWorkspace } = require('./setup.js');
+const { makeWorkspace } = require('../../tools/backstage-workspace.js');
 
 /** Covers an installation on a slow machine. */
 const INSTALL_TIMEOUT_MS = 10 * 60 * 1000;
@@ -124,12 +124,8 @@ async function startBackend(t, workspace, plugins, { auth, key = KEY, also, clie
   t.after(() => config.close());
   const logger = recordingLogger(workspace);
   const backend = await startWithoutServer(workspace, [config.factory, logger.factory, ...plugins]);
-  let stopped;
-  const stop = () => {
-    stopped ??= backend.stop();
-    return stopped;
-  };
-  t.after(stop);
+  t.after(() => backend.stop());
+  const stop = () => backend.stop();
   return { endpoint, section, edit: config.edit, lines: logger.lines, stop };
 }
 

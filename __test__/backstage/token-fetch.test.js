@@ -9,20 +9,22 @@ const { keeper, KEY, startBackend, useWorkspace } = require('./support.js');
 describe('a service with tokenFetch', () => {
   const workspace = useWorkspace();
 
-  test('sends the token requests of all plugins with the function', async (t) => {
-    const { createKeycloakTokenManagerServiceRef } = workspace.require(
+  /** A service ref with the option, in plugins of these names. */
+  function keepers(tokenFetch, ...names) {
+    const { createKeycloakTokenManagerServiceRef: create } = workspace.require(
       'keycloak-token-manager/backstage',
     );
+    const tokens = create({ id: 'through.javascript', configKey: KEY, tokenFetch });
+    return names.map((name) => keeper(workspace, name, { tokens }));
+  }
+
+  test('sends the token requests of all plugins with the function', async (t) => {
     const calls = [];
-    const tokens = createKeycloakTokenManagerServiceRef({
-      id: 'through.javascript',
-      configKey: KEY,
-      tokenFetch: (url, init) => {
-        calls.push(url);
-        return fetch(url, init);
-      },
-    });
-    const [alpha, beta] = ['alpha', 'beta'].map((id) => keeper(workspace, id, { tokens }));
+    const tokenFetch = (url, init) => {
+      calls.push(url);
+      return fetch(url, init);
+    };
+    const [alpha, beta] = keepers(tokenFetch, 'alpha', 'beta');
     const { endpoint } = await startBackend(t, workspace, [alpha.plugin, beta.plugin]);
     const services = [alpha, beta].map((plugin) => plugin.services.tokens);
     const [first, second] = await Promise.all(services.map((service) => service.getToken()));
@@ -31,15 +33,7 @@ describe('a service with tokenFetch', () => {
   });
 
   test('rejects the options for connections, and the error names the key', async (t) => {
-    const { createKeycloakTokenManagerServiceRef } = workspace.require(
-      'keycloak-token-manager/backstage',
-    );
-    const tokens = createKeycloakTokenManagerServiceRef({
-      id: 'through.javascript',
-      configKey: KEY,
-      tokenFetch: true,
-    });
-    const { plugin } = keeper(workspace, 'alpha', { tokens });
+    const [{ plugin }] = keepers(true, 'alpha');
     const start = startBackend(t, workspace, [plugin], { auth: { proxy: 'http://proxy:3128' } });
     await assert.rejects(start, /boost\.kagenti\.auth.*proxy: cannot be used with tokenFetch/s);
   });

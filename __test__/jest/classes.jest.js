@@ -17,31 +17,26 @@ afterEach(() => manager.close());
 
 test('promises and results are of this realm, on a miss and on a hit', async () => {
   expect(await manager.getAccessToken()).toBeInstanceOf(Object);
-  const calls = [
-    () => manager.getToken(),
-    () => manager.getToken(),
-    () => manager.getAccessToken(),
-    () => manager.getToken({ signal: new AbortController().signal }),
-    () => manager.getTokenForStreaming(1000),
-    () => manager.getToken({ forceRefresh: true }),
-    () => manager.close(),
-  ];
-  for (const call of calls) {
-    const promise = call();
+  const { signal } = new AbortController();
+  for (const promise of [
+    manager.getToken(),
+    manager.getAccessToken(),
+    manager.getToken({ signal }),
+    manager.getTokenForStreaming(1000),
+    manager.getToken({ forceRefresh: true }),
+  ]) {
     expect(promise).toBeInstanceOf(Promise);
     await promise;
   }
+  expect(manager.close()).toBeInstanceOf(Promise);
 });
 
-test('errors of the constructor are errors of this realm', () => {
+test('errors are of this realm', async () => {
   const construct = () => parts.open(keycloak, { tokenEndpoint: 'nowhere' });
   expect(construct).toThrow(Error);
   expect(construct).toThrow(KeycloakTokenError);
-  expect(construct).toThrow(/tokenEndpoint/);
   expect(construct).toThrow(expect.objectContaining({ code: 'ERR_KEYCLOAK_CONFIG' }));
-});
 
-test('rejections are errors of this realm', async () => {
   parts.endpoint.setSecret('test-client', 'another');
   const error = await manager.getToken().catch((reason) => reason);
   expect(error).toBeInstanceOf(Error);
@@ -53,18 +48,7 @@ test('rejections are errors of this realm', async () => {
   await expect(manager.getToken()).rejects.toMatchObject({ code: 'ERR_KEYCLOAK_CLOSED' });
 });
 
-test('signals of this environment work', async () => {
-  parts.endpoint.pause();
-  const controller = new AbortController();
-  const call = manager.getToken({ signal: controller.signal });
-  controller.abort(new Error('enough'));
-  await expect(call).rejects.toThrow('enough');
-  await expect(manager.getToken({ signal: AbortSignal.timeout(1) })).rejects.toMatchObject({
-    name: 'TimeoutError',
-  });
-});
-
-test('functions of this realm are called: the secret and the logger', async () => {
+test('signals and functions of this realm work', async () => {
   const logger = { error: jest.fn(), warn: jest.fn(), info: jest.fn(), debug: jest.fn() };
   const clientSecret = jest.fn(async () => 'test-secret');
   const other = parts.open(keycloak, { clientSecret, logger });
@@ -72,4 +56,12 @@ test('functions of this realm are called: the secret and the logger', async () =
   expect(clientSecret).toHaveBeenCalledTimes(1);
   expect(logger.debug).toHaveBeenCalledTimes(1);
   await other.close();
+
+  parts.endpoint.pause();
+  const controller = new AbortController();
+  const call = manager.getToken({ signal: controller.signal });
+  controller.abort(new Error('enough'));
+  await expect(call).rejects.toThrow('enough');
+  const timeout = manager.getToken({ signal: AbortSignal.timeout(1) });
+  await expect(timeout).rejects.toMatchObject({ name: 'TimeoutError' });
 });

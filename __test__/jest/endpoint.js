@@ -1,8 +1,7 @@
 'use strict';
 
 const { startFakeTokenEndpoint } = require('../../lib/testing');
-
-const CLIENT = { clientId: 'test-client', clientSecret: 'test-secret' };
+const { CLIENT } = require('../support/manager.js');
 
 /** A fake endpoint for one test file, restored after each test; `open` creates a manager for it. */
 function useEndpoint(options) {

@@ -13,9 +13,9 @@ afterEach(() => jest.resetModules());
 
 const load = () => require(packagePath);
 
-async function loadIsolated() {
+function loadIsolated() {
   let isolated;
-  await jest.isolateModulesAsync(async () => {
+  jest.isolateModules(() => {
     isolated = load();
   });
   return isolated;
@@ -27,7 +27,7 @@ test('copies of the package work side by side', async () => {
     jest.resetModules();
     copies.push(load());
   }
-  copies.push(await loadIsolated(), await loadIsolated());
+  copies.push(loadIsolated(), loadIsolated());
   expect(new Set(copies.map(({ KeycloakTokenManager }) => KeycloakTokenManager)).size).toBe(13);
   const managers = copies.map((copy) => open(copy));
   const tokens = await Promise.all(managers.map((manager) => manager.getToken()));
@@ -41,7 +41,7 @@ test('copies of the package work side by side', async () => {
 
 test('every copy throws errors of its own class', async () => {
   parts.endpoint.setSecret('test-client', 'another');
-  const copies = [load(), await loadIsolated()];
+  const copies = [load(), loadIsolated()];
   for (const copy of copies) {
     const manager = open(copy);
     const error = await manager.getToken().catch((reason) => reason);

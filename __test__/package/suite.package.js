@@ -11,6 +11,7 @@ const { findPlatformPackage } = require('../../tools/package/platform-package.js
 const { foreignNode, isEmulated } = require('../../tools/package/foreign-node.js');
 const { ownTarget, targets } = require('../../tools/package/targets.js');
 const { CORE } = require('../../tools/test-core.js');
+const jestConfig = require('../../tools/jest.config.js');
 const { makeCertificates } = require('../../tools/certificates.js');
 const { ROOT, builtTargets, installByHand, readMain, readPackage } = require('./support/dist.js');
 const { LIMIT_MS, makeProject } = require('./support/project.js');
@@ -54,7 +55,12 @@ for (const name of builtTargets()) {
       const project = makeProject(t, { 'https.js': HTTPS });
       for (const [file, content] of readMain().files) project.write(file, content);
       installByHand(project.folder, readPackage(findPlatformPackage(name)));
-      for (const part of ['support', 'programs', ...CORE.map((suite) => `${suite}.test.js`)]) {
+      for (const part of [
+        'support',
+        'programs',
+        'jest',
+        ...CORE.map((suite) => `${suite}.test.js`),
+      ]) {
         const to = path.join(project.folder, '__test__', part);
         cpSync(path.join(ROOT, '__test__', part), to, { recursive: true });
       }
@@ -77,6 +83,17 @@ for (const name of builtTargets()) {
         if (output !== undefined) assert.match(output, /^# pass [1-9]\d*\n# fail 0$/m);
       });
     }
+
+    it('passes the suite of Jest', {
+      skip: name !== ownTarget() && 'Jest is tested once',
+    }, async (t) => {
+      const node = await layOut(t);
+      const config = { ...jestConfig, rootDir: undefined, roots: ['<rootDir>/__test__/jest'] };
+      const args = ['--ci', '--detectOpenHandles', '--json', '--config', JSON.stringify(config)];
+      const jest = path.join(ROOT, 'node_modules', 'jest', 'bin', 'jest.js');
+      const { success, openHandles } = JSON.parse(await node(jest, ...args));
+      assert.deepEqual([success, openHandles], [true, []]);
+    });
 
     it('speaks https, and trusts the given authority', async (t) => {
       const node = await layOut(t);

@@ -6,6 +6,10 @@
 const { setTimeout: delay } = require('node:timers/promises');
 const { block, open, tell } = require('./program.js');
 
+/** The seconds that are left of a token. */
+const leftOf = (token) =>
+  JSON.parse(Buffer.from(token.split('.')[1], 'base64url')).exp - Date.now() / 1000;
+
 const tasks = {
   /** The first caller after the event loop was blocked between the two times. */
   async 'between calls'(from, until) {
@@ -19,13 +23,12 @@ const tasks = {
     const asked = performance.now();
     const token = await one.getToken();
     const ms = performance.now() - asked;
-    const { exp } = JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
     tell({
       ms,
       counters: { hits, acquisitions },
       wasCached: cached === first,
       isNew: token !== first,
-      left: exp - Date.now() / 1000,
+      left: leftOf(token),
     });
   },
 
@@ -36,6 +39,20 @@ const tasks = {
     tell('asked');
     block(busyMs);
     tell([await first, await manager.getToken()]);
+  },
+
+  /** Callers of every kind whose event loop is blocked until the token has expired. */
+  async 'past the life'(busyMs) {
+    const manager = open();
+    const waiting = [
+      manager.getToken(),
+      manager.getToken(),
+      manager.getAccessToken().then(({ token }) => token),
+      manager.getToken({ signal: new AbortController().signal }),
+    ];
+    block(busyMs);
+    const tokens = new Set(await Promise.all(waiting));
+    tell({ count: tokens.size, left: Math.min(...Array.from(tokens, leftOf)) });
   },
 
   /** A caller whose deadline passes before the event loop can read Node's certificates. */

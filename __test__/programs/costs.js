@@ -1,7 +1,7 @@
 'use strict';
 
-// Prints the separate costs of loading Node's https client, loading the package, creating a manager
-// and getting the first token.
+// Prints the separate costs of loading Node's https client, loading the package, creating a manager,
+// calling a closed one, and getting the first token.
 
 const { lstatSync, readFileSync, readdirSync, readlinkSync } = require('node:fs');
 const { performance } = require('node:perf_hooks');
@@ -46,17 +46,23 @@ async function main() {
   const required = since(before);
 
   before = look();
-  const manager = new KeycloakTokenManager({
-    tokenEndpoint: process.argv[2],
-    clientId: 'test-client',
-    clientSecret: 'test-secret',
-  });
+  const client = { clientId: 'test-client', clientSecret: 'test-secret' };
+  const options = { tokenEndpoint: process.argv[2], ...client };
+  const manager = new KeycloakTokenManager(options);
   const constructed = since(before);
+
+  before = look();
+  const unused = new KeycloakTokenManager(options);
+  await unused.close();
+  const { code } = await unused.getToken().catch((error) => error);
+  unused.clearCache();
+  unused.invalidateToken('token');
+  const closed = { ...since(before), code };
 
   before = look();
   await manager.getToken();
   const token = since(before);
-  process.stdout.write(`${JSON.stringify({ https, required, constructed, token })}\n`);
+  process.stdout.write(`${JSON.stringify({ https, required, constructed, closed, token })}\n`);
 }
 
 main();

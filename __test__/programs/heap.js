@@ -1,7 +1,7 @@
 'use strict';
 
 // Run with `--expose-gc`. Arguments: token endpoint, source of the secret, its file. Standard input:
-// the secret and the token, equally long, which reach this process in no other way. Prints how often
+// a line of the secret and the token, equally long, which reach this process in no other way. Prints how often
 // each occurs in the heap over the life of a manager.
 
 const { once } = require('node:events');
@@ -50,11 +50,10 @@ async function count(marks) {
 }
 
 async function main() {
-  const [input] = await once(process.stdin, 'data');
-  const marks = {
-    secret: input.subarray(0, input.length / 2),
-    token: input.subarray(input.length / 2),
-  };
+  const [line] = await once(process.stdin, 'data');
+  process.stdin.destroy();
+  const half = (line.length - 1) / 2;
+  const marks = { secret: line.subarray(0, half), token: line.subarray(half, 2 * half) };
   const manager = open({ ...credentials[source](marks.secret), backgroundRefresh: false });
   const seen = {};
   const look = async (name) => {

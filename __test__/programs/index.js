@@ -4,15 +4,16 @@
 
 const assert = require('node:assert/strict');
 const { spawn } = require('node:child_process');
-const { EventEmitter, on, once } = require('node:events');
+const { once } = require('node:events');
 const path = require('node:path');
+const readline = require('node:readline');
 
 const LIMIT_MS = 20_000;
 
 /** A running program, which prints lines of JSON. */
 class Program {
   #child;
-  #printed;
+  #lines;
   #errors = '';
   #printedAt;
   #exit;
@@ -34,16 +35,10 @@ class Program {
     this.#child.stderr.setEncoding('utf8').on('data', (text) => {
       this.#errors += text;
     });
-    const printer = new EventEmitter();
-    this.#printed = on(printer, 'line', { close: ['end'] });
-    let rest = '';
-    this.#child.stdout.setEncoding('utf8').on('data', (text) => {
+    this.#child.stdout.on('data', () => {
       this.#printedAt = now();
-      const lines = (rest + text).split('\n');
-      rest = lines.pop();
-      for (const line of lines) printer.emit('line', JSON.parse(line));
     });
-    this.#child.stdout.on('end', () => printer.emit('end'));
+    this.#lines = readline.createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
   }
 
   get pid() {
@@ -52,25 +47,23 @@ class Program {
 
   /** The next value that it prints. */
   async next() {
-    const { value, done } = await this.#printed.next();
+    const { value, done } = await this.#lines.next();
     if (done) {
       const { code, signal, errors } = await this.ended();
       assert.fail(`ended with ${signal ?? code} without another value: ${errors}`);
     }
-    return value[0];
+    return JSON.parse(value);
   }
 
-  /** Lets a waiting program continue. */
-  goOn() {
-    this.#child.stdin.write('\n');
+  /** Lets a waiting program continue, which may read the text. */
+  goOn(text = '') {
+    this.#child.stdin.write(`${text}\n`);
   }
 
   /** The kind and the time of its end, and its remaining output. */
   async ended() {
     const printed = [];
-    for await (const [value] of { [Symbol.asyncIterator]: () => this.#printed }) {
-      printed.push(value);
-    }
+    for await (const line of this.#lines) printed.push(JSON.parse(line));
     const ended = await this.#exit;
     return { ...ended, printed, printedAt: this.#printedAt, errors: this.#errors };
   }
@@ -84,9 +77,7 @@ class Program {
 }
 
 /** A time that can be compared with the end of a program. */
-function now() {
-  return performance.now();
-}
+const now = () => performance.now();
 
 const run = (t, name, args = [], options = {}) => new Program(t, name, args, options);
 

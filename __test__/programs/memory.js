@@ -37,28 +37,6 @@ const tasks = {
     tell({ code: error.code, message: error.message, grown: figure('VmHWM') - before });
   },
 
-  /** Tokens, cleared and abandoned in turn, of managers that come and go. */
-  async churn() {
-    const rounds = async (count) => {
-      for (let round = 0; round < count; round += 1) {
-        const manager = open({ name: `round ${round}` });
-        await Promise.all(Array.from({ length: 10 }, (_, call) => acquire(manager, call)));
-        if (round % 2 === 0) await manager.close();
-      }
-    };
-    const acquire = async (manager, call) => {
-      const leaving = new AbortController();
-      const left = manager.getToken({ signal: leaving.signal });
-      if (call % 3 === 0) leaving.abort();
-      manager.clearCache();
-      await left.catch(() => {});
-    };
-    await rounds(100);
-    const before = await resident();
-    await rounds(200);
-    tell({ grown: (await resident()) - before });
-  },
-
   /** Many managers that are never closed, and then one that stays. */
   async drop() {
     const references = [];

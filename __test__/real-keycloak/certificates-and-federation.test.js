@@ -5,18 +5,17 @@
 'use strict';
 
 const assert = require('node:assert/strict');
-const { once } = require('node:events');
-const { writeFile } = require('node:fs/promises');
-const https = require('node:https');
+const { randomUUID } = require('node:crypto');
+const { writeFileSync } = require('node:fs');
+const http = require('node:http');
 const { createServer } = require('node:net');
-const path = require('node:path');
 const { after, before, test } = require('node:test');
 const { inspect } = require('node:util');
 
 const { makeCertificates } = require('../../tools/certificates.js');
+const { makeFile } = require('../support/files.js');
 const { listen } = require('../support/listen');
 const { rejection } = require('../support/manager');
-const { startAssertionIssuer } = require('./support/client-keys');
 const { differenceOf, optionsFor } = require('./support/differences');
 const {
   claimsOf,
@@ -36,11 +35,11 @@ const NEWEST = { options: ['--http-management-scheme=http', '--features=spiffe']
 const ISSUERS = [
   {
     what: 'an OIDC issuer',
-    provider: ({ url, jwksUrl }) => ({
+    provider: (url) => ({
       providerId: 'oidc',
       config: {
         issuer: url,
-        jwksUrl,
+        jwksUrl: `${url}/keys`,
         useJwksUrl: 'true',
         validateSignature: 'true',
         supportsClientAssertions: 'true',
@@ -51,26 +50,51 @@ const ISSUERS = [
       },
     }),
     subject: 'an-agent',
-    claims: ({ url }) => ({ iss: url }),
+    claims: (url) => ({ iss: url }),
     isSingleUse: true,
   },
   {
     what: 'a Kubernetes service account',
-    provider: ({ url }) => ({ providerId: 'kubernetes', config: { issuer: url } }),
+    provider: (url) => ({ providerId: 'kubernetes', config: { issuer: url } }),
     subject: 'system:serviceaccount:team1:agent',
-    claims: ({ url }) => ({ iss: url }),
+    claims: (url) => ({ iss: url }),
   },
   {
     what: 'a SPIFFE identity',
-    provider: ({ bundleUrl }) => ({
+    provider: (url) => ({
       providerId: 'spiffe',
-      config: { trustDomain: 'spiffe://example.org', bundleEndpoint: bundleUrl },
+      config: { trustDomain: 'spiffe://example.org', bundleEndpoint: `${url}/bundle` },
     }),
     subject: 'spiffe://example.org/ns/team1/sa/agent',
-    claims: () => ({ iss: undefined }),
+    claims: () => ({}),
     options: { clientAssertionType: SPIFFE },
   },
 ];
+
+/** An issuer of assertions: its keys are at `/keys`, and at `/bundle` as SPIFFE has them. */
+async function startAssertionIssuer() {
+  const { SignJWT, exportJWK, generateKeyPair } = await import('jose');
+  const { privateKey, publicKey } = await generateKeyPair('RS256');
+  const key = { ...(await exportJWK(publicKey)), kid: randomUUID(), alg: 'RS256' };
+  const documents = {
+    '/.well-known/openid-configuration': () => ({ issuer: url, jwks_uri: `${url}/keys` }),
+    '/keys': () => ({ keys: [{ ...key, use: 'sig' }] }),
+    '/bundle': () => ({ keys: [{ ...key, use: 'jwt-svid' }] }),
+  };
+  const server = http.createServer((request, response) => {
+    const document = documents[request.url];
+    response.writeHead(document ? 200 : 404, { 'content-type': 'application/json' });
+    response.end(JSON.stringify(document?.() ?? {}));
+  });
+  const { url, stop } = await listen(undefined, server);
+  const issue = (claims) =>
+    new SignJWT({ jti: randomUUID(), ...claims })
+      .setProtectedHeader({ alg: 'RS256', kid: key.kid, typ: 'JWT' })
+      .setIssuedAt()
+      .setExpirationTime('5m')
+      .sign(privateKey);
+  return { url, issue, stop };
+}
 
 let certificates;
 let httpsPort;
@@ -104,29 +128,25 @@ describeWithKeycloak('clients with a voucher', suite, (keycloak) => {
     assertions = await startAssertionIssuer();
   });
   after(async () => {
-    await assertions?.close();
+    await assertions?.stop();
     certificates?.remove();
   });
 
-  const manageSecure = (t, options) => manage(t, { ca: certificates.ca.cert, ...options });
-  const failureOf = (manager, code) => rejection(manager.getToken(), code);
-
-  async function clientOfCertificate() {
+  /** A client of which Keycloak expects the certificate of `agent`, and options with another one. */
+  async function startWith(t, { cert, key }, place = { issuer: secure }, attributes = {}) {
     const { clientId } = await createClient(keycloak, {
       clientAuthenticatorType: 'client-x509',
-      attributes: { 'x509.subjectdn': 'CN=agent' },
+      attributes: { 'x509.subjectdn': 'CN=agent', ...attributes },
     });
-    return clientId;
+    const pair = { clientCertificate: cert, clientKey: key };
+    const manager = manage(t, { ca: certificates.ca.cert, ...place, clientId, ...pair });
+    return { clientId, manager };
   }
-
-  const shown = ({ cert, key }) => ({ clientCertificate: cert, clientKey: key });
-  const endpointOf = (realmUrl) => `${realmUrl}/protocol/openid-connect/token`;
+  const endpoint = () => ({ tokenEndpoint: `${secure}/protocol/openid-connect/token` });
 
   test('a certificate authenticates a client at the endpoint and by the issuer', async (t) => {
-    const clientId = await clientOfCertificate();
-    const certificate = shown(certificates.client('agent'));
-    for (const place of [{ tokenEndpoint: endpointOf(secure) }, { issuer: secure }]) {
-      const manager = manageSecure(t, { ...place, clientId, ...certificate });
+    for (const place of [endpoint(), { issuer: secure }]) {
+      const { clientId, manager } = await startWith(t, certificates.client('agent'), place);
       for (const forceRefresh of [false, true]) {
         assert.equal(claimsOf(await manager.getToken({ forceRefresh })).azp, clientId);
       }
@@ -134,13 +154,9 @@ describeWithKeycloak('clients with a voucher', suite, (keycloak) => {
   });
 
   test('a certificate of another client is refused at the endpoint of the document', async (t) => {
-    const document = await readDocument(secure, certificates.ca.cert);
-    assert.equal(document.mtls_endpoint_aliases.token_endpoint, document.token_endpoint);
-    const clientId = await clientOfCertificate();
-    const stranger = shown(certificates.client('stranger'));
-    const manager = manageSecure(t, { issuer: secure, clientId, ...stranger });
-    const error = await failureOf(manager, 'ERR_KEYCLOAK_OAUTH');
-    assert.equal(error.tokenEndpoint, document.mtls_endpoint_aliases.token_endpoint);
+    const { manager } = await startWith(t, certificates.client('stranger'));
+    const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
+    assert.equal(error.tokenEndpoint, endpoint().tokenEndpoint);
     assert.deepEqual([error.status, error.oauthError], [401, 'invalid_client']);
     assert.match(error.message, /the certificate is wrong/);
   });
@@ -148,10 +164,7 @@ describeWithKeycloak('clients with a voucher', suite, (keycloak) => {
   test('a certificate of an unknown authority ends the connection', async (t) => {
     const foreign = makeCertificates();
     t.after(() => foreign.remove());
-    const clientId = await clientOfCertificate();
-    const tokenEndpoint = endpointOf(secure);
-    const certificate = shown(foreign.client('agent'));
-    const manager = manageSecure(t, { tokenEndpoint, clientId, ...certificate });
+    const { manager } = await startWith(t, foreign.client('agent'), endpoint());
     // Whether the refusal arrives in the handshake depends on the version of TLS.
     const error = await manager.getToken().catch((reason) => reason);
     assert.match(error.code, /^ERR_KEYCLOAK_(TLS|NETWORK)$/);
@@ -159,72 +172,48 @@ describeWithKeycloak('clients with a voucher', suite, (keycloak) => {
   });
 
   test('tokens can be bound to the certificate', async (t) => {
-    const { clientId } = await createClient(keycloak, {
-      clientAuthenticatorType: 'client-x509',
-      attributes: {
-        'x509.subjectdn': 'CN=agent',
-        'tls.client.certificate.bound.access.tokens': 'true',
-      },
-    });
-    const certificate = shown(certificates.client('agent'));
-    const manager = manageSecure(t, { issuer: secure, clientId, ...certificate });
+    const bound = { 'tls.client.certificate.bound.access.tokens': 'true' };
+    const { manager } = await startWith(t, certificates.client('agent'), undefined, bound);
     assert.equal(typeof claimsOf(await manager.getToken()).cnf['x5t#S256'], 'string');
   });
 
   for (const { what, provider, subject, claims, options, isSingleUse } of ISSUERS) {
-    test(
-      `${what} authenticates a client from a file that is renewed`,
-      optionsFor(FEDERATION),
-      async (t) => {
-        const realm = await createRealm(t, keycloak);
-        await realm.admin('POST', '/identity-provider/instances', {
-          alias: 'issuer',
-          enabled: true,
-          ...provider(assertions),
-        });
-        const { clientId } = await createClient(keycloak, {
-          realm: realm.name,
-          clientAuthenticatorType: 'federated-jwt',
-          attributes: { 'jwt.credential.issuer': 'issuer', 'jwt.credential.sub': subject },
-        });
-        const file = path.join(certificates.directory, `assertion-${realm.name}`);
-        const renew = (more) =>
-          writeFile(
-            file,
-            assertions.issue({ ...claims(assertions), sub: subject, aud: realm.realmUrl, ...more }),
-          );
-        const { tokenEndpoint } = realm;
-        const make = () =>
-          manageSecure(t, { tokenEndpoint, clientId, clientAssertionFile: file, ...options });
+    const name = `${what} authenticates a client from a file that is renewed`;
+    test(name, optionsFor(FEDERATION), async (t) => {
+      const realm = await createRealm(t, keycloak);
+      await realm.admin('POST', '/identity-provider/instances', {
+        alias: 'issuer',
+        enabled: true,
+        ...provider(assertions.url),
+      });
+      const { clientId } = await createClient(keycloak, {
+        realm: realm.name,
+        clientAuthenticatorType: 'federated-jwt',
+        attributes: { 'jwt.credential.issuer': 'issuer', 'jwt.credential.sub': subject },
+      });
+      const issue = (sub) =>
+        assertions.issue({ ...claims(assertions.url), sub, aud: realm.realmUrl });
+      const clientAssertionFile = makeFile(t, await issue(subject));
+      const { tokenEndpoint } = realm;
+      const start = () => manage(t, { tokenEndpoint, clientId, clientAssertionFile, ...options });
 
-        await renew();
-        const manager = make();
-        assert.equal(claimsOf(await manager.getToken()).azp, clientId);
-        if (isSingleUse) {
-          const error = await manager.getToken({ forceRefresh: true }).catch((reason) => reason);
-          assert.equal(error.oauthErrorDescription, 'Token reuse detected');
-          assert.doesNotMatch(inspect(error), /eyJ/);
-        } else {
-          const token = await manager.getToken({ forceRefresh: true });
-          assert.equal(claimsOf(token).azp, clientId, 'the same assertion again');
-        }
-        await renew();
-        assert.equal(claimsOf(await make().getToken()).azp, clientId);
+      const manager = start();
+      assert.equal(claimsOf(await manager.getToken()).azp, clientId);
+      if (isSingleUse) {
+        const error = await manager.getToken({ forceRefresh: true }).catch((reason) => reason);
+        assert.equal(error.oauthErrorDescription, 'Token reuse detected');
+        assert.doesNotMatch(inspect(error), /eyJ/);
+      } else {
+        const token = await manager.getToken({ forceRefresh: true });
+        assert.equal(claimsOf(token).azp, clientId, 'the same assertion again');
+      }
+      writeFileSync(clientAssertionFile, await issue(subject));
+      assert.equal(claimsOf(await start().getToken()).azp, clientId);
 
-        await renew({ sub: `${subject}-of-another` });
-        const error = await failureOf(make(), 'ERR_KEYCLOAK_OAUTH');
-        assert.equal(error.oauthError, 'invalid_client');
-        assert.match(error.message, /the assertion/);
-      },
-    );
+      writeFileSync(clientAssertionFile, await issue(`${subject}-of-another`));
+      const error = await rejection(start().getToken(), 'ERR_KEYCLOAK_OAUTH');
+      assert.equal(error.oauthError, 'invalid_client');
+      assert.match(error.message, /the assertion/);
+    });
   }
 });
-
-/** The discovery document of a realm, over https. */
-async function readDocument(realmUrl, ca) {
-  const url = `${realmUrl}/.well-known/openid-configuration`;
-  const [response] = await once(https.get(url, { ca, agent: false }), 'response');
-  let text = '';
-  for await (const chunk of response) text += chunk;
-  return JSON.parse(text);
-}

@@ -5,11 +5,9 @@
 'use strict';
 
 const assert = require('node:assert/strict');
-const { mkdtemp, rm, writeFile } = require('node:fs/promises');
-const { tmpdir } = require('node:os');
-const path = require('node:path');
+const { writeFile } = require('node:fs/promises');
 const { test } = require('node:test');
-const { setInterval: ticks, setTimeout: delay } = require('node:timers/promises');
+const { setInterval: ticks } = require('node:timers/promises');
 
 const {
   claimsOf,
@@ -19,10 +17,13 @@ const {
   manage,
   secretOf,
 } = require('./support/keycloak');
-const { byIntrospection, byKeys, startVerifyingApi } = require('./support/verifying-api');
+const { startLoad } = require('./support/outages');
+const { startVerifyingApi } = require('./support/verifying-api');
+const { makeFile } = require('../support/files.js');
 const { recorder } = require('../support/manager.js');
 
 const TICK_MS = 10;
+const CALLS_PER_SECOND = 100;
 /** The longest cool-down, and time for a slow machine. */
 const PATIENCE_MS = 90_000;
 /** The end that the manager keeps to is found by a timer. */
@@ -36,42 +37,34 @@ const CALLERS = 10;
 /** About the time from the refresh of a token of 3 s to its expiry. */
 const SLOW_MS = 500;
 
-/** A client may ask about tokens that are for it. */
-const audience = (clientId) => ({
-  name: 'audience',
-  protocol: 'openid-connect',
-  protocolMapper: 'oidc-audience-mapper',
-  config: { 'included.client.audience': clientId, 'access.token.claim': 'true' },
-});
-
 const lifespan = (seconds) => ({ attributes: { 'access.token.lifespan': String(seconds) } });
 
-/** Changes that make the server refuse a working client, how to undo them, and the error. */
+/** Changes that make the server refuse a working client, how to undo them, and the message. */
 const REVERSIBLE = [
   {
     what: 'a disabled client',
     spoil: ({ client }) => client.change({ enabled: false }),
     mend: ({ client }) => client.change({ enabled: true }),
-    expected: ['invalid_client', 401, /is unknown or disabled/],
+    expected: /status 401 invalid_client .*is unknown or disabled/,
   },
   {
     what: 'a disabled realm',
     needsRealm: true,
     spoil: ({ realm }) => realm.admin('PUT', '', { enabled: false }),
     mend: ({ realm }) => realm.admin('PUT', '', { enabled: true }),
-    expected: ['access_denied', 403, /the realm is disabled/],
+    expected: /status 403 access_denied .*the realm is disabled/,
   },
   {
     what: 'a service account that is turned off',
     spoil: ({ client }) => client.change({ serviceAccountsEnabled: false }),
     mend: ({ client }) => client.change({ serviceAccountsEnabled: true }),
-    expected: ['unauthorized_client', 401, /the service account of client .* is off/],
+    expected: /status 401 unauthorized_client .*the service account of client .* is off/,
   },
   {
     what: 'a regenerated secret, given as a string',
     spoil: ({ client }) => client.rotateSecret(),
     mend: ({ client }) => client.change({ secret: client.secret }),
-    expected: ['unauthorized_client', 401, /the secret of client .* is wrong/],
+    expected: /status 401 unauthorized_client .*the secret of client .* is wrong/,
   },
 ];
 
@@ -82,52 +75,42 @@ describeWithKeycloak('changes at a real Keycloak', { concurrency: true }, (keycl
   test('tokens of three seconds serve half a minute of load, valid at every call', async (t) => {
     const clientId = 'short';
     const { tokenEndpoint, realmUrl } = keycloak;
-    const isValid = byKeys(`${realmUrl}/protocol/openid-connect/certs`, UNDER_WAY_MS);
     const { logger, at } = recorder();
     const options = { tokenEndpoint, clientId, clientSecret: secretOf(clientId), logger };
-    const { manager, statuses } = await startVerifyingApi(t, isValid, options);
-    const seen = new Set();
+    const { manager, statuses } = await startVerifyingApi(t, realmUrl, options, UNDER_WAY_MS);
+    const load = startLoad(t, manager, CALLS_PER_SECOND);
     const end = Date.now() + LOAD_MS;
-    let calls = 0;
-    const takeTokens = async () => {
-      for await (const _ of ticks(TICK_MS)) {
-        const askedAt = Date.now();
-        const token = await manager.getToken();
-        const late = askedAt - claimsOf(token).exp * 1000;
-        const waited = Date.now() - askedAt;
-        assert.ok(late < ROUNDED_MS, `asked ${late} ms after it expired, given ${waited} ms later`);
-        seen.add(token);
-        calls += 1;
-        if (Date.now() > end) return;
-      }
-    };
-    const callApi = async () => {
-      for await (const _ of ticks(TICK_MS)) {
-        assert.equal((await manager.fetch('agents')).status, 200);
-        calls += 1;
-        if (Date.now() > end) return;
-      }
-    };
-    await Promise.all([callApi(), ...Array.from({ length: CALLERS }, takeTokens)]);
+    for await (const _ of ticks(TICK_MS)) {
+      assert.equal((await manager.fetch('agents')).status, 200);
+      if (Date.now() > end) break;
+    }
+    await load.stop();
+    assert.deepEqual(load.failed(), []);
+    for (const { begun, ended, token } of load.calls) {
+      const late = begun - claimsOf(token).exp * 1000;
+      assert.ok(late < ROUNDED_MS, `asked ${late} ms after it expired, took ${ended - begun} ms`);
+    }
+    const tokens = new Set(load.calls.map(({ token }) => token)).size;
     const { counters, lastFailure } = manager.snapshot();
     assert.equal(lastFailure, undefined);
     assert.ok(statuses.length > 50 && statuses.every((status) => status === 200));
-    assert.ok(seen.size >= 10, `${seen.size} tokens`);
+    assert.ok(tokens >= 10, `${tokens} tokens`);
     // On a busy machine a refresh may be late, but not as a rule. A token that Keycloak takes longer
     // for than the old one lives is waited for.
-    const waited = calls - counters.hits;
     const durations = at('debug').map((line) => Number(/in (\d+) ms/.exec(line)?.[1]));
-    const slow = durations.filter((ms) => ms > SLOW_MS).length;
-    const most = (CALLERS + 1) * (1 + seen.size / 4 + slow);
-    assert.ok(waited <= most, `${waited} calls waited, ${slow} slow answers`);
+    const isWaitedFor = (ms, index) => index <= durations.length / 4 || ms > SLOW_MS;
+    const waitMs = durations
+      .sort((one, other) => other - one)
+      .filter(isWaitedFor)
+      .reduce((sum, ms) => sum + ms, 0);
+    const waited = load.calls.length + statuses.length - counters.hits;
+    const most = durations.length + (waitMs / 1000) * CALLS_PER_SECOND;
+    assert.ok(waited <= most, `${waited} calls waited, for answers in ${durations} ms`);
   });
 
   test('a secret regenerated behind a file is used without a failed call', async (t) => {
     const { clientId, secret, rotateSecret } = await createClient(keycloak, lifespan(10));
-    const folder = await mkdtemp(path.join(tmpdir(), 'client-secret-'));
-    t.after(() => rm(folder, { recursive: true }));
-    const clientSecretFile = path.join(folder, 'secret');
-    await writeFile(clientSecretFile, secret);
+    const clientSecretFile = makeFile(t, secret);
     const manager = manageHere(t, { clientId, clientSecretFile });
     await manager.getToken();
     await writeFile(clientSecretFile, await rotateSecret());
@@ -158,9 +141,7 @@ describeWithKeycloak('changes at a real Keycloak', { concurrency: true }, (keycl
       const early = held.expiresAt - failure.at;
       assert.ok(early <= TIMER_MS, `${early} ms before the end of the last token`);
       assert.equal(failure.error.code, 'ERR_KEYCLOAK_OAUTH');
-      const [oauthError, status, advice] = expected;
-      assert.deepEqual([failure.error.oauthError, failure.error.status], [oauthError, status]);
-      assert.match(failure.error.message, advice);
+      assert.match(failure.error.message, expected);
       assert.equal(manager.snapshot().state, 'failing');
       await mend({ client, realm });
       const { given } = await firstOf(manager, (outcome) => outcome.given !== undefined);
@@ -172,9 +153,9 @@ describeWithKeycloak('changes at a real Keycloak', { concurrency: true }, (keycl
   test('a removed signing key costs one acquisition, however many calls meet it', async (t) => {
     const realm = await createRealm(t, keycloak);
     const { clientId, secret: clientSecret } = await createClient(keycloak, { realm: realm.name });
-    const { tokenEndpoint, jwksUrl } = realm;
+    const { tokenEndpoint, realmUrl } = realm;
     const options = { tokenEndpoint, clientId, clientSecret };
-    const { manager, statuses } = await startVerifyingApi(t, byKeys(jwksUrl), options);
+    const { manager, statuses } = await startVerifyingApi(t, realmUrl, options);
     const callAll = () => Promise.all(Array.from({ length: CALLERS }, () => manager.fetch('a')));
     await callAll();
     const first = await manager.getToken();
@@ -189,29 +170,9 @@ describeWithKeycloak('changes at a real Keycloak', { concurrency: true }, (keycl
     assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200]);
     assert.ok(statuses.includes(401), 'the old token was refused');
     const second = await manager.getToken();
-    assert.notEqual(kidOf(second), kidOf(first));
+    const { decodeProtectedHeader } = await import('jose');
+    assert.notEqual(decodeProtectedHeader(second).kid, decodeProtectedHeader(first).kid);
     assert.equal(manager.snapshot().counters.acquisitions, 2);
-  });
-
-  test('a token from before a not-before date is replaced once it is refused', async (t) => {
-    const api = { clientId: 'api', secret: 'secret-of-api' };
-    const realm = await createRealm(t, keycloak, { clients: [api] });
-    const { clientId, secret: clientSecret } = await createClient(keycloak, {
-      realm: realm.name,
-      protocolMappers: [audience(api.clientId)],
-    });
-    const options = { tokenEndpoint: realm.tokenEndpoint, clientId, clientSecret };
-    const { manager, statuses } = await startVerifyingApi(t, byIntrospection(realm, api), options);
-    assert.equal((await manager.fetch('agents')).status, 200);
-    const first = await manager.getToken();
-    const notBefore = claimsOf(first).iat + 1;
-    await realm.admin('PUT', '', { notBefore });
-    // A token of this very second would be too old as well.
-    await delay(Math.max(0, notBefore * 1000 - Date.now()));
-    assert.equal(await manager.getToken(), first, 'the client cannot know');
-    assert.equal((await manager.fetch('agents')).status, 200);
-    assert.deepEqual(statuses, [200, 401, 200]);
-    assert.ok(claimsOf(await manager.getToken()).iat >= notBefore);
   });
 });
 
@@ -241,8 +202,4 @@ async function rotateKey({ admin }) {
     config: { priority: ['200'], algorithm: ['RS256'] },
   });
   return () => admin('DELETE', `/components/${old.id}`);
-}
-
-function kidOf(token) {
-  return JSON.parse(Buffer.from(token.split('.')[0], 'base64url').toString('utf8')).kid;
 }

@@ -10,59 +10,49 @@ const { http, oauth, otherRealm, testRefusals } = require('./support/refusals');
 
 const GENERIC = 'Invalid client or Invalid client credentials';
 const NO_ASSERTION = 'Parameter client_assertion_type is missing';
-const NOT_NORMALIZED = 'Request path not normalized';
 const NO_CERTIFICATE = 'Client Certification missing for MTLS HoK Token Binding';
 const NO_PUBLIC = 'Public client not allowed to retrieve service account';
 const NO_ACCOUNT = 'Client not enabled to retrieve service account';
 const NOT_ACCEPTED = 'The accept header value did not match the value in @Produces';
 const ANOTHER_METHOD = /client "x509" .* the client requires another authentication method/;
 const NOT_AN_ENDPOINT = /not a token endpoint/;
-const WRONG_SECRET = 'canary-of-a-wrong-secret';
-const clientSecret = WRONG_SECRET;
+const clientSecret = 'canary-of-a-wrong-secret';
 const clientAuthentication = 'client_secret_basic';
 const client = (clientId) => ({ clientId, clientSecret: secretOf(clientId) });
-const isWrong = (clientId) => new RegExp(`secret of client "${clientId}" is wrong`);
 const inRealm = (path) => (keycloak) => `${keycloak.realmUrl}${path}`;
 const inProtocol = (path) => inRealm(`/protocol/openid-connect/${path}`);
 
-const CLIENTS = [
-  [
-    'a wrong secret',
-    { clientSecret },
-    oauth(401, 'unauthorized_client', GENERIC, isWrong('kagenti-api')),
-  ],
-  [
-    'a wrong secret in the header',
+const unauthorized = (...text) => oauth(401, 'unauthorized_client', ...text);
+const wrongSecret = (id) => unauthorized(GENERIC, new RegExp(`secret of client "${id}" is wrong`));
+const unknown = (advice) => oauth(401, 'invalid_client', GENERIC, advice);
+const invalidClient = (...text) => oauth(400, 'invalid_client', ...text);
+const invalidRequest = (...text) => oauth(400, 'invalid_request', ...text);
+const abnormal = (advice) =>
+  oauth(400, 'missingNormalization', 'Request path not normalized', advice);
+/** An error in prose of a URL that is not a token endpoint. */
+const elsewhere = (status, error, advice = NOT_AN_ENDPOINT) => http(status, error, advice);
+
+const CLIENTS = {
+  'a wrong secret': [{ clientSecret }, wrongSecret('kagenti-api')],
+  'a wrong secret in the header': [
     { clientSecret, clientAuthentication },
-    oauth(401, 'unauthorized_client', GENERIC, isWrong('kagenti-api')),
+    wrongSecret('kagenti-api'),
   ],
-  [
-    'a secret that has expired',
-    client('expired'),
-    oauth(401, 'unauthorized_client', GENERIC, isWrong('expired')),
-  ],
-  [
-    'an unknown client',
+  'a secret that has expired': [client('expired'), wrongSecret('expired')],
+  'an unknown client': [
     { clientId: 'nobody', clientSecret },
-    oauth(401, 'invalid_client', GENERIC, /client "nobody" is unknown/),
+    unknown(/client "nobody" is unknown/),
   ],
-  [
-    'an unknown client in the header',
+  'an unknown client in the header': [
     { clientId: 'nobody', clientSecret, clientAuthentication },
-    oauth(401, 'invalid_client', GENERIC, /client "nobody" is unknown/),
+    unknown(/client "nobody" is unknown/),
   ],
-  [
-    'a disabled client',
-    client('disabled'),
-    oauth(401, 'invalid_client', GENERIC, /client "disabled" is unknown or disabled/),
-  ],
-  [
-    'a client whose service account is off',
+  'a disabled client': [client('disabled'), unknown(/client "disabled" is unknown or disabled/)],
+  'a client whose service account is off': [
     client('no-sa'),
-    oauth(401, 'unauthorized_client', NO_ACCOUNT, /"no-sa" is off/),
+    unauthorized(NO_ACCOUNT, /"no-sa" is off/),
   ],
-  [
-    'a client whose service account has a disabled user',
+  'a client whose service account has a disabled user': [
     client('user-disabled'),
     oauth(
       401,
@@ -71,74 +61,56 @@ const CLIENTS = [
       /"user-disabled" is disabled/,
     ),
   ],
-  [
-    'a public client',
+  'a public client': [
     { clientId: 'public', clientSecret },
-    oauth(401, 'unauthorized_client', NO_PUBLIC, /turn on its client authentication/),
+    unauthorized(NO_PUBLIC, /turn on its client authentication/),
   ],
-  [
-    'a bearer-only client',
+  'a bearer-only client': [
     client('bearer-only'),
-    oauth(400, 'invalid_client', 'Bearer-only not allowed', /client "bearer-only" is bearer-only/),
+    invalidClient('Bearer-only not allowed', /client "bearer-only" is bearer-only/),
   ],
-  [
-    'a posted secret where only the header is allowed',
+  'a posted secret where only the header is allowed': [
     client('basic-only'),
-    oauth(
-      401,
-      'unauthorized_client',
+    unauthorized(
       'Invalid method used to get client secret. Client requires method ' +
         "'client_secret_basic' to obtain client secret from the request",
       /client "basic-only" .* set clientAuthentication/,
     ),
   ],
-  [
-    'a client that signs with its key',
+  'a client that signs with its key': [
     client('jwt'),
-    oauth(400, 'invalid_client', NO_ASSERTION, /"jwt" must authenticate with a signed JWT/),
+    invalidClient(NO_ASSERTION, /"jwt" must authenticate with a signed JWT/),
   ],
-  [
-    'a client that signs with its secret',
+  'a client that signs with its secret': [
     client('secret-jwt'),
-    oauth(400, 'invalid_client', NO_ASSERTION, /must authenticate with a signed JWT/),
+    invalidClient(NO_ASSERTION, /must authenticate with a signed JWT/),
   ],
-  [
-    'a client with a certificate',
-    client('x509'),
-    oauth(401, 'invalid_client', GENERIC, ANOTHER_METHOD),
-  ],
-  [
-    'a client with a certificate, its secret in the header',
+  'a client with a certificate': [client('x509'), unknown(ANOTHER_METHOD)],
+  'a client with a certificate, its secret in the header': [
     { ...client('x509'), clientAuthentication },
-    oauth(400, 'invalid_client', 'Missing client_id parameter', ANOTHER_METHOD),
+    invalidClient('Missing client_id parameter', ANOTHER_METHOD),
   ],
-  [
-    'a client that requires certificate-bound tokens',
+  'a client that requires certificate-bound tokens': [
     client('mtls-bound'),
-    oauth(400, 'invalid_request', NO_CERTIFICATE, /requires certificate-bound tokens/),
+    invalidRequest(NO_CERTIFICATE, /requires certificate-bound tokens/),
   ],
-  [
-    'a client that requires DPoP proofs',
+  'a client that requires DPoP proofs': [
     client('dpop'),
-    oauth(400, 'invalid_request', 'DPoP proof is missing', /client "dpop" requires DPoP/),
+    invalidRequest('DPoP proof is missing', /client "dpop" requires DPoP/),
   ],
-  [
-    'an unknown scope among good ones',
+  'an unknown scope among good ones': [
     { scope: ['address', 'no-such-scope'] },
     oauth(400, 'invalid_scope', 'Invalid scopes: address no-such-scope', /not assigned to client/),
   ],
-  [
-    'a disabled realm',
+  'a disabled realm': [
     otherRealm('disabled'),
     oauth(403, 'access_denied', 'Realm not enabled', /realm is disabled/),
   ],
-  [
-    'a realm that requires https',
+  'a realm that requires https': [
     { realm: { sslRequired: 'all' } },
     oauth(403, 'invalid_request', 'HTTPS required', /realm requires https .* use its https URL/),
   ],
-  [
-    'a client policy',
+  'a client policy': [
     {
       realm: {
         clientProfiles: {
@@ -158,24 +130,18 @@ const CLIENTS = [
         },
       },
     },
-    oauth(400, 'invalid_request', 'Request not allowed', /refused client .* client policies/),
+    invalidRequest('Request not allowed', /refused client .* client policies/),
   ],
-];
+};
 
 /** Wrong URLs, with answers in the shape of an OAuth error. */
-const LIKE_OAUTH = [
-  [
-    'a double slash',
+const LIKE_OAUTH = {
+  'a double slash': [
     ({ tokenEndpoint }) => tokenEndpoint.replace('/realms', '//realms'),
-    oauth(400, 'missingNormalization', NOT_NORMALIZED, /double slash, .* correct tokenEndpoint/),
+    abnormal(/double slash, .* correct tokenEndpoint/),
   ],
-  [
-    'an unnecessary escape',
-    inProtocol('%74oken'),
-    oauth(400, 'missingNormalization', NOT_NORMALIZED, /an unnecessary escape .* correct/),
-  ],
-  [
-    'a semicolon',
+  'an unnecessary escape': [inProtocol('%74oken'), abnormal(/an unnecessary escape .* correct/)],
+  'a semicolon': [
     inProtocol('token;a=b'),
     oauth(
       400,
@@ -184,80 +150,60 @@ const LIKE_OAUTH = [
       /a semicolon; correct/,
     ),
   ],
-  [
-    'the introspection endpoint',
+  'the introspection endpoint': [
     inProtocol('token/introspect'),
-    oauth(400, 'invalid_request', 'Token not provided.', NOT_AN_ENDPOINT),
+    invalidRequest('Token not provided.', NOT_AN_ENDPOINT),
   ],
-  [
-    'the authorization endpoint',
+  'the authorization endpoint': [
     inProtocol('auth'),
     oauth(400, 'Invalid parameter: redirect_uri', undefined, NOT_AN_ENDPOINT),
   ],
-  [
-    'the root of the server',
+  'the root of the server': [
     ({ url }) => `${url}/`,
     oauth(406, NOT_ACCEPTED, undefined, NOT_AN_ENDPOINT),
   ],
-];
+};
 
 /** Wrong URLs, with errors in prose. */
-const IN_PROSE = [
-  [
-    'a missing realm',
+const IN_PROSE = {
+  'a missing realm': [
     otherRealm('no-such-realm'),
-    http(404, 'Realm does not exist', /realm .* does not exist .* check tokenEndpoint/),
+    elsewhere(404, 'Realm does not exist', /realm .* does not exist .* check tokenEndpoint/),
   ],
-  [
-    'a wrong path in the realm',
+  'a wrong path in the realm': [
     inProtocol('tokens'),
-    http(405, 'HTTP 405 Method Not Allowed', /Keycloak's is .*openid-connect\/token/),
+    elsewhere(405, 'HTTP 405 Method Not Allowed', /Keycloak's is .*openid-connect\/token/),
   ],
-  [
-    'another protocol',
-    inRealm('/protocol/oidc/token'),
-    http(404, 'Protocol not found', NOT_AN_ENDPOINT),
-  ],
-  [
-    'the path of releases before 17',
+  'another protocol': [inRealm('/protocol/oidc/token'), elsewhere(404, 'Protocol not found')],
+  'the path of releases before 17': [
     ({ url, tokenEndpoint }) => tokenEndpoint.replace(url, `${url}/auth`),
-    http(404, 'Unable to find matching target resource method', NOT_AN_ENDPOINT),
+    elsewhere(404, 'Unable to find matching target resource method'),
   ],
-  ['the URL of the realm', inRealm(''), http(405, 'HTTP 405 Method Not Allowed', NOT_AN_ENDPOINT)],
-  [
-    'the URL of the discovery document',
+  'the URL of the realm': [inRealm(''), elsewhere(405, 'HTTP 405 Method Not Allowed')],
+  'the URL of the discovery document': [
     inRealm('/.well-known/openid-configuration'),
-    http(404, 'HTTP 404 Not Found', NOT_AN_ENDPOINT),
+    elsewhere(404, 'HTTP 404 Not Found'),
   ],
-  [
-    'the URL of the console',
+  'the URL of the console': [
     ({ url }) => `${url}/admin/`,
-    http(405, 'HTTP 405 Method Not Allowed', NOT_AN_ENDPOINT),
+    elsewhere(405, 'HTTP 405 Method Not Allowed'),
   ],
-];
+};
 
-const OTHERS = [
-  [
-    'the userinfo endpoint',
+const OTHERS = {
+  'the userinfo endpoint': [
     inProtocol('userinfo'),
     http(401, undefined, /the answer is not from an OAuth server; check tokenEndpoint/),
   ],
-  [
-    'https to the plain port',
+  'https to the plain port': [
     ({ tokenEndpoint }) => tokenEndpoint.replace('http:', 'https:'),
     { code: 'ERR_KEYCLOAK_TLS', advice: /does not speak TLS/ },
   ],
-  [
-    'the health of the server',
+  'the health of the server': [
     ({ managementUrl }) => `${managementUrl}/health`,
-    {
-      code: 'ERR_KEYCLOAK_PROTOCOL',
-      status: 200,
-      advice: /has no access_token/,
-    },
+    { code: 'ERR_KEYCLOAK_PROTOCOL', status: 200, advice: /has no access_token/ },
   ],
-  [
-    'an uncaught error of the server',
+  'an uncaught error of the server': [
     client('broken'),
     {
       ...http(500, 'unknown_error', /the server, or a gateway in front of it, is unavailable/),
@@ -265,9 +211,9 @@ const OTHERS = [
       description: 'For more on this error consult the server log.',
     },
   ],
-];
+};
 
 describeWithKeycloak('a refusal of a real Keycloak:', {}, (keycloak) => {
-  testRefusals(keycloak, [...CLIENTS, ...LIKE_OAUTH, ...OTHERS]);
+  testRefusals(keycloak, { ...CLIENTS, ...LIKE_OAUTH, ...OTHERS });
   testRefusals(keycloak, IN_PROSE, differenceOf('an error in prose').expected);
 });

@@ -6,9 +6,8 @@ const { writeFile, rename } = require('node:fs/promises');
 const { setTimeout: delay } = require('node:timers/promises');
 const { random } = require('./random.js');
 
-/** The shortest and the longest time in one mood, in ms. */
+/** The shortest and the longest time, in ms, of a mood and between two changes of a secret. */
 const MOOD_MS = [300, 2_500];
-const OFFLINE_MS = [100, 900];
 const ROTATION_MS = [500, 3_000];
 /** Lives of tokens, in s, that are short for many acquisitions. */
 const LIVES = [2, 3, 4, 5, 8];
@@ -33,84 +32,11 @@ const ANSWERS = {
   flood: () => ({ fault: 'flood' }),
   redirect: () => ({ fault: 'redirect' }),
 };
-
-const any = Object.fromEntries(Object.keys(ANSWERS).map((name) => [name, 1]));
-
-/** The weights of the answers, by mood. */
-const MOODS = {
-  well: { token: 1 },
-  mixed: { ...any, token: 20, slow: 5 },
-  slow: { slow: 1 },
-  broken: { reset: 1, close: 1, truncate: 1, hang: 1 },
-  down: { error: 2, starting: 1 },
-  refusing: { refused: 1 },
-  hostile: { garbage: 2, wrong: 1, flood: 1, redirect: 1, over: 1 },
-  drips: { drip: 1 },
-};
-const LIKELIHOOD = {
-  well: 8,
-  mixed: 4,
-  slow: 1,
-  broken: 1,
-  down: 1,
-  refusing: 0.5,
-  hostile: 1,
-  drips: 1,
-  offline: 1,
-};
-
-/**
- * Plays the script on an endpoint until `stop()`.
- *
- * @param {object} endpoint
- * @param {{ seed: string, clients: string[], fileOf: (client: string) => string }} settings
- */
-function playScript(endpoint, { seed, clients, fileOf }) {
-  const stopped = new AbortController();
-  const { signal } = stopped;
-  const answers = random(seed, 'answers');
-  const given = {};
-  let mood = 'well';
-  endpoint.setAnswer(() => {
-    const name = answers.weighted(MOODS[mood]);
-    given[name] = (given[name] ?? 0) + 1;
-    return ANSWERS[name](answers);
-  });
-
-  const changeMoods = async () => {
-    const chance = random(seed, 'moods');
-    while (!signal.aborted) {
-      const next = chance.weighted(LIKELIHOOD);
-      if (next === 'offline') {
-        given.offline = (given.offline ?? 0) + 1;
-        await endpoint.goOffline();
-        await delay(chance.between(...OFFLINE_MS), undefined, { signal }).catch(() => {});
-        await endpoint.goOnline();
-      } else {
-        mood = next;
-        await delay(chance.between(...MOOD_MS), undefined, { signal }).catch(() => {});
-      }
-    }
-  };
-
-  const rotateSecrets = async () => {
-    const chance = random(seed, 'secrets');
-    for (let round = 1; !signal.aborted; round += 1) {
-      const client = chance.pick(clients);
-      await rotate(endpoint, client, fileOf(client), round);
-      await delay(chance.between(...ROTATION_MS), undefined, { signal }).catch(() => {});
-    }
-  };
-
-  const done = Promise.all([changeMoods(), rotateSecrets()]);
-  return {
-    given,
-    async stop() {
-      stopped.abort();
-      await done;
-    },
-  };
-}
+const NAMES = Object.keys(ANSWERS);
+/** Mostly tokens, with every fault among them. */
+const MIXED = { ...Object.fromEntries(NAMES.map((name) => [name, 1])), token: 20, slow: 5 };
+/** The weights of the moods; in `single` all answers are of one kind. */
+const MOODS = { well: 4, mixed: 3, single: 4, offline: 1 };
 
 /** A part of all secrets, which no log line and no error may show. */
 const SECRET_MARK = 'KEEP-TO-YOURSELF';
@@ -121,6 +47,50 @@ async function rotate(endpoint, client, file, round) {
   endpoint.setSecret(client, secret);
   await writeFile(`${file}.new`, `${secret}\n`);
   await rename(`${file}.new`, file);
+}
+
+/**
+ * Plays the script on an endpoint until `stop()`. `files` has the secret files of the clients;
+ * `given` counts the answers.
+ */
+function playScript(endpoint, seed, files) {
+  const stopped = new AbortController();
+  const { signal } = stopped;
+  const pause = (ms) => delay(ms, undefined, { signal }).catch(() => {});
+  const chance = random(seed, 'answers');
+  const given = {};
+  let weights = { token: 1 };
+  endpoint.setAnswer(() => {
+    const name = chance.weighted(weights);
+    given[name] = (given[name] ?? 0) + 1;
+    return ANSWERS[name](chance);
+  });
+
+  const changeMoods = async () => {
+    const { between, pick, weighted } = random(seed, 'moods');
+    while (!signal.aborted) {
+      const mood = weighted(MOODS);
+      if (mood === 'offline') await endpoint.goOffline();
+      else weights = { well: { token: 1 }, mixed: MIXED, single: { [pick(NAMES)]: 1 } }[mood];
+      await pause(between(...MOOD_MS));
+      if (mood === 'offline') await endpoint.goOnline();
+    }
+  };
+  const rotateSecrets = async () => {
+    const { between, pick } = random(seed, 'secrets');
+    for (let round = 1; !signal.aborted; round += 1) {
+      const client = pick(Object.keys(files));
+      await rotate(endpoint, client, files[client], round);
+      await pause(between(...ROTATION_MS));
+    }
+  };
+
+  const done = Promise.all([changeMoods(), rotateSecrets()]);
+  const stop = () => {
+    stopped.abort();
+    return done;
+  };
+  return { given, stop };
 }
 
 module.exports = { playScript, rotate, SECRET_MARK };

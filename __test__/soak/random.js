@@ -12,18 +12,12 @@ function random(seed, name) {
     mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   };
-  const between = (from, to) => from + (to - from) * next();
+  /** An integer. */
+  const between = (from, to) => Math.round(from + (to - from) * next());
   const pick = (values) => values[Math.floor(next() * values.length)];
-  /** One of the keys of an object, whose values are weights. */
-  const weighted = (weights) => {
-    const total = Object.values(weights).reduce((sum, weight) => sum + weight, 0);
-    let left = next() * total;
-    for (const [key, weight] of Object.entries(weights)) {
-      left -= weight;
-      if (left < 0) return key;
-    }
-    return Object.keys(weights).at(-1);
-  };
+  /** One of the keys of an object, whose values are whole weights. */
+  const weighted = (weights) =>
+    pick(Object.entries(weights).flatMap(([key, weight]) => Array(weight).fill(key)));
   return { next, between, pick, weighted };
 }
 

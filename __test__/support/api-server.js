@@ -1,20 +1,22 @@
 'use strict';
 
-/** A resource server for the tests of `fetch`, and a manager whose token is for it. */
+/** A server of any kind, for the tests of `fetch` a resource server, and a manager for it. */
 
 const http = require('node:http');
+const https = require('node:https');
 const { listen } = require('./listen.js');
 const { numbered, start } = require('./manager.js');
 
 /**
- * Starts a server that the test stops. `answer(request, response, body)` answers, and may return a
- * text that ends the response. `requests` has the requests in their order.
+ * Starts a server that the test stops, over TLS if its settings are given. `answer(request,
+ * response, body)` returns a text, or an array of a status, headers and a text, or answers by
+ * itself. `requests` has the requests in their order.
  */
-async function startApi(t, answer = () => 'ok') {
+async function startApi(t, answer = () => 'ok', { tls, ...place } = {}) {
   const requests = [];
   let connectionCount = 0;
   let notify = () => {};
-  const server = http.createServer(async (request, response) => {
+  const serve = async (request, response) => {
     const chunks = [];
     try {
       for await (const chunk of request) chunks.push(chunk);
@@ -25,16 +27,19 @@ async function startApi(t, answer = () => 'ok') {
     const body = Buffer.concat(chunks).toString('latin1');
     requests.push({ method, url, headers, body });
     notify();
-    const text = await answer(request, response, body);
-    if (text !== undefined) response.end(text);
-  });
+    const result = await answer(request, response, body);
+    if (result === undefined) return;
+    const [status, fields, text] = Array.isArray(result) ? result : [200, {}, result];
+    response.writeHead(status, fields).end(text);
+  };
+  const server = tls ? https.createServer(tls, serve) : http.createServer(serve);
   server.on('connection', () => {
     connectionCount += 1;
   });
-  const { port, url } = await listen(t, server);
+  const listening = await listen(t, server, place);
   return {
-    port,
-    url,
+    ...listening,
+    server,
     requests,
     get connectionCount() {
       return connectionCount;
@@ -56,15 +61,16 @@ async function startBoth(t, answer, { resource, expiresIn, ...options } = {}) {
   return { api, ...parts };
 }
 
+/** The token of a request. */
+const bearer = ({ headers }) => headers.authorization.replace('Bearer ', '');
+
 /** Answers 401 with a body to requests without one of these tokens. */
 function accepting(tokens, answer = () => 'ok') {
   return (request, response, body) => {
-    if (tokens.has(request.headers.authorization?.replace('Bearer ', ''))) {
-      return answer(request, response, body);
-    }
-    response.writeHead(401, { 'WWW-Authenticate': 'Bearer' });
-    return 'refused';
+    return tokens.has(bearer(request))
+      ? answer(request, response, body)
+      : [401, { 'WWW-Authenticate': 'Bearer' }, 'refused'];
   };
 }
 
-module.exports = { accepting, startApi, startBoth };
+module.exports = { accepting, bearer, startApi, startBoth };

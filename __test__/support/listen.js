@@ -1,6 +1,7 @@
 'use strict';
 
 const { once } = require('node:events');
+const https = require('node:https');
 
 /**
  * Listens on loopback until the test ends. `stop()` also ends the connections, which are in
@@ -27,7 +28,8 @@ async function listen(t, server, { host = '127.0.0.1', port = 0 } = {}) {
   };
   t?.after(stop);
   const address = `127.0.0.1:${server.address().port}`;
-  return { port: server.address().port, address, url: `http://${address}`, sockets, stop };
+  const url = `${server instanceof https.Server ? 'https' : 'http'}://${address}`;
+  return { port: server.address().port, address, url, sockets, stop };
 }
 
 module.exports = { listen };

@@ -85,6 +85,10 @@ function tokenResponse(token, expiresIn) {
   return { access_token: token, token_type: 'Bearer', expires_in: expiresIn };
 }
 
+/** The same as JSON. */
+const tokenJson = (token = 'token-1', expiresIn = 300) =>
+  JSON.stringify(tokenResponse(token, expiresIn));
+
 /** The unhandled rejections that come while a test runs. */
 function unhandledRejections(t) {
   const reasons = [];
@@ -108,6 +112,7 @@ module.exports = {
   startEndpoint,
   startNumbered,
   times,
+  tokenJson,
   tokenResponse,
   unhandledRejections,
   until,

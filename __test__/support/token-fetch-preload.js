@@ -2,13 +2,10 @@
 
 /**
  * Preloaded into test files to run them a second time: every manager sends its requests with
- * `tokenFetch: true`, unless another option excludes it. Tests in the table of exemptions are
- * skipped for the reason in their row. A row that matches no test of its file fails the run.
+ * `tokenFetch: true`, unless another option excludes it. A test that does not apply then skips
+ * itself if `WITH_TOKEN_FETCH` is set.
  */
 
-const Module = require('node:module');
-const path = require('node:path');
-const { EXEMPT } = require('./token-fetch-exemptions.js');
 const managers = require('../../lib/manager.js');
 const reconfigure = require('../../lib/reconfigure.js');
 
@@ -45,29 +42,4 @@ managers.KeycloakTokenManager = class KeycloakTokenManager extends Native {
   }
 };
 
-const file = path.basename(process.argv[1] ?? '');
-const exempt = new Map(Object.entries(EXEMPT[file] ?? {}));
-const unmatched = new Set(exempt.keys());
-
-function exempting(test) {
-  return (name, ...rest) => {
-    unmatched.delete(name);
-    const skip = exempt.get(name);
-    return skip === undefined ? test(name, ...rest) : test(name, { skip }, () => {});
-  };
-}
-
-const load = Module._load;
-Module._load = function loadModule(request, ...rest) {
-  const loaded = load.call(this, request, ...rest);
-  if (request !== 'node:test') return loaded;
-  const test = exempting(loaded.test);
-  return Object.assign(test, loaded, { test, it: test });
-};
-
-process.on('exit', () => {
-  // The runner itself also loads this file, but runs no test.
-  if (process.env.NODE_TEST_CONTEXT === undefined || unmatched.size === 0) return;
-  console.error(`no such test in ${file}: ${[...unmatched].join('; ')}`);
-  process.exitCode = 1;
-});
+process.env.WITH_TOKEN_FETCH = 'true';

@@ -1,9 +1,10 @@
 'use strict';
 
-// Token requests without a manager, for the tests of the endpoint itself.
+// Token requests without a manager, for the tests of the endpoint itself and comparisons.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
+const https = require('node:https');
 const net = require('node:net');
 
 const GRANT = { grant_type: 'client_credentials' };
@@ -30,6 +31,20 @@ async function grant(endpoint, fields) {
   return JSON.parse(text);
 }
 
+/** Sends a token request with Node's `https`; returns the status, or the code of the failure. */
+async function httpsPost(url, ca) {
+  const request = https.request(url, { ca, agent: false, method: 'POST' });
+  request.setHeader('content-type', FORM);
+  request.end(new URLSearchParams({ ...GRANT, ...CLIENT }).toString());
+  try {
+    const [response] = await once(request, 'response');
+    await once(response.resume(), 'end');
+    return response.statusCode;
+  } catch (error) {
+    return error.code ?? error.message;
+  }
+}
+
 /** The headers of HTTP Basic, with its text as given. */
 const basic = (text) => ({ authorization: `Basic ${Buffer.from(text).toString('base64')}` });
 
@@ -52,4 +67,4 @@ async function rawPost(endpoint) {
   return { ended, head, body: rest.join('\r\n\r\n') };
 }
 
-module.exports = { basic, CLIENT, FORM, GRANT, grant, post, rawPost };
+module.exports = { basic, CLIENT, GRANT, grant, httpsPost, post, rawPost };

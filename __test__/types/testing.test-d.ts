@@ -6,7 +6,6 @@ import type {
   FakeTokenAnswerSource,
   FakeTokenEndpoint,
   FakeTokenEndpointOptions,
-  FakeTokenFault,
   FakeTokenRequest,
   FakeTokenRequestAuthentication,
 } from 'keycloak-token-manager/testing';
@@ -20,15 +19,6 @@ const options: Required<FakeTokenEndpointOptions> = {
   roles: ['viewer'],
   tls: { key: 'PEM', cert: Buffer.from('PEM') },
   tokenSize: 0,
-};
-const faults: Record<FakeTokenFault, true> = {
-  reset: true,
-  close: true,
-  hang: true,
-  truncate: true,
-  drip: true,
-  flood: true,
-  redirect: true,
 };
 const answer: Required<FakeTokenAnswer> = {
   status: 503,
@@ -47,17 +37,11 @@ const sources: FakeTokenAnswerSource[] = [
   async (request: FakeTokenRequest) => ({ status: request.scope === undefined ? 400 : 200 }),
 ];
 
-export { faults };
-
 export async function endpoints(): Promise<void> {
   const endpoint: FakeTokenEndpoint = await startFakeTokenEndpoint(options);
   await startFakeTokenEndpoint();
-  const strings: string[] = [
-    endpoint.url,
-    endpoint.tokenEndpoint,
-    endpoint.issuer,
-    endpoint.jwksUri,
-  ];
+  const { url, tokenEndpoint, issuer, jwksUri } = endpoint;
+  const strings: string[] = [url, tokenEndpoint, issuer, jwksUri];
   const numbers: number[] = [endpoint.requestCount, endpoint.connectionCount];
   endpoint.setDelay(5);
   endpoint.setExpiresIn(5);
@@ -85,12 +69,7 @@ export async function endpoints(): Promise<void> {
   }
   console.log(endpoint.requests.length);
 
-  new KeycloakTokenManager({
-    tokenEndpoint: endpoint.tokenEndpoint,
-    clientId: 'client',
-    clientSecret: 'secret',
-  });
-
+  new KeycloakTokenManager({ tokenEndpoint, clientId: 'client', clientSecret: 'secret' });
   // @ts-expect-error the log is read, not changed
   endpoint.requests.push(first);
   // @ts-expect-error an unknown option
@@ -100,7 +79,6 @@ export async function endpoints(): Promise<void> {
   // @ts-expect-error a numeric string
   endpoint.setExpiresIn('3');
 
-  const disposable: AsyncDisposable = endpoint;
-  await disposable[Symbol.asyncDispose]();
+  await (endpoint satisfies AsyncDisposable)[Symbol.asyncDispose]();
   await endpoint.close();
 }

@@ -15,16 +15,20 @@ const { startBackend } = require('./backend-process.js');
 const CLIENT = { 'kagenti-api': 's3cr+t%/:x' };
 const USER = 'user:default/jane';
 
-/** `install` installs this package in a folder's `node_modules`, by default from the checkout. */
-async function setStage({ embedded, install, log }) {
+/**
+ * `realm` is that of a running Keycloak; without it one is started. `install` installs this package
+ * in a folder's `node_modules`, by default from the checkout.
+ */
+async function setStage({ embedded, realm, install, log }) {
   const parts = [];
   const end = async () => {
     for (const part of parts.reverse().splice(0)) await part();
   };
   try {
-    const realm = await (embedded ? startEmbedded() : startReal(log));
-    parts.push(realm.stop);
-    const api = await startAgentsApi(realm.jwksUrl);
+    const { tokenEndpoint, jwksUrl, stop } =
+      realm ?? (await (embedded ? startEmbedded() : startReal(log)));
+    if (stop) parts.push(stop);
+    const api = await startAgentsApi(jwksUrl);
     parts.push(api.close);
     const folders = ['backend', 'agents-backend'].map((name) => path.join(__dirname, name));
     const workspace = await makeWorkspace(folders, { install, log });
@@ -35,7 +39,7 @@ async function setStage({ embedded, install, log }) {
     );
     const users = await signIn();
     const backend = await startBackend(workspace.folder, 'example-backend', {
-      TOKEN_ENDPOINT: realm.tokenEndpoint,
+      TOKEN_ENDPOINT: tokenEndpoint,
       CLIENT_SECRET: CLIENT['kagenti-api'],
       EXPIRY_BUFFER_SECONDS: '20',
       AGENTS_API_URL: api.url,

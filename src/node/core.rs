@@ -7,7 +7,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
-use napi::bindgen_prelude::{ArrayBuffer, Either, Either3, Function, Unknown};
+use napi::bindgen_prelude::{ArrayBuffer, Either, Either3, Either4, Function, Unknown};
 use napi::{Env, Result};
 use napi_derive::napi;
 use zeroize::Zeroizing;
@@ -17,7 +17,7 @@ use super::env_data::EnvData;
 use super::fetch_transport::{AddonTransport, FetchTransport, result_of};
 use super::options::{self, Environment, Parsed, Unreadable};
 use super::values::{
-    EventData, FailureData, RequestOutcome, SnapshotData, TokenData, request_wanted,
+    EarlierFlight, EventData, FailureData, RequestOutcome, SnapshotData, TokenData, request_wanted,
 };
 use manager;
 use manager::clock::{Clock, SystemClock};
@@ -166,9 +166,17 @@ impl Core {
     }
 
     /// Returns a token, the flight to wait for, or a failure. `minimum` is in seconds, 0 for none.
+    /// `has_waited` says that a forced call has waited for an earlier flight.
     #[napi(catch_unwind)]
-    pub fn ask(&self, minimum: f64, forced: bool) -> Either3<TokenData, u32, FailureData> {
-        let call = if forced {
+    pub fn ask(
+        &self,
+        minimum: f64,
+        forced: bool,
+        has_waited: bool,
+    ) -> Either4<TokenData, u32, FailureData, EarlierFlight> {
+        let call = if forced && has_waited {
+            Call::ForcedAgain
+        } else if forced {
             Call::Forced
         } else if minimum > 0.0 {
             // A minimum that exceeds a duration cannot be met by any token.
@@ -177,9 +185,12 @@ impl Core {
             Call::Any
         };
         match self.manager().ask(call) {
-            Reply::Token(token, version) => Either3::A(self.token(token, version)),
-            Reply::Flight(flight) => Either3::B(flight.0),
-            Reply::Failure(error, retry_after) => Either3::C(FailureData::new(&error, retry_after)),
+            Reply::Token(token, version) => Either4::A(self.token(token, version)),
+            Reply::Flight(flight) => Either4::B(flight.0),
+            Reply::Failure(error, retry_after) => Either4::C(FailureData::new(&error, retry_after)),
+            Reply::EarlierFlight(flight) => Either4::D(EarlierFlight {
+                earlier_flight: flight.0,
+            }),
         }
     }
 

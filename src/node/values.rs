@@ -51,6 +51,13 @@ pub struct TokenData {
     pub version: u32,
 }
 
+/// A flight whose request was sent before a forced call.
+#[napi(object, object_from_js = false)]
+pub struct EarlierFlight {
+    /// The flight.
+    pub earlier_flight: u32,
+}
+
 /// A failure as data.
 #[napi(object, object_from_js = false)]
 pub struct FailureData {

@@ -2,11 +2,12 @@
 
 // The packages of `dist/`, as they are published.
 
+const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
+const os = require('node:os');
 const path = require('node:path');
 const { findPlatformPackage } = require('../../../tools/package/platform-package.js');
 const { ownTarget, targets } = require('../../../tools/package/targets.js');
-const { unpack } = require('./tar.js');
 
 const ROOT = path.join(__dirname, '..', '..', '..');
 const DIST = path.join(ROOT, 'dist');
@@ -16,9 +17,21 @@ const { name: NAME, version } = require('../../../package.json');
 function readPackage(name) {
   const file = path.join(DIST, `${name}-${version}.tgz`);
   if (!fs.existsSync(file)) return undefined;
-  const archive = fs.readFileSync(file);
-  const files = unpack(archive);
-  return { name, file, archive, files, manifest: JSON.parse(files.get('package.json')) };
+  const files = unpack(file);
+  const manifest = JSON.parse(files.get('package.json'));
+  return { name, file, archive: fs.readFileSync(file), files, manifest };
+}
+
+/** The contents of an archive, by path inside the package. */
+function unpack(archive) {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'keycloak-token-manager-tar-'));
+  execFileSync('tar', ['-xzf', archive, '-C', folder, '--strip-components=1']);
+  const files = fs
+    .readdirSync(folder, { recursive: true })
+    .filter((name) => fs.statSync(path.join(folder, name)).isFile())
+    .map((name) => [name, fs.readFileSync(path.join(folder, name))]);
+  fs.rmSync(folder, { recursive: true });
+  return new Map(files);
 }
 
 function mustHave(name) {

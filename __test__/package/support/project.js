@@ -95,17 +95,6 @@ function makeProject(t, files = programs) {
         throw new Error(said.slice(-SAID_AT_MOST), { cause: error.code });
       }
     },
-    /** Names in `node_modules`. */
-    installed: () =>
-      fs.readdirSync(path.join(folder, 'node_modules')).filter((name) => !name.startsWith('.')),
-    /** Makes packages of the checkout visible, which the project would have installed. */
-    borrow(...names) {
-      for (const name of names) {
-        const to = path.join(folder, 'node_modules', name);
-        fs.mkdirSync(path.dirname(to), { recursive: true });
-        fs.symlinkSync(path.join(ROOT, 'node_modules', name), to);
-      }
-    },
   };
 }
 
@@ -122,8 +111,8 @@ const bundlers = () =>
 const tools = () => pinnedPackages('package-tools', path.join(ROOT, 'tools/package/dependencies'));
 
 const berry = (nodeLinker) => ({
-  async prepare(project, { registry, node }) {
-    const settings = {
+  settings: (registry) => ({
+    '.yarnrc.yml': JSON.stringify({
       nodeLinker,
       npmRegistryServer: registry,
       unsafeHttpWhitelist: ['127.0.0.1'],
@@ -134,48 +123,58 @@ const berry = (nodeLinker) => ({
       globalFolder: './.global',
       npmMinimalAgeGate: 0,
       pnpEnableEsmLoader: true,
-    };
-    project.write('.yarnrc.yml', JSON.stringify(settings));
-    project.write('yarn.lock', '');
-    const program = path.join(await tools(), '@yarnpkg', 'cli-dist', 'bin', 'yarn.js');
-    return (...args) => project.run(node, [program, ...args]);
-  },
-  install: (manager) => manager('add', 'keycloak-token-manager'),
-  start: (manager, project, node, program) =>
-    nodeLinker === 'pnp' ? manager('node', program) : project.run(node, [program]),
+    }),
+    'yarn.lock': '',
+  }),
+  script: async () => path.join(await tools(), '@yarnpkg/cli-dist/bin/yarn.js'),
 });
 
-/** Package managers: their set-up, an installation of the package, and the start of a program. */
+/**
+ * Package managers: their files of settings, their script, the arguments that install a package, and
+ * whether they also start the programs of a project.
+ */
 const managers = {
   npm: {
-    async prepare(project, { registry, node }) {
-      project.write('.npmrc', `registry=${registry}\ncache=.cache\naudit=false\nfund=false\n`);
-      return (...args) => project.run(node, [npmProgram(), ...args]);
-    },
-    install: (manager, ...options) => manager('install', 'keycloak-token-manager', ...options),
-    start: (_, project, node, program) => project.run(node, [program]),
+    settings: (registry) => ({
+      '.npmrc': `registry=${registry}\ncache=.cache\naudit=false\nfund=false\n`,
+    }),
+    script: npmProgram,
+    add: ['install'],
   },
   pnpm: {
-    async prepare(project, { registry, node }) {
-      const settings = `registry=${registry}\nstore-dir=.store\ncache-dir=.cache\n`;
-      project.write('.npmrc', settings);
-      const program = path.join(await bundlers(), 'pnpm', 'bin', 'pnpm.cjs');
-      return (...args) => project.run(node, [program, ...args]);
-    },
-    install: (manager) => manager('add', 'keycloak-token-manager'),
-    start: (_, project, node, program) => project.run(node, [program]),
+    settings: (registry) => ({
+      '.npmrc': `registry=${registry}\nstore-dir=.store\ncache-dir=.cache\n`,
+    }),
+    script: async () => path.join(await bundlers(), 'pnpm/bin/pnpm.cjs'),
   },
   'yarn 1': {
-    async prepare(project, { registry, node }) {
-      project.write('.yarnrc', `registry "${registry}"\ncache-folder ".cache"\n`);
-      const program = path.join(await tools(), 'yarn', 'bin', 'yarn.js');
-      return (...args) => project.run(node, [program, ...args]);
-    },
-    install: (manager) => manager('add', 'keycloak-token-manager', '--non-interactive'),
-    start: (_, project, node, program) => project.run(node, [program]),
+    settings: (registry) => ({ '.yarnrc': `registry "${registry}"\ncache-folder ".cache"\n` }),
+    script: async () => path.join(await tools(), 'yarn/bin/yarn.js'),
+    add: ['add', '--non-interactive'],
   },
   'yarn 4': berry('node-modules'),
-  "yarn 4, Plug'n'Play": berry('pnp'),
+  "yarn 4, Plug'n'Play": { ...berry('pnp'), startsPrograms: true },
 };
 
-module.exports = { LIMIT_MS, checkOutput, makeProject, managers, npmProgram, programs, tools };
+/** Prepares a project for a package manager: how it installs the package, and starts a program. */
+async function prepare(name, project, registry, node = process.execPath) {
+  const { settings, script, add = ['add'], startsPrograms } = managers[name];
+  for (const [file, content] of Object.entries(settings(registry))) project.write(file, content);
+  const program = await script();
+  const run = (...args) => project.run(node, [program, ...args]);
+  return {
+    install: (...options) => run(...add, 'keycloak-token-manager', ...options),
+    start: (file) => (startsPrograms ? run('node', file) : project.run(node, [file])),
+  };
+}
+
+module.exports = {
+  LIMIT_MS,
+  checkOutput,
+  makeProject,
+  managers,
+  npmProgram,
+  prepare,
+  programs,
+  tools,
+};

@@ -3,8 +3,12 @@
 // A registry on loopback with the packages of `dist/`. A platform that was not built has a package
 // without a binary, so that a client chooses among all platforms.
 
+const { execFileSync } = require('node:child_process');
 const { createHash } = require('node:crypto');
+const fs = require('node:fs');
 const { createServer } = require('node:http');
+const os = require('node:os');
+const path = require('node:path');
 const {
   findPlatformPackage,
   platformManifest,
@@ -12,11 +16,14 @@ const {
 const { targets } = require('../../../tools/package/targets.js');
 const { readMain, readPackage } = require('./dist.js');
 const { listen } = require('../../support/listen.js');
-const { pack } = require('./tar.js');
 
 function stub(target) {
   const manifest = platformManifest(target);
-  const archive = pack('package.json', JSON.stringify(manifest));
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'keycloak-token-manager-stub-'));
+  fs.mkdirSync(path.join(folder, 'package'));
+  fs.writeFileSync(path.join(folder, 'package', 'package.json'), JSON.stringify(manifest));
+  const archive = execFileSync('tar', ['-czf', '-', '-C', folder, 'package']);
+  fs.rmSync(folder, { recursive: true });
   return { name: manifest.name, archive, manifest };
 }
 

@@ -15,6 +15,7 @@ const { clients: CLIENTS, realm: REALM } = require('../../../tools/keycloak/real
 
 /** Covers a download and a first start on a slow machine. */
 const START_TIMEOUT_MS = 10 * 60 * 1000;
+const LOGIN_KEPT_MS = 30_000;
 /** Secrets can expire: on by default from 26.8 on. */
 const OPTIONS = ['--features=client-secret-rotation'];
 /** The server that another process started for these tests, as JSON. */
@@ -25,9 +26,7 @@ const log = (line) => console.error(line);
 /** Starts a server for the test files that are run with `env`. */
 async function shareServer() {
   const server = await startKeycloak({ options: OPTIONS, log });
-  const { url, realmUrl, tokenEndpoint, managementUrl, admin } = server;
-  const env = { [SHARED]: JSON.stringify({ url, realmUrl, tokenEndpoint, managementUrl, admin }) };
-  return { env, stop: () => server.stop() };
+  return { env: { [SHARED]: JSON.stringify(server) }, stop: () => server.stop() };
 }
 
 /**
@@ -47,9 +46,7 @@ function describeWithKeycloak(name, { own, ...suite }, define) {
           const settings = typeof own === 'function' ? await own() : own;
           server.process = await startKeycloak({ options: OPTIONS, log, ...settings });
         }
-        const { url, realmUrl, tokenEndpoint, managementUrl, admin } =
-          server.process ?? JSON.parse(shared);
-        Object.assign(server, { url, realmUrl, tokenEndpoint, managementUrl, admin });
+        Object.assign(server, server.process ?? JSON.parse(shared));
       },
       { timeout: START_TIMEOUT_MS },
     );
@@ -82,7 +79,6 @@ async function createRealm(t, server, representation = {}) {
     name,
     realmUrl,
     tokenEndpoint: `${realmUrl}/protocol/openid-connect/token`,
-    jwksUrl: `${realmUrl}/protocol/openid-connect/certs`,
     /** Calls the admin API of this realm; returns the JSON of the answer, if any. */
     admin: async (method, path, body) => {
       const response = await adminRequest(server, method, `/realms/${name}${path}`, body);
@@ -98,22 +94,19 @@ async function createRealm(t, server, representation = {}) {
  * @param {object} [members] Of its representation, besides `realm`, the name of its realm.
  */
 async function createClient(server, { realm = REALM, ...members } = {}) {
-  const clientId = `made-${randomUUID()}`;
   const clients = `/realms/${realm}/clients`;
-  const created = await adminRequest(server, 'POST', clients, {
-    clientId,
-    secret: randomUUID(),
-    serviceAccountsEnabled: true,
-    ...members,
-  });
+  const given = { clientId: `made-${randomUUID()}`, secret: randomUUID(), ...members };
+  const all = { serviceAccountsEnabled: true, ...given };
+  const created = await adminRequest(server, 'POST', clients, all);
   const path = `${clients}/${created.headers.get('location').split('/').at(-1)}`;
-  const secret = async (method) =>
-    (await (await adminRequest(server, method, `${path}/client-secret`)).json()).value;
   return {
-    clientId,
-    secret: await secret('GET'),
+    clientId: given.clientId,
+    secret: given.secret,
     /** Makes a new secret and returns it; the server forgets the old one at once. */
-    rotateSecret: () => secret('POST'),
+    rotateSecret: async () => {
+      const response = await adminRequest(server, 'POST', `${path}/client-secret`);
+      return (await response.json()).value;
+    },
     /** Changes members of its representation. */
     change: async (changes) => {
       const now = await (await adminRequest(server, 'GET', path)).json();
@@ -137,8 +130,16 @@ async function adminRequest(server, method, path, body) {
   return response;
 }
 
-/** A new token for each request: its life is a minute. */
-async function adminToken({ admin, url }) {
+/** A login is slow, and its token lives for a minute. */
+function adminToken(server) {
+  if (server.login === undefined) {
+    server.login = logIn(server);
+    setTimeout(() => delete server.login, LOGIN_KEPT_MS).unref();
+  }
+  return server.login;
+}
+
+async function logIn({ admin, url }) {
   const response = await fetch(`${url}/realms/master/protocol/openid-connect/token`, {
     method: 'POST',
     body: new URLSearchParams({ grant_type: 'password', client_id: 'admin-cli', ...admin }),

@@ -1,5 +1,5 @@
 /**
- * Tests made of rows, each of which is a cause of a refusal: its name, what differs from a good
+ * Tests made of rows, each of which is a cause of a refusal by its name: what differs from a good
  * request, and the expected error. A difference is an object of options, a function that returns
  * the endpoint, or the members of a realm that the test makes.
  */
@@ -20,23 +20,17 @@ const ATTEMPTS = 3;
 /** The token endpoint of another realm. */
 const otherRealm = (name) => (keycloak) => keycloak.tokenEndpoint.replace('/kagenti/', `/${name}/`);
 /** An OAuth error. */
-const oauth = (status, oauthError, description, advice) => ({
-  code: 'ERR_KEYCLOAK_OAUTH',
-  status,
-  oauthError,
-  description,
-  advice,
-});
+const oauth = (status, oauthError, description, advice) => {
+  const code = 'ERR_KEYCLOAK_OAUTH';
+  return { code, status, oauthError, description, advice };
+};
 /** Another error of HTTP. */
-const http = (status, oauthError, advice) => ({
-  code: 'ERR_KEYCLOAK_HTTP',
-  status,
-  oauthError,
-  advice,
-});
+const http = (status, oauthError, advice) => {
+  return { code: 'ERR_KEYCLOAK_HTTP', status, oauthError, advice };
+};
 
 function testRefusals(keycloak, rows, common = {}) {
-  for (const [what, given, error] of rows) {
+  for (const [what, [given, error]] of Object.entries(rows)) {
     const expected = { ...error, ...common, ...differenceOf(what).expected };
     test(`${what} gives ${expected.code} with advice`, optionsFor(what), async (t) => {
       const options = { ...CLIENT, tokenEndpoint: keycloak.tokenEndpoint };

@@ -304,13 +304,11 @@ pub fn warnings(config: &Config, skips_tls_verify: bool) -> Vec<String> {
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
-pub(super) mod tests {
+mod tests {
     use super::*;
     use crate::options::{Faults, Given, parse};
-    use oauth::ClientAuthentication;
 
-    /// A configuration for tests of other files.
-    pub(crate) fn config() -> Config {
+    fn config() -> Config {
         let text = |text: &str| Given::Text(Zeroizing::new(text.to_owned()));
         let given = vec![
             ("tokenEndpoint".to_owned(), text("https://sso.example/realms/r/token")),
@@ -319,16 +317,6 @@ pub(super) mod tests {
         ];
         let mut faults = Faults::default();
         parse(given, &mut faults).0.unwrap()
-    }
-
-    #[test]
-    fn the_defaults_are_those_of_the_contract() {
-        let config = config();
-        assert_eq!(config.expiry_buffer, Duration::from_mins(1));
-        assert_eq!(config.request_timeout, Duration::from_secs(15));
-        assert!(config.background_refresh);
-        assert_eq!(config.name, "portal");
-        assert_eq!(config.grant.authentication, ClientAuthentication::SecretPost);
     }
 
     #[test]

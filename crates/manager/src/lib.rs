@@ -34,6 +34,8 @@ pub enum Reply {
     Token(Arc<Token>, u32),
     /// The result of this flight, once it ends.
     Flight(FlightId),
+    /// Wait for this flight, and then ask with [`Call::ForcedAgain`](slot::Call::ForcedAgain).
+    EarlierFlight(FlightId),
     /// A failure, and how long the caller should wait before it tries again.
     Failure(Error, Option<Duration>),
 }

@@ -1,5 +1,4 @@
-//! Flights that lose their runtime, their client or their secret function, and a manager that
-//! several threads use at once.
+//! Flights that lose their runtime, their client or their secret function.
 
 #![expect(
     clippy::expect_used,
@@ -8,7 +7,6 @@
     reason = "tests"
 )]
 
-use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -16,16 +14,12 @@ use std::time::Duration;
 use manager::Reply;
 use manager::credential::SecretCall;
 use manager::error::ErrorKind;
-use manager::slot::{Call, Clearing, FlightId};
-use parking_lot::Mutex;
+use manager::slot::{Call, FlightId};
 use stand_ins::scripted::{config, function_config, secret, token_answer};
 use stand_ins::simulated::World;
 
 /// Longer than a machine under load takes for what needs no time.
 const LIMIT: Duration = Duration::from_mins(1);
-
-/// How often each thread calls. Miri is slow.
-const ROUNDS: u32 = if cfg!(miri) { 20 } else { 400 };
 
 #[test]
 fn a_runtime_that_has_ended_fails_the_call_and_blocks_no_caller() {
@@ -47,64 +41,6 @@ fn a_runtime_that_has_ended_fails_the_call_and_blocks_no_caller() {
     };
     assert_eq!(flight, id);
     assert_eq!(outcome.result.unwrap_err().kind(), ErrorKind::Internal);
-}
-
-#[test]
-fn threads_that_ask_and_clear_concurrently_agree_on_the_token_of_a_version() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_time()
-        .build()
-        .unwrap();
-    let mut world = runtime.block_on(async { World::new(0, |_, _| token_answer(300)) });
-    let tokens = Mutex::new(HashMap::new());
-    let waited_for = Mutex::new(BTreeSet::new());
-    let use_manager = |thread: u32| {
-        for round in 0..ROUNDS {
-            let call = if round % 8 == thread {
-                Call::Forced
-            } else {
-                Call::Any
-            };
-            match world.manager.ask(call) {
-                Reply::Token(token, version) => {
-                    let mut tokens = tokens.lock();
-                    let known = tokens.entry(version).or_insert_with(|| Arc::clone(&token));
-                    assert!(
-                        version == 0 || Arc::ptr_eq(known, &token),
-                        "two tokens for one version"
-                    );
-                }
-                Reply::Flight(flight) => {
-                    waited_for.lock().insert(flight);
-                }
-                Reply::Failure(error, _) => panic!("{error}"),
-            }
-            if round % 16 == thread {
-                let version = world.manager.published().version();
-                if world.manager.clear() == Clearing::Dropped {
-                    assert_ne!(world.manager.published().version(), version);
-                }
-            }
-            world.manager.published().count_hit();
-            let _ = world.manager.snapshot();
-        }
-    };
-    std::thread::scope(|scope| {
-        for thread in 0..3 {
-            let use_manager = &use_manager;
-            scope.spawn(move || use_manager(thread));
-        }
-    });
-    let waited_for = waited_for.into_inner();
-    let mut ended = BTreeSet::new();
-    runtime.block_on(async {
-        while !ended.is_superset(&waited_for) {
-            let flight_end = tokio::time::timeout(LIMIT, world.flight_ends.recv()).await;
-            let (flight, ..) = flight_end.expect("every flight ends").unwrap();
-            assert!(ended.insert(flight), "notified once");
-        }
-    });
 }
 
 /// A flight that requested its secret, and the call that will provide it.

@@ -1,14 +1,13 @@
 //! The manager on simulated time: the effects of the slot's decisions with a runtime.
 
 #![expect(
-    clippy::arithmetic_side_effects,
     clippy::float_cmp,
     clippy::panic,
     clippy::unwrap_used,
     reason = "tests"
 )]
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -18,21 +17,10 @@ use manager::config::{Config, Credential, CredentialConfig};
 use manager::error::{Error, ErrorKind};
 use manager::slot::{Call, Condition};
 use stand_ins::scripted::{
-    Step, config, function_config, refusal, reset, secret, starting, token_answer, wrong_secret,
+    Step, config, function_config, reset, secret, starting, token_answer, wrong_secret,
 };
 use stand_ins::simulated::{SimulatedClock, World, pass};
-use transport::{NetworkFault, TlsFault, TransportError};
-
-#[tokio::test(start_paused = true)]
-async fn a_thousand_callers_on_a_miss_cause_one_request() {
-    let mut world = World::new(20, |_, _| token_answer(300));
-    for _ in 0..999 {
-        world.flight();
-    }
-    assert_eq!(world.any().await.unwrap(), "token-1");
-    assert_eq!(world.transport.count(), 1);
-    assert_eq!(world.manager.snapshot().counters.joins, 999.0);
-}
+use transport::{NetworkFault, TransportError};
 
 #[tokio::test(start_paused = true)]
 async fn a_token_in_use_is_refreshed_without_a_waiter_and_an_unused_one_is_not() {
@@ -70,43 +58,6 @@ async fn the_version_changes_when_an_unused_token_goes_stale_and_when_it_expires
     pass(60_000).await;
     assert_eq!(world.sink.wakes.load(Ordering::SeqCst), 1, "copies of the token may go");
     assert_eq!(world.manager.snapshot().condition, Condition::Empty);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_step_of_the_wall_clock_and_a_suspend_are_noticed_within_a_second() {
-    for hours in [1, 10_000] {
-        let mut world = World::new(20, |_, _| token_answer(300));
-        world.any().await.unwrap();
-        let published = world.manager.published();
-        let version = published.version();
-        pass(10_000).await;
-        world.clock.step_wall(Duration::from_hours(hours));
-        pass(1_001).await;
-        assert_ne!(published.version(), version, "{hours} h");
-        assert_eq!(world.any().await.unwrap(), "token-2", "{hours} h");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_step_back_of_the_wall_clock_does_not_lengthen_a_life() {
-    let mut world = World::new(20, |_, _| token_answer(300));
-    world.any().await.unwrap();
-    let version = world.manager.published().version();
-    world.clock.step_wall_back(Duration::from_hours(1));
-    pass(10_000).await;
-    assert_eq!(world.manager.published().version(), version);
-    pass(290_000).await;
-    assert_eq!(world.manager.snapshot().condition, Condition::Empty);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_acquisition_ends_at_its_deadline() {
-    let mut world = World::new(20, |_, _| Step::Hang);
-    let start = world.now();
-    let error = world.any().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Timeout);
-    assert!(error.details().retryable);
-    assert_eq!(world.since(start), Duration::from_secs(15));
 }
 
 /// Half of its deadline is over before a fourth attempt.
@@ -155,23 +106,6 @@ async fn callers_without_a_token_outlast_a_restart_of_the_server() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_api_whose_clock_is_two_seconds_behind_rejects_no_refreshed_token() {
-    for lifetime in [12, 60] {
-        let mut world = World::new(20, move |_, _| token_answer(lifetime));
-        world.any().await.unwrap();
-        pass(2_000).await;
-        while world.transport.count() < 7 {
-            pass(50).await;
-            let Reply::Token(token, _) = world.manager.ask(Call::Any) else {
-                panic!("{lifetime} s: a caller waits");
-            };
-            let age = token.age(world.now());
-            assert!(age >= Duration::from_secs(2), "{lifetime} s: a token of age {age:?}");
-        }
-    }
-}
-
 fn refused() -> Step {
     Step::Fail(TransportError::Network {
         fault: NetworkFault::Refused,
@@ -180,45 +114,7 @@ fn refused() -> Step {
 }
 
 #[tokio::test(start_paused = true)]
-async fn transient_failures_are_tried_again_and_others_are_not() {
-    for (name, step, attempts, kind) in [
-        ("reset", reset(), 3, ErrorKind::Network),
-        ("503", starting(None), 3, ErrorKind::Http),
-        ("408", refusal(408, ""), 3, ErrorKind::Http),
-        ("429", refusal(429, "{\"error\":\"slow_down\"}"), 3, ErrorKind::Http),
-        ("500 of Keycloak", refusal(500, "{\"error\":\"unknown_error\"}"), 3, ErrorKind::Http),
-        ("404", refusal(404, "{\"error\":\"Realm does not exist\"}"), 1, ErrorKind::Http),
-        ("401", wrong_secret(), 1, ErrorKind::OAuth),
-        ("302", refusal(302, ""), 1, ErrorKind::Protocol),
-        ("200 without a token", refusal(200, "{}"), 1, ErrorKind::Protocol),
-        (
-            "TLS",
-            Step::Fail(TransportError::Tls {
-                fault: TlsFault::Other,
-                detail: "no".to_owned(),
-            }),
-            1,
-            ErrorKind::Tls,
-        ),
-        ("flood", Step::Fail(TransportError::BodyTooLarge { status: 200 }), 1, ErrorKind::Protocol),
-    ] {
-        let mut world = World::with(impatient(), 20, move |_, _| step.clone());
-        let error = world.any().await.unwrap_err();
-        assert_eq!((error.kind(), world.transport.count()), (kind, attempts), "{name}");
-        assert_eq!(error.details().attempts, u32::try_from(attempts).ok(), "{name}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_retry_that_succeeds_is_all_that_a_caller_sees() {
-    let mut world = World::new(20, |n, _| if n < 3 { reset() } else { token_answer(300) });
-    assert_eq!(world.any().await.unwrap(), "token-3");
-    assert_eq!(world.warnings(), 0);
-    assert_eq!(world.manager.snapshot().counters.retries, 2.0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_retry_after_that_fits_is_waited_for_and_one_that_does_not_ends_the_acquisition() {
+async fn a_retry_after_that_fits_is_waited_for() {
     let mut world = World::new(20, |n, _| {
         if n < 3 {
             starting(Some(n))
@@ -230,15 +126,6 @@ async fn a_retry_after_that_fits_is_waited_for_and_one_that_does_not_ends_the_ac
     assert_eq!(world.any().await.unwrap(), "token-3");
     let took = world.since(start);
     assert!((3_060..3_100).contains(&took.as_millis()), "1 s and 2 s: {took:?}");
-
-    let mut world = World::new(20, |_, _| starting(Some(120)));
-    let reply = world.any().await.unwrap_err();
-    assert_eq!(world.transport.count(), 1);
-    assert_eq!(reply.details().retry_after, Some(Duration::from_mins(2)));
-    let Reply::Failure(_, Some(wait)) = world.manager.ask(Call::Any) else {
-        panic!("no error")
-    };
-    assert_eq!(wait, Duration::from_mins(2));
 }
 
 #[tokio::test(start_paused = true)]
@@ -257,16 +144,6 @@ async fn a_retry_after_of_zero_does_not_remove_the_wait() {
         least = least.min(world.since(start));
     }
     assert!(least > Duration::ZERO, "jittered like any other");
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_acquisition_after_a_failed_one_makes_a_single_attempt() {
-    let mut world = World::with(impatient(), 20, |_, _| reset());
-    world.any().await.unwrap_err();
-    assert_eq!(world.transport.count(), 3);
-    pass(1_300).await;
-    world.any().await.unwrap_err();
-    assert_eq!(world.transport.count(), 4);
 }
 
 #[tokio::test(start_paused = true)]
@@ -309,33 +186,6 @@ async fn a_panic_in_a_flight_still_answers_its_waiters() {
     assert_eq!(world.any().await.unwrap(), "token-2", "and the manager goes on");
 }
 
-#[tokio::test(start_paused = true)]
-async fn closing_ends_flights_without_an_event() {
-    let mut world = World::new(1_000, |_, _| token_answer(300));
-    world.flight();
-    pass(10).await;
-    let version = world.manager.published().version();
-    world.manager.close();
-    world.manager.close();
-    assert_ne!(world.manager.published().version(), version);
-    pass(20_000).await;
-    assert!(world.flight_ends.try_recv().is_err());
-    assert_eq!(world.any().await.unwrap_err().kind(), ErrorKind::Closed);
-    assert_eq!(world.transport.count(), 1);
-    assert_eq!(Arc::strong_count(&world.transport), 1, "nothing of the setup is left");
-}
-
-#[tokio::test(start_paused = true)]
-async fn dropping_a_manager_stops_its_background_work() {
-    let mut world = World::new(20, |_, _| token_answer(300));
-    world.any().await.unwrap();
-    world.manager.published().count_hit();
-    let transport = Arc::clone(&world.transport);
-    drop(world);
-    pass(400_000).await;
-    assert_eq!((transport.count(), Arc::strong_count(&transport)), (1, 1));
-}
-
 fn with_function() -> World {
     World::with(function_config("portal"), 20, |_, request| {
         let body = String::from_utf8(request.body.as_ref().unwrap().to_vec()).unwrap();
@@ -358,19 +208,6 @@ async fn the_deadline_starts_when_the_secret_function_is_called() {
     call.settle(Ok(secret("good")));
     let (_, outcome, _) = world.flight_end().await;
     assert_eq!(outcome.result.unwrap().access_token.expose(), "token-1");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_secret_function_that_does_not_settle_is_forgotten_and_asked_again() {
-    let mut world = with_function();
-    let (_, call) = world.secret_call().await;
-    assert!(call.start());
-    let (_, outcome, _) = world.flight_end().await;
-    assert_eq!(outcome.result.unwrap_err().kind(), ErrorKind::Credential);
-    call.settle(Ok(secret("good")));
-    pass(1_300).await;
-    world.flight();
-    assert!(world.calls.recv().await.unwrap().start(), "a late answer is ignored");
 }
 
 #[tokio::test(start_paused = true)]
@@ -433,16 +270,6 @@ async fn a_flight_receives_no_secret_that_was_configured_after_it_began() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unknown_lifetime_is_ten_seconds_with_one_warning() {
-    let mut world = World::new(20, |_, _| refusal(200, "{\"access_token\":\"opaque-#\"}"));
-    world.any().await.unwrap();
-    assert_eq!(world.manager.snapshot().token.unwrap().hard, Duration::from_secs(9));
-    pass(10_000).await;
-    assert_eq!(world.any().await.unwrap(), "opaque-2");
-    assert_eq!(world.warnings(), 1);
-}
-
-#[tokio::test(start_paused = true)]
 async fn hits_on_a_stale_token_are_counted_as_such() {
     let mut world = World::new(20, |n, _| {
         if n == 1 {
@@ -462,32 +289,4 @@ async fn hits_on_a_stale_token_are_counted_as_such() {
     }
     let counters = world.manager.snapshot().counters;
     assert_eq!((counters.hits, counters.stale_served), (8.0, 3.0));
-}
-
-/// Calls at a steady rate.
-async fn load(world: &World, seconds: u64, per_second: u64) {
-    for _ in 0..seconds * per_second {
-        let _ = world.manager.ask(Call::Any);
-        pass(1_000 / per_second).await;
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn no_caller_notices_an_outage_within_a_lifetime_and_refreshes_resume_soon_after_it() {
-    let is_down = Arc::new(AtomicU64::new(0));
-    let seen = Arc::clone(&is_down);
-    let mut world = World::new(20, move |_, _| match seen.load(Ordering::SeqCst) {
-        0 => token_answer(120),
-        _ => reset(),
-    });
-    world.any().await.unwrap();
-    load(&world, 50, 10).await;
-    is_down.store(1, Ordering::SeqCst);
-    let before = world.manager.snapshot().counters.hits;
-    load(&world, 55, 10).await;
-    is_down.store(0, Ordering::SeqCst);
-    load(&world, 20, 10).await;
-    assert_eq!(world.manager.snapshot().counters.hits - before, 750.0, "every call was served");
-    assert_eq!(world.warnings(), 1, "the first failure of the row");
-    assert_eq!(world.manager.snapshot().condition, Condition::Fresh);
 }

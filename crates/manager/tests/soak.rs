@@ -1,8 +1,5 @@
 //! A year of simulated time, in parts by the lifetime of the tokens: calls of every kind, an
-//! unreliable server, clocks that step, secrets that change. To repeat a failed run, set `SOAK_SEED`
-//! to the seed that it printed and build with `RUSTFLAGS='--cfg tokio_unstable'`: tokio chooses at
-//! random in which order flights that share a call to the secret function wake, and only that
-//! configuration accepts a seed.
+//! unreliable server, clocks that step, secrets that change. `SOAK_SEED` repeats a run.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -26,7 +23,7 @@ use std::time::Duration;
 use client::SimulatedClient;
 use manager::slot::Call;
 use server::{MOODS, Mood};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
 const HOUR: f64 = 3_600.0;
 const DAY: f64 = 24.0 * HOUR;
@@ -72,7 +69,7 @@ async fn storm(client: &mut SimulatedClient, seconds: f64, life: f64) {
     let end = client.now() + Duration::from_secs_f64(seconds);
     let mean = wide(0.5, 30.0);
     client.begin_window(false);
-    client.set_moods(Mood::Well, true);
+    client.set_mood(Mood::Well);
     while client.now() < end {
         client.rest(between_events(mean)).await;
         match fastrand::u32(0..100) {
@@ -83,44 +80,32 @@ async fn storm(client: &mut SimulatedClient, seconds: f64, life: f64) {
             }
             68..74 => client.call(Call::Forced),
             74..80 => client.invalidate(),
-            80..82 => client.invalidate_unknown(),
-            82..85 => client.clear(),
-            85..88 => client.step_wall(Duration::from_secs_f64(wide(0.1, 10.0 * HOUR))),
-            88..90 => client.step_wall_back(Duration::from_secs_f64(wide(0.1, 10.0 * HOUR))),
+            80..84 => client.clear(),
+            84..87 => client.step_wall(wide(100.0, 36_000_000.0) as i64),
+            87..90 => client.step_wall(-wide(100.0, 36_000_000.0) as i64),
             90..93 => client.rotate_secret(),
             93..95 => client.reconfigure(),
             _ => {
-                client.set_moods(MOODS[fastrand::usize(0..MOODS.len())], true);
+                client.set_mood(MOODS[fastrand::usize(0..MOODS.len())]);
                 client.set_latency(wide(1.0, 16_000.0) as u64);
             }
         }
         client.end_window_after(Duration::from_secs_f64(HOUR));
     }
-    client.set_moods(Mood::Well, false);
+    client.set_mood(Mood::Well);
     client.set_latency(LATENCY_MS);
     client.reconfigure();
     // Everything in progress ends.
     client.rest(Duration::from_mins(2)).await;
 }
 
-/// A paused runtime, seeded too where tokio allows that.
-#[cfg_attr(
-    not(tokio_unstable),
-    expect(unused_variables, reason = "the runtime accepts no seed here")
-)]
-fn runtime(seed: u64) -> Runtime {
-    let mut builder = Builder::new_current_thread();
-    builder.enable_all().start_paused(true);
-    #[cfg(tokio_unstable)]
-    builder.rng_seed(tokio::runtime::RngSeed::from_bytes(&seed.to_le_bytes()));
-    builder.build().unwrap()
-}
-
 fn soak(life: u64, days: f64) {
     let seed = seed();
     fastrand::seed(seed);
     println!("SOAK_SEED={seed}");
-    runtime(seed).block_on(run(life, days));
+    let mut runtime = Builder::new_current_thread();
+    let runtime = runtime.enable_all().start_paused(true).build().unwrap();
+    runtime.block_on(run(life, days));
 }
 
 async fn run(life: u64, days: f64) {

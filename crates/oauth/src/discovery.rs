@@ -187,6 +187,8 @@ fn read(body: &[u8], issuer: &Issuer, redactor: &Redactor) -> Result<Metadata, D
 #[cfg(test)]
 #[expect(clippy::panic, clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const REALM: &str = "https://sso.example/realms/r";
@@ -195,6 +197,7 @@ mod tests {
         let answer = Answer {
             status,
             retry_after: None,
+            age: Duration::ZERO,
             content_encoding: None,
             body: Zeroizing::new(body.as_bytes().to_vec()),
         };

@@ -24,6 +24,8 @@ pub enum AnswerError {
         error: Option<String>,
         /// `error_description`, likewise.
         description: Option<String>,
+        /// Whether the body is JSON. A gateway's error page is not.
+        is_json: bool,
     },
     /// An answer that is not a usable token response.
     Protocol {
@@ -47,14 +49,22 @@ impl AnswerError {
         }
     }
 
-    /// Whether the same request may succeed later, by its status or code.
+    /// Whether the same request may succeed later, by its status or code. A 403 or 404 that is not
+    /// JSON comes from a gateway in front of the server, and passes if this endpoint has worked.
     #[must_use]
-    pub fn is_retryable(&self) -> bool {
+    pub fn is_retryable(&self, has_worked: bool) -> bool {
         let is_passing = |code: &str| matches!(code, "temporarily_unavailable" | "server_error");
         match self {
             Self::OAuth { error, .. } => is_passing(error),
-            Self::Http { status, error, .. } => {
-                matches!(status, 408 | 429 | 500..=599) || error.as_deref().is_some_and(is_passing)
+            Self::Http {
+                status,
+                error,
+                is_json,
+                ..
+            } => {
+                matches!(status, 408 | 429 | 500..=599)
+                    || error.as_deref().is_some_and(is_passing)
+                    || matches!(status, 403 | 404) && !is_json && has_worked
             }
             Self::Protocol { .. } => false,
         }
@@ -132,6 +142,7 @@ mod tests {
             status,
             error: error.map(str::to_owned),
             description: None,
+            is_json: error.is_some(),
         }
     }
 
@@ -174,7 +185,23 @@ mod tests {
             (protocol(200, None), false),
             (protocol(503, None), false),
         ] {
-            assert_eq!(error.is_retryable(), is_retryable, "{error:?}");
+            assert_eq!(error.is_retryable(false), is_retryable, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_gateways_page_at_an_endpoint_that_has_worked_is_retryable() {
+        for (error, is_retryable) in [
+            (http(403, None), true),
+            (http(404, None), true),
+            (http(403, Some("forbidden")), false),
+            (http(404, Some("Realm does not exist")), false),
+            (http(400, None), false),
+            (http(401, None), false),
+            (http(405, None), false),
+            (oauth(403, "access_denied"), false),
+        ] {
+            assert_eq!(error.is_retryable(true), is_retryable, "{error:?}");
         }
     }
 

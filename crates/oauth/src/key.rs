@@ -517,16 +517,6 @@ mod tests {
                 KeyFault::Mangled(PemFlaw::EscapedLineBreaks),
             ),
             (
-                "one line",
-                key("ec-pkcs8").replace('\n', " "),
-                KeyFault::Mangled(PemFlaw::NoLineBreaks),
-            ),
-            (
-                "in quotation marks",
-                format!("\"{}\"", key("ec-pkcs8")),
-                KeyFault::Mangled(PemFlaw::Quoted),
-            ),
-            (
                 "OpenSSH",
                 "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n"
                     .to_owned(),

@@ -20,24 +20,54 @@ const MIN_LIFETIME: Duration = Duration::from_secs(1);
 /// In seconds. A JWT with a longer lifetime has `exp` in milliseconds, or a meaningless `iat`.
 const CENTURY: f64 = 36_525.0 * 86_400.0;
 
+/// A token whose own expiry is longer ago than this has expired, however wrong the clock is.
+const DEAD_SINCE: Duration = Duration::from_hours(24);
+
 /// The lifetime of a token, counted from when its request was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
     /// A known lifetime, from one second to [`MAX_LIFETIME`].
     Granted(Duration),
-    /// Neither the response nor the token gives a usable lifetime.
+    /// Neither the response nor the token gives a lifetime.
     Unknown,
+    /// The token has expired by its own claims, every lifetime that the server gave is zero or
+    /// negative, or a cache held the answer for longer than the lifetime.
+    Over,
 }
 
 impl Lifetime {
     /// The shorter of `expires_in` and, if the token is a JWT, its own lifetime: a server may be
-    /// configured to announce more than it grants.
-    pub(super) fn read(expires_in: Option<&RawValue>, token: &str) -> Self {
+    /// configured to announce more than it grants. `age` is how long a cache held the answer.
+    pub(super) fn read(
+        expires_in: Option<&RawValue>,
+        claims: &OwnClaims,
+        age: Duration,
+        now: Duration,
+    ) -> Self {
         let granted = expires_in.and_then(read_expires_in);
-        let own = read_own_lifetime(token);
-        let shorter = granted.into_iter().chain(own).min();
-        shorter.map_or(Self::Unknown, Self::Granted)
+        if claims.are_dead(now) {
+            return Self::Over;
+        }
+        let given = [granted, claims.lifetime()].into_iter().flatten();
+        let shortest = given.clone().filter_map(to_lifetime).min();
+        match shortest {
+            Some(lifetime) if lifetime > age => {
+                Self::Granted(lifetime.saturating_sub(age).max(MIN_LIFETIME))
+            }
+            Some(_) => Self::Over,
+            // Keycloak's session limits can make a lifetime zero or negative.
+            None if given.clone().any(|seconds| seconds <= 0.0) => Self::Over,
+            None => Self::Unknown,
+        }
     }
+}
+
+/// `exp` and `iat` of a signed JWT, in seconds; `None` for a claim that is not a number. The token
+/// is opaque to the client (RFC 6749 §1.4), so they matter only where they are plausible.
+#[derive(Default)]
+pub(super) struct OwnClaims {
+    exp: Option<f64>,
+    iat: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -48,32 +78,52 @@ struct JwtClaims<'a> {
     iat: Option<&'a RawValue>,
 }
 
-/// A number or a numeric string. Anything else counts as absent, and so does a value that is not
-/// positive: Keycloak's session limits can make it zero or negative for a valid token.
-fn read_expires_in(value: &RawValue) -> Option<Duration> {
-    read_number(value)
-        .or_else(|| parse_number(&string(value)?))
-        .and_then(to_lifetime)
+impl OwnClaims {
+    /// Both are absent if the token is not a signed JWT.
+    pub(super) fn read(token: &str) -> Self {
+        Self::decode(token).unwrap_or_default()
+    }
+
+    fn decode(token: &str) -> Option<Self> {
+        let mut segments = token.split('.');
+        let (_, payload, _) = (segments.next()?, segments.next()?, segments.next()?);
+        if segments.next().is_some() {
+            return None;
+        }
+        let config = GeneralPurposeConfig::new()
+            .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+            .with_decode_allow_trailing_bits(true);
+        let engine = GeneralPurpose::new(&URL_SAFE, config);
+        let capacity = base64::decoded_len_estimate(payload.len());
+        let mut claims = Zeroizing::new(Vec::with_capacity(capacity));
+        engine.decode_vec(payload, &mut claims).ok()?;
+        let claims = read_document::<JwtClaims<'_>>(str::from_utf8(&claims).ok()?).ok()?;
+        Some(Self {
+            exp: claims.exp.and_then(read_number),
+            iat: claims.iat.and_then(read_number),
+        })
+    }
+
+    /// When the token expires, since the Unix epoch.
+    pub(super) fn expiry(&self) -> Option<Duration> {
+        Duration::try_from_secs_f64(self.exp?).ok()
+    }
+
+    /// `exp - iat`, unless it is absurd.
+    fn lifetime(&self) -> Option<f64> {
+        let seconds = self.exp? - self.iat?;
+        (seconds <= CENTURY).then_some(seconds)
+    }
+
+    fn are_dead(&self, now: Duration) -> bool {
+        let limit = now.saturating_sub(DEAD_SINCE).as_secs_f64();
+        self.exp.is_some_and(|exp| exp < limit)
+    }
 }
 
-/// A JWT's `exp - iat`. The token is opaque to the client (RFC 6749 §1.4), so only a signed JWT with
-/// a plausible lifetime counts.
-fn read_own_lifetime(token: &str) -> Option<Duration> {
-    let mut segments = token.split('.');
-    let (_, payload, _) = (segments.next()?, segments.next()?, segments.next()?);
-    if segments.next().is_some() {
-        return None;
-    }
-    let config = GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-        .with_decode_allow_trailing_bits(true);
-    let engine = GeneralPurpose::new(&URL_SAFE, config);
-    let capacity = base64::decoded_len_estimate(payload.len());
-    let mut claims = Zeroizing::new(Vec::with_capacity(capacity));
-    engine.decode_vec(payload, &mut claims).ok()?;
-    let claims = read_document::<JwtClaims<'_>>(str::from_utf8(&claims).ok()?).ok()?;
-    let seconds = read_number(claims.exp?)? - read_number(claims.iat?)?;
-    to_lifetime(seconds).filter(|_| seconds <= CENTURY)
+/// A number or a numeric string. Anything else counts as absent.
+fn read_expires_in(value: &RawValue) -> Option<f64> {
+    read_number(value).or_else(|| parse_number(&string(value)?))
 }
 
 fn read_number(value: &RawValue) -> Option<f64> {
@@ -108,32 +158,42 @@ mod tests {
 
     use super::*;
 
+    const NOW: Duration = Duration::from_secs(1_000);
+
     fn read(token: &str, expires_in: &str) -> Lifetime {
-        Lifetime::read(serde_json::from_str(expires_in).unwrap(), token)
+        read_at(NOW, token, expires_in, 0)
     }
 
-    fn lifetime(seconds: Option<f64>) -> Lifetime {
-        let seconds = seconds.map(Duration::from_secs_f64);
-        seconds.map_or(Lifetime::Unknown, Lifetime::Granted)
+    fn read_at(now: Duration, token: &str, expires_in: &str, age: u64) -> Lifetime {
+        let expires_in = serde_json::from_str(expires_in).unwrap();
+        Lifetime::read(expires_in, &OwnClaims::read(token), Duration::from_secs(age), now)
+    }
+
+    fn granted(seconds: f64) -> Lifetime {
+        Lifetime::Granted(Duration::from_secs_f64(seconds))
+    }
+
+    fn jwt(claims: &str) -> String {
+        format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims))
     }
 
     #[test]
     fn expires_in_is_a_number_or_a_numeric_string() {
-        const DAY: Option<f64> = Some(86_400.0);
+        const DAY: f64 = 86_400.0;
         for (expires_in, seconds) in [
-            ("300", Some(300.0)),
-            ("300.0", Some(300.0)),
-            ("0.25", Some(1.0)),
-            ("1e-9", Some(1.0)),
-            ("1.25", Some(1.25)),
-            ("3e2", Some(300.0)),
-            ("3E+2", Some(300.0)),
-            ("\"300\"", Some(300.0)),
-            ("\"299.5\"", Some(299.5)),
-            ("\"+300\"", Some(300.0)),
-            ("\"3e2\"", Some(300.0)),
-            ("\"00300\"", Some(300.0)),
-            ("\"30\\u0030\"", Some(300.0)),
+            ("300", 300.0),
+            ("300.0", 300.0),
+            ("0.25", 1.0),
+            ("1e-9", 1.0),
+            ("1.25", 1.25),
+            ("3e2", 300.0),
+            ("3E+2", 300.0),
+            ("\"300\"", 300.0),
+            ("\"299.5\"", 299.5),
+            ("\"+300\"", 300.0),
+            ("\"3e2\"", 300.0),
+            ("\"00300\"", 300.0),
+            ("\"30\\u0030\"", 300.0),
             ("86400", DAY),
             ("86400.001", DAY),
             ("86401", DAY),
@@ -141,70 +201,101 @@ mod tests {
             ("1e400", DAY),
             ("\"1e400\"", DAY),
             ("9999999999999999999999999999999999999999", DAY),
-            ("0", None),
-            ("-0", None),
-            ("1e-400", None),
-            ("-1", None),
-            ("-103", None),
-            ("-3880247296", None),
-            ("-1e400", None),
-            ("\"-5\"", None),
-            ("null", None),
-            ("true", None),
-            ("[300]", None),
-            ("{\"a\":300}", None),
-            ("\"\"", None),
-            ("\" 300\"", None),
-            ("\"300s\"", None),
-            ("\"inf\"", None),
-            ("\"NaN\"", None),
-            ("\"0x10\"", None),
-            ("\"1_000\"", None),
-            ("\"1,5\"", None),
-            ("\"٣\"", None),
-            ("\"e\"", None),
-            ("\"1e\"", None),
-            ("\"--1\"", None),
-            ("\".\"", None),
-            ("\"\\ud800\"", None),
         ] {
-            assert_eq!(read("t", expires_in), lifetime(seconds), "{expires_in}");
+            assert_eq!(read("t", expires_in), granted(seconds), "{expires_in}");
         }
-        assert_eq!(Some(MAX_LIFETIME), DAY.map(Duration::from_secs_f64));
+        for expires_in in ["0", "-0", "1e-400", "-1", "-103", "-3880247296", "-1e400", "\"-5\""] {
+            assert_eq!(read("t", expires_in), Lifetime::Over, "{expires_in}");
+        }
+        for expires_in in [
+            "null",
+            "true",
+            "[300]",
+            "{\"a\":300}",
+            "\"\"",
+            "\" 300\"",
+            "\"300s\"",
+            "\"inf\"",
+            "\"NaN\"",
+            "\"0x10\"",
+            "\"1_000\"",
+            "\"1,5\"",
+            "\"٣\"",
+            "\"e\"",
+            "\"1e\"",
+            "\"--1\"",
+            "\".\"",
+            "\"\\ud800\"",
+        ] {
+            assert_eq!(read("t", expires_in), Lifetime::Unknown, "{expires_in}");
+        }
+        assert_eq!(MAX_LIFETIME, Duration::from_secs_f64(DAY));
+    }
+
+    #[test]
+    fn a_token_that_expired_more_than_a_day_ago_is_over() {
+        let exp = 1_800_000_000;
+        let token = jwt(&format!(r#"{{"exp":{exp},"iat":{}}}"#, exp - 300));
+        for (name, now, expected) in [
+            ("alive", exp - 10, granted(300.0)),
+            ("a clock that is ahead", exp + 86_400, granted(300.0)),
+            ("dead", exp + 86_401, Lifetime::Over),
+        ] {
+            let lifetime = read_at(Duration::from_secs(now), &token, "3600", 0);
+            assert_eq!(lifetime, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_time_in_a_cache_shortens_the_lifetime() {
+        for (age, expected) in [
+            (0, granted(300.0)),
+            (100, granted(200.0)),
+            (299, granted(1.0)),
+            (300, Lifetime::Over),
+            (u64::from(u32::MAX), Lifetime::Over),
+        ] {
+            assert_eq!(read_at(NOW, "t", "300", age), expected, "{age}");
+        }
+        assert_eq!(read_at(NOW, "t", "null", 5), Lifetime::Unknown);
     }
 
     #[test]
     fn own_lifetime_of_the_token_counts_if_shorter_or_alone() {
         let deep = format!(r#"{{"exp":2,"iat":1,"x":{}1{}}}"#, "[".repeat(64), "]".repeat(64));
-        for (name, claims, expires_in, seconds) in [
-            ("alone", r#"{"exp":1300,"iat":1000}"#, "null", Some(300.0)),
-            ("alone, floats", r#"{"exp":1300.5,"iat":1e3}"#, "null", Some(300.5)),
-            ("beside nonsense", r#"{"exp":1300,"iat":1000}"#, "\"soon\"", Some(300.0)),
-            ("shorter", r#"{"exp":1300,"iat":1000}"#, "400", Some(300.0)),
-            ("longer", r#"{"exp":1300,"iat":1000}"#, "200", Some(200.0)),
-            ("over a day", r#"{"exp":1e9,"iat":0}"#, "null", Some(86_400.0)),
-            ("under a second", r#"{"exp":1000.5,"iat":1000}"#, "300", Some(1.0)),
-            ("overflow", r#"{"exp":1e400,"iat":0}"#, "null", None),
-            ("nothing", r#"{"exp":5,"iat":5}"#, "300", Some(300.0)),
-            ("nothing, alone", r#"{"exp":5,"iat":5}"#, "null", None),
-            ("backwards", r#"{"exp":5,"iat":1e400}"#, "300", Some(300.0)),
-            ("iat in milliseconds", r#"{"exp":1700000300,"iat":1.7e12}"#, "3600", Some(3600.0)),
-            ("exp in milliseconds", r#"{"exp":1.7e12,"iat":1700000000}"#, "null", None),
-            ("beside a dead one", r#"{"exp":1300,"iat":1000}"#, "-103", Some(300.0)),
-            ("undefined", r#"{"exp":1e400,"iat":1e400}"#, "300", Some(300.0)),
-            ("undefined, alone", r#"{"exp":1e400,"iat":1e400}"#, "null", None),
-            ("no iat", r#"{"exp":1300}"#, "null", None),
-            ("no exp", r#"{"iat":1000}"#, "null", None),
-            ("null", r#"{"exp":null,"iat":null}"#, "null", None),
-            ("strings", r#"{"exp":"1300","iat":"1000"}"#, "null", None),
-            ("exp twice", r#"{"exp":1300,"exp":1300,"iat":1000}"#, "null", None),
-            ("array", "[1300,1000]", "null", None),
-            ("not JSON", "exp", "null", None),
-            ("empty", "", "null", None),
-            ("too deep", &deep, "null", None),
+        for (name, claims, expires_in, expected) in [
+            ("alone", r#"{"exp":1300,"iat":1000}"#, "null", granted(300.0)),
+            ("alone, floats", r#"{"exp":1300.5,"iat":1e3}"#, "null", granted(300.5)),
+            ("beside nonsense", r#"{"exp":1300,"iat":1000}"#, "\"soon\"", granted(300.0)),
+            ("shorter", r#"{"exp":1300,"iat":1000}"#, "400", granted(300.0)),
+            ("longer", r#"{"exp":1300,"iat":1000}"#, "200", granted(200.0)),
+            ("over a day", r#"{"exp":1e9,"iat":0}"#, "null", granted(86_400.0)),
+            ("under a second", r#"{"exp":1000.5,"iat":1000}"#, "300", granted(1.0)),
+            ("overflow", r#"{"exp":1e400,"iat":0}"#, "null", Lifetime::Unknown),
+            ("nothing", r#"{"exp":5,"iat":5}"#, "300", granted(300.0)),
+            ("nothing, alone", r#"{"exp":5,"iat":5}"#, "null", Lifetime::Over),
+            ("backwards", r#"{"exp":5,"iat":1e400}"#, "300", granted(300.0)),
+            ("iat in milliseconds", r#"{"exp":1700000300,"iat":1.7e12}"#, "3600", granted(3600.0)),
+            (
+                "exp in milliseconds",
+                r#"{"exp":1.7e12,"iat":1700000000}"#,
+                "null",
+                Lifetime::Unknown,
+            ),
+            ("beside a dead one", r#"{"exp":1300,"iat":1000}"#, "-103", granted(300.0)),
+            ("undefined", r#"{"exp":1e400,"iat":1e400}"#, "300", granted(300.0)),
+            ("undefined, alone", r#"{"exp":1e400,"iat":1e400}"#, "null", Lifetime::Unknown),
+            ("no iat", r#"{"exp":1300}"#, "null", Lifetime::Unknown),
+            ("no exp", r#"{"iat":1000}"#, "null", Lifetime::Unknown),
+            ("null", r#"{"exp":null,"iat":null}"#, "null", Lifetime::Unknown),
+            ("strings", r#"{"exp":"1300","iat":"1000"}"#, "null", Lifetime::Unknown),
+            ("exp twice", r#"{"exp":1300,"exp":1300,"iat":1000}"#, "null", Lifetime::Unknown),
+            ("array", "[1300,1000]", "null", Lifetime::Unknown),
+            ("not JSON", "exp", "null", Lifetime::Unknown),
+            ("empty", "", "null", Lifetime::Unknown),
+            ("too deep", &deep, "null", Lifetime::Unknown),
         ] {
-            let token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
-            assert_eq!(read(&token, expires_in), lifetime(seconds), "{name}");
+            assert_eq!(read(&jwt(claims), expires_in), expected, "{name}");
         }
     }
 
@@ -235,8 +326,12 @@ mod tests {
             ("opaque", payload.clone(), false),
             ("dots", "...".to_owned(), false),
         ] {
-            let seconds = is_read.then_some(300.0);
-            assert_eq!(read(&token, "null"), lifetime(seconds), "{name}");
+            let expected = if is_read {
+                granted(300.0)
+            } else {
+                Lifetime::Unknown
+            };
+            assert_eq!(read(&token, "null"), expected, "{name}");
         }
     }
 }

@@ -236,16 +236,6 @@ mod tests {
     }
 
     #[test]
-    fn basic_is_a_header_value() {
-        let request = request(&grant(ClientAuthentication::SecretBasic));
-        // my+client:%2B%25%3A%2F%26%3D%22%5C+%C3%A9
-        assert_eq!(
-            request.authorization.unwrap().as_str(),
-            "Basic bXkrY2xpZW50OiUyQiUyNSUzQSUyRiUyNiUzRCUyMiU1QyslQzMlQTk="
-        );
-    }
-
-    #[test]
     fn buffers_with_the_secret_never_move() {
         for method in ClientAuthentication::ALL {
             let request = request(&grant(method));

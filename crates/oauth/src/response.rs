@@ -9,17 +9,18 @@ use std::mem;
 use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::document::{decode, read_document, string};
 use super::error::{AnswerError, ProtocolFault};
-use super::lifetime::Lifetime;
+use super::lifetime::{Lifetime, OwnClaims};
 use super::redact::{REDACTED, Redactor};
 use super::secret::{AccessToken, is_token_byte};
 
-/// A longer `Retry-After` counts as this many seconds, which a clock can still add.
-const MAX_RETRY_AFTER: u64 = u32::MAX as u64;
+/// A longer time in a header counts as this many seconds, which a clock can still add.
+const MAX_SECONDS: u64 = u32::MAX as u64;
 
 /// The parts of an HTTP answer that this grant uses.
 pub struct Answer {
@@ -27,6 +28,8 @@ pub struct Answer {
     pub status: u16,
     /// The `Retry-After` header, if there is a usable one.
     pub retry_after: Option<RetryAfter>,
+    /// The `Age` header: how long a cache on the way has held the answer (RFC 9111 §5.1).
+    pub age: Duration,
     /// The `Content-Encoding` header, if the body is encoded.
     pub content_encoding: Option<ContentEncoding>,
     /// The whole body.
@@ -44,6 +47,7 @@ impl Answer {
         Self {
             status,
             retry_after: header("retry-after").and_then(RetryAfter::parse),
+            age: header("age").and_then(parse_seconds).unwrap_or_default(),
             content_encoding: header("content-encoding").and_then(ContentEncoding::parse),
             body,
         }
@@ -55,6 +59,7 @@ impl fmt::Debug for Answer {
         f.debug_struct("Answer")
             .field("status", &self.status)
             .field("retry_after", &self.retry_after)
+            .field("age", &self.age)
             .field("content_encoding", &self.content_encoding)
             .field("body", &REDACTED)
             .finish()
@@ -116,16 +121,10 @@ impl RetryAfter {
     /// Parses seconds or an HTTP date. `None` for anything else.
     #[must_use]
     pub fn parse(value: &str) -> Option<Self> {
-        let value = value.trim_matches([' ', '\t']);
-        if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-            // It consists of digits, so parsing fails only if the number is too large.
-            let seconds = value
-                .parse()
-                .unwrap_or(MAX_RETRY_AFTER)
-                .min(MAX_RETRY_AFTER);
-            return Some(Self::After(Duration::from_secs(seconds)));
-        }
-        httpdate::parse_http_date(value).ok().map(Self::At)
+        let at = || httpdate::parse_http_date(value.trim_matches([' ', '\t'])).ok();
+        parse_seconds(value)
+            .map(Self::After)
+            .or_else(|| at().map(Self::At))
     }
 
     /// The time to wait from `now`. Zero for a date in the past.
@@ -138,6 +137,14 @@ impl RetryAfter {
     }
 }
 
+/// Parses a header that consists of a number of seconds.
+fn parse_seconds(value: &str) -> Option<Duration> {
+    let value = value.trim_matches([' ', '\t']);
+    let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    // It consists of digits, so parsing fails only if the number is too large.
+    is_number.then(|| Duration::from_secs(value.parse().unwrap_or(MAX_SECONDS).min(MAX_SECONDS)))
+}
+
 /// A usable token response (RFC 6749 §5.1).
 #[derive(Debug)]
 pub struct TokenResponse {
@@ -147,9 +154,11 @@ pub struct TokenResponse {
     pub scope: Option<String>,
     /// How long the token lives.
     pub lifetime: Lifetime,
+    /// When the token expires by its own claims, since the Unix epoch.
+    pub expiry: Option<Duration>,
 }
 
-/// Reads an answer.
+/// Reads an answer. `now` is the time since the Unix epoch.
 ///
 /// # Errors
 ///
@@ -158,10 +167,14 @@ pub struct TokenResponse {
 ///   The charset does not matter, because only ASCII identifies the error.
 /// - [`AnswerError::Protocol`]: a 3xx, or a 2xx without a usable token.
 /// - [`AnswerError::Http`]: everything else.
-pub fn read_answer(answer: &Answer, redactor: &Redactor) -> Result<TokenResponse, AnswerError> {
+pub fn read_answer(
+    answer: &Answer,
+    redactor: &Redactor,
+    now: Duration,
+) -> Result<TokenResponse, AnswerError> {
     let status = answer.status;
     match status {
-        200..=299 => read_success(answer).map_err(|refusal| AnswerError::Protocol {
+        200..=299 => read_success(answer, now).map_err(|refusal| AnswerError::Protocol {
             status,
             fault: refusal.fault,
             error: refusal.error.map(|error| redactor.clean(&error)),
@@ -177,7 +190,8 @@ pub fn read_answer(answer: &Answer, redactor: &Redactor) -> Result<TokenResponse
 
 pub(super) fn read_failure(status: u16, body: &[u8], redactor: &Redactor) -> AnswerError {
     let mut copy = Zeroizing::default();
-    let members = read_document::<ErrorMembers<'_>>(decode(body, &mut copy)).unwrap_or_default();
+    let document = decode(body, &mut copy);
+    let members = read_document::<ErrorMembers<'_>>(document).unwrap_or_default();
     let text = |member: Option<&RawValue>| {
         let text = member.and_then(string).filter(|text| !text.is_empty())?;
         Some(redactor.clean(&text))
@@ -196,6 +210,7 @@ pub(super) fn read_failure(status: u16, body: &[u8], redactor: &Redactor) -> Ans
             status,
             error,
             description,
+            is_json: !matches!(read_document::<IgnoredAny>(document), Err(ProtocolFault::NotJson)),
         },
     }
 }
@@ -211,7 +226,7 @@ impl From<ProtocolFault> for AnswerRefusal {
     }
 }
 
-fn read_success(answer: &Answer) -> Result<TokenResponse, AnswerRefusal> {
+fn read_success(answer: &Answer, now: Duration) -> Result<TokenResponse, AnswerRefusal> {
     let mut copy = Zeroizing::default();
     let document = decode(&answer.body, &mut copy);
     let members = read_document::<TokenMembers<'_>>(document).map_err(|fault| {
@@ -235,11 +250,12 @@ fn read_success(answer: &Answer) -> Result<TokenResponse, AnswerRefusal> {
         return Err(ProtocolFault::TokenType.into());
     }
     let scope = members.scope.and_then(string);
-    let lifetime = Lifetime::read(members.expires_in, token.expose());
+    let claims = OwnClaims::read(token.expose());
     Ok(TokenResponse {
-        token,
         scope: scope.map(|mut scope| mem::take(&mut *scope)),
-        lifetime,
+        lifetime: Lifetime::read(members.expires_in, &claims, answer.age, now),
+        expiry: claims.expiry(),
+        token,
     })
 }
 
@@ -317,17 +333,20 @@ mod tests {
     use super::*;
     use crate::ClientSecret;
 
+    const NOW: Duration = Duration::from_secs(1_000);
+
     fn answer(status: u16, body: impl AsRef<[u8]>) -> Answer {
         Answer {
             status,
             retry_after: None,
+            age: Duration::ZERO,
             content_encoding: None,
             body: Zeroizing::new(body.as_ref().to_vec()),
         }
     }
 
     fn read(status: u16, body: impl AsRef<[u8]>) -> Result<TokenResponse, AnswerError> {
-        read_answer(&answer(status, body), &Redactor::none())
+        read_answer(&answer(status, body), &Redactor::none(), NOW)
     }
 
     fn nested(depth: usize) -> String {
@@ -339,23 +358,13 @@ mod tests {
         let secret = ClientSecret::new("client".to_owned()).unwrap();
         let redactor = Redactor::none().and_secret("portal", &secret);
         let body = r#"{"error":"unauthorized_client","error_description":"client"}"#;
-        let error = read_answer(&answer(401, body), &redactor).unwrap_err();
+        let error = read_answer(&answer(401, body), &redactor, NOW).unwrap_err();
         assert!(error.is_client_refusal());
         assert!(matches!(
             error,
             AnswerError::OAuth { error, description: Some(description), .. }
                 if error == "unauthorized_client" && !description.contains("client")
         ));
-    }
-
-    #[test]
-    fn answer_of_keycloak_is_read() {
-        let body = r#"{"access_token":"abc","expires_in":300,"refresh_expires_in":0,
-            "token_type":"Bearer","not-before-policy":0,"scope":"email profile"}"#;
-        let response = read(200, body).unwrap();
-        assert!(response.token.is("abc"));
-        assert_eq!(response.scope.as_deref(), Some("email profile"));
-        assert_eq!(response.lifetime, Lifetime::Granted(Duration::from_mins(5)));
     }
 
     #[test]
@@ -416,21 +425,9 @@ mod tests {
             ("bad escape", br#"{"access_token":"\x"}"#, Fault::NotJson),
             ("sign in an escape", br#"{"access_token":"\u+041"}"#, Fault::NotJson),
             ("two tokens", br#"{"access_token":"t","access_token":"t"}"#, Fault::NotJson),
-            (
-                "two tokens, one null",
-                br#"{"access_token":null,"access_token":"t"}"#,
-                Fault::NotJson,
-            ),
-            (
-                "two tokens, one name escaped",
-                br#"{"access_token":"t","\u0061ccess_token":"u"}"#,
-                Fault::NotJson,
-            ),
-            (
-                "two lifetimes",
-                br#"{"access_token":"t","expires_in":1,"expires_in":2}"#,
-                Fault::NotJson,
-            ),
+            ("two, one null", br#"{"access_token":null,"access_token":"t"}"#, Fault::NotJson),
+            ("one escaped", br#"{"access_token":"t","\u0061ccess_token":"u"}"#, Fault::NotJson),
+            ("two lives", br#"{"access_token":"t","expires_in":1,"expires_in":2}"#, Fault::NotJson),
             ("NaN", br#"{"access_token":"t","expires_in":NaN}"#, Fault::NotJson),
             ("array", br#"["t","Bearer",300,"a",null]"#, Fault::NotAnObject),
             ("string", br#""t""#, Fault::NotAnObject),
@@ -464,11 +461,7 @@ mod tests {
             ("empty type", br#"{"access_token":"t","token_type":""}"#, Fault::TokenType),
             ("padded type", br#"{"access_token":"t","token_type":"Bearer "}"#, Fault::TokenType),
             ("type not a string", br#"{"access_token":"t","token_type":1}"#, Fault::TokenType),
-            (
-                "type in a list",
-                br#"{"access_token":"t","token_type":["Bearer"]}"#,
-                Fault::TokenType,
-            ),
+            ("type list", br#"{"access_token":"t","token_type":["Bearer"]}"#, Fault::TokenType),
         ] {
             let error = read(200, body).unwrap_err();
             let AnswerError::Protocol {
@@ -480,7 +473,7 @@ mod tests {
                 panic!("{name}: {error:?}");
             };
             assert_eq!(found, fault, "{name}");
-            assert!(!error.is_retryable() && !error.is_client_refusal(), "{name}");
+            assert!(!error.is_retryable(true) && !error.is_client_refusal(), "{name}");
         }
     }
 
@@ -495,6 +488,13 @@ mod tests {
             status,
             error: error.map(str::to_owned),
             description: description.map(str::to_owned),
+            is_json: true,
+        };
+        let page = |status| AnswerError::Http {
+            status,
+            error: None,
+            description: None,
+            is_json: false,
         };
         let redirect = |status| AnswerError::Protocol {
             status,
@@ -527,10 +527,10 @@ mod tests {
             ("timeout", 408, both, http(408, Some("e"), Some("d"))),
             ("too many", 429, both, http(429, Some("e"), Some("d"))),
             ("server error", 500, both, http(500, Some("e"), Some("d"))),
-            ("page", 502, "<html>", http(502, None, None)),
-            ("starting", 503, "Bootstrap in progress.", http(503, None, None)),
-            ("page with 400", 400, "<html>", http(400, None, None)),
-            ("empty", 401, "", http(401, None, None)),
+            ("page", 502, "<html>", page(502)),
+            ("starting", 503, "Bootstrap in progress.", page(503)),
+            ("page with 400", 400, "<html>", page(400)),
+            ("empty", 401, "", page(401)),
             ("array", 401, r#"["e","d"]"#, http(401, None, None)),
             ("no error", 401, r#"{"error_description":"d"}"#, http(401, None, Some("d"))),
             ("null error", 401, r#"{"error":null}"#, http(401, None, None)),
@@ -606,7 +606,7 @@ mod tests {
                 content_encoding: ContentEncoding::parse(header),
                 ..answer(200, body)
             };
-            let error = read_answer(&encoded(gzip), &Redactor::none()).unwrap_err();
+            let error = read_answer(&encoded(gzip), &Redactor::none(), NOW).unwrap_err();
             let expected = AnswerError::Protocol {
                 status: 200,
                 fault,
@@ -615,7 +615,7 @@ mod tests {
             assert_eq!(error, expected, "{header}");
             // A gateway that decoded the body may have left the header.
             let plain = encoded(br#"{"access_token":"t"}"#);
-            assert!(read_answer(&plain, &Redactor::none()).is_ok(), "{header}");
+            assert!(read_answer(&plain, &Redactor::none(), NOW).is_ok(), "{header}");
         }
         let message = ProtocolFault::Encoded(ContentEncoding::Gzip).to_string();
         assert_eq!(message, "the answer is compressed with gzip, which was not requested");
@@ -675,7 +675,7 @@ mod tests {
     #[test]
     fn debug_shows_neither_body_nor_token() {
         let answer = answer(200, r#"{"access_token":"canary"}"#);
-        let response = read_answer(&answer, &Redactor::none()).unwrap();
+        let response = read_answer(&answer, &Redactor::none(), NOW).unwrap();
         let text = format!("{answer:?} {response:?}");
         assert!(text.contains("200") && text.contains("[redacted]"), "{text}");
         assert!(!text.contains("canary"), "{text}");

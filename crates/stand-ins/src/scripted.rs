@@ -4,11 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use manager::config::{AssertionSettings, Config, Credential, CredentialConfig, Target};
-use oauth::{
-    Answer, ClientAuthentication, ClientCredentialsGrant, ClientSecret, ExtraHeaders, RetryAfter,
-    TokenEndpoint, TokenRequest,
-};
+use manager::config::{Config, CredentialConfig};
+use manager::options::{Faults, Given, parse};
+use oauth::{Answer, ClientSecret, TokenEndpoint, TokenRequest};
 use transport::{ClientIdentity, NetworkFault, Progress, Transport, TransportError};
 use zeroize::Zeroizing;
 
@@ -127,12 +125,12 @@ impl Transport for ScriptedTransport {
                 status,
                 retry_after,
                 body,
-            } => Ok(Answer {
-                status,
-                retry_after: retry_after.map(|s| RetryAfter::After(Duration::from_secs(s))),
-                content_encoding: None,
-                body: Zeroizing::new(body.replace('#', &number.to_string()).into_bytes()),
-            }),
+            } => {
+                let retry_after = retry_after.map(|seconds| seconds.to_string());
+                let header = |name: &str| retry_after.as_deref().filter(|_| name == "retry-after");
+                let body = body.replace('#', &number.to_string());
+                Ok(Answer::new(status, header, Zeroizing::new(body.into_bytes())))
+            }
             Step::Fail(error) => Err(error),
             Step::Hang => std::future::pending().await,
             Step::Panic => panic!("scripted"),
@@ -141,24 +139,19 @@ impl Transport for ScriptedTransport {
 }
 
 pub fn config() -> Config {
+    let options = [
+        ("tokenEndpoint", "http://127.0.0.1:1/realms/r/token"),
+        ("clientId", "portal"),
+        ("clientSecret", "s3cr+t"),
+    ];
+    let given = options.map(|(name, value)| {
+        let value = Zeroizing::new(value.to_owned());
+        (name.to_owned(), Given::Text(value))
+    });
+    let (config, _) = parse(given.into(), &mut Faults::default());
     Config {
-        target: Target::Endpoint(
-            TokenEndpoint::parse("http://127.0.0.1:1/realms/r/token").unwrap(),
-        ),
-        assertion: AssertionSettings::default(),
-        grant: ClientCredentialsGrant {
-            client_id: "portal".to_owned(),
-            authentication: ClientAuthentication::SecretPost,
-            scope: None,
-            parameters: Vec::new(),
-        },
-        headers: ExtraHeaders::default(),
-        credential: CredentialConfig::Given(Credential::Secret(secret("s3cr+t"))),
-        expiry_buffer: Duration::from_mins(1),
-        request_timeout: Duration::from_secs(15),
-        background_refresh: true,
-        name: "portal".to_owned(),
         has_logger: true,
+        ..config.unwrap()
     }
 }
 

@@ -2,15 +2,16 @@
 //! sink.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use manager::clock::{Clock, Moment};
 use manager::config::Config;
 use manager::credential::SecretCall;
+use manager::error::Error;
 use manager::slot::{Call, FlightId, FlightResult};
 use manager::timers::Timers;
-use manager::{Engine, Event, EventSink, Level, Manager, Reply};
+use manager::{Engine, EngineSource, Event, EventSink, Level, Manager, Reply};
 use oauth::TokenRequest;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -22,8 +23,8 @@ use crate::scripted::{ScriptedTransport, Step, config};
 /// Tokio's paused time, and a wall clock that can be stepped independently.
 pub struct SimulatedClock {
     origin: Instant,
-    /// Seconds since the epoch at the origin, in ms.
-    wall_at_origin: AtomicU64,
+    /// The time since the epoch at the origin, in ms.
+    wall_at_origin: AtomicI64,
 }
 
 impl SimulatedClock {
@@ -31,20 +32,13 @@ impl SimulatedClock {
     fn new() -> Self {
         Self {
             origin: Instant::now(),
-            wall_at_origin: AtomicU64::new(1_000_000_000_000),
+            wall_at_origin: AtomicI64::new(1_000_000_000_000),
         }
     }
 
     /// Steps the wall clock: a correction of the time, or a machine that was suspended.
-    pub fn step_wall(&self, by: Duration) {
-        let by = u64::try_from(by.as_millis()).unwrap();
-        self.wall_at_origin.fetch_add(by, Ordering::SeqCst);
-    }
-
-    /// Steps the wall clock back.
-    pub fn step_wall_back(&self, by: Duration) {
-        let by = u64::try_from(by.as_millis()).unwrap();
-        self.wall_at_origin.fetch_sub(by, Ordering::SeqCst);
+    pub fn step_wall(&self, by_ms: i64) {
+        self.wall_at_origin.fetch_add(by_ms, Ordering::SeqCst);
     }
 }
 
@@ -52,10 +46,10 @@ impl Clock for SimulatedClock {
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     fn now(&self) -> Moment {
         let monotonic = self.origin.elapsed();
-        let wall = Duration::from_millis(self.wall_at_origin.load(Ordering::SeqCst));
+        let wall = u64::try_from(self.wall_at_origin.load(Ordering::SeqCst)).unwrap();
         Moment {
             monotonic,
-            wall: wall + monotonic,
+            wall: Duration::from_millis(wall) + monotonic,
         }
     }
 }
@@ -94,6 +88,18 @@ impl EventSink for RecordingSink {
     }
 }
 
+/// The engine of this runtime, with timers by this clock.
+pub fn engine_source<C: Clock>(clock: &Arc<C>) -> EngineSource {
+    let timers = Arc::new(Timers::default());
+    let engine = Engine {
+        handle: Handle::current(),
+        timers: Arc::clone(&timers),
+    };
+    let clock = Arc::clone(clock);
+    tokio::spawn(async move { timers.run(&*clock).await });
+    Arc::new(move || Some(engine.clone()))
+}
+
 /// A manager and its environment.
 pub struct World {
     pub manager: Arc<Manager<SimulatedClock, ScriptedTransport>>,
@@ -127,19 +133,12 @@ impl World {
             lines: Mutex::default(),
             wakes: AtomicU64::new(0),
         });
-        let timers = Arc::new(Timers::default());
-        let engine = Engine {
-            handle: Handle::current(),
-            timers: Arc::clone(&timers),
-        };
-        let timer_clock = Arc::clone(&clock);
-        tokio::spawn(async move { timers.run(&*timer_clock).await });
         let manager = Manager::new(
             config,
             Arc::clone(&clock),
             Arc::clone(&transport),
             Arc::<RecordingSink>::clone(&sink),
-            Arc::new(move || Some(engine.clone())),
+            engine_source(&clock),
         );
         Self {
             manager,
@@ -157,24 +156,21 @@ impl World {
         self.manager = self.manager.reconfigured(config, transport, sink);
     }
 
-    /// The final result of a caller, as JavaScript would see it: a token's text or an error.
-    pub async fn call(&mut self, call: Call) -> Result<String, manager::error::Error> {
-        match self.manager.ask(call) {
-            Reply::Token(token, _) => Ok(token.access_token.expose().to_owned()),
+    /// The result for a caller of any token, as JavaScript would see it: its text or an error.
+    pub async fn any(&mut self) -> Result<String, Error> {
+        let result = match self.manager.ask(Call::Any) {
+            Reply::Token(token, _) => Ok(token),
             Reply::Failure(error, _) => Err(error),
-            Reply::Flight(flight) => loop {
+            Reply::Flight(flight) | Reply::EarlierFlight(flight) => loop {
                 let (id, outcome, _) = self.flight_end().await;
                 if id == flight {
-                    let fallback = outcome.fallback.filter(|_| call != Call::Forced);
-                    return match (outcome.result, fallback) {
-                        (Ok(token), _) | (Err(_), Some(token)) => {
-                            Ok(token.access_token.expose().to_owned())
-                        }
-                        (Err(error), None) => Err(error),
-                    };
+                    break outcome
+                        .result
+                        .or_else(|error| outcome.fallback.ok_or(error));
                 }
             },
-        }
+        };
+        result.map(|token| token.access_token.expose().to_owned())
     }
 
     /// Asks for any token. Returns the flight that the caller has to wait for.
@@ -193,10 +189,6 @@ impl World {
     /// Asks for any token, and returns the call to the secret function that this causes.
     pub async fn secret_call(&mut self) -> (FlightId, SecretCall) {
         (self.flight(), self.calls.recv().await.expect("a sink"))
-    }
-
-    pub async fn any(&mut self) -> Result<String, manager::error::Error> {
-        self.call(Call::Any).await
     }
 
     /// The simulated time.

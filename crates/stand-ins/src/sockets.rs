@@ -40,6 +40,15 @@ pub fn token_request(url: &str) -> TokenRequest {
     }
 }
 
+/// The length of the body that follows this head.
+pub fn content_length(head: &str) -> usize {
+    let length = head.lines().find_map(|line| {
+        let line = line.to_ascii_lowercase();
+        line.strip_prefix("content-length: ")?.parse().ok()
+    });
+    length.unwrap()
+}
+
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
@@ -97,16 +106,7 @@ impl Peer {
             head.push(soon(self.stream.read_u8()).await.unwrap());
         }
         let head = String::from_utf8(head).unwrap();
-        let length = head
-            .lines()
-            .find_map(|line| {
-                line.to_ascii_lowercase()
-                    .strip_prefix("content-length: ")?
-                    .parse()
-                    .ok()
-            })
-            .unwrap();
-        let mut body = vec![0; length];
+        let mut body = vec![0; content_length(&head)];
         soon(self.stream.read_exact(&mut body)).await.unwrap();
         (head, body)
     }
@@ -128,11 +128,6 @@ impl Peer {
         let mut bytes = vec![0; usize::from(count)];
         soon(self.stream.read_exact(&mut bytes)).await.unwrap();
         bytes
-    }
-
-    /// Sends until the client closes the connection.
-    pub async fn flood(&mut self, bytes: &[u8]) {
-        soon(async { while self.stream.write_all(bytes).await.is_ok() {} }).await;
     }
 
     /// A 200 after which the connection stays open.

@@ -1,9 +1,9 @@
-//! Certificates made by the `openssl` command when a test runs, and a TLS server that shows them.
+//! Certificates made by the `openssl` command when a test runs, and a server that shows them.
 
 use std::{
     fs,
     io::{Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::TcpListener,
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
@@ -18,7 +18,7 @@ use rustls::{
 };
 use transport::{HttpTransport, PemCertificates, TransportError, TrustSettings};
 
-use crate::sockets::{exchange, settle, soon, token_request};
+use crate::sockets::{content_length, exchange, settle, soon, token_request};
 
 /// A folder of the test, with the keys and certificates it makes.
 pub struct Certificates(PathBuf);
@@ -75,7 +75,8 @@ impl Certificates {
         }
     }
 
-    pub fn serve(&self, name: &str) -> TlsServer {
+    /// A server's configuration with that certificate.
+    pub fn server_config(&self, name: &str) -> Arc<ServerConfig> {
         let chain = vec![CertificateDer::from_pem_file(self.path(name)).unwrap()];
         let key = PrivateKeyDer::from_pem_file(self.0.join(format!("{name}.key"))).unwrap();
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -84,32 +85,66 @@ impl Certificates {
             .with_no_client_auth()
             .with_single_cert(chain, key)
             .unwrap();
-        TlsServer::start(config)
+        Arc::new(config)
+    }
+
+    /// A TLS server that answers with the number of the connection, counted from 1.
+    pub fn serve(&self, name: &str) -> ThreadedServer {
+        ThreadedServer::start(Some(self.server_config(name)), true, |number| number.to_string())
     }
 }
 
-/// Answers every request with the number of its connection, counted from 1.
-pub struct TlsServer {
-    address: SocketAddr,
+/// A token endpoint on its own threads, over http or https.
+pub struct ThreadedServer {
+    url: String,
 }
 
-impl TlsServer {
-    fn start(config: ServerConfig) -> Self {
+impl ThreadedServer {
+    /// `body` makes the body of every answer on a connection out of the connection's number. A
+    /// thread that dies closes its connection, and the next request fails.
+    pub fn start(
+        tls: Option<Arc<ServerConfig>>,
+        keeps_connections: bool,
+        body: impl Fn(u32) -> String + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let config = Arc::new(config);
-        // A thread that dies drops the listener, and the test's next request is refused.
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let connection = if keeps_connections {
+            "keep-alive"
+        } else {
+            "close"
+        };
         thread::spawn(move || {
             for (number, stream) in (1..).zip(listener.incoming()) {
-                let tls = ServerConnection::new(Arc::clone(&config)).unwrap();
-                thread::spawn(move || answer_all(StreamOwned::new(tls, stream.unwrap()), number));
+                let (mut stream, body, tls) = (stream.unwrap(), body(number), tls.clone());
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\nConnection: {connection}\r\nContent-Length: {}\r\n\r\n{body}",
+                    body.len()
+                );
+                thread::spawn(move || match tls {
+                    None => answer_all(&mut stream, &answer, keeps_connections),
+                    Some(config) => {
+                        let tls = ServerConnection::new(config).unwrap();
+                        let mut stream = StreamOwned::new(tls, stream);
+                        answer_all(&mut stream, &answer, keeps_connections);
+                        stream.conn.send_close_notify();
+                        let _ = stream.flush();
+                    }
+                });
             }
         });
-        Self { address }
+        Self {
+            url: format!("{scheme}://{address}/realms/r/protocol/openid-connect/token"),
+        }
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     pub fn request(&self) -> TokenRequest {
-        token_request(&format!("https://{}/token", self.address))
+        token_request(&self.url)
     }
 
     pub async fn ask(&self, transport: &HttpTransport) -> Result<String, TransportError> {
@@ -125,18 +160,24 @@ impl TlsServer {
 }
 
 /// Ends with the connection, however that ends: the client's view is what is tested.
-fn answer_all(mut stream: StreamOwned<ServerConnection, TcpStream>, number: u32) {
-    let mut seen = Vec::new();
-    let mut byte = [0];
-    while stream.read_exact(&mut byte).is_ok() {
-        seen.extend(byte);
-        if seen.ends_with(b"grant_type=client_credentials") {
-            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{number}");
-            if stream.write_all(answer.as_bytes()).is_err() {
-                return;
-            }
+fn answer_all(stream: &mut (impl Read + Write), answer: &str, keeps_connection: bool) {
+    while read_request(stream).is_some() && stream.write_all(answer.as_bytes()).is_ok() {
+        if !keeps_connection {
+            return;
         }
     }
+}
+
+/// Reads a request; `None` at the end of the connection.
+fn read_request(stream: &mut impl Read) -> Option<()> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).ok()?;
+        head.extend(byte);
+    }
+    let mut body = vec![0; content_length(&String::from_utf8(head).unwrap())];
+    stream.read_exact(&mut body).ok()
 }
 
 pub fn tls_detail(result: Result<impl std::fmt::Debug, TransportError>) -> String {

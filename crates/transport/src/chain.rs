@@ -255,29 +255,3 @@ impl Roots {
             .map(|(_, facts)| facts)
     }
 }
-
-#[cfg(test)]
-#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-mod tests {
-    use rustls::pki_types::pem::PemObject;
-
-    use super::*;
-
-    /// Made by `openssl req -x509 -days 30`, with basicConstraints CA:TRUE.
-    const SELF_SIGNED: &[u8] = include_bytes!("../tests/self-signed.pem");
-
-    fn der() -> CertificateDer<'static> {
-        CertificateDer::from_pem_slice(SELF_SIGNED).unwrap()
-    }
-
-    #[test]
-    fn only_an_identical_certificate_counts_as_trusted() {
-        let certificate = der();
-        let mut roots = Roots::empty();
-        assert_eq!(roots.check_server(&certificate), Ok(false));
-        roots.add(&certificate).unwrap();
-        assert_eq!(roots.check_server(&certificate), Ok(true));
-        assert_eq!(roots.check_server(&certificate[1..]), Err(ChainFault::Unreadable));
-        assert!(roots.add(&CertificateDer::from(vec![0x30, 0])).is_err());
-    }
-}

@@ -313,18 +313,3 @@ fn append(body: &mut Zeroizing<Vec<u8>>, chunk: &[u8]) {
     }
     body.extend_from_slice(chunk);
 }
-
-#[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn equal_keys_share_a_client_while_it_is_used() {
-        let key = ClientKey::new(Trust::Nobody, None, None);
-        let client = SharedClient::shared(key.clone()).await.unwrap();
-        assert!(Arc::ptr_eq(&client, &SharedClient::shared(key.clone()).await.unwrap()));
-        drop(client);
-        assert!(CLIENTS.get(&key).is_none());
-    }
-}

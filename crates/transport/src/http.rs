@@ -76,7 +76,7 @@ impl HttpTransport {
         let proxy = self.proxies.proxy_for(endpoint)?;
         if identity.is_some() && proxy.is_some_and(ProxyUrl::is_https) {
             return Err(TransportError::Network {
-                fault: NetworkFault::Proxy,
+                fault: NetworkFault::ProxySetting,
                 detail: "an https proxy cannot be used with a client certificate, because the \
                          proxy would receive it: use an http proxy"
                     .to_owned(),

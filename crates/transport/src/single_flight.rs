@@ -140,28 +140,4 @@ mod tests {
         assert_eq!(FLIGHTS.run("a", &LIMIT, || panic!("expected")).await, None);
         assert_eq!(FLIGHTS.run("a", &LIMIT, || 1).await, Some(1));
     }
-
-    #[tokio::test]
-    async fn eight_hanging_runs_delay_a_ninth_but_not_work_with_its_own_limit() {
-        static FILES: BlockingLimit = BlockingLimit::new(MAX_AT_ONCE);
-        static RESERVED: BlockingLimit = BlockingLimit::new(1);
-        static FLIGHTS: LazyLock<SingleFlight<u32, ()>> = LazyLock::new(SingleFlight::new);
-        let mut ends = Vec::new();
-        for key in 0..8 {
-            let (started, start) = tokio::sync::oneshot::channel();
-            let (end, hang) = mpsc::channel::<()>();
-            ends.push(end);
-            FLIGHTS.join_or_start(key, &FILES, move || {
-                started.send(()).unwrap();
-                let _ = hang.recv();
-            });
-            start.await.unwrap();
-        }
-        let ninth = FLIGHTS.join_or_start(8, &FILES, || ());
-        assert_eq!(FLIGHTS.run(9, &RESERVED, || ()).await, Some(()));
-        assert_eq!(*ninth.borrow(), None);
-        ends.pop();
-        let mut ninth = ninth;
-        assert!(ninth.wait_for(Option::is_some).await.is_ok());
-    }
 }

@@ -276,11 +276,7 @@ mod tests {
     const NOT_AFTER: u64 = 1_798_094_047;
 
     /// The verifier's result at that time for the certificate, which it trusts.
-    fn verdict(now: u64, name: &str) -> Result<ServerCertVerified, rustls::Error> {
-        verdict_on(SELF_SIGNED, now, name)
-    }
-
-    fn verdict_on(pem: &[u8], now: u64, name: &str) -> Result<ServerCertVerified, rustls::Error> {
+    fn verdict(pem: &[u8], now: u64, name: &str) -> Result<(), CertificateError> {
         let certificate = CertificateDer::from_pem_slice(pem).unwrap();
         let mut roots = Roots::empty();
         roots.add(&certificate).unwrap();
@@ -288,13 +284,10 @@ mod tests {
         let verifier = TrustedOrSigned::new(Arc::new(roots), provider).unwrap();
         let now = UnixTime::since_unix_epoch(Duration::from_secs(now));
         let name = ServerName::try_from(name).unwrap();
-        verifier.verify_server_cert(&certificate, &[], &name, &[], now)
-    }
-
-    fn fault(now: u64, name: &str) -> CertificateError {
-        match verdict(now, name) {
-            Err(rustls::Error::InvalidCertificate(fault)) => fault,
-            other => panic!("expected a fault of the certificate, got {other:?}"),
+        match verifier.verify_server_cert(&certificate, &[], &name, &[], now) {
+            Ok(_) => Ok(()),
+            Err(rustls::Error::InvalidCertificate(fault)) => Err(fault),
+            Err(other) => panic!("expected a fault of the certificate, got {other:?}"),
         }
     }
 
@@ -302,24 +295,20 @@ mod tests {
     fn trusted_self_signed_certificate_is_believed_for_its_name_and_time_only() {
         use CertificateError as Fault;
 
-        assert!(verdict(NOT_BEFORE, "sso.example").is_ok());
-        assert!(verdict(NOT_AFTER, "sso.example").is_ok());
-        let early = fault(NOT_BEFORE - 1, "sso.example");
-        assert!(matches!(early, Fault::NotValidYetContext { .. }), "{early:?}");
-        let late = fault(NOT_AFTER + 1, "sso.example");
-        assert!(matches!(late, Fault::ExpiredContext { .. }), "{late:?}");
-        let foreign = fault(NOT_BEFORE, "sso.test");
-        assert!(matches!(foreign, Fault::NotValidForNameContext { .. }), "{foreign:?}");
+        let verdict = |now, name| verdict(SELF_SIGNED, now, name);
+        assert_eq!(verdict(NOT_BEFORE, "sso.example"), Ok(()));
+        assert_eq!(verdict(NOT_AFTER, "sso.example"), Ok(()));
+        let early = verdict(NOT_BEFORE - 1, "sso.example");
+        assert!(matches!(early, Err(Fault::NotValidYetContext { .. })), "{early:?}");
+        let late = verdict(NOT_AFTER + 1, "sso.example");
+        assert!(matches!(late, Err(Fault::ExpiredContext { .. })), "{late:?}");
+        let foreign = verdict(NOT_BEFORE, "sso.test");
+        assert!(matches!(foreign, Err(Fault::NotValidForNameContext { .. })), "{foreign:?}");
     }
 
     #[test]
     fn only_the_mark_of_an_authority_is_forgiven() {
-        let verdict = verdict_on(CONSTRAINED, CONSTRAINED_NOT_BEFORE, "sso.example");
-        match verdict {
-            Err(rustls::Error::InvalidCertificate(fault)) => {
-                assert!(format!("{fault:?}").contains("NameConstraintViolation"), "{fault:?}");
-            }
-            other => panic!("expected a fault of the certificate, got {other:?}"),
-        }
+        let verdict = verdict(CONSTRAINED, CONSTRAINED_NOT_BEFORE, "sso.example");
+        assert!(format!("{verdict:?}").contains("NameConstraintViolation"), "{verdict:?}");
     }
 }

@@ -2,18 +2,14 @@
 //! the classification of failures.
 #![expect(clippy::panic, clippy::unwrap_used, reason = "tests")]
 
-use std::{
-    net::TcpListener,
-    sync::Arc,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::time::Duration;
 
-use oauth::{Answer, RetryAfter};
+use oauth::Answer;
 use stand_ins::sockets::{Peer, Server, exchange, settle, soon, token_request};
 use tokio::{join, time};
 use transport::{
-    HttpTransport, MAX_BODY, MAX_REQUESTS_PER_ORIGIN, NetworkFault, Progress, ProxySettings,
-    ProxyUrl, Stage, Transport, TransportError, TrustSettings,
+    HttpTransport, MAX_BODY, MAX_REQUESTS_PER_ORIGIN, NetworkFault, ProxySettings, ProxyUrl,
+    TransportError, TrustSettings,
 };
 use zeroize::Zeroizing;
 
@@ -95,31 +91,11 @@ async fn request_has_exactly_these_bytes() {
 }
 
 #[tokio::test]
-async fn status_and_body_of_a_refusal_are_an_answer() {
-    let answer = fate_of(b"HTTP/1.1 401 No\r\nContent-Length: 2\r\n\r\n{}")
-        .await
-        .unwrap();
-    assert_eq!((answer.status, &answer.body[..]), (401, &b"{}"[..]));
-}
-
-#[tokio::test]
 async fn body_may_be_chunked_or_end_with_the_connection() {
     let chunked =
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
     assert_eq!(body(fate_of(chunked).await), "abcde");
     assert_eq!(body(fate_of(b"HTTP/1.0 200 OK\r\n\r\nabcde").await), "abcde");
-}
-
-#[tokio::test]
-async fn three_requests_share_a_connection() {
-    let server = Server::start().await;
-    let transport = transport();
-    let mut peer = warm(&transport, &server).await;
-    for number in ["two", "three"] {
-        let (answer, ()) = join!(send(&transport, &server), peer.serve(number));
-        assert_eq!(body(answer), number);
-    }
-    assert!(!server.has_caller().await);
 }
 
 #[tokio::test]
@@ -137,72 +113,32 @@ async fn transports_to_one_origin_share_connections_until_the_last_is_dropped() 
     peer.closed().await;
 }
 
+/// What a server does with a request over a kept connection, and the transport's error.
 #[tokio::test]
-async fn kept_connection_that_is_closed_or_reset_is_replaced() {
-    for reset in [false, true] {
+async fn end_of_a_kept_connection_is_classified_by_how_far_the_answer_came() {
+    for (sent, resets, expected) in [
+        ("", false, None),
+        ("", true, None),
+        ("HTTP/1.1 200 OK\r\n", false, None),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab", false, Some(NetworkFault::CutShort)),
+        ("garbage\r\n\r\n", false, Some(NetworkFault::Other)),
+    ] {
         let server = Server::start().await;
         let transport = transport();
         let mut peer = warm(&transport, &server).await;
         let (result, ()) = join!(send(&transport, &server), async {
             peer.request().await;
-            if reset { peer.reset() } else { drop(peer) }
+            peer.send(sent).await;
+            if resets { peer.reset() } else { drop(peer) }
         });
-        assert_eq!(result.unwrap_err(), TransportError::ConnectionReplaced, "reset: {reset}");
+        match expected {
+            None => assert_eq!(result.unwrap_err(), TransportError::ConnectionReplaced, "{sent}"),
+            Some(expected) => assert_eq!(fault(result), expected, "{sent}"),
+        }
         let mut peer = warm(&transport, &server).await;
         let (answer, ()) = join!(send(&transport, &server), peer.serve("kept"));
         assert_eq!(body(answer), "kept");
     }
-}
-
-#[tokio::test]
-async fn kept_connection_that_ends_in_a_head_is_replaced_and_in_a_body_cut_short() {
-    let server = Server::start().await;
-    let transport = transport();
-    for (sent, is_replaced) in
-        [("HTTP/1.1 200 OK\r\n", true), ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab", false)]
-    {
-        let mut peer = warm(&transport, &server).await;
-        let (result, ()) = join!(send(&transport, &server), async {
-            peer.request().await;
-            peer.send(sent).await;
-            drop(peer);
-        });
-        if is_replaced {
-            assert_eq!(result.unwrap_err(), TransportError::ConnectionReplaced);
-        } else {
-            assert_eq!(fault(result), NetworkFault::CutShort);
-        }
-    }
-}
-
-#[tokio::test]
-async fn answer_over_a_kept_connection_that_is_not_http_is_an_answer_of_the_server() {
-    let server = Server::start().await;
-    let transport = transport();
-    let mut peer = warm(&transport, &server).await;
-    let (result, ()) = join!(send(&transport, &server), async {
-        peer.request().await;
-        peer.send("garbage\r\n\r\n").await;
-    });
-    assert_eq!(fault(result), NetworkFault::Other);
-}
-
-#[tokio::test]
-async fn connection_closed_while_idle_goes_unnoticed() {
-    let server = Server::start().await;
-    let transport = transport();
-    drop(warm(&transport, &server).await);
-    let (result, ()) = join!(
-        async {
-            match send(&transport, &server).await {
-                // The client may notice the close before or after it writes the request.
-                Err(TransportError::ConnectionReplaced) => send(&transport, &server).await,
-                result => result,
-            }
-        },
-        async { server.accept().await.serve("new").await }
-    );
-    assert_eq!(body(result), "new");
 }
 
 #[tokio::test]
@@ -260,37 +196,6 @@ async fn one_failure_gives_up_all_kept_connections() {
         idle.closed().await;
     });
     assert_eq!(result.unwrap_err(), TransportError::ConnectionReplaced);
-}
-
-#[tokio::test]
-async fn stages_of_a_request_can_be_seen_from_outside() {
-    let server = Server::start().await;
-    let transport = transport();
-    let progress = Progress::default();
-    let sending = async |url: &str| {
-        let request = token_request(url);
-        let mut pass = transport.admit(&request.endpoint, None, &progress).await?;
-        assert_eq!(progress.stage(), Stage::WaitingForFreeSlot);
-        transport.send(&mut pass, &request, &progress).await
-    };
-    let https = server.url().replacen("http", "https", 1);
-    let (result, ()) = join!(soon(sending(&https)), async {
-        let mut peer = server.accept().await;
-        // The TLS client hello.
-        let _: [u8; 5] = peer.read().await;
-        assert_eq!(progress.stage(), Stage::Connecting);
-    });
-    assert!(result.is_err());
-    let http = server.url();
-    for _ in 0..2 {
-        let (answer, ()) = join!(soon(sending(&http)), async {
-            let mut peer = server.accept_request().await;
-            assert_eq!(progress.stage(), Stage::WaitingForAnswer);
-            peer.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
-                .await;
-        });
-        assert_eq!(answer.unwrap().status, 200);
-    }
 }
 
 /// The proxy side of RFC 1928 and RFC 1929. Returns the requested address.
@@ -377,23 +282,6 @@ async fn failure_of_a_new_connection_is_classified() {
 }
 
 #[tokio::test]
-async fn nothing_listening_is_refused() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let request = token_request(&format!("http://{}/token", listener.local_addr().unwrap()));
-    drop(listener);
-    let result = soon(exchange(&transport(), &request)).await;
-    assert_eq!(fault(result), NetworkFault::Refused);
-}
-
-#[tokio::test]
-async fn unknown_name_is_a_dns_fault() {
-    // RFC 6761 §6.4: this name never resolves.
-    let request = token_request("http://keycloak.invalid/token");
-    let result = soon(exchange(&transport(), &request)).await;
-    assert_eq!(fault(result), NetworkFault::Dns);
-}
-
-#[tokio::test]
 async fn url_that_http_cannot_carry_fails_without_being_shown() {
     let request = token_request(&format!("http://127.0.0.1:1/{}", "a".repeat(70_000)));
     let error = soon(exchange(&transport(), &request)).await.unwrap_err();
@@ -425,77 +313,6 @@ async fn body_of_a_mebibyte_is_read_and_one_byte_more_refused() {
         peer.closed().await;
     });
     assert_eq!(result.unwrap_err(), TransportError::BodyTooLarge { status: 500 });
-}
-
-#[tokio::test]
-async fn endless_chunked_body_is_cut_off() {
-    let server = Server::start().await;
-    let transport = transport();
-    let (result, ()) = join!(send(&transport, &server), async {
-        let mut peer = server.accept_request().await;
-        peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-            .await;
-        peer.flood(format!("1000\r\n{}\r\n", "x".repeat(0x1000)).as_bytes())
-            .await;
-    });
-    assert_eq!(result.unwrap_err(), TransportError::BodyTooLarge { status: 200 });
-}
-
-#[tokio::test]
-async fn retry_after_is_read_in_both_forms() {
-    for (value, expected) in [
-        ("7", Some(RetryAfter::After(Duration::from_secs(7)))),
-        (
-            "Sun, 06 Nov 1994 08:49:37 GMT",
-            Some(RetryAfter::At(UNIX_EPOCH + Duration::from_secs(784_111_777))),
-        ),
-        ("soon", None),
-    ] {
-        let answer =
-            format!("HTTP/1.1 503 No\r\nRetry-After: {value}\r\nContent-Length: 0\r\n\r\n");
-        let answer = fate_of(answer.as_bytes()).await.unwrap();
-        assert_eq!((answer.status, answer.retry_after), (503, expected));
-    }
-}
-
-#[tokio::test]
-async fn redirect_is_an_answer_and_not_followed() {
-    let server = Server::start().await;
-    let elsewhere = Server::start().await;
-    let transport = transport();
-    let (answer, ()) = join!(send(&transport, &server), async {
-        let location = elsewhere.url();
-        let answer = format!("HTTP/1.1 307 R\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
-        server.accept_request().await.send(answer).await;
-    });
-    assert_eq!(answer.unwrap().status, 307);
-    assert!(!elsewhere.has_caller().await);
-    assert!(!server.has_caller().await);
-}
-
-#[tokio::test]
-async fn at_most_64_requests_of_a_process_are_under_way_to_an_origin() {
-    let server = Arc::new(Server::start().await);
-    let mut senders = Vec::new();
-    for _ in 0..=MAX_REQUESTS_PER_ORIGIN {
-        let server = Arc::clone(&server);
-        senders.push(tokio::spawn(async move { send(&transport(), &server).await }));
-    }
-    let mut peers = Vec::new();
-    for _ in 0..MAX_REQUESTS_PER_ORIGIN {
-        peers.push(server.accept_request().await);
-    }
-    assert!(!server.has_caller().await);
-
-    let close = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\n1";
-    peers.pop().unwrap().send(close).await;
-    peers.push(server.accept_request().await);
-    for peer in &mut peers {
-        peer.send(close).await;
-    }
-    for sender in senders {
-        assert_eq!(body(soon(sender).await.unwrap()), "1");
-    }
 }
 
 #[tokio::test]

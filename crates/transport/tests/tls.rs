@@ -1,87 +1,13 @@
-//! The transport over TLS: which certificates it accepts, its errors for others, and which settings
-//! share connections.
+//! The transport over TLS: the files that it reads, and which settings share connections.
+//! `__test__/tls.test.js` and `trust-table.test.js` check which certificates it accepts.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::{env, fs, process::Command};
+use std::fs;
 
 use stand_ins::sockets::{Server, exchange, soon, token_request};
 use stand_ins::tls::{Certificates, tls_detail};
 use tokio::join;
-use transport::{HttpTransport, PemFault, TlsFault, TransportError, TrustSettings};
-
-fn skip_verify() -> TrustSettings {
-    TrustSettings {
-        skip_verify: true,
-        ..TrustSettings::default()
-    }
-}
-
-#[tokio::test]
-async fn authority_given_in_settings_is_trusted_and_no_other() {
-    let certificates = Certificates::new("authority");
-    certificates.self_signed("ca", "DNS:ca.example");
-    certificates.self_signed("other", "DNS:ca.example");
-    certificates.signed("server", "IP:127.0.0.1,DNS:localhost", "ca");
-    let server = certificates.serve("server");
-
-    let detail = tls_detail(server.ask_with(TrustSettings::default()).await);
-    assert!(detail.starts_with("certificate not trusted: unknown issuer"), "{detail}");
-    assert!(detail.contains("`caFile`"), "{detail}");
-    tls_detail(server.ask_with(certificates.extra("other")).await);
-    assert!(server.ask_with(certificates.extra("ca")).await.is_ok());
-    assert!(server.ask_with(skip_verify()).await.is_ok());
-}
-
-/// The HTTP library's default verifier would use the system's trust store, which honours this
-/// variable.
-#[tokio::test]
-async fn trust_store_of_the_system_is_never_used() {
-    const NAME: &str = "store_of_the_system_is_never_asked";
-    const URL: &str = "URL_OF_THE_TEST";
-    if let Ok(url) = env::var(URL) {
-        let transport = HttpTransport::new(TrustSettings::default());
-        let error = soon(exchange(&transport, &token_request(&url))).await;
-        assert!(
-            matches!(
-                error,
-                Err(TransportError::Tls {
-                    fault: TlsFault::UnknownIssuer,
-                    ..
-                })
-            ),
-            "{error:?}"
-        );
-        return;
-    }
-    let certificates = Certificates::new("system");
-    certificates.self_signed("ca", "DNS:ca.example");
-    certificates.signed("server", "IP:127.0.0.1", "ca");
-    let server = certificates.serve("server");
-    let status = Command::new(env::current_exe().unwrap())
-        .args(["--exact", NAME])
-        .env(URL, server.request().endpoint.as_str())
-        .env("SSL_CERT_FILE", certificates.path("ca"))
-        .status();
-    assert!(status.unwrap().success());
-}
-
-#[tokio::test]
-async fn trusted_certificate_is_accepted_for_its_name_only() {
-    let certificates = Certificates::new("name");
-    certificates.self_signed("ca", "DNS:ca.example");
-    certificates.signed("signed", "DNS:sso.example", "ca");
-    certificates.self_signed("wrong", "DNS:sso.example");
-    certificates.self_signed("right", "IP:127.0.0.1");
-    let right = certificates.serve("right");
-    assert!(right.ask_with(certificates.extra("right")).await.is_ok());
-    tls_detail(right.ask_with(certificates.extra("wrong")).await);
-    for (name, authority) in [("signed", "ca"), ("wrong", "wrong")] {
-        let server = certificates.serve(name);
-        let detail = tls_detail(server.ask_with(certificates.extra(authority)).await);
-        assert_eq!(detail, "certificate is for \"sso.example\", not \"127.0.0.1\"");
-        assert!(server.ask_with(skip_verify()).await.is_ok());
-    }
-}
+use transport::{HttpTransport, PemFault, TransportError, TrustSettings};
 
 #[tokio::test]
 async fn connections_are_shared_by_those_who_trust_the_same() {
@@ -94,7 +20,10 @@ async fn connections_are_shared_by_those_who_trust_the_same() {
         file: Some(certificates.path("ca")),
         ..TrustSettings::default()
     });
-    let unverified = HttpTransport::new(skip_verify());
+    let unverified = HttpTransport::new(TrustSettings {
+        skip_verify: true,
+        ..TrustSettings::default()
+    });
     for (transport, connection) in
         [(&first, "1"), (&equal, "1"), (&by_file, "2"), (&unverified, "3"), (&first, "1")]
     {
@@ -103,22 +32,15 @@ async fn connections_are_shared_by_those_who_trust_the_same() {
 }
 
 #[tokio::test]
-async fn trust_file_is_read_for_every_request() {
+async fn unusable_trust_file_is_named_with_its_fault() {
     let certificates = Certificates::new("file");
-    certificates.self_signed("ca", "DNS:ca.example");
-    certificates.self_signed("other", "DNS:ca.example");
-    certificates.signed("server", "IP:127.0.0.1", "ca");
+    certificates.self_signed("server", "IP:127.0.0.1");
     let server = certificates.serve("server");
     let path = certificates.path("trusted");
     let transport = HttpTransport::new(TrustSettings {
         file: Some(path.clone()),
         ..TrustSettings::default()
     });
-
-    fs::copy(certificates.path("other"), &path).unwrap();
-    tls_detail(server.ask(&transport).await);
-    fs::copy(certificates.path("ca"), &path).unwrap();
-    assert!(server.ask(&transport).await.is_ok());
     for (content, fault) in [
         ("no PEM", PemFault::Empty),
         ("-----BEGIN CERTIFICATE-----\nMIIB", PemFault::NotPem { number: 1 }),

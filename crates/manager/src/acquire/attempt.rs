@@ -22,6 +22,8 @@ pub(super) struct Failure {
     pub(super) is_client_refused: bool,
     /// No connection to the server could be opened.
     pub(super) is_unreachable: bool,
+    /// Another attempt must fail in the same way.
+    pub(super) is_lasting: bool,
     /// The remembered discovery document, if the endpoint that it names no longer exists or cannot
     /// be reached.
     pub(super) misdirected_by: Option<Arc<Metadata>>,
@@ -34,8 +36,16 @@ impl From<Error> for Failure {
             retry_after: None,
             is_client_refused: false,
             is_unreachable: false,
+            is_lasting: false,
             misdirected_by: None,
         }
+    }
+}
+
+impl Failure {
+    /// Whether another attempt of the same acquisition may succeed.
+    pub(super) fn is_transient(&self) -> bool {
+        self.error.details().retryable && !self.is_lasting
     }
 }
 
@@ -65,6 +75,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         // wait for admission at once.
         let redactor = self.redactor(credential, refused);
         progress.requests.fetch_add(1, Ordering::Relaxed);
+        self.flight.is_sending();
         let exchange = self.exchange(pass, &resolved.endpoint, progress, &redactor, |now| {
             let proof = self.client_proof(credential, &resolved, now)?;
             Ok((self.setup.config.grant.request(&resolved.endpoint, &proof), proof))
@@ -84,8 +95,13 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             ClientProof::Assertion { assertion, .. } => redactor.and_assertion(assertion),
             _ => redactor,
         };
-        let error = match read_answer(&answer, &redactor) {
-            Ok(response) => return Ok((sent, response)),
+        let now = self.clock.now().wall;
+        let server = &self.setup.server;
+        let error = match read_answer(&answer, &redactor, now) {
+            Ok(response) => {
+                server.has_worked.store(true, Ordering::Relaxed);
+                return Ok((sent, response));
+            }
             Err(error) => error,
         };
         let is_gone = matches!(
@@ -97,17 +113,17 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         );
         let is_client_refused = error.is_client_refusal();
         let flaw = self.setup.config.flaw_of(credential, &error);
-        let error = Error::from_answer(error, &self.setup.config, &resolved.endpoint);
+        let has_worked = server.has_worked.load(Ordering::Relaxed);
+        let error = Error::from_answer(error, has_worked, &self.setup.config, &resolved.endpoint);
         let error = match flaw {
             Some(flaw) => error.with_likely_cause(&flaw),
             None => error,
         };
         Err(Failure {
             is_client_refused,
-            is_unreachable: false,
             retry_after: self.retry_after(&answer),
             misdirected_by: resolved.remembered.filter(|_| is_gone),
-            error,
+            ..error.into()
         })
     }
 
@@ -177,10 +193,11 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             Target::Issuer(issuer) if issuer.url() == endpoint => "discovery",
             _ => "token request",
         };
-        let is_unreachable = error.is_unreachable();
+        let (is_unreachable, is_lasting) = (error.is_unreachable(), error.is_lasting());
         let error = Error::from_transport(what, error, &self.setup.config, endpoint);
         Failure {
             is_unreachable,
+            is_lasting,
             ..error.into()
         }
     }

@@ -17,6 +17,15 @@ pub enum Attempts {
 impl Attempts {
     const FEW: u32 = 3;
 
+    /// The same, or more if callers wait by now without a token: the held one expired meanwhile.
+    #[must_use]
+    pub fn for_flight(self, is_needed: bool) -> Self {
+        match self {
+            Self::Few if is_needed => Self::Many,
+            other => other,
+        }
+    }
+
     /// Whether another attempt may start after `made` attempts, when `spent` of the `limit` will be
     /// over.
     #[must_use]
@@ -110,27 +119,6 @@ mod tests {
         for (attempt, most) in [(1, 200), (2, 400), (3, 800), (4, 1_000), (40, 1_000)] {
             assert_eq!(wait_after(attempt, 1.0), Duration::from_millis(most), "{attempt}");
             assert_eq!(wait_after(attempt, 0.0), Duration::from_millis(most / 2), "{attempt}");
-        }
-    }
-
-    #[test]
-    fn cool_downs_double_to_their_cap_and_are_lengthened_by_up_to_a_quarter() {
-        let secs = Duration::from_secs;
-        for (name, failures, range, retry_after, jitter, millis) in [
-            ("first", 1, LONG_COOL_DOWN, None, 0.0, 1_000),
-            ("second", 2, LONG_COOL_DOWN, None, 0.0, 2_000),
-            ("fifth", 5, LONG_COOL_DOWN, None, 0.0, 16_000),
-            ("sixth is capped", 6, LONG_COOL_DOWN, None, 0.0, 30_000),
-            ("first of a transient failure", 1, SHORT_COOL_DOWN, None, 0.0, 500),
-            ("capped at 5 s for a transient failure", 9, SHORT_COOL_DOWN, None, 0.0, 5_000),
-            ("jitter", 1, LONG_COOL_DOWN, None, 1.0, 1_250),
-            ("jitter over the cap", 99, LONG_COOL_DOWN, None, 1.0, 37_500),
-            ("Retry-After lengthens", 1, SHORT_COOL_DOWN, Some(secs(12)), 1.0, 12_000),
-            ("Retry-After is capped", 1, SHORT_COOL_DOWN, Some(secs(120)), 0.0, 30_000),
-            ("Retry-After does not shorten", 5, LONG_COOL_DOWN, Some(secs(2)), 0.0, 16_000),
-        ] {
-            let got = cool_down(failures, range, retry_after, jitter);
-            assert_eq!(got, Duration::from_millis(millis), "{name}");
         }
     }
 }

@@ -30,7 +30,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         match &self.setup.config.target {
             Target::Endpoint(endpoint) => Some(endpoint.clone()),
             Target::Issuer(_) => {
-                let last = self.setup.discovery.last()?;
+                let last = self.setup.server.last()?;
                 Some(self.endpoint_of(&last))
             }
         }
@@ -64,7 +64,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             }
             Target::Issuer(issuer) => issuer,
         };
-        let remembered = self.setup.discovery.known(self.clock.now());
+        let remembered = self.setup.server.known(self.clock.now());
         let metadata = match &remembered {
             Some(metadata) => Arc::clone(metadata),
             None => Box::pin(self.discover(issuer, identity, progress)).await?,
@@ -96,7 +96,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         progress.reads_document.store(false, Ordering::Relaxed);
         let metadata = Arc::new(metadata);
         self.setup
-            .discovery
+            .server
             .learn(Arc::clone(&metadata), self.clock.now());
         self.warn_of_method(&metadata);
         let endpoint = self.endpoint_of(&metadata);

@@ -10,16 +10,16 @@ use std::time::Duration;
 mod attempt;
 pub mod backoff;
 mod client_proof;
-pub(crate) mod discovery;
 mod endpoint;
+pub(crate) mod server;
 
 use crate::clock::{Clock, Moment};
 use crate::config::Credential;
 use crate::credential::CredentialRequest;
 use crate::error::Error;
 use crate::events::EventSink;
-use crate::slot::Token;
 use crate::slot::schedule::{ASSUMED_LIFETIME, Life};
+use crate::slot::{LifetimeWarning, Token};
 use crate::token_manager::Setup;
 use attempt::Failure;
 use oauth::{Lifetime, TokenResponse};
@@ -32,16 +32,26 @@ pub(super) struct Acquisition<'a, C, T> {
     pub(super) events: &'a Arc<dyn EventSink>,
     /// How often it may try.
     pub(super) attempts: backoff::Attempts,
+    pub(super) flight: &'a dyn Flight,
+}
+
+/// The flight for which a token is acquired.
+pub(super) trait Flight: Sync {
+    /// Records that a token request is about to be sent.
+    fn is_sending(&self);
+
+    /// Whether callers wait now, and no token is held.
+    fn is_needed(&self) -> bool;
 }
 
 /// The result of an acquisition.
 pub(super) struct Acquired {
-    pub(super) result: Result<Arc<Token>, Error>,
+    pub(super) result: Result<Token, Error>,
     /// Token requests sent, without those repeated because a connection was replaced.
     pub(super) requests: u32,
     pub(super) took: Duration,
-    /// Neither the response nor the token gives a lifetime.
-    pub(super) is_lifetime_assumed: bool,
+    /// Why the lifetime was assumed, if it was.
+    pub(super) warning: Option<LifetimeWarning>,
 }
 
 impl Acquired {
@@ -51,7 +61,7 @@ impl Acquired {
             result: Err(error),
             requests: 0,
             took: Duration::ZERO,
-            is_lifetime_assumed: false,
+            warning: None,
         }
     }
 }
@@ -78,11 +88,11 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             Err(_) => Err(self.timed_out(&progress)),
         };
         let requests = progress.requests.load(Ordering::Relaxed);
-        let is_lifetime_assumed = outcome
+        let warning = outcome
             .as_ref()
-            .is_ok_and(|(_, response)| response.lifetime == Lifetime::Unknown);
+            .map_or(None, |(_, response)| warning_of(response.lifetime));
         let result = match outcome {
-            Ok((sent, response)) => Ok(Arc::new(self.grant(sent, response))),
+            Ok((sent, response)) => Ok(self.grant(sent, response)),
             Err(failure) => Err(failure.error.in_acquisition(
                 &self.setup.config,
                 self.endpoint().as_ref(),
@@ -94,7 +104,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             result,
             requests,
             took: self.clock.now().monotonic.saturating_sub(start.monotonic),
-            is_lifetime_assumed,
+            warning,
         }
     }
 
@@ -126,7 +136,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         // The server may repeat a secret that it refused, so it is redacted as well.
         let mut refused = None;
         let mut had_expired = false;
-        let mut was_read_again = self.setup.discovery.known(self.clock.now()).is_none();
+        let mut was_read_again = self.setup.server.known(self.clock.now()).is_none();
         let mut attempt = 1;
         loop {
             let failure = match self.attempt(&credential, refused.as_ref(), progress).await {
@@ -144,7 +154,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             if let Some(document) = &failure.misdirected_by
                 && !std::mem::replace(&mut was_read_again, true)
             {
-                self.setup.discovery.forget(document);
+                self.setup.server.forget(document);
                 continue;
             }
             if failure.is_client_refused && refused.is_none() {
@@ -158,8 +168,9 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                 .max(failure.retry_after.unwrap_or_default());
             let limit = self.setup.config.request_timeout;
             let spent = limit.saturating_sub(self.left(start)).saturating_add(wait);
-            let may_try_again = self.attempts.allow_another(attempt, spent, limit);
-            if !failure.error.details().retryable || !may_try_again {
+            let attempts = self.attempts.for_flight(self.flight.is_needed());
+            let may_try_again = attempts.allow_another(attempt, spent, limit);
+            if !failure.is_transient() || !may_try_again {
                 return Err(failure);
             }
             tokio::time::sleep(wait).await;
@@ -175,7 +186,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     fn arrived_expired(&self, sent: Moment, response: &TokenResponse) -> bool {
         match response.lifetime {
             Lifetime::Granted(lifetime) => self.clock.now().since(sent) >= lifetime,
-            Lifetime::Unknown => false,
+            Lifetime::Unknown | Lifetime::Over => false,
         }
     }
 
@@ -188,7 +199,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     fn grant(&self, sent: Moment, response: TokenResponse) -> Token {
         let granted = match response.lifetime {
             Lifetime::Granted(lifetime) => lifetime,
-            Lifetime::Unknown => ASSUMED_LIFETIME,
+            Lifetime::Unknown | Lifetime::Over => ASSUMED_LIFETIME,
         };
         let asked = || {
             self.setup
@@ -202,7 +213,16 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             access_token: response.token,
             scope: response.scope.or_else(asked),
             sent,
+            expiry: response.expiry,
             life: Life::new(granted, self.setup.config.expiry_buffer),
         }
+    }
+}
+
+fn warning_of(lifetime: Lifetime) -> Option<LifetimeWarning> {
+    match lifetime {
+        Lifetime::Granted(_) => None,
+        Lifetime::Unknown => Some(LifetimeWarning::Unknown),
+        Lifetime::Over => Some(LifetimeWarning::Over),
     }
 }

@@ -8,10 +8,16 @@ use crate::config::Config;
 use oauth::{AnswerError, DiscoveryError, DocumentFault, Issuer, TokenEndpoint};
 
 impl Error {
-    /// A response of the server without a usable token.
+    /// A response of the server without a usable token. `has_worked` says whether the endpoint has
+    /// returned a token before.
     #[must_use]
-    pub fn from_answer(error: AnswerError, config: &Config, endpoint: &TokenEndpoint) -> Self {
-        Self::of_answer("token request", error, config, endpoint)
+    pub fn from_answer(
+        error: AnswerError,
+        has_worked: bool,
+        config: &Config,
+        endpoint: &TokenEndpoint,
+    ) -> Self {
+        Self::of_answer("token request", error, has_worked, config, endpoint)
     }
 
     /// The issuer's discovery document is missing or unusable.
@@ -20,7 +26,7 @@ impl Error {
         let request = issuer.request();
         let (status, fault) = match error {
             DiscoveryError::Answer(error) => {
-                return Self::of_answer("discovery", error, config, &request.endpoint);
+                return Self::of_answer("discovery", error, false, config, &request.endpoint);
             }
             DiscoveryError::Document { status, fault } => (status, fault),
         };
@@ -61,10 +67,11 @@ impl Error {
     fn of_answer(
         what: &str,
         error: AnswerError,
+        has_worked: bool,
         config: &Config,
         endpoint: &TokenEndpoint,
     ) -> Self {
-        let retryable = error.is_retryable();
+        let retryable = error.is_retryable(has_worked);
         let endpoint = endpoint.shown();
         let (kind, status, code, description, advice) = match error {
             AnswerError::OAuth {
@@ -79,6 +86,7 @@ impl Error {
                 status,
                 error,
                 description,
+                ..
             } => {
                 let advice = http_advice(status, error.as_deref(), config);
                 (ErrorKind::Http, status, error, description, advice)

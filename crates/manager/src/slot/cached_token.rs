@@ -17,6 +17,8 @@ pub struct Token {
     pub scope: Option<String>,
     /// When the request that succeeded was sent.
     pub sent: Moment,
+    /// When it expires by its own claims, since the Unix epoch.
+    pub expiry: Option<Duration>,
     /// The ages at which it becomes stale and expires.
     pub life: Life,
 }

@@ -22,8 +22,24 @@ pub enum Call {
     Any,
     /// A token that stays valid for at least this long.
     Minimum(Duration),
-    /// A new token, even if a valid one is held.
+    /// A new token, even if a valid one is held. Its request must be sent after the call.
     Forced,
+    /// The same, for a caller that has waited for a request that was sent before its call.
+    ForcedAgain,
+}
+
+impl Call {
+    /// Whether the held token does not answer this call.
+    pub(super) const fn is_forced(self) -> bool {
+        matches!(self, Self::Forced | Self::ForcedAgain)
+    }
+
+    pub(super) const fn minimum(self) -> Option<Duration> {
+        match self {
+            Self::Minimum(minimum) => Some(minimum),
+            Self::Any | Self::Forced | Self::ForcedAgain => None,
+        }
+    }
 }
 
 /// A flight to start.
@@ -56,6 +72,12 @@ pub enum Decision {
         /// The flight to start.
         new_flight: Option<NewFlight>,
     },
+    /// Wait for this flight, whose request was sent before the call, and then ask with
+    /// [`Call::ForcedAgain`].
+    WaitAndAskAgain {
+        /// The flight.
+        flight: FlightId,
+    },
     /// Fail with the error of the last acquisition.
     Cooling {
         /// That error.
@@ -82,6 +104,19 @@ pub struct FlightResult {
     pub is_transition: bool,
     /// Whether to warn that the held token misses a waiter's minimum validity.
     pub warns_of_minimum: bool,
+    /// What to warn of if the token's lifetime is doubtful.
+    pub warning: Option<LifetimeWarning>,
+}
+
+/// Why the lifetime of a token is doubtful.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LifetimeWarning {
+    /// Neither the token response nor the token gives a lifetime.
+    Unknown,
+    /// No lifetime was left when the token arrived.
+    Over,
+    /// The server returned the same token again after its lifetime.
+    Repeated,
 }
 
 impl FlightResult {

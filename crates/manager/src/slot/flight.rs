@@ -19,7 +19,7 @@ impl Slot {
         &mut self,
         now: Moment,
         flight: FlightId,
-        result: Result<Arc<Token>, Error>,
+        result: Result<Token, Error>,
         jitter: f64,
     ) -> FlightResult {
         self.advance(now);
@@ -34,14 +34,16 @@ impl Slot {
         &mut self,
         now: Moment,
         current: Option<CurrentFlight>,
-        token: Arc<Token>,
+        mut token: Token,
         jitter: f64,
     ) -> FlightResult {
+        let origin = self.repeats.recognise(now, &mut token);
+        let token = Arc::new(token);
         let is_transition = self.cool_down.take().is_some();
         let mut warns_of_minimum = false;
         let is_expired = token.age(now) >= token.life.granted;
         let storage = current.map_or(Storage::NotKept, |flight| {
-            let storage = self.store(now, flight, &token, jitter);
+            let storage = self.store(now, flight, &token, origin.is_repeated, jitter);
             if let (Some(minimum), Some(held)) = (flight.minimum, self.held_mut()) {
                 warns_of_minimum = held.weigh(now, minimum, storage == Storage::Kept);
             }
@@ -58,6 +60,7 @@ impl Slot {
             storage,
             is_transition,
             warns_of_minimum,
+            warning: origin.warning,
         }
     }
 
@@ -76,6 +79,7 @@ impl Slot {
             storage: Storage::NotKept,
             is_transition: cool_down.failures == 1,
             warns_of_minimum: false,
+            warning: None,
         };
         if !matches!(self.state, State::Closed) {
             self.cool_down = Some(cool_down);
@@ -88,27 +92,31 @@ impl Slot {
         landed
     }
 
-    /// Stores a new token unless it has expired or the held one, granted for the present
-    /// configuration, lives longer. A token that no caller waits for settles first, unless the held
+    /// Stores a new token unless it has expired, or the held one was granted for the present
+    /// configuration and lives longer or is the same. A token that no caller waits for settles first, unless the held
     /// one was granted for another configuration.
     fn store(
         &mut self,
         now: Moment,
         flight: CurrentFlight,
         token: &Arc<Token>,
+        is_repeated: bool,
         jitter: f64,
     ) -> Storage {
         let remaining = token.remaining(now);
         let held = self.held_mut();
-        let outlives =
-            |held: &CachedToken| !held.is_outdated && remaining < held.token.remaining(now);
+        let outlives = |held: &CachedToken| {
+            let left = held.token.remaining(now);
+            !held.is_outdated && (remaining < left || is_repeated && remaining == left)
+        };
         if remaining.is_zero() || held.as_deref().is_some_and(outlives) {
             if let Some(held) = held {
                 held.postpone_refresh(now);
             }
             return Storage::NotKept;
         }
-        if let Some(held) = held
+        self.repeats.remember(token);
+        if let Some(held) = self.held_mut()
             && !flight.is_awaited
             && !held.is_outdated
         {
@@ -162,6 +170,7 @@ impl Slot {
             id,
             is_background,
             is_awaited: !is_background,
+            is_sent: false,
             minimum,
         };
         let is_needed = !is_background && matches!(self.state, State::Empty);
@@ -188,6 +197,21 @@ impl Slot {
             flight: id,
             attempts,
         })
+    }
+
+    /// Records that a flight is about to send a token request.
+    pub fn sending(&mut self, id: FlightId) {
+        if let State::Fetching(flight) | State::Refreshing(_, flight) = &mut self.state
+            && flight.id == id
+        {
+            flight.is_sent = true;
+        }
+    }
+
+    /// Whether callers wait for this flight while no token is held.
+    #[must_use]
+    pub fn is_needed(&self, id: FlightId) -> bool {
+        matches!(&self.state, State::Fetching(flight) if flight.id == id && flight.is_awaited)
     }
 
     pub(super) fn detach_flight(&mut self) {

@@ -16,6 +16,7 @@ mod decision;
 mod due;
 mod flight;
 mod rejections;
+mod repeats;
 pub mod schedule;
 
 use crate::clock::Moment;
@@ -24,11 +25,12 @@ pub use cached_token::Token;
 use clears::Clears;
 use cool_down::CoolDown;
 pub use decision::{
-    Call, Clearing, Condition, Decision, FlightId, FlightResult, Invalidation, NewFlight, Storage,
-    TokenId,
+    Call, Clearing, Condition, Decision, FlightId, FlightResult, Invalidation, LifetimeWarning,
+    NewFlight, Storage, TokenId,
 };
 use rejections::Rejections;
 pub use rejections::RouteId;
+use repeats::Repeats;
 
 #[derive(Clone, Debug)]
 enum State {
@@ -48,6 +50,8 @@ struct CurrentFlight {
     is_background: bool,
     /// Whether a caller has joined it; remains true after all callers have left.
     is_awaited: bool,
+    /// Whether its request was sent.
+    is_sent: bool,
     /// The largest minimum validity that a waiter requested.
     minimum: Option<Duration>,
 }
@@ -60,6 +64,7 @@ pub struct Slot {
     cool_down: Option<CoolDown>,
     rejections: Rejections,
     clears: Clears,
+    repeats: Repeats,
     last_background: Option<Moment>,
     last_flight: u32,
     last_token: TokenId,
@@ -75,6 +80,7 @@ impl Slot {
             cool_down: None,
             rejections: Rejections::default(),
             clears: Clears::default(),
+            repeats: Repeats::default(),
             last_background: None,
             last_flight: 0,
             last_token: TokenId::default(),
@@ -84,17 +90,19 @@ impl Slot {
     /// Answers a caller.
     pub fn decide(&mut self, now: Moment, call: Call) -> Decision {
         self.advance(now);
-        let minimum = match call {
-            Call::Any | Call::Forced => None,
-            Call::Minimum(minimum) => Some(minimum),
-        };
-        if call != Call::Forced
+        let minimum = call.minimum();
+        if !call.is_forced()
             && let Some(decision) = self.use_held(now, minimum)
         {
             return decision;
         }
         match (&mut self.state, &self.cool_down) {
             (State::Closed, _) => Decision::Closed,
+            (State::Fetching(flight) | State::Refreshing(_, flight), _)
+                if call == Call::Forced && flight.is_sent =>
+            {
+                Decision::WaitAndAskAgain { flight: flight.id }
+            }
             (State::Fetching(flight) | State::Refreshing(_, flight), _) => {
                 flight.is_awaited = true;
                 flight.minimum = flight.minimum.max(minimum);
@@ -242,6 +250,7 @@ impl Slot {
             cool_down: None,
             rejections: self.rejections.clone(),
             clears: self.clears.clone(),
+            repeats: self.repeats.clone(),
             last_background: None,
             last_flight: self.last_flight,
             last_token: self.last_token,
@@ -252,6 +261,7 @@ impl Slot {
     pub fn close(&mut self) {
         self.state = State::Closed;
         self.cool_down = None;
+        self.repeats = Repeats::default();
     }
 
     /// Brings the slot up to `now`: adopts a successor that has settled or whose predecessor has

@@ -96,27 +96,4 @@ mod tests {
             assert_eq!((life.hard, life.soft), (ms(hard), ms(soft)), "{name}");
         }
     }
-
-    #[test]
-    fn a_refresh_starts_between_91_and_100_percent_of_the_way_to_staleness() {
-        let life = Life::new(ms(300_000), ms(60_000));
-        assert_eq!(life.refresh_point(0.0), ms(218_400));
-        assert_eq!(life.refresh_point(1.0), ms(240_000));
-        assert_eq!(life.refresh_point(7.0), ms(240_000));
-    }
-
-    #[test]
-    fn a_minimum_is_barely_met_with_less_than_a_tenth_to_spare() {
-        let life = Life::new(ms(300_000), ms(60_000));
-        for (name, minimum, expected) in [
-            ("missed", 299_001, true),
-            ("met exactly", 299_000, true),
-            ("just under a tenth to spare", 269_001, true),
-            ("a tenth to spare", 269_000, false),
-        ] {
-            assert_eq!(life.barely_meets(ms(minimum), ms(0)), expected, "{name}");
-        }
-        assert_eq!(life.minimum_pause(), ms(30_000));
-        assert_eq!(Life::new(ms(20_000), ms(0)).minimum_pause(), ms(5_000));
-    }
 }

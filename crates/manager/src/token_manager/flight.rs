@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use super::Manager;
-use crate::acquire::discovery::Discovery;
-use crate::acquire::{Acquired, Acquisition};
+use crate::acquire::server::Server;
+use crate::acquire::{Acquired, Acquisition, Flight};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::credential::CredentialProvider;
@@ -18,7 +18,7 @@ use transport::Transport;
 pub(crate) struct Setup<T> {
     pub(crate) config: Config,
     pub(crate) credentials: CredentialProvider,
-    pub(crate) discovery: Arc<Discovery>,
+    pub(crate) server: Arc<Server>,
     pub(crate) transport: Arc<T>,
     /// Closed with the manager. It has no permits, so waiting for one ends only when the manager is
     /// closed. A channel would take five times the memory in every manager.
@@ -29,22 +29,22 @@ impl<T> Setup<T> {
     pub(super) fn new(config: Config, transport: Arc<T>) -> Self {
         Self {
             credentials: CredentialProvider::new(config.credential.clone()),
-            discovery: Arc::default(),
+            server: Arc::default(),
             config,
             transport,
             closing: Arc::new(Semaphore::new(0)),
         }
     }
 
-    /// The setup for a changed configuration. It keeps the discovery document of the same issuer.
+    /// The setup for a changed configuration. It keeps what is known about the same server.
     pub(super) fn replace(&self, config: Config, transport: Arc<T>) -> Self {
         let new = Self::new(config, transport);
         let keeps_target = self.config.target == new.config.target;
         Self {
-            discovery: if keeps_target {
-                Arc::clone(&self.discovery)
+            server: if keeps_target {
+                Arc::clone(&self.server)
             } else {
-                new.discovery
+                new.server
             },
             closing: Arc::clone(&self.closing),
             ..new
@@ -76,6 +76,7 @@ impl<C: Clock, T: Transport> RunningFlight<C, T> {
             clock: &*self.manager.clock,
             events: &self.manager.events,
             attempts: new_flight.attempts,
+            flight: &self,
         };
         let acquired = tokio::select! {
             biased;
@@ -89,6 +90,16 @@ impl<C: Clock, T: Transport> RunningFlight<C, T> {
         // If the code below panics, `drop` notifies the waiters.
         self.manager.end_flight(self.id, acquired);
         self.has_ended = true;
+    }
+}
+
+impl<C: Clock, T: Transport> Flight for RunningFlight<C, T> {
+    fn is_sending(&self) {
+        self.manager.inner.lock().slot.sending(self.id);
+    }
+
+    fn is_needed(&self) -> bool {
+        self.manager.inner.lock().slot.is_needed(self.id)
     }
 }
 

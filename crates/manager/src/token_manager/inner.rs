@@ -10,8 +10,8 @@ use crate::clock::Moment;
 use crate::config::Config;
 use crate::error::ErrorKind;
 use crate::slot::{
-    Call, Clearing, Condition, Decision, FlightId, FlightResult, Invalidation, NewFlight, RouteId,
-    Slot, TokenId,
+    Call, Clearing, Condition, Decision, FlightId, FlightResult, Invalidation, LifetimeWarning,
+    NewFlight, RouteId, Slot, TokenId,
 };
 use crate::snapshot::{Counters, Latency, Snapshot, TokenTimes};
 use crate::sync::Mutex;
@@ -52,7 +52,8 @@ struct History {
     last_failure: Option<(Moment, ErrorKind)>,
     counters: Counters,
     latency: Latency,
-    warned_of_lifetime: bool,
+    /// A warning is logged once.
+    lifetime_warnings: Vec<LifetimeWarning>,
 }
 
 impl<T> Inner<T> {
@@ -95,6 +96,10 @@ impl<T> Inner<T> {
             Decision::Wait { new_flight, .. } => {
                 counters.joins += f64::from(u8::from(new_flight.is_none()));
                 *new_flight
+            }
+            Decision::WaitAndAskAgain { .. } => {
+                counters.joins += 1.0;
+                None
             }
             Decision::Cooling { .. } => {
                 counters.suppressed += 1.0;
@@ -159,22 +164,21 @@ impl<T> Inner<T> {
         is_gone
     }
 
-    /// The result for the flight's waiters, and whether to warn of an assumed lifetime. `None` if
-    /// the manager is closed.
+    /// The result for the flight's waiters. `None` if the manager is closed.
     pub(super) fn end_flight(
         &mut self,
         now: Moment,
         flight: FlightId,
         acquired: Acquired,
-    ) -> Option<(FlightResult, bool)> {
+    ) -> Option<FlightResult> {
         self.setup.as_ref()?;
         let Acquired {
             result,
             requests,
             took,
-            is_lifetime_assumed,
+            warning,
         } = acquired;
-        let warns_of_lifetime = {
+        {
             let mut history = self.history.lock();
             history.counters.retries += f64::from(requests.saturating_sub(1));
             history.latency.add(took);
@@ -184,12 +188,17 @@ impl<T> Inner<T> {
                 Err(_) if self.is_replaced => {}
                 Err(error) => history.last_failure = Some((now, error.kind())),
             }
-            is_lifetime_assumed && !std::mem::replace(&mut history.warned_of_lifetime, true)
-        };
+        }
         let mut outcome = self.slot.land(now, flight, result, fastrand::f64());
+        let warnings = &mut self.history.lock().lifetime_warnings;
+        outcome.warning = outcome.warning.or(warning);
+        outcome
+            .warning
+            .take_if(|warning| warnings.contains(warning));
+        warnings.extend(outcome.warning);
         // A failure after which the callers ask the replacement is not logged.
         outcome.is_transition &= !(self.is_replaced && outcome.is_void_after_change());
-        Some((outcome, warns_of_lifetime))
+        Some(outcome)
     }
 
     /// Lets time take effect, before anything else is decided.

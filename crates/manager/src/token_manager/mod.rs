@@ -18,7 +18,8 @@ use crate::events::{Event, EventSink, Level};
 use crate::published::{NO_TOKEN, Published};
 use crate::slot::schedule;
 use crate::slot::{
-    Call, Clearing, Decision, FlightId, FlightResult, Invalidation, NewFlight, RouteId, Storage,
+    Call, Clearing, Decision, FlightId, FlightResult, Invalidation, LifetimeWarning, NewFlight,
+    RouteId, Storage,
 };
 use crate::snapshot::Snapshot;
 use crate::sync::Mutex;
@@ -115,6 +116,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
                 Reply::Token(token, version)
             }
             Decision::Wait { flight, .. } => Reply::Flight(flight),
+            Decision::WaitAndAskAgain { flight } => Reply::EarlierFlight(flight),
             Decision::Cooling { error, retry_after } => Reply::Failure(error, Some(retry_after)),
             Decision::Closed => Reply::Failure(Error::closed(), None),
         }
@@ -267,19 +269,10 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         let (outcome, version) =
             self.transact(|inner, now| (inner.end_flight(now, flight, acquired), None));
         // `None`: the manager was closed.
-        let Some((outcome, warns_of_lifetime)) = outcome else {
+        let Some(outcome) = outcome else {
             return;
         };
         self.log_outcome(&outcome, took);
-        if warns_of_lifetime {
-            let assumed = schedule::ASSUMED_LIFETIME.as_secs();
-            self.log(Level::Warn, || {
-                format!(
-                    "neither the token response nor the token gives a lifetime; assuming \
-                     {assumed} s; check that the server returns expires_in"
-                )
-            });
-        }
         self.events.push(Event::FlightEnded {
             flight,
             version: if outcome.storage == Storage::Kept {
@@ -316,6 +309,9 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         if outcome.warns_of_minimum {
             self.log(Level::Warn, || MINIMUM_MISSED.to_owned());
         }
+        if let Some(warning) = outcome.warning {
+            self.log(Level::Warn, || lifetime_message(warning));
+        }
     }
 
     fn log(&self, level: Level, message: impl FnOnce() -> String) {
@@ -329,5 +325,25 @@ impl<C: Clock, T: Transport> Manager<C, T> {
 impl<C: Clock, T: Transport> Timer for Manager<C, T> {
     fn fire(&self) {
         self.transact(|_, _| ((), None));
+    }
+}
+
+fn lifetime_message(warning: LifetimeWarning) -> String {
+    let assumed = schedule::ASSUMED_LIFETIME.as_secs();
+    match warning {
+        LifetimeWarning::Unknown => format!(
+            "neither the token response nor the token gives a lifetime; assuming {assumed} s; \
+             check that the server returns expires_in"
+        ),
+        LifetimeWarning::Over => format!(
+            "the token had already expired when it arrived; it is used for {assumed} s all the \
+             same. Check the access token lifespan and the session limits of the realm and the \
+             client, the clocks, and that no cache answers token requests"
+        ),
+        LifetimeWarning::Repeated => {
+            "the server returned the same token again after its lifetime; \
+             it is used as a new one. Check that no cache answers token requests"
+                .to_owned()
+        }
     }
 }

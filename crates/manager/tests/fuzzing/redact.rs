@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use oauth::{
     ClientAuthentication, ClientCredentialsGrant, ClientProof, ClientSecret, Redactor,
     TokenEndpoint,
@@ -54,9 +55,10 @@ pub fn run(data: &[u8]) {
     for _ in 0..=choices.below(3) {
         let kind = choices.below(6);
         let planted = match kind {
-            0 | 1 => spelled(&core, &mut choices),
+            0 => spelled(&core, &mut choices),
+            1 => spelled(&piece(&core, &mut choices), &mut choices),
             2 => sent_credentials(secret.expose()),
-            3 => base64(format!("{CLIENT}:{}", secret.expose()).as_bytes()),
+            3 => STANDARD.encode(format!("{CLIENT}:{}", secret.expose())),
             4 => jwt(&seed, &mut choices),
             _ => keyed(&seed, &mut choices),
         };
@@ -107,6 +109,13 @@ fn marked(seed: &str) -> String {
         marked.push_str("Xq");
     }
     marked
+}
+
+/// Eight characters of a secret, which count as a leak, or all of a shorter one.
+fn piece(secret: &str, choices: &mut Choices) -> String {
+    let chars: Vec<char> = secret.chars().collect();
+    let from = choices.below(chars.len().saturating_sub(7).max(1));
+    chars.into_iter().skip(from).take(8).collect()
 }
 
 /// Every character but the mark in its own spelling.
@@ -161,25 +170,6 @@ fn sent_credentials(secret: &str) -> String {
     let request = grant.request(&endpoint, &ClientProof::SecretBasic(secret));
     let header = request.authorization.unwrap();
     header.strip_prefix("Basic ").unwrap().to_owned()
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let byte = |index: usize| u32::from(chunk.get(index).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for index in 0..4 {
-            let place = bits >> (18 - 6 * index) & 63;
-            let is_padding = index > chunk.len();
-            text.push(if is_padding {
-                '='
-            } else {
-                char::from(ALPHABET[place as usize])
-            });
-        }
-    }
-    text
 }
 
 fn jwt(seed: &str, choices: &mut Choices) -> String {

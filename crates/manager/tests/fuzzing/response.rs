@@ -4,14 +4,14 @@
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
-use manager::config::Config;
+use manager::config::{Config, Target};
 use manager::error::{Error, ErrorKind};
-use manager::options::{Faults, Given, parse};
 use oauth::{
-    Answer, AnswerError, ClientSecret, Lifetime, ProtocolFault, Redactor, RetryAfter,
+    Answer, AnswerError, ClientSecret, Lifetime, ProtocolFault, Redactor, TokenEndpoint,
     TokenResponse, read_answer,
 };
 use serde_json::Value;
+use stand_ins::scripted::config;
 use zeroize::Zeroizing;
 
 use super::spelled::is_spelled_in;
@@ -26,16 +26,11 @@ const DAY: Duration = Duration::from_hours(24);
 const LAST_DATE: Duration = Duration::from_secs(253_402_300_799);
 
 static CONFIG: LazyLock<Config> = LazyLock::new(|| {
-    let given = [
-        ("tokenEndpoint", "https://sso.example/realms/r/protocol/openid-connect/token?x=hidden"),
-        ("clientId", CLIENT),
-        ("clientSecret", SECRET),
-    ];
-    let given = given.map(|(name, text)| {
-        let text = Zeroizing::new(text.to_owned());
-        (name.to_owned(), Given::Text(text))
-    });
-    parse(given.into(), &mut Faults::default()).0.unwrap()
+    let endpoint = "https://sso.example/realms/r/protocol/openid-connect/token?x=hidden";
+    Config {
+        target: Target::Endpoint(TokenEndpoint::parse(endpoint).unwrap()),
+        ..config()
+    }
 });
 
 static REDACTOR: LazyLock<Redactor> = LazyLock::new(|| {
@@ -50,8 +45,8 @@ pub fn run(data: &[u8]) {
         let longest = Duration::from_secs(u32::MAX.into()).max(LAST_DATE);
         assert!(retry_after.from(SystemTime::UNIX_EPOCH) <= longest);
     }
-    let read = read_answer(&answer, &REDACTOR);
-    let again = read_answer(&answer, &REDACTOR);
+    let read = read_answer(&answer, &REDACTOR, Duration::ZERO);
+    let again = read_answer(&answer, &REDACTOR, Duration::ZERO);
     assert_eq!(format!("{read:?}"), format!("{again:?}"), "the same answer is read the same way");
     let document = serde_json::from_slice::<Value>(&answer.body).ok();
     match read {
@@ -75,12 +70,9 @@ fn answer(data: &[u8]) -> Answer {
     };
     let head = String::from_utf8_lossy(head);
     let (status, retry_after) = head.split_once(' ').unwrap_or((&head, ""));
-    Answer {
-        status: status.parse().unwrap_or(200),
-        retry_after: RetryAfter::parse(retry_after),
-        content_encoding: None,
-        body: Zeroizing::new(body.to_vec()),
-    }
+    let header = |name: &str| (name == "retry-after").then_some(retry_after);
+    let status = status.parse().unwrap_or(200);
+    Answer::new(status, header, Zeroizing::new(body.to_vec()))
 }
 
 /// Compared with another reader, if that one can read it too.
@@ -123,7 +115,7 @@ fn check_class(error: &AnswerError, document: Option<&Value>) {
         } => {
             assert!(matches!(status, 400..=499) && !matches!(status, 404 | 405 | 408 | 429));
             assert!(!code.is_empty());
-            assert_eq!(error.is_retryable(), is_passing(code));
+            assert_eq!(error.is_retryable(false), is_passing(code));
         }
         AnswerError::Http {
             status,
@@ -133,12 +125,12 @@ fn check_class(error: &AnswerError, document: Option<&Value>) {
             assert!(!matches!(status, 200..=399));
             let is_retryable = matches!(error.status(), 408 | 429 | 500..=599);
             let is_passing = code.as_deref().is_some_and(is_passing);
-            assert_eq!(error.is_retryable(), is_retryable || is_passing);
+            assert_eq!(error.is_retryable(false), is_retryable || is_passing);
         }
         AnswerError::Protocol { status, fault, .. } => {
             assert!(matches!(status, 200..=399));
             assert_eq!(*fault == ProtocolFault::Redirect, *status >= 300);
-            assert!(!error.is_retryable());
+            assert!(!error.is_retryable(false));
             if let Some(document) = document
                 && *status < 300
             {
@@ -153,7 +145,7 @@ fn check_class(error: &AnswerError, document: Option<&Value>) {
 
 /// Checks that the text of an error is short, printable and free of secrets.
 fn check_texts(error: AnswerError) {
-    let error = Error::from_answer(error, &CONFIG, CONFIG.target.url());
+    let error = Error::from_answer(error, false, &CONFIG, CONFIG.target.url());
     assert!(matches!(error.kind(), ErrorKind::OAuth | ErrorKind::Http | ErrorKind::Protocol));
     let details = error.details();
     let parts = [&details.oauth_error, &details.oauth_error_description];

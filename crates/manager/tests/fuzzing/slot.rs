@@ -10,6 +10,7 @@
 )]
 
 use manager::error::ErrorKind;
+use manager::slot::Call;
 
 #[cfg(test)]
 #[path = "slot/exhaustive.rs"]
@@ -32,7 +33,6 @@ mod plain;
 mod scenarios;
 
 use facts::{LUCK, ModelFailure, Ns, SECOND};
-use model::Ask;
 use pair::{Comparison, SlotEvent};
 
 /// Longest sequence. The model reads its whole log for every answer, which takes time.
@@ -59,9 +59,9 @@ pub fn run(data: &[u8]) {
 fn event(bytes: &mut impl Iterator<Item = u8>, pair: &Comparison) -> Option<SlotEvent> {
     let kind = bytes.next()?;
     Some(match kind % 32 {
-        0..4 => SlotEvent::Call(Ask::Any),
-        4..6 => SlotEvent::Call(Ask::Minimum(duration(bytes.next()?))),
-        6 => SlotEvent::Call(Ask::Forced),
+        0..4 => SlotEvent::Call(Call::Any),
+        4..6 => SlotEvent::Call(Call::Minimum(plain::duration(duration(bytes.next()?)))),
+        6 => SlotEvent::Call(Call::Forced),
         7..9 => SlotEvent::RejectLast,
         9 => SlotEvent::RejectOther,
         10 => SlotEvent::Clear,
@@ -72,7 +72,7 @@ fn event(bytes: &mut impl Iterator<Item = u8>, pair: &Comparison) -> Option<Slot
             let points = pair.model.points(pair.now);
             let (which, tick) = (bytes.next()?, Ns::from(kind / 32 % 3) - 1);
             let point = points.get(usize::from(which) % points.len().max(1));
-            SlotEvent::Pass(point.map_or(SECOND, |(_, wait)| wait + tick))
+            SlotEvent::Pass(point.map_or(SECOND, |wait| wait + tick))
         }
         21 => SlotEvent::WallStep(duration(bytes.next()?)),
         22 => SlotEvent::WallStep(-duration(bytes.next()?)),
@@ -87,7 +87,7 @@ fn event(bytes: &mut impl Iterator<Item = u8>, pair: &Comparison) -> Option<Slot
             // The last one most often.
             let back = usize::from(which / 64) % in_the_air.len().max(1);
             let Some(&(flight, _)) = in_the_air.iter().rev().nth(back) else {
-                return Some(SlotEvent::Call(Ask::Any));
+                return Some(SlotEvent::Call(Call::Any));
             };
             let jitter = Ns::from(which) % (LUCK + 1);
             if kind & 32 == 0 || what % 4 == 0 {

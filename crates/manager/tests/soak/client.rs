@@ -9,15 +9,13 @@ use std::time::Duration;
 
 use manager::Reply;
 use manager::clock::Moment;
-use manager::config::{Credential, CredentialConfig};
-use manager::credential::SecretCall;
 use manager::error::{Error, ErrorKind};
 use manager::published::NO_TOKEN;
 use manager::slot::{Call, Condition, FlightId, Invalidation, RouteId, Token};
 use tokio::runtime::Handle;
 
 use super::server::{Issue, Mood, SimulatedServer};
-use stand_ins::scripted::{config, function_config, secret};
+use stand_ins::scripted::config;
 use stand_ins::simulated::{FlightEnd, World};
 
 /// How late a step of the wall clock is noticed: a second, plus the tolerated drift.
@@ -39,6 +37,7 @@ const CASES: [&str; 7] =
     ["served by version", "served", "waited", "failed", "refreshed", "suppressed", "dropped"];
 
 /// The time since requests were last counted.
+#[derive(Default)]
 struct Window {
     start: Duration,
     acquisitions: f64,
@@ -55,10 +54,6 @@ pub(super) struct SimulatedClient {
     /// The token that the facade keeps, and its version.
     kept: Option<(u32, Arc<Token>)>,
     waiting: Vec<(FlightId, Call, Duration)>,
-    /// Future answers of the secret function, with the time of each.
-    answers: Vec<(Duration, SecretCall)>,
-    /// Calls to the secret function that never settle.
-    unsettled: Vec<SecretCall>,
     /// When the wall clock was stepped, and by how much it was ahead before.
     stepped: (Duration, Duration),
     /// Whether a failure followed the last success.
@@ -67,24 +62,15 @@ pub(super) struct SimulatedClient {
     last_outdated: u32,
     window: Window,
     rotations: u32,
-    /// Whether the secret function fails occasionally.
-    is_function_moody: bool,
     counts: BTreeMap<&'static str, u64>,
-}
-
-enum ClientEvent {
-    SecretWanted(SecretCall),
-    FlightEnded(FlightEnd),
-    Time,
 }
 
 impl SimulatedClient {
     pub(super) fn new(lifetime: Duration, latency_ms: u64) -> Self {
         let server = Arc::new(SimulatedServer::new(lifetime));
         let answering = Arc::clone(&server);
-        let world = World::with(function_config("portal"), latency_ms, move |_, request| {
-            answering.answer(request)
-        });
+        let world =
+            World::with(server.config(), latency_ms, move |_, request| answering.answer(request));
         server.set_clock(&world.clock);
         let stepped = (Duration::ZERO, world.now().offset());
         Self {
@@ -92,20 +78,11 @@ impl SimulatedClient {
             server,
             kept: None,
             waiting: Vec::new(),
-            answers: Vec::new(),
-            unsettled: Vec::new(),
             stepped,
             has_failed: false,
             last_outdated: 0,
-            window: Window {
-                start: Duration::ZERO,
-                acquisitions: 0.0,
-                failures: 0,
-                causes: 0,
-                is_calm: false,
-            },
+            window: Window::default(),
             rotations: 0,
-            is_function_moody: false,
             counts: BTreeMap::new(),
         }
     }
@@ -156,6 +133,7 @@ impl SimulatedClient {
                 self.count("waited", 1);
                 self.waiting.push((flight, call, now.monotonic));
             }
+            Reply::EarlierFlight(_) => self.count("waited for an earlier flight", 1),
             Reply::Failure(error, retry_after) => {
                 check_documented(&error);
                 assert!(retry_after.is_some(), "{error}");
@@ -173,30 +151,13 @@ impl SimulatedClient {
         }
     }
 
-    pub(super) fn invalidate_unknown(&mut self) {
-        let outcome = self.world.manager.invalidate("unknown", RouteId(0));
-        assert_eq!(outcome, Invalidation::Ignored);
-    }
-
     pub(super) fn clear(&mut self) {
         let _ = self.world.manager.clear();
         self.window.causes += 1;
     }
 
-    /// Steps the wall clock, or wakes a suspended machine.
-    pub(super) fn step_wall(&mut self, by: Duration) {
-        self.note_step();
-        self.world.clock.step_wall(by);
-        // More time has passed, so a cool-down may have ended or a token expired.
-        self.window.causes += 1;
-    }
-
-    pub(super) fn step_wall_back(&mut self, by: Duration) {
-        self.note_step();
-        self.world.clock.step_wall_back(by);
-    }
-
-    fn note_step(&mut self) {
+    /// Steps the wall clock. Forward is also what a suspended machine looks like.
+    pub(super) fn step_wall(&mut self, by_ms: i64) {
         let now = self.world.now();
         let (at, offset) = self.stepped;
         // If steps follow each other too fast to be noticed, only the first counts.
@@ -204,6 +165,11 @@ impl SimulatedClient {
             self.stepped = (now.monotonic, now.offset());
         } else {
             self.stepped = (now.monotonic, offset.min(now.offset()));
+        }
+        self.world.clock.step_wall(by_ms);
+        if by_ms > 0 {
+            // More time has passed, so a cool-down may have ended or a token expired.
+            self.window.causes += 1;
         }
     }
 
@@ -213,19 +179,13 @@ impl SimulatedClient {
     }
 
     pub(super) fn reconfigure(&mut self) {
-        let mut changed = function_config("portal");
+        let mut changed = self.server.config();
         if fastrand::bool() {
-            let name = format!("{}", self.rotations);
-            changed.grant.parameters = vec![("round".to_owned(), name)];
-        }
-        if fastrand::bool() {
-            let secret = secret(&self.server.secret());
-            changed.credential = CredentialConfig::Given(Credential::Secret(secret));
+            let round = self.rotations.to_string();
+            changed.grant.parameters = vec![("round".to_owned(), round)];
         }
         self.last_outdated = self.acquisitions() as u32;
         self.window.causes += 1;
-        // A function that was not called by now will not be called.
-        while self.world.calls.try_recv().is_ok() {}
         self.world.reconfigure(changed);
     }
 
@@ -235,9 +195,8 @@ impl SimulatedClient {
         (state.counters.acquisitions - state.latency.count) as usize
     }
 
-    pub(super) fn set_moods(&mut self, mood: Mood, is_function_moody: bool) {
+    pub(super) fn set_mood(&mut self, mood: Mood) {
         self.server.set_mood(mood);
-        self.is_function_moody = is_function_moody;
     }
 
     pub(super) fn set_latency(&mut self, ms: u64) {
@@ -247,29 +206,15 @@ impl SimulatedClient {
     /// Lets time pass, and handles everything that arrived by its end.
     pub(super) async fn rest(&mut self, time: Duration) {
         let end = self.now() + time;
-        while self.now() < end || !self.world.flight_ends.is_empty() || !self.world.calls.is_empty()
-        {
+        while self.now() < end || !self.world.flight_ends.is_empty() {
             if let Some(quiet) = self.quiet(end) {
                 tokio::time::advance(quiet).await;
                 continue;
             }
-            match self.next_event(end).await {
-                ClientEvent::SecretWanted(call) => self.take_secret_call(call),
-                ClientEvent::FlightEnded(end) => self.take_flight_end(end),
-                ClientEvent::Time => self.give_answers(),
+            let wait = end.saturating_sub(self.now());
+            if let Ok(end) = tokio::time::timeout(wait, self.world.flight_end()).await {
+                self.take_flight_end(end);
             }
-        }
-    }
-
-    async fn next_event(&mut self, end: Duration) -> ClientEvent {
-        let answer = self.answers.iter().map(|(due, _)| *due).min();
-        let until = answer.map_or(end, |due| due.min(end));
-        let wait = until.saturating_sub(self.now());
-        tokio::select! {
-            biased;
-            call = self.world.calls.recv() => ClientEvent::SecretWanted(call.expect("a sink")),
-            end = self.world.flight_ends.recv() => ClientEvent::FlightEnded(end.expect("a sink")),
-            () = tokio::time::sleep(wait) => ClientEvent::Time,
         }
     }
 
@@ -281,47 +226,12 @@ impl SimulatedClient {
         let now = self.now();
         let is_quiet = state.condition == Condition::Fresh
             && state.counters.acquisitions <= state.latency.count
-            && self.answers.is_empty()
-            && self.world.calls.is_empty()
             && self.world.flight_ends.is_empty()
             && !self.has_failed
             && now > self.stepped.0 + NOTICED_WITHIN;
         let quiet = token.soft.mul_f64(0.909).checked_sub(token.age)?;
         let quiet = quiet.min(end.saturating_sub(now));
         (is_quiet && quiet > Duration::from_secs(2)).then_some(quiet)
-    }
-
-    fn take_secret_call(&mut self, call: SecretCall) {
-        if !call.start() {
-            return;
-        }
-        match fastrand::u32(0..200) {
-            0 if self.is_function_moody => {
-                self.unsettled.retain(SecretCall::start);
-                self.unsettled.push(call);
-            }
-            1 if self.is_function_moody => call.settle(Err(Error::credential("no secret"))),
-            2..20 if self.is_function_moody => {
-                let late = Duration::from_secs_f64(20.0 * fastrand::f64());
-                self.answers.push((self.now() + late, call));
-            }
-            _ => self.answer(call),
-        }
-    }
-
-    fn answer(&self, call: SecretCall) {
-        call.settle(Ok(secret(&self.server.secret())));
-    }
-
-    fn give_answers(&mut self) {
-        let now = self.now();
-        for (_, call) in self
-            .answers
-            .extract_if(.., |(due, _)| *due <= now)
-            .collect::<Vec<_>>()
-        {
-            self.answer(call);
-        }
     }
 
     fn take_flight_end(&mut self, (flight, outcome, version): FlightEnd) {
@@ -422,9 +332,8 @@ impl SimulatedClient {
         self.window = Window {
             start: self.now(),
             acquisitions,
-            failures: 0,
-            causes: 0,
             is_calm: window.is_calm,
+            ..Window::default()
         };
         for (_, line) in self.world.sink.lines.lock().drain(..) {
             assert!(!line.contains("secret-") && !line.contains("token-"), "{line}");

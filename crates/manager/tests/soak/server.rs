@@ -4,9 +4,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use manager::clock::{Clock, Moment};
+use manager::config::{Config, Credential, CredentialConfig};
 use oauth::TokenRequest;
 use parking_lot::Mutex;
-use stand_ins::scripted::{Step, refusal, reset, starting, wrong_secret};
+use stand_ins::scripted::{Step, config, refusal, reset, secret, starting, wrong_secret};
 use stand_ins::simulated::SimulatedClock;
 
 /// The lifetime that a manager assumes if none is stated.
@@ -100,8 +101,13 @@ impl SimulatedServer {
         self.state.lock().mood = mood;
     }
 
-    pub(crate) fn secret(&self) -> String {
-        self.state.lock().secret.clone()
+    /// A configuration with the present secret.
+    pub(crate) fn config(&self) -> Config {
+        let secret = secret(&self.state.lock().secret);
+        Config {
+            credential: CredentialConfig::Given(Credential::Secret(secret)),
+            ..config()
+        }
     }
 
     pub(crate) fn set_secret(&self, secret: String) {

@@ -1,6 +1,7 @@
 //! What can happen to a slot, and the arithmetic of times, in whole nanoseconds.
 
 use manager::error::ErrorKind;
+use manager::slot::Storage;
 
 /// Nanoseconds.
 pub(crate) type Ns = i64;
@@ -66,14 +67,6 @@ pub(crate) struct ModelFailure {
     pub(crate) retry_after: Option<Ns>,
 }
 
-/// What becomes of a token that arrived.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Kept,
-    Settles,
-    NotKept,
-}
-
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fact {
     /// The clocks were read, and nothing else happened.
@@ -91,7 +84,7 @@ pub(crate) enum Fact {
         flight: u32,
         token: ModelToken,
         jitter: Ns,
-        outcome: Outcome,
+        storage: Storage,
         is_current: bool,
     },
     /// The successor was adopted before it had settled.

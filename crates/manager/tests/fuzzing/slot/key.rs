@@ -1,68 +1,44 @@
 //! The state that determines the future of a pair, as one number.
 
-use std::fmt::Write;
-use std::hash::{DefaultHasher, Hasher};
+use std::fmt::{Debug, Write};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
-use manager::error::ErrorKind;
+use manager::slot::FlightId;
 
 use super::facts::{Ns, Time};
 use super::log::Log;
 use super::pair::Comparison;
 
 impl Log {
-    /// Everything that later answers are read from, with times relative to `now` and flights
-    /// counted from the last one: two logs with the same essence answer alike forever.
-    pub(crate) fn essence(&self, now: Time, out: &mut Vec<Ns>) {
-        let relative = |at: Time| [now.mono - at.mono, now.wall - at.wall];
+    /// Everything that later answers are read from: two logs that show the same, with times
+    /// relative to now and flights counted from the last one, answer alike forever.
+    fn essence(&self, now: Time) -> impl Debug {
         let current = self.current();
-        out.extend([i64::from(self.is_closed()), i64::from(self.is_in_background())]);
-        for (flight, at) in self.in_the_air() {
-            out.extend(relative(at));
-            out.extend([
-                i64::from(self.launches() - flight),
-                i64::from(self.is_background(flight)),
-                i64::from(self.is_awaited(flight)),
-                i64::from(current == Some(flight)),
-            ]);
-        }
-        out.push(
-            current
-                .and_then(|flight| self.minimum(flight))
-                .unwrap_or(-1),
-        );
+        let flights: Vec<_> = self
+            .in_the_air()
+            .into_iter()
+            .map(|(flight, at)| {
+                let is_current = current == Some(flight);
+                let (is_background, is_awaited) =
+                    (self.is_background(flight), self.is_awaited(flight));
+                (FlightId(flight), at, is_background, is_awaited, is_current)
+            })
+            .collect();
         let tokens = self.tokens(now);
-        if let Some(held) = tokens.held {
-            let (token, plan) = (held.token, self.plan(&held));
-            out.extend(relative(token.sent));
-            out.extend([
-                token.lifetime,
-                token.buffer,
-                plan.early,
-                plan.due,
-                self.pause(&held).1,
-                i64::from(plan.is_pressing),
-                i64::from(self.has_warned(&held)),
-                i64::from(self.is_of_another_configuration(&held)),
-            ]);
-        }
-        if let Some(successor) = tokens.successor {
-            out.extend(relative(successor.token.sent));
-            out.extend(relative(successor.arrival));
-            out.extend([
-                successor.token.lifetime,
-                successor.token.buffer,
-                successor.longest,
-                self.jitter_of(&successor),
-            ]);
-        }
-        out.push(-2);
-        if let Some(row) = self.row() {
-            out.extend(relative(row.at));
-            out.extend([i64::from(row.count), row.cool_down(), row.retry_after(row.at)]);
-            out.extend(ErrorKind::ALL.map(|kind| i64::from(kind == row.failure.kind)));
-        }
-        out.push(-3);
-        out.extend(self.last_background().map(relative).into_iter().flatten());
+        let held = tokens.held.map(|held| {
+            let (sent, lifetime) = (held.token.sent, held.token.lifetime);
+            let is_outdated = self.is_of_another_configuration(&held);
+            let minima = (self.pause(&held).1, self.has_warned(&held));
+            (sent, lifetime, self.plan(&held), minima, is_outdated)
+        });
+        let successor = tokens.successor.map(|successor| {
+            let (sent, lifetime) = (successor.token.sent, successor.token.lifetime);
+            let jitter = self.jitter(successor.granted);
+            (sent, lifetime, successor.arrival, successor.longest, jitter)
+        });
+        let minimum = current.and_then(|flight| self.minimum(flight));
+        let options = (self.is_closed(), self.is_in_background());
+        (options, flights, minimum, held, successor, self.row(), self.last_background())
     }
 }
 
@@ -71,111 +47,46 @@ impl Comparison {
     /// slot, which is every field of it, and the essence of the log. Times count from now and
     /// flights and tokens from the last one, since both sides only ever subtract and compare them.
     pub(crate) fn key(&self) -> u64 {
-        let mut numbers = vec![i64::from(self.last.is_some())];
-        self.model.log.essence(self.now, &mut numbers);
-        let mut slot = Relative {
-            pair: self,
-            text: String::with_capacity(1024),
-            numbers,
-            expects: None,
-            number: Number::default(),
-        };
-        let _ = write!(slot, "{:?}", self.slot);
-        let mut hasher = DefaultHasher::new();
-        hasher.write(slot.text.as_bytes());
-        for number in slot.numbers {
-            hasher.write_i64(number);
+        let mut text = format!("{:?} {:?}", self.slot, self.model.log.essence(self.now));
+        let launches = Ns::from(self.model.log.launches());
+        let last_token = self.last.map(|(_, id)| Ns::try_from(id.0).unwrap());
+        for (marker, last) in [
+            ("monotonic: ", self.now.mono),
+            ("mono: ", self.now.mono),
+            ("wall: ", self.now.wall),
+            ("FlightId(", launches),
+            ("last_flight: ", launches),
+            ("TokenId(", last_token.unwrap_or(0)),
+        ] {
+            text = relative(&text, marker, last);
         }
+        let mut hasher = DefaultHasher::new();
+        (text, last_token.is_some()).hash(&mut hasher);
         hasher.finish()
     }
 }
 
-/// Takes what `Debug` writes piece by piece and makes some numbers relative. A piece that it does
-/// not know stays as it is, which costs states and hides none.
-struct Relative<'a> {
-    pair: &'a Comparison,
-    text: String,
-    numbers: Vec<i64>,
-    expects: Option<Unit>,
-    number: Number,
-}
-
-#[derive(Clone, Copy)]
-enum Unit {
-    Mono,
-    Wall,
-    Flight,
-    Token,
-}
-
-impl Write for Relative<'_> {
-    // Patterns of bytes, since comparing strings without optimisation takes most of the time.
-    fn write_str(&mut self, piece: &str) -> std::fmt::Result {
-        let Some(unit) = self.expects else {
-            self.expects = match piece.as_bytes() {
-                b"monotonic" => Some(Unit::Mono),
-                b"wall" => Some(Unit::Wall),
-                b"FlightId" | b"last_flight" => Some(Unit::Flight),
-                b"TokenId" => Some(Unit::Token),
-                _ => None,
-            };
-            self.text.push_str(piece);
-            return Ok(());
-        };
-        match piece.as_bytes() {
-            b": " | b"(" => {}
-            b", " | b")" | b" }" => {
-                let number = std::mem::take(&mut self.number).value();
-                let last = match unit {
-                    Unit::Mono => self.pair.now.mono,
-                    Unit::Wall => self.pair.now.wall,
-                    Unit::Flight => i64::from(self.pair.model.log.launches()),
-                    Unit::Token => self
-                        .pair
-                        .last
-                        .map_or(0, |(_, id)| i64::try_from(id.0).unwrap()),
-                };
-                self.numbers.push(last - number);
-                self.expects = None;
-                self.text.push_str(piece);
-            }
-            digits => self.number.read(digits),
-        }
-        Ok(())
+/// The text with the distance from `last` in place of each number behind the marker.
+fn relative(text: &str, marker: &str, last: Ns) -> String {
+    let mut parts = text.split(marker);
+    let mut relative = parts.next().unwrap().to_owned();
+    for part in parts {
+        let end = part.find([',', ')', ' ']).unwrap();
+        let distance = last - number(&part[..end]);
+        write!(relative, "{marker}{distance}{}", &part[end..]).unwrap();
     }
+    relative
 }
 
 /// A number, or a duration in nanoseconds, as `Debug` writes it.
-#[derive(Default)]
-struct Number {
-    digits: i64,
-    /// Digits after the point.
-    decimals: Option<u32>,
-    /// Nanoseconds in the unit, as a power of ten.
-    unit: u32,
-}
-
-impl Number {
-    fn read(&mut self, text: &[u8]) {
-        match text {
-            b"ns" => {}
-            [0xc2, 0xb5, b's'] => self.unit = 3,
-            b"ms" => self.unit = 6,
-            b"s" => self.unit = 9,
-            digits => {
-                for byte in digits {
-                    if *byte == b'.' {
-                        self.decimals = Some(0);
-                        continue;
-                    }
-                    self.digits = self.digits * 10 + i64::from(byte - b'0');
-                    self.decimals = self.decimals.map(|count| count + 1);
-                }
-            }
-        }
-    }
-
-    fn value(self) -> i64 {
-        self.digits * 10_i64.pow(self.unit - self.decimals.unwrap_or(0))
-    }
+fn number(text: &str) -> Ns {
+    let digits = text.trim_end_matches(char::is_alphabetic);
+    let (whole, decimals) = digits.split_once('.').unwrap_or((digits, ""));
+    let width = match &text[digits.len()..] {
+        "s" => 9,
+        "ms" => 6,
+        "µs" => 3,
+        _ => 0,
+    };
+    format!("{whole}{decimals:0<width$}").parse().unwrap()
 }

@@ -1,10 +1,12 @@
 //! The log of a slot, and what can be looked up in it: each time anew, from beginning to end.
 
 use manager::error::ErrorKind;
+use manager::slot::Storage;
 
-use super::facts::{Entry, Fact, LUCK, ModelFailure, ModelToken, Ns, Outcome, SECOND, Time};
+use super::facts::{Entry, Fact, LUCK, ModelFailure, ModelToken, Ns, SECOND, Time};
 
 /// When the held token is to be replaced.
+#[derive(Debug)]
 pub(crate) struct Plan {
     /// From this age on without a caller, if the token is in use.
     pub(crate) early: Ns,
@@ -28,7 +30,7 @@ pub(crate) struct Held {
 #[derive(Clone, Copy)]
 pub(crate) struct Successor {
     pub(crate) token: ModelToken,
-    granted: usize,
+    pub(crate) granted: usize,
     pub(crate) arrival: Time,
     /// Half of the time that the held token had left.
     pub(crate) longest: Ns,
@@ -75,6 +77,7 @@ impl Tokens {
 }
 
 /// Failures since the last success or change of the configuration.
+#[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) count: u32,
     pub(crate) at: Time,
@@ -210,8 +213,8 @@ impl Log {
             tokens.settle(*at, index);
             let next = index + 1;
             match *fact {
-                Fact::Granted { token, outcome, .. } => match (outcome, tokens.held) {
-                    (Outcome::Kept, _) => {
+                Fact::Granted { token, storage, .. } => match (storage, tokens.held) {
+                    (Storage::Kept, _) => {
                         tokens = Tokens {
                             held: Some(Held {
                                 token,
@@ -221,7 +224,7 @@ impl Log {
                             successor: None,
                         };
                     }
-                    (Outcome::Settles, Some(held)) => {
+                    (Storage::Settling, Some(held)) => {
                         tokens.successor = Some(Successor {
                             token,
                             granted: index,
@@ -261,10 +264,10 @@ impl Log {
             match entry.fact {
                 Fact::Granted {
                     is_current: true,
-                    outcome,
+                    storage,
                     ..
                 } => {
-                    if outcome == Outcome::NotKept {
+                    if matches!(storage, Storage::NotKept | Storage::Expired) {
                         let half = token.age(entry.at) + token.left(entry.at) / 2;
                         (plan.early, plan.due) = (half, half);
                     }
@@ -290,11 +293,6 @@ impl Log {
             Fact::Granted { jitter, .. } => jitter,
             _ => 0,
         }
-    }
-
-    /// The jitter of the successor.
-    pub(crate) fn jitter_of(&self, successor: &Successor) -> Ns {
-        self.jitter(successor.granted)
     }
 
     /// The age until which minima that the held token misses cause no request, and the first entry

@@ -4,34 +4,23 @@
 //! made twice. Slow on purpose.
 
 use manager::acquire::backoff::Attempts;
+use manager::slot::{Call, Clearing, Condition, FlightId, Invalidation, NewFlight, Storage};
 
-use super::facts::{Fact, ModelFailure, ModelToken, Ns, Outcome, Time};
+use super::facts::{Fact, ModelFailure, ModelToken, Ns, Time};
 use super::log::{Held, Log, Row};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ask {
-    Any,
-    Minimum(Ns),
-    Forced,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ModelStart {
-    pub(crate) flight: u32,
-    pub(crate) attempts: Attempts,
-}
+use super::plain::ns;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ModelAnswer {
     Take {
         token: u32,
         is_stale: bool,
-        start: Option<ModelStart>,
+        start: Option<NewFlight>,
         warns: bool,
     },
     Wait {
         flight: u32,
-        start: Option<ModelStart>,
+        start: Option<NewFlight>,
     },
     Cooling {
         failure: ModelFailure,
@@ -42,40 +31,11 @@ pub(crate) enum ModelAnswer {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ModelResult {
+    pub(crate) storage: Storage,
     pub(crate) fallback: Option<u32>,
     pub(crate) is_transition: bool,
     pub(crate) warns: bool,
     pub(crate) retry_after: Option<Ns>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Dropped,
-    Detached,
-    Kept,
-    Ignored,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Look {
-    Empty,
-    Fresh,
-    Stale,
-    Failing,
-    Closed,
-}
-
-/// Something that changes by itself at a point of time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Point {
-    Early,
-    Due,
-    Settling,
-    Staleness,
-    End,
-    PauseOfMinima,
-    Cooldown,
-    SpacingOfRefreshes,
 }
 
 /// The slot, as far as its log can tell.
@@ -91,28 +51,29 @@ impl Model {
         }
     }
 
-    pub(crate) fn call(&mut self, now: Time, ask: Ask) -> ModelAnswer {
+    pub(crate) fn call(&mut self, now: Time, call: Call) -> ModelAnswer {
         if self.log.is_closed() {
             return ModelAnswer::Closed;
         }
         self.log.note(now, Fact::Looked);
         let row = self.log.row();
         let cooling = row.as_ref().filter(|row| row.left(now) > 0);
-        let minimum = match ask {
-            Ask::Minimum(minimum) => Some(minimum),
-            Ask::Any | Ask::Forced => None,
+        let is_forced = matches!(call, Call::Forced | Call::ForcedAgain);
+        let minimum = match call {
+            Call::Minimum(minimum) => Some(ns(minimum)),
+            Call::Any | Call::Forced | Call::ForcedAgain => None,
         };
         let wanted = minimum.unwrap_or(0);
         let tokens = self.log.tokens(now);
         if let (Some(held), Some(successor)) = (tokens.held, tokens.successor)
             && held.token.left(now) < wanted
             && successor.token.left(now) >= wanted
-            && ask != Ask::Forced
+            && !is_forced
         {
             self.log.note(now, Fact::Adopted);
         }
         if let Some(held) = self.log.held(now)
-            && ask != Ask::Forced
+            && !is_forced
         {
             let token = held.token;
             let is_met = token.left(now) >= wanted;
@@ -140,7 +101,7 @@ impl Model {
             }
             (None, None) => {
                 let start = self.new_flight(now, false);
-                (start.flight, Some(start))
+                (start.flight.0, Some(start))
             }
         };
         self.log.note(now, Fact::Awaited { flight, minimum });
@@ -158,12 +119,16 @@ impl Model {
         let held = self.log.held(now);
         let is_outdated = |held: &Held| self.log.is_of_another_configuration(held);
         let outlives = |held: Held| is_outdated(&held) || token.left(now) >= held.token.left(now);
-        let outcome = if !is_current || token.left(now) == 0 || !held.is_none_or(outlives) {
-            Outcome::NotKept
-        } else if self.log.is_awaited(flight) || held.as_ref().is_none_or(is_outdated) {
-            Outcome::Kept
+        let storage = if is_current && token.left(now) > 0 && held.is_none_or(outlives) {
+            if self.log.is_awaited(flight) || held.as_ref().is_none_or(is_outdated) {
+                Storage::Kept
+            } else {
+                Storage::Settling
+            }
+        } else if token.age(now) >= token.lifetime {
+            Storage::Expired
         } else {
-            Outcome::Settles
+            Storage::NotKept
         };
         let is_transition = self.log.row().is_some();
         self.log.note(
@@ -172,11 +137,12 @@ impl Model {
                 flight,
                 token,
                 jitter,
-                outcome,
+                storage,
                 is_current,
             },
         );
         let held = self.log.held(now).filter(|_| is_current);
+        let is_adopted = held.is_some_and(|held| held.token.name == token.name);
         let warns = held.is_some_and(|held| {
             // A caller is warned anew only by a landing that starts a pause.
             let starts_pause = self.log.pause(&held) != (held.since, 0)
@@ -188,6 +154,8 @@ impl Model {
             self.log.note(now, Fact::Warned);
         }
         ModelResult {
+            // It may have settled at once.
+            storage: if is_adopted { Storage::Kept } else { storage },
             fallback: None,
             is_transition,
             warns,
@@ -227,6 +195,7 @@ impl Model {
             self.log.note(now, Fact::Warned);
         }
         ModelResult {
+            storage: Storage::NotKept,
             fallback: held.map(|held| held.token.name),
             is_transition: row.count == 1,
             warns,
@@ -234,34 +203,34 @@ impl Model {
         }
     }
 
-    pub(crate) fn wake(&mut self, now: Time, is_used: bool) -> Option<ModelStart> {
+    pub(crate) fn wake(&mut self, now: Time, is_used: bool) -> Option<NewFlight> {
         self.log.note(now, Fact::Looked);
         self.wants_wake(now, is_used)
             .then(|| self.new_flight(now, true))
     }
 
     /// `is_spaced` is the slot's own answer; the spacing of rejections is tested separately.
-    pub(crate) fn reject(&mut self, now: Time, token: u32, is_spaced: bool) -> Verdict {
+    pub(crate) fn reject(&mut self, now: Time, token: u32, is_spaced: bool) -> Invalidation {
         self.log.note(now, Fact::Looked);
         let held = self.log.held(now);
         if held.is_none_or(|held| held.token.name != token) {
-            return Verdict::Ignored;
+            return Invalidation::Ignored;
         }
         if is_spaced || self.log.is_cooling(now) {
-            return Verdict::Kept;
+            return Invalidation::Kept;
         }
         self.log.note(now, Fact::Dropped);
-        Verdict::Dropped
+        Invalidation::Dropped
     }
 
     /// `is_spaced` is the slot's own answer; the spacing of clears is tested separately.
-    pub(crate) fn clear(&mut self, now: Time, is_spaced: bool) -> Verdict {
+    pub(crate) fn clear(&mut self, now: Time, is_spaced: bool) -> Clearing {
         self.log.note(now, Fact::Looked);
         let verdict = match (self.log.held(now), self.log.current()) {
-            (None, None) => return Verdict::Ignored,
-            _ if is_spaced => return Verdict::Kept,
-            (Some(_), _) => Verdict::Dropped,
-            (None, Some(_)) => Verdict::Detached,
+            (None, None) => return Clearing::Nothing,
+            _ if is_spaced => return Clearing::Kept,
+            (Some(_), _) => Clearing::Dropped,
+            (None, Some(_)) => Clearing::Detached,
         };
         self.log.note(now, Fact::Cleared);
         verdict
@@ -272,7 +241,7 @@ impl Model {
         now: Time,
         in_background: bool,
         changes_grant: bool,
-    ) -> Option<ModelStart> {
+    ) -> Option<NewFlight> {
         self.log.note(
             now,
             Fact::Configured {
@@ -287,13 +256,13 @@ impl Model {
         self.log.note(now, Fact::Closed);
     }
 
-    pub(crate) fn look(&self, now: Time) -> Look {
+    pub(crate) fn condition(&self, now: Time) -> Condition {
         match self.token(now) {
-            _ if self.log.is_closed() => Look::Closed,
-            Some(token) if token.age(now) < token.staleness() => Look::Fresh,
-            Some(_) => Look::Stale,
-            None if self.log.row().is_some() => Look::Failing,
-            None => Look::Empty,
+            _ if self.log.is_closed() => Condition::Closed,
+            Some(token) if token.age(now) < token.staleness() => Condition::Fresh,
+            Some(_) => Condition::Stale,
+            None if self.log.row().is_some() => Condition::Failing,
+            None => Condition::Empty,
         }
     }
 
@@ -335,31 +304,23 @@ impl Model {
             && self.log.refresh_spacing_left(now) == 0
     }
 
-    /// The time until each future point.
-    pub(crate) fn points(&self, now: Time) -> Vec<(Point, Ns)> {
-        let mut points = vec![
-            (Point::Cooldown, self.log.row().map_or(0, |row| row.left(now))),
-            (Point::SpacingOfRefreshes, self.log.refresh_spacing_left(now)),
-        ];
+    /// The time until each future point at which something changes by itself.
+    pub(crate) fn points(&self, now: Time) -> Vec<Ns> {
+        let cool_down = self.log.row().map_or(0, |row| row.left(now));
+        let mut points = vec![cool_down, self.log.refresh_spacing_left(now)];
         let tokens = self.log.tokens(now);
         if let Some(held) = tokens.held {
             let (token, plan) = (held.token, self.log.plan(&held));
-            let age = token.age(now);
-            points.extend([
-                (Point::Early, plan.early - age),
-                (Point::Due, plan.due - age),
-                (Point::Staleness, token.staleness() - age),
-                (Point::End, token.end() - age),
-                (Point::PauseOfMinima, self.log.pause(&held).1 - age),
-            ]);
+            let pause = self.log.pause(&held).1;
+            let ages = [plan.early, plan.due, token.staleness(), token.end(), pause];
+            points.extend(ages.map(|age| age - token.age(now)));
         }
-        let settling = tokens.successor.map(|successor| successor.settles_in(now));
-        points.extend(settling.map(|wait| (Point::Settling, wait)));
-        points.retain(|(_, wait)| *wait > 0);
+        points.extend(tokens.successor.map(|successor| successor.settles_in(now)));
+        points.retain(|wait| *wait > 0);
         points
     }
 
-    fn new_flight(&mut self, now: Time, is_background: bool) -> ModelStart {
+    fn new_flight(&mut self, now: Time, is_background: bool) -> NewFlight {
         let flight = self.log.launches() + 1;
         let attempts = if self.log.row().is_some() {
             Attempts::One
@@ -375,6 +336,9 @@ impl Model {
                 is_background,
             },
         );
-        ModelStart { flight, attempts }
+        NewFlight {
+            flight: FlightId(flight),
+            attempts,
+        }
     }
 }

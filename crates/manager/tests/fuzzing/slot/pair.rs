@@ -1,16 +1,17 @@
 //! The slot and its model side by side: every event goes to both, and all that can be seen of them
-//! is compared; besides, what must hold of the slot whatever the model says.
+//! is compared. Besides, no valid token may be lost and no expired one handed out, whatever the
+//! model says.
 
 use std::fmt::Debug;
-use std::sync::Arc;
 
-use manager::slot::Token;
 use manager::slot::schedule::Life;
-use manager::slot::{self, Call, Decision, FlightId, NewFlight, RouteId, Slot, Storage, TokenId};
+use manager::slot::{
+    Call, Clearing, Decision, FlightId, FlightResult, Invalidation, RouteId, Slot, Token, TokenId,
+};
 use oauth::AccessToken;
 
 use super::facts::{Fact, ModelFailure, ModelToken, Ns, SECOND, Time};
-use super::model::{Ask, Model, ModelResult, Verdict};
+use super::model::{Model, ModelResult};
 use super::plain;
 use super::plain::{duration, moment, ns, number};
 
@@ -21,7 +22,7 @@ pub(crate) enum SlotEvent {
     Pass(Ns),
     /// The wall clock is stepped; forward is also what a suspended machine looks like.
     WallStep(Ns),
-    Call(Ask),
+    Call(Call),
     /// The token that is held, or was last, is rejected.
     RejectLast,
     /// A token that is not held is rejected.
@@ -59,15 +60,6 @@ pub(crate) struct Comparison {
     buffer: Ns,
     /// The token that was stored last, and its id.
     pub(crate) last: Option<(u32, TokenId)>,
-    /// What the slot itself did, for what must hold without a model.
-    current: Option<u32>,
-    last_background: Option<Time>,
-    last_failure: Option<Time>,
-}
-
-/// What of the slot a token's holder cares about.
-struct Before {
-    token: Option<Arc<Token>>,
 }
 
 type Checked = Result<(), String>;
@@ -83,43 +75,34 @@ impl Comparison {
             },
             buffer,
             last: None,
-            current: None,
-            last_background: None,
-            last_failure: None,
         }
     }
 
     /// Lets something happen to both. Says what is wrong, if anything is.
     pub(crate) fn apply(&mut self, event: SlotEvent) -> Checked {
-        let now = self.now;
-        let before = Before {
-            token: self.slot.token(moment(now)).cloned(),
-        };
+        let (now, at) = (self.now, moment(self.now));
+        let before = self.slot.token(at).cloned();
         let mut may_lose = false;
         match event {
             SlotEvent::Pass(wait) => self.now = now.plus(wait),
             SlotEvent::WallStep(by) => self.now.wall += by,
-            SlotEvent::Call(ask) => self.call(ask)?,
+            SlotEvent::Call(call) => self.call(call)?,
             SlotEvent::RejectLast => {
                 let last = self.last.map_or(0, |(token, _)| token);
-                may_lose = self.reject(last)? == Verdict::Dropped;
+                may_lose = self.reject(last)? == Invalidation::Dropped;
             }
             SlotEvent::RejectOther => {
                 self.reject(u32::MAX)?;
             }
             SlotEvent::Clear => {
-                let verdict = plain::clearing(self.slot.clear(moment(now)));
-                let expected = self.model.clear(now, verdict == Verdict::Kept);
-                same("clearing", &verdict, &expected)?;
-                if matches!(verdict, Verdict::Dropped | Verdict::Detached) {
-                    (may_lose, self.current) = (true, None);
-                }
+                let clearing = self.slot.clear(at);
+                let expected = self.model.clear(now, clearing == Clearing::Kept);
+                same("clearing", &clearing, &expected)?;
+                may_lose = clearing == Clearing::Dropped;
             }
             SlotEvent::Wake { is_used } => {
-                let new_flight = self.slot.due_refresh(moment(now), is_used);
-                self.launched(new_flight, true)?;
-                let expected = self.model.wake(now, is_used);
-                same("the wake", &new_flight.map(plain::start), &expected)?;
+                let new_flight = self.slot.due_refresh(at, is_used);
+                same("the wake", &new_flight, &self.model.wake(now, is_used))?;
             }
             SlotEvent::Succeed {
                 flight,
@@ -137,13 +120,13 @@ impl Comparison {
                     lifetime,
                     buffer: self.buffer,
                 };
-                self.succeed(token, jitter, &before)?;
+                self.succeed(token, jitter)?;
             }
             SlotEvent::Fail {
                 flight,
                 failure,
                 jitter,
-            } => self.fail(flight, failure, jitter, &before)?,
+            } => self.fail(flight, failure, jitter)?,
             SlotEvent::Configure {
                 in_background,
                 changes_grant,
@@ -151,7 +134,7 @@ impl Comparison {
             SlotEvent::Close => {
                 self.slot.close();
                 self.model.close(now);
-                (may_lose, self.current) = (true, None);
+                may_lose = true;
             }
         }
         if self.now != now {
@@ -159,46 +142,25 @@ impl Comparison {
             self.model.log.note(self.now, Fact::Looked);
         }
         self.adopted();
-        let is_over = before
-            .token
-            .is_none_or(|token| token.remaining(moment(self.now)).is_zero());
+        let is_over = before.is_none_or(|token| token.remaining(moment(self.now)).is_zero());
         let is_there = self.slot.token(moment(self.now)).is_some();
         ensure(is_over || is_there || may_lose, "a valid token was lost")?;
         self.compare()
     }
 
-    fn call(&mut self, ask: Ask) -> Checked {
-        let decision = self.slot.decide(moment(self.now), plain::call(ask));
-        match &decision {
-            Decision::Use {
-                token, new_flight, ..
-            } => {
-                self.handed_out(token)?;
-                ensure(ask != Ask::Forced, "a forced call got the held token")?;
-                self.launched(*new_flight, true)?;
-            }
-            Decision::Wait { flight, new_flight } => {
-                self.launched(*new_flight, false)?;
-                ensure(self.current == Some(flight.0), "a call waits for no current flight")?;
-            }
-            Decision::Cooling { .. } | Decision::Closed => {}
+    fn call(&mut self, call: Call) -> Checked {
+        let decision = self.slot.decide(moment(self.now), call);
+        if let Decision::Use { token, .. } = &decision {
+            self.handed_out(token)?;
         }
-        same("the answer", &plain::answer(&decision), &self.model.call(self.now, ask))
+        same("the answer", &plain::answer(&decision), &self.model.call(self.now, call))
     }
 
-    fn reject(&mut self, token: u32) -> Result<Verdict, String> {
-        let now = self.now;
-        let rejected = plain::name(token);
-        let verdict = plain::verdict(self.slot.invalidate(moment(now), &rejected, RouteId(0)));
-        let is_spaced = verdict == Verdict::Kept;
+    fn reject(&mut self, token: u32) -> Result<Invalidation, String> {
+        let (now, rejected) = (self.now, plain::name(token));
+        let verdict = self.slot.invalidate(moment(now), &rejected, RouteId(0));
+        let is_spaced = verdict == Invalidation::Kept;
         same("the rejection", &verdict, &self.model.reject(now, token, is_spaced))?;
-        if verdict == Verdict::Dropped {
-            self.current = None;
-            let is_cooling = self
-                .last_failure
-                .is_some_and(|at| now.after(at) < SECOND / 2);
-            ensure(!is_cooling, "a rejection dropped a token in a cool-down")?;
-        }
         Ok(verdict)
     }
 
@@ -208,13 +170,11 @@ impl Comparison {
         same("the slot handed over", &self.slot.token_id(), &None)?;
         let new_flight = successor.due_refresh(at, false);
         self.slot = successor;
-        (self.current, self.last_failure, self.last_background) = (None, None, None);
-        self.launched(new_flight, true)?;
         let expected = self.model.configure(now, in_background, changes_grant);
-        same("the change of configuration", &new_flight.map(plain::start), &expected)
+        same("the change of configuration", &new_flight, &expected)
     }
 
-    fn fail(&mut self, flight: u32, failure: ModelFailure, jitter: Ns, before: &Before) -> Checked {
+    fn fail(&mut self, flight: u32, failure: ModelFailure, jitter: Ns) -> Checked {
         let (now, at) = (self.now, moment(self.now));
         let error = Err(plain::error(failure));
         let landing = self
@@ -222,46 +182,33 @@ impl Comparison {
             .land(at, FlightId(flight), error, plain::part(jitter));
         let given = landing.result.as_ref().err().map(plain::failure);
         same("the failure", &given, &Some(failure))?;
-        self.last_failure = Some(now);
         let landed = self.model.fail(now, flight, failure, jitter);
-        self.landed(&landing, &landed)?;
-        self.ended(flight, before)
+        self.landed(&landing, &landed)
     }
 
     /// The token is named after its flight.
-    fn succeed(&mut self, model: ModelToken, jitter: Ns, before: &Before) -> Checked {
+    fn succeed(&mut self, model: ModelToken, jitter: Ns) -> Checked {
         let (now, flight) = (self.now, model.name);
         let life = Life::new(duration(model.lifetime), duration(model.buffer));
         same("the end of a life", &ns(life.hard), &model.end())?;
         same("the staleness of a life", &ns(life.soft), &model.staleness())?;
-        let token = Arc::new(Token {
+        let token = Token {
             access_token: AccessToken::new(plain::name(flight)).unwrap(),
             scope: None,
             sent: moment(model.sent),
+            expiry: None,
             life,
-        });
-        let given = Ok(Arc::clone(&token));
+        };
         let landing = self
             .slot
-            .land(moment(now), FlightId(flight), given, plain::part(jitter));
+            .land(moment(now), FlightId(flight), Ok(token), plain::part(jitter));
         let is_given = landing
             .result
             .as_ref()
-            .is_ok_and(|got| Arc::ptr_eq(got, &token));
+            .is_ok_and(|got| got.access_token.is(&plain::name(flight)));
         ensure(is_given, "those who waited did not get the token that arrived")?;
-        self.last_failure = None;
         let landed = self.model.succeed(now, flight, model, jitter);
-        self.landed(&landing, &landed)?;
-        let storage = match (self.model.token(now), self.model.log.tokens(now).successor) {
-            (Some(held), _) if held.name == flight => Storage::Kept,
-            (_, Some(successor)) if successor.token.name == flight => Storage::Settling,
-            _ if model.age(now) >= model.lifetime => Storage::Expired,
-            _ => Storage::NotKept,
-        };
-        same("what became of the token", &landing.storage, &storage)?;
-        let is_stored = !matches!(landing.storage, Storage::NotKept | Storage::Expired);
-        ensure(!is_stored || self.current == Some(flight), "a detached flight was stored")?;
-        self.ended(flight, before)
+        self.landed(&landing, &landed)
     }
 
     /// Notes a token that is held now and was not before.
@@ -274,7 +221,8 @@ impl Comparison {
         }
     }
 
-    fn landed(&self, landing: &slot::FlightResult, expected: &ModelResult) -> Checked {
+    fn landed(&self, landing: &FlightResult, expected: &ModelResult) -> Checked {
+        same("what became of the token", &landing.storage, &expected.storage)?;
         if let Some(token) = &landing.fallback {
             self.handed_out(token)?;
         }
@@ -283,48 +231,13 @@ impl Comparison {
             return ensure(landing.fallback.is_none(), "a token after the end");
         }
         let landed = ModelResult {
+            storage: landing.storage,
             fallback: landing.fallback.as_deref().map(number),
             is_transition: landing.is_transition,
             warns: landing.warns_of_minimum,
             retry_after: landing.retry_after.map(ns),
         };
         same("the landing", &landed, expected)
-    }
-
-    /// A flight came to its end. A detached one changes nothing about the held token.
-    fn ended(&mut self, flight: u32, before: &Before) -> Checked {
-        if self.current == Some(flight) {
-            self.current = None;
-            return Ok(());
-        }
-        let token = self.slot.token(moment(self.now));
-        let is_same = match (token, &before.token) {
-            (Some(after), Some(before)) => Arc::ptr_eq(after, before),
-            (None, None) => true,
-            _ => false,
-        };
-        ensure(is_same, "a detached flight changed the held token")
-    }
-
-    fn launched(&mut self, new_flight: Option<NewFlight>, is_background: bool) -> Checked {
-        let Some(new_flight) = new_flight else {
-            return Ok(());
-        };
-        let passed = |since: Option<Time>, wait| since.is_none_or(|at| self.now.after(at) >= wait);
-        ensure(self.current.is_none(), "two current flights")?;
-        ensure(
-            passed(self.last_failure, SECOND / 2),
-            "a flight was started within the shortest cool-down",
-        )?;
-        ensure(
-            !is_background || passed(self.last_background, SECOND),
-            "two background refreshes within a second",
-        )?;
-        self.current = Some(new_flight.flight.0);
-        if is_background {
-            self.last_background = Some(self.now);
-        }
-        Ok(())
     }
 
     fn handed_out(&self, token: &Token) -> Checked {
@@ -336,8 +249,7 @@ impl Comparison {
     /// Compares all that can be seen without changing anything.
     fn compare(&self) -> Checked {
         let (now, at) = (self.now, moment(self.now));
-        let look = plain::look(self.slot.condition(at));
-        same("the condition", &look, &self.model.look(now))?;
+        same("the condition", &self.slot.condition(at), &self.model.condition(now))?;
         let token = self.slot.token(at).map(|token| number(token));
         same("the held token", &token, &self.model.token(now).map(|token| token.name))?;
         let servable = self.slot.servable(at);
@@ -370,24 +282,20 @@ impl Comparison {
             return same("the wake that is due", &wait, &Some(0));
         }
         if let Some(wait) = wait {
-            let is_point = points.iter().any(|(_, point)| *point == wait);
+            let is_point = points.contains(&wait);
             ensure(is_point, "the next wake is at no point at which anything changes")?;
         }
         let seen = |time: Time| {
             (
-                self.model.look(time),
+                self.model.condition(time),
                 self.model.serves(time),
                 self.model.wants_wake(time, true),
                 self.model.wants_wake(time, false),
             )
         };
-        for (point, later) in points {
+        for later in points {
             if wait.is_none_or(|wait| later < wait) {
-                same(
-                    &format!("what is seen at {point:?}, before the next wake"),
-                    &seen(now.plus(later)),
-                    &seen(now),
-                )?;
+                same("what is seen before the next wake", &seen(now.plus(later)), &seen(now))?;
             }
         }
         Ok(())

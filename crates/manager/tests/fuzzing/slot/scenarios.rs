@@ -1,17 +1,16 @@
 //! The sequences of events, and their starting points.
 
 use manager::error::ErrorKind;
+use manager::slot::Call;
 
 use super::facts::{LUCK, ModelFailure, Ns, SECOND};
-use super::model::Ask;
 use super::pair::{Comparison, SlotEvent};
+use super::plain::duration;
 
 /// The possible events, and how often each may repeat.
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     pub(crate) length: usize,
-    /// Keeps one in this number of states, to check that the states merged into it are equivalent.
-    pub(crate) sample: u64,
     pub(crate) starts: fn() -> Vec<Vec<SlotEvent>>,
     pub(crate) in_background: bool,
     pub(crate) buffer: Ns,
@@ -27,7 +26,6 @@ pub(crate) struct Scenario {
 const DEFAULT: Scenario = Scenario {
     name: "default options",
     length: 8,
-    sample: 1024,
     starts: || vec![Vec::new()],
     in_background: true,
     buffer: 60 * SECOND,
@@ -44,21 +42,18 @@ pub(crate) const SCENARIOS: [Scenario; 5] = [
     Scenario {
         name: "default options, from states far off",
         length: 4,
-        sample: 256,
         starts: far_off,
         ..DEFAULT
     },
     Scenario {
         name: "clocks that are stepped",
         length: 6,
-        sample: 64,
         steps: &[-100 * SECOND, 100 * SECOND, 3600 * SECOND],
         ..DEFAULT
     },
     Scenario {
         name: "clocks that are stepped, from states far off",
         length: 3,
-        sample: 64,
         starts: far_off,
         steps: &[-100 * SECOND, -SECOND, SECOND, 100 * SECOND, 3600 * SECOND],
         ..DEFAULT
@@ -66,7 +61,6 @@ pub(crate) const SCENARIOS: [Scenario; 5] = [
     Scenario {
         name: "no background, no buffer, much jitter",
         length: 6,
-        sample: 64,
         in_background: false,
         buffer: 0,
         long: 60 * SECOND,
@@ -110,7 +104,7 @@ const fn fails(flight: u32, failure: ModelFailure) -> SlotEvent {
 
 /// States that take many events to reach.
 fn far_off() -> Vec<Vec<SlotEvent>> {
-    let call = SlotEvent::Call(Ask::Any);
+    let call = SlotEvent::Call(Call::Any);
     let (short, long) = (DEFAULT.short, DEFAULT.long);
     let holding = [call, lands(1, long)];
     let is_stale = SlotEvent::Pass(240 * SECOND);
@@ -118,7 +112,7 @@ fn far_off() -> Vec<Vec<SlotEvent>> {
         in_background: true,
         changes_grant: true,
     };
-    let minimum = SlotEvent::Call(Ask::Minimum(DEFAULT.missed));
+    let minimum = SlotEvent::Call(Call::Minimum(duration(DEFAULT.missed)));
     let mut starts = vec![
         // A stale token whose refresh failed, or brought nothing better.
         [&holding[..], &[is_stale, call, fails(2, NETWORK)]].concat(),
@@ -137,8 +131,11 @@ fn far_off() -> Vec<Vec<SlotEvent>> {
         [&holding[..], &[changes, fails(2, NETWORK)]].concat(),
         // A minimum that is barely met, and is missed later.
         vec![minimum, lands(1, long), SlotEvent::Pass(20 * SECOND)],
+        // A token that was refused, and whose replacement is.
+        [&holding[..], &[SlotEvent::RejectLast, call, lands(2, long), SlotEvent::RejectLast]]
+            .concat(),
         // A forced flight beside a held token.
-        [&holding[..], &[SlotEvent::Call(Ask::Forced), minimum]].concat(),
+        [&holding[..], &[SlotEvent::Call(Call::Forced), minimum]].concat(),
     ];
     // Failures in a row, of both kinds.
     for failure in [OAUTH, NETWORK] {
@@ -148,30 +145,6 @@ fn far_off() -> Vec<Vec<SlotEvent>> {
             starts.push(row.collect());
         }
     }
-    // Tokens that are refused again and again.
-    let refused = |count: u32| {
-        let rounds = (2..2 + count).flat_map(|flight| {
-            [
-                SlotEvent::Pass(60 * SECOND),
-                SlotEvent::RejectLast,
-                call,
-                lands(flight, long),
-                SlotEvent::RejectLast,
-            ]
-        });
-        let events: Vec<_> = holding.into_iter().chain(rounds).collect();
-        events
-    };
-    starts.extend([1, 2, 5, 7].map(refused));
-    // The next one is not, and is about to be replaced; or is dropped only when it is stale.
-    let dropped = [SlotEvent::Pass(2 * SECOND), SlotEvent::RejectLast, call];
-    let forced = SlotEvent::Call(Ask::Forced);
-    starts.push([&refused(1)[..], &dropped, &[lands(3, long), forced]].concat());
-    starts.push([&refused(2)[..], &[is_stale], &dropped].concat());
-    // One was refused in a cool-down only, which counts if the spacing lasts, too.
-    let replaced = [SlotEvent::RejectLast, call, lands(2, long)];
-    let cooling = [forced, fails(3, NETWORK), SlotEvent::RejectLast];
-    starts.push([&holding[..], &replaced, &cooling, &dropped].concat());
     starts
 }
 
@@ -183,10 +156,10 @@ impl Scenario {
             changes_grant,
         };
         let mut choices = vec![
-            SlotEvent::Call(Ask::Any),
-            SlotEvent::Call(Ask::Minimum(self.met)),
-            SlotEvent::Call(Ask::Minimum(self.missed)),
-            SlotEvent::Call(Ask::Forced),
+            SlotEvent::Call(Call::Any),
+            SlotEvent::Call(Call::Minimum(duration(self.met))),
+            SlotEvent::Call(Call::Minimum(duration(self.missed))),
+            SlotEvent::Call(Call::Forced),
             SlotEvent::RejectLast,
             SlotEvent::RejectOther,
             SlotEvent::Clear,
@@ -219,7 +192,7 @@ impl Scenario {
             let points = pair.model.points(pair.now);
             let mut waits: Vec<Ns> = points
                 .into_iter()
-                .flat_map(|(_, wait)| [wait - 1, wait, wait + 1])
+                .flat_map(|wait| [wait - 1, wait, wait + 1])
                 .collect();
             if !in_the_air.is_empty() {
                 waits.push(self.short);

@@ -1,51 +1,39 @@
 'use strict';
 
-// Run as a separate process, so that the test also sees the output of native code: opens a manager
-// for every case, and returns everything that it shows.
+// Argument: a file with cases. Opens a manager for every case, and prints everything that it shows.
+// A separate process, so that the test also sees the output of native code.
 
+const fs = require('node:fs');
 const { inspect } = require('node:util');
 const { KeycloakTokenManager } = require('../..');
+const { tell } = require('./program.js');
 
 /** The cases that run at once. */
 const AT_ONCE = 16;
 
 const deeply = (value) => inspect(value, { depth: 9, showHidden: true });
-
-/** A logger that keeps all arguments. */
-function recorder() {
-  const lines = [];
-  const logger = {};
-  for (const level of ['error', 'warn', 'info', 'debug']) {
-    logger[level] = (...args) => lines.push(`${level} ${args.map(String)} ${deeply(args)}`);
-  }
-  return { logger, lines };
-}
+const shownBy = (value) => [String(value), `${JSON.stringify(value)}`, deeply(value)];
 
 /** Everything that an error and its causes show. */
-function* shownBy(error) {
+function* shownByError(error) {
   const seen = new Set();
   for (let one = error; one instanceof Error && !seen.has(one); one = one.cause) {
     seen.add(one);
-    yield* [String(one), one.message, `${one.stack}`, `${JSON.stringify(one)}`, deeply(one)];
+    yield* [...shownBy(one), `${one.stack}`];
     for (const name of Object.getOwnPropertyNames(one)) yield `${name} ${String(one[name])}`;
   }
 }
 
-function* shownByManager(manager) {
-  const snapshot = manager.snapshot();
-  yield* [JSON.stringify(snapshot), deeply(snapshot)];
-  yield* [String(manager), `${JSON.stringify(manager)}`, deeply(manager)];
-}
-
 /** One case: everything that it shows, and the code of every failure. */
 async function play({ options, secretFunction, callOptions = {}, acquisitions = 1 }) {
-  const { logger, lines } = recorder();
   const shown = [];
   const outcomes = [];
   const failed = (error) => {
     outcomes.push(error.code ?? String(error));
-    shown.push(...shownBy(error));
+    shown.push(...shownByError(error));
   };
+  const log = (...args) => shown.push(`${args.map(String)} ${deeply(args)}`);
+  const logger = { error: log, warn: log, info: log, debug: log };
   const credential = secretFunction ? { clientSecret: async () => secretFunction } : {};
   let manager;
   try {
@@ -57,20 +45,18 @@ async function play({ options, secretFunction, callOptions = {}, acquisitions = 
   for (let number = 0; number < acquisitions; number += 1) {
     const call = { ...callOptions, ...(number > 0 && { forceRefresh: true }) };
     await manager.getAccessToken(call).then(() => outcomes.push('token'), failed);
-    shown.push(...shownByManager(manager));
+    shown.push(...shownBy(manager), ...shownBy(manager.snapshot()));
   }
   // Log lines arrive in a later turn.
   await new Promise(setImmediate);
   await manager.close();
-  shown.push(...shownByManager(manager), ...lines);
+  shown.push(...shownBy(manager), ...shownBy(manager.snapshot()));
   return { shown, outcomes };
 }
 
-process.once('message', async (cases) => {
-  const waiting = cases.entries();
-  const work = async () => {
-    for (const [index, one] of waiting) process.send({ index, ...(await play(one)) });
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, work));
-  process.disconnect();
-});
+const waiting = JSON.parse(fs.readFileSync(process.argv[2], 'utf8')).entries();
+for (let count = 0; count < AT_ONCE; count += 1) work();
+
+async function work() {
+  for (const [index, one] of waiting) tell({ index, ...(await play(one)) });
+}

@@ -1,6 +1,7 @@
-//! The remembered discovery document of an issuer.
+//! What acquisitions have learnt about the server.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -11,13 +12,16 @@ use oauth::Metadata;
 /// How long a document is remembered.
 const LIFE: Duration = Duration::from_hours(24);
 
-/// The document of an issuer as it was last read. It outlives changes of other options.
+/// What acquisitions have learnt about a server. It outlives changes of other options.
 #[derive(Default)]
-pub(crate) struct Discovery {
+pub(crate) struct Server {
+    /// The discovery document of an issuer as it was last read.
     found: Mutex<Option<(Arc<Metadata>, Moment)>>,
+    /// Whether the token endpoint has returned a token.
+    pub(crate) has_worked: AtomicBool,
 }
 
-impl Discovery {
+impl Server {
     /// The document, unless it is too old.
     pub(crate) fn known(&self, now: Moment) -> Option<Arc<Metadata>> {
         let found = self.found.lock();
