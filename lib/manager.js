@@ -1,5 +1,6 @@
 'use strict';
 
+const { environment } = require('./environment.js');
 const native = require('./native.js');
 const { KeycloakTokenError, badRequest, internal } = require('./error.js');
 const reconfigure = require('./reconfigure.js');
@@ -16,9 +17,6 @@ function keepAlive(manager, isWaitedFor) {
   const isEmpty = waiting.size === 0;
   if (isEmpty !== wasEmpty) native.hold(!isEmpty);
 }
-
-// Node reads the variable when the process starts, so later changes are ignored here too.
-const EXTRA_CA_CERTS = process.env.NODE_EXTRA_CA_CERTS;
 
 // Loaded on demand; most managers never need them.
 const callOptions = () => require('./call-options.js');
@@ -120,11 +118,7 @@ class KeycloakTokenManager {
   }
 
   withResource(resource) {
-    try {
-      return resourceManagers().managerFor(this, resource);
-    } catch (error) {
-      throw error instanceof KeycloakTokenError ? error : internal(error);
-    }
+    return resourceManagers().managerFor(this, resource);
   }
 
   snapshot() {
@@ -405,18 +399,6 @@ function open(options, listener) {
   } catch (cause) {
     throw internal(cause);
   }
-}
-
-// Read when a manager is created. Lower-case names take precedence, as is usual.
-function environment() {
-  const { env } = process;
-  return {
-    verifiesCertificates: env.NODE_TLS_REJECT_UNAUTHORIZED !== '0',
-    httpsProxy: env.https_proxy ?? env.HTTPS_PROXY,
-    httpProxy: env.http_proxy ?? env.HTTP_PROXY,
-    noProxy: env.no_proxy ?? env.NO_PROXY,
-    extraCaCerts: EXTRA_CA_CERTS,
-  };
 }
 
 // Without Node's certificates only those of the options are trusted, and the TLS error says so.

@@ -1,0 +1,20 @@
+'use strict';
+
+// The environment variables that concern token requests.
+
+// Node reads the variable when the process starts, so later changes are ignored here too.
+const EXTRA_CA_CERTS = process.env.NODE_EXTRA_CA_CERTS;
+
+// Read when a manager is created. Lower-case names take precedence, as is usual.
+function environment() {
+  const { env } = process;
+  return {
+    verifiesCertificates: env.NODE_TLS_REJECT_UNAUTHORIZED !== '0',
+    httpsProxy: env.https_proxy ?? env.HTTPS_PROXY,
+    httpProxy: env.http_proxy ?? env.HTTP_PROXY,
+    noProxy: env.no_proxy ?? env.NO_PROXY,
+    extraCaCerts: EXTRA_CA_CERTS,
+  };
+}
+
+module.exports = { environment };
