@@ -70,10 +70,9 @@ describe('withResource', { concurrency: true }, () => {
     let count = 0;
     const { manager } = await start(t);
     // One replica of several refuses the second token of the first route.
-    const api = await startApi(t, (_request, response) => {
+    const api = await startApi(t, () => {
       count += 1;
-      if (count === 1 || count === 4) response.writeHead(401);
-      return '';
+      return [count === 1 || count === 4 ? 401 : 200, {}, ''];
     });
     const call = () => manager.withResource({ baseUrl: api.url }).fetch('/agents');
     assert.equal((await call()).status, 200);

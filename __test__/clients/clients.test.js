@@ -103,11 +103,11 @@ const ANSWER = JSON.stringify({ agents: [], data: { agents: [] }, items: [] });
 
 /** An API that refuses the first `refused` tokens, and a manager whose `fetch` sends tokens to it. */
 async function start(t, refused = 0) {
-  const api = await startApi(t, (request, response) => {
-    const [, number = 0] = /^bearer token-(\d+)$/i.exec(request.headers.authorization) ?? [];
-    response.setHeader('content-type', 'application/json');
-    if (number <= refused) response.writeHead(401, { 'www-authenticate': 'Bearer' });
-    return ANSWER;
+  const api = await startApi(t, (request) => {
+    const [, number = '0'] = /^bearer token-(\d+)$/i.exec(request.headers.authorization) ?? [];
+    const isRefused = number <= refused;
+    const challenge = isRefused ? { 'www-authenticate': 'Bearer' } : {};
+    return [isRefused ? 401 : 200, { 'content-type': 'application/json', ...challenge }, ANSWER];
   });
   const parts = await startNumbered(t, 300, { resource: { baseUrl: api.url } });
   return { api, ...parts, fetch: parts.manager.fetch, url: api.url };
