@@ -70,6 +70,22 @@ describe('discovery', () => {
     });
   }
 
+  test('no text of a document shows the secret', async (t) => {
+    for (const answer of [
+      { status: 200, body: { issuer: SECRET, token_endpoint: 'https://a.example' } },
+      { status: 403, body: { error: SECRET, error_description: `no ${SECRET}` } },
+      { status: 500, body: { error: SECRET } },
+    ]) {
+      const { endpoint, manager } = await start(t, { requestTimeoutMs: 1_200 });
+      endpoint.state.answer = () => answer;
+      const error = await manager.getToken().catch((reason) => reason);
+      assert.match(error.message, /discovery failed/);
+      for (const text of [error.message, error.oauthError, error.oauthErrorDescription]) {
+        assert.ok(!text?.includes(SECRET), text);
+      }
+    }
+  });
+
   const noRealm = { error: 'Realm does not exist' };
   for (const [name, answer, code, problem] of [
     ['a missing realm', { status: 404, body: noRealm }, 'HTTP', /check iss/],

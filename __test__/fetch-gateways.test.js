@@ -87,6 +87,18 @@ describe('a redirect to a login page', { concurrency: true }, () => {
     assert.equal(await manager.getToken(), 'token-1');
     assert.equal(endpoint.requestCount, 1);
   });
+
+  test('does not show a token that is part of the name of its host', async (t) => {
+    const token = 'opaque-canary-token';
+    const { endpoint, manager } = await startBoth(t, () => [
+      302,
+      { location: `https://${token}.example/login` },
+    ]);
+    endpoint.setAnswer({ body: tokenResponse(token, 300) });
+    const { message } = await rejection(manager.fetch('/'), 'ERR_KEYCLOAK_REQUEST');
+    assert.match(message, /an origin that contains a part of the token/);
+    assert.ok(!message.includes('canary'), message);
+  });
 });
 
 describe('a 401', { concurrency: true }, () => {
@@ -96,6 +108,10 @@ describe('a 401', { concurrency: true }, () => {
     ['bearer error="invalid_token"', true],
     ['Negotiate, Bearer realm="a"', true],
     ['DPoP algs="ES256"', true],
+    ['JWT realm="api"', true],
+    ['OAuth realm="a", error="invalid_token"', true],
+    ['error="invalid_token"', true],
+    ['Basic realm="a", charset="UTF-8"', false],
     ['Basic realm="a"', false],
     ['Basic realm="a, Bearer"', false],
     ['Negotiate', false],

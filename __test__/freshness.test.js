@@ -108,7 +108,7 @@ describe('the lifetime', { concurrency: true }, () => {
 
   test('is shortened by the time that the answer spent in a cache', async (t) => {
     const { endpoint, manager } = await start(t);
-    endpoint.setAnswer({ body: tokenResponse('cached', 300), headers: { age: '100' } });
+    endpoint.setAnswer({ body: tokenResponse('cached', 300), headers: { age: '100, 5' } });
     const { issuedAt, expiresAt } = await manager.getAccessToken();
     assert.equal(Math.round((expiresAt - issuedAt) / 1_000), 199);
   });

@@ -22,7 +22,9 @@ const forced = { forceRefresh: true };
 
 describe('forceRefresh', { timeout: 30_000 }, () => {
   test('gives all callers one new token, and leaves the held one to other calls', async (t) => {
-    const { endpoint, manager } = await startNumbered(t, LONG_S);
+    // The function is called after this turn, so the request is sent after all of the calls.
+    const clientSecret = async () => CLIENT.clientSecret;
+    const { endpoint, manager } = await startNumbered(t, LONG_S, { clientSecret });
     await manager.getToken();
     endpoint.pause();
     const calls = times(10, () => manager.getToken(forced));

@@ -6,7 +6,7 @@ const assert = require('node:assert/strict');
 const { readFileSync } = require('node:fs');
 const path = require('node:path');
 const { describe, it } = require('node:test');
-const { changelogFaults, compareVersions } = require('../tools/changelog.js');
+const { changelogFaults } = require('../tools/changelog.js');
 const { prepareRelease, releaseNotes } = require('../tools/release.js');
 const { versionFaults } = require('../tools/versions.js');
 
@@ -31,8 +31,8 @@ describe('the changelog', () => {
     ['an impossible day', GOOD.replace('2026-02-28', '2026-02-29'), /no such day/],
     ['the oldest first', `${INTRODUCTION}## Unreleased\n\n${OLDER}\n${RELEASED}`, /not newer/],
     ['another newest version than the manifests', GOOD.replaceAll('1.2.0', '1.3.0'), /is 1\.3\.0/],
-    ['a group of another name', GOOD.replace('### Added', '### New'), /none of Added/],
-    ['a group twice', GOOD.replace('### Added', '### Fixed'), /twice/],
+    ['a group of another name', GOOD.replace('### Added', '### New'), /not Added/],
+    ['a group twice', GOOD.replace('### Added', '### Fixed'), /once/],
     ['an empty release', GOOD.replace('### Fixed\n\n- One.\n\n##', '##'), /1\.2\.0 .*nothing/],
     ['text that is not a list', GOOD.replace('- One.', 'One.'), /no list/],
     ['text outside of the groups', GOOD.replace('### Added', 'Hello.\n\n### Added'), /before/],
@@ -43,12 +43,6 @@ describe('the changelog', () => {
       assert.match(faults.join('\n'), expected);
     });
   }
-
-  it('orders versions as semver does', () => {
-    const ordered = ['0.9.0', '0.10.0-alpha', '0.10.0-rc.2', '0.10.0-rc.10', '0.10.0', '1.0.0'];
-    const shuffled = ordered.toSorted((a, b) => b.length - a.length);
-    assert.deepEqual(shuffled.sort(compareVersions), ordered);
-  });
 });
 
 describe('a release', () => {

@@ -11,7 +11,8 @@ const RUNNER = path.join(__dirname, 'children', 'run.js');
 
 /** Returns the result of the program that `children/<name>.js` exports, called with `options`. */
 async function runChild(name, options, { binary = process.execPath, ...more } = {}) {
-  const args = ['--expose-gc', RUNNER, name, JSON.stringify(options)];
+  // The simulated time is experimental.
+  const args = ['--expose-gc', '--no-warnings', RUNNER, name, JSON.stringify(options)];
   const settings = { timeout: LIMIT_MS, ...more };
   try {
     const { stdout } = await promisify(execFile)(binary, args, settings);

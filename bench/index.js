@@ -1,14 +1,14 @@
 'use strict';
 
-// `npm run bench -- [--quick] [--keep] [<scenario>]…` runs the scenarios one after the other and
-// prints one table. A complete run is kept in `results/`, with a plot; with `--keep` also the named
-// scenarios are. Any other run writes `results/last.json`. The exit code is 1 if a bar was missed.
+// `npm run bench -- [--quick] [<scenario>]…` runs the scenarios one after the other and prints one
+// table. A complete run is kept in `results/`, with a plot. The exit code is 1 if a bar was missed.
 
 const os = require('node:os');
 const { parseArgs } = require('node:util');
 const { makeCertificates } = require('../tools/certificates.js');
+const { runMain } = require('../tools/run.js');
 const { runChild } = require('./child.js');
-const { keep, keepLast, merged } = require('./results.js');
+const { keep } = require('./results.js');
 const { installRivals } = require('./rivals/index.js');
 const { formatTable, isMet } = require('./table.js');
 
@@ -55,18 +55,18 @@ function describeMachine() {
   };
 }
 
-async function main() {
+async function main(args) {
   const { values, positionals } = parseArgs({
+    args,
     allowPositionals: true,
-    options: { quick: { type: 'boolean' }, keep: { type: 'boolean' } },
+    options: { quick: { type: 'boolean' } },
   });
   const { quick = false } = values;
   const chosen = positionals.length > 0 ? positionals : names;
-  const isKept = !quick && (values.keep ?? positionals.length === 0);
+  const isKept = !quick && positionals.length === 0;
   const unknown = chosen.filter((name) => !names.includes(name));
   if (unknown.length > 0) {
-    console.error(`Unknown scenario: ${unknown.join(', ')}. There are: ${names.join(', ')}.`);
-    return 2;
+    throw new Error(`Unknown scenario: ${unknown.join(', ')}. There are: ${names.join(', ')}.`);
   }
 
   const date = new Date().toISOString().slice(0, 10);
@@ -77,17 +77,11 @@ async function main() {
       (quick ? '. Quick: few rounds, for a first look.\n' : '\n'),
   );
   const scenarios = [];
-  const certificates = makeCertificates();
-  try {
-    const settings = { quick, isKept, date, machine, tls: certificates.server };
-    for (const name of chosen) {
-      scenarios.push(await runScenario(name, settings, certificates.ca.certFile));
-    }
-  } finally {
-    certificates.remove();
-  }
+  const { server: tls, ca } = makeCertificates();
+  const settings = { quick, isKept, date, machine, tls };
+  for (const name of chosen) scenarios.push(await runScenario(name, settings, ca.certFile));
 
-  console.log(`\n${formatTable(scenarios, { colour: usesColour() })}\n`);
+  console.log(`\n${formatTable(scenarios)}\n`);
   const bars = scenarios
     .flatMap(({ rows = [] }) => rows.map(isMet))
     .filter((met) => met !== undefined);
@@ -95,34 +89,14 @@ async function main() {
   const failed = scenarios.filter(({ error }) => error).length;
   console.log(
     `${bars.length - missed} of ${bars.length} bars met` +
-      (failed > 0 ? `, ${failed} scenarios failed` : '') +
-      `. ${await save({ date, quick, machine, scenarios }, isKept)}`,
+      (failed > 0 ? `, ${failed} scenarios failed.` : '.'),
   );
-  return missed + failed > 0 ? 1 : 0;
+  if (isKept) {
+    await installRivals();
+    await keep({ date, machine, scenarios });
+    console.log('The results were kept in bench/results, with a plot.');
+  }
+  if (missed + failed > 0) process.exitCode = 1;
 }
 
-function usesColour() {
-  return process.stdout.isTTY === true && !process.env.NO_COLOR;
-}
-
-async function save({ date, scenarios, machine, quick }, isKept) {
-  const judged = scenarios.map(({ rows = [], ...scenario }) => ({
-    ...scenario,
-    rows: rows.map((row) => ({ ...row, met: isMet(row) })),
-    date,
-    machine,
-  }));
-  if (!isKept) return keepLast({ quick, scenarios: judged });
-  await installRivals();
-  return keep(merged(judged, names));
-}
-
-main().then(
-  (status) => {
-    process.exitCode = status;
-  },
-  (error) => {
-    console.error(error.code?.startsWith('ERR_PARSE_ARGS') ? error.message : error);
-    process.exitCode = 2;
-  },
-);
+runMain(module, main);

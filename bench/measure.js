@@ -7,7 +7,6 @@
 const fs = require('node:fs');
 
 const NS_PER_MS = 1e6;
-const OVERHEAD_SAMPLES = 51;
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
 /** The value below which the given share of the values lies. */
@@ -20,7 +19,6 @@ function quantile(values, share) {
 }
 
 const median = (values) => quantile(values, 0.5);
-const quartiles = (values) => [quantile(values, 0.25), quantile(values, 0.75)];
 
 /** A row that compares the rounds of two sides: medians, median of the ratios, their quartiles. */
 function compare({ figure, unit, ours, other, against = 'plain', atMost }) {
@@ -32,7 +30,7 @@ function compare({ figure, unit, ours, other, against = 'plain', atMost }) {
     other: median(other),
     against,
     ratio: median(ratios),
-    spread: quartiles(ratios),
+    spread: [quantile(ratios, 0.25), quantile(ratios, 0.75)],
     rounds: ratios.length,
     ...(atMost !== undefined && { bar: { of: 'ratio', atMost } }),
   };
@@ -51,20 +49,19 @@ function compareSides(figure, unit, results, sides) {
 }
 
 /** A row about one value of ours, next to that of another side if there is one. */
-function absolute({ figure, unit = '', ours, other, against = 'plain', spread, atLeast, atMost }) {
+function absolute({ figure, unit = '', ours, other, against = 'plain', atMost }) {
   return {
     figure,
     unit,
     ours,
     ...(other !== undefined && { other, against }),
-    ...(spread !== undefined && { spread, spreadIsOfOurs: true }),
-    ...((atMost ?? atLeast) !== undefined && { bar: { of: 'ours', atLeast, atMost } }),
+    ...(atMost !== undefined && { bar: { of: 'ours', atMost } }),
   };
 }
 
 /** A row about the median of our rounds, next to that of the plain class. */
 function absoluteMedian({ ours, plain }, row) {
-  return absolute({ ...row, ours: median(ours), other: median(plain), spread: quartiles(ours) });
+  return absolute({ ...row, ours: median(ours), other: median(plain) });
 }
 
 /**
@@ -87,15 +84,6 @@ function threadCpuNs() {
     return (user + system) * 1000;
   }
   return Number(fs.readFileSync('/proc/thread-self/schedstat', 'latin1').split(' ', 1)[0]);
-}
-
-/** The cost of reading that clock, which is subtracted from a difference of two readings. */
-function threadCpuOverheadNs() {
-  const samples = Array.from({ length: OVERHEAD_SAMPLES }, () => {
-    const before = threadCpuNs();
-    return threadCpuNs() - before;
-  });
-  return median(samples);
 }
 
 /** The number of sockets of this process. */
@@ -147,5 +135,4 @@ module.exports = {
   quantile,
   socketCount,
   threadCpuNs,
-  threadCpuOverheadNs,
 };

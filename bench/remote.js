@@ -9,8 +9,6 @@ const { once } = require('node:events');
 class RemoteProcess {
   #child;
   #ended;
-  #waiting = new Map();
-  #count = 0;
   #output = '';
 
   /**
@@ -34,38 +32,28 @@ class RemoteProcess {
         this.#output += text;
       });
     }
-    this.#child.on('message', ({ id, error, value }) => {
-      const { resolve, reject } = this.#waiting.get(id);
-      this.#waiting.delete(id);
-      if (error) reject(new Error(error));
-      else resolve(value);
-    });
-    this.#ended = once(this.#child, 'close').then(
-      ([code, signal]) => this.#end(signal ?? `code ${code}`),
-      (error) => this.#end(error.code),
-    );
+    this.#ended = once(this.#child, 'close').then(([code, signal]) => ({
+      how: signal ?? `code ${code}`,
+      output: this.#output,
+    }));
   }
 
-  /** Calls a method of the program and returns its result. */
-  ask(method, ...args) {
-    return new Promise((resolve, reject) => {
-      this.#count += 1;
-      this.#waiting.set(this.#count, { resolve, reject });
-      this.#child.send({ id: this.#count, method, args }, (error) => error && reject(error));
+  /** Calls a method of the program and returns its result; one call at a time. */
+  async ask(method, ...args) {
+    const answered = once(this.#child, 'message');
+    // If the process has ended, this is reported below.
+    this.#child.send({ method, args }, () => {});
+    const ended = this.#ended.then(({ how, output }) => {
+      throw new Error(`the process ended with ${how}: ${output}`);
     });
+    const [{ error, value }] = await Promise.race([answered, ended]);
+    if (error) throw new Error(error);
+    return value;
   }
 
   /** Resolves when the process has ended, with how it ended and its output. */
   ended() {
     return this.#ended;
-  }
-
-  #end(how) {
-    for (const { reject } of this.#waiting.values()) {
-      reject(new Error(`the process ended with ${how}: ${this.#output}`));
-    }
-    this.#waiting.clear();
-    return { how, output: this.#output };
   }
 
   kill() {
@@ -75,12 +63,12 @@ class RemoteProcess {
 
 /** Answers the parent with these methods; the process ends after the one named `last`. */
 function serve(methods, last) {
-  process.on('message', async ({ id, method, args }) => {
-    let answer;
+  process.on('message', async ({ method, args }) => {
+    const answer = {};
     try {
-      answer = { id, value: await methods[method](...args) };
+      answer.value = await methods[method](...args);
     } catch (error) {
-      answer = { id, error: error.message };
+      answer.error = error.message;
     }
     process.send(answer, () => method === last && process.exit());
   });

@@ -1,7 +1,6 @@
 'use strict';
 
-// Keeps the results of runs: `results/results.json` has the last run of every scenario, with its
-// date and machine, and the plot is drawn from that file.
+// Keeps the results of a whole run in `results/results.json`, and draws the plot.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -9,7 +8,6 @@ const { drawRatios } = require('./plot.js');
 const { withUnit } = require('./table.js');
 
 const FOLDER = path.join(__dirname, 'results');
-const RESULTS = path.join(FOLDER, 'results.json');
 
 /** The bars of the plot: scenario, beginning of the figure, name of the bar. */
 const GLANCE = [
@@ -28,22 +26,10 @@ const GLANCE = [
 const SIDES = { plain: 'the plain class', raw: "Node's client" };
 
 const write = (name, text) => fs.writeFileSync(path.join(FOLDER, name), text);
-const json = (value) => `${JSON.stringify(value, undefined, 1)}\n`;
-const shown = (name) => path.relative(process.cwd(), path.join(FOLDER, name));
-
-/** The kept scenarios, with these instead of their earlier runs, in the order of `names`. */
-function merged(scenarios, names, kept = readKept()) {
-  const all = new Map([...kept, ...scenarios].map((scenario) => [scenario.name, scenario]));
-  return names.filter((name) => all.has(name)).map((name) => all.get(name));
-}
-
-function readKept() {
-  return fs.existsSync(RESULTS) ? JSON.parse(fs.readFileSync(RESULTS, 'utf8')).scenarios : [];
-}
 
 /**
  * The bar of a figure: the greatest ratio of its rows, which is that to the best other side. No bar
- * for a scenario that was not run or failed.
+ * for a scenario that failed.
  */
 function ratioOf(scenarios, [name, figure, title]) {
   const { rows = [] } = scenarios.find((scenario) => scenario.name === name) ?? {};
@@ -60,17 +46,10 @@ function ratioOf(scenarios, [name, figure, title]) {
 }
 
 /** Writes the results and draws the plot. */
-async function keep(scenarios) {
-  write('results.json', json({ scenarios }));
-  const bars = GLANCE.flatMap((row) => ratioOf(scenarios, row));
+async function keep(run) {
+  write('results.json', `${JSON.stringify(run, undefined, 1)}\n`);
+  const bars = GLANCE.flatMap((row) => ratioOf(run.scenarios, row));
   if (bars.length > 0) write('glance.svg', await drawRatios(bars));
-  return `Kept in ${shown('.')}, with a plot.`;
 }
 
-function keepLast(run) {
-  fs.mkdirSync(FOLDER, { recursive: true });
-  write('last.json', json(run));
-  return `Written to ${shown('last.json')}.`;
-}
-
-module.exports = { GLANCE, keep, keepLast, merged, ratioOf };
+module.exports = { GLANCE, keep, ratioOf };

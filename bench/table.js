@@ -7,8 +7,7 @@ const columns = ['figure', 'ours', 'other side', 'ratio', 'spread', 'bar', ''];
 /** Whether a row meets its bar; undefined if it has none. */
 function isMet({ bar, ...row }) {
   if (bar === undefined) return undefined;
-  const value = row[bar.of];
-  return value >= (bar.atLeast ?? -Infinity) && value <= (bar.atMost ?? Infinity);
+  return row[bar.of] <= bar.atMost;
 }
 
 function number(value) {
@@ -21,18 +20,9 @@ function withUnit(value, unit) {
   return unit ? `${number(value)} ${unit}` : number(value);
 }
 
-function describeSpread({ spread, spreadIsOfOurs, unit }) {
-  if (spread === undefined) return '';
-  if (!spreadIsOfOurs) return spread.map((value) => value.toFixed(2)).join('–');
-  const [from, to] = spread.map(number);
-  return unit ? `${from}–${to} ${unit}` : `${from}–${to}`;
-}
-
 function describeBar({ bar, unit }) {
   if (bar === undefined) return '';
-  const say = (value) => (bar.of === 'ratio' ? `${value.toFixed(2)} ×` : withUnit(value, unit));
-  if (bar.atLeast !== undefined) return `${bar.atLeast} to ${say(bar.atMost)}`;
-  return `≤ ${say(bar.atMost)}`;
+  return `≤ ${bar.of === 'ratio' ? `${bar.atMost.toFixed(2)} ×` : withUnit(bar.atMost, unit)}`;
 }
 
 function cells(row) {
@@ -42,33 +32,27 @@ function cells(row) {
     withUnit(row.ours, row.unit),
     row.other === undefined ? '' : `${withUnit(row.other, row.unit)} ${row.against}`,
     row.ratio === undefined ? '' : `${row.ratio.toFixed(2)} ×`,
-    describeSpread(row),
+    row.spread?.map((value) => value.toFixed(2)).join('–') ?? '',
     describeBar(row),
     met === undefined ? '' : met ? 'met' : 'MISSED',
   ];
 }
 
 /** The scenarios' rows as text, each scenario's notes below it. */
-function formatTable(scenarios, { colour }) {
+function formatTable(scenarios) {
   const body = scenarios.map(({ rows = [] }) => rows.map(cells));
   const widths = columns.map((title, column) =>
     Math.max(title.length, ...body.flat().map((line) => line[column].length)),
   );
-  const paint = (code, text) => (colour ? `\u001b[${code}m${text}\u001b[0m` : text);
-  const lay = (line) =>
-    line
-      .map((cell, column) => {
-        const wide = column === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[column]);
-        if (column !== columns.length - 1) return wide;
-        return paint(cell === 'MISSED' ? '1;31' : '32', cell);
-      })
-      .join('  ')
-      .trimEnd();
-  const lines = [paint('1', lay(columns))];
+  const lay = ([figure, ...cells]) => {
+    const others = cells.map((cell, column) => cell.padStart(widths[column + 1]));
+    return [figure.padEnd(widths[0]), ...others].join('  ').trimEnd();
+  };
+  const lines = [lay(columns)];
   scenarios.forEach(({ title, notes = [], error }, index) => {
-    lines.push('', paint('36', title), ...body[index].map(lay));
-    if (error) lines.push(paint('1;31', `  FAILED: ${error}`));
-    lines.push(...notes.map((note) => paint('2', `  ${note}`)));
+    lines.push('', title, ...body[index].map(lay));
+    if (error) lines.push(`  FAILED: ${error}`);
+    lines.push(...notes.map((note) => `  ${note}`));
   });
   return lines.join('\n');
 }

@@ -128,13 +128,18 @@ function limit(collection) {
   return collection;
 }
 
+const OTHER_SCHEMES = /^(basic|digest|hoba|kerberos|mutual|negotiate|ntlm|scram-.*|vapid)$/i;
+
 /** Whether a 401 rejects the token, rather than requires something else. */
 function isAboutToken(response) {
   if (response.status !== 401) return false;
   const challenges = headerOf(response, 'www-authenticate') ?? '';
   const challenge = challenges.replace(/"(\\.|[^"\\])*"/g, '""');
   if (challenges.includes('insufficient_user_authentication')) return false;
-  return challenge === '' || /(^|,)\s*(bearer|dpop)\b/i.test(challenge);
+  if (/\berror="?invalid_token/i.test(challenges)) return true;
+  // A scheme is a word that is not the name of a parameter.
+  const schemes = [...challenge.matchAll(/(?:^|,)\s*([^\s,="]+)(?!\s*=)(?=[\s,]|$)/g)];
+  return schemes.length === 0 || schemes.some(([, name]) => !OTHER_SCHEMES.test(name));
 }
 
 function settingsOf(resource, server) {

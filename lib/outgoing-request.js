@@ -124,7 +124,7 @@ class OutgoingRequest {
       LOGIN_PATH.test(url.pathname);
     if (!isLogin) return undefined;
     return badRequest(
-      `redirect: leads to ${placeOf(url)}, probably a login page, so the API did not accept the ` +
+      `redirect: leads to ${this.#placeOf(url)}, probably a login page, so the API did not accept the ` +
         'token; nothing was sent there. Check which tokens the gateway of the API accepts',
     );
   }
@@ -190,6 +190,15 @@ class OutgoingRequest {
     this.#isReadableAgain = true;
   }
 
+  /** The origin of a URL for a message. An API may name a host that contains a part of the token. */
+  #placeOf(url) {
+    if (!url.protocol.startsWith('http')) return url.protocol;
+    const sent = this.#headers?.get('authorization')?.toLowerCase() ?? '';
+    const parts = url.hostname.match(/.{1,8}/g);
+    const isToken = parts.some((part) => part.length === 8 && sent.includes(part));
+    return isToken ? 'an origin that contains a part of the token' : url.origin;
+  }
+
   // The token goes to one origin, which is compared after parsing the URL as `fetch` does.
   #resolve(address, base, what) {
     let url;
@@ -200,7 +209,7 @@ class OutgoingRequest {
     }
     // The origin of a blob: URL is that of the URL in it.
     if (url.origin !== this.#origin || url.protocol === 'blob:') {
-      const place = placeOf(url);
+      const place = this.#placeOf(url);
       throw badRequest(
         `${what}: ${place} is not the origin of resource.baseUrl (${this.#origin}), the only ` +
           'origin that receives the token; no request was sent to it',
@@ -268,8 +277,6 @@ function decoded(location) {
     ? location
     : Buffer.from(location, 'latin1').toString('utf8');
 }
-
-const placeOf = (url) => (url.protocol.startsWith('http') ? url.origin : url.protocol);
 
 /** A header of a response; test doubles may have none. */
 function headerOf({ headers }, name) {

@@ -4,6 +4,7 @@
 // diff of that file shows every change of the API. Fails if the file is out of date; `--write`
 // updates it.
 
+const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const path = require('node:path');
 const ts = require('typescript');
@@ -55,23 +56,19 @@ function apiReport({ name, engines, exports, peerDependencies }, readTypes) {
 
 function main(isToWrite) {
   const report = apiReport(JSON.parse(read('package.json')), read);
-  const file = path.join(root, REPORT);
   if (isToWrite) {
-    fs.writeFileSync(file, report);
+    fs.writeFileSync(path.join(root, REPORT), report);
     return;
   }
-  const known = fs.readFileSync(file, 'utf8').split('\n');
-  const lines = report.split('\n');
-  const changes = [
-    ...known.filter((line) => !lines.includes(line)).map((line) => `-${line}`),
-    ...lines.filter((line) => !known.includes(line)).map((line) => `+${line}`),
-  ];
-  if (known.join('\n') === report) return;
-  console.error(
-    `${REPORT} does not describe the public API. If the change is intended, run \`npm run api\`, ` +
-      `describe it for users in CHANGELOG.md and commit both files.\n\n${changes.join('\n')}`,
-  );
-  process.exitCode = 1;
+  try {
+    assert.equal(read(REPORT), report);
+  } catch ({ message }) {
+    console.error(
+      `${REPORT} does not describe the public API. If the change is intended, run \`npm run api\`, ` +
+        `describe it for users in CHANGELOG.md and commit both files.\n\n${message}`,
+    );
+    process.exitCode = 1;
+  }
 }
 
 module.exports = { apiReport };

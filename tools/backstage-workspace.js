@@ -5,16 +5,7 @@
  */
 'use strict';
 
-const {
-  cp,
-  mkdir,
-  mkdtemp,
-  readdir,
-  readFile,
-  rm,
-  symlink,
-  writeFile,
-} = require('node:fs/promises');
+const fs = require('node:fs/promises');
 const { tmpdir } = require('node:os');
 const path = require('node:path');
 
@@ -41,24 +32,24 @@ async function makeWorkspace(members, options = {}) {
     path.join(ROOT, '__test__', 'backstage', 'dependencies', release),
     log,
   );
-  const folder = await mkdtemp(path.join(tmpdir(), 'keycloak-token-manager-backstage-'));
+  const folder = await fs.mkdtemp(path.join(tmpdir(), 'keycloak-token-manager-backstage-'));
   const modules = path.join(folder, 'node_modules');
-  await mkdir(modules);
-  for (const name of await readdir(there)) {
-    if (!name.startsWith('.')) await symlink(path.join(there, name), path.join(modules, name));
+  await fs.mkdir(modules);
+  for (const name of await fs.readdir(there)) {
+    if (!name.startsWith('.')) await fs.symlink(path.join(there, name), path.join(modules, name));
   }
   await install(folder);
   for (const member of members) {
-    const { name } = JSON.parse(await readFile(path.join(member, 'package.json'), 'utf8'));
-    await cp(member, path.join(folder, 'packages', name), { recursive: true });
-    await symlink(path.join('..', 'packages', name), path.join(modules, name));
+    const { name } = JSON.parse(await fs.readFile(path.join(member, 'package.json'), 'utf8'));
+    await fs.cp(member, path.join(folder, 'packages', name), { recursive: true });
+    await fs.symlink(path.join('..', 'packages', name), path.join(modules, name));
   }
   const manifest = { name: 'workspace', private: true, workspaces: ['packages/*'] };
-  await writeFile(path.join(folder, 'package.json'), JSON.stringify(manifest));
+  await fs.writeFile(path.join(folder, 'package.json'), JSON.stringify(manifest));
   return {
     folder,
     require: require('node:module').createRequire(path.join(folder, 'package.json')),
-    remove: () => rm(folder, { recursive: true, force: true }),
+    remove: () => fs.rm(folder, { recursive: true, force: true }),
   };
 }
 
@@ -66,9 +57,9 @@ async function makeWorkspace(members, options = {}) {
 async function installCheckout(folder) {
   const to = path.join(folder, 'node_modules', PACKAGE.name);
   const isBinary = (name) => name.endsWith('.node');
-  const binaries = (await readdir(ROOT)).filter(isBinary);
+  const binaries = (await fs.readdir(ROOT)).filter(isBinary);
   for (const name of ['package.json', ...PACKAGE.files, ...binaries]) {
-    await cp(path.join(ROOT, name), path.join(to, name), { recursive: true });
+    await fs.cp(path.join(ROOT, name), path.join(to, name), { recursive: true });
   }
 }
 

@@ -2,7 +2,7 @@
 
 // Reads CHANGELOG.md, which has the form of https://keepachangelog.com, and finds its faults.
 
-const { compare: compareVersions, valid } = require('semver');
+const { compare, valid } = require('semver');
 
 const UNRELEASED = 'Unreleased';
 const KINDS = ['Added', 'Changed', 'Deprecated', 'Removed', 'Fixed', 'Security'];
@@ -18,31 +18,23 @@ function parseChangelog(text) {
   return { introduction, sections };
 }
 
-/** Whether it is a version of semver.org without build metadata, which npm ignores. */
-const isVersion = (text) => text !== undefined && valid(text) === text;
-
+/** Whether there is such a day. JavaScript takes the 30th of February for the 2nd of March. */
 function isDate(text) {
   const date = new Date(`${text}T00:00:00Z`);
   return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(text);
 }
 
 function bodyFaults({ heading, version, body }) {
-  const parts = body === '' ? [] : `\n${body}`.split(/^### /m);
-  const [before = '', ...groups] = parts;
+  const [before, ...groups] = `\n${body}\n`.split(/^### /m);
   const faults = [];
   if (before.trim() !== '') faults.push('text before its first group');
   if (version !== undefined && groups.length === 0) faults.push('nothing in it');
-  const kinds = groups.map((group) => group.slice(0, group.indexOf('\n')));
-  const places = kinds.map((kind) => KINDS.indexOf(kind));
-  if (places.includes(-1)) faults.push(`a group that is none of ${KINDS.join(', ')}`);
-  if (places.some((place, at) => at > 0 && place <= places[at - 1])) {
-    faults.push(`groups twice or not in the order ${KINDS.join(', ')}`);
+  const places = groups.map((group) => KINDS.indexOf(group.slice(0, group.indexOf('\n'))));
+  if (places.some((place, at) => place <= (places[at - 1] ?? -1))) {
+    faults.push(`groups that are not ${KINDS.join(', ')}, once and in this order`);
   }
-  for (const group of groups) {
-    const lines = group.split('\n').slice(1).filter(Boolean);
-    if (lines.length === 0 || lines.some((line) => !/^(- | {2})/.test(line))) {
-      faults.push('a group that is no list');
-    }
+  if (groups.some((group) => !/^\w+\n(\n*- .+\n(?: {2}.+\n)*)+\n*$/.test(group))) {
+    faults.push('a group that is no list');
   }
   return faults.map((fault) => `${heading}: ${fault}`);
 }
@@ -58,12 +50,13 @@ function changelogFaults(text, current) {
   }
   if (first?.heading !== UNRELEASED) faults.push(`the first section is not ${UNRELEASED}`);
   for (const { heading, version, date } of releases) {
-    if (!isVersion(version)) faults.push(`${heading}: not of the form 1.2.3 - 2026-01-31`);
+    if (!version || valid(version) !== version)
+      faults.push(`${heading}: not of the form 1.2.3 - 2026-01-31`);
     else if (!isDate(date)) faults.push(`${heading}: no such day`);
   }
   if (faults.length > 0) return faults;
   for (const [at, { heading, version }] of releases.slice(0, -1).entries()) {
-    const isNewer = compareVersions(version, releases[at + 1].version) > 0;
+    const isNewer = compare(version, releases[at + 1].version) > 0;
     if (!isNewer) faults.push(`${heading}: not newer than the version below it`);
   }
   const [newest] = releases;
@@ -73,4 +66,4 @@ function changelogFaults(text, current) {
   return [...faults, ...sections.flatMap(bodyFaults)];
 }
 
-module.exports = { UNRELEASED, changelogFaults, compareVersions, isVersion, parseChangelog };
+module.exports = { UNRELEASED, changelogFaults, parseChangelog };

@@ -3,7 +3,6 @@
 // Compares the documents with the code: links are valid, examples compile, YAML and JSON parse,
 // commands exist, every export has an example, all option tables agree with options.json, the
 // README's other tables match the declarations in index.d.ts, and all files have the same version.
-// `--write` first updates the line numbers in "The way of a token".
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -13,7 +12,7 @@ const { changelogFaults } = require('./changelog.js');
 const examples = require('./examples.js');
 const { optionFaults, readTable } = require('./options.js');
 const { root } = require('./run.js');
-const { checkTokenWay } = require('./token-way.js');
+const { tokenWayFaults } = require('./token-way.js');
 const { versionFaults } = require('./versions.js');
 
 const longestReadme = 200;
@@ -62,17 +61,6 @@ function dataFaults(file, text) {
   });
 }
 
-/**
- * Exports without an example, and code that does not compile; Backstage's is compiled elsewhere.
- */
-function exampleFaults() {
-  const missing = examples.TYPES.flatMap((file) =>
-    examples.exportsWithoutExample(file).map((name) => `${file}: ${name} has no @example`),
-  );
-  const here = examples.allExamples().filter((block) => !examples.needsBackstage(block));
-  return [...missing, ...examples.compile(here)];
-}
-
 function commandFaults(file, text) {
   const { scripts } = JSON.parse(read('package.json'));
   return [...text.matchAll(/\bnpm run ([\w:-]+)/g)]
@@ -98,18 +86,14 @@ function isMethod(member) {
 
 /** The methods and codes that index.d.ts declares, the codes with their comments. */
 function declared() {
-  const { ES2022 } = ts.ScriptTarget;
-  const source = ts.createSourceFile('index.d.ts', read('index.d.ts'), ES2022, true);
-  const find = (name) => source.statements.find((statement) => statement.name?.text === name);
-  const members = find('KeycloakTokenManager').members.filter(isMethod);
-  const { type: codes } = find('KeycloakTokenErrorCode');
+  const text = read('index.d.ts');
+  const source = ts.createSourceFile('index.d.ts', text, ts.ScriptTarget.ES2022, true);
+  const manager = source.statements.find(({ name }) => name?.text === 'KeycloakTokenManager');
+  const methods = manager.members.filter(isMethod);
+  const codes = text.matchAll(/\/\*\*((?:(?!\*\/).)*)\*\/\s*\| '(ERR_\w+)'/gs);
   return {
-    methods: members.map((member) => ({ name: member.name.getText(source) })),
-    // The comment precedes the bar of the union.
-    errors: codes.types.map(({ literal, end }, at) => ({
-      name: literal.text,
-      text: source.text.slice(at === 0 ? codes.pos : codes.types[at - 1].end, end),
-    })),
+    methods: methods.map((member) => ({ name: member.name.getText(source) })),
+    errors: Array.from(codes, ([, comment, name]) => ({ name, text: comment })),
   };
 }
 
@@ -123,19 +107,15 @@ function isSameAdvice({ cells: [, value] }, { text }) {
 
 /** The differences between a table of the README and the declarations. */
 function tableFaults(readme, heading, entries, agrees = () => true) {
-  if (entries.length === 0) return [`index.d.ts: no ${heading} were found`];
   const rows = tableRows(readme, heading);
-  const fault = ({ name }, what) => `README.md: ${heading}: ${name}: ${what}`;
-  const isOnce = ({ name }) => rows.filter((row) => row.name === name).length === 1;
-  const missing = entries.filter((entry) => !isOnce(entry));
-  return [
-    ...missing.map((entry) => fault(entry, 'missing or repeated')),
-    ...rows.flatMap((row) => {
-      const entry = entries.find(({ name }) => name === row.name);
-      if (entry === undefined) return [fault(row, 'unknown')];
-      return agrees(row, entry) ? [] : [fault(row, 'not as in index.d.ts')];
-    }),
-  ];
+  const [shown, known] = [rows, entries].map((list) => list.map(({ name }) => name).sort());
+  if (known.length === 0 || shown.join() !== known.join()) {
+    return [`README.md: ${heading}: ${shown}; declared in index.d.ts: ${known}`];
+  }
+  const declaredAs = (row) => entries.find(({ name }) => name === row.name);
+  return rows
+    .filter((row) => !agrees(row, declaredAs(row)))
+    .map(({ name }) => `README.md: ${heading}: ${name}: not as in index.d.ts`);
 }
 
 /** Codes, and OAuth errors for which the package has advice, without their own row. */
@@ -151,16 +131,17 @@ function troubleshootingFaults(text) {
 }
 
 const documents = examples.documents();
-const readIfThere = (file) => (fs.existsSync(path.join(root, file)) ? read(file) : undefined);
-if (process.argv.includes('--write')) {
-  const { text } = checkTokenWay(read('CONTRIBUTING.md'), readIfThere);
-  fs.writeFileSync(path.join(root, 'CONTRIBUTING.md'), text);
-}
 const faults = documents.flatMap((file) => {
   const text = read(file);
   return [...linkFaults(file, text), ...dataFaults(file, text), ...commandFaults(file, text)];
 });
-faults.push(...exampleFaults());
+for (const file of examples.TYPES) {
+  const names = examples.exportsWithoutExample(file);
+  faults.push(...names.map((name) => `${file}: ${name} has no @example`));
+}
+// The code that needs Backstage is compiled by its tests.
+const isHere = (block) => !examples.needsBackstage(block);
+faults.push(...examples.compile(examples.allExamples().filter(isHere)));
 const readme = read('README.md');
 const { methods, errors } = declared();
 faults.push(
@@ -169,7 +150,7 @@ faults.push(
   ...tableFaults(readme, 'Errors', errors, isSameAdvice),
   ...troubleshootingFaults(read('docs/errors.md')),
 );
-faults.push(...checkTokenWay(read('CONTRIBUTING.md'), readIfThere).faults);
+faults.push(...tokenWayFaults(read('CONTRIBUTING.md'), read));
 const { version } = JSON.parse(read('package.json'));
 faults.push(...versionFaults(read), ...changelogFaults(read('CHANGELOG.md'), version));
 const lines = readme.trimEnd().split('\n').length;

@@ -37,38 +37,16 @@ function blocksOf(file, text = read(file)) {
   }));
 }
 
-/** The declarations of a file of types, and the members of its classes and interfaces. */
-function declarationsIn(source) {
+/** The blocks in the comments of a file of types. */
+const examplesOf = (file) => blocksOf(file, read(file).replace(/^ *\* ?/gm, ''));
+
+/** The exports of a file of types that have no example with code. */
+function exportsWithoutExample(file) {
+  const source = ts.createSourceFile(file, read(file), ts.ScriptTarget.ES2022, true);
+  const isExample = (tag) => tag.tagName.text === 'example' && tag.getText(source).includes('```');
   return source.statements
     .filter((statement) => ts.getCombinedModifierFlags(statement) & ts.ModifierFlags.Export)
-    .flatMap((statement) => [statement, ...(statement.members ?? [])]);
-}
-
-function examplesAt(node) {
-  return ts.getJSDocTags(node).filter(({ tagName }) => tagName.text === 'example');
-}
-
-/** The `@example` blocks of a file of types. */
-function examplesOf(file, text = read(file)) {
-  const source = ts.createSourceFile(file, text, ts.ScriptTarget.ES2022, true);
-  return declarationsIn(source).flatMap((node) =>
-    examplesAt(node).flatMap((tag) => {
-      const lines = tag.getText(source).split('\n');
-      const plain = lines.map((line) => line.replace(/^ *\* ?/, '')).join('\n');
-      const start = source.getLineAndCharacterOfPosition(tag.getStart(source)).line;
-      const blocks = blocksOf(file, plain);
-      if (blocks.length === 0) throw new Error(`${file}:${start + 1}: no code in the @example`);
-      return blocks.map((block) => ({ ...block, line: start + block.line }));
-    }),
-  );
-}
-
-/** The exports of a file of types that have no example. */
-function exportsWithoutExample(file, text = read(file)) {
-  const source = ts.createSourceFile(file, text, ts.ScriptTarget.ES2022, true);
-  return source.statements
-    .filter((statement) => ts.getCombinedModifierFlags(statement) & ts.ModifierFlags.Export)
-    .filter((statement) => examplesAt(statement).length === 0)
+    .filter((statement) => !ts.getJSDocTags(statement).some(isExample))
     .map(({ name, declarationList }) => (name ?? declarationList.declarations[0].name).text);
 }
 
@@ -95,30 +73,24 @@ function compilerOptions() {
 
 /** The compiler's errors for the blocks, each compiled as a module in the root. */
 function compile(blocks) {
-  const files = new Map(blocks.map((block, at) => [path.join(root, `example-${at}.mts`), block]));
-  const options = compilerOptions();
-  const host = ts.createCompilerHost(options);
-  const { fileExists, readFile, getSourceFile } = host;
-  const textOf = (file) => files.get(path.normalize(file))?.code;
-  host.fileExists = (file) => textOf(file) !== undefined || fileExists(file);
-  host.readFile = (file) => textOf(file) ?? readFile(file);
-  host.getSourceFile = (file, ...rest) => {
-    const text = textOf(file);
-    return text === undefined
-      ? getSourceFile.call(host, file, ...rest)
-      : ts.createSourceFile(file, text, rest[0], true);
-  };
-  const program = ts.createProgram([GLOBALS, ...files.keys()], options, host);
-  // The types of some packages that examples import compile only with browser types.
-  const isOurs = ({ file }) => !file?.fileName.includes('/node_modules/');
-  const diagnostics = ts.getPreEmitDiagnostics(program).filter(isOurs);
-  return diagnostics.map(({ file, start, messageText }) => {
-    const message = ts.flattenDiagnosticMessageText(messageText, '\n');
-    const block = file && files.get(path.normalize(file.fileName));
-    if (block === undefined) return `${file?.fileName ?? 'examples'}: ${message}`;
-    const { line } = file.getLineAndCharacterOfPosition(start);
-    return `${block.file}:${block.line + line}: ${message}`;
-  });
+  const folder = fs.mkdtempSync(path.join(root, '.examples-'));
+  const files = new Map(blocks.map((block, at) => [path.join(folder, `${at}.mts`), block]));
+  try {
+    for (const [file, { code }] of files) fs.writeFileSync(file, code);
+    const program = ts.createProgram([GLOBALS, ...files.keys()], compilerOptions());
+    // The types of some packages that examples import compile only with browser types.
+    const isOurs = ({ file }) => !file?.fileName.includes('/node_modules/');
+    const diagnostics = ts.getPreEmitDiagnostics(program).filter(isOurs);
+    return diagnostics.map(({ file, start, messageText }) => {
+      const message = ts.flattenDiagnosticMessageText(messageText, '\n');
+      const block = file && files.get(path.normalize(file.fileName));
+      if (block === undefined) return `${file?.fileName ?? 'examples'}: ${message}`;
+      const { line } = file.getLineAndCharacterOfPosition(start);
+      return `${block.file}:${block.line + line}: ${message}`;
+    });
+  } finally {
+    fs.rmSync(folder, { recursive: true });
+  }
 }
 
 module.exports = {

@@ -2,8 +2,8 @@
 
 // `options.json` is the only description of the options. This script generates the rest from it:
 // the table of the README, the types, the configuration schema (which Backstage and our
-// configuration reader use) and the constants of the Rust parser. `--write` updates all of them;
-// `optionFaults` names those that are out of date.
+// configuration reader use) and the constants of the Rust parser. `optionFaults` names those that
+// are out of date.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -63,9 +63,8 @@ function text(shown, expected) {
 const quoted = (string) => JSON.stringify(string);
 const kindOf = (row) => KINDS[row.kind] ?? {};
 
-function readTable() {
-  return JSON.parse(fs.readFileSync(path.join(root, 'options.json'), 'utf8'));
-}
+const read = (file) => fs.readFileSync(path.join(root, file), 'utf8');
+const readTable = () => JSON.parse(read('options.json'));
 
 /** The sentences about unit, range and default, generated from the data of a row. */
 function rules({ kind, minimum, unit, default: value }) {
@@ -134,13 +133,13 @@ function types(table, whole) {
 const plain = (sentences) => sentences.join(' ').replace(/`|\{@link (?:\w+\.)?(\w+)\}/g, '$1');
 
 function properties(rows) {
-  const entries = rows.map((row) => {
+  const entries = rows.flatMap((row) => {
     const schema = row.members ? section(row.members) : (row.schema ?? kindOf(row).schema?.(row));
-    if (schema === undefined) return undefined;
+    if (schema === undefined) return [];
     const description = plain([row.summary, ...rules(row)]);
-    return [row.name, { ...secret(row, schema), description }];
+    return [[row.name, { ...secret(row, schema), description }]];
   });
-  return Object.fromEntries(entries.filter((entry) => entry !== undefined));
+  return Object.fromEntries(entries);
 }
 
 /** Backstage hides only strings. */
@@ -190,13 +189,7 @@ function schema(table) {
       }).properties,
     },
   };
-  // Biome formats a list of strings on one line if it fits.
-  const lists = /^( *"\w+": )\[\s*("[^\]]*")\s*\](,?)$/gm;
-  const json = JSON.stringify(whole, null, 2).replace(lists, (list, key, items, comma) => {
-    const line = `${key}[${items.replace(/\s+/g, ' ')}]${comma}`;
-    return line.length <= COLUMNS ? line : list;
-  });
-  return `${json}\n`;
+  return `${JSON.stringify(whole, null, 2)}\n`;
 }
 
 function constant(row) {
@@ -245,14 +238,7 @@ function optionFaults(table, read) {
 module.exports = { DERIVED, derived, optionFaults, readTable };
 
 if (require.main === module) {
-  const read = (file) => fs.readFileSync(path.join(root, file), 'utf8');
-  const faults = optionFaults(readTable(), read);
-  if (process.argv.includes('--write')) {
-    for (const [file, content] of Object.entries(derived(readTable(), read))) {
-      fs.writeFileSync(path.join(root, file), content);
-    }
-  } else if (faults.length > 0) {
-    console.error(faults.join('\n'));
-    process.exitCode = 1;
+  for (const [file, content] of Object.entries(derived(readTable(), read))) {
+    fs.writeFileSync(path.join(root, file), content);
   }
 }

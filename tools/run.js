@@ -45,26 +45,23 @@ function run(command, args, { limitSeconds = 900, forbidden, capture = false, en
     let captured = '';
     let fault;
     const stop = (why) => {
-      if (fault !== undefined) return;
-      fault = why;
+      fault ??= why;
       if (child.pid !== undefined) endGroup(child.pid, 'SIGKILL');
     };
     const timer = setTimeout(() => stop(`not over after ${limitSeconds} s`), limitSeconds * 1000);
     if (child.pid !== undefined) groups.add(child.pid);
-    if (piped) {
-      const read = (from, to) => {
-        from.setEncoding('utf8');
-        from.on('data', (text) => {
-          output += text;
-          // Only the standard output is the result: cargo, for example, also writes notes.
-          if (from === child.stdout) captured += text;
-          if (!capture) to.write(text);
-          const found = forbidden?.exec(output);
-          if (found) stop(`its output says "${found[0]}"`);
-        });
-      };
-      read(child.stdout, process.stdout);
-      read(child.stderr, process.stderr);
+    for (const [from, to] of [
+      [child.stdout, process.stdout],
+      [child.stderr, process.stderr],
+    ]) {
+      from?.setEncoding('utf8').on('data', (text) => {
+        output += text;
+        // Only the standard output is the result: cargo, for example, also writes notes.
+        if (from === child.stdout) captured += text;
+        if (!capture) to.write(text);
+        const found = forbidden?.exec(output);
+        if (found) stop(`its output says "${found[0]}"`);
+      });
     }
     const name = path.basename(command);
     const settle = (why) => {

@@ -5,10 +5,8 @@
 // nightly compiler, which rustup installs.
 
 const path = require('node:path');
+const { Skipped } = require('./node-test.js');
 const { root, run } = require('./run.js');
-
-/** Thrown when a tool is not available, so that its stage is skipped. */
-class Unavailable extends Error {}
 
 const manager = ['--locked', '--package', 'keycloak-manager'];
 
@@ -37,14 +35,12 @@ async function nightly(...components) {
   const names = components.flatMap((name) => ['--component', name]);
   try {
     // An installed compiler is not updated.
-    await run('rustc', ['--version'], { capture: true, env })
-      .then(() => run('rustup', ['component', 'add', '--toolchain', 'nightly', ...components]))
-      .catch(() =>
-        run('rustup', ['toolchain', 'install', 'nightly', '--profile', 'minimal', ...names]),
-      );
+    await run('rustup', ['component', 'add', '--toolchain', 'nightly', ...components]).catch(() =>
+      run('rustup', ['toolchain', 'install', 'nightly', '--profile', 'minimal', ...names]),
+    );
     console.log((await run('rustc', ['--version'], { capture: true, env })).trim());
   } catch (error) {
-    throw new Unavailable(`no nightly compiler with ${components.join(' and ')}: ${error.message}`);
+    throw new Skipped(`no nightly compiler with ${components.join(' and ')}: ${error.message}`);
   }
   return env;
 }
@@ -96,7 +92,7 @@ const threaded = ['flights', 'http', 'manager', 'node_roots', 'tls'];
 
 /** Runs the tests that use real threads and sockets. */
 async function threadSanitizer() {
-  if (process.platform !== 'linux') throw new Unavailable('it runs only on Linux');
+  if (process.platform !== 'linux') throw new Skipped('it runs only on Linux');
   const env = await nightly('rust-src');
   const version = await run('rustc', ['--version', '--verbose'], { capture: true, env });
   const [, host] = /^host: (.+)$/m.exec(version);
@@ -113,4 +109,4 @@ async function threadSanitizer() {
   return `${passed} tests`;
 }
 
-module.exports = { Unavailable, loom, miri, threadSanitizer };
+module.exports = { loom, miri, threadSanitizer };

@@ -1,17 +1,18 @@
 'use strict';
 
-// A reporter for `node --test` that writes one line of JSON for every test, but not for suites that
-// contain tests: `{ name, result, why? }`.
+// A reporter for `node --test` that writes JSON at the end: how many tests passed, and the names of
+// those that failed or were left out. Suites that contain tests do not count.
 
 module.exports = async function* report(events) {
+  const summary = { passed: 0, failed: [], leftOut: [] };
   for await (const { type, data } of events) {
     if (type !== 'test:pass' && type !== 'test:fail') continue;
     const { name, details, skip, todo } = data;
     const why = skip ?? todo;
-    if (why !== undefined) {
-      yield `${JSON.stringify({ name, result: 'left out', why: String(why) })}\n`;
-    } else if (details?.type !== 'suite') {
-      yield `${JSON.stringify({ name, result: type === 'test:pass' ? 'passed' : 'failed' })}\n`;
-    }
+    if (why !== undefined) summary.leftOut.push(`${name} (${why})`);
+    else if (details?.type === 'suite') continue;
+    else if (type === 'test:pass') summary.passed += 1;
+    else summary.failed.push(name);
   }
+  yield JSON.stringify(summary);
 };

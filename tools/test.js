@@ -7,12 +7,12 @@
 
 const fs = require('node:fs');
 const path = require('node:path');
-const { checkWorkflows } = require('./check-workflows.js');
+const { actionlint } = require('./actionlint.js');
 const { Skipped, filesIn, nodeTest, onCi } = require('./node-test.js');
 const { pinnedProgram } = require('./pinned-program.js');
 const { root, run } = require('./run.js');
 const { build, install } = require('./setup.js');
-const { Unavailable, loom, miri, threadSanitizer } = require('./sanitizers.js');
+const { loom, miri, threadSanitizer } = require('./sanitizers.js');
 const { testKeycloak } = require('./test-keycloak.js');
 
 // A program cannot be linked with the addon, because Node provides the addon's symbols.
@@ -54,73 +54,52 @@ async function graph() {
   return `${names.size} packages`;
 }
 
-/** A program that `pinnedProgram` installs; skips the stage if it is not available. */
-async function programOrSkip(name) {
-  try {
-    return await pinnedProgram(name);
-  } catch (error) {
+/** Runs a program that is installed first; skips the stage if it is not available. */
+async function runPinned(name, args, install = pinnedProgram) {
+  const program = await install(name).catch((error) => {
     throw new Skipped(`${name} is not available: ${error.message}`);
-  }
-}
-
-async function deny() {
-  const program = await programOrSkip('cargo-deny');
-  await run(program, ['--all-features', '--locked', 'check', 'bans', 'licenses', 'sources']);
-}
-
-async function workflows() {
-  const missing = await checkWorkflows();
-  if (missing.length > 0) throw new Skipped(missing.join('; '));
+  });
+  await run(program, args);
 }
 
 /** Builds published packages from the current sources: without targets, those of this system. */
 async function buildPackages(targets = []) {
-  await programOrSkip('cargo-zigbuild');
+  await runPinned('cargo-zigbuild', ['--version']);
   const args = targets.flatMap((target) => ['--target', target]);
   await run(process.execPath, ['tools/package', ...args], { limitSeconds: 2400 });
 }
 
-function testPackages() {
-  const { name, version } = require('../package.json');
-  if (!fs.existsSync(path.join(root, 'dist', `${name}-${version}.tgz`))) {
-    throw new Skipped('there are no packages in dist; build them with npm run package');
-  }
-  const files = filesIn(path.join('__test__', 'package'), '.package.js');
-  // By default, the runner would leave one core idle.
-  return nodeTest(files, { flags: ['--test-concurrency=2'] });
-}
+const packageTests = (name, options) =>
+  nodeTest([path.join('__test__', 'package', `${name}.package.js`)], options);
 
 /** The tests of the packages for other systems, which need the main package too. */
 async function foreignPackages() {
   await buildPackages();
   await buildPackages(FOREIGN_TARGETS);
-  return nodeTest([path.join('__test__', 'package', 'suite.package.js')]);
+  return packageTests('suite');
 }
 
 /** Every row of the bundlers' table, including those that take long. */
 async function allBundlers() {
   await buildPackages();
-  const files = [path.join('__test__', 'package', 'bundlers.package.js')];
-  return nodeTest(files, { env: { BUNDLERS: 'all' }, mayLeaveOut: false, limitSeconds: 900 });
+  return packageTests('bundlers', {
+    env: { BUNDLERS: 'all' },
+    mayLeaveOut: false,
+    limitSeconds: 900,
+  });
 }
 
 function soak(seconds) {
   const SOAK_SECONDS = process.env.SOAK_SECONDS ?? seconds;
-  return nodeTest(filesIn(path.join('__test__', 'soak'), '.test.js'), { env: { SOAK_SECONDS } });
-}
-
-function leaks() {
-  const files = filesIn(path.join('__test__', 'leaks'), '.test.js');
-  return nodeTest(files, { env: { LEAKS: 'full' }, limitSeconds: 1800 });
+  return nodeTest(filesIn('__test__/soak', '.test.js'), { env: { SOAK_SECONDS } });
 }
 
 function javascriptTests() {
-  const apart = ['real-keycloak', 'leaks', 'soak'].map((name) => path.join('__test__', name));
-  const isApart = (file) => apart.some((folder) => file.startsWith(folder + path.sep));
-  const ofBench = filesIn(path.join('bench', 'tests'), '.test.js');
+  const isApart = (file) => /^__test__.(real-keycloak|leaks|soak)\b/.test(file);
+  const files = filesIn('__test__', '.test.js').filter((file) => !isApart(file));
   // Most tests wait more than they compute.
   const flags = ['--test-concurrency=2'];
-  return nodeTest([...filesIn('__test__', '.test.js', isApart), ...ofBench], { flags });
+  return nodeTest([...files, ...filesIn('bench/tests', '.test.js')], { flags });
 }
 
 /** Runs the behaviour tests once more, with `tokenFetch: true` in every manager. */
@@ -154,8 +133,18 @@ const stages = {
   'clippy-core': () => clippy('--all-targets', ...core),
   'clippy-node': () => clippy('--lib', '--locked'),
   graph,
-  'cargo-deny': deny,
-  workflows,
+  'cargo-deny': () =>
+    runPinned('cargo-deny', ['--all-features', '--locked', 'check', 'bans', 'licenses', 'sources']),
+  // The disabled checks depend on programs of the machine.
+  'workflows-actionlint': () => runPinned('actionlint', ['-shellcheck=', '-pyflakes='], actionlint),
+  'workflows-zizmor': () =>
+    runPinned('zizmor', [
+      '--offline',
+      '--quiet',
+      '--strict-collection',
+      '--persona=auditor',
+      '.github',
+    ]),
   biome() {
     // Biome writes colours into files as well.
     const colours = process.stdout.isTTY ? [] : ['--colors=off'];
@@ -173,14 +162,22 @@ const stages = {
   jest,
   soak: () => soak(SHORT_SOAK_SECONDS),
   demo: () => run(process.execPath, ['examples/demo'], { limitSeconds: 20 }),
-  'package-tests': testPackages,
+  'package-tests'() {
+    if (!fs.existsSync(path.join(root, 'dist'))) {
+      throw new Skipped('there are no packages in dist; build them with npm run package');
+    }
+    // By default, the runner would leave one core idle.
+    const flags = ['--test-concurrency=2'];
+    return nodeTest(filesIn('__test__/package', '.package.js'), { flags });
+  },
 };
 
 /** Not needed for every commit; `npm test` has a shorter form of each where there is one. */
 const longStages = {
   miri,
   'thread-sanitizer': threadSanitizer,
-  leaks,
+  leaks: () =>
+    nodeTest(filesIn('__test__/leaks', '.test.js'), { env: { LEAKS: 'full' }, limitSeconds: 1800 }),
   'long-soak': () => soak(LONG_SOAK_SECONDS),
   'foreign-packages': foreignPackages,
   'all-bundlers': allBundlers,
@@ -199,7 +196,7 @@ async function runStage(name, stage) {
   try {
     result.note = (await stage()) || '';
   } catch (error) {
-    const isSkipped = error instanceof Unavailable || (error instanceof Skipped && !onCi);
+    const isSkipped = error instanceof Skipped && !onCi;
     result.state = isSkipped ? 'skipped' : 'FAILED';
     [result.note] = error.message.split('\n');
     if (!isSkipped) console.error(`${name}: ${error.message}`);
@@ -229,7 +226,7 @@ function summarise(results, seconds) {
   console.log('\n── summary');
   for (const { name, state, seconds: took, note } of results) {
     const time = `${took.toFixed(1).padStart(7)} s`;
-    console.log(`${name.padEnd(18)} ${state.padEnd(8)} ${time}  ${note}`.trimEnd());
+    console.log(`${name.padEnd(20)} ${state.padEnd(8)} ${time}  ${note}`.trimEnd());
   }
   const count = (state) => results.filter((result) => result.state === state).length;
   console.log(

@@ -5,8 +5,7 @@
  * including its faults, as far as the benchmarks use it for comparison.
  */
 
-const http = require('node:http');
-const https = require('node:https');
+const { post } = require('../post.js');
 
 const REQUEST_TIMEOUT_MS = 15_000;
 const MINIMUM_CACHED_SECONDS = 10;
@@ -28,7 +27,7 @@ class AugmentTokenManager {
    * @param {number} [options.tokenExpiryBufferSeconds] default 60
    * @param {number} [options.timeoutMs] silence on the socket that ends a request; default 15000,
    *   an option so that the fault table can scale it
-   * @param {http.Agent} [options.agent] default: Node's global agent, which keeps connections alive
+   * @param {import('node:http').Agent} [options.agent] default: Node's global agent, which keeps connections alive
    */
   constructor(options) {
     this.#options = {
@@ -60,12 +59,13 @@ class AugmentTokenManager {
 
   async #acquire(generation) {
     const { clientId, clientSecret, logger, tokenExpiryBufferSeconds: buffer } = this.#options;
+    const { tokenEndpoint, timeoutMs, agent } = this.#options;
     const form = new URLSearchParams({
       grant_type: 'client_credentials',
       client_id: clientId,
       client_secret: typeof clientSecret === 'function' ? clientSecret() : clientSecret,
     });
-    const { status, body } = await this.#post(form.toString());
+    const { status, body } = await post(tokenEndpoint, form.toString(), { agent, timeoutMs });
     if (status >= 400) {
       logger.error(
         `Keycloak token request failed with status ${status}: ` +
@@ -89,38 +89,6 @@ class AugmentTokenManager {
       logger.debug(`Keycloak token cached for ${cachedSeconds} s`);
     }
     return answer.access_token;
-  }
-
-  #post(form) {
-    const { tokenEndpoint, timeoutMs, agent } = this.#options;
-    const { request: start } = new URL(tokenEndpoint).protocol === 'https:' ? https : http;
-    return new Promise((resolve, reject) => {
-      const request = start(
-        tokenEndpoint,
-        {
-          method: 'POST',
-          agent,
-          headers: {
-            'Content-Type': 'application/x-www-form-urlencoded',
-            'Content-Length': Buffer.byteLength(form),
-          },
-        },
-        (response) => {
-          let body = '';
-          response.setEncoding('utf8');
-          response.on('data', (chunk) => {
-            body += chunk;
-          });
-          response.on('end', () => resolve({ status: response.statusCode, body }));
-          response.on('error', reject);
-        },
-      );
-      request.setTimeout(timeoutMs, () => {
-        request.destroy(new Error(`Keycloak token request timed out after ${timeoutMs} ms`));
-      });
-      request.on('error', reject);
-      request.end(form);
-    });
   }
 }
 

@@ -4,42 +4,25 @@
 // callers saw.
 
 const { quantile } = require('../measure.js');
-const { TokenCache } = require('../rivals/table.js');
-const { Floor, loadSide, makeOurs, makePlain } = require('../sides.js');
+const { Floor, makeOurs, makePlain } = require('../sides.js');
 
 const TICK_MS = 1;
 const MARGIN_SECONDS = 1;
 
-/** The times in a token in seconds. */
-function timesOf(token) {
-  if (token === 'floor') return { exp: Number.POSITIVE_INFINITY };
-  return JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
+/** When a token expires, in ms. */
+function expiry(token) {
+  if (token === 'floor') return Number.POSITIVE_INFINITY;
+  return JSON.parse(Buffer.from(token.split('.')[1], 'base64url')).exp * 1000;
 }
 
-const expiry = (token) => timesOf(token).exp * 1000;
-
-/**
- * A rival with a margin that suits tokens of 10 s. With the margin of 60 s of its own cache it
- * would never serve such a token twice.
- */
-function withShortMargin(rival) {
-  const acquire = async () => {
-    const token = await rival.getToken();
-    const { exp, iat } = timesOf(token);
-    return { access_token: token, expires_in: exp - iat };
-  };
-  return new TokenCache(acquire, MARGIN_SECONDS);
-}
-
-async function make(side, url) {
-  if (side === 'ours') return makeOurs(url);
-  if (side === 'plain') return makePlain(url, { tokenExpiryBufferSeconds: MARGIN_SECONDS });
-  if (side === 'floor') return new Floor('floor');
-  return withShortMargin((await loadSide(side))(url));
-}
+const makers = {
+  ours: makeOurs,
+  plain: (url) => makePlain(url, { tokenExpiryBufferSeconds: MARGIN_SECONDS }),
+  floor: () => new Floor('floor'),
+};
 
 module.exports = async ({ side, url, rate, seconds }) => {
-  const manager = await make(side, url);
+  const manager = makers[side](url);
   const calls = rate * seconds;
   const intervalMs = 1000 / rate;
   // Made before the calls, so that it causes no garbage collection among them.

@@ -40,14 +40,11 @@ function replaceAll(managers, tokens, onLook) {
   const batch = Math.ceil((managers.length * CALLS_PER_SECOND * LOOK_MS) / 1000);
   const missing = new Set(managers.keys());
   let next = 0;
-  let first;
   return new Promise((resolve, reject) => {
     const see = (index, token) => {
-      if (token === tokens[index]) return;
-      first ??= performance.now();
-      if (!missing.delete(index) || missing.size > 0) return;
+      if (token === tokens[index] || !missing.delete(index) || missing.size > 0) return;
       clearInterval(timer);
-      resolve(performance.now() - first);
+      resolve();
     };
     const timer = setInterval(() => {
       onLook();
@@ -103,10 +100,9 @@ module.exports = async ({ count, replacedAfterSeconds, ...options }) => {
     await sleep(asked + replacedAfterSeconds * 1000 - performance.now());
     const delay = monitorEventLoopDelay({ resolution: LOOK_MS });
     delay.enable();
-    result.stormMs = await replaceAll(managers, tokens, countThreads);
+    await replaceAll(managers, tokens, countThreads);
     delay.disable();
-    const ms = (ns) => Math.max(0, ns / NS_PER_MS - LOOK_MS);
-    result.stormDelayMs = { p99: ms(delay.percentile(99)), worst: ms(delay.max) };
+    result.stormDelayMs = Math.max(0, delay.percentile(99) / NS_PER_MS - LOOK_MS);
   }
   return { ...result, threads: mostThreads - threadsBefore };
 };

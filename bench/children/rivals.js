@@ -12,10 +12,10 @@ module.exports = async () => {
   const { node } = process.versions;
   const versions = {};
   const notes = [];
-  for (const [name, { packageName, load }] of Object.entries(rivals)) {
+  for (const [name, { load }] of Object.entries(rivals)) {
     try {
       await load();
-      const manifest = fs.readFileSync(path.join(MODULES, packageName, 'package.json'), 'utf8');
+      const manifest = fs.readFileSync(path.join(MODULES, name, 'package.json'), 'utf8');
       versions[name] = JSON.parse(manifest).version;
     } catch (error) {
       notes.push(`${name} was left out on Node ${node}: ${error.message.split('\n', 1)[0]}`);

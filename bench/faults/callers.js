@@ -3,6 +3,7 @@
 // The callers of one side and their results. The true time, which is the server's, decides whether
 // a token is valid, because the faults include the clocks of this process.
 
+const { setTimeout: delay } = require('node:timers/promises');
 const { inspect } = require('node:util');
 
 /** How much longer than allowed a caller may wait before it counts as hung. */
@@ -10,12 +11,6 @@ const SLACK_MS = 1_000;
 /** The correction may be this late after the clocks jumped, plus the slack of a busy machine. */
 const CORRECTION_MS = 1_000;
 const CORRECTION_SLACK_MS = 250;
-
-function leavingAfter(ms) {
-  const leaving = new AbortController();
-  setTimeout(() => leaving.abort(), ms);
-  return leaving.signal;
-}
 
 class Callers {
   #manager;
@@ -26,10 +21,9 @@ class Callers {
   #ends = new Map();
   #held;
   #pending = new Set();
-  #renewedAt;
+  isRenewed = false;
   #figures = {
     calls: 0,
-    served: 0,
     waited: 0,
     lost: 0,
     hung: 0,
@@ -54,13 +48,8 @@ class Callers {
     this.#manager = make({ error: write, warn: write, info: write, debug: write });
   }
 
-  get isRenewed() {
-    return this.#renewedAt !== undefined;
-  }
-
-  /** Gets a token before there is a fault, and once more from the cache. */
+  /** Gets a token before there is a fault. */
   async prepare() {
-    await this.#manager.getToken();
     this.#learn(await this.#manager.getToken());
   }
 
@@ -71,7 +60,7 @@ class Callers {
 
   /** Starts counting calls. */
   begin() {
-    this.#renewedAt = undefined;
+    this.isRenewed = false;
   }
 
   /** Makes one call. With `abortAfterMs` every other caller gives up. */
@@ -87,7 +76,9 @@ class Callers {
     };
     this.#figures.calls += 1;
     this.#pending.add(call);
-    this.#manager.getToken(gives ? { signal: leavingAfter(abortAfterMs) } : undefined).then(
+    const leaving = new AbortController();
+    if (gives) setTimeout(() => leaving.abort(), abortAfterMs);
+    this.#manager.getToken(gives ? { signal: leaving.signal } : undefined).then(
       (token) => this.#serve(call, token),
       (error) => this.#fail(call, error),
     );
@@ -97,28 +88,22 @@ class Callers {
     });
   }
 
-  /** The figures, when every caller has been answered or has hung. */
-  async result() {
-    while ([...this.#pending].some((call) => !this.#isHung(call))) {
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-    return this.figures();
+  /** Resolves when every caller has been answered or has hung. */
+  async settled() {
+    while ([...this.#pending].some((call) => !this.#isHung(call))) await delay(10);
   }
 
   /** The figures as they are. */
   figures() {
-    const { endedAt } = this.#clock;
     for (const call of [...this.#pending].filter((one) => this.#isHung(one))) {
       this.#end(call);
       this.#figures.lost += call.hadToken ? 1 : 0;
     }
-    const backMs = endedAt && this.isRenewed ? Math.max(0, this.#renewedAt - endedAt) : undefined;
-    return { ...this.#figures, pending: this.#pending.size, isRenewed: this.isRenewed, backMs };
+    return { ...this.#figures, pending: this.#pending.size, isRenewed: this.isRenewed };
   }
 
   #serve(call, token) {
     if (!this.#end(call)) return;
-    this.#figures.served += 1;
     if (call.hasWaited && call.hadToken) this.#figures.lost += 1;
     this.#learn(token);
     if (this.#clock.now() < this.#ends.get(token)) return;
@@ -130,8 +115,7 @@ class Callers {
   #fail(call, error) {
     if (!this.#end(call)) return;
     if (call.hadToken) this.#figures.lost += 1;
-    const code = error.code ?? error.name;
-    const name = typeof code === 'string' ? code : error.name;
+    const name = typeof error.code === 'string' ? error.code : error.name;
     this.#figures.failures[name] = (this.#figures.failures[name] ?? 0) + 1;
     const inspected = inspect(error, { depth: 9, showHidden: true });
     this.#look('error', [String(error), error.stack, JSON.stringify(error), inspected]);
@@ -156,7 +140,7 @@ class Callers {
     const { exp } = JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
     // It was issued after the last jump, so its times do not include the time that passed before.
     this.#ends.set(token, exp * 1000 + this.#clock.passedMs);
-    this.#renewedAt ??= this.#clock.real();
+    this.isRenewed = true;
   }
 
   #look(place, texts) {

@@ -13,14 +13,12 @@ const { Orders } = require('./shim.js');
 const { make } = require('./make.js');
 
 const INTERVAL_MS = 10;
-const KIB_PER_MIB = 1024;
 const orders = new Orders();
 
 /** The true time in ms, whatever jumps the clocks made. */
 const clock = {
   passedMs: 0,
   jumpedAt: Number.NEGATIVE_INFINITY,
-  endedAt: undefined,
   longestLag: 0,
   /** Since an arbitrary origin. */
   real: () => performance.now() - orders.monotonicMs,
@@ -110,13 +108,10 @@ const methods = {
   },
   /** Starts a worker whose managers, one for each side, all request a token. */
   startWorker() {
-    worker = new Worker(require.resolve('./worker.js'), { workerData: settings });
+    worker = new Worker(require.resolve('./make.js'), { workerData: settings });
     worker.on('error', () => {});
   },
   killWorker: () => worker.terminate(),
-  end() {
-    clock.endedAt = clock.real();
-  },
   /** Waits until each side has a new token, or until its time limit. */
   async recovered(limitsMs) {
     const start = clock.real();
@@ -127,14 +122,9 @@ const methods = {
   /** Returns the figures of each side and ends this process, with `atOnce` during flights. */
   async finish({ atOnce }) {
     clearInterval(ticking);
-    const figures = Array.from(sides, async ([side, callers]) => [
-      side,
-      atOnce ? callers.figures() : await callers.result(),
-    ]);
-    return {
-      sides: Object.fromEntries(await Promise.all(figures)),
-      memoryMib: Math.round(process.resourceUsage().maxRSS / KIB_PER_MIB),
-    };
+    const all = [...sides.values()];
+    if (!atOnce) await Promise.all(all.map((callers) => callers.settled()));
+    return Object.fromEntries(Array.from(sides, ([side, callers]) => [side, callers.figures()]));
   },
 };
 

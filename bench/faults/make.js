@@ -1,9 +1,12 @@
 'use strict';
 
-// Makes a manager of each side with the same credential from the same source.
+// Makes a manager of each side with the same credential from the same source. As the program of a
+// worker it makes one of each, which wait for their first token when the worker is terminated.
 
 const fs = require('node:fs');
+const { isMainThread, workerData } = require('node:worker_threads');
 const { makeOurs, makePlain } = require('../sides.js');
+const { WORKER_CLIENT_ID } = require('./table.js');
 
 /**
  * @param {'ours' | 'plain'} side
@@ -14,21 +17,21 @@ const { makeOurs, makePlain } = require('../sides.js');
  */
 function make(side, url, { credential, clientId, secret, files, logger, ...settings }) {
   const { requestTimeoutMs, bufferSeconds } = settings;
-  const common = { clientId, logger, tokenExpiryBufferSeconds: bufferSeconds };
-  const file = files[side];
-  const read = () => fs.readFileSync(file, 'utf8');
-  const isString = credential === 'string';
+  const read = () => fs.readFileSync(files[side], 'utf8');
+  const clientSecret = credential === 'string' ? secret : read;
+  const common = { clientId, clientSecret, logger, tokenExpiryBufferSeconds: bufferSeconds };
   if (side === 'plain') {
-    const clientSecret = isString ? secret : read;
     // Node's own agent, as the class has it by default.
     const agent = undefined;
-    return makePlain(url, { ...common, clientSecret, agent, timeoutMs: requestTimeoutMs });
+    return makePlain(url, { ...common, agent, timeoutMs: requestTimeoutMs });
   }
-  const source =
-    credential === 'file'
-      ? { clientSecret: undefined, clientSecretFile: file }
-      : { clientSecret: isString ? secret : read };
-  return makeOurs(url, { ...common, ...source, requestTimeoutMs });
+  const file = { clientSecret: undefined, clientSecretFile: files[side] };
+  return makeOurs(url, { ...common, ...(credential === 'file' && file), requestTimeoutMs });
+}
+
+if (!isMainThread) {
+  const settings = { ...workerData, clientId: WORKER_CLIENT_ID };
+  for (const [side, url] of Object.entries(workerData.urls)) make(side, url, settings).getToken();
 }
 
 module.exports = { make };

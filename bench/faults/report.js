@@ -1,13 +1,11 @@
 'use strict';
 
-// Describes the results of the table: as lines for a terminal, and as the document that is kept.
+// Describes the results of the table in Markdown, and adds them up.
 
 const { LIFE_SECONDS, BUFFER_SECONDS, REQUEST_TIMEOUT_MS } = require('./table.js');
 const { SIDES, SITUATIONS } = require('./run.js');
 
 const TITLES = { held: 'token held', none: 'no token' };
-/** A shorter time is shown as "at once". */
-const AT_ONCE_MS = 50;
 /** The figures of all rows together. */
 const TOTALS = {
   calls: 'calls',
@@ -32,19 +30,18 @@ clocks are set ahead to let a token reach its age.
 | expired | tokens handed out after they expired, and later than 1 s after a clock jumped |
 | late | the same within that second, which the contract allows |
 | a code | why callers without a token failed; \`ERR_KEYCLOAK_\` is left out |
-| back | from the end of the fault to the first token |
-| req | requests at the endpoint, until both sides were back |
+| req | requests at the endpoint, until both sides had a new token |
 
 When the wall clock jumps ahead, ours and the plain class trust it, because a jump cannot be told
 from a suspend: the token counts as expired, and callers wait for the next one.`;
 
 const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
-const failed = ({ failures }) => sum(Object.values(failures));
-const seconds = (ms) => `${(ms / 1000).toFixed(1)} s`;
 const mayRenew = (row, situation) => row.mayRenew?.includes(situation) ?? false;
 
-/** The results of one side, worst first; `mark` highlights violations. */
-function words(row, situation, figures, mark = (text) => text) {
+const bold = (text) => `**${text}**`;
+
+/** The results of one side, worst first, with violations in bold. */
+function words(row, situation, figures) {
   if (figures === undefined) return '–';
   const { calls, hung, expired, late, shown, waited, failures, how, exitMs } = figures;
   const lost = mayRenew(row, situation) ? 0 : figures.lost;
@@ -54,114 +51,67 @@ function words(row, situation, figures, mark = (text) => text) {
   const fails = situation === 'none' && codes.length > 0;
   const isServed = lost + hung + expired + codes.length === 0 && !row.exits;
   const parts = [
-    how !== 'code 0' && mark(`ended with ${how}`),
-    row.exits && `ended in ${seconds(exitMs)}`,
+    how !== 'code 0' && bold(`ended with ${how}`),
+    row.exits && `ended in ${(exitMs / 1000).toFixed(1)} s`,
     isServed && (waited > 0 ? `served, ${waited} waited` : 'served'),
-    lost > 0 && mark(`${lost} of ${calls} lost`),
-    hung > 0 && mark(`${hung} hung`),
-    expired > 0 && mark(`${expired} expired`),
+    lost > 0 && bold(`${lost} of ${calls} lost`),
+    hung > 0 && bold(`${hung} hung`),
+    expired > 0 && bold(`${expired} expired`),
     late > 0 && `${late} late`,
     fails && codes.join(', '),
-    shown.length > 0 && mark(`secret in ${shown.join(', ')}`),
-    fails && back(figures),
-    row.isHeavy && `${figures.memoryMib} MiB`,
+    shown.length > 0 && bold(`secret in ${shown.join(', ')}`),
     `${figures.requests} req`,
   ];
   return parts.filter(Boolean).join(' · ');
 }
 
-function back({ isRenewed, backMs }) {
-  if (!isRenewed) return 'not back';
-  return backMs < AT_ONCE_MS ? 'back at once' : `back in ${seconds(backMs)}`;
-}
-
-/** The results of each fault in each situation. */
-const cellsOf = (table) =>
-  table.flatMap(({ row, result }) =>
-    Object.entries(result).map(([situation, sides]) => ({ row, situation, sides })),
-  );
-
 /** The sums of one side over all rows, by the keys of `TOTALS`. */
 function totals(table, side) {
-  const total = (figure) =>
-    sum(
-      cellsOf(table).map(({ row, situation, sides }) => {
-        if (figure === 'lost' && mayRenew(row, situation)) return 0;
-        const value = sides[side][figure];
-        return Array.isArray(value) ? value.length : value;
-      }),
-    );
+  const cells = table.flatMap(({ row, result }) =>
+    Object.entries(result).map(([situation, sides]) => {
+      const { shown, lost, ...figures } = sides[side];
+      return { ...figures, shown: shown.length, lost: mayRenew(row, situation) ? 0 : lost };
+    }),
+  );
+  const total = (figure) => sum(cells.map((figures) => figures[figure]));
   return Object.fromEntries(Object.keys(TOTALS).map((figure) => [figure, total(figure)]));
 }
 
-/** The table as lines for a terminal. */
-function lines(table) {
-  return cellsOf(table).flatMap(({ row, situation, sides }) => [
-    `${row.name}, ${TITLES[situation]}`,
-    ...SIDES.map((side) => `  ${side.padEnd(6)} ${words(row, situation, sides[side])}`),
-  ]);
+const markdownTable = (titles, rows) =>
+  [titles, titles.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+
+/** The table of the faults. */
+function faultsTable(table) {
+  const columns = SITUATIONS.flatMap((situation) => SIDES.map((side) => [situation, side]));
+  return markdownTable(
+    ['fault', ...columns.map(([situation, side]) => `${TITLES[situation]}: ${side}`)],
+    table.map(({ row, result }) => [
+      row.detail ? `${row.name}: ${row.detail}` : row.name,
+      ...columns.map(([situation, side]) => words(row, situation, result[situation]?.[side])),
+    ]),
+  );
 }
-
-/** A Markdown table; columns after the first `texts` hold numbers. */
-function markdownTable(titles, rows, texts = titles.length) {
-  const rule = titles.map((_, column) => (column < texts ? '---' : '---:'));
-  return [titles, rule, ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
-}
-
-const COUNTS = ['calls', 'served', 'waited', 'lost', 'hung', 'expired', 'late', 'requests'];
-
-/** All figures of a side, by the title of their column. */
-const figuresOf = (figures) => ({
-  ...Object.fromEntries(COUNTS.map((key) => [key, figures[key]])),
-  failed: failed(figures),
-  'back, ms': figures.backMs === undefined ? '–' : Math.round(figures.backMs),
-  'peak, MiB': figures.memoryMib,
-});
 
 /** The document. `about` says when and where it was measured. */
 function markdown(table, about) {
-  const columns = SITUATIONS.flatMap((situation) => SIDES.map((side) => ({ situation, side })));
-  const bold = (text) => `**${text}**`;
-  const faults = markdownTable(
-    ['fault', ...columns.map(({ situation, side }) => `${TITLES[situation]}: ${side}`)],
-    table.map(({ row, result }) => [
-      row.detail ? `${row.name}: ${row.detail}` : row.name,
-      ...columns.map(({ situation, side }) =>
-        words(row, situation, result[situation]?.[side], bold),
-      ),
-    ]),
-  );
   const [ours, plain] = SIDES.map((side) => totals(table, side));
   const together = markdownTable(
     ['all rows together', 'ours', 'plain'],
     Object.entries(TOTALS).map(([key, title]) => [title, ours[key], plain[key]]),
-    1,
   );
-  const all = cellsOf(table).flatMap(({ row, situation, sides }) =>
-    SIDES.map((side) => ({ fault: row.name, token: situation, side, ...figuresOf(sides[side]) })),
-  );
-  const figures = markdownTable(Object.keys(all[0]), all.map(Object.values), 3);
   return `# What faults do to callers
 
-Ours beside the class that it replaces. \`npm run bench -- faults\` writes this file, and \`npm test\`
-checks that ours keeps its contract.
+Ours beside the class that it replaces. \`npm run bench\` writes this file, and \`npm test\` checks
+that ours keeps its contract.
 
 ${about}
 
-${faults}
+${faultsTable(table)}
 
 ${INTRODUCTION}
 
 ${together}
-
-<details><summary>All figures</summary>
-
-${figures}
-
-Both sides share a process and its peak of memory, except in the flood and at the exit.
-
-</details>
 `;
 }
 
-module.exports = { TOTALS, lines, markdown, totals };
+module.exports = { TOTALS, faultsTable, markdown, totals };

@@ -9,7 +9,6 @@ const os = require('node:os');
 const path = require('node:path');
 const { setTimeout: delay } = require('node:timers/promises');
 const { startFakeTokenEndpoint } = require('../../lib/testing');
-const { startDistantEndpoint } = require('./endpoint.js');
 const { RemoteProcess } = require('../remote.js');
 const { buildShim, shimmed } = require('./shim.js');
 const { BUFFER_SECONDS, LIFE_SECONDS, REQUEST_TIMEOUT_MS, STALE_AGE_MS } = require('./table.js');
@@ -28,7 +27,7 @@ const CELL_LIMIT_MS = 60_000;
 
 /**
  * Starts all rows. Returns for the name of each row a promise of its figures, by situation and
- * side.
+ * side. A heavy row runs after the others, because its endpoint would delay theirs.
  *
  * @param {typeof import('./table.js').rows} rows
  */
@@ -45,19 +44,32 @@ function startTable(rows) {
   };
   const run = (row, situation, sides) =>
     enqueue(() => runCell(row, situation, sides, { folder, shim }));
-  const results = new Map(rows.map((row) => [row.name, runRow(row, run)]));
-  const all = Promise.allSettled(results.values());
-  const done = all.then(() => fs.rmSync(folder, { recursive: true, force: true }));
+  const results = new Map();
+  const start = (row, before) =>
+    results.set(
+      row.name,
+      before.then(() => runRow(row, run)),
+    );
+  for (const row of rows.filter(({ isHeavy }) => !isHeavy)) start(row, Promise.resolve());
+  const light = Promise.allSettled(results.values());
+  for (const row of rows.filter(({ isHeavy }) => isHeavy)) start(row, light);
+  const done = Promise.allSettled(results.values()).then(() =>
+    fs.rmSync(folder, { recursive: true, force: true }),
+  );
   return { results, done };
 }
 
 async function runRow(row, run) {
   const groups = row.isHeavy || row.exits ? SIDES.map((side) => [side]) : [SIDES];
-  const situations = (row.situations ?? SITUATIONS).map(async (situation) => {
-    const figures = await Promise.all(groups.map((sides) => run(row, situation, sides)));
-    return [situation, Object.assign({}, ...figures)];
+  const result = {};
+  const runs = (row.situations ?? SITUATIONS).flatMap((situation) => {
+    result[situation] = {};
+    return groups.map((sides) =>
+      run(row, situation, sides).then((figures) => Object.assign(result[situation], figures)),
+    );
   });
-  return Object.fromEntries(await Promise.all(situations));
+  await Promise.all(runs);
+  return result;
 }
 
 async function runCell(row, situation, sides, { folder, shim }) {
@@ -68,18 +80,27 @@ async function runCell(row, situation, sides, { folder, shim }) {
   for (const side of sides) fs.writeFileSync(files[side], secret);
 
   const expiresIn = row.expiresIn ?? LIFE_SECONDS;
-  const start = row.isHeavy ? startDistantEndpoint : startFakeTokenEndpoint;
-  const started = sides.map(() => start({ clients: { [CLIENT_ID]: secret }, expiresIn }));
-  const endpoints = Object.fromEntries(
-    (await Promise.all(started)).map((endpoint, index) => [sides[index], endpoint]),
-  );
+  const endpoints = {};
+  for (const side of sides) {
+    const clients = { [CLIENT_ID]: secret };
+    endpoints[side] = await startFakeTokenEndpoint({ clients, expiresIn });
+  }
   const program = path.join(__dirname, 'child.js');
   const client = new RemoteProcess(program, {
     env: shimmed(shim, file('orders')),
     openFiles: row.openFiles,
     limitMs: CELL_LIMIT_MS,
   });
-  const cell = { situation, endpoints, client, clientId: CLIENT_ID, secret, newSecret, files };
+  const cell = {
+    situation,
+    endpoints,
+    client,
+    clientId: CLIENT_ID,
+    canary,
+    secret,
+    newSecret,
+    files,
+  };
   try {
     const { host, credential = 'string', bufferSeconds = BUFFER_SECONDS, abortAfterMs } = row;
     const url = ({ tokenEndpoint }) =>
@@ -109,7 +130,7 @@ async function meet(row, cell) {
   const sides = Object.keys(endpoints);
   if (situation === 'held' || row.isWarm) await client.ask('prepare');
   if (situation === 'none') await client.ask('forget');
-  const before = await requestCounts(endpoints);
+  const before = requestCounts(endpoints);
   const arrived = (count = 1) =>
     Promise.all(sides.map((side) => endpoints[side].waitForRequests(before[side] + count)));
 
@@ -121,38 +142,25 @@ async function meet(row, cell) {
   if (!row.exits) {
     await under;
     await row.end?.(cell);
-    await client.ask('end');
     await client.ask('recovered', RECOVERY_LIMITS_MS);
   }
-  const { sides: figures, memoryMib } = await client.ask('finish', { atOnce: row.exits === true });
+  const figures = await client.ask('finish', { atOnce: row.exits === true });
   const finished = performance.now();
   const { how, output } = await client.ended();
   const exitMs = performance.now() - finished;
-  const after = await requestCounts(endpoints);
-  return Object.fromEntries(
-    sides.map((side) => [
-      side,
-      {
-        ...figures[side],
-        shown: [...figures[side].shown, ...(isShownIn(output, cell) ? ['output'] : [])],
-        requests: after[side] - before[side],
-        memoryMib,
-        exitMs,
-        how,
-      },
-    ]),
-  );
+  const after = requestCounts(endpoints);
+  for (const side of sides) {
+    const requests = after[side] - before[side];
+    Object.assign(figures[side], { requests, exitMs, how });
+    if (output.includes(cell.canary)) figures[side].shown.push('output');
+  }
+  return figures;
 }
 
-async function requestCounts(endpoints) {
-  const counts = Object.entries(endpoints).map(async ([side, endpoint]) => {
-    return [side, (await endpoint.countRequests?.()) ?? endpoint.requestCount];
-  });
-  return Object.fromEntries(await Promise.all(counts));
+function requestCounts(endpoints) {
+  const entries = Object.entries(endpoints);
+  return Object.fromEntries(entries.map(([side, { requestCount }]) => [side, requestCount]));
 }
-
-const isShownIn = (output, { secret, newSecret }) =>
-  [secret, newSecret].some((text) => output.includes(text));
 
 /** The violations of our contract by a side, as sentences. */
 function brokenPromises(row, situation, figures) {

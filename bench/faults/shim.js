@@ -7,12 +7,9 @@ const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 
-const NS_PER_MS = 1e6;
-const ORDERS = ['wallMs', 'monotonicMs', 'boottimeMs', 'names'];
-const BYTES_PER_ORDER = 8;
 /** The time limit for writing an order, on a busy machine. */
 const TOLERANCE_MS = 1_000;
-const NAMES = { work: 0, fail: 1, hang: 2 };
+const NAMES = { work: 0n, fail: 1n, hang: 2n };
 
 /** Compiles the shim into a folder with the linker of Rust; returns its file. */
 function buildShim(folder) {
@@ -28,28 +25,23 @@ function buildShim(folder) {
 
 /** Creates `ordersFile`, and returns the environment of a process that follows it. */
 function shimmed(shim, ordersFile) {
-  fs.writeFileSync(ordersFile, Buffer.alloc(ORDERS.length * BYTES_PER_ORDER));
+  fs.writeFileSync(ordersFile, new BigInt64Array(4));
   return { LD_PRELOAD: shim, FAULT_SHIM_FILE: ordersFile };
 }
 
 /** The orders of this process. */
 class Orders {
+  wallMs = 0;
+  monotonicMs = 0;
+  #boottimeMs = 0;
+  #names = NAMES.work;
   #file = fs.openSync(process.env.FAULT_SHIM_FILE, 'r+');
-  #values = { wallMs: 0, monotonicMs: 0, boottimeMs: 0, names: NAMES.work };
-
-  get wallMs() {
-    return this.#values.wallMs;
-  }
-
-  get monotonicMs() {
-    return this.#values.monotonicMs;
-  }
 
   /** Moves the clocks. */
   add({ wallMs = 0, monotonicMs = 0, boottimeMs = 0 }) {
-    this.#values.wallMs += wallMs;
-    this.#values.monotonicMs += monotonicMs;
-    this.#values.boottimeMs += boottimeMs;
+    this.wallMs += wallMs;
+    this.monotonicMs += monotonicMs;
+    this.#boottimeMs += boottimeMs;
     const [wall, monotonic] = [Date.now(), performance.now()];
     this.#write();
     const isOff = (moved, meant) => Math.abs(moved - meant) > TOLERANCE_MS;
@@ -60,17 +52,14 @@ class Orders {
 
   /** Makes look-ups `work`, `fail` or `hang`. */
   letNames(state) {
-    this.#values.names = NAMES[state];
+    this.#names = NAMES[state];
     this.#write();
   }
 
   #write() {
-    const bytes = Buffer.alloc(ORDERS.length * BYTES_PER_ORDER);
-    ORDERS.forEach((order, index) => {
-      const value = this.#values[order] * (order === 'names' ? 1 : NS_PER_MS);
-      bytes.writeBigInt64LE(BigInt(Math.round(value)), index * BYTES_PER_ORDER);
-    });
-    fs.writeSync(this.#file, bytes, 0, bytes.length, 0);
+    const ns = [this.wallMs, this.monotonicMs, this.#boottimeMs].map((ms) => BigInt(ms) * 1000000n);
+    const orders = BigInt64Array.of(...ns, this.#names);
+    fs.writeSync(this.#file, orders, 0, orders.byteLength, 0);
   }
 }
 

@@ -31,13 +31,10 @@ const OAUTH = ['ERR_KEYCLOAK_OAUTH'];
 const each = (cell, act) => Promise.all(Object.entries(cell.endpoints).map(act));
 const setAnswer = (cell, answer) => each(cell, ([, endpoint]) => endpoint.setAnswer(answer));
 
+const restore = (cell) => each(cell, ([, endpoint]) => endpoint.restore());
+
 /** A fault in the answers of the endpoint, until it is restored. */
-function answering(make) {
-  return {
-    begin: (cell) => setAnswer(cell, typeof make === 'function' ? make(cell) : make),
-    end: (cell) => each(cell, ([, endpoint]) => endpoint.restore()),
-  };
-}
+const answering = (answer) => ({ begin: (cell) => setAnswer(cell, answer), end: restore });
 
 /** A page of a gateway that shows the request. */
 const gatewayPage = ({ secret }) => ({
@@ -113,99 +110,65 @@ const withNames = (state) => ({
  * - `credential`, `host`, `openFiles`, `abortAfterMs`: for the process that meets the fault
  * - `mayRenew`: the situations in which, by contract, a token counts as expired that the server
  *   still accepts, because of the wall clock
- * - `isHeavy`: whether each side needs its own processes, and the report includes their memory
+ * - `isHeavy`: whether each side needs its own process
  * - `exits`: whether the process ends during the flight
  */
+const row = (name, detail, none, ...members) => Object.assign({ name, detail, none }, ...members);
+const PAST_DEADLINE = { lastsMs: PAST_DEADLINE_MS };
+
 const rows = [
-  { name: 'slow answer', detail: '400 ms', none: SERVED, ...answering({ delayMs: SLOW_MS }) },
-  {
-    name: 'dripping answer',
-    detail: 'a byte every 50 ms',
-    none: TIMEOUT,
-    lastsMs: PAST_DEADLINE_MS,
+  row('slow answer', '400 ms', SERVED, answering({ delayMs: SLOW_MS })),
+  row('dripping answer', 'a byte every 50 ms', TIMEOUT, {
+    ...PAST_DEADLINE,
     ...answering({ fault: 'drip', dripMs: 50 }),
-  },
-  {
-    name: 'flood',
-    detail: 'a body of 400 MB',
-    none: PROTOCOL,
-    isHeavy: true,
-    ...answering({ fault: 'flood' }),
-  },
-  { name: 'redirect', detail: '307', none: PROTOCOL, ...answering({ fault: 'redirect' }) },
-  { name: 'torn 200', detail: 'half a body', none: NETWORK, ...answering({ fault: 'truncate' }) },
-  { name: 'HTML 502', detail: 'the page shows the form', none: HTTP, ...answering(gatewayPage) },
-  {
-    name: 'connection refused',
-    none: NETWORK,
+  }),
+  row('flood', 'a body of 400 MB', PROTOCOL, { isHeavy: true, ...answering({ fault: 'flood' }) }),
+  row('redirect', '307', PROTOCOL, answering({ fault: 'redirect' })),
+  row('torn 200', 'half a body', NETWORK, answering({ fault: 'truncate' })),
+  row('HTML 502', 'the page shows the form', HTTP, {
+    begin: (cell) => setAnswer(cell, gatewayPage(cell)),
+    end: restore,
+  }),
+  row('connection refused', '', NETWORK, {
     begin: (cell) => each(cell, ([, endpoint]) => endpoint.goOffline()),
     end: (cell) => each(cell, ([, endpoint]) => endpoint.goOnline()),
-  },
-  { name: 'connection reset', none: NETWORK, ...answering({ fault: 'reset' }) },
-  {
-    name: 'dead kept connection',
-    detail: 'acknowledges, never answers',
-    none: TIMEOUT,
+  }),
+  row('connection reset', '', NETWORK, answering({ fault: 'reset' })),
+  row('dead kept connection', 'acknowledges, never answers', TIMEOUT, {
     // Young enough for its connection to be kept.
     expiresIn: 20,
     bufferSeconds: 10,
     ageMs: 12_000,
     isWarm: true,
     begin: deafenOldConnections,
-    end: (cell) => each(cell, ([, endpoint]) => endpoint.restore()),
-  },
-  {
-    name: 'silent server',
-    detail: 'accepts, never answers',
-    none: TIMEOUT,
-    lastsMs: PAST_DEADLINE_MS,
+    end: restore,
+  }),
+  row('silent server', 'accepts, never answers', TIMEOUT, {
+    ...PAST_DEADLINE,
     ...answering({ fault: 'hang' }),
-  },
-  {
-    name: 'wrong secret',
-    none: OAUTH,
+  }),
+  row('wrong secret', '', OAUTH, {
     begin: (cell) =>
       each(cell, ([, endpoint]) => endpoint.setSecret(cell.clientId, cell.newSecret)),
-    end: (cell) => each(cell, ([, endpoint]) => endpoint.restore()),
-  },
-  {
-    name: 'rotated secret in a file',
-    detail: 'replaced at the first refusal',
-    none: SERVED,
-    credential: 'file',
-    begin: rotateSecret,
-  },
-  {
-    name: 'rotated secret of a function',
-    detail: 'replaced at the first refusal',
-    none: SERVED,
-    credential: 'function',
-    begin: rotateSecret,
-  },
-  {
-    name: 'wall clock 2 h ahead',
-    detail: 'all at once',
-    none: SERVED,
+    end: restore,
+  }),
+  ...['file', 'function'].map((credential) =>
+    row(`rotated secret of a ${credential}`, 'replaced at the first refusal', SERVED, {
+      credential,
+      begin: rotateSecret,
+    }),
+  ),
+  row('wall clock 2 h ahead', 'all at once', SERVED, jumping({ wallMs: 2 * HOUR_MS }), {
     mayRenew: ['held', 'none'],
-    ...jumping({ wallMs: 2 * HOUR_MS }),
-  },
-  {
-    name: 'wall clock 2 h back',
-    detail: 'then the token runs out',
-    none: SERVED,
+  }),
+  row('wall clock 2 h back', 'then the token runs out', SERVED, {
     ...jumping({ wallMs: -2 * HOUR_MS }, (LIFE_SECONDS + 1) * 1000),
-  },
-  {
-    name: 'suspended for 2 h',
-    detail: 'monotonic clock stands',
-    none: SERVED,
+  }),
+  row('suspended for 2 h', 'monotonic clock stands', SERVED, {
     mayRenew: ['none'],
     ...jumping({ wallMs: 2 * HOUR_MS, boottimeMs: 2 * HOUR_MS, truthMs: 2 * HOUR_MS }),
-  },
-  {
-    name: 'blocked event loop',
-    detail: '4 s, past the end of the token',
-    none: SERVED,
+  }),
+  row('blocked event loop', '4 s, past the end of the token', SERVED, {
     ages: false,
     begin: (cell) => setAnswer(cell, { delayMs: SLOW_MS }),
     async during({ client, arrived, situation }) {
@@ -213,10 +176,8 @@ const rows = [
       const passedMs = situation === 'held' ? [STALE_AGE_MS, 60_000] : [0, 0];
       await client.ask('block', { seconds: BLOCKED_SECONDS, passedMs });
     },
-  },
-  {
-    name: 'worker killed in a flight',
-    none: SERVED,
+  }),
+  row('worker killed in a flight', '', SERVED, {
     begin: (cell) =>
       setAnswer(cell, ({ clientId }) =>
         clientId === WORKER_CLIENT_ID ? { fault: 'hang' } : { delayMs: SLOW_MS },
@@ -227,31 +188,21 @@ const rows = [
       await arrived(2);
       await client.ask('killWorker');
     },
-  },
-  {
-    name: 'process exit in a flight',
-    none: SERVED,
+  }),
+  row('process exit in a flight', '', SERVED, {
     exits: true,
     begin: (cell) => setAnswer(cell, { fault: 'hang' }),
     during: ({ arrived }) => arrived(),
-  },
-  {
-    name: 'callers who leave',
-    detail: 'half of them, after 50 ms, server silent',
-    none: ['AbortError', ...TIMEOUT],
+  }),
+  row('callers who leave', 'half of them, after 50 ms, server silent', ['AbortError', ...TIMEOUT], {
     abortAfterMs: ABORT_AFTER_MS,
-    lastsMs: PAST_DEADLINE_MS,
+    ...PAST_DEADLINE,
     ...answering({ fault: 'hang' }),
-  },
-  { name: 'no file descriptor left', none: NETWORK, isWarm: true, ...withoutFiles },
-  {
-    name: 'no file descriptor at the start',
-    none: NETWORK,
-    ...withoutFiles,
-    situations: ['none'],
-  },
-  { name: 'name not found', none: NETWORK, ...withNames('fail') },
-  { name: 'hanging look-up', detail: '6 s', none: TIMEOUT, lastsMs: 6_000, ...withNames('hang') },
+  }),
+  row('no file descriptor left', '', NETWORK, withoutFiles, { isWarm: true }),
+  row('no file descriptor at the start', '', NETWORK, withoutFiles, { situations: ['none'] }),
+  row('name not found', '', NETWORK, withNames('fail')),
+  row('hanging look-up', '6 s', TIMEOUT, withNames('hang'), { lastsMs: 6_000 }),
 ];
 
 module.exports = {

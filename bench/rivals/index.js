@@ -43,14 +43,10 @@ async function findRivals(binary) {
   };
 }
 
-/** The rivals on the recommended Node, or on this one if that Node is not available. */
+/** The rivals on the recommended Node. */
 async function rivalsOnTheirNode() {
-  const missing = [];
-  const binary = await nodeBinary(RECOMMENDED_NODE).catch(({ message }) => {
-    missing.push(`This Node was used, because Node ${RECOMMENDED_NODE} is missing: ${message}`);
-  });
-  const { names, notes } = await findRivals(binary);
-  return { binary, names, notes: [...missing, ...notes] };
+  const binary = await nodeBinary(RECOMMENDED_NODE);
+  return { binary, ...(await findRivals(binary)) };
 }
 
 module.exports = { findRivals, installRivals, rivalsOnTheirNode };

@@ -7,32 +7,19 @@
 
 const { clientId, clientSecret } = require('../credentials.js');
 
+/** How long before its end a token is replaced. */
 const MARGIN_SECONDS = 60;
-const [MAJOR, MINOR] = process.versions.node.split('.').map(Number);
-
-/** The package, or its older version if this Node is older than the newest version requires. */
-function newestThatRuns(packageName, older, [major, minor]) {
-  return MAJOR > major || (MAJOR === major && MINOR >= minor) ? packageName : older;
-}
-
-const googlePackage = newestThatRuns('google-auth-library', 'google-auth-library-10', [22, 0]);
-const undiciPackage = newestThatRuns('undici', 'undici-7', [22, 19]);
 
 /** The cache that users write around a library without one: the token, and one request. */
 class TokenCache {
   #acquire;
-  #marginSeconds;
   #token;
   #freshUntil = 0;
   #pending;
 
-  /**
-   * @param {() => Promise<{ access_token: string, expires_in: number }>} acquire
-   * @param {number} [marginSeconds] how long before its end a token is replaced
-   */
-  constructor(acquire, marginSeconds = MARGIN_SECONDS) {
+  /** @param {() => Promise<{ access_token: string, expires_in: number }>} acquire */
+  constructor(acquire) {
     this.#acquire = acquire;
-    this.#marginSeconds = marginSeconds;
   }
 
   async getToken() {
@@ -51,22 +38,14 @@ class TokenCache {
   async #refresh() {
     const answer = await this.#acquire();
     this.#token = answer.access_token;
-    this.#freshUntil = Date.now() + (answer.expires_in - this.#marginSeconds) * 1000;
+    this.#freshUntil = Date.now() + (answer.expires_in - MARGIN_SECONDS) * 1000;
     return this.#token;
   }
 }
 
-const form = () =>
-  new URLSearchParams({
-    grant_type: 'client_credentials',
-    client_id: clientId,
-    client_secret: clientSecret,
-  });
-
-/** By the name in the results. */
+/** By the name of the package. */
 const rivals = {
   'openid-client': {
-    packageName: 'openid-client',
     async load() {
       const client = await import('openid-client');
       return (tokenEndpoint) => {
@@ -84,7 +63,6 @@ const rivals = {
   },
 
   'simple-oauth2': {
-    packageName: 'simple-oauth2',
     note:
       'simple-oauth2 copies its HTTP options for every request, even an agent, so it opens a ' +
       'connection for each token.',
@@ -103,7 +81,6 @@ const rivals = {
   },
 
   '@badgateway/oauth2-client': {
-    packageName: '@badgateway/oauth2-client',
     async load() {
       const { OAuth2Client, OAuth2Fetch } = await import('@badgateway/oauth2-client');
       return (tokenEndpoint) => {
@@ -124,12 +101,11 @@ const rivals = {
   },
 
   'google-auth-library': {
-    packageName: googlePackage,
     note:
       'google-auth-library has no client-credentials grant; its OAuth2Client sends a refresh ' +
       'token to the same endpoint, which is the same exchange.',
     async load() {
-      const { OAuth2Client } = require(googlePackage);
+      const { OAuth2Client } = require('google-auth-library');
       return (oauth2TokenUrl) => {
         const endpoints = { oauth2TokenUrl };
         const client = new OAuth2Client({ clientId, clientSecret, endpoints });
@@ -141,7 +117,6 @@ const rivals = {
   },
 
   '@azure/msal-node': {
-    packageName: '@azure/msal-node',
     note: '@azure/msal-node gets the endpoint from metadata, because it is not an Azure endpoint.',
     async load() {
       const { ConfidentialClientApplication } = require('@azure/msal-node');
@@ -178,31 +153,19 @@ const rivals = {
     },
   },
 
-  'undici fetch': {
-    packageName: undiciPackage,
+  undici: {
     async load() {
-      const { Agent, fetch } = require(undiciPackage);
-      return (tokenEndpoint) => {
-        const dispatcher = new Agent();
-        return new TokenCache(async () => {
-          const options = { method: 'POST', body: form(), dispatcher };
-          const response = await fetch(tokenEndpoint, options);
-          if (!response.ok) throw new Error(`status ${response.status}`);
-          return response.json();
-        });
-      };
-    },
-  },
-
-  'undici request': {
-    packageName: undiciPackage,
-    async load() {
-      const { Agent, request } = require(undiciPackage);
+      const { Agent, request } = require('undici');
       const headers = { 'content-type': 'application/x-www-form-urlencoded' };
       return (tokenEndpoint) => {
         const dispatcher = new Agent();
         return new TokenCache(async () => {
-          const options = { method: 'POST', headers, body: form().toString(), dispatcher };
+          const form = new URLSearchParams({
+            grant_type: 'client_credentials',
+            client_id: clientId,
+            client_secret: clientSecret,
+          });
+          const options = { method: 'POST', headers, body: form.toString(), dispatcher };
           const { statusCode, body } = await request(tokenEndpoint, options);
           if (statusCode !== 200) throw new Error(`status ${statusCode}`);
           return body.json();
@@ -212,4 +175,4 @@ const rivals = {
   },
 };
 
-module.exports = { TokenCache, rivals };
+module.exports = { rivals };

@@ -13,7 +13,6 @@ const { rivalsOnTheirNode } = require('../rivals/index.js');
 const OWN = ['ours', 'plain', 'raw'];
 const EARLY = { warmUp: 3, blocks: 1, count: 20 };
 const LATE = { warmUp: 1000, count: 30 };
-const ANEW = { warmUp: 50, count: 20, isAnew: true };
 
 /** The bars of `wall` and `cpu` are relative to the plain class. */
 const KINDS = [
@@ -21,22 +20,13 @@ const KINDS = [
   { name: 'warm https', isSecure: true, wall: 1, cpu: 0.35 },
   { name: 'new https connection', isSecure: true, closeConnections: true, wall: 0.65, cpu: 0.1 },
 ];
-const ANEW_KINDS = [
-  { name: 'http', closeConnections: true },
-  { name: 'https', isSecure: true, closeConnections: true },
-];
-const FIGURES = {
-  wall: ['wall', 'ms'],
-  main: ['main-thread CPU', 'µs'],
-  all: ['CPU of all threads', 'µs'],
-};
 
-/** Rows of `[key of FIGURES, other side, bar]`; sides that are missing are left out. */
-function rowsOf(label, results, wanted) {
-  return wanted.flatMap(([key, ...side]) => {
-    const [figure, unit] = FIGURES[key];
-    return compareSides(`${label}, ${figure}`, unit, pick(results, key), [side]);
-  });
+/** Rows that compare time and CPU with the sides `[name, bar]`; missing sides are left out. */
+function rowsOf(label, results, { wall, main }) {
+  return [
+    ...compareSides(`${label}, wall`, 'ms', pick(results, 'wall'), wall),
+    ...compareSides(`${label}, main-thread CPU`, 'µs', pick(results, 'main'), main),
+  ];
 }
 
 async function run({ quick, tls }) {
@@ -44,12 +34,9 @@ async function run({ quick, tls }) {
   const blocks = quick ? 5 : 11;
   const { binary, names: rivals, notes } = await rivalsOnTheirNode();
   const acquire = (options) => runChild('acquire', options, { binary });
-  const withKind = ({ isSecure, closeConnections }, use) =>
-    withEndpoint({ closeConnections, tls: isSecure && tls }, use);
 
-  const runKind = (kind) =>
-    withKind(kind, async ({ url, counts }) => {
-      const { name, isSecure, closeConnections, wall, cpu } = kind;
+  const runKind = ({ name, isSecure, closeConnections, wall, cpu }) =>
+    withEndpoint({ closeConnections, tls: isSecure && tls }, async ({ url, counts }) => {
       // Rounds of fresh processes, one for each side.
       const early = await measureSides([...OWN, ...rivals], { rounds }, async (side) => {
         const results = await acquire({ url, names: [side], ...EARLY });
@@ -64,22 +51,14 @@ async function run({ quick, tls }) {
       const names = [...OWN, best].filter((side) => side !== undefined);
       const late = await acquire({ url, names, blocks, ...LATE });
       return [
-        ...rowsOf(`acquire, ${name}`, early, [
-          ['wall', best],
-          ['wall', 'raw'],
-          ['wall', 'plain', wall],
-          ['main', 'raw'],
-          ['main', 'plain', cpu],
-          ['main', best],
-          ['all', 'raw'],
-          ...rivals.filter((rival) => rival !== best).map((rival) => ['wall', rival]),
-        ]),
-        ...rowsOf(`after a thousand, ${name}`, late, [
-          ['wall', best],
-          ['wall', 'raw'],
-          ['main', best],
-          ['main', 'raw'],
-        ]),
+        ...rowsOf(`acquire, ${name}`, early, {
+          wall: [[best], ['raw'], ['plain', wall]],
+          main: [[best], ['raw'], ['plain', cpu]],
+        }),
+        ...rowsOf(`after a thousand, ${name}`, late, {
+          wall: [[best], ['raw']],
+          main: [[best], ['raw']],
+        }),
       ];
     });
 
@@ -92,30 +71,18 @@ async function run({ quick, tls }) {
       return absolute({ figure, ours, atMost: 2 });
     });
 
-  const runAnew = (kind) =>
-    withKind(kind, async ({ url }) => {
-      const results = await acquire({ url, names: [...OWN, ...rivals], blocks, ...ANEW });
-      return rowsOf(`new manager, new ${kind.name} connection`, results, [
-        ['wall', bestRival(rivals, pick(results, 'wall'))],
-        ['wall', 'raw'],
-        ['main', 'raw'],
-      ]);
-    });
-
   const rows = [];
   for (const kind of KINDS) rows.push(...(await runKind(kind)));
   rows.push(await countConnections());
-  for (const kind of ANEW_KINDS) rows.push(...(await runAnew(kind)));
   return {
     rows,
     notes: [
       `Early: acquisitions ${EARLY.warmUp + 1} to ${EARLY.warmUp + EARLY.count} of a process, ` +
         `${rounds} rounds of a process for each side.`,
-      `After a thousand: ${blocks} interleaved blocks of ${LATE.count} after ${LATE.warmUp} in a ` +
-        `row; a new manager: the same with ${ANEW.count} after ${ANEW.warmUp}.`,
+      `After a thousand: ${blocks} interleaved blocks of ${LATE.count} after ${LATE.warmUp} in a row.`,
       'Main-thread CPU is also the longest time for which an acquisition can block the event loop.',
       'raw is http(s).request with a keep-alive agent, and JSON.parse.',
-      'The first rival of each kind is the one that is nearest to ours.',
+      'The rival of each kind is the one that is nearest to ours.',
       'A new https connection resumes a TLS session if the client does so by default.',
       ...notes,
     ],

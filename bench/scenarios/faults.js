@@ -5,7 +5,7 @@
 
 const fs = require('node:fs');
 const path = require('node:path');
-const { TOTALS, lines, markdown, totals } = require('../faults/report.js');
+const { TOTALS, faultsTable, markdown, totals } = require('../faults/report.js');
 const { brokenPromises, startTable } = require('../faults/run.js');
 const { rows } = require('../faults/table.js');
 const { absolute } = require('../measure.js');
@@ -42,7 +42,10 @@ async function run({ isKept, date, machine }) {
       row(broken, brokenCells('ours'), brokenCells('plain'), 0),
       total('requests'),
     ],
-    notes: [`${rows.length} faults, ${ours.calls} calls on each side.`, ...lines(table)],
+    notes: [
+      `${rows.length} faults, ${ours.calls} calls on each side.`,
+      ...faultsTable(table).split('\n'),
+    ],
   };
 }
 

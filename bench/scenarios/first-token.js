@@ -4,7 +4,7 @@
 // that Node trusts, connect, request. The authority of the endpoint is in NODE_EXTRA_CA_CERTS, so
 // all sides trust the same certificates.
 
-const { bestRival, compareSides, measureSides, pick } = require('../measure.js');
+const { bestRival, compareSides, measureSides } = require('../measure.js');
 const { withEndpoint } = require('../endpoint.js');
 const { runChild } = require('../child.js');
 const { rivalsOnTheirNode } = require('../rivals/index.js');
@@ -12,27 +12,17 @@ const { rivalsOnTheirNode } = require('../rivals/index.js');
 async function run({ quick, tls }) {
   const rounds = quick ? 5 : 15;
   const { binary, names: rivals, notes } = await rivalsOnTheirNode();
-  const results = await withEndpoint({ tls }, ({ url }) =>
+  const ms = await withEndpoint({ tls }, ({ url }) =>
     // The first round brings the files into memory.
     measureSides(['ours', 'plain', 'raw', ...rivals], { rounds, warmUp: 1 }, (side) =>
       runChild('first-token', { side, url }, { binary }),
     ),
   );
-  const ms = pick(results, 'ms');
-  const rows = (figure, values, ...sides) => compareSides(figure, 'ms', values, sides);
-  const figure = 'first token, https, with require';
-  const best = bestRival(rivals, ms);
-  const others = rivals.filter((name) => name !== best).map((name) => [name]);
+  const sides = [['plain', 0.42], ['raw'], [bestRival(rivals, ms)]];
   return {
-    rows: [
-      ...rows(figure, ms, ['plain', 0.42], ['raw']),
-      ...rows(`${figure}, best rival`, ms, [best]),
-      ...rows(figure, ms, ...others),
-      ...rows('the same, from the start of the process', pick(results, 'sinceStartMs'), ['plain']),
-    ],
+    rows: compareSides('first token, https, with require', 'ms', ms, sides),
     notes: [
-      `${rounds} fresh processes for each side, in turns. The best rival is the one that is ` +
-        'nearest to ours.',
+      `${rounds} fresh processes for each side, in turns. The rival is the one nearest to ours.`,
       ...notes,
     ],
   };

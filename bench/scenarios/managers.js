@@ -12,13 +12,11 @@ const credentials = require('../credentials.js');
 const { withEndpoint } = require('../endpoint.js');
 const { runChild } = require('../child.js');
 
-const { absolute, absoluteMedian, compare, compareSides, measureSides, pick } = measure;
+const { absolute, absoluteMedian, compare, measureSides, pick } = measure;
 
 const SIDES = ['ours', 'plain'];
-const COUNTS = [1, 10, 100, 1000, 10_000];
-/** Up to this number of managers is so light that the processes run at the same time. */
-const FEW = 100;
 const MOST = 10_000;
+const FEW = 100;
 const KIB = 1024;
 
 /**
@@ -31,37 +29,27 @@ const REPLACED_AFTER_SECONDS = { ours: 5.4, plain: 10.9 };
 
 const named = (count) => count.toLocaleString('en');
 
-/** Runs that include the replacement of all tokens: for every number, the result of each side. */
-async function runStorms(counts) {
-  const runStorm = async (count) => {
-    // The two sides replace their tokens at different times, so they can run at the same time.
-    const results = SIDES.map((side) =>
-      withEndpoint({ expiresIn: LIFE_SECONDS }, ({ url }) => {
-        const replacedAfterSeconds = REPLACED_AFTER_SECONDS[side];
-        return runChild('managers', { side, url, count, replacedAfterSeconds });
-      }),
-    );
-    const [ours, plain] = await Promise.all(results);
-    return { count, ours, plain };
-  };
-  const storms = await Promise.all(counts.filter((count) => count <= FEW).map(runStorm));
-  for (const count of counts.filter((one) => one > FEW)) storms.push(await runStorm(count));
-  return storms;
+/** A run of each side that includes the replacement of all tokens. */
+function runStorm() {
+  // The two sides replace their tokens at different times, so they can run at the same time.
+  const results = SIDES.map((side) =>
+    withEndpoint({ expiresIn: LIFE_SECONDS }, ({ url }) => {
+      const replacedAfterSeconds = REPLACED_AFTER_SECONDS[side];
+      return runChild('managers', { side, url, count: MOST, replacedAfterSeconds });
+    }),
+  );
+  return Promise.all(results);
 }
 
-/** For every number, the figures of each side, round by round. */
-async function runIdle(rounds) {
-  const idle = [];
-  for (const count of COUNTS) {
-    const results = await measureSides(SIDES, { rounds }, (side) =>
-      withEndpoint({}, ({ url }) => runChild('managers', { side, url, count })),
-    );
-    // The bytes of one manager beyond its token, which every side has to keep.
-    const memory = pick(results, ({ heldBytes, tokenBytes }) => (heldBytes - tokenBytes) / KIB);
-    const ms = pick(results, ({ constructMs, tokensMs }) => constructMs + tokensMs);
-    idle.push({ count, results, memory, ms });
-  }
-  return idle;
+/** The figures of each side, round by round. */
+async function runIdle(count, rounds) {
+  const results = await measureSides(SIDES, { rounds }, (side) =>
+    withEndpoint({}, ({ url }) => runChild('managers', { side, url, count })),
+  );
+  // The bytes of one manager beyond its token, which every side has to keep.
+  const memory = pick(results, ({ heldBytes, tokenBytes }) => (heldBytes - tokenBytes) / KIB);
+  const us = ({ constructMs, tokensMs }) => ((constructMs + tokensMs) / count) * 1000;
+  return { memory, us: pick(results, us) };
 }
 
 /** The threads while names are looked up and a file is read, which have their own threads. */
@@ -80,67 +68,49 @@ async function countThreads() {
   }
 }
 
-function idleRows(idle) {
-  const find = (wanted) => idle.find(({ count }) => count === wanted);
-  const { results } = find(MOST);
-  const growth = (figure, unit, valuesOf) =>
-    [100, 1000].map((fewer) => {
-      const against = `at ${named(fewer)}`;
-      return compare({
-        figure: `${figure}, at ${named(MOST)} and ${against}`,
-        unit,
-        ours: valuesOf(find(MOST)),
-        other: valuesOf(find(fewer)),
-        against,
-        atMost: 1.2,
-      });
+function idleRows(most, few) {
+  const against = `at ${named(FEW)}`;
+  const growth = (figure, unit, key) =>
+    compare({
+      figure: `${figure}, at ${named(MOST)} and ${against}`,
+      unit,
+      ours: most[key].ours,
+      other: few[key].ours,
+      against,
+      atMost: 1.2,
     });
-  const perManagerUs = ({ count, ms }) => ms.ours.map((value) => (value / count) * 1000);
-  const ofMost = (figure, key) => compareSides(figure, 'ms', pick(results, key), [['plain']]);
+  const figure = `memory of an idle manager beyond its token, ${named(MOST)}`;
   return [
-    ...idle.map(({ count, memory }) => {
-      const figure = `memory of an idle manager beyond its token, ${named(count)}`;
-      return absoluteMedian(memory, {
-        figure,
-        unit: 'KiB',
-        atMost: count === MOST ? 8 : undefined,
-      });
-    }),
-    ...growth('memory of an idle manager', 'KiB', ({ memory }) => memory.ours),
-    ...growth('to make a manager and have its token', 'µs', perManagerUs),
-    ...idle.map(({ count, ms }) => {
-      const figure = `to make managers and have all their tokens, ${named(count)}`;
-      return absoluteMedian(ms, { figure, unit: 'ms' });
-    }),
-    ...ofMost(`to make ${named(MOST)} managers`, 'constructMs'),
-    ...ofMost(`to have tokens for all ${named(MOST)}`, 'tokensMs'),
-  ];
-}
-
-function stormRows({ count, ours, plain }) {
-  const row = (what, read, atMost) => {
-    const figure = `${named(count)} refreshes, ${what}`;
-    return absolute({ figure, unit: 'ms', ours: read(ours), other: read(plain), atMost });
-  };
-  const atMost = count === MOST ? 20 : undefined;
-  return [
-    row('event-loop delay, p99', ({ stormDelayMs }) => stormDelayMs.p99, atMost),
-    row('event-loop delay, worst', ({ stormDelayMs }) => stormDelayMs.worst),
-    row('until all are there', ({ stormMs }) => stormMs),
+    absoluteMedian(most.memory, { figure, unit: 'KiB', atMost: 8 }),
+    growth('memory of an idle manager', 'KiB', 'memory'),
+    growth('to make a manager and have its token', 'µs', 'us'),
   ];
 }
 
 async function run({ quick }) {
   const rounds = quick ? 1 : 5;
-  const storms = await runStorms(quick ? COUNTS.filter((count) => count !== 1000) : COUNTS);
-  const idle = await runIdle(rounds);
-  const figure = `threads under load, ${named(MOST)} managers`;
-  const threads = absolute({ figure, ours: await countThreads(), atLeast: 1, atMost: 19 });
+  const [ours, plain] = await runStorm();
+  const few = await runIdle(FEW, rounds);
+  const most = await runIdle(MOST, rounds);
   return {
-    rows: [...idleRows(idle), ...storms.flatMap(stormRows), threads],
+    rows: [
+      ...idleRows(most, few),
+      absolute({
+        figure: `${named(MOST)} refreshes, event-loop delay, p99`,
+        unit: 'ms',
+        ours: ours.stormDelayMs,
+        other: plain.stormDelayMs,
+        atMost: 20,
+      }),
+      absolute({
+        figure: `threads under load, ${named(MOST)} managers`,
+        ours: await countThreads(),
+        atMost: 19,
+      }),
+    ],
     notes: [
-      `${rounds} rounds; tokens of ${storms[0].ours.tokenBytes} bytes, http, one endpoint in its ` +
-        'own process.',
+      `${rounds} rounds; tokens of ${ours.tokenBytes} bytes, http, one endpoint in its own ` +
+        'process.',
       'Memory: resident, less the room that V8 reserves for new objects, after garbage ' +
         'collection, less one copy of the token; the growth since before the managers were made.',
       'Refreshes: each manager is called 5 times a second; ours spreads them randomly over half ' +

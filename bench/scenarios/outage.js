@@ -21,7 +21,7 @@ async function run({ quick }) {
   for (const { status, most, bar } of core.outages) {
     for (const against of ['plain', ...names.filter((name) => name !== RETRIES_ON_A_TIMER)]) {
       const settings = { calls: core.calls, everyMs: EVERY_MS, status };
-      const { requests: other } = await callOnSimulatedTime(against, settings);
+      const other = await callOnSimulatedTime(against, settings);
       const figure = `endpoint answers ${status} for 5 min, requests`;
       const atMost = against === 'plain' ? bar : undefined;
       rows.push(absolute({ figure, ours: most, other, against, atMost }));

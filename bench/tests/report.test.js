@@ -4,7 +4,7 @@
 
 const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');
-const { GLANCE, merged, ratioOf } = require('../results.js');
+const { GLANCE, ratioOf } = require('../results.js');
 const { compare } = require('../measure.js');
 const { formatTable, isMet } = require('../table.js');
 
@@ -16,8 +16,6 @@ describe('the report of the bench', () => {
       [{}, undefined],
       [{ bar: { of: 'ours', atMost: 1 } }, true],
       [{ bar: { of: 'ours', atMost: 0.9 } }, false],
-      [{ bar: { of: 'ours', atLeast: 1, atMost: 1 } }, true],
-      [{ bar: { of: 'ours', atLeast: 2, atMost: 3 } }, false],
       [{ ratio: 0.85, bar: { of: 'ratio', atMost: 0.85 } }, true],
       [{ ratio: 0.86, bar: { of: 'ratio', atMost: 0.85 } }, false],
     ]) {
@@ -40,20 +38,9 @@ describe('the report of the bench', () => {
       { title: 'One', rows: [row({ ratio: 0.25, bar: { of: 'ratio', atMost: 0.2 } })] },
       { title: 'Two', error: 'no endpoint' },
     ];
-    const table = formatTable(scenarios, { colour: false });
+    const table = formatTable(scenarios);
     assert.match(table, /^a call +1 ms +4 ms x +0\.25 × +≤ 0\.20 × +MISSED$/m);
     assert.match(table, /FAILED: no endpoint/);
-  });
-
-  it('puts a scenario in place of its last run and leaves the others', () => {
-    const kept = [
-      { name: 'a', date: 'old' },
-      { name: 'b', date: 'old' },
-    ];
-    assert.deepEqual(merged([{ name: 'b', date: 'new' }], ['b', 'a', 'c'], kept), [
-      { name: 'b', date: 'new' },
-      { name: 'a', date: 'old' },
-    ]);
   });
 
   it('shows the side that comes nearest, and never the floor', () => {

@@ -8,11 +8,10 @@ const { cp } = require('node:fs/promises');
 const path = require('node:path');
 
 const { makeWorkspace } = require('../../tools/backstage-workspace.js');
-const { startFakeTokenEndpoint } = require('../../lib/testing');
+const { clientSecret, startRealm } = require('../realm.js');
 const { startAgentsApi } = require('./agents-api.js');
 const { startBackend } = require('./backend-process.js');
 
-const CLIENT = { 'kagenti-api': 's3cr+t%/:x' };
 const USER = 'user:default/jane';
 
 /**
@@ -25,8 +24,7 @@ async function setStage({ embedded, realm, install, log }) {
     for (const part of parts.reverse().splice(0)) await part();
   };
   try {
-    const { tokenEndpoint, jwksUrl, stop } =
-      realm ?? (await (embedded ? startEmbedded() : startReal(log)));
+    const { tokenEndpoint, jwksUrl, stop } = realm ?? (await startRealm({ embedded, log }));
     if (stop) parts.push(stop);
     const api = await startAgentsApi(jwksUrl);
     parts.push(api.close);
@@ -40,7 +38,7 @@ async function setStage({ embedded, realm, install, log }) {
     const users = await signIn();
     const backend = await startBackend(workspace.folder, 'example-backend', {
       TOKEN_ENDPOINT: tokenEndpoint,
-      CLIENT_SECRET: CLIENT['kagenti-api'],
+      CLIENT_SECRET: clientSecret,
       EXPIRY_BUFFER_SECONDS: '20',
       AGENTS_API_URL: api.url,
       USER_KEY: JSON.stringify(users.key),
@@ -54,22 +52,6 @@ async function setStage({ embedded, realm, install, log }) {
     await end();
     throw error;
   }
-}
-
-async function startEmbedded() {
-  const roles = ['kagenti-operator'];
-  const endpoint = await startFakeTokenEndpoint({ realm: 'kagenti', clients: CLIENT, roles });
-  const { tokenEndpoint } = endpoint;
-  return { tokenEndpoint, jwksUrl: endpoint.jwksUri, stop: () => endpoint.close() };
-}
-
-async function startReal(log) {
-  // Loaded only here, because it needs Java.
-  const { startKeycloak } = require('../../tools/keycloak');
-  const keycloak = await startKeycloak({ log });
-  const { tokenEndpoint, realmUrl } = keycloak;
-  const jwksUrl = `${realmUrl}/protocol/openid-connect/certs`;
-  return { tokenEndpoint, jwksUrl, stop: () => keycloak.stop() };
 }
 
 /** The key that verifies the tokens of signed-in users, and a function that signs such tokens. */

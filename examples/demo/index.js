@@ -7,16 +7,16 @@
 const { parseArgs } = require('node:util');
 const { version } = require('../../package.json');
 const { runMain } = require('../../tools/run.js');
+const { startRealm } = require('../realm.js');
 const parts = require('./parts.js');
 const screen = require('./screen.js');
-const servers = require('./servers.js');
 
 async function main(args) {
   const { values } = parseArgs({ args, options: { keycloak: { type: 'boolean' } } });
   const start = performance.now();
   const name = screen.bold(`keycloak-token-manager ${version}`);
   console.log(`${name} on Node ${process.versions.node}`);
-  const server = await (values.keycloak ? servers.startReal() : servers.startEmbedded());
+  const server = await startRealm({ embedded: !values.keycloak, log: screen.say });
   screen.say(`token endpoint: ${server.tokenEndpoint}`);
   const chosen = values.keycloak ? [parts.firstToken, parts.wrongSecret] : Object.values(parts);
   const totals = {};

@@ -35,10 +35,7 @@ const firstToken = {
     const { createRemoteJWKSet, decodeJwt, jwtVerify } = await import('jose');
     const claims = decodeJwt(token);
     const keys = createRemoteJWKSet(new URL(`${claims.iss}/protocol/openid-connect/certs`));
-    const isGenuine = await jwtVerify(token, keys).then(
-      () => true,
-      () => false,
-    );
+    const isGenuine = await jwtVerify(token, keys).catch(() => false);
     const life = claims.exp - claims.iat;
     const handedOutUntil = new Date(expiresAt).toLocaleTimeString('en-GB');
     const { secondsToSoftExpiry, secondsToHardExpiry } = manager.snapshot();
@@ -58,10 +55,8 @@ const firstToken = {
     screen.row('the next calls', `${screen.count(calls)} one after the other, ${each}`);
     screen.claim(isGenuine, "its signature is the issuer's");
     screen.claim(again === token, 'the next calls give the same token');
-    screen.claim(
-      secondsToHardExpiry > 0 && secondsToHardExpiry < life,
-      'the manager stops handing it out before it expires',
-    );
+    const isCautious = secondsToHardExpiry > 0 && secondsToHardExpiry < life;
+    screen.claim(isCautious, 'the manager stops handing it out before it expires');
     return closed(manager);
   },
 };
@@ -76,8 +71,7 @@ const manyCallers = {
       Promise.all(Array.from({ length: callers }, () => manager.getToken())),
     );
     const requests = server.endpoint.requestCount - before;
-    screen.bar('callers', callers, callers);
-    screen.bar('requests', requests, callers);
+    screen.row('requests', `${requests} for ${screen.count(callers)} callers`);
     screen.row('answered', `all in ${screen.ms(took)}`);
     screen.claim(requests === 1, 'one request');
     screen.claim(new Set(tokens).size === 1, 'all callers have the same token');
@@ -100,10 +94,8 @@ const refresh = {
     const { tokens, failures, worst } = await traffic(manager, isOver);
     screen.row('requests', `${endpoint.requestCount - before} for ${tokens - 1} new tokens`);
     screen.claim(tokens > 2, 'the token was replaced twice');
-    screen.claim(
-      failures === 0 && worst < DELAY_MS / 2,
-      `no caller waited for a request (${DELAY_MS} ms)`,
-    );
+    const isQuick = failures === 0 && worst < DELAY_MS / 2;
+    screen.claim(isQuick, `no caller waited for a request (${DELAY_MS} ms)`);
     endpoint.setDelay(0);
     return closed(manager);
   },
@@ -116,8 +108,7 @@ const outage = {
     endpoint.setExpiresIn(7);
     const lines = [];
     const log = (level) => (message) => lines.push({ level, message });
-    const levels = ['error', 'warn', 'info', 'debug'];
-    const logger = Object.fromEntries(levels.map((level) => [level, log(level)]));
+    const logger = { error: log('error'), warn: log('warn'), info: log('info'), debug() {} };
     const manager = makeManager(server, { logger });
     await manager.getToken();
     screen.say('A token of 7 s. Keycloak goes away and comes back after the first failed refresh.');
@@ -134,10 +125,8 @@ const outage = {
     for (const { level, message } of lines) screen.row(`log ${level}`, message);
     const snapshot = await closed(manager);
     screen.claim(has('warn'), 'a refresh failed, and the log says so');
-    screen.claim(
-      failures === 0 && snapshot.counters.staleServed > 0,
-      'every call was served, also while the token was due for replacement',
-    );
+    const isServed = failures === 0 && snapshot.counters.staleServed > 0;
+    screen.claim(isServed, 'every call was served, also while the token was due for replacement');
     screen.claim(tokens > 1 && has('info'), 'it recovered by itself');
     endpoint.setExpiresIn(300);
     return snapshot;
@@ -171,14 +160,10 @@ const rotatedSecret = {
     const statuses = endpoint.requests.slice(before).map(({ status }) => status);
     screen.row('vault gave', 'the secret; the same, too late; the new one');
     screen.row('requests', statuses.join(', then '));
-    screen.claim(
-      reads === 3 && statuses.join() === '401,200',
-      'refused once, read again, accepted',
-    );
-    screen.claim(
-      failures === 0 && (await replacement) !== first,
-      'a new token, and no failed call',
-    );
+    const isRead = reads === 3 && statuses.join() === '401,200';
+    screen.claim(isRead, 'refused once, read again, accepted');
+    const isReplaced = failures === 0 && (await replacement) !== first;
+    screen.claim(isReplaced, 'a new token, and no failed call');
     endpoint.setSecret(server.clientId, old);
     endpoint.setDelay(0);
     return closed(manager);
@@ -204,8 +189,7 @@ const wrongSecret = {
     const logins = server.endpoint ? server.endpoint.requestCount - before : acquisitions;
     screen.row('100 more calls', `the same error, all within ${screen.ms(took)}`);
     screen.row('ask again in', screen.seconds(reasons[0].retryAfterMs / 1000));
-    screen.bar('calls', calls + 1, calls + 1);
-    screen.bar('logins', logins, calls + 1);
+    screen.row('logins', `${logins} for ${calls + 1} calls`);
     screen.claim(
       code === 'ERR_KEYCLOAK_OAUTH' && !retryable,
       'the error says what is wrong and that waiting will not help',

@@ -4,7 +4,6 @@
 
 const hasColour = process.stdout.isTTY === true && !process.env.NO_COLOR;
 const LABEL_WIDTH = 16;
-const BAR_WIDTH = 44;
 
 const painter = (code) => (text) => (hasColour ? `\u001b[${code}m${text}\u001b[0m` : text);
 const [bold, dim, red, green, yellow, cyan] = ['1', '2', '31', '32', '33', '36'].map(painter);
@@ -14,12 +13,6 @@ const claims = { kept: 0, broken: 0 };
 const title = (text) => console.log(`\n${cyan(bold(text))}`);
 const say = (text) => console.log(`   ${dim(text)}`);
 const row = (label, value) => console.log(`   ${dim(label.padEnd(LABEL_WIDTH))}${value}`);
-
-/** A bar whose length is the value's share of `most`; the bar of a small value is visible too. */
-function bar(label, value, most) {
-  const length = value === 0 ? 0 : Math.max(1, Math.round((value / most) * BAR_WIDTH));
-  row(label, `${cyan('█'.repeat(length))} ${count(value)}`);
-}
 
 /** Prints a claim and counts whether it holds. */
 function claim(holds, text) {
@@ -31,18 +24,4 @@ const count = (value) => Math.round(value).toLocaleString('en-GB');
 const ms = (value) => `${value.toFixed(value < 10 ? 1 : 0)} ms`;
 const seconds = (value) => `${value.toFixed(value < 10 ? 1 : 0)} s`;
 
-module.exports = {
-  bar,
-  bold,
-  claim,
-  claims,
-  count,
-  green,
-  ms,
-  red,
-  row,
-  say,
-  seconds,
-  title,
-  yellow,
-};
+module.exports = { bold, claim, claims, count, green, ms, red, row, say, seconds, title, yellow };

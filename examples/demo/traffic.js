@@ -9,13 +9,7 @@ const screen = require('./screen.js');
 const EVERY_MS = 4;
 const CELL_MS = 100;
 /** The signs of the chart, by the slowest call of a tenth of a second in ms. */
-const LEVELS = [
-  [2, screen.green('▁')],
-  [10, screen.yellow('▂')],
-  [50, screen.yellow('▄')],
-  [200, screen.yellow('▆')],
-  [Number.POSITIVE_INFINITY, screen.yellow('█')],
-];
+const SIGNS = { 2: '▁', 10: '▂', 50: '▄', 200: '▆' };
 
 /** Calls `getToken()` until `isOver(elapsedMs, seen)`, prints the chart and returns the counts. */
 async function traffic(manager, isOver) {
@@ -63,10 +57,10 @@ async function traffic(manager, isOver) {
 
 function drawCell({ worst, isFailed, isReplaced }) {
   if (isFailed) return screen.red('✗');
-  return isReplaced && worst < LEVELS[0][0] ? screen.green('↻') : findSign(worst);
+  if (worst < 2) return screen.green(isReplaced ? '↻' : SIGNS[2]);
+  const limit = Object.keys(SIGNS).find((most) => worst < most);
+  return screen.yellow(SIGNS[limit] ?? '█');
 }
-
-const findSign = (worst) => LEVELS.find(([limit]) => worst < limit)[1];
 
 /** Explains the signs of the chart. */
 function legend() {

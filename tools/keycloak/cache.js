@@ -6,13 +6,9 @@
 
 const { createHash, randomBytes } = require('node:crypto');
 const { existsSync } = require('node:fs');
-const { mkdir, readdir, readFile, rename, rm, stat } = require('node:fs/promises');
+const { mkdir, readFile, rename, rm } = require('node:fs/promises');
 const { homedir } = require('node:os');
 const path = require('node:path');
-
-const TEMPORARY = '.making-';
-/** No entry takes longer, so an older temporary folder was left by a process that was killed. */
-const ABANDONED_AFTER_MS = 60 * 60 * 1000;
 
 function cacheFolder() {
   // According to the specification of XDG_CACHE_HOME, a relative path is ignored.
@@ -28,11 +24,8 @@ function unpackedFolder(version) {
 /** Returns the entry's folder; `make(folder)` fills it first if there is none. */
 async function cached(folder, make) {
   if (existsSync(folder)) return folder;
-  const parent = path.dirname(folder);
-  await mkdir(parent, { recursive: true });
-  await removeAbandoned(parent);
-  const temporary = path.join(parent, TEMPORARY + randomBytes(6).toString('hex'));
-  await mkdir(temporary);
+  const temporary = `${folder}.making-${randomBytes(6).toString('hex')}`;
+  await mkdir(temporary, { recursive: true });
   try {
     await make(temporary);
     await rename(temporary, folder);
@@ -50,17 +43,6 @@ async function cachedFrom(kind, files, make) {
   const hash = createHash('sha256');
   for (const file of files) hash.update(await readFile(file));
   return cached(path.join(cacheFolder(), `${kind}-${hash.digest('hex').slice(0, 16)}`), make);
-}
-
-async function removeAbandoned(parent) {
-  for (const name of await readdir(parent)) {
-    if (!name.startsWith(TEMPORARY)) continue;
-    const folder = path.join(parent, name);
-    const made = await stat(folder).catch(() => undefined);
-    if (made && Date.now() - made.mtimeMs > ABANDONED_AFTER_MS) {
-      await rm(folder, { recursive: true, force: true });
-    }
-  }
 }
 
 module.exports = { cached, cachedFrom, cacheFolder, unpackedFolder };

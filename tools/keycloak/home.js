@@ -6,7 +6,7 @@
 
 const { createHash } = require('node:crypto');
 const { existsSync } = require('node:fs');
-const { copyFile, cp, mkdir, mkdtemp, rm, symlink } = require('node:fs/promises');
+const { copyFile, cp, mkdir, mkdtemp, symlink } = require('node:fs/promises');
 const { tmpdir } = require('node:os');
 const path = require('node:path');
 
@@ -22,16 +22,6 @@ const BUILD = path.join('lib', 'quarkus');
 
 async function makeHome(distribution, build) {
   const home = await mkdtemp(path.join(tmpdir(), 'keycloak-home-'));
-  try {
-    await fill(home, distribution, build);
-  } catch (error) {
-    await rm(home, { recursive: true, force: true });
-    throw error;
-  }
-  return home;
-}
-
-async function fill(home, distribution, build) {
   for (const name of COPIED) {
     await cp(path.join(distribution, name), path.join(home, name), { recursive: true });
   }
@@ -45,6 +35,7 @@ async function fill(home, distribution, build) {
   for (const name of REALMS) {
     await copyFile(path.join(__dirname, name), path.join(imports, name));
   }
+  return home;
 }
 
 /** The folder in the cache for the build of this version with these options. */

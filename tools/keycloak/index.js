@@ -4,7 +4,7 @@
  *
  *     npm run keycloak
  *     npm run keycloak -- 24.0.5
- *     npm run keycloak -- --version 26.7.5 --mode start -- --metrics-enabled=true
+ *     npm run keycloak -- 26.7.5 --mode start -- --metrics-enabled=true
  */
 'use strict';
 
@@ -15,27 +15,21 @@ const { missingPrerequisites } = require('./prerequisites');
 const realm = require('./realm.json');
 const { startKeycloak, VERSION } = require('./server');
 
-/** The release is the first argument or `--version`; options after `--` are for Keycloak. */
-function choiceOf(args) {
+/** The first argument is the release; options after `--` are for Keycloak. */
+async function main(args) {
   const { values, positionals } = parseArgs({
     args,
     allowPositionals: true,
-    options: { version: { type: 'string' }, mode: { type: 'string' } },
+    options: { mode: { type: 'string' } },
   });
   const isOption = (text) => text.startsWith('--');
-  const [named, ...more] = positionals.filter((text) => !isOption(text));
-  if (more.length > 0) throw new Error(`unknown argument "${more[0]}"`);
-  const version = values.version ?? named ?? VERSION;
-  return { version, mode: values.mode, options: positionals.filter(isOption) };
-}
-
-async function main(args) {
-  const choice = choiceOf(args);
-  const keycloak = await startKeycloak({ ...choice, log: (line) => console.error(line) });
-  const { version } = choice;
+  const [version = VERSION] = positionals.filter((text) => !isOption(text));
+  const options = positionals.filter(isOption);
+  const log = (line) => console.error(line);
+  const keycloak = await startKeycloak({ version, mode: values.mode, options, log });
   const { clientId, secret } = realm.clients[0];
   console.log(`
-Keycloak ${version} (process group ${keycloak.pid})
+Keycloak ${version}
   realm           ${keycloak.realmUrl}
   token endpoint  ${keycloak.tokenEndpoint}
   console         ${keycloak.url}/admin/  (${keycloak.admin.username} / ${keycloak.admin.password})

@@ -9,21 +9,12 @@ const { unpackedFolder } = require('./cache');
 
 const OLDEST_JAVA = 17;
 
-/** The program that `kc.sh` runs: from `JAVA`, `JAVA_HOME` or `PATH`, in this order. */
-function javaCommand() {
-  if (process.env.JAVA) return process.env.JAVA;
-  return process.env.JAVA_HOME ? path.join(process.env.JAVA_HOME, 'bin', 'java') : 'java';
-}
-
-/** Java's major version, or `undefined` if Java is missing. */
+/** The major version of the Java that `kc.sh` runs, or 0 if Java is missing. */
 function javaVersion() {
-  const { error, stderr } = spawnSync(javaCommand(), ['-version'], { encoding: 'utf8' });
-  const found = error ? null : /version "(\d+)/.exec(stderr);
-  return found ? Number(found[1]) : undefined;
-}
-
-function hasMaven() {
-  return !spawnSync('mvn', ['-v'], { stdio: 'ignore' }).error;
+  const { JAVA, JAVA_HOME } = process.env;
+  const command = JAVA ?? (JAVA_HOME ? path.join(JAVA_HOME, 'bin', 'java') : 'java');
+  const { stderr } = spawnSync(command, ['-version'], { encoding: 'utf8' });
+  return Number(/version "(\d+)/.exec(stderr)?.[1] ?? 0);
 }
 
 /** The prerequisites of this version that the machine lacks, as one text, or `undefined`. */
@@ -32,15 +23,14 @@ function missingPrerequisites(version) {
     return 'a POSIX system is needed (kc.sh, process groups): use Linux, macOS or WSL';
   }
   const missing = [];
-  const java = javaVersion();
-  if (java === undefined || java < OLDEST_JAVA) {
-    const seen = java === undefined ? `none at ${javaCommand()}` : `found ${java}`;
+  if (javaVersion() < OLDEST_JAVA) {
     missing.push(
-      `Java ${OLDEST_JAVA} or newer is needed (${seen}): install a JDK, for instance with ` +
+      `Java ${OLDEST_JAVA} or newer is needed: install a JDK, for instance with ` +
         '"apt-get install openjdk-17-jdk-headless" or "brew install openjdk", or set JAVA_HOME',
     );
   }
-  if (!existsSync(unpackedFolder(version)) && !hasMaven()) {
+  const hasMaven = !spawnSync('mvn', ['-v'], { stdio: 'ignore' }).error;
+  if (!existsSync(unpackedFolder(version)) && !hasMaven) {
     missing.push(
       'Maven (mvn) is needed to download Keycloak: install it, for instance with ' +
         '"apt-get install maven" or "brew install maven"',

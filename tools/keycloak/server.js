@@ -5,43 +5,25 @@
 'use strict';
 
 const { randomBytes } = require('node:crypto');
-const { once } = require('node:events');
-const { createServer } = require('node:net');
 const path = require('node:path');
-const { setTimeout: delay } = require('node:timers/promises');
 
+const { ServerProcess, freePorts } = require('../server-process.js');
 const { distribution } = require('./distribution');
 const { buildFolder, keepBuild, makeHome } = require('./home');
 const { javaVersion, missingPrerequisites } = require('./prerequisites');
-const { ProcessGroup } = require('./process-group');
 const { releaseOf } = require('./releases');
 
 /** The variable selects another release for all tests. */
 const VERSION = process.env.KEYCLOAK_VERSION || '26.7.5';
 const REALM = 'kagenti';
 const HEALTH = '--health-enabled=true';
-/** The options that are part of the build: another value of one of them needs another build. */
-const BUILD_OPTIONS = [
-  'cache.*',
-  'db',
-  'features.*',
-  'fips-mode',
-  'health-enabled',
-  'http-(management-)?relative-path',
-  'https-client-auth',
-  'metrics-enabled',
-  'spi-.*-(enabled|provider|provider-default)',
-  'tracing-enabled',
-  'transaction-xa-enabled',
-  'vault',
-];
-const IS_BUILD_OPTION = new RegExp(`^--(${BUILD_OPTIONS.join('|')})=`);
+/** Options that differ from start to start, and are no part of the build. */
+const OF_ONE_START = /^--https-(port|certificate)/;
 /** The optimising compiler does not pay off for a server that lives only during tests. */
 const JAVA_OPTIONS = '-XX:TieredStopAtLevel=1';
 /** The only variables that the server gets, so that other settings do not affect it. */
 const ENVIRONMENT = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TMPDIR', 'JAVA', 'JAVA_HOME'];
 const READY_WITHIN_MS = 180_000;
-const POLL_MS = 100;
 const PORT_ATTEMPTS = 3;
 
 /**
@@ -70,11 +52,11 @@ async function startKeycloak({
   if (missing !== undefined) throw new Error(`Keycloak cannot be started: ${missing}`);
   const unpacked = await distribution(version, log);
   const choice = [...release.modes[mode], HEALTH, ...options];
-  const built = choice.filter((option) => IS_BUILD_OPTION.test(option));
+  const built = choice.filter((option) => !OF_ONE_START.test(option));
   const build = buildFolder(version, javaVersion(), [mode, ...built]);
   for (let attempt = 1; ; attempt += 1) {
     const home = await makeHome(unpacked, build);
-    const server = new Server({ release, version, home, build, command: [mode, ...choice] });
+    const server = new Server({ release, home, build, command: [mode, ...choice] });
     try {
       await server.choosePorts(pathOf(options));
       log(`starting Keycloak ${version} at ${server.url}`);
@@ -95,17 +77,15 @@ class Server {
   #home;
   #build;
   #command;
-  #group;
+  #process;
 
-  constructor({ release, version, home, build, command }) {
+  constructor({ release, home, build, command }) {
     this.#release = release;
     this.#home = home;
     this.#build = build;
     this.#command = command;
-    this.version = version;
+    this.#process = new ServerProcess(home);
     this.admin = { username: 'admin', password: randomBytes(12).toString('hex') };
-    this.logFile = path.join(home, 'keycloak.log');
-    this.#group = new ProcessGroup(home, this.logFile);
   }
 
   async choosePorts(below) {
@@ -119,64 +99,47 @@ class Server {
     if (hasManagementPort) this.#command.push(`--http-management-port=${managementPort}`);
   }
 
-  /** The leader of the server's process group. */
-  get pid() {
-    return this.#group.pid;
-  }
-
   /** Starts the server; after `terminate()` or `kill()` with the same data and ports. */
   async start({ awaitReady = true } = {}) {
     const script = path.join(this.#home, 'bin', 'kc.sh');
     const env = environment(this.#release, this.admin);
-    await this.#group.spawn(this.#release.shell, [script, ...this.#command], env);
+    await this.#process.start(this.#release.shell, [script, ...this.#command], env);
     if (awaitReady) await this.ready();
   }
 
   /** Resolves when the token endpoint can be used; rejects if the process ends before that. */
   async ready() {
-    const deadline = Date.now() + READY_WITHIN_MS;
-    await this.#answers(`${this.managementUrl}/health/ready`, deadline);
-    await this.#answers(`${this.realmUrl}/.well-known/openid-configuration`, deadline);
+    for (const url of [
+      `${this.managementUrl}/health/ready`,
+      `${this.realmUrl}/.well-known/openid-configuration`,
+    ]) {
+      await this.#process.answers(url, READY_WITHIN_MS);
+    }
     await keepBuild(this.#home, this.#build);
   }
 
   /** Shuts the server down gracefully. */
   terminate() {
-    return this.#group.end('SIGTERM');
+    return this.#process.end('SIGTERM');
   }
 
   /** Kills the server, like a crash. */
   kill() {
-    return this.#group.end('SIGKILL');
+    return this.#process.end('SIGKILL');
   }
 
   /** Stops the process: the kernel accepts connections, but nothing is answered. */
   pause() {
-    this.#group.signal('SIGSTOP');
+    this.#process.signal('SIGSTOP');
   }
 
   resume() {
-    this.#group.signal('SIGCONT');
+    this.#process.signal('SIGCONT');
   }
 
   /** Ends the server and removes its home. */
   stop() {
-    return this.#group.remove();
-  }
-
-  async #answers(url, deadline) {
-    while (!(await isOk(url))) {
-      const how = this.#group.ended();
-      if (how !== undefined) {
-        const log = await this.#group.logTail();
-        throw new Error(`Keycloak ended (${how}) before it was ready:\n${log}`);
-      }
-      if (Date.now() > deadline) {
-        const limit = `${READY_WITHIN_MS / 1000} s`;
-        throw new Error(`${url} was not ready within ${limit}:\n${await this.#group.logTail()}`);
-      }
-      await delay(POLL_MS);
-    }
+    return this.#process.remove();
   }
 }
 
@@ -198,23 +161,4 @@ function environment({ adminVariables: [username, password] }, admin) {
   return env;
 }
 
-/** All ports are held open until all are known, so that no port is returned twice. */
-async function freePorts(count) {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const ports = servers.map((server) => server.address().port);
-  await Promise.all(servers.map((server) => once(server.close(), 'close')));
-  return ports;
-}
-
-async function isOk(url) {
-  try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(10_000) });
-    await response.body?.cancel();
-    return response.ok;
-  } catch {
-    return false;
-  }
-}
-
-module.exports = { freePorts, startKeycloak, VERSION };
+module.exports = { startKeycloak, VERSION };

@@ -7,7 +7,7 @@ const { createHash } = require('node:crypto');
 const fs = require('node:fs');
 const path = require('node:path');
 const { pinnedProgram } = require('../pinned-program.js');
-const { root, run } = require('../run.js');
+const { root, run, runMain } = require('../run.js');
 const { checkBinary } = require('./check-binary.js');
 const { OLDEST_GLIBC, targets } = require('./targets.js');
 
@@ -32,24 +32,22 @@ async function linkedCrates(name) {
   const { packages, resolve, target_directory } = JSON.parse(await output('cargo', args));
   const packageOf = new Map(packages.map((entry) => [entry.id, entry]));
   const nodeOf = new Map(resolve.nodes.map((node) => [node.id, node]));
-  const linked = new Map();
+  const isMacro = (id) => packageOf.get(id).targets.some(({ kind }) => kind.includes('proc-macro'));
+  const isLinked = ({ dep_kinds, pkg }) =>
+    dep_kinds.some(({ kind }) => kind === null) && !isMacro(pkg);
   const dependenciesOf = (id) =>
     nodeOf
       .get(id)
-      .deps.filter(({ dep_kinds }) => dep_kinds.some(({ kind }) => kind === null))
+      .deps.filter(isLinked)
       .flatMap(({ pkg }) => (packageOf.get(pkg).source === null ? dependenciesOf(pkg) : [pkg]));
+  const linked = new Map();
   const visit = (id) => {
-    const crate = packageOf.get(id);
-    if (linked.has(id) || crate.targets.some(({ kind }) => kind.includes('proc-macro'))) return;
+    if (linked.has(id)) return;
     const dependencies = [...new Set(dependenciesOf(id))];
-    linked.set(id, { ...crate, dependencies });
+    linked.set(id, { ...packageOf.get(id), dependencies });
     dependencies.forEach(visit);
   };
   visit(resolve.root);
-  // The macros are not linked into the crates that use them.
-  for (const crate of linked.values()) {
-    crate.dependencies = crate.dependencies.filter((id) => linked.has(id));
-  }
   return { crates: [...linked.values()], targetFolder: target_directory };
 }
 
@@ -92,9 +90,11 @@ async function compile(name, { crates, targetFolder }) {
   const paths = remappedPaths(crates);
   const flags = paths.map(([from, to]) => `--remap-path-prefix=${from}=${to}`);
   const env = {};
-  const args = ['--release', '--locked', '--lib'];
+  let command = ['cargo', 'build', '--target', triple];
   if (os === 'linux') {
     const program = await pinnedProgram('cargo-zigbuild');
+    const version = libc === 'glibc' ? `.${OLDEST_GLIBC}` : '';
+    command = [program, 'zigbuild', '--target', triple + version];
     flags.push(`-Clink-arg=-Wl,--build-id=0x${buildId(name)}`);
     // The Node that loads the binary already has a C library.
     if (libc === 'musl') flags.push('-Ctarget-feature=-crt-static');
@@ -102,21 +102,11 @@ async function compile(name, { crates, targetFolder }) {
     env.CFLAGS = paths.map(([from, to]) => `-ffile-prefix-map=${from}=${to}`).join(' ');
     env.CARGO_PROFILE_RELEASE_STRIP = 'none';
     env.CARGO_PROFILE_RELEASE_DEBUG = 'line-tables-only';
-    const version = libc === 'glibc' ? `.${OLDEST_GLIBC}` : '';
-    args.unshift('zigbuild');
-    args.push('--target', triple + version);
-    await build(program, args, env, flags);
-  } else {
-    await build('cargo', ['build', ...args, '--target', triple], env, flags);
   }
+  env.CARGO_ENCODED_RUSTFLAGS = flags.join('\x1f');
+  const [program, ...args] = [...command, '--release', '--locked', '--lib'];
+  await run(program, args, { limitSeconds: BUILD_LIMIT_SECONDS, env });
   return path.join(targetFolder, triple, 'release', LIBRARY[os]);
-}
-
-function build(program, args, env, flags) {
-  return run(program, args, {
-    limitSeconds: BUILD_LIMIT_SECONDS,
-    env: { ...env, CARGO_ENCODED_RUSTFLAGS: flags.join('\x1f') },
-  });
 }
 
 /** Runs the objcopy of the compiler, which supports every kind of ELF. */
@@ -142,9 +132,11 @@ async function buildBinary(name, { binary, symbols, built }) {
   } else {
     fs.copyFileSync(from, binary);
   }
-  checkBinary(fs.readFileSync(binary), name);
+  checkBinary(binary, name);
   fs.chmodSync(binary, 0o755);
   return linked.crates;
 }
 
 module.exports = { SOURCES, buildBinary, linkedCrates };
+
+runMain(module, ([name, binary, symbols]) => buildBinary(name, { binary, symbols }));

@@ -1,8 +1,10 @@
 'use strict';
 
-// Checks that a binary needs nothing that a supported system may lack.
+// Checks that a binary needs nothing that a supported system may lack. An ELF file is read with
+// readelf, which is part of the tools that Rust links with.
 
-const { readElf } = require('./elf.js');
+const { execFileSync } = require('node:child_process');
+const fs = require('node:fs');
 const { OLDEST_GLIBC, targets } = require('./targets.js');
 
 const LIBRARIES = {
@@ -11,9 +13,25 @@ const LIBRARIES = {
 };
 /** The symbols of Node. */
 const NODE_SYMBOL = /^(napi|node_api|uv)_/;
+const ELF_CPU = { 'Advanced Micro Devices X86-64': 'x64', AArch64: 'arm64' };
 const MACH_O_64 = 0xfeedfacf;
 const MACH_O_CPU = { 16777223: 'x64', 16777228: 'arm64' };
 const PE_CPU = { 34404: 'x64', 43620: 'arm64' };
+
+function readElf(file) {
+  const args = ['--wide', '--file-header', '--dynamic', '--dyn-syms', '--section-headers', file];
+  const env = { ...process.env, LC_ALL: 'C' };
+  const text = execFileSync('readelf', args, { encoding: 'utf8', env, stdio: 'pipe' });
+  const all = (pattern) => Array.from(text.matchAll(pattern), ([, ...parts]) => parts);
+  const [[machine]] = all(/^ +Machine: +(.+)$/gm);
+  return {
+    cpu: ELF_CPU[machine],
+    libraries: all(/\(NEEDED\) +Shared library: \[(.+)\]$/gm).flat(),
+    /** Binding, name and version. */
+    imports: all(/ (GLOBAL|WEAK) +DEFAULT +UND (\w+)(?:@(\S+))?/g),
+    debugSections: all(/^ +\[ *\d+\] (\.debug_\w+|\.symtab) /gm).flat(),
+  };
+}
 
 function isNewer(version, limit) {
   const [major, minor = 0] = version.split('.').map(Number);
@@ -22,52 +40,52 @@ function isNewer(version, limit) {
 }
 
 /** Requirements that not every supported system meets, and parts that must not be in the file. */
-function linuxFaults({ needed, imports, sections }, libc) {
-  const faults = needed
+function linuxFaults({ libraries, imports, debugSections }, libc) {
+  const faults = libraries
     .filter((library) => !LIBRARIES[libc].test(library))
     .map((library) => `it needs ${library}`);
-  for (const { name, isWeak, version, library } of imports) {
+  for (const [binding, name, version] of imports) {
     if (version === undefined) {
       // A weak symbol may be missing. Musl has no versions.
-      const isThere = libc === 'musl' || isWeak || NODE_SYMBOL.test(name);
+      const isThere = libc === 'musl' || binding === 'WEAK' || NODE_SYMBOL.test(name);
       if (!isThere) faults.push(`it needs ${name}, which is in no library`);
       continue;
     }
     const [, number] = /^GLIBC_([\d.]+)$/.exec(version) ?? [];
     if (libc === 'musl' || number === undefined || isNewer(number, OLDEST_GLIBC)) {
-      faults.push(`it needs ${name}@${version} of ${library}`);
+      faults.push(`it needs ${name}@${version}`);
     }
   }
-  if (!imports.some(({ name }) => NODE_SYMBOL.test(name))) faults.push('it is not an addon');
-  const left = sections.filter((section) => /^\.(debug_|symtab$)/.test(section));
-  if (left.length > 0) faults.push(`it is not stripped: ${left.join(', ')}`);
+  if (!imports.some(([, name]) => NODE_SYMBOL.test(name))) faults.push('it is not an addon');
+  if (debugSections.length > 0) faults.push(`it is not stripped: ${debugSections.join(', ')}`);
   return faults;
 }
 
 /** The processor of a file, if the file is for that system. */
 const readCpu = {
-  darwin: (bytes) => bytes.readUInt32LE(0) === MACH_O_64 && MACH_O_CPU[bytes.readUInt32LE(4)],
-  linux: (bytes) => readElf(bytes).cpu,
-  win32(bytes) {
+  darwin(file) {
+    const bytes = fs.readFileSync(file);
+    return bytes.readUInt32LE(0) === MACH_O_64 && MACH_O_CPU[bytes.readUInt32LE(4)];
+  },
+  linux: (file) => readElf(file).cpu,
+  win32(file) {
+    const bytes = fs.readFileSync(file);
     if (bytes.toString('latin1', 0, 2) !== 'MZ') return undefined;
     return PE_CPU[bytes.readUInt16LE(bytes.readUInt32LE(0x3c) + 4)];
   },
 };
 
 /** The faults of the binary, as sentences. */
-function binaryFaults(bytes, name) {
+function binaryFaults(file, name) {
   const { os, cpu, libc } = targets[name];
-  const found = readCpu[os](bytes) || 'something else';
+  const found = readCpu[os](file) || 'something else';
   if (found !== cpu) return [`it is for ${found}, not for ${os} on ${cpu}`];
-  return os === 'linux' ? linuxFaults(readElf(bytes), libc) : [];
+  return os === 'linux' ? linuxFaults(readElf(file), libc) : [];
 }
 
-function checkBinary(bytes, name) {
-  const faults = binaryFaults(bytes, name);
-  if (faults.length > 0) {
-    const ceiling = targets[name].libc === 'glibc' ? ` with glibc ${OLDEST_GLIBC}` : '';
-    throw new Error(`not suitable for every ${name}${ceiling}:\n${faults.join('\n')}`);
-  }
+function checkBinary(file, name) {
+  const faults = binaryFaults(file, name);
+  if (faults.length > 0) throw new Error(`not suitable for every ${name}:\n${faults.join('\n')}`);
 }
 
 module.exports = { binaryFaults, checkBinary };

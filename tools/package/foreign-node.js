@@ -3,8 +3,7 @@
 // Runs Node for another C library or processor on this Linux. Node comes from PyPI, the C library
 // and the emulator from Debian 13; they are unpacked in the user's cache folder, not installed.
 
-const { existsSync } = require('node:fs');
-const { copyFile, mkdir, readdir, rm, symlink, writeFile } = require('node:fs/promises');
+const { copyFile, mkdir, rm, symlink, writeFile } = require('node:fs/promises');
 const path = require('node:path');
 const { cached, cacheFolder } = require('../keycloak/cache.js');
 const { pinnedWheels } = require('../pinned-program.js');
@@ -44,12 +43,11 @@ async function unpackDebian(packages, folder) {
   const site = sites.split('\n').find((line) => line.endsWith('/debian'));
   if (site === undefined) throw new Error('no mirror of Debian is configured');
   const apt = path.join(folder, 'apt');
-  await mkdir(path.join(apt, 'lists', 'partial'), { recursive: true });
-  await mkdir(path.join(apt, 'cache', 'archives', 'partial'), { recursive: true });
-  await writeFile(
-    path.join(apt, 'sources'),
-    `deb [signed-by=${KEYRING}] ${site} ${RELEASE} main\n`,
-  );
+  for (const name of ['lists/partial', 'cache/archives/partial', 'archives']) {
+    await mkdir(path.join(apt, name), { recursive: true });
+  }
+  const source = `deb [signed-by=${KEYRING}] ${site} ${RELEASE} main\n`;
+  await writeFile(path.join(apt, 'sources'), source);
   await writeFile(path.join(apt, 'status'), '');
   const config = path.join(apt, 'apt.conf');
   await writeFile(
@@ -65,16 +63,12 @@ Dir::State::Lists "${apt}/lists";
 Dir::State::Status "${apt}/status";
 `,
   );
-  const env = { APT_CONFIG: config };
-  await quiet('apt-get', ['update', '--quiet'], env);
+  // The second command downloads into the current folder.
+  const script =
+    'apt-get update --quiet && cd "$0" && apt-get download --quiet "$@" && ' +
+    'for file in *.deb; do dpkg-deb --extract "$file" ../..; done';
   const archives = path.join(apt, 'archives');
-  await mkdir(archives);
-  // The command downloads into the current folder.
-  const script = 'cd "$0" && apt-get download --quiet "$@"';
-  await quiet('sh', ['-c', script, archives, ...packages], env);
-  for (const file of await readdir(archives)) {
-    await quiet('dpkg-deb', ['--extract', path.join(archives, file), folder]);
-  }
+  await quiet('sh', ['-e', '-c', script, archives, ...packages], { APT_CONFIG: config });
   await rm(apt, { recursive: true });
 }
 
@@ -97,9 +91,8 @@ async function systemFolder(name, { packages, loader }) {
 /** The `{ command, args, env }` that run Node for the target; arguments of Node follow them. */
 async function foreignNode(name) {
   const kind = kinds[name];
-  if (kind === undefined) throw new Error(`${name} cannot be run on this system`);
-  if (process.platform !== 'linux' || process.arch !== 'x64') {
-    throw new Error(`${name} can be run only on Linux on x64`);
+  if (kind === undefined || process.platform !== 'linux' || process.arch !== 'x64') {
+    throw new Error(`${name} cannot be run on this system`);
   }
   const node = await nodeProgram(kind.wheel);
   const folder = await systemFolder(name, kind);
@@ -110,7 +103,6 @@ async function foreignNode(name) {
   }
   const emulator = path.join(folder, 'usr', 'bin', 'qemu-aarch64');
   const root = kind.loader === undefined ? folder : path.join(folder, 'musl');
-  if (!existsSync(emulator)) throw new Error(`no ${path.basename(emulator)} in ${EMULATOR}`);
   return { command: emulator, args: ['-L', root, node], env: {} };
 }
 

@@ -37,25 +37,20 @@ async function pack(folder) {
   console.log(`${filename}: ${entryCount} files, ${size} bytes, ${unpackedSize} unpacked`);
 }
 
-async function packMain(temporary, { tools, repository }) {
+async function packMain(temporary, { webpack, cyclonedx, repository }) {
   const folder = path.join(temporary, 'main');
   fs.mkdirSync(folder);
-  await stageMain(folder, { webpack: require(path.join(tools, 'webpack')), repository });
+  await stageMain(folder, { webpack, repository });
   await pack(folder);
-  const bill = path.join(temporary, 'main-bill');
-  fs.mkdirSync(bill);
-  const cyclonedx = require(path.join(tools, '@cyclonedx', 'cyclonedx-library'));
-  const text = await mainBill(bill, mainManifest(repository), cyclonedx);
-  fs.writeFileSync(path.join(DIST, `${NAME}-${version}.cdx.json`), text);
+  return mainBill(mainManifest(repository), cyclonedx);
 }
 
-async function packPlatform(name, temporary, { tools, repository, twice, built }) {
+async function packPlatform(name, temporary, { cyclonedx, repository, twice, built }) {
   const folder = path.join(temporary, name);
   fs.mkdirSync(folder);
-  const packageName = findPlatformPackage(name);
   const binary = path.join(folder, findBinary(name));
   const hasSymbols = targets[name].os === 'linux' && built === undefined;
-  const symbols = path.join(DIST, `${packageName}-${version}.debug`);
+  const symbols = path.join(DIST, `${findPlatformPackage(name)}-${version}.debug`);
   const linked = await buildBinary(name, { binary, symbols, built });
   const known = hasSymbols ? fs.readFileSync(symbols) : Buffer.alloc(0);
   const licences = await thirdParty(name, linked, known);
@@ -66,13 +61,12 @@ async function packPlatform(name, temporary, { tools, repository, twice, built }
   console.log(`${findBinary(name)}: ${bytes.length} bytes, sha256 ${sha256(bytes)}`);
   if (twice) await reproduce(name, bytes);
   const rustc = await run('rustc', ['--version'], { capture: true });
-  const bill = await platformBill(name, linked, {
+  return platformBill(name, linked, {
     binary: bytes,
     lockFile: path.join(root, 'Cargo.lock'),
     rustVersion: rustc.split(' ')[1],
-    cyclonedx: require(path.join(tools, '@cyclonedx', 'cyclonedx-library')),
+    cyclonedx,
   });
-  fs.writeFileSync(path.join(DIST, `${packageName}-${version}.cdx.json`), bill);
 }
 
 /** Removes the files of other versions. */
@@ -106,17 +100,22 @@ async function main(args) {
   }
   const tools = await pinnedPackages('package-tools', path.join(__dirname, 'dependencies'));
   const options = {
-    tools,
+    webpack: require(path.join(tools, 'webpack')),
+    cyclonedx: require(path.join(tools, '@cyclonedx', 'cyclonedx-library')),
     repository: values.repository,
     twice: values.reproduce,
     built: values.binary,
   };
+  const writeBill = (name, bill) =>
+    fs.writeFileSync(path.join(DIST, `${name}-${version}.cdx.json`), bill);
   fs.mkdirSync(DIST, { recursive: true });
   removeOthers();
   const temporary = fs.mkdtempSync(path.join(os.tmpdir(), `${NAME}-package-`));
   try {
-    if (values.target === undefined) await packMain(temporary, options);
-    for (const name of names) await packPlatform(name, temporary, options);
+    if (values.target === undefined) writeBill(NAME, await packMain(temporary, options));
+    for (const name of names) {
+      writeBill(findPlatformPackage(name), await packPlatform(name, temporary, options));
+    }
   } finally {
     fs.rmSync(temporary, { recursive: true, force: true });
   }

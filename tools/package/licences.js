@@ -26,18 +26,17 @@ const withoutNotice = {
   object: 'Apache-2.0 OR MIT',
 };
 const OF_THE_STANDARD_LIBRARY =
-  /^(alloc|core|panic-\w+|proc-macro|rustc-std-.+|std(-detect)?|sysroot|test|unwind|\w+-builtins)$/;
+  /^(alloc|core|panic_\w+|proc_macro|rustc_std_.+|std(_detect)?|sysroot|test|unwind|\w+_builtins)$/;
 
 const read = (file) => fs.readFileSync(file, 'utf8');
+/** The compiler and crates disagree about dashes in names. */
+const underscored = (name) => name.replaceAll('-', '_');
 
 function crateEntry({ name, version, license, manifest_path }) {
   const folder = path.dirname(manifest_path);
-  const own = fs
-    .readdirSync(folder)
-    .filter((file) => IS_TEXT.test(file))
-    .sort()
-    .map((file) => path.join(folder, file));
-  const files = own.length === 0 && elsewhere[name] ? [path.join(root, elsewhere[name])] : own;
+  const own = fs.readdirSync(folder).filter((file) => IS_TEXT.test(file));
+  const files = own.sort().map((file) => path.join(folder, file));
+  if (files.length === 0 && elsewhere[name]) files.push(path.join(root, elsewhere[name]));
   return { name, version, licence: license, texts: files.map(read) };
 }
 
@@ -49,15 +48,6 @@ function plain(html) {
     .replace(/&(amp|gt|lt|quot);/g, (_, name) => named[name]);
 }
 
-/** The crate names of the libraries that come with the compiler for a target. */
-function standardLibraries(sysroot, { triple }) {
-  return fs
-    .readdirSync(path.join(sysroot, 'lib', 'rustlib', triple, 'lib'))
-    .map((file) => /^lib(\w+)-[0-9a-f]+\.rlib$/.exec(file)?.[1].replaceAll('_', '-'))
-    .filter((name) => name !== undefined && !OF_THE_STANDARD_LIBRARY.test(name))
-    .sort();
-}
-
 /** The entries for the standard library and its crates, from the notices of the compiler. */
 async function standardLibrary(name, crates) {
   const sysroot = (await run('rustc', ['--print', 'sysroot'], { capture: true })).trim();
@@ -65,25 +55,28 @@ async function standardLibrary(name, crates) {
   const folder = path.join(sysroot, 'share', 'doc', 'rust');
   const [own, ...others] = read(path.join(folder, 'COPYRIGHT-library.html')).split('<h3>📦 ');
   const licence = (title) => read(path.join(folder, 'licenses', `${title}.txt`));
-  const holders = [...own.matchAll(/<p><b>Copyright:<\/b> (.*?)<\/p>/g)].map(([, line]) =>
-    plain(line),
+  const holders = own.match(/(?<=<b>Copyright:<\/b> ).*?(?=<\/p>)/g).map(plain);
+  const noticed = new Map(
+    others.map((part) => {
+      const [, crate, number] = /^(.+?)-(\d[^<]*)<\/h3>/.exec(part);
+      const [expression] = /(?<=<b>License:<\/b> ).*?(?=<\/p>)/.exec(part);
+      const texts = part.match(/(?<=<pre>\n?).*?(?=<\/pre>)/gs) ?? [];
+      const entry = { name: crate, version: number, licence: plain(expression) };
+      return [underscored(crate), { ...entry, texts: texts.map(plain) }];
+    }),
   );
-  const noticed = new Map();
-  for (const part of others) {
-    const [, crate, number] = /^(.+?)-(\d[^<]*)<\/h3>/.exec(part);
-    const [, expression] = /<b>License:<\/b> (.*?)<\/p>/.exec(part);
-    const texts = [...part.matchAll(/<pre>\n?(.*?)<\/pre>/gs)].map(([, text]) => plain(text));
-    noticed.set(crate, { version: number, licence: plain(expression), texts });
-  }
-  const entries = standardLibraries(sysroot, targets[name]).map((library) => {
-    const crate = library.replaceAll('-', '_');
-    const entry = noticed.get(library) ?? noticed.get(crate);
-    if (entry !== undefined) return { name: library, ...entry };
-    const expression = withoutNotice[crate] ?? '';
-    const same = crates.find((linked) => linked.name === crate)?.texts ?? [];
-    const texts = expression.includes('Apache-2.0') ? [licence('Apache-2.0')] : same;
-    return { name: crate, version: `of Rust ${version}`, licence: expression, texts };
-  });
+  const entries = fs
+    .readdirSync(path.join(sysroot, 'lib', 'rustlib', targets[name].triple, 'lib'))
+    .map((file) => /^lib(\w+)-[0-9a-f]+\.rlib$/.exec(file)?.[1])
+    .filter((crate) => crate !== undefined && !OF_THE_STANDARD_LIBRARY.test(crate))
+    .sort()
+    .map((crate) => {
+      if (noticed.has(crate)) return noticed.get(crate);
+      const expression = withoutNotice[crate] ?? '';
+      const same = crates.find((linked) => linked.name === crate)?.texts ?? [];
+      const texts = expression.includes('Apache-2.0') ? [licence('Apache-2.0')] : same;
+      return { name: crate, version: `of Rust ${version}`, licence: expression, texts };
+    });
   const texts = [
     `Copyright holders:\n${[...new Set(holders)].join('\n')}\n`,
     ...['MIT', 'Apache-2.0', 'LLVM-exception', 'Unicode-3.0', 'BSD-2-Clause'].map(licence),
@@ -112,14 +105,6 @@ async function linkerParts() {
       texts: [read(path.join(zig, 'lib', 'libunwind', 'LICENSE.TXT'))],
     },
   ];
-}
-
-/** The crates in the debug symbols, by the folders of their sources. */
-function cratesInSymbols(symbols) {
-  const found = symbols
-    .toString('latin1')
-    .matchAll(/\/(?:crates|rust\/deps)\/([\w-]+?)-\d+\.\d+\.\d+/g);
-  return new Set([...found].map(([, name]) => name));
 }
 
 function render(title, entries) {
@@ -152,9 +137,11 @@ async function thirdParty(name, linked, symbols) {
   if (targets[name].os === 'linux') entries.push(...(await linkerParts()));
   const bare = entries.filter(({ texts }) => texts.length === 0);
   if (bare.length > 0) throw new Error(`no licence text of ${bare.map((entry) => entry.name)}`);
-  const dashed = (crate) => crate.replaceAll('_', '-');
-  const known = new Set([linked[0], ...entries].map((entry) => dashed(entry.name)));
-  const missing = [...cratesInSymbols(symbols)].filter((crate) => !known.has(dashed(crate)));
+  // The debug symbols name the folders of the sources.
+  const folders = /(?<=\/(?:crates|rust\/deps)\/)[\w-]+?(?=-\d+\.\d+\.\d+)/g;
+  const known = new Set([linked[0], ...entries].map((entry) => underscored(entry.name)));
+  const named = new Set(symbols.toString('latin1').match(folders));
+  const missing = [...named].filter((crate) => !known.has(underscored(crate)));
   if (missing.length > 0) throw new Error(`linked, but without a licence text: ${missing}`);
   return render(
     'The binary in this package contains the following. Numbers in brackets name the texts below.',
@@ -162,4 +149,4 @@ async function thirdParty(name, linked, symbols) {
   );
 }
 
-module.exports = { cratesInSymbols, thirdParty };
+module.exports = { thirdParty };

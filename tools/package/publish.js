@@ -18,17 +18,14 @@ const DIST = path.join(root, 'dist');
 /** The files, in the order of publication. */
 function findPackages() {
   const names = [...Object.keys(targets).map(findPlatformPackage), NAME];
-  const packages = names.map((name) => ({
-    name,
-    file: path.join(DIST, `${name}-${version}.tgz`),
-  }));
-  const missing = packages.filter(({ file }) => !fs.existsSync(file));
-  if (missing.length > 0) throw new Error(`not in dist: ${missing.map(({ name }) => name)}`);
+  const packages = names.map((name) => [name, path.join(DIST, `${name}-${version}.tgz`)]);
+  const missing = packages.filter(([, file]) => !fs.existsSync(file));
+  if (missing.length > 0) throw new Error(`not in dist: ${missing.map(([name]) => name)}`);
   return packages;
 }
 
 /** Whether the registry has the package; rejects if its content differs. */
-async function isPublished({ name, file }) {
+async function isPublished(name, file) {
   const hash = createHash('sha512').update(fs.readFileSync(file)).digest('base64');
   let answer;
   try {
@@ -57,14 +54,14 @@ async function main(args) {
   if (!isTrial && tag !== `v${version}`) throw new Error(`the tag is ${tag}, not v${version}`);
   // An installation without a version uses `latest`.
   const channel = version.includes('-') ? 'next' : 'latest';
-  for (const found of findPackages()) {
-    if (!isTrial && (await isPublished(found))) {
-      console.log(`${found.name}@${version} is already published`);
+  for (const [name, file] of findPackages()) {
+    if (!isTrial && (await isPublished(name, file))) {
+      console.log(`${name}@${version} is already published`);
       continue;
     }
     const options = ['--access', 'public', '--tag', channel, '--ignore-scripts'];
     const last = isTrial ? '--dry-run' : '--provenance';
-    await run('npm', ['publish', found.file, ...options, last]);
+    await run('npm', ['publish', file, ...options, last]);
   }
 }
 

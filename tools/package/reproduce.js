@@ -20,19 +20,11 @@ async function reproduce(name, first) {
       await cp(path.join(root, entry), path.join(folder, entry), { recursive: true });
     }
     const binary = path.join(folder, 'again.node');
-    const program =
-      'const [script, name, binary, symbols] = process.argv.slice(1);' +
-      'require(script).buildBinary(name, { binary, symbols })' +
-      '.catch((error) => { console.error(error.message); process.exitCode = 1; })';
     const script = path.join(folder, 'tools', 'package', 'build.js');
-    await run(
-      process.execPath,
-      ['-e', program, script, name, binary, path.join(folder, 'symbols')],
-      {
-        limitSeconds: LIMIT_SECONDS,
-        env: { CARGO_TARGET_DIR: path.join(folder, 'target') },
-      },
-    );
+    await run(process.execPath, [script, name, binary, path.join(folder, 'symbols')], {
+      limitSeconds: LIMIT_SECONDS,
+      env: { CARGO_TARGET_DIR: path.join(folder, 'target') },
+    });
     if (!(await readFile(binary)).equals(first)) {
       throw new Error(`a second build of ${name} in ${folder} produced a different binary`);
     }

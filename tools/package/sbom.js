@@ -1,23 +1,11 @@
 'use strict';
 
-// Writes bills of materials in the CycloneDX format: npm writes that of the main package, and that
-// of a binary is made from the crates that Cargo resolved. Both are validated against the schema.
+// Writes bills of materials in the CycloneDX format, and validates them against its schema.
 
 const { createHash } = require('node:crypto');
 const fs = require('node:fs');
-const { run } = require('../run.js');
-const { findBinary, findPlatformPackage, platformManifest } = require('./platform-package.js');
+const { findBinary, platformManifest } = require('./platform-package.js');
 const { targets } = require('./targets.js');
-
-const SPECIFICATION = '1.6';
-
-async function validated(text, { Validation, Spec }, version) {
-  const fault = await new Validation.JsonStrictValidator(version ?? Spec.Version.v1dot6).validate(
-    text,
-  );
-  if (fault !== null) throw new Error(`not CycloneDX: ${JSON.stringify(fault)}`);
-  return text;
-}
 
 /** A serial number that depends only on the content; the format requires a UUID. */
 function serialNumber(content) {
@@ -26,117 +14,82 @@ function serialNumber(content) {
   return `urn:uuid:${[...parts, `8${hex.slice(17, 20)}`, hex.slice(20, 32)].join('-')}`;
 }
 
-/** The licence of a crate; old manifests separate licences with a slash. */
-const expression = (license) => license.replaceAll('/', ' OR ');
-
-function component({ name, version, license, checksum }) {
-  const purl = `pkg:cargo/${name}@${version}`;
+/** A component; old manifests separate licences with a slash. */
+function component(registry, { name, version, license, sha256 }) {
+  const purl = registry && `pkg:${registry}/${name}@${version}`;
   return {
     type: 'library',
-    'bom-ref': purl,
+    'bom-ref': purl ?? name,
     name,
     version,
     purl,
-    licenses: [{ expression: expression(license) }],
-    ...(checksum !== undefined && { hashes: [{ alg: 'SHA-256', content: checksum }] }),
+    licenses: [{ expression: license.replaceAll('/', ' OR ') }],
+    hashes: sha256 && [{ alg: 'SHA-256', content: sha256 }],
   };
+}
+
+/** The text of a bill; `edges` are pairs of references, from a part to what it depends on. */
+async function writeBill(metadata, components, edges, { Validation, Spec }) {
+  const references = [metadata.component, ...components].map((part) => part['bom-ref']);
+  const content = {
+    metadata,
+    components,
+    dependencies: references.map((ref) => ({
+      ref,
+      dependsOn: [...new Set(edges.filter(([from]) => from === ref).map(([, to]) => to))].sort(),
+    })),
+  };
+  const format = { bomFormat: 'CycloneDX', specVersion: Spec.Version.v1dot6, version: 1 };
+  const bill = { ...format, serialNumber: serialNumber(content), ...content };
+  const text = `${JSON.stringify(bill, null, 2)}\n`;
+  const fault = await new Validation.JsonStrictValidator(Spec.Version.v1dot6).validate(text);
+  if (fault !== null) throw new Error(`not CycloneDX: ${JSON.stringify(fault)}`);
+  return text;
 }
 
 /** The hashes of the crates' archives, by name and version. */
 function checksums(lockFile) {
-  const entries = fs.readFileSync(lockFile, 'utf8').split('[[package]]').slice(1);
-  const value = (entry, key) => new RegExp(`^${key} = "(.+)"$`, 'm').exec(entry)?.[1];
-  return new Map(
-    entries.map((entry) => [
-      `${value(entry, 'name')}@${value(entry, 'version')}`,
-      value(entry, 'checksum'),
-    ]),
-  );
+  const entry = /^name = "(.+)"\nversion = "(.+)"\nsource = .+\nchecksum = "(.+)"$/gm;
+  const entries = fs.readFileSync(lockFile, 'utf8').matchAll(entry);
+  return new Map(Array.from(entries, ([, name, version, hash]) => [`${name}@${version}`, hash]));
 }
 
 /** The bill of a platform package; `linked` are the crates, ours first. */
-async function platformBill(name, linked, { binary, lockFile, rustVersion, cyclonedx }) {
-  const { version, license } = platformManifest(name);
+function platformBill(name, [own, ...crates], { binary, lockFile, rustVersion, cyclonedx }) {
   const hashes = checksums(lockFile);
-  const [own, ...crates] = linked.map((crate) => ({
-    ...crate,
-    checksum: hashes.get(`${crate.name}@${crate.version}`),
-  }));
-  const packageName = findPlatformPackage(name);
+  const sha256 = createHash('sha256').update(binary).digest('hex');
+  const file = findBinary(name);
   const subject = {
-    type: 'library',
-    'bom-ref': `pkg:npm/${packageName}@${version}`,
-    name: packageName,
-    version,
-    purl: `pkg:npm/${packageName}@${version}`,
-    licenses: [{ license: { id: license } }],
+    ...component('npm', platformManifest(name)),
     components: [
-      {
-        type: 'file',
-        'bom-ref': findBinary(name),
-        name: findBinary(name),
-        hashes: [{ alg: 'SHA-256', content: createHash('sha256').update(binary).digest('hex') }],
-      },
+      { type: 'file', 'bom-ref': file, name: file, hashes: [{ alg: 'SHA-256', content: sha256 }] },
     ],
   };
-  const references = new Map(linked.map((crate) => [crate.id, component(crate)['bom-ref']]));
-  references.set(own.id, subject['bom-ref']);
-  const standard = {
-    type: 'library',
-    'bom-ref': 'rust-std',
-    name: 'std',
-    version: rustVersion,
-    licenses: [{ expression: 'MIT OR Apache-2.0' }],
-  };
-  const content = {
-    metadata: {
-      component: subject,
-      properties: [{ name: 'rust:target', value: targets[name].triple }],
-    },
-    components: [...crates.map(component), standard].sort((one, other) =>
-      one['bom-ref'] < other['bom-ref'] ? -1 : 1,
-    ),
-    dependencies: linked.map((crate) => ({
-      ref: references.get(crate.id),
-      dependsOn: [
-        ...new Set(crate.dependencies.map((id) => references.get(id))),
-        ...(crate.id === own.id ? [standard['bom-ref']] : []),
-      ].sort(),
-    })),
-  };
-  const bill = {
-    bomFormat: 'CycloneDX',
-    specVersion: SPECIFICATION,
-    serialNumber: serialNumber(content),
-    version: 1,
-    ...content,
-  };
-  return validated(`${JSON.stringify(bill, null, 2)}\n`, cyclonedx);
+  const library = { name: 'std', version: rustVersion, license: 'MIT OR Apache-2.0' };
+  const standard = component(undefined, library);
+  const references = new Map([[own.id, subject['bom-ref']]]);
+  const components = crates.map((crate) => {
+    const part = component('cargo', {
+      ...crate,
+      sha256: hashes.get(`${crate.name}@${crate.version}`),
+    });
+    references.set(crate.id, part['bom-ref']);
+    return part;
+  });
+  const edges = [own, ...crates].flatMap(({ id, dependencies }) =>
+    dependencies.map((other) => [references.get(id), references.get(other)]),
+  );
+  edges.push([subject['bom-ref'], standard['bom-ref']]);
+  const properties = [{ name: 'rust:target', value: targets[name].triple }];
+  return writeBill({ component: subject, properties }, [...components, standard], edges, cyclonedx);
 }
 
-/** The bill of the main package. The folder gets a lock file of the packages that npm installs. */
-async function mainBill(folder, manifest, cyclonedx) {
-  const packages = { '': manifest };
-  for (const [name, target] of Object.entries(targets)) {
-    const { version, license, os, cpu, libc, engines } = platformManifest(name);
-    const entry = { version, license, os, cpu, libc, engines, optional: true };
-    packages[`node_modules/${findPlatformPackage(name)}`] = entry;
-    if (target.libc === undefined) delete entry.libc;
-  }
-  const { name, version } = manifest;
-  const lock = { name, version, lockfileVersion: 3, requires: true, packages };
-  fs.writeFileSync(`${folder}/package.json`, JSON.stringify(manifest));
-  fs.writeFileSync(`${folder}/package-lock.json`, JSON.stringify(lock));
-  const form = ['--sbom-format=cyclonedx', '--sbom-type=library'];
-  const args = ['sbom', ...form, '--package-lock-only', '--omit=peer', '--prefix', folder];
-  const text = await run('npm', args, { capture: true });
-  const bill = JSON.parse(text);
-  // The same content gives the same file.
-  delete bill.metadata.timestamp;
-  delete bill.serialNumber;
-  bill.serialNumber = serialNumber(bill);
-  const specification = Object.values(cyclonedx.Spec.Version).find((v) => v === bill.specVersion);
-  return validated(`${JSON.stringify(bill, null, 2)}\n`, cyclonedx, specification);
+/** The bill of the main package, which depends only on the packages of the platforms. */
+function mainBill(manifest, cyclonedx) {
+  const subject = component('npm', manifest);
+  const components = Object.keys(targets).map((name) => component('npm', platformManifest(name)));
+  const edges = components.map((part) => [subject['bom-ref'], part['bom-ref']]);
+  return writeBill({ component: subject }, components, edges, cyclonedx);
 }
 
 module.exports = { mainBill, platformBill };

@@ -81,7 +81,10 @@ async fn callers_without_a_token_outlast_a_restart_of_the_server() {
             let step = match seed % 3 {
                 0 => reset(),
                 1 => starting(None),
-                _ => refused(),
+                _ => Step::Fail(TransportError::Network {
+                    fault: NetworkFault::Refused,
+                    detail: "refused".to_owned(),
+                }),
             };
             let mut world = World::new(5, move |_, _| {
                 if is_back() {
@@ -106,11 +109,21 @@ async fn callers_without_a_token_outlast_a_restart_of_the_server() {
     }
 }
 
-fn refused() -> Step {
-    Step::Fail(TransportError::Network {
-        fault: NetworkFault::Refused,
-        detail: "refused".to_owned(),
-    })
+#[tokio::test(start_paused = true)]
+async fn an_api_whose_clock_is_two_seconds_behind_rejects_no_refreshed_token() {
+    for lifetime in [12, 60] {
+        let mut world = World::new(20, move |_, _| token_answer(lifetime));
+        world.any().await.unwrap();
+        pass(2_000).await;
+        while world.transport.count() < 7 {
+            pass(50).await;
+            let Reply::Token(token, _) = world.manager.ask(Call::Any) else {
+                panic!("{lifetime} s: a caller waits");
+            };
+            let age = token.age(world.now());
+            assert!(age >= Duration::from_secs(2), "{lifetime} s: a token of age {age:?}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -178,7 +178,11 @@ fn read(body: &[u8], issuer: &Issuer, redactor: &Redactor) -> Result<Metadata, D
     let methods = members.token_endpoint_auth_methods_supported;
     Ok(Metadata {
         token_endpoint: endpoint(members.token_endpoint)?,
-        mtls_token_endpoint: alias.map(|alias| endpoint(Some(alias))).transpose()?,
+        mtls_token_endpoint: match alias.map(|alias| endpoint(Some(alias))) {
+            // It concerns only clients with a certificate, which then use the other endpoint.
+            None | Some(Err(DocumentFault::NoTokenEndpoint)) => None,
+            Some(alias) => Some(alias?),
+        },
         methods: methods.and_then(|methods| serde_json::from_str(methods.get()).ok()),
         issuer: named,
     })
@@ -250,6 +254,11 @@ mod tests {
             "token_endpoint":"https://h/t","token_endpoint_auth_methods_supported":"none"}"#;
         let found = metadata(REALM, 200, body).unwrap();
         assert_eq!((found.methods, found.mtls_token_endpoint), (None, None));
+
+        let body = r#"{"issuer":"https://sso.example/realms/r","token_endpoint":"https://h/t",
+            "mtls_endpoint_aliases":{"token_endpoint":""}}"#;
+        let found = metadata(REALM, 200, body).unwrap();
+        assert_eq!(found.mtls_token_endpoint, None, "an unusable alias");
     }
 
     #[test]

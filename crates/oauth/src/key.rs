@@ -117,8 +117,8 @@ pub enum KeyFault {
     BrokenJwk,
     /// Its type, curve or size is not supported, or it is not a key at all.
     #[error(
-        "the key cannot be parsed or is not supported: use RSA (2048 to 4096 bits), EC (P-256) or \
-         Ed25519"
+        "the key cannot be parsed or is not supported: use RSA (2048, 3072 or 4096 bits, exponent \
+         65537), EC (P-256, by name) or Ed25519"
     )]
     Unsupported,
 }
@@ -292,17 +292,48 @@ impl KeyPair {
     }
 }
 
-/// A Base64url member, overwritten when dropped.
+/// A Base64url member, overwritten when dropped. Padding and the standard alphabet, which some
+/// programs write, are read too.
 #[derive(Default)]
 struct Octets(Zeroizing<Vec<u8>>);
 
 impl<'de> Deserialize<'de> for Octets {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Zeroizing::new(String::deserialize(deserializer)?);
+        let mut text = Zeroizing::new(String::deserialize(deserializer)?.into_bytes());
+        for byte in text.iter_mut() {
+            *byte = match *byte {
+                b'+' => b'-',
+                b'/' => b'_',
+                other => other,
+            };
+        }
+        while text.last() == Some(&b'=') {
+            text.pop();
+        }
         URL_SAFE_NO_PAD
-            .decode(text.as_bytes())
+            .decode(&*text)
             .map(|octets| Self(Zeroizing::new(octets)))
             .map_err(|_| serde::de::Error::custom("not Base64url"))
+    }
+}
+
+impl Octets {
+    /// The number without leading zeros, which RFC 7518 §2 forbids and some programs write.
+    fn number(&self) -> &[u8] {
+        let zeros = self.0.iter().take_while(|octet| **octet == 0).count();
+        self.0.get(zeros..).unwrap_or_default()
+    }
+
+    /// The number in 32 octets, if it fits.
+    fn coordinate(&self) -> Zeroizing<[u8; 32]> {
+        let mut octets = Zeroizing::new([0; 32]);
+        let number = self.number();
+        if let Some(start) = octets.len().checked_sub(number.len())
+            && let Some(place) = octets.get_mut(start..)
+        {
+            place.copy_from_slice(number);
+        }
+        octets
     }
 }
 
@@ -342,23 +373,25 @@ impl Jwk {
         let pair = match (jwk.kty.as_str(), jwk.crv.as_str()) {
             ("RSA", _) => RsaKeyPair::from_components(&KeyPairComponents {
                 public_key: PublicKeyComponents {
-                    n: &jwk.n,
-                    e: &jwk.e,
+                    n: jwk.n.number(),
+                    e: jwk.e.number(),
                 },
-                d: &jwk.d,
-                p: &jwk.p,
-                q: &jwk.q,
-                dP: &jwk.dp,
-                dQ: &jwk.dq,
-                qInv: &jwk.qi,
+                d: jwk.d.number(),
+                p: jwk.p.number(),
+                q: jwk.q.number(),
+                dP: jwk.dp.number(),
+                dQ: jwk.dq.number(),
+                qInv: jwk.qi.number(),
             })
             .map(KeyPair::rsa)
             .map_err(|_| KeyFault::Unsupported),
             ("EC", "P-256") => {
                 const UNCOMPRESSED: &[u8] = &[4];
-                let point = [UNCOMPRESSED, jwk.x.as_ref(), jwk.y.as_ref()].concat();
+                let (x, y) = (jwk.x.coordinate(), jwk.y.coordinate());
+                let point = [UNCOMPRESSED, x.as_slice(), y.as_slice()].concat();
                 let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
-                let (d, random) = (jwk.d.as_ref(), SystemRandom::new());
+                let (d, random) = (jwk.d.coordinate(), SystemRandom::new());
+                let d = d.as_slice();
                 EcdsaKeyPair::from_private_key_and_public_key(algorithm, d, &point, &random)
                     .map(KeyPair::Ec)
                     .map_err(|_| KeyFault::BrokenJwk)
@@ -383,6 +416,7 @@ impl Jwk {
 #[cfg(not(miri))]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use base64::engine::general_purpose::STANDARD;
     use ring::signature::{
         ECDSA_P256_SHA256_FIXED, ED25519, KeyPair as _, RSA_PKCS1_2048_8192_SHA256,
         RSA_PSS_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm,
@@ -444,6 +478,25 @@ mod tests {
             for algorithm in SigningAlgorithm::OF_SECRETS {
                 assert!(key.sign(algorithm, b"message").is_err(), "{form}");
             }
+        }
+    }
+
+    #[test]
+    fn a_jwk_may_have_leading_zeros_padding_and_the_standard_alphabet() {
+        for (form, members) in
+            [("rsa-jwk", &["n", "e", "d", "p", "q"][..]), ("ec-jwk", &["d", "x", "y"])]
+        {
+            let mut jwk: serde_json::Value = serde_json::from_str(&key(form)).unwrap();
+            for member in members {
+                let number = URL_SAFE_NO_PAD
+                    .decode(jwk[member].as_str().unwrap())
+                    .unwrap();
+                let padded = STANDARD.encode([&[0, 0][..], &number].concat());
+                jwk[member] = padded.into();
+            }
+            let odd = SigningKey::parse(&jwk.to_string()).unwrap();
+            let usual = SigningKey::parse(&key(form)).unwrap();
+            assert_eq!(public(&odd), public(&usual), "{form}");
         }
     }
 

@@ -47,7 +47,7 @@ impl Answer {
         Self {
             status,
             retry_after: header("retry-after").and_then(RetryAfter::parse),
-            age: header("age").and_then(parse_seconds).unwrap_or_default(),
+            age: header("age").and_then(parse_age).unwrap_or_default(),
             content_encoding: header("content-encoding").and_then(ContentEncoding::parse),
             body,
         }
@@ -135,6 +135,11 @@ impl RetryAfter {
             Self::At(time) => time.duration_since(now).unwrap_or_default(),
         }
     }
+}
+
+/// Of several values the first counts (RFC 9111 §5.1).
+fn parse_age(value: &str) -> Option<Duration> {
+    parse_seconds(value.split(',').next()?)
 }
 
 /// Parses a header that consists of a number of seconds.

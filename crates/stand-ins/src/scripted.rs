@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use manager::config::{Config, CredentialConfig};
-use manager::options::{Faults, Given, parse};
-use oauth::{Answer, ClientSecret, TokenEndpoint, TokenRequest};
+use manager::config::{AssertionSettings, Config, Credential, CredentialConfig, Target};
+use oauth::{
+    Answer, ClientAuthentication, ClientCredentialsGrant, ClientSecret, ExtraHeaders,
+    TokenEndpoint, TokenRequest,
+};
 use transport::{ClientIdentity, NetworkFault, Progress, Transport, TransportError};
 use zeroize::Zeroizing;
 
@@ -139,19 +141,24 @@ impl Transport for ScriptedTransport {
 }
 
 pub fn config() -> Config {
-    let options = [
-        ("tokenEndpoint", "http://127.0.0.1:1/realms/r/token"),
-        ("clientId", "portal"),
-        ("clientSecret", "s3cr+t"),
-    ];
-    let given = options.map(|(name, value)| {
-        let value = Zeroizing::new(value.to_owned());
-        (name.to_owned(), Given::Text(value))
-    });
-    let (config, _) = parse(given.into(), &mut Faults::default());
     Config {
+        target: Target::Endpoint(
+            TokenEndpoint::parse("http://127.0.0.1:1/realms/r/token").unwrap(),
+        ),
+        assertion: AssertionSettings::default(),
+        grant: ClientCredentialsGrant {
+            client_id: "portal".to_owned(),
+            authentication: ClientAuthentication::SecretPost,
+            scope: None,
+            parameters: Vec::new(),
+        },
+        headers: ExtraHeaders::default(),
+        credential: CredentialConfig::Given(Credential::Secret(secret("s3cr+t"))),
+        expiry_buffer: Duration::from_mins(1),
+        request_timeout: Duration::from_secs(15),
+        background_refresh: true,
+        name: "portal".to_owned(),
         has_logger: true,
-        ..config.unwrap()
     }
 }
 

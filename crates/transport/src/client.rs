@@ -190,6 +190,10 @@ fn build_client(tls: &ClientConfig, proxy: Option<&ProxyUrl>) -> Result<Client, 
         .tls_backend_preconfigured(tls.clone())
         .http1_only()
         .http1_max_headers(MAX_HEADERS)
+        // Node reads such answers too.
+        .http1_allow_obsolete_multiline_headers_in_responses(true)
+        .http1_allow_spaces_after_header_name_in_responses(true)
+        .http1_ignore_invalid_headers_in_responses(true)
         .user_agent(USER_AGENT)
         .default_headers(headers)
         .redirect(redirect::Policy::none())

@@ -144,7 +144,8 @@ impl NoProxy {
             .split([',', ' ', '\t'])
             .filter(|entry| !entry.is_empty());
         for entry in entries {
-            let entry = entry.to_ascii_lowercase();
+            // A dot at the end of a name says that it is complete.
+            let entry = entry.trim_end_matches('.').to_ascii_lowercase();
             // An IPv6 address without brackets contains colons but no port.
             let named_port = entry
                 .rsplit_once(':')
@@ -189,8 +190,9 @@ impl NoProxy {
             return true;
         }
         let host = endpoint.url().host_str().unwrap_or_default();
+        let host = host.trim_end_matches('.');
         let port = endpoint.url().port_or_known_default().unwrap_or_default();
-        let is_common = http::Uri::try_from(endpoint.origin())
+        let is_common = http::Uri::try_from(format!("http://{host}:{port}"))
             .is_ok_and(|uri| self.common.intercept(&uri).is_none());
         let address = match endpoint.url().host() {
             Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
@@ -275,6 +277,10 @@ mod tests {
         for (list, endpoint, is_exempt) in [
             ("sso.example", "https://sso.example/t", true),
             ("SSO.Example", "https://sso.example/t", true),
+            ("sso.example.", "https://sso.example/t", true),
+            ("sso.example", "https://sso.example./t", true),
+            ("*.example.", "https://sso.example./t", true),
+            ("sso.example:443", "https://sso.example./t", true),
             ("example", "https://sso.example/t", true),
             (".example", "https://sso.example/t", true),
             ("so.example", "https://sso.example/t", false),

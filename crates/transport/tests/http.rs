@@ -99,6 +99,18 @@ async fn body_may_be_chunked_or_end_with_the_connection() {
 }
 
 #[tokio::test]
+async fn head_is_read_as_leniently_as_by_node() {
+    for (name, header) in [
+        ("a folded header", "X-Long: a\r\n b\r\n"),
+        ("a space before the colon", "X-Space : a\r\n"),
+        ("a header without a name", ": a\r\n"),
+    ] {
+        let answer = format!("HTTP/1.1 200 OK\r\n{header}Content-Length: 2\r\n\r\n{{}}");
+        assert_eq!(body(fate_of(answer.as_bytes()).await), "{}", "{name}");
+    }
+}
+
+#[tokio::test]
 async fn transports_to_one_origin_share_connections_until_the_last_is_dropped() {
     let server = Server::start().await;
     let first = transport();

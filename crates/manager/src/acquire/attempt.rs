@@ -67,13 +67,13 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             Credential::Identity(identity) => Some(identity),
             _ => None,
         };
-        let resolved = self.resolve_endpoint(identity, progress).await?;
+        let redactor = self.redactor(credential, refused);
+        let resolved = self.resolve_endpoint(identity, &redactor, progress).await?;
         let pass = self
             .admitted(&resolved.endpoint, identity, progress)
             .await?;
         // The rest, like the rare paths, is boxed to keep this future small: many acquisitions may
         // wait for admission at once.
-        let redactor = self.redactor(credential, refused);
         progress.requests.fetch_add(1, Ordering::Relaxed);
         self.flight.is_sending();
         let exchange = self.exchange(pass, &resolved.endpoint, progress, &redactor, |now| {

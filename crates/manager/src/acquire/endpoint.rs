@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::config::{self, Target};
 use crate::error::Error;
 use crate::events::Level;
-use oauth::{ClientAuthentication, Issuer, Metadata, TokenEndpoint, read_metadata};
+use oauth::{ClientAuthentication, Issuer, Metadata, Redactor, TokenEndpoint, read_metadata};
 use transport::{ClientIdentity, Transport};
 
 /// The path of Keycloak's token endpoint below its issuer.
@@ -48,6 +48,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     pub(super) async fn resolve_endpoint(
         &self,
         identity: Option<&Arc<ClientIdentity>>,
+        redactor: &Redactor,
         progress: &AcquisitionProgress,
     ) -> Result<ResolvedEndpoint, Failure> {
         let settings = &self.setup.config.assertion;
@@ -67,7 +68,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         let remembered = self.setup.server.known(self.clock.now());
         let metadata = match &remembered {
             Some(metadata) => Arc::clone(metadata),
-            None => Box::pin(self.discover(issuer, identity, progress)).await?,
+            None => Box::pin(self.discover(issuer, identity, redactor, progress)).await?,
         };
         let audience = settings.audience.as_ref().unwrap_or(&metadata.issuer);
         Ok(ResolvedEndpoint {
@@ -81,15 +82,15 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         &self,
         issuer: &Issuer,
         identity: Option<&Arc<ClientIdentity>>,
+        redactor: &Redactor,
         progress: &AcquisitionProgress,
     ) -> Result<Arc<Metadata>, Failure> {
         progress.reads_document.store(true, Ordering::Relaxed);
         let pass = self.admitted(issuer.url(), identity, progress).await?;
-        let redactor = self.setup.config.headers.redactor();
         let Exchange { answer, .. } = self
-            .exchange(pass, issuer.url(), progress, &redactor, |_| Ok((issuer.request(), ())))
+            .exchange(pass, issuer.url(), progress, redactor, |_| Ok((issuer.request(), ())))
             .await?;
-        let metadata = read_metadata(&answer, issuer, &redactor).map_err(|error| Failure {
+        let metadata = read_metadata(&answer, issuer, redactor).map_err(|error| Failure {
             retry_after: self.retry_after(&answer),
             ..Error::from_discovery(error, issuer, &self.setup.config).into()
         })?;

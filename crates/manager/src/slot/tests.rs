@@ -3,7 +3,6 @@
 //! waits are shortest.
 
 use super::*;
-use crate::acquire::backoff::Attempts;
 use crate::error::{Error, ErrorKind};
 use crate::slot::schedule::Life;
 use oauth::AccessToken;
@@ -116,18 +115,6 @@ impl Line {
     fn condition(&self, time: u64) -> Condition {
         self.0.condition(at(time))
     }
-}
-
-#[test]
-fn callers_on_a_miss_share_one_flight_and_its_token() {
-    let mut line = Line::new();
-    let flight = line.starts(0, Call::Any);
-    assert_eq!(flight.attempts, Attempts::Many);
-    for time in 1..100 {
-        assert_eq!(line.joins(time, Call::Any), flight.flight);
-    }
-    line.succeeds(100, flight, token("a", 0, 300_000));
-    assert_eq!(line.takes(101, Call::Any), ("a".to_owned(), None));
 }
 
 #[test]

@@ -3,6 +3,24 @@
 use super::*;
 
 #[test]
+fn two_hundred_clears_within_a_second_cause_at_most_five_logins() {
+    let mut line = Line::holding("0", 0, 300_000);
+    let mut logins = 1;
+    for time in (1..=1_000).step_by(5) {
+        line.0.clear(at(time));
+        if let Decision::Wait {
+            new_flight: Some(new_flight),
+            ..
+        } = line.0.decide(at(time), Call::Any)
+        {
+            logins += 1;
+            line.succeeds(time, new_flight, token(&time.to_string(), time, 300_000));
+        }
+    }
+    assert_eq!(logins, 4, "the first, and three clears");
+}
+
+#[test]
 fn clears_are_spaced_after_three_until_ten_seconds_pass_without_one() {
     let mut line = Line::new();
     let mut clears = |time: u64| {

@@ -14,7 +14,7 @@ use super::pair::{Comparison, SlotEvent};
 use super::scenarios::{SCENARIOS, Scenario};
 
 /// One in this number of states is kept, to check that the states merged into it are equivalent.
-const SAMPLE: u64 = 512;
+const SAMPLE: usize = 300;
 
 /// A state that is visited next.
 struct Visit {
@@ -74,10 +74,10 @@ fn explore(scenario: &Scenario) {
                 }
                 // Time that passes twice in a row is time that passed once.
                 let may_pass = !matches!(event, SlotEvent::Pass(_));
-                let key = pair.key();
-                match seen.entry((key, may_pass)) {
+                let is_sample = seen.len().is_multiple_of(SAMPLE);
+                match seen.entry((pair.key(), may_pass)) {
                     Entry::Vacant(entry) => {
-                        entry.insert(key.is_multiple_of(SAMPLE).then(|| pair.clone()));
+                        entry.insert(is_sample.then(|| pair.clone()));
                         next.push(Visit {
                             pair,
                             trail: trail(),

@@ -1,0 +1,24 @@
+'use strict';
+
+// Builds actionlint, which finds mistakes in workflows, from sources that are pinned in
+// `actionlint/go.sum`, in the user's cache folder.
+
+const path = require('node:path');
+const { cachedFrom } = require('./keycloak/cache.js');
+const { run } = require('./run.js');
+
+const MODULE = path.join(__dirname, 'actionlint');
+
+/** The path of the program; rejects if it is not available on this machine. */
+async function actionlint() {
+  const pins = ['go.mod', 'go.sum'].map((name) => path.join(MODULE, name));
+  const folder = await cachedFrom('actionlint', pins, async (temporary) => {
+    console.log('Building actionlint');
+    const args = ['-mod=readonly', '-trimpath', '-o', path.join(temporary, 'actionlint')];
+    const source = 'github.com/rhysd/actionlint/cmd/actionlint';
+    await run('go', ['-C', MODULE, 'build', ...args, source], { capture: true });
+  });
+  return path.join(folder, 'actionlint');
+}
+
+module.exports = { actionlint };
