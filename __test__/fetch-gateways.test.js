@@ -6,7 +6,7 @@
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
 const { bearer, startApi, startBoth } = require('./support/api-server.js');
-const { rejection } = require('./support/manager.js');
+const { rejection, tokenResponse } = require('./support/manager.js');
 
 describe('a redirect to a login page', { concurrency: true }, () => {
   /** An API whose gateway redirects requests without `token-2` to the location. */

@@ -100,6 +100,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         let error = match read_answer(&answer, &redactor, now) {
             Ok(response) => {
                 server.has_worked.store(true, Ordering::Relaxed);
+                *server.last_success.lock() = Some(sent);
                 return Ok((sent, response));
             }
             Err(error) => error,

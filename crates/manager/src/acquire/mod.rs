@@ -18,7 +18,7 @@ use crate::config::Credential;
 use crate::credential::CredentialRequest;
 use crate::error::Error;
 use crate::events::EventSink;
-use crate::slot::schedule::{ASSUMED_LIFETIME, Life};
+use crate::slot::schedule::{ASSUMED_LIFETIME, Life, PACE, part};
 use crate::slot::{LifetimeWarning, Token};
 use crate::token_manager::Setup;
 use attempt::Failure;
@@ -32,6 +32,8 @@ pub(super) struct Acquisition<'a, C, T> {
     pub(super) events: &'a Arc<dyn EventSink>,
     /// How often it may try.
     pub(super) attempts: backoff::Attempts,
+    /// Whether its first request is sent at least a second after the one that succeeded last.
+    pub(super) is_paced: bool,
     pub(super) flight: &'a dyn Flight,
 }
 
@@ -132,6 +134,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         request: CredentialRequest<'_>,
         progress: &AcquisitionProgress,
     ) -> Result<(Moment, TokenResponse), Failure> {
+        tokio::time::sleep(self.pace()).await;
         let mut credential = self.credential(request, progress).await?;
         // The server may repeat a secret that it refused, so it is redacted as well.
         let mut refused = None;
@@ -179,6 +182,18 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             }
             attempt = attempt.saturating_add(1);
         }
+    }
+
+    /// The wait before the first request. It leaves half of the time to the request itself.
+    fn pace(&self) -> Duration {
+        let last = self
+            .is_paced
+            .then(|| *self.setup.server.last_success.lock());
+        let since = |sent| self.clock.now().since(sent);
+        let wait = last
+            .flatten()
+            .map_or(Duration::ZERO, |sent| PACE.saturating_sub(since(sent)));
+        wait.min(part(self.setup.config.request_timeout, 2))
     }
 
     /// Whether a token had expired when it arrived: its response took too long, or the

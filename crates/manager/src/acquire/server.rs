@@ -19,6 +19,8 @@ pub(crate) struct Server {
     found: Mutex<Option<(Arc<Metadata>, Moment)>>,
     /// Whether the token endpoint has returned a token.
     pub(crate) has_worked: AtomicBool,
+    /// When the request that returned the last token was sent.
+    pub(crate) last_success: Mutex<Option<Moment>>,
 }
 
 impl Server {

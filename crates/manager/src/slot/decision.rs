@@ -49,6 +49,9 @@ pub struct NewFlight {
     pub flight: FlightId,
     /// How often it may try.
     pub attempts: Attempts,
+    /// Whether its request is sent at least a second after the one that returned the last token: the
+    /// lifetimes that a server grants must not cause more than one request per second.
+    pub is_paced: bool,
 }
 
 /// The answer to a caller.

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use super::cool_down::CoolDown;
 use super::{
-    CachedToken, CurrentFlight, FlightId, FlightResult, NewFlight, Slot, State, Storage, Token,
-    TokenId,
+    CachedToken, Call, CurrentFlight, FlightId, FlightResult, NewFlight, Slot, State, Storage,
+    Token, TokenId,
 };
 use crate::acquire::backoff::Attempts;
 use crate::clock::Moment;
 use crate::error::Error;
-use std::time::Duration;
 
 impl Slot {
     /// Takes a flight's result. `jitter`, in `0..1`, is the randomness for the refresh time and for
@@ -116,6 +115,7 @@ impl Slot {
             return Storage::NotKept;
         }
         self.repeats.remember(token);
+        self.was_dropped = false;
         if let Some(held) = self.held_mut()
             && !flight.is_awaited
             && !held.is_outdated
@@ -157,21 +157,17 @@ impl Slot {
         self.last_token
     }
 
-    /// Records a new flight, which the caller must start. `None` if a flight is current or the slot
-    /// is closed.
-    pub(super) fn new_flight(
-        &mut self,
-        now: Moment,
-        is_background: bool,
-        minimum: Option<Duration>,
-    ) -> Option<NewFlight> {
+    /// Records a new flight, which the caller must start: for a call that waits for it, or in the
+    /// background. `None` if a flight is current or the slot is closed.
+    pub(super) fn new_flight(&mut self, now: Moment, call: Option<Call>) -> Option<NewFlight> {
+        let is_background = call.is_none();
         let id = FlightId(self.last_flight.wrapping_add(1));
         let flight = CurrentFlight {
             id,
             is_background,
             is_awaited: !is_background,
             is_sent: false,
-            minimum,
+            minimum: call.and_then(Call::minimum),
         };
         let is_needed = !is_background && matches!(self.state, State::Empty);
         self.state = match std::mem::replace(&mut self.state, State::Closed) {
@@ -196,6 +192,7 @@ impl Slot {
         Some(NewFlight {
             flight: id,
             attempts,
+            is_paced: !self.was_dropped && !call.is_some_and(Call::is_forced),
         })
     }
 

@@ -66,6 +66,8 @@ pub struct Slot {
     clears: Clears,
     repeats: Repeats,
     last_background: Option<Moment>,
+    /// A token was dropped since the last one was stored.
+    was_dropped: bool,
     last_flight: u32,
     last_token: TokenId,
 }
@@ -82,6 +84,7 @@ impl Slot {
             clears: Clears::default(),
             repeats: Repeats::default(),
             last_background: None,
+            was_dropped: false,
             last_flight: 0,
             last_token: TokenId::default(),
         }
@@ -115,7 +118,7 @@ impl Slot {
                 let (error, retry_after) = (cool_down.error.clone(), cool_down.retry_after(now));
                 Decision::Cooling { error, retry_after }
             }
-            (State::Empty | State::Ready(_), _) => match self.new_flight(now, false, minimum) {
+            (State::Empty | State::Ready(_), _) => match self.new_flight(now, Some(call)) {
                 Some(new_flight) => Decision::Wait {
                     flight: new_flight.flight,
                     new_flight: Some(new_flight),
@@ -140,7 +143,7 @@ impl Slot {
         let warns_of_minimum = held.warns_of(now, minimum);
         let (token, is_stale) = (Arc::clone(&held.token), held.is_stale(now));
         let new_flight = if self.is_refresh_due(now) {
-            self.new_flight(now, true, None)
+            self.new_flight(now, None)
         } else {
             None
         };
@@ -157,7 +160,7 @@ impl Slot {
     pub fn due_refresh(&mut self, now: Moment, is_used: bool) -> Option<NewFlight> {
         self.advance(now);
         if self.is_refresh_due_without_call(now, is_used) {
-            self.new_flight(now, true, None)
+            self.new_flight(now, None)
         } else {
             None
         }
@@ -176,6 +179,7 @@ impl Slot {
             return Invalidation::Kept;
         }
         self.rejections.dropped(now, route);
+        self.was_dropped = true;
         if self.held().is_some_and(CachedToken::has_successor) {
             self.detach_flight();
             self.adopt_successor(now);
@@ -204,6 +208,7 @@ impl Slot {
         if !self.clears.allows(now) {
             return Clearing::Kept;
         }
+        self.was_dropped = true;
         self.state = State::Empty;
         clearing
     }
@@ -212,6 +217,7 @@ impl Slot {
     /// token must not be used any more.
     pub fn drop_token(&mut self) {
         if !matches!(self.state, State::Closed) {
+            self.was_dropped = true;
             self.state = State::Empty;
         }
     }
@@ -252,6 +258,7 @@ impl Slot {
             clears: self.clears.clone(),
             repeats: self.repeats.clone(),
             last_background: None,
+            was_dropped: self.was_dropped || changes_grant,
             last_flight: self.last_flight,
             last_token: self.last_token,
         }

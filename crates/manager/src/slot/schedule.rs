@@ -16,6 +16,8 @@ pub const ASSUMED_LIFETIME: Duration = Duration::from_secs(10);
 pub const SETTLED_AGE: Duration = Duration::from_secs(5);
 /// Background refreshes start at least this far apart.
 pub const REFRESH_SPACING: Duration = Duration::from_secs(1);
+/// The lifetimes that a server grants cause no more than one request in this time.
+pub const PACE: Duration = Duration::from_secs(1);
 /// A minimum that a new token missed is requested again after a tenth of the token's life, but not
 /// before this.
 const SHORTEST_MINIMUM_PAUSE: Duration = Duration::from_secs(5);

@@ -157,22 +157,6 @@ fn a_flight_is_needed_while_callers_wait_without_a_token() {
 }
 
 #[test]
-fn a_token_is_fresh_then_stale_then_over() {
-    let mut line = Line::holding("a", 0, 300_000);
-    for (time, condition) in [
-        (0, Condition::Fresh),
-        (239_999, Condition::Fresh),
-        (240_000, Condition::Stale),
-        (298_999, Condition::Stale),
-        (299_000, Condition::Empty),
-    ] {
-        assert_eq!(line.condition(time), condition, "{time}");
-    }
-    assert_eq!(line.takes(239_999, Call::Any).1, None);
-    line.starts(299_000, Call::Any);
-}
-
-#[test]
 fn a_used_token_is_refreshed_in_the_background_and_an_unused_one_is_not() {
     let mut line = Line::holding("a", 0, 300_000);
     assert_eq!(line.wakes(218_399, true), None, "before 0.91 of the way");
@@ -185,18 +169,6 @@ fn a_used_token_is_refreshed_in_the_background_and_an_unused_one_is_not() {
     line.succeeds(0, flight, token("a", 0, 300_000));
     assert_eq!(line.wakes(230_000, true), None, "switched off");
     assert!(line.takes(240_000, Call::Any).1.is_some(), "a caller starts it");
-}
-
-#[test]
-fn a_refreshed_token_is_adopted_when_it_is_five_seconds_old() {
-    let mut line = Line::holding("a", 0, 300_000);
-    let flight = line.wakes(220_000, true).expect("a refresh");
-    let landed = line.succeeds(220_000, flight, token("b", 220_000, 300_000));
-    assert_eq!(landed.storage, Storage::Settling);
-    assert_eq!(line.0.next_change(at(221_000)), Some(ms(4_000)));
-    assert_eq!(line.takes(224_999, Call::Any), ("a".to_owned(), None), "no further refresh is due");
-    assert!(line.wakes(224_999, true).is_none());
-    assert_eq!(line.takes(225_000, Call::Any), ("b".to_owned(), None));
 }
 
 #[test]

@@ -76,6 +76,7 @@ impl<C: Clock, T: Transport> RunningFlight<C, T> {
             clock: &*self.manager.clock,
             events: &self.manager.events,
             attempts: new_flight.attempts,
+            is_paced: new_flight.is_paced,
             flight: &self,
         };
         let acquired = tokio::select! {

@@ -360,6 +360,24 @@ impl Log {
         self.row().is_some_and(|row| row.left(now) > 0)
     }
 
+    /// A token, or the flight for one, was given up since the last one was stored.
+    pub(crate) fn was_dropped(&self) -> bool {
+        let last = self.last(|entry| match entry.fact {
+            Fact::Granted {
+                storage: Storage::Kept | Storage::Settling,
+                ..
+            } => Some(false),
+            Fact::Dropped
+            | Fact::Cleared
+            | Fact::Configured {
+                changes_grant: true,
+                ..
+            } => Some(true),
+            _ => None,
+        });
+        last.is_some_and(|(_, was_dropped)| was_dropped)
+    }
+
     pub(crate) fn is_in_background(&self) -> bool {
         let change = self.last(|entry| match entry.fact {
             Fact::Configured { in_background, .. } => Some(in_background),

@@ -82,7 +82,7 @@ impl Model {
                 if warns {
                     self.log.note(now, Fact::Warned);
                 }
-                let start = self.wants_caller(now).then(|| self.new_flight(now, true));
+                let start = self.wants_caller(now).then(|| self.new_flight(now, None));
                 return ModelAnswer::Take {
                     token: token.name,
                     is_stale: token.age(now) >= token.staleness(),
@@ -100,7 +100,7 @@ impl Model {
                 };
             }
             (None, None) => {
-                let start = self.new_flight(now, false);
+                let start = self.new_flight(now, Some(call));
                 (start.flight.0, Some(start))
             }
         };
@@ -206,7 +206,7 @@ impl Model {
     pub(crate) fn wake(&mut self, now: Time, is_used: bool) -> Option<NewFlight> {
         self.log.note(now, Fact::Looked);
         self.wants_wake(now, is_used)
-            .then(|| self.new_flight(now, true))
+            .then(|| self.new_flight(now, None))
     }
 
     /// `is_spaced` is the slot's own answer; the spacing of rejections is tested separately.
@@ -320,7 +320,9 @@ impl Model {
         points
     }
 
-    fn new_flight(&mut self, now: Time, is_background: bool) -> NewFlight {
+    fn new_flight(&mut self, now: Time, call: Option<Call>) -> NewFlight {
+        let is_background = call.is_none();
+        let is_forced = matches!(call, Some(Call::Forced | Call::ForcedAgain));
         let flight = self.log.launches() + 1;
         let attempts = if self.log.row().is_some() {
             Attempts::One
@@ -339,6 +341,7 @@ impl Model {
         NewFlight {
             flight: FlightId(flight),
             attempts,
+            is_paced: !is_forced && !self.log.was_dropped(),
         }
     }
 }
