@@ -4,8 +4,8 @@
 /** The native side of a manager. It belongs to the thread that opened it. */
 export declare class Core {
   /**
-   * The shared memory: the version is `Int32Array[0]`, hits and joins are `Float64Array[1]` and
-   * `Float64Array[2]`.
+   * Returns the shared memory: the version is `Int32Array[0]`, and hits and joins are
+   * `Float64Array[1]` and `Float64Array[2]`.
    */
   memory(): ArrayBuffer
   /**
@@ -13,30 +13,33 @@ export declare class Core {
    * `has_waited` says that a forced call has waited for an earlier flight.
    */
   ask(minimum: number, forced: boolean, hasWaited: boolean): TokenData | number | FailureData | EarlierFlight
-  /** The events since the last call. */
+  /** Returns the events since the last call. */
   drain(): Array<EventData>
-  /** Delivers the secret that the function returned, or the fault. */
+  /** Delivers the secret that the secret function returned, or the fault. */
   answerSecret(call: number, secret?: string | undefined | null, fault?: string | undefined | null): void
-  /** Delivers the result of a request that JavaScript sent. A late result is ignored. */
+  /** Delivers the result of a request that JavaScript sent. Ignores a late result. */
   endRequest(request: number, outcome: RequestOutcome): void
   /**
-   * Drops the held token if it is the one that this route rejected. Returns `dropped`, `kept` if
-   * a cool-down is in effect, the last drop is too recent or the budget of drops is used up, or
-   * `ignored` if another token is held.
+   * Drops the held token if this route rejected it. Returns `dropped`; `kept` if a cool-down is
+   * in effect, the last drop is too recent or the budget of drops is empty; or `ignored` if the
+   * manager holds another token.
    */
   invalidate(rejected: string, route: string): string
   /** Records that a route accepted a token. Returns whether to report its next acceptance. */
   accept(accepted: string, route: string): boolean
   /**
-   * Drops the held token and detaches the flight. Returns `dropped` if a token was held,
-   * `detached` if only a flight was current, `kept` if there were too many calls, or `nothing`.
+   * Drops the held token and detaches the flight. Returns `dropped` if the manager held a token,
+   * `detached` if there was only a flight, `kept` if there were too many clears, or `nothing`.
    */
   clear(): string
-  /** Drops the held token and detaches the flight: the token must not be used any more. */
+  /**
+   * Drops the held token and detaches the flight, because callers must not use the token any
+   * more.
+   */
   dropToken(): void
-  /** Applies changed options, or returns their faults and changes nothing. */
+  /** Applies changed options. If they are faulty, returns the faults and changes no option. */
   reconfigure(options: unknown, environment: Environment): FailureData | Unreadable | null
-  /** The manager's state and counters. */
+  /** Returns the manager's state and counters. */
   snapshot(): SnapshotData
   /** Closes the manager and drops secrets. Returns the failure for the callers that still wait. */
   close(): FailureData
@@ -45,7 +48,7 @@ export declare class Core {
 /** Checks a resource that code names after the manager was created, and returns its faults. */
 export declare function checkResource(resource: unknown): FailureData | Unreadable | null
 
-/** Counters. */
+/** The counters of a manager. */
 export interface CounterData {
   hits: number
   joins: number
@@ -58,7 +61,7 @@ export interface CounterData {
   suppressed: number
 }
 
-/** A flight whose request was sent before a forced call. */
+/** A flight that sent its request before a forced call. */
 export interface EarlierFlight {
   /** The flight. */
   earlierFlight: number
@@ -66,7 +69,7 @@ export interface EarlierFlight {
 
 /** The environment variables that affect the transport. */
 export interface Environment {
-  /** Whether `NODE_TLS_REJECT_UNAUTHORIZED` leaves verification on. */
+  /** Whether `NODE_TLS_REJECT_UNAUTHORIZED` leaves the verification of certificates on. */
   verifiesCertificates: boolean
   /** `HTTPS_PROXY`. */
   httpsProxy?: string
@@ -74,11 +77,11 @@ export interface Environment {
   httpProxy?: string
   /** `NO_PROXY`. */
   noProxy?: string
-  /** `NODE_EXTRA_CA_CERTS` when the package was loaded. */
+  /** `NODE_EXTRA_CA_CERTS` at the time when Node loaded the package. */
   extraCaCerts?: string
 }
 
-/** Something that JavaScript has to handle. */
+/** An event that JavaScript has to handle. */
 export type EventData =
   | { type: 'Acquired'; /** The flight. */
     flight: number; /** The token. */
@@ -112,9 +115,9 @@ export interface FailureData {
   message: string
   /** Whether the same call may succeed later. */
   retryable: boolean
-  /** The code that Node gives to the fault of the system. */
+  /** The code that Node gives to the system error. */
   systemCode?: string
-  /** HTTP status. */
+  /** The HTTP status. */
   status?: number
   /** `error` of the response. */
   oauthError?: string
@@ -122,7 +125,7 @@ export interface FailureData {
   oauthErrorDescription?: string
   /** How long to wait before the next call, counted from now. */
   retryAfterMs?: number
-  /** The number of requests sent. */
+  /** The number of requests that the acquisition sent. */
   attempts?: number
   /** The URL of the token endpoint. */
   tokenEndpoint?: string
@@ -145,11 +148,11 @@ export declare function hold(holds: boolean): void
 export interface LastFailure {
   /** The error's code. */
   code: string
-  /** In ms since the epoch. */
+  /** When the acquisition failed, in ms since the epoch. */
   at: number
 }
 
-/** How long acquisitions took, in ms. */
+/** The durations of acquisitions, in ms. */
 export interface Latencies {
   count: number
   sum: number
@@ -161,20 +164,20 @@ export interface Latencies {
 export declare const MAX_ANSWER: number
 
 /**
- * Opens a manager, or returns the faults of its options. `listener` is called when there are
+ * Opens a manager, or returns the faults of its options. The addon calls `listener` when there are
  * events to drain.
  */
 export declare function open(options: unknown, environment: Environment, listener: () => void): Core | FailureData | Unreadable
 
 /** The result of a request that JavaScript sent. */
 export type RequestOutcome =
-  | { type: 'Answered'; /** HTTP status. */
-    status: number; /** The headers that were read, by their names in lower case. */
+  | { type: 'Answered'; /** The HTTP status. */
+    status: number; /** The headers that JavaScript read, keyed by their names in lower case. */
     headers: Record<string, string>; /** The whole body. */
   body: Uint8Array }
-  | { type: 'TooLarge'; /** HTTP status. */
+  | { type: 'TooLarge'; /** The HTTP status. */
   status: number }
-  | { type: 'Unusable'; /** HTTP status, if the answer has one. */
+  | { type: 'Unusable'; /** The HTTP status, if the answer has one. */
     status?: number; /** Why the answer is unusable. */
   detail: string }
   | { type: 'Failed'; /** The code of the error, or of its cause. */
@@ -187,19 +190,19 @@ export interface SnapshotData {
   name: string
   /** `empty`, `fresh`, `stale`, `failing` or `closed`. */
   state: string
-  /** Seconds. */
+  /** The age of the held token, in seconds. */
   tokenAgeSeconds?: number
-  /** Seconds. */
+  /** The time until the held token is due for replacement, in seconds. */
   secondsToSoftExpiry?: number
-  /** Seconds. */
+  /** The time until the manager stops serving the held token, in seconds. */
   secondsToHardExpiry?: number
-  /** In ms since the epoch. */
+  /** When the last acquisition succeeded, in ms since the epoch. */
   lastSuccessAt?: number
   /** The last failure. */
   lastFailure?: LastFailure
-  /** Counters. */
+  /** The counters of a manager. */
   counters: CounterData
-  /** In ms. */
+  /** The durations of acquisitions, in ms. */
   acquisitionLatencyMs: Latencies
 }
 
@@ -207,29 +210,29 @@ export interface SnapshotData {
 export interface TokenData {
   /** The token. */
   token: string
-  /** Its scope. */
+  /** The scope of the token. */
   scope?: string
-  /** In ms since the epoch. */
+  /** When the request for the token was sent, in ms since the epoch. */
   issuedAt: number
-  /** In ms since the epoch. */
+  /** When the token expires, in ms since the epoch. */
   expiresAt: number
-  /** The token may be kept while the shared version has this value; 0 if it may not be kept. */
+  /** JavaScript may keep the token while the shared version has this value; never if it is 0. */
   version: number
 }
 
 /**
- * Hands over the certificates that Node trusts, as consecutive PEM blocks. Only the first call in
- * a process has an effect.
+ * Receives the certificates that Node trusts, as consecutive PEM blocks. Only the first call in a
+ * process has an effect.
  */
 export declare function trust(pem: string): void
 
-/** The failure for options that cannot be read, because the user's code, such as a getter, threw. */
+/** The failure for unreadable options: the user's code, such as a getter, threw an exception. */
 export interface Unreadable {
   /** The error's code. */
   code: string
   /** The error's message. */
   message: string
-  /** Whether a retry may succeed. Always false. */
+  /** Whether a retry may succeed: always false. */
   retryable: boolean
   /** The thrown value. */
   cause: unknown

@@ -1,4 +1,4 @@
-//! Links the addon as Node expects it.
+//! Links the addon as Node expects.
 
 fn main() {
     napi_build::setup();

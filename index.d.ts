@@ -4,14 +4,14 @@
  * How the client authenticates itself to the token endpoint.
  *
  * - `client_secret_post`: sends `client_id` and `client_secret` in the form (RFC 6749 §2.3.1).
- * - `client_secret_basic`: sends an `Authorization: Basic` header, with both parts form-encoded as
- *   RFC 6749 §2.3.1 requires.
+ * - `client_secret_basic`: sends an `Authorization: Basic` header with the client id and the
+ *   secret, both form-encoded as RFC 6749 §2.3.1 requires.
  * - `client_secret_jwt`: signs an assertion with the secret (OpenID Connect Core 1.0 §9). Keycloak
  *   calls this "Signed JWT with Client Secret".
  * - `private_key_jwt`: signs an assertion with a private key (RFC 7523). Keycloak calls this
  *   "Signed JWT".
  * - `tls_client_auth`: presents a certificate in the TLS handshake (RFC 8705 §2.1). Keycloak calls
- *   this "X509 Certificate". The token endpoint must be https.
+ *   this "X509 Certificate". The token endpoint must use https.
  * - `client_assertion_file`: sends an assertion that another program signs and keeps fresh in a
  *   file, such as a projected Kubernetes service account token or a SPIFFE JWT-SVID.
  *
@@ -39,7 +39,7 @@ export type ClientAuthentication =
 
 /**
  * The algorithm that signs an assertion (RFC 7518 §3, RFC 8037 §3.1). `HS256`, `HS384` and `HS512`
- * are for `client_secret_jwt`, the others for `private_key_jwt`.
+ * are for `client_secret_jwt`; the others are for `private_key_jwt`.
  *
  * @example
  * ```ts
@@ -79,17 +79,20 @@ export interface PrivateJsonWebKey {
   kty: 'RSA' | 'EC' | 'OKP';
   /** The `kid` header of assertions, unless the option `keyId` is set. */
   kid?: string | undefined;
-  /** The members that RFC 7518 and RFC 8037 define for this key type. Other members are ignored. */
+  /**
+   * The members that RFC 7518 and RFC 8037 define for this key type. The manager ignores other
+   * members.
+   */
   [member: string]: unknown;
 }
 
 /**
- * Receives log lines. Backstage's `LoggerService` and `console` both fit. Errors that a logger
- * throws are ignored.
+ * Receives log lines. Backstage's `LoggerService` and `console` both fit. The manager ignores
+ * errors that a logger throws.
  *
  * The manager logs an acquired token with `debug`, the first failure in a row with `warn`, the
  * recovery with `info`, and each warning about the configuration once. No line holds a secret, a
- * token or an assertion. `error` is never called by a manager itself.
+ * token or an assertion. A manager itself never calls `error`.
  *
  * @example
  * ```ts
@@ -116,11 +119,11 @@ export interface KeycloakTokenManagerLogger {
  * A function for {@link KeycloakTokenManagerOptions.tokenFetch} that sends token and discovery
  * requests: the global `fetch`, undici's `fetch` with a dispatcher, node-fetch, or a test double.
  *
- * The manager passes the URL as a string, and `method`, `headers`, `body`, `redirect: 'manual'`
- * and a `signal`, which it aborts when the deadline passes or the manager is closed. The function
- * must not follow redirects: a response with a true `redirected` or a different `url` fails
- * with `ERR_KEYCLOAK_PROTOCOL`. An error becomes `ERR_KEYCLOAK_TLS` if its `code`, or the `code` of
- * a `cause`, is about certificates or TLS, and the retryable `ERR_KEYCLOAK_NETWORK` otherwise.
+ * The manager passes the URL as a string, and `method`, `headers`, `body`, `redirect: 'manual'` and
+ * a `signal`, which it aborts when the deadline passes or the manager is closed. The function must
+ * not follow redirects: a response whose `redirected` is true or whose `url` differs fails with
+ * `ERR_KEYCLOAK_PROTOCOL`. An error becomes `ERR_KEYCLOAK_TLS` if its `code`, or the `code` of a
+ * `cause`, is about certificates or TLS, and the retryable `ERR_KEYCLOAK_NETWORK` otherwise.
  *
  * @example
  * ```ts
@@ -143,7 +146,7 @@ export interface KeycloakTokenManagerLogger {
 export type TokenFetch = (url: string, init: TokenFetchInit) => Promise<TokenFetchResponse>;
 
 /**
- * The second argument of a {@link TokenFetch}. It fits the `RequestInit` of `fetch`.
+ * The second argument of a {@link TokenFetch}. It is assignable to the `RequestInit` of `fetch`.
  *
  * @example
  * ```ts
@@ -164,7 +167,7 @@ export interface TokenFetchInit {
   body?: string;
   /** Always `manual`. */
   redirect: 'manual';
-  /** Aborted when the deadline passes or the manager is closed. */
+  /** The signal that the manager aborts when the deadline passes or the manager is closed. */
   signal: AbortSignal;
 }
 
@@ -183,15 +186,18 @@ export interface TokenFetchInit {
  * ```
  */
 export interface TokenFetchResponse {
-  /** HTTP status. */
+  /** The HTTP status. */
   readonly status: number;
   /** The response headers. */
   readonly headers?: { get(name: string): string | null | undefined };
-  /** Whether a redirect was followed. */
+  /** Whether the function followed a redirect. */
   readonly redirected?: boolean;
   /** The URL of the response; an empty string counts as unknown. */
   readonly url?: string;
-  /** `opaqueredirect` marks a redirect whose status is hidden, as browsers return it. */
+  /**
+   * The type of the response. `opaqueredirect` marks a redirect whose status the platform hides, as
+   * browsers do.
+   */
   readonly type?: string;
   /** A web stream or a Node stream. */
   readonly body?: unknown;
@@ -220,22 +226,22 @@ export interface TokenFetchResponse {
  */
 export interface ResourceOptions {
   /**
-   * Absolute `http` or `https` URL of the API, without userinfo, query and fragment. Only its
-   * origin receives the token. Relative inputs resolve against it as a folder: below
-   * `https://api.example/v1`, `agents` is `/v1/agents` and `/agents` is `/agents`.
+   * Absolute `http` or `https` URL of the API, without userinfo, query or fragment. Only its origin
+   * receives the token. Relative inputs resolve against the URL as a folder: with
+   * `https://api.example/v1`, `agents` resolves to `/v1/agents` and `/agents` to `/agents`.
    */
   baseUrl: string;
   /**
-   * Header that names the user on whose behalf a call is made. Default: `X-Backstage-User`. The
-   * user is {@link AuthenticatedRequestInit.backstageUser}. `Authorization` and headers that frame
-   * a request are refused.
+   * Header that names the user on whose behalf you make a call. Default: `X-Backstage-User`.
+   * {@link AuthenticatedRequestInit.backstageUser} names the user of a call. The manager refuses
+   * `Authorization` and headers that frame a request.
    */
   userHeader?: string | undefined;
   /**
-   * Sends the requests instead of the global `fetch`: for example undici's with a dispatcher, or a
-   * test double. Default: the global `fetch`, looked up at each call. It receives a string, or the
-   * caller's own `Request`, and must return redirects (`redirect: 'manual'`) with their status and
-   * `Location`, as Node's does.
+   * Sends the requests instead of the global `fetch`: for example undici's `fetch` with a
+   * dispatcher, or a test double. Default: the global `fetch`, looked up at each call. The function
+   * receives a string, or the caller's own `Request`. Because of `redirect: 'manual'`, it must
+   * return redirects with their status and `Location`, as Node's `fetch` does.
    */
   fetch?: ((input: string | Request, init?: RequestInit) => Promise<Response>) | undefined;
 }
@@ -267,8 +273,8 @@ export type ResourceTokenManager = Pick<
 >;
 
 /**
- * The `init` of {@link KeycloakTokenManager.fetch}: that of the platform's `fetch`, with two more
- * members.
+ * The `init` of {@link KeycloakTokenManager.fetch}: the `init` of the platform's `fetch` with two
+ * more members.
  *
  * @example
  * ```ts
@@ -287,19 +293,20 @@ export type ResourceTokenManager = Pick<
  */
 export interface AuthenticatedRequestInit extends RequestInit {
   /**
-   * The user for whom the call is made, an entity ref such as `user:default/jane`: a non-empty
-   * string of printable ASCII without leading or trailing spaces; anything else rejects with
-   * `ERR_KEYCLOAK_REQUEST`. It is sent with this call only and replaces a header of the same name.
+   * The user for whom you make the call, as an entity ref such as `user:default/jane`: a non-empty
+   * string of printable ASCII without leading or trailing spaces. The call rejects with
+   * `ERR_KEYCLOAK_REQUEST` for any other value. `fetch` sends the user with this call only and
+   * replaces a header of the same name.
    */
   backstageUser?: string | undefined;
-  /** For how long the token must still be valid, in seconds; see {@link GetTokenOptions}. */
+  /** The minimum remaining validity of the token, in seconds; see {@link GetTokenOptions}. */
   minValiditySeconds?: number | undefined;
 }
 
 /**
  * Options of {@link KeycloakTokenManager}.
  *
- * Required are `clientId`, exactly one of `tokenEndpoint` and `issuer`, and exactly one credential:
+ * You must set `clientId`, exactly one of `tokenEndpoint` and `issuer`, and exactly one credential:
  * `clientSecret`, `clientSecretFile`, `privateKey`, `privateKeyFile`, a client certificate with its
  * key, or `clientAssertionFile`. `undefined` counts as absent. The constructor refuses an unknown
  * option.
@@ -323,35 +330,36 @@ export interface KeycloakTokenManagerOptions {
   /**
    * URL of the token endpoint, in Keycloak `{base}/realms/{realm}/protocol/openid-connect/token`.
    * Exactly one of `tokenEndpoint` and `issuer` is required. An absolute `http` or `https` URL
-   * without userinfo and fragment. Plain http to any host but loopback logs one warning.
+   * without userinfo or fragment. The manager logs one warning for plain http to any host but
+   * loopback.
    */
   tokenEndpoint?: string | undefined;
   /**
-   * URL of the realm, in Keycloak `{base}/realms/{realm}`. The token endpoint is taken from its
-   * discovery document. An absolute `http` or `https` URL without userinfo, query and fragment. The
-   * document (OpenID Connect Discovery 1.0) is fetched with the first token, within
-   * `requestTimeoutMs`, kept for 24 h, and fetched again if the endpoint answers 404, 405 or 410 or
-   * cannot be reached. Its `issuer` must be this URL; an https issuer may not name an http
-   * endpoint.
+   * URL of the realm, in Keycloak `{base}/realms/{realm}`. The manager takes the token endpoint
+   * from the realm's discovery document. An absolute `http` or `https` URL without userinfo, query
+   * or fragment. The manager fetches the document (OpenID Connect Discovery 1.0) with the first
+   * token, within `requestTimeoutMs`, and keeps it for 24 h. It fetches the document again if the
+   * endpoint answers 404, 405 or 410 or is unreachable. The document's `issuer` must be this URL.
+   * An https issuer must not name an http endpoint.
    */
   issuer?: string | undefined;
   /** Id of the client, a non-empty string. */
   clientId: string;
   /**
    * Secret of the client. Exactly one credential is required: a secret, a private key, a
-   * certificate with its key, or an assertion, each given or in a file. A function may return the
-   * secret or a promise of it. It is called once per acquisition and once more after the server
-   * refused the client, so that a rotated secret is picked up. It runs on the thread that created
-   * the manager, so a blocked event loop delays a refresh. If it throws, returns anything but a
-   * non-empty string or does not settle within `requestTimeoutMs`, the acquisition fails with
-   * `ERR_KEYCLOAK_CREDENTIAL`.
+   * certificate with its key, or an assertion, each as a value or in a file. A function may return
+   * the secret or a promise of it. The manager calls the function once per acquisition, and once
+   * more if the server refuses the client, to pick up a rotated secret. The function runs on the
+   * thread that created the manager, so a blocked event loop delays a refresh. If the function
+   * throws, or does not return or resolve to a non-empty string within `requestTimeoutMs`, the
+   * acquisition fails with `ERR_KEYCLOAK_CREDENTIAL`.
    */
   clientSecret?: string | (() => string | Promise<string>) | undefined;
   /**
-   * Path of a file that holds the secret, read at every acquisition. One trailing newline is
-   * dropped. The file is also read after the server refused the client: for up to 0.6 s if the
-   * server accepted this secret before, so that the file and the server may be changed half a
-   * second apart.
+   * Path of a file that holds the secret. The manager reads the file at every acquisition and drops
+   * one trailing newline. The manager also reads the file if the server refuses the client. If the
+   * server has accepted this secret before, the manager reads the file again for up to 0.6 s, so
+   * that you can change the secret in the file and on the server up to half a second apart.
    */
   clientSecretFile?: string | undefined;
   /**
@@ -360,45 +368,48 @@ export interface KeycloakTokenManagerOptions {
    */
   clientAuthentication?: ClientAuthentication | undefined;
   /**
-   * Private key for `private_key_jwt`, in PEM or as a JSON Web Key. PEM may be PKCS #8, PKCS #1 or
-   * SEC 1; a JSON Web Key may be a JSON string or an object. The key is RSA of 2048 to 4096 bits,
-   * EC on P-256 or Ed25519; an encrypted one is refused.
+   * Private key for `private_key_jwt`, in PEM or as a JSON Web Key. The PEM text may be PKCS #8,
+   * PKCS #1 or SEC 1; the JSON Web Key may be a JSON string or an object. The key must be RSA of
+   * 2048 to 4096 bits, EC on P-256 or Ed25519. The manager refuses an encrypted key.
    */
   privateKey?: string | PrivateJsonWebKey | undefined;
   /**
-   * Path of a file that holds the private key, read at every acquisition. The file is also read
-   * after the server refused the client, as with `clientSecretFile`.
+   * Path of a file that holds the private key. The manager reads the file at every acquisition. The
+   * manager also reads the file if the server refuses the client, as it does with
+   * `clientSecretFile`.
    */
   privateKeyFile?: string | undefined;
   /** Header `kid` of signed assertions. Default: the `kid` of the JSON Web Key, if any. */
   keyId?: string | undefined;
   /**
-   * Algorithm of signed assertions. Default: the `alg` of a JWK, or `RS256`, `ES256` or `EdDSA` by
-   * the kind of key; `HS256` with a secret.
+   * Algorithm of signed assertions. Default: the `alg` of the JSON Web Key, otherwise `RS256`,
+   * `ES256` or `EdDSA` depending on the kind of key; `HS256` with a secret.
    */
   signingAlgorithm?: SigningAlgorithm | undefined;
   /**
-   * Claim `aud` of signed assertions. Default: the issuer. Without `issuer` the default is
-   * `tokenEndpoint` without `/protocol/openid-connect/token`. Set this option where Keycloak has a
+   * Claim `aud` of signed assertions. Default: the issuer. Without `issuer`, the default is
+   * `tokenEndpoint` without `/protocol/openid-connect/token`. Set this option if Keycloak has a
    * different public hostname.
    */
   assertionAudience?: string | undefined;
-  /** Client certificate for `tls_client_auth` in PEM, followed by intermediate certificates. */
+  /** PEM client certificate for `tls_client_auth`, followed by the intermediate certificates. */
   clientCertificate?: string | undefined;
   /**
-   * Path of a file that holds the client certificate, read at every acquisition. A changed
-   * certificate does not close connections in use.
+   * Path of a file that holds the client certificate. The manager reads the file at every
+   * acquisition. A changed certificate does not close connections in use.
    */
   clientCertificateFile?: string | undefined;
-  /** Private key of the client certificate in PEM, not encrypted. */
+  /** Unencrypted private key of the client certificate, in PEM. */
   clientKey?: string | undefined;
   /**
-   * Path of a file that holds the private key of the client certificate, read at every acquisition.
+   * Path of a file that holds the private key of the client certificate. The manager reads the file
+   * at every acquisition.
    */
   clientKeyFile?: string | undefined;
   /**
    * Path of a file that holds a signed assertion, such as a projected Kubernetes token or a SPIFFE
-   * JWT-SVID, read for every attempt. Another program signs the assertion and keeps it fresh.
+   * JWT-SVID. The manager reads the file for every attempt. Another program signs the assertion and
+   * keeps it fresh.
    */
   clientAssertionFile?: string | undefined;
   /**
@@ -408,29 +419,29 @@ export interface KeycloakTokenManagerOptions {
    */
   clientAssertionType?: string | undefined;
   /**
-   * Scopes to request (RFC 6749 §3.3), separated by spaces or as an array of single scopes.
+   * Scopes to request (RFC 6749 §3.3), as a space-separated string or as an array of single scopes.
    * Default: none.
    */
   scope?: string | readonly string[] | undefined;
   /**
-   * Additional form fields of the token request. A Backstage configuration does not treat them as
-   * secrets. Default: none. They may not name a field that the manager sets: `grant_type`,
+   * Additional form fields of the token request. Backstage does not treat their values as secrets.
+   * Default: none. The parameters must not name a field that the manager sets: `grant_type`,
    * `client_id`, `client_secret`, `scope`, `client_assertion`, `client_assertion_type`.
    */
   parameters?: Readonly<Record<string, string>> | undefined;
   /**
-   * Additional headers of token and discovery requests, for API gateways. The values are treated as
-   * secrets. Default: none. `Authorization`, `Cookie`, `Host`, `Accept-Encoding`, `Content-*`,
-   * `Proxy-*` and headers that control the connection are refused. A value is printable ASCII
-   * without leading or trailing whitespace. The headers are sent to the configured origin, and to
-   * the token endpoint of the discovery document if that endpoint uses https. Messages may show the
-   * values of `Forwarded` and of `X-Forwarded-For`, `-Host`, `-Port`, `-Prefix`, `-Proto` and
-   * `-Server`, which are addresses.
+   * Additional headers of token and discovery requests, for API gateways. The manager treats the
+   * values as secrets. Default: none. The manager refuses `Authorization`, `Cookie`, `Host`,
+   * `Accept-Encoding`, `Content-*`, `Proxy-*` and headers that control the connection. A value must
+   * be printable ASCII without leading or trailing whitespace. The manager sends the headers to the
+   * configured origin, and to the token endpoint of the discovery document if that endpoint uses
+   * https. Messages may show the values of `Forwarded` and of `X-Forwarded-For`, `-Host`, `-Port`,
+   * `-Prefix`, `-Proto` and `-Server`, which are addresses.
    */
   headers?: Readonly<Record<string, string>> | undefined;
   /**
-   * How long before expiry a token is replaced, capped at half its lifetime. In seconds, an integer
-   * of at least 0. Default: 60.
+   * How long before a token expires the manager replaces it, at most half of the token's lifetime.
+   * In seconds, an integer of at least 0. Default: 60.
    */
   tokenExpiryBufferSeconds?: number | undefined;
   /**
@@ -440,42 +451,42 @@ export interface KeycloakTokenManagerOptions {
    */
   requestTimeoutMs?: number | undefined;
   /**
-   * Whether a token that is in use is replaced in the background before it becomes stale. Default:
-   * true.
+   * Whether the manager replaces a token in the background before the token becomes stale, as long
+   * as callers use the token. Default: true.
    */
   backgroundRefresh?: boolean | undefined;
-  /** Certificates in PEM to trust in addition to those that Node trusts. Default: none. */
+  /** PEM certificates to trust in addition to the certificates that Node trusts. Default: none. */
   ca?: string | undefined;
   /**
-   * Path of a PEM file with additional certificates to trust, read at every acquisition. Default:
-   * none.
+   * Path of a PEM file with additional certificates to trust. The manager reads the file at every
+   * acquisition. Default: none.
    */
   caFile?: string | undefined;
   /**
-   * Whether the server's certificate is accepted without verification; `true` logs one warning.
-   * Default: false.
+   * Whether the manager accepts the server's certificate without verification. With `true`, the
+   * manager logs one warning. Default: false.
    */
   skipTlsVerify?: boolean | undefined;
   /**
-   * URL of an http, https or SOCKS5 proxy, or `false` for none. A user name and password in it are
-   * never shown. Default: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. The environment variables are
-   * read when the manager is created; lower-case names take precedence.
+   * URL of an http, https or SOCKS5 proxy, or `false` for none. The manager never shows a user name
+   * or password in the URL. Default: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. The constructor
+   * reads the environment variables; lower-case names take precedence.
    */
   proxy?: string | false | undefined;
   /**
    * Sends token and discovery requests with the global `fetch` (`true`) or with this function,
    * instead of natively. Default: the native transport. Use it for proxies, certificates and
    * instrumentation that only JavaScript supports: the function has its own TLS, connections and
-   * proxies, and nock and msw see its requests. The global `fetch` is looked up at each request.
-   * The cache, refresh, retries, errors, redaction, limits and `requestTimeoutMs` stay the same.
-   * The function runs on the thread, and in the `AsyncLocalStorage` context, in which the manager
-   * was created. `proxy`, `ca`, `caFile`, `skipTlsVerify: true` and client certificates cannot be
-   * combined with `tokenFetch`: configure the function instead. A function that presents a client
-   * certificate needs `clientAuthentication: 'tls_client_auth'` and no credential. With
-   * `tokenFetch`, the manager does not guarantee a refresh while the event loop is blocked, a
-   * process that can end during a request, secrets outside the JavaScript heap, the time limits for
-   * connecting and for idle connections, the replacement of lost connections, or an error for a
-   * compressed response.
+   * proxies, and nock and msw see its requests. The manager looks up the global `fetch` at each
+   * request. The cache, refresh, retries, errors, redaction, limits and `requestTimeoutMs` stay the
+   * same. The function runs on the thread, and in the `AsyncLocalStorage` context, in which the
+   * manager was created. You cannot combine `tokenFetch` with `proxy`, `ca`, `caFile`,
+   * `skipTlsVerify: true` or a client certificate: configure the function instead. A function that
+   * presents a client certificate needs `clientAuthentication: 'tls_client_auth'` and no
+   * credential. Some guarantees do not hold with `tokenFetch`. A refresh waits while the event loop
+   * is blocked, and an open request keeps the process alive. Secrets are on the JavaScript heap.
+   * The function decides how long it takes to connect, when it closes an idle connection, and how
+   * it replaces a lost one. A compressed response causes no error.
    */
   tokenFetch?: true | TokenFetch | undefined;
   /** The API to which `fetch` may send the token. Default: none. */
@@ -501,17 +512,17 @@ export interface KeycloakTokenManagerOptions {
  */
 export interface GetTokenOptions {
   /**
-   * For how long the token must still be valid, in seconds, a number ≥ 0. If the cached token is
+   * The minimum remaining validity of the token, in seconds, a number ≥ 0. If the cached token is
    * not valid for that long, the manager requests a new one. If the server does not grant a
-   * longer-lived one, the longest-lived token is returned, and one warning is logged.
+   * longer-lived token, the call returns the longest-lived token, and the manager logs one warning.
    */
   minValiditySeconds?: number | undefined;
   /** Aborts the wait of this caller only. The token request goes on for the other callers. */
   signal?: AbortSignal | undefined;
   /**
-   * Requests a new token even if a valid one is cached. The request is sent after the call: if an
-   * earlier one is still in progress, the call waits for its end first. If the new request fails,
-   * the call rejects and the cached token stays.
+   * Requests a new token even if a valid one is cached. The manager sends the request after the
+   * call: if an earlier request is still in progress, the call first waits until that request ends.
+   * If the new request fails, the call rejects and the cached token stays.
    */
   forceRefresh?: boolean | undefined;
 }
@@ -536,14 +547,14 @@ export interface AccessToken {
   tokenType: 'Bearer';
   /**
    * The granted scope: `scope` of the token response or, if the response has none, the requested
-   * scope. `undefined` without either.
+   * scope. `undefined` if there is neither.
    */
   scope: string | undefined;
-  /** The time at which the successful token request was sent, in ms since the epoch. */
+  /** The time at which the manager sent the successful token request, in ms since the epoch. */
   issuedAt: number;
   /**
-   * The time until which the manager hands the token out, in ms since the epoch: the end of its
-   * lifetime minus 1 s, or minus a quarter of the lifetime if that is shorter.
+   * The time until which the manager hands the token out, in ms since the epoch: the end of the
+   * token's lifetime minus 1 s, or minus a quarter of the lifetime if that is shorter.
    */
   expiresAt: number;
 }
@@ -564,19 +575,22 @@ export interface KeycloakTokenManagerSnapshot {
   /** The option `name`. */
   name: string;
   /**
-   * - `empty`: no valid token: none was acquired yet, or it was dropped or has expired; a request
-   *   may be in progress.
-   * - `fresh`: a token that needs no replacement yet.
-   * - `stale`: a token that is valid but due for replacement.
-   * - `failing`: no valid token, and the last acquisition failed.
-   * - `closed`: {@link KeycloakTokenManager.close} was called.
+   * - `empty`: the manager holds no valid token: it has not acquired one yet, or has dropped it, or
+   *   the token has expired. A request may be in progress.
+   * - `fresh`: the cached token needs no replacement yet.
+   * - `stale`: the cached token is valid but due for replacement.
+   * - `failing`: the manager holds no valid token, and the last acquisition failed.
+   * - `closed`: the manager was closed with {@link KeycloakTokenManager.close}.
    */
   state: 'empty' | 'fresh' | 'stale' | 'failing' | 'closed';
-  /** Seconds since the cached token was requested. Absent without a token, as are the next two. */
+  /**
+   * Seconds since the manager requested the cached token. Absent without a token, as are the next
+   * two members.
+   */
   tokenAgeSeconds?: number;
   /** Seconds until the cached token goes stale; negative once it is stale. */
   secondsToSoftExpiry?: number;
-  /** Seconds until the cached token is no longer handed out. */
+  /** Seconds until the manager no longer hands out the cached token. */
   secondsToHardExpiry?: number;
   /** Time of the last successful acquisition, in ms since the epoch. */
   lastSuccessAt?: number;
@@ -584,24 +598,24 @@ export interface KeycloakTokenManagerSnapshot {
   lastFailure?: { code: KeycloakTokenErrorCode; at: number };
   /** Totals since the manager was created. */
   counters: {
-    /** Calls answered from the cache. Exact. */
+    /** The exact number of calls answered from the cache. */
     hits: number;
     /** Calls that waited for a request that another call had started. */
     joins: number;
     /** Acquisitions started. */
     acquisitions: number;
     /**
-     * Attempts after the first of an acquisition. A request that is sent again because its kept
-     * connection had ended does not count.
+     * Attempts after the first of an acquisition. A request that the manager sends again because a
+     * kept connection had ended does not count.
      */
     retries: number;
-    /** Those of `hits` that were answered with a stale token. */
+    /** Calls in `hits` that received a stale token. */
     staleServed: number;
     /** Tokens dropped by `invalidateToken` and `clearCache`. */
     invalidations: number;
     /**
-     * Calls to `invalidateToken` that kept the cached token: in a cool-down, too soon, or without
-     * budget.
+     * Calls to `invalidateToken` that kept the cached token: during a cool-down, too soon after the
+     * last drop, or after the budget of drops was used up.
      */
     invalidationsKept: number;
     /** Calls to `invalidateToken` with a token that is not the cached one. */
@@ -629,7 +643,7 @@ export interface KeycloakTokenManagerSnapshot {
 export type KeycloakTokenErrorCode =
   /** The options are wrong. Not retryable. */
   | 'ERR_KEYCLOAK_CONFIG'
-  /** An argument of a call is wrong, or the request must not be sent. Not retryable. */
+  /** An argument of a call is wrong, or `fetch` must not send the request. Not retryable. */
   | 'ERR_KEYCLOAK_REQUEST'
   /** A secret, key, certificate or assertion cannot be read or used. Not retryable. */
   | 'ERR_KEYCLOAK_CREDENTIAL'
@@ -647,9 +661,9 @@ export type KeycloakTokenErrorCode =
   | 'ERR_KEYCLOAK_PROTOCOL'
   /** DNS failed, or the connection was refused, reset or cut short. Retryable. */
   | 'ERR_KEYCLOAK_NETWORK'
-  /** The certificate or the TLS handshake failed. Not retryable. */
+  /** The verification of the certificate or the TLS handshake failed. Not retryable. */
   | 'ERR_KEYCLOAK_TLS'
-  /** `requestTimeoutMs` passed. Retryable. */
+  /** The acquisition took longer than `requestTimeoutMs`. Retryable. */
   | 'ERR_KEYCLOAK_TIMEOUT'
   /** The manager was closed. Not retryable. */
   | 'ERR_KEYCLOAK_CLOSED'
@@ -659,7 +673,7 @@ export type KeycloakTokenErrorCode =
 /**
  * The only error class of this package. An error never shows a secret, a token or an assertion.
  *
- * `cause` is set if another error led to this one, for example the error of a secret function.
+ * `cause` is the error that led to this one, if any, for example the error of a secret function.
  *
  * @example
  * ```ts
@@ -699,7 +713,7 @@ export class KeycloakTokenError extends Error {
    * or longer if the server sent `Retry-After`.
    */
   readonly retryAfterMs?: number;
-  /** How many token requests the failed acquisition sent. */
+  /** The number of token requests that the failed acquisition sent. */
   readonly attempts?: number;
   /** The URL of the token endpoint, if it is known. */
   readonly tokenEndpoint?: string;
@@ -712,8 +726,8 @@ export class KeycloakTokenError extends Error {
  * It caches the token, sends one token request no matter how many callers wait, and refreshes the
  * token in the background.
  *
- * A manager belongs to the thread that created it. Two managers never share a token. Nothing but a
- * waiting caller keeps the process alive.
+ * A manager belongs to the thread that created it. Two managers never share a token. Only a waiting
+ * caller keeps the process alive.
  *
  * @example
  * ```ts
@@ -731,19 +745,20 @@ export class KeycloakTokenError extends Error {
  */
 export class KeycloakTokenManager implements AsyncDisposable {
   /**
-   * Checks the options. It sends nothing and starts no thread.
+   * Checks the options. It sends no request and starts no thread.
    *
-   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`, naming every option that is wrong.
+   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`. The message names every wrong option.
    */
   constructor(options: KeycloakTokenManagerOptions);
   /**
-   * Returns a bearer token that is valid now. While one is cached, the call costs as much as
-   * awaiting a resolved promise.
+   * Returns a bearer token that is valid now. While a valid token is cached, the call costs as much
+   * as awaiting a resolved promise.
    *
-   * While no token is cached, transient failures are retried until half of `requestTimeoutMs` is
-   * over. After a failed acquisition the same error is returned immediately until a cool-down is
-   * over: 1 s, doubling to 30 s after `OAUTH`, `CREDENTIAL` and `TLS`; 0.5 s, doubling to 5 s after
-   * other failures. `retryAfterMs` says how long it still lasts.
+   * While no token is cached, the manager retries after transient failures until half of
+   * `requestTimeoutMs` has passed. After a failed acquisition, calls reject immediately with the
+   * same error until a cool-down is over: 1 s, doubling to 30 s after `OAUTH`, `CREDENTIAL` and
+   * `TLS`; 0.5 s, doubling to 5 s after other failures. `retryAfterMs` says how long the cool-down
+   * still lasts.
    *
    * @returns A promise of the token. It rejects with a {@link KeycloakTokenError}, or with the
    *   reason of `signal`.
@@ -768,7 +783,7 @@ export class KeycloakTokenManager implements AsyncDisposable {
   /**
    * Does the same as `getToken({ minValiditySeconds: minLifetimeMs / 1000 })`.
    *
-   * @param minLifetimeMs For how long the token must still be valid, in ms, a number ≥ 0.
+   * @param minLifetimeMs The minimum remaining validity of the token, in ms, a number ≥ 0.
    * @example
    * ```ts
    * const token = await manager.getTokenForStreaming(120_000);
@@ -777,15 +792,16 @@ export class KeycloakTokenManager implements AsyncDisposable {
    */
   getTokenForStreaming(minLifetimeMs: number): Promise<string>;
   /**
-   * Drops the cached token if it is the one that a resource server rejected, and returns whether it
-   * did. The token stays during a cool-down, if the last drop was too recent, or if the budget of
-   * drops is used up. Drops are spaced per route: 1 s after the replacement was adopted, doubling
-   * to 60 s while the route rejects its replacements as well. Without an argument it does the same
-   * as {@link clearCache} and returns whether it dropped a token.
+   * Drops the cached token if it is the token that a resource server rejected. Returns whether the
+   * method dropped the token. The token stays during a cool-down, if the last drop was too recent,
+   * or if the budget of drops is used up. The manager spaces the drops of each route: the next drop
+   * takes effect 1 s after the manager adopted the replacement at the earliest. This pause doubles
+   * up to 60 s while the route rejects the replacements too. Without an argument, the method does
+   * the same as {@link clearCache} and returns whether it dropped a token.
    *
-   * @param rejected The token that was rejected.
-   * @param route A label for the part of the API that rejected it, for example its URL without the
-   *   query. Default: one label for all calls without a route.
+   * @param rejected The token that the resource server rejected.
+   * @param route A label for the part of the API that rejected the token, for example the URL
+   *   without the query. Default: one label for all calls without a route.
    * @throws {KeycloakTokenError} `ERR_KEYCLOAK_REQUEST` if an argument is not a string.
    * @example
    * ```ts
@@ -798,8 +814,9 @@ export class KeycloakTokenManager implements AsyncDisposable {
   invalidateToken(rejected?: string, route?: string): boolean;
   /**
    * Drops the cached token. A request in progress still answers the callers that wait for it, but
-   * its token is not cached. Three calls within ten seconds take effect; further ones do nothing
-   * until 1 s after the last replacement was adopted, doubling to 60 s while the calls go on.
+   * the manager does not cache its token. Three calls within ten seconds take effect. Further calls
+   * do nothing until 1 s after the manager adopted the last replacement; this pause doubles up to
+   * 60 s while the calls go on.
    *
    * @example
    * ```ts
@@ -810,28 +827,29 @@ export class KeycloakTokenManager implements AsyncDisposable {
   clearCache(): void;
   /**
    * Calls the platform's `fetch` with the access token, for URLs at the origin of
-   * `resource.baseUrl` only. It works without `this`, so it can be handed to other libraries. An
-   * `Authorization` header of the caller is replaced.
+   * `resource.baseUrl` only. The function works without `this`, so you can pass it to other
+   * libraries. It replaces an `Authorization` header of the caller.
    *
-   * - After a 401 it drops the token as {@link invalidateToken} does and sends the request once
-   *   more with a new one, whatever the method. It returns the 401 if the token may not be dropped
-   *   now, if the new token is refused too, if the body cannot be sent again (a stream as
-   *   `init.body`, or the body of a `Request` that is over 1 MiB or not finished when the 401
-   *   arrives), or if `WWW-Authenticate` requires something else than another token. Do not change
-   *   the body before the response has arrived.
-   * - A token that is kept is sent once more if the same route accepted it within the last minute:
-   *   one of several replicas rejects it.
-   * - A redirect to a login page at another origin counts as a 401. GET and HEAD are sent once more;
-   *   otherwise the call rejects with `ERR_KEYCLOAK_REQUEST`.
-   * - It follows redirects within the origin, with token and user, at most 20. `redirected` of the
-   *   response is false nevertheless, and `url` is the last one. `integrity` is compared with the
-   *   first response, so it fails a call that is redirected or sent again.
-   * - {@link close} does not abort a call that was already sent.
+   * - After a 401, it drops the token as {@link invalidateToken} does and sends the request once
+   *   more with a new token, whatever the method. It returns the 401 if the manager keeps the
+   *   token, if the API rejects the new token too, if it cannot send the body again (a stream as
+   *   `init.body`, or the body of a `Request` that is larger than 1 MiB or not finished when the 401
+   *   arrives), or if `WWW-Authenticate` requires a remedy other than a new token. Do not change the
+   *   body before the response has arrived.
+   * - If the manager keeps the token and the same route accepted it within the last minute, `fetch`
+   *   sends the same token once more: one of several replicas may have rejected the token.
+   * - A redirect to a login page at another origin counts as a 401. `fetch` sends GET and HEAD once
+   *   more; otherwise, the call rejects with `ERR_KEYCLOAK_REQUEST`.
+   * - It follows redirects within the origin, with token and user, at most 20. Nevertheless,
+   *   `redirected` of the response is false; `url` is the last URL. The platform compares
+   *   `integrity` with the first response, so a call that is redirected or sent again fails.
+   * - {@link close} does not abort a request that was already sent.
    *
    * @returns A promise of the response. It rejects with `ERR_KEYCLOAK_REQUEST` for another origin,
-   *   including one reached by a redirect, before anything is sent there; with
-   *   `ERR_KEYCLOAK_CONFIG` without `resource`; with the error of {@link getToken}, and then
-   *   nothing is sent; with the reason of `signal`; or as the platform's `fetch` does.
+   *   including one reached by a redirect; `fetch` sends no request there. It rejects with
+   *   `ERR_KEYCLOAK_CONFIG` if `resource` is not set, and with the error of {@link getToken} if
+   *   that call fails; `fetch` then sends no request. It also rejects with the reason of
+   *   `signal`, and with the errors of the platform's `fetch`.
    * @example
    * ```ts
    * const response = await manager.fetch('agents', {
@@ -848,11 +866,11 @@ export class KeycloakTokenManager implements AsyncDisposable {
   ) => Promise<Response>;
   /**
    * Returns a manager for another API that shares the token, its cache and its flights: for a second
-   * origin, or for a base URL that changes at run time. It costs little enough to be called for each
-   * request. What `fetch` learned about a route stays with this manager.
+   * origin, or for a base URL that changes at run time. It is cheap enough to call for each request.
+   * This manager remembers which routes accept and reject its tokens.
    *
-   * Naming an origin trusts it with the token. Take it from your configuration, never from a request
-   * or a response. Plain http is refused except on loopback.
+   * The origin receives the token. Take the origin from your configuration, never from a request or
+   * a response. The method refuses plain http except on loopback.
    *
    * @param resource The API, in the form of the option `resource`.
    * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`, naming everything that is wrong with it.
@@ -868,7 +886,7 @@ export class KeycloakTokenManager implements AsyncDisposable {
    */
   withResource(resource: ResourceOptions): ResourceTokenManager;
   /**
-   * Returns the state, for health checks and metrics. It sends nothing.
+   * Returns the state, for health checks and metrics. It sends no request.
    *
    * @example
    * ```ts
@@ -879,7 +897,7 @@ export class KeycloakTokenManager implements AsyncDisposable {
   snapshot(): KeycloakTokenManagerSnapshot;
   /**
    * Stops background work, rejects waiting callers with `ERR_KEYCLOAK_CLOSED` and overwrites the
-   * secrets in native memory. A closed manager cannot be opened again. Idempotent.
+   * secrets in native memory. You cannot reopen a closed manager. Idempotent.
    *
    * @example
    * ```ts

@@ -1,6 +1,6 @@
 'use strict';
 
-// The report of the public types: what changes it, and what does not.
+// The report of the public types, and the changes of the types that it shows.
 
 const assert = require('node:assert/strict');
 const { readFileSync } = require('node:fs');
@@ -12,7 +12,7 @@ const manifest = require('../package.json');
 const DECLARATION = 'export interface AccessToken {';
 const read = (file) => readFileSync(path.join(__dirname, '..', file), 'utf8');
 const report = apiReport(manifest, read);
-/** The report with the types of the main entry changed. */
+/** The report after a change of the main entry's types. */
 function changed(from, to) {
   const types = read('index.d.ts');
   assert.ok(types.includes(from), from);

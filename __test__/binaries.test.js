@@ -1,6 +1,6 @@
 'use strict';
 
-// The check that a binary requires only the libraries that every system of its kind has.
+// The check that a binary requires only libraries that every supported system has.
 
 const assert = require('node:assert/strict');
 const { readFileSync, writeFileSync } = require('node:fs');
@@ -14,7 +14,7 @@ const { makeFolder } = require('./support/files.js');
 const own = ownTarget();
 const file = path.join(__dirname, '..', findBinary(own));
 
-/** The faults of a file with this content. */
+/** Checks a file with this content and returns the faults. */
 function faultsOf(t, bytes, name) {
   const copy = path.join(makeFolder(t), 'binary');
   writeFileSync(copy, bytes);
@@ -32,7 +32,7 @@ describe('the check of binaries', () => {
     const mach = Buffer.from('cffaedfe07000001', 'hex');
     assert.deepEqual(faultsOf(t, mach, 'darwin-x64'), []);
     assert.match(faultsOf(t, mach, 'darwin-arm64')[0], /for x64, not for darwin on arm64/);
-    assert.match(faultsOf(t, mach, 'win32-x64-msvc')[0], /something else/);
+    assert.match(faultsOf(t, mach, 'win32-x64-msvc')[0], /another system/);
     assert.throws(() => faultsOf(t, mach, 'linux-x64-gnu'), /readelf: Error/);
   });
 

@@ -1,6 +1,6 @@
 'use strict';
 
-// The calls and values that cross the line between JavaScript and the native side.
+// The calls and values that cross the boundary between JavaScript and the native side.
 
 const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');
@@ -57,8 +57,8 @@ describe('cached read', { timeout: LIMIT_MS }, () => {
     while (manager.getToken() === held && performance.now() - sent < 2000) reads += 1;
     const age = (performance.now() - sent) / 1000;
     assert.ok(reads > 1000, `${reads} reads`);
-    // Of so short a life the manager keeps back a quarter.
-    assert.ok(age >= 0.7 && age < life, `it was given for ${age} s`);
+    // The manager does not use the last quarter of such a short life.
+    assert.ok(age >= 0.7 && age < life, `returned for ${age} s`);
     const next = manager.getToken();
     assert.ok(isPending(next), 'the next promise is pending');
     assert.notEqual(await next, first);
@@ -111,7 +111,7 @@ describe('a fault of the native side', { timeout: LIMIT_MS }, () => {
   });
 });
 
-// Where external memory is forbidden, the buffer that JavaScript gets is a copy.
+// If the runtime forbids external memory, JavaScript gets a copy of the buffer.
 describe('without shared memory', { timeout: LIMIT_MS }, () => {
   async function startUnshared(t, options, endpointOptions) {
     t.mock.method(native.Core.prototype, 'memory', () => {

@@ -1,6 +1,6 @@
 'use strict';
 
-// The arguments and results of calls, and the client of their requests.
+// The arguments and results of calls, and the client that their requests name.
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
@@ -21,7 +21,7 @@ const NOT_NUMBERS = {
   'a function': () => 60,
 };
 
-/** Wrong options of a call, by name. */
+/** Wrong options of a call, keyed by a description. */
 const WRONG = {
   null: null,
   'a string': 'canary',
@@ -49,7 +49,7 @@ const WRONG = {
   },
 };
 
-/** Calls a method that must not throw, and waits for its refusal. */
+/** Calls a method that must not throw, and waits for its rejection. */
 async function refused(name, call) {
   let promise;
   assert.doesNotThrow(() => {

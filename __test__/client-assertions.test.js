@@ -1,7 +1,7 @@
 'use strict';
 
 // `client_secret_jwt`, `private_key_jwt` and `client_assertion_file`: the requests, the files that
-// are read again, and the errors.
+// the manager reads again, and the errors.
 
 const assert = require('node:assert/strict');
 const { generateKeyPairSync } = require('node:crypto');
@@ -76,7 +76,7 @@ describe('private_key_jwt', () => {
     assert.equal(await manager.getToken(), 'token-2');
   });
 
-  // The texts of Keycloak; the tests with a real one check some of them.
+  // Texts of Keycloak. The tests with a real Keycloak check some of them.
   for (const [description, advice] of [
     ['Token was issued in the future', /clock of this machine is ahead/],
     ['Token is not active', /expired or is not valid yet/],
@@ -99,7 +99,7 @@ describe('private_key_jwt', () => {
     for (const [name, text, problem, signingAlgorithm] of [
       ['truncated', half, /cut off or malformed/],
       ['encrypted', encrypted, /it is encrypted/],
-      ['empty', '', /contains no private key/],
+      ['empty', '', /contains no PEM private key/],
       ['another kind', pem(EC.privateKey), /ES256 and cannot sign with RS256/, 'RS256'],
     ]) {
       const options = { privateKeyFile: makeFile(t, text), signingAlgorithm };

@@ -1,7 +1,7 @@
 'use strict';
 
-// `tls_client_auth`: a certificate from options and from files, its replacement while connections
-// are in use, and its faults.
+// `tls_client_auth`: certificates from options and from files, their replacement while connections
+// are in use, and their faults.
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
@@ -18,14 +18,14 @@ describe('tls_client_auth', () => {
   const client = certificates.client('agent');
   const other = certificates.client('other');
 
-  /** A server that requires the certificate of `subject`, and a manager. */
+  /** Starts a server that requires the certificate of `subject`, and a manager for it. */
   function start(t, options, { subject = 'agent', tls = {} } = {}) {
     const { server, ca } = certificates;
     const secure = { ...server, ca: ca.cert, requestCert: true, rejectUnauthorized: true, ...tls };
     return startVerifying(t, { tls: secure, believes: { subject } }, { ca: ca.cert, ...options });
   }
 
-  /** Separate files for a test. */
+  /** Writes separate files for one test. */
   function copies(t, { cert, key }) {
     const folder = makeFolder(t);
     const files = {
@@ -110,7 +110,7 @@ describe('tls_client_auth', () => {
     const none = copies(t, { ...client, cert: 'canary' });
     const missing = { clientCertificateFile: '/nowhere/tls.crt', clientKey: client.key };
     for (const [name, options, problem] of [
-      ['half a certificate', cut, /tls\.crt" cannot be/],
+      ['half a certificate', cut, /tls\.crt" is not usable: .*cut off/],
       ['no certificate', none, /tls\.crt" .*no PEM certificate/],
       ['half a key', copies(t, { ...client, key: half(client.key) }), /tls\.key" .*cut off/],
       ['another key', copies(t, { ...client, key: other.key }), /tls\.key" .*does not belong to/],

@@ -1,6 +1,6 @@
 'use strict';
 
-// The counter of lines that `CONTRIBUTING.md` names.
+// The line counter that `CONTRIBUTING.md` mentions.
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');

@@ -1,7 +1,8 @@
 'use strict';
 
-// Credentials in the forms in which users store them, end to end: the forms that work, and the
-// likely cause of a refusal. The rules are in `crates/oauth/src/secret.rs` and `pem.rs`.
+// Credentials in the forms in which users store them, end to end: the accepted forms, and the
+// likely cause that the error of a refusal names. The rules are in `crates/oauth/src/secret.rs` and
+// `pem.rs`.
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
@@ -19,7 +20,7 @@ const LIMIT_MS = 30_000;
 
 const { directory, ca, server, client, issue } = makeCertificates();
 
-/** A file with this content. */
+/** Writes a file with this content. */
 function file(content) {
   const folder = fs.mkdtempSync(path.join(directory, 'file-'));
   fs.writeFileSync(path.join(folder, 'credential'), content);
@@ -79,7 +80,7 @@ describe('a refused credential with', { timeout: LIMIT_MS }, () => {
 const CLIENT = 'extendedKeyUsage=clientAuth';
 const with509 = (pem) => pem.replaceAll(' CERTIFICATE', ' X509 CERTIFICATE');
 
-// [the form, the certificate and its key, how its text is changed]
+// [the form, the certificate and its key, a function that changes its text]
 const FORMS = [
   ['of X.509 version 1', { extensions: '' }],
   ['with an unknown critical extension', { extensions: `${CLIENT}\n1.2.3.4=critical,ASN1:NULL` }],
@@ -104,7 +105,7 @@ describe('a client certificate', { timeout: LIMIT_MS }, () => {
   for (const [name, kind, change = (pem) => pem] of FORMS) {
     test(`${name} works`, async (t) => {
       const one = issue({ extensions: CLIENT, ...kind, by: ca, subject: '/CN=agent' });
-      // Node refuses unknown critical extensions.
+      // Node refuses certificates with unknown critical extensions.
       const rejectUnauthorized = !name.includes('unknown');
       const { manager } = await startVerifying(
         t,

@@ -1,7 +1,7 @@
 'use strict';
 
-// `issuer`: the document is read with the first token, checked, and read again when its endpoint is
-// gone.
+// `issuer`: the manager reads and checks the discovery document before the first token, and reads
+// it again when the endpoint is gone.
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
@@ -56,7 +56,7 @@ describe('discovery', () => {
   });
 
   const another = { issuer: 'https://public.example/realms/test' };
-  // `crates/oauth/src/discovery.rs` lists the documents that are refused.
+  // `crates/oauth/src/discovery.rs` lists the documents that the manager refuses.
   for (const [name, document, problem] of [
     ['another issuer', another, /belongs to "https:\/\/public\.example.*set issuer to it/],
     ['no endpoint', { token_endpoint: undefined }, /has no token_endpoint/],
@@ -90,7 +90,7 @@ describe('discovery', () => {
   for (const [name, answer, code, problem] of [
     ['a missing realm', { status: 404, body: noRealm }, 'HTTP', /check iss/],
     ['a redirect', { status: 302, body: {} }, 'PROTOCOL', /is a redirect/],
-    ['another path', { status: 404, body: {} }, 'HTTP', /not the issuer of a realm/],
+    ['another path', { status: 404, body: {} }, 'HTTP', /this URL is not an issuer/],
   ]) {
     test(`the error of ${name} says so`, async (t) => {
       const { endpoint, manager } = await start(t);

@@ -1,7 +1,7 @@
 'use strict';
 
-// Runs the examples of the doc comments and the complete ones of the documents, each in a separate
-// process, against a fake token endpoint and an API on loopback.
+// Runs the examples of the doc comments and the complete examples of the documents, each in a
+// separate process, with a fake token endpoint and an API on loopback.
 
 const assert = require('node:assert/strict');
 const { execFile } = require('node:child_process');
@@ -18,7 +18,7 @@ const { GLOBALS, allExamples, needsBackstage } = require('../tools/examples.js')
 const root = path.join(__dirname, '..');
 const CLIENT = { clientId: 'my-client', clientSecret: 'my-secret' };
 
-/** The names that only the compiler knows. */
+/** The names that are declared only for the compiler. */
 const borrowed = Array.from(
   fs.readFileSync(GLOBALS, 'utf8').matchAll(/^declare const (\w+)/gm),
   ([, name]) => name,
@@ -35,7 +35,7 @@ function canRun(block) {
   return !needsBackstage(block) && imported.every(isHere) && !borrowed.some(isUsed);
 }
 
-/** The example as a module that has a `manager` unless it makes one. */
+/** The example as a module, with a `manager` unless the example makes one. */
 function moduleOf({ code }, places) {
   const preamble = `
     const { KeycloakTokenManager: Manager } = await import('keycloak-token-manager');

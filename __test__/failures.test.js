@@ -10,7 +10,7 @@ const { delay, numbered, rejection, start, times } = require('./support/manager.
 const UNAVAILABLE = { status: 503, body: 'Service Unavailable' };
 /** The tolerance in ms between two clocks that count whole milliseconds. */
 const TOLERANCE_MS = 20;
-// Half of it is over before a fourth attempt.
+// Half of the time limit has passed before a fourth attempt.
 const IMPATIENT = { requestTimeoutMs: 1_200 };
 const LONGEST_FIRST_COOLDOWN_MS = 1_250;
 
@@ -28,7 +28,7 @@ test('a query in the endpoint is sent and not shown', async (t) => {
   assert.ok(!error.message.includes('canary'));
 });
 
-// One answer for each kind of error; `crates/oauth/src/response.rs` lists all answers of a kind.
+// One answer for each kind of error; `crates/oauth/src/response.rs` lists the other answers.
 describe('the error', { concurrency: true }, () => {
   const oauth = { code: 'ERR_KEYCLOAK_OAUTH', retryable: false, attempts: 1 };
   const refused = { code: 'ERR_KEYCLOAK_HTTP', retryable: false, attempts: 1 };
@@ -106,16 +106,24 @@ describe('the error', { concurrency: true }, () => {
 // others.
 describe('an unusable answer', { concurrency: true }, () => {
   const gzip = { headers: { 'Content-Encoding': 'gzip' }, body: gzipSync('{"access_token":"t"}') };
-  const decodes = process.env.WITH_TOKEN_FETCH && 'fetch decodes a body, even if it did not ask';
-  for (const [name, answer, status = 200, message = /./, skip] of [
+  // `fetch` decodes a body, even if it did not ask for an encoding.
+  const decodes = process.env.WITH_TOKEN_FETCH !== undefined;
+  if (decodes) {
+    test('with a compressed body gives its token', async (t) => {
+      const { endpoint, manager } = await start(t);
+      endpoint.setAnswer(gzip);
+      assert.equal(await manager.getToken(), 't');
+    });
+  }
+
+  for (const [name, answer, status = 200, message = /./] of [
     ['a redirect', { fault: 'redirect' }, 307],
     ['a page', { body: '<!doctype html><title>Sign in</title>' }],
-    ['a compressed body', gzip, 200, /compressed with gzip/, decodes],
+    ...(decodes ? [] : [['a compressed body', gzip, 200, /compressed with gzip/]]),
     ['a body over 1 MiB', { body: `{"access_token":"t"}${' '.repeat(1_048_576)}` }],
     ['a body without end', { fault: 'flood' }],
   ]) {
     test(`with ${name} gives ERR_KEYCLOAK_PROTOCOL, and the held token stays`, async (t) => {
-      if (skip) return t.skip(skip);
       const { endpoint, manager } = await start(t);
       const held = await manager.getToken();
       endpoint.setAnswer(answer);

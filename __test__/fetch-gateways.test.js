@@ -9,7 +9,7 @@ const { bearer, startApi, startBoth } = require('./support/api-server.js');
 const { rejection, tokenResponse } = require('./support/manager.js');
 
 describe('a redirect to a login page', { concurrency: true }, () => {
-  /** An API whose gateway redirects requests without `token-2` to the location. */
+  /** Starts an API whose gateway redirects requests without `token-2` to the location. */
   const startGateway = async (t, locate) => {
     const other = await startApi(t);
     const parts = await startBoth(t, (request) => {
@@ -39,7 +39,7 @@ describe('a redirect to a login page', { concurrency: true }, () => {
     const { api, manager } = await startGateway(t, () => `${elsewhere}/login`);
     const call = manager.fetch('/agents', { method: 'POST', body: 'a' });
     const { message } = await rejection(call, 'ERR_KEYCLOAK_REQUEST');
-    assert.match(message, /leads to http:\/\/127\.0\.0\.2:9, probably a login page/);
+    assert.match(message, /redirects to http:\/\/127\.0\.0\.2:9, probably a login page/);
     assert.equal(api.requests.length, 1);
     assert.equal(await manager.getToken(), 'token-2');
   });
@@ -131,7 +131,7 @@ describe('a 401', { concurrency: true }, () => {
   test('of one replica among concurrent calls has the same effect', async (t) => {
     const refused = new Set();
     const { endpoint, manager } = await startBoth(t, ({ url }) => {
-      // The first time that each of these URLs is called.
+      // Refuses the first request for each URL with a query.
       const isRefused = url.includes('?') && !refused.has(url);
       refused.add(url);
       return [isRefused ? 401 : 200];

@@ -1,6 +1,6 @@
 'use strict';
 
-// The origins to which a manager's `fetch` sends the token, and redirects.
+// The origins to which a manager's `fetch` sends the token, and its handling of redirects.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');

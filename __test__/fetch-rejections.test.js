@@ -22,7 +22,7 @@ const statusOf = async (call) => {
   return response.status;
 };
 
-// Alone, because the protection lasts a second.
+// This test runs alone, because the protection lasts a second.
 test('a refused token gives the second 401, and the first one while the replacement is protected', async (t) => {
   const { api, endpoint, manager } = await startBoth(t, accepting(new Set()));
   const second = await manager.fetch('/');
@@ -77,7 +77,7 @@ describe('a refused token', { concurrency: true }, () => {
       const { api, manager } = await startBoth(t, accepting(revoked()));
       const response = await manager.fetch('/', { method: 'POST', body });
       assert.equal(response.status, 200, name);
-      // The boundary of a form differs each time.
+      // The boundary of a form differs from request to request.
       const sent = api.requests.map((request) => request.body.replace(/-+formdata-\S+/g, ''));
       assert.equal(sent.length, 2, name);
       assert.match(sent[0], /abc/, name);
@@ -86,14 +86,14 @@ describe('a refused token', { concurrency: true }, () => {
   });
 
   test('costs no connection, even if its 401 has a long body', async (t) => {
-    // More than any Node reads ahead.
+    // The page is longer than the part that any Node version reads ahead.
     const page = Buffer.alloc(200 * 1024, 'refused ');
     let count = 0;
     const { api, open } = await startBoth(t, () => {
       count += 1;
       return [count % 2 === 0 ? 200 : 401, {}, page];
     });
-    // Rejections of one manager are spaced.
+    // Each call has its own manager, because a manager spaces rejections.
     for (const _ of times(10)) assert.equal(await statusOf(open().fetch('/')), 200);
     assert.ok(api.connectionCount <= 2, `${api.connectionCount} connections`);
   });
@@ -239,7 +239,7 @@ describe('a refused token', { concurrency: true }, () => {
       assert.equal(api.requests.length, 2, name);
     }
     flood.destroy();
-    // The limit, and the buffers of both sides.
+    // This allows for the limit and for the buffers of both sides.
     assert.ok(flooded < 24 * 1024 * 1024, `${flooded} bytes`);
   });
 
@@ -248,7 +248,7 @@ describe('a refused token', { concurrency: true }, () => {
     const tokens = revoked();
     const { api, endpoint, manager } = await startBoth(t, async (request) => {
       if (tokens.has(bearer(request))) return 'ok';
-      // No request is refused before all of them have arrived.
+      // The API refuses no request before all requests have arrived.
       await new Promise((resolve) => {
         gathered.push(resolve);
         if (gathered.length === 50) for (const go of gathered) go();
@@ -295,7 +295,7 @@ const failing = (when) =>
 const giving = (chunk, more) =>
   new ReadableStream({ pull: (controller) => controller.enqueue(chunk), ...more });
 
-/** Responses whose body is in use or is not a body of the platform. */
+/** Responses whose body is in use or does not come from the platform. */
 const BODIES = {
   'was read to its end': async ({ respond }) => {
     const response = respond('body');
@@ -367,7 +367,7 @@ const BODIES = {
 };
 
 describe('a body that must be drained before the next request', { concurrency: true }, () => {
-  /** A double of `fetch` that answers its first call with such a body, and what to check later. */
+  /** A double of `fetch` that answers its first call with such a body, and the later checks. */
   function answeringWith(make, status) {
     const checks = [];
     const afterwards = [];
@@ -377,9 +377,9 @@ describe('a body that must be drained before the next request', { concurrency: t
       double: (body) => ({ status, headers: new Headers(init.headers), body }),
       expect: (text, expected) => checks.push(async () => assert.equal(await text, expected)),
       after: (check) => afterwards.push(check),
-      /** An endless body that must not be cancelled. */
+      /** Makes an endless body, and checks that the manager does not cancel it. */
       watched() {
-        const cancel = () => checks.push(() => assert.fail('it was cancelled'));
+        const cancel = () => checks.push(() => assert.fail('cancelled'));
         return giving(CHUNK, { cancel });
       },
     };

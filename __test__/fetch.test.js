@@ -1,6 +1,6 @@
 'use strict';
 
-// `fetch` of a manager: its requests, their users, and the refusals before a request.
+// A manager's `fetch`: its requests, their users, and the calls that it refuses without a request.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');

@@ -1,8 +1,8 @@
 'use strict';
 
 // The use and the replacement of a token over its life. Lives are short, so that they end while a
-// test runs: of 4 s the soft end is after 2 s, the hard end after 3 s; of 2 s, after 1 s and 1.5 s.
-// `crates/manager/src/slot/tests.rs` checks the rules one by one.
+// test runs: a token of 4 s becomes stale after 2 s and expires after 3 s; a token of 2 s does so
+// after 1 s and 1.5 s. `crates/manager/src/slot/tests.rs` checks the rules one by one.
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
@@ -12,7 +12,7 @@ const { start, startNumbered, times, tokenResponse, until } = require('./support
 const REFUSAL = { status: 400, body: { error: 'invalid_scope' } };
 const LONG_S = 300;
 
-/** A token that says of itself how long it lives. */
+/** A token that contains its own lifetime. */
 function jwt(seconds, iat = Math.floor(Date.now() / 1_000)) {
   const encode = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
   return `${encode({ alg: 'none' })}.${encode({ iat, exp: iat + seconds })}.x`;
@@ -34,7 +34,7 @@ describe('the background refresh', { concurrency: true }, () => {
     assert.equal(await manager.getToken(), 'token-1');
     const { issuedAt } = await manager.getAccessToken();
     const [, second] = await endpoint.waitForRequests(2);
-    // A token ages from the sending of its request, which `fetch` may delay when it is first used.
+    // A token ages from the start of its request, which the first use of `fetch` may delay.
     const age = second.at - issuedAt;
     assert.ok(age >= 0.91 * 2_000 - 20 && age < 2_500, `${age}`);
     await until(() => manager.snapshot().tokenAgeSeconds < 1, 'the new token has arrived');
@@ -85,7 +85,7 @@ describe('minValiditySeconds', () => {
   });
 });
 
-// `crates/oauth/src/lifetime.rs` lists what a server may say.
+// `crates/oauth/src/lifetime.rs` lists the lifetimes that a server may state.
 describe('the lifetime', { concurrency: true }, () => {
   for (const [name, token, expiresIn, expected, warning] of [
     ['a fraction', 'opaque', 300.5, 299.5],

@@ -1,7 +1,7 @@
 'use strict';
 
 // A guard against growth on this side of the boundary, in numbers that hardly depend on the
-// machine: ratios, native calls and bytes. `tests/guard.rs` has the core's.
+// machine: ratios, native calls and bytes. `tests/guard.rs` guards the core.
 
 const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');
@@ -10,16 +10,16 @@ const { nativeCalls } = require('./support/native-calls.js');
 
 /** A hanging test must fail. */
 const LIMIT_MS = 60_000;
-/** The bar of `npm run bench`, and how far a figure may leave it. */
+/** The bar of `npm run bench`, and the factor by which a figure may exceed it. */
 const MOST_OF_FLOOR = 1.1;
 const TOLERANCE = 1.2;
 const WARM_UP_ROUNDS = 3;
 const ROUNDS = 31 + WARM_UP_ROUNDS;
 const CALLS = 20_000;
-/** Less than the smallest object for each call, more than what Node does meanwhile. */
+/** Less than the smallest object per call, but more than Node allocates in the background. */
 const MOST_BYTES_PER_CALL = 2;
 
-/** The duration of consecutive calls, in a loop that both sides share. */
+/** Measures the duration of consecutive calls, in a loop that both sides share. */
 async function readMany(manager) {
   const start = performance.now();
   for (let call = 0; call < CALLS; call += 1) await manager.getToken();
@@ -35,7 +35,7 @@ describe('the guard', { timeout: LIMIT_MS }, () => {
     const floor = { getToken: () => resolved };
     const ratios = [];
     for (let round = 0; round < ROUNDS; round += 1) {
-      // The sides take turns in going first.
+      // The two sides take turns at running first.
       const isEven = round % 2 === 0;
       const first = await readMany(isEven ? manager : floor);
       const second = await readMany(isEven ? floor : manager);

@@ -1,6 +1,7 @@
 'use strict';
 
-// The option `headers`: the requests that carry them, refused names and values, and redaction.
+// The option `headers`: the requests that carry the headers, refused names and values, and
+// redaction.
 
 const assert = require('node:assert/strict');
 const { inspect } = require('node:util');

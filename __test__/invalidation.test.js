@@ -22,7 +22,8 @@ const forced = { forceRefresh: true };
 
 describe('forceRefresh', { timeout: 30_000 }, () => {
   test('gives all callers one new token, and leaves the held one to other calls', async (t) => {
-    // The function is called after this turn, so the request is sent after all of the calls.
+    // The manager calls the function after this turn, so it sends the request after all of the
+    // calls.
     const clientSecret = async () => CLIENT.clientSecret;
     const { endpoint, manager } = await startNumbered(t, LONG_S, { clientSecret });
     await manager.getToken();

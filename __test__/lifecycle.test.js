@@ -15,9 +15,9 @@ const LIMIT_MS = 30_000;
 const EXIT_LIMIT_MS = 1000;
 const ROUNDS = 7;
 const BUSY_MS = 500;
-/** Shorter than the event loop is blocked, and longer than a response on loopback takes. */
+/** Shorter than the block of the event loop, and longer than a response on loopback takes. */
 const ARRIVED_MS = 200;
-/** Longer than a token of 2 s lives. */
+/** Longer than the life of a token of 2 s. */
 const STOPPED_MS = 2500;
 
 const isLinux =
@@ -53,8 +53,9 @@ describe('costs', { timeout: LIMIT_MS, skip: isLinux }, () => {
 
 describe('a program', { timeout: LIMIT_MS }, () => {
   /**
-   * Starts a program. If `count` is not 0, it continues when the endpoint has that
-   * number of requests, to which `before(endpoint)` decides the answers. Returns its last word.
+   * Starts a program. If `count` is not 0, the program continues when the endpoint has received
+   * that number of requests; `before(endpoint)` sets the answers. Returns the last value that the
+   * program prints before it ends.
    */
   async function runExit(t, way, { options, count = 0, before } = {}) {
     const { endpoint } = await start(t, {}, options);
@@ -104,7 +105,7 @@ describe('a program', { timeout: LIMIT_MS }, () => {
 
 describe('a blocked event loop', { timeout: LIMIT_MS, concurrency: true }, () => {
   for (const [name, delayMs, ends] of [
-    // A life of 3 s is stale after 1.5 s and over after 3 s; the replacement is sent before 1.5 s.
+    // A token of 3 s becomes stale after 1.5 s and ends after 3 s. The refresh starts before 1.5 s.
     ['does not delay a refresh from a slow server', 300, [3300]],
     ['does not delay a caller after more than one life', 0, [4150, 4200, 4250]],
   ]) {
@@ -217,7 +218,7 @@ describe('close', { timeout: LIMIT_MS }, () => {
     const clientSecret = () => {
       calls += 1;
       if (calls === 1) return 'test-secret';
-      // The failure is logged and the next attempt begins while the event loop is blocked.
+      // The core reports the failure and starts the next attempt while the event loop is blocked.
       setImmediate(block, 2_000);
       throw new Error('no secret');
     };
@@ -242,7 +243,7 @@ describe('close', { timeout: LIMIT_MS }, () => {
       await manager.getToken();
     }
     await closed.close();
-    // The open manager is in use all the time: it is refreshed when the closed one was due, and again.
+    // The open manager is always in use: it refreshes when the closed one was due, and once more.
     const use = setInterval(() => other.getToken().catch(() => {}), 10);
     t.after(() => clearInterval(use));
     await endpoint.waitForRequests(4);

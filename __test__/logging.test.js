@@ -1,6 +1,6 @@
 'use strict';
 
-// The reports of a manager: log lines and snapshots.
+// A manager's log lines and snapshots.
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
@@ -52,7 +52,7 @@ describe('log lines', { concurrency: true }, () => {
     const row = ['warn', 'info', 'debug'];
     assert.deepEqual(levels(lines), ['debug', ...row, ...row]);
     for (const message of at('warn')) {
-      assert.match(message, /refresh failed: ERR_KEYCLOAK_OAUTH.*status 400.*held token/);
+      assert.match(message, /refresh failed: ERR_KEYCLOAK_OAUTH.*status 400.*cached token/);
     }
     for (const message of at('info')) assert.match(message, /recovered/);
   });

@@ -1,6 +1,6 @@
 'use strict';
 
-// The memory that managers take, and its release.
+// The memory that managers use, and its release.
 
 const assert = require('node:assert/strict');
 const net = require('node:net');
@@ -13,7 +13,7 @@ const { startEndpoint, tokenResponse, until } = require('./support/manager.js');
 const LIMIT_MS = 30_000;
 
 const execArgv = ['--expose-gc'];
-const isLinux = process.platform === 'linux' ? false : 'memory is read in /proc';
+const isLinux = process.platform === 'linux' ? false : 'needs /proc';
 
 const task = (t, { tokenEndpoint }, name, env) =>
   run(t, 'memory.js', [tokenEndpoint, name], { execArgv, env });
@@ -40,7 +40,7 @@ describe('without close', { timeout: LIMIT_MS }, () => {
   it('500 managers are collected with their background work', async (t) => {
     const clients = { 'test-client': 'test-secret', control: 'test-secret' };
     const endpoint = await startEndpoint(t, { clients, expiresIn: 5 });
-    // The last of those that are dropped would be refreshed when 2.5 s are over.
+    // The last of the dropped managers would refresh its token after 2.5 s.
     const dueMs = 2_700;
     endpoint.setAnswer(({ clientId }) => (clientId === 'control' ? { expiresIn: 1 } : {}));
     const count = (id) => endpoint.requests.filter(({ clientId }) => clientId === id).length;
@@ -49,7 +49,7 @@ describe('without close', { timeout: LIMIT_MS }, () => {
     const since = performance.now();
     const before = count('test-client');
     await until(() => performance.now() - since > dueMs, 'the refreshes would be due');
-    assert.ok(count('control') > 2, 'the one that stays is refreshed');
+    assert.ok(count('control') > 2, 'the open manager refreshes');
     assert.equal(count('test-client'), before);
     program.goOn();
     assert.equal((await program.ended()).code, 0);
@@ -77,7 +77,7 @@ describe('without close', { timeout: LIMIT_MS }, () => {
     const body = JSON.stringify(tokenResponse('a-token', 1));
     let requests = 0;
     let isBrokenOff = false;
-    // The first connection answers once, and a second request on it never.
+    // The server answers the first request and leaves the second one without an answer.
     const server = net.createServer((socket) => {
       socket.on('data', () => {
         requests += 1;

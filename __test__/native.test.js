@@ -1,7 +1,7 @@
 'use strict';
 
-// The loader of the native side, in a folder with fake packages: the package that it selects
-// on each platform, and its errors.
+// The loader of the native side, in a folder with fake packages: the package that the loader
+// selects on each platform, and its errors.
 
 const assert = require('node:assert/strict');
 const { execFileSync } = require('node:child_process');
@@ -15,7 +15,7 @@ const { makeFolder } = require('./support/files.js');
 const VERSION = '1.2.3';
 const LOADERS = { glibc: '/lib64/ld-linux-x86-64.so.2', musl: '/lib/ld-musl-x86_64.so.1' };
 
-/** A folder with the loader and the packages given by name: their version and their code. */
+/** Makes a folder with the loader and the given packages, each with its version and its code. */
 function layOut(t, packages) {
   const folder = makeFolder(t);
   const write = (name, content) => {
@@ -36,7 +36,7 @@ function layOut(t, packages) {
   return folder;
 }
 
-/** The result or the error of the loader in a Node for that system. */
+/** Runs the loader as if Node were built for that system, and returns its result or error. */
 function load(folder, { os: platform, cpu: arch, libc }) {
   const as = { platform, arch };
   if (libc !== undefined) as.execPath = path.join(folder, libc);

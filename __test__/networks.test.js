@@ -1,7 +1,7 @@
 'use strict';
 
 // Network conditions: names with several or changed addresses, peers that disappear silently, and
-// TLS sessions that are resumed.
+// resumed TLS sessions.
 
 const assert = require('node:assert/strict');
 const { spawn } = require('node:child_process');
@@ -39,14 +39,14 @@ while True:
         request += connection.recv(4096)
     head = b'HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\nContent-Length: %d\\r\\n\\r\\n'
     connection.sendall(head % len(body) + body)
-    # The answer is acknowledged first.
+    # The loop waits until the client has acknowledged the answer.
     while struct.unpack('I', connection.getsockopt(socket.IPPROTO_TCP, 11, 28)[24:28])[0] > 0:
         pass
     program = struct.pack('HL', 1, ctypes.addressof(drop))
     connection.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
 `;
 
-/** A server whose tokens have this name. */
+/** Starts a server that answers with the token of this name. */
 const serve = (t, name, settings) => startApi(t, () => tokenJson(name), settings);
 
 function hostsFile(t, addresses) {

@@ -1,7 +1,7 @@
 'use strict';
 
-// Every way to authenticate, against a certified OAuth server other than Keycloak: the requests
-// follow the standards, not only the habits of one server.
+// Every way to authenticate, with a certified OAuth server other than Keycloak, to check that the
+// requests follow the standards and not only the habits of one server.
 
 const assert = require('node:assert/strict');
 const { generateKeyPairSync } = require('node:crypto');
@@ -12,7 +12,7 @@ const { makeCertificates } = require('../tools/certificates.js');
 const { listen } = require('./support/listen.js');
 const { openManager, recorder, rejection } = require('./support/manager.js');
 
-/** Characters that a form, a header and an URL treat in different ways. */
+/** Characters that a form, a header and a URL treat in different ways. */
 const SECRET = 's3cr+t%/: long enough for every algorithm of HMAC, that is 64 bytes';
 
 const KEYS = {
@@ -24,7 +24,7 @@ const KEYS = {
 
 const pem = ({ privateKey }) => privateKey.export({ type: 'pkcs8', format: 'pem' });
 
-/** The authentication with a secret. */
+/** Authentication with a secret. */
 const bySecret = (name, algorithm) => ({
   name,
   algorithm,
@@ -32,7 +32,7 @@ const bySecret = (name, algorithm) => ({
   options: { clientSecret: SECRET, clientAuthentication: name, signingAlgorithm: algorithm },
 });
 
-/** `client` is the registration at the server, `options` are those of the manager. */
+/** `client` is the client's registration at the server; `options` are the manager's options. */
 const METHODS = [
   bySecret('client_secret_post'),
   bySecret('client_secret_basic'),
@@ -76,7 +76,7 @@ describe('a certified server', () => {
     const { url, stop } = await listen(undefined, server);
     close = stop;
     issuer = url;
-    // The provider writes to the console when it is loaded and created.
+    // The provider writes to the console when the test loads and creates it.
     for (const method of ['info', 'warn']) mock.method(console, method, () => {});
     const { default: Provider } = await import('oidc-provider');
     const provider = new Provider(issuer, configuration());

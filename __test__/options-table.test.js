@@ -1,6 +1,6 @@
 'use strict';
 
-// `options.json` describes the options; everything else about them follows from it.
+// `options.json` describes the options, and the generated files agree with it.
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
@@ -54,7 +54,7 @@ describe('the table of options', () => {
       );
       assert.match(properties.exampleOption.description, /^Shows how it is done\./);
       assert.equal(properties.exampleOption.visibility, more.secret ? 'secret' : undefined);
-      // Written twice, nothing changes, and without the row everything is as before.
+      // A second generation changes nothing, and without the row the files are the same as before.
       const again = derived(table, (file) => texts[file]);
       assert.deepEqual(again, texts);
       const without = derived(readTable(), (file) => texts[file]);

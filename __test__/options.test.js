@@ -17,7 +17,7 @@ const URL_OF_TOKENS = 'https://sso.example/realms/r/protocol/openid-connect/toke
 const BASE = { tokenEndpoint: URL_OF_TOKENS, clientId: `id-${CANARY}`, clientSecret: CANARY };
 const LOGGER = { error() {}, warn() {}, info() {}, debug() {} };
 
-/** Another value than a string, a number, a boolean, an array, an object and a function. */
+/** A value that is not a string, a number, a boolean, an array, an object or a function. */
 const ODD = { null: null, 'a symbol': Symbol(CANARY), 'a bigint': 1n };
 const TEXT = { 'a string': CANARY, 'an empty string': '' };
 const NUMBERS = { 'a number': 1, NaN: Number.NaN };
@@ -52,7 +52,7 @@ const BY_ASSERTION = { clientSecret: undefined, clientAssertionFile: '/nowhere/t
 
 const NOT_KEY = { ...NOT_SECRET, ...REST, prose: CANARY, 'an encrypted key': ENCRYPTED };
 
-/** By kind of option: wrong values by name. */
+/** Wrong values by kind of option, keyed by a description. */
 const WRONG_OF_KIND = {
   string: () => NOT_TEXT,
   pem: () => NOT_TEXT,
@@ -69,7 +69,7 @@ const WRONG_OF_KIND = {
   }),
 };
 
-/** By option: wrong values that its kind does not bring along. */
+/** Wrong values by option, in addition to the wrong values of its kind. */
 const WRONG_BESIDES = {
   tokenEndpoint: { 'a URL object': new URL(URL_OF_TOKENS) },
   clientSecret: { ...NOT_SECRET, 'a lone surrogate': `${CANARY}\ud800` },
@@ -119,15 +119,17 @@ const WRONG_BESIDES = {
 const WRONG = Object.fromEntries(
   table.map((row) => {
     const values = { ...WRONG_OF_KIND[row.kind]?.(row), ...WRONG_BESIDES[row.name] };
-    assert.ok(Object.keys(values).length > 0, `${row.name}: no wrong value is known`);
+    assert.ok(Object.keys(values).length > 0, `${row.name}: no wrong value`);
     return [row.name, values];
   }),
 );
 
-/** Unknown options: of other libraries, misspelt, and with a meaning elsewhere. */
+/**
+ * Unknown options: options of other libraries, misspelt names, and names with a meaning elsewhere.
+ */
 const UNKNOWN = ['clientsecret', 'realm', 'passphrase', 'client_assertion', 'discoveryUrl', ''];
 
-/** The other options of a wrong option, so that it is the only fault. */
+/** The other options that make a wrong option the only fault. */
 const COMPANY = {
   issuer: { tokenEndpoint: undefined },
   clientSecretFile: { clientSecret: undefined },
@@ -144,7 +146,7 @@ const COMPANY = {
   clientAssertionType: BY_ASSERTION,
 };
 
-/** The error of the constructor, after checks that apply to every such error. */
+/** Returns the error of the constructor, after checks that apply to every such error. */
 function refusal(options, name) {
   let error;
   try {
@@ -318,7 +320,7 @@ describe('options that are refused', () => {
 });
 
 describe('options that are accepted', () => {
-  // Other tests use the other options.
+  // Other tests cover the other options.
   test('options accept values of every form', async () => {
     for (const more of [
       { tokenEndpoint: 'HTTP://127.0.0.1:8080/token?a=b' },

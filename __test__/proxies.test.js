@@ -1,7 +1,7 @@
 'use strict';
 
-// The choice of a proxy, and the errors of one that lets no request through: tables of rows against
-// real proxies, which record their requests.
+// The choice of a proxy, and the errors of a proxy that lets no request through: tables of rows
+// with real proxies, which record their requests.
 
 const assert = require('node:assert/strict');
 const http = require('node:http');
@@ -36,7 +36,7 @@ async function serve(server, asked = []) {
   return { host: address, asked };
 }
 
-/** A proxy that keeps its requests, such as `CONNECT 127.0.0.1:443`, in `asked`. */
+/** Starts a proxy that records its requests, such as `CONNECT 127.0.0.1:443`, in `asked`. */
 async function startProxy(authenticate = () => true, bare = http.createServer()) {
   const { createProxy } = await import('proxy');
   const server = createProxy(bare);
@@ -48,7 +48,7 @@ async function startProxy(authenticate = () => true, bare = http.createServer())
   return serve(server, asked);
 }
 
-/** A proxy that refuses every tunnel. */
+/** Starts a proxy that refuses every tunnel. */
 function startRefusing(status) {
   const server = http.createServer().on('connect', (_request, socket) => {
     socket.end(`HTTP/1.1 ${status}\r\nContent-Length: 0\r\n\r\n`);
@@ -76,7 +76,7 @@ after(async () => {
   for (const stop of started) await stop();
 });
 
-/** A manager that is made in this environment, in which no other variable of a proxy is set. */
+/** Makes a manager in this environment, without any other proxy variable. */
 function make(t, environment, options) {
   const saved = process.env;
   process.env = { ...saved };
@@ -101,7 +101,7 @@ const withoutNode = () => ({ ...both(), NODE_USE_ENV_PROXY: '0' });
 const both = () => ({ HTTPS_PROXY: url('open'), HTTP_PROXY: url('open') });
 
 /**
- * Name, environment, endpoint, the proxy that is used, if any, and options.
+ * The name, the environment, the endpoint, the proxy that the manager uses, if any, and options.
  * `crates/transport/src/proxy.rs` lists what the variables mean.
  */
 const CHOICES = [
@@ -127,7 +127,7 @@ describe('the proxy', () => {
       const { manager, at } = make(t, environment(), given);
       if (endpoint.endsWith('elsewhere')) {
         const error = await manager.getToken().catch((reason) => reason);
-        // A proxy for http answers in place of the server.
+        // A proxy for http answers instead of the server.
         const isTunnel = used !== undefined && endpoint.startsWith('https');
         assert.equal(error.message.includes('through the proxy'), isTunnel);
       } else {

@@ -1,7 +1,7 @@
 'use strict';
 
-// A secret and a token, planted in every spelling into everything that a server or a file controls:
-// no piece of them may be shown. `REDACTION_SEED` repeats a run.
+// Plants a secret and a token, in every spelling, into everything that a server or a file controls.
+// The manager may show no piece of them. `REDACTION_SEED` repeats a run.
 
 const assert = require('node:assert/strict');
 const { randomInt } = require('node:crypto');
@@ -33,7 +33,7 @@ const spellings = {
   'as a token in a form': `token=${token}&access_token=${token}`,
 };
 const certificates = makeCertificates();
-/** A secret that is also the name of a server, of letters and digits. */
+/** A secret of letters and digits that is also the name of a server. */
 const named = `s${Math.floor(next() * 2 ** 48).toString(36)}x`.padEnd(24, '7');
 
 const canaries = new Canaries();
@@ -49,7 +49,7 @@ const sources = {
 };
 const methods = ['client_secret_post', 'client_secret_basic'];
 
-/** Every field with every spelling once, then as many made by chance. */
+/** Every field with every spelling once, then the same number of random cases. */
 function answerCases(file) {
   const cases = [];
   const add = (statuses, planted, more = {}) => {
@@ -104,7 +104,7 @@ function fileCases(file) {
   }));
 }
 
-/** Wrong options with a secret or a key; `options.test.js` has the others. */
+/** Wrong options with a secret or a key; `options.test.js` has the other wrong options. */
 function optionCases(file) {
   const { key, cert } = certificates.server;
   const query = `?k=${encodeURIComponent(secret)}`;
@@ -127,7 +127,7 @@ function optionCases(file) {
   }));
 }
 
-/** Reads a request, which names its case in its path, and answers it. */
+/** Reads a request, whose path names its case, and answers it. */
 function serveCases(cases) {
   const counts = new Map();
   return (socket) => {
@@ -158,7 +158,7 @@ it('no piece of a secret or a token is shown or printed', { timeout: LIMIT_MS },
     const { query = '', ...options } = one.options;
     one.options = { tokenEndpoint: `${server.url}/${index}${query}`, ...options };
   }
-  // A server whose name is a secret, with an untrusted and with a trusted authority.
+  // Servers whose name is a secret, with an untrusted and with a trusted authority.
   const { key, cert } = certificates.named(named);
   const secure = await listen(
     t,

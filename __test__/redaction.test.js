@@ -11,7 +11,7 @@ const { run } = require('./programs');
 const { makeFile } = require('./support/files.js');
 const { rejection, start, tokenResponse } = require('./support/manager.js');
 
-/** Snapshots of the heap take long. */
+/** Snapshots of the heap take a long time. */
 const LIMIT_MS = 120_000;
 
 /** Every way to show a value. */
@@ -45,14 +45,14 @@ describe('the secret and the token', { concurrency: true }, () => {
     test(`are not in the JavaScript heap, except a cached token (secret from ${source})`, async (t) => {
       const [secret, token] = [1, 2].map((n) => `canary${n}${randomBytes(24).toString('hex')}`);
       const { endpoint } = await start(t);
-      // The same token would keep its first lifetime.
+      // The manager would keep the first lifetime of an equal token.
       endpoint.answerNext({ body: tokenResponse(`${token}1`, 300) });
       endpoint.setAnswer({ body: tokenResponse(`${token}2`, 1) });
       const args = [endpoint.tokenEndpoint, source, makeFile(t, secret)];
       const program = run(t, 'heap.js', args, { execArgv: ['--expose-gc'], limitMs: LIMIT_MS });
       program.goOn(`${secret}${token}`);
       const { held, control, length, ...others } = await program.result();
-      assert.ok(length > 0 && control.secret > 0, 'a secret that is held is found');
+      assert.ok(length > 0 && control.secret > 0, 'a held secret is found');
       assert.ok(held.token > 0, 'a cached token is found');
       assert.equal(held.secret, 0);
       for (const [when, counts] of Object.entries(others)) {

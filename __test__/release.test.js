@@ -14,7 +14,7 @@ const INTRODUCTION = '# Changelog\n\nhttps://keepachangelog.com https://semver.o
 const RELEASED = '## 1.2.0 - 2026-02-28\n\n### Fixed\n\n- One.\n';
 const OLDER = '## 1.1.0 - 2026-01-31\n\n### Added\n\n- Two\n  lines.\n\n### Fixed\n\n- One.\n';
 const GOOD = `${INTRODUCTION}## Unreleased\n\n${RELEASED}\n${OLDER}`;
-/** The files of the checkout, but for those given here. */
+/** Reads the files of the checkout, except for the files given here. */
 const reader =
   (files = {}) =>
   (file) =>
@@ -27,14 +27,14 @@ describe('the changelog', () => {
 
   const wrong = [
     ['no section for unreleased changes', GOOD.replace('## Unreleased\n', ''), /not Unreleased/],
-    ['a malformed version', GOOD.replace('1.1.0 -', '1.1 -'), /1\.1 - .*not of the form/],
-    ['an impossible day', GOOD.replace('2026-02-28', '2026-02-29'), /no such day/],
+    ['a malformed version', GOOD.replace('1.1.0 -', '1.1 -'), /1\.1 - .*expected the form/],
+    ['an impossible day', GOOD.replace('2026-02-28', '2026-02-29'), /does not exist/],
     ['the oldest first', `${INTRODUCTION}## Unreleased\n\n${OLDER}\n${RELEASED}`, /not newer/],
     ['another newest version than the manifests', GOOD.replaceAll('1.2.0', '1.3.0'), /is 1\.3\.0/],
-    ['a group of another name', GOOD.replace('### Added', '### New'), /not Added/],
+    ['a group of another name', GOOD.replace('### Added', '### New'), /groups Added/],
     ['a group twice', GOOD.replace('### Added', '### Fixed'), /once/],
-    ['an empty release', GOOD.replace('### Fixed\n\n- One.\n\n##', '##'), /1\.2\.0 .*nothing/],
-    ['text that is not a list', GOOD.replace('- One.', 'One.'), /no list/],
+    ['an empty release', GOOD.replace('### Fixed\n\n- One.\n\n##', '##'), /1\.2\.0 .*is empty/],
+    ['text that is not a list', GOOD.replace('- One.', 'One.'), /not a list/],
     ['text outside of the groups', GOOD.replace('### Added', 'Hello.\n\n### Added'), /before/],
   ];
   for (const [name, text, expected] of wrong) {
@@ -71,8 +71,8 @@ describe('a release', () => {
   });
 
   const refused = [
-    ['a malformed version', '1.0', {}, /not a version/],
-    ['nothing to release', '7.8.9', { 'CHANGELOG.md': changelog.split('###')[0] }, /nothing/],
+    ['a malformed version', '1.0', {}, /invalid version/],
+    ['nothing to release', '7.8.9', { 'CHANGELOG.md': changelog.split('###')[0] }, /no unreleased/],
     ['manifests that differ', '7.8.9', { 'Cargo.toml': 'version = "0.0.0"\n' }, /Cargo\.toml/],
   ];
   for (const [name, version, files, expected] of refused) {
@@ -89,6 +89,6 @@ describe('a release', () => {
         '## Unreleased\n',
         '## Unreleased\n\n### Fixed\n\n- X.\n',
       );
-    assert.throws(() => prepareRelease('7.8.9', '2031-02-04', again), /was released/);
+    assert.throws(() => prepareRelease('7.8.9', '2031-02-04', again), /already released/);
   });
 });

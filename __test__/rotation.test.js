@@ -1,7 +1,7 @@
 'use strict';
 
-// Credentials in files that are replaced on disk and at the server, with short tokens and many
-// calls: no call fails, although the file or the server changes half a second before the other.
+// Credential files that change on disk and at the server, with short tokens and many calls: no call
+// fails, although the file or the server changes half a second before the other.
 
 const assert = require('node:assert/strict');
 const { generateKeyPairSync } = require('node:crypto');
@@ -15,7 +15,7 @@ const { BEARER, startVerifying } = require('./support/verifying-endpoint.js');
 const LIFE_S = 3;
 const CALLS_PER_SECOND = 100;
 const ROUNDS = 3;
-/** A refresh is due 1.36 to 1.5 s after the last one, which is between the two replacements. */
+/** A refresh is due 1.36 s to 1.5 s after the last one, which is between the two replacements. */
 const FIRST_AFTER_MS = 1_200;
 const SECOND_AFTER_MS = 450;
 
@@ -24,8 +24,8 @@ const pem = ({ privateKey }) => privateKey.export({ type: 'pkcs8', format: 'pem'
 const certificates = makeCertificates();
 
 /**
- * Each has a `next(number)` credential: its `files` by the names of the options, and what the
- * server then `believes`.
+ * The credentials. `next(number)` makes a new one: its `files`, keyed by the options, and the
+ * credential that the server then `believes`.
  */
 const CREDENTIALS = [
   {
@@ -65,7 +65,7 @@ const CREDENTIALS = [
   },
 ];
 
-/** Replaces files together, as a mounted secret is replaced; returns their paths. */
+/** Replaces all files in one step, as Kubernetes updates a mounted secret; returns their paths. */
 function mount(folder, number, files) {
   const version = path.join(folder, `version-${number}`);
   fs.mkdirSync(version);
@@ -80,7 +80,7 @@ function mount(folder, number, files) {
   );
 }
 
-/** Calls at that rate until `stop()`, which returns the failures. */
+/** Makes calls at a constant rate until `stop()`, which returns the failures. */
 function startLoad(manager) {
   const failures = [];
   const calls = [];
@@ -105,7 +105,7 @@ describe('a credential that is replaced under load', { concurrency: true }, () =
     for (const order of ['on disk first', 'at the server first']) {
       test(`${name}, ${order}, fails no call`, async (t) => {
         const folder = fs.mkdtempSync(path.join(certificates.directory, 'rotation-'));
-        // Made before the times count, because openssl blocks this thread.
+        // Made before the measured time starts, because openssl blocks this thread.
         const [first, ...others] = times(ROUNDS + 1, next);
         const { server, ca } = certificates;
         const tls = { ...server, ca: ca.cert, requestCert: true, rejectUnauthorized: true };
@@ -131,7 +131,7 @@ describe('a credential that is replaced under load', { concurrency: true }, () =
           replacements[0]();
           await delay(SECOND_AFTER_MS);
           replacements[1]();
-          // The next round begins with a token that the new credential gave.
+          // The next round begins with a token that the manager got with the new credential.
           grants = endpoint.grantCount;
           await until(() => endpoint.grantCount > grants, 'the new credential gave a token');
         }
@@ -139,14 +139,14 @@ describe('a credential that is replaced under load', { concurrency: true }, () =
         const messages = failures.map(({ message }) => message);
         assert.deepEqual(messages, []);
         assert.ok(count >= 4 * CALLS_PER_SECOND, `${count} calls`);
-        assert.ok(endpoint.refusalCount > 0, 'some refresh came between the two');
+        assert.ok(endpoint.refusalCount > 0, 'a refresh came between the two');
       });
     }
   }
 });
 
 describe('a file and a server that differ', { concurrency: true }, () => {
-  /** A manager that had a token with the first secret. */
+  /** Makes a manager that got a token with the first secret. */
   async function start(t) {
     const folder = fs.mkdtempSync(path.join(certificates.directory, 'rotation-'));
     const put = (secret) => mount(folder, secret, { clientSecretFile: secret });
@@ -174,7 +174,7 @@ describe('a file and a server that differ', { concurrency: true }, () => {
     const { endpoint, put, sent, refresh } = await start(t);
     endpoint.state.believes = { secret: 'second' };
     const call = refresh();
-    await until(() => endpoint.refusalCount === 1, 'the former one is refused');
+    await until(() => endpoint.refusalCount === 1, 'the server refuses it');
     put('second');
     await call;
     assert.deepEqual(sent(), ['first', 'second']);

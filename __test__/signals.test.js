@@ -7,7 +7,7 @@ const { getEventListeners } = require('node:events');
 const { describe, test } = require('node:test');
 const { rejection, start, times, unhandledRejections, until } = require('./support/manager.js');
 
-/** Fulfils when the event loop has been through all of its phases. */
+/** Fulfils when the event loop has run all of its phases. */
 const turn = () => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
 
 describe('signals', { concurrency: true }, () => {

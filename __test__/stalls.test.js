@@ -25,13 +25,13 @@ const { run } = require('./programs');
 
 /** A hanging test must fail. */
 const LIMIT_MS = 30_000;
-/** Fewer hanging operations than threads, and more. */
+/** A number of hanging operations below the number of threads, and one above it. */
 const COUNTS = [2, 9];
 const DEADLINE_MS = 1000;
 const MANAGERS = 1000;
-/** One thread that sends, eight each for look-ups and files, and two for Node's certificates. */
+/** One thread for requests, eight each for look-ups and files, and two for Node's certificates. */
 const MOST_THREADS = 19;
-const isLinux = process.platform === 'linux' ? false : 'leases and /proc are those of Linux';
+const isLinux = process.platform === 'linux' ? false : 'needs leases and /proc, as on Linux';
 
 /** The kernel's signal that a process waits for the file would otherwise end the program. */
 const HOLD_LEASES = `
@@ -56,7 +56,7 @@ function makeFiles(t, count) {
   return { secrets, hosts: write('hosts', '127.0.0.1 localhost\n') };
 }
 
-/** Makes the files hang. Returns a function that ends that. */
+/** Makes the files hang. Returns a function that releases them. */
 async function hang(t, files) {
   const holder = spawn('python3', ['-c', HOLD_LEASES, ...files]);
   const ended = once(holder, 'exit');

@@ -175,7 +175,7 @@ describe('the fake token endpoint refuses', { concurrency: true }, () => {
     [{ delayMs: 2 ** 31 }, /^delayMs must be a number of milliseconds from 0 to 2147483647$/],
     [{ roles: 'viewer' }, /^roles must be an array/],
     [{ tls: true }, /^tls must be an object/],
-    [{ tls: { key: 'a', cert: 'b' } }, /^tls must hold a key and a cert in PEM/],
+    [{ tls: { key: 'a', cert: 'b' } }, /^tls must hold a PEM key and a PEM cert/],
     [{ tokenSize: 1.5 }, /^tokenSize must be an integer from 0 to 10000000$/],
   ]) {
     test(`the options ${JSON.stringify(given)}`, async () => {

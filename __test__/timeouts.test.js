@@ -34,7 +34,7 @@ describe('the error of a deadline names', { timeout: LIMIT_MS }, () => {
     ],
   ]) {
     it(name, async (t) => {
-      // It accepts connections and never answers.
+      // The server accepts connections and never answers.
       const { address } = await listen(t, net.createServer());
       const { open } = await start(t, { requestTimeoutMs: 200 });
       const call = open(optionsFor(address)).getToken();

@@ -1,9 +1,9 @@
 'use strict';
 
-// Servers with unusual certificates and TLS settings, each tried with Node's `https` and with a
-// manager. The manager refuses what Node refuses, unless the row is `lenient`. A server that Node
-// accepts yields a token, or, if the row is `stricter`, an error that names the cause and
-// `tokenFetch`, with which it does.
+// Servers with unusual certificates and TLS settings. The test connects to each with Node's `https`
+// and with a manager. The manager refuses a server that Node refuses, unless the row is `lenient`.
+// From a server that Node accepts it gets a token. If the row is `stricter`, it instead gets an
+// error that names the cause and `tokenFetch`, with which it gets a token.
 
 const assert = require('node:assert/strict');
 const { SSL_OP_NO_TICKET } = require('node:constants');
@@ -27,7 +27,7 @@ const POLICIES = 'certificatePolicies=critical,1.2.3.4';
 
 const { ca: root, issue } = makeCertificates();
 
-/** What a server sends: its certificate and those above it. */
+/** A server that sends its certificate and the certificates above it. */
 const sending = (server, ...above) => ({
   ...server,
   cert: [server, ...above].map(({ cert }) => cert).join(''),
@@ -58,7 +58,7 @@ const own = (options) => () => {
 };
 const ownWith = (extensions) => own({ extensions: `${LEAF}\n${extensions}` });
 
-/** A self-signed leaf, of which a former certificate with the same key is trusted. */
+/** A self-signed leaf. The manager trusts a former certificate with the same key. */
 const ownRenewed = (extensions) => () => {
   const old = issue({ extensions, subject: '/CN=alone' });
   return { server: issue({ extensions, subject: '/CN=alone', sameKeyAs: old }), ca: old.cert };
@@ -87,7 +87,10 @@ const crossSigned =
     return { server: sending(server, ...above), ca: [root, other][trusted].cert };
   };
 
-/** An intermediate, and a server below it, which sends it or not; some of both are trusted. */
+/**
+ * An intermediate authority and a server below it. The server may send the intermediate, and the
+ * manager trusts the named certificates.
+ */
 const intermediate =
   ({ isSent, trusts }) =>
   () => {
@@ -97,7 +100,7 @@ const intermediate =
     return { server: isSent ? sending(server, middle) : server, ca };
   };
 
-/** A new certificate of a root, signed with its old key, which is not trusted. */
+/** A new certificate of a root, signed with its old key, which the manager does not trust. */
 function newWithOld() {
   const ids = 'subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid';
   const options = { extensions: `${AUTHORITY}\n${ids}`, subject: '/CN=new-with-old' };
@@ -105,7 +108,7 @@ function newWithOld() {
   return { ...leaf({ by: fresh })(), ca: fresh.cert };
 }
 
-/** The same root without a limit after one that permits no intermediate. */
+/** A root whose first certificate permits no intermediate, and whose second one has no limit. */
 function twice() {
   const subject = '/CN=twice';
   const narrow = issue({ subject, extensions: AUTHORITY.replace(CA, `${CA},pathlen:0`) });
@@ -133,12 +136,12 @@ const EXTENSION = { stricter: /critical extension that this client does not supp
 const SIGNATURE = {
   stricter: /signature that this client does not support, such as ECDSA with SHA-/,
 };
-const KEY_USAGE = /keyUsage is not that of a server/;
+const KEY_USAGE = /keyUsage does not fit a server/;
 const ONLY_INTERMEDIATE = /only an intermediate authority is trusted/;
 
-// [name, how the chain is made, result of the manager, TLS settings of the server]. The result is
-// 'token', or the error if Node refuses too; `stricter` is the error if only the manager refuses,
-// `lenient` Node's code if only Node does.
+// [the name, a function that makes the chain, the result of the manager, TLS settings of the
+// server]. The result is 'token', or the manager's error if Node refuses too; `stricter` is the
+// error if only the manager refuses, `lenient` is Node's code if only Node refuses.
 const ROWS = [
   ['an ordinary leaf', leaf(), 'token'],
   ['a root of version 1', below({ extensions: '' }), 'token'],

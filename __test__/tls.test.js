@@ -27,7 +27,7 @@ const secure = (certificate = ours.server) => ({ tls: pair(certificate) });
 describe('trust', { timeout: LIMIT_MS }, () => {
   it('an unknown authority is refused at once, with advice', async (t) => {
     const { endpoint, manager, open } = await start(t, {}, secure());
-    // The first manager may ask Node for its authorities, which costs a connection.
+    // The first manager may request the authorities from Node, which costs a connection.
     await rejection(open().getToken(), 'ERR_KEYCLOAK_TLS');
     const before = endpoint.connectionCount;
     const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_TLS');
@@ -56,7 +56,7 @@ describe('trust', { timeout: LIMIT_MS }, () => {
     const caFile = makeFile(t, ours.ca.cert);
     const manager = openManager(t, { tokenEndpoint: url, caFile });
     await manager.getToken();
-    // The server has a new authority, which new connections must know.
+    // The server has a new authority, which new connections must trust.
     server.setSecureContext(pair(foreign.server));
     server.closeAllConnections();
     fs.writeFileSync(caFile, foreign.ca.cert);
@@ -79,7 +79,7 @@ describe('trust', { timeout: LIMIT_MS }, () => {
 
   for (const [name, certificate, expected] of [
     ['for another name', ours.wrongName, /"elsewhere\.example", not "127\.0\.0\.1"/],
-    ['that has expired', ours.expired, /certificate expired/],
+    ['that has expired', ours.expired, /the certificate has expired/],
   ]) {
     it(`a certificate ${name} is refused, unless skipTlsVerify is set`, async (t) => {
       const options = { ca: ours.ca.cert };
@@ -130,7 +130,7 @@ for (const [scheme, options, endpointOptions] of [
 describe('a response that ends without close_notify', { timeout: LIMIT_MS }, () => {
   const CHUNKED = 'Transfer-Encoding: chunked';
   const OAUTH = '{"error":"invalid_client"}';
-  // [name, the code of the error or a token, status, body, a field of the head]
+  // [the name, the code of the error or a token, the status, the body, a field of the head]
   for (const [name, code, status = '200 OK', body = tokenJson(), field = 'X-A: b'] of [
     ['is accepted if it has no length and its JSON object is complete', 'token'],
     ['is refused if its JSON object is incomplete', 'NETWORK', '200 OK', tokenJson().slice(0, -1)],
@@ -149,7 +149,7 @@ describe('a response that ends without close_notify', { timeout: LIMIT_MS }, () 
         socket.on('error', () => {});
         socket.once('data', () => {
           socket.write(`HTTP/1.1 ${status}\r\n${field}\r\n\r\n${body}`, () => {
-            // Ends the connection below TLS.
+            // This ends the connection below TLS.
             for (const raw of sockets) raw.end();
           });
         });

@@ -1,8 +1,8 @@
 'use strict';
 
-// `tokenFetch`: the arguments of the function, its responses and errors, and its lifetime.
-// The stage `token-fetch-tests` runs the behaviour tests with it, `tls-chains.test.js` tries it with
-// undici, and `examples.test.js` with nock and msw.
+// `tokenFetch`: the arguments of the function, its responses and errors, and its lifetime. The
+// stage `token-fetch-tests` runs the behaviour tests with this option, `tls-chains.test.js` uses it
+// with undici, and `examples.test.js` uses it with nock and msw.
 
 const assert = require('node:assert/strict');
 const { AsyncLocalStorage } = require('node:async_hooks');
@@ -33,11 +33,13 @@ const ENDPOINT = 'https://sso.example/realms/r/protocol/openid-connect/token';
 const TOKEN = tokenJson();
 const SECRET = 'x7Q-canary-42-secret';
 
-/** A manager for an endpoint that does not exist: only the function receives the requests. */
+/**
+ * Makes a manager for an endpoint that does not exist, so that only the function receives requests.
+ */
 const open = (t, tokenFetch, options) =>
   openManager(t, { tokenEndpoint: ENDPOINT, ...options, tokenFetch });
 
-/** A body without end, and whether it was cancelled. */
+/** An endless body that records whether the manager cancels it. */
 function endless() {
   const endless = { isCancelled: false };
   endless.body = new ReadableStream({
@@ -154,7 +156,7 @@ describe('a response of the function', { timeout: LIMIT_MS }, () => {
   }
 
   const NO_RESPONSE = /tokenFetch must return a Response/;
-  const REDIRECT = /is a redirect, which is never followed/;
+  const REDIRECT = /is a redirect, which the manager never follows/;
   const TOO_LARGE = /larger than 1 MiB/;
   const large = 'x'.repeat(MIB + 1);
   const length = { 'content-length': large.length };
@@ -173,7 +175,7 @@ describe('a response of the function', { timeout: LIMIT_MS }, () => {
     ['a followed redirect', { ...plain, redirected: true, text }, /followed a redirect/],
     ['another url', { ...plain, url: 'https://evil.example/', text }, /followed a redirect/],
     ['a hidden redirect', { status: 0, type: 'opaqueredirect' }, REDIRECT],
-    ['a redirect', new Response(null, { status: 302 }), /status 302 .* is a redirect, which is/],
+    ['a redirect', new Response(null, { status: 302 }), /status 302 .* is a redirect, which the/],
     ['1 MiB and a byte', new Response(large), TOO_LARGE],
     ['a large text', { status: 200, text: async () => large }, TOO_LARGE],
     ['a large Content-Length', new Response(TOKEN, { headers: length }), TOO_LARGE],
@@ -219,7 +221,7 @@ describe('an error that the function throws', { timeout: LIMIT_MS }, () => {
   cyclic.cause = cyclic;
   const noRoute = coded('EHOSTUNREACH', 'no way');
   const everywhere = new AggregateError([coded('ECONNREFUSED')], 'all failed');
-  // [name, what is thrown, the code of the system in the error, the end of the message]
+  // [the name, the thrown value, the system's code in the error, the end of the message]
   const NETWORK = [
     ['a refused connection', caused(coded('ECONNREFUSED')), 'ECONNREFUSED', /was refused \(\w+\)$/],
     ['one to all addresses', caused(everywhere), 'ECONNREFUSED', /was refused \(ECONNREFUSED\)$/],
@@ -392,7 +394,7 @@ test('tokenFetch excludes the options for connections, and one error reports all
     ({ code, message }) => {
       assert.equal(code, 'ERR_KEYCLOAK_CONFIG');
       for (const name of Object.keys(options)) {
-        const text = `${name}: cannot be used with tokenFetch, which makes its own connections; configure the function instead`;
+        const text = `${name}: does not work with tokenFetch, which makes its own connections; configure the function instead`;
         assert.ok(message.includes(text), `${name}: ${message}`);
       }
       return /clientId: expected/.test(message);

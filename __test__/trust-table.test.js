@@ -1,7 +1,7 @@
 'use strict';
 
-// Every source of trust, with the authority of the server and with another: the manager must accept
-// or refuse the server's certificate as Node does in the same process.
+// Every source of trust, with the authority of the server and with another authority. The manager
+// must accept or refuse the server's certificate as Node does in the same process.
 
 const assert = require('node:assert/strict');
 const { execFileSync } = require('node:child_process');
@@ -23,18 +23,18 @@ const CLEAN = {
   SSL_CERT_DIR: undefined,
 };
 
-/** The server's own authority, and another. */
+/** The server's own authority, and another authority. */
 const known = makeCertificates();
 const other = makeCertificates();
 /** A self-signed server certificate. */
 const alone = known.issue({ extensions: `${LEAF}\nbasicConstraints=critical,CA:TRUE` });
-/** A copy of the authority that every user can read. */
+/** A copy of the authority's certificate that every user can read. */
 const readable = path.join(os.tmpdir(), `authority-${process.pid}.pem`);
 
 fs.writeFileSync(readable, known.ca.cert, { mode: 0o644 });
 after(() => fs.rmSync(readable));
 
-/** A folder as OpenSSL reads it: certificates are named by the hash of their subject. */
+/** A folder in OpenSSL's form, which names certificates by the hash of their subject. */
 function hashed({ certFile }, name) {
   const folder = fs.mkdtempSync(path.join(known.directory, 'hashed-'));
   const args = ['x509', '-hash', '-noout', '-in', certFile];
@@ -68,7 +68,7 @@ const SOURCES = [
   ['SSL_CERT_DIR with --use-system-ca', (ca) => ({ ...withSystem, ...folder(ca) })],
 ];
 
-// Rows that are not tried with both authorities.
+// Rows that do not use both authorities.
 const byAlone = { ...extra(alone), server: alone };
 const asOther = { env: { NODE_EXTRA_CA_CERTS: readable }, user: 65534 };
 const byOtherName = { ...withOpenssl, env: { SSL_CERT_DIR: hashed(known.ca, 'ca.pem') } };
@@ -96,7 +96,10 @@ const ROWS = [
 ];
 
 describe('trust', { concurrency: 2 }, () => {
-  /** The verdicts of the manager and of Node in such a program; `undefined` if it is skipped. */
+  /**
+   * Runs such a program and returns the verdicts of the manager and of Node; `undefined` if the
+   * function skips the test.
+   */
   async function verdicts(t, { server = known.server, env, execArgv, major, ...more }) {
     const { options = {}, set = {}, user = '' } = more;
     if (user && process.getuid?.() !== 0) {

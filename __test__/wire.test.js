@@ -1,12 +1,12 @@
 'use strict';
 
-// The parts of a token request and of a life that the options determine.
+// The parts of a token request and of a token's life that the options determine.
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
 const { start } = require('./support/manager.js');
 
-// `crates/oauth/src/request.rs` has the requests of every method byte by byte.
+// `crates/oauth/src/request.rs` checks the requests of every method byte by byte.
 describe('the options of a request', { concurrency: true }, () => {
   const post = { grant_type: 'client_credentials', client_id: 'test-client' };
   const parameters = { audience: 'a b&c=d+é', empty: '', absent: undefined, proxy: 'A://É/%' };

@@ -1,6 +1,6 @@
 'use strict';
 
-// Worker threads with their own managers, on the one native runtime of the process.
+// Worker threads with their own managers, which share the native runtime of the process.
 
 const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');

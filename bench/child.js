@@ -11,14 +11,14 @@ const RUNNER = path.join(__dirname, 'children', 'run.js');
 
 /** Returns the result of the program that `children/<name>.js` exports, called with `options`. */
 async function runChild(name, options, { binary = process.execPath, ...more } = {}) {
-  // The simulated time is experimental.
+  // Hides the warning of Node that simulated time is experimental.
   const args = ['--expose-gc', '--no-warnings', RUNNER, name, JSON.stringify(options)];
   const settings = { timeout: LIMIT_MS, ...more };
   try {
     const { stdout } = await promisify(execFile)(binary, args, settings);
     return JSON.parse(stdout.slice(stdout.lastIndexOf('\n')));
   } catch (error) {
-    const why = error.killed ? `not over after ${settings.timeout / 1000} s` : error.stderr?.trim();
+    const why = error.killed ? `timeout after ${settings.timeout / 1000} s` : error.stderr?.trim();
     throw new Error(`${name}: ${why || error.message}`);
   }
 }

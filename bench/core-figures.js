@@ -1,7 +1,7 @@
 'use strict';
 
-// The figures of the core on simulated time: `crates/manager/tests/figures.rs` counts them, checks
-// their bars and writes them to a file.
+// Gets the figures of the core on simulated time: `crates/manager/tests/figures.rs` counts them,
+// checks their bars and writes them to a file.
 
 const { execFile } = require('node:child_process');
 const fs = require('node:fs');
@@ -11,7 +11,7 @@ const { promisify } = require('node:util');
 
 const LIMIT_MS = 240_000;
 
-/** The figures that one test of that file writes under this name. */
+/** Returns the figures that one test of that file writes under this name. */
 async function coreFigures(name, test) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'bench-figures-'));
   const args = ['test', '--locked', '--package', 'keycloak-manager'];

@@ -1,6 +1,7 @@
 'use strict';
 
-// Runs the token endpoint of a scenario in its own process, so that its work is not measured.
+// Runs the token endpoint of a scenario in its own process, so that no measurement includes its
+// work.
 
 const path = require('node:path');
 const { RemoteProcess } = require('./remote.js');
@@ -13,9 +14,10 @@ const PROGRAM = path.join(__dirname, 'children', 'endpoint.js');
  *
  * @param {object} options
  * @param {number} [options.expiresIn] life of a token in seconds, default 3600
- * @param {number} [options.delayMs] how long an answer takes, default 0
- * @param {boolean} [options.closeConnections] end the connection after each answer
- * @param {{ cert: string, key: string }} [options.tls] use https
+ * @param {number} [options.delayMs] the delay of an answer, default 0
+ * @param {boolean} [options.closeConnections] whether the endpoint ends the connection after each
+ *   answer
+ * @param {{ cert: string, key: string }} [options.tls] the certificate and key of an https endpoint
  * @param {(endpoint: { url: string, counts(): Promise<object> }) => unknown} use
  */
 async function withEndpoint(options, use) {

@@ -1,7 +1,8 @@
 'use strict';
 
 // `npm run bench -- [--quick] [<scenario>]…` runs the scenarios one after the other and prints one
-// table. A complete run is kept in `results/`, with a plot. The exit code is 1 if a bar was missed.
+// table. It writes the results of a complete run to `results/`, with a plot. The exit code is 1 if
+// a figure missed its bar.
 
 const os = require('node:os');
 const { parseArgs } = require('node:util');
@@ -14,7 +15,7 @@ const { formatTable, isMet } = require('./table.js');
 
 const SCENARIO_LIMIT_MS = 300_000;
 
-/** In the order of the table. */
+/** The scenarios, in the order of the table. */
 const names = [
   'cached',
   'acquisition',
@@ -94,7 +95,7 @@ async function main(args) {
   if (isKept) {
     await installRivals();
     await keep({ date, machine, scenarios });
-    console.log('The results were kept in bench/results, with a plot.');
+    console.log('The results are in bench/results, with a plot.');
   }
   if (missed + failed > 0) process.exitCode = 1;
 }

@@ -1,7 +1,7 @@
 'use strict';
 
-// Statistics, clocks and counts of the scenarios. Two sides are compared by the median of the
-// ratios of each round: a disturbance affects both sides of a round, while it would change a ratio
+// Statistics, clocks and counts of the scenarios. They compare two sides by the median of the
+// ratios of all rounds: a disturbance affects both sides of a round, while it would change a ratio
 // of two medians.
 
 const fs = require('node:fs');
@@ -20,7 +20,10 @@ function quantile(values, share) {
 
 const median = (values) => quantile(values, 0.5);
 
-/** A row that compares the rounds of two sides: medians, median of the ratios, their quartiles. */
+/**
+ * A row that compares the rounds of two sides: the medians, and the median and quartiles of the
+ * ratios.
+ */
 function compare({ figure, unit, ours, other, against = 'plain', atMost }) {
   const ratios = ours.map((value, round) => value / other[round]);
   return {
@@ -37,8 +40,8 @@ function compare({ figure, unit, ours, other, against = 'plain', atMost }) {
 }
 
 /**
- * Rows that compare the rounds of ours with those of other sides, each given with its bar as
- * `[side, atMost]`; a side that was not measured has no row.
+ * Rows that compare our rounds with the rounds of other sides. `[side, atMost]` names a side and
+ * its bar; a side without results has no row.
  */
 function compareSides(figure, unit, results, sides) {
   return sides
@@ -48,7 +51,7 @@ function compareSides(figure, unit, results, sides) {
     );
 }
 
-/** A row about one value of ours, next to that of another side if there is one. */
+/** A row with one value of ours, next to the value of another side if there is one. */
 function absolute({ figure, unit = '', ours, other, against = 'plain', atMost }) {
   return {
     figure,
@@ -59,14 +62,13 @@ function absolute({ figure, unit = '', ours, other, against = 'plain', atMost })
   };
 }
 
-/** A row about the median of our rounds, next to that of the plain class. */
+/** A row with the median of our rounds, next to the median of the plain class. */
 function absoluteMedian({ ours, plain }, row) {
   return absolute({ ...row, ours: median(ours), other: median(plain) });
 }
 
 /**
- * The rival whose values, one for each round, are nearest to those of ours; undefined if there is
- * no rival.
+ * Returns the rival whose values, one for each round, are nearest to ours, or undefined.
  */
 function bestRival(rivals, values) {
   const ratioTo = (name) => median(values.ours.map((value, round) => value / values[name][round]));
@@ -74,8 +76,8 @@ function bestRival(rivals, values) {
 }
 
 /**
- * The CPU time of the calling thread in nanoseconds; before Node 23.9 on Linux only. The kernel
- * updates the figure when it switches from the thread to another, so the thread sleeps first.
+ * The CPU time of the calling thread in nanoseconds; before Node 23.9 only on Linux. The kernel
+ * updates the figure when it switches to another thread, so the calling thread sleeps first.
  */
 function threadCpuNs() {
   Atomics.wait(sleeper, 0, 0, 1);
@@ -92,7 +94,7 @@ function socketCount() {
     try {
       return fs.readlinkSync(`/proc/self/fd/${descriptor}`).startsWith('socket:');
     } catch {
-      // The descriptor of the listing itself.
+      // Subtracts the descriptor of the listing itself.
       return false;
     }
   };
@@ -100,8 +102,8 @@ function socketCount() {
 }
 
 /**
- * Measures the named sides in every round, each round in another order. Returns the values of each
- * side; the rounds of `warmUp` do not count.
+ * Measures the named sides in every round, in an order that changes from round to round. Returns
+ * the values of each side, without the rounds of `warmUp`.
  */
 async function measureSides(names, { rounds, warmUp = 0 }, measure) {
   const values = Object.fromEntries(names.map((name) => [name, []]));

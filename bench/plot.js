@@ -28,7 +28,7 @@ async function drawRatios(bars) {
   // Leaves room for the text beside the longest bar.
   const domainMin = Math.min(...bars.map(({ ratio }) => ratio)) / 10;
   const isWorse = 'datum.ratio > 1';
-  // These packages are installed with the rivals, so a bare checkout does not have them.
+  // npm installs these packages with the rivals, so a bare checkout does not have them.
   const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')]);
   const { spec } = compile({
     config,

@@ -5,7 +5,10 @@
 const http = require('node:http');
 const https = require('node:https');
 
-/** Resolves with `{ status, body }`. `timeoutMs` is the silence on the socket that ends a request. */
+/**
+ * Resolves with `{ status, body }`. `timeoutMs` is the time without data on the socket after which
+ * the request fails.
+ */
 function post(url, form, { agent, timeoutMs }) {
   const { request: start } = new URL(url).protocol === 'https:' ? https : http;
   const headers = {

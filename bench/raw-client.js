@@ -1,7 +1,7 @@
 'use strict';
 
-// The minimum with Node's own client: a form over a keep-alive connection, and JSON parsed. It has
-// no deadline, no check of the status and no cache.
+// A minimal token request with Node's own client: it sends a form over a keep-alive connection and
+// parses the JSON. It has no deadline, no check of the status and no cache.
 
 const { clientId, clientSecret } = require('./credentials.js');
 const { post } = require('./post.js');

@@ -1,7 +1,7 @@
 'use strict';
 
-// Runs a program in its own process and calls its methods by messages. `RemoteProcess` is the end
-// of the parent, `serve` that of the program.
+// Runs a program in its own process and calls its methods by messages. The parent uses
+// `RemoteProcess`, the program uses `serve`.
 
 const { spawn } = require('node:child_process');
 const { once } = require('node:events');
@@ -15,8 +15,8 @@ class RemoteProcess {
    * @param {string} file the program
    * @param {object} [options]
    * @param {Record<string, string>} [options.env] additional variables
-   * @param {number} [options.openFiles] the limit of file descriptors of the process
-   * @param {number} [options.limitMs] the process is killed after this time
+   * @param {number} [options.openFiles] the limit on file descriptors of the process
+   * @param {number} [options.limitMs] the time after which the parent kills the process
    */
   constructor(file, { env, openFiles, limitMs } = {}) {
     const limit = ['/bin/sh', '-c', `ulimit -n ${openFiles} && exec "$0" "$@"`];
@@ -41,7 +41,7 @@ class RemoteProcess {
   /** Calls a method of the program and returns its result; one call at a time. */
   async ask(method, ...args) {
     const answered = once(this.#child, 'message');
-    // If the process has ended, this is reported below.
+    // If the process has ended, the code below reports that.
     this.#child.send({ method, args }, () => {});
     const ended = this.#ended.then(({ how, output }) => {
       throw new Error(`the process ended with ${how}: ${output}`);
@@ -51,7 +51,7 @@ class RemoteProcess {
     return value;
   }
 
-  /** Resolves when the process has ended, with how it ended and its output. */
+  /** Resolves when the process has ended, with the way in which it ended and its output. */
   ended() {
     return this.#ended;
   }

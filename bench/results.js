@@ -9,7 +9,7 @@ const { withUnit } = require('./table.js');
 
 const FOLDER = path.join(__dirname, 'results');
 
-/** The bars of the plot: scenario, beginning of the figure, name of the bar. */
+/** The bars of the plot: the scenario, the beginning of the figure's name, the name of the bar. */
 const GLANCE = [
   ['cached', 'cached, Node 24', 'a call while a token is held'],
   ['acquisition', 'acquire, warm http, wall', 'acquisition, kept connection, http'],
@@ -28,8 +28,8 @@ const SIDES = { plain: 'the plain class', raw: "Node's client" };
 const write = (name, text) => fs.writeFileSync(path.join(FOLDER, name), text);
 
 /**
- * The bar of a figure: the greatest ratio of its rows, which is that to the best other side. No bar
- * for a scenario that failed.
+ * The bar of a figure: the greatest ratio of its rows, which compares ours with the best other
+ * side. A scenario that failed has no bar.
  */
 function ratioOf(scenarios, [name, figure, title]) {
   const { rows = [] } = scenarios.find((scenario) => scenario.name === name) ?? {};

@@ -1,8 +1,8 @@
 'use strict';
 
-// The sides of every comparison, created in the same way. Their code is loaded only when a side is
-// created, because some programs measure load time. The plain class gets its own keep-alive agent,
-// which is the fastest configuration of Node's client.
+// The sides of every comparison, created in the same way. This file loads the code of a side only
+// when it creates that side, because some programs measure load time. The plain class gets its own
+// keep-alive agent, which is the fastest configuration of Node's client.
 
 const credentials = require('./credentials.js');
 
@@ -38,7 +38,7 @@ function makerOf(name) {
   return require('./rivals/table.js').rivals[name].load();
 }
 
-/** Uses `forceRefresh`, because `clearCache` is for a token that is known to be wrong. */
+/** Uses `forceRefresh`, because `clearCache` is for a token that the caller knows to be wrong. */
 function acquireByForce() {
   return this.getToken({ forceRefresh: true });
 }

@@ -36,7 +36,7 @@ async function callOnSimulatedTime(side, { calls, everyMs, status = 200, life })
     const manager = make(`http://127.0.0.1:${server.address().port}/token`);
     for (let call = 0; call < calls; call += 1) {
       if (call > 0) mock.timers.tick(everyMs);
-      // Only its request counts.
+      // Only the request of this call counts.
       await manager.getToken().catch(() => {});
     }
     return requests;

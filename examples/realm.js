@@ -1,13 +1,13 @@
 'use strict';
 
-// Starts the realm of the examples: in a real Keycloak, or the embedded endpoint.
+// Starts the realm of the examples, in a real Keycloak or as the embedded endpoint.
 
 const { startFakeTokenEndpoint } = require('../lib/testing');
 
 const clientId = 'kagenti-api';
 const clientSecret = 's3cr+t%/:x';
 
-/** The `endpoint` is there only if it is embedded. */
+/** Starts the realm. Only an embedded realm has the member `endpoint`. */
 async function startRealm({ embedded, log }) {
   if (embedded) {
     const clients = { [clientId]: clientSecret };
@@ -17,7 +17,7 @@ async function startRealm({ embedded, log }) {
     const stop = () => endpoint.close();
     return { tokenEndpoint, jwksUrl, clientId, clientSecret, endpoint, stop };
   }
-  // Loaded only here, because it needs Java.
+  // Only a real Keycloak needs this module, which requires Java.
   const { startKeycloak } = require('../tools/keycloak');
   const keycloak = await startKeycloak({ log });
   const { tokenEndpoint, realmUrl } = keycloak;

@@ -1,7 +1,8 @@
 'use strict';
 
-// The policy of `manager.fetch`: where tokens are sent, how a 401 is handled, which redirects are
-// followed. `outgoing-request.js` builds the requests; native code decides when to drop a token.
+// The policy of `manager.fetch`: the origin that receives tokens, the reaction to a 401, and the
+// redirects to follow. `outgoing-request.js` builds the requests; native code decides when to drop
+// a token.
 
 const { cancel, readerOf, unreadBody } = require('./body.js');
 const { KeycloakTokenError, badRequest } = require('./error.js');
@@ -10,11 +11,13 @@ const { OutgoingRequest, REDIRECTS, headerOf } = require('./outgoing-request.js'
 // The limit of the Fetch standard.
 const MOST_REDIRECTS = 20;
 const TOO_MANY_REDIRECTS = 'redirect: more than 20 redirects; check the API for a redirect loop';
-// At most this much of a body is read, so that the connection can be reused.
+// The maximum number of bytes that `fetch` reads from an unused body, to make the connection
+// reusable.
 const DRAINED_BYTES = 256 * 1024;
+const SMALLEST_CHUNK_BYTES = 1_024;
 const DRAINED_MS = 1000;
-// If the route accepted the token within this time, a 401 for it is assumed to come from one of
-// several replicas.
+// If a route accepted the token within this time, `fetch` assumes that a 401 for the token comes
+// from one of several replicas.
 const ACCEPTED_MS = 60_000;
 const MOST_ROUTES = 256;
 
@@ -25,7 +28,7 @@ const MOST_ROUTES = 256;
  * @param {import('..').KeycloakTokenManager} parts.manager
  * @param {import('..').ResourceOptions} [parts.resource]
  * @param {() => string} parts.server a URL of the authorization server
- * @param {Routes} parts.routes those of the manager
+ * @param {Routes} parts.routes the routes of the manager
  * @param {() => boolean} parts.isCurrent whether the manager still sends tokens to this origin
  * @param {typeof fetch} parts.again makes a call that began with an earlier configuration
  */
@@ -34,7 +37,7 @@ function makeFetch({ manager, resource, server, routes, isCurrent, again }) {
   return async (input, init) => {
     settings ??= settingsOf(resource, server);
     let request = new OutgoingRequest(input, init, settings);
-    // A redirect to a login page rejects the call as it was made, whatever was followed before.
+    // A redirect to a login page rejects the original call, even after other redirects.
     const { route, isSafe } = request;
     let token = await manager.getToken(request.tokenOptions);
     // The configuration changed during the wait, so the token is for another origin.
@@ -43,7 +46,7 @@ function makeFetch({ manager, resource, server, routes, isCurrent, again }) {
     let redirects = 0;
     try {
       for (;;) {
-        // The global `fetch` is looked up for each call, so that a replacement takes effect.
+        // Each request looks up the global `fetch`, so that a replacement takes effect.
         const response = await request.send(resource.fetch ?? globalThis.fetch, token);
         const loginPage = request.loginPageOf(response);
         if (loginPage !== undefined || isAboutToken(response)) {
@@ -81,11 +84,11 @@ function makeFetch({ manager, resource, server, routes, isCurrent, again }) {
 }
 
 /**
- * Reports to native code which routes accept or reject a token, and detects a rejection by one of
+ * Tells native code which routes accept or reject a token, and detects a rejection by one of
  * several replicas.
  */
 class Routes {
-  /** The token that each route accepted last, and when; the oldest is forgotten first. */
+  /** The token that each route accepted last, and the time. The oldest entry comes first. */
   #accepted = new Map();
   /** Routes whose acceptances matter, because they rejected a token. */
   #troubled = new Set();
@@ -107,7 +110,10 @@ class Routes {
     this.#troubled.clear();
   }
 
-  /** Reports a rejection. `repeat`: one replica of several rejects, so send the call once more. */
+  /**
+   * Reports a rejection. `repeat` means that one of several replicas rejected the token, so the
+   * caller sends the request once more.
+   */
   rejected(token, route) {
     const last = this.#accepted.get(route);
     limit(this.#troubled).add(route);
@@ -130,7 +136,7 @@ function limit(collection) {
 
 const OTHER_SCHEMES = /^(basic|digest|hoba|kerberos|mutual|negotiate|ntlm|scram-.*|vapid)$/i;
 
-/** Whether a 401 rejects the token, rather than requires something else. */
+/** Whether a 401 rejects the token, rather than requires another kind of authentication. */
 function isAboutToken(response) {
   if (response.status !== 401) return false;
   const challenges = headerOf(response, 'www-authenticate') ?? '';
@@ -155,7 +161,7 @@ function settingsOf(resource, server) {
   return { base, origin: base.origin, issuerOrigin, userHeader: resource.userHeader };
 }
 
-/** The base URL as a folder, parsed once for each configuration. */
+/** Returns the base URL with a slash at the end. Each configuration parses it only once. */
 function baseOf(resource) {
   if (resource.base === undefined) {
     resource.base = new URL(resource.baseUrl);
@@ -164,7 +170,9 @@ function baseOf(resource) {
   return resource.base;
 }
 
-/** Runs the step between two requests. If it fails, discards the response, which has no reader. */
+/**
+ * Runs a step between two requests. If the step fails, discards the response, which has no reader.
+ */
 async function orCancel(response, step) {
   try {
     return await step();
@@ -174,7 +182,9 @@ async function orCancel(response, step) {
   }
 }
 
-/** Never throws, because the next request does not depend on this body. */
+/**
+ * Reads the rest of a body. Never throws, because the next request does not depend on this body.
+ */
 async function drain(response) {
   let timer;
   try {
@@ -183,12 +193,12 @@ async function drain(response) {
     for (let left = DRAINED_BYTES; left > 0; ) {
       const { done, value } = await reader.read();
       if (done) return;
-      // Timers do not run while chunks are available immediately, so check after every chunk.
-      left -= Math.max(1, value?.byteLength ?? DRAINED_BYTES);
+      // Timers do not run while chunks are available immediately, so even an empty chunk counts.
+      left -= Math.max(SMALLEST_CHUNK_BYTES, value?.byteLength ?? DRAINED_BYTES);
     }
     cancel(reader);
   } catch {
-    // A connection that breaks now would not be reused anyway.
+    // `fetch` would not reuse a connection that breaks now anyway.
   } finally {
     clearTimeout(timer);
   }

@@ -1,14 +1,14 @@
 'use strict';
 
-// The bodies of responses: those of `fetch`, and those of test doubles, which are Node streams. And
-// the body of a request that may have to be sent again.
+// Reads and cancels the bodies of responses from `fetch` and from test doubles, which use Node
+// streams, and keeps the body of a request that `fetch` may have to send again.
 
 const { isDisturbed } = require('node:stream');
 
-/** At most this much of a request's body is kept. */
+/** Keeps at most this much of a request's body. */
 const KEPT_BYTES = 1024 * 1024;
 
-/** The body, unless other code has read, locked or hidden it. */
+/** Returns the body, unless other code has read, locked or hidden it. */
 function unreadBody(response) {
   try {
     const { body, bodyUsed } = response;
@@ -21,10 +21,11 @@ function unreadBody(response) {
   }
 }
 
-/** A reader with `read` and `cancel`; `undefined` if the body is no stream. */
+/** Returns a reader with `read` and `cancel`; `undefined` if the body is not a stream. */
 function readerOf(body) {
   if (typeof body?.getReader === 'function') return body.getReader();
-  // A test double's Node stream. `Readable.toWeb` would throw uncatchably once it is cancelled.
+  // The body is the Node stream of a test double. `Readable.toWeb` is not an option: after a
+  // cancellation, it would throw an exception that no code can catch.
   const chunks = body?.[Symbol.asyncIterator]?.();
   return chunks && { read: () => chunks.next(), cancel: () => body.destroy?.() };
 }

@@ -8,7 +8,7 @@ function isDuration(value) {
   return typeof value === 'number' && value >= 0;
 }
 
-// Does not use `instanceof`, because under Jest a signal may come from another realm.
+// Does not use `instanceof`, because a signal may come from another realm under Jest.
 function isSignal(value) {
   return (
     value !== null &&
@@ -19,7 +19,7 @@ function isSignal(value) {
   );
 }
 
-/** The options of a call, read once, or `fault` if they are wrong. */
+/** Reads the options of a call once. Returns them, or `fault` if they are wrong. */
 function checked(options) {
   try {
     return read(options);

@@ -2,10 +2,11 @@
 
 // The environment variables that concern token requests.
 
-// Node reads the variable when the process starts, so later changes are ignored here too.
+// Node reads the variable when the process starts, so this package ignores later changes too.
 const EXTRA_CA_CERTS = process.env.NODE_EXTRA_CA_CERTS;
 
-// Read when a manager is created. Lower-case names take precedence, as is usual.
+// Reads the environment for a new or changed manager. Lower-case names take precedence, as is
+// usual.
 function environment() {
   const { env } = process;
   return {

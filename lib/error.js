@@ -1,7 +1,7 @@
 'use strict';
 
 // Failures cross the boundary as data. Only this file turns them into errors, so every rejection
-// has a JavaScript stack and `instanceof` holds in every realm that loads this file.
+// has a JavaScript stack, and `instanceof` works in every realm that loads this file.
 
 const DETAILS = [
   'status',
@@ -42,17 +42,17 @@ Object.defineProperty(KeycloakTokenError, Symbol.hasInstance, {
   },
 });
 
-/** A fault of the system as Node reports it, for callers that decide on retries by its code. */
+/** Returns a system error as Node reports it, for callers that decide on retries by its code. */
 function systemFault({ message, systemCode: code }) {
   return code === undefined ? undefined : Object.assign(new Error(message), { code });
 }
 
-/** The error for a wrong argument of a call. */
+/** Returns the error for a wrong argument of a call. */
 function badRequest(message) {
   return new KeycloakTokenError({ code: 'ERR_KEYCLOAK_REQUEST', message, retryable: false });
 }
 
-/** The error for a bug in this package. */
+/** Returns the error for a bug in this package. */
 function internal(cause) {
   const message = 'internal error in keycloak-token-manager; please report it';
   return new KeycloakTokenError(

@@ -7,7 +7,7 @@ const reconfigure = require('./reconfigure.js');
 const resourceFetch = require('./resource-fetch.js');
 const { Waiters } = require('./waiters.js');
 
-// The managers with waiting callers. The set keeps them alive, and the event loop with them.
+// The managers with waiting callers. The set keeps these managers and the event loop alive.
 const waiting = new Set();
 
 function keepAlive(manager, isWaitedFor) {
@@ -18,7 +18,7 @@ function keepAlive(manager, isWaitedFor) {
   if (isEmpty !== wasEmpty) native.hold(!isEmpty);
 }
 
-// Loaded on demand; most managers never need them.
+// These functions load modules on demand, because most managers never need them.
 const callOptions = () => require('./call-options.js');
 const secretFunctions = () => require('./secret-function.js');
 const tokenFetches = () => require('./token-fetch.js');
@@ -27,21 +27,21 @@ const authenticatedFetch = () => require('./authenticated-fetch.js');
 const resourceManagers = () => require('./resource-manager.js');
 
 const NO_OPTIONS = Object.freeze({});
-// Shared by managers without a flight. Never modified.
+// The empty map of all managers without a flight. No code modifies it.
 const NO_FLIGHTS = new Map();
 
 const deliver = Symbol('deliver');
 
 class KeycloakTokenManager {
   #core;
-  // The native side changes element 0 when the token that we hold may no longer be served. Until
-  // then a call costs only this comparison.
+  // The native side changes element 0 when this manager may no longer serve its token. Until then,
+  // a call only compares this element with `#version`.
   #published;
   #counts;
   #version = 0;
   #token;
   #promise;
-  // The promise shared by all plain calls that find no token.
+  // The promise that all calls without options share while they wait for the same flight.
   #pending;
   #flights = NO_FLIGHTS;
   #logger;
@@ -54,10 +54,10 @@ class KeycloakTokenManager {
   #secretCall;
   #secretError;
   #tokenFetch;
-  // The requests that are being sent with `tokenFetch`.
+  // The requests in progress with `tokenFetch`.
   #requests = NO_FLIGHTS;
   #isClosed = false;
-  // Runs the user's functions in the async context in which the manager was created.
+  // Runs the user's functions in the async context that created the manager.
   #inContext;
 
   constructor(options) {
@@ -68,13 +68,14 @@ class KeycloakTokenManager {
     this.#published = new Int32Array(memory);
     this.#counts = new Float64Array(memory);
     this.#adopt(options);
-    // An own property, so that it works detached.
+    // `fetch` is an own, bound property, so that it works without the manager as `this`.
     const fetch = (input, init) => this.#fetch(input, init);
     Object.defineProperty(this, 'fetch', { value: fetch, configurable: true, writable: true });
     this[deliver]();
   }
 
-  // Where V8 does not inline the call, an omitted declared parameter costs a seventh of its time.
+  // `options` is not a declared parameter: where V8 does not inline the call, omitting a declared
+  // parameter costs a seventh of the call's time.
   getToken() {
     // biome-ignore lint/complexity/noArguments: a rest parameter creates an array for every call.
     const options = arguments.length === 0 ? undefined : arguments[0];
@@ -141,7 +142,7 @@ class KeycloakTokenManager {
     this.#inContext = undefined;
     for (const request of this.#requests.values()) request.abort();
     this.#requests = NO_FLIGHTS;
-    // They remember tokens that routes accepted.
+    // The routes remember tokens that they accepted.
     this.#routes?.clear();
     const flights = [...this.#flights.values()];
     this.#flights = NO_FLIGHTS;
@@ -160,7 +161,7 @@ class KeycloakTokenManager {
     if (failure !== null) throw new KeycloakTokenError(failure);
     const before = originOf(this.#resource);
     this.#adopt(options);
-    // A token of the old configuration must not be sent to another origin.
+    // The manager must not send a token of the old configuration to another origin.
     if (dropsToken || originOf(this.#resource) !== before) {
       this.#call('dropToken');
       this.#forget();
@@ -170,7 +171,7 @@ class KeycloakTokenManager {
     this[deliver]();
   }
 
-  // The options that only this side of the boundary uses.
+  // Keeps the options that this side of the boundary uses.
   #adopt({ clientSecret, issuer, logger, resource, tokenEndpoint, tokenFetch }) {
     this.#logger = logger;
     this.#server = issuer ?? tokenEndpoint;
@@ -195,8 +196,8 @@ class KeycloakTokenManager {
     return this.#resourceFetch(input, init);
   }
 
-  // `isCurrent` says whether tokens are still meant for the resource. If a call finds that they are
-  // not before it has sent anything, `again` makes it instead.
+  // `isCurrent` tells whether the manager's tokens are still meant for the resource. If they are not
+  // and a call has not sent a request yet, `again` makes the call instead.
   [resourceFetch](resource, isCurrent = () => true, again = undefined) {
     const { Routes, makeFetch } = authenticatedFetch();
     this.#routes ??= new Routes(
@@ -207,14 +208,14 @@ class KeycloakTokenManager {
     return makeFetch({ manager: this, resource, server, routes: this.#routes, isCurrent, again });
   }
 
-  // Returns `dropped`, `kept`, or `ignored` if it is not the held token.
+  // Returns `dropped`, `kept`, or `ignored` if the manager holds another token.
   #reject(token, route) {
     const outcome = this.#call('invalidate', token, route);
     if (outcome === 'dropped') this.#forget();
     return outcome;
   }
 
-  // `hasWaited` says that a forced call has waited for a request that was sent before it.
+  // `hasWaited` says that a forced call has waited for a request from before the call.
   #ask(options, shape, hasWaited = false) {
     const checked = options === undefined ? NO_OPTIONS : callOptions().checked(options);
     if (checked.fault !== undefined) return Promise.reject(checked.fault);
@@ -250,8 +251,8 @@ class KeycloakTokenManager {
       this.#flights.set(flight, waiters);
     }
     keepAlive(this, true);
-    // Only calls without options can be joined directly: a call with options may wait while a token
-    // is held that other callers still get at once.
+    // Later calls can directly join only a call without options: a call with options may wait while
+    // the manager holds a token that other callers still get immediately.
     if (options === NO_OPTIONS && shape === asString) {
       this.#pending = waiters.shared();
       return this.#pending;
@@ -259,7 +260,7 @@ class KeycloakTokenManager {
     return waiters.add(shape, options, () => this.#releaseIfAlone(), askAgain);
   }
 
-  // A flight continues after all its callers have left, without keeping the process alive.
+  // A flight continues after all its callers have left, but does not keep the process alive.
   #releaseIfAlone() {
     for (const waiters of this.#flights.values()) if (!waiters.isEmpty) return;
     keepAlive(this, false);
@@ -303,7 +304,8 @@ class KeycloakTokenManager {
     }
   }
 
-  // Takes the waiters of a flight that has landed; `undefined` if all of them have left.
+  // Takes the waiters of a flight that has ended; `undefined` if no call ever waited for the
+  // flight.
   #land(flight) {
     const waiters = this.#flights.get(flight);
     if (waiters === undefined) return undefined;
@@ -328,7 +330,7 @@ class KeycloakTokenManager {
     this.#promise = undefined;
   }
 
-  // Also leaves the flight, because new callers must not join it.
+  // Also forgets the promise of the flight, because new callers must not join the flight.
   #forget() {
     this.#letGo();
     this.#pending = undefined;
@@ -355,7 +357,7 @@ class KeycloakTokenManager {
 
   #log({ level, message }) {
     try {
-      // An asynchronous logger rejects later.
+      // An asynchronous logger may reject later.
       Promise.resolve(this.#logger?.[level](message)).catch(() => {});
     } catch {
       // A logger that throws must not prevent a caller from getting a token.
@@ -367,7 +369,7 @@ class KeycloakTokenManager {
     this.#secretError = undefined;
     const { callSecretFunction } = secretFunctions();
     const answer = await this.#inContext(callSecretFunction, this.#secretFunction);
-    // A late result is ignored, and so is its error.
+    // The native side ignores a late result, so its error does not count either.
     if (call === this.#secretCall) this.#secretError = answer.error;
     this.#core.answerSecret(call, answer.secret, answer.fault);
   }
@@ -391,8 +393,8 @@ function weakListener(manager) {
 }
 
 // Native code returns failures as data, even the exception of a getter in the options, so it throws
-// only if it has a bug. No closure captures the options, because sibling closures would keep the
-// secret.
+// only because of a bug. No closure captures the options, because sibling closures would keep the
+// secret alive.
 function open(options, listener) {
   try {
     return native.open(options, environment(), listener);
@@ -401,13 +403,14 @@ function open(options, listener) {
   }
 }
 
-// Without Node's certificates only those of the options are trusted, and the TLS error says so.
+// Without Node's certificates, the manager trusts only the certificates in the options, and the TLS
+// error says so.
 function handOverRoots() {
   let pem = '';
   try {
     pem = roots().trustedByNode();
   } catch {
-    // Node cannot list its certificates; the request will fail with the reason.
+    // Node cannot list its certificates. The request will fail with the reason.
   }
   native.trust(pem);
 }

@@ -1,9 +1,10 @@
 'use strict';
 
 /**
- * Loads the native binary: the one that was built in this checkout, or else the one in the package
- * that npm installs for the platform. If it cannot be loaded, the error says why and what to do. Reads no
- * other file, because each one would add a tenth to the time that loading the package takes.
+ * Loads the native binary: the one from a build in this checkout, or else the one in the package
+ * that npm installs for the platform. If both fail, the error says why and what to do. Before a
+ * failure, this module reads no other file, because each file would add a tenth to the loading time
+ * of the package.
  */
 
 const { closeSync, existsSync, openSync, readSync } = require('node:fs');
@@ -12,11 +13,14 @@ const path = require('node:path');
 const { platforms, requirePackage } = require('./platform-packages.js');
 
 const NAME = 'keycloak-token-manager';
-/** The first few hundred bytes of an ELF file name its interpreter, which tells the C library. */
+/**
+ * The number of bytes to read from an ELF file: the first few hundred name its interpreter, which
+ * identifies the C library.
+ */
 const HEAD_BYTES = 2048;
 
 const REINSTALL = 'remove node_modules and install again on the system that runs the code';
-/** What the errors of the system's loader mean. Rows without a pattern compare the code. */
+/** The meanings of the system loader's errors. Rows without a pattern compare the code. */
 const failures = [
   {
     code: 'ERR_DLOPEN_DISABLED',
@@ -26,11 +30,11 @@ const failures = [
   {
     code: 'ERR_ACCESS_DENIED',
     means: 'Node was started without the permission to read the package',
-    advice: 'allow its folder with --allow-fs-read',
+    advice: 'allow the folder of the package with --allow-fs-read',
   },
   {
     pattern: /failed to map segment|Operation not permitted/,
-    means: 'its file system does not allow programs to be executed; it is mounted with noexec',
+    means: 'the package is on a file system that is mounted with noexec',
     advice: 'move node_modules (or the bundle) to a file system without noexec, or remount it',
   },
   {
@@ -40,7 +44,7 @@ const failures = [
   },
   {
     pattern: /ld-linux|libc\.musl|libc\.so|Error relocating/,
-    means: 'the binary was built for another C library than that of this Node (glibc or musl)',
+    means: 'the binary was built for another C library than this Node (glibc or musl)',
     advice: REINSTALL,
   },
   {
@@ -56,7 +60,10 @@ const failures = [
   },
 ];
 
-/** The C library of this Node. The report is authoritative, but creating one takes milliseconds. */
+/**
+ * Returns the C library of this Node. The diagnostic report is authoritative, but creating a report
+ * takes milliseconds.
+ */
 function libc() {
   const head = Buffer.alloc(HEAD_BYTES);
   try {
@@ -67,7 +74,7 @@ function libc() {
       closeSync(file);
     }
   } catch {
-    // Mocked or forbidden: use the report.
+    // The file system is mocked or forbidden, so the code below uses the report.
   }
   const text = head.latin1Slice();
   if (text.includes('/ld-linux')) return 'gnu';
@@ -82,7 +89,7 @@ function thisPlatform() {
 }
 
 function load(platform) {
-  // The published code is one file, which contains this name and never has a binary next to it.
+  // The published code is a single file, which defines this name and never has a binary next to it.
   if (typeof IS_PUBLISHED === 'undefined') {
     const built = path.join(__dirname, '..', `${NAME}.${platform}.node`);
     if (existsSync(built)) return require(built);
@@ -109,7 +116,7 @@ function here() {
   return `${platform}, ${arch}${abi}, Node ${version}`;
 }
 
-/** The platforms whose packages are installed. A bundle has no folder in which to look. */
+/** Returns the platforms whose packages are installed. A bundle has no folder to search. */
 function installedPlatforms() {
   try {
     const { resolve } = createRequire(path.join(__dirname, 'any.js'));

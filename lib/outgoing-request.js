@@ -1,7 +1,7 @@
 'use strict';
 
-// One call to `manager.fetch`: its content and URL, and whether it can be sent again. The caller's
-// arguments are read once, when the call is made, and never modified.
+// One call to `manager.fetch`: its content, its URL, and whether `fetch` can send it again. This
+// class reads the caller's arguments once, at the time of the call, and never modifies them.
 
 const { KeptBody } = require('./body.js');
 const { badRequest } = require('./error.js');
@@ -26,7 +26,7 @@ const REPLAYABLE = new Set([
   'FormData',
   'URLSearchParams',
 ]);
-// The properties of a `Request`, which are getters, so that a spread does not copy them.
+// The properties of a `Request`. They are getters, so a spread does not copy them.
 const MEMBERS = [
   'method',
   'headers',
@@ -63,7 +63,9 @@ class OutgoingRequest {
   /** The body of the caller's `Request`, if it has one. */
   #kept;
 
-  /** @throws {KeycloakTokenError} `ERR_KEYCLOAK_REQUEST` if the request must not be sent */
+  /**
+   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_REQUEST` if the manager must not send the request
+   */
   constructor(input, init, settings) {
     const { base, origin, issuerOrigin, userHeader = DEFAULT_USER_HEADER } = settings;
     const { backstageUser, minValiditySeconds, headers, ...options } = initOf(init);
@@ -89,8 +91,8 @@ class OutgoingRequest {
   }
 
   /**
-   * The base URL, and the first two segments of the path below it; for a URL outside the base path,
-   * of the whole path.
+   * The base URL, followed by the first two segments of the path below it. Outside the base path,
+   * the segments are the first two of the whole path.
    */
   get route() {
     const { pathname } = this.#url;
@@ -99,17 +101,20 @@ class OutgoingRequest {
     return `${this.#base.href} ${isBelow ? '' : '/'}${rest.split('/', 2).join('/')}`;
   }
 
-  /** Whether the request can be sent once more. */
+  /** Whether `fetch` can send the request once more. */
   get isReplayable() {
     return this.#isReadableAgain || this.#kept?.isComplete === true;
   }
 
-  /** Whether the method is GET or HEAD, so that repeating the call changes nothing at the API. */
+  /**
+   * Whether the method is GET or HEAD, so that a repeated call does not change the state of the
+   * API.
+   */
   get isSafe() {
     return this.#method === 'GET' || this.#method === 'HEAD';
   }
 
-  /** The error for a redirect to a login page, which is how some gateways reject a token. */
+  /** Returns the error for a redirect to a login page, by which some gateways reject a token. */
   loginPageOf(response) {
     if (!this.follows || !REDIRECTS.has(response.status)) return undefined;
     const location = headerOf(response, 'location') ?? '';
@@ -124,13 +129,13 @@ class OutgoingRequest {
       LOGIN_PATH.test(url.pathname);
     if (!isLogin) return undefined;
     return badRequest(
-      `redirect: leads to ${this.#placeOf(url)}, probably a login page, so the API did not accept the ` +
-        'token; nothing was sent there. Check which tokens the gateway of the API accepts',
+      `redirect: the API redirects to ${this.#placeOf(url)}, probably a login page, so the API ` +
+        'rejected the token; fetch sent no request there. Check which tokens its gateway accepts',
     );
   }
 
   send(fetch, token) {
-    // A new object for each request, because the previous `fetch` may have kept its own.
+    // Each request gets a new object, because the previous `fetch` may have kept the old one.
     if (this.#wasSent) this.#headers = new Headers(this.#headers);
     if (!this.#isReadableAgain && this.#request !== undefined) {
       if (this.#wasSent) this.#dissolve();
@@ -146,7 +151,7 @@ class OutgoingRequest {
   /**
    * Follows a redirect by the rules of `fetch`.
    *
-   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_REQUEST` if it must not be followed
+   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_REQUEST` if the manager must not follow it
    */
   redirect(status, location) {
     const url = this.#resolve(decoded(location), this.#url, 'redirect');
@@ -173,7 +178,7 @@ class OutgoingRequest {
     this.#url = url;
   }
 
-  /** Forgets a body that was kept, because the request is not sent again. */
+  /** Drops the kept body, because `fetch` does not send the request again. */
   release() {
     this.#kept?.release();
   }
@@ -190,7 +195,10 @@ class OutgoingRequest {
     this.#isReadableAgain = true;
   }
 
-  /** The origin of a URL for a message. An API may name a host that contains a part of the token. */
+  /**
+   * Returns the origin of a URL for a message. An API may redirect to a host whose name contains a
+   * part of the token.
+   */
   #placeOf(url) {
     if (!url.protocol.startsWith('http')) return url.protocol;
     const sent = this.#headers?.get('authorization')?.toLowerCase() ?? '';
@@ -199,7 +207,8 @@ class OutgoingRequest {
     return isToken ? 'an origin that contains a part of the token' : url.origin;
   }
 
-  // The token goes to one origin, which is compared after parsing the URL as `fetch` does.
+  // Only one origin receives the token. This method parses the URL as `fetch` does before it
+  // compares the origin.
   #resolve(address, base, what) {
     let url;
     try {
@@ -207,12 +216,12 @@ class OutgoingRequest {
     } catch {
       throw badRequest(`${what}: expected a valid URL`);
     }
-    // The origin of a blob: URL is that of the URL in it.
+    // The origin of a blob: URL is the origin of the URL inside it.
     if (url.origin !== this.#origin || url.protocol === 'blob:') {
       const place = this.#placeOf(url);
       throw badRequest(
         `${what}: ${place} is not the origin of resource.baseUrl (${this.#origin}), the only ` +
-          'origin that receives the token; no request was sent to it',
+          'origin that receives the token; fetch sent no request to it',
       );
     }
     if (url.username !== '' || url.password !== '') {
@@ -225,7 +234,7 @@ class OutgoingRequest {
 function initOf(init) {
   if (init === undefined || init === null) return {};
   if (typeof init !== 'object') throw badRequest('init: expected an object');
-  // Inherited properties of `init` count too, as for `fetch`.
+  // Inherited properties of `init` count too, as they do for `fetch`.
   return isA('Request', init) ? membersOf(init) : { ...inherited(init), ...init };
 }
 
@@ -249,13 +258,13 @@ function addressOf(input) {
   throw badRequest('input: expected a string, a URL or a Request');
 }
 
-// Does not use `instanceof`, because under Jest or with the undici package the classes differ.
+// Does not use `instanceof`, because the classes differ under Jest or with the undici package.
 function isA(name, value) {
   return typeof value === 'object' && value?.[Symbol.toStringTag] === name;
 }
 
 function checkUser(user) {
-  // Spaces around a header value are lost in transit.
+  // Spaces around a header value do not survive the transport.
   if (typeof user !== 'string' || !/^[\x20-\x7e]+$/.test(user) || user.trim() !== user) {
     throw badRequest(
       'backstageUser: expected an entity ref in printable ASCII, without spaces at its start or ' +
@@ -266,19 +275,19 @@ function checkUser(user) {
 
 function isReadableAgain(body) {
   if (body === null || typeof body !== 'object' || ArrayBuffer.isView(body)) return true;
-  // A stream may have any `Symbol.toStringTag`.
+  // The tag does not exclude a stream, which may have any `Symbol.toStringTag`.
   if (typeof body.pipe === 'function') return false;
   return REPLAYABLE.has(body[Symbol.toStringTag]);
 }
 
-// Header values are decoded as Latin-1, but `fetch` treats bytes beyond ASCII as UTF-8.
+// `fetch` decodes header values as Latin-1, but treats bytes beyond ASCII in a location as UTF-8.
 function decoded(location) {
   return /^[\x21-\x7e]*$/.test(location)
     ? location
     : Buffer.from(location, 'latin1').toString('utf8');
 }
 
-/** A header of a response; test doubles may have none. */
+/** Returns a header of a response. Test doubles may have no headers. */
 function headerOf({ headers }, name) {
   return headers?.get?.(name) ?? null;
 }

@@ -1,8 +1,9 @@
 'use strict';
 
 /**
- * Requires the package of a platform. Every call is written out, so that bundlers and file tracers
- * find it, and is inside `try`, so that bundlers accept that the others are not installed.
+ * Requires the package of a platform. Every call of `require` contains the full name, so that
+ * bundlers and file tracers find it. It is inside `try`, so that bundlers accept that the other
+ * packages are not installed.
  */
 
 const platforms = [
@@ -16,7 +17,7 @@ const platforms = [
   'win32-x64-msvc',
 ];
 
-/** `{ native }`, or `{ cause }` if the package is missing or cannot be loaded. */
+/** Returns `{ native }`, or `{ cause }` if the package is missing or does not load. */
 function requirePackage(platform) {
   try {
     switch (platform) {

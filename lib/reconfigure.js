@@ -1,4 +1,4 @@
 'use strict';
 
-/** The key of the method that applies a changed configuration. Internal to this package. */
+/** The key of the method that applies a changed configuration. It is internal to this package. */
 module.exports = Symbol.for('keycloak-token-manager.reconfigure');

@@ -1,7 +1,7 @@
 'use strict';
 
-// A manager for another API. It is its parent, except for `fetch`: token, cache and flights are
-// shared, and it ends with its parent.
+// A manager for another API. Except for `fetch`, its methods are those of its parent: it shares the
+// token, the cache and the flights of the parent, and ends with it.
 
 const { KeycloakTokenError, internal } = require('./error.js');
 const native = require('./native.js');

@@ -3,21 +3,22 @@
 const { existsSync, readdirSync, readFileSync } = require('node:fs');
 const path = require('node:path');
 
-/** The certificates that this Node process trusts, as consecutive PEM blocks. */
+/** Returns the certificates that this Node process trusts, as consecutive PEM blocks. */
 function trustedByNode() {
   const certificates = usesOpenssl() ? opensslStore() : bundledAndExtra();
   return certificates.join('\n');
 }
 
 function bundledAndExtra() {
-  // Loading it takes longer than loading the rest of the package, and most managers never need it.
+  // Loading this module takes longer than loading the rest of the package, and most managers never
+  // need it.
   const tls = require('node:tls');
   if (tls.getCACertificates) return tls.getCACertificates('default');
   return [...tls.rootCertificates];
 }
 
-// With `--use-openssl-ca`, OpenSSL looks up certificates itself and has no list of them: it uses a
-// file, and folders in which the hash of the subject names each certificate.
+// Reads the certificates that Node trusts with `--use-openssl-ca`. OpenSSL has no list of them: it
+// uses a file, and folders in which the hash of the subject names each certificate.
 function opensslStore() {
   const { SSL_CERT_FILE: file, SSL_CERT_DIR: folders } = process.env;
   const home = opensslHome();
@@ -28,8 +29,9 @@ function opensslStore() {
   return files.flatMap(readable);
 }
 
-// Node's official releases look in /etc/ssl. A Node that is linked to the system's OpenSSL looks in
-// its folder, which is another one on Red Hat's and Debian's systems.
+// Returns the folder of OpenSSL. Node's official releases use /etc/ssl. A Node that is linked to
+// the system's OpenSSL uses the folder of that OpenSSL, which differs on Red Hat's and Debian's
+// systems.
 function opensslHome() {
   const homes = ['/etc/pki/tls', '/usr/lib/ssl'];
   const isShared = process.config.variables.node_shared_openssl;
@@ -45,7 +47,8 @@ function hashed(folder) {
   }
 }
 
-// Node warns about a file that it cannot read and continues; this does too, without a warning.
+// Returns the content of a file as a list, which is empty if the file is unreadable: Node warns
+// about such a file and continues, and this package continues without a warning.
 function readable(file) {
   if (!file) return [];
   try {
@@ -55,7 +58,7 @@ function readable(file) {
   }
 }
 
-// Some distributions build Node with this as the default.
+// Whether Node uses the certificates of OpenSSL. Some distributions build Node with this default.
 function usesOpenssl() {
   if (hasOption('--use-openssl-ca')) return true;
   const isDefault = process.config.target_defaults?.defines?.includes('NODE_OPENSSL_CERT_STORE');

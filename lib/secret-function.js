@@ -1,8 +1,8 @@
 'use strict';
 
 /**
- * Calls the user's secret function. Returns `secret`, or `fault`, a text without any value, and
- * `error` if the function threw one.
+ * Calls the user's secret function. Returns either `secret`, or `fault`, a text without any value;
+ * also `error` if the function threw an error.
  */
 async function callSecretFunction(secretFunction) {
   let secret;

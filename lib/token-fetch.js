@@ -1,9 +1,8 @@
 'use strict';
 
 /**
- * Sends a token or discovery request with the function of `tokenFetch` and reads the response, for
- * the native side. Every outcome, including an error, is returned as data; the native side
- * classifies the outcome.
+ * Sends a token or discovery request with the `tokenFetch` function and reads the response, for the
+ * native side. Returns every outcome, including an error, as data that the native side classifies.
  */
 
 const { cancel, readerOf, unreadBody } = require('./body.js');
@@ -11,13 +10,16 @@ const { MAX_ANSWER, USER_AGENT } = require('./native.js');
 
 /** The headers of an answer that the native side reads. */
 const HEADERS = ['age', 'content-encoding', 'retry-after'];
-/** The maximum number of nested causes that are searched for a code. */
+/** The maximum number of nested causes to search for a code. */
 const MAX_CAUSES = 8;
 
-/** Thrown for a body over the limit. Compared by identity, because any value may be thrown. */
+/**
+ * The error for a body over the limit. This module compares it by identity, because other code may
+ * throw any value.
+ */
 const TOO_LARGE = new Error('the body is too large');
 
-/** Never rejects. Returns `undefined` as soon as `signal` is aborted. */
+/** Sends a request. Never rejects. Returns `undefined` as soon as `signal` aborts. */
 function sendRequest(tokenFetch, request, signal) {
   const aborted = new Promise((resolve) => {
     signal.addEventListener('abort', () => resolve(undefined), { once: true });
@@ -64,14 +66,16 @@ function init(authorization, extra, body, signal) {
   return { method, headers, body, redirect: 'manual', signal };
 }
 
-/** The status of a response, or why it is unusable. Reads each member once. */
+/**
+ * Returns the status of a response, or why the response is unusable. Reads each member only once.
+ */
 function inspect(response, asked) {
   const isObject = typeof response === 'object' && response !== null;
   const { status, type, redirected, url, body, bodyUsed, arrayBuffer, text } = isObject
     ? response
     : {};
   if (type === 'opaqueredirect') {
-    return unusable(undefined, 'the answer is a redirect, which is never followed');
+    return unusable(undefined, 'the answer is a redirect, which the manager never follows');
   }
   const isReadable =
     isStream(body) || [arrayBuffer, text].some((method) => typeof method === 'function');
@@ -98,7 +102,7 @@ function isStream(body) {
   return isObject && (Symbol.asyncIterator in body || typeof body.getReader === 'function');
 }
 
-/** Test doubles have no URL, or an empty one. */
+/** Whether the response comes from the requested URL. Test doubles have no URL, or an empty one. */
 function isSameUrl(url, asked) {
   if (!url) return true;
   const normal = (text) => {
@@ -122,7 +126,7 @@ function headersOf({ headers }) {
   return found;
 }
 
-/** The whole body. Throws `TOO_LARGE` as soon as the body exceeds the limit. */
+/** Returns the whole body. Throws `TOO_LARGE` as soon as the body exceeds the limit. */
 async function readBody(response, signal) {
   if (Number(response.headers?.get?.('content-length')) > MAX_ANSWER) throw TOO_LARGE;
   const reader = readerOf(response.body);
@@ -134,7 +138,7 @@ async function readBody(response, signal) {
     if (whole.length > MAX_ANSWER) throw TOO_LARGE;
     return whole;
   }
-  // A stream may have been made by code that ignores the signal.
+  // The stream may come from code that ignores the signal.
   const stop = () => cancel(reader);
   signal.addEventListener('abort', stop, { once: true });
   const chunks = [];
@@ -157,8 +161,8 @@ async function readBody(response, signal) {
 }
 
 /**
- * Returns the first code in a thrown error and its causes, and the message beside it. The error
- * itself is not kept, because some clients attach the whole request to it.
+ * Returns the first code in a thrown error and its causes, and the message beside the code. Does
+ * not return the error itself, because some clients attach the whole request to it.
  */
 function describe(thrown) {
   try {
@@ -168,7 +172,7 @@ function describe(thrown) {
       if (typeof error.code === 'string') {
         return { code: codeOf(error), detail: messageOf(error) };
       }
-      // Node tries all addresses of a host, and has an error for each.
+      // Node tries all addresses of a host and reports an error for each of them.
       error = error.cause ?? error.errors?.[0];
     }
     return { detail: messageOf(last) };
@@ -182,7 +186,7 @@ function isError(value) {
   return typeof value === 'object' && value !== null;
 }
 
-/** Returns the code only if it has the form of an error code, because it is shown in messages. */
+/** Returns the code only if it has the form of an error code, because messages show it. */
 function codeOf({ code }) {
   return /^[A-Z][A-Z0-9_]{0,63}$/.test(code) ? code : undefined;
 }

@@ -1,13 +1,14 @@
 'use strict';
 
 /**
- * The callers that wait for one flight. Callers with the same options and without a signal share a
- * promise; each other caller has its own.
+ * The callers that wait for one flight. Calls of `getToken()` without options share a promise;
+ * every other call has its own.
  */
 class Waiters {
   #shared;
-  // By signal, so that each signal has one listener no matter how many callers use it. Created on
-  // demand, because most flights have no such caller.
+  // The callers with their own promises, keyed by signal, so that each signal has one listener no
+  // matter how many callers use it. The first such caller creates the map, because most flights
+  // have none.
   #own;
 
   get isEmpty() {
@@ -24,8 +25,8 @@ class Waiters {
   }
 
   /**
-   * `onLeave` is called when an abort has rejected the callers with this signal. With `askAgain`
-   * the caller takes the result of that function once the flight has ended.
+   * Calls `onLeave` after an abort has rejected the callers with this signal. With `askAgain`, the
+   * caller receives the result of that function once the flight has ended.
    */
   add(shape, options, onLeave, askAgain) {
     const { signal } = options;
@@ -49,7 +50,10 @@ class Waiters {
     }
   }
 
-  /** `fallback` is the token for callers that did not force a refresh. */
+  /**
+   * Rejects the callers. With a `fallback` token, rejects only the callers that forced a refresh,
+   * and gives the token to the others.
+   */
   fail(error, fallback) {
     if (fallback === undefined) this.#shared?.reject(error);
     else this.#shared?.resolve(fallback.token);
@@ -60,7 +64,7 @@ class Waiters {
     }
   }
 
-  /** All callers ask again through `ask`, which takes the options of a call and its shape. */
+  /** Makes all callers ask again through `ask`, which takes the options and the shape of a call. */
   again(ask) {
     this.#shared?.resolve(ask(undefined, (token) => token.token));
     for (const waiter of this.#leave()) waiter.resolve(ask(waiter.options, waiter.shape));
@@ -83,11 +87,11 @@ class Waiters {
   }
 }
 
-// The calls of many managers may wait with one signal. Each signal has one listener, because Node
-// warns of more than ten.
+// The calls of many managers may wait with the same signal. Each signal has one listener, because
+// Node warns about more than ten.
 const listeners = new WeakMap();
 
-/** Calls `onAbort` when the signal aborts, until the returned function is called. */
+/** Calls `onAbort` when the signal aborts. The returned function stops this. */
 function listen(signal, onAbort) {
   if (signal === undefined) return () => {};
   if (!listeners.has(signal)) listeners.set(signal, new SharedListener(signal));

@@ -1,9 +1,9 @@
-//! Service-account tokens from Keycloak for Node: the addon.
+//! The Node addon, which obtains service-account tokens from Keycloak.
 //!
-//! The layers are crates: `oauth` ← `transport` ← `manager` ← `node`; an arrow points at what may
-//! be used. `oauth` is RFC 6749 §4.4 as pure types and functions, `transport` the only I/O,
-//! `manager` decides when to request a token and for which callers, `node` is the only code that
-//! knows N-API.
+//! The layers are crates: `oauth` ← `transport` ← `manager` ← `node`, which is this crate. An arrow
+//! points at a layer that the next one may use. `oauth` implements RFC 6749 §4.4 as pure types and
+//! functions, `transport` does all I/O, `manager` decides when to request a token and for which
+//! callers, and only `node` knows N-API.
 
 #[cfg(feature = "node")]
 pub mod node;

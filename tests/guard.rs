@@ -1,7 +1,7 @@
-//! Guards against growth with figures that do not depend on the load of the machine: the memory
-//! that the core allocates and keeps. A figure that differs from the recorded one by more than a
-//! fifth fails, even if it is smaller, so that improvements are recorded. `GUARD=record` rewrites
-//! `guard/figures.json`.
+//! Guards against growth, with figures that do not depend on the load of the machine: the memory
+//! that the core allocates and keeps. The test fails if a figure differs from the recorded one by
+//! more than a fifth, even if it is smaller, so that you record improvements. `GUARD=record`
+//! rewrites `guard/figures.json`.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::cast_precision_loss,
@@ -38,9 +38,9 @@ use transport::{
 };
 use zeroize::Zeroizing;
 
-/// How far a figure may differ from the recorded one.
+/// The part by which a figure may differ from the recorded one.
 const TOLERANCE: f64 = 0.2;
-/// Tells none from some.
+/// The absolute tolerance, for figures near zero.
 const ROUNDING: f64 = 0.05;
 const WARM_UP: u32 = 20;
 const ACQUISITIONS: u32 = 100;
@@ -82,7 +82,7 @@ impl Transport for Canned {
     }
 }
 
-/// Waits for flights, and allocates nothing.
+/// A waiter for flights that allocates nothing.
 #[derive(Default)]
 struct Waiter {
     ended: Notify,
@@ -177,7 +177,7 @@ impl Figures {
     }
 }
 
-/// The price of managers that were made, of those that hold a token, and of calls.
+/// The costs of new managers, of managers that hold a token, and of calls.
 async fn count_managers(process: &Process, figures: &mut Figures) {
     let server = ThreadedServer::start(None, true, |_| token_response());
     let make = || process.client(server.url(), HttpTransport::new(TrustSettings::default()));

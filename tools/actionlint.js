@@ -1,7 +1,7 @@
 'use strict';
 
-// Builds actionlint, which finds mistakes in workflows, from sources that are pinned in
-// `actionlint/go.sum`, in the user's cache folder.
+// Builds actionlint, which finds mistakes in workflows, in the user's cache folder.
+// `actionlint/go.sum` pins the sources.
 
 const path = require('node:path');
 const { cachedFrom } = require('./keycloak/cache.js');
@@ -9,7 +9,9 @@ const { run } = require('./run.js');
 
 const MODULE = path.join(__dirname, 'actionlint');
 
-/** The path of the program; rejects if it is not available on this machine. */
+/**
+ * Resolves with the path of the program; rejects if the program is not available on this machine.
+ */
 async function actionlint() {
   const pins = ['go.mod', 'go.sum'].map((name) => path.join(MODULE, name));
   const folder = await cachedFrom('actionlint', pins, async (temporary) => {

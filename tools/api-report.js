@@ -23,7 +23,7 @@ const isExported = (statement) =>
   statement.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword) ?? false;
 const nameOf = ({ name, declarationList }) => (name ?? declarationList.declarations[0].name).text;
 
-/** The declarations of one file, by name. */
+/** The declarations of one file, ordered by name. */
 function declarations(file, text) {
   const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true);
   const unknown = source.statements.filter((entry) => !isImport(entry) && !isExported(entry));

@@ -17,7 +17,7 @@ const PACKAGE = require('../package.json');
 /**
  * Makes a workspace in a temporary folder.
  *
- * @param {string[]} members folders with a `package.json`, which are copied into the workspace
+ * @param {string[]} members folders with a `package.json` to copy into the workspace
  * @param {object} [options]
  * @param {string} [options.release] the Backstage release, a folder of `dependencies`
  * @param {(folder: string) => Promise<void>} [options.install] installs this package in the
@@ -53,7 +53,10 @@ async function makeWorkspace(members, options = {}) {
   };
 }
 
-/** Copies the files that npm would install; a link would find the peers of the checkout. */
+/**
+ * Copies the files that npm would install. With a link, the package would resolve the checkout's
+ * peer dependencies.
+ */
 async function installCheckout(folder) {
   const to = path.join(folder, 'node_modules', PACKAGE.name);
   const isBinary = (name) => name.endsWith('.node');

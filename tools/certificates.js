@@ -1,8 +1,8 @@
 'use strict';
 
-// Certificates of any kind, made by openssl: an authority, its certificates, and others with other
-// versions, extensions, keys, digests and serial numbers. Each run makes new ones, because a stored
-// one would expire. The files are removed when the process exits.
+// Makes certificates with openssl: an authority, certificates that it issues, and any others, with
+// chosen versions, extensions, keys, digests and serial numbers. Each run makes new certificates,
+// because stored ones would expire. The process removes the files when it exits.
 
 const { execFileSync } = require('node:child_process');
 const { generateKeyPairSync } = require('node:crypto');
@@ -18,7 +18,7 @@ const FOR_SERVERS =
   'basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth';
 const FOR_CLIENTS = FOR_SERVERS.replace('serverAuth', 'clientAuth');
 
-/** The arguments for Node's `generateKeyPairSync`, by the name of the key. */
+/** The arguments for Node's `generateKeyPairSync`, keyed by the kind of key. */
 const KEYS = {
   'P-256': ['ec', { namedCurve: 'P-256' }],
   'P-384': ['ec', { namedCurve: 'P-384' }],
@@ -30,7 +30,7 @@ const KEYS = {
   'RSA-PSS': ['rsa-pss', { modulusLength: 2048 }],
 };
 
-// The configuration is complete, so that the machine's own openssl.cnf has no effect.
+// The configuration is complete, so openssl does not use the machine's own openssl.cnf.
 const CONFIGURATION = `
 [ca]
 default_ca = authority
@@ -59,8 +59,9 @@ function openssl(directory, command) {
 }
 
 /**
- * Makes a certificate `{ name, key, cert, keyFile, certFile }`, in PEM. Without `by` it is
- * self-signed; with empty `extensions` it has version 1. `name` is that of the files as well.
+ * Makes a certificate and returns `{ name, key, cert, keyFile, certFile }`, with the key and the
+ * certificate as PEM texts. Without `by` the certificate is self-signed; with empty `extensions` it
+ * has version 1. `name` is also the name of the files.
  */
 function makeCertificate(directory, number, options) {
   const { by, key: kind = 'P-256', extensions = by ? LEAF : AUTHORITY, sign = '-sha256' } = options;
@@ -97,9 +98,10 @@ function makeCertificate(directory, number, options) {
 }
 
 /**
- * The authority; a server's certificate for localhost, 127.0.0.1 and ::1; one for another name; one
- * that has expired. `client(name)` makes that of a client, `named(name)` that of a server
- * `name.example`, `issue(options)` any other, `remove()` removes the files early.
+ * Makes the authority `ca`, and three server certificates: `server` for localhost, 127.0.0.1 and
+ * ::1, `wrongName` for another name, and `expired`. `client(name)` makes a client certificate,
+ * `named(name)` a certificate for the server `name.example`, and `issue(options)` any other
+ * certificate. `remove()` removes the files before the process exits.
  */
 function makeCertificates() {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'certificates-'));

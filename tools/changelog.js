@@ -6,7 +6,9 @@ const { compare, valid } = require('semver');
 
 const UNRELEASED = 'Unreleased';
 const KINDS = ['Added', 'Changed', 'Deprecated', 'Removed', 'Fixed', 'Security'];
-/** The introduction, and the sections, newest first: `{ heading, version?, date?, body }`. */
+/**
+ * Returns the introduction and the sections, newest first: `{ heading, version?, date?, body }`.
+ */
 function parseChangelog(text) {
   const [introduction, ...parts] = text.split(/^## /m);
   const sections = parts.map((part) => {
@@ -18,7 +20,7 @@ function parseChangelog(text) {
   return { introduction, sections };
 }
 
-/** Whether there is such a day. JavaScript takes the 30th of February for the 2nd of March. */
+/** Whether the date exists. JavaScript reads the 30th of February as the 2nd of March. */
 function isDate(text) {
   const date = new Date(`${text}T00:00:00Z`);
   return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(text);
@@ -27,19 +29,19 @@ function isDate(text) {
 function bodyFaults({ heading, version, body }) {
   const [before, ...groups] = `\n${body}\n`.split(/^### /m);
   const faults = [];
-  if (before.trim() !== '') faults.push('text before its first group');
-  if (version !== undefined && groups.length === 0) faults.push('nothing in it');
+  if (before.trim() !== '') faults.push('the section has text before its first group');
+  if (version !== undefined && groups.length === 0) faults.push('the section is empty');
   const places = groups.map((group) => KINDS.indexOf(group.slice(0, group.indexOf('\n'))));
   if (places.some((place, at) => place <= (places[at - 1] ?? -1))) {
-    faults.push(`groups that are not ${KINDS.join(', ')}, once and in this order`);
+    faults.push(`expected the groups ${KINDS.join(', ')}, each at most once and in this order`);
   }
   if (groups.some((group) => !/^\w+\n(\n*- .+\n(?: {2}.+\n)*)+\n*$/.test(group))) {
-    faults.push('a group that is no list');
+    faults.push('a group is not a list');
   }
   return faults.map((fault) => `${heading}: ${fault}`);
 }
 
-/** The faults, as sentences; `current` is the version of the manifests. */
+/** Describes the faults of the changelog; `current` is the version of the manifests. */
 function changelogFaults(text, current) {
   const { introduction, sections } = parseChangelog(text);
   const [first, ...releases] = sections;
@@ -51,17 +53,17 @@ function changelogFaults(text, current) {
   if (first?.heading !== UNRELEASED) faults.push(`the first section is not ${UNRELEASED}`);
   for (const { heading, version, date } of releases) {
     if (!version || valid(version) !== version)
-      faults.push(`${heading}: not of the form 1.2.3 - 2026-01-31`);
-    else if (!isDate(date)) faults.push(`${heading}: no such day`);
+      faults.push(`${heading}: expected the form 1.2.3 - 2026-01-31`);
+    else if (!isDate(date)) faults.push(`${heading}: the date does not exist`);
   }
   if (faults.length > 0) return faults;
   for (const [at, { heading, version }] of releases.slice(0, -1).entries()) {
     const isNewer = compare(version, releases[at + 1].version) > 0;
-    if (!isNewer) faults.push(`${heading}: not newer than the version below it`);
+    if (!isNewer) faults.push(`${heading}: the version is not newer than the one below it`);
   }
   const [newest] = releases;
   if (newest !== undefined && newest.version !== current) {
-    faults.push(`the newest version is ${newest.version}, that of package.json ${current}`);
+    faults.push(`the newest version is ${newest.version}, but package.json has ${current}`);
   }
   return [...faults, ...sections.flatMap(bodyFaults)];
 }

@@ -1,8 +1,9 @@
 'use strict';
 
-// Compares the documents with the code: links are valid, examples compile, YAML and JSON parse,
-// commands exist, every export has an example, all option tables agree with options.json, the
-// README's other tables match the declarations in index.d.ts, and all files have the same version.
+// Compares the documents with the code. It checks that links are valid, examples compile, YAML and
+// JSON parse, commands exist, every export has an example, all option tables agree with
+// options.json, the README's other tables match the declarations in index.d.ts, and all files have
+// the same version.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -19,7 +20,7 @@ const longestReadme = 200;
 const adviceFile = 'crates/manager/src/error/advice.rs';
 const read = (file) => fs.readFileSync(path.join(root, file), 'utf8');
 
-/** The text without fenced blocks. */
+/** Removes the fenced blocks from a text. */
 const prose = (text) => text.replace(/^```.*?^```$/gms, '');
 
 /** The anchors of a document's headings, as its hosting renders them. */
@@ -39,9 +40,9 @@ function linkFaults(file, text) {
     if (/^[a-z]+:/.test(target)) continue;
     const [to, anchor] = target.split('#');
     const there = to === '' ? file : path.join(path.dirname(file), to);
-    if (!fs.existsSync(path.join(root, there))) faults.push(`${file}: no such file: ${target}`);
+    if (!fs.existsSync(path.join(root, there))) faults.push(`${file}: missing file: ${target}`);
     else if (anchor !== undefined && !anchors(read(there)).includes(anchor)) {
-      faults.push(`${file}: no such heading: ${target}`);
+      faults.push(`${file}: missing heading: ${target}`);
     }
   }
   return faults;
@@ -49,7 +50,7 @@ function linkFaults(file, text) {
 
 const parsers = { json: JSON.parse, yaml: (text) => yaml.load(text) };
 
-/** Errors of blocks of a document that do not parse. */
+/** The parse errors of a document's blocks. */
 function dataFaults(file, text) {
   return examples.blocksOf(file, text).flatMap(({ language, line, code }) => {
     try {
@@ -65,7 +66,7 @@ function commandFaults(file, text) {
   const { scripts } = JSON.parse(read('package.json'));
   return [...text.matchAll(/\bnpm run ([\w:-]+)/g)]
     .filter(([, script]) => !Object.hasOwn(scripts, script))
-    .map(([command]) => `${file}: no such command: ${command}`);
+    .map(([command]) => `${file}: unknown command: ${command}`);
 }
 
 /** The rows of the table below a heading: the name from the first cell, and the other cells. */
@@ -77,14 +78,15 @@ function tableRows(text, heading) {
 }
 
 /**
- * Whether a member is called as a method. A method that works detached is declared as a property.
+ * Whether callers use a member as a method. The types declare a method that works detached as a
+ * property.
  */
 function isMethod(member) {
   const isFunction = ts.isPropertyDeclaration(member) && ts.isFunctionTypeNode(member.type);
   return isFunction || ts.isMethodDeclaration(member);
 }
 
-/** The methods and codes that index.d.ts declares, the codes with their comments. */
+/** The methods that index.d.ts declares, and the error codes with their comments. */
 function declared() {
   const text = read('index.d.ts');
   const source = ts.createSourceFile('index.d.ts', text, ts.ScriptTarget.ES2022, true);
@@ -97,7 +99,7 @@ function declared() {
   };
 }
 
-/** Whether the row of an error says about retries what the comment in index.d.ts says. */
+/** Whether the row of an error agrees with the comment in index.d.ts about retries. */
 function isSameAdvice({ cells: [, value] }, { text }) {
   if (value === 'no') return text.includes('Not retryable.');
   if (value === 'yes') return text.includes('Retryable.');
@@ -115,10 +117,13 @@ function tableFaults(readme, heading, entries, agrees = () => true) {
   const declaredAs = (row) => entries.find(({ name }) => name === row.name);
   return rows
     .filter((row) => !agrees(row, declaredAs(row)))
-    .map(({ name }) => `README.md: ${heading}: ${name}: not as in index.d.ts`);
+    .map(({ name }) => `README.md: ${heading}: ${name}: index.d.ts differs`);
 }
 
-/** Codes, and OAuth errors for which the package has advice, without their own row. */
+/**
+ * Finds the codes without a row of their own, and the OAuth errors for which the package has advice
+ * but the table has no row.
+ */
 function troubleshootingFaults(text) {
   const [, section = ''] = text.split(/^## Troubleshooting$/m);
   const [, advice = ''] = read(adviceFile).split('fn oauth_advice');
@@ -127,7 +132,7 @@ function troubleshootingFaults(text) {
   if (known.length === 0) return [`${adviceFile}: no OAuth errors were found`];
   return [...known, ...codes]
     .filter((name) => !new RegExp(`^(\\| \`|### )${name}\\b`, 'm').test(section))
-    .map((name) => `docs/errors.md: Troubleshooting: missing: ${name}`);
+    .map((name) => `docs/errors.md: Troubleshooting: ${name} is missing`);
 }
 
 const documents = examples.documents();
@@ -139,7 +144,7 @@ for (const file of examples.TYPES) {
   const names = examples.exportsWithoutExample(file);
   faults.push(...names.map((name) => `${file}: ${name} has no @example`));
 }
-// The code that needs Backstage is compiled by its tests.
+// The tests of the Backstage module compile the code that needs Backstage.
 const isHere = (block) => !examples.needsBackstage(block);
 faults.push(...examples.compile(examples.allExamples().filter(isHere)));
 const readme = read('README.md');

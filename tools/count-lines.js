@@ -1,8 +1,8 @@
 'use strict';
 
 // `node tools/count-lines.js` counts the lines of code of the product and of its scaffolding,
-// without blank lines and comments. Tests in a file of the product count as scaffolding. Types
-// (`.d.ts`), data and generated files are not counted.
+// without blank lines and comments. Tests in a file of the product count as scaffolding. It does
+// not count types (`.d.ts`), data and generated files.
 
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -14,13 +14,13 @@ const LONG_FILE = 350;
 const PRODUCT =
   /^((src|crates\/(?!stand-ins\/)[^/]+\/src)\/(?!.*(_|\/)tests(\.rs$|\/))|lib\/|index\.js$)/;
 const SCAFFOLDING = /^(crates\/[^/]+\/)?(src|tests|__test__|tools|bench|benches|examples|fuzz)\//;
-// Comments, and literals, in which comment markers and braces have no meaning.
+// Matches comments and literals, inside which comment markers and braces have no meaning.
 const RUST_TOKEN =
   /\/\/.*|\/\*[\s\S]*?\*\/|\bb?r(#*)"[\s\S]*?"\1|"(?:\\[\s\S]|[^"\\])*"|'(?:\\u\{\w+\}|\\x\w\w|\\.|[^\\'\n])'/gu;
 
 const countLines = (text) => text.split('\n').filter((line) => line.trim() !== '').length;
 
-/** The lines of a Rust file, with tests counted separately. */
+/** Counts the lines of a Rust file, and separately the lines of its tests. */
 function rustLines(text) {
   const rest = text.replace(RUST_TOKEN, (token) =>
     token.replace(/\S/g, /^\/[/*]/.test(token) ? ' ' : '_'),
@@ -45,7 +45,7 @@ function rustLines(text) {
   return { code: lines, tests: countLines(rest) - lines };
 }
 
-/** Lines of a JavaScript or TypeScript file on which there is a token. */
+/** Counts the lines of a JavaScript or TypeScript file that contain a token. */
 function scriptLines(text) {
   const source = ts.createSourceFile('file.ts', text, ts.ScriptTarget.Latest, true);
   const lines = new Set();
@@ -63,7 +63,7 @@ function scriptLines(text) {
   return lines.size;
 }
 
-/** Lines of Rust and of JavaScript, and the product's files that are too long. */
+/** Counts the lines of Rust and of JavaScript, and finds the product's files that are too long. */
 function countTree(files, read) {
   const [product, scaffolding, long] = [[0, 0], [0, 0], []];
   for (const file of files) {
@@ -86,7 +86,7 @@ if (require.main === module) {
   for (const [name, [rust, script]] of Object.entries(parts)) {
     console.log(`${name}: ${rust} Rust + ${script} JavaScript = ${rust + script} lines`);
   }
-  console.log(`${long.length} files of the product are over ${LONG_FILE} lines`);
+  console.log(`${long.length} files of the product have more than ${LONG_FILE} lines`);
   for (const [file, lines] of long) console.log(`  ${file.padEnd(40)} ${lines}`);
 }
 

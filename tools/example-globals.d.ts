@@ -16,7 +16,7 @@ declare const config: { getString(key: string): string };
 declare const cache: object;
 declare const authClient: import('./KeycloakAuthClient').KeycloakAuthClient;
 
-/** A metric of any library. */
+/** A metric of a metrics library. */
 interface Metric {
   set(value: number): void;
 }
@@ -24,7 +24,7 @@ declare const remaining: Metric;
 declare const acquisitions: Metric;
 declare const latency: Metric;
 
-// The classes that MIGRATION.md replaces, as they are published.
+// The public types of the classes that MIGRATION.md replaces.
 
 declare module '*/KeycloakTokenManager' {
   export class KeycloakTokenManager {
@@ -95,7 +95,7 @@ declare module '*/KeycloakTokenCache' {
   }
 }
 
-// Packages that are not installed here, as far as the documents use them.
+// The parts of packages outside this checkout that the documents use.
 
 declare module '@keycloak/keycloak-admin-client' {
   export default class KeycloakAdminClient {

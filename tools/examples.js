@@ -1,8 +1,8 @@
 'use strict';
 
 // Finds the code in documents and the `@example` blocks in doc comments, and compiles it with the
-// strict options of this project. Code that needs Backstage's types is compiled by
-// `__test__/backstage/types.test.js`, and `__test__/examples.test.js` runs those that can run here.
+// strict options of this project. `__test__/backstage/types.test.js` compiles the code that needs
+// Backstage's types, and `__test__/examples.test.js` runs the examples that can run here.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -37,10 +37,10 @@ function blocksOf(file, text = read(file)) {
   }));
 }
 
-/** The blocks in the comments of a file of types. */
+/** The fenced blocks in the comments of a type declaration file. */
 const examplesOf = (file) => blocksOf(file, read(file).replace(/^ *\* ?/gm, ''));
 
-/** The exports of a file of types that have no example with code. */
+/** The exports of a type declaration file that have no example with code. */
 function exportsWithoutExample(file) {
   const source = ts.createSourceFile(file, read(file), ts.ScriptTarget.ES2022, true);
   const isExample = (tag) => tag.tagName.text === 'example' && tag.getText(source).includes('```');
@@ -63,7 +63,7 @@ function allExamples() {
 function compilerOptions() {
   const config = JSON.parse(read('tsconfig.json'));
   const own = { ...config.compilerOptions, noUnusedLocals: false, noUnusedParameters: false };
-  // `await using` needs types of a later library.
+  // `await using` needs the types of a newer library.
   const { options } = ts.convertCompilerOptionsFromJson(
     { ...own, lib: ['es2022', 'esnext.disposable'] },
     root,

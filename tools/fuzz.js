@@ -1,8 +1,8 @@
 'use strict';
 
 // `npm run fuzz -- <target> [--runs N] [-- <option of libFuzzer> …]` runs a target of `fuzz/` with
-// N inputs of libFuzzer, by default a million. Inputs that reach new code are written to
-// `fuzz/target/found/<target>`, inputs that fail to `fuzz/artifacts/<target>`.
+// N inputs of libFuzzer, by default a million. libFuzzer writes inputs that reach new code to
+// `fuzz/target/found/<target>`, and inputs that fail to `fuzz/artifacts/<target>`.
 
 const { mkdir } = require('node:fs/promises');
 const path = require('node:path');
@@ -20,14 +20,14 @@ async function main(args) {
   });
   const [target, ...more] = positionals;
   if (target === undefined) throw new Error('usage: npm run fuzz -- <target> [--runs N]');
-  // On a system without a wheel, the installed program.
+  // On a system without a wheel, this uses the installed program.
   const program = await pinnedProgram('cargo-fuzz').catch(() => 'cargo-fuzz');
   const found = path.join('fuzz', 'target', 'found', target);
   await mkdir(path.join(root, found), { recursive: true });
   // The fuzzed code has no unsafe code, and the corpora contain the words of its comparisons.
   // Without sanitizer and traces of comparisons, fuzzing is several times as fast.
   const speed = ['--sanitizer', 'none', '--no-trace-compares'];
-  // New inputs are written to the first folder.
+  // libFuzzer writes new inputs to the first folder.
   const corpora = [found, path.join('fuzz', 'corpus', target)];
   const options = [`-runs=${values.runs}`, '-print_final_stats=1', ...more];
   await run(program, ['fuzz', 'run', ...speed, target, ...corpora, '--', ...options], {

@@ -1,6 +1,7 @@
 'use strict';
 
-// The suite under Jest's module registry, which gives every test file its own copy of every module.
+// Runs a suite under Jest's module registry, which gives every test file its own copy of every
+// module.
 
 const path = require('node:path');
 
@@ -11,6 +12,6 @@ module.exports = {
   roots: [path.join(rootDir, '__test__', 'jest')],
   testEnvironment: 'node',
   testMatch: ['**/*.jest.js'],
-  // Nothing is transformed: the modules run as they are published.
+  // Jest transforms no module, so the modules run as published.
   transform: {},
 };

@@ -1,6 +1,6 @@
 'use strict';
 
-// Runs files of tests with `node --test`, and summarises the result for the table of stages.
+// Runs test files with `node --test`, and summarises the result for the table of stages.
 
 const fs = require('node:fs');
 const os = require('node:os');
@@ -13,7 +13,10 @@ const onCi = Boolean(process.env.CI);
 /** Thrown by a stage that cannot run on this machine. */
 class Skipped extends Error {}
 
-/** The files below `folder` whose names end in `end`. Node 20 does not expand patterns itself. */
+/**
+ * The files below `folder` whose names end in `end`, because Node 20 does not expand patterns
+ * itself.
+ */
 function filesIn(folder, end) {
   const found = fs
     .readdirSync(path.join(root, folder), { recursive: true, withFileTypes: true })
@@ -25,9 +28,9 @@ function filesIn(folder, end) {
 }
 
 /**
- * Resolves with the number of tests that passed and the names of those that were left out; rejects
- * if a test failed or none ran. With `mayLeaveOut: false` a test that is left out counts as failed
- * on CI. With `isBuffered` the output is printed at the end, so that other stages can print theirs.
+ * Resolves with the number of passed tests and the names of skipped tests; rejects if a test failed
+ * or none ran. With `mayLeaveOut: false` a skipped test counts as failed on CI. With `isBuffered`
+ * the function prints the output at the end, so that other stages can print theirs.
  */
 async function nodeTest(files, { mayLeaveOut = true, isBuffered, flags = [], ...options } = {}) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'keycloak-token-manager-'));
@@ -42,10 +45,10 @@ async function nodeTest(files, { mayLeaveOut = true, isBuffered, flags = [], ...
     );
     if (isBuffered)
       console.log(`\n── output of ${path.dirname(files[0])}\n${outcome.message ?? outcome}`);
-    // A run that was ended by its time limit has no report.
+    // A run that its time limit ended has no report.
     const text = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '';
     const { passed, failed, leftOut } = JSON.parse(text || '{"failed":[],"leftOut":[]}');
-    const leftOutNote = leftOut.length > 0 ? `left out: ${leftOut.join('; ')}` : '';
+    const leftOutNote = leftOut.length > 0 ? `skipped: ${leftOut.join('; ')}` : '';
     if (failed.length > 0) throw new Error(`${failed.length} failed: ${failed.join('; ')}`);
     if (outcome instanceof Error) throw new Error(outcome.message.split('\n')[0]);
     if (!passed) throw leftOutNote ? new Skipped(leftOutNote) : new Error('no test ran');

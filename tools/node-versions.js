@@ -1,7 +1,6 @@
 'use strict';
 
-// Installs other versions of Node, by hash, in the user's cache folder. They are npm packages that
-// contain the program.
+// Installs other versions of Node in the user's cache folder, from npm packages with pinned hashes.
 
 const path = require('node:path');
 const { pinnedPackages } = require('./pinned-packages.js');
@@ -9,7 +8,10 @@ const { dependencies } = require('./nodes/package.json');
 
 const nodeMajors = Object.keys(dependencies).map((name) => Number(name.replace('node-', '')));
 
-/** The path of a Node of that major version; rejects if it is not available on this system. */
+/**
+ * Resolves with the path of a Node of that major version; rejects if it is not available on this
+ * system.
+ */
 async function nodeBinary(major) {
   if (Number(process.versions.node.split('.', 1)[0]) === major) return process.execPath;
   const { platform, arch, report } = process;

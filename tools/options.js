@@ -2,8 +2,8 @@
 
 // `options.json` is the only description of the options. This script generates the rest from it:
 // the table of the README, the types, the configuration schema (which Backstage and our
-// configuration reader use) and the constants of the Rust parser. `optionFaults` names those that
-// are out of date.
+// configuration reader use) and the constants of the Rust parser. `optionFaults` finds generated
+// files that are out of date.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -16,9 +16,9 @@ const SECTION = ['boost', 'kagenti', 'auth'];
 const CLIENTS = ['keycloak', 'clients'];
 
 /**
- * The form of each kind in the README, the types, the schema and in Rust, where `expected` is the
- * text of a fault. A row without a kind has its own `type`, `shown` and `schema`, and its own Rust
- * code; without `schema` and `members` it cannot be in a configuration file.
+ * The form of each kind of option in the README, the types, the schema and Rust, where `expected`
+ * is the text of a fault. A row without a kind has its own `type`, `shown` and `schema`, and its
+ * own Rust code. A configuration file cannot contain an option without `schema` and `members`.
  */
 const KINDS = {
   string: text('string', 'a non-empty string'),

@@ -12,8 +12,8 @@ const PIP = ['-m', 'pip', 'install', '--disable-pip-version-check', '--quiet', '
 const PINNED = ['--require-hashes', '--only-binary', ':all:'];
 
 /**
- * The folder in the cache of the wheels that `<name>.txt` pins; `fill(folder, pip)` fills it, where
- * `pip` are the arguments of Python that install them.
+ * Returns the folder in the cache for the wheels that `<name>.txt` pins. `fill(folder, pip)` fills
+ * it; `pip` contains the arguments with which Python installs the wheels.
  */
 async function pinnedWheels(name, entry, fill) {
   const requirements = path.join(__dirname, `${name}.txt`);
@@ -22,7 +22,9 @@ async function pinnedWheels(name, entry, fill) {
   return cached(path.join(cacheFolder(), entry(version)), (folder) => fill(folder, pip));
 }
 
-/** The path of the program; rejects if it is not available on this machine. */
+/**
+ * Resolves with the path of the program; rejects if the program is not available on this machine.
+ */
 async function pinnedProgram(name) {
   const fill = async (folder, pip) => {
     console.log(`Getting ${name}`);

@@ -1,8 +1,8 @@
 'use strict';
 
 // `npm run release -- 0.1.0` prepares a release: it moves the unreleased changes in CHANGELOG.md
-// under the version and the date of today, sets the version in every manifest and prints the next
-// steps. `--notes` only prints the section of CHANGELOG.md for the version.
+// under the version and today's date, sets the version in every manifest and prints the next steps.
+// `--notes` only prints the section of CHANGELOG.md for the version.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -19,16 +19,18 @@ function refuse(faults) {
   if (faults.length > 0) throw new Error(faults.join('\n'));
 }
 
-/** The new contents of all files, by name; `readFile` returns their current contents. */
+/**
+ * The new contents of all files, keyed by name; `readFile` returns the current contents of a file.
+ */
 function prepareRelease(version, date, readFile) {
   const current = JSON.parse(readFile('package.json')).version;
   const text = readFile(CHANGELOG);
   refuse([...versionFaults(readFile), ...changelogFaults(text, current)]);
-  if (valid(version) !== version) throw new Error(`not a version: ${version}`);
+  if (valid(version) !== version) throw new Error(`invalid version: ${version}`);
   const [unreleased, newest] = parseChangelog(text).sections;
-  if (unreleased.body === '') throw new Error(`${CHANGELOG}: nothing is unreleased`);
-  if (compare(version, current) < 0) throw new Error(`${version} is before ${current}`);
-  if (version === newest?.version) throw new Error(`${version} was released`);
+  if (unreleased.body === '') throw new Error(`${CHANGELOG}: no unreleased changes`);
+  if (compare(version, current) < 0) throw new Error(`${version} is older than ${current}`);
+  if (version === newest?.version) throw new Error(`${version} is already released`);
   const heading = `## ${UNRELEASED}\n`;
   const changed = withVersion(readFile, version);
   changed.set(CHANGELOG, text.replace(heading, `${heading}\n## ${version} - ${date}\n`));
@@ -40,7 +42,7 @@ function prepareRelease(version, date, readFile) {
 /** The changelog entry of a version. */
 function releaseNotes(version, text) {
   const found = parseChangelog(text).sections.find((section) => section.version === version);
-  if (found === undefined) throw new Error(`${CHANGELOG}: no section of ${version}`);
+  if (found === undefined) throw new Error(`${CHANGELOG}: no section for ${version}`);
   return found.body;
 }
 
@@ -58,7 +60,7 @@ async function main(args) {
   }
   const changed = prepareRelease(version, new Date().toISOString().slice(0, 10), read);
   for (const [file, text] of changed) fs.writeFileSync(path.join(root, file), text);
-  console.log(`Changed: ${[...changed.keys()].join(', ')}. Look at the changes, then:
+  console.log(`Changed: ${[...changed.keys()].join(', ')}. Check the changes, then run:
   git commit --all --message 'docs: release ${version}'
   git tag --annotate v${version} --message v${version}
 Then push the commit, and the tag when its tests are green: git push origin v${version}`);

@@ -1,7 +1,7 @@
 'use strict';
 
 // Runs a command and shows its output. The command leads its own process group, so that a time
-// limit or an interrupt ends all processes that it has started.
+// limit or an interrupt ends all processes of the command.
 
 const { spawn } = require('node:child_process');
 const path = require('node:path');
@@ -29,8 +29,8 @@ for (const [signal, status] of [
 
 /**
  * Resolves when the command has succeeded, with its output if `capture` is set; rejects with one
- * line that describes the failure. `forbidden` is a pattern that must not occur in the output; if
- * it does, the command is ended.
+ * line that describes the failure. `forbidden` is a pattern that must not occur in the output;
+ * `run` ends a command whose output matches it.
  */
 function run(command, args, { limitSeconds = 900, forbidden, capture = false, env } = {}) {
   return new Promise((resolve, reject) => {
@@ -48,7 +48,7 @@ function run(command, args, { limitSeconds = 900, forbidden, capture = false, en
       fault ??= why;
       if (child.pid !== undefined) endGroup(child.pid, 'SIGKILL');
     };
-    const timer = setTimeout(() => stop(`not over after ${limitSeconds} s`), limitSeconds * 1000);
+    const timer = setTimeout(() => stop(`timeout after ${limitSeconds} s`), limitSeconds * 1000);
     if (child.pid !== undefined) groups.add(child.pid);
     for (const [from, to] of [
       [child.stdout, process.stdout],
@@ -56,11 +56,12 @@ function run(command, args, { limitSeconds = 900, forbidden, capture = false, en
     ]) {
       from?.setEncoding('utf8').on('data', (text) => {
         output += text;
-        // Only the standard output is the result: cargo, for example, also writes notes.
+        // Only the standard output is the result, because cargo, for example, writes notes to the
+        // standard error.
         if (from === child.stdout) captured += text;
         if (!capture) to.write(text);
         const found = forbidden?.exec(output);
-        if (found) stop(`its output says "${found[0]}"`);
+        if (found) stop(`the output contains "${found[0]}"`);
       });
     }
     const name = path.basename(command);
@@ -71,7 +72,7 @@ function run(command, args, { limitSeconds = 900, forbidden, capture = false, en
       else reject(new Error(why + (capture && output ? `\n${output.trimEnd()}` : '')));
     };
     child.on('error', (error) => settle(`${name}: ${error.message}`));
-    // A process that is still running would hold the pipes and disturb the next command.
+    // A child of the command that is still running would keep the pipes open.
     child.on('exit', () => endGroup(child.pid, 'SIGKILL'));
     child.on('close', (code, signal) => {
       if (fault !== undefined) settle(`${name}: ${fault}`);

@@ -18,7 +18,10 @@ const flags = (more) => [process.env.RUSTFLAGS, more].filter(Boolean).join(' ');
 /** Generous, because the machine may be busy; loom could also meet an endless order. */
 const LIMIT_SECONDS = 1800;
 
-/** Parts of the names of tests that take minutes under Miri, such as loops over long texts. */
+/**
+ * Parts of the names of tests that take minutes under Miri, for example because they loop over long
+ * texts.
+ */
 const SLOW_UNDER_MIRI = [
   'a_route_that_always_rejects_among_good_ones',
   'an_api_that_rejects_everything_causes_few_logins',
@@ -34,7 +37,7 @@ async function nightly(...components) {
   const env = { RUSTUP_TOOLCHAIN: 'nightly' };
   const names = components.flatMap((name) => ['--component', name]);
   try {
-    // An installed compiler is not updated.
+    // This does not update an installed compiler.
     await run('rustup', ['component', 'add', '--toolchain', 'nightly', ...components]).catch(() =>
       run('rustup', ['toolchain', 'install', 'nightly', '--profile', 'minimal', ...names]),
     );
@@ -62,7 +65,7 @@ async function cargoTest(args, env) {
 /** Runs `crates/manager/tests/loom`. */
 async function loom() {
   const passed = await cargoTest(['test', '--release', ...manager, '--test', 'loom'], {
-    // Loom is slow without optimisation, but link-time optimisation does not make it faster.
+    // Loom is slow without optimisation. Link-time optimisation does not make it faster.
     CARGO_PROFILE_RELEASE_LTO: 'off',
     CARGO_PROFILE_RELEASE_CODEGEN_UNITS: '16',
     CARGO_TARGET_DIR: targetFolder('loom'),
@@ -85,14 +88,14 @@ async function miri() {
   const layers = ['keycloak-oauth', 'keycloak-transport'].flatMap((name) => ['--package', name]);
   const passed =
     (await inMiri(...layers, '--lib', '--', ...skipped)) + (await inMiri('--test', 'flights'));
-  return `${passed} tests; slow ones are left out`;
+  return `${passed} tests, without slow ones`;
 }
 
 const threaded = ['flights', 'http', 'manager', 'node_roots', 'tls'];
 
 /** Runs the tests that use real threads and sockets. */
 async function threadSanitizer() {
-  if (process.platform !== 'linux') throw new Skipped('it runs only on Linux');
+  if (process.platform !== 'linux') throw new Skipped('ThreadSanitizer runs only on Linux');
   const env = await nightly('rust-src');
   const version = await run('rustc', ['--version', '--verbose'], { capture: true, env });
   const [, host] = /^host: (.+)$/m.exec(version);

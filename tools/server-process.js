@@ -31,14 +31,14 @@ class ServerProcess {
     return this.#child?.pid;
   }
 
-  /** All that the server has written since its last start. */
+  /** The output of the server since its last start. */
   output() {
     return fs.readFileSync(this.#logFile, 'utf8');
   }
 
-  /** Resolves when the command has been spawned. */
+  /** Resolves when the command has started. */
   async start(command, args, env) {
-    if (this.#isRunning()) throw new Error('the server is running already');
+    if (this.#isRunning()) throw new Error('the server is already running');
     this.#guard ??= await guard(this.#folder);
     const log = fs.openSync(this.#logFile, 'w');
     const child = spawn(command, args, {
@@ -50,12 +50,12 @@ class ServerProcess {
     if (child.pid !== undefined) this.#guard.stdin.write(`${child.pid}\n`);
     await once(child, 'spawn');
     fs.closeSync(log);
-    // A caller that does not stop the server can still end; the guard then stops it.
+    // A caller that does not stop the server can still exit; the guard then stops the server.
     child.unref();
     this.#child = child;
   }
 
-  /** Resolves when the server answers at the URL; rejects if it ends before that. */
+  /** Resolves when the server answers at the URL; rejects if the server ends before that. */
   async answers(url, withinMs) {
     const deadline = Date.now() + withinMs;
     while (!(await isOk(url))) {
@@ -72,10 +72,10 @@ class ServerProcess {
   }
 
   signal(name) {
-    if (!this.#send(name)) throw new Error(`the server has ended: no ${name} can be sent`);
+    if (!this.#send(name)) throw new Error(`cannot send ${name}: the server has ended`);
   }
 
-  /** Sends the signal to the group and resolves when no process of it is left. */
+  /** Sends the signal to the group and resolves when all its processes have ended. */
   async end(name) {
     if (!this.#isRunning()) return;
     this.#send(name);
@@ -126,7 +126,7 @@ async function guard(folder) {
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
   });
-  // If the guard was killed, writing to it fails, which does not matter before the server ends.
+  // If the guard was killed, writes to it fail, which does not matter before the server ends.
   child.stdin.on('error', () => {});
   await once(child, 'spawn');
   for (const held of [child, child.stdin]) held.unref();
@@ -143,7 +143,9 @@ async function isOk(url) {
   }
 }
 
-/** All ports are held open until all are known, so that no port is returned twice. */
+/**
+ * The function holds all ports open until it knows all of them, so that it returns no port twice.
+ */
 async function freePorts(count) {
   const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
   await Promise.all(servers.map((server) => once(server, 'listening')));

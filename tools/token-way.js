@@ -1,13 +1,15 @@
 'use strict';
 
-// Checks the section "The way of a token" of CONTRIBUTING.md against the code: every function and
-// type in its tables must be defined once in the given file, and their number is limited.
+// Checks the section "The way of a token" of CONTRIBUTING.md against the code: the given file must
+// define every function and type of the tables once, and the tables may not exceed a limit.
 
 const HEADING = '## The way of a token';
 const MOST = { functions: 15, types: 4 };
 const ROW = /^\| (?:(\d+) \| )?`([^`]+)` \| `([^`]+)` \|/gm;
 
-/** How often a file defines `Type::function`, `Class.method` or an unqualified name. */
+/**
+ * The number of times that a file defines `Type::function`, `Class.method` or an unqualified name.
+ */
 function countDefinitions(text, qualified) {
   const [, owner, name] = /^(?:(\w+)(?:::|\.|(?=\[)))?(#?\w+|\[\w+\])$/.exec(qualified);
   const escaped = name.replace(/[[\]]/g, '\\$&');
@@ -26,7 +28,7 @@ function countDefinitions(text, qualified) {
   return count;
 }
 
-/** The faults of the section, as sentences. `read` returns the text of a file. */
+/** Describes the faults of the section. `read` returns the text of a file. */
 function tokenWayFaults(document, read) {
   const [, section = ''] = document.split(`${HEADING}\n`);
   const rows = [...section.split(/^## /m)[0].matchAll(ROW)];

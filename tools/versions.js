@@ -1,12 +1,12 @@
 'use strict';
 
-// Every place that holds the version of the package.
+// The places that hold the version of the package.
 
 const NUMBER = '\\d+\\.\\d+\\.\\d+[\\w.-]*';
 const NAME = 'keycloak-token-manager';
 const CRATES = [NAME, 'keycloak-manager', 'keycloak-oauth', 'keycloak-transport', 'stand-ins'];
 
-/** The files, with the text before the version. */
+/** The files, each with a pattern for the text before the version. */
 const places = [
   ['package.json', '^  "version": "'],
   ['package-lock.json', '^  "version": "'],
@@ -16,7 +16,7 @@ const places = [
   ['examples/backstage-plugin/agents-backend/package.json', `^    "${NAME}": "\\^`],
 ].map(([file, before]) => ({ file, pattern: new RegExp(`(?<=${before})${NUMBER}(?=")`, 'm') }));
 
-/** The contents of the files with another version, by name. */
+/** The contents of the files with another version, keyed by name. */
 function withVersion(read, version) {
   const changed = new Map();
   for (const { file, pattern } of places) {
@@ -25,13 +25,13 @@ function withVersion(read, version) {
   return changed;
 }
 
-/** The differences from the version in package.json, as sentences. */
+/** Describes the differences from the version in package.json. */
 function versionFaults(read) {
   const expected = JSON.parse(read('package.json')).version;
   return places
     .map(({ file, pattern }) => ({ file, version: pattern.exec(read(file))?.[0] }))
     .filter(({ version }) => version !== expected)
-    .map(({ file, version }) => `${file}: version ${version}, in package.json ${expected}`);
+    .map(({ file, version }) => `${file}: version ${version}, but package.json has ${expected}`);
 }
 
 module.exports = { versionFaults, withVersion };

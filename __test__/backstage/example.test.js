@@ -1,6 +1,6 @@
 'use strict';
 
-/** The example on the embedded endpoint, and the answers of its API to tokens that are wrong. */
+/** The example on the embedded endpoint, and the answers of its API to wrong tokens. */
 
 const assert = require('node:assert/strict');
 const { execFile } = require('node:child_process');

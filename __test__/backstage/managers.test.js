@@ -79,7 +79,7 @@ describe('the service of several managers', () => {
     await until(async () => clientOf(await first.getToken()) === 'client-3', 'the edit is used');
     const code = 'ERR_KEYCLOAK_CONFIG';
     const key =
-      /^configuration "keycloak\.clients\.bad": incomplete: there is clientId, but tokenE/;
+      /^configuration "keycloak\.clients\.bad": incomplete: the section has clientId, but tokenE/;
     assert.throws(() => managers.get('bad'), { code, message: key });
     const message =
       'configuration "keycloak.clients": there is no client "none"; the clients are first and bad';

@@ -65,7 +65,7 @@ export default createBackendPlugin({
         await tokens.close();
         const options = readKeycloakTokenManagerOptions(config, 'acme.auth');
         if (options !== undefined) new KeycloakTokenManager(options);
-        // @ts-expect-error: a view gives strings, not numbers.
+        // @ts-expect-error: a view returns strings, not numbers.
         const wrong: number = await tokens.getToken();
         // @ts-expect-error: the id is required.
         createKeycloakTokenManagerServiceRef({ configKey: 'acme' });

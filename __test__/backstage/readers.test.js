@@ -127,12 +127,12 @@ const REFUSED = {
   'half of cost-management': [
     (readers, config) => readers.readCostManagementOptions(config),
     { costManagement: { clientSecret: CANARY } },
-    'configuration "costManagement": incomplete: there is clientSecret, but clientId is missing',
+    'configuration "costManagement": incomplete: the section has clientSecret, but clientId is missing',
   ],
   'a catalog module without a server': [
     (readers, config) => readers.readKeycloakOrgOptions(config),
     nest(ORG, CLIENT),
-    `configuration "${ORG}": incomplete: there are clientId and clientSecret, but baseUrl is ` +
+    `configuration "${ORG}": incomplete: the section has clientId and clientSecret, but baseUrl is ` +
       'missing',
   ],
   'a catalog module with a password': [

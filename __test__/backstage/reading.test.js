@@ -15,19 +15,19 @@ const WHOLE = {
   clientSecret: CANARY,
 };
 
-/** Sections that are refused, and the error. */
+/** Configuration sections that the reader refuses, and the errors. */
 const API = { baseUrl: 'https://api.example.org', fetch: CANARY };
 const TWO = { clientId: 1, clientSecret: CANARY, requestTimeoutMs: 'x' };
 const REFUSED = [
   [
     'a client id alone',
     { clientId: 'x' },
-    /is clientId, but tokenEndpoint \(or issuer\) and clientSe/,
+    /has clientId, but tokenEndpoint \(or issuer\) and clientSe/,
   ],
   [
     'a secret alone',
     { clientSecret: CANARY },
-    /there is clientSecret, .* and clientId are missing/,
+    /the section has clientSecret, .* and clientId are missing/,
   ],
   ['no secret', { ...WHOLE, clientSecret: undefined }, /but clientSecret \(or clientSecretFile\)/],
   ['a section that is a list', [CANARY], /got array, wanted object/],

@@ -1,8 +1,8 @@
 'use strict';
 
 /**
- * The configuration schema in Backstage's own loader and in the loggers of real backends, of the
- * newest and the oldest release that is supported.
+ * The effect of the configuration schema in Backstage's own loader and in the loggers of real
+ * backends, with the newest and the oldest supported release.
  */
 
 const assert = require('node:assert/strict');
@@ -14,7 +14,8 @@ const schema = require('../../config.schema.json');
 const { configFile, KEY, nest, useWorkspace } = require('./support.js');
 const { startEndpoint, until } = require('../support/manager.js');
 
-// The secrets are equally long, so that a file overwritten in place is never read in part.
+// The secrets have the same length, so that a reader of a file overwritten in place never gets a
+// part.
 const SECRET = 'canary-of-the-secret-1';
 const ROTATED = 'canary-of-the-secret-2';
 const SECTION = {
@@ -94,7 +95,7 @@ for (const release of ['newest', 'oldest']) {
       endpoint.setSecret('test-client', ROTATED);
       const text = configFile(endpoint.tokenEndpoint, ROTATED);
       await writeFile(file, text, { flag: 'r+' });
-      await until(() => backend.output().includes('changed and is in use'), 'the edit is taken');
+      await until(() => backend.output().includes('uses the changed'), 'the edit is in use');
       assert.equal((await post('token')).status, 200);
       await post('log/after');
       await until(() => /after <\*\*\*>/.test(backend.output()), 'the redacted line is there');

@@ -1,6 +1,6 @@
 'use strict';
 
-/** Edits of the configuration while the plugins of a backend are calling. */
+/** Edits of the configuration while the plugins of a backend call the service. */
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
@@ -11,7 +11,7 @@ const { KEY, keeper, nest, startBackend, useWorkspace } = require('./support.js'
 const CLIENTS = { 'test-client': 'test-secret', 'other-client': 'other-secret' };
 const CALLERS = 8;
 
-/** Callers that get tokens in a loop until `stop()`, which rejects if a call failed. */
+/** Starts callers that get tokens in a loop until `stop()`, which rejects if a call failed. */
 function load(tokens) {
   const seen = new Set();
   let calls = 0;
@@ -26,7 +26,7 @@ function load(tokens) {
   const callers = Promise.all(times(CALLERS, one));
   return {
     seen,
-    /** Resolves after some more calls by every caller. */
+    /** Resolves after several more calls by every caller. */
     goesOn() {
       const end = calls + 20 * CALLERS;
       return until(() => calls >= end, 'the callers have called again');
@@ -100,7 +100,7 @@ describe('an edit of the configuration', () => {
       assert.equal(errors.length, 1);
       assert.match(
         errors[0].message,
-        /^the change is ignored: configuration "boost\.kagenti\.auth"/,
+        /^the manager ignores the change: configuration "boost\.kagenti\.auth"/,
       );
       assert.match(errors[0].message, pattern);
       assert.equal(await tokens.getToken(), token);
@@ -119,7 +119,7 @@ describe('an edit of the configuration', () => {
     await assert.rejects(tokens.getToken(), { code: 'ERR_KEYCLOAK_OAUTH' });
     assert.equal(endpoint.requests.length, 1);
     assert.deepEqual(
-      lines.filter(({ message }) => message.includes('is in use')),
+      lines.filter(({ message }) => message.includes('uses the changed')),
       [],
     );
     await editAll(nest(KEY, { ...section, clientSecret: 'test-secret' }));
@@ -132,7 +132,7 @@ describe('an edit of the configuration', () => {
     await stop();
     await edit({ clientId: 7 });
     assert.deepEqual(
-      lines.filter(({ message }) => /is ignored|is in use/.test(message)),
+      lines.filter(({ message }) => /ignores the change|uses the changed/.test(message)),
       [],
     );
   });

@@ -1,6 +1,6 @@
 'use strict';
 
-/** The service in a backend: its shared manager, failures, log lines and end. */
+/** The service in a backend: its shared manager, failures, log lines and shutdown. */
 
 const assert = require('node:assert/strict');
 const { execFile } = require('node:child_process');
@@ -73,7 +73,8 @@ describe('the service', () => {
   test('is one manager for two refs with one section, with and without the factory', async (t) => {
     const { keycloakTokenManagerServiceFactory } = backstage();
     const id = 'keycloak-token-manager';
-    // As a second copy of the package makes it; `copies.test.js` has real ones.
+    // Makes the service ref as a second copy of the package would; `copies.test.js` uses real
+    // copies.
     const copy = backstage().createKeycloakTokenManagerServiceRef({ id, configKey: KEY });
     for (const features of [[], [keycloakTokenManagerServiceFactory]]) {
       const keepers = [keeperOf('alpha'), keeperOf('beta', copy)];
@@ -175,7 +176,7 @@ describe('the service', () => {
       let code;
       try { require('keycloak-token-manager/backstage'); } catch (error) { code = error.code; }
       console.log(typeof KeycloakTokenManager, code);`;
-    // The checkout itself has no Backstage; a package can refer to itself by name.
+    // The checkout does not contain Backstage. A package can import itself by name.
     const run = promisify(execFile);
     const { stdout } = await run(process.execPath, ['-e', program], { cwd: root });
     assert.equal(stdout.trim(), 'function MODULE_NOT_FOUND');

@@ -45,7 +45,9 @@ describe('a service', () => {
       endpoint.setSecret(CLIENT.clientId, 'rotated');
       await edit(toSection({ ...whole, clientSecret: 'rotated' }));
       assert.ok(
-        lines.some(({ message }) => message === 'service "test.tokens" changed and is in use'),
+        lines.some(
+          ({ message }) => message === 'the manager uses the changed service "test.tokens"',
+        ),
       );
       assert.equal(endpoint.requests.length, 1, 'a new secret keeps the token');
       service.clearCache();
@@ -73,7 +75,7 @@ describe('a service', () => {
       [
         'returns half of the options',
         () => ({ clientId: 'a', clientSecret: CANARY }),
-        /"test\.tokens": incomplete: there are clientId and clientSecret, but tokenEndpoint \(or i/,
+        /"test\.tokens": incomplete: the section has clientId and clientSecret, but tokenEndpoint \(or i/,
       ],
       [
         'returns a wrong option',
@@ -119,7 +121,7 @@ describe('a service', () => {
       assert.deepEqual(
         warnings().map(({ message }) => message),
         [
-          `no credentials are used: configuration "${KEY}": incomplete: there is clientId, but ` +
+          `the service has no manager: configuration "${KEY}": incomplete: the section has clientId, but ` +
             'tokenEndpoint (or issuer) and clientSecret (or clientSecretFile) are missing',
         ],
       );

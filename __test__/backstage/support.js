@@ -8,11 +8,11 @@ const { after, before } = require('node:test');
 const { CLIENT, startEndpoint } = require('../support/manager.js');
 const { makeWorkspace } = require('../../tools/backstage-workspace.js');
 
-/** Covers an installation on a slow machine. */
+/** Long enough for an installation on a slow machine. */
 const INSTALL_TIMEOUT_MS = 10 * 60 * 1000;
 const KEY = 'boost.kagenti.auth';
 
-/** A workspace for the tests of a file; its members are there once the tests run. */
+/** A workspace for the tests of a file; its members are set when the tests run. */
 function useWorkspace(members = [], options = {}) {
   const workspace = {};
   before(async () => Object.assign(workspace, await makeWorkspace(members, options)), {
@@ -22,12 +22,14 @@ function useWorkspace(members = [], options = {}) {
   return workspace;
 }
 
-/** `{ a: { b: value } }` from `a.b`. */
+/** Makes `{ a: { b: value } }` from `a.b`. */
 function nest(key, value) {
   return key.split('.').reduceRight((inner, part) => ({ [part]: inner }), value);
 }
 
-/** The configuration of a real backend; the port and the timeout come from the environment. */
+/**
+ * The configuration of a real backend, which reads the port and the timeout from the environment.
+ */
 function configFile(tokenEndpoint, clientSecret) {
   return `
 app: { baseUrl: 'http://127.0.0.1:3000' }
@@ -66,7 +68,7 @@ function keeper(workspace, pluginId, deps) {
   return { plugin, services };
 }
 
-/** A configuration that can be edited: `edit(data)` resolves after its subscribers were called. */
+/** An editable configuration: `edit(data)` resolves after it has called its subscribers. */
 async function editableConfig(workspace, data) {
   const { ConfigSources, MutableConfigSource } = workspace.require('@backstage/config-loader');
   const { coreServices, createServiceFactory } = workspace.require('@backstage/backend-plugin-api');
@@ -82,7 +84,7 @@ async function editableConfig(workspace, data) {
       const edited = new Promise((resolve) => {
         const { unsubscribe } = config.subscribe(() => {
           unsubscribe();
-          // Earlier subscribers were called before, later ones are called in this turn.
+          // The configuration has called earlier subscribers, and calls later ones in this turn.
           setImmediate(resolve);
         });
       });
@@ -93,7 +95,7 @@ async function editableConfig(workspace, data) {
   };
 }
 
-/** A root logger that keeps its lines, with those of its children. */
+/** A root logger that keeps its lines and the lines of its children. */
 function recordingLogger(workspace) {
   const { coreServices, createServiceFactory } = workspace.require('@backstage/backend-plugin-api');
   const lines = [];
@@ -113,8 +115,8 @@ function recordingLogger(workspace) {
 }
 
 /**
- * A started backend with the plugins, on a fake endpoint and a configuration with `auth` in the
- * section and what `also(section)` gives; everything is closed after the test.
+ * Starts a backend with the plugins, on a fake endpoint. The configuration has `auth` in the
+ * section, and the result of `also(section)`. The test closes everything at its end.
  */
 async function startBackend(t, workspace, plugins, { auth, key = KEY, also, clients } = {}) {
   const endpoint = await startEndpoint(t, { clients });
@@ -129,7 +131,9 @@ async function startBackend(t, workspace, plugins, { auth, key = KEY, also, clie
   return { endpoint, section, edit: config.edit, lines: logger.lines, stop };
 }
 
-/** A backend that listens nowhere: one that fails to start would never close its port. */
+/**
+ * A backend that does not listen, because a backend that fails to start would never close its port.
+ */
 async function startWithoutServer(workspace, features) {
   const { createBackend } = workspace.require('@backstage/backend-defaults');
   const { coreServices, createServiceFactory } = workspace.require('@backstage/backend-plugin-api');

@@ -9,7 +9,7 @@ const { keeper, KEY, startBackend, useWorkspace } = require('./support.js');
 describe('a service with tokenFetch', () => {
   const workspace = useWorkspace();
 
-  /** A service ref with the option, in plugins of these names. */
+  /** Makes a service ref with the option, and plugins of these names that use it. */
   function keepers(tokenFetch, ...names) {
     const { createKeycloakTokenManagerServiceRef: create } = workspace.require(
       'keycloak-token-manager/backstage',
@@ -35,6 +35,6 @@ describe('a service with tokenFetch', () => {
   test('rejects the options for connections, and the error names the key', async (t) => {
     const [{ plugin }] = keepers(true, 'alpha');
     const start = startBackend(t, workspace, [plugin], { auth: { proxy: 'http://proxy:3128' } });
-    await assert.rejects(start, /boost\.kagenti\.auth.*proxy: cannot be used with tokenFetch/s);
+    await assert.rejects(start, /boost\.kagenti\.auth.*proxy: does not work with tokenFetch/s);
   });
 });

@@ -3,7 +3,10 @@
 const { startFakeTokenEndpoint } = require('../../lib/testing');
 const { CLIENT } = require('../support/manager.js');
 
-/** A fake endpoint for one test file, restored after each test; `open` creates a manager for it. */
+/**
+ * Starts a fake endpoint for one test file and restores it after each test; `open` creates a
+ * manager for the endpoint.
+ */
 function useEndpoint(options) {
   const parts = {
     open: ({ KeycloakTokenManager }, more) => {

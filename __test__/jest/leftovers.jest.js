@@ -14,7 +14,7 @@ test('managers in use that are never closed', async () => {
     await manager.getToken();
     await expect(manager.getToken()).resolves.toEqual(expect.any(String));
   }
-  // Refreshes of some are in progress, and will fail when the endpoint is closed.
+  // The refreshes of some managers are in progress, and fail when the endpoint closes.
   await parts.endpoint.waitForRequests(25);
 });
 

@@ -1,6 +1,6 @@
 'use strict';
 
-// Modules are loaded again and again into the same process, on the same native side.
+// Jest loads the modules repeatedly into one process, which has one native side.
 
 const path = require('node:path');
 const { useEndpoint } = require('./endpoint.js');
@@ -33,7 +33,7 @@ test('copies of the package work side by side', async () => {
   const tokens = await Promise.all(managers.map((manager) => manager.getToken()));
   expect(new Set(tokens).size).toBe(13);
   for (const [index, manager] of managers.entries()) {
-    // Those of earlier copies are closed by now.
+    // The managers of earlier copies are closed by now.
     expect(await manager.getToken()).toBe(tokens[index]);
     await manager.close();
   }

@@ -1,10 +1,10 @@
 'use strict';
 
-// Long runs of one task in a separate process, whose memory, files and threads must not grow.
-// Memory is the resident size right after a collection of garbage, native and JavaScript together.
+// Long runs of one task in a separate process, whose memory, files and threads must not grow. The
+// memory is the resident size right after a garbage collection, which includes native memory.
 //
-// The size of V8's young generation is fixed: V8 would change it by several MiB, above all on a busy
-// machine. The allocator has its defaults.
+// The size of V8's young generation is fixed: V8 would change it by several MiB, above all on a
+// busy machine. The allocator has its default settings.
 
 const assert = require('node:assert/strict');
 const path = require('node:path');
@@ -14,9 +14,15 @@ const { startEndpoint, tokenResponse } = require('../support/manager.js');
 
 /** A hanging test must fail. */
 const LIMIT_MS = 1_500_000;
-/** Between the medians of the second and the last quarter of a run, after its warm-up. */
+/**
+ * The allowed growth from the median of a run's second quarter to that of its last, after the
+ * warm-up.
+ */
 const MOST_GROWTH_MIB = 2;
-/** The endpoint logs requests, and this process lasts long. */
+/**
+ * The interval at which the test clears the endpoint's log of requests, which would grow in this
+ * long process.
+ */
 const FORGET_REQUESTS_MS = 500;
 
 /** `LEAKS=full` makes the runs five times as long. */
@@ -24,11 +30,11 @@ const SHARE = process.env.LEAKS === 'full' ? 1 : 0.2;
 const MANAGERS = 100_000 * SHARE;
 const WORKERS = 10_000 * SHARE;
 
-const isLinux = process.platform === 'linux' ? false : 'memory is read in /proc';
+const isLinux = process.platform === 'linux' ? false : 'needs /proc';
 const CLIENTS = { 'test-client': 'test-secret', paused: 'test-secret', refused: 'test-secret' };
 const PADDING = 'x'.repeat(1200);
 
-/** Runs the program to its end on an endpoint whose answers need no signature. */
+/** Runs the program to its end with an endpoint that does not sign its tokens. */
 async function measure(t, task, total, leak = '') {
   const endpoint = await startEndpoint(t, { clients: CLIENTS });
   const forget = setInterval(() => endpoint.clearRequests(), FORGET_REQUESTS_MS);

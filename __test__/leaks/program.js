@@ -1,7 +1,7 @@
 'use strict';
 
-// Arguments: token endpoint, task, repetitions, what to leak on purpose. Repeats the task, and prints
-// the resources of the process after each part as JSON, a line for each sample.
+// Arguments: token endpoint, task, repetitions, the resource to leak on purpose. Repeats the task,
+// and prints the resources of the process after each part, as one line of JSON.
 
 const assert = require('node:assert/strict');
 const { readFileSync, readdirSync } = require('node:fs');
@@ -17,7 +17,7 @@ const KIB_PER_MIB = 1024;
 const [, , , task, total, leak] = process.argv;
 const kept = [];
 
-/** A whole life of a manager. */
+/** Uses a manager for its whole life. */
 async function live() {
   const manager = open();
   const token = await manager.getToken();
@@ -33,7 +33,7 @@ async function live() {
   await manager.close();
 }
 
-/** Further tasks, now and then. */
+/** Further tasks, which run occasionally. */
 const others = [
   async function dropWithToken() {
     const manager = open({ clientSecret: async () => 'test-secret', name: 'dropped' });
@@ -60,15 +60,15 @@ async function liveWithOthers(number) {
   if (number % 8 === 0) await others[(number / 8) % others.length]();
 }
 
-/** The work of a worker, by the way in which it ends. */
+/** The work of a worker, keyed by the way in which it ends. */
 const work = {
-  /** By itself, with a token and a refresh to come. */
+  /** Ends by itself, with a held token and a refresh to come. */
   async ends() {
     const manager = open();
     await manager.getToken();
     parentPort.postMessage((await manager.getToken()).length);
   },
-  /** By itself, since its one caller left. */
+  /** Ends by itself, because its only caller aborted the call. */
   async abandons() {
     const leaving = new AbortController();
     const call = assert.rejects(open().getToken({ signal: leaving.signal }));
@@ -76,11 +76,11 @@ const work = {
     leaving.abort();
     await call;
   },
-  /** From outside, in a flight. */
+  /** Waits in a flight until the main thread terminates it. */
   async isTerminated() {
     await startFlight();
   },
-  /** Of its own, in a flight. */
+  /** Exits by itself, in a flight. */
   async exits() {
     await startFlight();
     setImmediate(() => process.exit(0));
@@ -104,7 +104,7 @@ async function startWorker(number) {
   await exited;
 }
 
-/** Repeats a task, several at once. */
+/** Repeats a task, with several repetitions at the same time. */
 async function repeat([act, atOnce], from, to) {
   let next = from;
   const one = async () => {
@@ -125,18 +125,19 @@ async function sample() {
   const rss = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'latin1'))[1];
   return {
     rss: Number(rss) / KIB_PER_MIB,
-    // These always include the one that reads the folder.
+    // The count always includes the descriptor that reads the folder.
     fds: readdirSync('/proc/self/fd').length,
     threads: readdirSync('/proc/self/task').length,
   };
 }
 
-/** The tasks, and how many run at once. */
+/** The tasks, and the number of repetitions at the same time. */
 const tasks = { managers: [liveWithOthers, 32], workers: [startWorker, 4] };
 
 async function main() {
   const [, atOnce] = tasks[task];
-  // After the first round, everything that is opened once is open, the standard streams included.
+  // After the first round, all resources that the process opens only once are open, including the
+  // standard streams.
   tell('started');
   await repeat(tasks[task], 0, atOnce);
   tell(await sample());

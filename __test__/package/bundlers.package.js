@@ -1,7 +1,7 @@
 'use strict';
 
-// The packages of dist/ in bundles, and under other runtimes: each row builds a small program,
-// which obtains a token, and runs it. `docs/bundlers-and-runtimes.md` has a row with the same name.
+// The packages of dist/ in bundles, and under other runtimes. Each row builds and runs a small
+// program that gets a token. `docs/bundlers-and-runtimes.md` has a row with the same name.
 
 const assert = require('node:assert/strict');
 const { cpSync, readFileSync, renameSync } = require('node:fs');
@@ -52,7 +52,7 @@ const rolldownConfig = (options) => `
     ${options}
   };`;
 
-/** A page of Next.js that answers with what the program prints. */
+/** A page of Next.js that answers with the output of the program. */
 const nextRoute = (program) => `
   export const dynamic = 'force-dynamic';
   export async function GET() {
@@ -102,8 +102,8 @@ const rolldown = (options) => ({
 const runtime = (run) => ({ packages: 'runtimes', build: () => [], run });
 
 /**
- * `build` and `run` are given the folder with the installed bundlers. A row with `isWhole` runs the
- * bundle without `node_modules`; one with `isLong` runs in `npm run test:long` alone.
+ * `build` and `run` get the folder with the installed bundlers. A row with `isWhole` runs the
+ * bundle without `node_modules`; a row with `isLong` runs only in `npm run test:long`.
  */
 const rows = {
   esbuild: {

@@ -1,6 +1,6 @@
 'use strict';
 
-// The contents of the packages of dist/, and the findings of tools for packages.
+// The contents of the packages of dist/, and the findings of package checkers.
 
 const assert = require('node:assert/strict');
 const { createHash } = require('node:crypto');
@@ -33,7 +33,7 @@ const unpackedSize = ({ files }) =>
 const sha256 = (content) => createHash('sha256').update(content).digest('hex');
 const read = (...parts) => readFileSync(path.join(ROOT, ...parts));
 
-/** A tool of the package tools, with the status it ended with. */
+/** Runs one of the package tools and returns its exit status and output. */
 async function runTool(script, ...args) {
   const file = path.join(await tools(), script);
   return promisify(execFile)(process.execPath, [file, ...args]).catch((error) => error);
@@ -71,7 +71,7 @@ describe('the main package', { timeout: LIMIT_MS }, () => {
     );
     const types = [...main.files.keys()].filter((file) => file.endsWith('.d.ts'));
     for (const file of [...types, 'README.md', 'LICENSE']) {
-      assert.ok(main.files.get(file).equals(read(file)), `${file} is another one`);
+      assert.ok(main.files.get(file).equals(read(file)), `${file} differs`);
     }
     const schema = 'config.schema.json';
     assert.deepEqual(JSON.parse(main.files.get(schema)), JSON.parse(read(schema)));

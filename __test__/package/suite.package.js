@@ -1,7 +1,7 @@
 'use strict';
 
-// The core of the JavaScript suite on the files of dist/, for every platform that was built and can
-// run here: with another C library in its own loader, for another processor in an emulator.
+// The core of the JavaScript suite on the files of dist/, for every platform in dist/ that can run
+// here. The test runs another C library in its own loader, and another processor in an emulator.
 
 const assert = require('node:assert/strict');
 const { cpSync } = require('node:fs');
@@ -16,7 +16,7 @@ const { makeCertificates } = require('../../tools/certificates.js');
 const { ROOT, builtTargets, installByHand, readMain, readPackage } = require('./support/dist.js');
 const { LIMIT_MS, makeProject } = require('./support/project.js');
 
-/** The suites without time limits; an emulator is twenty times slower. */
+/** The suites without time limits, because an emulator is twenty times slower. */
 const UNHURRIED = ['calls', 'options', 'signals', 'wire'];
 
 const HTTPS = `
@@ -48,7 +48,10 @@ for (const name of builtTargets()) {
     const certificates = makeCertificates();
     after(() => certificates.remove());
 
-    /** A folder laid out as the checkout is, with the published files; runs a file in it. */
+    /**
+     * Makes a folder with the layout of the checkout and the published files, and runs a file in
+     * it.
+     */
     async function layOut(t) {
       const { command, args, env, reason } = await nodeFor(name);
       if (reason !== undefined) return t.skip(reason);
@@ -64,7 +67,8 @@ for (const name of builtTargets()) {
         const to = path.join(project.folder, '__test__', part);
         cpSync(path.join(ROOT, '__test__', part), to, { recursive: true });
       }
-      // The suite also reads files that are parts of the published `index.js`, or not published.
+      // The suite also reads files that the bundle `index.js` includes, or that the package does
+      // not contain.
       for (const file of [
         'lib/native.js',
         'lib/platform-packages.js',

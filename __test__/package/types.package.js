@@ -1,7 +1,7 @@
 'use strict';
 
-// The published types under each module resolution of TypeScript, with strict checks, those of
-// declaration files included.
+// The published types under each module resolution of TypeScript, with strict checks that include
+// declaration files.
 
 const assert = require('node:assert/strict');
 const { symlinkSync } = require('node:fs');

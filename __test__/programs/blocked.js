@@ -6,12 +6,12 @@
 const { setTimeout: delay } = require('node:timers/promises');
 const { block, open, tell } = require('./program.js');
 
-/** The seconds that are left of a token. */
+/** The remaining seconds of a token's life. */
 const leftOf = (token) =>
   JSON.parse(Buffer.from(token.split('.')[1], 'base64url')).exp - Date.now() / 1000;
 
 const tasks = {
-  /** The first caller after the event loop was blocked between the two times. */
+  /** The first caller after the event loop has been blocked between the two times. */
   async 'between calls'(from, until) {
     const one = open();
     const start = performance.now();

@@ -12,7 +12,7 @@ function isSocket(descriptor) {
   try {
     return readlinkSync(`/proc/self/fd/${descriptor}`).startsWith('socket:');
   } catch {
-    // The descriptor of the listing.
+    // Subtracts the descriptor of the listing.
     return false;
   }
 }
@@ -33,7 +33,7 @@ function since(before) {
 }
 
 async function main() {
-  // Loads the modules for measuring, and those of every program, before the measurement starts.
+  // Loads the modules that measure and the modules of every program before the measurement.
   lstatSync(__filename);
   since(look());
 

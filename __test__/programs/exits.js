@@ -1,6 +1,6 @@
 'use strict';
 
-// Arguments: token endpoint, name of a way to end. Only the manager can keep this program alive.
+// Arguments: token endpoint, name of the way to end. Only the manager can keep this program alive.
 
 const { open, tell, told } = require('./program.js');
 
@@ -52,7 +52,7 @@ const ways = {
     tell('refreshing');
   },
   async 'secret function'() {
-    // Its timer does not hold the program.
+    // The timer of the function does not keep the program alive.
     const clientSecret = () =>
       new Promise((resolve) => setTimeout(resolve, 300, 'test-secret').unref());
     await open({ clientSecret }).getToken();

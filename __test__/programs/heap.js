@@ -1,19 +1,20 @@
 'use strict';
 
-// Run with `--expose-gc`. Arguments: token endpoint, source of the secret, its file. Standard input:
-// a line of the secret and the token, equally long, which reach this process in no other way. Prints how often
-// each occurs in the heap over the life of a manager.
+// Run with `--expose-gc`. Arguments: token endpoint, source of the secret, its file. Standard
+// input: one line with the secret and the token, which have the same length and reach this process
+// in no other way. Prints the number of times that each occurs in the heap over the life of a
+// manager.
 
 const { once } = require('node:events');
 const { setTimeout: delay } = require('node:timers/promises');
 const v8 = require('node:v8');
 const { collect, open, tell } = require('./program.js');
 
-/** Longer than the token lives. */
+/** Longer than the life of the token. */
 const LIFE_MS = 1_000;
 const [, , , source, clientSecretFile] = process.argv;
 
-/** A string of the bytes, made anew for every call. */
+/** Makes a new string from the bytes at every call. */
 const textOf = (bytes) => bytes.toString('latin1');
 
 /** Options with the only reference to the string. */
@@ -27,7 +28,7 @@ const credentials = {
   }),
 };
 
-/** The numbers of occurrences in a snapshot of the heap. */
+/** Counts the occurrences in a snapshot of the heap. */
 async function count(marks) {
   // The last turn may have left values on the stack or in a queue.
   let turns = 0;
@@ -59,7 +60,7 @@ async function main() {
   const look = async (name) => {
     seen[name] = await count(marks);
   };
-  // A snapshot takes long, so one source has all of them.
+  // A snapshot takes long, so only one source takes all of them.
   const isWhole = source === 'string';
   if (isWhole) await look('made');
   await manager.getToken();

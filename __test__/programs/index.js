@@ -1,6 +1,6 @@
 'use strict';
 
-// Starts programs, by default those of this folder, each in its own process.
+// Starts programs, by default from this folder, each in its own process.
 
 const assert = require('node:assert/strict');
 const { spawn } = require('node:child_process');
@@ -45,7 +45,7 @@ class Program {
     return this.#child.pid;
   }
 
-  /** The next value that it prints. */
+  /** The next value that the program prints. */
   async next() {
     const { value, done } = await this.#lines.next();
     if (done) {
@@ -55,12 +55,12 @@ class Program {
     return JSON.parse(value);
   }
 
-  /** Lets a waiting program continue, which may read the text. */
+  /** Lets a waiting program continue; the program may read the text. */
   goOn(text = '') {
     this.#child.stdin.write(`${text}\n`);
   }
 
-  /** The kind and the time of its end, and its remaining output. */
+  /** The kind and the time of the program's end, and the remaining output. */
   async ended() {
     const printed = [];
     for await (const line of this.#lines) printed.push(JSON.parse(line));
@@ -68,7 +68,7 @@ class Program {
     return { ...ended, printed, printedAt: this.#printedAt, errors: this.#errors };
   }
 
-  /** The last value that it prints, after a successful end. */
+  /** The last value that the program prints, after a successful end. */
   async result() {
     const { code, signal, printed, errors } = await this.ended();
     assert.equal(code, 0, `ended with ${signal ?? code}: ${errors}`);
@@ -76,7 +76,7 @@ class Program {
   }
 }
 
-/** A time that can be compared with the end of a program. */
+/** The current time on the clock that also measures the end of a program. */
 const now = () => performance.now();
 
 const run = (t, name, args = [], options = {}) => new Program(t, name, args, options);

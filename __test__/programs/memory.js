@@ -1,6 +1,6 @@
 'use strict';
 
-// Arguments: token endpoint, task. Prints the memory that the task takes, in MiB.
+// Arguments: token endpoint, task. Prints the memory that the task uses, in MiB.
 
 const { readFileSync, writeFileSync } = require('node:fs');
 const { once } = require('node:events');
@@ -14,7 +14,7 @@ function figure(name) {
   return Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)[1]) / KIB_PER_MIB;
 }
 
-/** Resident memory, once garbage is gone. */
+/** The resident memory after garbage collection. */
 async function resident() {
   let rounds = 0;
   await collect(() => {
@@ -37,7 +37,7 @@ const tasks = {
     tell({ code: error.code, message: error.message, grown: figure('VmHWM') - before });
   },
 
-  /** Many managers that are never closed, and then one that stays. */
+  /** Many managers that the program never closes, and then one that stays in use. */
   async drop() {
     const references = [];
     const acquire = async () => {
@@ -59,7 +59,7 @@ const tasks = {
     clearInterval(use);
   },
 
-  /** Managers with waiting callers and no other reference than a flight. */
+  /** Managers with waiting callers, to which only a flight refers. */
   async wait() {
     const calls = {
       plain: open().getToken(),
@@ -84,7 +84,7 @@ const tasks = {
     tell(tokens);
   },
 
-  /** A manager that is dropped with a refresh in progress. */
+  /** A manager that the program drops with a refresh in progress. */
   async dropInFlight() {
     let manager = open();
     const reference = new WeakRef(manager);

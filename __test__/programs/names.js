@@ -1,7 +1,7 @@
 'use strict';
 
-// Arguments: token endpoint, number of rounds. Prints the result of each round. The second
-// one begins when the test calls `goOn()` and the cool-down of the first is over.
+// Arguments: token endpoint, number of rounds. Prints the result of each round. The second round
+// begins when the test has called `goOn()` and the cool-down of the first round has ended.
 
 const { setTimeout: delay } = require('node:timers/promises');
 const { open, tell, told } = require('./program.js');

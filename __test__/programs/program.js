@@ -42,7 +42,7 @@ function block(ms) {
 async function collect(isDone) {
   for (let round = 0; round < 50; round += 1) {
     globalThis.gc();
-    // A dereferenced weak reference keeps its target until the end of the turn.
+    // A weak reference that the program dereferenced keeps its target until the end of the turn.
     await new Promise(setImmediate);
     if (isDone()) return;
     await new Promise(setImmediate);

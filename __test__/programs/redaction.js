@@ -1,14 +1,14 @@
 'use strict';
 
-// Argument: a file with cases. Opens a manager for every case, and prints everything that it shows.
-// A separate process, so that the test also sees the output of native code.
+// Argument: a file with cases. Opens a manager for every case, and prints everything that the
+// manager shows. It is a separate process, so that the test also sees the output of native code.
 
 const fs = require('node:fs');
 const { inspect } = require('node:util');
 const { KeycloakTokenManager } = require('../..');
 const { tell } = require('./program.js');
 
-/** The cases that run at once. */
+/** The number of cases that run at the same time. */
 const AT_ONCE = 16;
 
 const deeply = (value) => inspect(value, { depth: 9, showHidden: true });
@@ -24,7 +24,7 @@ function* shownByError(error) {
   }
 }
 
-/** One case: everything that it shows, and the code of every failure. */
+/** Runs one case. Returns everything that the manager shows, and the code of every failure. */
 async function play({ options, secretFunction, callOptions = {}, acquisitions = 1 }) {
   const shown = [];
   const outcomes = [];

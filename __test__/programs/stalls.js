@@ -1,7 +1,8 @@
 'use strict';
 
 // Arguments: token endpoint, task, and the arguments of the task. Prints the results of managers
-// while files or look-ups hang for others and, when the test calls `goOn()`, those of the others.
+// while files or look-ups hang for other managers and, when the test has called `goOn()`, the
+// results of the other managers.
 
 const { open, tell, told } = require('./program.js');
 
@@ -24,7 +25,9 @@ const tasks = {
     tell({ tokens: new Set(await Promise.all(hanging)).size });
   },
 
-  /** Unknown names and a file that hang, beside a manager without a file and one with another. */
+  /**
+   * Unknown names and a file that hang, beside a manager without a file and one with another file.
+   */
   async 'look-ups'(count, file, hungFile) {
     const codes = [];
     const lookUps = Array.from({ length: Number(count) }, async (_, index) => {

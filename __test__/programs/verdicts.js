@@ -1,7 +1,8 @@
 'use strict';
 
-// Arguments: token endpoint, further options as JSON, variables to set at run time as JSON, a user
-// to switch to. Prints whether the manager and Node's own client accept the server's certificate.
+// Arguments: token endpoint, further options as JSON, environment variables to set at run time as
+// JSON, a user to switch to. Prints whether the manager and Node's own client accept the server's
+// certificate.
 
 const https = require('node:https');
 const { open, tell } = require('./program.js');

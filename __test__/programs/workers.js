@@ -1,7 +1,7 @@
 'use strict';
 
-// Arguments: token endpoint, task. Starts workers, which run this very file, and prints what became
-// of them and of this process. `leaks/program.js` ends many workers in other ways.
+// Arguments: token endpoint, task. Starts workers, which also run this file, and prints their
+// results and the results of this process. `leaks/program.js` ends many workers in other ways.
 
 const { readFileSync, readdirSync } = require('node:fs');
 const { once } = require('node:events');
@@ -13,7 +13,7 @@ const start = (task) => new Worker(__filename, { workerData: { endpoint, task } 
 
 /** The work of a worker. */
 const work = {
-  /** Sends a token and ends. */
+  /** Sends a token to the main thread and ends. */
   async token() {
     parentPort.postMessage(await open().getToken());
   },
@@ -49,7 +49,7 @@ async function ended(worker) {
 
 /** The work of this program. */
 const main = {
-  /** Managers of several threads at once. */
+  /** Managers of several threads at the same time. */
   async share() {
     const manager = open();
     const tokens = [await manager.getToken()];
@@ -68,7 +68,7 @@ const main = {
     tell({ tokens: new Set(tokens).size, before, during, codes, cached });
   },
 
-  /** A worker loads the package first, and is gone when the main thread makes its manager. */
+  /** A worker loads the package first, and has ended when the main thread makes its manager. */
   async workerFirst() {
     const worker = start('token');
     const end = ended(worker);

@@ -10,7 +10,7 @@ const { after, before, test } = require('node:test');
 const { setStage } = require('../../examples/backstage-plugin/stage.js');
 const { describeWithKeycloak } = require('./support/keycloak');
 
-/** Covers the download on a slow machine. */
+/** Long enough for the download on a slow machine. */
 const START_TIMEOUT_MS = 15 * 60 * 1000;
 
 describeWithKeycloak('the example on a real Keycloak', {}, (keycloak) => {
@@ -35,7 +35,7 @@ describeWithKeycloak('the example on a real Keycloak', {}, (keycloak) => {
     const { client, user } = stage.api.requests.at(-1);
     assert.deepEqual({ client, user }, { client: 'kagenti-api', user: 'user:default/jane' });
 
-    // For this the API requires a role in the token.
+    // The API requires a role in the token for this call.
     const body = JSON.stringify({ name: 'travel' });
     const headers = { ...asUser(), 'content-type': 'application/json' };
     const created = await call(headers, { method: 'POST', body });

@@ -1,6 +1,7 @@
 /**
  * Clients of a real Keycloak that a third party vouches for: an authority that signed their
- * certificate, or an issuer of assertions. The server has an https port that asks for certificates.
+ * certificate, or an issuer of assertions. The server has an https port that requests client
+ * certificates.
  */
 'use strict';
 
@@ -71,7 +72,10 @@ const ISSUERS = [
   },
 ];
 
-/** An issuer of assertions: its keys are at `/keys`, and at `/bundle` as SPIFFE has them. */
+/**
+ * Starts an issuer of assertions, which publishes its keys at `/keys`, and as a SPIFFE bundle at
+ * `/bundle`.
+ */
 async function startAssertionIssuer() {
   const { SignJWT, exportJWK, generateKeyPair } = await import('jose');
   const { privateKey, publicKey } = await generateKeyPair('RS256');
@@ -101,7 +105,7 @@ let httpsPort;
 
 async function serverOptions() {
   certificates = makeCertificates();
-  // The port must be known before the server starts.
+  // The options need the port before the server starts.
   const free = await listen(undefined, createServer());
   httpsPort = free.port;
   await free.stop();
@@ -132,7 +136,10 @@ describeWithKeycloak('clients with a voucher', suite, (keycloak) => {
     certificates?.remove();
   });
 
-  /** A client of which Keycloak expects the certificate of `agent`, and options with another one. */
+  /**
+   * Makes a client from which Keycloak expects the certificate of `agent`, and options with another
+   * certificate.
+   */
   async function startWith(t, { cert, key }, place = { issuer: secure }, attributes = {}) {
     const { clientId } = await createClient(keycloak, {
       clientAuthenticatorType: 'client-x509',
@@ -165,7 +172,7 @@ describeWithKeycloak('clients with a voucher', suite, (keycloak) => {
     const foreign = makeCertificates();
     t.after(() => foreign.remove());
     const { manager } = await startWith(t, foreign.client('agent'), endpoint());
-    // Whether the refusal arrives in the handshake depends on the version of TLS.
+    // The refusal arrives during or after the handshake, depending on the version of TLS.
     const error = await manager.getToken().catch((reason) => reason);
     assert.match(error.code, /^ERR_KEYCLOAK_(TLS|NETWORK)$/);
     assert.match(error.message, /the server may have rejected the client certificate/);

@@ -1,6 +1,6 @@
 /**
- * Changes that an administrator makes at a real Keycloak while managers run, and short tokens under
- * load. The tests run side by side, each with its own client or realm.
+ * Changes that an administrator makes to a real Keycloak while managers run, and short tokens under
+ * load. The tests run concurrently, each with its own client or realm.
  */
 'use strict';
 
@@ -26,20 +26,25 @@ const TICK_MS = 10;
 const CALLS_PER_SECOND = 100;
 /** The longest cool-down, and time for a slow machine. */
 const PATIENCE_MS = 90_000;
-/** The end that the manager keeps to is found by a timer. */
+/** The delay of the timer with which the manager notices the expiry of a token. */
 const TIMER_MS = 50;
 const LOAD_MS = 30_000;
-/** Of a token of three seconds a quarter is kept back, and up to one second was rounded away. */
+/**
+ * The manager does not use the last quarter of a token of 3 s, and the server's rounding takes up
+ * to 1 s.
+ */
 const ROUNDED_MS = 250;
-/** A call may be in progress for long after its token was taken. */
+/** A call may be in progress for this time after the manager chose its token. */
 const UNDER_WAY_MS = 5_000;
 const CALLERS = 10;
-/** About the time from the refresh of a token of 3 s to its expiry. */
+/** The approximate time from the refresh of a token of 3 s to its expiry. */
 const SLOW_MS = 500;
 
 const lifespan = (seconds) => ({ attributes: { 'access.token.lifespan': String(seconds) } });
 
-/** Changes that make the server refuse a working client, how to undo them, and the message. */
+/**
+ * Changes that make the server refuse a working client, their reversal, and the expected message.
+ */
 const REVERSIBLE = [
   {
     what: 'a disabled client',
@@ -95,8 +100,8 @@ describeWithKeycloak('changes at a real Keycloak', { concurrency: true }, (keycl
     assert.equal(lastFailure, undefined);
     assert.ok(statuses.length > 50 && statuses.every((status) => status === 200));
     assert.ok(tokens >= 10, `${tokens} tokens`);
-    // On a busy machine a refresh may be late, but not as a rule. A token that Keycloak takes longer
-    // for than the old one lives is waited for.
+    // On a busy machine some refreshes may be late, but not most. Callers wait for a new token if
+    // Keycloak takes longer than the remaining life of the old one.
     const durations = at('debug').map((line) => Number(/in (\d+) ms/.exec(line)?.[1]));
     const isWaitedFor = (ms, index) => index <= durations.length / 4 || ms > SLOW_MS;
     const waitMs = durations
@@ -130,7 +135,7 @@ describeWithKeycloak('changes at a real Keycloak', { concurrency: true }, (keycl
       const { clientId, secret: clientSecret } = client;
       const { tokenEndpoint } = realm ?? keycloak;
       const manager = manageHere(t, { tokenEndpoint, clientId, clientSecret });
-      // The first token of a realm takes long.
+      // Keycloak takes long for the first token of a realm.
       await manager.getToken();
       let held = await manager.getAccessToken({ forceRefresh: true });
       await spoil({ client, realm });
@@ -176,7 +181,7 @@ describeWithKeycloak('changes at a real Keycloak', { concurrency: true }, (keycl
   });
 });
 
-/** Calls until `isIt` holds for an outcome, and returns it. */
+/** Makes calls until `isIt` holds for an outcome, and returns that outcome. */
 async function firstOf(manager, isIt) {
   const deadline = Date.now() + PATIENCE_MS;
   for await (const _ of ticks(TICK_MS)) {
@@ -189,7 +194,7 @@ async function firstOf(manager, isIt) {
   }
 }
 
-/** Makes a new key the one that signs; the old one stays until the function given is called. */
+/** Adds a new signing key; the old key stays until the test calls the returned function. */
 async function rotateKey({ admin }) {
   const type = 'org.keycloak.keys.KeyProvider';
   const providers = await admin('GET', `/components?type=${type}`);

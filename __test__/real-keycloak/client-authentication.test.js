@@ -1,6 +1,6 @@
 /**
- * Clients of a real Keycloak that authenticate with a secret or a signature, its answers, its
- * refusals of signatures, and a realm that is found by its issuer.
+ * Clients of a real Keycloak that authenticate with a secret or a signature, the server's answers
+ * and refusals of signatures, and a realm that the manager finds by its issuer.
  */
 'use strict';
 
@@ -26,7 +26,10 @@ const BASIC = 'client_secret_basic';
 const [LIFESPAN_S, REALM_LIFESPAN_S, SESSION_S] = [60, 300, 10 * 60 * 60];
 const LONG_SECRET = 'a-secret-that-is-long-enough-for-all-of-the-algorithms-of-hmac-there-are';
 
-/** Clients of the realm with unusual ids and secrets, and one that is pinned to the header. */
+/**
+ * Clients of the realm with unusual ids and secrets, and one that must send its secret in the
+ * header.
+ */
 const SECRETS = [
   ...['unicode', 'zürich-✓', SPIFFE_ID].flatMap((id) => [
     [id, 'client_secret_post'],
@@ -40,14 +43,14 @@ const signedWithSecret = (algorithm) => () => ({
   clientAuthentication: 'client_secret_jwt',
   signingAlgorithm: algorithm,
 });
-/** An algorithm, the credential that signs, the kid of the key, and the options. */
+/** The algorithm, the credential that signs, the kid of the key, and the options. */
 const SIGNATURES = [
   ['RS256', 'a key as PEM', undefined, ({ pem }) => ({ privateKey: pem })],
   [
     'PS256',
     'a key as PEM, and keyId',
     'a-key',
-    // A key does not imply this algorithm.
+    // The key alone does not imply this algorithm.
     ({ pem }) => ({ privateKey: pem, keyId: 'a-key', signingAlgorithm: 'PS256' }),
   ],
   ['ES256', 'a key as a JWK', undefined, ({ jwk }) => ({ privateKey: jwk })],
@@ -58,8 +61,9 @@ const SIGNATURES = [
 ];
 
 /**
- * A client signs with ES256 and a key named `a-key`, but for the options, and the algorithm that the
- * server expects: the description of the refusal, and the advice.
+ * The refusals of a client that signs with ES256 and a key named `a-key`. Each row has different
+ * options, the server's description of the refusal, the advice, and perhaps another algorithm that
+ * the server expects.
  */
 const REFUSALS = {
   'an unknown key': [
@@ -85,7 +89,7 @@ const REFUSALS = {
   ],
 };
 
-/** Answers: client, form, lifespan, and whether an answer of the server is such. */
+/** Answers: the client, the form, the lifespan, and a check of the server's answer. */
 const ANSWERS = {
   'nothing unusual': ['kagenti-api', {}, LIFESPAN_S, (a) => a.token_type === 'Bearer'],
   'a token type in lower case': [
@@ -132,7 +136,7 @@ const SPELLINGS = {
   'a slash after the issuer': (k) => ({ issuer: `${k.realmUrl}/` }),
 };
 
-/** Wrong issuers: how they differ from the right one, and the error. */
+/** Wrong issuers: the difference from the right issuer, and the error. */
 const ISSUERS = {
   'an unknown realm': [
     ['kagenti', 'nowhere'],
@@ -146,7 +150,10 @@ const ISSUERS = {
   ],
 };
 
-/** A key for an algorithm: its private half as PEM and as a JWK, its public half for a server. */
+/**
+ * Makes a key for an algorithm: the private key as PEM and as a JWK, and the public key for a
+ * server.
+ */
 async function makeKey(algorithm, kid) {
   const { exportJWK, exportPKCS8, generateKeyPair } = await import('jose');
   const { privateKey, publicKey } = await generateKeyPair(algorithm, { extractable: true });
@@ -158,7 +165,7 @@ async function makeKey(algorithm, kid) {
   };
 }
 
-/** Members of a client that signs with this key, or with its secret. */
+/** The members of a client that signs with this key, or with its secret. */
 function clientOf(algorithm, key) {
   const signing = { 'token.endpoint.auth.signing.alg': algorithm };
   if (key === undefined) {
@@ -179,7 +186,10 @@ describeWithKeycloak('authentication at a real Keycloak', {}, (keycloak) => {
   const failureOf = (t, options, code = 'ERR_KEYCLOAK_OAUTH') =>
     rejection(manageHere(t, options).getToken(), code);
 
-  /** At the endpoint and by the issuer; the second token of each does not come from the cache. */
+  /**
+   * Gets two tokens by `issuer` and two by `tokenEndpoint`; the second one does not come from the
+   * cache.
+   */
   async function assertGiven(t, options) {
     const { realmUrl: issuer, tokenEndpoint } = keycloak;
     for (const place of [{ issuer }, { tokenEndpoint }]) {
@@ -224,7 +234,7 @@ describeWithKeycloak('authentication at a real Keycloak', {}, (keycloak) => {
       // The JWT has whole seconds, rounded down.
       assert.ok(before <= issuedAt && issuedAt < (iat + 1) * 1000, `${issuedAt}, iat ${iat}`);
       assert.ok(expiresAt <= exp * 1000, `${expiresAt} is after exp ${exp}`);
-      // The server's expires_in is a second short if its clock ticks between two reads.
+      // The server's expires_in is a second too short if its clock ticks between two reads.
       const life = (expiresAt - issuedAt) / 1000;
       assert.ok(life <= lifespan - 1 && life >= lifespan - 2, `${life} s of ${lifespan} s`);
       assert.equal(await manager.getToken(), token);

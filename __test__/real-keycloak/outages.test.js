@@ -1,6 +1,6 @@
 /**
- * A Keycloak that hangs, that is killed and started again, and that is shut down, all under load.
- * The tests take their turns with one server.
+ * A Keycloak that hangs, that is killed and restarted, and that shuts down, each time under load.
+ * The tests use one server in turn.
  */
 'use strict';
 
@@ -21,21 +21,23 @@ const {
 } = require('./support/outages');
 
 const CALLS_PER_SECOND = 100;
-/** With the default buffer such a token is replaced after four seconds and kept for seven. */
+/** With the default buffer, the manager replaces such a token after 4 s and keeps it for 7 s. */
 const SHORT_LIFE_SECONDS = 8;
 const LONG_LIFE_SECONDS = 160;
 /**
- * Ages of a token with the long life, in seconds: with half of it as buffer, its refresh is due at
- * 73 to 80. A start takes more than ten, and up to a minute beside a compiler.
+ * The age of the long-lived token at each event of the test, in seconds. With half of its lifetime
+ * as buffer, the refresh is due at 73 s to 80 s. A start takes more than 10 s, and up to a minute beside a compiler.
  */
 const AGE = { killed: 65, started: 72, due: 80, upUntil: 150 };
 const REQUEST_TIMEOUT_MS = 2_000;
-/** How late a busy machine may be. */
+/** Callers get a token that was refreshed in the background when it is this old. */
+const SETTLED_AGE_MS = 5_000;
+/** The delay to allow for on a busy machine. */
 const LATE_MS = 1_500;
 const UNDER_LOAD_MS = 2_000;
 
 describeWithKeycloak('a Keycloak that', { own: {} }, (keycloak) => {
-  /** Options for a client whose tokens live so long. */
+  /** Options for a client whose tokens have this life. */
   async function optionsWithLife(seconds) {
     const attributes = { 'access.token.lifespan': String(seconds) };
     const { clientId, secret: clientSecret } = await createClient(keycloak, { attributes });
@@ -51,7 +53,7 @@ describeWithKeycloak('a Keycloak that', { own: {} }, (keycloak) => {
     const load = startLoad(t, manager, CALLS_PER_SECOND);
     const lateLoad = startLoad(t, late, CALLS_PER_SECOND);
     await until(() => load.failed().length > 0, 'the held token has expired', PATIENCE_MS);
-    const [served, { hits }] = [load.served().length, manager.snapshot().counters];
+    const [returned, { hits }] = [load.returned().length, manager.snapshot().counters];
     const resumed = Date.now();
     const observer = watch(t, options);
     keycloak.process.resume();
@@ -59,8 +61,8 @@ describeWithKeycloak('a Keycloak that', { own: {} }, (keycloak) => {
     await assertRecovery(up, load, RECOVERED_WITHIN_MS);
     await assertRecovery(up, lateLoad, RECOVERED_WITHIN_MS);
 
-    assert.ok(served > CALLS_PER_SECOND, `${served} calls`);
-    assert.equal(hits, served, 'they got the held token at once');
+    assert.ok(returned > CALLS_PER_SECOND, `${returned} calls`);
+    assert.equal(hits, returned, 'callers got the held token at once');
     assertFailures(load, 'ERR_KEYCLOAK_TIMEOUT');
     assertFailures(lateLoad, 'ERR_KEYCLOAK_TIMEOUT');
     const [first] = lateLoad.calls;
@@ -96,7 +98,8 @@ describeWithKeycloak('a Keycloak that', { own: {} }, (keycloak) => {
     await load.stop();
 
     const recoveryMs = load.calls.find(isNew).ended - up.ended;
-    assert.ok(recoveryMs <= RECOVERED_WITHIN_MS, `${recoveryMs} ms without a waiting caller`);
+    const limitMs = RECOVERED_WITHIN_MS + SETTLED_AGE_MS;
+    assert.ok(recoveryMs <= limitMs, `${recoveryMs} ms without a waiting caller`);
     assert.equal(load.served().length, load.calls.length);
     assert.equal(manager.snapshot().counters.hits, load.calls.length, 'no caller waits');
     assert.ok(lateLoad.failed().length > 0);

@@ -1,6 +1,6 @@
 /**
- * Refusals of a real Keycloak, of a client, of its realm, and of a URL that is not a token endpoint:
- * the kind of each error, its details, and its advice.
+ * A real Keycloak's refusals of a client, of its realm, and of a URL that is not a token endpoint:
+ * the kind, the details and the advice of each error.
  */
 'use strict';
 
@@ -29,7 +29,7 @@ const invalidClient = (...text) => oauth(400, 'invalid_client', ...text);
 const invalidRequest = (...text) => oauth(400, 'invalid_request', ...text);
 const abnormal = (advice) =>
   oauth(400, 'missingNormalization', 'Request path not normalized', advice);
-/** An error in prose of a URL that is not a token endpoint. */
+/** A plain-text error from a URL that is not a token endpoint. */
 const elsewhere = (status, error, advice = NOT_AN_ENDPOINT) => http(status, error, advice);
 
 const CLIENTS = {
@@ -134,7 +134,7 @@ const CLIENTS = {
   ],
 };
 
-/** Wrong URLs, with answers in the shape of an OAuth error. */
+/** Wrong URLs that answer with an OAuth error. */
 const LIKE_OAUTH = {
   'a double slash': [
     ({ tokenEndpoint }) => tokenEndpoint.replace('/realms', '//realms'),
@@ -164,7 +164,7 @@ const LIKE_OAUTH = {
   ],
 };
 
-/** Wrong URLs, with errors in prose. */
+/** Wrong URLs that answer with a plain-text error. */
 const IN_PROSE = {
   'a missing realm': [
     otherRealm('no-such-realm'),
@@ -172,7 +172,11 @@ const IN_PROSE = {
   ],
   'a wrong path in the realm': [
     inProtocol('tokens'),
-    elsewhere(405, 'HTTP 405 Method Not Allowed', /Keycloak's is .*openid-connect\/token/),
+    elsewhere(
+      405,
+      'HTTP 405 Method Not Allowed',
+      /a Keycloak token endpoint is .*openid-connect\/token/,
+    ),
   ],
   'another protocol': [inRealm('/protocol/oidc/token'), elsewhere(404, 'Protocol not found')],
   'the path of releases before 17': [

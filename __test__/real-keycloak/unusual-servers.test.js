@@ -1,6 +1,6 @@
 /**
- * A real Keycloak in production mode that answers before it is ready, is below a path prefix, as
- * before release 17, and sheds load.
+ * A real Keycloak in production mode that answers before it is ready, runs below a path prefix (as
+ * before release 17), and sheds load.
  */
 'use strict';
 
@@ -27,13 +27,13 @@ const { CLIENT, http, testRefusals } = require('./support/refusals');
 
 const CALLS_PER_SECOND = 20;
 /**
- * The most that a `Retry-After` is heeded. Keycloak's is the time since its start began, at most a
- * minute, so that a long start is asked ever more seldom.
+ * The longest `Retry-After` that the manager honours. Keycloak sends the time since its start
+ * began, at most a minute, so that clients send fewer requests during a long start.
  */
 const HONOURED_MS = 30_000;
-/** How late a busy machine may be. */
+/** The delay to allow for on a busy machine. */
 const LATE_MS = 1_500;
-/** More than the server queues, and no more than the package sends at once. */
+/** More requests than the server queues, and no more than the package sends at the same time. */
 const MANAGERS = 40;
 
 const WRONG_URLS = {
@@ -43,7 +43,7 @@ const WRONG_URLS = {
   ],
   'a URL without the path of the server': [
     ({ url, tokenEndpoint }) => tokenEndpoint.replace(url, new URL(url).origin),
-    http(404, undefined, /not a token endpoint; Keycloak's is {base}/),
+    http(404, undefined, /not a token endpoint; a Keycloak token endpoint is {base}/),
   ],
 };
 
@@ -93,14 +93,14 @@ describeWithKeycloak('a real Keycloak with unusual options', suite, (keycloak) =
     }
     assert.ok(
       requests.some(({ status }) => status === 503),
-      'it was asked during the start',
+      'the manager sent a request during the start',
     );
     for (const [index, { at }] of requests.slice(1).entries()) {
       const said = Math.min(requests[index].retryAfter * 1000, HONOURED_MS);
       const wait = at - requests[index].at;
       assert.ok(wait >= said - TOLERANCE_MS, `${wait} ms after a Retry-After of ${said} ms`);
     }
-    // It says at least one second each time; the first and the last request come on top.
+    // Each `Retry-After` is at least one second; the first and the last request are additional.
     const seconds = (up.ended - starting.ended + Math.max(recoveryMs, 0)) / 1000;
     assert.ok(requests.length <= 2 + seconds, `${requests.length} requests`);
   });

@@ -1,6 +1,6 @@
 'use strict';
 
-// The faults of the endpoint and their times: a script generated from a seed.
+// Generates the faults of the endpoint and their times from a seed.
 
 const { writeFile, rename } = require('node:fs/promises');
 const { setTimeout: delay } = require('node:timers/promises');
@@ -9,10 +9,10 @@ const { random } = require('./random.js');
 /** The shortest and the longest time, in ms, of a mood and between two changes of a secret. */
 const MOOD_MS = [300, 2_500];
 const ROTATION_MS = [500, 3_000];
-/** Lives of tokens, in s, that are short for many acquisitions. */
+/** Lives of tokens in s, short enough for many acquisitions. */
 const LIVES = [2, 3, 4, 5, 8];
 
-/** Answers by name, which may vary with the random source. */
+/** Answers, keyed by name, which may vary with the random source. */
 const ANSWERS = {
   token: ({ pick }) => ({ expiresIn: pick(LIVES) }),
   slow: ({ pick, between }) => ({ expiresIn: pick(LIVES), delayMs: between(100, 1_500) }),

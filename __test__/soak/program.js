@@ -1,7 +1,7 @@
 'use strict';
 
-// Argument: settings as JSON. Uses managers on this thread and on workers that come and go, and
-// checks every result; prints violations at once, and a summary at the end.
+// Argument: settings as JSON. Uses managers on this thread and on short-lived workers, and checks
+// every result; prints violations immediately, and a summary at the end.
 
 const { once } = require('node:events');
 const { readFile } = require('node:fs/promises');
@@ -14,19 +14,21 @@ const { SECRET_MARK } = require('./faults.js');
 const { random } = require('./random.js');
 
 const REQUEST_TIMEOUT_MS = 2_000;
-/** Allowed beyond a deadline and the time for which the event loop was blocked. */
+/** The allowance beyond a deadline and the time for which the event loop was blocked. */
 const SLACK_MS = 1_000;
-/** From the arrival of a token to the check of its expiry, on a busy machine. */
+/** The time from the arrival of a token to the check of its expiry, on a busy machine. */
 const LOOK_MS = 500;
-/** Servers count in whole seconds. */
+/** The error of a server that counts in whole seconds. */
 const ROUNDED_MS = 1_000;
-/** From this life on, the manager keeps back at least as much as a server rounds off. */
+/** From this life on, the manager's reserve before the expiry covers the server's rounding. */
 const EXACT_LIFE_S = 4;
 const EXPECTED = /^ERR_KEYCLOAK_(OAUTH|HTTP|PROTOCOL|NETWORK|TIMEOUT|CREDENTIAL)$/;
 
 const CALLERS_OF_A_MANAGER = 3;
 const PAUSE_MS = [0, 40];
-/** The times for which a manager is used, and after which the event loop is blocked again. */
+/**
+ * The time for which the program uses a manager, and the time until it blocks the event loop again.
+ */
 const LIFE_MS = [1_000, 10_000];
 const BLOCK_AFTER_MS = [1_000, 4_000];
 const WORKERS_AT_ONCE = 2;
@@ -44,7 +46,7 @@ const count = (name, number = 1) => {
   counts[name] = (counts[name] ?? 0) + number;
 };
 
-/** The manager of each token. */
+/** The name of each token's manager. */
 const owners = new Map();
 
 /** Records an event of any thread on the main thread. */
@@ -94,7 +96,7 @@ const WEIGHTS = {
   forced: 3,
   clear: 2,
 };
-/** The calls, some of which give a token. */
+/** The calls, some of which return a token. */
 const CALLS = {
   plain: ({ manager }) => manager.getToken(),
   object: async ({ manager }) => (await manager.getAccessToken()).token,
@@ -146,7 +148,7 @@ function checkToken(token, asked, life) {
   const { iat, exp, azp, jti } = JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
   if (azp !== life.client) report(`${life.name} has a token of ${azp}`);
   hand({ token: jti, manager: life.name });
-  // A token that had expired on arrival is for waiting callers alone.
+  // Only waiting callers get a token that had expired on arrival.
   if (exp <= iat) return;
   const end = exp * 1_000 + (exp - iat < EXACT_LIFE_S ? ROUNDED_MS : 0);
   if (asked >= end) report(`over for ${asked - end} ms when ${life.name} was asked`);
@@ -163,13 +165,16 @@ function checkError(error, name, life) {
     report(`${name} of ${life.name}: ${error.stack}`);
   }
   count(error.code);
-  // The value that a secret function threw is passed on unchanged.
+  // The manager passes the value that a secret function threw on unchanged.
   checkHidden(inspect(error), 'an error');
 }
 
-/** Uses one manager after the other until the end; most are closed, some with calls in progress. */
+/**
+ * Uses one manager after the other until the end. It closes most of them, some with calls in
+ * progress.
+ */
 async function useManagers(index, end) {
-  // Two at a time for each client: equal options, and never one token.
+  // Each client has two managers at a time, which have equal options but never share a token.
   const client = clients[Math.floor(index / 2) % clients.length];
   for (let number = 1; performance.now() < end; number += 1) {
     const name = `${thread}-${index}-${number}`;
@@ -202,7 +207,7 @@ async function useManagers(index, end) {
   }
 }
 
-/** Uses managers for so long, and blocks the event loop now and then. */
+/** Uses managers for this time, and blocks the event loop occasionally. */
 async function load(managers, ms) {
   const end = performance.now() + ms;
   const blocking = (async () => {

@@ -1,6 +1,6 @@
 'use strict';
 
-// Random numbers that a seed and a name repeat: Mulberry32, seeded with a hash of both.
+// Random numbers that a seed and a name determine: Mulberry32, seeded with a hash of both.
 
 const { createHash } = require('node:crypto');
 
@@ -12,10 +12,10 @@ function random(seed, name) {
     mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   };
-  /** An integer. */
+  /** A random integer between the two bounds. */
   const between = (from, to) => Math.round(from + (to - from) * next());
   const pick = (values) => values[Math.floor(next() * values.length)];
-  /** One of the keys of an object, whose values are whole weights. */
+  /** A random key of an object, whose values are integer weights. */
   const weighted = (weights) =>
     pick(Object.entries(weights).flatMap(([key, weight]) => Array(weight).fill(key)));
   return { next, between, pick, weighted };

@@ -1,8 +1,8 @@
 'use strict';
 
-// Managers on several threads under a load of all kinds of calls, with an endpoint that has every
-// fault. `SOAK_SECONDS` is the duration; `SOAK_SEED` repeats the script of the endpoint as far as
-// time allows.
+// Managers on several threads under a load of all kinds of calls, with an endpoint that shows every
+// fault. `SOAK_SECONDS` sets the duration; `SOAK_SEED` repeats the script of the endpoint, except
+// for timing.
 
 const assert = require('node:assert/strict');
 const { randomInt } = require('node:crypto');
@@ -20,7 +20,7 @@ const SEED = process.env.SOAK_SEED ?? String(randomInt(1_000_000_000));
 /** A hanging test must fail. */
 const LIMIT_MS = (SECONDS + 60) * 1_000;
 const EXIT_MS = 1_000;
-/** One of this number of calls to the API is rejected, whatever its token. */
+/** The API rejects one in this number of calls, even with a valid token. */
 const REJECTED = 50;
 const CLIENTS = ['client-a', 'client-b', 'client-c'];
 
@@ -31,7 +31,7 @@ it('a manager keeps its promises under every fault', { timeout: LIMIT_MS }, asyn
   const files = Object.fromEntries(CLIENTS.map((client) => [client, makeFile(t, '')]));
   for (const client of CLIENTS) await rotate(endpoint, client, files[client], 0);
 
-  // It accepts the tokens of a client below its path, with few exceptions.
+  // The API accepts the tokens of a client below that client's path, with few exceptions.
   const chance = random(SEED, 'api');
   const wrong = [];
   const api = await startApi(t, ({ url, headers }, response) => {

@@ -1,6 +1,9 @@
 'use strict';
 
-/** A server of any kind, for the tests of `fetch` a resource server, and a manager for it. */
+/**
+ * A server for any purpose, such as the resource server in the tests of `fetch`, and a manager for
+ * it.
+ */
 
 const http = require('node:http');
 const https = require('node:https');
@@ -8,9 +11,9 @@ const { listen } = require('./listen.js');
 const { numbered, start } = require('./manager.js');
 
 /**
- * Starts a server that the test stops, over TLS if its settings are given. `answer(request,
- * response, body)` returns a text, or an array of a status, headers and a text, or answers by
- * itself. `requests` has the requests in their order.
+ * Starts a server that the test stops at its end, over TLS if `tls` is given. `answer(request,
+ * response, body)` returns a text, or an array of a status, headers and a text; if it returns
+ * nothing, it sends the response itself. `requests` lists the requests in order.
  */
 async function startApi(t, answer = () => 'ok', { tls, ...place } = {}) {
   const requests = [];
@@ -53,7 +56,7 @@ async function startApi(t, answer = () => 'ok', { tls, ...place } = {}) {
   };
 }
 
-/** The same with a manager for it, whose tokens are `token-1`, `token-2` and so on. */
+/** Starts such a server and a manager for it, whose tokens are `token-1`, `token-2` and so on. */
 async function startBoth(t, answer, { resource, expiresIn, ...options } = {}) {
   const api = await startApi(t, answer);
   const parts = await start(t, { resource: { baseUrl: api.url, ...resource }, ...options });

@@ -1,9 +1,9 @@
 'use strict';
 
-// Values that must not be shown, in every spelling that a server may use, and a search for parts
-// of them in a text.
+// Values that the manager must not show, in every spelling that a server may use, and a search for
+// parts of them in a text.
 
-/** The longest piece that may be left by chance. */
+/** The longest piece that may occur in a text by chance. */
 const FRAGMENT_LENGTH = 8;
 const LETTERS = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789';
 
@@ -17,7 +17,7 @@ function makeSecret(random) {
   return `${words[0]}+${words[1]}%/é"${words[2]}\\&= ${words[3]}`;
 }
 
-/** Looks like a JWT but is not one. */
+/** A value that looks like a JWT but is not a JWT. */
 function makeToken(random) {
   return `eyJ${word(random, 40)}.${word(random, 90)}.${word(random, 80)}`;
 }
@@ -28,7 +28,7 @@ const inJson = (text) => JSON.stringify(text).slice(1, -1);
 const inUnits = (text) =>
   text.replace(/[^A-Za-z0-9]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
 
-/** Every way to write the secret of a client, by name. */
+/** Every way to write the secret of a client, keyed by name. */
 function spellingsOf(secret, clientId) {
   return {
     raw: secret,
@@ -44,16 +44,16 @@ function spellingsOf(secret, clientId) {
   };
 }
 
-/** The length of the client's id in the Base64 of credentials, which is public. */
+/** The length of the client id in the Base64 of credentials; this part is public. */
 function publicLength(spelling, clientId) {
   return spelling.startsWith('in Base64') ? base64(`${clientId}:`).length : 0;
 }
 
-/** The pieces of the values that must not be shown. */
+/** The pieces of the values that the manager must not show. */
 class Canaries {
   #fragments = new Set();
 
-  /** Adds all of `text` but its first `from` characters. */
+  /** Adds `text` without its first `from` characters. */
   add(text, from = 0) {
     for (let at = from; at + FRAGMENT_LENGTH <= text.length; at += 1) {
       this.#fragments.add(text.slice(at, at + FRAGMENT_LENGTH));

@@ -1,6 +1,6 @@
 'use strict';
 
-// Programs for which a file of the test replaces `/etc/hosts`.
+// Runs programs for which a file of the test replaces `/etc/hosts`.
 
 const assert = require('node:assert/strict');
 const { spawnSync } = require('node:child_process');
@@ -14,7 +14,7 @@ const IN_NAMESPACE = [
   execArgv: [...flags, 'sh', '-c', 'mount --bind "$0" /etc/hosts && exec "$@"'],
 }));
 
-/** The settings of a program with that hosts file; `undefined` means that the test is skipped. */
+/** The settings of a program with that hosts file; `undefined` if the function skips the test. */
 function withHosts(t, file) {
   const usable = IN_NAMESPACE.find(
     ({ binary, execArgv }) => spawnSync(binary, [...execArgv, file, 'true']).status === 0,

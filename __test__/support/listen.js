@@ -7,14 +7,14 @@ const https = require('node:https');
  * Listens on loopback until the test ends. `stop()` also ends the connections, which are in
  * `sockets`.
  *
- * @param {import('node:test').TestContext | undefined} t without it the caller stops the server
+ * @param {import('node:test').TestContext | undefined} t without `t`, the caller stops the server
  */
 async function listen(t, server, { host = '127.0.0.1', port = 0 } = {}) {
   const sockets = new Set();
   server.on('connection', (socket) => {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
-    // The client decides how a connection ends.
+    // A client may reset its connection, which is not an error of the server.
     socket.on('error', () => {});
   });
   server.listen(port, host);

@@ -9,21 +9,24 @@ const { startFakeTokenEndpoint } = require('../../lib/testing');
 
 const CLIENT = { clientId: 'test-client', clientSecret: 'test-secret' };
 
-/** An endpoint that is closed after the test. */
+/** Starts an endpoint, which the test closes at its end. */
 async function startEndpoint(t, options) {
   const endpoint = await startFakeTokenEndpoint(options);
   t.after(() => endpoint.close());
   return endpoint;
 }
 
-/** A manager for the client `CLIENT`, closed after the test. */
+/** Makes a manager for the client `CLIENT`, which the test closes at its end. */
 function openManager(t, options) {
   const manager = new KeycloakTokenManager({ ...CLIENT, ...options });
   t.after(() => manager.close());
   return manager;
 }
 
-/** A manager on its own endpoint, both closed after the test; `lines` is what it logged. */
+/**
+ * Starts a manager with its own endpoint, both of which the test closes at its end; `lines` are the
+ * manager's log lines.
+ */
 async function start(t, options = {}, endpointOptions = {}) {
   const endpoint = await startFakeTokenEndpoint(endpointOptions);
   const { tokenEndpoint } = endpoint;
@@ -34,7 +37,7 @@ async function start(t, options = {}, endpointOptions = {}) {
   return { endpoint, manager, open, lines, at };
 }
 
-/** The same; the endpoint gives the opaque tokens `token-1`, `token-2` and so on. */
+/** The same, with an endpoint that grants the opaque tokens `token-1`, `token-2` and so on. */
 async function startNumbered(t, expiresIn, options) {
   const parts = await start(t, options);
   parts.endpoint.setAnswer(numbered(expiresIn));
@@ -63,7 +66,7 @@ async function rejection(promise, code) {
   return error;
 }
 
-/** Fulfils as soon as `isTrue()` is, and rejects at the limit. */
+/** Fulfils as soon as `isTrue()` returns true, and rejects at the limit. */
 async function until(isTrue, what, limitMs = 8_000) {
   const end = performance.now() + limitMs;
   while (!(await isTrue())) {
@@ -72,7 +75,7 @@ async function until(isTrue, what, limitMs = 8_000) {
   }
 }
 
-/** The answers of an endpoint with such tokens. */
+/** The answers of an endpoint that grants numbered tokens. */
 function numbered(expiresIn = 300) {
   let last = 0;
   return () => {
@@ -85,11 +88,11 @@ function tokenResponse(token, expiresIn) {
   return { access_token: token, token_type: 'Bearer', expires_in: expiresIn };
 }
 
-/** The same as JSON. */
+/** The same answer as JSON. */
 const tokenJson = (token = 'token-1', expiresIn = 300) =>
   JSON.stringify(tokenResponse(token, expiresIn));
 
-/** The unhandled rejections that come while a test runs. */
+/** Collects the unhandled rejections while a test runs. */
 function unhandledRejections(t) {
   const reasons = [];
   const note = (reason) => reasons.push(reason);

@@ -2,7 +2,7 @@
 
 const native = require('../../lib/native.js');
 
-/** The native methods of managers, and `hold`, that are called from now on, in their order. */
+/** Records the calls of native methods, and of `hold`, from now on, in order. */
 function nativeCalls(t) {
   const calls = [];
   const { hold } = native;

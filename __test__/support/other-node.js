@@ -3,8 +3,8 @@
 const { nodeBinary } = require('../../tools/node-versions.js');
 
 /**
- * The program of that Node. Where it is not available, the test is skipped and the result is
- * `undefined`; on CI that is a failure.
+ * Returns the path of Node of that major version. If it is not available, the function skips the
+ * test and returns `undefined`; on CI it fails the test.
  */
 async function otherNode(t, major) {
   try {

@@ -1,8 +1,10 @@
 'use strict';
 
-// Answers as bytes, with a value planted into everything that a server controls.
+// Makes answers as bytes, with values planted into the parts that a server controls.
 
-/** Sets one thing that a server controls. */
+/**
+ * The parts of an answer that a server controls, each with a function that plants a value in it.
+ */
 const header = (name) => (answer, value) => answer.headers.push(`${name}: ${value}`);
 const member = (name) => (answer, value) => {
   answer.members[name] = value;
@@ -68,7 +70,7 @@ const FIELDS = {
   'invalid UTF-8': body((value) => Buffer.from(`{"error":"\xff${value}"}`, 'latin1')),
 };
 
-/** An answer, with a value planted in some of its fields. */
+/** Makes an answer with values planted in some of its fields. */
 function makeAnswer(status, planted, token = 'opaque') {
   const answer = { status, reason: 'Reason', headers: [], members: {}, body: undefined };
   for (const [field, value] of planted) FIELDS[field](answer, value);
@@ -85,7 +87,7 @@ function makeAnswer(status, planted, token = 'opaque') {
   return Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`), content]);
 }
 
-/** Repeats the request, within the part of an answer that is read. */
+/** Repeats the request in the parts of an answer that the manager reads. */
 function echo(request) {
   const text = request.toString('latin1');
   const [head, form] = text.split('\r\n\r\n');

@@ -1,9 +1,9 @@
 'use strict';
 
 /**
- * Preloaded into test files to run them a second time: every manager sends its requests with
- * `tokenFetch: true`, unless another option excludes it. A test that does not apply then skips
- * itself if `WITH_TOKEN_FETCH` is set.
+ * A preload for a second run of test files: every manager sends its requests with `tokenFetch:
+ * true`, unless another option excludes `tokenFetch`. A test whose result differs then reads
+ * `WITH_TOKEN_FETCH`.
  */
 
 const managers = require('../../lib/manager.js');
@@ -24,7 +24,7 @@ const EXCLUDED = [
 function withTokenFetch(options) {
   const isPlain = options !== null && typeof options === 'object' && !Array.isArray(options);
   if (!isPlain || EXCLUDED.some((name) => name in options)) return options;
-  // Copies the descriptors, so that getters of the options still run.
+  // This copies the descriptors, so that getters of the options still run.
   return Object.create(Object.getPrototypeOf(options), {
     ...Object.getOwnPropertyDescriptors(options),
     tokenFetch: { value: true, enumerable: true },

@@ -1,6 +1,6 @@
 'use strict';
 
-// Token requests without a manager, for the tests of the endpoint itself and comparisons.
+// Token requests without a manager, for the tests of the endpoint itself and for comparisons.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
@@ -24,7 +24,7 @@ async function post(endpoint, fields = { ...GRANT, ...CLIENT }, headers = {}) {
   return { status: response.status, headers: response.headers, text };
 }
 
-/** Sends a token request that must be granted; returns the answer. */
+/** Sends a token request that the endpoint must grant; returns the answer. */
 async function grant(endpoint, fields) {
   const { status, text } = await post(endpoint, fields);
   assert.equal(status, 200, text);
@@ -45,10 +45,13 @@ async function httpsPost(url, ca) {
   }
 }
 
-/** The headers of HTTP Basic, with its text as given. */
+/** The header of HTTP Basic, with the given text. */
 const basic = (text) => ({ authorization: `Basic ${Buffer.from(text).toString('base64')}` });
 
-/** Sends a token request over its own connection; returns the bytes and the end. */
+/**
+ * Sends a token request over its own connection; returns the bytes of the answer and the way in
+ * which the connection ended.
+ */
 async function rawPost(endpoint) {
   const body = new URLSearchParams({ ...GRANT, ...CLIENT }).toString();
   const { port, pathname } = new URL(endpoint.tokenEndpoint);

@@ -1,7 +1,7 @@
 'use strict';
 
-// A token endpoint that verifies what authenticates a client: a secret, a signature, an assertion or
-// the subject of a certificate. The credential that it accepts can be changed at any time.
+// A token endpoint that verifies the credential of a client: a secret, a signature, an assertion or
+// the subject of a certificate. A test can change the accepted credential at any time.
 // `oidc-provider.test.js` and the tests with a real Keycloak also check the claims of assertions.
 
 const { createHmac, verify } = require('node:crypto');
@@ -12,7 +12,7 @@ const BEARER = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 const PATH = '/realms/test/protocol/openid-connect/token';
 const DOCUMENT = '/realms/test/.well-known/openid-configuration';
 
-/** Verifies a JWT that is signed with one of the two algorithms that the tests use. */
+/** Verifies a JWT with one of the two signing algorithms that the tests use. */
 function isSigned(assertion, { algorithm, key, kid, secret }) {
   const [head, body, signature] = assertion.split('.');
   const data = Buffer.from(`${head}.${body}`);
@@ -35,7 +35,7 @@ function isProven({ form, subject }, accepted) {
   return type === BEARER && isSigned(assertion, accepted);
 }
 
-/** The answer of Keycloak to a client that is not authenticated. */
+/** The answer of Keycloak to a client that fails to authenticate. */
 function refusalOf({ secret, algorithm }) {
   if (algorithm !== undefined) {
     return { error: 'invalid_client', error_description: 'Unable to load public key' };
@@ -45,8 +45,9 @@ function refusalOf({ secret, algorithm }) {
 }
 
 /**
- * Starts one with a manager for it, of the client `agent`. `settings.believes` is the accepted
- * credential: `secret`, or `algorithm`, `key` and perhaps `kid`, or `subject`, or `assertion`.
+ * Starts a verifying endpoint and a manager for it, with the client `agent`. `settings.believes` is
+ * the accepted credential: `secret`, or `algorithm`, `key` and perhaps `kid`, or `subject`, or
+ * `assertion`.
  *
  * @param {{ tls?: object, expiresIn?: number, believes: object }} settings
  */

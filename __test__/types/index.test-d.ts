@@ -1,5 +1,6 @@
-// Compiled, never run: every public member is used once as a user of the package would, and every
-// `@ts-expect-error` row must be refused. `api.md` records the declarations themselves.
+// Compiled, never run: the file uses every public member once as a user of the package would, and
+// the compiler must refuse every `@ts-expect-error` row. `api.md` records the declarations
+// themselves.
 
 import type {
   AuthenticatedRequestInit,
@@ -22,7 +23,7 @@ const logger: KeycloakTokenManagerLogger = {
   debug() {},
 };
 
-// What Backstage's `LoggerService` looks like: more methods, more parameters.
+// The shape of Backstage's `LoggerService`, with more methods and more parameters.
 type Log = (message: string, meta?: Error | Record<string, unknown>) => void;
 declare const backstage: Record<'error' | 'warn' | 'info' | 'debug', Log> & { child(): unknown };
 
@@ -31,7 +32,7 @@ const smallest = {
   clientId: 'client',
   clientSecret: 'secret',
 } satisfies KeycloakTokenManagerOptions;
-// Options of every kind; those of a kind are generated from `options.json` alike.
+// Options of every kind. The types of all options of a kind are generated in the same way.
 const everything: KeycloakTokenManagerOptions = {
   ...smallest,
   clientSecret: async () => 'secret',
@@ -49,7 +50,7 @@ const everything: KeycloakTokenManagerOptions = {
   resource: { baseUrl: 'https://api.example', userHeader: 'X-User', fetch },
   logger,
 };
-/** Every optional member, present with `undefined`, as spreading and `process.env` produce it. */
+/** Every optional member with the value `undefined`, which spreading and `process.env` produce. */
 type Absent<T> = { [K in keyof T as T extends Record<K, T[K]> ? never : K]-?: undefined };
 declare const absent: Absent<KeycloakTokenManagerOptions>;
 declare const absentOfCall: Absent<GetTokenOptions>;
@@ -165,7 +166,7 @@ export async function resourceCalls(): Promise<void> {
   await manager.fetch(new URL('https://a.example'));
   await manager.fetch('agents', { backstageUser: undefined, minValiditySeconds: undefined });
   await manager.fetch(new Request('https://a.example'), { signal: AbortSignal.timeout(1000) });
-  // A client that takes a fetch takes this one.
+  // A client that takes a fetch function takes the manager's `fetch`.
   const client: { fetch: typeof fetch } = { fetch: manager.fetch };
   await client.fetch('agents');
   console.log(response.body);

@@ -1,4 +1,5 @@
-// Compiled, never run, like its neighbours: the public members of `keycloak-token-manager/testing`.
+// Compiled, never run, like the other type tests: the public members of
+// `keycloak-token-manager/testing`.
 
 import { KeycloakTokenManager } from 'keycloak-token-manager';
 import type {
@@ -64,7 +65,7 @@ export async function endpoints(): Promise<void> {
     console.log(known, first.parameters.audience, first.headers.accept, numbers, strings);
     // @ts-expect-error the log is read, not changed
     first.status = 200;
-    // @ts-expect-error it holds no credential
+    // @ts-expect-error the log holds no credential
     first.clientSecret;
   }
   console.log(endpoint.requests.length);

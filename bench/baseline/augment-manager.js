@@ -25,8 +25,8 @@ class AugmentTokenManager {
    * @param {string | (() => string)} options.clientSecret
    * @param {{ error(message: string): void, debug(message: string): void }} options.logger
    * @param {number} [options.tokenExpiryBufferSeconds] default 60
-   * @param {number} [options.timeoutMs] silence on the socket that ends a request; default 15000,
-   *   an option so that the fault table can scale it
+   * @param {number} [options.timeoutMs] the time without data on the socket after which the request
+   *   fails; default 15000, an option so that the fault table can shorten it
    * @param {import('node:http').Agent} [options.agent] default: Node's global agent, which keeps connections alive
    */
   constructor(options) {
@@ -43,7 +43,7 @@ class AugmentTokenManager {
     }
     if (this.#pending === undefined) {
       this.#pending = this.#acquire(this.#generation).finally(() => {
-        // Also clears the request of a later generation.
+        // This also clears the request of a later generation, as the original class does.
         this.#pending = undefined;
       });
     }

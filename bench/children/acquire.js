@@ -10,8 +10,8 @@ const { loadSide } = require('../sides.js');
 const NS_PER_US = 1000;
 
 /**
- * Runs acquisitions of a manager, one after the other. Returns the ms of each. Does little else,
- * because that would count too.
+ * Runs acquisitions of a manager, one after the other, and returns the ms of each. The function
+ * does little else, because the measurement would include it.
  */
 async function acquireMany(manager, count) {
   const times = new Float64Array(count);
@@ -25,13 +25,13 @@ async function acquireMany(manager, count) {
 
 /** Runs acquisitions; returns their median time in ms, and the µs of CPU for each. */
 async function acquireBlock(manager, count) {
-  // Collects garbage of loading or of another side before the measurement.
+  // Collects the garbage of loading and of other sides before the measurement.
   gc({ type: 'minor' });
   // The block begins and ends at the same phase of the event loop.
   await turnOfTheLoop();
   const mainBefore = threadCpuNs();
   const times = await acquireMany(manager, count);
-  // Includes the work that a client defers.
+  // The CPU time includes the work that a client defers.
   await turnOfTheLoop();
   const mainNs = threadCpuNs() - mainBefore;
   return { wall: median(times), main: mainNs / NS_PER_US / count };

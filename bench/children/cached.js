@@ -1,8 +1,9 @@
 'use strict';
 
-// Measures reads while a token is held: nanoseconds per call of each side, round by round. With
-// `threads`, the given number of workers have a manager of each side, all read from the same side
-// at the same time, and the result is the wall time per call of all workers together.
+// Measures reads while the manager holds a token: nanoseconds per call of each side, round by
+// round. With `threads`, each of this number of workers has a manager of each side, all workers
+// read from the same side at the same time, and the result is the wall time per call of all workers
+// together.
 
 const { once } = require('node:events');
 const { Worker, isMainThread, parentPort, workerData } = require('node:worker_threads');
@@ -14,8 +15,8 @@ const PROBE_CALLS = 200;
 const LEAST_CALLS = 100;
 
 /**
- * Reads this many times, one after the other; returns nanoseconds per read. All sides share the
- * loop, so that V8 does not inline one side and not another.
+ * Makes this number of reads, one after the other; returns nanoseconds per read. All sides share
+ * the loop, so that V8 does not inline one side and not another.
  */
 async function readMany(manager, calls) {
   const start = performance.now();
@@ -23,14 +24,16 @@ async function readMany(manager, calls) {
   return ((performance.now() - start) * NS_PER_MS) / calls;
 }
 
-/** The number of reads that take this time, at most `most`: some sides are 1,000 times slower. */
+/**
+ * The number of reads that take this time, but at most `most`: some sides are 1,000 times slower.
+ */
 async function callsFor(manager, milliseconds, most) {
   await readMany(manager, PROBE_CALLS);
   const calls = Math.round((milliseconds * NS_PER_MS) / (await readMany(manager, PROBE_CALLS)));
   return Math.min(Math.max(calls, LEAST_CALLS), most);
 }
 
-/** Managers of the sides, each with its token. */
+/** Makes a manager of each side and gets its token. */
 async function makeReader({ url, names }) {
   const sides = {};
   const held = {};

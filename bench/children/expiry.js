@@ -1,7 +1,7 @@
 'use strict';
 
-// Calls a side at a constant rate, whether or not earlier calls were answered, and reports what the
-// callers saw.
+// Calls a side at a constant rate, whether or not earlier calls have settled, and reports what the
+// callers got.
 
 const { quantile } = require('../measure.js');
 const { Floor, makeOurs, makePlain } = require('../sides.js');
@@ -9,7 +9,7 @@ const { Floor, makeOurs, makePlain } = require('../sides.js');
 const TICK_MS = 1;
 const MARGIN_SECONDS = 1;
 
-/** When a token expires, in ms. */
+/** The time at which a token expires, in ms. */
 function expiry(token) {
   if (token === 'floor') return Number.POSITIVE_INFINITY;
   return JSON.parse(Buffer.from(token.split('.')[1], 'base64url')).exp * 1000;
@@ -25,7 +25,7 @@ module.exports = async ({ side, url, rate, seconds }) => {
   const manager = makers[side](url);
   const calls = rate * seconds;
   const intervalMs = 1000 / rate;
-  // Made before the calls, so that it causes no garbage collection among them.
+  // Allocated before the calls, so that it causes no garbage collection during them.
   const latencies = new Float64Array(calls);
   let last = await manager.getToken();
   let exp = expiry(last);
@@ -54,7 +54,7 @@ module.exports = async ({ side, url, rate, seconds }) => {
     };
     let due = performance.now();
     const timer = setInterval(() => {
-      // A late timer makes up for the calls that it missed.
+      // After a delay, the timer makes the calls that it missed.
       for (const now = performance.now(); due <= now && asked < calls; due += intervalMs) {
         asked += 1;
         call();

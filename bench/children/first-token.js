@@ -1,7 +1,7 @@
 'use strict';
 
-// Measures the time until the first token of a process. The code of the side is loaded while the
-// time counts, and the code of other sides is not loaded.
+// Measures the time until the first token of a process. The measured time includes loading the code
+// of the side. This process does not load the code of other sides.
 
 const { loadSide } = require('../sides.js');
 

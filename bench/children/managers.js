@@ -1,7 +1,8 @@
 'use strict';
 
-// Measures many managers of one side: the time to construct them and to have their tokens, memory,
-// the replacement of all tokens if it is awaited, and the threads that were started.
+// Measures many managers of one side: the time to construct them and to get their tokens, their
+// memory, the threads that they start and, if the scenario requests it, the replacement of all
+// tokens.
 
 const fs = require('node:fs');
 const http = require('node:http');
@@ -12,19 +13,22 @@ const { NS_PER_MS } = require('../measure.js');
 const { makeOurs, makePlain } = require('../sides.js');
 
 const LOOK_MS = 1;
-/** How often each manager is called in a second while tokens are replaced. */
+/** The number of calls of each manager per second while the managers replace their tokens. */
 const CALLS_PER_SECOND = 5;
 const SETTLE_MS = 60;
 const SETTLE_ROUNDS = 3;
-/** The limit that ours has for one origin; without a limit there would be a socket per manager. */
+/**
+ * Our own limit for one origin. Without a limit the plain class would open a socket for each
+ * manager.
+ */
 const SOCKETS = 64;
 const NODE_POOL = 4;
 
 const threads = () => fs.readdirSync('/proc/self/task').length;
 
 /**
- * The memory in use after garbage collection, without the room that V8 reserves for new objects,
- * which depends on how busy the process was and is released with time.
+ * The memory in use after garbage collection, without the room that V8 reserves for new objects.
+ * That room depends on the earlier load of the process, and V8 releases it over time.
  */
 async function memory() {
   for (let round = 0; round < SETTLE_ROUNDS; round += 1) {
@@ -68,7 +72,8 @@ function makerOf({ side, url, secretFile }) {
 
 module.exports = async ({ count, replacedAfterSeconds, ...options }) => {
   const make = makerOf(options);
-  // Node's own threads, and everything that a first manager loads, are there before measuring.
+  // Starts Node's own threads and loads everything that a first manager needs before the
+  // measurement.
   await Promise.all(Array.from({ length: NODE_POOL }, () => fs.promises.readFile(__filename)));
   await sleep(SETTLE_MS);
   const threadsBefore = threads();
@@ -92,7 +97,7 @@ module.exports = async ({ count, replacedAfterSeconds, ...options }) => {
   const tokensMs = performance.now() - asked;
   clearInterval(looking);
   const heldBytes = ((await memory()) - before) / count;
-  // It must not be collected before.
+  // Keeps V8 from collecting the managers before this point.
   await first.getToken();
 
   const result = { constructMs, tokensMs, heldBytes, tokenBytes };

@@ -1,6 +1,6 @@
 'use strict';
 
-// Reports which rivals load on this Node, in which version, and why the others do not.
+// Reports the rivals that load on this Node and their versions, and why the others do not load.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -18,7 +18,7 @@ module.exports = async () => {
       const manifest = fs.readFileSync(path.join(MODULES, name, 'package.json'), 'utf8');
       versions[name] = JSON.parse(manifest).version;
     } catch (error) {
-      notes.push(`${name} was left out on Node ${node}: ${error.message.split('\n', 1)[0]}`);
+      notes.push(`The bench left out ${name} on Node ${node}: ${error.message.split('\n', 1)[0]}`);
     }
   }
   return { node, versions, notes };

@@ -1,7 +1,8 @@
 'use strict';
 
 // Arguments: the name of a program of this folder, and its options as JSON. The last line of its
-// output is the result as JSON. Loads nothing else, because some programs measure load time.
+// output is the result as JSON. This file loads no other module, because some programs measure load
+// time.
 
 const [, , name, options] = process.argv;
 

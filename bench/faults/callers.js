@@ -6,9 +6,12 @@
 const { setTimeout: delay } = require('node:timers/promises');
 const { inspect } = require('node:util');
 
-/** How much longer than allowed a caller may wait before it counts as hung. */
+/** A caller counts as hung if it waits longer than its limit by this time. */
 const SLACK_MS = 1_000;
-/** The correction may be this late after the clocks jumped, plus the slack of a busy machine. */
+/**
+ * The longest time, after a jump of the clocks, until a manager must have noticed it; it includes
+ * slack for a busy machine.
+ */
 const CORRECTION_MS = 1_000;
 const CORRECTION_SLACK_MS = 250;
 
@@ -17,7 +20,7 @@ class Callers {
   #clock;
   #limits;
   #canary;
-  /** The end of each token, in true time. */
+  /** The expiry of each token, in true time. */
   #ends = new Map();
   #held;
   #pending = new Set();
@@ -36,7 +39,7 @@ class Callers {
   /**
    * @param {(logger: object) => { getToken(options?: object): Promise<string>,
    *   clearCache(): void }} make makes the manager
-   * @param {object} clock that of child.js
+   * @param {object} clock the clock of `child.js`
    * @param {{ requestTimeoutMs: number, abortAfterMs?: number }} limits
    * @param {string} canary the beginning of every secret
    */
@@ -48,7 +51,7 @@ class Callers {
     this.#manager = make({ error: write, warn: write, info: write, debug: write });
   }
 
-  /** Gets a token before there is a fault. */
+  /** Gets a token before the fault begins. */
   async prepare() {
     this.#learn(await this.#manager.getToken());
   }
@@ -63,7 +66,7 @@ class Callers {
     this.isRenewed = false;
   }
 
-  /** Makes one call. With `abortAfterMs` every other caller gives up. */
+  /** Makes one call. With `abortAfterMs` every second caller aborts its call. */
   call() {
     const { abortAfterMs } = this.#limits;
     const gives = abortAfterMs !== undefined && this.#figures.calls % 2 === 1;
@@ -82,18 +85,18 @@ class Callers {
       (token) => this.#serve(call, token),
       (error) => this.#fail(call, error),
     );
-    // Pending events are handled before this.
+    // Node handles pending events before this callback.
     setImmediate(() => {
       if (!call.isOver) call.hasWaited = true;
     });
   }
 
-  /** Resolves when every caller has been answered or has hung. */
+  /** Resolves when every call has settled or hung. */
   async settled() {
     while ([...this.#pending].some((call) => !this.#isHung(call))) await delay(10);
   }
 
-  /** The figures as they are. */
+  /** The current figures. */
   figures() {
     for (const call of [...this.#pending].filter((one) => this.#isHung(one))) {
       this.#end(call);
@@ -121,7 +124,7 @@ class Callers {
     this.#look('error', [String(error), error.stack, JSON.stringify(error), inspected]);
   }
 
-  /** Counts a call that is over; returns false if it was counted before. */
+  /** Counts a settled or hung call; returns false if it has already counted the call. */
   #end(call) {
     if (!this.#pending.delete(call)) return false;
     this.#figures.hung += this.#isHung(call) ? 1 : 0;
@@ -138,7 +141,8 @@ class Callers {
     this.#held = token;
     if (this.#ends.has(token)) return;
     const { exp } = JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
-    // It was issued after the last jump, so its times do not include the time that passed before.
+    // The endpoint issued the token after the last jump, so the token's times do not include
+    // earlier jumps.
     this.#ends.set(token, exp * 1000 + this.#clock.passedMs);
     this.isRenewed = true;
   }

@@ -15,14 +15,14 @@ const { make } = require('./make.js');
 const INTERVAL_MS = 10;
 const orders = new Orders();
 
-/** The true time in ms, whatever jumps the clocks made. */
+/** The true time in ms, without the jumps of the clocks. */
 const clock = {
   passedMs: 0,
   jumpedAt: Number.NEGATIVE_INFINITY,
   longestLag: 0,
-  /** Since an arbitrary origin. */
+  /** The true time since an arbitrary origin. */
   real: () => performance.now() - orders.monotonicMs,
-  /** Since the epoch, as on the server. */
+  /** The true time since the epoch, as on the server. */
   now: () => Date.now() - orders.wallMs + clock.passedMs,
 };
 
@@ -41,7 +41,7 @@ function tick() {
   const now = clock.real();
   clock.longestLag = Math.max(clock.longestLag, now - lastTick - INTERVAL_MS);
   lastTick = now;
-  // Connections that have ended have released their descriptors.
+  // By then, ended connections have released their descriptors.
   if (isStarved) openFiles();
   for (const callers of sides.values()) callers.call();
 }
@@ -61,7 +61,7 @@ function jump({ truthMs = 0, ...steps }) {
   clock.jumpedAt = clock.real();
 }
 
-/** Moves all clocks ahead, as if the time had passed. */
+/** Moves all clocks ahead, as if this time had passed. */
 const pass = (ms) => jump({ wallMs: ms, monotonicMs: ms, boottimeMs: ms, truthMs: ms });
 
 const methods = {
@@ -95,7 +95,9 @@ const methods = {
     spawnSync('sleep', [String(seconds)]);
     pass(passedMs[1]);
   },
-  /** Waits until the connections have ended, because a new one could use their descriptors. */
+  /**
+   * Waits until the connections have ended, because a new connection could use their descriptors.
+   */
   async openFiles() {
     while (socketCount() > socketsAtStart) await delay(INTERVAL_MS);
     isStarved = true;
@@ -119,7 +121,9 @@ const methods = {
       !isRenewed && clock.real() - start < limitsMs[side];
     while ([...sides].some(isAwaited)) await delay(INTERVAL_MS);
   },
-  /** Returns the figures of each side and ends this process, with `atOnce` during flights. */
+  /**
+   * Returns the figures of each side and ends this process; with `atOnce` it ends during flights.
+   */
   async finish({ atOnce }) {
     clearInterval(ticking);
     const all = [...sides.values()];

@@ -1,9 +1,9 @@
 /*
- * Loaded into a child process before libc, so that its clocks can be stepped and its look-ups made
- * to fail. What to do stands in the file that FAULT_SHIM_FILE names; shim.js writes it, and it is
- * mapped here. libuv and Rust read clocks by clock_gettime, V8 by gettimeofday. What the kernel
- * itself keeps is not shifted: timeouts, which are relative and come when they should, and
- * deadlines by the monotonic clock, which would come too late by its offset.
+ * Steps the clocks of a child process and makes its look-ups fail. The loader loads this library
+ * before libc, and the library maps the file that FAULT_SHIM_FILE names, in which shim.js writes
+ * its orders. libuv and Rust read clocks with clock_gettime, V8 with gettimeofday. The library does
+ * not shift what the kernel itself keeps: relative timeouts, which pass on time, and deadlines on
+ * the monotonic clock, which would pass too late by the offset.
  */
 
 #define _GNU_SOURCE
@@ -84,7 +84,7 @@ time_t time(time_t *seconds) {
   return wall.tv_sec;
 }
 
-/* Names that end in .test, which nobody has (RFC 6761 §6.2), are this machine while look-ups work. */
+/* While look-ups work, reserved names that end in .test (RFC 6761 §6.2) resolve to this machine. */
 int getaddrinfo(const char *restrict node, const char *restrict service,
                 const struct addrinfo *restrict hints, struct addrinfo **restrict found) {
   static int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);

@@ -1,7 +1,8 @@
 'use strict';
 
 // Makes a manager of each side with the same credential from the same source. As the program of a
-// worker it makes one of each, which wait for their first token when the worker is terminated.
+// worker, this file makes a manager of each side, which still waits for its first token when the
+// parent terminates the worker.
 
 const fs = require('node:fs');
 const { isMainThread, workerData } = require('node:worker_threads');
@@ -12,8 +13,8 @@ const { WORKER_CLIENT_ID } = require('./table.js');
  * @param {'ours' | 'plain'} side
  * @param {string} url
  * @param {object} settings
- * @param {'string' | 'function' | 'file'} settings.credential the plain class knows no files, so
- *   its function reads one
+ * @param {'string' | 'function' | 'file'} settings.credential the source; for `file`, the plain
+ *   class gets a function that reads the file, because it has no such option
  */
 function make(side, url, { credential, clientId, secret, files, logger, ...settings }) {
   const { requestTimeoutMs, bufferSeconds } = settings;
@@ -21,7 +22,7 @@ function make(side, url, { credential, clientId, secret, files, logger, ...setti
   const clientSecret = credential === 'string' ? secret : read;
   const common = { clientId, clientSecret, logger, tokenExpiryBufferSeconds: bufferSeconds };
   if (side === 'plain') {
-    // Node's own agent, as the class has it by default.
+    // The class uses Node's global agent by default.
     const agent = undefined;
     return makePlain(url, { ...common, agent, timeoutMs: requestTimeoutMs });
   }

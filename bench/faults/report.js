@@ -1,22 +1,22 @@
 'use strict';
 
-// Describes the results of the table in Markdown, and adds them up.
+// Formats the results of the table as Markdown, with totals.
 
 const { LIFE_SECONDS, BUFFER_SECONDS, REQUEST_TIMEOUT_MS } = require('./table.js');
 const { SIDES, SITUATIONS } = require('./run.js');
 
 const TITLES = { held: 'token held', none: 'no token' };
-/** The figures of all rows together. */
+/** The titles of the totals over all rows. */
 const TOTALS = {
   calls: 'calls',
-  lost: 'callers who lost a valid token',
-  hung: 'callers who hung',
+  lost: 'callers that lost a valid token',
+  hung: 'callers that hung',
   expired: 'expired tokens handed out',
-  shown: 'places with a secret',
+  shown: 'places that showed a secret',
   requests: 'requests at the endpoint',
 };
 
-const INTRODUCTION = `Each side is called every 10 ms; a fault lasts 2 s or longer. Tokens live
+const INTRODUCTION = `Callers call each side every 10 ms; a fault lasts 2 s or longer. Tokens live
 ${LIFE_SECONDS} s, the buffer is ${BUFFER_SECONDS} s, as by default; \`requestTimeoutMs\`, for the plain class
 its socket timeout, is ${REQUEST_TIMEOUT_MS}. A held token is valid and due for replacement when the fault
 begins; where clocks jump or the event loop is blocked it is fresh, and expires meanwhile. All
@@ -24,16 +24,16 @@ clocks are set ahead to let a token reach its age.
 
 | word | means |
 | --- | --- |
-| served | all callers got a valid token; some waited for it, because none was held |
-| lost | callers who failed or waited although a token was held that the server accepted |
-| hung | callers who waited over 1 s longer than \`requestTimeoutMs\`, or than until they left |
-| expired | tokens handed out after they expired, and later than 1 s after a clock jumped |
-| late | the same within that second, which the contract allows |
-| a code | why callers without a token failed; \`ERR_KEYCLOAK_\` is left out |
+| served | all callers got a valid token; some waited for it, because the manager held none |
+| lost | callers that failed or waited although the manager held a token that the server accepted |
+| hung | callers that waited more than 1 s past \`requestTimeoutMs\`, or past their abort |
+| expired | expired tokens that a manager handed out, later than 1 s after a clock jumped |
+| late | expired tokens that a manager handed out within that second, which the contract allows |
+| a code | the error of callers without a token, without the prefix \`ERR_KEYCLOAK_\` |
 | req | requests at the endpoint, until both sides had a new token |
 
-When the wall clock jumps ahead, ours and the plain class trust it, because a jump cannot be told
-from a suspend: the token counts as expired, and callers wait for the next one.`;
+When the wall clock jumps ahead, ours and the plain class trust it, because they cannot distinguish a
+jump from a suspend: the token counts as expired, and callers wait for the next one.`;
 
 const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
 const mayRenew = (row, situation) => row.mayRenew?.includes(situation) ?? false;
@@ -65,7 +65,7 @@ function words(row, situation, figures) {
   return parts.filter(Boolean).join(' · ');
 }
 
-/** The sums of one side over all rows, by the keys of `TOTALS`. */
+/** The totals of one side over all rows, keyed as `TOTALS`. */
 function totals(table, side) {
   const cells = table.flatMap(({ row, result }) =>
     Object.entries(result).map(([situation, sides]) => {
@@ -92,7 +92,7 @@ function faultsTable(table) {
   );
 }
 
-/** The document. `about` says when and where it was measured. */
+/** The document. `about` states the date and the machine of the measurement. */
 function markdown(table, about) {
   const [ours, plain] = SIDES.map((side) => totals(table, side));
   const together = markdownTable(

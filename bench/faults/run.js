@@ -1,7 +1,7 @@
 'use strict';
 
 // Runs every fault on both sides, with a held token that is due for replacement and without a
-// token, under a call every 10 ms, and reports what the callers got.
+// token. Each side gets a call every 10 ms, and the results state what the callers got.
 
 const { randomBytes } = require('node:crypto');
 const fs = require('node:fs');
@@ -18,16 +18,19 @@ const SITUATIONS = ['held', 'none'];
 const CLIENT_ID = 'faults';
 const AT_ONCE = 8;
 const FAULT_MS = 2_000;
-/** The time limits for the first token after the fault; the plain class may never get one. */
+/**
+ * The time limits for the first token after the fault, because the plain class may never get one.
+ */
 const RECOVERY_LIMITS_MS = { ours: 20_000, plain: 5_000 };
 /** The time limit for the end of a process, on a busy machine. */
 const EXIT_LIMIT_MS = 5_000;
-/** A process that hangs is killed, which fails its row. */
+/** The time limit after which the parent kills a process, which fails its row. */
 const CELL_LIMIT_MS = 60_000;
 
 /**
- * Starts all rows. Returns for the name of each row a promise of its figures, by situation and
- * side. A heavy row runs after the others, because its endpoint would delay theirs.
+ * Starts all rows. Returns a promise of the figures of each row, keyed by its name; the figures are
+ * keyed by situation and side. A heavy row runs after the others, because its endpoint would delay
+ * the other rows.
  *
  * @param {typeof import('./table.js').rows} rows
  */
@@ -162,7 +165,7 @@ function requestCounts(endpoints) {
   return Object.fromEntries(entries.map(([side, { requestCount }]) => [side, requestCount]));
 }
 
-/** The violations of our contract by a side, as sentences. */
+/** Describes how a side violates our contract. */
 function brokenPromises(row, situation, figures) {
   const { lost, hung, expired, shown, failures, pending, isRenewed, how, exitMs } = figures;
   const codes = Object.keys(failures);
@@ -171,14 +174,14 @@ function brokenPromises(row, situation, figures) {
   const missing = mayFail.filter((code) => !codes.includes(code));
   const loses = lost > 0 && !row.mayRenew?.includes(situation);
   return [
-    [loses, `${lost} callers did not get at once the valid token that was held`],
+    [loses, `${lost} callers did not immediately get the valid held token`],
     [hung > 0, `${hung} callers waited past their deadline`],
     [expired > 0, `${expired} callers got an expired token`],
-    [shown.length > 0, `a secret in: ${shown.join(', ')}`],
-    [wrong.length > 0, `failures other than promised: ${JSON.stringify(failures)}`],
+    [shown.length > 0, `a secret was shown in: ${shown.join(', ')}`],
+    [wrong.length > 0, `failures outside the contract: ${JSON.stringify(failures)}`],
     [missing.length > 0, `no caller got ${missing.join(' or ')}`],
-    [pending > 0 && !row.exits, `${pending} callers without an answer`],
-    [!isRenewed && !row.exits, 'no new token after the fault'],
+    [pending > 0 && !row.exits, `${pending} callers got no result`],
+    [!isRenewed && !row.exits, 'the side got no new token after the fault'],
     [how !== 'code 0', `the process ended with ${how}`],
     [exitMs > EXIT_LIMIT_MS, `the process took ${Math.round(exitMs)} ms to end`],
   ]

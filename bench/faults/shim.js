@@ -1,7 +1,7 @@
 'use strict';
 
-// Builds libc-shim.c and writes its orders: the offsets of the clocks of a process, and the results
-// of its look-ups of names.
+// Builds libc-shim.c and writes its orders: the offsets of a process's clocks, and the results of
+// its name look-ups.
 
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');

@@ -1,7 +1,7 @@
 'use strict';
 
-// The faults: how each is caused, and how it may affect callers without a token. Whatever the
-// fault, a caller gets a valid held token at once; `run.js` checks this.
+// The faults: how the test causes each, and how it may affect callers without a token. During every
+// fault, a caller immediately gets a valid held token; `run.js` checks this.
 
 const fs = require('node:fs');
 
@@ -9,16 +9,16 @@ const LIFE_SECONDS = 300;
 const BUFFER_SECONDS = 60;
 const REQUEST_TIMEOUT_MS = 3_000;
 const HOUR_MS = 3_600_000;
-/** Between the start of the buffer and the end of the token. */
+/** An age between the start of the buffer and the end of the token. */
 const STALE_AGE_MS = 245_000;
-/** Longer than the deadline of a request. */
+/** A time longer than the deadline of a request. */
 const PAST_DEADLINE_MS = REQUEST_TIMEOUT_MS + 500;
-/** Well before the deadline, and long enough for another event in between. */
+/** A delay well below the deadline, and long enough for another event during the request. */
 const SLOW_MS = 400;
 const ABORT_AFTER_MS = 50;
 const BLOCKED_SECONDS = REQUEST_TIMEOUT_MS / 1000 + 1;
 const WORKER_CLIENT_ID = 'worker';
-/** The limit of file descriptors of a process that has none left. */
+/** The limit on file descriptors for a process that uses them all. */
 const FEW_FILES = 128;
 
 const SERVED = [];
@@ -33,7 +33,7 @@ const setAnswer = (cell, answer) => each(cell, ([, endpoint]) => endpoint.setAns
 
 const restore = (cell) => each(cell, ([, endpoint]) => endpoint.restore());
 
-/** A fault in the answers of the endpoint, until it is restored. */
+/** A fault in the answers of the endpoint, until the test restores the endpoint. */
 const answering = (answer) => ({ begin: (cell) => setAnswer(cell, answer), end: restore });
 
 /** A page of a gateway that shows the request. */
@@ -49,14 +49,14 @@ const dropConnections = (cell) =>
     await endpoint.goOnline();
   });
 
-/** The connections that exist get no answer any more, and are not closed. */
+/** The endpoint leaves existing connections open but no longer answers on them. */
 const deafenOldConnections = (cell) =>
   each(cell, ([, endpoint]) => {
     const last = endpoint.connectionCount;
     endpoint.setAnswer(({ connection }) => (connection <= last ? { fault: 'hang' } : {}));
   });
 
-/** The server has a new secret, which is written to the file at the first refusal. */
+/** The server has a new secret. The file gets it at the first refusal. */
 const rotateSecret = (cell) =>
   each(cell, ([side, endpoint]) => {
     endpoint.setSecret(cell.clientId, cell.newSecret);
@@ -66,7 +66,7 @@ const rotateSecret = (cell) =>
     });
   });
 
-/** Clocks jump during a request, or while callers are served from the cache. */
+/** The clocks jump during a request, or while the manager serves callers from the cache. */
 const jumping = (steps, later) => ({
   ages: false,
   begin: (cell) => setAnswer(cell, { delayMs: SLOW_MS }),
@@ -98,18 +98,19 @@ const withNames = (state) => ({
 });
 
 /**
- * `none` lists the codes that callers without a token get; if it is empty, they are served. Further
- * members, whose defaults are in `run.js`:
+ * `none` lists the error codes that callers without a token get; if it is empty, they get a token.
+ * Further members, whose defaults are in `run.js`:
  *
- * - `begin`, `during`, `end`: start the fault, run during the calls, end the fault
+ * - `begin`, `during`, `end`: functions that start the fault, run during the calls, and end the
+ *   fault
  * - `lastsMs`: the duration
- * - `situations`: which of `held` and `none` are run
- * - `ages`: whether a held token is made stale when the fault has begun
+ * - `situations`: the situations to run, out of `held` and `none`
+ * - `ages`: whether a held token becomes stale when the fault has begun
  * - `expiresIn`, `bufferSeconds`, `ageMs`: the life of the token
  * - `isWarm`: whether callers without a token had one before, and therefore a connection
- * - `credential`, `host`, `openFiles`, `abortAfterMs`: for the process that meets the fault
- * - `mayRenew`: the situations in which, by contract, a token counts as expired that the server
- *   still accepts, because of the wall clock
+ * - `credential`, `host`, `openFiles`, `abortAfterMs`: settings of the process that meets the fault
+ * - `mayRenew`: the situations in which the manager may, because of the wall clock, treat a token
+ *   as expired that the server still accepts
  * - `isHeavy`: whether each side needs its own process
  * - `exits`: whether the process ends during the flight
  */
@@ -135,7 +136,7 @@ const rows = [
   }),
   row('connection reset', '', NETWORK, answering({ fault: 'reset' })),
   row('dead kept connection', 'acknowledges, never answers', TIMEOUT, {
-    // Young enough for its connection to be kept.
+    // The life is so short that the client keeps the connection until the refresh.
     expiresIn: 20,
     bufferSeconds: 10,
     ageMs: 12_000,
@@ -184,7 +185,7 @@ const rows = [
       ),
     async during({ client, arrived }) {
       await client.ask('startWorker');
-      // That of the main thread, and that of the worker.
+      // The request of the main thread, and that of the worker.
       await arrived(2);
       await client.ask('killWorker');
     },
@@ -194,7 +195,7 @@ const rows = [
     begin: (cell) => setAnswer(cell, { fault: 'hang' }),
     during: ({ arrived }) => arrived(),
   }),
-  row('callers who leave', 'half of them, after 50 ms, server silent', ['AbortError', ...TIMEOUT], {
+  row('aborting callers', 'half of them, after 50 ms, server silent', ['AbortError', ...TIMEOUT], {
     abortAfterMs: ABORT_AFTER_MS,
     ...PAST_DEADLINE,
     ...answering({ fault: 'hang' }),

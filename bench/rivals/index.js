@@ -1,6 +1,6 @@
 'use strict';
 
-// Installs the rivals of `table.js`, and finds those that can be measured.
+// Installs the rivals of `table.js`, and finds the rivals that the bench can measure.
 
 const path = require('node:path');
 const { isInstalled } = require('../../tools/setup.js');
@@ -17,7 +17,7 @@ const folder = path.join(__dirname, '..');
 /** Installs the rivals, and the packages that draw the plot, if necessary. */
 async function installRivals() {
   if (isInstalled(folder)) return;
-  // npm must not run any script of the packages.
+  // npm must not run the packages' scripts.
   const flags = ['--ignore-scripts', '--no-audit', '--no-fund', '--no-engine-strict'];
   const args = ['ci', '--prefix', folder, ...flags];
   await run('npm', args, { capture: true, limitSeconds: LIMIT_SECONDS });
@@ -32,7 +32,7 @@ async function findRivals(binary) {
     await installRivals();
   } catch (error) {
     const [why] = /^npm error .+$/m.exec(error.message) ?? error.message.split('\n', 1);
-    return { names: [], notes: [`The rivals were left out: npm ci in bench: ${why}`] };
+    return { names: [], notes: [`The bench left out the rivals: npm ci in bench: ${why}`] };
   }
   const { node, versions, notes } = await runChild('rivals', {}, { binary });
   const list = Object.entries(versions).map(([name, version]) => `${name} ${version}`);

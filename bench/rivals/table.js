@@ -3,14 +3,17 @@
 // The rivals: packages from npm that get client-credentials tokens, each used as its documentation
 // says. `load()` imports the package and returns a function that creates a manager with
 // `getToken()` and `clearCache()` for a token endpoint. This file loads no package by itself,
-// because the time of loading is measured.
+// because the bench measures the time of loading.
 
 const { clientId, clientSecret } = require('../credentials.js');
 
-/** How long before its end a token is replaced. */
+/** A rival replaces its token this number of seconds before the end. */
 const MARGIN_SECONDS = 60;
 
-/** The cache that users write around a library without one: the token, and one request. */
+/**
+ * The cache that users write around a library without one. It keeps the token, and sends one
+ * request at a time.
+ */
 class TokenCache {
   #acquire;
   #token;
@@ -43,13 +46,13 @@ class TokenCache {
   }
 }
 
-/** By the name of the package. */
+/** The rivals, keyed by the name of the package. */
 const rivals = {
   'openid-client': {
     async load() {
       const client = await import('openid-client');
       return (tokenEndpoint) => {
-        // The result of discovery, which happens once; this endpoint has no metadata.
+        // The result of discovery, which a client runs once; this endpoint has no metadata.
         const config = new client.Configuration(
           { issuer: new URL(tokenEndpoint).origin, token_endpoint: tokenEndpoint },
           clientId,
@@ -88,7 +91,7 @@ const rivals = {
         const settings = { tokenEndpoint, clientId, clientSecret, authenticationMethod };
         const client = new OAuth2Client(settings);
         const getNewToken = () => client.clientCredentials();
-        // The wrapper cannot drop its token, so it is replaced.
+        // The wrapper cannot drop its token, so this makes a new wrapper.
         let fetch = new OAuth2Fetch({ client, getNewToken });
         return {
           getToken: () => fetch.getAccessToken(),
@@ -120,7 +123,7 @@ const rivals = {
     note: '@azure/msal-node gets the endpoint from metadata, because it is not an Azure endpoint.',
     async load() {
       const { ConfidentialClientApplication } = require('@azure/msal-node');
-      // The cache finds a token by a scope that the endpoint grants, other than those of OpenID.
+      // The cache finds a token by a granted scope that OpenID Connect does not define.
       const request = { scopes: ['bench'] };
       return (tokenEndpoint) => {
         const { host } = new URL(tokenEndpoint);

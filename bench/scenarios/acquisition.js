@@ -3,7 +3,8 @@
 // Measures the cost of one acquisition for the caller and the main thread, on the Node version that
 // rivals recommend. The bars apply to an early acquisition in a fresh process: a real process
 // acquires a token every few minutes, so V8 does not optimise the client's code. After a thousand
-// acquisitions in a row Node's own client takes a quarter of that time; the results show this too.
+// acquisitions in a row, Node's own client takes a quarter of that time, which the results also
+// show.
 
 const { absolute, bestRival, compareSides, measureSides, pick } = require('../measure.js');
 const { withEndpoint } = require('../endpoint.js');
@@ -21,7 +22,7 @@ const KINDS = [
   { name: 'new https connection', isSecure: true, closeConnections: true, wall: 0.65, cpu: 0.1 },
 ];
 
-/** Rows that compare time and CPU with the sides `[name, bar]`; missing sides are left out. */
+/** Rows that compare time and CPU with the sides `[name, bar]`, without missing sides. */
 function rowsOf(label, results, { wall, main }) {
   return [
     ...compareSides(`${label}, wall`, 'ms', pick(results, 'wall'), wall),
@@ -37,7 +38,7 @@ async function run({ quick, tls }) {
 
   const runKind = ({ name, isSecure, closeConnections, wall, cpu }) =>
     withEndpoint({ closeConnections, tls: isSecure && tls }, async ({ url, counts }) => {
-      // Rounds of fresh processes, one for each side.
+      // Each round runs a fresh process for each side.
       const early = await measureSides([...OWN, ...rivals], { rounds }, async (side) => {
         const results = await acquire({ url, names: [side], ...EARLY });
         return results[side][0];

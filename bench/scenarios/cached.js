@@ -1,9 +1,9 @@
 'use strict';
 
-// Measures a call while a token is held: by one caller on each supported version of Node, and by
-// eight worker threads. A rival is measured in a process with only ours and the floor: the call
-// site of a program sees one class, and V8 treats a call site of many classes differently, which
-// has its own row.
+// Measures a call while the manager holds a token: by one caller on each supported version of Node,
+// and by eight worker threads. The scenario measures each rival in a process with only ours and the
+// floor. In a real program a call site sees one class, and V8 treats a call site of many classes
+// differently; another row measures that.
 
 const { compareSides } = require('../measure.js');
 const { withEndpoint } = require('../endpoint.js');
@@ -19,7 +19,7 @@ async function rowsOf(where, rivals, measure) {
   const row = (figure, perCall, ...side) =>
     compareSides(`${figure}, ${where}`, 'ns', perCall, [side])[0];
   const first = await measure(['ours', 'floor', 'plain']);
-  // Each rival is compared with ours in the same process, whatever the noise of that process.
+  // Compares each rival with ours in the same process, so that noise affects both.
   const best = [];
   for (const name of rivals) {
     const measured = await measure(['ours', 'floor', name]);
@@ -40,7 +40,7 @@ async function run({ quick }) {
   const most = quick ? 100_000 : 200_000;
   const notes = [
     `${rounds} interleaved rounds of up to ${most} awaited calls in ${TURN_MS} ms; 1.3 KB token.`,
-    `${THREADS} threads: wall time per call of all together, a manager of each side in each.`,
+    `${THREADS} threads: wall time per call of all together; each has a manager of each side.`,
   ];
   const rows = await withEndpoint({}, async ({ url }) => {
     const measure = async (where, options, binary) => {

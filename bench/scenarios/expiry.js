@@ -3,7 +3,7 @@
 // Measures how long a caller may have to wait while tokens expire and the endpoint is slow. All
 // sides run at the same time, each in its own process. The plain class has its most favourable
 // setting, a buffer of 1 s; it nevertheless keeps every token for at least 10 s, so it hands out
-// expired tokens, which are counted.
+// expired tokens, which the scenario counts.
 
 const { absolute } = require('../measure.js');
 const { withEndpoint } = require('../endpoint.js');
@@ -12,7 +12,7 @@ const { runChild } = require('../child.js');
 const SIDES = ['ours', 'plain', 'floor'];
 const RATE = 1000;
 const DELAY_MS = 500;
-// In a shorter life, the rounding of its times to seconds would matter too much.
+// With a shorter life, the plain class's rounding to seconds would matter too much.
 const USUAL = { lifeSeconds: 10, expiries: 20 };
 const QUICK = { lifeSeconds: 4, expiries: 6 };
 const SPARE_MS = 30_000;

@@ -1,6 +1,6 @@
 'use strict';
 
-// Runs the complete table of `faults/` for ours and the plain class. A run that is kept also writes
+// Runs the complete table of `faults/` for ours and the plain class. A complete run also writes
 // `results/faults.md`.
 
 const fs = require('node:fs');

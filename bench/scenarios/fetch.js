@@ -6,7 +6,7 @@ const { compare, measureSides } = require('../measure.js');
 const { withEndpoint } = require('../endpoint.js');
 const { makeOurs } = require('../sides.js');
 
-// Short, so that a disturbance of the machine affects both sides of a round.
+// Blocks are short, so that a disturbance of the machine affects both sides of a round.
 const BLOCK = 20;
 const WARM_UP = 25;
 const USER = 'user:default/jane';
@@ -43,14 +43,14 @@ async function measure(tokenEndpoint, api, rounds) {
       fetch: () => fetch(api, { ...post, headers: plainHeaders }),
     }),
   ];
-  if ((await manager.getToken()) !== token) throw new Error('the token was replaced meanwhile');
+  if ((await manager.getToken()) !== token) throw new Error('the manager replaced the token');
   await manager.close();
   return rows;
 }
 
 async function run({ quick }) {
   const rounds = quick ? 250 : 600;
-  // The API is a token endpoint too: its answer, 1.6 KB of JSON, is that of a typical API.
+  // A token endpoint also acts as the API: its answer, 1.6 KB of JSON, is typical of an API.
   const rows = await withEndpoint({}, (tokens) =>
     withEndpoint({}, (api) => measure(tokens.url, api.url, rounds)),
   );

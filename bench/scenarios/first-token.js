@@ -1,8 +1,8 @@
 'use strict';
 
-// Measures the first token of a fresh process over https: load the code, collect the certificates
-// that Node trusts, connect, request. The authority of the endpoint is in NODE_EXTRA_CA_CERTS, so
-// all sides trust the same certificates.
+// Measures the time until the first token of a fresh process over https. The process loads the
+// code, collects the certificates that Node trusts, connects and sends the request. The authority
+// of the endpoint is in NODE_EXTRA_CA_CERTS, so all sides trust the same certificates.
 
 const { bestRival, compareSides, measureSides } = require('../measure.js');
 const { withEndpoint } = require('../endpoint.js');
@@ -13,7 +13,7 @@ async function run({ quick, tls }) {
   const rounds = quick ? 5 : 15;
   const { binary, names: rivals, notes } = await rivalsOnTheirNode();
   const ms = await withEndpoint({ tls }, ({ url }) =>
-    // The first round brings the files into memory.
+    // The first round brings the files into the page cache.
     measureSides(['ours', 'plain', 'raw', ...rivals], { rounds, warmUp: 1 }, (side) =>
       runChild('first-token', { side, url }, { binary }),
     ),

@@ -9,7 +9,7 @@ const { runChild } = require('../child.js');
 async function run({ quick }) {
   const rounds = quick ? 5 : 15;
   const results = await withEndpoint({}, ({ url }) =>
-    // The first round brings the files into memory.
+    // The first round brings the files into the page cache.
     measureSides(['ours', 'plain'], { rounds, warmUp: 1 }, (side) =>
       runChild('load', { side, url }),
     ),

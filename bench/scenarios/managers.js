@@ -1,8 +1,8 @@
 'use strict';
 
-// Measures many managers in one process: the time to make them and to have all their tokens, their
-// memory while idle, the event loop while all tokens are replaced at about the same time, and
-// threads. Each number of managers of each side has its own process.
+// Measures many managers in one process: the time to make them and to get all their tokens, their
+// memory while idle, the delay of the event loop while they replace all tokens at about the same
+// time, and their threads. Each number of managers of each side has its own process.
 
 const fs = require('node:fs');
 const os = require('node:os');
@@ -20,9 +20,9 @@ const FEW = 100;
 const KIB = 1024;
 
 /**
- * Tokens live for 12 s: long enough for ten thousand to be there before the first is replaced. Ours
- * replaces them from 5.46 s on, before a caller has to wait; the plain class, with its most
- * favourable buffer, after 11 s.
+ * The life of a token in seconds: ten thousand tokens arrive before a manager replaces the first
+ * one. Ours replaces tokens from 5.46 s on, before a caller has to wait; the plain class, with its
+ * most favourable buffer, replaces them after 11 s.
  */
 const LIFE_SECONDS = 12;
 const REPLACED_AFTER_SECONDS = { ours: 5.4, plain: 10.9 };
@@ -52,7 +52,10 @@ async function runIdle(count, rounds) {
   return { memory, us: pick(results, us) };
 }
 
-/** The threads while names are looked up and a file is read, which have their own threads. */
+/**
+ * The number of threads while look-ups and reads of files, which have their own threads, are in
+ * progress.
+ */
 async function countThreads() {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'bench-managers-'));
   const secretFile = path.join(folder, 'secret');
@@ -83,7 +86,7 @@ function idleRows(most, few) {
   return [
     absoluteMedian(most.memory, { figure, unit: 'KiB', atMost: 8 }),
     growth('memory of an idle manager', 'KiB', 'memory'),
-    growth('to make a manager and have its token', 'µs', 'us'),
+    growth('to make a manager and get its token', 'µs', 'us'),
   ];
 }
 
@@ -113,9 +116,9 @@ async function run({ quick }) {
         'process.',
       'Memory: resident, less the room that V8 reserves for new objects, after garbage ' +
         'collection, less one copy of the token; the growth since before the managers were made.',
-      'Refreshes: each manager is called 5 times a second; ours spreads them randomly over half ' +
+      'Refreshes: callers call each manager 5 times a second; ours spreads them over half ' +
         'a second, the plain class, whose managers share an agent of 64 sockets, does not.',
-      'Threads: includes those of look-ups and of secret files, but not those of Node.',
+      'Threads: with the threads of look-ups and secret files, without the threads of Node.',
     ],
   };
 }

@@ -9,13 +9,15 @@ const { findRivals } = require('../rivals/index.js');
 const { callOnSimulatedTime } = require('../simulation.js');
 
 const EVERY_MS = 10;
-/** It waits between its retries on a timer, which stands still during a call. */
+/**
+ * This rival waits on a timer between its retries, and simulated timers stand still during a call.
+ */
 const RETRIES_ON_A_TIMER = 'google-auth-library';
 
 async function run({ quick }) {
   const core = await coreFigures('outage', 'an_endpoint_that_fails');
   const { names, notes } = quick
-    ? { names: [], notes: ['The rivals are left out of a quick run.'] }
+    ? { names: [], notes: ['A quick run leaves out the rivals.'] }
     : await findRivals();
   const rows = [];
   for (const { status, most, bar } of core.outages) {
@@ -34,7 +36,7 @@ async function run({ quick }) {
         `Ours: the worst of ${core.seeds} seeds.`,
       `${RETRIES_ON_A_TIMER} is left out: it waits between retries, which takes real time.`,
       '@azure/msal-node sends no request for 60 s after a 5xx, whether the endpoint is back or ' +
-        'not; ours for 1 s at first and 6.25 s at most.',
+        'not; ours sends none for 1 s at first and for 6.25 s at most.',
       ...notes,
     ],
   };

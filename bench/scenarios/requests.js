@@ -1,6 +1,6 @@
 'use strict';
 
-// Counts the token requests in an hour of one call a second, by the life of the tokens, on
+// Counts the token requests in an hour with one call a second, by the life of the tokens, on
 // simulated time. Ours replaces tokens before they end and at random times, so that no caller
 // waits; the results show the worst of its seeds. Others replace tokens late or, with a margin of
 // 60 s, send a request for every call.

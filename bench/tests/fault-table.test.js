@@ -1,16 +1,16 @@
 'use strict';
 
-// Every fault of the table, met by ours and by the plain class in the same process.
-// Ours is held to what is promised; the plain class shows that the same eye sees promises broken.
+// Runs every fault of the table on ours and on the plain class in the same process. Ours must keep
+// its contract; the plain class shows that the same checks detect violations.
 
 const assert = require('node:assert/strict');
 const { after, before, describe, it } = require('node:test');
 const { brokenPromises, startTable } = require('../faults/run.js');
 const { rows } = require('../faults/table.js');
 
-/** A hanging test must fail. */
+/** The time limit of a test that hangs. */
 const LIMIT_MS = 240_000;
-/** Rows in which the plain class fails so surely that no machine is too slow or too fast for it. */
+/** The rows in which the plain class fails on every machine, however slow or fast. */
 const ROWS_LOST_BY_PLAIN = 12;
 
 const skip = process.platform === 'linux' ? false : 'clocks are stepped through LD_PRELOAD';

@@ -1,6 +1,6 @@
 'use strict';
 
-// How the bench judges, lays out and keeps what it measured.
+// The verdicts, the layout and the stored results of the bench.
 
 const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');

@@ -9,7 +9,7 @@ const { createServer } = require('node:http');
 const { json } = require('node:stream/consumers');
 
 const ROLES = { GET: undefined, POST: 'kagenti-operator' };
-/** The answers to a token that jose rejects, by the code of its error. */
+/** The answers to a token that jose rejects, keyed by the code of jose's error. */
 const REJECTIONS = {
   ERR_JOSE_ALG_NOT_ALLOWED: 'Invalid token: The specified alg value is not allowed',
   ERR_JWKS_NO_MATCHING_KEY: 'Token signing key not found',
@@ -17,7 +17,7 @@ const REJECTIONS = {
   ERR_JWT_EXPIRED: 'Invalid token: Signature has expired.',
 };
 
-/** An error that becomes an answer. */
+/** An error that the API sends as an answer. */
 class Refusal extends Error {
   constructor(status, detail) {
     super(detail);
@@ -25,7 +25,10 @@ class Refusal extends Error {
   }
 }
 
-/** `requests` lists the calls: method, status, the user in the header, the client of the token. */
+/**
+ * Starts the API. `requests` lists the calls: method, status, the user in the header, the client of
+ * the token.
+ */
 async function startAgentsApi(jwksUrl) {
   const jose = await import('jose');
   const keys = jose.createRemoteJWKSet(new URL(jwksUrl), { cooldownDuration: 0 });

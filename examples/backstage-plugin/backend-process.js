@@ -11,7 +11,7 @@ const { ServerProcess, freePorts } = require('../../tools/server-process.js');
 
 const READY_WITHIN_MS = 60_000;
 
-/** Resolves when the plugins of the backend are ready. */
+/** Starts the backend, and resolves when its plugins are ready. */
 async function startBackend(folder, member, environment = {}) {
   await writeKeys(path.join(folder, 'keys'));
   const [port] = await freePorts(1);

@@ -22,11 +22,11 @@ async function main() {
   console.log(`
 As ${user}:
   curl -s ${url} -H 'authorization: Bearer ${userToken}'
-Without credentials, which Backstage answers with 401:
+Without credentials (Backstage answers with 401):
   curl -s ${url}
 `);
   if (!values.once) {
-    console.log('Ctrl-C stops it.');
+    console.log('Press Ctrl-C to stop the example.');
     return;
   }
   for (const [status, headers] of [

@@ -15,8 +15,8 @@ const { startBackend } = require('./backend-process.js');
 const USER = 'user:default/jane';
 
 /**
- * `realm` is that of a running Keycloak; without it one is started. `install` installs this package
- * in a folder's `node_modules`, by default from the checkout.
+ * `realm` is the realm of a running Keycloak; without it, the stage starts one. `install` installs
+ * this package in a folder's `node_modules`, by default from the checkout.
  */
 async function setStage({ embedded, realm, install, log }) {
   const parts = [];

@@ -2,7 +2,7 @@
 
 // `npm run demo` demonstrates the package with an embedded token endpoint in under 20 s. With `--
 // --keycloak` the first and the last part run with a real Keycloak. Each part checks its claims;
-// the exit code is 1 if one of them does not hold.
+// the exit code is 1 if a claim does not hold.
 
 const { parseArgs } = require('node:util');
 const { version } = require('../../package.json');

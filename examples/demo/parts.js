@@ -1,7 +1,7 @@
 'use strict';
 
-// The parts of the demo, in their order at the end of this file. Each makes its own manager, shows
-// and checks one feature, and returns the snapshot of its manager.
+// The parts of the demo, in their order at the end of this file. Each part makes its own manager,
+// shows and checks one feature, and returns the snapshot of the manager.
 
 const { inspect } = require('node:util');
 const { KeycloakTokenManager } = require('../..');
@@ -53,8 +53,8 @@ const firstToken = {
     });
     const each = `${screen.count((all / calls) * 1e6)} ns each, from memory`;
     screen.row('the next calls', `${screen.count(calls)} one after the other, ${each}`);
-    screen.claim(isGenuine, "its signature is the issuer's");
-    screen.claim(again === token, 'the next calls give the same token');
+    screen.claim(isGenuine, "the issuer's key verifies the signature");
+    screen.claim(again === token, 'the next calls return the same token');
     const isCautious = secondsToHardExpiry > 0 && secondsToHardExpiry < life;
     screen.claim(isCautious, 'the manager stops handing it out before it expires');
     return closed(manager);
@@ -62,7 +62,7 @@ const firstToken = {
 };
 
 const manyCallers = {
-  title: '1,000 callers at once, no token yet',
+  title: '1,000 simultaneous callers, no token yet',
   async run(server) {
     const callers = 1000;
     const manager = makeManager(server);
@@ -73,7 +73,7 @@ const manyCallers = {
     const requests = server.endpoint.requestCount - before;
     screen.row('requests', `${requests} for ${screen.count(callers)} callers`);
     screen.row('answered', `all in ${screen.ms(took)}`);
-    screen.claim(requests === 1, 'one request');
+    screen.claim(requests === 1, 'the manager sent one request');
     screen.claim(new Set(tokens).size === 1, 'all callers have the same token');
     return closed(manager);
   },
@@ -88,12 +88,12 @@ const refresh = {
     const manager = makeManager(server);
     await manager.getToken();
     const before = endpoint.requestCount;
-    screen.say(`A token of 3 s, an endpoint that takes ${DELAY_MS} ms, a call every 4 ms.`);
+    screen.say(`Tokens live for 3 s, the endpoint takes ${DELAY_MS} ms, a call comes every 4 ms.`);
     legend();
     const isOver = (elapsed, { tokens }) => tokens > 2 || elapsed > 6000;
     const { tokens, failures, worst } = await traffic(manager, isOver);
     screen.row('requests', `${endpoint.requestCount - before} for ${tokens - 1} new tokens`);
-    screen.claim(tokens > 2, 'the token was replaced twice');
+    screen.claim(tokens > 2, 'the manager replaced the token at least twice');
     const isQuick = failures === 0 && worst < DELAY_MS / 2;
     screen.claim(isQuick, `no caller waited for a request (${DELAY_MS} ms)`);
     endpoint.setDelay(0);
@@ -111,7 +111,7 @@ const outage = {
     const logger = { error: log('error'), warn: log('warn'), info: log('info'), debug() {} };
     const manager = makeManager(server, { logger });
     await manager.getToken();
-    screen.say('A token of 7 s. Keycloak goes away and comes back after the first failed refresh.');
+    screen.say('Tokens live for 7 s. Keycloak stops, and restarts after the first failed refresh.');
     let isDown = true;
     await endpoint.goOffline();
     const has = (wanted) => lines.some(({ level }) => level === wanted);
@@ -124,10 +124,10 @@ const outage = {
     });
     for (const { level, message } of lines) screen.row(`log ${level}`, message);
     const snapshot = await closed(manager);
-    screen.claim(has('warn'), 'a refresh failed, and the log says so');
+    screen.claim(has('warn'), 'a refresh failed, and the manager logged a warning');
     const isServed = failures === 0 && snapshot.counters.staleServed > 0;
-    screen.claim(isServed, 'every call was served, also while the token was due for replacement');
-    screen.claim(tokens > 1 && has('info'), 'it recovered by itself');
+    screen.claim(isServed, 'every call got a token, even while the token was due for replacement');
+    screen.claim(tokens > 1 && has('info'), 'the manager recovered without a restart');
     endpoint.setExpiresIn(300);
     return snapshot;
   },
@@ -158,12 +158,12 @@ const rotatedSecret = {
       (elapsed, { tokens }) => (tokens > 1 && elapsed > 800) || elapsed > 3000,
     );
     const statuses = endpoint.requests.slice(before).map(({ status }) => status);
-    screen.row('vault gave', 'the secret; the same, too late; the new one');
+    screen.row('vault gave', 'the old secret, the old one again (too late), the new one');
     screen.row('requests', statuses.join(', then '));
     const isRead = reads === 3 && statuses.join() === '401,200';
-    screen.claim(isRead, 'refused once, read again, accepted');
+    screen.claim(isRead, 'after the refusal the manager read the secret again');
     const isReplaced = failures === 0 && (await replacement) !== first;
-    screen.claim(isReplaced, 'a new token, and no failed call');
+    screen.claim(isReplaced, 'the manager got a new token, and no call failed');
     endpoint.setSecret(server.clientId, old);
     endpoint.setDelay(0);
     return closed(manager);
@@ -188,7 +188,7 @@ const wrongSecret = {
     const { acquisitions } = manager.snapshot().counters;
     const logins = server.endpoint ? server.endpoint.requestCount - before : acquisitions;
     screen.row('100 more calls', `the same error, all within ${screen.ms(took)}`);
-    screen.row('ask again in', screen.seconds(reasons[0].retryAfterMs / 1000));
+    screen.row('retry after', screen.seconds(reasons[0].retryAfterMs / 1000));
     screen.row('logins', `${logins} for ${calls + 1} calls`);
     screen.claim(
       code === 'ERR_KEYCLOAK_OAUTH' && !retryable,
@@ -196,7 +196,7 @@ const wrongSecret = {
     );
     screen.claim(
       reasons.every((reason) => reason.code === code) && logins === 1 && acquisitions === 1,
-      'one login for all callers',
+      'the manager sent one login for all callers',
     );
     screen.claim(!inspect(error).includes(clientSecret), 'the error does not contain the secret');
     return closed(manager);

@@ -1,14 +1,14 @@
 'use strict';
 
-// Makes calls at a constant rate, whether or not earlier calls were answered, and draws a chart of
-// how long each of them waited.
+// Makes calls at a constant rate, whether or not earlier calls have settled, and draws a chart of
+// their waiting times.
 
 const { setInterval: every } = require('node:timers/promises');
 const screen = require('./screen.js');
 
 const EVERY_MS = 4;
 const CELL_MS = 100;
-/** The signs of the chart, by the slowest call of a tenth of a second in ms. */
+/** The signs of the chart, keyed by the limit in ms for the slowest call of a tenth of a second. */
 const SIGNS = { 2: '▁', 10: '▂', 50: '▄', 200: '▆' };
 
 /** Calls `getToken()` until `isOver(elapsedMs, seen)`, prints the chart and returns the counts. */
@@ -46,7 +46,7 @@ async function traffic(manager, isOver) {
     calls.push(call(cells[index]));
   }
   await Promise.all(calls);
-  // The timer may have left out a cell while the machine was busy.
+  // On a busy machine, the timer may have skipped a cell.
   const drawn = Array.from(cells, (cell) => (cell === undefined ? ' ' : drawCell(cell)));
   screen.row('callers wait', drawn.join(''));
   const failed = seen.failures === 0 ? 'none failed' : screen.red(`${seen.failures} failed`);
@@ -64,7 +64,7 @@ function drawCell({ worst, isFailed, isReplaced }) {
 
 /** Explains the signs of the chart. */
 function legend() {
-  screen.say('A sign is 0.1 s: ▁ served within 2 ms, ▂ 10 ms, ▄ 50 ms, ▆ 200 ms, █ later,');
+  screen.say('Each sign is 0.1 s: ▁ served within 2 ms, ▂ 10 ms, ▄ 50 ms, ▆ 200 ms, █ later,');
   screen.say('✗ failed, ↻ served within 2 ms with a new token.');
 }
 

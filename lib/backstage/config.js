@@ -1,8 +1,8 @@
 /**
  * Reads the options of a manager from a Backstage configuration. The configuration schema defines
- * the options of a section and their types; the manager checks the values. All faults are reported
- * together, and none repeats a value, which might be a secret. Empty strings, which `${NAME:-}`
- * yields, count as absent.
+ * the options of a section and their types; the manager checks the values. The error reports all
+ * faults together, and no fault repeats a value, which might be a secret. Empty strings, as
+ * `${NAME:-}` may yield, count as absent.
  */
 'use strict';
 
@@ -13,7 +13,7 @@ const { isPlain } = require('./fingerprint.js');
 const DEFAULT_CONFIG_KEY = 'boost.kagenti.auth';
 const SECTION = DEFAULT_CONFIG_KEY.split('.').reduce((at, key) => at.properties[key], configSchema);
 
-/** What a manager needs, each with the alternatives that may replace it. */
+/** The options that a manager requires, each with the alternatives that may replace it. */
 const NEEDED = {
   tokenEndpoint: ['tokenEndpoint', 'issuer'],
   clientId: ['clientId'],
@@ -28,12 +28,12 @@ const NEEDED = {
   ],
 };
 
-/** The errors whose only fault is that something is missing. */
+/** The errors whose only fault is that required options are missing. */
 const incomplete = new WeakSet();
 
 /**
- * The options in the section `key`; `undefined` if the configuration has no such section, or
- * nothing in it has a value.
+ * Returns the options in the section `key`; `undefined` if the configuration has no such section, or
+ * if every key in it is empty.
  *
  * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` for a section that is incomplete or wrong.
  */
@@ -55,7 +55,7 @@ function readKeycloakTokenManagerOptions(
   return options;
 }
 
-/** The keys of a section that have a value, except for those that belong to others. */
+/** Returns the keys of a section that have a value, except for keys that belong to other code. */
 function presentIn(section, knownKeys) {
   return section
     .keys()
@@ -63,7 +63,7 @@ function presentIn(section, knownKeys) {
     .filter((name) => withoutEmpty(section.getOptional(name)) !== undefined);
 }
 
-/** What is missing besides the options with these names; `undefined` if nothing is. */
+/** Names the required options that are missing among `names`; `undefined` if there are none. */
 function missingIn(names) {
   const missing = Object.entries(NEEDED)
     .filter(([, alternatives]) => !alternatives.some((name) => names.includes(name)))
@@ -74,12 +74,11 @@ function missingIn(names) {
 }
 
 function whatIsMissing(there, missing) {
-  const found =
-    there.length === 0 ? '' : `there ${there.length > 1 ? 'are' : 'is'} ${list(there)}, but `;
+  const found = there.length === 0 ? '' : `the section has ${list(there)}, but `;
   return `incomplete: ${found}${list(missing)} ${missing.length > 1 ? 'are' : 'is'} missing`;
 }
 
-/** Reads the members with these names, by their schema. */
+/** Reads the members with these names, according to their schema. */
 function readAll(section, names, { properties }, faults) {
   const options = {};
   for (const name of names) {
@@ -114,7 +113,7 @@ function read(section, key, alternatives, faults) {
   }
 }
 
-/** The alternative that a value matches; if none, the first one, which is a string. */
+/** Returns the alternative that a value matches, or else the first one, which is a string. */
 function branchFor(value, { anyOf }) {
   const fits = ({ type, const: constant }) =>
     type === 'array'
@@ -140,7 +139,8 @@ function readObject(section, key, schema, faults) {
   return readAll(inner, names, schema, faults);
 }
 
-// Read as a whole, because names of form fields, such as URNs, need not be configuration keys.
+// Reads the record as a whole, because names of form fields, such as URNs, need not be valid
+// configuration keys.
 function readStrings(inner, key, faults) {
   const fields = withoutEmpty(inner.get());
   for (const [name, value] of Object.entries(fields)) {
@@ -151,8 +151,8 @@ function readStrings(inner, key, faults) {
 }
 
 /**
- * The value without empty strings, and without the lists and objects that contain nothing else;
- * `undefined` if nothing is left.
+ * Returns the value without empty strings, and without lists and objects that contain only empty
+ * strings; `undefined` if nothing is left.
  */
 function withoutEmpty(value) {
   if (value === '' || value === null) return undefined;
@@ -166,7 +166,7 @@ function withoutEmpty(value) {
   return present.length === 0 && members.length > 0 ? undefined : Object.fromEntries(present);
 }
 
-/** The faults of a section, reported together. */
+/** The faults of a section, which one error reports together. */
 class Faults {
   #key;
   #texts = [];
@@ -204,7 +204,7 @@ function configError(key, text) {
   return invalid(`${atKey(key)}: ${text}`);
 }
 
-/** The error for a section, or the options of a function, without which there is no manager. */
+/** Returns the error for a section, or for the result of a reader, that lacks required options. */
 function incompleteError(where, text) {
   const error = invalid(`${where}: ${text}`);
   incomplete.add(error);

@@ -1,6 +1,6 @@
 /**
- * A view of the manager that the configuration describes. It follows edits: a correct one is used,
- * a wrong one is logged and ignored.
+ * A view of the manager that the configuration describes. Its options follow the configuration: it
+ * applies correct edits, and logs and ignores wrong ones.
  */
 'use strict';
 
@@ -40,7 +40,7 @@ class ConfiguredManager {
     return this.view?.close() ?? Promise.resolve();
   }
 
-  /** The options; `undefined` if there are no credentials and they are optional. */
+  /** Returns the options; `undefined` if there are no credentials and they are optional. */
   #read() {
     const { source, config, inCode, isOptional } = this.#parts;
     try {
@@ -55,7 +55,7 @@ class ConfiguredManager {
   }
 
   #warn(text) {
-    if (text !== this.#lastWarning) this.#parts.logger.warn(`no credentials are used: ${text}`);
+    if (text !== this.#lastWarning) this.#parts.logger.warn(`the service has no manager: ${text}`);
     this.#lastWarning = text;
   }
 
@@ -75,16 +75,16 @@ class ConfiguredManager {
       const options = this.#read();
       if (options === undefined) return this.#keep();
       const print = this.#print(options);
-      // Most edits concern other sections, and applying one would end a cool-down.
+      // Most edits concern other sections, and applying an edit would end a cool-down.
       if (print === this.#inUse) return;
       if (this.view === undefined) this.#open(options);
       else await this.#update({ logger, ...options });
       this.#inUse = print;
     } catch (error) {
-      logger.error(`the change is ignored: ${error.message}`);
+      logger.error(`the manager ignores the change: ${error.message}`);
       return;
     }
-    logger.info(`${source.where} changed and is in use`);
+    logger.info(`the manager uses the changed ${source.where}`);
   }
 
   /** Plugins hold the view, so it outlives optional credentials that an edit removes. */

@@ -7,7 +7,7 @@ import type {
 
 /**
  * The service that a plugin receives: the methods of the one manager that all plugins of the
- * backend share. If one plugin drops a token, it is dropped for all.
+ * backend share. If one plugin drops a token, the manager drops the token for all plugins.
  *
  * @example
  * ```ts
@@ -114,10 +114,11 @@ export interface KeycloakTokenManagersService {
  * declares it as a dependency, and the backend needs no further line. Its id is
  * `keycloak-token-manager`.
  *
- * The section holds those {@link KeycloakTokenManagerOptions} that YAML can express, under the same
- * names. If it is missing, incomplete or wrong, the plugins that depend on the service fail to
- * start, with `ERR_KEYCLOAK_CONFIG`. An edit takes effect while the backend runs, and callers keep
- * getting valid tokens. An edit that is wrong or removes the section is logged and ignored.
+ * The section accepts the {@link KeycloakTokenManagerOptions} that YAML can express, under the same
+ * names. If the section is missing, incomplete or wrong, the plugins that depend on the service
+ * fail to start, with `ERR_KEYCLOAK_CONFIG`. An edit takes effect while the backend runs, and
+ * callers keep getting valid tokens. The service logs and ignores an edit that is wrong or removes
+ * the section.
  *
  * Copies of this package in one process, and services with equal options, share one manager. Every
  * option but `resource`, `name` and `logger` must be equal, the credential included.
@@ -194,7 +195,7 @@ export const keycloakTokenManagerServiceFactory: ServiceFactory<
 
 /**
  * Reads the options of a manager from a configuration. Empty strings in what it returns count as
- * absent. It is called again after each edit of the configuration.
+ * absent. The service calls it again after each edit of the configuration.
  *
  * @param config The configuration of the backend.
  * @returns The options; `undefined` if there are no credentials.
@@ -247,8 +248,8 @@ export interface KeycloakTokenManagerServiceRefOptions {
   /** Reads the options, for plugins with other keys. See {@link readAugmentKagentiOptions}. */
   read?: KeycloakOptionsReader | undefined;
   /**
-   * Keys of the section that belong to others and are not read. Any other unknown key is an error.
-   * Default: none.
+   * Keys of the section that belong to other code. The service does not read them. Any other
+   * unknown key is an error. Default: none.
    */
   knownKeys?: readonly string[] | undefined;
   /**
@@ -264,8 +265,8 @@ export interface KeycloakTokenManagerServiceRefOptions {
 /**
  * Creates a further service with a default factory and its own section or reader, for a second
  * realm or client. The package's configuration schema does not know its section. The app or plugin
- * that chooses the key must declare `clientSecret` with secret visibility, otherwise logs show it.
- * For the key `acme.auth`, in its `package.json`:
+ * that chooses the key must declare `clientSecret` with secret visibility; otherwise, logs show the
+ * secret. For the key `acme.auth`, the `package.json` of that app or plugin contains:
  *
  * ```json
  * "configSchema": { "type": "object", "properties": { "acme": { "type": "object", "properties": {
@@ -336,11 +337,12 @@ export function createKeycloakTokenManagersServiceRef(options: {
  * strings count as absent. The manager checks the values; this function checks the keys and their
  * types.
  *
- * @param key The key of the section. Default `boost.kagenti.auth`.
- * @param options `knownKeys`: keys of the section that belong to others and are not read.
- * @returns `undefined` if the configuration has no such section, or nothing in it has a value.
- * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`, naming the key and everything that is
- *   missing, unknown or of a wrong type; never a value.
+ * @param key The key of the section. Default: `boost.kagenti.auth`.
+ * @param options `knownKeys`: keys of the section that belong to other code, which the function does
+ *   not read.
+ * @returns `undefined` if the configuration has no such section, or if every key in it is empty.
+ * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`. The message names the key of the section and
+ *   each option that is missing, unknown or of a wrong type, but never a value.
  * @example
  * ```ts
  * import type { RootConfigService } from '@backstage/backend-plugin-api';

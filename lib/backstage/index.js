@@ -33,7 +33,10 @@ const DEPENDENCIES = {
   plugin: coreServices.pluginMetadata,
 };
 
-/** Creates a further service, for a second realm or client. It needs no `backend.add` either. */
+/**
+ * Creates a further service, for a second realm or client. This service needs no `backend.add`
+ * either.
+ */
 function createKeycloakTokenManagerServiceRef(options) {
   check(options);
   return createServiceRef({
@@ -62,8 +65,8 @@ function nonEmpty(name, value) {
   throw invalid(`${name}: expected a non-empty string`);
 }
 
-// The manager is created in the root context, which has only root-scoped services, so that all
-// plugins share one.
+// The factory creates the manager in the root context, which has only root-scoped services, so that
+// all plugins share one manager.
 function createFactory(service, { configKey, knownKeys, optional = false, read, tokenFetch }) {
   return createServiceFactory({
     service,

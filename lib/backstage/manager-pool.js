@@ -1,7 +1,7 @@
 /**
- * Managers by name, from a section of the configuration, and by their options, for clients that are
- * not known in advance. `idle-policy.js` decides which are closed. A plugin that still holds such a
- * manager does not notice: it opens again with the next call.
+ * Managers by name, from a section of the configuration, and by their options, for clients that the
+ * code does not know in advance. `idle-policy.js` decides which managers the pool closes. A plugin
+ * can still use a manager that the pool has closed: the next call opens it again.
  */
 'use strict';
 
@@ -19,11 +19,11 @@ const CALLS = ['getToken', 'getAccessToken', 'getTokenForStreaming', 'fetch'];
 const OTHERS = ['invalidateToken', 'clearCache', 'snapshot'];
 
 class ManagerPool {
-  /** The open managers, and those that are closed but referenced. */
+  /** The open managers, and the closed managers to which plugins refer. */
   #entries = new Map();
   #size = 0;
   #uses = 0;
-  /** The promises whose end is awaited; the one of a cached token is returned many times. */
+  /** The promises whose end the pool awaits. A manager returns one promise for many cached reads. */
   #awaited = new WeakSet();
   #print = fingerprints();
   #parts;
@@ -165,7 +165,7 @@ class ManagerPool {
     promise.then(done, done);
   }
 
-  /** The open manager of an entry. One that was ended stays closed. */
+  /** Returns the open manager of an entry. An entry that has ended keeps a closed manager. */
   #opened(entry) {
     if (entry.opened !== undefined) return entry.opened;
     entry.opened = entry.open();
@@ -182,7 +182,7 @@ class ManagerPool {
     return entry.opened;
   }
 
-  /** Closes managers if there are too many. */
+  /** Closes managers if too many are open. */
   #trim() {
     if (this.#size > this.#parts.limits.maximum) this.#sweep();
   }
@@ -234,7 +234,7 @@ class ManagerPool {
 
 const keyOf = (name) => `name:${name}`;
 
-/** Notes that a plugin holds the handle, until the handle is collected or its `close` is called. */
+/** Records that a plugin holds the handle, until it drops the handle or calls `close`. */
 function refer({ handles }, handle) {
   if (handles.get(handle.pluginId)?.deref() !== handle) {
     handles.set(handle.pluginId, new WeakRef(handle));
@@ -245,7 +245,7 @@ function isReferenced({ handles }) {
   return [...handles.values()].some((handle) => handle.deref() !== undefined);
 }
 
-/** Finds the manager for a resource, which is created once for each opening. */
+/** Returns a function that finds the manager for a resource, and creates it once per opening. */
 function derivation(resource) {
   let made = {};
   return (opened) => {

@@ -1,7 +1,7 @@
 /**
  * Readers for the configuration of existing plugins, which use their own names for the options or
- * keep some of them outside the section with the credentials. They read the keys of those plugins
- * and leave all others alone.
+ * keep some of them outside the section with the credentials. The readers ignore all keys that they
+ * do not know.
  */
 'use strict';
 
@@ -55,8 +55,8 @@ function readKeycloakOrgOptions(config, id = 'default') {
   if (client === undefined && section.text('username') !== undefined) {
     throw configError(
       key,
-      'a user name and a password cannot be used; set clientId and clientSecret of a client with ' +
-        'a service account',
+      'the manager cannot use a user name and a password; set clientId and clientSecret of a ' +
+        'client with a service account',
     );
   }
   if (client === undefined) return undefined;
@@ -84,7 +84,7 @@ function readOAuthClientOptions(config, key) {
   return client && { ...client, ...present({ scope: section.textOrTexts('scopes') }) };
 }
 
-/** The values below a key. Empty strings count as absent, although Backstage refuses them. */
+/** Reads values below a key. Empty strings count as absent, although Backstage refuses them. */
 function sectionAt(config, key) {
   const valueAt = (name) => withoutEmpty(config.getOptional(`${key}.${name}`));
   const readWith = (method) => (name) => {
@@ -102,7 +102,7 @@ function sectionAt(config, key) {
     flag: readWith('getOptionalBoolean'),
     textOrTexts: (name) =>
       Array.isArray(valueAt(name)) ? readWith('getOptionalStringArray')(name) : text(name),
-    /** The options with these keys, which are all required; `undefined` if none has a value. */
+    /** Returns the options with these keys, all of which are required; `undefined` if all are empty. */
     client(keys) {
       const entries = Object.entries(keys).map(([option, name]) => [option, text(name), name]);
       const missing = entries.filter(([, value]) => value === undefined).map(([, , name]) => name);

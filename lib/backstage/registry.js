@@ -1,10 +1,11 @@
 /**
- * The managers of this thread, for all copies of the package in it: in Red Hat Developer Hub every
- * exported plugin has its own. The copies meet at a symbol with their version, and use the registry
- * of the copy that came first, through `open` and the methods of the views that it returns.
+ * The managers of this thread, for all copies of the package in it: in Red Hat Developer Hub, every
+ * exported plugin carries its own copy. The copies find each other by a symbol with their version,
+ * and use the registry of the copy that the process loaded first, through `open` and the methods of
+ * the views that it returns.
  *
- * Two views have one manager if all their options are equal, except for those that belong to the
- * view. The registry returns a manager only for its complete options, and lists none.
+ * Two views share a manager if all their options are equal, except for the options that belong to
+ * the view. The registry returns a manager only for its complete options, and does not list managers.
  */
 'use strict';
 
@@ -80,8 +81,8 @@ class Registry {
     });
   }
 
-  // An edit of the configuration reaches all copies in one turn. Their changes are applied together,
-  // so that a manager whose views all change in the same way keeps its token.
+  // An edit of the configuration reaches all copies in one turn. The registry applies their changes
+  // together, so that a manager whose views all change in the same way keeps its token.
   #applyChanges() {
     const groups = new Map();
     for (const change of this.#changes.splice(0)) {
@@ -109,7 +110,7 @@ class Registry {
         const joined = found ?? this.#add(print, options);
         for (const change of group) this.#move(change.view, joined, moves.includes(change));
       } else if (found !== entry || moves.length > 0) {
-        // A token of the earlier configuration must not be sent to another origin.
+        // The manager must not send a token of the earlier configuration to another origin.
         entry.manager[reconfigure](shareable(options, entry.views), moves.length > 0);
         this.#entries.delete(entry.print);
         Object.assign(entry, { print, longestWaitMs: longestWait(options) });
@@ -124,7 +125,7 @@ class Registry {
     }
   }
 
-  // The view keeps its manager until the other one has a token or cannot obtain one.
+  // The view keeps its manager until the other manager has a token or has failed to obtain one.
   async #move(view, joined, isOtherOrigin) {
     const left = view.entry;
     view.entry = joined;
@@ -140,12 +141,12 @@ class Registry {
   }
 }
 
-/** How long a call may wait for a token, in milliseconds. */
+/** Returns how long a call may wait for a token, in milliseconds. */
 function longestWait({ requestTimeoutMs = LONGEST_WAIT_MS }) {
   return requestTimeoutMs;
 }
 
-/** Separates the options that belong to a view from those that decide what is sent and granted. */
+/** Separates the options of a view from the options that decide what the manager sends. */
 function split({ resource, name, logger, ...shared }) {
   const label = name ?? shared.clientId;
   const copy = resource === undefined ? undefined : { ...resource };
@@ -162,7 +163,7 @@ function isLogger(logger) {
   return LEVELS.every((level) => typeof logger?.[level] === 'function');
 }
 
-/** The options of a shared manager: without an API, and with a logger that hands lines to a view. */
+/** Returns the options of a shared manager: no API, and a logger that passes lines to a view. */
 function shareable({ logger: given, ...options }, views) {
   const receiver = () => [...views].find(({ own }) => own.logger !== undefined)?.own.logger;
   const relays = LEVELS.map((level) => [
@@ -173,13 +174,13 @@ function shareable({ logger: given, ...options }, views) {
   return { ...options, resource: undefined, logger: Object.fromEntries(relays) };
 }
 
-/** A manager to close, for a closed view whose own manager serves other views. */
+/** Creates a manager to close, for a closed view whose own manager serves other views. */
 function standIn(name) {
   const tokenEndpoint = 'http://localhost/';
   return new KeycloakTokenManager({ tokenEndpoint, clientId: name, clientSecret: name });
 }
 
-/** The registry of this thread. */
+/** Returns the registry of this thread. */
 function registry() {
   if (globalThis[REGISTRY] === undefined) {
     const own = new Registry();

@@ -1,4 +1,7 @@
-/** What a plugin receives: the methods of a manager, and a `close` that leaves it to the others. */
+/**
+ * The object that a plugin receives: the methods of a manager, and a `close` that leaves the manager
+ * open for the other plugins.
+ */
 'use strict';
 
 const METHODS = [

@@ -1,7 +1,7 @@
 /**
- * Where the options of a service come from: a section of the configuration, or a function of the
- * plugin. A source has `where`, which begins its errors, `read(config)`, which returns `undefined`
- * if there are no credentials, and `missing()`, the error for that case.
+ * The sources of a service's options: a section of the configuration, or a function of the plugin.
+ * A source has `where`, with which its errors begin, `read(config)`, which returns `undefined` if
+ * there are no credentials, and `missing()`, which returns the error for that case.
  */
 'use strict';
 
@@ -60,7 +60,7 @@ function callRead(read, config, where) {
   }
 }
 
-/** The configuration; the keys that are looked up in it are added to `keys`. */
+/** Wraps the configuration, to add to `keys` each key that the reader looks up. */
 function recorded(config, keys) {
   return new Proxy(config, {
     get(target, name) {

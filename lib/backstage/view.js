@@ -1,6 +1,6 @@
 /**
- * A view of a manager that others use as well: it has its own API, name and logger, and `close()`
- * ends it without closing the manager for the others.
+ * A view of a manager that other plugins use as well: it has its own API, name and logger, and
+ * `close()` ends the view without closing the manager for the other plugins.
  */
 'use strict';
 
@@ -11,10 +11,10 @@ const SHARED_METHODS = ['getAccessToken', 'getTokenForStreaming', 'invalidateTok
 
 class View {
   isClosed = false;
-  /** The manager that is in use. It follows that of `entry` once that has a token. */
+  /** The manager in use. The manager of `entry` replaces it once that manager has a token. */
   manager;
   #fetch;
-  /** What `#fetch` was made for. */
+  /** The manager and the resource of `#fetch`. */
   #madeFor = {};
 
   /**

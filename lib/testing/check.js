@@ -33,7 +33,7 @@ const checks = {
     if (!isText(value)) refuse(name, 'a non-empty string');
   },
   clients(value, name) {
-    const expected = 'a record of at least one secret by client id, none of them empty';
+    const expected = 'a record of at least one secret, keyed by client id, both non-empty';
     if (!isObject(value)) refuse(name, expected);
     const entries = Object.entries(value).flat();
     if (entries.length === 0 || !entries.every(isText)) refuse(name, expected);
@@ -58,7 +58,7 @@ const checks = {
   },
   tls(value, name) {
     if (!isObject(value) || !isPem(value.key) || !isPem(value.cert)) {
-      refuse(name, 'an object with a key and a cert in PEM');
+      refuse(name, 'an object with a PEM key and a PEM cert');
     }
   },
   tokenSize(value, name) {
@@ -114,7 +114,7 @@ const ANSWER = {
   dripMs: checks.interval,
 };
 
-/** A copy of a record with the known members that are not `undefined`, each checked. */
+/** Checks the known members of a record. Returns a copy without members that are `undefined`. */
 function checkMembers(value, known, what) {
   if (!isObject(value) || Array.isArray(value)) refuse(what, 'an object');
   const given = Object.entries(value).filter(([, member]) => member !== undefined);

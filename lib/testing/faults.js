@@ -1,6 +1,6 @@
 'use strict';
 
-// Sends an answer, either complete or with one of the faults.
+// Sends an answer, either complete or with a fault.
 
 const { Readable } = require('node:stream');
 const { pipeline } = require('node:stream/promises');
@@ -11,7 +11,7 @@ const FLOOD_CHUNK = Buffer.alloc(65_536, 'x');
 const DEFAULT_DRIP_MS = 100;
 
 function* floodedBody() {
-  // It starts like a token response, so that a client cannot refuse it at its first byte.
+  // The body starts like a token response, so that a client cannot refuse it at its first byte.
   yield Buffer.from('{"access_token":"');
   for (let n = 1; n * FLOOD_CHUNK.length < FLOOD_LIMIT_BYTES; n += 1) yield FLOOD_CHUNK;
 }
@@ -42,7 +42,7 @@ const faults = {
     }
     response.end();
   },
-  // Fails when the client disconnects, which is the expected end.
+  // The pipeline fails when the client disconnects, which is the expected end.
   flood: (response) => pipeline(Readable.from(floodedBody()), response).catch(() => {}),
   redirect: (response) => response.end(),
 };

@@ -1,8 +1,8 @@
 /// <reference types="node" />
 
 /**
- * Options of {@link startFakeTokenEndpoint}. `undefined` counts as absent. An unknown option is
- * refused with a `TypeError`.
+ * Options of {@link startFakeTokenEndpoint}. `undefined` counts as absent. `startFakeTokenEndpoint`
+ * rejects with a `TypeError` for an unknown option.
  *
  * @example
  * ```ts
@@ -19,34 +19,35 @@
  * ```
  */
 export interface FakeTokenEndpointOptions {
-  /** Name of the realm in the paths: letters, digits, `.`, `_`, `-`. Default `test`. */
+  /** Name of the realm in the paths: letters, digits, `.`, `_`, `-`. Default: `test`. */
   realm?: string;
   /**
-   * The clients of the realm: secrets by client id, both non-empty.
-   * Default `{ 'test-client': 'test-secret' }`.
+   * The secrets of the realm's clients, keyed by client id. Both must be non-empty.
+   * Default: `{ 'test-client': 'test-secret' }`.
    */
   clients?: Readonly<Record<string, string>>;
   /**
-   * Lifetime of the tokens in seconds, a finite number. Default 300. It may be zero, negative or a
-   * fraction, to test how a client handles that.
+   * Lifetime of the tokens in seconds, a finite number. Default: 300. The lifetime may be zero,
+   * negative or a fraction, to test how a client handles that.
    */
   expiresIn?: number;
-  /** How long after the request an answer is sent, in ms, a number ≥ 0. Default 0. */
+  /** How long after the request the endpoint sends an answer, in ms, a number ≥ 0. Default: 0. */
   delayMs?: number;
   /** `realm_access.roles` of the tokens. Default: the roles that Keycloak gives to every user. */
   roles?: readonly string[];
-  /** Serves https with this certificate and key (PEM). Default: plain http. */
+  /** The PEM certificate and key with which the endpoint serves https. Default: plain http. */
   tls?: { key: string | Buffer; cert: string | Buffer };
   /**
-   * Length of the tokens in bytes, approximately, reached with a claim `padding`. Integer from 0 to
-   * 10,000,000. Default 0: without padding, about 1,250 bytes.
+   * Approximate length of the tokens in bytes, an integer from 0 to 10,000,000. The endpoint pads
+   * shorter tokens with a claim `padding`. Default: 0, for tokens of about 1,250 bytes without
+   * padding.
    */
   tokenSize?: number;
 }
 
 /**
- * How a client authenticated itself, or tried to. A secret that is sent both ways counts as posted,
- * as in Keycloak.
+ * How a client authenticated itself, or tried to. A secret that the client sends by both methods
+ * counts as `client_secret_post`, as in Keycloak.
  *
  * @example
  * ```ts
@@ -81,7 +82,7 @@ export type FakeTokenRequestAuthentication =
  * ```
  */
 export interface FakeTokenRequest {
-  /** When the whole request had arrived, in ms since the epoch. */
+  /** The time at which the whole request had arrived, in ms since the epoch. */
   readonly at: number;
   /** The client id from the form or the `Authorization` header; `undefined` if neither has one. */
   readonly clientId: string | undefined;
@@ -92,29 +93,30 @@ export interface FakeTokenRequest {
   /** The form field `scope`; `undefined` if the form has none. */
   readonly scope: string | undefined;
   /**
-   * The fields of the form without `client_secret` and `client_assertion`. Of a field that came
-   * twice, it holds the first value.
+   * The fields of the form without `client_secret` and `client_assertion`. If the form has a field
+   * twice, the first value counts.
    */
   readonly parameters: Readonly<Record<string, string>>;
   /** The headers, with names in lower case, without `authorization`. */
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  /** The number of the connection that carried the request, from 1. */
+  /** The number of the connection that carried the request, counted from 1. */
   readonly connection: number;
-  /** The status of the answer; `undefined` before it, and where a fault leaves no status. */
+  /** The status of the answer; `undefined` before the answer, and if a fault prevents a status. */
   readonly status: number | undefined;
 }
 
 /**
  * A fault in an answer.
  *
- * - `reset`: the connection is reset (TCP RST) before a byte was sent.
- * - `close`: the connection is closed (TCP FIN) before a byte was sent.
- * - `hang`: nothing is ever sent, and the connection stays open.
- * - `truncate`: half of the body is sent, then the connection is closed.
- * - `drip`: one byte of the body is sent every `dripMs`.
- * - `flood`: an endless body, until the client closes the connection, 400 MB at most.
- * - `redirect`: a 307 to `headers.location`, by default to the token endpoint itself, so that the
- *   log shows a client that follows it.
+ * - `reset`: the endpoint resets the connection (TCP RST) before it sends a byte.
+ * - `close`: the endpoint closes the connection (TCP FIN) before it sends a byte.
+ * - `hang`: the endpoint never sends a byte and keeps the connection open.
+ * - `truncate`: the endpoint sends half of the body, then closes the connection.
+ * - `drip`: the endpoint sends one byte of the body every `dripMs`.
+ * - `flood`: the endpoint sends an endless body until the client closes the connection, 400 MB at
+ *   most.
+ * - `redirect`: the endpoint answers with a 307 to `headers.location`, by default to the token
+ *   endpoint itself, so that the log shows whether a client follows the redirect.
  *
  * @example
  * ```ts
@@ -135,9 +137,9 @@ export type FakeTokenFault =
   | 'redirect';
 
 /**
- * A scripted answer. Without `status` and `body` it is the answer that Keycloak would give (a
- * token, or a refusal), changed by the other members: `{ delayMs: 500 }` is a slow token,
- * `{ fault: 'truncate' }` half of one.
+ * A scripted answer. Without `status` and `body`, it is the answer that Keycloak would give (a
+ * token or a refusal), changed by the other members: `{ delayMs: 500 }` delays a token,
+ * and `{ fault: 'truncate' }` sends half of it.
  *
  * @example
  * ```ts
@@ -149,13 +151,16 @@ export type FakeTokenFault =
  * ```
  */
 export interface FakeTokenAnswer {
-  /** Integer from 200 to 599. Default: Keycloak's own status, or 200 if there is a `body`. */
+  /**
+   * The HTTP status, an integer from 200 to 599. Default: Keycloak's own status, or 200 if `body`
+   * is set.
+   */
   status?: number;
-  /** Added to the answer's own headers; replaces those with the same name. */
+  /** Headers to add to the answer's own headers. They replace headers with the same name. */
   headers?: Readonly<Record<string, string>>;
   /**
-   * An object is sent as JSON; a string or a `Buffer` is sent as it is, without a `Content-Type`.
-   * Default: Keycloak's own body, or an empty one if there is a `status`.
+   * The body. The endpoint sends an object as JSON, and a string or a `Buffer` as it is, without a
+   * `Content-Type`. Default: Keycloak's own body, or an empty body if `status` is set.
    */
   body?: object | string | Buffer;
   /** Replaces the endpoint's delay, in ms, a number ≥ 0. */
@@ -164,14 +169,14 @@ export interface FakeTokenAnswer {
   expiresIn?: number;
   /** The fault in the answer. Default: none. */
   fault?: FakeTokenFault;
-  /** Time between two bytes of the fault `drip`, in ms, a number ≥ 1. Default 100. */
+  /** Time between two bytes of the fault `drip`, in ms, a number ≥ 1. Default: 100. */
   dripMs?: number;
 }
 
 /**
  * An answer, or a function that returns one when a request has arrived. `undefined` means
- * Keycloak's own answer. If the function throws or returns anything else, the endpoint answers with
- * a 500, and {@link FakeTokenEndpoint.close} rejects with the reason.
+ * Keycloak's own answer. If the function throws or returns an invalid answer, the endpoint answers
+ * with a 500, and {@link FakeTokenEndpoint.close} rejects with the reason.
  *
  * @example
  * ```ts
@@ -191,7 +196,8 @@ export type FakeTokenAnswerSource =
     ) => FakeTokenAnswer | undefined | Promise<FakeTokenAnswer | undefined>);
 
 /**
- * A running endpoint. Its methods refuse a wrong argument with a `TypeError` that names it.
+ * A running endpoint. Its methods refuse a wrong argument with a `TypeError` that names the
+ * argument.
  *
  * @example
  * ```ts
@@ -221,32 +227,32 @@ export interface FakeTokenEndpoint extends AsyncDisposable {
 
   /** The token requests since the start or {@link clearRequests}, in the order of their arrival. */
   readonly requests: readonly FakeTokenRequest[];
-  /** `requests.length`. */
+  /** The length of {@link requests}. */
   readonly requestCount: number;
-  /** Connections accepted since the start, including those whose TLS handshake failed. */
+  /** The number of connections accepted since the start, including failed TLS handshakes. */
   readonly connectionCount: number;
   /** Empties {@link requests}. */
   clearRequests(): void;
   /**
-   * Resolves with the first `count` of {@link requests} as soon as they have arrived, answered
-   * or not. Rejects if the endpoint is closed before that.
+   * Resolves with the first `count` of {@link requests} as soon as they have arrived, whether
+   * answered or not. Rejects if the endpoint is closed before that.
    *
-   * @param count Integer ≥ 1.
+   * @param count An integer ≥ 1.
    */
   waitForRequests(count: number): Promise<FakeTokenRequest[]>;
 
-  /** Sends answers `ms` after their request from now on, a number ≥ 0. */
+  /** From now on, sends each answer `ms` milliseconds after its request, a number ≥ 0. */
   setDelay(ms: number): void;
-  /** Grants tokens of the given number of seconds from now on, a finite number. */
+  /** From now on, grants tokens with a lifetime of `seconds`, a finite number. */
   setExpiresIn(seconds: number): void;
-  /** Changes the secret of a client, or adds a client. Both are non-empty. */
+  /** Changes the secret of a client, or adds a client. Both arguments must be non-empty. */
   setSecret(clientId: string, secret: string): void;
-  /** Answers all further token requests like this, once those of {@link answerNext} are used up. */
+  /** Sends this answer to all further token requests, after the answers of {@link answerNext}. */
   setAnswer(answer: FakeTokenAnswerSource): void;
-  /** Answers the next token requests like this, one each, in order, after those queued before. */
+  /** Sends these answers to the next token requests, one each, after the answers already queued. */
   answerNext(...answers: FakeTokenAnswerSource[]): void;
   /**
-   * Resets answers, delay, lifetime and secrets to those of the start. It keeps the log, a pause,
+   * Resets answers, delay, lifetime and secrets to their initial values. It keeps the log, a pause,
    * and the offline state.
    */
   restore(): void;
@@ -256,24 +262,26 @@ export interface FakeTokenEndpoint extends AsyncDisposable {
   /** Sends the answers that {@link pause} held back. */
   resume(): void;
   /**
-   * Closes the port and all connections. Until {@link goOnline}, connections are refused. Await one
-   * of the two before you call the other.
+   * Closes the port and all connections. The port refuses connections until {@link goOnline}. Await
+   * either method before you call the other.
    */
   goOffline(): Promise<void>;
   /** Listens again, on the same port. */
   goOnline(): Promise<void>;
 
   /**
-   * Returns a signed access token like those of the first client, without a request.
+   * Returns a signed access token like those that the first client receives, without sending a
+   * request.
    *
-   * @param claims Added to the token's own claims; replaces those with the same name. A claim that
-   *   is `undefined` is left out.
+   * @param claims Claims to add to the token's own claims. They replace claims with the same name.
+   *   The token omits a claim that is `undefined`.
    */
   issueToken(claims?: Readonly<Record<string, unknown>>): string;
 
   /**
-   * Stops the endpoint and breaks its connections. Afterwards it does not keep the process alive.
-   * Idempotent. Rejects if a function given to {@link setAnswer} or {@link answerNext} failed.
+   * Stops the endpoint and breaks its connections. Afterwards, the endpoint does not keep the
+   * process alive. Idempotent. Rejects if a function given to {@link setAnswer} or
+   * {@link answerNext} failed.
    */
   close(): Promise<void>;
   /** Does the same as {@link close}, for `await using`. */
@@ -282,13 +290,13 @@ export interface FakeTokenEndpoint extends AsyncDisposable {
 
 /**
  * Starts a token endpoint for tests on a free port of 127.0.0.1. It answers client credentials
- * requests as Keycloak 26 does, refusals included, with real tokens signed with RS256, and can be
- * scripted to do anything else. The token requests of a `KeycloakTokenManager` are native, so tools
- * that replace `fetch` or `node:http` do not see them.
+ * requests as Keycloak 26 does, refusals included, with real tokens signed with RS256, and you can
+ * script any other answer. The token requests of a `KeycloakTokenManager` are native, so tools that
+ * replace `fetch` or `node:http` do not see them.
  *
- * It accepts the secret in both ways (`client_secret_post`, `client_secret_basic`). It grants any
- * scope and names it in the answer. It does not verify client assertions: it refuses a client that
- * sends nothing else.
+ * It accepts the secret by both methods (`client_secret_post`, `client_secret_basic`). It grants
+ * any scope and names it in the answer. It does not verify client assertions: it refuses a client
+ * that sends only an assertion.
  *
  * @returns A promise of the endpoint. It rejects with a `TypeError` that names a wrong option.
  * @example

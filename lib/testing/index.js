@@ -1,6 +1,6 @@
 'use strict';
 
-// A token endpoint for tests that a test can script. `keycloak.js` produces Keycloak's answers, and
+// A token endpoint that tests can script. `keycloak.js` produces Keycloak's answers, and
 // `faults.js` breaks them.
 
 const { setMaxListeners } = require('node:events');
@@ -15,10 +15,16 @@ const { makeClaims, makeToken, signingKey } = require('./tokens.js');
 
 const LONGEST_REQUEST_BYTES = 1_048_576;
 
-/** The errors of a request that breaks off, and of an answer cut short when the endpoint closes. */
+/**
+ * The errors of a request that breaks off, and of an answer that ends early because the endpoint
+ * closes.
+ */
 const BROKEN_OFF = new Set(['ECONNRESET', 'ERR_STREAM_PREMATURE_CLOSE', 'ABORT_ERR']);
 
-/** The body of a request; rejects if it breaks off, and ends the connection if it is too long. */
+/**
+ * Reads the body of a request. Rejects if the body breaks off, and ends the connection if it is too
+ * long.
+ */
 async function readBody(request) {
   const chunks = [];
   let length = 0;
@@ -35,7 +41,7 @@ function asBytes(body) {
   return Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
 }
 
-/** The answer that a script defines completely, without Keycloak's. */
+/** Returns the answer that a script defines completely, without any part of Keycloak's answer. */
 function scriptedAnswer({ body = '' }) {
   const isJson = typeof body === 'object' && !isUint8Array(body);
   return {
@@ -56,7 +62,10 @@ class FakeTokenEndpoint {
   #expiresIn;
   #answer;
   #nextAnswers = [];
-  /** While paused: the promise that requests wait for, and the function that resolves it. */
+  /**
+   * While the endpoint is paused: the promise for which requests wait, and the function that
+   * resolves it.
+   */
   #pause;
 
   #closing;
@@ -66,7 +75,7 @@ class FakeTokenEndpoint {
   constructor(options, key) {
     this.#options = options;
     this.#key = key;
-    // Any number of answers may be delayed at once.
+    // The endpoint may delay any number of answers at once.
     setMaxListeners(0, this.#closed.signal);
     this.#listener = new Listener(options.tls, (request, response) =>
       this.#onRequest(request, response),
@@ -74,7 +83,7 @@ class FakeTokenEndpoint {
     this.restore();
   }
 
-  /** Listens on a free port, which completes the endpoint. */
+  /** Starts to listen on a free port. The URLs of the endpoint exist only from then on. */
   async start() {
     await this.#listener.open();
     this.url = this.#listener.origin;
@@ -103,7 +112,7 @@ class FakeTokenEndpoint {
 
   waitForRequests(count) {
     const arrived = this.#waitForRequests(count);
-    // A test that fails before it awaits this promise must not fail twice.
+    // A test that fails before it awaits this promise must not fail a second time.
     arrived.catch(() => {});
     return arrived;
   }
@@ -193,7 +202,7 @@ class FakeTokenEndpoint {
   }
 
   async #onRequest(request, response) {
-    // The client may have disconnected before the answer, which is not an error.
+    // The client may disconnect before the answer, which is not an error.
     response.on('error', () => {});
     response.sendDate = false;
     try {
@@ -255,7 +264,7 @@ class FakeTokenEndpoint {
     );
   }
 
-  /** The answer that the test requested. */
+  /** Returns the script that the test provides for this request. */
   async #script(entry) {
     const source = this.#nextAnswers.shift() ?? this.#answer;
     if (typeof source !== 'function') return source;

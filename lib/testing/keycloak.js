@@ -1,7 +1,8 @@
 'use strict';
 
 // Answers requests as Keycloak 26 does, with its order of checks, its statuses and its texts. Two
-// are surprising: a wrong secret is `unauthorized_client`, an unknown client is `invalid_client`.
+// codes are surprising: a wrong secret is `unauthorized_client`, and an unknown client is
+// `invalid_client`.
 
 const FORM = 'application/x-www-form-urlencoded';
 const GENERIC = 'Invalid client or Invalid client credentials';
@@ -26,12 +27,18 @@ function refusal(status, error, description) {
   return json(status, { error, error_description: description }, { 'Cache-Control': 'no-store' });
 }
 
-/** RFC 6749 §2.3.1: both parts were form-encoded before they were joined. */
+/**
+ * Decodes a part of Basic credentials: the client form-encodes both parts before it joins them (RFC
+ * 6749 §2.3.1).
+ */
 function formDecode(text) {
   return decodeURIComponent(text.replaceAll('+', ' '));
 }
 
-/** The credentials of an `Authorization: Basic` header; empty if it is missing or unreadable. */
+/**
+ * Returns the credentials of an `Authorization: Basic` header; no members if the header is missing
+ * or unreadable.
+ */
 function readBasic(header) {
   const encoded = /^basic +(.+)$/i.exec(header ?? '')?.[1];
   const text = encoded === undefined ? '' : Buffer.from(encoded, 'base64').toString();
@@ -69,13 +76,13 @@ function readTokenRequest(headers, body) {
     isDuplicated: new Set(names).size < names.length,
     isBroken: basic.broken === true,
     authentication: authentication(form, basic),
-    // Each field of the form takes precedence.
+    // The fields of the form take precedence.
     clientId: form.get('client_id') ?? basic.clientId,
     secret: form.get('client_secret') ?? basic.secret,
   };
 }
 
-/** The refusal of a token request, or `undefined`. */
+/** Returns the refusal of a token request, or `undefined`. */
 function refuse(request, secrets) {
   const grantType = request.form.get('grant_type');
   if (grantType === null) {
@@ -96,7 +103,7 @@ function refuse(request, secrets) {
 }
 
 /**
- * The answer to a token request.
+ * Returns the answer to a token request.
  *
  * @param {ReturnType<typeof readTokenRequest>} request
  * @param {Map<string, string>} secrets by client id
@@ -121,7 +128,7 @@ function answerTokenRequest(request, secrets, expiresIn, issue) {
   );
 }
 
-/** The URLs of a realm, by name. */
+/** Returns the URLs of a realm, by name. */
 function realmUrls(issuer) {
   const base = `${issuer}/protocol/openid-connect`;
   return {
@@ -146,7 +153,7 @@ function discoveryDocument(issuer) {
 }
 
 /**
- * The answer to any other request.
+ * Returns the answer to any other request.
  *
  * @param {string} method
  * @param {string} path

@@ -1,7 +1,7 @@
 'use strict';
 
-// The listening socket and its connections: numbers, resets and closing them. It knows nothing of
-// tokens.
+// The listening socket and its connections: it numbers, resets and closes them. It does not know
+// about tokens.
 
 const { once } = require('node:events');
 const http = require('node:http');
@@ -14,19 +14,19 @@ function makeServer(tls) {
   try {
     return https.createServer({ key: tls.key, cert: tls.cert });
   } catch (cause) {
-    throw new TypeError('tls must hold a key and a cert in PEM that belong together', { cause });
+    throw new TypeError('tls must hold a PEM key and a PEM cert that belong together', { cause });
   }
 }
 
 class Listener {
-  /** Connections accepted so far. */
+  /** The number of connections that the listener has accepted. */
   count = 0;
   #server;
   #scheme;
   #port = 0;
-  /** By the socket that requests come from: the connection's number and its TCP socket. */
+  /** The number and the TCP socket of each connection, keyed by the socket of its requests. */
   #connections = new WeakMap();
-  /** Open connections by remote port, by which a TLS socket finds its TCP socket. */
+  /** The open connections, keyed by remote port, so that a TLS socket finds its TCP socket. */
   #open = new Map();
 
   /**
@@ -36,7 +36,7 @@ class Listener {
   constructor(tls, onRequest) {
     this.#scheme = tls ? 'https' : 'http';
     this.#server = makeServer(tls);
-    // Keeps idle connections open, so that a test can observe a client closing them.
+    // Keeps idle connections open, so that a test can observe how a client closes them.
     this.#server.keepAliveTimeout = 0;
     this.#server.on('connection', (socket) => this.#onConnection(socket));
     this.#server.on('secureConnection', (socket) => this.#onSecureConnection(socket));
@@ -47,7 +47,7 @@ class Listener {
     return `${this.#scheme}://${HOST}:${this.#port}`;
   }
 
-  /** Listens: at first on a free port, later on the same one. */
+  /** Starts to listen: at first on a free port, later on the same port. */
   async open() {
     if (this.#server.listening) return;
     this.#server.listen(this.#port, HOST);
@@ -65,7 +65,7 @@ class Listener {
     await closed;
   }
 
-  /** The number of the connection that a request came over. */
+  /** Returns the number of the connection of a request. */
   numberOf(request) {
     return this.#connections.get(request.socket).number;
   }

@@ -6,7 +6,9 @@ const { now } = require('./tokens.js');
 
 const CREDENTIALS = new Set(['client_secret', 'client_assertion']);
 
-/** The fields that are not credentials; the first value of a repeated field. */
+/**
+ * Returns the fields of a form that are not credentials, with the first value of a repeated field.
+ */
 function publicParameters(form) {
   const names = [...new Set(form.keys())].filter((name) => !CREDENTIALS.has(name));
   return Object.fromEntries(names.map((name) => [name, form.get(name)]));

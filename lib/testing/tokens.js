@@ -5,15 +5,18 @@
 const crypto = require('node:crypto');
 const { promisify } = require('node:util');
 
-// Saved before a test replaces the clock, because native code uses the real one.
+// This saves the clock before a test replaces it, because native code uses the real clock.
 const { now } = Date;
 
-/** The JSON punctuation around a padding claim. */
+/** The number of bytes of the JSON around the value of the padding claim. */
 const PADDING_FRAME_BYTES = ',"padding":""'.length;
 
 let made;
 
-/** The key pair of this process, created on the first call, because creating an RSA key is slow. */
+/**
+ * Returns the key pair of this process. Only the first call creates it, because creating an RSA key
+ * is slow.
+ */
 function signingKey() {
   made ??= makeKey();
   return made;
@@ -24,7 +27,7 @@ async function makeKey() {
     modulusLength: 2048,
   });
   const { kty, n, e } = publicKey.export({ format: 'jwk' });
-  // RFC 7638 §3: these members, in this order, without whitespace.
+  // RFC 7638 §3 requires these members, in this order, without whitespace.
   const kid = crypto.createHash('sha256').update(JSON.stringify({ e, kty, n })).digest('base64url');
   return { privateKey, kid, jwk: { kid, kty, alg: 'RS256', use: 'sig', n, e } };
 }
@@ -38,7 +41,7 @@ function sign(claims, { privateKey, kid }) {
   return `${text}.${crypto.sign('sha256', Buffer.from(text), privateKey).toString('base64url')}`;
 }
 
-/** A UUID that is constant for a client, like the id of its service account. */
+/** Returns a UUID that is constant for a client, like the id of its service account. */
 function subject(clientId) {
   const hex = crypto.createHash('sha256').update(clientId).digest('hex');
   return [
@@ -51,7 +54,7 @@ function subject(clientId) {
 }
 
 /**
- * The claims of a service account's token.
+ * Returns the claims of a service account's token.
  *
  * @param {{ issuer: string, roles: readonly string[] }} realm
  * @param {{ clientId: string, scope: string, expiresIn: number }} grant
@@ -81,7 +84,10 @@ function makeClaims({ issuer, roles }, { clientId, scope, expiresIn }) {
   };
 }
 
-/** Signs claims. Pads a token that is shorter than `size` bytes to about that size. */
+/**
+ * Creates a token from claims and signs it. Pads a token that is shorter than `size` bytes to about
+ * that size.
+ */
 function makeToken(claims, key, size) {
   const token = sign(claims, key);
   // Four characters of Base64 encode three bytes.

@@ -49,7 +49,7 @@ pub struct Core {
     is_memory_shared: Cell<bool>,
 }
 
-/// Opens a manager, or returns the faults of its options. `listener` is called when there are
+/// Opens a manager, or returns the faults of its options. The addon calls `listener` when there are
 /// events to drain.
 #[napi(catch_unwind)]
 pub fn open<'env>(
@@ -131,8 +131,8 @@ pub fn check_resource(
     Ok(refusal.map(options::Refusal::into_data))
 }
 
-/// Hands over the certificates that Node trusts, as consecutive PEM blocks. Only the first call in
-/// a process has an effect.
+/// Receives the certificates that Node trusts, as consecutive PEM blocks. Only the first call in a
+/// process has an effect.
 #[napi(catch_unwind)]
 pub fn trust(pem: String) {
     set_node_roots(&pem);
@@ -147,14 +147,14 @@ pub fn hold(env: &Env, holds: bool) -> Result<()> {
 
 #[napi]
 impl Core {
-    /// The shared memory: the version is `Int32Array[0]`, hits and joins are `Float64Array[1]` and
-    /// `Float64Array[2]`.
+    /// Returns the shared memory: the version is `Int32Array[0]`, and hits and joins are
+    /// `Float64Array[1]` and `Float64Array[2]`.
     #[napi(catch_unwind)]
     pub fn memory<'env>(&self, env: &'env Env) -> Result<ArrayBuffer<'env>> {
         let published = self.manager().published();
         let data = Arc::as_ptr(&published).cast_mut().cast::<u8>();
-        // SAFETY: the allocation outlives the buffer, whose finaliser owns a count of it. It is
-        // written through atomics on this side only.
+        // SAFETY: the allocation outlives the buffer, whose finaliser owns a count of it. This side
+        // writes it through atomics; JavaScript writes only the two counters, on one thread.
         let buffer = unsafe {
             ArrayBuffer::from_external(env, data, size_of::<Published>(), published, |_, owned| {
                 drop(owned);
@@ -179,7 +179,7 @@ impl Core {
         } else if forced {
             Call::Forced
         } else if minimum > 0.0 {
-            // A minimum that exceeds a duration cannot be met by any token.
+            // No token can meet a minimum that exceeds a duration.
             Call::Minimum(Duration::try_from_secs_f64(minimum).unwrap_or(Duration::MAX))
         } else {
             Call::Any
@@ -194,7 +194,7 @@ impl Core {
         }
     }
 
-    /// The events since the last call.
+    /// Returns the events since the last call.
     #[napi(catch_unwind)]
     pub fn drain(&self) -> Vec<EventData> {
         let events = self.events.drain().into_iter();
@@ -214,7 +214,7 @@ impl Core {
                 level: level.as_str().to_owned(),
                 message,
             },
-            // The function now belongs to another configuration.
+            // The user's function belongs to another configuration now.
             manager::Event::SecretWanted(_) | manager::Event::RequestWanted(_) if is_former => {
                 return None;
             }
@@ -267,8 +267,8 @@ impl Core {
         }
     }
 
-    /// Starts a call to the secret function. Returns its id, or `None` if no acquisition waits for
-    /// it.
+    /// Starts a call to the secret function. Returns the id of the call, or `None` if no
+    /// acquisition waits for it.
     fn begin_secret_call(&self, call: SecretCall) -> Option<u32> {
         if !call.start() {
             return None;
@@ -279,7 +279,7 @@ impl Core {
         Some(id)
     }
 
-    /// Delivers the secret that the function returned, or the fault.
+    /// Delivers the secret that the secret function returned, or the fault.
     #[napi(catch_unwind)]
     pub fn answer_secret(&self, call: u32, secret: Option<String>, fault: Option<String>) {
         let secret = secret.map(Zeroizing::new);
@@ -300,7 +300,7 @@ impl Core {
         });
     }
 
-    /// Delivers the result of a request that JavaScript sent. A late result is ignored.
+    /// Delivers the result of a request that JavaScript sent. Ignores a late result.
     #[napi(catch_unwind)]
     pub fn end_request(&self, request: u32, outcome: RequestOutcome) {
         if let Some(pending) = self.requests.borrow_mut().remove(&request) {
@@ -308,9 +308,9 @@ impl Core {
         }
     }
 
-    /// Drops the held token if it is the one that this route rejected. Returns `dropped`, `kept` if
-    /// a cool-down is in effect, the last drop is too recent or the budget of drops is used up, or
-    /// `ignored` if another token is held.
+    /// Drops the held token if this route rejected it. Returns `dropped`; `kept` if a cool-down is
+    /// in effect, the last drop is too recent or the budget of drops is empty; or `ignored` if the
+    /// manager holds another token.
     #[napi(catch_unwind)]
     pub fn invalidate(&self, rejected: String, route: String) -> &'static str {
         let rejected = Zeroizing::new(rejected);
@@ -328,8 +328,8 @@ impl Core {
         self.manager().accept(&accepted, route_id(&route))
     }
 
-    /// Drops the held token and detaches the flight. Returns `dropped` if a token was held,
-    /// `detached` if only a flight was current, `kept` if there were too many calls, or `nothing`.
+    /// Drops the held token and detaches the flight. Returns `dropped` if the manager held a token,
+    /// `detached` if there was only a flight, `kept` if there were too many clears, or `nothing`.
     #[napi(catch_unwind)]
     pub fn clear(&self) -> &'static str {
         match self.manager().clear() {
@@ -340,13 +340,14 @@ impl Core {
         }
     }
 
-    /// Drops the held token and detaches the flight: the token must not be used any more.
+    /// Drops the held token and detaches the flight, because callers must not use the token any
+    /// more.
     #[napi(catch_unwind)]
     pub fn drop_token(&self) {
         self.manager().drop_token();
     }
 
-    /// Applies changed options, or returns their faults and changes nothing.
+    /// Applies changed options. If they are faulty, returns the faults and changes no option.
     #[napi(catch_unwind)]
     pub fn reconfigure<'env>(
         &self,
@@ -364,7 +365,7 @@ impl Core {
         })
     }
 
-    /// The manager's state and counters.
+    /// Returns the manager's state and counters.
     #[napi(catch_unwind)]
     pub fn snapshot(&self) -> SnapshotData {
         self.manager().snapshot().into()

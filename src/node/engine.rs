@@ -1,8 +1,8 @@
-//! The native runtime of the process, shared by the managers of all its threads.
+//! The native runtime of the process, which the managers of all its threads share.
 //!
 //! It starts with the first token request and runs until the process ends. One thread runs flights
-//! and timers; look-ups and file reads, which may hang, and the parsing of certificates run on
-//! separate threads.
+//! and timers. Look-ups and file reads, which may hang, run on separate threads, as does the
+//! parsing of the certificates that Node trusts.
 
 use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
@@ -17,13 +17,13 @@ use transport::MAX_BLOCKING_THREADS;
 
 const IDLE_THREAD_LIFE: Duration = Duration::from_secs(5);
 
-/// The clock of all managers. They must share it, because timers compare its readings.
+/// Returns the clock of all managers. They must share it, because timers compare its readings.
 pub(super) fn clock() -> Arc<SystemClock> {
     static CLOCK: OnceLock<Arc<SystemClock>> = OnceLock::new();
     Arc::clone(CLOCK.get_or_init(|| Arc::new(SystemClock::new())))
 }
 
-/// Returns the source of the runtime, which starts it on the first call.
+/// Returns the source of the runtime. The source starts the runtime on the first call.
 pub(super) fn source() -> EngineSource {
     static SOURCE: LazyLock<EngineSource> = LazyLock::new(|| {
         let engine = Mutex::new(None);

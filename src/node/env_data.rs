@@ -1,7 +1,7 @@
 //! The instance data of one JavaScript environment: its waker, and the managers that it wakes.
 //!
-//! The waker is unreferenced, so it keeps the event loop alive only while a caller waits. It is
-//! created with the first manager, lives as long as the environment, and keeps no manager alive.
+//! The waker is unreferenced, so it keeps the event loop alive only while a caller waits. The first
+//! manager creates it. It lives as long as the environment and keeps no manager alive.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
@@ -17,10 +17,10 @@ use super::loop_waker::LoopWaker;
 #[derive(Default)]
 pub(super) struct EnvData {
     waker: OnceCell<Arc<LoopWaker>>,
-    /// The listeners to call when managers have events, by manager id.
+    /// The listeners to call when managers have events, keyed by manager id.
     listeners: RefCell<HashMap<u32, FunctionRef<(), ()>>>,
     last_id: Cell<u32>,
-    /// How many copies of the JavaScript files keep the event loop alive.
+    /// The number of copies of the JavaScript files that keep the event loop alive.
     holds: Cell<u32>,
 }
 
@@ -53,8 +53,8 @@ impl EnvData {
         })
     }
 
-    /// The async resource, which tells tools that look for open handles whether the event loop is
-    /// kept alive.
+    /// Returns the async resource, which tells tools that look for open handles whether the waker
+    /// keeps the event loop alive.
     fn resource<'env>(self: &Rc<Self>, env: &'env Env) -> Result<Object<'env>> {
         let data = Rc::downgrade(self);
         let has_ref = env.create_function_from_closure::<(), bool, _>("hasRef", move |_| {

@@ -1,7 +1,7 @@
 //! The transport that sends through JavaScript (`tokenFetch`), and the choice between it and HTTP.
 //!
-//! A request is sent as one event, and its result returns as one value. If the acquisition abandons
-//! the request, another event tells JavaScript to abort it.
+//! The transport passes a request to JavaScript as one event, and JavaScript returns the result as
+//! one value. If the acquisition abandons the request, another event tells JavaScript to abort it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,18 +16,18 @@ use transport::{
     TlsFault, Transport, TransportError,
 };
 
-/// The longest error message from JavaScript that is read. A longer message is omitted, not
-/// truncated, because the redactor could not recognise part of a secret.
+/// The longest error message that the addon reads from JavaScript, in bytes. It omits a longer
+/// message instead of truncating it, because the redactor could not recognise a part of a secret.
 const MAX_TEXT: usize = 64 * 1024;
 
-/// Identifies requests in the process.
+/// The id of the last request in the process.
 static LAST_ID: AtomicU32 = AtomicU32::new(0);
 
 /// The transport of a manager.
 pub(super) enum AddonTransport {
-    /// Sends natively.
+    /// Sends requests natively.
     Http(HttpTransport),
-    /// Sends through JavaScript.
+    /// Sends requests through JavaScript.
     Fetch(FetchTransport),
 }
 
@@ -68,7 +68,7 @@ impl Transport for AddonTransport {
     }
 }
 
-/// Sends through the function of `tokenFetch`.
+/// Sends requests through the `tokenFetch` function.
 pub(super) struct FetchTransport {
     events: Arc<dyn EventSink>,
 }
@@ -92,11 +92,11 @@ impl FetchTransport {
         self.events.push(Event::RequestWanted(delegated));
         let result = answer.await;
         abort.id = None;
-        // The request was dropped: its function belongs to an earlier configuration.
+        // The addon dropped the request, because its function belongs to an earlier configuration.
         result.unwrap_or_else(|_| {
             Err(TransportError::Network {
                 fault: NetworkFault::Other,
-                detail: "the configuration changed before tokenFetch was called".to_owned(),
+                detail: "the configuration changed before the manager called tokenFetch".to_owned(),
             })
         })
     }
@@ -135,8 +135,8 @@ pub(super) fn result_of(outcome: RequestOutcome) -> Result<Answer, TransportErro
     }
 }
 
-/// Classifies a thrown error by its code. A known code gets this package's own text; the manager
-/// redacts any other text before showing it.
+/// Classifies a thrown error by its code. A known code gets a text of this package; the manager
+/// redacts any other text before it shows the text.
 fn failure(code: Option<&str>, text: &str) -> TransportError {
     let text = if text.len() > MAX_TEXT {
         "an error whose message is too long to show"
@@ -158,9 +158,8 @@ fn failure(code: Option<&str>, text: &str) -> TransportError {
             | "UNABLE_TO_VERIFY_LEAF_SIGNATURE" => TlsFault::UnknownIssuer,
             _ => TlsFault::Other,
         };
-        let detail = format!(
-            "{text} ({code}); the function of tokenFetch decides which certificates are trusted"
-        );
+        let detail =
+            format!("{text} ({code}); the tokenFetch function decides which certificates to trust");
         return TransportError::Tls { fault, detail };
     }
     match known(code) {
@@ -181,7 +180,7 @@ fn failure(code: Option<&str>, text: &str) -> TransportError {
     }
 }
 
-/// The codes of Node's TLS and of OpenSSL's certificate checks.
+/// Whether the code comes from Node's TLS or from OpenSSL's certificate checks.
 fn is_tls(code: &str) -> bool {
     let prefixes = ["CERT_", "CRL_", "ERR_SSL_", "ERR_TLS_", "UNABLE_TO_"];
     prefixes.iter().any(|prefix| code.starts_with(prefix))
@@ -197,7 +196,7 @@ fn is_tls(code: &str) -> bool {
         )
 }
 
-/// Faults with the same text and system code as those of the native transport.
+/// Returns a fault with the same text and system code as in the native transport.
 fn known(code: &str) -> Option<(NetworkFault, &'static str)> {
     Some(match code {
         "ECONNREFUSED" => (NetworkFault::Refused, "the connection was refused"),
@@ -218,7 +217,7 @@ fn known(code: &str) -> Option<(NetworkFault, &'static str)> {
     })
 }
 
-/// Further system errors, which messages name by their code.
+/// Further system errors, which messages identify by their codes.
 const SYSTEM_CODES: [&str; 11] = [
     "EACCES",
     "EADDRNOTAVAIL",

@@ -1,8 +1,8 @@
 //! The thread-safe function of one environment, through which other threads call into JavaScript.
 //!
-//! It uses N-API directly because of its async resource: Jest's `--detectOpenHandles` asks that
-//! object whether it keeps the event loop alive, and reports every resource without `hasRef`. The
-//! thread-safe function of the binding library has no such resource.
+//! This module uses N-API directly, because the thread-safe function of the binding library has no
+//! async resource with `hasRef`. Jest's `--detectOpenHandles` asks that object whether it keeps the
+//! event loop alive, and reports every resource without `hasRef`.
 
 use std::ffi::c_void;
 use std::ptr;
@@ -13,7 +13,7 @@ use napi::threadsafe_function::ThreadsafeFunctionHandle;
 use napi::{Env, JsValue, Result, Status, sys};
 use parking_lot::Mutex;
 
-/// Wakes the event loop of one environment. May be used from any thread.
+/// Wakes the event loop of one environment. Any thread may use it.
 pub(super) struct LoopWaker {
     /// `None` once the environment has closed.
     function: Mutex<Option<Raw>>,
@@ -22,19 +22,20 @@ pub(super) struct LoopWaker {
 #[derive(Clone, Copy)]
 struct Raw(sys::napi_threadsafe_function);
 
-// SAFETY: a thread-safe function may be used from any thread until it is finalised, and the lock
-// around it prevents any later use.
+// SAFETY: any thread may use a thread-safe function until its finalisation, and the lock around it
+// prevents any later use.
 unsafe impl Send for Raw {}
 
 impl LoopWaker {
-    /// Creates a waker that calls `deliver` with the id of the manager to wake. It does not keep
-    /// the event loop alive at first.
+    /// Creates a waker that calls `deliver` with the id of the manager to wake. At first, the waker
+    /// does not keep the event loop alive.
     pub(super) fn new(
         env: &Env,
         deliver: &Function<'_, u32, ()>,
         resource: &Object<'_>,
     ) -> Result<Arc<Self>> {
-        // Keeps the addon's code in memory, because our threads outlive the environment.
+        // This keeps the addon's code in memory, because the addon's threads outlive the
+        // environment.
         drop(ThreadsafeFunctionHandle::null());
         let name = env.create_string("keycloak-token-manager")?;
         let waker = Arc::new(Self {
@@ -71,7 +72,8 @@ impl LoopWaker {
         Ok(waker)
     }
 
-    /// Wakes a manager. An environment that is closing is not woken; its queued events are dropped.
+    /// Wakes a manager. Has no effect in an environment that is closing; the manager's queue drops
+    /// its events.
     pub(super) fn wake(&self, id: u32) {
         let mut function = self.function.lock();
         if let Some(Raw(raw)) = *function {
@@ -85,10 +87,10 @@ impl LoopWaker {
         }
     }
 
-    /// Keeps the event loop alive, or stops doing so. Called on the environment's own thread.
+    /// Keeps the event loop alive, or stops doing so. Only the environment's own thread calls it.
     pub(super) fn hold(&self, env: &Env, holds: bool) {
         if let Some(Raw(raw)) = *self.function.lock() {
-            // SAFETY: on the environment's own thread, with a function that has not ended.
+            // SAFETY: this is the environment's own thread, and the function has not ended.
             unsafe {
                 if holds {
                     sys::napi_ref_threadsafe_function(env.raw(), raw);
@@ -108,7 +110,7 @@ unsafe extern "C" fn call(
     _context: *mut c_void,
     data: *mut c_void,
 ) {
-    // Both are null when queued calls are discarded.
+    // Both are null when Node discards queued calls.
     if env.is_null() || deliver.is_null() {
         return;
     }
@@ -126,7 +128,7 @@ unsafe extern "C" fn call(
 
 /// Runs on the environment's thread when the function has ended.
 unsafe extern "C" fn ended(_env: sys::napi_env, owned: *mut c_void, _hint: *mut c_void) {
-    // SAFETY: releases the count that `new` handed over, exactly once.
+    // SAFETY: this releases the count that `new` handed over, exactly once.
     let waker = unsafe { Arc::from_raw(owned.cast_const().cast::<LoopWaker>()) };
     *waker.function.lock() = None;
 }

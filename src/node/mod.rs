@@ -3,7 +3,7 @@
 //!
 //! Failures cross the boundary as data, from which `lib/` creates errors; an `Err` from here is a
 //! bug. Results reach JavaScript through one unreferenced thread-safe function per environment,
-//! which carries the id of a manager; its events are then drained on the JavaScript thread.
+//! which carries the id of a manager. The JavaScript thread then drains the events of this manager.
 
 #![expect(
     clippy::trivially_copy_pass_by_ref,

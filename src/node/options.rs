@@ -22,16 +22,16 @@ use transport::{
 /// Parsed and checked options.
 pub(super) struct Parsed {
     pub(super) config: Config,
-    /// `None`: JavaScript sends the requests.
+    /// The native transport; `None` if JavaScript sends the requests.
     pub(super) transport: Option<HttpTransport>,
-    /// Log lines to write immediately.
+    /// The log lines to write immediately.
     pub(super) warnings: Vec<String>,
 }
 
 /// The environment variables that affect the transport.
 #[napi(object, object_to_js = false)]
 pub struct Environment {
-    /// Whether `NODE_TLS_REJECT_UNAUTHORIZED` leaves verification on.
+    /// Whether `NODE_TLS_REJECT_UNAUTHORIZED` leaves the verification of certificates on.
     pub verifies_certificates: bool,
     /// `HTTPS_PROXY`.
     pub https_proxy: Option<String>,
@@ -39,44 +39,44 @@ pub struct Environment {
     pub http_proxy: Option<String>,
     /// `NO_PROXY`.
     pub no_proxy: Option<String>,
-    /// `NODE_EXTRA_CA_CERTS` when the package was loaded.
+    /// `NODE_EXTRA_CA_CERTS` at the time when Node loaded the package.
     pub extra_ca_certs: Option<String>,
 }
 
-/// The failure for options that cannot be read, because the user's code, such as a getter, threw.
+/// The failure for unreadable options: the user's code, such as a getter, threw an exception.
 #[napi(object, object_from_js = false)]
 pub struct Unreadable<'env> {
     /// The error's code.
     pub code: &'static str,
     /// The error's message.
     pub message: &'static str,
-    /// Whether a retry may succeed. Always false.
+    /// Whether a retry may succeed: always false.
     pub retryable: bool,
     /// The thrown value.
     pub cause: Unknown<'env>,
 }
 
-/// Why options are refused.
+/// Why the addon refuses options.
 pub(super) enum Refusal<'env> {
     /// The options are wrong. The error names every fault.
     Wrong(Error),
-    /// The options cannot be read.
+    /// The options are unreadable.
     Unreadable(Unreadable<'env>),
 }
 
 impl<'env> Refusal<'env> {
     /// Takes the pending exception of the user's code, so that it crosses the boundary as data. The
-    /// status of the call that ran the code does not identify it: a getter that throws yields a
-    /// generic failure.
+    /// status of the call that ran this code does not identify the exception: a getter that throws
+    /// yields a generic failure.
     fn unreadable(env: sys::napi_env) -> Result<Option<Self>> {
         let mut is_pending = false;
         let mut exception = ptr::null_mut();
-        // SAFETY: the environment is that of the options, which were handed to this call.
+        // SAFETY: the environment belongs to the options, which are arguments of this call.
         check_status!(unsafe { sys::napi_is_exception_pending(env, &raw mut is_pending) })?;
         if !is_pending {
             return Ok(None);
         }
-        // SAFETY: as above.
+        // SAFETY: the environment is the same as above.
         check_status!(unsafe { sys::napi_get_and_clear_last_exception(env, &raw mut exception) })?;
         Ok(Some(Self::Unreadable(Unreadable {
             code: ErrorKind::Config.code(),
@@ -96,7 +96,7 @@ impl<'env> Refusal<'env> {
     }
 }
 
-/// Parses the options. An error of napi is a bug in this package, never the user's.
+/// Parses the options. An error of napi is a bug in this package, never a mistake of the user.
 pub(super) fn parse<'env>(
     options: &Unknown<'env>,
     mut environment: Environment,
@@ -148,8 +148,8 @@ pub(super) fn parse<'env>(
         faults.push(
             "clientCertificate",
             &format!(
-                "it cannot be used together with an https proxy ({proxy_option}), because the \
-                 proxy would receive the certificate; use an http proxy"
+                "the option does not work with an https proxy ({proxy_option}), because the proxy \
+                 would receive the certificate; use an http proxy"
             ),
         );
     }
@@ -232,11 +232,12 @@ fn read_to(value: &Unknown<'_>, depth: u8) -> Result<Given> {
 
 fn take<T: FromNapiValue>(value: &Unknown<'_>) -> Result<T> {
     let raw = value.value();
-    // SAFETY: the value and its environment were handed to this call and are still alive.
+    // SAFETY: the value and its environment are arguments of this call and still alive.
     unsafe { T::from_napi_value(raw.env, raw.value) }
 }
 
-/// Whether the object is plain: its own members are its content, unlike those of a map or a date.
+/// Whether the object is plain: unlike a map or a date, it has its whole content in its own
+/// members.
 fn is_plain(object: &Object<'_>) -> Result<bool> {
     let constructor: Unknown<'_> = object.get_named_property_unchecked("constructor")?;
     if constructor.get_type()? != ValueType::Function {
@@ -269,7 +270,7 @@ fn read_record(object: &Object<'_>, depth: u8) -> Result<Given> {
             let value: Unknown<'_> = object.get_named_property_unchecked(&name)?;
             match value.get_type()? {
                 ValueType::Undefined => {}
-                // A logger's methods may be on its prototype.
+                // The methods of a logger may be on its prototype.
                 ValueType::Object if name == "logger" => {
                     members.push((name, read_logger(&take(&value)?)?));
                 }

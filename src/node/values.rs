@@ -1,4 +1,4 @@
-//! The plain objects that are passed to JavaScript.
+//! The plain objects that cross the boundary to JavaScript.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use manager::slot::Token;
 use manager::snapshot::Snapshot;
 use oauth::TokenRequest;
 
-/// A token that is converted to a JavaScript string without an intermediate copy.
+/// A token that the addon converts to a JavaScript string without an intermediate copy.
 pub struct Bearer(Arc<Token>);
 
 impl ToNapiValue for Bearer {
@@ -25,7 +25,7 @@ impl ToNapiValue for Bearer {
     }
 }
 
-/// A text with a secret, converted in the same way.
+/// A text with a secret, which the addon converts in the same way.
 pub struct Confidential(Zeroizing<String>);
 
 impl ToNapiValue for Confidential {
@@ -41,17 +41,17 @@ pub struct TokenData {
     /// The token.
     #[napi(ts_type = "string")]
     pub token: Bearer,
-    /// Its scope.
+    /// The scope of the token.
     pub scope: Option<String>,
-    /// In ms since the epoch.
+    /// When the request for the token was sent, in ms since the epoch.
     pub issued_at: f64,
-    /// In ms since the epoch.
+    /// When the token expires, in ms since the epoch.
     pub expires_at: f64,
-    /// The token may be kept while the shared version has this value; 0 if it may not be kept.
+    /// JavaScript may keep the token while the shared version has this value; never if it is 0.
     pub version: u32,
 }
 
-/// A flight whose request was sent before a forced call.
+/// A flight that sent its request before a forced call.
 #[napi(object, object_from_js = false)]
 pub struct EarlierFlight {
     /// The flight.
@@ -67,9 +67,9 @@ pub struct FailureData {
     pub message: String,
     /// Whether the same call may succeed later.
     pub retryable: bool,
-    /// The code that Node gives to the fault of the system.
+    /// The code that Node gives to the system error.
     pub system_code: Option<String>,
-    /// HTTP status.
+    /// The HTTP status.
     pub status: Option<u32>,
     /// `error` of the response.
     pub oauth_error: Option<String>,
@@ -77,7 +77,7 @@ pub struct FailureData {
     pub oauth_error_description: Option<String>,
     /// How long to wait before the next call, counted from now.
     pub retry_after_ms: Option<f64>,
-    /// The number of requests sent.
+    /// The number of requests that the acquisition sent.
     pub attempts: Option<u32>,
     /// The URL of the token endpoint.
     pub token_endpoint: Option<String>,
@@ -85,7 +85,7 @@ pub struct FailureData {
     pub client_id: Option<String>,
 }
 
-/// Something that JavaScript has to handle.
+/// An event that JavaScript has to handle.
 #[napi(discriminant = "type", object_from_js = false)]
 pub enum EventData {
     /// A flight returned a token.
@@ -104,7 +104,7 @@ pub enum EventData {
         /// The held token, which waiters receive unless they forced a refresh.
         fallback: Option<TokenData>,
     },
-    /// The result of a flight is outdated: its waiters call again.
+    /// The result of a flight is outdated, so its waiters must call again.
     AskAgain {
         /// The flight.
         flight: u32,
@@ -160,26 +160,26 @@ pub struct HeaderData {
 pub enum RequestOutcome {
     /// A complete answer.
     Answered {
-        /// HTTP status.
+        /// The HTTP status.
         status: u16,
-        /// The headers that were read, by their names in lower case.
+        /// The headers that JavaScript read, keyed by their names in lower case.
         headers: HashMap<String, String>,
         /// The whole body.
         body: Uint8Array,
     },
     /// The body is larger than the limit.
     TooLarge {
-        /// HTTP status.
+        /// The HTTP status.
         status: u16,
     },
     /// The answer cannot be a token response, whatever its body is.
     Unusable {
-        /// HTTP status, if the answer has one.
+        /// The HTTP status, if the answer has one.
         status: Option<u16>,
         /// Why the answer is unusable.
         detail: String,
     },
-    /// The function failed.
+    /// The `tokenFetch` function failed.
     Failed {
         /// The code of the error, or of its cause.
         code: Option<String>,
@@ -195,19 +195,19 @@ pub struct SnapshotData {
     pub name: String,
     /// `empty`, `fresh`, `stale`, `failing` or `closed`.
     pub state: String,
-    /// Seconds.
+    /// The age of the held token, in seconds.
     pub token_age_seconds: Option<f64>,
-    /// Seconds.
+    /// The time until the held token is due for replacement, in seconds.
     pub seconds_to_soft_expiry: Option<f64>,
-    /// Seconds.
+    /// The time until the manager stops serving the held token, in seconds.
     pub seconds_to_hard_expiry: Option<f64>,
-    /// In ms since the epoch.
+    /// When the last acquisition succeeded, in ms since the epoch.
     pub last_success_at: Option<f64>,
     /// The last failure.
     pub last_failure: Option<LastFailure>,
-    /// Counters.
+    /// The counters of a manager.
     pub counters: CounterData,
-    /// In ms.
+    /// The durations of acquisitions, in ms.
     pub acquisition_latency_ms: Latencies,
 }
 
@@ -216,11 +216,11 @@ pub struct SnapshotData {
 pub struct LastFailure {
     /// The error's code.
     pub code: String,
-    /// In ms since the epoch.
+    /// When the acquisition failed, in ms since the epoch.
     pub at: f64,
 }
 
-/// Counters.
+/// The counters of a manager.
 #[napi(object, object_from_js = false)]
 #[allow(missing_docs, reason = "documented in manager::snapshot::Counters")]
 pub struct CounterData {
@@ -235,7 +235,7 @@ pub struct CounterData {
     pub suppressed: f64,
 }
 
-/// How long acquisitions took, in ms.
+/// The durations of acquisitions, in ms.
 #[napi(object, object_from_js = false)]
 #[allow(missing_docs, reason = "documented in manager::snapshot::Latency")]
 pub struct Latencies {
@@ -249,17 +249,17 @@ fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1_000.0
 }
 
-/// Whole milliseconds since the epoch, as `Date.now()` gives them.
+/// Returns whole milliseconds since the epoch, as `Date.now()` does.
 fn epoch_ms(wall: Duration) -> f64 {
     ms(wall).floor()
 }
 
-/// Seconds from `from` to `to`, negative when that is past.
+/// Returns the seconds from `from` to `to`, which are negative if `to` is earlier.
 fn seconds_between(from: Duration, to: Duration) -> f64 {
     to.as_secs_f64() - from.as_secs_f64()
 }
 
-/// The event for a request to send.
+/// Returns the event for a request to send.
 pub(super) fn request_wanted(request: u32, what: TokenRequest) -> EventData {
     let text = |body: Zeroizing<Vec<u8>>| std::str::from_utf8(&body).map(str::to_owned);
     let body = what.body.and_then(|body| text(body).ok());

@@ -1,5 +1,5 @@
-//! An allocator that counts what the calling thread asks of it. Threads do not see each other's
-//! work, so a server in the same process is on its own account.
+//! An allocator that counts the allocations of the calling thread. Each thread has its own counts,
+//! so the counts of a test do not include a server in the same process.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -7,11 +7,11 @@ use std::cell::Cell;
 /// The allocations of a thread since it started.
 #[derive(Clone, Copy, Default)]
 pub(super) struct HeapUse {
-    /// Blocks, and changes of a block's size.
+    /// The number of new blocks, and of changes of a block's size.
     pub(super) allocations: i64,
-    /// The sizes of those blocks, and by how much others grew.
+    /// The sizes of the new blocks, and the growth of other blocks.
     pub(super) bytes: i64,
-    /// `bytes` less what was given back.
+    /// `bytes` less the bytes that the thread has freed.
     pub(super) live: i64,
 }
 
@@ -33,7 +33,7 @@ pub(super) fn counts() -> HeapUse {
 fn count(allocations: i64, grown: usize, shrunk: usize) {
     // A block is at most `isize::MAX` bytes long.
     let (grown, shrunk) = (grown.cast_signed() as i64, shrunk.cast_signed() as i64);
-    // A thread that is ending has no counts any more; nobody asks for them then.
+    // An ending thread no longer has counts, and no test reads them then.
     let _ = COUNTS.try_with(|cell| {
         let counts = cell.get();
         cell.set(HeapUse {
@@ -49,8 +49,8 @@ struct Counting;
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-// SAFETY: everything is passed on to the system's allocator unchanged, and counting neither
-// allocates nor unwinds: the counts are in a thread-local cell without a destructor.
+// SAFETY: the allocator passes every call on to the system's allocator unchanged, and counting
+// neither allocates nor unwinds: the counts are in a thread-local cell without a destructor.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(1, layout.size(), 0);

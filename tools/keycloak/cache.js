@@ -1,6 +1,7 @@
 /**
- * The cache of downloads and builds, outside the checkout. An entry is filled under a temporary
- * name and then renamed, so that it is always complete, even if several processes fill it.
+ * The cache of downloads and builds, outside the checkout. A process fills an entry under a
+ * temporary name and then renames it, so that an entry is always complete, even if several
+ * processes fill it.
  */
 'use strict';
 
@@ -11,7 +12,7 @@ const { homedir } = require('node:os');
 const path = require('node:path');
 
 function cacheFolder() {
-  // According to the specification of XDG_CACHE_HOME, a relative path is ignored.
+  // The specification of XDG_CACHE_HOME requires programs to ignore a relative path.
   const xdg = process.env.XDG_CACHE_HOME ?? '';
   const base = path.isAbsolute(xdg) ? xdg : path.join(homedir(), '.cache');
   return path.join(base, 'keycloak-token-manager');
@@ -21,7 +22,7 @@ function unpackedFolder(version) {
   return path.join(cacheFolder(), `keycloak-${version}`);
 }
 
-/** Returns the entry's folder; `make(folder)` fills it first if there is none. */
+/** Returns the entry's folder; `make(folder)` first fills an entry that does not exist. */
 async function cached(folder, make) {
   if (existsSync(folder)) return folder;
   const temporary = `${folder}.making-${randomBytes(6).toString('hex')}`;
@@ -38,7 +39,7 @@ async function cached(folder, make) {
   return folder;
 }
 
-/** The same for an entry whose name contains the hash of the files from which it is made. */
+/** The same for an entry whose name contains the hash of its source files. */
 async function cachedFrom(kind, files, make) {
   const hash = createHash('sha256');
   for (const file of files) hash.update(await readFile(file));

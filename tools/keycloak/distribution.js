@@ -1,6 +1,6 @@
 /**
- * Downloads a Keycloak distribution with Maven, checks its hash and unpacks it into the cache. The
- * unpacked files are never changed.
+ * Downloads a Keycloak distribution with Maven, checks its hash and unpacks it into the cache. No
+ * process changes the unpacked files.
  */
 'use strict';
 
@@ -21,11 +21,11 @@ const SHA256 = {
   '26.7.5': '30ef87fb7101c43d29688d1ae80c0588ff4a151b3330e9f664bf9692d398658a',
 };
 
-/** The folder of the unpacked distribution, from the cache if it is there. */
+/** Returns the folder of the unpacked distribution, and fills the cache first if necessary. */
 function distribution(version, log) {
   return cached(unpackedFolder(version), async (folder) => {
     const artifact = `org.keycloak:${ARTIFACT}:${version}:zip`;
-    log(`getting ${artifact} (about 170 MB)`);
+    log(`downloading ${artifact} (about 170 MB)`);
     await maven('dependency:copy', artifact, folder);
     const zip = path.join(folder, `${ARTIFACT}-${version}.zip`);
     await verify(zip, version, log);
@@ -51,7 +51,7 @@ async function maven(goal, artifact, folder) {
 async function verify(zip, version, log) {
   const pinned = SHA256[version];
   if (pinned === undefined) {
-    log(`no SHA-256 is pinned for Keycloak ${version}: only the SHA-1 of Maven is checked`);
+    log(`no pinned SHA-256 for Keycloak ${version}: Maven checks only its SHA-1`);
     return;
   }
   const hash = createHash('sha256');

@@ -1,6 +1,6 @@
 /**
  * Makes the temporary home of one Keycloak: links to the large parts of the distribution, which the
- * server only reads, copies of the parts that it changes, and the realms that it imports.
+ * server only reads, copies of the parts that the server changes, and the realms that it imports.
  */
 'use strict';
 
@@ -38,7 +38,7 @@ async function makeHome(distribution, build) {
   return home;
 }
 
-/** The folder in the cache for the build of this version with these options. */
+/** Returns the folder in the cache for the build of this version with these options. */
 function buildFolder(version, java, options) {
   const key = createHash('sha256')
     .update(JSON.stringify([java, options]))
@@ -46,7 +46,9 @@ function buildFolder(version, java, options) {
   return path.join(cacheFolder(), `keycloak-${version}-build-${key.slice(0, 12)}`);
 }
 
-/** Keeps the build of a server that has started, because building takes most of a first start. */
+/**
+ * Stores the build of a started server in the cache, because the build takes most of a first start.
+ */
 async function keepBuild(home, build) {
   await cached(build, (folder) => cp(path.join(home, BUILD), folder, { recursive: true }));
 }

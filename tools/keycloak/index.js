@@ -40,7 +40,7 @@ Get a token:
     -d grant_type=client_credentials -d client_id=${clientId} \\
     --data-urlencode 'client_secret=${secret}'
 
-Ctrl-C stops it.`);
+Press Ctrl-C to stop Keycloak.`);
   const alive = setInterval(() => {}, 60_000);
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
     process.once(signal, () => {

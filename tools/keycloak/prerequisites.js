@@ -17,22 +17,24 @@ function javaVersion() {
   return Number(/version "(\d+)/.exec(stderr)?.[1] ?? 0);
 }
 
-/** The prerequisites of this version that the machine lacks, as one text, or `undefined`. */
+/**
+ * Describes the prerequisites of this version that the machine lacks; `undefined` if it lacks none.
+ */
 function missingPrerequisites(version) {
   if (process.platform === 'win32') {
-    return 'a POSIX system is needed (kc.sh, process groups): use Linux, macOS or WSL';
+    return 'Keycloak needs a POSIX system (kc.sh, process groups): use Linux, macOS or WSL';
   }
   const missing = [];
   if (javaVersion() < OLDEST_JAVA) {
     missing.push(
-      `Java ${OLDEST_JAVA} or newer is needed: install a JDK, for instance with ` +
+      `Java ${OLDEST_JAVA} or newer is missing: install a JDK, for instance with ` +
         '"apt-get install openjdk-17-jdk-headless" or "brew install openjdk", or set JAVA_HOME',
     );
   }
   const hasMaven = !spawnSync('mvn', ['-v'], { stdio: 'ignore' }).error;
   if (!existsSync(unpackedFolder(version)) && !hasMaven) {
     missing.push(
-      'Maven (mvn) is needed to download Keycloak: install it, for instance with ' +
+      'Maven (mvn), which downloads Keycloak, is missing: install it, for instance with ' +
         '"apt-get install maven" or "brew install maven"',
     );
   }

@@ -1,14 +1,14 @@
-/** The differences between the releases of Keycloak in how they are started. */
+/** The differences in how releases of Keycloak start. */
 'use strict';
 
 const OLDEST = 22;
 
-/** Describes how a release is started; throws if it is not supported. */
+/** Describes how to start a release; throws if the release is not supported. */
 function releaseOf(version) {
   const [major, minor] = version.split('.').map(Number);
   const isVersion = /^\d+\.\d+\.\d+$/.test(version);
   if (!isVersion || major < OLDEST) {
-    throw new Error(`Keycloak ${version} cannot be started here: ${OLDEST}.0.0 or newer only`);
+    throw new Error(`Keycloak ${version} is not supported: expected ${OLDEST}.0.0 or newer`);
   }
   const isSince = (since, sinceMinor = 0) =>
     major > since || (major === since && minor >= sinceMinor);
@@ -17,7 +17,7 @@ function releaseOf(version) {
     shell: isSince(24) ? 'sh' : 'bash',
     /** Older releases have the health endpoints on the main port. */
     hasManagementPort: isSince(25),
-    /** In production mode it answers requests with 503 before it is ready. */
+    /** In production mode, newer releases answer requests with 503 before they are ready. */
     hasAsyncBootstrap: isSince(26, 6),
     adminVariables: isSince(26)
       ? ['KC_BOOTSTRAP_ADMIN_USERNAME', 'KC_BOOTSTRAP_ADMIN_PASSWORD']
@@ -29,7 +29,7 @@ function releaseOf(version) {
         '--cache=local',
         '--http-enabled=true',
         '--hostname-strict=false',
-        // By default the issuer would be an https URL.
+        // Without this option, older releases would use an https issuer.
         ...(isSince(25) ? [] : ['--hostname-strict-https=false']),
       ],
     },

@@ -1,6 +1,6 @@
 /**
- * Runs one Keycloak on free loopback ports. Its home remains until `stop()`, so that the server can
- * be ended in any way and started again with the same data.
+ * Runs one Keycloak on free loopback ports. Its home remains until `stop()`, so that you can end
+ * the server in any way and start it again with the same data.
  */
 'use strict';
 
@@ -13,11 +13,11 @@ const { buildFolder, keepBuild, makeHome } = require('./home');
 const { javaVersion, missingPrerequisites } = require('./prerequisites');
 const { releaseOf } = require('./releases');
 
-/** The variable selects another release for all tests. */
+/** The environment variable selects another release for all tests. */
 const VERSION = process.env.KEYCLOAK_VERSION || '26.7.5';
 const REALM = 'kagenti';
 const HEALTH = '--health-enabled=true';
-/** Options that differ from start to start, and are no part of the build. */
+/** Options that may change from start to start, because they do not affect the build. */
 const OF_ONE_START = /^--https-(port|certificate)/;
 /** The optimising compiler does not pay off for a server that lives only during tests. */
 const JAVA_OPTIONS = '-XX:TieredStopAtLevel=1';
@@ -32,9 +32,10 @@ const PORT_ATTEMPTS = 3;
  * @param {object} [options]
  * @param {string} [options.version] 22.0.0 or newer. Default: `KEYCLOAK_VERSION`, or a pinned one.
  * @param {'start-dev' | 'start'} [options.mode] `start` is the production mode, over plain http.
- * @param {string[]} [options.options] More of the command line, `--name=value` each. With an https
- *   port, `--http-management-scheme=http` keeps `ready()` working.
- * @param {boolean} [options.awaitReady] `false` resolves when the process has been spawned.
+ * @param {string[]} [options.options] More arguments, each of the form `--name=value`. With an
+ *   https port, `--http-management-scheme=http` keeps `ready()` working.
+ * @param {boolean} [options.awaitReady] With `false`, the promise resolves when the process has
+ *   started.
  * @param {(line: string) => void} [options.log] Called before steps that take long.
  */
 async function startKeycloak({
@@ -49,7 +50,7 @@ async function startKeycloak({
   if (!modes.includes(mode))
     throw new Error(`unknown mode "${mode}": expected ${modes.join(' or ')}`);
   const missing = missingPrerequisites(version);
-  if (missing !== undefined) throw new Error(`Keycloak cannot be started: ${missing}`);
+  if (missing !== undefined) throw new Error(`cannot start Keycloak: ${missing}`);
   const unpacked = await distribution(version, log);
   const choice = [...release.modes[mode], HEALTH, ...options];
   const built = choice.filter((option) => !OF_ONE_START.test(option));
@@ -64,7 +65,7 @@ async function startKeycloak({
       return server;
     } catch (error) {
       await server.stop();
-      // Another process may take a port between our check and the server's.
+      // Another process may take a port between this check and the server's start.
       const portTaken = /already in use|address in use/i.test(error.message);
       if (!portTaken || attempt === PORT_ATTEMPTS) throw error;
     }
@@ -107,7 +108,7 @@ class Server {
     if (awaitReady) await this.ready();
   }
 
-  /** Resolves when the token endpoint can be used; rejects if the process ends before that. */
+  /** Resolves when the token endpoint is ready; rejects if the process ends before that. */
   async ready() {
     for (const url of [
       `${this.managementUrl}/health/ready`,
@@ -128,7 +129,7 @@ class Server {
     return this.#process.end('SIGKILL');
   }
 
-  /** Stops the process: the kernel accepts connections, but nothing is answered. */
+  /** Stops the process: the kernel accepts connections, but the server does not answer. */
   pause() {
     this.#process.signal('SIGSTOP');
   }

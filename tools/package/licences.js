@@ -1,7 +1,7 @@
 'use strict';
 
-// Writes THIRD-PARTY.txt of a platform package: everything that is linked into the binary, with its
-// licences. A text that several parts share is included once.
+// Writes THIRD-PARTY.txt of a platform package: all parts that the linker puts into the binary,
+// with their licences. The file contains a text that several parts share only once.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -17,7 +17,7 @@ const elsewhere = {
   napi: 'node_modules/@napi-rs/cli/LICENSE',
   'napi-sys': 'node_modules/@napi-rs/cli/LICENSE',
 };
-/** Crates inside the standard library that are missing in the notices of the compiler. */
+/** Crates of the standard library that the compiler's notices do not list. */
 const withoutNotice = {
   addr2line: 'Apache-2.0 OR MIT',
   adler2: '0BSD OR MIT OR Apache-2.0',
@@ -29,7 +29,7 @@ const OF_THE_STANDARD_LIBRARY =
   /^(alloc|core|panic_\w+|proc_macro|rustc_std_.+|std(_detect)?|sysroot|test|unwind|\w+_builtins)$/;
 
 const read = (file) => fs.readFileSync(file, 'utf8');
-/** The compiler and crates disagree about dashes in names. */
+/** The compiler replaces dashes in the names of crates. */
 const underscored = (name) => name.replaceAll('-', '_');
 
 function crateEntry({ name, version, license, manifest_path }) {
@@ -142,7 +142,7 @@ async function thirdParty(name, linked, symbols) {
   const known = new Set([linked[0], ...entries].map((entry) => underscored(entry.name)));
   const named = new Set(symbols.toString('latin1').match(folders));
   const missing = [...named].filter((crate) => !known.has(underscored(crate)));
-  if (missing.length > 0) throw new Error(`linked, but without a licence text: ${missing}`);
+  if (missing.length > 0) throw new Error(`linked without a licence text: ${missing}`);
   return render(
     'The binary in this package contains the following. Numbers in brackets name the texts below.',
     entries,

@@ -1,8 +1,8 @@
 'use strict';
 
-// The main package contains the entries of `files` in the manifest. Its JavaScript is published as
-// it was written, with names and comments, so that it can be audited; `index.js` is a bundle. The
-// manifest lists the packages of all platforms as optional dependencies.
+// The main package contains the entries of `files` in the manifest. Its JavaScript keeps names and
+// comments, so that you can audit it; `index.js` is a bundle. The manifest lists the packages of
+// all platforms as optional dependencies.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -14,14 +14,14 @@ const { targets } = require('./targets.js');
 const ENTRY = 'index.js';
 /** The modules that `index.js` and another entry both need. */
 const SHARED = ['lib/reconfigure.js', 'lib/resource-fetch.js'];
-/** Copied without parsing, so that its calls of `require` keep their form. */
+/** Webpack does not parse this module, so its calls of `require` keep their form. */
 const PLATFORM_PACKAGES = 'lib/platform-packages.js';
 /** The keys of the manifest that only a checkout needs. */
 const OF_THE_CHECKOUT = ['private', 'napi', 'scripts', 'devDependencies'];
 
 const readManifest = () => JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8'));
 
-/** The links to the sources that the registry shows, or none if no repository is given. */
+/** The links to the sources that the registry shows; none without a repository. */
 function whereabouts(repository) {
   if (repository === undefined) return {};
   const { protocol, pathname } = new URL(repository);
@@ -50,7 +50,7 @@ function mainManifest(repository) {
   };
 }
 
-/** Fills the folder with the files that are packed. */
+/** Fills the folder with the files to pack. */
 async function stageMain(folder, { webpack, repository }) {
   const manifest = mainManifest(repository);
   for (const name of [...manifest.files, 'README.md', 'LICENSE']) {
@@ -62,8 +62,8 @@ async function stageMain(folder, { webpack, repository }) {
 
 /**
  * Puts `index.js` and the modules that it needs into one file, because Node takes up to half a
- * millisecond to load each file. Webpack copies the modules unchanged. The modules that only
- * `index.js` needs are then removed.
+ * millisecond to load each file. Webpack copies the modules unchanged. The function then removes
+ * the modules that only `index.js` needs.
  */
 async function bundle(folder, webpack, version) {
   // The version is the only part of the manifest that the code reads.

@@ -1,6 +1,6 @@
 'use strict';
 
-// The package of a platform: the binary, and the licences of its parts.
+// Makes the package of a platform: the binary, and the licences of its parts.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -18,7 +18,7 @@ function describe(name) {
   return `${SYSTEMS[os]} on ${cpu}${libc === undefined ? '' : ` with ${libc}`}`;
 }
 
-/** The manifest; `whereabouts` are those of the main package. */
+/** The manifest; `whereabouts` has the links of the main package. */
 function platformManifest(name, whereabouts = {}) {
   const { os, cpu, libc } = targets[name];
   return {
@@ -33,7 +33,8 @@ function platformManifest(name, whereabouts = {}) {
     ...(libc !== undefined && { libc: [libc] }),
     main: findBinary(name),
     files: [findBinary(name), 'THIRD-PARTY.txt'],
-    // Yarn's Plug'n'Play keeps packages in zip files, from which no system can load a binary.
+    // Yarn's Plug'n'Play keeps packages in zip files, and no system can load a binary from a zip
+    // file.
     preferUnplugged: true,
   };
 }

@@ -1,8 +1,8 @@
 'use strict';
 
-// Publishes the packages in `dist/`, the main package last, so that its binaries are always there.
-// Packages that the registry already has are skipped, so that an interrupted run can be repeated.
-// The argument is the tag of the release; `--dry-run` sends no request to the registry.
+// Publishes the packages in `dist/`, the main package last, so that its binaries are always
+// available. It skips packages that the registry already has, so that you can repeat an interrupted
+// run. The argument is the tag of the release; `--dry-run` sends no request to the registry.
 
 const { createHash } = require('node:crypto');
 const fs = require('node:fs');
@@ -38,7 +38,7 @@ async function isPublished(name, file) {
   }
   if (answer.trim() === '') return false;
   if (JSON.parse(answer) !== `sha512-${hash}`) {
-    throw new Error(`${name}@${version} was published with different content`);
+    throw new Error(`the registry has ${name}@${version} with different content`);
   }
   return true;
 }

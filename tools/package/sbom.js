@@ -28,7 +28,7 @@ function component(registry, { name, version, license, sha256 }) {
   };
 }
 
-/** The text of a bill; `edges` are pairs of references, from a part to what it depends on. */
+/** The text of a bill; `edges` are pairs of references, each from a part to its dependency. */
 async function writeBill(metadata, components, edges, { Validation, Spec }) {
   const references = [metadata.component, ...components].map((part) => part['bom-ref']);
   const content = {
@@ -47,7 +47,7 @@ async function writeBill(metadata, components, edges, { Validation, Spec }) {
   return text;
 }
 
-/** The hashes of the crates' archives, by name and version. */
+/** The hashes of the crates' archives, keyed by name and version. */
 function checksums(lockFile) {
   const entry = /^name = "(.+)"\nversion = "(.+)"\nsource = .+\nchecksum = "(.+)"$/gm;
   const entries = fs.readFileSync(lockFile, 'utf8').matchAll(entry);

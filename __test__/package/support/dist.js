@@ -1,6 +1,6 @@
 'use strict';
 
-// The packages of `dist/`, as they are published.
+// The packages of `dist/`, in their published form.
 
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -13,7 +13,7 @@ const ROOT = path.join(__dirname, '..', '..', '..');
 const DIST = path.join(ROOT, 'dist');
 const { name: NAME, version } = require('../../../package.json');
 
-/** A package of `dist/`; `undefined` if it was not built. */
+/** Finds a package of `dist/`; `undefined` if `dist/` does not contain it. */
 function readPackage(name) {
   const file = path.join(DIST, `${name}-${version}.tgz`);
   if (!fs.existsSync(file)) return undefined;
@@ -22,7 +22,7 @@ function readPackage(name) {
   return { name, file, archive: fs.readFileSync(file), files, manifest };
 }
 
-/** The contents of an archive, by path inside the package. */
+/** The contents of an archive, keyed by the path inside the package. */
 function unpack(archive) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'keycloak-token-manager-tar-'));
   execFileSync('tar', ['-xzf', archive, '-C', folder, '--strip-components=1']);
@@ -42,7 +42,7 @@ function mustHave(name) {
 
 const readMain = () => mustHave(NAME);
 const readOwnPlatform = () => mustHave(findPlatformPackage(ownTarget()));
-/** The targets that were built. */
+/** The targets in `dist/`. */
 const builtTargets = () =>
   Object.keys(targets).filter((name) => readPackage(findPlatformPackage(name)) !== undefined);
 

@@ -35,7 +35,7 @@ const OPTIONS = `
   };
   const manager = new KeycloakTokenManager(options);`;
 
-/** Programs that print a token and a refusal. */
+/** Programs that print a token and the code of a refusal. */
 const programs = {
   'commonjs.cjs': `
 const { KeycloakTokenError, KeycloakTokenManager } = require('keycloak-token-manager');
@@ -50,7 +50,7 @@ ${OPTIONS}${PROGRAM}
 `,
 };
 
-/** Checks the output of a program, and the major version of Node if one is given. */
+/** Checks the output of a program, and optionally the major version of Node. */
 function checkOutput(output, major) {
   const { node, ...others } = JSON.parse(output);
   assert.deepEqual(others, { hasToken: true, code: 'ERR_KEYCLOAK_OAUTH', isError: true });
@@ -66,7 +66,7 @@ function cleanEnvironment() {
   );
 }
 
-/** A project, removed after the test. */
+/** Makes a project, which the test removes at its end. */
 function makeProject(t, files = programs) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'keycloak-token-manager-project-'));
   t.after(() => fs.rmSync(folder, { recursive: true, force: true, maxRetries: 3 }));
@@ -130,8 +130,8 @@ const berry = (nodeLinker) => ({
 });
 
 /**
- * Package managers: their files of settings, their script, the arguments that install a package, and
- * whether they also start the programs of a project.
+ * The package managers: their settings files, their script, the arguments that install a package,
+ * and whether they also start the programs of a project.
  */
 const managers = {
   npm: {
@@ -156,7 +156,10 @@ const managers = {
   "yarn 4, Plug'n'Play": { ...berry('pnp'), startsPrograms: true },
 };
 
-/** Prepares a project for a package manager: how it installs the package, and starts a program. */
+/**
+ * Prepares a project for a package manager, with functions that install the package and start a
+ * program.
+ */
 async function prepare(name, project, registry, node = process.execPath) {
   const { settings, script, add = ['add'], startsPrograms } = managers[name];
   for (const [file, content] of Object.entries(settings(registry))) project.write(file, content);

@@ -1,6 +1,6 @@
 'use strict';
 
-// A registry on loopback with the packages of `dist/`. A platform that was not built has a package
+// A registry on loopback with the packages of `dist/`. A platform that `dist/` lacks has a package
 // without a binary, so that a client chooses among all platforms.
 
 const { execFileSync } = require('node:child_process');
@@ -27,7 +27,10 @@ function stub(target) {
   return { name: manifest.name, archive, manifest };
 }
 
-/** `{ url, downloads, close() }`; `downloads` has the names of the fetched packages. */
+/**
+ * Starts the registry and returns `{ url, downloads, close() }`; `downloads` lists the fetched
+ * packages.
+ */
 async function startRegistry() {
   const packages = new Map();
   for (const found of [

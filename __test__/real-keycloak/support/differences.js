@@ -1,5 +1,5 @@
 /**
- * The differences of older releases of Keycloak. The tests are written for the newest one; only this
+ * The differences of older releases of Keycloak. The tests assume the newest release; only this
  * file knows about others.
  */
 'use strict';
@@ -15,8 +15,8 @@ const CODE_BEFORE_24 = {
 };
 
 /**
- * The name of a row of a test, or of a group of rows; the releases with the difference; and the
- * difference: the reason to skip the row, or the members that replace those of the row.
+ * The name of a test's row, or of a group of rows; the releases with the difference; and the
+ * difference, which is the reason to skip the row, or the members that replace members of the row.
  */
 const DIFFERENCES = [
   [

@@ -1,7 +1,7 @@
 /**
  * A real Keycloak for the tests of a file, and its admin API. `tools/test-keycloak.js` starts one
- * for all files; a file that is run alone starts its own. Where Java or Maven is missing the tests
- * are skipped on a developer's machine and fail on CI.
+ * server for all files; a file that runs alone starts its own. Without Java or Maven, the tests are
+ * skipped on a developer's machine and fail on CI.
  */
 'use strict';
 
@@ -13,26 +13,26 @@ const { KeycloakTokenManager } = require('../../..');
 const { missingPrerequisites, startKeycloak } = require('../../../tools/keycloak');
 const { clients: CLIENTS, realm: REALM } = require('../../../tools/keycloak/realm.json');
 
-/** Covers a download and a first start on a slow machine. */
+/** Long enough for a download and a first start on a slow machine. */
 const START_TIMEOUT_MS = 10 * 60 * 1000;
 const LOGIN_KEPT_MS = 30_000;
-/** Secrets can expire: on by default from 26.8 on. */
+/** The feature with which secrets can expire, on by default from 26.8 on. */
 const OPTIONS = ['--features=client-secret-rotation'];
 /** The server that another process started for these tests, as JSON. */
 const SHARED = 'KEYCLOAK_SHARED';
 
 const log = (line) => console.error(line);
 
-/** Starts a server for the test files that are run with `env`. */
+/** Starts a server for the test files that run with `env`. */
 async function shareServer() {
   const server = await startKeycloak({ options: OPTIONS, log });
   return { env: { [SHARED]: JSON.stringify(server) }, stop: () => server.stop() };
 }
 
 /**
- * As `describe`; `define` gets the server, whose members are set when the tests run. With `own`,
- * the settings of `startKeycloak` or a function that returns them, it is a separate server, which
- * `server.process` can stop and start.
+ * Calls `describe`. `define` gets the server, whose members are set when the tests run. With `own`,
+ * which is the settings of `startKeycloak` or a function that returns them, the server is a
+ * separate one, and `server.process` can stop and start it.
  */
 function describeWithKeycloak(name, { own, ...suite }, define) {
   const shared = own === undefined ? process.env[SHARED] : undefined;
@@ -55,21 +55,21 @@ function describeWithKeycloak(name, { own, ...suite }, define) {
   });
 }
 
-/** A manager, closed after the test. */
+/** Makes a manager, which the test closes at its end. */
 function manage(t, options) {
   const manager = new KeycloakTokenManager(options);
   t.after(() => manager.close());
   return manager;
 }
 
-/** The secret of one of the clients of the imported realm. */
+/** The secret of a client of the imported realm. */
 function secretOf(clientId) {
   const client = CLIENTS.find((candidate) => candidate.clientId === clientId);
   assert.ok(client?.secret, `realm.json has no secret for ${clientId}`);
   return client.secret;
 }
 
-/** A separate realm for one test. */
+/** Makes a separate realm for one test. */
 async function createRealm(t, server, representation = {}) {
   const name = `made-${randomUUID()}`;
   await adminRequest(server, 'POST', '/realms', { realm: name, enabled: true, ...representation });
@@ -89,9 +89,10 @@ async function createRealm(t, server, representation = {}) {
 }
 
 /**
- * A separate client for one test, so that it can be changed without harm to others.
+ * Makes a separate client for one test, which the test can change without an effect on other tests.
  *
- * @param {object} [members] Of its representation, besides `realm`, the name of its realm.
+ * @param {object} [members] Members of the client's representation, and `realm`, the name of its
+ *   realm.
  */
 async function createClient(server, { realm = REALM, ...members } = {}) {
   const clients = `/realms/${realm}/clients`;
@@ -102,12 +103,12 @@ async function createClient(server, { realm = REALM, ...members } = {}) {
   return {
     clientId: given.clientId,
     secret: given.secret,
-    /** Makes a new secret and returns it; the server forgets the old one at once. */
+    /** Makes a new secret and returns it; the server immediately forgets the old one. */
     rotateSecret: async () => {
       const response = await adminRequest(server, 'POST', `${path}/client-secret`);
       return (await response.json()).value;
     },
-    /** Changes members of its representation. */
+    /** Changes members of the client's representation. */
     change: async (changes) => {
       const now = await (await adminRequest(server, 'GET', path)).json();
       await adminRequest(server, 'PUT', path, { ...now, ...changes });
@@ -130,7 +131,7 @@ async function adminRequest(server, method, path, body) {
   return response;
 }
 
-/** A login is slow, and its token lives for a minute. */
+/** This keeps the admin token, because a login is slow and its token lives for a minute. */
 function adminToken(server) {
   if (server.login === undefined) {
     server.login = logIn(server);
@@ -148,7 +149,7 @@ async function logIn({ admin, url }) {
   return (await response.json()).access_token;
 }
 
-/** The claims of a JWT, unverified. */
+/** The claims of a JWT, without verification. */
 function claimsOf(token) {
   const parts = token.split('.');
   assert.equal(parts.length, 3, 'a signed JWT has three parts');

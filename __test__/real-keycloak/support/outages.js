@@ -1,6 +1,6 @@
 /**
  * Helpers of the tests of outages: a load on a manager, and an observer of the server. Times are in
- * ms since the epoch, as the end of a token is.
+ * ms since the epoch, like `expiresAt`.
  */
 'use strict';
 
@@ -11,15 +11,21 @@ const { KeycloakTokenError } = require('../../..');
 const { until } = require('../../support/manager');
 const { claimsOf } = require('./keycloak');
 
-/** The longest cool-down after an outage is 6.25 s; a token is there this soon after its end. */
+/**
+ * The longest cool-down is 6.25 s, so callers get a token within this time after the end of an
+ * outage.
+ */
 const RECOVERED_WITHIN_MS = 8_000;
 const PATIENCE_MS = 3 * 60 * 1000;
 const POLL_MS = 20;
 const LOOK_TIMEOUT_MS = 5_000;
-/** Of a timer, or a clock in whole milliseconds. */
+/** The tolerance for a timer, or a clock in whole milliseconds. */
 const TOLERANCE_MS = 50;
 
-/** Calls at this rate, with options of `getAccessToken`, until `stop()` or the end of the test. */
+/**
+ * Makes calls at this rate, with options of `getAccessToken`, until `stop()` or the end of the
+ * test.
+ */
 function startLoad(t, manager, perSecond, options) {
   const calls = [];
   const underWay = new Set();
@@ -37,13 +43,18 @@ function startLoad(t, manager, perSecond, options) {
   t.after(stop);
   return {
     calls,
+    /** The calls that returned a token, even if its `exp`, in whole seconds, has just passed. */
+    returned: () => calls.filter(({ token }) => token !== undefined),
     served: () => calls.filter(({ isServed }) => isServed),
     failed: () => calls.filter(({ error }) => error !== undefined),
     stop,
   };
 }
 
-/** A call is served if its token has not expired when it settles. */
+/**
+ * Makes one call and records its outcome. A call is served if its token has not expired when the
+ * call settles.
+ */
 async function observe(manager, options) {
   const begun = Date.now();
   try {
@@ -55,7 +66,10 @@ async function observe(manager, options) {
   }
 }
 
-/** Calls may fail with these codes, but not while a token can still be handed out. */
+/**
+ * Asserts that calls fail only with these codes, and not while the manager can still hand out a
+ * token.
+ */
 function assertFailures({ calls, failed }, ...codes) {
   for (const { error } of failed()) {
     assert.ok(error instanceof KeycloakTokenError, `${error?.stack}`);
@@ -70,8 +84,8 @@ function assertFailures({ calls, failed }, ...codes) {
 }
 
 /**
- * Sends one token request after the other, and keeps when each was `sent` and `ended`, and the
- * `status` and the `retryAfter` seconds if there was an answer.
+ * Sends one token request after the other. Records the times `sent` and `ended` of each, and the
+ * `status` and the `retryAfter` seconds of an answer.
  */
 function watch(t, { tokenEndpoint, clientId, clientSecret }) {
   const looks = [];
@@ -99,7 +113,7 @@ function watch(t, { tokenEndpoint, clientId, clientSecret }) {
   });
   return {
     looks,
-    /** The first answer of this status to a request sent since then. */
+    /** The first answer with this status to a request sent at or after `since`. */
     async first(status, since = 0) {
       const isMeant = (each) => each.status === status && each.sent >= since;
       await until(() => looks.some(isMeant), `the server answers ${status}`, PATIENCE_MS);
@@ -108,10 +122,12 @@ function watch(t, { tokenEndpoint, clientId, clientSecret }) {
   };
 }
 
-/** In seconds. */
+/** The value of `Retry-After` in seconds. */
 const retryAfterOf = ({ headers }) => Number(headers.get('retry-after') ?? 0);
 
-/** Asserts that a call is served so soon after the server answered again, and ends the load. */
+/**
+ * Asserts that a call is served within the limit after the server answers again, and ends the load.
+ */
 async function assertRecovery(up, load, limitMs) {
   const isFirst = ({ isServed, ended }) => isServed && ended >= up.ended;
   await until(() => load.calls.some(isFirst), 'a call is served again', PATIENCE_MS);

@@ -1,5 +1,5 @@
 /**
- * Tests made of rows, each of which is a cause of a refusal by its name: what differs from a good
+ * Makes tests from rows, keyed by the cause of a refusal. A row has the difference from a good
  * request, and the expected error. A difference is an object of options, a function that returns
  * the endpoint, or the members of a realm that the test makes.
  */
@@ -14,7 +14,7 @@ const { differenceOf, optionsFor } = require('./differences');
 const { createRealm, manage, secretOf } = require('./keycloak');
 
 const CLIENT = { clientId: 'kagenti-api', clientSecret: secretOf('kagenti-api') };
-/** Of an acquisition that fails with a retryable error. */
+/** The attempts of an acquisition that fails with a retryable error. */
 const ATTEMPTS = 3;
 
 /** The token endpoint of another realm. */
@@ -24,7 +24,7 @@ const oauth = (status, oauthError, description, advice) => {
   const code = 'ERR_KEYCLOAK_OAUTH';
   return { code, status, oauthError, description, advice };
 };
-/** Another error of HTTP. */
+/** Another HTTP error. */
 const http = (status, oauthError, advice) => {
   return { code: 'ERR_KEYCLOAK_HTTP', status, oauthError, advice };
 };
@@ -43,7 +43,7 @@ function testRefusals(keycloak, rows, common = {}) {
   }
 }
 
-/** The token endpoint of a realm with these members and our client. */
+/** Makes a realm with these members and the client, and returns its token endpoint. */
 async function endpointOf(t, keycloak, realm) {
   const { clientId, clientSecret: secret } = CLIENT;
   const client = { clientId, secret, serviceAccountsEnabled: true };
@@ -57,7 +57,7 @@ function assertExpected(error, expected, options) {
   else assert.equal(error.oauthError, oauthError);
   assert.equal(error.oauthErrorDescription, description);
   assert.equal(error.retryable, retryable);
-  // While no token is held, further attempts follow the first three.
+  // While the manager holds no token, it makes further attempts after the first three.
   if (retryable) assert.ok(error.attempts >= ATTEMPTS, `${error.attempts} attempts`);
   else assert.equal(error.attempts, 1);
   assert.equal(error.clientId, options.clientId);

@@ -1,12 +1,12 @@
-/** An API that verifies every token, and a manager for it. */
+/** An API that verifies every token, and a manager that calls it. */
 'use strict';
 
 const { startApi } = require('../../support/api-server.js');
 const { manage } = require('./keycloak');
 
 /**
- * Starts an API that answers 200 to a token that the keys verify which the realm has now, and 401 to
- * another. `statuses` are its answers.
+ * Starts an API that answers 200 to a token that the realm's current keys verify, and 401 to any
+ * other token. `statuses` lists its answers.
  */
 async function startVerifyingApi(t, realmUrl, options, leewayMs = 0) {
   const { createRemoteJWKSet, jwtVerify } = await import('jose');

@@ -1,21 +1,21 @@
-//! The two clocks that determine a token's age, and the only place that reads them.
+//! The two clocks that determine a token's age. Only this module reads them.
 //!
-//! A monotonic clock pauses while a machine is suspended, and a wall clock can be stepped. The age
-//! of a token follows the clock that advanced more.
+//! A monotonic clock pauses while the machine is suspended, and a wall clock may jump. The age of a
+//! token follows the clock that advanced more.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A reading of both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Moment {
-    /// Since an arbitrary origin; never goes back.
+    /// The time since an arbitrary origin. It never decreases.
     pub monotonic: Duration,
-    /// Since the Unix epoch.
+    /// The time since the Unix epoch.
     pub wall: Duration,
 }
 
 impl Moment {
-    /// The time since `earlier`, by the clock that advanced more.
+    /// Returns the time since `earlier`, by the clock that advanced more.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         let monotonic = self.monotonic.saturating_sub(earlier.monotonic);
@@ -23,7 +23,7 @@ impl Moment {
         monotonic.max(wall)
     }
 
-    /// The moment this much later.
+    /// Returns the moment that is later by `time`.
     #[must_use]
     pub fn plus(self, time: Duration) -> Self {
         Self {
@@ -32,21 +32,22 @@ impl Moment {
         }
     }
 
-    /// The wall clock as the standard library has it, for dates that a server sends.
+    /// Returns the reading of the wall clock as a `SystemTime`, for comparison with dates that a
+    /// server sends.
     #[must_use]
     pub fn system_time(self) -> SystemTime {
         UNIX_EPOCH.checked_add(self.wall).unwrap_or(UNIX_EPOCH)
     }
 
-    /// How far the wall clock is ahead of the monotonic one. It changes only when the wall clock is
-    /// stepped or the machine was suspended.
+    /// How far the wall clock is ahead of the monotonic clock. The difference changes only after a
+    /// step of the wall clock or a suspension of the machine.
     #[must_use]
     pub fn offset(self) -> Duration {
         self.wall.saturating_sub(self.monotonic)
     }
 }
 
-/// The source of `now`.
+/// Provides the current time.
 pub trait Clock: Send + Sync + 'static {
     /// Reads both clocks.
     fn now(&self) -> Moment;

@@ -23,14 +23,15 @@ pub enum Credential {
     Key(Arc<SigningKey>),
     /// A certificate and its key.
     Identity(Arc<ClientIdentity>),
-    /// A certificate that the function of `tokenFetch` presents.
+    /// A certificate that the `tokenFetch` function presents.
     HeldByFunction,
     /// An assertion that another program signed.
     Assertion(Arc<ClientAssertion>),
 }
 
 impl Credential {
-    /// Whether both are equal, to tell a rotated credential from one that was only read again.
+    /// Whether both are equal. Tells a rotated credential from one that the manager only read
+    /// again.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
         match (self, other) {
@@ -61,11 +62,12 @@ pub enum CredentialFiles {
     Secret(PathBuf),
     /// `privateKeyFile`.
     Key(PathBuf),
-    /// `clientCertificate` or its file, and `clientKey` or its file; one of them is a file.
+    /// `clientCertificate` or its file, and `clientKey` or its file. At least one of them is a
+    /// file.
     Identity {
-        /// The certificate, and those that lead to its authority.
+        /// The certificate, followed by the intermediate certificates.
         certificate: PemSource,
-        /// Its key.
+        /// The private key of the certificate.
         key: PemSource,
     },
     /// `clientAssertionFile`.
@@ -81,7 +83,7 @@ pub enum PemSource {
     File(PathBuf),
 }
 
-// Given texts are equal only if they are the same allocation.
+// Two texts from the options are equal only if they are the same allocation.
 impl PartialEq for PemSource {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
@@ -103,7 +105,8 @@ impl Hash for PemSource {
 }
 
 impl PemSource {
-    /// Its name in messages; `option` is the option that passes it as text.
+    /// Returns the name of the source in messages. `option` is the option that passes the PEM as
+    /// text.
     #[must_use]
     pub fn name(&self, option: &str) -> String {
         match self {
@@ -113,7 +116,7 @@ impl PemSource {
     }
 }
 
-/// The name in messages of a file that an option names.
+/// Returns the name that messages give to the file of an option.
 pub(super) fn name_of_file(option: &str, path: &Path) -> String {
     format!("{option} \"{}\"", path.display().to_string().escape_debug())
 }
@@ -128,7 +131,8 @@ impl fmt::Debug for PemSource {
 }
 
 impl CredentialConfig {
-    /// The name in messages of the certificate (`clientCertificate`) or its key (`clientKey`).
+    /// Returns the name that messages give to the certificate (`clientCertificate`) or to its key
+    /// (`clientKey`).
     #[must_use]
     pub fn name_of(&self, option: &str) -> String {
         match self {
@@ -145,12 +149,12 @@ impl CredentialConfig {
     }
 }
 
-/// The settings for assertions that the key does not determine.
+/// The settings for assertions, apart from the key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AssertionSettings {
-    /// The algorithm. `None`: the key's own, or HS256.
+    /// The algorithm. `None`: the default algorithm of the key, or HS256 for a secret.
     pub algorithm: Option<SigningAlgorithm>,
-    /// `kid`. `None`: the key's own, or none.
+    /// `kid`. `None`: the `kid` of the key, if it has one.
     pub key_id: Option<String>,
     /// `aud`. `None`: the issuer.
     pub audience: Option<String>,
@@ -161,14 +165,14 @@ pub struct AssertionSettings {
 /// The server to send token requests to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// This token endpoint.
+    /// The token endpoint.
     Endpoint(TokenEndpoint),
-    /// The endpoint that this issuer's discovery document names.
+    /// The issuer, whose discovery document names the endpoint.
     Issuer(Issuer),
 }
 
 impl Target {
-    /// The URL that was configured.
+    /// Returns the configured URL.
     #[must_use]
     pub fn url(&self) -> &TokenEndpoint {
         match self {
@@ -177,7 +181,7 @@ impl Target {
         }
     }
 
-    /// The token endpoint, if it was configured.
+    /// Returns the token endpoint, if the options name it.
     #[must_use]
     pub const fn endpoint(&self) -> Option<&TokenEndpoint> {
         match self {
@@ -186,7 +190,7 @@ impl Target {
         }
     }
 
-    /// The option that set it.
+    /// Returns the name of the option that sets the server.
     #[must_use]
     pub const fn option(&self) -> &'static str {
         match self {
@@ -207,13 +211,13 @@ pub struct Config {
     pub headers: ExtraHeaders,
     /// The source of the credential.
     pub credential: CredentialConfig,
-    /// How assertions are made.
+    /// The settings for assertions.
     pub assertion: AssertionSettings,
-    /// How long before expiry a token is replaced, at most.
+    /// The maximum time before expiry at which the manager replaces a token.
     pub expiry_buffer: Duration,
     /// The time limit of one acquisition.
     pub request_timeout: Duration,
-    /// Whether a token in use is refreshed in the background.
+    /// Whether the manager refreshes a token in use in the background.
     pub background_refresh: bool,
     /// The label in log lines and snapshots.
     pub name: String,
@@ -222,7 +226,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// The likely cause of a refusal of `credential`: a clause that names the option and
+    /// Returns the likely cause of a refusal of `credential`: a clause that names the option and
     /// does not reveal the value.
     #[must_use]
     pub fn flaw_of(&self, credential: &Credential, error: &AnswerError) -> Option<String> {
@@ -247,14 +251,14 @@ impl Config {
     }
 }
 
-/// The options of the transport, as given.
+/// The options of the transport, as the user passed them.
 #[derive(Clone, Debug, Default)]
 pub struct TransportOptions {
-    /// PEM text.
+    /// PEM certificates.
     pub ca: Option<String>,
-    /// Path of a PEM file.
+    /// The path of a file that contains PEM certificates.
     pub ca_file: Option<PathBuf>,
-    /// Whether to accept any certificate.
+    /// Whether the transport accepts any certificate.
     pub skip_tls_verify: bool,
     /// The proxy to use.
     pub proxy: ProxyOption,
@@ -274,15 +278,15 @@ pub enum ProxyOption {
     Url(ProxyUrl),
 }
 
-/// The warning about a URL without TLS.
+/// Returns the warning about a URL without TLS.
 pub(super) fn plain_http(what: &str) -> String {
     format!(
-        "{what} uses plain http, so anyone on the network path can read the client's secret and \
-         tokens; use https unless the network is trusted"
+        "{what} uses plain http, so an attacker on the network path can read the client's \
+         secret and tokens; use https unless the network is trusted"
     )
 }
 
-/// The warnings to log once: settings that are allowed but risky.
+/// Returns the warnings to log once, about settings that are allowed but risky.
 #[must_use]
 pub fn warnings(config: &Config, skips_tls_verify: bool) -> Vec<String> {
     let name = config.name.escape_debug();
@@ -290,9 +294,9 @@ pub fn warnings(config: &Config, skips_tls_verify: bool) -> Vec<String> {
     let may_be_https = config.target.url().is_https() || matches!(config.target, Target::Issuer(_));
     if skips_tls_verify && may_be_https {
         warnings.push(format!(
-            "Keycloak token manager \"{name}\": the server's certificate is not verified \
-             (skipTlsVerify, or NODE_TLS_REJECT_UNAUTHORIZED=0), so anyone on the network \
-             path can read the client's secret; set ca or caFile to trust its authority instead"
+            "Keycloak token manager \"{name}\": the manager does not verify the certificate of \
+             the server (skipTlsVerify, or NODE_TLS_REJECT_UNAUTHORIZED=0), so an attacker on the \
+             network path can read the client's secret; set ca or caFile instead"
         ));
     }
     if config.target.url().is_plain_to_remote() {

@@ -1,7 +1,7 @@
-//! The events of a manager, queued until its JavaScript thread drains them.
+//! The events of a manager, which wait in a queue until its JavaScript thread drains them.
 //!
-//! The wake-up carries no data, so events that are still queued when an environment ends are
-//! dropped and wiped here.
+//! The wake-up carries no data. When an environment ends, the queue therefore drops and overwrites
+//! the events that it still contains.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,22 +12,23 @@ use super::slot::{FlightId, FlightResult};
 use super::sync::Mutex;
 use transport::DelegatedRequest;
 
-/// The number of log lines kept while the event loop is blocked; older lines are dropped.
+/// The number of log lines that the queue keeps while the event loop is blocked. It drops older
+/// lines.
 const MAX_LOG_LINES: usize = 100;
 
 /// The level of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// Needs the attention of an operator.
+    /// A line that needs the attention of an operator.
     Warn,
     /// A change of state.
     Info,
-    /// For debugging.
+    /// A line for debugging.
     Debug,
 }
 
 impl Level {
-    /// The name of the logger's method.
+    /// Returns the name of the logger's method.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -38,16 +39,17 @@ impl Level {
     }
 }
 
-/// Something that JavaScript has to handle.
+/// An event that JavaScript has to handle.
 #[derive(Debug)]
 pub enum Event {
     /// A flight ended.
     FlightEnded {
         /// The flight that ended.
         flight: FlightId,
-        /// The result for its waiters.
+        /// The result for the waiters of the flight.
         outcome: FlightResult,
-        /// The version for which the token may be kept, or [`NO_TOKEN`](super::published::NO_TOKEN).
+        /// The version for which JavaScript may keep the token, or
+        /// [`NO_TOKEN`](super::published::NO_TOKEN).
         version: u32,
     },
     /// A line for the log.
@@ -62,7 +64,7 @@ pub enum Event {
     RequestAbandoned(u32),
 }
 
-/// Receives a manager's events. Called from any thread, with no lock held.
+/// Receives a manager's events. The manager calls it from any thread and holds no lock meanwhile.
 pub trait EventSink: Send + Sync + 'static {
     /// Adds an event.
     fn push(&self, event: Event);
@@ -85,7 +87,7 @@ impl dyn EventSink {
 /// The events of one JavaScript manager across all its configurations.
 pub struct EventQueue {
     waker: Box<dyn Fn() + Send + Sync>,
-    /// `None` once it is closed.
+    /// `None` once the queue is closed.
     open: Mutex<Option<Open>>,
 }
 
@@ -93,16 +95,17 @@ pub struct EventQueue {
 struct Open {
     events: VecDeque<(Generation, Event)>,
     generation: Generation,
-    /// A wake-up is on its way; it covers every event that is queued before it arrives.
+    /// Whether a wake-up is on its way. It covers every event that enters the queue before it
+    /// arrives.
     is_woken: bool,
 }
 
-/// Counts the configurations of a manager.
+/// The number of a configuration of a manager.
 type Generation = u32;
 
 impl EventQueue {
-    /// Creates an empty queue. `waker` is called, on any thread and with no lock held, when the
-    /// queue needs to be drained.
+    /// Creates an empty queue. It calls `waker`, on any thread and without holding a lock, when
+    /// JavaScript must drain it.
     #[must_use]
     pub fn new(waker: impl Fn() + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self {
@@ -126,7 +129,8 @@ impl EventQueue {
         })
     }
 
-    /// Empties the queue. The flag of each event says whether its configuration is a former one.
+    /// Empties the queue. The flag of each event says whether the event comes from a former
+    /// configuration.
     #[must_use]
     pub fn drain(&self) -> Vec<(bool, Event)> {
         let mut open = self.open.lock();

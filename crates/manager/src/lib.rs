@@ -1,4 +1,4 @@
-//! When to request a token, and for which callers.
+//! Decides when to request a token, and for which callers.
 //!
 //! [`Manager`] ties the pure [`slot`] to a clock, a transport, a runtime and an [`EventSink`].
 
@@ -30,17 +30,20 @@ pub use token_manager::Manager;
 /// The reply to a caller.
 #[derive(Debug)]
 pub enum Reply {
-    /// A token, and the version for which it may be kept, or [`NO_TOKEN`](published::NO_TOKEN).
+    /// A token, and the version for which the caller may keep it, or
+    /// [`NO_TOKEN`](published::NO_TOKEN).
     Token(Arc<Token>, u32),
-    /// The result of this flight, once it ends.
+    /// Wait for the result of this flight.
     Flight(FlightId),
-    /// Wait for this flight, and then ask with [`Call::ForcedAgain`](slot::Call::ForcedAgain).
+    /// Wait for the end of this flight, and then ask with
+    /// [`Call::ForcedAgain`](slot::Call::ForcedAgain).
     EarlierFlight(FlightId),
     /// A failure, and how long the caller should wait before it tries again.
     Failure(Error, Option<Duration>),
 }
 
-/// The parts that all managers of a process share: a runtime, and the timers that run on it.
+/// The parts that all managers of a process share: a runtime, and the timers that run on that
+/// runtime.
 #[derive(Clone)]
 pub struct Engine {
     /// Runs flights.

@@ -1,8 +1,8 @@
-//! Parses the options, once: a [`Config`] needs no further check.
+//! Parses the options once: a [`Config`] needs no further check.
 //!
 //! The user's values arrive as named [`Given`] values. Names, bounds and defaults come from
-//! `options.json` through `table.rs`; rules about several options are code. All faults are reported
-//! together, and none repeats a value, which might be a secret.
+//! `options.json` through `table.rs`; rules about several options are code. The error reports all
+//! faults together, and no fault repeats a value, which might be a secret.
 
 mod credential;
 mod generic;
@@ -26,7 +26,7 @@ pub const LONE_SURROGATE: &str = "expected a string that is valid Unicode";
 /// The methods of a logger.
 pub const LOGGER_METHODS: [&str; 4] = ["error", "warn", "info", "debug"];
 
-/// The options that `tokenFetch` excludes, besides `skipTlsVerify: true`.
+/// The options that the user cannot combine with `tokenFetch`, besides `skipTlsVerify: true`.
 const CONNECTION_OPTIONS: [&str; 7] = [
     table::CA.name,
     table::CA_FILE.name,
@@ -41,7 +41,7 @@ const CONNECTION_OPTIONS: [&str; 7] = [
 pub enum Given {
     /// A string.
     Text(Zeroizing<String>),
-    /// A number, perhaps not finite.
+    /// A number, which may be infinite or NaN.
     Number(f64),
     /// A boolean.
     Flag(bool),
@@ -51,12 +51,12 @@ pub enum Given {
     List(Vec<Given>),
     /// An object.
     Record(Vec<(String, Given)>),
-    /// Anything else, by the name of its type.
+    /// A value of another type, by the name of its type.
     Other(&'static str),
 }
 
 impl Given {
-    /// Its type, never its value.
+    /// Returns the type of the value, never the value itself.
     fn describe(&self) -> &'static str {
         match self {
             Self::Text(text) if text.is_empty() => "an empty string",
@@ -89,7 +89,7 @@ impl Faults {
             .push(format!("{option}: expected {expected}, got {}", given.describe()));
     }
 
-    /// The error that names all faults; `None` without faults.
+    /// Returns the error that names all faults; `None` if every option is valid.
     #[must_use]
     pub fn into_error(self) -> Option<Error> {
         (!self.0.is_empty()).then(|| {
@@ -99,7 +99,7 @@ impl Faults {
     }
 }
 
-/// The options by name, each taken once.
+/// The options by name. The parser takes each one once.
 struct Options<'a> {
     given: Vec<(String, Given)>,
     faults: &'a mut Faults,
@@ -118,7 +118,7 @@ impl Options<'_> {
     fn target(&mut self) -> Option<Target> {
         const BOTH: &str = "expected exactly one of them, but both are given";
         const NEITHER: &str =
-            "expected one of them, an absolute http or https URL, but both are missing";
+            "expected one of them as an absolute http or https URL, but both are missing";
         let names = [table::TOKEN_ENDPOINT.name, table::ISSUER.name];
         let problem = match names.map(|name| self.has(name)) {
             [true, true] => Some(BOTH),
@@ -168,7 +168,7 @@ impl Options<'_> {
     }
 
     /// Only checks the option, because JavaScript keeps the function. Also refuses the options that
-    /// configure connections, before they are taken.
+    /// configure connections, before the parser takes them.
     fn token_fetch(&mut self) -> bool {
         const NAME: &str = table::TOKEN_FETCH;
         match self.take(NAME) {
@@ -188,7 +188,7 @@ impl Options<'_> {
         let mut conflicts: Vec<_> = conflicts.map(|(name, _)| name.clone()).collect();
         conflicts.sort_unstable();
         for name in conflicts {
-            let problem = "cannot be used with tokenFetch, which makes its own connections; \
+            let problem = "does not work with tokenFetch, which makes its own connections; \
                            configure the function instead";
             self.faults.push(&name, problem);
         }
@@ -214,7 +214,7 @@ impl Options<'_> {
         }
     }
 
-    /// Checks the shape only: the logger itself stays with the thread that owns it.
+    /// Checks only the shape: the logger itself stays with the thread that owns it.
     fn logger(&mut self) {
         const EXPECTED: &str = "an object with the methods error, warn, info and debug";
         let is_complete = |record: &[(String, Given)]| {

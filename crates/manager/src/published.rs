@@ -1,9 +1,10 @@
 //! The memory that JavaScript shares with the manager: the published version, and the counters that
 //! JavaScript writes.
 //!
-//! The version changes when the token that may be served without asking changes: when it is
-//! replaced, is dropped or expires, or when a caller is needed to start a refresh. While the
-//! version stays the same, JavaScript may serve the token that it received with this version.
+//! The version represents the token that JavaScript may serve without asking the manager. It
+//! changes when the manager replaces or drops this token, when the token expires, and when the next
+//! caller must start a refresh. While the version stays the same, JavaScript may serve the token
+//! that it received with this version.
 
 use std::sync::atomic::Ordering;
 
@@ -19,10 +20,11 @@ pub const NO_TOKEN: u32 = 0;
 pub struct Published {
     version: AtomicU32,
     unused: u32,
-    /// Calls served with the token that the version represents, as the bits of an `f64`. Written by
-    /// JavaScript only, with a plain store: an aligned eight-byte store is not torn.
+    /// The number of calls that JavaScript served with the token of the version, as the bits of an
+    /// `f64`. Only JavaScript writes it, with a plain store: an aligned eight-byte store cannot
+    /// tear.
     hits: AtomicU64,
-    /// Calls that joined a promise they found, likewise.
+    /// The number of calls that joined an existing promise, likewise.
     joins: AtomicU64,
 }
 
@@ -38,14 +40,14 @@ impl Default for Published {
 }
 
 impl Published {
-    /// The current version, read as JavaScript reads it: in no order with other memory. A lock
-    /// protects the token that belongs to it.
+    /// Returns the current version. The read is not ordered with other memory, just as in
+    /// JavaScript; a lock protects the token that belongs to the version.
     #[must_use]
     pub fn version(&self) -> u32 {
         self.version.load(Ordering::Relaxed)
     }
 
-    /// Sets a version that was not used before. Called only under the manager's lock.
+    /// Sets a version that the manager has not used before. The caller holds the manager's lock.
     pub(super) fn change(&self) {
         let next = self.version.load(Ordering::Relaxed).wrapping_add(1);
         let next = if next == NO_TOKEN {
@@ -56,13 +58,13 @@ impl Published {
         self.version.store(next, Ordering::Relaxed);
     }
 
-    /// Calls served without asking, so far.
+    /// Returns the number of calls that JavaScript served without asking the manager.
     #[must_use]
     pub fn hits(&self) -> f64 {
         f64::from_bits(self.hits.load(Ordering::Relaxed))
     }
 
-    /// Calls that joined without asking, so far.
+    /// Returns the number of calls that joined a promise without asking the manager.
     #[must_use]
     pub fn joins(&self) -> f64 {
         f64::from_bits(self.joins.load(Ordering::Relaxed))

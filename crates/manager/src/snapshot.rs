@@ -9,36 +9,36 @@ use super::slot::Condition;
 /// Counters that only grow.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counters {
-    /// Calls answered from the held token.
+    /// Calls that the manager answered with the held token.
     pub hits: f64,
-    /// Calls that waited for a request begun by another call.
+    /// Calls that waited for a flight of another call.
     pub joins: f64,
-    /// Acquisitions started.
+    /// Acquisitions that the manager started.
     pub acquisitions: f64,
     /// Attempts beyond the first of an acquisition.
     pub retries: f64,
-    /// Hits that were answered with a stale token.
+    /// Hits that the manager answered with a stale token.
     pub stale_served: f64,
-    /// Tokens dropped by invalidation and clearing.
+    /// Tokens that invalidations and clears dropped.
     pub invalidations: f64,
     /// Invalidations that kept the held token.
     pub invalidations_kept: f64,
-    /// Invalidations of a token that is not the held one.
+    /// Invalidations of a token other than the held one.
     pub invalidations_ignored: f64,
     /// Calls whose acquisition a cool-down prevented.
     pub suppressed: f64,
 }
 
-/// How long finished acquisitions took.
+/// The durations of finished acquisitions.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Latency {
-    /// How many acquisitions finished.
+    /// The number of finished acquisitions.
     pub count: f64,
-    /// The sum of their times.
+    /// The sum of the durations.
     pub sum: Duration,
-    /// The longest.
+    /// The longest duration.
     pub max: Duration,
-    /// The last.
+    /// The duration of the last acquisition.
     pub last: Duration,
 }
 
@@ -54,11 +54,11 @@ impl Latency {
 /// The held token's times.
 #[derive(Clone, Copy, Debug)]
 pub struct TokenTimes {
-    /// Since the request that succeeded was sent.
+    /// The time since the successful request was sent.
     pub age: Duration,
-    /// The age at which it is due for replacement.
+    /// The age at which the token is due for replacement.
     pub soft: Duration,
-    /// The age at which the manager stops serving it.
+    /// The age at which the manager stops serving the token.
     pub hard: Duration,
 }
 
@@ -77,6 +77,6 @@ pub struct Snapshot {
     pub last_failure: Option<(Moment, ErrorKind)>,
     /// The counters.
     pub counters: Counters,
-    /// The acquisition times.
+    /// The durations of the acquisitions.
     pub latency: Latency,
 }

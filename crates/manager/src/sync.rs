@@ -1,5 +1,5 @@
-//! The primitives that synchronise threads. Under `--cfg loom` they are loom's, which runs a test in
-//! every order that the memory model allows.
+//! The primitives that synchronise threads. `--cfg loom` replaces them with the primitives of loom,
+//! which runs a test in every order that the memory model allows.
 
 #[cfg(loom)]
 pub(super) use modelled::{AtomicU32, AtomicU64, Mutex};
@@ -24,14 +24,15 @@ mod modelled {
     use loom::thread::JoinHandle;
 
     /// A lock that a panicking task does not poison. Loom alone would not try every order of the
-    /// code right before and after a critical section, so each side also changes a counter.
+    /// code right before and after a critical section, so the lock also changes a counter before
+    /// and after it.
     pub(crate) struct Mutex<T> {
         inner: loom::sync::Mutex<T>,
         meetings: AtomicU32,
     }
 
     pub(crate) struct MutexGuard<'a, T> {
-        /// `None` once it is released.
+        /// `None` once the guard has released the lock.
         inner: Option<loom::sync::MutexGuard<'a, T>>,
         meetings: &'a AtomicU32,
     }
@@ -80,13 +81,13 @@ mod modelled {
         }
     }
 
-    /// In words. A flight overruns loom's default of 32 KiB.
+    /// The size of a stack, in words. A flight overruns loom's default of 32 KiB.
     const STACK: usize = 64 * 1024;
 
     /// Starts a thread whose stack holds a flight.
     ///
     /// # Panics
-    /// Loom limits the number of threads.
+    /// Panics if the test starts more threads than loom allows.
     pub fn spawn<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'static) -> JoinHandle<R> {
         let thread = loom::thread::Builder::new().stack_size(STACK).spawn(body);
         thread.unwrap_or_else(|error| unreachable!("no thread: {error}"))
@@ -96,12 +97,12 @@ mod modelled {
     #[derive(Clone, Debug, Default)]
     pub struct Handle {
         threads: Arc<std::sync::Mutex<Vec<JoinHandle<()>>>>,
-        /// Drops tasks, as a panic or the end of a runtime does.
+        /// Whether the handle drops tasks, as a panic or the end of a runtime does.
         drops_tasks: bool,
     }
 
     impl Handle {
-        /// A handle that runs no task to its end.
+        /// Creates a handle that runs no task to its end.
         #[must_use]
         pub fn ended() -> Self {
             Self {

@@ -1,8 +1,9 @@
 //! The timers of all managers in the process.
 //!
-//! A timer follows the monotonic clock, so it does not notice a step of the wall clock or a machine
-//! that was suspended. While any timer is set, both clocks are compared once a second; if they have
-//! drifted apart, every timer is woken to read them again.
+//! A timer follows the monotonic clock, so it does not notice a step of the wall clock or a
+//! suspension of the machine. While any timer is set, this module compares both clocks once a
+//! second; if they have drifted apart, it fires every timer, so that the managers read the clocks
+//! again.
 
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,14 +15,14 @@ use tokio::sync::Notify;
 
 use super::clock::{Clock, Moment};
 
-/// How often the clocks are compared.
+/// The interval between two comparisons of the clocks.
 const CLOCK_CHECK: Duration = Duration::from_secs(1);
-/// How far they may drift apart before every timer is woken.
+/// How far the clocks may drift apart before every timer fires.
 const TOLERATED_DRIFT: Duration = Duration::from_millis(50);
 
-/// Wakes when its time comes.
+/// A timer of a manager.
 pub trait Timer: Send + Sync {
-    /// Called when the timer is due or the clocks must be read again.
+    /// Wakes the manager when the timer is due or the manager must read the clocks again.
     fn fire(&self);
 }
 
@@ -43,7 +44,7 @@ impl Entries {
     }
 }
 
-/// The timers that are set.
+/// All timers of the process.
 #[derive(Default)]
 pub struct Timers {
     entries: Mutex<Entries>,
@@ -58,7 +59,7 @@ impl Timers {
         TimerId(entries.last_id)
     }
 
-    /// Sets a timer to a reading of the monotonic clock, or cancels it.
+    /// Sets a timer to a reading of the monotonic clock, or cancels the timer.
     pub fn set(&self, id: TimerId, time: Option<Duration>, timer: &Weak<dyn Timer>) {
         let is_earliest = {
             let mut entries = self.entries.lock();
@@ -80,7 +81,7 @@ impl Timers {
         }
     }
 
-    /// Wakes timers that are due. Never returns.
+    /// Fires timers that are due. Never returns.
     pub async fn run(&self, clock: &dyn Clock) {
         let mut offset = clock.now().offset();
         loop {
@@ -91,7 +92,7 @@ impl Timers {
             }
             for timer in self.take_due(now, drifted) {
                 if let Some(timer) = timer.upgrade() {
-                    // A timer that panics must not stop the timers of the others.
+                    // A timer that panics must not stop the timers of other managers.
                     let _ = catch_unwind(AssertUnwindSafe(|| timer.fire()));
                 }
             }

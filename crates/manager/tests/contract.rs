@@ -1,4 +1,4 @@
-//! Holds the public types against the tables of the core.
+//! Compares the public types with the tables of the core.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 

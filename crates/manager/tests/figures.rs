@@ -1,7 +1,7 @@
-//! How many token requests a manager makes on simulated time: in an hour by the life of its tokens,
-//! and while the endpoint fails. Each row is held to its bar. Refreshes and retries are spread at
-//! random, so the worst of several seeds counts. `FIGURES=<folder>` writes what was counted there,
-//! which is what `bench/scenarios/{requests,outage}.js` show.
+//! Counts the token requests that a manager makes on simulated time: in an hour, by the life of its
+//! tokens, and while the endpoint fails. Each row has a bar. The manager spreads refreshes and
+//! retries at random, so the worst of several seeds counts. `FIGURES=<folder>` writes the counts to
+//! that folder, for `bench/scenarios/{requests,outage}.js`.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -23,14 +23,14 @@ const HOUR_SECONDS: u64 = 3_600;
 const OUTAGE_SECONDS: u64 = 300;
 const OUTAGE_CALLS_PER_SECOND: u64 = 100;
 
-/// Calls at a steady rate and when requests reached the server, in ms.
+/// The calls, at a steady rate, and the times in ms at which requests reached the server.
 struct Load {
     requests: Vec<u64>,
     served: u64,
 }
 
 async fn load(script: impl Fn() -> Step + Send + Sync + 'static, calls: u64, every: u64) -> Load {
-    // Answers come at once, as on the other sides of the bench.
+    // The server answers immediately, as for the other sides of the bench.
     let world = World::new(0, move |_, _| script());
     let mut requests = Vec::new();
     let mut served = 0;

@@ -18,7 +18,7 @@ use manager::slot::{Call, FlightId};
 use stand_ins::scripted::{config, function_config, secret, token_answer};
 use stand_ins::simulated::World;
 
-/// Longer than a machine under load takes for what needs no time.
+/// Longer than a machine under load takes for steps that need no waiting.
 const LIMIT: Duration = Duration::from_mins(1);
 
 #[test]

@@ -1,5 +1,5 @@
-//! The targets of `fuzz/` without a fuzzer: every input of the corpora, and 100,000 made by chance
-//! per target. `FUZZING_SEED` repeats a run.
+//! Runs the targets of `fuzz/` without a fuzzer: each with every input of its corpus, and with
+//! 100,000 random inputs. `FUZZING_SEED` repeats a run.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::indexing_slicing,
@@ -26,9 +26,9 @@ mod slot;
 #[path = "fuzzing/spelled.rs"]
 mod spelled;
 
-/// Inputs made by chance, per target.
+/// The number of random inputs for each target.
 const EXECUTIONS: usize = 100_000;
-/// Longest of them, in bytes, but for what a corpus has.
+/// The longest random input in bytes, unless it begins with an input of the corpus that is longer.
 const LONGEST: usize = 256;
 
 #[test]
@@ -51,7 +51,7 @@ fn slot_does_as_its_model_does_whatever_happens() {
     attack("slot", slot::run);
 }
 
-/// Runs the target over its corpus, then over changed inputs of it and bytes of no meaning.
+/// Runs the target on its corpus, then on changed inputs of the corpus and on meaningless bytes.
 fn attack(target: &str, run: fn(&[u8])) {
     let corpus = corpus(target);
     for (name, input) in &corpus {
@@ -73,7 +73,7 @@ fn seed() -> u64 {
     }
 }
 
-/// Says which input it was that failed.
+/// Runs the target on one input, and names the input if it fails.
 fn execute(run: fn(&[u8]), input: &[u8], name: impl Fn() -> String) {
     if let Err(failure) = panic::catch_unwind(|| run(input)) {
         eprintln!("failed at {}: \"{}\"", name(), input.escape_ascii());
@@ -81,7 +81,7 @@ fn execute(run: fn(&[u8]), input: &[u8], name: impl Fn() -> String) {
     }
 }
 
-/// The files, in an order that is the same everywhere.
+/// The files of the corpus, in the same order on every machine.
 fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../fuzz/corpus")
@@ -113,7 +113,7 @@ fn input(numbers: &mut fastrand::Rng, corpus: &[(String, Vec<u8>)]) -> Vec<u8> {
     input
 }
 
-/// One of the changes that a fuzzer makes.
+/// Makes one of the changes that a fuzzer makes.
 fn change(numbers: &mut fastrand::Rng, input: &mut Vec<u8>, other: &[u8]) {
     const MEANINGFUL: &[u8] = b"\0\n\r\t \"\\%+&=:;,{}[]()<>'eEqXu0129-./\x7f\x80\xc3\xff";
     let from = numbers.usize(..=input.len());

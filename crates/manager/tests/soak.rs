@@ -27,9 +27,9 @@ use tokio::runtime::Builder;
 
 const HOUR: f64 = 3_600.0;
 const DAY: f64 = 24.0 * HOUR;
-/// The checks of that part do not depend on chance.
+/// The seed on CI, where the checks must not depend on chance.
 const SEED_OF_CI: u64 = 274_287_520;
-/// How much longer a run may continue until every case has occurred.
+/// The number of days for which a run may continue until every case has occurred.
 const MORE_DAYS: f64 = 10.0;
 /// The latency of answers of a healthy server.
 const LATENCY_MS: u64 = 20;
@@ -52,7 +52,7 @@ fn between_events(mean: f64) -> Duration {
     Duration::from_secs_f64(-mean * (1.0 - fastrand::f64()).ln())
 }
 
-/// A period with a healthy server: only calls, in any number.
+/// A period with a healthy server and any number of calls.
 async fn calm(client: &mut SimulatedClient, seconds: f64, life: f64) {
     let end = client.now() + Duration::from_secs_f64(seconds);
     let mean = wide(life / 200.0, life * 2.0);
@@ -95,7 +95,7 @@ async fn storm(client: &mut SimulatedClient, seconds: f64, life: f64) {
     client.set_mood(Mood::Well);
     client.set_latency(LATENCY_MS);
     client.reconfigure();
-    // Everything in progress ends.
+    // Everything in progress ends within this time.
     client.rest(Duration::from_mins(2)).await;
 }
 

@@ -15,7 +15,7 @@ use super::secret::{ClientAssertion, ClientSecret};
 /// `client_assertion_type` of a JWT (RFC 7523 §2.2).
 pub const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// The lifetime of an assertion. Keycloak refuses assertions that are older than a minute.
+/// The lifetime of an assertion. Keycloak refuses an assertion that is older than a minute.
 const LIFE: Duration = Duration::from_mins(1);
 
 /// The key that signs an assertion.
@@ -103,7 +103,7 @@ fn push_json(target: &mut String, value: &impl Serialize) -> Result<(), SigningF
     Ok(())
 }
 
-/// The error when signing fails.
+/// The error of a failed signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SigningFault;
 

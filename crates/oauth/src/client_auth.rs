@@ -1,7 +1,7 @@
 //! The methods of client authentication (RFC 6749 §2.3), and the encodings that Basic needs.
 //!
-//! Memory for a secret is allocated in its full size, so that it never moves and leaves no copy
-//! behind, and it is overwritten when dropped.
+//! A buffer for a secret has its full size from the start, so that it never moves and leaves no
+//! copy behind. Dropping the buffer overwrites its memory.
 
 use std::mem;
 
@@ -15,11 +15,11 @@ use zeroize::Zeroizing;
 pub enum ClientAuthentication {
     /// `client_id` and `client_secret` in the form.
     SecretPost,
-    /// `Authorization: Basic`, both parts form-encoded first.
+    /// `Authorization: Basic` with the client id and the secret, both form-encoded.
     SecretBasic,
-    /// An assertion, signed with the secret.
+    /// An assertion that the client signs with the secret.
     SecretJwt,
-    /// An assertion, signed with a private key.
+    /// An assertion that the client signs with a private key.
     PrivateKeyJwt,
     /// A certificate of the TLS connection (RFC 8705 §2.1).
     TlsClientAuth,
@@ -28,7 +28,7 @@ pub enum ClientAuthentication {
 }
 
 impl ClientAuthentication {
-    /// Every method.
+    /// All methods.
     pub const ALL: [Self; 6] = [
         Self::SecretPost,
         Self::SecretBasic,
@@ -38,7 +38,8 @@ impl ClientAuthentication {
         Self::AssertionFile,
     ];
 
-    /// The registered name (RFC 7591 §2), except for the last method, which has none.
+    /// Returns the registered name (RFC 7591 §2). The last method has none, so its name is this
+    /// package's own.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -51,14 +52,14 @@ impl ClientAuthentication {
         }
     }
 
-    /// The method with that name.
+    /// Returns the method with this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|method| method.as_str() == name)
     }
 }
 
-/// The credentials of the Basic scheme, without its name.
+/// Returns the credentials of the Basic scheme, without the name of the scheme.
 pub(super) fn basic_credentials(client_id: &str, secret: &str) -> Zeroizing<String> {
     base64(form_encoded_pair(client_id, secret).as_bytes())
 }
@@ -73,12 +74,13 @@ fn form_encoded_pair(client_id: &str, secret: &str) -> Zeroizing<String> {
     pair
 }
 
-/// The largest size of the encoded `value`: `%XX` for each byte.
+/// Returns the largest possible size of the form-encoded `value`: `%XX` for each byte.
 pub(super) fn form_encoded_capacity(value: &str) -> usize {
     value.len().saturating_mul(3)
 }
 
-/// Encodes into one buffer, because the `base64` crate's other functions leave copies behind.
+/// Encodes bytes into a single buffer, because the other functions of the `base64` crate leave
+/// copies behind.
 pub(super) fn base64(bytes: &[u8]) -> Zeroizing<String> {
     let length = base64::encoded_len(bytes.len(), true).unwrap_or_default();
     let mut text = Zeroizing::new(vec![0; length]);

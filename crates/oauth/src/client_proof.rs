@@ -9,7 +9,7 @@ use super::secret::{ClientAssertion, ClientSecret};
 pub enum ClientProof {
     /// `client_id` and `client_secret` in the form.
     SecretPost(Arc<ClientSecret>),
-    /// `Authorization: Basic`, both parts form-encoded first.
+    /// `Authorization: Basic` with the client id and the secret, both form-encoded.
     SecretBasic(Arc<ClientSecret>),
     /// `client_assertion` in the form.
     Assertion {

@@ -1,4 +1,4 @@
-//! Discovery of the token endpoint: the issuer, and the part of its metadata document (`OpenID`
+//! Discovers the token endpoint: the issuer, and the part of its metadata document (`OpenID`
 //! Connect Discovery 1.0 §4, RFC 8414) that this grant needs.
 
 use serde::Deserialize;
@@ -23,10 +23,10 @@ pub struct Issuer {
 }
 
 impl Issuer {
-    /// Parses `value`. A trailing slash is ignored.
+    /// Parses `value`. Ignores a trailing slash.
     ///
     /// # Errors
-    /// Says which property the URL lacks, without repeating the URL.
+    /// The error says which property the URL lacks, without repeating the URL.
     pub fn parse(value: &str) -> Result<Self, IssuerFault> {
         let url = TokenEndpoint::parse(value)?;
         if url.url().query().is_some() {
@@ -37,7 +37,7 @@ impl Issuer {
         Ok(Self { url, document })
     }
 
-    /// The configured URL, normalised.
+    /// Returns the configured URL, normalised.
     #[must_use]
     pub fn url(&self) -> &TokenEndpoint {
         &self.url
@@ -61,13 +61,13 @@ impl Issuer {
     }
 }
 
-/// Why a string is not an issuer. `Display` says what was expected.
+/// Why a string is not an issuer. `Display` names the expected value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IssuerFault {
-    /// The same as for a token endpoint.
+    /// A token endpoint would have the same fault.
     #[error(transparent)]
     Url(#[from] EndpointFault),
-    /// It has a query.
+    /// The URL has a query.
     #[error("a URL without a query")]
     Query,
 }
@@ -85,26 +85,26 @@ pub struct Metadata {
     pub methods: Option<Vec<String>>,
 }
 
-/// Why a document is not used.
+/// Why a document is unusable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DiscoveryError {
     /// The answer contains no document.
     Answer(AnswerError),
-    /// The document is wrong.
+    /// The document has a fault.
     Document {
-        /// HTTP status.
+        /// The HTTP status.
         status: u16,
-        /// What is wrong.
+        /// The fault.
         fault: DocumentFault,
     },
 }
 
-/// The fault of a document. Texts of the server are cleaned.
+/// The fault of a document. The texts of the server in it are clean.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DocumentFault {
-    /// It is not a JSON object.
+    /// The document is not a JSON object.
     Unreadable(ProtocolFault),
-    /// `issuer` is a different one.
+    /// `issuer` names a different issuer.
     Issuer(String),
     /// `token_endpoint` is missing or not an http URL.
     NoTokenEndpoint,
@@ -133,7 +133,7 @@ struct Aliases<'a> {
 /// Reads the document of `issuer`.
 ///
 /// # Errors
-/// The answer contains no document, or one that must not be used.
+/// The answer contains no document, or the client must not use the document.
 pub fn read_metadata(
     answer: &Answer,
     issuer: &Issuer,
@@ -141,7 +141,7 @@ pub fn read_metadata(
 ) -> Result<Metadata, DiscoveryError> {
     let status = answer.status;
     match status {
-        200..=299 => read(&answer.body, issuer, redactor)
+        200..=299 => read(answer, issuer, redactor)
             .map_err(|fault| DiscoveryError::Document { status, fault }),
         300..=399 => Err(DiscoveryError::Answer(AnswerError::Protocol {
             status,
@@ -152,10 +152,11 @@ pub fn read_metadata(
     }
 }
 
-fn read(body: &[u8], issuer: &Issuer, redactor: &Redactor) -> Result<Metadata, DocumentFault> {
+fn read(answer: &Answer, issuer: &Issuer, redactor: &Redactor) -> Result<Metadata, DocumentFault> {
     let mut copy = Zeroizing::default();
-    let members: Members<'_> =
-        read_document(decode(body, &mut copy)).map_err(DocumentFault::Unreadable)?;
+    let document = decode(&answer.body, &mut copy);
+    let members: Members<'_> = read_document(document)
+        .map_err(|fault| DocumentFault::Unreadable(answer.named_encoding(fault)))?;
     let text = |member: Option<&RawValue>| member.and_then(string).map(|text| text.to_string());
     let named = text(members.issuer).unwrap_or_default();
     if !issuer.is(&named) {
@@ -179,7 +180,8 @@ fn read(body: &[u8], issuer: &Issuer, redactor: &Redactor) -> Result<Metadata, D
     Ok(Metadata {
         token_endpoint: endpoint(members.token_endpoint)?,
         mtls_token_endpoint: match alias.map(|alias| endpoint(Some(alias))) {
-            // It concerns only clients with a certificate, which then use the other endpoint.
+            // The fault concerns only clients with a certificate, which then use the other
+            // endpoint.
             None | Some(Err(DocumentFault::NoTokenEndpoint)) => None,
             Some(alias) => Some(alias?),
         },
@@ -194,6 +196,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::ContentEncoding;
 
     const REALM: &str = "https://sso.example/realms/r";
 
@@ -291,6 +294,15 @@ mod tests {
             let error = metadata(REALM, 200, &body).unwrap_err();
             assert_eq!(error, DiscoveryError::Document { status: 200, fault }, "{name}");
         }
+        let gzip = Answer::new(
+            200,
+            |name| (name == "content-encoding").then_some("gzip"),
+            Zeroizing::new(b"\x1f\x8b".to_vec()),
+        );
+        let error = read_metadata(&gzip, &Issuer::parse(REALM).unwrap(), &Redactor::none());
+        let fault = DocumentFault::Unreadable(ProtocolFault::Encoded(ContentEncoding::Gzip));
+        assert_eq!(error.unwrap_err(), DiscoveryError::Document { status: 200, fault });
+
         let missing = metadata(REALM, 404, r#"{"error":"Realm does not exist"}"#).unwrap_err();
         let DiscoveryError::Answer(AnswerError::Http {
             status: 404, error, ..

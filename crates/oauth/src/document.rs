@@ -12,7 +12,7 @@ use super::error::ProtocolFault;
 const MAX_DEPTH: usize = 64;
 
 /// Decodes `body` as `fetch().text()` does: drops a byte order mark and replaces invalid UTF-8 with
-/// replacement characters. `copy` holds the text if anything was replaced.
+/// replacement characters. `copy` holds the text after a replacement.
 pub(super) fn decode<'a>(body: &'a [u8], copy: &'a mut Zeroizing<String>) -> &'a str {
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
     if let Ok(text) = str::from_utf8(body) {
@@ -29,7 +29,7 @@ pub(super) fn decode<'a>(body: &'a [u8], copy: &'a mut Zeroizing<String>) -> &'a
     copy
 }
 
-/// Reads `text` as a JSON object. (serde would also take an array for a struct.)
+/// Reads `text` as a JSON object. (serde would also accept an array for a struct.)
 pub(super) fn read_document<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, ProtocolFault> {
     if is_too_deep(text) {
         return Err(ProtocolFault::TooDeep);
@@ -71,8 +71,8 @@ fn is_too_deep(text: &str) -> bool {
     false
 }
 
-/// The string in `value`, if it is one. Overwritten when dropped, because a server may repeat
-/// secrets.
+/// Returns the string in `value`, if the value is a string. Dropping the string overwrites its
+/// memory, because a server may repeat secrets.
 pub(super) fn string(value: &RawValue) -> Option<Zeroizing<String>> {
     serde_json::from_str(value.get()).ok().map(Zeroizing::new)
 }

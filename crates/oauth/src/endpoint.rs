@@ -1,10 +1,11 @@
-//! The token endpoint (RFC 6749 §3.2): a URL that is checked once and trusted afterwards.
+//! The token endpoint (RFC 6749 §3.2): a URL that the parser checks once and that needs no further
+//! check.
 
 use std::sync::Arc;
 
 use url::{Host, ParseError, Url};
 
-/// An absolute http or https URL without userinfo and fragment. Cheap to clone.
+/// An absolute http or https URL without userinfo or fragment. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenEndpoint(Arc<Url>);
 
@@ -13,7 +14,7 @@ impl TokenEndpoint {
     ///
     /// # Errors
     ///
-    /// Says which property the URL lacks, without repeating the URL.
+    /// The error says which property the URL lacks, without repeating the URL.
     pub fn parse(value: &str) -> Result<Self, EndpointFault> {
         let url = Url::parse(value).map_err(|error| match error {
             ParseError::EmptyHost
@@ -39,25 +40,25 @@ impl TokenEndpoint {
         Ok(Self(Arc::new(url)))
     }
 
-    /// The parsed URL.
+    /// Returns the parsed URL.
     #[must_use]
     pub fn url(&self) -> &Url {
         &self.0
     }
 
-    /// The normalised URL.
+    /// Returns the normalised URL.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
-    /// The URL without its query, which may contain a secret.
+    /// Returns the URL without its query, which may contain a secret.
     #[must_use]
     pub fn shown(&self) -> &str {
         self.as_str().split('?').next().unwrap_or_default()
     }
 
-    /// `scheme://host:port`, the default port included.
+    /// Returns `scheme://host:port`, including a default port.
     #[must_use]
     pub fn origin(&self) -> String {
         let scheme = self.0.scheme();
@@ -66,14 +67,14 @@ impl TokenEndpoint {
         format!("{scheme}://{host}:{port}")
     }
 
-    /// Whether the connection is protected by TLS.
+    /// Whether TLS protects the connection.
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.0.scheme() == "https"
     }
 
-    /// Whether the secret would be sent over a network unencrypted: http to a host other than
-    /// loopback (127.0.0.0/8, `::1`, `localhost` and its subdomains, RFC 6761 §6.3).
+    /// Whether requests would carry the secret unencrypted over a network: http to a host other
+    /// than loopback (127.0.0.0/8, `::1`, `localhost` and its subdomains, RFC 6761 §6.3).
     #[must_use]
     pub fn is_plain_to_remote(&self) -> bool {
         !self.is_https() && !self.is_loopback()
@@ -94,30 +95,30 @@ impl TokenEndpoint {
     }
 }
 
-/// Whether this is an address or a host name. A URL parser accepts more, such as a `${HOST}` that
-/// was not substituted.
+/// Whether the string is an address or a host name. A URL parser also accepts other strings, such
+/// as an unsubstituted `${HOST}`.
 #[must_use]
 pub fn is_host(host: &str) -> bool {
     let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     !host.is_empty() && (host.starts_with('[') || host.bytes().all(is_name_byte))
 }
 
-/// Why a string is not a token endpoint. `Display` says what was expected.
+/// Why a string is not a token endpoint. `Display` names the expected value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointFault {
-    /// Relative, or not a URL at all.
+    /// The URL is relative, or the string is not a URL.
     #[error("an absolute http or https URL")]
     NotAbsolute,
     /// The scheme is not http or https.
     #[error("a URL whose scheme is http or https")]
     NotHttp,
-    /// No host, or an invalid host or port.
+    /// The host is missing, or the host or the port is invalid.
     #[error("a URL with a valid host and port")]
     NoHost,
-    /// A user name or a password, which would end up in logs.
+    /// The URL contains a user name or a password, which would appear in logs.
     #[error("a URL without a user name or password")]
     Userinfo,
-    /// A fragment, which RFC 6749 §3.2 forbids.
+    /// The URL contains a fragment, which RFC 6749 §3.2 forbids.
     #[error("a URL without a fragment")]
     Fragment,
 }

@@ -1,5 +1,5 @@
 //! The faults of an answer. A [`Redactor`](super::Redactor) has cleaned every text of the server in
-//! them.
+//! these faults.
 
 use super::response::ContentEncoding;
 
@@ -8,19 +8,19 @@ use super::response::ContentEncoding;
 pub enum AnswerError {
     /// The server refused with an error response (RFC 6749 §5.2).
     OAuth {
-        /// HTTP status.
+        /// The HTTP status.
         status: u16,
         /// `error`.
         error: String,
         /// `error_description`.
         description: Option<String>,
     },
-    /// An HTTP error that is not about the grant: a gateway's error page, a failing server, a path
-    /// that does not exist.
+    /// An HTTP error that does not concern the grant: a gateway's error page, a failing server, a
+    /// path that does not exist.
     Http {
-        /// HTTP status.
+        /// The HTTP status.
         status: u16,
-        /// `error`, if the body is JSON and has one.
+        /// `error`, if the body is JSON and contains it.
         error: Option<String>,
         /// `error_description`, likewise.
         description: Option<String>,
@@ -29,7 +29,7 @@ pub enum AnswerError {
     },
     /// An answer that is not a usable token response.
     Protocol {
-        /// HTTP status.
+        /// The HTTP status.
         status: u16,
         /// The fault.
         fault: ProtocolFault,
@@ -39,7 +39,7 @@ pub enum AnswerError {
 }
 
 impl AnswerError {
-    /// HTTP status of the answer.
+    /// Returns the HTTP status of the answer.
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
@@ -49,8 +49,9 @@ impl AnswerError {
         }
     }
 
-    /// Whether the same request may succeed later, by its status or code. A 403 or 404 that is not
-    /// JSON comes from a gateway in front of the server, and passes if this endpoint has worked.
+    /// Whether the same request may succeed later, according to the status or the code. A 403 or
+    /// 404 without JSON comes from a gateway in front of the server. It is temporary if this
+    /// endpoint has worked before.
     #[must_use]
     pub fn is_retryable(&self, has_worked: bool) -> bool {
         let is_passing = |code: &str| matches!(code, "temporarily_unavailable" | "server_error");
@@ -70,7 +71,7 @@ impl AnswerError {
         }
     }
 
-    /// Whether the server refused the client itself, so that another secret may help. Keycloak
+    /// Whether the server refused the client itself, so that another credential may help. Keycloak
     /// says `unauthorized_client` for a wrong secret and `invalid_client` for an unknown client.
     #[must_use]
     pub fn is_client_refusal(&self) -> bool {
@@ -80,7 +81,7 @@ impl AnswerError {
         matches!(error.as_str(), "invalid_client" | "unauthorized_client")
     }
 
-    /// Whether the server, or a gateway, refuses the size of the request or of its headers.
+    /// Whether the server or a gateway finds the request or its headers too large.
     #[must_use]
     pub const fn is_too_large(&self) -> bool {
         matches!(
@@ -96,11 +97,11 @@ impl AnswerError {
 /// Why an answer is unusable. `Display` is a clause about the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProtocolFault {
-    /// A 3xx. Following it would send the secret to a URL that was not configured.
-    #[error("the answer is a redirect, which is never followed")]
+    /// A 3xx status. Following the redirect would send the secret to a URL that is not configured.
+    #[error("the answer is a redirect, which the manager never follows")]
     Redirect,
-    /// The body is encoded, although no encoding was offered to the server.
-    #[error("the answer is compressed with {0}, which was not requested")]
+    /// The body is encoded, although the request accepted no encoding.
+    #[error("the answer is compressed with {0}, which the manager did not request")]
     Encoded(ContentEncoding),
     /// The body is not JSON, or contains a relevant member twice.
     #[error("the answer is not valid JSON")]
@@ -108,10 +109,10 @@ pub enum ProtocolFault {
     /// The body is JSON but not an object.
     #[error("the answer is not a JSON object")]
     NotAnObject,
-    /// The body is nested more deeply than any token response.
+    /// The body is more deeply nested than any token response.
     #[error("the answer is nested too deeply")]
     TooDeep,
-    /// A success with an `error`.
+    /// A success status with an `error`.
     #[error("the answer reports success and an error")]
     ErrorInSuccess,
     /// `access_token` is missing, empty or not a string.

@@ -1,4 +1,4 @@
-//! Additional headers of token and discovery requests, such as those that API gateways require.
+//! Additional headers of token and discovery requests, such as headers that API gateways require.
 
 use std::sync::Arc;
 
@@ -27,8 +27,8 @@ const RESERVED: &[&str] = &[
 ];
 const RESERVED_PREFIXES: [&str; 2] = ["content-", "proxy-"];
 
-/// Headers whose values are addresses and schemes. These are not secret and appear in most texts
-/// of a server.
+/// Headers whose values are addresses and schemes. These values are not secret and appear in most
+/// texts of a server.
 const ADDRESSES: [&str; 7] = [
     "forwarded",
     "x-forwarded-for",
@@ -39,16 +39,16 @@ const ADDRESSES: [&str; 7] = [
     "x-forwarded-server",
 ];
 
-/// Why a header is refused. `Display` is a clause about the header.
+/// Why the parser refuses a header. `Display` is a clause about the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderFault {
-    /// It is not a token (RFC 9110 §5.1).
+    /// The name is not a token (RFC 9110 §5.1).
     #[error("is not the name of an HTTP header")]
     Name,
-    /// It controls authentication, the body or the connection.
+    /// The header controls authentication, the body or the connection.
     #[error("may not be set: it controls authentication, the body or the connection")]
     Reserved,
-    /// The same name was given with different letter case.
+    /// The record contains the same name in a different letter case.
     #[error("is given twice")]
     Twice,
 }
@@ -86,18 +86,18 @@ impl ExtraHeaders {
         }
     }
 
-    /// Whether there are no additional headers.
+    /// Whether the user configured no additional headers.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The headers.
+    /// Returns the headers with their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &HeaderSecret)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
     }
 
-    /// A redactor for the texts of a server that received these headers.
+    /// Creates a redactor for the texts of a server that received these headers.
     #[must_use]
     pub fn redactor(&self) -> Redactor {
         self.iter()
@@ -106,7 +106,7 @@ impl ExtraHeaders {
     }
 }
 
-/// Reads the value of a header. The memory of an invalid value is overwritten as well.
+/// Reads the value of a header. Overwrites the memory of an invalid value as well.
 #[must_use]
 pub fn header_value(value: Zeroizing<String>) -> Option<HeaderSecret> {
     HeaderSecret::from_zeroizing(value)

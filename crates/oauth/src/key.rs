@@ -1,4 +1,4 @@
-//! The private key that signs assertions, in PEM or as a JSON Web Key (RFC 7517), and its
+//! The private key that signs assertions, as PEM or as a JSON Web Key (RFC 7517), and its
 //! algorithms from RFC 7518 and RFC 8037. The `ring` crate does all cryptography.
 
 use std::fmt;
@@ -48,7 +48,7 @@ impl SigningAlgorithm {
     /// The algorithms of shared secrets.
     pub const OF_SECRETS: [Self; 3] = [Self::Hs256, Self::Hs384, Self::Hs512];
 
-    /// The registered name.
+    /// Returns the registered name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -62,7 +62,7 @@ impl SigningAlgorithm {
         }
     }
 
-    /// The HMAC algorithm, if this is one.
+    /// Returns the HMAC algorithm, if this algorithm uses HMAC.
     pub(super) const fn hmac(self) -> Option<hmac::Algorithm> {
         match self {
             Self::Hs256 => Some(hmac::HMAC_SHA256),
@@ -79,7 +79,8 @@ pub struct SigningKey {
     key_id: Option<String>,
     /// The `alg` of the JSON Web Key, if the key can sign with it.
     algorithm: Option<SigningAlgorithm>,
-    /// Distinguishes a replaced key from one that was only read again.
+    /// A hash of the text. It distinguishes a replaced key from one that the manager only read
+    /// again.
     source: [u8; 32],
 }
 
@@ -92,16 +93,16 @@ enum KeyPair {
 /// Why a text is not a private key that can sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyFault {
-    /// It contains no private key.
-    #[error("it contains no private key in PEM and is not a JSON Web Key")]
+    /// The text contains no private key.
+    #[error("it contains no PEM private key and is not a JSON Web Key")]
     Missing,
-    /// It is a public key or a certificate.
+    /// The text is a public key or a certificate.
     #[error("it contains a public key or a certificate instead of a private key")]
     Public,
-    /// It is protected by a pass phrase.
+    /// A pass phrase protects the key.
     #[error("it is encrypted: decrypt it first, for example with openssl pkey -in KEY -out PLAIN")]
     Encrypted,
-    /// It is a key in OpenSSH's own format.
+    /// The key has OpenSSH's own format.
     #[error(
         "it is an OpenSSH key: convert it to PEM, for example with ssh-keygen -p -m PKCS8 -f KEY"
     )]
@@ -112,10 +113,10 @@ pub enum KeyFault {
     /// The PEM is cut off or not Base64.
     #[error("the PEM is cut off or malformed")]
     BrokenPem,
-    /// A JSON Web Key lacks members, or they are not numbers in Base64url.
+    /// A JSON Web Key lacks members, or its members are not numbers in Base64url.
     #[error("the JSON Web Key is malformed or lacks private members")]
     BrokenJwk,
-    /// Its type, curve or size is not supported, or it is not a key at all.
+    /// The type, curve or size of the key is not supported, or the text contains no readable key.
     #[error(
         "the key cannot be parsed or is not supported: use RSA (2048, 3072 or 4096 bits, exponent \
          65537), EC (P-256, by name) or Ed25519"
@@ -124,10 +125,10 @@ pub enum KeyFault {
 }
 
 impl SigningKey {
-    /// Reads PEM (PKCS #8, PKCS #1, SEC 1) or a JSON Web Key.
+    /// Reads a PEM key (PKCS #8, PKCS #1, SEC 1) or a JSON Web Key.
     ///
     /// # Errors
-    /// Says what is wrong with the text, without repeating it.
+    /// The error names the fault of the text, without repeating the text.
     pub fn parse(text: &str) -> Result<Self, KeyFault> {
         let json = text.trim_start_matches('\u{feff}').trim_start();
         let (pair, key_id, algorithm) = if json.starts_with('{') {
@@ -150,13 +151,13 @@ impl SigningKey {
         })
     }
 
-    /// The `kid` of the JSON Web Key.
+    /// Returns the `kid` of the JSON Web Key.
     #[must_use]
     pub fn key_id(&self) -> Option<&str> {
         self.key_id.as_deref()
     }
 
-    /// The algorithm that is used unless another one is configured.
+    /// Returns the algorithm that signs unless the user configures another one.
     #[must_use]
     pub const fn default_algorithm(&self) -> SigningAlgorithm {
         match (self.algorithm, &self.pair) {
@@ -173,13 +174,13 @@ impl SigningKey {
         self.pair.fits(algorithm)
     }
 
-    /// Whether both were read from the same text.
+    /// Whether both keys come from the same text.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
         self.source == other.source
     }
 
-    /// Signs a message, in the form that RFC 7515 requires.
+    /// Signs a message. The signature has the form that RFC 7515 requires.
     pub(super) fn sign(
         &self,
         algorithm: SigningAlgorithm,
@@ -223,7 +224,7 @@ pub(super) fn authenticate(
     hmac::sign(&key, message).as_ref().to_vec()
 }
 
-/// The first private key of a PEM text.
+/// Returns the first private key of a PEM text.
 ///
 /// # Errors
 /// Returns the fault of the text or of the key.
@@ -244,7 +245,7 @@ pub fn private_key(pem: &str) -> Result<PrivateKey, KeyFault> {
     }
 }
 
-/// Converts an EC key on P-256 to PKCS #8 with its public half, which `ring` requires but RFC 5915
+/// Converts a P-256 key to PKCS #8 and adds its public half, which `ring` requires but RFC 5915
 /// makes optional. Returns any other key unchanged.
 fn with_public_half(key: PrivateKey) -> PrivateKey {
     p256::SecretKey::from_der(key.expose().secret_der())
@@ -292,8 +293,8 @@ impl KeyPair {
     }
 }
 
-/// A Base64url member, overwritten when dropped. Padding and the standard alphabet, which some
-/// programs write, are read too.
+/// A Base64url member. Dropping it overwrites its memory. It may also have padding or use the
+/// standard alphabet, because some programs write keys in this way.
 #[derive(Default)]
 struct Octets(Zeroizing<Vec<u8>>);
 
@@ -318,13 +319,13 @@ impl<'de> Deserialize<'de> for Octets {
 }
 
 impl Octets {
-    /// The number without leading zeros, which RFC 7518 §2 forbids and some programs write.
+    /// Returns the number without leading zeros, which RFC 7518 §2 forbids but some programs write.
     fn number(&self) -> &[u8] {
         let zeros = self.0.iter().take_while(|octet| **octet == 0).count();
         self.0.get(zeros..).unwrap_or_default()
     }
 
-    /// The number in 32 octets, if it fits.
+    /// Returns the number in 32 octets, if it fits.
     fn coordinate(&self) -> Zeroizing<[u8; 32]> {
         let mut octets = Zeroizing::new([0; 32]);
         let number = self.number();
@@ -343,7 +344,7 @@ impl AsRef<[u8]> for Octets {
     }
 }
 
-/// A JSON Web Key. Members that its type does not have are empty.
+/// A JSON Web Key. Members that the type of the key does not have are empty.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Jwk {

@@ -1,8 +1,8 @@
 //! The client credentials grant (RFC 6749 §4.4) as pure types and functions: requests, answers,
 //! discovery, client authentication, and the redaction of server texts.
 //!
-//! Nothing here does I/O, reads a clock or waits, and no server input makes it panic.
-//! [`ClientCredentialsGrant::request`] creates a request, [`read_answer`] reads the answer.
+//! This crate does no I/O, reads no clock and never waits, and no server input makes it panic.
+//! [`ClientCredentialsGrant::request`] creates a request, and [`read_answer`] reads the answer.
 
 mod assertion;
 mod client_auth;

@@ -11,33 +11,36 @@ use zeroize::Zeroizing;
 
 use super::document::{read_document, string};
 
-/// A longer lifetime counts as this one.
+/// The longest lifetime. A longer one counts as this one.
 pub const MAX_LIFETIME: Duration = Duration::from_hours(24);
 
-/// A shorter lifetime, unless it is zero or negative, counts as this one.
+/// The shortest lifetime. A shorter one counts as this one, unless it is zero or negative.
 const MIN_LIFETIME: Duration = Duration::from_secs(1);
 
-/// In seconds. A JWT with a longer lifetime has `exp` in milliseconds, or a meaningless `iat`.
+/// The longest plausible lifetime of a JWT, in seconds. A JWT with a longer lifetime has `exp` in
+/// milliseconds, or a meaningless `iat`.
 const CENTURY: f64 = 36_525.0 * 86_400.0;
 
-/// A token whose own expiry is longer ago than this has expired, however wrong the clock is.
+/// The time since a token's own expiry after which the token counts as expired, however wrong the
+/// clock is.
 const DEAD_SINCE: Duration = Duration::from_hours(24);
 
-/// The lifetime of a token, counted from when its request was sent.
+/// The lifetime of a token, counted from the time of its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
     /// A known lifetime, from one second to [`MAX_LIFETIME`].
     Granted(Duration),
     /// Neither the response nor the token gives a lifetime.
     Unknown,
-    /// The token has expired by its own claims, every lifetime that the server gave is zero or
-    /// negative, or a cache held the answer for longer than the lifetime.
+    /// The lifetime is over. The token has expired by its own claims, every lifetime from the
+    /// server is zero or negative, or a cache held the answer for longer than the lifetime.
     Over,
 }
 
 impl Lifetime {
-    /// The shorter of `expires_in` and, if the token is a JWT, its own lifetime: a server may be
-    /// configured to announce more than it grants. `age` is how long a cache held the answer.
+    /// Returns the shorter of `expires_in` and the token's own lifetime, if the token is a JWT:
+    /// some servers announce a longer lifetime than they grant. `age` is how long a cache has held
+    /// the answer.
     pub(super) fn read(
         expires_in: Option<&RawValue>,
         claims: &OwnClaims,
@@ -55,7 +58,7 @@ impl Lifetime {
                 Self::Granted(lifetime.saturating_sub(age).max(MIN_LIFETIME))
             }
             Some(_) => Self::Over,
-            // Keycloak's session limits can make a lifetime zero or negative.
+            // The session limits of Keycloak can make a lifetime zero or negative.
             None if given.clone().any(|seconds| seconds <= 0.0) => Self::Over,
             None => Self::Unknown,
         }
@@ -63,7 +66,7 @@ impl Lifetime {
 }
 
 /// `exp` and `iat` of a signed JWT, in seconds; `None` for a claim that is not a number. The token
-/// is opaque to the client (RFC 6749 §1.4), so they matter only where they are plausible.
+/// is opaque to the client (RFC 6749 §1.4), so these claims count only if they are plausible.
 #[derive(Default)]
 pub(super) struct OwnClaims {
     exp: Option<f64>,
@@ -79,7 +82,7 @@ struct JwtClaims<'a> {
 }
 
 impl OwnClaims {
-    /// Both are absent if the token is not a signed JWT.
+    /// Reads the claims of a token. Both are absent if the token is not a signed JWT.
     pub(super) fn read(token: &str) -> Self {
         Self::decode(token).unwrap_or_default()
     }
@@ -104,12 +107,12 @@ impl OwnClaims {
         })
     }
 
-    /// When the token expires, since the Unix epoch.
+    /// Returns when the token expires, since the Unix epoch.
     pub(super) fn expiry(&self) -> Option<Duration> {
         Duration::try_from_secs_f64(self.exp?).ok()
     }
 
-    /// `exp - iat`, unless it is absurd.
+    /// Returns `exp - iat`, if the difference is plausible.
     fn lifetime(&self) -> Option<f64> {
         let seconds = self.exp? - self.iat?;
         (seconds <= CENTURY).then_some(seconds)
@@ -121,7 +124,7 @@ impl OwnClaims {
     }
 }
 
-/// A number or a numeric string. Anything else counts as absent.
+/// Reads a number or a numeric string. Any other value counts as absent.
 fn read_expires_in(value: &RawValue) -> Option<f64> {
     read_number(value).or_else(|| parse_number(&string(value)?))
 }
@@ -134,14 +137,15 @@ fn read_number(value: &RawValue) -> Option<f64> {
     is_number.then(|| parse_number(value.get()))?
 }
 
-/// Overflows to infinity instead of failing.
+/// Parses a number. A number that is too large becomes infinity.
 fn parse_number(text: &str) -> Option<f64> {
-    // Rust would also parse words such as `inf` and `nan`.
+    // Rust's parser would also accept words such as `inf` and `nan`.
     let is_numeric = |byte: u8| byte.is_ascii_digit() || b"+-.eE".contains(&byte);
     text.bytes().all(is_numeric).then(|| text.parse().ok())?
 }
 
-/// `None` unless positive, and for NaN, which is the difference of two infinities.
+/// Returns `None` for a number that is not positive. NaN, the difference of two infinities, is not
+/// positive either.
 fn to_lifetime(seconds: f64) -> Option<Duration> {
     if seconds > 0.0 {
         let seconds = seconds.clamp(MIN_LIFETIME.as_secs_f64(), MAX_LIFETIME.as_secs_f64());
@@ -307,7 +311,7 @@ mod tests {
         assert_ne!(payload, standard);
         let padded = PADDED.encode(claims.to_owned() + " ");
         assert!(padded.ends_with('='));
-        // The last character of this one carries bits that belong to no byte.
+        // The last character of this text carries bits that belong to no byte.
         let exact = URL_SAFE_NO_PAD.encode(r#"{"exp":1300,"iat":1000}"#);
         let sloppy = format!("{}1", exact.strip_suffix('0').unwrap());
         let invalid = URL_SAFE_NO_PAD.encode(b"{\"exp\":1300,\"iat\":1000,\"x\":\"\xFF\"}");

@@ -1,4 +1,5 @@
-//! Reads PEM texts (RFC 7468) that are indented, and diagnoses those that were joined or quoted.
+//! Reads indented PEM texts (RFC 7468), and diagnoses PEM texts whose line breaks were lost or that
+//! were quoted.
 
 use zeroize::Zeroizing;
 
@@ -9,19 +10,21 @@ const BEGIN: &str = "-----BEGIN ";
 /// Why a PEM text no longer contains a readable block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PemFlaw {
-    /// Typical of environment variables and of JSON that was encoded twice.
+    /// The line breaks are escape sequences, as in environment variables and in JSON that was
+    /// encoded twice.
     #[error("its line breaks are written as a backslash and an n: use real line breaks")]
     EscapedLineBreaks,
-    /// Typical of folded YAML.
+    /// The text has no line breaks, as after folding in YAML.
     #[error("its line breaks are missing: put the BEGIN and END markers on lines of their own")]
     NoLineBreaks,
-    /// Typical of shell scripts.
+    /// The text is in quotation marks, as in shell scripts.
     #[error("it is in quotation marks: remove them")]
     Quoted,
 }
 
 impl PemFlaw {
-    /// Diagnoses a text without a readable block. `None` if no known mistake explains the text.
+    /// Diagnoses a text without a readable block. Returns `None` if no known mistake explains the
+    /// fault.
     #[must_use]
     pub fn of(text: &str) -> Option<Self> {
         let text = text.trim_start_matches(BYTE_ORDER_MARK).trim();
@@ -46,8 +49,8 @@ impl PemFlaw {
     }
 }
 
-/// The text without whitespace around its lines and without a byte order mark, and with the label
-/// that RFC 7468 gives to certificates. The memory of the copy is overwritten when it is dropped.
+/// Returns a copy of the text without whitespace around its lines, without a byte order mark, and
+/// with the label that RFC 7468 gives to certificates. Dropping the copy overwrites its memory.
 #[must_use]
 pub fn normalized_pem(pem: &str) -> Zeroizing<String> {
     let mut normalized = Zeroizing::new(String::with_capacity(pem.len().saturating_add(1)));

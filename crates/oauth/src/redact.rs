@@ -1,8 +1,8 @@
-//! Cleans every text that a server controls before it is shown.
+//! Cleans every text that a server controls before the package shows it.
 //!
-//! Biased towards removing too much: if a text contains a secret or anything that looks like one,
-//! the whole text is replaced. A lost text can be looked up in the server's log; a leaked secret
-//! must be replaced.
+//! The redactor is biased towards removing too much: it replaces the whole text if the text
+//! contains a secret or looks as if it did. The server's log still contains a lost text; an
+//! operator must replace a leaked secret.
 
 use std::fmt;
 
@@ -11,28 +11,30 @@ use zeroize::Zeroizing;
 use super::client_auth::{base64, basic_credentials};
 use super::secret::{ClientAssertion, ClientSecret, HeaderSecret};
 
-/// Replaces a text or a value that must not be shown.
+/// The replacement for a text or a value that the package must not show.
 pub(super) const REDACTED: &str = "[redacted]";
 
 /// The longest cleaned text, in characters.
 const MAX_CLEANED: usize = 300;
 
-/// How much of a text is examined, in bytes: more than can be shown plus a piece of a secret in its
-/// longest spelling. Limits the work that a hostile server can cause.
+/// The number of bytes of a text that the redactor examines. The limit bounds the work that a
+/// hostile server can cause, and exceeds the longest cleaned text plus a piece of a secret in its
+/// longest spelling.
 const WINDOW: usize = 2048;
 
-/// This many consecutive characters of a secret count as a leak, or all of a shorter secret.
+/// The number of consecutive characters of a secret that count as a leak. A shorter secret counts
+/// as a leak as a whole.
 const PIECE: usize = 8;
 
-/// A secret of at most this many characters is found only as a whole word, because a single letter
-/// is in every text.
+/// The longest secret, in characters, that the redactor finds only as a whole word, because a
+/// single letter is in every text.
 const MAX_WORD: usize = 2;
 
-/// The endings, in lower case, of the names of fields whose value is a secret.
+/// The endings, in lower case, of the names of fields whose values are secret.
 const FIELDS: [&str; 4] = ["secret", "assertion", "_token", "password"];
 
 /// Texts of Keycloak and codes of RFC 6749 on which the policy and the advice depend. They are
-/// constants, so they reveal nothing even if a secret is one of their words.
+/// constants, so they reveal no secret, even if one of their words is a secret.
 const KNOWN: &[&str] = &[
     "Realm does not exist",
     "access_denied",
@@ -66,7 +68,7 @@ const KNOWN: &[&str] = &[
     "Unable to load public key",
 ];
 
-/// The prefix that Keycloak up to version 25 writes before such a text.
+/// The prefix that Keycloak up to version 25 writes before such texts.
 const PREFIX: &str = "Client authentication with signed JWT failed: ";
 
 /// Cleans the texts of a server that received these secrets.
@@ -77,7 +79,7 @@ pub struct Redactor {
 }
 
 impl Redactor {
-    /// For the texts of a server that received no secret.
+    /// Creates a redactor for the texts of a server that received no secret.
     #[must_use]
     pub fn none() -> Self {
         Self::default()
@@ -107,8 +109,8 @@ impl Redactor {
         self
     }
 
-    /// Returns `text` in printable ASCII, with at most 300 characters, or `[redacted]` if it
-    /// contains a secret or anything that looks like one.
+    /// Returns `text` in printable ASCII, with at most 300 characters, or `[redacted]` if the text
+    /// contains a secret or a part that looks like one.
     ///
     /// Detects eight consecutive characters of the secret, its Base64, its Basic credentials or
     /// the assertion, with each character raw, percent-encoded, form-encoded or JSON-escaped; text
@@ -141,8 +143,8 @@ impl Redactor {
         (0..text.len()).any(|at| finds(&pieces, 0, text, at, at))
     }
 
-    /// The forms of the secrets that a server may repeat, without the whitespace and the Base64
-    /// padding that it may omit.
+    /// Returns the forms in which a server may repeat the secrets, without whitespace and Base64
+    /// padding that the server may omit.
     fn forms(&self) -> Vec<Zeroizing<Vec<char>>> {
         let mut forms = Vec::new();
         let mut add = |text: &str| {
@@ -171,8 +173,8 @@ impl fmt::Debug for Redactor {
     }
 }
 
-/// The possible first characters of a text and the bytes that spell each: the literal character,
-/// and a decoded one.
+/// The possible first characters of a text, and the number of bytes that spell each one: the
+/// literal character, and a decoded one.
 type Readings = [Option<(char, usize)>; 2];
 
 fn readings(text: &str) -> Readings {
@@ -186,7 +188,7 @@ fn readings(text: &str) -> Readings {
     [plain, encoded].map(|reading| reading.map(|(char, length)| (folded(char), length)))
 }
 
-/// Treats all characters beyond ASCII as equal, because a server's charset may lose them.
+/// Makes all characters beyond ASCII equal, because the charset of a server may lose them.
 fn folded(char: char) -> char {
     Some(char)
         .filter(char::is_ascii)
@@ -205,7 +207,7 @@ fn percent_decoded(text: &str) -> Option<(char, usize)> {
     None
 }
 
-/// Decodes JSON escapes, and those of languages that also escape other punctuation.
+/// Decodes JSON escapes, and the escapes of languages that also escape other punctuation.
 fn unescaped(text: &str) -> Option<(char, usize)> {
     if let Some(char) = text.chars().nth(1).filter(char::is_ascii_punctuation) {
         return Some((char, 2));
@@ -245,7 +247,7 @@ fn is_word(text: &str, start: usize, end: usize) -> bool {
 
 fn has_jwt(text: &str) -> bool {
     const MIN_LENGTH: usize = 19;
-    // Dots may be percent-encoded.
+    // A server may percent-encode dots.
     let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=%".contains(byte);
     text.match_indices("eyJ").any(|(at, _)| {
         let bytes = text.bytes().skip(at);
@@ -253,7 +255,8 @@ fn has_jwt(text: &str) -> bool {
     })
 }
 
-/// Twenty consecutive letters and digits in a mix that is found in no language or host name.
+/// Whether the text contains twenty consecutive letters and digits in a mix that occurs in no
+/// language or host name.
 fn has_generated(text: &str) -> bool {
     const MIN_LENGTH: usize = 20;
     let mut runs = text.split(|char: char| !char.is_ascii_alphanumeric());
@@ -266,7 +269,8 @@ fn has_generated(text: &str) -> bool {
     })
 }
 
-/// Whether a value follows the name of a secret field, in a form, in JSON or in nested JSON.
+/// Whether the text contains the name of a secret field followed by a value, in a form, in JSON or
+/// in nested JSON.
 fn has_field(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     let is_filling = |char: char| char.is_whitespace() || "\\\"'".contains(char);
@@ -278,7 +282,8 @@ fn has_field(text: &str) -> bool {
     })
 }
 
-/// The result is ASCII, so bytes are characters. Truncates at whole characters.
+/// Escapes a text to ASCII, in which bytes are characters. Truncates only between escaped
+/// characters.
 fn escape(text: &str) -> String {
     let mut escaped = String::new();
     let mut kept = 0;

@@ -1,4 +1,4 @@
-//! The token request of the grant (RFC 6749 §4.4.2), as bytes ready to be sent.
+//! The token request of the grant (RFC 6749 §4.4.2), as bytes that are ready to send.
 
 use std::fmt;
 
@@ -13,8 +13,8 @@ use super::redact::REDACTED;
 use super::scope::Scope;
 use super::secret::ClientSecret;
 
-/// Form fields that belong to the grant. The `parameters` of a [`ClientCredentialsGrant`] must not
-/// name them: Keycloak refuses a request that names a field twice.
+/// The form fields that belong to the grant. The `parameters` of a [`ClientCredentialsGrant`] must
+/// not contain them: Keycloak refuses a request that contains a field twice.
 pub const RESERVED_PARAMETERS: &[&str] = &[
     "grant_type",
     "client_id",
@@ -33,9 +33,9 @@ pub struct ClientCredentialsGrant {
     pub client_id: String,
     /// The client authentication method.
     pub authentication: ClientAuthentication,
-    /// The requested scope. `None`: the server's default.
+    /// The requested scope. `None`: the default of the server.
     pub scope: Option<Scope>,
-    /// Additional form fields, in this order. None may be in [`RESERVED_PARAMETERS`].
+    /// Additional form fields, in this order. [`RESERVED_PARAMETERS`] must not contain their names.
     pub parameters: Vec<(String, String)>,
 }
 
@@ -77,8 +77,9 @@ impl ClientCredentialsGrant {
         Zeroizing::new(form.extend_pairs(fields).finish().into_bytes())
     }
 
-    /// Every method but Basic sends the client id in the form. It is optional with an assertion
-    /// (RFC 7521 §4.2), but a server needs it to report a faulty assertion.
+    /// Returns the fields of the form. Every method but Basic sends the client id in the form. The
+    /// client id is optional with an assertion (RFC 7521 §4.2), but a server needs it to report a
+    /// faulty assertion.
     fn fields<'a>(&'a self, proof: &'a ClientProof) -> Vec<(&'a str, &'a str)> {
         let mut fields = vec![("grant_type", "client_credentials")];
         if !matches!(proof, ClientProof::SecretBasic(_)) {
@@ -121,7 +122,7 @@ impl fmt::Debug for ClientCredentialsGrant {
 /// A `POST` of `application/x-www-form-urlencoded`, or a `GET` of a document.
 #[derive(Clone)]
 pub struct TokenRequest {
-    /// The URL to send it to.
+    /// The URL of the request.
     pub endpoint: TokenEndpoint,
     /// The `Authorization` header.
     pub authorization: Option<Zeroizing<String>>,

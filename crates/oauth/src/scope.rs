@@ -5,22 +5,22 @@
 pub struct Scope(String);
 
 impl Scope {
-    /// Parses a space-separated list. `None` if it is empty, if a token contains a character that
-    /// RFC 6749 §3.3 forbids, or if anything but single spaces separates the tokens.
+    /// Parses a list of scope tokens. Returns `None` if the list is empty, if a token contains a
+    /// character that RFC 6749 §3.3 forbids, or if the tokens are not separated by single spaces.
     #[must_use]
     pub fn parse(value: &str) -> Option<Self> {
         let is_scope = value.split(' ').all(is_scope_token);
         is_scope.then(|| Self(value.to_owned()))
     }
 
-    /// Joins single scope tokens. `None` if the list is empty or an entry is not a scope token.
+    /// Joins scope tokens. Returns `None` if the list is empty or an entry is not a scope token.
     #[must_use]
     pub fn from_list(tokens: &[String]) -> Option<Self> {
         let is_scope = !tokens.is_empty() && tokens.iter().all(|token| is_scope_token(token));
         is_scope.then(|| Self(tokens.join(" ")))
     }
 
-    /// The value of the `scope` parameter.
+    /// Returns the value of the `scope` parameter.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

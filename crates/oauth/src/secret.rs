@@ -10,7 +10,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::client_auth::ClientAuthentication;
 use super::redact::REDACTED;
 
-/// A secret of the kind `K`. Holders share it in an `Arc`.
+/// A secret of the kind `K`. Its users share it in an `Arc`.
 pub struct Secret<K, T: Zeroize = String> {
     value: Zeroizing<T>,
     kind: PhantomData<K>,
@@ -30,17 +30,18 @@ pub type AccessToken = Secret<kind::AccessTokenKind>;
 /// leading or trailing whitespace (RFC 9110 §5.5).
 pub type HeaderSecret = Secret<kind::HeaderSecretKind>;
 
-/// A private key in DER.
+/// A DER private key.
 pub type PrivateKey = Secret<kind::PrivateKeyKind, PrivateKeyDer<'static>>;
 
 /// A probable mistake in a secret or an assertion. `Display` is a clause without its subject and
 /// does not reveal the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretFlaw {
-    /// U+FEFF, which editors on Windows write.
+    /// A byte order mark (U+FEFF), which editors on Windows write.
     #[error("begins with a byte order mark: remove it")]
     ByteOrderMark,
-    /// Whitespace or an invisible character at either end, such as a second newline.
+    /// Whitespace or an invisible character at the beginning or at the end, such as a second
+    /// newline.
     #[error("has leading or trailing whitespace: remove it")]
     WhiteSpace,
     /// A backslash and an `n` at the end.
@@ -63,19 +64,19 @@ pub enum SecretFlaw {
          2.3.1) but some servers do not decode: set clientAuthentication to client_secret_post"
     )]
     SentEncoded,
-    /// Not a JSON Web Token.
+    /// The value is not a JSON Web Token.
     #[error("is not a JWT, which has three parts separated by dots")]
     NotJwt,
-    /// Longer than servers accept.
+    /// The value is longer than servers accept.
     #[error("is longer than 2 KiB, which some servers refuse: use a shorter assertion")]
     TooLong,
 }
 
-/// The longest assertion, in bytes, whose length is not a likely cause.
+/// The longest assertion, in bytes, whose length is not the likely cause of a refusal.
 const LONG_ASSERTION: usize = 2 * 1024;
 
 impl SecretFlaw {
-    /// The flaws that both secrets and assertions can have.
+    /// Returns a flaw that both secrets and assertions can have.
     fn of(text: &str) -> Option<Self> {
         let is_invisible = |character: char| {
             character.is_whitespace()
@@ -173,7 +174,8 @@ impl Kind for kind::PrivateKeyKind {
 }
 
 impl<K: Kind> Secret<K> {
-    /// Takes `value`, whose memory is overwritten in any case. `None` if it is not valid.
+    /// Takes `value`, and overwrites its memory in any case. Returns `None` if the value is
+    /// invalid.
     #[must_use]
     pub fn new(value: String) -> Option<Self> {
         Self::from_zeroizing(Zeroizing::new(value))
@@ -186,7 +188,7 @@ impl<K: Kind> Secret<K> {
         })
     }
 
-    /// The secret itself.
+    /// Returns the secret itself.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.value
@@ -198,7 +200,8 @@ impl<K: Kind> Secret<K> {
         *self.value == value
     }
 
-    /// Whether both have the same value, to tell a rotated secret from one that was read again.
+    /// Whether both have the same value. Tells a rotated secret from one that the manager only read
+    /// again.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
         self.is(&other.value)
@@ -206,7 +209,7 @@ impl<K: Kind> Secret<K> {
 }
 
 impl ClientSecret {
-    /// The likely cause of a refusal of this secret when it is sent by `method`.
+    /// Returns the likely cause of a refusal of this secret with the method `method`.
     #[must_use]
     pub fn flaw(&self, method: ClientAuthentication) -> Option<SecretFlaw> {
         let secret = self.expose();
@@ -227,7 +230,7 @@ impl ClientSecret {
 }
 
 impl ClientAssertion {
-    /// The likely cause of a refusal of this assertion.
+    /// Returns the likely cause of a refusal of this assertion.
     #[must_use]
     pub fn flaw(&self) -> Option<SecretFlaw> {
         let assertion = self.expose();
@@ -237,7 +240,7 @@ impl ClientAssertion {
         })
     }
 
-    /// The likely cause if a gateway finds a request with this assertion too large.
+    /// Returns the likely cause if a gateway finds a request with this assertion too large.
     #[must_use]
     pub fn excess(&self) -> Option<SecretFlaw> {
         (self.expose().len() > LONG_ASSERTION).then_some(SecretFlaw::TooLong)
@@ -252,7 +255,7 @@ impl PrivateKey {
         }
     }
 
-    /// The key itself.
+    /// Returns the key itself.
     #[must_use]
     pub fn expose(&self) -> &PrivateKeyDer<'static> {
         &self.value

@@ -1,4 +1,4 @@
-//! What the tests of the layers share: simulated time with a scripted transport, servers on
+//! Helpers that the tests of the crates share: simulated time with a scripted transport, servers on
 //! loopback, and certificates.
 #![expect(
     missing_docs,

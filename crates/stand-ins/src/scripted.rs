@@ -74,7 +74,8 @@ type Script = Box<dyn Fn(u64, &TokenRequest) -> Step + Send + Sync>;
 /// Answers by a script, which receives the number of the request, counted from 1.
 pub struct ScriptedTransport {
     script: Script,
-    /// The time from the arrival of a request, when the script runs, to the arrival of the answer.
+    /// The time from the arrival of a request, when the script runs, to the arrival of the answer
+    /// at the client.
     pub latency_ms: AtomicU64,
     /// The number of requests sent.
     requests: AtomicUsize,
@@ -118,7 +119,7 @@ impl Transport for ScriptedTransport {
         let number = self.requests.fetch_add(1, Ordering::SeqCst) as u64 + 1;
         let step = (self.script)(number, request);
         let latency = Duration::from_millis(self.latency_ms.load(Ordering::SeqCst));
-        // No time passes under loom, not even none.
+        // Loom has no timers, so the transport does not sleep there.
         if !latency.is_zero() {
             tokio::time::sleep(latency).await;
         }
@@ -162,7 +163,7 @@ pub fn config() -> Config {
     }
 }
 
-/// The same with a secret function, for this client.
+/// The same configuration with a secret function, for this client.
 pub fn function_config(client: &str) -> Config {
     let mut config = config();
     config.credential = CredentialConfig::Function;

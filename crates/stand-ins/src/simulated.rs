@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use crate::scripted::{ScriptedTransport, Step, config};
 
-/// Tokio's paused time, and a wall clock that can be stepped independently.
+/// Tokio's paused time, and a wall clock that a test can step independently.
 pub struct SimulatedClock {
     origin: Instant,
     /// The time since the epoch at the origin, in ms.
@@ -36,7 +36,7 @@ impl SimulatedClock {
         }
     }
 
-    /// Steps the wall clock: a correction of the time, or a machine that was suspended.
+    /// Steps the wall clock, as a correction of the time or a suspended machine does.
     pub fn step_wall(&self, by_ms: i64) {
         self.wall_at_origin.fetch_add(by_ms, Ordering::SeqCst);
     }
@@ -54,7 +54,7 @@ impl Clock for SimulatedClock {
     }
 }
 
-/// An ended flight, with the version for which its token may be kept.
+/// An ended flight, with the version for which callers may keep its token.
 pub type FlightEnd = (FlightId, FlightResult, u32);
 
 /// Records events.
@@ -88,7 +88,7 @@ impl EventSink for RecordingSink {
     }
 }
 
-/// The engine of this runtime, with timers by this clock.
+/// The engine of this runtime, whose timers use this clock.
 pub fn engine_source<C: Clock>(clock: &Arc<C>) -> EngineSource {
     let timers = Arc::new(Timers::default());
     let engine = Engine {
@@ -156,7 +156,8 @@ impl World {
         self.manager = self.manager.reconfigured(config, transport, sink);
     }
 
-    /// The result for a caller of any token, as JavaScript would see it: its text or an error.
+    /// The result for a caller that accepts any token, as JavaScript would see it: the token's text
+    /// or an error.
     pub async fn any(&mut self) -> Result<String, Error> {
         let result = match self.manager.ask(Call::Any) {
             Reply::Token(token, _) => Ok(token),

@@ -1,6 +1,6 @@
 //! A raw loopback server whose script is the test itself: it accepts, reads, answers and breaks
-//! connections when the test says so. Nothing runs in the background, so nothing can die unseen;
-//! every wait ends after [`LIMIT`] and fails the test.
+//! connections when the test says so. No task runs in the background, so no failure goes unnoticed.
+//! A wait that lasts [`LIMIT`] fails the test.
 
 use std::{future::Future, io::ErrorKind, net::SocketAddr, task::Poll, time::Duration};
 
@@ -22,8 +22,8 @@ pub async fn soon<F: Future>(event: F) -> F::Output {
         .expect("the event did not come")
 }
 
-/// Lets every task that is ready run, as often as it takes for a connection whose answer was read
-/// to be back in the pool. Nothing tells when it is.
+/// Lets every ready task run, often enough for a connection to return to the pool after the client
+/// has read the answer. The client does not report the return.
 pub async fn settle() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
@@ -85,7 +85,7 @@ impl Server {
         peer
     }
 
-    /// Whether a client that connected is not accepted yet.
+    /// Whether a client has connected that the server has not yet accepted.
     pub async fn has_caller(&self) -> bool {
         settle().await;
         let accept = std::future::poll_fn(|cx| Poll::Ready(self.listener.poll_accept(cx)));
@@ -130,7 +130,7 @@ impl Peer {
         bytes
     }
 
-    /// A 200 after which the connection stays open.
+    /// Sends a 200, after which the connection stays open.
     pub async fn answer(&mut self, body: &str) {
         let length = body.len();
         self.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}"))
@@ -148,8 +148,8 @@ impl Peer {
         self.stream.set_zero_linger().unwrap();
     }
 
-    /// Sends no more, as a server that closes an idle connection, and waits for the client to close
-    /// its end.
+    /// Closes the sending side, as a server does with an idle connection, and waits for the client
+    /// to close its side.
     pub async fn close(mut self) {
         self.stream.shutdown().await.unwrap();
         self.closed().await;

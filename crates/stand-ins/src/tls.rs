@@ -1,4 +1,4 @@
-//! Certificates made by the `openssl` command when a test runs, and a server that shows them.
+//! Certificates that the `openssl` command makes when a test runs, and a server that presents them.
 
 use std::{
     fs,
@@ -20,7 +20,7 @@ use transport::{HttpTransport, PemCertificates, TransportError, TrustSettings};
 
 use crate::sockets::{content_length, exchange, settle, soon, token_request};
 
-/// A folder of the test, with the keys and certificates it makes.
+/// A folder for the keys and certificates of one test.
 pub struct Certificates(PathBuf);
 
 impl Certificates {
@@ -41,7 +41,7 @@ impl Certificates {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// `openssl req -x509` as everybody uses it: self-signed, and marked as an authority.
+    /// Makes the usual certificate of `openssl req -x509`: self-signed, and marked as an authority.
     pub fn self_signed(&self, name: &str, alternative: &str) -> PathBuf {
         self.openssl(&format!(
             "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 \
@@ -159,7 +159,7 @@ impl ThreadedServer {
     }
 }
 
-/// Ends with the connection, however that ends: the client's view is what is tested.
+/// Ends with the connection and ignores its errors, because the tests check the client's view.
 fn answer_all(stream: &mut (impl Read + Write), answer: &str, keeps_connection: bool) {
     while read_request(stream).is_some() && stream.write_all(answer.as_bytes()).is_ok() {
         if !keeps_connection {

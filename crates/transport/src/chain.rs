@@ -1,9 +1,9 @@
 //! The rules for certificate chains that Node's TLS applies and the TLS library's verifier omits.
 //!
-//! The verifier takes the name and key from a trusted certificate and ignores the rest of it, as
-//! RFC 5280 §6.1.1 allows, and never reads `keyUsage`. OpenSSL also checks dates and extensions of
-//! the trusted certificate, requires the chain to end in a self-signed one, and checks `keyUsage`
-//! everywhere. Chains that break these rules are refused here too, but any valid path counts.
+//! The verifier takes only the name and the key from a trusted certificate, as RFC 5280 §6.1.1
+//! allows, and never reads `keyUsage`. OpenSSL also checks the dates and extensions of the trusted
+//! certificate, requires the chain to end in a self-signed certificate, and checks `keyUsage`
+//! everywhere. This module refuses chains that break these rules too, but any valid path is enough.
 
 use rustls::{
     CertificateError, OtherError, RootCertStore,
@@ -45,7 +45,7 @@ pub(super) enum ChainFault {
     NoRoot,
     #[error("the keyUsage of an authority's certificate does not include keyCertSign")]
     AuthorityMayNotSign,
-    #[error("its keyUsage is not that of a server: add digitalSignature, or omit keyUsage")]
+    #[error("its keyUsage does not fit a server: add digitalSignature, or omit keyUsage")]
     NotForServers,
     #[error("it is not for servers: issue it with extendedKeyUsage serverAuth, without nsCertType")]
     ForOtherPurpose,
@@ -60,8 +60,9 @@ pub(super) enum ChainFault {
     )]
     TooManyAuthorities,
     #[error(
-        "it, or the certificate of an authority, has an RSA key of less than 2048 or more \
-         than 8192 bits: issue it with another key, or set tokenFetch: true to send token requests with Node's TLS"
+        "a certificate in its chain has an RSA key of less than 2048 or more than 8192 bits: issue \
+         that certificate with another key, or set tokenFetch: true to send token requests with \
+         Node's TLS"
     )]
     KeyLength,
     #[error("a certificate in the chain cannot be parsed: issue another one")]
@@ -69,7 +70,7 @@ pub(super) enum ChainFault {
 }
 
 impl ChainFault {
-    /// The fault inside an error of the TLS library.
+    /// Returns the fault inside an error of the TLS library.
     pub(super) fn within(error: &CertificateError) -> Option<Self> {
         match error {
             CertificateError::Other(OtherError(other)) => other.downcast_ref().copied(),
@@ -114,7 +115,7 @@ impl Facts {
         }
     }
 
-    /// Checks a trusted root above this many intermediate certificates.
+    /// Checks a trusted root of a chain with this number of intermediate certificates.
     fn check_root(&self, intermediates: u64, now: UnixTime) -> Result<(), ChainFault> {
         let is_authority = match self.authority {
             Some(authority) => authority.is_one,
@@ -141,7 +142,8 @@ impl Facts {
     }
 }
 
-/// The trusted certificates. Those that are not self-signed complete chains but cannot end them.
+/// The trusted certificates. A chain cannot end in a trusted certificate that is not self-signed,
+/// but it may contain one.
 #[derive(Clone, Debug)]
 pub(super) struct Roots {
     anchors: RootCertStore,
@@ -150,7 +152,7 @@ pub(super) struct Roots {
     intermediates: Vec<CertificateDer<'static>>,
 }
 
-/// The certificate cannot be parsed, or cannot be a trust anchor.
+/// The error for a certificate that is malformed or cannot be a trust anchor.
 #[derive(Debug)]
 pub(super) struct NotACertificate;
 
@@ -183,7 +185,7 @@ impl Roots {
         &self.anchors
     }
 
-    /// The trusted certificates that are not self-signed.
+    /// Returns the trusted certificates that are not self-signed.
     pub(super) fn intermediates(&self) -> &[CertificateDer<'static>] {
         &self.intermediates
     }
@@ -194,7 +196,7 @@ impl Roots {
         all.any(|known| known.fingerprint == certificate.fingerprint)
     }
 
-    /// Whether a key in the chain, or the key of a trusted certificate, is too short.
+    /// Whether a key in the chain or the key of a trusted certificate is too short or too long.
     pub(super) fn have_refused_key<'a>(
         &self,
         mut chain: impl Iterator<Item = &'a CertificateDer<'a>>,
@@ -204,15 +206,16 @@ impl Roots {
         chain.any(is_short) || self.facts.iter().any(Facts::has_refused_key)
     }
 
-    /// Checks a certificate that the verifier accepts as a server's, together with
-    /// [`Roots::check_path`]. Returns whether the certificate itself is trusted.
+    /// Checks a server's certificate that the verifier accepts; [`Roots::check_path`] checks the
+    /// rest of the chain. Returns whether the certificate itself is trusted.
     pub(super) fn check_server(&self, certificate: &[u8]) -> Result<bool, ChainFault> {
         let facts = Facts::of(certificate).ok_or(ChainFault::Unreadable)?;
         facts.check_server()?;
         Ok(facts.issuance == Issuance::SelfSigned && self.contains(&facts))
     }
 
-    /// Like [`Roots::check_server`], for a self-signed certificate that is marked as an authority.
+    /// Does the same as [`Roots::check_server`] for a self-signed certificate that is marked as an
+    /// authority.
     pub(super) fn check_authority_as_server(&self, certificate: &[u8]) -> Result<bool, ChainFault> {
         let is_trusted = self.check_server(certificate)?;
         match Facts::of(certificate) {
@@ -240,8 +243,8 @@ impl Roots {
                 intermediates = intermediates.saturating_add(1);
             }
         }
-        // An authority may have several trusted certificates with the same name and key. Like
-        // OpenSSL, take the first one that is valid at this time.
+        // An authority may have several trusted certificates with the same name and key. As OpenSSL
+        // does, this takes the first one that is valid at this time.
         let is_valid = |facts: &&Facts| !facts.is_expired(now) && !facts.is_early(now);
         let mut all = self.facts_of(path.anchor());
         let first = self.facts_of(path.anchor()).find(is_valid);

@@ -1,5 +1,5 @@
-//! The HTTP clients of the process: one for all managers that trust the same authorities, present
-//! the same certificate and use the same proxy. A client keeps connections per origin.
+//! The HTTP clients of the process: all managers that trust the same authorities, present the same
+//! certificate and use the same proxy share a client. A client keeps connections per origin.
 
 use std::{
     sync::{Arc, LazyLock},
@@ -37,22 +37,23 @@ use oauth::{Answer, TokenRequest, is_json_object};
 /// The default `User-Agent` header, which an additional header can replace.
 pub const USER_AGENT: &str = concat!("keycloak-token-manager/", env!("CARGO_PKG_VERSION"));
 
-/// The time limit for name look-up, connection, tunnel and TLS handshake together.
+/// The time limit for the name look-up, the connection, the tunnel and the TLS handshake together.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The maximum number of response headers. Gateways add many, and the HTTP library allows only 100.
+/// The maximum number of response headers. Gateways add many headers, and the HTTP library allows
+/// only 100 by default.
 const MAX_HEADERS: usize = 1_000;
 
-/// A connection that was idle for this long is not used again.
+/// The idle time after which the client does not use a connection again.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A connection whose peer acknowledges nothing for this long is given up.
+/// The time without an acknowledgement after which the client gives up a connection.
 const PEER_TIMEOUT: Duration = Duration::from_secs(5);
 
 static CLIENTS: LazyLock<Shared<ClientKey, SharedClient>> = LazyLock::new(Shared::new);
 
-/// Building a client with Node's certificates takes milliseconds of CPU time. Clients are built one
-/// at a time, so that requests that begin together build only one.
+/// Building a client with Node's certificates takes milliseconds of CPU time. The process builds
+/// one client at a time, so that requests that begin together build only one client.
 static BUILDING: Semaphore = Semaphore::const_new(1);
 
 /// The settings that two managers must have in common to share a client.
@@ -62,7 +63,7 @@ pub(super) struct ClientKey {
     /// The certificate that the client presents.
     pub(super) identity: Option<Arc<ClientIdentity>>,
     pub(super) proxy: Option<ProxyUrl>,
-    /// Connections do not outlive the runtime that made them.
+    /// The runtime of the client, because connections do not outlive the runtime that opened them.
     runtime: runtime::Id,
 }
 
@@ -82,7 +83,7 @@ impl ClientKey {
     }
 }
 
-/// A client that can be replaced while requests use it.
+/// A client that the process can replace while requests use it.
 pub(super) struct SharedClient {
     pub(super) key: ClientKey,
     tls: ClientConfig,
@@ -92,11 +93,12 @@ pub(super) struct SharedClient {
 #[derive(Clone)]
 struct Current {
     client: Client,
-    /// How often the client was replaced.
+    /// The number of replacements of the client.
     generation: u64,
 }
 
-// The key holds private keys and a proxy's password, so it must not outlive the last user.
+// The key of the map contains private keys and the password of a proxy, so it must not outlive the
+// last user of the client.
 impl Drop for SharedClient {
     fn drop(&mut self) {
         CLIENTS.forget(&self.key);
@@ -104,7 +106,7 @@ impl Drop for SharedClient {
 }
 
 impl SharedClient {
-    /// Returns the client for `key`, and builds it if necessary.
+    /// Returns the client for `key`. Builds the client if necessary.
     pub(super) async fn shared(key: ClientKey) -> Result<Arc<Self>, TransportError> {
         if let Some(client) = CLIENTS.get(&key) {
             return Ok(client);
@@ -154,9 +156,10 @@ impl SharedClient {
                 let refused = refusal(answer.status).filter(|_| is_forwarded);
                 refused.map_or(Ok(answer), Err)
             }
-            // The HTTP library does not say which connection failed. If it opened none for this
-            // request, a kept connection failed. If it opened one but the request used a kept one
-            // that became free meanwhile, the failure still counts as that of a new connection.
+            // The HTTP library does not say which connection failed. If it opened no connection for
+            // this request, a kept connection failed. If it opened a new connection but the request
+            // used a kept one that became free meanwhile, the failure still counts as a failure of
+            // the new connection.
             Err(error) if !has_connected && is_lost_connection(&error) => {
                 self.replace(generation)?;
                 Err(TransportError::ConnectionReplaced)
@@ -165,9 +168,9 @@ impl SharedClient {
         }
     }
 
-    /// Gives up the kept connections of this client generation: if one has died, the others
-    /// probably have too. Requests in progress continue. If many requests fail together, only the
-    /// first replaces the client.
+    /// Gives up the kept connections of this client generation: if one connection has failed, the
+    /// others probably have too. Requests in progress continue. If many requests fail together,
+    /// only the first failure replaces the client.
     fn replace(&self, generation: u64) -> Result<(), TransportError> {
         let mut current = self.current.lock();
         if current.generation == generation {
@@ -180,8 +183,8 @@ impl SharedClient {
     }
 }
 
-/// The only place that builds clients. TLS always uses our own configuration, because the library's
-/// default verifier would use the trust store of the operating system.
+/// Builds a client. No other function does, because TLS must always use this crate's configuration:
+/// the library's default verifier would use the trust store of the operating system.
 fn build_client(tls: &ClientConfig, proxy: Option<&ProxyUrl>) -> Result<Client, TransportError> {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
@@ -190,7 +193,7 @@ fn build_client(tls: &ClientConfig, proxy: Option<&ProxyUrl>) -> Result<Client, 
         .tls_backend_preconfigured(tls.clone())
         .http1_only()
         .http1_max_headers(MAX_HEADERS)
-        // Node reads such answers too.
+        // Node accepts such answers too.
         .http1_allow_obsolete_multiline_headers_in_responses(true)
         .http1_allow_spaces_after_header_name_in_responses(true)
         .http1_ignore_invalid_headers_in_responses(true)
@@ -221,7 +224,8 @@ fn notice_silent_peers(builder: ClientBuilder) -> ClientBuilder {
     builder.tcp_user_timeout(PEER_TIMEOUT)
 }
 
-/// Sends probes after 2 s, one per second; the connection is given up after 5 s without an answer.
+/// Makes the system send probes after 2 s, one per second, and give up the connection after 5 s
+/// without an answer.
 #[cfg(not(target_os = "linux"))]
 fn notice_silent_peers(builder: ClientBuilder) -> ClientBuilder {
     let interval = Duration::from_secs(1);
@@ -299,14 +303,15 @@ async fn read(mut response: Response) -> Result<Answer, TransportError> {
     Ok(Answer::new(status, header, body))
 }
 
-/// Whether a response that may have been cut off is complete: its JSON object is, or its status
-/// is enough because no JSON object has begun.
+/// Whether a response that may have been cut off is complete: its JSON object is complete, or no
+/// JSON object has begun and the status is enough.
 fn is_complete(status: u16, body: &[u8]) -> bool {
     let has_begun = body.trim_ascii_start().starts_with(b"{");
     is_json_object(body) || (!has_begun && !(200..300).contains(&status))
 }
 
-/// Appends a chunk. Growing the buffer in place would leave a copy of its content in freed memory.
+/// Appends a chunk to the body. Growing the buffer in place would leave a copy of its content in
+/// freed memory.
 fn append(body: &mut Zeroizing<Vec<u8>>, chunk: &[u8]) {
     let length = body.len().saturating_add(chunk.len());
     if length > body.capacity() {

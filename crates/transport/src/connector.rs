@@ -1,5 +1,5 @@
-//! Observes the HTTP library's connector: the stage of a request, and whether a connection was
-//! opened for it.
+//! Observes the HTTP library's connector: the stage of a request, and whether the library opened a
+//! connection for it.
 
 use std::{
     cell::Cell,
@@ -23,10 +23,12 @@ struct Sending {
     has_connected: Cell<bool>,
 }
 
-/// Runs `sending`, which sends one request. Returns whether a connection was opened for it.
+/// Runs `sending`, which sends one request. Returns whether the HTTP library opened a connection
+/// for the request.
 ///
 /// The connector runs in the sending task. If a kept connection becomes free meanwhile, the library
-/// uses it and finishes connecting in a separate task, which is not observed.
+/// uses that connection and finishes connecting in a separate task, which this module does not
+/// observe.
 pub(super) async fn observed<T>(
     progress: &Progress,
     sending: impl Future<Output = T>,
@@ -82,7 +84,7 @@ where
 }
 
 fn note(stage: Stage, has_connected: bool) {
-    // Outside the task of a request, nothing is observed.
+    // Only the task of a request reports its stage.
     let _ = SENDING.try_with(|sending| {
         sending.progress.enter(stage);
         sending.has_connected.set(has_connected);

@@ -1,7 +1,7 @@
 //! A request that another thread sends on behalf of a transport.
 //!
-//! The request is passed as one value, and its result returns as one value. A transport that
-//! abandons the request ignores the result.
+//! The transport passes the request as one value, and the other thread returns the result as one
+//! value. A transport that abandons the request ignores the result.
 
 use tokio::sync::oneshot;
 
@@ -26,7 +26,7 @@ pub struct PendingAnswer {
     sender: oneshot::Sender<Result<Answer, TransportError>>,
 }
 
-/// Yields the result, or nothing if the other thread dropped the request.
+/// Yields the result, or an error if the other thread dropped the request.
 pub type DelegatedAnswer = oneshot::Receiver<Result<Answer, TransportError>>;
 
 impl DelegatedRequest {
@@ -49,7 +49,8 @@ impl DelegatedRequest {
 }
 
 impl PendingAnswer {
-    /// Marks the request as being sent. Returns whether the transport still waits for its result.
+    /// Records that the other thread has started to send the request. Returns whether the transport
+    /// still waits for the result.
     #[must_use]
     pub fn start(&self) -> bool {
         let is_open = !self.sender.is_closed();

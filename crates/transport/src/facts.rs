@@ -1,5 +1,6 @@
-//! Reads the fields of a certificate that the TLS library's verifier does not show. No content makes
-//! it panic, and a malformed certificate yields nothing. `chain` judges the fields.
+//! Reads the fields of a certificate that the TLS library's verifier does not show. No content
+//! makes this module panic, and it returns no fields for a malformed certificate. `chain` judges
+//! the fields.
 
 use std::time::Duration;
 
@@ -26,13 +27,13 @@ pub(super) struct Facts {
     pub(super) authority: Option<Authority>,
     /// Whether `extendedKeyUsage` includes `serverAuth`; `None` without the extension.
     pub(super) is_for_servers: Option<bool>,
-    /// The first bits of Netscape's `nsCertType`, the first one highest.
+    /// The first eight bits of Netscape's `nsCertType`, with the first bit as the most significant.
     pub(super) ns_cert_type: Option<u8>,
-    /// Whether a critical extension is unknown to OpenSSL.
+    /// Whether the certificate has a critical extension that OpenSSL does not know.
     pub(super) has_unknown_extension: bool,
 }
 
-/// Who issued a certificate (RFC 5280 §3.2).
+/// The relation between a certificate and its issuer (RFC 5280 §3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Issuance {
     ByAnother,
@@ -66,7 +67,7 @@ pub(super) const KEY_ENCIPHERMENT: u8 = 0x20;
 pub(super) const KEY_AGREEMENT: u8 = 0x08;
 pub(super) const KEY_CERT_SIGN: u8 = 0x04;
 
-/// Object identifiers of RFC 5280 §4.2.1, in DER without the header.
+/// The object identifiers of RFC 5280 §4.2.1, in DER without the header.
 const KEY_USAGE: &[u8] = &[0x55, 0x1D, 15];
 const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1D, 19];
 const SUBJECT_KEY_ID: &[u8] = &[0x55, 0x1D, 14];
@@ -95,11 +96,11 @@ const KNOWN_EXTENSIONS: [&[u8]; 10] = [
 
 /// `rsaEncryption` of RFC 8017.
 const RSA: &[u8] = &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 1, 1];
-/// The lengths of a modulus that the TLS library's cryptography accepts, in bytes.
+/// The lengths of an RSA modulus, in bytes, that the TLS library's cryptography accepts.
 const MODULUS: std::ops::RangeInclusive<usize> = 256..=1024;
 
 impl Facts {
-    /// Reads a certificate of any version. `None` if the certificate is malformed.
+    /// Reads a certificate of any version. Returns `None` if the certificate is malformed.
     pub(super) fn of(certificate: &[u8]) -> Option<Self> {
         let mut fields = elements(certificate)?;
         let mut fields = elements_in(fields.next()??)?;
@@ -216,13 +217,13 @@ impl Facts {
         self.not_before.as_secs() > now.as_secs()
     }
 
-    /// Whether the key is RSA and of a length that the TLS library's cryptography refuses.
+    /// Whether the key is an RSA key of a length that the TLS library's cryptography refuses.
     pub(super) fn has_refused_key(&self) -> bool {
         self.modulus()
             .is_some_and(|length| !MODULUS.contains(&length))
     }
 
-    /// The length of the modulus of an RSA key, in bytes.
+    /// Returns the length of the modulus of an RSA key, in bytes.
     fn modulus(&self) -> Option<usize> {
         let mut parts = Elements(SliceReader::new(&self.public_key).ok()?);
         let algorithm = elements_in(parts.next()??)?.next()??;
@@ -252,7 +253,7 @@ impl<'a> Iterator for Elements<'a> {
     }
 }
 
-/// The elements of the value that `der` contains.
+/// Returns the elements of the value that `der` contains.
 fn elements(der: &[u8]) -> Option<Elements<'_>> {
     elements_in(AnyRef::from_der(der).ok()?)
 }
@@ -287,7 +288,7 @@ mod tests {
 
     use super::*;
 
-    /// Made by `openssl req -x509 -days 30`, with basicConstraints CA:TRUE.
+    /// A certificate from `openssl req -x509 -days 30`, with basicConstraints CA:TRUE.
     const SELF_SIGNED: &[u8] = include_bytes!("../tests/self-signed.pem");
 
     fn der() -> CertificateDer<'static> {

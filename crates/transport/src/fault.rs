@@ -1,4 +1,5 @@
-//! Maps the errors of sockets, TLS and HTTP to [`TransportError`]: by type, never by text.
+//! Maps the errors of sockets, TLS and HTTP to [`TransportError`], by their types and never by
+//! their texts.
 
 use std::{
     error::Error,
@@ -17,7 +18,7 @@ use super::{
 /// The longest detail, in characters.
 const MAX_DETAIL: usize = 300;
 
-/// The longest chain of causes that is followed.
+/// The maximum number of causes to follow.
 const MAX_CAUSES: usize = 16;
 
 const PROXY_AUTHENTICATION_REQUIRED: u16 = 407;
@@ -25,7 +26,7 @@ const PROXY_AUTHENTICATION_REQUIRED: u16 = 407;
 /// Advice for certificates and servers that Node's TLS accepts and this client refuses.
 const USE_NODE: &str = "or set tokenFetch: true to send token requests with Node's TLS";
 
-/// The library exports this type only as the error of its service.
+/// The HTTP library exports this type only as the error of its service.
 type TunnelError = <Tunnel<HttpConnector> as Service<::http::Uri>>::Error;
 
 /// Classifies a failure. Drops the URL in the error, because it may contain a secret.
@@ -52,7 +53,7 @@ pub(super) fn classify(error: reqwest::Error) -> TransportError {
             (unresolved.fault(), last)
         } else if error.is_connect() && error.is_timeout() {
             let limit = CONNECT_TIMEOUT.as_secs();
-            (NetworkFault::ConnectTimeout, format!("no connection within {limit} s"))
+            (NetworkFault::ConnectTimeout, format!("could not connect within {limit} s"))
         } else if let Some(known) = find::<io::Error>(&causes).and_then(|io| known_io(io.kind())) {
             (known.0, known.1.to_owned())
         } else if is_not_http(&causes) {
@@ -60,7 +61,7 @@ pub(super) fn classify(error: reqwest::Error) -> TransportError {
         } else if error.is_connect() || error.is_builder() || find::<io::Error>(&causes).is_some() {
             (NetworkFault::Other, last)
         } else {
-            // The remaining errors mean that an open connection ended.
+            // Every remaining error means that an open connection ended.
             (NetworkFault::CutShort, last)
         };
     TransportError::Network {
@@ -74,7 +75,7 @@ pub(super) fn is_lost_connection(error: &reqwest::Error) -> bool {
     !error.is_connect() && !error.is_builder() && !is_not_http(&causes(error))
 }
 
-/// Whether the connection ended without TLS `close_notify`, or before the HTTP response did.
+/// Whether the connection ended without TLS `close_notify`, or before the end of the HTTP response.
 pub(super) fn lacks_close_notify(error: &reqwest::Error) -> bool {
     let fault = find::<io::Error>(&causes(error)).map(io::Error::kind);
     fault == Some(ErrorKind::UnexpectedEof)
@@ -84,7 +85,7 @@ fn is_not_http(causes: &[&(dyn Error + 'static)]) -> bool {
     find::<hyper::Error>(causes).is_some_and(hyper::Error::is_parse)
 }
 
-/// The detail for a proxy that made no tunnel. `None` if the error has its own cause.
+/// Returns the detail for a proxy that opened no tunnel, or `None` if the error has its own cause.
 fn tunnel_detail(error: &TunnelError) -> Option<&'static str> {
     Some(match error {
         TunnelError::ProxyAuthRequired => PROXY_AUTHENTICATION,
@@ -102,7 +103,7 @@ fn tunnel_detail(error: &TunnelError) -> Option<&'static str> {
 const PROXY_AUTHENTICATION: &str = "proxy authentication failed (status 407): check the user name \
                                     and password in the proxy URL";
 
-/// The error for a proxy that answered instead of forwarding the request.
+/// Returns the error for a proxy that answered instead of forwarding the request.
 pub(super) fn refusal(status: u16) -> Option<TransportError> {
     (status == PROXY_AUTHENTICATION_REQUIRED).then(|| TransportError::Network {
         fault: NetworkFault::Proxy,
@@ -110,7 +111,7 @@ pub(super) fn refusal(status: u16) -> Option<TransportError> {
     })
 }
 
-/// The last cause of a type is the most precise.
+/// Returns the last cause of a type, because it is the most precise.
 fn find<'a, E: Error + 'static>(causes: &[&'a (dyn Error + 'static)]) -> Option<&'a E> {
     causes.iter().rev().find_map(|cause| cause.downcast_ref())
 }
@@ -130,7 +131,8 @@ fn known_io(kind: ErrorKind) -> Option<(NetworkFault, &'static str)> {
     })
 }
 
-/// The error and its causes. Looks inside an [`io::Error`], whose `source` skips the wrapped error.
+/// Returns the error and its causes. Looks inside an [`io::Error`], whose `source` skips the
+/// wrapped error.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> Vec<&'a (dyn Error + 'static)> {
     let mut causes = Vec::new();
     let mut cause = Some(error);
@@ -187,8 +189,8 @@ fn tls_detail(error: &rustls::Error) -> String {
 }
 
 /// Whether no trusted authority signed the certificate. The verifier refuses a self-signed
-/// certificate that is marked as an authority, such as those of `openssl req -x509`, for that mark
-/// before it looks for a trusted root.
+/// certificate that is marked as an authority, as `openssl req -x509` creates it, because of that
+/// mark and before it looks for a trusted root.
 fn lacks_an_authority(fault: &CertificateError) -> bool {
     matches!(fault, CertificateError::UnknownIssuer) || is_authority_as_server(fault)
 }
@@ -200,11 +202,12 @@ fn depends_on_roots(fault: &CertificateError) -> bool {
 
 fn certificate_detail(fault: &CertificateError) -> String {
     if let Some(fault) = ChainFault::within(fault) {
-        return format!("certificate not trusted: {fault}");
+        return format!("the certificate is not trusted: {fault}");
     }
     match fault {
-        fault if lacks_an_authority(fault) => "certificate not trusted: unknown issuer; if the \
-             certificate is genuine, add its authority to `ca`, `caFile` or NODE_EXTRA_CA_CERTS"
+        fault if lacks_an_authority(fault) => "the certificate is not trusted: it has an unknown \
+             issuer; if the certificate is genuine, add its authority to `ca`, `caFile` or \
+             NODE_EXTRA_CA_CERTS"
             .to_owned(),
         CertificateError::NotValidForNameContext {
             expected,
@@ -215,42 +218,42 @@ fn certificate_detail(fault: &CertificateError) -> String {
                 |name: &String| name.starts_with("DnsName(") || name.starts_with("IpAddress(");
             if !presented.iter().any(is_name) {
                 return format!(
-                    "certificate has no subjectAltName, so it is not valid for \"{expected}\"; \
+                    "the certificate has no subjectAltName, so it is not valid for \"{expected}\"; \
                      issue it with a subjectAltName, {USE_NODE}"
                 );
             }
-            format!("certificate is for {}, not \"{expected}\"", names(presented))
+            format!("the certificate is for {}, not \"{expected}\"", names(presented))
         }
-        CertificateError::NotValidForName => "certificate is for another host".to_owned(),
+        CertificateError::NotValidForName => "the certificate is for another host".to_owned(),
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "certificate expired".to_owned()
+            "the certificate has expired".to_owned()
         }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "certificate not valid yet".to_owned()
+            "the certificate is not valid yet".to_owned()
         }
-        CertificateError::BadSignature => "certificate not trusted: bad signature; if its \
-             authority has a new key, add the authority's new certificate to `ca`, `caFile` or \
-             NODE_EXTRA_CA_CERTS"
+        CertificateError::BadSignature => "the certificate is not trusted: it has a bad \
+             signature; if its authority has a new key, add the authority's new certificate to \
+             `ca`, `caFile` or NODE_EXTRA_CA_CERTS"
             .to_owned(),
         CertificateError::BadEncoding => {
-            format!("certificate cannot be parsed; issue another one, {USE_NODE}")
+            format!("the certificate cannot be parsed; issue another one, {USE_NODE}")
         }
         other => {
             let reason =
                 unsupported_feature(other).map_or_else(|| other.to_string(), ToOwned::to_owned);
-            format!("certificate not accepted: {reason}; issue another one, {USE_NODE}")
+            format!("the certificate is not accepted: {reason}; issue another one, {USE_NODE}")
         }
     }
 }
 
-/// Names the feature that the verifier does not support, in the terms of RFC 5280.
+/// Returns the feature that the verifier does not support, by its name in RFC 5280.
 fn unsupported_feature(fault: &CertificateError) -> Option<&'static str> {
     let other: &webpki::Error = match fault {
         CertificateError::UnsupportedSignatureAlgorithmContext { .. }
         | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
             return Some(
-                "it, or the certificate of an authority, has a signature that this client does \
-                 not support, such as ECDSA with SHA-512, or one by a P-521 or RSA-PSS key",
+                "a certificate in its chain has a signature that this client does not support, \
+                 such as ECDSA with SHA-512, or a signature by a P-521 or RSA-PSS key",
             );
         }
         CertificateError::Other(OtherError(other)) => other.downcast_ref()?,
@@ -258,17 +261,17 @@ fn unsupported_feature(fault: &CertificateError) -> Option<&'static str> {
     };
     Some(match other {
         webpki::Error::UnsupportedCertVersion => {
-            "it, or the certificate of an authority, is not of X.509 version 3"
+            "a certificate in its chain is not of X.509 version 3"
         }
         webpki::Error::UnsupportedCriticalExtension => {
-            "it, or the certificate of an authority, has a critical extension that this client \
-             does not support"
+            "a certificate in its chain has a critical extension that this client does not support"
         }
         _ => return None,
     })
 }
 
-/// The names in a certificate, which come as `DnsName("a.example")` or `IpAddress(127.0.0.1)`.
+/// Returns the names in a certificate. The TLS library writes them as `DnsName("a.example")` or
+/// `IpAddress(127.0.0.1)`.
 fn names(presented: &[String]) -> String {
     let bare = |name: &String| {
         let inner = name
@@ -279,7 +282,7 @@ fn names(presented: &[String]) -> String {
     presented.iter().map(bare).collect::<Vec<_>>().join(", ")
 }
 
-/// Makes foreign text safe to show.
+/// Makes a text from outside the package safe to show.
 pub(super) fn clean(text: &str) -> String {
     text.chars().take(MAX_DETAIL).flat_map(escape).collect()
 }
@@ -315,15 +318,15 @@ mod tests {
         for (fault, expected) in [
             (
                 name(&["DnsName(\"a.example\")", "IpAddress(127.0.0.1)"]),
-                "certificate is for \"a.example\", \"127.0.0.1\", not \"sso.example\"",
+                "the certificate is for \"a.example\", \"127.0.0.1\", not \"sso.example\"",
             ),
             (
                 name(&[]),
-                "certificate has no subjectAltName, so it is not valid for \"sso.example\"; issue it \
+                "the certificate has no subjectAltName, so it is not valid for \"sso.example\"; issue it \
                  with a subjectAltName, or set tokenFetch: true to send token requests with Node's TLS",
             ),
-            (CertificateError::Expired, "certificate expired"),
-            (CertificateError::NotValidYet, "certificate not valid yet"),
+            (CertificateError::Expired, "the certificate has expired"),
+            (CertificateError::NotValidYet, "the certificate is not valid yet"),
         ] {
             assert_eq!(certificate_detail(&fault), expected);
         }

@@ -11,16 +11,16 @@ use zeroize::Zeroizing;
 
 use super::single_flight::{BlockingLimit, MAX_AT_ONCE, SingleFlight};
 
-/// The largest file that is read, in bytes. A system's certificate bundle has about
-/// 200 KB.
+/// The size limit of a file, in bytes. The certificate bundle of a system has about 200 KB.
 const MAX_FILE: u64 = 8 * 1024 * 1024;
 
-/// Extra room in the buffer: growing it would leave a copy of a secret in freed memory.
+/// The spare capacity of the buffer, in bytes: a buffer that grew would leave a copy of a secret in
+/// freed memory.
 const SPARE: u64 = 4096;
 
 type Content = Arc<Zeroizing<Vec<u8>>>;
 
-/// Keyed by path and by whether the read has its own limit.
+/// The reads in progress, keyed by the path and by whether the read has its own limit.
 type Reads = SingleFlight<(PathBuf, bool), Result<Content, FileError>>;
 
 static READS: LazyLock<Reads> = LazyLock::new(SingleFlight::new);
@@ -28,16 +28,16 @@ static READ_LIMIT: BlockingLimit = BlockingLimit::new(MAX_AT_ONCE);
 #[cfg(feature = "http")]
 static RESERVED_LIMIT: BlockingLimit = BlockingLimit::new(1);
 
-/// Why a file cannot be read. The text follows the name of the file in a message.
+/// Why a file is unreadable. In a message, the text follows the name of the file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FileError {
-    /// The system's error.
+    /// The system reported this error.
     #[error("cannot be read: {0}")]
     Unreadable(String),
-    /// It is a folder, a pipe or a device.
+    /// The path names a folder, a pipe or a device.
     #[error("is not a regular file")]
     NotRegular,
-    /// It exceeds the caller's limit.
+    /// The file exceeds the caller's limit.
     #[error("is larger than {limit} bytes")]
     TooLarge {
         /// The caller's limit, in bytes.
@@ -53,9 +53,9 @@ impl From<io::Error> for FileError {
 
 /// Reads a regular file of at most `limit` bytes, and never more than 8 MiB.
 ///
-/// Each path is read once at a time, and callers that arrive meanwhile share the result. A process
-/// reads up to eight paths at once, so a hanging file delays only the callers that need it, unless
-/// eight files hang.
+/// The process reads each path only once at a time, and callers that arrive meanwhile share the
+/// result. It reads up to eight paths at once, so a hanging file delays only the callers that need
+/// that file, unless eight files hang.
 ///
 /// # Errors
 /// The file is missing, unreadable, too large, or not a regular file.
@@ -63,8 +63,8 @@ pub async fn read_file(path: PathBuf, limit: u64) -> Result<Content, FileError> 
     limited(read(path, false, &READ_LIMIT).await?, limit)
 }
 
-/// Does the same outside the limit for other files, for the one file that every https request
-/// needs.
+/// Does the same, but outside the limit of eight paths. It reads the one file that every https
+/// request needs.
 #[cfg(feature = "http")]
 pub(super) async fn read_reserved_file(path: PathBuf) -> Result<Content, FileError> {
     read(path, true, &RESERVED_LIMIT).await
@@ -88,7 +88,7 @@ fn limited(content: Content, limit: u64) -> Result<Content, FileError> {
 }
 
 fn read_blocking(path: &Path) -> Result<Content, FileError> {
-    // Opening a pipe would block forever.
+    // This checks the type first, because opening a pipe would block forever.
     let metadata = path.metadata()?;
     if !metadata.is_file() {
         return Err(FileError::NotRegular);

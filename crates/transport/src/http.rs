@@ -1,7 +1,7 @@
-//! The transport over real sockets: HTTP/1.1 by reqwest, TLS by rustls.
+//! The transport over real sockets, with reqwest for HTTP/1.1 and rustls for TLS.
 //!
-//! Bodies are held in memory that is overwritten when dropped; the HTTP library's own buffers are
-//! not. `client` sends requests; `trust` and `verify` decide which certificates TLS accepts.
+//! Dropping a body overwrites its memory; the HTTP library does not overwrite its own buffers.
+//! `client` sends requests; `trust` and `verify` decide which certificates TLS accepts.
 
 use std::sync::Arc;
 
@@ -18,8 +18,8 @@ use super::{
 };
 use oauth::{Answer, TokenEndpoint, TokenRequest};
 
-/// Called when the certificates that Node trusts are needed; the receiver calls
-/// [`super::set_node_roots`].
+/// The function that the transport calls when it needs the certificates that Node trusts.
+/// JavaScript then calls [`super::set_node_roots`].
 pub type AskForRoots = Arc<dyn Fn() + Send + Sync>;
 
 /// Sends token requests over HTTP. Creating a transport does no I/O and needs no runtime; sending
@@ -28,15 +28,15 @@ pub struct HttpTransport {
     settings: TrustSettings,
     proxies: ProxySettings,
     ask_for_roots: Option<AskForRoots>,
-    /// The file of the settings as last read.
+    /// The certificate file of the settings, as the transport last read it.
     file: Mutex<Option<Arc<TrustFile>>>,
-    /// Keeps the client and the limit of the last request alive.
+    /// The client and the origin of the last request, which this field keeps alive.
     last: Mutex<Option<(Arc<SharedClient>, Arc<Origin>)>>,
 }
 
 impl HttpTransport {
     /// Creates a transport with these trust settings and without a proxy. It uses the certificates
-    /// that Node trusts once they are handed over, but does not request them.
+    /// that Node trusts as soon as JavaScript hands them over, but does not request them.
     #[must_use]
     pub fn new(settings: TrustSettings) -> Self {
         Self {
@@ -48,14 +48,15 @@ impl HttpTransport {
         }
     }
 
-    /// Uses these proxies.
+    /// Makes the transport use these proxies.
     #[must_use]
     pub fn through(mut self, proxies: ProxySettings) -> Self {
         self.proxies = proxies;
         self
     }
 
-    /// Requests the certificates that Node trusts when they are needed, and waits for them.
+    /// Makes the transport request the certificates that Node trusts when it needs them, and wait
+    /// for them.
     #[must_use]
     pub fn asking(mut self, ask_for_roots: AskForRoots) -> Self {
         self.ask_for_roots = Some(ask_for_roots);
@@ -77,8 +78,8 @@ impl HttpTransport {
         if identity.is_some() && proxy.is_some_and(ProxyUrl::is_https) {
             return Err(TransportError::Network {
                 fault: NetworkFault::ProxySetting,
-                detail: "an https proxy cannot be used with a client certificate, because the \
-                         proxy would receive it: use an http proxy"
+                detail: "a client certificate does not work with an https proxy, because the \
+                         proxy would receive the certificate: use an http proxy"
                     .to_owned(),
             });
         }
@@ -126,7 +127,8 @@ impl HttpTransport {
         })
     }
 
-    /// Returns immediately if the certificates cannot be requested.
+    /// Waits for the certificates that Node trusts. Returns immediately if the transport cannot
+    /// request them.
     async fn wait_for_roots(&self, progress: &Progress) {
         if let Some(ask) = &self.ask_for_roots
             && !node_roots_are_set()
@@ -184,7 +186,7 @@ impl Transport for HttpTransport {
                 fault: TlsFault::UnknownIssuer,
                 ..
             }) if has_more && pass.client.key.trust.lacks_node_roots() => {
-                // The handshake failed, so nothing was sent.
+                // The handshake failed, so the client has not sent the request.
                 pass.permit = None;
                 self.wait_for_roots(progress).await;
                 let identity = pass.client.key.identity.clone();

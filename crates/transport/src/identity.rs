@@ -15,7 +15,8 @@ use rustls_pki_types::pem::PemObject as _;
 use super::facts::Facts;
 use oauth::{KeyFault, PemFlaw, PrivateKey, normalized_pem, private_key};
 
-/// A certificate chain and the key of its first certificate. Equal if the texts are equal.
+/// A certificate chain and the key of its first certificate. Two identities are equal if their
+/// texts are equal.
 pub struct ClientIdentity {
     pub(super) chain: Vec<CertificateDer<'static>>,
     #[cfg_attr(
@@ -27,11 +28,11 @@ pub struct ClientIdentity {
 }
 
 impl ClientIdentity {
-    /// Reads PEM. Whether both belong together is checked by [`ClientIdentity::check`] and when a
-    /// connection is opened.
+    /// Reads a PEM certificate and a PEM key. [`ClientIdentity::check`] and the opening of a
+    /// connection check whether both belong together.
     ///
     /// # Errors
-    /// Says which of the two is wrong, without repeating it.
+    /// The error says which of the two is wrong, without repeating the text.
     pub fn parse(certificate: &str, key: &str) -> Result<Self, IdentityFault> {
         let chain = Self::parse_chain(certificate)?;
         let der = private_key(key).map_err(IdentityFault::Key)?;
@@ -64,7 +65,7 @@ impl ClientIdentity {
     /// Checks a certificate without its key.
     ///
     /// # Errors
-    /// Returns the fault that [`ClientIdentity::parse`] would return.
+    /// The error is the fault that [`ClientIdentity::parse`] would return.
     pub fn check_certificate(certificate: &str) -> Result<(), IdentityFault> {
         Self::parse_chain(certificate).map(drop)
     }
@@ -72,12 +73,13 @@ impl ClientIdentity {
     /// Checks a key without its certificate.
     ///
     /// # Errors
-    /// Returns the fault that [`ClientIdentity::parse`] would return.
+    /// The error is the fault that [`ClientIdentity::parse`] would return.
     pub fn check_key(key: &str) -> Result<(), IdentityFault> {
         private_key(key).map(drop).map_err(IdentityFault::Key)
     }
 
-    /// Checks nothing: without the implementation over HTTP there is no TLS library to check with.
+    /// Checks nothing: without the implementation over HTTP, there is no TLS library that could
+    /// check the identity.
     #[cfg(not(feature = "http"))]
     #[expect(
         clippy::missing_errors_doc,
@@ -95,13 +97,13 @@ impl ClientIdentity {
     /// Checks that both belong together and that TLS supports the kind of key.
     ///
     /// # Errors
-    /// Says which of the two is wrong.
+    /// The error says which of the two is wrong.
     pub fn check(&self) -> Result<(), IdentityFault> {
         self.certified().map(drop)
     }
 
-    /// The certificate and its key for the TLS library. Only the server verifies the certificate,
-    /// so the library does not have to support its features.
+    /// Returns the certificate and its key for the TLS library. Only the server verifies the
+    /// certificate, so the library need not support all features of the certificate.
     pub(super) fn certified(&self) -> Result<CertifiedKey, IdentityFault> {
         let provider = ring::default_provider();
         let key = self.key.expose().clone_key();
@@ -163,7 +165,7 @@ pub enum IdentityFault {
     NoCertificate,
     /// The line breaks of the certificate's PEM were lost, or the PEM was quoted.
     Mangled(PemFlaw),
-    /// A certificate is broken PEM or cannot be parsed.
+    /// A certificate is broken PEM or malformed.
     BrokenCertificate,
     /// The certificate has expired.
     Expired,
@@ -178,7 +180,7 @@ pub enum IdentityFault {
 }
 
 impl IdentityFault {
-    /// The option at fault, and the fault.
+    /// Returns the option at fault, and a description of the fault.
     #[must_use]
     pub fn describe(self) -> (&'static str, String) {
         let certificate = |what: &str| ("clientCertificate", what.to_owned());

@@ -1,9 +1,10 @@
-//! The only I/O of the package: sends one token request over HTTP, and returns one answer or one
-//! classified failure.
+//! Does all I/O of the package: sends one request over HTTP and returns one answer or one
+//! classified failure, reads files, and looks up names.
 //!
-//! It knows neither retries nor deadlines: a caller drops the future after its deadline. It does
-//! not interpret answers either. The trait and its errors are here and need no HTTP library; `http`
-//! is the only implementation over sockets, and `trust` decides which certificates TLS accepts.
+//! The crate knows neither attempts nor the deadline: a caller drops the future after its deadline.
+//! The crate does not interpret answers either. This module contains the trait and its errors,
+//! which need no HTTP library. `http` is the only implementation over sockets, and `trust` decides
+//! which certificates TLS accepts.
 
 use std::{
     future::Future,
@@ -66,27 +67,27 @@ pub use trust::{
     set_node_roots,
 };
 
-/// The largest body that is read, in bytes. A token response has a few thousand.
+/// The size limit of a body, in bytes. A token response has a few thousand bytes.
 pub const MAX_BODY: usize = 1024 * 1024;
 
 /// The stage of a request: the event for which it is waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// A file of trusted certificates is being read.
+    /// The transport reads a file of trusted certificates.
     WaitingForFile,
     /// JavaScript must hand over the certificates that Node trusts, when its event loop runs.
     WaitingForEventLoop,
     /// JavaScript must send the request, when its event loop runs.
     WaitingToBeSent,
-    /// The maximum number of requests to this origin is in progress.
+    /// The process already sends the maximum number of requests to this origin.
     WaitingForFreeSlot,
-    /// A connection is being opened: look-up, TCP, tunnel, TLS.
+    /// The transport opens a connection: look-up, TCP, tunnel, TLS.
     Connecting,
-    /// The request was sent, or is being sent.
+    /// The transport sends the request, or waits for the answer.
     WaitingForAnswer,
 }
 
-/// The progress of a request. Clones share it, so it can be read after the request was given up.
+/// The progress of a request. Clones share it, so a caller can read it after giving up the request.
 #[derive(Clone, Debug, Default)]
 pub struct Progress(Arc<AtomicU8>);
 
@@ -100,7 +101,7 @@ impl Progress {
         Stage::WaitingToBeSent,
     ];
 
-    /// The stage entered last.
+    /// Returns the stage that the request entered last.
     #[must_use]
     pub fn stage(&self) -> Stage {
         let index = usize::from(self.0.load(Ordering::Relaxed));
@@ -124,11 +125,12 @@ impl Progress {
 
 /// Sends token requests.
 pub trait Transport: Send + Sync + 'static {
-    /// The right to send requests to one endpoint, one at a time. The number of passes is limited.
+    /// The right to send requests to one endpoint, one at a time. The transport limits the number
+    /// of passes.
     type Pass: Send + Sync;
 
-    /// Waits until a request may be sent to this endpoint, with this certificate if there is one:
-    /// until files are read and the limit of requests admits another one.
+    /// Waits until the caller may send a request to this endpoint, with this certificate if there
+    /// is one: the transport reads files first, and the limit on requests must admit another one.
     fn admit(
         &self,
         endpoint: &TokenEndpoint,
@@ -151,25 +153,26 @@ pub trait Transport: Send + Sync + 'static {
 /// Details are short texts without URLs, secrets or control characters.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransportError {
-    /// A kept connection ended before the head of an answer was complete. All kept connections were
-    /// given up, so the next request uses a new one. This says nothing about the server: create
-    /// the request again and send it once more, without counting an attempt.
+    /// A kept connection ended before the head of an answer was complete. The transport has given
+    /// up all kept connections, so the next request uses a new one. The error says nothing about
+    /// the state of the server: create the request again and send it once more, without counting an
+    /// attempt.
     #[error("the connection was lost")]
     ConnectionReplaced,
-    /// The server could not be reached, or did not answer completely. Retryable.
+    /// The server was unreachable, or did not answer completely. Retryable.
     #[error("{detail}")]
     Network {
-        /// What went wrong.
+        /// The kind of fault.
         fault: NetworkFault,
-        /// The same as text.
+        /// The fault as text.
         detail: String,
     },
     /// The certificate or the TLS handshake failed. Not retryable.
     #[error("{detail}")]
     Tls {
-        /// What went wrong.
+        /// The kind of fault.
         fault: TlsFault,
-        /// The same as text, with advice if there is any.
+        /// The fault as text, with advice if there is any.
         detail: String,
     },
     /// The body is larger than [`MAX_BODY`]. Not retryable.
@@ -186,15 +189,15 @@ pub enum TransportError {
         /// Why the answer is unusable.
         detail: String,
     },
-    /// The file with certificates to trust cannot be read or is not PEM. Not retryable.
+    /// The file with trusted certificates is unreadable or is not PEM. Not retryable.
     #[error("\"{path}\" {detail}")]
     TrustFile {
-        /// The file as configured.
+        /// The path of the file, as configured.
         path: String,
-        /// The fault. The text follows the name of the file in a message.
+        /// The fault. In a message, the text follows the name of the file.
         detail: String,
     },
-    /// The certificate of the client, or its key, cannot be used. Not retryable.
+    /// The certificate of the client or its key is unusable. Not retryable.
     #[error("{}", .0.describe().1)]
     Identity(IdentityFault),
     /// A bug in this crate. Not retryable.
@@ -203,7 +206,7 @@ pub enum TransportError {
 }
 
 impl TransportError {
-    /// Cleans the text that contains the server's words: the server chooses the names in its
+    /// Cleans a text that may contain words of the server, which chooses the names in its
     /// certificate.
     #[must_use]
     pub fn cleaned(mut self, redactor: &Redactor) -> Self {
@@ -218,7 +221,7 @@ impl TransportError {
 }
 
 impl TransportError {
-    /// Whether no connection to the server could be opened.
+    /// Whether the transport could not open a connection to the server.
     #[must_use]
     pub const fn is_unreachable(&self) -> bool {
         matches!(
@@ -246,21 +249,21 @@ impl TransportError {
     }
 }
 
-/// How TLS failed.
+/// The kind of a TLS failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TlsFault {
     /// No trusted authority signed the server's certificate.
     UnknownIssuer,
     /// The server ended the handshake with an alert.
     Refused,
-    /// Anything else about the certificate or the handshake.
+    /// The certificate or the handshake has another fault.
     Other,
 }
 
-/// How the network failed.
+/// The kind of a network failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NetworkFault {
-    /// The host name could not be resolved.
+    /// The host name did not resolve.
     Dns,
     /// The name server did not answer.
     DnsUnavailable,
@@ -278,17 +281,17 @@ pub enum NetworkFault {
     ConnectTimeout,
     /// A proxy refused the request.
     Proxy,
-    /// The proxy in the settings cannot be used; another attempt would fail as well.
+    /// The proxy in the settings is unusable. Another attempt would fail as well.
     ProxySetting,
-    /// The function of `tokenFetch` failed for another reason, with the code of the system error if
+    /// The `tokenFetch` function failed for another reason, with the code of the system error if
     /// there is one.
     Fetch(Option<&'static str>),
-    /// Anything else, such as no route or an answer that is not HTTP.
+    /// The network failed in another way, such as a missing route or an answer that is not HTTP.
     Other,
 }
 
 impl NetworkFault {
-    /// The code that Node gives to this fault of the system.
+    /// Returns the code that Node gives to this system error.
     #[must_use]
     pub const fn system_code(self) -> Option<&'static str> {
         match self {

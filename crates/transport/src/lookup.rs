@@ -20,13 +20,14 @@ static LOOKUP_LIMIT: BlockingLimit = BlockingLimit::new(MAX_AT_ONCE);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SystemResolver;
 
-/// The error for a name that cannot be resolved.
+/// The error for a name that does not resolve.
 #[derive(Debug, thiserror::Error)]
 #[error("the host name cannot be resolved: {0}")]
 pub(super) struct Unresolved(Arc<io::Error>);
 
 impl Unresolved {
-    /// The standard library does not give the resolver's code, so this reads its text.
+    /// Classifies the failure. The standard library does not expose the code of the resolver, so
+    /// this reads its error text.
     pub(super) fn fault(&self) -> NetworkFault {
         if self.0.to_string().contains("Temporary failure") {
             NetworkFault::DnsUnavailable
@@ -63,6 +64,6 @@ impl Resolve for SystemResolver {
 }
 
 fn look_up(host: &str) -> Found {
-    // Port 0 means the port of the URL.
+    // The HTTP library replaces port 0 with the port of the URL.
     Ok((host, 0).to_socket_addrs()?.collect())
 }

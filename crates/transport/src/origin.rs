@@ -1,4 +1,4 @@
-//! The limit on concurrent token requests to one origin, shared by all managers of the process.
+//! The limit on concurrent token requests to one origin, which all managers of the process share.
 
 use std::sync::{Arc, LazyLock};
 
@@ -25,7 +25,7 @@ impl Drop for Origin {
 }
 
 impl Origin {
-    /// The origin of an endpoint.
+    /// Returns the origin of an endpoint.
     #[must_use]
     pub fn of(endpoint: &TokenEndpoint) -> Arc<Self> {
         Self::shared(endpoint.origin())
@@ -42,7 +42,7 @@ impl Origin {
         })
     }
 
-    /// Whether this is the origin of the endpoint.
+    /// Whether this origin is the origin of the endpoint.
     #[must_use]
     pub fn is_of(&self, endpoint: &TokenEndpoint) -> bool {
         self.name == endpoint.origin()
@@ -52,7 +52,7 @@ impl Origin {
     ///
     /// # Errors
     ///
-    /// [`TransportError::Internal`] if the semaphore is closed, which never happens.
+    /// The error is [`TransportError::Internal`] if the semaphore is closed, which never happens.
     pub async fn admit(
         self: &Arc<Self>,
         progress: &Progress,

@@ -1,4 +1,4 @@
-//! Selects the proxy for a request to an endpoint, if any.
+//! Selects the proxy for a request to an endpoint, if there is one.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::{NetworkFault, ProxyUrl, TransportError};
 use oauth::TokenEndpoint;
 
-/// The proxy variables of the environment; a variable that is not set is empty.
+/// The proxy variables of the environment. A variable that is not set is empty.
 #[derive(Default)]
 pub struct ProxyVariables {
     /// `HTTPS_PROXY`.
@@ -38,7 +38,7 @@ enum Choice {
     #[default]
     Direct,
     Proxy(ProxyUrl),
-    /// This environment variable cannot be used.
+    /// The value of this environment variable is unusable.
     Unusable(&'static str),
 }
 
@@ -53,7 +53,7 @@ impl Choice {
 }
 
 impl ProxySettings {
-    /// Uses this proxy for every endpoint, loopback included.
+    /// Uses this proxy for every endpoint, including loopback.
     #[must_use]
     pub fn explicit(proxy: ProxyUrl) -> Self {
         Self {
@@ -64,9 +64,9 @@ impl ProxySettings {
         }
     }
 
-    /// Uses the proxies of the environment. If a variable cannot be used, the requests that it
-    /// applies to fail: bypassing the proxy silently would be worse. Requests to loopback go through
-    /// no proxy of the environment.
+    /// Uses the proxies of the environment. If a variable is unusable, the requests to which it
+    /// applies fail: bypassing the proxy silently would be worse. Requests to loopback bypass the
+    /// proxies of the environment.
     #[must_use]
     pub fn from_environment(variables: &ProxyVariables) -> Self {
         Self {
@@ -77,10 +77,10 @@ impl ProxySettings {
         }
     }
 
-    /// The proxy for this endpoint.
+    /// Returns the proxy for this endpoint.
     ///
     /// # Errors
-    /// Names the environment variable that cannot be used.
+    /// The error names the environment variable that is unusable.
     pub fn proxy_for(&self, endpoint: &TokenEndpoint) -> Result<Option<&ProxyUrl>, TransportError> {
         let choice = if endpoint.is_https() {
             &self.https
@@ -98,14 +98,14 @@ impl ProxySettings {
         }
         match choice {
             Choice::Direct => Ok(None),
-            // The HTTP library takes the brackets of the address for a part of the server's name.
+            // The HTTP library treats the brackets of the address as a part of the server's name.
             Choice::Proxy(_)
                 if endpoint.is_https() && matches!(endpoint.url().host(), Some(Host::Ipv6(_))) =>
             {
                 Err(TransportError::Network {
                     fault: NetworkFault::ProxySetting,
-                    detail: "an https endpoint with an IPv6 address cannot be reached through a \
-                             proxy: use a host name, or exempt the address with NO_PROXY"
+                    detail: "the manager cannot reach an https endpoint with an IPv6 address \
+                             through a proxy: use a host name, or exempt the address with NO_PROXY"
                         .to_owned(),
                 })
             }
@@ -121,7 +121,7 @@ impl ProxySettings {
     }
 }
 
-/// The hosts that are reached without a proxy. Reads `NO_PROXY` as the HTTP library does, and also
+/// The hosts whose requests use no proxy. Reads `NO_PROXY` as the HTTP library does, and also
 /// Node's three forms `*.suffix`, `host:port` and `address-address`.
 #[derive(Debug)]
 struct NoProxy {
@@ -144,7 +144,7 @@ impl NoProxy {
             .split([',', ' ', '\t'])
             .filter(|entry| !entry.is_empty());
         for entry in entries {
-            // A dot at the end of a name says that it is complete.
+            // A dot at the end of a name marks the name as complete.
             let entry = entry.trim_end_matches('.').to_ascii_lowercase();
             // An IPv6 address without brackets contains colons but no port.
             let named_port = entry
@@ -171,7 +171,7 @@ impl NoProxy {
         {
             return None;
         }
-        // Only used to query whether it would use this proxy.
+        // The matcher only says whether it would use this proxy.
         let common = Matcher::builder()
             .all("http://proxy.invalid")
             .no(common.join(","))
@@ -217,7 +217,8 @@ impl NoProxy {
     }
 }
 
-/// Parses an address range such as `10.0.0.1-10.0.0.9`. Both ends must be of the same family.
+/// Parses an address range such as `10.0.0.1-10.0.0.9`. Both ends must belong to the same address
+/// family.
 fn address_range(entry: &str) -> Option<RangeInclusive<IpAddr>> {
     let (first, last) = entry.split_once('-')?;
     let (first, last) = (first.parse::<IpAddr>().ok()?, last.parse::<IpAddr>().ok()?);
@@ -252,7 +253,7 @@ mod tests {
             outcome.err().map(|error| error.to_string())
         };
         let refused = error("https://[2001:db8::1]/t").unwrap();
-        assert!(refused.contains("IPv6 address cannot be reached through a proxy"), "{refused}");
+        assert!(refused.contains("IPv6 address through a proxy"), "{refused}");
         for endpoint in ["http://[2001:db8::1]/t", "https://[::2]/t", "https://192.0.2.1/t"] {
             assert_eq!(error(endpoint), None, "{endpoint}");
         }

@@ -1,4 +1,4 @@
-//! The URL of a proxy, which may hold a password.
+//! The URL of a proxy, which may contain a password.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -11,7 +11,7 @@ use oauth::is_host;
 /// The default port of a SOCKS proxy.
 const SOCKS_PORT: u16 = 1080;
 
-/// An http, https, socks5 or socks5h URL. Its user name and password are never shown.
+/// An http, https, socks5 or socks5h URL. Messages never show its user name and password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProxyUrl {
     whole: Zeroizing<String>,
@@ -22,7 +22,7 @@ impl ProxyUrl {
     /// Parses `value`.
     ///
     /// # Errors
-    /// Says which property the URL lacks, without repeating the URL.
+    /// The error says which property the URL lacks, without repeating the URL.
     pub fn parse(value: &str) -> Result<Self, ProxyFault> {
         let url = Url::parse(value).map_err(|_| ProxyFault::NotAbsolute)?;
         let port = match url.scheme() {
@@ -45,7 +45,7 @@ impl ProxyUrl {
         })
     }
 
-    /// The proxy in an environment variable: without a scheme it is http.
+    /// Returns the URL in an environment variable, and adds the scheme http if it is missing.
     #[must_use]
     pub fn with_scheme(value: &str) -> Zeroizing<String> {
         let value = value.trim();
@@ -56,25 +56,25 @@ impl ProxyUrl {
         }
     }
 
-    /// The whole URL, for the connection.
+    /// Returns the whole URL, for the connection.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.whole
     }
 
-    /// Whether the connection to it is protected by TLS.
+    /// Whether TLS protects the connection to the proxy.
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.shown.starts_with("https:")
     }
 
-    /// Whether it is an HTTP proxy, which forwards plain http requests itself.
+    /// Whether the proxy is an HTTP proxy, which forwards plain http requests itself.
     #[must_use]
     pub fn is_http(&self) -> bool {
         self.shown.starts_with("http")
     }
 
-    /// Scheme, host and port.
+    /// Returns the scheme, the host and the port.
     #[must_use]
     pub fn shown(&self) -> String {
         self.shown.clone()
@@ -93,10 +93,10 @@ impl fmt::Debug for ProxyUrl {
     }
 }
 
-/// Why a string is not the URL of a proxy. `Display` says what was expected.
+/// Why a string is not the URL of a proxy. `Display` names the expected value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProxyFault {
-    /// Relative, or not a URL at all.
+    /// The URL is relative, or the string is not a URL.
     #[error("an absolute http, https or socks5 URL of a proxy, or false")]
     NotAbsolute,
     /// The scheme is not supported.

@@ -1,4 +1,4 @@
-//! A map of weakly held values: an entry lives as long as its value is in use.
+//! A map with weak references to its values: an entry lives as long as its value is in use.
 
 use std::{
     collections::HashMap,
@@ -34,7 +34,8 @@ impl<K: Eq + Hash, V> Shared<K, V> {
         }
     }
 
-    /// Shares `value`, or returns the value already shared under `key`. Removes dead entries.
+    /// Shares `value`, or returns the value that is already shared under `key`. Removes the
+    /// entries whose values nothing else holds.
     pub(super) fn share(&self, key: K, value: V) -> Arc<V> {
         let mut entries = self.entries.lock();
         if let Some(shared) = entries.get(&key).and_then(Weak::upgrade) {

@@ -1,8 +1,8 @@
-//! Blocking work that may hang: name look-ups and file reads.
+//! Runs blocking work that may hang: name look-ups and file reads.
 //!
 //! A caller may stop waiting, but its thread stays busy until the system call returns. Therefore
-//! only one run per key is in progress, and callers that arrive meanwhile share its result: a name
-//! server or a mount that hangs occupies one thread, no matter how often it is used.
+//! only one run per key is in progress, and callers that arrive meanwhile share its result: a
+//! look-up or a read that hangs occupies one thread, no matter how many callers need it.
 //! [`BlockingLimit`] limits the threads per kind of work, so hanging files never delay name
 //! look-ups.
 
@@ -29,7 +29,8 @@ impl BlockingLimit {
     }
 }
 
-/// Work in progress, by key. Always a static, because a hanging thread may outlive everything else.
+/// The work in progress, by key. It is always a static, because a hanging thread may outlive all
+/// other values.
 pub(super) struct SingleFlight<K, V> {
     in_progress: Mutex<HashMap<K, watch::Receiver<Option<V>>>>,
 }
@@ -45,8 +46,8 @@ where
         }
     }
 
-    /// Returns the result of `work` for `key`, or of the work for `key` already in progress. `None`
-    /// if the work panicked.
+    /// Returns the result of `work` for `key`, or of the work for `key` that is already in
+    /// progress. Returns `None` if the work panicked.
     pub(super) async fn run(
         &'static self,
         key: K,
@@ -76,7 +77,7 @@ where
             let permit = limit.0.acquire().await;
             let working = tokio::task::spawn_blocking(move || {
                 let value = work();
-                // Finished work must not be joined, because its result may be outdated.
+                // Later callers must not join finished work, because its result may be outdated.
                 drop(end);
                 sender.send_replace(Some(value));
             });
@@ -88,7 +89,7 @@ where
     }
 }
 
-/// Removes the work from the map when it ends, even by a panic.
+/// Removes the work from the map when the work ends, even by a panic.
 struct End<K: Eq + Hash + 'static, V: 'static> {
     flights: &'static SingleFlight<K, V>,
     key: K,

@@ -1,9 +1,9 @@
-//! The certificates that TLS accepts: those that Node trusts, plus the user's.
+//! The certificates that TLS accepts: the certificates that Node trusts, and the user's.
 //!
 //! JavaScript hands over Node's certificates as PEM, once per process. Collecting them takes
-//! milliseconds, so a server is first verified against `ca`, `caFile` and `NODE_EXTRA_CA_CERTS`.
-//! The trust store of the operating system is never used, so an image without certificate files
-//! works.
+//! milliseconds, so the transport first verifies a server against `ca`, `caFile` and
+//! `NODE_EXTRA_CA_CERTS`. It never uses the trust store of the operating system, so it works in an
+//! image without certificate files.
 
 use std::{
     path::PathBuf,
@@ -24,7 +24,8 @@ use super::{
     file::{read_file, read_reserved_file},
 };
 
-/// The largest certificate file that is read, in bytes. A system's bundle has about 200 KB.
+/// The size limit of a certificate file, in bytes. The certificate bundle of a system has about 200
+/// KB.
 const MAX_TRUST_FILE: u64 = 8 * 1024 * 1024;
 
 static NODE_ROOTS: OnceLock<NodeRoots> = OnceLock::new();
@@ -33,8 +34,8 @@ static NODE_ROOTS_ARRIVED: Notify = Notify::const_new();
 
 /// Hands over the certificates that Node trusts, as consecutive PEM blocks.
 ///
-/// Only the first call in a process has an effect. A block that cannot serve as a root is skipped,
-/// because the user cannot change Node's bundle.
+/// Only the first call in a process has an effect. The transport skips a block that cannot serve as
+/// a root, because the user cannot change Node's bundle.
 pub fn set_node_roots(pem: &str) {
     NODE_ROOTS.get_or_init(|| NodeRoots {
         pem: Mutex::new(pem.to_owned()),
@@ -59,17 +60,17 @@ static EXTRA_CA_CERTS: OnceLock<PathBuf> = OnceLock::new();
 
 static ENVIRONMENT_ROOTS: OnceLock<Option<Arc<PemCertificates>>> = OnceLock::new();
 
-/// Sets the value of `NODE_EXTRA_CA_CERTS`, for systems and processes that do not show its value at
-/// the start of the process. Only the first path in a process has an effect. An empty path is
-/// ignored, because a worker may have its own environment.
+/// Sets the value of `NODE_EXTRA_CA_CERTS`, for systems and processes that do not show the value
+/// from the start of the process. Only the first path in a process has an effect. This function
+/// ignores an empty path, because a worker may have its own environment.
 pub fn set_extra_ca_certs(path: PathBuf) {
     if !path.as_os_str().is_empty() {
         EXTRA_CA_CERTS.get_or_init(|| path);
     }
 }
 
-/// The certificates of `NODE_EXTRA_CA_CERTS`, read once per process, when they are first needed.
-/// `None` if the file cannot be read, about which Node itself warns.
+/// Returns the certificates of `NODE_EXTRA_CA_CERTS`. The first call in a process reads them.
+/// Returns `None` if the file is unreadable; Node itself warns about that.
 pub(super) async fn environment_roots() -> Option<&'static Arc<PemCertificates>> {
     if ENVIRONMENT_ROOTS.get().is_none() {
         let content = match extra_ca_certs() {
@@ -85,8 +86,8 @@ fn known_environment_roots() -> Option<&'static Arc<PemCertificates>> {
     ENVIRONMENT_ROOTS.get().and_then(Option::as_ref)
 }
 
-/// Node reads the variable when the process starts. Linux shows the environment at that time,
-/// unless the process has changed its user since.
+/// Returns the value of the variable at the start of the process, which is when Node reads it.
+/// Linux shows the environment of that time, unless the process has changed its user since.
 fn extra_ca_certs() -> Option<PathBuf> {
     let path = match std::fs::read("/proc/self/environ") {
         Ok(environment) => variable(&environment, "NODE_EXTRA_CA_CERTS").map(PathBuf::from),
@@ -97,10 +98,11 @@ fn extra_ca_certs() -> Option<PathBuf> {
 
 fn usable_roots(content: &[u8]) -> Option<Arc<PemCertificates>> {
     let content = String::from_utf8_lossy(content);
-    // As Node does, accept a byte order mark and the old label of certificates, but no blanks.
+    // As Node does, this accepts a byte order mark and the old label of certificates, but no
+    // blanks.
     let content = content.trim_start_matches('\u{feff}');
     let content = content.replace("X509 CERTIFICATE-----", "CERTIFICATE-----");
-    // Node reads up to the first block that it cannot read.
+    // Node stops at the first block that it cannot read.
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(content.as_bytes())
         .map_while(Result::ok)
         .take_while(|certificate| Roots::empty().add(certificate).is_ok())
@@ -117,14 +119,14 @@ fn variable<'a>(environment: &'a [u8], name: &str) -> Option<&'a str> {
     entries.find_map(|entry| entry.ok()?.strip_prefix(name)?.strip_prefix('='))
 }
 
-/// Whether [`set_node_roots`] was called in this process.
+/// Whether JavaScript has called [`set_node_roots`] in this process.
 #[must_use]
 pub fn node_roots_are_set() -> bool {
     NODE_ROOTS.get().is_some()
 }
 
 struct NodeRoots {
-    /// Emptied when it is parsed.
+    /// The text that JavaScript handed over. Parsing empties it.
     pem: Mutex<String>,
     parsed: OnceLock<Arc<Roots>>,
 }
@@ -146,27 +148,28 @@ impl NodeRoots {
 /// The trust options of a manager.
 #[derive(Clone, Debug, Default)]
 pub struct TrustSettings {
-    /// Certificates trusted in addition to Node's.
+    /// The certificates to trust in addition to Node's.
     pub extra: Option<Arc<PemCertificates>>,
-    /// A PEM file with further certificates. Read for every request, so a replaced file takes
-    /// effect immediately.
+    /// A PEM file with further certificates. The transport reads it for every request, so a
+    /// replaced file takes effect immediately.
     pub file: Option<PathBuf>,
-    /// Accept any certificate and ignore the other two fields.
+    /// Whether to accept any certificate and to ignore the other two fields.
     pub skip_verify: bool,
 }
 
-/// At least one certificate, each usable as a trust anchor.
+/// At least one certificate. Each certificate is usable as a trust anchor.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PemCertificates {
     certificates: Vec<CertificateDer<'static>>,
 }
 
 impl PemCertificates {
-    /// Reads PEM. Skips blocks that are not certificates.
+    /// Reads PEM certificates. Skips blocks that are not certificates.
     ///
     /// # Errors
     ///
-    /// The PEM is malformed, or has no certificate, or has one that cannot be a trust anchor.
+    /// The PEM is malformed, contains no certificate, or contains a certificate that cannot be a
+    /// trust anchor.
     pub fn parse(pem: &[u8]) -> Result<Self, PemFault> {
         let text = String::from_utf8_lossy(pem);
         let flaw = || PemFlaw::of(&text);
@@ -192,7 +195,7 @@ impl PemCertificates {
 /// Why a text is not a list of certificates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PemFault {
-    /// It contains no certificate.
+    /// The text contains no certificate.
     #[error("it contains no PEM certificate")]
     Empty,
     /// The line breaks of the PEM were lost, or the PEM was quoted.
@@ -201,27 +204,28 @@ pub enum PemFault {
     /// A block is cut off or not Base64.
     #[error("certificate {number} is malformed PEM")]
     NotPem {
-        /// Which certificate, counted from 1.
+        /// The number of the certificate, counted from 1.
         number: usize,
     },
-    /// A block decodes, but not to a certificate.
+    /// The content of a block is not a certificate.
     #[error("certificate {number} cannot be parsed")]
     NotACertificate {
-        /// Which certificate, counted from 1.
+        /// The number of the certificate, counted from 1.
         number: usize,
     },
 }
 
-/// The settings with their files read. Two managers may share connections if theirs are equal.
+/// The settings, with the content of their files. Two managers may share connections if these
+/// values are equal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Trust {
-    /// No certificate is accepted, because the connection uses no TLS.
+    /// Accepts no certificate, because the connection uses no TLS.
     Nobody,
-    /// Any certificate is accepted.
+    /// Accepts any certificate.
     Everybody,
-    /// The certificates of Node, of `NODE_EXTRA_CA_CERTS` and of the user.
+    /// Accepts certificates from the authorities of Node, of `NODE_EXTRA_CA_CERTS` and of the user.
     Roots {
-        /// Whether Node's certificates are available; they do not change afterwards.
+        /// Whether Node's certificates are available. They do not change afterwards.
         node: bool,
         extra: Option<Arc<PemCertificates>>,
         file: Option<Arc<PemCertificates>>,
@@ -239,7 +243,7 @@ impl Trust {
         matches!(self, Self::Roots { node: false, .. })
     }
 
-    /// The authorities. `None` if any certificate is accepted.
+    /// Returns the authorities, or `None` to accept any certificate.
     pub(super) fn roots(&self) -> Result<Option<Arc<Roots>>, TransportError> {
         let (has_node, extra, file) = match self {
             Self::Nobody => return Ok(Some(Arc::new(Roots::empty()))),
@@ -262,7 +266,7 @@ impl Trust {
     }
 }
 
-/// The last content of a certificate file.
+/// The content of a certificate file, as the transport last read it.
 #[derive(Debug)]
 pub(super) struct TrustFile {
     content: Arc<Zeroizing<Vec<u8>>>,
@@ -270,7 +274,7 @@ pub(super) struct TrustFile {
 }
 
 impl TrustFile {
-    /// Reads the file, and parses it if its content has changed.
+    /// Reads the file. Parses the content if it has changed.
     pub(super) async fn load(
         path: PathBuf,
         last: Option<Arc<Self>>,
@@ -286,7 +290,7 @@ impl TrustFile {
             _ => {
                 let certificates = PemCertificates::parse(&content);
                 let certificates =
-                    certificates.map_err(|error| fault(format!("cannot be used: {error}")))?;
+                    certificates.map_err(|error| fault(format!("is not usable: {error}")))?;
                 Ok(Arc::new(Self {
                     content,
                     certificates: Arc::new(certificates),

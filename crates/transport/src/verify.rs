@@ -24,12 +24,12 @@ use super::{
 
 /// Applies the checks of the TLS library and the rules of [`Roots`].
 ///
-/// It also accepts a server certificate that is itself trusted: `openssl req -x509` makes a
-/// self-signed certificate that is marked as an authority. The library refuses it as a server's
-/// even if it is a root; Node accepts it if it is trusted.
+/// Also accepts a server's certificate that is itself trusted. `openssl req -x509` makes a
+/// self-signed certificate that is marked as an authority: the library refuses such a certificate
+/// for a server even if it is a root, but Node accepts it if it is trusted.
 #[derive(Debug)]
 pub(super) struct TrustedOrSigned {
-    /// `None` if there are no roots.
+    /// `None` if the manager trusts no roots.
     signed: Option<Arc<WebPkiServerVerifier>>,
     roots: Arc<Roots>,
     algorithms: WebPkiSupportedAlgorithms,
@@ -119,8 +119,8 @@ impl ServerCertVerifier for TrustedOrSigned {
             None => Err(CertificateError::UnknownIssuer.into()),
         };
         match verdict {
-            // The dates are checked before the mark and have their own errors, so only the name
-            // remains to be checked.
+            // The library checks the dates before the mark and has separate errors for them, so
+            // only the name remains to check.
             Err(rustls::Error::InvalidCertificate(fault))
                 if is_authority_as_server(&fault)
                     && self.roots.check_authority_as_server(end_entity)? =>
@@ -144,7 +144,7 @@ impl ServerCertVerifier for TrustedOrSigned {
                 Err(ChainFault::TooManyAuthorities.into())
             }
             Ok(verified) => {
-                // A server certificate that is itself trusted has no authority to check.
+                // A server's certificate that is itself trusted has no authority to check.
                 if !self.roots.check_server(end_entity)? {
                     let anchors = &self.roots.anchors().roots;
                     self.find_path(end_entity, &known, anchors, now, |path| {
@@ -182,13 +182,13 @@ impl ServerCertVerifier for TrustedOrSigned {
     }
 }
 
-/// Whether an authority's certificate was presented as a server's. The TLS library has no variant
-/// for this fault.
+/// Whether the server presented an authority's certificate as its own. The TLS library has no
+/// variant for this fault.
 pub(super) fn is_authority_as_server(fault: &CertificateError) -> bool {
     is_fault(fault, &webpki::Error::CaUsedAsEndEntity)
 }
 
-/// Whether `fault` wraps `expected`, for which the TLS library has no variant of its own.
+/// Whether `fault` wraps `expected`, which has no variant of its own in the TLS library.
 fn is_fault(fault: &CertificateError, expected: &webpki::Error) -> bool {
     match fault {
         CertificateError::Other(OtherError(other)) => other.downcast_ref() == Some(expected),
@@ -196,7 +196,7 @@ fn is_fault(fault: &CertificateError, expected: &webpki::Error) -> bool {
     }
 }
 
-/// Reports a short key as the cause of a bad signature.
+/// Reports a key that is too short or too long as the cause of a bad signature.
 fn signature_fault(error: rustls::Error, certificate: &CertificateDer<'_>) -> rustls::Error {
     let is_bad = error == rustls::Error::InvalidCertificate(CertificateError::BadSignature);
     if is_bad && Facts::of(certificate).is_some_and(|facts| facts.has_refused_key()) {
@@ -265,17 +265,18 @@ mod tests {
 
     use super::*;
 
-    /// Made by `openssl req -x509 -days 30` for sso.example, with the mark of an authority.
+    /// A certificate from `openssl req -x509 -days 30` for sso.example, with the mark of an
+    /// authority.
     const SELF_SIGNED: &[u8] = include_bytes!("../tests/self-signed.pem");
-    /// The same without the mark, made with `-addext nameConstraints=permitted;DNS:other.example`,
-    /// which excludes its own name.
+    /// A certificate without the mark, made with `-addext
+    /// nameConstraints=permitted;DNS:other.example`, which excludes its own name.
     const CONSTRAINED: &[u8] = include_bytes!("../tests/constrained.pem");
     const CONSTRAINED_NOT_BEFORE: u64 = 1_795_902_418;
 
     const NOT_BEFORE: u64 = 1_795_502_047;
     const NOT_AFTER: u64 = 1_798_094_047;
 
-    /// The verifier's result at that time for the certificate, which it trusts.
+    /// Returns the verifier's result at the time `now` for a certificate that it trusts.
     fn verdict(pem: &[u8], now: u64, name: &str) -> Result<(), CertificateError> {
         let certificate = CertificateDer::from_pem_slice(pem).unwrap();
         let mut roots = Roots::empty();

@@ -1,5 +1,5 @@
-//! The transport over plain sockets: the bytes that are sent, the connections that are used, and
-//! the classification of failures.
+//! The transport over plain sockets: the bytes that it sends, the connections that it uses, and the
+//! classification of failures.
 #![expect(clippy::panic, clippy::unwrap_used, reason = "tests")]
 
 use std::time::Duration;
@@ -198,7 +198,7 @@ async fn one_failure_gives_up_all_kept_connections() {
             peers
         });
     assert_eq!((body(first), body(second)), ("warm".into(), "warm".into()));
-    // The client chooses which connection to use next; a failure gives up both.
+    // The client chooses the connection to use next; after a failure it gives up both.
     let (result, ()) = join!(send(&transport, &server), async {
         let [a, b] = &mut peers;
         let used = tokio::select! { _ = a.request() => 0, _ = b.request() => 1 };
@@ -316,7 +316,7 @@ async fn body_of_a_mebibyte_is_read_and_one_byte_more_refused() {
     largest.resize(largest.len() + MAX_BODY, b'x');
     assert_eq!(fate_of(&largest).await.unwrap().body.len(), MAX_BODY);
 
-    // Refused because of its head: the body is never sent.
+    // The transport refuses the answer because of its head, so the server never sends the body.
     let server = Server::start().await;
     let transport = transport();
     let (result, ()) = join!(send(&transport, &server), async {
@@ -333,7 +333,7 @@ async fn abandoned_request_frees_its_place_and_its_connection() {
     let transport = transport();
     for _ in 0..=MAX_REQUESTS_PER_ORIGIN {
         let peer = tokio::select! {
-            _ = send(&transport, &server) => panic!("nobody answered"),
+            _ = send(&transport, &server) => panic!("no answer"),
             peer = server.accept_request() => peer,
         };
         peer.closed().await;

@@ -26,7 +26,7 @@ async fn roots_of_node_are_requested_when_they_are_needed() {
         HttpTransport::new(settings).asking(Arc::new(move || ask.send(()).unwrap()))
     };
 
-    // The certificates cannot be requested, so only the configured ones are trusted.
+    // The transport cannot request Node's certificates, so it trusts only the configured ones.
     tls_detail(server.ask_with(certificates.extra("late")).await);
     tls_detail(server.ask_with(TrustSettings::default()).await);
     assert!(server.ask(&asking(certificates.extra("ca"))).await.is_ok());
@@ -66,5 +66,5 @@ async fn roots_of_node_are_requested_when_they_are_needed() {
     set_node_roots(&fs::read_to_string(certificates.path("late")).unwrap());
     let other = certificates.serve("other");
     tls_detail(other.ask(&unnamed).await);
-    assert!(asked.try_recv().is_err(), "they are there");
+    assert!(asked.try_recv().is_err(), "the roots are set");
 }

@@ -52,7 +52,7 @@ async fn unusable_trust_file_is_named_with_its_fault() {
         fs::write(&path, content).unwrap();
         let expected = TransportError::TrustFile {
             path: path.display().to_string(),
-            detail: format!("cannot be used: {fault}"),
+            detail: format!("is not usable: {fault}"),
         };
         assert_eq!(server.ask(&transport).await.unwrap_err(), expected);
     }

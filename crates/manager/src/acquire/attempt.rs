@@ -18,14 +18,14 @@ use transport::{ClientIdentity, Transport, TransportError};
 pub(super) struct Failure {
     pub(super) error: Error,
     pub(super) retry_after: Option<Duration>,
-    /// The server rejected the client's authentication: another credential may help.
+    /// Whether the server rejected the client's authentication, so that another credential may
+    /// help.
     pub(super) is_client_refused: bool,
-    /// No connection to the server could be opened.
+    /// Whether the transport could not open a connection to the server.
     pub(super) is_unreachable: bool,
-    /// Another attempt must fail in the same way.
+    /// Whether another attempt must fail in the same way.
     pub(super) is_lasting: bool,
-    /// The remembered discovery document, if the endpoint that it names no longer exists or cannot
-    /// be reached.
+    /// The remembered discovery document, if its endpoint no longer exists or is unreachable.
     pub(super) misdirected_by: Option<Arc<Metadata>>,
 }
 
@@ -72,10 +72,10 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         let pass = self
             .admitted(&resolved.endpoint, identity, progress)
             .await?;
-        // The rest, like the rare paths, is boxed to keep this future small: many acquisitions may
-        // wait for admission at once.
+        // Boxing the rest and the rare paths keeps this future small: many acquisitions may wait
+        // for admission at once.
         progress.requests.fetch_add(1, Ordering::Relaxed);
-        self.flight.is_sending();
+        self.flight.note_sending();
         let exchange = self.exchange(pass, &resolved.endpoint, progress, &redactor, |now| {
             let proof = self.client_proof(credential, &resolved, now)?;
             Ok((self.setup.config.grant.request(&resolved.endpoint, &proof), proof))
@@ -99,7 +99,6 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         let server = &self.setup.server;
         let error = match read_answer(&answer, &redactor, now) {
             Ok(response) => {
-                server.has_worked.store(true, Ordering::Relaxed);
                 *server.last_success.lock() = Some(sent);
                 return Ok((sent, response));
             }
@@ -114,7 +113,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         );
         let is_client_refused = error.is_client_refusal();
         let flaw = self.setup.config.flaw_of(credential, &error);
-        let has_worked = server.has_worked.load(Ordering::Relaxed);
+        let has_worked = server.last_success.lock().is_some();
         let error = Error::from_answer(error, has_worked, &self.setup.config, &resolved.endpoint);
         let error = match flaw {
             Some(flaw) => error.with_likely_cause(&flaw),
@@ -134,7 +133,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     }
 
     /// Sends a request, and sends it once more if a kept connection was lost. `make` creates each
-    /// request, because an assertion may be used only once.
+    /// request anew, because the server accepts an assertion only once.
     pub(super) async fn exchange<R>(
         &self,
         mut pass: T::Pass,
@@ -156,15 +155,16 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                 Err(TransportError::ConnectionReplaced) if !was_replaced => was_replaced = true,
                 Err(error) => {
                     let error = error.cleaned(redactor);
-                    return Err(self.unsent(error, endpoint));
+                    return Err(self.unanswered(error, endpoint));
                 }
                 Ok(answer) => return Ok(Exchange { sent, answer, with }),
             }
         }
     }
 
-    /// The additional headers may contain a secret, so another origin than the configured one
-    /// receives them only over https. Its document belongs to the configured issuer.
+    /// Returns the additional headers for this endpoint. They may contain a secret, so an origin
+    /// other than the configured one receives them only over https. The discovery document that
+    /// names such an origin belongs to the configured issuer.
     fn headers_for(&self, endpoint: &TokenEndpoint) -> ExtraHeaders {
         let config = &self.setup.config;
         let is_allowed = config.headers.is_empty()
@@ -185,14 +185,15 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     ) -> Result<T::Pass, Failure> {
         let transport = &self.setup.transport;
         let pass = transport.admit(endpoint, identity, &progress.transport);
-        pass.await.map_err(|error| self.unsent(error, endpoint))
+        pass.await.map_err(|error| self.unanswered(error, endpoint))
     }
 
-    /// The error for a request without an answer; it names discovery if `endpoint` is the issuer's.
-    fn unsent(&self, error: TransportError, endpoint: &TokenEndpoint) -> Failure {
+    /// The error for a request without an answer. The error names discovery if `endpoint` is the
+    /// URL of the issuer.
+    fn unanswered(&self, error: TransportError, endpoint: &TokenEndpoint) -> Failure {
         let what = match &self.setup.config.target {
             Target::Issuer(issuer) if issuer.url() == endpoint => "discovery",
-            _ => "token request",
+            _ => "the token request",
         };
         let (is_unreachable, is_lasting) = (error.is_unreachable(), error.is_lasting());
         let error = Error::from_transport(what, error, &self.setup.config, endpoint);

@@ -2,22 +2,24 @@
 
 use std::time::Duration;
 
-/// How often an acquisition may try.
+/// The number of attempts that an acquisition may make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attempts {
-    /// Once: the acquisition before failed.
+    /// One attempt: the previous acquisition failed.
     One,
-    /// Up to three times: a token is held, or no caller waits.
+    /// Up to three attempts: the slot holds a token, or no caller waits.
     Few,
-    /// At least three times, and until half of the time before the deadline is over: callers wait,
-    /// and no token is held. A server that restarts meanwhile costs them seconds, not the token.
+    /// Up to three attempts, and further ones until half of the time limit has passed: callers
+    /// wait, and the slot holds no token. If the server restarts meanwhile, the callers wait for
+    /// seconds but get a token.
     Many,
 }
 
 impl Attempts {
     const FEW: u32 = 3;
 
-    /// The same, or more if callers wait by now without a token: the held one expired meanwhile.
+    /// Returns the same number, or [`Attempts::Many`] if callers now wait without a token because
+    /// the held one has expired.
     #[must_use]
     pub fn for_flight(self, is_needed: bool) -> Self {
         match self {
@@ -26,8 +28,8 @@ impl Attempts {
         }
     }
 
-    /// Whether another attempt may start after `made` attempts, when `spent` of the `limit` will be
-    /// over.
+    /// Whether another attempt may start after `made` attempts, when `spent` of the time `limit`
+    /// will have passed.
     #[must_use]
     pub fn allow_another(self, made: u32, spent: Duration, limit: Duration) -> bool {
         let most = if self == Self::One { 1 } else { Self::FEW };
@@ -39,38 +41,38 @@ impl Attempts {
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// How long no token is requested after failures in a row: the first cool-down, doubling up to the
-/// longest.
+/// The cool-downs after consecutive failures: the first one, which doubles up to the longest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CoolDownRange {
     first: Duration,
     longest: Duration,
 }
 
-/// After failures that an operator has to fix.
+/// The cool-downs after failures that an operator has to fix.
 pub const LONG_COOL_DOWN: CoolDownRange = CoolDownRange {
     first: Duration::from_secs(1),
     longest: Duration::from_secs(30),
 };
-/// After transient failures: a portal must be back soon after Keycloak is, and a caller that tries
-/// again after a second must not meet the cool-down.
+/// The cool-downs after transient failures. They are short because a portal must recover soon after
+/// Keycloak, and because a caller that tries again after a second must not meet the first
+/// cool-down.
 pub const SHORT_COOL_DOWN: CoolDownRange = CoolDownRange {
     first: Duration::from_millis(500),
     longest: Duration::from_secs(5),
 };
-/// A `Retry-After` lengthens a cool-down to this at most.
+/// The longest cool-down that a `Retry-After` can cause.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(30);
 const COOL_DOWN_JITTER: f64 = 0.25;
 
-/// The wait before the attempt that follows attempt number `attempt` (counted from 1): 200 ms
-/// doubling to 1 s, of which a random half to the whole is waited.
+/// The wait after attempt number `attempt` (counted from 1): a random time between half of a limit
+/// and the limit, which starts at 200 ms and doubles up to 1 s.
 #[must_use]
 pub fn wait_after(attempt: u32, jitter: f64) -> Duration {
     let part = 0.5 + 0.5 * jitter.clamp(0.0, 1.0);
     doubled(FIRST_WAIT, attempt, LONGEST_WAIT).mul_f64(part)
 }
 
-/// The cool-down after the failure number `failures` in a row (counted from 1).
+/// The cool-down after this number of consecutive failures.
 #[must_use]
 pub fn cool_down(
     failures: u32,
@@ -83,7 +85,7 @@ pub fn cool_down(
     jittered.max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER))
 }
 
-/// `first` doubled for every step after the first, at most `longest`.
+/// Returns `first`, doubled for every step after the first, but at most `longest`.
 #[must_use]
 pub fn doubled(first: Duration, step: u32, longest: Duration) -> Duration {
     let factor = 1_u32

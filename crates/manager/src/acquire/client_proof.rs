@@ -16,16 +16,17 @@ use oauth::{
 };
 use transport::Transport;
 
-/// How often a credential file is read again when the server refuses a credential that it accepted
-/// before: long enough for a rotation that reaches the server before the file.
+/// The number of times that an acquisition reads a credential file again when the server refuses a
+/// credential that it accepted before. The reads take long enough for a rotation that reaches the
+/// server before the file.
 const MAX_READS_AGAIN: u32 = 12;
 
 const PAUSE_BETWEEN_READS: Duration = Duration::from_millis(50);
 
 impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
-    /// Returns another credential than the refused one: the current content of its source or, if
-    /// the file was replaced before the server learned of it, the previously accepted one. If the
-    /// server changed first, the file is read again for a while.
+    /// Returns a credential other than the refused one: the current content of its source or, if
+    /// the file changed before the server did, the previously accepted credential. If the server
+    /// changed first, reads the file again for a while.
     pub(super) async fn reload_credential(
         &self,
         refused: &Credential,
@@ -45,7 +46,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                 return None;
             }
             tokio::time::sleep(PAUSE_BETWEEN_READS).await;
-            // A file that is being replaced may be missing for a moment.
+            // During its replacement, a file may be missing for a moment.
             match self.credential_again(progress).await {
                 Ok(fresh) if !fresh.is_same_as(refused) => return Some(fresh),
                 _ => {}

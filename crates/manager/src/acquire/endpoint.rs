@@ -20,12 +20,12 @@ pub(super) struct ResolvedEndpoint {
     pub(super) endpoint: TokenEndpoint,
     /// The audience of client assertions.
     pub(super) audience: String,
-    /// The remembered document that named the endpoint; `None` if it was just read.
+    /// The remembered document that named the endpoint; `None` if the acquisition has just read it.
     pub(super) remembered: Option<Arc<Metadata>>,
 }
 
 impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
-    /// The token endpoint, if it is known.
+    /// Returns the token endpoint, if it is known.
     pub(super) fn endpoint(&self) -> Option<TokenEndpoint> {
         match &self.setup.config.target {
             Target::Endpoint(endpoint) => Some(endpoint.clone()),
@@ -44,7 +44,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         alias.unwrap_or(&metadata.token_endpoint).clone()
     }
 
-    /// The endpoint to use: the configured one, or the one in the issuer's discovery document.
+    /// Returns the endpoint to use: the configured one, or the one in the issuer's discovery
+    /// document.
     pub(super) async fn resolve_endpoint(
         &self,
         identity: Option<&Arc<ClientIdentity>>,
@@ -107,8 +108,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         Ok(metadata)
     }
 
-    /// Only a warning: a method that the document does not list may still work, as it does for
-    /// Keycloak's federated clients.
+    /// Warns of an authentication method that the document does not list. It is not an error,
+    /// because the method may still work, as it does for Keycloak's federated clients.
     fn warn_of_method(&self, metadata: &Metadata) {
         let method = self.setup.config.grant.authentication;
         let Some(listed) = &metadata.methods else {

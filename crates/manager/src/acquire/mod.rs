@@ -1,7 +1,7 @@
-//! One acquisition: a credential, its attempts and their result, within one deadline.
+//! One acquisition: a credential, the attempts and their result, within one deadline.
 //!
-//! It knows nothing of slots and callers; [`Acquisition::run`] returns an [`Acquired`] and has no
-//! effect beyond the requests that it sends.
+//! An acquisition decides nothing about the held token: [`Acquisition::run`] returns an
+//! [`Acquired`]. It knows the callers only through [`Flight`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -30,34 +30,34 @@ pub(super) struct Acquisition<'a, C, T> {
     pub(super) setup: &'a Setup<T>,
     pub(super) clock: &'a C,
     pub(super) events: &'a Arc<dyn EventSink>,
-    /// How often it may try.
+    /// The number of attempts that it may make.
     pub(super) attempts: backoff::Attempts,
-    /// Whether its first request is sent at least a second after the one that succeeded last.
+    /// Whether it sends its first request at least a second after the last successful request.
     pub(super) is_paced: bool,
     pub(super) flight: &'a dyn Flight,
 }
 
-/// The flight for which a token is acquired.
+/// The flight for which an acquisition runs.
 pub(super) trait Flight: Sync {
-    /// Records that a token request is about to be sent.
-    fn is_sending(&self);
+    /// Records that the acquisition is about to send a token request.
+    fn note_sending(&self);
 
-    /// Whether callers wait now, and no token is held.
+    /// Whether callers are waiting and the slot holds no token.
     fn is_needed(&self) -> bool;
 }
 
 /// The result of an acquisition.
 pub(super) struct Acquired {
     pub(super) result: Result<Token, Error>,
-    /// Token requests sent, without those repeated because a connection was replaced.
+    /// The number of token requests, without repetitions after a lost connection.
     pub(super) requests: u32,
     pub(super) took: Duration,
-    /// Why the lifetime was assumed, if it was.
+    /// Why the lifetime is an assumption, if it is one.
     pub(super) warning: Option<LifetimeWarning>,
 }
 
 impl Acquired {
-    /// An acquisition that failed before it sent anything.
+    /// The result of an acquisition that failed before it sent a request.
     pub(super) fn without_request(error: Error) -> Self {
         Self {
             result: Err(error),
@@ -68,7 +68,7 @@ impl Acquired {
     }
 }
 
-/// The progress of an acquisition, for the message after its deadline.
+/// The progress of an acquisition, for the error message after its deadline.
 #[derive(Default)]
 struct AcquisitionProgress {
     requests: AtomicU32,
@@ -134,9 +134,13 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         request: CredentialRequest<'_>,
         progress: &AcquisitionProgress,
     ) -> Result<(Moment, TokenResponse), Failure> {
-        tokio::time::sleep(self.pace()).await;
+        // No time passes under loom, not even none.
+        if !cfg!(loom) {
+            tokio::time::sleep(self.pace()).await;
+        }
         let mut credential = self.credential(request, progress).await?;
-        // The server may repeat a secret that it refused, so it is redacted as well.
+        // The server may repeat a secret that it refused, so the redactor covers that secret as
+        // well.
         let mut refused = None;
         let mut had_expired = false;
         let mut was_read_again = self.setup.server.known(self.clock.now()).is_none();
@@ -153,7 +157,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                 }
                 Err(failure) => failure,
             };
-            // A document is read again once in an acquisition.
+            // An acquisition reads a document again only once.
             if let Some(document) = &failure.misdirected_by
                 && !std::mem::replace(&mut was_read_again, true)
             {
@@ -184,7 +188,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         }
     }
 
-    /// The wait before the first request. It leaves half of the time to the request itself.
+    /// The wait before the first request: half of the time limit at most, so that the request has
+    /// the rest.
     fn pace(&self) -> Duration {
         let last = self
             .is_paced
@@ -196,8 +201,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         wait.min(part(self.setup.config.request_timeout, 2))
     }
 
-    /// Whether a token had expired when it arrived: its response took too long, or the
-    /// process was suspended meanwhile.
+    /// Whether a token had expired on arrival, because the response took too long or the process
+    /// was suspended meanwhile.
     fn arrived_expired(&self, sent: Moment, response: &TokenResponse) -> bool {
         match response.lifetime {
             Lifetime::Granted(lifetime) => self.clock.now().since(sent) >= lifetime,
@@ -205,7 +210,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         }
     }
 
-    /// The remaining time before the deadline.
+    /// Returns the remaining time before the deadline.
     fn left(&self, start: Moment) -> Duration {
         let spent = self.clock.now().monotonic.saturating_sub(start.monotonic);
         self.setup.config.request_timeout.saturating_sub(spent)

@@ -1,7 +1,6 @@
-//! What acquisitions have learnt about the server.
+//! The facts that acquisitions have learnt about the server.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -9,29 +8,27 @@ use parking_lot::Mutex;
 use crate::clock::Moment;
 use oauth::Metadata;
 
-/// How long a document is remembered.
+/// How long acquisitions remember a document.
 const LIFE: Duration = Duration::from_hours(24);
 
-/// What acquisitions have learnt about a server. It outlives changes of other options.
+/// The facts that acquisitions have learnt about a server. They outlive changes of other options.
 #[derive(Default)]
-pub(crate) struct Server {
-    /// The discovery document of an issuer as it was last read.
+pub(crate) struct KnownServer {
+    /// The discovery document of the issuer, and when an acquisition last read it.
     found: Mutex<Option<(Arc<Metadata>, Moment)>>,
-    /// Whether the token endpoint has returned a token.
-    pub(crate) has_worked: AtomicBool,
-    /// When the request that returned the last token was sent.
+    /// When the last successful request was sent.
     pub(crate) last_success: Mutex<Option<Moment>>,
 }
 
-impl Server {
-    /// The document, unless it is too old.
+impl KnownServer {
+    /// Returns the document, unless it is too old.
     pub(crate) fn known(&self, now: Moment) -> Option<Arc<Metadata>> {
         let found = self.found.lock();
         let (metadata, read) = found.as_ref()?;
         (now.since(*read) < LIFE).then(|| Arc::clone(metadata))
     }
 
-    /// The document that was read last, for messages.
+    /// Returns the document whatever its age, for messages.
     pub(crate) fn last(&self) -> Option<Arc<Metadata>> {
         self.found.lock().as_ref().map(|(last, _)| Arc::clone(last))
     }
@@ -41,7 +38,7 @@ impl Server {
         *self.found.lock() = Some((metadata, now));
     }
 
-    /// Forgets a document whose endpoint does not exist.
+    /// Forgets a document whose endpoint does not exist or is unreachable.
     pub(crate) fn forget(&self, metadata: &Arc<Metadata>) {
         self.found
             .lock()

@@ -1,8 +1,8 @@
 //! Obtains the client's credential from its configured source.
 //!
-//! A secret function runs on the JavaScript thread, and overlapping acquisitions share one call. A
-//! call that does not settle in time is abandoned, and its late result is ignored. Files are read
-//! again for every acquisition.
+//! A secret function runs on the JavaScript thread, and overlapping acquisitions share one call. An
+//! acquisition abandons a call that does not settle in time, and ignores its late result. Every
+//! acquisition reads files again.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,29 +18,31 @@ use crate::sync::Mutex;
 use oauth::{ClientAssertion, ClientSecret, SigningKey};
 use transport::{ClientIdentity, FileError, IdentityFault, read_file};
 
-/// The largest file that is accepted as a credential, in bytes.
+/// The size limit of a credential file, in bytes.
 const MAX_FILE: u64 = 256 * 1024;
 
-/// How often a certificate and a key that do not match are read before the acquisition fails.
+/// The number of times that an acquisition reads a certificate and a key that do not match before
+/// it fails.
 const MAX_READS_OF_A_PAIR: u32 = 10;
 
 const PAUSE_BETWEEN_READS: Duration = Duration::from_millis(50);
 
 #[derive(Clone, Debug)]
 enum CallState {
-    /// The call is queued for the JavaScript thread.
+    /// The call waits in the queue for the JavaScript thread.
     Queued,
     /// The function is running.
     Running,
     Settled(Result<Credential, Error>),
 }
 
-/// A call to the secret function, as seen by the thread that makes it. Dropping it ends the call.
+/// A call to the secret function, for the thread that makes the call. Dropping this value ends the
+/// call.
 #[derive(Debug)]
 pub struct SecretCall(watch::Sender<CallState>);
 
 impl SecretCall {
-    /// Marks the call as started. Returns whether an acquisition still waits for it.
+    /// Marks the call as started. Returns whether an acquisition still waits for its result.
     #[must_use]
     pub fn start(&self) -> bool {
         self.0.send(CallState::Running).is_ok()
@@ -59,7 +61,7 @@ impl Drop for SecretCall {
             let is_open = !matches!(progress, CallState::Settled(_));
             if is_open {
                 *progress = CallState::Settled(Err(Error::credential(
-                    "the clientSecret function is not called any more: the configuration changed",
+                    "the configuration changed before the clientSecret function returned a secret",
                 )));
             }
             is_open
@@ -72,7 +74,7 @@ pub(super) struct CredentialProvider {
     source: CredentialConfig,
     /// The current call to the secret function, which acquisitions join.
     call: Mutex<Option<watch::Sender<CallState>>>,
-    /// The content of the files that the server last accepted.
+    /// The credential, read from files, that the server last accepted.
     accepted: Mutex<Option<Credential>>,
 }
 
@@ -115,14 +117,14 @@ impl CredentialProvider {
         (receiver, Some(SecretCall(sender)))
     }
 
-    /// Remembers that the server accepted this credential.
+    /// Records that the server accepted this credential.
     pub(super) fn accept(&self, credential: &Credential) {
         if matches!(self.source, CredentialConfig::Files(_)) {
             *self.accepted.lock() = Some(credential.clone());
         }
     }
 
-    /// The content of the files that the server last accepted.
+    /// The credential, read from files, that the server last accepted.
     pub(super) fn accepted(&self) -> Option<Credential> {
         self.accepted.lock().clone()
     }
@@ -136,8 +138,8 @@ pub(super) enum CredentialRequest<'a> {
 }
 
 impl CredentialRequest<'_> {
-    /// Waits until the event loop has called the secret function, if one is configured. The
-    /// deadline of an acquisition starts at that moment.
+    /// Waits until the event loop has called the secret function, if there is one. The deadline of
+    /// an acquisition starts at that moment.
     pub(super) async fn started(&mut self) {
         if let Self::Function(call) = self {
             let has_started = |progress: &CallState| !matches!(progress, CallState::Queued);
@@ -171,7 +173,7 @@ impl CallWaiter<'_> {
     }
 }
 
-// After a missed deadline, the next acquisition makes its own call.
+// After a missed deadline, the next acquisition makes a new call.
 impl Drop for CallWaiter<'_> {
     fn drop(&mut self) {
         let mut call = self.provider.call.lock();
@@ -199,7 +201,7 @@ impl CredentialFiles {
             Self::Key(path) => {
                 let file = CredentialFile::read("privateKeyFile", path).await?;
                 let key = SigningKey::parse(&file.text);
-                let key = key.map_err(|fault| file.fault(&format!("cannot be used: {fault}")))?;
+                let key = key.map_err(|fault| file.fault(&format!("is not usable: {fault}")))?;
                 Credential::Key(Arc::new(key))
             }
             Self::Identity { certificate, key } => {
@@ -219,8 +221,8 @@ impl CredentialFiles {
     }
 }
 
-/// Reads a certificate and its key. If they do not match, they may be in the middle of a
-/// replacement, so they are read again a few times.
+/// Reads a certificate and its key. If they do not match, another program may be replacing them, so
+/// this reads them again a few times.
 async fn read_identity(
     certificate: &PemSource,
     key: &PemSource,
@@ -252,9 +254,9 @@ async fn pem(option: &'static str, source: &PemSource) -> Result<Arc<Zeroizing<S
     })
 }
 
-/// The credential called `name` exists but cannot be used.
+/// The error for a credential that exists but that the manager cannot use.
 pub(super) fn unusable(name: &str, detail: &str) -> Error {
-    Error::credential(&format!("{name} cannot be used: {detail}"))
+    Error::credential(&format!("{name} is not usable: {detail}"))
 }
 
 /// The text of a file that holds a credential.
@@ -281,7 +283,7 @@ impl<'a> CredentialFile<'a> {
         Ok(file)
     }
 
-    /// The text without one trailing newline.
+    /// Returns the text without one trailing newline.
     fn line(&self) -> &str {
         let text = self.text.as_str();
         text.strip_suffix('\n')

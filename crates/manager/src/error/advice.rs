@@ -1,4 +1,4 @@
-//! What the reader of an error message can do about the server's answer.
+//! The advice in error messages about the server's answer.
 
 use crate::config::{Config, Target};
 use oauth::ClientAuthentication;
@@ -24,7 +24,7 @@ pub(super) fn oauth_advice(error: &str, description: Option<&str>, config: &Conf
             "client \"{client}\" requires another authentication method for its secret; \
              set clientAuthentication"
         ),
-        // Older servers wrap these texts in a longer sentence.
+        // Older versions of Keycloak wrap these texts in a longer sentence.
         "invalid_client" | "unauthorized_client" if says("issued in the future") => {
             "the clock of this machine is ahead of the server's; correct it".to_owned()
         }
@@ -46,7 +46,7 @@ pub(super) fn oauth_advice(error: &str, description: Option<&str>, config: &Conf
              register the key, or set keyId to its kid"
         ),
         "unauthorized_client" => {
-            format!("{credential} of client \"{client}\" is wrong or its service account is off")
+            format!("{credential} of client \"{client}\" is wrong, or its service account is off")
         }
         "invalid_client" if says("Bearer-only") => {
             format!(
@@ -65,7 +65,7 @@ pub(super) fn oauth_advice(error: &str, description: Option<&str>, config: &Conf
         "invalid_scope" => {
             format!(
                 "a requested scope is unknown or not assigned to client \"{client}\"; \
-                 correct scope"
+                 correct the option scope"
             )
         }
         "access_denied" if says("Realm not enabled") => {
@@ -104,16 +104,16 @@ pub(super) fn oauth_advice(error: &str, description: Option<&str>, config: &Conf
 
 fn wrong_url(config: &Config) -> String {
     match config.target {
-        Target::Endpoint(_) => "this URL is not a token endpoint; Keycloak's is \
+        Target::Endpoint(_) => "this URL is not a token endpoint; a Keycloak token endpoint is \
              {base}/realms/{realm}/protocol/openid-connect/token"
             .to_owned(),
         Target::Issuer(_) => {
-            "this URL is not the issuer of a realm; Keycloak's is {base}/realms/{realm}".to_owned()
+            "this URL is not an issuer; a Keycloak issuer is {base}/realms/{realm}".to_owned()
         }
     }
 }
 
-/// The name of the client's credential in messages.
+/// Returns the name of the client's credential in messages.
 fn name_of_credential(method: ClientAuthentication) -> &'static str {
     match method {
         ClientAuthentication::SecretPost

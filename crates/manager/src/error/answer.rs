@@ -8,7 +8,7 @@ use crate::config::Config;
 use oauth::{AnswerError, DiscoveryError, DocumentFault, Issuer, TokenEndpoint};
 
 impl Error {
-    /// A response of the server without a usable token. `has_worked` says whether the endpoint has
+    /// The error for an answer without a usable token. `has_worked` says whether the endpoint has
     /// returned a token before.
     #[must_use]
     pub fn from_answer(
@@ -17,10 +17,10 @@ impl Error {
         config: &Config,
         endpoint: &TokenEndpoint,
     ) -> Self {
-        Self::of_answer("token request", error, has_worked, config, endpoint)
+        Self::of_answer("the token request", error, has_worked, config, endpoint)
     }
 
-    /// The issuer's discovery document is missing or unusable.
+    /// The error for a discovery document that is missing or unusable.
     #[must_use]
     pub fn from_discovery(error: DiscoveryError, issuer: &Issuer, config: &Config) -> Self {
         let request = issuer.request();

@@ -1,7 +1,7 @@
-//! The error type of the package: a kind, a message for people, and details for programs.
+//! The error type of the package: a kind, a message, and details for programs.
 //!
-//! Every text in an error is safe to show: `oauth` has cleaned the texts of the server. This module
-//! alone maps kinds to codes; a test compares `index.d.ts` with it.
+//! Every text in an error is safe to show: `oauth` has cleaned the texts of the server. Only this
+//! module maps kinds to codes; a test compares the codes with `index.d.ts`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub enum ErrorKind {
     Config,
     /// An argument of a call is wrong. Not retryable.
     Request,
-    /// A credential or a certificate file cannot be read or used. Not retryable.
+    /// The manager cannot read or use a credential or a certificate file. Not retryable.
     Credential,
     /// The server refused with an OAuth error. Retryable for `temporarily_unavailable` and
     /// `server_error`.
@@ -34,7 +34,7 @@ pub enum ErrorKind {
     Network,
     /// The certificate or the TLS handshake failed. Not retryable.
     Tls,
-    /// The deadline passed. Retryable.
+    /// The acquisition took longer than its time limit. Retryable.
     Timeout,
     /// The manager was closed. Not retryable.
     Closed,
@@ -43,7 +43,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// Every kind.
+    /// All kinds.
     pub const ALL: [Self; 11] = [
         Self::Config,
         Self::Request,
@@ -58,7 +58,7 @@ impl ErrorKind {
         Self::Internal,
     ];
 
-    /// The code that JavaScript sees.
+    /// Returns the code that JavaScript sees.
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
@@ -90,21 +90,21 @@ impl ErrorKind {
 /// The details of a failure.
 #[derive(Clone, Debug)]
 pub struct Details {
-    /// What happened, where, and what to do.
+    /// The message: what happened, where it happened, and what to do about it.
     pub message: String,
-    /// Whether the same acquisition may succeed later without a change on the client's side.
+    /// Whether the same acquisition may succeed later without a change by the client.
     pub retryable: bool,
-    /// The code that Node gives to the fault of the system.
+    /// The code that Node gives to the system error.
     pub system_code: Option<&'static str>,
-    /// HTTP status.
+    /// The HTTP status.
     pub status: Option<u16>,
     /// `error` of the response, cleaned.
     pub oauth_error: Option<String>,
     /// `error_description` of the response, cleaned.
     pub oauth_error_description: Option<String>,
-    /// The server's `Retry-After`, counted from the failure.
+    /// The time of the server's `Retry-After`, counted from the failure.
     pub retry_after: Option<Duration>,
-    /// The number of requests sent in the acquisition.
+    /// The number of requests that the acquisition sent.
     pub attempts: Option<u32>,
     /// The URL of the token endpoint.
     pub token_endpoint: Option<String>,
@@ -142,25 +142,25 @@ impl Error {
         }
     }
 
-    /// The manager was closed.
+    /// The error for a manager that was closed.
     #[must_use]
     pub fn closed() -> Self {
         Self::new(ErrorKind::Closed, "the token manager was closed")
     }
 
-    /// A bug in this package.
+    /// The error for a bug in this package.
     #[must_use]
     pub fn internal() -> Self {
         Self::new(ErrorKind::Internal, "internal error in keycloak-token-manager; please report it")
     }
 
-    /// A credential that cannot be obtained or used.
+    /// The error for a credential that the manager cannot obtain or use.
     #[must_use]
     pub fn credential(what: &str) -> Self {
         Self::new(ErrorKind::Credential, what)
     }
 
-    /// Adds the likely cause of a refusal: a fact about the credential.
+    /// Adds the likely cause of a refusal, which is a fact about the credential.
     #[must_use]
     pub fn with_likely_cause(mut self, fact: &str) -> Self {
         let message = &mut Arc::make_mut(&mut self.details).message;
@@ -186,13 +186,13 @@ impl Error {
         self
     }
 
-    /// The kind of failure.
+    /// Returns the kind of the failure.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// The details of the failure.
+    /// Returns the details of the failure.
     #[must_use]
     pub fn details(&self) -> &Details {
         &self.details

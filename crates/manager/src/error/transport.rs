@@ -1,4 +1,5 @@
-//! Failures without a complete answer: no runtime, no connection, a lost one, a passed deadline.
+//! Failures without a complete answer: a missing runtime, a missing or lost connection, a missed
+//! deadline.
 
 use std::sync::Arc;
 
@@ -9,18 +10,19 @@ use oauth::{ClientAuthentication, TokenEndpoint};
 use transport::{NetworkFault, Stage, TlsFault, TransportError};
 
 impl Error {
-    /// The operating system refused a thread or a file descriptor that a request needs.
+    /// The error after the operating system refused a thread or a file descriptor that a request
+    /// needs.
     #[must_use]
     pub fn no_engine(config: &Config) -> Self {
         Self::new(
             ErrorKind::Network,
-            "no request was sent: the process has reached its limit of threads or file \
+            "the manager sent no request: the process has reached its limit of threads or file \
              descriptors; raise the limit",
         )
         .in_acquisition(config, config.target.endpoint(), 0, None)
     }
 
-    /// The deadline passed at this stage of a request.
+    /// The error for a deadline that passed at this stage of a request.
     #[must_use]
     pub fn timeout(
         config: &Config,
@@ -55,14 +57,14 @@ impl Error {
         Self::new(
             ErrorKind::Timeout,
             format!(
-                "no token from {endpoint} within {limit} ms ({request}{stage}); {advice}, or raise \
-                 requestTimeoutMs"
+                "could not obtain a token from {endpoint} within {limit} ms ({request}{stage}); \
+                 {advice}, or raise requestTimeoutMs"
             ),
         )
     }
 
-    /// A missing or incomplete answer. A lost kept connection is an error only if its replacement
-    /// was lost too.
+    /// The error for a missing or incomplete answer. A lost kept connection is an error only if its
+    /// replacement was lost too.
     #[must_use]
     pub fn from_transport(
         what: &str,
@@ -80,7 +82,8 @@ impl Error {
                 let hint = certificate_hint(config, has_ended);
                 let code = fault.system_code();
                 let shown = code.map(|code| format!(" ({code})")).unwrap_or_default();
-                // Not part of the detail, which is redacted as a whole if it contains a secret.
+                // The source is not part of the detail, because the redactor replaces the whole
+                // detail if it contains a secret.
                 let source = match fault {
                     NetworkFault::Fetch(_) => "tokenFetch failed: ",
                     _ => "",
@@ -96,7 +99,7 @@ impl Error {
                 let hint = certificate_hint(config, fault == TlsFault::Refused);
                 Self::new(
                     ErrorKind::Tls,
-                    format!("no secure connection to {endpoint}: {detail}{hint}"),
+                    format!("could not open a secure connection to {endpoint}: {detail}{hint}"),
                 )
             }
             TransportError::BodyTooLarge { status } => {
@@ -137,7 +140,8 @@ impl Error {
     }
 }
 
-/// A server that rejects a client certificate may send an alert or just close the connection.
+/// Returns the advice to check the client certificate: a server that rejects it may send an alert
+/// or just close the connection.
 fn certificate_hint(config: &Config, is_likely: bool) -> &'static str {
     if is_likely && config.grant.authentication == ClientAuthentication::TlsClientAuth {
         "; the server may have rejected the client certificate"

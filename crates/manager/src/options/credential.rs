@@ -1,4 +1,4 @@
-//! The client's credential: exactly one of them, and an authentication method that fits it.
+//! The client's credential: exactly one, and an authentication method that fits it.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::config::{AssertionSettings, Credential, CredentialConfig, CredentialF
 use oauth::{ClientAuthentication, ClientSecret, SigningAlgorithm, SigningKey};
 use transport::ClientIdentity;
 
-/// The options of a client certificate, which are one credential.
+/// The options of a client certificate, which together give one credential.
 const IDENTITY: [&str; 4] = [
     table::CLIENT_CERTIFICATE.name,
     table::CLIENT_CERTIFICATE_FILE.name,
@@ -27,7 +27,8 @@ const CREDENTIALS: [(&str, &[&str]); 6] = [
     ("clientCertificate with clientKey", &IDENTITY),
     (table::CLIENT_ASSERTION_FILE.name, &[table::CLIENT_ASSERTION_FILE.name]),
 ];
-/// Enough for a JSON Web Key of RSA 4096, so that the buffer never moves and leaves a copy.
+/// The capacity of the buffer, enough for a JSON Web Key of RSA 4096: a buffer that grew would
+/// leave a copy of the key in freed memory.
 const ROOM_FOR_KEY: usize = 8 * 1024;
 
 /// The kinds of credentials.
@@ -71,7 +72,7 @@ impl Proving {
 }
 
 impl Options<'_> {
-    /// The credential and its kind. Checks every option, including those without effect.
+    /// Returns the credential and its kind. Checks every option, including options without effect.
     pub(super) fn credential(
         &mut self,
         has_token_fetch: bool,
@@ -147,7 +148,7 @@ impl Options<'_> {
             Given::Text(text) if !text.is_empty() => text,
             Given::Record(members) => json_of(members),
             other => {
-                let expected = "a private key in PEM or a JSON Web Key";
+                let expected = "a PEM private key or a JSON Web Key";
                 self.faults.expected(NAME, expected, &other);
                 return None;
             }
@@ -196,7 +197,7 @@ impl Options<'_> {
         }
     }
 
-    /// PEM text or a PEM file; exactly one of the two.
+    /// Returns the source of a PEM text: either the text itself or a file.
     fn pem(&mut self, inline: Text, file: FilePath) -> Option<PemSource> {
         let both = format!("{}, {}", inline.name, file.name);
         match (self.has(inline.name), self.has(file.name)) {
@@ -215,7 +216,7 @@ impl Options<'_> {
             .or(path.map(PemSource::File))
     }
 
-    /// The method: the configured one if it fits the credential, or the credential's default.
+    /// Returns the configured method if it fits the credential, or the credential's default method.
     pub(super) fn client_authentication(
         &mut self,
         proving: Option<Proving>,
@@ -316,8 +317,8 @@ impl Options<'_> {
     }
 }
 
-/// Writes a JSON Web Key that was given as an object as JSON. Omits members that are not strings,
-/// because signing needs none of them.
+/// Writes the members of a JSON Web Key as JSON. Omits members that are not strings, because
+/// signing needs none of them.
 fn json_of(members: Vec<(String, Given)>) -> Zeroizing<String> {
     let texts: Vec<_> = members
         .into_iter()

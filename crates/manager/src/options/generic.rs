@@ -1,4 +1,5 @@
-//! The kinds of options that need no code themselves: the rows of `options.json` name them.
+//! The kinds of options that need no code of their own: the rows of `options.json` name these
+//! kinds.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,7 +8,8 @@ use zeroize::Zeroizing;
 
 use super::{Given, Options};
 
-/// Larger numbers of seconds or milliseconds count as this one: about 49 days in milliseconds.
+/// The largest number of seconds or milliseconds: the parser lowers larger numbers to it. As
+/// milliseconds, it is about 49 days.
 const LARGEST_NUMBER: f64 = u32::MAX as f64;
 
 /// A non-empty string.
@@ -81,7 +83,7 @@ impl Options<'_> {
         }
     }
 
-    /// A string that is read by `parse`.
+    /// Returns the value that `parse` reads from a string.
     pub(super) fn parsed<V, F: fmt::Display>(
         &mut self,
         option: Text,

@@ -9,7 +9,7 @@ impl Options<'_> {
         let mut parameters = Vec::with_capacity(given.len());
         for (name, value) in given {
             if RESERVED_PARAMETERS.contains(&name.as_str()) {
-                self.refuse_member(table::PARAMETERS, &name, "is set by the manager");
+                self.refuse_member(table::PARAMETERS, &name, "is a field that the manager sets");
                 continue;
             }
             match value {
@@ -56,7 +56,7 @@ impl Options<'_> {
         ExtraHeaders::new(headers)
     }
 
-    /// Takes the members of a record. An absent record has none.
+    /// Takes the members of a record. An absent record has no members.
     fn record(&mut self, option: &str) -> Vec<(String, Given)> {
         match self.take(option) {
             None => Vec::new(),
@@ -74,7 +74,7 @@ impl Options<'_> {
     }
 }
 
-/// How messages name a member of a record.
+/// Returns the name that messages give to a member of a record.
 fn member(option: &str, name: &str) -> String {
     format!("{option}.{}", name.escape_default())
 }

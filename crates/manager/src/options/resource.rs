@@ -1,10 +1,10 @@
-//! The option `resource`: checked here, used by JavaScript.
+//! Checks the option `resource`, which only JavaScript uses.
 
 use super::{Faults, Given, Options, table};
 use oauth::TokenEndpoint;
 
 /// The header names that `resource.userHeader` refuses, in lower case: headers that carry
-/// credentials or control how the request and its body are read.
+/// credentials or control how a server reads the request and its body.
 const RESERVED_HEADERS: [&str; 15] = [
     "authorization",
     "connection",
@@ -24,7 +24,7 @@ const RESERVED_HEADERS: [&str; 15] = [
 ];
 
 impl Options<'_> {
-    /// Checks only: JavaScript sends the requests to the resource.
+    /// Only checks the option, because JavaScript sends the requests to the resource.
     pub(super) fn resource(&mut self) {
         const NAME: &str = table::RESOURCE;
         let members = match self.take(NAME) {
@@ -92,7 +92,8 @@ pub fn check_resource(resource: Given, faults: &mut Faults) {
     Options { given, faults }.resource();
 }
 
-/// The rules for a token endpoint apply, and a query is refused too.
+/// Returns the fault of a base URL. The rules for a token endpoint apply, and a query is a fault
+/// too.
 fn base_url_fault(text: &str) -> Option<String> {
     match TokenEndpoint::parse(text) {
         Ok(endpoint) if endpoint.url().query().is_some() => {
@@ -103,7 +104,7 @@ fn base_url_fault(text: &str) -> Option<String> {
     }
 }
 
-/// A `token` of RFC 9110 §5.6.2.
+/// Whether the text is a `token` (RFC 9110 §5.6.2).
 fn is_header_name(text: &str) -> bool {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !text.is_empty() && text.bytes().all(is_token)

@@ -29,7 +29,7 @@ pub(super) const TOKEN_EXPIRY_BUFFER_SECONDS: Integer =
     Integer::new("tokenExpiryBufferSeconds", 0, 60);
 pub(super) const REQUEST_TIMEOUT_MS: Integer = Integer::new("requestTimeoutMs", 1, 15_000);
 pub(super) const BACKGROUND_REFRESH: Flag = Flag::new("backgroundRefresh", true);
-pub(super) const CA: Text = Text::new("ca", "certificates in PEM, a non-empty string");
+pub(super) const CA: Text = Text::new("ca", "PEM certificates, a non-empty string");
 pub(super) const CA_FILE: FilePath = FilePath::new("caFile");
 pub(super) const SKIP_TLS_VERIFY: Flag = Flag::new("skipTlsVerify", false);
 pub(super) const PROXY: &str = "proxy";

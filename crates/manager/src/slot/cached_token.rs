@@ -13,24 +13,24 @@ use oauth::AccessToken;
 pub struct Token {
     /// The token.
     pub access_token: AccessToken,
-    /// Its scope, if known.
+    /// The scope of the token, if the server named it.
     pub scope: Option<String>,
     /// When the request that succeeded was sent.
     pub sent: Moment,
-    /// When it expires by its own claims, since the Unix epoch.
+    /// When the token expires by its own claims, since the Unix epoch.
     pub expiry: Option<Duration>,
-    /// The ages at which it becomes stale and expires.
+    /// The ages at which the token becomes stale and expires.
     pub life: Life,
 }
 
 impl Token {
-    /// The age of the token.
+    /// Returns the age of the token.
     #[must_use]
     pub fn age(&self, now: Moment) -> Duration {
         now.since(self.sent)
     }
 
-    /// How long it may still be handed out.
+    /// Returns how long the slot may still hand out the token.
     #[must_use]
     pub fn remaining(&self, now: Moment) -> Duration {
         self.life.hard.saturating_sub(self.age(now))
@@ -41,41 +41,42 @@ impl Token {
 #[derive(Clone, Debug)]
 pub(super) struct CachedToken {
     pub(super) token: Arc<Token>,
-    /// Identifies the token; no two have the same id.
+    /// The id of the token. No two tokens have the same id.
     pub(super) id: TokenId,
-    /// The age at which a token in use is refreshed without a caller.
+    /// The age at which a token in use becomes due for a refresh without a caller.
     pub(super) early: Duration,
     /// The age at which a caller's use starts a refresh.
     pub(super) due: Duration,
-    /// Whether to refresh even if the token is not in use: a background refresh failed, or the
-    /// configuration changed.
+    /// Whether to refresh the token even if it is not in use, because a background refresh failed
+    /// or the configuration changed.
     pub(super) retry: bool,
-    /// It was granted to another client, by another server or for another scope than is now
-    /// configured, so the next token replaces it in any case.
+    /// Whether the next token replaces this one in any case, because the configured client, server
+    /// or scope has changed.
     pub(super) is_outdated: bool,
-    /// Before this age, a minimum validity that this token misses causes no request.
+    /// The age before which a minimum validity that this token misses causes no request.
     minimum_pause: Duration,
-    /// The missed minimum was already reported.
+    /// Whether the slot has already reported the missed minimum.
     has_warned: bool,
-    /// The token that a background refresh returned, until it is adopted.
+    /// The token that a background refresh returned, until the slot adopts it.
     successor: Option<Box<Successor>>,
 }
 
-/// The token of a refresh that no caller waits for. A resource server whose clock is behind the
-/// authorization server's rejects a token that is too young, so the token is adopted only once it
-/// has settled.
+/// The token from a refresh that no caller waits for. A resource server whose clock is behind the
+/// clock of the authorization server rejects a token that is too young. The slot therefore adopts
+/// the token only when the token is old enough.
 #[derive(Clone, Debug)]
 struct Successor {
     token: Arc<Token>,
     arrival: Moment,
-    /// It is adopted after this time at the latest: half of the remaining time of the held token.
+    /// The time after which the slot adopts the token at the latest: half of the remaining time of
+    /// the held token.
     longest: Duration,
-    /// The randomness for its refresh time.
+    /// The random value for its refresh time.
     jitter: f64,
 }
 
 impl Successor {
-    /// The time until it is adopted if nothing else happens.
+    /// Returns the time until the slot adopts the token without a further event.
     fn settles_in(&self, now: Moment) -> Duration {
         let by_age = SETTLED_AGE.saturating_sub(self.token.age(now));
         by_age.min(self.longest.saturating_sub(now.since(self.arrival)))
@@ -98,7 +99,7 @@ impl CachedToken {
         }
     }
 
-    /// Keeps a refreshed token until it has settled.
+    /// Keeps a refreshed token until the slot adopts it.
     pub(super) fn hold_successor(&mut self, now: Moment, token: Arc<Token>, jitter: f64) {
         self.retry = false;
         self.successor = Some(Box::new(Successor {
@@ -113,19 +114,19 @@ impl CachedToken {
         self.successor.is_some()
     }
 
-    /// The time until the successor is adopted, if there is one.
+    /// Returns the time until the slot adopts the successor, if there is one.
     pub(super) fn settles_in(&self, now: Moment) -> Option<Duration> {
         let successor = self.successor.as_ref()?;
         Some(successor.settles_in(now))
     }
 
-    /// How long the successor may be handed out.
+    /// Returns how long the slot may hand out the successor.
     pub(super) fn successor_remaining(&self, now: Moment) -> Duration {
         let successor = self.successor.as_ref();
         successor.map_or(Duration::ZERO, |successor| successor.token.remaining(now))
     }
 
-    /// Makes a held token of the successor.
+    /// Takes the successor, as the next held token.
     pub(super) fn take_successor(&mut self, id: TokenId) -> Option<Self> {
         let successor = self.successor.take()?;
         Some(Self::new(successor.token, id, successor.jitter))
@@ -147,8 +148,8 @@ impl CachedToken {
         self.token.age(now) >= self.token.life.soft
     }
 
-    /// After a refresh that returned no better token, schedules the next one after half of the
-    /// remaining life.
+    /// Schedules the next refresh after half of the remaining life, because the last refresh
+    /// returned no better token.
     pub(super) fn postpone_refresh(&mut self, now: Moment) {
         let half = part(self.token.remaining(now), 2);
         self.due = self.token.age(now).saturating_add(half);
@@ -161,9 +162,10 @@ impl CachedToken {
         self.token.age(now) < self.minimum_pause
     }
 
-    /// Records the outcome of a request made for this minimum. Pauses further such requests if the
-    /// token does not meet the minimum with some margin: a new token until a certain part of its
-    /// life has passed, a token held before for the same time from now. Returns whether to warn.
+    /// Records the outcome of a request made for this minimum. Pauses further requests of this kind
+    /// if the token does not meet the minimum with some margin. The pause of a new token lasts for
+    /// a certain part of its life; the pause of a token that was already held lasts equally long
+    /// from now. Returns whether to warn.
     pub(super) fn weigh(&mut self, now: Moment, minimum: Duration, is_new: bool) -> bool {
         let age = self.token.age(now);
         let life = self.token.life;
@@ -176,7 +178,7 @@ impl CachedToken {
         self.warns_of(now, minimum)
     }
 
-    /// Whether to warn now that this minimum is missed: once per pause.
+    /// Whether to warn now that the token misses this minimum: once per pause.
     pub(super) fn warns_of(&mut self, now: Moment, minimum: Duration) -> bool {
         self.token.remaining(now) < minimum && !std::mem::replace(&mut self.has_warned, true)
     }

@@ -1,14 +1,14 @@
-//! Limits how often the token may be cleared by hand, so that a program that clears it after every
-//! 401 cannot turn each request into a token request.
+//! Limits how often a program may clear the token, so that a program that clears it after every 401
+//! cannot turn each request into a token request.
 
 use std::time::Duration;
 
 use crate::acquire::backoff::doubled;
 use crate::clock::Moment;
 
-/// The number of clears honoured before spacing applies.
+/// The number of clears that the slot honours before spacing applies.
 const FREE: u32 = 3;
-/// After this time without a call, the count of clears starts anew.
+/// The time without a call after which the count of clears starts anew.
 const QUIET: Duration = Duration::from_secs(10);
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_mins(1);
@@ -19,15 +19,16 @@ pub(super) struct Clears(Option<Box<Burst>>);
 
 #[derive(Clone, Debug)]
 struct Burst {
-    /// The number of clears that were honoured.
+    /// The number of clears that the slot has honoured.
     honoured: u32,
     last_call: Moment,
-    /// When a token was last adopted since the last honoured clear.
+    /// When the slot adopted the first token after the last honoured clear.
     replaced: Option<Moment>,
 }
 
 impl Clears {
-    /// Records a call that would drop or detach something. Returns whether it may.
+    /// Records a call to clear a slot that has a token or a flight. Returns whether the slot
+    /// honours the call.
     pub(super) fn allows(&mut self, now: Moment) -> bool {
         let is_quiet = |burst: &mut Box<Burst>| now.since(burst.last_call) >= QUIET;
         self.0.take_if(is_quiet);
@@ -51,7 +52,7 @@ impl Clears {
         true
     }
 
-    /// Records that a token was adopted.
+    /// Records that the slot adopted a token.
     pub(super) fn adopted(&mut self, now: Moment) {
         if let Some(burst) = &mut self.0 {
             burst.replaced.get_or_insert(now);

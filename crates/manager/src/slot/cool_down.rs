@@ -1,4 +1,4 @@
-//! Consecutive failures, and the cool-down during which no token is requested.
+//! Consecutive failures, and the cool-down during which the slot starts no flight.
 
 use std::time::Duration;
 
@@ -11,14 +11,15 @@ use crate::error::Error;
 pub(super) struct CoolDown {
     since: Moment,
     length: Duration,
-    /// How long the error tells callers to wait: the cool-down, or longer if the server said so.
+    /// How long the error tells callers to wait: the cool-down, or longer if the server asked for
+    /// it.
     retry_after: Duration,
     pub(super) failures: u32,
     pub(super) error: Error,
 }
 
 impl CoolDown {
-    /// The state after one more failure.
+    /// Returns the state after one more failure.
     pub(super) fn after(before: Option<&Self>, now: Moment, error: Error, jitter: f64) -> Self {
         let failures = before
             .map_or(0, |cool_down| cool_down.failures)
@@ -39,7 +40,7 @@ impl CoolDown {
         now.since(self.since) < self.length
     }
 
-    /// The remaining time of the cool-down.
+    /// Returns the remaining time of the cool-down.
     pub(super) fn remaining(&self, now: Moment) -> Duration {
         self.length.saturating_sub(now.since(self.since))
     }

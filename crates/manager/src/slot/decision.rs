@@ -1,4 +1,4 @@
-//! What callers ask of a slot, and what it answers.
+//! The calls that a slot receives, and its answers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,25 +11,27 @@ use crate::error::{Error, ErrorKind};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FlightId(pub u32);
 
-/// Identifies a held token; no two have the same id.
+/// Identifies a held token. No two tokens have the same id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TokenId(pub u64);
 
-/// What a caller requires of the token.
+/// The requirements of a caller for the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
     /// A token that is valid now.
     Any,
     /// A token that stays valid for at least this long.
     Minimum(Duration),
-    /// A new token, even if a valid one is held. Its request must be sent after the call.
+    /// A new token, even if the slot holds a valid one. The manager must send its request after the
+    /// call.
     Forced,
-    /// The same, for a caller that has waited for a request that was sent before its call.
+    /// The same, for a caller that has waited for a request that the manager had sent before the
+    /// call.
     ForcedAgain,
 }
 
 impl Call {
-    /// Whether the held token does not answer this call.
+    /// Whether the held token cannot answer this call.
     pub(super) const fn is_forced(self) -> bool {
         matches!(self, Self::Forced | Self::ForcedAgain)
     }
@@ -45,11 +47,11 @@ impl Call {
 /// A flight to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewFlight {
-    /// Its id.
+    /// The id of the flight.
     pub flight: FlightId,
-    /// How often it may try.
+    /// The number of attempts that it may make.
     pub attempts: Attempts,
-    /// Whether its request is sent at least a second after the one that returned the last token: the
+    /// Whether it sends its request at least a second after the last successful request: the
     /// lifetimes that a server grants must not cause more than one request per second.
     pub is_paced: bool,
 }
@@ -57,25 +59,25 @@ pub struct NewFlight {
 /// The answer to a caller.
 #[derive(Clone, Debug)]
 pub enum Decision {
-    /// Take this token. A refresh may have to be started, but the caller does not wait for it.
+    /// Take this token. The caller may have to start a refresh, but does not wait for it.
     Use {
         /// The held token.
         token: Arc<Token>,
-        /// Whether it is due for replacement.
+        /// Whether the token is due for replacement.
         is_stale: bool,
         /// The refresh to start.
         new_flight: Option<NewFlight>,
         /// Whether to warn that the token misses the caller's minimum validity.
         warns_of_minimum: bool,
     },
-    /// Wait for this flight, after starting it if it is new.
+    /// Wait for this flight. If it is new, start it first.
     Wait {
         /// The flight.
         flight: FlightId,
         /// The flight to start.
         new_flight: Option<NewFlight>,
     },
-    /// Wait for this flight, whose request was sent before the call, and then ask with
+    /// Wait for this flight, which sent its request before the call, and then ask with
     /// [`Call::ForcedAgain`].
     WaitAndAskAgain {
         /// The flight.
@@ -83,7 +85,7 @@ pub enum Decision {
     },
     /// Fail with the error of the last acquisition.
     Cooling {
-        /// That error.
+        /// The error of the last acquisition.
         error: Error,
         /// How long the caller should wait before it tries again.
         retry_after: Duration,
@@ -97,17 +99,17 @@ pub enum Decision {
 pub struct FlightResult {
     /// The token, or the failure.
     pub result: Result<Arc<Token>, Error>,
-    /// After a failure: the held token, which waiters receive unless they forced a refresh.
+    /// The held token after a failure. Waiters receive it unless they forced a refresh.
     pub fallback: Option<Arc<Token>>,
-    /// After a failure: how long callers should wait before they try again.
+    /// How long callers should wait before they try again after a failure.
     pub retry_after: Option<Duration>,
-    /// Whether and how the token was stored.
+    /// Whether and how the slot stored the token.
     pub storage: Storage,
     /// Whether this is the first failure in a row, or the first success after failures.
     pub is_transition: bool,
     /// Whether to warn that the held token misses a waiter's minimum validity.
     pub warns_of_minimum: bool,
-    /// What to warn of if the token's lifetime is doubtful.
+    /// The warning to log if the token's lifetime is doubtful.
     pub warning: Option<LifetimeWarning>,
 }
 
@@ -116,15 +118,15 @@ pub struct FlightResult {
 pub enum LifetimeWarning {
     /// Neither the token response nor the token gives a lifetime.
     Unknown,
-    /// No lifetime was left when the token arrived.
+    /// The lifetime was over when the token arrived.
     Over,
-    /// The server returned the same token again after its lifetime.
+    /// The server returned the same token again after the token's lifetime.
     Repeated,
 }
 
 impl FlightResult {
-    /// Whether the waiters must ask again if the configuration changed during this flight. A
-    /// timeout is reported instead, because asking again would extend their deadline.
+    /// Whether the waiters must ask again if the configuration changed during this flight. After a
+    /// timeout they receive the error instead, because asking again would extend their deadline.
     #[must_use]
     pub fn is_void_after_change(&self) -> bool {
         let failure = self.result.as_ref().err();
@@ -132,57 +134,57 @@ impl FlightResult {
     }
 }
 
-/// What becomes of a token that has arrived. Waiters get it in any case.
+/// How the slot stores a token that has arrived. Waiters get the token in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Storage {
-    /// It is the held token from now on.
+    /// The slot holds the token from now on.
     Kept,
-    /// It replaces the held token once it has settled. No caller waited for it.
+    /// The token replaces the held token when it is old enough. No caller waited for it.
     Settling,
-    /// It is not kept: its flight was detached, it would expire before the held token, it arrived
-    /// in the unused last part of its lifetime, or no token arrived.
+    /// The slot does not keep the token: the flight was detached, the token would expire before the
+    /// held one or arrived in the unused last part of its lifetime, or no token arrived.
     NotKept,
-    /// It is not kept because it had already expired when it arrived. It is handed out all the
-    /// same: its acquisition has already asked for another one.
+    /// The slot does not keep the token, because the token had already expired on arrival. The
+    /// waiters still receive it, because the acquisition has already requested a second token.
     Expired,
 }
 
 /// The outcome of reporting a rejected token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Invalidation {
-    /// It was the held token and was dropped.
+    /// The slot held the token and dropped it.
     Dropped,
-    /// It is the held token and was kept: a cool-down is in effect, the last drop is too recent, or
-    /// the budget of drops is used up.
+    /// The slot holds the token and kept it: a cool-down is in effect, the last drop is too recent,
+    /// or the budget of drops is empty.
     Kept,
-    /// It is not the held token.
+    /// The slot does not hold the token.
     Ignored,
 }
 
 /// The outcome of clearing a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clearing {
-    /// The held token was dropped, and a flight was detached if there was one.
+    /// The slot dropped the held token, and detached the current flight if there was one.
     Dropped,
-    /// There was no token, and the flight was detached.
+    /// The slot held no token and detached the current flight.
     Detached,
-    /// Nothing was dropped or detached: there were too many clears.
+    /// The slot kept the token and the flight, because there were too many clears.
     Kept,
-    /// There was nothing to drop or to detach.
+    /// The slot had no token to drop and no flight to detach.
     Nothing,
 }
 
 /// The condition of a slot, as snapshots report it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
-    /// No token, and no failure.
+    /// The slot holds no token, and the last acquisition did not fail.
     Empty,
-    /// A token that needs no replacement yet.
+    /// The held token needs no replacement yet.
     Fresh,
-    /// A valid token that is due for replacement.
+    /// The held token is valid but due for replacement.
     Stale,
-    /// No valid token, and the last acquisition failed.
+    /// The slot holds no valid token, and the last acquisition failed.
     Failing,
-    /// Closed.
+    /// The slot is closed.
     Closed,
 }

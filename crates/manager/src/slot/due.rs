@@ -1,4 +1,4 @@
-//! What a slot looks like from outside, and what is due.
+//! The state of a slot as its callers see it, and the refreshes that are due.
 //!
 //! These functions describe the slot as [`Slot::advance`] left it.
 
@@ -10,7 +10,7 @@ use super::{Condition, Slot, State, Token, TokenId};
 use crate::clock::Moment;
 
 impl Slot {
-    /// The id of the held token, if it may be handed out without calling [`Slot::decide`] until
+    /// Returns the id of the held token if JavaScript may serve it without [`Slot::decide`] until
     /// the time that [`Slot::next_change`] returns.
     #[must_use]
     pub fn servable(&self, now: Moment) -> Option<TokenId> {
@@ -19,8 +19,8 @@ impl Slot {
         (!is_expired && !self.is_refresh_due(now)).then_some(held.id)
     }
 
-    /// The time until the slot next changes without a call: zero if a refresh is due even for an
-    /// unused token.
+    /// Returns the time until the slot next changes without a call: zero if a refresh is due even
+    /// for an unused token.
     #[must_use]
     pub fn next_change(&self, now: Moment) -> Option<Duration> {
         if self.is_refresh_due_without_call(now, false) {
@@ -41,7 +41,7 @@ impl Slot {
         waits.filter(|wait| !wait.is_zero()).min()
     }
 
-    /// The condition of the slot, as snapshots report it.
+    /// Returns the condition of the slot, as snapshots report it.
     #[must_use]
     pub fn condition(&self, now: Moment) -> Condition {
         match (&self.state, self.held()) {
@@ -53,14 +53,14 @@ impl Slot {
         }
     }
 
-    /// The held token, unless it has expired.
+    /// Returns the held token, unless it has expired.
     #[must_use]
     pub fn token(&self, now: Moment) -> Option<&Arc<Token>> {
         let token = self.held().map(|held| &held.token)?;
         (!token.remaining(now).is_zero()).then_some(token)
     }
 
-    /// Identifies the held token; no two have the same id.
+    /// Returns the id of the held token. No two tokens have the same id.
     #[must_use]
     pub fn token_id(&self) -> Option<TokenId> {
         self.held().map(|held| held.id)
@@ -96,12 +96,12 @@ impl Slot {
         is_due && self.refreshes_in_background && self.may_refresh(now)
     }
 
-    /// Whether the spacing of background refreshes allows one to start now.
+    /// Whether the cool-down and the spacing of background refreshes allow a refresh now.
     fn may_refresh(&self, now: Moment) -> bool {
         !self.is_cooling(now) && self.refresh_spacing(now).is_zero()
     }
 
-    /// The time until the spacing allows the next background refresh.
+    /// Returns the time until the spacing allows the next background refresh.
     fn refresh_spacing(&self, now: Moment) -> Duration {
         self.last_background
             .map_or(Duration::ZERO, |last| REFRESH_SPACING.saturating_sub(now.since(last)))

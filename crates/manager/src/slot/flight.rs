@@ -1,4 +1,4 @@
-//! How flights start and end, and what becomes of their tokens.
+//! Starts and ends flights, and stores their tokens.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::clock::Moment;
 use crate::error::Error;
 
 impl Slot {
-    /// Takes a flight's result. `jitter`, in `0..1`, is the randomness for the refresh time and for
-    /// the cool-down.
+    /// Takes a flight's result. `jitter`, in `0..1`, is the random value for the refresh time and
+    /// for the cool-down.
     pub fn land(
         &mut self,
         now: Moment,
@@ -36,13 +36,13 @@ impl Slot {
         mut token: Token,
         jitter: f64,
     ) -> FlightResult {
-        let origin = self.repeats.recognise(now, &mut token);
+        let recognition = self.repeats.recognise(now, &mut token);
         let token = Arc::new(token);
         let is_transition = self.cool_down.take().is_some();
         let mut warns_of_minimum = false;
         let is_expired = token.age(now) >= token.life.granted;
         let storage = current.map_or(Storage::NotKept, |flight| {
-            let storage = self.store(now, flight, &token, origin.is_repeated, jitter);
+            let storage = self.store(now, flight, &token, recognition.is_repeated, jitter);
             if let (Some(minimum), Some(held)) = (flight.minimum, self.held_mut()) {
                 warns_of_minimum = held.weigh(now, minimum, storage == Storage::Kept);
             }
@@ -59,7 +59,7 @@ impl Slot {
             storage,
             is_transition,
             warns_of_minimum,
-            warning: origin.warning,
+            warning: recognition.warning,
         }
     }
 
@@ -91,9 +91,9 @@ impl Slot {
         landed
     }
 
-    /// Stores a new token unless it has expired, or the held one was granted for the present
-    /// configuration and lives longer or is the same. A token that no caller waits for settles first, unless the held
-    /// one was granted for another configuration.
+    /// Stores a new token unless it has expired. A held token that is not outdated stays if it
+    /// lives longer than the new one, or is the same. A token that no caller waits for settles
+    /// first, unless the held token is outdated.
     fn store(
         &mut self,
         now: Moment,
@@ -135,7 +135,7 @@ impl Slot {
         Storage::Kept
     }
 
-    /// Makes the successor the held token. A flight in progress continues.
+    /// Makes the successor the held token. The current flight continues.
     pub(super) fn adopt_successor(&mut self, now: Moment) {
         let id = self.next_token();
         let successor = self.held_mut().and_then(|held| held.take_successor(id));
@@ -157,8 +157,9 @@ impl Slot {
         self.last_token
     }
 
-    /// Records a new flight, which the caller must start: for a call that waits for it, or in the
-    /// background. `None` if a flight is current or the slot is closed.
+    /// Records a new flight, which the caller of this function must start. `call` is the call that
+    /// waits for the flight; a flight without one runs in the background. Returns `None` if a
+    /// flight is current or the slot is closed.
     pub(super) fn new_flight(&mut self, now: Moment, call: Option<Call>) -> Option<NewFlight> {
         let is_background = call.is_none();
         let id = FlightId(self.last_flight.wrapping_add(1));
@@ -197,7 +198,7 @@ impl Slot {
     }
 
     /// Records that a flight is about to send a token request.
-    pub fn sending(&mut self, id: FlightId) {
+    pub fn note_sending(&mut self, id: FlightId) {
         if let State::Fetching(flight) | State::Refreshing(_, flight) = &mut self.state
             && flight.id == id
         {
@@ -219,8 +220,8 @@ impl Slot {
         };
     }
 
-    /// Ends the current flight if it has this id. A detached flight leaves the state as it is; its
-    /// outcome still starts or ends the cool-down.
+    /// Ends the current flight if it has this id. A detached flight does not change the state here,
+    /// but its outcome still starts or ends the cool-down.
     fn end_flight(&mut self, id: FlightId) -> Option<CurrentFlight> {
         let (next, flight) = match std::mem::replace(&mut self.state, State::Closed) {
             State::Fetching(flight) if flight.id == id => (State::Empty, Some(flight)),

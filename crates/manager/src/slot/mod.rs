@@ -1,10 +1,11 @@
-//! The state machine: one token, at most one current flight, and every rule about when to request a
-//! token again.
+//! The state machine: one token, at most one current flight, and all rules about when to request
+//! the next token.
 //!
-//! Pure decisions over `now`: no I/O, no lock, no clock, no randomness. [`Slot::decide`] answers a
-//! caller, [`Slot::land`] takes a flight's result, and [`Slot::due_refresh`] starts a refresh that has
-//! become due. Three concerns are independent of the state and have their own types: the cool-down
-//! after failures, the spacing of rejections, and that of clears.
+//! The decisions are pure functions of the state and `now`: no I/O, no lock, no clock, no
+//! randomness. [`Slot::decide`] answers a caller, [`Slot::land`] takes a flight's result, and
+//! [`Slot::start_due_refresh`] starts a refresh that has become due. Separate types handle the
+//! cool-down after failures, the spacing of rejections and of clears, and tokens that the server
+//! repeats.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,16 +42,16 @@ enum State {
     Closed,
 }
 
-/// The flight whose token will be stored. A detached flight gives its token only to its
+/// The flight whose token the slot will store. A detached flight gives its token only to its
 /// waiters.
 #[derive(Clone, Copy, Debug)]
 struct CurrentFlight {
     id: FlightId,
-    /// Whether it was started without a waiter.
+    /// Whether the flight started without a waiter.
     is_background: bool,
-    /// Whether a caller has joined it; remains true after all callers have left.
+    /// Whether a caller has joined the flight. Remains true after all callers have left.
     is_awaited: bool,
-    /// Whether its request was sent.
+    /// Whether the flight has sent its request.
     is_sent: bool,
     /// The largest minimum validity that a waiter requested.
     minimum: Option<Duration>,
@@ -66,14 +67,14 @@ pub struct Slot {
     clears: Clears,
     repeats: Repeats,
     last_background: Option<Moment>,
-    /// A token was dropped since the last one was stored.
+    /// Whether the slot has dropped a token since it last stored one.
     was_dropped: bool,
     last_flight: u32,
     last_token: TokenId,
 }
 
 impl Slot {
-    /// An empty slot.
+    /// Creates an empty slot.
     #[must_use]
     pub fn new(refreshes_in_background: bool) -> Self {
         Self {
@@ -128,7 +129,8 @@ impl Slot {
         }
     }
 
-    /// The held token, if it meets the minimum or if no request may be made for that minimum now.
+    /// Returns the held token if it meets the minimum, or if the slot may not start a flight for
+    /// that minimum now.
     fn use_held(&mut self, now: Moment, minimum: Option<Duration>) -> Option<Decision> {
         let is_cooling = self.is_cooling(now);
         let minimum = minimum.unwrap_or_default();
@@ -155,9 +157,9 @@ impl Slot {
         })
     }
 
-    /// The refresh that the passage of time has made due. `is_used` says whether the held token was
-    /// handed out from the cache.
-    pub fn due_refresh(&mut self, now: Moment, is_used: bool) -> Option<NewFlight> {
+    /// Starts the refresh that the passage of time has made due. `is_used` says whether a caller
+    /// has used the held token.
+    pub fn start_due_refresh(&mut self, now: Moment, is_used: bool) -> Option<NewFlight> {
         self.advance(now);
         if self.is_refresh_due_without_call(now, is_used) {
             self.new_flight(now, None)
@@ -166,9 +168,9 @@ impl Slot {
         }
     }
 
-    /// Drops the held token if it is the one that this route rejected, unless a cool-down is in
-    /// effect, the last drop is too recent, or the budget of drops is used up. Also detaches a
-    /// flight that started earlier. A successor is adopted immediately.
+    /// Drops the held token if this route rejected it, unless a cool-down is in effect, the last
+    /// drop is too recent, or the budget of drops is empty. Also detaches a flight that started
+    /// earlier. If there is a successor, adopts it immediately.
     pub fn invalidate(&mut self, now: Moment, rejected: &str, route: RouteId) -> Invalidation {
         self.advance(now);
         if !self.holds(rejected) {
@@ -189,15 +191,15 @@ impl Slot {
         Invalidation::Dropped
     }
 
-    /// Records that a route accepted the held token. Returns whether to report its next acceptance:
-    /// the route rejected tokens not long ago, or this token is not the held one.
+    /// Records that a route accepted the held token. Returns whether to report the next acceptance,
+    /// because the route recently rejected tokens or this token is not the held one.
     pub fn accept(&mut self, now: Moment, accepted: &str, route: RouteId) -> bool {
         self.advance(now);
         !self.holds(accepted) || self.rejections.accepted(now, route)
     }
 
-    /// Drops the held token and its successor and detaches the flight, unless it is called too
-    /// often.
+    /// Drops the held token and its successor and detaches the flight, unless there were too many
+    /// clears.
     pub fn clear(&mut self, now: Moment) -> Clearing {
         self.advance(now);
         let clearing = match self.state {
@@ -213,8 +215,8 @@ impl Slot {
         clearing
     }
 
-    /// Drops the held token and its successor and detaches the flight, whatever happened before: the
-    /// token must not be used any more.
+    /// Drops the held token and its successor and detaches the flight, regardless of earlier
+    /// clears, because callers must not use the token any more.
     pub fn drop_token(&mut self) {
         if !matches!(self.state, State::Closed) {
             self.was_dropped = true;
@@ -228,9 +230,9 @@ impl Slot {
     }
 
     /// Creates the slot for a changed configuration, without a cool-down. If the change concerns
-    /// the token, the client or the server, a new token is requested immediately, and the held one
-    /// is served until then. Flights in progress stay with this slot as detached flights, so their
-    /// tokens are not stored. A successor is discarded.
+    /// the token, the client or the server, the new slot makes the held token due for immediate
+    /// replacement and serves it until then. Flights in progress stay with this slot as detached
+    /// flights, so neither slot stores their tokens. Discards a successor.
     #[must_use]
     pub fn hand_over(
         &mut self,
@@ -271,9 +273,9 @@ impl Slot {
         self.repeats = Repeats::default();
     }
 
-    /// Brings the slot up to `now`: adopts a successor that has settled or whose predecessor has
+    /// Brings the slot up to `now`: adopts a successor that is old enough or whose predecessor has
     /// expired, drops an expired token, and forgives routes that have not rejected a token by the
-    /// time it becomes stale. The read-only functions require a call to this one first.
+    /// time it becomes stale. Call this function before the read-only functions.
     pub fn advance(&mut self, now: Moment) {
         let Some(held) = self.held() else { return };
         if held.is_stale(now) {
@@ -283,7 +285,7 @@ impl Slot {
         let is_expired = |held: &CachedToken| held.token.remaining(now).is_zero();
         let settles = held.settles_in(now);
         if settles.is_some_and(|wait| wait.is_zero() || is_expired(held)) {
-            // After a step of the wall clock the successor may expire before the held token.
+            // After a step of the wall clock, the successor may expire before the held token.
             if held.successor_remaining(now) >= held.token.remaining(now) {
                 self.adopt_successor(now);
             } else if let Some(held) = self.held_mut() {

@@ -1,10 +1,11 @@
-//! Limits how often rejected tokens are dropped, so that a resource server that rejects every token
-//! cannot turn each request into a token request.
+//! Limits how often the slot drops rejected tokens, so that a resource server that rejects every
+//! token cannot turn each request into a token request.
 //!
-//! Each route has its own spacing: after a drop, the route drops no other token until the spacing
-//! has passed since the replacement was adopted, and the spacing doubles at each further drop. All
-//! routes together have a budget, of which a part is kept for routes that rejected no replacement:
-//! a route that always rejects cannot keep another one from getting a new token.
+//! Each route has its own spacing: after a drop, the route cannot cause another one until the
+//! spacing has passed since the slot adopted the replacement. The spacing doubles with each further
+//! drop. All routes together share a budget. A part of it is reserved for routes that have rejected
+//! no replacement, so that a route that rejects every token cannot prevent another route from
+//! getting a new one.
 
 use std::time::Duration;
 
@@ -13,13 +14,14 @@ use crate::clock::Moment;
 
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_mins(1);
-/// Drops of all routes are at least this far apart.
+/// The minimum time between two drops, whichever routes cause them.
 const BETWEEN_DROPS: Duration = Duration::from_secs(1);
 const BUDGET: u32 = 8;
-/// The part of the budget that is left to routes that rejected no replacement.
+/// The part of the budget that is reserved for routes that have rejected no replacement.
 const RESERVE: u32 = 3;
 const REFILL: Duration = Duration::from_mins(1);
-/// At most this many routes are remembered; the one whose last drop is oldest is forgotten first.
+/// The maximum number of routes that the slot remembers. It first forgets the route whose last drop
+/// is oldest.
 const MAX_ROUTES: usize = 256;
 
 /// Identifies a route: a hash of its label.
@@ -32,7 +34,8 @@ pub(super) struct Rejections(Option<Box<Record>>);
 
 #[derive(Clone, Debug)]
 struct Record {
-    /// Routes that dropped a token and have not been forgiven, least recently dropped first.
+    /// The routes that have caused a drop and are not forgiven. The route whose last drop is oldest
+    /// comes first.
     routes: Vec<Route>,
     last_drop: Moment,
     spent: u32,
@@ -43,16 +46,16 @@ struct Record {
 #[derive(Clone, Debug)]
 struct Route {
     id: RouteId,
-    /// The number of drops in a row.
+    /// The number of consecutive drops.
     drops: u32,
-    /// When the replacement was adopted; `None` before.
+    /// When the slot adopted the replacement; `None` until then.
     replaced: Option<Moment>,
     /// When the route first accepted the held token.
     accepted: Option<Moment>,
     /// Whether the route rejected the held token.
-    is_rejected: bool,
-    /// Whether the unit that its last drop cost has not been given back; an acceptance gives it
-    /// back.
+    has_rejected: bool,
+    /// Whether the route still owes the budget the unit that its last drop cost. An acceptance
+    /// returns the unit.
     owes_unit: bool,
 }
 
@@ -66,16 +69,16 @@ impl Route {
             .is_some_and(|replaced| now.since(replaced) < self.spacing())
     }
 
-    /// Whether the route has accepted the held token for as long as its spacing lasts, and has
-    /// not rejected it.
+    /// Whether the route has accepted the held token for the time of its spacing and has not
+    /// rejected it.
     fn is_healed(&self, now: Moment) -> bool {
         let heals = |accepted| now.since(accepted) >= self.spacing();
-        !self.is_rejected && self.accepted.is_some_and(heals)
+        !self.has_rejected && self.accepted.is_some_and(heals)
     }
 }
 
 impl Rejections {
-    /// Records that a route rejected the held token. Returns whether the token may be dropped.
+    /// Records that a route rejected the held token. Returns whether the slot may drop the token.
     pub(super) fn allows_drop(&mut self, now: Moment, id: RouteId) -> bool {
         let Some(record) = &mut self.0 else {
             return true;
@@ -86,14 +89,14 @@ impl Rejections {
         let is_early = now.since(record.last_drop) < BETWEEN_DROPS;
         match record.routes.iter_mut().find(|route| route.id == id) {
             Some(route) => {
-                route.is_rejected = true;
+                route.has_rejected = true;
                 !is_early && !route.is_too_soon(now) && left > RESERVE
             }
             None => !is_early && left > 0,
         }
     }
 
-    /// Records that the token was dropped because this route rejected it.
+    /// Records that the slot dropped the token because this route rejected it.
     pub(super) fn dropped(&mut self, now: Moment, id: RouteId) {
         let record = self.0.get_or_insert_with(|| {
             Box::new(Record {
@@ -115,24 +118,24 @@ impl Rejections {
             drops: drops.saturating_add(1),
             replaced: None,
             accepted: None,
-            is_rejected: false,
+            has_rejected: false,
             owes_unit: true,
         });
     }
 
-    /// Records that a token was adopted.
+    /// Records that the slot adopted a token.
     pub(super) fn adopted(&mut self, now: Moment) {
         let Some(record) = &mut self.0 else { return };
         record.routes.retain(|route| !route.is_healed(now));
         for route in &mut record.routes {
             route.replaced.get_or_insert(now);
             route.accepted = None;
-            route.is_rejected = false;
+            route.has_rejected = false;
         }
     }
 
-    /// Records that a route accepted the held token. Returns whether the route is still in trouble:
-    /// its further acceptances are worth reporting.
+    /// Records that a route accepted the held token. Returns whether to report further acceptances,
+    /// because the route is not forgiven yet.
     pub(super) fn accepted(&mut self, now: Moment, id: RouteId) -> bool {
         let Some(record) = &mut self.0 else {
             return false;
@@ -147,12 +150,12 @@ impl Rejections {
         record.routes.iter().any(|route| route.id == id)
     }
 
-    /// Records that the held token has become stale: routes that have not rejected it are forgiven.
+    /// Records that the held token has become stale, and forgives routes that have not rejected it.
     pub(super) fn reached_staleness(&mut self) {
         if let Some(record) = &mut self.0 {
             record
                 .routes
-                .retain(|route| route.is_rejected || route.replaced.is_none());
+                .retain(|route| route.has_rejected || route.replaced.is_none());
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Tokens that the server returns again. The caches of gateways and test doubles repeat an answer, and
-//! the token in it does not live any longer for that.
+//! Recognises tokens that the server returns again. Caches of gateways and test doubles repeat an
+//! answer, which does not extend the life of the token in it.
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -8,14 +8,14 @@ use super::schedule::{ASSUMED_LIFETIME, Life};
 use super::{LifetimeWarning, Token};
 use crate::clock::Moment;
 
-/// The last two tokens that were stored: the held one, and its successor or predecessor. It holds no
-/// token, only a hash.
+/// The hashes and lives of the last two tokens that the slot stored: the held token, and its
+/// successor or predecessor.
 #[derive(Clone, Default)]
 pub(super) struct Repeats {
-    last: [Option<Grant>; 2],
+    last: [Option<FirstLife>; 2],
 }
 
-/// Does not show the hashes.
+/// Hides the hashes.
 impl fmt::Debug for Repeats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Repeats").finish_non_exhaustive()
@@ -23,33 +23,33 @@ impl fmt::Debug for Repeats {
 }
 
 #[derive(Clone, Copy)]
-struct Grant {
+struct FirstLife {
     hash: u64,
     sent: Moment,
     life: Life,
 }
 
-/// What is known about a token that has arrived.
-pub(super) struct Origin {
-    /// It was stored before, and the life that it had then goes on.
+/// The result of [`Repeats::recognise`] for a token that has arrived.
+pub(super) struct Recognition {
+    /// Whether the slot has stored the token before, and its first life is not over.
     pub(super) is_repeated: bool,
     pub(super) warning: Option<LifetimeWarning>,
 }
 
 impl Repeats {
-    /// Gives a token that was stored before its first life. If that is over, the token counts as new,
-    /// unless its own claims say that it has expired.
-    pub(super) fn recognise(&self, now: Moment, token: &mut Token) -> Origin {
+    /// Restores the first life of a token that the slot has stored before. If that life is over,
+    /// the token counts as new, unless its own claims say that it has expired.
+    pub(super) fn recognise(&self, now: Moment, token: &mut Token) -> Recognition {
         let hash = hash_of(token);
-        let Some(first) = self.last.iter().flatten().find(|grant| grant.hash == hash) else {
-            return Origin {
+        let Some(first) = self.last.iter().flatten().find(|first| first.hash == hash) else {
+            return Recognition {
                 is_repeated: false,
                 warning: None,
             };
         };
         if now.since(first.sent) < first.life.hard {
             (token.sent, token.life) = (first.sent, first.life);
-            return Origin {
+            return Recognition {
                 is_repeated: true,
                 warning: None,
             };
@@ -58,7 +58,7 @@ impl Repeats {
         if has_expired {
             token.life = Life::new(ASSUMED_LIFETIME, ASSUMED_LIFETIME);
         }
-        Origin {
+        Recognition {
             is_repeated: false,
             warning: Some(if has_expired {
                 LifetimeWarning::Over
@@ -68,18 +68,18 @@ impl Repeats {
         }
     }
 
-    /// Remembers a token that is stored.
+    /// Records the hash and the life of a token that the slot stores.
     pub(super) fn remember(&mut self, token: &Token) {
-        let grant = Grant {
+        let life = FirstLife {
             hash: hash_of(token),
             sent: token.sent,
             life: token.life,
         };
         let [newest, oldest] = &mut self.last;
-        if newest.is_none_or(|newest| newest.hash != grant.hash) {
+        if newest.is_none_or(|newest| newest.hash != life.hash) {
             *oldest = *newest;
         }
-        *newest = Some(grant);
+        *newest = Some(life);
     }
 }
 

@@ -1,40 +1,42 @@
-//! Arithmetic over a token's lifetime: when it goes stale, when it expires, when it is replaced.
+//! Computes from a token's lifetime when the token becomes stale, when it expires and when to
+//! replace it.
 //!
-//! Ages count from the moment the successful request was sent, so the response's travel time errs
-//! on the safe side.
+//! The age of a token counts from the moment when the manager sent the successful request. Network
+//! latency can therefore make a token look older than it is, never younger.
 
 use std::time::Duration;
 
-/// Servers count in whole seconds and verifiers allow no leeway, so at most this much of a lifetime
-/// is left unused.
+/// The longest unused part at the end of a lifetime. It is needed because servers count in whole
+/// seconds and verifiers may allow no leeway.
 const LONGEST_MARGIN: Duration = Duration::from_secs(1);
 /// The fraction of the soft age after which a refresh may start without a caller.
 const EARLIEST_REFRESH: f64 = 0.91;
-/// Assumed if neither the response nor the token states a lifetime.
+/// The lifetime of a token if neither the response nor the token states one.
 pub const ASSUMED_LIFETIME: Duration = Duration::from_secs(10);
-/// A refreshed token of this age is adopted: the clocks of resource servers run behind by less.
+/// The age at which the slot adopts a refreshed token: it exceeds the usual lag of resource
+/// servers' clocks.
 pub const SETTLED_AGE: Duration = Duration::from_secs(5);
-/// Background refreshes start at least this far apart.
+/// The minimum time between the starts of two background refreshes.
 pub const REFRESH_SPACING: Duration = Duration::from_secs(1);
-/// The lifetimes that a server grants cause no more than one request in this time.
+/// The minimum time between two requests that the lifetimes from a server cause.
 pub const PACE: Duration = Duration::from_secs(1);
-/// A minimum that a new token missed is requested again after a tenth of the token's life, but not
-/// before this.
+/// The shortest pause before the slot requests a missed minimum again; the pause is otherwise a
+/// tenth of the token's life.
 const SHORTEST_MINIMUM_PAUSE: Duration = Duration::from_secs(5);
 
-/// The ages at which a token becomes stale and stops being handed out.
+/// The ages at which a token becomes stale and expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Life {
     /// The lifetime that the server granted.
     pub granted: Duration,
-    /// From here on the token is not handed out.
+    /// The age from which the slot does not hand out the token.
     pub hard: Duration,
-    /// From here on it is due for replacement.
+    /// The age from which the token is due for replacement.
     pub soft: Duration,
 }
 
 impl Life {
-    /// Divides a granted lifetime, given the buffer that the user asked for.
+    /// Divides a granted lifetime according to the buffer that the user configured.
     #[must_use]
     pub fn new(granted: Duration, buffer: Duration) -> Self {
         let margin = LONGEST_MARGIN.min(part(granted, 4));
@@ -46,22 +48,22 @@ impl Life {
         }
     }
 
-    /// The age at which a background refresh starts: a random point, so that replicas that started
-    /// together drift apart. `jitter` is in `0..1`.
+    /// Returns the age at which a background refresh starts: a random point, so that replicas that
+    /// started together drift apart. `jitter` is in `0..1`.
     #[must_use]
     pub fn refresh_point(&self, jitter: f64) -> Duration {
         self.soft
             .mul_f64(EARLIEST_REFRESH + (1.0 - EARLIEST_REFRESH) * jitter.clamp(0.0, 1.0))
     }
 
-    /// The length of the pause before a missed minimum is requested again.
+    /// Returns the length of the pause before the slot requests a missed minimum again.
     #[must_use]
     pub fn minimum_pause(&self) -> Duration {
         part(self.granted, 10).max(SHORTEST_MINIMUM_PAUSE)
     }
 
-    /// Whether a token of age `age` meets a minimum so barely that a new request would soon be
-    /// needed.
+    /// Whether a token of age `age` misses a minimum, or exceeds it by less than a tenth of its
+    /// life.
     #[must_use]
     pub fn barely_meets(&self, minimum: Duration, age: Duration) -> bool {
         let spare = self.hard.saturating_sub(age).checked_sub(minimum);
@@ -69,7 +71,7 @@ impl Life {
     }
 }
 
-/// One of `count` equal parts.
+/// Returns one of `count` equal parts.
 #[must_use]
 pub fn part(whole: Duration, count: u32) -> Duration {
     whole.checked_div(count).unwrap_or_default()

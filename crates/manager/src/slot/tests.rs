@@ -1,6 +1,6 @@
-//! Time lines of one slot: one for each promise about freshness. `tests/fuzzing/slot` compares the
-//! slot with a model in every sequence of events. Times are in milliseconds; `jitter` is 0, so random
-//! waits are shortest.
+//! Time lines of one slot, one for each promise about freshness. `tests/fuzzing/slot` compares the
+//! slot with a model for arbitrary sequences of events. Times are in milliseconds. `jitter` is 0,
+//! so random waits are as short as possible.
 
 use super::*;
 use crate::error::{Error, ErrorKind};
@@ -38,7 +38,7 @@ fn refusal() -> Error {
     Error::new(ErrorKind::OAuth, "refused")
 }
 
-/// A slot with names for what came out of it.
+/// A slot and functions that name and check its decisions.
 struct Line(Slot);
 
 impl Line {
@@ -46,7 +46,7 @@ impl Line {
         Self(Slot::new(true))
     }
 
-    /// A slot that holds `name` since the time `sent`.
+    /// Creates a slot that has held the token `name` since the time `sent`.
     fn holding(name: &str, sent: u64, lifetime: u64) -> Self {
         let mut line = Self::new();
         let flight = line.starts(sent, Call::Any);
@@ -54,7 +54,7 @@ impl Line {
         line
     }
 
-    /// The call starts a flight and waits for it.
+    /// Checks that the call starts a flight and waits for it. Returns the flight.
     fn starts(&mut self, time: u64, call: Call) -> NewFlight {
         match self.0.decide(at(time), call) {
             Decision::Wait {
@@ -65,7 +65,7 @@ impl Line {
         }
     }
 
-    /// The call waits for a flight that is there.
+    /// Checks that the call waits for the current flight. Returns the flight.
     fn joins(&mut self, time: u64, call: Call) -> FlightId {
         match self.0.decide(at(time), call) {
             Decision::Wait {
@@ -76,7 +76,8 @@ impl Line {
         }
     }
 
-    /// The call takes the held token: its name, and the refresh it starts.
+    /// Checks that the call takes the held token. Returns the name of the token, and the refresh
+    /// that the call starts.
     fn takes(&mut self, time: u64, call: Call) -> (String, Option<NewFlight>) {
         match self.0.decide(at(time), call) {
             Decision::Use {
@@ -95,19 +96,19 @@ impl Line {
     }
 
     fn wakes(&mut self, time: u64, is_used: bool) -> Option<NewFlight> {
-        self.0.due_refresh(at(time), is_used)
+        self.0.start_due_refresh(at(time), is_used)
     }
 
     fn invalidates(&mut self, time: u64, token: &str) -> Invalidation {
         self.rejects(time, token, 0)
     }
 
-    /// A route rejects a token.
+    /// Reports that a route rejects a token.
     fn rejects(&mut self, time: u64, token: &str, route: u64) -> Invalidation {
         self.0.invalidate(at(time), token, RouteId(route))
     }
 
-    /// A route accepts a token. Whether its next acceptance matters, too.
+    /// Reports that a route accepts a token. Returns whether its next acceptance matters too.
     fn accepts(&mut self, time: u64, token: &str, route: u64) -> bool {
         self.0.accept(at(time), token, RouteId(route))
     }
@@ -122,7 +123,7 @@ fn a_forced_call_joins_a_flight_only_before_its_request_is_sent() {
     let mut line = Line::new();
     let flight = line.starts(0, Call::Any);
     assert_eq!(line.joins(1, Call::Forced), flight.flight);
-    line.0.sending(flight.flight);
+    line.0.note_sending(flight.flight);
     for (call, joins) in [
         (Call::Any, true),
         (Call::Minimum(ms(1)), true),

@@ -1,11 +1,11 @@
-//! A flight: the task that acquires a token for a manager, and what it needs for that.
+//! A flight: the task that acquires a token for a manager, and the setup that it uses.
 
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
 use super::Manager;
-use crate::acquire::server::Server;
+use crate::acquire::server::KnownServer;
 use crate::acquire::{Acquired, Acquisition, Flight};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -14,14 +14,14 @@ use crate::error::Error;
 use crate::slot::{FlightId, NewFlight};
 use transport::Transport;
 
-/// The immutable inputs of a flight: a changed configuration creates a new manager.
+/// The parts that every flight of a manager uses. A changed configuration creates a new manager.
 pub(crate) struct Setup<T> {
     pub(crate) config: Config,
     pub(crate) credentials: CredentialProvider,
-    pub(crate) server: Arc<Server>,
+    pub(crate) server: Arc<KnownServer>,
     pub(crate) transport: Arc<T>,
-    /// Closed with the manager. It has no permits, so waiting for one ends only when the manager is
-    /// closed. A channel would take five times the memory in every manager.
+    /// A semaphore that closes with the manager. It has no permits, so a wait for one ends only
+    /// when the manager closes. A channel would take five times the memory in every manager.
     pub(super) closing: Arc<Semaphore>,
 }
 
@@ -36,7 +36,8 @@ impl<T> Setup<T> {
         }
     }
 
-    /// The setup for a changed configuration. It keeps what is known about the same server.
+    /// Creates the setup for a changed configuration. It keeps the known facts about a server that
+    /// stays the same.
     pub(super) fn replace(&self, config: Config, transport: Arc<T>) -> Self {
         let new = Self::new(config, transport);
         let keeps_target = self.config.target == new.config.target;
@@ -52,7 +53,7 @@ impl<T> Setup<T> {
     }
 }
 
-/// A flight in progress. Its waiters are notified exactly once, even if its task panics or is
+/// A flight in progress. It notifies its waiters exactly once, even if its task panics or is
 /// cancelled.
 pub(super) struct RunningFlight<C: Clock, T: Transport> {
     manager: Arc<Manager<C, T>>,
@@ -69,7 +70,7 @@ impl<C: Clock, T: Transport> RunningFlight<C, T> {
         }
     }
 
-    /// Acquires a token, unless the manager is closed first.
+    /// Acquires a token, unless the manager closes first.
     pub(super) async fn fly(self, new_flight: NewFlight, setup: Arc<Setup<T>>) {
         let acquisition = Acquisition {
             setup: &setup,
@@ -95,8 +96,8 @@ impl<C: Clock, T: Transport> RunningFlight<C, T> {
 }
 
 impl<C: Clock, T: Transport> Flight for RunningFlight<C, T> {
-    fn is_sending(&self) {
-        self.manager.inner.lock().slot.sending(self.id);
+    fn note_sending(&self) {
+        self.manager.inner.lock().slot.note_sending(self.id);
     }
 
     fn is_needed(&self) -> bool {

@@ -1,6 +1,7 @@
-//! The state of a manager behind its lock: the slot, what was published of it, and the counters.
+//! The state of a manager behind its lock: the slot, the published token, and the counters.
 //!
-//! Every method is called under the lock and returns what the manager has to do without it.
+//! The manager calls every method under the lock. A method returns the work that the manager must
+//! do after releasing the lock.
 
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use crate::timers::TimerId;
 pub(super) struct Inner<T> {
     pub(super) slot: Slot,
     name: String,
-    /// `None` once the manager is closed, which also drops the secrets.
+    /// `None` once the manager is closed; closing also drops the secrets.
     pub(super) setup: Option<Arc<Setup<T>>>,
     pub(super) timer: Option<TimerId>,
     /// The token that the published version represents.
@@ -29,19 +30,22 @@ pub(super) struct Inner<T> {
     /// The last token of which JavaScript may hold a copy.
     shared_token: Option<TokenId>,
     usage: Usage,
-    /// Shared with the managers of earlier configurations, whose flights may not have ended.
+    /// The history, shared with the managers of earlier configurations, whose flights may not have
+    /// ended.
     history: Arc<Mutex<History>>,
-    /// Another manager has taken over. Callers of a flight that fails here ask that one.
+    /// Whether another manager has taken over. Callers of a flight that fails here ask that
+    /// manager.
     is_replaced: bool,
 }
 
-/// Tracks use of the held token through the hits that JavaScript had counted at certain moments.
+/// Tracks the use of the held token by means of the hits that JavaScript had counted at certain
+/// moments.
 #[derive(Clone, Copy, Default)]
 struct Usage {
     token: Option<TokenId>,
     hits_on_arrival: f64,
     hits_when_stale: Option<f64>,
-    /// Native code has handed out the held token.
+    /// Whether native code has handed out the held token.
     was_handed_out: bool,
 }
 
@@ -52,12 +56,12 @@ struct History {
     last_failure: Option<(Moment, ErrorKind)>,
     counters: Counters,
     latency: Latency,
-    /// A warning is logged once.
+    /// The warnings that the manager has logged: it logs each one only once.
     lifetime_warnings: Vec<LifetimeWarning>,
 }
 
 impl<T> Inner<T> {
-    /// The state of a new manager.
+    /// Creates the state of a new manager.
     pub(super) fn new(config: Config, transport: Arc<T>) -> Self {
         Self {
             slot: Slot::new(config.background_refresh),
@@ -72,7 +76,7 @@ impl<T> Inner<T> {
         }
     }
 
-    /// Answers a caller. Returns the flight to start as well.
+    /// Answers a caller. Also returns the flight to start.
     pub(super) fn ask(&mut self, now: Moment, call: Call) -> (Decision, Option<NewFlight>) {
         let decision = self.slot.decide(now, call);
         let new_flight = self.count(&decision);
@@ -143,20 +147,24 @@ impl<T> Inner<T> {
         self.usage.hits_when_stale = is_stale.then_some(hits);
     }
 
-    /// The refresh that the passage of time has made due.
-    pub(super) fn due_refresh(&mut self, now: Moment, hits: f64) -> Option<NewFlight> {
+    /// Starts the refresh that the passage of time has made due.
+    pub(super) fn start_due_refresh(&mut self, now: Moment, hits: f64) -> Option<NewFlight> {
         let is_used = self.usage.was_handed_out || hits > self.usage.hits_on_arrival;
-        self.slot.due_refresh(now, is_used)
+        self.slot.start_due_refresh(now, is_used)
     }
 
-    pub(super) fn flight(&mut self, new_flight: NewFlight) -> Option<(NewFlight, Arc<Setup<T>>)> {
+    /// Counts a flight that is about to start, and returns its setup.
+    pub(super) fn prepare_flight(
+        &mut self,
+        new_flight: NewFlight,
+    ) -> Option<(NewFlight, Arc<Setup<T>>)> {
         let setup = Arc::clone(self.setup.as_ref()?);
         self.history.lock().counters.acquisitions += 1.0;
         Some((new_flight, setup))
     }
 
-    /// Whether JavaScript may keep a copy of a token that the slot has dropped or replaced.
-    pub(super) fn lost_copies(&mut self) -> bool {
+    /// Whether JavaScript may hold a copy of a token that the slot has dropped or replaced.
+    pub(super) fn take_lost_copies(&mut self) -> bool {
         let is_gone = self.shared_token.is_some() && self.shared_token != self.slot.token_id();
         if is_gone || self.published_token.is_some() {
             self.shared_token = self.published_token;
@@ -164,7 +172,7 @@ impl<T> Inner<T> {
         is_gone
     }
 
-    /// The result for the flight's waiters. `None` if the manager is closed.
+    /// Ends a flight. Returns the result for its waiters, or `None` if the manager is closed.
     pub(super) fn end_flight(
         &mut self,
         now: Moment,
@@ -196,19 +204,20 @@ impl<T> Inner<T> {
             .warning
             .take_if(|warning| warnings.contains(warning));
         warnings.extend(outcome.warning);
-        // A failure after which the callers ask the replacement is not logged.
+        // The manager does not log a failure after which the callers ask the replacement.
         outcome.is_transition &= !(self.is_replaced && outcome.is_void_after_change());
         Some(outcome)
     }
 
-    /// Lets time take effect, before anything else is decided.
+    /// Applies what time alone changes: the slot adopts a successor, a held token expires. The
+    /// manager calls it before every decision.
     pub(super) fn advance(&mut self, now: Moment, hits: f64) {
         self.slot.advance(now);
         self.track_token(hits);
         self.count_stale_hits(now, hits);
     }
 
-    /// Starts to count the use of a token that was adopted.
+    /// Starts to count the use of a newly adopted token.
     pub(super) fn track_token(&mut self, hits: f64) {
         let token = self.slot.token_id();
         if token.is_some() && token != self.usage.token {
@@ -238,7 +247,7 @@ impl<T> Inner<T> {
         }
     }
 
-    /// The initial state of the replacement. Only flights in progress stay here.
+    /// Returns the initial state of the replacement. Only flights in progress stay here.
     pub(super) fn hand_over(&mut self, now: Moment, config: Config, transport: Arc<T>) -> Self {
         let old = self.setup.as_ref();
         let keeps_target = old.is_some_and(|old| old.config.target == config.target);

@@ -1,8 +1,10 @@
-//! A manager: one slot behind one lock, its published state, and the flights that it starts.
+//! A manager: one slot behind one lock, the published state of the slot, and the flights of the
+//! manager.
 //!
-//! The lock is held for a decision, never for an operation. Every change except closing
-//! and reconfiguring goes through [`Manager::transact`], which carries out the slot's decision after
-//! releasing the lock. The rules are in [`slot`](crate::slot); this module decides nothing itself.
+//! The manager holds the lock for a decision, never during I/O or a wait. Every decision goes
+//! through [`Manager::transact`], which publishes it and sets the timer under the lock, and starts
+//! a flight after releasing it. The rules are in [`slot`](crate::slot); this module decides nothing
+//! itself.
 
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -30,8 +32,8 @@ pub(crate) use flight::Setup;
 use inner::Inner;
 use transport::Transport;
 
-const MINIMUM_MISSED: &str = "a caller requested a longer minimum validity than the server grants; \
-     the held token is used. Lower minValiditySeconds, or raise the client's access token lifespan";
+const MINIMUM_MISSED: &str = "the server grants less validity than a caller requested; the manager \
+     uses the cached token. Lower minValiditySeconds, or raise the client's access token lifespan";
 
 /// A token manager. It starts no runtime and no background work before the first token request.
 ///
@@ -68,7 +70,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
 
     /// Creates the manager for a changed configuration. It takes over the held token, the published
     /// memory and the counters. Flights in progress stay with this manager: they finish with their
-    /// original configuration, and their results are not stored.
+    /// original configuration, and neither manager stores their results.
     #[must_use]
     pub fn reconfigured(
         &self,
@@ -94,7 +96,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         replacement
     }
 
-    /// The memory that callers read before they call [`Manager::ask`].
+    /// Returns the memory that callers read before they call [`Manager::ask`].
     #[must_use]
     pub fn published(&self) -> Arc<Published> {
         Arc::clone(&self.published)
@@ -122,8 +124,8 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         }
     }
 
-    /// Drops the held token if it is the rejected one, unless a cool-down is in effect, the last
-    /// drop is too recent, or the budget of drops is used up.
+    /// Drops the held token if this route rejected it, unless a cool-down is in effect, the last
+    /// drop is too recent, or the budget of drops is empty.
     #[must_use]
     pub fn invalidate(&self, rejected: &str, route: RouteId) -> Invalidation {
         let (outcome, _) =
@@ -139,18 +141,19 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         matters
     }
 
-    /// Drops the held token and detaches the flight, unless it is called too often.
+    /// Drops the held token and detaches the flight, unless there were too many clears.
     pub fn clear(&self) -> Clearing {
         let (clearing, _) = self.transact(|inner, now| (inner.clear(now), None));
         clearing
     }
 
-    /// Drops the held token and detaches the flight: the token must not be used any more.
+    /// Drops the held token and detaches the flight, because callers must not use the token any
+    /// more.
     pub fn drop_token(&self) {
         self.transact(|inner, _| (inner.slot.drop_token(), None));
     }
 
-    /// The manager's state and counters.
+    /// Returns the manager's state and counters.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let (snapshot, _) = self.transact(|inner, now| {
@@ -162,7 +165,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         snapshot
     }
 
-    /// Cancels flights and timers and drops secrets. No event follows.
+    /// Cancels flights and timers and drops secrets. The manager sends no event afterwards.
     pub fn close(&self) {
         let setup = {
             let mut inner = self.inner.lock();
@@ -179,10 +182,11 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         }
     }
 
-    /// Makes a decision under the lock and carries it out in this order: plan the flight that the
-    /// decision or the passage of time requires, publish the version, set the timer; then, without
-    /// the lock, start the flight, and wake JavaScript if it may hold a copy of a dropped token.
-    /// Returns the version if it represents the held token, otherwise [`NO_TOKEN`].
+    /// Makes a decision under the lock and carries it out. Under the lock, it plans the flight that
+    /// the decision or the passage of time requires, publishes the version and sets the timer.
+    /// Without the lock, it then starts the flight, and wakes JavaScript if JavaScript may hold a
+    /// copy of a dropped token. Returns the version if it represents the held token, otherwise
+    /// [`NO_TOKEN`].
     fn transact<R>(
         &self,
         decision: impl FnOnce(&mut Inner<T>, Moment) -> (R, Option<NewFlight>),
@@ -194,12 +198,13 @@ impl<C: Clock, T: Transport> Manager<C, T> {
             inner.advance(now, hits);
             let (result, new_flight) = decision(&mut inner, now);
             inner.track_token(hits);
-            // The timer is set again below, so a refresh that is due by now must start here.
-            let new_flight = new_flight.or_else(|| inner.due_refresh(now, self.published.hits()));
+            // The code below sets the timer again, so a refresh that is due by now must start here.
+            let new_flight =
+                new_flight.or_else(|| inner.start_due_refresh(now, self.published.hits()));
             let version = self.publish(now, &mut inner);
             self.set_timer(now, &mut inner);
-            let flight = new_flight.and_then(|new_flight| inner.flight(new_flight));
-            (result, version, flight, inner.lost_copies())
+            let flight = new_flight.and_then(|new_flight| inner.prepare_flight(new_flight));
+            (result, version, flight, inner.take_lost_copies())
         };
         // A runtime that has shut down drops the flight immediately, which takes the lock.
         if let Some((new_flight, setup)) = flight {
@@ -211,7 +216,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         (result, version)
     }
 
-    /// Changes the version if it represents another token than before.
+    /// Changes the version if it no longer represents the same token.
     fn publish(&self, now: Moment, inner: &mut Inner<T>) -> u32 {
         let published_token = inner.slot.servable(now);
         if published_token != inner.published_token {
@@ -226,7 +231,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         if wait.is_none() && inner.timer.is_none() {
             return;
         }
-        // Without a runtime no flight has started yet, so no token needs a timer.
+        // Without a runtime, no flight has started yet, so no token needs a timer.
         let Some(engine) = self.engine.get() else {
             return;
         };
@@ -249,13 +254,13 @@ impl<C: Clock, T: Transport> Manager<C, T> {
             return flight.end(Acquired::without_request(error));
         };
         engine.handle.spawn(async move {
-            // Boxed on the runtime's thread, which also frees it: flights that many managers start
+            // The runtime's thread allocates and frees the flight: flights that many managers start
             // at once would otherwise fragment the calling thread's heap.
             Box::pin(flight.fly(new_flight, setup)).await;
         });
     }
 
-    /// Returns the runtime, and starts it for the first flight.
+    /// Returns the runtime. Starts it for the first flight.
     fn engine(&self) -> Option<&Engine> {
         if self.engine.get().is_none() {
             drop(self.engine.set((self.engine_source)()?));
@@ -297,12 +302,12 @@ impl<C: Clock, T: Transport> Manager<C, T> {
             }
             Err(error) if outcome.is_transition => {
                 let state = if outcome.fallback.is_some() {
-                    "; the held token is still valid and is used meanwhile"
+                    "; the cached token is still valid, and the manager uses it meanwhile"
                 } else {
                     ""
                 };
                 let code = error.kind().code();
-                self.log(Level::Warn, || format!("refresh failed: {code}: {error}{state}"));
+                self.log(Level::Warn, || format!("the refresh failed: {code}: {error}{state}"));
             }
             Err(_) => {}
         }
@@ -332,17 +337,17 @@ fn lifetime_message(warning: LifetimeWarning) -> String {
     let assumed = schedule::ASSUMED_LIFETIME.as_secs();
     match warning {
         LifetimeWarning::Unknown => format!(
-            "neither the token response nor the token gives a lifetime; assuming {assumed} s; \
-             check that the server returns expires_in"
+            "neither the token response nor the token gives a lifetime; the manager assumes \
+             {assumed} s; check that the server returns expires_in"
         ),
         LifetimeWarning::Over => format!(
-            "the token had already expired when it arrived; it is used for {assumed} s all the \
-             same. Check the access token lifespan and the session limits of the realm and the \
-             client, the clocks, and that no cache answers token requests"
+            "the token had already expired when it arrived; the manager uses it for {assumed} s. \
+             Check the access token lifespan and the session limits of the realm and the client, \
+             the clocks, and that no cache answers token requests"
         ),
         LifetimeWarning::Repeated => {
             "the server returned the same token again after its lifetime; \
-             it is used as a new one. Check that no cache answers token requests"
+             the manager uses it as a new token. Check that no cache answers token requests"
                 .to_owned()
         }
     }

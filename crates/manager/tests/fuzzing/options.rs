@@ -1,7 +1,8 @@
-//! The options. An input is lines of a name, a type and a value, such as `clientId t portal`; the
-//! types are `t`ext, `n`umber, boolean (`b`), `f`unction, `l`ist and `r`ecord of texts, `o`ther.
+//! The target for the options. Each line of an input has a name, a type and a value, such as
+//! `clientId t portal`. The types are `t`ext, `n`umber, boolean (`b`), `f`unction, `l`ist and
+//! `r`ecord of texts, `o`ther.
 //!
-//! A text with `Xq` in it is a secret of the user: no fault may repeat it.
+//! A text that contains `Xq` is a secret of the user: no fault may repeat the text.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +24,7 @@ pub fn run(data: &[u8]) {
     let mut given = Vec::new();
     for line in text.split('\n') {
         let (name, value) = line.split_once(' ').unwrap_or((line, ""));
-        // An object of JavaScript has every name once.
+        // A JavaScript object has each name at most once.
         if !name.is_empty() && !names.contains(&name) {
             names.push(name);
             given.push((unmarked(name), read(value)));
@@ -49,7 +50,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// Names of options are shown, because they are not secret.
+/// Faults show the names of options, which are not secret.
 fn unmarked(name: &str) -> String {
     name.replace('X', "x")
 }
@@ -81,7 +82,7 @@ fn member(written: &str) -> (String, Given) {
     (unmarked(name), value)
 }
 
-/// Options that passed need no further check.
+/// Checks that parsed options need no further check.
 fn check(config: &Config) {
     let endpoint = config.target.url();
     assert!(matches!(endpoint.url().scheme(), "http" | "https"));
@@ -126,7 +127,8 @@ fn check(config: &Config) {
     }
 }
 
-/// The form holds each field once and nothing that it was not given.
+/// Checks that the form contains each reserved field at most once, all parameters of the options,
+/// and the secret only if no header carries it.
 fn check_request(config: &Config, secret: &Arc<ClientSecret>) {
     let secret = Arc::clone(secret);
     let proof = match config.grant.authentication {

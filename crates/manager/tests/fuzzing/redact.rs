@@ -1,8 +1,9 @@
-//! The redactor. An input is a line of which a secret is made, a line that says what is planted
-//! where and how it is spelled, and the text in which it is planted.
+//! The target for the redactor. An input has a line from which the target makes a secret, a line
+//! that chooses the values to plant, their places and their spellings, and the text that gets them.
 //!
-//! Whatever is planted has `Xq` in it, readable in every spelling, and the text has none. Base64
-//! cannot be marked like that: of it no eight characters may be left that are nowhere else.
+//! Every planted value contains `Xq`, which is readable in every spelling, and the text does not.
+//! Base64 would hide the mark, so the redactor may leave no eight characters of a planted Base64
+//! value, unless they also occur elsewhere in the text.
 
 use std::sync::Arc;
 
@@ -14,12 +15,12 @@ use oauth::{
 
 const CLIENT: &str = "my client";
 const LONGEST: usize = 300;
-/// How much of a text the redactor examines.
+/// The number of bytes of a text that the redactor examines.
 const WINDOW: usize = 4096;
 const KEYS: [&str; 5] = ["client_secret", "access_token", "Assertion", "PASSWORD", "id_token"];
 const SIGNS: [&str; 8] = ["=", ":", "%3D", "%3d", " = ", "\":", "\\\": ", "' : "];
 
-/// The choices that an input makes; zeros when it has no more of them.
+/// The choices that an input makes: zeros after its last byte.
 struct Choices<'a>(std::slice::Iter<'a, u8>);
 
 impl Choices<'_> {
@@ -67,7 +68,7 @@ pub fn run(data: &[u8]) {
             credentials.push(planted.clone());
         }
         let at = text.floor_char_boundary(choices.below(256) * (text.len() + 1) / 256);
-        // Not into another one, which would then no longer be one.
+        // A value planted inside another would break the other one.
         let at = if text.len() == bare_length {
             at
         } else {
@@ -101,7 +102,7 @@ fn check(cleaned: &str, text: &str, credentials: &[String]) {
     }
 }
 
-/// `Xq` behind every character, and something plain before all.
+/// The seed with `Xq` after every character, and a plain letter in front.
 fn marked(seed: &str) -> String {
     let mut marked = "cXq".to_owned();
     for char in seed.chars().take(64) {
@@ -111,14 +112,14 @@ fn marked(seed: &str) -> String {
     marked
 }
 
-/// Eight characters of a secret, which count as a leak, or all of a shorter one.
+/// Eight characters of a secret, which count as a leak, or the whole secret if it is shorter.
 fn piece(secret: &str, choices: &mut Choices) -> String {
     let chars: Vec<char> = secret.chars().collect();
     let from = choices.below(chars.len().saturating_sub(7).max(1));
     chars.into_iter().skip(from).take(8).collect()
 }
 
-/// Every character but the mark in its own spelling.
+/// The secret, with a chosen spelling for each character outside the mark.
 fn spelled(secret: &str, choices: &mut Choices) -> String {
     let mut text = String::new();
     for char in secret.chars() {

@@ -1,5 +1,5 @@
-//! The answer parser. An input is a line with the status and the value of `Retry-After`, then the
-//! body; without a line the status is 200.
+//! The target for the answer parser. An input is a line with the status and the value of
+//! `Retry-After`, then the body; if it has only a body, the status is 200.
 
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
@@ -16,13 +16,13 @@ use zeroize::Zeroizing;
 
 use super::spelled::is_spelled_in;
 
-/// In every answer that repeats the secret. Each way to encode it changes it.
+/// The secret, which every encoding changes. Answers of the corpus repeat it.
 const SECRET: &str = "s3cr3t +%/&=\"\\t";
 const CLIENT: &str = "portal";
-/// A message: two texts of at most 300 characters and what we say of them.
+/// The longest message: two texts of at most 300 characters, and the manager's own words.
 const LONGEST_MESSAGE: usize = 1_500;
 const DAY: Duration = Duration::from_hours(24);
-/// The end of the year 9999, the last that an HTTP date can name.
+/// The end of the year 9999, the last year that an HTTP date can name.
 const LAST_DATE: Duration = Duration::from_secs(253_402_300_799);
 
 static CONFIG: LazyLock<Config> = LazyLock::new(|| {
@@ -75,7 +75,7 @@ fn answer(data: &[u8]) -> Answer {
     Answer::new(status, header, Zeroizing::new(body.to_vec()))
 }
 
-/// Compared with another reader, if that one can read it too.
+/// Compares the response with the document that another JSON parser read, if it can read the body.
 fn check_response(response: &TokenResponse, document: Option<&Value>) {
     let token = response.token.expose();
     assert!(!token.is_empty());

@@ -1,5 +1,5 @@
-//! The slot against its model: bytes become a sequence of events, in which a point of time at which
-//! something changes is as likely as any other.
+//! Compares the slot with its model: the bytes of an input become a sequence of events. Time often
+//! passes to a point at which the state changes, or to its neighbours.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -35,10 +35,10 @@ mod scenarios;
 use facts::{LUCK, ModelFailure, Ns, SECOND};
 use pair::{Comparison, SlotEvent};
 
-/// Longest sequence. The model reads its whole log for every answer, which takes time.
+/// The longest sequence. The model reads its whole log for every answer, which takes time.
 const MOST_EVENTS: usize = if cfg!(test) { 40 } else { 150 };
 
-/// Panics where the slot and its model differ, or the slot breaks a rule that needs no model.
+/// Panics if the slot and its model differ, or if the slot breaks a rule that needs no model.
 pub fn run(data: &[u8]) {
     let mut bytes = data.iter().copied();
     let Some(header) = bytes.next() else { return };
@@ -55,7 +55,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// The next event, if the bytes suffice. A flight that is not there makes it a call.
+/// The next event, if the bytes suffice. An event of a flight that does not exist becomes a call.
 fn event(bytes: &mut impl Iterator<Item = u8>, pair: &Comparison) -> Option<SlotEvent> {
     let kind = bytes.next()?;
     Some(match kind % 32 {
@@ -84,7 +84,7 @@ fn event(bytes: &mut impl Iterator<Item = u8>, pair: &Comparison) -> Option<Slot
         _ => {
             let (which, what) = (bytes.next()?, bytes.next()?);
             let in_the_air = pair.model.log.in_the_air();
-            // The last one most often.
+            // The last flight is the most likely one.
             let back = usize::from(which / 64) % in_the_air.len().max(1);
             let Some(&(flight, _)) = in_the_air.iter().rev().nth(back) else {
                 return Some(SlotEvent::Call(Call::Any));
@@ -113,8 +113,8 @@ fn event(bytes: &mut impl Iterator<Item = u8>, pair: &Comparison) -> Option<Slot
     })
 }
 
-/// From nothing to more than a day, most of it short, in steps of 4 ms: then every point that a
-/// lifetime is divided at is a whole number of nanoseconds.
+/// A time from zero to more than a day, mostly short, in steps of 4 ms, so that every point that
+/// divides a lifetime is a whole number of nanoseconds.
 fn duration(byte: u8) -> Ns {
     let unit_in_ms = [4, 40, 400, 1_000, 4_000, 20_000, 300_000, 3_600_000];
     Ns::from(byte / 8) * unit_in_ms[usize::from(byte % 8)] * (SECOND / 1_000)

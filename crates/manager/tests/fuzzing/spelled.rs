@@ -1,6 +1,7 @@
-//! Whether a text spells a secret out. Written apart from the redactor, to be held against it.
+//! Finds a secret in a text. The search shares no code with the redactor, so that it can check the
+//! redactor.
 
-/// Whether `text` has `secret` in it, each character in any spelling.
+/// Whether `text` contains `secret`, with each character in any spelling.
 pub fn is_spelled_in(secret: &str, text: &str) -> bool {
     text.char_indices()
         .any(|(at, _)| begins_with(secret, &text[at..]))
@@ -19,7 +20,7 @@ fn begins_with(secret: &str, text: &str) -> bool {
     })
 }
 
-/// Every spelling of an ASCII character; those of several characters in lower case.
+/// Every spelling of an ASCII character. Spellings of several characters are in lower case.
 fn spellings(char: char) -> Vec<String> {
     let code = u32::from(char);
     let mut all = vec![char.to_string(), format!("%{code:02x}"), format!("\\u{code:04x}")];

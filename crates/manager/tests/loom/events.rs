@@ -1,5 +1,5 @@
-//! The event queue in every order that the memory model allows: no event is left in the queue, and
-//! a thread that is woken because a token is gone sees the changed version.
+//! The event queue in every order that the memory model allows: no event stays in the queue, and a
+//! thread that wakes because a token was dropped sees the changed version.
 
 use std::sync::Arc;
 
@@ -102,7 +102,7 @@ fn a_closed_queue_keeps_no_event_and_sends_no_wake_up() {
         pushing.join().expect("a thread");
         assert!(queue.drain().is_empty());
         sink.wake();
-        // An event that was pushed before the queue closed may wake later.
+        // An event pushed before the queue closed may wake the event loop later.
         let later = *bell.wakes.lock().expect("a lock");
         assert!(later <= 1 && later >= wakes);
     });

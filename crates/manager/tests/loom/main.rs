@@ -96,7 +96,8 @@ fn once_a_drop_has_returned_no_read_serves_the_token() {
                     was_dropped
                 })
             };
-            // A token that a caller gets meanwhile is served no longer than the previous one.
+            // The manager serves a token that a caller gets meanwhile no longer than the previous
+            // one.
             let mut versions = vec![version];
             let mut has_renewed = false;
             match world.manager.ask(Call::Any) {
@@ -116,7 +117,7 @@ fn once_a_drop_has_returned_no_read_serves_the_token() {
             let flight_ends = world.sink.flight_ends();
             let kept = flight_ends.iter().find(|(.., outcome)| *outcome == version);
             let kept = kept.map(|(_, outcome, _)| outcome.result.as_ref().unwrap());
-            // The token of a flight that began before the drop is never served.
+            // The manager never serves the token of a flight that began before the drop.
             match world.manager.ask(Call::Any) {
                 Reply::Token(token, _) => {
                     assert!(!was_dropped || has_renewed, "{name}: a token after the drop");

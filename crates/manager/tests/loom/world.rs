@@ -18,11 +18,11 @@ use stand_ins::scripted::{ScriptedTransport, token_answer, wrong_secret};
 
 pub(crate) type LoomManager = manager::Manager<StoppedClock, ScriptedTransport>;
 
-/// The default number of preemptions of a thread that could have continued. Most faults need one or
+/// The default limit on preemptions of a thread that could have continued. Most faults need one or
 /// two, and without a limit a test takes hours. `LOOM_MAX_PREEMPTIONS` overrides it.
 const PREEMPTIONS: usize = 3;
 
-/// Runs `test` in every order. Deadlines are never reached, because nothing drives their timers.
+/// Runs `test` in every order. No deadline ever passes, because the test drives no timers.
 pub(crate) fn model(test: impl Fn() + Send + Sync + 'static) {
     let timers = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -57,15 +57,15 @@ impl Clock for StoppedClock {
 pub(crate) enum Outcome {
     Token,
     Refusal,
-    /// The task is dropped before it ends.
+    /// The runtime drops the task before it ends.
     Lost,
 }
 
-/// An ended flight, with the version for which its token may be kept.
+/// An ended flight, with the version for which callers may keep its token.
 pub(crate) type LoomFlightEnd = (FlightId, FlightResult, u32);
 
-/// Records ended flights, and calls the manager for every event, which deadlocks if a lock is held
-/// meanwhile.
+/// Records ended flights, and calls the manager for every event, which deadlocks if the manager
+/// holds a lock meanwhile.
 #[derive(Default)]
 pub(crate) struct LoomSink {
     flight_ends: Mutex<Vec<LoomFlightEnd>>,
@@ -73,7 +73,7 @@ pub(crate) struct LoomSink {
 }
 
 impl LoomSink {
-    /// Takes the recorded ends.
+    /// Takes the recorded flights.
     pub(crate) fn flight_ends(&self) -> Vec<LoomFlightEnd> {
         std::mem::take(&mut *self.flight_ends.lock().unwrap())
     }
@@ -142,7 +142,7 @@ impl LoomWorld {
         Self { sink, ..world }
     }
 
-    /// Creates a world whose events go to a queue that rings the bell.
+    /// Creates a world whose event queue rings the bell.
     pub(crate) fn with_queue(config: Config, outcome: Outcome) -> (Self, Arc<Bell>) {
         let bell = Arc::new(Bell::default());
         let rings = Arc::clone(&bell);

@@ -18,7 +18,8 @@ use super::server::{Issue, Mood, SimulatedServer};
 use stand_ins::scripted::config;
 use stand_ins::simulated::{FlightEnd, World};
 
-/// How late a step of the wall clock is noticed: a second, plus the tolerated drift.
+/// The longest time until the manager notices a step of the wall clock: a second, plus the
+/// tolerated drift.
 const NOTICED_WITHIN: Duration = Duration::from_millis(1_051);
 /// The resolution of timers.
 const TIMER_RESOLUTION: Duration = Duration::from_millis(2);
@@ -54,7 +55,7 @@ pub(super) struct SimulatedClient {
     /// The token that the facade keeps, and its version.
     kept: Option<(u32, Arc<Token>)>,
     waiting: Vec<(FlightId, Call, Duration)>,
-    /// When the wall clock was stepped, and by how much it was ahead before.
+    /// The time of the last step of the wall clock, and how far the wall clock was ahead before it.
     stepped: (Duration, Duration),
     /// Whether a failure followed the last success.
     has_failed: bool,
@@ -102,8 +103,9 @@ impl SimulatedClient {
         CASES.iter().all(|case| self.counts.contains_key(case))
     }
 
-    /// How many acquisitions have begun. A snapshot counts before it starts a refresh that is due,
-    /// for example after a step of the wall clock, so only a second snapshot includes it.
+    /// The number of acquisitions that have begun. A snapshot counts before it starts a refresh
+    /// that is due, for example after a step of the wall clock, so only a second snapshot includes
+    /// it.
     fn acquisitions(&self) -> f64 {
         let _ = self.world.manager.snapshot();
         self.world.manager.snapshot().counters.acquisitions
@@ -160,7 +162,8 @@ impl SimulatedClient {
     pub(super) fn step_wall(&mut self, by_ms: i64) {
         let now = self.world.now();
         let (at, offset) = self.stepped;
-        // If steps follow each other too fast to be noticed, only the first counts.
+        // If steps follow each other too fast for the manager to notice each, only the first
+        // counts.
         if now.monotonic > at + NOTICED_WITHIN {
             self.stepped = (now.monotonic, now.offset());
         } else {
@@ -218,8 +221,8 @@ impl SimulatedClient {
         }
     }
 
-    /// A period in which nothing can happen, so that the clocks need not be compared every second:
-    /// the token is fresh, no refresh can begin yet, and no failure precedes it.
+    /// A period in which nothing can happen, so that the test need not compare the clocks every
+    /// second: the token is fresh, no refresh can begin yet, and no failure precedes it.
     fn quiet(&self, end: Duration) -> Option<Duration> {
         let state = self.world.manager.snapshot();
         let token = state.token?;
@@ -279,8 +282,8 @@ impl SimulatedClient {
     }
 
     /// Checks a token from the cache: it must not have expired by either clock, counted from the
-    /// time at which the server granted it. If only the version was checked, a step of the clock
-    /// may be noticed a second late.
+    /// time at which the server granted it. If the caller checked only the version, the manager may
+    /// notice a step of the clock a second late.
     fn check_served(&self, now: Moment, token: &Token, by_version: bool) {
         let issue = Issue::of_token(token.access_token.expose());
         let mono = now.monotonic.saturating_sub(issue.at.monotonic);
@@ -312,7 +315,7 @@ impl SimulatedClient {
         }
     }
 
-    /// Checks how many requests were sent, and which resources remain.
+    /// Checks the number of requests, and the resources that remain.
     fn end_window(&mut self) {
         let (requests, least) = self.server.take_counts();
         let acquisitions = self.acquisitions();
@@ -326,7 +329,8 @@ impl SimulatedClient {
         } else {
             let most = regular + window.causes as f64 + window.failures as f64;
             assert!(started <= most, "{started} acquisitions, {most} causes");
-            // Up to half of the deadline is spent on attempts; some began before the window.
+            // The manager spends up to half of the deadline on attempts; some began before the
+            // window.
             assert!(requests as f64 <= 16.0 * (started + 2.0), "{requests} in {started}");
         }
         self.window = Window {
@@ -369,7 +373,7 @@ fn check_documented(error: &Error) {
     assert!(DOCUMENTED.contains(&error.kind()), "{error:?}");
 }
 
-/// The part of its lifetime in which a token is served.
+/// The part of its lifetime in which the manager serves a token.
 fn usable(lifetime: Duration) -> Duration {
     lifetime.saturating_sub(Duration::from_secs(1).min(lifetime / 4))
 }

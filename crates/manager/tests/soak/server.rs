@@ -1,4 +1,5 @@
-//! A server that changes its behaviour. Its tokens tell when they were granted, and for how long.
+//! A server that changes its behaviour. Its tokens contain the time of their grant and their
+//! lifetime.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use parking_lot::Mutex;
 use stand_ins::scripted::{Step, config, refusal, reset, secret, starting, wrong_secret};
 use stand_ins::simulated::SimulatedClock;
 
-/// The lifetime that a manager assumes if none is stated.
+/// The lifetime that a manager assumes if the server states none.
 const ASSUMED: Duration = Duration::from_secs(10);
 
 /// The reaction of the server to requests.
@@ -23,7 +24,7 @@ pub(crate) enum Mood {
     Babbling,
     Silent,
     Flaky,
-    /// Grants less than usual, down to nothing.
+    /// Grants a shorter lifetime than usual, down to zero.
     Mean,
     /// Does not state a lifetime.
     Vague,
@@ -41,7 +42,7 @@ pub(crate) const MOODS: [Mood; 9] = [
     Mood::Vague,
 ];
 
-/// A grant, as the text of its token tells it.
+/// A grant, as the text of its token describes it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Issue {
     pub(crate) at: Moment,
@@ -114,7 +115,8 @@ impl SimulatedServer {
         self.state.lock().secret = secret;
     }
 
-    /// Ends a window: returns its requests and the shortest lifetime that was granted in it.
+    /// Ends a window. Returns the number of its requests and the shortest lifetime that the server
+    /// granted in it.
     pub(crate) fn take_counts(&self) -> (usize, Duration) {
         let mut state = self.state.lock();
         let least = std::mem::replace(&mut state.least, self.lifetime);
@@ -142,7 +144,7 @@ impl SimulatedServer {
             Mood::Babbling => return refusal(200, "<html>"),
             Mood::Silent => return Step::Hang,
         };
-        // A lifetime of zero counts as absent.
+        // The manager treats a lifetime of zero as absent.
         let expires_in = lifetime.as_secs();
         let lifetime = if lifetime.is_zero() {
             ASSUMED

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn two_hundred_clears_within_a_second_cause_at_most_five_logins() {
+fn two_hundred_clears_within_a_second_cause_four_logins() {
     let mut line = Line::holding("0", 0, 300_000);
     let mut logins = 1;
     for time in (1..=1_000).step_by(5) {

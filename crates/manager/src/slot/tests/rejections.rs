@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// Route 0 rejects the token `name` at `time`, and it is replaced at once by `next`.
+/// Reports that route 0 rejects the token `name` at `time`, and replaces the token with `next`
+/// immediately.
 fn drop_and_replace(line: &mut Line, time: u64, name: &str, next: &str) {
     assert_eq!(line.invalidates(time, name), Invalidation::Dropped, "{name} at {time}");
     let flight = line.starts(time, Call::Any);
@@ -25,7 +26,7 @@ fn the_spacing_of_a_route_doubles_at_each_further_drop_until_its_budget_is_spent
     assert_eq!(line.invalidates(60_000, "5"), Invalidation::Dropped, "one more a minute");
 }
 
-/// What happens to the replacement "1" of a token that route 0 rejected at time 0.
+/// Each case shows how routes treat the replacement "1" of a token that route 0 rejected at time 0.
 #[test]
 fn a_route_is_forgiven_if_it_does_not_reject_the_replacement() {
     type Events = &'static [(u64, &'static str)];
@@ -107,9 +108,9 @@ fn only_so_many_routes_are_remembered() {
     }
 }
 
-/// Callers of an API that ask for a token ten times a second, each on its own route, for
-/// `seconds`. `accepts` says whether a route accepts a token that was granted at a time. A login
-/// takes no time. Returns the number of logins.
+/// Simulates callers of an API that ask for a token ten times a second, each on its own route, for
+/// `seconds`. `accepts` says whether a route accepts a token that the server granted at a given
+/// time. A login takes no time. Returns the number of logins.
 fn call_routes(
     seconds: u64,
     routes: impl Fn(u64) -> Vec<u64>,

@@ -1,6 +1,6 @@
-//! Every sequence of events up to a length, from an empty slot and from states far off. States that
-//! are equal in all that decides their future are visited once: see [`Comparison::key`], and
-//! [`try_merge`], which tries it on a sample.
+//! Tries every sequence of events up to a length, from an empty slot and from states that take many
+//! events to reach. It visits states with the same future once: [`Comparison::key`] identifies
+//! them, and [`try_merge`] checks a sample of them.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -13,10 +13,10 @@ use super::facts::{LUCK, ModelFailure, SECOND};
 use super::pair::{Comparison, SlotEvent};
 use super::scenarios::{SCENARIOS, Scenario};
 
-/// One in this number of states is kept, to check that the states merged into it are equivalent.
+/// The test keeps one in this number of states, to check that states merged into it are equivalent.
 const SAMPLE: usize = 300;
 
-/// A state that is visited next.
+/// A state to visit.
 struct Visit {
     pair: Comparison,
     /// The events that led to it.
@@ -24,18 +24,18 @@ struct Visit {
     may_pass: bool,
 }
 
-/// Where two ways lead to one state, whatever happens next must lead to one state again.
+/// Checks that two sequences that lead to the same state still do after any further event.
 fn try_merge(scenario: &Scenario, one: &Comparison, other: &Comparison) -> Result<(), String> {
     let (left, right) = (scenario.choices(one, true), scenario.choices(other, true));
     if left.len() != right.len() {
-        return Err("a merged state has other choices".to_owned());
+        return Err("merged states have different choices".to_owned());
     }
     for (left, right) in left.into_iter().zip(right) {
         let (mut one, mut other) = (one.clone(), other.clone());
         one.apply(left)?;
         other.apply(right)?;
         if one.key() != other.key() {
-            return Err(format!("merged states part by {left:?}"));
+            return Err(format!("merged states differ after {left:?}"));
         }
     }
     Ok(())
@@ -72,7 +72,7 @@ fn explore(scenario: &Scenario) {
                 if length == scenario.length {
                     continue;
                 }
-                // Time that passes twice in a row is time that passed once.
+                // Two times that pass in a row equal one longer time.
                 let may_pass = !matches!(event, SlotEvent::Pass(_));
                 let is_sample = seen.len().is_multiple_of(SAMPLE);
                 match seen.entry((pair.key(), may_pass)) {

@@ -1,4 +1,4 @@
-//! What can happen to a slot, and the arithmetic of times, in whole nanoseconds.
+//! The facts that the log of a slot records, and the arithmetic of times, in whole nanoseconds.
 
 use manager::error::ErrorKind;
 use manager::slot::Storage;
@@ -7,7 +7,8 @@ use manager::slot::Storage;
 pub(crate) type Ns = i64;
 
 pub(crate) const SECOND: Ns = 1_000_000_000;
-/// Luck counts in sixteenths, so that every random point is a whole number of nanoseconds.
+/// The denominator of random parts, which keeps every random point at a whole number of
+/// nanoseconds.
 pub(crate) const LUCK: Ns = 16;
 
 /// A reading of both clocks.
@@ -41,12 +42,12 @@ pub(crate) struct ModelToken {
 }
 
 impl ModelToken {
-    /// The age up to which it is handed out.
+    /// The age up to which the slot hands out the token.
     pub(crate) fn end(&self) -> Ns {
         self.lifetime - SECOND.min(self.lifetime / 4)
     }
 
-    /// The age from which on it is due for replacement.
+    /// The age from which on the token is due for replacement.
     pub(crate) fn staleness(&self) -> Ns {
         let margin = self.lifetime - self.end();
         self.lifetime - self.buffer.min(self.lifetime / 2).max(margin)
@@ -69,7 +70,7 @@ pub(crate) struct ModelFailure {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fact {
-    /// The clocks were read, and nothing else happened.
+    /// The slot read the clocks, and nothing else happened.
     Looked,
     Launched {
         flight: u32,
@@ -87,7 +88,7 @@ pub(crate) enum Fact {
         storage: Storage,
         is_current: bool,
     },
-    /// The successor was adopted before it had settled.
+    /// The slot adopted the successor before the successor was old enough.
     Adopted,
     Failed {
         flight: u32,
@@ -95,7 +96,7 @@ pub(crate) enum Fact {
         jitter: Ns,
         is_current: bool,
     },
-    /// A missed minimum was reported.
+    /// The slot reported a missed minimum.
     Warned,
     Dropped,
     Cleared,

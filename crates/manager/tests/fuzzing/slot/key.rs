@@ -1,4 +1,4 @@
-//! The state that determines the future of a pair, as one number.
+//! Hashes the state that determines the future of a pair.
 
 use std::fmt::{Debug, Write};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -10,8 +10,8 @@ use super::log::Log;
 use super::pair::Comparison;
 
 impl Log {
-    /// Everything that later answers are read from: two logs that show the same, with times
-    /// relative to now and flights counted from the last one, answer alike forever.
+    /// Everything from which the log derives later answers. Two logs with the same essence, with
+    /// times relative to now and flights counted from the last one, always give the same answers.
     fn essence(&self, now: Time) -> impl Debug {
         let current = self.current();
         let flights: Vec<_> = self
@@ -43,9 +43,9 @@ impl Log {
 }
 
 impl Comparison {
-    /// Everything that decides what happens from here on, on both sides: what `Debug` shows of the
-    /// slot, which is every field of it, and the essence of the log. Times count from now and
-    /// flights and tokens from the last one, since both sides only ever subtract and compare them.
+    /// A hash of everything that decides the future of both sides: the fields of the slot, all of
+    /// which `Debug` shows, and the essence of the log. Times count from now and flights and tokens
+    /// from the last one, since both sides only ever subtract and compare them.
     pub(crate) fn key(&self) -> u64 {
         let mut text = format!("{:?} {:?}", self.slot, self.model.log.essence(self.now));
         let launches = Ns::from(self.model.log.launches());
@@ -66,7 +66,7 @@ impl Comparison {
     }
 }
 
-/// The text with the distance from `last` in place of each number behind the marker.
+/// The text with each number after the marker replaced by its distance from `last`.
 fn relative(text: &str, marker: &str, last: Ns) -> String {
     let mut parts = text.split(marker);
     let mut relative = parts.next().unwrap().to_owned();

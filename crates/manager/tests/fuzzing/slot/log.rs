@@ -1,24 +1,24 @@
-//! The log of a slot, and what can be looked up in it: each time anew, from beginning to end.
+//! The log of a slot. Each answer comes from a new reading of the log, from beginning to end.
 
 use manager::error::ErrorKind;
 use manager::slot::Storage;
 
 use super::facts::{Entry, Fact, LUCK, ModelFailure, ModelToken, Ns, SECOND, Time};
 
-/// When the held token is to be replaced.
+/// The ages at which the held token is due for replacement.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    /// From this age on without a caller, if the token is in use.
+    /// The age from which on a wake starts a refresh, if the token is in use.
     pub(crate) early: Ns,
-    /// From this age on by a caller.
+    /// The age from which on a call starts a refresh.
     pub(crate) due: Ns,
-    /// Without a caller though it is not in use.
+    /// Whether a wake starts a refresh even if the token is not in use.
     pub(crate) is_pressing: bool,
 }
 
-/// A token that is held.
+/// A held token.
 #[derive(Clone, Copy)]
-pub(crate) struct Held {
+pub(crate) struct HeldToken {
     pub(crate) token: ModelToken,
     /// The number of the entry that granted it.
     granted: usize,
@@ -26,33 +26,33 @@ pub(crate) struct Held {
     pub(crate) since: usize,
 }
 
-/// A token that has not settled.
+/// A successor that has not settled.
 #[derive(Clone, Copy)]
-pub(crate) struct Successor {
+pub(crate) struct ModelSuccessor {
     pub(crate) token: ModelToken,
     pub(crate) granted: usize,
     pub(crate) arrival: Time,
-    /// Half of the time that the held token had left.
+    /// Half of the time that the held token had left when the successor arrived.
     pub(crate) longest: Ns,
 }
 
-impl Successor {
+impl ModelSuccessor {
     pub(crate) fn settles_in(&self, now: Time) -> Ns {
         let by_age = 5 * SECOND - self.token.age(now);
         by_age.min(self.longest - now.after(self.arrival)).max(0)
     }
 }
 
-/// The tokens that are held at a time.
+/// The held token and its successor at one time.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Tokens {
-    pub(crate) held: Option<Held>,
-    pub(crate) successor: Option<Successor>,
+    pub(crate) held: Option<HeldToken>,
+    pub(crate) successor: Option<ModelSuccessor>,
 }
 
 impl Tokens {
     fn adopt(&mut self, since: usize) {
-        let held = |Successor { token, granted, .. }| Held {
+        let held = |ModelSuccessor { token, granted, .. }| HeldToken {
             token,
             granted,
             since,
@@ -60,9 +60,9 @@ impl Tokens {
         self.held = self.successor.take().map(held);
     }
 
-    /// What the time alone changes.
+    /// Applies what time alone changes: a successor settles, a held token expires.
     fn settle(&mut self, now: Time, since: usize) {
-        let is_over = |held: &Held| held.token.left(now) == 0;
+        let is_over = |held: &HeldToken| held.token.left(now) == 0;
         if let (Some(held), Some(successor)) = (&self.held, &self.successor)
             && (is_over(held) || successor.settles_in(now) == 0)
         {
@@ -76,7 +76,7 @@ impl Tokens {
     }
 }
 
-/// Failures since the last success or change of the configuration.
+/// The failures since the last success or change of the configuration.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) count: u32,
@@ -137,8 +137,8 @@ impl Log {
         self.has(0, |fact| matches!(fact, Fact::Closed))
     }
 
-    /// Flights that have not landed, with the time of their start. Those of a former configuration
-    /// land in the slot that they were launched from.
+    /// The flights that have not landed, with their start times. The list omits flights of a former
+    /// configuration, which land in the slot that launched them.
     pub(crate) fn in_the_air(&self) -> Vec<(u32, Time)> {
         let launched = self.entries.iter().filter_map(|entry| match entry.fact {
             Fact::Launched { flight, .. } => Some((flight, entry.at)),
@@ -168,7 +168,7 @@ impl Log {
         })
     }
 
-    /// A flight was launched before the last change of the configuration.
+    /// Whether the slot launched the flight before the last change of the configuration.
     fn is_outdated(&self, outdated: u32) -> bool {
         let new_flight = self.last(|entry| match entry.fact {
             Fact::Launched { flight, .. } => (flight == outdated).then_some(()),
@@ -197,16 +197,16 @@ impl Log {
         minima.max()
     }
 
-    /// A caller waits for this flight.
+    /// Whether a caller waits for this flight.
     pub(crate) fn is_awaited(&self, asked: u32) -> bool {
         self.has(0, |fact| matches!(fact, Fact::Awaited { flight, .. } if flight == asked))
     }
 
-    pub(crate) fn held(&self, now: Time) -> Option<Held> {
+    pub(crate) fn held(&self, now: Time) -> Option<HeldToken> {
         self.tokens(now).held
     }
 
-    /// What is held: each entry first lets its time take effect.
+    /// The held tokens. Before each entry takes effect, the time that has passed takes effect.
     pub(crate) fn tokens(&self, now: Time) -> Tokens {
         let mut tokens = Tokens::default();
         for (index, Entry { at, fact }) in self.entries.iter().enumerate() {
@@ -216,7 +216,7 @@ impl Log {
                 Fact::Granted { token, storage, .. } => match (storage, tokens.held) {
                     (Storage::Kept, _) => {
                         tokens = Tokens {
-                            held: Some(Held {
+                            held: Some(HeldToken {
                                 token,
                                 granted: index,
                                 since: next,
@@ -225,7 +225,7 @@ impl Log {
                         };
                     }
                     (Storage::Settling, Some(held)) => {
-                        tokens.successor = Some(Successor {
+                        tokens.successor = Some(ModelSuccessor {
                             token,
                             granted: index,
                             arrival: *at,
@@ -245,14 +245,14 @@ impl Log {
         tokens
     }
 
-    pub(crate) fn is_of_another_configuration(&self, held: &Held) -> bool {
+    pub(crate) fn is_of_another_configuration(&self, held: &HeldToken) -> bool {
         self.has(held.since, |fact| match fact {
             Fact::Configured { changes_grant, .. } => changes_grant,
             _ => false,
         })
     }
 
-    pub(crate) fn plan(&self, held: &Held) -> Plan {
+    pub(crate) fn plan(&self, held: &HeldToken) -> Plan {
         let token = held.token;
         let mut plan = Plan {
             // 91 % of the way to staleness, and up to 9 % more.
@@ -295,9 +295,9 @@ impl Log {
         }
     }
 
-    /// The age until which minima that the held token misses cause no request, and the first entry
-    /// after the landing that said so.
-    pub(crate) fn pause(&self, held: &Held) -> (usize, Ns) {
+    /// The first entry after the landing that started the pause, and the age of the held token
+    /// until which a missed minimum causes no request.
+    pub(crate) fn pause(&self, held: &HeldToken) -> (usize, Ns) {
         let token = held.token;
         let is_kept_at_once = held.since == held.granted + 1;
         let first = if is_kept_at_once {
@@ -316,7 +316,8 @@ impl Log {
                 return None;
             };
             let spare = token.left(entry.at) - self.minimum(flight)?;
-            // A new token's pause counts from its birth, that of one that stayed from then on.
+            // The pause of a new token counts from its birth. If the held token stayed, the pause
+            // counts from the landing.
             let is_new = index == held.granted;
             let start = if is_new { 0 } else { token.age(entry.at) };
             let is_barely_met = spare < token.lifetime / 10;
@@ -325,13 +326,14 @@ impl Log {
         pauses.next().unwrap_or((held.since, 0))
     }
 
-    /// A caller was warned that the held token misses a minimum, since it was adopted or a pause
-    /// began.
-    pub(crate) fn has_warned(&self, held: &Held) -> bool {
+    /// Whether the slot has warned a caller that the held token misses a minimum, since the slot
+    /// adopted the token or the pause began.
+    pub(crate) fn has_warned(&self, held: &HeldToken) -> bool {
         self.has(self.pause(held).0, |fact| matches!(fact, Fact::Warned))
     }
 
-    /// The row that the last failure belongs to, unless something ended it.
+    /// The row of failures up to the last entry, unless a success or a change of the configuration
+    /// ended it.
     pub(crate) fn row(&self) -> Option<Row> {
         let mut row: Option<Row> = None;
         for entry in self.entries.iter().rev() {
@@ -360,7 +362,7 @@ impl Log {
         self.row().is_some_and(|row| row.left(now) > 0)
     }
 
-    /// A token, or the flight for one, was given up since the last one was stored.
+    /// Whether the slot gave up a token, or the flight for one, since it last stored a token.
     pub(crate) fn was_dropped(&self) -> bool {
         let last = self.last(|entry| match entry.fact {
             Fact::Granted {
@@ -386,7 +388,7 @@ impl Log {
         change.map_or(self.in_background_at_first, |(_, in_background)| in_background)
     }
 
-    /// The last background refresh, unless the configuration changed since.
+    /// The time of the last background refresh, unless the configuration has changed since.
     pub(crate) fn last_background(&self) -> Option<Time> {
         let last = self.last(|entry| match entry.fact {
             Fact::Launched {
@@ -416,7 +418,7 @@ impl Log {
         self.entries[from..].iter().any(|entry| is_it(entry.fact))
     }
 
-    /// The last entry in which something is found, and that.
+    /// The last entry for which `pick` returns a value: its number, and the value.
     fn last<R>(&self, pick: impl Fn(&Entry) -> Option<R>) -> Option<(usize, R)> {
         let mut entries = self.entries.iter().enumerate().rev();
         entries.find_map(|(index, entry)| pick(entry).map(|found| (index, found)))

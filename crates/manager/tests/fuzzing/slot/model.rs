@@ -1,13 +1,13 @@
-//! A naive model of the slot: a log of what happened, and each answer looked up in it anew.
+//! A naive model of the slot. It keeps a log of facts, and derives each answer from the log.
 //!
-//! Written from what the documentation promises and not from the slot, so that one mistake is not
-//! made twice. Slow on purpose.
+//! The model follows the documentation and not the slot, so that it does not repeat a mistake of
+//! the slot. It prefers simple code to fast code.
 
 use manager::acquire::backoff::Attempts;
 use manager::slot::{Call, Clearing, Condition, FlightId, Invalidation, NewFlight, Storage};
 
 use super::facts::{Fact, ModelFailure, ModelToken, Ns, Time};
-use super::log::{Held, Log, Row};
+use super::log::{HeldToken, Log, Row};
 use super::plain::ns;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(crate) struct ModelResult {
     pub(crate) retry_after: Option<Ns>,
 }
 
-/// The slot, as far as its log can tell.
+/// The model of a slot, which has no state except its log.
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
     pub(crate) log: Log,
@@ -117,8 +117,9 @@ impl Model {
     ) -> ModelResult {
         let is_current = self.log.current() == Some(flight);
         let held = self.log.held(now);
-        let is_outdated = |held: &Held| self.log.is_of_another_configuration(held);
-        let outlives = |held: Held| is_outdated(&held) || token.left(now) >= held.token.left(now);
+        let is_outdated = |held: &HeldToken| self.log.is_of_another_configuration(held);
+        let outlives =
+            |held: HeldToken| is_outdated(&held) || token.left(now) >= held.token.left(now);
         let storage = if is_current && token.left(now) > 0 && held.is_none_or(outlives) {
             if self.log.is_awaited(flight) || held.as_ref().is_none_or(is_outdated) {
                 Storage::Kept
@@ -144,7 +145,7 @@ impl Model {
         let held = self.log.held(now).filter(|_| is_current);
         let is_adopted = held.is_some_and(|held| held.token.name == token.name);
         let warns = held.is_some_and(|held| {
-            // A caller is warned anew only by a landing that starts a pause.
+            // Only a landing that starts a pause repeats the warning.
             let starts_pause = self.log.pause(&held) != (held.since, 0)
                 && self.log.pause(&held).0 == self.log.len();
             let minimum = self.log.minimum(flight).unwrap_or(0);
@@ -154,7 +155,7 @@ impl Model {
             self.log.note(now, Fact::Warned);
         }
         ModelResult {
-            // It may have settled at once.
+            // The token may have settled at once.
             storage: if is_adopted { Storage::Kept } else { storage },
             fallback: None,
             is_transition,
@@ -209,7 +210,7 @@ impl Model {
             .then(|| self.new_flight(now, None))
     }
 
-    /// `is_spaced` is the slot's own answer; the spacing of rejections is tested separately.
+    /// `is_spaced` is the slot's own answer; other tests check the spacing of rejections.
     pub(crate) fn reject(&mut self, now: Time, token: u32, is_spaced: bool) -> Invalidation {
         self.log.note(now, Fact::Looked);
         let held = self.log.held(now);
@@ -223,7 +224,7 @@ impl Model {
         Invalidation::Dropped
     }
 
-    /// `is_spaced` is the slot's own answer; the spacing of clears is tested separately.
+    /// `is_spaced` is the slot's own answer; other tests check the spacing of clears.
     pub(crate) fn clear(&mut self, now: Time, is_spaced: bool) -> Clearing {
         self.log.note(now, Fact::Looked);
         let verdict = match (self.log.held(now), self.log.current()) {
@@ -270,26 +271,26 @@ impl Model {
         self.log.held(now).map(|held| held.token)
     }
 
-    /// The held token may be handed out without asking.
+    /// Whether the slot may serve the held token without a call.
     pub(crate) fn serves(&self, now: Time) -> bool {
         self.log.held(now).is_some() && !self.wants_caller(now)
     }
 
-    /// The held token, if it may be refreshed now.
-    fn refreshable(&self, now: Time) -> Option<Held> {
+    /// The held token, if the slot may start a refresh now.
+    fn refreshable(&self, now: Time) -> Option<HeldToken> {
         let tokens = self.log.tokens(now);
         tokens
             .held
             .filter(|_| tokens.successor.is_none() && self.may_refresh(now))
     }
 
-    /// A call at this time would start a refresh that it does not wait for.
+    /// Whether a call at this time would start a refresh without waiting for it.
     fn wants_caller(&self, now: Time) -> bool {
-        let is_due = |held: Held| held.token.age(now) >= self.log.plan(&held).due;
+        let is_due = |held: HeldToken| held.token.age(now) >= self.log.plan(&held).due;
         self.refreshable(now).is_some_and(is_due)
     }
 
-    /// A wake at this time would start a refresh.
+    /// Whether a wake at this time would start a refresh.
     pub(crate) fn wants_wake(&self, now: Time, is_used: bool) -> bool {
         self.log.is_in_background()
             && self.refreshable(now).is_some_and(|held| {
@@ -304,7 +305,7 @@ impl Model {
             && self.log.refresh_spacing_left(now) == 0
     }
 
-    /// The time until each future point at which something changes by itself.
+    /// The times until the future points at which time alone changes the state.
     pub(crate) fn points(&self, now: Time) -> Vec<Ns> {
         let cool_down = self.log.row().map_or(0, |row| row.left(now));
         let mut points = vec![cool_down, self.log.refresh_spacing_left(now)];

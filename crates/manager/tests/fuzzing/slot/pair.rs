@@ -1,6 +1,6 @@
-//! The slot and its model side by side: every event goes to both, and all that can be seen of them
-//! is compared. Besides, no valid token may be lost and no expired one handed out, whatever the
-//! model says.
+//! Runs the slot and its model side by side: it applies every event to both and compares their
+//! observable state. It also checks, without the model, that the slot loses no valid token and
+//! hands out no expired token.
 
 use std::fmt::Debug;
 
@@ -15,17 +15,17 @@ use super::model::{Model, ModelResult};
 use super::plain;
 use super::plain::{duration, moment, ns, number};
 
-/// An event for both.
+/// An event for the slot and the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SlotEvent {
     /// Time passes.
     Pass(Ns),
-    /// The wall clock is stepped; forward is also what a suspended machine looks like.
+    /// The wall clock steps. A suspended machine looks like a step forward.
     WallStep(Ns),
     Call(Call),
-    /// The token that is held, or was last, is rejected.
+    /// An API rejects the held token, or the last one if the slot holds none.
     RejectLast,
-    /// A token that is not held is rejected.
+    /// An API rejects a token that the slot does not hold.
     RejectOther,
     Clear,
     Wake {
@@ -35,7 +35,7 @@ pub(crate) enum SlotEvent {
     Succeed {
         flight: u32,
         lifetime: Ns,
-        /// Its request was sent at the start and not just now.
+        /// Whether the manager sent the request at the start of the flight, and not just now.
         has_travelled: bool,
         jitter: Ns,
     },
@@ -51,14 +51,14 @@ pub(crate) enum SlotEvent {
     Close,
 }
 
-/// Both, at a time.
+/// The slot and the model at one time.
 #[derive(Clone)]
 pub(crate) struct Comparison {
     pub(crate) slot: Slot,
     pub(crate) model: Model,
     pub(crate) now: Time,
     buffer: Ns,
-    /// The token that was stored last, and its id.
+    /// The name and the id of the token that the slot stored last.
     pub(crate) last: Option<(u32, TokenId)>,
 }
 
@@ -78,7 +78,8 @@ impl Comparison {
         }
     }
 
-    /// Lets something happen to both. Says what is wrong, if anything is.
+    /// Applies an event to the slot and the model. Returns the first difference or broken rule as
+    /// an error.
     pub(crate) fn apply(&mut self, event: SlotEvent) -> Checked {
         let (now, at) = (self.now, moment(self.now));
         let before = self.slot.token(at).cloned();
@@ -101,7 +102,7 @@ impl Comparison {
                 may_lose = clearing == Clearing::Dropped;
             }
             SlotEvent::Wake { is_used } => {
-                let new_flight = self.slot.due_refresh(at, is_used);
+                let new_flight = self.slot.start_due_refresh(at, is_used);
                 same("the wake", &new_flight, &self.model.wake(now, is_used))?;
             }
             SlotEvent::Succeed {
@@ -168,7 +169,7 @@ impl Comparison {
         let (now, at) = (self.now, moment(self.now));
         let mut successor = self.slot.hand_over(at, in_background, changes_grant);
         same("the slot handed over", &self.slot.token_id(), &None)?;
-        let new_flight = successor.due_refresh(at, false);
+        let new_flight = successor.start_due_refresh(at, false);
         self.slot = successor;
         let expected = self.model.configure(now, in_background, changes_grant);
         same("the change of configuration", &new_flight, &expected)
@@ -186,7 +187,7 @@ impl Comparison {
         self.landed(&landing, &landed)
     }
 
-    /// The token is named after its flight.
+    /// Lands a flight with a token, which has the name of the flight.
     fn succeed(&mut self, model: ModelToken, jitter: Ns) -> Checked {
         let (now, flight) = (self.now, model.name);
         let life = Life::new(duration(model.lifetime), duration(model.buffer));
@@ -206,12 +207,12 @@ impl Comparison {
             .result
             .as_ref()
             .is_ok_and(|got| got.access_token.is(&plain::name(flight)));
-        ensure(is_given, "those who waited did not get the token that arrived")?;
+        ensure(is_given, "the waiting callers did not get the token of the landing")?;
         let landed = self.model.succeed(now, flight, model, jitter);
         self.landed(&landing, &landed)
     }
 
-    /// Notes a token that is held now and was not before.
+    /// Records the held token if the slot adopted it just now.
     fn adopted(&mut self) {
         let (id, token) = (self.slot.token_id(), self.slot.token(moment(self.now)));
         if let (Some(id), Some(token)) = (id, token)
@@ -222,13 +223,13 @@ impl Comparison {
     }
 
     fn landed(&self, landing: &FlightResult, expected: &ModelResult) -> Checked {
-        same("what became of the token", &landing.storage, &expected.storage)?;
+        same("the storage of the token", &landing.storage, &expected.storage)?;
         if let Some(token) = &landing.fallback {
             self.handed_out(token)?;
         }
-        // After the end nobody hears of it.
+        // A closed manager reports no landing.
         if self.model.log.is_closed() {
-            return ensure(landing.fallback.is_none(), "a token after the end");
+            return ensure(landing.fallback.is_none(), "a closed slot handed out a token");
         }
         let landed = ModelResult {
             storage: landing.storage,
@@ -246,7 +247,7 @@ impl Comparison {
         ensure(age < end && age < over, "an expired token was handed out")
     }
 
-    /// Compares all that can be seen without changing anything.
+    /// Compares everything that is observable without a change of state.
     fn compare(&self) -> Checked {
         let (now, at) = (self.now, moment(self.now));
         same("the condition", &self.slot.condition(at), &self.model.condition(now))?;
@@ -259,7 +260,8 @@ impl Comparison {
             same("the id", &self.slot.token_id(), &Some(id))?;
             same("the id served", &servable.unwrap_or(id), &id)?;
         }
-        // Who serves without asking does what a call would have done.
+        // The slot serves a token without a call exactly when a call would return it without a new
+        // flight.
         let decision = self.slot.clone().decide(at, Call::Any);
         let needs_nobody = matches!(
             decision,
@@ -268,12 +270,13 @@ impl Comparison {
                 ..
             }
         );
-        same("servable without asking", &servable.is_some(), &needs_nobody)?;
+        same("servable without a call", &servable.is_some(), &needs_nobody)?;
         self.compare_wake()
     }
 
-    /// The next wake is at once if a refresh is due that waits for nobody; or else at a point at
-    /// which something may change, and nothing changes before it.
+    /// Compares the next wake. If a refresh is due even without use of the token, the wake is
+    /// immediate. Otherwise it is at a point at which the state may change, and the state does not
+    /// change earlier.
     fn compare_wake(&self) -> Checked {
         let now = self.now;
         let wait = self.slot.next_change(moment(now)).map(ns);
@@ -283,7 +286,7 @@ impl Comparison {
         }
         if let Some(wait) = wait {
             let is_point = points.contains(&wait);
-            ensure(is_point, "the next wake is at no point at which anything changes")?;
+            ensure(is_point, "the next wake is not at a point at which the state changes")?;
         }
         let seen = |time: Time| {
             (
@@ -295,7 +298,7 @@ impl Comparison {
         };
         for later in points {
             if wait.is_none_or(|wait| later < wait) {
-                same("what is seen before the next wake", &seen(now.plus(later)), &seen(now))?;
+                same("the state before the next wake", &seen(now.plus(later)), &seen(now))?;
             }
         }
         Ok(())

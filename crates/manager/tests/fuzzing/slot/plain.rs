@@ -1,4 +1,4 @@
-//! The model's plain values as the slot's types, and back.
+//! Converts the model's plain values to the slot's types, and back.
 
 use std::time::Duration;
 

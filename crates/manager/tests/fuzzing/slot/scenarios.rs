@@ -1,4 +1,4 @@
-//! The sequences of events, and their starting points.
+//! The possible events of each scenario, and the states from which its sequences start.
 
 use manager::error::ErrorKind;
 use manager::slot::Call;
@@ -7,7 +7,7 @@ use super::facts::{LUCK, ModelFailure, Ns, SECOND};
 use super::pair::{Comparison, SlotEvent};
 use super::plain::duration;
 
-/// The possible events, and how often each may repeat.
+/// The parameters that choose the possible events, and the length of the sequences.
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     pub(crate) length: usize,
@@ -19,7 +19,7 @@ pub(crate) struct Scenario {
     jitter: Ns,
     met: Ns,
     missed: Ns,
-    /// Of the wall clock; forward is also what a suspended machine looks like.
+    /// The steps of the wall clock. A suspended machine looks like a step forward.
     steps: &'static [Ns],
 }
 
@@ -66,7 +66,7 @@ pub(crate) const SCENARIOS: [Scenario; 5] = [
         long: 60 * SECOND,
         short: 8 * SECOND,
         jitter: LUCK,
-        // A short token meets it with a tenth of its life to spare, and not a nanosecond more.
+        // A short token meets the minimum with exactly a tenth of its life to spare.
         missed: 6_200_000_000,
         ..DEFAULT
     },
@@ -114,10 +114,10 @@ fn far_off() -> Vec<Vec<SlotEvent>> {
     };
     let minimum = SlotEvent::Call(Call::Minimum(duration(DEFAULT.missed)));
     let mut starts = vec![
-        // A stale token whose refresh failed, or brought nothing better.
+        // A stale token whose refresh failed or brought no better token.
         [&holding[..], &[is_stale, call, fails(2, NETWORK)]].concat(),
         [&holding[..], &[is_stale, call, lands(2, 0)]].concat(),
-        // The same, and a detached flight may yet land.
+        // The same, while a detached flight can still land.
         vec![
             call,
             SlotEvent::Clear,
@@ -129,9 +129,9 @@ fn far_off() -> Vec<Vec<SlotEvent>> {
         ],
         // A token of a former configuration, and a failed flight of the new one.
         [&holding[..], &[changes, fails(2, NETWORK)]].concat(),
-        // A minimum that is barely met, and is missed later.
+        // A minimum that the token barely meets, and misses later.
         vec![minimum, lands(1, long), SlotEvent::Pass(20 * SECOND)],
-        // A token that was refused, and whose replacement is.
+        // A rejected token whose replacement is rejected as well.
         [&holding[..], &[SlotEvent::RejectLast, call, lands(2, long), SlotEvent::RejectLast]]
             .concat(),
         // A forced flight beside a held token.
@@ -149,7 +149,7 @@ fn far_off() -> Vec<Vec<SlotEvent>> {
 }
 
 impl Scenario {
-    /// Everything that may happen next.
+    /// Every event that can happen next.
     pub(crate) fn choices(&self, pair: &Comparison, may_pass: bool) -> Vec<SlotEvent> {
         let configure = |in_background, changes_grant| SlotEvent::Configure {
             in_background,
@@ -187,7 +187,7 @@ impl Scenario {
             choices.extend(tokens.into_iter().chain(failures));
         }
         choices.extend(self.steps.iter().map(|by| SlotEvent::WallStep(*by)));
-        // Time that passes twice in a row is time that passed once.
+        // Two times that pass in a row equal one longer time.
         if may_pass {
             let points = pair.model.points(pair.now);
             let mut waits: Vec<Ns> = points
