@@ -45,6 +45,9 @@ export declare class Core {
   close(): FailureData
 }
 
+/** Checks a resource that code names after the manager was created, and returns its faults. */
+export declare function checkResource(resource: unknown): FailureData | Unreadable | null
+
 /** The counters of a manager. */
 export interface CounterData {
   hits: number

@@ -1,8 +1,10 @@
 'use strict';
 
+const { environment } = require('./environment.js');
 const native = require('./native.js');
 const { KeycloakTokenError, badRequest, internal } = require('./error.js');
 const reconfigure = require('./reconfigure.js');
+const resourceFetch = require('./resource-fetch.js');
 const { Waiters } = require('./waiters.js');
 
 // The managers with waiting callers. The set keeps these managers and the event loop alive.
@@ -16,15 +18,13 @@ function keepAlive(manager, isWaitedFor) {
   if (isEmpty !== wasEmpty) native.hold(!isEmpty);
 }
 
-// Node reads the variable when the process starts, so this package ignores later changes too.
-const EXTRA_CA_CERTS = process.env.NODE_EXTRA_CA_CERTS;
-
 // These functions load modules on demand, because most managers never need them.
 const callOptions = () => require('./call-options.js');
 const secretFunctions = () => require('./secret-function.js');
 const tokenFetches = () => require('./token-fetch.js');
 const roots = () => require('./roots.js');
 const authenticatedFetch = () => require('./authenticated-fetch.js');
+const resourceManagers = () => require('./resource-manager.js');
 
 const NO_OPTIONS = Object.freeze({});
 // The empty map of all managers without a flight. No code modifies it.
@@ -48,6 +48,8 @@ class KeycloakTokenManager {
   #server;
   #resource;
   #resourceFetch;
+  // What is known about the routes of all resources; created with the first `fetch`.
+  #routes;
   #secretFunction;
   #secretCall;
   #secretError;
@@ -116,6 +118,10 @@ class KeycloakTokenManager {
     this.#clear();
   }
 
+  withResource(resource) {
+    return resourceManagers().managerFor(this, resource);
+  }
+
   snapshot() {
     return this.#call('snapshot');
   }
@@ -136,8 +142,8 @@ class KeycloakTokenManager {
     this.#inContext = undefined;
     for (const request of this.#requests.values()) request.abort();
     this.#requests = NO_FLIGHTS;
-    // This function remembers tokens that routes accepted.
-    this.#resourceFetch = undefined;
+    // The routes remember tokens that they accepted.
+    this.#routes?.clear();
     const flights = [...this.#flights.values()];
     this.#flights = NO_FLIGHTS;
     keepAlive(this, false);
@@ -149,13 +155,14 @@ class KeycloakTokenManager {
     return this.close();
   }
 
-  [reconfigure](options) {
+  // `dropsToken`: the API of a view moves to another origin.
+  [reconfigure](options, dropsToken = false) {
     const failure = this.#call('reconfigure', options, environment());
     if (failure !== null) throw new KeycloakTokenError(failure);
     const before = originOf(this.#resource);
     this.#adopt(options);
     // The manager must not send a token of the old configuration to another origin.
-    if (originOf(this.#resource) !== before) {
+    if (dropsToken || originOf(this.#resource) !== before) {
       this.#call('dropToken');
       this.#forget();
     }
@@ -181,15 +188,24 @@ class KeycloakTokenManager {
 
   #fetch(input, init) {
     const resource = this.#resource;
-    this.#resourceFetch ??= authenticatedFetch().makeFetch({
-      manager: this,
+    this.#resourceFetch ??= this[resourceFetch](
       resource,
-      isCurrent: () => originOf(this.#resource) === originOf(resource),
-      server: this.#server,
-      reject: (token, route) => this.#reject(token, route),
-      accept: (token, route) => this.#call('accept', token, route),
-    });
+      () => originOf(this.#resource) === originOf(resource),
+      this.fetch,
+    );
     return this.#resourceFetch(input, init);
+  }
+
+  // `isCurrent` tells whether the manager's tokens are still meant for the resource. If they are not
+  // and a call has not sent a request yet, `again` makes the call instead.
+  [resourceFetch](resource, isCurrent = () => true, again = undefined) {
+    const { Routes, makeFetch } = authenticatedFetch();
+    this.#routes ??= new Routes(
+      (token, route) => this.#reject(token, route),
+      (token, route) => this.#call('accept', token, route),
+    );
+    const server = () => this.#server;
+    return makeFetch({ manager: this, resource, server, routes: this.#routes, isCurrent, again });
   }
 
   // Returns `dropped`, `kept`, or `ignored` if the manager holds another token.
@@ -387,19 +403,6 @@ function open(options, listener) {
   }
 }
 
-// Reads the environment for a new or changed manager. Lower-case names take precedence, as is
-// usual.
-function environment() {
-  const { env } = process;
-  return {
-    verifiesCertificates: env.NODE_TLS_REJECT_UNAUTHORIZED !== '0',
-    httpsProxy: env.https_proxy ?? env.HTTPS_PROXY,
-    httpProxy: env.http_proxy ?? env.HTTP_PROXY,
-    noProxy: env.no_proxy ?? env.NO_PROXY,
-    extraCaCerts: EXTRA_CA_CERTS,
-  };
-}
-
 // Without Node's certificates, the manager trusts only the certificates in the options, and the TLS
 // error says so.
 function handOverRoots() {
@@ -421,7 +424,9 @@ function asString(token) {
 }
 
 function asObject({ token, scope, issuedAt, expiresAt }) {
-  return { token, tokenType: 'Bearer', scope, issuedAt, expiresAt };
+  const accessToken = { token, tokenType: 'Bearer', scope, issuedAt, expiresAt };
+  // Some clients put what `getAccessToken` returns into a header, as Keycloak's admin client does.
+  return Object.defineProperty(accessToken, 'toString', { value: () => token });
 }
 
 module.exports = { KeycloakTokenManager };
