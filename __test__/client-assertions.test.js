@@ -159,7 +159,7 @@ describe('client_assertion_file', () => {
 
   test('the error names a missing or empty file', async (t) => {
     for (const [place, problem] of [
-      ['/nowhere/token', /clientAssertionFile "\/nowhere\/token" cannot be read/],
+      ['/nowhere/token', /clientAssertionFile "\/nowhere\/token" is unreadable/],
       [makeFile(t, ' \n'), /is empty/],
     ]) {
       const { manager } = await start(t, {}, { clientAssertionFile: place });

@@ -203,7 +203,7 @@ fn known(code: &str) -> Option<(NetworkFault, &'static str)> {
         "ECONNRESET" | "ECONNABORTED" => (NetworkFault::Reset, "the connection was reset"),
         "EPIPE" => (NetworkFault::BrokenPipe, "the connection was closed"),
         "UND_ERR_SOCKET" | "UND_ERR_RES_CONTENT_LENGTH_MISMATCH" | "ERR_STREAM_PREMATURE_CLOSE" => {
-            (NetworkFault::CutShort, "the connection ended before the answer was complete")
+            (NetworkFault::CutShort, "the connection ended before the response was complete")
         }
         "ETIMEDOUT" | "UND_ERR_HEADERS_TIMEOUT" | "UND_ERR_BODY_TIMEOUT" => {
             (NetworkFault::TimedOut, "the connection timed out")
@@ -211,7 +211,7 @@ fn known(code: &str) -> Option<(NetworkFault, &'static str)> {
         "UND_ERR_CONNECT_TIMEOUT" => {
             (NetworkFault::ConnectTimeout, "tokenFetch opened no connection in time")
         }
-        "ENOTFOUND" => (NetworkFault::Dns, "the host name could not be resolved"),
+        "ENOTFOUND" => (NetworkFault::Dns, "could not resolve the host name"),
         "EAI_AGAIN" => (NetworkFault::DnsUnavailable, "the name server did not answer"),
         _ => return None,
     })

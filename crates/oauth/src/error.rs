@@ -94,29 +94,29 @@ impl AnswerError {
     }
 }
 
-/// Why an answer is unusable. `Display` is a clause about the answer.
+/// Why a response is unusable. `Display` is a clause about the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProtocolFault {
     /// A 3xx status. Following the redirect would send the secret to a URL that is not configured.
-    #[error("the answer is a redirect, which the manager never follows")]
+    #[error("the response is a redirect, which the manager never follows")]
     Redirect,
     /// The body is encoded, although the request accepted no encoding.
-    #[error("the answer is compressed with {0}, which the manager did not request")]
+    #[error("the response is compressed with {0}, which the manager did not request")]
     Encoded(ContentEncoding),
     /// The body is not JSON, or contains a relevant member twice.
-    #[error("the answer is not valid JSON")]
+    #[error("the response is not valid JSON")]
     NotJson,
     /// The body is JSON but not an object.
-    #[error("the answer is not a JSON object")]
+    #[error("the response is not a JSON object")]
     NotAnObject,
     /// The body is more deeply nested than any token response.
-    #[error("the answer is nested too deeply")]
+    #[error("the response is nested too deeply")]
     TooDeep,
     /// A success status with an `error`.
-    #[error("the answer reports success and an error")]
+    #[error("the response reports both success and an error")]
     ErrorInSuccess,
     /// `access_token` is missing, empty or not a string.
-    #[error("the answer has no access_token")]
+    #[error("the response has no access_token")]
     NoAccessToken,
     /// `access_token` contains a character that a header cannot carry.
     #[error("the access_token contains characters that a header cannot carry")]

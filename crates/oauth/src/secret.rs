@@ -55,7 +55,7 @@ pub enum SecretFlaw {
     Placeholder,
     /// An escape sequence of a URL, sent with `client_secret_basic`.
     #[error(
-        "contains percent-encoding, which client_secret_basic encodes again: store it unencoded"
+        "contains percent-encoding, which client_secret_basic encodes again: store the plain secret"
     )]
     PercentEncoded,
     /// Characters that the form encoding changes, sent with `client_secret_basic`.

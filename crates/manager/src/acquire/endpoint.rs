@@ -120,7 +120,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             let method = method.as_str();
             self.warn(&format!(
                 "the discovery document of the issuer does not list {method}; if the server \
-                 refuses it, set clientAuthentication to a method that it supports"
+                 refuses this method, set clientAuthentication to a method that the server supports"
             ));
         }
     }

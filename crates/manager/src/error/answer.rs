@@ -42,7 +42,7 @@ impl Error {
             }
             DocumentFault::Issuer(named) => format!(
                 "the document belongs to \"{named}\", not to \"{configured}\"; if Keycloak has \
-                 another public hostname, set issuer to it, or set tokenEndpoint instead of issuer"
+                 another public hostname, set issuer to the first URL, or set tokenEndpoint instead"
             ),
             DocumentFault::NoTokenEndpoint => {
                 "the document has no token_endpoint that is an http or https URL; \

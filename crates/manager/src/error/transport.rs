@@ -51,7 +51,7 @@ impl Error {
             ),
             Stage::Connecting => ("connecting", "check that Keycloak can be reached there"),
             Stage::WaitingForAnswer => {
-                ("waiting for the answer", "check that Keycloak answers there")
+                ("waiting for the response", "check that Keycloak answers there")
             }
         };
         Self::new(
@@ -106,7 +106,7 @@ impl Error {
                 let mut made = Self::new(
                     ErrorKind::Protocol,
                     format!(
-                        "{what} failed with status {status} at {endpoint}: the answer is larger \
+                        "{what} failed with status {status} at {endpoint}: the response is larger \
                          than 1 MiB and cannot be a token response; check the URL"
                     ),
                 );

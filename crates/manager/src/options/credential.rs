@@ -265,7 +265,7 @@ impl Options<'_> {
         ] {
             for name in names {
                 if self.has(name) && !fits {
-                    let problem = format!("this option applies to {methods} only");
+                    let problem = format!("this option applies only to {methods}");
                     self.faults.push(name, &problem);
                 }
             }

@@ -338,15 +338,15 @@ fn lifetime_message(warning: LifetimeWarning) -> String {
     match warning {
         LifetimeWarning::Unknown => format!(
             "neither the token response nor the token gives a lifetime; the manager assumes \
-             {assumed} s; check that the server returns expires_in"
+             {assumed} s. Check that the server returns expires_in"
         ),
         LifetimeWarning::Over => format!(
             "the token had already expired when it arrived; the manager uses it for {assumed} s. \
-             Check the access token lifespan and the session limits of the realm and the client, \
-             the clocks, and that no cache answers token requests"
+             Check the clocks, and the access token lifespan and the session limits of the realm \
+             and the client. Check also that no cache answers token requests"
         ),
         LifetimeWarning::Repeated => {
-            "the server returned the same token again after its lifetime; \
+            "the server returned the same token again after the token's lifetime; \
              the manager uses it as a new token. Check that no cache answers token requests"
                 .to_owned()
         }
