@@ -54,7 +54,7 @@ impl Latency {
 /// The held token's times.
 #[derive(Clone, Copy, Debug)]
 pub struct TokenTimes {
-    /// The time since the successful request was sent.
+    /// The time since the manager sent the successful request.
     pub age: Duration,
     /// The age at which the token is due for replacement.
     pub soft: Duration,

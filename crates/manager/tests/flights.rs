@@ -18,7 +18,7 @@ use manager::slot::{Call, FlightId};
 use stand_ins::scripted::{config, function_config, secret, token_answer};
 use stand_ins::simulated::World;
 
-/// Longer than a machine under load takes for steps that need no waiting.
+/// More than the time that a machine under load takes for steps without a wait.
 const LIMIT: Duration = Duration::from_mins(1);
 
 #[test]
@@ -43,7 +43,7 @@ fn a_runtime_that_has_ended_fails_the_call_and_blocks_no_caller() {
     assert_eq!(outcome.result.unwrap_err().kind(), ErrorKind::Internal);
 }
 
-/// A flight that requested its secret, and the call that will provide it.
+/// Returns a flight that requested its secret, and the call that will provide the secret.
 async fn asking() -> (World, FlightId, SecretCall) {
     let mut world = World::with(function_config("portal"), 20, |_, _| token_answer(300));
     let (flight, call) = world.secret_call().await;

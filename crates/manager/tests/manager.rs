@@ -60,7 +60,7 @@ async fn the_version_changes_when_an_unused_token_goes_stale_and_when_it_expires
     assert_eq!(world.manager.snapshot().condition, Condition::Empty);
 }
 
-/// Half of its deadline is over before a fourth attempt.
+/// Returns a configuration whose deadline is half over before a fourth attempt.
 fn impatient() -> Config {
     Config {
         request_timeout: Duration::from_millis(1_200),

@@ -108,7 +108,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         Ok(metadata)
     }
 
-    /// Warns of an authentication method that the document does not list. It is not an error,
+    /// Warns of an authentication method that the document does not list. This is not an error,
     /// because the method may still work, as it does for Keycloak's federated clients.
     fn warn_of_method(&self, metadata: &Metadata) {
         let method = self.setup.config.grant.authentication;

@@ -3,8 +3,9 @@
 use crate::config::{Config, Target};
 use oauth::ClientAuthentication;
 
-/// The advice for an OAuth error. Keycloak uses the codes differently from RFC 6749: a wrong secret
-/// is `unauthorized_client`, an unknown client is `invalid_client`, and both have status 401.
+/// Returns the advice for an OAuth error. Keycloak uses the codes differently from RFC 6749: a
+/// wrong secret is `unauthorized_client`, an unknown client is `invalid_client`, and both have
+/// status 401.
 pub(super) fn oauth_advice(error: &str, description: Option<&str>, config: &Config) -> String {
     let client = config.grant.client_id.escape_default();
     let option = config.target.option();

@@ -102,7 +102,7 @@ pub struct Details {
     pub oauth_error: Option<String>,
     /// `error_description` of the response, cleaned.
     pub oauth_error_description: Option<String>,
-    /// The time of the server's `Retry-After`, counted from the failure.
+    /// The wait that the server's `Retry-After` requests, counted from the failure.
     pub retry_after: Option<Duration>,
     /// The number of requests that the acquisition sent.
     pub attempts: Option<u32>,

@@ -18,7 +18,7 @@ const IDENTITY: [&str; 4] = [
     table::CLIENT_KEY.name,
     table::CLIENT_KEY_FILE.name,
 ];
-/// The credentials, by their labels in messages and the options that give them.
+/// The credentials: the label of each in messages, and the options that contain it.
 const CREDENTIALS: [(&str, &[&str]); 6] = [
     (table::CLIENT_SECRET, &[table::CLIENT_SECRET]),
     (table::CLIENT_SECRET_FILE.name, &[table::CLIENT_SECRET_FILE.name]),
@@ -27,7 +27,7 @@ const CREDENTIALS: [(&str, &[&str]); 6] = [
     ("clientCertificate with clientKey", &IDENTITY),
     (table::CLIENT_ASSERTION_FILE.name, &[table::CLIENT_ASSERTION_FILE.name]),
 ];
-/// The capacity of the buffer, enough for a JSON Web Key of RSA 4096: a buffer that grew would
+/// The capacity of the buffer for a JSON Web Key, enough for RSA 4096: a buffer that grew would
 /// leave a copy of the key in freed memory.
 const ROOM_FOR_KEY: usize = 8 * 1024;
 

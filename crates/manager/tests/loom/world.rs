@@ -1,4 +1,4 @@
-//! A manager whose locks, versions and tasks are loom's.
+//! A manager with the locks, versions and tasks of loom.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -64,7 +64,7 @@ pub(crate) enum Outcome {
 /// An ended flight, with the version for which callers may keep its token.
 pub(crate) type LoomFlightEnd = (FlightId, FlightResult, u32);
 
-/// Records ended flights, and calls the manager for every event, which deadlocks if the manager
+/// Records ended flights, and calls the manager for every event. The call deadlocks if the manager
 /// holds a lock meanwhile.
 #[derive(Default)]
 pub(crate) struct LoomSink {

@@ -42,7 +42,7 @@ pub(crate) const MOODS: [Mood; 9] = [
     Mood::Vague,
 ];
 
-/// A grant, as the text of its token describes it.
+/// A grant, which the text of its token describes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Issue {
     pub(crate) at: Moment,
@@ -102,7 +102,7 @@ impl SimulatedServer {
         self.state.lock().mood = mood;
     }
 
-    /// A configuration with the present secret.
+    /// Returns a configuration with the present secret.
     pub(crate) fn config(&self) -> Config {
         let secret = secret(&self.state.lock().secret);
         Config {
