@@ -132,9 +132,9 @@ export interface FailureData {
 
 /** A header of a request. */
 export interface HeaderData {
-  /** Its name, in lower case. */
+  /** The name, in lower case. */
   name: string
-  /** Its value. */
+  /** The value. */
   value: string
 }
 

@@ -78,7 +78,7 @@ describe('private_key_jwt', () => {
 
   // Texts of Keycloak. The tests with a real Keycloak check some of them.
   for (const [description, advice] of [
-    ['Token was issued in the future', /clock of this machine is ahead/],
+    ['Token was issued in the future', /this machine's clock is ahead/],
     ['Token is not active', /expired or is not valid yet/],
     ['Invalid signature algorithm', /set signingAlgorithm/],
     ['Unable to load public key', /set keyId to its kid/],

@@ -108,7 +108,7 @@ const CLIENTS = {
   ],
   'a realm that requires https': [
     { realm: { sslRequired: 'all' } },
-    oauth(403, 'invalid_request', 'HTTPS required', /realm requires https .* use its https URL/),
+    oauth(403, 'invalid_request', 'HTTPS required', /realm requires https .* use the https URL/),
   ],
   'a client policy': [
     {

@@ -110,7 +110,7 @@ unsafe extern "C" fn call(
     _context: *mut c_void,
     data: *mut c_void,
 ) {
-    // Both are null when Node discards queued calls.
+    // Both arguments are null when Node discards queued calls.
     if env.is_null() || deliver.is_null() {
         return;
     }

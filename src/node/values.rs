@@ -148,9 +148,9 @@ pub enum EventData {
 /// A header of a request.
 #[napi(object, object_from_js = false)]
 pub struct HeaderData {
-    /// Its name, in lower case.
+    /// The name, in lower case.
     pub name: String,
-    /// Its value.
+    /// The value.
     #[napi(ts_type = "string")]
     pub value: Confidential,
 }

@@ -31,7 +31,7 @@ struct Load {
 }
 
 async fn load(script: impl Fn() -> Step + Send + Sync + 'static, calls: u64, every: u64) -> Load {
-    // The server answers immediately, as for the other sides of the bench.
+    // The server answers immediately, as it does for the other sides of the benchmark.
     let world = World::new(0, move |_, _| script());
     let mut requests = Vec::new();
     let mut served = 0;

@@ -51,7 +51,7 @@ pub enum SecretFlaw {
     #[error("is in quotation marks: remove them")]
     Quoted,
     /// `${NAME}`, `$(NAME)` or `{{ NAME }}`.
-    #[error("is a placeholder that was not replaced by its value")]
+    #[error("is a placeholder: replace it with the value")]
     Placeholder,
     /// An escape sequence of a URL, sent with `client_secret_basic`.
     #[error(

@@ -254,7 +254,7 @@ async fn pem(option: &'static str, source: &PemSource) -> Result<Arc<Zeroizing<S
     })
 }
 
-/// The error for a credential that exists but that the manager cannot use.
+/// Returns the error for a credential that exists but that the manager cannot use.
 pub(super) fn unusable(name: &str, detail: &str) -> Error {
     Error::credential(&format!("{name} is not usable: {detail}"))
 }

@@ -330,7 +330,7 @@ fn json_of(members: Vec<(String, Given)>) -> Zeroizing<String> {
     let members = texts.iter().map(|(name, text)| (name, text.as_str()));
     let mut json = Zeroizing::new(Vec::with_capacity(ROOM_FOR_KEY));
     let mut writer = serde_json::Serializer::new(&mut *json);
-    // Writing strings into memory cannot fail.
+    // A write of strings into memory cannot fail.
     let _ = writer.collect_map(members);
     Zeroizing::new(String::from_utf8_lossy(&json).into_owned())
 }

@@ -139,7 +139,8 @@ impl FlightResult {
 pub enum Storage {
     /// The slot holds the token from now on.
     Kept,
-    /// The token replaces the held token when it is old enough. No caller waited for it.
+    /// The token replaces the held token as soon as the new one is old enough. No caller waited for
+    /// it.
     Settling,
     /// The slot does not keep the token: the flight was detached, the token would expire before the
     /// held one or arrived in the unused last part of its lifetime, or no token arrived.

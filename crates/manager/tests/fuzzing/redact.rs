@@ -69,7 +69,7 @@ pub fn run(data: &[u8]) {
             credentials.push(planted.clone());
         }
         let at = text.floor_char_boundary(choices.below(256) * (text.len() + 1) / 256);
-        // A value planted inside another would break the other one.
+        // A value planted inside another value would break the outer one.
         let at = if text.len() == bare_length {
             at
         } else {

@@ -189,7 +189,7 @@ impl LoomWorld {
         self.queue.as_ref().expect("made with one")
     }
 
-    /// Continues with a changed configuration.
+    /// Replaces the manager by one with a changed configuration.
     pub(crate) fn reconfigure(&mut self, config: Config) {
         let events = match &self.queue {
             Some(queue) => queue.next_sink(),

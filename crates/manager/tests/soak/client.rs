@@ -38,13 +38,13 @@ const DOCUMENTED: [ErrorKind; 6] = [
 const CASES: [&str; 7] =
     ["served by version", "served", "waited", "failed", "refreshed", "suppressed", "dropped"];
 
-/// The time since the client last counted the requests.
+/// The period since the client last counted the requests.
 #[derive(Default)]
 struct Window {
     start: Duration,
     acquisitions: f64,
     failures: u64,
-    /// Events that may each have caused a request.
+    /// The number of events that may each have caused a request.
     causes: u64,
     is_calm: bool,
 }
@@ -61,7 +61,7 @@ pub(super) struct SimulatedClient {
     stepped: (Duration, Duration),
     /// Whether a failure followed the last success.
     has_failed: bool,
-    /// Flights up to this one began with an earlier configuration.
+    /// The last flight that began with an earlier configuration.
     last_outdated: u32,
     window: Window,
     rotations: u32,

@@ -70,7 +70,7 @@ struct ServerState {
     secret: String,
     /// The shortest lifetime in the current window.
     least: Duration,
-    /// Requests in the current window.
+    /// The number of requests in the current window.
     requests: usize,
 }
 
