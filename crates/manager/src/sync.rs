@@ -67,7 +67,7 @@ mod modelled {
         fn deref(&self) -> &T {
             match &self.inner {
                 Some(inner) => inner,
-                None => unreachable!("only `drop` releases it"),
+                None => unreachable!("only `drop` releases the lock"),
             }
         }
     }
@@ -76,7 +76,7 @@ mod modelled {
         fn deref_mut(&mut self) -> &mut T {
             match &mut self.inner {
                 Some(inner) => inner,
-                None => unreachable!("only `drop` releases it"),
+                None => unreachable!("only `drop` releases the lock"),
             }
         }
     }

@@ -92,7 +92,7 @@ async fn an_endpoint_that_fails_for_five_minutes_sees_few_requests() {
     for (status, script, bar) in [(503, unavailable, 70), (401, refusing, 15)] {
         let loads = loads(script, 0, calls, 1_000 / OUTAGE_CALLS_PER_SECOND).await;
         let (least, most) = ends(&loads);
-        assert!(least >= 8, "{status}: {least} requests: it must be tried again");
+        assert!(least >= 8, "{status}: {least} requests are too few");
         assert!(most <= bar, "{status}: {most} requests");
         assert!(loads.iter().all(|load| load.served == 0), "{status}: there is no token");
         let times = &loads.last().unwrap().requests;

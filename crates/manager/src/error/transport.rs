@@ -49,7 +49,7 @@ impl Error {
                 "waiting for other requests to this server to finish",
                 "check that Keycloak answers there",
             ),
-            Stage::Connecting => ("connecting", "check that Keycloak can be reached there"),
+            Stage::Connecting => ("connecting", "check the network path to Keycloak"),
             Stage::WaitingForAnswer => {
                 ("waiting for the response", "check that Keycloak answers there")
             }

@@ -204,10 +204,9 @@ impl Options<'_> {
             (true, true) => self
                 .faults
                 .push(&both, "expected exactly one of them, but both are given"),
-            (false, false) => self.faults.push(
-                &both,
-                "expected one of them: a client certificate and its key must be set together",
-            ),
+            (false, false) => self
+                .faults
+                .push(&both, "expected one of them: set a client certificate and its key together"),
             _ => {}
         }
         let text = self.text(inline);

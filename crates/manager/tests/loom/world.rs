@@ -186,7 +186,7 @@ impl LoomWorld {
     }
 
     pub(crate) fn queue(&self) -> &Arc<EventQueue> {
-        self.queue.as_ref().expect("made with one")
+        self.queue.as_ref().expect("a world with a queue")
     }
 
     /// Replaces the manager by one with a changed configuration.

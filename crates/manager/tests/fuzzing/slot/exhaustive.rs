@@ -96,7 +96,7 @@ fn explore(scenario: &Scenario) {
         }
         frontier = next;
     }
-    assert!(merges_tried > 0, "{}: merging was tried", scenario.name);
+    assert!(merges_tried > 0, "{}: no states were merged", scenario.name);
 }
 
 #[test]
