@@ -97,7 +97,7 @@ describe('a name', { timeout: LIMIT_MS }, () => {
     const program = named(t, port, 2, started);
     const { code, message } = await program.next();
     assert.equal(code, 'ERR_KEYCLOAK_NETWORK');
-    assert.match(message, /host name cannot be resolved/);
+    assert.match(message, /could not resolve the host name/);
     write(['127.0.0.1']);
     program.goOn();
     assert.deepEqual(await program.next(), { token: 'a-token' });

@@ -230,7 +230,7 @@ describe('options that are refused', () => {
       ['two certificates', { ...BY_CERTIFICATE, clientCertificate: CERTIFICATE }, 'both are given'],
       ['another key', strange, 'clientKey: the key does not belong to the certificate'],
       ['a certificate over plain http', plain, 'tokenEndpoint: expected an https URL'],
-      ['a kid without a key', { keyId: 'a' }, 'keyId: this option applies to private_key_jwt'],
+      ['a kid without a key', { keyId: 'a' }, 'keyId: this option applies only to private_key_jwt'],
       ['an audience without a key', { assertionAudience: 'a' }, 'assertionAudience: this option'],
       ['an algorithm without a key', ES256, 'signingAlgorithm: this option applies'],
       ['a type without a file', { clientAssertionType: 'a' }, 'clientAssertionType: this option'],

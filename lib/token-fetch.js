@@ -75,7 +75,7 @@ function inspect(response, asked) {
     ? response
     : {};
   if (type === 'opaqueredirect') {
-    return unusable(undefined, 'the answer is a redirect, which the manager never follows');
+    return unusable(undefined, 'the response is a redirect, which the manager never follows');
   }
   const isReadable =
     isStream(body) || [arrayBuffer, text].some((method) => typeof method === 'function');
@@ -178,7 +178,7 @@ function describe(thrown) {
     return { detail: messageOf(last) };
   } catch {
     // A getter of the error threw.
-    return { detail: 'the error cannot be read' };
+    return { detail: 'the manager cannot read the error' };
   }
 }
 

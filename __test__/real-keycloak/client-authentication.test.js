@@ -305,7 +305,7 @@ describeWithKeycloak('authentication at a real Keycloak', {}, (keycloak) => {
     const client = { clientId, privateKey: key.pem };
     const manager = manage(t, { issuer: realm.realmUrl, ...client });
     const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_PROTOCOL');
-    for (const part of [`"${publicIssuer}"`, `"${realm.realmUrl}"`, 'set issuer to it']) {
+    for (const part of [`"${publicIssuer}"`, `"${realm.realmUrl}"`, 'to the first URL']) {
       assert.ok(error.message.includes(part), error.message);
     }
 

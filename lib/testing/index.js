@@ -272,7 +272,7 @@ class FakeTokenEndpoint {
       return checkAnswer((await source(entry)) ?? {});
     } catch (error) {
       this.#failures.push(error);
-      return { status: 500, body: 'The function that makes the answers failed.' };
+      return { status: 500, body: 'The function that returns the answer failed.' };
     }
   }
 

@@ -95,30 +95,30 @@ impl AnswerError {
     }
 }
 
-/// Why an answer is unusable. `Display` is a clause about the answer.
+/// Why a response is unusable. `Display` is a clause about the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProtocolFault {
-    /// The answer has a 3xx status. Following the redirect would send the secret to a URL that the
+    /// The response has a 3xx status. Following the redirect would send the secret to a URL that the
     /// user did not configure.
-    #[error("the answer is a redirect, which the manager never follows")]
+    #[error("the response is a redirect, which the manager never follows")]
     Redirect,
     /// The body is encoded, although the request accepted no encoding.
-    #[error("the answer is compressed with {0}, which the manager did not request")]
+    #[error("the response is compressed with {0}, which the manager did not request")]
     Encoded(ContentEncoding),
     /// The body is not JSON, or contains a relevant member twice.
-    #[error("the answer is not valid JSON")]
+    #[error("the response is not valid JSON")]
     NotJson,
     /// The body is JSON but not an object.
-    #[error("the answer is not a JSON object")]
+    #[error("the response is not a JSON object")]
     NotAnObject,
     /// The body is more deeply nested than any token response.
-    #[error("the answer is nested too deeply")]
+    #[error("the response is nested too deeply")]
     TooDeep,
-    /// The answer has a success status and an `error`.
-    #[error("the answer reports success and an error")]
+    /// The response has a success status and an `error`.
+    #[error("the response reports both success and an error")]
     ErrorInSuccess,
     /// `access_token` is missing, empty or not a string.
-    #[error("the answer has no access_token")]
+    #[error("the response has no access_token")]
     NoAccessToken,
     /// `access_token` contains a character that a header cannot carry.
     #[error("the access_token contains characters that a header cannot carry")]

@@ -118,8 +118,8 @@ pub enum KeyFault {
     BrokenJwk,
     /// The type, curve or size of the key is not supported, or the text contains no readable key.
     #[error(
-        "the key cannot be parsed or is not supported: use RSA (2048, 3072 or 4096 bits, exponent \
-         65537), EC (P-256, by name) or Ed25519"
+        "the manager cannot parse the key or does not support it: use RSA (2048, 3072 or 4096 \
+         bits, exponent 65537), EC (P-256, by name) or Ed25519"
     )]
     Unsupported,
 }

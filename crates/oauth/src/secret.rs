@@ -51,11 +51,11 @@ pub enum SecretFlaw {
     #[error("is in quotation marks: remove them")]
     Quoted,
     /// `${NAME}`, `$(NAME)` or `{{ NAME }}`.
-    #[error("is a placeholder that was not replaced by its value")]
+    #[error("is a placeholder: replace it with the value")]
     Placeholder,
     /// Percent-encoding, in a secret for `client_secret_basic`.
     #[error(
-        "contains percent-encoding, which client_secret_basic encodes again: store it unencoded"
+        "contains percent-encoding, which client_secret_basic encodes again: store the plain secret"
     )]
     PercentEncoded,
     /// Characters that the form encoding changes, in a secret for `client_secret_basic`.

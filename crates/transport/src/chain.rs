@@ -66,7 +66,7 @@ pub(super) enum ChainFault {
          Node's TLS"
     )]
     KeyLength,
-    #[error("a certificate in the chain cannot be parsed: issue another one")]
+    #[error("a certificate in the chain is malformed: issue another one")]
     Unreadable,
 }
 

@@ -57,7 +57,7 @@ pub(super) fn classify(error: reqwest::Error) -> TransportError {
         } else if let Some(known) = find::<io::Error>(&causes).and_then(|io| known_io(io.kind())) {
             (known.0, known.1.to_owned())
         } else if is_not_http(&causes) {
-            (NetworkFault::Other, format!("the answer is not HTTP: {last}"))
+            (NetworkFault::Other, format!("the response is not HTTP: {last}"))
         } else if error.is_connect() || error.is_builder() || find::<io::Error>(&causes).is_some() {
             (NetworkFault::Other, last)
         } else {
@@ -95,7 +95,7 @@ fn tunnel_detail(error: &TunnelError) -> Option<&'static str> {
         TunnelError::TunnelUnexpectedEof => {
             "the proxy closed the connection without opening a tunnel"
         }
-        TunnelError::ProxyHeadersTooLong => "the headers of the proxy's answer are too long",
+        TunnelError::ProxyHeadersTooLong => "the headers of the proxy's response are too long",
         _ => return None,
     })
 }
@@ -124,7 +124,7 @@ fn known_io(kind: ErrorKind) -> Option<(NetworkFault, &'static str)> {
         }
         ErrorKind::BrokenPipe => (NetworkFault::BrokenPipe, "the connection was closed"),
         ErrorKind::UnexpectedEof => {
-            (NetworkFault::CutShort, "the connection ended before the answer was complete")
+            (NetworkFault::CutShort, "the connection ended before the response was complete")
         }
         ErrorKind::TimedOut => (NetworkFault::TimedOut, "the connection timed out"),
         _ => return None,
@@ -236,12 +236,12 @@ fn certificate_detail(fault: &CertificateError) -> String {
              `ca`, `caFile` or NODE_EXTRA_CA_CERTS"
             .to_owned(),
         CertificateError::BadEncoding => {
-            format!("the certificate cannot be parsed; issue another one, {USE_NODE}")
+            format!("the certificate is malformed; issue another one, {USE_NODE}")
         }
         other => {
             let reason =
                 unsupported_feature(other).map_or_else(|| other.to_string(), ToOwned::to_owned);
-            format!("the certificate is not accepted: {reason}; issue another one, {USE_NODE}")
+            format!("this client refuses the certificate: {reason}; issue another one, {USE_NODE}")
         }
     }
 }

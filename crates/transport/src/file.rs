@@ -33,7 +33,7 @@ static RESERVED_LIMIT: BlockingLimit = BlockingLimit::new(1);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FileError {
     /// The system reported this error.
-    #[error("cannot be read: {0}")]
+    #[error("is unreadable: {0}")]
     Unreadable(String),
     /// The path names a folder, a pipe or a device.
     #[error("is not a regular file")]
@@ -133,7 +133,7 @@ mod tests {
         assert!(
             missing
                 .to_string()
-                .starts_with("cannot be read: No such file"),
+                .starts_with("is unreadable: No such file"),
             "{missing}"
         );
         std::fs::remove_dir_all(&folder).unwrap();

@@ -197,8 +197,8 @@ impl IdentityFault {
             Self::UnusableKey => (
                 "clientKey",
                 "TLS does not support this kind of key: use an RSA (2048 bits or more), P-256, P-384 \
-                 or Ed25519 key, or present the certificate in a tokenFetch function; if it is an \
-                 EC key without its public half, run openssl pkey -in KEY -out NEW to add it"
+                 or Ed25519 key, or present the certificate in a tokenFetch function; if an \
+                 EC key lacks its public half, add that half with openssl pkey -in KEY -out NEW"
                     .to_owned(),
             ),
             Self::Mismatch => {

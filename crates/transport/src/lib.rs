@@ -176,7 +176,7 @@ pub enum TransportError {
         detail: String,
     },
     /// The body is larger than [`MAX_BODY`]. Not retryable.
-    #[error("the answer is larger than 1 MiB")]
+    #[error("the response is larger than 1 MiB")]
     BodyTooLarge {
         /// The status of the answer.
         status: u16,

@@ -22,7 +22,7 @@ pub(super) struct SystemResolver;
 
 /// The error for a name that does not resolve.
 #[derive(Debug, thiserror::Error)]
-#[error("the host name cannot be resolved: {0}")]
+#[error("could not resolve the host name: {0}")]
 pub(super) struct Unresolved(Arc<io::Error>);
 
 impl Unresolved {

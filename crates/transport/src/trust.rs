@@ -209,7 +209,7 @@ pub enum PemFault {
         number: usize,
     },
     /// The content of a block is not a certificate.
-    #[error("certificate {number} cannot be parsed")]
+    #[error("certificate {number} is not a valid X.509 certificate")]
     NotACertificate {
         /// The number of the certificate, counted from 1.
         number: usize,
