@@ -4,15 +4,21 @@
 /** The native side of a manager. It belongs to the thread that opened it. */
 export declare class Core {
   /**
-   * Returns the shared memory: the version is `Int32Array[0]`, and hits and joins are
-   * `Float64Array[1]` and `Float64Array[2]`.
+   * Returns the shared memory of this manager, or the chunk of the memory of derived managers
+   * with this number. Each manager has 24 bytes: the version is `Int32Array[0]` of them, and hits
+   * and joins are `Float64Array[1]` and `Float64Array[2]`.
    */
-  memory(): ArrayBuffer
+  memory(chunk?: number | undefined | null): ArrayBuffer
+  /** Derives a manager. Returns `null` if this manager is closed. */
+  derive(request: RequestData): DerivedData | null
+  /** Closes a derived manager for which no call waits. */
+  release(manager: number): void
   /**
-   * Returns a token, the flight to wait for, or a failure. `minimum` is in seconds, 0 for none.
-   * `has_waited` says that a forced call has waited for an earlier flight.
+   * Returns a token, the flight to wait for, or a failure. `manager` is the id of a derived
+   * manager, or 0. `minimum` is in seconds, 0 for none. `has_waited` says that a forced call has
+   * waited for an earlier flight.
    */
-  ask(minimum: number, forced: boolean, hasWaited: boolean): TokenData | number | FailureData | EarlierFlight
+  ask(manager: number, minimum: number, forced: boolean, hasWaited: boolean): TokenData | number | FailureData | EarlierFlight
   /** Returns the events since the last call. */
   drain(): Array<EventData>
   /** Delivers the secret that the secret function returned, or the fault. */
@@ -24,14 +30,14 @@ export declare class Core {
    * in effect, the last drop is too recent or the budget of drops is empty; or `ignored` if the
    * manager holds another token.
    */
-  invalidate(rejected: string, route: string): string
+  invalidate(manager: number, rejected: string, route: string): string
   /** Records that a route accepted a token. Returns whether to report its next acceptance. */
-  accept(accepted: string, route: string): boolean
+  accept(manager: number, accepted: string, route: string): boolean
   /**
    * Drops the held token and detaches the flight. Returns `dropped` if the manager held a token,
    * `detached` if there was only a flight, `kept` if there were too many clears, or `nothing`.
    */
-  clear(): string
+  clear(manager: number): string
   /**
    * Drops the held token and detaches the flight, because callers must not use the token any
    * more.
@@ -39,11 +45,14 @@ export declare class Core {
   dropToken(): void
   /** Applies changed options. If they are faulty, returns the faults and changes no option. */
   reconfigure(options: unknown, environment: Environment): FailureData | Unreadable | null
-  /** Returns the manager's state and counters. */
-  snapshot(): SnapshotData
+  /** Returns the state and counters of a manager; `null` if it was released. */
+  snapshot(manager: number): SnapshotData | null
   /** Closes the manager and drops secrets. Returns the failure for the callers that still wait. */
   close(): FailureData
 }
+
+/** Checks a resource that code names after the manager was created, and returns its faults. */
+export declare function checkResource(resource: unknown): FailureData | Unreadable | null
 
 /** The counters of a manager. */
 export interface CounterData {
@@ -56,6 +65,23 @@ export interface CounterData {
   invalidationsKept: number
   invalidationsIgnored: number
   suppressed: number
+}
+
+/** The place of a derived manager's published memory. */
+export interface DerivedData {
+  /** The id of the manager. */
+  id: number
+  /** The number of the chunk of memory. */
+  chunk: number
+  /** The index in the chunk. */
+  index: number
+}
+
+/** The number of derived managers, and the sums of their counters. */
+export interface DerivedSumsData {
+  managers: number
+  tokens: number
+  counters: CounterData
 }
 
 /** A flight that sent its request before a forced call. */
@@ -80,15 +106,20 @@ export interface Environment {
 
 /** An event that JavaScript has to handle. */
 export type EventData =
-  | { type: 'Acquired'; /** The flight. */
+  | { type: 'Acquired'; /** The id of the manager; 0 for the one that is not derived. */
+    manager: number; /** The flight. */
     flight: number; /** The token. */
   token: TokenData }
-  | { type: 'Failed'; /** The flight. */
+  | { type: 'Failed'; /** The id of the manager. */
+    manager: number; /** The flight. */
     flight: number; /** The reason. */
     failure: FailureData; /** The held token, which waiters receive unless they forced a refresh. */
   fallback?: TokenData }
-  | { type: 'AskAgain'; /** The flight. */
+  | { type: 'AskAgain'; /** The id of the manager. */
+    manager: number; /** The flight. */
   flight: number }
+  | { type: 'TokenDropped'; /** The id of the manager. */
+  manager: number }
   | { type: 'Log'; /** `warn`, `info` or `debug`. */
     level: string; /** The line. */
   message: string }
@@ -120,7 +151,7 @@ export interface FailureData {
   oauthError?: string
   /** `error_description` of the response. */
   oauthErrorDescription?: string
-  /** How long to wait before the next call, counted from now. */
+  /** The time to wait before the next call, counted from now. */
   retryAfterMs?: number
   /** The number of requests that the acquisition sent. */
   attempts?: number
@@ -132,9 +163,9 @@ export interface FailureData {
 
 /** A header of a request. */
 export interface HeaderData {
-  /** Its name, in lower case. */
+  /** The name, in lower case. */
   name: string
-  /** Its value. */
+  /** The value. */
   value: string
 }
 
@@ -165,6 +196,27 @@ export declare const MAX_ANSWER: number
  * events to drain.
  */
 export declare function open(options: unknown, environment: Environment, listener: () => void): Core | FailureData | Unreadable
+
+/**
+ * The request of a derived manager, which JavaScript has checked. An absent field has the value of
+ * the options.
+ */
+export interface RequestData {
+  /** The user's token to exchange. */
+  subjectToken?: string
+  /** The type of that token. */
+  subjectTokenType?: string
+  /** The assertion of the JWT authorization grant. */
+  assertion?: string
+  /** The scopes. */
+  scope?: Array<string>
+  /** The audiences. */
+  audience?: Array<string>
+  /** The resources. */
+  requestedResource?: Array<string>
+  /** Additional form fields: names and values in turn. */
+  parameters?: Array<string>
+}
 
 /** The result of a request that JavaScript sent. */
 export type RequestOutcome =
@@ -201,6 +253,8 @@ export interface SnapshotData {
   counters: CounterData
   /** The durations of acquisitions, in ms. */
   acquisitionLatencyMs: Latencies
+  /** The sums of the derived managers, if there was one. */
+  derived?: DerivedSumsData
 }
 
 /** A token with its metadata. */
@@ -209,11 +263,11 @@ export interface TokenData {
   token: string
   /** The scope of the token. */
   scope?: string
-  /** When the request for the token was sent, in ms since the epoch. */
+  /** When the manager sent the request for the token, in ms since the epoch. */
   issuedAt: number
   /** When the token expires, in ms since the epoch. */
   expiresAt: number
-  /** JavaScript may keep the token while the shared version has this value; never if it is 0. */
+  /** The version for which JavaScript may keep the token, or 0 if it must not keep the token. */
   version: number
 }
 

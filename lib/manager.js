@@ -1,123 +1,62 @@
 'use strict';
 
+const { environment } = require('./environment.js');
 const native = require('./native.js');
-const { KeycloakTokenError, badRequest, internal } = require('./error.js');
+const { KeycloakTokenError, internal } = require('./error.js');
 const reconfigure = require('./reconfigure.js');
-const { Waiters } = require('./waiters.js');
-
-// The managers with waiting callers. The set keeps these managers and the event loop alive.
-const waiting = new Set();
-
-function keepAlive(manager, isWaitedFor) {
-  const wasEmpty = waiting.size === 0;
-  if (isWaitedFor) waiting.add(manager);
-  else waiting.delete(manager);
-  const isEmpty = waiting.size === 0;
-  if (isEmpty !== wasEmpty) native.hold(!isEmpty);
-}
-
-// Node reads the variable when the process starts, so this package ignores later changes too.
-const EXTRA_CA_CERTS = process.env.NODE_EXTRA_CA_CERTS;
+const { TokenSource, originOf, source } = require('./token-source.js');
 
 // These functions load modules on demand, because most managers never need them.
-const callOptions = () => require('./call-options.js');
+const derivedManagers = () => require('./derived-managers.js');
 const secretFunctions = () => require('./secret-function.js');
 const tokenFetches = () => require('./token-fetch.js');
 const roots = () => require('./roots.js');
-const authenticatedFetch = () => require('./authenticated-fetch.js');
 
-const NO_OPTIONS = Object.freeze({});
-// The empty map of all managers without a flight. No code modifies it.
-const NO_FLIGHTS = new Map();
+// The empty map of all managers without a request. No code modifies it.
+const NO_REQUESTS = new Map();
+/** The id of a manager that is not derived. */
+const PARENT = 0;
+const DEFAULT_MAX_USER_TOKENS = 10_000;
 
 const deliver = Symbol('deliver');
 
-class KeycloakTokenManager {
+class KeycloakTokenManager extends TokenSource {
   #core;
-  // The native side changes element 0 when this manager may no longer serve its token. Until then,
-  // a call only compares this element with `#version`.
-  #published;
-  #counts;
-  #version = 0;
-  #token;
-  #promise;
-  // The promise that all calls without options share while they wait for the same flight.
-  #pending;
-  #flights = NO_FLIGHTS;
+  // The managers that are derived from this one; created with the first of them.
+  #derived;
+  #maxUserTokens;
   #logger;
   #server;
   #resource;
-  #resourceFetch;
   #secretFunction;
   #secretCall;
   #secretError;
   #tokenFetch;
   // The requests in progress with `tokenFetch`.
-  #requests = NO_FLIGHTS;
+  #requests = NO_REQUESTS;
   #isClosed = false;
   // Runs the user's functions in the async context that created the manager.
   #inContext;
 
   constructor(options) {
+    // The parts of the manager that its own token and the derived managers use.
+    const family = {
+      call: (method, id, ...args) => this.#call(method, id, ...args),
+      open: () => PARENT,
+      error: (failure) => this.#error(failure),
+      resource: () => this.#resource,
+      server: () => this.#server,
+      derive: (request) => this.#family().derive({}, request),
+      exchange: (subject, request) => this.#family().exchange({}, subject, request),
+      forgetSubject: (subject) => this.#family().forgetSubject(subject),
+    };
+    super(family);
     const core = open(options, weakListener(this));
     if (core.code !== undefined) throw new KeycloakTokenError(core);
     this.#core = core;
-    const memory = core.memory();
-    this.#published = new Int32Array(memory);
-    this.#counts = new Float64Array(memory);
+    this[source.connect](PARENT, mapped(core.memory()), 0);
     this.#adopt(options);
-    // `fetch` is an own, bound property, so that it works without the manager as `this`.
-    const fetch = (input, init) => this.#fetch(input, init);
-    Object.defineProperty(this, 'fetch', { value: fetch, configurable: true, writable: true });
     this[deliver]();
-  }
-
-  // `options` is not a declared parameter: where V8 does not inline the call, omitting a declared
-  // parameter costs a seventh of the call's time.
-  getToken() {
-    // biome-ignore lint/complexity/noArguments: a rest parameter creates an array for every call.
-    const options = arguments.length === 0 ? undefined : arguments[0];
-    if (options === undefined) {
-      if (this.#published[0] === this.#version) {
-        this.#counts[1]++;
-        return this.#promise;
-      }
-      if (this.#pending !== undefined) {
-        this.#counts[2]++;
-        return this.#pending;
-      }
-    }
-    return this.#ask(options, asString);
-  }
-
-  getAccessToken(options) {
-    return this.#ask(options, asObject);
-  }
-
-  getTokenForStreaming(minLifetimeMs) {
-    if (!callOptions().isDuration(minLifetimeMs)) {
-      return Promise.reject(badRequest('minLifetimeMs: expected a number of at least 0'));
-    }
-    return this.getToken({ minValiditySeconds: minLifetimeMs / 1000 });
-  }
-
-  invalidateToken(rejected, route = '') {
-    if (rejected === undefined) return this.#clear();
-    if (typeof rejected !== 'string') {
-      throw badRequest('invalidateToken: expected the rejected token as a string');
-    }
-    if (typeof route !== 'string') {
-      throw badRequest('invalidateToken: expected the route as a string');
-    }
-    return this.#reject(rejected, route) === 'dropped';
-  }
-
-  clearCache() {
-    this.#clear();
-  }
-
-  snapshot() {
-    return this.#call('snapshot');
   }
 
   close() {
@@ -128,20 +67,16 @@ class KeycloakTokenManager {
       return Promise.reject(error);
     }
     this.#isClosed = true;
-    this.#forget();
+    this[source.forget]();
     this.#logger = undefined;
     this.#secretFunction = undefined;
     this.#secretError = undefined;
     this.#tokenFetch = undefined;
     this.#inContext = undefined;
     for (const request of this.#requests.values()) request.abort();
-    this.#requests = NO_FLIGHTS;
-    // This function remembers tokens that routes accepted.
-    this.#resourceFetch = undefined;
-    const flights = [...this.#flights.values()];
-    this.#flights = NO_FLIGHTS;
-    keepAlive(this, false);
-    for (const waiters of flights) waiters.fail(this.#error(failure));
+    this.#requests = NO_REQUESTS;
+    this.#derived?.end(failure);
+    this[source.end](failure);
     return Promise.resolve();
   }
 
@@ -149,27 +84,30 @@ class KeycloakTokenManager {
     return this.close();
   }
 
-  [reconfigure](options) {
+  // `dropsToken`: the API of a view moves to another origin.
+  [reconfigure](options, dropsToken = false) {
     const failure = this.#call('reconfigure', options, environment());
     if (failure !== null) throw new KeycloakTokenError(failure);
     const before = originOf(this.#resource);
     this.#adopt(options);
     // The manager must not send a token of the old configuration to another origin.
-    if (originOf(this.#resource) !== before) {
+    if (dropsToken || originOf(this.#resource) !== before) {
       this.#call('dropToken');
-      this.#forget();
+      this[source.forget]();
+      this.#derived?.each((manager) => manager[source.forget]());
     }
     // New callers must not join a flight of the old configuration without asking the native side.
-    this.#pending = undefined;
+    this[source.detach]();
+    this.#derived?.each((manager) => manager[source.detach]());
     this[deliver]();
   }
 
   // Keeps the options that this side of the boundary uses.
-  #adopt({ clientSecret, issuer, logger, resource, tokenEndpoint, tokenFetch }) {
+  #adopt({ clientSecret, issuer, logger, maxUserTokens, resource, tokenEndpoint, tokenFetch }) {
     this.#logger = logger;
+    this.#maxUserTokens = maxUserTokens ?? DEFAULT_MAX_USER_TOKENS;
     this.#server = issuer ?? tokenEndpoint;
     this.#resource = resource === undefined ? undefined : { ...resource };
-    this.#resourceFetch = undefined;
     this.#secretFunction = typeof clientSecret === 'function' ? clientSecret : undefined;
     this.#secretCall = undefined;
     this.#secretError = undefined;
@@ -179,75 +117,20 @@ class KeycloakTokenManager {
     }
   }
 
-  #fetch(input, init) {
-    const resource = this.#resource;
-    this.#resourceFetch ??= authenticatedFetch().makeFetch({
-      manager: this,
-      resource,
-      isCurrent: () => originOf(this.#resource) === originOf(resource),
-      server: this.#server,
-      reject: (token, route) => this.#reject(token, route),
-      accept: (token, route) => this.#call('accept', token, route),
-    });
-    return this.#resourceFetch(input, init);
-  }
-
-  // Returns `dropped`, `kept`, or `ignored` if the manager holds another token.
-  #reject(token, route) {
-    const outcome = this.#call('invalidate', token, route);
-    if (outcome === 'dropped') this.#forget();
-    return outcome;
-  }
-
-  // `hasWaited` says that a forced call has waited for a request from before the call.
-  #ask(options, shape, hasWaited = false) {
-    const checked = options === undefined ? NO_OPTIONS : callOptions().checked(options);
-    if (checked.fault !== undefined) return Promise.reject(checked.fault);
-    const { minValiditySeconds = 0, signal, forceRefresh = false } = checked;
-    if (signal?.aborted) return Promise.reject(signal.reason);
-    if (this.#published[0] === this.#version && minValiditySeconds === 0 && !forceRefresh) {
-      this.#counts[1]++;
-      return Promise.resolve(shape(this.#token));
+  #family() {
+    if (this.#derived === undefined) {
+      const { DerivedManagers } = derivedManagers();
+      this.#derived = new DerivedManagers({
+        parent: this,
+        call: (method, ...args) => this.#call(method, ...args),
+        map: (chunk) => mapped(this.#call('memory', chunk)),
+        error: (failure) => this.#error(failure),
+        resource: () => this.#resource,
+        server: () => this.#server,
+        maxUserTokens: () => this.#maxUserTokens,
+      });
     }
-    let outcome;
-    try {
-      outcome = this.#call('ask', minValiditySeconds, forceRefresh, hasWaited);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-    if (typeof outcome === 'number') return this.#wait(outcome, shape, checked);
-    if (outcome.code !== undefined) return Promise.reject(this.#error(outcome));
-    if (outcome.earlierFlight !== undefined) {
-      const askAgain = () => this.#ask(options, shape, true);
-      return this.#wait(outcome.earlierFlight, shape, checked, askAgain);
-    }
-    this.#keep(outcome);
-    return outcome === this.#token && shape === asString
-      ? this.#promise
-      : Promise.resolve(shape(outcome));
-  }
-
-  #wait(flight, shape, options, askAgain) {
-    let waiters = this.#flights.get(flight);
-    if (waiters === undefined) {
-      waiters = new Waiters();
-      if (this.#flights === NO_FLIGHTS) this.#flights = new Map();
-      this.#flights.set(flight, waiters);
-    }
-    keepAlive(this, true);
-    // Later calls can directly join only a call without options: a call with options may wait while
-    // the manager holds a token that other callers still get immediately.
-    if (options === NO_OPTIONS && shape === asString) {
-      this.#pending = waiters.shared();
-      return this.#pending;
-    }
-    return waiters.add(shape, options, () => this.#releaseIfAlone(), askAgain);
-  }
-
-  // A flight continues after all its callers have left, but does not keep the process alive.
-  #releaseIfAlone() {
-    for (const waiters of this.#flights.values()) if (!waiters.isEmpty) return;
-    keepAlive(this, false);
+    return this.#derived;
   }
 
   [deliver]() {
@@ -256,21 +139,11 @@ class KeycloakTokenManager {
       if (this.#isClosed) return;
       this.#handle(event);
     }
-    if (this.#published[0] !== this.#version) this.#letGo();
+    this[source.compare]();
   }
 
   #handle(event) {
     switch (event.type) {
-      case 'Acquired':
-        this.#keep(event.token);
-        this.#land(event.flight)?.give(event.token);
-        break;
-      case 'Failed':
-        this.#land(event.flight)?.fail(this.#error(event.failure), event.fallback);
-        break;
-      case 'AskAgain':
-        this.#land(event.flight)?.again((options, shape) => this.#ask(options, shape));
-        break;
       case 'SecretWanted':
         this.#callSecret(event.call);
         break;
@@ -283,47 +156,14 @@ class KeycloakTokenManager {
       case 'RequestAbandoned':
         this.#requests.get(event.request)?.abort();
         break;
-      default:
+      case 'Log':
         this.#log(event);
+        break;
+      default: {
+        if (event.manager === PARENT) this[source.handle](event);
+        else this.#derived.handle(event);
+      }
     }
-  }
-
-  // Takes the waiters of a flight that has ended; `undefined` if no call ever waited for the
-  // flight.
-  #land(flight) {
-    const waiters = this.#flights.get(flight);
-    if (waiters === undefined) return undefined;
-    this.#flights.delete(flight);
-    if (this.#flights.size === 0) this.#flights = NO_FLIGHTS;
-    if (waiters.isShared(this.#pending)) this.#pending = undefined;
-    this.#releaseIfAlone();
-    return waiters;
-  }
-
-  // Keeps a token for later calls if the native side returned a version for it.
-  #keep(token) {
-    if (token.version === 0) return;
-    this.#version = token.version | 0;
-    this.#token = token;
-    this.#promise = Promise.resolve(token.token);
-  }
-
-  #letGo() {
-    this.#version = 0;
-    this.#token = undefined;
-    this.#promise = undefined;
-  }
-
-  // Also forgets the promise of the flight, because new callers must not join the flight.
-  #forget() {
-    this.#letGo();
-    this.#pending = undefined;
-  }
-
-  #clear() {
-    const outcome = this.#call('clear');
-    if (outcome !== 'kept') this.#forget();
-    return outcome === 'dropped';
   }
 
   #error(failure) {
@@ -361,7 +201,7 @@ class KeycloakTokenManager {
   async #send(event) {
     const id = event.request;
     const controller = new AbortController();
-    if (this.#requests === NO_FLIGHTS) this.#requests = new Map();
+    if (this.#requests === NO_REQUESTS) this.#requests = new Map();
     this.#requests.set(id, controller);
     const { sendRequest } = tokenFetches();
     const outcome = await this.#inContext(sendRequest, this.#tokenFetch, event, controller.signal);
@@ -387,19 +227,6 @@ function open(options, listener) {
   }
 }
 
-// Reads the environment for a new or changed manager. Lower-case names take precedence, as is
-// usual.
-function environment() {
-  const { env } = process;
-  return {
-    verifiesCertificates: env.NODE_TLS_REJECT_UNAUTHORIZED !== '0',
-    httpsProxy: env.https_proxy ?? env.HTTPS_PROXY,
-    httpProxy: env.http_proxy ?? env.HTTP_PROXY,
-    noProxy: env.no_proxy ?? env.NO_PROXY,
-    extraCaCerts: EXTRA_CA_CERTS,
-  };
-}
-
 // Without Node's certificates, the manager trusts only the certificates in the options, and the TLS
 // error says so.
 function handOverRoots() {
@@ -412,16 +239,9 @@ function handOverRoots() {
   native.trust(pem);
 }
 
-function originOf(resource) {
-  return resource === undefined ? undefined : authenticatedFetch().baseOf(resource).origin;
-}
-
-function asString(token) {
-  return token.token;
-}
-
-function asObject({ token, scope, issuedAt, expiresAt }) {
-  return { token, tokenType: 'Bearer', scope, issuedAt, expiresAt };
+// Maps the memory that the native side shares.
+function mapped(memory) {
+  return { words: new Int32Array(memory), counts: new Float64Array(memory) };
 }
 
 module.exports = { KeycloakTokenManager };

@@ -10,6 +10,8 @@ mod records;
 mod resource;
 mod table;
 
+pub use self::resource::check_resource;
+
 use std::time::Duration;
 
 use zeroize::Zeroizing;

@@ -111,7 +111,7 @@ pub struct Grant {
     pub authentication: ClientAuthentication,
     /// The type of the grant.
     pub grant_type: GrantType,
-    /// The requested scope. `None`: the default of the server.
+    /// The requested scope. With `None`, the server applies its default scope.
     pub scope: Option<Scope>,
     /// The requested audiences (RFC 8693 §2.1).
     pub audience: ValueSet,

@@ -98,7 +98,7 @@ pub struct TokenRequest {
     pub authorization: Option<Zeroizing<String>>,
     /// Additional headers.
     pub headers: ExtraHeaders,
-    /// The form; a request without one is a `GET`.
+    /// The form; a request without a form is a `GET`.
     pub body: Option<Zeroizing<Vec<u8>>>,
 }
 

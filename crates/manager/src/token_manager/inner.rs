@@ -39,7 +39,7 @@ pub(super) struct Inner<T> {
     /// The history, shared with the managers of earlier configurations, whose flights may not have
     /// ended.
     history: Arc<Mutex<History>>,
-    /// Whether another manager has taken over. Callers of a flight that fails here ask that
+    /// Whether another manager has taken over. The callers of a flight that fails here ask that
     /// manager.
     is_replaced: bool,
 }
@@ -47,7 +47,7 @@ pub(super) struct Inner<T> {
 /// A flight to start, its setup, and the grant of a derived manager.
 pub(super) type PreparedFlight<T> = (NewFlight, Arc<Setup<T>>, Option<Box<Grant>>);
 
-/// Tracks the use of the held token by means of the hits that JavaScript had counted at certain
+/// Tracks the use of the held token: the number of hits that JavaScript had counted at certain
 /// moments.
 #[derive(Clone, Copy, Default)]
 struct Usage {
@@ -184,7 +184,8 @@ impl<T> Inner<T> {
         clearing
     }
 
-    /// Counts the hits since the held token became stale, before anything else changes.
+    /// Counts the hits since the held token became stale. Must run before any other change of the
+    /// state.
     fn count_stale_hits(&mut self, now: Moment, hits: f64) {
         if let Some(mark) = self.usage.hits_when_stale {
             self.history.lock().counters.stale_served += hits - mark;
@@ -267,8 +268,9 @@ impl<T> Inner<T> {
             && matches!(result, Err(error) if error.is_end_of_subject())
     }
 
-    /// Applies what time alone changes, and the trouble that other managers have met: the slot adopts a successor, a held token expires. The
-    /// manager calls it before every decision.
+    /// Applies what time alone changes: the slot adopts a successor, a held token expires. Also
+    /// applies the trouble that other managers of the client have met. The manager calls this method
+    /// before every decision.
     pub(super) fn advance(&mut self, now: Moment, hits: f64) {
         if let Some(setup) = &self.setup {
             self.slot.share_trouble(setup.trouble.cool_down());
@@ -298,7 +300,10 @@ impl<T> Inner<T> {
         });
         let history = self.history.lock();
         Snapshot {
-            name: self.name.clone(),
+            name: match (&self.setup, &self.request) {
+                (Some(setup), Some(_)) => setup.config.name.clone(),
+                _ => self.name.clone(),
+            },
             condition: self.slot.condition(now),
             token,
             last_success: history.last_success,
@@ -313,7 +318,8 @@ impl<T> Inner<T> {
         self.history.lock().counters
     }
 
-    /// Returns the initial state of the replacement. Only flights in progress stay here.
+    /// Returns the initial state of the replacement. Only the flights in progress stay with this
+    /// state.
     pub(super) fn hand_over(&mut self, now: Moment, setup: Option<Arc<Setup<T>>>) -> Self {
         let (old, new) = (self.setup.as_deref(), setup.as_deref());
         let grant = |setup: &Setup<T>| match &self.request {

@@ -1,0 +1,271 @@
+'use strict';
+
+// The managers that are derived from one manager. Equal requests have the same derived manager as
+// long as the program refers to it. Native memory follows: it is created by the first call that
+// needs it, and freed with the derived manager.
+
+const { createHash } = require('node:crypto');
+const { checkSubject, derivedRequest, exchangeRequest, keyOf } = require('./derived-request.js');
+const { managerFor } = require('./resource-manager.js');
+const { TokenSource, source } = require('./token-source.js');
+
+/** The number of derived managers that stay although the program does not refer to them. */
+const MOST_UNUSED = 256;
+
+/** The number of APIs for which a derived manager keeps a view. */
+const MOST_VIEWS = 16;
+
+/**
+ * What a derived manager needs of its parent, and what the parent knows of it. It outlives the
+ * derived manager, which it therefore only refers to weakly.
+ */
+class Derivation {
+  /** The id of the native side. */
+  id;
+  /** The number of hits when the manager was last considered for release. */
+  hits = 0;
+  /** Whether to release the native side when no caller waits any more. */
+  isReleased = false;
+  reference;
+  /** The views of the manager for APIs. */
+  views;
+  #managers;
+  #parent;
+
+  constructor(managers, parent, key, request) {
+    this.#managers = managers;
+    this.#parent = parent;
+    this.key = key;
+    this.request = request;
+  }
+
+  call(method, id, ...args) {
+    return this.#parent.call(method, id, ...args);
+  }
+
+  open(manager) {
+    return this.#managers.open(manager, this);
+  }
+
+  error(failure) {
+    return this.#parent.error(failure);
+  }
+
+  resource() {
+    return this.#parent.resource();
+  }
+
+  server() {
+    return this.#parent.server();
+  }
+
+  derive(given, resource) {
+    return this.#managers.derive(this.request, given, resource);
+  }
+
+  exchange(subjectToken, given, resource) {
+    return this.#managers.exchange(this.request, subjectToken, given, resource);
+  }
+
+  forgetSubject(subjectToken) {
+    this.#managers.forgetSubject(subjectToken);
+  }
+}
+
+class DerivedTokenManager extends TokenSource {
+  #record;
+
+  constructor(record) {
+    super(record);
+    this.#record = record;
+  }
+
+  static recordOf(manager) {
+    return manager.#record;
+  }
+}
+
+const { recordOf } = DerivedTokenManager;
+
+class DerivedManagers {
+  #parent;
+  /** Weak references by the key of the request. */
+  #byKey = new Map();
+  /** Weak references by the id of the native side. */
+  #byId = new Map();
+  /** The derived managers that were used last, the oldest first. */
+  #recent = new Map();
+  /** The derived managers of users, the one used longest ago first. */
+  #users = new Map();
+  #chunks = [];
+  #collected = new FinalizationRegistry((record) => this.#remove(record));
+
+  /** @param {object} parent the parts of the parent that derived managers use */
+  constructor(parent) {
+    this.#parent = parent;
+  }
+
+  /** @param {object} base the request of the manager whose method `for` was called */
+  derive(base, given, resource) {
+    const request = derivedRequest(base, given);
+    const isUser = request.subjectToken !== undefined;
+    const key = isUser ? userKey(request) : keyOf(request);
+    const manager = isUser ? this.#user(key, request) : this.#find(key, request);
+    return forResource(manager, given?.resource ?? resource);
+  }
+
+  /** @param {object} base the request of the manager whose method `onBehalfOf` was called */
+  exchange(base, subjectToken, given, resource) {
+    const request = exchangeRequest(base, subjectToken, given);
+    return forResource(this.#user(userKey(request), request), given?.resource ?? resource);
+  }
+
+  forgetSubject(subjectToken) {
+    checkSubject('forgetSubject', subjectToken);
+    const prefix = hashOf(subjectToken);
+    for (const [key, manager] of this.#users) {
+      if (!key.startsWith(prefix)) continue;
+      this.#users.delete(key);
+      this.#byKey.delete(key);
+      this.#release(manager);
+    }
+  }
+
+  /** Passes an event to its derived manager. */
+  handle(event) {
+    const manager = this.#byId.get(event.manager)?.deref();
+    if (manager === undefined) return;
+    manager[source.handle](event);
+    if (recordOf(manager).isReleased) this.#release(manager);
+  }
+
+  /** Calls a function with every derived manager that has a native side. */
+  each(step) {
+    for (const reference of this.#byId.values()) {
+      const manager = reference.deref();
+      if (manager !== undefined) step(manager);
+    }
+  }
+
+  end(failure) {
+    this.each((manager) => manager[source.end](failure));
+    this.#byKey.clear();
+    this.#byId.clear();
+    this.#recent.clear();
+    this.#users.clear();
+  }
+
+  #find(key, request) {
+    let manager = this.#byKey.get(key)?.deref();
+    if (manager === undefined) manager = this.#create(key, request);
+    else if (this.#recent.size < MOST_UNUSED && this.#recent.has(key)) return manager;
+    this.#recent.delete(key);
+    this.#recent.set(key, manager);
+    if (this.#recent.size > MOST_UNUSED) this.#recent.delete(this.#recent.keys().next().value);
+    return manager;
+  }
+
+  #user(key, request) {
+    const manager = this.#byKey.get(key)?.deref() ?? this.#create(key, request);
+    this.#touch(key, manager);
+    return manager;
+  }
+
+  /** Makes a user's manager the one used last, and releases the one used longest ago. */
+  #touch(key, manager) {
+    recordOf(manager).isReleased = false;
+    this.#users.delete(key);
+    this.#users.set(key, manager);
+    const most = this.#parent.maxUserTokens();
+    for (const [oldestKey, oldest] of this.#users) {
+      if (this.#users.size <= most) break;
+      this.#users.delete(oldestKey);
+      const record = recordOf(oldest);
+      const hits = oldest[source.hits];
+      // Calls that a token answers at once do not reach this class, so they count here.
+      if (oldest !== manager && hits !== record.hits) {
+        record.hits = hits;
+        this.#users.set(oldestKey, oldest);
+        continue;
+      }
+      this.#release(oldest);
+    }
+  }
+
+  #create(key, request) {
+    const record = new Derivation(this, this.#parent, key, request);
+    const manager = new DerivedTokenManager(record);
+    record.reference = new WeakRef(manager);
+    this.#byKey.set(key, record.reference);
+    this.#collected.register(manager, record);
+    return manager;
+  }
+
+  /** Creates the native side of a derived manager. Returns its id. */
+  open(manager, record) {
+    const derived = this.#parent.call('derive', record.request);
+    // The parent is closed, and says so.
+    if (derived === null) return 0;
+    const { id, chunk, index } = derived;
+    record.id = id;
+    this.#chunks[chunk] ??= this.#parent.map(chunk);
+    manager[source.connect](id, this.#chunks[chunk], index);
+    this.#byId.set(id, record.reference);
+    if (record.request.subjectToken !== undefined && this.#users.get(record.key) !== manager) {
+      this.#byKey.set(record.key, record.reference);
+      this.#touch(record.key, manager);
+    }
+    return id;
+  }
+
+  /** Frees the native side of a user's manager once no caller waits for it. */
+  #release(manager) {
+    const record = recordOf(manager);
+    if (record.id === undefined) return;
+    if (manager[source.isAwaited]) {
+      record.isReleased = true;
+      return;
+    }
+    const { id } = record;
+    record.isReleased = false;
+    record.id = undefined;
+    this.#byId.delete(id);
+    manager[source.disconnect]();
+    this.#parent.call('release', id);
+  }
+
+  /** Frees the native side of a manager that the garbage collector took. */
+  #remove({ key, id, reference }) {
+    if (this.#byKey.get(key) === reference) this.#byKey.delete(key);
+    if (id === undefined) return;
+    this.#byId.delete(id);
+    this.#parent.call('release', id);
+  }
+}
+
+/** Returns the manager, or its view for an API: the same one for an equal resource. */
+function forResource(manager, resource) {
+  if (resource === undefined) return manager;
+  const record = recordOf(manager);
+  const known = record.views?.find((view) => isSame(view.resource, resource));
+  if (known !== undefined) return known.manager;
+  const view = { resource: { ...resource }, manager: managerFor(manager, resource) };
+  record.views = [...(record.views ?? []).slice(1 - MOST_VIEWS), view];
+  return view.manager;
+}
+
+function isSame(one, other) {
+  const { baseUrl, userHeader, fetch } = other ?? {};
+  return one.baseUrl === baseUrl && one.userHeader === userHeader && one.fetch === fetch;
+}
+
+/** Returns a key without the token of the user, which begins with its hash. */
+function userKey(request) {
+  return `${hashOf(request.subjectToken)} ${keyOf(request)}`;
+}
+
+function hashOf(subjectToken) {
+  return createHash('sha256').update(subjectToken).digest('base64');
+}
+
+module.exports = { DerivedManagers };

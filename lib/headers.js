@@ -1,0 +1,39 @@
+'use strict';
+
+// The headers of a request that the caller sends: for WebSocket, gRPC and EventSource clients.
+
+const { baseOf, settingsOf } = require('./authenticated-fetch.js');
+const { badRequest } = require('./error.js');
+const { OutgoingRequest } = require('./outgoing-request.js');
+
+const NAMES = new Set(['url', 'method', 'backstageUser', 'onBehalfOf', 'signal']);
+/** The URL of a request that goes to no particular API. */
+const NOWHERE = 'http://localhost/';
+
+/**
+ * @param {import('..').TokenManager} manager
+ * @param {object} family the parts of the manager
+ * @param {import('..').HeadersOptions} [options]
+ */
+async function headersFor(manager, family, options = {}) {
+  if (options === null || typeof options !== 'object' || Array.isArray(options)) {
+    throw badRequest('headers: expected an object');
+  }
+  for (const name of Object.keys(options)) {
+    if (!NAMES.has(name)) throw badRequest(`headers: ${JSON.stringify(name)}: no such option`);
+  }
+  if ('onBehalfOf' in options) {
+    const { onBehalfOf, ...rest } = options;
+    return family.exchange(onBehalfOf).headers(rest);
+  }
+  const { url, ...init } = options;
+  const resource = family.resource() ?? { baseUrl: url ?? NOWHERE };
+  const settings = settingsOf(resource, family.server);
+  const request = new OutgoingRequest(url ?? baseOf(resource).href, init, settings);
+  const token = await manager.getToken(request.tokenOptions);
+  const headers = request.send((_, sent) => sent.headers, token);
+  request.release();
+  return Object.fromEntries(headers);
+}
+
+module.exports = { headersFor };

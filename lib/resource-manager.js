@@ -1,0 +1,48 @@
+'use strict';
+
+// A manager for another API. Except for `fetch`, its methods are those of its parent: it shares the
+// token, the cache and the flights of the parent, and ends with it.
+
+const { KeycloakTokenError, internal } = require('./error.js');
+const native = require('./native.js');
+const resourceFetch = require('./resource-fetch.js');
+
+const SHARED_METHODS = [
+  'getToken',
+  'getAccessToken',
+  'getTokenForStreaming',
+  'invalidateToken',
+  'clearCache',
+  'snapshot',
+  'withResource',
+  'forgetSubject',
+];
+
+/** @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if the resource is wrong */
+function managerFor(parent, resource) {
+  const fault = check(resource);
+  if (fault !== null) throw new KeycloakTokenError(fault);
+  const manager = { fetch: parent[resourceFetch]({ ...resource }) };
+  for (const name of SHARED_METHODS) manager[name] = parent[name].bind(parent);
+  manager.for = (request) => parent.for(withResource(request, resource));
+  manager.onBehalfOf = (subjectToken, request) =>
+    parent.onBehalfOf(subjectToken, withResource(request, resource));
+  return manager;
+}
+
+// A manager that is derived from this one has the same API, unless the request names another.
+function withResource(request = {}, resource = undefined) {
+  if (request === null || typeof request !== 'object' || Array.isArray(request)) return request;
+  return { ...request, resource: request.resource ?? resource };
+}
+
+// Native code returns faults as data, so it throws only if it has a bug.
+function check(resource) {
+  try {
+    return native.checkResource(resource);
+  } catch (cause) {
+    throw internal(cause);
+  }
+}
+
+module.exports = { managerFor };

@@ -1,0 +1,399 @@
+'use strict';
+
+// One token in JavaScript: the cached token, the callers that wait for it, and `fetch`. A manager is
+// a token source, and so is each manager that is derived from it.
+
+const native = require('./native.js');
+const { badRequest } = require('./error.js');
+const resourceFetch = require('./resource-fetch.js');
+const { Waiters } = require('./waiters.js');
+
+// The token sources with waiting callers. The set keeps these sources and the event loop alive.
+const waiting = new Set();
+
+function keepAlive(source, isWaitedFor) {
+  const wasEmpty = waiting.size === 0;
+  if (isWaitedFor) waiting.add(source);
+  else waiting.delete(source);
+  const isEmpty = waiting.size === 0;
+  if (isEmpty !== wasEmpty) native.hold(!isEmpty);
+}
+
+// These functions load modules on demand, because most managers never need them.
+const callOptions = () => require('./call-options.js');
+const authenticatedFetch = () => require('./authenticated-fetch.js');
+const callRequests = () => require('./call-request.js');
+const headers = () => require('./headers.js');
+const resourceManagers = () => require('./resource-manager.js');
+
+const NO_OPTIONS = Object.freeze({});
+// The empty map of all sources without a flight. No code modifies it.
+const NO_FLIGHTS = new Map();
+// The memory of sources without a native side: its version is never that of a source.
+const UNPUBLISHED = Int32Array.of(1);
+
+/**
+ * The methods that the manager calls on its token sources, and that users do not see.
+ */
+const source = Object.freeze({
+  /** Connects the source with its native side: its id and its shared memory. */
+  connect: Symbol('connect'),
+  /** Disconnects the source, whose native side no longer exists. */
+  disconnect: Symbol('disconnect'),
+  /** Handles an event of the native side. */
+  handle: Symbol('handle'),
+  /** Forgets the token if the native side has dropped it. */
+  compare: Symbol('compare'),
+  /** Forgets the token and the flight that callers may join. */
+  forget: Symbol('forget'),
+  /** Makes new callers ask the native side, because the configuration has changed. */
+  detach: Symbol('detach'),
+  /** Rejects the waiting callers and forgets the token. */
+  end: Symbol('end'),
+  /** Whether callers wait. */
+  isAwaited: Symbol('isAwaited'),
+  /** The number of calls that the source answered without the native side. */
+  hits: Symbol('hits'),
+});
+
+class TokenSource {
+  // The manager's side of this source: see `Family` in `manager.js`.
+  #family;
+  // The id on the native side; `undefined` until a call needs the native side.
+  #id;
+  // The native side changes element `#word` when this source may no longer serve its token. Until
+  // then, a call only compares this element with `#version`. The numbers of hits and joins are the
+  // elements `#hits` and `#hits + 1` of `#counts`.
+  #published = UNPUBLISHED;
+  #counts;
+  #word = 0;
+  #hits = 1;
+  #version = 0;
+  #token;
+  #promise;
+  // The promise that all calls without options share while they wait for the same flight.
+  #pending;
+  #flights = NO_FLIGHTS;
+  #fetchOf;
+  #fetchResource;
+  // What is known about the routes of all resources; created with the first `fetch`.
+  #routes;
+
+  constructor(family) {
+    this.#family = family;
+  }
+
+  // `fetch` is a bound function, so that it works without the manager as `this`. Only a manager that
+  // uses it pays for it.
+  get fetch() {
+    const fetch = (input, init) => this.#fetch(input, init);
+    this.fetch = fetch;
+    return fetch;
+  }
+
+  // An own property replaces the accessor, also if a test assigns a double.
+  set fetch(value) {
+    Object.defineProperty(this, 'fetch', { value, configurable: true, writable: true });
+  }
+
+  // `options` is not a declared parameter: where V8 does not inline the call, omitting a declared
+  // parameter costs a seventh of the call's time.
+  getToken() {
+    // biome-ignore lint/complexity/noArguments: a rest parameter creates an array for every call.
+    const options = arguments.length === 0 ? undefined : arguments[0];
+    if (options === undefined) {
+      if (this.#published[this.#word] === this.#version) {
+        this.#counts[this.#hits]++;
+        return this.#promise;
+      }
+      if (this.#pending !== undefined) {
+        this.#counts[this.#hits + 1]++;
+        return this.#pending;
+      }
+    }
+    return this.#ask(options, asString);
+  }
+
+  getAccessToken(options) {
+    return this.#ask(options, asObject);
+  }
+
+  getTokenForStreaming(minLifetimeMs) {
+    if (!callOptions().isDuration(minLifetimeMs)) {
+      return Promise.reject(badRequest('minLifetimeMs: expected a number of at least 0'));
+    }
+    return this.getToken({ minValiditySeconds: minLifetimeMs / 1000 });
+  }
+
+  invalidateToken(rejected, route = '') {
+    if (rejected === undefined) return this.#clear();
+    if (typeof rejected !== 'string') {
+      throw badRequest('invalidateToken: expected the rejected token as a string');
+    }
+    if (typeof route !== 'string') {
+      throw badRequest('invalidateToken: expected the route as a string');
+    }
+    return this.#reject(rejected, route) === 'dropped';
+  }
+
+  clearCache() {
+    this.#clear();
+  }
+
+  withResource(resource) {
+    return resourceManagers().managerFor(this, resource);
+  }
+
+  snapshot() {
+    return this.#call('snapshot');
+  }
+
+  for(request) {
+    return this.#family.derive(request);
+  }
+
+  onBehalfOf(subjectToken, request) {
+    return this.#family.exchange(subjectToken, request);
+  }
+
+  async headers(options) {
+    return headers().headersFor(this, this.#family, options);
+  }
+
+  forgetSubject(subjectToken) {
+    this.#family.forgetSubject(subjectToken);
+  }
+
+  #fetch(input, init) {
+    const resource = this.#family.resource();
+    if (this.#fetchOf === undefined || this.#fetchResource !== resource) {
+      this.#fetchResource = resource;
+      this.#fetchOf = this[resourceFetch](
+        resource,
+        () => originOf(this.#family.resource()) === originOf(resource),
+        this.fetch,
+      );
+    }
+    return this.#fetchOf(input, init);
+  }
+
+  // `isCurrent` tells whether the tokens are still meant for the resource. If they are not and a
+  // call has not sent a request yet, `again` makes the call instead.
+  [resourceFetch](resource, isCurrent = () => true, again = undefined) {
+    const { Routes, makeFetch } = authenticatedFetch();
+    this.#routes ??= new Routes(
+      (token, route) => this.#reject(token, route),
+      (token, route) => this.#call('accept', token, route),
+    );
+    const server = () => this.#family.server();
+    const parts = { manager: this, resource, server, routes: this.#routes, isCurrent, again };
+    const send = makeFetch(parts);
+    const { requestOf } = callRequests();
+    return (input, init) => {
+      if (init === undefined) return send(input);
+      try {
+        const request = requestOf(init);
+        if (request === undefined) return send(input, init);
+        const repeat = () => again?.(input, init);
+        const derived = this.#derivedFor(request.members);
+        return derived[resourceFetch](resource, isCurrent, repeat)(input, request.rest);
+      } catch (error) {
+        return Promise.reject(error);
+      }
+    };
+  }
+
+  // A present `onBehalfOf` counts even if it is `undefined`: a missing user must never become the
+  // service.
+  #derivedFor(members) {
+    const { onBehalfOf, ...request } = members;
+    return 'onBehalfOf' in members
+      ? this.#family.exchange(onBehalfOf, request)
+      : this.#family.derive(request);
+  }
+
+  // Returns `dropped`, `kept`, or `ignored` if the manager holds another token.
+  #reject(token, route) {
+    const outcome = this.#call('invalidate', token, route);
+    if (outcome === 'dropped') this.#forget();
+    return outcome;
+  }
+
+  // `hasWaited` says that a forced call has waited for a request from before the call.
+  #ask(options, shape, hasWaited = false) {
+    const checked = options === undefined ? NO_OPTIONS : callOptions().checked(options);
+    if (checked.fault !== undefined) return Promise.reject(checked.fault);
+    const { minValiditySeconds = 0, signal, forceRefresh = false } = checked;
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    if (
+      this.#published[this.#word] === this.#version &&
+      minValiditySeconds === 0 &&
+      !forceRefresh
+    ) {
+      this.#counts[this.#hits]++;
+      return Promise.resolve(shape(this.#token));
+    }
+    let outcome;
+    try {
+      outcome = this.#call('ask', minValiditySeconds, forceRefresh, hasWaited);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    if (typeof outcome === 'number') return this.#wait(outcome, shape, checked);
+    if (outcome.code !== undefined) return Promise.reject(this.#family.error(outcome));
+    if (outcome.earlierFlight !== undefined) {
+      const askAgain = () => this.#ask(options, shape, true);
+      return this.#wait(outcome.earlierFlight, shape, checked, askAgain);
+    }
+    this.#keep(outcome);
+    return outcome === this.#token && shape === asString
+      ? this.#promise
+      : Promise.resolve(shape(outcome));
+  }
+
+  #wait(flight, shape, options, askAgain) {
+    let waiters = this.#flights.get(flight);
+    if (waiters === undefined) {
+      waiters = new Waiters();
+      if (this.#flights === NO_FLIGHTS) this.#flights = new Map();
+      this.#flights.set(flight, waiters);
+    }
+    keepAlive(this, true);
+    // Later calls can directly join only a call without options: a call with options may wait while
+    // the manager holds a token that other callers still get immediately.
+    if (options === NO_OPTIONS && shape === asString) {
+      this.#pending = waiters.shared();
+      return this.#pending;
+    }
+    return waiters.add(shape, options, () => this.#releaseIfAlone(), askAgain);
+  }
+
+  // A flight continues after all its callers have left, but does not keep the process alive.
+  #releaseIfAlone() {
+    for (const waiters of this.#flights.values()) if (!waiters.isEmpty) return;
+    keepAlive(this, false);
+  }
+
+  [source.connect](id, memory, index) {
+    this.#id = id;
+    this.#published = memory.words;
+    this.#counts = memory.counts;
+    this.#word = index * 6;
+    this.#hits = index * 3 + 1;
+  }
+
+  [source.disconnect]() {
+    this.#id = undefined;
+    this.#published = UNPUBLISHED;
+    this.#word = 0;
+    this.#forget();
+    this.#routes?.clear();
+  }
+
+  [source.handle](event) {
+    switch (event.type) {
+      case 'Acquired':
+        this.#keep(event.token);
+        this.#land(event.flight)?.give(event.token);
+        break;
+      case 'Failed':
+        this.#land(event.flight)?.fail(this.#family.error(event.failure), event.fallback);
+        break;
+      case 'AskAgain':
+        this.#land(event.flight)?.again((options, shape) => this.#ask(options, shape));
+        break;
+      default:
+        this[source.compare]();
+    }
+  }
+
+  [source.compare]() {
+    if (this.#published[this.#word] !== this.#version) this.#letGo();
+  }
+
+  [source.forget]() {
+    this.#forget();
+  }
+
+  [source.detach]() {
+    this.#pending = undefined;
+  }
+
+  [source.end](failure) {
+    this.#forget();
+    // The routes remember tokens that they accepted.
+    this.#routes?.clear();
+    const flights = [...this.#flights.values()];
+    this.#flights = NO_FLIGHTS;
+    keepAlive(this, false);
+    for (const waiters of flights) waiters.fail(this.#family.error(failure));
+  }
+
+  get [source.isAwaited]() {
+    return this.#flights !== NO_FLIGHTS;
+  }
+
+  get [source.hits]() {
+    return this.#counts?.[this.#hits] ?? 0;
+  }
+
+  // Takes the waiters of a flight that has ended; `undefined` if no call ever waited for the
+  // flight.
+  #land(flight) {
+    const waiters = this.#flights.get(flight);
+    if (waiters === undefined) return undefined;
+    this.#flights.delete(flight);
+    if (this.#flights.size === 0) this.#flights = NO_FLIGHTS;
+    if (waiters.isShared(this.#pending)) this.#pending = undefined;
+    this.#releaseIfAlone();
+    return waiters;
+  }
+
+  // Keeps a token for later calls if the native side returned a version for it.
+  #keep(token) {
+    if (token.version === 0) return;
+    this.#version = token.version | 0;
+    this.#token = token;
+    this.#promise = Promise.resolve(token.token);
+  }
+
+  #letGo() {
+    this.#version = 0;
+    this.#token = undefined;
+    this.#promise = undefined;
+  }
+
+  // Also forgets the promise of the flight, because new callers must not join the flight.
+  #forget() {
+    this.#letGo();
+    this.#pending = undefined;
+  }
+
+  #clear() {
+    const outcome = this.#call('clear');
+    if (outcome !== 'kept') this.#forget();
+    return outcome === 'dropped';
+  }
+
+  // The first call that needs the native side creates it.
+  #call(method, ...args) {
+    this.#id ??= this.#family.open(this);
+    return this.#family.call(method, this.#id, ...args);
+  }
+}
+
+function originOf(resource) {
+  return resource === undefined ? undefined : authenticatedFetch().baseOf(resource).origin;
+}
+
+function asString(token) {
+  return token.token;
+}
+
+function asObject({ token, scope, issuedAt, expiresAt }) {
+  const accessToken = { token, tokenType: 'Bearer', scope, issuedAt, expiresAt };
+  // Some clients put what `getAccessToken` returns into a header, as Keycloak's admin client does.
+  return Object.defineProperty(accessToken, 'toString', { value: () => token });
+}
+
+module.exports = { TokenSource, originOf, source };
