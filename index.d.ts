@@ -247,20 +247,23 @@ export interface ResourceOptions {
 }
 
 /**
- * A manager for another API, from {@link KeycloakTokenManager.withResource}. It is the manager from
- * which it was derived, except for `fetch`: token, cache, flights and counters are the same, and it
- * ends when that manager is closed.
+ * A manager that was derived from another one: for another request of the same client
+ * ({@link KeycloakTokenManager.for}), for a user ({@link KeycloakTokenManager.onBehalfOf}), or for
+ * another API ({@link KeycloakTokenManager.withResource}). It shares the configuration, the
+ * credential and the connections of that manager and ends when that manager is closed. A manager for
+ * another request or for a user has its own token and counters; a manager for another API shares
+ * them.
  *
  * @example
  * ```ts
- * import type { ResourceTokenManager } from 'keycloak-token-manager';
+ * import type { DerivedTokenManager } from 'keycloak-token-manager';
  *
- * const spaces: ResourceTokenManager = manager.withResource({ baseUrl: 'https://api.example/v2' });
+ * const spaces: DerivedTokenManager = manager.withResource({ baseUrl: 'https://api.example/v2' });
  * const response = await spaces.fetch('workspaces');
  * console.log(response.status, await response.text());
  * ```
  */
-export type ResourceTokenManager = Pick<
+export type DerivedTokenManager = Pick<
   KeycloakTokenManager,
   | 'getToken'
   | 'getAccessToken'
@@ -268,13 +271,104 @@ export type ResourceTokenManager = Pick<
   | 'invalidateToken'
   | 'clearCache'
   | 'fetch'
+  | 'headers'
   | 'snapshot'
+  | 'for'
+  | 'onBehalfOf'
+  | 'forgetSubject'
   | 'withResource'
 >;
 
 /**
- * The `init` of {@link KeycloakTokenManager.fetch}: the `init` of the platform's `fetch` with two
- * more members.
+ * The request of a derived manager. An absent member has the value of the manager whose method you
+ * call.
+ *
+ * @example
+ * ```ts
+ * import type { ExchangeRequest } from 'keycloak-token-manager';
+ *
+ * export const billing: ExchangeRequest = { audience: 'billing-api', scope: ['invoices:read'] };
+ * ```
+ */
+export interface ExchangeRequest {
+  /**
+   * Scopes to request (RFC 6749 §3.3), as a space-separated string or as an array of single scopes,
+   * at most 4,000 characters in total, because Keycloak ignores a longer scope without an error. The
+   * order has no meaning.
+   */
+  scope?: string | readonly string[] | undefined;
+  /**
+   * Audiences to request (RFC 8693 §2.1), each of 1 to 4,000 characters. In a token exchange, each
+   * is the id of a Keycloak client. Keycloak ignores this member for the client's own token; the
+   * manager then logs one warning.
+   */
+  audience?: string | readonly string[] | undefined;
+  /** Resources to request (RFC 8707), each of 1 to 4,000 characters. */
+  requestedResource?: string | readonly string[] | undefined;
+  /** Additional form fields, in place of those of the manager. */
+  parameters?: Readonly<Record<string, string>> | undefined;
+  /**
+   * The API of `fetch`, in the form of the option `resource`. Plain http is refused except on
+   * loopback.
+   */
+  resource?: ResourceOptions | undefined;
+  /**
+   * The type of the subject token. Default: `urn:ietf:params:oauth:token-type:access_token`, the
+   * only type that Keycloak accepts.
+   */
+  subjectTokenType?: string | undefined;
+}
+
+/**
+ * The request of {@link KeycloakTokenManager.for}.
+ *
+ * @example
+ * ```ts
+ * import type { DerivedRequest } from 'keycloak-token-manager';
+ *
+ * export const reports: DerivedRequest = {
+ *   scope: ['reports:read', 'reports:write'],
+ *   resource: { baseUrl: 'https://reports.example/v1' },
+ * };
+ * ```
+ */
+export interface DerivedRequest extends Omit<ExchangeRequest, 'subjectTokenType'> {
+  /**
+   * Requests the token with the JWT authorization grant (RFC 7523 §2.1): `assertion` is a signed JWT
+   * of at most 20,000 characters. Keycloak supports this grant since release 26.6.
+   */
+  grant?: { type: 'jwt-bearer'; assertion: string } | undefined;
+}
+
+/**
+ * Options of {@link KeycloakTokenManager.headers}.
+ *
+ * @example
+ * ```ts
+ * import type { HeadersOptions } from 'keycloak-token-manager';
+ *
+ * export const options: HeadersOptions = { url: 'events', backstageUser: 'user:default/jane' };
+ * ```
+ */
+export interface HeadersOptions {
+  /**
+   * The URL of the request, relative to `resource.baseUrl` or at its origin. Default: the base URL.
+   * Without the option `resource`, any absolute URL.
+   */
+  url?: string | URL | undefined;
+  /** The HTTP method. Default: `GET`. */
+  method?: string | undefined;
+  /** The user for whom you make the call; see {@link AuthenticatedRequestInit.backstageUser}. */
+  backstageUser?: string | undefined;
+  /** The access token of the user; see {@link AuthenticatedRequestInit.onBehalfOf}. */
+  onBehalfOf?: string;
+  /** Rejects the call with the reason of the signal, whose abort frees this caller alone. */
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * The `init` of {@link KeycloakTokenManager.fetch}: the `init` of the platform's `fetch` with more
+ * members.
  *
  * @example
  * ```ts
@@ -301,6 +395,17 @@ export interface AuthenticatedRequestInit extends RequestInit {
   backstageUser?: string | undefined;
   /** The minimum remaining validity of the token, in seconds; see {@link GetTokenOptions}. */
   minValiditySeconds?: number | undefined;
+  /**
+   * The access token of the user for whom you make the call: `fetch` sends a token from
+   * {@link KeycloakTokenManager.onBehalfOf}. The call rejects with `ERR_KEYCLOAK_REQUEST` if this
+   * member is present without a token, even if it is `undefined`: a missing user must never become
+   * the service.
+   */
+  onBehalfOf?: string;
+  /** The scopes of the token for this call; see {@link KeycloakTokenManager.for}. */
+  scope?: string | readonly string[] | undefined;
+  /** The audiences of the token for this call; see {@link KeycloakTokenManager.for}. */
+  audience?: string | readonly string[] | undefined;
 }
 
 /**
@@ -438,7 +543,8 @@ export interface KeycloakTokenManagerOptions {
   /**
    * Additional form fields of the token request. Backstage does not treat their values as secrets.
    * Default: none. The parameters must not name a field that the manager sets: `grant_type`,
-   * `client_id`, `client_secret`, `scope`, `client_assertion`, `client_assertion_type`.
+   * `client_id`, `client_secret`, `scope`, `client_assertion`, `client_assertion_type`,
+   * `subject_token`, `subject_token_type`, `requested_token_type`, `assertion`.
    */
   parameters?: Readonly<Record<string, string>> | undefined;
   /**
@@ -503,6 +609,11 @@ export interface KeycloakTokenManagerOptions {
   tokenFetch?: true | TokenFetch | undefined;
   /** The API to which `fetch` may send the token. Default: none. */
   resource?: ResourceOptions | undefined;
+  /**
+   * How many tokens of users (`onBehalfOf`) the manager keeps. It drops the token that was used
+   * longest ago first. In tokens, an integer of at least 1. Default: 10000.
+   */
+  maxUserTokens?: number | undefined;
   /** Receives log lines. Backstage's `LoggerService` fits as it is. Default: none. */
   logger?: KeycloakTokenManagerLogger | undefined;
   /** Label in log lines and snapshots. Default: `clientId`. */
@@ -609,34 +720,59 @@ export interface KeycloakTokenManagerSnapshot {
   /** The last failed acquisition: its error code, and when it failed, in ms since the epoch. */
   lastFailure?: { code: KeycloakTokenErrorCode; at: number };
   /** Totals since the manager was created. */
-  counters: {
-    /** The exact number of calls answered from the cache. */
-    hits: number;
-    /** Calls that waited for a request that another call had started. */
-    joins: number;
-    /** Acquisitions started. */
-    acquisitions: number;
-    /**
-     * Attempts after the first of an acquisition. A request that the manager sends again because a
-     * kept connection had ended does not count.
-     */
-    retries: number;
-    /** Calls in `hits` that received a stale token. */
-    staleServed: number;
-    /** Tokens dropped by `invalidateToken` and `clearCache`. */
-    invalidations: number;
-    /**
-     * Calls to `invalidateToken` that kept the cached token: during a cool-down, too soon after the
-     * last drop, or after the budget of drops was used up.
-     */
-    invalidationsKept: number;
-    /** Calls to `invalidateToken` with a token that is not the cached one. */
-    invalidationsIgnored: number;
-    /** Acquisitions that a cool-down prevented. */
-    suppressed: number;
-  };
+  counters: KeycloakTokenManagerCounters;
   /** Durations of finished acquisitions, in ms. */
   acquisitionLatencyMs: { count: number; sum: number; max: number; last: number };
+  /**
+   * The managers that were derived with {@link KeycloakTokenManager.for} and
+   * {@link KeycloakTokenManager.onBehalfOf}. Absent if there was none.
+   */
+  derived?: {
+    /** The number of managers that have requested a token and are still in use. */
+    managers: number;
+    /** The number of valid tokens that they hold. */
+    tokens: number;
+    /** The sums of their counters, including those of managers that are no longer in use. */
+    counters: KeycloakTokenManagerCounters;
+  };
+}
+
+/**
+ * The counters of a {@link KeycloakTokenManagerSnapshot}, which only grow.
+ *
+ * @example
+ * ```ts
+ * import type { KeycloakTokenManagerCounters } from 'keycloak-token-manager';
+ *
+ * const { hits, acquisitions }: KeycloakTokenManagerCounters = manager.snapshot().counters;
+ * console.log(hits / acquisitions);
+ * ```
+ */
+export interface KeycloakTokenManagerCounters {
+  /** The exact number of calls answered from the cache. */
+  hits: number;
+  /** Calls that waited for a request that another call had started. */
+  joins: number;
+  /** Acquisitions started. */
+  acquisitions: number;
+  /**
+   * Attempts after the first of an acquisition. A request that the manager sends again because a
+   * kept connection had ended does not count.
+   */
+  retries: number;
+  /** Calls in `hits` that received a stale token. */
+  staleServed: number;
+  /** Tokens dropped by `invalidateToken` and `clearCache`. */
+  invalidations: number;
+  /**
+   * Calls to `invalidateToken` that kept the cached token: during a cool-down, too soon after the
+   * last drop, or after the budget of drops was used up.
+   */
+  invalidationsKept: number;
+  /** Calls to `invalidateToken` with a token that is not the cached one. */
+  invalidationsIgnored: number;
+  /** Acquisitions that a cool-down prevented. */
+  suppressed: number;
 }
 
 /**
@@ -896,7 +1032,82 @@ export class KeycloakTokenManager implements AsyncDisposable {
    * console.log(agents.status, workspaces.status);
    * ```
    */
-  withResource(resource: ResourceOptions): ResourceTokenManager;
+  withResource(resource: ResourceOptions): DerivedTokenManager;
+  /**
+   * Returns the manager for another request of this client: with other scopes, audiences or form
+   * fields, or with another grant. Equal requests have the same manager as long as the program
+   * refers to it, so you can call this method for each request; scopes and audiences compare as
+   * sets. 256 more managers stay when the program does not refer to them.
+   *
+   * The managers share the client, so an unreachable server or a wrong secret concerns all of them:
+   * one request finds out whether the server has recovered, and the others wait for its result. A
+   * refused scope concerns its own manager only.
+   *
+   * @param request The request. An absent member has the value of this manager.
+   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_REQUEST` for a wrong member, and
+   *   `ERR_KEYCLOAK_CONFIG` for a wrong `resource`.
+   * @example
+   * ```ts
+   * const reports = manager.for({
+   *   scope: 'reports:read',
+   *   resource: { baseUrl: 'https://reports.example/v1' },
+   * });
+   * const response = await reports.fetch('latest');
+   * console.log(response.status, await response.text());
+   * ```
+   */
+  for(request?: DerivedRequest): DerivedTokenManager;
+  /**
+   * Returns the manager for a user: it exchanges the user's access token for a token of this client
+   * that belongs to the same user (token exchange, RFC 8693). The manager caches tokens by a hash of
+   * the user's token and by the request, at most `maxUserTokens`. No timer refreshes them; a call
+   * does.
+   *
+   * An exchanged token ends with the user's token: at its `exp` if it is a JWT, otherwise after 60 s.
+   * If the server refuses the user's token, calls reject with `ERR_KEYCLOAK_OAUTH`, and a cool-down
+   * of 1 s, doubling to 30 s, applies to this user alone. After ten refused exchanges within a
+   * second, further exchanges reject immediately.
+   *
+   * @param subjectToken The access token of the user: 1 to 20,000 characters, without `Bearer `.
+   * @param request The request. An absent member has the value of this manager.
+   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_REQUEST` if the token is missing or wrong, or for a
+   *   wrong member; `ERR_KEYCLOAK_CONFIG` for a wrong `resource`.
+   * @example
+   * ```ts
+   * export async function listAgents(userToken: string) {
+   *   const response = await manager.onBehalfOf(userToken, { audience: 'agents' }).fetch('agents');
+   *   return response.json();
+   * }
+   * ```
+   */
+  onBehalfOf(subjectToken: string, request?: ExchangeRequest): DerivedTokenManager;
+  /**
+   * Drops all tokens that the manager obtained for this user's token, for example when the user
+   * signs out.
+   *
+   * @param subjectToken The access token of the user.
+   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_REQUEST` if the token is missing or wrong.
+   * @example
+   * ```ts
+   * export function signOut(userToken: string) {
+   *   manager.forgetSubject(userToken);
+   * }
+   * ```
+   */
+  forgetSubject(subjectToken: string): void;
+  /**
+   * Returns the headers for a request that you send yourself, with the names in lower case: for
+   * WebSocket, gRPC and EventSource clients.
+   *
+   * @returns A promise of the headers. It rejects with `ERR_KEYCLOAK_REQUEST` for a wrong option or
+   *   for a URL at another origin than `resource.baseUrl`, and with the error of {@link getToken}.
+   * @example
+   * ```ts
+   * const headers = await manager.headers({ url: 'events', backstageUser: 'user:default/jane' });
+   * console.log(Object.keys(headers));
+   * ```
+   */
+  headers(options?: HeadersOptions): Promise<Record<string, string>>;
   /**
    * Returns the state, for health checks and metrics. It sends no request.
    *

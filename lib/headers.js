@@ -11,11 +11,11 @@ const NAMES = new Set(['url', 'method', 'backstageUser', 'onBehalfOf', 'signal']
 const NOWHERE = 'http://localhost/';
 
 /**
- * @param {import('..').TokenManager} manager
- * @param {object} family the parts of the manager
+ * @param {import('..').DerivedTokenManager} manager
+ * @param {import('..').ResourceOptions} [resource] the API of the manager
  * @param {import('..').HeadersOptions} [options]
  */
-async function headersFor(manager, family, options = {}) {
+async function headersFor(manager, resource, options = {}) {
   if (options === null || typeof options !== 'object' || Array.isArray(options)) {
     throw badRequest('headers: expected an object');
   }
@@ -24,12 +24,12 @@ async function headersFor(manager, family, options = {}) {
   }
   if ('onBehalfOf' in options) {
     const { onBehalfOf, ...rest } = options;
-    return family.exchange(onBehalfOf).headers(rest);
+    return manager.onBehalfOf(onBehalfOf).headers(rest);
   }
   const { url, ...init } = options;
-  const resource = family.resource() ?? { baseUrl: url ?? NOWHERE };
-  const settings = settingsOf(resource, family.server);
-  const request = new OutgoingRequest(url ?? baseOf(resource).href, init, settings);
+  const api = resource ?? { baseUrl: url ?? NOWHERE };
+  const settings = settingsOf(api, () => NOWHERE);
+  const request = new OutgoingRequest(url ?? baseOf(api).href, init, settings);
   const token = await manager.getToken(request.tokenOptions);
   const headers = request.send((_, sent) => sent.headers, token);
   request.release();

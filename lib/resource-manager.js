@@ -7,6 +7,9 @@ const { KeycloakTokenError, internal } = require('./error.js');
 const native = require('./native.js');
 const resourceFetch = require('./resource-fetch.js');
 
+// Loaded on demand, because few programs send requests themselves.
+const headers = () => require('./headers.js');
+
 const SHARED_METHODS = [
   'getToken',
   'getAccessToken',
@@ -22,11 +25,17 @@ const SHARED_METHODS = [
 function managerFor(parent, resource) {
   const fault = check(resource);
   if (fault !== null) throw new KeycloakTokenError(fault);
+  return viewOf(parent, resource);
+}
+
+/** Returns a manager for a resource that was checked before. */
+function viewOf(parent, resource) {
   const manager = { fetch: parent[resourceFetch]({ ...resource }) };
   for (const name of SHARED_METHODS) manager[name] = parent[name].bind(parent);
   manager.for = (request) => parent.for(withResource(request, resource));
   manager.onBehalfOf = (subjectToken, request) =>
     parent.onBehalfOf(subjectToken, withResource(request, resource));
+  manager.headers = async (options) => headers().headersFor(manager, resource, options);
   return manager;
 }
 
@@ -45,4 +54,4 @@ function check(resource) {
   }
 }
 
-module.exports = { managerFor };
+module.exports = { managerFor, viewOf };

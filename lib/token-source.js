@@ -157,7 +157,7 @@ class TokenSource {
   }
 
   async headers(options) {
-    return headers().headersFor(this, this.#family, options);
+    return headers().headersFor(this, this.#family.resource(), options);
   }
 
   forgetSubject(subjectToken) {

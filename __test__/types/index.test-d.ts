@@ -9,7 +9,7 @@ import type {
   KeycloakTokenManagerLogger,
   KeycloakTokenManagerOptions,
   ResourceOptions,
-  ResourceTokenManager,
+  DerivedTokenManager,
   TokenFetch,
   TokenFetchInit,
   TokenFetchResponse,
@@ -65,7 +65,7 @@ new KeycloakTokenManager({ ...smallest, clientSecret: () => 'secret' });
 new KeycloakTokenManager({ ...smallest, scope: 'a b', logger: backstage });
 new KeycloakTokenManager({ ...smallest, scope: ['a'] as const });
 
-const derived: ResourceTokenManager = new KeycloakTokenManager(smallest).withResource({
+const derived: DerivedTokenManager = new KeycloakTokenManager(smallest).withResource({
   baseUrl: 'https://other.example',
 });
 const ofDerived: Promise<Response> = derived.withResource({ baseUrl: 'https://a' }).fetch('a');

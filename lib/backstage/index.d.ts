@@ -1,7 +1,7 @@
 import type { RootConfigService, ServiceFactory, ServiceRef } from '@backstage/backend-plugin-api';
 import type {
+  DerivedTokenManager,
   KeycloakTokenManagerOptions,
-  ResourceTokenManager,
   TokenFetch,
 } from 'keycloak-token-manager';
 
@@ -20,7 +20,7 @@ import type {
  * }
  * ```
  */
-export interface KeycloakTokenManagerService extends ResourceTokenManager, AsyncDisposable {
+export interface KeycloakTokenManagerService extends DerivedTokenManager, AsyncDisposable {
   /** The id of the plugin that received this service. */
   readonly pluginId: string;
   /**

@@ -4,10 +4,18 @@
  */
 'use strict';
 
+const { headersFor } = require('../headers.js');
 const resourceFetch = require('../resource-fetch.js');
+const { viewOf } = require('../resource-manager.js');
 
 /** The methods of a manager that a view passes on. */
-const SHARED_METHODS = ['getAccessToken', 'getTokenForStreaming', 'invalidateToken', 'clearCache'];
+const SHARED_METHODS = [
+  'getAccessToken',
+  'getTokenForStreaming',
+  'invalidateToken',
+  'clearCache',
+  'forgetSubject',
+];
 
 class View {
   isClosed = false;
@@ -42,8 +50,19 @@ class View {
       options === undefined ? this.manager.getToken() : this.manager.getToken(options);
     methods.fetch = (input, init) => this.#send(input, init);
     methods.snapshot = () => ({ ...this.manager.snapshot(), name: this.own.name });
+    methods.for = (request) => this.#forOwnResource(this.manager.for(request), request);
+    methods.onBehalfOf = (subjectToken, request) =>
+      this.#forOwnResource(this.manager.onBehalfOf(subjectToken, request), request);
+    methods.headers = async (options) => headersFor(this.manager, this.own.resource, options);
     methods.withResource = (resource) => this.#withResource(resource, methods);
     return Object.freeze(methods);
+  }
+
+  /** Gives a derived manager the API of this view, unless the request names another. */
+  #forOwnResource(manager, request) {
+    const { resource } = this.own;
+    const isOwn = resource !== undefined && request?.resource === undefined;
+    return isOwn ? viewOf(manager, resource) : manager;
   }
 
   #send(input, init) {

@@ -93,8 +93,8 @@ export interface FakeTokenRequest {
   /** The form field `scope`; `undefined` if the form has none. */
   readonly scope: string | undefined;
   /**
-   * The fields of the form without `client_secret` and `client_assertion`. If the form has a field
-   * twice, the first value counts.
+   * The fields of the form without `client_secret`, `client_assertion`, `subject_token` and
+   * `assertion`. If the form has a field twice, the first value counts.
    */
   readonly parameters: Readonly<Record<string, string>>;
   /** The headers except `authorization`, with names in lower case. */
@@ -224,6 +224,8 @@ export interface FakeTokenEndpoint extends AsyncDisposable {
   readonly issuer: string;
   /** `{issuer}/protocol/openid-connect/certs`: the public key that verifies the tokens. */
   readonly jwksUri: string;
+  /** `{issuer}/protocol/openid-connect/revoke`: revokes tokens of this endpoint (RFC 7009). */
+  readonly revocationEndpoint: string;
 
   /** The token requests since the start or {@link clearRequests}, in the order of their arrival. */
   readonly requests: readonly FakeTokenRequest[];
@@ -231,6 +233,8 @@ export interface FakeTokenEndpoint extends AsyncDisposable {
   readonly requestCount: number;
   /** The number of connections since the start, including failed TLS handshakes. */
   readonly connectionCount: number;
+  /** The tokens that clients have revoked. The endpoint does not exchange them. */
+  readonly revokedTokens: readonly string[];
   /** Empties {@link requests}. */
   clearRequests(): void;
   /**
@@ -271,7 +275,9 @@ export interface FakeTokenEndpoint extends AsyncDisposable {
 
   /**
    * Returns a signed access token like the tokens that the first client receives, without a token
-   * request.
+   * request. The endpoint exchanges each of its tokens (RFC 8693) for a client that is the `azp` of
+   * the token or in its `aud`: `issueToken({ sub, preferred_username, azp, aud })` is the token of
+   * a user.
    *
    * @param claims Claims to add to the token's own claims. They replace claims with the same name.
    *   The token omits a claim that is `undefined`.

@@ -11,7 +11,7 @@ const { SILENT, faults } = require('./faults.js');
 const keycloak = require('./keycloak.js');
 const { Listener } = require('./listener.js');
 const { RequestLog } = require('./request-log.js');
-const { makeClaims, makeToken, signingKey } = require('./tokens.js');
+const { makeClaims, makeToken, readToken, signingKey } = require('./tokens.js');
 
 const LONGEST_REQUEST_BYTES = 1_048_576;
 
@@ -71,6 +71,7 @@ class FakeTokenEndpoint {
   #closing;
   #closed = new AbortController();
   #failures = [];
+  #revoked = new Set();
 
   constructor(options, key) {
     this.#options = options;
@@ -88,14 +89,19 @@ class FakeTokenEndpoint {
     await this.#listener.open();
     this.url = this.#listener.origin;
     this.issuer = `${this.url}/realms/${this.#options.realm}`;
-    const { tokenEndpoint, jwksUri } = keycloak.realmUrls(this.issuer);
+    const { tokenEndpoint, jwksUri, revocationEndpoint } = keycloak.realmUrls(this.issuer);
     this.tokenEndpoint = tokenEndpoint;
     this.jwksUri = jwksUri;
+    this.revocationEndpoint = revocationEndpoint;
     return this;
   }
 
   get requests() {
     return this.#log.entries;
+  }
+
+  get revokedTokens() {
+    return [...this.#revoked];
   }
 
   get requestCount() {
@@ -221,6 +227,15 @@ class FakeTokenEndpoint {
       const connection = this.#listener.numberOf(request);
       const entry = this.#log.add(tokenRequest, request.headers, connection);
       await this.#answerTokenRequest(tokenRequest, entry, response);
+    } else if (request.method === 'POST' && this.url + path === this.revocationEndpoint) {
+      const revocation = keycloak.readTokenRequest(request.headers, body);
+      const answer = keycloak.answerRevocation(
+        revocation,
+        this.#secrets,
+        (token) => this.#read(token),
+        (token) => this.#revoked.add(token),
+      );
+      response.writeHead(answer.status, answer.headers).end(answer.body);
     } else {
       const answer = keycloak.answerOther(request.method, path, this.issuer, this.#key.jwk);
       response.writeHead(answer.status, answer.headers).end(answer.body);
@@ -259,9 +274,16 @@ class FakeTokenEndpoint {
     }
     if (script.status !== undefined || script.body !== undefined) return scriptedAnswer(script);
     const { expiresIn = this.#expiresIn } = script;
-    return keycloak.answerTokenRequest(tokenRequest, this.#secrets, expiresIn, (grant) =>
-      this.#issue(grant, {}),
-    );
+    return keycloak.answerTokenRequest(tokenRequest, this.#secrets, expiresIn, {
+      issue: (grant) => this.#issue(grant, {}),
+      read: (token) => this.#read(token),
+    });
+  }
+
+  /** Returns the claims of a token of this endpoint that has neither expired nor been revoked. */
+  #read(token) {
+    if (token === null || this.#revoked.has(token)) return undefined;
+    return readToken(token, this.#key);
   }
 
   /** Returns the script that the test provides for this request. */

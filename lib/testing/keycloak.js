@@ -5,6 +5,11 @@
 // `invalid_client` to an unknown client.
 
 const FORM = 'application/x-www-form-urlencoded';
+const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
+const ACCESS_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:access_token';
+/** The fields that a token exchange may repeat. */
+const REPEATABLE = new Set(['audience', 'resource']);
+const EXCHANGE = 'for standard token exchange';
 const GENERIC = 'Invalid client or Invalid client credentials';
 const DEFAULT_SCOPE = 'email profile';
 
@@ -69,7 +74,8 @@ function authentication(form, basic) {
 function readTokenRequest(headers, body) {
   const isForm = (headers['content-type'] ?? '').toLowerCase().startsWith(FORM);
   const form = new URLSearchParams(isForm ? body : '');
-  const names = [...form.keys()];
+  const isExchange = form.get('grant_type') === TOKEN_EXCHANGE;
+  const names = [...form.keys()].filter((name) => !(isExchange && REPEATABLE.has(name)));
   const basic = readBasic(headers.authorization);
   return {
     form,
@@ -82,15 +88,20 @@ function readTokenRequest(headers, body) {
   };
 }
 
-/** Returns the refusal of a token request, or `undefined` if the endpoint grants a token. */
+/** Returns the refusal of a token request, or `undefined`. */
 function refuse(request, secrets) {
   const grantType = request.form.get('grant_type');
   if (grantType === null) {
     return refusal(400, 'invalid_request', 'Missing form parameter: grant_type');
   }
-  if (grantType !== 'client_credentials') {
+  if (grantType !== 'client_credentials' && grantType !== TOKEN_EXCHANGE) {
     return refusal(400, 'unsupported_grant_type', 'Unsupported grant_type');
   }
+  return refuseClient(request, secrets);
+}
+
+/** Returns the refusal of the client of a request, or `undefined`. */
+function refuseClient(request, secrets) {
   if (request.isBroken) {
     return refusal(400, 'unauthorized_client', 'Unexpected error when authenticating client');
   }
@@ -102,30 +113,81 @@ function refuse(request, secrets) {
   return undefined;
 }
 
+/** Returns the refusal to exchange a subject token, or `undefined`. */
+function refuseExchange({ form, clientId }, subject) {
+  const wrong = (description) => refusal(400, 'invalid_request', description);
+  if (!form.has('subject_token')) return wrong(`Parameter 'subject_token' required ${EXCHANGE}`);
+  const type = form.get('subject_token_type');
+  if (type === null) return wrong(`Parameter 'subject_token_type' required ${EXCHANGE}`);
+  if (type !== ACCESS_TOKEN_TYPE) {
+    return wrong("Parameter 'subject_token' supports access tokens only");
+  }
+  if ((form.get('requested_token_type') ?? ACCESS_TOKEN_TYPE) !== ACCESS_TOKEN_TYPE) {
+    return wrong('requested_token_type unsupported');
+  }
+  if (subject === undefined) return wrong('Invalid token');
+  if (subject.azp !== clientId && ![subject.aud].flat().includes(clientId)) {
+    return refusal(403, 'access_denied', 'Client is not within the token audience');
+  }
+  return undefined;
+}
+
 /**
  * Returns the answer to a token request.
  *
  * @param {ReturnType<typeof readTokenRequest>} request
- * @param {Map<string, string>} secrets keyed by client id
+ * @param {Map<string, string>} secrets by client id
  * @param {number} expiresIn in seconds
- * @param {(grant: { clientId: string, scope: string, expiresIn: number }) => string} issue
+ * @param {object} tokens
+ * @param {(grant: object) => string} tokens.issue
+ * @param {(token: string | null) => object | undefined} tokens.read returns the claims of a valid
+ *   token of this endpoint
  */
-function answerTokenRequest(request, secrets, expiresIn, issue) {
-  const refused = refuse(request, secrets);
+function answerTokenRequest(request, secrets, expiresIn, { issue, read }) {
+  const isExchange = request.form.get('grant_type') === TOKEN_EXCHANGE;
+  const subject = isExchange ? read(request.form.get('subject_token')) : undefined;
+  const refused =
+    refuse(request, secrets) ?? (isExchange ? refuseExchange(request, subject) : undefined);
   if (refused) return refused;
   const scope = request.form.get('scope') || DEFAULT_SCOPE;
+  const audience = isExchange ? request.form.getAll('audience') : [];
   return json(
     200,
     {
-      access_token: issue({ clientId: request.clientId, scope, expiresIn }),
+      access_token: issue({ clientId: request.clientId, scope, expiresIn, subject, audience }),
       expires_in: expiresIn,
       refresh_expires_in: 0,
       token_type: 'Bearer',
       'not-before-policy': 0,
       scope,
+      ...(isExchange && { issued_token_type: ACCESS_TOKEN_TYPE }),
     },
     { 'Cache-Control': 'no-store', Pragma: 'no-cache' },
   );
+}
+
+/**
+ * Returns the answer to a request to revoke a token (RFC 7009).
+ *
+ * @param {ReturnType<typeof readTokenRequest>} request
+ * @param {Map<string, string>} secrets by client id
+ * @param {(token: string) => object | undefined} read returns the claims of a valid token
+ * @param {(token: string) => void} revoke
+ */
+function answerRevocation(request, secrets, read, revoke) {
+  const refused = refuseClient(request, secrets);
+  if (refused) return refused;
+  const token = request.form.get('token');
+  if (token === null) return refusal(400, 'invalid_request', 'Token not provided');
+  const claims = read(token);
+  if (claims === undefined) {
+    return json(200, { error: 'invalid_token', error_description: 'Invalid token' });
+  }
+  if (claims.azp !== request.clientId) {
+    return refusal(400, 'invalid_request', 'Unmatching clients');
+  }
+  revoke(token);
+  return { status: 200, headers: { ...SECURITY_HEADERS }, body: Buffer.alloc(0) };
 }
 
 /** Returns the URLs of a realm, by name. */
@@ -134,17 +196,19 @@ function realmUrls(issuer) {
   return {
     tokenEndpoint: `${base}/token`,
     jwksUri: `${base}/certs`,
+    revocationEndpoint: `${base}/revoke`,
     discovery: `${issuer}/.well-known/openid-configuration`,
   };
 }
 
 function discoveryDocument(issuer) {
-  const { tokenEndpoint, jwksUri } = realmUrls(issuer);
+  const { tokenEndpoint, jwksUri, revocationEndpoint } = realmUrls(issuer);
   return {
     issuer,
     token_endpoint: tokenEndpoint,
     jwks_uri: jwksUri,
-    grant_types_supported: ['client_credentials'],
+    revocation_endpoint: revocationEndpoint,
+    grant_types_supported: ['client_credentials', TOKEN_EXCHANGE],
     response_types_supported: [],
     subject_types_supported: ['public', 'pairwise'],
     id_token_signing_alg_values_supported: ['RS256'],
@@ -179,4 +243,11 @@ function answerOther(method, path, issuer, jwk) {
   return json(404, { error: 'Unable to find matching target resource method' });
 }
 
-module.exports = { answerOther, answerTokenRequest, DEFAULT_SCOPE, readTokenRequest, realmUrls };
+module.exports = {
+  answerOther,
+  answerRevocation,
+  answerTokenRequest,
+  DEFAULT_SCOPE,
+  readTokenRequest,
+  realmUrls,
+};

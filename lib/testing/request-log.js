@@ -4,7 +4,7 @@
 
 const { now } = require('./tokens.js');
 
-const CREDENTIALS = new Set(['client_secret', 'client_assertion']);
+const CREDENTIALS = new Set(['client_secret', 'client_assertion', 'subject_token', 'assertion']);
 
 /**
  * Returns the fields of a form that are not credentials, with the first value of a repeated field.

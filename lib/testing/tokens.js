@@ -29,7 +29,7 @@ async function makeKey() {
   const { kty, n, e } = publicKey.export({ format: 'jwk' });
   // RFC 7638 §3 requires these members, in this order, without whitespace.
   const kid = crypto.createHash('sha256').update(JSON.stringify({ e, kty, n })).digest('base64url');
-  return { privateKey, kid, jwk: { kid, kty, alg: 'RS256', use: 'sig', n, e } };
+  return { privateKey, publicKey, kid, jwk: { kid, kty, alg: 'RS256', use: 'sig', n, e } };
 }
 
 function encode(value) {
@@ -41,8 +41,22 @@ function sign(claims, { privateKey, kid }) {
   return `${text}.${crypto.sign('sha256', Buffer.from(text), privateKey).toString('base64url')}`;
 }
 
+/**
+ * Returns the claims of a token that this key has signed and that has not expired; `undefined` for
+ * any other text.
+ */
+function readToken(token, { publicKey }) {
+  const [header, payload, signature, ...more] = token.split('.');
+  if (signature === undefined || more.length > 0) return undefined;
+  const text = Buffer.from(`${header}.${payload}`);
+  const isSigned = crypto.verify('sha256', text, publicKey, Buffer.from(signature, 'base64url'));
+  if (!isSigned) return undefined;
+  const claims = JSON.parse(Buffer.from(payload, 'base64url'));
+  return claims.exp * 1000 > now() ? claims : undefined;
+}
+
 /** Returns a UUID that is constant for a client, like the id of its service account. */
-function subject(clientId) {
+function serviceAccountId(clientId) {
   const hex = crypto.createHash('sha256').update(clientId).digest('hex');
   return [
     hex.slice(0, 8),
@@ -54,20 +68,36 @@ function subject(clientId) {
 }
 
 /**
- * Returns the claims of a service account's token.
+ * Returns the claims of a service account's token, or of a token for the user of a subject token.
  *
  * @param {{ issuer: string, roles: readonly string[] }} realm
- * @param {{ clientId: string, scope: string, expiresIn: number }} grant
+ * @param {{ clientId: string, scope: string, expiresIn: number, subject?: object,
+ *   audience?: string[] }} grant
  */
-function makeClaims({ issuer, roles }, { clientId, scope, expiresIn }) {
+function makeClaims({ issuer, roles }, { clientId, scope, expiresIn, subject, audience }) {
   const iat = Math.floor(now() / 1000);
+  if (subject !== undefined) {
+    return {
+      exp: iat + expiresIn,
+      iat,
+      jti: `ntrtte:${crypto.randomUUID()}`,
+      iss: issuer,
+      aud: audience.length > 1 ? audience : audience[0],
+      sub: subject.sub,
+      typ: 'Bearer',
+      azp: clientId,
+      realm_access: { roles },
+      scope,
+      preferred_username: subject.preferred_username,
+    };
+  }
   return {
     exp: iat + expiresIn,
     iat,
     jti: `trrtcc:${crypto.randomUUID()}`,
     iss: issuer,
     aud: 'account',
-    sub: subject(clientId),
+    sub: serviceAccountId(clientId),
     typ: 'Bearer',
     azp: clientId,
     acr: '1',
@@ -95,4 +125,4 @@ function makeToken(claims, key, size) {
   return padding > 0 ? sign({ ...claims, padding: 'x'.repeat(padding) }, key) : token;
 }
 
-module.exports = { makeClaims, makeToken, now, signingKey };
+module.exports = { makeClaims, makeToken, now, readToken, signingKey };

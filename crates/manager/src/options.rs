@@ -288,6 +288,8 @@ pub fn parse(
     let buffer = options.integer(table::TOKEN_EXPIRY_BUFFER_SECONDS);
     let timeout = options.integer(table::REQUEST_TIMEOUT_MS);
     let background_refresh = options.flag(table::BACKGROUND_REFRESH);
+    // JavaScript keeps the tokens of users.
+    options.integer(table::MAX_USER_TOKENS);
     let name = options.text(table::NAME);
     let has_logger = options.has(table::LOGGER);
     options.logger();

@@ -37,5 +37,6 @@ pub(super) const SKIP_TLS_VERIFY: Flag = Flag::new("skipTlsVerify", false);
 pub(super) const PROXY: &str = "proxy";
 pub(super) const TOKEN_FETCH: &str = "tokenFetch";
 pub(super) const RESOURCE: &str = "resource";
+pub(super) const MAX_USER_TOKENS: Integer = Integer::new("maxUserTokens", 1, 10_000);
 pub(super) const LOGGER: &str = "logger";
 pub(super) const NAME: Text = Text::new("name", "a non-empty string");
