@@ -47,6 +47,13 @@ export declare class Core {
   reconfigure(options: unknown, environment: Environment): FailureData | Unreadable | null
   /** Returns the state and counters of a manager; `null` if it was released. */
   snapshot(manager: number): SnapshotData | null
+  /**
+   * Closes the manager and its derived managers for callers, and revokes their tokens. Returns
+   * whether there is a token to revoke; `RevocationEnded` then follows.
+   */
+  revoke(): boolean
+  /** Returns the failure for callers of a closed manager. */
+  closed(): FailureData
   /** Closes the manager and drops secrets. Returns the failure for the callers that still wait. */
   close(): FailureData
 }
@@ -120,6 +127,7 @@ export type EventData =
   flight: number }
   | { type: 'TokenDropped'; /** The id of the manager. */
   manager: number }
+  | { type: 'RevocationEnded' }
   | { type: 'Log'; /** `warn`, `info` or `debug`. */
     level: string; /** The line. */
   message: string }

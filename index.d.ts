@@ -341,6 +341,25 @@ export interface DerivedRequest extends Omit<ExchangeRequest, 'subjectTokenType'
 }
 
 /**
+ * Options of {@link KeycloakTokenManager.close}.
+ *
+ * @example
+ * ```ts
+ * import type { CloseOptions } from 'keycloak-token-manager';
+ *
+ * export const atSignOut: CloseOptions = { revoke: true };
+ * ```
+ */
+export interface CloseOptions {
+  /**
+   * Whether to revoke the valid tokens of the manager and of its derived managers (RFC 7009) before
+   * the promise resolves: within 2 s at most, and logged if it fails. Default: `false`. APIs that
+   * verify tokens offline accept a revoked token until it expires.
+   */
+  revoke?: boolean | undefined;
+}
+
+/**
  * Options of {@link KeycloakTokenManager.headers}.
  *
  * @example
@@ -1120,14 +1139,15 @@ export class KeycloakTokenManager implements AsyncDisposable {
   snapshot(): KeycloakTokenManagerSnapshot;
   /**
    * Stops background work, rejects waiting callers with `ERR_KEYCLOAK_CLOSED` and overwrites the
-   * secrets in native memory. You cannot reopen a closed manager. Idempotent.
+   * secrets in native memory. You cannot reopen a closed manager. Idempotent. Derived managers end
+   * too.
    *
    * @example
    * ```ts
    * process.once('SIGTERM', () => manager.close());
    * ```
    */
-  close(): Promise<void>;
+  close(options?: CloseOptions): Promise<void>;
   /** Does the same as {@link close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
 }

@@ -342,3 +342,39 @@ test('an option maxUserTokens that is not a positive integer is refused', () => 
     assert.throws(() => new KeycloakTokenManager(options), { code: 'ERR_KEYCLOAK_CONFIG' });
   }
 });
+
+describe('close', { concurrency: true }, () => {
+  test('revokes the tokens of all managers', async (t) => {
+    const { endpoint, manager, at } = await start(t);
+    const subject = userToken(endpoint, 'jane');
+    const managers = [manager, manager.for({ scope: 'a' }), manager.onBehalfOf(subject)];
+    const tokens = await Promise.all(managers.map((each) => each.getToken()));
+    const closing = manager.close({ revoke: true });
+    await rejection(manager.getToken(), 'ERR_KEYCLOAK_CLOSED');
+    await Promise.all([closing, manager.close({ revoke: true })]);
+    assert.deepEqual(new Set(endpoint.revokedTokens), new Set(tokens));
+    assert.match(at('info').at(-1), /revoked 3 of 3 tokens/);
+    await manager.close();
+  });
+
+  test('revokes nothing by default, and refuses wrong options', async (t) => {
+    const { endpoint, manager } = await start(t);
+    await manager.getToken();
+    for (const options of [null, 1, { revoke: 1 }, { now: true }]) {
+      await rejection(manager.close(options), 'ERR_KEYCLOAK_REQUEST');
+    }
+    await manager.close({ revoke: false });
+    assert.deepEqual(endpoint.revokedTokens, []);
+    await manager.close({ revoke: true });
+  });
+
+  test('ends within the limit if the server does not answer', async (t) => {
+    const { endpoint, manager, at } = await start(t);
+    await manager.getToken();
+    await endpoint.goOffline();
+    const before = performance.now();
+    await manager.close({ revoke: true });
+    assert.ok(performance.now() - before < 4_000);
+    assert.match(at('warn').at(-1), /revoked 0 of 1 tokens/);
+  });
+});

@@ -2,7 +2,7 @@
 
 const { environment } = require('./environment.js');
 const native = require('./native.js');
-const { KeycloakTokenError, internal } = require('./error.js');
+const { KeycloakTokenError, badRequest, internal } = require('./error.js');
 const reconfigure = require('./reconfigure.js');
 const { TokenSource, originOf, source } = require('./token-source.js');
 
@@ -35,6 +35,9 @@ class KeycloakTokenManager extends TokenSource {
   // The requests in progress with `tokenFetch`.
   #requests = NO_REQUESTS;
   #isClosed = false;
+  // The promise of a `close` that revokes tokens, and the function that ends its wait.
+  #closing;
+  #revoked;
   // Runs the user's functions in the async context that created the manager.
   #inContext;
 
@@ -59,7 +62,33 @@ class KeycloakTokenManager extends TokenSource {
     this[deliver]();
   }
 
-  close() {
+  close(options) {
+    try {
+      if (!wantsRevocation(options) || this.#isClosed) return this.#close();
+      this.#closing ??= this.#revoke().then(() => this.#close());
+      return this.#closing;
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Rejects the callers, and resolves when the tokens are revoked. */
+  #revoke() {
+    const isRevoking = this.#call('revoke');
+    const failure = this.#call('closed');
+    this.#derived?.end(failure);
+    this[source.end](failure);
+    if (!isRevoking) return Promise.resolve();
+    return new Promise((resolve) => {
+      native.hold(true);
+      this.#revoked = () => {
+        native.hold(false);
+        resolve();
+      };
+    });
+  }
+
+  #close() {
     let failure;
     try {
       failure = this.#call('close');
@@ -67,6 +96,8 @@ class KeycloakTokenManager extends TokenSource {
       return Promise.reject(error);
     }
     this.#isClosed = true;
+    this.#revoked?.();
+    this.#revoked = undefined;
     this[source.forget]();
     this.#logger = undefined;
     this.#secretFunction = undefined;
@@ -159,6 +190,10 @@ class KeycloakTokenManager extends TokenSource {
       case 'Log':
         this.#log(event);
         break;
+      case 'RevocationEnded':
+        this.#revoked?.();
+        this.#revoked = undefined;
+        break;
       default: {
         if (event.manager === PARENT) this[source.handle](event);
         else this.#derived.handle(event);
@@ -237,6 +272,17 @@ function handOverRoots() {
     // Node cannot list its certificates. The request will fail with the reason.
   }
   native.trust(pem);
+}
+
+function wantsRevocation(options) {
+  if (options === undefined) return false;
+  if (options === null || typeof options !== 'object')
+    throw badRequest('close: expected an object');
+  const unknown = Object.keys(options).find((name) => name !== 'revoke');
+  if (unknown !== undefined) throw badRequest(`close: ${JSON.stringify(unknown)}: no such option`);
+  const { revoke = false } = options;
+  if (typeof revoke !== 'boolean') throw badRequest('close: expected revoke to be a boolean');
+  return revoke;
 }
 
 // Maps the memory that the native side shares.

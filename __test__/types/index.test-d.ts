@@ -4,12 +4,12 @@
 
 import type {
   AuthenticatedRequestInit,
+  DerivedTokenManager,
   GetTokenOptions,
   KeycloakTokenErrorCode,
   KeycloakTokenManagerLogger,
   KeycloakTokenManagerOptions,
   ResourceOptions,
-  DerivedTokenManager,
   TokenFetch,
   TokenFetchInit,
   TokenFetchResponse,

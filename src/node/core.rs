@@ -243,6 +243,7 @@ impl Core {
                 version,
             } => self.flight_ended(manager.0, flight.0, outcome, version, is_former),
             manager::Event::TokenDropped(manager) => EventData::TokenDropped { manager: manager.0 },
+            manager::Event::RevocationEnded => EventData::RevocationEnded {},
             manager::Event::Log(level, message) => EventData::Log {
                 level: level.as_str().to_owned(),
                 message,
@@ -413,6 +414,19 @@ impl Core {
     pub fn snapshot(&self, manager: u32) -> Option<SnapshotData> {
         self.member(manager)
             .map(|manager| manager.snapshot().into())
+    }
+
+    /// Closes the manager and its derived managers for callers, and revokes their tokens. Returns
+    /// whether there is a token to revoke; `RevocationEnded` then follows.
+    #[napi(catch_unwind)]
+    pub fn revoke(&self) -> bool {
+        self.manager().revoke()
+    }
+
+    /// Returns the failure for callers of a closed manager.
+    #[napi(catch_unwind)]
+    pub fn closed(&self) -> FailureData {
+        FailureData::new(&Error::closed(), None)
     }
 
     /// Closes the manager and drops secrets. Returns the failure for the callers that still wait.

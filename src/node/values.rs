@@ -120,6 +120,8 @@ pub enum EventData {
         /// The id of the manager.
         manager: u32,
     },
+    /// The revocation of tokens has ended.
+    RevocationEnded {},
     /// A log line.
     Log {
         /// `warn`, `info` or `debug`.

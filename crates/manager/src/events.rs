@@ -57,6 +57,8 @@ pub enum Event {
     },
     /// A derived manager dropped a token of which JavaScript may hold a copy.
     TokenDropped(ManagerId),
+    /// The revocation of the tokens of a closed manager has ended.
+    RevocationEnded,
     /// A line for the log.
     Log(Level, String),
     /// Requests a call to the secret function.

@@ -429,3 +429,45 @@ async fn refreshes_of_derived_managers_are_spread_over_the_window() {
     assert_eq!(world.transport.count(), 2_000);
     assert!(most <= 100, "{most} in one of 22 seconds");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_closing_manager_revokes_its_tokens_within_two_seconds() {
+    for (name, answer, revoked, waits_ms) in [
+        ("revoked", refusal(200, ""), "revoked 3 of 3 tokens", 20),
+        (
+            "unknown to the server",
+            refusal(200, r#"{"error":"invalid_token"}"#),
+            "revoked 0 of 3",
+            20,
+        ),
+        ("refused", refusal(401, ""), "status 401", 20),
+        ("no answer", Step::Hang, "revoked 0 of 3 tokens: the server did not answer", 2_000),
+    ] {
+        let forms = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&forms);
+        let mut world = World::new(20, move |_, request| {
+            if request.endpoint.as_str().ends_with("/revoke") {
+                seen.lock().unwrap().push(form(request));
+                answer.clone()
+            } else {
+                token_answer(300)
+            }
+        });
+        world.any().await.unwrap();
+        for id in [world.derive(scoped("a")), world.derive(exchange("user"))] {
+            world.token(id).await.unwrap();
+        }
+        world.derive(scoped("unused"));
+        assert!(world.manager.revoke(), "{name}");
+        assert!(matches!(world.manager.ask(Call::Any), Reply::Failure(..)), "{name}: closed");
+        pass(waits_ms + 5).await;
+        assert_eq!(world.sink.revocations.load(Ordering::SeqCst), 1, "{name}");
+        let lines = world.sink.lines.lock();
+        assert!(lines.iter().any(|(_, line)| line.contains(revoked)), "{name}: {lines:?}");
+        let mut tokens: Vec<_> = forms.lock().unwrap().clone();
+        tokens.sort();
+        assert_eq!(tokens.len(), 3, "{name}");
+        assert!(tokens[0].starts_with("token=token-1&client_id=portal"), "{name}: {tokens:?}");
+    }
+    assert!(!World::new(0, |_, _| token_answer(300)).manager.revoke(), "no token");
+}

@@ -82,6 +82,8 @@ pub struct Metadata {
     /// The token endpoint for clients with a certificate (RFC 8705 §5), if it differs from
     /// `token_endpoint`.
     pub mtls_token_endpoint: Option<TokenEndpoint>,
+    /// The revocation endpoint (RFC 7009), if the document names a usable one.
+    pub revocation_endpoint: Option<TokenEndpoint>,
     /// The supported client authentication methods. `None` if the document does not list them.
     pub methods: Option<Vec<String>>,
 }
@@ -119,6 +121,8 @@ struct Members<'a> {
     issuer: Option<&'a RawValue>,
     #[serde(borrow)]
     token_endpoint: Option<&'a RawValue>,
+    #[serde(borrow)]
+    revocation_endpoint: Option<&'a RawValue>,
     #[serde(borrow)]
     mtls_endpoint_aliases: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -185,6 +189,7 @@ fn read(answer: &Answer, issuer: &Issuer, redactor: &Redactor) -> Result<Metadat
             None | Some(Err(DocumentFault::NoTokenEndpoint)) => None,
             Some(alias) => Some(alias?),
         },
+        revocation_endpoint: endpoint(members.revocation_endpoint).ok(),
         methods: methods.and_then(|methods| serde_json::from_str(methods.get()).ok()),
         issuer: named,
     })
@@ -246,11 +251,13 @@ mod tests {
         let body = r#"{"issuer":"https://sso.example/realms/r",
             "token_endpoint":"https://inner.example/t",
             "mtls_endpoint_aliases":{"token_endpoint":"https://mtls.example/t"},
+            "revocation_endpoint":"https://inner.example/r",
             "token_endpoint_auth_methods_supported":["private_key_jwt"],"other":[1]}"#;
         let found = metadata(&format!("{REALM}/"), 200, body).unwrap();
         assert_eq!(found.issuer, REALM);
         assert_eq!(found.token_endpoint.as_str(), "https://inner.example/t");
         assert_eq!(found.mtls_token_endpoint.unwrap().as_str(), "https://mtls.example/t");
+        assert_eq!(found.revocation_endpoint.unwrap().as_str(), "https://inner.example/r");
         assert_eq!(found.methods.unwrap(), ["private_key_jwt"]);
 
         let body = r#"{"issuer":"HTTPS://SSO.example:443/realms/r/",

@@ -52,7 +52,7 @@ fn is_scope_token(token: &str) -> bool {
 }
 
 #[cfg(test)]
-#[expect(clippy::arithmetic_side_effects, clippy::unwrap_used, reason = "tests")]
+#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

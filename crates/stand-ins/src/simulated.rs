@@ -65,6 +65,8 @@ pub struct RecordingSink {
     calls: mpsc::UnboundedSender<SecretCall>,
     pub lines: Mutex<Vec<(Level, String)>>,
     pub wakes: AtomicU64,
+    /// The number of ended revocations.
+    pub revocations: AtomicU64,
 }
 
 impl EventSink for RecordingSink {
@@ -89,6 +91,9 @@ impl EventSink for RecordingSink {
             }
             Event::TokenDropped(_) => {
                 self.wakes.fetch_add(1, Ordering::SeqCst);
+            }
+            Event::RevocationEnded => {
+                self.revocations.fetch_add(1, Ordering::SeqCst);
             }
             Event::RootsWanted | Event::RequestWanted(_) | Event::RequestAbandoned(_) => {}
         }
@@ -147,6 +152,7 @@ impl World {
             calls: call_sender,
             lines: Mutex::default(),
             wakes: AtomicU64::new(0),
+            revocations: AtomicU64::new(0),
         });
         let manager = Manager::new(
             config,

@@ -12,6 +12,7 @@ pub mod backoff;
 mod client_proof;
 mod endpoint;
 pub(crate) mod exchanges;
+pub(crate) mod revocation;
 pub(crate) mod server;
 pub(crate) mod trouble;
 

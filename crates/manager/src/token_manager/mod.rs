@@ -14,6 +14,7 @@ mod flight;
 mod inner;
 
 use crate::acquire::Acquired;
+use crate::acquire::revocation::Revocation;
 use crate::clock::{Clock, Moment};
 use crate::config::Config;
 use crate::derived::{DerivedRequest, ManagerId, PARENT};
@@ -262,6 +263,36 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     fn holds_token(&self) -> bool {
         let now = self.clock.now();
         self.inner.lock().slot.token(now).is_some()
+    }
+
+    /// Closes the manager and its derived managers as [`Manager::close`] does, but first takes their
+    /// tokens and revokes them in the background. Returns whether there is a token to revoke; the
+    /// manager then sends log lines until [`Event::RevocationEnded`].
+    pub fn revoke(&self) -> bool {
+        let now = self.clock.now();
+        let tokens: Vec<_> = {
+            let family = self.family.lock();
+            let derived = family.iter().flat_map(|family| family.all());
+            derived
+                .map(|manager| &**manager)
+                .chain([self])
+                .filter_map(|manager| manager.inner.lock().slot.token(now).map(Arc::clone))
+                .collect()
+        };
+        let setup = self.inner.lock().setup.clone();
+        self.close();
+        let (Some(setup), Some(engine), false) = (setup, self.engine.get(), tokens.is_empty())
+        else {
+            return false;
+        };
+        let revocation = Revocation {
+            setup,
+            clock: Arc::clone(&self.clock),
+            events: Arc::clone(&self.events),
+            tokens,
+        };
+        engine.handle.spawn(revocation.run());
+        true
     }
 
     /// Closes the manager and its derived managers: cancels flights and timers and drops secrets.
