@@ -55,4 +55,4 @@ async function ingest({ ConfigReader, KeycloakOrgEntityProvider }, section) {
   return { users: count('User'), groups: count('Group'), problems, seconds };
 }
 
-module.exports = { ingest, loadModule, replaceLogin };
+module.exports = { MODULE, ingest, loadModule, replaceLogin };
