@@ -123,7 +123,7 @@ describe('the service', () => {
   const endpoint = { tokenEndpoint: ENDPOINT };
   const refused = { ...endpoint, ...CLIENT, clientSecret: CANARY, requestTimeoutMs: 0 };
   for (const [what, auth, pattern] of [
-    ['no section', undefined, /the section is missing or empty; it needs tokenEndpoint/],
+    ['no section', undefined, /the section is missing or empty; set tokenEndpoint/],
     ['half a section', { ...endpoint }, /incomplete: there is tokenEndpoint, but clientId and/],
     ['a value that the manager refuses', refused, /requestTimeoutMs: expected an integer of at/],
   ]) {
