@@ -587,7 +587,7 @@ export interface KeycloakTokenManagerSnapshot {
    * - `fresh`: the cached token needs no replacement yet.
    * - `stale`: the cached token is valid but due for replacement.
    * - `failing`: the manager holds no valid token, and the last acquisition failed.
-   * - `closed`: the manager was closed with {@link KeycloakTokenManager.close}.
+   * - `closed`: you have closed the manager with {@link KeycloakTokenManager.close}.
    */
   state: 'empty' | 'fresh' | 'stale' | 'failing' | 'closed';
   /**

@@ -58,7 +58,7 @@ class OutgoingRequest {
   #headers;
   #wasSent = false;
   #options;
-  /** Whether the body that the caller gave can be read again. */
+  /** Whether `fetch` can read the caller's body again. */
   #isReadableAgain;
   /** The body of the caller's `Request`, if it has one. */
   #kept;

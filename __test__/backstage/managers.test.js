@@ -1,6 +1,6 @@
 'use strict';
 
-/** The service of several managers: by name, by options, and their end. */
+/** The service of several managers: how it finds them by name and by options, and closes them. */
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');

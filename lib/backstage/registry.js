@@ -136,7 +136,7 @@ class Registry {
     if (view.entry === joined && !view.isClosed) view.manager = joined.manager;
     // The view may have returned in the meantime.
     if (view.entry === left || !this.#leave(view, left)) return;
-    // Calls that began earlier may still wait for a token of the left manager.
+    // Calls that began earlier may still wait for a token of the earlier manager.
     setTimeout(() => left.manager.close(), left.longestWaitMs).unref();
   }
 }

@@ -57,7 +57,7 @@ impl Options<'_> {
                     if RESERVED_HEADERS.contains(&text.to_ascii_lowercase().as_str()) {
                         self.faults.push(
                             &option,
-                            "expected a header that is not used for credentials or framing",
+                            "expected a header that carries no credentials and no framing",
                         );
                     }
                 }
