@@ -226,7 +226,7 @@ class OutgoingRequest {
       const place = this.#placeOf(url);
       throw badRequest(
         `${what}: ${place} is not the origin of resource.baseUrl (${this.#origin}), the only ` +
-          'origin that receives the token; fetch did not send the request',
+          'origin that receives the token; fetch sent no request to the other origin',
       );
     }
     if (url.username !== '' || url.password !== '') {
