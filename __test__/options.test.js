@@ -283,7 +283,7 @@ describe('options that are refused', () => {
       ['whether an option is there', new Proxy({ ...BASE }, { getOwnPropertyDescriptor: fail })],
     ]) {
       const error = refusal(options, name);
-      assert.match(error.message, /an option cannot be read/, name);
+      assert.match(error.message, /the manager cannot read an option/, name);
       assert.equal(error.cause, expected.length > 0 ? expected[0] : cause, name);
     }
     assert.ok(refusal(revoked, 'a proxy that is revoked').cause instanceof TypeError);
@@ -301,7 +301,7 @@ describe('options that are refused', () => {
     const notify = () => {};
     const { code, message, cause, ...rest } = native.open(options, environment, notify);
     assert.equal(code, 'ERR_KEYCLOAK_CONFIG');
-    assert.match(message, /an option cannot be read/);
+    assert.match(message, /the manager cannot read an option/);
     assert.equal(cause, thrown);
     assert.deepEqual(rest, { retryable: false });
 

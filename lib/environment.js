@@ -2,11 +2,12 @@
 
 // The environment variables that concern token requests.
 
-// Node reads the variable when the process starts, so this package ignores later changes too.
+// Node reads `NODE_EXTRA_CA_CERTS` when the process starts, so this package ignores later changes
+// too.
 const EXTRA_CA_CERTS = process.env.NODE_EXTRA_CA_CERTS;
 
-// Reads the environment for a new or changed manager. Lower-case names take precedence, as is
-// usual.
+// Reads the environment for a new or changed manager. Lower-case names take precedence, as in other
+// programs.
 function environment() {
   const { env } = process;
   return {

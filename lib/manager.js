@@ -6,7 +6,7 @@ const { KeycloakTokenError, badRequest, internal } = require('./error.js');
 const reconfigure = require('./reconfigure.js');
 const { TokenSource, originOf, source } = require('./token-source.js');
 
-// These functions load modules on demand, because most managers never need them.
+// These functions load modules on demand, because most managers never need these modules.
 const derivedManagers = () => require('./derived-managers.js');
 const secretFunctions = () => require('./secret-function.js');
 const tokenFetches = () => require('./token-fetch.js');
@@ -115,7 +115,7 @@ class KeycloakTokenManager extends TokenSource {
     return this.close();
   }
 
-  // `dropsToken`: the API of a view moves to another origin.
+  // `dropsToken` says that the API of a view moves to another origin.
   [reconfigure](options, dropsToken = false) {
     const failure = this.#call('reconfigure', options, environment());
     if (failure !== null) throw new KeycloakTokenError(failure);

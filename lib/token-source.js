@@ -19,7 +19,7 @@ function keepAlive(source, isWaitedFor) {
   if (isEmpty !== wasEmpty) native.hold(!isEmpty);
 }
 
-// These functions load modules on demand, because most managers never need them.
+// These functions load modules on demand, because most managers never need these modules.
 const callOptions = () => require('./call-options.js');
 const authenticatedFetch = () => require('./authenticated-fetch.js');
 const callRequests = () => require('./call-request.js');
@@ -76,7 +76,7 @@ class TokenSource {
   #flights = NO_FLIGHTS;
   #fetchOf;
   #fetchResource;
-  // What is known about the routes of all resources; created with the first `fetch`.
+  // The routes of all resources; `undefined` before the first `fetch`.
   #routes;
 
   constructor(family) {
@@ -177,8 +177,8 @@ class TokenSource {
     return this.#fetchOf(input, init);
   }
 
-  // `isCurrent` tells whether the tokens are still meant for the resource. If they are not and a
-  // call has not sent a request yet, `again` makes the call instead.
+  // `isCurrent` tells whether the tokens are still meant for the resource. If not, `again` makes
+  // each call that has not sent a request yet.
   [resourceFetch](resource, isCurrent = () => true, again = undefined) {
     const { Routes, makeFetch } = authenticatedFetch();
     this.#routes ??= new Routes(
@@ -219,7 +219,7 @@ class TokenSource {
     return outcome;
   }
 
-  // `hasWaited` says that a forced call has waited for a request from before the call.
+  // `hasWaited` says that a forced call has waited for an earlier request.
   #ask(options, shape, hasWaited = false) {
     const checked = options === undefined ? NO_OPTIONS : callOptions().checked(options);
     if (checked.fault !== undefined) return Promise.reject(checked.fault);
@@ -337,8 +337,7 @@ class TokenSource {
     return this.#counts?.[this.#hits] ?? 0;
   }
 
-  // Takes the waiters of a flight that has ended; `undefined` if no call ever waited for the
-  // flight.
+  // Removes and returns the waiters of a flight that has ended; `undefined` if no call waited.
   #land(flight) {
     const waiters = this.#flights.get(flight);
     if (waiters === undefined) return undefined;
@@ -392,7 +391,8 @@ function asString(token) {
 
 function asObject({ token, scope, issuedAt, expiresAt }) {
   const accessToken = { token, tokenType: 'Bearer', scope, issuedAt, expiresAt };
-  // Some clients put what `getAccessToken` returns into a header, as Keycloak's admin client does.
+  // Some clients, such as Keycloak's admin client, put the result of `getAccessToken` into a
+  // header.
   return Object.defineProperty(accessToken, 'toString', { value: () => token });
 }
 

@@ -160,7 +160,7 @@ impl Core {
         let data = published.as_ptr().cast_mut().cast::<u8>();
         let size = size_of_val(&*published);
         // SAFETY: the allocation outlives the buffer, whose finaliser owns a count of it. This side
-        // writes it through atomics; JavaScript writes only the counters, on one thread.
+        // writes the memory through atomics; JavaScript writes only the counters, on one thread.
         let buffer = unsafe {
             ArrayBuffer::from_external(env, data, size, published, |_, owned| {
                 drop(owned);

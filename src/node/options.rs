@@ -80,7 +80,7 @@ impl<'env> Refusal<'env> {
         check_status!(unsafe { sys::napi_get_and_clear_last_exception(env, &raw mut exception) })?;
         Ok(Some(Self::Unreadable(Unreadable {
             code: ErrorKind::Config.code(),
-            message: "invalid options: an option cannot be read; see cause",
+            message: "invalid options: the manager cannot read an option; see cause",
             retryable: false,
             // SAFETY: the exception is a value of this environment.
             cause: unsafe { Unknown::from_raw_unchecked(env, exception) },
