@@ -26,9 +26,6 @@ pub(super) struct Failure {
     pub(super) is_unreachable: bool,
     /// Whether another attempt would fail in the same way.
     pub(super) is_lasting: bool,
-    /// Whether another acquisition failed with this error, and this one sent no request because of
-    /// it.
-    pub(super) is_repeated: bool,
     /// The remembered discovery document, if its endpoint no longer exists or is unreachable.
     pub(super) misdirected_by: Option<Arc<Metadata>>,
 }
@@ -41,7 +38,6 @@ impl From<Error> for Failure {
             is_client_refused: false,
             is_unreachable: false,
             is_lasting: false,
-            is_repeated: false,
             misdirected_by: None,
         }
     }

@@ -93,6 +93,20 @@ impl Acquired {
     }
 }
 
+/// How an acquisition ends without a token.
+enum Ending {
+    /// It failed.
+    Failed(Failure),
+    /// It sent no request, because another acquisition failed with this error.
+    Suppressed(Error),
+}
+
+impl<F: Into<Failure>> From<F> for Ending {
+    fn from(failure: F) -> Self {
+        Self::Failed(failure.into())
+    }
+}
+
 /// The progress of an acquisition, for the error message after its deadline.
 #[derive(Default)]
 struct AcquisitionProgress {
@@ -114,7 +128,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         let attempts = self.attempts(start, request, &progress);
         let outcome = match tokio::time::timeout(limit, attempts).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(self.timed_out(&progress)),
+            Err(_) => Err(self.timed_out(&progress).into()),
         };
         let requests = progress.requests.load(Ordering::Relaxed);
         let warning = outcome
@@ -127,10 +141,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                 let ended = self.setup.trouble.succeeded();
                 (Ok(self.token(sent, response)), ended.then_some(TroubleChange::Ended))
             }
-            Err(failure) if failure.is_repeated => {
-                (Err(failure.error), Some(TroubleChange::Repeated))
-            }
-            Err(failure) => {
+            Err(Ending::Suppressed(error)) => (Err(error), Some(TroubleChange::Repeated)),
+            Err(Ending::Failed(failure)) => {
                 let (error, trouble) = self.fail(now, failure, requests);
                 (Err(error), trouble)
             }
@@ -161,15 +173,11 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     }
 
     /// Waits until the trouble of the server allows a request.
-    async fn pass_trouble(&self, progress: &AcquisitionProgress) -> Result<(), Failure> {
+    async fn pass_trouble(&self, progress: &AcquisitionProgress) -> Result<(), Ending> {
         progress.waits_for_probe.store(true, Ordering::Relaxed);
         let passed = self.setup.trouble.pass(|| self.clock.now(), self.id).await;
         progress.waits_for_probe.store(false, Ordering::Relaxed);
-        passed.map_err(|(error, retry_after)| Failure {
-            retry_after: Some(retry_after),
-            is_repeated: true,
-            ..error.into()
-        })
+        passed.map_err(Ending::Suppressed)
     }
 
     fn timed_out(&self, progress: &AcquisitionProgress) -> Failure {
@@ -203,7 +211,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         start: Moment,
         request: CredentialRequest<'_>,
         progress: &AcquisitionProgress,
-    ) -> Result<(Moment, TokenResponse), Failure> {
+    ) -> Result<(Moment, TokenResponse), Ending> {
         // No timer runs under loom, so even a sleep of zero would never end.
         if !cfg!(loom) {
             tokio::time::sleep(self.pace()).await;
@@ -239,7 +247,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             if failure.is_client_refused && refused.is_none() {
                 match Box::pin(self.reload_credential(&credential, start, progress)).await {
                     Some(other) => refused = Some(std::mem::replace(&mut credential, other)),
-                    None => return Err(failure),
+                    None => return Err(failure.into()),
                 }
                 continue;
             }
@@ -253,7 +261,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             let attempts = self.attempts.for_flight(self.flight.is_needed());
             let may_try_again = attempts.allow_another(attempt, spent, limit);
             if !failure.is_transient() || !may_try_again {
-                return Err(failure);
+                return Err(failure.into());
             }
             tokio::time::sleep(wait).await;
             self.pass_trouble(progress).await?;

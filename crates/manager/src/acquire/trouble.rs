@@ -8,7 +8,6 @@
 //! first one to start does. A success of any request ends the trouble.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -38,7 +37,7 @@ struct State {
 enum Admission {
     Send,
     Wait,
-    Fail(Error, Duration),
+    Fail(Error),
 }
 
 impl State {
@@ -47,7 +46,7 @@ impl State {
             (_, Some(probe)) if probe != id => Admission::Wait,
             (_, Some(_)) | (None, None) => Admission::Send,
             (Some(cool_down), None) if cool_down.cools(now) => {
-                Admission::Fail(cool_down.error.clone(), cool_down.retry_after(now))
+                Admission::Fail(cool_down.error.clone())
             }
             (Some(_), None) => {
                 self.probe = Some(id);
@@ -68,11 +67,11 @@ impl Trouble {
         &self,
         now: impl Fn() -> Moment,
         id: AcquisitionId,
-    ) -> Result<(), (Error, Duration)> {
+    ) -> Result<(), Error> {
         loop {
             match self.state.lock().admit(now(), id) {
                 Admission::Send => return Ok(()),
-                Admission::Fail(error, retry_after) => return Err((error, retry_after)),
+                Admission::Fail(error) => return Err(error),
                 Admission::Wait => {}
             }
             let mut changed = std::pin::pin!(self.changed.notified());
@@ -156,8 +155,9 @@ impl Drop for ProbeGuard<'_> {
 }
 
 #[cfg(test)]
-#[expect(clippy::panic, reason = "tests")]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::error::ErrorKind;
 
@@ -172,7 +172,7 @@ mod tests {
         match trouble.state.lock().admit(at(ms), id) {
             Admission::Send => "send",
             Admission::Wait => "wait",
-            Admission::Fail(..) => "fail",
+            Admission::Fail(_) => "fail",
         }
     }
 

@@ -154,12 +154,12 @@ impl<C: Clock, T: Transport> Manager<C, T> {
             let old = inner.setup.as_ref();
             old.map(|old| Arc::new(old.replace(config, transport)))
         };
-        let replacement = self.moved_to(setup.clone(), Arc::clone(&events));
-        if let Some(family) = &mut *self.family.lock() {
-            let moved =
-                family.replace(|manager| manager.moved_to(setup.clone(), Arc::clone(&events)));
-            *replacement.family.lock() = Some(Box::new(moved));
-        }
+        let family = self.family.lock().take();
+        let family = family.map(|mut family| {
+            family.replace(|manager| manager.moved_to(setup.clone(), Arc::clone(&events)))
+        });
+        let replacement = self.moved_to(setup, events);
+        *replacement.family.lock() = family.map(Box::new);
         replacement
     }
 
