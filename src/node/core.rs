@@ -18,10 +18,10 @@ use super::env_data::EnvData;
 use super::fetch_transport::{AddonTransport, FetchTransport, result_of};
 use super::options::{self, Environment, Parsed, Unreadable};
 use super::values::{
-    EarlierFlight, EventData, FailureData, RequestOutcome, SnapshotData, TokenData, request_wanted,
+    EarlierFlight, EventData, FailureData, RequestOutcome, SnapshotData, TokenData,
 };
 use manager;
-use manager::clock::{Clock, SystemClock};
+use manager::clock::SystemClock;
 use manager::config::Config;
 use manager::credential::SecretCall;
 use manager::derived::{ManagerId, PARENT};
@@ -29,7 +29,7 @@ use manager::error::Error;
 use manager::events::{EventQueue, EventSink};
 use manager::options::LONE_SURROGATE;
 use manager::published::NO_TOKEN;
-use manager::slot::{Call, Clearing, FlightResult, Invalidation, RouteId, Storage};
+use manager::slot::{Call, Clearing, Invalidation, RouteId};
 use manager::{Level, Manager, Reply};
 use oauth::ClientSecret;
 use transport::{MAX_BODY, PendingAnswer, set_node_roots};
@@ -41,10 +41,10 @@ pub struct Core {
     manager: RefCell<Arc<Manager<SystemClock, AddonTransport>>>,
     events: Arc<EventQueue>,
     /// The calls to the secret function that have not settled.
-    secret_calls: RefCell<HashMap<u32, SecretCall>>,
-    last_secret_call: Cell<u32>,
+    pub(super) secret_calls: RefCell<HashMap<u32, SecretCall>>,
+    pub(super) last_secret_call: Cell<u32>,
     /// The requests that JavaScript is sending.
-    requests: RefCell<HashMap<u32, PendingAnswer>>,
+    pub(super) requests: RefCell<HashMap<u32, PendingAnswer>>,
     env_data: Weak<EnvData>,
     id: u32,
     /// Whether JavaScript can see the shared memory. Some builds of V8 forbid external memory.
@@ -234,88 +234,6 @@ impl Core {
             .collect()
     }
 
-    fn event(&self, is_former: bool, event: manager::Event) -> Option<EventData> {
-        Some(match event {
-            manager::Event::FlightEnded {
-                manager,
-                flight,
-                outcome,
-                version,
-            } => self.flight_ended(manager.0, flight.0, outcome, version, is_former),
-            manager::Event::TokenDropped(manager) => EventData::TokenDropped { manager: manager.0 },
-            manager::Event::RevocationEnded => EventData::RevocationEnded {},
-            manager::Event::Log(level, message) => EventData::Log {
-                level: level.as_str().to_owned(),
-                message,
-            },
-            // The user's function belongs to another configuration now.
-            manager::Event::SecretWanted(_) | manager::Event::RequestWanted(_) if is_former => {
-                return None;
-            }
-            manager::Event::SecretWanted(call) => EventData::SecretWanted {
-                call: self.begin_secret_call(call)?,
-            },
-            manager::Event::RootsWanted => EventData::RootsWanted {},
-            manager::Event::RequestWanted(delegated) => {
-                if !delegated.pending.start() {
-                    return None;
-                }
-                let mut requests = self.requests.borrow_mut();
-                requests.insert(delegated.id, delegated.pending);
-                request_wanted(delegated.id, delegated.request)
-            }
-            manager::Event::RequestAbandoned(request) => {
-                self.requests.borrow_mut().remove(&request)?;
-                EventData::RequestAbandoned { request }
-            }
-        })
-    }
-
-    fn flight_ended(
-        &self,
-        manager: u32,
-        flight: u32,
-        outcome: FlightResult,
-        version: u32,
-        is_former: bool,
-    ) -> EventData {
-        if is_former && outcome.is_void_after_change() {
-            return EventData::AskAgain { manager, flight };
-        }
-        match outcome.result {
-            // The token expired while the event loop was blocked.
-            Ok(token)
-                if outcome.storage != Storage::Expired
-                    && token.age(engine::clock().now()) >= token.life.granted =>
-            {
-                EventData::AskAgain { manager, flight }
-            }
-            Ok(token) => EventData::Acquired {
-                manager,
-                flight,
-                token: self.token(token, version),
-            },
-            Err(error) => EventData::Failed {
-                manager,
-                flight,
-                failure: FailureData::new(&error, outcome.retry_after),
-                fallback: outcome.fallback.map(|token| self.token(token, NO_TOKEN)),
-            },
-        }
-    }
-
-    /// Starts a call to the secret function. Returns the id of the call, or `None` if no
-    /// acquisition waits for it.
-    fn begin_secret_call(&self, call: SecretCall) -> Option<u32> {
-        if !call.start() {
-            return None;
-        }
-        let id = self.last_secret_call.get().wrapping_add(1);
-        self.last_secret_call.set(id);
-        self.secret_calls.borrow_mut().insert(id, call);
-        Some(id)
-    }
-
     /// Delivers the secret that the secret function returned, or the fault.
     #[napi(catch_unwind)]
     pub fn answer_secret(&self, call: u32, secret: Option<String>, fault: Option<String>) {
@@ -449,7 +367,7 @@ impl Core {
         }
     }
 
-    fn token(&self, token: Arc<manager::slot::Token>, version: u32) -> TokenData {
+    pub(super) fn token(&self, token: Arc<manager::slot::Token>, version: u32) -> TokenData {
         let is_shared = self.is_memory_shared.get();
         TokenData::new(token, if is_shared { version } else { NO_TOKEN })
     }

@@ -16,6 +16,7 @@ pub mod core;
 pub mod derived;
 mod engine;
 mod env_data;
+mod events;
 mod fetch_transport;
 mod loop_waker;
 mod options;

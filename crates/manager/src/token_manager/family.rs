@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Manager;
+use crate::acquire::revocation::Revocation;
 use crate::clock::Clock;
-use crate::derived::{ManagerId, PARENT};
+use crate::derived::{DerivedRequest, ManagerId, PARENT};
 use crate::published::{Published, PublishedCell};
 use crate::snapshot::{Counters, DerivedSums};
 use transport::Transport;
@@ -130,5 +131,87 @@ impl<C: Clock, T: Transport> Family<C, T> {
             free: std::mem::take(&mut self.free),
             past: self.past,
         }
+    }
+}
+
+impl<C: Clock, T: Transport> Manager<C, T> {
+    /// Derives a manager for another request. Returns its id and its published memory; `None` if
+    /// this manager is closed.
+    pub fn derive(&self, request: DerivedRequest) -> Option<(ManagerId, PublishedCell)> {
+        let inner = self.inner.lock().derive(Box::new(request))?;
+        let mut family = self.family.lock();
+        let family = family.get_or_insert_default();
+        Some(family.add(|id, published| {
+            let engine = self.engine.clone();
+            self.kin(id, Arc::clone(&self.events), engine, published, inner)
+        }))
+    }
+
+    /// Returns a derived manager, or `None` if it was released.
+    #[must_use]
+    pub fn derived(&self, id: ManagerId) -> Option<Arc<Self>> {
+        self.family.lock().as_ref()?.get(id)
+    }
+
+    /// Returns a part of the memory that derived managers publish.
+    #[must_use]
+    pub fn published_chunk(&self, number: usize) -> Option<Arc<[Published]>> {
+        self.family.lock().as_ref()?.chunk(number)
+    }
+
+    /// Closes a derived manager and reuses its memory. A caller that still waits for it is never
+    /// answered.
+    pub fn release(&self, id: ManagerId) {
+        let released = {
+            let mut family = self.family.lock();
+            family.as_mut().and_then(|family| family.remove(id))
+        };
+        if let Some(manager) = released {
+            manager.end();
+            manager.published.reset();
+        }
+    }
+
+    /// Closes the manager and its derived managers as [`Manager::close`] does, but first takes their
+    /// tokens and revokes them in the background. Returns whether there is a token to revoke; the
+    /// manager then sends log lines until [`Event::RevocationEnded`](crate::Event::RevocationEnded).
+    pub fn revoke(&self) -> bool {
+        let now = self.clock.now();
+        let tokens: Vec<_> = {
+            let family = self.family.lock();
+            let derived = family.iter().flat_map(|family| family.all());
+            derived
+                .map(|manager| &**manager)
+                .chain([self])
+                .filter_map(|manager| manager.inner.lock().slot.token(now).map(Arc::clone))
+                .collect()
+        };
+        let setup = self.inner.lock().setup.clone();
+        self.close();
+        let (Some(setup), Some(engine), false) = (setup, self.engine.get(), tokens.is_empty())
+        else {
+            return false;
+        };
+        let revocation = Revocation {
+            setup,
+            clock: Arc::clone(&self.clock),
+            events: Arc::clone(&self.events),
+            tokens,
+        };
+        engine.handle.spawn(revocation.run());
+        true
+    }
+
+    /// Returns the counters without any other effect.
+    fn counters(&self) -> Counters {
+        let mut counters = self.inner.lock().counters();
+        counters.hits += self.published.hits();
+        counters.joins += self.published.joins();
+        counters
+    }
+
+    fn holds_token(&self) -> bool {
+        let now = self.clock.now();
+        self.inner.lock().slot.token(now).is_some()
     }
 }

@@ -7,26 +7,21 @@
 //! itself.
 
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Duration;
 
 mod family;
 mod flight;
 mod inner;
+mod log;
 
 use crate::acquire::Acquired;
-use crate::acquire::revocation::Revocation;
 use crate::clock::{Clock, Moment};
 use crate::config::Config;
-use crate::derived::{DerivedRequest, ManagerId, PARENT};
+use crate::derived::{ManagerId, PARENT};
 use crate::error::Error;
-use crate::events::{Event, EventSink, Level};
-use crate::published::{NO_TOKEN, Published, PublishedCell};
-use crate::slot::schedule;
-use crate::slot::{
-    Call, Clearing, Decision, FlightId, FlightResult, Invalidation, LifetimeWarning, NewFlight,
-    RouteId, Storage,
-};
-use crate::snapshot::{Counters, Snapshot};
+use crate::events::{Event, EventSink};
+use crate::published::{NO_TOKEN, PublishedCell};
+use crate::slot::{Call, Clearing, Decision, FlightId, Invalidation, NewFlight, RouteId, Storage};
+use crate::snapshot::Snapshot;
 use crate::sync::Mutex;
 use crate::timers::Timer;
 use crate::{Engine, EngineSource, Reply};
@@ -36,9 +31,6 @@ pub(crate) use flight::Setup;
 use inner::{Inner, PreparedFlight};
 use parking_lot::Mutex as FamilyMutex;
 use transport::Transport;
-
-const MINIMUM_MISSED: &str = "the server grants less validity than a caller requested; the manager \
-     uses the cached token. Lower minValiditySeconds, or raise the client's access token lifespan";
 
 /// A token manager. It starts no runtime and no background work before the first token request.
 ///
@@ -78,43 +70,6 @@ impl<C: Clock, T: Transport> Manager<C, T> {
             family: FamilyMutex::new(None),
             this: Weak::clone(this),
         })
-    }
-
-    /// Derives a manager for another request. Returns its id and its published memory; `None` if
-    /// this manager is closed.
-    pub fn derive(&self, request: DerivedRequest) -> Option<(ManagerId, PublishedCell)> {
-        let inner = self.inner.lock().derive(Box::new(request))?;
-        let mut family = self.family.lock();
-        let family = family.get_or_insert_default();
-        Some(family.add(|id, published| {
-            let engine = self.engine.clone();
-            self.kin(id, Arc::clone(&self.events), engine, published, inner)
-        }))
-    }
-
-    /// Returns a derived manager, or `None` if it was released.
-    #[must_use]
-    pub fn derived(&self, id: ManagerId) -> Option<Arc<Self>> {
-        self.family.lock().as_ref()?.get(id)
-    }
-
-    /// Returns a part of the memory that derived managers publish.
-    #[must_use]
-    pub fn published_chunk(&self, number: usize) -> Option<Arc<[Published]>> {
-        self.family.lock().as_ref()?.chunk(number)
-    }
-
-    /// Closes a derived manager and reuses its memory. A caller that still waits for it is never
-    /// answered.
-    pub fn release(&self, id: ManagerId) {
-        let released = {
-            let mut family = self.family.lock();
-            family.as_mut().and_then(|family| family.remove(id))
-        };
-        if let Some(manager) = released {
-            manager.end();
-            manager.published.reset();
-        }
     }
 
     /// Creates a manager that shares the clock and the runtime.
@@ -191,7 +146,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
                 ..
             } => {
                 if warns_of_minimum {
-                    self.log(Level::Warn, || MINIMUM_MISSED.to_owned());
+                    self.warn_of_minimum();
                 }
                 Reply::Token(token, version)
             }
@@ -250,49 +205,6 @@ impl<C: Clock, T: Transport> Manager<C, T> {
             (snapshot, None)
         });
         snapshot
-    }
-
-    /// Returns the counters without any other effect.
-    fn counters(&self) -> Counters {
-        let mut counters = self.inner.lock().counters();
-        counters.hits += self.published.hits();
-        counters.joins += self.published.joins();
-        counters
-    }
-
-    fn holds_token(&self) -> bool {
-        let now = self.clock.now();
-        self.inner.lock().slot.token(now).is_some()
-    }
-
-    /// Closes the manager and its derived managers as [`Manager::close`] does, but first takes their
-    /// tokens and revokes them in the background. Returns whether there is a token to revoke; the
-    /// manager then sends log lines until [`Event::RevocationEnded`].
-    pub fn revoke(&self) -> bool {
-        let now = self.clock.now();
-        let tokens: Vec<_> = {
-            let family = self.family.lock();
-            let derived = family.iter().flat_map(|family| family.all());
-            derived
-                .map(|manager| &**manager)
-                .chain([self])
-                .filter_map(|manager| manager.inner.lock().slot.token(now).map(Arc::clone))
-                .collect()
-        };
-        let setup = self.inner.lock().setup.clone();
-        self.close();
-        let (Some(setup), Some(engine), false) = (setup, self.engine.get(), tokens.is_empty())
-        else {
-            return false;
-        };
-        let revocation = Revocation {
-            setup,
-            clock: Arc::clone(&self.clock),
-            events: Arc::clone(&self.events),
-            tokens,
-        };
-        engine.handle.spawn(revocation.run());
-        true
     }
 
     /// Closes the manager and its derived managers: cancels flights and timers and drops secrets.
@@ -429,67 +341,10 @@ impl<C: Clock, T: Transport> Manager<C, T> {
             outcome,
         });
     }
-
-    fn log_outcome(&self, outcome: &FlightResult, took: Duration) {
-        match &outcome.result {
-            Ok(token) => {
-                if outcome.is_transition {
-                    self.log(Level::Info, || "recovered: acquired a token again".to_owned());
-                }
-                let (took, life) = (took.as_millis(), token.life.granted.as_secs_f64());
-                self.log(Level::Debug, || {
-                    format!("acquired a token in {took} ms, valid for {life} s")
-                });
-            }
-            Err(error) if outcome.is_transition => {
-                let state = if outcome.fallback.is_some() {
-                    "; the cached token is still valid, and the manager uses it meanwhile"
-                } else {
-                    ""
-                };
-                let code = error.kind().code();
-                self.log(Level::Warn, || format!("the refresh failed: {code}: {error}{state}"));
-            }
-            Err(_) => {}
-        }
-        if outcome.warns_of_minimum {
-            self.log(Level::Warn, || MINIMUM_MISSED.to_owned());
-        }
-        if let Some(warning) = outcome.warning {
-            self.log(Level::Warn, || lifetime_message(warning));
-        }
-    }
-
-    fn log(&self, level: Level, message: impl FnOnce() -> String) {
-        let setup = self.inner.lock().setup.clone();
-        if let Some(setup) = setup {
-            self.events.log(&setup.config, level, message);
-        }
-    }
 }
 
 impl<C: Clock, T: Transport> Timer for Manager<C, T> {
     fn fire(&self) {
         self.transact(|_, _| ((), None));
-    }
-}
-
-fn lifetime_message(warning: LifetimeWarning) -> String {
-    let assumed = schedule::ASSUMED_LIFETIME.as_secs();
-    match warning {
-        LifetimeWarning::Unknown => format!(
-            "neither the token response nor the token gives a lifetime; the manager assumes \
-             {assumed} s. Check that the server returns expires_in"
-        ),
-        LifetimeWarning::Over => format!(
-            "the token had already expired when it arrived; the manager uses it for {assumed} s. \
-             Check the clocks, and the access token lifespan and the session limits of the realm \
-             and the client. Check also that no cache answers token requests"
-        ),
-        LifetimeWarning::Repeated => {
-            "the server returned the same token again after the token's lifetime; \
-             the manager uses it as a new token. Check that no cache answers token requests"
-                .to_owned()
-        }
     }
 }

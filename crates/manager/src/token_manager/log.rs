@@ -1,0 +1,76 @@
+//! The log lines of a manager.
+
+use std::time::Duration;
+
+use super::Manager;
+use crate::clock::Clock;
+use crate::events::Level;
+use crate::slot::{FlightResult, LifetimeWarning, schedule};
+use transport::Transport;
+
+const MINIMUM_MISSED: &str = "the server grants less validity than a caller requested; the manager \
+     uses the cached token. Lower minValiditySeconds, or raise the client's access token lifespan";
+
+impl<C: Clock, T: Transport> Manager<C, T> {
+    pub(super) fn log_outcome(&self, outcome: &FlightResult, took: Duration) {
+        match &outcome.result {
+            Ok(token) => {
+                if outcome.is_transition {
+                    self.log(Level::Info, || "recovered: acquired a token again".to_owned());
+                }
+                let (took, life) = (took.as_millis(), token.life.granted.as_secs_f64());
+                self.log(Level::Debug, || {
+                    format!("acquired a token in {took} ms, valid for {life} s")
+                });
+            }
+            Err(error) if outcome.is_transition => {
+                let state = if outcome.fallback.is_some() {
+                    "; the cached token is still valid, and the manager uses it meanwhile"
+                } else {
+                    ""
+                };
+                let code = error.kind().code();
+                self.log(Level::Warn, || format!("the refresh failed: {code}: {error}{state}"));
+            }
+            Err(_) => {}
+        }
+        if outcome.warns_of_minimum {
+            self.log(Level::Warn, || MINIMUM_MISSED.to_owned());
+        }
+        if let Some(warning) = outcome.warning {
+            self.log(Level::Warn, || lifetime_message(warning));
+        }
+    }
+
+    fn log(&self, level: Level, message: impl FnOnce() -> String) {
+        let setup = self.inner.lock().setup.clone();
+        if let Some(setup) = setup {
+            self.events.log(&setup.config, level, message);
+        }
+    }
+
+    /// Warns that the held token misses a caller's minimum validity.
+    pub(super) fn warn_of_minimum(&self) {
+        self.log(Level::Warn, || MINIMUM_MISSED.to_owned());
+    }
+}
+
+fn lifetime_message(warning: LifetimeWarning) -> String {
+    let assumed = schedule::ASSUMED_LIFETIME.as_secs();
+    match warning {
+        LifetimeWarning::Unknown => format!(
+            "neither the token response nor the token gives a lifetime; the manager assumes \
+             {assumed} s. Check that the server returns expires_in"
+        ),
+        LifetimeWarning::Over => format!(
+            "the token had already expired when it arrived; the manager uses it for {assumed} s. \
+             Check the clocks, and the access token lifespan and the session limits of the realm \
+             and the client. Check also that no cache answers token requests"
+        ),
+        LifetimeWarning::Repeated => {
+            "the server returned the same token again after the token's lifetime; \
+             the manager uses it as a new token. Check that no cache answers token requests"
+                .to_owned()
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The events of a manager, as JavaScript handles them.
+
+use super::core::Core;
+use super::engine;
+use super::values::{EventData, FailureData, request_wanted};
+use manager::clock::Clock;
+use manager::credential::SecretCall;
+use manager::published::NO_TOKEN;
+use manager::slot::{FlightResult, Storage};
+
+impl Core {
+    pub(super) fn event(&self, is_former: bool, event: manager::Event) -> Option<EventData> {
+        Some(match event {
+            manager::Event::FlightEnded {
+                manager,
+                flight,
+                outcome,
+                version,
+            } => self.flight_ended(manager.0, flight.0, outcome, version, is_former),
+            manager::Event::TokenDropped(manager) => EventData::TokenDropped { manager: manager.0 },
+            manager::Event::RevocationEnded => EventData::RevocationEnded {},
+            manager::Event::Log(level, message) => EventData::Log {
+                level: level.as_str().to_owned(),
+                message,
+            },
+            // The user's function belongs to another configuration now.
+            manager::Event::SecretWanted(_) | manager::Event::RequestWanted(_) if is_former => {
+                return None;
+            }
+            manager::Event::SecretWanted(call) => EventData::SecretWanted {
+                call: self.begin_secret_call(call)?,
+            },
+            manager::Event::RootsWanted => EventData::RootsWanted {},
+            manager::Event::RequestWanted(delegated) => {
+                if !delegated.pending.start() {
+                    return None;
+                }
+                let mut requests = self.requests.borrow_mut();
+                requests.insert(delegated.id, delegated.pending);
+                request_wanted(delegated.id, delegated.request)
+            }
+            manager::Event::RequestAbandoned(request) => {
+                self.requests.borrow_mut().remove(&request)?;
+                EventData::RequestAbandoned { request }
+            }
+        })
+    }
+
+    fn flight_ended(
+        &self,
+        manager: u32,
+        flight: u32,
+        outcome: FlightResult,
+        version: u32,
+        is_former: bool,
+    ) -> EventData {
+        if is_former && outcome.is_void_after_change() {
+            return EventData::AskAgain { manager, flight };
+        }
+        match outcome.result {
+            // The token expired while the event loop was blocked.
+            Ok(token)
+                if outcome.storage != Storage::Expired
+                    && token.age(engine::clock().now()) >= token.life.granted =>
+            {
+                EventData::AskAgain { manager, flight }
+            }
+            Ok(token) => EventData::Acquired {
+                manager,
+                flight,
+                token: self.token(token, version),
+            },
+            Err(error) => EventData::Failed {
+                manager,
+                flight,
+                failure: FailureData::new(&error, outcome.retry_after),
+                fallback: outcome.fallback.map(|token| self.token(token, NO_TOKEN)),
+            },
+        }
+    }
+
+    /// Starts a call to the secret function. Returns the id of the call, or `None` if no
+    /// acquisition waits for it.
+    fn begin_secret_call(&self, call: SecretCall) -> Option<u32> {
+        if !call.start() {
+            return None;
+        }
+        let id = self.last_secret_call.get().wrapping_add(1);
+        self.last_secret_call.set(id);
+        self.secret_calls.borrow_mut().insert(id, call);
+        Some(id)
+    }
+}
