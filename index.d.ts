@@ -330,7 +330,7 @@ export interface ExchangeRequest {
  *
  * export const reports: DerivedRequest = {
  *   scope: ['reports:read', 'reports:write'],
- *   resource: { baseUrl: 'https://reports.example/v1' },
+ *   resource: { baseUrl: 'https://api.example/reports' },
  * };
  * ```
  */
@@ -1086,7 +1086,7 @@ export class KeycloakTokenManager implements AsyncDisposable {
    * ```ts
    * const reports = manager.for({
    *   scope: 'reports:read',
-   *   resource: { baseUrl: 'https://reports.example/v1' },
+   *   resource: { baseUrl: 'https://api.example/reports' },
    * });
    * const response = await reports.fetch('latest');
    * console.log(response.status, await response.text());

@@ -34,6 +34,12 @@ const NOT_FINITE = {
 const NOT_INTEGER = { ...ODD, ...REST, ...TEXT, ...NOT_FINITE, 'a boolean': true, digits: '60' };
 const { 'a function': _function, ...NOT_SECRET } = NOT_TEXT;
 const { 'an array': _array, ...NOT_SCOPE } = NOT_TEXT;
+const NOT_VALUES = {
+  ...NOT_SCOPE,
+  'an empty array': [],
+  'an array with a number': [CANARY, 1],
+  'an array with an empty string': [CANARY, ''],
+};
 const { 'an object': _object, ...NOT_RECORD } = { ...NOT_TEXT, ...TEXT };
 
 const { privateKey: RSA } = generateKeyPairSync('rsa', { modulusLength: 2048 });
@@ -84,7 +90,10 @@ const WRONG_BESIDES = {
     'an array with a number': [CANARY, 1],
     'a hole': [CANARY, undefined],
     'a line feed': `${CANARY}\nb`,
+    'more characters than Keycloak reads': CANARY.repeat(500),
   },
+  audience: NOT_VALUES,
+  requestedResource: NOT_VALUES,
   parameters: {
     ...NOT_RECORD,
     'a number in it': { audience: 1, other: CANARY },

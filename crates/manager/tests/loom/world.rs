@@ -86,6 +86,7 @@ impl EventSink for LoomSink {
             flight,
             outcome,
             version,
+            ..
         } = event
         {
             let flight_end = (flight, outcome, version);
