@@ -28,6 +28,15 @@ test('a token that expires while the event loop is blocked is replaced before ca
   assert.equal(endpoint.requestCount, 2);
 });
 
+test('a token that expires while the event loop is blocked is not handed out after a failure', async (t) => {
+  const { endpoint } = await start(t, {}, { expiresIn: 2 });
+  endpoint.setAnswer(REFUSAL);
+  endpoint.answerNext({});
+  const args = [endpoint.tokenEndpoint, 'past the life of the held token', 3_500];
+  const program = run(t, 'blocked.js', args);
+  assert.deepEqual(await program.result(), { code: 'ERR_KEYCLOAK_OAUTH' });
+});
+
 describe('the background refresh', { concurrency: true }, () => {
   test('replaces a used token before its soft end, without a call', async (t) => {
     const { endpoint, manager } = await startNumbered(t, 4);
