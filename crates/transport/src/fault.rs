@@ -55,10 +55,21 @@ pub(super) fn classify(error: reqwest::Error) -> TransportError {
             let limit = CONNECT_TIMEOUT.as_secs();
             (NetworkFault::ConnectTimeout, format!("could not connect within {limit} s"))
         } else if let Some(known) = find::<io::Error>(&causes).and_then(|io| known_io(io.kind())) {
-            (known.0, known.1.to_owned())
+            let fault = if error.is_connect() {
+                while_connecting(known.0)
+            } else {
+                known.0
+            };
+            (fault, known.1.to_owned())
         } else if is_not_http(&causes) {
-            (NetworkFault::Other, format!("the response is not HTTP: {last}"))
-        } else if error.is_connect() || error.is_builder() || find::<io::Error>(&causes).is_some() {
+            let detail = format!(
+                "the response is not HTTP that this client can read: {last}; check the scheme and \
+                 the port, and that the response has at most {MAX_HEADERS} headers"
+            );
+            (NetworkFault::Other, detail)
+        } else if error.is_connect() {
+            (NetworkFault::Connect(None), last)
+        } else if error.is_builder() || find::<io::Error>(&causes).is_some() {
             (NetworkFault::Other, last)
         } else {
             // Every remaining error means that an open connection ended.
@@ -127,8 +138,32 @@ fn known_io(kind: ErrorKind) -> Option<(NetworkFault, &'static str)> {
             (NetworkFault::CutShort, "the connection ended before the response was complete")
         }
         ErrorKind::TimedOut => (NetworkFault::TimedOut, "the connection timed out"),
+        ErrorKind::HostUnreachable => {
+            (NetworkFault::Connect(Some("EHOSTUNREACH")), "the network has no route to the host")
+        }
+        ErrorKind::NetworkUnreachable => {
+            (NetworkFault::Connect(Some("ENETUNREACH")), "the network is unreachable")
+        }
+        ErrorKind::NetworkDown => (NetworkFault::Connect(Some("ENETDOWN")), "the network is down"),
+        ErrorKind::AddrNotAvailable => {
+            (NetworkFault::Connect(Some("EADDRNOTAVAIL")), "no local address or port is available")
+        }
+        ErrorKind::PermissionDenied => {
+            (NetworkFault::Connect(Some("EACCES")), "the system does not permit the connection")
+        }
         _ => return None,
     })
+}
+
+/// Returns the fault of a connection that ended before it was open, such as during the TLS
+/// handshake.
+const fn while_connecting(fault: NetworkFault) -> NetworkFault {
+    match fault {
+        NetworkFault::Reset | NetworkFault::BrokenPipe | NetworkFault::CutShort => {
+            NetworkFault::Connect(fault.system_code())
+        }
+        fault => fault,
+    }
 }
 
 /// Returns the error and its causes. Looks inside an [`io::Error`], whose `source` skips the
@@ -307,6 +342,26 @@ mod tests {
     fn control_characters_are_escaped_and_length_is_bounded() {
         assert_eq!(clean("a\r\nb\u{202e}c \"d\" é"), "a\\r\\nb\\u{202e}c \"d\" é");
         assert_eq!(clean(&"x".repeat(1000)).len(), MAX_DETAIL);
+    }
+
+    #[test]
+    fn system_errors_have_the_codes_of_node() {
+        for (kind, code) in [
+            (ErrorKind::ConnectionRefused, Some("ECONNREFUSED")),
+            (ErrorKind::ConnectionReset, Some("ECONNRESET")),
+            (ErrorKind::TimedOut, Some("ETIMEDOUT")),
+            (ErrorKind::HostUnreachable, Some("EHOSTUNREACH")),
+            (ErrorKind::NetworkUnreachable, Some("ENETUNREACH")),
+            (ErrorKind::NetworkDown, Some("ENETDOWN")),
+            (ErrorKind::AddrNotAvailable, Some("EADDRNOTAVAIL")),
+            (ErrorKind::PermissionDenied, Some("EACCES")),
+            (ErrorKind::Other, None),
+        ] {
+            let fault = known_io(kind).map(|(fault, _)| fault);
+            assert_eq!(fault.and_then(NetworkFault::system_code), code, "{kind:?}");
+            let fault = fault.map(while_connecting);
+            assert_eq!(fault.and_then(NetworkFault::system_code), code, "{kind:?}");
+        }
     }
 
     #[test]

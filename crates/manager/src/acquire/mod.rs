@@ -23,7 +23,7 @@ use crate::slot::{LifetimeWarning, Token};
 use crate::token_manager::Setup;
 use attempt::Failure;
 use oauth::{Lifetime, TokenResponse};
-use transport::{Progress, Transport};
+use transport::{Progress, Stage, Transport};
 
 /// One acquisition.
 pub(super) struct Acquisition<'a, C, T> {
@@ -126,7 +126,12 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             n => format!("attempt {n}: "),
         };
         let stage = progress.transport.stage();
-        Error::timeout(config, self.endpoint().as_ref(), &request, stage).into()
+        if stage == Stage::Connecting
+            && let Some(document) = self.setup.server.known(self.clock.now())
+        {
+            self.setup.server.doubt(&document);
+        }
+        Error::timeout(config, endpoint.as_ref(), &request, stage).into()
     }
 
     async fn attempts(
@@ -162,7 +167,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             if let Some(document) = &failure.misdirected_by
                 && !std::mem::replace(&mut was_read_again, true)
             {
-                self.setup.server.forget(document);
+                self.setup.server.doubt(document);
+                self.renew_assertion(&mut credential, progress).await?;
                 continue;
             }
             if failure.is_client_refused && refused.is_none() {

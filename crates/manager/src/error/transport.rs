@@ -75,12 +75,9 @@ impl Error {
         let endpoint = endpoint.shown();
         match error {
             TransportError::Network { fault, detail } => {
-                let has_ended = matches!(
-                    fault,
-                    NetworkFault::CutShort | NetworkFault::Reset | NetworkFault::BrokenPipe
-                );
-                let hint = certificate_hint(config, has_ended);
                 let code = fault.system_code();
+                let has_ended = matches!(code, Some("ECONNRESET" | "EPIPE"));
+                let hint = certificate_hint(config, has_ended);
                 let shown = code.map(|code| format!(" ({code})")).unwrap_or_default();
                 // The source is not part of the detail, because the redactor replaces the whole
                 // detail if it contains a secret.
