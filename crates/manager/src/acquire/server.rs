@@ -38,7 +38,7 @@ impl KnownServer {
         (now.since(found.read) < LIFE).then(|| Arc::clone(&found.metadata))
     }
 
-    /// Returns the document whatever its age, for messages.
+    /// Returns the document whatever its state, for messages.
     pub(crate) fn last(&self) -> Option<Arc<Metadata>> {
         let found = self.found.lock();
         found.as_ref().map(|found| Arc::clone(&found.metadata))

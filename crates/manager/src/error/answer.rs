@@ -20,13 +20,19 @@ impl Error {
         Self::of_answer("the token request", error, has_worked, config, endpoint)
     }
 
-    /// Returns the error for a discovery document that is missing or unusable.
+    /// Returns the error for a discovery document that is missing or unusable. `has_worked` says
+    /// whether the server has returned a token before.
     #[must_use]
-    pub fn from_discovery(error: DiscoveryError, issuer: &Issuer, config: &Config) -> Self {
+    pub fn from_discovery(
+        error: DiscoveryError,
+        has_worked: bool,
+        issuer: &Issuer,
+        config: &Config,
+    ) -> Self {
         let request = issuer.request();
         let (status, fault) = match error {
             DiscoveryError::Answer(error) => {
-                return Self::of_answer("discovery", error, false, config, &request.endpoint);
+                return Self::of_answer(DISCOVERY, error, has_worked, config, &request.endpoint);
             }
             DiscoveryError::Document { status, fault } => (status, fault),
         };
