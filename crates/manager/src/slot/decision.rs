@@ -125,6 +125,19 @@ pub enum LifetimeWarning {
 }
 
 impl FlightResult {
+    /// Creates the result of a flight that changes nothing in the slot.
+    pub(super) fn of(result: Result<Arc<Token>, Error>) -> Self {
+        Self {
+            result,
+            fallback: None,
+            retry_after: None,
+            storage: Storage::NotKept,
+            is_transition: false,
+            warns_of_minimum: false,
+            warning: None,
+        }
+    }
+
     /// Whether the waiters must ask again if the configuration changed during this flight. After a
     /// timeout they receive the error instead, because asking again would extend their deadline.
     #[must_use]
