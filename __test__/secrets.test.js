@@ -62,7 +62,7 @@ describe('a secret function', { concurrency: true }, () => {
       assert.ok(performance.now() - begin < 450);
       assert.match(
         error.message,
-        /^could not obtain the client credential within 300 ms \(requestTimeoutMs\)$/,
+        /^the clientSecret function did not return a secret within 300 ms; limit .+ requestTimeoutMs$/,
       );
       assert.equal(error.cause, undefined);
       assert.equal(rejects.length, count);

@@ -113,12 +113,9 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
 
     fn timed_out(&self, progress: &AcquisitionProgress) -> Failure {
         let config = &self.setup.config;
+        let endpoint = self.endpoint();
         if progress.waits_for_credential.load(Ordering::Relaxed) {
-            let limit = config.request_timeout.as_millis();
-            return Error::credential(&format!(
-                "could not obtain the client credential within {limit} ms (requestTimeoutMs)"
-            ))
-            .into();
+            return Error::credential_timeout(config, endpoint.as_ref()).into();
         }
         let request = match progress.requests.load(Ordering::Relaxed) {
             _ if progress.reads_document.load(Ordering::Relaxed) => "discovery: ".to_owned(),

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{Error, ErrorKind};
-use crate::config::Config;
+use crate::config::{Config, CredentialConfig};
 use crate::credential;
 use oauth::{ClientAuthentication, TokenEndpoint};
 use transport::{NetworkFault, Stage, TlsFault, TransportError};
@@ -30,8 +30,6 @@ impl Error {
         request: &str,
         stage: Stage,
     ) -> Self {
-        let endpoint = endpoint.unwrap_or(config.target.url()).shown();
-        let limit = config.request_timeout.as_millis();
         let (stage, advice) = match stage {
             Stage::WaitingForFile => (
                 "reading a file of trusted certificates",
@@ -54,6 +52,31 @@ impl Error {
                 ("waiting for the response", "check that Keycloak answers there")
             }
         };
+        Self::timed_out(config, endpoint, &format!("{request}{stage}"), advice)
+    }
+
+    /// Returns the error for a deadline that passed before the client's credential was available.
+    #[must_use]
+    pub fn credential_timeout(config: &Config, endpoint: Option<&TokenEndpoint>) -> Self {
+        if let CredentialConfig::Files(files) = &config.credential {
+            let stage = format!("reading {}", files.names().join(" and "));
+            return Self::timed_out(config, endpoint, &stage, "check the storage of that path");
+        }
+        let limit = config.request_timeout.as_millis();
+        Self::credential(&format!(
+            "the clientSecret function did not return a secret within {limit} ms; limit the time \
+             that the function takes, or raise requestTimeoutMs"
+        ))
+    }
+
+    fn timed_out(
+        config: &Config,
+        endpoint: Option<&TokenEndpoint>,
+        stage: &str,
+        advice: &str,
+    ) -> Self {
+        let endpoint = endpoint.unwrap_or(config.target.url()).shown();
+        let limit = config.request_timeout.as_millis();
         Self::new(
             ErrorKind::Timeout,
             format!(
