@@ -16,7 +16,6 @@ use manager::options::{self, Faults, Given, LOGGER_METHODS};
 use oauth::ClientAuthentication;
 use transport::{
     HttpTransport, PemCertificates, ProxySettings, ProxyUrl, ProxyVariables, TrustSettings,
-    set_extra_ca_certs,
 };
 
 /// Parsed and checked options.
@@ -39,8 +38,6 @@ pub struct Environment {
     pub http_proxy: Option<String>,
     /// `NO_PROXY`.
     pub no_proxy: Option<String>,
-    /// `NODE_EXTRA_CA_CERTS` at the time when Node loaded the package.
-    pub extra_ca_certs: Option<String>,
 }
 
 /// The failure for unreadable options: the user's code, such as a getter, threw an exception.
@@ -99,9 +96,8 @@ impl<'env> Refusal<'env> {
 /// Parses the options. An error of napi is a bug in this package, never a mistake of the user.
 pub(super) fn parse<'env>(
     options: &Unknown<'env>,
-    mut environment: Environment,
+    environment: Environment,
 ) -> Result<std::result::Result<Parsed, Refusal<'env>>> {
-    set_extra_ca_certs(environment.extra_ca_certs.take().unwrap_or_default().into());
     let mut faults = Faults::default();
     let given = match read(options) {
         Ok(Given::Record(given)) => given,

@@ -63,7 +63,7 @@ pub use proxy_url::{ProxyFault, ProxyUrl};
 pub use single_flight::MAX_BLOCKING_THREADS;
 #[cfg(feature = "http")]
 pub use trust::{
-    PemCertificates, PemFault, TrustSettings, node_roots_are_set, set_extra_ca_certs,
+    PemCertificates, PemFault, TrustSettings, node_roots_are_set, read_extra_ca_certs,
     set_node_roots,
 };
 
