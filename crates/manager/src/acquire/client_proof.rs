@@ -55,6 +55,18 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         None
     }
 
+    /// Reads an assertion file again, because every attempt sends the current assertion.
+    pub(super) async fn renew_assertion(
+        &self,
+        credential: &mut Credential,
+        progress: &AcquisitionProgress,
+    ) -> Result<(), Error> {
+        if let Credential::Assertion(_) = credential {
+            *credential = self.credential_again(progress).await?;
+        }
+        Ok(())
+    }
+
     pub(super) async fn credential_again(
         &self,
         progress: &AcquisitionProgress,

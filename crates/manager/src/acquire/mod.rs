@@ -154,6 +154,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                     self.setup.credentials.accept(&credential);
                     if !had_expired && self.arrived_expired(sent, &response) {
                         had_expired = true;
+                        tokio::time::sleep(wait).await;
+                        self.renew_assertion(&mut credential, progress).await?;
                         continue;
                     }
                     return Ok((sent, response));
@@ -185,9 +187,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                 return Err(failure);
             }
             tokio::time::sleep(wait).await;
-            if let Credential::Assertion(_) = credential {
-                credential = self.credential_again(progress).await?;
-            }
+            self.renew_assertion(&mut credential, progress).await?;
             attempt = attempt.saturating_add(1);
         }
     }
