@@ -113,6 +113,13 @@ describe('an unusable answer', { concurrency: true }, () => {
       endpoint.setAnswer(gzip);
       assert.equal(await manager.getToken(), 't');
     });
+  } else {
+    test('with a compressed body and an HTTP error names the compression', async (t) => {
+      const { endpoint, manager } = await start(t);
+      endpoint.setAnswer({ ...gzip, status: 403 });
+      const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_HTTP');
+      assert.match(error.message, /compressed with gzip, which .+; turn off the compression/);
+    });
   }
 
   for (const [name, answer, status = 200, message = /./] of [
