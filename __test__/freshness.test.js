@@ -123,6 +123,24 @@ describe('the lifetime', { concurrency: true }, () => {
     assert.equal(Math.round((expiresAt - issuedAt) / 1_000), 199);
   });
 
+  test('that is over in a cache causes one more request, a second later', async (t) => {
+    const { endpoint, manager, at } = await start(t);
+    const headers = { age: '400' };
+    endpoint.answerNext(
+      { body: tokenResponse('cached', 300), headers },
+      { body: tokenResponse('fresh', 300) },
+    );
+    const begin = performance.now();
+    assert.equal(await manager.getToken(), 'fresh');
+    assert.ok(performance.now() - begin >= 999);
+    assert.deepEqual(at('warn'), []);
+    endpoint.setAnswer({ body: tokenResponse('cached', 300), headers });
+    manager.clearCache();
+    assert.equal(await manager.getToken(), 'cached', 'the second one is handed out, and not kept');
+    assert.equal(manager.snapshot().state, 'empty');
+    assert.match(at('warn').join(), /Age header.+no cache answers token requests/);
+  });
+
   test('goes on where the server returns the same token again', async (t) => {
     const { endpoint, manager } = await start(t);
     endpoint.setAnswer({ body: tokenResponse('repeated', 300) });

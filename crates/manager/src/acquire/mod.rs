@@ -152,7 +152,12 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             let failure = match self.attempt(&credential, refused.as_ref(), progress).await {
                 Ok((sent, response)) => {
                     self.setup.credentials.accept(&credential);
-                    if !had_expired && self.arrived_expired(sent, &response) {
+                    // No answer leads to more than one login per second.
+                    let wait = PACE.saturating_sub(self.clock.now().since(sent));
+                    if !had_expired
+                        && self.arrived_expired(sent, &response)
+                        && wait < self.left(start)
+                    {
                         had_expired = true;
                         tokio::time::sleep(wait).await;
                         self.renew_assertion(&mut credential, progress).await?;
@@ -205,11 +210,12 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         wait.min(part(self.setup.config.request_timeout, 2))
     }
 
-    /// Whether a token had expired on arrival, because the response took too long or the process
-    /// was suspended meanwhile.
+    /// Whether a token had expired on arrival, because the response took too long, the process was
+    /// suspended meanwhile, or a cache had held the response.
     fn arrived_expired(&self, sent: Moment, response: &TokenResponse) -> bool {
         match response.lifetime {
             Lifetime::Granted(lifetime) => self.clock.now().since(sent) >= lifetime,
+            Lifetime::Aged => true,
             Lifetime::Unknown | Lifetime::Over => false,
         }
     }
@@ -223,6 +229,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     fn grant(&self, sent: Moment, response: TokenResponse) -> Token {
         let granted = match response.lifetime {
             Lifetime::Granted(lifetime) => lifetime,
+            Lifetime::Aged => Duration::ZERO,
             Lifetime::Unknown | Lifetime::Over => ASSUMED_LIFETIME,
         };
         let asked = || {
@@ -248,5 +255,6 @@ fn warning_of(lifetime: Lifetime) -> Option<LifetimeWarning> {
         Lifetime::Granted(_) => None,
         Lifetime::Unknown => Some(LifetimeWarning::Unknown),
         Lifetime::Over => Some(LifetimeWarning::Over),
+        Lifetime::Aged => Some(LifetimeWarning::Aged),
     }
 }

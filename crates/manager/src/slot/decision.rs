@@ -120,6 +120,8 @@ pub enum LifetimeWarning {
     Unknown,
     /// The lifetime was over when the token arrived.
     Over,
+    /// A cache held the token response for longer than the token's lifetime.
+    Aged,
     /// The server returned the same token again after the token's lifetime.
     Repeated,
 }

@@ -346,6 +346,11 @@ fn lifetime_message(warning: LifetimeWarning) -> String {
              Check the clocks, and the access token lifespan and the session limits of the realm \
              and the client. Check also that no cache answers token requests"
         ),
+        LifetimeWarning::Aged => {
+            "the Age header says that a cache held the token response for longer than the token's \
+             lifetime; make sure that no cache answers token requests"
+                .to_owned()
+        }
         LifetimeWarning::Repeated => {
             "the server returned the same token again after the token's lifetime; \
              the manager uses it as a new token. Check that no cache answers token requests"
