@@ -82,6 +82,7 @@ describe('discovery', () => {
     endpoint.state.document = { token_endpoint: `${endpoint.origin}/nowhere` };
     const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_HTTP');
     assert.equal(error.status, 404);
+    assert.match(error.message, /not a token endpoint; check the hostname settings/);
     assert.equal(error.tokenEndpoint, `${endpoint.origin}/nowhere`);
     assert.equal(methods(), 'GET POST');
   });

@@ -92,6 +92,7 @@ describe('minValiditySeconds', () => {
     for (const _ of times(20)) assert.equal(await manager.getTokenForStreaming(4e6), 'long');
     assert.equal(endpoint.requestCount, 3);
     assert.equal(at('warn').filter((line) => line.includes('minValiditySeconds')).length, 1);
+    assert.match(at('warn').join(), /\(minValiditySeconds\) failed/);
   });
 });
 

@@ -11,8 +11,11 @@ use rustls::{AlertDescription, CertificateError, HandshakeType, InvalidMessage, 
 use tower_service::Service;
 
 use super::{
-    NetworkFault, TlsFault, TransportError, chain::ChainFault, client::CONNECT_TIMEOUT,
-    lookup::Unresolved, verify::is_authority_as_server,
+    NetworkFault, TlsFault, TransportError,
+    chain::ChainFault,
+    client::{CONNECT_TIMEOUT, MAX_HEADERS},
+    lookup::Unresolved,
+    verify::is_authority_as_server,
 };
 
 /// The longest detail, in characters.
@@ -206,7 +209,10 @@ fn tls_detail(error: &rustls::Error) -> String {
              suites, renegotiation, or P-521 or RSA-PSS keys; change the server's settings, {USE_NODE}"
         ),
         rustls::Error::AlertReceived(alert) => {
-            format!("the server or proxy refused the handshake: {alert:?}")
+            format!(
+                "the server or proxy refused the handshake: {alert:?}; {}",
+                alert_advice(*alert)
+            )
         }
         rustls::Error::PeerIncompatible(reason) => format!(
             "the server or proxy and this client share no TLS version, cipher suite or signature \
@@ -220,6 +226,26 @@ fn tls_detail(error: &rustls::Error) -> String {
              client does not support; request it during the handshake, {USE_NODE}"
         ),
         other => other.to_string(),
+    }
+}
+
+fn alert_advice(alert: AlertDescription) -> &'static str {
+    match alert {
+        AlertDescription::CertificateRequired | AlertDescription::NoCertificate => {
+            "set clientCertificate and clientKey, because it requires a client certificate"
+        }
+        AlertDescription::BadCertificate
+        | AlertDescription::UnsupportedCertificate
+        | AlertDescription::CertificateRevoked
+        | AlertDescription::CertificateExpired
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::UnknownCA
+        | AlertDescription::AccessDenied
+        | AlertDescription::DecryptError => {
+            "check the client certificate, and which authorities the server or proxy accepts"
+        }
+        AlertDescription::UnrecognisedName => "check the host name in the URL",
+        _ => "check its log for the reason",
     }
 }
 
@@ -386,5 +412,14 @@ mod tests {
             assert_eq!(certificate_detail(&fault), expected);
         }
         assert!(certificate_detail(&CertificateError::UnknownIssuer).contains("`caFile`"));
+        for (alert, advice) in [
+            (AlertDescription::CertificateRequired, "set clientCertificate and clientKey"),
+            (AlertDescription::CertificateExpired, "check the client certificate"),
+            (AlertDescription::UnrecognisedName, "check the host name"),
+            (AlertDescription::InternalError, "check its log"),
+        ] {
+            let detail = tls_detail(&rustls::Error::AlertReceived(alert));
+            assert!(detail.contains(advice), "{detail}");
+        }
     }
 }

@@ -82,7 +82,8 @@ impl HttpTransport {
             return Err(TransportError::Network {
                 fault: NetworkFault::ProxySetting,
                 detail: "a client certificate does not work with an https proxy, because the \
-                         proxy would receive the certificate: use an http proxy"
+                         proxy would receive the certificate: use an http proxy, or set tokenFetch \
+                         and configure the function with both"
                     .to_owned(),
             });
         }

@@ -102,11 +102,17 @@ impl ProxySettings {
             Choice::Proxy(_)
                 if endpoint.is_https() && matches!(endpoint.url().host(), Some(Host::Ipv6(_))) =>
             {
+                let way_out = if self.includes_loopback {
+                    "set tokenFetch instead of proxy and configure the function"
+                } else {
+                    "exempt the address with NO_PROXY"
+                };
                 Err(TransportError::Network {
                     fault: NetworkFault::ProxySetting,
-                    detail: "the manager cannot reach an https endpoint with an IPv6 address \
-                             through a proxy: use a host name, or exempt the address with NO_PROXY"
-                        .to_owned(),
+                    detail: format!(
+                        "the manager cannot reach an https endpoint with an IPv6 address through a \
+                         proxy: use a host name, or {way_out}"
+                    ),
                 })
             }
             Choice::Proxy(proxy) => Ok(Some(proxy)),
@@ -254,6 +260,11 @@ mod tests {
         };
         let refused = error("https://[2001:db8::1]/t").unwrap();
         assert!(refused.contains("IPv6 address through a proxy"), "{refused}");
+        assert!(refused.contains("NO_PROXY"), "{refused}");
+        let option = ProxySettings::explicit(ProxyUrl::parse("http://s:1").unwrap());
+        let endpoint = TokenEndpoint::parse("https://[2001:db8::1]/t").unwrap();
+        let refused = option.proxy_for(&endpoint).unwrap_err().to_string();
+        assert!(refused.contains("tokenFetch") && !refused.contains("NO_PROXY"), "{refused}");
         for endpoint in ["http://[2001:db8::1]/t", "https://[::2]/t", "https://192.0.2.1/t"] {
             assert_eq!(error(endpoint), None, "{endpoint}");
         }

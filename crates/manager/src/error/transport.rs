@@ -80,8 +80,8 @@ impl Error {
         Self::new(
             ErrorKind::Timeout,
             format!(
-                "could not obtain a token from {endpoint} within {limit} ms ({request}{stage}); \
-                 {advice}, or raise requestTimeoutMs"
+                "could not obtain a token from {endpoint} within {limit} ms ({stage}); {advice}, \
+                 or raise requestTimeoutMs"
             ),
         )
     }
@@ -110,7 +110,10 @@ impl Error {
                 };
                 let mut made = Self::new(
                     ErrorKind::Network,
-                    format!("{what} to {endpoint} failed: {source}{detail}{shown}{hint}"),
+                    format!(
+                        "{what} to {endpoint} failed: {source}{detail}{shown}{hint}{}",
+                        network_advice(fault)
+                    ),
                 );
                 Arc::make_mut(&mut made.details).system_code = code;
                 made
@@ -153,10 +156,32 @@ impl Error {
             }
             TransportError::ConnectionReplaced => Self::new(
                 ErrorKind::Network,
-                format!("{what} to {endpoint} failed: the connection was lost"),
+                format!(
+                    "{what} to {endpoint} failed: the connection was lost{}",
+                    network_advice(NetworkFault::Reset)
+                ),
             ),
             TransportError::Internal => Self::internal(),
         }
+    }
+}
+
+fn network_advice(fault: NetworkFault) -> &'static str {
+    match fault {
+        NetworkFault::Dns => "; check the host name",
+        NetworkFault::DnsUnavailable => "; check the name server of this machine",
+        NetworkFault::Refused => "; check that the server or proxy runs and listens on this port",
+        NetworkFault::Reset | NetworkFault::BrokenPipe | NetworkFault::CutShort => {
+            "; check the logs of Keycloak and of the gateways in front of it"
+        }
+        NetworkFault::TimedOut | NetworkFault::ConnectTimeout | NetworkFault::Connect(_) => {
+            "; check the network path to the server or proxy"
+        }
+        // These details have their own advice, or come from the user's function.
+        NetworkFault::Proxy
+        | NetworkFault::ProxySetting
+        | NetworkFault::Fetch(_)
+        | NetworkFault::Other => "",
     }
 }
 
