@@ -223,6 +223,7 @@ describe('options that are refused', () => {
     const RS256 = { signingAlgorithm: 'RS256' };
     const ES256 = { signingAlgorithm: 'ES256' };
     const byRsa = { ...BY_KEY, privateKey: pem(RSA), ...ES256 };
+    const byJwk = { ...BY_KEY, privateKey: { ...jwk(EC), alg: 'RS512' } };
     for (const [name, more, problem] of [
       ['both endpoints', { issuer: 'https://sso.example/realms/r' }, 'tokenEndpoint, issuer: '],
       ['a certificate alone', { ...BY_CERTIFICATE, clientKeyFile: undefined }, 'clientKey, client'],

@@ -119,6 +119,11 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                 _ => Ok(ClientProof::SecretPost(Arc::clone(secret))),
             },
             Credential::Key(key) => {
+                if settings.algorithm.is_none()
+                    && let Some(fault) = key.algorithm_fault()
+                {
+                    return Err(unusable("privateKeyFile", &fault));
+                }
                 let algorithm = settings.algorithm.unwrap_or(key.default_algorithm());
                 if !key.fits(algorithm) {
                     let (own, asked) = (key.default_algorithm().as_str(), algorithm.as_str());
