@@ -14,11 +14,10 @@ mod endpoint;
 pub(crate) mod server;
 
 use crate::clock::{Clock, Moment};
-use crate::config::Credential;
 use crate::credential::CredentialRequest;
 use crate::error::Error;
 use crate::events::EventSink;
-use crate::slot::schedule::{ASSUMED_LIFETIME, Life, PACE, part};
+use crate::slot::schedule::{ASSUMED_LIFETIME, Life, PACE};
 use crate::slot::{LifetimeWarning, Token};
 use crate::token_manager::Setup;
 use attempt::Failure;
@@ -80,6 +79,10 @@ struct AcquisitionProgress {
 
 impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     pub(super) async fn run(self) -> Acquired {
+        // No timer runs under loom, so even a sleep of zero would never end.
+        if !cfg!(loom) {
+            tokio::time::sleep(self.pace()).await;
+        }
         let mut request = self.setup.credentials.request(self.events);
         request.started().await;
         let start = self.clock.now();
@@ -137,10 +140,6 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         request: CredentialRequest<'_>,
         progress: &AcquisitionProgress,
     ) -> Result<(Moment, TokenResponse), Failure> {
-        // No timer runs under loom, so even a sleep of zero would never end.
-        if !cfg!(loom) {
-            tokio::time::sleep(self.pace()).await;
-        }
         let mut credential = self.credential(request, progress).await?;
         // The server may repeat a secret that it refused, so the redactor covers that secret as
         // well.
@@ -197,17 +196,14 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         }
     }
 
-    /// The wait before the first request: half of the time limit at most, so that the request has
-    /// the rest.
+    /// The wait before the acquisition, which is not part of its time limit.
     fn pace(&self) -> Duration {
         let last = self
             .is_paced
             .then(|| *self.setup.server.last_success.lock());
         let since = |sent| self.clock.now().since(sent);
-        let wait = last
-            .flatten()
-            .map_or(Duration::ZERO, |sent| PACE.saturating_sub(since(sent)));
-        wait.min(part(self.setup.config.request_timeout, 2))
+        last.flatten()
+            .map_or(Duration::ZERO, |sent| PACE.saturating_sub(since(sent)))
     }
 
     /// Whether a token had expired on arrival, because the response took too long, the process was
