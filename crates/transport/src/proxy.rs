@@ -166,7 +166,11 @@ impl NoProxy {
             } else if let Some(suffix) = entry.strip_prefix('*').filter(|s| s.starts_with('.')) {
                 suffixes.push(suffix.to_owned());
             } else {
-                common.push(entry);
+                // Like curl, the list accepts an IPv6 address in brackets.
+                let bare = entry
+                    .strip_prefix('[')
+                    .and_then(|rest| rest.strip_suffix(']'));
+                common.push(bare.map(str::to_owned).unwrap_or(entry));
             }
         }
         if !everything
@@ -318,6 +322,8 @@ mod tests {
             ("10.0.0.1-::9", "http://[::5]:8080/t", false),
             ("sso-a.example", "http://sso-a.example/t", true),
             ("::2", "http://[::2]:8080/t", true),
+            ("[::2]", "http://[::2]:8080/t", true),
+            ("[::3]", "http://[::2]:8080/t", false),
             ("[::2]:8080", "http://[::2]:8080/t", true),
             ("[::2]:8081", "http://[::2]:8080/t", false),
             ("other.example", "http://localhost:8080/t", true),
