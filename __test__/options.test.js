@@ -286,7 +286,7 @@ describe('options that are refused', () => {
       ['whether an option is there', new Proxy({ ...BASE }, { getOwnPropertyDescriptor: fail })],
     ]) {
       const error = refusal(options, name);
-      assert.match(error.message, /an option (that )?cannot be read; see cause/, name);
+      assert.match(error.message, /the manager cannot read (an|this) option; see cause/, name);
       if (!name.includes('options') && !name.includes('there'))
         assert.match(error.message, /: (name|clientSecret|resource|logger|parameters): /, name);
       assert.equal(error.cause, expected.length > 0 ? expected[0] : cause, name);
@@ -306,7 +306,7 @@ describe('options that are refused', () => {
     const notify = () => {};
     const { code, message, cause, ...rest } = native.open(options, environment, notify);
     assert.equal(code, 'ERR_KEYCLOAK_CONFIG');
-    assert.equal(message, 'invalid options: name: an option that cannot be read; see cause');
+    assert.equal(message, 'invalid options: name: the manager cannot read this option; see cause');
     assert.equal(cause, thrown);
     assert.deepEqual(rest, { retryable: false });
 

@@ -97,7 +97,8 @@ class Routes {
 
   /**
    * @param {(token: string, route: string) => 'dropped' | 'kept' | 'ignored'} reject
-   * @param {(token: string, route: string) => boolean} accept whether the next acceptance matters
+   * @param {(token: string, route: string) => boolean} accept returns whether the next acceptance
+   *   matters
    */
   constructor(reject, accept) {
     this.#reject = reject;

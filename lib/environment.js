@@ -7,8 +7,8 @@ const { readExtraCaCerts } = require('./native.js');
 // Node reads this file when the process starts, so this package ignores later changes, too.
 readExtraCaCerts(process.env.NODE_EXTRA_CA_CERTS ?? '');
 
-// Reads the environment for a new or changed manager. Lower-case names take precedence, as is
-// usual.
+// Reads the environment for a new or changed manager. Lower-case names take precedence, as in other
+// programs.
 function environment() {
   const { env } = process;
   return {

@@ -161,7 +161,8 @@ impl Core {
         let published = self.manager().published();
         let data = Arc::as_ptr(&published).cast_mut().cast::<u8>();
         // SAFETY: the allocation outlives the buffer, whose finaliser owns a count of it. This side
-        // writes it through atomics; JavaScript writes only the two counters, on one thread.
+        // writes the memory through atomics; JavaScript writes only the two counters, on one
+        // thread.
         let buffer = unsafe {
             ArrayBuffer::from_external(env, data, size_of::<Published>(), published, |_, owned| {
                 drop(owned);

@@ -81,10 +81,10 @@ impl<'env> Refusal<'env> {
             code: ErrorKind::Config.code(),
             message: match option {
                 Some(option) => format!(
-                    "invalid options: {}: an option that cannot be read; see cause",
+                    "invalid options: {}: the manager cannot read this option; see cause",
                     option.escape_debug()
                 ),
-                None => "invalid options: an option cannot be read; see cause".to_owned(),
+                None => "invalid options: the manager cannot read an option; see cause".to_owned(),
             },
             retryable: false,
             // SAFETY: the exception is a value of this environment.
