@@ -27,7 +27,7 @@ use manager::error::Error;
 use manager::events::{EventQueue, EventSink};
 use manager::options::LONE_SURROGATE;
 use manager::published::{NO_TOKEN, Published};
-use manager::slot::{Call, Clearing, FlightResult, Invalidation, RouteId, Storage};
+use manager::slot::{Call, Clearing, FlightResult, Invalidation, RouteId, Storage, Token};
 use manager::{Level, Manager, Reply};
 use oauth::ClientSecret;
 use transport::{MAX_BODY, PendingAnswer, set_node_roots};
@@ -136,6 +136,13 @@ pub fn check_resource(
 #[napi(catch_unwind)]
 pub fn trust(pem: String) {
     set_node_roots(&pem);
+}
+
+/// Reads the file that `NODE_EXTRA_CA_CERTS` names; `path` is the value of the variable. Only the
+/// first path in a process has an effect.
+#[napi(catch_unwind)]
+pub fn read_extra_ca_certs(path: String) {
+    transport::read_extra_ca_certs(path.into());
 }
 
 /// Keeps the event loop of this environment alive, or stops doing so.
@@ -248,12 +255,11 @@ impl Core {
         if is_former && outcome.is_void_after_change() {
             return EventData::AskAgain { flight };
         }
+        // A token may expire while the event loop is blocked.
+        let now = engine::clock().now();
+        let has_expired = |token: &Token| token.age(now) >= token.life.granted;
         match outcome.result {
-            // The token expired while the event loop was blocked.
-            Ok(token)
-                if outcome.storage != Storage::Expired
-                    && token.age(engine::clock().now()) >= token.life.granted =>
-            {
+            Ok(token) if outcome.storage != Storage::Expired && has_expired(&token) => {
                 EventData::AskAgain { flight }
             }
             Ok(token) => EventData::Acquired {
@@ -263,7 +269,10 @@ impl Core {
             Err(error) => EventData::Failed {
                 flight,
                 failure: FailureData::new(&error, outcome.retry_after),
-                fallback: outcome.fallback.map(|token| self.token(token, NO_TOKEN)),
+                fallback: outcome
+                    .fallback
+                    .filter(|token| !has_expired(token))
+                    .map(|token| self.token(token, NO_TOKEN)),
             },
         }
     }
@@ -383,7 +392,7 @@ impl Core {
         self.manager.borrow()
     }
 
-    fn token(&self, token: Arc<manager::slot::Token>, version: u32) -> TokenData {
+    fn token(&self, token: Arc<Token>, version: u32) -> TokenData {
         let is_shared = self.is_memory_shared.get();
         TokenData::new(token, if is_shared { version } else { NO_TOKEN })
     }
