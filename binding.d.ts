@@ -107,8 +107,6 @@ export interface Environment {
   httpProxy?: string
   /** `NO_PROXY`. */
   noProxy?: string
-  /** `NODE_EXTRA_CA_CERTS` at the time when Node loaded the package. */
-  extraCaCerts?: string
 }
 
 /** An event that JavaScript has to handle. */
@@ -225,6 +223,10 @@ export interface RequestData {
   /** Additional form fields: names and values in turn. */
   parameters?: Array<string>
 }
+ * Reads the file that `NODE_EXTRA_CA_CERTS` names; `path` is the value of the variable. Only the
+ * first path in a process has an effect.
+ */
+export declare function readExtraCaCerts(path: string): void
 
 /** The result of a request that JavaScript sent. */
 export type RequestOutcome =

@@ -190,22 +190,22 @@ export interface TokenFetchResponse {
   /** The HTTP status. */
   readonly status: number;
   /** The response headers. */
-  readonly headers?: { get(name: string): string | null | undefined };
+  readonly headers?: { get(name: string): string | null | undefined } | undefined;
   /** Whether the function followed a redirect. */
-  readonly redirected?: boolean;
+  readonly redirected?: boolean | undefined;
   /** The URL of the response; an empty string counts as unknown. */
-  readonly url?: string;
+  readonly url?: string | undefined;
   /**
    * The type of the response. `opaqueredirect` marks a redirect whose status the platform hides, as
    * browsers do.
    */
-  readonly type?: string;
+  readonly type?: string | undefined;
   /** The body as a web stream or a Node stream. */
   readonly body?: unknown;
   /** Reads the body as bytes. */
-  arrayBuffer?(): Promise<ArrayBuffer>;
+  arrayBuffer?: (() => Promise<ArrayBuffer>) | undefined;
   /** Reads the body as text. */
-  text?(): Promise<string>;
+  text?: (() => Promise<string>) | undefined;
 }
 
 /**
@@ -830,9 +830,8 @@ export type KeycloakTokenErrorCode =
    */
   | 'ERR_KEYCLOAK_OAUTH'
   /**
-   * The server responded with an HTTP error that is not an OAuth error. Retryable for 408, 429 and
-   * 5xx. A 403 or 404 that is not JSON is retryable too if the endpoint has returned a token
-   * before.
+   * The server responded with an HTTP error that is not an OAuth error. Retryable for 408, 429, 5xx,
+   * and a 403 or 404 without JSON after a success.
    */
   | 'ERR_KEYCLOAK_HTTP'
   /** The server did not send a usable token response. Not retryable. */

@@ -97,6 +97,16 @@ new KeycloakTokenManager({ ...smallest, signingAlgorithm: 'RS512' });
 new KeycloakTokenManager({ ...smallest, tokenFetch: fetch });
 new KeycloakTokenManager({ ...smallest, tokenFetch: (url, init) => fetch(url, { ...init }) });
 const double: TokenFetchResponse = { status: 200, text: async () => '{}' };
+({
+  status: 200,
+  headers: undefined,
+  redirected: undefined,
+  url: undefined,
+  type: undefined,
+  body: undefined,
+  arrayBuffer: undefined,
+  text: undefined,
+}) satisfies TokenFetchResponse;
 new Response() satisfies TokenFetchResponse;
 const doubled: TokenFetch = async (url: string, init: TokenFetchInit) => {
   const { method, headers, body, redirect, signal } = init;

@@ -20,29 +20,29 @@
  */
 export interface FakeTokenEndpointOptions {
   /** Name of the realm in the paths: letters, digits, `.`, `_`, `-`. Default: `test`. */
-  realm?: string;
+  realm?: string | undefined;
   /**
    * The secrets of the realm's clients, keyed by client id. No id or secret may be empty.
    * Default: `{ 'test-client': 'test-secret' }`.
    */
-  clients?: Readonly<Record<string, string>>;
+  clients?: Readonly<Record<string, string>> | undefined;
   /**
    * Lifetime of the tokens in seconds, a finite number. Default: 300. The lifetime may be zero,
    * negative or a fraction, to test how a client handles such a token.
    */
-  expiresIn?: number;
+  expiresIn?: number | undefined;
   /** The time between a request and its answer, in ms, a number ≥ 0. Default: 0. */
-  delayMs?: number;
+  delayMs?: number | undefined;
   /** `realm_access.roles` of the tokens. Default: the roles that Keycloak gives to every user. */
-  roles?: readonly string[];
+  roles?: readonly string[] | undefined;
   /** The PEM certificate and key with which the endpoint serves https. Default: plain http. */
-  tls?: { key: string | Buffer; cert: string | Buffer };
+  tls?: { key: string | Buffer; cert: string | Buffer } | undefined;
   /**
    * Approximate length of the tokens in bytes, an integer from 0 to 10,000,000. The endpoint pads
    * shorter tokens with a claim `padding`. Default: 0, for tokens of about 1,250 bytes without
    * padding.
    */
-  tokenSize?: number;
+  tokenSize?: number | undefined;
 }
 
 /**
@@ -158,22 +158,22 @@ export interface FakeTokenAnswer {
    * The HTTP status, an integer from 200 to 599. Default: Keycloak's own status, or 200 if `body`
    * is set.
    */
-  status?: number;
+  status?: number | undefined;
   /** Headers to add to the answer's own headers. They replace headers with the same name. */
-  headers?: Readonly<Record<string, string>>;
+  headers?: Readonly<Record<string, string>> | undefined;
   /**
    * The body. The endpoint sends an object as JSON, and a string or a `Buffer` unchanged and
    * without a `Content-Type`. Default: Keycloak's own body, or an empty body if `status` is set.
    */
-  body?: object | string | Buffer;
+  body?: object | string | Buffer | undefined;
   /** The delay of this answer, in ms, a number ≥ 0. Default: the endpoint's delay. */
-  delayMs?: number;
+  delayMs?: number | undefined;
   /** The token's lifetime in seconds, a finite number. Default: the endpoint's `expiresIn`. */
-  expiresIn?: number;
+  expiresIn?: number | undefined;
   /** The fault in the answer. Default: none. */
-  fault?: FakeTokenFault;
+  fault?: FakeTokenFault | undefined;
   /** Time between two bytes of the fault `drip`, in ms, a number ≥ 1. Default: 100. */
-  dripMs?: number;
+  dripMs?: number | undefined;
 }
 
 /**

@@ -140,6 +140,13 @@ pub fn trust(pem: String) {
     set_node_roots(&pem);
 }
 
+/// Reads the file that `NODE_EXTRA_CA_CERTS` names; `path` is the value of the variable. Only the
+/// first path in a process has an effect.
+#[napi(catch_unwind)]
+pub fn read_extra_ca_certs(path: String) {
+    transport::read_extra_ca_certs(path.into());
+}
+
 /// Keeps the event loop of this environment alive, or stops doing so.
 #[napi(catch_unwind)]
 pub fn hold(env: &Env, holds: bool) -> Result<()> {

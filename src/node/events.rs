@@ -6,7 +6,7 @@ use super::values::{EventData, FailureData, request_wanted};
 use manager::clock::Clock;
 use manager::credential::SecretCall;
 use manager::published::NO_TOKEN;
-use manager::slot::{FlightResult, Storage};
+use manager::slot::{FlightResult, Storage, Token};
 
 impl Core {
     pub(super) fn event(&self, is_former: bool, event: manager::Event) -> Option<EventData> {
@@ -57,12 +57,11 @@ impl Core {
         if is_former && outcome.is_void_after_change() {
             return EventData::AskAgain { manager, flight };
         }
+        // A token may expire while the event loop is blocked.
+        let now = engine::clock().now();
+        let has_expired = |token: &Token| token.age(now) >= token.life.granted;
         match outcome.result {
-            // The token expired while the event loop was blocked.
-            Ok(token)
-                if outcome.storage != Storage::Expired
-                    && token.age(engine::clock().now()) >= token.life.granted =>
-            {
+            Ok(token) if outcome.storage != Storage::Expired && has_expired(&token) => {
                 EventData::AskAgain { manager, flight }
             }
             Ok(token) => EventData::Acquired {
@@ -74,7 +73,10 @@ impl Core {
                 manager,
                 flight,
                 failure: FailureData::new(&error, outcome.retry_after),
-                fallback: outcome.fallback.map(|token| self.token(token, NO_TOKEN)),
+                fallback: outcome
+                    .fallback
+                    .filter(|token| !has_expired(token))
+                    .map(|token| self.token(token, NO_TOKEN)),
             },
         }
     }

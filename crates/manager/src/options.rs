@@ -62,6 +62,7 @@ impl Given {
             Self::Text(text) if text.is_empty() => "an empty string",
             Self::Text(_) => "a string",
             Self::Number(number) if number.is_nan() => "NaN",
+            Self::Number(number) if number.is_infinite() => "an infinite number",
             Self::Number(number) if number.fract() != 0.0 => "a fraction",
             Self::Number(number) if *number < 0.0 => "a negative number",
             Self::Number(_) => "a number",

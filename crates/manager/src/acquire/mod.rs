@@ -17,16 +17,15 @@ pub(crate) mod server;
 pub(crate) mod trouble;
 
 use crate::clock::{Clock, Moment};
-use crate::config::Credential;
 use crate::credential::CredentialRequest;
 use crate::error::{Error, ErrorKind, grant_warning};
 use crate::events::{EventSink, Level};
-use crate::slot::schedule::{ASSUMED_LIFETIME, Life, PACE, part, subject_life};
+use crate::slot::schedule::{ASSUMED_LIFETIME, Life, PACE, subject_life};
 use crate::slot::{LifetimeWarning, Token};
 use crate::token_manager::Setup;
 use attempt::Failure;
 use oauth::{Grant, GrantType, Lifetime, TokenResponse, token_expiry};
-use transport::{Progress, Transport};
+use transport::{Progress, Stage, Transport};
 use trouble::AcquisitionId;
 
 /// One acquisition.
@@ -54,6 +53,9 @@ pub(super) trait Flight: Sync {
 
     /// Returns when the manager last sent a request that succeeded.
     fn last_success(&self) -> Option<Moment>;
+
+    /// Whether the manager has started no later flight.
+    fn is_latest(&self) -> bool;
 
     /// Whether callers are waiting and the slot holds no token.
     fn is_needed(&self) -> bool;
@@ -120,6 +122,10 @@ struct AcquisitionProgress {
 
 impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     pub(super) async fn run(self) -> Acquired {
+        // No timer runs under loom, so even a sleep of zero would never end.
+        if !cfg!(loom) {
+            tokio::time::sleep(self.pace()).await;
+        }
         let mut request = self.setup.credentials.request(self.events);
         request.started().await;
         let start = self.clock.now();
@@ -164,11 +170,13 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             requests,
             failure.retry_after,
         );
+        // A later flight of this manager says more about the server.
         let is_repeated = error.is_shared()
-            && !self
-                .setup
-                .trouble
-                .failed(now, self.id, &error, fastrand::f64());
+            && !(self.flight.is_latest()
+                && self
+                    .setup
+                    .trouble
+                    .failed(now, self.id, &error, fastrand::f64()));
         (error, is_repeated.then_some(TroubleChange::Repeated))
     }
 
@@ -182,12 +190,9 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
 
     fn timed_out(&self, progress: &AcquisitionProgress) -> Failure {
         let config = &self.setup.config;
+        let endpoint = self.endpoint();
         if progress.waits_for_credential.load(Ordering::Relaxed) {
-            let limit = config.request_timeout.as_millis();
-            return Error::credential(&format!(
-                "could not obtain the client credential within {limit} ms (requestTimeoutMs)"
-            ))
-            .into();
+            return Error::credential_timeout(config, endpoint.as_ref()).into();
         }
         if progress.waits_for_probe.load(Ordering::Relaxed) {
             let limit = config.request_timeout.as_millis();
@@ -203,7 +208,12 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             n => format!("attempt {n}: "),
         };
         let stage = progress.transport.stage();
-        Error::timeout(config, self.endpoint().as_ref(), &request, stage).into()
+        if stage == Stage::Connecting
+            && let Some(document) = self.setup.server.known(self.clock.now())
+        {
+            self.setup.server.doubt(&document);
+        }
+        Error::timeout(config, endpoint.as_ref(), &request, stage).into()
     }
 
     async fn attempts(
@@ -212,10 +222,6 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         request: CredentialRequest<'_>,
         progress: &AcquisitionProgress,
     ) -> Result<(Moment, TokenResponse), Ending> {
-        // No timer runs under loom, so even a sleep of zero would never end.
-        if !cfg!(loom) {
-            tokio::time::sleep(self.pace()).await;
-        }
         self.pass_trouble(progress).await?;
         let mut credential = self.credential(request, progress).await?;
         // The server may repeat a secret that it refused, so the redactor covers that secret as
@@ -229,8 +235,15 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                 Ok((sent, response)) => {
                     self.flight.note_success(sent);
                     self.setup.credentials.accept(&credential);
-                    if !had_expired && self.arrived_expired(sent, &response) {
+                    // No answer leads to more than one login per second.
+                    let wait = PACE.saturating_sub(self.clock.now().since(sent));
+                    if !had_expired
+                        && self.arrived_expired(sent, &response)
+                        && wait < self.left(start)
+                    {
                         had_expired = true;
+                        tokio::time::sleep(wait).await;
+                        self.renew_assertion(&mut credential, progress).await?;
                         continue;
                     }
                     return Ok((sent, response));
@@ -241,7 +254,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             if let Some(document) = &failure.misdirected_by
                 && !std::mem::replace(&mut was_read_again, true)
             {
-                self.setup.server.forget(document);
+                self.setup.server.doubt(document);
+                self.renew_assertion(&mut credential, progress).await?;
                 continue;
             }
             if failure.is_client_refused && refused.is_none() {
@@ -251,7 +265,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                 }
                 continue;
             }
-            if failure.error.is_shared() {
+            if failure.error.is_shared() && self.flight.is_latest() {
                 self.setup.trouble.suspect(self.id);
             }
             let wait = backoff::wait_after(attempt, fastrand::f64())
@@ -265,27 +279,24 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             }
             tokio::time::sleep(wait).await;
             self.pass_trouble(progress).await?;
-            if let Credential::Assertion(_) = credential {
-                credential = self.credential_again(progress).await?;
-            }
+            self.renew_assertion(&mut credential, progress).await?;
             attempt = attempt.saturating_add(1);
         }
     }
 
-    /// The wait before the first request: half of the time limit at most, so that the request has
-    /// the rest.
+    /// The wait before the acquisition, which is not part of its time limit.
     fn pace(&self) -> Duration {
         let last = self.is_paced.then(|| self.flight.last_success()).flatten();
         let since = |sent| self.clock.now().since(sent);
-        let wait = last.map_or(Duration::ZERO, |sent| PACE.saturating_sub(since(sent)));
-        wait.min(part(self.setup.config.request_timeout, 2))
+        last.map_or(Duration::ZERO, |sent| PACE.saturating_sub(since(sent)))
     }
 
-    /// Whether a token had expired on arrival, because the response took too long or the process
-    /// was suspended meanwhile.
+    /// Whether a token had expired on arrival, because the response took too long, the process was
+    /// suspended meanwhile, or a cache had held the response.
     fn arrived_expired(&self, sent: Moment, response: &TokenResponse) -> bool {
         match response.lifetime {
             Lifetime::Granted(lifetime) => self.clock.now().since(sent) >= lifetime,
+            Lifetime::Aged => true,
             Lifetime::Unknown | Lifetime::Over => false,
         }
     }
@@ -308,6 +319,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     fn token(&self, sent: Moment, response: TokenResponse) -> Token {
         let granted = match response.lifetime {
             Lifetime::Granted(lifetime) => lifetime,
+            Lifetime::Aged => Duration::ZERO,
             Lifetime::Unknown | Lifetime::Over => ASSUMED_LIFETIME,
         };
         let granted = match &self.grant.grant_type {
@@ -333,5 +345,6 @@ fn warning_of(lifetime: Lifetime) -> Option<LifetimeWarning> {
         Lifetime::Granted(_) => None,
         Lifetime::Unknown => Some(LifetimeWarning::Unknown),
         Lifetime::Over => Some(LifetimeWarning::Over),
+        Lifetime::Aged => Some(LifetimeWarning::Aged),
     }
 }

@@ -41,6 +41,10 @@ impl Flight for NoFlight {
         None
     }
 
+    fn is_latest(&self) -> bool {
+        false
+    }
+
     fn is_needed(&self) -> bool {
         false
     }

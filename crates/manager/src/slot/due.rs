@@ -80,7 +80,8 @@ impl Slot {
         self.cool_downs().find(|cool_down| cool_down.cools(now))
     }
 
-    pub(super) fn is_cooling(&self, now: Moment) -> bool {
+    /// Whether a cool-down is in effect.
+    pub(crate) fn is_cooling(&self, now: Moment) -> bool {
         self.cooling(now).is_some()
     }
 

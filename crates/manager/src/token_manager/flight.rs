@@ -152,6 +152,10 @@ impl<C: Clock, T: Transport> Flight for RunningFlight<C, T> {
         self.manager.inner.lock().last_success
     }
 
+    fn is_latest(&self) -> bool {
+        self.manager.inner.lock().slot.is_latest(self.id)
+    }
+
     fn is_needed(&self) -> bool {
         self.manager.inner.lock().slot.is_needed(self.id)
     }

@@ -11,6 +11,9 @@ use transport::Transport;
 const MINIMUM_MISSED: &str = "the server grants less validity than a caller requested; the manager \
      uses the cached token. Lower minValiditySeconds, or raise the client's access token lifespan";
 
+const MINIMUM_MISSED_BY_FAILURE: &str = "the token request for a longer validity \
+     (minValiditySeconds) failed; the manager uses the cached token. See the failure";
+
 impl<C: Clock, T: Transport> Manager<C, T> {
     pub(super) fn log_outcome(&self, outcome: &FlightResult, took: Duration) {
         match &outcome.result {
@@ -35,11 +38,20 @@ impl<C: Clock, T: Transport> Manager<C, T> {
             Err(_) => {}
         }
         if outcome.warns_of_minimum {
-            self.log(Level::Warn, || MINIMUM_MISSED.to_owned());
+            self.warn_of_minimum(outcome.result.is_err());
         }
         if let Some(warning) = outcome.warning {
             self.log(Level::Warn, || lifetime_message(warning));
         }
+    }
+
+    pub(super) fn warn_of_minimum(&self, has_failed: bool) {
+        let warning = if has_failed {
+            MINIMUM_MISSED_BY_FAILURE
+        } else {
+            MINIMUM_MISSED
+        };
+        self.log(Level::Warn, || warning.to_owned());
     }
 
     fn log(&self, level: Level, message: impl FnOnce() -> String) {
@@ -47,11 +59,6 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         if let Some(setup) = setup {
             self.events.log(&setup.config, level, message);
         }
-    }
-
-    /// Warns that the held token misses a caller's minimum validity.
-    pub(super) fn warn_of_minimum(&self) {
-        self.log(Level::Warn, || MINIMUM_MISSED.to_owned());
     }
 }
 
@@ -67,6 +74,11 @@ fn lifetime_message(warning: LifetimeWarning) -> String {
              Check the clocks, and the access token lifespan and the session limits of the realm \
              and the client. Check also that no cache answers token requests"
         ),
+        LifetimeWarning::Aged => {
+            "the Age header says that a cache held the token response for longer than the token's \
+             lifetime; make sure that no cache answers token requests"
+                .to_owned()
+        }
         LifetimeWarning::Repeated => {
             "the server returned the same token again after the token's lifetime; \
              the manager uses it as a new token. Check that no cache answers token requests"

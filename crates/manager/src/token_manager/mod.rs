@@ -138,7 +138,10 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     /// Answers a caller.
     #[must_use]
     pub fn ask(&self, call: Call) -> Reply {
-        let (decision, version) = self.transact(|inner, now| inner.ask(now, call));
+        let ((decision, is_cooling), version) = self.transact(|inner, now| {
+            let (decision, new_flight) = inner.ask(now, call);
+            ((decision, inner.slot.is_cooling(now)), new_flight)
+        });
         match decision {
             Decision::Use {
                 token,
@@ -146,7 +149,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
                 ..
             } => {
                 if warns_of_minimum {
-                    self.warn_of_minimum();
+                    self.warn_of_minimum(is_cooling);
                 }
                 Reply::Token(token, version)
             }
