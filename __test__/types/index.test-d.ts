@@ -75,6 +75,24 @@ derived.close();
 // @ts-expect-error a URL alone is not a resource
 derived.withResource('https://other.example');
 
+const api: DerivedTokenManager = derived.for({ scope: ['a'] as const, audience: 'api' });
+const assertion = api.for({ grant: { type: 'jwt-bearer', assertion: 'a.s.s' } });
+const user: DerivedTokenManager = assertion.onBehalfOf('token', { audience: ['a', 'b'] });
+user.forgetSubject('token');
+void user.fetch('a', { onBehalfOf: 'token', scope: 'a', audience: undefined });
+void user.headers({ url: 'a', onBehalfOf: 'token' });
+void new KeycloakTokenManager(smallest).close({ revoke: true });
+const counted: number | undefined = user.snapshot().derived?.counters.hits;
+void counted;
+// @ts-expect-error a user's token is required
+derived.onBehalfOf(undefined);
+// @ts-expect-error a missing user is not the service
+void derived.fetch('a', { onBehalfOf: undefined });
+// @ts-expect-error an unknown grant
+derived.for({ grant: { type: 'password' } });
+// @ts-expect-error the subject token has no type in a request without one
+derived.for({ subjectTokenType: 'a' });
+
 // @ts-expect-error options are required
 new KeycloakTokenManager();
 // The constructor checks which options go together.
