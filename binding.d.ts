@@ -204,6 +204,12 @@ export declare const MAX_ANSWER: number
 export declare function open(options: unknown, environment: Environment, listener: () => void): Core | FailureData | Unreadable
 
 /**
+ * Reads the file that `NODE_EXTRA_CA_CERTS` names; `path` is the value of the variable. Only the
+ * first path in a process has an effect.
+ */
+export declare function readExtraCaCerts(path: string): void
+
+/**
  * The request of a derived manager, which JavaScript has checked. An absent field has the value of
  * the options.
  */
@@ -223,10 +229,6 @@ export interface RequestData {
   /** Additional form fields: names and values in turn. */
   parameters?: Array<string>
 }
- * Reads the file that `NODE_EXTRA_CA_CERTS` names; `path` is the value of the variable. Only the
- * first path in a process has an effect.
- */
-export declare function readExtraCaCerts(path: string): void
 
 /** The result of a request that JavaScript sent. */
 export type RequestOutcome =
