@@ -5,6 +5,7 @@
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
+const { inspect } = require('node:util');
 const { makeCertificates } = require('../tools/certificates.js');
 const { rejection, times } = require('./support/manager.js');
 const { startVerifying } = require('./support/verifying-endpoint.js');
@@ -86,10 +87,26 @@ describe('discovery', () => {
     }
   });
 
+  test('an endpoint that contains the secret is not shown', async (t) => {
+    for (const [place, code] of [
+      [({ origin }) => `${origin}/${SECRET}`, 'HTTP'],
+      [() => `http://${SECRET}.invalid/t`, 'NETWORK'],
+    ]) {
+      const { endpoint, manager, lines } = await start(t, { requestTimeoutMs: 1_200 });
+      endpoint.state.document = { token_endpoint: place(endpoint) };
+      const error = await rejection(manager.getToken(), `ERR_KEYCLOAK_${code}`);
+      assert.equal(error.tokenEndpoint, '[redacted]');
+      const shown = inspect([error, lines, manager.snapshot(), manager], { depth: 9 });
+      assert.ok(!shown.includes(SECRET), shown);
+    }
+  });
+
+  const large = { x: 'x'.repeat(1_100_000) };
   const noRealm = { error: 'Realm does not exist' };
   for (const [name, answer, code, problem] of [
     ['a missing realm', { status: 404, body: noRealm }, 'HTTP', /check iss/],
     ['a redirect', { status: 302, body: {} }, 'PROTOCOL', /is a redirect/],
+    ['a large document', { status: 200, body: large }, 'PROTOCOL', /configuration: .* 1 MiB/],
     ['another path', { status: 404, body: {} }, 'HTTP', /this URL is not an issuer/],
   ]) {
     test(`the error of ${name} says so`, async (t) => {

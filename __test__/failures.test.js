@@ -201,11 +201,31 @@ describe('a retry', { concurrency: true }, () => {
   });
 });
 
+describe('a failure with a body that ends too late or never', { concurrency: true }, () => {
+  const large = 'x'.repeat(1_200_000);
+  for (const [name, answer, code, message] of [
+    ['503, too large', { status: 503, body: large }],
+    ['503, too slow', { status: 503, body: large, fault: 'drip' }],
+    ['429, cut off', { status: 429, body: 'slow down', fault: 'truncate' }],
+    ['401, too large', { status: 401, body: large }, 'ERR_KEYCLOAK_HTTP', /status 401 at/],
+  ]) {
+    test(`is judged by its status: ${name}`, async (t) => {
+      const { endpoint, manager } = await start(t);
+      endpoint.answerNext(answer);
+      const call = manager.getToken();
+      if (code === undefined) assert.match(await call, /^ey/);
+      else assert.match((await rejection(call, code)).message, message);
+      assert.equal(endpoint.requestCount, code === undefined ? 2 : 1);
+    });
+  }
+});
+
 describe('requestTimeoutMs', { concurrency: true }, () => {
   const requestTimeoutMs = 1_000;
-  for (const [name, answer] of [
+  const isNative = process.env.WITH_TOKEN_FETCH === undefined;
+  for (const [name, answer, status] of [
     ['an endpoint that hangs', { fault: 'hang' }],
-    ['a body that drips', { fault: 'drip', dripMs: 50 }],
+    ['a body that drips', { fault: 'drip', dripMs: 50 }, isNative ? 200 : undefined],
   ]) {
     test(`ends ${name}`, async (t) => {
       const { endpoint, manager } = await start(t, { requestTimeoutMs });
@@ -215,6 +235,8 @@ describe('requestTimeoutMs', { concurrency: true }, () => {
       const took = performance.now() - begin;
       assert.ok(took > requestTimeoutMs - TOLERANCE_MS && took < 1.5 * requestTimeoutMs, `${took}`);
       assert.deepEqual([error.retryable, error.attempts], [true, 1]);
+      assert.equal(error.status, status);
+      assert.equal(error.message.includes('status 200'), status === 200, error.message);
       assert.equal(endpoint.requestCount, 1);
     });
   }

@@ -71,6 +71,8 @@ describe('a refused token', { concurrency: true }, () => {
       ['Blob', new Blob(['abc'])],
       ['URLSearchParams', new URLSearchParams({ a: 'abc' })],
       ['FormData', form],
+      ['URL', new URL('http://abc.example/')],
+      ['object', { toString: () => 'abc' }],
     ]) {
       const { api, manager } = await startBoth(t, accepting(revoked()));
       const response = await manager.fetch('/', { method: 'POST', body });

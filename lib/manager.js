@@ -4,6 +4,8 @@ const native = require('./native.js');
 const { KeycloakTokenError, badRequest, internal } = require('./error.js');
 const reconfigure = require('./reconfigure.js');
 const { Waiters } = require('./waiters.js');
+// `fetch` loads its modules on demand, but uses the timers of this moment.
+require('./timers.js');
 
 // The managers with waiting callers. The set keeps these managers and the event loop alive.
 const waiting = new Set();
@@ -72,9 +74,16 @@ class KeycloakTokenManager {
     this[deliver]();
   }
 
+  static #is(value) {
+    return typeof value === 'object' && value !== null && #published in value;
+  }
+
   // `options` is not a declared parameter: where V8 does not inline the call, omitting a declared
   // parameter costs a seventh of the call's time.
   getToken() {
+    // The check is inline, because a call costs time in the most frequent call of the package.
+    const isDetached = this === undefined || this === null || !(#published in this);
+    if (isDetached) return rejectDetached('getToken');
     // biome-ignore lint/complexity/noArguments: a rest parameter creates an array for every call.
     const options = arguments.length === 0 ? undefined : arguments[0];
     if (options === undefined) {
@@ -91,10 +100,12 @@ class KeycloakTokenManager {
   }
 
   getAccessToken(options) {
+    if (!KeycloakTokenManager.#is(this)) return rejectDetached('getAccessToken');
     return this.#ask(options, asObject);
   }
 
   getTokenForStreaming(minLifetimeMs) {
+    if (!KeycloakTokenManager.#is(this)) return rejectDetached('getTokenForStreaming');
     if (!callOptions().isDuration(minLifetimeMs)) {
       return Promise.reject(badRequest('minLifetimeMs: expected a number of at least 0'));
     }
@@ -121,6 +132,7 @@ class KeycloakTokenManager {
   }
 
   close() {
+    if (!KeycloakTokenManager.#is(this)) return rejectDetached('close');
     let failure;
     try {
       failure = this.#call('close');
@@ -202,9 +214,8 @@ class KeycloakTokenManager {
   // `hasWaited` says that a forced call has waited for a request from before the call.
   #ask(options, shape, hasWaited = false) {
     const checked = options === undefined ? NO_OPTIONS : callOptions().checked(options);
-    if (checked.fault !== undefined) return Promise.reject(checked.fault);
-    const { minValiditySeconds = 0, signal, forceRefresh = false } = checked;
-    if (signal?.aborted) return Promise.reject(signal.reason);
+    if ('fault' in checked) return Promise.reject(checked.fault);
+    const { minValiditySeconds = 0, forceRefresh = false } = checked;
     if (this.#published[0] === this.#version && minValiditySeconds === 0 && !forceRefresh) {
       this.#counts[1]++;
       return Promise.resolve(shape(this.#token));
@@ -241,7 +252,12 @@ class KeycloakTokenManager {
       this.#pending = waiters.shared();
       return this.#pending;
     }
-    return waiters.add(shape, options, () => this.#releaseIfAlone(), askAgain);
+    try {
+      return waiters.add(shape, options, () => this.#releaseIfAlone(), askAgain);
+    } catch {
+      this.#releaseIfAlone();
+      return Promise.reject(badRequest('signal: the manager cannot listen to it'));
+    }
   }
 
   // A flight continues after all its callers have left, but does not keep the process alive.
@@ -387,17 +403,25 @@ function open(options, listener) {
   }
 }
 
-// Reads the environment for a new or changed manager. Lower-case names take precedence, as is
-// usual.
+// Reads the environment for a new or changed manager.
 function environment() {
   const { env } = process;
   return {
     verifiesCertificates: env.NODE_TLS_REJECT_UNAUTHORIZED !== '0',
-    httpsProxy: env.https_proxy ?? env.HTTPS_PROXY,
-    httpProxy: env.http_proxy ?? env.HTTP_PROXY,
-    noProxy: env.no_proxy ?? env.NO_PROXY,
+    httpsProxy: variable('HTTPS_PROXY'),
+    httpProxy: variable('HTTP_PROXY'),
+    noProxy: variable('NO_PROXY').value,
     extraCaCerts: EXTRA_CA_CERTS,
   };
+}
+
+// Returns a variable whose name in lower case takes precedence, as is usual.
+function variable(upper) {
+  const lower = upper.toLowerCase();
+  const name = process.env[lower] === undefined ? upper : lower;
+  const value = process.env[name];
+  // Tests replace `process.env` with an object whose values need not be strings.
+  return { name, value: value === undefined ? undefined : String(value) };
 }
 
 // Without Node's certificates, the manager trusts only the certificates in the options, and the TLS
@@ -410,6 +434,15 @@ function handOverRoots() {
     // Node cannot list its certificates. The request will fail with the reason.
   }
   native.trust(pem);
+}
+
+function rejectDetached(method) {
+  return Promise.reject(
+    badRequest(
+      `${method} was called on an object that is not a KeycloakTokenManager: ` +
+        `call it as manager.${method}()`,
+    ),
+  );
 }
 
 function originOf(resource) {

@@ -3,6 +3,12 @@
 
 use super::response::ContentEncoding;
 
+/// Whether the status alone says that the same request may succeed later.
+#[must_use]
+pub const fn is_temporary(status: u16) -> bool {
+    matches!(status, 408 | 429 | 500..=599)
+}
+
 /// Why an answer contains no usable token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AnswerError {
@@ -63,7 +69,7 @@ impl AnswerError {
                 is_json,
                 ..
             } => {
-                matches!(status, 408 | 429 | 500..=599)
+                is_temporary(*status)
                     || error.as_deref().is_some_and(is_passing)
                     || matches!(status, 403 | 404) && !is_json && has_worked
             }
@@ -103,15 +109,12 @@ pub enum ProtocolFault {
     /// The body is encoded, although the request accepted no encoding.
     #[error("the answer is compressed with {0}, which the manager did not request")]
     Encoded(ContentEncoding),
-    /// The body is not JSON, or contains a relevant member twice.
+    /// The body is not JSON.
     #[error("the answer is not valid JSON")]
     NotJson,
     /// The body is JSON but not an object.
     #[error("the answer is not a JSON object")]
     NotAnObject,
-    /// The body is more deeply nested than any token response.
-    #[error("the answer is nested too deeply")]
-    TooDeep,
     /// A success status with an `error`.
     #[error("the answer reports success and an error")]
     ErrorInSuccess,

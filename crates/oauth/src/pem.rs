@@ -1,6 +1,10 @@
-//! Reads indented PEM texts (RFC 7468), and diagnoses PEM texts whose line breaks were lost or that
+//! Reads certificates and indented PEM texts (RFC 7468), and diagnoses PEM texts whose line breaks were lost or that
 //! were quoted.
 
+use p256::pkcs8::der::asn1::AnyRef;
+use p256::pkcs8::der::{Decode as _, Reader as _, SliceReader};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use zeroize::Zeroizing;
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
@@ -49,15 +53,42 @@ impl PemFlaw {
     }
 }
 
+/// Reads the certificates of a PEM text. Skips other blocks and, as OpenSSL does, the data after a
+/// certificate in its block, such as the trust settings of a `TRUSTED CERTIFICATE`.
+///
+/// # Errors
+/// Returns the number of readable certificates before the first malformed block.
+pub fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, usize> {
+    let mut certificates = Vec::new();
+    for certificate in CertificateDer::pem_slice_iter(normalized_pem(pem).as_bytes()) {
+        let certificate = certificate.map_err(|_| certificates.len())?;
+        let end = end_of_element(&certificate);
+        let whole = end.and_then(|end| certificate.get(..end));
+        let cut = whole.map(|whole| CertificateDer::from(whole.to_vec()));
+        certificates.push(cut.unwrap_or(certificate));
+    }
+    Ok(certificates)
+}
+
+/// Returns the length of the first DER element.
+fn end_of_element(der: &[u8]) -> Option<usize> {
+    let mut reader = SliceReader::new(der).ok()?;
+    AnyRef::decode(&mut reader).ok()?;
+    usize::try_from(u32::from(reader.position())).ok()
+}
+
 /// Returns a copy of the text without whitespace around its lines, without a byte order mark, and
 /// with the label that RFC 7468 gives to certificates. Dropping the copy overwrites its memory.
-#[must_use]
-pub fn normalized_pem(pem: &str) -> Zeroizing<String> {
+pub(super) fn normalized_pem(pem: &str) -> Zeroizing<String> {
     let mut normalized = Zeroizing::new(String::with_capacity(pem.len().saturating_add(1)));
     for line in pem.trim_start_matches(BYTE_ORDER_MARK).lines() {
         normalized.push_str(match line.trim() {
-            "-----BEGIN X509 CERTIFICATE-----" => "-----BEGIN CERTIFICATE-----",
-            "-----END X509 CERTIFICATE-----" => "-----END CERTIFICATE-----",
+            "-----BEGIN X509 CERTIFICATE-----" | "-----BEGIN TRUSTED CERTIFICATE-----" => {
+                "-----BEGIN CERTIFICATE-----"
+            }
+            "-----END X509 CERTIFICATE-----" | "-----END TRUSTED CERTIFICATE-----" => {
+                "-----END CERTIFICATE-----"
+            }
             line => line,
         });
         normalized.push('\n');
@@ -95,6 +126,23 @@ mod tests {
         ] {
             assert_eq!(PemFlaw::of(&text), flaw, "{name}");
         }
+    }
+
+    #[test]
+    fn data_after_a_certificate_is_cut_off() {
+        // An element of two bytes, then the trust settings.
+        for (name, base64, der) in [
+            ("alone", "MAIFAA==", &[0x30, 2, 5, 0][..]),
+            ("followed by settings", "MAIFADAA", &[0x30, 2, 5, 0]),
+            ("malformed", "MAMFAA==", &[0x30, 3, 5, 0]),
+        ] {
+            let label = "TRUSTED CERTIFICATE-----";
+            let pem = format!("-----BEGIN {label}\n{base64}\n-----END {label}\n");
+            let found = certificates(&pem).unwrap_or_default();
+            assert_eq!(found, [CertificateDer::from(der)], "{name}");
+        }
+        let broken = "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";
+        assert_eq!(certificates(broken), Err(0));
     }
 
     #[test]

@@ -124,8 +124,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             0 => String::new(),
             n => format!("attempt {n}: "),
         };
-        let stage = progress.transport.stage();
-        Error::timeout(config, self.endpoint().as_ref(), &request, stage).into()
+        Error::timeout(config, self.endpoint().as_ref(), &request, &progress.transport).into()
     }
 
     async fn attempts(

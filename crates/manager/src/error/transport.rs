@@ -7,7 +7,7 @@ use super::{Error, ErrorKind};
 use crate::config::Config;
 use crate::credential;
 use oauth::{ClientAuthentication, TokenEndpoint};
-use transport::{NetworkFault, Stage, TlsFault, TransportError};
+use transport::{NetworkFault, Progress, Stage, TlsFault, TransportError};
 
 impl Error {
     /// The error after the operating system refused a thread or a file descriptor that a request
@@ -22,16 +22,26 @@ impl Error {
         .in_acquisition(config, config.target.endpoint(), 0, None)
     }
 
-    /// The error for a deadline that passed at this stage of a request.
+    /// The error for a deadline that passed with this progress of a request.
     #[must_use]
     pub fn timeout(
         config: &Config,
         endpoint: Option<&TokenEndpoint>,
         request: &str,
-        stage: Stage,
+        progress: &Progress,
     ) -> Self {
         let endpoint = endpoint.unwrap_or(config.target.url()).shown();
         let limit = config.request_timeout.as_millis();
+        let stage = progress.stage();
+        let status = match stage {
+            Stage::ReadingAnswer(status) => Some(status),
+            _ => None,
+        };
+        let through = progress
+            .proxy()
+            .filter(|_| matches!(stage, Stage::Connecting | Stage::WaitingForAnswer))
+            .map(|proxy| format!(" through the proxy {proxy}"))
+            .unwrap_or_default();
         let (stage, advice) = match stage {
             Stage::WaitingForFile => (
                 "reading a file of trusted certificates",
@@ -53,14 +63,22 @@ impl Error {
             Stage::WaitingForAnswer => {
                 ("waiting for the answer", "check that Keycloak answers there")
             }
+            Stage::ReadingAnswer(_) => {
+                ("reading an answer that did not end", "check the gateways in front of Keycloak")
+            }
         };
-        Self::new(
+        let shown = status
+            .map(|status| format!(", status {status}"))
+            .unwrap_or_default();
+        let mut made = Self::new(
             ErrorKind::Timeout,
             format!(
-                "could not obtain a token from {endpoint} within {limit} ms ({request}{stage}); \
-                 {advice}, or raise requestTimeoutMs"
+                "could not obtain a token from {endpoint} within {limit} ms \
+                 ({request}{stage}{through}{shown}); {advice}, or raise requestTimeoutMs"
             ),
-        )
+        );
+        Arc::make_mut(&mut made.details).status = status;
+        made
     }
 
     /// The error for a missing or incomplete answer. A lost kept connection is an error only if its
@@ -107,7 +125,7 @@ impl Error {
                     ErrorKind::Protocol,
                     format!(
                         "{what} failed with status {status} at {endpoint}: the answer is larger \
-                         than 1 MiB and cannot be a token response; check the URL"
+                         than 1 MiB, which is too large; check the URL"
                     ),
                 );
                 Arc::make_mut(&mut made.details).status = Some(status);

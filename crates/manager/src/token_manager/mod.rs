@@ -113,7 +113,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
                 ..
             } => {
                 if warns_of_minimum {
-                    self.log(Level::Warn, || MINIMUM_MISSED.to_owned());
+                    self.warn_of_minimum();
                 }
                 Reply::Token(token, version)
             }
@@ -312,10 +312,17 @@ impl<C: Clock, T: Transport> Manager<C, T> {
             Err(_) => {}
         }
         if outcome.warns_of_minimum {
-            self.log(Level::Warn, || MINIMUM_MISSED.to_owned());
+            self.warn_of_minimum();
         }
         if let Some(warning) = outcome.warning {
             self.log(Level::Warn, || lifetime_message(warning));
+        }
+    }
+
+    fn warn_of_minimum(&self) {
+        let is_first = self.inner.lock().warns_of_minimum();
+        if is_first {
+            self.log(Level::Warn, || MINIMUM_MISSED.to_owned());
         }
     }
 
