@@ -69,9 +69,9 @@ export interface Environment {
   /** Whether `NODE_TLS_REJECT_UNAUTHORIZED` leaves the verification of certificates on. */
   verifiesCertificates: boolean
   /** `https_proxy` or `HTTPS_PROXY`, whichever is set. */
-  httpsProxy: Variable
+  httpsProxy?: Variable
   /** `http_proxy` or `HTTP_PROXY`, whichever is set. */
-  httpProxy: Variable
+  httpProxy?: Variable
   /** `NO_PROXY`. */
   noProxy?: string
   /** `NODE_EXTRA_CA_CERTS` at the time when Node loaded the package. */
@@ -242,8 +242,8 @@ export declare const USER_AGENT: string
 export interface Variable {
   /** The name as the user wrote it. */
   name: string
-  /** The value, if the variable is set. */
-  value?: string
+  /** The value. */
+  value: string
 }
 
 /** The version of the package to which this binary belongs. */

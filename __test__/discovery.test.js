@@ -107,6 +107,7 @@ describe('discovery', () => {
     ['a missing realm', { status: 404, body: noRealm }, 'HTTP', /check iss/],
     ['a redirect', { status: 302, body: {} }, 'PROTOCOL', /is a redirect/],
     ['a large document', { status: 200, body: large }, 'PROTOCOL', /configuration: .* 1 MiB/],
+    ['a gateway', { status: 401, body: { error: 'unauthorized' } }, 'OAUTH', /for the document/],
     ['another path', { status: 404, body: {} }, 'HTTP', /this URL is not an issuer/],
   ]) {
     test(`the error of ${name} says so`, async (t) => {

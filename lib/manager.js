@@ -410,7 +410,7 @@ function environment() {
     verifiesCertificates: env.NODE_TLS_REJECT_UNAUTHORIZED !== '0',
     httpsProxy: variable('HTTPS_PROXY'),
     httpProxy: variable('HTTP_PROXY'),
-    noProxy: variable('NO_PROXY').value,
+    noProxy: variable('NO_PROXY')?.value,
     extraCaCerts: EXTRA_CA_CERTS,
   };
 }
@@ -421,7 +421,7 @@ function variable(upper) {
   const name = process.env[lower] === undefined ? upper : lower;
   const value = process.env[name];
   // Tests replace `process.env` with an object whose values need not be strings.
-  return { name, value: value === undefined ? undefined : String(value) };
+  return value === undefined ? undefined : { name, value: String(value) };
 }
 
 // Without Node's certificates, the manager trusts only the certificates in the options, and the TLS

@@ -34,9 +34,9 @@ pub struct Environment {
     /// Whether `NODE_TLS_REJECT_UNAUTHORIZED` leaves the verification of certificates on.
     pub verifies_certificates: bool,
     /// `https_proxy` or `HTTPS_PROXY`, whichever is set.
-    pub https_proxy: Variable,
+    pub https_proxy: Option<Variable>,
     /// `http_proxy` or `HTTP_PROXY`, whichever is set.
-    pub http_proxy: Variable,
+    pub http_proxy: Option<Variable>,
     /// `NO_PROXY`.
     pub no_proxy: Option<String>,
     /// `NODE_EXTRA_CA_CERTS` at the time when Node loaded the package.
@@ -48,8 +48,8 @@ pub struct Environment {
 pub struct Variable {
     /// The name as the user wrote it.
     pub name: String,
-    /// The value, if the variable is set.
-    pub value: Option<String>,
+    /// The value.
+    pub value: String,
 }
 
 /// The failure for unreadable options: the user's code, such as a getter, threw an exception.
@@ -182,9 +182,12 @@ pub(super) fn parse<'env>(
 }
 
 fn proxies(option: ProxyOption, environment: Environment) -> ProxySettings {
-    let variable = |Variable { name, value }| ProxyVariable {
-        name,
-        value: Zeroizing::new(value.unwrap_or_default()),
+    let variable = |variable: Option<Variable>| {
+        let variable = variable.map(|Variable { name, value }| ProxyVariable {
+            name,
+            value: Zeroizing::new(value),
+        });
+        variable.unwrap_or_default()
     };
     match option {
         ProxyOption::Off => ProxySettings::default(),

@@ -32,6 +32,9 @@ impl Issuer {
             return Err(IssuerFault::Query);
         }
         let base = url.as_str().trim_end_matches('/');
+        if base.ends_with(WELL_KNOWN) {
+            return Err(IssuerFault::Document);
+        }
         let document = TokenEndpoint::parse(&format!("{base}/{WELL_KNOWN}"))?;
         Ok(Self { url, document })
     }
@@ -69,6 +72,9 @@ pub enum IssuerFault {
     /// The URL has a query.
     #[error("a URL without a query")]
     Query,
+    /// The URL is that of the discovery document.
+    #[error("the URL of the issuer, without /.well-known/openid-configuration")]
+    Document,
 }
 
 /// The members of a document that this grant needs.
@@ -219,6 +225,7 @@ mod tests {
         for (name, issuer, fault) in [
             ("relative", "/realms/r", IssuerFault::Url(EndpointFault::NotAbsolute)),
             ("a query", "https://h/?a", IssuerFault::Query),
+            ("a document", "https://h/.well-known/openid-configuration/", IssuerFault::Document),
             ("a fragment", "https://h/#a", IssuerFault::Url(EndpointFault::Fragment)),
             ("a user", "https://u@h/", IssuerFault::Url(EndpointFault::Userinfo)),
         ] {

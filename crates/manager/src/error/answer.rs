@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use super::advice::{http_advice, oauth_advice};
+use super::advice::{http_advice, oauth_advice, unknown_refusal};
 use super::{Error, ErrorKind};
 use crate::config::Config;
 use oauth::{AnswerError, DiscoveryError, DocumentFault, Issuer, TokenEndpoint};
+
+/// The name of a discovery request in messages.
+const DISCOVERY: &str = "discovery";
 
 impl Error {
     /// The error for an answer without a usable token. `has_worked` says whether the endpoint has
@@ -26,7 +29,7 @@ impl Error {
         let request = issuer.request();
         let (status, fault) = match error {
             DiscoveryError::Answer(error) => {
-                return Self::of_answer("discovery", error, false, config, &request.endpoint);
+                return Self::of_answer(DISCOVERY, error, false, config, &request.endpoint);
             }
             DiscoveryError::Document { status, fault } => (status, fault),
         };
@@ -79,7 +82,8 @@ impl Error {
                 error,
                 description,
             } => {
-                let advice = oauth_advice(&error, description.as_deref(), config);
+                let advice = oauth_advice(&error, description.as_deref(), config)
+                    .unwrap_or_else(|| unknown_refusal(what == DISCOVERY, config));
                 (ErrorKind::OAuth, status, Some(error), description, advice)
             }
             AnswerError::Http {
