@@ -1,6 +1,6 @@
 'use strict';
 
-// The report of the public types, and the changes of the types that it shows.
+// The report of the public types, and the kinds of change that it shows.
 
 const assert = require('node:assert/strict');
 const { readFileSync } = require('node:fs');

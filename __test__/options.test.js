@@ -11,7 +11,7 @@ const { KeycloakTokenError, KeycloakTokenManager } = require('..');
 const native = require('../lib/native.js');
 const table = require('../options.json');
 
-/** A part of every string that no message may contain. */
+/** A text in every wrong string; no message may contain this text. */
 const CANARY = 'canary-7f3a';
 const URL_OF_TOKENS = 'https://sso.example/realms/r/protocol/openid-connect/token';
 const BASE = { tokenEndpoint: URL_OF_TOKENS, clientId: `id-${CANARY}`, clientSecret: CANARY };
@@ -230,7 +230,7 @@ describe('options that are refused', () => {
       ['two certificates', { ...BY_CERTIFICATE, clientCertificate: CERTIFICATE }, 'both are given'],
       ['another key', strange, 'clientKey: the key does not belong to the certificate'],
       ['a certificate over plain http', plain, 'tokenEndpoint: expected an https URL'],
-      ['a kid without a key', { keyId: 'a' }, 'keyId: this option applies to private_key_jwt'],
+      ['a kid without a key', { keyId: 'a' }, 'keyId: this option applies only to private_key_jwt'],
       ['an audience without a key', { assertionAudience: 'a' }, 'assertionAudience: this option'],
       ['an algorithm without a key', ES256, 'signingAlgorithm: this option applies'],
       ['a type without a file', { clientAssertionType: 'a' }, 'clientAssertionType: this option'],
@@ -311,7 +311,7 @@ describe('options that are refused', () => {
       ['whether an option is there', new Proxy({ ...BASE }, { getOwnPropertyDescriptor: fail })],
     ]) {
       const error = refusal(options, name);
-      assert.match(error.message, /an option cannot be read/, name);
+      assert.match(error.message, /the manager cannot read an option/, name);
       assert.equal(error.cause, expected.length > 0 ? expected[0] : cause, name);
     }
     assert.ok(refusal(revoked, 'a proxy that is revoked').cause instanceof TypeError);
@@ -329,7 +329,7 @@ describe('options that are refused', () => {
     const notify = () => {};
     const { code, message, cause, ...rest } = native.open(options, environment, notify);
     assert.equal(code, 'ERR_KEYCLOAK_CONFIG');
-    assert.match(message, /an option cannot be read/);
+    assert.match(message, /the manager cannot read an option/);
     assert.equal(cause, thrown);
     assert.deepEqual(rest, { retryable: false });
 

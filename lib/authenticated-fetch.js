@@ -32,14 +32,12 @@ const MOST_ROUTES = 256;
  * @param {object} parts
  * @param {import('..').KeycloakTokenManager} parts.manager
  * @param {import('..').ResourceOptions} [parts.resource]
- * @param {string} parts.server a URL of the authorization server
- * @param {(token: string, route: string) => 'dropped' | 'kept' | 'ignored'} parts.reject
- * @param {(token: string, route: string) => boolean} parts.accept whether the next acceptance
- * matters
+ * @param {() => string} parts.server a URL of the authorization server
+ * @param {Routes} parts.routes the routes of the manager
  * @param {() => boolean} parts.isCurrent whether the manager still sends tokens to this origin
+ * @param {typeof fetch} parts.again makes a call that began with an earlier configuration
  */
-function makeFetch({ manager, resource, server, reject, accept, isCurrent }) {
-  const routes = new Routes(reject, accept);
+function makeFetch({ manager, resource, server, routes, isCurrent, again }) {
   let settings;
   return async (input, init) => {
     settings ??= settingsOf(resource, server);
@@ -48,41 +46,45 @@ function makeFetch({ manager, resource, server, reject, accept, isCurrent }) {
     const { route, isSafe } = request;
     let token = await manager.getToken(request.tokenOptions);
     // The configuration changed during the wait, so the token is for another origin.
-    if (!isCurrent()) return manager.fetch(input, init);
+    if (!isCurrent()) return again(input, init);
     let hasRetried = false;
     let redirects = 0;
-    for (;;) {
-      // Each request looks up the global `fetch`, so that a replacement takes effect.
-      const response = await request.send(resource.fetch ?? globalThis.fetch, token);
-      if (typeof response?.status !== 'number') throw configFault(NO_RESPONSE);
-      const loginPage = request.loginPageOf(response);
-      if (loginPage !== undefined || isAboutToken(response)) {
-        const outcome = routes.rejected(token, loginPage ? route : request.route);
-        const mayRepeat = loginPage ? isSafe : request.isReplayable;
-        if (outcome === 'kept' || hasRetried || !mayRepeat || !isCurrent()) {
-          if (loginPage === undefined) return response;
-          cancel(unreadBody(response));
-          throw loginPage;
+    try {
+      for (;;) {
+        // Each request looks up the global `fetch`, so that a replacement takes effect.
+        const response = await request.send(resource.fetch ?? globalThis.fetch, token);
+        if (typeof response?.status !== 'number') throw configFault(NO_RESPONSE);
+        const loginPage = request.loginPageOf(response);
+        if (loginPage !== undefined || isAboutToken(response)) {
+          const outcome = routes.rejected(token, loginPage ? route : request.route);
+          const mayRepeat = loginPage ? isSafe : request.isReplayable;
+          if (outcome === 'kept' || hasRetried || !mayRepeat || !isCurrent()) {
+            if (loginPage === undefined) return response;
+            cancel(unreadBody(response));
+            throw loginPage;
+          }
+          hasRetried = true;
+          if (outcome !== 'repeat') {
+            token = await orCancel(response, () => manager.getToken(request.tokenOptions));
+            if (!isCurrent()) return response;
+          }
+          if (loginPage) request = new OutgoingRequest(input, init, settings);
+        } else if (request.follows && REDIRECTS.has(response.status)) {
+          const location = headerOf(response, 'location');
+          if (location === null) return response;
+          await orCancel(response, () => {
+            redirects += 1;
+            if (redirects > MOST_REDIRECTS) throw badRequest(TOO_MANY_REDIRECTS);
+            request.redirect(response.status, location);
+          });
+        } else {
+          if (response.ok || response.status === 403) routes.accepted(token, request.route);
+          return response;
         }
-        hasRetried = true;
-        if (outcome !== 'repeat') {
-          token = await orCancel(response, () => manager.getToken(request.tokenOptions));
-          if (!isCurrent()) return response;
-        }
-        if (loginPage) request = new OutgoingRequest(input, init, settings);
-      } else if (request.follows && REDIRECTS.has(response.status)) {
-        const location = headerOf(response, 'location');
-        if (location === null) return response;
-        await orCancel(response, () => {
-          redirects += 1;
-          if (redirects > MOST_REDIRECTS) throw badRequest(TOO_MANY_REDIRECTS);
-          request.redirect(response.status, location);
-        });
-      } else {
-        if (response.ok || response.status === 403) routes.accepted(token, request.route);
-        return response;
+        await drain(response);
       }
-      await drain(response);
+    } finally {
+      request.release();
     }
   };
 }
@@ -99,9 +101,20 @@ class Routes {
   #reject;
   #accept;
 
+  /**
+   * @param {(token: string, route: string) => 'dropped' | 'kept' | 'ignored'} reject
+   * @param {(token: string, route: string) => boolean} accept returns whether the next acceptance
+   *   matters
+   */
   constructor(reject, accept) {
     this.#reject = reject;
     this.#accept = accept;
+  }
+
+  /** Forgets all tokens. */
+  clear() {
+    this.#accepted.clear();
+    this.#troubled.clear();
   }
 
   /**
@@ -149,7 +162,7 @@ function configFault(message) {
 function settingsOf(resource, server) {
   if (resource === undefined) throw configFault(NO_RESOURCE);
   const base = baseOf(resource);
-  const issuerOrigin = new URL(server).origin;
+  const issuerOrigin = () => new URL(server()).origin;
   return { base, origin: base.origin, issuerOrigin, userHeader: resource.userHeader };
 }
 
@@ -196,4 +209,4 @@ async function drain(response) {
   }
 }
 
-module.exports = { baseOf, makeFetch };
+module.exports = { Routes, baseOf, makeFetch };

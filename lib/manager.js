@@ -1,8 +1,10 @@
 'use strict';
 
+const { environment } = require('./environment.js');
 const native = require('./native.js');
 const { KeycloakTokenError, badRequest, internal } = require('./error.js');
 const reconfigure = require('./reconfigure.js');
+const resourceFetch = require('./resource-fetch.js');
 const { Waiters } = require('./waiters.js');
 // `fetch` loads its modules on demand, but uses the timers of this moment.
 require('./timers.js');
@@ -18,15 +20,13 @@ function keepAlive(manager, isWaitedFor) {
   if (isEmpty !== wasEmpty) native.hold(!isEmpty);
 }
 
-// Node reads the variable when the process starts, so this package ignores later changes too.
-const EXTRA_CA_CERTS = process.env.NODE_EXTRA_CA_CERTS;
-
-// These functions load modules on demand, because most managers never need them.
+// These functions load modules on demand, because most managers never need these modules.
 const callOptions = () => require('./call-options.js');
 const secretFunctions = () => require('./secret-function.js');
 const tokenFetches = () => require('./token-fetch.js');
 const roots = () => require('./roots.js');
 const authenticatedFetch = () => require('./authenticated-fetch.js');
+const resourceManagers = () => require('./resource-manager.js');
 
 const NO_OPTIONS = Object.freeze({});
 // The empty map of all managers without a flight. No code modifies it.
@@ -50,6 +50,8 @@ class KeycloakTokenManager {
   #server;
   #resource;
   #resourceFetch;
+  // The routes of all resources; `undefined` before the first `fetch`.
+  #routes;
   #secretFunction;
   #secretCall;
   #secretError;
@@ -127,6 +129,10 @@ class KeycloakTokenManager {
     this.#clear();
   }
 
+  withResource(resource) {
+    return resourceManagers().managerFor(this, resource);
+  }
+
   snapshot() {
     return this.#call('snapshot');
   }
@@ -148,8 +154,8 @@ class KeycloakTokenManager {
     this.#inContext = undefined;
     for (const request of this.#requests.values()) request.abort();
     this.#requests = NO_FLIGHTS;
-    // This function remembers tokens that routes accepted.
-    this.#resourceFetch = undefined;
+    // The routes remember tokens that they accepted.
+    this.#routes?.clear();
     const flights = [...this.#flights.values()];
     this.#flights = NO_FLIGHTS;
     keepAlive(this, false);
@@ -161,13 +167,14 @@ class KeycloakTokenManager {
     return this.close();
   }
 
-  [reconfigure](options) {
+  // `dropsToken` says that the API of a view moves to another origin.
+  [reconfigure](options, dropsToken = false) {
     const failure = this.#call('reconfigure', options, environment());
     if (failure !== null) throw new KeycloakTokenError(failure);
     const before = originOf(this.#resource);
     this.#adopt(options);
     // The manager must not send a token of the old configuration to another origin.
-    if (originOf(this.#resource) !== before) {
+    if (dropsToken || originOf(this.#resource) !== before) {
       this.#call('dropToken');
       this.#forget();
     }
@@ -193,15 +200,24 @@ class KeycloakTokenManager {
 
   #fetch(input, init) {
     const resource = this.#resource;
-    this.#resourceFetch ??= authenticatedFetch().makeFetch({
-      manager: this,
+    this.#resourceFetch ??= this[resourceFetch](
       resource,
-      isCurrent: () => originOf(this.#resource) === originOf(resource),
-      server: this.#server,
-      reject: (token, route) => this.#reject(token, route),
-      accept: (token, route) => this.#call('accept', token, route),
-    });
+      () => originOf(this.#resource) === originOf(resource),
+      this.fetch,
+    );
     return this.#resourceFetch(input, init);
+  }
+
+  // `isCurrent` tells whether the manager's tokens are still meant for the resource. If not,
+  // `again` makes each call that has not sent a request yet.
+  [resourceFetch](resource, isCurrent = () => true, again = undefined) {
+    const { Routes, makeFetch } = authenticatedFetch();
+    this.#routes ??= new Routes(
+      (token, route) => this.#reject(token, route),
+      (token, route) => this.#call('accept', token, route),
+    );
+    const server = () => this.#server;
+    return makeFetch({ manager: this, resource, server, routes: this.#routes, isCurrent, again });
   }
 
   // Returns `dropped`, `kept`, or `ignored` if the manager holds another token.
@@ -211,7 +227,7 @@ class KeycloakTokenManager {
     return outcome;
   }
 
-  // `hasWaited` says that a forced call has waited for a request from before the call.
+  // `hasWaited` says that a forced call has waited for an earlier request.
   #ask(options, shape, hasWaited = false) {
     const checked = options === undefined ? NO_OPTIONS : callOptions().checked(options);
     if ('fault' in checked) return Promise.reject(checked.fault);
@@ -304,8 +320,7 @@ class KeycloakTokenManager {
     }
   }
 
-  // Takes the waiters of a flight that has ended; `undefined` if no call ever waited for the
-  // flight.
+  // Removes and returns the waiters of a flight that has ended; `undefined` if no call waited.
   #land(flight) {
     const waiters = this.#flights.get(flight);
     if (waiters === undefined) return undefined;
@@ -403,27 +418,6 @@ function open(options, listener) {
   }
 }
 
-// Reads the environment for a new or changed manager.
-function environment() {
-  const { env } = process;
-  return {
-    verifiesCertificates: env.NODE_TLS_REJECT_UNAUTHORIZED !== '0',
-    httpsProxy: variable('HTTPS_PROXY'),
-    httpProxy: variable('HTTP_PROXY'),
-    noProxy: variable('NO_PROXY')?.value,
-    extraCaCerts: EXTRA_CA_CERTS,
-  };
-}
-
-// Returns a variable whose name in lower case takes precedence, as is usual.
-function variable(upper) {
-  const lower = upper.toLowerCase();
-  const name = process.env[lower] === undefined ? upper : lower;
-  const value = process.env[name];
-  // Tests replace `process.env` with an object whose values need not be strings.
-  return value === undefined ? undefined : { name, value: String(value) };
-}
-
 // Without Node's certificates, the manager trusts only the certificates in the options, and the TLS
 // error says so.
 function handOverRoots() {
@@ -454,7 +448,10 @@ function asString(token) {
 }
 
 function asObject({ token, scope, issuedAt, expiresAt }) {
-  return { token, tokenType: 'Bearer', scope, issuedAt, expiresAt };
+  const accessToken = { token, tokenType: 'Bearer', scope, issuedAt, expiresAt };
+  // Some clients, such as Keycloak's admin client, put the result of `getAccessToken` into a
+  // header.
+  return Object.defineProperty(accessToken, 'toString', { value: () => token });
 }
 
 module.exports = { KeycloakTokenManager };

@@ -1,8 +1,9 @@
 'use strict';
 
-// One call to `manager.fetch`: its content, its URL, and whether `fetch` can send it again. This
-// class reads the caller's arguments once, at the time of the call, and never modifies them.
+// One call to `manager.fetch`: its content, its URL, and whether `fetch` can send the call again.
+// This class reads the caller's arguments once, at the time of the call, and never modifies them.
 
+const { KeptBody } = require('./body.js');
 const { badRequest } = require('./error.js');
 
 const DEFAULT_USER_HEADER = 'X-Backstage-User';
@@ -34,8 +35,7 @@ const MEMBERS = [
 ];
 
 class OutgoingRequest {
-  isReplayable;
-  /** Whether this class follows redirects (`redirect: 'follow'`). */
+  /** Whether the call follows redirects (`redirect: 'follow'`). */
   follows;
   /** The options for `getToken`; `undefined` for a plain call. */
   tokenOptions;
@@ -49,6 +49,10 @@ class OutgoingRequest {
   #headers;
   #wasSent = false;
   #options;
+  /** Whether `fetch` can read the caller's body again. */
+  #isReadableAgain;
+  /** The body of the caller's `Request`, if it has one. */
+  #kept;
 
   /**
    * @throws {KeycloakTokenError} `ERR_KEYCLOAK_REQUEST` if the manager must not send the request
@@ -69,7 +73,7 @@ class OutgoingRequest {
       checkUser(backstageUser);
       this.#headers.set(userHeader, backstageUser);
     }
-    this.isReplayable = isReplayable(options.body ?? request?.body);
+    this.#isReadableAgain = isReadableAgain(options.body ?? request?.body);
     this.follows = (options.redirect ?? request?.redirect ?? 'follow') === 'follow';
     const signal = (options.signal === undefined ? request?.signal : options.signal) ?? undefined;
     if (signal !== undefined || minValiditySeconds !== undefined) {
@@ -88,6 +92,11 @@ class OutgoingRequest {
     return `${this.#base.href} ${isBelow ? '' : '/'}${rest.split('/', 2).join('/')}`;
   }
 
+  /** Whether `fetch` can send the request once more. */
+  get isReplayable() {
+    return this.#isReadableAgain || this.#kept?.isComplete === true;
+  }
+
   /**
    * Whether the method is GET or HEAD, so that a repeated call does not change the state of the
    * API.
@@ -96,7 +105,10 @@ class OutgoingRequest {
     return this.#method === 'GET' || this.#method === 'HEAD';
   }
 
-  /** Returns the error for a redirect to a login page, by which some gateways reject a token. */
+  /**
+   * Returns the error for a redirect to a login page, with which some gateways reject a token;
+   * `undefined` for any other response.
+   */
   loginPageOf(response) {
     if (!this.follows || !REDIRECTS.has(response.status)) return undefined;
     const location = headerOf(response, 'location') ?? '';
@@ -106,19 +118,23 @@ class OutgoingRequest {
     if (url.origin === this.#origin) return undefined;
     const { searchParams } = url;
     const isLogin =
-      url.origin === this.#issuerOrigin ||
+      url.origin === this.#issuerOrigin() ||
       (searchParams.has('client_id') && searchParams.has('response_type')) ||
       LOGIN_PATH.test(url.pathname);
     if (!isLogin) return undefined;
     return badRequest(
-      `redirect: the API redirects to ${this.#placeOf(url)}, probably a login page, so the API ` +
-        'rejected the token; fetch sent no request there. Check which tokens its gateway accepts',
+      `redirect: the API redirects to ${this.#placeOf(url)}, probably a login page, because it ` +
+        'rejected the token; fetch did not follow the redirect. Check which tokens the API accepts',
     );
   }
 
   send(fetch, token) {
-    // Each request gets a new object, because the previous `fetch` may have kept the old one.
+    // Each request gets a new object, because the function may have kept the previous object.
     if (this.#wasSent) this.#headers = new Headers(this.#headers);
+    if (!this.#isReadableAgain && this.#request !== undefined) {
+      if (this.#wasSent) this.#dissolve();
+      else if (this.#options.body === undefined) this.#kept = new KeptBody(this.#request);
+    }
     this.#wasSent = true;
     this.#headers.set('authorization', `Bearer ${token}`);
     const options = { ...this.#options, headers: this.#headers };
@@ -129,7 +145,7 @@ class OutgoingRequest {
   /**
    * Follows a redirect by the rules of `fetch`.
    *
-   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_REQUEST` if the manager must not follow it
+   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_REQUEST` if `fetch` must not follow the redirect
    */
   redirect(status, location) {
     const url = this.#resolve(decoded(location), this.#url, 'redirect');
@@ -139,24 +155,40 @@ class OutgoingRequest {
         : (status === 301 || status === 302) && this.#method === 'POST';
     if (!losesBody && !this.isReplayable) {
       throw badRequest(
-        `redirect: status ${status} requires the body to be sent again, but it can be read only ` +
-          'once; pass a string, a buffer, a FormData, a URLSearchParams or a Blob',
+        `redirect: status ${status} requires fetch to send the body again, but fetch can read ` +
+          'this body only once; pass a string, a buffer, a FormData, a URLSearchParams or a Blob',
       );
     }
-    if (this.#request !== undefined) {
-      const { headers, ...members } = membersOf(this.#request);
-      this.#options = { ...members, ...withoutAbsent(this.#options) };
-      this.#request = undefined;
-    }
+    if (this.#request !== undefined) this.#dissolve();
     if (losesBody) {
       const { body, duplex, ...options } = this.#options;
       this.#options = { ...options, method: 'GET' };
       this.#headers = new Headers(this.#headers);
       for (const name of BODY_HEADERS) this.#headers.delete(name);
       this.#method = 'GET';
-      this.isReplayable = true;
+      this.release();
+      this.#isReadableAgain = true;
     }
     this.#url = url;
+  }
+
+  /** Drops the kept body, because `fetch` does not send the request again. */
+  release() {
+    this.#kept?.release();
+  }
+
+  /**
+   * Replaces the caller's `Request` with its members, because the body is used or the URL changes.
+   */
+  #dissolve() {
+    const { headers, ...members } = membersOf(this.#request);
+    this.#options = { ...members, ...withoutAbsent(this.#options) };
+    this.#request = undefined;
+    if (!this.#kept?.isComplete) return;
+    const { duplex, ...options } = this.#options;
+    this.#options = { ...options, body: this.#kept.bytes };
+    this.#kept = undefined;
+    this.#isReadableAgain = true;
   }
 
   /**
@@ -185,7 +217,7 @@ class OutgoingRequest {
       const place = this.#placeOf(url);
       throw badRequest(
         `${what}: ${place} is not the origin of resource.baseUrl (${this.#origin}), the only ` +
-          'origin that receives the token; fetch sent no request to it',
+          'origin that receives the token; fetch sent no request to the other origin',
       );
     }
     if (url.username !== '' || url.password !== '') {
@@ -240,7 +272,7 @@ function checkUser(user) {
   }
 }
 
-function isReplayable(body) {
+function isReadableAgain(body) {
   if (body === null || typeof body !== 'object') return true;
   // `fetch` reads a stream once, and every other object as often as necessary.
   const methods = [body.pipe, body.getReader, body.next, body[Symbol.asyncIterator]];

@@ -1,6 +1,6 @@
 'use strict';
 
-/** The types of the service, and the examples that use it, compiled against Backstage's own. */
+/** Compiles the types of the service, and the examples that use it, with Backstage's own types. */
 
 const assert = require('node:assert/strict');
 const { spawnSync } = require('node:child_process');
@@ -23,7 +23,9 @@ for (const release of ['newest', 'oldest']) {
       await cp(path.join(__dirname, 'plugin.types.ts'), path.join(workspace.folder, 'plugin.ts'));
       const files = ['plugin.ts'];
       for (const { file, line, code } of allExamples().filter(needsBackstage)) {
-        const name = `${file.replaceAll(/\W/g, '-')}-${line}.ts`;
+        // A block may begin with the name under which other blocks import it.
+        const [, given] = /^\/\/ (\w+\.ts)\n/.exec(code) ?? [];
+        const name = given ?? `${file.replaceAll(/\W/g, '-')}-${line}.ts`;
         await writeFile(path.join(workspace.folder, name), code);
         files.push(name);
       }
@@ -40,7 +42,7 @@ for (const release of ['newest', 'oldest']) {
         ],
         { cwd: workspace.folder, encoding: 'utf8' },
       );
-      // Backstage's own declarations have faults that depend on the packages beside them.
+      // Backstage's own declarations have faults that depend on the installed packages.
       const ours = stdout
         .split('\n')
         .filter((line) => /^([\w-]+\.ts|node_modules\/keycloak-token-manager\/)/.test(line));

@@ -9,6 +9,7 @@ import type {
   KeycloakTokenManagerLogger,
   KeycloakTokenManagerOptions,
   ResourceOptions,
+  ResourceTokenManager,
   TokenFetch,
   TokenFetchInit,
   TokenFetchResponse,
@@ -64,6 +65,16 @@ new KeycloakTokenManager({ ...smallest, clientSecret: () => 'secret' });
 new KeycloakTokenManager({ ...smallest, scope: 'a b', logger: backstage });
 new KeycloakTokenManager({ ...smallest, scope: ['a'] as const });
 
+const derived: ResourceTokenManager = new KeycloakTokenManager(smallest).withResource({
+  baseUrl: 'https://other.example',
+});
+const ofDerived: Promise<Response> = derived.withResource({ baseUrl: 'https://a' }).fetch('a');
+void ofDerived;
+// @ts-expect-error a derived manager has no `close`
+derived.close();
+// @ts-expect-error a URL alone is not a resource
+derived.withResource('https://other.example');
+
 // @ts-expect-error options are required
 new KeycloakTokenManager();
 // The constructor checks which options go together.
@@ -96,7 +107,7 @@ const doubled: TokenFetch = async (url: string, init: TokenFetchInit) => {
 new KeycloakTokenManager({ ...smallest, tokenFetch: doubled });
 // @ts-expect-error the native transport is the default
 new KeycloakTokenManager({ ...smallest, tokenFetch: false });
-// @ts-expect-error an answer has a status
+// @ts-expect-error a response has a status
 new KeycloakTokenManager({ ...smallest, tokenFetch: async () => 'token' });
 // @ts-expect-error a proxy is a URL, or none
 new KeycloakTokenManager({ ...smallest, proxy: true });
@@ -106,9 +117,9 @@ new KeycloakTokenManager({ ...smallest, tokenExpiryBufferSeconds: '60' });
 new KeycloakTokenManager({ ...smallest, requestTimeoutMs: '60' });
 // @ts-expect-error a number among the parameters
 new KeycloakTokenManager({ ...smallest, parameters: { a: 1 } });
-// @ts-expect-error a resource has a base
+// @ts-expect-error a resource has a base URL
 new KeycloakTokenManager({ ...smallest, resource: { userHeader: 'X-User' } });
-// @ts-expect-error a misspelt base
+// @ts-expect-error the name is misspelt
 new KeycloakTokenManager({ ...smallest, resource: { baseURL: 'https://api.example' } });
 // @ts-expect-error a logger needs all four methods
 new KeycloakTokenManager({ ...smallest, logger: { error() {}, warn() {}, info() {} } });

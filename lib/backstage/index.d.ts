@@ -1,13 +1,13 @@
 import type { RootConfigService, ServiceFactory, ServiceRef } from '@backstage/backend-plugin-api';
 import type {
-  KeycloakTokenManager,
   KeycloakTokenManagerOptions,
+  ResourceTokenManager,
   TokenFetch,
 } from 'keycloak-token-manager';
 
 /**
  * The service that a plugin receives: the methods of the one manager that all plugins of the
- * backend share. If one plugin drops a token, the manager drops the token for all plugins.
+ * backend share. If a plugin drops a token, the manager drops it for all plugins.
  *
  * @example
  * ```ts
@@ -15,39 +15,117 @@ import type {
  *
  * export async function listAgents(tokens: KeycloakTokenManagerService, backstageUser: string) {
  *   const response = await tokens.fetch('agents', { backstageUser });
- *   if (!response.ok) throw new Error(`the API answered ${response.status}`);
+ *   if (!response.ok) throw new Error(`the API responded with status ${response.status}`);
  *   return response.json();
  * }
  * ```
  */
-export interface KeycloakTokenManagerService
-  extends Pick<
-      KeycloakTokenManager,
-      | 'getToken'
-      | 'getAccessToken'
-      | 'getTokenForStreaming'
-      | 'invalidateToken'
-      | 'clearCache'
-      | 'fetch'
-      | 'snapshot'
-    >,
-    AsyncDisposable {
+export interface KeycloakTokenManagerService extends ResourceTokenManager, AsyncDisposable {
   /** The id of the plugin that received this service. */
   readonly pluginId: string;
-  /** Closes nothing: the manager closes when the backend shuts down. */
+  /**
+   * Leaves the manager open for the other plugins; the manager closes when the backend shuts down.
+   * A {@link KeycloakTokenManagersService} then no longer counts this plugin as a user of the
+   * manager.
+   */
   close(): Promise<void>;
 }
 
 /**
- * The service that the section `boost.kagenti.auth` configures. It has a default factory: a plugin
- * declares it as a dependency, and the backend needs no further line. Its id is
- * `keycloak-token-manager`.
+ * The service of a ref with `optional: true`, whose credentials may be missing.
+ *
+ * @example
+ * ```ts
+ * import type { OptionalKeycloakTokenManagerService } from 'keycloak-token-manager/backstage';
+ *
+ * export async function listAgents(auth: OptionalKeycloakTokenManagerService, url: string) {
+ *   const token = await auth.manager?.getToken();
+ *   return fetch(url, token === undefined ? {} : { headers: { authorization: `Bearer ${token}` } });
+ * }
+ * ```
+ */
+export interface OptionalKeycloakTokenManagerService {
+  /**
+   * The manager; `undefined` while the section does not exist, is empty or is partial. The manager
+   * appears when an edit of the configuration adds the credentials. If an edit removes the
+   * credentials, the manager stays until the backend restarts.
+   */
+  readonly manager: KeycloakTokenManagerService | undefined;
+}
+
+/**
+ * A service of several managers: one for each named client of a section, and one for each client
+ * that your code does not know in advance. All plugins of a backend share these managers.
+ *
+ * The service closes a manager that has been idle for 10 minutes (by default) once no plugin refers
+ * to it: every plugin has dropped its reference or called `close()`. At most 100 managers (by
+ * default) are open. To open another manager, the service closes the least recently used manager,
+ * and prefers managers to which no plugin refers. A plugin can still use a closed manager: the next
+ * call opens the manager again and requests a token. The service never closes a manager during a
+ * call, so more managers may be open while many calls are in progress.
+ *
+ * @example
+ * ```ts
+ * import type { KeycloakTokenManagersService } from 'keycloak-token-manager/backstage';
+ *
+ * interface McpServer {
+ *   tokenUrl: string;
+ *   clientId: string;
+ *   clientSecret: string;
+ * }
+ *
+ * export function getMcpToken(managers: KeycloakTokenManagersService, server: McpServer) {
+ *   const { tokenUrl, ...client } = server;
+ *   return managers.getFor({ ...client, tokenEndpoint: tokenUrl }).getToken();
+ * }
+ * ```
+ */
+export interface KeycloakTokenManagersService {
+  /** The id of the plugin that received this service. */
+  readonly pluginId: string;
+  /** The number of open managers of all plugins. */
+  readonly size: number;
+  /**
+   * Returns the manager of the client `name` in the section `keycloak.clients`. The section of a
+   * client accepts the keys that {@link readKeycloakTokenManagerOptions} reads. The manager follows
+   * edits of the configuration.
+   *
+   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if the client does not exist, or if its
+   *   section is incomplete or wrong.
+   */
+  get(name: string): KeycloakTokenManagerService;
+  /**
+   * Returns the manager with these options, and the same manager for equal options. The service
+   * compares plain values, lists and records by value, and functions and other objects by identity,
+   * so create your functions only once.
+   *
+   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`. The message names every wrong option.
+   */
+  getFor(options: KeycloakTokenManagerOptions): KeycloakTokenManagerService;
+  /**
+   * Closes the manager of a named client, or the manager with these options, for all plugins. Later
+   * calls of that manager reject with `ERR_KEYCLOAK_CLOSED`. The next `get` or `getFor` opens a new
+   * manager.
+   *
+   * @returns A promise of `true` if the service had such a manager, otherwise of `false`.
+   */
+  close(nameOrOptions: string | KeycloakTokenManagerOptions): Promise<boolean>;
+}
+
+/**
+ * The service that the section `boost.kagenti.auth` configures. The service has a default factory:
+ * a plugin declares the service as a dependency, and the backend needs no further line. The id of
+ * the service is `keycloak-token-manager`.
  *
  * The section accepts the {@link KeycloakTokenManagerOptions} that YAML can express, under the same
  * names. If the section is missing, incomplete or wrong, the plugins that depend on the service
- * fail to start, with `ERR_KEYCLOAK_CONFIG`. An edit takes effect while the backend runs, and
+ * fail to start with `ERR_KEYCLOAK_CONFIG`. The service applies an edit while the backend runs, and
  * callers keep getting valid tokens. The service logs and ignores an edit that is wrong or removes
  * the section.
+ *
+ * Services with equal options share one manager, even if they belong to different copies of this
+ * package in one process. All options except `resource`, `name` and `logger` must be equal,
+ * including the credential.
  *
  * @example
  * ```ts
@@ -61,7 +139,7 @@ export interface KeycloakTokenManagerService
  *       deps: { tokens: keycloakTokenManagerServiceRef, logger: coreServices.logger },
  *       async init({ tokens, logger }) {
  *         const response = await tokens.fetch('agents');
- *         logger.info(`the API answered ${response.status}`);
+ *         logger.info(`the API responded with status ${response.status}`);
  *       },
  *     });
  *   },
@@ -75,9 +153,38 @@ export const keycloakTokenManagerServiceRef: ServiceRef<
 >;
 
 /**
- * The factory of {@link keycloakTokenManagerServiceRef}. Add it to a backend whose plugins carry
- * their own copies of this package: all of them then share one manager. The factory changes nothing
- * else.
+ * The service of several managers whose named clients the section `keycloak.clients` configures.
+ * The section may be missing. The service has a default factory and the id
+ * `keycloak-token-managers`.
+ *
+ * @example
+ * ```ts
+ * import { createBackendPlugin } from '@backstage/backend-plugin-api';
+ * import { keycloakTokenManagersServiceRef } from 'keycloak-token-manager/backstage';
+ *
+ * export default createBackendPlugin({
+ *   pluginId: 'reports',
+ *   register(env) {
+ *     env.registerInit({
+ *       deps: { managers: keycloakTokenManagersServiceRef },
+ *       async init({ managers }) {
+ *         const response = await managers.get('billing').fetch('invoices');
+ *         if (!response.ok) throw new Error(`the API responded with status ${response.status}`);
+ *       },
+ *     });
+ *   },
+ * });
+ * ```
+ */
+export const keycloakTokenManagersServiceRef: ServiceRef<
+  KeycloakTokenManagersService,
+  'plugin',
+  'singleton'
+>;
+
+/**
+ * The factory of {@link keycloakTokenManagerServiceRef}, for backends that add their services
+ * explicitly.
  *
  * @example
  * ```ts
@@ -92,10 +199,82 @@ export const keycloakTokenManagerServiceFactory: ServiceFactory<
 >;
 
 /**
- * Creates a further service with a default factory and its own manager, for a second realm or
- * client. The package's configuration schema does not know its section. The app or plugin that
- * chooses the key must declare `clientSecret` with secret visibility; otherwise, logs show the
- * secret. For the key `acme.auth`, the `package.json` of that app or plugin contains:
+ * A function that reads the options of a manager from a configuration. Empty strings in the options
+ * count as absent. The service calls the function again after each edit of the configuration.
+ *
+ * @param config The configuration of the backend.
+ * @returns The options; `undefined` if the configuration contains no credentials.
+ * @example
+ * ```ts
+ * import type { KeycloakOptionsReader } from 'keycloak-token-manager/backstage';
+ *
+ * export const readAcmeOptions: KeycloakOptionsReader = (config) => {
+ *   const acme = config.getOptionalConfig('acme');
+ *   return (
+ *     acme && {
+ *       issuer: `${acme.getString('ssoUrl')}/realms/acme`,
+ *       clientId: acme.getString('client.id'),
+ *       clientSecret: acme.getString('client.secret'),
+ *     }
+ *   );
+ * };
+ * ```
+ */
+export type KeycloakOptionsReader = (config: RootConfigService) =>
+  | {
+      [Name in keyof KeycloakTokenManagerOptions]?: KeycloakTokenManagerOptions[Name] | undefined;
+    }
+  | undefined;
+
+/**
+ * Options of {@link createKeycloakTokenManagerServiceRef}. Exactly one of `configKey` and `read` is
+ * required.
+ *
+ * @example
+ * ```ts
+ * import {
+ *   createKeycloakTokenManagerServiceRef,
+ *   type KeycloakTokenManagerServiceRefOptions,
+ * } from 'keycloak-token-manager/backstage';
+ *
+ * const options: KeycloakTokenManagerServiceRefOptions = {
+ *   id: 'acme.tokens',
+ *   configKey: 'acme.auth',
+ *   knownKeys: ['tokenExchange'],
+ * };
+ * export const acmeTokensRef = createKeycloakTokenManagerServiceRef(options);
+ * ```
+ */
+export interface KeycloakTokenManagerServiceRefOptions {
+  /** The id of the service, unique in the backend. */
+  id: string;
+  /** The key of the section with the options, such as `acme.agents.auth`. */
+  configKey?: string | undefined;
+  /**
+   * A function that reads the options from other keys, such as {@link readAugmentKagentiOptions}.
+   */
+  read?: KeycloakOptionsReader | undefined;
+  /**
+   * Keys of the section that belong to other code. The service does not read them. Any other
+   * unknown key is an error. Default: none.
+   */
+  knownKeys?: readonly string[] | undefined;
+  /**
+   * Whether plugins start even if there are no credentials; the service is then an
+   * {@link OptionalKeycloakTokenManagerService}. The service logs one warning for a partial
+   * section, and the plugins do not start if a section is wrong. Default: false.
+   */
+  optional?: boolean | undefined;
+  /** The option `tokenFetch` of the manager, which a configuration file cannot express. */
+  tokenFetch?: true | TokenFetch | undefined;
+}
+
+/**
+ * Creates a further service with a default factory and its own section or reader, for a second
+ * realm or client. The package's configuration schema does not cover this section. The app or
+ * plugin that chooses the key must declare `clientSecret` with secret visibility; otherwise,
+ * Backstage shows the secret in logs. For the key `acme.auth`, the `package.json` of that app or
+ * plugin contains:
  *
  * ```json
  * "configSchema": { "type": "object", "properties": { "acme": { "type": "object", "properties": {
@@ -103,33 +282,75 @@ export const keycloakTokenManagerServiceFactory: ServiceFactory<
  *     "clientSecret": { "type": "string", "visibility": "secret" } } } } } } }
  * ```
  *
- * @param options `id`: the id of the service, unique in the backend. `configKey`: the key of its
- *   section, such as `acme.agents.auth`. `tokenFetch`: the option of the same name, which a
- *   configuration file cannot express.
- * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` for an invalid `id` or `configKey`.
+ * If the credentials are missing or partial, or an option is wrong, the plugins that depend on the
+ * service fail to start with an error that names the key and the cause.
+ *
+ * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` for wrong arguments.
  * @example
  * ```ts
- * import { createKeycloakTokenManagerServiceRef } from 'keycloak-token-manager/backstage';
+ * import {
+ *   createKeycloakTokenManagerServiceRef,
+ *   readAugmentKagentiOptions,
+ * } from 'keycloak-token-manager/backstage';
  *
  * export const acmeTokensRef = createKeycloakTokenManagerServiceRef({
  *   id: 'acme.tokens',
  *   configKey: 'acme.auth',
  * });
+ * export const augmentTokensRef = createKeycloakTokenManagerServiceRef({
+ *   id: 'augment.tokens',
+ *   read: readAugmentKagentiOptions,
+ *   optional: true,
+ * });
  * ```
  */
-export function createKeycloakTokenManagerServiceRef(options: {
+export function createKeycloakTokenManagerServiceRef<IsOptional extends boolean = false>(
+  options: KeycloakTokenManagerServiceRefOptions & { optional?: IsOptional | undefined },
+): ServiceRef<
+  IsOptional extends true ? OptionalKeycloakTokenManagerService : KeycloakTokenManagerService,
+  'plugin',
+  'singleton'
+>;
+
+/**
+ * Creates a further service of several managers, with another section or other limits.
+ *
+ * @param options `id`: the id of the service, unique in the backend. `configKey`: the section whose
+ *   keys are the names of clients. Default: `keycloak.clients`. Declare the secrets of another
+ *   section as for {@link createKeycloakTokenManagerServiceRef}. `maxManagers`: the maximum number
+ *   of open managers, an integer of at least 1. Default: 100. `idleTimeoutMs`: the time after which
+ *   the service closes an unused manager, in milliseconds, from 1 to 2,147,483,647. Default:
+ *   600,000.
+ * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` for wrong arguments.
+ * @example
+ * ```ts
+ * import { createKeycloakTokenManagersServiceRef } from 'keycloak-token-manager/backstage';
+ *
+ * export const mcpManagersRef = createKeycloakTokenManagersServiceRef({
+ *   id: 'mcp.managers',
+ *   maxManagers: 500,
+ *   idleTimeoutMs: 60_000,
+ * });
+ * ```
+ */
+export function createKeycloakTokenManagersServiceRef(options: {
   id: string;
-  configKey: string;
-  tokenFetch?: true | TokenFetch | undefined;
-}): ServiceRef<KeycloakTokenManagerService, 'plugin', 'singleton'>;
+  configKey?: string | undefined;
+  maxManagers?: number | undefined;
+  idleTimeoutMs?: number | undefined;
+}): ServiceRef<KeycloakTokenManagersService, 'plugin', 'singleton'>;
 
 /**
  * Reads the options of a manager from a section of the configuration, for code that creates the
- * manager itself. Numbers and booleans may be strings, since `${NAME}` yields strings. The manager
- * checks the values; this function checks the keys and their types.
+ * manager itself. Numbers and booleans may be strings, because `${NAME}` yields strings. Empty
+ * strings count as absent. The manager checks the values; this function checks the keys and their
+ * types.
  *
  * @param key The key of the section. Default: `boost.kagenti.auth`.
- * @returns `undefined` if the configuration has no such section.
+ * @param options `knownKeys`: keys of the section that belong to other code. The function does not
+ *   read these keys.
+ * @returns `undefined` if the configuration has no such section, or if every key in the section is
+ *   empty.
  * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`. The message names the key of the section and
  *   each option that is missing, unknown or of a wrong type, but never a value.
  * @example
@@ -147,4 +368,111 @@ export function createKeycloakTokenManagerServiceRef(options: {
 export function readKeycloakTokenManagerOptions(
   config: RootConfigService,
   key?: string,
+  options?: { knownKeys?: readonly string[] | undefined },
+): KeycloakTokenManagerOptions | undefined;
+
+/**
+ * Reads the configuration of the augment plugin: `auth.tokenEndpoint`, `auth.clientId` and
+ * `auth.clientSecret`, and the keys `skipTlsVerify`, `tokenExpiryBufferSeconds` and `baseUrl` next
+ * to `auth`. `baseUrl` becomes `resource.baseUrl`. The function does not read the time limits of
+ * the plugin, because they concern the API.
+ *
+ * @param key The key of the section. Default: `augment.kagenti`.
+ * @returns `undefined` if none of the three credentials has a value.
+ * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`. The message names the key and the fault.
+ * @example
+ * ```ts
+ * import {
+ *   createKeycloakTokenManagerServiceRef,
+ *   readAugmentKagentiOptions,
+ * } from 'keycloak-token-manager/backstage';
+ *
+ * export const kagentiTokensRef = createKeycloakTokenManagerServiceRef({
+ *   id: 'augment.kagenti.tokens',
+ *   read: readAugmentKagentiOptions,
+ * });
+ * ```
+ */
+export function readAugmentKagentiOptions(
+  config: RootConfigService,
+  key?: string,
+): KeycloakTokenManagerOptions | undefined;
+
+/**
+ * Reads the configuration of the cost-management plugin: `clientId`, `clientSecret` and
+ * `ssoBaseUrl` (default: `https://sso.redhat.com`). The realm is `redhat-external`, and the scope
+ * is `api.console`.
+ *
+ * @param key The key of the section. Default: `costManagement`.
+ * @returns `undefined` if neither `clientId` nor `clientSecret` has a value.
+ * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`. The message names the key and the fault.
+ * @example
+ * ```ts
+ * import {
+ *   createKeycloakTokenManagerServiceRef,
+ *   readCostManagementOptions,
+ * } from 'keycloak-token-manager/backstage';
+ *
+ * export const consoleTokensRef = createKeycloakTokenManagerServiceRef({
+ *   id: 'cost-management.tokens',
+ *   read: readCostManagementOptions,
+ * });
+ * ```
+ */
+export function readCostManagementOptions(
+  config: RootConfigService,
+  key?: string,
+): KeycloakTokenManagerOptions | undefined;
+
+/**
+ * Reads a provider of the catalog module for Keycloak: `baseUrl`, `loginRealm` (default: `master`),
+ * `clientId` and `clientSecret`. `baseUrl` also becomes `resource.baseUrl`, for calls to the admin
+ * API.
+ *
+ * @param id The id of the provider, below `catalog.providers.keycloakOrg`. Default: `default`.
+ * @returns `undefined` if neither `clientId` nor `clientSecret` has a value.
+ * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if the provider is incomplete or wrong, or has
+ *   `username` and `password`. The message names the key and the fault.
+ * @example
+ * ```ts
+ * import {
+ *   createKeycloakTokenManagerServiceRef,
+ *   readKeycloakOrgOptions,
+ * } from 'keycloak-token-manager/backstage';
+ *
+ * export const staffTokensRef = createKeycloakTokenManagerServiceRef({
+ *   id: 'catalog.keycloak.staff',
+ *   read: (config) => readKeycloakOrgOptions(config, 'staff'),
+ * });
+ * ```
+ */
+export function readKeycloakOrgOptions(
+  config: RootConfigService,
+  id?: string,
+): KeycloakTokenManagerOptions | undefined;
+
+/**
+ * Reads a section with the keys `tokenUrl`, `clientId`, `clientSecret` and `scopes` (a string or a
+ * list), as OpenChoreo and other plugins use them. The function reads no other key.
+ *
+ * @param key The key of the section.
+ * @returns `undefined` if neither `tokenUrl` nor `clientId` nor `clientSecret` has a value.
+ * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`. The message names the key and the fault.
+ * @example
+ * ```ts
+ * import {
+ *   createKeycloakTokenManagerServiceRef,
+ *   readOAuthClientOptions,
+ * } from 'keycloak-token-manager/backstage';
+ *
+ * export const openChoreoTokensRef = createKeycloakTokenManagerServiceRef({
+ *   id: 'openchoreo.tokens',
+ *   read: (config) => readOAuthClientOptions(config, 'openchoreo.auth'),
+ *   optional: true,
+ * });
+ * ```
+ */
+export function readOAuthClientOptions(
+  config: RootConfigService,
+  key: string,
 ): KeycloakTokenManagerOptions | undefined;

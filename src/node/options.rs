@@ -89,7 +89,7 @@ impl<'env> Refusal<'env> {
         check_status!(unsafe { sys::napi_get_and_clear_last_exception(env, &raw mut exception) })?;
         Ok(Some(Self::Unreadable(Unreadable {
             code: ErrorKind::Config.code(),
-            message: "invalid options: an option cannot be read; see cause",
+            message: "invalid options: the manager cannot read an option; see cause",
             retryable: false,
             // SAFETY: the exception is a value of this environment.
             cause: unsafe { Unknown::from_raw_unchecked(env, exception) },
@@ -179,6 +179,21 @@ pub(super) fn parse<'env>(
         (Some(error), _) => Err(Refusal::Wrong(error)),
         (None, None) => Err(Refusal::Wrong(Error::internal())),
     })
+}
+
+/// Checks a resource that is not one of the options. `None` if it is correct.
+pub(super) fn check_resource<'env>(resource: &Unknown<'env>) -> Result<Option<Refusal<'env>>> {
+    let mut faults = Faults::default();
+    match read(resource) {
+        Ok(given) => options::check_resource(given, &mut faults),
+        Err(error) => {
+            return match Refusal::unreadable(resource.value().env)? {
+                Some(refusal) => Ok(Some(refusal)),
+                None => Err(error),
+            };
+        }
+    }
+    Ok(faults.into_error().map(Refusal::Wrong))
 }
 
 fn proxies(option: ProxyOption, environment: Environment) -> ProxySettings {

@@ -12,8 +12,8 @@ const { findPlatformPackage } = require('./platform-package.js');
 const { targets } = require('./targets.js');
 
 const ENTRY = 'index.js';
-/** The module that `index.js` and another entry both need. */
-const SHARED = 'lib/reconfigure.js';
+/** The modules that `index.js` and another entry both need. */
+const SHARED = ['lib/reconfigure.js', 'lib/resource-fetch.js'];
 /** Webpack does not parse this module, so its calls of `require` keep their form. */
 const PLATFORM_PACKAGES = 'lib/platform-packages.js';
 /** The keys of the manifest that only a checkout needs. */
@@ -21,7 +21,7 @@ const OF_THE_CHECKOUT = ['private', 'napi', 'scripts', 'devDependencies'];
 
 const readManifest = () => JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8'));
 
-/** The links to the sources that the registry shows; none without a repository. */
+/** Returns the links to the sources that the registry shows; no links without a repository. */
 function whereabouts(repository) {
   if (repository === undefined) return {};
   const { protocol, pathname } = new URL(repository);
@@ -37,7 +37,7 @@ function whereabouts(repository) {
   };
 }
 
-/** The published manifest. */
+/** Returns the published manifest. */
 function mainManifest(repository) {
   const manifest = readManifest();
   for (const key of OF_THE_CHECKOUT) delete manifest[key];
@@ -82,7 +82,7 @@ async function bundle(folder, webpack, version) {
   if (stats.hasErrors() || stats.hasWarnings()) throw new Error(stats.toString('errors-warnings'));
   for (const file of stats.compilation.fileDependencies) {
     const name = path.relative(folder, file);
-    if (/^lib\/.*\.js$/.test(name) && name !== SHARED) fs.rmSync(file);
+    if (/^lib\/.*\.js$/.test(name) && !SHARED.includes(name)) fs.rmSync(file);
   }
 }
 

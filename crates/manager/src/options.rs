@@ -10,6 +10,8 @@ mod records;
 mod resource;
 mod table;
 
+pub use self::resource::check_resource;
+
 use std::time::Duration;
 
 use zeroize::Zeroizing;
@@ -49,7 +51,7 @@ pub enum Given {
     List(Vec<Given>),
     /// An object.
     Record(Vec<(String, Given)>),
-    /// A value of another type, by the name of its type.
+    /// A value of another type, represented by the name of the type.
     Other(&'static str),
 }
 
@@ -72,7 +74,7 @@ impl Given {
     }
 }
 
-/// The faults of a set of options, reported together.
+/// The faults of a set of options, which one error reports together.
 #[derive(Debug, Default)]
 pub struct Faults(Vec<String>);
 
@@ -97,7 +99,7 @@ impl Faults {
     }
 }
 
-/// The options by name. The parser takes each one once.
+/// The options by name. The parser takes each option once.
 struct Options<'a> {
     given: Vec<(String, Given)>,
     faults: &'a mut Faults,

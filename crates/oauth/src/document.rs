@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::error::ProtocolFault;
 
 /// Decodes `body` as `fetch().text()` does: drops a byte order mark and replaces invalid UTF-8 with
-/// replacement characters. `copy` holds the text after a replacement.
+/// replacement characters. If the body contains invalid UTF-8, `copy` receives the text.
 pub(super) fn decode<'a>(body: &'a [u8], copy: &'a mut Zeroizing<String>) -> &'a str {
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
     if let Ok(text) = str::from_utf8(body) {

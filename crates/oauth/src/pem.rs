@@ -1,5 +1,5 @@
-//! Reads certificates and indented PEM texts (RFC 7468), and diagnoses PEM texts whose line breaks were lost or that
-//! were quoted.
+//! Reads certificates and indented PEM texts (RFC 7468), and diagnoses PEM texts that have lost their
+//! line breaks or are in quotation marks.
 
 use p256::pkcs8::der::asn1::AnyRef;
 use p256::pkcs8::der::{Decode as _, Reader as _, SliceReader};

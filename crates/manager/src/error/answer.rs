@@ -11,8 +11,8 @@ use oauth::{AnswerError, DiscoveryError, DocumentFault, Issuer, TokenEndpoint};
 const DISCOVERY: &str = "discovery";
 
 impl Error {
-    /// The error for an answer without a usable token. `has_worked` says whether the endpoint has
-    /// returned a token before.
+    /// Returns the error for an answer without a usable token. `has_worked` says whether the
+    /// endpoint has returned a token before.
     #[must_use]
     pub fn from_answer(
         error: AnswerError,
@@ -23,7 +23,7 @@ impl Error {
         Self::of_answer("the token request", error, has_worked, config, endpoint)
     }
 
-    /// The error for a discovery document that is missing or unusable.
+    /// Returns the error for a discovery document that is missing or unusable.
     #[must_use]
     pub fn from_discovery(error: DiscoveryError, issuer: &Issuer, config: &Config) -> Self {
         let request = issuer.request();
@@ -45,7 +45,7 @@ impl Error {
             }
             DocumentFault::Issuer(named) => format!(
                 "the document belongs to \"{named}\", not to \"{configured}\"; if Keycloak has \
-                 another public hostname, set issuer to it, or set tokenEndpoint instead of issuer"
+                 another public hostname, set issuer to the first URL, or set tokenEndpoint instead"
             ),
             DocumentFault::NoTokenEndpoint => {
                 "the document has no token_endpoint that is an http or https URL; \

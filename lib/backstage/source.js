@@ -1,0 +1,90 @@
+/**
+ * The sources of a service's options: a section of the configuration, or a function of the plugin.
+ * A source has four members: `where` is the beginning of its errors, `read(config)` returns
+ * `undefined` if there are no credentials, `missing()` returns the error for that case, and
+ * `used(config)` names the keys from which the options come.
+ */
+'use strict';
+
+const {
+  atKey,
+  configError,
+  incompleteError,
+  invalid,
+  list,
+  missingIn,
+  readKeycloakTokenManagerOptions,
+  withoutEmpty,
+} = require('./config.js');
+
+const NEEDED = 'set tokenEndpoint (or issuer), clientId and clientSecret (or clientSecretFile)';
+
+function sectionSource(key, knownKeys) {
+  return {
+    where: atKey(key),
+    read: (config) => readKeycloakTokenManagerOptions(config, key, { knownKeys }),
+    missing: () => configError(key, `the section is missing or empty; ${NEEDED}`),
+    used(config) {
+      const section = config.getConfig(key);
+      const names = section.keys().filter((name) => !knownKeys?.includes(name));
+      return `${atKey(key)} (${list(present(section, names))})`;
+    },
+  };
+}
+
+function functionSource(id, read) {
+  const where = `service "${id}"`;
+  let keys;
+  return {
+    where,
+    read(config) {
+      keys = new Set();
+      const options = withoutEmpty(callRead(read, recorded(config, keys), where));
+      if (options === undefined) return undefined;
+      if (typeof options !== 'object' || typeof options.then === 'function') {
+        throw invalid(`${where}: read must return an object or undefined, not a promise`);
+      }
+      const missing = missingIn(Object.keys(options));
+      if (missing !== undefined) throw incompleteError(where, missing);
+      return options;
+    },
+    missing() {
+      const asked = keys.size > 0 ? `; read looked up ${list([...keys])}` : '';
+      return invalid(`${where}: the configuration contains no credentials${asked}`);
+    },
+    used(config) {
+      const found = present(config, [...keys]);
+      return `the configuration${found.length > 0 ? ` (${list(found)})` : ''}`;
+    },
+  };
+}
+
+/** Returns those of the keys that have a value. */
+const present = (config, keys) =>
+  keys.filter((key) => withoutEmpty(config.getOptional(key)) !== undefined);
+
+function callRead(read, config, where) {
+  try {
+    return read(config);
+  } catch (error) {
+    // An error of this package already names the key.
+    if (error?.code?.startsWith?.('ERR_KEYCLOAK_')) throw error;
+    throw invalid(`${where}: ${error?.message}`, error);
+  }
+}
+
+/** Wraps the configuration, to add to `keys` each key that the reader looks up. */
+function recorded(config, keys) {
+  return new Proxy(config, {
+    get(target, name) {
+      const member = target[name];
+      if (typeof member !== 'function') return member;
+      return (key, ...others) => {
+        if (typeof key === 'string') keys.add(key);
+        return member.call(target, key, ...others);
+      };
+    },
+  });
+}
+
+module.exports = { functionSource, sectionSource };

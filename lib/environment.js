@@ -1,0 +1,30 @@
+'use strict';
+
+// The environment variables that concern token requests.
+
+// Node reads `NODE_EXTRA_CA_CERTS` when the process starts, so this package ignores later changes
+// too.
+const EXTRA_CA_CERTS = process.env.NODE_EXTRA_CA_CERTS;
+
+// Reads the environment for a new or changed manager.
+function environment() {
+  return {
+    verifiesCertificates: process.env.NODE_TLS_REJECT_UNAUTHORIZED !== '0',
+    httpsProxy: variable('HTTPS_PROXY'),
+    httpProxy: variable('HTTP_PROXY'),
+    noProxy: variable('NO_PROXY')?.value,
+    extraCaCerts: EXTRA_CA_CERTS,
+  };
+}
+
+// Returns the name and the value of a variable. A name in lower case takes precedence, as in other
+// programs.
+function variable(upper) {
+  const lower = upper.toLowerCase();
+  const name = process.env[lower] === undefined ? upper : lower;
+  const value = process.env[name];
+  // Tests replace `process.env` with an object whose values need not be strings.
+  return value === undefined ? undefined : { name, value: String(value) };
+}
+
+module.exports = { environment };

@@ -1,0 +1,38 @@
+'use strict';
+
+// A manager for another API. It has its own `fetch` and otherwise the methods of its parent, so it
+// shares the token, the cache and the flights of the parent, and closes with the parent.
+
+const { KeycloakTokenError, internal } = require('./error.js');
+const native = require('./native.js');
+const resourceFetch = require('./resource-fetch.js');
+
+const SHARED_METHODS = [
+  'getToken',
+  'getAccessToken',
+  'getTokenForStreaming',
+  'invalidateToken',
+  'clearCache',
+  'snapshot',
+  'withResource',
+];
+
+/** @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if the resource is wrong */
+function managerFor(parent, resource) {
+  const fault = check(resource);
+  if (fault !== null) throw new KeycloakTokenError(fault);
+  const manager = { fetch: parent[resourceFetch]({ ...resource }) };
+  for (const name of SHARED_METHODS) manager[name] = parent[name].bind(parent);
+  return manager;
+}
+
+// Native code returns faults as data, so it throws only if it has a bug.
+function check(resource) {
+  try {
+    return native.checkResource(resource);
+  } catch (cause) {
+    throw internal(cause);
+  }
+}
+
+module.exports = { managerFor };
