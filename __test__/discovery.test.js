@@ -4,10 +4,12 @@
 // it again when the endpoint is gone.
 
 const assert = require('node:assert/strict');
+const http = require('node:http');
 const { describe, test } = require('node:test');
 const { inspect } = require('node:util');
 const { makeCertificates } = require('../tools/certificates.js');
-const { rejection, times } = require('./support/manager.js');
+const { listen } = require('./support/listen.js');
+const { rejection, times, tokenJson } = require('./support/manager.js');
 const { startVerifying } = require('./support/verifying-endpoint.js');
 
 const SECRET = 'a-secret';
@@ -37,6 +39,19 @@ describe('discovery', () => {
     assert.equal(await manager.getToken(), 'old');
     endpoint.state.document = {};
     endpoint.state.answer = undefined;
+    assert.match(await manager.getToken({ forceRefresh: true }), /^token-/);
+  });
+
+  test('the document is read again in the call whose endpoint refuses connections', async (t) => {
+    const old = await listen(
+      t,
+      http.createServer((_, response) => response.end(tokenJson('old'))),
+    );
+    const { endpoint, manager } = await start(t);
+    endpoint.state.document = { token_endpoint: `http://${old.address}/token` };
+    assert.equal(await manager.getToken(), 'old');
+    await old.stop();
+    endpoint.state.document = {};
     assert.match(await manager.getToken({ forceRefresh: true }), /^token-/);
   });
 

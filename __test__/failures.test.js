@@ -3,9 +3,20 @@
 // Failures between a manager and its endpoint, and their effects on callers.
 
 const assert = require('node:assert/strict');
+const { once } = require('node:events');
+const http = require('node:http');
 const { describe, test } = require('node:test');
 const { gzipSync } = require('node:zlib');
-const { delay, numbered, rejection, start, times } = require('./support/manager.js');
+const {
+  delay,
+  numbered,
+  openManager,
+  rejection,
+  start,
+  startEndpoint,
+  times,
+  tokenJson,
+} = require('./support/manager.js');
 
 const UNAVAILABLE = { status: 503, body: 'Service Unavailable' };
 /** The tolerance in ms between two clocks that count whole milliseconds. */
@@ -174,6 +185,52 @@ describe('the cool-down', { concurrency: true }, () => {
     const second = await rejection(manager.getToken(), 'ERR_KEYCLOAK_HTTP');
     assert.deepEqual([later.attempts, second.attempts, endpoint.requestCount], [3, 1, 4]);
   });
+});
+
+// `crates/manager/tests/manager.rs` simulates the same outages under many seeds.
+describe('a Keycloak that is down for the first caller', { concurrency: true }, () => {
+  const LONGEST_DELAY_MS = 1_000;
+  const MOST_REQUESTS = 14;
+  const loopback = async (t, port = 0) => {
+    const server = http.createServer((_, response) => response.end(tokenJson()));
+    server.listen(port, '127.0.0.1');
+    await once(server, 'listening');
+    t.after(() => server.close());
+    return server;
+  };
+  const downFor = {
+    async refused(t) {
+      const server = await loopback(t);
+      const { port } = server.address();
+      server.close();
+      await once(server, 'close');
+      return { url: `http://127.0.0.1:${port}/token`, comeBack: () => loopback(t, port) };
+    },
+    reset: (t) => answering(t, { fault: 'reset' }),
+    503: (t) => answering(t, UNAVAILABLE),
+  };
+  const answering = async (t, answer) => {
+    const endpoint = await startEndpoint(t);
+    endpoint.setAnswer(answer);
+    return { url: endpoint.tokenEndpoint, comeBack: () => endpoint.setAnswer(numbered()) };
+  };
+  for (const kind of Object.keys(downFor)) {
+    for (const downMs of [500, 2_500, 4_500, 6_500]) {
+      test(`gives a token within a second after ${downMs} ms (${kind})`, async (t) => {
+        const { url, comeBack } = await downFor[kind](t);
+        const manager = openManager(t, { tokenEndpoint: url });
+        const call = manager.getToken();
+        await delay(downMs);
+        await comeBack();
+        const begin = performance.now();
+        assert.match(await call, /^token-/);
+        const late = performance.now() - begin;
+        assert.ok(late <= LONGEST_DELAY_MS + 10 * TOLERANCE_MS, `${late} ms`);
+        const requests = 1 + manager.snapshot().counters.retries;
+        assert.ok(requests <= MOST_REQUESTS, `${requests} requests`);
+      });
+    }
+  }
 });
 
 describe('a retry', { concurrency: true }, () => {

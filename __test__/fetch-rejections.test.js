@@ -442,3 +442,12 @@ describe('a changed configuration', () => {
     assert.deepEqual(tokens(next), new Set(['of-other-client']));
   });
 });
+
+test('a call ends although a test has replaced setTimeout, and its 401 has an open body', async (t) => {
+  const responses = [new Response(new ReadableStream(), { status: 401 }), new Response('ok')];
+  const resource = { fetch: async () => responses.shift() };
+  const { manager } = await startBoth(t, undefined, { resource });
+  await manager.getToken();
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  assert.equal(await statusOf(manager.fetch('/')), 200);
+});

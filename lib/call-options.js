@@ -58,4 +58,14 @@ function faultIn({ minValiditySeconds, signal, forceRefresh }) {
   return undefined;
 }
 
-module.exports = { checked, isDuration };
+/** Rejects a call of a method on an object that is not a manager. */
+function rejectDetached(method) {
+  return Promise.reject(
+    badRequest(
+      `${method} was called on an object that is not a KeycloakTokenManager: ` +
+        `call it as manager.${method}()`,
+    ),
+  );
+}
+
+module.exports = { checked, isDuration, rejectDetached };

@@ -85,7 +85,7 @@ class KeycloakTokenManager {
   getToken() {
     // The check is inline, because a call costs time in the most frequent call of the package.
     const isDetached = this === undefined || this === null || !(#published in this);
-    if (isDetached) return rejectDetached('getToken');
+    if (isDetached) return callOptions().rejectDetached('getToken');
     // biome-ignore lint/complexity/noArguments: a rest parameter creates an array for every call.
     const options = arguments.length === 0 ? undefined : arguments[0];
     if (options === undefined) {
@@ -102,12 +102,13 @@ class KeycloakTokenManager {
   }
 
   getAccessToken(options) {
-    if (!KeycloakTokenManager.#is(this)) return rejectDetached('getAccessToken');
+    if (!KeycloakTokenManager.#is(this)) return callOptions().rejectDetached('getAccessToken');
     return this.#ask(options, asObject);
   }
 
   getTokenForStreaming(minLifetimeMs) {
-    if (!KeycloakTokenManager.#is(this)) return rejectDetached('getTokenForStreaming');
+    if (!KeycloakTokenManager.#is(this))
+      return callOptions().rejectDetached('getTokenForStreaming');
     if (!callOptions().isDuration(minLifetimeMs)) {
       return Promise.reject(badRequest('minLifetimeMs: expected a number of at least 0'));
     }
@@ -138,7 +139,7 @@ class KeycloakTokenManager {
   }
 
   close() {
-    if (!KeycloakTokenManager.#is(this)) return rejectDetached('close');
+    if (!KeycloakTokenManager.#is(this)) return callOptions().rejectDetached('close');
     let failure;
     try {
       failure = this.#call('close');
@@ -268,12 +269,7 @@ class KeycloakTokenManager {
       this.#pending = waiters.shared();
       return this.#pending;
     }
-    try {
-      return waiters.add(shape, options, () => this.#releaseIfAlone(), askAgain);
-    } catch {
-      this.#releaseIfAlone();
-      return Promise.reject(badRequest('signal: the manager cannot listen to it'));
-    }
+    return waiters.add(shape, options, () => this.#releaseIfAlone(), askAgain);
   }
 
   // A flight continues after all its callers have left, but does not keep the process alive.
@@ -428,15 +424,6 @@ function handOverRoots() {
     // Node cannot list its certificates. The request will fail with the reason.
   }
   native.trust(pem);
-}
-
-function rejectDetached(method) {
-  return Promise.reject(
-    badRequest(
-      `${method} was called on an object that is not a KeycloakTokenManager: ` +
-        `call it as manager.${method}()`,
-    ),
-  );
 }
 
 function originOf(resource) {

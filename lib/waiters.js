@@ -1,5 +1,7 @@
 'use strict';
 
+const { badRequest } = require('./error.js');
+
 /**
  * The callers that wait for one flight. Calls of `getToken()` without options share a promise;
  * every other call has its own.
@@ -35,7 +37,13 @@ class Waiters {
     this.#own ??= new Map();
     let group = this.#own.get(signal);
     if (group === undefined) {
-      const stopListening = listen(signal, () => this.#abort(signal, onLeave));
+      let stopListening;
+      try {
+        stopListening = listen(signal, () => this.#abort(signal, onLeave));
+      } catch {
+        onLeave();
+        return Promise.reject(badRequest('signal: the manager cannot listen to it'));
+      }
       group = { waiters: [], stopListening };
       this.#own.set(signal, group);
     }

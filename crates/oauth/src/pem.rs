@@ -1,11 +1,15 @@
-//! Reads certificates and indented PEM texts (RFC 7468), and diagnoses PEM texts that have lost their
-//! line breaks or are in quotation marks.
+//! Reads the certificates and keys of PEM texts (RFC 7468), and of indented texts. Diagnoses PEM texts
+//! that have lost their line breaks or are in quotation marks.
 
 use p256::pkcs8::der::asn1::AnyRef;
 use p256::pkcs8::der::{Decode as _, Reader as _, SliceReader};
-use rustls_pki_types::CertificateDer;
+use p256::pkcs8::{EncodePrivateKey as _, PrivateKeyInfoRef};
 use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
+
+use super::key::KeyFault;
+use super::secret::PrivateKey;
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
@@ -75,6 +79,70 @@ fn end_of_element(der: &[u8]) -> Option<usize> {
     let mut reader = SliceReader::new(der).ok()?;
     AnyRef::decode(&mut reader).ok()?;
     usize::try_from(u32::from(reader.position())).ok()
+}
+
+/// Returns the first private key of a PEM text.
+///
+/// # Errors
+/// Returns the fault of the text or of the key.
+pub fn private_key(pem: &str) -> Result<PrivateKey, KeyFault> {
+    const ENCRYPTED: [&str; 2] = ["BEGIN ENCRYPTED PRIVATE KEY", "Proc-Type: 4,ENCRYPTED"];
+    let normalized = normalized_pem(pem);
+    for block in key_blocks(&normalized) {
+        if ENCRYPTED.iter().any(|mark| block.contains(mark)) {
+            return Err(KeyFault::Encrypted);
+        }
+        // OpenSSL also skips a block that it cannot decode.
+        if let Ok(key) = PrivateKeyDer::from_pem_slice(block.as_bytes()) {
+            return Ok(with_public_half(with_its_form(PrivateKey::from_der(key))));
+        }
+    }
+    Err(if pem.contains("BEGIN OPENSSH PRIVATE KEY") {
+        KeyFault::OpenSsh
+    } else if let Some(flaw) = PemFlaw::of(pem) {
+        KeyFault::Mangled(flaw)
+    } else if pem.contains(KEY_LABEL) {
+        KeyFault::BrokenPem
+    } else if pem.contains("-----BEGIN") {
+        KeyFault::Public
+    } else {
+        KeyFault::Missing
+    })
+}
+
+/// The end of the line that begins a block with a private key.
+const KEY_LABEL: &str = "PRIVATE KEY-----";
+
+/// Returns the blocks of a PEM text that contain private keys.
+fn key_blocks(pem: &str) -> impl Iterator<Item = &str> {
+    pem.match_indices("-----BEGIN ").filter_map(|(start, _)| {
+        let rest = pem.get(start..)?;
+        let first = rest.lines().next().filter(|line| line.ends_with(KEY_LABEL));
+        let end = rest
+            .find("-----END ")
+            .and_then(|end| Some(end.checked_add(rest.get(end..)?.find('\n')?)?));
+        first.map(|_| end.and_then(|end| rest.get(..=end)).unwrap_or(rest))
+    })
+}
+
+/// Corrects the form of a PKCS #8 key below a label of RSA or EC keys. OpenSSL ignores the label.
+fn with_its_form(key: PrivateKey) -> PrivateKey {
+    let der = key.expose().secret_der();
+    if PrivateKeyInfoRef::try_from(der).is_err() {
+        return key;
+    }
+    PrivateKey::from_der(PrivateKeyDer::Pkcs8(der.to_vec().into()))
+}
+
+/// Converts a P-256 key to PKCS #8 and adds its public half, which `ring` requires but RFC 5915
+/// makes optional. Returns any other key unchanged.
+fn with_public_half(key: PrivateKey) -> PrivateKey {
+    p256::SecretKey::from_der(key.expose().secret_der())
+        .ok()
+        .and_then(|secret| secret.to_pkcs8_der().ok())
+        .map_or(key, |der| {
+            PrivateKey::from_der(PrivateKeyDer::Pkcs8(der.as_bytes().to_vec().into()))
+        })
 }
 
 /// Returns a copy of the text without whitespace around its lines, without a byte order mark, and
