@@ -5,7 +5,7 @@ const native = require('./native.js');
 const { KeycloakTokenError, badRequest, internal } = require('./error.js');
 const reconfigure = require('./reconfigure.js');
 const resourceFetch = require('./resource-fetch.js');
-const { Waiters } = require('./waiters.js');
+const { Waiters, asObject, asString } = require('./waiters.js');
 // `fetch` loads its modules on demand, but uses the timers of this moment.
 require('./timers.js');
 
@@ -428,17 +428,6 @@ function handOverRoots() {
 
 function originOf(resource) {
   return resource === undefined ? undefined : authenticatedFetch().baseOf(resource).origin;
-}
-
-function asString(token) {
-  return token.token;
-}
-
-function asObject({ token, scope, issuedAt, expiresAt }) {
-  const accessToken = { token, tokenType: 'Bearer', scope, issuedAt, expiresAt };
-  // Some clients, such as Keycloak's admin client, put the result of `getAccessToken` into a
-  // header.
-  return Object.defineProperty(accessToken, 'toString', { value: () => token });
 }
 
 module.exports = { KeycloakTokenManager };
