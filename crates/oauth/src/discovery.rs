@@ -149,10 +149,10 @@ fn read(answer: &Answer, issuer: &Issuer, redactor: &Redactor) -> Result<Metadat
         "mtls_endpoint_aliases",
         "token_endpoint_auth_methods_supported",
     ];
-    let [named, token_endpoint, aliases, methods] = read_members(document, names)
+    let [issuer_member, token_endpoint, aliases, methods] = read_members(document, names)
         .map_err(|fault| DocumentFault::Unreadable(answer.named_encoding(fault)))?;
     let text = |member: Option<&RawValue>| member.and_then(string).map(|text| text.to_string());
-    let named = text(named).unwrap_or_default();
+    let named = text(issuer_member).unwrap_or_default();
     if !issuer.is(&named) {
         return Err(DocumentFault::Issuer(redactor.clean(&named)));
     }

@@ -120,7 +120,7 @@ fn key_blocks(pem: &str) -> impl Iterator<Item = &str> {
         let first = rest.lines().next().filter(|line| line.ends_with(KEY_LABEL));
         let end = rest
             .find("-----END ")
-            .and_then(|end| Some(end.checked_add(rest.get(end..)?.find('\n')?)?));
+            .and_then(|end| end.checked_add(rest.get(end..)?.find('\n')?));
         first.map(|_| end.and_then(|end| rest.get(..=end)).unwrap_or(rest))
     })
 }

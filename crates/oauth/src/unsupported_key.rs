@@ -57,7 +57,7 @@ impl UnsupportedKey {
                 let key = AnyRef::from_der(der.secret_sec1_der()).ok()?;
                 let mut members = SliceReader::new(key.value()).ok()?;
                 // The version and the private key precede the curve.
-                let member = |_| AnyRef::decode(&mut members).ok();
+                let member = |()| AnyRef::decode(&mut members).ok();
                 let [_, _, curve] = [(), (), ()].map(member);
                 Self::of_curve(AnyRef::from_der(curve?.value()).ok()?)
             }
@@ -68,7 +68,7 @@ impl UnsupportedKey {
     fn of_pkcs1(der: &[u8]) -> Option<Self> {
         let key = AnyRef::from_der(der).ok()?;
         let mut members = SliceReader::new(key.value()).ok()?;
-        let number = |_| UintRef::decode(&mut members).ok();
+        let number = |()| UintRef::decode(&mut members).ok();
         let [_, modulus, exponent] = [(), (), ()].map(number);
         Self::of_rsa(modulus?.as_bytes(), exponent?.as_bytes())
     }
