@@ -152,9 +152,9 @@ fn read(answer: &Answer, issuer: &Issuer, redactor: &Redactor) -> Result<Metadat
     let [issuer_member, token_endpoint, aliases, methods] = read_members(document, names)
         .map_err(|fault| DocumentFault::Unreadable(answer.named_encoding(fault)))?;
     let text = |member: Option<&RawValue>| member.and_then(string).map(|text| text.to_string());
-    let named = text(issuer_member).unwrap_or_default();
-    if !issuer.is(&named) {
-        return Err(DocumentFault::Issuer(redactor.clean(&named)));
+    let found = text(issuer_member).unwrap_or_default();
+    if !issuer.is(&found) {
+        return Err(DocumentFault::Issuer(redactor.clean(&found)));
     }
     let endpoint = |member: Option<&RawValue>| {
         let endpoint = text(member).and_then(|text| TokenEndpoint::parse(&text).ok());
@@ -177,7 +177,7 @@ fn read(answer: &Answer, issuer: &Issuer, redactor: &Redactor) -> Result<Metadat
             Some(alias) => Some(alias?),
         },
         methods: methods.and_then(|methods| serde_json::from_str(methods.get()).ok()),
-        issuer: named,
+        issuer: found,
     })
 }
 
