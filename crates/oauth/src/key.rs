@@ -1,5 +1,5 @@
-//! The private key that signs assertions, as PEM or as a JSON Web Key (RFC 7517), and its
-//! algorithms from RFC 7518 and RFC 8037. The `ring` crate does all cryptography.
+//! The private key that signs assertions and DPoP proofs, as PEM or as a JSON Web Key (RFC 7517),
+//! and its algorithms from RFC 7518 and RFC 8037. The `ring` crate does all cryptography.
 
 use std::fmt;
 
@@ -7,23 +7,24 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use p256::pkcs8::EncodePrivateKey as _;
 use ring::digest::{SHA256, digest};
-use ring::rand::SystemRandom;
+use ring::rand::{SecureRandom as _, SystemRandom};
 use ring::rsa::{KeyPairComponents, PublicKeyComponents};
 use ring::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RSA_PKCS1_SHA256,
-    RSA_PSS_SHA256, RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
+    EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RSA_PSS_SHA256,
+    RsaKeyPair,
 };
 use ring::{error::Unspecified, hmac};
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject as _;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use zeroize::Zeroizing;
 
 use super::pem::{PemFlaw, normalized_pem};
 use super::redact::REDACTED;
 use super::secret::{ClientSecret, PrivateKey};
 
-/// The algorithm that signs an assertion (RFC 7518 §3, RFC 8037 §3.1).
+/// The algorithm that signs an assertion or a proof (RFC 7518 §3, RFC 8037 §3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SigningAlgorithm {
     /// RSA, PKCS #1 v1.5, SHA-256.
@@ -32,6 +33,8 @@ pub enum SigningAlgorithm {
     Ps256,
     /// ECDSA on P-256, SHA-256.
     Es256,
+    /// ECDSA on P-384, SHA-384.
+    Es384,
     /// Ed25519.
     EdDsa,
     /// HMAC, SHA-256.
@@ -44,7 +47,8 @@ pub enum SigningAlgorithm {
 
 impl SigningAlgorithm {
     /// The algorithms of private keys.
-    pub const OF_KEYS: [Self; 4] = [Self::Rs256, Self::Ps256, Self::Es256, Self::EdDsa];
+    pub const OF_KEYS: [Self; 5] =
+        [Self::Rs256, Self::Ps256, Self::Es256, Self::Es384, Self::EdDsa];
     /// The algorithms of shared secrets.
     pub const OF_SECRETS: [Self; 3] = [Self::Hs256, Self::Hs384, Self::Hs512];
 
@@ -55,6 +59,7 @@ impl SigningAlgorithm {
             Self::Rs256 => "RS256",
             Self::Ps256 => "PS256",
             Self::Es256 => "ES256",
+            Self::Es384 => "ES384",
             Self::EdDsa => "EdDSA",
             Self::Hs256 => "HS256",
             Self::Hs384 => "HS384",
@@ -86,7 +91,8 @@ pub struct SigningKey {
 
 enum KeyPair {
     Rsa(Box<RsaKeyPair>),
-    Ec(EcdsaKeyPair),
+    P256(EcdsaKeyPair),
+    P384(EcdsaKeyPair),
     Ed(Ed25519KeyPair),
 }
 
@@ -119,7 +125,7 @@ pub enum KeyFault {
     /// The type, curve or size of the key is not supported, or the text contains no readable key.
     #[error(
         "the key cannot be parsed or is not supported: use RSA (2048, 3072 or 4096 bits, exponent \
-         65537), EC (P-256, by name) or Ed25519"
+         65537), EC (P-256, or P-384 as PKCS #8 or JWK; the curve by name) or Ed25519"
     )]
     Unsupported,
 }
@@ -151,6 +157,37 @@ impl SigningKey {
         })
     }
 
+    /// Creates a key on P-256.
+    ///
+    /// # Errors
+    /// The system provides no random numbers.
+    pub(super) fn generate() -> Result<Self, Unspecified> {
+        let random = SystemRandom::new();
+        let mut source = [0; 32];
+        random.fill(&mut source)?;
+        let der = loop {
+            let mut number = Zeroizing::new([0; 32]);
+            random.fill(&mut *number)?;
+            // One number in 2^32 is not below the order of the curve.
+            if let Ok(secret) = p256::SecretKey::from_slice(&*number) {
+                break secret.to_pkcs8_der().map_err(|_| Unspecified)?;
+            }
+        };
+        let curve = &ECDSA_P256_SHA256_FIXED_SIGNING;
+        let pair = EcdsaKeyPair::from_pkcs8(curve, der.as_bytes(), &random);
+        Ok(Self {
+            pair: KeyPair::P256(pair.map_err(|_| Unspecified)?),
+            key_id: None,
+            algorithm: None,
+            source,
+        })
+    }
+
+    /// Returns the public half of the key.
+    pub(super) fn public_jwk(&self) -> PublicJwk {
+        PublicJwk::of(&self.pair)
+    }
+
     /// Returns the `kid` of the JSON Web Key.
     #[must_use]
     pub fn key_id(&self) -> Option<&str> {
@@ -163,7 +200,8 @@ impl SigningKey {
         match (self.algorithm, &self.pair) {
             (Some(algorithm), _) => algorithm,
             (None, KeyPair::Rsa(_)) => SigningAlgorithm::Rs256,
-            (None, KeyPair::Ec(_)) => SigningAlgorithm::Es256,
+            (None, KeyPair::P256(_)) => SigningAlgorithm::Es256,
+            (None, KeyPair::P384(_)) => SigningAlgorithm::Es384,
             (None, KeyPair::Ed(_)) => SigningAlgorithm::EdDsa,
         }
     }
@@ -197,7 +235,8 @@ impl SigningKey {
                 pair.sign(padding, &random, message, &mut signature)?;
                 Ok(signature)
             }
-            (KeyPair::Ec(pair), SigningAlgorithm::Es256) => pair
+            (KeyPair::P256(pair), SigningAlgorithm::Es256)
+            | (KeyPair::P384(pair), SigningAlgorithm::Es384) => pair
                 .sign(&random, message)
                 .map(|made| made.as_ref().to_vec()),
             (KeyPair::Ed(pair), SigningAlgorithm::EdDsa) => {
@@ -261,7 +300,8 @@ impl KeyPair {
         matches!(
             (self, algorithm),
             (Self::Rsa(_), SigningAlgorithm::Rs256 | SigningAlgorithm::Ps256)
-                | (Self::Ec(_), SigningAlgorithm::Es256)
+                | (Self::P256(_), SigningAlgorithm::Es256)
+                | (Self::P384(_), SigningAlgorithm::Es384)
                 | (Self::Ed(_), SigningAlgorithm::EdDsa)
         )
     }
@@ -274,13 +314,12 @@ impl KeyPair {
             }
             PrivateKeyDer::Pkcs8(der) => {
                 let der = der.secret_pkcs8_der();
-                let ec = || {
-                    let random = SystemRandom::new();
-                    EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der, &random).ok()
-                };
+                let random = SystemRandom::new();
+                let ec = |curve| EcdsaKeyPair::from_pkcs8(curve, der, &random).ok();
                 let ed = || Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).ok();
                 let rsa = RsaKeyPair::from_pkcs8(der).ok().map(Self::rsa);
-                rsa.or_else(|| ec().map(Self::Ec))
+                rsa.or_else(|| ec(&ECDSA_P256_SHA256_FIXED_SIGNING).map(Self::P256))
+                    .or_else(|| ec(&ECDSA_P384_SHA384_FIXED_SIGNING).map(Self::P384))
                     .or_else(|| ed().map(Self::Ed))
             }
             _ => None,
@@ -325,9 +364,9 @@ impl Octets {
         self.0.get(zeros..).unwrap_or_default()
     }
 
-    /// Returns the number in 32 octets, if it fits.
-    fn coordinate(&self) -> Zeroizing<[u8; 32]> {
-        let mut octets = Zeroizing::new([0; 32]);
+    /// Returns the number in this number of octets, if it fits.
+    fn coordinate(&self, length: usize) -> Zeroizing<Vec<u8>> {
+        let mut octets = Zeroizing::new(vec![0; length]);
         let number = self.number();
         if let Some(start) = octets.len().checked_sub(number.len())
             && let Some(place) = octets.get_mut(start..)
@@ -386,17 +425,12 @@ impl Jwk {
             })
             .map(KeyPair::rsa)
             .map_err(|_| KeyFault::Unsupported),
-            ("EC", "P-256") => {
-                const UNCOMPRESSED: &[u8] = &[4];
-                let (x, y) = (jwk.x.coordinate(), jwk.y.coordinate());
-                let point = [UNCOMPRESSED, x.as_slice(), y.as_slice()].concat();
-                let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
-                let (d, random) = (jwk.d.coordinate(), SystemRandom::new());
-                let d = d.as_slice();
-                EcdsaKeyPair::from_private_key_and_public_key(algorithm, d, &point, &random)
-                    .map(KeyPair::Ec)
-                    .map_err(|_| KeyFault::BrokenJwk)
-            }
+            ("EC", "P-256") => jwk
+                .ec(&ECDSA_P256_SHA256_FIXED_SIGNING, 32)
+                .map(KeyPair::P256),
+            ("EC", "P-384") => jwk
+                .ec(&ECDSA_P384_SHA384_FIXED_SIGNING, 48)
+                .map(KeyPair::P384),
             ("OKP", "Ed25519") => {
                 let (seed, public) = (jwk.d.as_ref(), jwk.x.as_ref());
                 Ed25519KeyPair::from_seed_and_public_key(seed, public)
@@ -411,6 +445,78 @@ impl Jwk {
         let algorithm = algorithm.filter(|algorithm| pair.fits(*algorithm));
         Ok((pair, jwk.kid, algorithm))
     }
+
+    /// Reads a key on a curve whose coordinates have this number of octets.
+    fn ec(
+        &self,
+        curve: &'static EcdsaSigningAlgorithm,
+        octets: usize,
+    ) -> Result<EcdsaKeyPair, KeyFault> {
+        const UNCOMPRESSED: &[u8] = &[4];
+        let (x, y) = (self.x.coordinate(octets), self.y.coordinate(octets));
+        let point = [UNCOMPRESSED, &x, &y].concat();
+        let (d, random) = (self.d.coordinate(octets), SystemRandom::new());
+        EcdsaKeyPair::from_private_key_and_public_key(curve, &d, &point, &random)
+            .map_err(|_| KeyFault::BrokenJwk)
+    }
+}
+
+/// The public half of a key. The serialised members are the ones that RFC 7638 §3.2 and RFC 8037
+/// §2 require, in the order that a thumbprint needs.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum PublicJwk {
+    Rsa {
+        e: String,
+        kty: &'static str,
+        n: String,
+    },
+    Ec {
+        crv: &'static str,
+        kty: &'static str,
+        x: String,
+        y: String,
+    },
+    Okp {
+        crv: &'static str,
+        kty: &'static str,
+        x: String,
+    },
+}
+
+impl PublicJwk {
+    fn of(pair: &KeyPair) -> Self {
+        let encode = |octets: &[u8]| URL_SAFE_NO_PAD.encode(octets);
+        // An uncompressed point consists of an octet and two coordinates of equal length.
+        let ec = |crv, pair: &EcdsaKeyPair| {
+            let point = pair.public_key().as_ref().get(1..).unwrap_or_default();
+            let (x, y) = point.split_at(point.len() / 2);
+            Self::Ec {
+                crv,
+                kty: "EC",
+                x: encode(x),
+                y: encode(y),
+            }
+        };
+        match pair {
+            KeyPair::Rsa(pair) => {
+                let PublicKeyComponents { n, e } =
+                    PublicKeyComponents::<Vec<u8>>::from(pair.public());
+                Self::Rsa {
+                    e: encode(&e),
+                    kty: "RSA",
+                    n: encode(&n),
+                }
+            }
+            KeyPair::P256(pair) => ec("P-256", pair),
+            KeyPair::P384(pair) => ec("P-384", pair),
+            KeyPair::Ed(pair) => Self::Okp {
+                crv: "Ed25519",
+                kty: "OKP",
+                x: encode(pair.public_key().as_ref()),
+            },
+        }
+    }
 }
 
 #[cfg(test)]
@@ -421,7 +527,7 @@ mod tests {
 
     use base64::engine::general_purpose::STANDARD;
     use ring::signature::{
-        ECDSA_P256_SHA256_FIXED, ED25519, KeyPair as _, RSA_PKCS1_2048_8192_SHA256,
+        ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256,
         RSA_PSS_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm,
     };
 
@@ -437,14 +543,14 @@ mod tests {
     fn public(key: &SigningKey) -> Vec<u8> {
         match &key.pair {
             KeyPair::Rsa(pair) => pair.public_key().as_ref().to_vec(),
-            KeyPair::Ec(pair) => pair.public_key().as_ref().to_vec(),
+            KeyPair::P256(pair) | KeyPair::P384(pair) => pair.public_key().as_ref().to_vec(),
             KeyPair::Ed(pair) => pair.public_key().as_ref().to_vec(),
         }
     }
 
     #[test]
     fn the_public_key_verifies_signatures_of_each_form_of_a_key() {
-        use SigningAlgorithm::{EdDsa, Es256, Ps256, Rs256};
+        use SigningAlgorithm::{EdDsa, Es256, Es384, Ps256, Rs256};
         for (form, algorithms) in [
             ("rsa-pkcs8", &[Rs256, Ps256][..]),
             ("rsa-pkcs1", &[Rs256, Ps256]),
@@ -456,6 +562,8 @@ mod tests {
             ("ec-sec1-without-public", &[Es256]),
             ("ec-sec1-bare", &[Es256]),
             ("ec-jwk", &[Es256]),
+            ("ec-p384", &[Es384]),
+            ("ec-p384-jwk", &[Es384]),
             ("ed25519-pkcs8", &[EdDsa]),
             ("ed25519-jwk", &[EdDsa]),
         ] {
@@ -472,6 +580,7 @@ mod tests {
                     Rs256 => &RSA_PKCS1_2048_8192_SHA256,
                     Ps256 => &RSA_PSS_2048_8192_SHA256,
                     Es256 => &ECDSA_P256_SHA256_FIXED,
+                    Es384 => &ECDSA_P384_SHA384_FIXED,
                     _ => &ED25519,
                 };
                 let public = UnparsedPublicKey::new(verification, public(&key));
@@ -565,7 +674,7 @@ mod tests {
             ("encrypted PKCS #8", key("rsa-encrypted"), KeyFault::Encrypted),
             ("encrypted PKCS #1", key("rsa-encrypted-traditional"), KeyFault::Encrypted),
             ("cut off", cut(key("rsa-pkcs8")), KeyFault::BrokenPem),
-            ("another curve", key("ec-p384"), KeyFault::Unsupported),
+            ("another curve", key("ec-p521"), KeyFault::Unsupported),
             (
                 "escaped line breaks",
                 key("rsa-pkcs8").replace('\n', "\\n"),
