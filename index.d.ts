@@ -344,7 +344,8 @@ export interface KeycloakTokenManagerOptions {
   /**
    * Private key for `private_key_jwt`, in PEM or as a JSON Web Key. The PEM text may be PKCS #8,
    * PKCS #1 or SEC 1; the JSON Web Key may be a JSON string or an object. The key must be RSA of
-   * 2048 to 4096 bits, EC on P-256 or Ed25519. The manager refuses an encrypted key.
+   * 2048 to 4096 bits, EC on P-256 or P-384 (in PKCS #8 or as a JSON Web Key), or Ed25519. The
+   * manager refuses an encrypted key.
    */
   privateKey?: string | PrivateJsonWebKey | undefined;
   /**
@@ -357,7 +358,7 @@ export interface KeycloakTokenManagerOptions {
   keyId?: string | undefined;
   /**
    * Algorithm of signed assertions. Default: the `alg` of the JSON Web Key, otherwise `RS256`,
-   * `ES256` or `EdDSA` depending on the kind of key; `HS256` with a secret.
+   * `ES256`, `ES384` or `EdDSA` depending on the kind of key; `HS256` with a secret.
    */
   signingAlgorithm?: SigningAlgorithm | undefined;
   /**
@@ -465,6 +466,21 @@ export interface KeycloakTokenManagerOptions {
   tokenFetch?: true | TokenFetch | undefined;
   /** The API to which `fetch` may send the token. Default: none. */
   resource?: ResourceOptions | undefined;
+  /**
+   * Whether the server binds tokens to a key, so that a stolen token is useless (DPoP, RFC 9449).
+   * Default: false. The manager sends a proof of the key with every token request, and `fetch`
+   * sends one with every request to the API. The API must accept the scheme `DPoP`. Keycloak
+   * supports DPoP by default since 26.4.
+   */
+  dpop?: boolean | undefined;
+  /**
+   * Private key for `dpop`, in the forms of `privateKey`. Default: a generated key for ES256. The
+   * key decides the algorithm: `RS256` (or `PS256`, if that is the `alg` of the JSON Web Key),
+   * `ES256`, `ES384` or `EdDSA`. RSA is slow: a proof with 2048 bits takes about thirty times as
+   * long as one with P-256. Without this option, the manager creates a key, which never leaves
+   * native memory.
+   */
+  dpopKey?: string | PrivateJsonWebKey | undefined;
   /** Receives log lines. Backstage's `LoggerService` fits as it is. Default: none. */
   logger?: KeycloakTokenManagerLogger | undefined;
   /** Label in log lines and snapshots. Default: `clientId`. */

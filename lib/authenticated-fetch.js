@@ -31,9 +31,11 @@ const MOST_ROUTES = 256;
  * @param {(token: string, route: string) => 'dropped' | 'kept' | 'ignored'} parts.reject
  * @param {(token: string, route: string) => boolean} parts.accept whether the next acceptance
  * matters
+ * @param {() => import('./dpop.js').Dpop | undefined} parts.dpop presents tokens that are bound to
+ * a key; `undefined` if the manager has never requested any
  * @param {() => boolean} parts.isCurrent whether the manager still sends tokens to this origin
  */
-function makeFetch({ manager, resource, server, reject, accept, isCurrent }) {
+function makeFetch({ manager, resource, server, reject, accept, dpop, isCurrent }) {
   const routes = new Routes(reject, accept);
   let settings;
   return async (input, init) => {
@@ -45,10 +47,19 @@ function makeFetch({ manager, resource, server, reject, accept, isCurrent }) {
     // The configuration changed during the wait, so the token is for another origin.
     if (!isCurrent()) return manager.fetch(input, init);
     let hasRetried = false;
+    let hasSentNonce = false;
     let redirects = 0;
     for (;;) {
       // Each request looks up the global `fetch`, so that a replacement takes effect.
-      const response = await request.send(resource.fetch ?? globalThis.fetch, token);
+      const bound = dpop();
+      const response = await request.send(resource.fetch ?? globalThis.fetch, token, bound);
+      const header = (name) => headerOf(response, name);
+      const wantsNonce = bound?.learnNonce(response, header, request.url) ?? false;
+      if (wantsNonce && !hasSentNonce && request.isReplayable && isCurrent()) {
+        hasSentNonce = true;
+        await drain(response);
+        continue;
+      }
       const loginPage = request.loginPageOf(response);
       if (loginPage !== undefined || isAboutToken(response)) {
         const outcome = routes.rejected(token, loginPage ? route : request.route);
@@ -59,6 +70,7 @@ function makeFetch({ manager, resource, server, reject, accept, isCurrent }) {
           throw loginPage;
         }
         hasRetried = true;
+        hasSentNonce = false;
         if (outcome !== 'repeat') {
           token = await orCancel(response, () => manager.getToken(request.tokenOptions));
           if (!isCurrent()) return response;
@@ -69,6 +81,7 @@ function makeFetch({ manager, resource, server, reject, accept, isCurrent }) {
         if (location === null) return response;
         await orCancel(response, () => {
           redirects += 1;
+          hasSentNonce = false;
           if (redirects > MOST_REDIRECTS) throw badRequest(TOO_MANY_REDIRECTS);
           request.redirect(response.status, location);
         });
@@ -124,12 +137,15 @@ function limit(collection) {
 
 const OTHER_SCHEMES = /^(basic|digest|hoba|kerberos|mutual|negotiate|ntlm|scram-.*|vapid)$/i;
 
+/** Errors that a new token does not remedy. */
+const OTHER_ERRORS = /\b(insufficient_user_authentication|invalid_dpop_proof|use_dpop_nonce)\b/;
+
 /** Whether a 401 rejects the token, rather than requires another kind of authentication. */
 function isAboutToken(response) {
   if (response.status !== 401) return false;
   const challenges = headerOf(response, 'www-authenticate') ?? '';
   const challenge = challenges.replace(/"(\\.|[^"\\])*"/g, '""');
-  if (challenges.includes('insufficient_user_authentication')) return false;
+  if (OTHER_ERRORS.test(challenges)) return false;
   if (/\berror="?invalid_token/i.test(challenges)) return true;
   // A scheme is a word that is not the name of a parameter.
   const schemes = [...challenge.matchAll(/(?:^|,)\s*([^\s,="]+)(?!\s*=)(?=[\s,]|$)/g)];

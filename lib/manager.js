@@ -25,6 +25,8 @@ const secretFunctions = () => require('./secret-function.js');
 const tokenFetches = () => require('./token-fetch.js');
 const roots = () => require('./roots.js');
 const authenticatedFetch = () => require('./authenticated-fetch.js');
+const requestHeaders = () => require('./request-headers.js');
+const dpops = () => require('./dpop.js');
 
 const NO_OPTIONS = Object.freeze({});
 // The empty map of all managers without a flight. No code modifies it.
@@ -48,6 +50,10 @@ class KeycloakTokenManager {
   #server;
   #resource;
   #resourceFetch;
+  // Whether the manager requests tokens that are bound to a key.
+  #requestsBound = false;
+  // Presents bound tokens. It stays when the option `dpop` is switched off, for the held token.
+  #dpop;
   #secretFunction;
   #secretCall;
   #secretError;
@@ -116,6 +122,25 @@ class KeycloakTokenManager {
     this.#clear();
   }
 
+  dpopProof(options) {
+    if (this.#isClosed) throw closed();
+    if (!this.#requestsBound) throw dpops().dpopIsOff();
+    return this.#dpop.proofFor(options);
+  }
+
+  headers(options) {
+    const resource = this.#resource;
+    return requestHeaders().requestHeaders(options, {
+      getToken: () => this.getToken(),
+      resource,
+      base: resource && authenticatedFetch().baseOf(resource),
+      requiresProof: this.#requestsBound,
+      dpop: () => this.#dpop,
+      isCurrent: () => originOf(this.#resource) === originOf(resource),
+      again: () => this.headers(options),
+    });
+  }
+
   snapshot() {
     return this.#call('snapshot');
   }
@@ -165,11 +190,15 @@ class KeycloakTokenManager {
   }
 
   // Keeps the options that this side of the boundary uses.
-  #adopt({ clientSecret, issuer, logger, resource, tokenEndpoint, tokenFetch }) {
+  #adopt({ clientSecret, dpop, issuer, logger, resource, tokenEndpoint, tokenFetch }) {
     this.#logger = logger;
     this.#server = issuer ?? tokenEndpoint;
     this.#resource = resource === undefined ? undefined : { ...resource };
     this.#resourceFetch = undefined;
+    this.#requestsBound = dpop === true;
+    if (dpop === true) {
+      this.#dpop ??= new (dpops().Dpop)((...request) => this.#call('dpopProof', ...request));
+    }
     this.#secretFunction = typeof clientSecret === 'function' ? clientSecret : undefined;
     this.#secretCall = undefined;
     this.#secretError = undefined;
@@ -188,6 +217,7 @@ class KeycloakTokenManager {
       server: this.#server,
       reject: (token, route) => this.#reject(token, route),
       accept: (token, route) => this.#call('accept', token, route),
+      dpop: () => this.#dpop,
     });
     return this.#resourceFetch(input, init);
   }
@@ -420,8 +450,13 @@ function asString(token) {
   return token.token;
 }
 
-function asObject({ token, scope, issuedAt, expiresAt }) {
-  return { token, tokenType: 'Bearer', scope, issuedAt, expiresAt };
+function asObject({ token, tokenType, scope, issuedAt, expiresAt }) {
+  return { token, tokenType, scope, issuedAt, expiresAt };
+}
+
+function closed() {
+  const message = 'the token manager was closed';
+  return new KeycloakTokenError({ code: 'ERR_KEYCLOAK_CLOSED', message, retryable: false });
 }
 
 module.exports = { KeycloakTokenManager };

@@ -9,7 +9,7 @@ const { cancel, readerOf, unreadBody } = require('./body.js');
 const { MAX_ANSWER, USER_AGENT } = require('./native.js');
 
 /** The headers of an answer that the native side reads. */
-const HEADERS = ['age', 'content-encoding', 'retry-after'];
+const HEADERS = ['age', 'content-encoding', 'dpop-nonce', 'retry-after'];
 /** The maximum number of nested causes to search for a code. */
 const MAX_CAUSES = 8;
 

@@ -18,6 +18,8 @@ const SHARED_METHODS = [
   'invalidateToken',
   'clearCache',
   'fetch',
+  'headers',
+  'dpopProof',
   'snapshot',
 ];
 

@@ -87,9 +87,9 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         progress: &AcquisitionProgress,
     ) -> Result<Arc<Metadata>, Failure> {
         progress.reads_document.store(true, Ordering::Relaxed);
-        let pass = self.admitted(issuer.url(), identity, progress).await?;
+        let mut pass = self.admitted(issuer.url(), identity, progress).await?;
         let Exchange { answer, .. } = self
-            .exchange(pass, issuer.url(), progress, redactor, |_| Ok((issuer.request(), ())))
+            .exchange(&mut pass, issuer.url(), progress, redactor, |_| Ok((issuer.request(), ())))
             .await?;
         let metadata = read_metadata(&answer, issuer, redactor).map_err(|error| Failure {
             retry_after: self.retry_after(&answer),

@@ -1,0 +1,53 @@
+'use strict';
+
+// `manager.headers`: the headers of a request that other code sends.
+
+const { checkMethod, httpUrlOf } = require('./dpop.js');
+const { badRequest } = require('./error.js');
+const { DEFAULT_USER_HEADER, checkOrigin, checkUser } = require('./outgoing-request.js');
+
+const MEMBERS = ['url', 'method', 'backstageUser'];
+
+/**
+ * @param {object} options the argument of `manager.headers`
+ * @param {object} parts
+ * @param {() => Promise<string>} parts.getToken
+ * @param {import('..').ResourceOptions} [parts.resource]
+ * @param {URL} [parts.base] the base URL of the resource
+ * @param {boolean} parts.requiresProof whether the manager requests bound tokens
+ * @param {() => import('./dpop.js').Dpop | undefined} parts.dpop
+ * @param {() => boolean} parts.isCurrent whether the manager still sends tokens to this origin
+ * @param {() => Promise<Record<string, string>>} parts.again repeats the call
+ */
+async function requestHeaders(options, parts) {
+  const { resource, base, requiresProof, dpop } = parts;
+  const { url: address, method, backstageUser } = checked(options);
+  const url = address === undefined ? undefined : httpUrlOf(address, base);
+  if (url !== undefined && base !== undefined) checkOrigin(url, base.origin, 'url');
+  if (requiresProof && (url === undefined || method === undefined)) {
+    throw badRequest('headers: with dpop, url and method are required, because a proof names both');
+  }
+  const token = await parts.getToken();
+  // The configuration changed during the wait, so the token is for another origin.
+  if (!parts.isCurrent()) return parts.again();
+  const bound = url !== undefined && method !== undefined ? dpop() : undefined;
+  const headers = bound?.headersFor(method, url, token) ?? { Authorization: `Bearer ${token}` };
+  if (backstageUser !== undefined) {
+    headers[resource?.userHeader ?? DEFAULT_USER_HEADER] = backstageUser;
+  }
+  return headers;
+}
+
+function checked(options = {}) {
+  if (options === null || typeof options !== 'object') {
+    throw badRequest('headers: expected an object');
+  }
+  const unknown = Object.keys(options).find((name) => !MEMBERS.includes(name));
+  if (unknown !== undefined) throw badRequest(`${JSON.stringify(unknown)}: no such option`);
+  const { method, backstageUser } = options;
+  if (method !== undefined) checkMethod(method);
+  if (backstageUser !== undefined) checkUser(backstageUser);
+  return options;
+}
+
+module.exports = { requestHeaders };
