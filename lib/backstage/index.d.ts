@@ -29,6 +29,8 @@ export interface KeycloakTokenManagerService
       | 'invalidateToken'
       | 'clearCache'
       | 'fetch'
+      | 'headers'
+      | 'dpopProof'
       | 'snapshot'
     >,
     AsyncDisposable {
