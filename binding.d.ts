@@ -50,6 +50,9 @@ export declare class Core {
   close(): FailureData
 }
 
+/** Checks a resource that code names after the manager was created, and returns its faults. */
+export declare function checkResource(resource: unknown): FailureData | Unreadable | null
+
 /** The counters of a manager. */
 export interface CounterData {
   hits: number
@@ -125,7 +128,7 @@ export interface FailureData {
   oauthError?: string
   /** `error_description` of the response. */
   oauthErrorDescription?: string
-  /** How long to wait before the next call, counted from now. */
+  /** The time to wait before the next call, counted from now. */
   retryAfterMs?: number
   /** The number of requests that the acquisition sent. */
   attempts?: number
@@ -137,9 +140,9 @@ export interface FailureData {
 
 /** A header of a request. */
 export interface HeaderData {
-  /** Its name, in lower case. */
+  /** The name, in lower case. */
   name: string
-  /** Its value. */
+  /** The value. */
   value: string
 }
 
@@ -218,11 +221,11 @@ export interface TokenData {
   tokenType: string
   /** The scope of the token. */
   scope?: string
-  /** When the request for the token was sent, in ms since the epoch. */
+  /** When the manager sent the request for the token, in ms since the epoch. */
   issuedAt: number
   /** When the token expires, in ms since the epoch. */
   expiresAt: number
-  /** JavaScript may keep the token while the shared version has this value; never if it is 0. */
+  /** The version for which JavaScript may keep the token, or 0 if it must not keep the token. */
   version: number
 }
 

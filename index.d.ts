@@ -255,6 +255,34 @@ export interface ResourceOptions {
 }
 
 /**
+ * A manager for another API, from {@link KeycloakTokenManager.withResource}. It is the manager from
+ * which it was derived, except for `fetch`: token, cache, flights and counters are the same, and it
+ * ends when that manager is closed.
+ *
+ * @example
+ * ```ts
+ * import type { ResourceTokenManager } from 'keycloak-token-manager';
+ *
+ * const spaces: ResourceTokenManager = manager.withResource({ baseUrl: 'https://api.example/v2' });
+ * const response = await spaces.fetch('workspaces');
+ * console.log(response.status, await response.text());
+ * ```
+ */
+export type ResourceTokenManager = Pick<
+  KeycloakTokenManager,
+  | 'getToken'
+  | 'getAccessToken'
+  | 'getTokenForStreaming'
+  | 'invalidateToken'
+  | 'clearCache'
+  | 'fetch'
+  | 'headers'
+  | 'dpopProof'
+  | 'snapshot'
+  | 'withResource'
+>;
+
+/**
  * The `init` of {@link KeycloakTokenManager.fetch}: the `init` of the platform's `fetch` with two
  * more members.
  *
@@ -526,7 +554,8 @@ export interface GetTokenOptions {
 }
 
 /**
- * A token with its metadata, as {@link KeycloakTokenManager.getAccessToken} returns it.
+ * A token with its metadata, as {@link KeycloakTokenManager.getAccessToken} returns it. Its string
+ * form is the token, because some clients put what a `getAccessToken` returns into a header.
  *
  * @example
  * ```ts
@@ -901,9 +930,10 @@ export class KeycloakTokenManager implements AsyncDisposable {
    *
    * - After a 401, it drops the token as {@link invalidateToken} does and sends the request once
    *   more with a new token, whatever the method. It returns the 401 if the manager keeps the
-   *   token, if the API rejects the new token too, if the body can be read only once (a stream, or
-   *   the body of a `Request`), or if `WWW-Authenticate` requires a remedy other than a new token.
-   *   Do not change the body before the response has arrived.
+   *   token, if the API rejects the new token too, if it cannot send the body again (a stream as
+   *   `init.body`, or the body of a `Request` that is larger than 1 MiB or not finished when the 401
+   *   arrives), or if `WWW-Authenticate` requires a remedy other than a new token. Do not change the
+   *   body before the response has arrived.
    * - If the manager keeps the token and the same route accepted it within the last minute, `fetch`
    *   sends the same token once more: one of several replicas may have rejected the token.
    * - A redirect to a login page at another origin counts as a 401. `fetch` sends GET and HEAD once
@@ -969,6 +999,27 @@ export class KeycloakTokenManager implements AsyncDisposable {
    * ```
    */
   dpopProof(options: DpopProofOptions): string;
+  /**
+   * Returns a manager for another API that shares the token, its cache and its flights: for a second
+   * origin, or for a base URL that changes at run time. It is cheap enough to call for each request.
+   * This manager remembers which routes accept and reject its tokens.
+   *
+   * The origin receives the token. Take the origin from your configuration, never from a request or
+   * a response. The method refuses plain http except on loopback.
+   *
+   * @param resource The API, in the form of the option `resource`.
+   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`, naming everything that is wrong with it.
+   * @example
+   * ```ts
+   * const spaces = manager.withResource({ baseUrl: 'https://api.example/spaces' });
+   * const [agents, workspaces] = await Promise.all([
+   *   manager.fetch('agents'),
+   *   spaces.fetch('workspaces'),
+   * ]);
+   * console.log(agents.status, workspaces.status);
+   * ```
+   */
+  withResource(resource: ResourceOptions): ResourceTokenManager;
   /**
    * Returns the state, for health checks and metrics. It sends no request.
    *

@@ -36,7 +36,7 @@ describe('the check of binaries', () => {
     assert.throws(() => faultsOf(t, mach, 'linux-x64-gnu'), /readelf: Error/);
   });
 
-  const skip = targets[own].os !== 'linux' && 'the file is no ELF';
+  const skip = targets[own].os !== 'linux' && 'the file is not an ELF file';
   it('names the symbols that are newer than the oldest glibc, and foreign libraries', {
     skip,
   }, (t) => {

@@ -134,7 +134,7 @@ describe('without shared memory', { timeout: LIMIT_MS }, () => {
     assert.equal(manager.snapshot().counters.hits, 11);
   });
 
-  it('a dropped or expired token is not given', async (t) => {
+  it('the native side returns no dropped or expired token', async (t) => {
     const { endpoint, manager } = await startUnshared(
       t,
       { backgroundRefresh: false },

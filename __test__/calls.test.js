@@ -183,6 +183,7 @@ describe('getAccessToken', { concurrency: true }, () => {
     const { endpoint, manager } = await start(t);
     const before = Date.now();
     const first = await manager.getAccessToken();
+    assert.equal(`${first}`, first.token);
     const after = Date.now();
     const token = await manager.getToken();
     const times = { issuedAt: first.issuedAt, expiresAt: first.issuedAt + 299_000 };

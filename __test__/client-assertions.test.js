@@ -76,9 +76,9 @@ describe('private_key_jwt', () => {
     assert.equal(await manager.getToken(), 'token-2');
   });
 
-  // Texts of Keycloak. The tests with a real Keycloak check some of them.
+  // These texts are Keycloak's. The tests with a real Keycloak check some of them.
   for (const [description, advice] of [
-    ['Token was issued in the future', /clock of this machine is ahead/],
+    ['Token was issued in the future', /this machine's clock is ahead/],
     ['Token is not active', /expired or is not valid yet/],
     ['Invalid signature algorithm', /set signingAlgorithm/],
     ['Unable to load public key', /set keyId to its kid/],
@@ -159,7 +159,7 @@ describe('client_assertion_file', () => {
 
   test('the error names a missing or empty file', async (t) => {
     for (const [place, problem] of [
-      ['/nowhere/token', /clientAssertionFile "\/nowhere\/token" cannot be read/],
+      ['/nowhere/token', /clientAssertionFile "\/nowhere\/token" is unreadable/],
       [makeFile(t, ' \n'), /is empty/],
     ]) {
       const { manager } = await start(t, {}, { clientAssertionFile: place });

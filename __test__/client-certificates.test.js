@@ -116,7 +116,7 @@ describe('tls_client_auth', () => {
       ['another key', copies(t, { ...client, key: other.key }), /tls\.key" .*does not belong to/],
       ['an expired one', copies(t, { cert, key }), /tls\.crt" .*has expired/],
       ['an option', { clientCertificate: cert, clientKey: key }, /clientCertificate .*has expired/],
-      ['a missing file', missing, /clientCertificateFile "\/nowhere\/tls\.crt" cannot be read/],
+      ['a missing file', missing, /clientCertificateFile "\/nowhere\/tls\.crt" is unreadable/],
     ]) {
       const { endpoint, manager, at } = await start(t, options);
       const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_CREDENTIAL');

@@ -32,7 +32,7 @@ const secretFile = (content) => ({ clientSecretFile: file(content) });
 const assertion = (content) => ({ clientAssertionFile: file(content) });
 const placeholder = '$'.concat('{CANARY}');
 
-// [what is wrong, the options, what the message says]
+// [the mistake, the options, the expected message]
 const REFUSED = [
   ['a second newline', secretFile('canary\n\n'), /clientSecretFile ".+" has leading or trailing/],
   [

@@ -408,7 +408,7 @@ describe('the options', () => {
     ['no key', { dpop: true, dpopKey: 'canary' }, /dpopKey: it contains no PEM private key/],
     ['a number', { dpop: true, dpopKey: 7 }, /dpopKey: expected a PEM private key/],
     ['a text as dpop', { dpop: 'yes' }, /dpop: expected a boolean/],
-    ['a DPoP header of the user', { headers: { DPoP: 'x' } }, /may not be set/],
+    ['a DPoP header of the user', { headers: { DPoP: 'x' } }, /"DPoP" is reserved/],
   ]) {
     test(`refuse ${name}`, () => {
       assert.throws(() => make(options), { code: 'ERR_KEYCLOAK_CONFIG', message });

@@ -10,7 +10,7 @@ const { delay, numbered, rejection, start, times } = require('./support/manager.
 const UNAVAILABLE = { status: 503, body: 'Service Unavailable' };
 /** The tolerance in ms between two clocks that count whole milliseconds. */
 const TOLERANCE_MS = 20;
-// Half of the time limit has passed before a fourth attempt.
+// Half of this time limit passes before a fourth attempt, so the manager makes only three.
 const IMPATIENT = { requestTimeoutMs: 1_200 };
 const LONGEST_FIRST_COOLDOWN_MS = 1_250;
 
@@ -102,11 +102,10 @@ describe('the error', { concurrency: true }, () => {
   });
 });
 
-// The answers that the transport and the boundary treat in their own ways; `response.rs` lists the
-// others.
+// The answers that the transport or the boundary recognises; `response.rs` lists the others.
 describe('an unusable answer', { concurrency: true }, () => {
   const gzip = { headers: { 'Content-Encoding': 'gzip' }, body: gzipSync('{"access_token":"t"}') };
-  // `fetch` decodes a body, even if it did not ask for an encoding.
+  // `fetch` decodes a compressed body, even if the request did not ask for compression.
   const decodes = process.env.WITH_TOKEN_FETCH !== undefined;
   if (decodes) {
     test('with a compressed body gives its token', async (t) => {

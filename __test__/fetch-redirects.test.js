@@ -195,7 +195,10 @@ describe('a redirect', { concurrency: true }, () => {
     for (const status of [302, 303, 307, 308]) {
       for (const make of [
         (url) => [url, { method: 'POST', body: Readable.from(['a']), duplex: 'half' }],
-        (url) => [new Request(url, { method: 'POST', body: 'a', headers: { 'x-own': 'a' } })],
+        (url) => [
+          new Request(url, { method: 'POST', body: Readable.from(['a']), duplex: 'half' }),
+          { body: Readable.from(['b']), duplex: 'half' },
+        ],
       ]) {
         const { api, manager } = await startBoth(t, redirecting(status, '/there'));
         const call = manager.fetch(...make(`${api.url}/to/it`));
@@ -208,6 +211,22 @@ describe('a redirect', { concurrency: true }, () => {
           assert.equal(api.requests.length, 1);
         }
       }
+    }
+  });
+
+  test('sends the body of a Request again where the rules require it', async (t) => {
+    for (const [status, method, body] of [
+      [302, 'GET', ''],
+      [303, 'GET', ''],
+      [307, 'POST', 'a'],
+      [308, 'POST', 'a'],
+    ]) {
+      const { api, manager } = await startBoth(t, redirecting(status, '/there'));
+      const options = { method: 'POST', body: 'a', headers: { 'x-own': 'a' } };
+      const response = await manager.fetch(new Request(`${api.url}/to/it`, options));
+      assert.equal(await response.text(), `done by ${method}`);
+      assert.equal(api.requests[1].body, body);
+      assert.equal(api.requests[1].headers['x-own'], 'a');
     }
   });
 

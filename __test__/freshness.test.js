@@ -1,8 +1,9 @@
 'use strict';
 
 // The use and the replacement of a token over its life. Lives are short, so that they end while a
-// test runs: a token of 4 s becomes stale after 2 s and expires after 3 s; a token of 2 s does so
-// after 1 s and 1.5 s. `crates/manager/src/slot/tests.rs` checks the rules one by one.
+// test runs: a token of 4 s becomes stale after 2 s and expires after 3 s; a token of 2 s becomes
+// stale after 1 s and expires after 1.5 s. `crates/manager/src/slot/tests.rs` checks the rules one
+// by one.
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
@@ -34,7 +35,7 @@ describe('the background refresh', { concurrency: true }, () => {
     assert.equal(await manager.getToken(), 'token-1');
     const { issuedAt } = await manager.getAccessToken();
     const [, second] = await endpoint.waitForRequests(2);
-    // A token ages from the start of its request, which the first use of `fetch` may delay.
+    // The age counts from the start of the request, and the first use of `fetch` may be slow.
     const age = second.at - issuedAt;
     assert.ok(age >= 0.91 * 2_000 - 20 && age < 2_500, `${age}`);
     await until(() => manager.snapshot().tokenAgeSeconds < 1, 'the new token has arrived');
@@ -135,7 +136,7 @@ describe('the lifetime', { concurrency: true }, () => {
     assert.match(at('warn')[0], /same token again/);
   });
 
-  test('asks once more for a token that has expired on arrival, and does not keep a second', async (t) => {
+  test('that is over on arrival causes one more request; the manager keeps no second such token', async (t) => {
     const { endpoint, manager } = await start(t);
     const late = (name) => ({ body: tokenResponse(name, 1), delayMs: 1_050 });
     endpoint.answerNext(late('first'), late('second'));

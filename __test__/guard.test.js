@@ -1,7 +1,7 @@
 'use strict';
 
-// A guard against growth on this side of the boundary, in numbers that hardly depend on the
-// machine: ratios, native calls and bytes. `tests/guard.rs` guards the core.
+// Guards against rising costs on the JavaScript side, in numbers that hardly depend on the machine:
+// ratios, native calls and bytes. `tests/guard.rs` guards the core.
 
 const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');
@@ -10,7 +10,7 @@ const { nativeCalls } = require('./support/native-calls.js');
 
 /** A hanging test must fail. */
 const LIMIT_MS = 60_000;
-/** The bar of `npm run bench`, and the factor by which a figure may exceed it. */
+/** The limit of `npm run bench`, and the factor by which a figure may exceed this limit. */
 const MOST_OF_FLOOR = 1.1;
 const TOLERANCE = 1.2;
 const WARM_UP_ROUNDS = 3;
@@ -19,7 +19,7 @@ const CALLS = 20_000;
 /** Less than the smallest object per call, but more than Node allocates in the background. */
 const MOST_BYTES_PER_CALL = 2;
 
-/** Measures the duration of consecutive calls, in a loop that both sides share. */
+/** Measures the duration of consecutive calls, in a loop that the manager and the floor share. */
 async function readMany(manager) {
   const start = performance.now();
   for (let call = 0; call < CALLS; call += 1) await manager.getToken();
@@ -35,7 +35,7 @@ describe('the guard', { timeout: LIMIT_MS }, () => {
     const floor = { getToken: () => resolved };
     const ratios = [];
     for (let round = 0; round < ROUNDS; round += 1) {
-      // The two sides take turns at running first.
+      // The manager and the floor take turns at running first.
       const isEven = round % 2 === 0;
       const first = await readMany(isEven ? manager : floor);
       const second = await readMany(isEven ? floor : manager);

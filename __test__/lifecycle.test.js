@@ -30,7 +30,7 @@ function median(numbers) {
 const isClosed = { name: 'KeycloakTokenError', code: 'ERR_KEYCLOAK_CLOSED', retryable: false };
 
 describe('costs', { timeout: LIMIT_MS, skip: isLinux }, () => {
-  it('loading is cheap, and no thread or socket is there before the first token, also not after close()', async (t) => {
+  it('loading is cheap, and no thread or socket exists before the first token, not even after close()', async (t) => {
     const { endpoint } = await start(t);
     const rounds = [];
     for (let round = 0; round < ROUNDS; round += 1) {
@@ -105,7 +105,7 @@ describe('a program', { timeout: LIMIT_MS }, () => {
 
 describe('a blocked event loop', { timeout: LIMIT_MS, concurrency: true }, () => {
   for (const [name, delayMs, ends] of [
-    // A token of 3 s becomes stale after 1.5 s and ends after 3 s. The refresh starts before 1.5 s.
+    // A token of 3 s becomes stale after 1.5 s; the manager starts the refresh before that.
     ['does not delay a refresh from a slow server', 300, [3300]],
     ['does not delay a caller after more than one life', 0, [4150, 4200, 4250]],
   ]) {
@@ -210,7 +210,7 @@ describe('close', { timeout: LIMIT_MS }, () => {
     await assert.rejects(manager.getToken(), isClosed);
   });
 
-  it('may come from a logger just before the secret function is wanted', async (t) => {
+  it('may come from a logger just before the manager needs the secret function', async (t) => {
     const reasons = unhandledRejections(t);
     const { endpoint, open } = await start(t);
     endpoint.setAnswer(numbered(6));
@@ -243,7 +243,8 @@ describe('close', { timeout: LIMIT_MS }, () => {
       await manager.getToken();
     }
     await closed.close();
-    // The open manager is always in use: it refreshes when the closed one was due, and once more.
+    // The open manager is always in use: it refreshes when the closed manager would have refreshed,
+    // and once more.
     const use = setInterval(() => other.getToken().catch(() => {}), 10);
     t.after(() => clearInterval(use));
     await endpoint.waitForRequests(4);

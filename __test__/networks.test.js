@@ -20,7 +20,7 @@ const LIMIT_MS = 30_000;
 const NAME = 'sso.names.invalid';
 
 /**
- * A server that answers one request on each connection. After that a socket filter drops all
+ * A server that answers one request on each connection. After that, a socket filter drops all
  * packets of the connection, as if the machine had disappeared.
  */
 const SILENT_AFTER_AN_ANSWER = `
@@ -97,7 +97,7 @@ describe('a name', { timeout: LIMIT_MS }, () => {
     const program = named(t, port, 2, started);
     const { code, message } = await program.next();
     assert.equal(code, 'ERR_KEYCLOAK_NETWORK');
-    assert.match(message, /host name cannot be resolved/);
+    assert.match(message, /could not resolve the host name/);
     write(['127.0.0.1']);
     program.goOn();
     assert.deepEqual(await program.next(), { token: 'a-token' });
@@ -112,7 +112,7 @@ test('an endpoint can be an address of IPv6', async (t) => {
 
 describe('a connection', { timeout: LIMIT_MS }, () => {
   test('whose peer acknowledges nothing is replaced without counting a retry', async (t) => {
-    if (process.platform !== 'linux') return t.skip('socket filters are those of Linux');
+    if (process.platform !== 'linux') return t.skip('needs the socket filters of Linux');
     const body = tokenJson('a-token');
     const peer = spawn('python3', ['-c', SILENT_AFTER_AN_ANSWER, body]);
     t.after(() => peer.kill('SIGKILL'));

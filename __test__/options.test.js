@@ -11,7 +11,7 @@ const { KeycloakTokenError, KeycloakTokenManager } = require('..');
 const native = require('../lib/native.js');
 const table = require('../options.json');
 
-/** A part of every string that no message may contain. */
+/** A text in every wrong string; no message may contain this text. */
 const CANARY = 'canary-7f3a';
 const URL_OF_TOKENS = 'https://sso.example/realms/r/protocol/openid-connect/token';
 const BASE = { tokenEndpoint: URL_OF_TOKENS, clientId: `id-${CANARY}`, clientSecret: CANARY };
@@ -75,6 +75,7 @@ const WRONG_BESIDES = {
   clientSecret: { ...NOT_SECRET, 'a lone surrogate': `${CANARY}\ud800` },
   clientAuthentication: { 'another method': 'none', 'that of files': 'client_assertion_file' },
   privateKey: { ...NOT_KEY, 'a public JWK': jwk(EC_PUBLIC) },
+  dpopKey: { ...NOT_KEY, 'a public JWK': jwk(EC_PUBLIC) },
   signingAlgorithm: { 'one of secrets': 'HS256', 'one of another kind of key': 'RS256' },
   clientCertificate: { prose: CANARY, 'half of one': CERTIFICATE.slice(0, 300) },
   clientKey: NOT_KEY,
@@ -134,6 +135,7 @@ const COMPANY = {
   issuer: { tokenEndpoint: undefined },
   clientSecretFile: { clientSecret: undefined },
   privateKey: { clientSecret: undefined },
+  dpopKey: { dpop: true },
   privateKeyFile: { clientSecret: undefined },
   keyId: BY_KEY,
   signingAlgorithm: BY_KEY,
@@ -230,7 +232,7 @@ describe('options that are refused', () => {
       ['two certificates', { ...BY_CERTIFICATE, clientCertificate: CERTIFICATE }, 'both are given'],
       ['another key', strange, 'clientKey: the key does not belong to the certificate'],
       ['a certificate over plain http', plain, 'tokenEndpoint: expected an https URL'],
-      ['a kid without a key', { keyId: 'a' }, 'keyId: this option applies to private_key_jwt'],
+      ['a kid without a key', { keyId: 'a' }, 'keyId: this option applies only to private_key_jwt'],
       ['an audience without a key', { assertionAudience: 'a' }, 'assertionAudience: this option'],
       ['an algorithm without a key', ES256, 'signingAlgorithm: this option applies'],
       ['a type without a file', { clientAssertionType: 'a' }, 'clientAssertionType: this option'],

@@ -225,7 +225,7 @@ describe('the proxy', () => {
     assert.doesNotMatch(`${error.message} ${at('warn')}`, CREDENTIALS);
     const direct = make(t, { https_proxy }, { ...elsewhere, proxy: false });
     const { message } = await rejection(direct.manager.getToken(), 'ERR_KEYCLOAK_NETWORK');
-    assert.match(message, /cannot be resolved.*\((ENOTFOUND|EAI_AGAIN)\)/);
+    assert.match(message, /could not resolve the host name.*\((ENOTFOUND|EAI_AGAIN)\)/);
     const local = make(t, { https_proxy }, { tokenEndpoint: secure.tokenEndpoint });
     assert.equal(typeof (await local.manager.getToken()), 'string');
   });
@@ -250,7 +250,7 @@ const FAILURES = [
   ['a tunnel to an unknown host', 'https elsewhere', () => url('open'), /tunnel/],
   ['a proxy that is down', 'https', dead, /connection was refused/],
   ['a proxy that is down, for http', 'http', dead, /connection was refused/],
-  ['an unknown proxy', 'https', () => 'http://jane:canary@proxy.invalid:3', /cannot be resolved/],
+  ['an unknown proxy', 'https', () => 'http://jane:canary@proxy.invalid:3', /could not resolve/],
 ];
 
 describe('an error names the proxy without its password', { concurrency: true }, () => {

@@ -1,7 +1,7 @@
 'use strict';
 
 // Plants a secret and a token, in every spelling, into everything that a server or a file controls.
-// The manager may show no piece of them. `REDACTION_SEED` repeats a run.
+// The manager must show no piece of either. `REDACTION_SEED` repeats a run.
 
 const assert = require('node:assert/strict');
 const { randomInt } = require('node:crypto');

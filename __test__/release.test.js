@@ -1,6 +1,6 @@
 'use strict';
 
-// The requirements of a release: the form of the changelog, one version in every manifest.
+// The requirements of a release: the form of the changelog, and one version in every manifest.
 
 const assert = require('node:assert/strict');
 const { readFileSync } = require('node:fs');
@@ -14,7 +14,7 @@ const INTRODUCTION = '# Changelog\n\nhttps://keepachangelog.com https://semver.o
 const RELEASED = '## 1.2.0 - 2026-02-28\n\n### Fixed\n\n- One.\n';
 const OLDER = '## 1.1.0 - 2026-01-31\n\n### Added\n\n- Two\n  lines.\n\n### Fixed\n\n- One.\n';
 const GOOD = `${INTRODUCTION}## Unreleased\n\n${RELEASED}\n${OLDER}`;
-/** Reads the files of the checkout, except for the files given here. */
+/** Reads a file: its given content, or else its content in the checkout. */
 const reader =
   (files = {}) =>
   (file) =>

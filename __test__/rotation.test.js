@@ -15,7 +15,7 @@ const { BEARER, startVerifying } = require('./support/verifying-endpoint.js');
 const LIFE_S = 3;
 const CALLS_PER_SECOND = 100;
 const ROUNDS = 3;
-/** A refresh is due 1.36 s to 1.5 s after the last one, which is between the two replacements. */
+/** A refresh is due 1.36 s to 1.5 s after the last one, and so between the two replacements. */
 const FIRST_AFTER_MS = 1_200;
 const SECOND_AFTER_MS = 450;
 
@@ -105,7 +105,7 @@ describe('a credential that is replaced under load', { concurrency: true }, () =
     for (const order of ['on disk first', 'at the server first']) {
       test(`${name}, ${order}, fails no call`, async (t) => {
         const folder = fs.mkdtempSync(path.join(certificates.directory, 'rotation-'));
-        // Made before the measured time starts, because openssl blocks this thread.
+        // The test makes these before the measured time starts, because openssl blocks this thread.
         const [first, ...others] = times(ROUNDS + 1, next);
         const { server, ca } = certificates;
         const tls = { ...server, ca: ca.cert, requestCert: true, rejectUnauthorized: true };

@@ -96,7 +96,7 @@ describe('a secret function', { concurrency: true }, () => {
   });
 });
 
-// `crates/manager/src/credential/mod.rs` lists the contents of files.
+// `crates/manager/src/credential/mod.rs` tests the other contents of files.
 describe('a secret file', () => {
   test('that is unusable fails with ERR_KEYCLOAK_CREDENTIAL, and the error names it', async (t) => {
     const clientSecretFile = makeFile(t, 'x'.repeat(1_000_000));

@@ -29,6 +29,7 @@ describe('the fake token endpoint: its log', { concurrency: true }, () => {
         scope: 'a',
         audience: 'b',
       },
+      dpop: undefined,
       connection: 1,
       status: 200,
     });
@@ -132,7 +133,7 @@ describe('the fake token endpoint: its scripts', { concurrency: true }, () => {
     const other = await startFakeTokenEndpoint();
     other.setAnswer(() => ({ state: 503 }));
     assert.equal((await post(other)).status, 500);
-    await assert.rejects(other.close(), /answer has no state; there are status/);
+    await assert.rejects(other.close(), /answer has no state, only status/);
   });
 
   test('restore ends settings', async (t) => {
@@ -167,8 +168,8 @@ describe('the fake token endpoint: its scripts', { concurrency: true }, () => {
 describe('the fake token endpoint refuses', { concurrency: true }, () => {
   for (const [given, message] of [
     [null, /^options must be an object$/],
-    [{ clientId: 'a' }, /^options has no clientId; there are realm, clients, /],
-    [{ realm: '..' }, /^realm must be letters/],
+    [{ clientId: 'a' }, /^options has no clientId, only realm, clients, /],
+    [{ realm: '..' }, /^realm must be made of letters/],
     [{ clients: {} }, /^clients must be a record/],
     [{ clients: 'canary' }, /^clients must be a record(?!.*canary)/],
     [{ expiresIn: '60' }, /^expiresIn must be a finite number of seconds$/],
@@ -185,7 +186,7 @@ describe('the fake token endpoint refuses', { concurrency: true }, () => {
 
   for (const [given, message] of [
     [undefined, /^answer must be an object$/],
-    [{ state: 500 }, /^answer has no state; there are status, headers, /],
+    [{ state: 500 }, /^answer has no state, only status, headers, /],
     [{ status: 99 }, /^status must be an integer from 200 to 599$/],
     [{ headers: { a: 1 } }, /^headers must be a record of strings$/],
     [{ headers: { 'a b': 'c' } }, /Header name/],

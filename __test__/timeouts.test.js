@@ -20,12 +20,12 @@ describe('the error of a deadline names', { timeout: LIMIT_MS }, () => {
     [
       'the answer',
       (at) => ({ tokenEndpoint: `http://${at}/` }),
-      'attempt 1: waiting for the answer',
+      'attempt 1: waiting for the response',
     ],
     [
       'the discovery document',
       (at) => ({ ...noEndpoint, issuer: `http://${at}/r` }),
-      'discovery: waiting for the answer',
+      'discovery: waiting for the response',
     ],
     [
       'the connection',

@@ -2,8 +2,8 @@
 
 // Servers with unusual certificates and TLS settings. The test connects to each with Node's `https`
 // and with a manager. The manager refuses a server that Node refuses, unless the row is `lenient`.
-// From a server that Node accepts it gets a token. If the row is `stricter`, it instead gets an
-// error that names the cause and `tokenFetch`, with which it gets a token.
+// From a server that Node accepts, the manager gets a token. If the row is `stricter`, the manager
+// instead gets an error that names the cause and `tokenFetch`; with `tokenFetch`, it gets a token.
 
 const assert = require('node:assert/strict');
 const { SSL_OP_NO_TICKET } = require('node:constants');
@@ -74,7 +74,7 @@ const renewed = (order) => () => {
   };
 };
 
-/** A leaf below an intermediate that two roots certify; the server sends one of the certificates. */
+/** A leaf below an intermediate that two roots certify; the server sends one certificate. */
 const crossSigned =
   ({ trusted, sent }) =>
   () => {
@@ -108,7 +108,7 @@ function newWithOld() {
   return { ...leaf({ by: fresh })(), ca: fresh.cert };
 }
 
-/** A root whose first certificate permits no intermediate, and whose second one has no limit. */
+/** A root whose first certificate permits no intermediate, and whose second sets no limit. */
 function twice() {
   const subject = '/CN=twice';
   const narrow = issue({ subject, extensions: AUTHORITY.replace(CA, `${CA},pathlen:0`) });
@@ -141,7 +141,7 @@ const ONLY_INTERMEDIATE = /only an intermediate authority is trusted/;
 
 // [the name, a function that makes the chain, the result of the manager, TLS settings of the
 // server]. The result is 'token', or the manager's error if Node refuses too; `stricter` is the
-// error if only the manager refuses, `lenient` is Node's code if only Node refuses.
+// error if only the manager refuses, and `lenient` is Node's code if only Node refuses.
 const ROWS = [
   ['an ordinary leaf', leaf(), 'token'],
   ['a root of version 1', below({ extensions: '' }), 'token'],

@@ -1,8 +1,8 @@
 'use strict';
 
-// The certificates that a manager trusts, over real TLS, its connections, and the end of responses.
-// `tls-chains.test.js` lists servers, `trust-table.test.js` checks the environment,
-// `crates/transport/tests` the transport by itself.
+// Over real TLS: the certificates that a manager trusts, its connections, and the end of responses.
+// `tls-chains.test.js` lists servers, `trust-table.test.js` checks the environment, and
+// `crates/transport/tests` checks the transport by itself.
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');

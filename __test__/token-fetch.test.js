@@ -70,7 +70,7 @@ describe('the function of tokenFetch', { timeout: LIMIT_MS }, () => {
         await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
       }
       for (const { headers } of requests) {
-        // undici adds the last two to every request.
+        // undici adds the last two headers to every request.
         const added = ['connection', 'content-length', 'accept-language', 'sec-fetch-mode'];
         for (const one of added) delete headers[one];
       }
@@ -234,9 +234,9 @@ describe('an error that the function throws', { timeout: LIMIT_MS }, () => {
     ['another code', coded('ERR_OTHER', 'odd'), undefined, /tokenFetch failed: odd \(ERR_OTHER\)$/],
     ['a code with invalid characters', coded('<b>', 'odd'), undefined, /tokenFetch failed: odd$/],
     ['an error without a code', new Error('odd'), undefined, /tokenFetch failed: odd$/],
-    ['a getter that throws', throwing('code'), undefined, /cannot be read$/],
-    ['a message that throws', throwing('message'), undefined, /cannot be read$/],
-    ['a revoked proxy', revoked, undefined, /cannot be read$/],
+    ['a getter that throws', throwing('code'), undefined, /cannot read the error$/],
+    ['a message that throws', throwing('message'), undefined, /cannot read the error$/],
+    ['a revoked proxy', revoked, undefined, /cannot read the error$/],
     ['a string', 'odd', undefined, /tokenFetch failed: the error has no message$/],
     ['undefined', undefined, undefined, /failed: the error has no message$/],
     ['a cycle of causes', cyclic, undefined, /tokenFetch failed: odd$/],
@@ -294,7 +294,7 @@ describe('a request of the function', { timeout: LIMIT_MS }, () => {
     };
     const manager = open(t, tokenFetch, { requestTimeoutMs: 200 });
     const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_TIMEOUT');
-    assert.match(error.message, /within 200 ms \(attempt 1: waiting for the answer\)/);
+    assert.match(error.message, /within 200 ms \(attempt 1: waiting for the response\)/);
     await until(() => signals[0].aborted, 'the request is aborted');
     assert.equal(signals.length, 1);
   });

@@ -14,7 +14,7 @@ const { LEAF, makeCertificates } = require('../tools/certificates.js');
 const { startEndpoint } = require('./support/manager.js');
 const { otherNode } = require('./support/other-node.js');
 
-/** Removes the settings of this machine. */
+/** Values that remove this machine's settings from the environment. */
 const CLEAN = {
   NODE_EXTRA_CA_CERTS: '',
   NODE_TLS_REJECT_UNAUTHORIZED: '',
@@ -97,8 +97,8 @@ const ROWS = [
 
 describe('trust', { concurrency: 2 }, () => {
   /**
-   * Runs such a program and returns the verdicts of the manager and of Node; `undefined` if the
-   * function skips the test.
+   * Runs `verdicts.js` with a row's settings and returns the verdicts of the manager and of Node;
+   * `undefined` if the function skips the test.
    */
   async function verdicts(t, { server = known.server, env, execArgv, major, ...more }) {
     const { options = {}, set = {}, user = '' } = more;

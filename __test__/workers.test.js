@@ -9,7 +9,7 @@ const { startEndpoint: start } = require('./support/manager.js');
 
 /** A hanging test must fail. */
 const LIMIT_MS = 60_000;
-const isLinux = process.platform === 'linux' ? false : 'threads are named in /proc';
+const isLinux = process.platform === 'linux' ? false : 'needs the names of threads in /proc';
 
 const program = (t, { tokenEndpoint }, task) =>
   run(t, 'workers.js', [tokenEndpoint, task], { execArgv: ['--expose-gc'] });

@@ -9,9 +9,9 @@ const { promisify } = require('node:util');
 const LIMIT_MS = 120_000;
 const RUNNER = path.join(__dirname, 'children', 'run.js');
 
-/** Returns the result of the program that `children/<name>.js` exports, called with `options`. */
+/** Calls the program that `children/<name>.js` exports with `options`, and returns its result. */
 async function runChild(name, options, { binary = process.execPath, ...more } = {}) {
-  // Hides the warning of Node that simulated time is experimental.
+  // Hides Node's warning that simulated time is experimental.
   const args = ['--expose-gc', '--no-warnings', RUNNER, name, JSON.stringify(options)];
   const settings = { timeout: LIMIT_MS, ...more };
   try {

@@ -11,7 +11,7 @@ const { promisify } = require('node:util');
 
 const LIMIT_MS = 240_000;
 
-/** Returns the figures that one test of that file writes under this name. */
+/** Returns the figures that one test of that file writes under the given name. */
 async function coreFigures(name, test) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'bench-figures-'));
   const args = ['test', '--locked', '--package', 'keycloak-manager'];

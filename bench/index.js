@@ -67,7 +67,7 @@ async function main(args) {
   const isKept = !quick && positionals.length === 0;
   const unknown = chosen.filter((name) => !names.includes(name));
   if (unknown.length > 0) {
-    throw new Error(`Unknown scenario: ${unknown.join(', ')}. There are: ${names.join(', ')}.`);
+    throw new Error(`Unknown scenario: ${unknown.join(', ')}. Scenarios: ${names.join(', ')}.`);
   }
 
   const date = new Date().toISOString().slice(0, 10);

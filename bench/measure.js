@@ -1,15 +1,15 @@
 'use strict';
 
 // Statistics, clocks and counts of the scenarios. They compare two sides by the median of the
-// ratios of all rounds: a disturbance affects both sides of a round, while it would change a ratio
-// of two medians.
+// ratios of all rounds: a disturbance affects both sides of a round equally, but would change a
+// ratio of two medians.
 
 const fs = require('node:fs');
 
 const NS_PER_MS = 1e6;
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
-/** The value below which the given share of the values lies. */
+/** Returns the value below which the given share of the values lies. */
 function quantile(values, share) {
   const sorted = Float64Array.from(values).sort();
   const position = (sorted.length - 1) * share;
@@ -21,8 +21,8 @@ function quantile(values, share) {
 const median = (values) => quantile(values, 0.5);
 
 /**
- * A row that compares the rounds of two sides: the medians, and the median and quartiles of the
- * ratios.
+ * Returns a row that compares the rounds of two sides: the medians, and the median and quartiles of
+ * the ratios.
  */
 function compare({ figure, unit, ours, other, against = 'plain', atMost }) {
   const ratios = ours.map((value, round) => value / other[round]);
@@ -40,8 +40,8 @@ function compare({ figure, unit, ours, other, against = 'plain', atMost }) {
 }
 
 /**
- * Rows that compare our rounds with the rounds of other sides. `[side, atMost]` names a side and
- * its bar; a side without results has no row.
+ * Returns rows that compare our rounds with the rounds of other sides. `[side, atMost]` names a
+ * side and its bar; a side without results has no row.
  */
 function compareSides(figure, unit, results, sides) {
   return sides
@@ -51,7 +51,7 @@ function compareSides(figure, unit, results, sides) {
     );
 }
 
-/** A row with one value of ours, next to the value of another side if there is one. */
+/** Returns a row with one value of ours, next to the value of another side if there is one. */
 function absolute({ figure, unit = '', ours, other, against = 'plain', atMost }) {
   return {
     figure,
@@ -62,13 +62,14 @@ function absolute({ figure, unit = '', ours, other, against = 'plain', atMost })
   };
 }
 
-/** A row with the median of our rounds, next to the median of the plain class. */
+/** Returns a row with the median of our rounds, next to the median of the plain class. */
 function absoluteMedian({ ours, plain }, row) {
   return absolute({ ...row, ours: median(ours), other: median(plain) });
 }
 
 /**
- * Returns the rival whose values, one for each round, are nearest to ours, or undefined.
+ * Returns the rival whose values, round by round, are nearest to our values, or undefined if there
+ * are no rivals.
  */
 function bestRival(rivals, values) {
   const ratioTo = (name) => median(values.ours.map((value, round) => value / values[name][round]));
@@ -76,8 +77,9 @@ function bestRival(rivals, values) {
 }
 
 /**
- * The CPU time of the calling thread in nanoseconds; before Node 23.9 only on Linux. The kernel
- * updates the figure when it switches to another thread, so the calling thread sleeps first.
+ * Returns the CPU time of the calling thread in nanoseconds. Before Node 23.9, the function works
+ * only on Linux. The kernel updates the figure when it switches to another thread, so the calling
+ * thread sleeps first.
  */
 function threadCpuNs() {
   Atomics.wait(sleeper, 0, 0, 1);
@@ -88,13 +90,13 @@ function threadCpuNs() {
   return Number(fs.readFileSync('/proc/thread-self/schedstat', 'latin1').split(' ', 1)[0]);
 }
 
-/** The number of sockets of this process. */
+/** Returns the number of sockets of this process. */
 function socketCount() {
   const isSocket = (descriptor) => {
     try {
       return fs.readlinkSync(`/proc/self/fd/${descriptor}`).startsWith('socket:');
     } catch {
-      // Subtracts the descriptor of the listing itself.
+      // The descriptor of the listing itself no longer exists.
       return false;
     }
   };
@@ -117,7 +119,7 @@ async function measureSides(names, { rounds, warmUp = 0 }, measure) {
   return values;
 }
 
-/** The values of one key, or of a function, from the results of each side. */
+/** Returns the values of one key, or the results of one function, for each side. */
 function pick(results, key) {
   const read = typeof key === 'function' ? key : (result) => result[key];
   const entries = Object.entries(results).map(([name, list]) => [name, list.map(read)]);

@@ -16,7 +16,7 @@ const config = {
 };
 
 /**
- * Draws a bar for each ratio, which starts at 1.
+ * Draws a bar for each ratio. The bars start at 1.
  * @param {{ name: string, ratio: number, note: string }[]} bars
  */
 async function drawRatios(bars) {
@@ -40,8 +40,8 @@ async function drawRatios(bars) {
         field: 'ratio',
         type: 'quantitative',
         axis: {
-          title: 'keycloak-token-manager / the best other side of all that were measured',
-          // Labels such as 10k and 0.01.
+          title: 'keycloak-token-manager / the best other side of all measured sides',
+          // Makes labels such as 10k and 0.01.
           labelExpr: "format(datum.value, datum.value < 1000 ? '~g' : '~s')",
           tickCount: 4,
         },

@@ -41,7 +41,7 @@ class RemoteProcess {
   /** Calls a method of the program and returns its result; one call at a time. */
   async ask(method, ...args) {
     const answered = once(this.#child, 'message');
-    // If the process has ended, the code below reports that.
+    // If the process has ended, the code below reports the end.
     this.#child.send({ method, args }, () => {});
     const ended = this.#ended.then(({ how, output }) => {
       throw new Error(`the process ended with ${how}: ${output}`);
@@ -51,7 +51,7 @@ class RemoteProcess {
     return value;
   }
 
-  /** Resolves when the process has ended, with the way in which it ended and its output. */
+  /** Resolves when the process has ended, with the output and with the exit code or signal. */
   ended() {
     return this.#ended;
   }
@@ -61,7 +61,7 @@ class RemoteProcess {
   }
 }
 
-/** Answers the parent with these methods; the process ends after the one named `last`. */
+/** Answers the parent with these methods; the process ends after the method that `last` names. */
 function serve(methods, last) {
   process.on('message', async ({ method, args }) => {
     const answer = {};

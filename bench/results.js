@@ -1,6 +1,6 @@
 'use strict';
 
-// Keeps the results of a whole run in `results/results.json`, and draws the plot.
+// Keeps the results of a complete run in `results/results.json`, and draws the plot.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -28,8 +28,8 @@ const SIDES = { plain: 'the plain class', raw: "Node's client" };
 const write = (name, text) => fs.writeFileSync(path.join(FOLDER, name), text);
 
 /**
- * The bar of a figure: the greatest ratio of its rows, which compares ours with the best other
- * side. A scenario that failed has no bar.
+ * Returns the bar of a figure: the greatest ratio of its rows. The ratio compares ours with the
+ * best other side. A scenario that failed has no bar.
  */
 function ratioOf(scenarios, [name, figure, title]) {
   const { rows = [] } = scenarios.find((scenario) => scenario.name === name) ?? {};

@@ -1,8 +1,8 @@
 'use strict';
 
 // Runs the sides that are written in JavaScript on simulated time: `Date` and timers stand still
-// during a call, so the endpoint, which is real, answers immediately. Our own core reads clocks
-// that JavaScript cannot set; `core-figures.js` runs it on simulated time.
+// during a call, so the answers of the real endpoint take no simulated time. Our own core reads
+// clocks that JavaScript cannot set; `core-figures.js` runs it on simulated time.
 
 const { once } = require('node:events');
 const http = require('node:http');

@@ -38,7 +38,7 @@ function cells(row) {
   ];
 }
 
-/** The scenarios' rows as text, each scenario's notes below it. */
+/** Returns the scenarios' rows as text, with the notes of each scenario below its rows. */
 function formatTable(scenarios) {
   const body = scenarios.map(({ rows = [] }) => rows.map(cells));
   const widths = columns.map((title, column) =>

@@ -27,16 +27,14 @@ const MOST_ROUTES = 256;
  * @param {object} parts
  * @param {import('..').KeycloakTokenManager} parts.manager
  * @param {import('..').ResourceOptions} [parts.resource]
- * @param {string} parts.server a URL of the authorization server
- * @param {(token: string, route: string) => 'dropped' | 'kept' | 'ignored'} parts.reject
- * @param {(token: string, route: string) => boolean} parts.accept whether the next acceptance
- * matters
+ * @param {() => string} parts.server a URL of the authorization server
+ * @param {Routes} parts.routes the routes of the manager
  * @param {() => import('./dpop.js').Dpop | undefined} parts.dpop presents tokens that are bound to
  * a key; `undefined` if the manager has never requested any
  * @param {() => boolean} parts.isCurrent whether the manager still sends tokens to this origin
+ * @param {typeof fetch} parts.again makes a call that began with an earlier configuration
  */
-function makeFetch({ manager, resource, server, reject, accept, dpop, isCurrent }) {
-  const routes = new Routes(reject, accept);
+function makeFetch({ manager, resource, server, routes, dpop, isCurrent, again }) {
   let settings;
   return async (input, init) => {
     settings ??= settingsOf(resource, server);
@@ -45,51 +43,55 @@ function makeFetch({ manager, resource, server, reject, accept, dpop, isCurrent 
     const { route, isSafe } = request;
     let token = await manager.getToken(request.tokenOptions);
     // The configuration changed during the wait, so the token is for another origin.
-    if (!isCurrent()) return manager.fetch(input, init);
+    if (!isCurrent()) return again(input, init);
     let hasRetried = false;
     let hasSentNonce = false;
     let redirects = 0;
-    for (;;) {
-      // Each request looks up the global `fetch`, so that a replacement takes effect.
-      const bound = dpop();
-      const response = await request.send(resource.fetch ?? globalThis.fetch, token, bound);
-      const header = (name) => headerOf(response, name);
-      const wantsNonce = bound?.learnNonce(response, header, request.url) ?? false;
-      if (wantsNonce && !hasSentNonce && request.isReplayable && isCurrent()) {
-        hasSentNonce = true;
-        await drain(response);
-        continue;
-      }
-      const loginPage = request.loginPageOf(response);
-      if (loginPage !== undefined || isAboutToken(response)) {
-        const outcome = routes.rejected(token, loginPage ? route : request.route);
-        const mayRepeat = loginPage ? isSafe : request.isReplayable;
-        if (outcome === 'kept' || hasRetried || !mayRepeat || !isCurrent()) {
-          if (loginPage === undefined) return response;
-          cancel(unreadBody(response));
-          throw loginPage;
+    try {
+      for (;;) {
+        // Each request looks up the global `fetch`, so that a replacement takes effect.
+        const bound = dpop();
+        const response = await request.send(resource.fetch ?? globalThis.fetch, token, bound);
+        const header = (name) => headerOf(response, name);
+        const wantsNonce = bound?.learnNonce(response, header, request.url) ?? false;
+        if (wantsNonce && !hasSentNonce && request.isReplayable && isCurrent()) {
+          hasSentNonce = true;
+          await drain(response);
+          continue;
         }
-        hasRetried = true;
-        hasSentNonce = false;
-        if (outcome !== 'repeat') {
-          token = await orCancel(response, () => manager.getToken(request.tokenOptions));
-          if (!isCurrent()) return response;
-        }
-        if (loginPage) request = new OutgoingRequest(input, init, settings);
-      } else if (request.follows && REDIRECTS.has(response.status)) {
-        const location = headerOf(response, 'location');
-        if (location === null) return response;
-        await orCancel(response, () => {
-          redirects += 1;
+        const loginPage = request.loginPageOf(response);
+        if (loginPage !== undefined || isAboutToken(response)) {
+          const outcome = routes.rejected(token, loginPage ? route : request.route);
+          const mayRepeat = loginPage ? isSafe : request.isReplayable;
+          if (outcome === 'kept' || hasRetried || !mayRepeat || !isCurrent()) {
+            if (loginPage === undefined) return response;
+            cancel(unreadBody(response));
+            throw loginPage;
+          }
+          hasRetried = true;
           hasSentNonce = false;
-          if (redirects > MOST_REDIRECTS) throw badRequest(TOO_MANY_REDIRECTS);
-          request.redirect(response.status, location);
-        });
-      } else {
-        if (response.ok || response.status === 403) routes.accepted(token, request.route);
-        return response;
+          if (outcome !== 'repeat') {
+            token = await orCancel(response, () => manager.getToken(request.tokenOptions));
+            if (!isCurrent()) return response;
+          }
+          if (loginPage) request = new OutgoingRequest(input, init, settings);
+        } else if (request.follows && REDIRECTS.has(response.status)) {
+          const location = headerOf(response, 'location');
+          if (location === null) return response;
+          await orCancel(response, () => {
+            redirects += 1;
+            hasSentNonce = false;
+            if (redirects > MOST_REDIRECTS) throw badRequest(TOO_MANY_REDIRECTS);
+            request.redirect(response.status, location);
+          });
+        } else {
+          if (response.ok || response.status === 403) routes.accepted(token, request.route);
+          return response;
+        }
+        await drain(response);
       }
-      await drain(response);
+    } finally {
+      request.release();
     }
   };
 }
@@ -106,9 +108,19 @@ class Routes {
   #reject;
   #accept;
 
+  /**
+   * @param {(token: string, route: string) => 'dropped' | 'kept' | 'ignored'} reject
+   * @param {(token: string, route: string) => boolean} accept whether the next acceptance matters
+   */
   constructor(reject, accept) {
     this.#reject = reject;
     this.#accept = accept;
+  }
+
+  /** Forgets all tokens. */
+  clear() {
+    this.#accepted.clear();
+    this.#troubled.clear();
   }
 
   /**
@@ -161,7 +173,7 @@ function settingsOf(resource, server) {
     });
   }
   const base = baseOf(resource);
-  const issuerOrigin = new URL(server).origin;
+  const issuerOrigin = () => new URL(server()).origin;
   return { base, origin: base.origin, issuerOrigin, userHeader: resource.userHeader };
 }
 
@@ -208,4 +220,4 @@ async function drain(response) {
   }
 }
 
-module.exports = { baseOf, makeFetch };
+module.exports = { Routes, baseOf, makeFetch };

@@ -1,9 +1,12 @@
 'use strict';
 
 // Reads and cancels the bodies of responses from `fetch` and from test doubles, which use Node
-// streams.
+// streams, and keeps the body of a request that `fetch` may have to send again.
 
 const { isDisturbed } = require('node:stream');
+
+/** Keeps at most this much of a request's body. */
+const KEPT_BYTES = 1024 * 1024;
 
 /** Returns the body, unless other code has read, locked or hidden it. */
 function unreadBody(response) {
@@ -37,4 +40,55 @@ function cancel(body) {
   }
 }
 
-module.exports = { cancel, readerOf, unreadBody };
+/** The body of a `Request` that is being sent, kept up to a limit. */
+class KeptBody {
+  isComplete = false;
+  #chunks = [];
+  #reader;
+
+  /** Reads a clone, so the request is sent as it is. */
+  constructor(request) {
+    try {
+      this.#reader = readerOf(request.clone().body);
+      this.#read();
+    } catch {
+      // A body that was already used. `fetch` reports it.
+    }
+  }
+
+  get bytes() {
+    return Buffer.concat(this.#chunks);
+  }
+
+  /** Stops reading and forgets the body, which is not needed any more. */
+  release() {
+    if (!this.isComplete) cancel(this.#reader);
+    this.isComplete = false;
+    this.#chunks = [];
+    this.#reader = undefined;
+  }
+
+  async #read() {
+    const reader = this.#reader;
+    let length = 0;
+    try {
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (this.#reader === undefined) return;
+        if (done) {
+          this.isComplete = true;
+          return;
+        }
+        length += value.byteLength;
+        // Chunks of another type have no length. `fetch` refuses them.
+        if (!(length <= KEPT_BYTES)) break;
+        this.#chunks.push(value);
+      }
+    } catch {
+      // The request fails for the same reason.
+    }
+    this.release();
+  }
+}
+
+module.exports = { KeptBody, cancel, readerOf, unreadBody };

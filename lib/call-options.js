@@ -24,7 +24,7 @@ function checked(options) {
   try {
     return read(options);
   } catch {
-    return { fault: badRequest('options: a property cannot be read') };
+    return { fault: badRequest('options: the manager cannot read a property') };
   }
 }
 

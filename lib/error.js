@@ -13,6 +13,9 @@ const DETAILS = [
   'clientId',
 ];
 
+/** Marks the errors of every copy of this package, so that `instanceof` recognises them. */
+const BRAND = Symbol.for('keycloak-token-manager.error');
+
 class KeycloakTokenError extends Error {
   constructor(failure, cause = 'cause' in failure ? failure.cause : systemFault(failure)) {
     super(failure.message, cause === undefined ? undefined : { cause });
@@ -28,6 +31,15 @@ Object.defineProperty(KeycloakTokenError.prototype, 'name', {
   value: 'KeycloakTokenError',
   configurable: true,
   writable: true,
+});
+
+Object.defineProperty(KeycloakTokenError.prototype, BRAND, { value: true });
+Object.defineProperty(KeycloakTokenError, Symbol.hasInstance, {
+  value(error) {
+    if (this === KeycloakTokenError) return typeof error === 'object' && error?.[BRAND] === true;
+    // A subclass recognises only its own instances.
+    return Function.prototype[Symbol.hasInstance].call(this, error);
+  },
 });
 
 /** Returns a system error as Node reports it, for callers that decide on retries by its code. */

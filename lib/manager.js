@@ -1,8 +1,11 @@
 'use strict';
 
+const { environment } = require('./environment.js');
 const native = require('./native.js');
 const { KeycloakTokenError, badRequest, internal } = require('./error.js');
 const reconfigure = require('./reconfigure.js');
+const resourceFetch = require('./resource-fetch.js');
+const resourceHeaders = require('./resource-headers.js');
 const { Waiters } = require('./waiters.js');
 
 // The managers with waiting callers. The set keeps these managers and the event loop alive.
@@ -16,9 +19,6 @@ function keepAlive(manager, isWaitedFor) {
   if (isEmpty !== wasEmpty) native.hold(!isEmpty);
 }
 
-// Node reads the variable when the process starts, so this package ignores later changes too.
-const EXTRA_CA_CERTS = process.env.NODE_EXTRA_CA_CERTS;
-
 // These functions load modules on demand, because most managers never need them.
 const callOptions = () => require('./call-options.js');
 const secretFunctions = () => require('./secret-function.js');
@@ -27,6 +27,7 @@ const roots = () => require('./roots.js');
 const authenticatedFetch = () => require('./authenticated-fetch.js');
 const requestHeaders = () => require('./request-headers.js');
 const dpops = () => require('./dpop.js');
+const resourceManagers = () => require('./resource-manager.js');
 
 const NO_OPTIONS = Object.freeze({});
 // The empty map of all managers without a flight. No code modifies it.
@@ -54,6 +55,8 @@ class KeycloakTokenManager {
   #requestsBound = false;
   // Presents bound tokens. It stays when the option `dpop` is switched off, for the held token.
   #dpop;
+  // What is known about the routes of all resources; created with the first `fetch`.
+  #routes;
   #secretFunction;
   #secretCall;
   #secretError;
@@ -130,15 +133,15 @@ class KeycloakTokenManager {
 
   headers(options) {
     const resource = this.#resource;
-    return requestHeaders().requestHeaders(options, {
-      getToken: () => this.getToken(),
+    return this[resourceHeaders](
       resource,
-      base: resource && authenticatedFetch().baseOf(resource),
-      requiresProof: this.#requestsBound,
-      dpop: () => this.#dpop,
-      isCurrent: () => originOf(this.#resource) === originOf(resource),
-      again: () => this.headers(options),
-    });
+      () => originOf(this.#resource) === originOf(resource),
+      (again) => this.headers(again),
+    )(options);
+  }
+
+  withResource(resource) {
+    return resourceManagers().managerFor(this, resource);
   }
 
   snapshot() {
@@ -161,8 +164,8 @@ class KeycloakTokenManager {
     this.#inContext = undefined;
     for (const request of this.#requests.values()) request.abort();
     this.#requests = NO_FLIGHTS;
-    // This function remembers tokens that routes accepted.
-    this.#resourceFetch = undefined;
+    // The routes remember tokens that they accepted.
+    this.#routes?.clear();
     const flights = [...this.#flights.values()];
     this.#flights = NO_FLIGHTS;
     keepAlive(this, false);
@@ -174,13 +177,14 @@ class KeycloakTokenManager {
     return this.close();
   }
 
-  [reconfigure](options) {
+  // `dropsToken`: the API of a view moves to another origin.
+  [reconfigure](options, dropsToken = false) {
     const failure = this.#call('reconfigure', options, environment());
     if (failure !== null) throw new KeycloakTokenError(failure);
     const before = originOf(this.#resource);
     this.#adopt(options);
     // The manager must not send a token of the old configuration to another origin.
-    if (originOf(this.#resource) !== before) {
+    if (dropsToken || originOf(this.#resource) !== before) {
       this.#call('dropToken');
       this.#forget();
     }
@@ -210,16 +214,40 @@ class KeycloakTokenManager {
 
   #fetch(input, init) {
     const resource = this.#resource;
-    this.#resourceFetch ??= authenticatedFetch().makeFetch({
-      manager: this,
+    this.#resourceFetch ??= this[resourceFetch](
       resource,
-      isCurrent: () => originOf(this.#resource) === originOf(resource),
-      server: this.#server,
-      reject: (token, route) => this.#reject(token, route),
-      accept: (token, route) => this.#call('accept', token, route),
-      dpop: () => this.#dpop,
-    });
+      () => originOf(this.#resource) === originOf(resource),
+      this.fetch,
+    );
     return this.#resourceFetch(input, init);
+  }
+
+  // `isCurrent` tells whether the manager's tokens are still meant for the resource. If they are not
+  // and a call has not sent a request yet, `again` makes the call instead.
+  [resourceFetch](resource, isCurrent = () => true, again = undefined) {
+    const { Routes, makeFetch } = authenticatedFetch();
+    this.#routes ??= new Routes(
+      (token, route) => this.#reject(token, route),
+      (token, route) => this.#call('accept', token, route),
+    );
+    const server = () => this.#server;
+    const dpop = () => this.#dpop;
+    const routes = this.#routes;
+    return makeFetch({ manager: this, resource, server, routes, dpop, isCurrent, again });
+  }
+
+  // Returns a function like `headers` for a resource.
+  [resourceHeaders](resource, isCurrent = () => true, again = undefined) {
+    const parts = {
+      getToken: () => this.getToken(),
+      resource,
+      base: resource && authenticatedFetch().baseOf(resource),
+      requiresProof: () => this.#requestsBound,
+      dpop: () => this.#dpop,
+      isCurrent,
+      again,
+    };
+    return (options) => requestHeaders().requestHeaders(options, parts);
   }
 
   // Returns `dropped`, `kept`, or `ignored` if the manager holds another token.
@@ -417,19 +445,6 @@ function open(options, listener) {
   }
 }
 
-// Reads the environment for a new or changed manager. Lower-case names take precedence, as is
-// usual.
-function environment() {
-  const { env } = process;
-  return {
-    verifiesCertificates: env.NODE_TLS_REJECT_UNAUTHORIZED !== '0',
-    httpsProxy: env.https_proxy ?? env.HTTPS_PROXY,
-    httpProxy: env.http_proxy ?? env.HTTP_PROXY,
-    noProxy: env.no_proxy ?? env.NO_PROXY,
-    extraCaCerts: EXTRA_CA_CERTS,
-  };
-}
-
 // Without Node's certificates, the manager trusts only the certificates in the options, and the TLS
 // error says so.
 function handOverRoots() {
@@ -451,7 +466,9 @@ function asString(token) {
 }
 
 function asObject({ token, tokenType, scope, issuedAt, expiresAt }) {
-  return { token, tokenType, scope, issuedAt, expiresAt };
+  const accessToken = { token, tokenType, scope, issuedAt, expiresAt };
+  // Some clients put what `getAccessToken` returns into a header, as Keycloak's admin client does.
+  return Object.defineProperty(accessToken, 'toString', { value: () => token });
 }
 
 function closed() {

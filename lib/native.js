@@ -2,9 +2,9 @@
 
 /**
  * Loads the native binary: the one from a build in this checkout, or else the one in the package
- * that npm installs for the platform. If both fail, the error says why and what to do. Before a
- * failure, this module reads no other file, because each file would add a tenth to the loading time
- * of the package.
+ * that npm installs for the platform. If neither loads, the error says why and what to do. Unless
+ * loading fails, this module reads no other file, because each file would add a tenth to the
+ * loading time of the package.
  */
 
 const { closeSync, existsSync, openSync, readSync } = require('node:fs');
@@ -137,10 +137,10 @@ function noBinary(platform, version) {
   const found =
     others.length === 0
       ? 'No such package is installed. Usual causes:\n' +
-        '- optional dependencies were omitted (--omit=optional, --no-optional, omit in .npmrc): ' +
-        'install with them;\n' +
+        '- the installation omitted optional dependencies (--omit=optional, --no-optional, omit ' +
+        'in .npmrc): install them as well;\n' +
         '- the lock file was written on another system: remove the lock file and node_modules, ' +
-        'install again;\n' +
+        'and install again;\n' +
         '- a bundle was built on another system: build it on a system like the one that runs it.'
       : `Instead, the package of another platform is installed (${others.join(', ')}), because ` +
         'node_modules comes from another system, such as a laptop, or from an image with another ' +
@@ -155,8 +155,8 @@ function noBinary(platform, version) {
 function otherVersion(platform, version, found) {
   return (
     `${NAME} ${version} found ${NAME}-${platform} ${found}: both must have the same version. ` +
-    'Remove what pins the second one (overrides, resolutions, an edited lock file), remove ' +
-    'node_modules and install again.'
+    'Remove the setting that pins the second version (overrides, resolutions or an edited lock ' +
+    'file), remove node_modules and install again.'
   );
 }
 

@@ -3,6 +3,7 @@
 // One call to `manager.fetch`: its content, its URL, and whether `fetch` can send it again. This
 // class reads the caller's arguments once, at the time of the call, and never modifies them.
 
+const { KeptBody } = require('./body.js');
 const { badRequest } = require('./error.js');
 
 const DEFAULT_USER_HEADER = 'X-Backstage-User';
@@ -43,7 +44,6 @@ const MEMBERS = [
 ];
 
 class OutgoingRequest {
-  isReplayable;
   /** Whether this class follows redirects (`redirect: 'follow'`). */
   follows;
   /** The options for `getToken`; `undefined` for a plain call. */
@@ -60,6 +60,10 @@ class OutgoingRequest {
   #headers;
   #wasSent = false;
   #options;
+  /** Whether the body that the caller gave can be read again. */
+  #isReadableAgain;
+  /** The body of the caller's `Request`, if it has one. */
+  #kept;
 
   /**
    * @throws {KeycloakTokenError} `ERR_KEYCLOAK_REQUEST` if the manager must not send the request
@@ -81,7 +85,7 @@ class OutgoingRequest {
       checkUser(backstageUser);
       this.#headers.set(userHeader, backstageUser);
     }
-    this.isReplayable = isReplayable(options.body ?? request?.body);
+    this.#isReadableAgain = isReadableAgain(options.body ?? request?.body);
     this.follows = (options.redirect ?? request?.redirect ?? 'follow') === 'follow';
     const signal = (options.signal === undefined ? request?.signal : options.signal) ?? undefined;
     if (signal !== undefined || minValiditySeconds !== undefined) {
@@ -105,6 +109,11 @@ class OutgoingRequest {
     return this.#url;
   }
 
+  /** Whether `fetch` can send the request once more. */
+  get isReplayable() {
+    return this.#isReadableAgain || this.#kept?.isComplete === true;
+  }
+
   /**
    * Whether the method is GET or HEAD, so that a repeated call does not change the state of the
    * API.
@@ -123,7 +132,7 @@ class OutgoingRequest {
     if (url.origin === this.#origin) return undefined;
     const { searchParams } = url;
     const isLogin =
-      url.origin === this.#issuerOrigin ||
+      url.origin === this.#issuerOrigin() ||
       (searchParams.has('client_id') && searchParams.has('response_type')) ||
       LOGIN_PATH.test(url.pathname);
     if (!isLogin) return undefined;
@@ -139,6 +148,10 @@ class OutgoingRequest {
   send(fetch, token, dpop) {
     // Each request gets a new object, because the previous `fetch` may have kept the old one.
     if (this.#wasSent) this.#headers = new Headers(this.#headers);
+    if (!this.#isReadableAgain && this.#request !== undefined) {
+      if (this.#wasSent) this.#dissolve();
+      else if (this.#options.body === undefined) this.#kept = new KeptBody(this.#request);
+    }
     this.#wasSent = true;
     if (dpop === undefined) this.#headers.set('authorization', `Bearer ${token}`);
     else {
@@ -167,11 +180,7 @@ class OutgoingRequest {
           'once; pass a string, a buffer, a FormData, a URLSearchParams or a Blob',
       );
     }
-    if (this.#request !== undefined) {
-      const { headers, ...members } = membersOf(this.#request);
-      this.#options = { ...members, ...withoutAbsent(this.#options) };
-      this.#request = undefined;
-    }
+    if (this.#request !== undefined) this.#dissolve();
     if (losesBody) {
       const { body, duplex, ...options } = this.#options;
       this.#options = { ...options, method: 'GET' };
@@ -179,9 +188,27 @@ class OutgoingRequest {
       for (const name of BODY_HEADERS) this.#headers.delete(name);
       this.#method = 'GET';
       this.#sentMethod = 'GET';
-      this.isReplayable = true;
+      this.release();
+      this.#isReadableAgain = true;
     }
     this.#url = url;
+  }
+
+  /** Drops the kept body, because `fetch` does not send the request again. */
+  release() {
+    this.#kept?.release();
+  }
+
+  /** Replaces the caller's `Request` with its members, because its body is used or its URL changes. */
+  #dissolve() {
+    const { headers, ...members } = membersOf(this.#request);
+    this.#options = { ...members, ...withoutAbsent(this.#options) };
+    this.#request = undefined;
+    if (!this.#kept?.isComplete) return;
+    const { duplex, ...options } = this.#options;
+    this.#options = { ...options, body: this.#kept.bytes };
+    this.#kept = undefined;
+    this.#isReadableAgain = true;
   }
 
   /**
@@ -273,7 +300,7 @@ function checkUser(user) {
   }
 }
 
-function isReplayable(body) {
+function isReadableAgain(body) {
   if (body === null || typeof body !== 'object' || ArrayBuffer.isView(body)) return true;
   // The tag does not exclude a stream, which may have any `Symbol.toStringTag`.
   if (typeof body.pipe === 'function') return false;

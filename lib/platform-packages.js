@@ -2,8 +2,8 @@
 
 /**
  * Requires the package of a platform. Every call of `require` contains the full name, so that
- * bundlers and file tracers find it. It is inside `try`, so that bundlers accept that the other
- * packages are not installed.
+ * bundlers and file tracers find it. Every call is inside `try`, so that bundlers accept that the
+ * other packages are not installed.
  */
 
 const platforms = [

@@ -14,22 +14,23 @@ const MEMBERS = ['url', 'method', 'backstageUser'];
  * @param {() => Promise<string>} parts.getToken
  * @param {import('..').ResourceOptions} [parts.resource]
  * @param {URL} [parts.base] the base URL of the resource
- * @param {boolean} parts.requiresProof whether the manager requests bound tokens
+ * @param {() => boolean} parts.requiresProof whether the manager requests bound tokens
  * @param {() => import('./dpop.js').Dpop | undefined} parts.dpop
  * @param {() => boolean} parts.isCurrent whether the manager still sends tokens to this origin
- * @param {() => Promise<Record<string, string>>} parts.again repeats the call
+ * @param {typeof import('..').KeycloakTokenManager.prototype.headers} parts.again makes a call that
+ * began with an earlier configuration
  */
 async function requestHeaders(options, parts) {
   const { resource, base, requiresProof, dpop } = parts;
   const { url: address, method, backstageUser } = checked(options);
   const url = address === undefined ? undefined : httpUrlOf(address, base);
   if (url !== undefined && base !== undefined) checkOrigin(url, base.origin, 'url');
-  if (requiresProof && (url === undefined || method === undefined)) {
+  if (requiresProof() && (url === undefined || method === undefined)) {
     throw badRequest('headers: with dpop, url and method are required, because a proof names both');
   }
   const token = await parts.getToken();
   // The configuration changed during the wait, so the token is for another origin.
-  if (!parts.isCurrent()) return parts.again();
+  if (!parts.isCurrent()) return parts.again(options);
   const bound = url !== undefined && method !== undefined ? dpop() : undefined;
   const headers = bound?.headersFor(method, url, token) ?? { Authorization: `Bearer ${token}` };
   if (backstageUser !== undefined) {

@@ -17,8 +17,8 @@ function bundledAndExtra() {
   return [...tls.rootCertificates];
 }
 
-// Reads the certificates that Node trusts with `--use-openssl-ca`. OpenSSL has no list of them: it
-// uses a file, and folders in which the hash of the subject names each certificate.
+// Reads the certificates that Node trusts with `--use-openssl-ca`. OpenSSL cannot list them: it
+// uses a file, and folders in which the name of each file is the hash of the certificate's subject.
 function opensslStore() {
   const { SSL_CERT_FILE: file, SSL_CERT_DIR: folders } = process.env;
   const home = opensslHome();
@@ -30,8 +30,8 @@ function opensslStore() {
 }
 
 // Returns the folder of OpenSSL. Node's official releases use /etc/ssl. A Node that is linked to
-// the system's OpenSSL uses the folder of that OpenSSL, which differs on Red Hat's and Debian's
-// systems.
+// the system's OpenSSL uses the folder of that OpenSSL, which Red Hat's and Debian's systems put in
+// different places.
 function opensslHome() {
   const homes = ['/etc/pki/tls', '/usr/lib/ssl'];
   const isShared = process.config.variables.node_shared_openssl;

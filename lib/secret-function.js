@@ -1,8 +1,8 @@
 'use strict';
 
 /**
- * Calls the user's secret function. Returns either `secret`, or `fault`, a text without any value;
- * also `error` if the function threw an error.
+ * Calls the user's secret function. Returns either the `secret`, or a `fault`, a text that shows no
+ * secret. If the function threw an error, returns that error as `error`, too.
  */
 async function callSecretFunction(secretFunction) {
   let secret;

@@ -8,7 +8,7 @@
 const { cancel, readerOf, unreadBody } = require('./body.js');
 const { MAX_ANSWER, USER_AGENT } = require('./native.js');
 
-/** The headers of an answer that the native side reads. */
+/** The names of the response headers that the native side reads. */
 const HEADERS = ['age', 'content-encoding', 'dpop-nonce', 'retry-after'];
 /** The maximum number of nested causes to search for a code. */
 const MAX_CAUSES = 8;
@@ -75,7 +75,7 @@ function inspect(response, asked) {
     ? response
     : {};
   if (type === 'opaqueredirect') {
-    return unusable(undefined, 'the answer is a redirect, which the manager never follows');
+    return unusable(undefined, 'the response is a redirect, which the manager never follows');
   }
   const isReadable =
     isStream(body) || [arrayBuffer, text].some((method) => typeof method === 'function');
@@ -161,8 +161,8 @@ async function readBody(response, signal) {
 }
 
 /**
- * Returns the first code in a thrown error and its causes, and the message beside the code. Does
- * not return the error itself, because some clients attach the whole request to it.
+ * Returns the first code in a thrown error and its causes, and the message of the error that has
+ * this code. Does not return the error itself, because some clients attach the whole request to it.
  */
 function describe(thrown) {
   try {
@@ -178,7 +178,7 @@ function describe(thrown) {
     return { detail: messageOf(last) };
   } catch {
     // A getter of the error threw.
-    return { detail: 'the error cannot be read' };
+    return { detail: 'the manager cannot read the error' };
   }
 }
 

@@ -8,7 +8,7 @@ class Waiters {
   #shared;
   // The callers with their own promises, keyed by signal, so that each signal has one listener no
   // matter how many callers use it. The first such caller creates the map, because most flights
-  // have none.
+  // need no map.
   #own;
 
   get isEmpty() {
@@ -25,8 +25,9 @@ class Waiters {
   }
 
   /**
-   * Calls `onLeave` after an abort has rejected the callers with this signal. With `askAgain`, the
-   * caller receives the result of that function once the flight has ended.
+   * Adds a caller and returns its promise. When the signal aborts, rejects the callers with this
+   * signal, then calls `onLeave`. With `askAgain`, the caller receives the result of that function
+   * once the flight has ended.
    */
   add(shape, options, onLeave, askAgain) {
     const { signal } = options;
@@ -88,10 +89,10 @@ class Waiters {
 }
 
 // The calls of many managers may wait with the same signal. Each signal has one listener, because
-// Node warns about more than ten.
+// Node warns about more than ten listeners.
 const listeners = new WeakMap();
 
-/** Calls `onAbort` when the signal aborts. The returned function stops this. */
+/** Calls `onAbort` when the signal aborts. The returned function cancels this call. */
 function listen(signal, onAbort) {
   if (signal === undefined) return () => {};
   if (!listeners.has(signal)) listeners.set(signal, new SharedListener(signal));

@@ -1,6 +1,6 @@
 //! Guards against growth, with figures that do not depend on the load of the machine: the memory
-//! that the core allocates and keeps. The test fails if a figure differs from the recorded one by
-//! more than a fifth, even if it is smaller, so that you record improvements. `GUARD=record`
+//! that the core allocates and keeps. The test fails if a figure differs from the recorded figure
+//! by more than a fifth, even if it is smaller, so that you record improvements. `GUARD=record`
 //! rewrites `guard/figures.json`.
 #![expect(
     clippy::arithmetic_side_effects,
@@ -38,7 +38,7 @@ use transport::{
 };
 use zeroize::Zeroizing;
 
-/// The part by which a figure may differ from the recorded one.
+/// The fraction by which a figure may differ from the recorded figure.
 const TOLERANCE: f64 = 0.2;
 /// The absolute tolerance, for figures near zero.
 const ROUNDING: f64 = 0.05;
@@ -48,7 +48,7 @@ const MANAGERS: u32 = 500;
 /// About as many authorities as Node trusts.
 const AUTHORITIES: usize = 140;
 
-/// The size of the token of a service account with a few roles.
+/// Returns an answer whose token is as long as the token of a service account with a few roles.
 fn token_response() -> String {
     format!(
         "{{\"access_token\":\"{}\",\"expires_in\":3600,\"refresh_expires_in\":0,\
@@ -82,7 +82,7 @@ impl Transport for Canned {
     }
 }
 
-/// A waiter for flights that allocates nothing.
+/// Waits for flights without allocating memory.
 #[derive(Default)]
 struct Waiter {
     ended: Notify,
@@ -159,7 +159,7 @@ impl<T: Transport> CountedClient<T> {
 struct Figures(BTreeMap<String, f64>);
 
 impl Figures {
-    /// The average per operation since `before`.
+    /// Records the average per operation since `before`.
     fn note(&mut self, name: &str, times: u32, before: HeapUse) {
         let now = counts();
         let each = |count: i64| count as f64 / f64::from(times);
@@ -170,14 +170,14 @@ impl Figures {
             .insert(format!("{name}: bytes"), each(now.bytes - before.bytes).round());
     }
 
-    /// The average that remains per operation since `before`.
+    /// Records the average that each operation since `before` has kept.
     fn note_kept(&mut self, name: &str, times: u32, before: HeapUse) {
         let kept = (counts().live - before.live) as f64 / f64::from(times);
         self.0.insert(format!("{name}: bytes kept"), kept.round());
     }
 }
 
-/// The costs of new managers, of managers that hold a token, and of calls.
+/// Measures the costs of new managers, of managers that hold a token, and of calls.
 async fn count_managers(process: &Process, figures: &mut Figures) {
     let server = ThreadedServer::start(None, true, |_| token_response());
     let make = || process.client(server.url(), HttpTransport::new(TrustSettings::default()));
@@ -211,7 +211,8 @@ async fn count_managers(process: &Process, figures: &mut Figures) {
     soon(client.waiter.ended.notified()).await;
 }
 
-/// A server's configuration; Node's roots are set to an authority for it, and to many others.
+/// Returns the configuration of a server, and hands over the server's authority many times as
+/// Node's roots.
 fn trusted_server() -> Arc<ServerConfig> {
     let certificates = Certificates::new("guard");
     certificates.self_signed("ca", "DNS:ca.example");
@@ -254,7 +255,7 @@ async fn no_figure_is_further_than_a_fifth_from_what_is_recorded() {
     let recorded: BTreeMap<String, f64> = serde_json::from_str(&recorded).unwrap();
     assert!(
         figures.0.keys().eq(recorded.keys()),
-        "other figures are recorded: record them anew with GUARD=record"
+        "the recorded figures have other names: record them again with GUARD=record"
     );
     let mut outside = Vec::new();
     for ((name, figure), was) in figures.0.iter().zip(recorded.values()) {
@@ -265,8 +266,8 @@ async fn no_figure_is_further_than_a_fifth_from_what_is_recorded() {
     }
     assert!(
         outside.is_empty(),
-        "further than {TOLERANCE} from what is recorded:\n{}\n\
-         More is a regression. What is meant is recorded with GUARD=record.",
+        "these figures differ from the recorded ones by more than {TOLERANCE}:\n{}\n\
+         A larger figure is a regression. Record an intended change with GUARD=record.",
         outside.join("\n")
     );
 }

@@ -1,6 +1,6 @@
 'use strict';
 
-// Builds actionlint, which finds mistakes in workflows, in the user's cache folder.
+// Builds actionlint, a program that finds mistakes in workflows, in the user's cache folder.
 // `actionlint/go.sum` pins the sources.
 
 const path = require('node:path');

@@ -13,8 +13,8 @@ const { root } = require('./run.js');
 const REPORT = 'api.md';
 const INTRODUCTION = `# API
 
-What [semantic versioning](CONTRIBUTING.md#what-a-version-promises) covers, generated from the types
-by \`npm run api\`; a change here belongs into the [changelog](CHANGELOG.md).
+The API that [semantic versioning](CONTRIBUTING.md#what-a-version-promises) covers. \`npm run api\`
+writes it from the types. Describe every change of it in the [changelog](CHANGELOG.md).
 `;
 const read = (file) => fs.readFileSync(path.join(root, file), 'utf8');
 
@@ -23,7 +23,7 @@ const isExported = (statement) =>
   statement.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword) ?? false;
 const nameOf = ({ name, declarationList }) => (name ?? declarationList.declarations[0].name).text;
 
-/** The declarations of one file, ordered by name. */
+/** Returns the declarations of one file, ordered by name. */
 function declarations(file, text) {
   const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true);
   const unknown = source.statements.filter((entry) => !isImport(entry) && !isExported(entry));
@@ -40,7 +40,7 @@ function declarations(file, text) {
   ].join('\n');
 }
 
-/** The report for a manifest; `readTypes` returns the text of a file. */
+/** Returns the report for a manifest; `readTypes` returns the text of a file. */
 function apiReport({ name, engines, exports, peerDependencies }, readTypes) {
   const parts = [INTRODUCTION];
   const list = { node: engines.node, ...peerDependencies };

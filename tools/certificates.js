@@ -1,8 +1,9 @@
 'use strict';
 
-// Makes certificates with openssl: an authority, certificates that it issues, and any others, with
-// chosen versions, extensions, keys, digests and serial numbers. Each run makes new certificates,
-// because stored ones would expire. The process removes the files when it exits.
+// Makes certificates with openssl: an authority, certificates that it issues, and any other
+// certificates, with chosen versions, extensions, keys, digests and serial numbers. Each run makes
+// new certificates, because stored certificates would expire. The process removes the files when it
+// exits.
 
 const { execFileSync } = require('node:child_process');
 const { generateKeyPairSync } = require('node:crypto');
@@ -54,7 +55,7 @@ function openssl(directory, command) {
     execFileSync('openssl', command.trim().split(/\s+/), { cwd: directory, stdio: 'pipe' });
   } catch (error) {
     if (error.code !== 'ENOENT') throw error;
-    throw new Error('tests that make certificates require the command openssl');
+    throw new Error('tests that make certificates require the openssl command');
   }
 }
 

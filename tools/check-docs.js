@@ -23,7 +23,7 @@ const read = (file) => fs.readFileSync(path.join(root, file), 'utf8');
 /** Removes the fenced blocks from a text. */
 const prose = (text) => text.replace(/^```.*?^```$/gms, '');
 
-/** The anchors of a document's headings, as its hosting renders them. */
+/** Returns the anchors of a document's headings, as the hosting service makes them. */
 function anchors(text) {
   return [...prose(text).matchAll(/^#+ (.+)$/gm)].map(([, heading]) =>
     heading
@@ -50,7 +50,7 @@ function linkFaults(file, text) {
 
 const parsers = { json: JSON.parse, yaml: (text) => yaml.load(text) };
 
-/** The parse errors of a document's blocks. */
+/** Returns the parse errors of a document's blocks. */
 function dataFaults(file, text) {
   return examples.blocksOf(file, text).flatMap(({ language, line, code }) => {
     try {
@@ -69,7 +69,9 @@ function commandFaults(file, text) {
     .map(([command]) => `${file}: unknown command: ${command}`);
 }
 
-/** The rows of the table below a heading: the name from the first cell, and the other cells. */
+/**
+ * Returns the rows of the table below a heading: the name from the first cell, and the other cells.
+ */
 function tableRows(text, heading) {
   const [, section = ''] = text.split(new RegExp(`^## ${heading}$`, 'm'));
   return [...section.split(/^## /m)[0].matchAll(/^\| `([\w.[\]]+)[^`]*` \|(.*)\|$/gm)].map(
@@ -78,15 +80,15 @@ function tableRows(text, heading) {
 }
 
 /**
- * Whether callers use a member as a method. The types declare a method that works detached as a
- * property.
+ * Whether callers use a member as a method. The types declare a method as a property if the method
+ * also works without its object.
  */
 function isMethod(member) {
   const isFunction = ts.isPropertyDeclaration(member) && ts.isFunctionTypeNode(member.type);
   return isFunction || ts.isMethodDeclaration(member);
 }
 
-/** The methods that index.d.ts declares, and the error codes with their comments. */
+/** Returns the methods that index.d.ts declares, and the error codes with their comments. */
 function declared() {
   const text = read('index.d.ts');
   const source = ts.createSourceFile('index.d.ts', text, ts.ScriptTarget.ES2022, true);
@@ -107,7 +109,7 @@ function isSameAdvice({ cells: [, value] }, { text }) {
   return sentence.includes(`Retryable for ${value.replace(/, (`?\w+`?)$/, ' and $1')}.`);
 }
 
-/** The differences between a table of the README and the declarations. */
+/** Returns the differences between a table of the README and the declarations. */
 function tableFaults(readme, heading, entries, agrees = () => true) {
   const rows = tableRows(readme, heading);
   const [shown, known] = [rows, entries].map((list) => list.map(({ name }) => name).sort());
@@ -129,7 +131,7 @@ function troubleshootingFaults(text) {
   const [, advice = ''] = read(adviceFile).split('fn oauth_advice');
   const known = [...advice.matchAll(/^ {8}"(\w+)"/gm)].map(([, name]) => name);
   const codes = declared().errors.map(({ name }) => name);
-  if (known.length === 0) return [`${adviceFile}: no OAuth errors were found`];
+  if (known.length === 0) return [`${adviceFile}: expected advice for OAuth errors`];
   return [...known, ...codes]
     .filter((name) => !new RegExp(`^(\\| \`|### )${name}\\b`, 'm').test(section))
     .map((name) => `docs/errors.md: Troubleshooting: ${name} is missing`);

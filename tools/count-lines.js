@@ -1,8 +1,8 @@
 'use strict';
 
 // `node tools/count-lines.js` counts the lines of code of the product and of its scaffolding,
-// without blank lines and comments. Tests in a file of the product count as scaffolding. It does
-// not count types (`.d.ts`), data and generated files.
+// without blank lines and comments. Tests in a file of the product count as scaffolding. The script
+// does not count types (`.d.ts`), data or generated files.
 
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');

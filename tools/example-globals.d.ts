@@ -123,5 +123,55 @@ declare module 'undici' {
 declare module '@modelcontextprotocol/sdk/client/streamableHttp.js' {
   export class StreamableHTTPClientTransport {
     constructor(url: URL, options?: { fetch?: typeof fetch });
+    start(): Promise<void>;
+  }
+}
+
+declare module 'ky' {
+  const ky: {
+    create(options: { fetch: typeof fetch; prefixUrl: string }): {
+      post(url: string, options: { json: object }): { json(): Promise<object> };
+    };
+  };
+  export default ky;
+}
+
+declare module 'openapi-fetch' {
+  export default function createClient(options: { baseUrl: string; fetch: typeof fetch }): {
+    POST(path: string, options: { body: object }): Promise<{ data?: object; error?: object }>;
+  };
+}
+
+declare module 'ofetch' {
+  export function createFetch(options: {
+    fetch: typeof fetch;
+    Headers: typeof Headers;
+    AbortController: typeof AbortController;
+    defaults: { baseURL: string };
+  }): (path: string, options: { method: string; body: object }) => Promise<object>;
+}
+
+declare module 'axios' {
+  const axios: {
+    create(options: { adapter: 'fetch'; env: { fetch: typeof fetch }; baseURL: string }): {
+      post(path: string, body: object): Promise<{ data: object }>;
+    };
+  };
+  export default axios;
+}
+
+declare module '@octokit/request' {
+  export const request: {
+    defaults(options: {
+      baseUrl: string;
+      request: { fetch: typeof fetch };
+    }): (route: string, parameters: object) => Promise<{ data: object }>;
+  };
+}
+
+declare module 'graphql-request' {
+  export class GraphQLClient {
+    constructor(url: string, options: { fetch: typeof fetch });
+    request(document: string): Promise<object>;
   }
 }

@@ -16,17 +16,17 @@ const TYPES = ['index.d.ts', 'lib/testing/index.d.ts', 'lib/backstage/index.d.ts
 
 const read = (file) => fs.readFileSync(path.join(root, file), 'utf8');
 
-/** The documents that people read, as paths from the root. */
+/** Returns the documents that people read, as paths from the root. */
 function documents() {
   const pages = fs.readdirSync(path.join(root, 'docs')).filter((name) => name.endsWith('.md'));
   return [...ROOT_DOCUMENTS.map((name) => `${name}.md`), ...pages.map((name) => `docs/${name}`)];
 }
 
 /**
- * The fenced blocks of a document.
+ * Returns the fenced blocks of a document.
  *
- * @returns {{ file: string, line: number, language: string, code: string }[]} `line` is that of the
- *   first line of the code.
+ * @returns {{ file: string, line: number, language: string, code: string }[]} `line` is the number
+ *   of the first line of the code.
  */
 function blocksOf(file, text = read(file)) {
   return [...text.matchAll(/^```(\w*)\n(.*?)^```$/gms)].map(({ 1: language, 2: code, index }) => ({
@@ -37,10 +37,10 @@ function blocksOf(file, text = read(file)) {
   }));
 }
 
-/** The fenced blocks in the comments of a type declaration file. */
+/** Returns the fenced blocks in the comments of a type declaration file. */
 const examplesOf = (file) => blocksOf(file, read(file).replace(/^ *\* ?/gm, ''));
 
-/** The exports of a type declaration file that have no example with code. */
+/** Returns the exports of a type declaration file that have no example with code. */
 function exportsWithoutExample(file) {
   const source = ts.createSourceFile(file, read(file), ts.ScriptTarget.ES2022, true);
   const isExample = (tag) => tag.tagName.text === 'example' && tag.getText(source).includes('```');
@@ -54,7 +54,7 @@ const isCode = ({ language }) => ['js', 'ts'].includes(language);
 const needsBackstage = ({ code }) =>
   /['"](@backstage|keycloak-token-manager\/backstage)/.test(code);
 
-/** All code in documents and doc comments. */
+/** Returns all code in documents and doc comments. */
 function allExamples() {
   const blocks = documents().flatMap((file) => blocksOf(file));
   return [...blocks, ...TYPES.flatMap((file) => examplesOf(file))].filter(isCode);
@@ -71,7 +71,7 @@ function compilerOptions() {
   return { ...options, moduleDetection: ts.ModuleDetectionKind.Force };
 }
 
-/** The compiler's errors for the blocks, each compiled as a module in the root. */
+/** Compiles each block as a module in the root, and returns the compiler's errors. */
 function compile(blocks) {
   const folder = fs.mkdtempSync(path.join(root, '.examples-'));
   const files = new Map(blocks.map((block, at) => [path.join(folder, `${at}.mts`), block]));

@@ -20,12 +20,12 @@ async function main(args) {
   });
   const [target, ...more] = positionals;
   if (target === undefined) throw new Error('usage: npm run fuzz -- <target> [--runs N]');
-  // On a system without a wheel, this uses the installed program.
+  // On a system without a wheel, the script uses the installed program.
   const program = await pinnedProgram('cargo-fuzz').catch(() => 'cargo-fuzz');
   const found = path.join('fuzz', 'target', 'found', target);
   await mkdir(path.join(root, found), { recursive: true });
   // The fuzzed code has no unsafe code, and the corpora contain the words of its comparisons.
-  // Without sanitizer and traces of comparisons, fuzzing is several times as fast.
+  // Without a sanitizer and traces of comparisons, fuzzing is several times as fast.
   const speed = ['--sanitizer', 'none', '--no-trace-compares'];
   // libFuzzer writes new inputs to the first folder.
   const corpora = [found, path.join('fuzz', 'corpus', target)];

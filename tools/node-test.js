@@ -10,11 +10,11 @@ const { root, run } = require('./run.js');
 
 const onCi = Boolean(process.env.CI);
 
-/** Thrown by a stage that cannot run on this machine. */
+/** The error that a stage throws if it cannot run on this machine. */
 class Skipped extends Error {}
 
 /**
- * The files below `folder` whose names end in `end`, because Node 20 does not expand patterns
+ * Returns the files below `folder` whose names end in `end`. Node 20 does not expand patterns
  * itself.
  */
 function filesIn(folder, end) {
@@ -30,7 +30,7 @@ function filesIn(folder, end) {
 /**
  * Resolves with the number of passed tests and the names of skipped tests; rejects if a test failed
  * or none ran. With `mayLeaveOut: false` a skipped test counts as failed on CI. With `isBuffered`
- * the function prints the output at the end, so that other stages can print theirs.
+ * the function prints the output at the end, so that other stages can print their output first.
  */
 async function nodeTest(files, { mayLeaveOut = true, isBuffered, flags = [], ...options } = {}) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'keycloak-token-manager-'));
@@ -45,7 +45,7 @@ async function nodeTest(files, { mayLeaveOut = true, isBuffered, flags = [], ...
     );
     if (isBuffered)
       console.log(`\n── output of ${path.dirname(files[0])}\n${outcome.message ?? outcome}`);
-    // A run that its time limit ended has no report.
+    // A run that exceeded its time limit has no report.
     const text = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '';
     const { passed, failed, leftOut } = JSON.parse(text || '{"failed":[],"leftOut":[]}');
     const leftOutNote = leftOut.length > 0 ? `skipped: ${leftOut.join('; ')}` : '';

@@ -11,8 +11,9 @@ const { root } = require('./run.js');
 
 const COMMAND = 'npm run options';
 const COLUMNS = 100;
-/** The section of the configuration schema that holds the options. */
+/** The section of the configuration schema that holds the options, and the one of named clients. */
 const SECTION = ['boost', 'kagenti', 'auth'];
+const CLIENTS = ['keycloak', 'clients'];
 
 /**
  * The form of each kind of option in the README, the types, the schema and Rust, where `expected`
@@ -157,13 +158,36 @@ function section(rows) {
   return { type: 'object', required, properties: properties(rows) };
 }
 
+function withoutDescriptions(members) {
+  const entries = Object.entries(members).map(([name, { description, ...member }]) => {
+    const inner = member.properties && { properties: withoutDescriptions(member.properties) };
+    return [name, { ...member, ...inner }];
+  });
+  return Object.fromEntries(entries);
+}
+
 function schema(table) {
-  const description = 'The service account whose tokens the plugins of this backend use.';
-  const nest = (inner, key) => ({ type: 'object', properties: { [key]: inner } });
+  const at = (path, inner) =>
+    path.reduceRight((value, key) => ({ type: 'object', properties: { [key]: value } }), inner);
+  // Credentials may be optional, so a section may lack members that a manager requires. The reader
+  // reports them.
+  const { type, properties: members } = section(table);
   const whole = {
     $schema: 'https://backstage.io/schema/config-v1',
     title: 'keycloak-token-manager',
-    ...SECTION.reduceRight(nest, { description, ...section(table) }),
+    type: 'object',
+    properties: {
+      ...at(SECTION, {
+        description: 'The service account whose tokens the plugins of this backend use.',
+        type,
+        properties: members,
+      }).properties,
+      ...at(CLIENTS, {
+        description: `Further service accounts by name, each as ${SECTION.join('.')} describes.`,
+        type: 'object',
+        additionalProperties: { type, properties: withoutDescriptions(members) },
+      }).properties,
+    },
   };
   return `${JSON.stringify(whole, null, 2)}\n`;
 }

@@ -20,7 +20,8 @@ function refuse(faults) {
 }
 
 /**
- * The new contents of all files, keyed by name; `readFile` returns the current contents of a file.
+ * Returns the new contents of all files, keyed by name; `readFile` returns the current contents of
+ * a file.
  */
 function prepareRelease(version, date, readFile) {
   const current = JSON.parse(readFile('package.json')).version;
@@ -28,7 +29,7 @@ function prepareRelease(version, date, readFile) {
   refuse([...versionFaults(readFile), ...changelogFaults(text, current)]);
   if (valid(version) !== version) throw new Error(`invalid version: ${version}`);
   const [unreleased, newest] = parseChangelog(text).sections;
-  if (unreleased.body === '') throw new Error(`${CHANGELOG}: no unreleased changes`);
+  if (unreleased.body === '') throw new Error(`${CHANGELOG} has no unreleased changes`);
   if (compare(version, current) < 0) throw new Error(`${version} is older than ${current}`);
   if (version === newest?.version) throw new Error(`${version} is already released`);
   const heading = `## ${UNRELEASED}\n`;
@@ -39,10 +40,10 @@ function prepareRelease(version, date, readFile) {
   return changed;
 }
 
-/** The changelog entry of a version. */
+/** Returns the changelog entry of a version. */
 function releaseNotes(version, text) {
   const found = parseChangelog(text).sections.find((section) => section.version === version);
-  if (found === undefined) throw new Error(`${CHANGELOG}: no section for ${version}`);
+  if (found === undefined) throw new Error(`${CHANGELOG} has no section for ${version}`);
   return found.body;
 }
 

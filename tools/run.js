@@ -72,7 +72,7 @@ function run(command, args, { limitSeconds = 900, forbidden, capture = false, en
       else reject(new Error(why + (capture && output ? `\n${output.trimEnd()}` : '')));
     };
     child.on('error', (error) => settle(`${name}: ${error.message}`));
-    // A child of the command that is still running would keep the pipes open.
+    // A child process of the command would keep the pipes open.
     child.on('exit', () => endGroup(child.pid, 'SIGKILL'));
     child.on('close', (code, signal) => {
       if (fault !== undefined) settle(`${name}: ${fault}`);

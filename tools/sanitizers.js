@@ -10,12 +10,18 @@ const { root, run } = require('./run.js');
 
 const manager = ['--locked', '--package', 'keycloak-manager'];
 
-/** Each tool builds with its own flags, so it shares no files with other builds. */
+/**
+ * Returns the build folder of a tool. Each tool builds with its own flags, so it shares no files
+ * with other builds.
+ */
 const targetFolder = (name) => path.join(root, 'target', name);
 
 const flags = (more) => [process.env.RUSTFLAGS, more].filter(Boolean).join(' ');
 
-/** Generous, because the machine may be busy; loom could also meet an endless order. */
+/**
+ * The limit is generous, because the machine may be busy. It exists because loom could meet an
+ * endless order.
+ */
 const LIMIT_SECONDS = 1800;
 
 /**
@@ -37,7 +43,7 @@ async function nightly(...components) {
   const env = { RUSTUP_TOOLCHAIN: 'nightly' };
   const names = components.flatMap((name) => ['--component', name]);
   try {
-    // This does not update an installed compiler.
+    // This command does not update an installed compiler.
     await run('rustup', ['component', 'add', '--toolchain', 'nightly', ...components]).catch(() =>
       run('rustup', ['toolchain', 'install', 'nightly', '--profile', 'minimal', ...names]),
     );
@@ -48,7 +54,7 @@ async function nightly(...components) {
   return env;
 }
 
-/** Runs tests and returns how many passed; throws if none did. */
+/** Runs tests and returns the number of passed tests; throws if no test passed. */
 async function cargoTest(args, env) {
   const output = await run('cargo', args, {
     capture: true,
@@ -88,7 +94,7 @@ async function miri() {
   const layers = ['keycloak-oauth', 'keycloak-transport'].flatMap((name) => ['--package', name]);
   const passed =
     (await inMiri(...layers, '--lib', '--', ...skipped)) + (await inMiri('--test', 'flights'));
-  return `${passed} tests, without slow ones`;
+  return `${passed} tests, without the slow tests`;
 }
 
 const threaded = ['flights', 'http', 'manager', 'node_roots', 'tls'];

@@ -1,8 +1,8 @@
 /**
  * Runs a server as the leader of its own process group, with its output in a file of its folder. A
  * second process, the guard, ends the group and removes the folder when this process ends, even by
- * SIGKILL. Signals go to the group, because some servers, such as `kc.sh`, are the parent of
- * others and forward only some signals.
+ * SIGKILL. Signals go to the group, because some servers, such as `kc.sh`, have child processes and
+ * forward only some signals to them.
  */
 'use strict';
 
@@ -13,7 +13,7 @@ const { createServer } = require('node:net');
 const path = require('node:path');
 const { setTimeout: delay } = require('node:timers/promises');
 
-/** Longer than any graceful shutdown. */
+/** This limit is longer than any graceful shutdown. */
 const ENDED_WITHIN_MS = 60_000;
 const POLL_MS = 50;
 const LOG_TAIL_LINES = 30;
@@ -31,7 +31,7 @@ class ServerProcess {
     return this.#child?.pid;
   }
 
-  /** The output of the server since its last start. */
+  /** Returns the output of the server since its last start. */
   output() {
     return fs.readFileSync(this.#logFile, 'utf8');
   }
@@ -109,7 +109,7 @@ class ServerProcess {
     return this.#child !== undefined && this.#send(0);
   }
 
-  /** Returns whether a process has received the signal. */
+  /** Sends the signal to the group, and returns whether a process has received it. */
   #send(signal) {
     try {
       process.kill(-this.#child.pid, signal);
@@ -126,7 +126,7 @@ async function guard(folder) {
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
   });
-  // If the guard was killed, writes to it fail, which does not matter before the server ends.
+  // If the guard has died, writes to it fail, which does not matter before the server ends.
   child.stdin.on('error', () => {});
   await once(child, 'spawn');
   for (const held of [child, child.stdin]) held.unref();
@@ -144,7 +144,8 @@ async function isOk(url) {
 }
 
 /**
- * The function holds all ports open until it knows all of them, so that it returns no port twice.
+ * Returns free ports. The function holds all ports open until it knows them, so that it returns no
+ * port twice.
  */
 async function freePorts(count) {
   const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));

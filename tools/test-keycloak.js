@@ -10,7 +10,7 @@ const { root, runMain } = require('./run.js');
 
 const FOLDER = path.join('__test__', 'real-keycloak');
 
-/** Runs the tests, with one server for all files that do not start their own. */
+/** Runs the tests, with one server for all files that do not start a server themselves. */
 async function testKeycloak(files = filesIn(FOLDER, '.test.js'), isBuffered = false) {
   // These modules read the release from the environment when Node loads them.
   const { missingPrerequisites } = require('./keycloak');

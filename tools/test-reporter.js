@@ -17,7 +17,10 @@ module.exports = async function* report(events) {
   yield JSON.stringify(summary);
 };
 
-/** Node wraps the error that a test threw and sets it as the cause. */
+/**
+ * Returns the first line of an error. Node wraps the error that a test threw, as the cause of
+ * another error.
+ */
 function firstLineOf(error) {
   return String((error?.cause ?? error)?.message ?? error).split('\n')[0];
 }

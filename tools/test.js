@@ -15,11 +15,14 @@ const { build, install } = require('./setup.js');
 const { loom, miri, threadSanitizer } = require('./sanitizers.js');
 const { testKeycloak } = require('./test-keycloak.js');
 
-// The linker cannot link a program with the addon, because Node provides the addon's symbols.
+// The linker cannot link a program with the addon, because only Node provides the symbols that the
+// addon needs.
 const core = ['--locked', '--workspace', '--no-default-features'];
 /** The crates that the manager must not depend on. */
 const FORBIDDEN_CRATES = ['napi', 'napi-derive', 'napi-sys', 'rustls', 'hyper', 'reqwest'];
-/** The packages that this system builds for others, and tests under a loader or an emulator. */
+/**
+ * The packages that this system builds for other systems, and tests under a loader or an emulator.
+ */
 const FOREIGN_TARGETS = ['linux-x64-musl', 'linux-arm64-gnu', 'linux-arm64-musl'];
 /** The tests of a manager's behaviour, which do not depend on the transport. */
 const BEHAVIOUR_TESTS = [
@@ -41,7 +44,7 @@ const cargo = (...args) => run('cargo', args);
 const clippy = (...args) => cargo('clippy', ...args, '--', '-D', 'warnings');
 const node = (script, ...args) => run(process.execPath, [script, ...args]);
 
-/** The manager must build without Node and without an HTTP library. */
+/** Checks that the manager builds without Node and without an HTTP library. */
 async function graph() {
   const manager = ['--locked', '--package', 'keycloak-manager'];
   await cargo('check', ...manager);
@@ -72,14 +75,14 @@ async function buildPackages(targets = []) {
 const packageTests = (name, options) =>
   nodeTest([path.join('__test__', 'package', `${name}.package.js`)], options);
 
-/** The tests of the packages for other systems, which need the main package too. */
+/** Runs the tests of the packages for other systems, which also need the main package. */
 async function foreignPackages() {
   await buildPackages();
   await buildPackages(FOREIGN_TARGETS);
   return packageTests('suite');
 }
 
-/** Every row of the bundlers' table, including those that take long. */
+/** Runs every row of the bundlers' table, including the rows that take long. */
 async function allBundlers() {
   await buildPackages();
   return packageTests('bundlers', {
@@ -110,7 +113,7 @@ function tokenFetchTests() {
   return nodeTest(files, { flags: ['--test-concurrency=4', '--require', preload] });
 }
 
-/** The suite in this process, in worker processes and in worker threads. */
+/** Runs the suite in this process, in worker processes and in worker threads. */
 async function jest() {
   const workers = ['--maxWorkers=2'];
   for (const more of [['--detectOpenHandles'], workers, [...workers, '--workerThreads']]) {
@@ -146,7 +149,7 @@ const stages = {
       '.github',
     ]),
   biome() {
-    // Biome writes colours into files as well.
+    // Biome also writes colours into files.
     const colours = process.stdout.isTTY ? [] : ['--colors=off'];
     return node('node_modules/@biomejs/biome/bin/biome', 'ci', '--error-on-warnings', ...colours);
   },
@@ -185,7 +188,7 @@ const longStages = {
 
 /**
  * This stage mostly waits for servers, so it runs beside the stages from the build to the packages,
- * in which Cargo works. The runner prints the output of this stage when it is complete.
+ * in which Cargo works. The runner prints the output of this stage when the stage is complete.
  */
 const BESIDE = 'real-keycloak';
 
@@ -205,7 +208,7 @@ async function runStage(name, stage) {
   return result;
 }
 
-/** Runs the stages one after the other, except for the one that runs beside them. */
+/** Runs the stages one after the other, except for the stage that runs beside them. */
 async function runAll(chosen) {
   const results = [];
   let beside;
@@ -242,7 +245,7 @@ async function main(words) {
   const unknown = words.filter((word) => !all.some(([name]) => isMeant(name, word)));
   if (unknown.length > 0) {
     const names = all.map(([name]) => name).join(', ');
-    console.error(`Unknown stage: ${unknown.join(', ')}. There are: ${names}`);
+    console.error(`Unknown stage: ${unknown.join(', ')}. Known stages: ${names}`);
     return 2;
   }
   const chosen =

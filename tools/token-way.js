@@ -8,7 +8,8 @@ const MOST = { functions: 15, types: 4 };
 const ROW = /^\| (?:(\d+) \| )?`([^`]+)` \| `([^`]+)` \|/gm;
 
 /**
- * The number of times that a file defines `Type::function`, `Class.method` or an unqualified name.
+ * Returns the number of times that a file defines `Type::function`, `Class.method` or an
+ * unqualified name.
  */
 function countDefinitions(text, qualified) {
   const [, owner, name] = /^(?:(\w+)(?:::|\.|(?=\[)))?(#?\w+|\[\w+\])$/.exec(qualified);

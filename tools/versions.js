@@ -16,7 +16,7 @@ const places = [
   ['examples/backstage-plugin/agents-backend/package.json', `^    "${NAME}": "\\^`],
 ].map(([file, before]) => ({ file, pattern: new RegExp(`(?<=${before})${NUMBER}(?=")`, 'm') }));
 
-/** The contents of the files with another version, keyed by name. */
+/** Returns the contents of the files with another version, keyed by name. */
 function withVersion(read, version) {
   const changed = new Map();
   for (const { file, pattern } of places) {

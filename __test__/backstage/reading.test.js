@@ -24,16 +24,20 @@ const REFUSED = [
     { clientId: 'x' },
     /has clientId, but tokenEndpoint \(or issuer\) and clientSe/,
   ],
-  ['a secret alone', { clientSecret: CANARY }, /has clientSecret, .* and clientId is missing/],
-  ['no secret', { ...WHOLE, clientSecret: undefined }, /but clientSecret \(or clientSecretFile\)/],
   [
-    'an empty section',
-    {},
-    /the section is empty, but tokenEndpoint \(or issuer\), clientId and clientSecret/,
+    'a secret alone',
+    { clientSecret: CANARY },
+    /the section has clientSecret, .* and clientId are missing/,
   ],
+  ['no secret', { ...WHOLE, clientSecret: undefined }, /but clientSecret \(or clientSecretFile\)/],
   ['a section that is a list', [CANARY], /got array, wanted object/],
   ['a secret that is a number', { ...WHOLE, clientSecret: 7351 }, /auth\.clientSecret.*got number/],
-  ['an empty secret', { ...WHOLE, clientSecret: '' }, /auth\.clientSecret.*got empty-string/],
+  [
+    'an empty secret',
+    { ...WHOLE, clientSecret: '' },
+    /but clientSecret \(or clientSecretFile\) is missing/,
+  ],
+  ['a flag alone', { skipTlsVerify: true }, /there is skipTlsVerify, but tokenEndpoint/],
   ['a word for a number', { ...WHOLE, requestTimeoutMs: CANARY }, /requestTimeoutMs.*a number/],
   ['a word for a flag', { ...WHOLE, skipTlsVerify: CANARY }, /skipTlsVerify.*a boolean/],
   ['a list of numbers', { ...WHOLE, scope: [1] }, /auth\.scope\[0\].*got number/],
@@ -60,16 +64,52 @@ const REFUSED = [
 describe('readKeycloakTokenManagerOptions', () => {
   const workspace = useWorkspace();
 
-  function read(data, key) {
+  function read(data, key, options) {
     const { ConfigReader } = workspace.require('@backstage/config');
     const backstage = workspace.require('keycloak-token-manager/backstage');
-    return backstage.readKeycloakTokenManagerOptions(new ConfigReader(data), key);
+    return backstage.readKeycloakTokenManagerOptions(new ConfigReader(data), key, options);
   }
 
-  test('returns undefined without a section', () => {
-    assert.equal(read({}), undefined);
-    assert.equal(read({ boost: { kagenti: {} } }), undefined);
-    assert.equal(read(nest(KEY, null)), undefined);
+  const empty = { tokenEndpoint: '', clientId: '', clientSecret: '', scope: [''] };
+  for (const [what, data] of [
+    ['no configuration', {}],
+    ['no section', { boost: { kagenti: {} } }],
+    ['a section that is null', nest(KEY, null)],
+    ['an empty section', nest(KEY, {})],
+    ['a section of empty strings', nest(KEY, { ...empty, resource: { baseUrl: '' } })],
+  ]) {
+    test(`returns undefined for ${what}`, () => assert.equal(read(data), undefined));
+  }
+
+  test('treats empty strings as absent', () => {
+    const section = {
+      ...WHOLE,
+      clientSecretFile: '',
+      requestTimeoutMs: '',
+      skipTlsVerify: '',
+      proxy: '',
+      scope: ['', 'agents'],
+      parameters: { audience: '' },
+      headers: { 'x-gateway': 'a', 'x-other': '' },
+      resource: { baseUrl: 'https://api.example.org', userHeader: '' },
+    };
+    assert.deepEqual(read(nest(KEY, section)), {
+      ...WHOLE,
+      scope: ['agents'],
+      headers: { 'x-gateway': 'a' },
+      resource: { baseUrl: 'https://api.example.org' },
+    });
+  });
+
+  test('leaves known keys to others', () => {
+    const tokenExchange = { enabled: false, audience: 'x' };
+    const options = { knownKeys: ['tokenExchange'] };
+    assert.deepEqual(read(nest(KEY, { ...WHOLE, tokenExchange }), KEY, options), WHOLE);
+    assert.equal(read(nest(KEY, { clientId: '', tokenExchange }), KEY, options), undefined);
+    assert.throws(
+      () => read(nest(KEY, { ...WHOLE, tokenExchange })),
+      /unknown key "tokenExchange"/,
+    );
   });
 
   test('reads every option of a file', () => {

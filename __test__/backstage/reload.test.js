@@ -119,7 +119,7 @@ describe('an edit of the configuration', () => {
     await assert.rejects(tokens.getToken(), { code: 'ERR_KEYCLOAK_OAUTH' });
     assert.equal(endpoint.requests.length, 1);
     assert.deepEqual(
-      lines.filter(({ message }) => message.includes('is in use')),
+      lines.filter(({ message }) => message.includes('uses the changed')),
       [],
     );
     await editAll(nest(KEY, { ...section, clientSecret: 'test-secret' }));
@@ -132,7 +132,7 @@ describe('an edit of the configuration', () => {
     await stop();
     await edit({ clientId: 7 });
     assert.deepEqual(
-      lines.filter(({ message }) => /is ignored|is in use/.test(message)),
+      lines.filter(({ message }) => /ignores the change|uses the changed/.test(message)),
       [],
     );
   });

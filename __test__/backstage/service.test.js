@@ -70,21 +70,18 @@ describe('the service', () => {
     endpoint.resume();
   });
 
-  test('is one manager for copies of the package if the app adds the factory', async (t) => {
+  test('is one manager for two refs with one section, with and without the factory', async (t) => {
     const { keycloakTokenManagerServiceFactory } = backstage();
     const id = 'keycloak-token-manager';
-    // Makes the service ref as a second copy of the package would.
+    // Makes the service ref as a second copy of the package would; `copies.test.js` uses real
+    // copies.
     const copy = backstage().createKeycloakTokenManagerServiceRef({ id, configKey: KEY });
-    const withoutIt = [keeperOf('alpha'), keeperOf('beta', copy)];
-    const withIt = [keeperOf('alpha'), keeperOf('beta', copy)];
-    for (const [keepers, features, acquisitions] of [
-      [withoutIt, [], 2],
-      [withIt, [keycloakTokenManagerServiceFactory], 1],
-    ]) {
+    for (const features of [[], [keycloakTokenManagerServiceFactory]]) {
+      const keepers = [keeperOf('alpha'), keeperOf('beta', copy)];
       const plugins = keepers.map(({ plugin }) => plugin);
       const { endpoint } = await startBackend(t, workspace, [...plugins, ...features]);
       await Promise.all(keepers.map(({ services }) => services.tokens.getToken()));
-      assert.equal(endpoint.requests.length, acquisitions);
+      assert.equal(endpoint.requests.length, 1);
     }
   });
 
@@ -126,7 +123,8 @@ describe('the service', () => {
   const endpoint = { tokenEndpoint: ENDPOINT };
   const refused = { ...endpoint, ...CLIENT, clientSecret: CANARY, requestTimeoutMs: 0 };
   for (const [what, auth, pattern] of [
-    ['no section', undefined, /the section is missing; it needs tokenEndpoint, clientId and/],
+    ['no section', undefined, /the section is missing or empty; it needs tokenEndpoint/],
+    ['half a section', { ...endpoint }, /incomplete: there is tokenEndpoint, but clientId and/],
     ['a value that the manager refuses', refused, /requestTimeoutMs: expected an integer of at/],
   ]) {
     test(`fails the plugin at start for ${what}, naming the key`, async (t) => {
@@ -155,9 +153,18 @@ describe('the service', () => {
     assert.equal(endpoint.requests.length, 0);
   });
 
-  test('refuses a ref without an id or a configuration key', () => {
+  test('refuses a ref without an id, or without one source of its options', () => {
     const { createKeycloakTokenManagerServiceRef: create } = backstage();
-    for (const options of [{ id: '', configKey: 'a' }, { id: 'a' }, { id: 'a', configKey: 1 }]) {
+    const read = () => undefined;
+    for (const options of [
+      { id: '', configKey: 'a' },
+      { id: 'a' },
+      { id: 'a', configKey: 1 },
+      { id: 'a', configKey: 'a', read },
+      { id: 'a', read: 'a' },
+      { id: 'a', read, knownKeys: ['b'] },
+      { id: 'a', configKey: 'a', knownKeys: 'b' },
+    ]) {
       assert.throws(() => create(options), { code: 'ERR_KEYCLOAK_CONFIG' });
     }
   });

@@ -68,7 +68,7 @@ function keeper(workspace, pluginId, deps) {
   return { plugin, services };
 }
 
-/** An editable configuration: `edit(data)` resolves after it has called its subscribers. */
+/** An editable configuration. `edit(data)` resolves after the configuration calls subscribers. */
 async function editableConfig(workspace, data) {
   const { ConfigSources, MutableConfigSource } = workspace.require('@backstage/config-loader');
   const { coreServices, createServiceFactory } = workspace.require('@backstage/backend-plugin-api');

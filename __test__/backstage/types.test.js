@@ -1,6 +1,6 @@
 'use strict';
 
-/** The types of the service, and the examples that use it, compiled against Backstage's own. */
+/** Compiles the types of the service, and the examples that use it, with Backstage's own types. */
 
 const assert = require('node:assert/strict');
 const { spawnSync } = require('node:child_process');
@@ -40,7 +40,7 @@ for (const release of ['newest', 'oldest']) {
         ],
         { cwd: workspace.folder, encoding: 'utf8' },
       );
-      // Backstage's own declarations have faults that depend on the packages beside them.
+      // Backstage's own declarations have faults that depend on the installed packages.
       const ours = stdout
         .split('\n')
         .filter((line) => /^([\w-]+\.ts|node_modules\/keycloak-token-manager\/)/.test(line));

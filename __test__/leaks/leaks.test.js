@@ -1,10 +1,10 @@
 'use strict';
 
 // Long runs of one task in a separate process, whose memory, files and threads must not grow. The
-// memory is the resident size right after a garbage collection, which includes native memory.
+// test compares resident sizes right after a garbage collection, which include native memory.
 //
-// The size of V8's young generation is fixed: V8 would change it by several MiB, above all on a
-// busy machine. The allocator has its default settings.
+// The test fixes the size of V8's young generation, which V8 would otherwise change by several MiB,
+// above all on a busy machine. The allocator has its default settings.
 
 const assert = require('node:assert/strict');
 const path = require('node:path');
@@ -15,13 +15,13 @@ const { startEndpoint, tokenResponse } = require('../support/manager.js');
 /** A hanging test must fail. */
 const LIMIT_MS = 1_500_000;
 /**
- * The allowed growth from the median of a run's second quarter to that of its last, after the
- * warm-up.
+ * The allowed growth from the median of a run's second quarter to the median of its last quarter,
+ * after the warm-up.
  */
 const MOST_GROWTH_MIB = 2;
 /**
  * The interval at which the test clears the endpoint's log of requests, which would grow in this
- * long process.
+ * long-running process.
  */
 const FORGET_REQUESTS_MS = 500;
 

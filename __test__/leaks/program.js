@@ -62,7 +62,7 @@ async function liveWithOthers(number) {
 
 /** The work of a worker, keyed by the way in which it ends. */
 const work = {
-  /** Ends by itself, with a held token and a refresh to come. */
+  /** Ends by itself, with a held token and a scheduled refresh. */
   async ends() {
     const manager = open();
     await manager.getToken();

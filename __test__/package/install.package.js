@@ -1,6 +1,6 @@
 'use strict';
 
-// Installations of the packages of dist/ from a registry into an empty project, to the first token.
+// Installs the packages of dist/ from a registry into an empty project, and gets the first token.
 
 const assert = require('node:assert/strict');
 const { mkdirSync, readdirSync, symlinkSync } = require('node:fs');

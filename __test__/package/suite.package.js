@@ -16,7 +16,7 @@ const { makeCertificates } = require('../../tools/certificates.js');
 const { ROOT, builtTargets, installByHand, readMain, readPackage } = require('./support/dist.js');
 const { LIMIT_MS, makeProject } = require('./support/project.js');
 
-/** The suites without time limits, because an emulator is twenty times slower. */
+/** The suites without time limits. An emulator, which is 20 times slower, would exceed a limit. */
 const UNHURRIED = ['calls', 'options', 'signals', 'wire'];
 
 const HTTPS = `

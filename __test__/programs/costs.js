@@ -12,7 +12,7 @@ function isSocket(descriptor) {
   try {
     return readlinkSync(`/proc/self/fd/${descriptor}`).startsWith('socket:');
   } catch {
-    // Subtracts the descriptor of the listing.
+    // The descriptor with which `readdirSync` read the folder is closed by now.
     return false;
   }
 }

@@ -60,7 +60,7 @@ async function main() {
   const look = async (name) => {
     seen[name] = await count(marks);
   };
-  // A snapshot takes long, so only one source takes all of them.
+  // A snapshot takes a long time, so the program takes all snapshots for one source only.
   const isWhole = source === 'string';
   if (isWhole) await look('made');
   await manager.getToken();

@@ -59,7 +59,7 @@ const tasks = {
     clearInterval(use);
   },
 
-  /** Managers with waiting callers, to which only a flight refers. */
+  /** Managers with waiting callers; each manager is reachable only from its flight. */
   async wait() {
     const calls = {
       plain: open().getToken(),

@@ -1,8 +1,8 @@
 'use strict';
 
-// Arguments: token endpoint, task, and the arguments of the task. Prints the results of managers
-// while files or look-ups hang for other managers and, when the test has called `goOn()`, the
-// results of the other managers.
+// Arguments: token endpoint, task, and the arguments of the task. Prints the results of some
+// managers while files or look-ups hang for the other managers. When the test has called `goOn()`,
+// prints the results of these other managers.
 
 const { open, tell, told } = require('./program.js');
 

@@ -1,8 +1,8 @@
 'use strict';
 
-// Arguments: token endpoint, secret file, number of managers. Prints the number of threads beyond
-// Node's own: after the program has made the managers, and the maximum while all managers get their
-// tokens.
+// Arguments: token endpoint, secret file, number of managers. Prints two thread counts,
+// without Node's own threads: the count after the program has made the managers, and the maximum
+// while all managers get their tokens.
 
 const fs = require('node:fs');
 const { open, tell } = require('./program.js');
@@ -15,7 +15,7 @@ function threads() {
 }
 
 async function main([, clientSecretFile, count]) {
-  // Node starts its own threads when it needs them, so this starts them first.
+  // Node starts its own threads when it needs them, so the program makes Node start them first.
   const read = () => fs.promises.readFile(clientSecretFile);
   await Promise.all(Array.from({ length: NODE_POOL }, read));
   const before = threads();

@@ -1,6 +1,6 @@
 /**
  * End to end: HTTP into a real Backstage backend, through the example's plugin and the manager, to
- * a real Keycloak and an API that verifies what Keycloak signed.
+ * a real Keycloak and an API that verifies Keycloak's tokens.
  */
 'use strict';
 

@@ -29,10 +29,10 @@ const {
 const SPIFFE = 'urn:ietf:params:oauth:client-assertion-type:jwt-spiffe';
 const SERVER = 'a server that asks for certificates';
 const FEDERATION = 'clients of other issuers';
-/** The additional requirements of the newest release. */
+/** The additional settings that the newest release requires. */
 const NEWEST = { options: ['--http-management-scheme=http', '--features=spiffe'] };
 
-/** Issuers that vouch for a client, as identity providers of Keycloak, and their claims. */
+/** Issuers that vouch for a client: their settings in Keycloak, and the claims they assert. */
 const ISSUERS = [
   {
     what: 'an OIDC issuer',
@@ -137,8 +137,8 @@ describeWithKeycloak('clients with a voucher', suite, (keycloak) => {
   });
 
   /**
-   * Makes a client from which Keycloak expects the certificate of `agent`, and options with another
-   * certificate.
+   * Makes a client from which Keycloak expects the certificate of `agent`, and a manager with the
+   * given certificate.
    */
   async function startWith(t, { cert, key }, place = { issuer: secure }, attributes = {}) {
     const { clientId } = await createClient(keycloak, {

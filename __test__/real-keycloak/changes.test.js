@@ -24,7 +24,7 @@ const { recorder } = require('../support/manager.js');
 
 const TICK_MS = 10;
 const CALLS_PER_SECOND = 100;
-/** The longest cool-down, and time for a slow machine. */
+/** Longer than the longest cool-down, even on a slow machine. */
 const PATIENCE_MS = 90_000;
 /** The delay of the timer with which the manager notices the expiry of a token. */
 const TIMER_MS = 50;
@@ -100,8 +100,8 @@ describeWithKeycloak('changes at a real Keycloak', { concurrency: true }, (keycl
     assert.equal(lastFailure, undefined);
     assert.ok(statuses.length > 50 && statuses.every((status) => status === 200));
     assert.ok(tokens >= 10, `${tokens} tokens`);
-    // On a busy machine some refreshes may be late, but not most. Callers wait for a new token if
-    // Keycloak takes longer than the remaining life of the old one.
+    // On a busy machine some refreshes may be late, but most must be on time. Callers wait for a
+    // new token if Keycloak takes longer than the remaining life of the old one.
     const durations = at('debug').map((line) => Number(/in (\d+) ms/.exec(line)?.[1]));
     const isWaitedFor = (ms, index) => index <= durations.length / 4 || ms > SLOW_MS;
     const waitMs = durations
@@ -135,7 +135,7 @@ describeWithKeycloak('changes at a real Keycloak', { concurrency: true }, (keycl
       const { clientId, secret: clientSecret } = client;
       const { tokenEndpoint } = realm ?? keycloak;
       const manager = manageHere(t, { tokenEndpoint, clientId, clientSecret });
-      // Keycloak takes long for the first token of a realm.
+      // Keycloak takes a long time to issue the first token of a realm.
       await manager.getToken();
       let held = await manager.getAccessToken({ forceRefresh: true });
       await spoil({ client, realm });

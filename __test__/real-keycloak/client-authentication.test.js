@@ -187,8 +187,8 @@ describeWithKeycloak('authentication at a real Keycloak', {}, (keycloak) => {
     rejection(manageHere(t, options).getToken(), code);
 
   /**
-   * Gets two tokens by `issuer` and two by `tokenEndpoint`; the second one does not come from the
-   * cache.
+   * Gets two tokens by `issuer` and two by `tokenEndpoint`; the second token of each pair does not
+   * come from the cache.
    */
   async function assertGiven(t, options) {
     const { realmUrl: issuer, tokenEndpoint } = keycloak;
@@ -231,7 +231,7 @@ describeWithKeycloak('authentication at a real Keycloak', {}, (keycloak) => {
       const { azp, exp, iat } = claimsOf(token);
       assert.deepEqual([azp, given.tokenType, given.scope], [clientId, 'Bearer', answer.scope]);
       assert.equal(exp - iat, lifespan);
-      // The JWT has whole seconds, rounded down.
+      // The times in the JWT are whole seconds, rounded down.
       assert.ok(before <= issuedAt && issuedAt < (iat + 1) * 1000, `${issuedAt}, iat ${iat}`);
       assert.ok(expiresAt <= exp * 1000, `${expiresAt} is after exp ${exp}`);
       // The server's expires_in is a second too short if its clock ticks between two reads.
@@ -305,7 +305,7 @@ describeWithKeycloak('authentication at a real Keycloak', {}, (keycloak) => {
     const client = { clientId, privateKey: key.pem };
     const manager = manage(t, { issuer: realm.realmUrl, ...client });
     const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_PROTOCOL');
-    for (const part of [`"${publicIssuer}"`, `"${realm.realmUrl}"`, 'set issuer to it']) {
+    for (const part of [`"${publicIssuer}"`, `"${realm.realmUrl}"`, 'to the first URL']) {
       assert.ok(error.message.includes(part), error.message);
     }
 

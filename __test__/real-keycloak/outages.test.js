@@ -1,6 +1,6 @@
 /**
  * A Keycloak that hangs, that is killed and restarted, and that shuts down, each time under load.
- * The tests use one server in turn.
+ * The tests use the same server, one after the other.
  */
 'use strict';
 
@@ -26,11 +26,12 @@ const SHORT_LIFE_SECONDS = 8;
 const LONG_LIFE_SECONDS = 160;
 /**
  * The age of the long-lived token at each event of the test, in seconds. With half of its lifetime
- * as buffer, the refresh is due at 73 s to 80 s. A start takes more than 10 s, and up to a minute beside a compiler.
+ * as buffer, the refresh is due at 73 s to 80 s. Keycloak takes more than 10 s to start, and up to
+ * a minute while a compiler runs.
  */
 const AGE = { killed: 65, started: 72, due: 80, upUntil: 150 };
 const REQUEST_TIMEOUT_MS = 2_000;
-/** Callers get a token that was refreshed in the background when it is this old. */
+/** The age from which callers get a token that the manager acquired in the background. */
 const SETTLED_AGE_MS = 5_000;
 /** The delay to allow for on a busy machine. */
 const LATE_MS = 1_500;

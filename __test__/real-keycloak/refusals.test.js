@@ -96,7 +96,7 @@ const CLIENTS = {
   ],
   'a client that requires DPoP proofs': [
     client('dpop'),
-    invalidRequest('DPoP proof is missing', /client "dpop" requires DPoP/),
+    invalidRequest('DPoP proof is missing', /client "dpop" .* set dpop: true/),
   ],
   'an unknown scope among good ones': [
     { scope: ['address', 'no-such-scope'] },
@@ -108,7 +108,7 @@ const CLIENTS = {
   ],
   'a realm that requires https': [
     { realm: { sslRequired: 'all' } },
-    oauth(403, 'invalid_request', 'HTTPS required', /realm requires https .* use its https URL/),
+    oauth(403, 'invalid_request', 'HTTPS required', /realm requires https .* use the https URL/),
   ],
   'a client policy': [
     {
@@ -197,7 +197,7 @@ const IN_PROSE = {
 const OTHERS = {
   'the userinfo endpoint': [
     inProtocol('userinfo'),
-    http(401, undefined, /the answer is not from an OAuth server; check tokenEndpoint/),
+    http(401, undefined, /the response is not from an OAuth server; check tokenEndpoint/),
   ],
   'https to the plain port': [
     ({ tokenEndpoint }) => tokenEndpoint.replace('http:', 'https:'),

@@ -6,7 +6,7 @@ const { writeFile, rename } = require('node:fs/promises');
 const { setTimeout: delay } = require('node:timers/promises');
 const { random } = require('./random.js');
 
-/** The shortest and the longest time, in ms, of a mood and between two changes of a secret. */
+/** The bounds, in ms, of a mood's duration and of the time between two changes of a secret. */
 const MOOD_MS = [300, 2_500];
 const ROTATION_MS = [500, 3_000];
 /** Lives of tokens in s, short enough for many acquisitions. */

@@ -14,7 +14,7 @@ const { SECRET_MARK } = require('./faults.js');
 const { random } = require('./random.js');
 
 const REQUEST_TIMEOUT_MS = 2_000;
-/** The allowance beyond a deadline and the time for which the event loop was blocked. */
+/** The tolerance for a deadline, in addition to the time for which the event loop was blocked. */
 const SLACK_MS = 1_000;
 /** The time from the arrival of a token to the check of its expiry, on a busy machine. */
 const LOOK_MS = 500;
@@ -135,7 +135,8 @@ async function call(life) {
   }
   const blocked = blockedMs - blockedBefore;
   const waited = performance.now() - begun - blocked;
-  // A fetch may obtain a second token, as may a call whose token expired in a blocked event loop.
+  // A fetch may obtain a second token, and so may a call if its token expired while the event loop
+  // was blocked.
   const requests = name === 'fetch' || blocked > 0 ? 2 : 1;
   if (waited > requests * REQUEST_TIMEOUT_MS + SLACK_MS) {
     report(`${name} of ${life.name} waited for ${waited} ms, blocked for ${blocked} ms`);
@@ -165,7 +166,7 @@ function checkError(error, name, life) {
     report(`${name} of ${life.name}: ${error.stack}`);
   }
   count(error.code);
-  // The manager passes the value that a secret function threw on unchanged.
+  // The manager passes on the value that a secret function threw, unchanged.
   checkHidden(inspect(error), 'an error');
 }
 

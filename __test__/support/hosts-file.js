@@ -1,11 +1,11 @@
 'use strict';
 
-// Runs programs for which a file of the test replaces `/etc/hosts`.
+// Settings of programs for which a file of the test replaces `/etc/hosts`.
 
 const assert = require('node:assert/strict');
 const { spawnSync } = require('node:child_process');
 
-/** Commands that make a mount namespace, which requires Linux and the right to do so. */
+/** Commands that make a mount namespace, which needs Linux and the permission to do so. */
 const IN_NAMESPACE = [
   ['unshare', '--mount'],
   ['unshare', '--map-root-user', '--mount'],
@@ -22,7 +22,7 @@ function withHosts(t, file) {
   if (usable !== undefined) {
     return { ...usable, execArgv: [...usable.execArgv, file, process.execPath] };
   }
-  const reason = 'unshare cannot make a namespace here, in which names have other addresses';
+  const reason = 'unshare cannot make a mount namespace with another /etc/hosts here';
   if (process.env.CI && process.platform === 'linux') assert.fail(reason);
   t.skip(reason);
   return undefined;

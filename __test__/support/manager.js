@@ -37,7 +37,7 @@ async function start(t, options = {}, endpointOptions = {}) {
   return { endpoint, manager, open, lines, at };
 }
 
-/** The same, with an endpoint that grants the opaque tokens `token-1`, `token-2` and so on. */
+/** Does the same as `start`, with an endpoint that grants opaque tokens: `token-1`, `token-2` … */
 async function startNumbered(t, expiresIn, options) {
   const parts = await start(t, options);
   parts.endpoint.setAnswer(numbered(expiresIn));
@@ -88,7 +88,7 @@ function tokenResponse(token, expiresIn) {
   return { access_token: token, token_type: 'Bearer', expires_in: expiresIn };
 }
 
-/** The same answer as JSON. */
+/** Returns the answer of `tokenResponse` as JSON. */
 const tokenJson = (token = 'token-1', expiresIn = 300) =>
   JSON.stringify(tokenResponse(token, expiresIn));
 

@@ -3,8 +3,8 @@
 const { nodeBinary } = require('../../tools/node-versions.js');
 
 /**
- * Returns the path of Node of that major version. If it is not available, the function skips the
- * test and returns `undefined`; on CI it fails the test.
+ * Returns the path of Node of that major version. If this version is not available, the function
+ * skips the test and returns `undefined`; on CI it fails the test.
  */
 async function otherNode(t, major) {
   try {

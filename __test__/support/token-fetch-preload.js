@@ -2,7 +2,7 @@
 
 /**
  * A preload for a second run of test files: every manager sends its requests with `tokenFetch:
- * true`, unless another option excludes `tokenFetch`. A test whose result differs then reads
+ * true`, unless another option excludes `tokenFetch`. A test whose result then differs reads
  * `WITH_TOKEN_FETCH`.
  */
 

@@ -9,6 +9,7 @@ import type {
   KeycloakTokenManagerLogger,
   KeycloakTokenManagerOptions,
   ResourceOptions,
+  ResourceTokenManager,
   TokenFetch,
   TokenFetchInit,
   TokenFetchResponse,
@@ -63,6 +64,16 @@ new KeycloakTokenManager({ ...smallest, clientId: undefined });
 new KeycloakTokenManager({ ...smallest, clientSecret: () => 'secret' });
 new KeycloakTokenManager({ ...smallest, scope: 'a b', logger: backstage });
 new KeycloakTokenManager({ ...smallest, scope: ['a'] as const });
+
+const derived: ResourceTokenManager = new KeycloakTokenManager(smallest).withResource({
+  baseUrl: 'https://other.example',
+});
+const ofDerived: Promise<Response> = derived.withResource({ baseUrl: 'https://a' }).fetch('a');
+void ofDerived;
+// @ts-expect-error it ends with its parent
+derived.close();
+// @ts-expect-error a URL alone is no resource
+derived.withResource('https://other.example');
 
 // @ts-expect-error options are required
 new KeycloakTokenManager();

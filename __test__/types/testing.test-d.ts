@@ -65,7 +65,7 @@ export async function endpoints(): Promise<void> {
     const known: (string | undefined)[] = [first.clientId, first.grantType, authentication];
     numbers.push(first.at, first.connection, first.status ?? 0);
     console.log(known, first.parameters.audience, first.headers.accept, numbers, strings);
-    // @ts-expect-error the log is read, not changed
+    // @ts-expect-error the log is read-only
     first.status = 200;
     // @ts-expect-error the log holds no credential
     first.clientSecret;
@@ -73,7 +73,7 @@ export async function endpoints(): Promise<void> {
   console.log(endpoint.requests.length);
 
   new KeycloakTokenManager({ tokenEndpoint, clientId: 'client', clientSecret: 'secret' });
-  // @ts-expect-error the log is read, not changed
+  // @ts-expect-error the log is read-only
   endpoint.requests.push(first);
   // @ts-expect-error an unknown option
   await startFakeTokenEndpoint({ port: 1 });

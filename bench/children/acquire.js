@@ -1,7 +1,7 @@
 'use strict';
 
-// Measures acquisitions, block by block, interleaved for the named sides: the time until the token
-// arrives, and the CPU time of the main thread.
+// Measures acquisitions of the named sides in interleaved blocks: the time until the token arrives,
+// and the CPU time of the main thread.
 
 const { setImmediate: turnOfTheLoop } = require('node:timers/promises');
 const { measureSides, median, threadCpuNs } = require('../measure.js');

@@ -1,9 +1,9 @@
 'use strict';
 
 // Measures reads while the manager holds a token: nanoseconds per call of each side, round by
-// round. With `threads`, each of this number of workers has a manager of each side, all workers
-// read from the same side at the same time, and the result is the wall time per call of all workers
-// together.
+// round. With `threads`, each of this number of workers has a manager of each side, and all workers
+// read from the same side at the same time. The result is then the wall time per call, over the
+// calls of all workers.
 
 const { once } = require('node:events');
 const { Worker, isMainThread, parentPort, workerData } = require('node:worker_threads');
@@ -16,7 +16,7 @@ const LEAST_CALLS = 100;
 
 /**
  * Makes this number of reads, one after the other; returns nanoseconds per read. All sides share
- * the loop, so that V8 does not inline one side and not another.
+ * the loop, so that V8 treats all sides alike when it inlines calls.
  */
 async function readMany(manager, calls) {
   const start = performance.now();
@@ -25,7 +25,8 @@ async function readMany(manager, calls) {
 }
 
 /**
- * The number of reads that take this time, but at most `most`: some sides are 1,000 times slower.
+ * Returns the number of reads that take this time, but at most `most`, because some sides are 1,000
+ * times slower.
  */
 async function callsFor(manager, milliseconds, most) {
   await readMany(manager, PROBE_CALLS);

@@ -10,10 +10,13 @@ const { randomBytes } = require('node:crypto');
 const { once } = require('node:events');
 const { serve } = require('../remote.js');
 
-/** A rival's cache finds its token by the scope that OpenID Connect does not define. */
+/** The cache of one rival finds its token by the scope that OpenID Connect does not define. */
 const GRANTED_SCOPE = 'bench profile email';
 const IDLE_CONNECTION_MS = 120_000;
-/** Makes a token as long as that of a service account with a few roles: about 1.3 KB. */
+/**
+ * With these roles, a token is as long as the token of a service account with a few roles: about
+ * 1.3 KB.
+ */
 const ROLES = 'manage-account view-profile '.repeat(20);
 const SIGNATURE = randomBytes(256).toString('base64url');
 

@@ -1,7 +1,7 @@
 'use strict';
 
-// Calls a side at a constant rate, whether or not earlier calls have settled, and reports what the
-// callers got.
+// Calls a side at a constant rate, whether or not earlier calls have settled, and reports the
+// results of the callers.
 
 const { quantile } = require('../measure.js');
 const { Floor, makeOurs, makePlain } = require('../sides.js');
@@ -9,7 +9,7 @@ const { Floor, makeOurs, makePlain } = require('../sides.js');
 const TICK_MS = 1;
 const MARGIN_SECONDS = 1;
 
-/** The time at which a token expires, in ms. */
+/** Returns the time at which a token expires, in ms. */
 function expiry(token) {
   if (token === 'floor') return Number.POSITIVE_INFINITY;
   return JSON.parse(Buffer.from(token.split('.')[1], 'base64url')).exp * 1000;
@@ -25,7 +25,7 @@ module.exports = async ({ side, url, rate, seconds }) => {
   const manager = makers[side](url);
   const calls = rate * seconds;
   const intervalMs = 1000 / rate;
-  // Allocated before the calls, so that it causes no garbage collection during them.
+  // Allocates the array before the calls, so that it causes no garbage collection during the calls.
   const latencies = new Float64Array(calls);
   let last = await manager.getToken();
   let exp = expiry(last);

@@ -27,8 +27,8 @@ const NODE_POOL = 4;
 const threads = () => fs.readdirSync('/proc/self/task').length;
 
 /**
- * The memory in use after garbage collection, without the room that V8 reserves for new objects.
- * That room depends on the earlier load of the process, and V8 releases it over time.
+ * Returns the memory in use after garbage collection, without the room that V8 reserves for new
+ * objects. That room depends on the earlier load of the process, and V8 releases it over time.
  */
 async function memory() {
   for (let round = 0; round < SETTLE_ROUNDS; round += 1) {
@@ -39,7 +39,9 @@ async function memory() {
   return process.memoryUsage.rss() - room + js;
 }
 
-/** Calls all managers in turn, a few each millisecond, until each has returned another token. */
+/**
+ * Calls all managers in turn, a few each millisecond, until each manager has returned a new token.
+ */
 function replaceAll(managers, tokens, onLook) {
   const batch = Math.ceil((managers.length * CALLS_PER_SECOND * LOOK_MS) / 1000);
   const missing = new Set(managers.keys());

@@ -1,6 +1,7 @@
 'use strict';
 
-// Reports the rivals that load on this Node and their versions, and why the others do not load.
+// Reports the rivals that load on this Node with their versions, and the reasons why the other
+// rivals do not load.
 
 const fs = require('node:fs');
 const path = require('node:path');

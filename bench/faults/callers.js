@@ -1,16 +1,16 @@
 'use strict';
 
 // The callers of one side and their results. The true time, which is the server's, decides whether
-// a token is valid, because the faults include the clocks of this process.
+// a token is valid, because some faults change the clocks of this process.
 
 const { setTimeout: delay } = require('node:timers/promises');
 const { inspect } = require('node:util');
 
-/** A caller counts as hung if it waits longer than its limit by this time. */
+/** A caller counts as hung if it waits longer than its limit plus this time. */
 const SLACK_MS = 1_000;
 /**
- * The longest time, after a jump of the clocks, until a manager must have noticed it; it includes
- * slack for a busy machine.
+ * The time limit for a manager to notice a jump of the clocks. The limit includes slack for a busy
+ * machine.
  */
 const CORRECTION_MS = 1_000;
 const CORRECTION_SLACK_MS = 250;
@@ -96,7 +96,7 @@ class Callers {
     while ([...this.#pending].some((call) => !this.#isHung(call))) await delay(10);
   }
 
-  /** The current figures. */
+  /** Returns the current figures. */
   figures() {
     for (const call of [...this.#pending].filter((one) => this.#isHung(one))) {
       this.#end(call);
@@ -124,7 +124,7 @@ class Callers {
     this.#look('error', [String(error), error.stack, JSON.stringify(error), inspected]);
   }
 
-  /** Counts a settled or hung call; returns false if it has already counted the call. */
+  /** Counts a settled or hung call. Returns false if the function has already counted the call. */
   #end(call) {
     if (!this.#pending.delete(call)) return false;
     this.#figures.hung += this.#isHung(call) ? 1 : 0;

@@ -41,7 +41,7 @@ function tick() {
   const now = clock.real();
   clock.longestLag = Math.max(clock.longestLag, now - lastTick - INTERVAL_MS);
   lastTick = now;
-  // By then, ended connections have released their descriptors.
+  // Connections that ended since the last tick have released their descriptors by now.
   if (isStarved) openFiles();
   for (const callers of sides.values()) callers.call();
 }
@@ -114,7 +114,7 @@ const methods = {
     worker.on('error', () => {});
   },
   killWorker: () => worker.terminate(),
-  /** Waits until each side has a new token, or until its time limit. */
+  /** Waits until each side has a new token or has reached its time limit. */
   async recovered(limitsMs) {
     const start = clock.real();
     const isAwaited = ([side, { isRenewed }]) =>
@@ -122,7 +122,8 @@ const methods = {
     while ([...sides].some(isAwaited)) await delay(INTERVAL_MS);
   },
   /**
-   * Returns the figures of each side and ends this process; with `atOnce` it ends during flights.
+   * Returns the figures of each side and ends this process; with `atOnce`, the process ends while
+   * flights are in progress.
    */
   async finish({ atOnce }) {
     clearInterval(ticking);

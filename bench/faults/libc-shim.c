@@ -2,8 +2,8 @@
  * Steps the clocks of a child process and makes its look-ups fail. The loader loads this library
  * before libc, and the library maps the file that FAULT_SHIM_FILE names, in which shim.js writes
  * its orders. libuv and Rust read clocks with clock_gettime, V8 with gettimeofday. The library does
- * not shift what the kernel itself keeps: relative timeouts, which pass on time, and deadlines on
- * the monotonic clock, which would pass too late by the offset.
+ * not shift the timers of the kernel itself: relative timeouts still end on time, and deadlines on
+ * the monotonic clock would end too late by the offset.
  */
 
 #define _GNU_SOURCE

@@ -1,8 +1,8 @@
 'use strict';
 
 // Makes a manager of each side with the same credential from the same source. As the program of a
-// worker, this file makes a manager of each side, which still waits for its first token when the
-// parent terminates the worker.
+// worker, this file makes a manager of each side; the managers still wait for their first tokens
+// when the parent terminates the worker.
 
 const fs = require('node:fs');
 const { isMainThread, workerData } = require('node:worker_threads');

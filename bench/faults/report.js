@@ -17,15 +17,15 @@ const TOTALS = {
 };
 
 const INTRODUCTION = `Callers call each side every 10 ms; a fault lasts 2 s or longer. Tokens live
-${LIFE_SECONDS} s, the buffer is ${BUFFER_SECONDS} s, as by default; \`requestTimeoutMs\`, for the plain class
-its socket timeout, is ${REQUEST_TIMEOUT_MS}. A held token is valid and due for replacement when the fault
-begins; where clocks jump or the event loop is blocked it is fresh, and expires meanwhile. All
-clocks are set ahead to let a token reach its age.
+for ${LIFE_SECONDS} s, the buffer has its default of ${BUFFER_SECONDS} s, and \`requestTimeoutMs\` (for the plain class,
+the socket timeout) is ${REQUEST_TIMEOUT_MS}. When a fault begins, a held token is valid and due for replacement.
+If the clocks jump or the event loop is blocked, the token is fresh when the fault begins, and
+expires during the fault. The bench sets all clocks ahead to let a token reach its age.
 
 | word | means |
 | --- | --- |
 | served | all callers got a valid token; some waited for it, because the manager held none |
-| lost | callers that failed or waited although the manager held a token that the server accepted |
+| lost | callers that failed or waited, although the manager held a token that the server accepted |
 | hung | callers that waited more than 1 s past \`requestTimeoutMs\`, or past their abort |
 | expired | expired tokens that a manager handed out, later than 1 s after a clock jumped |
 | late | expired tokens that a manager handed out within that second, which the contract allows |
@@ -40,7 +40,7 @@ const mayRenew = (row, situation) => row.mayRenew?.includes(situation) ?? false;
 
 const bold = (text) => `**${text}**`;
 
-/** The results of one side, worst first, with violations in bold. */
+/** Returns the results of one side, worst first, with violations in bold. */
 function words(row, situation, figures) {
   if (figures === undefined) return '–';
   const { calls, hung, expired, late, shown, waited, failures, how, exitMs } = figures;
@@ -65,7 +65,7 @@ function words(row, situation, figures) {
   return parts.filter(Boolean).join(' · ');
 }
 
-/** The totals of one side over all rows, keyed as `TOTALS`. */
+/** Returns the totals of one side over all rows, with the keys of `TOTALS`. */
 function totals(table, side) {
   const cells = table.flatMap(({ row, result }) =>
     Object.entries(result).map(([situation, sides]) => {
@@ -80,7 +80,7 @@ function totals(table, side) {
 const markdownTable = (titles, rows) =>
   [titles, titles.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 
-/** The table of the faults. */
+/** Returns the table of the faults. */
 function faultsTable(table) {
   const columns = SITUATIONS.flatMap((situation) => SIDES.map((side) => [situation, side]));
   return markdownTable(
@@ -92,7 +92,7 @@ function faultsTable(table) {
   );
 }
 
-/** The document. `about` states the date and the machine of the measurement. */
+/** Returns the document. `about` states the date and the machine of the measurement. */
 function markdown(table, about) {
   const [ours, plain] = SIDES.map((side) => totals(table, side));
   const together = markdownTable(
@@ -101,8 +101,8 @@ function markdown(table, about) {
   );
   return `# What faults do to callers
 
-Ours beside the class that it replaces. \`npm run bench\` writes this file, and \`npm test\` checks
-that ours keeps its contract.
+The results of this package and of the class that it replaces. \`npm run bench\` writes this
+file, and \`npm test\` checks that this package keeps its contract.
 
 ${about}
 

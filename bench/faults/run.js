@@ -1,7 +1,7 @@
 'use strict';
 
 // Runs every fault on both sides, with a held token that is due for replacement and without a
-// token. Each side gets a call every 10 ms, and the results state what the callers got.
+// token. Each side gets a call every 10 ms, and the results describe what each caller received.
 
 const { randomBytes } = require('node:crypto');
 const fs = require('node:fs');
@@ -19,7 +19,8 @@ const CLIENT_ID = 'faults';
 const AT_ONCE = 8;
 const FAULT_MS = 2_000;
 /**
- * The time limits for the first token after the fault, because the plain class may never get one.
+ * The time limits for the first token after the fault, because the plain class may never get a
+ * token.
  */
 const RECOVERY_LIMITS_MS = { ours: 20_000, plain: 5_000 };
 /** The time limit for the end of a process, on a busy machine. */
@@ -28,9 +29,9 @@ const EXIT_LIMIT_MS = 5_000;
 const CELL_LIMIT_MS = 60_000;
 
 /**
- * Starts all rows. Returns a promise of the figures of each row, keyed by its name; the figures are
- * keyed by situation and side. A heavy row runs after the others, because its endpoint would delay
- * the other rows.
+ * Starts all rows. Returns a promise of the figures of each row, keyed by the name of the row; the
+ * keys of the figures are the situation and the side. A heavy row runs after the others, because
+ * its endpoint would delay the other rows.
  *
  * @param {typeof import('./table.js').rows} rows
  */
@@ -38,7 +39,7 @@ function startTable(rows) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'keycloak-faults-'));
   const shim = buildShim(folder);
   const queues = new Array(AT_ONCE).fill(Promise.resolve());
-  /** Appends work to the queues in turn, each of which runs one piece of work at a time. */
+  /** Appends work to the queues in turn; each queue runs one piece of work at a time. */
   const enqueue = (work) => {
     const result = queues[0].then(work);
     queues.push(result.catch(() => {}));
@@ -177,7 +178,7 @@ function brokenPromises(row, situation, figures) {
     [loses, `${lost} callers did not immediately get the valid held token`],
     [hung > 0, `${hung} callers waited past their deadline`],
     [expired > 0, `${expired} callers got an expired token`],
-    [shown.length > 0, `a secret was shown in: ${shown.join(', ')}`],
+    [shown.length > 0, `the side showed a secret in: ${shown.join(', ')}`],
     [wrong.length > 0, `failures outside the contract: ${JSON.stringify(failures)}`],
     [missing.length > 0, `no caller got ${missing.join(' or ')}`],
     [pending > 0 && !row.exits, `${pending} callers got no result`],

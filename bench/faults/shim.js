@@ -11,10 +11,10 @@ const path = require('node:path');
 const TOLERANCE_MS = 1_000;
 const NAMES = { work: 0n, fail: 1n, hang: 2n };
 
-/** Compiles the shim into a folder with the linker of Rust; returns its file. */
+/** Compiles the shim into a folder; returns the path of the library. */
 function buildShim(folder) {
   if (process.platform !== 'linux') {
-    throw new Error('the clocks are changed with LD_PRELOAD, which exists only on Linux');
+    throw new Error('the shim changes clocks with LD_PRELOAD, which exists only on Linux');
   }
   const file = path.join(folder, 'libc-shim.so');
   const source = path.join(__dirname, 'libc-shim.c');

@@ -1,7 +1,7 @@
 'use strict';
 
-// The faults: how the test causes each, and how it may affect callers without a token. During every
-// fault, a caller immediately gets a valid held token; `run.js` checks this.
+// The faults: how the test causes each fault, and how the fault may affect callers without a token.
+// During every fault, a caller immediately gets a valid held token; `run.js` checks this.
 
 const fs = require('node:fs');
 
@@ -56,7 +56,7 @@ const deafenOldConnections = (cell) =>
     endpoint.setAnswer(({ connection }) => (connection <= last ? { fault: 'hang' } : {}));
   });
 
-/** The server has a new secret. The file gets it at the first refusal. */
+/** The server has a new secret. The file receives the new secret at the first refusal. */
 const rotateSecret = (cell) =>
   each(cell, ([side, endpoint]) => {
     endpoint.setSecret(cell.clientId, cell.newSecret);
@@ -98,8 +98,8 @@ const withNames = (state) => ({
 });
 
 /**
- * `none` lists the error codes that callers without a token get; if it is empty, they get a token.
- * Further members, whose defaults are in `run.js`:
+ * `none` lists the error codes that callers without a token get; if the list is empty, these
+ * callers get a token. Further members, whose defaults are in `run.js`:
  *
  * - `begin`, `during`, `end`: functions that start the fault, run during the calls, and end the
  *   fault
@@ -107,10 +107,10 @@ const withNames = (state) => ({
  * - `situations`: the situations to run, out of `held` and `none`
  * - `ages`: whether a held token becomes stale when the fault has begun
  * - `expiresIn`, `bufferSeconds`, `ageMs`: the life of the token
- * - `isWarm`: whether callers without a token had one before, and therefore a connection
+ * - `isWarm`: whether callers without a token had a token before, and therefore a connection
  * - `credential`, `host`, `openFiles`, `abortAfterMs`: settings of the process that meets the fault
- * - `mayRenew`: the situations in which the manager may, because of the wall clock, treat a token
- *   as expired that the server still accepts
+ * - `mayRenew`: the situations in which the wall clock may make the manager treat a token as
+ *   expired although the server still accepts it
  * - `isHeavy`: whether each side needs its own process
  * - `exits`: whether the process ends during the flight
  */
@@ -185,7 +185,7 @@ const rows = [
       ),
     async during({ client, arrived }) {
       await client.ask('startWorker');
-      // The request of the main thread, and that of the worker.
+      // The request of the main thread, and the request of the worker.
       await arrived(2);
       await client.ask('killWorker');
     },

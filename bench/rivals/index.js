@@ -24,8 +24,8 @@ async function installRivals() {
 }
 
 /**
- * The names of the rivals that load on a Node, by default on this one, and notes about them and
- * about those that do not load.
+ * Returns the names of the rivals that load on a Node, by default on this one, and notes about
+ * these rivals and about the rivals that do not load.
  */
 async function findRivals(binary) {
   try {
@@ -43,7 +43,7 @@ async function findRivals(binary) {
   };
 }
 
-/** The rivals on the recommended Node. */
+/** Returns the rivals that load on the recommended Node, and the path of that Node. */
 async function rivalsOnTheirNode() {
   const binary = await nodeBinary(RECOMMENDED_NODE);
   return { binary, ...(await findRivals(binary)) };

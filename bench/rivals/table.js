@@ -1,8 +1,8 @@
 'use strict';
 
-// The rivals: packages from npm that get client-credentials tokens, each used as its documentation
-// says. `load()` imports the package and returns a function that creates a manager with
-// `getToken()` and `clearCache()` for a token endpoint. This file loads no package by itself,
+// The rivals: packages from npm that get client-credentials tokens, which the bench uses as their
+// documentation says. `load()` imports the package and returns a function that creates a manager
+// with `getToken()` and `clearCache()` for a token endpoint. This file loads no package by itself,
 // because the bench measures the time of loading.
 
 const { clientId, clientSecret } = require('../credentials.js');
@@ -11,7 +11,7 @@ const { clientId, clientSecret } = require('../credentials.js');
 const MARGIN_SECONDS = 60;
 
 /**
- * The cache that users write around a library without one. It keeps the token, and sends one
+ * The cache that users write around a library that has no cache. It keeps the token, and sends one
  * request at a time.
  */
 class TokenCache {
@@ -52,7 +52,7 @@ const rivals = {
     async load() {
       const client = await import('openid-client');
       return (tokenEndpoint) => {
-        // The result of discovery, which a client runs once; this endpoint has no metadata.
+        // Replaces discovery, which a client runs once, because this endpoint has no metadata.
         const config = new client.Configuration(
           { issuer: new URL(tokenEndpoint).origin, token_endpoint: tokenEndpoint },
           clientId,
@@ -91,7 +91,7 @@ const rivals = {
         const settings = { tokenEndpoint, clientId, clientSecret, authenticationMethod };
         const client = new OAuth2Client(settings);
         const getNewToken = () => client.clientCredentials();
-        // The wrapper cannot drop its token, so this makes a new wrapper.
+        // The wrapper cannot drop its token, so this method makes a new wrapper.
         let fetch = new OAuth2Fetch({ client, getNewToken });
         return {
           getToken: () => fetch.getAccessToken(),

@@ -22,7 +22,7 @@ const KINDS = [
   { name: 'new https connection', isSecure: true, closeConnections: true, wall: 0.65, cpu: 0.1 },
 ];
 
-/** Rows that compare time and CPU with the sides `[name, bar]`, without missing sides. */
+/** Returns rows that compare time and CPU with the sides `[name, bar]`, and omits missing sides. */
 function rowsOf(label, results, { wall, main }) {
   return [
     ...compareSides(`${label}, wall`, 'ms', pick(results, 'wall'), wall),
@@ -63,7 +63,7 @@ async function run({ quick, tls }) {
       ];
     });
 
-  /** The number of connections that our side opens in one process. */
+  /** Counts the connections that our side opens in one process. */
   const countConnections = () =>
     withEndpoint({}, async ({ url, counts }) => {
       await acquire({ url, names: ['ours'], ...EARLY });

@@ -1,9 +1,9 @@
 'use strict';
 
 // Measures a call while the manager holds a token: by one caller on each supported version of Node,
-// and by eight worker threads. The scenario measures each rival in a process with only ours and the
-// floor. In a real program a call site sees one class, and V8 treats a call site of many classes
-// differently; another row measures that.
+// and by eight worker threads. The scenario measures each rival in a process with only our side and
+// the floor. In a real program a call site sees one class, and V8 treats a call site of many
+// classes differently; another row measures that.
 
 const { compareSides } = require('../measure.js');
 const { withEndpoint } = require('../endpoint.js');

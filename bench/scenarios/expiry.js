@@ -1,9 +1,9 @@
 'use strict';
 
-// Measures how long a caller may have to wait while tokens expire and the endpoint is slow. All
-// sides run at the same time, each in its own process. The plain class has its most favourable
-// setting, a buffer of 1 s; it nevertheless keeps every token for at least 10 s, so it hands out
-// expired tokens, which the scenario counts.
+// Measures the time for which callers wait while tokens expire and the endpoint is slow. All sides
+// run at the same time, each in its own process. The plain class has its most favourable setting, a
+// buffer of 1 s; it nevertheless keeps every token for at least 10 s, so it hands out expired
+// tokens, which the scenario counts.
 
 const { absolute } = require('../measure.js');
 const { withEndpoint } = require('../endpoint.js');
@@ -48,8 +48,8 @@ async function run({ quick }) {
       count('calls given an expired token', 'expired'),
     ],
     notes: [
-      `${ours.calls} calls in ${seconds} s on each side, tokens of ${lifeSeconds} s; ours had ` +
-        `${ours.tokens} of them, the plain class ${plain.tokens}, each kept for 10 s.`,
+      `${ours.calls} calls in ${seconds} s on each side. Tokens live for ${lifeSeconds} s. Ours ` +
+        `got ${ours.tokens} tokens; the plain class got ${plain.tokens}, and kept each for 10 s.`,
       `The floor, a resolved promise, took ${floor.worst.toFixed(2)} ms at worst.`,
     ],
   };

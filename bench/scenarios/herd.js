@@ -18,7 +18,7 @@ async function herdMs(manager) {
   return performance.now() - start;
 }
 
-/** Wall time and requests of each side, round by round. */
+/** Returns the wall time and the requests of each side, round by round. */
 function measure(rounds) {
   return withEndpoint({}, async ({ url, counts }) => {
     const plain = makePlain(url);

@@ -2,7 +2,7 @@
 
 // Measures many managers in one process: the time to make them and to get all their tokens, their
 // memory while idle, the delay of the event loop while they replace all tokens at about the same
-// time, and their threads. Each number of managers of each side has its own process.
+// time, and their threads. Each side has its own process for each number of managers.
 
 const fs = require('node:fs');
 const os = require('node:os');
@@ -21,15 +21,15 @@ const KIB = 1024;
 
 /**
  * The life of a token in seconds: ten thousand tokens arrive before a manager replaces the first
- * one. Ours replaces tokens from 5.46 s on, before a caller has to wait; the plain class, with its
- * most favourable buffer, replaces them after 11 s.
+ * token. Ours replaces tokens from 5.46 s on, before a caller has to wait; the plain class, with
+ * its most favourable buffer, replaces them after 11 s.
  */
 const LIFE_SECONDS = 12;
 const REPLACED_AFTER_SECONDS = { ours: 5.4, plain: 10.9 };
 
 const named = (count) => count.toLocaleString('en');
 
-/** A run of each side that includes the replacement of all tokens. */
+/** Runs each side, including the replacement of all tokens. */
 function runStorm() {
   // The two sides replace their tokens at different times, so they can run at the same time.
   const results = SIDES.map((side) =>
@@ -41,7 +41,7 @@ function runStorm() {
   return Promise.all(results);
 }
 
-/** The figures of each side, round by round. */
+/** Returns the figures of each side, round by round. */
 async function runIdle(count, rounds) {
   const results = await measureSides(SIDES, { rounds }, (side) =>
     withEndpoint({}, ({ url }) => runChild('managers', { side, url, count })),
@@ -53,8 +53,8 @@ async function runIdle(count, rounds) {
 }
 
 /**
- * The number of threads while look-ups and reads of files, which have their own threads, are in
- * progress.
+ * Returns the number of threads while look-ups and reads of files, which have their own threads,
+ * are in progress.
  */
 async function countThreads() {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'bench-managers-'));
@@ -114,10 +114,10 @@ async function run({ quick }) {
     notes: [
       `${rounds} rounds; tokens of ${ours.tokenBytes} bytes, http, one endpoint in its own ` +
         'process.',
-      'Memory: resident, less the room that V8 reserves for new objects, after garbage ' +
-        'collection, less one copy of the token; the growth since before the managers were made.',
-      'Refreshes: callers call each manager 5 times a second; ours spreads them over half ' +
-        'a second, the plain class, whose managers share an agent of 64 sockets, does not.',
+      'Memory: the growth of resident memory from before the first manager, after garbage ' +
+        'collection, without the room that V8 reserves for new objects and one copy of the token.',
+      'Refreshes: callers call each manager 5 times a second. Ours spreads refreshes over half a ' +
+        'second; the plain class, whose managers share an agent of 64 sockets, does not.',
       'Threads: with the threads of look-ups and secret files, without the threads of Node.',
     ],
   };

@@ -34,7 +34,7 @@ async function run({ quick }) {
     notes: [
       `${core.calls.toLocaleString('en')} calls on simulated time. ` +
         `Ours: the worst of ${core.seeds} seeds.`,
-      `${RETRIES_ON_A_TIMER} is left out: it waits between retries, which takes real time.`,
+      `The bench left out ${RETRIES_ON_A_TIMER}: it waits in real time between retries.`,
       '@azure/msal-node sends no request for 60 s after a 5xx, whether the endpoint is back or ' +
         'not; ours sends none for 1 s at first and for 6.25 s at most.',
       ...notes,

@@ -13,7 +13,7 @@ const LIMIT_MS = 240_000;
 /** The rows in which the plain class fails on every machine, however slow or fast. */
 const ROWS_LOST_BY_PLAIN = 12;
 
-const skip = process.platform === 'linux' ? false : 'clocks are stepped through LD_PRELOAD';
+const skip = process.platform === 'linux' ? false : 'the test steps clocks with LD_PRELOAD';
 
 describe('callers under a fault', { timeout: LIMIT_MS, skip }, () => {
   let table;
@@ -38,9 +38,9 @@ describe('callers under a fault', { timeout: LIMIT_MS, skip }, () => {
       results.filter((result) => Object.values(result).some(({ plain }) => figure(plain))).length;
     const held = results.filter(({ held }) => held !== undefined);
     const lost = held.filter(({ held: { plain } }) => plain.lost > 0).length;
-    assert.ok(lost >= ROWS_LOST_BY_PLAIN, `valid tokens are lost in ${lost} rows`);
+    assert.ok(lost >= ROWS_LOST_BY_PLAIN, `callers lose a valid token in ${lost} rows`);
     assert.ok(rowsWith(({ hung }) => hung > 0) >= 2, 'callers hang');
-    assert.ok(rowsWith(({ expired }) => expired > 0) >= 1, 'expired tokens are handed out');
-    assert.ok(rowsWith(({ shown }) => shown.includes('log')) >= 1, 'a secret is in the log');
+    assert.ok(rowsWith(({ expired }) => expired > 0) >= 1, 'callers get expired tokens');
+    assert.ok(rowsWith(({ shown }) => shown.includes('log')) >= 1, 'the log contains a secret');
   });
 });

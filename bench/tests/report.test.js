@@ -33,7 +33,7 @@ describe('the report of the bench', () => {
     assert.deepEqual({ ratio, ours, other }, { ratio: 0.5, ours: 2, other: 4 });
   });
 
-  it('says what was missed, and what failed', () => {
+  it('names the missed bars and the failed scenarios', () => {
     const scenarios = [
       { title: 'One', rows: [row({ ratio: 0.25, bar: { of: 'ratio', atMost: 0.2 } })] },
       { title: 'Two', error: 'no endpoint' },

@@ -1,6 +1,7 @@
 /**
- * An API for agents with the interface and the strictness of Kagenti's: only RS256, keys from the
- * realm's JWKS, no leeway on `exp`, a role for every write. It checks neither issuer nor audience.
+ * An API for agents with the interface and the strictness of Kagenti's API: only RS256, keys from
+ * the realm's JWKS, no leeway on `exp`, a role for every write. It checks neither issuer nor
+ * audience.
  */
 'use strict';
 
@@ -65,7 +66,7 @@ async function startAgentsApi(jwksUrl) {
   };
 }
 
-/** The claims of a valid token. */
+/** Returns the claims of a valid token. */
 async function authenticate(jose, authorization, keys) {
   const [, token] = /^Bearer (\S+)$/i.exec(authorization ?? '') ?? [];
   if (token === undefined) throw new Refusal(401, 'Authentication required');
@@ -93,7 +94,7 @@ function authorise({ method, url }, claims) {
   const role = ROLES[method];
   const clients = Object.values(claims.resource_access ?? {});
   const roles = [claims.realm_access ?? {}, ...clients].flatMap((part) => part.roles ?? []);
-  // Every valid token may read.
+  // Every valid token allows reading.
   if (role === undefined || roles.includes(role) || roles.includes('admin')) return;
   throw new Refusal(403, `Required role(s): ${role}`);
 }

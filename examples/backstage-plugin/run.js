@@ -2,8 +2,8 @@
 
 // `npm run example` runs a Backstage backend whose plugin calls an API like Kagenti's with tokens
 // from a real Keycloak, or with `-- --embedded` from the embedded endpoint. It prints two curl
-// commands, one for a signed-in user and one without credentials, and runs until Ctrl-C; `--once`
-// makes these calls and exits.
+// commands, the first for a signed-in user and the second without credentials, and runs until
+// Ctrl-C; with `--once`, it makes these calls itself and exits.
 
 const { parseArgs } = require('node:util');
 const { runMain } = require('../../tools/run.js');

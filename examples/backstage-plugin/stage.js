@@ -1,6 +1,6 @@
 /**
  * Starts the parts of the example: Keycloak or the embedded endpoint, the API, and the backend in
- * its own process, in a workspace like that of an app.
+ * its own process, in a workspace like the workspace of an app.
  */
 'use strict';
 
@@ -15,8 +15,8 @@ const { startBackend } = require('./backend-process.js');
 const USER = 'user:default/jane';
 
 /**
- * `realm` is the realm of a running Keycloak; without it, the stage starts one. `install` installs
- * this package in a folder's `node_modules`, by default from the checkout.
+ * `realm` is the realm of a running Keycloak; without `realm`, the stage starts a Keycloak.
+ * `install` installs this package in a folder's `node_modules`, by default from the checkout.
  */
 async function setStage({ embedded, realm, install, log }) {
   const parts = [];
@@ -54,7 +54,10 @@ async function setStage({ embedded, realm, install, log }) {
   }
 }
 
-/** The key that verifies the tokens of signed-in users, and a function that signs such tokens. */
+/**
+ * Returns the key that verifies the tokens of signed-in users, and a function that signs such
+ * tokens.
+ */
 async function signIn() {
   const { SignJWT, exportJWK, generateKeyPair } = await import('jose');
   const { publicKey, privateKey } = await generateKeyPair('ES256');

@@ -1,8 +1,8 @@
 'use strict';
 
-// `npm run demo` demonstrates the package with an embedded token endpoint in under 20 s. With `--
-// --keycloak` the first and the last part run with a real Keycloak. Each part checks its claims;
-// the exit code is 1 if a claim does not hold.
+// `npm run demo` demonstrates the package with an embedded token endpoint in under 20 s.
+// `npm run demo -- --keycloak` runs the first and the last part with a real Keycloak. Each part
+// checks its claims; the exit code is 1 if a claim does not hold.
 
 const { parseArgs } = require('node:util');
 const { version } = require('../../package.json');
@@ -31,7 +31,7 @@ async function main(args) {
   } finally {
     await server.stop();
   }
-  screen.title('In all: snapshot() of every manager, added up');
+  screen.title('Totals of the counters in the snapshot() of every manager');
   for (const [key, value] of Object.entries(totals)) {
     if (value > 0) screen.row(key, screen.count(value));
   }

@@ -45,7 +45,7 @@ const firstToken = {
     screen.row('roles', claims.realm_access?.roles.join(', ') ?? 'none');
     screen.row('life', `${screen.seconds(life)}; handed out until ${handedOutUntil}`);
     const latest = screen.seconds(secondsToSoftExpiry);
-    screen.row('replaced', `in ${latest} or a little earlier, if it is used, in the background`);
+    screen.row('replaced', `in the background, in ${latest} or a little earlier, if it is in use`);
     const calls = 100_000;
     let again;
     const [, all] = await timed(async () => {
@@ -88,7 +88,7 @@ const refresh = {
     const manager = makeManager(server);
     await manager.getToken();
     const before = endpoint.requestCount;
-    screen.say(`Tokens live for 3 s, the endpoint takes ${DELAY_MS} ms, a call comes every 4 ms.`);
+    screen.say(`Tokens live for 3 s. The endpoint takes ${DELAY_MS} ms. Calls come every 4 ms.`);
     legend();
     const isOver = (elapsed, { tokens }) => tokens > 2 || elapsed > 6000;
     const { tokens, failures, worst } = await traffic(manager, isOver);
@@ -138,7 +138,7 @@ const rotatedSecret = {
   async run(server) {
     const { endpoint, clientSecret: old } = server;
     const rotated = 'another one, from a vault';
-    screen.say('The secret is a function that reads a vault, and the vault is late by one read.');
+    screen.say('The secret is a function that reads a vault. The vault is one read behind.');
     let reads = 0;
     const clientSecret = () => {
       reads += 1;
@@ -158,7 +158,7 @@ const rotatedSecret = {
       (elapsed, { tokens }) => (tokens > 1 && elapsed > 800) || elapsed > 3000,
     );
     const statuses = endpoint.requests.slice(before).map(({ status }) => status);
-    screen.row('vault gave', 'the old secret, the old one again (too late), the new one');
+    screen.row('vault returned', 'the old secret, the old secret again, then the new secret');
     screen.row('requests', statuses.join(', then '));
     const isRead = reads === 3 && statuses.join() === '401,200';
     screen.claim(isRead, 'after the refusal the manager read the secret again');
@@ -196,7 +196,7 @@ const wrongSecret = {
     );
     screen.claim(
       reasons.every((reason) => reason.code === code) && logins === 1 && acquisitions === 1,
-      'the manager sent one login for all callers',
+      'the manager sent one token request for all callers',
     );
     screen.claim(!inspect(error).includes(clientSecret), 'the error does not contain the secret');
     return closed(manager);

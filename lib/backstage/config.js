@@ -1,38 +1,19 @@
 /**
  * Reads the options of a manager from a Backstage configuration. The configuration schema defines
  * the options of a section and their types; the manager checks the values. The error reports all
- * faults together, and no fault repeats a value, which might be a secret.
+ * faults together, and no fault repeats a value, which might be a secret. Empty strings, as
+ * `${NAME:-}` may yield, count as absent.
  */
 'use strict';
 
 const { KeycloakTokenError } = require('../../index.js');
 const configSchema = require('../../config.schema.json');
+const { isPlain } = require('./fingerprint.js');
 
 const DEFAULT_CONFIG_KEY = 'boost.kagenti.auth';
 const SECTION = DEFAULT_CONFIG_KEY.split('.').reduce((at, key) => at.properties[key], configSchema);
 
-/**
- * Returns the options in the section `key`; `undefined` if the configuration has no such section.
- *
- * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` for a section that is incomplete or wrong.
- */
-function readKeycloakTokenManagerOptions(config, key = DEFAULT_CONFIG_KEY) {
-  const faults = new Faults(key);
-  const section = faults.attempt(() => config.getOptionalConfig(key));
-  faults.raise();
-  if (section === undefined) return undefined;
-  const options = readAll(section, SECTION, faults);
-  const missing = missingIn(section);
-  if (missing.length > 0) {
-    const there = Object.keys(SECTION.properties).filter((name) => section.has(name));
-    const found = there.length > 0 ? `the section has ${list(there)}` : 'the section is empty';
-    faults.add(`incomplete: ${found}, but ${list(missing)} is missing`);
-  }
-  faults.raise();
-  return options;
-}
-
-// The required options of a section, each with the alternatives that may replace it.
+/** The options that a manager requires, each with the alternatives that may replace it. */
 const NEEDED = {
   tokenEndpoint: ['tokenEndpoint', 'issuer'],
   clientId: ['clientId'],
@@ -47,16 +28,60 @@ const NEEDED = {
   ],
 };
 
-function missingIn(section) {
-  return Object.entries(NEEDED)
-    .filter(([, names]) => !names.some((name) => section.has(name)))
-    .map(([name, [, ...others]]) => name + (others.length > 0 ? ` (or ${others[0]})` : ''));
+/** The errors whose only fault is that required options are missing. */
+const incomplete = new WeakSet();
+
+/**
+ * Returns the options in the section `key`; `undefined` if the configuration has no such section, or
+ * if every key in it is empty.
+ *
+ * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` for a section that is incomplete or wrong.
+ */
+function readKeycloakTokenManagerOptions(
+  config,
+  key = DEFAULT_CONFIG_KEY,
+  { knownKeys = [] } = {},
+) {
+  const faults = new Faults(key);
+  const section = faults.attempt(() => config.getOptionalConfig(key));
+  faults.raise();
+  const names = section === undefined ? [] : presentIn(section, knownKeys);
+  if (names.length === 0) return undefined;
+  const options = readAll(section, names, SECTION, faults);
+  const missing = missingIn(names);
+  if (missing !== undefined && faults.isEmpty) throw incompleteError(atKey(key), missing);
+  if (missing !== undefined) faults.add(missing);
+  faults.raise();
+  return options;
 }
 
-/** Reads the members that a section has, according to their schema. */
-function readAll(section, { properties }, faults) {
+/** Returns the keys of a section that have a value, except for keys that belong to other code. */
+function presentIn(section, knownKeys) {
+  return section
+    .keys()
+    .filter((name) => !knownKeys.includes(name))
+    .filter((name) => withoutEmpty(section.getOptional(name)) !== undefined);
+}
+
+/** Names the required options that are missing among `names`; `undefined` if there are none. */
+function missingIn(names) {
+  const missing = Object.entries(NEEDED)
+    .filter(([, alternatives]) => !alternatives.some((name) => names.includes(name)))
+    .map(([name, [, ...others]]) => name + (others.length > 0 ? ` (or ${others[0]})` : ''));
+  if (missing.length === 0) return undefined;
+  const there = Object.keys(SECTION.properties).filter((name) => names.includes(name));
+  return whatIsMissing(there, missing);
+}
+
+function whatIsMissing(there, missing) {
+  const found = there.length === 0 ? '' : `the section has ${list(there)}, but `;
+  return `incomplete: ${found}${list(missing)} ${missing.length > 1 ? 'are' : 'is'} missing`;
+}
+
+/** Reads the members with these names, according to their schema. */
+function readAll(section, names, { properties }, faults) {
   const options = {};
-  for (const name of section.keys()) {
+  for (const name of names) {
     if (!Object.hasOwn(properties, name)) {
       const known = list(Object.keys(properties));
       faults.add(`unknown key ${JSON.stringify(name)}; the known keys are ${known}`);
@@ -80,7 +105,7 @@ function read(section, key, alternatives, faults) {
     case 'boolean':
       return schema.const ?? section.getOptionalBoolean(key);
     case 'array':
-      return section.getOptionalStringArray(key);
+      return readList(section, key);
     case 'object':
       return readObject(section, key, schema, faults);
     default:
@@ -97,25 +122,48 @@ function branchFor(value, { anyOf }) {
   return anyOf.find(fits) ?? anyOf[0];
 }
 
+// Backstage's reader refuses a list with an empty string.
+function readList(section, key) {
+  const items = withoutEmpty(section.getOptional(key));
+  const areTexts = items.every((item) => typeof item === 'string');
+  return areTexts ? items : section.getOptionalStringArray(key);
+}
+
 function readObject(section, key, schema, faults) {
   const inner = section.getOptionalConfig(key);
-  if (inner === undefined) return undefined;
   if (schema.properties === undefined) return readStrings(inner, key, faults);
-  for (const name of schema.required) {
-    if (!inner.has(name)) faults.add(`${key}: ${name} is missing`);
+  const names = presentIn(inner, []);
+  for (const name of schema.required.filter((required) => !names.includes(required))) {
+    faults.add(`${key}: ${name} is missing`);
   }
-  return readAll(inner, schema, faults);
+  return readAll(inner, names, schema, faults);
 }
 
 // Reads the record as a whole, because names of form fields, such as URNs, need not be valid
 // configuration keys.
 function readStrings(inner, key, faults) {
-  const fields = inner.get();
+  const fields = withoutEmpty(inner.get());
   for (const [name, value] of Object.entries(fields)) {
     if (typeof value === 'string') continue;
     faults.add(`${key}: ${JSON.stringify(name)} must be a string: put it in quotes`);
   }
   return fields;
+}
+
+/**
+ * Returns the value without empty strings, and without lists and objects that contain only empty
+ * strings; `undefined` if nothing is left.
+ */
+function withoutEmpty(value) {
+  if (value === '' || value === null) return undefined;
+  if (Array.isArray(value)) {
+    const items = value.map(withoutEmpty).filter((item) => item !== undefined);
+    return items.length === 0 && value.length > 0 ? undefined : items;
+  }
+  if (!isPlain(value)) return value;
+  const members = Object.entries(value).map(([name, member]) => [name, withoutEmpty(member)]);
+  const present = members.filter(([, member]) => member !== undefined);
+  return present.length === 0 && members.length > 0 ? undefined : Object.fromEntries(present);
 }
 
 /** The faults of a section, which one error reports together. */
@@ -125,6 +173,10 @@ class Faults {
 
   constructor(key) {
     this.#key = key;
+  }
+
+  get isEmpty() {
+    return this.#texts.length === 0;
   }
 
   add(text) {
@@ -142,16 +194,28 @@ class Faults {
   }
 
   raise() {
-    if (this.#texts.length > 0) throw configError(this.#key, this.#texts.join('; '));
+    if (!this.isEmpty) throw configError(this.#key, this.#texts.join('; '));
   }
 }
 
+const atKey = (key) => `configuration "${key}"`;
+
 function configError(key, text) {
-  return invalid(`configuration "${key}": ${text}`);
+  return invalid(`${atKey(key)}: ${text}`);
 }
 
-function invalid(message) {
-  return new KeycloakTokenError({ code: 'ERR_KEYCLOAK_CONFIG', message, retryable: false });
+/** Returns the error for a section, or for the result of a reader, that lacks required options. */
+function incompleteError(where, text) {
+  const error = invalid(`${where}: ${text}`);
+  incomplete.add(error);
+  return error;
+}
+
+const isIncomplete = (error) => incomplete.has(error);
+
+function invalid(message, cause) {
+  const failure = { code: 'ERR_KEYCLOAK_CONFIG', message, retryable: false };
+  return new KeycloakTokenError(failure, cause);
 }
 
 function list(names) {
@@ -159,4 +223,16 @@ function list(names) {
   return names.length < 2 ? last : `${names.slice(0, -1).join(', ')} and ${last}`;
 }
 
-module.exports = { DEFAULT_CONFIG_KEY, configError, invalid, readKeycloakTokenManagerOptions };
+module.exports = {
+  DEFAULT_CONFIG_KEY,
+  atKey,
+  configError,
+  incompleteError,
+  invalid,
+  isIncomplete,
+  list,
+  missingIn,
+  readKeycloakTokenManagerOptions,
+  whatIsMissing,
+  withoutEmpty,
+};

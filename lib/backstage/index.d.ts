@@ -1,7 +1,7 @@
 import type { RootConfigService, ServiceFactory, ServiceRef } from '@backstage/backend-plugin-api';
 import type {
-  KeycloakTokenManager,
   KeycloakTokenManagerOptions,
+  ResourceTokenManager,
   TokenFetch,
 } from 'keycloak-token-manager';
 
@@ -20,24 +20,93 @@ import type {
  * }
  * ```
  */
-export interface KeycloakTokenManagerService
-  extends Pick<
-      KeycloakTokenManager,
-      | 'getToken'
-      | 'getAccessToken'
-      | 'getTokenForStreaming'
-      | 'invalidateToken'
-      | 'clearCache'
-      | 'fetch'
-      | 'headers'
-      | 'dpopProof'
-      | 'snapshot'
-    >,
-    AsyncDisposable {
+export interface KeycloakTokenManagerService extends ResourceTokenManager, AsyncDisposable {
   /** The id of the plugin that received this service. */
   readonly pluginId: string;
-  /** Closes nothing: the manager closes when the backend shuts down. */
+  /**
+   * Closes nothing: the manager closes when the backend shuts down. A manager of
+   * {@link KeycloakTokenManagersService} no longer counts as referenced by this plugin.
+   */
   close(): Promise<void>;
+}
+
+/**
+ * The service of optional credentials, of a ref with `optional: true`.
+ *
+ * @example
+ * ```ts
+ * import type { OptionalKeycloakTokenManagerService } from 'keycloak-token-manager/backstage';
+ *
+ * export async function listAgents(auth: OptionalKeycloakTokenManagerService, url: string) {
+ *   const token = await auth.manager?.getToken();
+ *   return fetch(url, token === undefined ? {} : { headers: { authorization: `Bearer ${token}` } });
+ * }
+ * ```
+ */
+export interface OptionalKeycloakTokenManagerService {
+  /**
+   * The manager; `undefined` while the section does not exist, every key in it is empty, or it is
+   * partial. It appears if an edit of the configuration adds the credentials. If an edit removes
+   * them, the manager stays until the backend restarts.
+   */
+  readonly manager: KeycloakTokenManagerService | undefined;
+}
+
+/**
+ * A service of several managers: one for each named client of a section, and for clients that are
+ * not known in advance. All plugins of a backend share them.
+ *
+ * A manager is closed when it was not used for the idle time (10 minutes by default) and no plugin
+ * refers to it: its object was collected, or its `close()` was called. At most 100 (by default) are
+ * open: one more closes the one that was used least recently, first among those that no plugin
+ * refers to. A plugin that still holds a closed one does not notice: it opens again with the next
+ * call, which requests a token. A manager is never closed during a call, so calls of more managers
+ * at once exceed the number until they end.
+ *
+ * @example
+ * ```ts
+ * import type { KeycloakTokenManagersService } from 'keycloak-token-manager/backstage';
+ *
+ * interface McpServer {
+ *   tokenUrl: string;
+ *   clientId: string;
+ *   clientSecret: string;
+ * }
+ *
+ * export function getMcpToken(managers: KeycloakTokenManagersService, server: McpServer) {
+ *   const { tokenUrl, ...client } = server;
+ *   return managers.getFor({ ...client, tokenEndpoint: tokenUrl }).getToken();
+ * }
+ * ```
+ */
+export interface KeycloakTokenManagersService {
+  /** The id of the plugin that received this service. */
+  readonly pluginId: string;
+  /** The number of open managers, of all plugins. */
+  readonly size: number;
+  /**
+   * Returns the manager of a named client: below the section `keycloak.clients`, `name` has the keys
+   * of {@link readKeycloakTokenManagerOptions}. It follows edits of the configuration.
+   *
+   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if there is no such client, or its section is
+   *   incomplete or wrong.
+   */
+  get(name: string): KeycloakTokenManagerService;
+  /**
+   * Returns the manager with these options, the same one for equal options. Strings, numbers, and
+   * lists and records of them are equal by value; functions and other objects by identity, so
+   * create functions once.
+   *
+   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`, naming every option that is wrong.
+   */
+  getFor(options: KeycloakTokenManagerOptions): KeycloakTokenManagerService;
+  /**
+   * Ends the manager of a named client, or the one with these options, for all plugins: those that
+   * hold it receive `ERR_KEYCLOAK_CLOSED`. The next `get` or `getFor` opens a new one.
+   *
+   * @returns Whether there was such a manager.
+   */
+  close(nameOrOptions: string | KeycloakTokenManagerOptions): Promise<boolean>;
 }
 
 /**
@@ -50,6 +119,9 @@ export interface KeycloakTokenManagerService
  * fail to start, with `ERR_KEYCLOAK_CONFIG`. An edit takes effect while the backend runs, and
  * callers keep getting valid tokens. The service logs and ignores an edit that is wrong or removes
  * the section.
+ *
+ * Copies of this package in one process, and services with equal options, share one manager. Every
+ * option but `resource`, `name` and `logger` must be equal, the credential included.
  *
  * @example
  * ```ts
@@ -77,9 +149,37 @@ export const keycloakTokenManagerServiceRef: ServiceRef<
 >;
 
 /**
- * The factory of {@link keycloakTokenManagerServiceRef}. Add it to a backend whose plugins carry
- * their own copies of this package: all of them then share one manager. The factory changes nothing
- * else.
+ * The service of several managers, whose named clients are in the section `keycloak.clients`. It
+ * has a default factory. Its id is `keycloak-token-managers`. The section may be missing.
+ *
+ * @example
+ * ```ts
+ * import { createBackendPlugin } from '@backstage/backend-plugin-api';
+ * import { keycloakTokenManagersServiceRef } from 'keycloak-token-manager/backstage';
+ *
+ * export default createBackendPlugin({
+ *   pluginId: 'reports',
+ *   register(env) {
+ *     env.registerInit({
+ *       deps: { managers: keycloakTokenManagersServiceRef },
+ *       async init({ managers }) {
+ *         const response = await managers.get('billing').fetch('invoices');
+ *         if (!response.ok) throw new Error(`the API answered ${response.status}`);
+ *       },
+ *     });
+ *   },
+ * });
+ * ```
+ */
+export const keycloakTokenManagersServiceRef: ServiceRef<
+  KeycloakTokenManagersService,
+  'plugin',
+  'singleton'
+>;
+
+/**
+ * The factory of {@link keycloakTokenManagerServiceRef}, for backends that add their services
+ * explicitly.
  *
  * @example
  * ```ts
@@ -94,9 +194,78 @@ export const keycloakTokenManagerServiceFactory: ServiceFactory<
 >;
 
 /**
- * Creates a further service with a default factory and its own manager, for a second realm or
- * client. The package's configuration schema does not know its section. The app or plugin that
- * chooses the key must declare `clientSecret` with secret visibility; otherwise, logs show the
+ * Reads the options of a manager from a configuration. Empty strings in what it returns count as
+ * absent. The service calls it again after each edit of the configuration.
+ *
+ * @param config The configuration of the backend.
+ * @returns The options; `undefined` if there are no credentials.
+ * @example
+ * ```ts
+ * import type { KeycloakOptionsReader } from 'keycloak-token-manager/backstage';
+ *
+ * export const readAcmeOptions: KeycloakOptionsReader = (config) => {
+ *   const acme = config.getOptionalConfig('acme');
+ *   return (
+ *     acme && {
+ *       issuer: `${acme.getString('ssoUrl')}/realms/acme`,
+ *       clientId: acme.getString('client.id'),
+ *       clientSecret: acme.getString('client.secret'),
+ *     }
+ *   );
+ * };
+ * ```
+ */
+export type KeycloakOptionsReader = (config: RootConfigService) =>
+  | {
+      [Name in keyof KeycloakTokenManagerOptions]?: KeycloakTokenManagerOptions[Name] | undefined;
+    }
+  | undefined;
+
+/**
+ * Options of {@link createKeycloakTokenManagerServiceRef}. Exactly one of `configKey` and `read` is
+ * required.
+ *
+ * @example
+ * ```ts
+ * import {
+ *   createKeycloakTokenManagerServiceRef,
+ *   type KeycloakTokenManagerServiceRefOptions,
+ * } from 'keycloak-token-manager/backstage';
+ *
+ * const options: KeycloakTokenManagerServiceRefOptions = {
+ *   id: 'acme.tokens',
+ *   configKey: 'acme.auth',
+ *   knownKeys: ['tokenExchange'],
+ * };
+ * export const acmeTokensRef = createKeycloakTokenManagerServiceRef(options);
+ * ```
+ */
+export interface KeycloakTokenManagerServiceRefOptions {
+  /** The id of the service, unique in the backend. */
+  id: string;
+  /** The key of the section with the options, such as `acme.agents.auth`. */
+  configKey?: string | undefined;
+  /** Reads the options, for plugins with other keys. See {@link readAugmentKagentiOptions}. */
+  read?: KeycloakOptionsReader | undefined;
+  /**
+   * Keys of the section that belong to other code. The service does not read them. Any other
+   * unknown key is an error. Default: none.
+   */
+  knownKeys?: readonly string[] | undefined;
+  /**
+   * Whether plugins start without credentials; the service is then an
+   * {@link OptionalKeycloakTokenManagerService}. A partial section logs one warning, and a wrong one
+   * still fails. Default: false.
+   */
+  optional?: boolean | undefined;
+  /** The option of the same name, which a configuration file cannot express. */
+  tokenFetch?: true | TokenFetch | undefined;
+}
+
+/**
+ * Creates a further service with a default factory and its own section or reader, for a second
+ * realm or client. The package's configuration schema does not know its section. The app or plugin
+ * that chooses the key must declare `clientSecret` with secret visibility; otherwise, logs show the
  * secret. For the key `acme.auth`, the `package.json` of that app or plugin contains:
  *
  * ```json
@@ -105,33 +274,73 @@ export const keycloakTokenManagerServiceFactory: ServiceFactory<
  *     "clientSecret": { "type": "string", "visibility": "secret" } } } } } } }
  * ```
  *
- * @param options `id`: the id of the service, unique in the backend. `configKey`: the key of its
- *   section, such as `acme.agents.auth`. `tokenFetch`: the option of the same name, which a
- *   configuration file cannot express.
- * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` for an invalid `id` or `configKey`.
+ * If the credentials are missing or partial, or an option is wrong, the plugins that depend on the
+ * service fail to start, with an error that names the key and the cause.
+ *
+ * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` for wrong arguments.
  * @example
  * ```ts
- * import { createKeycloakTokenManagerServiceRef } from 'keycloak-token-manager/backstage';
+ * import {
+ *   createKeycloakTokenManagerServiceRef,
+ *   readAugmentKagentiOptions,
+ * } from 'keycloak-token-manager/backstage';
  *
  * export const acmeTokensRef = createKeycloakTokenManagerServiceRef({
  *   id: 'acme.tokens',
  *   configKey: 'acme.auth',
  * });
+ * export const augmentTokensRef = createKeycloakTokenManagerServiceRef({
+ *   id: 'augment.tokens',
+ *   read: readAugmentKagentiOptions,
+ *   optional: true,
+ * });
  * ```
  */
-export function createKeycloakTokenManagerServiceRef(options: {
+export function createKeycloakTokenManagerServiceRef<IsOptional extends boolean = false>(
+  options: KeycloakTokenManagerServiceRefOptions & { optional?: IsOptional | undefined },
+): ServiceRef<
+  IsOptional extends true ? OptionalKeycloakTokenManagerService : KeycloakTokenManagerService,
+  'plugin',
+  'singleton'
+>;
+
+/**
+ * Creates a further service of several managers, with another section or other limits.
+ *
+ * @param options `id`: the id of the service, unique in the backend. `configKey`: the section whose
+ *   keys are the names of clients. Default: `keycloak.clients`. Declare its secrets as for
+ *   {@link createKeycloakTokenManagerServiceRef}. `maxManagers`: how many managers may be open, an
+ *   integer of at least 1. Default: 100. `idleTimeoutMs`: after how long an unused manager is
+ *   closed, in milliseconds, from 1 to 2,147,483,647. Default: 600,000.
+ * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` for wrong arguments.
+ * @example
+ * ```ts
+ * import { createKeycloakTokenManagersServiceRef } from 'keycloak-token-manager/backstage';
+ *
+ * export const mcpManagersRef = createKeycloakTokenManagersServiceRef({
+ *   id: 'mcp.managers',
+ *   maxManagers: 500,
+ *   idleTimeoutMs: 60_000,
+ * });
+ * ```
+ */
+export function createKeycloakTokenManagersServiceRef(options: {
   id: string;
-  configKey: string;
-  tokenFetch?: true | TokenFetch | undefined;
-}): ServiceRef<KeycloakTokenManagerService, 'plugin', 'singleton'>;
+  configKey?: string | undefined;
+  maxManagers?: number | undefined;
+  idleTimeoutMs?: number | undefined;
+}): ServiceRef<KeycloakTokenManagersService, 'plugin', 'singleton'>;
 
 /**
  * Reads the options of a manager from a section of the configuration, for code that creates the
- * manager itself. Numbers and booleans may be strings, since `${NAME}` yields strings. The manager
- * checks the values; this function checks the keys and their types.
+ * manager itself. Numbers and booleans may be strings, since `${NAME}` yields strings, and empty
+ * strings count as absent. The manager checks the values; this function checks the keys and their
+ * types.
  *
  * @param key The key of the section. Default: `boost.kagenti.auth`.
- * @returns `undefined` if the configuration has no such section.
+ * @param options `knownKeys`: keys of the section that belong to other code, which the function does
+ *   not read.
+ * @returns `undefined` if the configuration has no such section, or if every key in it is empty.
  * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`. The message names the key of the section and
  *   each option that is missing, unknown or of a wrong type, but never a value.
  * @example
@@ -149,4 +358,109 @@ export function createKeycloakTokenManagerServiceRef(options: {
 export function readKeycloakTokenManagerOptions(
   config: RootConfigService,
   key?: string,
+  options?: { knownKeys?: readonly string[] | undefined },
+): KeycloakTokenManagerOptions | undefined;
+
+/**
+ * Reads the configuration of the augment plugin: `auth.tokenEndpoint`, `auth.clientId` and
+ * `auth.clientSecret`, and beside `auth` the keys `skipTlsVerify`, `tokenExpiryBufferSeconds` and
+ * `baseUrl`, which becomes `resource.baseUrl`. Its time limits concern the API, and are not read.
+ *
+ * @param key The key of the section. Default `augment.kagenti`.
+ * @returns `undefined` if none of the three credentials has a value.
+ * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`, naming the key and what is missing or wrong.
+ * @example
+ * ```ts
+ * import {
+ *   createKeycloakTokenManagerServiceRef,
+ *   readAugmentKagentiOptions,
+ * } from 'keycloak-token-manager/backstage';
+ *
+ * export const kagentiTokensRef = createKeycloakTokenManagerServiceRef({
+ *   id: 'augment.kagenti.tokens',
+ *   read: readAugmentKagentiOptions,
+ * });
+ * ```
+ */
+export function readAugmentKagentiOptions(
+  config: RootConfigService,
+  key?: string,
+): KeycloakTokenManagerOptions | undefined;
+
+/**
+ * Reads the configuration of the cost-management plugin: `clientId`, `clientSecret` and
+ * `ssoBaseUrl` (default `https://sso.redhat.com`). The realm is `redhat-external`, and the scope
+ * `api.console`.
+ *
+ * @param key The key of the section. Default `costManagement`.
+ * @returns `undefined` if neither `clientId` nor `clientSecret` has a value.
+ * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`, naming the key and what is missing or wrong.
+ * @example
+ * ```ts
+ * import {
+ *   createKeycloakTokenManagerServiceRef,
+ *   readCostManagementOptions,
+ * } from 'keycloak-token-manager/backstage';
+ *
+ * export const consoleTokensRef = createKeycloakTokenManagerServiceRef({
+ *   id: 'cost-management.tokens',
+ *   read: readCostManagementOptions,
+ * });
+ * ```
+ */
+export function readCostManagementOptions(
+  config: RootConfigService,
+  key?: string,
+): KeycloakTokenManagerOptions | undefined;
+
+/**
+ * Reads a provider of the catalog module for Keycloak: `baseUrl`, `loginRealm` (default `master`),
+ * `clientId` and `clientSecret`. `baseUrl` also becomes `resource.baseUrl`, for the admin API.
+ *
+ * @param id The id of the provider, below `catalog.providers.keycloakOrg`. Default `default`.
+ * @returns `undefined` if neither `clientId` nor `clientSecret` has a value.
+ * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`, naming the key and what is missing or wrong;
+ *   also for a provider with `username` and `password`.
+ * @example
+ * ```ts
+ * import {
+ *   createKeycloakTokenManagerServiceRef,
+ *   readKeycloakOrgOptions,
+ * } from 'keycloak-token-manager/backstage';
+ *
+ * export const staffTokensRef = createKeycloakTokenManagerServiceRef({
+ *   id: 'catalog.keycloak.staff',
+ *   read: (config) => readKeycloakOrgOptions(config, 'staff'),
+ * });
+ * ```
+ */
+export function readKeycloakOrgOptions(
+  config: RootConfigService,
+  id?: string,
+): KeycloakTokenManagerOptions | undefined;
+
+/**
+ * Reads a section with the keys `tokenUrl`, `clientId`, `clientSecret` and `scopes` (a string or a
+ * list), as OpenChoreo and others have it. It reads no other key.
+ *
+ * @param key The key of the section.
+ * @returns `undefined` if neither `tokenUrl` nor `clientId` nor `clientSecret` has a value.
+ * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`, naming the key and what is missing or wrong.
+ * @example
+ * ```ts
+ * import {
+ *   createKeycloakTokenManagerServiceRef,
+ *   readOAuthClientOptions,
+ * } from 'keycloak-token-manager/backstage';
+ *
+ * export const openChoreoTokensRef = createKeycloakTokenManagerServiceRef({
+ *   id: 'openchoreo.tokens',
+ *   read: (config) => readOAuthClientOptions(config, 'openchoreo.auth'),
+ *   optional: true,
+ * });
+ * ```
+ */
+export function readOAuthClientOptions(
+  config: RootConfigService,
+  key: string,
 ): KeycloakTokenManagerOptions | undefined;

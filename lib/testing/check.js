@@ -24,7 +24,7 @@ const isIntegerIn = (value, least, most) =>
 
 const checks = {
   realm(value, name) {
-    const expected = 'letters, digits, ".", "_" and "-", with one that is not a dot';
+    const expected = 'made of letters, digits, ".", "_" and "-", and not only of dots';
     if (typeof value !== 'string' || !/^[\w.-]+$/.test(value) || /^\.+$/.test(value)) {
       refuse(name, expected);
     }
@@ -33,7 +33,7 @@ const checks = {
     if (!isText(value)) refuse(name, 'a non-empty string');
   },
   clients(value, name) {
-    const expected = 'a record of at least one secret, keyed by client id, both non-empty';
+    const expected = 'a record of one or more non-empty secrets, keyed by non-empty client ids';
     if (!isObject(value)) refuse(name, expected);
     const entries = Object.entries(value).flat();
     if (entries.length === 0 || !entries.every(isText)) refuse(name, expected);
@@ -131,7 +131,7 @@ function checkMembers(value, known, what) {
   const given = Object.entries(value).filter(([, member]) => member !== undefined);
   for (const [name, member] of given) {
     if (!Object.hasOwn(known, name)) {
-      throw new TypeError(`${what} has no ${name}; there are ${Object.keys(known).join(', ')}`);
+      throw new TypeError(`${what} has no ${name}, only ${Object.keys(known).join(', ')}`);
     }
     known[name](member, name);
   }

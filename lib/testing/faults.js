@@ -17,7 +17,7 @@ function* floodedBody() {
 }
 
 /**
- * Sends a response whose status and headers are already set.
+ * The functions that send a response, keyed by fault. The status and headers are already set.
  *
  * @type {Record<string, (response: import('node:http').ServerResponse, rest: {
  *   body: Buffer, dripMs?: number, signal: AbortSignal, reset: () => void }) => unknown>}

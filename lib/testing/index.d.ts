@@ -22,16 +22,16 @@ export interface FakeTokenEndpointOptions {
   /** Name of the realm in the paths: letters, digits, `.`, `_`, `-`. Default: `test`. */
   realm?: string;
   /**
-   * The secrets of the realm's clients, keyed by client id. Both must be non-empty.
+   * The secrets of the realm's clients, keyed by client id. No id or secret may be empty.
    * Default: `{ 'test-client': 'test-secret' }`.
    */
   clients?: Readonly<Record<string, string>>;
   /**
    * Lifetime of the tokens in seconds, a finite number. Default: 300. The lifetime may be zero,
-   * negative or a fraction, to test how a client handles that.
+   * negative or a fraction, to test how a client handles such a token.
    */
   expiresIn?: number;
-  /** How long after the request the endpoint sends an answer, in ms, a number ≥ 0. Default: 0. */
+  /** The time between a request and its answer, in ms, a number ≥ 0. Default: 0. */
   delayMs?: number;
   /** `realm_access.roles` of the tokens. Default: the roles that Keycloak gives to every user. */
   roles?: readonly string[];
@@ -139,7 +139,7 @@ export interface FakeTokenRequest {
    * twice, the first value counts.
    */
   readonly parameters: Readonly<Record<string, string>>;
-  /** The headers, with names in lower case, without `authorization`. */
+  /** The headers except `authorization`, with names in lower case. */
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   /** The DPoP proof; `undefined` if the request has none, or none that is a JWT. */
   readonly dpop: FakeDpopProof | undefined;
@@ -182,8 +182,8 @@ export type FakeTokenFault =
 
 /**
  * A scripted answer. Without `status` and `body`, it is the answer that Keycloak would give (a
- * token or a refusal), changed by the other members: `{ delayMs: 500 }` delays a token,
- * and `{ fault: 'truncate' }` sends half of it.
+ * token or a refusal), changed by the other members: `{ delayMs: 500 }` delays this answer, and
+ * `{ fault: 'truncate' }` sends half of its body.
  *
  * @example
  * ```ts
@@ -207,9 +207,9 @@ export interface FakeTokenAnswer {
    * `Content-Type`. Default: Keycloak's own body, or an empty body if `status` is set.
    */
   body?: object | string | Buffer;
-  /** Replaces the endpoint's delay, in ms, a number ≥ 0. */
+  /** The delay of this answer, in ms, a number ≥ 0. Default: the endpoint's delay. */
   delayMs?: number;
-  /** Replaces the endpoint's `expiresIn`, in seconds, a finite number. */
+  /** The token's lifetime in seconds, a finite number. Default: the endpoint's `expiresIn`. */
   expiresIn?: number;
   /** The fault in the answer. Default: none. */
   fault?: FakeTokenFault;
@@ -218,7 +218,7 @@ export interface FakeTokenAnswer {
 }
 
 /**
- * An answer, or a function that returns one when a request has arrived. `undefined` means
+ * An answer, or a function that receives a request and returns its answer. `undefined` means
  * Keycloak's own answer. If the function throws or returns an invalid answer, the endpoint answers
  * with a 500, and {@link FakeTokenEndpoint.close} rejects with the reason.
  *
@@ -264,7 +264,7 @@ export interface FakeTokenEndpoint extends AsyncDisposable {
   readonly url: string;
   /** `{issuer}/protocol/openid-connect/token`, for the option `tokenEndpoint` of a manager. */
   readonly tokenEndpoint: string;
-  /** `{url}/realms/{realm}`, and the `iss` of the tokens. The discovery document is below it. */
+  /** `{url}/realms/{realm}`: the `iss` of the tokens, and the base of the discovery document. */
   readonly issuer: string;
   /** `{issuer}/protocol/openid-connect/certs`: the public key that verifies the tokens. */
   readonly jwksUri: string;
@@ -273,21 +273,21 @@ export interface FakeTokenEndpoint extends AsyncDisposable {
   readonly requests: readonly FakeTokenRequest[];
   /** The length of {@link requests}. */
   readonly requestCount: number;
-  /** The number of connections accepted since the start, including failed TLS handshakes. */
+  /** The number of connections since the start, including failed TLS handshakes. */
   readonly connectionCount: number;
   /** Empties {@link requests}. */
   clearRequests(): void;
   /**
-   * Resolves with the first `count` of {@link requests} as soon as they have arrived, whether
-   * answered or not. Rejects if the endpoint is closed before that.
+   * Resolves with the first `count` of {@link requests} as soon as they have arrived, even if the
+   * endpoint has not answered them yet. Rejects if you close the endpoint before that.
    *
    * @param count An integer ≥ 1.
    */
   waitForRequests(count: number): Promise<FakeTokenRequest[]>;
 
-  /** From now on, sends each answer `ms` milliseconds after its request, a number ≥ 0. */
+  /** From now on, sends each answer `ms` milliseconds (a number ≥ 0) after its request. */
   setDelay(ms: number): void;
-  /** From now on, grants tokens with a lifetime of `seconds`, a finite number. */
+  /** From now on, grants tokens with a lifetime of `seconds` (a finite number). */
   setExpiresIn(seconds: number): void;
   /** Changes the secret of a client, or adds a client. Both arguments must be non-empty. */
   setSecret(clientId: string, secret: string): void;
@@ -296,13 +296,13 @@ export interface FakeTokenEndpoint extends AsyncDisposable {
    * {@link FakeTokenEndpointOptions.dpopNonce}.
    */
   setDpopNonce(nonce: string | undefined): void;
-  /** Sends this answer to all further token requests, after the answers of {@link answerNext}. */
+  /** Sends this answer to all token requests for which {@link answerNext} has queued no answer. */
   setAnswer(answer: FakeTokenAnswerSource): void;
   /** Sends these answers to the next token requests, one each, after the answers already queued. */
   answerNext(...answers: FakeTokenAnswerSource[]): void;
   /**
-   * Resets answers, delay, lifetime, nonce and secrets to their initial values. It keeps the log, a pause,
-   * and the offline state.
+   * Resets answers, delay, lifetime, nonce and secrets to their initial values. Keeps the log, a
+   * pause, and the offline state.
    */
   restore(): void;
 
@@ -319,7 +319,7 @@ export interface FakeTokenEndpoint extends AsyncDisposable {
   goOnline(): Promise<void>;
 
   /**
-   * Returns a signed access token like those that the first client receives, without sending a
+   * Returns a signed access token like the tokens that the first client receives, without a token
    * request.
    *
    * @param claims Claims to add to the token's own claims. They replace claims with the same name.
@@ -339,13 +339,13 @@ export interface FakeTokenEndpoint extends AsyncDisposable {
 
 /**
  * Starts a token endpoint for tests on a free port of 127.0.0.1. It answers client credentials
- * requests as Keycloak 26 does, refusals included, with real tokens signed with RS256, and you can
+ * requests as Keycloak 26 does, refusals included. It signs its tokens with RS256, and you can
  * script any other answer. The token requests of a `KeycloakTokenManager` are native, so tools that
  * replace `fetch` or `node:http` do not see them.
  *
- * It accepts the secret by both methods (`client_secret_post`, `client_secret_basic`). It grants
- * any scope and names it in the answer. It does not verify client assertions: it refuses a client
- * that sends only an assertion.
+ * The endpoint accepts the secret by both methods (`client_secret_post`, `client_secret_basic`). It
+ * grants any scope and names the scope in the answer. It does not verify client assertions: it
+ * refuses a client that sends only an assertion.
  *
  * @returns A promise of the endpoint. It rejects with a `TypeError` that names a wrong option.
  * @example

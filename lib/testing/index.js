@@ -17,14 +17,14 @@ const { makeClaims, makeToken, signingKey } = require('./tokens.js');
 const LONGEST_REQUEST_BYTES = 1_048_576;
 
 /**
- * The errors of a request that breaks off, and of an answer that ends early because the endpoint
- * closes.
+ * The error codes of a request that breaks off, and of an answer that ends early because the
+ * endpoint closes.
  */
 const BROKEN_OFF = new Set(['ECONNRESET', 'ERR_STREAM_PREMATURE_CLOSE', 'ABORT_ERR']);
 
 /**
- * Reads the body of a request. Rejects if the body breaks off, and ends the connection if it is too
- * long.
+ * Reads the body of a request. Rejects if the body breaks off, and ends the connection if the body
+ * is too long.
  */
 async function readBody(request) {
   const chunks = [];
@@ -66,8 +66,8 @@ class FakeTokenEndpoint {
   #answer;
   #nextAnswers = [];
   /**
-   * While the endpoint is paused: the promise for which requests wait, and the function that
-   * resolves it.
+   * While the endpoint is paused: the promise that requests await, and the function that resolves
+   * it.
    */
   #pause;
 
@@ -292,7 +292,7 @@ class FakeTokenEndpoint {
       return checkAnswer((await source(entry)) ?? {});
     } catch (error) {
       this.#failures.push(error);
-      return { status: 500, body: 'The function that makes the answers failed.' };
+      return { status: 500, body: 'The function that returns the answer failed.' };
     }
   }
 

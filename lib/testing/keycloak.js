@@ -1,8 +1,8 @@
 'use strict';
 
 // Answers requests as Keycloak 26 does, with its order of checks, its statuses and its texts. Two
-// codes are surprising: a wrong secret is `unauthorized_client`, and an unknown client is
-// `invalid_client`.
+// codes are surprising: Keycloak answers `unauthorized_client` to a wrong secret, and
+// `invalid_client` to an unknown client.
 
 const { ALGORITHMS, ProofRefusal } = require('./dpop.js');
 
@@ -38,8 +38,8 @@ function formDecode(text) {
 }
 
 /**
- * Returns the credentials of an `Authorization: Basic` header; no members if the header is missing
- * or unreadable.
+ * Returns the credentials of an `Authorization: Basic` header. Without a readable header, the
+ * result has no credentials.
  */
 function readBasic(header) {
   const encoded = /^basic +(.+)$/i.exec(header ?? '')?.[1];
@@ -84,7 +84,7 @@ function readTokenRequest(headers, body) {
   };
 }
 
-/** Returns the refusal of a token request, or `undefined`. */
+/** Returns the refusal of a token request, or `undefined` if the endpoint grants a token. */
 function refuse(request, secrets) {
   const grantType = request.form.get('grant_type');
   if (grantType === null) {
@@ -108,7 +108,7 @@ function refuse(request, secrets) {
  * Returns the answer to a token request.
  *
  * @param {ReturnType<typeof readTokenRequest>} request
- * @param {Map<string, string>} secrets by client id
+ * @param {Map<string, string>} secrets keyed by client id
  * @param {number} expiresIn in seconds
  * @param {(grant: object) => string} issue
  * @param {() => string | undefined} bind returns the thumbprint of the key to which the endpoint

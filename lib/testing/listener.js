@@ -1,7 +1,7 @@
 'use strict';
 
-// The listening socket and its connections: it numbers, resets and closes them. It does not know
-// about tokens.
+// The listening socket, and its connections, which the listener numbers, resets and closes. The
+// listener does not know about tokens.
 
 const { once } = require('node:events');
 const http = require('node:http');
@@ -65,7 +65,7 @@ class Listener {
     await closed;
   }
 
-  /** Returns the number of the connection of a request. */
+  /** Returns the number of the connection that carries a request. */
   numberOf(request) {
     return this.#connections.get(request.socket).number;
   }
@@ -86,7 +86,7 @@ class Listener {
 
   #onSecureConnection(socket) {
     const connection = this.#open.get(socket.remotePort);
-    // A client that has already disconnected has no port and needs no answer.
+    // The socket of a client that has already disconnected has no port and needs no answer.
     if (connection) this.#connections.set(socket, connection);
     else socket.destroy();
   }

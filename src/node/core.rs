@@ -122,6 +122,15 @@ pub const USER_AGENT: &str = transport::USER_AGENT;
 #[napi]
 pub const MAX_ANSWER: u32 = MAX_BODY as u32;
 
+/// Checks a resource that code names after the manager was created, and returns its faults.
+#[napi(catch_unwind)]
+pub fn check_resource(
+    resource: Unknown<'_>,
+) -> Result<Option<Either<FailureData, Unreadable<'_>>>> {
+    let refusal = options::check_resource(&resource)?;
+    Ok(refusal.map(options::Refusal::into_data))
+}
+
 /// Receives the certificates that Node trusts, as consecutive PEM blocks. Only the first call in a
 /// process has an effect.
 #[napi(catch_unwind)]

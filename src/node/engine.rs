@@ -17,7 +17,8 @@ use transport::MAX_BLOCKING_THREADS;
 
 const IDLE_THREAD_LIFE: Duration = Duration::from_secs(5);
 
-/// Returns the clock of all managers. They must share it, because timers compare its readings.
+/// Returns the clock of all managers. The managers must share the clock, because timers compare its
+/// readings.
 pub(super) fn clock() -> Arc<SystemClock> {
     static CLOCK: OnceLock<Arc<SystemClock>> = OnceLock::new();
     Arc::clone(CLOCK.get_or_init(|| Arc::new(SystemClock::new())))

@@ -1,4 +1,5 @@
-//! The transport that sends through JavaScript (`tokenFetch`), and the choice between it and HTTP.
+//! The transport that sends requests through JavaScript (`tokenFetch`), and the choice between this
+//! transport and HTTP.
 //!
 //! The transport passes a request to JavaScript as one event, and JavaScript returns the result as
 //! one value. If the acquisition abandons the request, another event tells JavaScript to abort it.
@@ -16,8 +17,9 @@ use transport::{
     TlsFault, Transport, TransportError,
 };
 
-/// The longest error message that the addon reads from JavaScript, in bytes. It omits a longer
-/// message instead of truncating it, because the redactor could not recognise a part of a secret.
+/// The longest error message that the addon reads from JavaScript, in bytes. The addon omits a
+/// longer message instead of truncating it, because the redactor could not recognise a part of a
+/// secret.
 const MAX_TEXT: usize = 64 * 1024;
 
 /// The id of the last request in the process.
@@ -196,14 +198,14 @@ fn is_tls(code: &str) -> bool {
         )
 }
 
-/// Returns a fault with the same text and system code as in the native transport.
+/// Returns a fault with the text and the system code that the native transport uses.
 fn known(code: &str) -> Option<(NetworkFault, &'static str)> {
     Some(match code {
         "ECONNREFUSED" => (NetworkFault::Refused, "the connection was refused"),
         "ECONNRESET" | "ECONNABORTED" => (NetworkFault::Reset, "the connection was reset"),
         "EPIPE" => (NetworkFault::BrokenPipe, "the connection was closed"),
         "UND_ERR_SOCKET" | "UND_ERR_RES_CONTENT_LENGTH_MISMATCH" | "ERR_STREAM_PREMATURE_CLOSE" => {
-            (NetworkFault::CutShort, "the connection ended before the answer was complete")
+            (NetworkFault::CutShort, "the connection ended before the response was complete")
         }
         "ETIMEDOUT" | "UND_ERR_HEADERS_TIMEOUT" | "UND_ERR_BODY_TIMEOUT" => {
             (NetworkFault::TimedOut, "the connection timed out")
@@ -211,7 +213,7 @@ fn known(code: &str) -> Option<(NetworkFault, &'static str)> {
         "UND_ERR_CONNECT_TIMEOUT" => {
             (NetworkFault::ConnectTimeout, "tokenFetch opened no connection in time")
         }
-        "ENOTFOUND" => (NetworkFault::Dns, "the host name could not be resolved"),
+        "ENOTFOUND" => (NetworkFault::Dns, "could not resolve the host name"),
         "EAI_AGAIN" => (NetworkFault::DnsUnavailable, "the name server did not answer"),
         _ => return None,
     })

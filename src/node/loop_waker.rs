@@ -1,8 +1,8 @@
 //! The thread-safe function of one environment, through which other threads call into JavaScript.
 //!
 //! This module uses N-API directly, because the thread-safe function of the binding library has no
-//! async resource with `hasRef`. Jest's `--detectOpenHandles` asks that object whether it keeps the
-//! event loop alive, and reports every resource without `hasRef`.
+//! async resource with `hasRef`. Jest's `--detectOpenHandles` asks the resource whether it keeps
+//! the event loop alive, and reports every resource without `hasRef`.
 
 use std::ffi::c_void;
 use std::ptr;
@@ -110,7 +110,7 @@ unsafe extern "C" fn call(
     _context: *mut c_void,
     data: *mut c_void,
 ) {
-    // Both are null when Node discards queued calls.
+    // Both arguments are null when Node discards queued calls.
     if env.is_null() || deliver.is_null() {
         return;
     }

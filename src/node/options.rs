@@ -172,6 +172,21 @@ pub(super) fn parse<'env>(
     })
 }
 
+/// Checks a resource that is not one of the options. `None` if it is correct.
+pub(super) fn check_resource<'env>(resource: &Unknown<'env>) -> Result<Option<Refusal<'env>>> {
+    let mut faults = Faults::default();
+    match read(resource) {
+        Ok(given) => options::check_resource(given, &mut faults),
+        Err(error) => {
+            return match Refusal::unreadable(resource.value().env)? {
+                Some(refusal) => Ok(Some(refusal)),
+                None => Err(error),
+            };
+        }
+    }
+    Ok(faults.into_error().map(Refusal::Wrong))
+}
+
 fn proxies(option: ProxyOption, environment: Environment) -> ProxySettings {
     let url = |value: Option<String>| {
         let value = Zeroizing::new(value.unwrap_or_default());

@@ -45,11 +45,11 @@ pub struct TokenData {
     pub token_type: &'static str,
     /// The scope of the token.
     pub scope: Option<String>,
-    /// When the request for the token was sent, in ms since the epoch.
+    /// When the manager sent the request for the token, in ms since the epoch.
     pub issued_at: f64,
     /// When the token expires, in ms since the epoch.
     pub expires_at: f64,
-    /// JavaScript may keep the token while the shared version has this value; never if it is 0.
+    /// The version for which JavaScript may keep the token, or 0 if it must not keep the token.
     pub version: u32,
 }
 
@@ -77,7 +77,7 @@ pub struct FailureData {
     pub oauth_error: Option<String>,
     /// `error_description` of the response.
     pub oauth_error_description: Option<String>,
-    /// How long to wait before the next call, counted from now.
+    /// The time to wait before the next call, counted from now.
     pub retry_after_ms: Option<f64>,
     /// The number of requests that the acquisition sent.
     pub attempts: Option<u32>,
@@ -150,9 +150,9 @@ pub enum EventData {
 /// A header of a request.
 #[napi(object, object_from_js = false)]
 pub struct HeaderData {
-    /// Its name, in lower case.
+    /// The name, in lower case.
     pub name: String,
-    /// Its value.
+    /// The value.
     #[napi(ts_type = "string")]
     pub value: Confidential,
 }

@@ -25,7 +25,7 @@ thread_local! {
     };
 }
 
-/// The counts of the calling thread.
+/// Returns the counts of the calling thread.
 pub(super) fn counts() -> HeapUse {
     COUNTS.get()
 }
@@ -33,7 +33,7 @@ pub(super) fn counts() -> HeapUse {
 fn count(allocations: i64, grown: usize, shrunk: usize) {
     // A block is at most `isize::MAX` bytes long.
     let (grown, shrunk) = (grown.cast_signed() as i64, shrunk.cast_signed() as i64);
-    // An ending thread no longer has counts, and no test reads them then.
+    // An ending thread no longer has counts, and no test reads its counts then.
     let _ = COUNTS.try_with(|cell| {
         let counts = cell.get();
         cell.set(HeapUse {
@@ -54,13 +54,14 @@ static ALLOCATOR: Counting = Counting;
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(1, layout.size(), 0);
-        // SAFETY: the caller keeps the contract, which is that of the system's allocator.
+        // SAFETY: the caller keeps the contract, which is the same as the contract of the system's
+        // allocator.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         count(0, 0, layout.size());
-        // SAFETY: as above; the block came from the system's allocator.
+        // SAFETY: as for `alloc`; the block came from the system's allocator.
         unsafe { System.dealloc(block, layout) }
     }
 
@@ -68,7 +69,7 @@ unsafe impl GlobalAlloc for Counting {
         let (grown, shrunk) =
             (size.saturating_sub(layout.size()), layout.size().saturating_sub(size));
         count(1, grown, shrunk);
-        // SAFETY: as above.
+        // SAFETY: as for `dealloc`.
         unsafe { System.realloc(block, layout, size) }
     }
 }

@@ -39,7 +39,7 @@ async function cached(folder, make) {
   return folder;
 }
 
-/** The same for an entry whose name contains the hash of its source files. */
+/** Does the same as `cached` for an entry whose name contains the hash of its source files. */
 async function cachedFrom(kind, files, make) {
   const hash = createHash('sha256');
   for (const file of files) hash.update(await readFile(file));

@@ -1,6 +1,7 @@
 /**
  * Makes the temporary home of one Keycloak: links to the large parts of the distribution, which the
- * server only reads, copies of the parts that the server changes, and the realms that it imports.
+ * server only reads; copies of the parts that the server changes; and the realms that the server
+ * imports.
  */
 'use strict';
 

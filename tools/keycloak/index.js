@@ -1,6 +1,6 @@
 /**
  * Downloads and starts a real Keycloak for tests. It needs Java and Maven, but no containers. These
- * commands run the default release or another one in the foreground until Ctrl-C:
+ * commands run the default release or another release in the foreground until Ctrl-C:
  *
  *     npm run keycloak
  *     npm run keycloak -- 24.0.5
@@ -15,7 +15,10 @@ const { missingPrerequisites } = require('./prerequisites');
 const realm = require('./realm.json');
 const { startKeycloak, VERSION } = require('./server');
 
-/** The first argument is the release; options after `--` are for Keycloak. */
+/**
+ * Runs Keycloak until Ctrl-C. The first argument is the release; options after `--` are for
+ * Keycloak.
+ */
 async function main(args) {
   const { values, positionals } = parseArgs({
     args,

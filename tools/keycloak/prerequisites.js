@@ -1,4 +1,4 @@
-/** Finds Java and Maven, and describes what is missing and how to install it. */
+/** Finds Java and Maven, and describes how to install a missing program. */
 'use strict';
 
 const { spawnSync } = require('node:child_process');
@@ -9,7 +9,7 @@ const { unpackedFolder } = require('./cache');
 
 const OLDEST_JAVA = 17;
 
-/** The major version of the Java that `kc.sh` runs, or 0 if Java is missing. */
+/** Returns the major version of the Java that `kc.sh` runs, or 0 if Java is missing. */
 function javaVersion() {
   const { JAVA, JAVA_HOME } = process.env;
   const command = JAVA ?? (JAVA_HOME ? path.join(JAVA_HOME, 'bin', 'java') : 'java');

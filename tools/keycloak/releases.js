@@ -1,4 +1,4 @@
-/** The differences in how releases of Keycloak start. */
+/** The start-up settings that differ between Keycloak releases. */
 'use strict';
 
 const OLDEST = 22;

@@ -21,7 +21,7 @@ const HEALTH = '--health-enabled=true';
 const OF_ONE_START = /^--https-(port|certificate)/;
 /** The optimising compiler does not pay off for a server that lives only during tests. */
 const JAVA_OPTIONS = '-XX:TieredStopAtLevel=1';
-/** The only variables that the server gets, so that other settings do not affect it. */
+/** The only variables that the server receives, so that other settings do not affect it. */
 const ENVIRONMENT = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TMPDIR', 'JAVA', 'JAVA_HOME'];
 const READY_WITHIN_MS = 180_000;
 const PORT_ATTEMPTS = 3;
@@ -30,13 +30,15 @@ const PORT_ATTEMPTS = 3;
  * Starts a Keycloak with the realms beside this file.
  *
  * @param {object} [options]
- * @param {string} [options.version] 22.0.0 or newer. Default: `KEYCLOAK_VERSION`, or a pinned one.
+ * @param {string} [options.version] 22.0.0 or newer. Default: `KEYCLOAK_VERSION`, or a pinned
+ *   version.
  * @param {'start-dev' | 'start'} [options.mode] `start` is the production mode, over plain http.
  * @param {string[]} [options.options] More arguments, each of the form `--name=value`. With an
  *   https port, `--http-management-scheme=http` keeps `ready()` working.
  * @param {boolean} [options.awaitReady] With `false`, the promise resolves when the process has
  *   started.
- * @param {(line: string) => void} [options.log] Called before steps that take long.
+ * @param {(line: string) => void} [options.log] Receives a message before each step that takes
+ *   long.
  */
 async function startKeycloak({
   version = VERSION,
@@ -72,7 +74,10 @@ async function startKeycloak({
   }
 }
 
-/** A running server. The methods that start or end the process resolve when that is complete. */
+/**
+ * A running server. The methods that start or end the process resolve when the start or the end is
+ * complete.
+ */
 class Server {
   #release;
   #home;
@@ -100,7 +105,9 @@ class Server {
     if (hasManagementPort) this.#command.push(`--http-management-port=${managementPort}`);
   }
 
-  /** Starts the server; after `terminate()` or `kill()` with the same data and ports. */
+  /**
+   * Starts the server. After `terminate()` or `kill()`, it has the same data and ports as before.
+   */
   async start({ awaitReady = true } = {}) {
     const script = path.join(this.#home, 'bin', 'kc.sh');
     const env = environment(this.#release, this.admin);
@@ -124,7 +131,7 @@ class Server {
     return this.#process.end('SIGTERM');
   }
 
-  /** Kills the server, like a crash. */
+  /** Kills the server, to simulate a crash. */
   kill() {
     return this.#process.end('SIGKILL');
   }
@@ -144,7 +151,7 @@ class Server {
   }
 }
 
-/** The base path of the server on both of its ports. */
+/** Returns the base path of the server on both of its ports. */
 function pathOf(options) {
   const name = '--http-relative-path=';
   return options.find((option) => option.startsWith(name))?.slice(name.length) ?? '';

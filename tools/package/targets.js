@@ -1,7 +1,7 @@
 'use strict';
 
-// The platforms with a package. The package's name is `keycloak-token-manager-` and the key; npm
-// and yarn select the package by `os`, `cpu` and `libc`.
+// The platforms with a package. The package's name is `keycloak-token-manager-` followed by the
+// key; npm and yarn select the package by `os`, `cpu` and `libc`.
 
 /** The newest version of glibc that a binary may require: RHEL 7, Debian 8, Ubuntu 14.04. */
 const OLDEST_GLIBC = '2.17';
@@ -25,7 +25,7 @@ const targets = Object.fromEntries(
   }),
 );
 
-/** The platform of this Node. */
+/** Returns the platform of this Node. */
 function ownTarget() {
   const { platform, arch } = process;
   const { glibcVersionRuntime } = process.report.getReport().header;
@@ -38,11 +38,11 @@ function ownTarget() {
   return name;
 }
 
-/** The name of a target; `x64-musl` means `linux-x64-musl`. */
+/** Returns the full name of a target; `x64-musl` means `linux-x64-musl`. */
 function findTarget(word) {
   const name = [word, `linux-${word}`].find((key) => Object.hasOwn(targets, key));
   if (name === undefined) {
-    throw new Error(`unknown target: ${word}. There are: ${Object.keys(targets).join(', ')}`);
+    throw new Error(`unknown target: ${word}. Known targets: ${Object.keys(targets).join(', ')}`);
   }
   return name;
 }

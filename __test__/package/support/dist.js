@@ -13,7 +13,7 @@ const ROOT = path.join(__dirname, '..', '..', '..');
 const DIST = path.join(ROOT, 'dist');
 const { name: NAME, version } = require('../../../package.json');
 
-/** Finds a package of `dist/`; `undefined` if `dist/` does not contain it. */
+/** Returns a package of `dist/`, or `undefined` if `dist/` does not contain it. */
 function readPackage(name) {
   const file = path.join(DIST, `${name}-${version}.tgz`);
   if (!fs.existsSync(file)) return undefined;

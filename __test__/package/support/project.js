@@ -80,7 +80,7 @@ function makeProject(t, files = programs) {
     files,
     folder,
     write,
-    /** Runs a program to its end; returns its output, or rejects with it. */
+    /** Runs a program to its end. Resolves or rejects with its output. */
     async run(program, args, { env = {} } = {}) {
       try {
         const { stdout } = await promisify(execFile)(program, args, {

@@ -16,7 +16,7 @@ const CODE_BEFORE_24 = {
 
 /**
  * The name of a test's row, or of a group of rows; the releases with the difference; and the
- * difference, which is the reason to skip the row, or the members that replace members of the row.
+ * difference: either the reason to skip the row, or the members that replace members of the row.
  */
 const DIFFERENCES = [
   [
@@ -25,6 +25,7 @@ const DIFFERENCES = [
     'a client cannot be pinned to a transport',
   ],
   ['a client that requires DPoP proofs', '<26.4', 'DPoP is a preview, which is off'],
+  ['a server without DPoP', '<26.4', 'DPoP is a preview, which is off'],
   [
     'a bearer-only client',
     '>=26 <26.6',
@@ -59,10 +60,10 @@ const DIFFERENCES = [
   ['the root of the server', '>=24 <26', { description: AT_DEBUG_LEVEL }],
   ['the root of the server', '<24', { oauthError: /^RESTEASY003635/ }],
   ['the URL of the console', '<24', CODE_BEFORE_24.methods],
-  ['a lightweight token', '<24', 'the release has none'],
+  ['a lightweight token', '<24', 'the release does not support it'],
   ['EdDSA', '<24', 'the release does not support it'],
-  ['clients of other issuers', '<26.6', 'the release has none'],
-  ['a server that asks for certificates', '<24', 'it takes no authority in PEM'],
+  ['clients of other issuers', '<26.6', 'the release does not support them'],
+  ['a server that asks for certificates', '<24', 'the release does not read PEM authorities'],
   ['a server that asks for certificates', '>=24 <26', { options: [] }],
 ];
 

@@ -1,7 +1,7 @@
 /**
  * A real Keycloak for the tests of a file, and its admin API. `tools/test-keycloak.js` starts one
- * server for all files; a file that runs alone starts its own. Without Java or Maven, the tests are
- * skipped on a developer's machine and fail on CI.
+ * server for all files; a file that runs alone starts its own. If Java or Maven is missing, a file
+ * skips its tests on a developer's machine and fails them on CI.
  */
 'use strict';
 
@@ -16,7 +16,7 @@ const { clients: CLIENTS, realm: REALM } = require('../../../tools/keycloak/real
 /** Long enough for a download and a first start on a slow machine. */
 const START_TIMEOUT_MS = 10 * 60 * 1000;
 const LOGIN_KEPT_MS = 30_000;
-/** The feature with which secrets can expire, on by default from 26.8 on. */
+/** The feature with which secrets can expire; releases from 26.8 on turn it on by default. */
 const OPTIONS = ['--features=client-secret-rotation'];
 /** The server that another process started for these tests, as JSON. */
 const SHARED = 'KEYCLOAK_SHARED';
@@ -31,8 +31,8 @@ async function shareServer() {
 
 /**
  * Calls `describe`. `define` gets the server, whose members are set when the tests run. With `own`,
- * which is the settings of `startKeycloak` or a function that returns them, the server is a
- * separate one, and `server.process` can stop and start it.
+ * the settings of `startKeycloak` or a function that returns them, the test file gets a separate
+ * server, which `server.process` can stop and start.
  */
 function describeWithKeycloak(name, { own, ...suite }, define) {
   const shared = own === undefined ? process.env[SHARED] : undefined;

@@ -19,7 +19,7 @@ const RECOVERED_WITHIN_MS = 8_000;
 const PATIENCE_MS = 3 * 60 * 1000;
 const POLL_MS = 20;
 const LOOK_TIMEOUT_MS = 5_000;
-/** The tolerance for a timer, or a clock in whole milliseconds. */
+/** The tolerance for a timer, or for a clock that counts whole milliseconds. */
 const TOLERANCE_MS = 50;
 
 /**

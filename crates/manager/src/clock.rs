@@ -39,8 +39,8 @@ impl Moment {
         UNIX_EPOCH.checked_add(self.wall).unwrap_or(UNIX_EPOCH)
     }
 
-    /// How far the wall clock is ahead of the monotonic clock. The difference changes only after a
-    /// step of the wall clock or a suspension of the machine.
+    /// Returns how far the wall clock is ahead of the monotonic clock. The difference changes only
+    /// after a step of the wall clock or a suspension of the machine.
     #[must_use]
     pub fn offset(self) -> Duration {
         self.wall.saturating_sub(self.monotonic)
@@ -60,7 +60,7 @@ pub struct SystemClock {
 }
 
 impl SystemClock {
-    /// A clock whose monotonic origin is now.
+    /// Creates a clock whose monotonic origin is now.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the one place that reads clocks")]
     pub fn new() -> Self {

@@ -30,8 +30,8 @@ pub enum Credential {
 }
 
 impl Credential {
-    /// Whether both are equal. Tells a rotated credential from one that the manager only read
-    /// again.
+    /// Whether both credentials are equal. The comparison distinguishes a rotated credential from
+    /// an unchanged one that the manager has read again.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
         match (self, other) {
@@ -47,11 +47,11 @@ impl Credential {
 /// The source of the credential.
 #[derive(Clone, Debug)]
 pub enum CredentialConfig {
-    /// The options contain it.
+    /// The options contain the credential.
     Given(Credential),
     /// A function on the owning thread returns a secret.
     Function,
-    /// Files contain it.
+    /// Files contain the credential.
     Files(CredentialFiles),
 }
 
@@ -77,9 +77,9 @@ pub enum CredentialFiles {
 /// The source of a PEM text.
 #[derive(Clone)]
 pub enum PemSource {
-    /// The options contain it.
+    /// The options contain the text.
     Given(Arc<Zeroizing<String>>),
-    /// A file contains it.
+    /// A file contains the text.
     File(PathBuf),
 }
 
@@ -105,8 +105,8 @@ impl Hash for PemSource {
 }
 
 impl PemSource {
-    /// Returns the name of the source in messages. `option` is the option that passes the PEM as
-    /// text.
+    /// Returns the name that messages give to the source. `option` is the option that contains the
+    /// PEM text.
     #[must_use]
     pub fn name(&self, option: &str) -> String {
         match self {
@@ -306,7 +306,7 @@ pub struct TransportOptions {
     pub token_fetch: bool,
 }
 
-/// Which proxy to use.
+/// The choice of a proxy.
 #[derive(Clone, Debug, Default)]
 pub enum ProxyOption {
     /// The proxy of the environment.

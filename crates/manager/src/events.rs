@@ -12,8 +12,8 @@ use super::slot::{FlightId, FlightResult};
 use super::sync::Mutex;
 use transport::DelegatedRequest;
 
-/// The number of log lines that the queue keeps while the event loop is blocked. It drops older
-/// lines.
+/// The number of log lines that the queue keeps while the event loop is blocked. The queue drops
+/// older lines.
 const MAX_LOG_LINES: usize = 100;
 
 /// The level of a log line.
@@ -64,7 +64,8 @@ pub enum Event {
     RequestAbandoned(u32),
 }
 
-/// Receives a manager's events. The manager calls it from any thread and holds no lock meanwhile.
+/// Receives a manager's events. The manager calls the sink from any thread and holds no lock
+/// meanwhile.
 pub trait EventSink: Send + Sync + 'static {
     /// Adds an event.
     fn push(&self, event: Event);
@@ -95,8 +96,8 @@ pub struct EventQueue {
 struct Open {
     events: VecDeque<(Generation, Event)>,
     generation: Generation,
-    /// Whether a wake-up is on its way. It covers every event that enters the queue before it
-    /// arrives.
+    /// Whether a wake-up is on its way. The wake-up covers every event that enters the queue before
+    /// its arrival.
     is_woken: bool,
 }
 
@@ -104,8 +105,8 @@ struct Open {
 type Generation = u32;
 
 impl EventQueue {
-    /// Creates an empty queue. It calls `waker`, on any thread and without holding a lock, when
-    /// JavaScript must drain it.
+    /// Creates an empty queue. The queue calls `waker`, on any thread and without a lock, when
+    /// JavaScript must drain the queue.
     #[must_use]
     pub fn new(waker: impl Fn() + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self {
@@ -114,8 +115,8 @@ impl EventQueue {
         })
     }
 
-    /// Creates the sink for a new configuration. Events of earlier configurations count as former
-    /// from now on.
+    /// Creates the sink for a new configuration. From then on, [`EventQueue::drain`] flags the
+    /// events of earlier configurations.
     #[must_use]
     pub fn next_sink(self: &Arc<Self>) -> Arc<dyn EventSink> {
         let mut open = self.open.lock();
@@ -129,8 +130,8 @@ impl EventQueue {
         })
     }
 
-    /// Empties the queue. The flag of each event says whether the event comes from a former
-    /// configuration.
+    /// Empties the queue, and returns its events. The flag of each event says whether the event
+    /// comes from a former configuration.
     #[must_use]
     pub fn drain(&self) -> Vec<(bool, Event)> {
         let mut open = self.open.lock();

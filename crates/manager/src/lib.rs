@@ -38,7 +38,7 @@ pub enum Reply {
     /// Wait for the end of this flight, and then ask with
     /// [`Call::ForcedAgain`](slot::Call::ForcedAgain).
     EarlierFlight(FlightId),
-    /// A failure, and how long the caller should wait before it tries again.
+    /// A failure, and the time that the caller should wait before it tries again.
     Failure(Error, Option<Duration>),
 }
 

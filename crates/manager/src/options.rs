@@ -10,6 +10,8 @@ mod records;
 mod resource;
 mod table;
 
+pub use self::resource::check_resource;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -24,7 +24,7 @@ pub struct Published {
     /// `f64`. Only JavaScript writes it, with a plain store: an aligned eight-byte store cannot
     /// tear.
     hits: AtomicU64,
-    /// The number of calls that joined an existing promise, likewise.
+    /// The number of calls that joined an existing promise, in the same format.
     joins: AtomicU64,
 }
 

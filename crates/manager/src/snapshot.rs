@@ -9,23 +9,23 @@ use super::slot::Condition;
 /// Counters that only grow.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counters {
-    /// Calls that the manager answered with the held token.
+    /// The number of calls that the manager answered with the held token.
     pub hits: f64,
-    /// Calls that waited for a flight of another call.
+    /// The number of calls that waited for a flight of another call.
     pub joins: f64,
-    /// Acquisitions that the manager started.
+    /// The number of acquisitions that the manager started.
     pub acquisitions: f64,
-    /// Attempts beyond the first of an acquisition.
+    /// The number of attempts after the first one of an acquisition.
     pub retries: f64,
-    /// Hits that the manager answered with a stale token.
+    /// The number of hits that the manager answered with a stale token.
     pub stale_served: f64,
-    /// Tokens that invalidations and clears dropped.
+    /// The number of tokens that invalidations and clears dropped.
     pub invalidations: f64,
-    /// Invalidations that kept the held token.
+    /// The number of invalidations that kept the held token.
     pub invalidations_kept: f64,
-    /// Invalidations of a token other than the held one.
+    /// The number of invalidations of a token other than the held one.
     pub invalidations_ignored: f64,
-    /// Calls whose acquisition a cool-down prevented.
+    /// The number of calls whose acquisition a cool-down prevented.
     pub suppressed: f64,
 }
 
@@ -54,7 +54,7 @@ impl Latency {
 /// The held token's times.
 #[derive(Clone, Copy, Debug)]
 pub struct TokenTimes {
-    /// The time since the successful request was sent.
+    /// The time since the manager sent the successful request.
     pub age: Duration,
     /// The age at which the token is due for replacement.
     pub soft: Duration,

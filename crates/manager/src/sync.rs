@@ -25,7 +25,7 @@ mod modelled {
 
     /// A lock that a panicking task does not poison. Loom alone would not try every order of the
     /// code right before and after a critical section, so the lock also changes a counter before
-    /// and after it.
+    /// and after the section.
     pub(crate) struct Mutex<T> {
         inner: loom::sync::Mutex<T>,
         meetings: AtomicU32,
@@ -67,7 +67,7 @@ mod modelled {
         fn deref(&self) -> &T {
             match &self.inner {
                 Some(inner) => inner,
-                None => unreachable!("only `drop` releases it"),
+                None => unreachable!("only `drop` releases the lock"),
             }
         }
     }
@@ -76,7 +76,7 @@ mod modelled {
         fn deref_mut(&mut self) -> &mut T {
             match &mut self.inner {
                 Some(inner) => inner,
-                None => unreachable!("only `drop` releases it"),
+                None => unreachable!("only `drop` releases the lock"),
             }
         }
     }
@@ -84,7 +84,7 @@ mod modelled {
     /// The size of a stack, in words. A flight overruns loom's default of 32 KiB.
     const STACK: usize = 64 * 1024;
 
-    /// Starts a thread whose stack holds a flight.
+    /// Starts a thread whose stack is large enough for a flight.
     ///
     /// # Panics
     /// Panics if the test starts more threads than loom allows.

@@ -17,7 +17,7 @@ use super::clock::{Clock, Moment};
 
 /// The interval between two comparisons of the clocks.
 const CLOCK_CHECK: Duration = Duration::from_secs(1);
-/// How far the clocks may drift apart before every timer fires.
+/// The drift between the clocks beyond which every timer fires.
 const TOLERATED_DRIFT: Duration = Duration::from_millis(50);
 
 /// A timer of a manager.

@@ -10,7 +10,7 @@ use oauth::{ClientAuthentication, RESERVED_PARAMETERS, SigningAlgorithm};
 const TYPES: &str = include_str!("../../../index.d.ts");
 const OPTIONS: &str = include_str!("../../../options.json");
 
-/// The words between quotes or backticks that start with `prefix`.
+/// Returns the words that start with `prefix`, between quotes or backticks.
 fn words(text: &str, prefix: &str) -> BTreeSet<String> {
     text.split(['\'', '`'])
         .filter(|word| word.starts_with(prefix))

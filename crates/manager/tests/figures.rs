@@ -1,7 +1,7 @@
 //! Counts the token requests that a manager makes on simulated time: in an hour, by the life of its
-//! tokens, and while the endpoint fails. Each row has a bar. The manager spreads refreshes and
-//! retries at random, so the worst of several seeds counts. `FIGURES=<folder>` writes the counts to
-//! that folder, for `bench/scenarios/{requests,outage}.js`.
+//! tokens, and while the endpoint fails. Each row has an upper limit, its bar. The manager spreads
+//! refreshes and retries at random, so the worst of several seeds counts. `FIGURES=<folder>` writes
+//! the counts to that folder, for `bench/scenarios/{requests,outage}.js`.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -23,14 +23,15 @@ const HOUR_SECONDS: u64 = 3_600;
 const OUTAGE_SECONDS: u64 = 300;
 const OUTAGE_CALLS_PER_SECOND: u64 = 100;
 
-/// The calls, at a steady rate, and the times in ms at which requests reached the server.
+/// The result of calls at a steady rate: the times in ms at which requests reached the server, and
+/// the number of calls that got a token immediately.
 struct Load {
     requests: Vec<u64>,
     served: u64,
 }
 
 async fn load(script: impl Fn() -> Step + Send + Sync + 'static, calls: u64, every: u64) -> Load {
-    // The server answers immediately, as for the other sides of the bench.
+    // The server answers immediately, as it does for the other sides of the benchmark.
     let world = World::new(0, move |_, _| script());
     let mut requests = Vec::new();
     let mut served = 0;
@@ -44,7 +45,7 @@ async fn load(script: impl Fn() -> Step + Send + Sync + 'static, calls: u64, eve
     Load { requests, served }
 }
 
-/// The load under each seed, the one with the fewest requests first.
+/// Returns the load under each seed. The load with the fewest requests comes first.
 async fn loads(script: fn(u64) -> Step, argument: u64, calls: u64, every: u64) -> Vec<Load> {
     let mut loads = Vec::new();
     for seed in 1..=SEEDS {
@@ -91,7 +92,7 @@ async fn an_endpoint_that_fails_for_five_minutes_sees_few_requests() {
     for (status, script, bar) in [(503, unavailable, 70), (401, refusing, 15)] {
         let loads = loads(script, 0, calls, 1_000 / OUTAGE_CALLS_PER_SECOND).await;
         let (least, most) = ends(&loads);
-        assert!(least >= 8, "{status}: {least} requests: it must be tried again");
+        assert!(least >= 8, "{status}: {least} requests are too few");
         assert!(most <= bar, "{status}: {most} requests");
         assert!(loads.iter().all(|load| load.served == 0), "{status}: there is no token");
         let times = &loads.last().unwrap().requests;

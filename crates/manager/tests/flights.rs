@@ -18,7 +18,7 @@ use manager::slot::{Call, FlightId};
 use stand_ins::scripted::{config, function_config, secret, token_answer};
 use stand_ins::simulated::World;
 
-/// Longer than a machine under load takes for steps that need no waiting.
+/// More than the time that a machine under load takes for steps without a wait.
 const LIMIT: Duration = Duration::from_mins(1);
 
 #[test]
@@ -43,7 +43,7 @@ fn a_runtime_that_has_ended_fails_the_call_and_blocks_no_caller() {
     assert_eq!(outcome.result.unwrap_err().kind(), ErrorKind::Internal);
 }
 
-/// A flight that requested its secret, and the call that will provide it.
+/// Returns a flight that requested its secret, and the call that will provide the secret.
 async fn asking() -> (World, FlightId, SecretCall) {
     let mut world = World::with(function_config("portal"), 20, |_, _| token_answer(300));
     let (flight, call) = world.secret_call().await;
@@ -59,7 +59,7 @@ async fn a_flight_whose_secret_function_is_never_called_fails_and_the_next_one_i
         let (id, outcome, version) = world.flight_end().await;
         assert_eq!((id, version), (flight, 0));
         assert_eq!(outcome.result.unwrap_err().kind(), ErrorKind::Credential);
-        assert!(world.manager.snapshot().last_failure.is_none(), "nothing has failed here");
+        assert!(world.manager.snapshot().last_failure.is_none(), "this manager has not failed");
         assert_eq!(world.warnings(), 0, "its callers ask again");
         assert_eq!(world.transport.count(), 0);
         assert!(matches!(world.manager.ask(Call::Any), Reply::Flight(next) if next != flight));
@@ -73,7 +73,7 @@ async fn a_function_that_was_called_before_a_change_still_answers_its_flight() {
     world.reconfigure(function_config("other"));
     call.settle(Ok(secret("s3cr+t")));
     let (id, outcome, version) = world.flight_end().await;
-    assert_eq!((id, version), (flight, 0), "for its waiters, and not to be kept");
+    assert_eq!((id, version), (flight, 0), "the waiters may not keep the token");
     assert_eq!(outcome.result.unwrap().access_token.expose(), "token-1");
     assert!(matches!(world.manager.ask(Call::Any), Reply::Flight(next) if next != flight));
 }
@@ -88,5 +88,5 @@ async fn closing_cancels_the_flights_of_former_configurations_as_well() {
     tokio::time::sleep(Duration::from_millis(10)).await;
     let (_, outcome, _) = world.flight_end().await;
     assert_eq!(outcome.result.unwrap_err().kind(), ErrorKind::Internal, "its queue is closed");
-    assert_eq!(Arc::strong_count(&world.transport), 1, "nothing of the setup is left");
+    assert_eq!(Arc::strong_count(&world.transport), 1, "the setup is gone");
 }

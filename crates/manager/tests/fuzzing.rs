@@ -28,7 +28,8 @@ mod spelled;
 
 /// The number of random inputs for each target.
 const EXECUTIONS: usize = 100_000;
-/// The longest random input in bytes, unless it begins with an input of the corpus that is longer.
+/// The length of the longest meaningless input, in bytes. A changed input of the corpus may be
+/// twice as long.
 const LONGEST: usize = 256;
 
 #[test]
@@ -81,7 +82,7 @@ fn execute(run: fn(&[u8]), input: &[u8], name: impl Fn() -> String) {
     }
 }
 
-/// The files of the corpus, in the same order on every machine.
+/// Returns the files of the corpus, in the same order on every machine.
 fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../fuzz/corpus")

@@ -53,14 +53,14 @@ async fn the_version_changes_when_an_unused_token_goes_stale_and_when_it_expires
     assert_eq!(published.version(), fresh);
     pass(200).await;
     let stale = published.version();
-    assert_ne!(stale, fresh, "a caller is needed to start the refresh");
+    assert_ne!(stale, fresh, "only a caller starts the refresh");
     assert_eq!(world.sink.wakes.load(Ordering::SeqCst), 0);
     pass(60_000).await;
-    assert_eq!(world.sink.wakes.load(Ordering::SeqCst), 1, "copies of the token may go");
+    assert_eq!(world.sink.wakes.load(Ordering::SeqCst), 1, "JavaScript drops its copies");
     assert_eq!(world.manager.snapshot().condition, Condition::Empty);
 }
 
-/// Half of its deadline is over before a fourth attempt.
+/// Returns a configuration whose deadline is half over before a fourth attempt.
 fn impatient() -> Config {
     Config {
         request_timeout: Duration::from_millis(1_200),
@@ -156,7 +156,7 @@ async fn a_retry_after_of_zero_does_not_remove_the_wait() {
         world.any().await.unwrap();
         least = least.min(world.since(start));
     }
-    assert!(least > Duration::ZERO, "jittered like any other");
+    assert!(least > Duration::ZERO, "this wait has jitter too");
 }
 
 #[tokio::test(start_paused = true)]
@@ -196,7 +196,7 @@ async fn a_panic_in_a_flight_still_answers_its_waiters() {
     let error = world.any().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Internal);
     pass(1_300).await;
-    assert_eq!(world.any().await.unwrap(), "token-2", "and the manager goes on");
+    assert_eq!(world.any().await.unwrap(), "token-2", "the manager still works");
 }
 
 fn with_function() -> World {
@@ -215,7 +215,7 @@ async fn the_deadline_starts_when_the_secret_function_is_called() {
     let mut world = with_function();
     let (_, call) = world.secret_call().await;
     pass(60_000).await;
-    assert!(world.flight_ends.try_recv().is_err(), "the event loop is blocked: nothing has ended");
+    assert!(world.flight_ends.try_recv().is_err(), "a blocked event loop ends no flight");
     assert!(call.start());
     pass(14_000).await;
     call.settle(Ok(secret("good")));
@@ -236,7 +236,7 @@ async fn acquisitions_that_overlap_share_a_call_in_progress() {
     call.settle(Ok(secret("good")));
     let (id, outcome, _) = world.flight_end().await;
     assert_eq!(id, second);
-    assert!(outcome.result.is_ok(), "the answer was in time for the second");
+    assert!(outcome.result.is_ok(), "the secret arrived in time for the second");
     assert!(world.calls.try_recv().is_err(), "one call");
 }
 
@@ -259,7 +259,7 @@ async fn a_refused_secret_is_read_again_and_tried_once_more_only_if_it_changed()
         assert_eq!(outcome.result.is_ok(), is_ok, "{name}");
         assert_eq!(world.transport.count(), requests, "{name}");
         if let Err(error) = outcome.result {
-            assert_eq!(error.kind(), ErrorKind::OAuth, "{name}: the refusal is reported");
+            assert_eq!(error.kind(), ErrorKind::OAuth, "{name}: the error is the refusal");
         }
         assert!(world.calls.try_recv().is_err(), "{name}: called twice at most");
     }

@@ -1,4 +1,4 @@
-//! A year of simulated time, in parts by the lifetime of the tokens: calls of every kind, an
+//! A year of simulated time, divided by the lifetime of the tokens: calls of every kind, an
 //! unreliable server, clocks that step, secrets that change. `SOAK_SEED` repeats a run.
 
 #![expect(
@@ -31,7 +31,7 @@ const DAY: f64 = 24.0 * HOUR;
 const SEED_OF_CI: u64 = 274_287_520;
 /// The number of days for which a run may continue until every case has occurred.
 const MORE_DAYS: f64 = 10.0;
-/// The latency of answers of a healthy server.
+/// The latency of a healthy server.
 const LATENCY_MS: u64 = 20;
 
 fn seed() -> u64 {
@@ -42,17 +42,17 @@ fn seed() -> u64 {
     }
 }
 
-/// A log-uniform random number: as likely in 1..10 as in 10..100.
+/// Returns a log-uniform random number: as likely in 1..10 as in 10..100.
 fn wide(from: f64, to: f64) -> f64 {
     from * (to / from).powf(fastrand::f64())
 }
 
-/// An exponentially distributed random time with this mean, as between independent events.
+/// Returns an exponentially distributed random time with this mean, as between independent events.
 fn between_events(mean: f64) -> Duration {
     Duration::from_secs_f64(-mean * (1.0 - fastrand::f64()).ln())
 }
 
-/// A period with a healthy server and any number of calls.
+/// Simulates a period with a healthy server and any number of calls.
 async fn calm(client: &mut SimulatedClient, seconds: f64, life: f64) {
     let end = client.now() + Duration::from_secs_f64(seconds);
     let mean = wide(life / 200.0, life * 2.0);
@@ -64,7 +64,7 @@ async fn calm(client: &mut SimulatedClient, seconds: f64, life: f64) {
     }
 }
 
-/// A period with faults.
+/// Simulates a period with faults.
 async fn storm(client: &mut SimulatedClient, seconds: f64, life: f64) {
     let end = client.now() + Duration::from_secs_f64(seconds);
     let mean = wide(0.5, 30.0);
@@ -95,7 +95,7 @@ async fn storm(client: &mut SimulatedClient, seconds: f64, life: f64) {
     client.set_mood(Mood::Well);
     client.set_latency(LATENCY_MS);
     client.reconfigure();
-    // Everything in progress ends within this time.
+    // All acquisitions in progress end within this time.
     client.rest(Duration::from_mins(2)).await;
 }
 

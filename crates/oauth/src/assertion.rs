@@ -21,20 +21,20 @@ const LIFE: Duration = Duration::from_mins(1);
 /// The key that signs an assertion.
 #[derive(Clone, Copy, Debug)]
 pub enum AssertionKey<'a> {
-    /// `private_key_jwt`.
+    /// The private key of the client, for `private_key_jwt`.
     Private(&'a SigningKey),
-    /// `client_secret_jwt`.
+    /// The client secret, for `client_secret_jwt`.
     Shared(&'a ClientSecret),
 }
 
 /// The claims of an assertion.
 #[derive(Clone, Copy, Debug)]
 pub struct AssertionClaims<'a> {
-    /// `iss` and `sub`.
+    /// The value of `iss` and `sub`.
     pub client_id: &'a str,
-    /// `aud`: a single string, which every version of Keycloak accepts.
+    /// The value of `aud`: a single string, which every version of Keycloak accepts.
     pub audience: &'a str,
-    /// `iat`, since the Unix epoch.
+    /// The value of `iat`, since the Unix epoch.
     pub issued_at: Duration,
 }
 
@@ -103,7 +103,7 @@ pub(super) fn push_json(target: &mut String, value: &impl Serialize) -> Result<(
     Ok(())
 }
 
-/// The error of a failed signature.
+/// The error for an assertion that the key could not sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SigningFault;
 

@@ -1,7 +1,7 @@
 //! The methods of client authentication (RFC 6749 §2.3), and the encodings that Basic needs.
 //!
-//! A buffer for a secret has its full size from the start, so that it never moves and leaves no
-//! copy behind. Dropping the buffer overwrites its memory.
+//! A buffer for a secret has its full size from the start, so that the buffer never moves and
+//! leaves no copy behind. Dropping the buffer overwrites its memory.
 
 use std::mem;
 
@@ -23,7 +23,7 @@ pub enum ClientAuthentication {
     PrivateKeyJwt,
     /// A certificate of the TLS connection (RFC 8705 §2.1).
     TlsClientAuth,
-    /// An assertion in a file, which another program signs and renews.
+    /// An assertion that another program signs and renews in a file.
     AssertionFile,
 }
 
@@ -38,8 +38,8 @@ impl ClientAuthentication {
         Self::AssertionFile,
     ];
 
-    /// Returns the registered name (RFC 7591 §2). The last method has none, so its name is this
-    /// package's own.
+    /// Returns the registered name (RFC 7591 §2). The last method has no registered name, so this
+    /// package defines one.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

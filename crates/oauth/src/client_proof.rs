@@ -13,7 +13,7 @@ pub enum ClientProof {
     SecretBasic(Arc<ClientSecret>),
     /// `client_assertion` in the form.
     Assertion {
-        /// `client_assertion_type`.
+        /// The value of `client_assertion_type`.
         kind: Arc<str>,
         /// The assertion.
         assertion: Arc<ClientAssertion>,

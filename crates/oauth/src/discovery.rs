@@ -1,5 +1,5 @@
-//! Discovers the token endpoint: the issuer, and the part of its metadata document (`OpenID`
-//! Connect Discovery 1.0 §4, RFC 8414) that this grant needs.
+//! Discovers the token endpoint: creates the request for the metadata document of an issuer
+//! (`OpenID` Connect Discovery 1.0 §4, RFC 8414), and reads the members that this grant needs.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -64,7 +64,7 @@ impl Issuer {
 /// Why a string is not an issuer. `Display` names the expected value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IssuerFault {
-    /// A token endpoint would have the same fault.
+    /// The URL breaks a rule that also applies to token endpoints.
     #[error(transparent)]
     Url(#[from] EndpointFault),
     /// The URL has a query.
@@ -79,7 +79,8 @@ pub struct Metadata {
     pub issuer: String,
     /// The token endpoint.
     pub token_endpoint: TokenEndpoint,
-    /// The token endpoint for clients with a certificate (RFC 8705 §5), if it is a different one.
+    /// The token endpoint for clients with a certificate (RFC 8705 §5), if it differs from
+    /// `token_endpoint`.
     pub mtls_token_endpoint: Option<TokenEndpoint>,
     /// The supported client authentication methods. `None` if the document does not list them.
     pub methods: Option<Vec<String>>,
@@ -99,14 +100,14 @@ pub enum DiscoveryError {
     },
 }
 
-/// The fault of a document. The texts of the server in it are clean.
+/// The fault of a document. The redactor has cleaned the texts of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DocumentFault {
     /// The document is not a JSON object.
     Unreadable(ProtocolFault),
     /// `issuer` names a different issuer.
     Issuer(String),
-    /// `token_endpoint` is missing or not an http URL.
+    /// `token_endpoint` is missing, or is not an http or https URL.
     NoTokenEndpoint,
     /// An https issuer names an http endpoint.
     PlainTokenEndpoint,
@@ -180,8 +181,7 @@ fn read(answer: &Answer, issuer: &Issuer, redactor: &Redactor) -> Result<Metadat
     Ok(Metadata {
         token_endpoint: endpoint(members.token_endpoint)?,
         mtls_token_endpoint: match alias.map(|alias| endpoint(Some(alias))) {
-            // The fault concerns only clients with a certificate, which then use the other
-            // endpoint.
+            // The fault concerns only clients with a certificate, which then use `token_endpoint`.
             None | Some(Err(DocumentFault::NoTokenEndpoint)) => None,
             Some(alias) => Some(alias?),
         },

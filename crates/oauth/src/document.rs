@@ -1,4 +1,4 @@
-//! Reads untrusted JSON as an object, refuses it if it is nested too deeply, and keeps the source
+//! Reads untrusted JSON as an object, refuses JSON that is nested too deeply, and keeps the source
 //! text of the relevant members.
 
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use super::error::ProtocolFault;
 const MAX_DEPTH: usize = 64;
 
 /// Decodes `body` as `fetch().text()` does: drops a byte order mark and replaces invalid UTF-8 with
-/// replacement characters. `copy` holds the text after a replacement.
+/// replacement characters. If the body contains invalid UTF-8, `copy` receives the text.
 pub(super) fn decode<'a>(body: &'a [u8], copy: &'a mut Zeroizing<String>) -> &'a str {
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
     if let Ok(text) = str::from_utf8(body) {

@@ -1,5 +1,4 @@
-//! The token endpoint (RFC 6749 §3.2): a URL that the parser checks once and that needs no further
-//! check.
+//! The token endpoint (RFC 6749 §3.2): a URL that needs no check after the parser has checked it.
 
 use std::sync::Arc;
 

@@ -10,9 +10,9 @@ pub enum AnswerError {
     OAuth {
         /// The HTTP status.
         status: u16,
-        /// `error`.
+        /// The value of `error`.
         error: String,
-        /// `error_description`.
+        /// The value of `error_description`.
         description: Option<String>,
     },
     /// An HTTP error that does not concern the grant: a gateway's error page, a failing server, a
@@ -20,9 +20,9 @@ pub enum AnswerError {
     Http {
         /// The HTTP status.
         status: u16,
-        /// `error`, if the body is JSON and contains it.
+        /// The value of `error`, if the body is JSON and contains one.
         error: Option<String>,
-        /// `error_description`, likewise.
+        /// The value of `error_description`, if the body is JSON and contains one.
         description: Option<String>,
         /// Whether the body is JSON. A gateway's error page is not.
         is_json: bool,
@@ -33,7 +33,7 @@ pub enum AnswerError {
         status: u16,
         /// The fault.
         fault: ProtocolFault,
-        /// `error`, for [`ProtocolFault::ErrorInSuccess`], if it is a string.
+        /// The value of `error`, for [`ProtocolFault::ErrorInSuccess`], if it is a string.
         error: Option<String>,
     },
 }
@@ -50,8 +50,8 @@ impl AnswerError {
     }
 
     /// Whether the same request may succeed later, according to the status or the code. A 403 or
-    /// 404 without JSON comes from a gateway in front of the server. It is temporary if this
-    /// endpoint has worked before.
+    /// 404 without JSON comes from a gateway in front of the server. Such an answer is temporary if
+    /// this endpoint has worked before.
     #[must_use]
     pub fn is_retryable(&self, has_worked: bool) -> bool {
         let is_passing = |code: &str| matches!(code, "temporarily_unavailable" | "server_error");
@@ -81,7 +81,8 @@ impl AnswerError {
         matches!(error.as_str(), "invalid_client" | "unauthorized_client")
     }
 
-    /// Whether the server or a gateway finds the request or its headers too large.
+    /// Whether the server or a gateway refused the request because the request or its headers were
+    /// too large.
     #[must_use]
     pub const fn is_too_large(&self) -> bool {
         matches!(
@@ -94,29 +95,30 @@ impl AnswerError {
     }
 }
 
-/// Why an answer is unusable. `Display` is a clause about the answer.
+/// Why a response is unusable. `Display` is a clause about the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProtocolFault {
-    /// A 3xx status. Following the redirect would send the secret to a URL that is not configured.
-    #[error("the answer is a redirect, which the manager never follows")]
+    /// The response has a 3xx status. Following the redirect would send the secret to a URL that the
+    /// user did not configure.
+    #[error("the response is a redirect, which the manager never follows")]
     Redirect,
     /// The body is encoded, although the request accepted no encoding.
-    #[error("the answer is compressed with {0}, which the manager did not request")]
+    #[error("the response is compressed with {0}, which the manager did not request")]
     Encoded(ContentEncoding),
     /// The body is not JSON, or contains a relevant member twice.
-    #[error("the answer is not valid JSON")]
+    #[error("the response is not valid JSON")]
     NotJson,
     /// The body is JSON but not an object.
-    #[error("the answer is not a JSON object")]
+    #[error("the response is not a JSON object")]
     NotAnObject,
     /// The body is more deeply nested than any token response.
-    #[error("the answer is nested too deeply")]
+    #[error("the response is nested too deeply")]
     TooDeep,
-    /// A success status with an `error`.
-    #[error("the answer reports success and an error")]
+    /// The response has a success status and an `error`.
+    #[error("the response reports both success and an error")]
     ErrorInSuccess,
     /// `access_token` is missing, empty or not a string.
-    #[error("the answer has no access_token")]
+    #[error("the response has no access_token")]
     NoAccessToken,
     /// `access_token` contains a character that a header cannot carry.
     #[error("the access_token contains characters that a header cannot carry")]

@@ -28,8 +28,8 @@ const RESERVED: &[&str] = &[
 ];
 const RESERVED_PREFIXES: [&str; 2] = ["content-", "proxy-"];
 
-/// Headers whose values are addresses and schemes. These values are not secret and appear in most
-/// texts of a server.
+/// Headers whose values are addresses and schemes. These values are not secret, and many texts of a
+/// server contain them.
 const ADDRESSES: [&str; 7] = [
     "forwarded",
     "x-forwarded-for",
@@ -47,7 +47,7 @@ pub enum HeaderFault {
     #[error("is not the name of an HTTP header")]
     Name,
     /// The header controls authentication, the body or the connection.
-    #[error("may not be set: it controls authentication, the body or the connection")]
+    #[error("is reserved: it controls authentication, the body or the connection")]
     Reserved,
     /// The record contains the same name in a different letter case.
     #[error("is given twice")]
@@ -117,7 +117,7 @@ impl ExtraHeaders {
     }
 }
 
-/// Reads the value of a header. Overwrites the memory of an invalid value as well.
+/// Reads the value of a header. Also overwrites the memory of an invalid value.
 #[must_use]
 pub fn header_value(value: Zeroizing<String>) -> Option<HeaderSecret> {
     HeaderSecret::from_zeroizing(value)

@@ -84,8 +84,8 @@ pub struct SigningKey {
     key_id: Option<String>,
     /// The `alg` of the JSON Web Key, if the key can sign with it.
     algorithm: Option<SigningAlgorithm>,
-    /// A hash of the text. It distinguishes a replaced key from one that the manager only read
-    /// again.
+    /// A hash of the text. It distinguishes a replaced key from an unchanged key that the manager
+    /// read again.
     source: [u8; 32],
 }
 
@@ -113,10 +113,10 @@ pub enum KeyFault {
         "it is an OpenSSH key: convert it to PEM, for example with ssh-keygen -p -m PKCS8 -f KEY"
     )]
     OpenSsh,
-    /// The line breaks of the PEM were lost, or the PEM was quoted.
+    /// The PEM has lost its line breaks, or is in quotation marks.
     #[error("{0}")]
     Mangled(PemFlaw),
-    /// The PEM is cut off or not Base64.
+    /// The PEM is cut off or is not Base64.
     #[error("the PEM is cut off or malformed")]
     BrokenPem,
     /// A JSON Web Key lacks members, or its members are not numbers in Base64url.
@@ -124,8 +124,9 @@ pub enum KeyFault {
     BrokenJwk,
     /// The type, curve or size of the key is not supported, or the text contains no readable key.
     #[error(
-        "the key cannot be parsed or is not supported: use RSA (2048, 3072 or 4096 bits, exponent \
-         65537), EC (P-256, or P-384 as PKCS #8 or JWK; the curve by name) or Ed25519"
+        "the manager cannot parse the key or does not support it: use RSA (2048, 3072 or 4096 \
+         bits, exponent 65537), EC (P-256, or P-384 as PKCS #8 or JWK, each by name) or \
+         Ed25519"
     )]
     Unsupported,
 }
@@ -194,7 +195,7 @@ impl SigningKey {
         self.key_id.as_deref()
     }
 
-    /// Returns the algorithm that signs unless the user configures another one.
+    /// Returns the algorithm that signs unless the user configures another algorithm.
     #[must_use]
     pub const fn default_algorithm(&self) -> SigningAlgorithm {
         match (self.algorithm, &self.pair) {
@@ -332,7 +333,7 @@ impl KeyPair {
     }
 }
 
-/// A Base64url member. Dropping it overwrites its memory. It may also have padding or use the
+/// A Base64url member. Dropping it overwrites its memory. The parser also accepts padding and the
 /// standard alphabet, because some programs write keys in this way.
 #[derive(Default)]
 struct Octets(Zeroizing<Vec<u8>>);
@@ -383,7 +384,7 @@ impl AsRef<[u8]> for Octets {
     }
 }
 
-/// A JSON Web Key. Members that the type of the key does not have are empty.
+/// A JSON Web Key. The members that a key of this type does not have are empty.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Jwk {

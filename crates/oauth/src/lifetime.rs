@@ -11,18 +11,18 @@ use zeroize::Zeroizing;
 
 use super::document::{read_document, string};
 
-/// The longest lifetime. A longer one counts as this one.
+/// The maximum lifetime. A longer lifetime counts as this one.
 pub const MAX_LIFETIME: Duration = Duration::from_hours(24);
 
-/// The shortest lifetime. A shorter one counts as this one, unless it is zero or negative.
+/// The minimum lifetime. A shorter lifetime counts as this one, unless it is zero or negative.
 const MIN_LIFETIME: Duration = Duration::from_secs(1);
 
 /// The longest plausible lifetime of a JWT, in seconds. A JWT with a longer lifetime has `exp` in
 /// milliseconds, or a meaningless `iat`.
 const CENTURY: f64 = 36_525.0 * 86_400.0;
 
-/// The time since a token's own expiry after which the token counts as expired, however wrong the
-/// clock is.
+/// A token counts as expired if its own expiry was longer ago than this duration, even though the
+/// clock may be wrong.
 const DEAD_SINCE: Duration = Duration::from_hours(24);
 
 /// The lifetime of a token, counted from the time of its request.
@@ -39,8 +39,8 @@ pub enum Lifetime {
 
 impl Lifetime {
     /// Returns the shorter of `expires_in` and the token's own lifetime, if the token is a JWT:
-    /// some servers announce a longer lifetime than they grant. `age` is how long a cache has held
-    /// the answer.
+    /// some servers announce a longer lifetime than they grant. `age` is the time for which a cache
+    /// has held the answer.
     pub(super) fn read(
         expires_in: Option<&RawValue>,
         claims: &OwnClaims,
@@ -107,7 +107,7 @@ impl OwnClaims {
         })
     }
 
-    /// Returns when the token expires, since the Unix epoch.
+    /// Returns the time at which the token expires, since the Unix epoch.
     pub(super) fn expiry(&self) -> Option<Duration> {
         Duration::try_from_secs_f64(self.exp?).ok()
     }
@@ -130,7 +130,7 @@ fn read_expires_in(value: &RawValue) -> Option<f64> {
 }
 
 fn read_number(value: &RawValue) -> Option<f64> {
-    // No other JSON value begins like this.
+    // No other JSON value begins with one of these characters.
     let is_number = value
         .get()
         .starts_with(|c: char| c.is_ascii_digit() || c == '-');
@@ -144,8 +144,8 @@ fn parse_number(text: &str) -> Option<f64> {
     text.bytes().all(is_numeric).then(|| text.parse().ok())?
 }
 
-/// Returns `None` for a number that is not positive. NaN, the difference of two infinities, is not
-/// positive either.
+/// Converts seconds to a duration within the limits. Returns `None` for a number that is not
+/// positive, including NaN, which is the difference of two infinities.
 fn to_lifetime(seconds: f64) -> Option<Duration> {
     if seconds > 0.0 {
         let seconds = seconds.clamp(MIN_LIFETIME.as_secs_f64(), MAX_LIFETIME.as_secs_f64());

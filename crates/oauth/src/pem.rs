@@ -1,5 +1,5 @@
-//! Reads indented PEM texts (RFC 7468), and diagnoses PEM texts whose line breaks were lost or that
-//! were quoted.
+//! Reads indented PEM texts (RFC 7468), and diagnoses PEM texts that have lost their line breaks or
+//! are in quotation marks.
 
 use zeroize::Zeroizing;
 

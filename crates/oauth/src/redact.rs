@@ -1,8 +1,8 @@
 //! Cleans every text that a server controls before the package shows it.
 //!
 //! The redactor is biased towards removing too much: it replaces the whole text if the text
-//! contains a secret or looks as if it did. The server's log still contains a lost text; an
-//! operator must replace a leaked secret.
+//! contains a secret or appears to contain one. An operator can find a removed text in the server's
+//! log, but would have to replace a leaked secret.
 
 use std::fmt;
 
@@ -23,11 +23,11 @@ const MAX_CLEANED: usize = 300;
 const WINDOW: usize = 2048;
 
 /// The number of consecutive characters of a secret that count as a leak. A shorter secret counts
-/// as a leak as a whole.
+/// as a leak only as a whole.
 const PIECE: usize = 8;
 
-/// The longest secret, in characters, that the redactor finds only as a whole word, because a
-/// single letter is in every text.
+/// The length in characters up to which the redactor finds a secret only as a whole word, because
+/// single letters occur in every text.
 const MAX_WORD: usize = 2;
 
 /// The endings, in lower case, of the names of fields whose values are secret.
@@ -122,12 +122,12 @@ impl Redactor {
     }
 
     /// Returns `text` in printable ASCII, with at most 300 characters, or `[redacted]` if the text
-    /// contains a secret or a part that looks like one.
+    /// contains a secret or a part that looks like a secret.
     ///
-    /// Detects eight consecutive characters of the secret, its Base64, its Basic credentials or
-    /// the assertion, with each character raw, percent-encoded, form-encoded or JSON-escaped; text
-    /// that looks like a JWT or a generated secret; and values of fields such as `client_secret`.
-    /// Other characters are escaped as `\u{e9}`.
+    /// Detects eight consecutive characters of the secret, its Base64, its Basic credentials or the
+    /// assertion, with each character raw, percent-encoded, form-encoded or JSON-escaped; text that
+    /// looks like a JWT or a generated secret; and values of fields such as `client_secret`.
+    /// Escapes characters beyond printable ASCII, for example as `\u{e9}`.
     #[must_use]
     pub fn clean(&self, text: &str) -> String {
         let known = text.strip_prefix(PREFIX).unwrap_or(text);
@@ -186,7 +186,7 @@ impl fmt::Debug for Redactor {
 }
 
 /// The possible first characters of a text, and the number of bytes that spell each one: the
-/// literal character, and a decoded one.
+/// literal character, and the decoded character.
 type Readings = [Option<(char, usize)>; 2];
 
 fn readings(text: &str) -> Readings {
@@ -230,8 +230,8 @@ fn unescaped(text: &str) -> Option<(char, usize)> {
     })
 }
 
-/// Whether one of `pieces` continues like the text. The pieces are sorted, and their first `count`
-/// characters match `text` from `start` to `at`.
+/// Whether the text continues to match one of `pieces`. The pieces are sorted, and their first
+/// `count` characters match `text` from `start` to `at`.
 fn finds(pieces: &[&[char]], count: usize, text: &str, start: usize, at: usize) -> bool {
     match pieces.split_first() {
         None => false,
@@ -294,7 +294,7 @@ fn has_field(text: &str) -> bool {
     })
 }
 
-/// Escapes a text to ASCII, in which bytes are characters. Truncates only between escaped
+/// Escapes a text to ASCII, in which each byte is one character. Truncates only between escaped
 /// characters.
 fn escape(text: &str) -> String {
     let mut escaped = String::new();

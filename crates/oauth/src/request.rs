@@ -33,7 +33,7 @@ pub struct ClientCredentialsGrant {
     pub client_id: String,
     /// The client authentication method.
     pub authentication: ClientAuthentication,
-    /// The requested scope. `None`: the default of the server.
+    /// The requested scope. With `None`, the server applies its default scope.
     pub scope: Option<Scope>,
     /// Additional form fields, in this order. [`RESERVED_PARAMETERS`] must not contain their names.
     pub parameters: Vec<(String, String)>,
@@ -77,9 +77,9 @@ impl ClientCredentialsGrant {
         Zeroizing::new(form.extend_pairs(fields).finish().into_bytes())
     }
 
-    /// Returns the fields of the form. Every method but Basic sends the client id in the form. The
-    /// client id is optional with an assertion (RFC 7521 §4.2), but a server needs it to report a
-    /// faulty assertion.
+    /// Returns the fields of the form. Every method except Basic sends the client id in the form.
+    /// The client id is optional with an assertion (RFC 7521 §4.2), but a server needs it to report
+    /// a faulty assertion.
     fn fields<'a>(&'a self, proof: &'a ClientProof) -> Vec<(&'a str, &'a str)> {
         let mut fields = vec![("grant_type", "client_credentials")];
         if !matches!(proof, ClientProof::SecretBasic(_)) {
@@ -128,7 +128,7 @@ pub struct TokenRequest {
     pub authorization: Option<Zeroizing<String>>,
     /// Additional headers.
     pub headers: ExtraHeaders,
-    /// The form; a request without one is a `GET`.
+    /// The form; a request without a form is a `GET`.
     pub body: Option<Zeroizing<Vec<u8>>>,
 }
 

@@ -21,8 +21,8 @@ use super::lifetime::{Lifetime, OwnClaims};
 use super::redact::{REDACTED, Redactor};
 use super::secret::{AccessToken, is_token_byte};
 
-/// The longest time in a header, in seconds, which a clock can still add. A longer time counts as
-/// this one.
+/// The maximum time in a header, in seconds, so that adding the time to the current time cannot
+/// overflow. A longer time counts as this one.
 const MAX_SECONDS: u64 = u32::MAX as u64;
 
 /// The parts of an HTTP answer that this grant uses.
@@ -31,7 +31,7 @@ pub struct Answer {
     pub status: u16,
     /// The `Retry-After` header, if it is usable.
     pub retry_after: Option<RetryAfter>,
-    /// The `Age` header: how long a cache on the way has held the answer (RFC 9111 §5.1).
+    /// The `Age` header: the time for which a cache has held the answer (RFC 9111 §5.1).
     pub age: Duration,
     /// The `Content-Encoding` header, if the body is encoded.
     pub content_encoding: Option<ContentEncoding>,
@@ -91,7 +91,7 @@ impl fmt::Debug for Answer {
     }
 }
 
-/// The encoding of a body (RFC 9110 §8.4). No request accepts any of these.
+/// The encoding of a body (RFC 9110 §8.4). No request accepts any of these encodings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContentEncoding {
     /// `gzip`.
@@ -133,7 +133,7 @@ impl fmt::Display for ContentEncoding {
     }
 }
 
-/// When the server accepts the next request (RFC 9110 §10.2.3).
+/// The time at which the server accepts the next request (RFC 9110 §10.2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryAfter {
     /// After this duration.
@@ -162,7 +162,7 @@ impl RetryAfter {
     }
 }
 
-/// Parses the `Age` header. The first of several values counts (RFC 9111 §5.1).
+/// Parses the `Age` header. If the header has several values, the first one counts (RFC 9111 §5.1).
 fn parse_age(value: &str) -> Option<Duration> {
     parse_seconds(value.split(',').next()?)
 }
@@ -211,12 +211,12 @@ pub struct TokenResponse {
     pub token: AccessToken,
     /// `token_type`; `Bearer` if the server sent none.
     pub token_type: TokenType,
-    /// `scope` as the server sent it, not cleaned. `None` if the server sent no `scope`, or not a
-    /// string.
+    /// The `scope` as the server sent it, without redaction. `None` if the server sent no `scope`,
+    /// or a `scope` that is not a string.
     pub scope: Option<String>,
-    /// How long the token lives.
+    /// The lifetime of the token.
     pub lifetime: Lifetime,
-    /// When the token expires by its own claims, since the Unix epoch.
+    /// The time at which the token expires by its own claims, since the Unix epoch.
     pub expiry: Option<Duration>,
 }
 
@@ -726,7 +726,7 @@ mod tests {
                 error: None,
             };
             assert_eq!(error, expected, "{header}");
-            // A gateway that decoded the body may have left the header.
+            // A gateway that decoded the body may have kept the header.
             let plain = encoded(br#"{"access_token":"t"}"#);
             assert!(read_answer(&plain, &Redactor::none(), NOW).is_ok(), "{header}");
         }
@@ -792,7 +792,7 @@ mod tests {
         let text = format!("{answer:?} {response:?}");
         assert!(text.contains("200") && text.contains("[redacted]"), "{text}");
         assert!(!text.contains("canary"), "{text}");
-        // A list of bytes would reveal the secret too.
+        // A list of bytes would also reveal the secret.
         assert!(!text.contains("99, 97"), "{text}");
     }
 

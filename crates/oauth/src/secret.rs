@@ -1,5 +1,5 @@
-//! The type of all secrets: dropping one overwrites its memory, `Debug` redacts it, and `expose` is
-//! the only way to read it.
+//! The type of all secrets: dropping a secret overwrites its memory, `Debug` redacts the value, and
+//! only `expose` returns it.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -51,14 +51,14 @@ pub enum SecretFlaw {
     #[error("is in quotation marks: remove them")]
     Quoted,
     /// `${NAME}`, `$(NAME)` or `{{ NAME }}`.
-    #[error("is a placeholder that was not replaced by its value")]
+    #[error("is a placeholder: replace it with the value")]
     Placeholder,
-    /// An escape sequence of a URL, sent with `client_secret_basic`.
+    /// Percent-encoding, in a secret for `client_secret_basic`.
     #[error(
-        "contains percent-encoding, which client_secret_basic encodes again: store it unencoded"
+        "contains percent-encoding, which client_secret_basic encodes again: store the plain secret"
     )]
     PercentEncoded,
-    /// Characters that the form encoding changes, sent with `client_secret_basic`.
+    /// Characters that the form encoding changes, in a secret for `client_secret_basic`.
     #[error(
         "has special characters, which client_secret_basic sends encoded (RFC 6749 section \
          2.3.1) but some servers do not decode: set clientAuthentication to client_secret_post"
@@ -72,7 +72,7 @@ pub enum SecretFlaw {
     TooLong,
 }
 
-/// The longest assertion, in bytes, whose length is not the likely cause of a refusal.
+/// The length in bytes beyond which the length of an assertion is the likely cause of a refusal.
 const LONG_ASSERTION: usize = 2 * 1024;
 
 impl SecretFlaw {
@@ -174,8 +174,8 @@ impl Kind for kind::PrivateKeyKind {
 }
 
 impl<K: Kind> Secret<K> {
-    /// Takes `value`, and overwrites its memory in any case. Returns `None` if the value is
-    /// invalid.
+    /// Takes `value`, and overwrites its memory even if it is invalid. Returns `None` if the value
+    /// is invalid.
     #[must_use]
     pub fn new(value: String) -> Option<Self> {
         Self::from_zeroizing(Zeroizing::new(value))
@@ -200,8 +200,8 @@ impl<K: Kind> Secret<K> {
         *self.value == value
     }
 
-    /// Whether both have the same value. Tells a rotated secret from one that the manager only read
-    /// again.
+    /// Whether both secrets have the same value. Distinguishes a rotated secret from an unchanged
+    /// secret that the manager read again.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
         self.is(&other.value)
@@ -240,7 +240,7 @@ impl ClientAssertion {
         })
     }
 
-    /// Returns the likely cause if a gateway finds a request with this assertion too large.
+    /// Returns the likely cause if a gateway refuses a request with this assertion as too large.
     #[must_use]
     pub fn excess(&self) -> Option<SecretFlaw> {
         (self.expose().len() > LONG_ASSERTION).then_some(SecretFlaw::TooLong)

@@ -1,4 +1,5 @@
-//! A transport that answers by a script, and a configuration for it. Both also work under loom.
+//! A transport that answers according to a script, and a configuration for it. Both also work under
+//! loom.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -31,7 +32,7 @@ pub enum Step {
     Panic,
 }
 
-/// A token with this lifetime in seconds.
+/// Returns an answer with a token of this lifetime in seconds.
 pub fn token_answer(lifetime: u64) -> Step {
     Step::Answer {
         status: 200,
@@ -40,7 +41,7 @@ pub fn token_answer(lifetime: u64) -> Step {
     }
 }
 
-/// An answer without a token.
+/// Returns an answer without a token.
 pub fn refusal(status: u16, body: &str) -> Step {
     Step::Answer {
         status,
@@ -49,7 +50,7 @@ pub fn refusal(status: u16, body: &str) -> Step {
     }
 }
 
-/// A connection that was reset.
+/// Returns the failure of a connection that was reset.
 pub fn reset() -> Step {
     Step::Fail(TransportError::Network {
         fault: NetworkFault::Reset,
@@ -57,7 +58,7 @@ pub fn reset() -> Step {
     })
 }
 
-/// A server that has not started yet.
+/// Returns the answer of a server that has not started yet.
 pub fn starting(retry_after: Option<u64>) -> Step {
     Step::Answer {
         status: 503,
@@ -66,14 +67,14 @@ pub fn starting(retry_after: Option<u64>) -> Step {
     }
 }
 
-/// Keycloak's answer to a wrong secret.
+/// Returns Keycloak's answer to a wrong secret.
 pub fn wrong_secret() -> Step {
     refusal(401, "{\"error\":\"unauthorized_client\",\"error_description\":\"Invalid client\"}")
 }
 
 type Script = Box<dyn Fn(u64, &TokenRequest) -> Step + Send + Sync>;
 
-/// Answers by a script, which receives the number of the request, counted from 1.
+/// Answers according to a script, which receives the number of the request, counted from 1.
 pub struct ScriptedTransport {
     script: Script,
     /// The time from the arrival of a request, when the script runs, to the arrival of the answer
@@ -171,7 +172,7 @@ pub fn config() -> Config {
     }
 }
 
-/// The same configuration with a secret function, for this client.
+/// Returns the same configuration for this client, with a secret function.
 pub fn function_config(client: &str) -> Config {
     let mut config = config();
     config.credential = CredentialConfig::Function;

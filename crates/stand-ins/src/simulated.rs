@@ -23,7 +23,7 @@ use crate::scripted::{ScriptedTransport, Step, config};
 /// Tokio's paused time, and a wall clock that a test can step independently.
 pub struct SimulatedClock {
     origin: Instant,
-    /// The time since the epoch at the origin, in ms.
+    /// The time of the wall clock at `origin`, in ms since the epoch.
     wall_at_origin: AtomicI64,
 }
 
@@ -36,7 +36,7 @@ impl SimulatedClock {
         }
     }
 
-    /// Steps the wall clock, as a correction of the time or a suspended machine does.
+    /// Steps the wall clock, as a correction of the time or a suspension of the machine does.
     pub fn step_wall(&self, by_ms: i64) {
         self.wall_at_origin.fetch_add(by_ms, Ordering::SeqCst);
     }
@@ -88,7 +88,7 @@ impl EventSink for RecordingSink {
     }
 }
 
-/// The engine of this runtime, whose timers use this clock.
+/// Returns an engine that uses this runtime, and timers that use this clock.
 pub fn engine_source<C: Clock>(clock: &Arc<C>) -> EngineSource {
     let timers = Arc::new(Timers::default());
     let engine = Engine {
@@ -156,8 +156,8 @@ impl World {
         self.manager = self.manager.reconfigured(config, transport, sink);
     }
 
-    /// The result for a caller that accepts any token, as JavaScript would see it: the token's text
-    /// or an error.
+    /// Returns the result for a caller that accepts any token, as JavaScript would see it: the
+    /// token's text or an error.
     pub async fn any(&mut self) -> Result<String, Error> {
         let result = match self.manager.ask(Call::Any) {
             Reply::Token(token, _) => Ok(token),
@@ -182,22 +182,22 @@ impl World {
         }
     }
 
-    /// The next flight that ends.
+    /// Waits for the next end of a flight.
     pub async fn flight_end(&mut self) -> FlightEnd {
         self.flight_ends.recv().await.expect("a sink")
     }
 
-    /// Asks for any token, and returns the call to the secret function that this causes.
+    /// Asks for any token. Returns the flight, and its call to the secret function.
     pub async fn secret_call(&mut self) -> (FlightId, SecretCall) {
         (self.flight(), self.calls.recv().await.expect("a sink"))
     }
 
-    /// The simulated time.
+    /// Returns the simulated time.
     pub fn now(&self) -> Moment {
         self.clock.now()
     }
 
-    /// The elapsed simulated time.
+    /// Returns the simulated time that has elapsed since `start`.
     pub fn since(&self, start: Moment) -> Duration {
         self.now().since(start)
     }

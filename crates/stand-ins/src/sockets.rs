@@ -1,6 +1,6 @@
-//! A raw loopback server whose script is the test itself: it accepts, reads, answers and breaks
-//! connections when the test says so. No task runs in the background, so no failure goes unnoticed.
-//! A wait that lasts [`LIMIT`] fails the test.
+//! A raw loopback server that a test controls step by step: the server accepts, reads, answers and
+//! breaks connections only when the test tells it to. No task runs in the background, so every
+//! failure fails the test. A wait that lasts [`LIMIT`] fails the test.
 
 use std::{future::Future, io::ErrorKind, net::SocketAddr, task::Poll, time::Duration};
 
@@ -12,7 +12,7 @@ use tokio::{
 use transport::{HttpTransport, Progress, Transport, TransportError};
 use zeroize::Zeroizing;
 
-/// The longest a test waits for one event.
+/// The maximum time for which a test waits for one event.
 pub const LIMIT: Duration = Duration::from_secs(10);
 
 /// Waits for `event` with a time limit.
@@ -30,7 +30,7 @@ pub async fn settle() {
     }
 }
 
-/// A request to `url` with a small form.
+/// Returns a request to `url` with a small form.
 pub fn token_request(url: &str) -> TokenRequest {
     TokenRequest {
         endpoint: TokenEndpoint::parse(url).unwrap(),
@@ -40,7 +40,7 @@ pub fn token_request(url: &str) -> TokenRequest {
     }
 }
 
-/// The length of the body that follows this head.
+/// Returns the length of the body that follows this head.
 pub fn content_length(head: &str) -> usize {
     let length = head.lines().find_map(|line| {
         let line = line.to_ascii_lowercase();
@@ -78,7 +78,7 @@ impl Server {
         Peer { stream }
     }
 
-    /// Accepts, and reads the first request.
+    /// Accepts a connection, and reads its first request.
     pub async fn accept_request(&self) -> Peer {
         let mut peer = self.accept().await;
         peer.request().await;
@@ -115,14 +115,14 @@ impl Peer {
         soon(self.stream.write_all(bytes.as_ref())).await.unwrap();
     }
 
-    /// Reads as many bytes as the caller names.
+    /// Reads exactly `N` bytes.
     pub async fn read<const N: usize>(&mut self) -> [u8; N] {
         let mut bytes = [0; N];
         soon(self.stream.read_exact(&mut bytes)).await.unwrap();
         bytes
     }
 
-    /// Reads a length in one byte, then the bytes.
+    /// Reads a length in one byte, and then that number of bytes.
     pub async fn read_counted(&mut self) -> Vec<u8> {
         let [count] = self.read().await;
         let mut bytes = vec![0; usize::from(count)];
@@ -130,7 +130,7 @@ impl Peer {
         bytes
     }
 
-    /// Sends a 200, after which the connection stays open.
+    /// Sends a 200 response, and leaves the connection open.
     pub async fn answer(&mut self, body: &str) {
         let length = body.len();
         self.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}"))
@@ -165,7 +165,7 @@ impl Peer {
     }
 }
 
-/// Sends a request as a manager does, but once.
+/// Sends a request as a manager does, but makes only one attempt.
 pub async fn exchange(
     transport: &HttpTransport,
     request: &TokenRequest,

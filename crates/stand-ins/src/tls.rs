@@ -75,7 +75,7 @@ impl Certificates {
         }
     }
 
-    /// A server's configuration with that certificate.
+    /// Returns the configuration of a server that presents this certificate.
     pub fn server_config(&self, name: &str) -> Arc<ServerConfig> {
         let chain = vec![CertificateDer::from_pem_file(self.path(name)).unwrap()];
         let key = PrivateKeyDer::from_pem_file(self.0.join(format!("{name}.key"))).unwrap();
@@ -88,7 +88,7 @@ impl Certificates {
         Arc::new(config)
     }
 
-    /// A TLS server that answers with the number of the connection, counted from 1.
+    /// Starts a TLS server that answers with the number of the connection, counted from 1.
     pub fn serve(&self, name: &str) -> ThreadedServer {
         ThreadedServer::start(Some(self.server_config(name)), true, |number| number.to_string())
     }
@@ -100,8 +100,9 @@ pub struct ThreadedServer {
 }
 
 impl ThreadedServer {
-    /// `body` makes the body of every answer on a connection out of the connection's number. A
-    /// thread that dies closes its connection, and the next request fails.
+    /// Starts the server. `body` receives the number of a connection, and returns the body of every
+    /// answer on that connection. A thread that dies closes its connection, and the next request
+    /// fails.
     pub fn start(
         tls: Option<Arc<ServerConfig>>,
         keeps_connections: bool,
@@ -159,7 +160,8 @@ impl ThreadedServer {
     }
 }
 
-/// Ends with the connection and ignores its errors, because the tests check the client's view.
+/// Answers requests until the connection ends. Ignores the errors of the connection, because the
+/// tests check the results of the client.
 fn answer_all(stream: &mut (impl Read + Write), answer: &str, keeps_connection: bool) {
     while read_request(stream).is_some() && stream.write_all(answer.as_bytes()).is_ok() {
         if !keeps_connection {
@@ -168,7 +170,7 @@ fn answer_all(stream: &mut (impl Read + Write), answer: &str, keeps_connection: 
     }
 }
 
-/// Reads a request; `None` at the end of the connection.
+/// Reads a request. Returns `None` at the end of the connection.
 fn read_request(stream: &mut impl Read) -> Option<()> {
     let mut head = Vec::new();
     let mut byte = [0];

@@ -3,7 +3,8 @@
 //! The verifier takes only the name and the key from a trusted certificate, as RFC 5280 §6.1.1
 //! allows, and never reads `keyUsage`. OpenSSL also checks the dates and extensions of the trusted
 //! certificate, requires the chain to end in a self-signed certificate, and checks `keyUsage`
-//! everywhere. This module refuses chains that break these rules too, but any valid path is enough.
+//! everywhere. This module also applies these rules. It accepts a chain if any of its paths
+//! satisfies them.
 
 use rustls::{
     CertificateError, OtherError, RootCertStore,
@@ -65,7 +66,7 @@ pub(super) enum ChainFault {
          Node's TLS"
     )]
     KeyLength,
-    #[error("a certificate in the chain cannot be parsed: issue another one")]
+    #[error("a certificate in the chain is malformed: issue another one")]
     Unreadable,
 }
 
@@ -142,12 +143,12 @@ impl Facts {
     }
 }
 
-/// The trusted certificates. A chain cannot end in a trusted certificate that is not self-signed,
-/// but it may contain one.
+/// The trusted certificates. A trusted certificate that is not self-signed may be a part of a
+/// chain, but not its end.
 #[derive(Clone, Debug)]
 pub(super) struct Roots {
     anchors: RootCertStore,
-    /// The facts about each anchor, in the same order.
+    /// The facts about each anchor, in the order of `anchors`.
     facts: Vec<Facts>,
     intermediates: Vec<CertificateDer<'static>>,
 }
@@ -214,8 +215,8 @@ impl Roots {
         Ok(facts.issuance == Issuance::SelfSigned && self.contains(&facts))
     }
 
-    /// Does the same as [`Roots::check_server`] for a self-signed certificate that is marked as an
-    /// authority.
+    /// Does the same as [`Roots::check_server`] for a server's certificate that is marked as an
+    /// authority, and requires the certificate to be self-signed.
     pub(super) fn check_authority_as_server(&self, certificate: &[u8]) -> Result<bool, ChainFault> {
         let is_trusted = self.check_server(certificate)?;
         match Facts::of(certificate) {
@@ -243,8 +244,8 @@ impl Roots {
                 intermediates = intermediates.saturating_add(1);
             }
         }
-        // An authority may have several trusted certificates with the same name and key. As OpenSSL
-        // does, this takes the first one that is valid at this time.
+        // An authority may have several trusted certificates with the same name and key. Like
+        // OpenSSL, this function uses the first of them that is valid at this time.
         let is_valid = |facts: &&Facts| !facts.is_expired(now) && !facts.is_early(now);
         let mut all = self.facts_of(path.anchor());
         let first = self.facts_of(path.anchor()).find(is_valid);

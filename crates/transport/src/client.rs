@@ -158,8 +158,8 @@ impl SharedClient {
             }
             // The HTTP library does not say which connection failed. If it opened no connection for
             // this request, a kept connection failed. If it opened a new connection but the request
-            // used a kept one that became free meanwhile, the failure still counts as a failure of
-            // the new connection.
+            // used a kept connection that became free meanwhile, the failure still counts as a
+            // failure of the new connection.
             Err(error) if !has_connected && is_lost_connection(&error) => {
                 self.replace(generation)?;
                 Err(TransportError::ConnectionReplaced)
@@ -169,8 +169,8 @@ impl SharedClient {
     }
 
     /// Gives up the kept connections of this client generation: if one connection has failed, the
-    /// others probably have too. Requests in progress continue. If many requests fail together,
-    /// only the first failure replaces the client.
+    /// others have probably failed too. Requests in progress continue. If many requests fail
+    /// together, only the first failure replaces the client.
     fn replace(&self, generation: u64) -> Result<(), TransportError> {
         let mut current = self.current.lock();
         if current.generation == generation {
@@ -193,7 +193,7 @@ fn build_client(tls: &ClientConfig, proxy: Option<&ProxyUrl>) -> Result<Client, 
         .tls_backend_preconfigured(tls.clone())
         .http1_only()
         .http1_max_headers(MAX_HEADERS)
-        // Node accepts such answers too.
+        // Node also accepts such answers.
         .http1_allow_obsolete_multiline_headers_in_responses(true)
         .http1_allow_spaces_after_header_name_in_responses(true)
         .http1_ignore_invalid_headers_in_responses(true)
@@ -304,7 +304,7 @@ async fn read(mut response: Response) -> Result<Answer, TransportError> {
 }
 
 /// Whether a response that may have been cut off is complete: its JSON object is complete, or no
-/// JSON object has begun and the status is enough.
+/// JSON object has begun and the status alone shows the failure.
 fn is_complete(status: u16, body: &[u8]) -> bool {
     let has_begun = body.trim_ascii_start().starts_with(b"{");
     is_json_object(body) || (!has_begun && !(200..300).contains(&status))

@@ -1,6 +1,5 @@
-//! Reads the fields of a certificate that the TLS library's verifier does not show. No content
-//! makes this module panic, and it returns no fields for a malformed certificate. `chain` judges
-//! the fields.
+//! Reads the fields of a certificate that the TLS library's verifier does not show. This module
+//! never panics, and returns no fields for a malformed certificate. `chain` judges the fields.
 
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use rustls::pki_types::UnixTime;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Facts {
     pub(super) fingerprint: [u8; 32],
-    /// `SubjectPublicKeyInfo` without its header.
+    /// The content of `SubjectPublicKeyInfo`, without its header.
     pub(super) public_key: Vec<u8>,
     pub(super) not_before: Duration,
     pub(super) not_after: Duration,
@@ -23,9 +22,10 @@ pub(super) struct Facts {
     pub(super) has_version_1: bool,
     /// The first eight bits of `keyUsage`, with the first bit as the most significant.
     pub(super) key_usage: Option<u8>,
-    /// `basicConstraints`.
+    /// The content of `basicConstraints`.
     pub(super) authority: Option<Authority>,
-    /// Whether `extendedKeyUsage` includes `serverAuth`; `None` without the extension.
+    /// Whether `extendedKeyUsage` includes `serverAuth`. `None` if the certificate lacks the
+    /// extension.
     pub(super) is_for_servers: Option<bool>,
     /// The first eight bits of Netscape's `nsCertType`, with the first bit as the most significant.
     pub(super) ns_cert_type: Option<u8>,
@@ -233,7 +233,7 @@ impl Facts {
         (algorithm.value() == RSA).then_some(modulus.len())
     }
 
-    /// Whether `keyUsage` allows one of these usages, or is absent.
+    /// Whether `keyUsage` is absent or allows one of these usages.
     pub(super) fn may(&self, usage: u8) -> bool {
         self.key_usage.is_none_or(|usages| usages & usage != 0)
     }

@@ -57,7 +57,7 @@ pub(super) fn classify(error: reqwest::Error) -> TransportError {
         } else if let Some(known) = find::<io::Error>(&causes).and_then(|io| known_io(io.kind())) {
             (known.0, known.1.to_owned())
         } else if is_not_http(&causes) {
-            (NetworkFault::Other, format!("the answer is not HTTP: {last}"))
+            (NetworkFault::Other, format!("the response is not HTTP: {last}"))
         } else if error.is_connect() || error.is_builder() || find::<io::Error>(&causes).is_some() {
             (NetworkFault::Other, last)
         } else {
@@ -95,7 +95,7 @@ fn tunnel_detail(error: &TunnelError) -> Option<&'static str> {
         TunnelError::TunnelUnexpectedEof => {
             "the proxy closed the connection without opening a tunnel"
         }
-        TunnelError::ProxyHeadersTooLong => "the headers of the proxy's answer are too long",
+        TunnelError::ProxyHeadersTooLong => "the headers of the proxy's response are too long",
         _ => return None,
     })
 }
@@ -111,7 +111,7 @@ pub(super) fn refusal(status: u16) -> Option<TransportError> {
     })
 }
 
-/// Returns the last cause of a type, because it is the most precise.
+/// Returns the last cause of a type, because the last cause is the most precise.
 fn find<'a, E: Error + 'static>(causes: &[&'a (dyn Error + 'static)]) -> Option<&'a E> {
     causes.iter().rev().find_map(|cause| cause.downcast_ref())
 }
@@ -124,7 +124,7 @@ fn known_io(kind: ErrorKind) -> Option<(NetworkFault, &'static str)> {
         }
         ErrorKind::BrokenPipe => (NetworkFault::BrokenPipe, "the connection was closed"),
         ErrorKind::UnexpectedEof => {
-            (NetworkFault::CutShort, "the connection ended before the answer was complete")
+            (NetworkFault::CutShort, "the connection ended before the response was complete")
         }
         ErrorKind::TimedOut => (NetworkFault::TimedOut, "the connection timed out"),
         _ => return None,
@@ -188,9 +188,9 @@ fn tls_detail(error: &rustls::Error) -> String {
     }
 }
 
-/// Whether no trusted authority signed the certificate. The verifier refuses a self-signed
-/// certificate that is marked as an authority, as `openssl req -x509` creates it, because of that
-/// mark and before it looks for a trusted root.
+/// Whether no trusted authority signed the certificate. This includes a self-signed certificate
+/// that `openssl req -x509` has marked as an authority: the verifier refuses the mark before it
+/// looks for a trusted root.
 fn lacks_an_authority(fault: &CertificateError) -> bool {
     matches!(fault, CertificateError::UnknownIssuer) || is_authority_as_server(fault)
 }
@@ -236,12 +236,12 @@ fn certificate_detail(fault: &CertificateError) -> String {
              `ca`, `caFile` or NODE_EXTRA_CA_CERTS"
             .to_owned(),
         CertificateError::BadEncoding => {
-            format!("the certificate cannot be parsed; issue another one, {USE_NODE}")
+            format!("the certificate is malformed; issue another one, {USE_NODE}")
         }
         other => {
             let reason =
                 unsupported_feature(other).map_or_else(|| other.to_string(), ToOwned::to_owned);
-            format!("the certificate is not accepted: {reason}; issue another one, {USE_NODE}")
+            format!("this client refuses the certificate: {reason}; issue another one, {USE_NODE}")
         }
     }
 }
@@ -270,8 +270,8 @@ fn unsupported_feature(fault: &CertificateError) -> Option<&'static str> {
     })
 }
 
-/// Returns the names in a certificate. The TLS library writes them as `DnsName("a.example")` or
-/// `IpAddress(127.0.0.1)`.
+/// Returns the names in a certificate. The TLS library writes the names as `DnsName("a.example")`
+/// or `IpAddress(127.0.0.1)`.
 fn names(presented: &[String]) -> String {
     let bare = |name: &String| {
         let inner = name

@@ -20,7 +20,8 @@ const SPARE: u64 = 4096;
 
 type Content = Arc<Zeroizing<Vec<u8>>>;
 
-/// The reads in progress, keyed by the path and by whether the read has its own limit.
+/// The reads in progress, keyed by the path and a flag: whether the read is outside the limit of
+/// eight paths.
 type Reads = SingleFlight<(PathBuf, bool), Result<Content, FileError>>;
 
 static READS: LazyLock<Reads> = LazyLock::new(SingleFlight::new);
@@ -32,7 +33,7 @@ static RESERVED_LIMIT: BlockingLimit = BlockingLimit::new(1);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FileError {
     /// The system reported this error.
-    #[error("cannot be read: {0}")]
+    #[error("is unreadable: {0}")]
     Unreadable(String),
     /// The path names a folder, a pipe or a device.
     #[error("is not a regular file")]
@@ -63,8 +64,8 @@ pub async fn read_file(path: PathBuf, limit: u64) -> Result<Content, FileError> 
     limited(read(path, false, &READ_LIMIT).await?, limit)
 }
 
-/// Does the same, but outside the limit of eight paths. It reads the one file that every https
-/// request needs.
+/// Works like [`read_file`], but outside the limit of eight paths. It reads the one file that every
+/// https request needs.
 #[cfg(feature = "http")]
 pub(super) async fn read_reserved_file(path: PathBuf) -> Result<Content, FileError> {
     read(path, true, &RESERVED_LIMIT).await
@@ -88,7 +89,7 @@ fn limited(content: Content, limit: u64) -> Result<Content, FileError> {
 }
 
 fn read_blocking(path: &Path) -> Result<Content, FileError> {
-    // This checks the type first, because opening a pipe would block forever.
+    // The type check comes first, because opening a pipe would block forever.
     let metadata = path.metadata()?;
     if !metadata.is_file() {
         return Err(FileError::NotRegular);
@@ -132,7 +133,7 @@ mod tests {
         assert!(
             missing
                 .to_string()
-                .starts_with("cannot be read: No such file"),
+                .starts_with("is unreadable: No such file"),
             "{missing}"
         );
         std::fs::remove_dir_all(&folder).unwrap();

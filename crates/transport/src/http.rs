@@ -55,8 +55,8 @@ impl HttpTransport {
         self
     }
 
-    /// Makes the transport request the certificates that Node trusts when it needs them, and wait
-    /// for them.
+    /// Makes the transport request the certificates that Node trusts, and wait for them, when it
+    /// needs them.
     #[must_use]
     pub fn asking(mut self, ask_for_roots: AskForRoots) -> Self {
         self.ask_for_roots = Some(ask_for_roots);
@@ -128,7 +128,7 @@ impl HttpTransport {
     }
 
     /// Waits for the certificates that Node trusts. Returns immediately if the transport cannot
-    /// request them.
+    /// request the certificates.
     async fn wait_for_roots(&self, progress: &Progress) {
         if let Some(ask) = &self.ask_for_roots
             && !node_roots_are_set()

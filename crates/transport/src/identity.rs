@@ -21,18 +21,18 @@ pub struct ClientIdentity {
     pub(super) chain: Vec<CertificateDer<'static>>,
     #[cfg_attr(
         not(feature = "http"),
-        expect(dead_code, reason = "the code that presents it is not built")
+        expect(dead_code, reason = "without HTTP, no code presents the identity")
     )]
     pub(super) key: PrivateKey,
     source: [u8; 32],
 }
 
 impl ClientIdentity {
-    /// Reads a PEM certificate and a PEM key. [`ClientIdentity::check`] and the opening of a
-    /// connection check whether both belong together.
+    /// Reads a PEM certificate and a PEM key. Only [`ClientIdentity::check`] and the opening of a
+    /// connection check that the certificate and the key belong together.
     ///
     /// # Errors
-    /// The error says which of the two is wrong, without repeating the text.
+    /// The error says whether the certificate or the key is wrong, without repeating the text.
     pub fn parse(certificate: &str, key: &str) -> Result<Self, IdentityFault> {
         let chain = Self::parse_chain(certificate)?;
         let der = private_key(key).map_err(IdentityFault::Key)?;
@@ -85,7 +85,7 @@ impl ClientIdentity {
         clippy::missing_errors_doc,
         clippy::unused_self,
         clippy::unnecessary_wraps,
-        reason = "the signature is that with TLS"
+        reason = "the signature is the same as with TLS"
     )]
     pub fn check(&self) -> Result<(), IdentityFault> {
         Ok(())
@@ -94,10 +94,11 @@ impl ClientIdentity {
 
 #[cfg(feature = "http")]
 impl ClientIdentity {
-    /// Checks that both belong together and that TLS supports the kind of key.
+    /// Checks that the certificate and the key belong together, and that TLS supports the kind of
+    /// key.
     ///
     /// # Errors
-    /// The error says which of the two is wrong.
+    /// The error says whether the certificate or the key is wrong.
     pub fn check(&self) -> Result<(), IdentityFault> {
         self.certified().map(drop)
     }
@@ -163,7 +164,7 @@ impl fmt::Debug for ClientIdentity {
 pub enum IdentityFault {
     /// The text contains no certificate.
     NoCertificate,
-    /// The line breaks of the certificate's PEM were lost, or the PEM was quoted.
+    /// The PEM of the certificate has lost its line breaks, or is in quotation marks.
     Mangled(PemFlaw),
     /// A certificate is broken PEM or malformed.
     BrokenCertificate,
@@ -196,8 +197,8 @@ impl IdentityFault {
             Self::UnusableKey => (
                 "clientKey",
                 "TLS does not support this kind of key: use an RSA (2048 bits or more), P-256, P-384 \
-                 or Ed25519 key, or present the certificate in a tokenFetch function; if it is an \
-                 EC key without its public half, run openssl pkey -in KEY -out NEW to add it"
+                 or Ed25519 key, or present the certificate in a tokenFetch function; if an \
+                 EC key lacks its public half, add that half with openssl pkey -in KEY -out NEW"
                     .to_owned(),
             ),
             Self::Mismatch => {

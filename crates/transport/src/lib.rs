@@ -70,7 +70,7 @@ pub use trust::{
 /// The size limit of a body, in bytes. A token response has a few thousand bytes.
 pub const MAX_BODY: usize = 1024 * 1024;
 
-/// The stage of a request: the event for which it is waiting.
+/// The stage of a request: the event for which the request is waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// The transport reads a file of trusted certificates.
@@ -138,7 +138,7 @@ pub trait Transport: Send + Sync + 'static {
         progress: &Progress,
     ) -> impl Future<Output = Result<Self::Pass, TransportError>> + Send;
 
-    /// Sends one request to the endpoint of the pass and reads the whole answer, whatever its
+    /// Sends one request to the endpoint of the pass and reads the whole answer, whatever the
     /// status. The caller enforces its deadline by dropping the future, which aborts the request.
     fn send(
         &self,
@@ -150,13 +150,13 @@ pub trait Transport: Send + Sync + 'static {
 
 /// Why a request has no usable answer.
 ///
-/// Details are short texts without URLs, secrets or control characters.
+/// A detail is a short text without URLs, secrets or control characters.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransportError {
     /// A kept connection ended before the head of an answer was complete. The transport has given
-    /// up all kept connections, so the next request uses a new one. The error says nothing about
-    /// the state of the server: create the request again and send it once more, without counting an
-    /// attempt.
+    /// up all kept connections, so the next request uses a new connection. The error says nothing
+    /// about the state of the server: create the request again and send it once more, without
+    /// counting an attempt.
     #[error("the connection was lost")]
     ConnectionReplaced,
     /// The server was unreachable, or did not answer completely. Retryable.
@@ -176,7 +176,7 @@ pub enum TransportError {
         detail: String,
     },
     /// The body is larger than [`MAX_BODY`]. Not retryable.
-    #[error("the answer is larger than 1 MiB")]
+    #[error("the response is larger than 1 MiB")]
     BodyTooLarge {
         /// The status of the answer.
         status: u16,
@@ -236,7 +236,7 @@ impl TransportError {
         )
     }
 
-    /// Whether another attempt with the same settings must fail in the same way.
+    /// Whether another attempt with the same settings would fail in the same way.
     #[must_use]
     pub const fn is_lasting(&self) -> bool {
         matches!(
@@ -275,13 +275,13 @@ pub enum NetworkFault {
     BrokenPipe,
     /// The kernel gave up waiting for the other side.
     TimedOut,
-    /// The connection ended in the middle of an answer, or before one.
+    /// The connection ended in the middle of an answer, or before an answer.
     CutShort,
     /// The time limit for opening a connection passed.
     ConnectTimeout,
     /// A proxy refused the request.
     Proxy,
-    /// The proxy in the settings is unusable. Another attempt would fail as well.
+    /// The proxy in the settings is unusable. Another attempt would also fail.
     ProxySetting,
     /// The `tokenFetch` function failed for another reason, with the code of the system error if
     /// there is one.

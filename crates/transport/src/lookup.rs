@@ -1,4 +1,4 @@
-//! Resolves host names with the system's resolver, one look-up at a time per name.
+//! Resolves host names with the system's resolver, with only one look-up of a name at a time.
 
 use std::{
     io,
@@ -22,12 +22,12 @@ pub(super) struct SystemResolver;
 
 /// The error for a name that does not resolve.
 #[derive(Debug, thiserror::Error)]
-#[error("the host name cannot be resolved: {0}")]
+#[error("could not resolve the host name: {0}")]
 pub(super) struct Unresolved(Arc<io::Error>);
 
 impl Unresolved {
     /// Classifies the failure. The standard library does not expose the code of the resolver, so
-    /// this reads its error text.
+    /// this function reads the text of the error.
     pub(super) fn fault(&self) -> NetworkFault {
         if self.0.to_string().contains("Temporary failure") {
             NetworkFault::DnsUnavailable

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::{NetworkFault, ProxyUrl, TransportError};
 use oauth::TokenEndpoint;
 
-/// The proxy variables of the environment. A variable that is not set is empty.
+/// The proxy variables of the environment. The field of an unset variable is empty.
 #[derive(Default)]
 pub struct ProxyVariables {
     /// `HTTPS_PROXY`.
@@ -122,7 +122,7 @@ impl ProxySettings {
 }
 
 /// The hosts whose requests use no proxy. Reads `NO_PROXY` as the HTTP library does, and also
-/// Node's three forms `*.suffix`, `host:port` and `address-address`.
+/// accepts Node's three forms `*.suffix`, `host:port` and `address-address`.
 #[derive(Debug)]
 struct NoProxy {
     common: Matcher,

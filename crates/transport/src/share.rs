@@ -34,8 +34,8 @@ impl<K: Eq + Hash, V> Shared<K, V> {
         }
     }
 
-    /// Shares `value`, or returns the value that is already shared under `key`. Removes the
-    /// entries whose values nothing else holds.
+    /// Shares `value`, or returns the value that is already shared under `key`. Removes the entries
+    /// whose values are no longer in use.
     pub(super) fn share(&self, key: K, value: V) -> Arc<V> {
         let mut entries = self.entries.lock();
         if let Some(shared) = entries.get(&key).and_then(Weak::upgrade) {

@@ -1,8 +1,8 @@
 //! Runs blocking work that may hang: name look-ups and file reads.
 //!
-//! A caller may stop waiting, but its thread stays busy until the system call returns. Therefore
-//! only one run per key is in progress, and callers that arrive meanwhile share its result: a
-//! look-up or a read that hangs occupies one thread, no matter how many callers need it.
+//! A caller may stop waiting, but the thread of the work stays busy until the system call returns.
+//! Therefore only one run per key is in progress, and callers that arrive meanwhile share its
+//! result: a look-up or a read that hangs occupies one thread, no matter how many callers need it.
 //! [`BlockingLimit`] limits the threads per kind of work, so hanging files never delay name
 //! look-ups.
 
@@ -29,8 +29,8 @@ impl BlockingLimit {
     }
 }
 
-/// The work in progress, by key. It is always a static, because a hanging thread may outlive all
-/// other values.
+/// The work in progress for each key. It is always a static, because a hanging thread may outlive
+/// all other values.
 pub(super) struct SingleFlight<K, V> {
     in_progress: Mutex<HashMap<K, watch::Receiver<Option<V>>>>,
 }

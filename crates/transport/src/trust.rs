@@ -1,4 +1,5 @@
-//! The certificates that TLS accepts: the certificates that Node trusts, and the user's.
+//! The certificates that TLS accepts: the certificates that Node trusts, and the certificates that
+//! the user configures.
 //!
 //! JavaScript hands over Node's certificates as PEM, once per process. Collecting them takes
 //! milliseconds, so the transport first verifies a server against `ca`, `caFile` and
@@ -60,9 +61,9 @@ static EXTRA_CA_CERTS: OnceLock<PathBuf> = OnceLock::new();
 
 static ENVIRONMENT_ROOTS: OnceLock<Option<Arc<PemCertificates>>> = OnceLock::new();
 
-/// Sets the value of `NODE_EXTRA_CA_CERTS`, for systems and processes that do not show the value
-/// from the start of the process. Only the first path in a process has an effect. This function
-/// ignores an empty path, because a worker may have its own environment.
+/// Sets the value of `NODE_EXTRA_CA_CERTS`, which this module uses if the system does not show the
+/// environment from the start of the process. Only the first path in a process has an effect. This
+/// function ignores an empty path, because a worker may have its own environment.
 pub fn set_extra_ca_certs(path: PathBuf) {
     if !path.as_os_str().is_empty() {
         EXTRA_CA_CERTS.get_or_init(|| path);
@@ -86,8 +87,8 @@ fn known_environment_roots() -> Option<&'static Arc<PemCertificates>> {
     ENVIRONMENT_ROOTS.get().and_then(Option::as_ref)
 }
 
-/// Returns the value of the variable at the start of the process, which is when Node reads it.
-/// Linux shows the environment of that time, unless the process has changed its user since.
+/// Returns the value of the variable at the start of the process, when Node also reads it. Linux
+/// shows the environment of that time, unless the process has changed its user since.
 fn extra_ca_certs() -> Option<PathBuf> {
     let path = match std::fs::read("/proc/self/environ") {
         Ok(environment) => variable(&environment, "NODE_EXTRA_CA_CERTS").map(PathBuf::from),
@@ -98,8 +99,8 @@ fn extra_ca_certs() -> Option<PathBuf> {
 
 fn usable_roots(content: &[u8]) -> Option<Arc<PemCertificates>> {
     let content = String::from_utf8_lossy(content);
-    // As Node does, this accepts a byte order mark and the old label of certificates, but no
-    // blanks.
+    // Like Node, this function accepts a byte order mark and the old label of certificates, but no
+    // indentation.
     let content = content.trim_start_matches('\u{feff}');
     let content = content.replace("X509 CERTIFICATE-----", "CERTIFICATE-----");
     // Node stops at the first block that it cannot read.
@@ -198,25 +199,25 @@ pub enum PemFault {
     /// The text contains no certificate.
     #[error("it contains no PEM certificate")]
     Empty,
-    /// The line breaks of the PEM were lost, or the PEM was quoted.
+    /// The PEM has lost its line breaks, or is in quotation marks.
     #[error("{0}")]
     Mangled(PemFlaw),
-    /// A block is cut off or not Base64.
+    /// A block is cut off or is not Base64.
     #[error("certificate {number} is malformed PEM")]
     NotPem {
         /// The number of the certificate, counted from 1.
         number: usize,
     },
     /// The content of a block is not a certificate.
-    #[error("certificate {number} cannot be parsed")]
+    #[error("certificate {number} is not a valid X.509 certificate")]
     NotACertificate {
         /// The number of the certificate, counted from 1.
         number: usize,
     },
 }
 
-/// The settings, with the content of their files. Two managers may share connections if these
-/// values are equal.
+/// The settings, with the content of the files that they name. Two managers may share connections
+/// if these values are equal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Trust {
     /// Accepts no certificate, because the connection uses no TLS.

@@ -24,9 +24,9 @@ use super::{
 
 /// Applies the checks of the TLS library and the rules of [`Roots`].
 ///
-/// Also accepts a server's certificate that is itself trusted. `openssl req -x509` makes a
-/// self-signed certificate that is marked as an authority: the library refuses such a certificate
-/// for a server even if it is a root, but Node accepts it if it is trusted.
+/// Also accepts a server's certificate that is one of the trusted certificates. `openssl req -x509`
+/// makes a self-signed certificate that is marked as an authority: the library refuses such a
+/// certificate for a server even if it is a root, but Node accepts it if it is trusted.
 #[derive(Debug)]
 pub(super) struct TrustedOrSigned {
     /// `None` if the manager trusts no roots.
@@ -119,8 +119,8 @@ impl ServerCertVerifier for TrustedOrSigned {
             None => Err(CertificateError::UnknownIssuer.into()),
         };
         match verdict {
-            // The library checks the dates before the mark and has separate errors for them, so
-            // only the name remains to check.
+            // The library checks the dates before the mark and has separate errors for wrong dates,
+            // so only the name remains to check.
             Err(rustls::Error::InvalidCertificate(fault))
                 if is_authority_as_server(&fault)
                     && self.roots.check_authority_as_server(end_entity)? =>

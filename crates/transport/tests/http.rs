@@ -23,7 +23,7 @@ async fn send(transport: &HttpTransport, server: &Server) -> Result<Answer, Tran
     result
 }
 
-/// A connection that has carried one answer.
+/// Returns a connection that has carried one answer.
 async fn warm(transport: &HttpTransport, server: &Server) -> Peer {
     let (answer, peer) = join!(send(transport, server), async {
         let mut peer = server.accept().await;
@@ -34,7 +34,8 @@ async fn warm(transport: &HttpTransport, server: &Server) -> Peer {
     peer
 }
 
-/// The result of a first request, if the server answers with `bytes` and closes the connection.
+/// Returns the result of a first request, if the server answers with `bytes` and closes the
+/// connection.
 async fn fate_of(bytes: &[u8]) -> Result<Answer, TransportError> {
     let server = Server::start().await;
     let transport = transport();
@@ -125,7 +126,7 @@ async fn transports_to_one_origin_share_connections_until_the_last_is_dropped() 
     peer.closed().await;
 }
 
-/// What a server does with a request over a kept connection, and the transport's error.
+/// The transport's error for each way in which a server ends a kept connection.
 #[tokio::test]
 async fn end_of_a_kept_connection_is_classified_by_how_far_the_answer_came() {
     for (sent, resets, expected) in [
@@ -198,7 +199,7 @@ async fn one_failure_gives_up_all_kept_connections() {
             peers
         });
     assert_eq!((body(first), body(second)), ("warm".into(), "warm".into()));
-    // The client chooses the connection to use next; after a failure it gives up both.
+    // The client chooses the connection to use next; after a failure it gives up both connections.
     let (result, ()) = join!(send(&transport, &server), async {
         let [a, b] = &mut peers;
         let used = tokio::select! { _ = a.request() => 0, _ = b.request() => 1 };
@@ -210,7 +211,7 @@ async fn one_failure_gives_up_all_kept_connections() {
     assert_eq!(result.unwrap_err(), TransportError::ConnectionReplaced);
 }
 
-/// The proxy side of RFC 1928 and RFC 1929. Returns the requested address.
+/// Acts as the proxy of RFC 1928 and RFC 1929. Returns the connection and the requested address.
 async fn serve_socks(server: &Server, password: Option<&str>, reply: u8) -> (Peer, Vec<u8>) {
     let mut peer = server.accept().await;
     assert_eq!(peer.read().await, [5]);

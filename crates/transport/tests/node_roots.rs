@@ -1,5 +1,5 @@
-//! The certificates that Node hands over. They apply to the whole process, so this test has its
-//! own.
+//! The certificates that Node hands over. They apply to the whole process, so this test runs in a
+//! process of its own.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::fs;
@@ -26,7 +26,8 @@ async fn roots_of_node_are_requested_when_they_are_needed() {
         HttpTransport::new(settings).asking(Arc::new(move || ask.send(()).unwrap()))
     };
 
-    // The transport cannot request Node's certificates, so it trusts only the configured ones.
+    // The transport cannot request Node's certificates, so it trusts only the configured
+    // certificates.
     tls_detail(server.ask_with(certificates.extra("late")).await);
     tls_detail(server.ask_with(TrustSettings::default()).await);
     assert!(server.ask(&asking(certificates.extra("ca"))).await.is_ok());

@@ -1,4 +1,4 @@
-//! One attempt: where to send the request, what to send, and what the answer means.
+//! One attempt: its endpoint, its request, and the meaning of the answer.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,7 +23,7 @@ pub(super) struct Failure {
     pub(super) is_client_refused: bool,
     /// Whether the transport could not open a connection to the server.
     pub(super) is_unreachable: bool,
-    /// Whether another attempt must fail in the same way.
+    /// Whether another attempt would fail in the same way.
     pub(super) is_lasting: bool,
     /// The remembered discovery document, if its endpoint no longer exists or is unreachable.
     pub(super) misdirected_by: Option<Arc<Metadata>>,
@@ -72,8 +72,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         let mut pass = self
             .admitted(&resolved.endpoint, identity, progress)
             .await?;
-        // Boxing the rest and the rare paths keeps this future small: many acquisitions may wait
-        // for admission at once.
+        // A box for the rest and for each rare path keeps this future small: many acquisitions may
+        // wait for admission at once.
         progress.requests.fetch_add(1, Ordering::Relaxed);
         self.flight.note_sending();
         let exchange =
@@ -192,8 +192,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         pass.await.map_err(|error| self.unanswered(error, endpoint))
     }
 
-    /// The error for a request without an answer. The error names discovery if `endpoint` is the
-    /// URL of the issuer.
+    /// Returns the error for a request without an answer. The error names discovery if `endpoint`
+    /// is the URL of the issuer.
     fn unanswered(&self, error: TransportError, endpoint: &TokenEndpoint) -> Failure {
         let what = match &self.setup.config.target {
             Target::Issuer(issuer) if issuer.url() == endpoint => "discovery",

@@ -28,8 +28,8 @@ impl Attempts {
         }
     }
 
-    /// Whether another attempt may start after `made` attempts, when `spent` of the time `limit`
-    /// will have passed.
+    /// Whether another attempt may start after `made` attempts. `spent` is the part of the time
+    /// `limit` that will have passed by then.
     #[must_use]
     pub fn allow_another(self, made: u32, spent: Duration, limit: Duration) -> bool {
         let most = if self == Self::One { 1 } else { Self::FEW };
@@ -41,7 +41,8 @@ impl Attempts {
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// The cool-downs after consecutive failures: the first one, which doubles up to the longest.
+/// The cool-downs after consecutive failures: each is twice as long as the one before, up to the
+/// longest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CoolDownRange {
     first: Duration,
@@ -64,15 +65,15 @@ pub const SHORT_COOL_DOWN: CoolDownRange = CoolDownRange {
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(30);
 const COOL_DOWN_JITTER: f64 = 0.25;
 
-/// The wait after attempt number `attempt` (counted from 1): a random time between half of a limit
-/// and the limit, which starts at 200 ms and doubles up to 1 s.
+/// Returns the wait after attempt number `attempt`, counted from 1: a random time from half of a
+/// limit to the whole limit. The limit starts at 200 ms and doubles up to 1 s.
 #[must_use]
 pub fn wait_after(attempt: u32, jitter: f64) -> Duration {
     let part = 0.5 + 0.5 * jitter.clamp(0.0, 1.0);
     doubled(FIRST_WAIT, attempt, LONGEST_WAIT).mul_f64(part)
 }
 
-/// The cool-down after this number of consecutive failures.
+/// Returns the cool-down after this number of consecutive failures.
 #[must_use]
 pub fn cool_down(
     failures: u32,

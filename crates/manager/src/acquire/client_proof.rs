@@ -17,8 +17,8 @@ use oauth::{
 use transport::Transport;
 
 /// The number of times that an acquisition reads a credential file again when the server refuses a
-/// credential that it accepted before. The reads take long enough for a rotation that reaches the
-/// server before the file.
+/// credential that it accepted before. The reads cover a rotation that reaches the server a moment
+/// before the file.
 const MAX_READS_AGAIN: u32 = 12;
 
 const PAUSE_BETWEEN_READS: Duration = Duration::from_millis(50);

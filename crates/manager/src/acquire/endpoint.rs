@@ -108,7 +108,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         Ok(metadata)
     }
 
-    /// Warns of an authentication method that the document does not list. It is not an error,
+    /// Warns of an authentication method that the document does not list. This is not an error,
     /// because the method may still work, as it does for Keycloak's federated clients.
     fn warn_of_method(&self, metadata: &Metadata) {
         let method = self.setup.config.grant.authentication;
@@ -120,7 +120,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             let method = method.as_str();
             self.warn(&format!(
                 "the discovery document of the issuer does not list {method}; if the server \
-                 refuses it, set clientAuthentication to a method that it supports"
+                 refuses this method, set clientAuthentication to a method that the server supports"
             ));
         }
     }

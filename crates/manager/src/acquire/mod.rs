@@ -31,9 +31,10 @@ pub(super) struct Acquisition<'a, C, T> {
     pub(super) setup: &'a Setup<T>,
     pub(super) clock: &'a C,
     pub(super) events: &'a Arc<dyn EventSink>,
-    /// The number of attempts that it may make.
+    /// The number of attempts that the acquisition may make.
     pub(super) attempts: backoff::Attempts,
-    /// Whether it sends its first request at least a second after the last successful request.
+    /// Whether the acquisition sends its first request at least a second after the last successful
+    /// request.
     pub(super) is_paced: bool,
     pub(super) flight: &'a dyn Flight,
 }
@@ -58,7 +59,7 @@ pub(super) struct Acquired {
 }
 
 impl Acquired {
-    /// The result of an acquisition that failed before it sent a request.
+    /// Returns the result of an acquisition that failed before it sent a request.
     pub(super) fn without_request(error: Error) -> Self {
         Self {
             result: Err(error),
@@ -135,7 +136,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         request: CredentialRequest<'_>,
         progress: &AcquisitionProgress,
     ) -> Result<(Moment, TokenResponse), Failure> {
-        // No time passes under loom, not even none.
+        // No timer runs under loom, so even a sleep of zero would never end.
         if !cfg!(loom) {
             tokio::time::sleep(self.pace()).await;
         }

@@ -8,15 +8,16 @@ use parking_lot::Mutex;
 use crate::clock::Moment;
 use oauth::{Metadata, TokenEndpoint};
 
-/// How long acquisitions remember a document.
+/// The time for which acquisitions remember a document.
 const LIFE: Duration = Duration::from_hours(24);
 
-/// The facts that acquisitions have learnt about a server. They outlive changes of other options.
+/// The facts that acquisitions have learnt about a server. A change of options that keeps the
+/// server also keeps these facts.
 #[derive(Default)]
 pub(crate) struct KnownServer {
-    /// The discovery document of the issuer, and when an acquisition last read it.
+    /// The discovery document of the issuer, and the time at which an acquisition last read it.
     found: Mutex<Option<(Arc<Metadata>, Moment)>>,
-    /// When the last successful request was sent.
+    /// When an acquisition sent the last successful request.
     pub(crate) last_success: Mutex<Option<Moment>>,
     /// The last nonce for DPoP proofs, and the origin that sent it.
     nonce: Mutex<Option<(String, Arc<str>)>>,

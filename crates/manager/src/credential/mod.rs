@@ -36,8 +36,8 @@ enum CallState {
     Settled(Result<Credential, Error>),
 }
 
-/// A call to the secret function, for the thread that makes the call. Dropping this value ends the
-/// call.
+/// A call to the secret function, for the thread that makes the call. A drop of this value ends the
+/// call with an error.
 #[derive(Debug)]
 pub struct SecretCall(watch::Sender<CallState>);
 
@@ -124,7 +124,7 @@ impl CredentialProvider {
         }
     }
 
-    /// The credential, read from files, that the server last accepted.
+    /// Returns the credential, read from files, that the server last accepted.
     pub(super) fn accepted(&self) -> Option<Credential> {
         self.accepted.lock().clone()
     }
@@ -222,7 +222,7 @@ impl CredentialFiles {
 }
 
 /// Reads a certificate and its key. If they do not match, another program may be replacing them, so
-/// this reads them again a few times.
+/// this function reads them again a few times.
 async fn read_identity(
     certificate: &PemSource,
     key: &PemSource,
@@ -254,7 +254,7 @@ async fn pem(option: &'static str, source: &PemSource) -> Result<Arc<Zeroizing<S
     })
 }
 
-/// The error for a credential that exists but that the manager cannot use.
+/// Returns the error for a credential that exists but that the manager cannot use.
 pub(super) fn unusable(name: &str, detail: &str) -> Error {
     Error::credential(&format!("{name} is not usable: {detail}"))
 }

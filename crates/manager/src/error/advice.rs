@@ -3,8 +3,9 @@
 use crate::config::{Config, Target};
 use oauth::{ClientAuthentication, ProtocolFault};
 
-/// The advice for an OAuth error. Keycloak uses the codes differently from RFC 6749: a wrong secret
-/// is `unauthorized_client`, an unknown client is `invalid_client`, and both have status 401.
+/// Returns the advice for an OAuth error. Keycloak uses the codes differently from RFC 6749: a
+/// wrong secret is `unauthorized_client`, an unknown client is `invalid_client`, and both have
+/// status 401.
 pub(super) fn oauth_advice(error: &str, description: Option<&str>, config: &Config) -> String {
     let client = config.grant.client_id.escape_default();
     let option = config.target.option();
@@ -26,7 +27,7 @@ pub(super) fn oauth_advice(error: &str, description: Option<&str>, config: &Conf
         ),
         // Older versions of Keycloak wrap these texts in a longer sentence.
         "invalid_client" | "unauthorized_client" if says("issued in the future") => {
-            "the clock of this machine is ahead of the server's; correct it".to_owned()
+            "this machine's clock is ahead of the server's; adjust this machine's clock".to_owned()
         }
         "invalid_client" | "unauthorized_client" if says("Token is not active") => {
             "the assertion has expired or is not valid yet; correct the clock of this machine, or \
@@ -46,7 +47,7 @@ pub(super) fn oauth_advice(error: &str, description: Option<&str>, config: &Conf
              register the key, or set keyId to its kid"
         ),
         "unauthorized_client" => {
-            format!("{credential} of client \"{client}\" is wrong, or its service account is off")
+            format!("{credential} of client \"{client}\" is wrong, or the service account is off")
         }
         "invalid_client" if says("Bearer-only") => {
             format!(
@@ -72,10 +73,10 @@ pub(super) fn oauth_advice(error: &str, description: Option<&str>, config: &Conf
             "the realm is disabled; enable it in Keycloak".to_owned()
         }
         "invalid_request" if says("HTTPS required") => {
-            "the realm requires https from this address; use its https URL".to_owned()
+            "the realm requires https from this address; use the https URL".to_owned()
         }
         "invalid_request" if says("disabled") => {
-            format!("the service account user of client \"{client}\" is disabled; enable it")
+            format!("the service account user of client \"{client}\" is disabled; enable that user")
         }
         "invalid_request" if says("DPoP") => dpop_advice(description.unwrap_or_default(), config),
         "invalid_dpop_proof" => dpop_advice(description.unwrap_or_default(), config),
@@ -205,9 +206,9 @@ pub(super) fn http_advice(status: u16, error: Option<&str>, config: &Config) -> 
                 .to_owned()
         }
         (408 | 429 | 500..=599, _) => {
-            "the server, or a gateway in front of it, is unavailable; see its status and log"
+            "the server, or a gateway in front of it, is unavailable; check the logs of both"
                 .to_owned()
         }
-        _ => format!("the answer is not from an OAuth server; check {option}"),
+        _ => format!("the response is not from an OAuth server; check {option}"),
     }
 }

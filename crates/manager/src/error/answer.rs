@@ -8,8 +8,8 @@ use crate::config::Config;
 use oauth::{AnswerError, DiscoveryError, DocumentFault, Issuer, TokenEndpoint};
 
 impl Error {
-    /// The error for an answer without a usable token. `has_worked` says whether the endpoint has
-    /// returned a token before.
+    /// Returns the error for an answer without a usable token. `has_worked` says whether the
+    /// endpoint has returned a token before.
     #[must_use]
     pub fn from_answer(
         error: AnswerError,
@@ -20,7 +20,7 @@ impl Error {
         Self::of_answer("the token request", error, has_worked, config, endpoint)
     }
 
-    /// The error for a discovery document that is missing or unusable.
+    /// Returns the error for a discovery document that is missing or unusable.
     #[must_use]
     pub fn from_discovery(error: DiscoveryError, issuer: &Issuer, config: &Config) -> Self {
         let request = issuer.request();
@@ -42,7 +42,7 @@ impl Error {
             }
             DocumentFault::Issuer(named) => format!(
                 "the document belongs to \"{named}\", not to \"{configured}\"; if Keycloak has \
-                 another public hostname, set issuer to it, or set tokenEndpoint instead of issuer"
+                 another public hostname, set issuer to the first URL, or set tokenEndpoint instead"
             ),
             DocumentFault::NoTokenEndpoint => {
                 "the document has no token_endpoint that is an http or https URL; \

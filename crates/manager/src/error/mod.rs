@@ -17,7 +17,7 @@ use oauth::TokenEndpoint;
 /// The kind of failure, as far as a program can act on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// Options are wrong. Not retryable.
+    /// The options are wrong. Not retryable.
     Config,
     /// An argument of a call is wrong. Not retryable.
     Request,
@@ -76,8 +76,8 @@ impl ErrorKind {
         }
     }
 
-    /// The cool-down after failures of this kind: long for OAuth, credential and TLS failures,
-    /// which an operator has to fix; short for all others.
+    /// Returns the cool-down after failures of this kind: long for OAuth, credential and TLS
+    /// failures, which an operator has to fix; short for all others.
     #[must_use]
     pub const fn cool_down(self) -> CoolDownRange {
         match self {
@@ -102,7 +102,7 @@ pub struct Details {
     pub oauth_error: Option<String>,
     /// `error_description` of the response, cleaned.
     pub oauth_error_description: Option<String>,
-    /// The time of the server's `Retry-After`, counted from the failure.
+    /// The wait that the server's `Retry-After` requests, counted from the failure.
     pub retry_after: Option<Duration>,
     /// The number of requests that the acquisition sent.
     pub attempts: Option<u32>,
@@ -142,19 +142,19 @@ impl Error {
         }
     }
 
-    /// The error for a manager that was closed.
+    /// Returns the error for a manager that was closed.
     #[must_use]
     pub fn closed() -> Self {
         Self::new(ErrorKind::Closed, "the token manager was closed")
     }
 
-    /// The error for a bug in this package.
+    /// Returns the error for a bug in this package.
     #[must_use]
     pub fn internal() -> Self {
         Self::new(ErrorKind::Internal, "internal error in keycloak-token-manager; please report it")
     }
 
-    /// The error for a credential that the manager cannot obtain or use.
+    /// Returns the error for a credential that the manager cannot obtain or use.
     #[must_use]
     pub fn credential(what: &str) -> Self {
         Self::new(ErrorKind::Credential, what)

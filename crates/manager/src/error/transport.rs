@@ -10,8 +10,8 @@ use oauth::{ClientAuthentication, TokenEndpoint};
 use transport::{NetworkFault, Stage, TlsFault, TransportError};
 
 impl Error {
-    /// The error after the operating system refused a thread or a file descriptor that a request
-    /// needs.
+    /// Returns the error after the operating system refused a thread or a file descriptor that a
+    /// request needs.
     #[must_use]
     pub fn no_engine(config: &Config) -> Self {
         Self::new(
@@ -22,7 +22,7 @@ impl Error {
         .in_acquisition(config, config.target.endpoint(), 0, None)
     }
 
-    /// The error for a deadline that passed at this stage of a request.
+    /// Returns the error for a deadline that passed at this stage of a request.
     #[must_use]
     pub fn timeout(
         config: &Config,
@@ -49,9 +49,9 @@ impl Error {
                 "waiting for other requests to this server to finish",
                 "check that Keycloak answers there",
             ),
-            Stage::Connecting => ("connecting", "check that Keycloak can be reached there"),
+            Stage::Connecting => ("connecting", "check the network path to Keycloak"),
             Stage::WaitingForAnswer => {
-                ("waiting for the answer", "check that Keycloak answers there")
+                ("waiting for the response", "check that Keycloak answers there")
             }
         };
         Self::new(
@@ -63,8 +63,8 @@ impl Error {
         )
     }
 
-    /// The error for a missing or incomplete answer. A lost kept connection is an error only if its
-    /// replacement was lost too.
+    /// Returns the error for a missing or incomplete answer. The loss of a kept connection is an
+    /// error only if the replacement was lost too.
     #[must_use]
     pub fn from_transport(
         what: &str,
@@ -106,7 +106,7 @@ impl Error {
                 let mut made = Self::new(
                     ErrorKind::Protocol,
                     format!(
-                        "{what} failed with status {status} at {endpoint}: the answer is larger \
+                        "{what} failed with status {status} at {endpoint}: the response is larger \
                          than 1 MiB and cannot be a token response; check the URL"
                     ),
                 );

@@ -18,7 +18,7 @@ const IDENTITY: [&str; 4] = [
     table::CLIENT_KEY.name,
     table::CLIENT_KEY_FILE.name,
 ];
-/// The credentials, by their labels in messages and the options that give them.
+/// The credentials: the label of each in messages, and the options that contain it.
 const CREDENTIALS: [(&str, &[&str]); 6] = [
     (table::CLIENT_SECRET, &[table::CLIENT_SECRET]),
     (table::CLIENT_SECRET_FILE.name, &[table::CLIENT_SECRET_FILE.name]),
@@ -27,7 +27,7 @@ const CREDENTIALS: [(&str, &[&str]); 6] = [
     ("clientCertificate with clientKey", &IDENTITY),
     (table::CLIENT_ASSERTION_FILE.name, &[table::CLIENT_ASSERTION_FILE.name]),
 ];
-/// The capacity of the buffer, enough for a JSON Web Key of RSA 4096: a buffer that grew would
+/// The capacity of the buffer for a JSON Web Key, enough for RSA 4096: a buffer that grew would
 /// leave a copy of the key in freed memory.
 const ROOM_FOR_KEY: usize = 8 * 1024;
 
@@ -205,10 +205,9 @@ impl Options<'_> {
             (true, true) => self
                 .faults
                 .push(&both, "expected exactly one of them, but both are given"),
-            (false, false) => self.faults.push(
-                &both,
-                "expected one of them: a client certificate and its key must be set together",
-            ),
+            (false, false) => self
+                .faults
+                .push(&both, "expected one of them: set a client certificate and its key together"),
             _ => {}
         }
         let text = self.text(inline);
@@ -266,7 +265,7 @@ impl Options<'_> {
         ] {
             for name in names {
                 if self.has(name) && !fits {
-                    let problem = format!("this option applies to {methods} only");
+                    let problem = format!("this option applies only to {methods}");
                     self.faults.push(name, &problem);
                 }
             }
@@ -331,7 +330,7 @@ fn json_of(members: Vec<(String, Given)>) -> Zeroizing<String> {
     let members = texts.iter().map(|(name, text)| (name, text.as_str()));
     let mut json = Zeroizing::new(Vec::with_capacity(ROOM_FOR_KEY));
     let mut writer = serde_json::Serializer::new(&mut *json);
-    // Writing strings into memory cannot fail.
+    // A write of strings into memory cannot fail.
     let _ = writer.collect_map(members);
     Zeroizing::new(String::from_utf8_lossy(&json).into_owned())
 }

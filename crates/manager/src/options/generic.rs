@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::{Given, Options};
 
-/// The largest number of seconds or milliseconds: the parser lowers larger numbers to it. As
+/// The largest number of seconds or milliseconds: the parser lowers larger numbers to this one. As
 /// milliseconds, it is about 49 days.
 const LARGEST_NUMBER: f64 = u32::MAX as f64;
 

@@ -1,6 +1,6 @@
 //! Checks the option `resource`, which only JavaScript uses.
 
-use super::{Given, Options, table};
+use super::{Faults, Given, Options, table};
 use oauth::TokenEndpoint;
 
 /// The header names that `resource.userHeader` refuses, in lower case: headers that carry
@@ -73,6 +73,25 @@ impl Options<'_> {
     }
 }
 
+/// Reports the faults of a resource that code names after the manager was created. The options say
+/// nothing about its origin, so plain http is refused except on loopback.
+pub fn check_resource(resource: Given, faults: &mut Faults) {
+    let endpoint = match &resource {
+        Given::Record(members) => members.iter().find_map(|(name, value)| match value {
+            Given::Text(text) if name == "baseUrl" => TokenEndpoint::parse(text).ok(),
+            _ => None,
+        }),
+        _ => None,
+    };
+    if endpoint.is_some_and(|endpoint| endpoint.is_plain_to_remote()) {
+        let problem = "expected an https URL: http sends the token unencrypted, and is accepted \
+                       only on loopback";
+        faults.push("resource.baseUrl", problem);
+    }
+    let given = vec![(table::RESOURCE.to_owned(), resource)];
+    Options { given, faults }.resource();
+}
+
 /// Returns the fault of a base URL. The rules for a token endpoint apply, and a query is a fault
 /// too.
 fn base_url_fault(text: &str) -> Option<String> {
@@ -143,6 +162,26 @@ mod tests {
             assert!(message.starts_with(expected), "{name}: {message}");
             assert_eq!(message.is_empty(), expected.is_empty(), "{name}: {message}");
             assert!(!message.contains("canar"), "{name}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_resource_named_later_may_be_plain_http_on_loopback_only() {
+        for (name, url, expected) in [
+            ("https", "https://api.example/v1", ""),
+            ("a loopback address", "http://127.0.0.1:8080", ""),
+            ("localhost", "http://localhost:8080/v1", ""),
+            ("another host", "http://canary.example", "expected an https URL"),
+            ("an address of a network", "http://10.0.0.1", "expected an https URL"),
+            ("no URL", "canary", "expected an absolute http or https URL"),
+        ] {
+            let base = Given::Text(Zeroizing::new(url.to_owned()));
+            let mut faults = Faults::default();
+            check_resource(Given::Record(vec![("baseUrl".to_owned(), base)]), &mut faults);
+            let message = faults.0.join("; ");
+            assert!(message.contains(expected), "{name}: {message}");
+            assert_eq!(message.is_empty(), expected.is_empty(), "{name}: {message}");
+            assert!(!message.contains("canary"), "{name}: {message}");
         }
     }
 }

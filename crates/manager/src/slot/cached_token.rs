@@ -17,9 +17,9 @@ pub struct Token {
     pub dpop_key: Option<Arc<DpopKey>>,
     /// The scope of the token, if the server named it.
     pub scope: Option<String>,
-    /// When the request that succeeded was sent.
+    /// When the manager sent the successful request.
     pub sent: Moment,
-    /// When the token expires by its own claims, since the Unix epoch.
+    /// The expiry in the token's own claims, as the time since the Unix epoch.
     pub expiry: Option<Duration>,
     /// The ages at which the token becomes stale and expires.
     pub life: Life,
@@ -82,7 +82,7 @@ struct Successor {
     /// The time after which the slot adopts the token at the latest: half of the remaining time of
     /// the held token.
     longest: Duration,
-    /// The random value for its refresh time.
+    /// The random value for the refresh time of the token.
     jitter: f64,
 }
 
@@ -174,9 +174,9 @@ impl CachedToken {
     }
 
     /// Records the outcome of a request made for this minimum. Pauses further requests of this kind
-    /// if the token does not meet the minimum with some margin. The pause of a new token lasts for
-    /// a certain part of its life; the pause of a token that was already held lasts equally long
-    /// from now. Returns whether to warn.
+    /// if the token does not meet the minimum with some margin. The pause of a new token starts
+    /// with the life of the token; the pause of a token that the slot already held starts now.
+    /// Returns whether to warn.
     pub(super) fn weigh(&mut self, now: Moment, minimum: Duration, is_new: bool) -> bool {
         let age = self.token.age(now);
         let life = self.token.life;

@@ -11,8 +11,8 @@ use crate::error::Error;
 pub(super) struct CoolDown {
     since: Moment,
     length: Duration,
-    /// How long the error tells callers to wait: the cool-down, or longer if the server asked for
-    /// it.
+    /// The time that the error tells callers to wait: the cool-down, or a longer time if the server
+    /// requested it.
     retry_after: Duration,
     pub(super) failures: u32,
     pub(super) error: Error,

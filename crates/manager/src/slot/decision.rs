@@ -22,10 +22,10 @@ pub enum Call {
     Any,
     /// A token that stays valid for at least this long.
     Minimum(Duration),
-    /// A new token, even if the slot holds a valid one. The manager must send its request after the
-    /// call.
+    /// A new token, even if the slot holds a valid one. The manager must send the request for this
+    /// token after the call.
     Forced,
-    /// The same, for a caller that has waited for a request that the manager had sent before the
+    /// Like [`Self::Forced`], for a caller that has already waited for a request from before its
     /// call.
     ForcedAgain,
 }
@@ -49,10 +49,10 @@ impl Call {
 pub struct NewFlight {
     /// The id of the flight.
     pub flight: FlightId,
-    /// The number of attempts that it may make.
+    /// The number of attempts that the flight may make.
     pub attempts: Attempts,
-    /// Whether it sends its request at least a second after the last successful request: the
-    /// lifetimes that a server grants must not cause more than one request per second.
+    /// Whether the flight sends its request at least a second after the last successful request:
+    /// the lifetimes that a server grants must not cause more than one request per second.
     pub is_paced: bool,
 }
 
@@ -87,7 +87,7 @@ pub enum Decision {
     Cooling {
         /// The error of the last acquisition.
         error: Error,
-        /// How long the caller should wait before it tries again.
+        /// The time that the caller should wait before it tries again.
         retry_after: Duration,
     },
     /// Fail: the manager was closed.
@@ -101,7 +101,7 @@ pub struct FlightResult {
     pub result: Result<Arc<Token>, Error>,
     /// The held token after a failure. Waiters receive it unless they forced a refresh.
     pub fallback: Option<Arc<Token>>,
-    /// How long callers should wait before they try again after a failure.
+    /// The time that callers should wait before they try again after a failure.
     pub retry_after: Option<Duration>,
     /// Whether and how the slot stored the token.
     pub storage: Storage,
@@ -139,7 +139,8 @@ impl FlightResult {
 pub enum Storage {
     /// The slot holds the token from now on.
     Kept,
-    /// The token replaces the held token when it is old enough. No caller waited for it.
+    /// The token replaces the held token as soon as the new one is old enough. No caller waited for
+    /// it.
     Settling,
     /// The slot does not keep the token: the flight was detached, the token would expire before the
     /// held one or arrived in the unused last part of its lifetime, or no token arrived.

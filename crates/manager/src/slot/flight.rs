@@ -92,8 +92,8 @@ impl Slot {
     }
 
     /// Stores a new token unless it has expired. A held token that is not outdated stays if it
-    /// lives longer than the new one, or is the same. A token that no caller waits for settles
-    /// first, unless the held token is outdated.
+    /// lives longer than the new token or is the same token. A token that no caller waits for
+    /// settles first, unless the held token is outdated.
     fn store(
         &mut self,
         now: Moment,
@@ -206,7 +206,7 @@ impl Slot {
         }
     }
 
-    /// Whether callers wait for this flight while no token is held.
+    /// Whether callers wait for this flight while the slot holds no token.
     #[must_use]
     pub fn is_needed(&self, id: FlightId) -> bool {
         matches!(&self.state, State::Fetching(flight) if flight.id == id && flight.is_awaited)

@@ -192,7 +192,8 @@ impl Slot {
     }
 
     /// Records that a route accepted the held token. Returns whether to report the next acceptance,
-    /// because the route recently rejected tokens or this token is not the held one.
+    /// which matters if the route has recently rejected tokens or if this token is not the held
+    /// one.
     pub fn accept(&mut self, now: Moment, accepted: &str, route: RouteId) -> bool {
         self.advance(now);
         !self.holds(accepted) || self.rejections.accepted(now, route)
@@ -274,8 +275,9 @@ impl Slot {
     }
 
     /// Brings the slot up to `now`: adopts a successor that is old enough or whose predecessor has
-    /// expired, drops an expired token, and forgives routes that have not rejected a token by the
-    /// time it becomes stale. Call this function before the read-only functions.
+    /// expired, drops an expired token, and forgives the routes that have not rejected the held
+    /// token by the time the token becomes stale. Call this function before the read-only
+    /// functions.
     pub fn advance(&mut self, now: Moment) {
         let Some(held) = self.held() else { return };
         if held.is_stale(now) {

@@ -1,7 +1,7 @@
 //! Limits how often the slot drops rejected tokens, so that a resource server that rejects every
 //! token cannot turn each request into a token request.
 //!
-//! Each route has its own spacing: after a drop, the route cannot cause another one until the
+//! Each route has its own spacing: after a drop, the route cannot cause another drop until the
 //! spacing has passed since the slot adopted the replacement. The spacing doubles with each further
 //! drop. All routes together share a budget. A part of it is reserved for routes that have rejected
 //! no replacement, so that a route that rejects every token cannot prevent another route from
@@ -20,8 +20,8 @@ const BUDGET: u32 = 8;
 /// The part of the budget that is reserved for routes that have rejected no replacement.
 const RESERVE: u32 = 3;
 const REFILL: Duration = Duration::from_mins(1);
-/// The maximum number of routes that the slot remembers. It first forgets the route whose last drop
-/// is oldest.
+/// The maximum number of routes that the slot remembers. The slot first forgets the route whose
+/// last drop is oldest.
 const MAX_ROUTES: usize = 256;
 
 /// Identifies a route: a hash of its label.
@@ -134,8 +134,8 @@ impl Rejections {
         }
     }
 
-    /// Records that a route accepted the held token. Returns whether to report further acceptances,
-    /// because the route is not forgiven yet.
+    /// Records that a route accepted the held token. Returns whether to report further acceptances:
+    /// they matter until the route is forgiven.
     pub(super) fn accepted(&mut self, now: Moment, id: RouteId) -> bool {
         let Some(record) = &mut self.0 else {
             return false;

@@ -1,5 +1,5 @@
 //! Recognises tokens that the server returns again. Caches of gateways and test doubles repeat an
-//! answer, which does not extend the life of the token in it.
+//! answer. The repetition does not extend the life of the token.
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -31,7 +31,7 @@ struct FirstLife {
 
 /// The result of [`Repeats::recognise`] for a token that has arrived.
 pub(super) struct Recognition {
-    /// Whether the slot has stored the token before, and its first life is not over.
+    /// Whether the slot has stored the token before, and the first life of the token is not over.
     pub(super) is_repeated: bool,
     pub(super) warning: Option<LifetimeWarning>,
 }

@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-/// The longest unused part at the end of a lifetime. It is needed because servers count in whole
-/// seconds and verifiers may allow no leeway.
+/// The longest unused part at the end of a lifetime. It makes up for servers that count in whole
+/// seconds and verifiers that allow no leeway.
 const LONGEST_MARGIN: Duration = Duration::from_secs(1);
 /// The fraction of the soft age after which a refresh may start without a caller.
 const EARLIEST_REFRESH: f64 = 0.91;
@@ -18,7 +18,7 @@ pub const ASSUMED_LIFETIME: Duration = Duration::from_secs(10);
 pub const SETTLED_AGE: Duration = Duration::from_secs(5);
 /// The minimum time between the starts of two background refreshes.
 pub const REFRESH_SPACING: Duration = Duration::from_secs(1);
-/// The minimum time between two requests that the lifetimes from a server cause.
+/// The minimum time between two requests that the server's lifetimes cause.
 pub const PACE: Duration = Duration::from_secs(1);
 /// The shortest pause before the slot requests a missed minimum again; the pause is otherwise a
 /// tenth of the token's life.
@@ -29,7 +29,7 @@ const SHORTEST_MINIMUM_PAUSE: Duration = Duration::from_secs(5);
 pub struct Life {
     /// The lifetime that the server granted.
     pub granted: Duration,
-    /// The age from which the slot does not hand out the token.
+    /// The age from which the slot no longer hands out the token.
     pub hard: Duration,
     /// The age from which the token is due for replacement.
     pub soft: Duration,

@@ -1,4 +1,4 @@
-//! Time lines of one slot, one for each promise about freshness. `tests/fuzzing/slot` compares the
+//! Timelines of one slot, one for each promise about freshness. `tests/fuzzing/slot` compares the
 //! slot with a model for arbitrary sequences of events. Times are in milliseconds. `jitter` is 0,
 //! so random waits are as short as possible.
 
@@ -109,7 +109,8 @@ impl Line {
         self.0.invalidate(at(time), token, RouteId(route))
     }
 
-    /// Reports that a route accepts a token. Returns whether its next acceptance matters too.
+    /// Reports that a route accepts a token. Returns whether the next acceptance by the route
+    /// matters too.
     fn accepts(&mut self, time: u64, token: &str, route: u64) -> bool {
         self.0.accept(at(time), token, RouteId(route))
     }

@@ -14,7 +14,8 @@ use crate::error::Error;
 use crate::slot::{FlightId, NewFlight};
 use transport::Transport;
 
-/// The parts that every flight of a manager uses. A changed configuration creates a new manager.
+/// The parts that every flight of a manager uses. A change of the configuration creates a new
+/// manager.
 pub(crate) struct Setup<T> {
     pub(crate) config: Config,
     pub(crate) credentials: CredentialProvider,

@@ -34,12 +34,12 @@ pub(super) struct Inner<T> {
     /// The history, shared with the managers of earlier configurations, whose flights may not have
     /// ended.
     history: Arc<Mutex<History>>,
-    /// Whether another manager has taken over. Callers of a flight that fails here ask that
+    /// Whether another manager has taken over. The callers of a flight that fails here ask that
     /// manager.
     is_replaced: bool,
 }
 
-/// Tracks the use of the held token by means of the hits that JavaScript had counted at certain
+/// Tracks the use of the held token: the number of hits that JavaScript had counted at certain
 /// moments.
 #[derive(Clone, Copy, Default)]
 struct Usage {
@@ -139,7 +139,8 @@ impl<T> Inner<T> {
         clearing
     }
 
-    /// Counts the hits since the held token became stale, before anything else changes.
+    /// Counts the hits since the held token became stale. Must run before any other change of the
+    /// state.
     fn count_stale_hits(&mut self, now: Moment, hits: f64) {
         if let Some(mark) = self.usage.hits_when_stale {
             self.history.lock().counters.stale_served += hits - mark;
@@ -211,7 +212,7 @@ impl<T> Inner<T> {
     }
 
     /// Applies what time alone changes: the slot adopts a successor, a held token expires. The
-    /// manager calls it before every decision.
+    /// manager calls this method before every decision.
     pub(super) fn advance(&mut self, now: Moment, hits: f64) {
         self.slot.advance(now);
         self.track_token(hits);
@@ -264,7 +265,8 @@ impl<T> Inner<T> {
         Some(Arc::clone(&dpop.key))
     }
 
-    /// Returns the initial state of the replacement. Only flights in progress stay here.
+    /// Returns the initial state of the replacement. Only the flights in progress stay with this
+    /// state.
     pub(super) fn hand_over(&mut self, now: Moment, config: Config, transport: Arc<T>) -> Self {
         let old = self.setup.as_ref();
         let config = match old {

@@ -38,7 +38,7 @@ const MINIMUM_MISSED: &str = "the server grants less validity than a caller requ
 
 /// A token manager. It starts no runtime and no background work before the first token request.
 ///
-/// Dropping a manager lets its flights finish; closing it cancels them.
+/// A dropped manager lets its flights finish; a closed manager cancels them.
 pub struct Manager<C: Clock, T: Transport> {
     clock: Arc<C>,
     events: Arc<dyn EventSink>,
@@ -134,7 +134,8 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         outcome
     }
 
-    /// Records that a route accepted a token. Returns whether to report its next acceptance.
+    /// Records that a route accepted a token. Returns whether to report the next acceptance by this
+    /// route.
     #[must_use]
     pub fn accept(&self, accepted: &str, route: RouteId) -> bool {
         let (matters, _) =
@@ -232,7 +233,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
             let flight = new_flight.and_then(|new_flight| inner.prepare_flight(new_flight));
             (result, version, flight, inner.take_lost_copies())
         };
-        // A runtime that has shut down drops the flight immediately, which takes the lock.
+        // A runtime that has shut down drops the flight immediately, and that drop takes the lock.
         if let Some((new_flight, setup)) = flight {
             self.start(new_flight, setup);
         }
@@ -364,15 +365,15 @@ fn lifetime_message(warning: LifetimeWarning) -> String {
     match warning {
         LifetimeWarning::Unknown => format!(
             "neither the token response nor the token gives a lifetime; the manager assumes \
-             {assumed} s; check that the server returns expires_in"
+             {assumed} s. Check that the server returns expires_in"
         ),
         LifetimeWarning::Over => format!(
             "the token had already expired when it arrived; the manager uses it for {assumed} s. \
-             Check the access token lifespan and the session limits of the realm and the client, \
-             the clocks, and that no cache answers token requests"
+             Check the clocks, and the access token lifespan and the session limits of the realm \
+             and the client. Check also that no cache answers token requests"
         ),
         LifetimeWarning::Repeated => {
-            "the server returned the same token again after its lifetime; \
+            "the server returned the same token again after the token's lifetime; \
              the manager uses it as a new token. Check that no cache answers token requests"
                 .to_owned()
         }

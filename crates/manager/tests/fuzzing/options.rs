@@ -1,6 +1,6 @@
 //! The target for the options. Each line of an input has a name, a type and a value, such as
-//! `clientId t portal`. The types are `t`ext, `n`umber, boolean (`b`), `f`unction, `l`ist and
-//! `r`ecord of texts, `o`ther.
+//! `clientId t portal`. The types are text (`t`), number (`n`), boolean (`b`), function (`f`), list
+//! of texts (`l`), record of texts (`r`) and other (`o`).
 //!
 //! A text that contains `Xq` is a secret of the user: no fault may repeat the text.
 
@@ -34,7 +34,7 @@ pub fn run(data: &[u8]) {
     let (config, trust) = parse(given, &mut faults);
     let is_complete = config.is_some();
     let error = faults.into_error();
-    assert!(is_complete || error.is_some(), "what is missing is a fault");
+    assert!(is_complete || error.is_some(), "an incomplete configuration has a fault");
     if let Some(error) = &error {
         let message = &error.details().message;
         assert!(!message.contains(MARK), "{message}");
@@ -50,7 +50,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// Faults show the names of options, which are not secret.
+/// Removes the mark from a name. Faults show the names of options, which are not secret.
 fn unmarked(name: &str) -> String {
     name.replace('X', "x")
 }

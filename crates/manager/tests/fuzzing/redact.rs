@@ -1,9 +1,10 @@
 //! The target for the redactor. An input has a line from which the target makes a secret, a line
-//! that chooses the values to plant, their places and their spellings, and the text that gets them.
+//! that chooses the values to plant, their places and their spellings, and the text in which the
+//! target plants them.
 //!
-//! Every planted value contains `Xq`, which is readable in every spelling, and the text does not.
-//! Base64 would hide the mark, so the redactor may leave no eight characters of a planted Base64
-//! value, unless they also occur elsewhere in the text.
+//! Every planted value contains `Xq`, which is readable in every spelling. The text does not
+//! contain `Xq`. Base64 would hide the mark, so the redactor may leave no eight characters of a
+//! planted Base64 value, unless they also occur elsewhere in the text.
 
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ const WINDOW: usize = 4096;
 const KEYS: [&str; 5] = ["client_secret", "access_token", "Assertion", "PASSWORD", "id_token"];
 const SIGNS: [&str; 8] = ["=", ":", "%3D", "%3d", " = ", "\":", "\\\": ", "' : "];
 
-/// The choices that an input makes: zeros after its last byte.
+/// The choices that an input makes. After the last byte of the input, every choice is zero.
 struct Choices<'a>(std::slice::Iter<'a, u8>);
 
 impl Choices<'_> {
@@ -68,7 +69,7 @@ pub fn run(data: &[u8]) {
             credentials.push(planted.clone());
         }
         let at = text.floor_char_boundary(choices.below(256) * (text.len() + 1) / 256);
-        // A value planted inside another would break the other one.
+        // A value planted inside another value would break the outer one.
         let at = if text.len() == bare_length {
             at
         } else {
@@ -102,7 +103,7 @@ fn check(cleaned: &str, text: &str, credentials: &[String]) {
     }
 }
 
-/// The seed with `Xq` after every character, and a plain letter in front.
+/// Returns the seed with `Xq` after every character, and with a plain letter in front.
 fn marked(seed: &str) -> String {
     let mut marked = "cXq".to_owned();
     for char in seed.chars().take(64) {
@@ -112,14 +113,15 @@ fn marked(seed: &str) -> String {
     marked
 }
 
-/// Eight characters of a secret, which count as a leak, or the whole secret if it is shorter.
+/// Returns eight characters of a secret, which count as a leak, or the whole secret if it is
+/// shorter.
 fn piece(secret: &str, choices: &mut Choices) -> String {
     let chars: Vec<char> = secret.chars().collect();
     let from = choices.below(chars.len().saturating_sub(7).max(1));
     chars.into_iter().skip(from).take(8).collect()
 }
 
-/// The secret, with a chosen spelling for each character outside the mark.
+/// Returns the secret, with a chosen spelling for each character outside the mark.
 fn spelled(secret: &str, choices: &mut Choices) -> String {
     let mut text = String::new();
     for char in secret.chars() {
@@ -186,7 +188,7 @@ fn jwt(seed: &str, choices: &mut Choices) -> String {
 fn keyed(seed: &str, choices: &mut Choices) -> String {
     let (key, sign) = (choices.of(&KEYS), choices.of(&SIGNS));
     let quote = choices.of(&["", "\"", "'", "\\\""]);
-    // The end of a value depends on its beginning.
+    // The opening quote decides where a value ends.
     let is_plain = |char: &char| match quote {
         "" => !char.is_whitespace() && !"&,;\"'<>()[]{}\\".contains(*char),
         _ => !"\"'\\".contains(*char),

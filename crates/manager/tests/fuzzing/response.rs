@@ -1,5 +1,5 @@
 //! The target for the answer parser. An input is a line with the status and the value of
-//! `Retry-After`, then the body; if it has only a body, the status is 200.
+//! `Retry-After`, and then the body. An input without such a line has the status 200.
 
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
@@ -47,7 +47,7 @@ pub fn run(data: &[u8]) {
     }
     let read = read_answer(&answer, &REDACTOR, Duration::ZERO);
     let again = read_answer(&answer, &REDACTOR, Duration::ZERO);
-    assert_eq!(format!("{read:?}"), format!("{again:?}"), "the same answer is read the same way");
+    assert_eq!(format!("{read:?}"), format!("{again:?}"), "two reads of the same answer agree");
     let document = serde_json::from_slice::<Value>(&answer.body).ok();
     match read {
         Ok(response) => {
@@ -75,7 +75,8 @@ fn answer(data: &[u8]) -> Answer {
     Answer::new(status, header, Zeroizing::new(body.to_vec()))
 }
 
-/// Compares the response with the document that another JSON parser read, if it can read the body.
+/// Compares the response with the document that another JSON parser read, if that parser can read
+/// the body.
 fn check_response(response: &TokenResponse, document: Option<&Value>) {
     let token = response.token.expose();
     assert!(!token.is_empty());

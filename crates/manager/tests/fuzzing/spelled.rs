@@ -20,7 +20,8 @@ fn begins_with(secret: &str, text: &str) -> bool {
     })
 }
 
-/// Every spelling of an ASCII character. Spellings of several characters are in lower case.
+/// Returns every spelling of an ASCII character. Spellings that consist of several characters are
+/// in lower case.
 fn spellings(char: char) -> Vec<String> {
     let code = u32::from(char);
     let mut all = vec![char.to_string(), format!("%{code:02x}"), format!("\\u{code:04x}")];

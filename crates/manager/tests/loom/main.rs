@@ -1,6 +1,6 @@
 //! A manager with its flights and its timer, in every order that the memory model allows: the token
-//! that a version represents, the effect of a drop after it has returned, and the notification of
-//! waiters.
+//! that a version represents, the effect of a drop after the call has returned, and the
+//! notification of waiters.
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test --release -p keycloak-manager --test loom`
 
@@ -70,7 +70,7 @@ fn a_version_always_represents_the_same_token() {
 
 type Drop = fn(&LoomManager) -> bool;
 
-/// The ways to drop a token. Each returns whether it dropped one.
+/// The ways to drop a token. Each function returns whether it dropped a token.
 const DROPS: [(&str, Drop); 3] = [
     ("invalidate", |manager| manager.invalidate("token-1", RouteId(0)) == Invalidation::Dropped),
     ("clear", |manager| manager.clear() == Clearing::Dropped),
@@ -96,8 +96,8 @@ fn once_a_drop_has_returned_no_read_serves_the_token() {
                     was_dropped
                 })
             };
-            // The manager serves a token that a caller gets meanwhile no longer than the previous
-            // one.
+            // A caller may get the token meanwhile, with another version. The drop must end this
+            // version as well.
             let mut versions = vec![version];
             let mut has_renewed = false;
             match world.manager.ask(Call::Any) {
@@ -139,7 +139,7 @@ fn once_a_drop_has_returned_no_read_serves_the_token() {
 
 type Incident = fn(LoomWorld) -> Option<LoomWorld>;
 
-/// Incidents during a flight. Each returns the world unless it has ended.
+/// Incidents during a flight. Each function returns the world, unless the world has ended.
 const INCIDENTS: [(&str, Incident); 5] = [
     ("clear", |world| {
         let _ = world.manager.clear();

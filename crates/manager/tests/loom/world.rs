@@ -1,4 +1,4 @@
-//! A manager whose locks, versions and tasks are loom's.
+//! A manager with the locks, versions and tasks of loom.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -64,7 +64,7 @@ pub(crate) enum Outcome {
 /// An ended flight, with the version for which callers may keep its token.
 pub(crate) type LoomFlightEnd = (FlightId, FlightResult, u32);
 
-/// Records ended flights, and calls the manager for every event, which deadlocks if the manager
+/// Records ended flights, and calls the manager for every event. The call deadlocks if the manager
 /// holds a lock meanwhile.
 #[derive(Default)]
 pub(crate) struct LoomSink {
@@ -186,10 +186,10 @@ impl LoomWorld {
     }
 
     pub(crate) fn queue(&self) -> &Arc<EventQueue> {
-        self.queue.as_ref().expect("made with one")
+        self.queue.as_ref().expect("a world with a queue")
     }
 
-    /// Continues with a changed configuration.
+    /// Replaces the manager by one with a changed configuration.
     pub(crate) fn reconfigure(&mut self, config: Config) {
         let events = match &self.queue {
             Some(queue) => queue.next_sink(),

@@ -1,6 +1,7 @@
-//! A caller that uses a manager as the facade does. It checks what depends on the runtime: the
-//! times of tokens served by the published version, deadlines, the number of requests, and what
-//! remains of finished flights. `fuzzing/slot` holds the decisions of the slot to a model.
+//! A caller that uses a manager as the facade does. It checks the properties that depend on the
+//! runtime: the age of tokens that the published version serves, deadlines, the number of requests,
+//! and the remains of finished flights. `fuzzing/slot` compares the decisions of the slot with a
+//! model.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,13 +38,13 @@ const DOCUMENTED: [ErrorKind; 6] = [
 const CASES: [&str; 7] =
     ["served by version", "served", "waited", "failed", "refreshed", "suppressed", "dropped"];
 
-/// The time since requests were last counted.
+/// The period since the client last counted the requests.
 #[derive(Default)]
 struct Window {
     start: Duration,
     acquisitions: f64,
     failures: u64,
-    /// Events that may each have caused a request.
+    /// The number of events that may each have caused a request.
     causes: u64,
     is_calm: bool,
 }
@@ -55,11 +56,12 @@ pub(super) struct SimulatedClient {
     /// The token that the facade keeps, and its version.
     kept: Option<(u32, Arc<Token>)>,
     waiting: Vec<(FlightId, Call, Duration)>,
-    /// The time of the last step of the wall clock, and how far the wall clock was ahead before it.
+    /// The time of the last step of the wall clock, and how far the wall clock was ahead before
+    /// that step.
     stepped: (Duration, Duration),
     /// Whether a failure followed the last success.
     has_failed: bool,
-    /// Flights up to this one began with an earlier configuration.
+    /// The last flight that began with an earlier configuration.
     last_outdated: u32,
     window: Window,
     rotations: u32,
@@ -103,9 +105,9 @@ impl SimulatedClient {
         CASES.iter().all(|case| self.counts.contains_key(case))
     }
 
-    /// The number of acquisitions that have begun. A snapshot counts before it starts a refresh
-    /// that is due, for example after a step of the wall clock, so only a second snapshot includes
-    /// it.
+    /// Returns the number of acquisitions that have begun. A snapshot counts before it starts a
+    /// refresh that is due, for example after a step of the wall clock, so only a second snapshot
+    /// includes that refresh.
     fn acquisitions(&self) -> f64 {
         let _ = self.world.manager.snapshot();
         self.world.manager.snapshot().counters.acquisitions
@@ -158,7 +160,7 @@ impl SimulatedClient {
         self.window.causes += 1;
     }
 
-    /// Steps the wall clock. Forward is also what a suspended machine looks like.
+    /// Steps the wall clock. A suspended machine looks like a step forward.
     pub(super) fn step_wall(&mut self, by_ms: i64) {
         let now = self.world.now();
         let (at, offset) = self.stepped;
@@ -192,7 +194,7 @@ impl SimulatedClient {
         self.world.reconfigure(changed);
     }
 
-    /// Acquisitions in progress, whatever their configuration.
+    /// Returns the number of acquisitions in progress, whatever their configuration.
     fn in_progress(&self) -> usize {
         let state = self.world.manager.snapshot();
         (state.counters.acquisitions - state.latency.count) as usize
@@ -206,7 +208,7 @@ impl SimulatedClient {
         self.world.transport.latency_ms.store(ms, Ordering::SeqCst);
     }
 
-    /// Lets time pass, and handles everything that arrived by its end.
+    /// Lets time pass, and handles the flights that end meanwhile.
     pub(super) async fn rest(&mut self, time: Duration) {
         let end = self.now() + time;
         while self.now() < end || !self.world.flight_ends.is_empty() {
@@ -221,8 +223,9 @@ impl SimulatedClient {
         }
     }
 
-    /// A period in which nothing can happen, so that the test need not compare the clocks every
-    /// second: the token is fresh, no refresh can begin yet, and no failure precedes it.
+    /// Returns a period without any event, which the test can skip without a comparison of the
+    /// clocks every second: the token is fresh, no refresh can begin yet, and the last acquisition
+    /// succeeded.
     fn quiet(&self, end: Duration) -> Option<Duration> {
         let state = self.world.manager.snapshot();
         let token = state.token?;
@@ -257,7 +260,8 @@ impl SimulatedClient {
             Ok(token) => {
                 self.count("refreshed", 1);
                 self.has_failed = false;
-                // Expired, outlived by the held token or detached: the caller requests again.
+                // The token had expired, the held token outlives it, or the flight was detached:
+                // the caller requests again.
                 if version == NO_TOKEN {
                     self.window.causes += 1 + waiters.len() as u64;
                 }
@@ -329,8 +333,8 @@ impl SimulatedClient {
         } else {
             let most = regular + window.causes as f64 + window.failures as f64;
             assert!(started <= most, "{started} acquisitions, {most} causes");
-            // The manager spends up to half of the deadline on attempts; some began before the
-            // window.
+            // The manager spends up to half of the deadline on attempts, and some attempts began
+            // before the window.
             assert!(requests as f64 <= 16.0 * (started + 2.0), "{requests} in {started}");
         }
         self.window = Window {
@@ -350,15 +354,16 @@ impl SimulatedClient {
             let waited = self.now().saturating_sub(*since);
             assert!(waited <= LONGEST_WAIT, "{flight:?} does not end: {waited:?}");
         }
-        // One task for the timers and one for each flight. One transport for the test, one for the
-        // current configuration, and at most one for each flight of a former configuration.
+        // There is one task for the timers and one for each flight. There is one transport for the
+        // test, one for the current configuration, and at most one for each flight of a former
+        // configuration.
         let flights = self.in_progress();
         let transports = Arc::strong_count(&self.world.transport);
         assert!((2..=2 + flights).contains(&transports), "{transports} with {flights} flights");
         assert_eq!(Handle::current().metrics().num_alive_tasks(), 1 + flights);
     }
 
-    /// Closes the manager, and returns what has occurred.
+    /// Closes the manager, and returns the number of occurrences of each case.
     pub(super) async fn finish(mut self) -> BTreeMap<&'static str, u64> {
         self.end_window();
         self.world.manager.close();
@@ -373,12 +378,12 @@ fn check_documented(error: &Error) {
     assert!(DOCUMENTED.contains(&error.kind()), "{error:?}");
 }
 
-/// The part of its lifetime in which the manager serves a token.
+/// Returns the part of a lifetime in which the manager serves the token.
 fn usable(lifetime: Duration) -> Duration {
     lifetime.saturating_sub(Duration::from_secs(1).min(lifetime / 4))
 }
 
-/// The part of its lifetime after which a token is due for replacement.
+/// Returns the part of a lifetime after which the token is due for replacement.
 fn soft(lifetime: Duration) -> Duration {
     let buffer = config().expiry_buffer.min(lifetime / 2);
     usable(lifetime).min(lifetime.saturating_sub(buffer))

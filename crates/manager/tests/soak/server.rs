@@ -42,7 +42,7 @@ pub(crate) const MOODS: [Mood; 9] = [
     Mood::Vague,
 ];
 
-/// A grant, as the text of its token describes it.
+/// A grant, which the text of its token describes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Issue {
     pub(crate) at: Moment,
@@ -70,7 +70,7 @@ struct ServerState {
     secret: String,
     /// The shortest lifetime in the current window.
     least: Duration,
-    /// Requests in the current window.
+    /// The number of requests in the current window.
     requests: usize,
 }
 
@@ -102,7 +102,7 @@ impl SimulatedServer {
         self.state.lock().mood = mood;
     }
 
-    /// A configuration with the present secret.
+    /// Returns a configuration with the present secret.
     pub(crate) fn config(&self) -> Config {
         let secret = secret(&self.state.lock().secret);
         Config {

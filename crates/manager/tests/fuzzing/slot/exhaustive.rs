@@ -1,5 +1,5 @@
 //! Tries every sequence of events up to a length, from an empty slot and from states that take many
-//! events to reach. It visits states with the same future once: [`Comparison::key`] identifies
+//! events to reach. It visits states with the same future only once: [`Comparison::key`] identifies
 //! them, and [`try_merge`] checks a sample of them.
 
 use std::collections::HashMap;
@@ -13,18 +13,19 @@ use super::facts::{LUCK, ModelFailure, SECOND};
 use super::pair::{Comparison, SlotEvent};
 use super::scenarios::{SCENARIOS, Scenario};
 
-/// The test keeps one in this number of states, to check that states merged into it are equivalent.
+/// One in this number of states is a sample: the test keeps the sample, and checks that the states
+/// merged into it are equivalent.
 const SAMPLE: usize = 300;
 
 /// A state to visit.
 struct Visit {
     pair: Comparison,
-    /// The events that led to it.
+    /// The events that led to the state.
     trail: Vec<SlotEvent>,
     may_pass: bool,
 }
 
-/// Checks that two sequences that lead to the same state still do after any further event.
+/// Checks that two equal states are still equal after any further event.
 fn try_merge(scenario: &Scenario, one: &Comparison, other: &Comparison) -> Result<(), String> {
     let (left, right) = (scenario.choices(one, true), scenario.choices(other, true));
     if left.len() != right.len() {
@@ -41,7 +42,7 @@ fn try_merge(scenario: &Scenario, one: &Comparison, other: &Comparison) -> Resul
     Ok(())
 }
 
-/// The state after these events.
+/// Returns the state after these events.
 fn start(scenario: &Scenario, trail: Vec<SlotEvent>) -> Visit {
     let mut pair = Comparison::new(scenario.in_background, scenario.buffer);
     for event in &trail {
@@ -72,7 +73,7 @@ fn explore(scenario: &Scenario) {
                 if length == scenario.length {
                     continue;
                 }
-                // Two times that pass in a row equal one longer time.
+                // Two consecutive waits equal one longer wait.
                 let may_pass = !matches!(event, SlotEvent::Pass(_));
                 let is_sample = seen.len().is_multiple_of(SAMPLE);
                 match seen.entry((pair.key(), may_pass)) {
@@ -95,7 +96,7 @@ fn explore(scenario: &Scenario) {
         }
         frontier = next;
     }
-    assert!(merges_tried > 0, "{}: merging was tried", scenario.name);
+    assert!(merges_tried > 0, "{}: no states were merged", scenario.name);
 }
 
 #[test]

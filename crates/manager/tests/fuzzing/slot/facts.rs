@@ -19,7 +19,7 @@ pub(crate) struct Time {
 }
 
 impl Time {
-    /// The elapsed time, by the clock that advanced more.
+    /// Returns the elapsed time, by the clock that advanced more.
     pub(crate) fn after(self, earlier: Self) -> Ns {
         let (mono, wall) = (self.mono - earlier.mono, self.wall - earlier.wall);
         mono.max(wall).max(0)
@@ -42,12 +42,12 @@ pub(crate) struct ModelToken {
 }
 
 impl ModelToken {
-    /// The age up to which the slot hands out the token.
+    /// Returns the age up to which the slot hands out the token.
     pub(crate) fn end(&self) -> Ns {
         self.lifetime - SECOND.min(self.lifetime / 4)
     }
 
-    /// The age from which on the token is due for replacement.
+    /// Returns the age from which the token is due for replacement.
     pub(crate) fn staleness(&self) -> Ns {
         let margin = self.lifetime - self.end();
         self.lifetime - self.buffer.min(self.lifetime / 2).max(margin)

@@ -10,8 +10,9 @@ use super::log::Log;
 use super::pair::Comparison;
 
 impl Log {
-    /// Everything from which the log derives later answers. Two logs with the same essence, with
-    /// times relative to now and flights counted from the last one, always give the same answers.
+    /// Returns all facts from which the log derives later answers. Two logs always give the same
+    /// answers if their facts are the same, with times relative to now and flights counted from the
+    /// last one.
     fn essence(&self, now: Time) -> impl Debug {
         let current = self.current();
         let flights: Vec<_> = self
@@ -43,9 +44,9 @@ impl Log {
 }
 
 impl Comparison {
-    /// A hash of everything that decides the future of both sides: the fields of the slot, all of
-    /// which `Debug` shows, and the essence of the log. Times count from now and flights and tokens
-    /// from the last one, since both sides only ever subtract and compare them.
+    /// Returns a hash of the state that decides the future of both sides: the fields of the slot,
+    /// all of which `Debug` shows, and the essence of the log. Times count from now, and flights
+    /// and tokens count from the last one, because both sides only subtract and compare them.
     pub(crate) fn key(&self) -> u64 {
         let mut text = format!("{:?} {:?}", self.slot, self.model.log.essence(self.now));
         let launches = Ns::from(self.model.log.launches());
@@ -66,7 +67,7 @@ impl Comparison {
     }
 }
 
-/// The text with each number after the marker replaced by its distance from `last`.
+/// Returns the text with each number after the marker replaced by its distance from `last`.
 fn relative(text: &str, marker: &str, last: Ns) -> String {
     let mut parts = text.split(marker);
     let mut relative = parts.next().unwrap().to_owned();
@@ -78,7 +79,7 @@ fn relative(text: &str, marker: &str, last: Ns) -> String {
     relative
 }
 
-/// A number, or a duration in nanoseconds, as `Debug` writes it.
+/// Parses a number, or a duration as nanoseconds, from its `Debug` text.
 fn number(text: &str) -> Ns {
     let digits = text.trim_end_matches(char::is_alphabetic);
     let (whole, decimals) = digits.split_once('.').unwrap_or((digits, ""));

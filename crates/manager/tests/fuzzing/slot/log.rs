@@ -8,9 +8,9 @@ use super::facts::{Entry, Fact, LUCK, ModelFailure, ModelToken, Ns, SECOND, Time
 /// The ages at which the held token is due for replacement.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    /// The age from which on a wake starts a refresh, if the token is in use.
+    /// The age from which a wake starts a refresh, if the token is in use.
     pub(crate) early: Ns,
-    /// The age from which on a call starts a refresh.
+    /// The age from which a call starts a refresh.
     pub(crate) due: Ns,
     /// Whether a wake starts a refresh even if the token is not in use.
     pub(crate) is_pressing: bool,
@@ -20,9 +20,9 @@ pub(crate) struct Plan {
 #[derive(Clone, Copy)]
 pub(crate) struct HeldToken {
     pub(crate) token: ModelToken,
-    /// The number of the entry that granted it.
+    /// The number of the entry that granted the token.
     granted: usize,
-    /// The number of the first entry after its adoption.
+    /// The number of the first entry after the adoption of the token.
     pub(crate) since: usize,
 }
 
@@ -137,8 +137,8 @@ impl Log {
         self.has(0, |fact| matches!(fact, Fact::Closed))
     }
 
-    /// The flights that have not landed, with their start times. The list omits flights of a former
-    /// configuration, which land in the slot that launched them.
+    /// Returns the flights that have not landed, with their start times. The list omits flights of
+    /// a former configuration, which land in the slot that launched them.
     pub(crate) fn in_the_air(&self) -> Vec<(u32, Time)> {
         let launched = self.entries.iter().filter_map(|entry| match entry.fact {
             Fact::Launched { flight, .. } => Some((flight, entry.at)),
@@ -149,7 +149,7 @@ impl Log {
             .collect()
     }
 
-    /// The flight that callers join: the last one, unless it landed or was detached.
+    /// Returns the flight that callers join: the last one, unless it landed or was detached.
     pub(crate) fn current(&self) -> Option<u32> {
         let (index, flight) = self.last(|entry| match entry.fact {
             Fact::Launched { flight, .. } => Some(flight),
@@ -188,7 +188,7 @@ impl Log {
         })
     }
 
-    /// The largest minimum that a waiter of this flight requested.
+    /// Returns the largest minimum that a waiter of this flight requested.
     pub(crate) fn minimum(&self, asked: u32) -> Option<Ns> {
         let minima = self.entries.iter().filter_map(|entry| match entry.fact {
             Fact::Awaited { flight, minimum } if flight == asked => minimum,
@@ -206,7 +206,8 @@ impl Log {
         self.tokens(now).held
     }
 
-    /// The held tokens. Before each entry takes effect, the time that has passed takes effect.
+    /// Returns the held token and its successor. Before it applies an entry, this function applies
+    /// the time that has passed.
     pub(crate) fn tokens(&self, now: Time) -> Tokens {
         let mut tokens = Tokens::default();
         for (index, Entry { at, fact }) in self.entries.iter().enumerate() {
@@ -255,7 +256,7 @@ impl Log {
     pub(crate) fn plan(&self, held: &HeldToken) -> Plan {
         let token = held.token;
         let mut plan = Plan {
-            // 91 % of the way to staleness, and up to 9 % more.
+            // At least 91 % of the age of staleness, and at most all of it.
             early: token.staleness() * (91 * LUCK + 9 * self.jitter(held.granted)) / (100 * LUCK),
             due: token.staleness(),
             is_pressing: false,
@@ -295,8 +296,8 @@ impl Log {
         }
     }
 
-    /// The first entry after the landing that started the pause, and the age of the held token
-    /// until which a missed minimum causes no request.
+    /// Returns the first entry after the landing that started the pause, and the age of the held
+    /// token until which a missed minimum causes no request.
     pub(crate) fn pause(&self, held: &HeldToken) -> (usize, Ns) {
         let token = held.token;
         let is_kept_at_once = held.since == held.granted + 1;
@@ -332,8 +333,8 @@ impl Log {
         self.has(self.pause(held).0, |fact| matches!(fact, Fact::Warned))
     }
 
-    /// The row of failures up to the last entry, unless a success or a change of the configuration
-    /// ended it.
+    /// Returns the row of failures up to the last entry, unless a success or a change of the
+    /// configuration ended it.
     pub(crate) fn row(&self) -> Option<Row> {
         let mut row: Option<Row> = None;
         for entry in self.entries.iter().rev() {
@@ -388,7 +389,7 @@ impl Log {
         change.map_or(self.in_background_at_first, |(_, in_background)| in_background)
     }
 
-    /// The time of the last background refresh, unless the configuration has changed since.
+    /// Returns the time of the last background refresh, unless the configuration has changed since.
     pub(crate) fn last_background(&self) -> Option<Time> {
         let last = self.last(|entry| match entry.fact {
             Fact::Launched {
@@ -418,7 +419,7 @@ impl Log {
         self.entries[from..].iter().any(|entry| is_it(entry.fact))
     }
 
-    /// The last entry for which `pick` returns a value: its number, and the value.
+    /// Returns the last entry for which `pick` returns a value: its number, and the value.
     fn last<R>(&self, pick: impl Fn(&Entry) -> Option<R>) -> Option<(usize, R)> {
         let mut entries = self.entries.iter().enumerate().rev();
         entries.find_map(|(index, entry)| pick(entry).map(|found| (index, found)))

@@ -276,7 +276,7 @@ impl Model {
         self.log.held(now).is_some() && !self.wants_caller(now)
     }
 
-    /// The held token, if the slot may start a refresh now.
+    /// Returns the held token, if the slot may start a refresh now.
     fn refreshable(&self, now: Time) -> Option<HeldToken> {
         let tokens = self.log.tokens(now);
         tokens
@@ -305,7 +305,7 @@ impl Model {
             && self.log.refresh_spacing_left(now) == 0
     }
 
-    /// The times until the future points at which time alone changes the state.
+    /// Returns the times until the future points at which time alone changes the state.
     pub(crate) fn points(&self, now: Time) -> Vec<Ns> {
         let cool_down = self.log.row().map_or(0, |row| row.left(now));
         let mut points = vec![cool_down, self.log.refresh_spacing_left(now)];

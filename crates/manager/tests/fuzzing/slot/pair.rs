@@ -145,7 +145,7 @@ impl Comparison {
         self.adopted();
         let is_over = before.is_none_or(|token| token.remaining(moment(self.now)).is_zero());
         let is_there = self.slot.token(moment(self.now)).is_some();
-        ensure(is_over || is_there || may_lose, "a valid token was lost")?;
+        ensure(is_over || is_there || may_lose, "the slot lost a valid token")?;
         self.compare()
     }
 
@@ -245,10 +245,10 @@ impl Comparison {
     fn handed_out(&self, token: &Token) -> Checked {
         let age = ns(token.age(moment(self.now)));
         let (end, over) = (ns(token.life.hard), ns(token.life.granted));
-        ensure(age < end && age < over, "an expired token was handed out")
+        ensure(age < end && age < over, "the slot handed out an expired token")
     }
 
-    /// Compares everything that is observable without a change of state.
+    /// Compares the state that the read-only functions show.
     fn compare(&self) -> Checked {
         let (now, at) = (self.now, moment(self.now));
         same("the condition", &self.slot.condition(at), &self.model.condition(now))?;

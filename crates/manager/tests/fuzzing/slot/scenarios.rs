@@ -102,7 +102,7 @@ const fn fails(flight: u32, failure: ModelFailure) -> SlotEvent {
     }
 }
 
-/// States that take many events to reach.
+/// Returns sequences of events that lead to states far off.
 fn far_off() -> Vec<Vec<SlotEvent>> {
     let call = SlotEvent::Call(Call::Any);
     let (short, long) = (DEFAULT.short, DEFAULT.long);
@@ -149,7 +149,7 @@ fn far_off() -> Vec<Vec<SlotEvent>> {
 }
 
 impl Scenario {
-    /// Every event that can happen next.
+    /// Returns every event that can happen next.
     pub(crate) fn choices(&self, pair: &Comparison, may_pass: bool) -> Vec<SlotEvent> {
         let configure = |in_background, changes_grant| SlotEvent::Configure {
             in_background,
@@ -187,7 +187,7 @@ impl Scenario {
             choices.extend(tokens.into_iter().chain(failures));
         }
         choices.extend(self.steps.iter().map(|by| SlotEvent::WallStep(*by)));
-        // Two times that pass in a row equal one longer time.
+        // Two consecutive waits equal one longer wait.
         if may_pass {
             let points = pair.model.points(pair.now);
             let mut waits: Vec<Ns> = points

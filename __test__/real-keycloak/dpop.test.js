@@ -1,0 +1,198 @@
+/**
+ * Tokens of a real Keycloak that are bound to a key (DPoP): every kind of key, proofs that an API
+ * accepts and refuses, with userinfo as the API, and the refusals of the token endpoint.
+ */
+'use strict';
+
+const assert = require('node:assert/strict');
+const { generateKeyPairSync, randomUUID } = require('node:crypto');
+const http = require('node:http');
+const { test } = require('node:test');
+
+const { listen } = require('../support/listen.js');
+const { rejection } = require('../support/manager.js');
+const { differenceOf, optionsFor } = require('./support/differences');
+const { claimsOf, createClient, describeWithKeycloak, manage } = require('./support/keycloak');
+
+const jwk = (type, options, alg) => {
+  const { privateKey } = generateKeyPairSync(type, options);
+  return { ...privateKey.export({ format: 'jwk' }), ...(alg && { alg }) };
+};
+const KEYS = {
+  'a generated key': undefined,
+  RS256: jwk('rsa', { modulusLength: 2048 }),
+  PS256: jwk('rsa', { modulusLength: 2048 }, 'PS256'),
+  ES256: jwk('ec', { namedCurve: 'P-256' }),
+  ES384: jwk('ec', { namedCurve: 'P-384' }),
+  EdDSA: jwk('ed25519'),
+};
+const NO_DPOP = 'a server without DPoP';
+const REQUIRED = { attributes: { 'dpop.bound.access.tokens': 'true' } };
+const INVALID = /error="invalid_token", error_description="Token verification failed"/;
+
+describeWithKeycloak('DPoP', {}, (keycloak) => {
+  /** Makes a client that requires proofs, and the options of a manager for it. */
+  async function make(t, options, members = REQUIRED) {
+    const { clientId, secret } = await createClient(keycloak, {
+      ...members,
+      defaultClientScopes: ['basic'],
+      optionalClientScopes: ['openid'],
+    });
+    return manage(t, {
+      tokenEndpoint: keycloak.tokenEndpoint,
+      clientId,
+      clientSecret: secret,
+      scope: 'openid',
+      resource: { baseUrl: `${keycloak.realmUrl}/protocol/openid-connect` },
+      dpop: true,
+      ...options,
+    });
+  }
+
+  for (const [name, dpopKey] of Object.entries(KEYS)) {
+    test(
+      `${name}: the token is bound to it, and the API accepts its proofs`,
+      supported(),
+      async (t) => {
+        const manager = await make(t, { dpopKey });
+        const { token, tokenType } = await manager.getAccessToken();
+        assert.equal(tokenType, 'DPoP');
+        const { cnf, typ } = claimsOf(token);
+        assert.deepEqual([cnf.jkt, typ], [manager.snapshot().dpopThumbprint, 'DPoP']);
+        for (const init of [undefined, { method: 'POST' }]) {
+          const response = await manager.fetch('userinfo?a=b', init);
+          assert.equal(response.status, 200, response.headers.get('www-authenticate'));
+        }
+      },
+    );
+  }
+
+  test('a proof of dpopProof and the headers of headers() are accepted', supported(), async (t) => {
+    const manager = await make(t);
+    const url = `${keycloak.realmUrl}/protocol/openid-connect/userinfo`;
+    const token = await manager.getToken();
+    const request = { method: 'GET', url };
+    const dpop = manager.dpopProof({ ...request, token });
+    for (const headers of [
+      { authorization: `DPoP ${token}`, dpop },
+      await manager.headers(request),
+    ]) {
+      assert.equal((await fetch(url, { headers })).status, 200);
+    }
+    const { Authorization, DPoP } = await manager.headers(request);
+    for (const [what, headers] of [
+      ['no proof', { Authorization }],
+      ['a proof that was used', { Authorization, DPoP: dpop }],
+      ['the scheme Bearer', { Authorization: `Bearer ${token}`, DPoP }],
+      ['a proof of another method', await manager.headers({ ...request, method: 'POST' })],
+    ]) {
+      const response = await fetch(url, { headers });
+      assert.equal(response.status, 401, what);
+      assert.match(response.headers.get('www-authenticate'), INVALID, what);
+    }
+  });
+
+  test('a dead token is replaced by a call', supported(), async (t) => {
+    const manager = await make(t);
+    const token = await manager.getToken();
+    const url = `${keycloak.realmUrl}/protocol/openid-connect/revoke`;
+    const { clientId, secret } = await createClient(keycloak);
+    const form = { client_id: clientId, client_secret: secret, token };
+    // Another client cannot revoke the token, so the manager counts it as rejected by hand.
+    await fetch(url, { method: 'POST', body: new URLSearchParams(form) });
+    assert.ok(manager.invalidateToken(token));
+    assert.equal((await manager.fetch('userinfo')).status, 200);
+    assert.notEqual(await manager.getToken(), token);
+  });
+
+  test('with a signed assertion and discovery, both are made anew', supported(), async (t) => {
+    const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-384' });
+    const jwks = { keys: [{ ...publicKey.export({ format: 'jwk' }), alg: 'ES384', use: 'sig' }] };
+    const clientId = `made-${randomUUID()}`;
+    await createClient(keycloak, {
+      clientId,
+      clientAuthenticatorType: 'client-jwt',
+      attributes: {
+        ...REQUIRED.attributes,
+        'use.jwks.string': 'true',
+        'jwks.string': JSON.stringify(jwks),
+      },
+    });
+    const manager = manage(t, {
+      issuer: keycloak.realmUrl,
+      clientId,
+      privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }),
+      dpop: true,
+    });
+    const first = await manager.getToken();
+    assert.notEqual(await manager.getToken({ forceRefresh: true }), first);
+    assert.equal(claimsOf(first).cnf.jkt, manager.snapshot().dpopThumbprint);
+  });
+
+  test('a client that does not require proofs gets a bound token', supported(), async (t) => {
+    const manager = await make(t, {}, {});
+    assert.equal((await manager.getAccessToken()).tokenType, 'DPoP');
+  });
+
+  test(
+    'a refused grant spends its proof, and the next attempt has another',
+    supported(),
+    async (t) => {
+      const manager = await make(t, { scope: 'no-such-scope' });
+      const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
+      assert.equal(error.oauthError, 'invalid_scope');
+      assert.ok(manager.snapshot().counters.retries === 0);
+    },
+  );
+
+  for (const [what, change, description, advice] of [
+    [
+      'a proxy that rewrites the host',
+      { host: 'keycloak.example' },
+      'DPoP HTTP URL mismatch',
+      /proxy changes the host/,
+    ],
+    ['a proxy that drops the proof', { dpop: undefined }, 'DPoP proof is missing', /did not reach/],
+    [
+      'a proxy that alters the proof',
+      { dpop: 'a.b.c' },
+      'DPoP header verification failure',
+      /altered or twice/,
+    ],
+  ]) {
+    test(`${what} gets advice`, supported(), async (t) => {
+      const { url } = await startProxy(t, keycloak.url, change);
+      const tokenEndpoint = keycloak.tokenEndpoint.replace(keycloak.url, url);
+      const manager = await make(t, { tokenEndpoint });
+      const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
+      assert.equal(error.oauthErrorDescription, description);
+      assert.match(error.message, advice);
+    });
+  }
+
+  const { leftOut } = differenceOf(NO_DPOP);
+  const skip = leftOut === undefined && 'this release binds tokens';
+  test('a server that ignores proofs gives an error that says so', { skip }, async (t) => {
+    const error = await rejection((await make(t)).getToken(), 'ERR_KEYCLOAK_PROTOCOL');
+    assert.match(error.message, /ignored the DPoP proof.* before 26\.4/);
+  });
+});
+
+const supported = () => optionsFor(NO_DPOP);
+
+/** Passes requests on to a server, with changed headers. */
+function startProxy(t, target, change) {
+  const server = http.createServer((request, response) => {
+    const { method, url, headers } = request;
+    const sent = Object.entries({ ...headers, ...change }).filter(
+      ([, value]) => value !== undefined,
+    );
+    const options = { method, headers: Object.fromEntries(sent) };
+    const onward = http.request(`${target}${url}`, options, (answer) => {
+      response.writeHead(answer.statusCode, answer.headers);
+      answer.pipe(response);
+    });
+    request.pipe(onward);
+  });
+  return listen(t, server);
+}

@@ -1,0 +1,113 @@
+/**
+ * A view of the manager that the configuration describes. Its options follow the configuration: it
+ * applies correct edits, and logs and ignores wrong ones.
+ */
+'use strict';
+
+const { invalid, isIncomplete } = require('./config.js');
+const { fingerprints } = require('./fingerprint.js');
+const { registry } = require('./registry.js');
+
+class ConfiguredManager {
+  /** The view; `undefined` while there are no credentials and they are optional. */
+  view;
+  #parts;
+  #print = fingerprints();
+  #inUse;
+  #subscription;
+  #lastWarning;
+
+  /**
+   * @param {object} parts
+   * @param {object} parts.source from `source.js`
+   * @param {import('@backstage/backend-plugin-api').RootConfigService} parts.config
+   * @param {import('@backstage/backend-plugin-api').LoggerService} parts.logger
+   * @param {object} [parts.inCode] options that a configuration cannot express
+   * @param {boolean} [parts.isOptional]
+   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`
+   */
+  constructor(parts) {
+    this.#parts = parts;
+    const options = this.#read();
+    if (options !== undefined) this.#open(options);
+    // A configuration may lack `subscribe`.
+    this.#subscription = parts.config.subscribe?.(() => this.#follow());
+  }
+
+  close() {
+    this.#subscription?.unsubscribe();
+    this.#subscription = undefined;
+    return this.view?.close() ?? Promise.resolve();
+  }
+
+  /** Returns the options; `undefined` if there are no credentials and they are optional. */
+  #read() {
+    const { source, config, inCode, isOptional } = this.#parts;
+    try {
+      const options = source.read(config);
+      if (options !== undefined) return { ...options, ...inCode };
+      if (!isOptional) throw source.missing();
+    } catch (error) {
+      if (!isOptional || !isIncomplete(error)) throw error;
+      this.#warn(error.message);
+    }
+    return undefined;
+  }
+
+  #warn(text) {
+    if (text !== this.#lastWarning) this.#parts.logger.warn(`the service has no manager: ${text}`);
+    this.#lastWarning = text;
+  }
+
+  #open(options) {
+    const { logger } = this.#parts;
+    try {
+      this.view = registry().open({ logger, ...options });
+    } catch (error) {
+      throw this.#atSource(error);
+    }
+    this.#inUse = this.#print(options);
+  }
+
+  async #follow() {
+    const { source, logger } = this.#parts;
+    try {
+      const options = this.#read();
+      if (options === undefined) return this.#keep();
+      const print = this.#print(options);
+      // Most edits concern other sections, and applying an edit would end a cool-down.
+      if (print === this.#inUse) return;
+      if (this.view === undefined) this.#open(options);
+      else await this.#update({ logger, ...options });
+      this.#inUse = print;
+    } catch (error) {
+      logger.error(`the manager ignores the change: ${error.message}`);
+      return;
+    }
+    logger.info(`the manager uses the changed ${source.where}`);
+  }
+
+  /** Plugins hold the view, so it outlives optional credentials that an edit removes. */
+  #keep() {
+    if (this.#inUse === undefined) return;
+    this.#inUse = undefined;
+    const text = 'no longer contains credentials; the earlier ones stay in use until a restart';
+    this.#parts.logger.warn(`${this.#parts.source.where} ${text}`);
+  }
+
+  async #update(options) {
+    try {
+      await this.view.update(options);
+    } catch (error) {
+      throw this.#atSource(error);
+    }
+  }
+
+  /** Adds the place of the options to an error of the manager, which names only the option. */
+  #atSource(error) {
+    if (error.code !== 'ERR_KEYCLOAK_CONFIG') return error;
+    return invalid(`${this.#parts.source.where}: ${error.message}`, error.cause);
+  }
+}
+
+module.exports = { ConfiguredManager };

@@ -1,0 +1,41 @@
+/**
+ * Compares options without keeping them, because they contain secrets. Plain data is equal by
+ * value, because two readings of a configuration never return the same object; a function or
+ * any other object is equal only to itself.
+ */
+'use strict';
+
+const { createHmac, randomBytes } = require('node:crypto');
+
+/** Creates a function that returns equal strings for equal options. */
+function fingerprints() {
+  const key = randomBytes(32);
+  const numbers = new WeakMap();
+  const identity = (value) => {
+    if (!numbers.has(value)) numbers.set(value, randomBytes(16).toString('hex'));
+    return ['identity', numbers.get(value)];
+  };
+  const form = (value) => {
+    if (Array.isArray(value)) return ['list', ...value.map(form)];
+    if (isPlain(value)) {
+      const members = Object.entries(value).filter(([, member]) => member !== undefined);
+      const sorted = members.sort(([first], [second]) => (first < second ? -1 : 1));
+      return ['record', ...sorted.map(([name, member]) => [name, form(member)])];
+    }
+    const isData = value === null || !['object', 'function', 'symbol'].includes(typeof value);
+    return isData ? [typeof value, String(value)] : identity(value);
+  };
+  return (options) =>
+    createHmac('sha256', key)
+      .update(JSON.stringify(form(options)))
+      .digest('base64');
+}
+
+/** Whether the value is an object literal. Under Jest it may come from another realm. */
+function isPlain(value) {
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
+module.exports = { fingerprints, isPlain };

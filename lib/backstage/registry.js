@@ -1,0 +1,193 @@
+/**
+ * The managers of this thread, for all copies of the package in it: in Red Hat Developer Hub, every
+ * exported plugin carries its own copy. The copies find each other by a symbol with their version,
+ * and use the registry of the copy that the process loaded first, through `open` and the methods of
+ * the views that it returns.
+ *
+ * Two views share a manager if all their options are equal, except for the options that belong to
+ * the view. The registry returns a manager only for its complete options, and does not list managers.
+ */
+'use strict';
+
+const { KeycloakTokenManager } = require('../../index.js');
+const { version } = require('../../package.json');
+const reconfigure = require('../reconfigure.js');
+const { fingerprints } = require('./fingerprint.js');
+const { View } = require('./view.js');
+
+// Before 1.0.0 a minor version may break what is public.
+const [COMPATIBLE] = /^(0\.\d+|\d+)/.exec(version);
+const REGISTRY = Symbol.for(`keycloak-token-manager.registry.${COMPATIBLE}`);
+const LEVELS = ['error', 'warn', 'info', 'debug'];
+const SILENT = Object.fromEntries(LEVELS.map((level) => [level, () => {}]));
+/** The default of `requestTimeoutMs`. */
+const LONGEST_WAIT_MS = 15_000;
+
+class Registry {
+  #entries = new Map();
+  #print = fingerprints();
+  /** The changes of this turn. */
+  #changes = [];
+
+  /**
+   * Opens a view of the manager with these options. The first view's name is that of the manager,
+   * and log lines go to the logger of the oldest view that has one.
+   *
+   * @returns the methods of a manager, and `update(options)`, whose promise rejects if the options
+   *   are wrong. `close()` closes the manager if this is its last view.
+   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`
+   */
+  open(options) {
+    const { shared, own } = split(options);
+    const print = this.#print(shared);
+    check(options);
+    const view = new View(this.#entries.get(print) ?? this.#add(print, options), own);
+    view.entry.views.add(view);
+    return view.methods({
+      update: (changed) => this.#change(view, changed),
+      close: () => this.#close(view),
+    });
+  }
+
+  #add(print, options) {
+    const views = new Set();
+    const manager = new KeycloakTokenManager(shareable(options, views));
+    const entry = { print, manager, views, longestWaitMs: longestWait(options) };
+    this.#entries.set(print, entry);
+    return entry;
+  }
+
+  /** Removes a view; returns whether it was the last one. */
+  #leave(view, entry) {
+    entry.views.delete(view);
+    if (entry.views.size > 0) return false;
+    if (this.#entries.get(entry.print) === entry) this.#entries.delete(entry.print);
+    return true;
+  }
+
+  async #close(view) {
+    if (view.isClosed) return;
+    view.isClosed = true;
+    const isLast = this.#leave(view, view.entry);
+    view.manager = isLast ? view.entry.manager : standIn(view.own.name);
+    await view.manager.close();
+  }
+
+  #change(view, options) {
+    return new Promise((resolve, reject) => {
+      const { shared, own } = split(options);
+      this.#changes.push({ view, options, own, print: this.#print(shared), resolve, reject });
+      if (this.#changes.length === 1) queueMicrotask(() => this.#applyChanges());
+    });
+  }
+
+  // An edit of the configuration reaches all copies in one turn. The registry applies their changes
+  // together, so that a manager whose views all change in the same way keeps its token.
+  #applyChanges() {
+    const groups = new Map();
+    for (const change of this.#changes.splice(0)) {
+      if (change.view.isClosed) {
+        change.resolve();
+        continue;
+      }
+      const ofEntry = groups.get(change.view.entry) ?? new Map();
+      groups.set(change.view.entry, ofEntry);
+      ofEntry.set(change.print, [...(ofEntry.get(change.print) ?? []), change]);
+    }
+    for (const [entry, ofEntry] of groups) {
+      for (const [print, group] of ofEntry) this.#applyGroup(entry, print, group);
+    }
+  }
+
+  #applyGroup(entry, print, group) {
+    try {
+      for (const { options } of group) check(options);
+      const [{ options }] = group;
+      const found = this.#entries.get(print);
+      const moves = group.filter(({ view, own }) => view.movesTo(own.resource));
+      const canStay = found === entry || (found === undefined && group.length === entry.views.size);
+      if (!canStay) {
+        const joined = found ?? this.#add(print, options);
+        for (const change of group) this.#move(change.view, joined, moves.includes(change));
+      } else if (found !== entry || moves.length > 0) {
+        // The manager must not send a token of the earlier configuration to another origin.
+        entry.manager[reconfigure](shareable(options, entry.views), moves.length > 0);
+        this.#entries.delete(entry.print);
+        Object.assign(entry, { print, longestWaitMs: longestWait(options) });
+        this.#entries.set(print, entry);
+      }
+      for (const { view, own, resolve } of group) {
+        view.own = own;
+        resolve();
+      }
+    } catch (error) {
+      for (const { reject } of group) reject(error);
+    }
+  }
+
+  // The view keeps its manager until the other manager has a token or has failed to obtain one.
+  async #move(view, joined, isOtherOrigin) {
+    const left = view.entry;
+    view.entry = joined;
+    joined.views.add(view);
+    const holdsToken = left.manager.snapshot().tokenAgeSeconds !== undefined;
+    if (isOtherOrigin || !holdsToken) view.manager = joined.manager;
+    else await joined.manager.getToken().catch(() => {});
+    if (view.entry === joined && !view.isClosed) view.manager = joined.manager;
+    // It may have returned in the meantime.
+    if (view.entry === left || !this.#leave(view, left)) return;
+    // Calls that began earlier may still wait for its token.
+    setTimeout(() => left.manager.close(), left.longestWaitMs).unref();
+  }
+}
+
+/** Returns how long a call may wait for a token, in milliseconds. */
+function longestWait({ requestTimeoutMs = LONGEST_WAIT_MS }) {
+  return requestTimeoutMs;
+}
+
+/** Separates the options of a view from the options that decide what the manager sends. */
+function split({ resource, name, logger, ...shared }) {
+  const label = name ?? shared.clientId;
+  const copy = resource === undefined ? undefined : { ...resource };
+  return { shared, own: { resource: copy, name: label, logger } };
+}
+
+/** @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`, as the constructor of a manager does */
+function check(options) {
+  const logger = isLogger(options.logger) ? SILENT : options.logger;
+  new KeycloakTokenManager({ ...options, logger }).close();
+}
+
+function isLogger(logger) {
+  return LEVELS.every((level) => typeof logger?.[level] === 'function');
+}
+
+/** Returns the options of a shared manager: no API, and a logger that passes lines to a view. */
+function shareable({ logger: given, ...options }, views) {
+  const receiver = () => [...views].find(({ own }) => own.logger !== undefined)?.own.logger;
+  const relays = LEVELS.map((level) => [
+    level,
+    // Warnings about the options come before the first view exists.
+    (message) => (receiver() ?? given)?.[level](message),
+  ]);
+  return { ...options, resource: undefined, logger: Object.fromEntries(relays) };
+}
+
+/** Creates a manager to close, for a closed view whose own manager serves other views. */
+function standIn(name) {
+  const tokenEndpoint = 'http://localhost/';
+  return new KeycloakTokenManager({ tokenEndpoint, clientId: name, clientSecret: name });
+}
+
+/** Returns the registry of this thread. */
+function registry() {
+  if (globalThis[REGISTRY] === undefined) {
+    const own = new Registry();
+    const value = Object.freeze({ open: (options) => own.open(options) });
+    Object.defineProperty(globalThis, REGISTRY, { value });
+  }
+  return globalThis[REGISTRY];
+}
+
+module.exports = { registry };

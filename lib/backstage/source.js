@@ -1,0 +1,77 @@
+/**
+ * The sources of a service's options: a section of the configuration, or a function of the plugin.
+ * A source has `where`, with which its errors begin, `read(config)`, which returns `undefined` if
+ * there are no credentials, and `missing()`, which returns the error for that case.
+ */
+'use strict';
+
+const {
+  atKey,
+  configError,
+  incompleteError,
+  invalid,
+  list,
+  missingIn,
+  readKeycloakTokenManagerOptions,
+  withoutEmpty,
+} = require('./config.js');
+
+const NEEDED =
+  'it needs tokenEndpoint (or issuer), clientId and clientSecret (or clientSecretFile)';
+
+function sectionSource(key, knownKeys) {
+  return {
+    where: atKey(key),
+    read: (config) => readKeycloakTokenManagerOptions(config, key, { knownKeys }),
+    missing: () => configError(key, `the section is missing or empty; ${NEEDED}`),
+  };
+}
+
+function functionSource(id, read) {
+  const where = `service "${id}"`;
+  let keys;
+  return {
+    where,
+    read(config) {
+      keys = new Set();
+      const options = withoutEmpty(callRead(read, recorded(config, keys), where));
+      if (options === undefined) return undefined;
+      if (typeof options !== 'object' || typeof options.then === 'function') {
+        throw invalid(`${where}: read must return an object or undefined, and no promise`);
+      }
+      const missing = missingIn(Object.keys(options));
+      if (missing !== undefined) throw incompleteError(where, missing);
+      return options;
+    },
+    missing() {
+      const asked = keys.size > 0 ? `; it looked at ${list([...keys])}` : '';
+      return invalid(`${where}: the configuration contains no credentials${asked}`);
+    },
+  };
+}
+
+function callRead(read, config, where) {
+  try {
+    return read(config);
+  } catch (error) {
+    // An error of this package already names the key.
+    if (error?.code?.startsWith?.('ERR_KEYCLOAK_')) throw error;
+    throw invalid(`${where}: ${error?.message}`, error);
+  }
+}
+
+/** Wraps the configuration, to add to `keys` each key that the reader looks up. */
+function recorded(config, keys) {
+  return new Proxy(config, {
+    get(target, name) {
+      const member = target[name];
+      if (typeof member !== 'function') return member;
+      return (key, ...others) => {
+        if (typeof key === 'string') keys.add(key);
+        return member.call(target, key, ...others);
+      };
+    },
+  });
+}
+
+module.exports = { functionSource, sectionSource };

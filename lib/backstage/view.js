@@ -1,0 +1,104 @@
+/**
+ * A view of a manager that other plugins use as well: it has its own API, name and logger, and
+ * `close()` ends the view without closing the manager for the other plugins.
+ */
+'use strict';
+
+const resourceFetch = require('../resource-fetch.js');
+const resourceHeaders = require('../resource-headers.js');
+
+/** The methods of a manager that a view passes on. */
+const SHARED_METHODS = [
+  'getAccessToken',
+  'getTokenForStreaming',
+  'invalidateToken',
+  'clearCache',
+  'dpopProof',
+];
+
+class View {
+  isClosed = false;
+  /** The manager in use. The manager of `entry` replaces it once that manager has a token. */
+  manager;
+  #fetch;
+  /** The manager and the resource of `#fetch`. */
+  #madeFor = {};
+
+  /**
+   * @param {object} entry of the registry
+   * @param {object} own the options `resource`, `name` and `logger`
+   */
+  constructor(entry, own) {
+    this.entry = entry;
+    this.manager = entry.manager;
+    this.own = own;
+  }
+
+  /** Whether the API would move to another origin. */
+  movesTo(resource) {
+    return originOf(resource) !== originOf(this.own.resource);
+  }
+
+  /** The object that the user of the view receives. */
+  methods({ update, close }) {
+    const methods = { update, close, [Symbol.asyncDispose]: close };
+    for (const name of SHARED_METHODS) {
+      methods[name] = (...args) => this.manager[name](...args);
+    }
+    methods.getToken = (options) =>
+      options === undefined ? this.manager.getToken() : this.manager.getToken(options);
+    methods.fetch = (input, init) => this.#send(input, init);
+    methods.headers = (options) => this.#headers(options);
+    methods.snapshot = () => ({ ...this.manager.snapshot(), name: this.own.name });
+    methods.withResource = (resource) => this.#withResource(resource, methods);
+    return Object.freeze(methods);
+  }
+
+  #send(input, init) {
+    const { manager, own } = this;
+    const { resource } = own;
+    // Without a resource, the manager says what is missing.
+    if (resource === undefined) return manager.fetch(input, init);
+    if (this.#madeFor.manager !== manager || this.#madeFor.resource !== resource) {
+      this.#madeFor = { manager, resource };
+      this.#fetch = manager[resourceFetch](
+        resource,
+        () => !this.movesTo(resource),
+        (...args) => this.#send(...args),
+      );
+    }
+    return this.#fetch(input, init);
+  }
+
+  #headers(options) {
+    const { resource } = this.own;
+    const headers = this.manager[resourceHeaders](
+      resource,
+      () => !this.movesTo(resource),
+      (again) => this.#headers(again),
+    );
+    return headers(options);
+  }
+
+  #withResource(resource, methods) {
+    let { manager } = this;
+    let derived = manager.withResource(resource);
+    const current = () => {
+      if (manager !== this.manager) {
+        manager = this.manager;
+        derived = manager.withResource(resource);
+      }
+      return derived;
+    };
+    const { update, close, [Symbol.asyncDispose]: dispose, ...shared } = methods;
+    const fetch = (input, init) => current().fetch(input, init);
+    const headers = (options) => current().headers(options);
+    return Object.freeze({ ...shared, fetch, headers });
+  }
+}
+
+function originOf(resource) {
+  return resource === undefined ? undefined : new URL(resource.baseUrl).origin;
+}
+
+module.exports = { View };

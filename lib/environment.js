@@ -1,0 +1,21 @@
+'use strict';
+
+// The environment variables that concern token requests.
+
+// Node reads the variable when the process starts, so this package ignores later changes too.
+const EXTRA_CA_CERTS = process.env.NODE_EXTRA_CA_CERTS;
+
+// Reads the environment for a new or changed manager. Lower-case names take precedence, as is
+// usual.
+function environment() {
+  const { env } = process;
+  return {
+    verifiesCertificates: env.NODE_TLS_REJECT_UNAUTHORIZED !== '0',
+    httpsProxy: env.https_proxy ?? env.HTTPS_PROXY,
+    httpProxy: env.http_proxy ?? env.HTTP_PROXY,
+    noProxy: env.no_proxy ?? env.NO_PROXY,
+    extraCaCerts: EXTRA_CA_CERTS,
+  };
+}
+
+module.exports = { environment };

@@ -1,0 +1,42 @@
+'use strict';
+
+// A manager for another API. Except for `fetch` and `headers`, its methods
+// are those of its parent: it shares the
+// token, the cache and the flights of the parent, and ends with it.
+
+const { KeycloakTokenError, internal } = require('./error.js');
+const native = require('./native.js');
+const resourceFetch = require('./resource-fetch.js');
+const resourceHeaders = require('./resource-headers.js');
+
+const SHARED_METHODS = [
+  'getToken',
+  'getAccessToken',
+  'getTokenForStreaming',
+  'invalidateToken',
+  'clearCache',
+  'dpopProof',
+  'snapshot',
+  'withResource',
+];
+
+/** @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if the resource is wrong */
+function managerFor(parent, resource) {
+  const fault = check(resource);
+  if (fault !== null) throw new KeycloakTokenError(fault);
+  const own = { ...resource };
+  const manager = { fetch: parent[resourceFetch](own), headers: parent[resourceHeaders](own) };
+  for (const name of SHARED_METHODS) manager[name] = parent[name].bind(parent);
+  return manager;
+}
+
+// Native code returns faults as data, so it throws only if it has a bug.
+function check(resource) {
+  try {
+    return native.checkResource(resource);
+  } catch (cause) {
+    throw internal(cause);
+  }
+}
+
+module.exports = { managerFor };
