@@ -8,6 +8,7 @@ const { generateKeyPairSync } = require('node:crypto');
 const { describe, test } = require('node:test');
 const { inspect } = require('node:util');
 const { KeycloakTokenManager } = require('..');
+const { registry } = require('../lib/backstage/registry.js');
 const reconfigure = require('../lib/reconfigure.js');
 const { startDpopApi, verifiedProof } = require('./support/dpop-api.js');
 const { CLIENT, openManager, rejection, start, startEndpoint } = require('./support/manager.js');
@@ -278,6 +279,39 @@ describe('fetch', { concurrency: true }, () => {
       ['Bearer', false],
     ]);
   });
+});
+
+describe('the API of', { concurrency: true }, () => {
+  for (const [name, open] of [
+    ['withResource', (manager, resource) => manager.withResource(resource)],
+    [
+      'a view of a shared manager',
+      (_, resource, options) => registry().open({ ...options, resource }),
+    ],
+    [
+      'another API of such a view',
+      (_, resource, options) => registry().open(options).withResource(resource),
+    ],
+  ]) {
+    test(`${name} gets proofs`, async (t) => {
+      const { endpoint, manager } = await start(t, {}, { dpop: 'required' });
+      const api = await startDpopApi(t);
+      const options = { ...CLIENT, tokenEndpoint: endpoint.tokenEndpoint, dpop: true };
+      const resource = { baseUrl: `${api.url}/v1` };
+      const derived = open(openManager(t, options), resource, options);
+      t.after(() => derived.close?.());
+      assert.equal((await derived.fetch('a')).status, 200, `${api.reasons}`);
+      const headers = await derived.headers({ url: 'b', method: 'GET' });
+      assert.equal((await fetch(`${api.url}/v1/b`, { headers })).status, 200, `${api.reasons}`);
+      const token = await derived.getToken();
+      const proof = derived.dpopProof({ method: 'GET', url: `${api.url}/c`, token });
+      const own = { authorization: `DPoP ${token}`, dpop: proof };
+      assert.equal((await fetch(`${api.url}/c`, { headers: own })).status, 200, `${api.reasons}`);
+      const elsewhere = derived.headers({ url: 'https://evil.example/', method: 'GET' });
+      await rejection(elsewhere, 'ERR_KEYCLOAK_REQUEST');
+      await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
+    });
+  }
 });
 
 test('fetch makes one native call for each proof', async (t) => {
