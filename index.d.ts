@@ -512,7 +512,7 @@ export interface KeycloakTokenManagerOptions {
   /**
    * Private key for `dpop`, in the forms of `privateKey`. Default: a generated key for ES256. The
    * key decides the algorithm: `RS256` (or `PS256`, if that is the `alg` of the JSON Web Key),
-   * `ES256`, `ES384` or `EdDSA`. RSA is slow: a proof with 2048 bits takes about thirty times as
+   * `ES256`, `ES384` or `EdDSA`. RSA is slow: a proof with 2048 bits takes about twenty times as
    * long as one with P-256. Without this option, the manager creates a key, which never leaves
    * native memory.
    */
