@@ -106,6 +106,7 @@ declare module '@keycloak/keycloak-admin-client' {
       clientSecret: string;
     }): Promise<void>;
     registerTokenProvider(provider: { getAccessToken(): Promise<string | undefined> }): void;
+    setAccessToken(token: string): void;
     users: { find(query?: { max?: number }): Promise<object[]> };
   }
 }

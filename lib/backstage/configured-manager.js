@@ -8,6 +8,8 @@ const { invalid, isIncomplete } = require('./config.js');
 const { fingerprints } = require('./fingerprint.js');
 const { registry } = require('./registry.js');
 
+const NONE = 'the service has no manager';
+
 class ConfiguredManager {
   /** The view; `undefined` while there are no credentials and they are optional. */
   view;
@@ -30,6 +32,7 @@ class ConfiguredManager {
     this.#parts = parts;
     const options = this.#read();
     if (options !== undefined) this.#open(options);
+    this.#report();
     // A configuration may lack `subscribe`.
     this.#subscription = parts.config.subscribe?.(() => this.#follow());
   }
@@ -54,8 +57,15 @@ class ConfiguredManager {
     return undefined;
   }
 
+  /** Logs where the options come from: the keys, but no value. A partial section has a warning. */
+  #report() {
+    const { source, config, logger } = this.#parts;
+    if (this.view !== undefined) logger.info(`the manager uses ${source.used(config)}`);
+    else if (this.#lastWarning === undefined) logger.info(`${NONE}: ${source.missing().message}`);
+  }
+
   #warn(text) {
-    if (text !== this.#lastWarning) this.#parts.logger.warn(`the service has no manager: ${text}`);
+    if (text !== this.#lastWarning) this.#parts.logger.warn(`${NONE}: ${text}`);
     this.#lastWarning = text;
   }
 

@@ -1,7 +1,8 @@
 /**
  * The sources of a service's options: a section of the configuration, or a function of the plugin.
  * A source has `where`, with which its errors begin, `read(config)`, which returns `undefined` if
- * there are no credentials, and `missing()`, which returns the error for that case.
+ * there are no credentials, `missing()`, which returns the error for that case, and `used(config)`,
+ * which names the keys that the options come from.
  */
 'use strict';
 
@@ -24,6 +25,11 @@ function sectionSource(key, knownKeys) {
     where: atKey(key),
     read: (config) => readKeycloakTokenManagerOptions(config, key, { knownKeys }),
     missing: () => configError(key, `the section is missing or empty; ${NEEDED}`),
+    used(config) {
+      const section = config.getConfig(key);
+      const names = section.keys().filter((name) => !knownKeys?.includes(name));
+      return `${atKey(key)} (${list(present(section, names))})`;
+    },
   };
 }
 
@@ -47,8 +53,16 @@ function functionSource(id, read) {
       const asked = keys.size > 0 ? `; it looked at ${list([...keys])}` : '';
       return invalid(`${where}: the configuration contains no credentials${asked}`);
     },
+    used(config) {
+      const found = present(config, [...keys]);
+      return `the configuration${found.length > 0 ? ` (${list(found)})` : ''}`;
+    },
   };
 }
+
+/** Returns those of the keys that have a value. */
+const present = (config, keys) =>
+  keys.filter((key) => withoutEmpty(config.getOptional(key)) !== undefined);
 
 function callRead(read, config, where) {
   try {
