@@ -17,6 +17,8 @@ class Dpop {
   #sign;
   /** The last nonce of each origin. */
   #nonces = new Map();
+  #isRequested = false;
+  #isClosed = false;
 
   /**
    * @param {(method: string, uri: string, token: string, nonce?: string) => string | null} sign
@@ -24,6 +26,19 @@ class Dpop {
    */
   constructor(sign) {
     this.#sign = sign;
+  }
+
+  /** Whether the manager requests bound tokens. It may still hold one if it no longer does. */
+  get isRequested() {
+    return this.#isRequested;
+  }
+
+  request(isRequested = false) {
+    this.#isRequested = isRequested;
+  }
+
+  close() {
+    this.#isClosed = true;
   }
 
   /**
@@ -38,8 +53,9 @@ class Dpop {
       : { Authorization: `DPoP ${token}`, DPoP: proof };
   }
 
-  /** The implementation of `manager.dpopProof`. */
+  /** Returns a proof for a request that other code sends. */
   proofFor(options) {
+    if (this.#isClosed) throw failure('CLOSED', 'the token manager was closed');
     if (options === null || typeof options !== 'object') {
       throw badRequest('dpopProof: expected an object with method, url and token');
     }
@@ -108,12 +124,20 @@ function httpUrlOf(address, base) {
   throw badRequest(`url: expected ${expected}`);
 }
 
-function dpopIsOff() {
-  return new KeycloakTokenError({
-    code: 'ERR_KEYCLOAK_CONFIG',
-    message: 'dpopProof: the option dpop is not set; set dpop: true',
-    retryable: false,
-  });
+/**
+ * The implementation of `manager.dpopProof`.
+ *
+ * @param {Dpop} [dpop]
+ */
+function dpopProof(dpop, options) {
+  if (dpop?.isRequested) return dpop.proofFor(options);
+  throw failure('CONFIG', 'dpopProof: the option dpop is not set; set dpop: true');
 }
 
-module.exports = { Dpop, checkMethod, dpopIsOff, httpUrlOf };
+function failure(kind, message) {
+  return new KeycloakTokenError({ code: `ERR_KEYCLOAK_${kind}`, message, retryable: false });
+}
+
+const makeDpop = (sign) => new Dpop(sign);
+
+module.exports = { checkMethod, dpopProof, httpUrlOf, makeDpop };

@@ -1,23 +1,14 @@
 'use strict';
 
+const { asObject, asString } = require('./access-token.js');
 const { environment } = require('./environment.js');
 const native = require('./native.js');
 const { KeycloakTokenError, badRequest, internal } = require('./error.js');
+const { keepAlive } = require('./keep-alive.js');
 const reconfigure = require('./reconfigure.js');
 const resourceFetch = require('./resource-fetch.js');
 const resourceHeaders = require('./resource-headers.js');
 const { Waiters } = require('./waiters.js');
-
-// The managers with waiting callers. The set keeps these managers and the event loop alive.
-const waiting = new Set();
-
-function keepAlive(manager, isWaitedFor) {
-  const wasEmpty = waiting.size === 0;
-  if (isWaitedFor) waiting.add(manager);
-  else waiting.delete(manager);
-  const isEmpty = waiting.size === 0;
-  if (isEmpty !== wasEmpty) native.hold(!isEmpty);
-}
 
 // These functions load modules on demand, because most managers never need them.
 const callOptions = () => require('./call-options.js');
@@ -51,9 +42,7 @@ class KeycloakTokenManager {
   #server;
   #resource;
   #resourceFetch;
-  // Whether the manager requests tokens that are bound to a key.
-  #requestsBound = false;
-  // Presents bound tokens. It stays when the option `dpop` is switched off, for the held token.
+  // Presents bound tokens; `undefined` if no configuration has requested any.
   #dpop;
   // What is known about the routes of all resources; created with the first `fetch`.
   #routes;
@@ -126,9 +115,7 @@ class KeycloakTokenManager {
   }
 
   dpopProof(options) {
-    if (this.#isClosed) throw closed();
-    if (!this.#requestsBound) throw dpops().dpopIsOff();
-    return this.#dpop.proofFor(options);
+    return dpops().dpopProof(this.#dpop, options);
   }
 
   headers(options) {
@@ -162,6 +149,7 @@ class KeycloakTokenManager {
     this.#secretError = undefined;
     this.#tokenFetch = undefined;
     this.#inContext = undefined;
+    this.#dpop?.close();
     for (const request of this.#requests.values()) request.abort();
     this.#requests = NO_FLIGHTS;
     // The routes remember tokens that they accepted.
@@ -199,10 +187,8 @@ class KeycloakTokenManager {
     this.#server = issuer ?? tokenEndpoint;
     this.#resource = resource === undefined ? undefined : { ...resource };
     this.#resourceFetch = undefined;
-    this.#requestsBound = dpop === true;
-    if (dpop === true) {
-      this.#dpop ??= new (dpops().Dpop)((...request) => this.#call('dpopProof', ...request));
-    }
+    if (dpop) this.#dpop ??= dpops().makeDpop((...request) => this.#call('dpopProof', ...request));
+    this.#dpop?.request(dpop);
     this.#secretFunction = typeof clientSecret === 'function' ? clientSecret : undefined;
     this.#secretCall = undefined;
     this.#secretError = undefined;
@@ -238,15 +224,7 @@ class KeycloakTokenManager {
 
   // Returns a function like `headers` for a resource.
   [resourceHeaders](resource, isCurrent = () => true, again = undefined) {
-    const parts = {
-      getToken: () => this.getToken(),
-      resource,
-      base: resource && authenticatedFetch().baseOf(resource),
-      requiresProof: () => this.#requestsBound,
-      dpop: () => this.#dpop,
-      isCurrent,
-      again,
-    };
+    const parts = { manager: this, resource, dpop: () => this.#dpop, isCurrent, again };
     return (options) => requestHeaders().requestHeaders(options, parts);
   }
 
@@ -333,7 +311,7 @@ class KeycloakTokenManager {
         this.#callSecret(event.call);
         break;
       case 'RootsWanted':
-        handOverRoots();
+        roots().handOverRoots();
         break;
       case 'RequestWanted':
         this.#send(event);
@@ -445,35 +423,8 @@ function open(options, listener) {
   }
 }
 
-// Without Node's certificates, the manager trusts only the certificates in the options, and the TLS
-// error says so.
-function handOverRoots() {
-  let pem = '';
-  try {
-    pem = roots().trustedByNode();
-  } catch {
-    // Node cannot list its certificates. The request will fail with the reason.
-  }
-  native.trust(pem);
-}
-
 function originOf(resource) {
   return resource === undefined ? undefined : authenticatedFetch().baseOf(resource).origin;
-}
-
-function asString(token) {
-  return token.token;
-}
-
-function asObject({ token, tokenType, scope, issuedAt, expiresAt }) {
-  const accessToken = { token, tokenType, scope, issuedAt, expiresAt };
-  // Some clients put what `getAccessToken` returns into a header, as Keycloak's admin client does.
-  return Object.defineProperty(accessToken, 'toString', { value: () => token });
-}
-
-function closed() {
-  const message = 'the token manager was closed';
-  return new KeycloakTokenError({ code: 'ERR_KEYCLOAK_CLOSED', message, retryable: false });
 }
 
 module.exports = { KeycloakTokenManager };

@@ -2,6 +2,7 @@
 
 // `manager.headers`: the headers of a request that other code sends.
 
+const { baseOf } = require('./authenticated-fetch.js');
 const { checkMethod, httpUrlOf } = require('./dpop.js');
 const { badRequest } = require('./error.js');
 const { DEFAULT_USER_HEADER, checkOrigin, checkUser } = require('./outgoing-request.js');
@@ -11,24 +12,23 @@ const MEMBERS = ['url', 'method', 'backstageUser'];
 /**
  * @param {object} options the argument of `manager.headers`
  * @param {object} parts
- * @param {() => Promise<string>} parts.getToken
+ * @param {import('..').KeycloakTokenManager} parts.manager
  * @param {import('..').ResourceOptions} [parts.resource]
- * @param {URL} [parts.base] the base URL of the resource
- * @param {() => boolean} parts.requiresProof whether the manager requests bound tokens
  * @param {() => import('./dpop.js').Dpop | undefined} parts.dpop
  * @param {() => boolean} parts.isCurrent whether the manager still sends tokens to this origin
  * @param {typeof import('..').KeycloakTokenManager.prototype.headers} parts.again makes a call that
  * began with an earlier configuration
  */
 async function requestHeaders(options, parts) {
-  const { resource, base, requiresProof, dpop } = parts;
+  const { manager, resource, dpop } = parts;
+  const base = resource && baseOf(resource);
   const { url: address, method, backstageUser } = checked(options);
   const url = address === undefined ? undefined : httpUrlOf(address, base);
   if (url !== undefined && base !== undefined) checkOrigin(url, base.origin, 'url');
-  if (requiresProof() && (url === undefined || method === undefined)) {
+  if (dpop()?.isRequested && (url === undefined || method === undefined)) {
     throw badRequest('headers: with dpop, url and method are required, because a proof names both');
   }
-  const token = await parts.getToken();
+  const token = await manager.getToken();
   // The configuration changed during the wait, so the token is for another origin.
   if (!parts.isCurrent()) return parts.again(options);
   const bound = url !== undefined && method !== undefined ? dpop() : undefined;

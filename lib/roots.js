@@ -3,6 +3,22 @@
 const { existsSync, readdirSync, readFileSync } = require('node:fs');
 const path = require('node:path');
 
+const native = require('./native.js');
+
+/**
+ * Gives the native side Node's certificates. Without them, the manager trusts only the certificates
+ * in the options, and the TLS error says so.
+ */
+function handOverRoots() {
+  let pem = '';
+  try {
+    pem = trustedByNode();
+  } catch {
+    // Node cannot list its certificates. The request will fail with the reason.
+  }
+  native.trust(pem);
+}
+
 /** Returns the certificates that this Node process trusts, as consecutive PEM blocks. */
 function trustedByNode() {
   const certificates = usesOpenssl() ? opensslStore() : bundledAndExtra();
@@ -70,4 +86,4 @@ function hasOption(name) {
   return process.execArgv.includes(name) || fromEnvironment.includes(name);
 }
 
-module.exports = { trustedByNode };
+module.exports = { handOverRoots, trustedByNode };

@@ -6,10 +6,12 @@
 
 const assert = require('node:assert/strict');
 const { generateKeyPairSync, randomUUID } = require('node:crypto');
+const { once } = require('node:events');
 const http = require('node:http');
+const { text } = require('node:stream/consumers');
 const { test } = require('node:test');
 
-const { listen } = require('../support/listen.js');
+const { startApi } = require('../support/api-server.js');
 const { rejection } = require('../support/manager.js');
 const { differenceOf, optionsFor } = require('./support/differences');
 const { claimsOf, createClient, describeWithKeycloak, manage } = require('./support/keycloak');
@@ -27,18 +29,21 @@ const KEYS = {
   EdDSA: jwk('ed25519'),
 };
 const NO_DPOP = 'a server without DPoP';
+const supported = () => optionsFor(NO_DPOP);
 const REQUIRED = { attributes: { 'dpop.bound.access.tokens': 'true' } };
 const INVALID = /error="invalid_token", error_description="Token verification failed"/;
 
 describeWithKeycloak('DPoP', {}, (keycloak) => {
-  /** Makes a client that requires proofs, and the options of a manager for it. */
+  const clients = new WeakMap();
+
+  /** Makes a client that requires proofs, and a manager for it. */
   async function make(t, options, members = REQUIRED) {
     const { clientId, secret } = await createClient(keycloak, {
       ...members,
       defaultClientScopes: ['basic'],
       optionalClientScopes: ['openid'],
     });
-    return manage(t, {
+    const manager = manage(t, {
       tokenEndpoint: keycloak.tokenEndpoint,
       clientId,
       clientSecret: secret,
@@ -47,6 +52,8 @@ describeWithKeycloak('DPoP', {}, (keycloak) => {
       dpop: true,
       ...options,
     });
+    clients.set(manager, { client_id: clientId, secret });
+    return manager;
   }
 
   for (const [name, dpopKey] of Object.entries(KEYS)) {
@@ -92,15 +99,13 @@ describeWithKeycloak('DPoP', {}, (keycloak) => {
     }
   });
 
-  test('a dead token is replaced by a call', supported(), async (t) => {
+  test('a call with a revoked token gets a new token and a new proof', supported(), async (t) => {
     const manager = await make(t);
     const token = await manager.getToken();
-    const url = `${keycloak.realmUrl}/protocol/openid-connect/revoke`;
-    const { clientId, secret } = await createClient(keycloak);
-    const form = { client_id: clientId, client_secret: secret, token };
-    // Another client cannot revoke the token, so the manager counts it as rejected by hand.
-    await fetch(url, { method: 'POST', body: new URLSearchParams(form) });
-    assert.ok(manager.invalidateToken(token));
+    const revocation = `${keycloak.realmUrl}/protocol/openid-connect/revoke`;
+    const { client_id, secret } = clients.get(manager);
+    const body = new URLSearchParams({ client_id, client_secret: secret, token });
+    assert.equal((await fetch(revocation, { method: 'POST', body })).status, 200);
     assert.equal((await manager.fetch('userinfo')).status, 200);
     assert.notEqual(await manager.getToken(), token);
   });
@@ -145,7 +150,7 @@ describeWithKeycloak('DPoP', {}, (keycloak) => {
     },
   );
 
-  for (const [what, change, description, advice] of [
+  for (const [what, change, description, advice, times] of [
     [
       'a proxy that rewrites the host',
       { host: 'keycloak.example' },
@@ -159,9 +164,16 @@ describeWithKeycloak('DPoP', {}, (keycloak) => {
       'DPoP header verification failure',
       /altered or twice/,
     ],
+    [
+      'a proxy that sends each request twice',
+      {},
+      'DPoP proof has already been used',
+      /reached the server twice/,
+      2,
+    ],
   ]) {
     test(`${what} gets advice`, supported(), async (t) => {
-      const { url } = await startProxy(t, keycloak.url, change);
+      const { url } = await startProxy(t, keycloak.url, change, times);
       const tokenEndpoint = keycloak.tokenEndpoint.replace(keycloak.url, url);
       const manager = await make(t, { tokenEndpoint });
       const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
@@ -178,21 +190,20 @@ describeWithKeycloak('DPoP', {}, (keycloak) => {
   });
 });
 
-const supported = () => optionsFor(NO_DPOP);
-
-/** Passes requests on to a server, with changed headers. */
-function startProxy(t, target, change) {
-  const server = http.createServer((request, response) => {
-    const { method, url, headers } = request;
-    const sent = Object.entries({ ...headers, ...change }).filter(
-      ([, value]) => value !== undefined,
-    );
-    const options = { method, headers: Object.fromEntries(sent) };
-    const onward = http.request(`${target}${url}`, options, (answer) => {
-      response.writeHead(answer.statusCode, answer.headers);
-      answer.pipe(response);
-    });
-    request.pipe(onward);
+/** Passes requests on to a server, with changed headers, and returns the last answer. */
+function startProxy(t, target, change, times = 1) {
+  return startApi(t, async ({ method, url, headers }, _response, body) => {
+    const options = { method, headers: withoutAbsent({ ...headers, ...change }) };
+    let answer;
+    for (let time = 0; time < times; time += 1) {
+      const onward = http.request(`${target}${url}`, options).end(body);
+      const [response] = await once(onward, 'response');
+      answer = [response.statusCode, response.headers, await text(response)];
+    }
+    return answer;
   });
-  return listen(t, server);
+}
+
+function withoutAbsent(members) {
+  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined));
 }

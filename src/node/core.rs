@@ -375,10 +375,8 @@ impl Core {
         token: String,
         nonce: Option<String>,
     ) -> Result<Option<String>> {
-        let token = Zeroizing::new(token);
-        let proof = self
-            .manager()
-            .dpop_proof(&method, &uri, &token, nonce.as_deref());
+        let (token, manager) = (Zeroizing::new(token), self.manager());
+        let proof = manager.dpop_proof(&method, &uri, &token, nonce.as_deref());
         proof.map_err(|_| napi::Error::from_reason("no random numbers"))
     }
 

@@ -11,7 +11,8 @@ use serde::Serialize;
 
 use super::assertion::{SigningFault, push_json};
 use super::endpoint::TokenEndpoint;
-use super::key::{PublicJwk, SigningAlgorithm, SigningKey};
+use super::jwk::PublicJwk;
+use super::key::{SigningAlgorithm, SigningKey};
 
 /// The longest nonce that proofs carry, in bytes.
 const MAX_NONCE: usize = 2 * 1024;

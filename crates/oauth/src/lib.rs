@@ -13,6 +13,7 @@ mod dpop;
 mod endpoint;
 mod error;
 mod headers;
+mod jwk;
 mod key;
 mod lifetime;
 mod pem;
