@@ -173,7 +173,7 @@ describe('the advice', { concurrency: true }, () => {
     [
       'the 25th second',
       { status: 500, body: { error: 'unknown_error' } },
-      { ...DPOP, requestTimeoutMs: 1_000 },
+      { ...DPOP, requestTimeoutMs: 5_000 },
       'HTTP',
       /exactly 25 s behind/,
     ],

@@ -12,7 +12,7 @@ const { text } = require('node:stream/consumers');
 const { test } = require('node:test');
 
 const { startApi } = require('../support/api-server.js');
-const { rejection } = require('../support/manager.js');
+const { delay, rejection } = require('../support/manager.js');
 const { differenceOf, optionsFor } = require('./support/differences');
 const { claimsOf, createClient, describeWithKeycloak, manage } = require('./support/keycloak');
 
@@ -139,16 +139,16 @@ describeWithKeycloak('DPoP', {}, (keycloak) => {
     assert.equal((await manager.getAccessToken()).tokenType, 'DPoP');
   });
 
-  test(
-    'a refused grant spends its proof, and the next attempt has another',
-    supported(),
-    async (t) => {
-      const manager = await make(t, { scope: 'no-such-scope' });
+  test('the request after a refused grant has another proof', supported(), async (t) => {
+    const manager = await make(t, { scope: 'no-such-scope' });
+    for (let time = 0; time < 2; time += 1) {
+      // Keycloak refuses a proof that it has seen, even in a request that it refused.
       const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
       assert.equal(error.oauthError, 'invalid_scope');
-      assert.ok(manager.snapshot().counters.retries === 0);
-    },
-  );
+      await delay(error.retryAfterMs);
+    }
+    assert.equal(manager.snapshot().counters.acquisitions, 2);
+  });
 
   for (const [what, change, description, advice, times] of [
     [
@@ -182,9 +182,9 @@ describeWithKeycloak('DPoP', {}, (keycloak) => {
     });
   }
 
-  const { leftOut } = differenceOf(NO_DPOP);
-  const skip = leftOut === undefined && 'this release binds tokens';
-  test('a server that ignores proofs gives an error that says so', { skip }, async (t) => {
+  // Only older releases ignore proofs.
+  if (differenceOf(NO_DPOP).leftOut === undefined) return;
+  test('a server that ignores proofs gives an error that says so', async (t) => {
     const error = await rejection((await make(t)).getToken(), 'ERR_KEYCLOAK_PROTOCOL');
     assert.match(error.message, /ignored the DPoP proof.* before 26\.4/);
   });

@@ -1,7 +1,11 @@
 //! DPoP in a manager: the proofs of its attempts, the nonces of the server, and a changed key.
 
-#![cfg(not(loom))]
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(
+    clippy::float_cmp,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
 
 use std::sync::Arc;
 
@@ -45,16 +49,16 @@ fn claims(request: &TokenRequest) -> Option<Value> {
 #[tokio::test(start_paused = true)]
 async fn every_request_has_a_new_proof_with_the_last_nonce_of_the_server() {
     let lost = || Step::Fail(TransportError::ConnectionReplaced);
-    let nonce = Step::DemandNonce;
+    let demand = Step::DemandNonce;
     let none = None;
     for (name, steps, nonces, retries) in [
         ("a token at once", vec![], vec![none], 0.0),
         ("a lost connection", vec![lost()], vec![none; 2], 0.0),
         ("a server that starts", vec![starting(None)], vec![none; 2], 1.0),
-        ("a nonce", vec![nonce("a")], vec![none, Some("a")], 0.0),
+        ("a nonce", vec![demand("a")], vec![none, Some("a")], 0.0),
         (
             "a nonce, then a server that restarts",
-            vec![nonce("a"), starting(None), nonce("b")],
+            vec![demand("a"), starting(None), demand("b")],
             vec![none, Some("a"), Some("a"), Some("b")],
             1.0,
         ),

@@ -86,6 +86,7 @@ impl fmt::Debug for Answer {
             .field("retry_after", &self.retry_after)
             .field("age", &self.age)
             .field("content_encoding", &self.content_encoding)
+            .field("dpop_nonce", &self.dpop_nonce)
             .field("body", &REDACTED)
             .finish()
     }
