@@ -8,7 +8,8 @@ function asString(token) {
 
 function asObject({ token, tokenType, scope, issuedAt, expiresAt }) {
   const accessToken = { token, tokenType, scope, issuedAt, expiresAt };
-  // Some clients put what `getAccessToken` returns into a header, as Keycloak's admin client does.
+  // Some clients, such as Keycloak's admin client, put the result of `getAccessToken` into a
+  // header.
   return Object.defineProperty(accessToken, 'toString', { value: () => token });
 }
 

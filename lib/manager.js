@@ -10,7 +10,7 @@ const resourceFetch = require('./resource-fetch.js');
 const resourceHeaders = require('./resource-headers.js');
 const { Waiters } = require('./waiters.js');
 
-// These functions load modules on demand, because most managers never need them.
+// These functions load modules on demand, because most managers never need these modules.
 const callOptions = () => require('./call-options.js');
 const secretFunctions = () => require('./secret-function.js');
 const tokenFetches = () => require('./token-fetch.js');
@@ -44,7 +44,7 @@ class KeycloakTokenManager {
   #resourceFetch;
   // Presents bound tokens; `undefined` if no configuration has requested any.
   #dpop;
-  // What is known about the routes of all resources; created with the first `fetch`.
+  // The routes of all resources; `undefined` before the first `fetch`.
   #routes;
   #secretFunction;
   #secretCall;
@@ -165,7 +165,7 @@ class KeycloakTokenManager {
     return this.close();
   }
 
-  // `dropsToken`: the API of a view moves to another origin.
+  // `dropsToken` says that the API of a view moves to another origin.
   [reconfigure](options, dropsToken = false) {
     const failure = this.#call('reconfigure', options, environment());
     if (failure !== null) throw new KeycloakTokenError(failure);
@@ -208,8 +208,8 @@ class KeycloakTokenManager {
     return this.#resourceFetch(input, init);
   }
 
-  // `isCurrent` tells whether the manager's tokens are still meant for the resource. If they are not
-  // and a call has not sent a request yet, `again` makes the call instead.
+  // `isCurrent` tells whether the manager's tokens are still meant for the resource. If not,
+  // `again` makes each call that has not sent a request yet.
   [resourceFetch](resource, isCurrent = () => true, again = undefined) {
     const { Routes, makeFetch } = authenticatedFetch();
     this.#routes ??= new Routes(
@@ -235,7 +235,7 @@ class KeycloakTokenManager {
     return outcome;
   }
 
-  // `hasWaited` says that a forced call has waited for a request from before the call.
+  // `hasWaited` says that a forced call has waited for an earlier request.
   #ask(options, shape, hasWaited = false) {
     const checked = options === undefined ? NO_OPTIONS : callOptions().checked(options);
     if (checked.fault !== undefined) return Promise.reject(checked.fault);
@@ -324,8 +324,7 @@ class KeycloakTokenManager {
     }
   }
 
-  // Takes the waiters of a flight that has ended; `undefined` if no call ever waited for the
-  // flight.
+  // Removes and returns the waiters of a flight that has ended; `undefined` if no call waited.
   #land(flight) {
     const waiters = this.#flights.get(flight);
     if (waiters === undefined) return undefined;

@@ -72,6 +72,9 @@ declare module '*/client/KagentiApiClient' {
 
 declare module '*/tokenUtil' {
   export function getTokenFromApi(options: object): Promise<string>;
+  export class SsoAuthenticationError extends Error {
+    constructor(message: string, status: number);
+  }
 }
 
 declare module '*/boost/KagentiApiClient' {

@@ -66,7 +66,7 @@ test('the page of the Backstage service leads to a call that succeeds', {
   t.after(workspace.remove);
   // The example's configuration, with the section of the page.
   const example = await readFile(path.join(EXAMPLE, 'app-config.yaml'), 'utf8');
-  const [server, users] = example.split(/^boost:\n[^]*(?=^example:)/m);
+  const [server, users] = example.split(/^boost:\n.*(?=^example:)/ms);
   const section = block('yaml', 'boost:').replace('https://api.example', api.url);
   const file = path.join(workspace.folder, 'app-config.yaml');
   await writeFile(file, server + section + users);

@@ -123,7 +123,7 @@ describe('the service', () => {
   const endpoint = { tokenEndpoint: ENDPOINT };
   const refused = { ...endpoint, ...CLIENT, clientSecret: CANARY, requestTimeoutMs: 0 };
   for (const [what, auth, pattern] of [
-    ['no section', undefined, /the section is missing or empty; it needs tokenEndpoint/],
+    ['no section', undefined, /the section is missing or empty; set tokenEndpoint/],
     [
       'half a section',
       { ...endpoint },

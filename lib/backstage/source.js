@@ -1,8 +1,8 @@
 /**
  * The sources of a service's options: a section of the configuration, or a function of the plugin.
- * A source has `where`, with which its errors begin, `read(config)`, which returns `undefined` if
- * there are no credentials, `missing()`, which returns the error for that case, and `used(config)`,
- * which names the keys that the options come from.
+ * A source has four members: `where` is the beginning of its errors, `read(config)` returns
+ * `undefined` if there are no credentials, `missing()` returns the error for that case, and
+ * `used(config)` names the keys from which the options come.
  */
 'use strict';
 
@@ -17,8 +17,7 @@ const {
   withoutEmpty,
 } = require('./config.js');
 
-const NEEDED =
-  'it needs tokenEndpoint (or issuer), clientId and clientSecret (or clientSecretFile)';
+const NEEDED = 'set tokenEndpoint (or issuer), clientId and clientSecret (or clientSecretFile)';
 
 function sectionSource(key, knownKeys) {
   return {
@@ -43,14 +42,14 @@ function functionSource(id, read) {
       const options = withoutEmpty(callRead(read, recorded(config, keys), where));
       if (options === undefined) return undefined;
       if (typeof options !== 'object' || typeof options.then === 'function') {
-        throw invalid(`${where}: read must return an object or undefined, and no promise`);
+        throw invalid(`${where}: read must return an object or undefined, not a promise`);
       }
       const missing = missingIn(Object.keys(options));
       if (missing !== undefined) throw incompleteError(where, missing);
       return options;
     },
     missing() {
-      const asked = keys.size > 0 ? `; it looked at ${list([...keys])}` : '';
+      const asked = keys.size > 0 ? `; read looked up ${list([...keys])}` : '';
       return invalid(`${where}: the configuration contains no credentials${asked}`);
     },
     used(config) {

@@ -11,7 +11,7 @@ use ring::signature::{
 use serde::{Deserialize, Deserializer, Serialize};
 use zeroize::Zeroizing;
 
-use super::key::{KeyFault, KeyPair, SigningAlgorithm};
+use super::key::{JwkAlgorithm, KeyFault, KeyPair, SigningAlgorithm};
 
 /// A Base64url member. Dropping it overwrites its memory. The parser also accepts padding and the
 /// standard alphabet, because some programs write keys in this way.
@@ -87,7 +87,7 @@ pub(super) struct Jwk {
 impl Jwk {
     pub(super) fn read(
         text: &str,
-    ) -> Result<(KeyPair, Option<String>, Option<SigningAlgorithm>), KeyFault> {
+    ) -> Result<(KeyPair, Option<String>, Option<JwkAlgorithm>), KeyFault> {
         let jwk: Self = serde_json::from_str(text).map_err(|_| KeyFault::BrokenJwk)?;
         let is_asymmetric = ["RSA", "EC", "OKP"].contains(&jwk.kty.as_str());
         if is_asymmetric && jwk.d.0.is_empty() {
@@ -123,9 +123,14 @@ impl Jwk {
             _ => Err(KeyFault::Unsupported),
         };
         let pair = pair?;
-        let named = |algorithm: &SigningAlgorithm| jwk.alg.as_deref() == Some(algorithm.as_str());
-        let algorithm = SigningAlgorithm::OF_KEYS.into_iter().find(named);
-        let algorithm = algorithm.filter(|algorithm| pair.fits(*algorithm));
+        let algorithm = jwk.alg.filter(|alg| !alg.is_empty()).map(|alg| {
+            let mut fitting = SigningAlgorithm::OF_KEYS
+                .into_iter()
+                .filter(|one| pair.fits(*one));
+            fitting
+                .find(|one| one.as_str() == alg)
+                .map_or(JwkAlgorithm::Foreign, JwkAlgorithm::Fitting)
+        });
         Ok((pair, jwk.kid, algorithm))
     }
 
