@@ -226,4 +226,9 @@ async function drain(response) {
   }
 }
 
-module.exports = { Routes, baseOf, makeFetch };
+/** Returns the origin that receives tokens; `undefined` without a resource. */
+function originOf(resource) {
+  return resource === undefined ? undefined : baseOf(resource).origin;
+}
+
+module.exports = { Routes, baseOf, makeFetch, originOf };

@@ -2,9 +2,9 @@
 
 const { asObject, asString } = require('./access-token.js');
 const { environment } = require('./environment.js');
-const native = require('./native.js');
 const { KeycloakTokenError, badRequest, internal } = require('./error.js');
 const { keepAlive } = require('./keep-alive.js');
+const { open } = require('./open.js');
 const reconfigure = require('./reconfigure.js');
 const resourceFetch = require('./resource-fetch.js');
 const resourceHeaders = require('./resource-headers.js');
@@ -18,6 +18,7 @@ const secretFunctions = () => require('./secret-function.js');
 const tokenFetches = () => require('./token-fetch.js');
 const roots = () => require('./roots.js');
 const authenticatedFetch = () => require('./authenticated-fetch.js');
+const originOf = (resource) => authenticatedFetch().originOf(resource);
 const requestHeaders = () => require('./request-headers.js');
 const dpops = () => require('./dpop.js');
 const resourceManagers = () => require('./resource-manager.js');
@@ -132,11 +133,8 @@ class KeycloakTokenManager {
 
   headers(options) {
     const resource = this.#resource;
-    return this[resourceHeaders](
-      resource,
-      () => originOf(this.#resource) === originOf(resource),
-      (again) => this.headers(again),
-    )(options);
+    const isCurrent = () => originOf(this.#resource) === originOf(resource);
+    return this[resourceHeaders](resource, isCurrent, (again) => this.headers(again))(options);
   }
 
   withResource(resource) {
@@ -213,11 +211,8 @@ class KeycloakTokenManager {
 
   #fetch(input, init) {
     const resource = this.#resource;
-    this.#resourceFetch ??= this[resourceFetch](
-      resource,
-      () => originOf(this.#resource) === originOf(resource),
-      this.fetch,
-    );
+    const isCurrent = () => originOf(this.#resource) === originOf(resource);
+    this.#resourceFetch ??= this[resourceFetch](resource, isCurrent, this.fetch);
     return this.#resourceFetch(input, init);
   }
 
@@ -421,21 +416,6 @@ class KeycloakTokenManager {
 function weakListener(manager) {
   const reference = new WeakRef(manager);
   return () => reference.deref()?.[deliver]();
-}
-
-// Native code returns failures as data, even the exception of a getter in the options, so it throws
-// only because of a bug. No closure captures the options, because sibling closures would keep the
-// secret alive.
-function open(options, listener) {
-  try {
-    return native.open(options, environment(), listener);
-  } catch (cause) {
-    throw internal(cause);
-  }
-}
-
-function originOf(resource) {
-  return resource === undefined ? undefined : authenticatedFetch().baseOf(resource).origin;
 }
 
 module.exports = { KeycloakTokenManager };

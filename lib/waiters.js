@@ -1,5 +1,7 @@
 'use strict';
 
+const { asString } = require('./access-token.js');
+
 const { badRequest } = require('./error.js');
 
 /**

@@ -17,5 +17,6 @@ mod engine;
 mod env_data;
 mod fetch_transport;
 mod loop_waker;
+pub mod module;
 mod options;
 pub mod values;

@@ -90,8 +90,13 @@ fn check_response(response: &TokenResponse, document: Option<&Value>) {
     assert_eq!(document["access_token"], token);
     assert!(document["error"].is_null() || document["error"] == "");
     let token_type = &document["token_type"];
-    let is_bearer = |text: &str| text.eq_ignore_ascii_case("bearer");
-    assert!(token_type.is_null() || token_type.as_str().is_some_and(is_bearer));
+    let read = response.token_type.as_str();
+    let is_same = |text: &str| text.eq_ignore_ascii_case(read);
+    assert!(
+        token_type
+            .as_str()
+            .map_or(token_type.is_null() && read == "Bearer", is_same)
+    );
     assert_eq!(response.scope.as_deref(), document["scope"].as_str());
 }
 
