@@ -1,0 +1,39 @@
+'use strict';
+
+// The certificates that a manager trusts, for Node's TLS: those of the Node process, and those of
+// the options `ca` and `caFile`.
+
+const fs = require('node:fs');
+const tls = require('node:tls');
+const { trustedByNode } = require('../roots.js');
+
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
+
+const certificatesIn = (text) => text.match(CERTIFICATE) ?? [];
+
+/** Returns the certificates of the options; throws if a file is unreadable. */
+function ownCertificates({ ca, caFile }) {
+  const fromFile = caFile === undefined ? '' : fs.readFileSync(caFile, 'utf8');
+  return certificatesIn(`${ca ?? ''}\n${fromFile}`);
+}
+
+/** Returns all trusted certificates; `env` is the environment in which the process started. */
+function trusted(options, env) {
+  const ofNode = certificatesIn(trustedByNode());
+  // Older versions of Node cannot list the certificates of this variable.
+  const isListed = tls.getCACertificates !== undefined;
+  const extra = isListed ? [] : certificatesIn(readable(env.NODE_EXTRA_CA_CERTS));
+  return [...ofNode, ...extra, ...ownCertificates(options)];
+}
+
+function readable(file) {
+  if (!file) return '';
+  try {
+    return fs.readFileSync(file, 'utf8');
+  } catch {
+    // Node continues without the file too.
+    return '';
+  }
+}
+
+module.exports = { certificatesIn, ownCertificates, trusted };
