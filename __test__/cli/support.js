@@ -6,6 +6,7 @@
 const assert = require('node:assert/strict');
 const { spawn } = require('node:child_process');
 const { once } = require('node:events');
+const net = require('node:net');
 const path = require('node:path');
 const { text } = require('node:stream/consumers');
 const { Worker } = require('node:worker_threads');
@@ -50,27 +51,28 @@ const troubles = ({ findings }) =>
   findings.filter(({ state }) => state === 'warning' || state === 'failed');
 
 /**
- * Starts a listener whose queue is full, so that the system drops further connections. Returns its
- * port. The thread of the listener accepts nothing.
+ * Starts a listener that accepts no connection, fills its queue, so that the system drops further
+ * connections, and returns its port.
  */
 async function startFullListener(t) {
   const worker = new Worker(
     `const { parentPort } = require('node:worker_threads');
-     const net = require('node:net');
-     const server = net.createServer().listen({ host: '127.0.0.1', port: 0, backlog: 1 }, () => {
+     const server = require('node:net').createServer();
+     server.listen({ host: '127.0.0.1', port: 0, backlog: 1 }, () => {
        parentPort.postMessage(server.address().port);
-       setTimeout(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 120_000), 50);
+       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
      });`,
     { eval: true },
   );
   t.after(() => worker.terminate());
   const [port] = await once(worker, 'message');
-  await new Promise((resolve) => setTimeout(resolve, 300));
-  const net = require('node:net');
-  const sockets = Array.from({ length: 6 }, () => net.connect(port, '127.0.0.1'));
-  for (const socket of sockets) socket.on('error', () => {});
-  t.after(() => sockets.forEach((socket) => socket.destroy()));
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  // The queue has one place more than its length.
+  for (let place = 0; place < 2; place += 1) {
+    const socket = net.connect(port, '127.0.0.1');
+    socket.on('error', () => {});
+    t.after(() => socket.destroy());
+    await once(socket, 'connect');
+  }
   return port;
 }
 

@@ -77,6 +77,7 @@ function missingVariables(documents, section, env) {
 }
 
 function missingIn(value, key, env) {
+  if (Array.isArray(value)) return value.flatMap((item) => missingIn(item, key, env));
   if (isObject(value)) {
     return Object.entries(value).flatMap(([name, inner]) =>
       missingIn(inner, `${key}.${name}`, env),

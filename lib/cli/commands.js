@@ -58,20 +58,21 @@ function apiUrl(text) {
 /** Prints a token and nothing else. */
 async function token(parsed, system) {
   const { KeycloakTokenManager } = require('../../index.js');
-  const { options, missing } = await collect(parsed, system);
   const { stderr, stdout } = system;
-  if (missing.length > 0) {
-    const names = Array.from(new Set(missing.map(({ name }) => name)));
-    stderr.write(`not set in the environment: ${names.join(', ')}\n`);
-    return PROBLEM;
-  }
   let manager;
   try {
+    const { options, missing, isComplete } = await collect(parsed, system);
+    if (missing.length > 0 && !isComplete) {
+      const names = Array.from(new Set(missing.map(({ name }) => name)));
+      stderr.write(`not set in the environment: ${names.join(', ')}\n`);
+      return PROBLEM;
+    }
     // Certificates are always verified.
     manager = new KeycloakTokenManager({ ...options, skipTlsVerify: false });
     stdout.write(`${await manager.getToken()}\n`);
     return OK;
   } catch (error) {
+    if (error.isUsage) throw error;
     const advice = error.code === 'ERR_KEYCLOAK_CONFIG' ? 'correct the options' : adviceFor(error);
     stderr.write(`${error.message}\nadvice: ${advice}, or run keycloak-token-manager doctor\n`);
     return PROBLEM;

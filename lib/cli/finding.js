@@ -9,6 +9,8 @@ const failed = (text, advice, details) => ({ state: 'failed', text, advice, deta
 
 /** The longest time that a step may take. */
 const STEP_LIMIT_MS = 3_000;
+/** The part of it in which a stopped operation can still name its own advice. */
+const LAST_WORD_MS = 100;
 
 /** Texts for the codes of system errors. */
 const FAULTS = {
@@ -55,15 +57,21 @@ async function* runSteps(steps, context) {
 }
 
 async function limited(run, context) {
-  const signal = AbortSignal.timeout(STEP_LIMIT_MS);
-  // Not every operation can be stopped, such as a name look-up.
+  const signal = AbortSignal.timeout(STEP_LIMIT_MS - LAST_WORD_MS);
+  let timer;
+  // Not every operation ends with the signal: a name look-up does not.
   const late = new Promise((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    timer = setTimeout(() => reject(signal.reason), STEP_LIMIT_MS);
   });
   try {
     return await Promise.race([run(context, signal), late]);
   } catch (error) {
-    return failed(faultOf(error, context.redactor));
+    // The options may show a mistake in the arguments.
+    if (error.isUsage) throw error;
+    const advice = 'check firewalls, network policies and the server';
+    return failed(faultOf(error, context.redactor), advice);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

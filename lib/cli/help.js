@@ -4,7 +4,13 @@
 
 const { options } = require('./options.js');
 
-const WIDTH = 30;
+const COLUMNS = 100;
+const INDENT = 6;
+/** Summaries of options that have another form on the command line. */
+const SUMMARIES = {
+  scope: 'Scopes to request (RFC 6749 §3.3), separated by spaces; you can repeat the flag.',
+  tokenFetch: 'Sends token and discovery requests with the global fetch, instead of natively.',
+};
 const HEAD = `Usage: keycloak-token-manager <command> [flags]
 
 Commands
@@ -15,13 +21,16 @@ Commands
 Flags`;
 
 const OWN = [
-  ['--config FILE', 'reads the options from a Backstage configuration; you can repeat the flag'],
-  ['--key KEY', 'section of that configuration (default: boost.kagenti.auth)'],
-  ['--api URL', 'doctor: also sends a GET request with the token to this API'],
-  ['--show-token', 'doctor: also prints the token'],
-  ['--json', 'doctor, decode: prints JSON'],
-  ['--version', 'prints the version'],
-  ['-h, --help', 'prints this text'],
+  [
+    '--config FILE',
+    'Reads the options from a Backstage configuration file; you can repeat the flag.',
+  ],
+  ['--key KEY', 'Section of the configuration (default: boost.kagenti.auth).'],
+  ['--api URL', 'doctor: also sends a GET request with the token to this API.'],
+  ['--show-token', 'doctor: also prints the token.'],
+  ['--json', 'doctor, decode: prints JSON.'],
+  ['--version', 'Prints the version.'],
+  ['-h, --help', 'Prints this text.'],
 ];
 
 const TAIL = `
@@ -29,20 +38,28 @@ Exit status: 0 if there is no problem (warnings included), 1 for a problem, 2 fo
 
 Without --config, an environment variable can replace each flag: KEYCLOAK_TOKEN_ENDPOINT replaces
 --token-endpoint. A flag takes precedence. Secrets come from files, variables or a prompt, never from
-flags. Other variables: `;
+flags. Further variables:
+  `;
 
 const VALUES = { text: ' VALUE', integer: ' NUMBER', list: ' VALUE', record: ' NAME=VALUE' };
 
 function help() {
   const derived = options
     .filter(({ hasFlag }) => hasFlag)
-    .map(({ flag, form, summary }) => [`--${flag}${VALUES[form] ?? ''}`, summary]);
-  const rows = [...OWN, ...derived].map(([flag, text]) => `  ${flag.padEnd(WIDTH)} ${text}`);
+    .map(({ name, flag, form, summary }) => [
+      `--${flag}${VALUES[form] ?? ''}`,
+      SUMMARIES[name] ?? summary,
+    ]);
+  const rows = [...OWN, ...derived].map(row);
   const variables = options.filter(({ hasFlag }) => !hasFlag).map(({ variable }) => variable);
-  return `${HEAD}\n${rows.join('\n')}\n${TAIL}${wrap(variables)}.\n`;
+  return `${HEAD}\n${rows.join('\n')}\n${TAIL}${variables.join('\n  ')}\n`;
 }
 
-/** Puts the names, separated by commas, into lines that fit a terminal. */
-const wrap = (names) => `\n${names.join(', ').replace(/(.{1,90}), /g, '$1,\n')}`;
+/** A flag, and its text below it, in lines that fit a terminal. */
+function row([flag, text]) {
+  const line = new RegExp(`(.{1,${COLUMNS - INDENT}})(?: |$)`, 'g');
+  const lines = Array.from(text.matchAll(line), ([, part]) => `${' '.repeat(INDENT)}${part}`);
+  return [`  ${flag}`, ...lines].join('\n');
+}
 
 module.exports = { help };
