@@ -27,7 +27,7 @@ async function doctor(parsed, system) {
     showToken: flags['show-token'] === true,
     async input() {
       const collected = await collect(parsed, system);
-      addSecrets(redactor, collected.options);
+      addSecrets(redactor, collected.options, system.env);
       return collected;
     },
   };

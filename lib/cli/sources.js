@@ -43,7 +43,7 @@ async function collect({ flags, given }, { env, cwd, stdin, stderr }) {
 }
 
 /** Adds every secret among the options, and in the files that they name, to the redactor. */
-function addSecrets(redactor, options) {
+function addSecrets(redactor, options, env) {
   const { clientId } = options;
   for (const name of secretNames) {
     if (name === 'proxy') continue;
@@ -54,7 +54,7 @@ function addSecrets(redactor, options) {
     redactor.add(content, clientId);
     redactor.add(content.trim(), clientId);
   }
-  for (const password of passwordsOf(options.proxy)) redactor.add(password);
+  for (const password of passwordsOf(options.proxy, env)) redactor.add(password);
 }
 
 /** Members of records that are no secrets: parts of a JSON Web Key, and headers with addresses. */
@@ -82,8 +82,7 @@ function readable(file) {
 }
 
 /** The passwords of the proxies in the option and the environment. */
-function passwordsOf(proxy) {
-  const { env } = process;
+function passwordsOf(proxy, env) {
   const names = ['HTTPS_PROXY', 'HTTP_PROXY'].flatMap((name) => [name, name.toLowerCase()]);
   return [proxy, ...names.map((name) => env[name])]
     .filter((value) => typeof value === 'string')

@@ -28,7 +28,7 @@ const credential = {
     }
     const [{ name } = {}] = read;
     const sources = read.map((one) => sourceOf(one.name, options)).join(' and ');
-    const text = `${methodOf(options)} with ${sources || 'tokenFetch'}`;
+    const text = `${options.clientAuthentication ?? methodOf(options)} with ${sources || 'tokenFetch'}`;
     const open = read.find(({ mode }) => (mode & OTHERS_MAY_READ) !== 0);
     if (name !== undefined && open !== undefined && kindOf(open.name) !== 'certificate') {
       return warning(

@@ -145,9 +145,10 @@ function compareSupport(document, options, redactor) {
   return ok(`issuer ${redactor.show(issuer)}, grant ${GRANT}, method ${method ?? 'unknown'}`);
 }
 
-/** The method that the server must offer; an assertion from a file is a signed JWT. */
+/** Returns the method that the server must offer. */
 function methodOf(options) {
   const { clientAuthentication, clientSecret, clientSecretFile, signingAlgorithm } = options;
+  // An assertion from a file is a signed JWT too, so the server lists `private_key_jwt`.
   if (clientAuthentication === 'client_assertion_file') return 'private_key_jwt';
   if (clientAuthentication !== undefined) return clientAuthentication;
   if ((clientSecret ?? clientSecretFile) !== undefined) {
