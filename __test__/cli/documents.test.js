@@ -8,6 +8,10 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { describe, test } = require('node:test');
 const { adviceFor } = require('../../lib/cli/advice.js');
+const { makeCertificates } = require('../../tools/certificates.js');
+const { makeFile } = require('../support/files.js');
+const { startEndpoint } = require('../support/manager.js');
+const { SECRET, runProgram } = require('./support.js');
 
 const ROOT = path.join(__dirname, '..', '..');
 const read = (file) => fs.readFileSync(path.join(ROOT, file), 'utf8');
@@ -57,5 +61,54 @@ describe('the doctor gives the advice of docs/errors.md', () => {
       const message = Array.from(seen.matchAll(/"([^"]*)"/g), ([, part]) => part).join(' ');
       assert.equal(adviceFor({ code, status, oauthError, message }), advice);
     });
+  }
+});
+
+const PAGE = 'docs/command-line.md';
+
+/** The example of the page: the command and its output. */
+const example = () => /^```console\n\$ (.*)\n([\s\S]*?)^```$/m.exec(read(PAGE)).slice(1);
+
+/** Replaces what differs between two runs. */
+const withoutFigures = (output) =>
+  output
+    .replace(/127\.0\.0\.1:\d+|(?<=port )\d+/g, 'PORT')
+    .replace(/\(\d+ ms\)/g, '(MS)')
+    .replace(/keycloak-token-manager \S+, Node \S+ on [\w-]+/, 'VERSIONS')
+    .replace(/\d{4}-\d\d-\d\d/g, 'DATE');
+
+test('the example in the document is the output of a run', async (t) => {
+  const { ca, server } = makeCertificates();
+  const tls = { key: server.key, cert: server.cert };
+  const endpoint = await startEndpoint(t, {
+    tls,
+    clients: { 'my-client': SECRET },
+    realm: 'my-realm',
+  });
+  const files = {
+    '/run/secrets/my-client': makeFile(t, `${SECRET} \n`, 'my-client'),
+    '/etc/pki/internal-ca.pem': ca.certFile,
+  };
+  fs.chmodSync(files['/run/secrets/my-client'], 0o600);
+  const [command, shown] = example();
+  const args = command.split(' ').slice(2);
+  const given = args.map((arg) => files[arg] ?? arg.replace(/^https:..[^/]*/, endpoint.url));
+  const { status, stdout } = await runProgram(given);
+  const output = Object.entries(files).reduce(
+    (all, [to, from]) => all.replaceAll(from, to),
+    stdout,
+  );
+  // For a new example, copy this output into the page.
+  assert.equal(withoutFigures(output), withoutFigures(shown), output);
+  assert.equal(status, 1);
+});
+
+test('the document describes every flag and variable', () => {
+  const { options } = require('../../lib/cli/options.js');
+  const { OWN_FLAGS } = require('../../lib/cli/arguments.js');
+  const page = read(PAGE);
+  const known = options.map(({ flag, variable, hasFlag }) => (hasFlag ? `--${flag}` : variable));
+  for (const name of [...known, ...Object.keys(OWN_FLAGS).map((flag) => `--${flag}`)]) {
+    assert.match(page, new RegExp(`\\| \`${name}[ \`]`), name);
   }
 });

@@ -362,7 +362,7 @@ const KEYCLOAK = [
   [
     'a gateway that answers 502 with HTML',
     answering({ status: 502, body: '<html>' }),
-    ['token request', /status 502/, /retryAfterMs/],
+    ['token request', /status 502/, /logs of Keycloak and of the gateway/],
   ],
   [
     'a redirect to a login page',

@@ -79,7 +79,7 @@ const OTHERS = [
   [
     'ERR_KEYCLOAK_HTTP',
     ({ status }) => [408, 429, 502, 503, 504].includes(status),
-    'nothing; retryAfterMs says when to call again',
+    'wait for retryAfterMs; if the error continues, read the logs of Keycloak and of the gateway',
   ],
   ['ERR_KEYCLOAK_HTTP', () => true, 'check the gateways and firewalls in front of Keycloak'],
   [

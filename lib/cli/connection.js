@@ -38,11 +38,11 @@ async function opened(socket, event, signal) {
 }
 
 /** Opens the connection that carries a request to the URL: a direct one, or one through the proxy. */
-async function openPath(url, proxy, signal, ca) {
+async function openPath(url, proxy, { signal, secureContext }) {
   if (proxy.url === undefined) return connect(hostOf(url), portOf(url), signal);
   let socket = await connect(proxy.host, proxy.port, signal);
   if (proxy.url.protocol === 'https:') {
-    socket = await secure(socket, proxy.host, { ca, signal });
+    socket = await secure(socket, proxy.host, { signal, secureContext });
   }
   if (url.protocol === 'http:' && proxy.url.protocol.startsWith('http')) return socket;
   const open = proxy.url.protocol.startsWith('http') ? httpTunnel : socksTunnel;
@@ -113,14 +113,13 @@ const closed = (socket) => new Promise((resolve) => socket.once('close', resolve
  * Performs a TLS handshake on the connection. With `inspects`, the handshake succeeds with every
  * certificate; the caller must not send anything and must close the connection.
  */
-async function secure(socket, host, { ca, signal, inspects = false }) {
+async function secure(socket, host, { signal, secureContext, inspects = false }) {
   const servername = net.isIP(host) === 0 ? host : undefined;
   const over = tls.connect({
     socket,
     host,
     servername,
-    ca,
-    minVersion: 'TLSv1.2',
+    secureContext,
     ALPNProtocols: ['http/1.1'],
     rejectUnauthorized: !inspects,
   });

@@ -31,7 +31,7 @@ class TextReport {
     const sign = this.#paint(state, SIGNS[state]);
     const time = took === undefined ? '' : ` (${took} ms)`;
     this.#write(`${sign} ${step.padEnd(STEP_WIDTH)} ${text}${time}`);
-    if (advice !== undefined) this.#write(`${INDENT}${this.#paint(state, 'advice:')}    ${advice}`);
+    if (advice !== undefined) this.#write(`${INDENT}${this.#paint(state, 'advice:')} ${advice}`);
     for (const [name, value] of Object.entries(details)) {
       this.#write(`${INDENT}${name.padEnd(NAME_WIDTH)} ${value}`);
     }

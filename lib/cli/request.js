@@ -13,11 +13,12 @@ const LARGEST_BODY = 1_048_576;
  * Sends a request and resolves with `{ status, headers, text, sentAt, receivedAt }`. Over https, the
  * server's certificate must be valid. `text` has at most one megabyte.
  */
-async function send(url, { method, headers = {}, body, proxyOption, env, ca, signal }) {
+async function send(url, settings) {
+  const { method, headers = {}, body, proxyOption, env, signal, secureContext } = settings;
   const proxy = chooseProxy(url, proxyOption, env);
-  const plain = await openPath(url, proxy, signal, ca);
+  const plain = await openPath(url, proxy, { signal, secureContext });
   const socket =
-    url.protocol === 'https:' ? await secure(plain, hostOf(url), { ca, signal }) : plain;
+    url.protocol === 'https:' ? await secure(plain, hostOf(url), { signal, secureContext }) : plain;
   const isForwarded = url.protocol === 'http:' && proxy.url?.protocol.startsWith('http') === true;
   const authorization = isForwarded ? proxyAuthorization(proxy.url) : undefined;
   const sentAt = Date.now();

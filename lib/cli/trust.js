@@ -17,7 +17,7 @@ function ownCertificates({ ca, caFile }) {
   return certificatesIn(`${ca ?? ''}\n${fromFile}`);
 }
 
-/** Returns all trusted certificates; `env` is the environment in which the process started. */
+/** Returns all trusted certificates; `env` is the environment of the process at its start. */
 function trusted(options, env) {
   const ofNode = certificatesIn(trustedByNode());
   // Older versions of Node cannot list the certificates of this variable.
@@ -36,4 +36,16 @@ function readable(file) {
   }
 }
 
-module.exports = { certificatesIn, ownCertificates, trusted };
+/**
+ * Returns the settings of TLS for all connections of a run, because Node takes long to read so many
+ * certificates.
+ */
+function secureContext(context) {
+  context.secureContext ??= tls.createSecureContext({
+    ca: trusted(context.options, context.startEnv),
+    minVersion: 'TLSv1.2',
+  });
+  return context.secureContext;
+}
+
+module.exports = { certificatesIn, ownCertificates, secureContext };

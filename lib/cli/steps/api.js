@@ -5,19 +5,18 @@
 
 const { failed, faultOf, ok, warning } = require('../finding.js');
 const { get } = require('../request.js');
-const { trusted } = require('../trust.js');
+const { secureContext } = require('../trust.js');
 
 const api = {
   name: 'API',
   needs: ['token request'],
   applies: (context) => context.api !== undefined,
   async run(context, signal) {
-    const { api: url, token, options, env, startEnv, redactor } = context;
+    const { api: url, token, env, redactor } = context;
     const headers = { Authorization: `Bearer ${token}`, Accept: '*/*' };
-    const ca = trusted(options, startEnv);
     let answer;
     try {
-      answer = await get(url, { headers, env, ca, signal });
+      answer = await get(url, { headers, env, signal, secureContext: secureContext(context) });
     } catch (error) {
       return failed(`${url.origin}: ${faultOf(error, redactor)}`, 'check the URL and the network');
     }

@@ -6,6 +6,7 @@
 
 const { failed, faultOf, ok, warning } = require('../finding.js');
 const { get } = require('../request.js');
+const { secureContext } = require('../trust.js');
 
 const OF_KEYCLOAK = /\/protocol\/openid-connect\/token$/;
 const GRANT = 'client_credentials';
@@ -18,12 +19,15 @@ const discovery = {
   async run(context, signal) {
     const issuer = issuerOf(context.options);
     if (issuer === undefined) return undefined;
-    const { options, env, ca, redactor } = context;
+    const { options, env, redactor } = context;
     const url = new URL(`${issuer}/.well-known/openid-configuration`);
     let answer;
     try {
       const { headers, proxy: proxyOption } = options;
-      answer = await get(url, { headers, proxyOption, env, ca, signal });
+      answer = await get(url, {
+        ...{ headers, proxyOption, env, signal },
+        secureContext: secureContext(context),
+      });
     } catch (error) {
       return trouble(context, `${url.href}: ${faultOf(error, redactor)}`, 'check the server');
     }

@@ -8,7 +8,7 @@ const net = require('node:net');
 const { TunnelError, connect, openPath } = require('../connection.js');
 const { failed, faultOf, ok } = require('../finding.js');
 const { hostOf, portOf } = require('../proxy-choice.js');
-const { trusted } = require('../trust.js');
+const { secureContext } = require('../trust.js');
 
 /** The host to connect to, with its name in messages; `undefined` if the proxy is not usable. */
 function nextHop({ target, proxy }) {
@@ -77,7 +77,7 @@ const proxy = {
   name: 'proxy',
   needs: ['connection'],
   async run(context, signal) {
-    const { target, proxy: chosen, options, startEnv, redactor } = context;
+    const { target, proxy: chosen, redactor } = context;
     if (chosen.fault !== undefined) {
       const advice = 'set it to a URL such as http://proxy.example:3128';
       return failed(`${chosen.source} ${chosen.fault}`, advice);
@@ -89,7 +89,10 @@ const proxy = {
       return ok(`${name}, forwards plain http`);
     }
     try {
-      const socket = await openPath(target, chosen, signal, trusted(options, startEnv));
+      const socket = await openPath(target, chosen, {
+        signal,
+        secureContext: secureContext(context),
+      });
       socket.destroy();
       return ok(`${name}, opens a tunnel to ${target.host}`);
     } catch (error) {

@@ -7,7 +7,7 @@
 const { openPath, secure } = require('../connection.js');
 const { failed, faultOf, ok, warning } = require('../finding.js');
 const { hostOf } = require('../proxy-choice.js');
-const { certificatesIn, ownCertificates, trusted } = require('../trust.js');
+const { certificatesIn, ownCertificates, secureContext } = require('../trust.js');
 
 const DAY_MS = 86_400_000;
 const SOON_DAYS = 14;
@@ -23,14 +23,14 @@ const certificates = {
   needs: ['proxy'],
   applies: ({ target }) => target?.protocol !== 'http:',
   async run(context, signal) {
-    const { target, proxy, options, startEnv } = context;
+    const { target, proxy, options } = context;
     const fault = trustFault(options);
     if (fault !== undefined) return fault;
-    context.ca = trusted(options, startEnv);
-    const plain = await openPath(target, proxy, signal, context.ca);
+    const settings = { signal, secureContext: secureContext(context) };
+    const plain = await openPath(target, proxy, settings);
     let socket;
     try {
-      socket = await secure(plain, hostOf(target), { ca: context.ca, signal, inspects: true });
+      socket = await secure(plain, hostOf(target), { ...settings, inspects: true });
       return inspect(socket, context);
     } catch (error) {
       return handshakeFault(error, context);
@@ -60,14 +60,14 @@ function trustFault(options) {
   );
 }
 
-function inspect(socket, { redactor, target, ca }) {
+function inspect(socket, { redactor, target }) {
   const chain = chainOf(socket);
   const [leaf] = chain;
   const names = (subject) => redactor.show(nameOf(subject));
   const until = dateOf(leaf.valid_to);
   if (socket.authorizationError) {
     const code = `${socket.authorizationError}`;
-    return explain(code, { chain, names, target, redactor, ca });
+    return explain(code, { chain, names, target, redactor });
   }
   const text =
     `${socket.getProtocol()}, certificate for ${names(leaf.subject)}, ` +

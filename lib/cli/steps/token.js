@@ -6,6 +6,7 @@ const { adviceFor } = require('../advice.js');
 const { decode, duration, importantClaims, isTime, list } = require('../claims.js');
 const { failed, ok, warning } = require('../finding.js');
 const { send } = require('../request.js');
+const { secureContext } = require('../trust.js');
 const { clockFinding } = require('./discovery.js');
 const { managerOptions } = require('./options.js');
 
@@ -42,7 +43,7 @@ function keep(context, token) {
  * whether the option `tokenFetch` helps.
  */
 async function besides(context, signal, advice) {
-  const { options, env, ca, KeycloakTokenManager } = context;
+  const { options, env, KeycloakTokenManager } = context;
   const hasCertificate = (options.clientCertificate ?? options.clientCertificateFile) !== undefined;
   if (options.tokenFetch !== undefined || hasCertificate) return advice;
   const { proxy: proxyOption, ca: _, caFile, skipTlsVerify, ...others } = managerOptions(options);
@@ -51,7 +52,8 @@ async function besides(context, signal, advice) {
       method: init.method,
       headers: Object.fromEntries(new Headers(init.headers)),
       body: init.body,
-      ...{ proxyOption, env, ca, signal },
+      ...{ proxyOption, env, signal },
+      secureContext: secureContext(context),
     });
     return new Response(text, { status, headers: new Headers(entriesOf(headers)) });
   };
