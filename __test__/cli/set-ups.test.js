@@ -5,6 +5,7 @@
 
 const assert = require('node:assert/strict');
 const http = require('node:http');
+const https = require('node:https');
 const net = require('node:net');
 const { after, before, describe, test } = require('node:test');
 const { startFakeTokenEndpoint } = require('../../lib/testing');
@@ -474,6 +475,97 @@ for (const [name, rows] of Object.entries({ NETWORK, TLS, KEYCLOAK })) {
     }
   });
 }
+
+/** A SOCKS 5 proxy that requires the user `jane` with the password `canary`. */
+function socksServer(target) {
+  return net.createServer((socket) => {
+    socket.on('error', () => {});
+    socket.once('data', () => {
+      socket.write(Buffer.from([5, 2]));
+      socket.once('data', (login) => {
+        const isRight = login.includes('jane') && login.includes('canary');
+        socket.write(Buffer.from([1, isRight ? 0 : 1]));
+        socket.once('data', () => {
+          const server = net.connect(target, '127.0.0.1', () => {
+            socket.write(Buffer.from([5, 0, 0, 1, 0, 0, 0, 0, 0, 0]));
+            socket.pipe(server).pipe(socket);
+          });
+          server.on('error', () => socket.destroy());
+        });
+      });
+    });
+  });
+}
+
+async function forwardingProxy(t, settings) {
+  const { createProxy } = await import('proxy');
+  const bare = settings === undefined ? http.createServer() : https.createServer(settings);
+  return listen(t, createProxy(bare));
+}
+
+/** Set-ups without a trouble, as in the tables above. */
+const GOOD = [
+  ['https with caFile', () => trusting()],
+  ['an issuer', () => ({ issuer: secure.issuer, 'ca-file': ca.certFile })],
+  ['an http proxy', async (t) => trusting({ proxy: (await forwardingProxy(t)).url })],
+  [
+    'an https proxy',
+    async (t) => trusting({ proxy: (await forwardingProxy(t, certificates.server)).url }),
+  ],
+  [
+    'a SOCKS proxy with a password',
+    async (t) => {
+      const { address } = await listen(t, socksServer(new URL(secure.url).port));
+      return {
+        flags: trusting(),
+        env: { KEYCLOAK_PROXY: `socks5://jane:canary@${address}` },
+      };
+    },
+  ],
+  [
+    'an http proxy, for plain http',
+    async (t) => to(plain.tokenEndpoint, { proxy: (await forwardingProxy(t)).url }),
+  ],
+  ['the global fetch', () => to(plain.tokenEndpoint, { 'token-fetch': true })],
+  [
+    'NODE_EXTRA_CA_CERTS',
+    () => ({
+      flags: to(secure.tokenEndpoint),
+      env: { NODE_EXTRA_CA_CERTS: ca.certFile },
+    }),
+  ],
+];
+const trusting = (more) => to(secure.tokenEndpoint, { 'ca-file': ca.certFile, ...more });
+
+describe('the doctor has no complaint about', RUNS, () => {
+  for (const [what, make] of GOOD) {
+    test(what, async (t) => {
+      const made = await make(t);
+      const { flags, env } = made.flags === undefined ? { flags: made } : made;
+      const result = await runDoctor({ 'client-id': CLIENT_ID, ...flags }, { env });
+      const shown = JSON.stringify(result.findings, null, 1);
+      assert.deepEqual(troubles(result), [], shown);
+      assert.equal(result.status, 0);
+      assert.equal(result.findings.at(-1).step, 'token', shown);
+      assert.ok(!shown.includes('canary'));
+    });
+  }
+});
+
+test('nothing but a handshake reaches a server that is not trusted', async () => {
+  const before = secure.requestCount;
+  for (const [flags, env] of [
+    [{ 'skip-tls-verify': true }, {}],
+    [{}, { NODE_TLS_REJECT_UNAUTHORIZED: '0' }],
+  ]) {
+    const { 'token-endpoint': url } = to(secure.tokenEndpoint);
+    const given = { 'client-id': CLIENT_ID, 'token-endpoint': url, ...flags };
+    const { status, findings } = await runDoctor(given, { env });
+    const failed = findings.filter(({ state }) => state === 'failed').map(({ step }) => step);
+    assert.deepEqual([status, failed], [1, ['TLS']]);
+  }
+  assert.equal(secure.requestCount, before);
+});
 
 describe('the doctor explains the answer of an API', RUNS, () => {
   for (const [what, answer, [text, advice]] of API) {
