@@ -146,6 +146,11 @@ const NETWORK = [
 
 const TLS = [
   [
+    'plain http to another machine',
+    () => at('http://sso.nowhere.invalid'),
+    ['options', /plain http/, /correct the option/, 'warning'],
+  ],
+  [
     'an unknown authority',
     () => to(secure.tokenEndpoint),
     ['TLS', /the authority CN=ca, which issued CN=server, is not trusted/, /set caFile to/],

@@ -40,6 +40,7 @@ describe('wrong usage', LIMITS, () => {
     ['a value for a switch', ['doctor', `--json=${CANARY}`], /--json takes no value/],
     ['a flag of another command', ['token', '--json'], /token has no flag --json/],
     ['an option for decode', ['decode', '--client-id', CANARY], /decode has no flag --client-id/],
+    ['a key without a file', ['token', '--key', CANARY], /--key needs --config/],
     ['a broken pair', ['token', '--parameters', CANARY], /--parameters: expected name=value/],
     ['a proxy with a password', ['token', '--proxy', `http://a:${CANARY}@p`], /KEYCLOAK_PROXY/],
     [
@@ -109,7 +110,7 @@ test('token prints a token alone, and decode explains it', async (t) => {
   assert.ok(!decoded.stdout.includes(stdout.trim().split('.')[2]), 'the signature is not shown');
   const broken = await runProgram(['decode'], { input: 'x.y.z' });
   assert.equal(broken.status, 1);
-  assert.match(broken.stdout, /5 characters, not a JWT/);
+  assert.match(broken.stdout, /the 5 characters are not a JWT/);
   const refused = await runProgram(args, { env: { KEYCLOAK_CLIENT_SECRET: 'another' } });
   assert.deepEqual([refused.status, refused.stdout], [1, '']);
   assert.match(refused.stderr, /unauthorized_client.+\nadvice: copy the secret/);

@@ -61,6 +61,9 @@ function parse(args) {
     throw new UsageError(`${command} takes no argument besides flags, which start with --`);
   }
   for (const name of Object.keys(values)) checkCommand(command, name);
+  if (values.key !== undefined && values.config === undefined) {
+    throw new UsageError('--key needs --config, the configuration file with the section');
+  }
   return { command, flags: values, given: readFlags(values) };
 }
 

@@ -93,7 +93,9 @@ async function decode({ flags }, system) {
   const finding = isJwt
     ? explainToken(given, { redactor })
     : failed(
-        given === '' ? 'the standard input is empty' : `${given.length} characters, not a JWT`,
+        given === ''
+          ? 'the standard input is empty'
+          : `the ${given.length} characters are not a JWT`,
         'pass an access token: keycloak-token-manager token | keycloak-token-manager decode',
       );
   report.add({ step: 'token', ...finding });

@@ -7,6 +7,9 @@ const { main } = require('./main.js');
 
 const { env, stdin, stdout, stderr } = process;
 
+// A reader such as `head` may close the pipe early.
+stdout.on('error', () => process.exit());
+
 /** Waits until the stream has passed on everything. */
 const flushed = (stream) => new Promise((resolve) => stream.write('', resolve));
 

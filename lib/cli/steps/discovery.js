@@ -146,7 +146,9 @@ function compareSupport(document, options, redactor) {
       'set clientAuthentication to one of them',
     );
   }
-  return ok(`issuer ${redactor.show(issuer)}, grant ${GRANT}, method ${method ?? 'unknown'}`);
+  return ok(
+    `issuer ${redactor.show(issuer)}, which offers ${[GRANT, method].filter(Boolean).join(' and ')}`,
+  );
 }
 
 /** Returns the method that the server must offer. */
@@ -178,7 +180,7 @@ const clock = {
 /** Returns the finding for a difference in seconds, positive if the server is ahead. */
 function clockFinding(difference, source) {
   const seconds = Math.round(Math.abs(difference));
-  if (seconds <= CLOCK_LIMIT_S) return ok(`differs by less than ${CLOCK_LIMIT_S + 1} s`);
+  if (seconds <= CLOCK_LIMIT_S) return ok(`the clocks differ by at most ${CLOCK_LIMIT_S} s`);
   const direction = difference > 0 ? 'behind' : 'ahead of';
   return warning(
     `the clock of this machine is ${seconds} s ${direction} the server, by ${source}`,

@@ -29,7 +29,7 @@ const lookUp = {
     const hop = nextHop(context);
     if (hop === undefined) return undefined;
     const { host, what } = hop;
-    if (net.isIP(host) !== 0) return ok(`${host}${what} is an address`);
+    if (net.isIP(host) !== 0) return ok(`${host}${what} needs no look-up`);
     try {
       const found = await dns.lookup(host, { all: true });
       return ok(`${host}${what}: ${found.map(({ address }) => address).join(', ')}`);
@@ -84,9 +84,9 @@ const proxy = {
     }
     if (chosen.url === undefined) return ok(`none, because ${chosen.why}`);
     const { protocol, host } = chosen.url;
-    const name = `${protocol}//${host}, from ${chosen.source}`;
+    const name = `the proxy ${protocol}//${host}, from ${chosen.source},`;
     if (target.protocol === 'http:' && protocol.startsWith('http')) {
-      return ok(`${name}, forwards plain http`);
+      return ok(`${name} forwards plain http`);
     }
     try {
       const socket = await openPath(target, chosen, {
@@ -94,7 +94,7 @@ const proxy = {
         secureContext: secureContext(context),
       });
       socket.destroy();
-      return ok(`${name}, opens a tunnel to ${target.host}`);
+      return ok(`${name} opens a tunnel to ${target.host}`);
     } catch (error) {
       return refusedTunnel(error, name, chosen, target, redactor);
     }
@@ -105,7 +105,7 @@ function refusedTunnel(error, name, chosen, target, redactor) {
   const isTunnel = error instanceof TunnelError;
   const status = error.status === undefined ? '' : ` (status ${error.status})`;
   const fault = isTunnel ? `${error.message}${status}` : faultOf(error, redactor);
-  const text = `${name}: ${fault}`;
+  const text = `${name.slice(0, -1)}: ${fault}`;
   if (error.status === 407) {
     return failed(text, `check the user name and password in ${chosen.source}`);
   }

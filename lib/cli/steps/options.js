@@ -5,7 +5,7 @@
 
 const { failed, ok, warning } = require('../finding.js');
 const { OF_A_SERVICE } = require('../options.js');
-const { chooseProxy, isLoopback, hostOf } = require('../proxy-choice.js');
+const { chooseProxy } = require('../proxy-choice.js');
 const { version } = require('../../../package.json');
 
 /** Shorter than the limit of a step, so that the error of the manager is the finding. */
@@ -64,7 +64,7 @@ const options = {
     context.target = new URL(collected.options.tokenEndpoint ?? collected.options.issuer);
     context.proxy = chooseProxy(context.target, collected.options.proxy, context.env);
     if (missing.length > 0) return warning(...withoutVariables(missing));
-    return summary(context, [...collected.notes, ...warnings]);
+    return summary(context, collected.notes, warnings);
   },
 };
 
@@ -79,8 +79,11 @@ function withoutVariables(missing) {
   return [texts.join('; '), `set ${names} in the environment of the backend, and of this command`];
 }
 
-function summary({ options: given, origin, target, isVerifying }, notes) {
-  const text = `${Object.keys(given).join(', ')} from ${origin}`;
+/** Removes the name of the manager from a log line. */
+const withoutPrefix = (line) => line.replace(/^Keycloak token manager ".*?": /, '');
+
+function summary({ options: given, origin, isVerifying }, notes, warnings) {
+  const text = [`${Object.keys(given).join(', ')} from ${origin}`, ...notes].join('; ');
   if (given.skipTlsVerify === true || !isVerifying) {
     const source = given.skipTlsVerify === true ? 'skipTlsVerify' : 'NODE_TLS_REJECT_UNAUTHORIZED';
     return warning(
@@ -88,13 +91,13 @@ function summary({ options: given, origin, target, isVerifying }, notes) {
       `remove ${source} after the step TLS succeeds; this command always verifies certificates`,
     );
   }
-  if (target.protocol === 'http:' && !isLoopback(hostOf(target))) {
+  if (warnings.length > 0) {
     return warning(
-      `${text}; the URL uses plain http, so the manager sends the secret unencrypted`,
-      'use https, or ignore the warning if you trust the network',
+      [text, ...warnings.map(withoutPrefix)].join('; '),
+      'correct the option that the warning names, or ignore the warning if you know why',
     );
   }
-  return ok([text, ...notes].join('; '));
+  return ok(text);
 }
 
 module.exports = { steps: [installation, options], managerOptions };

@@ -22,7 +22,8 @@ const request = {
     context.askedAt = Date.now();
     try {
       keep(context, await manager.getToken({ signal }));
-      return ok(`granted to client ${redactor.show(context.options.clientId)}`);
+      const { clientId } = context.options;
+      return ok(`the server granted a token to client ${redactor.show(clientId)}`);
     } catch (error) {
       const advice = adviceFor(error);
       if (error.code !== 'ERR_KEYCLOAK_TLS') return failed(error.message, advice);
@@ -98,7 +99,7 @@ function explainToken(token, { redactor, options = {}, issuer, showToken = false
   const jwt = decode(token);
   if (jwt === undefined) {
     return warning(
-      `${token.length} characters, not a JWT`,
+      `a token of ${token.length} characters, which is not a JWT`,
       'nothing to do, if the API accepts opaque tokens',
       whole,
     );
@@ -107,7 +108,7 @@ function explainToken(token, { redactor, options = {}, issuer, showToken = false
   const details = Object.fromEntries(
     Object.entries(importantClaims(jwt, now)).map(([name, value]) => [name, redactor.show(value)]),
   );
-  const text = `${token.length} characters, a JWT`;
+  const text = `a JWT of ${token.length} characters`;
   const [trouble, advice] = troubleOf(jwt.claims, { token, now, options, issuer, redactor }) ?? [];
   const shown = { ...details, ...whole };
   return trouble === undefined ? ok(text, shown) : warning(`${text}; ${trouble}`, advice, shown);
