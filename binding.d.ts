@@ -77,8 +77,6 @@ export interface Environment {
   httpProxy?: string
   /** `NO_PROXY`. */
   noProxy?: string
-  /** `NODE_EXTRA_CA_CERTS` at the time when Node loaded the package. */
-  extraCaCerts?: string
 }
 
 /** An event that JavaScript has to handle. */
@@ -168,6 +166,12 @@ export declare const MAX_ANSWER: number
  * events to drain.
  */
 export declare function open(options: unknown, environment: Environment, listener: () => void): Core | FailureData | Unreadable
+
+/**
+ * Reads the file that `NODE_EXTRA_CA_CERTS` names; `path` is the value of the variable. Only the
+ * first path in a process has an effect.
+ */
+export declare function readExtraCaCerts(path: string): void
 
 /** The result of a request that JavaScript sent. */
 export type RequestOutcome =

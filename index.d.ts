@@ -1,7 +1,7 @@
 /// <reference types="node" />
 
 /**
- * How the client authenticates itself to the token endpoint.
+ * The method by which the client authenticates itself to the token endpoint.
  *
  * - `client_secret_post`: sends `client_id` and `client_secret` in the form (RFC 6749 §2.3.1).
  * - `client_secret_basic`: sends an `Authorization: Basic` header with the client id and the
@@ -90,9 +90,9 @@ export interface PrivateJsonWebKey {
  * Receives log lines. Backstage's `LoggerService` and `console` both fit. The manager ignores
  * errors that a logger throws.
  *
- * The manager logs an acquired token with `debug`, the first failure in a row with `warn`, the
- * recovery with `info`, and each warning about the configuration once. No line holds a secret, a
- * token or an assertion. A manager itself never calls `error`.
+ * The manager logs each acquisition of a token with `debug`, the first of several consecutive
+ * failures with `warn`, and the recovery with `info`. It logs each warning about the configuration
+ * once. No line contains a secret, a token or an assertion. The manager itself never calls `error`.
  *
  * @example
  * ```ts
@@ -119,11 +119,12 @@ export interface KeycloakTokenManagerLogger {
  * A function for {@link KeycloakTokenManagerOptions.tokenFetch} that sends token and discovery
  * requests: the global `fetch`, undici's `fetch` with a dispatcher, node-fetch, or a test double.
  *
- * The manager passes the URL as a string, and `method`, `headers`, `body`, `redirect: 'manual'` and
- * a `signal`, which it aborts when the deadline passes or the manager is closed. The function must
- * not follow redirects: a response whose `redirected` is true or whose `url` differs fails with
- * `ERR_KEYCLOAK_PROTOCOL`. An error becomes `ERR_KEYCLOAK_TLS` if its `code`, or the `code` of a
- * `cause`, is about certificates or TLS, and the retryable `ERR_KEYCLOAK_NETWORK` otherwise.
+ * The manager passes the URL as a string, and an `init` with `method`, `headers`, `body`,
+ * `redirect: 'manual'` and `signal`. The manager aborts the signal when the deadline passes or you
+ * close the manager. The function must not follow redirects: if `redirected` of the response is
+ * true or `url` differs, the acquisition fails with `ERR_KEYCLOAK_PROTOCOL`. If the function fails,
+ * the acquisition fails with `ERR_KEYCLOAK_TLS` if the `code` of the error or of a `cause` concerns
+ * certificates or TLS, and with the retryable `ERR_KEYCLOAK_NETWORK` otherwise.
  *
  * @example
  * ```ts
@@ -161,13 +162,13 @@ export type TokenFetch = (url: string, init: TokenFetchInit) => Promise<TokenFet
 export interface TokenFetchInit {
   /** `POST` for a token, `GET` for a discovery document. */
   method: string;
-  /** The headers, with names in lower case. `authorization` and other values may be secrets. */
+  /** The headers, with names in lower case. The values may be secrets. */
   headers: Record<string, string>;
   /** The form of a token request, which may contain a secret. */
   body?: string;
   /** Always `manual`. */
   redirect: 'manual';
-  /** The signal that the manager aborts when the deadline passes or the manager is closed. */
+  /** The signal that the manager aborts when the deadline passes or you close the manager. */
   signal: AbortSignal;
 }
 
@@ -189,22 +190,22 @@ export interface TokenFetchResponse {
   /** The HTTP status. */
   readonly status: number;
   /** The response headers. */
-  readonly headers?: { get(name: string): string | null | undefined };
+  readonly headers?: { get(name: string): string | null | undefined } | undefined;
   /** Whether the function followed a redirect. */
-  readonly redirected?: boolean;
+  readonly redirected?: boolean | undefined;
   /** The URL of the response; an empty string counts as unknown. */
-  readonly url?: string;
+  readonly url?: string | undefined;
   /**
    * The type of the response. `opaqueredirect` marks a redirect whose status the platform hides, as
    * browsers do.
    */
-  readonly type?: string;
-  /** A web stream or a Node stream. */
+  readonly type?: string | undefined;
+  /** The body as a web stream or a Node stream. */
   readonly body?: unknown;
-  /** Reads the body. */
-  arrayBuffer?(): Promise<ArrayBuffer>;
-  /** Reads the body. */
-  text?(): Promise<string>;
+  /** Reads the body as bytes. */
+  arrayBuffer?: (() => Promise<ArrayBuffer>) | undefined;
+  /** Reads the body as text. */
+  text?: (() => Promise<string>) | undefined;
 }
 
 /**
@@ -227,29 +228,30 @@ export interface TokenFetchResponse {
 export interface ResourceOptions {
   /**
    * Absolute `http` or `https` URL of the API, without userinfo, query or fragment. Only its origin
-   * receives the token. Relative inputs resolve against the URL as a folder: with
+   * receives the token. `fetch` resolves relative inputs against the URL as a folder: with
    * `https://api.example/v1`, `agents` resolves to `/v1/agents` and `/agents` to `/agents`.
    */
   baseUrl: string;
   /**
-   * Header that names the user on whose behalf you make a call. Default: `X-Backstage-User`.
-   * {@link AuthenticatedRequestInit.backstageUser} names the user of a call. The manager refuses
+   * Header that names the user on whose behalf you make a call. Default: `X-Backstage-User`. Set
+   * the user of a call with {@link AuthenticatedRequestInit.backstageUser}. The manager refuses
    * `Authorization` and headers that frame a request.
    */
   userHeader?: string | undefined;
   /**
-   * Sends the requests instead of the global `fetch`: for example undici's `fetch` with a
-   * dispatcher, or a test double. Default: the global `fetch`, looked up at each call. The function
-   * receives a string, or the caller's own `Request`. Because of `redirect: 'manual'`, it must
-   * return redirects with their status and `Location`, as Node's `fetch` does.
+   * Function that sends the requests instead of the global `fetch`, such as undici's `fetch` with a
+   * dispatcher, or a test double. Default: the global `fetch`, which the manager looks up at each
+   * call. The function receives a string, or the caller's own `Request`. The manager passes
+   * `redirect: 'manual'`, so the function must return redirects with their status and `Location`,
+   * as Node's `fetch` does.
    */
   fetch?: ((input: string | Request, init?: RequestInit) => Promise<Response>) | undefined;
 }
 
 /**
- * A manager for another API, from {@link KeycloakTokenManager.withResource}. It is the manager from
- * which it was derived, except for `fetch`: token, cache, flights and counters are the same, and it
- * ends when that manager is closed.
+ * A manager for another API, from {@link KeycloakTokenManager.withResource}. It has its own
+ * `fetch`, and shares the token, the cache, the flights and the counters of the manager that
+ * created it. It closes when you close that manager.
  *
  * @example
  * ```ts
@@ -328,43 +330,44 @@ export interface AuthenticatedRequestInit extends RequestInit {
  */
 export interface KeycloakTokenManagerOptions {
   /**
-   * URL of the token endpoint, in Keycloak `{base}/realms/{realm}/protocol/openid-connect/token`.
-   * Exactly one of `tokenEndpoint` and `issuer` is required. An absolute `http` or `https` URL
-   * without userinfo or fragment. The manager logs one warning for plain http to any host but
-   * loopback.
+   * URL of the token endpoint; in Keycloak, `{base}/realms/{realm}/protocol/openid-connect/token`.
+   * Exactly one of `tokenEndpoint` and `issuer` is required. The URL must be absolute, use `http`
+   * or `https`, and contain no userinfo and no fragment. The manager logs one warning if the URL
+   * uses plain http for a host other than loopback.
    */
   tokenEndpoint?: string | undefined;
   /**
-   * URL of the realm, in Keycloak `{base}/realms/{realm}`. The manager takes the token endpoint
-   * from the realm's discovery document. An absolute `http` or `https` URL without userinfo, query
-   * or fragment. The manager fetches the document (OpenID Connect Discovery 1.0) with the first
-   * token, within `requestTimeoutMs`, and keeps it for 24 h. It fetches the document again if the
-   * endpoint answers 404, 405 or 410 or is unreachable. The document's `issuer` must be this URL.
-   * An https issuer must not name an http endpoint.
+   * URL of the realm; in Keycloak, `{base}/realms/{realm}`. The manager takes the token endpoint
+   * from the realm's discovery document. The URL must be absolute, use `http` or `https`, and
+   * contain no userinfo, query or fragment. The manager fetches the document (OpenID Connect
+   * Discovery 1.0) before the first token request, within `requestTimeoutMs`, and keeps the
+   * document for 24 h. The manager fetches the document again if the endpoint is unreachable or
+   * responds with 404, 405 or 410. The document's `issuer` must be this URL. The document of an
+   * https issuer must not name an http endpoint.
    */
   issuer?: string | undefined;
   /** Id of the client, a non-empty string. */
   clientId: string;
   /**
-   * Secret of the client. Exactly one credential is required: a secret, a private key, a
-   * certificate with its key, or an assertion, each as a value or in a file. A function may return
-   * the secret or a promise of it. The manager calls the function once per acquisition, and once
-   * more if the server refuses the client, to pick up a rotated secret. The function runs on the
-   * thread that created the manager, so a blocked event loop delays a refresh. If the function
-   * throws, or does not return or resolve to a non-empty string within `requestTimeoutMs`, the
+   * Secret of the client. Exactly one credential is required: a secret, a private key, or a
+   * certificate with its key, each as a value or in a file; or an assertion in a file. A function
+   * may return the secret or a promise of the secret. The manager calls the function once per
+   * acquisition, and once more if the server refuses the client, to pick up a rotated secret. The
+   * function runs on the thread that created the manager, so a blocked event loop delays a refresh.
+   * If the function throws, or does not provide a non-empty string within `requestTimeoutMs`, the
    * acquisition fails with `ERR_KEYCLOAK_CREDENTIAL`.
    */
   clientSecret?: string | (() => string | Promise<string>) | undefined;
   /**
    * Path of a file that holds the secret. The manager reads the file at every acquisition and drops
-   * one trailing newline. The manager also reads the file if the server refuses the client. If the
-   * server has accepted this secret before, the manager reads the file again for up to 0.6 s, so
-   * that you can change the secret in the file and on the server up to half a second apart.
+   * one trailing newline. If the server refuses the client, the manager reads the file again. If
+   * the server has accepted this secret before, the manager keeps reading the file for up to 0.6 s,
+   * so that you can change the secret in the file and on the server up to half a second apart.
    */
   clientSecretFile?: string | undefined;
   /**
-   * How the client authenticates to the token endpoint. Default: `client_secret_post`, or what the
-   * credential implies.
+   * How the client authenticates to the token endpoint. Default: `client_secret_post`, or the
+   * method that the credential implies.
    */
   clientAuthentication?: ClientAuthentication | undefined;
   /**
@@ -374,16 +377,16 @@ export interface KeycloakTokenManagerOptions {
    */
   privateKey?: string | PrivateJsonWebKey | undefined;
   /**
-   * Path of a file that holds the private key. The manager reads the file at every acquisition. The
-   * manager also reads the file if the server refuses the client, as it does with
+   * Path of a file that holds the private key. The manager reads the file at every acquisition. If
+   * the server refuses the client, the manager reads the file again, as it does with
    * `clientSecretFile`.
    */
   privateKeyFile?: string | undefined;
   /** Header `kid` of signed assertions. Default: the `kid` of the JSON Web Key, if any. */
   keyId?: string | undefined;
   /**
-   * Algorithm of signed assertions. Default: the `alg` of the JSON Web Key, otherwise `RS256`,
-   * `ES256` or `EdDSA` depending on the kind of key; `HS256` with a secret.
+   * Algorithm of signed assertions. Default: the `alg` of the JSON Web Key, or else `RS256`,
+   * `ES256` or `EdDSA`, depending on the type of the key; `HS256` for a secret.
    */
   signingAlgorithm?: SigningAlgorithm | undefined;
   /**
@@ -396,7 +399,7 @@ export interface KeycloakTokenManagerOptions {
   clientCertificate?: string | undefined;
   /**
    * Path of a file that holds the client certificate. The manager reads the file at every
-   * acquisition. A changed certificate does not close connections in use.
+   * acquisition. If the certificate changes, the manager does not close connections in use.
    */
   clientCertificateFile?: string | undefined;
   /** Unencrypted private key of the client certificate, in PEM. */
@@ -436,12 +439,12 @@ export interface KeycloakTokenManagerOptions {
    * be printable ASCII without leading or trailing whitespace. The manager sends the headers to the
    * configured origin, and to the token endpoint of the discovery document if that endpoint uses
    * https. Messages may show the values of `Forwarded` and of `X-Forwarded-For`, `-Host`, `-Port`,
-   * `-Prefix`, `-Proto` and `-Server`, which are addresses.
+   * `-Prefix`, `-Proto` and `-Server`, because these values are addresses.
    */
   headers?: Readonly<Record<string, string>> | undefined;
   /**
-   * How long before a token expires the manager replaces it, at most half of the token's lifetime.
-   * In seconds, an integer of at least 0. Default: 60.
+   * Time before the expiry of a token at which the manager replaces the token. The manager limits
+   * this time to half of the token's lifetime. In seconds, an integer of at least 0. Default: 60.
    */
   tokenExpiryBufferSeconds?: number | undefined;
   /**
@@ -468,30 +471,32 @@ export interface KeycloakTokenManagerOptions {
    */
   skipTlsVerify?: boolean | undefined;
   /**
-   * URL of an http, https or SOCKS5 proxy, or `false` for none. The manager never shows a user name
-   * or password in the URL. Default: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. The constructor
-   * reads the environment variables; lower-case names take precedence.
+   * URL of an http, https or SOCKS5 proxy, or `false` for none. The manager never shows the user
+   * name or the password of the URL. Default: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. The
+   * constructor reads these environment variables; their lower-case names take precedence.
    */
   proxy?: string | false | undefined;
   /**
-   * Sends token and discovery requests with the global `fetch` (`true`) or with this function,
-   * instead of natively. Default: the native transport. Use it for proxies, certificates and
-   * instrumentation that only JavaScript supports: the function has its own TLS, connections and
-   * proxies, and nock and msw see its requests. The manager looks up the global `fetch` at each
+   * Function that sends token and discovery requests instead of the native transport; `true` means
+   * the global `fetch`. Default: the native transport. Use this option for proxies, certificates
+   * and instrumentation that only JavaScript supports: the function has its own TLS, connections
+   * and proxies, and nock and msw see its requests. The manager looks up the global `fetch` at each
    * request. The cache, refresh, retries, errors, redaction, limits and `requestTimeoutMs` stay the
    * same. The function runs on the thread, and in the `AsyncLocalStorage` context, in which the
    * manager was created. You cannot combine `tokenFetch` with `proxy`, `ca`, `caFile`,
    * `skipTlsVerify: true` or a client certificate: configure the function instead. A function that
    * presents a client certificate needs `clientAuthentication: 'tls_client_auth'` and no
-   * credential. Some guarantees do not hold with `tokenFetch`. A refresh waits while the event loop
-   * is blocked, and an open request keeps the process alive. Secrets are on the JavaScript heap.
-   * The function decides how long it takes to connect, when it closes an idle connection, and how
-   * it replaces a lost one. A compressed response causes no error.
+   * credential. Some guarantees do not hold with `tokenFetch`: a refresh waits while the event loop
+   * is blocked, an open request keeps the process alive, and secrets are on the JavaScript heap.
+   * The function, not the manager, limits the time to connect, closes idle connections and replaces
+   * lost connections. A compressed response causes no error.
    */
   tokenFetch?: true | TokenFetch | undefined;
   /** The API to which `fetch` may send the token. Default: none. */
   resource?: ResourceOptions | undefined;
-  /** Receives log lines. Backstage's `LoggerService` fits as it is. Default: none. */
+  /**
+   * Logger that receives the log lines. Backstage's `LoggerService` fits as it is. Default: none.
+   */
   logger?: KeycloakTokenManagerLogger | undefined;
   /** Label in log lines and snapshots. Default: `clientId`. */
   name?: string | undefined;
@@ -513,23 +518,25 @@ export interface KeycloakTokenManagerOptions {
 export interface GetTokenOptions {
   /**
    * The minimum remaining validity of the token, in seconds, a number ≥ 0. If the cached token is
-   * not valid for that long, the manager requests a new one. If the server does not grant a
-   * longer-lived token, the call returns the longest-lived token, and the manager logs one warning.
+   * not valid for that long, the manager requests a new one. If the server grants no token that is
+   * valid for that long, the call returns the longest-lived token, and the manager logs one
+   * warning.
    */
   minValiditySeconds?: number | undefined;
   /** Aborts the wait of this caller only. The token request goes on for the other callers. */
   signal?: AbortSignal | undefined;
   /**
-   * Requests a new token even if a valid one is cached. The manager sends the request after the
-   * call: if an earlier request is still in progress, the call first waits until that request ends.
-   * If the new request fails, the call rejects and the cached token stays.
+   * Whether the manager requests a new token even if a valid token is cached. The manager sends the
+   * request after the call: if an earlier request is still in progress, the call first waits until
+   * that request ends. If the new request fails, the call rejects and the cached token stays.
    */
   forceRefresh?: boolean | undefined;
 }
 
 /**
  * A token with its metadata, as {@link KeycloakTokenManager.getAccessToken} returns it. Its string
- * form is the token, because some clients put what a `getAccessToken` returns into a header.
+ * form is the token, because some clients put the result of `getAccessToken` into a header as it
+ * is.
  *
  * @example
  * ```ts
@@ -547,7 +554,7 @@ export interface AccessToken {
   tokenType: 'Bearer';
   /**
    * The granted scope: `scope` of the token response or, if the response has none, the requested
-   * scope. `undefined` if there is neither.
+   * scope. `undefined` if neither exists.
    */
   scope: string | undefined;
   /** The time at which the manager sent the successful token request, in ms since the epoch. */
@@ -575,52 +582,55 @@ export interface KeycloakTokenManagerSnapshot {
   /** The option `name`. */
   name: string;
   /**
-   * - `empty`: the manager holds no valid token: it has not acquired one yet, or has dropped it, or
-   *   the token has expired. A request may be in progress.
+   * - `empty`: the manager holds no valid token, because it has not yet acquired a token, it has
+   *   dropped the token, or the token has expired. A request may be in progress.
    * - `fresh`: the cached token needs no replacement yet.
    * - `stale`: the cached token is valid but due for replacement.
    * - `failing`: the manager holds no valid token, and the last acquisition failed.
-   * - `closed`: the manager was closed with {@link KeycloakTokenManager.close}.
+   * - `closed`: you have closed the manager with {@link KeycloakTokenManager.close}.
    */
   state: 'empty' | 'fresh' | 'stale' | 'failing' | 'closed';
   /**
-   * Seconds since the manager requested the cached token. Absent without a token, as are the next
-   * two members.
+   * Seconds since the manager requested the cached token. Absent, like the next two members, if no
+   * token is cached.
    */
   tokenAgeSeconds?: number;
-  /** Seconds until the cached token goes stale; negative once it is stale. */
+  /** Seconds until the cached token becomes stale; negative once the token is stale. */
   secondsToSoftExpiry?: number;
   /** Seconds until the manager no longer hands out the cached token. */
   secondsToHardExpiry?: number;
   /** Time of the last successful acquisition, in ms since the epoch. */
   lastSuccessAt?: number;
-  /** The last failed acquisition: its error code, and when it failed, in ms since the epoch. */
+  /**
+   * The last failed acquisition: its error code, and the time of the failure, in ms since the
+   * epoch.
+   */
   lastFailure?: { code: KeycloakTokenErrorCode; at: number };
   /** Totals since the manager was created. */
   counters: {
-    /** The exact number of calls answered from the cache. */
+    /** The exact number of calls that the manager served from the cache. */
     hits: number;
-    /** Calls that waited for a request that another call had started. */
+    /** The number of calls that waited for a request that another call had started. */
     joins: number;
-    /** Acquisitions started. */
+    /** The number of acquisitions that the manager has started. */
     acquisitions: number;
     /**
-     * Attempts after the first of an acquisition. A request that the manager sends again because a
-     * kept connection had ended does not count.
+     * The number of attempts after the first attempt of an acquisition. The manager does not count
+     * a request that it sends again because a kept connection had ended.
      */
     retries: number;
-    /** Calls in `hits` that received a stale token. */
+    /** The number of calls in `hits` that received a stale token. */
     staleServed: number;
-    /** Tokens dropped by `invalidateToken` and `clearCache`. */
+    /** The number of tokens that `invalidateToken` and `clearCache` dropped. */
     invalidations: number;
     /**
-     * Calls to `invalidateToken` that kept the cached token: during a cool-down, too soon after the
-     * last drop, or after the budget of drops was used up.
+     * The number of calls to `invalidateToken` that kept the cached token: during a cool-down, too
+     * soon after the last drop, or after the budget of drops was used up.
      */
     invalidationsKept: number;
-    /** Calls to `invalidateToken` with a token that is not the cached one. */
+    /** The number of calls to `invalidateToken` with a token that is not the cached token. */
     invalidationsIgnored: number;
-    /** Acquisitions that a cool-down prevented. */
+    /** The number of acquisitions that a cool-down prevented. */
     suppressed: number;
   };
   /** Durations of finished acquisitions, in ms. */
@@ -645,16 +655,17 @@ export type KeycloakTokenErrorCode =
   | 'ERR_KEYCLOAK_CONFIG'
   /** An argument of a call is wrong, or `fetch` must not send the request. Not retryable. */
   | 'ERR_KEYCLOAK_REQUEST'
-  /** A secret, key, certificate or assertion cannot be read or used. Not retryable. */
+  /** The manager cannot read or use a secret, key, certificate or assertion. Not retryable. */
   | 'ERR_KEYCLOAK_CREDENTIAL'
   /**
-   * The server refused with an OAuth error; see `oauthError`. Retryable for
+   * The server refused the request with an OAuth error; see `oauthError`. Retryable for
    * `temporarily_unavailable` and `server_error`.
    */
   | 'ERR_KEYCLOAK_OAUTH'
   /**
-   * An HTTP error that is not an OAuth error. Retryable for 408, 429 and 5xx. A 403 or 404
-   * that is not JSON is retryable too if the endpoint has returned a token before.
+   * The server responded with an HTTP error that is not an OAuth error. Retryable for 408, 429 and
+   * 5xx. A 403 or 404 that is not JSON is retryable too if the endpoint has returned a token
+   * before.
    */
   | 'ERR_KEYCLOAK_HTTP'
   /** The server did not send a usable token response. Not retryable. */
@@ -696,21 +707,25 @@ export type KeycloakTokenErrorCode =
 export class KeycloakTokenError extends Error {
   private constructor();
   readonly name: 'KeycloakTokenError';
-  /** What went wrong; see {@link KeycloakTokenErrorCode}. */
+  /** The kind of error; see {@link KeycloakTokenErrorCode}. */
   readonly code: KeycloakTokenErrorCode;
   /** Whether the same call may succeed later without a change on your side. */
   readonly retryable: boolean;
   /** The HTTP status of the response. */
   readonly status?: number;
   /**
-   * `error` of the response's JSON body (RFC 6749 §5.2). `[redacted]` if it looks like a secret.
+   * The member `error` of the response's JSON body (RFC 6749 §5.2); `[redacted]` if the value looks
+   * like a secret.
    */
   readonly oauthError?: string;
-  /** `error_description` of the response's JSON body. `[redacted]` if it looks like a secret. */
+  /**
+   * The member `error_description` of the response's JSON body; `[redacted]` if the value looks
+   * like a secret.
+   */
   readonly oauthErrorDescription?: string;
   /**
-   * How long to wait before the next call, in ms from now: the rest of the cool-down,
-   * or longer if the server sent `Retry-After`.
+   * The time to wait before the next call, in ms from now: the rest of the cool-down, or a longer
+   * time if the server sent `Retry-After`.
    */
   readonly retryAfterMs?: number;
   /** The number of token requests that the failed acquisition sent. */
@@ -745,7 +760,7 @@ export class KeycloakTokenError extends Error {
  */
 export class KeycloakTokenManager implements AsyncDisposable {
   /**
-   * Checks the options. It sends no request and starts no thread.
+   * Checks the options. Sends no request and starts no thread.
    *
    * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`. The message names every wrong option.
    */
@@ -756,9 +771,9 @@ export class KeycloakTokenManager implements AsyncDisposable {
    *
    * While no token is cached, the manager retries after transient failures until half of
    * `requestTimeoutMs` has passed. After a failed acquisition, calls reject immediately with the
-   * same error until a cool-down is over: 1 s, doubling to 30 s after `OAUTH`, `CREDENTIAL` and
-   * `TLS`; 0.5 s, doubling to 5 s after other failures. `retryAfterMs` says how long the cool-down
-   * still lasts.
+   * same error until a cool-down is over. After `OAUTH`, `CREDENTIAL` and `TLS` errors, the
+   * cool-down lasts 1 s and doubles up to 30 s with each further failure; after other errors, it
+   * lasts 0.5 s and doubles up to 5 s. `retryAfterMs` is the rest of the cool-down.
    *
    * @returns A promise of the token. It rejects with a {@link KeycloakTokenError}, or with the
    *   reason of `signal`.
@@ -793,11 +808,11 @@ export class KeycloakTokenManager implements AsyncDisposable {
   getTokenForStreaming(minLifetimeMs: number): Promise<string>;
   /**
    * Drops the cached token if it is the token that a resource server rejected. Returns whether the
-   * method dropped the token. The token stays during a cool-down, if the last drop was too recent,
-   * or if the budget of drops is used up. The manager spaces the drops of each route: the next drop
-   * takes effect 1 s after the manager adopted the replacement at the earliest. This pause doubles
-   * up to 60 s while the route rejects the replacements too. Without an argument, the method does
-   * the same as {@link clearCache} and returns whether it dropped a token.
+   * manager dropped the token. The manager keeps the token during a cool-down, if the last drop was
+   * too recent, or if the budget of drops is used up. The manager spaces the drops of each route:
+   * it keeps a replacement for at least 1 s, and doubles this pause up to 60 s while the route
+   * rejects the replacements too. Without an argument, the method does the same as
+   * {@link clearCache} and returns whether the manager dropped a token.
    *
    * @param rejected The token that the resource server rejected.
    * @param route A label for the part of the API that rejected the token, for example the URL
@@ -813,10 +828,10 @@ export class KeycloakTokenManager implements AsyncDisposable {
    */
   invalidateToken(rejected?: string, route?: string): boolean;
   /**
-   * Drops the cached token. A request in progress still answers the callers that wait for it, but
-   * the manager does not cache its token. Three calls within ten seconds take effect. Further calls
-   * do nothing until 1 s after the manager adopted the last replacement; this pause doubles up to
-   * 60 s while the calls go on.
+   * Drops the cached token. A request in progress still serves the callers that wait for it, but
+   * the manager does not cache the resulting token. Three calls within ten seconds take effect.
+   * Further calls do nothing until 1 s after the manager adopted the last replacement; this pause
+   * doubles up to 60 s while further calls arrive.
    *
    * @example
    * ```ts
@@ -827,36 +842,37 @@ export class KeycloakTokenManager implements AsyncDisposable {
   clearCache(): void;
   /**
    * Calls the platform's `fetch` with the access token, for URLs at the origin of
-   * `resource.baseUrl` only. The function works without `this`, so you can pass it to other
-   * libraries. It replaces an `Authorization` header of the caller.
+   * `resource.baseUrl` only. `fetch` replaces an `Authorization` header of the caller. The function
+   * works without `this`, so you can pass it to other libraries.
    *
-   * - After a 401, it drops the token as {@link invalidateToken} does and sends the request once
-   *   more with a new token, whatever the method. It returns the 401 if the manager keeps the
-   *   token, if the API rejects the new token too, if it cannot send the body again (a stream as
-   *   `init.body`, or the body of a `Request` that is larger than 1 MiB or not finished when the 401
-   *   arrives), or if `WWW-Authenticate` requires a remedy other than a new token. Do not change the
-   *   body before the response has arrived.
+   * - After a 401, `fetch` drops the token as {@link invalidateToken} does and sends the request
+   *   once more with a new token, for every HTTP method. `fetch` returns the 401 if the manager
+   *   keeps the token, if the API rejects the new token too, if `fetch` cannot send the body again
+   *   (a stream as `init.body`, or the body of a `Request` that is larger than 1 MiB or not
+   *   finished when the 401 arrives), or if `WWW-Authenticate` requires a remedy other than a new
+   *   token. Do not change the body before the response has arrived.
    * - If the manager keeps the token and the same route accepted it within the last minute, `fetch`
    *   sends the same token once more: one of several replicas may have rejected the token.
-   * - A redirect to a login page at another origin counts as a 401. `fetch` sends GET and HEAD once
-   *   more; otherwise, the call rejects with `ERR_KEYCLOAK_REQUEST`.
-   * - It follows redirects within the origin, with token and user, at most 20. Nevertheless,
-   *   `redirected` of the response is false; `url` is the last URL. The platform compares
-   *   `integrity` with the first response, so a call that is redirected or sent again fails.
-   * - {@link close} does not abort a request that was already sent.
+   * - A redirect to a login page at another origin counts as a 401. `fetch` sends a GET or HEAD
+   *   request once more; for any other method, the call rejects with `ERR_KEYCLOAK_REQUEST`.
+   * - `fetch` follows at most 20 redirects within the origin, with the token and the user.
+   *   `redirected` of the response is nevertheless false; `url` is the last URL. The platform
+   *   compares `integrity` with the first response, so a call with `integrity` fails if the API
+   *   redirects the call or `fetch` sends the call again.
+   * - {@link close} does not abort a request that `fetch` has already sent.
    *
-   * @returns A promise of the response. It rejects with `ERR_KEYCLOAK_REQUEST` for another origin,
-   *   including one reached by a redirect; `fetch` sends no request there. It rejects with
+   * @returns A promise of the response. It rejects with `ERR_KEYCLOAK_REQUEST` if the URL or a
+   *   redirect leads to another origin; `fetch` sends no request there. It rejects with
    *   `ERR_KEYCLOAK_CONFIG` if `resource` is not set, and with the error of {@link getToken} if
-   *   that call fails; `fetch` then sends no request. It also rejects with the reason of
-   *   `signal`, and with the errors of the platform's `fetch`.
+   *   that call fails; `fetch` then sends no request. It also rejects with the reason of `signal`,
+   *   and with the errors of the platform's `fetch`.
    * @example
    * ```ts
    * const response = await manager.fetch('agents', {
    *   backstageUser: 'user:default/jane',
    *   signal: AbortSignal.timeout(30_000),
    * });
-   * if (!response.ok) throw new Error(`the API answered ${response.status}`);
+   * if (!response.ok) throw new Error(`the API responded with status ${response.status}`);
    * console.log(await response.text());
    * ```
    */
@@ -865,15 +881,16 @@ export class KeycloakTokenManager implements AsyncDisposable {
     init?: AuthenticatedRequestInit,
   ) => Promise<Response>;
   /**
-   * Returns a manager for another API that shares the token, its cache and its flights: for a second
-   * origin, or for a base URL that changes at run time. It is cheap enough to call for each request.
-   * This manager remembers which routes accept and reject its tokens.
+   * Returns a manager that calls another API with the token, the cache and the flights of this
+   * manager: for a second origin, or for a base URL that changes at run time. You can call the
+   * method for each request: it is cheap, and this manager remembers which routes accept and reject
+   * its tokens.
    *
-   * The origin receives the token. Take the origin from your configuration, never from a request or
-   * a response. The method refuses plain http except on loopback.
+   * The origin of `resource.baseUrl` receives the token. Take the URL from your configuration,
+   * never from a request or a response. The method refuses plain http except on loopback.
    *
    * @param resource The API, in the form of the option `resource`.
-   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`, naming everything that is wrong with it.
+   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`. The message names every wrong member.
    * @example
    * ```ts
    * const spaces = manager.withResource({ baseUrl: 'https://api.example/spaces' });
@@ -886,7 +903,7 @@ export class KeycloakTokenManager implements AsyncDisposable {
    */
   withResource(resource: ResourceOptions): ResourceTokenManager;
   /**
-   * Returns the state, for health checks and metrics. It sends no request.
+   * Returns the state of the manager, for health checks and metrics. Sends no request.
    *
    * @example
    * ```ts

@@ -157,6 +157,33 @@ describe('client_assertion_file', () => {
     assert.equal(await manager.getToken(), 'token-2');
   });
 
+  test('the file is read for the attempt after a document, or a token, that is too old', async (t) => {
+    const clientAssertionFile = makeFile(t, 'eyJ.first.one');
+    const believes = { assertion: { text: 'eyJ.second.one', type: BEARER } };
+    const options = { clientAssertionFile, issuer: true };
+    const { endpoint, manager } = await start(t, believes, options);
+    const old = { access_token: 'old', expires_in: 300 };
+    endpoint.state.document = { token_endpoint: `${endpoint.origin}/old` };
+    endpoint.state.answer = (_n, { url }) =>
+      url === '/old' ? { status: 200, body: old } : undefined;
+    assert.equal(await manager.getToken(), 'old');
+    endpoint.state.document = {};
+    endpoint.state.answer = (_n, { url }) => {
+      if (url !== '/old') return undefined;
+      fs.writeFileSync(clientAssertionFile, 'eyJ.second.one');
+      return { status: 404, body: {} };
+    };
+    assert.match(await manager.getToken({ forceRefresh: true }), /^token-/);
+    endpoint.state.answer = (n) => {
+      if (n > 6) return undefined;
+      fs.writeFileSync(clientAssertionFile, 'eyJ.third.one');
+      endpoint.state.believes = { assertion: { text: 'eyJ.third.one', type: BEARER } };
+      return { status: 200, headers: { age: '400' }, body: { ...old, access_token: 'aged' } };
+    };
+    assert.equal(await manager.getToken({ forceRefresh: true }), 'token-7');
+    assert.equal(endpoint.refusalCount, 0);
+  });
+
   test('the error names a missing or empty file', async (t) => {
     for (const [place, problem] of [
       ['/nowhere/token', /clientAssertionFile "\/nowhere\/token" is unreadable/],

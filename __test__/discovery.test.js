@@ -4,9 +4,11 @@
 // it again when the endpoint is gone.
 
 const assert = require('node:assert/strict');
+const net = require('node:net');
 const { describe, test } = require('node:test');
 const { makeCertificates } = require('../tools/certificates.js');
-const { rejection, times } = require('./support/manager.js');
+const { listen } = require('./support/listen.js');
+const { delay, rejection, times } = require('./support/manager.js');
 const { startVerifying } = require('./support/verifying-endpoint.js');
 
 const SECRET = 'a-secret';
@@ -39,11 +41,48 @@ describe('discovery', () => {
     assert.match(await manager.getToken({ forceRefresh: true }), /^token-/);
   });
 
+  const closed = 'http://127.0.0.1:1/token';
+  const noRoute = Object.assign(new TypeError('fetch failed'), {
+    cause: Object.assign(new Error('connect'), { code: 'EHOSTUNREACH' }),
+  });
+  for (const [name, old, options] of [
+    ['refuses connections', () => closed],
+    ['has no route', () => 'http://255.255.255.255:9/token'],
+    ['does not speak TLS', ({ origin }) => `https:${new URL(origin).host}/token`],
+    ['opens no connection in time', (_, address) => `https://${address}/token`],
+    [
+      'fails in tokenFetch',
+      () => closed,
+      { tokenFetch: (url, init) => (url === closed ? Promise.reject(noRoute) : fetch(url, init)) },
+    ],
+  ]) {
+    test(`the document is read again in the next call if its endpoint ${name}`, async (t) => {
+      const { endpoint, manager } = await start(t, { requestTimeoutMs: 500, ...options });
+      // The server accepts connections and never answers.
+      const { address } = await listen(t, net.createServer());
+      endpoint.state.document = { token_endpoint: old(endpoint, address) };
+      const error = await manager.getToken().catch((reason) => reason);
+      assert.match(error.code, /NETWORK|TLS|TIMEOUT/, error.message);
+      endpoint.state.document = {};
+      await delay(error.retryAfterMs + 10);
+      assert.match(await manager.getToken(), /^token-/);
+    });
+  }
+
+  test('the document is kept while a gateway answers 404 in place of the server', async (t) => {
+    const { endpoint, manager, methods } = await start(t);
+    await manager.getToken();
+    endpoint.state.answer = (n) => (n <= 4 ? { status: 404 } : undefined);
+    assert.equal(await manager.getToken({ forceRefresh: true }), 'token-5');
+    assert.equal(methods(), 'GET POST POST GET POST');
+  });
+
   test('a missing endpoint is an error after one more look', async (t) => {
     const { endpoint, manager, methods } = await start(t);
     endpoint.state.document = { token_endpoint: `${endpoint.origin}/nowhere` };
     const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_HTTP');
     assert.equal(error.status, 404);
+    assert.match(error.message, /not a token endpoint; check the hostname settings/);
     assert.equal(error.tokenEndpoint, `${endpoint.origin}/nowhere`);
     assert.equal(methods(), 'GET POST');
   });

@@ -1,6 +1,6 @@
 'use strict';
 
-/** What `instanceof KeycloakTokenError` recognises. */
+/** The errors that `instanceof KeycloakTokenError` recognises. */
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');

@@ -32,16 +32,19 @@ test('a query in the endpoint is sent and not shown', async (t) => {
 describe('the error', { concurrency: true }, () => {
   const oauth = { code: 'ERR_KEYCLOAK_OAUTH', retryable: false, attempts: 1 };
   const refused = { code: 'ERR_KEYCLOAK_HTTP', retryable: false, attempts: 1 };
-  const passing = { code: 'ERR_KEYCLOAK_HTTP', retryable: true, attempts: 3 };
-  const network = { code: 'ERR_KEYCLOAK_NETWORK', retryable: true, attempts: 3 };
-  for (const [name, answer, expected] of [
+  const again = { retryable: true, attempts: 3 };
+  const passing = { code: 'ERR_KEYCLOAK_HTTP', ...again };
+  const network = { code: 'ERR_KEYCLOAK_NETWORK', ...again };
+  const temporary = json(400, 'temporarily_unavailable');
+  for (const [name, answer, expected, advice = /./] of [
     ['400', json(400, 'invalid_scope', 'Invalid scopes: x'), { ...oauth, status: 400 }],
     ['no realm', json(404, 'Realm does not exist'), { ...refused, status: 404 }],
     ['a 403 page', { status: 403, body: '<html></html>' }, { ...refused, status: 403 }],
     ['429', json(429, 'slow_down'), { ...passing, status: 429 }],
     ['a 502 page', { status: 502, body: '<html></html>' }, { ...passing, status: 502 }],
-    ['503', UNAVAILABLE, { ...passing, status: 503 }],
-    ['a reset', { fault: 'reset' }, network],
+    ['503', UNAVAILABLE, { ...passing, status: 503 }, /check the logs of both/],
+    ['a temporary refusal', temporary, { ...oauth, ...again, status: 400 }, /is unavailable/],
+    ['a reset', { fault: 'reset' }, network, /check the logs of Keycloak/],
     ['half an answer', { fault: 'truncate' }, network],
   ]) {
     test(`after ${name} is ${expected.code} with all known details`, async (t) => {
@@ -61,6 +64,7 @@ describe('the error', { concurrency: true }, () => {
       if (status) assert.ok(message.includes(`status ${status}`), message);
       if (body.error) assert.ok(message.includes(body.error), message);
       assert.ok(message.includes(endpoint.tokenEndpoint), message);
+      assert.match(message, advice);
       assert.match(stack, /^KeycloakTokenError: [\s\S]+\n {4}at .+(manager|index)\.js/);
       assert.equal(Object.prototype.toString.call(error), '[object Error]');
       assert.equal('cause' in error, code === 'ERR_KEYCLOAK_NETWORK');
@@ -88,7 +92,7 @@ describe('the error', { concurrency: true }, () => {
     await endpoint.goOffline();
     const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_NETWORK');
     assert.deepEqual([error.retryable, error.attempts, error.status], [true, 3, undefined]);
-    assert.match(error.message, /\(ECONNREFUSED\)/);
+    assert.match(error.message, /\(ECONNREFUSED\); check that the server or proxy runs/);
     assert.equal(error.cause.code, 'ECONNREFUSED');
   });
 
@@ -112,6 +116,13 @@ describe('an unusable answer', { concurrency: true }, () => {
       const { endpoint, manager } = await start(t);
       endpoint.setAnswer(gzip);
       assert.equal(await manager.getToken(), 't');
+    });
+  } else {
+    test('with a compressed body and an HTTP error names the compression', async (t) => {
+      const { endpoint, manager } = await start(t);
+      endpoint.setAnswer({ ...gzip, status: 403 });
+      const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_HTTP');
+      assert.match(error.message, /compressed with gzip, which .+; turn off the compression/);
     });
   }
 

@@ -115,6 +115,14 @@ describe('a 401', { concurrency: true }, () => {
     ['Basic realm="a"', false],
     ['Basic realm="a, Bearer"', false],
     ['Negotiate', false],
+    ['Token realm="api"', true],
+    ['ApiKey realm="a"', false],
+    ['Cookie cookie-name="session"', false],
+    ['FormBased', false],
+    ['AWS4-HMAC-SHA256', false],
+    ['PrivateToken challenge="abc=", token-key="123="', false],
+    ['xBasic realm="Bearer"', false],
+    ['ApiKey error="invalid_token"', true],
     ['Bearer error="insufficient_user_authentication"', false],
   ]) {
     const name = `with "${challenge}" is ${isAboutToken ? '' : 'not '}about the token`;

@@ -11,7 +11,7 @@ const { rejection, start } = require('./support/manager.js');
 
 const USER = 'user:default/jane';
 
-/** Redirects requests below `/to/`, and answers others with their method. */
+/** Redirects requests below `/to/`, and responds to other requests with their method. */
 function redirecting(status, location) {
   return ({ method, url }) => {
     if (!url.startsWith('/to/')) return method === 'HEAD' ? '' : `done by ${method}`;

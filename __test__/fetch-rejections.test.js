@@ -13,7 +13,7 @@ const { rejection, times } = require('./support/manager.js');
 
 const CHUNK = Buffer.alloc(64 * 1024);
 
-/** The accepted tokens: only the replacement of the first. */
+/** The tokens that the API accepts: only the replacement of the first token. */
 const revoked = () => new Set(['token-2']);
 /** Reads a response to its end and returns its status. */
 const statusOf = async (call) => {
@@ -367,7 +367,9 @@ const BODIES = {
 };
 
 describe('a body that must be drained before the next request', { concurrency: true }, () => {
-  /** A double of `fetch` that answers its first call with such a body, and the later checks. */
+  /**
+   * Creates a double of `fetch` whose first response has such a body, and the list of later checks.
+   */
   function answeringWith(make, status) {
     const checks = [];
     const afterwards = [];

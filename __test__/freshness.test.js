@@ -28,6 +28,15 @@ test('a token that expires while the event loop is blocked is replaced before ca
   assert.equal(endpoint.requestCount, 2);
 });
 
+test('a token that expires while the event loop is blocked is not handed out after a failure', async (t) => {
+  const { endpoint } = await start(t, {}, { expiresIn: 2 });
+  endpoint.setAnswer(REFUSAL);
+  endpoint.answerNext({});
+  const args = [endpoint.tokenEndpoint, 'past the life of the held token', 3_500];
+  const program = run(t, 'blocked.js', args);
+  assert.deepEqual(await program.result(), { code: 'ERR_KEYCLOAK_OAUTH' });
+});
+
 describe('the background refresh', { concurrency: true }, () => {
   test('replaces a used token before its soft end, without a call', async (t) => {
     const { endpoint, manager } = await startNumbered(t, 4);
@@ -83,6 +92,7 @@ describe('minValiditySeconds', () => {
     for (const _ of times(20)) assert.equal(await manager.getTokenForStreaming(4e6), 'long');
     assert.equal(endpoint.requestCount, 3);
     assert.equal(at('warn').filter((line) => line.includes('minValiditySeconds')).length, 1);
+    assert.match(at('warn').join(), /\(minValiditySeconds\) failed/);
   });
 });
 
@@ -112,6 +122,24 @@ describe('the lifetime', { concurrency: true }, () => {
     endpoint.setAnswer({ body: tokenResponse('cached', 300), headers: { age: '100, 5' } });
     const { issuedAt, expiresAt } = await manager.getAccessToken();
     assert.equal(Math.round((expiresAt - issuedAt) / 1_000), 199);
+  });
+
+  test('that is over in a cache causes one more request, a second later', async (t) => {
+    const { endpoint, manager, at } = await start(t);
+    const headers = { age: '400' };
+    endpoint.answerNext(
+      { body: tokenResponse('cached', 300), headers },
+      { body: tokenResponse('fresh', 300) },
+    );
+    const begin = performance.now();
+    assert.equal(await manager.getToken(), 'fresh');
+    assert.ok(performance.now() - begin >= 999);
+    assert.deepEqual(at('warn'), []);
+    endpoint.setAnswer({ body: tokenResponse('cached', 300), headers });
+    manager.clearCache();
+    assert.equal(await manager.getToken(), 'cached', 'the second one is handed out, and not kept');
+    assert.equal(manager.snapshot().state, 'empty');
+    assert.match(at('warn').join(), /Age header.+no cache answers token requests/);
   });
 
   test('goes on where the server returns the same token again', async (t) => {

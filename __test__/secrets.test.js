@@ -5,6 +5,7 @@
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
 const { inspect } = require('node:util');
+const { gzipSync } = require('node:zlib');
 const reconfigure = require('../lib/reconfigure.js');
 const { makeFile } = require('./support/files.js');
 const { delay, rejection, start, times } = require('./support/manager.js');
@@ -62,7 +63,7 @@ describe('a secret function', { concurrency: true }, () => {
       assert.ok(performance.now() - begin < 450);
       assert.match(
         error.message,
-        /^could not obtain the client credential within 300 ms \(requestTimeoutMs\)$/,
+        /^the clientSecret function did not return a secret within 300 ms; limit .+ requestTimeoutMs$/,
       );
       assert.equal(error.cause, undefined);
       assert.equal(rejects.length, count);
@@ -77,6 +78,15 @@ describe('a secret function', { concurrency: true }, () => {
     const { manager } = await start(t, { clientSecret });
     const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
     assert.equal(error.cause, undefined);
+  });
+
+  test('is called again after a refusal that a gateway compressed', async (t) => {
+    const values = [SECRET, 'old'];
+    const { endpoint, manager } = await start(t, { clientSecret: () => values.pop() });
+    const body = gzipSync('{"error":"unauthorized_client"}');
+    endpoint.answerNext({ status: 401, headers: { 'Content-Encoding': 'gzip' }, body });
+    assert.equal(typeof (await manager.getToken()), 'string');
+    assert.equal(endpoint.requestCount, 2);
   });
 
   test('is called once per acquisition, and not before', async (t) => {

@@ -70,7 +70,11 @@ const SOURCES = [
 
 // Rows that do not use both authorities.
 const byAlone = { ...extra(alone), server: alone };
-const asOther = { env: { NODE_EXTRA_CA_CERTS: readable }, user: 65534 };
+const asOther = { env: { NODE_EXTRA_CA_CERTS: readable }, change: { user: 65534 } };
+const removed = path.join(known.directory, 'removed.pem');
+fs.writeFileSync(removed, known.ca.cert);
+const relative = path.relative(process.cwd(), readable);
+const fromElsewhere = { env: { NODE_EXTRA_CA_CERTS: relative }, change: { folder: '/' } };
 const byOtherName = { ...withOpenssl, env: { SSL_CERT_DIR: hashed(known.ca, 'ca.pem') } };
 const inStore = { ...withOpenssl, ...file(alone), server: alone };
 const ROWS = [
@@ -85,6 +89,18 @@ const ROWS = [
   ['an unlisted self-signed certificate', false, { server: alone }],
   ['NODE_EXTRA_CA_CERTS set at run time', false, { set: extra(known.ca).env }],
   ['NODE_EXTRA_CA_CERTS that cannot be read', false, extra({ certFile: '/nowhere/ca.pem' })],
+  ['NODE_EXTRA_CA_CERTS without a certificate', false, extra({ certFile: __filename })],
+  [
+    'NODE_EXTRA_CA_CERTS that is removed after the start',
+    true,
+    { ...extra({ certFile: removed }), change: { removed } },
+  ],
+  ['NODE_EXTRA_CA_CERTS with a relative path', true, fromElsewhere],
+  [
+    'NODE_EXTRA_CA_CERTS that only the first user can read',
+    true,
+    { ...extra(known.ca), change: asOther.change },
+  ],
   ...[22, 24].flatMap((major) => [
     [`NODE_EXTRA_CA_CERTS on Node ${major}`, true, { ...extra(known.ca), major }],
     [`SSL_CERT_FILE on Node ${major}`, true, { ...withOpenssl, ...file(known.ca), major }],
@@ -101,8 +117,8 @@ describe('trust', { concurrency: 2 }, () => {
    * `undefined` if the function skips the test.
    */
   async function verdicts(t, { server = known.server, env, execArgv, major, ...more }) {
-    const { options = {}, set = {}, user = '' } = more;
-    if (user && process.getuid?.() !== 0) {
+    const { options = {}, set = {}, change = {} } = more;
+    if (change.user && process.getuid?.() !== 0) {
       assert.ok(!process.env.CI, 'CI runs as root');
       return t.skip('only root can become another user');
     }
@@ -110,7 +126,12 @@ describe('trust', { concurrency: 2 }, () => {
     if (major && binary === undefined) return undefined;
     const { key, cert } = server;
     const endpoint = await startEndpoint(t, { tls: { key, cert } });
-    const args = [endpoint.tokenEndpoint, JSON.stringify(options), JSON.stringify(set), user];
+    const args = [
+      endpoint.tokenEndpoint,
+      JSON.stringify(options),
+      JSON.stringify(set),
+      JSON.stringify(change),
+    ];
     return run(t, 'verdicts.js', args, { execArgv, env: { ...CLEAN, ...env }, binary }).result();
   }
 
@@ -122,6 +143,16 @@ describe('trust', { concurrency: 2 }, () => {
       assert.equal(seen.ours, isTrusted ? true : 'ERR_KEYCLOAK_TLS');
     });
   }
+
+  test('the error names an unusable file of NODE_EXTRA_CA_CERTS', async (t) => {
+    for (const [certFile, fault] of [
+      ['/nowhere/ca.pem', 'is unreadable: No such file'],
+      [__filename, 'contains no usable certificate'],
+    ]) {
+      const { message } = await verdicts(t, extra({ certFile }));
+      assert.ok(message.includes(`"${certFile}" of NODE_EXTRA_CA_CERTS ${fault}`), message);
+    }
+  });
 
   test('`ca` adds to NODE_EXTRA_CA_CERTS', async (t) => {
     const env = { NODE_EXTRA_CA_CERTS: known.ca.certFile };

@@ -97,7 +97,8 @@ class Routes {
 
   /**
    * @param {(token: string, route: string) => 'dropped' | 'kept' | 'ignored'} reject
-   * @param {(token: string, route: string) => boolean} accept whether the next acceptance matters
+   * @param {(token: string, route: string) => boolean} accept returns whether the next acceptance
+   *   matters
    */
   constructor(reject, accept) {
     this.#reject = reject;
@@ -134,7 +135,8 @@ function limit(collection) {
   return collection;
 }
 
-const OTHER_SCHEMES = /^(basic|digest|hoba|kerberos|mutual|negotiate|ntlm|scram-.*|vapid)$/i;
+/** The schemes that APIs use for access tokens. A new token helps with no other scheme. */
+const TOKEN_SCHEMES = /^(bearer|dpop|jwt|oauth|token)$/i;
 
 /** Whether a 401 rejects the token, rather than requires another kind of authentication. */
 function isAboutToken(response) {
@@ -145,7 +147,7 @@ function isAboutToken(response) {
   if (/\berror="?invalid_token/i.test(challenges)) return true;
   // A scheme is a word that is not the name of a parameter.
   const schemes = [...challenge.matchAll(/(?:^|,)\s*([^\s,="]+)(?!\s*=)(?=[\s,]|$)/g)];
-  return schemes.length === 0 || schemes.some(([, name]) => !OTHER_SCHEMES.test(name));
+  return schemes.length === 0 || schemes.some(([, name]) => TOKEN_SCHEMES.test(name));
 }
 
 function settingsOf(resource, server) {

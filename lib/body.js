@@ -5,7 +5,7 @@
 
 const { isDisturbed } = require('node:stream');
 
-/** Keeps at most this much of a request's body. */
+/** The maximum number of bytes that `KeptBody` keeps of a request's body. */
 const KEPT_BYTES = 1024 * 1024;
 
 /** Returns the body, unless other code has read, locked or hidden it. */
@@ -40,19 +40,19 @@ function cancel(body) {
   }
 }
 
-/** The body of a `Request` that is being sent, kept up to a limit. */
+/** A copy of the body of a `Request` in progress, up to a limit. */
 class KeptBody {
   isComplete = false;
   #chunks = [];
   #reader;
 
-  /** Reads a clone, so the request is sent as it is. */
+  /** Reads a clone, so that `fetch` can send the request itself. */
   constructor(request) {
     try {
       this.#reader = readerOf(request.clone().body);
       this.#read();
     } catch {
-      // A body that was already used. `fetch` reports it.
+      // The body was already used. `fetch` reports the fault.
     }
   }
 
@@ -60,7 +60,7 @@ class KeptBody {
     return Buffer.concat(this.#chunks);
   }
 
-  /** Stops reading and forgets the body, which is not needed any more. */
+  /** Stops reading and drops the copy. */
   release() {
     if (!this.isComplete) cancel(this.#reader);
     this.isComplete = false;

@@ -2,11 +2,13 @@
 
 // The environment variables that concern token requests.
 
-// Node reads the variable when the process starts, so this package ignores later changes too.
-const EXTRA_CA_CERTS = process.env.NODE_EXTRA_CA_CERTS;
+const { readExtraCaCerts } = require('./native.js');
 
-// Reads the environment for a new or changed manager. Lower-case names take precedence, as is
-// usual.
+// Node reads this file when the process starts, so this package ignores later changes, too.
+readExtraCaCerts(process.env.NODE_EXTRA_CA_CERTS ?? '');
+
+// Reads the environment for a new or changed manager. Lower-case names take precedence, as in other
+// programs.
 function environment() {
   const { env } = process;
   return {
@@ -14,7 +16,6 @@ function environment() {
     httpsProxy: env.https_proxy ?? env.HTTPS_PROXY,
     httpProxy: env.http_proxy ?? env.HTTP_PROXY,
     noProxy: env.no_proxy ?? env.NO_PROXY,
-    extraCaCerts: EXTRA_CA_CERTS,
   };
 }
 

@@ -18,7 +18,7 @@ function keepAlive(manager, isWaitedFor) {
   if (isEmpty !== wasEmpty) native.hold(!isEmpty);
 }
 
-// These functions load modules on demand, because most managers never need them.
+// These functions load modules on demand, because most managers never need these modules.
 const callOptions = () => require('./call-options.js');
 const secretFunctions = () => require('./secret-function.js');
 const tokenFetches = () => require('./token-fetch.js');
@@ -48,7 +48,7 @@ class KeycloakTokenManager {
   #server;
   #resource;
   #resourceFetch;
-  // What is known about the routes of all resources; created with the first `fetch`.
+  // The routes of all resources; `undefined` before the first `fetch`.
   #routes;
   #secretFunction;
   #secretCall;
@@ -155,7 +155,7 @@ class KeycloakTokenManager {
     return this.close();
   }
 
-  // `dropsToken`: the API of a view moves to another origin.
+  // `dropsToken` says that the API of a view moves to another origin.
   [reconfigure](options, dropsToken = false) {
     const failure = this.#call('reconfigure', options, environment());
     if (failure !== null) throw new KeycloakTokenError(failure);
@@ -196,8 +196,8 @@ class KeycloakTokenManager {
     return this.#resourceFetch(input, init);
   }
 
-  // `isCurrent` tells whether the manager's tokens are still meant for the resource. If they are not
-  // and a call has not sent a request yet, `again` makes the call instead.
+  // `isCurrent` tells whether the manager's tokens are still meant for the resource. If not,
+  // `again` makes each call that has not sent a request yet.
   [resourceFetch](resource, isCurrent = () => true, again = undefined) {
     const { Routes, makeFetch } = authenticatedFetch();
     this.#routes ??= new Routes(
@@ -215,7 +215,7 @@ class KeycloakTokenManager {
     return outcome;
   }
 
-  // `hasWaited` says that a forced call has waited for a request from before the call.
+  // `hasWaited` says that a forced call has waited for an earlier request.
   #ask(options, shape, hasWaited = false) {
     const checked = options === undefined ? NO_OPTIONS : callOptions().checked(options);
     if (checked.fault !== undefined) return Promise.reject(checked.fault);
@@ -304,8 +304,7 @@ class KeycloakTokenManager {
     }
   }
 
-  // Takes the waiters of a flight that has ended; `undefined` if no call ever waited for the
-  // flight.
+  // Removes and returns the waiters of a flight that has ended; `undefined` if no call waited.
   #land(flight) {
     const waiters = this.#flights.get(flight);
     if (waiters === undefined) return undefined;
@@ -425,7 +424,8 @@ function asString(token) {
 
 function asObject({ token, scope, issuedAt, expiresAt }) {
   const accessToken = { token, tokenType: 'Bearer', scope, issuedAt, expiresAt };
-  // Some clients put what `getAccessToken` returns into a header, as Keycloak's admin client does.
+  // Some clients, such as Keycloak's admin client, put the result of `getAccessToken` into a
+  // header.
   return Object.defineProperty(accessToken, 'toString', { value: () => token });
 }
 

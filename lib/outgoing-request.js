@@ -1,7 +1,7 @@
 'use strict';
 
-// One call to `manager.fetch`: its content, its URL, and whether `fetch` can send it again. This
-// class reads the caller's arguments once, at the time of the call, and never modifies them.
+// One call to `manager.fetch`: its content, its URL, and whether `fetch` can send the call again.
+// This class reads the caller's arguments once, at the time of the call, and never modifies them.
 
 const { KeptBody } = require('./body.js');
 const { badRequest } = require('./error.js');
@@ -44,7 +44,7 @@ const MEMBERS = [
 ];
 
 class OutgoingRequest {
-  /** Whether this class follows redirects (`redirect: 'follow'`). */
+  /** Whether the call follows redirects (`redirect: 'follow'`). */
   follows;
   /** The options for `getToken`; `undefined` for a plain call. */
   tokenOptions;
@@ -58,7 +58,7 @@ class OutgoingRequest {
   #headers;
   #wasSent = false;
   #options;
-  /** Whether the body that the caller gave can be read again. */
+  /** Whether `fetch` can read the caller's body again. */
   #isReadableAgain;
   /** The body of the caller's `Request`, if it has one. */
   #kept;
@@ -114,7 +114,10 @@ class OutgoingRequest {
     return this.#method === 'GET' || this.#method === 'HEAD';
   }
 
-  /** Returns the error for a redirect to a login page, by which some gateways reject a token. */
+  /**
+   * Returns the error for a redirect to a login page, with which some gateways reject a token;
+   * `undefined` for any other response.
+   */
   loginPageOf(response) {
     if (!this.follows || !REDIRECTS.has(response.status)) return undefined;
     const location = headerOf(response, 'location') ?? '';
@@ -129,13 +132,13 @@ class OutgoingRequest {
       LOGIN_PATH.test(url.pathname);
     if (!isLogin) return undefined;
     return badRequest(
-      `redirect: the API redirects to ${this.#placeOf(url)}, probably a login page, so the API ` +
-        'rejected the token; fetch sent no request there. Check which tokens its gateway accepts',
+      `redirect: the API redirects to ${this.#placeOf(url)}, probably a login page, because it ` +
+        'rejected the token; fetch did not follow the redirect. Check which tokens the API accepts',
     );
   }
 
   send(fetch, token) {
-    // Each request gets a new object, because the previous `fetch` may have kept the old one.
+    // Each request gets a new object, because the function may have kept the previous object.
     if (this.#wasSent) this.#headers = new Headers(this.#headers);
     if (!this.#isReadableAgain && this.#request !== undefined) {
       if (this.#wasSent) this.#dissolve();
@@ -151,7 +154,7 @@ class OutgoingRequest {
   /**
    * Follows a redirect by the rules of `fetch`.
    *
-   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_REQUEST` if the manager must not follow it
+   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_REQUEST` if `fetch` must not follow the redirect
    */
   redirect(status, location) {
     const url = this.#resolve(decoded(location), this.#url, 'redirect');
@@ -161,8 +164,8 @@ class OutgoingRequest {
         : (status === 301 || status === 302) && this.#method === 'POST';
     if (!losesBody && !this.isReplayable) {
       throw badRequest(
-        `redirect: status ${status} requires the body to be sent again, but it can be read only ` +
-          'once; pass a string, a buffer, a FormData, a URLSearchParams or a Blob',
+        `redirect: status ${status} requires fetch to send the body again, but fetch can read ` +
+          'this body only once; pass a string, a buffer, a FormData, a URLSearchParams or a Blob',
       );
     }
     if (this.#request !== undefined) this.#dissolve();
@@ -183,7 +186,9 @@ class OutgoingRequest {
     this.#kept?.release();
   }
 
-  /** Replaces the caller's `Request` with its members, because its body is used or its URL changes. */
+  /**
+   * Replaces the caller's `Request` with its members, because the body is used or the URL changes.
+   */
   #dissolve() {
     const { headers, ...members } = membersOf(this.#request);
     this.#options = { ...members, ...withoutAbsent(this.#options) };
@@ -221,7 +226,7 @@ class OutgoingRequest {
       const place = this.#placeOf(url);
       throw badRequest(
         `${what}: ${place} is not the origin of resource.baseUrl (${this.#origin}), the only ` +
-          'origin that receives the token; fetch sent no request to it',
+          'origin that receives the token; fetch sent no request to the other origin',
       );
     }
     if (url.username !== '' || url.password !== '') {

@@ -1,7 +1,7 @@
 'use strict';
 
-// A manager for another API. Except for `fetch`, its methods are those of its parent: it shares the
-// token, the cache and the flights of the parent, and ends with it.
+// A manager for another API. It has its own `fetch` and otherwise the methods of its parent, so it
+// shares the token, the cache and the flights of the parent, and closes with the parent.
 
 const { KeycloakTokenError, internal } = require('./error.js');
 const native = require('./native.js');

@@ -72,6 +72,9 @@ declare module '*/client/KagentiApiClient' {
 
 declare module '*/tokenUtil' {
   export function getTokenFromApi(options: object): Promise<string>;
+  export class SsoAuthenticationError extends Error {
+    constructor(message: string, status: number);
+  }
 }
 
 declare module '*/boost/KagentiApiClient' {
@@ -106,6 +109,7 @@ declare module '@keycloak/keycloak-admin-client' {
       clientSecret: string;
     }): Promise<void>;
     registerTokenProvider(provider: { getAccessToken(): Promise<string | undefined> }): void;
+    setAccessToken(token: string): void;
     users: { find(query?: { max?: number }): Promise<object[]> };
   }
 }

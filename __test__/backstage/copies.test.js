@@ -1,6 +1,6 @@
 'use strict';
 
-/** Copies of the package in one process, as the exported plugins of Red Hat Developer Hub have. */
+/** Copies of the package in one process, as in the exported plugins of Red Hat Developer Hub. */
 
 const assert = require('node:assert/strict');
 const { cp } = require('node:fs/promises');
@@ -163,7 +163,7 @@ describe('two copies of the package', () => {
         const [one, two] = registries().map((registry, index) =>
           registry.open({ ...options, ...changes[index] }),
         );
-        // Both count what one of them does.
+        // If the views share a manager, both count the calls of either view.
         one.invalidateToken('unknown');
         const counts = [one, two].map((view) => view.snapshot().counters.invalidationsIgnored);
         assert.deepEqual(counts, [1, isShared ? 1 : 0]);
@@ -216,7 +216,7 @@ describe('two copies of the package', () => {
       [one, two, bare].map((view) => view.snapshot().name),
       ['one', 'two', 'test-client'],
     );
-    // A line is written once, by the oldest view.
+    // The manager writes each line once, to the logger of the oldest view.
     await until(() => logs[0].lines.length > 0, 'a line');
     assert.deepEqual(logs[1].lines, []);
     await one.close();
@@ -233,12 +233,12 @@ describe('two copies of the package', () => {
     endpoint.pause();
     const waiting = two.getToken({ forceRefresh: true });
     await one.update({ ...options, ...OTHER });
-    assert.equal(await one.getToken(), token, 'until the other token is there');
+    assert.equal(await one.getToken(), token, 'until the other token has arrived');
     endpoint.resume();
     await until(async () => clientOf(await one.getToken()) === 'other-client', 'it is there');
     assert.equal(clientOf(await waiting), 'test-client');
     assert.equal(clientOf(await two.getToken()), 'test-client');
-    // Together again.
+    // The views share one manager again.
     await one.update(options);
     await until(async () => clientOf(await one.getToken()) === 'test-client', 'it is back');
     assert.equal(await one.getToken(), await two.getToken());

@@ -1,6 +1,6 @@
 'use strict';
 
-/** The example on the embedded endpoint, and the answers of its API to wrong tokens. */
+/** The example on the embedded endpoint, and the responses of its API to wrong tokens. */
 
 const assert = require('node:assert/strict');
 const { execFile } = require('node:child_process');
@@ -70,5 +70,5 @@ test('the API of the example verifies tokens', async (t) => {
 
   api = await start();
   await endpoint.goOffline();
-  assert.equal((await ask(viewer)).status, 503, 'it cannot get the keys');
+  assert.equal((await ask(viewer)).status, 503, 'the API cannot get the keys');
 });

@@ -1,6 +1,6 @@
 'use strict';
 
-/** Which managers of a pool are closed, by the pure function that decides it. */
+/** The pure function that decides which managers of a pool to close. */
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
@@ -56,7 +56,7 @@ describe('the policy for idle managers', () => {
   test('over a day with 500 servers keeps the number bounded and ends what is idle', () => {
     const limits = { idleTimeoutMs: 10 * MINUTE_MS, maximum: 100 };
     const servers = Array.from({ length: 500 }, (_, key) => key);
-    /** Twenty servers are held by somebody all day; each is used once an hour. */
+    /** A plugin holds twenty of the servers all day, and uses each once an hour. */
     const isHeld = (key) => key < 20;
     const open = new Map();
     let openings = 0;
@@ -101,7 +101,7 @@ describe('the policy for idle managers', () => {
     }
     assert.equal(largest, 100, 'the maximum is reached and never exceeded');
     assert.equal(heldOpenings, 20, 'no referenced manager is closed');
-    assert.ok(openings > 500, 'closed ones open again');
+    assert.ok(openings > 500, 'closed managers open again');
     sweep((end + 10) * MINUTE_MS);
     assert.deepEqual([...open.keys()].sort(), servers.filter(isHeld).sort());
   });

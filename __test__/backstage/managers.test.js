@@ -1,6 +1,6 @@
 'use strict';
 
-/** The service of several managers: by name, by options, and their end. */
+/** The service of several managers: how it finds them by name and by options, and closes them. */
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
@@ -18,7 +18,9 @@ const clientOf = (token) => JSON.parse(Buffer.from(token.split('.')[1], 'base64u
 
 v8.setFlagsFromString('--expose-gc');
 const gc = vm.runInNewContext('gc');
-/** Collects what the previous turns have dropped; a weak reference holds its target for a turn. */
+/**
+ * Frees the objects that previous turns dropped. A weak reference holds its target for one turn.
+ */
 async function collect() {
   await new Promise(setImmediate);
   gc();
@@ -28,7 +30,7 @@ describe('the service of several managers', () => {
   const workspace = useWorkspace();
   const backstage = () => workspace.require('keycloak-token-manager/backstage');
 
-  /** Two plugins with the service, and an endpoint for 500 clients and the usual one. */
+  /** Starts two plugins with the service, and an endpoint for 500 clients and the usual client. */
   async function start(t, { limits, clients } = {}) {
     const { createKeycloakTokenManagersServiceRef, keycloakTokenManagersServiceRef } = backstage();
     const ref = limits

@@ -15,7 +15,7 @@ const SSO_ENDPOINT =
   'https://sso.redhat.com/auth/realms/redhat-external/protocol/openid-connect/token';
 const OAUTH = 'openchoreo.auth';
 
-/** The reader, the configuration, and the options; `undefined` where there are no credentials. */
+/** The reader, the configuration, and the options; `undefined` if there are no credentials. */
 const READ = {
   'augment, with its options beside the section': [
     (readers, config) => readers.readAugmentKagentiOptions(config),
@@ -121,8 +121,8 @@ const REFUSED = {
   'half of augment': [
     (readers, config) => readers.readAugmentKagentiOptions(config),
     nest('augment.kagenti.auth', { tokenEndpoint: ENDPOINT, clientId: 'portal' }),
-    'configuration "augment.kagenti": incomplete: there are auth.tokenEndpoint and ' +
-      'auth.clientId, but auth.clientSecret is missing',
+    'configuration "augment.kagenti": incomplete: the section has ' +
+      'auth.tokenEndpoint and auth.clientId, but auth.clientSecret is missing',
   ],
   'half of cost-management': [
     (readers, config) => readers.readCostManagementOptions(config),
@@ -138,8 +138,8 @@ const REFUSED = {
   'a catalog module with a password': [
     (readers, config) => readers.readKeycloakOrgOptions(config),
     nest(ORG, { baseUrl: 'https://sso.example.org', username: 'admin', password: CANARY }),
-    `configuration "${ORG}": a user name and a password cannot be used; set clientId and ` +
-      'clientSecret of a client with a service account',
+    `configuration "${ORG}": the manager cannot use a user name and a password; set ` +
+      'clientId and clientSecret of a client with a service account',
   ],
   'a secret that is a number': [
     (readers, config) => readers.readOAuthClientOptions(config, OAUTH),

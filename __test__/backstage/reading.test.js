@@ -37,7 +37,7 @@ const REFUSED = [
     { ...WHOLE, clientSecret: '' },
     /but clientSecret \(or clientSecretFile\) is missing/,
   ],
-  ['a flag alone', { skipTlsVerify: true }, /there is skipTlsVerify, but tokenEndpoint/],
+  ['a flag alone', { skipTlsVerify: true }, /the section has skipTlsVerify, but tokenEndpoint/],
   ['a word for a number', { ...WHOLE, requestTimeoutMs: CANARY }, /requestTimeoutMs.*a number/],
   ['a word for a flag', { ...WHOLE, skipTlsVerify: CANARY }, /skipTlsVerify.*a boolean/],
   ['a list of numbers', { ...WHOLE, scope: [1] }, /auth\.scope\[0\].*got number/],

@@ -89,7 +89,7 @@ for (const release of ['newest', 'oldest']) {
       };
 
       await post('log/before');
-      await until(() => /before <\*\*\*>/.test(backend.output()), 'the redacted line is there');
+      await until(() => /before <\*\*\*>/.test(backend.output()), 'the redacted line appears');
       assert.equal((await post('token')).status, 200);
 
       endpoint.setSecret('test-client', ROTATED);
@@ -98,7 +98,7 @@ for (const release of ['newest', 'oldest']) {
       await until(() => backend.output().includes('uses the changed'), 'the edit is in use');
       assert.equal((await post('token')).status, 200);
       await post('log/after');
-      await until(() => /after <\*\*\*>/.test(backend.output()), 'the redacted line is there');
+      await until(() => /after <\*\*\*>/.test(backend.output()), 'the redacted line appears');
 
       endpoint.setSecret('test-client', 'yet-another');
       const refused = await post('token');

@@ -123,8 +123,12 @@ describe('the service', () => {
   const endpoint = { tokenEndpoint: ENDPOINT };
   const refused = { ...endpoint, ...CLIENT, clientSecret: CANARY, requestTimeoutMs: 0 };
   for (const [what, auth, pattern] of [
-    ['no section', undefined, /the section is missing or empty; it needs tokenEndpoint/],
-    ['half a section', { ...endpoint }, /incomplete: there is tokenEndpoint, but clientId and/],
+    ['no section', undefined, /the section is missing or empty; set tokenEndpoint/],
+    [
+      'half a section',
+      { ...endpoint },
+      /incomplete: the section has tokenEndpoint, but clientId and/,
+    ],
     ['a value that the manager refuses', refused, /requestTimeoutMs: expected an integer of at/],
   ]) {
     test(`fails the plugin at start for ${what}, naming the key`, async (t) => {

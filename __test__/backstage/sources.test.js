@@ -70,7 +70,7 @@ describe('a service', () => {
       [
         'finds nothing',
         (config) => config.getOptional('acme.auth') && {},
-        /service "test\.tokens": the configuration contains no credentials; it looked at acme\.auth/,
+        /service "test\.tokens": the configuration contains no credentials; read looked up acme\.auth/,
       ],
       [
         'returns half of the options',
@@ -149,8 +149,8 @@ describe('a service', () => {
       assert.deepEqual(
         warnings().map(({ message }) => message),
         [
-          `configuration "${KEY}" no longer contains credentials; the earlier ones stay in use ` +
-            'until a restart',
+          `configuration "${KEY}" no longer contains credentials; the manager uses the old ` +
+            'ones until a restart',
         ],
       );
     });

@@ -133,12 +133,13 @@ async function startBackend(t, workspace, plugins, { auth, key = KEY, also, clie
 
 /**
  * A backend that does not listen, because a backend that fails to start would never close its port.
+ * `use(router)` receives the routers of its plugins.
  */
-async function startWithoutServer(workspace, features) {
+async function startWithoutServer(workspace, features, use = () => {}) {
   const { createBackend } = workspace.require('@backstage/backend-defaults');
   const { coreServices, createServiceFactory } = workspace.require('@backstage/backend-plugin-api');
   const routers = [coreServices.rootHttpRouter, coreServices.httpRouter].map((service) =>
-    createServiceFactory({ service, deps: {}, factory: () => ({ use() {} }) }),
+    createServiceFactory({ service, deps: {}, factory: () => ({ use, addAuthPolicy() {} }) }),
   );
   const backend = createBackend();
   for (const feature of [...routers, ...features]) backend.add(feature);

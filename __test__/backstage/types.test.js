@@ -23,7 +23,9 @@ for (const release of ['newest', 'oldest']) {
       await cp(path.join(__dirname, 'plugin.types.ts'), path.join(workspace.folder, 'plugin.ts'));
       const files = ['plugin.ts'];
       for (const { file, line, code } of allExamples().filter(needsBackstage)) {
-        const name = `${file.replaceAll(/\W/g, '-')}-${line}.ts`;
+        // A block may begin with the name under which other blocks import it.
+        const [, given] = /^\/\/ (\w+\.ts)\n/.exec(code) ?? [];
+        const name = given ?? `${file.replaceAll(/\W/g, '-')}-${line}.ts`;
         await writeFile(path.join(workspace.folder, name), code);
         files.push(name);
       }

@@ -1,6 +1,6 @@
 'use strict';
 
-/** Clients of other packages that take `manager.fetch`, or a token: as docs/clients.md shows. */
+/** Clients of other packages that use `manager.fetch` or a token, as docs/clients.md shows. */
 
 const assert = require('node:assert/strict');
 const { mkdtemp, rm, symlink, writeFile } = require('node:fs/promises');
@@ -35,7 +35,7 @@ before(
 );
 after(() => folder && rm(folder, { recursive: true, force: true }));
 
-/** Each client, with a GET and a POST that return the answer. */
+/** Each client, with a GET and a POST that return the data of the response. */
 const CLIENTS = {
   async ky({ fetch, url }) {
     const { default: ky } = await load('ky');
@@ -98,7 +98,7 @@ const CLIENTS = {
   },
 };
 
-/** What the API answers, in the form that all clients understand. */
+/** The response of the API, in a form that all clients understand. */
 const ANSWER = JSON.stringify({ agents: [], data: { agents: [] }, items: [] });
 
 /** An API that refuses the first `refused` tokens, and a manager whose `fetch` sends tokens to it. */
@@ -144,7 +144,10 @@ for (const [name, make] of Object.entries(CLIENTS)) {
 describe('@modelcontextprotocol/sdk', { timeout: LIMIT_MS }, () => {
   const sdk = (name) => load(`@modelcontextprotocol/sdk/${name}.js`);
 
-  /** A server of the SDK with one tool, behind a check of the token, which refuses the first one. */
+  /**
+   * Starts a server of the SDK with one tool. The server checks the token and refuses the first
+   * token.
+   */
   async function startServer(t, connect) {
     const { McpServer } = await sdk('server/mcp');
     const refused = [];

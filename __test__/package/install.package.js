@@ -3,12 +3,13 @@
 // Installs the packages of dist/ from a registry into an empty project, and gets the first token.
 
 const assert = require('node:assert/strict');
-const { mkdirSync, readdirSync, symlinkSync } = require('node:fs');
+const { mkdirSync, readFileSync, readdirSync, symlinkSync } = require('node:fs');
 const path = require('node:path');
 const { after, before, describe, it } = require('node:test');
 const { nodeBinary, nodeMajors } = require('../../tools/node-versions.js');
 const { findPlatformPackage } = require('../../tools/package/platform-package.js');
 const { ownTarget } = require('../../tools/package/targets.js');
+const { findBlocks } = require('../support/documents.js');
 const { NAME } = require('./support/dist.js');
 const {
   LIMIT_MS,
@@ -17,6 +18,7 @@ const {
   managers,
   npmProgram,
   prepare,
+  programs,
 } = require('./support/project.js');
 const { startRegistry } = require('./support/registry.js');
 
@@ -104,6 +106,23 @@ describe('an installation', { timeout: LIMIT_MS }, () => {
     const [major] = process.versions.node.split('.');
     checkOutput(await project.run('node', ['commonjs.cjs'], { env }), major);
     assert.deepEqual(readdirSync(bin), ['node']);
+  });
+
+  it('into the backend of a Backstage app follows docs/backstage.md', async (t) => {
+    const backend = path.join('packages', 'backend');
+    const project = makeProject(t, {
+      'package.json': '{ "name": "app", "private": true, "workspaces": ["packages/*"] }',
+      [path.join(backend, 'package.json')]: '{ "name": "backend", "private": true }',
+      [path.join(backend, 'index.cjs')]: programs['commonjs.cjs'],
+    });
+    const { run } = await prepare('yarn 4', project, registry.url);
+    const [{ code }] = findBlocks('docs/backstage.md', 'sh', 'yarn');
+    const [program, ...args] = code.trim().split(' ');
+    assert.equal(program, 'yarn');
+    await run(...args);
+    const manifest = readFileSync(path.join(project.folder, backend, 'package.json'), 'utf8');
+    assert.deepEqual(Object.keys(JSON.parse(manifest).dependencies), [NAME]);
+    checkOutput(await project.run(process.execPath, [path.join(backend, 'index.cjs')]));
   });
 
   it('without optional dependencies fails with the missing package and the cause', async (t) => {

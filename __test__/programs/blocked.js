@@ -55,6 +55,15 @@ const tasks = {
     tell({ count: tokens.size, left: Math.min(...Array.from(tokens, leftOf)) });
   },
 
+  /** A caller with a minimum whose request fails while the held token expires. */
+  async 'past the life of the held token'(busyMs) {
+    const manager = open();
+    await manager.getToken();
+    const call = manager.getToken({ minValiditySeconds: 100 });
+    block(busyMs);
+    tell(await call.then((token) => ({ left: leftOf(token) })).catch(({ code }) => ({ code })));
+  },
+
   /** A caller whose deadline passes before the event loop can read Node's certificates. */
   async 'past the deadline'(busyMs) {
     const call = open({ requestTimeoutMs: 200 })

@@ -1,17 +1,18 @@
 'use strict';
 
 // Arguments: token endpoint, further options as JSON, environment variables to set at run time as
-// JSON, a user to switch to. Prints whether the manager and Node's own client accept the server's
-// certificate.
+// JSON, changes of the process as JSON. Prints whether the manager and Node's own client accept the
+// server's certificate, and the message of the manager's error.
 
+const fs = require('node:fs');
 const https = require('node:https');
 const { open, tell } = require('./program.js');
 
 async function main(options) {
   const manager = open(options);
-  const ours = await manager.getToken().then(
-    () => true,
-    ({ code }) => code,
+  const [ours, message] = await manager.getToken().then(
+    () => [true],
+    (error) => [error.code, error.message],
   );
   const node = await new Promise((resolve) => {
     const { ca } = options;
@@ -20,9 +21,12 @@ async function main(options) {
     });
     request.on('error', ({ code }) => resolve(code));
   });
-  tell({ ours, node });
+  tell({ ours, node, message });
 }
 
 Object.assign(process.env, JSON.parse(process.argv[4]));
-if (process.argv[5]) process.setuid(Number(process.argv[5]));
+const { user, folder, removed } = JSON.parse(process.argv[5]);
+if (removed) fs.rmSync(removed);
+if (folder) process.chdir(folder);
+if (user) process.setuid(user);
 main(JSON.parse(process.argv[3]));

@@ -80,8 +80,9 @@ async function startVerifying(t, { tls, expiresIn = 300, believes }, options) {
       const subject = socket.getPeerCertificate?.()?.subject?.CN;
       const request = { method, url, form, headers, subject, socket };
       requests.push(request);
-      const { status, body } = state.answer?.(requests.length, request) ?? answerTo(request);
-      return [status, { 'content-type': 'application/json' }, JSON.stringify(body)];
+      const answer = state.answer?.(requests.length, request) ?? answerTo(request);
+      const fields = { 'content-type': 'application/json', ...answer.headers };
+      return [answer.status, fields, JSON.stringify(answer.body)];
     },
     { tls },
   );

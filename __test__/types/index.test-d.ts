@@ -70,9 +70,9 @@ const derived: ResourceTokenManager = new KeycloakTokenManager(smallest).withRes
 });
 const ofDerived: Promise<Response> = derived.withResource({ baseUrl: 'https://a' }).fetch('a');
 void ofDerived;
-// @ts-expect-error it ends with its parent
+// @ts-expect-error a derived manager has no `close`
 derived.close();
-// @ts-expect-error a URL alone is no resource
+// @ts-expect-error a URL alone is not a resource
 derived.withResource('https://other.example');
 
 // @ts-expect-error options are required
@@ -97,6 +97,16 @@ new KeycloakTokenManager({ ...smallest, signingAlgorithm: 'RS512' });
 new KeycloakTokenManager({ ...smallest, tokenFetch: fetch });
 new KeycloakTokenManager({ ...smallest, tokenFetch: (url, init) => fetch(url, { ...init }) });
 const double: TokenFetchResponse = { status: 200, text: async () => '{}' };
+({
+  status: 200,
+  headers: undefined,
+  redirected: undefined,
+  url: undefined,
+  type: undefined,
+  body: undefined,
+  arrayBuffer: undefined,
+  text: undefined,
+}) satisfies TokenFetchResponse;
 new Response() satisfies TokenFetchResponse;
 const doubled: TokenFetch = async (url: string, init: TokenFetchInit) => {
   const { method, headers, body, redirect, signal } = init;
@@ -107,7 +117,7 @@ const doubled: TokenFetch = async (url: string, init: TokenFetchInit) => {
 new KeycloakTokenManager({ ...smallest, tokenFetch: doubled });
 // @ts-expect-error the native transport is the default
 new KeycloakTokenManager({ ...smallest, tokenFetch: false });
-// @ts-expect-error an answer has a status
+// @ts-expect-error a response has a status
 new KeycloakTokenManager({ ...smallest, tokenFetch: async () => 'token' });
 // @ts-expect-error a proxy is a URL, or none
 new KeycloakTokenManager({ ...smallest, proxy: true });
@@ -117,9 +127,9 @@ new KeycloakTokenManager({ ...smallest, tokenExpiryBufferSeconds: '60' });
 new KeycloakTokenManager({ ...smallest, requestTimeoutMs: '60' });
 // @ts-expect-error a number among the parameters
 new KeycloakTokenManager({ ...smallest, parameters: { a: 1 } });
-// @ts-expect-error a resource has a base
+// @ts-expect-error a resource has a base URL
 new KeycloakTokenManager({ ...smallest, resource: { userHeader: 'X-User' } });
-// @ts-expect-error a misspelt base
+// @ts-expect-error the name is misspelt
 new KeycloakTokenManager({ ...smallest, resource: { baseURL: 'https://api.example' } });
 // @ts-expect-error a logger needs all four methods
 new KeycloakTokenManager({ ...smallest, logger: { error() {}, warn() {}, info() {} } });

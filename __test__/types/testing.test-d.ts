@@ -70,6 +70,24 @@ export async function endpoints(): Promise<void> {
   }
   console.log(endpoint.requests.length);
 
+  endpoint.setAnswer({
+    status: undefined,
+    headers: undefined,
+    body: undefined,
+    delayMs: undefined,
+    expiresIn: undefined,
+    fault: undefined,
+    dripMs: undefined,
+  });
+  await startFakeTokenEndpoint({
+    realm: undefined,
+    clients: undefined,
+    expiresIn: undefined,
+    delayMs: undefined,
+    roles: undefined,
+    tls: undefined,
+    tokenSize: undefined,
+  });
   new KeycloakTokenManager({ tokenEndpoint, clientId: 'client', clientSecret: 'secret' });
   // @ts-expect-error the log is read-only
   endpoint.requests.push(first);

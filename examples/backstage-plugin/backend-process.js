@@ -29,6 +29,7 @@ async function startBackend(folder, member, environment = {}) {
   return { url, output: () => server.output(), stop };
 }
 
+/** Writes the keys with which a backend signs its tokens, so that it needs no database. */
 async function writeKeys(folder) {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   await mkdir(folder);
@@ -38,4 +39,4 @@ async function writeKeys(folder) {
   await write('private.pem', privateKey, 'pkcs8');
 }
 
-module.exports = { startBackend };
+module.exports = { startBackend, writeKeys };

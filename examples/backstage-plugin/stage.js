@@ -72,4 +72,4 @@ async function signIn() {
   return { key, token };
 }
 
-module.exports = { setStage };
+module.exports = { USER, setStage, signIn };

@@ -63,7 +63,7 @@ function presentIn(section, knownKeys) {
     .filter((name) => withoutEmpty(section.getOptional(name)) !== undefined);
 }
 
-/** Names the required options that are missing among `names`; `undefined` if there are none. */
+/** Returns a text about the required options that `names` lacks; `undefined` if it lacks none. */
 function missingIn(names) {
   const missing = Object.entries(NEEDED)
     .filter(([, alternatives]) => !alternatives.some((name) => names.includes(name)))
@@ -145,7 +145,7 @@ function readStrings(inner, key, faults) {
   const fields = withoutEmpty(inner.get());
   for (const [name, value] of Object.entries(fields)) {
     if (typeof value === 'string') continue;
-    faults.add(`${key}: ${JSON.stringify(name)} must be a string: put it in quotes`);
+    faults.add(`${key}: ${JSON.stringify(name)} must be a string: put the value in quotes`);
   }
   return fields;
 }

@@ -1,12 +1,14 @@
 /**
- * A view of the manager that the configuration describes. Its options follow the configuration: it
- * applies correct edits, and logs and ignores wrong ones.
+ * A view of the manager that the configuration describes. The class applies correct edits of the
+ * configuration to this manager, and logs and ignores wrong edits.
  */
 'use strict';
 
 const { invalid, isIncomplete } = require('./config.js');
 const { fingerprints } = require('./fingerprint.js');
 const { registry } = require('./registry.js');
+
+const NONE = 'the service has no manager';
 
 class ConfiguredManager {
   /** The view; `undefined` while there are no credentials and they are optional. */
@@ -30,6 +32,7 @@ class ConfiguredManager {
     this.#parts = parts;
     const options = this.#read();
     if (options !== undefined) this.#open(options);
+    this.#report();
     // A configuration may lack `subscribe`.
     this.#subscription = parts.config.subscribe?.(() => this.#follow());
   }
@@ -54,8 +57,15 @@ class ConfiguredManager {
     return undefined;
   }
 
+  /** Logs where the options come from: the keys, but no value. A partial section has a warning. */
+  #report() {
+    const { source, config, logger } = this.#parts;
+    if (this.view !== undefined) logger.info(`the manager uses ${source.used(config)}`);
+    else if (this.#lastWarning === undefined) logger.info(`${NONE}: ${source.missing().message}`);
+  }
+
   #warn(text) {
-    if (text !== this.#lastWarning) this.#parts.logger.warn(`the service has no manager: ${text}`);
+    if (text !== this.#lastWarning) this.#parts.logger.warn(`${NONE}: ${text}`);
     this.#lastWarning = text;
   }
 
@@ -75,7 +85,7 @@ class ConfiguredManager {
       const options = this.#read();
       if (options === undefined) return this.#keep();
       const print = this.#print(options);
-      // Most edits concern other sections, and applying an edit would end a cool-down.
+      // Most edits concern other sections. To apply such an edit would end a cool-down.
       if (print === this.#inUse) return;
       if (this.view === undefined) this.#open(options);
       else await this.#update({ logger, ...options });
@@ -87,11 +97,11 @@ class ConfiguredManager {
     logger.info(`the manager uses the changed ${source.where}`);
   }
 
-  /** Plugins hold the view, so it outlives optional credentials that an edit removes. */
+  /** Keeps the view if an edit removes optional credentials, because plugins hold the view. */
   #keep() {
     if (this.#inUse === undefined) return;
     this.#inUse = undefined;
-    const text = 'no longer contains credentials; the earlier ones stay in use until a restart';
+    const text = 'no longer contains credentials; the manager uses the old ones until a restart';
     this.#parts.logger.warn(`${this.#parts.source.where} ${text}`);
   }
 

@@ -31,7 +31,7 @@ function fingerprints() {
       .digest('base64');
 }
 
-/** Whether the value is an object literal. Under Jest it may come from another realm. */
+/** Whether the value is an object literal, which may come from another realm under Jest. */
 function isPlain(value) {
   if (typeof value !== 'object' || value === null) return false;
   const prototype = Object.getPrototypeOf(value);

@@ -1,10 +1,11 @@
-/** Which managers of a pool are closed. Pure: the time and all facts are parameters. */
+/** Decides which managers of a pool to close. Pure: the time and all facts are parameters. */
 'use strict';
 
 /**
- * Closes what is idle and unreferenced, and beyond the maximum also what was used least recently:
- * first managers that nothing refers to, then others, which reopen when they are used again. A
- * manager with a call in progress is never closed.
+ * Returns the managers to close: all idle managers to which no plugin refers and, if more than the
+ * maximum remain, the least recently used managers. Of the latter, the managers to which no plugin
+ * refers come first; the other managers reopen with their next call. The result never contains a
+ * manager with a call in progress.
  *
  * @template Key
  * @param {{ key: Key, usedAtMs: number, isReferenced: boolean, isBusy: boolean }[]} managers in the

@@ -7,7 +7,7 @@ import type {
 
 /**
  * The service that a plugin receives: the methods of the one manager that all plugins of the
- * backend share. If one plugin drops a token, the manager drops the token for all plugins.
+ * backend share. If a plugin drops a token, the manager drops it for all plugins.
  *
  * @example
  * ```ts
@@ -15,7 +15,7 @@ import type {
  *
  * export async function listAgents(tokens: KeycloakTokenManagerService, backstageUser: string) {
  *   const response = await tokens.fetch('agents', { backstageUser });
- *   if (!response.ok) throw new Error(`the API answered ${response.status}`);
+ *   if (!response.ok) throw new Error(`the API responded with status ${response.status}`);
  *   return response.json();
  * }
  * ```
@@ -24,14 +24,15 @@ export interface KeycloakTokenManagerService extends ResourceTokenManager, Async
   /** The id of the plugin that received this service. */
   readonly pluginId: string;
   /**
-   * Closes nothing: the manager closes when the backend shuts down. A manager of
-   * {@link KeycloakTokenManagersService} no longer counts as referenced by this plugin.
+   * Leaves the manager open for the other plugins; the manager closes when the backend shuts down.
+   * A {@link KeycloakTokenManagersService} then no longer counts this plugin as a user of the
+   * manager.
    */
   close(): Promise<void>;
 }
 
 /**
- * The service of optional credentials, of a ref with `optional: true`.
+ * The service of a ref with `optional: true`, whose credentials may be missing.
  *
  * @example
  * ```ts
@@ -45,23 +46,23 @@ export interface KeycloakTokenManagerService extends ResourceTokenManager, Async
  */
 export interface OptionalKeycloakTokenManagerService {
   /**
-   * The manager; `undefined` while the section does not exist, every key in it is empty, or it is
-   * partial. It appears if an edit of the configuration adds the credentials. If an edit removes
-   * them, the manager stays until the backend restarts.
+   * The manager; `undefined` while the section does not exist, is empty or is partial. The manager
+   * appears when an edit of the configuration adds the credentials. If an edit removes the
+   * credentials, the manager stays until the backend restarts.
    */
   readonly manager: KeycloakTokenManagerService | undefined;
 }
 
 /**
- * A service of several managers: one for each named client of a section, and for clients that are
- * not known in advance. All plugins of a backend share them.
+ * A service of several managers: one for each named client of a section, and one for each client
+ * that your code does not know in advance. All plugins of a backend share these managers.
  *
- * A manager is closed when it was not used for the idle time (10 minutes by default) and no plugin
- * refers to it: its object was collected, or its `close()` was called. At most 100 (by default) are
- * open: one more closes the one that was used least recently, first among those that no plugin
- * refers to. A plugin that still holds a closed one does not notice: it opens again with the next
- * call, which requests a token. A manager is never closed during a call, so calls of more managers
- * at once exceed the number until they end.
+ * The service closes a manager that has been idle for 10 minutes (by default) once no plugin refers
+ * to it: every plugin has dropped its reference or called `close()`. At most 100 managers (by
+ * default) are open. To open another manager, the service closes the least recently used manager,
+ * and prefers managers to which no plugin refers. A plugin can still use a closed manager: the next
+ * call opens the manager again and requests a token. The service never closes a manager during a
+ * call, so more managers may be open while many calls are in progress.
  *
  * @example
  * ```ts
@@ -82,46 +83,49 @@ export interface OptionalKeycloakTokenManagerService {
 export interface KeycloakTokenManagersService {
   /** The id of the plugin that received this service. */
   readonly pluginId: string;
-  /** The number of open managers, of all plugins. */
+  /** The number of open managers of all plugins. */
   readonly size: number;
   /**
-   * Returns the manager of a named client: below the section `keycloak.clients`, `name` has the keys
-   * of {@link readKeycloakTokenManagerOptions}. It follows edits of the configuration.
+   * Returns the manager of the client `name` in the section `keycloak.clients`. The section of a
+   * client accepts the keys that {@link readKeycloakTokenManagerOptions} reads. The manager follows
+   * edits of the configuration.
    *
-   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if there is no such client, or its section is
-   *   incomplete or wrong.
+   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if the client does not exist, or if its
+   *   section is incomplete or wrong.
    */
   get(name: string): KeycloakTokenManagerService;
   /**
-   * Returns the manager with these options, the same one for equal options. Strings, numbers, and
-   * lists and records of them are equal by value; functions and other objects by identity, so
-   * create functions once.
+   * Returns the manager with these options, and the same manager for equal options. The service
+   * compares plain values, lists and records by value, and functions and other objects by identity,
+   * so create your functions only once.
    *
-   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`, naming every option that is wrong.
+   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`. The message names every wrong option.
    */
   getFor(options: KeycloakTokenManagerOptions): KeycloakTokenManagerService;
   /**
-   * Ends the manager of a named client, or the one with these options, for all plugins: those that
-   * hold it receive `ERR_KEYCLOAK_CLOSED`. The next `get` or `getFor` opens a new one.
+   * Closes the manager of a named client, or the manager with these options, for all plugins. Later
+   * calls of that manager reject with `ERR_KEYCLOAK_CLOSED`. The next `get` or `getFor` opens a new
+   * manager.
    *
-   * @returns Whether there was such a manager.
+   * @returns A promise of `true` if the service had such a manager, otherwise of `false`.
    */
   close(nameOrOptions: string | KeycloakTokenManagerOptions): Promise<boolean>;
 }
 
 /**
- * The service that the section `boost.kagenti.auth` configures. It has a default factory: a plugin
- * declares it as a dependency, and the backend needs no further line. Its id is
- * `keycloak-token-manager`.
+ * The service that the section `boost.kagenti.auth` configures. The service has a default factory:
+ * a plugin declares the service as a dependency, and the backend needs no further line. The id of
+ * the service is `keycloak-token-manager`.
  *
  * The section accepts the {@link KeycloakTokenManagerOptions} that YAML can express, under the same
  * names. If the section is missing, incomplete or wrong, the plugins that depend on the service
- * fail to start, with `ERR_KEYCLOAK_CONFIG`. An edit takes effect while the backend runs, and
+ * fail to start with `ERR_KEYCLOAK_CONFIG`. The service applies an edit while the backend runs, and
  * callers keep getting valid tokens. The service logs and ignores an edit that is wrong or removes
  * the section.
  *
- * Copies of this package in one process, and services with equal options, share one manager. Every
- * option but `resource`, `name` and `logger` must be equal, the credential included.
+ * Services with equal options share one manager, even if they belong to different copies of this
+ * package in one process. All options except `resource`, `name` and `logger` must be equal,
+ * including the credential.
  *
  * @example
  * ```ts
@@ -135,7 +139,7 @@ export interface KeycloakTokenManagersService {
  *       deps: { tokens: keycloakTokenManagerServiceRef, logger: coreServices.logger },
  *       async init({ tokens, logger }) {
  *         const response = await tokens.fetch('agents');
- *         logger.info(`the API answered ${response.status}`);
+ *         logger.info(`the API responded with status ${response.status}`);
  *       },
  *     });
  *   },
@@ -149,8 +153,9 @@ export const keycloakTokenManagerServiceRef: ServiceRef<
 >;
 
 /**
- * The service of several managers, whose named clients are in the section `keycloak.clients`. It
- * has a default factory. Its id is `keycloak-token-managers`. The section may be missing.
+ * The service of several managers whose named clients the section `keycloak.clients` configures.
+ * The section may be missing. The service has a default factory and the id
+ * `keycloak-token-managers`.
  *
  * @example
  * ```ts
@@ -164,7 +169,7 @@ export const keycloakTokenManagerServiceRef: ServiceRef<
  *       deps: { managers: keycloakTokenManagersServiceRef },
  *       async init({ managers }) {
  *         const response = await managers.get('billing').fetch('invoices');
- *         if (!response.ok) throw new Error(`the API answered ${response.status}`);
+ *         if (!response.ok) throw new Error(`the API responded with status ${response.status}`);
  *       },
  *     });
  *   },
@@ -194,11 +199,11 @@ export const keycloakTokenManagerServiceFactory: ServiceFactory<
 >;
 
 /**
- * Reads the options of a manager from a configuration. Empty strings in what it returns count as
- * absent. The service calls it again after each edit of the configuration.
+ * A function that reads the options of a manager from a configuration. Empty strings in the options
+ * count as absent. The service calls the function again after each edit of the configuration.
  *
  * @param config The configuration of the backend.
- * @returns The options; `undefined` if there are no credentials.
+ * @returns The options; `undefined` if the configuration contains no credentials.
  * @example
  * ```ts
  * import type { KeycloakOptionsReader } from 'keycloak-token-manager/backstage';
@@ -245,7 +250,9 @@ export interface KeycloakTokenManagerServiceRefOptions {
   id: string;
   /** The key of the section with the options, such as `acme.agents.auth`. */
   configKey?: string | undefined;
-  /** Reads the options, for plugins with other keys. See {@link readAugmentKagentiOptions}. */
+  /**
+   * A function that reads the options from other keys, such as {@link readAugmentKagentiOptions}.
+   */
   read?: KeycloakOptionsReader | undefined;
   /**
    * Keys of the section that belong to other code. The service does not read them. Any other
@@ -253,20 +260,21 @@ export interface KeycloakTokenManagerServiceRefOptions {
    */
   knownKeys?: readonly string[] | undefined;
   /**
-   * Whether plugins start without credentials; the service is then an
-   * {@link OptionalKeycloakTokenManagerService}. A partial section logs one warning, and a wrong one
-   * still fails. Default: false.
+   * Whether plugins start even if there are no credentials; the service is then an
+   * {@link OptionalKeycloakTokenManagerService}. The service logs one warning for a partial
+   * section, and the plugins do not start if a section is wrong. Default: false.
    */
   optional?: boolean | undefined;
-  /** The option of the same name, which a configuration file cannot express. */
+  /** The option `tokenFetch` of the manager, which a configuration file cannot express. */
   tokenFetch?: true | TokenFetch | undefined;
 }
 
 /**
  * Creates a further service with a default factory and its own section or reader, for a second
- * realm or client. The package's configuration schema does not know its section. The app or plugin
- * that chooses the key must declare `clientSecret` with secret visibility; otherwise, logs show the
- * secret. For the key `acme.auth`, the `package.json` of that app or plugin contains:
+ * realm or client. The package's configuration schema does not cover this section. The app or
+ * plugin that chooses the key must declare `clientSecret` with secret visibility; otherwise,
+ * Backstage shows the secret in logs. For the key `acme.auth`, the `package.json` of that app or
+ * plugin contains:
  *
  * ```json
  * "configSchema": { "type": "object", "properties": { "acme": { "type": "object", "properties": {
@@ -275,7 +283,7 @@ export interface KeycloakTokenManagerServiceRefOptions {
  * ```
  *
  * If the credentials are missing or partial, or an option is wrong, the plugins that depend on the
- * service fail to start, with an error that names the key and the cause.
+ * service fail to start with an error that names the key and the cause.
  *
  * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` for wrong arguments.
  * @example
@@ -308,10 +316,11 @@ export function createKeycloakTokenManagerServiceRef<IsOptional extends boolean 
  * Creates a further service of several managers, with another section or other limits.
  *
  * @param options `id`: the id of the service, unique in the backend. `configKey`: the section whose
- *   keys are the names of clients. Default: `keycloak.clients`. Declare its secrets as for
- *   {@link createKeycloakTokenManagerServiceRef}. `maxManagers`: how many managers may be open, an
- *   integer of at least 1. Default: 100. `idleTimeoutMs`: after how long an unused manager is
- *   closed, in milliseconds, from 1 to 2,147,483,647. Default: 600,000.
+ *   keys are the names of clients. Default: `keycloak.clients`. Declare the secrets of another
+ *   section as for {@link createKeycloakTokenManagerServiceRef}. `maxManagers`: the maximum number
+ *   of open managers, an integer of at least 1. Default: 100. `idleTimeoutMs`: the time after which
+ *   the service closes an unused manager, in milliseconds, from 1 to 2,147,483,647. Default:
+ *   600,000.
  * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` for wrong arguments.
  * @example
  * ```ts
@@ -333,14 +342,15 @@ export function createKeycloakTokenManagersServiceRef(options: {
 
 /**
  * Reads the options of a manager from a section of the configuration, for code that creates the
- * manager itself. Numbers and booleans may be strings, since `${NAME}` yields strings, and empty
+ * manager itself. Numbers and booleans may be strings, because `${NAME}` yields strings. Empty
  * strings count as absent. The manager checks the values; this function checks the keys and their
  * types.
  *
  * @param key The key of the section. Default: `boost.kagenti.auth`.
- * @param options `knownKeys`: keys of the section that belong to other code, which the function does
- *   not read.
- * @returns `undefined` if the configuration has no such section, or if every key in it is empty.
+ * @param options `knownKeys`: keys of the section that belong to other code. The function does not
+ *   read these keys.
+ * @returns `undefined` if the configuration has no such section, or if every key in the section is
+ *   empty.
  * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`. The message names the key of the section and
  *   each option that is missing, unknown or of a wrong type, but never a value.
  * @example
@@ -363,12 +373,13 @@ export function readKeycloakTokenManagerOptions(
 
 /**
  * Reads the configuration of the augment plugin: `auth.tokenEndpoint`, `auth.clientId` and
- * `auth.clientSecret`, and beside `auth` the keys `skipTlsVerify`, `tokenExpiryBufferSeconds` and
- * `baseUrl`, which becomes `resource.baseUrl`. Its time limits concern the API, and are not read.
+ * `auth.clientSecret`, and the keys `skipTlsVerify`, `tokenExpiryBufferSeconds` and `baseUrl` next
+ * to `auth`. `baseUrl` becomes `resource.baseUrl`. The function does not read the time limits of
+ * the plugin, because they concern the API.
  *
- * @param key The key of the section. Default `augment.kagenti`.
+ * @param key The key of the section. Default: `augment.kagenti`.
  * @returns `undefined` if none of the three credentials has a value.
- * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`, naming the key and what is missing or wrong.
+ * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`. The message names the key and the fault.
  * @example
  * ```ts
  * import {
@@ -389,12 +400,12 @@ export function readAugmentKagentiOptions(
 
 /**
  * Reads the configuration of the cost-management plugin: `clientId`, `clientSecret` and
- * `ssoBaseUrl` (default `https://sso.redhat.com`). The realm is `redhat-external`, and the scope
- * `api.console`.
+ * `ssoBaseUrl` (default: `https://sso.redhat.com`). The realm is `redhat-external`, and the scope
+ * is `api.console`.
  *
- * @param key The key of the section. Default `costManagement`.
+ * @param key The key of the section. Default: `costManagement`.
  * @returns `undefined` if neither `clientId` nor `clientSecret` has a value.
- * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`, naming the key and what is missing or wrong.
+ * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`. The message names the key and the fault.
  * @example
  * ```ts
  * import {
@@ -414,13 +425,14 @@ export function readCostManagementOptions(
 ): KeycloakTokenManagerOptions | undefined;
 
 /**
- * Reads a provider of the catalog module for Keycloak: `baseUrl`, `loginRealm` (default `master`),
- * `clientId` and `clientSecret`. `baseUrl` also becomes `resource.baseUrl`, for the admin API.
+ * Reads a provider of the catalog module for Keycloak: `baseUrl`, `loginRealm` (default: `master`),
+ * `clientId` and `clientSecret`. `baseUrl` also becomes `resource.baseUrl`, for calls to the admin
+ * API.
  *
- * @param id The id of the provider, below `catalog.providers.keycloakOrg`. Default `default`.
+ * @param id The id of the provider, below `catalog.providers.keycloakOrg`. Default: `default`.
  * @returns `undefined` if neither `clientId` nor `clientSecret` has a value.
- * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`, naming the key and what is missing or wrong;
- *   also for a provider with `username` and `password`.
+ * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if the provider is incomplete or wrong, or has
+ *   `username` and `password`. The message names the key and the fault.
  * @example
  * ```ts
  * import {
@@ -441,11 +453,11 @@ export function readKeycloakOrgOptions(
 
 /**
  * Reads a section with the keys `tokenUrl`, `clientId`, `clientSecret` and `scopes` (a string or a
- * list), as OpenChoreo and others have it. It reads no other key.
+ * list), as OpenChoreo and other plugins use them. The function reads no other key.
  *
  * @param key The key of the section.
  * @returns `undefined` if neither `tokenUrl` nor `clientId` nor `clientSecret` has a value.
- * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`, naming the key and what is missing or wrong.
+ * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`. The message names the key and the fault.
  * @example
  * ```ts
  * import {

@@ -22,10 +22,12 @@ const DEFAULT_POOL_ID = 'keycloak-token-managers';
 const DEFAULT_CLIENTS_KEY = 'keycloak.clients';
 const DEFAULT_MAXIMUM = 100;
 const DEFAULT_IDLE_TIMEOUT_MS = 600_000;
-/** What Node's timers can count. */
+/** The longest delay that Node's timers accept. */
 const MAX_IDLE_TIMEOUT_MS = 2 ** 31 - 1;
 
-/** The root context receives those of the root scope. */
+/**
+ * The services that a factory needs. The root context receives only the services of the root scope.
+ */
 const DEPENDENCIES = {
   config: coreServices.rootConfig,
   rootLogger: coreServices.rootLogger,
@@ -54,7 +56,7 @@ function check({ id, configKey, read, knownKeys }) {
   if (read === undefined) nonEmpty('configKey', configKey);
   else if (typeof read !== 'function') throw invalid('read: expected a function');
   if (knownKeys === undefined) return;
-  if (read !== undefined) throw invalid('knownKeys: cannot be used with read, which chooses keys');
+  if (read !== undefined) throw invalid('knownKeys: does not work with read, which chooses keys');
   if (!Array.isArray(knownKeys) || !knownKeys.every((key) => typeof key === 'string')) {
     throw invalid('knownKeys: expected an array of strings');
   }

@@ -12,7 +12,7 @@ const { toClose } = require('./idle-policy.js');
 const { registry } = require('./registry.js');
 const { sectionSource } = require('./source.js');
 
-/** How many times within the time limit the pool looks for idle managers. */
+/** The number of times that the pool looks for idle managers during one idle timeout. */
 const SWEEPS = 4;
 /** The methods that return a promise, during which the manager must stay open. */
 const CALLS = ['getToken', 'getAccessToken', 'getTokenForStreaming', 'fetch'];
@@ -68,7 +68,7 @@ class ManagerPool {
     return this.#handleOf(pluginId, this.#print(own), open);
   }
 
-  /** Ends the manager; returns whether there was one. */
+  /** Ends a manager. Returns whether the pool had such a manager. */
   async close(nameOrOptions) {
     const key =
       typeof nameOrOptions === 'string'
@@ -126,7 +126,9 @@ class ManagerPool {
     return Object.freeze(Object.assign(handle, methods, { withResource }));
   }
 
-  /** The methods of the manager that `targetOf` finds. Each keeps the handle alive. */
+  /**
+   * Returns the methods of the manager that `targetOf` finds. Each method keeps the handle alive.
+   */
   #methods(entry, handle, targetOf, names = [...CALLS, ...OTHERS]) {
     const call = (name, args) => {
       refer(entry, handle);
@@ -207,7 +209,9 @@ class ManagerPool {
     this.#stopWhenEmpty();
   }
 
-  /** Closes a manager that opens again if it is still referenced and used. */
+  /**
+   * Closes a manager. The next call of a plugin that still refers to the manager opens it again.
+   */
   #suspend(entry) {
     entry.opened.close();
     entry.opened = undefined;
@@ -234,7 +238,7 @@ class ManagerPool {
 
 const keyOf = (name) => `name:${name}`;
 
-/** Records that a plugin holds the handle, until it drops the handle or calls `close`. */
+/** Records that a plugin holds the handle, until the plugin drops the handle or calls `close`. */
 function refer({ handles }, handle) {
   if (handles.get(handle.pluginId)?.deref() !== handle) {
     handles.set(handle.pluginId, new WeakRef(handle));
@@ -245,7 +249,10 @@ function isReferenced({ handles }) {
   return [...handles.values()].some((handle) => handle.deref() !== undefined);
 }
 
-/** Returns a function that finds the manager for a resource, and creates it once per opening. */
+/**
+ * Returns a function that returns the manager for a resource, and creates that manager once per
+ * opening.
+ */
 function derivation(resource) {
   let made = {};
   return (opened) => {

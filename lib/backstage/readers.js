@@ -1,6 +1,6 @@
 /**
- * Readers for the configuration of existing plugins, which use their own names for the options or
- * keep some of them outside the section with the credentials. The readers ignore all keys that they
+ * Readers for the configuration of existing plugins, which have their own names for the options or
+ * keep some options outside the section with the credentials. The readers ignore all keys that they
  * do not know.
  */
 'use strict';
@@ -11,8 +11,8 @@ const { withoutEmpty } = require('./config.js');
 const DEFAULT_SSO_BASE_URL = 'https://sso.redhat.com';
 
 /**
- * Reads `augment.kagenti` of the augment plugin: the credentials below `auth`, and beside it the
- * options that concern the token. `baseUrl` is the API.
+ * Reads `augment.kagenti` of the augment plugin: the credentials below `auth`, and the options next
+ * to `auth` that concern the token. `baseUrl` is the URL of the API.
  */
 function readAugmentKagentiOptions(config, key = 'augment.kagenti') {
   const section = sectionAt(config, key);

@@ -1,8 +1,8 @@
 /**
- * The managers of this thread, for all copies of the package in it: in Red Hat Developer Hub, every
- * exported plugin carries its own copy. The copies find each other by a symbol with their version,
- * and use the registry of the copy that the process loaded first, through `open` and the methods of
- * the views that it returns.
+ * The managers of this thread, which all copies of the package in the thread share: in Red Hat
+ * Developer Hub, every exported plugin carries its own copy. The copies find each other by a symbol
+ * with their version, and use the registry of the copy that the process loaded first, through
+ * `open` and the methods of the views that it returns.
  *
  * Two views share a manager if all their options are equal, except for the options that belong to
  * the view. The registry returns a manager only for its complete options, and does not list managers.
@@ -15,7 +15,7 @@ const reconfigure = require('../reconfigure.js');
 const { fingerprints } = require('./fingerprint.js');
 const { View } = require('./view.js');
 
-// Before 1.0.0 a minor version may break what is public.
+// Before 1.0.0, a minor version may break the public interface.
 const [COMPATIBLE] = /^(0\.\d+|\d+)/.exec(version);
 const REGISTRY = Symbol.for(`keycloak-token-manager.registry.${COMPATIBLE}`);
 const LEVELS = ['error', 'warn', 'info', 'debug'];
@@ -26,12 +26,12 @@ const LONGEST_WAIT_MS = 15_000;
 class Registry {
   #entries = new Map();
   #print = fingerprints();
-  /** The changes of this turn. */
+  /** The changes that arrived in this turn. */
   #changes = [];
 
   /**
-   * Opens a view of the manager with these options. The first view's name is that of the manager,
-   * and log lines go to the logger of the oldest view that has one.
+   * Opens a view of the manager with these options. The manager has the name of the first view, and
+   * writes log lines to the logger of the oldest view that has a logger.
    *
    * @returns the methods of a manager, and `update(options)`, whose promise rejects if the options
    *   are wrong. `close()` closes the manager if this is its last view.
@@ -134,9 +134,9 @@ class Registry {
     if (isOtherOrigin || !holdsToken) view.manager = joined.manager;
     else await joined.manager.getToken().catch(() => {});
     if (view.entry === joined && !view.isClosed) view.manager = joined.manager;
-    // It may have returned in the meantime.
+    // The view may have returned in the meantime.
     if (view.entry === left || !this.#leave(view, left)) return;
-    // Calls that began earlier may still wait for its token.
+    // Calls that began earlier may still wait for a token of the earlier manager.
     setTimeout(() => left.manager.close(), left.longestWaitMs).unref();
   }
 }
@@ -163,12 +163,14 @@ function isLogger(logger) {
   return LEVELS.every((level) => typeof logger?.[level] === 'function');
 }
 
-/** Returns the options of a shared manager: no API, and a logger that passes lines to a view. */
+/**
+ * Returns the options of a shared manager: without an API, and with a logger that relays to a view.
+ */
 function shareable({ logger: given, ...options }, views) {
   const receiver = () => [...views].find(({ own }) => own.logger !== undefined)?.own.logger;
   const relays = LEVELS.map((level) => [
     level,
-    // Warnings about the options come before the first view exists.
+    // The manager logs warnings about the options before the first view exists.
     (message) => (receiver() ?? given)?.[level](message),
   ]);
   return { ...options, resource: undefined, logger: Object.fromEntries(relays) };

@@ -23,7 +23,7 @@ function serviceView(pluginId, manager) {
   return Object.freeze(view);
 }
 
-/** The service of optional credentials, whose manager may appear with an edit. */
+/** Creates the service of optional credentials. An edit may add its manager later. */
 function optionalService(pluginId, configured) {
   let view;
   return Object.freeze({
@@ -34,7 +34,7 @@ function optionalService(pluginId, configured) {
   });
 }
 
-/** The service of several managers. */
+/** Creates the service of several managers. */
 function poolService(pluginId, pool) {
   return Object.freeze({
     pluginId,

@@ -1,7 +1,8 @@
 /**
  * The sources of a service's options: a section of the configuration, or a function of the plugin.
- * A source has `where`, with which its errors begin, `read(config)`, which returns `undefined` if
- * there are no credentials, and `missing()`, which returns the error for that case.
+ * A source has four members: `where` is the beginning of its errors, `read(config)` returns
+ * `undefined` if there are no credentials, `missing()` returns the error for that case, and
+ * `used(config)` names the keys from which the options come.
  */
 'use strict';
 
@@ -16,14 +17,18 @@ const {
   withoutEmpty,
 } = require('./config.js');
 
-const NEEDED =
-  'it needs tokenEndpoint (or issuer), clientId and clientSecret (or clientSecretFile)';
+const NEEDED = 'set tokenEndpoint (or issuer), clientId and clientSecret (or clientSecretFile)';
 
 function sectionSource(key, knownKeys) {
   return {
     where: atKey(key),
     read: (config) => readKeycloakTokenManagerOptions(config, key, { knownKeys }),
     missing: () => configError(key, `the section is missing or empty; ${NEEDED}`),
+    used(config) {
+      const section = config.getConfig(key);
+      const names = section.keys().filter((name) => !knownKeys?.includes(name));
+      return `${atKey(key)} (${list(present(section, names))})`;
+    },
   };
 }
 
@@ -37,18 +42,26 @@ function functionSource(id, read) {
       const options = withoutEmpty(callRead(read, recorded(config, keys), where));
       if (options === undefined) return undefined;
       if (typeof options !== 'object' || typeof options.then === 'function') {
-        throw invalid(`${where}: read must return an object or undefined, and no promise`);
+        throw invalid(`${where}: read must return an object or undefined, not a promise`);
       }
       const missing = missingIn(Object.keys(options));
       if (missing !== undefined) throw incompleteError(where, missing);
       return options;
     },
     missing() {
-      const asked = keys.size > 0 ? `; it looked at ${list([...keys])}` : '';
+      const asked = keys.size > 0 ? `; read looked up ${list([...keys])}` : '';
       return invalid(`${where}: the configuration contains no credentials${asked}`);
+    },
+    used(config) {
+      const found = present(config, [...keys]);
+      return `the configuration${found.length > 0 ? ` (${list(found)})` : ''}`;
     },
   };
 }
+
+/** Returns those of the keys that have a value. */
+const present = (config, keys) =>
+  keys.filter((key) => withoutEmpty(config.getOptional(key)) !== undefined);
 
 function callRead(read, config, where) {
   try {

@@ -1,6 +1,6 @@
 /**
- * A view of a manager that other plugins use as well: it has its own API, name and logger, and
- * `close()` ends the view without closing the manager for the other plugins.
+ * A view of a manager that other plugins use as well. The view has its own API, name and logger,
+ * and `close()` ends the view without closing the manager for the other plugins.
  */
 'use strict';
 
@@ -27,12 +27,12 @@ class View {
     this.own = own;
   }
 
-  /** Whether the API would move to another origin. */
+  /** Whether the resource moves the API to another origin. */
   movesTo(resource) {
     return originOf(resource) !== originOf(this.own.resource);
   }
 
-  /** The object that the user of the view receives. */
+  /** Returns the object that the user of the view receives. */
   methods({ update, close }) {
     const methods = { update, close, [Symbol.asyncDispose]: close };
     for (const name of SHARED_METHODS) {
@@ -49,7 +49,7 @@ class View {
   #send(input, init) {
     const { manager, own } = this;
     const { resource } = own;
-    // Without a resource, the manager says what is missing.
+    // Without a resource, `manager.fetch` rejects with an error that names the missing option.
     if (resource === undefined) return manager.fetch(input, init);
     if (this.#madeFor.manager !== manager || this.#madeFor.resource !== resource) {
       this.#madeFor = { manager, resource };

@@ -20,34 +20,34 @@
  */
 export interface FakeTokenEndpointOptions {
   /** Name of the realm in the paths: letters, digits, `.`, `_`, `-`. Default: `test`. */
-  realm?: string;
+  realm?: string | undefined;
   /**
    * The secrets of the realm's clients, keyed by client id. No id or secret may be empty.
    * Default: `{ 'test-client': 'test-secret' }`.
    */
-  clients?: Readonly<Record<string, string>>;
+  clients?: Readonly<Record<string, string>> | undefined;
   /**
    * Lifetime of the tokens in seconds, a finite number. Default: 300. The lifetime may be zero,
    * negative or a fraction, to test how a client handles such a token.
    */
-  expiresIn?: number;
+  expiresIn?: number | undefined;
   /** The time between a request and its answer, in ms, a number ≥ 0. Default: 0. */
-  delayMs?: number;
+  delayMs?: number | undefined;
   /** `realm_access.roles` of the tokens. Default: the roles that Keycloak gives to every user. */
-  roles?: readonly string[];
+  roles?: readonly string[] | undefined;
   /** The PEM certificate and key with which the endpoint serves https. Default: plain http. */
-  tls?: { key: string | Buffer; cert: string | Buffer };
+  tls?: { key: string | Buffer; cert: string | Buffer } | undefined;
   /**
    * Approximate length of the tokens in bytes, an integer from 0 to 10,000,000. The endpoint pads
    * shorter tokens with a claim `padding`. Default: 0, for tokens of about 1,250 bytes without
    * padding.
    */
-  tokenSize?: number;
+  tokenSize?: number | undefined;
 }
 
 /**
- * How a client authenticated itself, or tried to. A secret that the client sends by both methods
- * counts as `client_secret_post`, as in Keycloak.
+ * The method by which a client authenticated itself, or tried to. A secret that the client sends by
+ * both methods counts as `client_secret_post`, as in Keycloak.
  *
  * @example
  * ```ts
@@ -82,11 +82,11 @@ export type FakeTokenRequestAuthentication =
  * ```
  */
 export interface FakeTokenRequest {
-  /** The time at which the whole request had arrived, in ms since the epoch. */
+  /** The time at which the request had arrived completely, in ms since the epoch. */
   readonly at: number;
   /** The client id from the form or the `Authorization` header; `undefined` if neither has one. */
   readonly clientId: string | undefined;
-  /** How the client authenticated itself. */
+  /** The method by which the client authenticated itself. */
   readonly authentication: FakeTokenRequestAuthentication;
   /** The form field `grant_type`; `undefined` if the form has none. */
   readonly grantType: string | undefined;
@@ -101,7 +101,10 @@ export interface FakeTokenRequest {
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   /** The number of the connection that carried the request, counted from 1. */
   readonly connection: number;
-  /** The status of the answer; `undefined` before the answer, and if a fault prevents a status. */
+  /**
+   * The status of the answer; `undefined` before the endpoint has answered, and if a fault prevents
+   * a status.
+   */
   readonly status: number | undefined;
 }
 
@@ -137,9 +140,9 @@ export type FakeTokenFault =
   | 'redirect';
 
 /**
- * A scripted answer. Without `status` and `body`, it is the answer that Keycloak would give (a
- * token or a refusal), changed by the other members: `{ delayMs: 500 }` delays this answer, and
- * `{ fault: 'truncate' }` sends half of its body.
+ * A scripted answer. Without `status` and `body`, the endpoint sends the answer that Keycloak would
+ * give (a token or a refusal), with the changes that the other members describe: `{ delayMs: 500 }`
+ * delays this answer, and `{ fault: 'truncate' }` cuts its body in half.
  *
  * @example
  * ```ts
@@ -155,22 +158,22 @@ export interface FakeTokenAnswer {
    * The HTTP status, an integer from 200 to 599. Default: Keycloak's own status, or 200 if `body`
    * is set.
    */
-  status?: number;
+  status?: number | undefined;
   /** Headers to add to the answer's own headers. They replace headers with the same name. */
-  headers?: Readonly<Record<string, string>>;
+  headers?: Readonly<Record<string, string>> | undefined;
   /**
-   * The body. The endpoint sends an object as JSON, and a string or a `Buffer` as it is, without a
-   * `Content-Type`. Default: Keycloak's own body, or an empty body if `status` is set.
+   * The body. The endpoint sends an object as JSON, and a string or a `Buffer` unchanged and
+   * without a `Content-Type`. Default: Keycloak's own body, or an empty body if `status` is set.
    */
-  body?: object | string | Buffer;
+  body?: object | string | Buffer | undefined;
   /** The delay of this answer, in ms, a number ≥ 0. Default: the endpoint's delay. */
-  delayMs?: number;
+  delayMs?: number | undefined;
   /** The token's lifetime in seconds, a finite number. Default: the endpoint's `expiresIn`. */
-  expiresIn?: number;
+  expiresIn?: number | undefined;
   /** The fault in the answer. Default: none. */
-  fault?: FakeTokenFault;
+  fault?: FakeTokenFault | undefined;
   /** Time between two bytes of the fault `drip`, in ms, a number ≥ 1. Default: 100. */
-  dripMs?: number;
+  dripMs?: number | undefined;
 }
 
 /**
@@ -289,10 +292,10 @@ export interface FakeTokenEndpoint extends AsyncDisposable {
 }
 
 /**
- * Starts a token endpoint for tests on a free port of 127.0.0.1. It answers client credentials
- * requests as Keycloak 26 does, refusals included. It signs its tokens with RS256, and you can
- * script any other answer. The token requests of a `KeycloakTokenManager` are native, so tools that
- * replace `fetch` or `node:http` do not see them.
+ * Starts a token endpoint for tests on a free port of 127.0.0.1. The endpoint answers client
+ * credentials requests as Keycloak 26 does, including its refusals. It signs its tokens with RS256.
+ * You can script any other answer. The token requests of a `KeycloakTokenManager` are native, so
+ * tools that replace `fetch` or `node:http` do not see them.
  *
  * The endpoint accepts the secret by both methods (`client_secret_post`, `client_secret_basic`). It
  * grants any scope and names the scope in the answer. It does not verify client assertions: it

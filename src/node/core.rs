@@ -27,7 +27,7 @@ use manager::error::Error;
 use manager::events::{EventQueue, EventSink};
 use manager::options::LONE_SURROGATE;
 use manager::published::{NO_TOKEN, Published};
-use manager::slot::{Call, Clearing, FlightResult, Invalidation, RouteId, Storage};
+use manager::slot::{Call, Clearing, FlightResult, Invalidation, RouteId, Storage, Token};
 use manager::{Level, Manager, Reply};
 use oauth::ClientSecret;
 use transport::{MAX_BODY, PendingAnswer, set_node_roots};
@@ -138,6 +138,13 @@ pub fn trust(pem: String) {
     set_node_roots(&pem);
 }
 
+/// Reads the file that `NODE_EXTRA_CA_CERTS` names; `path` is the value of the variable. Only the
+/// first path in a process has an effect.
+#[napi(catch_unwind)]
+pub fn read_extra_ca_certs(path: String) {
+    transport::read_extra_ca_certs(path.into());
+}
+
 /// Keeps the event loop of this environment alive, or stops doing so.
 #[napi(catch_unwind)]
 pub fn hold(env: &Env, holds: bool) -> Result<()> {
@@ -154,7 +161,8 @@ impl Core {
         let published = self.manager().published();
         let data = Arc::as_ptr(&published).cast_mut().cast::<u8>();
         // SAFETY: the allocation outlives the buffer, whose finaliser owns a count of it. This side
-        // writes it through atomics; JavaScript writes only the two counters, on one thread.
+        // writes the memory through atomics; JavaScript writes only the two counters, on one
+        // thread.
         let buffer = unsafe {
             ArrayBuffer::from_external(env, data, size_of::<Published>(), published, |_, owned| {
                 drop(owned);
@@ -247,12 +255,11 @@ impl Core {
         if is_former && outcome.is_void_after_change() {
             return EventData::AskAgain { flight };
         }
+        // A token may expire while the event loop is blocked.
+        let now = engine::clock().now();
+        let has_expired = |token: &Token| token.age(now) >= token.life.granted;
         match outcome.result {
-            // The token expired while the event loop was blocked.
-            Ok(token)
-                if outcome.storage != Storage::Expired
-                    && token.age(engine::clock().now()) >= token.life.granted =>
-            {
+            Ok(token) if outcome.storage != Storage::Expired && has_expired(&token) => {
                 EventData::AskAgain { flight }
             }
             Ok(token) => EventData::Acquired {
@@ -262,7 +269,10 @@ impl Core {
             Err(error) => EventData::Failed {
                 flight,
                 failure: FailureData::new(&error, outcome.retry_after),
-                fallback: outcome.fallback.map(|token| self.token(token, NO_TOKEN)),
+                fallback: outcome
+                    .fallback
+                    .filter(|token| !has_expired(token))
+                    .map(|token| self.token(token, NO_TOKEN)),
             },
         }
     }
@@ -382,7 +392,7 @@ impl Core {
         self.manager.borrow()
     }
 
-    fn token(&self, token: Arc<manager::slot::Token>, version: u32) -> TokenData {
+    fn token(&self, token: Arc<Token>, version: u32) -> TokenData {
         let is_shared = self.is_memory_shared.get();
         TokenData::new(token, if is_shared { version } else { NO_TOKEN })
     }

@@ -10,13 +10,14 @@ use zeroize::Zeroizing;
 
 use super::values::FailureData;
 
-use manager::config::{self, Config, Credential, CredentialConfig, ProxyOption};
+use manager::config::{
+    self, Config, Credential, CredentialConfig, CredentialFiles, PemSource, ProxyOption,
+};
 use manager::error::{Error, ErrorKind};
 use manager::options::{self, Faults, Given, LOGGER_METHODS};
 use oauth::ClientAuthentication;
 use transport::{
     HttpTransport, PemCertificates, ProxySettings, ProxyUrl, ProxyVariables, TrustSettings,
-    set_extra_ca_certs,
 };
 
 /// Parsed and checked options.
@@ -39,8 +40,6 @@ pub struct Environment {
     pub http_proxy: Option<String>,
     /// `NO_PROXY`.
     pub no_proxy: Option<String>,
-    /// `NODE_EXTRA_CA_CERTS` at the time when Node loaded the package.
-    pub extra_ca_certs: Option<String>,
 }
 
 /// The failure for unreadable options: the user's code, such as a getter, threw an exception.
@@ -49,7 +48,7 @@ pub struct Unreadable<'env> {
     /// The error's code.
     pub code: &'static str,
     /// The error's message.
-    pub message: &'static str,
+    pub message: String,
     /// Whether a retry may succeed: always false.
     pub retryable: bool,
     /// The thrown value.
@@ -68,7 +67,7 @@ impl<'env> Refusal<'env> {
     /// Takes the pending exception of the user's code, so that it crosses the boundary as data. The
     /// status of the call that ran this code does not identify the exception: a getter that throws
     /// yields a generic failure.
-    fn unreadable(env: sys::napi_env) -> Result<Option<Self>> {
+    fn unreadable(env: sys::napi_env, option: Option<&str>) -> Result<Option<Self>> {
         let mut is_pending = false;
         let mut exception = ptr::null_mut();
         // SAFETY: the environment belongs to the options, which are arguments of this call.
@@ -80,7 +79,13 @@ impl<'env> Refusal<'env> {
         check_status!(unsafe { sys::napi_get_and_clear_last_exception(env, &raw mut exception) })?;
         Ok(Some(Self::Unreadable(Unreadable {
             code: ErrorKind::Config.code(),
-            message: "invalid options: an option cannot be read; see cause",
+            message: match option {
+                Some(option) => format!(
+                    "invalid options: {}: the manager cannot read this option; see cause",
+                    option.escape_debug()
+                ),
+                None => "invalid options: the manager cannot read an option; see cause".to_owned(),
+            },
             retryable: false,
             // SAFETY: the exception is a value of this environment.
             cause: unsafe { Unknown::from_raw_unchecked(env, exception) },
@@ -99,18 +104,18 @@ impl<'env> Refusal<'env> {
 /// Parses the options. An error of napi is a bug in this package, never a mistake of the user.
 pub(super) fn parse<'env>(
     options: &Unknown<'env>,
-    mut environment: Environment,
+    environment: Environment,
 ) -> Result<std::result::Result<Parsed, Refusal<'env>>> {
-    set_extra_ca_certs(environment.extra_ca_certs.take().unwrap_or_default().into());
     let mut faults = Faults::default();
-    let given = match read(options) {
+    let mut option = None;
+    let given = match read(options, &mut |name| option = Some(name.to_owned())) {
         Ok(Given::Record(given)) => given,
         Ok(_) => {
             faults.push("options", "expected an object");
             Vec::new()
         }
         Err(error) => {
-            return match Refusal::unreadable(options.value().env)? {
+            return match Refusal::unreadable(options.value().env, option.as_deref())? {
                 Some(refusal) => Ok(Err(refusal)),
                 None => Err(error),
             };
@@ -145,11 +150,19 @@ pub(super) fn parse<'env>(
         && let Ok(Some(proxy)) = proxies.proxy_for(config.target.url())
         && proxy.is_https()
     {
+        let certificate = match &config.credential {
+            CredentialConfig::Files(CredentialFiles::Identity {
+                certificate: PemSource::File(_),
+                ..
+            }) => "clientCertificateFile",
+            _ => "clientCertificate",
+        };
         faults.push(
-            "clientCertificate",
+            certificate,
             &format!(
                 "the option does not work with an https proxy ({proxy_option}), because the proxy \
-                 would receive the certificate; use an http proxy"
+                 would receive the certificate; use an http proxy, or set tokenFetch and configure \
+                 the function with both"
             ),
         );
     }
@@ -175,10 +188,10 @@ pub(super) fn parse<'env>(
 /// Checks a resource that is not one of the options. `None` if it is correct.
 pub(super) fn check_resource<'env>(resource: &Unknown<'env>) -> Result<Option<Refusal<'env>>> {
     let mut faults = Faults::default();
-    match read(resource) {
+    match read(resource, &mut |_| {}) {
         Ok(given) => options::check_resource(given, &mut faults),
         Err(error) => {
-            return match Refusal::unreadable(resource.value().env)? {
+            return match Refusal::unreadable(resource.value().env, Some("resource"))? {
                 Some(refusal) => Ok(Some(refusal)),
                 None => Err(error),
             };
@@ -206,12 +219,13 @@ fn proxies(option: ProxyOption, environment: Environment) -> ProxySettings {
 /// The deepest nesting of options: an object of objects or arrays.
 const DEPTH: u8 = 2;
 
-/// Reads a value, including the members of an object or array.
-fn read(value: &Unknown<'_>) -> Result<Given> {
-    read_to(value, DEPTH)
+/// Reads a value, including the members of an object or array. Calls `begin` before it reads each
+/// member of the value itself.
+fn read(value: &Unknown<'_>, begin: &mut dyn FnMut(&str)) -> Result<Given> {
+    read_to(value, DEPTH, begin)
 }
 
-fn read_to(value: &Unknown<'_>, depth: u8) -> Result<Given> {
+fn read_to(value: &Unknown<'_>, depth: u8, begin: &mut dyn FnMut(&str)) -> Result<Given> {
     Ok(match value.get_type()? {
         ValueType::String => Given::Text(Zeroizing::new(take::<String>(value)?)),
         ValueType::Number => Given::Number(take(value)?),
@@ -223,7 +237,7 @@ fn read_to(value: &Unknown<'_>, depth: u8) -> Result<Given> {
         ValueType::BigInt => Given::Other("a bigint"),
         ValueType::Object if value.is_array()? => read_list(&take(value)?, depth)?,
         ValueType::Object if depth == DEPTH || is_plain(&take(value)?)? => {
-            read_record(&take(value)?, depth)?
+            read_record(&take(value)?, depth, begin)?
         }
         ValueType::Object => Given::Other("an object that is not a plain object"),
         _ => Given::Other("an unknown value"),
@@ -253,13 +267,15 @@ fn read_list(list: &Array<'_>, depth: u8) -> Result<Given> {
     if let Some(depth) = depth.checked_sub(1) {
         for index in 0..list.len() {
             let item = list.get::<Unknown<'_>>(index)?;
-            items.push(item.map_or(Ok(Given::Other("undefined")), |item| read_to(&item, depth))?);
+            items.push(item.map_or(Ok(Given::Other("undefined")), |item| {
+                read_to(&item, depth, &mut |_| {})
+            })?);
         }
     }
     Ok(Given::List(items))
 }
 
-fn read_record(object: &Object<'_>, depth: u8) -> Result<Given> {
+fn read_record(object: &Object<'_>, depth: u8, begin: &mut dyn FnMut(&str)) -> Result<Given> {
     let mut members = Vec::new();
     if let Some(depth) = depth.checked_sub(1) {
         for name in Object::keys(object)? {
@@ -267,6 +283,7 @@ fn read_record(object: &Object<'_>, depth: u8) -> Result<Given> {
             if !object.has_own_property(&name)? {
                 continue;
             }
+            begin(&name);
             let value: Unknown<'_> = object.get_named_property_unchecked(&name)?;
             match value.get_type()? {
                 ValueType::Undefined => {}
@@ -274,7 +291,10 @@ fn read_record(object: &Object<'_>, depth: u8) -> Result<Given> {
                 ValueType::Object if name == "logger" => {
                     members.push((name, read_logger(&take(&value)?)?));
                 }
-                _ => members.push((name, read_to(&value, depth)?)),
+                _ => {
+                    let value = read_to(&value, depth, &mut |_| {})?;
+                    members.push((name, value));
+                }
             }
         }
     }
@@ -285,7 +305,7 @@ fn read_logger(logger: &Object<'_>) -> Result<Given> {
     let mut methods = Vec::new();
     for name in LOGGER_METHODS {
         let method: Unknown<'_> = logger.get_named_property_unchecked(name)?;
-        methods.push((name.to_owned(), read_to(&method, 0)?));
+        methods.push((name.to_owned(), read_to(&method, 0, &mut |_| {})?));
     }
     Ok(Given::Record(methods))
 }

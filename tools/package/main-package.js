@@ -27,7 +27,7 @@ const OF_THE_CHECKOUT = ['private', 'napi', 'scripts', 'devDependencies'];
 
 const readManifest = () => JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8'));
 
-/** The links to the sources that the registry shows; none without a repository. */
+/** Returns the links to the sources that the registry shows; no links without a repository. */
 function whereabouts(repository) {
   if (repository === undefined) return {};
   const { protocol, pathname } = new URL(repository);
@@ -43,7 +43,7 @@ function whereabouts(repository) {
   };
 }
 
-/** The published manifest. */
+/** Returns the published manifest. */
 function mainManifest(repository) {
   const manifest = readManifest();
   for (const key of OF_THE_CHECKOUT) delete manifest[key];

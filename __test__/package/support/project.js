@@ -157,8 +157,8 @@ const managers = {
 };
 
 /**
- * Prepares a project for a package manager, with functions that install the package and start a
- * program.
+ * Prepares a project for a package manager, with functions that run it, install the package and
+ * start a program.
  */
 async function prepare(name, project, registry, node = process.execPath) {
   const { settings, script, add = ['add'], startsPrograms } = managers[name];
@@ -166,6 +166,7 @@ async function prepare(name, project, registry, node = process.execPath) {
   const program = await script();
   const run = (...args) => project.run(node, [program, ...args]);
   return {
+    run,
     install: (...options) => run(...add, 'keycloak-token-manager', ...options),
     start: (file) => (startsPrograms ? run('node', file) : project.run(node, [file])),
   };

@@ -74,6 +74,25 @@ pub enum CredentialFiles {
     Assertion(PathBuf),
 }
 
+impl CredentialFiles {
+    /// Returns the names that messages give to the files.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        match self {
+            Self::Secret(path) => vec![name_of_file("clientSecretFile", path)],
+            Self::Key(path) => vec![name_of_file("privateKeyFile", path)],
+            Self::Assertion(path) => vec![name_of_file("clientAssertionFile", path)],
+            Self::Identity { certificate, key } => {
+                let sources = [(certificate, "clientCertificate"), (key, "clientKey")];
+                let files = sources
+                    .into_iter()
+                    .filter(|(source, _)| matches!(source, PemSource::File(_)));
+                files.map(|(source, option)| source.name(option)).collect()
+            }
+        }
+    }
+}
+
 /// The source of a PEM text.
 #[derive(Clone)]
 pub enum PemSource {

@@ -51,7 +51,7 @@ pub enum Given {
     List(Vec<Given>),
     /// An object.
     Record(Vec<(String, Given)>),
-    /// A value of another type, by the name of its type.
+    /// A value of another type, represented by the name of the type.
     Other(&'static str),
 }
 
@@ -62,6 +62,7 @@ impl Given {
             Self::Text(text) if text.is_empty() => "an empty string",
             Self::Text(_) => "a string",
             Self::Number(number) if number.is_nan() => "NaN",
+            Self::Number(number) if number.is_infinite() => "an infinite number",
             Self::Number(number) if number.fract() != 0.0 => "a fraction",
             Self::Number(number) if *number < 0.0 => "a negative number",
             Self::Number(_) => "a number",
@@ -74,7 +75,7 @@ impl Given {
     }
 }
 
-/// The faults of a set of options, reported together.
+/// The faults of a set of options, which one error reports together.
 #[derive(Debug, Default)]
 pub struct Faults(Vec<String>);
 
@@ -99,7 +100,7 @@ impl Faults {
     }
 }
 
-/// The options by name. The parser takes each one once.
+/// The options by name. The parser takes each option once.
 struct Options<'a> {
     given: Vec<(String, Given)>,
     faults: &'a mut Faults,

@@ -110,6 +110,21 @@ async fn callers_without_a_token_outlast_a_restart_of_the_server() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn short_lives_cause_one_login_per_second_also_with_a_short_deadline() {
+    let config = Config {
+        request_timeout: Duration::from_millis(300),
+        ..config()
+    };
+    let mut world = World::with(config, 20, |_, _| token_answer(1));
+    for _ in 0..1_000 {
+        world.any().await.unwrap();
+        pass(20).await;
+    }
+    let seconds = world.now().monotonic.as_secs();
+    assert!(world.transport.count() as u64 <= seconds + 1, "{seconds} s");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_api_whose_clock_is_two_seconds_behind_rejects_no_refreshed_token() {
     for lifetime in [12, 60] {
         let mut world = World::new(20, move |_, _| token_answer(lifetime));

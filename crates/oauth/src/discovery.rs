@@ -149,7 +149,7 @@ pub fn read_metadata(
             fault: ProtocolFault::Redirect,
             error: None,
         })),
-        _ => Err(DiscoveryError::Answer(read_failure(status, &answer.body, redactor))),
+        _ => Err(DiscoveryError::Answer(read_failure(answer, redactor))),
     }
 }
 

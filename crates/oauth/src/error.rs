@@ -26,6 +26,8 @@ pub enum AnswerError {
         description: Option<String>,
         /// Whether the body is JSON. A gateway's error page is not.
         is_json: bool,
+        /// The encoding of a body that is not JSON. The request accepted no encoding.
+        encoding: Option<ContentEncoding>,
     },
     /// An answer that is not a usable token response.
     Protocol {
@@ -72,13 +74,19 @@ impl AnswerError {
     }
 
     /// Whether the server refused the client itself, so that another credential may help. Keycloak
-    /// says `unauthorized_client` for a wrong secret and `invalid_client` for an unknown client.
+    /// says `unauthorized_client` for a wrong secret and `invalid_client` for an unknown client. A
+    /// 401 whose body is encoded probably contains one of these codes.
     #[must_use]
     pub fn is_client_refusal(&self) -> bool {
-        let Self::OAuth { error, .. } = self else {
-            return false;
-        };
-        matches!(error.as_str(), "invalid_client" | "unauthorized_client")
+        match self {
+            Self::OAuth { error, .. } => {
+                matches!(error.as_str(), "invalid_client" | "unauthorized_client")
+            }
+            Self::Http {
+                status, encoding, ..
+            } => *status == 401 && encoding.is_some(),
+            Self::Protocol { .. } => false,
+        }
     }
 
     /// Whether the server or a gateway refused the request because the request or its headers were
@@ -146,6 +154,17 @@ mod tests {
             error: error.map(str::to_owned),
             description: None,
             is_json: error.is_some(),
+            encoding: None,
+        }
+    }
+
+    fn encoded(status: u16) -> AnswerError {
+        AnswerError::Http {
+            status,
+            error: None,
+            description: None,
+            is_json: false,
+            encoding: Some(ContentEncoding::Gzip),
         }
     }
 
@@ -209,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn only_two_oauth_errors_reject_the_client() {
+    fn only_two_oauth_errors_and_an_encoded_401_reject_the_client() {
         for (error, is_client_refusal) in [
             (oauth(401, "invalid_client"), true),
             (oauth(400, "invalid_client"), true),
@@ -218,6 +237,9 @@ mod tests {
             (oauth(400, "invalid_scope"), false),
             (oauth(403, "access_denied"), false),
             (http(500, Some("invalid_client")), false),
+            (http(401, None), false),
+            (encoded(401), true),
+            (encoded(400), false),
             (protocol(200, None), false),
         ] {
             assert_eq!(error.is_client_refusal(), is_client_refusal, "{error:?}");

@@ -77,11 +77,20 @@ impl SigningAlgorithm {
 pub struct SigningKey {
     pair: KeyPair,
     key_id: Option<String>,
-    /// The `alg` of the JSON Web Key, if the key can sign with it.
-    algorithm: Option<SigningAlgorithm>,
+    /// The `alg` of the JSON Web Key, if it has one.
+    algorithm: Option<JwkAlgorithm>,
     /// A hash of the text. It distinguishes a replaced key from an unchanged key that the manager
     /// read again.
     source: [u8; 32],
+}
+
+/// The `alg` of a JSON Web Key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum JwkAlgorithm {
+    /// An algorithm with which the key can sign.
+    Fitting(SigningAlgorithm),
+    /// An algorithm that this crate does not support, or that does not fit the key.
+    Foreign,
 }
 
 enum KeyPair {
@@ -161,11 +170,34 @@ impl SigningKey {
     #[must_use]
     pub const fn default_algorithm(&self) -> SigningAlgorithm {
         match (self.algorithm, &self.pair) {
-            (Some(algorithm), _) => algorithm,
-            (None, KeyPair::Rsa(_)) => SigningAlgorithm::Rs256,
-            (None, KeyPair::Ec(_)) => SigningAlgorithm::Es256,
-            (None, KeyPair::Ed(_)) => SigningAlgorithm::EdDsa,
+            (Some(JwkAlgorithm::Fitting(algorithm)), _) => algorithm,
+            (_, KeyPair::Rsa(_)) => SigningAlgorithm::Rs256,
+            (_, KeyPair::Ec(_)) => SigningAlgorithm::Es256,
+            (_, KeyPair::Ed(_)) => SigningAlgorithm::EdDsa,
         }
+    }
+
+    /// Returns the names of the algorithms with which the key can sign.
+    #[must_use]
+    pub fn algorithms(&self) -> String {
+        let fitting = SigningAlgorithm::OF_KEYS
+            .into_iter()
+            .filter(|algorithm| self.fits(*algorithm))
+            .map(SigningAlgorithm::as_str);
+        fitting.collect::<Vec<_>>().join(" or ")
+    }
+
+    /// Returns the fault of a JSON Web Key whose `alg` is another algorithm than those. The key is
+    /// usable if the user configures an algorithm.
+    #[must_use]
+    pub fn algorithm_fault(&self) -> Option<String> {
+        (self.algorithm == Some(JwkAlgorithm::Foreign)).then(|| {
+            format!(
+                "its member alg names an algorithm with which the manager cannot sign with this \
+                 key; correct alg, or set signingAlgorithm to {}",
+                self.algorithms()
+            )
+        })
     }
 
     /// Whether the key can sign with this algorithm.
@@ -365,7 +397,7 @@ struct Jwk {
 }
 
 impl Jwk {
-    fn read(text: &str) -> Result<(KeyPair, Option<String>, Option<SigningAlgorithm>), KeyFault> {
+    fn read(text: &str) -> Result<(KeyPair, Option<String>, Option<JwkAlgorithm>), KeyFault> {
         let jwk: Self = serde_json::from_str(text).map_err(|_| KeyFault::BrokenJwk)?;
         let is_asymmetric = ["RSA", "EC", "OKP"].contains(&jwk.kty.as_str());
         if is_asymmetric && jwk.d.0.is_empty() {
@@ -406,9 +438,14 @@ impl Jwk {
             _ => Err(KeyFault::Unsupported),
         };
         let pair = pair?;
-        let named = |algorithm: &SigningAlgorithm| jwk.alg.as_deref() == Some(algorithm.as_str());
-        let algorithm = SigningAlgorithm::OF_KEYS.into_iter().find(named);
-        let algorithm = algorithm.filter(|algorithm| pair.fits(*algorithm));
+        let algorithm = jwk.alg.filter(|alg| !alg.is_empty()).map(|alg| {
+            let mut fitting = SigningAlgorithm::OF_KEYS
+                .into_iter()
+                .filter(|one| pair.fits(*one));
+            fitting
+                .find(|one| one.as_str() == alg)
+                .map_or(JwkAlgorithm::Foreign, JwkAlgorithm::Fitting)
+        });
         Ok((pair, jwk.kid, algorithm))
     }
 }
@@ -503,18 +540,21 @@ mod tests {
     }
 
     #[test]
-    fn the_alg_of_a_jwk_is_the_default_if_the_key_can_sign_with_it() {
+    fn the_alg_of_a_jwk_is_the_default_or_a_fault() {
         for (alg, expected) in [
-            ("PS256", SigningAlgorithm::Ps256),
-            ("RS256", SigningAlgorithm::Rs256),
-            ("ES256", SigningAlgorithm::Rs256),
-            ("HS256", SigningAlgorithm::Rs256),
-            ("RS512", SigningAlgorithm::Rs256),
-            ("", SigningAlgorithm::Rs256),
+            ("PS256", Some(SigningAlgorithm::Ps256)),
+            ("RS256", Some(SigningAlgorithm::Rs256)),
+            ("ES256", None),
+            ("HS256", None),
+            ("RS512", None),
+            ("RSA-OAEP", None),
+            ("", Some(SigningAlgorithm::Rs256)),
         ] {
             let jwk = key("rsa-jwk").replacen('{', &format!(r#"{{"alg":"{alg}","#), 1);
             let read = SigningKey::parse(&jwk).unwrap();
-            assert_eq!(read.default_algorithm(), expected, "{alg}");
+            let usable = read.algorithm_fault().is_none();
+            assert_eq!(usable.then(|| read.default_algorithm()), expected, "{alg}");
+            assert!(read.fits(SigningAlgorithm::Rs256), "{alg}");
         }
     }
 

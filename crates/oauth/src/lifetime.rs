@@ -32,9 +32,11 @@ pub enum Lifetime {
     Granted(Duration),
     /// Neither the response nor the token gives a lifetime.
     Unknown,
-    /// The lifetime is over. The token has expired by its own claims, every lifetime from the
-    /// server is zero or negative, or a cache held the answer for longer than the lifetime.
+    /// The lifetime is over. The token has expired by its own claims, or every lifetime from the
+    /// server is zero or negative.
     Over,
+    /// A cache held the answer for longer than the lifetime.
+    Aged,
 }
 
 impl Lifetime {
@@ -57,7 +59,7 @@ impl Lifetime {
             Some(lifetime) if lifetime > age => {
                 Self::Granted(lifetime.saturating_sub(age).max(MIN_LIFETIME))
             }
-            Some(_) => Self::Over,
+            Some(_) => Self::Aged,
             // The session limits of Keycloak can make a lifetime zero or negative.
             None if given.clone().any(|seconds| seconds <= 0.0) => Self::Over,
             None => Self::Unknown,
@@ -256,8 +258,8 @@ mod tests {
             (0, granted(300.0)),
             (100, granted(200.0)),
             (299, granted(1.0)),
-            (300, Lifetime::Over),
-            (u64::from(u32::MAX), Lifetime::Over),
+            (300, Lifetime::Aged),
+            (u64::from(u32::MAX), Lifetime::Aged),
         ] {
             assert_eq!(read_at(NOW, "t", "300", age), expected, "{age}");
         }

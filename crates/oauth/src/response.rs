@@ -200,13 +200,14 @@ pub fn read_answer(
             fault: ProtocolFault::Redirect,
             error: None,
         }),
-        _ => Err(read_failure(status, &answer.body, redactor)),
+        _ => Err(read_failure(answer, redactor)),
     }
 }
 
-pub(super) fn read_failure(status: u16, body: &[u8], redactor: &Redactor) -> AnswerError {
+pub(super) fn read_failure(answer: &Answer, redactor: &Redactor) -> AnswerError {
+    let status = answer.status;
     let mut copy = Zeroizing::default();
-    let document = decode(body, &mut copy);
+    let document = decode(&answer.body, &mut copy);
     let members = read_document::<ErrorMembers<'_>>(document).unwrap_or_default();
     let text = |member: Option<&RawValue>| {
         let text = member.and_then(string).filter(|text| !text.is_empty())?;
@@ -222,12 +223,20 @@ pub(super) fn read_failure(status: u16, body: &[u8], redactor: &Redactor) -> Ans
             error,
             description,
         },
-        error => AnswerError::Http {
-            status,
-            error,
-            description,
-            is_json: !matches!(read_document::<IgnoredAny>(document), Err(ProtocolFault::NotJson)),
-        },
+        error => {
+            let is_json =
+                !matches!(read_document::<IgnoredAny>(document), Err(ProtocolFault::NotJson));
+            AnswerError::Http {
+                status,
+                error,
+                description,
+                is_json,
+                // `tokenFetch` may have decoded the body without removing the header.
+                encoding: answer
+                    .content_encoding
+                    .filter(|_| !is_json && str::from_utf8(&answer.body).is_err()),
+            }
+        }
     }
 }
 
@@ -502,12 +511,14 @@ mod tests {
             error: error.map(str::to_owned),
             description: description.map(str::to_owned),
             is_json: true,
+            encoding: None,
         };
         let page = |status| AnswerError::Http {
             status,
             error: None,
             description: None,
             is_json: false,
+            encoding: None,
         };
         let redirect = |status| AnswerError::Protocol {
             status,

@@ -42,7 +42,7 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The maximum number of response headers. Gateways add many headers, and the HTTP library allows
 /// only 100 by default.
-const MAX_HEADERS: usize = 1_000;
+pub(super) const MAX_HEADERS: usize = 1_000;
 
 /// The idle time after which the client does not use a connection again.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);

@@ -11,8 +11,11 @@ use rustls::{AlertDescription, CertificateError, HandshakeType, InvalidMessage, 
 use tower_service::Service;
 
 use super::{
-    NetworkFault, TlsFault, TransportError, chain::ChainFault, client::CONNECT_TIMEOUT,
-    lookup::Unresolved, verify::is_authority_as_server,
+    NetworkFault, TlsFault, TransportError,
+    chain::ChainFault,
+    client::{CONNECT_TIMEOUT, MAX_HEADERS},
+    lookup::Unresolved,
+    verify::is_authority_as_server,
 };
 
 /// The longest detail, in characters.
@@ -55,10 +58,21 @@ pub(super) fn classify(error: reqwest::Error) -> TransportError {
             let limit = CONNECT_TIMEOUT.as_secs();
             (NetworkFault::ConnectTimeout, format!("could not connect within {limit} s"))
         } else if let Some(known) = find::<io::Error>(&causes).and_then(|io| known_io(io.kind())) {
-            (known.0, known.1.to_owned())
+            let fault = if error.is_connect() {
+                while_connecting(known.0)
+            } else {
+                known.0
+            };
+            (fault, known.1.to_owned())
         } else if is_not_http(&causes) {
-            (NetworkFault::Other, format!("the response is not HTTP: {last}"))
-        } else if error.is_connect() || error.is_builder() || find::<io::Error>(&causes).is_some() {
+            let detail = format!(
+                "the response is not HTTP that this client can read: {last}; check the scheme and \
+                 the port, and that the response has at most {MAX_HEADERS} headers"
+            );
+            (NetworkFault::Other, detail)
+        } else if error.is_connect() {
+            (NetworkFault::Connect(None), last)
+        } else if error.is_builder() || find::<io::Error>(&causes).is_some() {
             (NetworkFault::Other, last)
         } else {
             // Every remaining error means that an open connection ended.
@@ -127,8 +141,32 @@ fn known_io(kind: ErrorKind) -> Option<(NetworkFault, &'static str)> {
             (NetworkFault::CutShort, "the connection ended before the response was complete")
         }
         ErrorKind::TimedOut => (NetworkFault::TimedOut, "the connection timed out"),
+        ErrorKind::HostUnreachable => {
+            (NetworkFault::Connect(Some("EHOSTUNREACH")), "the network has no route to the host")
+        }
+        ErrorKind::NetworkUnreachable => {
+            (NetworkFault::Connect(Some("ENETUNREACH")), "the network is unreachable")
+        }
+        ErrorKind::NetworkDown => (NetworkFault::Connect(Some("ENETDOWN")), "the network is down"),
+        ErrorKind::AddrNotAvailable => {
+            (NetworkFault::Connect(Some("EADDRNOTAVAIL")), "no local address or port is available")
+        }
+        ErrorKind::PermissionDenied => {
+            (NetworkFault::Connect(Some("EACCES")), "the system does not permit the connection")
+        }
         _ => return None,
     })
+}
+
+/// Returns the fault of a connection that ended before it was open, such as during the TLS
+/// handshake.
+const fn while_connecting(fault: NetworkFault) -> NetworkFault {
+    match fault {
+        NetworkFault::Reset | NetworkFault::BrokenPipe | NetworkFault::CutShort => {
+            NetworkFault::Connect(fault.system_code())
+        }
+        fault => fault,
+    }
 }
 
 /// Returns the error and its causes. Looks inside an [`io::Error`], whose `source` skips the
@@ -171,7 +209,10 @@ fn tls_detail(error: &rustls::Error) -> String {
              suites, renegotiation, or P-521 or RSA-PSS keys; change the server's settings, {USE_NODE}"
         ),
         rustls::Error::AlertReceived(alert) => {
-            format!("the server or proxy refused the handshake: {alert:?}")
+            format!(
+                "the server or proxy refused the handshake: {alert:?}; {}",
+                alert_advice(*alert)
+            )
         }
         rustls::Error::PeerIncompatible(reason) => format!(
             "the server or proxy and this client share no TLS version, cipher suite or signature \
@@ -185,6 +226,26 @@ fn tls_detail(error: &rustls::Error) -> String {
              client does not support; request it during the handshake, {USE_NODE}"
         ),
         other => other.to_string(),
+    }
+}
+
+fn alert_advice(alert: AlertDescription) -> &'static str {
+    match alert {
+        AlertDescription::CertificateRequired | AlertDescription::NoCertificate => {
+            "set clientCertificate and clientKey, because it requires a client certificate"
+        }
+        AlertDescription::BadCertificate
+        | AlertDescription::UnsupportedCertificate
+        | AlertDescription::CertificateRevoked
+        | AlertDescription::CertificateExpired
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::UnknownCA
+        | AlertDescription::AccessDenied
+        | AlertDescription::DecryptError => {
+            "check the client certificate, and which authorities the server or proxy accepts"
+        }
+        AlertDescription::UnrecognisedName => "check the host name in the URL",
+        _ => "check its log for the reason",
     }
 }
 
@@ -310,6 +371,26 @@ mod tests {
     }
 
     #[test]
+    fn system_errors_have_the_codes_of_node() {
+        for (kind, code) in [
+            (ErrorKind::ConnectionRefused, Some("ECONNREFUSED")),
+            (ErrorKind::ConnectionReset, Some("ECONNRESET")),
+            (ErrorKind::TimedOut, Some("ETIMEDOUT")),
+            (ErrorKind::HostUnreachable, Some("EHOSTUNREACH")),
+            (ErrorKind::NetworkUnreachable, Some("ENETUNREACH")),
+            (ErrorKind::NetworkDown, Some("ENETDOWN")),
+            (ErrorKind::AddrNotAvailable, Some("EADDRNOTAVAIL")),
+            (ErrorKind::PermissionDenied, Some("EACCES")),
+            (ErrorKind::Other, None),
+        ] {
+            let fault = known_io(kind).map(|(fault, _)| fault);
+            assert_eq!(fault.and_then(NetworkFault::system_code), code, "{kind:?}");
+            let fault = fault.map(while_connecting);
+            assert_eq!(fault.and_then(NetworkFault::system_code), code, "{kind:?}");
+        }
+    }
+
+    #[test]
     fn certificate_details_say_which_check_failed() {
         let name = |presented: &[&str]| CertificateError::NotValidForNameContext {
             expected: ServerName::try_from("sso.example").unwrap(),
@@ -331,5 +412,14 @@ mod tests {
             assert_eq!(certificate_detail(&fault), expected);
         }
         assert!(certificate_detail(&CertificateError::UnknownIssuer).contains("`caFile`"));
+        for (alert, advice) in [
+            (AlertDescription::CertificateRequired, "set clientCertificate and clientKey"),
+            (AlertDescription::CertificateExpired, "check the client certificate"),
+            (AlertDescription::UnrecognisedName, "check the host name"),
+            (AlertDescription::InternalError, "check its log"),
+        ] {
+            let detail = tls_detail(&rustls::Error::AlertReceived(alert));
+            assert!(detail.contains(advice), "{detail}");
+        }
     }
 }

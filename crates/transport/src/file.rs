@@ -18,16 +18,13 @@ const MAX_FILE: u64 = 8 * 1024 * 1024;
 /// freed memory.
 const SPARE: u64 = 4096;
 
-type Content = Arc<Zeroizing<Vec<u8>>>;
+pub(super) type Content = Arc<Zeroizing<Vec<u8>>>;
 
-/// The reads in progress, keyed by the path and a flag: whether the read is outside the limit of
-/// eight paths.
-type Reads = SingleFlight<(PathBuf, bool), Result<Content, FileError>>;
+/// The reads in progress, keyed by the path.
+type Reads = SingleFlight<PathBuf, Result<Content, FileError>>;
 
 static READS: LazyLock<Reads> = LazyLock::new(SingleFlight::new);
 static READ_LIMIT: BlockingLimit = BlockingLimit::new(MAX_AT_ONCE);
-#[cfg(feature = "http")]
-static RESERVED_LIMIT: BlockingLimit = BlockingLimit::new(1);
 
 /// Why a file is unreadable. In a message, the text follows the name of the file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,24 +58,9 @@ impl From<io::Error> for FileError {
 /// # Errors
 /// The file is missing, unreadable, too large, or not a regular file.
 pub async fn read_file(path: PathBuf, limit: u64) -> Result<Content, FileError> {
-    limited(read(path, false, &READ_LIMIT).await?, limit)
-}
-
-/// Works like [`read_file`], but outside the limit of eight paths. It reads the one file that every
-/// https request needs.
-#[cfg(feature = "http")]
-pub(super) async fn read_reserved_file(path: PathBuf) -> Result<Content, FileError> {
-    read(path, true, &RESERVED_LIMIT).await
-}
-
-async fn read(
-    path: PathBuf,
-    is_reserved: bool,
-    limit: &'static BlockingLimit,
-) -> Result<Content, FileError> {
-    let key = (path.clone(), is_reserved);
-    let read = READS.run(key, limit, move || read_blocking(&path)).await;
-    read.unwrap_or_else(|| Err(FileError::Unreadable("the read was interrupted".to_owned())))
+    let read = READS.run(path.clone(), &READ_LIMIT, move || read_blocking(&path));
+    let interrupted = || FileError::Unreadable("the read was interrupted".to_owned());
+    limited(read.await.unwrap_or_else(|| Err(interrupted()))?, limit)
 }
 
 fn limited(content: Content, limit: u64) -> Result<Content, FileError> {
@@ -88,7 +70,8 @@ fn limited(content: Content, limit: u64) -> Result<Content, FileError> {
     Ok(content)
 }
 
-fn read_blocking(path: &Path) -> Result<Content, FileError> {
+/// Reads a regular file of at most 8 MiB on the current thread.
+pub(super) fn read_blocking(path: &Path) -> Result<Content, FileError> {
     // The type check comes first, because opening a pipe would block forever.
     let metadata = path.metadata()?;
     if !metadata.is_file() {

@@ -14,7 +14,10 @@ use super::{
     client::{ClientKey, SharedClient},
     fault::clean,
     origin::{Origin, OriginPermit},
-    trust::{Trust, TrustFile, TrustSettings, environment_roots, node_roots, node_roots_are_set},
+    trust::{
+        Trust, TrustFile, TrustSettings, environment_fault, environment_roots, node_roots,
+        node_roots_are_set,
+    },
 };
 use oauth::{Answer, TokenEndpoint, TokenRequest};
 
@@ -79,7 +82,8 @@ impl HttpTransport {
             return Err(TransportError::Network {
                 fault: NetworkFault::ProxySetting,
                 detail: "a client certificate does not work with an https proxy, because the \
-                         proxy would receive the certificate: use an http proxy"
+                         proxy would receive the certificate: use an http proxy, or set tokenFetch \
+                         and configure the function with both"
                     .to_owned(),
             });
         }
@@ -115,7 +119,7 @@ impl HttpTransport {
                 Some(Arc::clone(&file.certificates))
             }
         };
-        let has_environment = environment_roots().await.is_some();
+        let has_environment = environment_roots().is_some();
         let has_named = has_environment || self.settings.extra.is_some() || file.is_some();
         if !has_named && !node_roots_are_set() {
             self.wait_for_roots(progress).await;
@@ -197,10 +201,29 @@ impl Transport for HttpTransport {
             }
             result => result,
         };
+        let result = result.map_err(with_environment_fault);
         match &pass.client.key.proxy {
             Some(proxy) => result.map_err(|error| through(proxy, error)),
             None => result,
         }
+    }
+}
+
+/// Adds the fault of the file of `NODE_EXTRA_CA_CERTS`, if its certificates could have changed the
+/// verdict.
+fn with_environment_fault(error: TransportError) -> TransportError {
+    match error {
+        TransportError::Tls {
+            fault: fault @ TlsFault::UnknownIssuer,
+            detail,
+        } => TransportError::Tls {
+            fault,
+            detail: match environment_fault() {
+                Some(unread) => format!("{detail}; {unread}"),
+                None => detail,
+            },
+        },
+        error => error,
     }
 }
 

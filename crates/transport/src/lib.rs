@@ -63,7 +63,7 @@ pub use proxy_url::{ProxyFault, ProxyUrl};
 pub use single_flight::MAX_BLOCKING_THREADS;
 #[cfg(feature = "http")]
 pub use trust::{
-    PemCertificates, PemFault, TrustSettings, node_roots_are_set, set_extra_ca_certs,
+    PemCertificates, PemFault, TrustSettings, node_roots_are_set, read_extra_ca_certs,
     set_node_roots,
 };
 
@@ -221,19 +221,25 @@ impl TransportError {
 }
 
 impl TransportError {
-    /// Whether the transport could not open a connection to the server.
+    /// Whether the transport could not open a connection to the server. A `tokenFetch` function
+    /// does not say what failed, so any other failure of the function counts as well.
     #[must_use]
     pub const fn is_unreachable(&self) -> bool {
-        matches!(
-            self,
-            Self::Network {
-                fault: NetworkFault::Dns
+        match self {
+            Self::Network { fault, .. } => matches!(
+                fault,
+                NetworkFault::Dns
                     | NetworkFault::DnsUnavailable
                     | NetworkFault::Refused
-                    | NetworkFault::ConnectTimeout,
-                ..
-            }
-        )
+                    | NetworkFault::TimedOut
+                    | NetworkFault::ConnectTimeout
+                    | NetworkFault::Connect(_)
+                    | NetworkFault::Proxy
+                    | NetworkFault::Fetch(_)
+            ),
+            Self::Tls { .. } => true,
+            _ => false,
+        }
     }
 
     /// Whether another attempt with the same settings would fail in the same way.
@@ -279,6 +285,9 @@ pub enum NetworkFault {
     CutShort,
     /// The time limit for opening a connection passed.
     ConnectTimeout,
+    /// The connection failed for another reason before it was open, with the code of the system
+    /// error if there is one.
+    Connect(Option<&'static str>),
     /// A proxy refused the request.
     Proxy,
     /// The proxy in the settings is unusable. Another attempt would also fail.
@@ -286,7 +295,7 @@ pub enum NetworkFault {
     /// The `tokenFetch` function failed for another reason, with the code of the system error if
     /// there is one.
     Fetch(Option<&'static str>),
-    /// The network failed in another way, such as a missing route or an answer that is not HTTP.
+    /// The network failed in another way, such as an answer that is not HTTP.
     Other,
 }
 
@@ -301,7 +310,7 @@ impl NetworkFault {
             Self::Reset | Self::CutShort => Some("ECONNRESET"),
             Self::BrokenPipe => Some("EPIPE"),
             Self::TimedOut | Self::ConnectTimeout => Some("ETIMEDOUT"),
-            Self::Fetch(code) => code,
+            Self::Connect(code) | Self::Fetch(code) => code,
             Self::Proxy | Self::ProxySetting | Self::Other => None,
         }
     }

@@ -102,11 +102,17 @@ impl ProxySettings {
             Choice::Proxy(_)
                 if endpoint.is_https() && matches!(endpoint.url().host(), Some(Host::Ipv6(_))) =>
             {
+                let way_out = if self.includes_loopback {
+                    "set tokenFetch instead of proxy and configure the function"
+                } else {
+                    "exempt the address with NO_PROXY"
+                };
                 Err(TransportError::Network {
                     fault: NetworkFault::ProxySetting,
-                    detail: "the manager cannot reach an https endpoint with an IPv6 address \
-                             through a proxy: use a host name, or exempt the address with NO_PROXY"
-                        .to_owned(),
+                    detail: format!(
+                        "the manager cannot reach an https endpoint with an IPv6 address through a \
+                         proxy: use a host name, or {way_out}"
+                    ),
                 })
             }
             Choice::Proxy(proxy) => Ok(Some(proxy)),
@@ -160,7 +166,11 @@ impl NoProxy {
             } else if let Some(suffix) = entry.strip_prefix('*').filter(|s| s.starts_with('.')) {
                 suffixes.push(suffix.to_owned());
             } else {
-                common.push(entry);
+                // Like curl, the list accepts an IPv6 address in brackets.
+                let bare = entry
+                    .strip_prefix('[')
+                    .and_then(|rest| rest.strip_suffix(']'));
+                common.push(bare.map(str::to_owned).unwrap_or(entry));
             }
         }
         if !everything
@@ -254,6 +264,11 @@ mod tests {
         };
         let refused = error("https://[2001:db8::1]/t").unwrap();
         assert!(refused.contains("IPv6 address through a proxy"), "{refused}");
+        assert!(refused.contains("NO_PROXY"), "{refused}");
+        let option = ProxySettings::explicit(ProxyUrl::parse("http://s:1").unwrap());
+        let endpoint = TokenEndpoint::parse("https://[2001:db8::1]/t").unwrap();
+        let refused = option.proxy_for(&endpoint).unwrap_err().to_string();
+        assert!(refused.contains("tokenFetch") && !refused.contains("NO_PROXY"), "{refused}");
         for endpoint in ["http://[2001:db8::1]/t", "https://[::2]/t", "https://192.0.2.1/t"] {
             assert_eq!(error(endpoint), None, "{endpoint}");
         }
@@ -307,6 +322,8 @@ mod tests {
             ("10.0.0.1-::9", "http://[::5]:8080/t", false),
             ("sso-a.example", "http://sso-a.example/t", true),
             ("::2", "http://[::2]:8080/t", true),
+            ("[::2]", "http://[::2]:8080/t", true),
+            ("[::3]", "http://[::2]:8080/t", false),
             ("[::2]:8080", "http://[::2]:8080/t", true),
             ("[::2]:8081", "http://[::2]:8080/t", false),
             ("other.example", "http://localhost:8080/t", true),

@@ -14,9 +14,9 @@ use tokio::sync::{Semaphore, watch};
 /// The maximum number of concurrent look-ups, and of concurrent reads.
 pub(super) const MAX_AT_ONCE: usize = 8;
 
-/// The maximum number of threads for blocking work of this layer: look-ups, file reads, the read of
-/// `NODE_EXTRA_CA_CERTS`, and the parsing of Node's certificates.
-pub const MAX_BLOCKING_THREADS: usize = 2 * MAX_AT_ONCE + 2;
+/// The maximum number of threads for blocking work of this layer: look-ups, file reads, and
+/// the parsing of Node's certificates.
+pub const MAX_BLOCKING_THREADS: usize = 2 * MAX_AT_ONCE + 1;
 
 /// The limit on concurrent blocking work of one kind.
 #[derive(Debug)]

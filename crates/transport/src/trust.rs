@@ -22,7 +22,7 @@ use super::{
     TransportError,
     chain::Roots,
     fault::clean,
-    file::{read_file, read_reserved_file},
+    file::{Content, FileError, read_blocking, read_file},
 };
 
 /// The size limit of a certificate file, in bytes. The certificate bundle of a system has about 200
@@ -56,43 +56,56 @@ pub(super) async fn node_roots() {
     }
 }
 
-/// The value of `NODE_EXTRA_CA_CERTS` when JavaScript loaded the addon.
-static EXTRA_CA_CERTS: OnceLock<PathBuf> = OnceLock::new();
+/// The file that `NODE_EXTRA_CA_CERTS` names.
+static EXTRA_CA_CERTS: OnceLock<ExtraCaCerts> = OnceLock::new();
 
-static ENVIRONMENT_ROOTS: OnceLock<Option<Arc<PemCertificates>>> = OnceLock::new();
+struct ExtraCaCerts {
+    path: PathBuf,
+    content: Result<Content, FileError>,
+    parsed: OnceLock<Option<Arc<PemCertificates>>>,
+}
 
-/// Sets the value of `NODE_EXTRA_CA_CERTS`, which this module uses if the system does not show the
+/// Reads the file that `NODE_EXTRA_CA_CERTS` names, as Node does when the process starts: later,
+/// the process may have another user or another working directory. Blocks, and parses nothing.
+///
+/// `path` is the value of the variable, which this function uses if the system does not show the
 /// environment from the start of the process. Only the first path in a process has an effect. This
 /// function ignores an empty path, because a worker may have its own environment.
-pub fn set_extra_ca_certs(path: PathBuf) {
-    if !path.as_os_str().is_empty() {
-        EXTRA_CA_CERTS.get_or_init(|| path);
+pub fn read_extra_ca_certs(path: PathBuf) {
+    if let Some(path) = extra_ca_certs(path) {
+        EXTRA_CA_CERTS.get_or_init(|| ExtraCaCerts {
+            content: read_blocking(&path),
+            path,
+            parsed: OnceLock::new(),
+        });
     }
 }
 
-/// Returns the certificates of `NODE_EXTRA_CA_CERTS`. The first call in a process reads them.
-/// Returns `None` if the file is unreadable; Node itself warns about that.
-pub(super) async fn environment_roots() -> Option<&'static Arc<PemCertificates>> {
-    if ENVIRONMENT_ROOTS.get().is_none() {
-        let content = match extra_ca_certs() {
-            None => None,
-            Some(path) => read_reserved_file(path).await.ok(),
-        };
-        ENVIRONMENT_ROOTS.get_or_init(|| usable_roots(&content?));
-    }
-    known_environment_roots()
+/// Returns the certificates of `NODE_EXTRA_CA_CERTS`, or `None` if there are none.
+pub(super) fn environment_roots() -> Option<&'static Arc<PemCertificates>> {
+    let extra = EXTRA_CA_CERTS.get()?;
+    let parse = || usable_roots(extra.content.as_ref().ok()?);
+    extra.parsed.get_or_init(parse).as_ref()
 }
 
-fn known_environment_roots() -> Option<&'static Arc<PemCertificates>> {
-    ENVIRONMENT_ROOTS.get().and_then(Option::as_ref)
+/// Returns the fault of the file that `NODE_EXTRA_CA_CERTS` names, for messages.
+pub(super) fn environment_fault() -> Option<String> {
+    let extra = EXTRA_CA_CERTS.get()?;
+    let fault = match &extra.content {
+        Err(error) => error.to_string(),
+        Ok(_) if environment_roots().is_none() => "contains no usable certificate".to_owned(),
+        Ok(_) => return None,
+    };
+    let path = extra.path.display().to_string();
+    Some(clean(&format!("the file \"{path}\" of NODE_EXTRA_CA_CERTS {fault}")))
 }
 
 /// Returns the value of the variable at the start of the process, when Node also reads it. Linux
 /// shows the environment of that time, unless the process has changed its user since.
-fn extra_ca_certs() -> Option<PathBuf> {
+fn extra_ca_certs(path: PathBuf) -> Option<PathBuf> {
     let path = match std::fs::read("/proc/self/environ") {
         Ok(environment) => variable(&environment, "NODE_EXTRA_CA_CERTS").map(PathBuf::from),
-        Err(_) => EXTRA_CA_CERTS.get().cloned(),
+        Err(_) => Some(path),
     };
     path.filter(|path| !path.as_os_str().is_empty())
 }
@@ -255,7 +268,7 @@ impl Trust {
             .get()
             .filter(|_| has_node)
             .map_or_else(|| Arc::new(Roots::empty()), NodeRoots::parsed);
-        let named = [known_environment_roots(), extra.as_ref(), file.as_ref()];
+        let named = [environment_roots(), extra.as_ref(), file.as_ref()];
         for pem in named.into_iter().flatten() {
             let roots = Arc::make_mut(&mut roots);
             for certificate in &pem.certificates {
@@ -303,17 +316,7 @@ impl TrustFile {
 
 #[cfg(test)]
 mod tests {
-    use std::path::{Path, PathBuf};
-
-    use super::{EXTRA_CA_CERTS, set_extra_ca_certs, variable};
-
-    #[test]
-    fn an_environment_without_the_variable_does_not_hide_that_of_the_process() {
-        for path in ["", "/first.pem", "", "/second.pem"] {
-            set_extra_ca_certs(path.into());
-        }
-        assert_eq!(EXTRA_CA_CERTS.get().map(PathBuf::as_path), Some(Path::new("/first.pem")));
-    }
+    use super::variable;
 
     #[test]
     fn a_variable_is_found_by_its_whole_name() {

@@ -295,6 +295,39 @@ async fn failure_of_a_new_connection_is_classified() {
 }
 
 #[tokio::test]
+async fn server_is_unreachable_only_if_no_connection_to_it_was_opened() {
+    for (scheme, peer, sent, is_unreachable) in [
+        ("http", None, &b"HTTP/1.1 200"[..], false),
+        ("http", None, b"garbage\r\n\r\n", false),
+        ("https", None, b"", true),
+        ("https", None, b"no TLS\r\n\r\n", true),
+        ("https", Some("http"), b"HTTP/1.1 502 No\r\n\r\n", true),
+        ("https", Some("http"), b"HTTP/1.1 407 No\r\n\r\n", true),
+        ("https", Some("http"), b"", true),
+        ("http", Some("socks5"), b"\x05\x00\x05\x04\x00\x01\0\0\0\0\0\0", true),
+    ] {
+        let server = Server::start().await;
+        let request = token_request(&format!("{scheme}://{}/token", server.address()));
+        let proxy = peer.map(|kind| format!("{kind}://{}", server.address()));
+        let settings = proxy.map(|url| ProxySettings::explicit(ProxyUrl::parse(&url).unwrap()));
+        let transport = transport().through(settings.unwrap_or_default());
+        let (result, ()) = join!(soon(exchange(&transport, &request)), async {
+            let mut socket = server.accept().await;
+            if matches!((scheme, peer), ("https", None) | (_, Some("socks5"))) {
+                socket.read::<1>().await;
+            } else {
+                socket.request().await;
+            }
+            socket.send(sent).await;
+        });
+        let error = result.unwrap_err();
+        assert_eq!(error.is_unreachable(), is_unreachable, "{scheme} {peer:?}: {error:?}");
+    }
+    let error = soon(exchange(&transport(), &token_request("http://127.0.0.1:1/token"))).await;
+    assert!(error.unwrap_err().is_unreachable());
+}
+
+#[tokio::test]
 async fn url_that_http_cannot_carry_fails_without_being_shown() {
     let request = token_request(&format!("http://127.0.0.1:1/{}", "a".repeat(70_000)));
     let error = soon(exchange(&transport(), &request)).await.unwrap_err();

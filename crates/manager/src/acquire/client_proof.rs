@@ -55,6 +55,18 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         None
     }
 
+    /// Reads an assertion file again, because every attempt sends the current assertion.
+    pub(super) async fn renew_assertion(
+        &self,
+        credential: &mut Credential,
+        progress: &AcquisitionProgress,
+    ) -> Result<(), Error> {
+        if let Credential::Assertion(_) = credential {
+            *credential = self.credential_again(progress).await?;
+        }
+        Ok(())
+    }
+
     pub(super) async fn credential_again(
         &self,
         progress: &AcquisitionProgress,
@@ -107,6 +119,11 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                 _ => Ok(ClientProof::SecretPost(Arc::clone(secret))),
             },
             Credential::Key(key) => {
+                if settings.algorithm.is_none()
+                    && let Some(fault) = key.algorithm_fault()
+                {
+                    return Err(unusable("privateKeyFile", &fault));
+                }
                 let algorithm = settings.algorithm.unwrap_or(key.default_algorithm());
                 if !key.fits(algorithm) {
                     let (own, asked) = (key.default_algorithm().as_str(), algorithm.as_str());

@@ -69,7 +69,11 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         let remembered = self.setup.server.known(self.clock.now());
         let metadata = match &remembered {
             Some(metadata) => Arc::clone(metadata),
-            None => Box::pin(self.discover(issuer, identity, redactor, progress)).await?,
+            None => {
+                let found = Box::pin(self.discover(issuer, identity, redactor, progress)).await;
+                // The next attempt uses the earlier document.
+                found.inspect_err(|_| self.setup.server.stop_doubting())?
+            }
         };
         let audience = settings.audience.as_ref().unwrap_or(&metadata.issuer);
         Ok(ResolvedEndpoint {
@@ -91,9 +95,10 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         let Exchange { answer, .. } = self
             .exchange(pass, issuer.url(), progress, redactor, |_| Ok((issuer.request(), ())))
             .await?;
+        let has_worked = self.setup.server.last_success.lock().is_some();
         let metadata = read_metadata(&answer, issuer, redactor).map_err(|error| Failure {
             retry_after: self.retry_after(&answer),
-            ..Error::from_discovery(error, issuer, &self.setup.config).into()
+            ..Error::from_discovery(error, has_worked, issuer, &self.setup.config).into()
         })?;
         progress.reads_document.store(false, Ordering::Relaxed);
         let metadata = Arc::new(metadata);

@@ -14,16 +14,15 @@ mod endpoint;
 pub(crate) mod server;
 
 use crate::clock::{Clock, Moment};
-use crate::config::Credential;
 use crate::credential::CredentialRequest;
 use crate::error::Error;
 use crate::events::EventSink;
-use crate::slot::schedule::{ASSUMED_LIFETIME, Life, PACE, part};
+use crate::slot::schedule::{ASSUMED_LIFETIME, Life, PACE};
 use crate::slot::{LifetimeWarning, Token};
 use crate::token_manager::Setup;
 use attempt::Failure;
 use oauth::{Lifetime, TokenResponse};
-use transport::{Progress, Transport};
+use transport::{Progress, Stage, Transport};
 
 /// One acquisition.
 pub(super) struct Acquisition<'a, C, T> {
@@ -80,6 +79,10 @@ struct AcquisitionProgress {
 
 impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     pub(super) async fn run(self) -> Acquired {
+        // No timer runs under loom, so even a sleep of zero would never end.
+        if !cfg!(loom) {
+            tokio::time::sleep(self.pace()).await;
+        }
         let mut request = self.setup.credentials.request(self.events);
         request.started().await;
         let start = self.clock.now();
@@ -113,12 +116,9 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
 
     fn timed_out(&self, progress: &AcquisitionProgress) -> Failure {
         let config = &self.setup.config;
+        let endpoint = self.endpoint();
         if progress.waits_for_credential.load(Ordering::Relaxed) {
-            let limit = config.request_timeout.as_millis();
-            return Error::credential(&format!(
-                "could not obtain the client credential within {limit} ms (requestTimeoutMs)"
-            ))
-            .into();
+            return Error::credential_timeout(config, endpoint.as_ref()).into();
         }
         let request = match progress.requests.load(Ordering::Relaxed) {
             _ if progress.reads_document.load(Ordering::Relaxed) => "discovery: ".to_owned(),
@@ -126,7 +126,12 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             n => format!("attempt {n}: "),
         };
         let stage = progress.transport.stage();
-        Error::timeout(config, self.endpoint().as_ref(), &request, stage).into()
+        if stage == Stage::Connecting
+            && let Some(document) = self.setup.server.known(self.clock.now())
+        {
+            self.setup.server.doubt(&document);
+        }
+        Error::timeout(config, endpoint.as_ref(), &request, stage).into()
     }
 
     async fn attempts(
@@ -135,10 +140,6 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         request: CredentialRequest<'_>,
         progress: &AcquisitionProgress,
     ) -> Result<(Moment, TokenResponse), Failure> {
-        // No timer runs under loom, so even a sleep of zero would never end.
-        if !cfg!(loom) {
-            tokio::time::sleep(self.pace()).await;
-        }
         let mut credential = self.credential(request, progress).await?;
         // The server may repeat a secret that it refused, so the redactor covers that secret as
         // well.
@@ -150,8 +151,15 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             let failure = match self.attempt(&credential, refused.as_ref(), progress).await {
                 Ok((sent, response)) => {
                     self.setup.credentials.accept(&credential);
-                    if !had_expired && self.arrived_expired(sent, &response) {
+                    // No answer leads to more than one login per second.
+                    let wait = PACE.saturating_sub(self.clock.now().since(sent));
+                    if !had_expired
+                        && self.arrived_expired(sent, &response)
+                        && wait < self.left(start)
+                    {
                         had_expired = true;
+                        tokio::time::sleep(wait).await;
+                        self.renew_assertion(&mut credential, progress).await?;
                         continue;
                     }
                     return Ok((sent, response));
@@ -162,7 +170,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             if let Some(document) = &failure.misdirected_by
                 && !std::mem::replace(&mut was_read_again, true)
             {
-                self.setup.server.forget(document);
+                self.setup.server.doubt(document);
+                self.renew_assertion(&mut credential, progress).await?;
                 continue;
             }
             if failure.is_client_refused && refused.is_none() {
@@ -182,31 +191,27 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                 return Err(failure);
             }
             tokio::time::sleep(wait).await;
-            if let Credential::Assertion(_) = credential {
-                credential = self.credential_again(progress).await?;
-            }
+            self.renew_assertion(&mut credential, progress).await?;
             attempt = attempt.saturating_add(1);
         }
     }
 
-    /// The wait before the first request: half of the time limit at most, so that the request has
-    /// the rest.
+    /// The wait before the acquisition, which is not part of its time limit.
     fn pace(&self) -> Duration {
         let last = self
             .is_paced
             .then(|| *self.setup.server.last_success.lock());
         let since = |sent| self.clock.now().since(sent);
-        let wait = last
-            .flatten()
-            .map_or(Duration::ZERO, |sent| PACE.saturating_sub(since(sent)));
-        wait.min(part(self.setup.config.request_timeout, 2))
+        last.flatten()
+            .map_or(Duration::ZERO, |sent| PACE.saturating_sub(since(sent)))
     }
 
-    /// Whether a token had expired on arrival, because the response took too long or the process
-    /// was suspended meanwhile.
+    /// Whether a token had expired on arrival, because the response took too long, the process was
+    /// suspended meanwhile, or a cache had held the response.
     fn arrived_expired(&self, sent: Moment, response: &TokenResponse) -> bool {
         match response.lifetime {
             Lifetime::Granted(lifetime) => self.clock.now().since(sent) >= lifetime,
+            Lifetime::Aged => true,
             Lifetime::Unknown | Lifetime::Over => false,
         }
     }
@@ -220,6 +225,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     fn grant(&self, sent: Moment, response: TokenResponse) -> Token {
         let granted = match response.lifetime {
             Lifetime::Granted(lifetime) => lifetime,
+            Lifetime::Aged => Duration::ZERO,
             Lifetime::Unknown | Lifetime::Over => ASSUMED_LIFETIME,
         };
         let asked = || {
@@ -245,5 +251,6 @@ fn warning_of(lifetime: Lifetime) -> Option<LifetimeWarning> {
         Lifetime::Granted(_) => None,
         Lifetime::Unknown => Some(LifetimeWarning::Unknown),
         Lifetime::Over => Some(LifetimeWarning::Over),
+        Lifetime::Aged => Some(LifetimeWarning::Aged),
     }
 }

@@ -15,34 +15,57 @@ const LIFE: Duration = Duration::from_hours(24);
 /// server also keeps these facts.
 #[derive(Default)]
 pub(crate) struct KnownServer {
-    /// The discovery document of the issuer, and the time at which an acquisition last read it.
-    found: Mutex<Option<(Arc<Metadata>, Moment)>>,
+    found: Mutex<Option<Found>>,
     /// When an acquisition sent the last successful request.
     pub(crate) last_success: Mutex<Option<Moment>>,
 }
 
+/// The discovery document of the issuer.
+struct Found {
+    metadata: Arc<Metadata>,
+    /// When an acquisition read the document.
+    read: Moment,
+    /// Whether the endpoint does not exist or is unreachable, so that an acquisition reads the
+    /// document again.
+    is_doubted: bool,
+}
+
 impl KnownServer {
-    /// Returns the document, unless it is too old.
+    /// Returns the document, unless it is too old or doubted.
     pub(crate) fn known(&self, now: Moment) -> Option<Arc<Metadata>> {
         let found = self.found.lock();
-        let (metadata, read) = found.as_ref()?;
-        (now.since(*read) < LIFE).then(|| Arc::clone(metadata))
+        let found = found.as_ref().filter(|found| !found.is_doubted)?;
+        (now.since(found.read) < LIFE).then(|| Arc::clone(&found.metadata))
     }
 
-    /// Returns the document whatever its age, for messages.
+    /// Returns the document whatever its state, for messages.
     pub(crate) fn last(&self) -> Option<Arc<Metadata>> {
-        self.found.lock().as_ref().map(|(last, _)| Arc::clone(last))
+        let found = self.found.lock();
+        found.as_ref().map(|found| Arc::clone(&found.metadata))
     }
 
     /// Remembers a document.
     pub(crate) fn learn(&self, metadata: Arc<Metadata>, now: Moment) {
-        *self.found.lock() = Some((metadata, now));
+        *self.found.lock() = Some(Found {
+            metadata,
+            read: now,
+            is_doubted: false,
+        });
     }
 
-    /// Forgets a document whose endpoint does not exist or is unreachable.
-    pub(crate) fn forget(&self, metadata: &Arc<Metadata>) {
-        self.found
-            .lock()
-            .take_if(|(known, _)| Arc::ptr_eq(known, metadata));
+    /// Doubts a document whose endpoint does not exist or is unreachable.
+    pub(crate) fn doubt(&self, metadata: &Arc<Metadata>) {
+        if let Some(found) = &mut *self.found.lock()
+            && Arc::ptr_eq(&found.metadata, metadata)
+        {
+            found.is_doubted = true;
+        }
+    }
+
+    /// Keeps a doubted document, because no acquisition could read another one.
+    pub(crate) fn stop_doubting(&self) {
+        if let Some(found) = &mut *self.found.lock() {
+            found.is_doubted = false;
+        }
     }
 }

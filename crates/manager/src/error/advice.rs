@@ -90,6 +90,7 @@ pub(super) fn oauth_advice(error: &str, description: Option<&str>, config: &Conf
             "the path of the URL contains a double slash, a dot segment, an unnecessary escape or \
              a semicolon; correct {option}"
         ),
+        "temporarily_unavailable" | "server_error" => UNAVAILABLE.to_owned(),
         "invalid_request" if says("Token not provided") => wrong_url(config),
         "unsupported_grant_type" => {
             format!("the server does not support the client credentials grant; check {option}")
@@ -103,13 +104,20 @@ pub(super) fn oauth_advice(error: &str, description: Option<&str>, config: &Conf
     }
 }
 
+const UNAVAILABLE: &str =
+    "the server, or a gateway in front of it, is unavailable; check the logs of both";
+
+/// Returns the advice for a URL that belongs to another page. The token endpoint of an issuer comes
+/// from its discovery document.
 fn wrong_url(config: &Config) -> String {
     match config.target {
         Target::Endpoint(_) => "this URL is not a token endpoint; a Keycloak token endpoint is \
              {base}/realms/{realm}/protocol/openid-connect/token"
             .to_owned(),
         Target::Issuer(_) => {
-            "this URL is not an issuer; a Keycloak issuer is {base}/realms/{realm}".to_owned()
+            "the discovery document of the issuer names this URL, but it is not a \
+             token endpoint; check the hostname settings of Keycloak"
+                .to_owned()
         }
     }
 }
@@ -126,20 +134,33 @@ fn name_of_credential(method: ClientAuthentication) -> &'static str {
     }
 }
 
-pub(super) fn http_advice(status: u16, error: Option<&str>, config: &Config) -> String {
+/// Returns the advice for an HTTP error. `is_discovery` says that the request was for the discovery
+/// document.
+pub(super) fn http_advice(
+    status: u16,
+    error: Option<&str>,
+    is_retryable: bool,
+    is_discovery: bool,
+    config: &Config,
+) -> String {
     let option = config.target.option();
     match (status, error) {
         (404, Some("Realm does not exist")) => {
             format!("the realm in the URL does not exist (yet); check {option}")
         }
+        (403 | 404, _) if is_retryable => {
+            "a gateway in front of the server refused the request, which it accepted before; check \
+             the logs of the gateway"
+                .to_owned()
+        }
+        (404 | 405, _) if is_discovery => {
+            "this URL is not an issuer; a Keycloak issuer is {base}/realms/{realm}".to_owned()
+        }
         (404 | 405, _) => wrong_url(config),
         (413 | 414 | 431, _) => {
             "the request is too large for the server, or for a gateway in front of it".to_owned()
         }
-        (408 | 429 | 500..=599, _) => {
-            "the server, or a gateway in front of it, is unavailable; check the logs of both"
-                .to_owned()
-        }
+        (408 | 429 | 500..=599, _) => UNAVAILABLE.to_owned(),
         _ => format!("the response is not from an OAuth server; check {option}"),
     }
 }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use super::advice::{http_advice, oauth_advice};
 use super::{Error, ErrorKind};
 use crate::config::Config;
-use oauth::{AnswerError, DiscoveryError, DocumentFault, Issuer, TokenEndpoint};
+use oauth::{AnswerError, DiscoveryError, DocumentFault, Issuer, ProtocolFault, TokenEndpoint};
+
+/// The name of a request for the discovery document in messages.
+const DISCOVERY: &str = "discovery";
 
 impl Error {
     /// Returns the error for an answer without a usable token. `has_worked` says whether the
@@ -20,13 +23,19 @@ impl Error {
         Self::of_answer("the token request", error, has_worked, config, endpoint)
     }
 
-    /// Returns the error for a discovery document that is missing or unusable.
+    /// Returns the error for a discovery document that is missing or unusable. `has_worked` says
+    /// whether the server has returned a token before.
     #[must_use]
-    pub fn from_discovery(error: DiscoveryError, issuer: &Issuer, config: &Config) -> Self {
+    pub fn from_discovery(
+        error: DiscoveryError,
+        has_worked: bool,
+        issuer: &Issuer,
+        config: &Config,
+    ) -> Self {
         let request = issuer.request();
         let (status, fault) = match error {
             DiscoveryError::Answer(error) => {
-                return Self::of_answer("discovery", error, false, config, &request.endpoint);
+                return Self::of_answer(DISCOVERY, error, has_worked, config, &request.endpoint);
             }
             DiscoveryError::Document { status, fault } => (status, fault),
         };
@@ -86,9 +95,19 @@ impl Error {
                 status,
                 error,
                 description,
+                encoding,
                 ..
             } => {
-                let advice = http_advice(status, error.as_deref(), config);
+                let advice = match encoding {
+                    Some(encoding) => format!(
+                        "{}; turn off the compression of token responses",
+                        ProtocolFault::Encoded(encoding)
+                    ),
+                    None => {
+                        let is_discovery = what == DISCOVERY;
+                        http_advice(status, error.as_deref(), retryable, is_discovery, config)
+                    }
+                };
                 (ErrorKind::Http, status, error, description, advice)
             }
             AnswerError::Protocol {

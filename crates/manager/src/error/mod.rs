@@ -145,7 +145,7 @@ impl Error {
     /// Returns the error for a manager that was closed.
     #[must_use]
     pub fn closed() -> Self {
-        Self::new(ErrorKind::Closed, "the token manager was closed")
+        Self::new(ErrorKind::Closed, "the token manager was closed; do not call it after close()")
     }
 
     /// Returns the error for a bug in this package.

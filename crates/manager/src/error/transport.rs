@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{Error, ErrorKind};
-use crate::config::Config;
+use crate::config::{Config, CredentialConfig};
 use crate::credential;
 use oauth::{ClientAuthentication, TokenEndpoint};
 use transport::{NetworkFault, Stage, TlsFault, TransportError};
@@ -30,8 +30,6 @@ impl Error {
         request: &str,
         stage: Stage,
     ) -> Self {
-        let endpoint = endpoint.unwrap_or(config.target.url()).shown();
-        let limit = config.request_timeout.as_millis();
         let (stage, advice) = match stage {
             Stage::WaitingForFile => (
                 "reading a file of trusted certificates",
@@ -54,11 +52,36 @@ impl Error {
                 ("waiting for the response", "check that Keycloak answers there")
             }
         };
+        Self::timed_out(config, endpoint, &format!("{request}{stage}"), advice)
+    }
+
+    /// Returns the error for a deadline that passed before the client's credential was available.
+    #[must_use]
+    pub fn credential_timeout(config: &Config, endpoint: Option<&TokenEndpoint>) -> Self {
+        if let CredentialConfig::Files(files) = &config.credential {
+            let stage = format!("reading {}", files.names().join(" and "));
+            return Self::timed_out(config, endpoint, &stage, "check the storage of that path");
+        }
+        let limit = config.request_timeout.as_millis();
+        Self::credential(&format!(
+            "the clientSecret function did not return a secret within {limit} ms; limit the time \
+             that the function takes, or raise requestTimeoutMs"
+        ))
+    }
+
+    fn timed_out(
+        config: &Config,
+        endpoint: Option<&TokenEndpoint>,
+        stage: &str,
+        advice: &str,
+    ) -> Self {
+        let endpoint = endpoint.unwrap_or(config.target.url()).shown();
+        let limit = config.request_timeout.as_millis();
         Self::new(
             ErrorKind::Timeout,
             format!(
-                "could not obtain a token from {endpoint} within {limit} ms ({request}{stage}); \
-                 {advice}, or raise requestTimeoutMs"
+                "could not obtain a token from {endpoint} within {limit} ms ({stage}); {advice}, \
+                 or raise requestTimeoutMs"
             ),
         )
     }
@@ -75,12 +98,9 @@ impl Error {
         let endpoint = endpoint.shown();
         match error {
             TransportError::Network { fault, detail } => {
-                let has_ended = matches!(
-                    fault,
-                    NetworkFault::CutShort | NetworkFault::Reset | NetworkFault::BrokenPipe
-                );
-                let hint = certificate_hint(config, has_ended);
                 let code = fault.system_code();
+                let has_ended = matches!(code, Some("ECONNRESET" | "EPIPE"));
+                let hint = certificate_hint(config, has_ended);
                 let shown = code.map(|code| format!(" ({code})")).unwrap_or_default();
                 // The source is not part of the detail, because the redactor replaces the whole
                 // detail if it contains a secret.
@@ -90,7 +110,10 @@ impl Error {
                 };
                 let mut made = Self::new(
                     ErrorKind::Network,
-                    format!("{what} to {endpoint} failed: {source}{detail}{shown}{hint}"),
+                    format!(
+                        "{what} to {endpoint} failed: {source}{detail}{shown}{hint}{}",
+                        network_advice(fault)
+                    ),
                 );
                 Arc::make_mut(&mut made.details).system_code = code;
                 made
@@ -133,10 +156,32 @@ impl Error {
             }
             TransportError::ConnectionReplaced => Self::new(
                 ErrorKind::Network,
-                format!("{what} to {endpoint} failed: the connection was lost"),
+                format!(
+                    "{what} to {endpoint} failed: the connection was lost{}",
+                    network_advice(NetworkFault::Reset)
+                ),
             ),
             TransportError::Internal => Self::internal(),
         }
+    }
+}
+
+fn network_advice(fault: NetworkFault) -> &'static str {
+    match fault {
+        NetworkFault::Dns => "; check the host name",
+        NetworkFault::DnsUnavailable => "; check the name server of this machine",
+        NetworkFault::Refused => "; check that the server or proxy runs and listens on this port",
+        NetworkFault::Reset | NetworkFault::BrokenPipe | NetworkFault::CutShort => {
+            "; check the logs of Keycloak and of the gateways in front of it"
+        }
+        NetworkFault::TimedOut | NetworkFault::ConnectTimeout | NetworkFault::Connect(_) => {
+            "; check the network path to the server or proxy"
+        }
+        // These details have their own advice, or come from the user's function.
+        NetworkFault::Proxy
+        | NetworkFault::ProxySetting
+        | NetworkFault::Fetch(_)
+        | NetworkFault::Other => "",
     }
 }
 

@@ -292,6 +292,12 @@ impl Options<'_> {
         };
         let names = known.iter().map(|known| known.as_str()).collect::<Vec<_>>();
         let expected = format!("one of {}", names.join(", "));
+        if let Some(CredentialConfig::Given(Credential::Key(key))) = credential
+            && !self.has(NAME)
+            && let Some(fault) = key.algorithm_fault()
+        {
+            self.faults.push("privateKey", &fault);
+        }
         let text = self.non_empty(NAME, &expected)?;
         let Some(algorithm) = known.iter().find(|known| known.as_str() == text.as_str()) else {
             self.faults
@@ -301,14 +307,10 @@ impl Options<'_> {
         if let Some(CredentialConfig::Given(Credential::Key(key))) = credential
             && !key.fits(*algorithm)
         {
-            let fitting = SigningAlgorithm::OF_KEYS
-                .into_iter()
-                .filter(|known| key.fits(*known))
-                .map(SigningAlgorithm::as_str);
-            let fitting = fitting.collect::<Vec<_>>().join(" or ");
             let problem = format!(
-                "{} does not fit this key, which can only sign with {fitting}",
-                algorithm.as_str()
+                "{} does not fit this key, which can only sign with {}",
+                algorithm.as_str(),
+                key.algorithms()
             );
             self.faults.push(NAME, &problem);
         }

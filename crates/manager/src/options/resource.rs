@@ -3,8 +3,8 @@
 use super::{Faults, Given, Options, table};
 use oauth::TokenEndpoint;
 
-/// The header names that `resource.userHeader` refuses, in lower case: headers that carry
-/// credentials or control how a server reads the request and its body.
+/// The header names, in lower case, that the parser refuses as `resource.userHeader`: headers that
+/// carry credentials or control how a server reads the request and its body.
 const RESERVED_HEADERS: [&str; 15] = [
     "authorization",
     "connection",
@@ -57,7 +57,7 @@ impl Options<'_> {
                     if RESERVED_HEADERS.contains(&text.to_ascii_lowercase().as_str()) {
                         self.faults.push(
                             &option,
-                            "expected a header that is not used for credentials or framing",
+                            "expected a header that carries no credentials and no framing",
                         );
                     }
                 }
@@ -73,8 +73,8 @@ impl Options<'_> {
     }
 }
 
-/// Reports the faults of a resource that code names after the manager was created. The options say
-/// nothing about its origin, so plain http is refused except on loopback.
+/// Reports the faults of a resource that code names after it has created the manager. The options
+/// do not name the origin of this resource, so this function refuses plain http except on loopback.
 pub fn check_resource(resource: Given, faults: &mut Faults) {
     let endpoint = match &resource {
         Given::Record(members) => members.iter().find_map(|(name, value)| match value {
@@ -84,8 +84,8 @@ pub fn check_resource(resource: Given, faults: &mut Faults) {
         _ => None,
     };
     if endpoint.is_some_and(|endpoint| endpoint.is_plain_to_remote()) {
-        let problem = "expected an https URL: http sends the token unencrypted, and is accepted \
-                       only on loopback";
+        let problem = "expected an https URL: http sends the token unencrypted, so the manager \
+                       accepts http only on loopback";
         faults.push("resource.baseUrl", problem);
     }
     let given = vec![(table::RESOURCE.to_owned(), resource)];

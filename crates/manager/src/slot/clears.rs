@@ -6,22 +6,23 @@ use std::time::Duration;
 use crate::acquire::backoff::doubled;
 use crate::clock::Moment;
 
-/// The number of clears that the slot honours before spacing applies.
-const FREE: u32 = 3;
-/// The time without a call after which the count of clears starts anew.
-const QUIET: Duration = Duration::from_secs(10);
+/// The number of calls within [`WINDOW`] that the slot honours before spacing applies.
+const FREE: usize = 3;
+/// The time for which a call counts. After this time without a call, the spacing starts anew.
+const WINDOW: Duration = Duration::from_secs(10);
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_mins(1);
 
-/// The clears of one manager since the last quiet period.
+/// The clears of one manager since it last went without a call for ten seconds.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Clears(Option<Box<Burst>>);
 
 #[derive(Clone, Debug)]
 struct Burst {
-    /// The number of clears that the slot has honoured.
-    honoured: u32,
-    last_call: Moment,
+    /// The last calls, the latest first.
+    last_calls: [Option<Moment>; FREE],
+    /// The number of calls that the slot has honoured because they were far enough apart.
+    spaced: u32,
     /// When the slot adopted the first token after the last honoured clear.
     replaced: Option<Moment>,
 }
@@ -30,24 +31,29 @@ impl Clears {
     /// Records a call to clear a slot that has a token or a flight. Returns whether the slot
     /// honours the call.
     pub(super) fn allows(&mut self, now: Moment) -> bool {
-        let is_quiet = |burst: &mut Box<Burst>| now.since(burst.last_call) >= QUIET;
-        self.0.take_if(is_quiet);
+        let counts = |call: &Option<Moment>| call.is_some_and(|call| now.since(call) < WINDOW);
+        self.0.take_if(|burst| !burst.last_calls.iter().any(counts));
         let burst = self.0.get_or_insert_with(|| {
             Box::new(Burst {
-                honoured: 0,
-                last_call: now,
+                last_calls: [None; FREE],
+                spaced: 0,
                 replaced: None,
             })
         });
-        burst.last_call = now;
-        let spacing = doubled(SHORTEST, burst.honoured.saturating_sub(FREE - 1), LONGEST);
-        let is_too_soon = burst
-            .replaced
-            .is_none_or(|replaced| now.since(replaced) < spacing);
-        if burst.honoured >= FREE && is_too_soon {
-            return false;
+        let is_free = !burst.last_calls.iter().all(counts);
+        burst.last_calls.rotate_right(1);
+        if let Some(latest) = burst.last_calls.first_mut() {
+            *latest = Some(now);
         }
-        burst.honoured = burst.honoured.saturating_add(1);
+        if !is_free {
+            let step = burst.spaced.saturating_add(1);
+            let spacing = doubled(SHORTEST, step, LONGEST);
+            let is_far = |replaced| now.since(replaced) >= spacing;
+            if !burst.replaced.is_some_and(is_far) {
+                return false;
+            }
+            burst.spaced = step;
+        }
         burst.replaced = None;
         true
     }

@@ -120,11 +120,26 @@ pub enum LifetimeWarning {
     Unknown,
     /// The lifetime was over when the token arrived.
     Over,
+    /// A cache held the token response for longer than the token's lifetime.
+    Aged,
     /// The server returned the same token again after the token's lifetime.
     Repeated,
 }
 
 impl FlightResult {
+    /// Creates the result of a flight that changes nothing in the slot.
+    pub(super) fn of(result: Result<Arc<Token>, Error>) -> Self {
+        Self {
+            result,
+            fallback: None,
+            retry_after: None,
+            storage: Storage::NotKept,
+            is_transition: false,
+            warns_of_minimum: false,
+            warning: None,
+        }
+    }
+
     /// Whether the waiters must ask again if the configuration changed during this flight. After a
     /// timeout they receive the error instead, because asking again would extend their deadline.
     #[must_use]

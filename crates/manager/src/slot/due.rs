@@ -66,7 +66,8 @@ impl Slot {
         self.held().map(|held| held.id)
     }
 
-    pub(super) fn is_cooling(&self, now: Moment) -> bool {
+    /// Whether a cool-down is in effect.
+    pub(crate) fn is_cooling(&self, now: Moment) -> bool {
         self.cool_down
             .as_ref()
             .is_some_and(|cool_down| cool_down.cools(now))

@@ -25,6 +25,11 @@ impl Slot {
         let current = self.end_flight(flight);
         match result {
             Ok(token) => self.store_success(now, current, token, jitter),
+            // A later flight says more about the server than a detached one.
+            Err(error) if flight.0 != self.last_flight => FlightResult {
+                retry_after: error.details().retry_after,
+                ..FlightResult::of(Err(error))
+            },
             Err(error) => self.store_failure(now, current, error, jitter),
         }
     }
@@ -53,13 +58,11 @@ impl Slot {
             other => other,
         };
         FlightResult {
-            result: Ok(token),
-            fallback: None,
-            retry_after: None,
             storage,
             is_transition,
             warns_of_minimum,
             warning: recognition.warning,
+            ..FlightResult::of(Ok(token))
         }
     }
 
@@ -72,13 +75,9 @@ impl Slot {
     ) -> FlightResult {
         let cool_down = CoolDown::after(self.cool_down.as_ref(), now, error.clone(), jitter);
         let mut landed = FlightResult {
-            result: Err(error),
-            fallback: None,
             retry_after: Some(cool_down.retry_after(now)),
-            storage: Storage::NotKept,
             is_transition: cool_down.failures == 1,
-            warns_of_minimum: false,
-            warning: None,
+            ..FlightResult::of(Err(error))
         };
         if !matches!(self.state, State::Closed) {
             self.cool_down = Some(cool_down);
@@ -221,7 +220,7 @@ impl Slot {
     }
 
     /// Ends the current flight if it has this id. A detached flight does not change the state here,
-    /// but its outcome still starts or ends the cool-down.
+    /// but its success ends the cool-down, and its failure starts one unless a later flight has begun.
     fn end_flight(&mut self, id: FlightId) -> Option<CurrentFlight> {
         let (next, flight) = match std::mem::replace(&mut self.state, State::Closed) {
             State::Fetching(flight) if flight.id == id => (State::Empty, Some(flight)),

@@ -183,6 +183,28 @@ fn clearing_drops_a_token_in_a_cool_down_too() {
 }
 
 #[test]
+fn the_failure_of_a_detached_flight_starts_a_cool_down_only_if_no_later_flight_has_begun() {
+    for (later, is_cooling) in
+        [("none", true), ("current", false), ("succeeded", false), ("failed", false)]
+    {
+        let mut line = Line::new();
+        let detached = line.starts(0, Call::Any);
+        line.0.clear(at(100));
+        if later != "none" {
+            let flight = line.starts(200, Call::Any);
+            match later {
+                "succeeded" => drop(line.succeeds(200, flight, token("b", 200, 300_000))),
+                "failed" => drop(line.fails(200, flight, refusal())),
+                _ => {}
+            }
+        }
+        line.fails(300, detached, refusal());
+        let decision = line.0.decide(at(1_250), Call::Forced);
+        assert_eq!(matches!(decision, Decision::Cooling { .. }), is_cooling, "{later}");
+    }
+}
+
+#[test]
 fn only_the_rejected_token_is_dropped() {
     let mut line = Line::holding("a", 0, 300_000);
     assert_eq!(line.invalidates(10, "older"), Invalidation::Ignored);

@@ -35,6 +35,9 @@ use transport::Transport;
 const MINIMUM_MISSED: &str = "the server grants less validity than a caller requested; the manager \
      uses the cached token. Lower minValiditySeconds, or raise the client's access token lifespan";
 
+const MINIMUM_MISSED_BY_FAILURE: &str = "the token request for a longer validity \
+     (minValiditySeconds) failed; the manager uses the cached token. See the failure";
+
 /// A token manager. It starts no runtime and no background work before the first token request.
 ///
 /// A dropped manager lets its flights finish; a closed manager cancels them.
@@ -105,7 +108,10 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     /// Answers a caller.
     #[must_use]
     pub fn ask(&self, call: Call) -> Reply {
-        let (decision, version) = self.transact(|inner, now| inner.ask(now, call));
+        let ((decision, is_cooling), version) = self.transact(|inner, now| {
+            let (decision, new_flight) = inner.ask(now, call);
+            ((decision, inner.slot.is_cooling(now)), new_flight)
+        });
         match decision {
             Decision::Use {
                 token,
@@ -113,7 +119,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
                 ..
             } => {
                 if warns_of_minimum {
-                    self.log(Level::Warn, || MINIMUM_MISSED.to_owned());
+                    self.warn_of_minimum(is_cooling);
                 }
                 Reply::Token(token, version)
             }
@@ -313,11 +319,20 @@ impl<C: Clock, T: Transport> Manager<C, T> {
             Err(_) => {}
         }
         if outcome.warns_of_minimum {
-            self.log(Level::Warn, || MINIMUM_MISSED.to_owned());
+            self.warn_of_minimum(outcome.result.is_err());
         }
         if let Some(warning) = outcome.warning {
             self.log(Level::Warn, || lifetime_message(warning));
         }
+    }
+
+    fn warn_of_minimum(&self, has_failed: bool) {
+        let warning = if has_failed {
+            MINIMUM_MISSED_BY_FAILURE
+        } else {
+            MINIMUM_MISSED
+        };
+        self.log(Level::Warn, || warning.to_owned());
     }
 
     fn log(&self, level: Level, message: impl FnOnce() -> String) {
@@ -346,6 +361,11 @@ fn lifetime_message(warning: LifetimeWarning) -> String {
              Check the clocks, and the access token lifespan and the session limits of the realm \
              and the client. Check also that no cache answers token requests"
         ),
+        LifetimeWarning::Aged => {
+            "the Age header says that a cache held the token response for longer than the token's \
+             lifetime; make sure that no cache answers token requests"
+                .to_owned()
+        }
         LifetimeWarning::Repeated => {
             "the server returned the same token again after the token's lifetime; \
              the manager uses it as a new token. Check that no cache answers token requests"

@@ -95,6 +95,8 @@ pub(crate) enum Fact {
         failure: ModelFailure,
         jitter: Ns,
         is_current: bool,
+        /// Whether the slot launched no flight after this one.
+        is_last: bool,
     },
     /// The slot reported a missed minimum.
     Warned,

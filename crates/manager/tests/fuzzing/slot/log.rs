@@ -341,7 +341,10 @@ impl Log {
             match entry.fact {
                 Fact::Granted { .. } | Fact::Configured { .. } => break,
                 Fact::Failed {
-                    failure, jitter, ..
+                    failure,
+                    jitter,
+                    is_last: true,
+                    ..
                 } => match &mut row {
                     Some(row) => row.count += 1,
                     None => {

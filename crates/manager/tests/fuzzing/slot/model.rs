@@ -172,6 +172,7 @@ impl Model {
         jitter: Ns,
     ) -> ModelResult {
         let is_current = self.log.current() == Some(flight);
+        let is_last = self.log.launches() == flight;
         let row = Row {
             count: self.log.row().map_or(0, |row| row.count) + 1,
             at: now,
@@ -190,17 +191,23 @@ impl Model {
                 failure,
                 jitter,
                 is_current,
+                is_last,
             },
         );
         if warns {
             self.log.note(now, Fact::Warned);
         }
+        let retry_after = if is_last {
+            Some(row.retry_after(now))
+        } else {
+            failure.retry_after
+        };
         ModelResult {
             storage: Storage::NotKept,
             fallback: held.map(|held| held.token.name),
-            is_transition: row.count == 1,
+            is_transition: is_last && row.count == 1,
             warns,
-            retry_after: Some(row.retry_after(now)),
+            retry_after,
         }
     }
 
