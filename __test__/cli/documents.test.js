@@ -59,7 +59,8 @@ describe('the doctor gives the advice of docs/errors.md', () => {
       const status = Number(/\b\d{3}\b/.exec(seen.replace('a 3xx', '302'))?.[0] ?? 418);
       const [, oauthError] = /oauthError "?([^"]+)"?$/.exec(seen) ?? [];
       const message = Array.from(seen.matchAll(/"([^"]*)"/g), ([, part]) => part).join(' ');
-      assert.equal(adviceFor({ code, status, oauthError, message }), advice);
+      const retryable = /retryable/.test(seen);
+      assert.equal(adviceFor({ code, status, oauthError, message, retryable }), advice);
     });
   }
 });

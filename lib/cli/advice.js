@@ -67,6 +67,16 @@ const OTHERS = [
   ],
   [
     'ERR_KEYCLOAK_HTTP',
+    ({ status, retryable }) => retryable && (status === 403 || status === 404),
+    'check the gateways; the manager retries the request automatically',
+  ],
+  [
+    'ERR_KEYCLOAK_HTTP',
+    ({ message }) => message.includes('compressed with'),
+    'turn off the compression of token responses',
+  ],
+  [
+    'ERR_KEYCLOAK_HTTP',
     ({ status }) => status === 404 || status === 405,
     'set tokenEndpoint to {base}/realms/{realm}/protocol/openid-connect/token; before Keycloak 17, ' +
       '/auth precedes /realms',
@@ -104,6 +114,7 @@ const OTHERS = [
     () => true,
     'set caFile or NODE_EXTRA_CA_CERTS, correct the host name, or renew the certificate',
   ],
+  ['ERR_KEYCLOAK_TIMEOUT', ({ message }) => message.includes('reading '), 'check the storage'],
   [
     'ERR_KEYCLOAK_TIMEOUT',
     () => true,

@@ -3,6 +3,7 @@
 // The certificates that a manager trusts, for Node's TLS: those of the Node process, and those of
 // the options `ca` and `caFile`.
 
+const { X509Certificate } = require('node:crypto');
 const fs = require('node:fs');
 const tls = require('node:tls');
 const { trustedByNode } = require('../roots.js');
@@ -48,4 +49,31 @@ function secureContext(context) {
   return context.secureContext;
 }
 
-module.exports = { certificatesIn, ownCertificates, secureContext };
+/** The certificates that the system trusts, which Node ignores by default. */
+const OF_THE_SYSTEM = [
+  '/etc/ssl/certs/ca-certificates.crt',
+  '/etc/pki/tls/certs/ca-bundle.crt',
+  '/etc/ssl/ca-bundle.pem',
+  '/etc/ssl/cert.pem',
+];
+
+/** Returns the file of the system with the authority that issued the certificate (DER). */
+function fileWithIssuer(der, env) {
+  const certificate = new X509Certificate(der);
+  const files = [env.SSL_CERT_FILE, ...OF_THE_SYSTEM].filter(Boolean);
+  return files.find((file) =>
+    certificatesIn(readable(file)).some((pem) => isIssuedBy(certificate, pem)),
+  );
+}
+
+function isIssuedBy(certificate, pem) {
+  try {
+    const issuer = new X509Certificate(pem);
+    return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
+  } catch {
+    // The system may trust certificates that Node cannot read.
+    return false;
+  }
+}
+
+module.exports = { certificatesIn, fileWithIssuer, ownCertificates, secureContext };

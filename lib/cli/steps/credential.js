@@ -11,6 +11,7 @@ const { methodOf } = require('./discovery.js');
 
 const LONGEST_ASSERTION = 2_048;
 const OTHERS_MAY_READ = 0o004;
+const OTHERS_MAY_WRITE = 0o002;
 
 const credential = {
   name: 'credential',
@@ -26,17 +27,17 @@ const credential = {
       if (fault !== undefined)
         return { ...fault, text: `${sourceOf(name, options)} ${fault.text}` };
     }
-    const [{ name } = {}] = read;
-    const sources = read.map((one) => sourceOf(one.name, options)).join(' and ');
-    const text = `${options.clientAuthentication ?? methodOf(options)} with ${sources || 'tokenFetch'}`;
-    const open = read.find(({ mode }) => (mode & OTHERS_MAY_READ) !== 0);
-    if (name !== undefined && open !== undefined && kindOf(open.name) !== 'certificate') {
-      return warning(
-        `${text}; every user of this machine can read ${open.name}`,
-        'restrict the permissions of the file',
-      );
+    const sources = read.map(({ name }) => sourceOf(name, options)).join(' and ');
+    const method = options.clientAuthentication ?? methodOf(options);
+    const text = `${method} with ${sources || 'tokenFetch'}`;
+    const secrets = read.filter(({ name }) => kindOf(name) !== 'certificate');
+    if (secrets.some(({ mode }) => (mode & OTHERS_MAY_WRITE) !== 0)) {
+      const advice = 'restrict the permissions of the file';
+      return warning(`${text}; every user of this machine can change the file`, advice);
     }
-    return ok(text);
+    // This is the default of a Kubernetes volume, so it is no reason for a warning.
+    const isOpen = secrets.some(({ mode }) => (mode & OTHERS_MAY_READ) !== 0);
+    return ok(isOpen ? `${text}; every user of this machine can read the file` : text);
   },
 };
 

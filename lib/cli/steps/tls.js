@@ -7,7 +7,7 @@
 const { openPath, secure } = require('../connection.js');
 const { failed, faultOf, ok, warning } = require('../finding.js');
 const { hostOf } = require('../proxy-choice.js');
-const { certificatesIn, ownCertificates, secureContext } = require('../trust.js');
+const { certificatesIn, fileWithIssuer, ownCertificates, secureContext } = require('../trust.js');
 
 const DAY_MS = 86_400_000;
 const SOON_DAYS = 14;
@@ -60,14 +60,14 @@ function trustFault(options) {
   );
 }
 
-function inspect(socket, { redactor, target }) {
+function inspect(socket, { redactor, target, startEnv }) {
   const chain = chainOf(socket);
   const [leaf] = chain;
   const names = (subject) => redactor.show(nameOf(subject));
   const until = dateOf(leaf.valid_to);
   if (socket.authorizationError) {
     const code = `${socket.authorizationError}`;
-    return explain(code, { chain, names, target, redactor });
+    return explain(code, { chain, names, target, redactor, startEnv });
   }
   const text =
     `${socket.getProtocol()}, certificate for ${names(leaf.subject)}, ` +
@@ -95,7 +95,7 @@ const nameOf = (subject) => {
 };
 const dateOf = (text) => new Date(text).toISOString().slice(0, 10);
 
-function explain(code, { chain, names, target, redactor }) {
+function explain(code, { chain, names, target, redactor, startEnv }) {
   const [leaf] = chain;
   const top = chain.at(-1);
   const isSelfSigned = nameOf(top.subject) === nameOf(top.issuer);
@@ -106,6 +106,15 @@ function explain(code, { chain, names, target, redactor }) {
       `the server's certificate, ${names(leaf.subject)}, is self-signed and not trusted`,
       `set caFile to this certificate if you trust it (SHA-256 ${leaf.fingerprint256}), or issue ` +
         'one that an authority signs',
+    );
+  }
+  const file = [...UNTRUSTED, 'SELF_SIGNED_CERT_IN_CHAIN'].includes(code)
+    ? fileWithIssuer(top.raw, startEnv)
+    : undefined;
+  if (file !== undefined) {
+    return failed(
+      `the authority ${names(top.issuer)}, which issued ${names(leaf.subject)}, is not trusted by Node`,
+      `the system trusts it in ${file}: set NODE_EXTRA_CA_CERTS or caFile to this file`,
     );
   }
   if (code === 'SELF_SIGNED_CERT_IN_CHAIN') {
