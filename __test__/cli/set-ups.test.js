@@ -324,7 +324,7 @@ const KEYCLOAK = [
     'an assertion that has expired',
     (t) => {
       const jwt = plain.issueToken({ exp: 1_600_000_000 });
-      return to(plain.tokenEndpoint, { 'client-assertion-file': makeFile(t, jwt) });
+      return to(`${plain.url}/token`, { 'client-assertion-file': makeFile(t, jwt) });
     },
     ['credential', /expired at 2020-09-13T12:26:40/, /program that renews the file/],
   ],
@@ -332,14 +332,14 @@ const KEYCLOAK = [
     'a key with \\n in place of line breaks',
     (t) => {
       const key = certificates.server.key.trim().replaceAll('\n', '\\n');
-      return to(plain.tokenEndpoint, { 'private-key-file': makeFile(t, key) });
+      return to(`${plain.url}/token`, { 'private-key-file': makeFile(t, key) });
     },
     ['credential', /characters \\n in place of line breaks/, /replace them with line breaks/],
   ],
   [
     'a certificate and the key of another one',
     () =>
-      to(secure.tokenEndpoint, {
+      to(`${secure.url}/token`, {
         'ca-file': ca.certFile,
         'client-certificate-file': certificates.client('one').certFile,
         'client-key-file': certificates.client('two').keyFile,

@@ -47,11 +47,13 @@ function isLoopback(host) {
 
 /** Returns the entry of `NO_PROXY` that names the host of the URL. */
 function exemption(url, list) {
-  return list.split(/[\s,]+/).find((entry) => entry !== '' && names(entry.toLowerCase(), url));
+  const isFor = (entry) => names(entry.toLowerCase().replace(/\.+$/, ''), url);
+  return list.split(/[\s,]+/).find((entry) => entry !== '' && isFor(entry));
 }
 
 function names(entry, url) {
-  const host = hostOf(url).toLowerCase();
+  // A dot at the end of a name marks the name as complete.
+  const host = hostOf(url).replace(/\.$/, '');
   if (entry === '*') return true;
   if (net.isIP(host) !== 0 && isRangeWith(entry, host)) return true;
   const [, name, port] = /^(\[[^\]]*\]|[^:]*|.*:.*:.*?)(?::(\d+))?$/.exec(entry) ?? [];
