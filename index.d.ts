@@ -663,9 +663,8 @@ export type KeycloakTokenErrorCode =
    */
   | 'ERR_KEYCLOAK_OAUTH'
   /**
-   * The server responded with an HTTP error that is not an OAuth error. Retryable for 408, 429 and
-   * 5xx. A 403 or 404 that is not JSON is retryable too if the endpoint has returned a token
-   * before.
+   * The server responded with an HTTP error that is not an OAuth error. Retryable for 408, 429, 5xx,
+   * and a 403 or 404 without JSON after a success.
    */
   | 'ERR_KEYCLOAK_HTTP'
   /** The server did not send a usable token response. Not retryable. */
