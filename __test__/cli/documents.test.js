@@ -42,7 +42,10 @@ describe('the doctor gives the advice of docs/errors.md', () => {
     assert.ok(others.length >= 14, `${others.length} rows`);
   });
 
-  for (const [oauthError, seen, , advice] of refusals) {
+  const byCode = refusals.flatMap(([codes, ...cells]) =>
+    codes.split(', ').map((code) => [code, ...cells]),
+  );
+  for (const [oauthError, seen, , advice] of byCode) {
     test(`${oauthError}: ${seen}`, () => {
       const [, quoted] = /"(.*)"/.exec(seen) ?? [];
       const error = {

@@ -55,6 +55,12 @@ const REFUSALS = [
   ['access_denied', 'Realm not enabled', 'enable the realm, or use another one'],
   ['missingNormalization', undefined, 'correct tokenEndpoint'],
   ['unsupported_grant_type', undefined, 'correct tokenEndpoint'],
+  ...['temporarily_unavailable', 'server_error'].map((code) => [
+    code,
+    undefined,
+    'wait, because the manager retries the request automatically; if the error stays, read the logs ' +
+      'of Keycloak and of the gateway',
+  ]),
   [undefined, undefined, "read oauthErrorDescription and the server's log"],
 ];
 
