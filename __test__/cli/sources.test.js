@@ -236,7 +236,9 @@ describe('a Backstage configuration without Backstage', LIMITS, () => {
   });
 });
 
-test('the prompt asks for the secret on a terminal, without an echo', async (t) => {
+test('the prompt asks for the secret on a terminal, without an echo', {
+  timeout: 60_000,
+}, async (t) => {
   const { tokenEndpoint } = await startEndpoint(t);
   const streams = {
     stdin: new PassThrough(),
@@ -244,7 +246,7 @@ test('the prompt asks for the secret on a terminal, without an echo', async (t) 
     stderr: new PassThrough(),
   };
   Object.assign(streams.stdin, { isTTY: true, setRawMode: () => streams.stdin });
-  const args = ['token', '--token-endpoint', tokenEndpoint, '--client-id', CLIENT_ID];
+  const args = ['doctor', '--token-endpoint', tokenEndpoint, '--client-id', CLIENT_ID];
   let said = '';
   streams.stderr.on('data', (data) => (said += data));
   const asked = once(streams.stderr, 'data');
@@ -254,7 +256,7 @@ test('the prompt asks for the secret on a terminal, without an echo', async (t) 
   streams.stdin.write(`${SECRET}\r`);
   assert.equal(await ended, 0);
   streams.stdout.end();
-  assert.match(await text(streams.stdout), /^eyJ[\w.-]+\n$/);
+  assert.match(await text(streams.stdout), /✓ credential +client_secret_post with clientSecret \(/);
   assert.ok(said.endsWith('\n') && !said.includes(SECRET), said);
 });
 

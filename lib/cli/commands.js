@@ -9,7 +9,7 @@ const { failed, runSteps } = require('./finding.js');
 const { hostOf, isLoopback } = require('./proxy-choice.js');
 const { Redactor } = require('./redactor.js');
 const { JsonReport, TextReport } = require('./report.js');
-const { addSecrets, collect } = require('./sources.js');
+const { addSecrets, askSecret, collect } = require('./sources.js');
 
 const [OK, PROBLEM] = [0, 1];
 
@@ -19,6 +19,8 @@ const reportFor = ({ json }, { stdout, env }) =>
 /** Checks all steps and reports each as soon as it ends. */
 async function doctor(parsed, system) {
   const { flags } = parsed;
+  // The user may take longer than a step.
+  const given = await askSecret(parsed, system);
   const redactor = new Redactor();
   const context = {
     ...pick(system),
@@ -26,7 +28,7 @@ async function doctor(parsed, system) {
     api: flags.api === undefined ? undefined : apiUrl(flags.api),
     showToken: flags['show-token'] === true,
     async input() {
-      const collected = await collect(parsed, system);
+      const collected = await collect({ flags, given }, system);
       addSecrets(redactor, collected.options, system.env);
       return collected;
     },
@@ -61,7 +63,8 @@ async function token(parsed, system) {
   const { stderr, stdout } = system;
   let manager;
   try {
-    const { options, missing, isComplete } = await collect(parsed, system);
+    const given = await askSecret(parsed, system);
+    const { options, missing, isComplete } = await collect({ flags: parsed.flags, given }, system);
     if (missing.length > 0 && !isComplete) {
       const names = Array.from(new Set(missing.map(({ name }) => name)));
       stderr.write(`not set in the environment: ${names.join(', ')}\n`);

@@ -9,7 +9,7 @@ const failed = (text, advice, details) => ({ state: 'failed', text, advice, deta
 
 /** The longest time that a step may take. */
 const STEP_LIMIT_MS = 3_000;
-/** The part of it in which a stopped operation can still name its own advice. */
+/** The end of this time, in which a stopped operation can still return a finding with advice. */
 const LAST_WORD_MS = 100;
 
 /** Texts for the codes of system errors. */

@@ -19,7 +19,7 @@ const SECRET_FILES = [
 ];
 
 /** Returns `{ options, origin, notes, missing }`. `missing` names variables of the configuration. */
-async function collect({ flags, given }, { env, cwd, stdin, stderr }) {
+async function collect({ flags, given }, { env, cwd }) {
   if (flags.config !== undefined) {
     const { readSection } = require('./backstage-config.js');
     const section = await readSection(flags.config, flags.key, { env, cwd });
@@ -31,15 +31,22 @@ async function collect({ flags, given }, { env, cwd, stdin, stderr }) {
   }
   const options = { ...readVariables(env, given), ...given };
   const names = Object.keys(options);
-  const notes = [];
-  if (names.length > 0 && !CREDENTIALS.some((name) => names.includes(name)) && stdin.isTTY) {
-    const client = options.clientId === undefined ? 'the client' : `client ${options.clientId}`;
-    options.clientSecret = await prompt(`Secret of ${client} (not echoed): `, { stdin, stderr });
-    notes.push('the secret comes from the prompt');
-  }
   const isFlag = (name) => Object.hasOwn(given, name);
   const sources = [names.some(isFlag) && 'flags', !names.every(isFlag) && 'the environment'];
-  return { options, origin: sources.filter(Boolean).join(' and '), notes, missing: [] };
+  return { options, origin: sources.filter(Boolean).join(' and '), notes: [], missing: [] };
+}
+
+/**
+ * Asks for the secret if there is a terminal, and neither flags nor variables give a credential.
+ * Returns the options in `given`, with the answer.
+ */
+async function askSecret({ flags, given }, { env, stdin, stderr }) {
+  const options = { ...readVariables(env, given), ...given };
+  const hasCredential = CREDENTIALS.some((name) => Object.hasOwn(options, name));
+  if (flags.config !== undefined || hasCredential || !stdin.isTTY) return given;
+  const client = options.clientId === undefined ? 'the client' : `client ${options.clientId}`;
+  const clientSecret = await prompt(`Secret of ${client} (not echoed): `, { stdin, stderr });
+  return clientSecret === undefined ? given : { ...given, clientSecret };
 }
 
 /** Adds every secret among the options, and in the files that they name, to the redactor. */
@@ -99,4 +106,4 @@ function unescaped(text) {
   }
 }
 
-module.exports = { addSecrets, collect };
+module.exports = { addSecrets, askSecret, collect };

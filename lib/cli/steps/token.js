@@ -27,7 +27,7 @@ const request = {
     } catch (error) {
       const advice = adviceFor(error);
       if (error.code !== 'ERR_KEYCLOAK_TLS') return failed(error.message, advice);
-      return failed(error.message, await besides(context, signal, advice));
+      return failed(error.message, await adviceWithTokenFetch(context, signal, advice));
     }
   },
 };
@@ -43,7 +43,7 @@ function keep(context, token) {
  * Sends the request once more through Node's TLS, which also verifies the server. This shows
  * whether the option `tokenFetch` helps.
  */
-async function besides(context, signal, advice) {
+async function adviceWithTokenFetch(context, signal, advice) {
   const { options, env, KeycloakTokenManager } = context;
   const hasCertificate = (options.clientCertificate ?? options.clientCertificateFile) !== undefined;
   if (options.tokenFetch !== undefined || hasCertificate) return advice;
