@@ -279,12 +279,10 @@ const answering = (answer) => async (t) => {
 };
 
 /** A server that answers requests for the discovery document. */
-const documenting =
-  (document, status = 200) =>
-  async (t) => {
-    const api = await startApi(t, () => [status, {}, JSON.stringify(document(api.url))]);
-    return { issuer: `${api.url}/realms/test` };
-  };
+const documenting = (document) => async (t) => {
+  const api = await startApi(t, () => JSON.stringify(document(api.url)));
+  return { issuer: `${api.url}/realms/test` };
+};
 const documentOf = (url, more) => ({
   issuer: `${url}/realms/test`,
   token_endpoint: `${url}${TOKEN_PATH}`,
@@ -358,8 +356,8 @@ const KEYCLOAK = [
   ],
   [
     'a realm that is disabled',
-    documenting(() => ({ error: 'access_denied', error_description: 'Realm not enabled' }), 403),
-    ['discovery', /the realm is disabled \(status 403\)/, /enable the realm/],
+    refusing(403, 'access_denied', 'Realm not enabled'),
+    ['token request', /the realm is disabled/, /enable the realm/],
   ],
   [
     'a service account that is off',

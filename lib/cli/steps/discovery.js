@@ -56,12 +56,6 @@ function readAnswer(context, { status, text, headers }, issuer, url) {
       'correct the realm in the URL, or wait until a deployment has imported it',
     );
   }
-  if (status === 403 && document?.error === 'access_denied') {
-    return failed(
-      `${url.href}: the realm is disabled (status 403)`,
-      'enable the realm in Keycloak',
-    );
-  }
   if (status >= 300 && status < 400) {
     const to = redactor.show(headers.location ?? 'an unknown URL');
     return trouble(context, `${url.href} redirects to ${to}`, 'use that URL if it is Keycloak');
