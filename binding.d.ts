@@ -71,10 +71,10 @@ export interface EarlierFlight {
 export interface Environment {
   /** Whether `NODE_TLS_REJECT_UNAUTHORIZED` leaves the verification of certificates on. */
   verifiesCertificates: boolean
-  /** `HTTPS_PROXY`. */
-  httpsProxy?: string
-  /** `HTTP_PROXY`. */
-  httpProxy?: string
+  /** `https_proxy` or `HTTPS_PROXY`, whichever is set. */
+  httpsProxy?: Variable
+  /** `http_proxy` or `HTTP_PROXY`, whichever is set. */
+  httpProxy?: Variable
   /** `NO_PROXY`. */
   noProxy?: string
 }
@@ -244,6 +244,14 @@ export interface Unreadable {
 
 /** The default `User-Agent` header, which the option `headers` can replace. */
 export declare const USER_AGENT: string
+
+/** An environment variable. */
+export interface Variable {
+  /** The name as the user wrote it. */
+  name: string
+  /** The value. */
+  value: string
+}
 
 /** The version of the package to which this binary belongs. */
 export declare const VERSION: string

@@ -4,10 +4,12 @@
 // are in use, and their faults.
 
 const assert = require('node:assert/strict');
+const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const { describe, test } = require('node:test');
 const { inspect } = require('node:util');
+const { KeycloakTokenManager } = require('..');
 const { EXPIRED, makeCertificates } = require('../tools/certificates.js');
 const { makeFolder } = require('./support/files.js');
 const { delay, rejection } = require('./support/manager.js');
@@ -47,6 +49,31 @@ describe('tls_client_auth', () => {
       assert.deepEqual(Object.keys(form), ['grant_type', 'client_id']);
     });
   }
+
+  test('a certificate with trust settings or a compressed key proves the client', async (t) => {
+    const openssl = (...args) => execFileSync('openssl', args, { encoding: 'utf8', stdio: 'pipe' });
+    const trusted = openssl('x509', '-in', client.certFile, '-trustout');
+    const key = openssl('ec', '-in', client.keyFile, '-conv_form', 'compressed');
+    const compressed = certificates.client('compressed', { sameKeyAs: { key } });
+    assert.match(trusted, /TRUSTED/);
+    for (const [subject, clientCertificate, clientKey] of [
+      ['agent', trusted, client.key],
+      ['compressed', compressed.cert, key],
+    ]) {
+      const { manager } = await start(t, { clientCertificate, clientKey }, { subject });
+      assert.equal(await manager.getToken(), 'token-1', subject);
+    }
+  });
+
+  test('a malformed certificate after the first is refused by the constructor', () => {
+    const malformed = '-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n';
+    const options = { clientId: 'agent', tokenEndpoint: 'https://sso.example/token' };
+    const pair = { clientCertificate: client.cert + malformed, clientKey: client.key };
+    assert.throws(() => new KeycloakTokenManager({ ...options, ...pair }), {
+      code: 'ERR_KEYCLOAK_CONFIG',
+      message: /clientCertificate: the certificate is cut off or malformed/,
+    });
+  });
 
   test('files and options can be mixed', async (t) => {
     const { clientCertificateFile, clientKeyFile } = copies(t, client);

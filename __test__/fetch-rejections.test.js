@@ -73,6 +73,8 @@ describe('a refused token', { concurrency: true }, () => {
       ['Blob', new Blob(['abc'])],
       ['URLSearchParams', new URLSearchParams({ a: 'abc' })],
       ['FormData', form],
+      ['URL', new URL('http://abc.example/')],
+      ['object', { toString: () => 'abc' }],
     ]) {
       const { api, manager } = await startBoth(t, accepting(revoked()));
       const response = await manager.fetch('/', { method: 'POST', body });
@@ -439,4 +441,13 @@ describe('a changed configuration', () => {
     assert.deepEqual(tokens(api), new Set(['of-test-client']));
     assert.deepEqual(tokens(next), new Set(['of-other-client']));
   });
+});
+
+test('a call ends although a test has replaced setTimeout, and its 401 has an open body', async (t) => {
+  const responses = [new Response(new ReadableStream(), { status: 401 }), new Response('ok')];
+  const resource = { fetch: async () => responses.shift() };
+  const { manager } = await startBoth(t, undefined, { resource });
+  await manager.getToken();
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  assert.equal(await statusOf(manager.fetch('/')), 200);
 });

@@ -47,6 +47,8 @@ describe('fetch', { concurrency: true }, () => {
       ['/v1', new URL('/other', api.url), '/other'],
       ['/v1', `${api.url}/absolute`, '/absolute'],
       ['/v1', new Request(`${api.url}/request`), '/request'],
+      ['/v1', { href: 'x', toString: () => `${api.url}/framework` }, '/framework'],
+      ['/v1', new String('agents'), '/v1/agents'],
     ]) {
       await open({ resource: { baseUrl: api.url + base } }).fetch(input);
       assert.equal(api.requests.at(-1).url, expected, `${base} ${input}`);
@@ -130,6 +132,12 @@ describe('fetch', { concurrency: true }, () => {
     for (const init of [null, undefined, { signal: null, minValiditySeconds: undefined }]) {
       assert.equal((await manager.fetch('/', init)).status, 200);
     }
+  });
+
+  test('names a fetch function that returns no Response', async (t) => {
+    const { manager } = await startBoth(t, undefined, { resource: { fetch: async () => {} } });
+    const error = await rejection(manager.fetch('/'), 'ERR_KEYCLOAK_CONFIG');
+    assert.match(error.message, /returned no Response; correct resource\.fetch/);
   });
 
   test('requires the option resource', async (t) => {

@@ -246,6 +246,34 @@ describe('options that are refused', () => {
     }
   });
 
+  test('a kind of key that is not supported is named once, with the kinds that work', () => {
+    const curve = (namedCurve, paramEncoding = 'named') => ['ec', { namedCurve, paramEncoding }];
+    for (const [[type, options], problem] of [
+      [['rsa', { modulusLength: 2304 }], 'an RSA key of this size is'],
+      [
+        ['rsa', { modulusLength: 2048, publicExponent: 3 }],
+        'an RSA key with this public exponent is',
+      ],
+      [['rsa-pss', { modulusLength: 2048 }], 'an RSA key that is restricted to PSS is'],
+      [curve('P-521'), 'an EC key on this curve is'],
+      [
+        curve('P-256', 'explicit'),
+        'an EC key that lists the parameters of its curve, not its name, is',
+      ],
+      [['ed448', {}], 'the key cannot be parsed or is'],
+    ]) {
+      const key = pem(generateKeyPairSync(type, options).privateKey);
+      const signing = { clientSecret: undefined, privateKey: key, signingAlgorithm: 'PS256' };
+      const { message } = refusal({ ...BASE, ...signing }, type);
+      const sets = 'RSA (2048, 3072 or 4096 bits, exponent 65537), EC (P-256) or Ed25519';
+      assert.equal(message, `invalid options: privateKey: ${problem} not supported: use ${sets}`);
+      const pair = { clientSecret: undefined, clientCertificate: CERTIFICATE, clientKey: key };
+      const byTls = refusal({ ...BASE, ...pair }, type).message;
+      assert.ok(byTls.includes(`clientKey: ${problem} not supported by TLS: use`), byTls);
+      assert.match(byTls, /or present the certificate in a tokenFetch function/);
+    }
+  });
+
   test('options are an object', () => {
     for (const [name, value] of Object.entries({ ...NOT_RECORD, undefined: undefined })) {
       assert.match(refusal(value, name).message, /\boptions: expected an object/, name);

@@ -7,10 +7,15 @@
 const { cancel, readerOf, unreadBody } = require('./body.js');
 const { KeycloakTokenError, badRequest } = require('./error.js');
 const { OutgoingRequest, REDIRECTS, headerOf } = require('./outgoing-request.js');
+const { setTimeout, clearTimeout } = require('./timers.js');
 
 // The limit of the Fetch standard.
 const MOST_REDIRECTS = 20;
 const TOO_MANY_REDIRECTS = 'redirect: more than 20 redirects; check the API for a redirect loop';
+const NO_RESOURCE =
+  'fetch: the option resource is not set; set resource.baseUrl to the URL of the API';
+const NO_RESPONSE =
+  'fetch: the fetch function returned no Response; correct resource.fetch, or the global fetch';
 // The maximum number of bytes that `fetch` reads from an unused body, to make the connection
 // reusable.
 const DRAINED_BYTES = 256 * 1024;
@@ -48,6 +53,7 @@ function makeFetch({ manager, resource, server, routes, isCurrent, again }) {
       for (;;) {
         // Each request looks up the global `fetch`, so that a replacement takes effect.
         const response = await request.send(resource.fetch ?? globalThis.fetch, token);
+        if (typeof response?.status !== 'number') throw configFault(NO_RESPONSE);
         const loginPage = request.loginPageOf(response);
         if (loginPage !== undefined || isAboutToken(response)) {
           const outcome = routes.rejected(token, loginPage ? route : request.route);
@@ -150,14 +156,12 @@ function isAboutToken(response) {
   return schemes.length === 0 || schemes.some(([, name]) => TOKEN_SCHEMES.test(name));
 }
 
+function configFault(message) {
+  return new KeycloakTokenError({ code: 'ERR_KEYCLOAK_CONFIG', message, retryable: false });
+}
+
 function settingsOf(resource, server) {
-  if (resource === undefined) {
-    throw new KeycloakTokenError({
-      code: 'ERR_KEYCLOAK_CONFIG',
-      message: 'fetch: the option resource is not set; set resource.baseUrl to the URL of the API',
-      retryable: false,
-    });
-  }
+  if (resource === undefined) throw configFault(NO_RESOURCE);
   const base = baseOf(resource);
   const issuerOrigin = () => new URL(server()).origin;
   return { base, origin: base.origin, issuerOrigin, userHeader: resource.userHeader };

@@ -5,7 +5,9 @@ const native = require('./native.js');
 const { KeycloakTokenError, badRequest, internal } = require('./error.js');
 const reconfigure = require('./reconfigure.js');
 const resourceFetch = require('./resource-fetch.js');
-const { Waiters } = require('./waiters.js');
+const { Waiters, asObject, asString } = require('./waiters.js');
+// `fetch` loads its modules on demand, but uses the timers of this moment.
+require('./timers.js');
 
 // The managers with waiting callers. The set keeps these managers and the event loop alive.
 const waiting = new Set();
@@ -74,9 +76,16 @@ class KeycloakTokenManager {
     this[deliver]();
   }
 
+  static #is(value) {
+    return typeof value === 'object' && value !== null && #published in value;
+  }
+
   // `options` is not a declared parameter: where V8 does not inline the call, omitting a declared
   // parameter costs a seventh of the call's time.
   getToken() {
+    // The check is inline, because a call costs time in the most frequent call of the package.
+    const isDetached = this === undefined || this === null || !(#published in this);
+    if (isDetached) return callOptions().rejectDetached('getToken');
     // biome-ignore lint/complexity/noArguments: a rest parameter creates an array for every call.
     const options = arguments.length === 0 ? undefined : arguments[0];
     if (options === undefined) {
@@ -93,10 +102,13 @@ class KeycloakTokenManager {
   }
 
   getAccessToken(options) {
+    if (!KeycloakTokenManager.#is(this)) return callOptions().rejectDetached('getAccessToken');
     return this.#ask(options, asObject);
   }
 
   getTokenForStreaming(minLifetimeMs) {
+    if (!KeycloakTokenManager.#is(this))
+      return callOptions().rejectDetached('getTokenForStreaming');
     if (!callOptions().isDuration(minLifetimeMs)) {
       return Promise.reject(badRequest('minLifetimeMs: expected a number of at least 0'));
     }
@@ -127,6 +139,7 @@ class KeycloakTokenManager {
   }
 
   close() {
+    if (!KeycloakTokenManager.#is(this)) return callOptions().rejectDetached('close');
     let failure;
     try {
       failure = this.#call('close');
@@ -218,9 +231,8 @@ class KeycloakTokenManager {
   // `hasWaited` says that a forced call has waited for an earlier request.
   #ask(options, shape, hasWaited = false) {
     const checked = options === undefined ? NO_OPTIONS : callOptions().checked(options);
-    if (checked.fault !== undefined) return Promise.reject(checked.fault);
-    const { minValiditySeconds = 0, signal, forceRefresh = false } = checked;
-    if (signal?.aborted) return Promise.reject(signal.reason);
+    if ('fault' in checked) return Promise.reject(checked.fault);
+    const { minValiditySeconds = 0, forceRefresh = false } = checked;
     if (this.#published[0] === this.#version && minValiditySeconds === 0 && !forceRefresh) {
       this.#counts[1]++;
       return Promise.resolve(shape(this.#token));
@@ -416,17 +428,6 @@ function handOverRoots() {
 
 function originOf(resource) {
   return resource === undefined ? undefined : authenticatedFetch().baseOf(resource).origin;
-}
-
-function asString(token) {
-  return token.token;
-}
-
-function asObject({ token, scope, issuedAt, expiresAt }) {
-  const accessToken = { token, tokenType: 'Bearer', scope, issuedAt, expiresAt };
-  // Some clients, such as Keycloak's admin client, put the result of `getAccessToken` into a
-  // header.
-  return Object.defineProperty(accessToken, 'toString', { value: () => token });
 }
 
 module.exports = { KeycloakTokenManager };

@@ -17,15 +17,6 @@ const BODY_HEADERS = [
 ];
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 const LOGIN_PATH = /\/(auth|authorize|login)\/?$/;
-// The body objects that `fetch` can read again, besides views of a buffer.
-const REPLAYABLE = new Set([
-  'ArrayBuffer',
-  'SharedArrayBuffer',
-  'Blob',
-  'File',
-  'FormData',
-  'URLSearchParams',
-]);
 // The properties of a `Request`. They are getters, so a spread does not copy them.
 const MEMBERS = [
   'method',
@@ -260,6 +251,9 @@ function addressOf(input) {
   if (typeof input === 'string') return input;
   if (isA('URL', input)) return input.href;
   if (isA('Request', input)) return input.url;
+  // `fetch` converts other objects to strings, such as the URLs of frameworks.
+  const text = typeof input === 'object' && input !== null ? String(input) : '[object';
+  if (!text.startsWith('[object')) return text;
   throw badRequest('input: expected a string, a URL or a Request');
 }
 
@@ -279,10 +273,10 @@ function checkUser(user) {
 }
 
 function isReadableAgain(body) {
-  if (body === null || typeof body !== 'object' || ArrayBuffer.isView(body)) return true;
-  // The tag does not exclude a stream, which may have any `Symbol.toStringTag`.
-  if (typeof body.pipe === 'function') return false;
-  return REPLAYABLE.has(body[Symbol.toStringTag]);
+  if (body === null || typeof body !== 'object') return true;
+  // `fetch` reads a stream once, and every other object as often as necessary.
+  const methods = [body.pipe, body.getReader, body.next, body[Symbol.asyncIterator]];
+  return methods.every((method) => typeof method !== 'function');
 }
 
 // `fetch` decodes header values as Latin-1, but treats bytes beyond ASCII in a location as UTF-8.

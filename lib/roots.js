@@ -66,8 +66,16 @@ function usesOpenssl() {
 }
 
 function hasOption(name) {
-  const fromEnvironment = (process.env.NODE_OPTIONS ?? '').split(/\s+/);
-  return process.execArgv.includes(name) || fromEnvironment.includes(name);
+  const given = [...process.execArgv, ...wordsOf(process.env.NODE_OPTIONS ?? '')];
+  return given.some((option) => option.replaceAll('_', '-') === name);
+}
+
+// Splits the variable as Node does: spaces separate words, except in double quotes, in which a
+// backslash escapes a character.
+function wordsOf(text) {
+  const words = text.match(/(?:"(?:\\.|[^"\\])*"|[^ "])+/g) ?? [];
+  const unquoted = (_, quoted) => quoted.replace(/\\(.)/g, '$1');
+  return words.map((word) => word.replace(/"((?:\\.|[^"\\])*)"/g, unquoted));
 }
 
 module.exports = { trustedByNode };

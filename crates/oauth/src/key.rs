@@ -5,7 +5,6 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use p256::pkcs8::EncodePrivateKey as _;
 use ring::digest::{SHA256, digest};
 use ring::rand::SystemRandom;
 use ring::rsa::{KeyPairComponents, PublicKeyComponents};
@@ -15,13 +14,14 @@ use ring::signature::{
 };
 use ring::{error::Unspecified, hmac};
 use rustls_pki_types::PrivateKeyDer;
-use rustls_pki_types::pem::PemObject as _;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
-use super::pem::{PemFlaw, normalized_pem};
+use super::pem::{PemFlaw, private_key};
 use super::redact::REDACTED;
 use super::secret::{ClientSecret, PrivateKey};
+use super::unsupported_key::UnsupportedKey;
 
 /// The algorithm that signs an assertion (RFC 7518 §3, RFC 8037 §3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,12 +125,12 @@ pub enum KeyFault {
     /// A JSON Web Key lacks members, or its members are not numbers in Base64url.
     #[error("the JSON Web Key is malformed or lacks private members")]
     BrokenJwk,
-    /// The type, curve or size of the key is not supported, or the text contains no readable key.
-    #[error(
-        "the manager cannot parse the key or does not support it: use RSA (2048, 3072 or 4096 \
-         bits, exponent 65537), EC (P-256, by name) or Ed25519"
-    )]
-    Unsupported,
+    /// The text is a set of JSON Web Keys (RFC 7517 §5).
+    #[error("it is a set of JSON Web Keys: use one key of the set")]
+    KeySet,
+    /// The key cannot sign with any supported algorithm, or is malformed.
+    #[error("{0}: use RSA (2048, 3072 or 4096 bits, exponent 65537), EC (P-256) or Ed25519")]
+    Unsupported(UnsupportedKey),
 }
 
 impl SigningKey {
@@ -256,38 +256,6 @@ pub(super) fn authenticate(
     hmac::sign(&key, message).as_ref().to_vec()
 }
 
-/// Returns the first private key of a PEM text.
-///
-/// # Errors
-/// Returns the fault of the text or of the key.
-pub fn private_key(pem: &str) -> Result<PrivateKey, KeyFault> {
-    const ENCRYPTED: [&str; 2] = ["BEGIN ENCRYPTED PRIVATE KEY", "Proc-Type: 4,ENCRYPTED"];
-    if ENCRYPTED.iter().any(|mark| pem.contains(mark)) {
-        return Err(KeyFault::Encrypted);
-    }
-    match PrivateKeyDer::from_pem_slice(normalized_pem(pem).as_bytes()) {
-        Ok(key) => Ok(with_public_half(PrivateKey::from_der(key))),
-        Err(_) if pem.contains("BEGIN OPENSSH PRIVATE KEY") => Err(KeyFault::OpenSsh),
-        Err(_) if let Some(flaw) = PemFlaw::of(pem) => Err(KeyFault::Mangled(flaw)),
-        Err(rustls_pki_types::pem::Error::NoItemsFound) if pem.contains("-----BEGIN") => {
-            Err(KeyFault::Public)
-        }
-        Err(rustls_pki_types::pem::Error::NoItemsFound) => Err(KeyFault::Missing),
-        Err(_) => Err(KeyFault::BrokenPem),
-    }
-}
-
-/// Converts a P-256 key to PKCS #8 and adds its public half, which `ring` requires but RFC 5915
-/// makes optional. Returns any other key unchanged.
-fn with_public_half(key: PrivateKey) -> PrivateKey {
-    p256::SecretKey::from_der(key.expose().secret_der())
-        .ok()
-        .and_then(|secret| secret.to_pkcs8_der().ok())
-        .map_or(key, |der| {
-            PrivateKey::from_der(PrivateKeyDer::Pkcs8(der.as_bytes().to_vec().into()))
-        })
-}
-
 impl KeyPair {
     const fn fits(&self, algorithm: SigningAlgorithm) -> bool {
         matches!(
@@ -317,7 +285,7 @@ impl KeyPair {
             }
             _ => None,
         };
-        pair.ok_or(KeyFault::Unsupported)
+        pair.ok_or_else(|| KeyFault::Unsupported(UnsupportedKey::of(key.expose())))
     }
 
     fn rsa(pair: RsaKeyPair) -> Self {
@@ -384,6 +352,7 @@ struct Jwk {
     crv: String,
     kid: Option<String>,
     alg: Option<String>,
+    keys: Option<IgnoredAny>,
     n: Octets,
     e: Octets,
     d: Octets,
@@ -399,6 +368,9 @@ struct Jwk {
 impl Jwk {
     fn read(text: &str) -> Result<(KeyPair, Option<String>, Option<JwkAlgorithm>), KeyFault> {
         let jwk: Self = serde_json::from_str(text).map_err(|_| KeyFault::BrokenJwk)?;
+        if jwk.keys.is_some() {
+            return Err(KeyFault::KeySet);
+        }
         let is_asymmetric = ["RSA", "EC", "OKP"].contains(&jwk.kty.as_str());
         if is_asymmetric && jwk.d.0.is_empty() {
             return Err(KeyFault::Public);
@@ -417,7 +389,8 @@ impl Jwk {
                 qInv: jwk.qi.number(),
             })
             .map(KeyPair::rsa)
-            .map_err(|_| KeyFault::Unsupported),
+            .map_err(|_| UnsupportedKey::of_rsa(jwk.n.number(), jwk.e.number()))
+            .map_err(|kind| KeyFault::Unsupported(kind.unwrap_or(UnsupportedKey::Other))),
             ("EC", "P-256") => {
                 const UNCOMPRESSED: &[u8] = &[4];
                 let (x, y) = (jwk.x.coordinate(), jwk.y.coordinate());
@@ -435,7 +408,8 @@ impl Jwk {
                     .map(KeyPair::Ed)
                     .map_err(|_| KeyFault::BrokenJwk)
             }
-            _ => Err(KeyFault::Unsupported),
+            ("EC", _) => Err(KeyFault::Unsupported(UnsupportedKey::Curve)),
+            _ => Err(KeyFault::Unsupported(UnsupportedKey::Other)),
         };
         let pair = pair?;
         let algorithm = jwk.alg.filter(|alg| !alg.is_empty()).map(|alg| {
@@ -558,6 +532,8 @@ mod tests {
         }
     }
 
+    const BROKEN: &str = "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";
+
     #[test]
     fn text_around_a_key_and_its_lines_is_ignored() {
         let pem = key("ec-pkcs8");
@@ -573,6 +549,13 @@ mod tests {
             ("a certificate after it", format!("{pem}{}", key("certificate"))),
             ("text after it", format!("{pem}the end\n")),
             ("half a block after it", format!("{pem}-----BEGIN PRIVATE KEY-----\nAA")),
+            ("an encrypted key after it", format!("{pem}{}", key("rsa-encrypted"))),
+            ("a broken certificate before it", format!("{BROKEN}{pem}")),
+            (
+                "a broken key before it",
+                format!("{}{pem}", BROKEN.replace("CERTIFICATE", "PRIVATE KEY")),
+            ),
+            ("the label of EC keys", pem.replace("PRIVATE KEY", "EC PRIVATE KEY")),
         ] {
             let read = SigningKey::parse(&text).unwrap();
             assert_eq!(public(&read), public(&SigningKey::parse(&pem).unwrap()), "{name}");
@@ -597,6 +580,7 @@ mod tests {
     fn an_unusable_key_is_described_and_not_shown() {
         let cut = |text: String| text.split_at(text.len() / 2).0.to_owned();
         let jwk = key("ec-jwk");
+        let unsupported = KeyFault::Unsupported;
         for (name, text, fault) in [
             ("nothing", String::new(), KeyFault::Missing),
             ("a secret", "s3cr+t".to_owned(), KeyFault::Missing),
@@ -604,8 +588,13 @@ mod tests {
             ("a certificate", key("certificate"), KeyFault::Public),
             ("encrypted PKCS #8", key("rsa-encrypted"), KeyFault::Encrypted),
             ("encrypted PKCS #1", key("rsa-encrypted-traditional"), KeyFault::Encrypted),
+            (
+                "an encrypted key before another",
+                key("rsa-encrypted") + &key("ec-pkcs8"),
+                KeyFault::Encrypted,
+            ),
             ("cut off", cut(key("rsa-pkcs8")), KeyFault::BrokenPem),
-            ("another curve", key("ec-p384"), KeyFault::Unsupported),
+            ("another curve", key("ec-p384"), unsupported(UnsupportedKey::Curve)),
             (
                 "escaped line breaks",
                 key("rsa-pkcs8").replace('\n', "\\n"),
@@ -617,12 +606,12 @@ mod tests {
                     .to_owned(),
                 KeyFault::OpenSsh,
             ),
-            ("RSA of 1024 bits", key("rsa-1024"), KeyFault::Unsupported),
+            ("RSA of 1024 bits", key("rsa-1024"), unsupported(UnsupportedKey::RsaSize)),
             ("cut off JSON", cut(jwk.clone()), KeyFault::BrokenJwk),
             ("a public JWK", jwk.replace("\"d\"", "\"D\""), KeyFault::Public),
             ("a JWK without a member", jwk.replace("\"x\"", "\"X\""), KeyFault::BrokenJwk),
-            ("an empty JWK", "{}".to_owned(), KeyFault::Unsupported),
-            ("a set of keys", format!("{{\"keys\":[{jwk}]}}"), KeyFault::Unsupported),
+            ("an empty JWK", "{}".to_owned(), unsupported(UnsupportedKey::Other)),
+            ("a set of keys", format!("{{\"keys\":[{jwk}]}}"), KeyFault::KeySet),
         ] {
             let error = SigningKey::parse(&text).unwrap_err();
             assert_eq!(error, fault, "{name}");

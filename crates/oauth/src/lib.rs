@@ -20,6 +20,7 @@ mod request;
 mod response;
 mod scope;
 mod secret;
+mod unsupported_key;
 
 pub use assertion::{AssertionClaims, AssertionKey, JWT_BEARER, SigningFault, sign_assertion};
 pub use client_auth::ClientAuthentication;
@@ -28,15 +29,15 @@ pub use discovery::{DiscoveryError, DocumentFault, Issuer, IssuerFault, Metadata
 pub use document::is_json_object;
 pub use endpoint::is_host;
 pub use endpoint::{EndpointFault, TokenEndpoint};
-pub use error::{AnswerError, ProtocolFault};
+pub use error::{AnswerError, ProtocolFault, is_temporary};
 pub use headers::{ExtraHeaders, HeaderFault, header_value};
-pub use key::private_key;
 pub use key::{KeyFault, SigningAlgorithm, SigningKey};
 pub use lifetime::{Lifetime, MAX_LIFETIME};
-pub use pem::{PemFlaw, normalized_pem};
+pub use pem::{PemFlaw, certificates, private_key};
 pub use redact::Redactor;
 pub use request::{ClientCredentialsGrant, RESERVED_PARAMETERS, TokenRequest};
 pub use response::{Answer, ContentEncoding, RetryAfter, TokenResponse, read_answer};
 pub use scope::Scope;
 pub use secret::PrivateKey;
 pub use secret::{AccessToken, ClientAssertion, ClientSecret, HeaderSecret, Secret, SecretFlaw};
+pub use unsupported_key::UnsupportedKey;

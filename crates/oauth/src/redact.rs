@@ -133,7 +133,9 @@ impl Redactor {
         }
     }
 
-    fn knows(&self, text: &str) -> bool {
+    /// Whether `text` contains one of the secrets, in one of the spellings that [`Self::clean`]
+    /// detects.
+    pub(super) fn knows(&self, text: &str) -> bool {
         let forms = self.forms();
         let mut pieces: Vec<&[char]> = forms
             .iter()

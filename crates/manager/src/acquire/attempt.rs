@@ -191,9 +191,14 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     /// Returns the error for a request without an answer. The error names discovery if `endpoint`
     /// is the URL of the issuer.
     fn unanswered(&self, error: TransportError, endpoint: &TokenEndpoint) -> Failure {
-        let what = match &self.setup.config.target {
-            Target::Issuer(issuer) if issuer.url() == endpoint => "discovery",
-            _ => "the token request",
+        let document;
+        let (what, endpoint) = match &self.setup.config.target {
+            Target::Issuer(issuer) if issuer.url() == endpoint => {
+                document = issuer.request().endpoint;
+                let answered = matches!(error, TransportError::BodyTooLarge { .. });
+                ("discovery", if answered { &document } else { endpoint })
+            }
+            _ => ("the token request", endpoint),
         };
         let (is_unreachable, is_lasting) = (error.is_unreachable(), error.is_lasting());
         let error = Error::from_transport(what, error, &self.setup.config, endpoint);

@@ -125,13 +125,12 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             0 => String::new(),
             n => format!("attempt {n}: "),
         };
-        let stage = progress.transport.stage();
-        if stage == Stage::Connecting
+        if progress.transport.stage() == Stage::Connecting
             && let Some(document) = self.setup.server.known(self.clock.now())
         {
             self.setup.server.doubt(&document);
         }
-        Error::timeout(config, endpoint.as_ref(), &request, stage).into()
+        Error::timeout(config, endpoint.as_ref(), &request, &progress.transport).into()
     }
 
     async fn attempts(

@@ -6,12 +6,17 @@ use oauth::ClientAuthentication;
 /// Returns the advice for an OAuth error. Keycloak uses the codes differently from RFC 6749: a
 /// wrong secret is `unauthorized_client`, an unknown client is `invalid_client`, and both have
 /// status 401.
-pub(super) fn oauth_advice(error: &str, description: Option<&str>, config: &Config) -> String {
+/// Returns `None` for an unknown error.
+pub(super) fn oauth_advice(
+    error: &str,
+    description: Option<&str>,
+    config: &Config,
+) -> Option<String> {
     let client = config.grant.client_id.escape_default();
     let option = config.target.option();
     let credential = name_of_credential(config.grant.authentication);
     let says = |text: &str| description.is_some_and(|d| d.contains(text));
-    match error {
+    Some(match error {
         "unauthorized_client" if says("service account") && says("Public client") => format!(
             "client \"{client}\" is public; turn on its client authentication and service account \
              roles"
@@ -97,11 +102,22 @@ pub(super) fn oauth_advice(error: &str, description: Option<&str>, config: &Conf
         }
         // Keycloak's other endpoints return a sentence where OAuth defines a code.
         prose if prose.contains(' ') => wrong_url(config),
-        _ => format!(
-            "the server refused client \"{client}\"; see Keycloak's events and the client policies \
-             of the realm for the reason"
-        ),
+        _ => return None,
+    })
+}
+
+/// The advice for another error. A discovery request carries no credential.
+pub(super) fn unknown_refusal(is_discovery: bool, config: &Config) -> String {
+    if is_discovery {
+        return "the server, or a gateway in front of it, refused the request for the document; \
+                see its log, or set tokenEndpoint instead of issuer"
+            .to_owned();
     }
+    let client = config.grant.client_id.escape_default();
+    format!(
+        "the server refused client \"{client}\"; see Keycloak's events and the client policies of \
+         the realm for the reason"
+    )
 }
 
 const UNAVAILABLE: &str =

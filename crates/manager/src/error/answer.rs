@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::advice::{http_advice, oauth_advice};
+use super::advice::{http_advice, oauth_advice, unknown_refusal};
 use super::{Error, ErrorKind};
 use crate::config::Config;
 use oauth::{AnswerError, DiscoveryError, DocumentFault, Issuer, ProtocolFault, TokenEndpoint};
@@ -88,7 +88,8 @@ impl Error {
                 error,
                 description,
             } => {
-                let advice = oauth_advice(&error, description.as_deref(), config);
+                let advice = oauth_advice(&error, description.as_deref(), config)
+                    .unwrap_or_else(|| unknown_refusal(what == DISCOVERY, config));
                 (ErrorKind::OAuth, status, Some(error), description, advice)
             }
             AnswerError::Http {

@@ -263,7 +263,8 @@ impl Options<'_> {
             (&[table::CLIENT_ASSERTION_TYPE.name], is_from_file, "clientAssertionFile"),
         ] {
             for name in names {
-                if self.has(name) && !fits {
+                // Without a usable credential, the method is only a guess.
+                if self.has(name) && !fits && credential.is_some() {
                     let problem = format!("this option applies only to {methods}");
                     self.faults.push(name, &problem);
                 }

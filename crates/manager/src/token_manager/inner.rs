@@ -58,6 +58,8 @@ struct History {
     latency: Latency,
     /// The warnings that the manager has logged: it logs each one only once.
     lifetime_warnings: Vec<LifetimeWarning>,
+    /// Whether the manager has warned that tokens miss a minimum validity.
+    has_warned_of_minimum: bool,
 }
 
 impl<T> Inner<T> {
@@ -208,6 +210,11 @@ impl<T> Inner<T> {
         // The manager does not log a failure after which the callers ask the replacement.
         outcome.is_transition &= !(self.is_replaced && outcome.is_void_after_change());
         Some(outcome)
+    }
+
+    /// Whether to log that a token misses a minimum validity: once for all tokens.
+    pub(super) fn warns_of_minimum(&self) -> bool {
+        !std::mem::replace(&mut self.history.lock().has_warned_of_minimum, true)
     }
 
     /// Applies what time alone changes: the slot adopts a successor, a held token expires. The
