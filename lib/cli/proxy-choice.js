@@ -18,8 +18,10 @@ const DEFAULT_PORTS = { 'http:': 80, 'https:': 443, 'socks5:': 1080, 'socks5h:':
 function chooseProxy(url, option, env) {
   if (option === false) return { why: 'the option proxy is false' };
   if (option !== undefined) return parsed(option, 'the option proxy');
-  const name = url.protocol === 'https:' ? 'HTTPS_PROXY' : 'HTTP_PROXY';
-  const value = (env[name.toLowerCase()] ?? env[name] ?? '').trim();
+  const upper = url.protocol === 'https:' ? 'HTTPS_PROXY' : 'HTTP_PROXY';
+  // A name in lower case takes precedence.
+  const name = env[upper.toLowerCase()] === undefined ? upper : upper.toLowerCase();
+  const value = (env[name] ?? '').trim();
   if (value === '') return { why: `${name} is not set` };
   if (isLoopback(hostOf(url))) return { why: `${hostOf(url)} is loopback` };
   const entry = exemption(url, env.no_proxy ?? env.NO_PROXY ?? '');
