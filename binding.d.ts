@@ -39,6 +39,11 @@ export declare class Core {
   dropToken(): void
   /** Applies changed options. If they are faulty, returns the faults and changes no option. */
   reconfigure(options: unknown, environment: Environment): FailureData | Unreadable | null
+  /**
+   * Returns a new DPoP proof for a request to a resource server, or `null` for a bearer token.
+   * `uri` is the URL of the request without query and fragment.
+   */
+  dpopProof(method: string, uri: string, token: string, nonce?: string | undefined | null): string | null
   /** Returns the manager's state and counters. */
   snapshot(): SnapshotData
   /** Closes the manager and drops secrets. Returns the failure for the callers that still wait. */
@@ -192,6 +197,8 @@ export type RequestOutcome =
 export interface SnapshotData {
   /** The option `name`. */
   name: string
+  /** The thumbprint of the DPoP key. */
+  dpopThumbprint?: string
   /** `empty`, `fresh`, `stale`, `failing` or `closed`. */
   state: string
   /** The age of the held token, in seconds. */
@@ -214,6 +221,8 @@ export interface SnapshotData {
 export interface TokenData {
   /** The token. */
   token: string
+  /** `Bearer` or `DPoP`. */
+  tokenType: string
   /** The scope of the token. */
   scope?: string
   /** When the manager sent the request for the token, in ms since the epoch. */

@@ -4,7 +4,7 @@
 // requests follow the standards and not only the habits of one server.
 
 const assert = require('node:assert/strict');
-const { generateKeyPairSync } = require('node:crypto');
+const { generateKeyPairSync, randomBytes } = require('node:crypto');
 const https = require('node:https');
 const { after, before, describe, mock, test } = require('node:test');
 const { inspect } = require('node:util');
@@ -19,6 +19,7 @@ const KEYS = {
   RS256: generateKeyPairSync('rsa', { modulusLength: 2048 }),
   PS256: generateKeyPairSync('rsa', { modulusLength: 2048 }),
   ES256: generateKeyPairSync('ec', { namedCurve: 'P-256' }),
+  ES384: generateKeyPairSync('ec', { namedCurve: 'P-384' }),
   EdDSA: generateKeyPairSync('ed25519'),
 };
 
@@ -58,6 +59,8 @@ function clientOf({ name, algorithm, client }) {
   };
 }
 
+const isEs256 = ({ algorithm }) => algorithm === 'ES256';
+
 const CERTIFICATE = { name: 'tls_client_auth', client: { tls_client_auth_subject_dn: 'CN=agent' } };
 
 describe('a certified server', () => {
@@ -66,6 +69,8 @@ describe('a certified server', () => {
   let issuer;
   let pair;
   const issued = [];
+  /** The thumbprints of the keys of the tokens. */
+  const bound = [];
 
   before(async () => {
     const { cert, key } = certificates.client('agent');
@@ -81,7 +86,10 @@ describe('a certified server', () => {
     const { default: Provider } = await import('oidc-provider');
     const provider = new Provider(issuer, configuration());
     mock.restoreAll();
-    provider.on('client_credentials.saved', ({ clientId }) => issued.push(clientId));
+    provider.on('client_credentials.saved', ({ clientId, jkt }) => {
+      issued.push(clientId);
+      bound.push(jkt);
+    });
     server.on('request', provider.callback());
   });
   after(() => close?.());
@@ -92,13 +100,18 @@ describe('a certified server', () => {
     return {
       clients: [...METHODS, CERTIFICATE].map(clientOf),
       clientAuthMethods: [...new Set([...METHODS, CERTIFICATE].map(({ name }) => name))],
-      enabledJWA: { clientAuthSigningAlgValues: algorithms },
+      enabledJWA: {
+        clientAuthSigningAlgValues: algorithms,
+        dPoPSigningAlgValues: Object.keys(KEYS),
+      },
       jwks: { keys: [{ ...key.export({ format: 'jwk' }), alg: 'RS256', use: 'sig' }] },
       cookies: { keys: ['unused'] },
       ttl: { ClientCredentials: 300 },
       features: {
         devInteractions: { enabled: false },
         clientCredentials: { enabled: true },
+        // The server demands a nonce in every proof, but no proof.
+        dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
         mTLS: {
           enabled: true,
           tlsClientAuth: true,
@@ -135,6 +148,22 @@ describe('a certified server', () => {
   for (const method of METHODS) {
     const { client_id: clientId } = clientOf(method);
     test(`takes ${clientId}`, (t) => assertGiven(t, clientId, method.options));
+  }
+
+  for (const algorithm of [undefined, ...Object.keys(KEYS)]) {
+    const name = algorithm ?? 'a generated key';
+    test(`binds tokens to a key with a nonce of the server: ${name}`, async (t) => {
+      bound.length = 0;
+      const signing = { clientId: 'private_key_jwt ES256', ...METHODS.find(isEs256).options };
+      const key = algorithm && KEYS[algorithm].privateKey.export({ format: 'jwk' });
+      const dpopKey = key && { ...key, alg: algorithm };
+      const { manager } = make(t, { issuer, ...signing, dpop: true, dpopKey });
+      assert.equal((await manager.getAccessToken()).tokenType, 'DPoP');
+      await manager.getToken({ forceRefresh: true });
+      const { counters, dpopThumbprint } = manager.snapshot();
+      assert.deepEqual(bound, [dpopThumbprint, dpopThumbprint]);
+      assert.equal(counters.retries, 0);
+    });
   }
 
   test('takes tls_client_auth', (t) => assertGiven(t, 'tls_client_auth', pair));

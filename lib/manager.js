@@ -1,24 +1,16 @@
 'use strict';
 
+const { asObject, asString } = require('./access-token.js');
 const { environment } = require('./environment.js');
 const native = require('./native.js');
 const { KeycloakTokenError, badRequest, internal } = require('./error.js');
+const { keepAlive } = require('./keep-alive.js');
 const reconfigure = require('./reconfigure.js');
 const resourceFetch = require('./resource-fetch.js');
-const { Waiters, asObject, asString } = require('./waiters.js');
+const resourceHeaders = require('./resource-headers.js');
+const { Waiters } = require('./waiters.js');
 // `fetch` loads its modules on demand, but uses the timers of this moment.
 require('./timers.js');
-
-// The managers with waiting callers. The set keeps these managers and the event loop alive.
-const waiting = new Set();
-
-function keepAlive(manager, isWaitedFor) {
-  const wasEmpty = waiting.size === 0;
-  if (isWaitedFor) waiting.add(manager);
-  else waiting.delete(manager);
-  const isEmpty = waiting.size === 0;
-  if (isEmpty !== wasEmpty) native.hold(!isEmpty);
-}
 
 // These functions load modules on demand, because most managers never need these modules.
 const callOptions = () => require('./call-options.js');
@@ -26,6 +18,8 @@ const secretFunctions = () => require('./secret-function.js');
 const tokenFetches = () => require('./token-fetch.js');
 const roots = () => require('./roots.js');
 const authenticatedFetch = () => require('./authenticated-fetch.js');
+const requestHeaders = () => require('./request-headers.js');
+const dpops = () => require('./dpop.js');
 const resourceManagers = () => require('./resource-manager.js');
 
 const NO_OPTIONS = Object.freeze({});
@@ -50,6 +44,8 @@ class KeycloakTokenManager {
   #server;
   #resource;
   #resourceFetch;
+  // Presents bound tokens; `undefined` if no configuration has requested any.
+  #dpop;
   // The routes of all resources; `undefined` before the first `fetch`.
   #routes;
   #secretFunction;
@@ -130,6 +126,19 @@ class KeycloakTokenManager {
     this.#clear();
   }
 
+  dpopProof(options) {
+    return dpops().dpopProof(this.#dpop, options);
+  }
+
+  headers(options) {
+    const resource = this.#resource;
+    return this[resourceHeaders](
+      resource,
+      () => originOf(this.#resource) === originOf(resource),
+      (again) => this.headers(again),
+    )(options);
+  }
+
   withResource(resource) {
     return resourceManagers().managerFor(this, resource);
   }
@@ -153,6 +162,7 @@ class KeycloakTokenManager {
     this.#secretError = undefined;
     this.#tokenFetch = undefined;
     this.#inContext = undefined;
+    this.#dpop?.close();
     for (const request of this.#requests.values()) request.abort();
     this.#requests = NO_FLIGHTS;
     // The routes remember tokens that they accepted.
@@ -185,11 +195,13 @@ class KeycloakTokenManager {
   }
 
   // Keeps the options that this side of the boundary uses.
-  #adopt({ clientSecret, issuer, logger, resource, tokenEndpoint, tokenFetch }) {
+  #adopt({ clientSecret, dpop, issuer, logger, resource, tokenEndpoint, tokenFetch }) {
     this.#logger = logger;
     this.#server = issuer ?? tokenEndpoint;
     this.#resource = resource === undefined ? undefined : { ...resource };
     this.#resourceFetch = undefined;
+    if (dpop) this.#dpop ??= dpops().makeDpop((...request) => this.#call('dpopProof', ...request));
+    this.#dpop?.request(dpop);
     this.#secretFunction = typeof clientSecret === 'function' ? clientSecret : undefined;
     this.#secretCall = undefined;
     this.#secretError = undefined;
@@ -218,7 +230,15 @@ class KeycloakTokenManager {
       (token, route) => this.#call('accept', token, route),
     );
     const server = () => this.#server;
-    return makeFetch({ manager: this, resource, server, routes: this.#routes, isCurrent, again });
+    const dpop = () => this.#dpop;
+    const routes = this.#routes;
+    return makeFetch({ manager: this, resource, server, routes, dpop, isCurrent, again });
+  }
+
+  // Returns a function like `headers` for a resource.
+  [resourceHeaders](resource, isCurrent = () => true, again = undefined) {
+    const parts = { manager: this, resource, dpop: () => this.#dpop, isCurrent, again };
+    return (options) => requestHeaders().requestHeaders(options, parts);
   }
 
   // Returns `dropped`, `kept`, or `ignored` if the manager holds another token.
@@ -303,7 +323,7 @@ class KeycloakTokenManager {
         this.#callSecret(event.call);
         break;
       case 'RootsWanted':
-        handOverRoots();
+        roots().handOverRoots();
         break;
       case 'RequestWanted':
         this.#send(event);
@@ -412,18 +432,6 @@ function open(options, listener) {
   } catch (cause) {
     throw internal(cause);
   }
-}
-
-// Without Node's certificates, the manager trusts only the certificates in the options, and the TLS
-// error says so.
-function handOverRoots() {
-  let pem = '';
-  try {
-    pem = roots().trustedByNode();
-  } catch {
-    // Node cannot list its certificates. The request will fail with the reason.
-  }
-  native.trust(pem);
 }
 
 function originOf(resource) {

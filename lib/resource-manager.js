@@ -1,11 +1,13 @@
 'use strict';
 
-// A manager for another API. It has its own `fetch` and otherwise the methods of its parent, so it
-// shares the token, the cache and the flights of the parent, and closes with the parent.
+// A manager for another API. It has its own `fetch` and `headers`, and otherwise the methods of its
+// parent, so it shares the token, the cache and the flights of the parent, and closes with the
+// parent.
 
 const { KeycloakTokenError, internal } = require('./error.js');
 const native = require('./native.js');
 const resourceFetch = require('./resource-fetch.js');
+const resourceHeaders = require('./resource-headers.js');
 
 const SHARED_METHODS = [
   'getToken',
@@ -13,6 +15,7 @@ const SHARED_METHODS = [
   'getTokenForStreaming',
   'invalidateToken',
   'clearCache',
+  'dpopProof',
   'snapshot',
   'withResource',
 ];
@@ -21,7 +24,8 @@ const SHARED_METHODS = [
 function managerFor(parent, resource) {
   const fault = check(resource);
   if (fault !== null) throw new KeycloakTokenError(fault);
-  const manager = { fetch: parent[resourceFetch]({ ...resource }) };
+  const own = { ...resource };
+  const manager = { fetch: parent[resourceFetch](own), headers: parent[resourceHeaders](own) };
   for (const name of SHARED_METHODS) manager[name] = parent[name].bind(parent);
   return manager;
 }

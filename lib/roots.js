@@ -3,6 +3,22 @@
 const { existsSync, readdirSync, readFileSync } = require('node:fs');
 const path = require('node:path');
 
+const native = require('./native.js');
+
+/**
+ * Gives the native side Node's certificates. Without them, the manager trusts only the certificates
+ * in the options, and the TLS error says so.
+ */
+function handOverRoots() {
+  let pem = '';
+  try {
+    pem = trustedByNode();
+  } catch {
+    // Node cannot list its certificates. The request will fail with the reason.
+  }
+  native.trust(pem);
+}
+
 /** Returns the certificates that this Node process trusts, as consecutive PEM blocks. */
 function trustedByNode() {
   const certificates = usesOpenssl() ? opensslStore() : bundledAndExtra();
@@ -78,4 +94,4 @@ function wordsOf(text) {
   return words.map((word) => word.replace(/"((?:\\.|[^"\\])*)"/g, unquoted));
 }
 
-module.exports = { trustedByNode };
+module.exports = { handOverRoots, trustedByNode };

@@ -10,7 +10,7 @@ const { MAX_ANSWER, USER_AGENT } = require('./native.js');
 const { setTimeout, clearTimeout } = require('./timers.js');
 
 /** The names of the response headers that the native side reads. */
-const HEADERS = ['age', 'content-encoding', 'retry-after'];
+const HEADERS = ['age', 'content-encoding', 'dpop-nonce', 'retry-after'];
 /** The maximum number of nested causes to search for a code. */
 const MAX_CAUSES = 8;
 

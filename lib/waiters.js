@@ -136,17 +136,4 @@ function withResolvers() {
   return { promise, resolve, reject };
 }
 
-// The results of calls that give a token.
-
-function asString(token) {
-  return token.token;
-}
-
-function asObject({ token, scope, issuedAt, expiresAt }) {
-  const accessToken = { token, tokenType: 'Bearer', scope, issuedAt, expiresAt };
-  // Some clients, such as Keycloak's admin client, put the result of `getAccessToken` into a
-  // header.
-  return Object.defineProperty(accessToken, 'toString', { value: () => token });
-}
-
-module.exports = { Waiters, asObject, asString };
+module.exports = { Waiters };

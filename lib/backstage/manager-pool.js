@@ -15,8 +15,8 @@ const { sectionSource } = require('./source.js');
 /** The number of times that the pool looks for idle managers during one idle timeout. */
 const SWEEPS = 4;
 /** The methods that return a promise, during which the manager must stay open. */
-const CALLS = ['getToken', 'getAccessToken', 'getTokenForStreaming', 'fetch'];
-const OTHERS = ['invalidateToken', 'clearCache', 'snapshot'];
+const CALLS = ['getToken', 'getAccessToken', 'getTokenForStreaming', 'fetch', 'headers'];
+const OTHERS = ['invalidateToken', 'clearCache', 'dpopProof', 'snapshot'];
 
 class ManagerPool {
   /** The open managers, and the closed managers to which plugins refer. */
@@ -120,7 +120,7 @@ class ManagerPool {
       return Object.freeze({
         ...methods,
         withResource,
-        ...this.#methods(entry, handle, derive, ['fetch']),
+        ...this.#methods(entry, handle, derive, ['fetch', 'headers']),
       });
     };
     return Object.freeze(Object.assign(handle, methods, { withResource }));

@@ -11,6 +11,8 @@ const METHODS = [
   'invalidateToken',
   'clearCache',
   'fetch',
+  'headers',
+  'dpopProof',
   'snapshot',
   'withResource',
 ];

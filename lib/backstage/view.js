@@ -5,9 +5,16 @@
 'use strict';
 
 const resourceFetch = require('../resource-fetch.js');
+const resourceHeaders = require('../resource-headers.js');
 
 /** The methods of a manager that a view passes on. */
-const SHARED_METHODS = ['getAccessToken', 'getTokenForStreaming', 'invalidateToken', 'clearCache'];
+const SHARED_METHODS = [
+  'getAccessToken',
+  'getTokenForStreaming',
+  'invalidateToken',
+  'clearCache',
+  'dpopProof',
+];
 
 class View {
   isClosed = false;
@@ -41,6 +48,7 @@ class View {
     methods.getToken = (options) =>
       options === undefined ? this.manager.getToken() : this.manager.getToken(options);
     methods.fetch = (input, init) => this.#send(input, init);
+    methods.headers = (options) => this.#headers(options);
     methods.snapshot = () => ({ ...this.manager.snapshot(), name: this.own.name });
     methods.withResource = (resource) => this.#withResource(resource, methods);
     return Object.freeze(methods);
@@ -62,18 +70,30 @@ class View {
     return this.#fetch(input, init);
   }
 
+  #headers(options) {
+    const { resource } = this.own;
+    const headers = this.manager[resourceHeaders](
+      resource,
+      () => !this.movesTo(resource),
+      (again) => this.#headers(again),
+    );
+    return headers(options);
+  }
+
   #withResource(resource, methods) {
     let { manager } = this;
-    let { fetch } = manager.withResource(resource);
-    const send = (input, init) => {
+    let derived = manager.withResource(resource);
+    const current = () => {
       if (manager !== this.manager) {
         manager = this.manager;
-        fetch = manager.withResource(resource).fetch;
+        derived = manager.withResource(resource);
       }
-      return fetch(input, init);
+      return derived;
     };
     const { update, close, [Symbol.asyncDispose]: dispose, ...shared } = methods;
-    return Object.freeze({ ...shared, fetch: send });
+    const fetch = (input, init) => current().fetch(input, init);
+    const headers = (options) => current().headers(options);
+    return Object.freeze({ ...shared, fetch, headers });
   }
 }
 

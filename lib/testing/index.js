@@ -7,6 +7,7 @@ const { setMaxListeners } = require('node:events');
 const { setTimeout: delay } = require('node:timers/promises');
 const { isUint8Array } = require('node:util/types');
 const { checkAnswer, checkAnswerSource, checkOptions, checks } = require('./check.js');
+const { ProofRefusal, ProofVerifier } = require('./dpop.js');
 const { SILENT, faults } = require('./faults.js');
 const keycloak = require('./keycloak.js');
 const { Listener } = require('./listener.js');
@@ -56,10 +57,12 @@ class FakeTokenEndpoint {
   #key;
   #listener;
   #log = new RequestLog();
+  #proofs = new ProofVerifier();
 
   #secrets;
   #delayMs;
   #expiresIn;
+  #dpopNonce;
   #answer;
   #nextAnswers = [];
   /**
@@ -133,6 +136,11 @@ class FakeTokenEndpoint {
     this.#secrets.set(clientId, secret);
   }
 
+  setDpopNonce(nonce) {
+    if (nonce !== undefined) checks.nonce(nonce, 'nonce');
+    this.#dpopNonce = nonce;
+  }
+
   setAnswer(answer) {
     this.#answer = checkAnswerSource(answer);
   }
@@ -145,6 +153,7 @@ class FakeTokenEndpoint {
     this.#secrets = new Map(Object.entries(this.#options.clients));
     this.#delayMs = this.#options.delayMs;
     this.#expiresIn = this.#options.expiresIn;
+    this.#dpopNonce = this.#options.dpopNonce;
     this.#answer = {};
     this.#nextAnswers = [];
   }
@@ -234,7 +243,7 @@ class FakeTokenEndpoint {
     while (this.#pause) await this.#pause.ended;
     if (response.destroyed || this.#closed.signal.aborted) return;
 
-    const { status, headers, body } = this.#answerTo(tokenRequest, script);
+    const { status, headers, body } = this.#answerTo(tokenRequest, script, response.req);
     response.statusCode = status;
     for (const [name, value] of headers) response.setHeader(name, value);
     if (!SILENT.has(script.fault)) entry.status = status;
@@ -246,22 +255,33 @@ class FakeTokenEndpoint {
     });
   }
 
-  #answerTo(tokenRequest, script) {
-    const own = this.#ownAnswer(tokenRequest, script);
+  #answerTo(tokenRequest, script, request) {
+    const own = this.#ownAnswer(tokenRequest, script, request);
+    const nonce = this.#dpopNonce === undefined ? {} : { 'DPoP-Nonce': this.#dpopNonce };
     // Later headers replace earlier ones; names are case-insensitive.
-    const headers = [...Object.entries(own.headers), ...Object.entries(script.headers ?? {})];
+    const headers = [nonce, own.headers, script.headers ?? {}].flatMap(Object.entries);
     return { status: script.status ?? own.status, headers, body: own.body };
   }
 
-  #ownAnswer(tokenRequest, script) {
+  #ownAnswer(tokenRequest, script, request) {
     if (script.fault === 'redirect') {
       return { status: 307, headers: { Location: this.tokenEndpoint }, body: Buffer.alloc(0) };
     }
     if (script.status !== undefined || script.body !== undefined) return scriptedAnswer(script);
     const { expiresIn = this.#expiresIn } = script;
-    return keycloak.answerTokenRequest(tokenRequest, this.#secrets, expiresIn, (grant) =>
-      this.#issue(grant, {}),
-    );
+    const issue = (grant) => this.#issue(grant, {});
+    const bind = () => this.#keyOf(request);
+    return keycloak.answerTokenRequest(tokenRequest, this.#secrets, expiresIn, issue, bind);
+  }
+
+  /** Returns the thumbprint of the key whose DPoP proof a request carries. */
+  #keyOf({ headers: { dpop, host }, url }) {
+    const { dpop: support } = this.#options;
+    if (support === 'ignored' || (!dpop && support === 'supported')) return undefined;
+    if (!dpop) throw new ProofRefusal('DPoP proof is missing');
+    // Keycloak compares the URL by which the client called it.
+    const called = `${new URL(this.url).protocol}//${host}${url.split('?')[0]}`;
+    return this.#proofs.verify(dpop, { url: called, nonce: this.#dpopNonce });
   }
 
   /** Returns the script that the test provides for this request. */
@@ -292,6 +312,7 @@ async function startFakeTokenEndpoint(options = {}) {
     delayMs: 0,
     roles: [`default-roles-${realm}`, 'offline_access', 'uma_authorization'],
     tokenSize: 0,
+    dpop: 'supported',
     ...given,
   };
   return new FakeTokenEndpoint(settings, await signingKey()).start();

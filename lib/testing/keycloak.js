@@ -4,6 +4,8 @@
 // codes are surprising: Keycloak answers `unauthorized_client` to a wrong secret, and
 // `invalid_client` to an unknown client.
 
+const { ALGORITHMS, ProofRefusal } = require('./dpop.js');
+
 const FORM = 'application/x-www-form-urlencoded';
 const GENERIC = 'Invalid client or Invalid client credentials';
 const DEFAULT_SCOPE = 'email profile';
@@ -108,19 +110,28 @@ function refuse(request, secrets) {
  * @param {ReturnType<typeof readTokenRequest>} request
  * @param {Map<string, string>} secrets keyed by client id
  * @param {number} expiresIn in seconds
- * @param {(grant: { clientId: string, scope: string, expiresIn: number }) => string} issue
+ * @param {(grant: object) => string} issue
+ * @param {() => string | undefined} bind returns the thumbprint of the key to which the endpoint
+ * binds the token
  */
-function answerTokenRequest(request, secrets, expiresIn, issue) {
+function answerTokenRequest(request, secrets, expiresIn, issue, bind) {
   const refused = refuse(request, secrets);
   if (refused) return refused;
+  let jkt;
+  try {
+    jkt = bind();
+  } catch (error) {
+    if (!(error instanceof ProofRefusal)) throw error;
+    return refusal(error.status, error.error, error.message);
+  }
   const scope = request.form.get('scope') || DEFAULT_SCOPE;
   return json(
     200,
     {
-      access_token: issue({ clientId: request.clientId, scope, expiresIn }),
+      access_token: issue({ clientId: request.clientId, scope, expiresIn, jkt }),
       expires_in: expiresIn,
       refresh_expires_in: 0,
-      token_type: 'Bearer',
+      token_type: jkt === undefined ? 'Bearer' : 'DPoP',
       'not-before-policy': 0,
       scope,
     },
@@ -149,6 +160,7 @@ function discoveryDocument(issuer) {
     subject_types_supported: ['public', 'pairwise'],
     id_token_signing_alg_values_supported: ['RS256'],
     token_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
+    dpop_signing_alg_values_supported: Object.keys(ALGORITHMS),
   };
 }
 

@@ -57,9 +57,9 @@ function subject(clientId) {
  * Returns the claims of a service account's token.
  *
  * @param {{ issuer: string, roles: readonly string[] }} realm
- * @param {{ clientId: string, scope: string, expiresIn: number }} grant
+ * @param {{ clientId: string, scope: string, expiresIn: number, jkt?: string }} grant
  */
-function makeClaims({ issuer, roles }, { clientId, scope, expiresIn }) {
+function makeClaims({ issuer, roles }, { clientId, scope, expiresIn, jkt }) {
   const iat = Math.floor(now() / 1000);
   return {
     exp: iat + expiresIn,
@@ -68,7 +68,8 @@ function makeClaims({ issuer, roles }, { clientId, scope, expiresIn }) {
     iss: issuer,
     aud: 'account',
     sub: subject(clientId),
-    typ: 'Bearer',
+    typ: jkt === undefined ? 'Bearer' : 'DPoP',
+    ...(jkt !== undefined && { cnf: { jkt, 'kc-jkt-type': 'DPoP' } }),
     azp: clientId,
     acr: '1',
     realm_access: { roles },

@@ -375,6 +375,21 @@ impl Core {
         })
     }
 
+    /// Returns a new DPoP proof for a request to a resource server, or `null` for a bearer token.
+    /// `uri` is the URL of the request without query and fragment.
+    #[napi(catch_unwind)]
+    pub fn dpop_proof(
+        &self,
+        method: String,
+        uri: String,
+        token: String,
+        nonce: Option<String>,
+    ) -> Result<Option<String>> {
+        let (token, manager) = (Zeroizing::new(token), self.manager());
+        let proof = manager.dpop_proof(&method, &uri, &token, nonce.as_deref());
+        proof.map_err(|_| napi::Error::from_reason("no random numbers"))
+    }
+
     /// Returns the manager's state and counters.
     #[napi(catch_unwind)]
     pub fn snapshot(&self) -> SnapshotData {

@@ -12,13 +12,14 @@ mod table;
 
 pub use self::resource::check_resource;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::config::{Config, ProxyOption, Target, TransportOptions};
+use super::config::{Config, DpopConfig, ProxyOption, Target, TransportOptions};
 use super::error::{Error, ErrorKind};
-use oauth::{ClientAuthentication, ClientCredentialsGrant, Issuer, Scope, TokenEndpoint};
+use oauth::{ClientAuthentication, ClientCredentialsGrant, DpopKey, Issuer, Scope, TokenEndpoint};
 use transport::ProxyUrl;
 
 /// The fault of a secret with a lone surrogate, which UTF-8 cannot represent.
@@ -196,6 +197,31 @@ impl Options<'_> {
         true
     }
 
+    fn dpop(&mut self) -> Option<DpopConfig> {
+        const KEY: &str = table::DPOP_KEY;
+        let is_given = self.has(KEY);
+        let given = self.signing_key(KEY);
+        if !self.flag(table::DPOP) {
+            if is_given {
+                self.faults.push(KEY, "this option requires dpop: true");
+            }
+            return None;
+        }
+        let key = match given {
+            Some(key) => DpopKey::new(key),
+            None if is_given => return None,
+            None => DpopKey::generate(),
+        };
+        if key.is_err() {
+            let problem = "expected a system with random numbers: no key can be created";
+            self.faults.push(table::DPOP.name, problem);
+        }
+        Some(DpopConfig {
+            key: Arc::new(key.ok()?),
+            is_generated: !is_given,
+        })
+    }
+
     fn proxy(&mut self) -> ProxyOption {
         const EXPECTED: &str = "an absolute http, https or socks5 URL of a proxy, or false";
         match self.take(table::PROXY) {
@@ -258,6 +284,7 @@ pub fn parse(
                        handshake";
         options.faults.push(target.option(), problem);
     }
+    let dpop = options.dpop();
     let scope = options.scope();
     let parameters = options.parameters();
     let headers = options.headers();
@@ -296,6 +323,7 @@ pub fn parse(
             headers,
             credential: credential?,
             assertion,
+            dpop,
             expiry_buffer: Duration::from_secs(buffer.into()),
             request_timeout: Duration::from_millis(timeout.into()),
             background_refresh,

@@ -197,6 +197,7 @@ mod tests {
             retry_after: None,
             age: Duration::ZERO,
             content_encoding: None,
+            dpop_nonce: None,
             body: Zeroizing::new(body.as_bytes().to_vec()),
         };
         read_metadata(&answer, &Issuer::parse(issuer).unwrap(), &Redactor::none())

@@ -134,9 +134,15 @@ pub enum ProtocolFault {
     /// `access_token` contains a character that a header cannot carry.
     #[error("the access_token contains characters that a header cannot carry")]
     UnusableToken,
-    /// `token_type` is present but not `Bearer`.
-    #[error("the token_type is not Bearer")]
+    /// `token_type` is present but neither `Bearer` nor `DPoP`.
+    #[error("the token_type is neither Bearer nor DPoP")]
     TokenType,
+    /// The request had a DPoP proof, but `token_type` is not `DPoP`.
+    #[error("the server ignored the DPoP proof: the token_type is not DPoP")]
+    NotBound,
+    /// The request had no DPoP proof, but `token_type` is `DPoP`.
+    #[error("the token_type is DPoP, but the request had no DPoP proof")]
+    Bound,
 }
 
 #[cfg(test)]

@@ -1,29 +1,26 @@
-//! The private key that signs assertions, as PEM or as a JSON Web Key (RFC 7517), and its
-//! algorithms from RFC 7518 and RFC 8037. The `ring` crate does all cryptography.
+//! The private key that signs assertions and DPoP proofs, as PEM or as a JSON Web Key (RFC 7517),
+//! and its algorithms from RFC 7518 and RFC 8037. The `ring` crate does all cryptography.
 
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use p256::pkcs8::EncodePrivateKey as _;
 use ring::digest::{SHA256, digest};
-use ring::rand::SystemRandom;
-use ring::rsa::{KeyPairComponents, PublicKeyComponents};
+use ring::rand::{SecureRandom as _, SystemRandom};
 use ring::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RSA_PKCS1_SHA256,
-    RSA_PSS_SHA256, RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
+    RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaKeyPair,
 };
 use ring::{error::Unspecified, hmac};
 use rustls_pki_types::PrivateKeyDer;
-use serde::de::IgnoredAny;
-use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
+use super::jwk::{Jwk, PublicJwk};
 use super::pem::{PemFlaw, private_key};
 use super::redact::REDACTED;
 use super::secret::{ClientSecret, PrivateKey};
 use super::unsupported_key::UnsupportedKey;
 
-/// The algorithm that signs an assertion (RFC 7518 §3, RFC 8037 §3.1).
+/// The algorithm that signs an assertion or a proof (RFC 7518 §3, RFC 8037 §3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SigningAlgorithm {
     /// RSA, PKCS #1 v1.5, SHA-256.
@@ -32,6 +29,8 @@ pub enum SigningAlgorithm {
     Ps256,
     /// ECDSA on P-256, SHA-256.
     Es256,
+    /// ECDSA on P-384, SHA-384.
+    Es384,
     /// Ed25519.
     EdDsa,
     /// HMAC, SHA-256.
@@ -44,7 +43,8 @@ pub enum SigningAlgorithm {
 
 impl SigningAlgorithm {
     /// The algorithms of private keys.
-    pub const OF_KEYS: [Self; 4] = [Self::Rs256, Self::Ps256, Self::Es256, Self::EdDsa];
+    pub const OF_KEYS: [Self; 5] =
+        [Self::Rs256, Self::Ps256, Self::Es256, Self::Es384, Self::EdDsa];
     /// The algorithms of shared secrets.
     pub const OF_SECRETS: [Self; 3] = [Self::Hs256, Self::Hs384, Self::Hs512];
 
@@ -55,6 +55,7 @@ impl SigningAlgorithm {
             Self::Rs256 => "RS256",
             Self::Ps256 => "PS256",
             Self::Es256 => "ES256",
+            Self::Es384 => "ES384",
             Self::EdDsa => "EdDSA",
             Self::Hs256 => "HS256",
             Self::Hs384 => "HS384",
@@ -86,16 +87,17 @@ pub struct SigningKey {
 
 /// The `alg` of a JSON Web Key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum JwkAlgorithm {
+pub(super) enum JwkAlgorithm {
     /// An algorithm with which the key can sign.
     Fitting(SigningAlgorithm),
     /// An algorithm that this crate does not support, or that does not fit the key.
     Foreign,
 }
 
-enum KeyPair {
+pub(super) enum KeyPair {
     Rsa(Box<RsaKeyPair>),
-    Ec(EcdsaKeyPair),
+    P256(EcdsaKeyPair),
+    P384(EcdsaKeyPair),
     Ed(Ed25519KeyPair),
 }
 
@@ -129,7 +131,10 @@ pub enum KeyFault {
     #[error("it is a set of JSON Web Keys: use one key of the set")]
     KeySet,
     /// The key cannot sign with any supported algorithm, or is malformed.
-    #[error("{0}: use RSA (2048, 3072 or 4096 bits, exponent 65537), EC (P-256) or Ed25519")]
+    #[error(
+        "{0}: use RSA (2048, 3072 or 4096 bits, exponent 65537), EC (P-256, or P-384 as PKCS #8 or \
+         JWK) or Ed25519"
+    )]
     Unsupported(UnsupportedKey),
 }
 
@@ -160,6 +165,37 @@ impl SigningKey {
         })
     }
 
+    /// Creates a key on P-256.
+    ///
+    /// # Errors
+    /// The system provides no random numbers.
+    pub(super) fn generate() -> Result<Self, Unspecified> {
+        let random = SystemRandom::new();
+        let mut source = [0; 32];
+        random.fill(&mut source)?;
+        let der = loop {
+            let mut number = Zeroizing::new([0; 32]);
+            random.fill(&mut *number)?;
+            // One number in 2^32 is not below the order of the curve.
+            if let Ok(secret) = p256::SecretKey::from_slice(&*number) {
+                break secret.to_pkcs8_der().map_err(|_| Unspecified)?;
+            }
+        };
+        let curve = &ECDSA_P256_SHA256_FIXED_SIGNING;
+        let pair = EcdsaKeyPair::from_pkcs8(curve, der.as_bytes(), &random);
+        Ok(Self {
+            pair: KeyPair::P256(pair.map_err(|_| Unspecified)?),
+            key_id: None,
+            algorithm: None,
+            source,
+        })
+    }
+
+    /// Returns the public half of the key.
+    pub(super) fn public_jwk(&self) -> PublicJwk {
+        PublicJwk::of(&self.pair)
+    }
+
     /// Returns the `kid` of the JSON Web Key.
     #[must_use]
     pub fn key_id(&self) -> Option<&str> {
@@ -172,7 +208,8 @@ impl SigningKey {
         match (self.algorithm, &self.pair) {
             (Some(JwkAlgorithm::Fitting(algorithm)), _) => algorithm,
             (_, KeyPair::Rsa(_)) => SigningAlgorithm::Rs256,
-            (_, KeyPair::Ec(_)) => SigningAlgorithm::Es256,
+            (_, KeyPair::P256(_)) => SigningAlgorithm::Es256,
+            (_, KeyPair::P384(_)) => SigningAlgorithm::Es384,
             (_, KeyPair::Ed(_)) => SigningAlgorithm::EdDsa,
         }
     }
@@ -229,7 +266,8 @@ impl SigningKey {
                 pair.sign(padding, &random, message, &mut signature)?;
                 Ok(signature)
             }
-            (KeyPair::Ec(pair), SigningAlgorithm::Es256) => pair
+            (KeyPair::P256(pair), SigningAlgorithm::Es256)
+            | (KeyPair::P384(pair), SigningAlgorithm::Es384) => pair
                 .sign(&random, message)
                 .map(|made| made.as_ref().to_vec()),
             (KeyPair::Ed(pair), SigningAlgorithm::EdDsa) => {
@@ -257,11 +295,12 @@ pub(super) fn authenticate(
 }
 
 impl KeyPair {
-    const fn fits(&self, algorithm: SigningAlgorithm) -> bool {
+    pub(super) const fn fits(&self, algorithm: SigningAlgorithm) -> bool {
         matches!(
             (self, algorithm),
             (Self::Rsa(_), SigningAlgorithm::Rs256 | SigningAlgorithm::Ps256)
-                | (Self::Ec(_), SigningAlgorithm::Es256)
+                | (Self::P256(_), SigningAlgorithm::Es256)
+                | (Self::P384(_), SigningAlgorithm::Es384)
                 | (Self::Ed(_), SigningAlgorithm::EdDsa)
         )
     }
@@ -274,13 +313,12 @@ impl KeyPair {
             }
             PrivateKeyDer::Pkcs8(der) => {
                 let der = der.secret_pkcs8_der();
-                let ec = || {
-                    let random = SystemRandom::new();
-                    EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der, &random).ok()
-                };
+                let random = SystemRandom::new();
+                let ec = |curve| EcdsaKeyPair::from_pkcs8(curve, der, &random).ok();
                 let ed = || Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).ok();
                 let rsa = RsaKeyPair::from_pkcs8(der).ok().map(Self::rsa);
-                rsa.or_else(|| ec().map(Self::Ec))
+                rsa.or_else(|| ec(&ECDSA_P256_SHA256_FIXED_SIGNING).map(Self::P256))
+                    .or_else(|| ec(&ECDSA_P384_SHA384_FIXED_SIGNING).map(Self::P384))
                     .or_else(|| ed().map(Self::Ed))
             }
             _ => None,
@@ -288,139 +326,8 @@ impl KeyPair {
         pair.ok_or_else(|| KeyFault::Unsupported(UnsupportedKey::of(key.expose())))
     }
 
-    fn rsa(pair: RsaKeyPair) -> Self {
+    pub(super) fn rsa(pair: RsaKeyPair) -> Self {
         Self::Rsa(Box::new(pair))
-    }
-}
-
-/// A Base64url member. Dropping it overwrites its memory. The parser also accepts padding and the
-/// standard alphabet, because some programs write keys in this way.
-#[derive(Default)]
-struct Octets(Zeroizing<Vec<u8>>);
-
-impl<'de> Deserialize<'de> for Octets {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut text = Zeroizing::new(String::deserialize(deserializer)?.into_bytes());
-        for byte in text.iter_mut() {
-            *byte = match *byte {
-                b'+' => b'-',
-                b'/' => b'_',
-                other => other,
-            };
-        }
-        while text.last() == Some(&b'=') {
-            text.pop();
-        }
-        URL_SAFE_NO_PAD
-            .decode(&*text)
-            .map(|octets| Self(Zeroizing::new(octets)))
-            .map_err(|_| serde::de::Error::custom("not Base64url"))
-    }
-}
-
-impl Octets {
-    /// Returns the number without leading zeros, which RFC 7518 §2 forbids but some programs write.
-    fn number(&self) -> &[u8] {
-        let zeros = self.0.iter().take_while(|octet| **octet == 0).count();
-        self.0.get(zeros..).unwrap_or_default()
-    }
-
-    /// Returns the number in 32 octets, if it fits.
-    fn coordinate(&self) -> Zeroizing<[u8; 32]> {
-        let mut octets = Zeroizing::new([0; 32]);
-        let number = self.number();
-        if let Some(start) = octets.len().checked_sub(number.len())
-            && let Some(place) = octets.get_mut(start..)
-        {
-            place.copy_from_slice(number);
-        }
-        octets
-    }
-}
-
-impl AsRef<[u8]> for Octets {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-/// A JSON Web Key. The members that a key of this type does not have are empty.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Jwk {
-    kty: String,
-    crv: String,
-    kid: Option<String>,
-    alg: Option<String>,
-    keys: Option<IgnoredAny>,
-    n: Octets,
-    e: Octets,
-    d: Octets,
-    p: Octets,
-    q: Octets,
-    dp: Octets,
-    dq: Octets,
-    qi: Octets,
-    x: Octets,
-    y: Octets,
-}
-
-impl Jwk {
-    fn read(text: &str) -> Result<(KeyPair, Option<String>, Option<JwkAlgorithm>), KeyFault> {
-        let jwk: Self = serde_json::from_str(text).map_err(|_| KeyFault::BrokenJwk)?;
-        if jwk.keys.is_some() {
-            return Err(KeyFault::KeySet);
-        }
-        let is_asymmetric = ["RSA", "EC", "OKP"].contains(&jwk.kty.as_str());
-        if is_asymmetric && jwk.d.0.is_empty() {
-            return Err(KeyFault::Public);
-        }
-        let pair = match (jwk.kty.as_str(), jwk.crv.as_str()) {
-            ("RSA", _) => RsaKeyPair::from_components(&KeyPairComponents {
-                public_key: PublicKeyComponents {
-                    n: jwk.n.number(),
-                    e: jwk.e.number(),
-                },
-                d: jwk.d.number(),
-                p: jwk.p.number(),
-                q: jwk.q.number(),
-                dP: jwk.dp.number(),
-                dQ: jwk.dq.number(),
-                qInv: jwk.qi.number(),
-            })
-            .map(KeyPair::rsa)
-            .map_err(|_| UnsupportedKey::of_rsa(jwk.n.number(), jwk.e.number()))
-            .map_err(|kind| KeyFault::Unsupported(kind.unwrap_or(UnsupportedKey::Other))),
-            ("EC", "P-256") => {
-                const UNCOMPRESSED: &[u8] = &[4];
-                let (x, y) = (jwk.x.coordinate(), jwk.y.coordinate());
-                let point = [UNCOMPRESSED, x.as_slice(), y.as_slice()].concat();
-                let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
-                let (d, random) = (jwk.d.coordinate(), SystemRandom::new());
-                let d = d.as_slice();
-                EcdsaKeyPair::from_private_key_and_public_key(algorithm, d, &point, &random)
-                    .map(KeyPair::Ec)
-                    .map_err(|_| KeyFault::BrokenJwk)
-            }
-            ("OKP", "Ed25519") => {
-                let (seed, public) = (jwk.d.as_ref(), jwk.x.as_ref());
-                Ed25519KeyPair::from_seed_and_public_key(seed, public)
-                    .map(KeyPair::Ed)
-                    .map_err(|_| KeyFault::BrokenJwk)
-            }
-            ("EC", _) => Err(KeyFault::Unsupported(UnsupportedKey::Curve)),
-            _ => Err(KeyFault::Unsupported(UnsupportedKey::Other)),
-        };
-        let pair = pair?;
-        let algorithm = jwk.alg.filter(|alg| !alg.is_empty()).map(|alg| {
-            let mut fitting = SigningAlgorithm::OF_KEYS
-                .into_iter()
-                .filter(|one| pair.fits(*one));
-            fitting
-                .find(|one| one.as_str() == alg)
-                .map_or(JwkAlgorithm::Foreign, JwkAlgorithm::Fitting)
-        });
-        Ok((pair, jwk.kid, algorithm))
     }
 }
 
@@ -430,10 +337,12 @@ impl Jwk {
 mod tests {
     use std::collections::BTreeMap;
 
-    use base64::engine::general_purpose::STANDARD;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
     use ring::signature::{
-        ECDSA_P256_SHA256_FIXED, ED25519, KeyPair as _, RSA_PKCS1_2048_8192_SHA256,
-        RSA_PSS_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm,
+        ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, KeyPair as _,
+        RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, UnparsedPublicKey,
+        VerificationAlgorithm,
     };
 
     use super::*;
@@ -448,14 +357,14 @@ mod tests {
     fn public(key: &SigningKey) -> Vec<u8> {
         match &key.pair {
             KeyPair::Rsa(pair) => pair.public_key().as_ref().to_vec(),
-            KeyPair::Ec(pair) => pair.public_key().as_ref().to_vec(),
+            KeyPair::P256(pair) | KeyPair::P384(pair) => pair.public_key().as_ref().to_vec(),
             KeyPair::Ed(pair) => pair.public_key().as_ref().to_vec(),
         }
     }
 
     #[test]
     fn the_public_key_verifies_signatures_of_each_form_of_a_key() {
-        use SigningAlgorithm::{EdDsa, Es256, Ps256, Rs256};
+        use SigningAlgorithm::{EdDsa, Es256, Es384, Ps256, Rs256};
         for (form, algorithms) in [
             ("rsa-pkcs8", &[Rs256, Ps256][..]),
             ("rsa-pkcs1", &[Rs256, Ps256]),
@@ -467,6 +376,8 @@ mod tests {
             ("ec-sec1-without-public", &[Es256]),
             ("ec-sec1-bare", &[Es256]),
             ("ec-jwk", &[Es256]),
+            ("ec-p384", &[Es384]),
+            ("ec-p384-jwk", &[Es384]),
             ("ed25519-pkcs8", &[EdDsa]),
             ("ed25519-jwk", &[EdDsa]),
         ] {
@@ -483,6 +394,7 @@ mod tests {
                     Rs256 => &RSA_PKCS1_2048_8192_SHA256,
                     Ps256 => &RSA_PSS_2048_8192_SHA256,
                     Es256 => &ECDSA_P256_SHA256_FIXED,
+                    Es384 => &ECDSA_P384_SHA384_FIXED,
                     _ => &ED25519,
                 };
                 let public = UnparsedPublicKey::new(verification, public(&key));
@@ -594,7 +506,7 @@ mod tests {
                 KeyFault::Encrypted,
             ),
             ("cut off", cut(key("rsa-pkcs8")), KeyFault::BrokenPem),
-            ("another curve", key("ec-p384"), unsupported(UnsupportedKey::Curve)),
+            ("another curve", key("ec-p521"), unsupported(UnsupportedKey::Curve)),
             (
                 "escaped line breaks",
                 key("rsa-pkcs8").replace('\n', "\\n"),

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::document::{decode, read_members, string};
+use super::dpop::parse_nonce;
 use super::error::{AnswerError, ProtocolFault};
 use super::lifetime::{Lifetime, OwnClaims};
 use super::redact::{REDACTED, Redactor};
@@ -31,6 +32,8 @@ pub struct Answer {
     pub age: Duration,
     /// The `Content-Encoding` header, if the body is encoded.
     pub content_encoding: Option<ContentEncoding>,
+    /// The `DPoP-Nonce` header, if it is usable (RFC 9449 §8).
+    pub dpop_nonce: Option<String>,
     /// The whole body.
     pub body: Zeroizing<Vec<u8>>,
 }
@@ -48,8 +51,20 @@ impl Answer {
             retry_after: header("retry-after").and_then(RetryAfter::parse),
             age: header("age").and_then(parse_age).unwrap_or_default(),
             content_encoding: header("content-encoding").and_then(ContentEncoding::parse),
+            dpop_nonce: header("dpop-nonce").and_then(parse_nonce),
             body,
         }
+    }
+
+    /// Whether the server refused the request only because its DPoP proof lacked the nonce that the
+    /// answer provides.
+    #[must_use]
+    pub fn wants_nonce(&self) -> bool {
+        self.dpop_nonce.is_some()
+            && matches!(
+                read_failure(self, &Redactor::none()),
+                AnswerError::OAuth { error, .. } if error == "use_dpop_nonce"
+            )
     }
 
     /// Returns the fault of a body. If the body is encoded, the fault is the encoding.
@@ -68,6 +83,7 @@ impl fmt::Debug for Answer {
             .field("retry_after", &self.retry_after)
             .field("age", &self.age)
             .field("content_encoding", &self.content_encoding)
+            .field("dpop_nonce", &self.dpop_nonce)
             .field("body", &REDACTED)
             .finish()
     }
@@ -157,11 +173,42 @@ fn parse_seconds(value: &str) -> Option<Duration> {
     is_number.then(|| Duration::from_secs(value.parse().unwrap_or(MAX_SECONDS).min(MAX_SECONDS)))
 }
 
+/// How a request presents a token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TokenType {
+    /// Possession of the token is enough (RFC 6750).
+    #[default]
+    Bearer,
+    /// With a proof of possession of a key (RFC 9449 §7.1).
+    Dpop,
+}
+
+impl TokenType {
+    /// Returns the registered name, which is also the name of the scheme in `Authorization`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bearer => "Bearer",
+            Self::Dpop => "DPoP",
+        }
+    }
+
+    /// Reads `token_type`. Its letter case does not matter.
+    fn read(value: &RawValue) -> Option<Self> {
+        let name = string(value)?;
+        [Self::Bearer, Self::Dpop]
+            .into_iter()
+            .find(|known| name.eq_ignore_ascii_case(known.as_str()))
+    }
+}
+
 /// A usable token response (RFC 6749 §5.1).
 #[derive(Debug)]
 pub struct TokenResponse {
     /// The token.
     pub token: AccessToken,
+    /// `token_type`; `Bearer` if the server sent none.
+    pub token_type: TokenType,
     /// The `scope` as the server sent it, without redaction. `None` if the server sent no `scope`,
     /// or a `scope` that is not a string.
     pub scope: Option<String>,
@@ -169,6 +216,25 @@ pub struct TokenResponse {
     pub lifetime: Lifetime,
     /// The time at which the token expires by its own claims, since the Unix epoch.
     pub expiry: Option<Duration>,
+}
+
+impl TokenResponse {
+    /// Checks that the token has the requested type. `status` is the status of the answer.
+    ///
+    /// # Errors
+    /// The server ignored the DPoP proof of the request, or the request had none.
+    pub fn of_type(self, requested: TokenType, status: u16) -> Result<Self, AnswerError> {
+        let fault = match (requested, self.token_type) {
+            (TokenType::Dpop, TokenType::Bearer) => ProtocolFault::NotBound,
+            (TokenType::Bearer, TokenType::Dpop) => ProtocolFault::Bound,
+            _ => return Ok(self),
+        };
+        Err(AnswerError::Protocol {
+            status,
+            fault,
+            error: None,
+        })
+    }
 }
 
 /// Reads an answer. `now` is the time since the Unix epoch.
@@ -261,9 +327,8 @@ fn read_success(answer: &Answer, now: Duration) -> Result<TokenResponse, AnswerR
     }
     let token = access_token.ok_or(ProtocolFault::NoAccessToken)?;
     let token = read_token(token)?;
-    if token_type.is_some_and(|token_type| !is_bearer(token_type)) {
-        return Err(ProtocolFault::TokenType.into());
-    }
+    let token_type = token_type.map_or(Some(TokenType::default()), TokenType::read);
+    let token_type = token_type.ok_or(ProtocolFault::TokenType)?;
     let scope = scope.and_then(string);
     let claims = OwnClaims::read(token.expose());
     Ok(TokenResponse {
@@ -271,11 +336,8 @@ fn read_success(answer: &Answer, now: Duration) -> Result<TokenResponse, AnswerR
         lifetime: Lifetime::read(expires_in, &claims, answer.age, now),
         expiry: claims.expiry(),
         token,
+        token_type,
     })
-}
-
-fn is_bearer(value: &RawValue) -> bool {
-    string(value).is_some_and(|value| value.eq_ignore_ascii_case("Bearer"))
 }
 
 fn read_token(value: &RawValue) -> Result<AccessToken, ProtocolFault> {
@@ -332,6 +394,7 @@ mod tests {
             retry_after: None,
             age: Duration::ZERO,
             content_encoding: None,
+            dpop_nonce: None,
             body: Zeroizing::new(body.as_ref().to_vec()),
         }
     }
@@ -408,6 +471,45 @@ mod tests {
     }
 
     #[test]
+    fn the_type_of_a_token_is_the_requested_one() {
+        use TokenType::{Bearer, Dpop};
+        for (token_type, requested, fault) in [
+            (r#""Bearer""#, Bearer, None),
+            (r#""Bearer""#, Dpop, Some(ProtocolFault::NotBound)),
+            ("null", Dpop, Some(ProtocolFault::NotBound)),
+            (r#""DPoP""#, Dpop, None),
+            (r#""dpop""#, Dpop, None),
+            (r#""DPoP""#, Bearer, Some(ProtocolFault::Bound)),
+        ] {
+            let body = format!(r#"{{"access_token":"t","token_type":{token_type}}}"#);
+            let outcome = read(200, body).unwrap().of_type(requested, 200);
+            let found = outcome.err().map(|error| match error {
+                AnswerError::Protocol { fault, .. } => fault,
+                other => panic!("{token_type}: {other:?}"),
+            });
+            assert_eq!(found, fault, "{token_type}, {requested:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_wants_a_nonce_if_it_says_so_and_provides_one() {
+        let wanted = r#"{"error":"use_dpop_nonce"}"#;
+        for (status, body, nonce, expected) in [
+            (400, wanted, Some("n-1"), true),
+            (401, wanted, Some("n-1"), true),
+            (400, wanted, None, false),
+            (400, wanted, Some("not a nonce"), false),
+            (400, r#"{"error":"invalid_grant"}"#, Some("n-1"), false),
+            (200, r#"{"access_token":"t"}"#, Some("n-1"), false),
+        ] {
+            let header = |name: &str| nonce.filter(|_| name == "dpop-nonce");
+            let body = Zeroizing::new(body.as_bytes().to_vec());
+            let answer = Answer::new(status, header, body);
+            assert_eq!(answer.wants_nonce(), expected, "{status} {nonce:?}");
+        }
+    }
+
+    #[test]
     fn unusable_token_responses() {
         use ProtocolFault as Fault;
         let outside = format!("{{\\{}", nested(64));
@@ -458,7 +560,7 @@ mod tests {
             ("beyond a byte", br#"{"access_token":"\u0141"}"#, Fault::UnusableToken),
             ("half a surrogate", br#"{"access_token":"\ud800"}"#, Fault::UnusableToken),
             ("surrogates", br#"{"access_token":"\ud83d\ude00"}"#, Fault::UnusableToken),
-            ("DPoP", br#"{"access_token":"t","token_type":"DPoP"}"#, Fault::TokenType),
+            ("other type", br#"{"access_token":"t","token_type":"N_A"}"#, Fault::TokenType),
             ("empty type", br#"{"access_token":"t","token_type":""}"#, Fault::TokenType),
             ("padded type", br#"{"access_token":"t","token_type":"Bearer "}"#, Fault::TokenType),
             ("type not a string", br#"{"access_token":"t","token_type":1}"#, Fault::TokenType),

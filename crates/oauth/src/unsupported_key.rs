@@ -23,8 +23,9 @@ pub enum UnsupportedKey {
     /// The key is of the type RSASSA-PSS.
     #[error("an RSA key that is restricted to PSS is not supported")]
     RsaPss,
-    /// The key is on a curve other than P-256.
-    #[error("an EC key on this curve is not supported")]
+    /// The key is on another curve than P-256 and P-384, or is a P-384 key in SEC 1 form or without
+    /// its public half.
+    #[error("an EC key on this curve, or in this form, is not supported")]
     Curve,
     /// The key describes its curve by numbers.
     #[error("an EC key that lists the parameters of its curve, not its name, is not supported")]

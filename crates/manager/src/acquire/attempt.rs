@@ -69,17 +69,18 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         };
         let redactor = self.redactor(credential, refused);
         let resolved = self.resolve_endpoint(identity, &redactor, progress).await?;
-        let pass = self
+        let mut pass = self
             .admitted(&resolved.endpoint, identity, progress)
             .await?;
         // A box for the rest and for each rare path keeps this future small: many acquisitions may
         // wait for admission at once.
         progress.requests.fetch_add(1, Ordering::Relaxed);
         self.flight.note_sending();
-        let exchange = self.exchange(pass, &resolved.endpoint, progress, &redactor, |now| {
-            let proof = self.client_proof(credential, &resolved, now)?;
-            Ok((self.setup.config.grant.request(&resolved.endpoint, &proof), proof))
-        });
+        let exchange =
+            self.token_exchange(&mut pass, &resolved.endpoint, progress, &redactor, |now| {
+                let proof = self.client_proof(credential, &resolved, now)?;
+                Ok((self.setup.config.grant.request(&resolved.endpoint, &proof), proof))
+            });
         let Exchange {
             sent,
             answer,
@@ -97,7 +98,10 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         };
         let now = self.clock.now().wall;
         let server = &self.setup.server;
-        let error = match read_answer(&answer, &redactor, now) {
+        let requested = self.setup.config.token_type();
+        let response = read_answer(&answer, &redactor, now)
+            .and_then(|response| response.of_type(requested, answer.status));
+        let error = match response {
             Ok(response) => {
                 *server.last_success.lock() = Some(sent);
                 return Ok((sent, response));
@@ -133,10 +137,10 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     }
 
     /// Sends a request, and sends it once more if a kept connection was lost. `make` creates each
-    /// request anew, because the server accepts an assertion only once.
+    /// request anew, because the server accepts an assertion or a proof only once.
     pub(super) async fn exchange<R>(
         &self,
-        mut pass: T::Pass,
+        pass: &mut T::Pass,
         endpoint: &TokenEndpoint,
         progress: &AcquisitionProgress,
         redactor: &Redactor,
@@ -147,11 +151,11 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             let sent = self.clock.now();
             let (mut request, with) = make(sent)?;
             request.headers = self.headers_for(endpoint);
+            if let Some(proof) = self.dpop_proof(&request, sent)? {
+                request.headers = request.headers.and("dpop", proof);
+            }
             let transport = &self.setup.transport;
-            match transport
-                .send(&mut pass, &request, &progress.transport)
-                .await
-            {
+            match transport.send(pass, &request, &progress.transport).await {
                 Err(TransportError::ConnectionReplaced) if !was_replaced => was_replaced = true,
                 Err(error) => {
                     let error = error.cleaned(redactor);

@@ -91,9 +91,9 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         progress: &AcquisitionProgress,
     ) -> Result<Arc<Metadata>, Failure> {
         progress.reads_document.store(true, Ordering::Relaxed);
-        let pass = self.admitted(issuer.url(), identity, progress).await?;
+        let mut pass = self.admitted(issuer.url(), identity, progress).await?;
         let Exchange { answer, .. } = self
-            .exchange(pass, issuer.url(), progress, redactor, |_| Ok((issuer.request(), ())))
+            .exchange(&mut pass, issuer.url(), progress, redactor, |_| Ok((issuer.request(), ())))
             .await?;
         let has_worked = self.setup.server.last_success.lock().is_some();
         let metadata = read_metadata(&answer, issuer, redactor).map_err(|error| Failure {

@@ -10,6 +10,7 @@ use std::time::Duration;
 mod attempt;
 pub mod backoff;
 mod client_proof;
+mod dpop;
 mod endpoint;
 pub(crate) mod server;
 
@@ -235,8 +236,10 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                 .as_ref()
                 .map(|scope| scope.as_str().to_owned())
         };
+        let dpop = self.setup.config.dpop.as_ref();
         Token {
             access_token: response.token,
+            dpop_key: dpop.map(|dpop| Arc::clone(&dpop.key)),
             scope: response.scope.or_else(asked),
             sent,
             expiry: response.expiry,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::advice::{http_advice, oauth_advice, unknown_refusal};
+use super::advice::{http_advice, oauth_advice, token_type_advice, unknown_refusal};
 use super::{Error, ErrorKind};
 use crate::config::Config;
 use oauth::{AnswerError, DiscoveryError, DocumentFault, Issuer, ProtocolFault, TokenEndpoint};
@@ -117,7 +117,9 @@ impl Error {
                 error,
             } => {
                 let option = config.target.option();
-                let advice = format!("{fault}; check that {option} is the right URL");
+                let advice = token_type_advice(fault, config)
+                    .unwrap_or_else(|| format!("check that {option} is the right URL"));
+                let advice = format!("{fault}; {advice}");
                 (ErrorKind::Protocol, status, error, None, advice)
             }
         };

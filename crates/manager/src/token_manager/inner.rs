@@ -17,6 +17,7 @@ use crate::slot::{
 use crate::snapshot::{Counters, Latency, Snapshot, TokenTimes};
 use crate::sync::Mutex;
 use crate::timers::TimerId;
+use oauth::DpopKey;
 
 /// The state of a manager, protected by its lock.
 pub(super) struct Inner<T> {
@@ -244,8 +245,13 @@ impl<T> Inner<T> {
             hard: token.life.hard,
         });
         let history = self.history.lock();
+        let dpop = self
+            .setup
+            .as_ref()
+            .and_then(|setup| setup.config.dpop.as_ref());
         Snapshot {
             name: self.name.clone(),
+            dpop_thumbprint: dpop.map(|dpop| dpop.key.thumbprint().to_owned()),
             condition: self.slot.condition(now),
             token,
             last_success: history.last_success,
@@ -255,13 +261,29 @@ impl<T> Inner<T> {
         }
     }
 
+    /// Returns the key to which this token is bound: the key of the held token, or the configured
+    /// key for any other token. `None`: the token is a bearer token.
+    pub(super) fn dpop_key(&self, now: Moment, token: &str) -> Option<Arc<DpopKey>> {
+        let held = self.slot.token(now);
+        if let Some(held) = held.filter(|held| held.access_token.is(token)) {
+            return held.dpop_key.clone();
+        }
+        let dpop = self.setup.as_ref()?.config.dpop.as_ref()?;
+        Some(Arc::clone(&dpop.key))
+    }
+
     /// Returns the initial state of the replacement. Only the flights in progress stay with this
     /// state.
     pub(super) fn hand_over(&mut self, now: Moment, config: Config, transport: Arc<T>) -> Self {
         let old = self.setup.as_ref();
+        let config = match old {
+            Some(old) => config.with_key_of(&old.config),
+            None => config,
+        };
         let keeps_target = old.is_some_and(|old| old.config.target == config.target);
         let keeps_grant = old.is_some_and(|old| old.config.grant == config.grant);
-        let changes_grant = !(keeps_target && keeps_grant);
+        let keeps_dpop = old.is_some_and(|old| old.config.dpop == config.dpop);
+        let changes_grant = !(keeps_target && keeps_grant && keeps_dpop);
         let slot = self
             .slot
             .hand_over(now, config.background_refresh, changes_grant);

@@ -30,6 +30,7 @@ use crate::{Engine, EngineSource, Reply};
 use flight::RunningFlight;
 pub(crate) use flight::Setup;
 use inner::Inner;
+use oauth::{ProofClaims, SigningFault};
 use transport::Transport;
 
 const MINIMUM_MISSED: &str = "the server grants less validity than a caller requested; the manager \
@@ -158,6 +159,31 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     /// more.
     pub fn drop_token(&self) {
         self.transact(|inner, _| (inner.slot.drop_token(), None));
+    }
+
+    /// Returns a new proof for a request to a resource server (RFC 9449 §7). `uri` is the URL of the
+    /// request without query and fragment. Returns `None` for a bearer token.
+    ///
+    /// # Errors
+    /// The system provides no random numbers.
+    pub fn dpop_proof(
+        &self,
+        method: &str,
+        uri: &str,
+        token: &str,
+        nonce: Option<&str>,
+    ) -> Result<Option<String>, SigningFault> {
+        let now = self.clock.now();
+        let key = self.inner.lock().dpop_key(now, token);
+        let Some(key) = key else { return Ok(None) };
+        let claims = ProofClaims {
+            method,
+            uri,
+            issued_at: now.wall,
+            nonce,
+            access_token: Some(token),
+        };
+        key.sign_proof(&claims).map(Some)
     }
 
     /// Returns the manager's state and counters.

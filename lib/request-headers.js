@@ -1,0 +1,54 @@
+'use strict';
+
+// `manager.headers`: the headers of a request that other code sends.
+
+const { baseOf } = require('./authenticated-fetch.js');
+const { checkMethod, httpUrlOf } = require('./dpop.js');
+const { badRequest } = require('./error.js');
+const { DEFAULT_USER_HEADER, checkOrigin, checkUser } = require('./outgoing-request.js');
+
+const MEMBERS = ['url', 'method', 'backstageUser'];
+
+/**
+ * @param {object} options the argument of `manager.headers`
+ * @param {object} parts
+ * @param {import('..').KeycloakTokenManager} parts.manager
+ * @param {import('..').ResourceOptions} [parts.resource]
+ * @param {() => import('./dpop.js').Dpop | undefined} parts.dpop
+ * @param {() => boolean} parts.isCurrent whether the manager still sends tokens to this origin
+ * @param {typeof import('..').KeycloakTokenManager.prototype.headers} parts.again makes a call that
+ * began with an earlier configuration
+ */
+async function requestHeaders(options, parts) {
+  const { manager, resource, dpop } = parts;
+  const base = resource && baseOf(resource);
+  const { url: address, method, backstageUser } = checked(options);
+  const url = address === undefined ? undefined : httpUrlOf(address, base);
+  if (url !== undefined && base !== undefined) checkOrigin(url, base.origin, 'url');
+  if (dpop()?.isRequested && (url === undefined || method === undefined)) {
+    throw badRequest('headers: with dpop, url and method are required, because a proof names both');
+  }
+  const token = await manager.getToken();
+  // The configuration changed during the wait, so the token is for another origin.
+  if (!parts.isCurrent()) return parts.again(options);
+  const bound = url !== undefined && method !== undefined ? dpop() : undefined;
+  const headers = bound?.headersFor(method, url, token) ?? { Authorization: `Bearer ${token}` };
+  if (backstageUser !== undefined) {
+    headers[resource?.userHeader ?? DEFAULT_USER_HEADER] = backstageUser;
+  }
+  return headers;
+}
+
+function checked(options = {}) {
+  if (options === null || typeof options !== 'object') {
+    throw badRequest('headers: expected an object');
+  }
+  const unknown = Object.keys(options).find((name) => !MEMBERS.includes(name));
+  if (unknown !== undefined) throw badRequest(`${JSON.stringify(unknown)}: no such option`);
+  const { method, backstageUser } = options;
+  if (method !== undefined) checkMethod(method);
+  if (backstageUser !== undefined) checkUser(backstageUser);
+  return options;
+}
+
+module.exports = { requestHeaders };
