@@ -392,7 +392,7 @@ const KEYCLOAK = [
   [
     'a client that requires DPoP',
     refusing(400, 'invalid_request', 'DPoP proof is missing'),
-    ['token request', /DPoP/, /turn off this requirement/],
+    ['token request', /DPoP/, /set dpop: true/],
   ],
   [
     'a disabled user of the service account',
@@ -566,6 +566,7 @@ const GOOD = [
     'an http proxy, for plain http',
     async (t) => to(plain.tokenEndpoint, { proxy: (await forwardingProxy(t)).url }),
   ],
+  ['DPoP', () => to(plain.tokenEndpoint, { dpop: true })],
   ['the global fetch', () => to(plain.tokenEndpoint, { 'token-fetch': true })],
   [
     'NODE_EXTRA_CA_CERTS',

@@ -45,7 +45,25 @@ const REFUSALS = [
   ],
   ['invalid_scope', undefined, "add the scope to the client's Client scopes, or correct scope"],
   ['invalid_request', 'HTTPS required', 'use the https URL of Keycloak'],
-  ['invalid_request', 'DPoP proof is missing', 'turn off this requirement for the client'],
+  [
+    'invalid_request',
+    'DPoP proof is missing',
+    'set dpop: true; if it is set, make the proxies pass the header DPoP on',
+  ],
+  [
+    'invalid_request',
+    'DPoP HTTP URL mismatch',
+    'make the proxy send X-Forwarded-*, and start Keycloak with --proxy-headers=xforwarded',
+  ],
+  ['invalid_request', 'DPoP proof is not active', 'synchronise both clocks'],
+  ['invalid_request', 'Unsupported DPoP algorithm:', 'use a key on P-256, or omit dpopKey'],
+  ['invalid_request', 'DPoP', 'check the proxies in front of Keycloak'],
+  ['invalid_dpop_proof', undefined, 'compare the clocks, and the URL that the server sees'],
+  [
+    'use_dpop_nonce',
+    undefined,
+    'make the gateways pass DPoP-Nonce on, and all replicas accept the same nonces',
+  ],
   [
     'invalid_request',
     'Client Certification missing for MTLS HoK Token Binding',
@@ -105,8 +123,18 @@ const OTHERS = [
   ],
   [
     'ERR_KEYCLOAK_PROTOCOL',
-    ({ message }) => /token_type is not/.test(message),
-    'configure the client to receive Bearer tokens',
+    ({ message }) => message.includes('token_type is not DPoP'),
+    'update the server, or remove the option dpop',
+  ],
+  [
+    'ERR_KEYCLOAK_PROTOCOL',
+    ({ message }) => message.includes('token_type is DPoP'),
+    'set dpop: true, or turn off Require DPoP bound tokens',
+  ],
+  [
+    'ERR_KEYCLOAK_PROTOCOL',
+    ({ message }) => message.includes('neither Bearer nor DPoP'),
+    'configure the client to receive access tokens',
   ],
   [
     'ERR_KEYCLOAK_PROTOCOL',

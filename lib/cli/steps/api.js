@@ -12,8 +12,8 @@ const api = {
   needs: ['token request'],
   applies: (context) => context.api !== undefined,
   async run(context, signal) {
-    const { api: url, token, env, redactor } = context;
-    const headers = { Authorization: `Bearer ${token}`, Accept: '*/*' };
+    const { api: url, env, redactor } = context;
+    const headers = { ...(await authorization(context)), Accept: '*/*' };
     let answer;
     try {
       answer = await get(url, { headers, env, signal, secureContext: secureContext(context) });
@@ -23,6 +23,13 @@ const api = {
     return explain(answer, url, redactor);
   },
 };
+
+/** Returns the headers that carry the token, with a proof if a key binds it. */
+async function authorization({ api: url, manager, options, token }) {
+  if (options.dpop !== true) return { Authorization: `Bearer ${token}` };
+  const proof = await manager.dpopProof({ method: 'GET', url: url.href, token });
+  return { Authorization: `DPoP ${token}`, DPoP: proof };
+}
 
 function explain({ status, headers }, url, redactor) {
   const challenge = headers['www-authenticate'];
