@@ -25,8 +25,8 @@ const {
 const { makeFolder } = require('../support/files.js');
 const { LIMIT_MS, tools } = require('./support/project.js');
 
-/** The program has 265 kB of it, and the YAML library in the program 138 kB. */
-const MAIN_LIMIT = 550_000;
+/** The program has 270 kB of it, and the YAML library in the program 138 kB. */
+const MAIN_LIMIT = 580_000;
 const PLATFORM_LIMIT = 4_500_000;
 const BINARY_LIMIT = 3_900_000;
 const unpackedSize = ({ files }) =>

@@ -6,7 +6,7 @@
 const { X509Certificate } = require('node:crypto');
 const fs = require('node:fs');
 const tls = require('node:tls');
-const { trustedByNode } = require('../roots.js');
+const { trustedByNode } = require('../trusted-by-node.js');
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
 
