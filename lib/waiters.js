@@ -1,7 +1,6 @@
 'use strict';
 
 const { asString } = require('./access-token.js');
-
 const { badRequest } = require('./error.js');
 
 /**

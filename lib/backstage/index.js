@@ -12,7 +12,12 @@ const {
 
 const { DEFAULT_CONFIG_KEY, invalid, readKeycloakTokenManagerOptions } = require('./config.js');
 const { ConfiguredManager } = require('./configured-manager.js');
-const readers = require('./readers.js');
+const {
+  readAugmentKagentiOptions,
+  readCostManagementOptions,
+  readKeycloakOrgOptions,
+  readOAuthClientOptions,
+} = require('./readers.js');
 const { ManagerPool } = require('./manager-pool.js');
 const { optionalService, poolService, serviceView } = require('./service-view.js');
 const { functionSource, sectionSource } = require('./source.js');
@@ -149,6 +154,10 @@ module.exports = {
   keycloakTokenManagerServiceFactory,
   keycloakTokenManagerServiceRef,
   keycloakTokenManagersServiceRef,
+  // Node finds the names of exports for `import` only if the names stand here.
+  readAugmentKagentiOptions,
+  readCostManagementOptions,
+  readKeycloakOrgOptions,
   readKeycloakTokenManagerOptions,
-  ...readers,
+  readOAuthClientOptions,
 };
