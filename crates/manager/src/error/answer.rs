@@ -99,15 +99,14 @@ impl Error {
                 encoding,
                 ..
             } => {
-                let advice = match encoding {
-                    Some(encoding) => format!(
+                let advice = if let Some(encoding) = encoding {
+                    format!(
                         "{}; turn off the compression of token responses",
                         ProtocolFault::Encoded(encoding)
-                    ),
-                    None => {
-                        let is_discovery = what == DISCOVERY;
-                        http_advice(status, error.as_deref(), retryable, is_discovery, config)
-                    }
+                    )
+                } else {
+                    let is_discovery = what == DISCOVERY;
+                    http_advice(status, error.as_deref(), retryable, is_discovery, config)
                 };
                 (ErrorKind::Http, status, error, description, advice)
             }

@@ -129,10 +129,9 @@ fn check_class(error: &AnswerError, document: Option<&Value>) {
             assert!(!error.is_retryable(false));
             if let Some(document) = document
                 && *status < 300
+                && *fault == ProtocolFault::NotAnObject
             {
-                if *fault == ProtocolFault::NotAnObject {
-                    assert!(!document.is_object());
-                }
+                assert!(!document.is_object());
             }
         }
     }
