@@ -521,7 +521,8 @@ export interface KeycloakTokenManagerOptions {
    */
   dpopKey?: string | PrivateJsonWebKey | undefined;
   /**
-   * Logger that receives the log lines. Backstage's `LoggerService` fits as it is. Default: none.
+   * Logger that receives the log lines. You can pass Backstage's `LoggerService` directly. Default:
+   * none.
    */
   logger?: KeycloakTokenManagerLogger | undefined;
   /** Label in log lines and snapshots. Default: `clientId`. */
@@ -761,11 +762,11 @@ export type KeycloakTokenErrorCode =
    */
   | 'ERR_KEYCLOAK_OAUTH'
   /**
-   * The server responded with an HTTP error that is not an OAuth error. Retryable for 408, 429, 5xx,
-   * and a 403 or 404 without JSON after a success.
+   * The server responded with an HTTP error that is not an OAuth error. Retryable for 408, 429,
+   * 5xx, and a 403 or 404 without JSON after a success.
    */
   | 'ERR_KEYCLOAK_HTTP'
-  /** The server did not send a usable token response. Not retryable. */
+  /** The token response or the discovery document is not usable. Not retryable. */
   | 'ERR_KEYCLOAK_PROTOCOL'
   /** DNS failed, or the connection was refused, reset or cut short. Retryable. */
   | 'ERR_KEYCLOAK_NETWORK'
@@ -838,8 +839,8 @@ export class KeycloakTokenError extends Error {
  * It caches the token, sends one token request no matter how many callers wait, and refreshes the
  * token in the background.
  *
- * A manager belongs to the thread that created it. Two managers never share a token. Only a waiting
- * caller keeps the process alive.
+ * A manager belongs to the thread that created it. Two managers never share a token. A manager
+ * keeps the process alive only while a caller waits.
  *
  * @example
  * ```ts

@@ -58,7 +58,7 @@ function faultIn({ minValiditySeconds, signal, forceRefresh }) {
   return undefined;
 }
 
-/** Rejects a call of a method on an object that is not a manager. */
+/** Rejects a method call on an object that is not a manager. */
 function rejectDetached(method) {
   return Promise.reject(
     badRequest(

@@ -55,7 +55,7 @@ class Dpop {
 
   /** Returns a proof for a request that other code sends. */
   proofFor(options) {
-    if (this.#isClosed) throw failure('CLOSED', 'the token manager was closed');
+    if (this.#isClosed) throw failure('CLOSED', 'the token manager is closed');
     if (options === null || typeof options !== 'object') {
       throw badRequest('dpopProof: expected an object with method, url and token');
     }

@@ -29,7 +29,7 @@ const failures = [
   },
   {
     code: 'ERR_ACCESS_DENIED',
-    means: 'Node was started without the permission to read the package',
+    means: 'Node was started without permission to read the package',
     advice: 'allow the folder of the package with --allow-fs-read',
   },
   {

@@ -31,7 +31,10 @@ function fingerprints() {
       .digest('base64');
 }
 
-/** Whether the value is an object literal, which may come from another realm under Jest. */
+/**
+ * Whether the value is a plain object. The function does not compare with `Object.prototype`, because
+ * under Jest the object may come from another JavaScript realm.
+ */
 function isPlain(value) {
   if (typeof value !== 'object' || value === null) return false;
   const prototype = Object.getPrototypeOf(value);

@@ -270,11 +270,11 @@ export interface KeycloakTokenManagerServiceRefOptions {
 }
 
 /**
- * Creates a further service with a default factory and its own section or reader, for a second
- * realm or client. The package's configuration schema does not cover this section. The app or
- * plugin that chooses the key must declare `clientSecret` with secret visibility; otherwise,
- * Backstage shows the secret in logs. For the key `acme.auth`, the `package.json` of that app or
- * plugin contains:
+ * Creates a reference to an additional service, for a second realm or client. The service has a
+ * default factory and takes its options from its own configuration section or from a function. The
+ * package's configuration schema does not cover this section. The app or plugin that chooses the
+ * key must declare `clientSecret` with secret visibility; otherwise, Backstage shows the secret in
+ * logs. For the key `acme.auth`, the `package.json` of that app or plugin contains:
  *
  * ```json
  * "configSchema": { "type": "object", "properties": { "acme": { "type": "object", "properties": {
@@ -313,7 +313,8 @@ export function createKeycloakTokenManagerServiceRef<IsOptional extends boolean 
 >;
 
 /**
- * Creates a further service of several managers, with another section or other limits.
+ * Creates a reference to an additional service of several managers, with another section or other
+ * limits.
  *
  * @param options `id`: the id of the service, unique in the backend. `configKey`: the section whose
  *   keys are the names of clients. Default: `keycloak.clients`. Declare the secrets of another

@@ -41,8 +41,8 @@ const DEPENDENCIES = {
 };
 
 /**
- * Creates a further service, for a second realm or client. This service needs no `backend.add`
- * either.
+ * Creates a reference to an additional service, for a second realm or client. This service needs no
+ * `backend.add` either.
  */
 function createKeycloakTokenManagerServiceRef(options) {
   check(options);
@@ -97,7 +97,10 @@ function createFactory(service, { configKey, knownKeys, optional = false, read, 
   });
 }
 
-/** Creates a further service of several managers, with another section or other limits. */
+/**
+ * Creates a reference to an additional service of several managers, with another section or other
+ * limits.
+ */
 function createKeycloakTokenManagersServiceRef({
   id,
   configKey = DEFAULT_CLIENTS_KEY,

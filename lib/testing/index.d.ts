@@ -44,15 +44,16 @@ export interface FakeTokenEndpointOptions {
    */
   tokenSize?: number | undefined;
   /**
-   * What the endpoint does with DPoP proofs (RFC 9449). `supported`: it verifies a proof as Keycloak
-   * does, and binds the token to the key. `required`: it also refuses a request without a proof.
-   * `ignored`: it grants bearer tokens, as Keycloak before 26.4 does. Default: `supported`.
+   * What the endpoint does with DPoP proofs (RFC 9449). `supported`: it verifies a proof as
+   * Keycloak does, and binds the token to the key. `required`: it also refuses a request without a
+   * proof. `ignored`: it grants bearer tokens, as Keycloak before 26.4 does. Default: `supported`.
    */
   dpop?: 'supported' | 'required' | 'ignored' | undefined;
   /**
-   * The nonce that a DPoP proof must carry. The endpoint sends it in the header `DPoP-Nonce` of every
-   * answer, and refuses a proof without it with `use_dpop_nonce`. Visible ASCII without quotation
-   * marks and backslashes. Default: none, as in Keycloak.
+   * The nonce that a DPoP proof must carry. The endpoint sends it in the `DPoP-Nonce` header of
+   * every response. If a proof does not carry it, the endpoint refuses the request with the error
+   * `use_dpop_nonce`. Visible ASCII without quotation marks and backslashes. Default: none, as in
+   * Keycloak.
    */
   dpopNonce?: string | undefined;
 }

@@ -1,5 +1,5 @@
-//! The client credentials grant (RFC 6749 §4.4) as pure types and functions: requests, answers,
-//! discovery, client authentication, and the redaction of server texts.
+//! The client credentials grant (RFC 6749 §4.4) as types and pure functions: requests, responses,
+//! discovery, client authentication, and the redaction of text from the server.
 //!
 //! This crate does no I/O, reads no clock and never waits, and no server input makes it panic.
 //! [`ClientCredentialsGrant::request`] creates a request, and [`read_answer`] reads the answer.

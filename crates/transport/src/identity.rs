@@ -199,8 +199,8 @@ impl IdentityFault {
             Self::UnusableKey(kind) => {
                 let hint = match kind {
                     UnsupportedKey::Curve => {
-                        "; if it is a P-384 key without its public half, run openssl pkey -in KEY \
-                         -out NEW to add it"
+                        "; if your key is a P-384 key that lacks its public half, run openssl pkey \
+                         -in KEY -out NEW to add the public half"
                     }
                     _ => "",
                 };

@@ -63,7 +63,7 @@ const tcp = {
     } catch (error) {
       const isRefused = error.code === 'ECONNREFUSED';
       const advice = isRefused
-        ? 'check that the server runs, and that the port is right'
+        ? 'check that the server is running and that the port is correct'
         : 'check firewalls and network policies';
       return failed(
         `${host}:${port}${what}: ${faultOf(error, context.redactor)}`,
