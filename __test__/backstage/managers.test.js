@@ -192,6 +192,24 @@ describe('the service of several managers', () => {
     assert.equal(managers.size, 2, 'it opens again');
   });
 
+  test('has one manager for a client that a plugin uses after close(), and another opens', async (t) => {
+    const { endpoint, managers, others } = await start(t, { limits: { idleTimeoutMs: 100 } });
+    const released = managers.get('first');
+    const derived = released.withResource({ baseUrl: 'http://127.0.0.1:1' });
+    await released.getToken();
+    await released.close();
+    await until(() => managers.size === 0, 'the released one is closed');
+    const other = others.get('first');
+    const tokens = [other, released, derived].map((manager) => manager.getToken());
+    assert.equal(new Set(await Promise.all(tokens)).size, 1);
+    assert.deepEqual([managers.size, endpoint.requests.length], [1, 2]);
+    await managers.close('first');
+    assert.equal(managers.size, 0);
+    for (const manager of [other, released, derived]) {
+      await assert.rejects(manager.getToken(), { code: 'ERR_KEYCLOAK_CLOSED' });
+    }
+  });
+
   test('serves 500 clients for ten seconds with an idle time of 1 s', {
     timeout: 60_000,
   }, async (t) => {

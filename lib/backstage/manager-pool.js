@@ -107,30 +107,43 @@ class ManagerPool {
     return handle;
   }
 
-  #makeHandle(pluginId, entry) {
+  #makeHandle(pluginId, first) {
+    let entry = first;
+    const current = () => {
+      entry = this.#currentOf(entry);
+      return entry;
+    };
     const close = () => {
-      entry.handles.delete(pluginId);
+      current().handles.delete(pluginId);
       return Promise.resolve();
     };
     const handle = { pluginId, close, [Symbol.asyncDispose]: close };
-    const methods = this.#methods(entry, handle, ({ manager }) => manager);
+    const methods = this.#methods(current, handle, ({ manager }) => manager);
     const withResource = (resource) => {
       const derive = derivation(resource);
-      derive(this.#opened(entry));
+      derive(this.#opened(current()));
       return Object.freeze({
         ...methods,
         withResource,
-        ...this.#methods(entry, handle, derive, ['fetch', 'headers']),
+        ...this.#methods(current, handle, derive, ['fetch', 'headers']),
       });
     };
     return Object.freeze(Object.assign(handle, methods, { withResource }));
   }
 
   /**
+   * Returns the entry with the same key that the pool has. The pool forgets a closed entry that no
+   * plugin refers to, and may have opened another one before a plugin uses its old handle again.
+   */
+  #currentOf(entry) {
+    return entry.isEnded ? entry : (this.#entries.get(entry.key) ?? entry);
+  }
+
+  /**
    * Returns the methods of the manager that `targetOf` finds. Each method keeps the handle alive.
    */
-  #methods(entry, handle, targetOf, names = [...CALLS, ...OTHERS]) {
-    const call = (name, args) => {
+  #methods(current, handle, targetOf, names = [...CALLS, ...OTHERS]) {
+    const call = (entry, name, args) => {
       refer(entry, handle);
       entry.order = ++this.#uses;
       entry.pending += 1;
@@ -143,8 +156,9 @@ class ManagerPool {
       }
     };
     const asPromise = (name, args) => {
+      const entry = current();
       try {
-        const promise = call(name, args);
+        const promise = call(entry, name, args);
         this.#await(entry, promise);
         return promise;
       } catch (error) {
@@ -152,7 +166,9 @@ class ManagerPool {
       }
     };
     const methodOf = (name) =>
-      CALLS.includes(name) ? (...args) => asPromise(name, args) : (...args) => call(name, args);
+      CALLS.includes(name)
+        ? (...args) => asPromise(name, args)
+        : (...args) => call(current(), name, args);
     return Object.fromEntries(names.map((name) => [name, methodOf(name)]));
   }
 
