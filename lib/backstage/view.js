@@ -18,7 +18,8 @@ const SHARED_METHODS = [
 
 class View {
   isClosed = false;
-  /** The manager in use. The manager of `entry` replaces it once that manager has a token. */
+  /** The entry whose manager is in use. `entry` replaces it once its manager has a token. */
+  inUse;
   manager;
   #fetch;
   /** The manager and the resource of `#fetch`. */
@@ -30,8 +31,13 @@ class View {
    */
   constructor(entry, own) {
     this.entry = entry;
-    this.manager = entry.manager;
     this.own = own;
+    this.use(entry);
+  }
+
+  use(entry) {
+    this.inUse = entry;
+    this.manager = entry.manager;
   }
 
   /** Whether the resource moves the API to another origin. */
