@@ -132,6 +132,7 @@ class KeycloakTokenManager {
   }
 
   headers(options) {
+    if (!KeycloakTokenManager.#is(this)) return callOptions().rejectDetached('headers');
     const resource = this.#resource;
     const isCurrent = () => originOf(this.#resource) === originOf(resource);
     return this[resourceHeaders](resource, isCurrent, (again) => this.headers(again))(options);
@@ -173,6 +174,7 @@ class KeycloakTokenManager {
   }
 
   [Symbol.asyncDispose]() {
+    if (!KeycloakTokenManager.#is(this)) return callOptions().rejectDetached('close');
     return this.close();
   }
 
