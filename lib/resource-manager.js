@@ -22,12 +22,28 @@ const SHARED_METHODS = [
 
 /** @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if the resource is wrong */
 function managerFor(parent, resource) {
-  const fault = check(resource);
+  const own = copyOf(resource);
+  const fault = check(own);
   if (fault !== null) throw new KeycloakTokenError(fault);
-  const own = { ...resource };
   const manager = { fetch: parent[resourceFetch](own), headers: parent[resourceHeaders](own) };
   for (const name of SHARED_METHODS) manager[name] = parent[name].bind(parent);
   return manager;
+}
+
+/**
+ * Copies a resource, because the caller may modify the object later. A value that is no record is
+ * returned as it is.
+ *
+ * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if a getter of the resource throws
+ */
+function copyOf(resource) {
+  if (typeof resource !== 'object' || resource === null || Array.isArray(resource)) return resource;
+  try {
+    return { ...resource };
+  } catch (cause) {
+    const message = 'resource: a getter of the object threw an error';
+    throw new KeycloakTokenError({ code: 'ERR_KEYCLOAK_CONFIG', message, retryable: false }, cause);
+  }
 }
 
 // Native code returns faults as data, so it throws only if it has a bug.
@@ -39,4 +55,4 @@ function check(resource) {
   }
 }
 
-module.exports = { managerFor };
+module.exports = { copyOf, managerFor };

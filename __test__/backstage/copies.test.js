@@ -286,6 +286,28 @@ describe('two copies of the package', () => {
     await Promise.all([one.close(), two.close()]);
   });
 
+  test('send the token to the API that withResource named, whatever becomes of its object', async (t) => {
+    const endpoint = await startEndpoint(t, { clients });
+    const options = { tokenEndpoint: endpoint.tokenEndpoint, ...CLIENT };
+    const [api, other] = [await startApi(t), await startApi(t)];
+    const [view, stays] = registries().map((registry) => registry.open(options));
+    const resource = { baseUrl: api.url };
+    const derived = view.withResource(resource);
+    for (const [baseUrl, change] of [
+      [other.url, OTHER],
+      ['not a URL', CLIENT],
+    ]) {
+      resource.baseUrl = baseUrl;
+      await view.getToken();
+      await view.update({ ...options, ...change });
+      await until(async () => clientOf(await view.getToken()) === change.clientId, 'it is used');
+      assert.equal((await derived.fetch('/')).status, 200);
+      assert.match((await derived.headers({ url: 'a' })).Authorization, /^Bearer /);
+    }
+    assert.deepEqual([api.requests.length, other.requests.length], [2, 0]);
+    await Promise.all([view.close(), stays.close()]);
+  });
+
   test('keep the manager if a change is taken back before it has a token', async (t) => {
     const endpoint = await startEndpoint(t, { clients });
     const options = { tokenEndpoint: endpoint.tokenEndpoint, ...CLIENT };

@@ -195,7 +195,9 @@ describe('the service of several managers', () => {
   test('has one manager for a client that a plugin uses after close(), and another opens', async (t) => {
     const { endpoint, managers, others } = await start(t, { limits: { idleTimeoutMs: 100 } });
     const released = managers.get('first');
-    const derived = released.withResource({ baseUrl: 'http://127.0.0.1:1' });
+    const resource = { baseUrl: 'http://127.0.0.1:1' };
+    const derived = released.withResource(resource);
+    resource.baseUrl = 'https://elsewhere.example';
     await released.getToken();
     await released.close();
     await until(() => managers.size === 0, 'the released one is closed');
@@ -203,6 +205,7 @@ describe('the service of several managers', () => {
     const tokens = [other, released, derived].map((manager) => manager.getToken());
     assert.equal(new Set(await Promise.all(tokens)).size, 1);
     assert.deepEqual([managers.size, endpoint.requests.length], [1, 2]);
+    await derived.headers({ url: 'http://127.0.0.1:1/a' });
     await managers.close('first');
     assert.equal(managers.size, 0);
     for (const manager of [other, released, derived]) {

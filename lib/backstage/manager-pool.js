@@ -5,6 +5,7 @@
  */
 'use strict';
 
+const { copyOf } = require('../resource-manager.js');
 const { configError, invalid, list } = require('./config.js');
 const { ConfiguredManager } = require('./configured-manager.js');
 const { fingerprints } = require('./fingerprint.js');
@@ -269,7 +270,8 @@ function isReferenced({ handles }) {
  * Returns a function that returns the manager for a resource, and creates that manager once per
  * opening.
  */
-function derivation(resource) {
+function derivation(given) {
+  const resource = copyOf(given);
   let made = {};
   return (opened) => {
     if (made.opened !== opened) {

@@ -6,6 +6,7 @@
 
 const resourceFetch = require('../resource-fetch.js');
 const resourceHeaders = require('../resource-headers.js');
+const { copyOf } = require('../resource-manager.js');
 
 /** The methods of a manager that a view passes on. */
 const SHARED_METHODS = [
@@ -86,7 +87,8 @@ class View {
     return headers(options);
   }
 
-  #withResource(resource, methods) {
+  #withResource(given, methods) {
+    const resource = copyOf(given);
     let { manager } = this;
     let derived = manager.withResource(resource);
     const current = () => {
@@ -97,8 +99,8 @@ class View {
       return derived;
     };
     const { update, close, [Symbol.asyncDispose]: dispose, ...shared } = methods;
-    const fetch = (input, init) => current().fetch(input, init);
-    const headers = (options) => current().headers(options);
+    const fetch = async (input, init) => current().fetch(input, init);
+    const headers = async (options) => current().headers(options);
     return Object.freeze({ ...shared, fetch, headers });
   }
 }
