@@ -13,6 +13,7 @@ const {
   invalid,
   list,
   missingIn,
+  presentIn,
   readKeycloakTokenManagerOptions,
   withoutEmpty,
 } = require('./config.js');
@@ -25,9 +26,7 @@ function sectionSource(key, knownKeys) {
     read: (config) => readKeycloakTokenManagerOptions(config, key, { knownKeys }),
     missing: () => configError(key, `the section is missing or empty; ${NEEDED}`),
     used(config) {
-      const section = config.getConfig(key);
-      const names = section.keys().filter((name) => !knownKeys?.includes(name));
-      return `${atKey(key)} (${list(present(section, names))})`;
+      return `${atKey(key)} (${list(presentIn(config.getConfig(key), knownKeys ?? []))})`;
     },
   };
 }
