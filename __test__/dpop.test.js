@@ -359,6 +359,18 @@ describe('headers', { concurrency: true }, () => {
     }
   });
 
+  test('have the value that was checked, even if a getter returns another one later', async (t) => {
+    const { manager } = await start(t, { resource: { baseUrl } });
+    const values = [USER.backstageUser, 'a\r\nb', 'a\r\nb'];
+    const options = {
+      get backstageUser() {
+        return values.shift();
+      },
+    };
+    const headers = await manager.headers(options);
+    assert.equal(headers['X-Backstage-User'], USER.backstageUser);
+  });
+
   test('are refused for wrong arguments and for another origin', async (t) => {
     const { endpoint, manager } = await start(t, { dpop: true, resource: { baseUrl } });
     const good = { url: 'a', method: 'GET' };

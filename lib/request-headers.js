@@ -22,7 +22,8 @@ const MEMBERS = ['url', 'method', 'backstageUser'];
 async function requestHeaders(options, parts) {
   const { manager, resource, dpop } = parts;
   const base = resource && baseOf(resource);
-  const { url: address, method, backstageUser } = checked(options);
+  const values = checked(options);
+  const { url: address, method, backstageUser } = values;
   const url = address === undefined ? undefined : httpUrlOf(address, base);
   if (url !== undefined && base !== undefined) checkOrigin(url, base.origin, 'url');
   if (dpop()?.isRequested && (url === undefined || method === undefined)) {
@@ -30,7 +31,7 @@ async function requestHeaders(options, parts) {
   }
   const token = await manager.getToken();
   // The configuration changed during the wait, so the token is for another origin.
-  if (!parts.isCurrent()) return parts.again(options);
+  if (!parts.isCurrent()) return parts.again(values);
   const bound = url !== undefined && method !== undefined ? dpop() : undefined;
   const headers = bound?.headersFor(method, url, token) ?? { Authorization: `Bearer ${token}` };
   if (backstageUser !== undefined) {
@@ -39,16 +40,17 @@ async function requestHeaders(options, parts) {
   return headers;
 }
 
+/** Reads each option once, because a getter may return another value the next time. */
 function checked(options = {}) {
   if (options === null || typeof options !== 'object') {
     throw badRequest('headers: expected an object');
   }
   const unknown = Object.keys(options).find((name) => !MEMBERS.includes(name));
   if (unknown !== undefined) throw badRequest(`${JSON.stringify(unknown)}: no such option`);
-  const { method, backstageUser } = options;
+  const { url, method, backstageUser } = options;
   if (method !== undefined) checkMethod(method);
   if (backstageUser !== undefined) checkUser(backstageUser);
-  return options;
+  return { url, method, backstageUser };
 }
 
 module.exports = { requestHeaders };
