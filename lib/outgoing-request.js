@@ -144,7 +144,9 @@ class OutgoingRequest {
     if (this.#wasSent) this.#headers = new Headers(this.#headers);
     if (!this.#isReadableAgain && this.#request !== undefined) {
       if (this.#wasSent) this.#dissolve();
-      else if (this.#options.body === undefined) this.#kept = new KeptBody(this.#request);
+      // `fetch` sends the body of the `Request` also if `init.body` is null.
+      else if ((this.#options.body ?? undefined) === undefined)
+        this.#kept = new KeptBody(this.#request);
     }
     this.#wasSent = true;
     if (dpop === undefined) this.#headers.set('authorization', `Bearer ${token}`);
