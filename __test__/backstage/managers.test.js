@@ -102,9 +102,23 @@ describe('the service of several managers', () => {
     assert.equal(new Set(clients).size, 5);
     assert.equal(endpoint.requests.length, 5);
     assert.equal(managers.size, 5);
-    const wrong = { ...optionsOf(1), clientSecret: undefined };
-    assert.throws(() => managers.getFor(wrong), { code: 'ERR_KEYCLOAK_CONFIG' });
+    const cyclic = {};
+    cyclic.cyclic = cyclic;
+    for (const change of [
+      { clientSecret: undefined },
+      { parameters: cyclic },
+      { scope: [cyclic] },
+      { logger: null },
+    ]) {
+      const wrong = { ...optionsOf(1), ...change };
+      assert.throws(() => managers.getFor(wrong), { code: 'ERR_KEYCLOAK_CONFIG' });
+      assert.equal(await managers.close(wrong), false);
+    }
     assert.equal(managers.size, 5);
+    const withoutLogger = { ...optionsOf(1), logger: undefined };
+    assert.equal(managers.getFor(withoutLogger), managers.getFor(optionsOf(1)));
+    assert.equal(managers.size, 5);
+    assert.deepEqual([await managers.close(withoutLogger), managers.size], [true, 4]);
   });
 
   test('sends the token to the API of the options, and to one that is named later', async (t) => {
@@ -257,6 +271,8 @@ describe('the service of several managers', () => {
   test('refuses wrong limits', () => {
     const { createKeycloakTokenManagersServiceRef: create } = backstage();
     for (const options of [
+      undefined,
+      null,
       { id: '' },
       { id: 'a', configKey: '' },
       { id: 'a', maxManagers: 0 },

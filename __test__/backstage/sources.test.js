@@ -87,6 +87,15 @@ describe('a service', () => {
         (config) => config.getString('acme.clientId'),
         /service "test\.tokens": Missing required config value at 'acme\.clientId'/,
       ],
+      [
+        'returns a cyclic object',
+        () => {
+          const cyclic = {};
+          cyclic.cyclic = cyclic;
+          return cyclic;
+        },
+        /service "test\.tokens": Maximum call stack/,
+      ],
       ['is asynchronous', async () => ({}), /"test\.tokens": read must return an object or undefi/],
     ]) {
       test(`fails the plugin at start if the function ${what}`, async (t) => {

@@ -53,7 +53,8 @@ function createKeycloakTokenManagerServiceRef(options) {
   });
 }
 
-function check({ id, configKey, read, knownKeys }) {
+function check(options) {
+  const { id, configKey, read, knownKeys } = options ?? {};
   nonEmpty('id', id);
   if ((configKey === undefined) === (read === undefined)) {
     throw invalid('expected exactly one of configKey and read');
@@ -101,12 +102,13 @@ function createFactory(service, { configKey, knownKeys, optional = false, read, 
  * Creates a reference to an additional service of several managers, with another section or other
  * limits.
  */
-function createKeycloakTokenManagersServiceRef({
-  id,
-  configKey = DEFAULT_CLIENTS_KEY,
-  maxManagers = DEFAULT_MAXIMUM,
-  idleTimeoutMs = DEFAULT_IDLE_TIMEOUT_MS,
-}) {
+function createKeycloakTokenManagersServiceRef(options) {
+  const {
+    id,
+    configKey = DEFAULT_CLIENTS_KEY,
+    maxManagers = DEFAULT_MAXIMUM,
+    idleTimeoutMs = DEFAULT_IDLE_TIMEOUT_MS,
+  } = options ?? {};
   nonEmpty('id', id);
   nonEmpty('configKey', configKey);
   if (!Number.isInteger(maxManagers) || maxManagers < 1) {

@@ -61,7 +61,7 @@ class ManagerPool {
 
   /** @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` */
   getFor(pluginId, options) {
-    const own = { logger: this.#parts.logger, ...options };
+    const own = this.#withLogger(options);
     const open = () => {
       const manager = registry().open(own);
       return { manager, close: () => manager.close() };
@@ -74,7 +74,7 @@ class ManagerPool {
     const key =
       typeof nameOrOptions === 'string'
         ? keyOf(nameOrOptions)
-        : this.#print({ logger: this.#parts.logger, ...nameOrOptions });
+        : this.#print(this.#withLogger(nameOrOptions));
     const entry = this.#entries.get(key);
     if (entry === undefined) return false;
     await this.#end(entry);
@@ -84,6 +84,11 @@ class ManagerPool {
   async closeAll() {
     this.#isClosed = true;
     await Promise.all([...this.#entries.values()].map((entry) => this.#end(entry)));
+  }
+
+  #withLogger(options) {
+    const { logger = this.#parts.logger, ...others } = { ...options };
+    return { ...others, logger };
   }
 
   #checkName(name) {

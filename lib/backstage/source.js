@@ -38,7 +38,7 @@ function functionSource(id, read) {
     where,
     read(config) {
       keys = new Set();
-      const options = withoutEmpty(callRead(read, recorded(config, keys), where));
+      const options = callRead(read, recorded(config, keys), where);
       if (options === undefined) return undefined;
       if (typeof options !== 'object' || typeof options.then === 'function') {
         throw invalid(`${where}: read must return an object or undefined, not a promise`);
@@ -64,7 +64,7 @@ const present = (config, keys) =>
 
 function callRead(read, config, where) {
   try {
-    return read(config);
+    return withoutEmpty(read(config));
   } catch (error) {
     // An error of this package already names the key.
     if (error?.code?.startsWith?.('ERR_KEYCLOAK_')) throw error;
