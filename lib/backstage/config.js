@@ -236,6 +236,7 @@ module.exports = {
   list,
   missingIn,
   presentIn,
+  readList,
   readKeycloakTokenManagerOptions,
   whatIsMissing,
   withoutEmpty,

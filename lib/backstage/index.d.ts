@@ -48,7 +48,7 @@ export interface OptionalKeycloakTokenManagerService {
   /**
    * The manager; `undefined` while the section does not exist, is empty or is partial. The manager
    * appears when an edit of the configuration adds the credentials. If an edit removes the
-   * credentials, the manager stays until the backend restarts.
+   * credentials or some of them, the manager stays until the backend restarts.
    */
   readonly manager: KeycloakTokenManagerService | undefined;
 }
@@ -203,7 +203,8 @@ export const keycloakTokenManagerServiceFactory: ServiceFactory<
  * count as absent. The service calls the function again after each edit of the configuration.
  *
  * @param config The configuration of the backend.
- * @returns The options; `undefined` if the configuration contains no credentials.
+ * @returns The options; `undefined`, or an object without values, if the configuration contains no
+ *   credentials.
  * @example
  * ```ts
  * import type { KeycloakOptionsReader } from 'keycloak-token-manager/backstage';
@@ -433,7 +434,7 @@ export function readCostManagementOptions(
  * @param id The id of the provider, below `catalog.providers.keycloakOrg`. Default: `default`.
  * @returns `undefined` if neither `clientId` nor `clientSecret` has a value.
  * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if the provider is incomplete or wrong, or has
- *   `username` and `password`. The message names the key and the fault.
+ *   `username` but no `clientSecret`. The message names the key and the fault.
  * @example
  * ```ts
  * import {
