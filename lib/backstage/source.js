@@ -43,7 +43,9 @@ function functionSource(id, read) {
       if (typeof options !== 'object' || typeof options.then === 'function') {
         throw invalid(`${where}: read must return an object or undefined, not a promise`);
       }
-      const missing = missingIn(Object.keys(options));
+      const names = Object.keys(options);
+      if (names.length === 0) return undefined;
+      const missing = missingIn(names);
       if (missing !== undefined) throw incompleteError(where, missing);
       return options;
     },
