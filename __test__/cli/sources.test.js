@@ -167,6 +167,20 @@ describe('a Backstage configuration without Backstage', LIMITS, () => {
       /boost\.kagenti\.auth\.clientSecret needs .+ SECRET, which is not set/,
     ],
     ['an empty variable', { SECRET: '' }, /needs the environment variable SECRET, which is empty/],
+    [
+      'a missing variable below a key with dots',
+      { SECRET },
+      /auth\.parameters\.a\.b needs the environment variable MISSING/,
+      {},
+      section('http://h/t', undefined, `      parameters: { 'a.b': '${ref('MISSING')}' }`),
+    ],
+    [
+      'a missing variable in an object of a list',
+      { SECRET },
+      /auth\.scope\[1\]\.a needs the environment variable MISSING/,
+      {},
+      section('http://h/t', undefined, `      scope: [b, { a: '${ref('MISSING')}' }]`),
+    ],
     ['another key', { SECRET }, /no section keycloak/, { key: 'keycloak' }],
     [
       'a file that does not exist',

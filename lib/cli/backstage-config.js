@@ -63,31 +63,48 @@ function parse(file, cwd) {
   }
 }
 
-const at = (data, key) =>
-  key.split('.').reduce((value, name) => (isObject(value) ? value[name] : undefined), data);
+/** The value at a path; the names in a path may contain dots. */
+const at = (data, path) =>
+  path.reduce(
+    (value, name) => (isNested(value) && Object.hasOwn(value, name) ? value[name] : undefined),
+    data,
+  );
+
+const isNested = (value) => isObject(value) || Array.isArray(value);
+
+/** Writes a path as Backstage does: `.scope[0]`. */
+const textOf = (path) =>
+  path.map((name) => (typeof name === 'number' ? `[${name}]` : `.${name}`)).join('');
+
+/** Yields `{ path, value }` of the value at a path and of everything inside it. */
+function* valuesIn(value, path) {
+  yield { path, value };
+  if (!isNested(value)) return;
+  for (const [name, inner] of Object.entries(value)) {
+    yield* valuesIn(inner, [...path, Array.isArray(value) ? Number(name) : name]);
+  }
+}
 
 /** Returns the variables of a section that are not set or empty, as `{ file, key, name, isEmpty }`. */
 function missingVariables(documents, section, env) {
   const merged = documents.map(({ data }) => data ?? {}).reduce(merge, {});
-  return missingIn(at(merged, section), section, env).map((found) => {
+  const top = section.split('.');
+  return Array.from(valuesIn(at(merged, top), top)).flatMap(({ path: found, value }) => {
+    const names = missingIn(value, env);
+    if (names.length === 0) return [];
     // A later file replaces the values of earlier ones.
-    const { file } = documents.findLast(({ data }) => at(data, found.key) !== undefined);
-    return { file, ...found };
+    const { file } = documents.findLast(({ data }) => at(data, found) !== undefined);
+    const key = textOf(found).slice(1);
+    return names.map((name) => ({ file, key, name, isEmpty: env[name] === '' }));
   });
 }
 
-function missingIn(value, key, env) {
-  if (Array.isArray(value)) return value.flatMap((item) => missingIn(item, key, env));
-  if (isObject(value)) {
-    return Object.entries(value).flatMap(([name, inner]) =>
-      missingIn(inner, `${key}.${name}`, env),
-    );
-  }
+function missingIn(value, env) {
   if (typeof value !== 'string') return [];
   return Array.from(value.matchAll(VARIABLE))
     .filter(([match, , fallback]) => match !== '$${' && fallback === undefined)
-    .filter(([, name]) => !env[name])
-    .map(([, name]) => ({ key, name, isEmpty: env[name] === '' }));
+    .map(([, name]) => name)
+    .filter((name) => !env[name]);
 }
 
 /** Returns the loader of the application in the working directory. */
@@ -119,7 +136,7 @@ function plainConfig(documents, key, env) {
   const merged = documents.map(({ data }) => substituted(data ?? {}, env)).reduce(merge, {});
   const notes = [`${LOADER} is not installed here, so only \${NAME} was replaced`];
   const included = INCLUSIONS.filter((name) =>
-    JSON.stringify(at(merged, key) ?? {}).includes(name),
+    JSON.stringify(at(merged, key.split('.')) ?? {}).includes(name),
   );
   if (included.length > 0) {
     throw new ConfigurationError(
