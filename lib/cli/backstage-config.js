@@ -17,7 +17,15 @@ const VARIABLE = /\$\$\{|\$\{([^{}]*?)(?::-([^{}]*))?\}/g;
 /** The keys with which Backstage's loader includes the content of another file. */
 const INCLUSIONS = ['$file', '$include', '$env'];
 
-/** A configuration that cannot be read. */
+/** The faults of an inclusion, by the start of the loader's text. */
+const FAULTS = [
+  ['failed to include', 'the file does not exist'],
+  ['failed to read file', 'the file cannot be read'],
+  ['failed to parse included file', 'the file is not valid JSON or YAML'],
+  ['no configuration parser', 'the name of the file must end with .json, .yaml or .yml'],
+];
+
+/** A configuration that cannot be read. The message contains no value of the configuration. */
 class ConfigurationError extends Error {}
 
 /** Returns `{ options, origin, notes, missing, isComplete }`. */
@@ -29,7 +37,7 @@ async function readSection(files, key = DEFAULT_KEY, { env, cwd }) {
   const { config, notes, close } =
     loader === undefined
       ? plainConfig(documents, key, env)
-      : await loadedConfig(loader, files, cwd);
+      : await loadedConfig(loader, documents, cwd);
   const origin = `${files.join(', ')}, section ${key}`;
   try {
     const options = readKeycloakTokenManagerOptions(config, key);
@@ -125,11 +133,36 @@ function findLoader(cwd) {
   return undefined;
 }
 
-async function loadedConfig({ ConfigSources }, files, cwd) {
-  const argv = files.flatMap((file) => ['--config', file]);
-  const sources = ConfigSources.default({ argv, rootDir: cwd, watch: false });
-  const config = await ConfigSources.toConfig(sources);
-  return { config, notes: [], close: () => config.close?.() };
+async function loadedConfig({ ConfigSources }, documents, cwd) {
+  const argv = documents.flatMap(({ file }) => ['--config', path.resolve(cwd, file)]);
+  try {
+    const sources = ConfigSources.default({ argv, rootDir: cwd, watch: false });
+    const config = await ConfigSources.toConfig(sources);
+    return { config, notes: [], close: () => config.close?.() };
+  } catch (error) {
+    throw new ConfigurationError(withoutValues(`${error?.message}`, documents, cwd));
+  }
+}
+
+/**
+ * Returns a text for an error of the loader, whose own text may show the lines around a fault in an
+ * included file. The names of the file and of the key are from the documents.
+ */
+function withoutValues(message, documents, cwd) {
+  const files = documents.map(({ file }) => file).join(', ');
+  for (const { file, data } of documents) {
+    if (!message.includes(`"${path.resolve(cwd, file)}"`)) continue;
+    for (const { path: found, value } of valuesIn(data, [])) {
+      const inclusion = INCLUSIONS.find((name) => isObject(value) && Object.hasOwn(value, name));
+      // Inside an included value, the loader's path is longer.
+      const [, fault = ''] = message.split(`error at ${textOf(found)}`);
+      if (inclusion === undefined || !/^[,.[]/.test(fault)) continue;
+      const [, reason] = FAULTS.find(([start]) => fault.startsWith(`, ${start}`)) ?? [];
+      const place = `${file}: ${LOADER} cannot read ${inclusion} in ${textOf(found).slice(1)}`;
+      return reason === undefined ? place : `${place}: ${reason}`;
+    }
+  }
+  return `${files}: ${LOADER} cannot read the configuration`;
 }
 
 function plainConfig(documents, key, env) {

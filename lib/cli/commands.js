@@ -5,7 +5,7 @@
 const { text: readAll } = require('node:stream/consumers');
 const { adviceFor } = require('./advice.js');
 const { UsageError } = require('./arguments.js');
-const { failed, runSteps } = require('./finding.js');
+const { failed, messageOf, runSteps } = require('./finding.js');
 const { hostOf, isLoopback } = require('./proxy-choice.js');
 const { Redactor } = require('./redactor.js');
 const { JsonReport, TextReport } = require('./report.js');
@@ -77,7 +77,7 @@ async function token(parsed, system) {
   } catch (error) {
     if (error.isUsage) throw error;
     const advice = error.code === 'ERR_KEYCLOAK_CONFIG' ? 'correct the options' : adviceFor(error);
-    stderr.write(`${error.message}\nadvice: ${advice}, or run keycloak-token-manager doctor\n`);
+    stderr.write(`${messageOf(error)}\nadvice: ${advice}, or run keycloak-token-manager doctor\n`);
     return PROBLEM;
   } finally {
     await manager?.close();

@@ -3,7 +3,7 @@
 // The installed package, and the options: the only steps without I/O. The manager itself checks its
 // options.
 
-const { failed, ok, warning } = require('../finding.js');
+const { failed, messageOf, ok, warning } = require('../finding.js');
 const { OF_A_SERVICE } = require('../options.js');
 const { chooseProxy } = require('../proxy-choice.js');
 const { version } = require('../../../package.json');
@@ -45,7 +45,7 @@ const options = {
       collected = await input();
     } catch (error) {
       if (error.isUsage) throw error;
-      return failed(error.message, 'correct the configuration');
+      return failed(messageOf(error), 'correct the configuration');
     }
     Object.assign(context, collected);
     const { missing } = collected;
@@ -59,7 +59,7 @@ const options = {
       });
       context.manager = made;
     } catch (error) {
-      return failed(error.message, 'correct the options');
+      return failed(messageOf(error), 'correct the options');
     }
     context.target = new URL(collected.options.tokenEndpoint ?? collected.options.issuer);
     context.proxy = chooseProxy(context.target, collected.options.proxy, context.env);
