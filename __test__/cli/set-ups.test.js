@@ -446,6 +446,11 @@ const KEYCLOAK = [
     ['discovery', /not a JSON object/, /\{base\}\/realms\/\{realm\}/],
   ],
   [
+    'grants that are not texts',
+    documenting((url) => documentOf(url, { grant_types_supported: [{ toString: 1 }, 'implicit'] })),
+    ['discovery', /offers the grants implicit, not client_credentials/, /use a server/, 'warning'],
+  ],
+  [
     'a clock that is a minute behind the server',
     async (t) => {
       const api = await startApi(t, (_, response) => {
