@@ -12,6 +12,8 @@ const { JsonReport, TextReport } = require('./report.js');
 const { addSecrets, askSecret, collect } = require('./sources.js');
 
 const [OK, PROBLEM] = [0, 1];
+/** The start of the manager's warning about a token request that failed. */
+const FAILURE = 'the refresh failed: ';
 
 const reportFor = ({ json }, { stdout, env }) =>
   json ? new JsonReport(stdout) : new TextReport(stdout, env);
@@ -60,6 +62,7 @@ function apiUrl(text) {
 /** Prints a token and nothing else. */
 async function token(parsed, system) {
   const { KeycloakTokenManager } = require('../../index.js');
+  const { warningLogger } = require('./steps/options.js');
   const { stderr, stdout } = system;
   let manager;
   try {
@@ -71,7 +74,11 @@ async function token(parsed, system) {
       return PROBLEM;
     }
     // Certificates are always verified.
-    manager = new KeycloakTokenManager({ ...options, skipTlsVerify: false });
+    const logger = warningLogger((text) => {
+      // The command reports the failure itself.
+      if (!text.startsWith(FAILURE)) stderr.write(`warning: ${text}\n`);
+    });
+    manager = new KeycloakTokenManager({ ...options, skipTlsVerify: false, logger });
     stdout.write(`${await manager.getToken()}\n`);
     return OK;
   } catch (error) {
