@@ -193,7 +193,7 @@ test('no piece of a secret or a token is shown', { timeout: 240_000 }, async (t)
   for (const value of Object.values(spellings)) assert.ok(canaries.find(value));
 });
 
-describe('the loader of a Backstage application shows no piece of a secret', () => {
+describe("no fault that Backstage's loader finds shows a piece of a secret", () => {
   const workspace = useWorkspace();
   const include = (name) => ({ $include: name });
   /** The name; the value of `clientSecret`; the included file; and the fault that the text names. */

@@ -24,7 +24,7 @@ const isObject = (value) => typeof value === 'object' && value !== null && !Arra
 
 const list = (value) => (Array.isArray(value) ? value : value === undefined ? [] : [value]);
 
-/** The texts in a value that should be a text or a list of them; anyone may have made the token. */
+/** The texts in a value that should be a text or a list of them; any program may have made the token. */
 const textsIn = (value) => list(value).filter((item) => typeof item === 'string');
 
 /** The roles of the realm, and the roles of clients as `client:role`. */
