@@ -97,7 +97,7 @@ const NETWORK = [
   [
     'a port without a server',
     async () => at(`http://127.0.0.1:${await deadPort()}`),
-    ['connection', /refused \(ECONNREFUSED\)/, /check that the server runs/],
+    ['connection', /refused \(ECONNREFUSED\)/, /check that the server is running/],
   ],
   [
     'a network that drops packets',
@@ -125,7 +125,7 @@ const NETWORK = [
   [
     'a proxy that does not run',
     async () => through(`http://127.0.0.1:${await deadPort()}`),
-    ['connection', /\(the proxy of HTTPS_PROXY\): .+\(ECONNREFUSED\)/, /that the server runs/],
+    ['connection', /\(the proxy of HTTPS_PROXY\): .+\(ECONNREFUSED\)/, /that the server is running/],
   ],
   [
     'a proxy that requires a password',
