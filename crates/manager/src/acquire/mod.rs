@@ -18,7 +18,7 @@ use crate::clock::{Clock, Moment};
 use crate::credential::CredentialRequest;
 use crate::error::Error;
 use crate::events::EventSink;
-use crate::slot::schedule::{ASSUMED_LIFETIME, Life, PACE};
+use crate::slot::schedule::{ASSUMED_LIFETIME, Life, PACE, part};
 use crate::slot::{LifetimeWarning, Token};
 use crate::token_manager::Setup;
 use attempt::Failure;
@@ -80,17 +80,24 @@ struct AcquisitionProgress {
 
 impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     pub(super) async fn run(self) -> Acquired {
+        let pace = self.pace();
         // No timer runs under loom, so even a sleep of zero would never end.
         if !cfg!(loom) {
-            tokio::time::sleep(self.pace()).await;
+            tokio::time::sleep(pace).await;
         }
         let mut request = self.setup.credentials.request(self.events);
         request.started().await;
-        let start = self.clock.now();
-        let progress = AcquisitionProgress::default();
         let limit = self.setup.config.request_timeout;
+        // The pace counts towards the limit, but leaves half of it to the requests.
+        let spent = pace.min(part(limit, 2));
+        let now = self.clock.now();
+        let start = Moment {
+            monotonic: now.monotonic.saturating_sub(spent),
+            ..now
+        };
+        let progress = AcquisitionProgress::default();
         let attempts = self.attempts(start, request, &progress);
-        let outcome = match tokio::time::timeout(limit, attempts).await {
+        let outcome = match tokio::time::timeout(limit.saturating_sub(spent), attempts).await {
             Ok(outcome) => outcome,
             Err(_) => Err(self.timed_out(&progress)),
         };
@@ -196,7 +203,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         }
     }
 
-    /// The wait before the acquisition, which is not part of its time limit.
+    /// The wait before the first request.
     fn pace(&self) -> Duration {
         let last = self
             .is_paced
