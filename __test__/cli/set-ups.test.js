@@ -125,7 +125,11 @@ const NETWORK = [
   [
     'a proxy that does not run',
     async () => through(`http://127.0.0.1:${await deadPort()}`),
-    ['connection', /\(the proxy of HTTPS_PROXY\): .+\(ECONNREFUSED\)/, /that the server is running/],
+    [
+      'connection',
+      /\(the proxy of HTTPS_PROXY\): .+\(ECONNREFUSED\)/,
+      /that the server is running/,
+    ],
   ],
   [
     'a proxy that requires a password',
