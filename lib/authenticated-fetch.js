@@ -5,6 +5,7 @@
 // a token.
 
 const { cancel, readerOf, unreadBody } = require('./body.js');
+const { asksForToken } = require('./challenge.js');
 const { KeycloakTokenError, badRequest } = require('./error.js');
 const { OutgoingRequest, REDIRECTS, headerOf } = require('./outgoing-request.js');
 const { setTimeout, clearTimeout } = require('./timers.js');
@@ -154,9 +155,6 @@ function limit(collection) {
   return collection;
 }
 
-/** The schemes that APIs use for access tokens. A new token helps with no other scheme. */
-const TOKEN_SCHEMES = /^(bearer|dpop|jwt|oauth|token)$/i;
-
 /** Errors that a new token does not remedy. */
 const OTHER_ERRORS = /\b(insufficient_user_authentication|invalid_dpop_proof|use_dpop_nonce)\b/;
 
@@ -164,12 +162,8 @@ const OTHER_ERRORS = /\b(insufficient_user_authentication|invalid_dpop_proof|use
 function isAboutToken(response) {
   if (response.status !== 401) return false;
   const challenges = headerOf(response, 'www-authenticate') ?? '';
-  const challenge = challenges.replace(/"(\\.|[^"\\])*"/g, '""');
   if (OTHER_ERRORS.test(challenges)) return false;
-  if (/\berror="?invalid_token/i.test(challenges)) return true;
-  // A scheme is a word that is not the name of a parameter.
-  const schemes = [...challenge.matchAll(/(?:^|,)\s*([^\s,="]+)(?!\s*=)(?=[\s,]|$)/g)];
-  return schemes.length === 0 || schemes.some(([, name]) => TOKEN_SCHEMES.test(name));
+  return /\berror="?invalid_token/i.test(challenges) || asksForToken(challenges);
 }
 
 function configFault(message) {

@@ -6,13 +6,16 @@
 
 const assert = require('node:assert/strict');
 const { randomInt } = require('node:crypto');
+const fs = require('node:fs');
 const http = require('node:http');
+const path = require('node:path');
 const { PassThrough } = require('node:stream');
 const { text } = require('node:stream/consumers');
-const { after, before, test } = require('node:test');
+const { after, before, describe, test } = require('node:test');
 const { main } = require('../../lib/cli/main.js');
 const { startFakeTokenEndpoint } = require('../../lib/testing');
 const { makeCertificates } = require('../../tools/certificates.js');
+const { useWorkspace } = require('../backstage/support.js');
 const { random } = require('../soak/random.js');
 const { startApi } = require('../support/api-server.js');
 const { Canaries, makeSecret, spellingsOf } = require('../support/canaries.js');
@@ -44,7 +47,7 @@ before(async () => {
 after(() => issuing.close());
 
 /** Runs a command and returns its whole output. */
-async function output(args, { env = {}, input = '' } = {}) {
+async function output(args, { env = {}, input = '', cwd = process.cwd() } = {}) {
   const streams = {
     stdin: new PassThrough(),
     stdout: new PassThrough(),
@@ -52,7 +55,7 @@ async function output(args, { env = {}, input = '' } = {}) {
   };
   streams.stdin.end(input);
   const shown = Promise.all([text(streams.stdout), text(streams.stderr)]);
-  const status = await main(args, { ...streams, env, cwd: process.cwd() });
+  const status = await main(args, { ...streams, env, cwd });
   streams.stdout.end();
   streams.stderr.end();
   return { status, shown: (await shown).join('') };
@@ -188,6 +191,83 @@ test('no piece of a secret or a token is shown', { timeout: 240_000 }, async (t)
   const hidden = outputs.filter(({ shown }) => shown.includes('it contains a part of a secret'));
   assert.ok(hidden.length > 30, `only ${hidden.length} outputs hide a text`);
   for (const value of Object.values(spellings)) assert.ok(canaries.find(value));
+});
+
+describe("no fault that Backstage's loader finds shows a piece of a secret", () => {
+  const workspace = useWorkspace();
+  const include = (name) => ({ $include: name });
+  /** The name; the value of `clientSecret`; the included file; and the fault that the text names. */
+  const rows = [
+    ['broken JSON', include('a.json#s'), `{"s": ${named}}`, /not valid JSON or YAML/],
+    ['JSON that ends early', include('a.json#s'), `{"s": "${named}`, /not valid JSON or YAML/],
+    ['a JSON file without JSON', include('a.json'), named, /not valid JSON or YAML/],
+    ['broken YAML', include('a.yaml#s'), `s: "${named}\n  at x: [${named}`, /not valid JSON or/],
+    ['YAML with a tab', include('a.yml#s'), `s:\n\t- ${named}: ${named}: x`, /not valid JSON or/],
+    ['an unknown alias', include('a.yaml#s'), `s: *${named}`, /not valid JSON or YAML/],
+    ['another path', include(`a.yaml#s.${named}.x`), `s: ${named}`, /cannot read \$include in/],
+    ['another extension', include(`${named}.txt`), named, /must end with \.json, \.yaml or \.yml/],
+    [
+      'an inclusion in the included file',
+      include('a.yaml'),
+      `a: { $file: ${named} }`,
+      /cannot read \$include in/,
+    ],
+    ['a file that does not exist', include(`${named}.json`), undefined, /does not exist/],
+    ['a missing $file', { $file: named }, undefined, /cannot read \$file in .+: the file/],
+    ['a folder as $file', { $file: '.' }, undefined, /\$file in .+: the file cannot be read/],
+    [
+      'the secret as the name of $file',
+      { $file: `\${CANARY}` },
+      undefined,
+      /cannot read \$file in/,
+    ],
+    ['an $env that is a list', { $env: [named] }, undefined, /cannot read \$env in/],
+    ['an $env beside a key', { $env: 'CANARY', x: named }, undefined, /cannot read \$env in/],
+  ];
+
+  before(() => {
+    process.env.CANARY = named;
+  });
+  after(() => {
+    delete process.env.CANARY;
+  });
+
+  for (const [name, clientSecret, content, fault] of rows) {
+    test(name, async () => {
+      const { folder: cwd } = workspace;
+      const auth = { tokenEndpoint: issuing.tokenEndpoint, clientId: CLIENT_ID, clientSecret };
+      const config = JSON.stringify({ boost: { kagenti: { auth } } });
+      fs.writeFileSync(path.join(cwd, 'app-config.yaml'), config);
+      const included = clientSecret.$include?.split('#')[0];
+      if (content !== undefined) fs.writeFileSync(path.join(cwd, included), content);
+      for (const command of [['token'], ['doctor'], ['doctor', '--json']]) {
+        const args = [...command, '--config', 'app-config.yaml'];
+        const { status, shown } = await output(args, { cwd, env: { CANARY: named } });
+        assert.equal(status, 1, shown);
+        assert.match(shown, fault);
+        assert.match(shown, /app-config\.yaml: .+ in boost\.kagenti\.auth\.clientSecret/);
+        assert.equal(canaries.find(shown), undefined, shown);
+      }
+    });
+  }
+});
+
+test('an error of a library never shows its message', async () => {
+  const { messageOf } = require('../../lib/cli/finding.js');
+  assert.equal(canaries.find(messageOf(new SyntaxError(`near ${named}`))), undefined);
+  const stdin = {
+    get isTTY() {
+      throw new TypeError(`near\n    at ${named}\n`);
+    },
+  };
+  const stderr = new PassThrough();
+  const shown = text(stderr);
+  const args = ['doctor', '--issuer', 'https://h'];
+  const status = await main(args, { stdin, stderr, env: {}, cwd: process.cwd() });
+  stderr.end();
+  assert.equal(status, 1);
+  assert.match(await shown, /please report it\n {4}at .+redaction\.test\.js/);
+  assert.equal(canaries.find(await shown), undefined);
 });
 
 test('texts of a server cannot control the terminal', () => {

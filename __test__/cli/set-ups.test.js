@@ -9,6 +9,10 @@ const http = require('node:http');
 const https = require('node:https');
 const net = require('node:net');
 const { after, before, describe, test } = require('node:test');
+const { Redactor } = require('../../lib/cli/redactor.js');
+const {
+  steps: [api],
+} = require('../../lib/cli/steps/api.js');
 const { startFakeTokenEndpoint } = require('../../lib/testing');
 const { AUTHORITY, EXPIRED, LEAF, makeCertificates } = require('../../tools/certificates.js');
 const { startApi } = require('../support/api-server.js');
@@ -93,7 +97,7 @@ const NETWORK = [
   [
     'a port without a server',
     async () => at(`http://127.0.0.1:${await deadPort()}`),
-    ['connection', /refused \(ECONNREFUSED\)/, /check that the server runs/],
+    ['connection', /refused \(ECONNREFUSED\)/, /check that the server is running/],
   ],
   [
     'a network that drops packets',
@@ -121,7 +125,11 @@ const NETWORK = [
   [
     'a proxy that does not run',
     async () => through(`http://127.0.0.1:${await deadPort()}`),
-    ['connection', /\(the proxy of HTTPS_PROXY\): .+\(ECONNREFUSED\)/, /that the server runs/],
+    [
+      'connection',
+      /\(the proxy of HTTPS_PROXY\): .+\(ECONNREFUSED\)/,
+      /that the server is running/,
+    ],
   ],
   [
     'a proxy that requires a password',
@@ -442,6 +450,11 @@ const KEYCLOAK = [
     ['discovery', /not a JSON object/, /\{base\}\/realms\/\{realm\}/],
   ],
   [
+    'grants that are not texts',
+    documenting((url) => documentOf(url, { grant_types_supported: [{ toString: 1 }, 'implicit'] })),
+    ['discovery', /offers the grants implicit, not client_credentials/, /use a server/, 'warning'],
+  ],
+  [
     'a clock that is a minute behind the server',
     async (t) => {
       const api = await startApi(t, (_, response) => {
@@ -489,6 +502,58 @@ const API = [
   ],
   ['a token that is too large', [431, {}], [/status 431/, /too large/]],
 ];
+
+const CLOCKS = /compare the clocks/;
+const AUDIENCE = /audience mapper/;
+const ISSUER = /^compare iss of/;
+const SCOPE = /request the scope/;
+const NO_REASON = /compare iss, aud and/;
+const NO_TOKEN = /does not accept bearer tokens/;
+
+const invalid = (description) => `Bearer error="invalid_token", error_description="${description}"`;
+
+/** A challenge, and the advice of the doctor for it. */
+const CHALLENGES = [
+  ['', NO_REASON],
+  ['Bearer', NO_REASON],
+  [invalid('required role missing'), NO_REASON],
+  [invalid('no permission'), NO_REASON],
+  [invalid('issued by mistake'), NO_REASON],
+  [invalid('fraudulent variations'), NO_REASON],
+  ['Bearer realm="Associates"', NO_REASON],
+  ['Bearer realm="fraud"', NO_REASON],
+  ['Bearer realm="aud, error=\\"iss\\"", scope="iat"', NO_REASON],
+  ['Bearer realm="x, Basic y"', NO_REASON],
+  ['error="invalid_token"', NO_REASON],
+  ['Bearer error_description="unclosed aud', NO_REASON],
+  [invalid('Jwt expired at 2026-01-01T00:00:00Z'), CLOCKS],
+  [invalid('\\"exp\\" claim timestamp check failed'), CLOCKS],
+  [invalid('the claim iat is in the future'), CLOCKS],
+  ['bearer error=token_expired', CLOCKS],
+  [invalid('The aud claim is not valid'), AUDIENCE],
+  [invalid('wrong Audience'), AUDIENCE],
+  ['Basic realm="expired", Bearer error_description="bad audience"', AUDIENCE],
+  [invalid('The iss claim is not valid'), ISSUER],
+  [invalid('unknown issuer'), ISSUER],
+  ['Bearer error="insufficient_scope", scope="aud"', SCOPE],
+  ['DPoP error="insufficient_scope"', SCOPE],
+  ['Basic realm="my bearer app"', NO_TOKEN],
+  ['Basic realm="a, Bearer b"', NO_TOKEN],
+  ['Negotiate', NO_TOKEN],
+];
+
+test('the advice for a 401 depends on error and error_description alone', async (t) => {
+  let challenge;
+  const { url } = await startApi(t, () => [401, { 'WWW-Authenticate': challenge }, '']);
+  const system = { env: {}, startEnv: {}, redactor: new Redactor() };
+  const context = { ...system, api: new URL(url), options: {}, token: 't' };
+  for (const [sent, expected] of CHALLENGES) {
+    challenge = sent;
+    const { text, advice } = await api.run(context, AbortSignal.timeout(STEP_MS));
+    assert.match(text, /status 401/);
+    assert.match(advice, expected, `${challenge}: ${advice}`);
+  }
+});
 
 const RUNS = { concurrency: 3, timeout: 300_000 };
 

@@ -14,8 +14,9 @@ const { main } = require('../../lib/cli/main.js');
 const { options } = require('../../lib/cli/options.js');
 const { OWN_FLAGS } = require('../../lib/cli/arguments.js');
 const { readTable } = require('../../tools/options.js');
+const { startApi } = require('../support/api-server.js');
 const { makeFile, makeFolder } = require('../support/files.js');
-const { startEndpoint } = require('../support/manager.js');
+const { startEndpoint, tokenJson } = require('../support/manager.js');
 const { CLIENT_ID, SECRET, runDoctor, runProgram, troubles } = require('./support.js');
 
 const CANARY = 'canary-7f3a-canary';
@@ -113,7 +114,76 @@ test('token prints a token alone, and decode explains it', async (t) => {
   assert.match(broken.stdout, /the 5 characters are not a JWT/);
   const refused = await runProgram(args, { env: { KEYCLOAK_CLIENT_SECRET: 'another' } });
   assert.deepEqual([refused.status, refused.stdout], [1, '']);
-  assert.match(refused.stderr, /unauthorized_client.+\nadvice: copy the secret/);
+  assert.match(
+    refused.stderr,
+    /^the token request .+ unauthorized_client.+\nadvice: copy the secret/,
+  );
+});
+
+describe('token warns on the standard error about a secret over plain http', LIMITS, () => {
+  const endpoint = 'http://sso.nowhere.invalid/token';
+  const rows = [
+    ['to tokenEndpoint', () => ['--token-endpoint', endpoint], 'tokenEndpoint'],
+    [
+      'to the endpoint in the discovery document',
+      (url) => ['--issuer', `${url}/realms/test`],
+      'the token endpoint in the discovery document',
+    ],
+  ];
+  for (const [name, flagsFor, what] of rows) {
+    test(name, async (t) => {
+      // The server is the proxy as well, so that it receives the requests for the other host.
+      const { url, requests } = await startApi(t, ({ method }) =>
+        method === 'POST'
+          ? tokenJson()
+          : JSON.stringify({ issuer: `${url}/realms/test`, token_endpoint: endpoint }),
+      );
+      const args = ['token', ...flagsFor(url), '--client-id', CLIENT_ID, '--proxy', url];
+      const env = { KEYCLOAK_CLIENT_SECRET: CANARY };
+      const { status, stdout, stderr } = await runProgram(args, { env });
+      assert.equal(status, 0, stderr);
+      assert.match(stdout, /^\S+\n$/);
+      assert.equal(
+        stderr,
+        `warning: ${what} uses plain http, so an attacker on the network path can read the ` +
+          "client's secret and tokens; use https unless the network is trusted\n",
+      );
+      assert.equal(requests.at(-1).url, endpoint);
+    });
+  }
+});
+
+describe('decode explains a token with claims of wrong types', LIMITS, () => {
+  const hostile = { toString: 1, toJSON: 1 };
+  const deep = '['.repeat(100_000) + ']'.repeat(100_000);
+  const rows = [
+    ['roles', { realm_access: { roles: [hostile, 'a'] } }, { roles: 'a' }],
+    [
+      'roles of clients',
+      { resource_access: { c: { roles: [hostile, 'b', null] }, d: null, e: { roles: hostile } } },
+      { roles: 'c:b' },
+    ],
+    ['audiences', { aud: ['x', hostile, ['y'], 7] }, { aud: 'x' }],
+    ['one audience', { aud: hostile }, { aud: undefined }],
+    ['an issuer', { iss: hostile, sub: [hostile] }, { iss: JSON.stringify(hostile) }],
+    ['times', { exp: hostile, iat: '1', nbf: 1e300 }, { expires: undefined, life: undefined }],
+    [
+      'deep nesting',
+      `{"iss":${deep},"aud":${deep},"realm_access":{"roles":${deep}}}`,
+      { iss: '(not shown, because it is nested too deeply)', aud: undefined, roles: undefined },
+    ],
+  ];
+  const base64url = (json) => Buffer.from(json).toString('base64url');
+  for (const [name, claims, expected] of rows) {
+    test(name, async () => {
+      const json = typeof claims === 'string' ? claims : JSON.stringify(claims);
+      const input = `${base64url('{"alg":"none"}')}.${base64url(json)}.x`;
+      const { status, stdout, stderr } = await runProgram(['decode', '--json'], { input });
+      assert.deepEqual([status, stderr], [0, '']);
+      const [{ details }] = JSON.parse(stdout).findings;
+      for (const [key, value] of Object.entries(expected)) assert.equal(details[key], value, key);
+    });
+  }
 });
 
 test('only --show-token shows the token', async (t) => {
@@ -167,6 +237,20 @@ describe('a Backstage configuration without Backstage', LIMITS, () => {
       /boost\.kagenti\.auth\.clientSecret needs .+ SECRET, which is not set/,
     ],
     ['an empty variable', { SECRET: '' }, /needs the environment variable SECRET, which is empty/],
+    [
+      'a missing variable below a key with dots',
+      { SECRET },
+      /auth\.parameters\.a\.b needs the environment variable MISSING/,
+      {},
+      section('http://h/t', undefined, `      parameters: { 'a.b': '${ref('MISSING')}' }`),
+    ],
+    [
+      'a missing variable in an object of a list',
+      { SECRET },
+      /auth\.scope\[1\]\.a needs the environment variable MISSING/,
+      {},
+      section('http://h/t', undefined, `      scope: [b, { a: '${ref('MISSING')}' }]`),
+    ],
     ['another key', { SECRET }, /no section keycloak/, { key: 'keycloak' }],
     [
       'a file that does not exist',

@@ -17,7 +17,15 @@ const VARIABLE = /\$\$\{|\$\{([^{}]*?)(?::-([^{}]*))?\}/g;
 /** The keys with which Backstage's loader includes the content of another file. */
 const INCLUSIONS = ['$file', '$include', '$env'];
 
-/** A configuration that cannot be read. */
+/** The faults of an inclusion, by the start of the loader's text. */
+const FAULTS = [
+  ['failed to include', 'the file does not exist'],
+  ['failed to read file', 'the file cannot be read'],
+  ['failed to parse included file', 'the file is not valid JSON or YAML'],
+  ['no configuration parser', 'the name of the file must end with .json, .yaml or .yml'],
+];
+
+/** A configuration that cannot be read. The message contains no value of the configuration. */
 class ConfigurationError extends Error {}
 
 /** Returns `{ options, origin, notes, missing, isComplete }`. */
@@ -29,7 +37,7 @@ async function readSection(files, key = DEFAULT_KEY, { env, cwd }) {
   const { config, notes, close } =
     loader === undefined
       ? plainConfig(documents, key, env)
-      : await loadedConfig(loader, files, cwd);
+      : await loadedConfig(loader, documents, cwd);
   const origin = `${files.join(', ')}, section ${key}`;
   try {
     const options = readKeycloakTokenManagerOptions(config, key);
@@ -63,31 +71,48 @@ function parse(file, cwd) {
   }
 }
 
-const at = (data, key) =>
-  key.split('.').reduce((value, name) => (isObject(value) ? value[name] : undefined), data);
+/** The value at a path; the names in a path may contain dots. */
+const at = (data, path) =>
+  path.reduce(
+    (value, name) => (isNested(value) && Object.hasOwn(value, name) ? value[name] : undefined),
+    data,
+  );
+
+const isNested = (value) => isObject(value) || Array.isArray(value);
+
+/** Writes a path as Backstage does: `.scope[0]`. */
+const textOf = (path) =>
+  path.map((name) => (typeof name === 'number' ? `[${name}]` : `.${name}`)).join('');
+
+/** Yields `{ path, value }` of the value at a path and of everything inside it. */
+function* valuesIn(value, path) {
+  yield { path, value };
+  if (!isNested(value)) return;
+  for (const [name, inner] of Object.entries(value)) {
+    yield* valuesIn(inner, [...path, Array.isArray(value) ? Number(name) : name]);
+  }
+}
 
 /** Returns the variables of a section that are not set or empty, as `{ file, key, name, isEmpty }`. */
 function missingVariables(documents, section, env) {
   const merged = documents.map(({ data }) => data ?? {}).reduce(merge, {});
-  return missingIn(at(merged, section), section, env).map((found) => {
+  const top = section.split('.');
+  return Array.from(valuesIn(at(merged, top), top)).flatMap(({ path: found, value }) => {
+    const names = missingIn(value, env);
+    if (names.length === 0) return [];
     // A later file replaces the values of earlier ones.
-    const { file } = documents.findLast(({ data }) => at(data, found.key) !== undefined);
-    return { file, ...found };
+    const { file } = documents.findLast(({ data }) => at(data, found) !== undefined);
+    const key = textOf(found).slice(1);
+    return names.map((name) => ({ file, key, name, isEmpty: env[name] === '' }));
   });
 }
 
-function missingIn(value, key, env) {
-  if (Array.isArray(value)) return value.flatMap((item) => missingIn(item, key, env));
-  if (isObject(value)) {
-    return Object.entries(value).flatMap(([name, inner]) =>
-      missingIn(inner, `${key}.${name}`, env),
-    );
-  }
+function missingIn(value, env) {
   if (typeof value !== 'string') return [];
   return Array.from(value.matchAll(VARIABLE))
     .filter(([match, , fallback]) => match !== '$${' && fallback === undefined)
-    .filter(([, name]) => !env[name])
-    .map(([, name]) => ({ key, name, isEmpty: env[name] === '' }));
+    .map(([, name]) => name)
+    .filter((name) => !env[name]);
 }
 
 /** Returns the loader of the application in the working directory. */
@@ -108,18 +133,43 @@ function findLoader(cwd) {
   return undefined;
 }
 
-async function loadedConfig({ ConfigSources }, files, cwd) {
-  const argv = files.flatMap((file) => ['--config', file]);
-  const sources = ConfigSources.default({ argv, rootDir: cwd, watch: false });
-  const config = await ConfigSources.toConfig(sources);
-  return { config, notes: [], close: () => config.close?.() };
+async function loadedConfig({ ConfigSources }, documents, cwd) {
+  const argv = documents.flatMap(({ file }) => ['--config', path.resolve(cwd, file)]);
+  try {
+    const sources = ConfigSources.default({ argv, rootDir: cwd, watch: false });
+    const config = await ConfigSources.toConfig(sources);
+    return { config, notes: [], close: () => config.close?.() };
+  } catch (error) {
+    throw new ConfigurationError(withoutValues(`${error?.message}`, documents, cwd));
+  }
+}
+
+/**
+ * Returns a text for an error of the loader, whose own text may show the lines around a fault in an
+ * included file. The names of the file and of the key are from the documents.
+ */
+function withoutValues(message, documents, cwd) {
+  const files = documents.map(({ file }) => file).join(', ');
+  for (const { file, data } of documents) {
+    if (!message.includes(`"${path.resolve(cwd, file)}"`)) continue;
+    for (const { path: found, value } of valuesIn(data, [])) {
+      const inclusion = INCLUSIONS.find((name) => isObject(value) && Object.hasOwn(value, name));
+      // Inside an included value, the loader's path is longer.
+      const [, fault = ''] = message.split(`error at ${textOf(found)}`);
+      if (inclusion === undefined || !/^[,.[]/.test(fault)) continue;
+      const [, reason] = FAULTS.find(([start]) => fault.startsWith(`, ${start}`)) ?? [];
+      const place = `${file}: ${LOADER} cannot read ${inclusion} in ${textOf(found).slice(1)}`;
+      return reason === undefined ? place : `${place}: ${reason}`;
+    }
+  }
+  return `${files}: ${LOADER} cannot read the configuration`;
 }
 
 function plainConfig(documents, key, env) {
   const merged = documents.map(({ data }) => substituted(data ?? {}, env)).reduce(merge, {});
   const notes = [`${LOADER} is not installed here, so only \${NAME} was replaced`];
   const included = INCLUSIONS.filter((name) =>
-    JSON.stringify(at(merged, key) ?? {}).includes(name),
+    JSON.stringify(at(merged, key.split('.')) ?? {}).includes(name),
   );
   if (included.length > 0) {
     throw new ConfigurationError(

@@ -24,12 +24,15 @@ const isObject = (value) => typeof value === 'object' && value !== null && !Arra
 
 const list = (value) => (Array.isArray(value) ? value : value === undefined ? [] : [value]);
 
+/** The texts in a value that should be a text or a list of them; any program may have made the token. */
+const textsIn = (value) => list(value).filter((item) => typeof item === 'string');
+
 /** The roles of the realm, and the roles of clients as `client:role`. */
 function rolesOf({ realm_access: realm, resource_access: clients }) {
   const ofClients = Object.entries(isObject(clients) ? clients : {}).flatMap(([client, access]) =>
-    list(access?.roles).map((role) => `${client}:${role}`),
+    textsIn(access?.roles).map((role) => `${client}:${role}`),
   );
-  return [...list(isObject(realm) ? realm.roles : undefined), ...ofClients];
+  return [...textsIn(isObject(realm) ? realm.roles : undefined), ...ofClients];
 }
 
 const isTime = (value) => typeof value === 'number' && Math.abs(value) < 1e11;
@@ -38,10 +41,11 @@ const isTime = (value) => typeof value === 'number' && Math.abs(value) < 1e11;
 function importantClaims({ header, claims }, now) {
   const { iss, aud, azp, sub, scope, iat, exp, nbf } = claims;
   const roles = rolesOf(claims);
+  const audiences = textsIn(aud);
   return Object.fromEntries(
     Object.entries({
       iss,
-      aud: list(aud).length === 0 ? undefined : list(aud).join(', '),
+      aud: audiences.length === 0 ? undefined : audiences.join(', '),
       azp,
       sub,
       scope,
@@ -65,4 +69,4 @@ function duration(seconds) {
   return value < 2 * DAY ? `${Math.round(value / HOUR)} h` : `${Math.round(value / DAY)} d`;
 }
 
-module.exports = { decode, duration, importantClaims, isTime, list };
+module.exports = { decode, duration, importantClaims, isTime, list, textsIn };

@@ -5,13 +5,15 @@
 const { text: readAll } = require('node:stream/consumers');
 const { adviceFor } = require('./advice.js');
 const { UsageError } = require('./arguments.js');
-const { failed, runSteps } = require('./finding.js');
+const { failed, messageOf, runSteps } = require('./finding.js');
 const { hostOf, isLoopback } = require('./proxy-choice.js');
 const { Redactor } = require('./redactor.js');
 const { JsonReport, TextReport } = require('./report.js');
 const { addSecrets, askSecret, collect } = require('./sources.js');
 
 const [OK, PROBLEM] = [0, 1];
+/** The start of the manager's warning about a token request that failed. */
+const FAILURE = 'the refresh failed: ';
 
 const reportFor = ({ json }, { stdout, env }) =>
   json ? new JsonReport(stdout) : new TextReport(stdout, env);
@@ -60,6 +62,7 @@ function apiUrl(text) {
 /** Prints a token and nothing else. */
 async function token(parsed, system) {
   const { KeycloakTokenManager } = require('../../index.js');
+  const { warningLogger } = require('./steps/options.js');
   const { stderr, stdout } = system;
   let manager;
   try {
@@ -71,13 +74,17 @@ async function token(parsed, system) {
       return PROBLEM;
     }
     // Certificates are always verified.
-    manager = new KeycloakTokenManager({ ...options, skipTlsVerify: false });
+    const logger = warningLogger((text) => {
+      // The command reports the failure itself.
+      if (!text.startsWith(FAILURE)) stderr.write(`warning: ${text}\n`);
+    });
+    manager = new KeycloakTokenManager({ ...options, skipTlsVerify: false, logger });
     stdout.write(`${await manager.getToken()}\n`);
     return OK;
   } catch (error) {
     if (error.isUsage) throw error;
     const advice = error.code === 'ERR_KEYCLOAK_CONFIG' ? 'correct the options' : adviceFor(error);
-    stderr.write(`${error.message}\nadvice: ${advice}, or run keycloak-token-manager doctor\n`);
+    stderr.write(`${messageOf(error)}\nadvice: ${advice}, or run keycloak-token-manager doctor\n`);
     return PROBLEM;
   } finally {
     await manager?.close();

@@ -3,6 +3,9 @@
 // The result of a step: its state, a sentence, and on trouble the advice. `details` are further
 // values by name.
 
+const { KeycloakTokenError } = require('../error.js');
+const { ConfigurationError } = require('./backstage-config.js');
+
 const ok = (text, details) => ({ state: 'ok', text, details });
 const warning = (text, advice, details) => ({ state: 'warning', text, advice, details });
 const failed = (text, advice, details) => ({ state: 'failed', text, advice, details });
@@ -31,6 +34,15 @@ function faultOf(error, redactor) {
   const { code } = error;
   if (FAULTS[code] !== undefined) return `${FAULTS[code]} (${code})`;
   return redactor.show(code === undefined ? error.message : `${error.message} (${code})`);
+}
+
+/** A text in place of that of a library, which may quote a file with a secret. */
+const UNEXPECTED = 'an unexpected error, whose text may contain a secret';
+
+/** Returns the message of an error of this package, and a fixed text for any other error. */
+function messageOf(error) {
+  const isOwn = error instanceof KeycloakTokenError || error instanceof ConfigurationError;
+  return isOwn ? error.message : UNEXPECTED;
 }
 
 /**
@@ -75,4 +87,4 @@ async function limited(run, context) {
   }
 }
 
-module.exports = { STEP_LIMIT_MS, failed, faultOf, ok, runSteps, warning };
+module.exports = { STEP_LIMIT_MS, failed, faultOf, messageOf, ok, runSteps, warning };

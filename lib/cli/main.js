@@ -28,11 +28,21 @@ async function main(args, system) {
       system.stderr.write(`${error.message}\nkeycloak-token-manager --help lists all flags\n`);
       return WRONG_USAGE;
     }
-    // The message of an unexpected error may contain anything.
-    const frames = `${error?.stack}`.match(/^ +at .*$/gm)?.join('\n');
-    system.stderr.write(`internal error in keycloak-token-manager; please report it\n${frames}\n`);
+    system.stderr.write(
+      `internal error in keycloak-token-manager; please report it\n${framesOf(error)}`,
+    );
     return PROBLEM;
   }
+}
+
+/**
+ * Returns the frames of the stack, without the message of the error: it may contain anything, also
+ * lines that look like frames.
+ */
+function framesOf(error) {
+  const stack = `${error?.stack}`;
+  const at = stack.indexOf(`${error?.message}\n    at `);
+  return at === -1 ? '' : `${stack.slice(at + error.message.length + 1)}\n`;
 }
 
 function print({ stdout }, text) {

@@ -10,6 +10,7 @@ const SHORTEST = 4;
 const LONGEST = 300;
 /** The start of a JWT: an object in Base64url. A server may send one that this process never had. */
 const JWT = /eyJ[\w-]{8}/;
+const NESTED = '(not shown, because it is nested too deeply)';
 const HIDDEN = '(not shown, because it contains a part of a secret)';
 
 const formEncoded = (text) => new URLSearchParams([['', text]]).toString().slice(1);
@@ -68,11 +69,20 @@ class Redactor {
 
   /** Returns the value as printable text on one line, or a notice in its place. */
   show(value) {
-    const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? `${value}`);
+    const text = textOf(value);
     // An encoding of the value may hide a secret from a single look.
     if ([text, decoded(text)].some((form) => this.#hides(form))) return HIDDEN;
     const printable = text.replace(/[^\p{L}\p{N}\p{P}\p{S}\p{M} ]|\\/gu, escaped);
     return printable.length > LONGEST ? `${printable.slice(0, LONGEST)}…` : printable;
+  }
+}
+
+function textOf(value) {
+  if (typeof value === 'string') return value;
+  try {
+    return JSON.stringify(value) ?? `${value}`;
+  } catch {
+    return NESTED;
   }
 }
 

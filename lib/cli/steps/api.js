@@ -3,6 +3,7 @@
 // A GET request with the token to an API. The URL uses https or loopback, and the step follows no
 // redirect, so that nothing else receives the token.
 
+const { asksForToken, parametersOf } = require('../../challenge.js');
 const { failed, faultOf, ok, warning } = require('../finding.js');
 const { get } = require('../request.js');
 const { secureContext } = require('../trust.js');
@@ -57,19 +58,27 @@ function explain({ status, headers }, url, redactor) {
   return warning(text, 'the API did not reject the token; check the path of the URL');
 }
 
+/** The advice for words in the parameters `error` and `error_description`; the first match counts. */
+const REASONS = [
+  ['insufficient_scope', 'request the scope that the API names'],
+  [
+    'expired|not active|used before|iat|nbf|exp',
+    'compare the clocks of the API, of Keycloak and of this machine',
+  ],
+  ['aud|audiences?', 'add an audience mapper for the API to the client in Keycloak'],
+  ['iss|issuer', 'compare iss of the token with the issuer that the API expects'],
+].map(([words, advice]) => [new RegExp(`(?<![a-z])(${words})(?![a-z])`, 'i'), advice]);
+
 function unauthorized(challenge) {
-  const schemes = challenge.match(/(?<![\w"=])[A-Za-z]+(?=\s|$)/g) ?? [];
-  if (challenge !== '' && !schemes.some((scheme) => /^(bearer|dpop)$/i.test(scheme))) {
+  const texts = ['error', 'error_description'].flatMap((name) => parametersOf(challenge, name));
+  const text = texts.join(' ');
+  if (!/invalid_token/i.test(text) && !asksForToken(challenge)) {
     return 'the API does not accept bearer tokens here; check its documentation';
   }
-  if (/insufficient_scope/.test(challenge)) return 'request the scope that the API names';
-  if (/expired|not active|used before|iat|nbf/i.test(challenge)) {
-    return 'compare the clocks of the API, of Keycloak and of this machine';
-  }
-  if (/aud/i.test(challenge)) return 'add an audience mapper for the API to the client in Keycloak';
-  if (/iss/i.test(challenge))
-    return 'compare iss of the token with the issuer that the API expects';
-  return 'compare iss, aud and the times of the token with the settings and the clock of the API';
+  return (
+    REASONS.find(([words]) => words.test(text))?.[1] ??
+    'compare iss, aud and the times of the token with the settings and the clock of the API'
+  );
 }
 
 module.exports = { steps: [api] };

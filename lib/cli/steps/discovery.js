@@ -4,6 +4,7 @@
 // With the option `tokenEndpoint`, the manager does not need the document, so most of its faults
 // are warnings.
 
+const { textsIn } = require('../claims.js');
 const { failed, faultOf, ok, warning } = require('../finding.js');
 const { get } = require('../request.js');
 const { secureContext } = require('../trust.js');
@@ -129,14 +130,14 @@ function compareSupport(document, options, redactor) {
   } = document;
   if (Array.isArray(grants) && !grants.includes(GRANT)) {
     return warning(
-      `the server offers the grants ${redactor.show(grants.join(', '))}, not ${GRANT}`,
+      `the server offers the grants ${redactor.show(textsIn(grants).join(', '))}, not ${GRANT}`,
       'use a server that supports the client credentials grant',
     );
   }
   const method = methodOf(options);
   if (Array.isArray(methods) && method !== undefined && !methods.includes(method)) {
     return warning(
-      `the server accepts the methods ${redactor.show(methods.join(', '))}, not ${method}`,
+      `the server accepts the methods ${redactor.show(textsIn(methods).join(', '))}, not ${method}`,
       'set clientAuthentication to one of them',
     );
   }

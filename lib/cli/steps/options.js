@@ -3,7 +3,7 @@
 // The installed package, and the options: the only steps without I/O. The manager itself checks its
 // options.
 
-const { failed, ok, warning } = require('../finding.js');
+const { failed, messageOf, ok, warning } = require('../finding.js');
 const { OF_A_SERVICE } = require('../options.js');
 const { chooseProxy } = require('../proxy-choice.js');
 const { version } = require('../../../package.json');
@@ -45,13 +45,13 @@ const options = {
       collected = await input();
     } catch (error) {
       if (error.isUsage) throw error;
-      return failed(error.message, 'correct the configuration');
+      return failed(messageOf(error), 'correct the configuration');
     }
     Object.assign(context, collected);
     const { missing } = collected;
     if (missing.length > 0 && !collected.isComplete) return failed(...withoutVariables(missing));
     const warnings = [];
-    const logger = { error() {}, warn: (line) => warnings.push(line), info() {}, debug() {} };
+    const logger = warningLogger((text) => warnings.push(text));
     try {
       const made = new context.KeycloakTokenManager({
         ...managerOptions(collected.options),
@@ -59,7 +59,7 @@ const options = {
       });
       context.manager = made;
     } catch (error) {
-      return failed(error.message, 'correct the options');
+      return failed(messageOf(error), 'correct the options');
     }
     context.target = new URL(collected.options.tokenEndpoint ?? collected.options.issuer);
     context.proxy = chooseProxy(context.target, collected.options.proxy, context.env);
@@ -79,8 +79,13 @@ function withoutVariables(missing) {
   return [texts.join('; '), `set ${names} in the environment of the backend, and of this command`];
 }
 
-/** Removes the name of the manager from a log line. */
-const withoutPrefix = (line) => line.replace(/^Keycloak token manager ".*?": /, '');
+/** Returns a logger that passes on the manager's warnings, without the name of the manager. */
+const warningLogger = (take) => ({
+  error() {},
+  warn: (line) => take(line.replace(/^Keycloak token manager ".*?": /, '')),
+  info() {},
+  debug() {},
+});
 
 function summary({ options: given, origin, isVerifying }, notes, warnings) {
   const text = [`${Object.keys(given).join(', ')} from ${origin}`, ...notes].join('; ');
@@ -93,11 +98,11 @@ function summary({ options: given, origin, isVerifying }, notes, warnings) {
   }
   if (warnings.length > 0) {
     return warning(
-      [text, ...warnings.map(withoutPrefix)].join('; '),
+      [text, ...warnings].join('; '),
       'correct the option that the warning names, or ignore the warning if you know why',
     );
   }
   return ok(text);
 }
 
-module.exports = { steps: [installation, options], managerOptions };
+module.exports = { steps: [installation, options], managerOptions, warningLogger };
