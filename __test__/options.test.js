@@ -257,7 +257,7 @@ describe('options that are refused', () => {
         'an RSA key with this public exponent is',
       ],
       [['rsa-pss', { modulusLength: 2048 }], 'an RSA key that is restricted to PSS is'],
-      [curve('P-521'), 'an EC key on this curve is'],
+      [curve('P-521'), 'an EC key on this curve, or in this form, is'],
       [
         curve('P-256', 'explicit'),
         'an EC key that lists the parameters of its curve, not its name, is',
@@ -267,7 +267,8 @@ describe('options that are refused', () => {
       const key = pem(generateKeyPairSync(type, options).privateKey);
       const signing = { clientSecret: undefined, privateKey: key, signingAlgorithm: 'PS256' };
       const { message } = refusal({ ...BASE, ...signing }, type);
-      const sets = 'RSA (2048, 3072 or 4096 bits, exponent 65537), EC (P-256) or Ed25519';
+      const sets =
+        'RSA (2048, 3072 or 4096 bits, exponent 65537), EC (P-256, or P-384 as PKCS #8 or JWK) or Ed25519';
       assert.equal(message, `invalid options: privateKey: ${problem} not supported: use ${sets}`);
       const pair = { clientSecret: undefined, clientCertificate: CERTIFICATE, clientKey: key };
       const byTls = refusal({ ...BASE, ...pair }, type).message;
