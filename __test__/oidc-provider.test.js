@@ -63,7 +63,7 @@ const isEs256 = ({ algorithm }) => algorithm === 'ES256';
 
 const CERTIFICATE = { name: 'tls_client_auth', client: { tls_client_auth_subject_dn: 'CN=agent' } };
 
-describe('a certified server', () => {
+describe('a certified server', { timeout: 120_000 }, () => {
   const certificates = makeCertificates();
   let close;
   let issuer;
