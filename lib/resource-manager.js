@@ -6,6 +6,7 @@
 
 const { KeycloakTokenError, internal } = require('./error.js');
 const native = require('./native.js');
+const { copyOf } = require('./resource-copy.js');
 const resourceFetch = require('./resource-fetch.js');
 const resourceHeaders = require('./resource-headers.js');
 
@@ -30,22 +31,6 @@ function managerFor(parent, resource) {
   return manager;
 }
 
-/**
- * Copies a resource, because the caller may modify the object later. A value that is no record is
- * returned as it is.
- *
- * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if a getter of the resource throws
- */
-function copyOf(resource) {
-  if (typeof resource !== 'object' || resource === null || Array.isArray(resource)) return resource;
-  try {
-    return { ...resource };
-  } catch (cause) {
-    const message = 'resource: a getter of the object threw an error';
-    throw new KeycloakTokenError({ code: 'ERR_KEYCLOAK_CONFIG', message, retryable: false }, cause);
-  }
-}
-
 // Native code returns faults as data, so it throws only if it has a bug.
 function check(resource) {
   try {
@@ -55,4 +40,4 @@ function check(resource) {
   }
 }
 
-module.exports = { copyOf, managerFor };
+module.exports = { managerFor };

@@ -26,9 +26,9 @@ const { makeFolder } = require('../support/files.js');
 const { LIMIT_MS, tools } = require('./support/project.js');
 
 /** The program has 270 kB of it, and the YAML library in the program 138 kB. */
-const MAIN_LIMIT = 580_000;
+const MAIN_LIMIT = 590_000;
 const PLATFORM_LIMIT = 4_500_000;
-const BINARY_LIMIT = 3_900_000;
+const BINARY_LIMIT = 4_000_000;
 const unpackedSize = ({ files }) =>
   [...files.values()].reduce((sum, content) => sum + content.length, 0);
 const sha256 = (content) => createHash('sha256').update(content).digest('hex');

@@ -5,7 +5,7 @@
  */
 'use strict';
 
-const { copyOf } = require('../resource-manager.js');
+const { copyOf } = require('../resource-copy.js');
 const { configError, invalid, list } = require('./config.js');
 const { ConfiguredManager } = require('./configured-manager.js');
 const { fingerprints } = require('./fingerprint.js');

@@ -6,7 +6,7 @@
 
 const resourceFetch = require('../resource-fetch.js');
 const resourceHeaders = require('../resource-headers.js');
-const { copyOf } = require('../resource-manager.js');
+const { copyOf } = require('../resource-copy.js');
 
 /** The methods of a manager that a view passes on. */
 const SHARED_METHODS = [

@@ -19,7 +19,12 @@ const OF_THE_PACKAGE = ['index.js', 'package.json', 'lib/backstage/config.js'];
 const LIBRARY = 'js-yaml';
 const LICENCES = 'THIRD-PARTY.txt';
 /** The modules that `index.js` and another entry both need. */
-const SHARED = ['lib/reconfigure.js', 'lib/resource-fetch.js'];
+const SHARED = [
+  'lib/reconfigure.js',
+  'lib/resource-copy.js',
+  'lib/resource-fetch.js',
+  'lib/resource-headers.js',
+];
 /** Webpack does not parse this module, so its calls of `require` keep their form. */
 const PLATFORM_PACKAGES = 'lib/platform-packages.js';
 /** The keys of the manifest that only a checkout needs. */

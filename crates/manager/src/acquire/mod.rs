@@ -89,15 +89,15 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         request.started().await;
         let limit = self.setup.config.request_timeout;
         // The pace counts towards the limit, but leaves half of it to the requests.
-        let spent = pace.min(part(limit, 2));
+        let waited = pace.min(part(limit, 2));
         let now = self.clock.now();
         let start = Moment {
-            monotonic: now.monotonic.saturating_sub(spent),
+            monotonic: now.monotonic.saturating_sub(waited),
             ..now
         };
         let progress = AcquisitionProgress::default();
         let attempts = self.attempts(start, request, &progress);
-        let outcome = match tokio::time::timeout(limit.saturating_sub(spent), attempts).await {
+        let outcome = match tokio::time::timeout(limit.saturating_sub(waited), attempts).await {
             Ok(outcome) => outcome,
             Err(_) => Err(self.timed_out(&progress)),
         };
