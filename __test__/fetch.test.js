@@ -147,7 +147,7 @@ describe('fetch', { concurrency: true }, () => {
     assert.equal(endpoint.requestCount, 0);
   });
 
-  test('sends nothing if there is no token', async (t) => {
+  test('sends no request if the manager obtains no token', async (t) => {
     const { api, endpoint, manager } = await startBoth(t);
     endpoint.setAnswer({ status: 401, body: { error: 'unauthorized_client' } });
     await rejection(manager.fetch('/'), 'ERR_KEYCLOAK_OAUTH');

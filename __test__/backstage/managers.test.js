@@ -84,7 +84,7 @@ describe('the service of several managers', () => {
       /^configuration "keycloak\.clients\.bad": incomplete: the section has clientId, but tokenE/;
     assert.throws(() => managers.get('bad'), { code, message: key });
     const message =
-      'configuration "keycloak.clients": there is no client "none"; the clients are first and bad';
+      'configuration "keycloak.clients": the section has no client "none"; the clients are first and bad';
     assert.throws(() => managers.get('none'), { code, message });
     assert.throws(() => managers.get('first.clientId'), { code });
     assert.equal(managers.size, 1);

@@ -15,7 +15,7 @@ const SSO_ENDPOINT =
   'https://sso.redhat.com/auth/realms/redhat-external/protocol/openid-connect/token';
 const OAUTH = 'openchoreo.auth';
 
-/** The reader, the configuration, and the options; `undefined` if there are no credentials. */
+/** The reader, the configuration, and the options; `undefined` if the configuration contains no credentials. */
 const READ = {
   'augment, with its options beside the section': [
     (readers, config) => readers.readAugmentKagentiOptions(config),

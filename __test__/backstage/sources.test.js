@@ -117,7 +117,7 @@ describe('a service', () => {
     const optional = { optional: true, configKey: KEY };
 
     for (const [what, section] of [
-      ['there is no section', {}],
+      ['the section is absent', {}],
       ['all its keys are empty', { tokenEndpoint: '', clientId: '', clientSecret: '' }],
     ]) {
       test(`has no manager if ${what}, and says nothing`, async (t) => {

@@ -150,7 +150,10 @@ test('no piece of a secret or a token is shown', { timeout: 240_000 }, async (t)
     'the option proxy': [absent, withSecret({ KEYCLOAK_PROXY: proxyUrl })],
     'a header': [known, withSecret({ KEYCLOAK_HEADERS: JSON.stringify({ 'x-key': secret }) })],
     'a broken record': [known, withSecret({ KEYCLOAK_HEADERS: `{"${secret}` })],
-    'a key that is no key': [known, { env: { KEYCLOAK_PRIVATE_KEY: `-----BEGIN ${secret}` } }],
+    'a key that the manager cannot parse': [
+      known,
+      { env: { KEYCLOAK_PRIVATE_KEY: `-----BEGIN ${secret}` } },
+    ],
     'an assertion': [
       [...known, '--client-assertion-file', makeFile(t, token)],
       { env: { KEYCLOAK_CLIENT_ID: CLIENT_ID } },

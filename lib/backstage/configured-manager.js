@@ -11,7 +11,7 @@ const { registry } = require('./registry.js');
 const NONE = 'the service has no manager';
 
 class ConfiguredManager {
-  /** The view; `undefined` while there are no credentials and they are optional. */
+  /** The view; `undefined` while the configuration lacks credentials that are optional. */
   view;
   #parts;
   #print = fingerprints();
@@ -43,7 +43,7 @@ class ConfiguredManager {
     return this.view?.close() ?? Promise.resolve();
   }
 
-  /** Returns the options; `undefined` if there are no credentials and they are optional. */
+  /** Returns the options; `undefined` if the configuration lacks credentials that are optional. */
   #read() {
     const { source, config, inCode, isOptional } = this.#parts;
     try {

@@ -261,7 +261,7 @@ export interface KeycloakTokenManagerServiceRefOptions {
    */
   knownKeys?: readonly string[] | undefined;
   /**
-   * Whether plugins start even if there are no credentials; the service is then an
+   * Whether plugins start even if the configuration contains no credentials. The service is then an
    * {@link OptionalKeycloakTokenManagerService}. The service logs one warning for a partial
    * section, and the plugins do not start if a section is wrong. Default: false.
    */

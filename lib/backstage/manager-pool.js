@@ -97,7 +97,7 @@ class ManagerPool {
     const names = config.getOptionalConfig(configKey)?.keys() ?? [];
     if (names.includes(name)) return;
     const known = names.length > 0 ? `; the clients are ${list(names)}` : '';
-    throw configError(configKey, `there is no client ${JSON.stringify(name)}${known}`);
+    throw configError(configKey, `the section has no client ${JSON.stringify(name)}${known}`);
   }
 
   #handleOf(pluginId, key, open) {

@@ -1,8 +1,8 @@
 /**
  * The sources of a service's options: a section of the configuration, or a function of the plugin.
  * A source has four members: `where` is the beginning of its errors, `read(config)` returns
- * `undefined` if there are no credentials, `missing()` returns the error for that case, and
- * `used(config)` names the keys from which the options come.
+ * `undefined` if the configuration contains no credentials, `missing()` returns the error for that
+ * case, and `used(config)` names the keys from which the options come.
  */
 'use strict';
 

@@ -14,7 +14,8 @@ const P_256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.
 /// Why a key is not supported. `Display` is a clause about the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnsupportedKey {
-    /// The modulus has fewer than 2048 or more than 4096 bits, or is no multiple of 512 bits.
+    /// The modulus has fewer than 2048 or more than 4096 bits, or its size is not a multiple of 512
+    /// bits.
     #[error("an RSA key of this size is not supported")]
     RsaSize,
     /// The public exponent is less than 65537 or has more than 33 bits.
