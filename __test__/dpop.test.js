@@ -11,6 +11,7 @@ const { KeycloakTokenManager } = require('..');
 const { registry } = require('../lib/backstage/registry.js');
 const reconfigure = require('../lib/reconfigure.js');
 const { startDpopApi, verifiedProof } = require('./support/dpop-api.js');
+const { jwkOf } = require('./support/jwk.js');
 const { CLIENT, openManager, rejection, start, startEndpoint } = require('./support/manager.js');
 const { nativeCalls } = require('./support/native-calls.js');
 
@@ -21,7 +22,7 @@ const generated = {
   EdDSA: generateKeyPairSync('ed25519'),
 };
 const pem = (algorithm) => generated[algorithm].privateKey.export({ type: 'pkcs8', format: 'pem' });
-const jwk = (algorithm) => generated[algorithm].privateKey.export({ format: 'jwk' });
+const jwk = (algorithm) => jwkOf(generated[algorithm].privateKey);
 
 /** Starts an endpoint that requires proofs, an API that does so too, and a manager for both. */
 async function startAll(t, { options, endpointOptions, answer } = {}) {

@@ -9,6 +9,7 @@ const https = require('node:https');
 const { after, before, describe, mock, test } = require('node:test');
 const { inspect } = require('node:util');
 const { makeCertificates } = require('../tools/certificates.js');
+const { jwkOf } = require('./support/jwk.js');
 const { listen } = require('./support/listen.js');
 const { openManager, recorder, rejection } = require('./support/manager.js');
 
@@ -42,7 +43,7 @@ const METHODS = [
   ...Object.entries(KEYS).map(([algorithm, pair]) => ({
     name: 'private_key_jwt',
     algorithm,
-    client: { jwks: { keys: [{ ...pair.publicKey.export({ format: 'jwk' }), kid: 'a-key' }] } },
+    client: { jwks: { keys: [{ ...jwkOf(pair.publicKey), kid: 'a-key' }] } },
     options: { privateKey: pem(pair), signingAlgorithm: algorithm, keyId: 'a-key' },
   })),
 ];
@@ -63,7 +64,7 @@ const isEs256 = ({ algorithm }) => algorithm === 'ES256';
 
 const CERTIFICATE = { name: 'tls_client_auth', client: { tls_client_auth_subject_dn: 'CN=agent' } };
 
-describe('a certified server', { timeout: 120_000 }, () => {
+describe('a certified server', () => {
   const certificates = makeCertificates();
   let close;
   let issuer;
@@ -104,7 +105,7 @@ describe('a certified server', { timeout: 120_000 }, () => {
         clientAuthSigningAlgValues: algorithms,
         dPoPSigningAlgValues: Object.keys(KEYS),
       },
-      jwks: { keys: [{ ...key.export({ format: 'jwk' }), alg: 'RS256', use: 'sig' }] },
+      jwks: { keys: [{ ...jwkOf(key), alg: 'RS256', use: 'sig' }] },
       cookies: { keys: ['unused'] },
       ttl: { ClientCredentials: 300 },
       features: {
@@ -155,7 +156,7 @@ describe('a certified server', { timeout: 120_000 }, () => {
     test(`binds tokens to a key with a nonce of the server: ${name}`, async (t) => {
       bound.length = 0;
       const signing = { clientId: 'private_key_jwt ES256', ...METHODS.find(isEs256).options };
-      const key = algorithm && KEYS[algorithm].privateKey.export({ format: 'jwk' });
+      const key = algorithm && jwkOf(KEYS[algorithm].privateKey);
       const dpopKey = key && { ...key, alg: algorithm };
       const { manager } = make(t, { issuer, ...signing, dpop: true, dpopKey });
       assert.equal((await manager.getAccessToken()).tokenType, 'DPoP');

@@ -10,6 +10,7 @@ const { inspect } = require('node:util');
 const { KeycloakTokenError, KeycloakTokenManager } = require('..');
 const native = require('../lib/native.js');
 const table = require('../options.json');
+const { jwkOf } = require('./support/jwk.js');
 
 /** A text in every wrong string; no message may contain this text. */
 const CANARY = 'canary-7f3a';
@@ -40,7 +41,6 @@ const { privateKey: RSA } = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const { privateKey: EC, publicKey: EC_PUBLIC } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const { privateKey: ED } = generateKeyPairSync('ed25519');
 const pem = (key, more = {}) => key.export({ type: 'pkcs8', format: 'pem', ...more });
-const jwk = (key) => key.export({ format: 'jwk' });
 const ENCRYPTED = pem(RSA, { cipher: 'aes-256-cbc', passphrase: CANARY });
 const CERTIFICATE = tls.rootCertificates[0];
 
@@ -74,8 +74,8 @@ const WRONG_BESIDES = {
   tokenEndpoint: { 'a URL object': new URL(URL_OF_TOKENS) },
   clientSecret: { ...NOT_SECRET, 'a lone surrogate': `${CANARY}\ud800` },
   clientAuthentication: { 'another method': 'none', 'that of files': 'client_assertion_file' },
-  privateKey: { ...NOT_KEY, 'a public JWK': jwk(EC_PUBLIC) },
-  dpopKey: { ...NOT_KEY, 'a public JWK': jwk(EC_PUBLIC) },
+  privateKey: { ...NOT_KEY, 'a public JWK': jwkOf(EC_PUBLIC) },
+  dpopKey: { ...NOT_KEY, 'a public JWK': jwkOf(EC_PUBLIC) },
   signingAlgorithm: { 'one of secrets': 'HS256', 'one of another kind of key': 'RS256' },
   clientCertificate: { prose: CANARY, 'half of one': CERTIFICATE.slice(0, 300) },
   clientKey: NOT_KEY,
@@ -225,7 +225,7 @@ describe('options that are refused', () => {
     const RS256 = { signingAlgorithm: 'RS256' };
     const ES256 = { signingAlgorithm: 'ES256' };
     const byRsa = { ...BY_KEY, privateKey: pem(RSA), ...ES256 };
-    const byJwk = { ...BY_KEY, privateKey: { ...jwk(EC), alg: 'RS512' } };
+    const byJwk = { ...BY_KEY, privateKey: { ...jwkOf(EC), alg: 'RS512' } };
     for (const [name, more, problem] of [
       ['both endpoints', { issuer: 'https://sso.example/realms/r' }, 'tokenEndpoint, issuer: '],
       ['a certificate alone', { ...BY_CERTIFICATE, clientKeyFile: undefined }, 'clientKey, client'],
@@ -364,8 +364,8 @@ describe('options that are accepted', () => {
       { clientAuthentication: 'client_secret_jwt', signingAlgorithm: 'HS512', keyId: 'a' },
       { ...BY_KEY, keyId: 'a', assertionAudience: 'https://sso.example/realms/r' },
       { ...BY_KEY, privateKey: pem(ED), clientAuthentication: 'private_key_jwt' },
-      { ...BY_KEY, privateKey: { ...jwk(EC), key_ops: ['sign'], ext: true } },
-      { ...BY_KEY, privateKey: JSON.stringify(jwk(ED)) },
+      { ...BY_KEY, privateKey: { ...jwkOf(EC), key_ops: ['sign'], ext: true } },
+      { ...BY_KEY, privateKey: JSON.stringify(jwkOf(ED)) },
       { clientSecret: undefined, clientSecretFile: '/nowhere/secret' },
       { clientSecret: undefined, privateKeyFile: '/nowhere/key.pem' },
       BY_CERTIFICATE,

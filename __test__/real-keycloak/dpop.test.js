@@ -12,13 +12,14 @@ const { text } = require('node:stream/consumers');
 const { test } = require('node:test');
 
 const { startApi } = require('../support/api-server.js');
+const { jwkOf } = require('../support/jwk.js');
 const { delay, rejection } = require('../support/manager.js');
 const { differenceOf, optionsFor } = require('./support/differences');
 const { claimsOf, createClient, describeWithKeycloak, manage } = require('./support/keycloak');
 
 const jwk = (type, options, alg) => {
   const { privateKey } = generateKeyPairSync(type, options);
-  return { ...privateKey.export({ format: 'jwk' }), ...(alg && { alg }) };
+  return { ...jwkOf(privateKey), ...(alg && { alg }) };
 };
 const KEYS = {
   'a generated key': undefined,
@@ -112,7 +113,7 @@ describeWithKeycloak('DPoP', {}, (keycloak) => {
 
   test('with a signed assertion and discovery, both are made anew', supported(), async (t) => {
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-384' });
-    const jwks = { keys: [{ ...publicKey.export({ format: 'jwk' }), alg: 'ES384', use: 'sig' }] };
+    const jwks = { keys: [{ ...jwkOf(publicKey), alg: 'ES384', use: 'sig' }] };
     const clientId = `made-${randomUUID()}`;
     await createClient(keycloak, {
       clientId,

@@ -23,10 +23,16 @@ function signingKey() {
 }
 
 async function makeKey() {
-  const { privateKey, publicKey } = await promisify(crypto.generateKeyPair)('rsa', {
+  // Exporting a generated key as a JSON Web Key can deadlock Node 20: the garbage collector may free
+  // the job that generated the key, and both the export and the job take the key's lock. A key that
+  // comes from PEM has no such job.
+  const pair = await promisify(crypto.generateKeyPair)('rsa', {
     modulusLength: 2048,
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
   });
-  const { kty, n, e } = publicKey.export({ format: 'jwk' });
+  const privateKey = crypto.createPrivateKey(pair.privateKey);
+  const { kty, n, e } = crypto.createPublicKey(pair.publicKey).export({ format: 'jwk' });
   // RFC 7638 §3 requires these members, in this order, without whitespace.
   const kid = crypto.createHash('sha256').update(JSON.stringify({ e, kty, n })).digest('base64url');
   return { privateKey, kid, jwk: { kid, kty, alg: 'RS256', use: 'sig', n, e } };
