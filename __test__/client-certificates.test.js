@@ -101,17 +101,27 @@ describe('tls_client_auth', () => {
     assert.deepEqual(subjects, ['agent', 'agent', 'other']);
   });
 
-  test('a certificate that is replaced before its key waits for it', async (t) => {
-    const files = copies(t, client);
-    const { endpoint, manager } = await start(t, files);
-    await manager.getToken();
-    endpoint.state.believes = { subject: 'other' };
-    fs.writeFileSync(files.clientCertificateFile, other.cert);
-    const call = manager.getToken({ forceRefresh: true });
-    await delay(50);
-    fs.writeFileSync(files.clientKeyFile, other.key);
-    await call;
-    assert.equal(endpoint.requests.at(-1).subject, 'other');
+  test('an acquisition waits while another program replaces the files', async (t) => {
+    for (const write of [
+      // The key follows the certificate.
+      () => {},
+      // The program has truncated the key, and has not written it yet.
+      ({ clientKeyFile }) => fs.writeFileSync(clientKeyFile, ''),
+      ({ clientKeyFile }) => fs.writeFileSync(clientKeyFile, other.key.slice(0, 100)),
+      ({ clientKeyFile }) => fs.rmSync(clientKeyFile),
+    ]) {
+      const files = copies(t, client);
+      const { endpoint, manager } = await start(t, files);
+      await manager.getToken();
+      endpoint.state.believes = { subject: 'other' };
+      fs.writeFileSync(files.clientCertificateFile, other.cert);
+      write(files);
+      const call = manager.getToken({ forceRefresh: true });
+      await delay(50);
+      fs.writeFileSync(files.clientKeyFile, other.key);
+      await call;
+      assert.equal(endpoint.requests.at(-1).subject, 'other', `${write}`);
+    }
   });
 
   test('a refusal reads the files again, and tries once more only if they changed', async (t) => {
