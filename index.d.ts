@@ -55,7 +55,15 @@ export type ClientAuthentication =
  * });
  * ```
  */
-export type SigningAlgorithm = 'RS256' | 'PS256' | 'ES256' | 'EdDSA' | 'HS256' | 'HS384' | 'HS512';
+export type SigningAlgorithm =
+  | 'RS256'
+  | 'PS256'
+  | 'ES256'
+  | 'ES384'
+  | 'EdDSA'
+  | 'HS256'
+  | 'HS384'
+  | 'HS512';
 
 /**
  * A private key as a JSON Web Key (RFC 7517, RFC 7518 §6, RFC 8037 §2).
@@ -75,7 +83,7 @@ export type SigningAlgorithm = 'RS256' | 'PS256' | 'ES256' | 'EdDSA' | 'HS256' |
  * ```
  */
 export interface PrivateJsonWebKey {
-  /** `RSA` of 2048 to 4096 bits, `EC` on P-256, or `OKP` with Ed25519. */
+  /** `RSA` of 2048 to 4096 bits, `EC` on P-256 or P-384, or `OKP` with Ed25519. */
   kty: 'RSA' | 'EC' | 'OKP';
   /** The `kid` header of assertions, unless the option `keyId` is set. */
   kid?: string | undefined;
@@ -274,6 +282,7 @@ export type DerivedTokenManager = Pick<
   | 'clearCache'
   | 'fetch'
   | 'headers'
+  | 'dpopProof'
   | 'snapshot'
   | 'for'
   | 'onBehalfOf'
@@ -359,32 +368,6 @@ export interface CloseOptions {
    * verify tokens offline accept a revoked token until it expires.
    */
   revoke?: boolean | undefined;
-}
-
-/**
- * Options of {@link KeycloakTokenManager.headers}.
- *
- * @example
- * ```ts
- * import type { HeadersOptions } from 'keycloak-token-manager';
- *
- * export const options: HeadersOptions = { url: 'events', backstageUser: 'user:default/jane' };
- * ```
- */
-export interface HeadersOptions {
-  /**
-   * The URL of the request, relative to `resource.baseUrl` or at its origin. Default: the base URL.
-   * Without the option `resource`, any absolute URL.
-   */
-  url?: string | URL | undefined;
-  /** The HTTP method. Default: `GET`. */
-  method?: string | undefined;
-  /** The user for whom you make the call; see {@link AuthenticatedRequestInit.backstageUser}. */
-  backstageUser?: string | undefined;
-  /** The access token of the user; see {@link AuthenticatedRequestInit.onBehalfOf}. */
-  onBehalfOf?: string;
-  /** Rejects the call with the reason of the signal, whose abort frees this caller alone. */
-  signal?: AbortSignal | undefined;
 }
 
 /**
@@ -497,7 +480,8 @@ export interface KeycloakTokenManagerOptions {
   /**
    * Private key for `private_key_jwt`, in PEM or as a JSON Web Key. The PEM text may be PKCS #8,
    * PKCS #1 or SEC 1; the JSON Web Key may be a JSON string or an object. The key must be RSA of
-   * 2048 to 4096 bits, EC on P-256 or Ed25519. The manager refuses an encrypted key.
+   * 2048 to 4096 bits, EC on P-256 or P-384 (in PKCS #8 or as a JSON Web Key), or Ed25519. The
+   * manager refuses an encrypted key.
    */
   privateKey?: string | PrivateJsonWebKey | undefined;
   /**
@@ -510,7 +494,7 @@ export interface KeycloakTokenManagerOptions {
   keyId?: string | undefined;
   /**
    * Algorithm of signed assertions. Default: the `alg` of the JSON Web Key, or else `RS256`,
-   * `ES256` or `EdDSA`, depending on the type of the key; `HS256` for a secret.
+   * `ES256`, `ES384` or `EdDSA`, depending on the type of the key; `HS256` for a secret.
    */
   signingAlgorithm?: SigningAlgorithm | undefined;
   /**
@@ -632,12 +616,29 @@ export interface KeycloakTokenManagerOptions {
   /** The API to which `fetch` may send the token. Default: none. */
   resource?: ResourceOptions | undefined;
   /**
+  /**
    * How many tokens of users (`onBehalfOf`) the manager keeps. It drops the token that was used
    * longest ago first. In tokens, an integer of at least 1. Default: 10000.
    */
   maxUserTokens?: number | undefined;
   /**
-   * Logger that receives the log lines. Backstage's `LoggerService` fits as it is. Default: none.
+   * Whether the server binds tokens to a key, so that a stolen token is useless (DPoP, RFC 9449).
+   * Default: false. The manager sends a proof of the key with every token request, and `fetch`
+   * sends one with every request to the API. The API must accept the scheme `DPoP`. Keycloak
+   * supports DPoP by default since 26.4.
+   */
+  dpop?: boolean | undefined;
+  /**
+   * Private key for `dpop`, in the forms of `privateKey`. Default: a generated key for ES256. The
+   * key decides the algorithm: `RS256` (or `PS256`, if that is the `alg` of the JSON Web Key),
+   * `ES256`, `ES384` or `EdDSA`. RSA is slow: a proof with 2048 bits takes about twenty times as
+   * long as one with P-256. Without this option, the manager creates a key, which never leaves
+   * native memory.
+   */
+  dpopKey?: string | PrivateJsonWebKey | undefined;
+  /**
+   * Logger that receives the log lines. You can pass Backstage's `LoggerService` directly. Default:
+   * none.
    */
   logger?: KeycloakTokenManagerLogger | undefined;
   /** Label in log lines and snapshots. Default: `clientId`. */
@@ -690,10 +691,14 @@ export interface GetTokenOptions {
  * ```
  */
 export interface AccessToken {
-  /** The bearer token. */
+  /** The access token. */
   token: string;
-  /** Always `Bearer` (RFC 6750). */
-  tokenType: 'Bearer';
+  /**
+   * The scheme for the `Authorization` header: `DPoP` (RFC 9449) for a token that is bound to the
+   * key of the option `dpop`, otherwise `Bearer` (RFC 6750). A request with a `DPoP` token needs a
+   * proof: see {@link KeycloakTokenManager.dpopProof}.
+   */
+  tokenType: 'Bearer' | 'DPoP';
   /**
    * The granted scope: `scope` of the token response or, if the response has none, the requested
    * scope. `undefined` if neither exists.
@@ -706,6 +711,74 @@ export interface AccessToken {
    * token's lifetime minus 1 s, or minus a quarter of the lifetime if that is shorter.
    */
   expiresAt: number;
+}
+
+/**
+ * The request for which {@link KeycloakTokenManager.headers} returns headers.
+ *
+ * @example
+ * ```ts
+ * import type { RequestHeadersOptions } from 'keycloak-token-manager';
+ *
+ * const handshake: RequestHeadersOptions = {
+ *   url: 'wss://api.example/v1/events',
+ *   method: 'GET',
+ *   backstageUser: 'user:default/jane',
+ * };
+ * console.log(Object.keys(await manager.headers(handshake)));
+ * ```
+ */
+export interface RequestHeadersOptions {
+  /**
+   * URL of the request, with the scheme `http`, `https`, `ws` or `wss`. With the option `resource`,
+   * a relative URL resolves against `resource.baseUrl`, and another origin is refused; `ws` counts
+   * as `http`, and `wss` as `https`. Required with the option `dpop`.
+   */
+  url?: string | URL | undefined;
+  /**
+   * HTTP method of the request: `GET` for a WebSocket or an EventSource, `POST` for gRPC. Required
+   * with the option `dpop`.
+   */
+  method?: string | undefined;
+  /** The user for whom you send the request; see {@link AuthenticatedRequestInit.backstageUser}. */
+  backstageUser?: string | undefined;
+  /**
+   * The access token of the user on whose behalf you send the request; see
+   * {@link AuthenticatedRequestInit.onBehalfOf}.
+   */
+  onBehalfOf?: string;
+}
+
+/**
+ * The request for which {@link KeycloakTokenManager.dpopProof} creates a proof.
+ *
+ * @example
+ * ```ts
+ * import type { DpopProofOptions } from 'keycloak-token-manager';
+ *
+ * const request: DpopProofOptions = {
+ *   method: 'GET',
+ *   url: 'https://api.example/v1/agents',
+ *   token: await manager.getToken(),
+ * };
+ * console.log(manager.dpopProof(request));
+ * ```
+ */
+export interface DpopProofOptions {
+  /** HTTP method of the request. */
+  method: string;
+  /**
+   * Absolute URL of the request, with the scheme `http`, `https`, `ws` or `wss`. The proof names it
+   * without query and fragment.
+   */
+  url: string | URL;
+  /** The access token that the request carries. */
+  token: string;
+  /**
+   * The `DPoP-Nonce` of the API's last response. Default: the last nonce that `fetch` received from
+   * this origin, if any.
+   */
+  nonce?: string | undefined;
 }
 
 /**
@@ -723,6 +796,11 @@ export interface AccessToken {
 export interface KeycloakTokenManagerSnapshot {
   /** The option `name`. */
   name: string;
+  /**
+   * With the option `dpop`: the thumbprint of the public key (RFC 7638, SHA-256, Base64url), which
+   * the server writes into the claim `cnf.jkt` of tokens. Absent once the manager is closed.
+   */
+  dpopThumbprint?: string;
   /**
    * - `empty`: the manager holds no valid token, because it has not yet acquired a token, it has
    *   dropped the token, or the token has expired. A request may be in progress.
@@ -830,11 +908,11 @@ export type KeycloakTokenErrorCode =
    */
   | 'ERR_KEYCLOAK_OAUTH'
   /**
-   * The server responded with an HTTP error that is not an OAuth error. Retryable for 408, 429, 5xx,
-   * and a 403 or 404 without JSON after a success.
+   * The server responded with an HTTP error that is not an OAuth error. Retryable for 408, 429,
+   * 5xx, and a 403 or 404 without JSON after a success.
    */
   | 'ERR_KEYCLOAK_HTTP'
-  /** The server did not send a usable token response. Not retryable. */
+  /** The token response or the discovery document is not usable. Not retryable. */
   | 'ERR_KEYCLOAK_PROTOCOL'
   /** DNS failed, or the connection was refused, reset or cut short. Retryable. */
   | 'ERR_KEYCLOAK_NETWORK'
@@ -907,8 +985,8 @@ export class KeycloakTokenError extends Error {
  * It caches the token, sends one token request no matter how many callers wait, and refreshes the
  * token in the background.
  *
- * A manager belongs to the thread that created it. Two managers never share a token. Only a waiting
- * caller keeps the process alive.
+ * A manager belongs to the thread that created it. Two managers never share a token. A manager
+ * keeps the process alive only while a caller waits.
  *
  * @example
  * ```ts
@@ -1021,6 +1099,9 @@ export class KeycloakTokenManager implements AsyncDisposable {
    *   sends the same token once more: one of several replicas may have rejected the token.
    * - A redirect to a login page at another origin counts as a 401. `fetch` sends a GET or HEAD
    *   request once more; for any other method, the call rejects with `ERR_KEYCLOAK_REQUEST`.
+   * - With the option `dpop`, every request carries a proof of the key. A 401 that demands a nonce
+   *   (`use_dpop_nonce`) leads to one more request with the nonce, unless the body can be read only
+   *   once; it counts neither as the refusal of the token nor as the one repetition after it.
    * - `fetch` follows at most 20 redirects within the origin, with the token and the user.
    *   `redirected` of the response is nevertheless false; `url` is the last URL. The platform
    *   compares `integrity` with the first response, so a call with `integrity` fails if the API
@@ -1046,6 +1127,40 @@ export class KeycloakTokenManager implements AsyncDisposable {
     input: string | URL | Request,
     init?: AuthenticatedRequestInit,
   ) => Promise<Response>;
+  /**
+   * Returns the headers that authenticate a request which you send yourself, for clients of
+   * WebSocket, gRPC and EventSource: `Authorization`, `X-Backstage-User` (or `resource.userHeader`)
+   * for a `backstageUser` and, with the option `dpop`, `DPoP`. A proof is valid for one request
+   * within about 20 s, so call the method before each request.
+   *
+   * @returns A promise of the headers. It rejects with `ERR_KEYCLOAK_REQUEST` for a wrong argument
+   *   or another origin than that of `resource.baseUrl`, and with the error of {@link getToken}.
+   * @example
+   * ```ts
+   * const url = 'wss://api.example/v1/events';
+   * const headers = await manager.headers({ url, method: 'GET', backstageUser: 'user:default/jane' });
+   * console.log(Object.keys(headers)); // for example new WebSocket(url, { headers }) of `ws`
+   * ```
+   */
+  headers(options?: RequestHeadersOptions): Promise<Record<string, string>>;
+  /**
+   * Creates a DPoP proof (RFC 9449 §4.2) for a request that you send yourself, with the scheme
+   * `DPoP` and this proof in the header `DPoP`. A server accepts a proof once, so create one for
+   * each request. {@link fetch} and {@link headers} do this for you. The method is synchronous,
+   * because it waits for nothing: signing takes less than 0.1 ms with a key on P-256.
+   *
+   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` without the option `dpop`,
+   *   `ERR_KEYCLOAK_REQUEST` for a wrong argument or a bearer token, `ERR_KEYCLOAK_CLOSED` after
+   *   {@link close}.
+   * @example
+   * ```ts
+   * const url = 'https://api.example/v1/agents';
+   * const token = await manager.getToken();
+   * const proof = manager.dpopProof({ method: 'GET', url, token });
+   * await fetch(url, { headers: { authorization: `DPoP ${token}`, dpop: proof } });
+   * ```
+   */
+  dpopProof(options: DpopProofOptions): string;
   /**
    * Returns a manager that calls another API with the token, the cache and the flights of this
    * manager: for a second origin, or for a base URL that changes at run time. You can call the
@@ -1130,19 +1245,6 @@ export class KeycloakTokenManager implements AsyncDisposable {
    * ```
    */
   forgetSubject(subjectToken: string): void;
-  /**
-   * Returns the headers for a request that you send yourself, with the names in lower case: for
-   * WebSocket, gRPC and EventSource clients.
-   *
-   * @returns A promise of the headers. It rejects with `ERR_KEYCLOAK_REQUEST` for a wrong option or
-   *   for a URL at another origin than `resource.baseUrl`, and with the error of {@link getToken}.
-   * @example
-   * ```ts
-   * const headers = await manager.headers({ url: 'events', backstageUser: 'user:default/jane' });
-   * console.log(Object.keys(headers));
-   * ```
-   */
-  headers(options?: HeadersOptions): Promise<Record<string, string>>;
   /**
    * Returns the state of the manager, for health checks and metrics. Sends no request.
    *

@@ -34,7 +34,7 @@ describe('the report of the public types', () => {
   }
 
   it('does not change with a comment or the layout', () => {
-    assert.equal(changed('/** The bearer token. */', '/** The token. */'), report);
+    assert.equal(changed('/** The access token. */', '/** The token. */'), report);
     assert.equal(changed('  clientId: string;\n', '  clientId:\n    string;\n'), report);
   });
 

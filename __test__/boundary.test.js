@@ -7,7 +7,7 @@ const { describe, it } = require('node:test');
 const { inspect } = require('node:util');
 const native = require('../lib/native.js');
 const { block } = require('./programs/program.js');
-const { start, times } = require('./support/manager.js');
+const { rejection, start, times } = require('./support/manager.js');
 const { nativeCalls } = require('./support/native-calls.js');
 
 /** A hanging test must fail. */
@@ -98,6 +98,36 @@ describe('a fault of the native side', { timeout: LIMIT_MS }, () => {
     ];
     for (const call of calls) await assert.rejects(call(), isInternal(fault));
     for (const { mock } of mocked) mock.restore();
+  });
+
+  it('rejects the promise of a call on another object', async (t) => {
+    const { manager } = await start(t);
+    const others = [undefined, {}, new Proxy(manager, {}), Object.create(manager)];
+    for (const name of ['getToken', 'getAccessToken', 'getTokenForStreaming', 'close']) {
+      for (const other of others) {
+        const error = await rejection(manager[name].call(other), 'ERR_KEYCLOAK_REQUEST');
+        assert.ok(error.message.endsWith(`call it as manager.${name}()`), error.message);
+      }
+    }
+  });
+
+  it('rejects the promise of a call whose signal throws', async (t) => {
+    const { manager } = await start(t);
+    const fail = () => {
+      throw new Error('from the signal');
+    };
+    const signal = { aborted: false, addEventListener: fail, removeEventListener: fail };
+    await rejection(manager.getToken({ signal }), 'ERR_KEYCLOAK_REQUEST');
+    let reads = 0;
+    const changing = {
+      ...signal,
+      get aborted() {
+        reads += 1;
+        return reads > 1 ? fail() : false;
+      },
+    };
+    await rejection(manager.getToken({ signal: changing }), 'ERR_KEYCLOAK_REQUEST');
+    assert.match(await manager.getToken(), /^ey/);
   });
 
   it('is thrown by methods that return no promise', async (t) => {

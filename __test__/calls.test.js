@@ -79,6 +79,24 @@ describe('arguments', () => {
     });
   }
 
+  for (const method of [
+    'getToken',
+    'getAccessToken',
+    'getTokenForStreaming',
+    'headers',
+    'close',
+    Symbol.asyncDispose,
+  ]) {
+    test(`${String(method)} rejects if its object is not a manager`, async (t) => {
+      const { manager } = await start(t);
+      for (const object of [undefined, null, {}, Object.create(manager)]) {
+        const name = `${typeof object}`;
+        const { message } = await refused(name, () => manager[method].call(object));
+        assert.match(message, /was called on an object that is not a KeycloakTokenManager/, name);
+      }
+    });
+  }
+
   test('getTokenForStreaming rejects all but a number of at least 0', async (t) => {
     const { endpoint, manager } = await start(t);
     for (const [name, value] of Object.entries({ ...NOT_NUMBERS, undefined: undefined })) {

@@ -9,6 +9,7 @@ const fs = require('node:fs');
 const { describe, test } = require('node:test');
 const { inspect } = require('node:util');
 const { makeFile } = require('./support/files.js');
+const { jwkOf } = require('./support/jwk.js');
 const { rejection } = require('./support/manager.js');
 const { BEARER, startVerifying } = require('./support/verifying-endpoint.js');
 
@@ -26,7 +27,7 @@ const claimsOf = ({ form }) =>
 describe('private_key_jwt', () => {
   test('a JWK proves the client', async (t) => {
     const believes = { algorithm: 'ES256', key: EC.publicKey, kid: 'k' };
-    const privateKey = { ...EC.privateKey.export({ format: 'jwk' }), kid: 'k' };
+    const privateKey = { ...jwkOf(EC.privateKey), kid: 'k' };
     const { endpoint, manager } = await start(t, believes, { privateKey });
     assert.equal(await manager.getToken(), 'token-1');
     const [request] = endpoint.requests;

@@ -4,10 +4,12 @@
 // are in use, and their faults.
 
 const assert = require('node:assert/strict');
+const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const { describe, test } = require('node:test');
 const { inspect } = require('node:util');
+const { KeycloakTokenManager } = require('..');
 const { EXPIRED, makeCertificates } = require('../tools/certificates.js');
 const { makeFolder } = require('./support/files.js');
 const { delay, rejection } = require('./support/manager.js');
@@ -48,6 +50,31 @@ describe('tls_client_auth', () => {
     });
   }
 
+  test('a certificate with trust settings or a compressed key proves the client', async (t) => {
+    const openssl = (...args) => execFileSync('openssl', args, { encoding: 'utf8', stdio: 'pipe' });
+    const trusted = openssl('x509', '-in', client.certFile, '-trustout');
+    const key = openssl('ec', '-in', client.keyFile, '-conv_form', 'compressed');
+    const compressed = certificates.client('compressed', { sameKeyAs: { key } });
+    assert.match(trusted, /TRUSTED/);
+    for (const [subject, clientCertificate, clientKey] of [
+      ['agent', trusted, client.key],
+      ['compressed', compressed.cert, key],
+    ]) {
+      const { manager } = await start(t, { clientCertificate, clientKey }, { subject });
+      assert.equal(await manager.getToken(), 'token-1', subject);
+    }
+  });
+
+  test('a malformed certificate after the first is refused by the constructor', () => {
+    const malformed = '-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n';
+    const options = { clientId: 'agent', tokenEndpoint: 'https://sso.example/token' };
+    const pair = { clientCertificate: client.cert + malformed, clientKey: client.key };
+    assert.throws(() => new KeycloakTokenManager({ ...options, ...pair }), {
+      code: 'ERR_KEYCLOAK_CONFIG',
+      message: /clientCertificate: the certificate is cut off or malformed/,
+    });
+  });
+
   test('files and options can be mixed', async (t) => {
     const { clientCertificateFile, clientKeyFile } = copies(t, client);
     for (const options of [
@@ -74,17 +101,27 @@ describe('tls_client_auth', () => {
     assert.deepEqual(subjects, ['agent', 'agent', 'other']);
   });
 
-  test('a certificate that is replaced before its key waits for it', async (t) => {
-    const files = copies(t, client);
-    const { endpoint, manager } = await start(t, files);
-    await manager.getToken();
-    endpoint.state.believes = { subject: 'other' };
-    fs.writeFileSync(files.clientCertificateFile, other.cert);
-    const call = manager.getToken({ forceRefresh: true });
-    await delay(50);
-    fs.writeFileSync(files.clientKeyFile, other.key);
-    await call;
-    assert.equal(endpoint.requests.at(-1).subject, 'other');
+  test('an acquisition waits while another program replaces the files', async (t) => {
+    for (const write of [
+      // The key follows the certificate.
+      () => {},
+      // The program has truncated the key, and has not written it yet.
+      ({ clientKeyFile }) => fs.writeFileSync(clientKeyFile, ''),
+      ({ clientKeyFile }) => fs.writeFileSync(clientKeyFile, other.key.slice(0, 100)),
+      ({ clientKeyFile }) => fs.rmSync(clientKeyFile),
+    ]) {
+      const files = copies(t, client);
+      const { endpoint, manager } = await start(t, files);
+      await manager.getToken();
+      endpoint.state.believes = { subject: 'other' };
+      fs.writeFileSync(files.clientCertificateFile, other.cert);
+      write(files);
+      const call = manager.getToken({ forceRefresh: true });
+      await delay(50);
+      fs.writeFileSync(files.clientKeyFile, other.key);
+      await call;
+      assert.equal(endpoint.requests.at(-1).subject, 'other', `${write}`);
+    }
   });
 
   test('a refusal reads the files again, and tries once more only if they changed', async (t) => {

@@ -35,7 +35,10 @@ function canRun(block) {
   return !needsBackstage(block) && imported.every(isHere) && !borrowed.some(isUsed);
 }
 
-/** The example as a module, with a `manager` unless the example makes one. */
+/**
+ * The example as a module, with a `manager` unless the example makes one. The manager uses DPoP if
+ * the example creates a proof.
+ */
 function moduleOf({ code }, places) {
   const preamble = `
     const { KeycloakTokenManager: Manager } = await import('keycloak-token-manager');
@@ -44,6 +47,7 @@ function moduleOf({ code }, places) {
       clientId: '${CLIENT.clientId}',
       clientSecret: '${CLIENT.clientSecret}',
       resource: { baseUrl: 'https://api.example/v1' },
+      dpop: ${code.includes('dpopProof(')},
     });
   `;
   let text = preamble + code;
@@ -69,6 +73,7 @@ describe('the examples run', { concurrency: 2 }, () => {
     places = {
       'https://keycloak.example': endpoint.url,
       'https://api.example': api.url,
+      'wss://api.example': api.url.replace('http', 'ws'),
       '/run/secrets': folder,
     };
   });

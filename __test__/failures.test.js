@@ -3,9 +3,20 @@
 // Failures between a manager and its endpoint, and their effects on callers.
 
 const assert = require('node:assert/strict');
+const { once } = require('node:events');
+const http = require('node:http');
 const { describe, test } = require('node:test');
 const { gzipSync } = require('node:zlib');
-const { delay, numbered, rejection, start, times } = require('./support/manager.js');
+const {
+  delay,
+  numbered,
+  openManager,
+  rejection,
+  start,
+  startEndpoint,
+  times,
+  tokenJson,
+} = require('./support/manager.js');
 
 const UNAVAILABLE = { status: 503, body: 'Service Unavailable' };
 /** The tolerance in ms between two clocks that count whole milliseconds. */
@@ -187,6 +198,52 @@ describe('the cool-down', { concurrency: true }, () => {
   });
 });
 
+// `crates/manager/tests/manager.rs` simulates the same outages under many seeds.
+describe('a Keycloak that is down for the first caller', { concurrency: true }, () => {
+  const LONGEST_DELAY_MS = 1_000;
+  const MOST_REQUESTS = 14;
+  const loopback = async (t, port = 0) => {
+    const server = http.createServer((_, response) => response.end(tokenJson()));
+    server.listen(port, '127.0.0.1');
+    await once(server, 'listening');
+    t.after(() => server.close());
+    return server;
+  };
+  const downFor = {
+    async refused(t) {
+      const server = await loopback(t);
+      const { port } = server.address();
+      server.close();
+      await once(server, 'close');
+      return { url: `http://127.0.0.1:${port}/token`, comeBack: () => loopback(t, port) };
+    },
+    reset: (t) => answering(t, { fault: 'reset' }),
+    503: (t) => answering(t, UNAVAILABLE),
+  };
+  const answering = async (t, answer) => {
+    const endpoint = await startEndpoint(t);
+    endpoint.setAnswer(answer);
+    return { url: endpoint.tokenEndpoint, comeBack: () => endpoint.setAnswer(numbered()) };
+  };
+  for (const kind of Object.keys(downFor)) {
+    for (const downMs of [500, 2_500, 4_500, 6_500]) {
+      test(`gives a token within a second after ${downMs} ms (${kind})`, async (t) => {
+        const { url, comeBack } = await downFor[kind](t);
+        const manager = openManager(t, { tokenEndpoint: url });
+        const call = manager.getToken();
+        await delay(downMs);
+        await comeBack();
+        const begin = performance.now();
+        assert.match(await call, /^token-/);
+        const late = performance.now() - begin;
+        assert.ok(late <= LONGEST_DELAY_MS + 10 * TOLERANCE_MS, `${late} ms`);
+        const requests = 1 + manager.snapshot().counters.retries;
+        assert.ok(requests <= MOST_REQUESTS, `${requests} requests`);
+      });
+    }
+  }
+});
+
 describe('a retry', { concurrency: true }, () => {
   test('follows a passing failure, twice at most, and only the success is logged', async (t) => {
     const { endpoint, manager, lines } = await start(t);
@@ -211,11 +268,31 @@ describe('a retry', { concurrency: true }, () => {
   });
 });
 
+describe('a failure with a body that ends too late or never', { concurrency: true }, () => {
+  const large = 'x'.repeat(1_200_000);
+  for (const [name, answer, code, message] of [
+    ['503, too large', { status: 503, body: large }],
+    ['503, too slow', { status: 503, body: large, fault: 'drip' }],
+    ['429, cut off', { status: 429, body: 'slow down', fault: 'truncate' }],
+    ['401, too large', { status: 401, body: large }, 'ERR_KEYCLOAK_HTTP', /status 401 at/],
+  ]) {
+    test(`is judged by its status: ${name}`, async (t) => {
+      const { endpoint, manager } = await start(t);
+      endpoint.answerNext(answer);
+      const call = manager.getToken();
+      if (code === undefined) assert.match(await call, /^ey/);
+      else assert.match((await rejection(call, code)).message, message);
+      assert.equal(endpoint.requestCount, code === undefined ? 2 : 1);
+    });
+  }
+});
+
 describe('requestTimeoutMs', { concurrency: true }, () => {
   const requestTimeoutMs = 1_000;
-  for (const [name, answer] of [
+  const isNative = process.env.WITH_TOKEN_FETCH === undefined;
+  for (const [name, answer, status] of [
     ['an endpoint that hangs', { fault: 'hang' }],
-    ['a body that drips', { fault: 'drip', dripMs: 50 }],
+    ['a body that drips', { fault: 'drip', dripMs: 50 }, isNative ? 200 : undefined],
   ]) {
     test(`ends ${name}`, async (t) => {
       const { endpoint, manager } = await start(t, { requestTimeoutMs });
@@ -225,6 +302,8 @@ describe('requestTimeoutMs', { concurrency: true }, () => {
       const took = performance.now() - begin;
       assert.ok(took > requestTimeoutMs - TOLERANCE_MS && took < 1.5 * requestTimeoutMs, `${took}`);
       assert.deepEqual([error.retryable, error.attempts], [true, 1]);
+      assert.equal(error.status, status);
+      assert.equal(error.message.includes('status 200'), status === 200, error.message);
       assert.equal(endpoint.requestCount, 1);
     });
   }

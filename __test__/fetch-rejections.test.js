@@ -73,6 +73,8 @@ describe('a refused token', { concurrency: true }, () => {
       ['Blob', new Blob(['abc'])],
       ['URLSearchParams', new URLSearchParams({ a: 'abc' })],
       ['FormData', form],
+      ['URL', new URL('http://abc.example/')],
+      ['object', { toString: () => 'abc' }],
     ]) {
       const { api, manager } = await startBoth(t, accepting(revoked()));
       const response = await manager.fetch('/', { method: 'POST', body });
@@ -104,7 +106,7 @@ describe('a refused token', { concurrency: true }, () => {
     form.set('file', new Blob(['abc']), 'a.txt');
     const big = (length) => Buffer.alloc(length, 'a');
     const stream = (text) => Readable.toWeb(Readable.from([Buffer.from(text)]));
-    for (const [name, init, contentType] of [
+    for (const [name, init, contentType, more] of [
       ['text', { body: 'abc' }, /^text\/plain/],
       [
         'JSON',
@@ -116,13 +118,17 @@ describe('a refused token', { concurrency: true }, () => {
       ['a Blob', { body: new Blob(['abc'], { type: 'image/png' }) }, /^image\/png$/],
       ['a buffer of 1 MiB', { body: big(MIB) }, undefined],
       ['a finished stream', { body: stream('abc'), duplex: 'half' }, undefined],
+      ['text beside a null body', { body: 'abc' }, /^text\/plain/, { body: null }],
     ]) {
       test(`is replaced, and ${name} is sent once more`, async (t) => {
         const { api, endpoint, manager } = await startBoth(t, accepting(revoked()));
         const options = { method: 'POST', ...init };
         const signal = new AbortController().signal;
         const request = new Request(`${api.url}/a?b`, { ...options, signal });
-        const response = await manager.fetch(request, { backstageUser: 'user:default/jane' });
+        const response = await manager.fetch(request, {
+          backstageUser: 'user:default/jane',
+          ...more,
+        });
         assert.equal(response.status, 200);
         const [first, second] = api.requests;
         assert.deepEqual([second.method, second.url], ['POST', '/a?b']);
@@ -439,4 +445,13 @@ describe('a changed configuration', () => {
     assert.deepEqual(tokens(api), new Set(['of-test-client']));
     assert.deepEqual(tokens(next), new Set(['of-other-client']));
   });
+});
+
+test('a call ends although a test has replaced setTimeout, and its 401 has an open body', async (t) => {
+  const responses = [new Response(new ReadableStream(), { status: 401 }), new Response('ok')];
+  const resource = { fetch: async () => responses.shift() };
+  const { manager } = await startBoth(t, undefined, { resource });
+  await manager.getToken();
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  assert.equal(await statusOf(manager.fetch('/')), 200);
 });

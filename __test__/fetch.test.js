@@ -47,6 +47,8 @@ describe('fetch', { concurrency: true }, () => {
       ['/v1', new URL('/other', api.url), '/other'],
       ['/v1', `${api.url}/absolute`, '/absolute'],
       ['/v1', new Request(`${api.url}/request`), '/request'],
+      ['/v1', { href: 'x', toString: () => `${api.url}/framework` }, '/framework'],
+      ['/v1', new String('agents'), '/v1/agents'],
     ]) {
       await open({ resource: { baseUrl: api.url + base } }).fetch(input);
       assert.equal(api.requests.at(-1).url, expected, `${base} ${input}`);
@@ -132,6 +134,12 @@ describe('fetch', { concurrency: true }, () => {
     }
   });
 
+  test('names a fetch function that returns no Response', async (t) => {
+    const { manager } = await startBoth(t, undefined, { resource: { fetch: async () => {} } });
+    const error = await rejection(manager.fetch('/'), 'ERR_KEYCLOAK_CONFIG');
+    assert.match(error.message, /returned no Response; correct resource\.fetch/);
+  });
+
   test('requires the option resource', async (t) => {
     const { endpoint, manager } = await start(t);
     const error = await rejection(manager.fetch('http://127.0.0.1/'), 'ERR_KEYCLOAK_CONFIG');
@@ -139,7 +147,7 @@ describe('fetch', { concurrency: true }, () => {
     assert.equal(endpoint.requestCount, 0);
   });
 
-  test('sends nothing if there is no token', async (t) => {
+  test('sends no request if the manager obtains no token', async (t) => {
     const { api, endpoint, manager } = await startBoth(t);
     endpoint.setAnswer({ status: 401, body: { error: 'unauthorized_client' } });
     await rejection(manager.fetch('/'), 'ERR_KEYCLOAK_OAUTH');

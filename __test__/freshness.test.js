@@ -94,6 +94,16 @@ describe('minValiditySeconds', () => {
     assert.equal(at('warn').filter((line) => line.includes('minValiditySeconds')).length, 1);
     assert.match(at('warn').join(), /\(minValiditySeconds\) failed/);
   });
+
+  test('that every token misses is logged once, not once for each token', async (t) => {
+    const { endpoint, manager, at } = await startNumbered(t, LONG_S);
+    for (const _ of times(3)) {
+      await manager.getToken({ minValiditySeconds: 4e3 });
+      await manager.getToken({ forceRefresh: true, minValiditySeconds: 4e3 });
+    }
+    assert.ok(endpoint.requestCount >= 4);
+    assert.equal(at('warn').filter((line) => line.includes('minValiditySeconds')).length, 1);
+  });
 });
 
 // `crates/oauth/src/lifetime.rs` lists the lifetimes that a server may state.

@@ -1,6 +1,6 @@
 'use strict';
 
-// The costs of the package, the lifetime of a process, and the end of a manager.
+// The lifetime of a process, and the end of a manager.
 
 const assert = require('node:assert/strict');
 const http = require('node:http');
@@ -13,7 +13,6 @@ const { delay, numbered, start, unhandledRejections, until } = require('./suppor
 /** A hanging test must fail. */
 const LIMIT_MS = 30_000;
 const EXIT_LIMIT_MS = 1000;
-const ROUNDS = 7;
 const BUSY_MS = 500;
 /** Shorter than the block of the event loop, and longer than a response on loopback takes. */
 const ARRIVED_MS = 200;
@@ -28,28 +27,6 @@ function median(numbers) {
 }
 
 const isClosed = { name: 'KeycloakTokenError', code: 'ERR_KEYCLOAK_CLOSED', retryable: false };
-
-describe('costs', { timeout: LIMIT_MS, skip: isLinux }, () => {
-  it('loading is cheap, and no thread or socket exists before the first token, not even after close()', async (t) => {
-    const { endpoint } = await start(t);
-    const rounds = [];
-    for (let round = 0; round < ROUNDS; round += 1) {
-      rounds.push(await run(t, 'costs.js', [endpoint.tokenEndpoint]).result());
-    }
-    const ratio = median(rounds.map(({ required, https }) => required.ms / https.ms));
-    const mib = median(rounds.map(({ required }) => required.mib));
-    assert.ok(ratio <= 1, `require took ${ratio} times as long as that of node:https`);
-    assert.ok(mib <= 6, `require took ${mib} MiB`);
-    for (const { required, constructed, closed, token } of rounds) {
-      for (const step of [required, constructed, closed]) {
-        assert.deepEqual([step.threads, step.sockets], [0, 0]);
-      }
-      assert.equal(closed.code, 'ERR_KEYCLOAK_CLOSED');
-      assert.ok(token.threads === 1 || token.threads === 2, `${token.threads} threads more`);
-      assert.equal(token.sockets >= 1, true, 'sockets are seen');
-    }
-  });
-});
 
 describe('a program', { timeout: LIMIT_MS }, () => {
   /**

@@ -109,14 +109,14 @@ describe('the loader', () => {
     [
       '--permission without --allow-addons',
       'Cannot load native addon',
-      'without the permission to load native addons',
+      'without permission to load native addons',
       '--allow-addons',
       'ERR_DLOPEN_DISABLED',
     ],
     [
       '--permission without --allow-fs-read',
       'Access to this API has been restricted',
-      'without the permission to read the package',
+      'without permission to read the package',
       '--allow-fs-read',
       'ERR_ACCESS_DENIED',
     ],

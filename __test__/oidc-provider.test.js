@@ -4,11 +4,12 @@
 // requests follow the standards and not only the habits of one server.
 
 const assert = require('node:assert/strict');
-const { generateKeyPairSync } = require('node:crypto');
+const { generateKeyPairSync, randomBytes } = require('node:crypto');
 const https = require('node:https');
 const { after, before, describe, mock, test } = require('node:test');
 const { inspect } = require('node:util');
 const { makeCertificates } = require('../tools/certificates.js');
+const { jwkOf } = require('./support/jwk.js');
 const { listen } = require('./support/listen.js');
 const { openManager, recorder, rejection } = require('./support/manager.js');
 
@@ -19,6 +20,7 @@ const KEYS = {
   RS256: generateKeyPairSync('rsa', { modulusLength: 2048 }),
   PS256: generateKeyPairSync('rsa', { modulusLength: 2048 }),
   ES256: generateKeyPairSync('ec', { namedCurve: 'P-256' }),
+  ES384: generateKeyPairSync('ec', { namedCurve: 'P-384' }),
   EdDSA: generateKeyPairSync('ed25519'),
 };
 
@@ -41,7 +43,7 @@ const METHODS = [
   ...Object.entries(KEYS).map(([algorithm, pair]) => ({
     name: 'private_key_jwt',
     algorithm,
-    client: { jwks: { keys: [{ ...pair.publicKey.export({ format: 'jwk' }), kid: 'a-key' }] } },
+    client: { jwks: { keys: [{ ...jwkOf(pair.publicKey), kid: 'a-key' }] } },
     options: { privateKey: pem(pair), signingAlgorithm: algorithm, keyId: 'a-key' },
   })),
 ];
@@ -58,6 +60,8 @@ function clientOf({ name, algorithm, client }) {
   };
 }
 
+const isEs256 = ({ algorithm }) => algorithm === 'ES256';
+
 const CERTIFICATE = { name: 'tls_client_auth', client: { tls_client_auth_subject_dn: 'CN=agent' } };
 
 describe('a certified server', () => {
@@ -66,6 +70,8 @@ describe('a certified server', () => {
   let issuer;
   let pair;
   const issued = [];
+  /** The thumbprints of the keys of the tokens. */
+  const bound = [];
 
   before(async () => {
     const { cert, key } = certificates.client('agent');
@@ -81,7 +87,10 @@ describe('a certified server', () => {
     const { default: Provider } = await import('oidc-provider');
     const provider = new Provider(issuer, configuration());
     mock.restoreAll();
-    provider.on('client_credentials.saved', ({ clientId }) => issued.push(clientId));
+    provider.on('client_credentials.saved', ({ clientId, jkt }) => {
+      issued.push(clientId);
+      bound.push(jkt);
+    });
     server.on('request', provider.callback());
   });
   after(() => close?.());
@@ -92,13 +101,18 @@ describe('a certified server', () => {
     return {
       clients: [...METHODS, CERTIFICATE].map(clientOf),
       clientAuthMethods: [...new Set([...METHODS, CERTIFICATE].map(({ name }) => name))],
-      enabledJWA: { clientAuthSigningAlgValues: algorithms },
-      jwks: { keys: [{ ...key.export({ format: 'jwk' }), alg: 'RS256', use: 'sig' }] },
+      enabledJWA: {
+        clientAuthSigningAlgValues: algorithms,
+        dPoPSigningAlgValues: Object.keys(KEYS),
+      },
+      jwks: { keys: [{ ...jwkOf(key), alg: 'RS256', use: 'sig' }] },
       cookies: { keys: ['unused'] },
       ttl: { ClientCredentials: 300 },
       features: {
         devInteractions: { enabled: false },
         clientCredentials: { enabled: true },
+        // The server demands a nonce in every proof, but no proof.
+        dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
         mTLS: {
           enabled: true,
           tlsClientAuth: true,
@@ -135,6 +149,22 @@ describe('a certified server', () => {
   for (const method of METHODS) {
     const { client_id: clientId } = clientOf(method);
     test(`takes ${clientId}`, (t) => assertGiven(t, clientId, method.options));
+  }
+
+  for (const algorithm of [undefined, ...Object.keys(KEYS)]) {
+    const name = algorithm ?? 'a generated key';
+    test(`binds tokens to a key with a nonce of the server: ${name}`, async (t) => {
+      bound.length = 0;
+      const signing = { clientId: 'private_key_jwt ES256', ...METHODS.find(isEs256).options };
+      const key = algorithm && jwkOf(KEYS[algorithm].privateKey);
+      const dpopKey = key && { ...key, alg: algorithm };
+      const { manager } = make(t, { issuer, ...signing, dpop: true, dpopKey });
+      assert.equal((await manager.getAccessToken()).tokenType, 'DPoP');
+      await manager.getToken({ forceRefresh: true });
+      const { counters, dpopThumbprint } = manager.snapshot();
+      assert.deepEqual(bound, [dpopThumbprint, dpopThumbprint]);
+      assert.equal(counters.retries, 0);
+    });
   }
 
   test('takes tls_client_auth', (t) => assertGiven(t, 'tls_client_auth', pair));

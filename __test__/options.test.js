@@ -10,6 +10,7 @@ const { inspect } = require('node:util');
 const { KeycloakTokenError, KeycloakTokenManager } = require('..');
 const native = require('../lib/native.js');
 const table = require('../options.json');
+const { jwkOf } = require('./support/jwk.js');
 
 /** A text in every wrong string; no message may contain this text. */
 const CANARY = 'canary-7f3a';
@@ -46,7 +47,6 @@ const { privateKey: RSA } = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const { privateKey: EC, publicKey: EC_PUBLIC } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const { privateKey: ED } = generateKeyPairSync('ed25519');
 const pem = (key, more = {}) => key.export({ type: 'pkcs8', format: 'pem', ...more });
-const jwk = (key) => key.export({ format: 'jwk' });
 const ENCRYPTED = pem(RSA, { cipher: 'aes-256-cbc', passphrase: CANARY });
 const CERTIFICATE = tls.rootCertificates[0];
 
@@ -80,7 +80,8 @@ const WRONG_BESIDES = {
   tokenEndpoint: { 'a URL object': new URL(URL_OF_TOKENS) },
   clientSecret: { ...NOT_SECRET, 'a lone surrogate': `${CANARY}\ud800` },
   clientAuthentication: { 'another method': 'none', 'that of files': 'client_assertion_file' },
-  privateKey: { ...NOT_KEY, 'a public JWK': jwk(EC_PUBLIC) },
+  privateKey: { ...NOT_KEY, 'a public JWK': jwkOf(EC_PUBLIC) },
+  dpopKey: { ...NOT_KEY, 'a public JWK': jwkOf(EC_PUBLIC) },
   signingAlgorithm: { 'one of secrets': 'HS256', 'one of another kind of key': 'RS256' },
   clientCertificate: { prose: CANARY, 'half of one': CERTIFICATE.slice(0, 300) },
   clientKey: NOT_KEY,
@@ -143,6 +144,7 @@ const COMPANY = {
   issuer: { tokenEndpoint: undefined },
   clientSecretFile: { clientSecret: undefined },
   privateKey: { clientSecret: undefined },
+  dpopKey: { dpop: true },
   privateKeyFile: { clientSecret: undefined },
   keyId: BY_KEY,
   signingAlgorithm: BY_KEY,
@@ -232,7 +234,7 @@ describe('options that are refused', () => {
     const RS256 = { signingAlgorithm: 'RS256' };
     const ES256 = { signingAlgorithm: 'ES256' };
     const byRsa = { ...BY_KEY, privateKey: pem(RSA), ...ES256 };
-    const byJwk = { ...BY_KEY, privateKey: { ...jwk(EC), alg: 'RS512' } };
+    const byJwk = { ...BY_KEY, privateKey: { ...jwkOf(EC), alg: 'RS512' } };
     for (const [name, more, problem] of [
       ['both endpoints', { issuer: 'https://sso.example/realms/r' }, 'tokenEndpoint, issuer: '],
       ['a certificate alone', { ...BY_CERTIFICATE, clientKeyFile: undefined }, 'clientKey, client'],
@@ -252,6 +254,35 @@ describe('options that are refused', () => {
     ]) {
       const { message } = refusal({ ...BASE, ...more }, name);
       assert.ok(message.includes(problem), `${name}: ${message}`);
+    }
+  });
+
+  test('a kind of key that is not supported is named once, with the kinds that work', () => {
+    const curve = (namedCurve, paramEncoding = 'named') => ['ec', { namedCurve, paramEncoding }];
+    for (const [[type, options], problem] of [
+      [['rsa', { modulusLength: 2304 }], 'an RSA key of this size is'],
+      [
+        ['rsa', { modulusLength: 2048, publicExponent: 3 }],
+        'an RSA key with this public exponent is',
+      ],
+      [['rsa-pss', { modulusLength: 2048 }], 'an RSA key that is restricted to PSS is'],
+      [curve('P-521'), 'an EC key on this curve, or in this form, is'],
+      [
+        curve('P-256', 'explicit'),
+        'an EC key that lists the parameters of its curve, not its name, is',
+      ],
+      [['ed448', {}], 'the key cannot be parsed or is'],
+    ]) {
+      const key = pem(generateKeyPairSync(type, options).privateKey);
+      const signing = { clientSecret: undefined, privateKey: key, signingAlgorithm: 'PS256' };
+      const { message } = refusal({ ...BASE, ...signing }, type);
+      const sets =
+        'RSA (2048, 3072 or 4096 bits, exponent 65537), EC (P-256, or P-384 as PKCS #8 or JWK) or Ed25519';
+      assert.equal(message, `invalid options: privateKey: ${problem} not supported: use ${sets}`);
+      const pair = { clientSecret: undefined, clientCertificate: CERTIFICATE, clientKey: key };
+      const byTls = refusal({ ...BASE, ...pair }, type).message;
+      assert.ok(byTls.includes(`clientKey: ${problem} not supported by TLS: use`), byTls);
+      assert.match(byTls, /or present the certificate in a tokenFetch function/);
     }
   });
 
@@ -342,8 +373,8 @@ describe('options that are accepted', () => {
       { clientAuthentication: 'client_secret_jwt', signingAlgorithm: 'HS512', keyId: 'a' },
       { ...BY_KEY, keyId: 'a', assertionAudience: 'https://sso.example/realms/r' },
       { ...BY_KEY, privateKey: pem(ED), clientAuthentication: 'private_key_jwt' },
-      { ...BY_KEY, privateKey: { ...jwk(EC), key_ops: ['sign'], ext: true } },
-      { ...BY_KEY, privateKey: JSON.stringify(jwk(ED)) },
+      { ...BY_KEY, privateKey: { ...jwkOf(EC), key_ops: ['sign'], ext: true } },
+      { ...BY_KEY, privateKey: JSON.stringify(jwkOf(ED)) },
       { clientSecret: undefined, clientSecretFile: '/nowhere/secret' },
       { clientSecret: undefined, privateKeyFile: '/nowhere/key.pem' },
       BY_CERTIFICATE,

@@ -70,6 +70,10 @@ before(async () => {
   proxies.strict = await startProxy(({ headers }) => headers['proxy-authorization'] === expected);
   proxies.forbidding = await startRefusing('403 Forbidden');
   proxies.failing = await startRefusing('502 Bad Gateway');
+  proxies.silent = await serve(net.createServer());
+  // This proxy selects the method without authentication.
+  const answer = (socket) => socket.once('data', () => socket.write(Buffer.of(5, 0)));
+  proxies.socks = await serve(net.createServer(answer));
 });
 
 after(async () => {
@@ -216,12 +220,21 @@ describe('the proxy', () => {
     assert.ok(error.message.includes(`through the proxy ${url('open')}`), error.message);
   });
 
+  test('is named in the error of a deadline', async (t) => {
+    for (const endpoint of ['https', 'http']) {
+      const given = { tokenEndpoint: endpoints[endpoint](), proxy: url('silent') };
+      const { manager } = make(t, {}, { ...given, requestTimeoutMs: 300 });
+      const { message } = await rejection(manager.getToken(), 'ERR_KEYCLOAK_TIMEOUT');
+      assert.ok(message.includes(`through the proxy ${url('silent')}`), message);
+    }
+  });
+
   test('fails the acquisition if the variable is unusable, without a direct connection', async (t) => {
     const https_proxy = 'ftp://jane:canary@127.0.0.1:1080';
     const elsewhere = { tokenEndpoint: endpoints['https elsewhere'](), requestTimeoutMs: 1_200 };
     const { manager, at } = make(t, { https_proxy }, elsewhere);
     const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_NETWORK');
-    assert.match(error.message, /HTTPS_PROXY in the environment is not the URL of/);
+    assert.match(error.message, /https_proxy in the environment is not the URL of/);
     assert.doesNotMatch(`${error.message} ${at('warn')}`, CREDENTIALS);
     const direct = make(t, { https_proxy }, { ...elsewhere, proxy: false });
     const { message } = await rejection(direct.manager.getToken(), 'ERR_KEYCLOAK_NETWORK');
@@ -240,6 +253,8 @@ async function deadPort() {
 
 const WRONG_PASSWORD = /authentication failed \(status 407\): check the user name and password/;
 const strict = () => `http://jane:canary@${proxies.strict.host}`;
+const socks = () => `socks5h://jane:canary@${proxies.socks.host}`;
+const unresolved = () => `socks5://${proxies.socks.host}`;
 const dead = async () => `http://jane:canary@127.0.0.1:${await deadPort()}`;
 const FAILURES = [
   ['another password for a tunnel', 'https', strict, WRONG_PASSWORD],
@@ -250,6 +265,8 @@ const FAILURES = [
   ['a tunnel to an unknown host', 'https elsewhere', () => url('open'), /tunnel/],
   ['a proxy that is down', 'https', dead, /connection was refused/],
   ['a proxy that is down, for http', 'http', dead, /connection was refused/],
+  ['a SOCKS proxy that wants no user', 'http', socks, /the URL of the proxy has a user name/],
+  ['a name for SOCKS', 'http elsewhere', unresolved, /only the proxy knows the name, use socks5h/],
   ['an unknown proxy', 'https', () => 'http://jane:canary@proxy.invalid:3', /could not resolve/],
 ];
 
@@ -259,9 +276,9 @@ describe('an error names the proxy without its password', { concurrency: true },
       const given = await proxy();
       const { manager, at } = make(t, {}, { tokenEndpoint: endpoints[endpoint](), proxy: given });
       const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_NETWORK');
-      const { origin } = new URL(given);
+      const { protocol, host } = new URL(given);
       assert.match(error.message, message);
-      assert.ok(error.message.includes(`(through the proxy ${origin})`), error.message);
+      assert.ok(error.message.includes(`(through the proxy ${protocol}//${host})`), error.message);
       assert.equal(error.retryable, true);
       const shown = inspect([error, manager, at('warn'), manager.snapshot()], { depth: 9 });
       for (const text of [shown, JSON.stringify(error), error.stack]) {

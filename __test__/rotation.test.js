@@ -1,7 +1,7 @@
 'use strict';
 
-// Credential files that change on disk and at the server, with short tokens and many calls: no call
-// fails, although the file or the server changes half a second before the other.
+// Replaces a credential on disk and at the server about half a second apart, in either order, under
+// load and with short-lived tokens. No call may fail.
 
 const assert = require('node:assert/strict');
 const { generateKeyPairSync } = require('node:crypto');

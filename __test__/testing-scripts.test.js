@@ -29,6 +29,7 @@ describe('the fake token endpoint: its log', { concurrency: true }, () => {
         scope: 'a',
         audience: 'b',
       },
+      dpop: undefined,
       connection: 1,
       status: 200,
     });

@@ -58,6 +58,14 @@ const SOURCES = [
     'SSL_CERT_FILE with --use-openssl-ca in NODE_OPTIONS',
     (ca) => ({ env: { ...file(ca).env, NODE_OPTIONS: '--use-openssl-ca' } }),
   ],
+  [
+    'SSL_CERT_FILE with a quoted --use-openssl-ca in NODE_OPTIONS',
+    (ca) => ({ env: { ...file(ca).env, NODE_OPTIONS: '--no-deprecation "--use-openssl-\\ca"' } }),
+  ],
+  [
+    'SSL_CERT_FILE with --use_openssl_ca',
+    (ca) => ({ execArgv: ['--use_openssl_ca'], ...file(ca) }),
+  ],
   ['SSL_CERT_DIR with --use-openssl-ca', (ca) => ({ ...withOpenssl, ...folder(ca) })],
   [
     'the second folder of SSL_CERT_DIR',

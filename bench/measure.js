@@ -68,8 +68,8 @@ function absoluteMedian({ ours, plain }, row) {
 }
 
 /**
- * Returns the rival whose values, round by round, are nearest to our values, or undefined if there
- * are no rivals.
+ * Returns the rival whose values, round by round, are nearest to our values, or undefined for an
+ * empty list of rivals.
  */
 function bestRival(rivals, values) {
   const ratioTo = (name) => median(values.ours.map((value, round) => value / values[name][round]));

@@ -5,12 +5,18 @@
 // a token.
 
 const { cancel, readerOf, unreadBody } = require('./body.js');
+const { asksForToken } = require('./challenge.js');
 const { KeycloakTokenError, badRequest } = require('./error.js');
 const { OutgoingRequest, REDIRECTS, headerOf } = require('./outgoing-request.js');
+const { setTimeout, clearTimeout } = require('./timers.js');
 
 // The limit of the Fetch standard.
 const MOST_REDIRECTS = 20;
 const TOO_MANY_REDIRECTS = 'redirect: more than 20 redirects; check the API for a redirect loop';
+const NO_RESOURCE =
+  'fetch: the option resource is not set; set resource.baseUrl to the URL of the API';
+const NO_RESPONSE =
+  'fetch: the fetch function returned no Response; correct resource.fetch, or the global fetch';
 // The maximum number of bytes that `fetch` reads from an unused body, to make the connection
 // reusable.
 const DRAINED_BYTES = 256 * 1024;
@@ -29,10 +35,12 @@ const MOST_ROUTES = 256;
  * @param {import('..').ResourceOptions} [parts.resource]
  * @param {() => string} parts.server a URL of the authorization server
  * @param {Routes} parts.routes the routes of the manager
+ * @param {() => import('./dpop.js').Dpop | undefined} parts.dpop presents tokens that are bound to
+ * a key; `undefined` if the manager has never requested any
  * @param {() => boolean} parts.isCurrent whether the manager still sends tokens to this origin
  * @param {typeof fetch} parts.again makes a call that began with an earlier configuration
  */
-function makeFetch({ manager, resource, server, routes, isCurrent, again }) {
+function makeFetch({ manager, resource, server, routes, dpop, isCurrent, again }) {
   let settings;
   return async (input, init) => {
     settings ??= settingsOf(resource, server);
@@ -43,11 +51,21 @@ function makeFetch({ manager, resource, server, routes, isCurrent, again }) {
     // The configuration changed during the wait, so the token is for another origin.
     if (!isCurrent()) return again(input, init);
     let hasRetried = false;
+    let hasSentNonce = false;
     let redirects = 0;
     try {
       for (;;) {
         // Each request looks up the global `fetch`, so that a replacement takes effect.
-        const response = await request.send(resource.fetch ?? globalThis.fetch, token);
+        const bound = dpop();
+        const response = await request.send(resource.fetch ?? globalThis.fetch, token, bound);
+        if (typeof response?.status !== 'number') throw configFault(NO_RESPONSE);
+        const header = (name) => headerOf(response, name);
+        const wantsNonce = bound?.learnNonce(response, header, request.url) ?? false;
+        if (wantsNonce && !hasSentNonce && request.isReplayable && isCurrent()) {
+          hasSentNonce = true;
+          await drain(response);
+          continue;
+        }
         const loginPage = request.loginPageOf(response);
         if (loginPage !== undefined || isAboutToken(response)) {
           const outcome = routes.rejected(token, loginPage ? route : request.route);
@@ -58,6 +76,7 @@ function makeFetch({ manager, resource, server, routes, isCurrent, again }) {
             throw loginPage;
           }
           hasRetried = true;
+          hasSentNonce = false;
           if (outcome !== 'repeat') {
             token = await orCancel(response, () => manager.getToken(request.tokenOptions));
             if (!isCurrent()) return response;
@@ -68,6 +87,7 @@ function makeFetch({ manager, resource, server, routes, isCurrent, again }) {
           if (location === null) return response;
           await orCancel(response, () => {
             redirects += 1;
+            hasSentNonce = false;
             if (redirects > MOST_REDIRECTS) throw badRequest(TOO_MANY_REDIRECTS);
             request.redirect(response.status, location);
           });
@@ -135,29 +155,23 @@ function limit(collection) {
   return collection;
 }
 
-/** The schemes that APIs use for access tokens. A new token helps with no other scheme. */
-const TOKEN_SCHEMES = /^(bearer|dpop|jwt|oauth|token)$/i;
+/** Errors that a new token does not remedy. */
+const OTHER_ERRORS = /\b(insufficient_user_authentication|invalid_dpop_proof|use_dpop_nonce)\b/;
 
 /** Whether a 401 rejects the token, rather than requires another kind of authentication. */
 function isAboutToken(response) {
   if (response.status !== 401) return false;
   const challenges = headerOf(response, 'www-authenticate') ?? '';
-  const challenge = challenges.replace(/"(\\.|[^"\\])*"/g, '""');
-  if (challenges.includes('insufficient_user_authentication')) return false;
-  if (/\berror="?invalid_token/i.test(challenges)) return true;
-  // A scheme is a word that is not the name of a parameter.
-  const schemes = [...challenge.matchAll(/(?:^|,)\s*([^\s,="]+)(?!\s*=)(?=[\s,]|$)/g)];
-  return schemes.length === 0 || schemes.some(([, name]) => TOKEN_SCHEMES.test(name));
+  if (OTHER_ERRORS.test(challenges)) return false;
+  return /\berror="?invalid_token/i.test(challenges) || asksForToken(challenges);
+}
+
+function configFault(message) {
+  return new KeycloakTokenError({ code: 'ERR_KEYCLOAK_CONFIG', message, retryable: false });
 }
 
 function settingsOf(resource, server) {
-  if (resource === undefined) {
-    throw new KeycloakTokenError({
-      code: 'ERR_KEYCLOAK_CONFIG',
-      message: 'fetch: the option resource is not set; set resource.baseUrl to the URL of the API',
-      retryable: false,
-    });
-  }
+  if (resource === undefined) throw configFault(NO_RESOURCE);
   const base = baseOf(resource);
   const issuerOrigin = () => new URL(server()).origin;
   return { base, origin: base.origin, issuerOrigin, userHeader: resource.userHeader };
@@ -206,4 +220,9 @@ async function drain(response) {
   }
 }
 
-module.exports = { Routes, baseOf, makeFetch, settingsOf };
+/** Returns the origin that receives tokens; `undefined` without a resource. */
+function originOf(resource) {
+  return resource === undefined ? undefined : baseOf(resource).origin;
+}
+
+module.exports = { Routes, baseOf, makeFetch, originOf };

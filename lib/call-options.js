@@ -19,7 +19,10 @@ function isSignal(value) {
   );
 }
 
-/** Reads the options of a call once. Returns them, or `fault` if they are wrong. */
+/**
+ * Reads the options of a call once. Returns them, or `fault` if they are wrong or the signal has
+ * aborted.
+ */
 function checked(options) {
   try {
     return read(options);
@@ -39,9 +42,9 @@ function read(options) {
   }
   const { minValiditySeconds, signal, forceRefresh } = options;
   const fault = faultIn({ minValiditySeconds, signal, forceRefresh });
-  return fault === undefined
-    ? { minValiditySeconds, signal, forceRefresh }
-    : { fault: badRequest(fault) };
+  if (fault !== undefined) return { fault: badRequest(fault) };
+  if (signal?.aborted) return { fault: signal.reason };
+  return { minValiditySeconds, signal, forceRefresh };
 }
 
 function faultIn({ minValiditySeconds, signal, forceRefresh }) {
@@ -55,4 +58,14 @@ function faultIn({ minValiditySeconds, signal, forceRefresh }) {
   return undefined;
 }
 
-module.exports = { checked, isDuration };
+/** Rejects a method call on an object that is not a manager. */
+function rejectDetached(method) {
+  return Promise.reject(
+    badRequest(
+      `${method} was called on an object that is not a KeycloakTokenManager: ` +
+        `call it as manager.${method}()`,
+    ),
+  );
+}
+
+module.exports = { checked, isDuration, rejectDetached };

@@ -6,6 +6,7 @@
 
 const { createHash } = require('node:crypto');
 const { checkSubject, derivedRequest, exchangeRequest, keyOf } = require('./derived-request.js');
+const { copyOf } = require('./resource-copy.js');
 const { managerFor } = require('./resource-manager.js');
 const { TokenSource, source } = require('./token-source.js');
 
@@ -57,6 +58,10 @@ class Derivation {
 
   server() {
     return this.#parent.server();
+  }
+
+  dpop() {
+    return this.#parent.dpop();
   }
 
   derive(given, resource) {
@@ -244,12 +249,13 @@ class DerivedManagers {
 }
 
 /** Returns the manager, or its view for an API: the same one for an equal resource. */
-function forResource(manager, resource) {
-  if (resource === undefined) return manager;
+function forResource(manager, given) {
+  if (given === undefined) return manager;
+  const resource = copyOf(given);
   const record = recordOf(manager);
   const known = record.views?.find((view) => isSame(view.resource, resource));
   if (known !== undefined) return known.manager;
-  const view = { resource: { ...resource }, manager: managerFor(manager, resource) };
+  const view = { resource, manager: managerFor(manager, resource) };
   record.views = [...(record.views ?? []).slice(1 - MOST_VIEWS), view];
   return view.manager;
 }

@@ -7,16 +7,24 @@ const { readExtraCaCerts } = require('./native.js');
 // Node reads this file when the process starts, so this package ignores later changes, too.
 readExtraCaCerts(process.env.NODE_EXTRA_CA_CERTS ?? '');
 
-// Reads the environment for a new or changed manager. Lower-case names take precedence, as in other
-// programs.
+// Reads the environment for a new or changed manager.
 function environment() {
-  const { env } = process;
   return {
-    verifiesCertificates: env.NODE_TLS_REJECT_UNAUTHORIZED !== '0',
-    httpsProxy: env.https_proxy ?? env.HTTPS_PROXY,
-    httpProxy: env.http_proxy ?? env.HTTP_PROXY,
-    noProxy: env.no_proxy ?? env.NO_PROXY,
+    verifiesCertificates: process.env.NODE_TLS_REJECT_UNAUTHORIZED !== '0',
+    httpsProxy: variable('HTTPS_PROXY'),
+    httpProxy: variable('HTTP_PROXY'),
+    noProxy: variable('NO_PROXY')?.value,
   };
+}
+
+// Returns the name and the value of a variable. A name in lower case takes precedence, as in other
+// programs.
+function variable(upper) {
+  const lower = upper.toLowerCase();
+  const name = process.env[lower] === undefined ? upper : lower;
+  const value = process.env[name];
+  // Tests replace `process.env` with an object whose values need not be strings.
+  return value === undefined ? undefined : { name, value: String(value) };
 }
 
 module.exports = { environment };

@@ -1,15 +1,18 @@
 'use strict';
 
 const { environment } = require('./environment.js');
-const native = require('./native.js');
 const { KeycloakTokenError, badRequest, internal } = require('./error.js');
+const { keepAlive } = require('./keep-alive.js');
+const { open } = require('./open.js');
 const reconfigure = require('./reconfigure.js');
 const { TokenSource, originOf, source } = require('./token-source.js');
 
 // These functions load modules on demand, because most managers never need these modules.
+const callOptions = () => require('./call-options.js');
 const derivedManagers = () => require('./derived-managers.js');
 const secretFunctions = () => require('./secret-function.js');
 const tokenFetches = () => require('./token-fetch.js');
+const dpops = () => require('./dpop.js');
 const roots = () => require('./roots.js');
 
 // The empty map of all managers without a request. No code modifies it.
@@ -28,6 +31,9 @@ class KeycloakTokenManager extends TokenSource {
   #logger;
   #server;
   #resource;
+  // What the managers need to present bound tokens; `undefined` if no configuration has requested
+  // any.
+  #dpop;
   #secretFunction;
   #secretCall;
   #secretError;
@@ -49,6 +55,7 @@ class KeycloakTokenManager extends TokenSource {
       error: (failure) => this.#error(failure),
       resource: () => this.#resource,
       server: () => this.#server,
+      dpop: () => this.#dpop,
       derive: (request) => this.#family().derive({}, request),
       exchange: (subject, request) => this.#family().exchange({}, subject, request),
       forgetSubject: (subject) => this.#family().forgetSubject(subject),
@@ -63,6 +70,7 @@ class KeycloakTokenManager extends TokenSource {
   }
 
   close(options) {
+    if (!TokenSource.is(this)) return callOptions().rejectDetached('close');
     try {
       if (!wantsRevocation(options) || this.#isClosed) return this.#close();
       this.#closing ??= this.#revoke().then(() => this.#close());
@@ -80,9 +88,10 @@ class KeycloakTokenManager extends TokenSource {
     this[source.end](failure);
     if (!isRevoking) return Promise.resolve();
     return new Promise((resolve) => {
-      native.hold(true);
+      const revocation = {};
+      keepAlive(revocation, true);
       this.#revoked = () => {
-        native.hold(false);
+        keepAlive(revocation, false);
         resolve();
       };
     });
@@ -104,6 +113,7 @@ class KeycloakTokenManager extends TokenSource {
     this.#secretError = undefined;
     this.#tokenFetch = undefined;
     this.#inContext = undefined;
+    if (this.#dpop !== undefined) this.#dpop.isClosed = true;
     for (const request of this.#requests.values()) request.abort();
     this.#requests = NO_REQUESTS;
     this.#derived?.end(failure);
@@ -112,6 +122,7 @@ class KeycloakTokenManager extends TokenSource {
   }
 
   [Symbol.asyncDispose]() {
+    if (!TokenSource.is(this)) return callOptions().rejectDetached('close');
     return this.close();
   }
 
@@ -134,11 +145,14 @@ class KeycloakTokenManager extends TokenSource {
   }
 
   // Keeps the options that this side of the boundary uses.
-  #adopt({ clientSecret, issuer, logger, maxUserTokens, resource, tokenEndpoint, tokenFetch }) {
+  #adopt(options) {
+    const { clientSecret, dpop, logger, maxUserTokens, resource, tokenFetch } = options;
     this.#logger = logger;
     this.#maxUserTokens = maxUserTokens ?? DEFAULT_MAX_USER_TOKENS;
-    this.#server = issuer ?? tokenEndpoint;
+    this.#server = options.issuer ?? options.tokenEndpoint;
     this.#resource = resource === undefined ? undefined : { ...resource };
+    if (dpop) this.#dpop ??= new (dpops().DpopState)();
+    if (this.#dpop !== undefined) this.#dpop.isRequested = dpop ?? false;
     this.#secretFunction = typeof clientSecret === 'function' ? clientSecret : undefined;
     this.#secretCall = undefined;
     this.#secretError = undefined;
@@ -158,6 +172,7 @@ class KeycloakTokenManager extends TokenSource {
         error: (failure) => this.#error(failure),
         resource: () => this.#resource,
         server: () => this.#server,
+        dpop: () => this.#dpop,
         maxUserTokens: () => this.#maxUserTokens,
       });
     }
@@ -179,7 +194,7 @@ class KeycloakTokenManager extends TokenSource {
         this.#callSecret(event.call);
         break;
       case 'RootsWanted':
-        handOverRoots();
+        roots().handOverRoots();
         break;
       case 'RequestWanted':
         this.#send(event);
@@ -251,33 +266,11 @@ function weakListener(manager) {
   return () => reference.deref()?.[deliver]();
 }
 
-// Native code returns failures as data, even the exception of a getter in the options, so it throws
-// only because of a bug. No closure captures the options, because sibling closures would keep the
-// secret alive.
-function open(options, listener) {
-  try {
-    return native.open(options, environment(), listener);
-  } catch (cause) {
-    throw internal(cause);
-  }
-}
-
-// Without Node's certificates, the manager trusts only the certificates in the options, and the TLS
-// error says so.
-function handOverRoots() {
-  let pem = '';
-  try {
-    pem = roots().trustedByNode();
-  } catch {
-    // Node cannot list its certificates. The request will fail with the reason.
-  }
-  native.trust(pem);
-}
-
 function wantsRevocation(options) {
   if (options === undefined) return false;
-  if (options === null || typeof options !== 'object')
+  if (options === null || typeof options !== 'object') {
     throw badRequest('close: expected an object');
+  }
   const unknown = Object.keys(options).find((name) => name !== 'revoke');
   if (unknown !== undefined) throw badRequest(`close: ${JSON.stringify(unknown)}: no such option`);
   const { revoke = false } = options;

@@ -24,12 +24,12 @@ const REINSTALL = 'remove node_modules and install again on the system that runs
 const failures = [
   {
     code: 'ERR_DLOPEN_DISABLED',
-    means: 'Node was started without the permission to load native addons',
+    means: 'Node was started without permission to load native addons',
     advice: 'add --allow-addons to --permission, and remove --no-addons',
   },
   {
     code: 'ERR_ACCESS_DENIED',
-    means: 'Node was started without the permission to read the package',
+    means: 'Node was started without permission to read the package',
     advice: 'allow the folder of the package with --allow-fs-read',
   },
   {

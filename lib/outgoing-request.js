@@ -17,15 +17,6 @@ const BODY_HEADERS = [
 ];
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 const LOGIN_PATH = /\/(auth|authorize|login)\/?$/;
-// The body objects that `fetch` can read again, besides views of a buffer.
-const REPLAYABLE = new Set([
-  'ArrayBuffer',
-  'SharedArrayBuffer',
-  'Blob',
-  'File',
-  'FormData',
-  'URLSearchParams',
-]);
 // The properties of a `Request`. They are getters, so a spread does not copy them.
 const MEMBERS = [
   'method',
@@ -55,6 +46,8 @@ class OutgoingRequest {
   /** The caller's `Request`, until a redirect replaces it. */
   #request;
   #method;
+  /** The method in the letter case of the caller. */
+  #sentMethod;
   #headers;
   #wasSent = false;
   #options;
@@ -75,7 +68,8 @@ class OutgoingRequest {
     this.#issuerOrigin = issuerOrigin;
     this.#url = this.#resolve(addressOf(input), base, 'input');
     this.#request = request;
-    this.#method = String(options.method ?? request?.method ?? 'GET').toUpperCase();
+    this.#sentMethod = String(options.method ?? request?.method ?? 'GET');
+    this.#method = this.#sentMethod.toUpperCase();
     this.#headers = new Headers(headers ?? request?.headers);
     this.#options = options;
     if (backstageUser !== undefined) {
@@ -99,6 +93,11 @@ class OutgoingRequest {
     const isBelow = pathname.startsWith(this.#base.pathname);
     const rest = pathname.slice(isBelow ? this.#base.pathname.length : 1);
     return `${this.#base.href} ${isBelow ? '' : '/'}${rest.split('/', 2).join('/')}`;
+  }
+
+  /** The URL of the next or last request. */
+  get url() {
+    return this.#url;
   }
 
   /** Whether `fetch` can send the request once more. */
@@ -137,15 +136,24 @@ class OutgoingRequest {
     );
   }
 
-  send(fetch, token) {
+  /**
+   * @param {import('./dpop.js').Dpop} [dpop] presents bound tokens
+   */
+  send(fetch, token, dpop) {
     // Each request gets a new object, because the function may have kept the previous object.
     if (this.#wasSent) this.#headers = new Headers(this.#headers);
     if (!this.#isReadableAgain && this.#request !== undefined) {
       if (this.#wasSent) this.#dissolve();
-      else if (this.#options.body === undefined) this.#kept = new KeptBody(this.#request);
+      // `fetch` sends the body of the `Request` also if `init.body` is null.
+      else if ((this.#options.body ?? undefined) === undefined)
+        this.#kept = new KeptBody(this.#request);
     }
     this.#wasSent = true;
-    this.#headers.set('authorization', `Bearer ${token}`);
+    if (dpop === undefined) this.#headers.set('authorization', `Bearer ${token}`);
+    else {
+      const headers = dpop.headersFor(this.#sentMethod, this.#url, token);
+      for (const [name, value] of Object.entries(headers)) this.#headers.set(name, value);
+    }
     const options = { ...this.#options, headers: this.#headers };
     if (this.follows) options.redirect = 'manual';
     return fetch(this.#request ?? this.#url.href, options);
@@ -175,6 +183,7 @@ class OutgoingRequest {
       this.#headers = new Headers(this.#headers);
       for (const name of BODY_HEADERS) this.#headers.delete(name);
       this.#method = 'GET';
+      this.#sentMethod = 'GET';
       this.release();
       this.#isReadableAgain = true;
     }
@@ -221,18 +230,29 @@ class OutgoingRequest {
     } catch {
       throw badRequest(`${what}: expected a valid URL`);
     }
-    // The origin of a blob: URL is the origin of the URL inside it.
-    if (url.origin !== this.#origin || url.protocol === 'blob:') {
-      const place = this.#placeOf(url);
-      throw badRequest(
-        `${what}: ${place} is not the origin of resource.baseUrl (${this.#origin}), the only ` +
-          'origin that receives the token; fetch sent no request to the other origin',
-      );
-    }
-    if (url.username !== '' || url.password !== '') {
-      throw badRequest(`${what}: expected a URL without a user name or password`);
-    }
+    const place = () => this.#placeOf(url);
+    checkOrigin(url, this.#origin, what, place, '; fetch sent no request to the other origin');
     return url;
+  }
+}
+
+/**
+ * @param {URL} url
+ * @param {string} origin the origin of `resource.baseUrl`
+ * @param {string} what the name of the URL in messages
+ * @param {() => string} place the name of another origin in messages
+ * @param {string} consequence the end of the message about another origin
+ */
+function checkOrigin(url, origin, what, place = () => url.origin, consequence = '') {
+  // The origin of a blob: URL is the origin of the URL inside it.
+  if (url.origin !== origin || url.protocol === 'blob:') {
+    throw badRequest(
+      `${what}: ${place()} is not the origin of resource.baseUrl (${origin}), the only ` +
+        `origin that receives the token${consequence}`,
+    );
+  }
+  if (url.username !== '' || url.password !== '') {
+    throw badRequest(`${what}: expected a URL without a user name or password`);
   }
 }
 
@@ -260,6 +280,9 @@ function addressOf(input) {
   if (typeof input === 'string') return input;
   if (isA('URL', input)) return input.href;
   if (isA('Request', input)) return input.url;
+  // `fetch` converts other objects to strings, such as the URLs of frameworks.
+  const text = typeof input === 'object' && input !== null ? String(input) : '[object';
+  if (!text.startsWith('[object')) return text;
   throw badRequest('input: expected a string, a URL or a Request');
 }
 
@@ -279,10 +302,10 @@ function checkUser(user) {
 }
 
 function isReadableAgain(body) {
-  if (body === null || typeof body !== 'object' || ArrayBuffer.isView(body)) return true;
-  // The tag does not exclude a stream, which may have any `Symbol.toStringTag`.
-  if (typeof body.pipe === 'function') return false;
-  return REPLAYABLE.has(body[Symbol.toStringTag]);
+  if (body === null || typeof body !== 'object') return true;
+  // `fetch` reads a stream once, and every other object as often as necessary.
+  const methods = [body.pipe, body.getReader, body.next, body[Symbol.asyncIterator]];
+  return methods.every((method) => typeof method !== 'function');
 }
 
 // `fetch` decodes header values as Latin-1, but treats bytes beyond ASCII in a location as UTF-8.
@@ -297,4 +320,11 @@ function headerOf({ headers }, name) {
   return headers?.get?.(name) ?? null;
 }
 
-module.exports = { OutgoingRequest, REDIRECTS, headerOf };
+module.exports = {
+  DEFAULT_USER_HEADER,
+  OutgoingRequest,
+  REDIRECTS,
+  checkOrigin,
+  checkUser,
+  headerOf,
+};

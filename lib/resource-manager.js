@@ -1,14 +1,14 @@
 'use strict';
 
-// A manager for another API. It has its own `fetch` and otherwise the methods of its parent, so it
-// shares the token, the cache and the flights of the parent, and closes with the parent.
+// A manager for another API. It has its own `fetch` and `headers`, and otherwise the methods of its
+// parent, so it shares the token, the cache and the flights of the parent, and closes with the
+// parent.
 
 const { KeycloakTokenError, internal } = require('./error.js');
 const native = require('./native.js');
+const { copyOf } = require('./resource-copy.js');
 const resourceFetch = require('./resource-fetch.js');
-
-// Loaded on demand, because few programs send requests themselves.
-const headers = () => require('./headers.js');
+const resourceHeaders = require('./resource-headers.js');
 
 const SHARED_METHODS = [
   'getToken',
@@ -16,6 +16,7 @@ const SHARED_METHODS = [
   'getTokenForStreaming',
   'invalidateToken',
   'clearCache',
+  'dpopProof',
   'snapshot',
   'withResource',
   'forgetSubject',
@@ -23,19 +24,14 @@ const SHARED_METHODS = [
 
 /** @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if the resource is wrong */
 function managerFor(parent, resource) {
-  const fault = check(resource);
+  const own = copyOf(resource);
+  const fault = check(own);
   if (fault !== null) throw new KeycloakTokenError(fault);
-  return viewOf(parent, resource);
-}
-
-/** Returns a manager for a resource that was checked before. */
-function viewOf(parent, resource) {
-  const manager = { fetch: parent[resourceFetch]({ ...resource }) };
+  const manager = { fetch: parent[resourceFetch](own), headers: parent[resourceHeaders](own) };
   for (const name of SHARED_METHODS) manager[name] = parent[name].bind(parent);
-  manager.for = (request) => parent.for(withResource(request, resource));
+  manager.for = (request) => parent.for(withResource(request, own));
   manager.onBehalfOf = (subjectToken, request) =>
-    parent.onBehalfOf(subjectToken, withResource(request, resource));
-  manager.headers = async (options) => headers().headersFor(manager, resource, options);
+    parent.onBehalfOf(subjectToken, withResource(request, own));
   return manager;
 }
 
@@ -54,4 +50,4 @@ function check(resource) {
   }
 }
 
-module.exports = { managerFor, viewOf };
+module.exports = { managerFor };

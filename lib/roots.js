@@ -1,73 +1,20 @@
 'use strict';
 
-const { existsSync, readdirSync, readFileSync } = require('node:fs');
-const path = require('node:path');
+const native = require('./native.js');
+const { trustedByNode } = require('./trusted-by-node.js');
 
-/** Returns the certificates that this Node process trusts, as consecutive PEM blocks. */
-function trustedByNode() {
-  const certificates = usesOpenssl() ? opensslStore() : bundledAndExtra();
-  return certificates.join('\n');
-}
-
-function bundledAndExtra() {
-  // Loading this module takes longer than loading the rest of the package, and most managers never
-  // need it.
-  const tls = require('node:tls');
-  if (tls.getCACertificates) return tls.getCACertificates('default');
-  return [...tls.rootCertificates];
-}
-
-// Reads the certificates that Node trusts with `--use-openssl-ca`. OpenSSL cannot list them: it
-// uses a file, and folders in which the name of each file is the hash of the certificate's subject.
-function opensslStore() {
-  const { SSL_CERT_FILE: file, SSL_CERT_DIR: folders } = process.env;
-  const home = opensslHome();
-  const files = [file ?? path.join(home, 'cert.pem')];
-  for (const folder of (folders ?? path.join(home, 'certs')).split(path.delimiter)) {
-    files.push(...hashed(folder));
-  }
-  return files.flatMap(readable);
-}
-
-// Returns the folder of OpenSSL. Node's official releases use /etc/ssl. A Node that is linked to
-// the system's OpenSSL uses the folder of that OpenSSL, which Red Hat's and Debian's systems put in
-// different places.
-function opensslHome() {
-  const homes = ['/etc/pki/tls', '/usr/lib/ssl'];
-  const isShared = process.config.variables.node_shared_openssl;
-  return (isShared && homes.find((home) => existsSync(home))) || '/etc/ssl';
-}
-
-function hashed(folder) {
+/**
+ * Gives the native side Node's certificates. Without them, the manager trusts only the certificates
+ * in the options, and the TLS error says so.
+ */
+function handOverRoots() {
+  let pem = '';
   try {
-    const names = readdirSync(folder).filter((name) => /^[0-9a-f]{8}\.\d+$/.test(name));
-    return names.map((name) => path.join(folder, name));
+    pem = trustedByNode();
   } catch {
-    return [];
+    // Node cannot list its certificates. The request will fail with the reason.
   }
+  native.trust(pem);
 }
 
-// Returns the content of a file as a list, which is empty if the file is unreadable: Node warns
-// about such a file and continues, and this package continues without a warning.
-function readable(file) {
-  if (!file) return [];
-  try {
-    return [readFileSync(file, 'utf8')];
-  } catch {
-    return [];
-  }
-}
-
-// Whether Node uses the certificates of OpenSSL. Some distributions build Node with this default.
-function usesOpenssl() {
-  if (hasOption('--use-openssl-ca')) return true;
-  const isDefault = process.config.target_defaults?.defines?.includes('NODE_OPENSSL_CERT_STORE');
-  return isDefault === true && !hasOption('--use-bundled-ca');
-}
-
-function hasOption(name) {
-  const fromEnvironment = (process.env.NODE_OPTIONS ?? '').split(/\s+/);
-  return process.execArgv.includes(name) || fromEnvironment.includes(name);
-}
-
-module.exports = { trustedByNode };
+module.exports = { handOverRoots };

@@ -7,9 +7,10 @@
 
 const { cancel, readerOf, unreadBody } = require('./body.js');
 const { MAX_ANSWER, USER_AGENT } = require('./native.js');
+const { setTimeout, clearTimeout } = require('./timers.js');
 
 /** The names of the response headers that the native side reads. */
-const HEADERS = ['age', 'content-encoding', 'retry-after'];
+const HEADERS = ['age', 'content-encoding', 'dpop-nonce', 'retry-after'];
 /** The maximum number of nested causes to search for a code. */
 const MAX_CAUSES = 8;
 
@@ -18,6 +19,9 @@ const MAX_CAUSES = 8;
  * throw any value.
  */
 const TOO_LARGE = new Error('the body is too large');
+
+/** The time for the body of an answer whose status says that the failure is temporary. */
+const FAILURE_BODY_MS = 1_000;
 
 /** Sends a request. Never rejects. Returns `undefined` as soon as `signal` aborts. */
 function sendRequest(tokenFetch, request, signal) {
@@ -43,7 +47,7 @@ async function exchange(tokenFetch, { url, authorization, headers, body }, signa
     const seen = inspect(response, url);
     if (seen.type === 'Unusable') return seen;
     status = seen.status;
-    const answer = await readBody(response, signal);
+    const answer = await bodyOf(response, status, signal);
     return { type: 'Answered', status, headers: headersOf(response), body: answer };
   } catch (error) {
     if (error === TOO_LARGE) return { type: 'TooLarge', status };
@@ -125,6 +129,30 @@ function headersOf({ headers }) {
   }
   return found;
 }
+
+/**
+ * Returns the body, with the exceptions of the native transport: a failure has an empty body if its
+ * body is too large or, if the failure is temporary, ends too early or not in time.
+ */
+async function bodyOf(response, status, signal) {
+  const isTemporary = status === 408 || status === 429 || status >= 500;
+  const whole = readBody(response, signal).catch((error) => {
+    if (isTemporary || (error === TOO_LARGE && status >= 400)) return NO_BODY;
+    throw error;
+  });
+  if (!isTemporary) return whole;
+  let timer;
+  const late = new Promise((resolve) => {
+    timer = setTimeout(resolve, FAILURE_BODY_MS, NO_BODY);
+  });
+  try {
+    return await Promise.race([whole, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+const NO_BODY = Buffer.alloc(0);
 
 /** Returns the whole body. Throws `TOO_LARGE` as soon as the body exceeds the limit. */
 async function readBody(response, signal) {

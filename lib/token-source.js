@@ -3,27 +3,22 @@
 // One token in JavaScript: the cached token, the callers that wait for it, and `fetch`. A manager is
 // a token source, and so is each manager that is derived from it.
 
-const native = require('./native.js');
+const { asObject, asString } = require('./access-token.js');
 const { badRequest } = require('./error.js');
+const { keepAlive } = require('./keep-alive.js');
 const resourceFetch = require('./resource-fetch.js');
+const resourceHeaders = require('./resource-headers.js');
 const { Waiters } = require('./waiters.js');
-
-// The token sources with waiting callers. The set keeps these sources and the event loop alive.
-const waiting = new Set();
-
-function keepAlive(source, isWaitedFor) {
-  const wasEmpty = waiting.size === 0;
-  if (isWaitedFor) waiting.add(source);
-  else waiting.delete(source);
-  const isEmpty = waiting.size === 0;
-  if (isEmpty !== wasEmpty) native.hold(!isEmpty);
-}
+// `fetch` loads its modules on demand, but uses the timers of this moment.
+require('./timers.js');
 
 // These functions load modules on demand, because most managers never need these modules.
 const callOptions = () => require('./call-options.js');
 const authenticatedFetch = () => require('./authenticated-fetch.js');
+const originOf = (resource) => authenticatedFetch().originOf(resource);
 const callRequests = () => require('./call-request.js');
-const headers = () => require('./headers.js');
+const dpops = () => require('./dpop.js');
+const requestHeaders = () => require('./request-headers.js');
 const resourceManagers = () => require('./resource-manager.js');
 
 const NO_OPTIONS = Object.freeze({});
@@ -76,6 +71,8 @@ class TokenSource {
   #flights = NO_FLIGHTS;
   #fetchOf;
   #fetchResource;
+  // Presents bound tokens; `undefined` before it is needed.
+  #dpop;
   // The routes of all resources; `undefined` before the first `fetch`.
   #routes;
 
@@ -83,9 +80,14 @@ class TokenSource {
     this.#family = family;
   }
 
+  static is(value) {
+    return typeof value === 'object' && value !== null && #published in value;
+  }
+
   // `fetch` is a bound function, so that it works without the manager as `this`. Only a manager that
   // uses it pays for it.
   get fetch() {
+    if (!TokenSource.is(this)) return undefined;
     const fetch = (input, init) => this.#fetch(input, init);
     this.fetch = fetch;
     return fetch;
@@ -99,6 +101,9 @@ class TokenSource {
   // `options` is not a declared parameter: where V8 does not inline the call, omitting a declared
   // parameter costs a seventh of the call's time.
   getToken() {
+    // The check is inline, because a call costs time in the most frequent call of the package.
+    const isDetached = this === undefined || this === null || !(#published in this);
+    if (isDetached) return callOptions().rejectDetached('getToken');
     // biome-ignore lint/complexity/noArguments: a rest parameter creates an array for every call.
     const options = arguments.length === 0 ? undefined : arguments[0];
     if (options === undefined) {
@@ -115,10 +120,12 @@ class TokenSource {
   }
 
   getAccessToken(options) {
+    if (!TokenSource.is(this)) return callOptions().rejectDetached('getAccessToken');
     return this.#ask(options, asObject);
   }
 
   getTokenForStreaming(minLifetimeMs) {
+    if (!TokenSource.is(this)) return callOptions().rejectDetached('getTokenForStreaming');
     if (!callOptions().isDuration(minLifetimeMs)) {
       return Promise.reject(badRequest('minLifetimeMs: expected a number of at least 0'));
     }
@@ -156,8 +163,15 @@ class TokenSource {
     return this.#family.exchange(subjectToken, request);
   }
 
-  async headers(options) {
-    return headers().headersFor(this, this.#family.resource(), options);
+  headers(options) {
+    if (!TokenSource.is(this)) return callOptions().rejectDetached('headers');
+    const resource = this.#family.resource();
+    const isCurrent = () => originOf(this.#family.resource()) === originOf(resource);
+    return this[resourceHeaders](resource, isCurrent, (again) => this.headers(again))(options);
+  }
+
+  dpopProof(options) {
+    return dpops().dpopProof(this.#presenter(), options);
   }
 
   forgetSubject(subjectToken) {
@@ -186,8 +200,9 @@ class TokenSource {
       (token, route) => this.#call('accept', token, route),
     );
     const server = () => this.#family.server();
-    const parts = { manager: this, resource, server, routes: this.#routes, isCurrent, again };
-    const send = makeFetch(parts);
+    const dpop = () => this.#presenter();
+    const routes = this.#routes;
+    const send = makeFetch({ manager: this, resource, server, routes, dpop, isCurrent, again });
     const { requestOf } = callRequests();
     return (input, init) => {
       if (init === undefined) return send(input);
@@ -201,6 +216,22 @@ class TokenSource {
         return Promise.reject(error);
       }
     };
+  }
+
+  // Returns a function like `headers` for a resource.
+  [resourceHeaders](resource, isCurrent = () => true, again = undefined) {
+    const dpop = () => this.#presenter();
+    const parts = { manager: this, resource, dpop, isCurrent, again };
+    return (options) => requestHeaders().requestHeaders(options, parts);
+  }
+
+  // Returns `undefined` if no configuration has requested bound tokens.
+  #presenter() {
+    const state = this.#family.dpop();
+    if (state === undefined) return undefined;
+    const sign = (...request) => this.#call('dpopProof', ...request);
+    this.#dpop ??= new (dpops().Dpop)(state, sign);
+    return this.#dpop;
   }
 
   // A present `onBehalfOf` counts even if it is `undefined`: a missing user must never become the
@@ -222,9 +253,8 @@ class TokenSource {
   // `hasWaited` says that a forced call has waited for an earlier request.
   #ask(options, shape, hasWaited = false) {
     const checked = options === undefined ? NO_OPTIONS : callOptions().checked(options);
-    if (checked.fault !== undefined) return Promise.reject(checked.fault);
-    const { minValiditySeconds = 0, signal, forceRefresh = false } = checked;
-    if (signal?.aborted) return Promise.reject(signal.reason);
+    if ('fault' in checked) return Promise.reject(checked.fault);
+    const { minValiditySeconds = 0, forceRefresh = false } = checked;
     if (
       this.#published[this.#word] === this.#version &&
       minValiditySeconds === 0 &&
@@ -379,21 +409,6 @@ class TokenSource {
     this.#id ??= this.#family.open(this);
     return this.#family.call(method, this.#id, ...args);
   }
-}
-
-function originOf(resource) {
-  return resource === undefined ? undefined : authenticatedFetch().baseOf(resource).origin;
-}
-
-function asString(token) {
-  return token.token;
-}
-
-function asObject({ token, scope, issuedAt, expiresAt }) {
-  const accessToken = { token, tokenType: 'Bearer', scope, issuedAt, expiresAt };
-  // Some clients, such as Keycloak's admin client, put the result of `getAccessToken` into a
-  // header.
-  return Object.defineProperty(accessToken, 'toString', { value: () => token });
 }
 
 module.exports = { TokenSource, originOf, source };

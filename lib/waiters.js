@@ -1,5 +1,8 @@
 'use strict';
 
+const { asString } = require('./access-token.js');
+const { badRequest } = require('./error.js');
+
 /**
  * The callers that wait for one flight. Calls of `getToken()` without options share a promise;
  * every other call has its own.
@@ -35,7 +38,13 @@ class Waiters {
     this.#own ??= new Map();
     let group = this.#own.get(signal);
     if (group === undefined) {
-      const stopListening = listen(signal, () => this.#abort(signal, onLeave));
+      let stopListening;
+      try {
+        stopListening = listen(signal, () => this.#abort(signal, onLeave));
+      } catch {
+        onLeave();
+        return Promise.reject(badRequest('signal: the manager cannot listen to it'));
+      }
       group = { waiters: [], stopListening };
       this.#own.set(signal, group);
     }
@@ -67,7 +76,7 @@ class Waiters {
 
   /** Makes all callers ask again through `ask`, which takes the options and the shape of a call. */
   again(ask) {
-    this.#shared?.resolve(ask(undefined, (token) => token.token));
+    this.#shared?.resolve(ask(undefined, asString));
     for (const waiter of this.#leave()) waiter.resolve(ask(waiter.options, waiter.shape));
   }
 

@@ -142,7 +142,7 @@ function properties(rows) {
   return Object.fromEntries(entries);
 }
 
-/** Backstage hides only strings. */
+/** Marks the string alternatives of a secret option, because Backstage redacts only strings. */
 function secret(row, schema) {
   if (!row.secret) return schema;
   if (schema.type === 'string') return { ...schema, visibility: 'secret' };

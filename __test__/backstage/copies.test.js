@@ -245,6 +245,69 @@ describe('two copies of the package', () => {
     await Promise.all([one.close(), two.close()]);
   });
 
+  test('keep the token of one of them if its change gets no token, until a change does', async (t) => {
+    const endpoint = await startEndpoint(t, { clients });
+    const options = { tokenEndpoint: endpoint.tokenEndpoint, ...CLIENT };
+    const [one, two] = registries().map((registry) => registry.open(options));
+    const token = await one.getToken();
+    const refused = async (count) =>
+      until(
+        () => endpoint.requests.filter(({ status }) => status !== 200).length >= count,
+        'it is refused',
+      );
+    await one.update({ ...options, ...OTHER, clientSecret: 'wrong' });
+    await refused(1);
+    assert.equal(await one.getToken(), token);
+    await one.update({ ...options, ...OTHER, clientSecret: 'later' });
+    await refused(2);
+    assert.equal(await one.getToken(), token);
+    endpoint.setSecret(OTHER.clientId, 'later');
+    await until(async () => clientOf(await one.getToken()) === 'other-client', 'it is there');
+    assert.equal(await two.getToken(), token);
+    await Promise.all([one.close(), two.close()]);
+  });
+
+  test('show the error of a change without a token when the old token has expired', async (t) => {
+    const endpoint = await startEndpoint(t, { clients, expiresIn: 1 });
+    const options = { tokenEndpoint: endpoint.tokenEndpoint, ...CLIENT };
+    const [one, two] = registries().map((registry) => registry.open(options));
+    await one.getToken();
+    await one.update({ ...options, ...OTHER, clientSecret: 'wrong' });
+    const code = 'ERR_KEYCLOAK_OAUTH';
+    await until(
+      () =>
+        one.getToken().then(
+          () => false,
+          (error) => error.code === code,
+        ),
+      'the error appears',
+    );
+    assert.equal(clientOf(await two.getToken()), 'test-client');
+    await Promise.all([one.close(), two.close()]);
+  });
+
+  test('send the token to the API that withResource named, whatever becomes of its object', async (t) => {
+    const endpoint = await startEndpoint(t, { clients });
+    const options = { tokenEndpoint: endpoint.tokenEndpoint, ...CLIENT };
+    const [api, other] = [await startApi(t), await startApi(t)];
+    const [view, stays] = registries().map((registry) => registry.open(options));
+    const resource = { baseUrl: api.url };
+    const derived = view.withResource(resource);
+    for (const [baseUrl, change] of [
+      [other.url, OTHER],
+      ['not a URL', CLIENT],
+    ]) {
+      resource.baseUrl = baseUrl;
+      await view.getToken();
+      await view.update({ ...options, ...change });
+      await until(async () => clientOf(await view.getToken()) === change.clientId, 'it is used');
+      assert.equal((await derived.fetch('/')).status, 200);
+      assert.match((await derived.headers({ url: 'a' })).Authorization, /^Bearer /);
+    }
+    assert.deepEqual([api.requests.length, other.requests.length], [2, 0]);
+    await Promise.all([view.close(), stays.close()]);
+  });
+
   test('keep the manager if a change is taken back before it has a token', async (t) => {
     const endpoint = await startEndpoint(t, { clients });
     const options = { tokenEndpoint: endpoint.tokenEndpoint, ...CLIENT };

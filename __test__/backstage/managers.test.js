@@ -84,7 +84,7 @@ describe('the service of several managers', () => {
       /^configuration "keycloak\.clients\.bad": incomplete: the section has clientId, but tokenE/;
     assert.throws(() => managers.get('bad'), { code, message: key });
     const message =
-      'configuration "keycloak.clients": there is no client "none"; the clients are first and bad';
+      'configuration "keycloak.clients": the section has no client "none"; the clients are first and bad';
     assert.throws(() => managers.get('none'), { code, message });
     assert.throws(() => managers.get('first.clientId'), { code });
     assert.equal(managers.size, 1);
@@ -102,9 +102,23 @@ describe('the service of several managers', () => {
     assert.equal(new Set(clients).size, 5);
     assert.equal(endpoint.requests.length, 5);
     assert.equal(managers.size, 5);
-    const wrong = { ...optionsOf(1), clientSecret: undefined };
-    assert.throws(() => managers.getFor(wrong), { code: 'ERR_KEYCLOAK_CONFIG' });
+    const cyclic = {};
+    cyclic.cyclic = cyclic;
+    for (const change of [
+      { clientSecret: undefined },
+      { parameters: cyclic },
+      { scope: [cyclic] },
+      { logger: null },
+    ]) {
+      const wrong = { ...optionsOf(1), ...change };
+      assert.throws(() => managers.getFor(wrong), { code: 'ERR_KEYCLOAK_CONFIG' });
+      assert.equal(await managers.close(wrong), false);
+    }
     assert.equal(managers.size, 5);
+    const withoutLogger = { ...optionsOf(1), logger: undefined };
+    assert.equal(managers.getFor(withoutLogger), managers.getFor(optionsOf(1)));
+    assert.equal(managers.size, 5);
+    assert.deepEqual([await managers.close(withoutLogger), managers.size], [true, 4]);
   });
 
   test('sends the token to the API of the options, and to one that is named later', async (t) => {
@@ -192,6 +206,27 @@ describe('the service of several managers', () => {
     assert.equal(managers.size, 2, 'it opens again');
   });
 
+  test('has one manager for a client that a plugin uses after close(), and another opens', async (t) => {
+    const { endpoint, managers, others } = await start(t, { limits: { idleTimeoutMs: 100 } });
+    const released = managers.get('first');
+    const resource = { baseUrl: 'http://127.0.0.1:1' };
+    const derived = released.withResource(resource);
+    resource.baseUrl = 'https://elsewhere.example';
+    await released.getToken();
+    await released.close();
+    await until(() => managers.size === 0, 'the released one is closed');
+    const other = others.get('first');
+    const tokens = [other, released, derived].map((manager) => manager.getToken());
+    assert.equal(new Set(await Promise.all(tokens)).size, 1);
+    assert.deepEqual([managers.size, endpoint.requests.length], [1, 2]);
+    await derived.headers({ url: 'http://127.0.0.1:1/a' });
+    await managers.close('first');
+    assert.equal(managers.size, 0);
+    for (const manager of [other, released, derived]) {
+      await assert.rejects(manager.getToken(), { code: 'ERR_KEYCLOAK_CLOSED' });
+    }
+  });
+
   test('serves 500 clients for ten seconds with an idle time of 1 s', {
     timeout: 60_000,
   }, async (t) => {
@@ -236,6 +271,8 @@ describe('the service of several managers', () => {
   test('refuses wrong limits', () => {
     const { createKeycloakTokenManagersServiceRef: create } = backstage();
     for (const options of [
+      undefined,
+      null,
       { id: '' },
       { id: 'a', configKey: '' },
       { id: 'a', maxManagers: 0 },

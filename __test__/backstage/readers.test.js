@@ -15,7 +15,7 @@ const SSO_ENDPOINT =
   'https://sso.redhat.com/auth/realms/redhat-external/protocol/openid-connect/token';
 const OAUTH = 'openchoreo.auth';
 
-/** The reader, the configuration, and the options; `undefined` if there are no credentials. */
+/** The reader, the configuration, and the options; `undefined` if the configuration contains no credentials. */
 const READ = {
   'augment, with its options beside the section': [
     (readers, config) => readers.readAugmentKagentiOptions(config),
@@ -90,6 +90,11 @@ const READ = {
       resource: { baseUrl: 'https://sso.example.org' },
     },
   ],
+  'the catalog module with a client and a password': [
+    (readers, config) => readers.readKeycloakOrgOptions(config),
+    nest(ORG, { baseUrl: 'https://sso.example.org', username: 'a', password: 'b', ...CLIENT }),
+    { tokenEndpoint: ORG_ENDPOINT, ...CLIENT, resource: { baseUrl: 'https://sso.example.org' } },
+  ],
   'the catalog module without credentials': [
     (readers, config) => readers.readKeycloakOrgOptions(config),
     nest(ORG, { baseUrl: 'https://sso.example.org', clientId: '', clientSecret: '' }),
@@ -99,6 +104,11 @@ const READ = {
     (readers, config) => readers.readOAuthClientOptions(config, OAUTH),
     nest(OAUTH, { tokenUrl: ENDPOINT, ...CLIENT, scopes: ['a', 'b'], enabled: true }),
     { tokenEndpoint: ENDPOINT, ...CLIENT, scope: ['a', 'b'] },
+  ],
+  'an OAuth client with an empty scope in its list': [
+    (readers, config) => readers.readOAuthClientOptions(config, OAUTH),
+    nest(OAUTH, { tokenUrl: ENDPOINT, ...CLIENT, scopes: ['a', ''] }),
+    { tokenEndpoint: ENDPOINT, ...CLIENT, scope: ['a'] },
   ],
   'an OAuth client with its scopes in a string': [
     (readers, config) => readers.readOAuthClientOptions(config, OAUTH),
@@ -140,6 +150,16 @@ const REFUSED = {
     nest(ORG, { baseUrl: 'https://sso.example.org', username: 'admin', password: CANARY }),
     `configuration "${ORG}": the manager cannot use a user name and a password; set ` +
       'clientId and clientSecret of a client with a service account',
+  ],
+  'a catalog module with a password and a client id': [
+    (readers, config) => readers.readKeycloakOrgOptions(config),
+    nest(ORG, { clientId: 'admin-cli', username: 'admin', password: CANARY }),
+    /the manager cannot use a user name and a password; set clientId and clientSecret/,
+  ],
+  'a list of scopes with a number': [
+    (readers, config) => readers.readOAuthClientOptions(config, OAUTH),
+    nest(OAUTH, { tokenUrl: ENDPOINT, ...CLIENT, scopes: ['a', 7351] }),
+    /^configuration "openchoreo\.auth": .*scopes\[1\].*got number, wanted string/,
   ],
   'a secret that is a number': [
     (readers, config) => readers.readOAuthClientOptions(config, OAUTH),

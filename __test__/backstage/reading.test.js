@@ -48,6 +48,13 @@ const REFUSED = [
     { ...WHOLE, clientsecret: CANARY },
     /unknown key "clientsecret"; the known/,
   ],
+  ['a key with a space', { ...WHOLE, 'client secret': CANARY }, /unknown key "client secret"; the/],
+  ['a key with a dot', { ...WHOLE, 'resource.baseUrl': CANARY }, /unknown key "resource\.baseUrl"/],
+  [
+    'such a key in the resource',
+    { ...WHOLE, resource: { baseUrl: 'https://api.example.org', 'a b': CANARY } },
+    /unknown key "a b"; the known keys are baseUrl/,
+  ],
   ['a resource without a URL', { ...WHOLE, resource: {} }, /resource: baseUrl is missing/],
   [
     'an unknown key in the resource',
@@ -85,6 +92,7 @@ describe('readKeycloakTokenManagerOptions', () => {
     const section = {
       ...WHOLE,
       clientSecretFile: '',
+      'client secret': '',
       requestTimeoutMs: '',
       skipTlsVerify: '',
       proxy: '',

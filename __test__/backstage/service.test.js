@@ -161,6 +161,8 @@ describe('the service', () => {
     const { createKeycloakTokenManagerServiceRef: create } = backstage();
     const read = () => undefined;
     for (const options of [
+      undefined,
+      null,
       { id: '', configKey: 'a' },
       { id: 'a' },
       { id: 'a', configKey: 1 },

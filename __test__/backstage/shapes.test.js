@@ -86,7 +86,7 @@ test('a backend with five plugins logs in once for each client', async (t) => {
         keys('costManagement', 'clientId', 'clientSecret', 'ssoBaseUrl'),
       )})`,
       'openchoreo.tokens info: the service has no manager: service "openchoreo.tokens": the ' +
-        `configuration contains no credentials; it looked at ${list(
+        `configuration contains no credentials; read looked up ${list(
           keys('openchoreo.auth', 'tokenUrl', 'clientId', 'clientSecret'),
         )}`,
       'catalog.tokens warn: the service has no manager: configuration ' +

@@ -73,6 +73,11 @@ describe('a service', () => {
         /service "test\.tokens": the configuration contains no credentials; read looked up acme\.auth/,
       ],
       [
+        'returns an empty object',
+        (config) => ({ ...config.getOptional('acme.auth') }),
+        /service "test\.tokens": the configuration contains no credentials; read looked up acme\.auth/,
+      ],
+      [
         'returns half of the options',
         () => ({ clientId: 'a', clientSecret: CANARY }),
         /"test\.tokens": incomplete: the section has clientId and clientSecret, but tokenEndpoint \(or i/,
@@ -86,6 +91,15 @@ describe('a service', () => {
         'misses a key',
         (config) => config.getString('acme.clientId'),
         /service "test\.tokens": Missing required config value at 'acme\.clientId'/,
+      ],
+      [
+        'returns a cyclic object',
+        () => {
+          const cyclic = {};
+          cyclic.cyclic = cyclic;
+          return cyclic;
+        },
+        /service "test\.tokens": Maximum call stack/,
       ],
       ['is asynchronous', async () => ({}), /"test\.tokens": read must return an object or undefi/],
     ]) {
@@ -103,7 +117,7 @@ describe('a service', () => {
     const optional = { optional: true, configKey: KEY };
 
     for (const [what, section] of [
-      ['there is no section', {}],
+      ['the section is absent', {}],
       ['all its keys are empty', { tokenEndpoint: '', clientId: '', clientSecret: '' }],
     ]) {
       test(`has no manager if ${what}, and says nothing`, async (t) => {
@@ -150,7 +164,26 @@ describe('a service', () => {
         warnings().map(({ message }) => message),
         [
           `configuration "${KEY}" no longer contains credentials; the manager uses the old ` +
-            'ones until a restart',
+            'credentials until a restart',
+        ],
+      );
+    });
+
+    test('keeps the manager if an edit makes the section partial, and says so once', async (t) => {
+      const { service, edit, whole, warnings } = await start(t, optional, {
+        section: (given) => given,
+      });
+      const { manager } = service;
+      await edit({ ...whole, clientSecret: '' });
+      await edit({ clientId: whole.clientId });
+      assert.equal(service.manager, manager);
+      await manager.getToken();
+      assert.deepEqual(
+        warnings().map(({ message }) => message),
+        [
+          `configuration "${KEY}": incomplete: the section has tokenEndpoint and clientId, but ` +
+            'clientSecret (or clientSecretFile) is missing; the manager uses the old credentials ' +
+            'until a restart',
         ],
       );
     });

@@ -39,14 +39,14 @@ test('copies of the package work side by side', async () => {
   }
 });
 
-test('every copy throws errors of its own class', async () => {
+test('every copy recognises the errors of the other copies', async () => {
   parts.endpoint.setSecret('test-client', 'another');
   const copies = [load(), loadIsolated()];
   for (const copy of copies) {
     const manager = open(copy);
     const error = await manager.getToken().catch((reason) => reason);
     const classes = copies.map(({ KeycloakTokenError }) => error instanceof KeycloakTokenError);
-    expect(classes).toEqual(copies.map((other) => other === copy));
+    expect(classes).toEqual([true, true]);
     expect(error).toBeInstanceOf(Error);
     await manager.close();
   }

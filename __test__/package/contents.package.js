@@ -25,9 +25,10 @@ const {
 const { makeFolder } = require('../support/files.js');
 const { LIMIT_MS, tools } = require('./support/project.js');
 
-const MAIN_LIMIT = 265_000;
+/** The program has 270 kB of it, and the YAML library in the program 138 kB. */
+const MAIN_LIMIT = 590_000;
 const PLATFORM_LIMIT = 4_500_000;
-const BINARY_LIMIT = 3_900_000;
+const BINARY_LIMIT = 4_000_000;
 const unpackedSize = ({ files }) =>
   [...files.values()].reduce((sum, content) => sum + content.length, 0);
 const sha256 = (content) => createHash('sha256').update(content).digest('hex');
@@ -47,7 +48,7 @@ describe('the main package', { timeout: LIMIT_MS }, () => {
     t.diagnostic(`${size} bytes in ${main.files.size} files, ${main.archive.length} packed`);
     assert.ok(size <= MAIN_LIMIT, `${size} bytes`);
     const allowed =
-      /^((index|lib\/([a-z]+\/)?[a-z-]+)(\.d)?\.[jt]s|config\.schema\.json|package\.json|LICENSE|README\.md)$/;
+      /^((index|lib\/([a-z]+\/)?[a-z-]+)(\.d)?\.[jt]s|config\.schema\.json|package\.json|LICENSE|README\.md|THIRD-PARTY\.txt)$/;
     assert.deepEqual(
       [...main.files.keys()].filter((file) => !allowed.test(file)),
       [],
@@ -77,13 +78,31 @@ describe('the main package', { timeout: LIMIT_MS }, () => {
     assert.deepEqual(JSON.parse(main.files.get(schema)), JSON.parse(read(schema)));
   });
 
+  it('contains the program as one file, with the library that it includes', () => {
+    const names = [...main.files.keys()].filter((file) => file.startsWith('lib/cli/'));
+    assert.deepEqual(names, [main.manifest.bin[NAME]]);
+    const program = main.files.get(names[0]).toString();
+    assert.ok(program.startsWith('#!/usr/bin/env node\n'));
+    const loaded = program.matchAll(/= require\("(?!node:)([^"]+)"\)/g);
+    assert.deepEqual(
+      Array.from(loaded, ([, name]) => name).sort(),
+      ['../../index.js', '../../lib/backstage/config.js', '../../package.json'],
+      'it has no other dependency',
+    );
+    const licences = main.files.get('THIRD-PARTY.txt').toString();
+    assert.match(licences, /^lib\/cli\/index\.js contains js-yaml [\d.]+: MIT\n/);
+    assert.ok(licences.includes(read('node_modules', 'js-yaml', 'LICENSE').toString()));
+  });
+
   it('has a manifest without the members for the checkout', () => {
     const { manifest } = main;
     const own = JSON.parse(read('package.json'));
     for (const key of ['private', 'scripts', 'devDependencies', 'napi', 'dependencies']) {
       assert.equal(manifest[key], undefined, key);
     }
-    const kept = 'name version license engines exports configSchema peerDependencies'.split(' ');
+    const kept = 'name version license engines exports bin configSchema peerDependencies'.split(
+      ' ',
+    );
     for (const key of kept) assert.deepEqual(manifest[key], own[key], key);
     assert.ok(manifest.keywords.includes('keycloak'));
     const packages = Object.keys(targets).map((name) => [findPlatformPackage(name), version]);

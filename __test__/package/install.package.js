@@ -24,6 +24,24 @@ const { startRegistry } = require('./support/registry.js');
 
 const FIRST_TOKEN_WITHIN_MS = 10_000;
 const OWN = findPlatformPackage(ownTarget());
+/** Runs the doctor with a configuration file for an endpoint. */
+const ENDPOINT = `
+const { execFile } = require('node:child_process');
+const { writeFileSync } = require('node:fs');
+const { startFakeTokenEndpoint } = require('keycloak-token-manager/testing');
+(async () => {
+  const endpoint = await startFakeTokenEndpoint();
+  writeFileSync('app-config.yaml', JSON.stringify({ boost: { kagenti: { auth: {
+    tokenEndpoint: endpoint.tokenEndpoint, clientId: 'test-client', clientSecret: 'test-secret',
+  } } } }));
+  const args = ['--no', 'keycloak-token-manager', '--', 'doctor', '--json'];
+  const config = ['--config', 'app-config.yaml'];
+  execFile(process.execPath, [process.argv[2], ...args, ...config], async (_error, stdout) => {
+    await endpoint.close();
+    console.log(stdout);
+  });
+})();
+`;
 let registry;
 before(async () => {
   registry = await startRegistry();
@@ -63,6 +81,20 @@ for (const major of nodeMajors) {
 }
 
 describe('an installation', { timeout: LIMIT_MS }, () => {
+  it('has a program, which npx starts and which obtains a token', async (t) => {
+    const project = makeProject(t, { 'endpoint.cjs': ENDPOINT });
+    const { install } = await prepare('npm', project, registry.url);
+    await install();
+    const npx = path.join(path.dirname(npmProgram()), 'npx-cli.js');
+    const help = await project.run(process.execPath, [npx, '--no', NAME, '--', '--help']);
+    assert.match(help, /^Usage: keycloak-token-manager <command>/);
+    const output = await project.run(process.execPath, ['endpoint.cjs', npx]);
+    const { ok, findings } = JSON.parse(output);
+    assert.ok(ok, output);
+    assert.match(findings[1].text, /section boost\.kagenti\.auth/);
+    assert.equal(findings.at(-1).details.azp, 'test-client');
+  });
+
   it('requires Node alone, and no compiler', async (t) => {
     const project = makeProject(t);
     const bin = path.join(project.folder, 'bin');

@@ -13,8 +13,12 @@ const { ownTarget, targets } = require('../../tools/package/targets.js');
 const { CORE } = require('../../tools/test-core.js');
 const jestConfig = require('../../tools/jest.config.js');
 const { makeCertificates } = require('../../tools/certificates.js');
+const { startFakeTokenEndpoint } = require('../../lib/testing');
 const { ROOT, builtTargets, installByHand, readMain, readPackage } = require('./support/dist.js');
 const { LIMIT_MS, makeProject } = require('./support/project.js');
+
+/** The number of processes whose median is compared with a limit. */
+const ROUNDS = 9;
 
 /** The suites without time limits. An emulator, which is 20 times slower, would exceed a limit. */
 const UNHURRIED = ['calls', 'options', 'signals', 'wire'];
@@ -36,6 +40,10 @@ const [ca, key, cert] = ['ca.pem', 'server.key', 'server.pem'].map((file) =>
   console.log([token.split('.').length, code, process.arch].join(' '));
 })();
 `;
+
+function median(numbers) {
+  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)];
+}
 
 /** The command that runs Node for a target, or the reason why this system cannot run it. */
 async function nodeFor(name) {
@@ -97,6 +105,31 @@ for (const name of builtTargets()) {
       const jest = path.join(ROOT, 'node_modules', 'jest', 'bin', 'jest.js');
       const { success, openHandles } = JSON.parse(await node(jest, ...args));
       assert.deepEqual([success, openHandles], [true, []]);
+    });
+
+    it('is cheap to load, and starts no thread and opens no socket before the first token', {
+      skip: name !== ownTarget() && 'the costs are measured once',
+    }, async (t) => {
+      const node = await layOut(t);
+      const endpoint = await startFakeTokenEndpoint();
+      t.after(() => endpoint.close());
+      const rounds = [];
+      for (let round = 0; round < ROUNDS; round += 1) {
+        rounds.push(JSON.parse(await node('__test__/programs/costs.js', endpoint.tokenEndpoint)));
+      }
+      const ratio = median(rounds.map(({ required, https }) => required.ms / https.ms));
+      const mib = median(rounds.map(({ required }) => required.mib));
+      t.diagnostic(`${ratio.toFixed(2)} of node:https, ${mib.toFixed(1)} MiB`);
+      assert.ok(ratio <= 1, `require took ${ratio} times as long as that of node:https`);
+      assert.ok(mib <= 6, `require took ${mib} MiB`);
+      for (const { required, constructed, closed, token } of rounds) {
+        for (const step of [required, constructed, closed]) {
+          assert.deepEqual([step.threads, step.sockets], [0, 0]);
+        }
+        assert.equal(closed.code, 'ERR_KEYCLOAK_CLOSED');
+        assert.ok(token.threads === 1 || token.threads === 2, `${token.threads} threads more`);
+        assert.equal(token.sockets >= 1, true, 'sockets are seen');
+      }
     });
 
     it('speaks https, and trusts the given authority', async (t) => {

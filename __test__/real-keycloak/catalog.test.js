@@ -32,6 +32,7 @@ function realmWith(life) {
   };
   const account = {
     username: `service-account-${CLIENT.clientId}`,
+    enabled: true,
     serviceAccountClientId: CLIENT.clientId,
     clientRoles: { 'realm-management': ['view-users', 'query-groups', 'view-realm'] },
   };

@@ -96,7 +96,7 @@ const CLIENTS = {
   ],
   'a client that requires DPoP proofs': [
     client('dpop'),
-    invalidRequest('DPoP proof is missing', /client "dpop" requires DPoP/),
+    invalidRequest('DPoP proof is missing', /client "dpop" .* set dpop: true/),
   ],
   'an unknown scope among good ones': [
     { scope: ['address', 'no-such-scope'] },

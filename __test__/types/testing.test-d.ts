@@ -20,6 +20,8 @@ const options: Required<FakeTokenEndpointOptions> = {
   roles: ['viewer'],
   tls: { key: 'PEM', cert: Buffer.from('PEM') },
   tokenSize: 0,
+  dpop: 'required',
+  dpopNonce: 'n-1',
 };
 const answer: Required<FakeTokenAnswer> = {
   status: 503,

@@ -34,16 +34,18 @@ async function start({ expiresIn = 3600, delayMs = 0, closeConnections = false, 
   const handle = (request, response) => {
     counts.requests += 1;
     request.resume().on('end', () => {
-      if (delayMs > 0) setTimeout(answer, delayMs, response);
-      else answer(response);
+      // The endpoint verifies no proof, because a verification would be the larger part of a call.
+      const tokenType = request.headers.dpop === undefined ? 'Bearer' : 'DPoP';
+      if (delayMs > 0) setTimeout(answer, delayMs, response, tokenType);
+      else answer(response, tokenType);
     });
   };
-  const answer = (response) => {
+  const answer = (response, tokenType) => {
     const body = JSON.stringify({
       access_token: makeToken(expiresIn),
       expires_in: expiresIn,
       refresh_expires_in: 0,
-      token_type: 'Bearer',
+      token_type: tokenType,
       'not-before-policy': 0,
       scope: GRANTED_SCOPE,
     });

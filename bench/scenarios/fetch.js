@@ -1,9 +1,11 @@
 'use strict';
 
-// Measures the overhead of `manager.fetch` over the platform's fetch with a static header.
+// Measures the overhead of `manager.fetch` over the platform's fetch with a static header, and of
+// DPoP over bearer tokens.
 
-const { compare, measureSides } = require('../measure.js');
+const { compare, compareSides, measureSides } = require('../measure.js');
 const { withEndpoint } = require('../endpoint.js');
+const { makeDpopCall } = require('../rivals/dpop.js');
 const { makeOurs } = require('../sides.js');
 
 // Blocks are short, so that a disturbance of the machine affects both sides of a round.
@@ -24,6 +26,32 @@ async function compareCalls(figure, rounds, calls) {
     (name) => microsecondsPerCall(calls[name]),
   );
   return compare({ figure, unit: 'µs', ours, other, against: 'fetch', atMost: 1.1 });
+}
+
+/** Compares `manager.fetch` with DPoP with itself without DPoP, and with openid-client's DPoP. */
+async function compareDpop(tokenEndpoint, api, rounds) {
+  const notes = [];
+  const resource = { baseUrl: api };
+  const managers = [true, false].map((dpop) => makeOurs(tokenEndpoint, { resource, dpop }));
+  const [bound, bearer] = managers;
+  const calls = { ours: () => bound.fetch('/'), bearer: () => bearer.fetch('/') };
+  try {
+    calls['openid-client'] = await makeDpopCall(tokenEndpoint, api);
+  } catch (error) {
+    notes.push(`The bench left out openid-client with DPoP: ${error.message.split('\n', 1)[0]}`);
+  }
+  const settings = { rounds, warmUp: WARM_UP };
+  const results = await measureSides(Object.keys(calls), settings, (name) =>
+    microsecondsPerCall(calls[name]),
+  );
+  const { tokenType } = await bound.getAccessToken();
+  if (tokenType !== 'DPoP') throw new Error('the token is not bound');
+  await Promise.all(managers.map((manager) => manager.close()));
+  const sides = [
+    ['bearer', 1.4],
+    ['openid-client', 0.8],
+  ];
+  return { rows: compareSides('GET with DPoP', 'µs', results, sides), notes };
 }
 
 async function measure(tokenEndpoint, api, rounds) {
@@ -51,11 +79,14 @@ async function measure(tokenEndpoint, api, rounds) {
 async function run({ quick }) {
   const rounds = quick ? 250 : 600;
   // A token endpoint also acts as the API: its answer, 1.6 KB of JSON, is typical of an API.
-  const rows = await withEndpoint({}, (tokens) =>
-    withEndpoint({}, (api) => measure(tokens.url, api.url, rounds)),
+  return withEndpoint({}, (tokens) =>
+    withEndpoint({}, async (api) => {
+      const rows = await measure(tokens.url, api.url, rounds);
+      const withDpop = await compareDpop(tokens.url, api.url, rounds);
+      const kind = `${rounds} interleaved rounds of ${BLOCK} calls, one after the other, over http.`;
+      return { rows: [...rows, ...withDpop.rows], notes: [kind, ...withDpop.notes] };
+    }),
   );
-  const notes = [`${rounds} interleaved rounds of ${BLOCK} calls, one after the other, over http.`];
-  return { rows, notes };
 }
 
 module.exports = { title: 'manager.fetch beside fetch with a static header, loopback', run };

@@ -3,6 +3,10 @@
 // The parts of the demo, in their order at the end of this file. Each part makes its own manager,
 // shows and checks one feature, and returns the snapshot of the manager.
 
+const { spawn } = require('node:child_process');
+const { once } = require('node:events');
+const path = require('node:path');
+const { text } = require('node:stream/consumers');
 const { inspect } = require('node:util');
 const { KeycloakTokenManager } = require('../..');
 const screen = require('./screen.js');
@@ -203,4 +207,34 @@ const wrongSecret = {
   },
 };
 
-module.exports = { firstToken, manyCallers, refresh, outage, rotatedSecret, wrongSecret };
+/** Runs the command line in its own process; returns the exit status and the output. */
+async function runProgram(args, env) {
+  const program = path.join(__dirname, '..', '..', 'lib', 'cli', 'index.js');
+  const child = spawn(process.execPath, [program, ...args], {
+    env: { PATH: process.env.PATH, ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const [output, [status]] = await Promise.all([text(child.stdout), once(child, 'exit')]);
+  return { status, output };
+}
+
+const doctor = {
+  title: 'What an operator sees: a space was copied along with the secret',
+  async run({ tokenEndpoint, clientId, clientSecret }) {
+    const args = ['doctor', '--token-endpoint', tokenEndpoint, '--client-id', clientId];
+    screen.say(`KEYCLOAK_CLIENT_SECRET='…' npx keycloak-token-manager ${args.join(' ')}`);
+    const wrong = { KEYCLOAK_CLIENT_SECRET: `${clientSecret} ` };
+    const { status, output } = await runProgram(args, wrong);
+    for (const line of output.trimEnd().split('\n')) console.log(`   ${line}`);
+    const fixed = await runProgram(args, { KEYCLOAK_CLIENT_SECRET: clientSecret });
+    screen.row('exit status', `${status}, and ${fixed.status} without the space`);
+    const [first] = output.match(/^[!✗].*/gm) ?? [];
+    const isCause = /credential.+white space at its end/.test(first);
+    screen.claim(isCause, 'the first trouble that the doctor reports is the cause');
+    screen.claim(status === 1 && fixed.status === 0, 'the exit status says whether it found one');
+    screen.claim(!output.includes(clientSecret), 'the output does not contain the secret');
+    return { counters: {} };
+  },
+};
+
+module.exports = { firstToken, manyCallers, refresh, outage, rotatedSecret, wrongSecret, doctor };

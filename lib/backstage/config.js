@@ -55,12 +55,15 @@ function readKeycloakTokenManagerOptions(
   return options;
 }
 
-/** Returns the keys of a section that have a value, except for keys that belong to other code. */
+/**
+ * Returns the keys of a section that have a value, except for keys that belong to other code. Reads
+ * the section as a whole, because Backstage's reader refuses some unknown keys, and takes others for
+ * the path of a nested key.
+ */
 function presentIn(section, knownKeys) {
-  return section
-    .keys()
-    .filter((name) => !knownKeys.includes(name))
-    .filter((name) => withoutEmpty(section.getOptional(name)) !== undefined);
+  return Object.entries(section.get())
+    .filter(([name, value]) => !knownKeys.includes(name) && withoutEmpty(value) !== undefined)
+    .map(([name]) => name);
 }
 
 /** Returns a text about the required options that `names` lacks; `undefined` if it lacks none. */
@@ -232,6 +235,8 @@ module.exports = {
   isIncomplete,
   list,
   missingIn,
+  presentIn,
+  readList,
   readKeycloakTokenManagerOptions,
   whatIsMissing,
   withoutEmpty,

@@ -11,7 +11,7 @@ const { registry } = require('./registry.js');
 const NONE = 'the service has no manager';
 
 class ConfiguredManager {
-  /** The view; `undefined` while there are no credentials and they are optional. */
+  /** The view; `undefined` while the configuration lacks credentials that are optional. */
   view;
   #parts;
   #print = fingerprints();
@@ -43,7 +43,7 @@ class ConfiguredManager {
     return this.view?.close() ?? Promise.resolve();
   }
 
-  /** Returns the options; `undefined` if there are no credentials and they are optional. */
+  /** Returns the options; `undefined` if the configuration lacks credentials that are optional. */
   #read() {
     const { source, config, inCode, isOptional } = this.#parts;
     try {
@@ -52,7 +52,8 @@ class ConfiguredManager {
       if (!isOptional) throw source.missing();
     } catch (error) {
       if (!isOptional || !isIncomplete(error)) throw error;
-      this.#warn(error.message);
+      if (this.view === undefined) this.#warn(error.message);
+      else this.#keep(error.message);
     }
     return undefined;
   }
@@ -83,7 +84,8 @@ class ConfiguredManager {
     const { source, logger } = this.#parts;
     try {
       const options = this.#read();
-      if (options === undefined) return this.#keep();
+      if (options === undefined)
+        return this.#keep(`${source.where} no longer contains credentials`);
       const print = this.#print(options);
       // Most edits concern other sections. To apply such an edit would end a cool-down.
       if (print === this.#inUse) return;
@@ -98,11 +100,11 @@ class ConfiguredManager {
   }
 
   /** Keeps the view if an edit removes optional credentials, because plugins hold the view. */
-  #keep() {
+  #keep(reason) {
     if (this.#inUse === undefined) return;
     this.#inUse = undefined;
-    const text = 'no longer contains credentials; the manager uses the old ones until a restart';
-    this.#parts.logger.warn(`${this.#parts.source.where} ${text}`);
+    const consequence = 'the manager uses the old credentials until a restart';
+    this.#parts.logger.warn(`${reason}; ${consequence}`);
   }
 
   async #update(options) {

@@ -15,12 +15,15 @@ function fingerprints() {
     if (!numbers.has(value)) numbers.set(value, randomBytes(16).toString('hex'));
     return ['identity', numbers.get(value)];
   };
-  const form = (value) => {
-    if (Array.isArray(value)) return ['list', ...value.map(form)];
+  // A value that contains itself is equal only to itself.
+  const form = (value, outer = []) => {
+    if (outer.includes(value)) return identity(value);
+    const inside = [...outer, value];
+    if (Array.isArray(value)) return ['list', ...value.map((item) => form(item, inside))];
     if (isPlain(value)) {
       const members = Object.entries(value).filter(([, member]) => member !== undefined);
       const sorted = members.sort(([first], [second]) => (first < second ? -1 : 1));
-      return ['record', ...sorted.map(([name, member]) => [name, form(member)])];
+      return ['record', ...sorted.map(([name, member]) => [name, form(member, inside)])];
     }
     const isData = value === null || !['object', 'function', 'symbol'].includes(typeof value);
     return isData ? [typeof value, String(value)] : identity(value);
@@ -31,7 +34,10 @@ function fingerprints() {
       .digest('base64');
 }
 
-/** Whether the value is an object literal, which may come from another realm under Jest. */
+/**
+ * Whether the value is a plain object. The function does not compare with `Object.prototype`, because
+ * under Jest the object may come from another JavaScript realm.
+ */
 function isPlain(value) {
   if (typeof value !== 'object' || value === null) return false;
   const prototype = Object.getPrototypeOf(value);

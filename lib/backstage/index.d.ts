@@ -48,7 +48,7 @@ export interface OptionalKeycloakTokenManagerService {
   /**
    * The manager; `undefined` while the section does not exist, is empty or is partial. The manager
    * appears when an edit of the configuration adds the credentials. If an edit removes the
-   * credentials, the manager stays until the backend restarts.
+   * credentials or some of them, the manager stays until the backend restarts.
    */
   readonly manager: KeycloakTokenManagerService | undefined;
 }
@@ -203,7 +203,8 @@ export const keycloakTokenManagerServiceFactory: ServiceFactory<
  * count as absent. The service calls the function again after each edit of the configuration.
  *
  * @param config The configuration of the backend.
- * @returns The options; `undefined` if the configuration contains no credentials.
+ * @returns The options; `undefined`, or an object without values, if the configuration contains no
+ *   credentials.
  * @example
  * ```ts
  * import type { KeycloakOptionsReader } from 'keycloak-token-manager/backstage';
@@ -260,7 +261,7 @@ export interface KeycloakTokenManagerServiceRefOptions {
    */
   knownKeys?: readonly string[] | undefined;
   /**
-   * Whether plugins start even if there are no credentials; the service is then an
+   * Whether plugins start even if the configuration contains no credentials. The service is then an
    * {@link OptionalKeycloakTokenManagerService}. The service logs one warning for a partial
    * section, and the plugins do not start if a section is wrong. Default: false.
    */
@@ -270,11 +271,11 @@ export interface KeycloakTokenManagerServiceRefOptions {
 }
 
 /**
- * Creates a further service with a default factory and its own section or reader, for a second
- * realm or client. The package's configuration schema does not cover this section. The app or
- * plugin that chooses the key must declare `clientSecret` with secret visibility; otherwise,
- * Backstage shows the secret in logs. For the key `acme.auth`, the `package.json` of that app or
- * plugin contains:
+ * Creates a reference to an additional service, for a second realm or client. The service has a
+ * default factory and takes its options from its own configuration section or from a function. The
+ * package's configuration schema does not cover this section. The app or plugin that chooses the
+ * key must declare `clientSecret` with secret visibility; otherwise, Backstage shows the secret in
+ * logs. For the key `acme.auth`, the `package.json` of that app or plugin contains:
  *
  * ```json
  * "configSchema": { "type": "object", "properties": { "acme": { "type": "object", "properties": {
@@ -313,7 +314,8 @@ export function createKeycloakTokenManagerServiceRef<IsOptional extends boolean 
 >;
 
 /**
- * Creates a further service of several managers, with another section or other limits.
+ * Creates a reference to an additional service of several managers, with another section or other
+ * limits.
  *
  * @param options `id`: the id of the service, unique in the backend. `configKey`: the section whose
  *   keys are the names of clients. Default: `keycloak.clients`. Declare the secrets of another
@@ -432,7 +434,7 @@ export function readCostManagementOptions(
  * @param id The id of the provider, below `catalog.providers.keycloakOrg`. Default: `default`.
  * @returns `undefined` if neither `clientId` nor `clientSecret` has a value.
  * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if the provider is incomplete or wrong, or has
- *   `username` and `password`. The message names the key and the fault.
+ *   `username` but no `clientSecret`. The message names the key and the fault.
  * @example
  * ```ts
  * import {

@@ -12,7 +12,12 @@ const {
 
 const { DEFAULT_CONFIG_KEY, invalid, readKeycloakTokenManagerOptions } = require('./config.js');
 const { ConfiguredManager } = require('./configured-manager.js');
-const readers = require('./readers.js');
+const {
+  readAugmentKagentiOptions,
+  readCostManagementOptions,
+  readKeycloakOrgOptions,
+  readOAuthClientOptions,
+} = require('./readers.js');
 const { ManagerPool } = require('./manager-pool.js');
 const { optionalService, poolService, serviceView } = require('./service-view.js');
 const { functionSource, sectionSource } = require('./source.js');
@@ -36,8 +41,8 @@ const DEPENDENCIES = {
 };
 
 /**
- * Creates a further service, for a second realm or client. This service needs no `backend.add`
- * either.
+ * Creates a reference to an additional service, for a second realm or client. This service needs no
+ * `backend.add` either.
  */
 function createKeycloakTokenManagerServiceRef(options) {
   check(options);
@@ -48,7 +53,8 @@ function createKeycloakTokenManagerServiceRef(options) {
   });
 }
 
-function check({ id, configKey, read, knownKeys }) {
+function check(options) {
+  const { id, configKey, read, knownKeys } = options ?? {};
   nonEmpty('id', id);
   if ((configKey === undefined) === (read === undefined)) {
     throw invalid('expected exactly one of configKey and read');
@@ -92,13 +98,17 @@ function createFactory(service, { configKey, knownKeys, optional = false, read, 
   });
 }
 
-/** Creates a further service of several managers, with another section or other limits. */
-function createKeycloakTokenManagersServiceRef({
-  id,
-  configKey = DEFAULT_CLIENTS_KEY,
-  maxManagers = DEFAULT_MAXIMUM,
-  idleTimeoutMs = DEFAULT_IDLE_TIMEOUT_MS,
-}) {
+/**
+ * Creates a reference to an additional service of several managers, with another section or other
+ * limits.
+ */
+function createKeycloakTokenManagersServiceRef(options) {
+  const {
+    id,
+    configKey = DEFAULT_CLIENTS_KEY,
+    maxManagers = DEFAULT_MAXIMUM,
+    idleTimeoutMs = DEFAULT_IDLE_TIMEOUT_MS,
+  } = options ?? {};
   nonEmpty('id', id);
   nonEmpty('configKey', configKey);
   if (!Number.isInteger(maxManagers) || maxManagers < 1) {
@@ -149,6 +159,10 @@ module.exports = {
   keycloakTokenManagerServiceFactory,
   keycloakTokenManagerServiceRef,
   keycloakTokenManagersServiceRef,
+  // Node finds the names of exports for `import` only if the names stand here.
+  readAugmentKagentiOptions,
+  readCostManagementOptions,
+  readKeycloakOrgOptions,
   readKeycloakTokenManagerOptions,
-  ...readers,
+  readOAuthClientOptions,
 };

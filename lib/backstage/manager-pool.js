@@ -7,6 +7,7 @@
 
 const { configError, invalid, list } = require('./config.js');
 const { ConfiguredManager } = require('./configured-manager.js');
+const { DERIVING, derivation } = require('./derivation.js');
 const { fingerprints } = require('./fingerprint.js');
 const { toClose } = require('./idle-policy.js');
 const { registry } = require('./registry.js');
@@ -15,8 +16,8 @@ const { sectionSource } = require('./source.js');
 /** The number of times that the pool looks for idle managers during one idle timeout. */
 const SWEEPS = 4;
 /** The methods that return a promise, during which the manager must stay open. */
-const CALLS = ['getToken', 'getAccessToken', 'getTokenForStreaming', 'fetch'];
-const OTHERS = ['invalidateToken', 'clearCache', 'snapshot'];
+const CALLS = ['getToken', 'getAccessToken', 'getTokenForStreaming', 'fetch', 'headers'];
+const OTHERS = ['invalidateToken', 'clearCache', 'dpopProof', 'snapshot', 'forgetSubject'];
 
 class ManagerPool {
   /** The open managers, and the closed managers to which plugins refer. */
@@ -60,7 +61,7 @@ class ManagerPool {
 
   /** @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` */
   getFor(pluginId, options) {
-    const own = { logger: this.#parts.logger, ...options };
+    const own = this.#withLogger(options);
     const open = () => {
       const manager = registry().open(own);
       return { manager, close: () => manager.close() };
@@ -73,7 +74,7 @@ class ManagerPool {
     const key =
       typeof nameOrOptions === 'string'
         ? keyOf(nameOrOptions)
-        : this.#print({ logger: this.#parts.logger, ...nameOrOptions });
+        : this.#print(this.#withLogger(nameOrOptions));
     const entry = this.#entries.get(key);
     if (entry === undefined) return false;
     await this.#end(entry);
@@ -85,13 +86,18 @@ class ManagerPool {
     await Promise.all([...this.#entries.values()].map((entry) => this.#end(entry)));
   }
 
+  #withLogger(options) {
+    const { logger = this.#parts.logger, ...others } = { ...options };
+    return { ...others, logger };
+  }
+
   #checkName(name) {
     if (typeof name !== 'string') throw invalid('name: expected a string');
     const { config, configKey } = this.#parts;
     const names = config.getOptionalConfig(configKey)?.keys() ?? [];
     if (names.includes(name)) return;
     const known = names.length > 0 ? `; the clients are ${list(names)}` : '';
-    throw configError(configKey, `there is no client ${JSON.stringify(name)}${known}`);
+    throw configError(configKey, `the section has no client ${JSON.stringify(name)}${known}`);
   }
 
   #handleOf(pluginId, key, open) {
@@ -107,30 +113,34 @@ class ManagerPool {
     return handle;
   }
 
-  #makeHandle(pluginId, entry) {
+  #makeHandle(pluginId, first) {
+    let entry = first;
+    const current = () => {
+      entry = this.#currentOf(entry);
+      return entry;
+    };
     const close = () => {
-      entry.handles.delete(pluginId);
+      current().handles.delete(pluginId);
       return Promise.resolve();
     };
     const handle = { pluginId, close, [Symbol.asyncDispose]: close };
-    const methods = this.#methods(entry, handle, ({ manager }) => manager);
-    const withResource = (resource) => {
-      const derive = derivation(resource);
-      derive(this.#opened(entry));
-      return Object.freeze({
-        ...methods,
-        withResource,
-        ...this.#methods(entry, handle, derive, ['fetch']),
-      });
-    };
-    return Object.freeze(Object.assign(handle, methods, { withResource }));
+    const methods = this.#methods(current, handle, ({ manager }) => manager);
+    return Object.freeze(Object.assign(handle, methods));
+  }
+
+  /**
+   * Returns the entry with the same key that the pool has. The pool forgets a closed entry that no
+   * plugin refers to, and may have opened another one before a plugin uses its old handle again.
+   */
+  #currentOf(entry) {
+    return entry.isEnded ? entry : (this.#entries.get(entry.key) ?? entry);
   }
 
   /**
    * Returns the methods of the manager that `targetOf` finds. Each method keeps the handle alive.
    */
-  #methods(entry, handle, targetOf, names = [...CALLS, ...OTHERS]) {
-    const call = (name, args) => {
+  #methods(current, handle, targetOf) {
+    const call = (entry, name, args) => {
       refer(entry, handle);
       entry.order = ++this.#uses;
       entry.pending += 1;
@@ -143,8 +153,9 @@ class ManagerPool {
       }
     };
     const asPromise = (name, args) => {
+      const entry = current();
       try {
-        const promise = call(name, args);
+        const promise = call(entry, name, args);
         this.#await(entry, promise);
         return promise;
       } catch (error) {
@@ -152,8 +163,18 @@ class ManagerPool {
       }
     };
     const methodOf = (name) =>
-      CALLS.includes(name) ? (...args) => asPromise(name, args) : (...args) => call(name, args);
-    return Object.fromEntries(names.map((name) => [name, methodOf(name)]));
+      CALLS.includes(name)
+        ? (...args) => asPromise(name, args)
+        : (...args) => call(current(), name, args);
+    const methods = Object.fromEntries([...CALLS, ...OTHERS].map((name) => [name, methodOf(name)]));
+    for (const name of DERIVING) {
+      methods[name] = (...args) => {
+        const derive = derivation(targetOf, name, args);
+        derive(this.#opened(current()));
+        return Object.freeze(this.#methods(current, handle, derive));
+      };
+    }
+    return methods;
   }
 
   #await(entry, promise) {
@@ -247,20 +268,6 @@ function refer({ handles }, handle) {
 
 function isReferenced({ handles }) {
   return [...handles.values()].some((handle) => handle.deref() !== undefined);
-}
-
-/**
- * Returns a function that returns the manager for a resource, and creates that manager once per
- * opening.
- */
-function derivation(resource) {
-  let made = {};
-  return (opened) => {
-    if (made.opened !== opened) {
-      made = { opened, manager: opened.manager.withResource(resource) };
-    }
-    return made.manager;
-  };
 }
 
 module.exports = { ManagerPool };

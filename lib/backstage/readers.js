@@ -5,8 +5,15 @@
  */
 'use strict';
 
-const { atKey, configError, incompleteError, invalid, whatIsMissing } = require('./config.js');
-const { withoutEmpty } = require('./config.js');
+const {
+  atKey,
+  configError,
+  incompleteError,
+  invalid,
+  readList,
+  whatIsMissing,
+  withoutEmpty,
+} = require('./config.js');
 
 const DEFAULT_SSO_BASE_URL = 'https://sso.redhat.com';
 
@@ -51,14 +58,15 @@ function readCostManagementOptions(config, key = 'costManagement') {
 function readKeycloakOrgOptions(config, id = 'default') {
   const key = `catalog.providers.keycloakOrg.${id}`;
   const section = sectionAt(config, key);
-  const client = section.client({ clientId: 'clientId', clientSecret: 'clientSecret' });
-  if (client === undefined && section.text('username') !== undefined) {
+  // A user name beside `clientId` alone means a password, too.
+  if (section.text('username') !== undefined && section.text('clientSecret') === undefined) {
     throw configError(
       key,
       'the manager cannot use a user name and a password; set clientId and clientSecret of a ' +
         'client with a service account',
     );
   }
+  const client = section.client({ clientId: 'clientId', clientSecret: 'clientSecret' });
   if (client === undefined) return undefined;
   const baseUrl = section.text('baseUrl');
   if (baseUrl === undefined) {
@@ -87,21 +95,21 @@ function readOAuthClientOptions(config, key) {
 /** Reads values below a key. Empty strings count as absent, although Backstage refuses them. */
 function sectionAt(config, key) {
   const valueAt = (name) => withoutEmpty(config.getOptional(`${key}.${name}`));
-  const readWith = (method) => (name) => {
+  const readWith = (read) => (name) => {
     if (valueAt(name) === undefined) return undefined;
     try {
-      return config[method](`${key}.${name}`);
+      return read(`${key}.${name}`);
     } catch (error) {
       throw configError(key, error.message);
     }
   };
-  const text = readWith('getOptionalString');
+  const text = readWith((path) => config.getOptionalString(path));
+  const texts = readWith((path) => readList(config, path));
   return {
     text,
-    number: readWith('getOptionalNumber'),
-    flag: readWith('getOptionalBoolean'),
-    textOrTexts: (name) =>
-      Array.isArray(valueAt(name)) ? readWith('getOptionalStringArray')(name) : text(name),
+    number: readWith((path) => config.getOptionalNumber(path)),
+    flag: readWith((path) => config.getOptionalBoolean(path)),
+    textOrTexts: (name) => (Array.isArray(valueAt(name)) ? texts(name) : text(name)),
     /** Returns the options with these keys, all of which are required; `undefined` if all are empty. */
     client(keys) {
       const entries = Object.entries(keys).map(([option, name]) => [option, text(name), name]);

@@ -9,6 +9,7 @@
  */
 'use strict';
 
+const { setTimeout: delay } = require('node:timers/promises');
 const { KeycloakTokenManager } = require('../../index.js');
 const { version } = require('../../package.json');
 const reconfigure = require('../reconfigure.js');
@@ -20,6 +21,8 @@ const [COMPATIBLE] = /^(0\.\d+|\d+)/.exec(version);
 const REGISTRY = Symbol.for(`keycloak-token-manager.registry.${COMPATIBLE}`);
 const LEVELS = ['error', 'warn', 'info', 'debug'];
 const SILENT = Object.fromEntries(LEVELS.map((level) => [level, () => {}]));
+/** The time after which a changed view asks again for a token that its new manager did not get. */
+const RETRY_MS = 1_000;
 /** The default of `requestTimeoutMs`. */
 const LONGEST_WAIT_MS = 15_000;
 
@@ -69,6 +72,7 @@ class Registry {
     if (view.isClosed) return;
     view.isClosed = true;
     const isLast = this.#leave(view, view.entry);
+    if (view.inUse !== view.entry && this.#leave(view, view.inUse)) view.manager.close();
     view.manager = isLast ? view.entry.manager : standIn(view.own.name);
     await view.manager.close();
   }
@@ -125,20 +129,48 @@ class Registry {
     }
   }
 
-  // The view keeps its manager until the other manager has a token or has failed to obtain one.
+  // The view keeps its manager until the other manager has a token.
   async #move(view, joined, isOtherOrigin) {
-    const left = view.entry;
+    const { entry, inUse } = view;
     view.entry = joined;
     joined.views.add(view);
-    const holdsToken = left.manager.snapshot().tokenAgeSeconds !== undefined;
-    if (isOtherOrigin || !holdsToken) view.manager = joined.manager;
-    else await joined.manager.getToken().catch(() => {});
-    if (view.entry === joined && !view.isClosed) view.manager = joined.manager;
-    // The view may have returned in the meantime.
-    if (view.entry === left || !this.#leave(view, left)) return;
-    // Calls that began earlier may still wait for a token of the earlier manager.
-    setTimeout(() => left.manager.close(), left.longestWaitMs).unref();
+    // The view never used the manager of the change before.
+    if (entry !== inUse && entry !== joined) this.#retire(view, entry);
+    if (!isOtherOrigin) await this.#awaitToken(view, joined);
+    // The view may have moved on in the meantime.
+    if (view.entry !== joined || view.inUse === joined || view.isClosed) return;
+    view.use(joined);
+    this.#retire(view, inUse);
   }
+
+  // Returns when the manager of `joined` has a token, or when the view no longer has a valid token
+  // of the manager that it uses.
+  async #awaitToken(view, joined) {
+    const { inUse } = view;
+    const secondsLeft = () => inUse.manager.snapshot().secondsToHardExpiry ?? 0;
+    // The earlier manager may refresh its token for other views. Only the present token counts.
+    const endMs = performance.now() + secondsLeft() * 1000;
+    const isWaiting = () => view.entry === joined && view.inUse === inUse && !view.isClosed;
+    while (joined !== inUse && isWaiting()) {
+      const leftMs = Math.min(secondsLeft() * 1000, endMs - performance.now());
+      if (leftMs <= 0 || (await obtainsToken(joined.manager))) return;
+      await delay(Math.min(RETRY_MS, leftMs), undefined, { ref: false });
+    }
+  }
+
+  /** Removes a view, and closes the manager if this was its last view. */
+  #retire(view, entry) {
+    if (!this.#leave(view, entry)) return;
+    // Calls that began earlier may still wait for a token of this manager.
+    setTimeout(() => entry.manager.close(), entry.longestWaitMs).unref();
+  }
+}
+
+function obtainsToken(manager) {
+  return manager.getToken().then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Returns how long a call may wait for a token, in milliseconds. */

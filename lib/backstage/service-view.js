@@ -11,8 +11,13 @@ const METHODS = [
   'invalidateToken',
   'clearCache',
   'fetch',
+  'headers',
+  'dpopProof',
   'snapshot',
   'withResource',
+  'for',
+  'onBehalfOf',
+  'forgetSubject',
 ];
 
 function serviceView(pluginId, manager) {

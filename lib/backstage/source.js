@@ -1,8 +1,8 @@
 /**
  * The sources of a service's options: a section of the configuration, or a function of the plugin.
  * A source has four members: `where` is the beginning of its errors, `read(config)` returns
- * `undefined` if there are no credentials, `missing()` returns the error for that case, and
- * `used(config)` names the keys from which the options come.
+ * `undefined` if the configuration contains no credentials, `missing()` returns the error for that
+ * case, and `used(config)` names the keys from which the options come.
  */
 'use strict';
 
@@ -13,6 +13,7 @@ const {
   invalid,
   list,
   missingIn,
+  presentIn,
   readKeycloakTokenManagerOptions,
   withoutEmpty,
 } = require('./config.js');
@@ -25,9 +26,7 @@ function sectionSource(key, knownKeys) {
     read: (config) => readKeycloakTokenManagerOptions(config, key, { knownKeys }),
     missing: () => configError(key, `the section is missing or empty; ${NEEDED}`),
     used(config) {
-      const section = config.getConfig(key);
-      const names = section.keys().filter((name) => !knownKeys?.includes(name));
-      return `${atKey(key)} (${list(present(section, names))})`;
+      return `${atKey(key)} (${list(presentIn(config.getConfig(key), knownKeys ?? []))})`;
     },
   };
 }
@@ -39,12 +38,14 @@ function functionSource(id, read) {
     where,
     read(config) {
       keys = new Set();
-      const options = withoutEmpty(callRead(read, recorded(config, keys), where));
+      const options = callRead(read, recorded(config, keys), where);
       if (options === undefined) return undefined;
       if (typeof options !== 'object' || typeof options.then === 'function') {
         throw invalid(`${where}: read must return an object or undefined, not a promise`);
       }
-      const missing = missingIn(Object.keys(options));
+      const names = Object.keys(options);
+      if (names.length === 0) return undefined;
+      const missing = missingIn(names);
       if (missing !== undefined) throw incompleteError(where, missing);
       return options;
     },
@@ -65,7 +66,7 @@ const present = (config, keys) =>
 
 function callRead(read, config, where) {
   try {
-    return read(config);
+    return withoutEmpty(read(config));
   } catch (error) {
     // An error of this package already names the key.
     if (error?.code?.startsWith?.('ERR_KEYCLOAK_')) throw error;

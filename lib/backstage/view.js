@@ -4,9 +4,10 @@
  */
 'use strict';
 
-const { headersFor } = require('../headers.js');
 const resourceFetch = require('../resource-fetch.js');
-const { viewOf } = require('../resource-manager.js');
+const resourceHeaders = require('../resource-headers.js');
+const { copyOf } = require('../resource-copy.js');
+const { derivation } = require('./derivation.js');
 
 /** The methods of a manager that a view passes on. */
 const SHARED_METHODS = [
@@ -14,16 +15,15 @@ const SHARED_METHODS = [
   'getTokenForStreaming',
   'invalidateToken',
   'clearCache',
+  'dpopProof',
   'forgetSubject',
 ];
 
 class View {
   isClosed = false;
-  /** The manager in use. The manager of `entry` replaces it once that manager has a token. */
+  /** The entry whose manager is in use. `entry` replaces it once its manager has a token. */
+  inUse;
   manager;
-  #fetch;
-  /** The manager and the resource of `#fetch`. */
-  #madeFor = {};
 
   /**
    * @param {object} entry of the registry
@@ -31,8 +31,13 @@ class View {
    */
   constructor(entry, own) {
     this.entry = entry;
-    this.manager = entry.manager;
     this.own = own;
+    this.use(entry);
+  }
+
+  use(entry) {
+    this.inUse = entry;
+    this.manager = entry.manager;
   }
 
   /** Whether the resource moves the API to another origin. */
@@ -42,57 +47,65 @@ class View {
 
   /** Returns the object that the user of the view receives. */
   methods({ update, close }) {
-    const methods = { update, close, [Symbol.asyncDispose]: close };
-    for (const name of SHARED_METHODS) {
-      methods[name] = (...args) => this.manager[name](...args);
-    }
+    const methods = this.#methodsOf((manager) => manager);
+    return Object.freeze({ ...methods, update, close, [Symbol.asyncDispose]: close });
+  }
+
+  /**
+   * Returns the methods of a manager for one API.
+   *
+   * @param {(manager: object) => object} targetOf returns the manager in use, or one that is derived
+   * from it
+   * @param {object} [fixed] the API; by default, the API of the view
+   */
+  #methodsOf(targetOf, fixed) {
+    const current = () => targetOf(this.manager);
+    const resourceOf = () => fixed ?? this.own.resource;
+    const methods = {};
+    for (const name of SHARED_METHODS) methods[name] = (...args) => current()[name](...args);
     methods.getToken = (options) =>
-      options === undefined ? this.manager.getToken() : this.manager.getToken(options);
-    methods.fetch = (input, init) => this.#send(input, init);
-    methods.snapshot = () => ({ ...this.manager.snapshot(), name: this.own.name });
-    methods.for = (request) => this.#forOwnResource(this.manager.for(request), request);
-    methods.onBehalfOf = (subjectToken, request) =>
-      this.#forOwnResource(this.manager.onBehalfOf(subjectToken, request), request);
-    methods.headers = async (options) => headersFor(this.manager, this.own.resource, options);
-    methods.withResource = (resource) => this.#withResource(resource, methods);
-    return Object.freeze(methods);
-  }
-
-  /** Gives a derived manager the API of this view, unless the request names another. */
-  #forOwnResource(manager, request) {
-    const { resource } = this.own;
-    const isOwn = resource !== undefined && request?.resource === undefined;
-    return isOwn ? viewOf(manager, resource) : manager;
-  }
-
-  #send(input, init) {
-    const { manager, own } = this;
-    const { resource } = own;
-    // Without a resource, `manager.fetch` rejects with an error that names the missing option.
-    if (resource === undefined) return manager.fetch(input, init);
-    if (this.#madeFor.manager !== manager || this.#madeFor.resource !== resource) {
-      this.#madeFor = { manager, resource };
-      this.#fetch = manager[resourceFetch](
-        resource,
-        () => !this.movesTo(resource),
-        (...args) => this.#send(...args),
-      );
-    }
-    return this.#fetch(input, init);
-  }
-
-  #withResource(resource, methods) {
-    let { manager } = this;
-    let { fetch } = manager.withResource(resource);
-    const send = (input, init) => {
-      if (manager !== this.manager) {
-        manager = this.manager;
-        fetch = manager.withResource(resource).fetch;
+      options === undefined ? current().getToken() : current().getToken(options);
+    methods.snapshot = () => ({ ...current().snapshot(), name: this.own.name });
+    // Code that began with an earlier API makes the call again.
+    const isCurrent = (resource) => () => originOf(resource) === originOf(resourceOf());
+    let made = {};
+    methods.fetch = (input, init) => {
+      const [target, resource] = [current(), resourceOf()];
+      // Without a resource, `fetch` rejects with an error that names the missing option.
+      if (resource === undefined) return target.fetch(input, init);
+      if (made.target !== target || made.resource !== resource) {
+        const fetch = target[resourceFetch](resource, isCurrent(resource), methods.fetch);
+        made = { target, resource, fetch };
       }
-      return fetch(input, init);
+      return made.fetch(input, init);
     };
-    const { update, close, [Symbol.asyncDispose]: dispose, ...shared } = methods;
-    return Object.freeze({ ...shared, fetch: send });
+    methods.headers = (options) => {
+      const resource = resourceOf();
+      return current()[resourceHeaders](resource, isCurrent(resource), methods.headers)(options);
+    };
+    methods.withResource = (resource) => this.#derived(targetOf, copyOf(resource));
+    methods.for = (request) => this.#request(targetOf, fixed, 'for', request);
+    methods.onBehalfOf = (subjectToken, request) =>
+      this.#request(targetOf, fixed, 'onBehalfOf', request, subjectToken);
+    return methods;
+  }
+
+  /** @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if the resource is wrong */
+  #derived(targetOf, resource) {
+    targetOf(this.manager).withResource(resource);
+    return Object.freeze(this.#methodsOf(targetOf, resource));
+  }
+
+  /** Derives a manager. The request may name its API, which this view handles itself. */
+  #request(targetOf, fixed, name, given, ...subject) {
+    const request = copyOf(given, 'request');
+    const resource = request?.resource;
+    if (resource !== undefined) request.resource = undefined;
+    const derive = derivation(targetOf, name, [...subject, request]);
+    derive(this.manager);
+    return resource === undefined
+      ? Object.freeze(this.#methodsOf(derive, fixed))
+      : this.#derived(derive, copyOf(resource));
   }
 }
 

@@ -89,10 +89,19 @@ const checks = {
   fault(value, name) {
     if (!FAULTS.includes(value)) refuse(name, `one of ${FAULTS.join(', ')}`);
   },
+  dpop(value, name) {
+    if (!DPOP.includes(value)) refuse(name, `one of ${DPOP.join(', ')}`);
+  },
+  nonce(value, name) {
+    const isNonce = typeof value === 'string' && /^[\x21\x23-\x5b\x5d-\x7e]+$/.test(value);
+    if (!isNonce) refuse(name, 'visible ASCII without quotation marks and backslashes');
+  },
   claims(value, name) {
     if (!isObject(value)) refuse(name, 'an object');
   },
 };
+
+const DPOP = ['supported', 'required', 'ignored'];
 
 const OPTIONS = {
   realm: checks.realm,
@@ -102,6 +111,8 @@ const OPTIONS = {
   roles: checks.roles,
   tls: checks.tls,
   tokenSize: checks.tokenSize,
+  dpop: checks.dpop,
+  dpopNonce: checks.nonce,
 };
 
 const ANSWER = {

@@ -43,6 +43,19 @@ export interface FakeTokenEndpointOptions {
    * padding.
    */
   tokenSize?: number | undefined;
+  /**
+   * What the endpoint does with DPoP proofs (RFC 9449). `supported`: it verifies a proof as
+   * Keycloak does, and binds the token to the key. `required`: it also refuses a request without a
+   * proof. `ignored`: it grants bearer tokens, as Keycloak before 26.4 does. Default: `supported`.
+   */
+  dpop?: 'supported' | 'required' | 'ignored' | undefined;
+  /**
+   * The nonce that a DPoP proof must carry. The endpoint sends it in the `DPoP-Nonce` header of
+   * every response. If a proof does not carry it, the endpoint refuses the request with the error
+   * `use_dpop_nonce`. Visible ASCII without quotation marks and backslashes. Default: none, as in
+   * Keycloak.
+   */
+  dpopNonce?: string | undefined;
 }
 
 /**
@@ -65,6 +78,36 @@ export type FakeTokenRequestAuthentication =
   | 'client_secret_basic'
   | 'client_assertion'
   | 'none';
+
+/**
+ * The DPoP proof of a token request, decoded and not verified: the answer says whether the endpoint
+ * accepted it.
+ *
+ * @example
+ * ```ts
+ * import { KeycloakTokenManager } from 'keycloak-token-manager';
+ * import { startFakeTokenEndpoint, type FakeDpopProof } from 'keycloak-token-manager/testing';
+ *
+ * await using endpoint = await startFakeTokenEndpoint({ dpop: 'required' });
+ * await using tokens = new KeycloakTokenManager({
+ *   tokenEndpoint: endpoint.tokenEndpoint,
+ *   clientId: 'test-client',
+ *   clientSecret: 'test-secret',
+ *   dpop: true,
+ * });
+ * await tokens.getToken();
+ * const proof: FakeDpopProof | undefined = endpoint.requests[0]?.dpop;
+ * console.log(proof?.alg, proof?.claims.htm); // ES256 POST
+ * ```
+ */
+export interface FakeDpopProof {
+  /** The header `alg` of the proof. */
+  readonly alg: string | undefined;
+  /** The thumbprint of the key in the proof (RFC 7638); `undefined` without a usable key. */
+  readonly thumbprint: string | undefined;
+  /** The claims: `htm`, `htu`, `iat`, `jti` and, if the endpoint has sent one, `nonce`. */
+  readonly claims: Readonly<Record<string, unknown>>;
+}
 
 /**
  * One token request in {@link FakeTokenEndpoint.requests}. It holds no credential.
@@ -99,6 +142,8 @@ export interface FakeTokenRequest {
   readonly parameters: Readonly<Record<string, string>>;
   /** The headers except `authorization`, with names in lower case. */
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  /** The DPoP proof; `undefined` if the request has none, or none that is a JWT. */
+  readonly dpop: FakeDpopProof | undefined;
   /** The number of the connection that carried the request, counted from 1. */
   readonly connection: number;
   /**
@@ -254,13 +299,18 @@ export interface FakeTokenEndpoint extends AsyncDisposable {
   setExpiresIn(seconds: number): void;
   /** Changes the secret of a client, or adds a client. Both arguments must be non-empty. */
   setSecret(clientId: string, secret: string): void;
+  /**
+   * From now on, requires this nonce in DPoP proofs; `undefined` requires none. See
+   * {@link FakeTokenEndpointOptions.dpopNonce}.
+   */
+  setDpopNonce(nonce: string | undefined): void;
   /** Sends this answer to all token requests for which {@link answerNext} has queued no answer. */
   setAnswer(answer: FakeTokenAnswerSource): void;
   /** Sends these answers to the next token requests, one each, after the answers already queued. */
   answerNext(...answers: FakeTokenAnswerSource[]): void;
   /**
-   * Resets answers, delay, lifetime and secrets to their initial values. Keeps the log, a pause,
-   * and the offline state.
+   * Resets answers, delay, lifetime, nonce and secrets to their initial values. Keeps the log, a
+   * pause, and the offline state.
    */
   restore(): void;
 

@@ -7,6 +7,7 @@ const { setMaxListeners } = require('node:events');
 const { setTimeout: delay } = require('node:timers/promises');
 const { isUint8Array } = require('node:util/types');
 const { checkAnswer, checkAnswerSource, checkOptions, checks } = require('./check.js');
+const { ProofRefusal, ProofVerifier } = require('./dpop.js');
 const { SILENT, faults } = require('./faults.js');
 const keycloak = require('./keycloak.js');
 const { Listener } = require('./listener.js');
@@ -56,10 +57,12 @@ class FakeTokenEndpoint {
   #key;
   #listener;
   #log = new RequestLog();
+  #proofs = new ProofVerifier();
 
   #secrets;
   #delayMs;
   #expiresIn;
+  #dpopNonce;
   #answer;
   #nextAnswers = [];
   /**
@@ -139,6 +142,11 @@ class FakeTokenEndpoint {
     this.#secrets.set(clientId, secret);
   }
 
+  setDpopNonce(nonce) {
+    if (nonce !== undefined) checks.nonce(nonce, 'nonce');
+    this.#dpopNonce = nonce;
+  }
+
   setAnswer(answer) {
     this.#answer = checkAnswerSource(answer);
   }
@@ -151,6 +159,7 @@ class FakeTokenEndpoint {
     this.#secrets = new Map(Object.entries(this.#options.clients));
     this.#delayMs = this.#options.delayMs;
     this.#expiresIn = this.#options.expiresIn;
+    this.#dpopNonce = this.#options.dpopNonce;
     this.#answer = {};
     this.#nextAnswers = [];
   }
@@ -249,7 +258,7 @@ class FakeTokenEndpoint {
     while (this.#pause) await this.#pause.ended;
     if (response.destroyed || this.#closed.signal.aborted) return;
 
-    const { status, headers, body } = this.#answerTo(tokenRequest, script);
+    const { status, headers, body } = this.#answerTo(tokenRequest, script, response.req);
     response.statusCode = status;
     for (const [name, value] of headers) response.setHeader(name, value);
     if (!SILENT.has(script.fault)) entry.status = status;
@@ -261,14 +270,15 @@ class FakeTokenEndpoint {
     });
   }
 
-  #answerTo(tokenRequest, script) {
-    const own = this.#ownAnswer(tokenRequest, script);
+  #answerTo(tokenRequest, script, request) {
+    const own = this.#ownAnswer(tokenRequest, script, request);
+    const nonce = this.#dpopNonce === undefined ? {} : { 'DPoP-Nonce': this.#dpopNonce };
     // Later headers replace earlier ones; names are case-insensitive.
-    const headers = [...Object.entries(own.headers), ...Object.entries(script.headers ?? {})];
+    const headers = [nonce, own.headers, script.headers ?? {}].flatMap(Object.entries);
     return { status: script.status ?? own.status, headers, body: own.body };
   }
 
-  #ownAnswer(tokenRequest, script) {
+  #ownAnswer(tokenRequest, script, request) {
     if (script.fault === 'redirect') {
       return { status: 307, headers: { Location: this.tokenEndpoint }, body: Buffer.alloc(0) };
     }
@@ -276,6 +286,7 @@ class FakeTokenEndpoint {
     const { expiresIn = this.#expiresIn } = script;
     return keycloak.answerTokenRequest(tokenRequest, this.#secrets, expiresIn, {
       issue: (grant) => this.#issue(grant, {}),
+      bind: () => this.#keyOf(request),
       read: (token) => this.#read(token),
     });
   }
@@ -284,6 +295,16 @@ class FakeTokenEndpoint {
   #read(token) {
     if (token === null || this.#revoked.has(token)) return undefined;
     return readToken(token, this.#key);
+  }
+
+  /** Returns the thumbprint of the key whose DPoP proof a request carries. */
+  #keyOf({ headers: { dpop, host }, url }) {
+    const { dpop: support } = this.#options;
+    if (support === 'ignored' || (!dpop && support === 'supported')) return undefined;
+    if (!dpop) throw new ProofRefusal('DPoP proof is missing');
+    // Keycloak compares the URL by which the client called it.
+    const called = `${new URL(this.url).protocol}//${host}${url.split('?')[0]}`;
+    return this.#proofs.verify(dpop, { url: called, nonce: this.#dpopNonce });
   }
 
   /** Returns the script that the test provides for this request. */
@@ -314,6 +335,7 @@ async function startFakeTokenEndpoint(options = {}) {
     delayMs: 0,
     roles: [`default-roles-${realm}`, 'offline_access', 'uma_authorization'],
     tokenSize: 0,
+    dpop: 'supported',
     ...given,
   };
   return new FakeTokenEndpoint(settings, await signingKey()).start();

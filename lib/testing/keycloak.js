@@ -4,6 +4,8 @@
 // codes are surprising: Keycloak answers `unauthorized_client` to a wrong secret, and
 // `invalid_client` to an unknown client.
 
+const { ALGORITHMS, ProofRefusal } = require('./dpop.js');
+
 const FORM = 'application/x-www-form-urlencoded';
 const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const ACCESS_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:access_token';
@@ -140,24 +142,33 @@ function refuseExchange({ form, clientId }, subject) {
  * @param {number} expiresIn in seconds
  * @param {object} tokens
  * @param {(grant: object) => string} tokens.issue
+ * @param {() => string | undefined} tokens.bind returns the thumbprint of the key to which the
+ *   endpoint binds the token
  * @param {(token: string | null) => object | undefined} tokens.read returns the claims of a valid
  *   token of this endpoint
  */
-function answerTokenRequest(request, secrets, expiresIn, { issue, read }) {
+function answerTokenRequest(request, secrets, expiresIn, { issue, bind, read }) {
   const isExchange = request.form.get('grant_type') === TOKEN_EXCHANGE;
   const subject = isExchange ? read(request.form.get('subject_token')) : undefined;
   const refused =
     refuse(request, secrets) ?? (isExchange ? refuseExchange(request, subject) : undefined);
   if (refused) return refused;
+  let jkt;
+  try {
+    jkt = bind();
+  } catch (error) {
+    if (!(error instanceof ProofRefusal)) throw error;
+    return refusal(error.status, error.error, error.message);
+  }
   const scope = request.form.get('scope') || DEFAULT_SCOPE;
   const audience = isExchange ? request.form.getAll('audience') : [];
   return json(
     200,
     {
-      access_token: issue({ clientId: request.clientId, scope, expiresIn, subject, audience }),
+      access_token: issue({ clientId: request.clientId, scope, expiresIn, jkt, subject, audience }),
       expires_in: expiresIn,
       refresh_expires_in: 0,
-      token_type: 'Bearer',
+      token_type: jkt === undefined ? 'Bearer' : 'DPoP',
       'not-before-policy': 0,
       scope,
       ...(isExchange && { issued_token_type: ACCESS_TOKEN_TYPE }),
@@ -213,6 +224,7 @@ function discoveryDocument(issuer) {
     subject_types_supported: ['public', 'pairwise'],
     id_token_signing_alg_values_supported: ['RS256'],
     token_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
+    dpop_signing_alg_values_supported: Object.keys(ALGORITHMS),
   };
 }
 

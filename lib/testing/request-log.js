@@ -2,6 +2,7 @@
 
 // The requests that a test can inspect and wait for. The log contains no credential.
 
+const { readProof } = require('./dpop.js');
 const { now } = require('./tokens.js');
 
 const CREDENTIALS = new Set(['client_secret', 'client_assertion', 'subject_token', 'assertion']);
@@ -28,6 +29,7 @@ class RequestLog {
       scope: form.get('scope') ?? undefined,
       parameters: publicParameters(form),
       headers,
+      dpop: readProof(headers.dpop),
       connection,
       status: undefined,
     };

@@ -23,9 +23,16 @@ function signingKey() {
 }
 
 async function makeKey() {
-  const { privateKey, publicKey } = await promisify(crypto.generateKeyPair)('rsa', {
+  // Exporting a generated key as a JSON Web Key can deadlock Node 20: the garbage collector may free
+  // the job that generated the key, and both the export and the job take the key's lock. A key that
+  // comes from PEM has no such job.
+  const pair = await promisify(crypto.generateKeyPair)('rsa', {
     modulusLength: 2048,
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
   });
+  const privateKey = crypto.createPrivateKey(pair.privateKey);
+  const publicKey = crypto.createPublicKey(pair.publicKey);
   const { kty, n, e } = publicKey.export({ format: 'jwk' });
   // RFC 7638 §3 requires these members, in this order, without whitespace.
   const kid = crypto.createHash('sha256').update(JSON.stringify({ e, kty, n })).digest('base64url');
@@ -71,11 +78,15 @@ function serviceAccountId(clientId) {
  * Returns the claims of a service account's token, or of a token for the user of a subject token.
  *
  * @param {{ issuer: string, roles: readonly string[] }} realm
- * @param {{ clientId: string, scope: string, expiresIn: number, subject?: object,
+ * @param {{ clientId: string, scope: string, expiresIn: number, jkt?: string, subject?: object,
  *   audience?: string[] }} grant
  */
-function makeClaims({ issuer, roles }, { clientId, scope, expiresIn, subject, audience }) {
+function makeClaims({ issuer, roles }, { clientId, scope, expiresIn, jkt, subject, audience }) {
   const iat = Math.floor(now() / 1000);
+  const type = {
+    typ: jkt === undefined ? 'Bearer' : 'DPoP',
+    ...(jkt !== undefined && { cnf: { jkt, 'kc-jkt-type': 'DPoP' } }),
+  };
   if (subject !== undefined) {
     return {
       exp: iat + expiresIn,
@@ -84,7 +95,7 @@ function makeClaims({ issuer, roles }, { clientId, scope, expiresIn, subject, au
       iss: issuer,
       aud: audience.length > 1 ? audience : audience[0],
       sub: subject.sub,
-      typ: 'Bearer',
+      ...type,
       azp: clientId,
       realm_access: { roles },
       scope,
@@ -98,7 +109,7 @@ function makeClaims({ issuer, roles }, { clientId, scope, expiresIn, subject, au
     iss: issuer,
     aud: 'account',
     sub: serviceAccountId(clientId),
-    typ: 'Bearer',
+    ...type,
     azp: clientId,
     acr: '1',
     realm_access: { roles },

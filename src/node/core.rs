@@ -32,7 +32,7 @@ use manager::published::NO_TOKEN;
 use manager::slot::{Call, Clearing, Invalidation, RouteId};
 use manager::{Level, Manager, Reply};
 use oauth::ClientSecret;
-use transport::{MAX_BODY, PendingAnswer, set_node_roots};
+use transport::PendingAnswer;
 
 /// The native side of a manager. It belongs to the thread that opened it.
 #[napi]
@@ -109,49 +109,6 @@ fn connect(
         }
     };
     (config, Arc::new(transport), sink)
-}
-
-/// The version of the package to which this binary belongs.
-#[napi]
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// The default `User-Agent` header, which the option `headers` can replace.
-#[napi]
-pub const USER_AGENT: &str = transport::USER_AGENT;
-
-/// The maximum size of a response body, in bytes.
-#[expect(clippy::cast_possible_truncation, reason = "it is 1 MiB")]
-#[napi]
-pub const MAX_ANSWER: u32 = MAX_BODY as u32;
-
-/// Checks a resource that code names after the manager was created, and returns its faults.
-#[napi(catch_unwind)]
-pub fn check_resource(
-    resource: Unknown<'_>,
-) -> Result<Option<Either<FailureData, Unreadable<'_>>>> {
-    let refusal = options::check_resource(&resource)?;
-    Ok(refusal.map(options::Refusal::into_data))
-}
-
-/// Receives the certificates that Node trusts, as consecutive PEM blocks. Only the first call in a
-/// process has an effect.
-#[napi(catch_unwind)]
-pub fn trust(pem: String) {
-    set_node_roots(&pem);
-}
-
-/// Reads the file that `NODE_EXTRA_CA_CERTS` names; `path` is the value of the variable. Only the
-/// first path in a process has an effect.
-#[napi(catch_unwind)]
-pub fn read_extra_ca_certs(path: String) {
-    transport::read_extra_ca_certs(path.into());
-}
-
-/// Keeps the event loop of this environment alive, or stops doing so.
-#[napi(catch_unwind)]
-pub fn hold(env: &Env, holds: bool) -> Result<()> {
-    EnvData::of(env)?.hold(env, holds);
-    Ok(())
 }
 
 #[napi]
@@ -332,6 +289,25 @@ impl Core {
             }
             Err(refusal) => Some(refusal.into_data()),
         })
+    }
+
+    /// Returns a new DPoP proof for a request to a resource server, or `null` for a bearer token.
+    /// `uri` is the URL of the request without query and fragment.
+    #[napi(catch_unwind)]
+    pub fn dpop_proof(
+        &self,
+        manager: u32,
+        method: String,
+        uri: String,
+        token: String,
+        nonce: Option<String>,
+    ) -> Result<Option<String>> {
+        let token = Zeroizing::new(token);
+        let Some(manager) = self.member(manager) else {
+            return Ok(None);
+        };
+        let proof = manager.dpop_proof(&method, &uri, &token, nonce.as_deref());
+        proof.map_err(|_| napi::Error::from_reason("no random numbers"))
     }
 
     /// Returns the state and counters of a manager; `null` if it was released.

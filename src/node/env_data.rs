@@ -53,8 +53,8 @@ impl EnvData {
         })
     }
 
-    /// Returns the async resource. Its `hasRef` tells tools that look for open handles whether the
-    /// waker keeps the event loop alive.
+    /// Creates the async resource of the waker. Its `hasRef` tells tools that look for open handles
+    /// whether the waker keeps the event loop alive.
     fn resource<'env>(self: &Rc<Self>, env: &'env Env) -> Result<Object<'env>> {
         let data = Rc::downgrade(self);
         let has_ref = env.create_function_from_closure::<(), bool, _>("hasRef", move |_| {

@@ -19,5 +19,6 @@ mod env_data;
 mod events;
 mod fetch_transport;
 mod loop_waker;
+pub mod module;
 mod options;
 pub mod values;

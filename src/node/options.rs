@@ -17,7 +17,7 @@ use manager::error::{Error, ErrorKind};
 use manager::options::{self, Faults, Given, LOGGER_METHODS};
 use oauth::ClientAuthentication;
 use transport::{
-    HttpTransport, PemCertificates, ProxySettings, ProxyUrl, ProxyVariables, TrustSettings,
+    HttpTransport, PemCertificates, ProxySettings, ProxyVariable, ProxyVariables, TrustSettings,
 };
 
 /// Parsed and checked options.
@@ -34,12 +34,21 @@ pub(super) struct Parsed {
 pub struct Environment {
     /// Whether `NODE_TLS_REJECT_UNAUTHORIZED` leaves the verification of certificates on.
     pub verifies_certificates: bool,
-    /// `HTTPS_PROXY`.
-    pub https_proxy: Option<String>,
-    /// `HTTP_PROXY`.
-    pub http_proxy: Option<String>,
+    /// `https_proxy` or `HTTPS_PROXY`, whichever is set.
+    pub https_proxy: Option<Variable>,
+    /// `http_proxy` or `HTTP_PROXY`, whichever is set.
+    pub http_proxy: Option<Variable>,
     /// `NO_PROXY`.
     pub no_proxy: Option<String>,
+}
+
+/// An environment variable.
+#[napi(object, object_to_js = false)]
+pub struct Variable {
+    /// The name as the user wrote it.
+    pub name: String,
+    /// The value.
+    pub value: String,
 }
 
 /// The failure for unreadable options: the user's code, such as a getter, threw an exception.
@@ -201,16 +210,19 @@ pub(super) fn check_resource<'env>(resource: &Unknown<'env>) -> Result<Option<Re
 }
 
 fn proxies(option: ProxyOption, environment: Environment) -> ProxySettings {
-    let url = |value: Option<String>| {
-        let value = Zeroizing::new(value.unwrap_or_default());
-        ProxyUrl::with_scheme(&value)
+    let variable = |variable: Option<Variable>| {
+        let variable = variable.map(|Variable { name, value }| ProxyVariable {
+            name,
+            value: Zeroizing::new(value),
+        });
+        variable.unwrap_or_default()
     };
     match option {
         ProxyOption::Off => ProxySettings::default(),
         ProxyOption::Url(url) => ProxySettings::explicit(url),
         ProxyOption::Environment => ProxySettings::from_environment(&ProxyVariables {
-            https: url(environment.https_proxy),
-            http: url(environment.http_proxy),
+            https: variable(environment.https_proxy),
+            http: variable(environment.http_proxy),
             no_proxy: environment.no_proxy.unwrap_or_default(),
         }),
     }

@@ -41,6 +41,8 @@ pub struct TokenData {
     /// The token.
     #[napi(ts_type = "string")]
     pub token: Bearer,
+    /// `Bearer` or `DPoP`.
+    pub token_type: &'static str,
     /// The scope of the token.
     pub scope: Option<String>,
     /// When the manager sent the request for the token, in ms since the epoch.
@@ -206,6 +208,8 @@ pub enum RequestOutcome {
 pub struct SnapshotData {
     /// The option `name`.
     pub name: String,
+    /// The thumbprint of the DPoP key.
+    pub dpop_thumbprint: Option<String>,
     /// `empty`, `fresh`, `stale`, `failing` or `closed`.
     pub state: String,
     /// The age of the held token, in seconds.
@@ -307,6 +311,7 @@ impl TokenData {
     pub(super) fn new(token: Arc<Token>, version: u32) -> Self {
         let sent = token.sent.wall;
         Self {
+            token_type: token.token_type().as_str(),
             scope: token.scope.clone(),
             issued_at: epoch_ms(sent),
             expires_at: epoch_ms(sent.saturating_add(token.life.hard)),
@@ -364,6 +369,7 @@ impl From<Snapshot> for SnapshotData {
         let (counters, latency) = (snapshot.counters, snapshot.latency);
         Self {
             name: snapshot.name,
+            dpop_thumbprint: snapshot.dpop_thumbprint,
             state: state.to_owned(),
             token_age_seconds: token.map(|token| token.age.as_secs_f64()),
             seconds_to_soft_expiry: token.map(|token| seconds_between(token.age, token.soft)),

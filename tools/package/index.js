@@ -15,7 +15,7 @@ const { pinnedPackages } = require('../pinned-packages.js');
 const { root, run, runMain } = require('../run.js');
 const { buildBinary } = require('./build.js');
 const { thirdParty } = require('./licences.js');
-const { mainManifest, stageMain, whereabouts } = require('./main-package.js');
+const { library, mainManifest, stageMain, whereabouts } = require('./main-package.js');
 const { findBinary, findPlatformPackage, stagePlatform } = require('./platform-package.js');
 const { reproduce } = require('./reproduce.js');
 const { mainBill, platformBill } = require('./sbom.js');
@@ -42,7 +42,7 @@ async function packMain(temporary, { webpack, cyclonedx, repository }) {
   fs.mkdirSync(folder);
   await stageMain(folder, { webpack, repository });
   await pack(folder);
-  return mainBill(mainManifest(repository), cyclonedx);
+  return mainBill(mainManifest(repository), library(), cyclonedx);
 }
 
 async function packPlatform(name, temporary, { cyclonedx, repository, twice, built }) {

@@ -87,10 +87,14 @@ function platformBill(name, [own, ...crates], { binary, lockFile, rustVersion, c
   return writeBill({ component: subject, properties }, [...components, standard], edges, cyclonedx);
 }
 
-/** Returns the bill of the main package, which depends only on the packages of the platforms. */
-function mainBill(manifest, cyclonedx) {
+/**
+ * Returns the bill of the main package, which contains the library and depends on the packages of
+ * the platforms.
+ */
+function mainBill(manifest, library, cyclonedx) {
   const subject = component('npm', manifest);
-  const components = Object.keys(targets).map((name) => component('npm', platformManifest(name)));
+  const platforms = Object.keys(targets).map((name) => component('npm', platformManifest(name)));
+  const components = [component('npm', library), ...platforms];
   const edges = components.map((part) => [subject['bom-ref'], part['bom-ref']]);
   return writeBill({ component: subject }, components, edges, cyclonedx);
 }

@@ -25,6 +25,7 @@ const DIFFERENCES = [
     'a client cannot be pinned to a transport',
   ],
   ['a client that requires DPoP proofs', '<26.4', 'DPoP is a preview, which is off'],
+  ['a server without DPoP', '<26.4', 'DPoP is a preview, which is off'],
   [
     'a bearer-only client',
     '>=26 <26.6',

@@ -9,8 +9,8 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use oauth::{
-    AnswerError, ClientAssertion, ClientSecret, ExtraHeaders, Grant, Issuer, SigningAlgorithm,
-    SigningKey, TokenEndpoint,
+    AnswerError, ClientAssertion, ClientSecret, DpopKey, ExtraHeaders, Grant, Issuer,
+    SigningAlgorithm, SigningKey, TokenEndpoint, TokenType,
 };
 use transport::{ClientIdentity, ProxyUrl};
 
@@ -181,6 +181,23 @@ pub struct AssertionSettings {
     pub kind: Option<Arc<str>>,
 }
 
+/// The DPoP key of a configuration (RFC 9449).
+#[derive(Clone, Debug)]
+pub struct DpopConfig {
+    /// The key.
+    pub key: Arc<DpopKey>,
+    /// Whether the manager created the key.
+    pub is_generated: bool,
+}
+
+impl PartialEq for DpopConfig {
+    fn eq(&self, other: &Self) -> bool {
+        self.key.thumbprint() == other.key.thumbprint()
+    }
+}
+
+impl Eq for DpopConfig {}
+
 /// The server to send token requests to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -232,6 +249,8 @@ pub struct Config {
     pub credential: CredentialConfig,
     /// The settings for assertions.
     pub assertion: AssertionSettings,
+    /// The key to which the server binds tokens. `None`: the manager requests bearer tokens.
+    pub dpop: Option<DpopConfig>,
     /// The maximum time before expiry at which the manager replaces a token.
     pub expiry_buffer: Duration,
     /// The time limit of one acquisition.
@@ -245,6 +264,27 @@ pub struct Config {
 }
 
 impl Config {
+    /// Returns the type of the tokens that the manager requests.
+    #[must_use]
+    pub const fn token_type(&self) -> TokenType {
+        match self.dpop {
+            Some(_) => TokenType::Dpop,
+            None => TokenType::Bearer,
+        }
+    }
+
+    /// Keeps the generated key of an earlier configuration, to which its token is bound.
+    #[must_use]
+    pub(super) fn with_key_of(mut self, earlier: &Self) -> Self {
+        if let (Some(dpop), Some(earlier)) = (&mut self.dpop, &earlier.dpop)
+            && dpop.is_generated
+            && earlier.is_generated
+        {
+            dpop.clone_from(earlier);
+        }
+        self
+    }
+
     /// Returns the likely cause of a refusal of `credential`: a clause that names the option and
     /// does not reveal the value.
     #[must_use]

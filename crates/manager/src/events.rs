@@ -112,8 +112,8 @@ struct Open {
 type Generation = u32;
 
 impl EventQueue {
-    /// Creates an empty queue. The queue calls `waker`, on any thread and without a lock, when
-    /// JavaScript must drain the queue.
+    /// Creates an empty queue. The queue calls `waker` when JavaScript must drain the queue, on any
+    /// thread and without holding its lock.
     #[must_use]
     pub fn new(waker: impl Fn() + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self {

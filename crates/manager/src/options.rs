@@ -12,13 +12,14 @@ mod table;
 
 pub use self::resource::check_resource;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::config::{Config, ProxyOption, Target, TransportOptions};
+use super::config::{Config, DpopConfig, ProxyOption, Target, TransportOptions};
 use super::error::{Error, ErrorKind};
-use oauth::{ClientAuthentication, Grant, Issuer, Scope, TokenEndpoint, ValueSet};
+use oauth::{ClientAuthentication, DpopKey, Grant, Issuer, Scope, TokenEndpoint, ValueSet};
 use transport::ProxyUrl;
 
 /// The fault of a secret with a lone surrogate, which UTF-8 cannot represent.
@@ -207,6 +208,31 @@ impl Options<'_> {
         true
     }
 
+    fn dpop(&mut self) -> Option<DpopConfig> {
+        const KEY: &str = table::DPOP_KEY;
+        let is_given = self.has(KEY);
+        let given = self.signing_key(KEY);
+        if !self.flag(table::DPOP) {
+            if is_given {
+                self.faults.push(KEY, "this option requires dpop: true");
+            }
+            return None;
+        }
+        let key = match given {
+            Some(key) => DpopKey::new(key),
+            None if is_given => return None,
+            None => DpopKey::generate(),
+        };
+        if key.is_err() {
+            let problem = "expected a system with random numbers: no key can be created";
+            self.faults.push(table::DPOP.name, problem);
+        }
+        Some(DpopConfig {
+            key: Arc::new(key.ok()?),
+            is_generated: !is_given,
+        })
+    }
+
     fn proxy(&mut self) -> ProxyOption {
         const EXPECTED: &str = "an absolute http, https or socks5 URL of a proxy, or false";
         match self.take(table::PROXY) {
@@ -281,6 +307,7 @@ pub fn parse(
                        handshake";
         options.faults.push(target.option(), problem);
     }
+    let dpop = options.dpop();
     let scope = options.scope();
     let parameters = options.parameters();
     let audience = options.values(table::AUDIENCE, "audience", &parameters);
@@ -324,6 +351,7 @@ pub fn parse(
             headers,
             credential: credential?,
             assertion,
+            dpop,
             expiry_buffer: Duration::from_secs(buffer.into()),
             request_timeout: Duration::from_millis(timeout.into()),
             background_refresh,

@@ -93,6 +93,8 @@ pub struct TokenTimes {
 pub struct Snapshot {
     /// The manager's label.
     pub name: String,
+    /// The thumbprint of the DPoP key.
+    pub dpop_thumbprint: Option<String>,
     /// The condition of the slot.
     pub condition: Condition,
     /// The times of the held token.

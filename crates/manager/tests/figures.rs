@@ -6,11 +6,12 @@
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::expect_used,
+    clippy::panic,
     clippy::unwrap_used,
     reason = "tests"
 )]
 
-use std::{env, fs, path::Path};
+use std::{env, fs, path::Path, time::Duration};
 
 use manager::Reply;
 use manager::slot::Call;
@@ -101,6 +102,32 @@ async fn an_endpoint_that_fails_for_five_minutes_sees_few_requests() {
         }));
     }
     write("outage.json", &json!({ "seeds": SEEDS, "calls": calls, "outages": figures }));
+}
+
+/// The callers between two results would only get the last error again, so this test asks at the
+/// first call of a hundred in a second that can get another one.
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_answers_503_for_five_minutes_sees_at_most_75_requests_under_any_seed() {
+    let every = 1_000 / OUTAGE_CALLS_PER_SECOND;
+    for seed in 0..1_000 {
+        fastrand::seed(seed);
+        let mut world = World::new(0, |_, _| refusal(503, "starting"));
+        let start = world.now();
+        while world.since(start) < Duration::from_secs(OUTAGE_SECONDS) {
+            let left = match world.manager.ask(Call::Any) {
+                Reply::Failure(_, Some(left)) => left,
+                Reply::Flight(_) => {
+                    world.flight_end().await;
+                    Duration::ZERO
+                }
+                other => panic!("{seed}: {other:?}"),
+            };
+            let left = u64::try_from(left.as_millis()).unwrap();
+            pass(left - left % every + every).await;
+        }
+        let requests = world.transport.count();
+        assert!((40..=75).contains(&requests), "{seed}: {requests} requests");
+    }
 }
 
 fn ends(loads: &[Load]) -> (usize, usize) {

@@ -18,7 +18,8 @@ use manager::slot::{Call, FlightId};
 use stand_ins::scripted::{config, function_config, secret, token_answer};
 use stand_ins::simulated::World;
 
-/// More than the time that a machine under load takes for steps without a wait.
+/// Longer than any non-blocking step takes, even on a machine under load. A test that exceeds it
+/// has deadlocked.
 const LIMIT: Duration = Duration::from_mins(1);
 
 #[test]

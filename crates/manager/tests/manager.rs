@@ -71,7 +71,8 @@ fn impatient() -> Config {
 #[tokio::test(start_paused = true)]
 async fn callers_without_a_token_outlast_a_restart_of_the_server() {
     for down_ms in [500, 2_500, 4_500, 6_500] {
-        for seed in 0..1_000 {
+        // A thousand seeds for each kind of failure.
+        for seed in 0..3_000 {
             fastrand::seed(seed);
             let clock = Arc::new(OnceLock::<Arc<SimulatedClock>>::new());
             let is_back = {

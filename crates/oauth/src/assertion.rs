@@ -97,7 +97,7 @@ pub fn sign_assertion(
     ClientAssertion::from_zeroizing(assertion).ok_or(SigningFault)
 }
 
-fn push_json(target: &mut String, value: &impl Serialize) -> Result<(), SigningFault> {
+pub(super) fn push_json(target: &mut String, value: &impl Serialize) -> Result<(), SigningFault> {
     let json = serde_json::to_vec(value).map_err(|_| SigningFault)?;
     URL_SAFE_NO_PAD.encode_string(json, target);
     Ok(())

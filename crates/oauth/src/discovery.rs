@@ -1,11 +1,10 @@
 //! Discovers the token endpoint: creates the request for the metadata document of an issuer
 //! (`OpenID` Connect Discovery 1.0 §4, RFC 8414), and reads the members that this grant needs.
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::document::{decode, read_document, string};
+use super::document::{decode, read_members, string};
 use super::endpoint::{EndpointFault, TokenEndpoint};
 use super::error::{AnswerError, ProtocolFault};
 use super::headers::ExtraHeaders;
@@ -33,6 +32,9 @@ impl Issuer {
             return Err(IssuerFault::Query);
         }
         let base = url.as_str().trim_end_matches('/');
+        if base.ends_with(WELL_KNOWN) {
+            return Err(IssuerFault::Document);
+        }
         let document = TokenEndpoint::parse(&format!("{base}/{WELL_KNOWN}"))?;
         Ok(Self { url, document })
     }
@@ -70,6 +72,9 @@ pub enum IssuerFault {
     /// The URL has a query.
     #[error("a URL without a query")]
     Query,
+    /// The URL is that of the discovery document.
+    #[error("the URL of the issuer, without /.well-known/openid-configuration")]
+    Document,
 }
 
 /// The members of a document that this grant needs.
@@ -115,26 +120,6 @@ pub enum DocumentFault {
     PlainTokenEndpoint,
 }
 
-#[derive(Deserialize)]
-struct Members<'a> {
-    #[serde(borrow)]
-    issuer: Option<&'a RawValue>,
-    #[serde(borrow)]
-    token_endpoint: Option<&'a RawValue>,
-    #[serde(borrow)]
-    revocation_endpoint: Option<&'a RawValue>,
-    #[serde(borrow)]
-    mtls_endpoint_aliases: Option<&'a RawValue>,
-    #[serde(borrow)]
-    token_endpoint_auth_methods_supported: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Aliases<'a> {
-    #[serde(borrow)]
-    token_endpoint: Option<&'a RawValue>,
-}
-
 /// Reads the document of `issuer`.
 ///
 /// # Errors
@@ -160,12 +145,19 @@ pub fn read_metadata(
 fn read(answer: &Answer, issuer: &Issuer, redactor: &Redactor) -> Result<Metadata, DocumentFault> {
     let mut copy = Zeroizing::default();
     let document = decode(&answer.body, &mut copy);
-    let members: Members<'_> = read_document(document)
+    let names = [
+        "issuer",
+        "token_endpoint",
+        "revocation_endpoint",
+        "mtls_endpoint_aliases",
+        "token_endpoint_auth_methods_supported",
+    ];
+    let [issuer_member, token_endpoint, revocation_endpoint, aliases, methods] = read_members(document, names)
         .map_err(|fault| DocumentFault::Unreadable(answer.named_encoding(fault)))?;
     let text = |member: Option<&RawValue>| member.and_then(string).map(|text| text.to_string());
-    let named = text(members.issuer).unwrap_or_default();
-    if !issuer.is(&named) {
-        return Err(DocumentFault::Issuer(redactor.clean(&named)));
+    let found = text(issuer_member).unwrap_or_default();
+    if !issuer.is(&found) {
+        return Err(DocumentFault::Issuer(redactor.clean(&found)));
     }
     let endpoint = |member: Option<&RawValue>| {
         let endpoint = text(member).and_then(|text| TokenEndpoint::parse(&text).ok());
@@ -174,24 +166,22 @@ fn read(answer: &Answer, issuer: &Issuer, redactor: &Redactor) -> Result<Metadat
             Some(plain) if issuer.url.is_https() && !plain.is_https() => {
                 Err(DocumentFault::PlainTokenEndpoint)
             }
-            Some(endpoint) => Ok(endpoint),
+            // A server may have learnt a secret from an earlier request.
+            Some(endpoint) => Ok(endpoint.hidden_by(redactor, &issuer.url)),
         }
     };
-    let aliases: Option<Aliases<'_>> = members
-        .mtls_endpoint_aliases
-        .and_then(|aliases| serde_json::from_str(aliases.get()).ok());
-    let alias = aliases.and_then(|aliases| aliases.token_endpoint);
-    let methods = members.token_endpoint_auth_methods_supported;
+    let aliases = aliases.and_then(|aliases| read_members(aliases.get(), ["token_endpoint"]).ok());
+    let alias = aliases.and_then(|[alias]| alias);
     Ok(Metadata {
-        token_endpoint: endpoint(members.token_endpoint)?,
+        token_endpoint: endpoint(token_endpoint)?,
         mtls_token_endpoint: match alias.map(|alias| endpoint(Some(alias))) {
             // The fault concerns only clients with a certificate, which then use `token_endpoint`.
             None | Some(Err(DocumentFault::NoTokenEndpoint)) => None,
             Some(alias) => Some(alias?),
         },
-        revocation_endpoint: endpoint(members.revocation_endpoint).ok(),
+        revocation_endpoint: endpoint(revocation_endpoint).ok(),
         methods: methods.and_then(|methods| serde_json::from_str(methods.get()).ok()),
-        issuer: named,
+        issuer: found,
     })
 }
 
@@ -211,6 +201,7 @@ mod tests {
             retry_after: None,
             age: Duration::ZERO,
             content_encoding: None,
+            dpop_nonce: None,
             body: Zeroizing::new(body.as_bytes().to_vec()),
         };
         read_metadata(&answer, &Issuer::parse(issuer).unwrap(), &Redactor::none())
@@ -239,6 +230,7 @@ mod tests {
         for (name, issuer, fault) in [
             ("relative", "/realms/r", IssuerFault::Url(EndpointFault::NotAbsolute)),
             ("a query", "https://h/?a", IssuerFault::Query),
+            ("a document", "https://h/.well-known/openid-configuration/", IssuerFault::Document),
             ("a fragment", "https://h/#a", IssuerFault::Url(EndpointFault::Fragment)),
             ("a user", "https://u@h/", IssuerFault::Url(EndpointFault::Userinfo)),
         ] {
@@ -260,8 +252,8 @@ mod tests {
         assert_eq!(found.revocation_endpoint.unwrap().as_str(), "https://inner.example/r");
         assert_eq!(found.methods.unwrap(), ["private_key_jwt"]);
 
-        let body = r#"{"issuer":"HTTPS://SSO.example:443/realms/r/",
-            "token_endpoint":"https://h/t","token_endpoint_auth_methods_supported":"none"}"#;
+        let body = r#"{"issuer":"x","issuer":"HTTPS://SSO.example:443/realms/r/",
+            "token_endpoint":"/t","token_endpoint":"https://h/t","token_endpoint_auth_methods_supported":"none"}"#;
         let found = metadata(REALM, 200, body).unwrap();
         assert_eq!((found.methods, found.mtls_token_endpoint), (None, None));
 

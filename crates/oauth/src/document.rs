@@ -1,15 +1,15 @@
-//! Reads untrusted JSON as an object, refuses JSON that is nested too deeply, and keeps the source
-//! text of the relevant members.
+//! Reads untrusted JSON as an object, as `JSON.parse` does, and keeps the source text of the relevant
+//! members.
+//!
+//! The depth of the nesting has no limit: serde skips a value without recursion.
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::error::ProtocolFault;
-
-/// The deepest nesting of arrays and objects. Token responses need three or four levels.
-const MAX_DEPTH: usize = 64;
 
 /// Decodes `body` as `fetch().text()` does: drops a byte order mark and replaces invalid UTF-8 with
 /// replacement characters. If the body contains invalid UTF-8, `copy` receives the text.
@@ -29,14 +29,18 @@ pub(super) fn decode<'a>(body: &'a [u8], copy: &'a mut Zeroizing<String>) -> &'a
     copy
 }
 
-/// Reads `text` as a JSON object. (serde would also accept an array for a struct.)
-pub(super) fn read_document<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, ProtocolFault> {
-    if is_too_deep(text) {
-        return Err(ProtocolFault::TooDeep);
-    }
+/// Reads `text` as a JSON object and returns its members with these names. A member that is `null`
+/// counts as absent, and the last of several members with one name counts.
+pub(super) fn read_members<'a, const N: usize>(
+    text: &'a str,
+    names: [&'static str; N],
+) -> Result<[Option<&'a RawValue>; N], ProtocolFault> {
     let blank = [' ', '\t', '\r', '\n'];
     if text.trim_start_matches(blank).starts_with('{') {
-        return serde_json::from_str(text).map_err(|_| ProtocolFault::NotJson);
+        let mut json = serde_json::Deserializer::from_str(text);
+        let members = json.deserialize_map(Members(names));
+        let members = members.and_then(|members| json.end().map(|()| members));
+        return members.map_err(|_| ProtocolFault::NotJson);
     }
     match serde_json::from_str::<IgnoredAny>(text) {
         Ok(_) => Err(ProtocolFault::NotAnObject),
@@ -44,31 +48,56 @@ pub(super) fn read_document<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, 
     }
 }
 
+/// Reads the members with these names.
+struct Members<const N: usize>([&'static str; N]);
+
+impl<'de, const N: usize> Visitor<'de> for Members<N> {
+    type Value = [Option<&'de RawValue>; N];
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = [None; N];
+        while let Some(index) = map.next_key_seed(Name(&self.0))? {
+            match index.and_then(|index| members.get_mut(index)) {
+                Some(member) => *member = map.next_value()?,
+                None => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(members)
+    }
+}
+
+/// Reads the name of a member as its place in a list of names.
+struct Name<'n>(&'n [&'static str]);
+
+impl<'de> DeserializeSeed<'de> for Name<'_> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_identifier(self)
+    }
+}
+
+impl Visitor<'_> for Name<'_> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of a member")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(self.0.iter().position(|known| *known == name))
+    }
+}
+
 /// Whether `body` is one complete JSON object.
 #[must_use]
 pub fn is_json_object(body: &[u8]) -> bool {
     let mut copy = Zeroizing::default();
-    read_document::<IgnoredAny>(decode(body, &mut copy)).is_ok()
-}
-
-fn is_too_deep(text: &str) -> bool {
-    let mut depth: usize = 0;
-    let mut is_in_string = false;
-    let mut is_escaped = false;
-    for byte in text.bytes() {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' if is_in_string => is_escaped = true,
-            b'"' => is_in_string = !is_in_string,
-            b'{' | b'[' if !is_in_string => depth = depth.saturating_add(1),
-            b'}' | b']' if !is_in_string => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > MAX_DEPTH {
-            return true;
-        }
-    }
-    false
+    read_members(decode(body, &mut copy), []).is_ok()
 }
 
 /// Returns the string in `value`, if the value is a string. Dropping the string overwrites its

@@ -1,12 +1,19 @@
 //! The token endpoint (RFC 6749 §3.2): a URL that needs no check after the parser has checked it.
 
+use std::fmt;
 use std::sync::Arc;
 
 use url::{Host, ParseError, Url};
 
+use super::redact::{REDACTED, Redactor};
+
 /// An absolute http or https URL without userinfo or fragment. Cheap to clone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TokenEndpoint(Arc<Url>);
+#[derive(Clone, PartialEq, Eq)]
+pub struct TokenEndpoint {
+    url: Arc<Url>,
+    /// Whether the URL contains a secret, so that messages must not show it.
+    is_hidden: bool,
+}
 
 impl TokenEndpoint {
     /// Parses `value` by the WHATWG URL standard, as Node's `URL` does.
@@ -36,40 +43,56 @@ impl TokenEndpoint {
         if url.fragment().is_some() {
             return Err(EndpointFault::Fragment);
         }
-        Ok(Self(Arc::new(url)))
+        Ok(Self {
+            url: Arc::new(url),
+            is_hidden: false,
+        })
+    }
+
+    /// Hides the URL in messages if the part after `known`, which the user configured, contains a
+    /// secret.
+    #[must_use]
+    pub(super) fn hidden_by(mut self, redactor: &Redactor, known: &Self) -> Self {
+        let text = self.as_str();
+        let base = known.as_str().trim_end_matches('/');
+        self.is_hidden = redactor.knows(text.strip_prefix(base).unwrap_or(text));
+        self
     }
 
     /// Returns the parsed URL.
     #[must_use]
     pub fn url(&self) -> &Url {
-        &self.0
+        &self.url
     }
 
     /// Returns the normalised URL.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.0.as_str()
+        self.url.as_str()
     }
 
-    /// Returns the URL without its query, which may contain a secret.
+    /// Returns the URL for messages, without its query, which may contain a secret.
     #[must_use]
     pub fn shown(&self) -> &str {
+        if self.is_hidden {
+            return REDACTED;
+        }
         self.as_str().split('?').next().unwrap_or_default()
     }
 
     /// Returns `scheme://host:port`, including a default port.
     #[must_use]
     pub fn origin(&self) -> String {
-        let scheme = self.0.scheme();
-        let host = self.0.host_str().unwrap_or_default();
-        let port = self.0.port_or_known_default().unwrap_or_default();
+        let scheme = self.url.scheme();
+        let host = self.url.host_str().unwrap_or_default();
+        let port = self.url.port_or_known_default().unwrap_or_default();
         format!("{scheme}://{host}:{port}")
     }
 
     /// Whether TLS protects the connection.
     #[must_use]
     pub fn is_https(&self) -> bool {
-        self.0.scheme() == "https"
+        self.url.scheme() == "https"
     }
 
     /// Whether requests would carry the secret unencrypted over a network: http to a host other
@@ -82,7 +105,7 @@ impl TokenEndpoint {
     /// Whether the host is this machine: `localhost`, a name below it, or a loopback address.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
-        match self.0.host() {
+        match self.url.host() {
             Some(Host::Ipv4(address)) => address.is_loopback(),
             Some(Host::Ipv6(address)) => address.is_loopback(),
             Some(Host::Domain(name)) => {
@@ -91,6 +114,12 @@ impl TokenEndpoint {
             }
             None => false,
         }
+    }
+}
+
+impl fmt::Debug for TokenEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TokenEndpoint").field(&self.shown()).finish()
     }
 }
 

@@ -3,6 +3,12 @@
 
 use super::response::ContentEncoding;
 
+/// Whether the status alone says that the same request may succeed later.
+#[must_use]
+pub const fn is_temporary(status: u16) -> bool {
+    matches!(status, 408 | 429 | 500..=599)
+}
+
 /// Why an answer contains no usable token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AnswerError {
@@ -65,7 +71,7 @@ impl AnswerError {
                 is_json,
                 ..
             } => {
-                matches!(status, 408 | 429 | 500..=599)
+                is_temporary(*status)
                     || error.as_deref().is_some_and(is_passing)
                     || matches!(status, 403 | 404) && !is_json && has_worked
             }
@@ -113,15 +119,12 @@ pub enum ProtocolFault {
     /// The body is encoded, although the request accepted no encoding.
     #[error("the response is compressed with {0}, which the manager did not request")]
     Encoded(ContentEncoding),
-    /// The body is not JSON, or contains a relevant member twice.
+    /// The body is not JSON.
     #[error("the response is not valid JSON")]
     NotJson,
     /// The body is JSON but not an object.
     #[error("the response is not a JSON object")]
     NotAnObject,
-    /// The body is more deeply nested than any token response.
-    #[error("the response is nested too deeply")]
-    TooDeep,
     /// The response has a success status and an `error`.
     #[error("the response reports both success and an error")]
     ErrorInSuccess,
@@ -131,9 +134,15 @@ pub enum ProtocolFault {
     /// `access_token` contains a character that a header cannot carry.
     #[error("the access_token contains characters that a header cannot carry")]
     UnusableToken,
-    /// `token_type` is present but not `Bearer`.
-    #[error("the token_type is not Bearer")]
+    /// `token_type` is present but neither `Bearer` nor `DPoP`.
+    #[error("the token_type is neither Bearer nor DPoP")]
     TokenType,
+    /// The request had a DPoP proof, but `token_type` is not `DPoP`.
+    #[error("the server ignored the DPoP proof: the token_type is not DPoP")]
+    NotBound,
+    /// The request had no DPoP proof, but `token_type` is `DPoP`.
+    #[error("the token_type is DPoP, but the request had no DPoP proof")]
+    Bound,
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ const RESERVED: &[&str] = &[
     "connection",
     "cookie",
     "cookie2",
+    "dpop",
     "expect",
     "host",
     "http2-settings",
@@ -86,6 +87,16 @@ impl ExtraHeaders {
         }
     }
 
+    /// Returns these headers and another one, whose name is in lower case.
+    #[must_use]
+    pub fn and(&self, name: &str, value: HeaderSecret) -> Self {
+        let copies = self.0.iter().filter_map(|(name, value)| {
+            let value = HeaderSecret::new(value.expose().to_owned())?;
+            Some((name.clone(), value))
+        });
+        Self(copies.chain([(name.to_owned(), value)]).collect())
+    }
+
     /// Whether the user configured no additional headers.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -130,6 +141,7 @@ mod tests {
             ("AUTHORIZATION", Err(HeaderFault::Reserved)),
             ("Content-Type", Err(HeaderFault::Reserved)),
             ("Cookie", Err(HeaderFault::Reserved)),
+            ("DPoP", Err(HeaderFault::Reserved)),
             ("Host", Err(HeaderFault::Reserved)),
             ("Proxy-Authorization", Err(HeaderFault::Reserved)),
             ("Transfer-Encoding", Err(HeaderFault::Reserved)),

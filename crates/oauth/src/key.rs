@@ -1,29 +1,26 @@
-//! The private key that signs assertions, as PEM or as a JSON Web Key (RFC 7517), and its
-//! algorithms from RFC 7518 and RFC 8037. The `ring` crate does all cryptography.
+//! The private key that signs assertions and DPoP proofs, as PEM or as a JSON Web Key (RFC 7517),
+//! and its algorithms from RFC 7518 and RFC 8037. The `ring` crate does all cryptography.
 
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use p256::pkcs8::EncodePrivateKey as _;
 use ring::digest::{SHA256, digest};
-use ring::rand::SystemRandom;
-use ring::rsa::{KeyPairComponents, PublicKeyComponents};
+use ring::rand::{SecureRandom as _, SystemRandom};
 use ring::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RSA_PKCS1_SHA256,
-    RSA_PSS_SHA256, RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
+    RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaKeyPair,
 };
 use ring::{error::Unspecified, hmac};
 use rustls_pki_types::PrivateKeyDer;
-use rustls_pki_types::pem::PemObject as _;
-use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
-use super::pem::{PemFlaw, normalized_pem};
+use super::jwk::{Jwk, PublicJwk};
+use super::pem::{PemFlaw, private_key};
 use super::redact::REDACTED;
 use super::secret::{ClientSecret, PrivateKey};
+use super::unsupported_key::UnsupportedKey;
 
-/// The algorithm that signs an assertion (RFC 7518 §3, RFC 8037 §3.1).
+/// The algorithm that signs an assertion or a proof (RFC 7518 §3, RFC 8037 §3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SigningAlgorithm {
     /// RSA, PKCS #1 v1.5, SHA-256.
@@ -32,6 +29,8 @@ pub enum SigningAlgorithm {
     Ps256,
     /// ECDSA on P-256, SHA-256.
     Es256,
+    /// ECDSA on P-384, SHA-384.
+    Es384,
     /// Ed25519.
     EdDsa,
     /// HMAC, SHA-256.
@@ -44,7 +43,8 @@ pub enum SigningAlgorithm {
 
 impl SigningAlgorithm {
     /// The algorithms of private keys.
-    pub const OF_KEYS: [Self; 4] = [Self::Rs256, Self::Ps256, Self::Es256, Self::EdDsa];
+    pub const OF_KEYS: [Self; 5] =
+        [Self::Rs256, Self::Ps256, Self::Es256, Self::Es384, Self::EdDsa];
     /// The algorithms of shared secrets.
     pub const OF_SECRETS: [Self; 3] = [Self::Hs256, Self::Hs384, Self::Hs512];
 
@@ -55,6 +55,7 @@ impl SigningAlgorithm {
             Self::Rs256 => "RS256",
             Self::Ps256 => "PS256",
             Self::Es256 => "ES256",
+            Self::Es384 => "ES384",
             Self::EdDsa => "EdDSA",
             Self::Hs256 => "HS256",
             Self::Hs384 => "HS384",
@@ -86,16 +87,17 @@ pub struct SigningKey {
 
 /// The `alg` of a JSON Web Key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum JwkAlgorithm {
+pub(super) enum JwkAlgorithm {
     /// An algorithm with which the key can sign.
     Fitting(SigningAlgorithm),
     /// An algorithm that this crate does not support, or that does not fit the key.
     Foreign,
 }
 
-enum KeyPair {
+pub(super) enum KeyPair {
     Rsa(Box<RsaKeyPair>),
-    Ec(EcdsaKeyPair),
+    P256(EcdsaKeyPair),
+    P384(EcdsaKeyPair),
     Ed(Ed25519KeyPair),
 }
 
@@ -125,12 +127,15 @@ pub enum KeyFault {
     /// A JSON Web Key lacks members, or its members are not numbers in Base64url.
     #[error("the JSON Web Key is malformed or lacks private members")]
     BrokenJwk,
-    /// The type, curve or size of the key is not supported, or the text contains no readable key.
+    /// The text is a set of JSON Web Keys (RFC 7517 §5).
+    #[error("it is a set of JSON Web Keys: use one key of the set")]
+    KeySet,
+    /// The key cannot sign with any supported algorithm, or is malformed.
     #[error(
-        "the manager cannot parse the key or does not support it: use RSA (2048, 3072 or 4096 \
-         bits, exponent 65537), EC (P-256, by name) or Ed25519"
+        "{0}: use RSA (2048, 3072 or 4096 bits, exponent 65537), EC (P-256, or P-384 as PKCS #8 or \
+         JWK) or Ed25519"
     )]
-    Unsupported,
+    Unsupported(UnsupportedKey),
 }
 
 impl SigningKey {
@@ -160,6 +165,37 @@ impl SigningKey {
         })
     }
 
+    /// Creates a key on P-256.
+    ///
+    /// # Errors
+    /// The system provides no random numbers.
+    pub(super) fn generate() -> Result<Self, Unspecified> {
+        let random = SystemRandom::new();
+        let mut source = [0; 32];
+        random.fill(&mut source)?;
+        let der = loop {
+            let mut number = Zeroizing::new([0; 32]);
+            random.fill(&mut *number)?;
+            // One number in 2^32 is not below the order of the curve.
+            if let Ok(secret) = p256::SecretKey::from_slice(&*number) {
+                break secret.to_pkcs8_der().map_err(|_| Unspecified)?;
+            }
+        };
+        let curve = &ECDSA_P256_SHA256_FIXED_SIGNING;
+        let pair = EcdsaKeyPair::from_pkcs8(curve, der.as_bytes(), &random);
+        Ok(Self {
+            pair: KeyPair::P256(pair.map_err(|_| Unspecified)?),
+            key_id: None,
+            algorithm: None,
+            source,
+        })
+    }
+
+    /// Returns the public half of the key.
+    pub(super) fn public_jwk(&self) -> PublicJwk {
+        PublicJwk::of(&self.pair)
+    }
+
     /// Returns the `kid` of the JSON Web Key.
     #[must_use]
     pub fn key_id(&self) -> Option<&str> {
@@ -172,7 +208,8 @@ impl SigningKey {
         match (self.algorithm, &self.pair) {
             (Some(JwkAlgorithm::Fitting(algorithm)), _) => algorithm,
             (_, KeyPair::Rsa(_)) => SigningAlgorithm::Rs256,
-            (_, KeyPair::Ec(_)) => SigningAlgorithm::Es256,
+            (_, KeyPair::P256(_)) => SigningAlgorithm::Es256,
+            (_, KeyPair::P384(_)) => SigningAlgorithm::Es384,
             (_, KeyPair::Ed(_)) => SigningAlgorithm::EdDsa,
         }
     }
@@ -229,7 +266,8 @@ impl SigningKey {
                 pair.sign(padding, &random, message, &mut signature)?;
                 Ok(signature)
             }
-            (KeyPair::Ec(pair), SigningAlgorithm::Es256) => pair
+            (KeyPair::P256(pair), SigningAlgorithm::Es256)
+            | (KeyPair::P384(pair), SigningAlgorithm::Es384) => pair
                 .sign(&random, message)
                 .map(|made| made.as_ref().to_vec()),
             (KeyPair::Ed(pair), SigningAlgorithm::EdDsa) => {
@@ -256,44 +294,13 @@ pub(super) fn authenticate(
     hmac::sign(&key, message).as_ref().to_vec()
 }
 
-/// Returns the first private key of a PEM text.
-///
-/// # Errors
-/// Returns the fault of the text or of the key.
-pub fn private_key(pem: &str) -> Result<PrivateKey, KeyFault> {
-    const ENCRYPTED: [&str; 2] = ["BEGIN ENCRYPTED PRIVATE KEY", "Proc-Type: 4,ENCRYPTED"];
-    if ENCRYPTED.iter().any(|mark| pem.contains(mark)) {
-        return Err(KeyFault::Encrypted);
-    }
-    match PrivateKeyDer::from_pem_slice(normalized_pem(pem).as_bytes()) {
-        Ok(key) => Ok(with_public_half(PrivateKey::from_der(key))),
-        Err(_) if pem.contains("BEGIN OPENSSH PRIVATE KEY") => Err(KeyFault::OpenSsh),
-        Err(_) if let Some(flaw) = PemFlaw::of(pem) => Err(KeyFault::Mangled(flaw)),
-        Err(rustls_pki_types::pem::Error::NoItemsFound) if pem.contains("-----BEGIN") => {
-            Err(KeyFault::Public)
-        }
-        Err(rustls_pki_types::pem::Error::NoItemsFound) => Err(KeyFault::Missing),
-        Err(_) => Err(KeyFault::BrokenPem),
-    }
-}
-
-/// Converts a P-256 key to PKCS #8 and adds its public half, which `ring` requires but RFC 5915
-/// makes optional. Returns any other key unchanged.
-fn with_public_half(key: PrivateKey) -> PrivateKey {
-    p256::SecretKey::from_der(key.expose().secret_der())
-        .ok()
-        .and_then(|secret| secret.to_pkcs8_der().ok())
-        .map_or(key, |der| {
-            PrivateKey::from_der(PrivateKeyDer::Pkcs8(der.as_bytes().to_vec().into()))
-        })
-}
-
 impl KeyPair {
-    const fn fits(&self, algorithm: SigningAlgorithm) -> bool {
+    pub(super) const fn fits(&self, algorithm: SigningAlgorithm) -> bool {
         matches!(
             (self, algorithm),
             (Self::Rsa(_), SigningAlgorithm::Rs256 | SigningAlgorithm::Ps256)
-                | (Self::Ec(_), SigningAlgorithm::Es256)
+                | (Self::P256(_), SigningAlgorithm::Es256)
+                | (Self::P384(_), SigningAlgorithm::Es384)
                 | (Self::Ed(_), SigningAlgorithm::EdDsa)
         )
     }
@@ -306,147 +313,21 @@ impl KeyPair {
             }
             PrivateKeyDer::Pkcs8(der) => {
                 let der = der.secret_pkcs8_der();
-                let ec = || {
-                    let random = SystemRandom::new();
-                    EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der, &random).ok()
-                };
+                let random = SystemRandom::new();
+                let ec = |curve| EcdsaKeyPair::from_pkcs8(curve, der, &random).ok();
                 let ed = || Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).ok();
                 let rsa = RsaKeyPair::from_pkcs8(der).ok().map(Self::rsa);
-                rsa.or_else(|| ec().map(Self::Ec))
+                rsa.or_else(|| ec(&ECDSA_P256_SHA256_FIXED_SIGNING).map(Self::P256))
+                    .or_else(|| ec(&ECDSA_P384_SHA384_FIXED_SIGNING).map(Self::P384))
                     .or_else(|| ed().map(Self::Ed))
             }
             _ => None,
         };
-        pair.ok_or(KeyFault::Unsupported)
+        pair.ok_or_else(|| KeyFault::Unsupported(UnsupportedKey::of(key.expose())))
     }
 
-    fn rsa(pair: RsaKeyPair) -> Self {
+    pub(super) fn rsa(pair: RsaKeyPair) -> Self {
         Self::Rsa(Box::new(pair))
-    }
-}
-
-/// A Base64url member. Dropping it overwrites its memory. The parser also accepts padding and the
-/// standard alphabet, because some programs write keys in this way.
-#[derive(Default)]
-struct Octets(Zeroizing<Vec<u8>>);
-
-impl<'de> Deserialize<'de> for Octets {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut text = Zeroizing::new(String::deserialize(deserializer)?.into_bytes());
-        for byte in text.iter_mut() {
-            *byte = match *byte {
-                b'+' => b'-',
-                b'/' => b'_',
-                other => other,
-            };
-        }
-        while text.last() == Some(&b'=') {
-            text.pop();
-        }
-        URL_SAFE_NO_PAD
-            .decode(&*text)
-            .map(|octets| Self(Zeroizing::new(octets)))
-            .map_err(|_| serde::de::Error::custom("not Base64url"))
-    }
-}
-
-impl Octets {
-    /// Returns the number without leading zeros, which RFC 7518 §2 forbids but some programs write.
-    fn number(&self) -> &[u8] {
-        let zeros = self.0.iter().take_while(|octet| **octet == 0).count();
-        self.0.get(zeros..).unwrap_or_default()
-    }
-
-    /// Returns the number in 32 octets, if it fits.
-    fn coordinate(&self) -> Zeroizing<[u8; 32]> {
-        let mut octets = Zeroizing::new([0; 32]);
-        let number = self.number();
-        if let Some(start) = octets.len().checked_sub(number.len())
-            && let Some(place) = octets.get_mut(start..)
-        {
-            place.copy_from_slice(number);
-        }
-        octets
-    }
-}
-
-impl AsRef<[u8]> for Octets {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-/// A JSON Web Key. The members that a key of this type does not have are empty.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Jwk {
-    kty: String,
-    crv: String,
-    kid: Option<String>,
-    alg: Option<String>,
-    n: Octets,
-    e: Octets,
-    d: Octets,
-    p: Octets,
-    q: Octets,
-    dp: Octets,
-    dq: Octets,
-    qi: Octets,
-    x: Octets,
-    y: Octets,
-}
-
-impl Jwk {
-    fn read(text: &str) -> Result<(KeyPair, Option<String>, Option<JwkAlgorithm>), KeyFault> {
-        let jwk: Self = serde_json::from_str(text).map_err(|_| KeyFault::BrokenJwk)?;
-        let is_asymmetric = ["RSA", "EC", "OKP"].contains(&jwk.kty.as_str());
-        if is_asymmetric && jwk.d.0.is_empty() {
-            return Err(KeyFault::Public);
-        }
-        let pair = match (jwk.kty.as_str(), jwk.crv.as_str()) {
-            ("RSA", _) => RsaKeyPair::from_components(&KeyPairComponents {
-                public_key: PublicKeyComponents {
-                    n: jwk.n.number(),
-                    e: jwk.e.number(),
-                },
-                d: jwk.d.number(),
-                p: jwk.p.number(),
-                q: jwk.q.number(),
-                dP: jwk.dp.number(),
-                dQ: jwk.dq.number(),
-                qInv: jwk.qi.number(),
-            })
-            .map(KeyPair::rsa)
-            .map_err(|_| KeyFault::Unsupported),
-            ("EC", "P-256") => {
-                const UNCOMPRESSED: &[u8] = &[4];
-                let (x, y) = (jwk.x.coordinate(), jwk.y.coordinate());
-                let point = [UNCOMPRESSED, x.as_slice(), y.as_slice()].concat();
-                let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
-                let (d, random) = (jwk.d.coordinate(), SystemRandom::new());
-                let d = d.as_slice();
-                EcdsaKeyPair::from_private_key_and_public_key(algorithm, d, &point, &random)
-                    .map(KeyPair::Ec)
-                    .map_err(|_| KeyFault::BrokenJwk)
-            }
-            ("OKP", "Ed25519") => {
-                let (seed, public) = (jwk.d.as_ref(), jwk.x.as_ref());
-                Ed25519KeyPair::from_seed_and_public_key(seed, public)
-                    .map(KeyPair::Ed)
-                    .map_err(|_| KeyFault::BrokenJwk)
-            }
-            _ => Err(KeyFault::Unsupported),
-        };
-        let pair = pair?;
-        let algorithm = jwk.alg.filter(|alg| !alg.is_empty()).map(|alg| {
-            let mut fitting = SigningAlgorithm::OF_KEYS
-                .into_iter()
-                .filter(|one| pair.fits(*one));
-            fitting
-                .find(|one| one.as_str() == alg)
-                .map_or(JwkAlgorithm::Foreign, JwkAlgorithm::Fitting)
-        });
-        Ok((pair, jwk.kid, algorithm))
     }
 }
 
@@ -456,10 +337,12 @@ impl Jwk {
 mod tests {
     use std::collections::BTreeMap;
 
-    use base64::engine::general_purpose::STANDARD;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
     use ring::signature::{
-        ECDSA_P256_SHA256_FIXED, ED25519, KeyPair as _, RSA_PKCS1_2048_8192_SHA256,
-        RSA_PSS_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm,
+        ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, KeyPair as _,
+        RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, UnparsedPublicKey,
+        VerificationAlgorithm,
     };
 
     use super::*;
@@ -474,14 +357,14 @@ mod tests {
     fn public(key: &SigningKey) -> Vec<u8> {
         match &key.pair {
             KeyPair::Rsa(pair) => pair.public_key().as_ref().to_vec(),
-            KeyPair::Ec(pair) => pair.public_key().as_ref().to_vec(),
+            KeyPair::P256(pair) | KeyPair::P384(pair) => pair.public_key().as_ref().to_vec(),
             KeyPair::Ed(pair) => pair.public_key().as_ref().to_vec(),
         }
     }
 
     #[test]
     fn the_public_key_verifies_signatures_of_each_form_of_a_key() {
-        use SigningAlgorithm::{EdDsa, Es256, Ps256, Rs256};
+        use SigningAlgorithm::{EdDsa, Es256, Es384, Ps256, Rs256};
         for (form, algorithms) in [
             ("rsa-pkcs8", &[Rs256, Ps256][..]),
             ("rsa-pkcs1", &[Rs256, Ps256]),
@@ -493,6 +376,8 @@ mod tests {
             ("ec-sec1-without-public", &[Es256]),
             ("ec-sec1-bare", &[Es256]),
             ("ec-jwk", &[Es256]),
+            ("ec-p384", &[Es384]),
+            ("ec-p384-jwk", &[Es384]),
             ("ed25519-pkcs8", &[EdDsa]),
             ("ed25519-jwk", &[EdDsa]),
         ] {
@@ -509,6 +394,7 @@ mod tests {
                     Rs256 => &RSA_PKCS1_2048_8192_SHA256,
                     Ps256 => &RSA_PSS_2048_8192_SHA256,
                     Es256 => &ECDSA_P256_SHA256_FIXED,
+                    Es384 => &ECDSA_P384_SHA384_FIXED,
                     _ => &ED25519,
                 };
                 let public = UnparsedPublicKey::new(verification, public(&key));
@@ -558,6 +444,8 @@ mod tests {
         }
     }
 
+    const BROKEN: &str = "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";
+
     #[test]
     fn text_around_a_key_and_its_lines_is_ignored() {
         let pem = key("ec-pkcs8");
@@ -573,6 +461,13 @@ mod tests {
             ("a certificate after it", format!("{pem}{}", key("certificate"))),
             ("text after it", format!("{pem}the end\n")),
             ("half a block after it", format!("{pem}-----BEGIN PRIVATE KEY-----\nAA")),
+            ("an encrypted key after it", format!("{pem}{}", key("rsa-encrypted"))),
+            ("a broken certificate before it", format!("{BROKEN}{pem}")),
+            (
+                "a broken key before it",
+                format!("{}{pem}", BROKEN.replace("CERTIFICATE", "PRIVATE KEY")),
+            ),
+            ("the label of EC keys", pem.replace("PRIVATE KEY", "EC PRIVATE KEY")),
         ] {
             let read = SigningKey::parse(&text).unwrap();
             assert_eq!(public(&read), public(&SigningKey::parse(&pem).unwrap()), "{name}");
@@ -597,6 +492,7 @@ mod tests {
     fn an_unusable_key_is_described_and_not_shown() {
         let cut = |text: String| text.split_at(text.len() / 2).0.to_owned();
         let jwk = key("ec-jwk");
+        let unsupported = KeyFault::Unsupported;
         for (name, text, fault) in [
             ("nothing", String::new(), KeyFault::Missing),
             ("a secret", "s3cr+t".to_owned(), KeyFault::Missing),
@@ -604,8 +500,13 @@ mod tests {
             ("a certificate", key("certificate"), KeyFault::Public),
             ("encrypted PKCS #8", key("rsa-encrypted"), KeyFault::Encrypted),
             ("encrypted PKCS #1", key("rsa-encrypted-traditional"), KeyFault::Encrypted),
+            (
+                "an encrypted key before another",
+                key("rsa-encrypted") + &key("ec-pkcs8"),
+                KeyFault::Encrypted,
+            ),
             ("cut off", cut(key("rsa-pkcs8")), KeyFault::BrokenPem),
-            ("another curve", key("ec-p384"), KeyFault::Unsupported),
+            ("another curve", key("ec-p521"), unsupported(UnsupportedKey::Curve)),
             (
                 "escaped line breaks",
                 key("rsa-pkcs8").replace('\n', "\\n"),
@@ -617,12 +518,12 @@ mod tests {
                     .to_owned(),
                 KeyFault::OpenSsh,
             ),
-            ("RSA of 1024 bits", key("rsa-1024"), KeyFault::Unsupported),
+            ("RSA of 1024 bits", key("rsa-1024"), unsupported(UnsupportedKey::RsaSize)),
             ("cut off JSON", cut(jwk.clone()), KeyFault::BrokenJwk),
             ("a public JWK", jwk.replace("\"d\"", "\"D\""), KeyFault::Public),
             ("a JWK without a member", jwk.replace("\"x\"", "\"X\""), KeyFault::BrokenJwk),
-            ("an empty JWK", "{}".to_owned(), KeyFault::Unsupported),
-            ("a set of keys", format!("{{\"keys\":[{jwk}]}}"), KeyFault::Unsupported),
+            ("an empty JWK", "{}".to_owned(), unsupported(UnsupportedKey::Other)),
+            ("a set of keys", format!("{{\"keys\":[{jwk}]}}"), KeyFault::KeySet),
         ] {
             let error = SigningKey::parse(&text).unwrap_err();
             assert_eq!(error, fault, "{name}");

@@ -5,11 +5,10 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::document::{read_document, string};
+use super::document::{read_members, string};
 
 /// The maximum lifetime. A longer lifetime counts as this one.
 pub const MAX_LIFETIME: Duration = Duration::from_hours(24);
@@ -75,20 +74,6 @@ pub(super) struct OwnClaims {
     iat: Option<f64>,
 }
 
-#[derive(Deserialize)]
-struct AudienceClaim<'a> {
-    #[serde(borrow)]
-    aud: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct JwtClaims<'a> {
-    #[serde(borrow)]
-    exp: Option<&'a RawValue>,
-    #[serde(borrow)]
-    iat: Option<&'a RawValue>,
-}
-
 impl OwnClaims {
     /// Reads the claims of a token. Both are absent if the token is not a signed JWT.
     pub(super) fn read(token: &str) -> Self {
@@ -97,10 +82,10 @@ impl OwnClaims {
 
     fn decode(token: &str) -> Option<Self> {
         let claims = claims_of(token)?;
-        let claims = read_document::<JwtClaims<'_>>(str::from_utf8(&claims).ok()?).ok()?;
+        let [exp, iat] = read_members(str::from_utf8(&claims).ok()?, ["exp", "iat"]).ok()?;
         Some(Self {
-            exp: claims.exp.and_then(read_number),
-            iat: claims.iat.and_then(read_number),
+            exp: exp.and_then(read_number),
+            iat: iat.and_then(read_number),
         })
     }
 
@@ -150,8 +135,8 @@ pub fn token_expiry(token: &str) -> Option<Duration> {
 #[must_use]
 pub fn token_audience(token: &str) -> Option<Vec<String>> {
     let claims = claims_of(token)?;
-    let claims = read_document::<AudienceClaim<'_>>(str::from_utf8(&claims).ok()?).ok()?;
-    let Some(aud) = claims.aud else {
+    let [aud] = read_members(str::from_utf8(&claims).ok()?, ["aud"]).ok()?;
+    let Some(aud) = aud else {
         return Some(Vec::new());
     };
     let one = || string(aud).map(|aud| vec![aud.to_string()]);
@@ -327,11 +312,11 @@ mod tests {
             ("no exp", r#"{"iat":1000}"#, "null", Lifetime::Unknown),
             ("null", r#"{"exp":null,"iat":null}"#, "null", Lifetime::Unknown),
             ("strings", r#"{"exp":"1300","iat":"1000"}"#, "null", Lifetime::Unknown),
-            ("exp twice", r#"{"exp":1300,"exp":1300,"iat":1000}"#, "null", Lifetime::Unknown),
+            ("exp twice", r#"{"exp":1,"exp":1300,"iat":1000}"#, "null", granted(300.0)),
             ("array", "[1300,1000]", "null", Lifetime::Unknown),
             ("not JSON", "exp", "null", Lifetime::Unknown),
             ("empty", "", "null", Lifetime::Unknown),
-            ("too deep", &deep, "null", Lifetime::Unknown),
+            ("deep", &deep, "null", granted(1.0)),
         ] {
             assert_eq!(read(&jwt(claims), expires_in), expected, "{name}");
         }

@@ -1,7 +1,15 @@
-//! Reads indented PEM texts (RFC 7468), and diagnoses PEM texts that have lost their line breaks or
-//! are in quotation marks.
+//! Reads the certificates and keys of PEM texts (RFC 7468), and of indented texts. Diagnoses PEM texts
+//! that have lost their line breaks or are in quotation marks.
 
+use p256::pkcs8::der::asn1::AnyRef;
+use p256::pkcs8::der::{Decode as _, Reader as _, SliceReader};
+use p256::pkcs8::{EncodePrivateKey as _, PrivateKeyInfoRef};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
+
+use super::key::KeyFault;
+use super::secret::PrivateKey;
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
@@ -49,15 +57,106 @@ impl PemFlaw {
     }
 }
 
+/// Reads the certificates of a PEM text. Skips other blocks and, as OpenSSL does, the data after a
+/// certificate in its block, such as the trust settings of a `TRUSTED CERTIFICATE`.
+///
+/// # Errors
+/// Returns the number of readable certificates before the first malformed block.
+pub fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, usize> {
+    let mut certificates = Vec::new();
+    for certificate in CertificateDer::pem_slice_iter(normalized_pem(pem).as_bytes()) {
+        let certificate = certificate.map_err(|_| certificates.len())?;
+        let end = end_of_element(&certificate);
+        let whole = end.and_then(|end| certificate.get(..end));
+        let cut = whole.map(|whole| CertificateDer::from(whole.to_vec()));
+        certificates.push(cut.unwrap_or(certificate));
+    }
+    Ok(certificates)
+}
+
+/// Returns the length of the first DER element.
+fn end_of_element(der: &[u8]) -> Option<usize> {
+    let mut reader = SliceReader::new(der).ok()?;
+    AnyRef::decode(&mut reader).ok()?;
+    usize::try_from(u32::from(reader.position())).ok()
+}
+
+/// Returns the first private key of a PEM text.
+///
+/// # Errors
+/// Returns the fault of the text or of the key.
+pub fn private_key(pem: &str) -> Result<PrivateKey, KeyFault> {
+    const ENCRYPTED: [&str; 2] = ["BEGIN ENCRYPTED PRIVATE KEY", "Proc-Type: 4,ENCRYPTED"];
+    let normalized = normalized_pem(pem);
+    for block in key_blocks(&normalized) {
+        if ENCRYPTED.iter().any(|mark| block.contains(mark)) {
+            return Err(KeyFault::Encrypted);
+        }
+        // OpenSSL also skips a block that it cannot decode.
+        if let Ok(key) = PrivateKeyDer::from_pem_slice(block.as_bytes()) {
+            return Ok(with_public_half(with_its_form(PrivateKey::from_der(key))));
+        }
+    }
+    Err(if pem.contains("BEGIN OPENSSH PRIVATE KEY") {
+        KeyFault::OpenSsh
+    } else if let Some(flaw) = PemFlaw::of(pem) {
+        KeyFault::Mangled(flaw)
+    } else if pem.contains(KEY_LABEL) {
+        KeyFault::BrokenPem
+    } else if pem.contains("-----BEGIN") {
+        KeyFault::Public
+    } else {
+        KeyFault::Missing
+    })
+}
+
+/// The end of the line that begins a block with a private key.
+const KEY_LABEL: &str = "PRIVATE KEY-----";
+
+/// Returns the blocks of a PEM text that contain private keys.
+fn key_blocks(pem: &str) -> impl Iterator<Item = &str> {
+    pem.match_indices("-----BEGIN ").filter_map(|(start, _)| {
+        let rest = pem.get(start..)?;
+        let first = rest.lines().next().filter(|line| line.ends_with(KEY_LABEL));
+        let end = rest
+            .find("-----END ")
+            .and_then(|end| end.checked_add(rest.get(end..)?.find('\n')?));
+        first.map(|_| end.and_then(|end| rest.get(..=end)).unwrap_or(rest))
+    })
+}
+
+/// Corrects the form of a PKCS #8 key below a label of RSA or EC keys. OpenSSL ignores the label.
+fn with_its_form(key: PrivateKey) -> PrivateKey {
+    let der = key.expose().secret_der();
+    if PrivateKeyInfoRef::try_from(der).is_err() {
+        return key;
+    }
+    PrivateKey::from_der(PrivateKeyDer::Pkcs8(der.to_vec().into()))
+}
+
+/// Converts a P-256 key to PKCS #8 and adds its public half, which `ring` requires but RFC 5915
+/// makes optional. Returns any other key unchanged.
+fn with_public_half(key: PrivateKey) -> PrivateKey {
+    p256::SecretKey::from_der(key.expose().secret_der())
+        .ok()
+        .and_then(|secret| secret.to_pkcs8_der().ok())
+        .map_or(key, |der| {
+            PrivateKey::from_der(PrivateKeyDer::Pkcs8(der.as_bytes().to_vec().into()))
+        })
+}
+
 /// Returns a copy of the text without whitespace around its lines, without a byte order mark, and
 /// with the label that RFC 7468 gives to certificates. Dropping the copy overwrites its memory.
-#[must_use]
-pub fn normalized_pem(pem: &str) -> Zeroizing<String> {
+pub(super) fn normalized_pem(pem: &str) -> Zeroizing<String> {
     let mut normalized = Zeroizing::new(String::with_capacity(pem.len().saturating_add(1)));
     for line in pem.trim_start_matches(BYTE_ORDER_MARK).lines() {
         normalized.push_str(match line.trim() {
-            "-----BEGIN X509 CERTIFICATE-----" => "-----BEGIN CERTIFICATE-----",
-            "-----END X509 CERTIFICATE-----" => "-----END CERTIFICATE-----",
+            "-----BEGIN X509 CERTIFICATE-----" | "-----BEGIN TRUSTED CERTIFICATE-----" => {
+                "-----BEGIN CERTIFICATE-----"
+            }
+            "-----END X509 CERTIFICATE-----" | "-----END TRUSTED CERTIFICATE-----" => {
+                "-----END CERTIFICATE-----"
+            }
             line => line,
         });
         normalized.push('\n');
@@ -95,6 +194,23 @@ mod tests {
         ] {
             assert_eq!(PemFlaw::of(&text), flaw, "{name}");
         }
+    }
+
+    #[test]
+    fn data_after_a_certificate_is_cut_off() {
+        // An element of two bytes, then the trust settings.
+        for (name, base64, der) in [
+            ("alone", "MAIFAA==", &[0x30, 2, 5, 0][..]),
+            ("followed by settings", "MAIFADAA", &[0x30, 2, 5, 0]),
+            ("malformed", "MAMFAA==", &[0x30, 3, 5, 0]),
+        ] {
+            let label = "TRUSTED CERTIFICATE-----";
+            let pem = format!("-----BEGIN {label}\n{base64}\n-----END {label}\n");
+            let found = certificates(&pem).unwrap_or_default();
+            assert_eq!(found, [CertificateDer::from(der)], "{name}");
+        }
+        let broken = "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";
+        assert_eq!(certificates(broken), Err(0));
     }
 
     #[test]

@@ -39,6 +39,7 @@ const KNOWN: &[&str] = &[
     "Realm does not exist",
     "access_denied",
     "invalid_client",
+    "invalid_dpop_proof",
     "invalid_request",
     "invalid_scope",
     "missingNormalization",
@@ -46,10 +47,21 @@ const KNOWN: &[&str] = &[
     "temporarily_unavailable",
     "unauthorized_client",
     "unsupported_grant_type",
+    "use_dpop_nonce",
     "Bearer-only not allowed",
     "Client Certification missing for MTLS HoK Token Binding",
     "Client not enabled to retrieve service account",
+    "DPoP HTTP URL mismatch",
+    "DPoP HTTP method mismatch",
+    "DPoP confirmation doesn't match DPoP proof",
+    "DPoP header verification failure",
+    "DPoP mandatory claims are missing",
+    "DPoP proof has already been used",
     "DPoP proof is missing",
+    "DPoP proof is not active",
+    "DPoP verification failure: org.keycloak.exceptions.TokenSignatureInvalidException: Invalid \
+     token signature",
+    "Malformed HTTP URL in DPoP proof",
     "HTTPS required",
     "Invalid client or Invalid client credentials",
     "Invalid method used to get client secret. Client requires method 'client_secret_basic' to \
@@ -141,7 +153,9 @@ impl Redactor {
         }
     }
 
-    fn knows(&self, text: &str) -> bool {
+    /// Whether `text` contains one of the secrets, in one of the spellings that [`Self::clean`]
+    /// detects.
+    pub(super) fn knows(&self, text: &str) -> bool {
         let forms = self.forms();
         let mut pieces: Vec<&[char]> = forms
             .iter()

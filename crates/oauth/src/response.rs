@@ -1,7 +1,6 @@
 //! Interprets an answer of the token endpoint (RFC 6749 §5).
 //!
-//! Answers are untrusted: invalid UTF-8, deep nesting, out-of-range numbers and repeated members
-//! cause an error, never a panic, and the redactor cleans all texts. The reader copies the token
+//! Answers are untrusted: no content causes a panic, and the redactor cleans all texts. The reader copies the token
 //! once, into memory that it overwrites when the token is dropped; all other values borrow the
 //! body.
 
@@ -9,12 +8,11 @@ use std::fmt;
 use std::mem;
 use std::time::{Duration, SystemTime};
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::document::{decode, read_document, string};
+use super::document::{decode, read_members, string};
+use super::dpop::parse_nonce;
 use super::error::{AnswerError, ProtocolFault};
 use super::lifetime::{Lifetime, OwnClaims};
 use super::redact::{REDACTED, Redactor};
@@ -34,6 +32,8 @@ pub struct Answer {
     pub age: Duration,
     /// The `Content-Encoding` header, if the body is encoded.
     pub content_encoding: Option<ContentEncoding>,
+    /// The `DPoP-Nonce` header, if it is usable (RFC 9449 §8).
+    pub dpop_nonce: Option<String>,
     /// The whole body.
     pub body: Zeroizing<Vec<u8>>,
 }
@@ -51,8 +51,20 @@ impl Answer {
             retry_after: header("retry-after").and_then(RetryAfter::parse),
             age: header("age").and_then(parse_age).unwrap_or_default(),
             content_encoding: header("content-encoding").and_then(ContentEncoding::parse),
+            dpop_nonce: header("dpop-nonce").and_then(parse_nonce),
             body,
         }
+    }
+
+    /// Whether the server refused the request only because its DPoP proof lacked the nonce that the
+    /// answer provides.
+    #[must_use]
+    pub fn wants_nonce(&self) -> bool {
+        self.dpop_nonce.is_some()
+            && matches!(
+                read_failure(self, &Redactor::none()),
+                AnswerError::OAuth { error, .. } if error == "use_dpop_nonce"
+            )
     }
 
     /// Returns the fault of a body. If the body is encoded, the fault is the encoding.
@@ -71,6 +83,7 @@ impl fmt::Debug for Answer {
             .field("retry_after", &self.retry_after)
             .field("age", &self.age)
             .field("content_encoding", &self.content_encoding)
+            .field("dpop_nonce", &self.dpop_nonce)
             .field("body", &REDACTED)
             .finish()
     }
@@ -160,11 +173,42 @@ fn parse_seconds(value: &str) -> Option<Duration> {
     is_number.then(|| Duration::from_secs(value.parse().unwrap_or(MAX_SECONDS).min(MAX_SECONDS)))
 }
 
+/// How a request presents a token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TokenType {
+    /// Possession of the token is enough (RFC 6750).
+    #[default]
+    Bearer,
+    /// With a proof of possession of a key (RFC 9449 §7.1).
+    Dpop,
+}
+
+impl TokenType {
+    /// Returns the registered name, which is also the name of the scheme in `Authorization`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bearer => "Bearer",
+            Self::Dpop => "DPoP",
+        }
+    }
+
+    /// Reads `token_type`. Its letter case does not matter.
+    fn read(value: &RawValue) -> Option<Self> {
+        let name = string(value)?;
+        [Self::Bearer, Self::Dpop]
+            .into_iter()
+            .find(|known| name.eq_ignore_ascii_case(known.as_str()))
+    }
+}
+
 /// A usable token response (RFC 6749 §5.1).
 #[derive(Debug)]
 pub struct TokenResponse {
     /// The token.
     pub token: AccessToken,
+    /// `token_type`; `Bearer` if the server sent none.
+    pub token_type: TokenType,
     /// The `scope` as the server sent it, without redaction. `None` if the server sent no `scope`,
     /// or a `scope` that is not a string.
     pub scope: Option<String>,
@@ -172,6 +216,25 @@ pub struct TokenResponse {
     pub lifetime: Lifetime,
     /// The time at which the token expires by its own claims, since the Unix epoch.
     pub expiry: Option<Duration>,
+}
+
+impl TokenResponse {
+    /// Checks that the token has the requested type. `status` is the status of the answer.
+    ///
+    /// # Errors
+    /// The server ignored the DPoP proof of the request, or the request had none.
+    pub fn of_type(self, requested: TokenType, status: u16) -> Result<Self, AnswerError> {
+        let fault = match (requested, self.token_type) {
+            (TokenType::Dpop, TokenType::Bearer) => ProtocolFault::NotBound,
+            (TokenType::Bearer, TokenType::Dpop) => ProtocolFault::Bound,
+            _ => return Ok(self),
+        };
+        Err(AnswerError::Protocol {
+            status,
+            fault,
+            error: None,
+        })
+    }
 }
 
 /// Reads an answer. `now` is the time since the Unix epoch.
@@ -208,13 +271,15 @@ pub(super) fn read_failure(answer: &Answer, redactor: &Redactor) -> AnswerError 
     let status = answer.status;
     let mut copy = Zeroizing::default();
     let document = decode(&answer.body, &mut copy);
-    let members = read_document::<ErrorMembers<'_>>(document).unwrap_or_default();
+    let members = read_members(document, ["error", "error_description"]);
+    let is_json = !matches!(members, Err(ProtocolFault::NotJson));
+    let [error, description] = members.unwrap_or_default();
     let text = |member: Option<&RawValue>| {
         let text = member.and_then(string).filter(|text| !text.is_empty())?;
         Some(redactor.clean(&text))
     };
-    let error = text(members.error);
-    let description = text(members.error_description);
+    let error = text(error);
+    let description = text(description);
     let is_about_the_grant =
         matches!(status, 400..=499) && !matches!(status, 404 | 405 | 408 | 429);
     match error {
@@ -223,20 +288,16 @@ pub(super) fn read_failure(answer: &Answer, redactor: &Redactor) -> AnswerError 
             error,
             description,
         },
-        error => {
-            let is_json =
-                !matches!(read_document::<IgnoredAny>(document), Err(ProtocolFault::NotJson));
-            AnswerError::Http {
-                status,
-                error,
-                description,
-                is_json,
-                // `tokenFetch` may have decoded the body without removing the header.
-                encoding: answer
-                    .content_encoding
-                    .filter(|_| !is_json && str::from_utf8(&answer.body).is_err()),
-            }
-        }
+        error => AnswerError::Http {
+            status,
+            error,
+            description,
+            is_json,
+            // `tokenFetch` may have decoded the body without removing the header.
+            encoding: answer
+                .content_encoding
+                .filter(|_| !is_json && str::from_utf8(&answer.body).is_err()),
+        },
     }
 }
 
@@ -254,59 +315,29 @@ impl From<ProtocolFault> for AnswerRefusal {
 fn read_success(answer: &Answer, now: Duration) -> Result<TokenResponse, AnswerRefusal> {
     let mut copy = Zeroizing::default();
     let document = decode(&answer.body, &mut copy);
-    let members = read_document::<TokenMembers<'_>>(document)
-        .map_err(|fault| answer.named_encoding(fault))?;
-    if let Some(error) = members.error.filter(|error| error.get() != "\"\"") {
+    // Each member stays source text, so that a malformed member does not invalidate the document.
+    let names = ["access_token", "token_type", "expires_in", "scope", "error"];
+    let [access_token, token_type, expires_in, scope, error] =
+        read_members(document, names).map_err(|fault| answer.named_encoding(fault))?;
+    if let Some(error) = error.filter(|error| error.get() != "\"\"") {
         return Err(AnswerRefusal {
             fault: ProtocolFault::ErrorInSuccess,
             error: string(error),
         });
     }
-    let token = members.access_token.ok_or(ProtocolFault::NoAccessToken)?;
+    let token = access_token.ok_or(ProtocolFault::NoAccessToken)?;
     let token = read_token(token)?;
-    if members
-        .token_type
-        .is_some_and(|token_type| !is_bearer(token_type))
-    {
-        return Err(ProtocolFault::TokenType.into());
-    }
-    let scope = members.scope.and_then(string);
+    let token_type = token_type.map_or(Some(TokenType::default()), TokenType::read);
+    let token_type = token_type.ok_or(ProtocolFault::TokenType)?;
+    let scope = scope.and_then(string);
     let claims = OwnClaims::read(token.expose());
     Ok(TokenResponse {
         scope: scope.map(|mut scope| mem::take(&mut *scope)),
-        lifetime: Lifetime::read(members.expires_in, &claims, answer.age, now),
+        lifetime: Lifetime::read(expires_in, &claims, answer.age, now),
         expiry: claims.expiry(),
         token,
+        token_type,
     })
-}
-
-/// The relevant members of a token response, as source text, so that a malformed member does not
-/// invalidate the document. A repeated member does invalidate it, because readers disagree on which
-/// member counts.
-#[derive(Deserialize)]
-struct TokenMembers<'a> {
-    #[serde(borrow)]
-    access_token: Option<&'a RawValue>,
-    #[serde(borrow)]
-    token_type: Option<&'a RawValue>,
-    #[serde(borrow)]
-    expires_in: Option<&'a RawValue>,
-    #[serde(borrow)]
-    scope: Option<&'a RawValue>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-}
-
-#[derive(Default, Deserialize)]
-struct ErrorMembers<'a> {
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-    #[serde(borrow)]
-    error_description: Option<&'a RawValue>,
-}
-
-fn is_bearer(value: &RawValue) -> bool {
-    string(value).is_some_and(|value| value.eq_ignore_ascii_case("Bearer"))
 }
 
 fn read_token(value: &RawValue) -> Result<AccessToken, ProtocolFault> {
@@ -363,6 +394,7 @@ mod tests {
             retry_after: None,
             age: Duration::ZERO,
             content_encoding: None,
+            dpop_nonce: None,
             body: Zeroizing::new(body.as_ref().to_vec()),
         }
     }
@@ -391,7 +423,7 @@ mod tests {
 
     #[test]
     fn usable_token_responses() {
-        let deep = format!(r#"{{"access_token":"t","x":{}}}"#, nested(63));
+        let deep = format!(r#"{{"x":{},"access_token":"t"}}"#, nested(400_000));
         let brackets = format!(r#"{{"access_token":"t","x":"\"{}"}}"#, "[{".repeat(1000));
         for (name, body, token, scope) in [
             ("token alone", r#"{"access_token":"t"}"#, "t", None),
@@ -414,7 +446,18 @@ mod tests {
             ("half a surrogate in scope", r#"{"access_token":"t","scope":"\ud800"}"#, "t", None),
             ("unknown members", r#"{"x":{"error":1},"access_token":"t","y":[1e999]}"#, "t", None),
             ("unknown member twice", r#"{"x":1,"x":2,"access_token":"t"}"#, "t", None),
-            ("as deep as allowed", &deep, "t", None),
+            ("two tokens", r#"{"access_token":"a","access_token":"t"}"#, "t", None),
+            ("two, one null", r#"{"access_token":null,"access_token":"t"}"#, "t", None),
+            ("one escaped", r#"{"access_token":"a","\u0061ccess_token":"t"}"#, "t", None),
+            (
+                "two types",
+                r#"{"access_token":"t","token_type":1,"token_type":"Bearer"}"#,
+                "t",
+                None,
+            ),
+            ("two scopes", r#"{"access_token":"t","scope":"a","scope":"a b"}"#, "t", Some("a b")),
+            ("two errors", r#"{"access_token":"t","error":"x","error":""}"#, "t", None),
+            ("deep", &deep, "t", None),
             ("brackets in a string", &brackets, "t", None),
         ] {
             for status in [200, 201, 299] {
@@ -428,9 +471,47 @@ mod tests {
     }
 
     #[test]
+    fn the_type_of_a_token_is_the_requested_one() {
+        use TokenType::{Bearer, Dpop};
+        for (token_type, requested, fault) in [
+            (r#""Bearer""#, Bearer, None),
+            (r#""Bearer""#, Dpop, Some(ProtocolFault::NotBound)),
+            ("null", Dpop, Some(ProtocolFault::NotBound)),
+            (r#""DPoP""#, Dpop, None),
+            (r#""dpop""#, Dpop, None),
+            (r#""DPoP""#, Bearer, Some(ProtocolFault::Bound)),
+        ] {
+            let body = format!(r#"{{"access_token":"t","token_type":{token_type}}}"#);
+            let outcome = read(200, body).unwrap().of_type(requested, 200);
+            let found = outcome.err().map(|error| match error {
+                AnswerError::Protocol { fault, .. } => fault,
+                other => panic!("{token_type}: {other:?}"),
+            });
+            assert_eq!(found, fault, "{token_type}, {requested:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_wants_a_nonce_if_it_says_so_and_provides_one() {
+        let wanted = r#"{"error":"use_dpop_nonce"}"#;
+        for (status, body, nonce, expected) in [
+            (400, wanted, Some("n-1"), true),
+            (401, wanted, Some("n-1"), true),
+            (400, wanted, None, false),
+            (400, wanted, Some("not a nonce"), false),
+            (400, r#"{"error":"invalid_grant"}"#, Some("n-1"), false),
+            (200, r#"{"access_token":"t"}"#, Some("n-1"), false),
+        ] {
+            let header = |name: &str| nonce.filter(|_| name == "dpop-nonce");
+            let body = Zeroizing::new(body.as_bytes().to_vec());
+            let answer = Answer::new(status, header, body);
+            assert_eq!(answer.wants_nonce(), expected, "{status} {nonce:?}");
+        }
+    }
+
+    #[test]
     fn unusable_token_responses() {
         use ProtocolFault as Fault;
-        let deep = format!(r#"{{"access_token":"t","x":{}}}"#, nested(64));
         let outside = format!("{{\\{}", nested(64));
         let open = "[".repeat(1_000_000);
         let objects = r#"{"x":"#.repeat(100_000);
@@ -446,10 +527,6 @@ mod tests {
             ("control character", b"{\"access_token\":\"a\nb\"}", Fault::NotJson),
             ("bad escape", br#"{"access_token":"\x"}"#, Fault::NotJson),
             ("sign in an escape", br#"{"access_token":"\u+041"}"#, Fault::NotJson),
-            ("two tokens", br#"{"access_token":"t","access_token":"t"}"#, Fault::NotJson),
-            ("two, one null", br#"{"access_token":null,"access_token":"t"}"#, Fault::NotJson),
-            ("one escaped", br#"{"access_token":"t","\u0061ccess_token":"u"}"#, Fault::NotJson),
-            ("two lives", br#"{"access_token":"t","expires_in":1,"expires_in":2}"#, Fault::NotJson),
             ("NaN", br#"{"access_token":"t","expires_in":NaN}"#, Fault::NotJson),
             ("array", br#"["t","Bearer",300,"a",null]"#, Fault::NotAnObject),
             ("string", br#""t""#, Fault::NotAnObject),
@@ -457,10 +534,14 @@ mod tests {
             ("null", b"null", Fault::NotAnObject),
             ("invalid byte", b"{\"access_token\":\"\xFF\"}", Fault::UnusableToken),
             ("encoded surrogate", b"{\"access_token\":\"\xED\xA0\x80\"}", Fault::UnusableToken),
-            ("too deep", deep.as_bytes(), Fault::TooDeep),
-            ("too deep, not JSON", outside.as_bytes(), Fault::TooDeep),
-            ("too deep, arrays without end", open.as_bytes(), Fault::TooDeep),
-            ("too deep, objects without end", objects.as_bytes(), Fault::TooDeep),
+            (
+                "a token, then null",
+                br#"{"access_token":"t","access_token":null}"#,
+                Fault::NoAccessToken,
+            ),
+            ("deep, not JSON", outside.as_bytes(), Fault::NotJson),
+            ("arrays without end", open.as_bytes(), Fault::NotJson),
+            ("objects without end", objects.as_bytes(), Fault::NotJson),
             ("error", br#"{"access_token":"t","error":"x"}"#, Fault::ErrorInSuccess),
             ("error alone", br#"{"error":"invalid_client"}"#, Fault::ErrorInSuccess),
             ("blank error", br#"{"access_token":"t","error":" "}"#, Fault::ErrorInSuccess),
@@ -479,7 +560,7 @@ mod tests {
             ("beyond a byte", br#"{"access_token":"\u0141"}"#, Fault::UnusableToken),
             ("half a surrogate", br#"{"access_token":"\ud800"}"#, Fault::UnusableToken),
             ("surrogates", br#"{"access_token":"\ud83d\ude00"}"#, Fault::UnusableToken),
-            ("DPoP", br#"{"access_token":"t","token_type":"DPoP"}"#, Fault::TokenType),
+            ("other type", br#"{"access_token":"t","token_type":"N_A"}"#, Fault::TokenType),
             ("empty type", br#"{"access_token":"t","token_type":""}"#, Fault::TokenType),
             ("padded type", br#"{"access_token":"t","token_type":"Bearer "}"#, Fault::TokenType),
             ("type not a string", br#"{"access_token":"t","token_type":1}"#, Fault::TokenType),
@@ -561,8 +642,8 @@ mod tests {
             ("empty error", 401, r#"{"error":""}"#, http(401, None, None)),
             ("error not a string", 401, r#"{"error":{"code":1}}"#, http(401, None, None)),
             ("half a surrogate", 401, r#"{"error":"\ud800"}"#, http(401, None, None)),
-            ("two errors", 401, r#"{"error":"a","error":"b"}"#, http(401, None, None)),
-            ("too deep", 401, &deep, http(401, None, None)),
+            ("two errors", 401, r#"{"error":"a","error":"b"}"#, oauth(401, "b", None)),
+            ("deep", 401, &deep, oauth(401, "e", None)),
             ("token with 400", 400, token, http(400, None, None)),
             ("token with 500", 500, token, http(500, None, None)),
             ("below 200", 101, both, http(101, Some("e"), Some("d"))),

@@ -21,6 +21,8 @@ pub enum Step {
         retry_after: Option<u64>,
         body: String,
     },
+    /// Demands this nonce in the DPoP proof.
+    DemandNonce(&'static str),
     /// Fails.
     Fail(TransportError),
     /// Never answers.
@@ -134,6 +136,11 @@ impl Transport for ScriptedTransport {
                 let body = body.replace('#', &number.to_string());
                 Ok(Answer::new(status, header, Zeroizing::new(body.into_bytes())))
             }
+            Step::DemandNonce(nonce) => {
+                let header = |name: &str| (name == "dpop-nonce").then_some(nonce);
+                let body = br#"{"error":"use_dpop_nonce"}"#.to_vec();
+                Ok(Answer::new(400, header, Zeroizing::new(body)))
+            }
             Step::Fail(error) => Err(error),
             Step::Hang => std::future::pending().await,
             Step::Panic => panic!("scripted"),
@@ -147,6 +154,7 @@ pub fn config() -> Config {
             TokenEndpoint::parse("http://127.0.0.1:1/realms/r/token").unwrap(),
         ),
         assertion: AssertionSettings::default(),
+        dpop: None,
         grant: Grant::client_credentials("portal".to_owned(), ClientAuthentication::SecretPost),
         headers: ExtraHeaders::default(),
         credential: CredentialConfig::Given(Credential::Secret(secret("s3cr+t"))),

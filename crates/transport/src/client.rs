@@ -32,7 +32,7 @@ use super::{
     tls::client_config,
     trust::Trust,
 };
-use oauth::{Answer, TokenRequest, is_json_object};
+use oauth::{Answer, TokenRequest, is_json_object, is_temporary};
 
 /// The default `User-Agent` header, which an additional header can replace.
 pub const USER_AGENT: &str = concat!("keycloak-token-manager/", env!("CARGO_PKG_VERSION"));
@@ -49,6 +49,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The time without an acknowledgement after which the client gives up a connection.
 const PEER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The time for the body of an answer whose status says that the failure is temporary.
+const FAILURE_BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
 static CLIENTS: LazyLock<Shared<ClientKey, SharedClient>> = LazyLock::new(Shared::new);
 
@@ -150,7 +153,7 @@ impl SharedClient {
         let (result, has_connected) = observed(progress, client.execute(http)).await;
         match result {
             Ok(response) => {
-                let answer = read(response).await?;
+                let answer = read(response, progress).await?;
                 let is_forwarded = self.key.proxy.as_ref().is_some_and(ProxyUrl::is_http)
                     && !request.endpoint.is_https();
                 let refused = refusal(answer.status).filter(|_| is_forwarded);
@@ -270,16 +273,39 @@ fn http_request(request: &TokenRequest) -> Result<Request, TransportError> {
     Ok(http)
 }
 
-async fn read(mut response: Response) -> Result<Answer, TransportError> {
+/// Reads the rest of an answer. The status of a failure is enough for the manager, so a failure has
+/// an empty body if its body is too large. If the failure is temporary, this also holds for a body
+/// that ends too early or not in time.
+async fn read(mut response: Response, progress: &Progress) -> Result<Answer, TransportError> {
     let status = response.status().as_u16();
+    progress.enter(Stage::ReadingAnswer(status));
     let headers = std::mem::take(response.headers_mut());
+    let ends_with_connection =
+        response.content_length().is_none() && !headers.contains_key(TRANSFER_ENCODING);
+    let body = read_body(response, ends_with_connection);
+    let body = if is_temporary(status) {
+        let body = tokio::time::timeout(FAILURE_BODY_TIMEOUT, body).await;
+        body.ok().and_then(Result::ok).unwrap_or_default()
+    } else {
+        match body.await {
+            Err(TransportError::BodyTooLarge { status: 400.. }) => Zeroizing::default(),
+            body => body?,
+        }
+    };
+    let header = |name: &str| headers.get(name)?.to_str().ok();
+    Ok(Answer::new(status, header, body))
+}
+
+async fn read_body(
+    mut response: Response,
+    ends_with_connection: bool,
+) -> Result<Zeroizing<Vec<u8>>, TransportError> {
+    let status = response.status().as_u16();
     let announced = response.content_length().unwrap_or_default();
     let capacity = usize::try_from(announced).unwrap_or(usize::MAX);
     if capacity > MAX_BODY {
         return Err(TransportError::BodyTooLarge { status });
     }
-    let ends_with_connection =
-        response.content_length().is_none() && !headers.contains_key(TRANSFER_ENCODING);
     let mut body = Zeroizing::new(Vec::with_capacity(capacity));
     loop {
         let chunk = match response.chunk().await {
@@ -299,8 +325,7 @@ async fn read(mut response: Response) -> Result<Answer, TransportError> {
         }
         append(&mut body, &chunk);
     }
-    let header = |name: &str| headers.get(name)?.to_str().ok();
-    Ok(Answer::new(status, header, body))
+    Ok(body)
 }
 
 /// Whether a response that may have been cut off is complete: its JSON object is complete, or no

@@ -209,6 +209,13 @@ impl Facts {
         Some(())
     }
 
+    /// Whether the certificate contains this `SubjectPublicKeyInfo`, given without its header. A
+    /// certificate may compress the point of an EC key (SEC 1 §2.3.3).
+    pub(super) fn has_key(&self, public_key: &[u8]) -> bool {
+        self.public_key == public_key
+            || is_compressed(&self.public_key, public_key).unwrap_or_default()
+    }
+
     pub(super) fn is_expired(&self, now: UnixTime) -> bool {
         self.not_after.as_secs() < now.as_secs()
     }
@@ -237,6 +244,22 @@ impl Facts {
     pub(super) fn may(&self, usage: u8) -> bool {
         self.key_usage.is_none_or(|usages| usages & usage != 0)
     }
+}
+
+/// Whether `compressed` is a `SubjectPublicKeyInfo` with the compressed point of `whole`.
+fn is_compressed(compressed: &[u8], whole: &[u8]) -> Option<bool> {
+    let split = |key| {
+        let mut parts = Elements(SliceReader::new(key).ok()?);
+        let algorithm = parts.next()??;
+        let point = parts.next()??.decode_as::<BitStringRef<'_>>().ok()?;
+        Some((algorithm, point.raw_bytes()))
+    };
+    let ((algorithm, point), (whole_algorithm, whole_point)) = (split(compressed)?, split(whole)?);
+    let (sign, x) = point.split_first()?;
+    let (_, coordinates) = whole_point.split_first()?;
+    let (whole_x, y) = coordinates.split_at_checked(x.len())?;
+    let parity = y.last()? & 1;
+    Some(algorithm == whole_algorithm && x == whole_x && *sign == (2 | parity))
 }
 
 /// Iterates over the elements of a DER value; yields `None` for a malformed element.

@@ -6,7 +6,10 @@ use std::{
     io::{self, ErrorKind},
 };
 
-use hyper_util::client::legacy::connect::{HttpConnector, proxy::Tunnel};
+use hyper_util::client::legacy::connect::{
+    HttpConnector,
+    proxy::{SocksV5, Tunnel},
+};
 use rustls::{AlertDescription, CertificateError, HandshakeType, InvalidMessage, OtherError};
 use tower_service::Service;
 
@@ -29,8 +32,9 @@ const PROXY_AUTHENTICATION_REQUIRED: u16 = 407;
 /// Advice for certificates and servers that Node's TLS accepts and this client refuses.
 const USE_NODE: &str = "or set tokenFetch: true to send token requests with Node's TLS";
 
-/// The HTTP library exports this type only as the error of its service.
+/// The HTTP library exports these types only as the errors of its services.
 type TunnelError = <Tunnel<HttpConnector> as Service<::http::Uri>>::Error;
+type SocksError = <SocksV5<HttpConnector> as Service<::http::Uri>>::Error;
 
 /// Classifies a failure. Drops the URL in the error, because it may contain a secret.
 pub(super) fn classify(error: reqwest::Error) -> TransportError {
@@ -49,35 +53,41 @@ pub(super) fn classify(error: reqwest::Error) -> TransportError {
         };
     }
     let last = causes.last().map(ToString::to_string).unwrap_or_default();
-    let (fault, detail) =
-        if let Some(refused) = find::<TunnelError>(&causes).and_then(tunnel_detail) {
-            (NetworkFault::Proxy, refused.to_owned())
-        } else if let Some(unresolved) = find::<Unresolved>(&causes) {
-            (unresolved.fault(), last)
-        } else if error.is_connect() && error.is_timeout() {
-            let limit = CONNECT_TIMEOUT.as_secs();
-            (NetworkFault::ConnectTimeout, format!("could not connect within {limit} s"))
-        } else if let Some(known) = find::<io::Error>(&causes).and_then(|io| known_io(io.kind())) {
-            let fault = if error.is_connect() {
-                while_connecting(known.0)
-            } else {
-                known.0
-            };
-            (fault, known.1.to_owned())
-        } else if is_not_http(&causes) {
-            let detail = format!(
-                "the response is not HTTP that this client can read: {last}; check the scheme and \
-                 the port, and that the response has at most {MAX_HEADERS} headers"
-            );
-            (NetworkFault::Other, detail)
-        } else if error.is_connect() {
-            (NetworkFault::Connect(None), last)
-        } else if error.is_builder() || find::<io::Error>(&causes).is_some() {
-            (NetworkFault::Other, last)
+    let (fault, detail) = if let Some(refused) =
+        find::<TunnelError>(&causes).and_then(tunnel_detail)
+    {
+        (NetworkFault::Proxy, refused.to_owned())
+    } else if let Some(SocksError::V5(_)) = find::<SocksError>(&causes) {
+        // The library does not export the kind of failure.
+        let advice = "if the URL of the proxy has a user name, the proxy must require one, and \
+                          the reverse";
+        (NetworkFault::Proxy, format!("the SOCKS proxy refused the connection: {last}: {advice}"))
+    } else if let Some(unresolved) = find::<Unresolved>(&causes) {
+        (unresolved.fault(), last)
+    } else if error.is_connect() && error.is_timeout() {
+        let limit = CONNECT_TIMEOUT.as_secs();
+        (NetworkFault::ConnectTimeout, format!("could not connect within {limit} s"))
+    } else if let Some(known) = find::<io::Error>(&causes).and_then(|io| known_io(io.kind())) {
+        let fault = if error.is_connect() {
+            while_connecting(known.0)
         } else {
-            // Every remaining error means that an open connection ended.
-            (NetworkFault::CutShort, last)
+            known.0
         };
+        (fault, known.1.to_owned())
+    } else if is_not_http(&causes) {
+        let detail = format!(
+            "the response is not HTTP that this client can read: {last}; check the scheme and \
+                 the port, and that the response has at most {MAX_HEADERS} headers"
+        );
+        (NetworkFault::Other, detail)
+    } else if error.is_connect() {
+        (NetworkFault::Connect(None), last)
+    } else if error.is_builder() || find::<io::Error>(&causes).is_some() {
+        (NetworkFault::Other, last)
+    } else {
+        // Every remaining error means that an open connection ended.
+        (NetworkFault::CutShort, last)
+    };
     TransportError::Network {
         fault,
         detail: clean(&detail),
@@ -104,7 +114,8 @@ fn tunnel_detail(error: &TunnelError) -> Option<&'static str> {
     Some(match error {
         TunnelError::ProxyAuthRequired => PROXY_AUTHENTICATION,
         TunnelError::TunnelUnsuccessful => {
-            "the proxy refused to open a tunnel: check that it allows this host and port"
+            "the proxy refused to open a tunnel: check in its log that it allows this host and \
+             port and can reach them"
         }
         TunnelError::TunnelUnexpectedEof => {
             "the proxy closed the connection without opening a tunnel"

@@ -78,6 +78,9 @@ impl HttpTransport {
                 .map_err(TransportError::Identity)?;
         }
         let proxy = self.proxies.proxy_for(endpoint)?;
+        if let Some(proxy) = proxy {
+            progress.use_proxy(|| clean(&proxy.shown()));
+        }
         if identity.is_some() && proxy.is_some_and(ProxyUrl::is_https) {
             return Err(TransportError::Network {
                 fault: NetworkFault::ProxySetting,
@@ -230,7 +233,15 @@ fn with_environment_fault(error: TransportError) -> TransportError {
 /// Adds the proxy to the text of an error.
 fn through(proxy: &ProxyUrl, error: TransportError) -> TransportError {
     let named = |detail: &str| format!("{detail} (through the proxy {})", clean(&proxy.shown()));
+    let resolves_here = proxy.expose().starts_with("socks5:");
     match error {
+        TransportError::Network {
+            fault: fault @ NetworkFault::Dns,
+            detail,
+        } if resolves_here => TransportError::Network {
+            fault,
+            detail: format!("{}; if only the proxy knows the name, use socks5h://", named(&detail)),
+        },
         TransportError::Network { fault, detail } => TransportError::Network {
             fault,
             detail: named(&detail),

@@ -9,11 +9,10 @@ use der::{Decode as _, asn1::AnyRef};
 #[cfg(feature = "http")]
 use rustls::{crypto::ring, pki_types::UnixTime, sign::CertifiedKey};
 use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject as _;
 
 #[cfg(feature = "http")]
 use super::facts::Facts;
-use oauth::{KeyFault, PemFlaw, PrivateKey, normalized_pem, private_key};
+use oauth::{KeyFault, PemFlaw, PrivateKey, UnsupportedKey, certificates, private_key};
 
 /// A certificate chain and the key of its first certificate. Two identities are equal if their
 /// texts are equal.
@@ -53,11 +52,14 @@ impl ClientIdentity {
 
     fn parse_chain(certificate: &str) -> Result<Vec<CertificateDer<'static>>, IdentityFault> {
         let flaw = || PemFlaw::of(certificate).map(IdentityFault::Mangled);
-        let chain = CertificateDer::pem_slice_iter(normalized_pem(certificate).as_bytes())
-            .collect::<Result<Vec<_>, _>>()
+        let chain = certificates(certificate)
             .map_err(|_| flaw().unwrap_or(IdentityFault::BrokenCertificate))?;
         if chain.is_empty() {
             return Err(flaw().unwrap_or(IdentityFault::NoCertificate));
+        }
+        #[cfg(feature = "http")]
+        if chain.iter().any(|each| Facts::of(each).is_none()) {
+            return Err(IdentityFault::BrokenCertificate);
         }
         Ok(chain)
     }
@@ -109,12 +111,12 @@ impl ClientIdentity {
         let provider = ring::default_provider();
         let key = self.key.expose().clone_key();
         let key = provider.key_provider.load_private_key(key);
-        let key = key.map_err(|_| IdentityFault::UnusableKey)?;
+        let unusable = || IdentityFault::UnusableKey(UnsupportedKey::of(self.key.expose()));
+        let key = key.map_err(|_| unusable())?;
         let facts = self.facts()?;
         if let Some(public_key) = key.public_key() {
-            let public_key =
-                AnyRef::from_der(&public_key).map_err(|_| IdentityFault::UnusableKey)?;
-            if public_key.value() != facts.public_key {
+            let public_key = AnyRef::from_der(&public_key).map_err(|_| unusable())?;
+            if !facts.has_key(public_key.value()) {
                 return Err(IdentityFault::Mismatch);
             }
         }
@@ -175,7 +177,7 @@ pub enum IdentityFault {
     /// The text is not a usable private key.
     Key(KeyFault),
     /// TLS does not support this kind of key.
-    UnusableKey,
+    UnusableKey(UnsupportedKey),
     /// The key belongs to another certificate.
     Mismatch,
 }
@@ -194,13 +196,18 @@ impl IdentityFault {
                 certificate("the certificate is not valid yet: check this machine's clock")
             }
             Self::Key(fault) => ("clientKey", fault.to_string()),
-            Self::UnusableKey => (
-                "clientKey",
-                "TLS does not support this kind of key: use an RSA (2048 bits or more), P-256, P-384 \
-                 or Ed25519 key, or present the certificate in a tokenFetch function; if an \
-                 EC key lacks its public half, add that half with openssl pkey -in KEY -out NEW"
-                    .to_owned(),
-            ),
+            Self::UnusableKey(kind) => {
+                let hint = match kind {
+                    UnsupportedKey::Curve => {
+                        "; if your key is a P-384 key that lacks its public half, run openssl pkey \
+                         -in KEY -out NEW to add the public half"
+                    }
+                    _ => "",
+                };
+                let advice = "use an RSA (2048, 3072 or 4096 bits, exponent 65537), P-256, P-384 \
+                              or Ed25519 key, or present the certificate in a tokenFetch function";
+                ("clientKey", format!("{kind} by TLS: {advice}{hint}"))
+            }
             Self::Mismatch => {
                 ("clientKey", "the key does not belong to the certificate".to_owned())
             }

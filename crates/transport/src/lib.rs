@@ -9,8 +9,8 @@
 use std::{
     future::Future,
     sync::{
-        Arc,
-        atomic::{AtomicU8, Ordering},
+        Arc, OnceLock,
+        atomic::{AtomicU32, Ordering},
     },
 };
 
@@ -58,7 +58,7 @@ pub use identity::{ClientIdentity, IdentityFault};
 #[cfg(feature = "http")]
 pub use origin::{MAX_REQUESTS_PER_ORIGIN, Origin, OriginPermit};
 #[cfg(feature = "http")]
-pub use proxy::{ProxySettings, ProxyVariables};
+pub use proxy::{ProxySettings, ProxyVariable, ProxyVariables};
 pub use proxy_url::{ProxyFault, ProxyUrl};
 pub use single_flight::MAX_BLOCKING_THREADS;
 #[cfg(feature = "http")]
@@ -85,11 +85,20 @@ pub enum Stage {
     Connecting,
     /// The transport sends the request, or waits for the answer.
     WaitingForAnswer,
+    /// The transport reads the body of an answer with this status.
+    ReadingAnswer(u16),
 }
 
 /// The progress of a request. Clones share it, so a caller can read it after giving up the request.
 #[derive(Clone, Debug, Default)]
-pub struct Progress(Arc<AtomicU8>);
+pub struct Progress(Arc<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// The index of the stage or, from `STATUS` on, the status of the answer.
+    stage: AtomicU32,
+    proxy: OnceLock<String>,
+}
 
 impl Progress {
     const STAGES: [Stage; 6] = [
@@ -100,11 +109,16 @@ impl Progress {
         Stage::WaitingForAnswer,
         Stage::WaitingToBeSent,
     ];
+    const STATUS: u32 = 1 << 16;
 
     /// Returns the stage that the request entered last.
     #[must_use]
     pub fn stage(&self) -> Stage {
-        let index = usize::from(self.0.load(Ordering::Relaxed));
+        let value = self.0.stage.load(Ordering::Relaxed);
+        if let Some(status) = value.checked_sub(Self::STATUS) {
+            return Stage::ReadingAnswer(u16::try_from(status).unwrap_or_default());
+        }
+        let index = usize::try_from(value).unwrap_or_default();
         let stage = Self::STAGES.get(index);
         stage.copied().unwrap_or(Stage::WaitingForFreeSlot)
     }
@@ -118,8 +132,20 @@ impl Progress {
             Stage::Connecting => 3,
             Stage::WaitingForAnswer => 4,
             Stage::WaitingToBeSent => 5,
+            Stage::ReadingAnswer(status) => Self::STATUS.saturating_add(status.into()),
         };
-        self.0.store(index, Ordering::Relaxed);
+        self.0.stage.store(index, Ordering::Relaxed);
+    }
+
+    /// Returns the proxy of the request without its password, if there is a proxy.
+    #[must_use]
+    pub fn proxy(&self) -> Option<&str> {
+        self.0.proxy.get().map(String::as_str)
+    }
+
+    /// Records the proxy of the request.
+    pub fn use_proxy(&self, shown: impl FnOnce() -> String) {
+        self.0.proxy.get_or_init(shown);
     }
 }
 

@@ -15,11 +15,20 @@ use oauth::TokenEndpoint;
 #[derive(Default)]
 pub struct ProxyVariables {
     /// `HTTPS_PROXY`.
-    pub https: Zeroizing<String>,
+    pub https: ProxyVariable,
     /// `HTTP_PROXY`.
-    pub http: Zeroizing<String>,
+    pub http: ProxyVariable,
     /// `NO_PROXY`.
     pub no_proxy: String,
+}
+
+/// One of these variables.
+#[derive(Default)]
+pub struct ProxyVariable {
+    /// The name as the user wrote it.
+    pub name: String,
+    /// The value.
+    pub value: Zeroizing<String>,
 }
 
 /// The proxies of a manager.
@@ -39,16 +48,17 @@ enum Choice {
     Direct,
     Proxy(ProxyUrl),
     /// The value of this environment variable is unusable.
-    Unusable(&'static str),
+    Unusable(Arc<str>),
 }
 
 impl Choice {
-    fn from_variable(name: &'static str, value: &str) -> Self {
-        let url = ProxyUrl::with_scheme(value);
+    fn from_variable(variable: &ProxyVariable) -> Self {
+        let url = ProxyUrl::with_scheme(&variable.value);
         if url.is_empty() {
             return Self::Direct;
         }
-        ProxyUrl::parse(&url).map_or(Self::Unusable(name), Self::Proxy)
+        let unusable = |_| Self::Unusable(variable.name.as_str().into());
+        ProxyUrl::parse(&url).map_or_else(unusable, Self::Proxy)
     }
 }
 
@@ -70,8 +80,8 @@ impl ProxySettings {
     #[must_use]
     pub fn from_environment(variables: &ProxyVariables) -> Self {
         Self {
-            https: Choice::from_variable("HTTPS_PROXY", &variables.https),
-            http: Choice::from_variable("HTTP_PROXY", &variables.http),
+            https: Choice::from_variable(&variables.https),
+            http: Choice::from_variable(&variables.http),
             no_proxy: NoProxy::parse(&variables.no_proxy).map(Arc::new),
             includes_loopback: false,
         }
@@ -241,9 +251,13 @@ mod tests {
     use super::*;
 
     fn settings(https: &str, http: &str, no_proxy: &str) -> ProxySettings {
+        let variable = |name: &str, value: &str| ProxyVariable {
+            name: name.to_owned(),
+            value: Zeroizing::new(value.to_owned()),
+        };
         ProxySettings::from_environment(&ProxyVariables {
-            https: Zeroizing::new(https.to_owned()),
-            http: Zeroizing::new(http.to_owned()),
+            https: variable("https_proxy", https),
+            http: variable("HTTP_PROXY", http),
             no_proxy: no_proxy.to_owned(),
         })
     }
@@ -281,7 +295,7 @@ mod tests {
             let proxies = settings(value, "http://p:2", "exempt.example");
             let endpoint = TokenEndpoint::parse("https://sso.example/t").unwrap();
             let error = proxies.proxy_for(&endpoint).unwrap_err().to_string();
-            assert!(error.starts_with("HTTPS_PROXY in the environment is not"), "{value}: {error}");
+            assert!(error.starts_with("https_proxy in the environment is not"), "{value}: {error}");
             assert!(!error.contains("canary"), "{error}");
             assert_eq!(proxy_for(&proxies, "http://sso.example/t").unwrap(), "http://p:2");
             assert_eq!(proxy_for(&proxies, "https://exempt.example/t"), None);

@@ -16,7 +16,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
-use oauth::{PemFlaw, normalized_pem};
+use oauth::{PemFlaw, certificates};
 
 use super::{
     TransportError,
@@ -187,17 +187,14 @@ impl PemCertificates {
     pub fn parse(pem: &[u8]) -> Result<Self, PemFault> {
         let text = String::from_utf8_lossy(pem);
         let flaw = || PemFlaw::of(&text);
-        let mut certificates = Vec::new();
-        let normalized = normalized_pem(&text);
-        let blocks = CertificateDer::pem_slice_iter(normalized.as_bytes());
-        for (index, certificate) in blocks.enumerate() {
-            let number = index.saturating_add(1);
-            let certificate = certificate
-                .map_err(|_| flaw().map_or(PemFault::NotPem { number }, PemFault::Mangled))?;
+        let certificates = certificates(&text).map_err(|readable| {
+            let number = readable.saturating_add(1);
+            flaw().map_or(PemFault::NotPem { number }, PemFault::Mangled)
+        })?;
+        for (number, certificate) in (1..).zip(&certificates) {
             Roots::empty()
-                .add(&certificate)
+                .add(certificate)
                 .map_err(|_| PemFault::NotACertificate { number })?;
-            certificates.push(certificate);
         }
         if certificates.is_empty() {
             return Err(flaw().map_or(PemFault::Empty, PemFault::Mangled));

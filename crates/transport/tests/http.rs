@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use oauth::Answer;
+use oauth::{Answer, RetryAfter};
 use stand_ins::sockets::{Peer, Server, exchange, settle, soon, token_request};
 use tokio::{join, time};
 use transport::{
@@ -313,7 +313,7 @@ async fn server_is_unreachable_only_if_no_connection_to_it_was_opened() {
         let transport = transport().through(settings.unwrap_or_default());
         let (result, ()) = join!(soon(exchange(&transport, &request)), async {
             let mut socket = server.accept().await;
-            if matches!((scheme, peer), ("https", None) | (_, Some("socks5"))) {
+            if scheme == "https" || peer.is_some() {
                 socket.read::<1>().await;
             } else {
                 socket.request().await;
@@ -355,10 +355,40 @@ async fn body_of_a_mebibyte_is_read_and_one_byte_more_refused() {
     let transport = transport();
     let (result, ()) = join!(send(&transport, &server), async {
         let mut peer = server.accept_request().await;
-        peer.send(head(MAX_BODY + 1)).await;
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", MAX_BODY + 1);
+        peer.send(head).await;
         peer.closed().await;
     });
-    assert_eq!(result.unwrap_err(), TransportError::BodyTooLarge { status: 500 });
+    assert_eq!(result.unwrap_err(), TransportError::BodyTooLarge { status: 200 });
+}
+
+#[tokio::test]
+async fn failure_without_a_readable_body_is_its_status() {
+    let large = format!("Content-Length: {}\r\n\r\n", MAX_BODY + 1);
+    let (cut, chunks) =
+        ("Content-Length: 9\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc");
+    for (name, status, rest, is_open) in [
+        ("too large", "503 No", large.as_str(), true),
+        ("too large, and final", "401 No", &large, true),
+        ("open", "503 No", cut, true),
+        ("open, in chunks", "429 No", chunks, true),
+        ("cut off", "500 No", cut, false),
+    ] {
+        let server = Server::start().await;
+        let transport = transport();
+        let (result, ()) = join!(send(&transport, &server), async {
+            let mut peer = server.accept_request().await;
+            peer.send(format!("HTTP/1.1 {status}\r\nRetry-After: 7\r\n{rest}"))
+                .await;
+            if is_open {
+                peer.closed().await;
+            }
+        });
+        let answer = result.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        assert_eq!(format!("{} No", answer.status), status, "{name}");
+        assert!(answer.body.is_empty(), "{name}");
+        assert_eq!(answer.retry_after, Some(RetryAfter::After(Duration::from_secs(7))), "{name}");
+    }
 }
 
 #[tokio::test]

@@ -71,17 +71,18 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         let redactor = self.redactor(credential, refused);
         let resolved = self.resolve_endpoint(identity, &redactor, progress).await?;
         let exchange_in_progress = self.begin_exchange()?;
-        let pass = self
+        let mut pass = self
             .admitted(&resolved.endpoint, identity, progress)
             .await?;
         // A box for the rest and for each rare path keeps this future small: many acquisitions may
         // wait for admission at once.
         progress.requests.fetch_add(1, Ordering::Relaxed);
         self.flight.note_sending();
-        let exchange = self.exchange(pass, &resolved.endpoint, progress, &redactor, |now| {
-            let proof = self.client_proof(credential, &resolved, now)?;
-            Ok((self.grant.request(&resolved.endpoint, &proof), proof))
-        });
+        let exchange =
+            self.token_exchange(&mut pass, &resolved.endpoint, progress, &redactor, |now| {
+                let proof = self.client_proof(credential, &resolved, now)?;
+                Ok((self.grant.request(&resolved.endpoint, &proof), proof))
+            });
         let Exchange {
             sent,
             answer,
@@ -99,7 +100,10 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         };
         let now = self.clock.now().wall;
         let server = &self.setup.server;
-        let error = match read_answer(&answer, &redactor, now) {
+        let requested = self.setup.config.token_type();
+        let response = read_answer(&answer, &redactor, now)
+            .and_then(|response| response.of_type(requested, answer.status));
+        let error = match response {
             Ok(response) => {
                 *server.last_success.lock() = Some(sent);
                 return Ok((sent, response));
@@ -159,10 +163,10 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     }
 
     /// Sends a request, and sends it once more if a kept connection was lost. `make` creates each
-    /// request anew, because the server accepts an assertion only once.
+    /// request anew, because the server accepts an assertion or a proof only once.
     pub(super) async fn exchange<R>(
         &self,
-        mut pass: T::Pass,
+        pass: &mut T::Pass,
         endpoint: &TokenEndpoint,
         progress: &AcquisitionProgress,
         redactor: &Redactor,
@@ -173,11 +177,11 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             let sent = self.clock.now();
             let (mut request, with) = make(sent)?;
             request.headers = self.headers_for(endpoint);
+            if let Some(proof) = self.dpop_proof(&request, sent)? {
+                request.headers = request.headers.and("dpop", proof);
+            }
             let transport = &self.setup.transport;
-            match transport
-                .send(&mut pass, &request, &progress.transport)
-                .await
-            {
+            match transport.send(pass, &request, &progress.transport).await {
                 Err(TransportError::ConnectionReplaced) if !was_replaced => was_replaced = true,
                 Err(error) => {
                     let error = error.cleaned(redactor);
@@ -217,9 +221,14 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     /// Returns the error for a request without an answer. The error names discovery if `endpoint`
     /// is the URL of the issuer.
     fn unanswered(&self, error: TransportError, endpoint: &TokenEndpoint) -> Failure {
-        let what = match &self.setup.config.target {
-            Target::Issuer(issuer) if issuer.url() == endpoint => "discovery",
-            _ => "the token request",
+        let document;
+        let (what, endpoint) = match &self.setup.config.target {
+            Target::Issuer(issuer) if issuer.url() == endpoint => {
+                document = issuer.request().endpoint;
+                let answered = matches!(error, TransportError::BodyTooLarge { .. });
+                ("discovery", if answered { &document } else { endpoint })
+            }
+            _ => ("the token request", endpoint),
         };
         let (is_unreachable, is_lasting) = (error.is_unreachable(), error.is_lasting());
         let error = Error::from_transport(what, error, &self.setup.config, endpoint);

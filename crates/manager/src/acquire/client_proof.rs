@@ -16,10 +16,10 @@ use oauth::{
 };
 use transport::Transport;
 
-/// The number of times that an acquisition reads a credential file again when the server refuses a
-/// credential that it accepted before. The reads cover a rotation that reaches the server a moment
+/// The time for which an acquisition reads a credential file again when the server refuses a
+/// credential that it accepted before. This time covers a rotation that reaches the server a moment
 /// before the file.
-const MAX_READS_AGAIN: u32 = 12;
+const TIME_OF_READS_AGAIN: Duration = Duration::from_millis(600);
 
 const PAUSE_BETWEEN_READS: Duration = Duration::from_millis(50);
 
@@ -41,10 +41,9 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         if !accepted.is_same_as(refused) {
             return Some(accepted);
         }
-        for _ in 0..MAX_READS_AGAIN {
-            if self.left(start) <= PAUSE_BETWEEN_READS.saturating_mul(2) {
-                return None;
-            }
+        let left_at_end = self.left(start).saturating_sub(TIME_OF_READS_AGAIN);
+        let left_at_end = left_at_end.max(PAUSE_BETWEEN_READS.saturating_mul(2));
+        while self.left(start) > left_at_end {
             tokio::time::sleep(PAUSE_BETWEEN_READS).await;
             // During its replacement, a file may be missing for a moment.
             match self.credential_again(progress).await {

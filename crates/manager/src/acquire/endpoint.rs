@@ -67,13 +67,12 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             Target::Issuer(issuer) => issuer,
         };
         let remembered = self.setup.server.known(self.clock.now());
-        let metadata = match &remembered {
-            Some(metadata) => Arc::clone(metadata),
-            None => {
-                let found = Box::pin(self.discover(issuer, identity, redactor, progress)).await;
-                // The next attempt uses the earlier document.
-                found.inspect_err(|_| self.setup.server.stop_doubting())?
-            }
+        let metadata = if let Some(metadata) = &remembered {
+            Arc::clone(metadata)
+        } else {
+            let found = Box::pin(self.discover(issuer, identity, redactor, progress)).await;
+            // The next attempt uses the earlier document.
+            found.inspect_err(|_| self.setup.server.stop_doubting())?
         };
         let audience = settings.audience.as_ref().unwrap_or(&metadata.issuer);
         Ok(ResolvedEndpoint {
@@ -91,9 +90,9 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         progress: &AcquisitionProgress,
     ) -> Result<Arc<Metadata>, Failure> {
         progress.reads_document.store(true, Ordering::Relaxed);
-        let pass = self.admitted(issuer.url(), identity, progress).await?;
+        let mut pass = self.admitted(issuer.url(), identity, progress).await?;
         let Exchange { answer, .. } = self
-            .exchange(pass, issuer.url(), progress, redactor, |_| Ok((issuer.request(), ())))
+            .exchange(&mut pass, issuer.url(), progress, redactor, |_| Ok((issuer.request(), ())))
             .await?;
         let has_worked = self.setup.server.last_success.lock().is_some();
         let metadata = read_metadata(&answer, issuer, redactor).map_err(|error| Failure {

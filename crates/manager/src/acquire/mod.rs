@@ -10,6 +10,7 @@ use std::time::Duration;
 mod attempt;
 pub mod backoff;
 mod client_proof;
+mod dpop;
 mod endpoint;
 pub(crate) mod exchanges;
 pub(crate) mod revocation;
@@ -20,7 +21,7 @@ use crate::clock::{Clock, Moment};
 use crate::credential::CredentialRequest;
 use crate::error::{Error, ErrorKind, grant_warning};
 use crate::events::{EventSink, Level};
-use crate::slot::schedule::{ASSUMED_LIFETIME, Life, PACE, subject_life};
+use crate::slot::schedule::{ASSUMED_LIFETIME, Life, PACE, part, subject_life};
 use crate::slot::{LifetimeWarning, Token};
 use crate::token_manager::Setup;
 use attempt::Failure;
@@ -122,17 +123,24 @@ struct AcquisitionProgress {
 
 impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     pub(super) async fn run(self) -> Acquired {
+        let pace = self.pace();
         // No timer runs under loom, so even a sleep of zero would never end.
         if !cfg!(loom) {
-            tokio::time::sleep(self.pace()).await;
+            tokio::time::sleep(pace).await;
         }
         let mut request = self.setup.credentials.request(self.events);
         request.started().await;
-        let start = self.clock.now();
-        let progress = AcquisitionProgress::default();
         let limit = self.setup.config.request_timeout;
+        // The pace counts towards the limit, but leaves half of it to the requests.
+        let waited = pace.min(part(limit, 2));
+        let now = self.clock.now();
+        let start = Moment {
+            monotonic: now.monotonic.saturating_sub(waited),
+            ..now
+        };
+        let progress = AcquisitionProgress::default();
         let attempts = self.attempts(start, request, &progress);
-        let outcome = match tokio::time::timeout(limit, attempts).await {
+        let outcome = match tokio::time::timeout(limit.saturating_sub(waited), attempts).await {
             Ok(outcome) => outcome,
             Err(_) => Err(self.timed_out(&progress).into()),
         };
@@ -207,13 +215,12 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             0 => String::new(),
             n => format!("attempt {n}: "),
         };
-        let stage = progress.transport.stage();
-        if stage == Stage::Connecting
+        if progress.transport.stage() == Stage::Connecting
             && let Some(document) = self.setup.server.known(self.clock.now())
         {
             self.setup.server.doubt(&document);
         }
-        Error::timeout(config, endpoint.as_ref(), &request, stage).into()
+        Error::timeout(config, endpoint.as_ref(), &request, &progress.transport).into()
     }
 
     async fn attempts(
@@ -284,7 +291,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         }
     }
 
-    /// The wait before the acquisition, which is not part of its time limit.
+    /// The wait before the first request.
     fn pace(&self) -> Duration {
         let last = self.is_paced.then(|| self.flight.last_success()).flatten();
         let since = |sent| self.clock.now().since(sent);
@@ -330,8 +337,10 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         };
         let scope = self.grant.scope.as_ref();
         let asked = || scope.map(|scope| scope.as_str().to_owned());
+        let dpop = self.setup.config.dpop.as_ref();
         Token {
             access_token: response.token,
+            dpop_key: dpop.map(|dpop| Arc::clone(&dpop.key)),
             scope: response.scope.or_else(asked),
             sent,
             expiry: response.expiry,

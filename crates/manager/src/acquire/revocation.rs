@@ -137,9 +137,9 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             .resolve_endpoint(identity, &redactor, &progress)
             .await?;
         let endpoint = self.revocation_endpoint(&resolved)?;
-        let pass = self.admitted(&endpoint, identity, &progress).await?;
+        let mut pass = self.admitted(&endpoint, identity, &progress).await?;
         let client_id = &self.setup.config.grant.client_id;
-        let exchange = self.exchange(pass, &endpoint, &progress, &redactor, |now| {
+        let exchange = self.exchange(&mut pass, &endpoint, &progress, &redactor, |now| {
             let proof = self.client_proof(&credential, &resolved, now)?;
             let request = revocation_request(&endpoint, client_id, &proof, &token.access_token);
             Ok((request, ()))

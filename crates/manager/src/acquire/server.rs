@@ -6,7 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::clock::Moment;
-use oauth::Metadata;
+use oauth::{Metadata, TokenEndpoint};
 
 /// The time for which acquisitions remember a document.
 const LIFE: Duration = Duration::from_hours(24);
@@ -18,6 +18,8 @@ pub(crate) struct KnownServer {
     found: Mutex<Option<Found>>,
     /// When an acquisition sent the last successful request.
     pub(crate) last_success: Mutex<Option<Moment>>,
+    /// The last nonce for DPoP proofs, and the origin that sent it.
+    nonce: Mutex<Option<(String, Arc<str>)>>,
 }
 
 /// The discovery document of the issuer.
@@ -42,6 +44,18 @@ impl KnownServer {
     pub(crate) fn last(&self) -> Option<Arc<Metadata>> {
         let found = self.found.lock();
         found.as_ref().map(|found| Arc::clone(&found.metadata))
+    }
+
+    /// Returns the nonce that the next proof for this endpoint has to carry.
+    pub(crate) fn nonce_for(&self, endpoint: &TokenEndpoint) -> Option<Arc<str>> {
+        let nonce = self.nonce.lock();
+        let (origin, nonce) = nonce.as_ref()?;
+        (*origin == endpoint.origin()).then(|| Arc::clone(nonce))
+    }
+
+    /// Remembers the nonce that an answer of this endpoint provides.
+    pub(crate) fn learn_nonce(&self, endpoint: &TokenEndpoint, nonce: &str) {
+        *self.nonce.lock() = Some((endpoint.origin(), nonce.into()));
     }
 
     /// Remembers a document.

@@ -21,9 +21,8 @@ use transport::{ClientIdentity, FileError, IdentityFault, read_file};
 /// The size limit of a credential file, in bytes.
 const MAX_FILE: u64 = 256 * 1024;
 
-/// The number of times that an acquisition reads a certificate and a key that do not match before
-/// it fails.
-const MAX_READS_OF_A_PAIR: u32 = 10;
+/// The number of times that an acquisition reads files that it cannot use before it fails.
+const MAX_READS: u32 = 10;
 
 const PAUSE_BETWEEN_READS: Duration = Duration::from_millis(50);
 
@@ -186,7 +185,19 @@ impl Drop for CallWaiter<'_> {
 }
 
 impl CredentialFiles {
+    /// Reads the credential. If it is not usable, another program may be writing the files, so this
+    /// function reads them again a few times.
     async fn read(&self) -> Result<Credential, Error> {
+        for _ in 1..MAX_READS {
+            if let Ok(credential) = self.read_once().await {
+                return Ok(credential);
+            }
+            tokio::time::sleep(PAUSE_BETWEEN_READS).await;
+        }
+        self.read_once().await
+    }
+
+    async fn read_once(&self) -> Result<Credential, Error> {
         Ok(match self {
             Self::Secret(path) => {
                 let file = CredentialFile::read("clientSecretFile", path).await?;
@@ -205,8 +216,7 @@ impl CredentialFiles {
                 Credential::Key(Arc::new(key))
             }
             Self::Identity { certificate, key } => {
-                let identity = read_identity(certificate, key).await?;
-                let identity = identity.map_err(|fault| {
+                let identity = read_pair(certificate, key).await?.map_err(|fault| {
                     let (option, detail) = fault.describe();
                     let source = if option == "clientKey" {
                         key
@@ -219,22 +229,6 @@ impl CredentialFiles {
             }
         })
     }
-}
-
-/// Reads a certificate and its key. If they do not match, another program may be replacing them, so
-/// this function reads them again a few times.
-async fn read_identity(
-    certificate: &PemSource,
-    key: &PemSource,
-) -> Result<Result<ClientIdentity, IdentityFault>, Error> {
-    for _ in 1..MAX_READS_OF_A_PAIR {
-        let identity = read_pair(certificate, key).await?;
-        if !matches!(identity, Err(IdentityFault::Mismatch)) {
-            return Ok(identity);
-        }
-        tokio::time::sleep(PAUSE_BETWEEN_READS).await;
-    }
-    read_pair(certificate, key).await
 }
 
 async fn read_pair(
@@ -300,7 +294,7 @@ impl<'a> CredentialFile<'a> {
 mod tests {
     use super::*;
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_file_gives_its_text_less_one_trailing_newline() {
         let dir = std::env::temp_dir().join(format!("secret-file-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();

@@ -1,17 +1,22 @@
 //! The advice in error messages about the server's answer.
 
 use crate::config::{Config, Target};
-use oauth::ClientAuthentication;
+use oauth::{ClientAuthentication, ProtocolFault};
 
 /// Returns the advice for an OAuth error. Keycloak uses the codes differently from RFC 6749: a
 /// wrong secret is `unauthorized_client`, an unknown client is `invalid_client`, and both have
 /// status 401.
-pub(super) fn oauth_advice(error: &str, description: Option<&str>, config: &Config) -> String {
+/// Returns `None` for an unknown error.
+pub(super) fn oauth_advice(
+    error: &str,
+    description: Option<&str>,
+    config: &Config,
+) -> Option<String> {
     let client = config.grant.client_id.escape_default();
     let option = config.target.option();
     let credential = name_of_credential(config.grant.authentication);
     let says = |text: &str| description.is_some_and(|d| d.contains(text));
-    match error {
+    Some(match error {
         "unauthorized_client" if says("service account") && says("Public client") => format!(
             "client \"{client}\" is public; turn on its client authentication and service account \
              roles"
@@ -78,10 +83,15 @@ pub(super) fn oauth_advice(error: &str, description: Option<&str>, config: &Conf
         "invalid_request" if says("disabled") => {
             format!("the service account user of client \"{client}\" is disabled; enable that user")
         }
-        "invalid_request" if says("DPoP") => format!(
-            "client \"{client}\" requires DPoP-bound tokens, which this package does not support; \
-             turn off that requirement for the client"
-        ),
+        "invalid_request" if says("DPoP") => dpop_advice(description.unwrap_or_default(), config),
+        "invalid_dpop_proof" => dpop_advice(description.unwrap_or_default(), config),
+        "use_dpop_nonce" if config.dpop.is_none() => dpop_advice(PROOF_MISSING, config),
+        "use_dpop_nonce" => {
+            "the server demands a nonce in the DPoP proof, but sent none or refused its own; check \
+             that a gateway passes the header DPoP-Nonce on, and that all replicas of the server \
+             accept the same nonces"
+                .to_owned()
+        }
         "invalid_request" if says("MTLS") => format!(
             "client \"{client}\" requires certificate-bound tokens; set clientCertificate and \
              clientKey, or turn off that requirement"
@@ -97,10 +107,80 @@ pub(super) fn oauth_advice(error: &str, description: Option<&str>, config: &Conf
         }
         // Keycloak's other endpoints return a sentence where OAuth defines a code.
         prose if prose.contains(' ') => wrong_url(config),
-        _ => format!(
-            "the server refused client \"{client}\"; see Keycloak's events and the client policies \
-             of the realm for the reason"
-        ),
+        _ => return None,
+    })
+}
+
+/// The advice for another error. A discovery request carries no credential.
+pub(super) fn unknown_refusal(is_discovery: bool, config: &Config) -> String {
+    if is_discovery {
+        return "the server, or a gateway in front of it, refused the request for the document; \
+                see its log, or set tokenEndpoint instead of issuer"
+            .to_owned();
+    }
+    let client = config.grant.client_id.escape_default();
+    format!(
+        "the server refused client \"{client}\"; see Keycloak's events and the client policies of \
+         the realm for the reason"
+    )
+}
+
+/// Keycloak's text for a request without a DPoP proof.
+const PROOF_MISSING: &str = "DPoP proof is missing";
+
+/// The advice for a refused DPoP proof. Keycloak says `invalid_request` where RFC 9449 §5 defines
+/// `invalid_dpop_proof`.
+fn dpop_advice(description: &str, config: &Config) -> String {
+    let client = config.grant.client_id.escape_default();
+    let says = |text: &str| description.contains(text);
+    if says(PROOF_MISSING) && config.dpop.is_none() {
+        return format!(
+            "client \"{client}\" requires tokens that are bound to a key; set dpop: true"
+        );
+    }
+    let advice = if says(PROOF_MISSING) {
+        "the header DPoP did not reach the server; make the gateways and proxies in front of it \
+         pass the header on"
+    } else if says("URL") {
+        "a proxy changes the host, port, scheme or path of the request, so the URL that the server \
+         sees is not the one that the manager called; make the proxy send X-Forwarded-Host, -Proto \
+         and -Port, and start Keycloak with --proxy-headers=xforwarded"
+    } else if says("method mismatch") {
+        "a proxy changes the method of the request; make it pass the POST on"
+    } else if says("not active") {
+        "the clock of this machine differs from the server's: a proof may be up to 24 s old and \
+         15 s ahead; synchronise both clocks"
+    } else if says("already been used") {
+        "the request reached the server twice; make the proxies in front of it repeat no POST"
+    } else if says("algorithm") {
+        "the server does not accept the algorithm of the key; set dpopKey to a key of another kind, \
+         or omit it to use ES256"
+    } else if says("confirmation") {
+        "the token in the request is bound to another key; use the key to which it is bound"
+    } else if says("header verification") || says("verification failure") {
+        "the header DPoP arrived altered or twice; check the gateways and proxies in front of the \
+         server, and that the option headers does not add one"
+    } else {
+        "the server does not accept the DPoP proof; check the clocks, and that no proxy changes the \
+         URL of the request or the header DPoP"
+    };
+    advice.to_owned()
+}
+
+/// The advice for a token of the wrong type.
+pub(super) fn token_type_advice(fault: ProtocolFault, config: &Config) -> Option<String> {
+    let client = config.grant.client_id.escape_default();
+    match fault {
+        ProtocolFault::NotBound => Some(format!(
+            "in Keycloak, turn on \"Require DPoP bound tokens\" (dpop.bound.access.tokens) for \
+             client \"{client}\"; versions before 26.4 and servers without the feature dpop bind no \
+             tokens of client credentials: remove the option dpop there"
+        )),
+        ProtocolFault::Bound => Some(format!(
+            "set dpop: true, or turn off \"Require DPoP bound tokens\" (dpop.bound.access.tokens) \
+             for client \"{client}\" in Keycloak"
+        )),
+        _ => None,
     }
 }
 
@@ -159,6 +239,11 @@ pub(super) fn http_advice(
         (404 | 405, _) => wrong_url(config),
         (413 | 414 | 431, _) => {
             "the request is too large for the server, or for a gateway in front of it".to_owned()
+        }
+        (500, Some("unknown_error")) if config.dpop.is_some() => {
+            "with DPoP, Keycloak answers so if the clock of this machine is exactly 25 s behind the \
+             server's; compare the clocks. Otherwise see the log of the server"
+                .to_owned()
         }
         (408 | 429 | 500..=599, _) => UNAVAILABLE.to_owned(),
         _ => format!("the response is not from an OAuth server; check {option}"),

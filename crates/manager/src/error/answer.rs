@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::advice::{http_advice, oauth_advice};
+use super::advice::{http_advice, oauth_advice, token_type_advice, unknown_refusal};
 use super::{Error, ErrorKind};
 use crate::config::Config;
 use oauth::{AnswerError, DiscoveryError, DocumentFault, Issuer, ProtocolFault, TokenEndpoint};
@@ -106,8 +106,9 @@ impl Error {
                 error,
                 description,
             } => {
-                let advice =
-                    advice.unwrap_or_else(|| oauth_advice(&error, description.as_deref(), config));
+                let advice = advice
+                    .or_else(|| oauth_advice(&error, description.as_deref(), config))
+                    .unwrap_or_else(|| unknown_refusal(what == DISCOVERY, config));
                 (ErrorKind::OAuth, status, Some(error), description, advice)
             }
             AnswerError::Http {
@@ -117,15 +118,14 @@ impl Error {
                 encoding,
                 ..
             } => {
-                let advice = match encoding {
-                    Some(encoding) => format!(
+                let advice = if let Some(encoding) = encoding {
+                    format!(
                         "{}; turn off the compression of token responses",
                         ProtocolFault::Encoded(encoding)
-                    ),
-                    None => {
-                        let is_discovery = what == DISCOVERY;
-                        http_advice(status, error.as_deref(), retryable, is_discovery, config)
-                    }
+                    )
+                } else {
+                    let is_discovery = what == DISCOVERY;
+                    http_advice(status, error.as_deref(), retryable, is_discovery, config)
                 };
                 (ErrorKind::Http, status, error, description, advice)
             }
@@ -135,7 +135,9 @@ impl Error {
                 error,
             } => {
                 let option = config.target.option();
-                let advice = format!("{fault}; check that {option} is the right URL");
+                let advice = token_type_advice(fault, config)
+                    .unwrap_or_else(|| format!("check that {option} is the right URL"));
+                let advice = format!("{fault}; {advice}");
                 (ErrorKind::Protocol, status, error, None, advice)
             }
         };

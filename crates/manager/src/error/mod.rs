@@ -30,7 +30,7 @@ pub enum ErrorKind {
     OAuth,
     /// An HTTP error that is not an OAuth error response. Retryable for 408, 429 and 5xx.
     Http,
-    /// An answer that is not a usable token response. Not retryable.
+    /// A token response or a discovery document that is not usable. Not retryable.
     Protocol,
     /// A failed name look-up, or a connection that was refused, reset or cut short. Retryable.
     Network,
@@ -147,7 +147,7 @@ impl Error {
     /// Returns the error for a manager that was closed.
     #[must_use]
     pub fn closed() -> Self {
-        Self::new(ErrorKind::Closed, "the token manager was closed; do not call it after close()")
+        Self::new(ErrorKind::Closed, "the token manager is closed")
     }
 
     /// Returns the error for a bug in this package.

@@ -7,7 +7,7 @@ use super::{Error, ErrorKind};
 use crate::config::{Config, CredentialConfig};
 use crate::credential;
 use oauth::{ClientAuthentication, TokenEndpoint};
-use transport::{NetworkFault, Stage, TlsFault, TransportError};
+use transport::{NetworkFault, Progress, Stage, TlsFault, TransportError};
 
 impl Error {
     /// Returns the error after the operating system refused a thread or a file descriptor that a
@@ -22,14 +22,24 @@ impl Error {
         .in_acquisition(config, config.target.endpoint(), 0, None)
     }
 
-    /// Returns the error for a deadline that passed at this stage of a request.
+    /// Returns the error for a deadline that passed with this progress of a request.
     #[must_use]
     pub fn timeout(
         config: &Config,
         endpoint: Option<&TokenEndpoint>,
         request: &str,
-        stage: Stage,
+        progress: &Progress,
     ) -> Self {
+        let stage = progress.stage();
+        let status = match stage {
+            Stage::ReadingAnswer(status) => Some(status),
+            _ => None,
+        };
+        let through = progress
+            .proxy()
+            .filter(|_| matches!(stage, Stage::Connecting | Stage::WaitingForAnswer))
+            .map(|proxy| format!(" through the proxy {proxy}"))
+            .unwrap_or_default();
         let (stage, advice) = match stage {
             Stage::WaitingForFile => (
                 "reading a file of trusted certificates",
@@ -51,8 +61,17 @@ impl Error {
             Stage::WaitingForAnswer => {
                 ("waiting for the response", "check that Keycloak answers there")
             }
+            Stage::ReadingAnswer(_) => {
+                ("reading a response that did not end", "check the gateways in front of Keycloak")
+            }
         };
-        Self::timed_out(config, endpoint, &format!("{request}{stage}"), advice)
+        let shown = status
+            .map(|status| format!(", status {status}"))
+            .unwrap_or_default();
+        let stage = format!("{request}{stage}{through}{shown}");
+        let mut made = Self::timed_out(config, endpoint, &stage, advice);
+        Arc::make_mut(&mut made.details).status = status;
+        made
     }
 
     /// Returns the error for a deadline that passed before the client's credential was available.
@@ -130,7 +149,7 @@ impl Error {
                     ErrorKind::Protocol,
                     format!(
                         "{what} failed with status {status} at {endpoint}: the response is larger \
-                         than 1 MiB and cannot be a token response; check the URL"
+                         than 1 MiB, which is too large; check the URL"
                     ),
                 );
                 Arc::make_mut(&mut made.details).status = Some(status);

@@ -143,23 +143,24 @@ impl Options<'_> {
     }
 
     fn private_key(&mut self) -> Option<CredentialConfig> {
-        const NAME: &str = table::PRIVATE_KEY;
-        let text = match self.take(NAME)? {
+        let key = self.signing_key(table::PRIVATE_KEY)?;
+        Some(CredentialConfig::Given(Credential::Key(Arc::new(key))))
+    }
+
+    /// Returns the private key that an option passes as PEM or as a JSON Web Key.
+    pub(super) fn signing_key(&mut self, name: &str) -> Option<SigningKey> {
+        let text = match self.take(name)? {
             Given::Text(text) if !text.is_empty() => text,
             Given::Record(members) => json_of(members),
             other => {
                 let expected = "a PEM private key or a JSON Web Key";
-                self.faults.expected(NAME, expected, &other);
+                self.faults.expected(name, expected, &other);
                 return None;
             }
         };
-        match SigningKey::parse(&text) {
-            Ok(key) => Some(CredentialConfig::Given(Credential::Key(Arc::new(key)))),
-            Err(fault) => {
-                self.faults.push(NAME, &fault.to_string());
-                None
-            }
-        }
+        let key = SigningKey::parse(&text);
+        key.map_err(|fault| self.faults.push(name, &fault.to_string()))
+            .ok()
     }
 
     fn identity(&mut self) -> Option<CredentialConfig> {
@@ -263,7 +264,8 @@ impl Options<'_> {
             (&[table::CLIENT_ASSERTION_TYPE.name], is_from_file, "clientAssertionFile"),
         ] {
             for name in names {
-                if self.has(name) && !fits {
+                // Without a usable credential, the method is only a guess.
+                if self.has(name) && !fits && credential.is_some() {
                     let problem = format!("this option applies only to {methods}");
                     self.faults.push(name, &problem);
                 }

@@ -84,8 +84,8 @@ pub fn check_resource(resource: Given, faults: &mut Faults) {
         _ => None,
     };
     if endpoint.is_some_and(|endpoint| endpoint.is_plain_to_remote()) {
-        let problem = "expected an https URL: http sends the token unencrypted, so the manager \
-                       accepts http only on loopback";
+        let problem = "expected an https URL: http sends the token unencrypted, so \
+                       withResource accepts http only on loopback";
         faults.push("resource.baseUrl", problem);
     }
     let given = vec![(table::RESOURCE.to_owned(), resource)];

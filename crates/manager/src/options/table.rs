@@ -38,5 +38,7 @@ pub(super) const PROXY: &str = "proxy";
 pub(super) const TOKEN_FETCH: &str = "tokenFetch";
 pub(super) const RESOURCE: &str = "resource";
 pub(super) const MAX_USER_TOKENS: Integer = Integer::new("maxUserTokens", 1, 10_000);
+pub(super) const DPOP: Flag = Flag::new("dpop", false);
+pub(super) const DPOP_KEY: &str = "dpopKey";
 pub(super) const LOGGER: &str = "logger";
 pub(super) const NAME: Text = Text::new("name", "a non-empty string");

@@ -6,13 +6,15 @@ use std::time::Duration;
 use super::TokenId;
 use super::schedule::{Life, SETTLED_AGE, part};
 use crate::clock::Moment;
-use oauth::AccessToken;
+use oauth::{AccessToken, DpopKey, TokenType};
 
 /// A token as callers receive it.
 #[derive(Debug)]
 pub struct Token {
     /// The token.
     pub access_token: AccessToken,
+    /// The key to which the server bound the token. `None`: a bearer token.
+    pub dpop_key: Option<Arc<DpopKey>>,
     /// The scope of the token, if the server named it.
     pub scope: Option<String>,
     /// When the manager sent the successful request.
@@ -24,6 +26,15 @@ pub struct Token {
 }
 
 impl Token {
+    /// Returns how a request presents the token.
+    #[must_use]
+    pub const fn token_type(&self) -> TokenType {
+        match self.dpop_key {
+            Some(_) => TokenType::Dpop,
+            None => TokenType::Bearer,
+        }
+    }
+
     /// Returns the age of the token.
     #[must_use]
     pub fn age(&self, now: Moment) -> Duration {

@@ -27,6 +27,7 @@ fn at(time: u64) -> Moment {
 fn token(name: &str, sent: u64, lifetime: u64) -> Token {
     Token {
         access_token: AccessToken::new(name.to_owned()).unwrap(),
+        dpop_key: None,
         scope: None,
         sent: at(sent),
         expiry: None,

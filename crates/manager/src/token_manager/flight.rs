@@ -59,9 +59,9 @@ impl<T> Setup<T> {
     }
 
     /// Creates the setup for a changed configuration. It keeps the known facts about a server that
-    /// stays the same.
+    /// stays the same, and the key that the manager generated.
     pub(super) fn replace(&self, config: Config, transport: Arc<T>) -> Self {
-        let new = Self::new(config, transport);
+        let new = Self::new(config.with_key_of(&self.config), transport);
         let keeps_target = self.config.target == new.config.target;
         Self {
             server: if keeps_target {

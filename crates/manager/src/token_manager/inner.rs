@@ -18,7 +18,7 @@ use crate::slot::{
 use crate::snapshot::{Counters, Latency, Snapshot, TokenTimes};
 use crate::sync::Mutex;
 use crate::timers::TimerId;
-use oauth::Grant;
+use oauth::{DpopKey, Grant};
 
 /// The state of a manager, protected by its lock.
 pub(super) struct Inner<T> {
@@ -67,6 +67,8 @@ struct History {
     latency: Latency,
     /// The warnings that the manager has logged: it logs each one only once.
     lifetime_warnings: Vec<LifetimeWarning>,
+    /// Whether the manager has warned that tokens miss a minimum validity.
+    has_warned_of_minimum: bool,
 }
 
 impl<T> Inner<T> {
@@ -268,6 +270,11 @@ impl<T> Inner<T> {
             && matches!(result, Err(error) if error.is_end_of_subject())
     }
 
+    /// Whether to log that a token misses a minimum validity: once for all tokens.
+    pub(super) fn warns_of_minimum(&self) -> bool {
+        !std::mem::replace(&mut self.history.lock().has_warned_of_minimum, true)
+    }
+
     /// Applies what time alone changes: the slot adopts a successor, a held token expires. Also
     /// applies the trouble that other managers of the client have met. The manager calls this method
     /// before every decision.
@@ -299,11 +306,16 @@ impl<T> Inner<T> {
             hard: token.life.hard,
         });
         let history = self.history.lock();
+        let dpop = self
+            .setup
+            .as_ref()
+            .and_then(|setup| setup.config.dpop.as_ref());
         Snapshot {
             name: match (&self.setup, &self.request) {
                 (Some(setup), Some(_)) => setup.config.name.clone(),
                 _ => self.name.clone(),
             },
+            dpop_thumbprint: dpop.map(|dpop| dpop.key.thumbprint().to_owned()),
             condition: self.slot.condition(now),
             token,
             last_success: history.last_success,
@@ -318,6 +330,17 @@ impl<T> Inner<T> {
         self.history.lock().counters
     }
 
+    /// Returns the key to which this token is bound: the key of the held token, or the configured
+    /// key for any other token. `None`: the token is a bearer token.
+    pub(super) fn dpop_key(&self, now: Moment, token: &str) -> Option<Arc<DpopKey>> {
+        let held = self.slot.token(now);
+        if let Some(held) = held.filter(|held| held.access_token.is(token)) {
+            return held.dpop_key.clone();
+        }
+        let dpop = self.setup.as_ref()?.config.dpop.as_ref()?;
+        Some(Arc::clone(&dpop.key))
+    }
+
     /// Returns the initial state of the replacement. Only the flights in progress stay with this
     /// state.
     pub(super) fn hand_over(&mut self, now: Moment, setup: Option<Arc<Setup<T>>>) -> Self {
@@ -327,9 +350,10 @@ impl<T> Inner<T> {
             None => setup.config.grant.clone(),
         };
         let (keeps_target, keeps_grant) = match (old, new) {
-            (Some(old), Some(new)) => {
-                (old.config.target == new.config.target, grant(old) == grant(new))
-            }
+            (Some(old), Some(new)) => (
+                old.config.target == new.config.target,
+                grant(old) == grant(new) && old.config.dpop == new.config.dpop,
+            ),
             _ => (false, false),
         };
         let refreshes_in_background = new.is_some_and(|new| match &self.request {

@@ -46,6 +46,9 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     }
 
     pub(super) fn warn_of_minimum(&self, has_failed: bool) {
+        if !self.inner.lock().warns_of_minimum() {
+            return;
+        }
         let warning = if has_failed {
             MINIMUM_MISSED_BY_FAILURE
         } else {

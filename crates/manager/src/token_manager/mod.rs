@@ -29,6 +29,7 @@ use family::Family;
 use flight::RunningFlight;
 pub(crate) use flight::Setup;
 use inner::{Inner, PreparedFlight};
+use oauth::{ProofClaims, SigningFault};
 use parking_lot::Mutex as FamilyMutex;
 use transport::Transport;
 
@@ -194,6 +195,31 @@ impl<C: Clock, T: Transport> Manager<C, T> {
             manager.drop_token();
         }
         self.transact(|inner, _| (inner.slot.drop_token(), None));
+    }
+
+    /// Returns a new proof for a request to a resource server (RFC 9449 §7). `uri` is the URL of the
+    /// request without query and fragment. Returns `None` for a bearer token.
+    ///
+    /// # Errors
+    /// The system provides no random numbers.
+    pub fn dpop_proof(
+        &self,
+        method: &str,
+        uri: &str,
+        token: &str,
+        nonce: Option<&str>,
+    ) -> Result<Option<String>, SigningFault> {
+        let now = self.clock.now();
+        let key = self.inner.lock().dpop_key(now, token);
+        let Some(key) = key else { return Ok(None) };
+        let claims = ProofClaims {
+            method,
+            uri,
+            issued_at: now.wall,
+            nonce,
+            access_token: Some(token),
+        };
+        key.sign_proof(&claims).map(Some)
     }
 
     /// Returns the manager's state and counters.

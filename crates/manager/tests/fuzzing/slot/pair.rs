@@ -194,6 +194,7 @@ impl Comparison {
         same("the end of a life", &ns(life.hard), &model.end())?;
         same("the staleness of a life", &ns(life.soft), &model.staleness())?;
         let token = Token {
+            dpop_key: None,
             access_token: AccessToken::new(plain::name(flight)).unwrap(),
             scope: None,
             sent: moment(model.sent),

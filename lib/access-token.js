@@ -1,0 +1,16 @@
+'use strict';
+
+// The forms in which callers receive a token of the native side.
+
+function asString(token) {
+  return token.token;
+}
+
+function asObject({ token, tokenType, scope, issuedAt, expiresAt }) {
+  const accessToken = { token, tokenType, scope, issuedAt, expiresAt };
+  // Some clients, such as Keycloak's admin client, put the result of `getAccessToken` into a
+  // header.
+  return Object.defineProperty(accessToken, 'toString', { value: () => token });
+}
+
+module.exports = { asObject, asString };

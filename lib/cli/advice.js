@@ -1,0 +1,177 @@
+'use strict';
+
+// The advice for an error of a token request. `docs/errors.md` has a row for each of these, with the
+// same text without links and markup; a test compares them.
+
+const DOCUMENT = 'see docs/errors.md';
+
+/**
+ * The rows for OAuth errors: the code, a part of the server's description (absent: any), and the
+ * advice. The first row that fits counts.
+ */
+const REFUSALS = [
+  [
+    'unauthorized_client',
+    'Client not enabled to retrieve service account',
+    'turn on Settings, Service accounts roles',
+  ],
+  [
+    'unauthorized_client',
+    'Public client not allowed to retrieve service account',
+    'turn on Settings, Client authentication, then Service accounts roles',
+  ],
+  [
+    'unauthorized_client',
+    'Invalid method used to get client secret',
+    'set clientAuthentication to the method that the text names',
+  ],
+  [
+    'unauthorized_client',
+    undefined,
+    "copy the secret from the client's Credentials; the manager reads a secret from a function or " +
+      'file again automatically',
+  ],
+  [
+    'invalid_client',
+    'Parameter client_assertion_type is missing',
+    'use privateKey or client_secret_jwt, or set Client Authenticator to Client Id and Secret',
+  ],
+  ['invalid_client', 'Bearer-only not allowed', 'use another client'],
+  [
+    'invalid_client',
+    undefined,
+    "check clientId and the realm in the URL; compare the client's Credentials, Client " +
+      'Authenticator with client authentication',
+  ],
+  ['invalid_scope', undefined, "add the scope to the client's Client scopes, or correct scope"],
+  ['invalid_request', 'HTTPS required', 'use the https URL of Keycloak'],
+  [
+    'invalid_request',
+    'DPoP proof is missing',
+    'set dpop: true; if it is set, make the proxies pass the header DPoP on',
+  ],
+  [
+    'invalid_request',
+    'DPoP HTTP URL mismatch',
+    'make the proxy send X-Forwarded-*, and start Keycloak with --proxy-headers=xforwarded',
+  ],
+  ['invalid_request', 'DPoP proof is not active', 'synchronise both clocks'],
+  ['invalid_request', 'Unsupported DPoP algorithm:', 'use a key on P-256, or omit dpopKey'],
+  ['invalid_request', 'DPoP', 'check the proxies in front of Keycloak'],
+  ['invalid_dpop_proof', undefined, 'compare the clocks, and the URL that the server sees'],
+  [
+    'use_dpop_nonce',
+    undefined,
+    'make the gateways pass DPoP-Nonce on, and all replicas accept the same nonces',
+  ],
+  [
+    'invalid_request',
+    'Client Certification missing for MTLS HoK Token Binding',
+    'set clientCertificate and clientKey, or turn off this requirement',
+  ],
+  ['invalid_request', "' disabled", 'enable that user'],
+  ['access_denied', 'Realm not enabled', 'enable the realm, or use another one'],
+  ['missingNormalization', undefined, 'correct tokenEndpoint'],
+  ['unsupported_grant_type', undefined, 'correct tokenEndpoint'],
+  ...['temporarily_unavailable', 'server_error'].map((code) => [
+    code,
+    undefined,
+    'wait, because the manager retries the request automatically; if the error stays, read the logs ' +
+      'of Keycloak and of the gateway',
+  ]),
+  [undefined, undefined, "read oauthErrorDescription and the server's log"],
+];
+
+/** The rows for other errors: the code, whether the row fits the error, and the advice. */
+const OTHERS = [
+  [
+    'ERR_KEYCLOAK_HTTP',
+    ({ status, oauthError }) => status === 404 && oauthError === 'Realm does not exist',
+    'wait, or correct tokenEndpoint',
+  ],
+  [
+    'ERR_KEYCLOAK_HTTP',
+    ({ status, retryable }) => retryable && (status === 403 || status === 404),
+    'check the gateways; the manager retries the request automatically',
+  ],
+  [
+    'ERR_KEYCLOAK_HTTP',
+    ({ message }) => message.includes('compressed with'),
+    'turn off the compression of token responses',
+  ],
+  [
+    'ERR_KEYCLOAK_HTTP',
+    ({ status }) => status === 404 || status === 405,
+    'set tokenEndpoint to {base}/realms/{realm}/protocol/openid-connect/token; before Keycloak 17, ' +
+      '/auth precedes /realms',
+  ],
+  [
+    'ERR_KEYCLOAK_HTTP',
+    ({ status, oauthError }) => status === 500 && oauthError === 'unknown_error',
+    "read Keycloak's log; the manager retries the request automatically",
+  ],
+  [
+    'ERR_KEYCLOAK_HTTP',
+    ({ status }) => [408, 429, 502, 503, 504].includes(status),
+    'wait for retryAfterMs; if the error continues, read the logs of Keycloak and of the gateway',
+  ],
+  ['ERR_KEYCLOAK_HTTP', () => true, 'check the gateways and firewalls in front of Keycloak'],
+  [
+    'ERR_KEYCLOAK_PROTOCOL',
+    ({ status }) => status >= 300 && status < 400,
+    'if the redirect leads to Keycloak, use its URL',
+  ],
+  [
+    'ERR_KEYCLOAK_PROTOCOL',
+    ({ message }) => message.includes('token_type is not DPoP'),
+    'update the server, or remove the option dpop',
+  ],
+  [
+    'ERR_KEYCLOAK_PROTOCOL',
+    ({ message }) => message.includes('token_type is DPoP'),
+    'set dpop: true, or turn off Require DPoP bound tokens',
+  ],
+  [
+    'ERR_KEYCLOAK_PROTOCOL',
+    ({ message }) => message.includes('neither Bearer nor DPoP'),
+    'configure the client to receive access tokens',
+  ],
+  [
+    'ERR_KEYCLOAK_PROTOCOL',
+    ({ message }) => message.startsWith('discovery failed'),
+    'set issuer to the issuer that the message shows, or set tokenEndpoint instead',
+  ],
+  ['ERR_KEYCLOAK_PROTOCOL', () => true, 'correct tokenEndpoint'],
+  ['ERR_KEYCLOAK_NETWORK', () => true, 'try curl -v from the same pod'],
+  [
+    'ERR_KEYCLOAK_TLS',
+    () => true,
+    'set caFile or NODE_EXTRA_CA_CERTS, correct the host name, or renew the certificate',
+  ],
+  ['ERR_KEYCLOAK_TIMEOUT', ({ message }) => message.includes('reading '), 'check the storage'],
+  [
+    'ERR_KEYCLOAK_TIMEOUT',
+    () => true,
+    'check network policies; raise requestTimeoutMs if Keycloak is slow',
+  ],
+  [
+    'ERR_KEYCLOAK_CREDENTIAL',
+    () => true,
+    'correct the function, or check the mount and its permissions',
+  ],
+  ['ERR_KEYCLOAK_INTERNAL', () => true, 'report the bug'],
+];
+
+/** Returns the advice for an error of the manager. */
+function adviceFor(error) {
+  const { code, oauthError, oauthErrorDescription: description = '' } = error;
+  if (code === 'ERR_KEYCLOAK_OAUTH') {
+    const [, , advice] = REFUSALS.find(
+      ([known = oauthError, part = '']) => known === oauthError && description.includes(part),
+    );
+    return advice;
+  }
+  return OTHERS.find(([known, fits]) => known === code && fits(error))?.[2] ?? DOCUMENT;
+}
+
+module.exports = { adviceFor };

@@ -1,0 +1,90 @@
+'use strict';
+
+// The result of a step: its state, a sentence, and on trouble the advice. `details` are further
+// values by name.
+
+const { KeycloakTokenError } = require('../error.js');
+const { ConfigurationError } = require('./backstage-config.js');
+
+const ok = (text, details) => ({ state: 'ok', text, details });
+const warning = (text, advice, details) => ({ state: 'warning', text, advice, details });
+const failed = (text, advice, details) => ({ state: 'failed', text, advice, details });
+
+/** The longest time that a step may take. */
+const STEP_LIMIT_MS = 3_000;
+/** The end of this time, in which a stopped operation can still return a finding with advice. */
+const LAST_WORD_MS = 100;
+
+/** Texts for the codes of system errors. */
+const FAULTS = {
+  ECONNREFUSED: 'the connection was refused',
+  ECONNRESET: 'the connection was closed before an answer arrived',
+  EPIPE: 'the connection was closed before an answer arrived',
+  ETIMEDOUT: 'the connection timed out',
+  EHOSTUNREACH: 'the host is not reachable',
+  ENETUNREACH: 'the network is not reachable',
+  EACCES: 'the system does not permit the connection',
+};
+
+/** Returns a text for a failed connection or request. */
+function faultOf(error, redactor) {
+  if (error.name === 'AbortError' || error.name === 'TimeoutError') {
+    return `no answer within ${STEP_LIMIT_MS / 1_000} s`;
+  }
+  const { code } = error;
+  if (FAULTS[code] !== undefined) return `${FAULTS[code]} (${code})`;
+  return redactor.show(code === undefined ? error.message : `${error.message} (${code})`);
+}
+
+/** A text in place of that of a library, which may quote a file with a secret. */
+const UNEXPECTED = 'an unexpected error, whose text may contain a secret';
+
+/** Returns the message of an error of this package, and a fixed text for any other error. */
+function messageOf(error) {
+  const isOwn = error instanceof KeycloakTokenError || error instanceof ConfigurationError;
+  return isOwn ? error.message : UNEXPECTED;
+}
+
+/**
+ * Runs the steps in order and yields `{ step, took, ...finding }`. A step runs if none of the steps
+ * that it needs has failed or was left out; otherwise its state is `skipped`. A step that does not
+ * apply, or returns no finding, is absent.
+ */
+async function* runSteps(steps, context) {
+  const blocked = new Set();
+  for (const { name, needs = [], applies = () => true, run } of steps) {
+    if (!applies(context)) continue;
+    if (needs.some((needed) => blocked.has(needed))) {
+      blocked.add(name);
+      yield { step: name, state: 'skipped' };
+      continue;
+    }
+    const started = performance.now();
+    const finding = await limited(run, context);
+    const took = Math.round(performance.now() - started);
+    if (finding === undefined) continue;
+    if (finding.state === 'failed') blocked.add(name);
+    yield { step: name, took, ...finding };
+  }
+}
+
+async function limited(run, context) {
+  const signal = AbortSignal.timeout(STEP_LIMIT_MS - LAST_WORD_MS);
+  let timer;
+  // Not every operation ends with the signal: a name look-up does not.
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(signal.reason), STEP_LIMIT_MS);
+  });
+  try {
+    return await Promise.race([run(context, signal), late]);
+  } catch (error) {
+    // The options may show a mistake in the arguments.
+    if (error.isUsage) throw error;
+    const advice = 'check firewalls, network policies and the server';
+    return failed(faultOf(error, context.redactor), advice);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+module.exports = { STEP_LIMIT_MS, failed, faultOf, messageOf, ok, runSteps, warning };

@@ -1,0 +1,53 @@
+'use strict';
+
+// Runs a command. The exit status is 0 without a problem, 1 with one, and 2 for wrong usage.
+
+const { UsageError, parse } = require('./arguments.js');
+
+const [OK, PROBLEM, WRONG_USAGE] = [0, 1, 2];
+
+/** Adds what the commands need to know about verification. Every command verifies certificates. */
+function verifying(system) {
+  const { env } = system;
+  const startEnv = { ...env };
+  const isVerifying = env.NODE_TLS_REJECT_UNAUTHORIZED !== '0';
+  // Node reads the variable at each connection, and the manager at its creation.
+  delete env.NODE_TLS_REJECT_UNAUTHORIZED;
+  return { ...system, startEnv, isVerifying };
+}
+
+/** Runs the command in `args` and returns the exit status; `system` is a part of the process. */
+async function main(args, system) {
+  try {
+    const parsed = parse(args);
+    if (parsed.flags.version === true) return print(system, require('../../package.json').version);
+    if (parsed.flags.help === true) return print(system, require('./help.js').help());
+    return await require('./commands.js')[parsed.command](parsed, verifying(system));
+  } catch (error) {
+    if (error instanceof UsageError) {
+      system.stderr.write(`${error.message}\nkeycloak-token-manager --help lists all flags\n`);
+      return WRONG_USAGE;
+    }
+    system.stderr.write(
+      `internal error in keycloak-token-manager; please report it\n${framesOf(error)}`,
+    );
+    return PROBLEM;
+  }
+}
+
+/**
+ * Returns the frames of the stack, without the message of the error: it may contain anything, also
+ * lines that look like frames.
+ */
+function framesOf(error) {
+  const stack = `${error?.stack}`;
+  const at = stack.indexOf(`${error?.message}\n    at `);
+  return at === -1 ? '' : `${stack.slice(at + error.message.length + 1)}\n`;
+}
+
+function print({ stdout }, text) {
+  stdout.write(`${text.trimEnd()}\n`);
+  return OK;
+}
+
+module.exports = { main };

@@ -1,0 +1,109 @@
+'use strict';
+
+// Collects the options of a manager: from a section of a Backstage configuration, or else from
+// environment variables and flags. Flags take precedence.
+
+const fs = require('node:fs');
+const { readVariables } = require('./arguments.js');
+const { groupOf, secretNames } = require('./options.js');
+const { prompt } = require('./prompt.js');
+
+const CREDENTIALS = groupOf('clientSecret');
+/** The options with the path of a file whose content is a secret. */
+const SECRET_FILES = [
+  'clientSecretFile',
+  'privateKeyFile',
+  'clientKeyFile',
+  'clientAssertionFile',
+  'dpopKeyFile',
+];
+
+/** Returns `{ options, origin, notes, missing }`. `missing` names variables of the configuration. */
+async function collect({ flags, given }, { env, cwd }) {
+  if (flags.config !== undefined) {
+    const { readSection } = require('./backstage-config.js');
+    const section = await readSection(flags.config, flags.key, { env, cwd });
+    const kept = Object.entries(section.options).filter(
+      ([name]) => !groupOf(name).some((member) => Object.hasOwn(given, member)),
+    );
+    const options = { ...Object.fromEntries(kept), ...given };
+    return { ...section, options };
+  }
+  const options = { ...readVariables(env, given), ...given };
+  const names = Object.keys(options);
+  const isFlag = (name) => Object.hasOwn(given, name);
+  const sources = [names.some(isFlag) && 'flags', !names.every(isFlag) && 'the environment'];
+  return { options, origin: sources.filter(Boolean).join(' and '), notes: [], missing: [] };
+}
+
+/**
+ * Asks for the secret if there is a terminal, and neither flags nor variables give a credential.
+ * Returns the options in `given`, with the answer.
+ */
+async function askSecret({ flags, given }, { env, stdin, stderr }) {
+  const options = { ...readVariables(env, given), ...given };
+  const hasCredential = CREDENTIALS.some((name) => Object.hasOwn(options, name));
+  if (flags.config !== undefined || hasCredential || !stdin.isTTY) return given;
+  const client = options.clientId === undefined ? 'the client' : `client ${options.clientId}`;
+  const clientSecret = await prompt(`Secret of ${client} (not echoed): `, { stdin, stderr });
+  return clientSecret === undefined ? given : { ...given, clientSecret };
+}
+
+/** Adds every secret among the options, and in the files that they name, to the redactor. */
+function addSecrets(redactor, options, env) {
+  const { clientId } = options;
+  for (const name of secretNames) {
+    if (name === 'proxy') continue;
+    for (const text of textsIn(options[name])) redactor.add(text, clientId);
+  }
+  for (const name of SECRET_FILES) {
+    const content = readable(options[name]);
+    redactor.add(content, clientId);
+    redactor.add(content.trim(), clientId);
+  }
+  for (const password of passwordsOf(options.proxy, env)) redactor.add(password);
+}
+
+/** Members of records that are no secrets: parts of a JSON Web Key, and headers with addresses. */
+const PUBLIC = /^(kty|use|key_ops|alg|kid|crv|x|y|n|e|(x-)?forwarded.*)$/i;
+
+function textsIn(value) {
+  if (typeof value === 'string') return [value, ...lines(value)];
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value)
+    .filter(([name]) => !PUBLIC.test(name))
+    .flatMap(([, inner]) => textsIn(inner));
+}
+
+/** The lines of a key, which a server could echo one by one. */
+const lines = (text) => text.split(/\r?\n/).filter((line) => !line.startsWith('-----'));
+
+function readable(file) {
+  if (typeof file !== 'string') return '';
+  try {
+    return fs.readFileSync(file, 'utf8');
+  } catch {
+    // The step that checks the credential reports the file.
+    return '';
+  }
+}
+
+/** The passwords of the proxies in the option and the environment. */
+function passwordsOf(proxy, env) {
+  const names = ['HTTPS_PROXY', 'HTTP_PROXY'].flatMap((name) => [name, name.toLowerCase()]);
+  return [proxy, ...names.map((name) => env[name])]
+    .filter((value) => typeof value === 'string')
+    .flatMap((value) => /^(?:\w+:\/\/)?([^/]*)@/.exec(value.trim())?.[1] ?? [])
+    .flatMap((user) => [user, ...user.split(':').slice(1)])
+    .flatMap((text) => [text, unescaped(text)]);
+}
+
+function unescaped(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+module.exports = { addSecrets, askSecret, collect };

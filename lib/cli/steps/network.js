@@ -1,0 +1,122 @@
+'use strict';
+
+// The way to the server: name look-up, connection and proxy. Through a proxy, the first two concern
+// the proxy, because the proxy looks up the name of the server.
+
+const dns = require('node:dns/promises');
+const net = require('node:net');
+const { TunnelError, connect, openPath } = require('../connection.js');
+const { failed, faultOf, ok } = require('../finding.js');
+const { hostOf, portOf } = require('../proxy-choice.js');
+const { secureContext } = require('../trust.js');
+
+/** The host to connect to, with its name in messages; `undefined` if the proxy is not usable. */
+function nextHop({ target, proxy }) {
+  if (proxy.fault !== undefined) return undefined;
+  if (proxy.url === undefined) return { host: hostOf(target), port: portOf(target), what: '' };
+  return { host: proxy.host, port: proxy.port, what: ` (the proxy of ${proxy.source})` };
+}
+
+const noProxyHint = ({ proxy, target }) =>
+  proxy.url === undefined && proxy.why.endsWith('is not set')
+    ? `; if this network needs a proxy, set ${target.protocol === 'https:' ? 'HTTPS_PROXY' : 'HTTP_PROXY'}`
+    : '';
+
+const lookUp = {
+  name: 'name look-up',
+  needs: ['options'],
+  async run(context) {
+    const hop = nextHop(context);
+    if (hop === undefined) return undefined;
+    const { host, what } = hop;
+    if (net.isIP(host) !== 0) return ok(`${host}${what} needs no look-up`);
+    try {
+      const found = await dns.lookup(host, { all: true });
+      return ok(`${host}${what}: ${found.map(({ address }) => address).join(', ')}`);
+    } catch ({ code }) {
+      const answer =
+        code === 'ENOTFOUND' ? 'this name does not exist' : 'the name server does not answer';
+      const check =
+        proxyName(context) ?? `check the host in ${optionOf(context)} and the DNS of this machine`;
+      return failed(`${host}${what}: ${answer} (${code})`, `${check}${noProxyHint(context)}`);
+    }
+  },
+};
+
+const optionOf = ({ options }) =>
+  options.tokenEndpoint === undefined ? 'issuer' : 'tokenEndpoint';
+const proxyName = ({ proxy }) =>
+  proxy.url === undefined ? undefined : `check the host in ${proxy.source}`;
+
+const tcp = {
+  name: 'connection',
+  needs: ['name look-up'],
+  async run(context, signal) {
+    const hop = nextHop(context);
+    if (hop === undefined) return undefined;
+    const { host, port, what } = hop;
+    try {
+      const socket = await connect(host, port, signal);
+      const { remoteAddress } = socket;
+      socket.destroy();
+      return ok(`${remoteAddress} accepts connections to port ${port}${what}`);
+    } catch (error) {
+      const isRefused = error.code === 'ECONNREFUSED';
+      const advice = isRefused
+        ? 'check that the server is running and that the port is correct'
+        : 'check firewalls and network policies';
+      return failed(
+        `${host}:${port}${what}: ${faultOf(error, context.redactor)}`,
+        `${advice}${noProxyHint(context)}`,
+      );
+    }
+  },
+};
+
+const proxy = {
+  name: 'proxy',
+  needs: ['connection'],
+  async run(context, signal) {
+    const { target, proxy: chosen, redactor } = context;
+    if (chosen.fault !== undefined) {
+      const advice = 'set it to a URL such as http://proxy.example:3128';
+      return failed(`${chosen.source} ${chosen.fault}`, advice);
+    }
+    if (chosen.url === undefined) return ok(`none, because ${chosen.why}`);
+    const { protocol, host } = chosen.url;
+    const name = `the proxy ${protocol}//${host}, from ${chosen.source},`;
+    if (target.protocol === 'http:' && protocol.startsWith('http')) {
+      return ok(`${name} forwards plain http`);
+    }
+    try {
+      const socket = await openPath(target, chosen, {
+        signal,
+        secureContext: secureContext(context),
+      });
+      socket.destroy();
+      return ok(`${name} opens a tunnel to ${target.host}`);
+    } catch (error) {
+      return refusedTunnel(error, name, chosen, target, redactor);
+    }
+  },
+};
+
+function refusedTunnel(error, name, chosen, target, redactor) {
+  const isTunnel = error instanceof TunnelError;
+  const status = error.status === undefined ? '' : ` (status ${error.status})`;
+  const fault = isTunnel ? `${error.message}${status}` : faultOf(error, redactor);
+  const text = `${name.slice(0, -1)}: ${fault}`;
+  if (error.status === 407) {
+    return failed(text, `check the user name and password in ${chosen.source}`);
+  }
+  if (isTunnel) {
+    return failed(
+      text,
+      `allow ${target.hostname} on the proxy, or add ${target.hostname} to NO_PROXY if this machine ` +
+        'reaches the server directly',
+    );
+  }
+  return failed(text, `check that ${chosen.source} names a proxy, with the right scheme`);
+}
+
+module.exports = { steps: [lookUp, tcp, proxy] };

@@ -1,0 +1,108 @@
+'use strict';
+
+// The installed package, and the options: the only steps without I/O. The manager itself checks its
+// options.
+
+const { failed, messageOf, ok, warning } = require('../finding.js');
+const { OF_A_SERVICE } = require('../options.js');
+const { chooseProxy } = require('../proxy-choice.js');
+const { version } = require('../../../package.json');
+
+/** Shorter than the limit of a step, so that the error of the manager is the finding. */
+const REQUEST_LIMIT_MS = 2_800;
+
+/** The options of the manager that requests the token. It always verifies certificates. */
+function managerOptions(options) {
+  const kept = Object.entries(options).filter(([name]) => !OF_A_SERVICE.includes(name));
+  return {
+    ...Object.fromEntries(kept),
+    skipTlsVerify: false,
+    backgroundRefresh: false,
+    requestTimeoutMs: REQUEST_LIMIT_MS,
+  };
+}
+
+const installation = {
+  name: 'package',
+  run(context) {
+    const node = `Node ${process.versions.node} on ${process.platform}-${process.arch}`;
+    try {
+      context.KeycloakTokenManager = require('../../../index.js').KeycloakTokenManager;
+    } catch ({ message }) {
+      return failed(message.split('\n')[0], 'install the package again on this system');
+    }
+    return ok(`keycloak-token-manager ${version}, ${node}`);
+  },
+};
+
+const options = {
+  name: 'options',
+  needs: ['package'],
+  async run(context) {
+    const { input } = context;
+    let collected;
+    try {
+      collected = await input();
+    } catch (error) {
+      if (error.isUsage) throw error;
+      return failed(messageOf(error), 'correct the configuration');
+    }
+    Object.assign(context, collected);
+    const { missing } = collected;
+    if (missing.length > 0 && !collected.isComplete) return failed(...withoutVariables(missing));
+    const warnings = [];
+    const logger = warningLogger((text) => warnings.push(text));
+    try {
+      const made = new context.KeycloakTokenManager({
+        ...managerOptions(collected.options),
+        logger,
+      });
+      context.manager = made;
+    } catch (error) {
+      return failed(messageOf(error), 'correct the options');
+    }
+    context.target = new URL(collected.options.tokenEndpoint ?? collected.options.issuer);
+    context.proxy = chooseProxy(context.target, collected.options.proxy, context.env);
+    if (missing.length > 0) return warning(...withoutVariables(missing));
+    return summary(context, collected.notes, warnings);
+  },
+};
+
+/** Returns the text and the advice for variables that a configuration needs. */
+function withoutVariables(missing) {
+  const texts = missing.map(
+    ({ file, key, name, isEmpty }) =>
+      `${file}: ${key} needs the environment variable ${name}, which is ` +
+      `${isEmpty ? 'empty' : 'not set'}`,
+  );
+  const names = Array.from(new Set(missing.map(({ name }) => name))).join(', ');
+  return [texts.join('; '), `set ${names} in the environment of the backend, and of this command`];
+}
+
+/** Returns a logger that passes on the manager's warnings, without the name of the manager. */
+const warningLogger = (take) => ({
+  error() {},
+  warn: (line) => take(line.replace(/^Keycloak token manager ".*?": /, '')),
+  info() {},
+  debug() {},
+});
+
+function summary({ options: given, origin, isVerifying }, notes, warnings) {
+  const text = [`${Object.keys(given).join(', ')} from ${origin}`, ...notes].join('; ');
+  if (given.skipTlsVerify === true || !isVerifying) {
+    const source = given.skipTlsVerify === true ? 'skipTlsVerify' : 'NODE_TLS_REJECT_UNAUTHORIZED';
+    return warning(
+      `${text}; ${source} turns off the verification of certificates`,
+      `remove ${source} after the step TLS succeeds; this command always verifies certificates`,
+    );
+  }
+  if (warnings.length > 0) {
+    return warning(
+      [text, ...warnings].join('; '),
+      'correct the option that the warning names, or ignore the warning if you know why',
+    );
+  }
+  return ok(text);
+}
+
+module.exports = { steps: [installation, options], managerOptions, warningLogger };

@@ -1,0 +1,79 @@
+'use strict';
+
+// The certificates that a manager trusts, for Node's TLS: those of the Node process, and those of
+// the options `ca` and `caFile`.
+
+const { X509Certificate } = require('node:crypto');
+const fs = require('node:fs');
+const tls = require('node:tls');
+const { trustedByNode } = require('../trusted-by-node.js');
+
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
+
+const certificatesIn = (text) => text.match(CERTIFICATE) ?? [];
+
+/** Returns the certificates of the options; throws if a file is unreadable. */
+function ownCertificates({ ca, caFile }) {
+  const fromFile = caFile === undefined ? '' : fs.readFileSync(caFile, 'utf8');
+  return certificatesIn(`${ca ?? ''}\n${fromFile}`);
+}
+
+/** Returns all trusted certificates; `env` is the environment of the process at its start. */
+function trusted(options, env) {
+  const ofNode = certificatesIn(trustedByNode());
+  // Older versions of Node cannot list the certificates of this variable.
+  const isListed = tls.getCACertificates !== undefined;
+  const extra = isListed ? [] : certificatesIn(readable(env.NODE_EXTRA_CA_CERTS));
+  return [...ofNode, ...extra, ...ownCertificates(options)];
+}
+
+function readable(file) {
+  if (!file) return '';
+  try {
+    return fs.readFileSync(file, 'utf8');
+  } catch {
+    // Node continues without the file too.
+    return '';
+  }
+}
+
+/**
+ * Returns the settings of TLS for all connections of a run, because Node takes long to read so many
+ * certificates.
+ */
+function secureContext(context) {
+  context.secureContext ??= tls.createSecureContext({
+    ca: trusted(context.options, context.startEnv),
+    minVersion: 'TLSv1.2',
+  });
+  return context.secureContext;
+}
+
+/** The certificates that the system trusts, which Node ignores by default. */
+const OF_THE_SYSTEM = [
+  '/etc/ssl/certs/ca-certificates.crt',
+  '/etc/pki/tls/certs/ca-bundle.crt',
+  '/etc/ssl/ca-bundle.pem',
+  '/etc/ssl/cert.pem',
+];
+
+/** Returns the file of the system with the authority that issued the certificate (DER). */
+function fileWithIssuer(der, env) {
+  const certificate = new X509Certificate(der);
+  const files = [env.SSL_CERT_FILE, ...OF_THE_SYSTEM].filter(Boolean);
+  return files.find((file) =>
+    certificatesIn(readable(file)).some((pem) => isIssuedBy(certificate, pem)),
+  );
+}
+
+function isIssuedBy(certificate, pem) {
+  try {
+    const issuer = new X509Certificate(pem);
+    return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
+  } catch {
+    // The system may trust certificates that Node cannot read.
+    return false;
+  }
+}
+
+module.exports = { certificatesIn, fileWithIssuer, ownCertificates, secureContext };

@@ -1,0 +1,21 @@
+'use strict';
+
+/**
+ * Copies a resource or a request, because the caller may modify the object later. A value of
+ * another kind is returned as it is.
+ *
+ * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if a getter of the object throws
+ */
+function copyOf(value, name = 'resource') {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  try {
+    return { ...value };
+  } catch (cause) {
+    // The published package has this class only in its main module.
+    const { KeycloakTokenError } = require('../index.js');
+    const message = `${name}: a getter of the object threw an error`;
+    throw new KeycloakTokenError({ code: 'ERR_KEYCLOAK_CONFIG', message, retryable: false }, cause);
+  }
+}
+
+module.exports = { copyOf };
