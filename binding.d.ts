@@ -4,15 +4,21 @@
 /** The native side of a manager. It belongs to the thread that opened it. */
 export declare class Core {
   /**
-   * Returns the shared memory: the version is `Int32Array[0]`, and hits and joins are
-   * `Float64Array[1]` and `Float64Array[2]`.
+   * Returns the shared memory of this manager, or the chunk of the memory of derived managers
+   * with this number. Each manager has 24 bytes: the version is `Int32Array[0]` of them, and hits
+   * and joins are `Float64Array[1]` and `Float64Array[2]`.
    */
-  memory(): ArrayBuffer
+  memory(chunk?: number | undefined | null): ArrayBuffer
+  /** Derives a manager. Returns `null` if this manager is closed. */
+  derive(request: RequestData): DerivedData | null
+  /** Closes a derived manager for which no call waits. */
+  release(manager: number): void
   /**
-   * Returns a token, the flight to wait for, or a failure. `minimum` is in seconds, 0 for none.
-   * `has_waited` says that a forced call has waited for an earlier flight.
+   * Returns a token, the flight to wait for, or a failure. `manager` is the id of a derived
+   * manager, or 0. `minimum` is in seconds, 0 for none. `has_waited` says that a forced call has
+   * waited for an earlier flight.
    */
-  ask(minimum: number, forced: boolean, hasWaited: boolean): TokenData | number | FailureData | EarlierFlight
+  ask(manager: number, minimum: number, forced: boolean, hasWaited: boolean): TokenData | number | FailureData | EarlierFlight
   /** Returns the events since the last call. */
   drain(): Array<EventData>
   /** Delivers the secret that the secret function returned, or the fault. */
@@ -24,14 +30,14 @@ export declare class Core {
    * in effect, the last drop is too recent or the budget of drops is empty; or `ignored` if the
    * manager holds another token.
    */
-  invalidate(rejected: string, route: string): string
+  invalidate(manager: number, rejected: string, route: string): string
   /** Records that a route accepted a token. Returns whether to report its next acceptance. */
-  accept(accepted: string, route: string): boolean
+  accept(manager: number, accepted: string, route: string): boolean
   /**
    * Drops the held token and detaches the flight. Returns `dropped` if the manager held a token,
    * `detached` if there was only a flight, `kept` if there were too many clears, or `nothing`.
    */
-  clear(): string
+  clear(manager: number): string
   /**
    * Drops the held token and detaches the flight, because callers must not use the token any
    * more.
@@ -43,9 +49,16 @@ export declare class Core {
    * Returns a new DPoP proof for a request to a resource server, or `null` for a bearer token.
    * `uri` is the URL of the request without query and fragment.
    */
-  dpopProof(method: string, uri: string, token: string, nonce?: string | undefined | null): string | null
-  /** Returns the manager's state and counters. */
-  snapshot(): SnapshotData
+  dpopProof(manager: number, method: string, uri: string, token: string, nonce?: string | undefined | null): string | null
+  /** Returns the state and counters of a manager; `null` if it was released. */
+  snapshot(manager: number): SnapshotData | null
+  /**
+   * Closes the manager and its derived managers for callers, and revokes their tokens. Returns
+   * whether there is a token to revoke; `RevocationEnded` then follows.
+   */
+  revoke(): boolean
+  /** Returns the failure for callers of a closed manager. */
+  closed(): FailureData
   /** Closes the manager and drops secrets. Returns the failure for the callers that still wait. */
   close(): FailureData
 }
@@ -64,6 +77,23 @@ export interface CounterData {
   invalidationsKept: number
   invalidationsIgnored: number
   suppressed: number
+}
+
+/** The place of a derived manager's published memory. */
+export interface DerivedData {
+  /** The id of the manager. */
+  id: number
+  /** The number of the chunk of memory. */
+  chunk: number
+  /** The index in the chunk. */
+  index: number
+}
+
+/** The number of derived managers, and the sums of their counters. */
+export interface DerivedSumsData {
+  managers: number
+  tokens: number
+  counters: CounterData
 }
 
 /** A flight that sent its request before a forced call. */
@@ -86,19 +116,26 @@ export interface Environment {
 
 /** An event that JavaScript has to handle. */
 export type EventData =
-  | { type: 'Acquired'; /** The flight. */
+  | { type: 'Acquired'; /** The id of the manager; 0 for the one that is not derived. */
+    manager: number; /** The flight. */
     flight: number; /** The token. */
   token: TokenData }
-  | { type: 'Failed'; /** The flight. */
+  | { type: 'Failed'; /** The id of the manager. */
+    manager: number; /** The flight. */
     flight: number; /** The reason. */
     failure: FailureData; /** The held token, which waiters receive unless they forced a refresh. */
   fallback?: TokenData }
-  | { type: 'AskAgain'; /** The flight. */
+  | { type: 'AskAgain'; /** The id of the manager. */
+    manager: number; /** The flight. */
   flight: number }
+  | { type: 'TokenDropped'; /** The id of the manager. */
+  manager: number }
+  | { type: 'RevocationEnded' }
   | { type: 'Log'; /** `warn`, `info` or `debug`. */
     level: string; /** The line. */
   message: string }
-  | { type: 'SecretWanted'; /** The id of the call. */
+  | { type: 'SecretWanted'; /** The id of the derived manager, or 0. */
+    manager: number; /** The id of the call. */
   call: number }
   | { type: 'RootsWanted' }
   | { type: 'RequestWanted'; /** The id of the request. */
@@ -178,6 +215,29 @@ export declare function open(options: unknown, environment: Environment, listene
  */
 export declare function readExtraCaCerts(path: string): void
 
+/**
+ * The request of a derived manager, which JavaScript has checked. An absent field has the value of
+ * the options.
+ */
+export interface RequestData {
+  /** The user's token to exchange. */
+  subjectToken?: string
+  /** The type of that token. */
+  subjectTokenType?: string
+  /** The assertion of the JWT authorization grant. */
+  assertion?: string
+  /** Whether a function provides the assertion for each request. */
+  callsForAssertion?: boolean
+  /** The scopes. */
+  scope?: Array<string>
+  /** The audiences. */
+  audience?: Array<string>
+  /** The resources. */
+  requestedResource?: Array<string>
+  /** Additional form fields: names and values in turn. */
+  parameters?: Array<string>
+}
+
 /** The result of a request that JavaScript sent. */
 export type RequestOutcome =
   | { type: 'Answered'; /** The HTTP status. */
@@ -215,6 +275,8 @@ export interface SnapshotData {
   counters: CounterData
   /** The durations of acquisitions, in ms. */
   acquisitionLatencyMs: Latencies
+  /** The sums of the derived managers, if there was one. */
+  derived?: DerivedSumsData
 }
 
 /** A token with its metadata. */
