@@ -73,14 +73,14 @@ async function userRows(rounds) {
       return { ...result, requests: (await counts()).requests };
     }),
   );
-  const row = (figure, unit, key) => {
+  const row = (figure, unit, key, bar) => {
     const { ours, [RIVAL]: other } = pick(results, key);
-    return compare({ figure, unit, ours, other, against: RIVAL, atMost: 1 });
+    return compare({ figure, unit, ours, other, against: RIVAL, ...bar });
   };
   return {
     rows: [
-      row('calls for users, p99', 'ms', 'p99'),
-      row('calls for users, CPU of the main thread per call', 'µs', 'cpuUs'),
+      row('calls for users, p99', 'ms', 'p99', { atMost: 1 }),
+      row('calls for users, CPU of the main thread per call', 'µs', 'cpuUs', { atMost: 1 }),
       row('calls for users, token requests', '', 'requests'),
     ],
     calls: median(results.ours.map(({ calls }) => calls)),
@@ -100,7 +100,8 @@ async function run({ quick }) {
       `Users: ${PORTAL.users} users with two APIs each, ${PORTAL.pagesPerSecond} pages of four ` +
         `calls each second for ${PORTAL.seconds} s (${named(users.calls)} calls), tokens of ` +
         `${PORTAL_ENDPOINT.expiresIn} s, a server that takes ${PORTAL_ENDPOINT.delayMs} ms. ` +
-        'openid-client has a map of at most 10,000 entries whose callers share a request.',
+        'openid-client has a map of at most 10,000 entries whose callers share a request, and replaces ' +
+        'a token 1 s before its end. Ours replaces it earlier, while callers get the held one.',
     ],
   };
 }
