@@ -616,7 +616,6 @@ export interface KeycloakTokenManagerOptions {
   /** The API to which `fetch` may send the token. Default: none. */
   resource?: ResourceOptions | undefined;
   /**
-  /**
    * How many tokens of users (`onBehalfOf`) the manager keeps. It drops the token that was used
    * longest ago first. In tokens, an integer of at least 1. Default: 10000.
    */

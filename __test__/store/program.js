@@ -26,20 +26,29 @@ function keyv(adapter, at, end) {
   return { store: fromKeyv(new Keyv(store)), end: () => end(store) };
 }
 
-function backstage(store, connection) {
+function openCache(store, connection) {
   const { CacheManager } = load('@backstage/backend-defaults/cache');
   const { ConfigReader } = load('@backstage/config');
   const config = new ConfigReader({ backend: { cache: { store, connection, [store]: {} } } });
-  return { store: fromBackstageCache(() => CacheManager.fromConfig(config)) };
+  return () => CacheManager.fromConfig(config);
 }
+
+const fromBackstage = (...cache) => ({ store: fromBackstageCache(openCache(...cache)) });
 
 const OPEN = {
   'keyv with @keyv/redis': () => keyv('@keyv/redis', url, ({ client }) => client.destroy()),
   'keyv with @keyv/valkey': () => keyv('@keyv/valkey', url, ({ redis }) => redis.disconnect()),
   'keyv with @keyv/memcache': () => keyv('@keyv/memcache', address, ({ client }) => client.close()),
-  'the Redis cache of Backstage': () => backstage('redis', url),
-  'the Valkey cache of Backstage': () => backstage('valkey', url),
-  'the Memcached cache of Backstage': () => backstage('memcache', address),
+  'the Redis cache of Backstage': () => fromBackstage('redis', url),
+  'the Valkey cache of Backstage': () => fromBackstage('valkey', url),
+  'the Memcached cache of Backstage': () => fromBackstage('memcache', address),
+  // A release may lack the private members through which the store keeps the client alive.
+  'a Backstage that hides its Redis client'() {
+    const open = openCache('redis', url);
+    // A backend logs an uncaught exception and goes on.
+    process.on('uncaughtException', ({ message }) => console.error(message));
+    return { store: fromBackstageCache(() => ({ forPlugin: (id) => open().forPlugin(id) })) };
+  },
   'node-redis'() {
     const client = load('redis').createClient({ url });
     client.connect().catch(() => {});
@@ -51,6 +60,8 @@ const OPEN = {
   },
 };
 
+// memjs logs to the standard output, which is for the test.
+console.log = console.error;
 const { store, end } = OPEN[name]();
 
 /** Returns `{ value }` or `{ rejected }`; `{ pending }` after the limit. */

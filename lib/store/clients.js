@@ -6,10 +6,18 @@
 
 const ignore = () => {};
 
-/** Returns the client of the server that a Keyv uses. */
-function clientOf(keyv) {
+/**
+ * Keeps a Keyv and its adapter from ending the process. Returns the adapter's client of the server.
+ */
+function tameKeyv(keyv) {
   const store = keyv?.store ?? keyv?.opts?.store;
-  return store?.client ?? store?.redis;
+  const client = store?.client ?? store?.redis;
+  // Without a listener, the client of @keyv/redis 4.6.0 also never connects again after an error.
+  for (const emitter of [keyv, store, client]) ignoreErrors(emitter);
+  // The adapter of memjs parses an entry in a callback, where a fault of the entry would be an
+  // uncaught exception. With the text, Keyv parses the entry.
+  if (Array.isArray(client?.servers) && store.opts) store.opts.deserialize ??= String;
+  return client;
 }
 
 /** Whether a Keyv keeps its entries in a Map of this process. */
@@ -34,11 +42,21 @@ function unrefClient(client) {
     client.unref();
     return;
   }
+  for (const server of client?.servers ?? []) unrefMemcached(server);
   if (typeof client?.on !== 'function') return;
   const unref = () => client.stream?.unref?.();
   unref();
   for (const event of ['connect', 'ready']) client.on(event, unref);
   client.on('reconnecting', () => client.reconnectTimeout?.unref?.());
+}
+
+/** Does so for a server of memjs, which connects when a call needs the socket. */
+function unrefMemcached(server) {
+  const { sock } = server;
+  server.sock = (...args) => {
+    sock.apply(server, args);
+    server._socket?.unref?.();
+  };
 }
 
 /** Closes the connection and stops all attempts to connect. */
@@ -51,4 +69,4 @@ async function endClient(client) {
   }
 }
 
-module.exports = { clientOf, endClient, ignoreErrors, isInMemory, unrefClient };
+module.exports = { endClient, ignoreErrors, isInMemory, tameKeyv, unrefClient };

@@ -6,7 +6,7 @@
 'use strict';
 
 const { KeycloakTokenError } = require('../../index.js');
-const { clientOf, endClient, ignoreErrors, isInMemory, unrefClient } = require('./clients.js');
+const { endClient, ignoreErrors, isInMemory, tameKeyv, unrefClient } = require('./clients.js');
 
 /** Older Backstage releases share the entries of a cache between all plugins. */
 const PREFIX = 'keycloak-token-manager:';
@@ -94,9 +94,7 @@ function fromKeyv(keyv) {
         'create it with the adapter of a server, such as @keyv/redis, @keyv/valkey or @keyv/memcache',
     );
   }
-  for (const emitter of [keyv, keyv.store ?? keyv.opts?.store, clientOf(keyv)]) {
-    ignoreErrors(emitter);
-  }
+  tameKeyv(keyv);
   return storeOf(CALLS.keyv(keyv));
 }
 
@@ -136,10 +134,7 @@ function backstageCache(cache, id) {
   // Backstage declares this property and this method as private, so a release may lack them.
   if (cache.store === 'memory') throw invalid(inMemory('fromBackstageCache'));
   const service = cache.forPlugin(id);
-  const client = clientOf(cache.getClientWithTtl?.(id));
-  // Without a listener, the client of @keyv/redis 4.6.0 never connects again after an error, and
-  // ends a process that has no handler of uncaught exceptions.
-  ignoreErrors(client);
+  const client = tameKeyv(cache.getClientWithTtl?.(id));
   unrefClient(client);
   return { calls: CALLS.cache(service), client };
 }
