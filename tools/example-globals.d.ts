@@ -196,7 +196,8 @@ declare module '@keyv/valkey' {
 }
 
 declare module 'redis' {
-  export function createClient(options: { url: string }): {
+  export function createClient(options: { url?: string | undefined }): {
+    on(event: 'error', listener: (error: Error) => void): object;
     connect(): Promise<unknown>;
     get(key: string): Promise<string | null>;
     set(key: string, value: string, options?: { PX?: number }): Promise<string | null>;

@@ -13,6 +13,7 @@ import type {
   TokenFetch,
   TokenFetchInit,
   TokenFetchResponse,
+  TokenStore,
 } from 'keycloak-token-manager';
 import { KeycloakTokenError, KeycloakTokenManager } from 'keycloak-token-manager';
 
@@ -47,6 +48,9 @@ const everything: KeycloakTokenManagerOptions = {
   backgroundRefresh: true,
   proxy: false,
   tokenFetch: true,
+  store: { get: async () => null, set: async () => true, delete: async () => 1 },
+  storeKey: 'a secret of at least 24 characters',
+  storeUserTokens: true,
   resource: { baseUrl: 'https://api.example', userHeader: 'X-User', fetch },
   logger,
 };

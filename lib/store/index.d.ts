@@ -1,34 +1,4 @@
-/**
- * A store for the option `store` of a manager. Every method returns a promise, rejects if the store
- * fails, and never throws. The manager bounds each call by 250 ms.
- *
- * The keys in the cache begin with `keycloak-token-manager:`. The values are encrypted. The time to
- * live is in whole milliseconds and at least 1 s; an entry without a positive, finite time to live
- * is not written.
- *
- * @example
- * ```ts
- * import { createClient } from 'redis';
- * import { fromNodeRedis } from 'keycloak-token-manager/store';
- * import type { SharedTokenStore } from 'keycloak-token-manager/store';
- *
- * const client = createClient({ url: 'redis://127.0.0.1:6379' });
- * await client.connect();
- * const store: SharedTokenStore = fromNodeRedis(client);
- * ```
- */
-export interface SharedTokenStore {
-  /** Resolves with the value; with `undefined` if there is none, or one that is not a string. */
-  get(key: string): Promise<string | undefined>;
-  /** Stores a value for the time to live, in milliseconds. */
-  set(key: string, value: string, ttlMs: number): Promise<unknown>;
-  delete(key: string): Promise<unknown>;
-  /**
-   * Replaces a client that no longer answers. Only stores of {@link fromBackstageCache} with a
-   * function have this method.
-   */
-  remake?(): Promise<void>;
-}
+import type { TokenStore } from 'keycloak-token-manager';
 
 /**
  * The members of a Keyv that {@link fromKeyv} uses.
@@ -64,7 +34,7 @@ export interface KeyvCache {
  * const manager = new KeycloakTokenManager({ tokenEndpoint, clientId, clientSecret, store });
  * ```
  */
-export function fromKeyv(keyv: KeyvCache): SharedTokenStore;
+export function fromKeyv(keyv: KeyvCache): TokenStore;
 
 /**
  * The members of Backstage's `CacheService` that {@link fromBackstageCache} uses.
@@ -147,7 +117,7 @@ export function fromBackstageCache(
         | BackstageCacheManager
         | Promise<BackstageCache | BackstageCacheManager>),
   id?: string,
-): SharedTokenStore;
+): TokenStore;
 
 /**
  * The members of a client of the package `redis` that {@link fromNodeRedis} uses. Clients of a
@@ -185,7 +155,7 @@ export interface NodeRedisClient {
  * const manager = new KeycloakTokenManager({ tokenEndpoint, clientId, clientSecret, store });
  * ```
  */
-export function fromNodeRedis(client: NodeRedisClient): SharedTokenStore;
+export function fromNodeRedis(client: NodeRedisClient): TokenStore;
 
 /**
  * The members of a client of ioredis or iovalkey that {@link fromIoredis} uses. Clients of a
@@ -220,4 +190,4 @@ export interface IoredisClient {
  * const manager = new KeycloakTokenManager({ tokenEndpoint, clientId, clientSecret, store });
  * ```
  */
-export function fromIoredis(client: IoredisClient): SharedTokenStore;
+export function fromIoredis(client: IoredisClient): TokenStore;
