@@ -182,6 +182,8 @@ const longStages = {
   leaks: () =>
     nodeTest(filesIn('__test__/leaks', '.test.js'), { env: { LEAKS: 'full' }, limitSeconds: 1800 }),
   'long-soak': () => soak(LONG_SOAK_SECONDS),
+  fleet: () =>
+    nodeTest([path.join('__test__', 'store', 'fleet.test.js')], { env: { FLEET: 'full' } }),
   'foreign-packages': foreignPackages,
   'all-bundlers': allBundlers,
 };

@@ -4,6 +4,7 @@
 
 const assert = require('node:assert/strict');
 const { before, describe, test } = require('node:test');
+const checkout = require('../../lib/backstage/config.js');
 const { sharedStore } = require('../../lib/backstage/shared-cache.js');
 const { nest, useWorkspace } = require('./support.js');
 
@@ -68,6 +69,14 @@ describe('sharedCache', () => {
     assert.equal(again.store, stores[0], 'an equal configuration');
     const other = readers.readKeycloakTokenManagerOptions(configOf(cacheAt(2), nest(KEY, SECTION)));
     assert.notEqual(other.store, stores[0], 'another server');
+  });
+
+  test('makes one store for all copies of the package', () => {
+    const config = configOf(VALKEY, nest(KEY, SECTION));
+    const [first, second] = [readers, checkout].map(
+      ({ readKeycloakTokenManagerOptions: read }) => read(config).store,
+    );
+    assert.equal(first, second);
   });
 
   for (const [reader, section] of Object.entries(READERS)) {
