@@ -30,6 +30,7 @@ const PAIRS = [
   ['keyv with @keyv/memcache', 'memcached'],
   ['the Redis cache of Backstage', 'redis'],
   ['the Redis cache of Backstage', 'valkey'],
+  ['the Redis cache of the oldest Backstage', 'redis'],
   [HIDDEN, 'redis'],
   ['the Valkey cache of Backstage', 'valkey'],
   ['the Memcached cache of Backstage', 'memcached'],
@@ -185,7 +186,7 @@ const TESTS = {
 
 const skip = process.env.CI ? undefined : missingServers();
 
-describe('the adapters with real servers', { skip, concurrency: 3 }, () => {
+describe('the adapters with real servers', { skip, concurrency: 6 }, () => {
   let modulesOf;
 
   before(

@@ -40,6 +40,7 @@ const OPEN = {
   'keyv with @keyv/valkey': () => keyv('@keyv/valkey', url, ({ redis }) => redis.disconnect()),
   'keyv with @keyv/memcache': () => keyv('@keyv/memcache', address, ({ client }) => client.close()),
   'the Redis cache of Backstage': () => fromBackstage('redis', url),
+  'the Redis cache of the oldest Backstage': () => fromBackstage('redis', url),
   'the Valkey cache of Backstage': () => fromBackstage('valkey', url),
   'the Memcached cache of Backstage': () => fromBackstage('memcache', address),
   // A release may lack the private members through which the store keeps the client alive.

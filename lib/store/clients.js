@@ -10,7 +10,7 @@ const ignore = () => {};
  * Keeps a Keyv and its adapter from ending the process. Returns the adapter's client of the server.
  */
 function tameKeyv(keyv) {
-  const store = keyv?.store ?? keyv?.opts?.store;
+  const store = adapterOf(keyv);
   const client = store?.client ?? store?.redis;
   // Without a listener, the client of @keyv/redis 4.6.0 also never connects again after an error.
   for (const emitter of [keyv, store, client]) ignoreErrors(emitter);
@@ -19,6 +19,24 @@ function tameKeyv(keyv) {
   if (Array.isArray(client?.servers) && store.opts) store.opts.deserialize ??= String;
   return client;
 }
+
+/**
+ * Returns the result of `open`, which makes another Keyv of the same adapter. The older Keyv of some
+ * Backstage releases passes on the errors of its adapter, and ends the process without a listener,
+ * which cannot be added because Backstage hides this Keyv.
+ */
+function openQuietly(keyv, open) {
+  const store = adapterOf(keyv);
+  const listeners = () => [...(store?.listeners?.('error') ?? [])];
+  const before = listeners();
+  const opened = open();
+  for (const added of listeners().filter((listener) => !before.includes(listener))) {
+    store.off('error', added);
+  }
+  return opened;
+}
+
+const adapterOf = (keyv) => keyv?.store ?? keyv?.opts?.store;
 
 /** Whether a Keyv keeps its entries in a Map of this process. */
 function isInMemory(keyv) {
@@ -69,4 +87,4 @@ async function endClient(client) {
   }
 }
 
-module.exports = { endClient, ignoreErrors, isInMemory, tameKeyv, unrefClient };
+module.exports = { endClient, ignoreErrors, isInMemory, openQuietly, tameKeyv, unrefClient };

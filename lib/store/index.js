@@ -6,7 +6,14 @@
 'use strict';
 
 const { KeycloakTokenError } = require('../../index.js');
-const { endClient, ignoreErrors, isInMemory, tameKeyv, unrefClient } = require('./clients.js');
+const {
+  endClient,
+  ignoreErrors,
+  isInMemory,
+  openQuietly,
+  tameKeyv,
+  unrefClient,
+} = require('./clients.js');
 
 /** Older Backstage releases share the entries of a cache between all plugins. */
 const PREFIX = 'keycloak-token-manager:';
@@ -133,9 +140,10 @@ function backstageCache(cache, id) {
   }
   // Backstage declares this property and this method as private, so a release may lack them.
   if (cache.store === 'memory') throw invalid(inMemory('fromBackstageCache'));
-  const service = cache.forPlugin(id);
-  const client = tameKeyv(cache.getClientWithTtl?.(id));
+  const keyv = cache.getClientWithTtl?.(id);
+  const client = tameKeyv(keyv);
   unrefClient(client);
+  const service = openQuietly(keyv, () => cache.forPlugin(id));
   return { calls: CALLS.cache(service), client };
 }
 
