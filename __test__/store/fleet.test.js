@@ -36,7 +36,7 @@ describe('a fleet of ten replicas', { skip }, () => {
     const server = await startCacheServer('valkey');
     t.after(() => server.stop());
     const replica = async (seconds) => {
-      const args = [endpoint.tokenEndpoint, modules, server.port, seconds];
+      const args = [endpoint.tokenEndpoint, seconds, 'node-redis', modules, server.port];
       const program = run(t, '../store/replica.js', args, { limitMs: (seconds + 30) * 1_000 });
       assert.equal(await program.next(), 'connected');
       return program;

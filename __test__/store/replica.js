@@ -1,19 +1,19 @@
 'use strict';
 
 // One replica of a fleet. Connects to the store, says so, and asks for a token when the test lets it
-// continue, 20 times a second for the given time. Prints how the first call ended, and at last all.
+// continue, 20 times a second, until the test lets it continue again or the given time is over.
+// Prints how the first call ended, and at last all.
 
-const { createRequire } = require('node:module');
-const path = require('node:path');
+const { once } = require('node:events');
+const readline = require('node:readline');
 const { setTimeout: delay } = require('node:timers/promises');
-const { fromNodeRedis } = require('../../lib/store');
-const { open, tell, told } = require('../programs/program.js');
+const { open, tell } = require('../programs/program.js');
+const { openStore } = require('./stores.js');
 
 const INTERVAL_MS = 50;
 const STORE_KEY = 'a-key-that-all-replicas-of-the-test-have';
 
-const [, modules, port, seconds] = process.argv.slice(2);
-const { createClient } = createRequire(path.join(modules, 'index.js'))('redis');
+const [, seconds, ...settings] = process.argv.slice(2);
 
 async function timed(call) {
   const startMs = performance.now();
@@ -25,17 +25,29 @@ async function timed(call) {
 }
 
 async function main() {
-  const client = createClient({ url: `redis://127.0.0.1:${port}` });
-  const store = fromNodeRedis(client);
-  await client.connect();
-  const manager = open({ store, storeKey: STORE_KEY });
+  const lines = readline.createInterface({ input: process.stdin });
+  const { store, end } = openStore(...settings);
+  await store.get('connected');
+  const warnings = [];
+  const ignore = () => {};
+  const logger = {
+    error: ignore,
+    warn: (text) => warnings.push(text),
+    info: ignore,
+    debug: ignore,
+  };
+  const manager = open({ store, storeKey: STORE_KEY, logger });
   tell('connected');
-  await told();
+  await once(lines, 'line');
   const first = await timed(() => manager.getToken());
   tell(first);
   const calls = [];
-  const end = performance.now() + seconds * 1_000;
-  while (performance.now() < end) {
+  let isOver = false;
+  lines.once('line', () => {
+    isOver = true;
+  });
+  const endMs = performance.now() + seconds * 1_000;
+  while (!isOver && performance.now() < endMs) {
     calls.push(timed(() => manager.getToken()));
     await delay(INTERVAL_MS);
   }
@@ -43,9 +55,12 @@ async function main() {
   tell({
     failed: [first, ...ended].map(({ failed }) => failed).filter((text) => text !== undefined),
     tookMs: ended.map(({ tookMs }) => tookMs),
+    warnings,
+    counters: manager.snapshot().counters,
   });
   await manager.close();
-  client.destroy();
+  end?.();
+  process.stdin.unref();
 }
 
 main();
