@@ -344,7 +344,8 @@ pub(super) fn store_wanted(call: u32, command: &Command) -> EventData {
         Command::Get(key) => ("get", Some(key)),
         Command::Set(key, ..) => ("set", Some(key)),
         Command::Delete(key) => ("delete", Some(key)),
-        Command::Remake => ("remake", None),
+        // This thread answers a ping itself.
+        Command::Remake | Command::Ping => ("remake", None),
     };
     let (value, ttl_ms) = match command {
         #[expect(clippy::cast_precision_loss, reason = "at most a day")]

@@ -233,17 +233,12 @@ impl StoredToken {
         };
         let margin = CLOCK_MARGIN.min(part(self.granted, 4));
         let hard = self.end.saturating_sub(self.sent).saturating_sub(margin);
-        // The claims follow the clock of the server. Where they say that the token ends a little
-        // earlier, the clocks of the two managers are wrong in opposite directions. Where they
-        // differ widely from both clocks, they say nothing.
-        let hard = match self.expiry {
-            Some(expiry) => {
-                let claimed = expiry.saturating_sub(margin).saturating_sub(sent.wall);
-                let is_close = hard.saturating_sub(claimed) <= CLOCK_DIFFERENCE;
-                if is_close { hard.min(claimed) } else { hard }
-            }
-            None => hard,
-        };
+        // The claims follow the clock of the server, so they also bound the life if the clock of the
+        // writer was wrong.
+        let claimed = self.expiry.map_or(Duration::MAX, |expiry| {
+            expiry.saturating_sub(margin).saturating_sub(sent.wall)
+        });
+        let hard = hard.min(claimed);
         let soft = Life::new(self.granted, buffer).soft.min(hard);
         Some(Token {
             access_token: self.access_token,
