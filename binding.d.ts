@@ -100,6 +100,23 @@ export interface DerivedSumsData {
   counters: CounterData
 }
 
+/** The place of a derived manager's published memory. */
+export interface DerivedData {
+  /** The id of the manager. */
+  id: number
+  /** The number of the chunk of memory. */
+  chunk: number
+  /** The index in the chunk. */
+  index: number
+}
+
+/** The number of derived managers, and the sums of their counters. */
+export interface DerivedSumsData {
+  managers: number
+  tokens: number
+  counters: CounterData
+}
+
 /** A flight that sent its request before a forced call. */
 export interface EarlierFlight {
   /** The flight. */
@@ -138,7 +155,8 @@ export type EventData =
   | { type: 'Log'; /** `warn`, `info` or `debug`. */
     level: string; /** The line. */
   message: string }
-  | { type: 'SecretWanted'; /** The id of the call. */
+  | { type: 'SecretWanted'; /** The id of the derived manager, or 0. */
+    manager: number; /** The id of the call. */
   call: number }
   | { type: 'StoreWanted'; /** The id of the call. */
     call: number; /** `get`, `set`, `delete` or `remake`. */
@@ -235,6 +253,8 @@ export interface RequestData {
   subjectTokenType?: string
   /** The assertion of the JWT authorization grant. */
   assertion?: string
+  /** Whether a function provides the assertion for each request. */
+  callsForAssertion?: boolean
   /** The scopes. */
   scope?: Array<string>
   /** The audiences. */
