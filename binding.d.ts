@@ -100,23 +100,6 @@ export interface DerivedSumsData {
   counters: CounterData
 }
 
-/** The place of a derived manager's published memory. */
-export interface DerivedData {
-  /** The id of the manager. */
-  id: number
-  /** The number of the chunk of memory. */
-  chunk: number
-  /** The index in the chunk. */
-  index: number
-}
-
-/** The number of derived managers, and the sums of their counters. */
-export interface DerivedSumsData {
-  managers: number
-  tokens: number
-  counters: CounterData
-}
-
 /** A flight that sent its request before a forced call. */
 export interface EarlierFlight {
   /** The flight. */

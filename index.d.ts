@@ -402,9 +402,7 @@ export interface DerivedRequest extends Omit<ExchangeRequest, 'subjectTokenType'
    * function fails, calls reject with `ERR_KEYCLOAK_CREDENTIAL`, and the error is the `cause`.
    * Keycloak supports this grant since release 26.6.
    */
-  grant?:
-    | { type: 'jwt-bearer'; assertion: string | (() => string | Promise<string>) }
-    | undefined;
+  grant?: { type: 'jwt-bearer'; assertion: string | (() => string | Promise<string>) } | undefined;
 }
 
 /**

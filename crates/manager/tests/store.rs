@@ -459,6 +459,21 @@ async fn a_damaged_entry_is_a_miss_that_the_next_token_replaces() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slow_store_receives_the_last_of_the_values_that_wait() {
+    let store = Arc::<SimulatedStore>::default();
+    store.set(Condition::Slow(100));
+    let mut a = replica("a", &store);
+    for _ in 0..20 {
+        forced(&mut a).await;
+    }
+    pass(300).await;
+    // A request takes 20 ms, so about five tokens arrive during a write.
+    assert_eq!(store.take_calls(), ["set"; 5]);
+    store.set(Condition::Works);
+    assert_eq!(replica("b", &store).any().await.unwrap(), "a-20");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_time_of_the_store_counts_towards_the_time_limit() {
     let store = Arc::<SimulatedStore>::default();
     store.set(Condition::Hangs);

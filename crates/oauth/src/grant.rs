@@ -160,7 +160,10 @@ impl Grant {
             GrantType::JwtBearer { assertion } => {
                 let assertion = assertion.iter();
                 let assertion = assertion.map(|assertion| ("assertion", assertion.expose()));
-                [("grant_type", JWT_AUTHORIZATION)].into_iter().chain(assertion).collect()
+                [("grant_type", JWT_AUTHORIZATION)]
+                    .into_iter()
+                    .chain(assertion)
+                    .collect()
             }
         };
         if let Some(scope) = &self.scope {

@@ -49,7 +49,7 @@ impl fmt::Debug for StoreKeys {
 }
 
 /// The key of an entry: printable ASCII of fewer than 64 characters, which every store accepts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EntryKey(String);
 
 impl EntryKey {
@@ -118,19 +118,13 @@ impl StoreKeys {
             add(name);
             add(value.expose());
         }
-        self.named(hash)
+        named(hash)
     }
 
     /// Returns a key without an entry, with which a manager finds out whether the store answers.
     #[must_use]
     pub fn probe_key(&self) -> EntryKey {
-        self.named(hmac::Context::with_key(&self.names))
-    }
-
-    fn named(&self, mut hash: hmac::Context) -> EntryKey {
-        hash.update(&[VERSION]);
-        let hash = URL_SAFE_NO_PAD.encode(hash.sign());
-        EntryKey(format!("kctm-{VERSION}-{hash}"))
+        named(hmac::Context::with_key(&self.names))
     }
 
     /// Encrypts a token for the entry with this key. Returns `None` if the system provides no random
@@ -253,6 +247,12 @@ impl StoredToken {
             },
         })
     }
+}
+
+fn named(mut hash: hmac::Context) -> EntryKey {
+    hash.update(&[VERSION]);
+    let hash = URL_SAFE_NO_PAD.encode(hash.sign());
+    EntryKey(format!("kctm-{VERSION}-{hash}"))
 }
 
 fn millis(time: Duration) -> u64 {

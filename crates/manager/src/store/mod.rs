@@ -5,6 +5,8 @@
 //! failure of the store is a failure of an acquisition. The [`slot`](crate::slot) decides whether
 //! the manager uses a token that the store returns.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -54,6 +56,8 @@ pub(crate) struct SharedStore {
     settings: StoreConfig,
     circuit: Mutex<Circuit>,
     calls: Semaphore,
+    /// The entries that the manager is writing, each with the value to write next.
+    writes: Mutex<HashMap<EntryKey, Option<Command>>>,
     /// The number of failed calls, over all configurations of the manager.
     failures: Arc<AtomicU64>,
 }
@@ -83,6 +87,7 @@ impl SharedStore {
             settings,
             circuit: Mutex::default(),
             calls: Semaphore::new(MAX_CALLS),
+            writes: Mutex::default(),
             failures: Arc::clone(failures),
         }))
     }
@@ -153,11 +158,11 @@ impl SharedStore {
     ) {
         let (store, events) = (Arc::clone(self), Arc::clone(events));
         tokio::spawn(async move {
-            let (ping, mut pong) = StoreCall::new(Command::Ping);
+            let (ping, mut echo) = StoreCall::new(Command::Ping);
             events.push(Event::StoreWanted(ping));
-            let is_free = timeout(FREE_WITHIN, &mut pong.answer).await.is_ok();
+            let is_free = timeout(FREE_WITHIN, &mut echo.answer).await.is_ok();
             let has_answered = !is_free && {
-                drop(pong.answer.await);
+                drop(echo.answer.await);
                 let answer = timeout(CALL_LIMIT, pending.answer).await;
                 matches!(answer, Ok(Ok(StoreAnswer::Done(_))))
             };
@@ -257,7 +262,30 @@ impl StoreEntry {
         if let Some(value) = sealed.filter(|_| life >= SHORTEST_LIFE) {
             let millis = u64::try_from(life.as_millis()).unwrap_or(u64::MAX);
             let command = Command::Set(self.key.clone(), value, millis);
+            self.write_in_turn(events, command).await;
+        }
+    }
+
+    /// Writes the entry after a write in progress. Of the values that wait for it, writes only the
+    /// last one.
+    async fn write_in_turn(&self, events: &Arc<dyn EventSink>, command: Command) {
+        let mut next = match self.store.writes.lock().entry(self.key.clone()) {
+            Entry::Occupied(mut waiting) => {
+                waiting.insert(Some(command));
+                return;
+            }
+            Entry::Vacant(vacant) => {
+                vacant.insert(None);
+                Some(command)
+            }
+        };
+        while let Some(command) = next {
             self.store.call(events, command).await;
+            let mut writes = self.store.writes.lock();
+            next = writes.get_mut(&self.key).and_then(Option::take);
+            if next.is_none() {
+                writes.remove(&self.key);
+            }
         }
     }
 
