@@ -4,19 +4,27 @@
 /** The native side of a manager. It belongs to the thread that opened it. */
 export declare class Core {
   /**
-   * Returns the shared memory: the version is `Int32Array[0]`, and hits and joins are
-   * `Float64Array[1]` and `Float64Array[2]`.
+   * Returns the shared memory of this manager, or the chunk of the memory of derived managers
+   * with this number. Each manager has 24 bytes: the version is `Int32Array[0]` of them, and hits
+   * and joins are `Float64Array[1]` and `Float64Array[2]`.
    */
-  memory(): ArrayBuffer
+  memory(chunk?: number | undefined | null): ArrayBuffer
+  /** Derives a manager. Returns `null` if this manager is closed. */
+  derive(request: RequestData): DerivedData | null
+  /** Closes a derived manager for which no call waits. */
+  release(manager: number): void
   /**
-   * Returns a token, the flight to wait for, or a failure. `minimum` is in seconds, 0 for none.
-   * `has_waited` says that a forced call has waited for an earlier flight.
+   * Returns a token, the flight to wait for, or a failure. `manager` is the id of a derived
+   * manager, or 0. `minimum` is in seconds, 0 for none. `has_waited` says that a forced call has
+   * waited for an earlier flight.
    */
-  ask(minimum: number, forced: boolean, hasWaited: boolean): TokenData | number | FailureData | EarlierFlight
+  ask(manager: number, minimum: number, forced: boolean, hasWaited: boolean): TokenData | number | FailureData | EarlierFlight
   /** Returns the events since the last call. */
   drain(): Array<EventData>
   /** Delivers the secret that the secret function returned, or the fault. */
   answerSecret(call: number, secret?: string | undefined | null, fault?: string | undefined | null): void
+  /** Delivers the result of a call to the store. Ignores a late result. */
+  endStoreCall(call: number, outcome: StoreOutcome): void
   /** Delivers the result of a request that JavaScript sent. Ignores a late result. */
   endRequest(request: number, outcome: RequestOutcome): void
   /**
@@ -24,28 +32,35 @@ export declare class Core {
    * in effect, the last drop is too recent or the budget of drops is empty; or `ignored` if the
    * manager holds another token.
    */
-  invalidate(rejected: string, route: string): string
+  invalidate(manager: number, rejected: string, route: string): string
   /** Records that a route accepted a token. Returns whether to report its next acceptance. */
-  accept(accepted: string, route: string): boolean
+  accept(manager: number, accepted: string, route: string): boolean
   /**
    * Drops the held token and detaches the flight. Returns `dropped` if the manager held a token,
    * `detached` if there was only a flight, `kept` if there were too many clears, or `nothing`.
    */
-  clear(): string
+  clear(manager: number): string
   /**
    * Drops the held token and detaches the flight, because callers must not use the token any
-   * more.
+   * more. Also drops the tokens of derived managers.
    */
-  dropToken(): void
+  dropToken(manager: number): void
   /** Applies changed options. If they are faulty, returns the faults and changes no option. */
   reconfigure(options: unknown, environment: Environment): FailureData | Unreadable | null
   /**
    * Returns a new DPoP proof for a request to a resource server, or `null` for a bearer token.
    * `uri` is the URL of the request without query and fragment.
    */
-  dpopProof(method: string, uri: string, token: string, nonce?: string | undefined | null): string | null
-  /** Returns the manager's state and counters. */
-  snapshot(): SnapshotData
+  dpopProof(manager: number, method: string, uri: string, token: string, nonce?: string | undefined | null): string | null
+  /** Returns the state and counters of a manager; `null` if it was released. */
+  snapshot(manager: number): SnapshotData | null
+  /**
+   * Closes the manager and its derived managers for callers, and revokes their tokens. Returns
+   * whether there is a token to revoke; `RevocationEnded` then follows.
+   */
+  revoke(): boolean
+  /** Returns the failure for callers of a closed manager. */
+  closed(): FailureData
   /** Closes the manager and drops secrets. Returns the failure for the callers that still wait. */
   close(): FailureData
 }
@@ -64,6 +79,25 @@ export interface CounterData {
   invalidationsKept: number
   invalidationsIgnored: number
   suppressed: number
+  storeHits: number
+  storeFailures: number
+}
+
+/** The place of a derived manager's published memory. */
+export interface DerivedData {
+  /** The id of the manager. */
+  id: number
+  /** The number of the chunk of memory. */
+  chunk: number
+  /** The index in the chunk. */
+  index: number
+}
+
+/** The number of derived managers, and the sums of their counters. */
+export interface DerivedSumsData {
+  managers: number
+  tokens: number
+  counters: CounterData
 }
 
 /** A flight that sent its request before a forced call. */
@@ -86,20 +120,33 @@ export interface Environment {
 
 /** An event that JavaScript has to handle. */
 export type EventData =
-  | { type: 'Acquired'; /** The flight. */
+  | { type: 'Acquired'; /** The id of the manager; 0 for the one that is not derived. */
+    manager: number; /** The flight. */
     flight: number; /** The token. */
   token: TokenData }
-  | { type: 'Failed'; /** The flight. */
+  | { type: 'Failed'; /** The id of the manager. */
+    manager: number; /** The flight. */
     flight: number; /** The reason. */
     failure: FailureData; /** The held token, which waiters receive unless they forced a refresh. */
   fallback?: TokenData }
-  | { type: 'AskAgain'; /** The flight. */
+  | { type: 'AskAgain'; /** The id of the manager. */
+    manager: number; /** The flight. */
   flight: number }
+  | { type: 'TokenDropped'; /** The id of the manager. */
+  manager: number }
+  | { type: 'RevocationEnded' }
   | { type: 'Log'; /** `warn`, `info` or `debug`. */
     level: string; /** The line. */
   message: string }
-  | { type: 'SecretWanted'; /** The id of the call. */
+  | { type: 'SecretWanted'; /** The id of the derived manager, or 0. */
+    manager: number; /** The id of the call. */
   call: number }
+  | { type: 'StoreWanted'; /** The id of the call. */
+    call: number; /** `get`, `set`, `delete` or `remake`. */
+    operation: string; /** The key of the entry. */
+    key?: string; /** The value to write. */
+    value?: string; /** The time to keep the value, in ms. */
+  ttlMs?: number }
   | { type: 'RootsWanted' }
   | { type: 'RequestWanted'; /** The id of the request. */
     request: number; /** The URL of the request. */
@@ -178,6 +225,29 @@ export declare function open(options: unknown, environment: Environment, listene
  */
 export declare function readExtraCaCerts(path: string): void
 
+/**
+ * The request of a derived manager, which JavaScript has checked. An absent field has the value of
+ * the options.
+ */
+export interface RequestData {
+  /** The user's token to exchange. */
+  subjectToken?: string
+  /** The type of that token. */
+  subjectTokenType?: string
+  /** The assertion of the JWT authorization grant. */
+  assertion?: string
+  /** Whether a function provides the assertion for each request. */
+  callsForAssertion?: boolean
+  /** The scopes. */
+  scope?: Array<string>
+  /** The audiences. */
+  audience?: Array<string>
+  /** The resources. */
+  requestedResource?: Array<string>
+  /** Additional form fields: names and values in turn. */
+  parameters?: Array<string>
+}
+
 /** The result of a request that JavaScript sent. */
 export type RequestOutcome =
   | { type: 'Answered'; /** The HTTP status. */
@@ -215,7 +285,16 @@ export interface SnapshotData {
   counters: CounterData
   /** The durations of acquisitions, in ms. */
   acquisitionLatencyMs: Latencies
+  /** The sums of the derived managers, if there was one. */
+  derived?: DerivedSumsData
 }
+
+/** The result of a call to the store. */
+export type StoreOutcome =
+  | { type: 'Done'; /** The value of the entry, if the call reads one that exists. */
+  value?: string }
+  | { type: 'Failed'; /** The code of the error, or what is wrong with the result. */
+  detail?: string }
 
 /** A token with its metadata. */
 export interface TokenData {

@@ -7,7 +7,7 @@ use manager::clock::Clock;
 use manager::credential::SecretCall;
 use manager::published::NO_TOKEN;
 use manager::slot::{FlightResult, Storage, Token};
-use manager::store::StoreCall;
+use manager::store::{Command, StoreAnswer, StoreCall};
 
 impl Core {
     pub(super) fn event(&self, is_former: bool, event: manager::Event) -> Option<EventData> {
@@ -33,6 +33,7 @@ impl Core {
                 return None;
             }
             manager::Event::SecretWanted(call) => EventData::SecretWanted {
+                manager: call.manager().0,
                 call: self.begin_secret_call(call)?,
             },
             manager::Event::StoreWanted(call) => self.begin_store_call(call)?,
@@ -87,8 +88,8 @@ impl Core {
         }
     }
 
-    /// Starts a call to the secret function. Returns the id of the call, or `None` if no
-    /// acquisition waits for it.
+    /// Starts a call to the secret function or to an assertion function. Returns the id of the call,
+    /// or `None` if no acquisition waits for it.
     fn begin_secret_call(&self, call: SecretCall) -> Option<u32> {
         if !call.start() {
             return None;
@@ -103,6 +104,10 @@ impl Core {
     /// the calls that the manager has abandoned: a store may never answer.
     fn begin_store_call(&self, call: StoreCall) -> Option<EventData> {
         if !call.start() {
+            return None;
+        }
+        if matches!(call.command, Command::Ping) {
+            call.settle(StoreAnswer::Done(None));
             return None;
         }
         let id = self.last_store_call.get().wrapping_add(1);

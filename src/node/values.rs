@@ -132,8 +132,11 @@ pub enum EventData {
         /// The line.
         message: String,
     },
-    /// JavaScript must call the secret function and pass its result to `answerSecret`.
+    /// JavaScript must call the secret function, or the assertion function of a derived manager, and
+    /// pass its result to `answerSecret`.
     SecretWanted {
+        /// The id of the derived manager, or 0.
+        manager: u32,
         /// The id of the call.
         call: u32,
     },
@@ -344,7 +347,8 @@ pub(super) fn store_wanted(call: u32, command: &Command) -> EventData {
         Command::Get(key) => ("get", Some(key)),
         Command::Set(key, ..) => ("set", Some(key)),
         Command::Delete(key) => ("delete", Some(key)),
-        Command::Remake => ("remake", None),
+        // This thread answers a ping itself.
+        Command::Remake | Command::Ping => ("remake", None),
     };
     let (value, ttl_ms) = match command {
         #[expect(clippy::cast_precision_loss, reason = "at most a day")]

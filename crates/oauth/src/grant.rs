@@ -45,8 +45,8 @@ pub enum GrantType {
     },
     /// A token for the subject of a signed assertion (RFC 7523 §2.1).
     JwtBearer {
-        /// The assertion.
-        assertion: Arc<SubjectToken>,
+        /// The assertion; `None` if a function provides a new one for each request.
+        assertion: Option<Arc<SubjectToken>>,
     },
 }
 
@@ -57,8 +57,14 @@ impl GrantType {
         match self {
             Self::ClientCredentials => None,
             Self::TokenExchange { subject_token, .. } => Some(subject_token),
-            Self::JwtBearer { assertion } => Some(assertion),
+            Self::JwtBearer { assertion } => assertion.as_ref(),
         }
+    }
+
+    /// Whether a function provides the assertion.
+    #[must_use]
+    pub const fn wants_assertion(&self) -> bool {
+        matches!(self, Self::JwtBearer { assertion: None })
     }
 
     /// Whether the token belongs to a user whose own token the request contains.
@@ -152,7 +158,12 @@ impl Grant {
                 ("requested_token_type", ACCESS_TOKEN_TYPE),
             ],
             GrantType::JwtBearer { assertion } => {
-                vec![("grant_type", JWT_AUTHORIZATION), ("assertion", assertion.expose())]
+                let assertion = assertion.iter();
+                let assertion = assertion.map(|assertion| ("assertion", assertion.expose()));
+                [("grant_type", JWT_AUTHORIZATION)]
+                    .into_iter()
+                    .chain(assertion)
+                    .collect()
             }
         };
         if let Some(scope) = &self.scope {

@@ -20,6 +20,8 @@ pub enum Condition {
     Fails,
     /// The event loop is blocked, so no call reaches the store.
     Blocked,
+    /// The event loop blocks during a call, and the answer waits.
+    Stalled,
     /// Reads and deletes, but keeps no further value.
     Full,
 }
@@ -32,6 +34,8 @@ pub struct SimulatedStore {
     pub calls: Mutex<Vec<&'static str>>,
     /// The calls that the store never answers.
     hanging: Mutex<Vec<StoreCall>>,
+    /// The calls that wait for the event loop.
+    held: Mutex<Vec<StoreCall>>,
     /// The number of clients that the store has had remade.
     pub remakes: AtomicU64,
 }
@@ -43,6 +47,7 @@ impl Default for SimulatedStore {
             entries: Mutex::default(),
             calls: Mutex::default(),
             hanging: Mutex::default(),
+            held: Mutex::default(),
             remakes: AtomicU64::new(0),
         }
     }
@@ -51,6 +56,12 @@ impl Default for SimulatedStore {
 impl SimulatedStore {
     pub fn set(&self, condition: Condition) {
         *self.condition.lock() = condition;
+        if condition == Condition::Works {
+            let held = std::mem::take(&mut *self.held.lock());
+            for call in held {
+                self.receive(call);
+            }
+        }
     }
 
     /// Returns the calls since the last time.
@@ -68,20 +79,26 @@ impl SimulatedStore {
     /// Receives a call, as the JavaScript thread does.
     pub(crate) fn receive(&self, call: StoreCall) {
         let condition = *self.condition.lock();
-        if condition == Condition::Blocked {
-            return self.hanging.lock().push(call);
+        let is_ping = matches!(call.command, Command::Ping);
+        if condition == Condition::Blocked || (condition == Condition::Stalled && is_ping) {
+            return self.held.lock().push(call);
         }
         if !call.start() {
             return;
+        }
+        if is_ping {
+            return call.settle(StoreAnswer::Done(None));
         }
         self.calls.lock().push(match &call.command {
             Command::Get(_) => "get",
             Command::Set(..) => "set",
             Command::Delete(_) => "delete",
             Command::Remake => "remake",
+            Command::Ping => "ping",
         });
         match condition {
             Condition::Hangs => self.hanging.lock().push(call),
+            Condition::Stalled => self.held.lock().push(call),
             Condition::Fails => call.settle(StoreAnswer::Failed(Some("ECONNREFUSED".to_owned()))),
             Condition::Full if matches!(call.command, Command::Set(..)) => {
                 call.settle(StoreAnswer::Failed(None));
@@ -118,6 +135,7 @@ impl SimulatedStore {
                 entries.remove(key.as_str());
                 None
             }
+            Command::Ping => None,
             Command::Remake => {
                 self.remakes.fetch_add(1, Ordering::SeqCst);
                 None

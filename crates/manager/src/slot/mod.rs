@@ -48,6 +48,10 @@ enum State {
 /// The flight whose token the slot will store. A detached flight gives its token only to its
 /// waiters.
 #[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, and each is needed alone"
+)]
 struct CurrentFlight {
     id: FlightId,
     /// Whether the flight started without a waiter.

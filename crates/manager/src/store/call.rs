@@ -19,12 +19,14 @@ pub enum Command {
     Delete(EntryKey),
     /// Replace a client that has died.
     Remake,
+    /// Nothing: the JavaScript thread answers this command itself, as soon as it is free.
+    Ping,
 }
 
 impl Command {
     pub(super) const fn operation(&self) -> Operation {
         match self {
-            Self::Get(_) | Self::Remake => Operation::Get,
+            Self::Get(_) | Self::Remake | Self::Ping => Operation::Get,
             Self::Set(..) => Operation::Set,
             Self::Delete(_) => Operation::Delete,
         }

@@ -31,8 +31,14 @@ const PROBES_PER_CLIENT: u32 = 2;
 
 #[derive(Clone, Copy, Debug)]
 enum State {
-    Closed { errors: u32 },
-    Open { probes: u32 },
+    Closed {
+        errors: u32,
+    },
+    /// A call took too long, and the manager finds out whether the event loop was blocked.
+    Suspicious,
+    Open {
+        probes: u32,
+    },
 }
 
 /// The state of the calls to one store.
@@ -76,20 +82,41 @@ impl Circuit {
     /// Whether the manager must not call the store.
     #[must_use]
     pub const fn is_open(&self) -> bool {
-        matches!(self.state, State::Open { .. })
+        !matches!(self.state, State::Closed { .. })
+    }
+
+    /// Records that a call took too long. Returns whether to find out why.
+    pub const fn suspect(&mut self) -> bool {
+        let is_closed = matches!(self.state, State::Closed { .. });
+        if is_closed {
+            self.state = State::Suspicious;
+        }
+        is_closed
+    }
+
+    /// Records that a blocked event loop delayed the call, not the store.
+    pub const fn acquit(&mut self) {
+        if matches!(self.state, State::Suspicious) {
+            self.state = State::Closed { errors: 0 };
+        }
     }
 
     /// Records a failed call.
     pub fn failed(&mut self, operation: Operation, fault: Fault) -> Failed {
-        let State::Closed { errors } = &mut self.state else {
+        let opens = match (&mut self.state, fault) {
+            (State::Closed { .. } | State::Suspicious, Fault::TimedOut) => true,
+            (State::Closed { errors }, Fault::Refused) => {
+                *errors = errors.saturating_add(1);
+                *errors >= MOST_ERRORS
+            }
             // The call began before the circuit opened.
-            return Failed {
-                opens: false,
-                is_first: false,
-            };
+            (State::Open { .. } | State::Suspicious, _) => {
+                return Failed {
+                    opens: false,
+                    is_first: false,
+                };
+            }
         };
-        *errors = errors.saturating_add(1);
-        let opens = fault == Fault::TimedOut || *errors >= MOST_ERRORS;
         if opens {
             self.state = State::Open { probes: 0 };
         }
@@ -141,16 +168,24 @@ mod tests {
         /// A success, and whether it is logged.
         Succeeds(Operation, bool),
         Probe(bool, Probed),
+        /// A call that takes too long, and whether it is the first one.
+        Suspect(bool),
+        Acquit,
     }
 
     #[test]
     fn the_circuit_opens_after_a_timeout_or_two_errors_and_closes_after_a_probe() {
-        use Step::{Fails, Probe, Succeeds};
+        use Step::{Acquit, Fails, Probe, Succeeds, Suspect};
         for (name, steps) in [
             ("works", &[Succeeds(Get, false), Succeeds(Set, false)][..]),
             (
+                "answers after the event loop was blocked",
+                &[Suspect(true), Suspect(false), Acquit, Succeeds(Get, false), Suspect(true)],
+            ),
+            (
                 "does not answer",
                 &[
+                    Suspect(true),
                     Fails(Get, TimedOut, true, true),
                     Fails(Get, TimedOut, false, false),
                     Succeeds(Get, false),
@@ -200,6 +235,10 @@ mod tests {
                     Succeeds(operation, is_logged) => {
                         assert_eq!(circuit.succeeded(operation), is_logged, "{name}: {number}");
                     }
+                    Suspect(is_first) => {
+                        assert_eq!(circuit.suspect(), is_first, "{name}: {number}")
+                    }
+                    Acquit => circuit.acquit(),
                     Probe(has_answered, expected) => {
                         assert!(circuit.is_open(), "{name}: {number}");
                         assert_eq!(circuit.probed(has_answered), expected, "{name}: {number}");

@@ -49,7 +49,7 @@ impl fmt::Debug for StoreKeys {
 }
 
 /// The key of an entry: printable ASCII of fewer than 64 characters, which every store accepts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EntryKey(String);
 
 impl EntryKey {
@@ -118,19 +118,13 @@ impl StoreKeys {
             add(name);
             add(value.expose());
         }
-        self.named(hash)
+        named(hash)
     }
 
     /// Returns a key without an entry, with which a manager finds out whether the store answers.
     #[must_use]
     pub fn probe_key(&self) -> EntryKey {
-        self.named(hmac::Context::with_key(&self.names))
-    }
-
-    fn named(&self, mut hash: hmac::Context) -> EntryKey {
-        hash.update(&[VERSION]);
-        let hash = URL_SAFE_NO_PAD.encode(hash.sign());
-        EntryKey(format!("kctm-{VERSION}-{hash}"))
+        named(hmac::Context::with_key(&self.names))
     }
 
     /// Encrypts a token for the entry with this key. Returns `None` if the system provides no random
@@ -233,17 +227,12 @@ impl StoredToken {
         };
         let margin = CLOCK_MARGIN.min(part(self.granted, 4));
         let hard = self.end.saturating_sub(self.sent).saturating_sub(margin);
-        // The claims follow the clock of the server. Where they say that the token ends a little
-        // earlier, the clocks of the two managers are wrong in opposite directions. Where they
-        // differ widely from both clocks, they say nothing.
-        let hard = match self.expiry {
-            Some(expiry) => {
-                let claimed = expiry.saturating_sub(margin).saturating_sub(sent.wall);
-                let is_close = hard.saturating_sub(claimed) <= CLOCK_DIFFERENCE;
-                if is_close { hard.min(claimed) } else { hard }
-            }
-            None => hard,
-        };
+        // The claims follow the clock of the server, so they also bound the life if the clock of the
+        // writer was wrong.
+        let claimed = self.expiry.map_or(Duration::MAX, |expiry| {
+            expiry.saturating_sub(margin).saturating_sub(sent.wall)
+        });
+        let hard = hard.min(claimed);
         let soft = Life::new(self.granted, buffer).soft.min(hard);
         Some(Token {
             access_token: self.access_token,
@@ -258,6 +247,12 @@ impl StoredToken {
             },
         })
     }
+}
+
+fn named(mut hash: hmac::Context) -> EntryKey {
+    hash.update(&[VERSION]);
+    let hash = URL_SAFE_NO_PAD.encode(hash.sign());
+    EntryKey(format!("kctm-{VERSION}-{hash}"))
 }
 
 fn millis(time: Duration) -> u64 {

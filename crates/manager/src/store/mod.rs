@@ -5,6 +5,8 @@
 //! failure of the store is a failure of an acquisition. The [`slot`](crate::slot) decides whether
 //! the manager uses a token that the store returns.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -32,6 +34,8 @@ use oauth::Grant;
 const CALL_LIMIT: Duration = Duration::from_millis(250);
 /// The time between two probes while the store does not answer.
 const PROBE_INTERVAL: Duration = Duration::from_secs(5);
+/// The time within which an event loop that is not blocked answers a ping.
+const FREE_WITHIN: Duration = Duration::from_millis(20);
 /// The number of calls at once, so that a store that never answers holds a bounded number of them.
 const MAX_CALLS: usize = 64;
 /// The shortest life of an entry: some stores keep an entry with a shorter one for ever.
@@ -52,6 +56,8 @@ pub(crate) struct SharedStore {
     settings: StoreConfig,
     circuit: Mutex<Circuit>,
     calls: Semaphore,
+    /// The entries that the manager is writing, each with the value to write next.
+    writes: Mutex<HashMap<EntryKey, Option<Command>>>,
     /// The number of failed calls, over all configurations of the manager.
     failures: Arc<AtomicU64>,
 }
@@ -65,8 +71,10 @@ pub(crate) struct StoreEntry {
 /// How a call ended.
 enum Called {
     Done(Option<String>),
-    /// The store did not do what it had to do.
-    Failed,
+    /// The store returned an error, with this detail.
+    Failed(Option<String>),
+    /// The call took too long.
+    Late,
     /// The manager did not call the store: it was not answering, or the event loop was blocked.
     Skipped,
 }
@@ -79,6 +87,7 @@ impl SharedStore {
             settings,
             circuit: Mutex::default(),
             calls: Semaphore::new(MAX_CALLS),
+            writes: Mutex::default(),
             failures: Arc::clone(failures),
         }))
     }
@@ -97,60 +106,94 @@ impl SharedStore {
             return Called::Skipped;
         }
         let operation = command.operation();
-        let (called, fault) = self.send(events, command).await;
-        match fault {
-            None => {
-                let is_done = matches!(called, Called::Done(_));
-                if is_done && self.circuit.lock().succeeded(operation) {
+        let called = self.send(events, command).await;
+        match &called {
+            Called::Done(_) => {
+                if self.circuit.lock().succeeded(operation) {
                     self.log_recovery(events);
                 }
             }
-            Some((fault, detail)) => {
-                let failed = self.circuit.lock().failed(operation, fault);
-                if failed.is_first {
-                    events.log(&self.config, Level::Warn, || failure_message(operation, &detail));
-                }
-                if failed.opens {
-                    self.start_probes(events);
-                }
+            Called::Failed(detail) => {
+                let detail = detail.as_deref();
+                let text = detail.map_or_else(String::new, |detail| format!(" ({detail})"));
+                let text = format!("returned an error{text}");
+                self.record_failure(events, operation, Fault::Refused, &text);
             }
+            Called::Late | Called::Skipped => {}
         }
         called
     }
 
-    /// Calls the store, and counts a failure. Describes it for the log.
-    async fn send(
-        &self,
-        events: &Arc<dyn EventSink>,
-        command: Command,
-    ) -> (Called, Option<(Fault, String)>) {
-        let limit = CALL_LIMIT.min(part(self.config.request_timeout, 2));
-        let (
-            call,
-            PendingCall {
-                has_started,
-                answer,
-            },
-        ) = StoreCall::new(command);
-        let answered = timeout(limit, async {
+    /// Sends a call to the JavaScript thread, and waits for the answer.
+    async fn send(self: &Arc<Self>, events: &Arc<dyn EventSink>, command: Command) -> Called {
+        let operation = command.operation();
+        let (call, mut pending) = StoreCall::new(command);
+        let answered = timeout(self.limit(), async {
             // The semaphore never closes.
             let _permit = self.calls.acquire().await;
             events.push(Event::StoreWanted(call));
-            answer.await
+            (&mut pending.answer).await
         });
-        let fault = match answered.await {
-            Ok(Ok(StoreAnswer::Done(value))) => return (Called::Done(value), None),
-            Ok(Ok(StoreAnswer::Failed(detail))) => {
-                let detail = detail.map_or_else(String::new, |detail| format!(" ({detail})"));
-                (Fault::Refused, format!("returned an error{detail}"))
-            }
+        match answered.await {
+            Ok(Ok(StoreAnswer::Done(value))) => Called::Done(value),
+            Ok(Ok(StoreAnswer::Failed(detail))) => Called::Failed(detail),
             // The functions belong to an earlier configuration.
-            Ok(Err(_)) => return (Called::Skipped, None),
-            Err(_) if !has_started.load(Ordering::Relaxed) => return (Called::Skipped, None),
-            Err(_) => (Fault::TimedOut, format!("did not answer within {} ms", limit.as_millis())),
-        };
+            Ok(Err(_)) => Called::Skipped,
+            Err(_) if !pending.has_started.load(Ordering::Relaxed) => Called::Skipped,
+            Err(_) => {
+                if self.circuit.lock().suspect() {
+                    self.start_inquiry(events, operation, pending);
+                }
+                Called::Late
+            }
+        }
+    }
+
+    /// Finds out whether the store was slow, or the event loop was blocked when the answer came.
+    fn start_inquiry(
+        self: &Arc<Self>,
+        events: &Arc<dyn EventSink>,
+        operation: Operation,
+        pending: PendingCall,
+    ) {
+        let (store, events) = (Arc::clone(self), Arc::clone(events));
+        tokio::spawn(async move {
+            let (ping, mut echo) = StoreCall::new(Command::Ping);
+            events.push(Event::StoreWanted(ping));
+            let is_free = timeout(FREE_WITHIN, &mut echo.answer).await.is_ok();
+            let has_answered = !is_free && {
+                drop(echo.answer.await);
+                let answer = timeout(CALL_LIMIT, pending.answer).await;
+                matches!(answer, Ok(Ok(StoreAnswer::Done(_))))
+            };
+            if has_answered {
+                store.circuit.lock().acquit();
+            } else {
+                let text = format!("did not answer within {} ms", store.limit().as_millis());
+                store.record_failure(&events, operation, Fault::TimedOut, &text);
+            }
+        });
+    }
+
+    fn record_failure(
+        self: &Arc<Self>,
+        events: &Arc<dyn EventSink>,
+        operation: Operation,
+        fault: Fault,
+        text: &str,
+    ) {
         self.failures.fetch_add(1, Ordering::Relaxed);
-        (Called::Failed, Some(fault))
+        let failed = self.circuit.lock().failed(operation, fault);
+        if failed.is_first {
+            events.log(&self.config, Level::Warn, || failure_message(operation, text));
+        }
+        if failed.opens {
+            self.start_probes(events);
+        }
+    }
+
+    fn limit(&self) -> Duration {
+        CALL_LIMIT.min(part(self.config.request_timeout, 2))
     }
 
     /// Calls the store at intervals until it answers or the manager no longer exists.
@@ -161,10 +204,12 @@ impl SharedStore {
                 sleep(PROBE_INTERVAL).await;
                 let Some(store) = store.upgrade() else { return };
                 let probe = Command::Get(store.settings.keys.probe_key());
-                let (called, _) = store.send(&events, probe).await;
-                let has_answered = match called {
+                let has_answered = match store.send(&events, probe).await {
                     Called::Done(_) => true,
-                    Called::Failed => false,
+                    Called::Failed(_) | Called::Late => {
+                        store.failures.fetch_add(1, Ordering::Relaxed);
+                        false
+                    }
                     Called::Skipped => continue,
                 };
                 let probed = store.circuit.lock().probed(has_answered);
@@ -217,7 +262,30 @@ impl StoreEntry {
         if let Some(value) = sealed.filter(|_| life >= SHORTEST_LIFE) {
             let millis = u64::try_from(life.as_millis()).unwrap_or(u64::MAX);
             let command = Command::Set(self.key.clone(), value, millis);
+            self.write_in_turn(events, command).await;
+        }
+    }
+
+    /// Writes the entry after a write in progress. Of the values that wait for it, writes only the
+    /// last one.
+    async fn write_in_turn(&self, events: &Arc<dyn EventSink>, command: Command) {
+        let mut next = match self.store.writes.lock().entry(self.key.clone()) {
+            Entry::Occupied(mut waiting) => {
+                waiting.insert(Some(command));
+                return;
+            }
+            Entry::Vacant(vacant) => {
+                vacant.insert(None);
+                Some(command)
+            }
+        };
+        while let Some(command) = next {
             self.store.call(events, command).await;
+            let mut writes = self.store.writes.lock();
+            next = writes.get_mut(&self.key).and_then(Option::take);
+            if next.is_none() {
+                writes.remove(&self.key);
+            }
         }
     }
 

@@ -17,6 +17,7 @@ use crate::acquire::{Acquired, Acquisition, Flight};
 use crate::clock::{Clock, Moment};
 use crate::config::Config;
 use crate::credential::CredentialProvider;
+use crate::derived::ManagerId;
 use crate::error::Error;
 use crate::slot::{FlightId, NewFlight, RouteBudget, Token};
 use crate::store::{SharedStore, StoreEntry};
@@ -218,6 +219,10 @@ impl<C: Clock, T: Transport> Flight for RunningFlight<C, T> {
 
     fn is_needed(&self) -> bool {
         self.manager.inner.lock().slot.is_needed(self.id)
+    }
+
+    fn manager(&self) -> ManagerId {
+        self.manager.id
     }
 }
 

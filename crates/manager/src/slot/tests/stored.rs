@@ -20,9 +20,8 @@ impl Line {
 fn a_flight_takes_a_token_that_lives_longer_than_the_held_one_and_meets_the_minimum() {
     for (name, call, stored, expected) in [
         ("longer", Call::Minimum(ms(60_000)), token("b", 200_000, 300_000), true),
-        ("misses the minimum", Call::Minimum(ms(60_000)), token("b", 30_000, 300_000), false),
+        ("misses the minimum", Call::Minimum(ms(60_000)), token("b", 5_000, 300_000), false),
         ("the held token", Call::Minimum(ms(60_000)), token("a", 200_000, 300_000), false),
-        ("shorter", Call::Minimum(ms(60_000)), token("b", 200_000, 70_000), true),
         ("over", Call::Minimum(ms(60_000)), token("b", 0, 250_000), false),
         ("forced", Call::Forced, token("b", 200_000, 300_000), false),
     ] {
@@ -49,15 +48,22 @@ fn a_caller_that_forces_a_refresh_keeps_the_flight_that_it_joins_from_taking_a_t
 
 #[test]
 fn a_token_that_no_caller_waits_for_settles_also_if_it_comes_from_the_store() {
-    for (name, sent, storage) in
-        [("young", 238_000, Storage::Settling), ("old", 230_000, Storage::Kept)]
-    {
+    for (name, sent, life, storage) in [
+        ("young", 238_000, 300_000, Some(Storage::Settling)),
+        ("old", 230_000, 300_000, Some(Storage::Kept)),
+        ("shorter than the held one", 230_000, 60_000, None),
+    ] {
         let mut line = sharing(Line::holding("a", 0, 300_000));
         let flight = line.takes(240_000, Call::Any).1.expect("a refresh");
-        let stored = token("b", sent, 300_000);
-        assert_eq!(line.stored(240_010, flight, stored), Some(storage), "{name}");
+        let stored = token("b", sent, life);
+        assert_eq!(line.stored(240_010, flight, stored), storage, "{name}");
         let held = line.takes(240_020, Call::Any).0;
-        assert_eq!(held, if storage == Storage::Kept { "b" } else { "a" }, "{name}");
+        let expected = if storage == Some(Storage::Kept) {
+            "b"
+        } else {
+            "a"
+        };
+        assert_eq!(held, expected, "{name}");
     }
 }
 
