@@ -12,6 +12,8 @@ const { INSTALL_TIMEOUT_MS, installClients } = require('./support.js');
 
 const PREFIX = 'keycloak-token-manager:';
 const RECOVERS_WITHIN_MS = 10_000;
+/** On a busy machine, Backstage takes seconds to load. */
+const LOADS_WITHIN_MS = 60_000;
 /** A manager probes a store every 5 s; the test, more often. */
 const PROBE_EVERY_MS = 250;
 const REMADE_AFTER_PROBES = 3;
@@ -104,14 +106,14 @@ async function outcomesAway(call, key) {
 }
 
 /** Resolves when the store works again, with the time that it took. */
-async function recovers(call) {
+async function recovers(call, withinMs = RECOVERS_WITHIN_MS) {
   const start = performance.now();
   for (let probes = 1; ; probes += 1) {
     await call('set', 'probe', `${probes}`, 60_000);
     const { value } = await call('get', 'probe');
     const tookMs = performance.now() - start;
     if (value === `${probes}`) return `works after ${tookMs.toFixed(0)} ms`;
-    assert.ok(tookMs < RECOVERS_WITHIN_MS, 'the store does not recover');
+    assert.ok(tookMs < withinMs, 'the store does not recover');
     if (probes % REMADE_AFTER_PROBES === 0) await call('remake');
     await delay(PROBE_EVERY_MS);
   }
@@ -186,7 +188,7 @@ const TESTS = {
 
 const skip = process.env.CI ? undefined : missingServers();
 
-describe('the adapters with real servers', { skip, concurrency: 6 }, () => {
+describe('the adapters with real servers', { skip, concurrency: 4 }, () => {
   let modulesOf;
 
   before(
@@ -198,7 +200,7 @@ describe('the adapters with real servers', { skip, concurrency: 6 }, () => {
 
   /** Runs a program with the store, until the suite or the test ends. */
   const start = (t, name, port, password = '') =>
-    run(t, '../store/program.js', [name, modulesOf(name), port, password], { limitMs: 60_000 });
+    run(t, '../store/program.js', [name, modulesOf(name), port, password], { limitMs: 180_000 });
 
   /** Resolves when the program has ended by itself. */
   async function end(program) {
@@ -220,7 +222,7 @@ describe('the adapters with real servers', { skip, concurrency: 6 }, () => {
         cleaning.push(() => server.stop());
         program = start({ after: (clean) => cleaning.push(clean) }, name, server.port);
         // The first call may load the client and connect.
-        await recovers(callsOf(program));
+        await recovers(callsOf(program), LOADS_WITHIN_MS);
         await callsOf(program)('delete', 'probe');
       });
       after(async () => {
