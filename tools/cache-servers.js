@@ -9,7 +9,7 @@ const net = require('node:net');
 const os = require('node:os');
 const path = require('node:path');
 const { setTimeout: delay } = require('node:timers/promises');
-const { unpackDebian } = require('./debian.js');
+const { canUnpackDebian, unpackDebian } = require('./debian.js');
 const { cached, cacheFolder } = require('./keycloak/cache.js');
 const { ServerProcess, freePorts } = require('./server-process.js');
 
@@ -61,7 +61,6 @@ const KINDS = {
 };
 
 const unpacked = () => path.join(cacheFolder(), 'debian-13-cache-servers');
-const canUnpack = () => process.platform === 'linux' && process.arch === 'x64';
 
 /** Returns the path of a program of this system; `undefined` if it has none. */
 function installed(program) {
@@ -78,7 +77,7 @@ function missingServers() {
   const missing = Object.values(KINDS)
     .map(({ program }) => program)
     .filter((program) => installed(program) === undefined);
-  if (missing.length === 0 || (canUnpack() && installed('apt-get') !== undefined)) return undefined;
+  if (missing.length === 0 || canUnpackDebian()) return undefined;
   return (
     `${missing.join(', ')} missing: install them, for instance with ` +
     '"apt-get install redis-server valkey-server memcached" or "brew install redis valkey memcached"'
@@ -89,7 +88,7 @@ function missingServers() {
 async function commandOf(program) {
   const own = installed(program);
   if (own !== undefined) return [own];
-  if (!canUnpack()) throw new Error(missingServers());
+  if (!canUnpackDebian()) throw new Error(missingServers());
   const packages = new Set([...NEEDED, ...Object.values(KINDS).flatMap((kind) => kind.packages)]);
   const folder = await cached(unpacked(), (temporary) => unpackDebian([...packages], temporary));
   const libraries = path.join(folder, LIBRARIES);

@@ -3,6 +3,7 @@
 // Unpacks packages of Debian 13 into a folder, and installs nothing. Their programs run on other
 // Linux systems, too, with the C library and the loader that the folder then contains.
 
+const { existsSync } = require('node:fs');
 const { mkdir, rm, writeFile } = require('node:fs/promises');
 const path = require('node:path');
 const { run } = require('./run.js');
@@ -47,4 +48,9 @@ Dir::State::Status "${apt}/status";
   await rm(apt, { recursive: true });
 }
 
-module.exports = { unpackDebian };
+/** Whether this system can verify and unpack Debian's packages, and run those for x64. */
+function canUnpackDebian() {
+  return process.platform === 'linux' && process.arch === 'x64' && existsSync(KEYRING);
+}
+
+module.exports = { canUnpackDebian, unpackDebian };
