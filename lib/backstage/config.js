@@ -52,9 +52,9 @@ function readKeycloakTokenManagerOptions(
   if (missing !== undefined && faults.isEmpty) throw incompleteError(atKey(key), missing);
   if (missing !== undefined) faults.add(missing);
   faults.raise();
-  if (sharedCache) options.store = faults.attempt(() => openStore(config));
+  const store = sharedCache ? faults.attempt(() => openStore(config)) : undefined;
   faults.raise();
-  return options;
+  return store === undefined ? options : { ...options, store };
 }
 
 /** Returns the store that all managers of this backend share. */
