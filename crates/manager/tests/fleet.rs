@@ -98,6 +98,7 @@ enum Event {
     Stored(EntryKey, String, u64),
 }
 
+#[derive(Clone, Copy)]
 enum Step {
     Wake(u64),
     Probe,
@@ -429,8 +430,8 @@ impl Fleet {
             dpop_key: None,
             scope: None,
             sent: Moment {
-                monotonic: now.monotonic - ago,
-                wall: now.wall - ago,
+                monotonic: now.monotonic.saturating_sub(ago),
+                wall: now.wall.saturating_sub(ago),
             },
             expiry: Some(Duration::from_secs(20_000 * DAY / SECOND + sent / SECOND) + life),
             life: Life::new(life, BUFFER),

@@ -2,10 +2,8 @@
 
 #![expect(
     clippy::arithmetic_side_effects,
-    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
-    clippy::string_slice,
     clippy::unwrap_used,
     reason = "tests"
 )]
@@ -221,7 +219,7 @@ fn a_token_from_the_store_ends_two_seconds_earlier_than_its_writer_ends_it() {
         let value = keys.seal(&key, &token(300_000, None)).unwrap();
         let now = Moment {
             monotonic: ms(1),
-            wall: at(0).wall - ms(behind),
+            wall: at(0).wall.saturating_sub(ms(behind)),
         };
         let token = keys
             .open(&key, &value)
@@ -389,7 +387,7 @@ async fn an_outage_of_the_store_fails_no_call_and_is_over_within_ten_seconds() {
         assert!(world.since(start) <= ms(longest), "{name}: {:?}", world.since(start));
         pass(600).await;
         let failed = world.manager.snapshot().counters.store_failures;
-        assert_eq!(failed, f64::from(failures), "{name}");
+        assert!((failed - f64::from(failures)).abs() < 0.5, "{name}: {failed}");
         let warnings = usize::from(failures > 0);
         assert_eq!(world.warnings(), warnings, "{name}: {:?}", world.sink.lines.lock());
         // The store costs no further call anything, and receives few calls.
@@ -437,7 +435,7 @@ async fn a_replica_gets_the_token_of_another_one_while_the_server_is_down() {
         .manager
         .snapshot()
         .token
-        .map(|token| token.hard - token.age);
+        .map(|token| token.hard.saturating_sub(token.age));
     assert!(remaining.is_some_and(|remaining| remaining <= ms(17_000)), "{remaining:?}");
     pass(20_000).await;
     b.any().await.unwrap_err();

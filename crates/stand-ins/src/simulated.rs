@@ -181,6 +181,7 @@ impl World {
     }
 
     /// Shares this store.
+    #[must_use]
     pub fn share(self, store: &Arc<SimulatedStore>) -> Self {
         *self.sink.store.lock() = Arc::clone(store);
         self

@@ -236,7 +236,7 @@ mod tests {
                         assert_eq!(circuit.succeeded(operation), is_logged, "{name}: {number}");
                     }
                     Suspect(is_first) => {
-                        assert_eq!(circuit.suspect(), is_first, "{name}: {number}")
+                        assert_eq!(circuit.suspect(), is_first, "{name}: {number}");
                     }
                     Acquit => circuit.acquit(),
                     Probe(has_answered, expected) => {
