@@ -172,7 +172,7 @@ const TESTS = {
   async 'works again after the server was frozen'({ call, server, t }) {
     server.freeze();
     t.diagnostic(`frozen: ${await outcomesAway(call, 'frozen')}`);
-    await delay(1_500);
+    await delay(500);
     server.thaw();
     t.diagnostic(await recovers(call));
   },
@@ -180,7 +180,7 @@ const TESTS = {
   async 'works again after the server was killed and started again'({ call, server, t }) {
     await server.kill();
     t.diagnostic(`killed: ${await outcomesAway(call, 'killed')}`);
-    await delay(1_500);
+    await delay(500);
     await server.start();
     t.diagnostic(await recovers(call));
   },
@@ -242,6 +242,15 @@ describe('the adapters with real servers', { skip, concurrency: 4 }, () => {
         const alone = start(t, name, port);
         t.diagnostic(`unreachable: ${await outcomesAway(callsOf(alone), 'unreachable')}`);
         if (name !== HELD_WITHOUT_SERVER) await end(alone);
+      });
+
+      test('works after it connected to a frozen server', async (t) => {
+        server.freeze();
+        const early = start(t, name, server.port);
+        t.diagnostic(`connecting: ${await outcomesAway(callsOf(early), 'early')}`);
+        server.thaw();
+        t.diagnostic(await recovers(callsOf(early)));
+        await end(early);
       });
 
       // Memcached has no passwords in its plain form.
