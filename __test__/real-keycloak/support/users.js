@@ -44,7 +44,7 @@ const app = (clientId, members) => ({
   clientId,
   publicClient: true,
   directAccessGrantsEnabled: true,
-  defaultClientScopes: ['basic', 'aud-requester'],
+  defaultClientScopes: ['basic', 'aud-requester', 'aud-consent'],
   optionalClientScopes: [],
   ...members,
 });
@@ -73,7 +73,7 @@ const user = (username) => ({
 const REALM = {
   clientScopes: [
     basic,
-    ...['api1', 'api2', 'requester'].map(ofClient),
+    ...['api1', 'api2', 'requester', 'consent'].map(ofClient),
     scopeFor('aud-url', { 'included.custom.audience': 'https://api.example.com' }),
   ],
   clients: [

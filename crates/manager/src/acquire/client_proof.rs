@@ -99,9 +99,9 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         let provider = CredentialProvider::of_assertions(self.flight.manager());
         let waits = &progress.waits_for_assertion;
         waits.store(true, Ordering::Relaxed);
-        let provided = provider.request(self.events).get().await;
+        let answer = provider.request(self.events).get().await;
         waits.store(false, Ordering::Relaxed);
-        let Credential::Secret(assertion) = provided? else {
+        let Credential::Secret(assertion) = answer? else {
             return Err(Error::internal());
         };
         let assertion = SubjectToken::new(assertion.expose().to_owned()).map(Arc::new);
