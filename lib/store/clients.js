@@ -21,9 +21,9 @@ function tameKeyv(keyv) {
 }
 
 /**
- * Returns the result of `open`, which makes another Keyv of the same adapter. The older Keyv of some
- * Backstage releases passes on the errors of its adapter, and ends the process without a listener,
- * which cannot be added because Backstage hides this Keyv.
+ * Returns the result of `open`, which makes another Keyv of the same adapter and hides it. In older
+ * Backstage releases, this Keyv passes on the errors of the adapter, and an error without a listener
+ * ends the process. The function stops the Keyv from receiving them.
  */
 function openQuietly(keyv, open) {
   const store = adapterOf(keyv);
@@ -68,7 +68,7 @@ function unrefClient(client) {
   client.on('reconnecting', () => client.reconnectTimeout?.unref?.());
 }
 
-/** Does so for a server of memjs, which connects when a call needs the socket. */
+/** Does the same for a server of memjs, which connects when a call needs the socket. */
 function unrefMemcached(server) {
   const { sock } = server;
   server.sock = (...args) => {

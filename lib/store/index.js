@@ -1,7 +1,7 @@
 /**
  * Makes a shared store of a cache client that the application has. The manager limits the time of
- * each call, because no client does in every case; these adapters see to it that a call rejects and
- * never throws, and that a result that nobody awaits ends no process.
+ * each call, because no client does so in every case. A call of these adapters rejects and never
+ * throws, and its rejection needs no handler.
  */
 'use strict';
 
