@@ -23,6 +23,8 @@ export declare class Core {
   drain(): Array<EventData>
   /** Delivers the secret that the secret function returned, or the fault. */
   answerSecret(call: number, secret?: string | undefined | null, fault?: string | undefined | null): void
+  /** Delivers the result of a call to the store. Ignores a late result. */
+  endStoreCall(call: number, outcome: StoreOutcome): void
   /** Delivers the result of a request that JavaScript sent. Ignores a late result. */
   endRequest(request: number, outcome: RequestOutcome): void
   /**
@@ -40,9 +42,9 @@ export declare class Core {
   clear(manager: number): string
   /**
    * Drops the held token and detaches the flight, because callers must not use the token any
-   * more.
+   * more. Also drops the tokens of derived managers.
    */
-  dropToken(): void
+  dropToken(manager: number): void
   /** Applies changed options. If they are faulty, returns the faults and changes no option. */
   reconfigure(options: unknown, environment: Environment): FailureData | Unreadable | null
   /**
@@ -77,6 +79,8 @@ export interface CounterData {
   invalidationsKept: number
   invalidationsIgnored: number
   suppressed: number
+  storeHits: number
+  storeFailures: number
 }
 
 /** The place of a derived manager's published memory. */
@@ -137,6 +141,12 @@ export type EventData =
   | { type: 'SecretWanted'; /** The id of the derived manager, or 0. */
     manager: number; /** The id of the call. */
   call: number }
+  | { type: 'StoreWanted'; /** The id of the call. */
+    call: number; /** `get`, `set`, `delete` or `remake`. */
+    operation: string; /** The key of the entry. */
+    key?: string; /** The value to write. */
+    value?: string; /** The time to keep the value, in ms. */
+  ttlMs?: number }
   | { type: 'RootsWanted' }
   | { type: 'RequestWanted'; /** The id of the request. */
     request: number; /** The URL of the request. */
@@ -278,6 +288,13 @@ export interface SnapshotData {
   /** The sums of the derived managers, if there was one. */
   derived?: DerivedSumsData
 }
+
+/** The result of a call to the store. */
+export type StoreOutcome =
+  | { type: 'Done'; /** The value of the entry, if the call reads one that exists. */
+  value?: string }
+  | { type: 'Failed'; /** The code of the error, or what is wrong with the result. */
+  detail?: string }
 
 /** A token with its metadata. */
 export interface TokenData {

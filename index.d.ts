@@ -124,6 +124,57 @@ export interface KeycloakTokenManagerLogger {
 }
 
 /**
+ * A store for {@link KeycloakTokenManagerOptions.store} in which the replicas of a program share
+ * tokens, such as a Redis, Valkey or Memcached client behind three functions.
+ *
+ * Keys have fewer than 64 characters and consist, as values do, of letters, digits, `-` and `_`. The
+ * values are encrypted, and each contains its own end, so the store needs no access control of its
+ * own and may keep a value for longer. The manager waits for a call for 250 ms and never makes a
+ * caller fail because of the store. After a failure it leaves the store alone, apart from one probe
+ * every five seconds, until a probe succeeds.
+ *
+ * @example
+ * ```ts
+ * import { KeycloakTokenManager, type TokenStore } from 'keycloak-token-manager';
+ *
+ * const entries = new Map<string, string>();
+ * const store: TokenStore = {
+ *   get: async (key) => entries.get(key),
+ *   set: async (key, value, ttlMs) => {
+ *     entries.set(key, value);
+ *     setTimeout(() => entries.delete(key), ttlMs).unref();
+ *   },
+ *   delete: async (key) => entries.delete(key),
+ * };
+ * new KeycloakTokenManager({
+ *   issuer: 'https://keycloak.example/realms/my-realm',
+ *   clientId: 'my-client',
+ *   clientSecretFile: '/run/secrets/my-client',
+ *   store,
+ *   storeKey: 'a secret of at least 24 characters',
+ * });
+ * ```
+ */
+export interface TokenStore {
+  /** Returns the value of a key; `undefined` or `null` if there is none. */
+  get(key: string): Promise<string | undefined | null>;
+  /**
+   * Keeps a value.
+   *
+   * @param ttlMs the time after which the store may delete the value, in ms: an integer of at least
+   * 1,000
+   */
+  set(key: string, value: string, ttlMs: number): Promise<unknown>;
+  /** Deletes a value. */
+  delete(key: string): Promise<unknown>;
+  /**
+   * Replaces the client of the store, which may have died. The manager calls this method after every
+   * second failed probe.
+   */
+  remake?(): void | Promise<void>;
+}
+
+/**
  * A function for {@link KeycloakTokenManagerOptions.tokenFetch} that sends token and discovery
  * requests: the global `fetch`, undici's `fetch` with a dispatcher, node-fetch, or a test double.
  *
@@ -639,6 +690,26 @@ export interface KeycloakTokenManagerOptions {
    */
   dpopKey?: string | PrivateJsonWebKey | undefined;
   /**
+   * Store in which replicas share encrypted tokens, so that one of them logs in for all. Default:
+   * none. The manager reads the store before it asks the server, and writes the tokens that the
+   * server grants. A store that fails or does not answer within 250 ms fails no call. The manager
+   * never writes a token that is bound to a generated DPoP key. The methods run on the thread, and
+   * in the `AsyncLocalStorage` context, in which the manager was created.
+   */
+  store?: TokenStore | undefined;
+  /**
+   * Secret of at least 24 characters, the same in all replicas, from which the manager derives the
+   * keys that encrypt the tokens in `store`. Default: `clientSecret`, if it is a string of at least
+   * 24 characters. With another secret, the tokens in the store are unreadable, and the manager
+   * requests new ones.
+   */
+  storeKey?: string | undefined;
+  /**
+   * Whether `store` may also hold the tokens of users (`onBehalfOf`) and of assertions (`grant`).
+   * Default: false.
+   */
+  storeUserTokens?: boolean | undefined;
+  /**
    * Logger that receives the log lines. You can pass Backstage's `LoggerService` directly. Default:
    * none.
    */
@@ -882,6 +953,16 @@ export interface KeycloakTokenManagerCounters {
   invalidationsIgnored: number;
   /** The number of acquisitions that a cool-down prevented. */
   suppressed: number;
+  /**
+   * The number of acquisitions that the shared {@link KeycloakTokenManagerOptions.store} answered
+   * without a token request.
+   */
+  storeHits: number;
+  /**
+   * The number of calls to the store that failed or took too long. The counters of a derived manager
+   * do not include them, because all managers of a client use the same store.
+   */
+  storeFailures: number;
 }
 
 /**

@@ -128,7 +128,9 @@ describe('log lines', { concurrency: true }, () => {
 describe('snapshot', { concurrency: true }, () => {
   const NAMES = 'hits joins acquisitions retries staleServed invalidations invalidationsKept';
   const NO_COUNTS = Object.fromEntries(
-    `${NAMES} invalidationsIgnored suppressed`.split(' ').map((name) => [name, 0]),
+    `${NAMES} invalidationsIgnored suppressed storeHits storeFailures`
+      .split(' ')
+      .map((name) => [name, 0]),
   );
 
   test('of a new manager has a name, a state and counters, all at zero', async (t) => {

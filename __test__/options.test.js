@@ -56,6 +56,9 @@ const FILES = { clientCertificateFile: '/nowhere/tls.crt', clientKeyFile: '/nowh
 const BY_CERTIFICATE = { clientSecret: undefined, ...FILES };
 const BY_ASSERTION = { clientSecret: undefined, clientAssertionFile: '/nowhere/token' };
 
+const STORE = { get: async () => null, set: async () => {}, delete: async () => {} };
+const STORE_KEY = 'a secret of at least 24 characters';
+
 const NOT_KEY = { ...NOT_SECRET, ...REST, prose: CANARY, 'an encrypted key': ENCRYPTED };
 
 /** Wrong values by kind of option, keyed by a description. */
@@ -119,6 +122,13 @@ const WRONG_BESIDES = {
     'a URL object for a base': { baseUrl: new URL(URL_OF_TOKENS) },
     'a string for fetch': { baseUrl: URL_OF_TOKENS, fetch: CANARY },
   },
+  store: {
+    ...NOT_FLAG,
+    'a boolean': true,
+    'no delete': { ...STORE, delete: undefined },
+    'a string for get': { ...STORE, get: CANARY },
+  },
+  storeKey: { 'a short one': CANARY },
   logger: {
     ...NOT_FLAG,
     'a boolean': true,
@@ -155,6 +165,9 @@ const COMPANY = {
   clientKeyFile: BY_CERTIFICATE,
   clientAssertionFile: { clientSecret: undefined },
   clientAssertionType: BY_ASSERTION,
+  store: { storeKey: STORE_KEY },
+  storeKey: { store: STORE },
+  storeUserTokens: { store: STORE, storeKey: STORE_KEY },
 };
 
 /** Returns the error of the constructor, after checks that apply to every such error. */

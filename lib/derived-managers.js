@@ -155,6 +155,9 @@ class DerivedManagers {
       if (!key.startsWith(prefix)) continue;
       this.#users.delete(key);
       this.#byKey.delete(key);
+      const { id } = recordOf(manager);
+      // Also deletes the token from a shared store.
+      if (id !== undefined) this.#parent.call('dropToken', id);
       this.#release(manager);
     }
   }

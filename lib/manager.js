@@ -11,6 +11,7 @@ const { TokenSource, originOf, source } = require('./token-source.js');
 const callOptions = () => require('./call-options.js');
 const derivedManagers = () => require('./derived-managers.js');
 const secretFunctions = () => require('./secret-function.js');
+const storeCalls = () => require('./store-calls.js');
 const tokenFetches = () => require('./token-fetch.js');
 const dpops = () => require('./dpop.js');
 const roots = () => require('./roots.js');
@@ -38,6 +39,7 @@ class KeycloakTokenManager extends TokenSource {
   #secretCall;
   #secretError;
   #tokenFetch;
+  #store;
   // The requests in progress with `tokenFetch`.
   #requests = NO_REQUESTS;
   #isClosed = false;
@@ -112,6 +114,7 @@ class KeycloakTokenManager extends TokenSource {
     this.#secretFunction = undefined;
     this.#secretError = undefined;
     this.#tokenFetch = undefined;
+    this.#store = undefined;
     this.#inContext = undefined;
     if (this.#dpop !== undefined) this.#dpop.isClosed = true;
     for (const request of this.#requests.values()) request.abort();
@@ -134,7 +137,7 @@ class KeycloakTokenManager extends TokenSource {
     this.#adopt(options);
     // The manager must not send a token of the old configuration to another origin.
     if (dropsToken || originOf(this.#resource) !== before) {
-      this.#call('dropToken');
+      this.#call('dropToken', PARENT);
       this[source.forget]();
       this.#derived?.each((manager) => manager[source.forget]());
     }
@@ -146,7 +149,7 @@ class KeycloakTokenManager extends TokenSource {
 
   // Keeps the options that this side of the boundary uses.
   #adopt(options) {
-    const { clientSecret, dpop, logger, maxUserTokens, resource, tokenFetch } = options;
+    const { clientSecret, dpop, logger, maxUserTokens, resource, store, tokenFetch } = options;
     this.#logger = logger;
     this.#maxUserTokens = maxUserTokens ?? DEFAULT_MAX_USER_TOKENS;
     this.#server = options.issuer ?? options.tokenEndpoint;
@@ -157,7 +160,8 @@ class KeycloakTokenManager extends TokenSource {
     this.#secretCall = undefined;
     this.#secretError = undefined;
     this.#tokenFetch = tokenFetch;
-    if (this.#secretFunction !== undefined || tokenFetch !== undefined) {
+    this.#store = store;
+    if ([this.#secretFunction, tokenFetch, store].some((given) => given !== undefined)) {
       this.#inContext ??= require('node:async_hooks').AsyncLocalStorage.snapshot();
     }
   }
@@ -193,6 +197,9 @@ class KeycloakTokenManager extends TokenSource {
       case 'SecretWanted':
         if (event.manager === PARENT) this.#callSecret(event.call);
         else this.#derived.callAssertion(event);
+        break;
+      case 'StoreWanted':
+        this.#callStore(event);
         break;
       case 'RootsWanted':
         roots().handOverRoots();
@@ -247,6 +254,12 @@ class KeycloakTokenManager extends TokenSource {
     // The native side ignores a late result, so its error does not count either.
     if (call === this.#secretCall) this.#secretError = answer.error;
     this.#core.answerSecret(call, answer.secret, answer.fault);
+  }
+
+  async #callStore(event) {
+    const { callStore } = storeCalls();
+    const outcome = await this.#inContext(callStore, this.#store, event);
+    this.#core.endStoreCall(event.call, outcome);
   }
 
   async #send(event) {

@@ -179,3 +179,37 @@ declare module 'graphql-request' {
     request(document: string): Promise<object>;
   }
 }
+
+declare module 'keyv' {
+  export default class Keyv {
+    constructor(store?: object);
+    get(key: string): Promise<unknown>;
+    set(key: string, value: unknown, ttlMs?: number): Promise<boolean>;
+    delete(key: string): Promise<boolean>;
+  }
+}
+
+declare module '@keyv/valkey' {
+  export default class KeyvValkey {
+    constructor(url: string);
+  }
+}
+
+declare module 'redis' {
+  export function createClient(options: { url?: string | undefined }): {
+    on(event: 'error', listener: (error: Error) => void): object;
+    connect(): Promise<unknown>;
+    get(key: string): Promise<string | null>;
+    set(key: string, value: string, options?: { PX?: number }): Promise<string | null>;
+    del(key: string): Promise<number>;
+  };
+}
+
+declare module 'ioredis' {
+  export class Redis {
+    constructor(url: string);
+    get(key: string): Promise<string | null>;
+    set(key: string, value: string, token: 'PX', milliseconds: number): Promise<'OK'>;
+    del(key: string): Promise<number>;
+  }
+}

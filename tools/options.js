@@ -14,6 +14,15 @@ const COLUMNS = 100;
 /** The section of the configuration schema that holds the options, and the one of named clients. */
 const SECTION = ['boost', 'kagenti', 'auth'];
 const CLIENTS = ['keycloak', 'clients'];
+/** The keys of a section that are not options of a manager. */
+const BACKEND_KEYS = {
+  sharedCache: {
+    type: 'boolean',
+    description:
+      'Whether the replicas of this backend share tokens through the cache that backend.cache ' +
+      'describes: redis, valkey, memcache or infinispan. Default: false.',
+  },
+};
 
 /**
  * The form of each kind of option in the README, the types, the schema and Rust, where `expected`
@@ -171,7 +180,8 @@ function schema(table) {
     path.reduceRight((value, key) => ({ type: 'object', properties: { [key]: value } }), inner);
   // Credentials may be optional, so a section may lack members that a manager requires. The reader
   // reports them.
-  const { type, properties: members } = section(table);
+  const { type, properties } = section(table);
+  const members = { ...properties, ...BACKEND_KEYS };
   const whole = {
     $schema: 'https://backstage.io/schema/config-v1',
     title: 'keycloak-token-manager',

@@ -97,8 +97,13 @@ function soak(seconds) {
   return nodeTest(filesIn('__test__/soak', '.test.js'), { env: { SOAK_SECONDS } });
 }
 
+/** Runs the processes of the fleet without other tests, which would take their processor time. */
+function fleet(FLEET) {
+  return nodeTest([path.join('__test__', 'store', 'fleet.test.js')], { env: { FLEET } });
+}
+
 function javascriptTests() {
-  const isApart = (file) => /^__test__.(real-keycloak|leaks|soak)\b/.test(file);
+  const isApart = (file) => /^__test__.(real-keycloak|leaks|soak|store.fleet)\b/.test(file);
   const files = filesIn('__test__', '.test.js').filter((file) => !isApart(file));
   // Most tests wait more than they compute.
   const flags = ['--test-concurrency=2'];
@@ -164,6 +169,7 @@ const stages = {
   'token-fetch-tests': tokenFetchTests,
   jest,
   soak: () => soak(SHORT_SOAK_SECONDS),
+  fleet: () => fleet('short'),
   demo: () => run(process.execPath, ['examples/demo'], { limitSeconds: 20 }),
   'package-tests'() {
     if (!fs.existsSync(path.join(root, 'dist'))) {
@@ -182,6 +188,7 @@ const longStages = {
   leaks: () =>
     nodeTest(filesIn('__test__/leaks', '.test.js'), { env: { LEAKS: 'full' }, limitSeconds: 1800 }),
   'long-soak': () => soak(LONG_SOAK_SECONDS),
+  'long-fleet': () => fleet('full'),
   'foreign-packages': foreignPackages,
   'all-bundlers': allBundlers,
 };

@@ -8,6 +8,7 @@ const path = require('node:path');
 const { test } = require('node:test');
 const { promisify } = require('node:util');
 const { startAgentsApi } = require('../../examples/backstage-plugin/agents-api.js');
+const { missingServers } = require('../../tools/cache-servers.js');
 const { startEndpoint } = require('../support/manager.js');
 const { INSTALL_TIMEOUT_MS } = require('./support.js');
 
@@ -23,6 +24,16 @@ test('the example serves only a signed-in user', {
   const [, seen] = /^the API saw (.*)$/m.exec(stdout);
   const user = 'user:default/jane';
   assert.deepEqual(JSON.parse(seen), [{ method: 'GET', user, client: 'kagenti-api', status: 200 }]);
+});
+
+test('three backends of the example share a token through Valkey', {
+  skip: process.env.CI ? undefined : missingServers(),
+  timeout: INSTALL_TIMEOUT_MS,
+}, async () => {
+  const args = ['--embedded', '--once', '--replicas', '3'];
+  const { stdout } = await run(process.execPath, [program, ...args]);
+  assert.equal(stdout.match(/^http:\S+: 200$/gm).length, 3, stdout);
+  assert.match(stdout, /^3 backends have used 1 token$/m);
 });
 
 test('the API of the example verifies tokens', async (t) => {

@@ -56,7 +56,7 @@ describe('the main package', { timeout: LIMIT_MS }, () => {
   });
 
   it('contains the files of the checkout that users need', () => {
-    for (const entry of ['backstage', 'testing']) {
+    for (const entry of ['backstage', 'store', 'testing']) {
       for (const file of readdirSync(path.join(ROOT, 'lib', entry))) {
         assert.ok(main.files.has(`lib/${entry}/${file}`), file);
       }

@@ -11,7 +11,8 @@ const { ROOT, installByHand, readMain } = require('./support/dist.js');
 const { LIMIT_MS, makeProject } = require('./support/project.js');
 
 const SOURCE = `
-import { type KeycloakTokenError, KeycloakTokenManager } from 'keycloak-token-manager';
+import { type KeycloakTokenError, KeycloakTokenManager, type TokenStore } from 'keycloak-token-manager';
+import { fromKeyv } from 'keycloak-token-manager/store';
 import { startFakeTokenEndpoint } from 'keycloak-token-manager/testing';
 
 const options = { tokenEndpoint: 'https://keycloak.example/token', clientId: 'client' };
@@ -19,6 +20,7 @@ const manager = new KeycloakTokenManager({ ...options, clientSecret: async () =>
 export const token: Promise<string> = manager.getToken({ minValiditySeconds: 10 });
 export const codeOf = (error: KeycloakTokenError): string => error.code;
 export const endpoint: Promise<{ tokenEndpoint: string }> = startFakeTokenEndpoint();
+export const store = (keyv: Parameters<typeof fromKeyv>[0]): TokenStore => fromKeyv(keyv);
 // @ts-expect-error no such option
 export const wrong = new KeycloakTokenManager({ ...options, clientSecrets: 'secret' });
 `;

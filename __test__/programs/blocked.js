@@ -4,6 +4,7 @@
 // event loop was blocked.
 
 const { setTimeout: delay } = require('node:timers/promises');
+const { MemoryStore } = require('../support/memory-store.js');
 const { block, open, tell } = require('./program.js');
 
 /** The remaining seconds of a token's life. */
@@ -12,20 +13,22 @@ const leftOf = (token) =>
 
 const tasks = {
   /** The first caller after the event loop has been blocked between the two times. */
-  async 'between calls'(from, until) {
-    const one = open();
+  async 'between calls'(from, until, sharesTokens = 0) {
+    const storeKey = 'a secret of at least 24 characters';
+    const one = open(sharesTokens ? { store: new MemoryStore(), storeKey } : {});
     const start = performance.now();
     const first = await one.getToken();
     const cached = await one.getToken();
     await delay(from - (performance.now() - start));
     block(until - (performance.now() - start));
-    const { hits, acquisitions } = one.snapshot().counters;
+    const { hits, acquisitions, storeFailures } = one.snapshot().counters;
     const asked = performance.now();
     const token = await one.getToken();
     const ms = performance.now() - asked;
     tell({
       ms,
       counters: { hits, acquisitions },
+      storeFailures,
       wasCached: cached === first,
       isNew: token !== first,
       left: leftOf(token),

@@ -13,6 +13,7 @@ import type {
   TokenFetch,
   TokenFetchInit,
   TokenFetchResponse,
+  TokenStore,
 } from 'keycloak-token-manager';
 import { KeycloakTokenError, KeycloakTokenManager } from 'keycloak-token-manager';
 
@@ -33,6 +34,12 @@ const smallest = {
   clientSecret: 'secret',
 } satisfies KeycloakTokenManagerOptions;
 // Options of every kind. The types of all options of a kind are generated in the same way.
+const store: TokenStore = {
+  get: async () => null,
+  set: async (key, value, ttlMs) => [key.length, value.length, ttlMs],
+  delete: async () => 1,
+  remake() {},
+};
 const everything: KeycloakTokenManagerOptions = {
   ...smallest,
   clientSecret: async () => 'secret',
@@ -47,6 +54,9 @@ const everything: KeycloakTokenManagerOptions = {
   backgroundRefresh: true,
   proxy: false,
   tokenFetch: true,
+  store,
+  storeKey: 'a secret of at least 24 characters',
+  storeUserTokens: true,
   resource: { baseUrl: 'https://api.example', userHeader: 'X-User', fetch },
   logger,
 };

@@ -28,13 +28,14 @@ class Refusal extends Error {
 
 /**
  * Starts the API. `requests` lists the calls: method, status, the user in the header, the client of
- * the token.
+ * the token. `tokens` has the ids of all tokens that the API has accepted.
  */
 async function startAgentsApi(jwksUrl) {
   const jose = await import('jose');
   const keys = jose.createRemoteJWKSet(new URL(jwksUrl), { cooldownDuration: 0 });
   const agents = [{ name: 'weather', namespace: 'team1', status: 'Ready' }];
   const requests = [];
+  const tokens = new Set();
   const server = createServer(async (request, response) => {
     const user = request.headers['x-backstage-user'];
     const entry = { method: request.method, user, client: undefined, status: 200 };
@@ -42,6 +43,7 @@ async function startAgentsApi(jwksUrl) {
     try {
       const claims = await authenticate(jose, request.headers.authorization, keys);
       entry.client = claims.azp;
+      tokens.add(claims.jti);
       authorise(request, claims);
       if (request.method === 'POST') agents.push(await json(request));
       body = { items: agents };
@@ -59,6 +61,7 @@ async function startAgentsApi(jwksUrl) {
   return {
     url: `http://127.0.0.1:${server.address().port}`,
     requests,
+    tokens,
     close() {
       server.closeAllConnections();
       return new Promise((resolve) => server.close(resolve));

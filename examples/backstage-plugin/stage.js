@@ -1,24 +1,27 @@
 /**
- * Starts the parts of the example: Keycloak or the embedded endpoint, the API, and the backend in
- * its own process, in a workspace like the workspace of an app.
+ * Starts the parts of the example: Keycloak or the embedded endpoint, the API, and each replica of
+ * the backend in its own process, in a workspace like the workspace of an app. Several replicas share
+ * their tokens through a Valkey server.
  */
 'use strict';
 
-const { cp } = require('node:fs/promises');
+const { cp, writeFile } = require('node:fs/promises');
 const path = require('node:path');
 
 const { makeWorkspace } = require('../../tools/backstage-workspace.js');
+const { startCacheServer } = require('../../tools/cache-servers.js');
 const { clientSecret, startRealm } = require('../realm.js');
 const { startAgentsApi } = require('./agents-api.js');
 const { startBackend } = require('./backend-process.js');
 
 const USER = 'user:default/jane';
+const MEMBERS = ['backend', 'agents-backend'].map((name) => path.join(__dirname, name));
 
 /**
  * `realm` is the realm of a running Keycloak; without `realm`, the stage starts a Keycloak.
  * `install` installs this package in a folder's `node_modules`, by default from the checkout.
  */
-async function setStage({ embedded, realm, install, log }) {
+async function setStage({ embedded, realm, install, log, replicas = 1 }) {
   const parts = [];
   const end = async () => {
     for (const part of parts.reverse().splice(0)) await part();
@@ -28,30 +31,52 @@ async function setStage({ embedded, realm, install, log }) {
     if (stop) parts.push(stop);
     const api = await startAgentsApi(jwksUrl);
     parts.push(api.close);
-    const folders = ['backend', 'agents-backend'].map((name) => path.join(__dirname, name));
-    const workspace = await makeWorkspace(folders, { install, log });
-    parts.push(workspace.remove);
-    await cp(
-      path.join(__dirname, 'app-config.yaml'),
-      path.join(workspace.folder, 'app-config.yaml'),
-    );
     const users = await signIn();
-    const backend = await startBackend(workspace.folder, 'example-backend', {
+    const environment = {
       TOKEN_ENDPOINT: tokenEndpoint,
       CLIENT_SECRET: clientSecret,
       EXPIRY_BUFFER_SECONDS: '20',
       AGENTS_API_URL: api.url,
       USER_KEY: JSON.stringify(users.key),
-    });
-    parts.push(backend.stop);
-    log(`the backend is ready at ${backend.url}`);
-    const url = `${backend.url}/api/agents/agents`;
+    };
+    let cache;
+    if (replicas > 1) {
+      cache = await startCacheServer('valkey');
+      parts.push(cache.stop);
+    }
+    const start = async () => {
+      const workspace = await makeWorkspace(MEMBERS, { install, log });
+      parts.push(workspace.remove);
+      await writeConfiguration(workspace.folder, cache);
+      const backend = await startBackend(workspace.folder, 'example-backend', environment);
+      parts.push(backend.stop);
+      log(`a backend is ready at ${backend.url}`);
+      return backend;
+    };
+    const backends = await Promise.all(Array.from({ length: replicas }, start));
+    const urls = backends.map((backend) => `${backend.url}/api/agents/agents`);
     const userToken = await users.token(USER);
-    return { url, api, user: USER, userToken, output: backend.output, end };
+    const { output } = backends[0];
+    return { url: urls[0], urls, api, user: USER, userToken, output, end };
   } catch (error) {
     await end();
     throw error;
   }
+}
+
+/** Writes the configuration of a backend, whose cache is a Valkey server if it has replicas. */
+async function writeConfiguration(folder, cache) {
+  await cp(path.join(__dirname, 'app-config.yaml'), path.join(folder, 'app-config.yaml'));
+  if (cache === undefined) return;
+  const connection = `redis://127.0.0.1:${cache.port}`;
+  const local = {
+    backend: { cache: { store: 'valkey', connection } },
+    boost: {
+      kagenti: { auth: { sharedCache: true, storeKey: 'a-key-of-all-replicas-in-example' } },
+    },
+  };
+  // Backstage reads this file after `app-config.yaml`; JSON is also YAML.
+  await writeFile(path.join(folder, 'app-config.local.yaml'), JSON.stringify(local));
 }
 
 /**

@@ -33,26 +33,33 @@ const incomplete = new WeakSet();
 
 /**
  * Returns the options in the section `key`; `undefined` if the configuration has no such section, or
- * if every key in it is empty.
+ * if every key in it is empty. `openStore` returns the store of a section with `sharedCache: true`.
  *
  * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` for a section that is incomplete or wrong.
  */
 function readKeycloakTokenManagerOptions(
   config,
   key = DEFAULT_CONFIG_KEY,
-  { knownKeys = [] } = {},
+  { knownKeys = [], openStore = sharedStore } = {},
 ) {
   const faults = new Faults(key);
   const section = faults.attempt(() => config.getOptionalConfig(key));
   faults.raise();
   const names = section === undefined ? [] : presentIn(section, knownKeys);
   if (names.length === 0) return undefined;
-  const options = readAll(section, names, SECTION, faults);
+  const { sharedCache, ...options } = readAll(section, names, SECTION, faults);
   const missing = missingIn(names);
   if (missing !== undefined && faults.isEmpty) throw incompleteError(atKey(key), missing);
   if (missing !== undefined) faults.add(missing);
   faults.raise();
-  return options;
+  const store = sharedCache ? faults.attempt(() => openStore(config)) : undefined;
+  faults.raise();
+  return store === undefined ? options : { ...options, store };
+}
+
+/** Returns the store that all managers of this backend share. */
+function sharedStore(config) {
+  return require('./registry.js').registry().sharedStore(config);
 }
 
 /**
@@ -238,6 +245,7 @@ module.exports = {
   presentIn,
   readList,
   readKeycloakTokenManagerOptions,
+  sharedStore,
   whatIsMissing,
   withoutEmpty,
 };

@@ -346,7 +346,8 @@ export function createKeycloakTokenManagersServiceRef(options: {
  * Reads the options of a manager from a section of the configuration, for code that creates the
  * manager itself. Numbers and booleans may be strings, because `${NAME}` yields strings. Empty
  * strings count as absent. The manager checks the values; this function checks the keys and their
- * types.
+ * types. With `sharedCache: true` in the section, the options have the store that all managers of
+ * this backend share.
  *
  * @param key The key of the section. Default: `boost.kagenti.auth`.
  * @param options `knownKeys`: keys of the section that belong to other code. The function does not

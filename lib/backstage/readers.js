@@ -1,7 +1,7 @@
 /**
  * Readers for the configuration of existing plugins, which have their own names for the options or
- * keep some options outside the section with the credentials. The readers ignore all keys that they
- * do not know.
+ * keep some options outside the section with the credentials. Beside the credentials, each section
+ * may have `sharedCache` and `storeKey`. The readers ignore all keys that they do not know.
  */
 'use strict';
 
@@ -11,6 +11,7 @@ const {
   incompleteError,
   invalid,
   readList,
+  sharedStore,
   whatIsMissing,
   withoutEmpty,
 } = require('./config.js');
@@ -105,10 +106,16 @@ function sectionAt(config, key) {
   };
   const text = readWith((path) => config.getOptionalString(path));
   const texts = readWith((path) => readList(config, path));
+  const flag = readWith((path) => config.getOptionalBoolean(path));
+  const store = readWith(() => sharedStore(config));
+  const storeBeside = (folder) =>
+    flag(`${folder}sharedCache`)
+      ? present({ store: store(`${folder}sharedCache`), storeKey: text(`${folder}storeKey`) })
+      : {};
   return {
     text,
     number: readWith((path) => config.getOptionalNumber(path)),
-    flag: readWith((path) => config.getOptionalBoolean(path)),
+    flag,
     textOrTexts: (name) => (Array.isArray(valueAt(name)) ? texts(name) : text(name)),
     /** Returns the options with these keys, all of which are required; `undefined` if all are empty. */
     client(keys) {
@@ -119,7 +126,8 @@ function sectionAt(config, key) {
         const there = Object.values(keys).filter((name) => !missing.includes(name));
         throw incompleteError(atKey(key), whatIsMissing(there, missing));
       }
-      return Object.fromEntries(entries);
+      const folder = keys.clientSecret.replace(/[^.]*$/, '');
+      return { ...Object.fromEntries(entries), ...storeBeside(folder) };
     },
   };
 }

@@ -2,7 +2,7 @@
  * The managers of this thread, which all copies of the package in the thread share: in Red Hat
  * Developer Hub, every exported plugin carries its own copy. The copies find each other by a symbol
  * with their version, and use the registry of the copy that the process loaded first, through
- * `open` and the methods of the views that it returns.
+ * `open`, the methods of the views that it returns, and `sharedStore`.
  *
  * Two views share a manager if all their options are equal, except for the options that belong to
  * the view. The registry returns a manager only for its complete options, and does not list managers.
@@ -14,6 +14,7 @@ const { KeycloakTokenManager } = require('../../index.js');
 const { version } = require('../../package.json');
 const reconfigure = require('../reconfigure.js');
 const { fingerprints } = require('./fingerprint.js');
+const { sharedStore } = require('./shared-cache.js');
 const { View } = require('./view.js');
 
 // Before 1.0.0, a minor version may break the public interface.
@@ -218,7 +219,7 @@ function standIn(name) {
 function registry() {
   if (globalThis[REGISTRY] === undefined) {
     const own = new Registry();
-    const value = Object.freeze({ open: (options) => own.open(options) });
+    const value = Object.freeze({ open: (options) => own.open(options), sharedStore });
     Object.defineProperty(globalThis, REGISTRY, { value });
   }
   return globalThis[REGISTRY];

@@ -40,7 +40,9 @@ async function readSection(files, key = DEFAULT_KEY, { env, cwd }) {
       : await loadedConfig(loader, documents, cwd);
   const origin = `${files.join(', ')}, section ${key}`;
   try {
-    const options = readKeycloakTokenManagerOptions(config, key);
+    // A check of the credentials needs no store.
+    const openStore = () => undefined;
+    const options = readKeycloakTokenManagerOptions(config, key, { openStore });
     if (options === undefined && missing.length === 0) {
       throw new ConfigurationError(`${files.join(', ')}: no section ${key}, or an empty one`);
     }

@@ -18,7 +18,7 @@ use super::env_data::EnvData;
 use super::fetch_transport::{AddonTransport, FetchTransport, result_of};
 use super::options::{self, Environment, Parsed, Unreadable};
 use super::values::{
-    EarlierFlight, EventData, FailureData, RequestOutcome, SnapshotData, TokenData,
+    EarlierFlight, EventData, FailureData, RequestOutcome, SnapshotData, StoreOutcome, TokenData,
 };
 use manager;
 use manager::clock::SystemClock;
@@ -30,6 +30,7 @@ use manager::events::{EventQueue, EventSink};
 use manager::options::LONE_SURROGATE;
 use manager::published::NO_TOKEN;
 use manager::slot::{Call, Clearing, Invalidation, RouteId};
+use manager::store::{StoreAnswer, StoreCall};
 use manager::{Level, Manager, Reply};
 use oauth::ClientSecret;
 use transport::PendingAnswer;
@@ -43,6 +44,9 @@ pub struct Core {
     /// The calls to the secret function that have not settled.
     pub(super) secret_calls: RefCell<HashMap<u32, SecretCall>>,
     pub(super) last_secret_call: Cell<u32>,
+    /// The calls to the store that have not settled.
+    pub(super) store_calls: RefCell<HashMap<u32, StoreCall>>,
+    pub(super) last_store_call: Cell<u32>,
     /// The requests that JavaScript is sending.
     pub(super) requests: RefCell<HashMap<u32, PendingAnswer>>,
     env_data: Weak<EnvData>,
@@ -79,6 +83,8 @@ pub fn open<'env>(
         events,
         secret_calls: RefCell::default(),
         last_secret_call: Cell::new(0),
+        store_calls: RefCell::default(),
+        last_store_call: Cell::new(0),
         requests: RefCell::default(),
         env_data: Rc::downgrade(&env_data),
         id,
@@ -218,6 +224,17 @@ impl Core {
         call.settle(secret);
     }
 
+    /// Delivers the result of a call to the store. Ignores a late result.
+    #[napi(catch_unwind)]
+    pub fn end_store_call(&self, call: u32, outcome: StoreOutcome) {
+        if let Some(call) = self.store_calls.borrow_mut().remove(&call) {
+            call.settle(match outcome {
+                StoreOutcome::Done { value } => StoreAnswer::Done(value),
+                StoreOutcome::Failed { detail } => StoreAnswer::Failed(detail),
+            });
+        }
+    }
+
     /// Delivers the result of a request that JavaScript sent. Ignores a late result.
     #[napi(catch_unwind)]
     pub fn end_request(&self, request: u32, outcome: RequestOutcome) {
@@ -266,10 +283,12 @@ impl Core {
     }
 
     /// Drops the held token and detaches the flight, because callers must not use the token any
-    /// more.
+    /// more. Also drops the tokens of derived managers.
     #[napi(catch_unwind)]
-    pub fn drop_token(&self) {
-        self.manager().drop_token();
+    pub fn drop_token(&self, manager: u32) {
+        if let Some(manager) = self.member(manager) {
+            manager.drop_token();
+        }
     }
 
     /// Applies changed options. If they are faulty, returns the faults and changes no option.
@@ -358,6 +377,7 @@ impl Core {
         self.manager().close();
         self.events.close();
         self.secret_calls.take();
+        self.store_calls.take();
         self.requests.take();
         if let Some(env_data) = self.env_data.upgrade() {
             env_data.remove(self.id);

@@ -2,11 +2,12 @@
 
 use super::core::Core;
 use super::engine;
-use super::values::{EventData, FailureData, request_wanted};
+use super::values::{EventData, FailureData, request_wanted, store_wanted};
 use manager::clock::Clock;
 use manager::credential::SecretCall;
 use manager::published::NO_TOKEN;
 use manager::slot::{FlightResult, Storage, Token};
+use manager::store::{Command, StoreAnswer, StoreCall};
 
 impl Core {
     pub(super) fn event(&self, is_former: bool, event: manager::Event) -> Option<EventData> {
@@ -24,13 +25,18 @@ impl Core {
                 message,
             },
             // The user's function belongs to another configuration now.
-            manager::Event::SecretWanted(_) | manager::Event::RequestWanted(_) if is_former => {
+            manager::Event::SecretWanted(_)
+            | manager::Event::RequestWanted(_)
+            | manager::Event::StoreWanted(_)
+                if is_former =>
+            {
                 return None;
             }
             manager::Event::SecretWanted(call) => EventData::SecretWanted {
                 manager: call.manager().0,
                 call: self.begin_secret_call(call)?,
             },
+            manager::Event::StoreWanted(call) => self.begin_store_call(call)?,
             manager::Event::RootsWanted => EventData::RootsWanted {},
             manager::Event::RequestWanted(delegated) => {
                 if !delegated.pending.start() {
@@ -92,5 +98,24 @@ impl Core {
         self.last_secret_call.set(id);
         self.secret_calls.borrow_mut().insert(id, call);
         Some(id)
+    }
+
+    /// Starts a call to the store. Returns `None` if the manager no longer waits for it. Also forgets
+    /// the calls that the manager has abandoned: a store may never answer.
+    fn begin_store_call(&self, call: StoreCall) -> Option<EventData> {
+        if !call.start() {
+            return None;
+        }
+        if matches!(call.command, Command::Ping) {
+            call.settle(StoreAnswer::Done(None));
+            return None;
+        }
+        let id = self.last_store_call.get().wrapping_add(1);
+        self.last_store_call.set(id);
+        let event = store_wanted(id, &call.command);
+        let mut calls = self.store_calls.borrow_mut();
+        calls.retain(|_, call| !call.is_abandoned());
+        calls.insert(id, call);
+        Some(event)
     }
 }

@@ -14,7 +14,7 @@ use manager::config::{
     self, Config, Credential, CredentialConfig, CredentialFiles, PemSource, ProxyOption,
 };
 use manager::error::{Error, ErrorKind};
-use manager::options::{self, Faults, Given, LOGGER_METHODS};
+use manager::options::{self, Faults, Given, LOGGER_METHODS, STORE_METHODS};
 use oauth::ClientAuthentication;
 use transport::{
     HttpTransport, PemCertificates, ProxySettings, ProxyVariable, ProxyVariables, TrustSettings,
@@ -299,9 +299,12 @@ fn read_record(object: &Object<'_>, depth: u8, begin: &mut dyn FnMut(&str)) -> R
             let value: Unknown<'_> = object.get_named_property_unchecked(&name)?;
             match value.get_type()? {
                 ValueType::Undefined => {}
-                // The methods of a logger may be on its prototype.
+                // The methods of a logger and of a store may be on the prototype.
                 ValueType::Object if name == "logger" => {
-                    members.push((name, read_logger(&take(&value)?)?));
+                    members.push((name, read_methods(&take(&value)?, LOGGER_METHODS)?));
+                }
+                ValueType::Object if name == "store" => {
+                    members.push((name, read_methods(&take(&value)?, STORE_METHODS)?));
                 }
                 _ => {
                     let value = read_to(&value, depth, &mut |_| {})?;
@@ -313,10 +316,10 @@ fn read_record(object: &Object<'_>, depth: u8, begin: &mut dyn FnMut(&str)) -> R
     Ok(Given::Record(members))
 }
 
-fn read_logger(logger: &Object<'_>) -> Result<Given> {
+fn read_methods(object: &Object<'_>, names: [&str; 4]) -> Result<Given> {
     let mut methods = Vec::new();
-    for name in LOGGER_METHODS {
-        let method: Unknown<'_> = logger.get_named_property_unchecked(name)?;
+    for name in names {
+        let method: Unknown<'_> = object.get_named_property_unchecked(name)?;
         methods.push((name.to_owned(), read_to(&method, 0, &mut |_| {})?));
     }
     Ok(Given::Record(methods))

@@ -13,6 +13,7 @@ use manager::error::Error;
 use manager::slot::Condition;
 use manager::slot::Token;
 use manager::snapshot::{Counters, Snapshot};
+use manager::store::Command;
 use oauth::TokenRequest;
 
 /// A token that the addon converts to a JavaScript string without an intermediate copy.
@@ -139,6 +140,19 @@ pub enum EventData {
         /// The id of the call.
         call: u32,
     },
+    /// JavaScript must call the store and pass the result to `endStoreCall`.
+    StoreWanted {
+        /// The id of the call.
+        call: u32,
+        /// `get`, `set`, `delete` or `remake`.
+        operation: String,
+        /// The key of the entry.
+        key: Option<String>,
+        /// The value to write.
+        value: Option<String>,
+        /// The time to keep the value, in ms.
+        ttl_ms: Option<f64>,
+    },
     /// JavaScript must call `trust`.
     RootsWanted {},
     /// JavaScript must send this request and pass its result to `endRequest`.
@@ -206,6 +220,21 @@ pub enum RequestOutcome {
     },
 }
 
+/// The result of a call to the store.
+#[napi(discriminant = "type", object_to_js = false)]
+pub enum StoreOutcome {
+    /// The store did what it had to do.
+    Done {
+        /// The value of the entry, if the call reads one that exists.
+        value: Option<String>,
+    },
+    /// The store failed.
+    Failed {
+        /// The code of the error, or what is wrong with the result.
+        detail: Option<String>,
+    },
+}
+
 /// The state of a manager.
 #[napi(object, object_from_js = false)]
 pub struct SnapshotData {
@@ -264,6 +293,8 @@ pub struct CounterData {
     pub invalidations_kept: f64,
     pub invalidations_ignored: f64,
     pub suppressed: f64,
+    pub store_hits: f64,
+    pub store_failures: f64,
 }
 
 /// The durations of acquisitions, in ms.
@@ -307,6 +338,29 @@ pub(super) fn request_wanted(request: u32, what: TokenRequest) -> EventData {
         authorization: what.authorization.map(Confidential),
         headers,
         body: body.map(Zeroizing::new).map(Confidential),
+    }
+}
+
+/// Returns the event for a call to the store.
+pub(super) fn store_wanted(call: u32, command: &Command) -> EventData {
+    let (operation, key) = match command {
+        Command::Get(key) => ("get", Some(key)),
+        Command::Set(key, ..) => ("set", Some(key)),
+        Command::Delete(key) => ("delete", Some(key)),
+        // This thread answers a ping itself.
+        Command::Remake | Command::Ping => ("remake", None),
+    };
+    let (value, ttl_ms) = match command {
+        #[expect(clippy::cast_precision_loss, reason = "at most a day")]
+        Command::Set(_, value, millis) => (Some(value.clone()), Some(*millis as f64)),
+        _ => (None, None),
+    };
+    EventData::StoreWanted {
+        call,
+        operation: operation.to_owned(),
+        key: key.map(|key| key.as_str().to_owned()),
+        value,
+        ttl_ms,
     }
 }
 
@@ -355,6 +409,8 @@ impl From<Counters> for CounterData {
             invalidations_kept: counters.invalidations_kept,
             invalidations_ignored: counters.invalidations_ignored,
             suppressed: counters.suppressed,
+            store_hits: counters.store_hits,
+            store_failures: counters.store_failures,
         }
     }
 }

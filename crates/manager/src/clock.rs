@@ -5,6 +5,10 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+/// The monotonic reading of a clock when the process creates it. A shared store returns tokens that
+/// are older than the process, whose ages must not exceed the reading.
+const EARLIEST: Duration = oauth::MAX_LIFETIME;
+
 /// A reading of both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Moment {
@@ -80,7 +84,7 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads clocks")]
     fn now(&self) -> Moment {
         Moment {
-            monotonic: self.origin.elapsed(),
+            monotonic: self.origin.elapsed().saturating_add(EARLIEST),
             wall: SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .unwrap_or_default(),

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use crate::store::StoreConfig;
 use oauth::{
-    AnswerError, ClientAssertion, ClientSecret, DpopKey, ExtraHeaders, Grant, Issuer,
+    AnswerError, ClientAssertion, ClientSecret, DpopKey, ExtraHeaders, Grant, GrantType, Issuer,
     SigningAlgorithm, SigningKey, TokenEndpoint, TokenType,
 };
 use transport::{ClientIdentity, ProxyUrl};
@@ -251,6 +252,8 @@ pub struct Config {
     pub assertion: AssertionSettings,
     /// The key to which the server binds tokens. `None`: the manager requests bearer tokens.
     pub dpop: Option<DpopConfig>,
+    /// The store in which replicas share tokens. `None`: each replica requests its own.
+    pub store: Option<StoreConfig>,
     /// The maximum time before expiry at which the manager replaces a token.
     pub expiry_buffer: Duration,
     /// The time limit of one acquisition.
@@ -264,6 +267,16 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whether the manager shares the tokens of this grant through the store. It shares no token that
+    /// is bound to a key of its own, and the tokens of users only if the options allow it.
+    #[must_use]
+    pub fn shares(&self, grant_type: &GrantType) -> bool {
+        let is_bound = self.dpop.as_ref().is_some_and(|dpop| dpop.is_generated);
+        self.store.as_ref().is_some_and(|store| {
+            !is_bound && (store.stores_user_tokens || grant_type.subject().is_none())
+        })
+    }
+
     /// Returns the type of the tokens that the manager requests.
     #[must_use]
     pub const fn token_type(&self) -> TokenType {

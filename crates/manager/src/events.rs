@@ -10,6 +10,7 @@ use super::config::Config;
 use super::credential::SecretCall;
 use super::derived::ManagerId;
 use super::slot::{FlightId, FlightResult};
+use super::store::StoreCall;
 use super::sync::Mutex;
 use transport::DelegatedRequest;
 
@@ -63,6 +64,8 @@ pub enum Event {
     Log(Level, String),
     /// Requests a call to the secret function.
     SecretWanted(SecretCall),
+    /// Requests a call to the shared store.
+    StoreWanted(StoreCall),
     /// Requests the certificates that Node trusts, for the transport.
     RootsWanted,
     /// Asks JavaScript to send a request for the transport.

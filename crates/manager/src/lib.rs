@@ -16,6 +16,7 @@ pub mod options;
 pub mod published;
 pub mod slot;
 pub mod snapshot;
+pub mod store;
 pub mod sync;
 pub mod timers;
 mod token_manager;

@@ -8,9 +8,11 @@ mod credential;
 mod generic;
 mod records;
 mod resource;
+mod store;
 mod table;
 
 pub use self::resource::check_resource;
+pub use self::store::STORE_METHODS;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -308,6 +310,7 @@ pub fn parse(
         options.faults.push(target.option(), problem);
     }
     let dpop = options.dpop();
+    let store = options.store(credential.as_ref());
     let scope = options.scope();
     let parameters = options.parameters();
     let audience = options.values(table::AUDIENCE, "audience", &parameters);
@@ -352,6 +355,7 @@ pub fn parse(
             credential: credential?,
             assertion,
             dpop,
+            store,
             expiry_buffer: Duration::from_secs(buffer.into()),
             request_timeout: Duration::from_millis(timeout.into()),
             background_refresh,

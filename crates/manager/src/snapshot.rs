@@ -27,6 +27,10 @@ pub struct Counters {
     pub invalidations_ignored: f64,
     /// The number of calls whose acquisition a cool-down prevented.
     pub suppressed: f64,
+    /// The number of acquisitions that the shared store answered.
+    pub store_hits: f64,
+    /// The number of calls to the shared store that failed.
+    pub store_failures: f64,
 }
 
 /// The durations of finished acquisitions.
@@ -54,6 +58,8 @@ impl Counters {
         self.invalidations_kept += other.invalidations_kept;
         self.invalidations_ignored += other.invalidations_ignored;
         self.suppressed += other.suppressed;
+        self.store_hits += other.store_hits;
+        self.store_failures += other.store_failures;
     }
 }
 

@@ -15,6 +15,8 @@
 
 use std::{env, fs, panic, path::Path};
 
+#[path = "fuzzing/entry.rs"]
+mod entry;
 #[path = "fuzzing/options.rs"]
 mod options;
 #[path = "fuzzing/redact.rs"]
@@ -35,6 +37,11 @@ const LONGEST: usize = 256;
 #[test]
 fn answers_are_read_whatever_they_are() {
     attack("response", response::run);
+}
+
+#[test]
+fn entries_are_read_whatever_they_are() {
+    attack("entry", entry::run);
 }
 
 #[test]

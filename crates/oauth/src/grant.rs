@@ -144,7 +144,8 @@ impl Grant {
 
     /// Returns the fields of the form, apart from those that authenticate the client. The grant type
     /// comes first.
-    pub(super) fn fields(&self) -> Vec<(&str, &str)> {
+    #[must_use]
+    pub fn fields(&self) -> Vec<(&str, &str)> {
         let mut fields = match &self.grant_type {
             GrantType::ClientCredentials => vec![("grant_type", "client_credentials")],
             GrantType::TokenExchange {

@@ -17,5 +17,7 @@ pub mod scripted;
 pub mod simulated;
 #[cfg(feature = "tls")]
 pub mod sockets;
+#[cfg(not(loom))]
+pub mod store;
 #[cfg(feature = "tls")]
 pub mod tls;

@@ -155,6 +155,7 @@ pub fn config() -> Config {
         ),
         assertion: AssertionSettings::default(),
         dpop: None,
+        store: None,
         grant: Grant::client_credentials("portal".to_owned(), ClientAuthentication::SecretPost),
         headers: ExtraHeaders::default(),
         credential: CredentialConfig::Given(Credential::Secret(secret("s3cr+t"))),

@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::scripted::{ScriptedTransport, Step, config};
+use crate::store::SimulatedStore;
 
 /// Tokio's paused time, and a wall clock that a test can step independently.
 pub struct SimulatedClock {
@@ -63,6 +64,8 @@ pub struct RecordingSink {
     flight_ends: mpsc::UnboundedSender<FlightEnd>,
     derived_ends: mpsc::UnboundedSender<(ManagerId, FlightResult)>,
     calls: mpsc::UnboundedSender<SecretCall>,
+    /// The shared store.
+    pub store: Mutex<Arc<SimulatedStore>>,
     pub lines: Mutex<Vec<(Level, String)>>,
     pub wakes: AtomicU64,
     /// The number of ended revocations.
@@ -94,6 +97,10 @@ impl EventSink for RecordingSink {
             }
             Event::RevocationEnded => {
                 self.revocations.fetch_add(1, Ordering::SeqCst);
+            }
+            Event::StoreWanted(call) => {
+                let store = Arc::clone(&self.store.lock());
+                store.receive(call);
             }
             Event::RootsWanted | Event::RequestWanted(_) | Event::RequestAbandoned(_) => {}
         }
@@ -150,6 +157,7 @@ impl World {
             flight_ends: end_sender,
             derived_ends: derived_sender,
             calls: call_sender,
+            store: Mutex::default(),
             lines: Mutex::default(),
             wakes: AtomicU64::new(0),
             revocations: AtomicU64::new(0),
@@ -170,6 +178,13 @@ impl World {
             derived_ends,
             calls,
         }
+    }
+
+    /// Shares this store.
+    #[must_use]
+    pub fn share(self, store: &Arc<SimulatedStore>) -> Self {
+        *self.sink.store.lock() = Arc::clone(store);
+        self
     }
 
     /// Continues with a changed configuration.

@@ -42,6 +42,8 @@ pub(super) struct Acquisition<'a, C, T> {
     /// Whether the acquisition sends its first request at least a second after the last successful
     /// request.
     pub(super) is_paced: bool,
+    /// The time that the flight has spent on the shared store. It counts towards the limit.
+    pub(super) waited: Duration,
     pub(super) flight: &'a dyn Flight,
 }
 
@@ -136,8 +138,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         let mut request = self.setup.credentials.request(self.events);
         request.started().await;
         let limit = self.setup.config.request_timeout;
-        // The pace counts towards the limit, but leaves half of it to the requests.
-        let waited = pace.min(part(limit, 2));
+        // The store and the pace count towards the limit, but leave half of it to the requests.
+        let waited = pace.saturating_add(self.waited).min(part(limit, 2));
         let now = self.clock.now();
         let start = Moment {
             monotonic: now.monotonic.saturating_sub(waited),

@@ -124,6 +124,7 @@ impl<C: Clock, T: Transport> Revocation<C, T> {
             events: &self.events,
             attempts: backoff::Attempts::One,
             is_paced: false,
+            waited: Duration::ZERO,
             flight: &NoFlight,
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::TokenId;
-use super::schedule::{Life, SETTLED_AGE, part};
+use super::schedule::{Life, SETTLED_AGE, Spread, part};
 use crate::clock::Moment;
 use oauth::{AccessToken, DpopKey, TokenType};
 
@@ -96,9 +96,9 @@ impl Successor {
 
 impl CachedToken {
     /// Creates the record of a token that has just arrived.
-    pub(super) fn new(token: Arc<Token>, id: TokenId, jitter: f64) -> Self {
+    pub(super) fn new(token: Arc<Token>, id: TokenId, jitter: f64, spread: Spread) -> Self {
         Self {
-            early: token.life.refresh_point(jitter),
+            early: token.life.refresh_point(jitter, spread),
             due: token.life.soft,
             token,
             id,
@@ -138,9 +138,9 @@ impl CachedToken {
     }
 
     /// Takes the successor, as the next held token.
-    pub(super) fn take_successor(&mut self, id: TokenId) -> Option<Self> {
+    pub(super) fn take_successor(&mut self, id: TokenId, spread: Spread) -> Option<Self> {
         let successor = self.successor.take()?;
-        Some(Self::new(successor.token, id, successor.jitter))
+        Some(Self::new(successor.token, id, successor.jitter, spread))
     }
 
     pub(super) fn drop_successor(&mut self) {

@@ -54,6 +54,8 @@ pub struct NewFlight {
     /// Whether the flight sends its request at least a second after the last successful request:
     /// the lifetimes that a server grants must not cause more than one request per second.
     pub is_paced: bool,
+    /// Whether the flight may use a token of the shared store.
+    pub reads_store: bool,
 }
 
 /// The answer to a caller.

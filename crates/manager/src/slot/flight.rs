@@ -33,6 +33,46 @@ impl Slot {
         }
     }
 
+    /// Takes the token that the shared store returned to a flight. Returns `None` if the flight has
+    /// to ask the server: a caller forced a refresh, the flight is detached, the slot has dropped
+    /// this token, or the token does not live longer than the held one or misses a caller's minimum.
+    /// The token says nothing about the server, so a cool-down and its failures stay.
+    pub fn land_stored(
+        &mut self,
+        now: Moment,
+        flight: FlightId,
+        token: Token,
+        jitter: f64,
+    ) -> Option<FlightResult> {
+        self.advance(now);
+        let remaining = token.remaining(now);
+        let current = match &self.state {
+            State::Fetching(current) | State::Refreshing(_, current) if current.id == flight => {
+                *current
+            }
+            _ => return None,
+        };
+        let outlives_token = |held: &CachedToken| {
+            let is_same = held.token.access_token.is(token.access_token.expose());
+            held.is_outdated || (!is_same && held.token.remaining(now) < remaining)
+        };
+        let is_usable = !remaining.is_zero()
+            && !current.is_forced
+            && current.minimum.is_none_or(|minimum| minimum <= remaining)
+            && self.held().is_none_or(outlives_token)
+            && !self.dropped.refuses(&token);
+        if !is_usable {
+            return None;
+        }
+        let current = self.end_flight(flight)?;
+        let token = Arc::new(token);
+        let storage = self.store(now, current, &token, false, jitter);
+        Some(FlightResult {
+            storage,
+            ..FlightResult::of(Ok(token))
+        })
+    }
+
     fn store_success(
         &mut self,
         now: Moment,
@@ -146,15 +186,17 @@ impl Slot {
             };
         }
         let id = self.next_token();
-        self.state = State::Ready(CachedToken::new(Arc::clone(token), id, jitter));
+        self.state = State::Ready(CachedToken::new(Arc::clone(token), id, jitter, self.spread));
         self.adopted(now);
         Storage::Kept
     }
 
     /// Makes the successor the held token. The current flight continues.
     pub(super) fn adopt_successor(&mut self, now: Moment) {
-        let id = self.next_token();
-        let successor = self.held_mut().and_then(|held| held.take_successor(id));
+        let (id, spread) = (self.next_token(), self.spread);
+        let successor = self
+            .held_mut()
+            .and_then(|held| held.take_successor(id, spread));
         self.state = match (std::mem::replace(&mut self.state, State::Empty), successor) {
             (State::Ready(_), Some(next)) => State::Ready(next),
             (State::Refreshing(_, flight), Some(next)) => State::Refreshing(next, flight),
@@ -184,6 +226,7 @@ impl Slot {
             is_background,
             is_awaited: !is_background,
             is_sent: false,
+            is_forced: call.is_some_and(Call::is_forced),
             minimum: call.and_then(Call::minimum),
         };
         let is_needed = !is_background && matches!(self.state, State::Empty);
@@ -209,7 +252,8 @@ impl Slot {
         Some(NewFlight {
             flight: id,
             attempts,
-            is_paced: !self.was_dropped && !call.is_some_and(Call::is_forced),
+            is_paced: !self.was_dropped && !flight.is_forced,
+            reads_store: !flight.is_forced,
         })
     }
 

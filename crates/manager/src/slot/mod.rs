@@ -14,6 +14,7 @@ mod cached_token;
 mod clears;
 mod cool_down;
 mod decision;
+mod dropped;
 mod due;
 mod flight;
 mod rejections;
@@ -29,9 +30,11 @@ pub use decision::{
     Call, Clearing, Condition, Decision, FlightId, FlightResult, Invalidation, LifetimeWarning,
     NewFlight, Storage, TokenId,
 };
+use dropped::Dropped;
 use rejections::Rejections;
 pub use rejections::{RouteBudget, RouteId};
 use repeats::Repeats;
+use schedule::Spread;
 
 #[derive(Clone, Debug)]
 enum State {
@@ -45,6 +48,10 @@ enum State {
 /// The flight whose token the slot will store. A detached flight gives its token only to its
 /// waiters.
 #[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, and each is needed alone"
+)]
 struct CurrentFlight {
     id: FlightId,
     /// Whether the flight started without a waiter.
@@ -53,6 +60,8 @@ struct CurrentFlight {
     is_awaited: bool,
     /// Whether the flight has sent its request.
     is_sent: bool,
+    /// Whether a caller of the flight forced a refresh, so that only the server can answer it.
+    is_forced: bool,
     /// The largest minimum validity that a waiter requested.
     minimum: Option<Duration>,
 }
@@ -61,6 +70,8 @@ struct CurrentFlight {
 #[derive(Clone, Debug)]
 pub struct Slot {
     refreshes_in_background: bool,
+    /// How the refreshes of managers with the same request spread.
+    spread: Spread,
     state: State,
     /// The cool-down after failures that concern this request alone.
     cool_down: Option<CoolDown>,
@@ -69,6 +80,7 @@ pub struct Slot {
     rejections: Rejections,
     clears: Clears,
     repeats: Repeats,
+    dropped: Dropped,
     last_background: Option<Moment>,
     /// Whether the slot has dropped a token since it last stored one.
     was_dropped: bool,
@@ -82,17 +94,31 @@ impl Slot {
     pub fn new(refreshes_in_background: bool) -> Self {
         Self {
             refreshes_in_background,
+            spread: Spread::Alone,
             state: State::Empty,
             cool_down: None,
             trouble: None,
             rejections: Rejections::default(),
             clears: Clears::default(),
             repeats: Repeats::default(),
+            dropped: Dropped::default(),
             last_background: None,
             was_dropped: false,
             last_flight: 0,
             last_token: TokenId::default(),
         }
+    }
+
+    /// Makes the slot share its token with other managers through a store, or stop doing so. Call
+    /// this function before the slot holds a token.
+    #[must_use]
+    pub const fn sharing(mut self, is_shared: bool) -> Self {
+        self.spread = if is_shared {
+            Spread::Shared
+        } else {
+            Spread::Alone
+        };
+        self
     }
 
     /// Answers a caller.
@@ -116,6 +142,7 @@ impl Slot {
             }
             (State::Fetching(flight) | State::Refreshing(_, flight), _) => {
                 flight.is_awaited = true;
+                flight.is_forced |= call.is_forced();
                 flight.minimum = flight.minimum.max(minimum);
                 Decision::Wait {
                     flight: flight.id,
@@ -188,6 +215,7 @@ impl Slot {
         }
         self.rejections.dropped(now, route);
         self.was_dropped = true;
+        self.record_drop(now);
         if self.held().is_some_and(CachedToken::has_successor) {
             self.detach_flight();
             self.adopt_successor(now);
@@ -218,23 +246,25 @@ impl Slot {
             return Clearing::Kept;
         }
         self.was_dropped = true;
+        self.record_drop(now);
         self.state = State::Empty;
         clearing
     }
 
     /// Drops the held token and its successor and detaches the flight, regardless of earlier
     /// clears, because callers must not use the token any more.
-    pub fn drop_token(&mut self) {
+    pub fn drop_token(&mut self, now: Moment) {
         if !matches!(self.state, State::Closed) {
             self.was_dropped = true;
+            self.record_drop(now);
             self.state = State::Empty;
         }
     }
 
     /// Drops the held token, because the server has said that its subject is no longer valid.
     /// Rejections of the token were therefore right.
-    pub fn subject_ended(&mut self) {
-        self.drop_token();
+    pub fn subject_ended(&mut self, now: Moment) {
+        self.drop_token(now);
         self.rejections.were_right();
     }
 
@@ -279,12 +309,14 @@ impl Slot {
         };
         Self {
             refreshes_in_background,
+            spread: self.spread,
             state,
             cool_down: None,
             trouble: None,
             rejections: self.rejections.clone(),
             clears: self.clears.clone(),
             repeats: self.repeats.clone(),
+            dropped: self.dropped.clone(),
             last_background: None,
             was_dropped: self.was_dropped || changes_grant,
             last_flight: self.last_flight,
@@ -298,6 +330,16 @@ impl Slot {
         self.cool_down = None;
         self.trouble = None;
         self.repeats = Repeats::default();
+        self.dropped = Dropped::default();
+    }
+
+    /// Remembers the token that the slot is about to drop, so that the slot does not take it back
+    /// from the store.
+    fn record_drop(&mut self, now: Moment) {
+        if self.spread == Spread::Shared {
+            let token = self.held().map(|held| Arc::clone(&held.token));
+            self.dropped.record(now, token.as_deref());
+        }
     }
 
     /// Brings the slot up to `now`: adopts a successor that is old enough or whose predecessor has

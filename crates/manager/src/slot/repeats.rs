@@ -83,7 +83,7 @@ impl Repeats {
     }
 }
 
-fn hash_of(token: &Token) -> u64 {
+pub(super) fn hash_of(token: &Token) -> u64 {
     let mut hasher = DefaultHasher::new();
     token.access_token.expose().hash(&mut hasher);
     hasher.finish()

@@ -11,6 +11,16 @@ use std::time::Duration;
 const LONGEST_MARGIN: Duration = Duration::from_secs(1);
 /// The fraction of the soft age after which a refresh may start without a caller.
 const EARLIEST_REFRESH: f64 = 0.91;
+/// The mean time by which refreshes of managers that share a store start early, as a fraction of the
+/// soft age: for short lifetimes, and for others. The distribution is exponential, so one manager
+/// starts well before the next one, however many there are, and the others take its token from the
+/// store.
+const SHORT_LEAD: f64 = 0.05;
+const LEAD: f64 = 0.02;
+/// The lifetime below which the lead is longer, so that it exceeds the time of a request.
+const SHORT_LIFETIME: Duration = Duration::from_mins(1);
+/// The longest lead, as a fraction of the soft age.
+const LONGEST_LEAD: f64 = 0.5;
 /// The lifetime of a token if neither the response nor the token states one.
 pub const ASSUMED_LIFETIME: Duration = Duration::from_secs(10);
 /// The age at which the slot adopts a refreshed token: it exceeds the usual lag of resource
@@ -28,6 +38,15 @@ pub const PACE: Duration = Duration::from_secs(1);
 /// The shortest pause before the slot requests a missed minimum again; the pause is otherwise a
 /// tenth of the token's life.
 const SHORTEST_MINIMUM_PAUSE: Duration = Duration::from_secs(5);
+
+/// How the refreshes of managers with the same request spread over time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spread {
+    /// Each manager has its own token: the refreshes are far apart.
+    Alone,
+    /// The managers share tokens: one refreshes before the others.
+    Shared,
+}
 
 /// The ages at which a token becomes stale and expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,9 +75,20 @@ impl Life {
     /// Returns the age at which a background refresh starts: a random point, so that replicas that
     /// started together drift apart. `jitter` is in `0..1`.
     #[must_use]
-    pub fn refresh_point(&self, jitter: f64) -> Duration {
-        self.soft
-            .mul_f64(EARLIEST_REFRESH + (1.0 - EARLIEST_REFRESH) * jitter.clamp(0.0, 1.0))
+    pub fn refresh_point(&self, jitter: f64, spread: Spread) -> Duration {
+        let jitter = jitter.clamp(0.0, 1.0);
+        let point = match spread {
+            Spread::Alone => EARLIEST_REFRESH + (1.0 - EARLIEST_REFRESH) * jitter,
+            Spread::Shared => {
+                let mean = if self.granted < SHORT_LIFETIME {
+                    SHORT_LEAD
+                } else {
+                    LEAD
+                };
+                1.0 - (-(1.0 - jitter).ln() * mean).min(LONGEST_LEAD)
+            }
+        };
+        self.soft.mul_f64(point)
     }
 
     /// Returns the length of the pause before the slot requests a missed minimum again.
@@ -111,6 +141,20 @@ mod tests {
             ("opaque", None, 60_000),
         ] {
             assert_eq!(subject_life(expiry, ms(60_000)), ms(expected), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_refreshes_of_managers_that_share_a_store_lead_by_an_exponential_time() {
+        for (name, granted, jitter, expected) in [
+            ("no lead", 300_000, 0.0, 240_000),
+            ("the mean", 300_000, 1.0 - (-1.0_f64).exp(), 235_200),
+            ("the first of a thousand", 300_000, 0.999, 206_843),
+            ("the mean of a short life", 6_000, 1.0 - (-1.0_f64).exp(), 2_850),
+            ("at most half", 300_000, 1.0, 120_000),
+        ] {
+            let point = Life::new(ms(granted), ms(60_000)).refresh_point(jitter, Spread::Shared);
+            assert!(point.abs_diff(ms(expected)) < ms(1), "{name}: {point:?}");
         }
     }
 

@@ -10,6 +10,7 @@ use oauth::AccessToken;
 mod clears;
 mod rejections;
 mod repeats;
+mod stored;
 
 const DAY: u64 = 86_400_000;
 

@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
@@ -17,7 +19,8 @@ use crate::config::Config;
 use crate::credential::CredentialProvider;
 use crate::derived::ManagerId;
 use crate::error::Error;
-use crate::slot::{FlightId, NewFlight, RouteBudget};
+use crate::slot::{FlightId, NewFlight, RouteBudget, Token};
+use crate::store::{SharedStore, StoreEntry};
 use oauth::Grant;
 use transport::Transport;
 
@@ -35,6 +38,9 @@ pub(crate) struct Setup<T> {
     pub(crate) transport: Arc<T>,
     pub(crate) trouble: Trouble,
     pub(crate) exchanges: Exchanges,
+    store: Option<Arc<SharedStore>>,
+    /// The number of failed calls to the store, over all configurations.
+    pub(super) store_failures: Arc<AtomicU64>,
     /// The budget of tokens that routes may have dropped.
     pub(super) budget: Arc<Mutex<RouteBudget>>,
     /// Hashes of the warnings that are logged once, whichever manager meets them first.
@@ -46,7 +52,13 @@ pub(crate) struct Setup<T> {
 
 impl<T> Setup<T> {
     pub(super) fn new(config: Config, transport: Arc<T>) -> Self {
+        Self::counting(config, transport, Arc::default())
+    }
+
+    fn counting(config: Config, transport: Arc<T>, store_failures: Arc<AtomicU64>) -> Self {
         Self {
+            store: SharedStore::new(&config, &store_failures),
+            store_failures,
             credentials: CredentialProvider::new(config.credential.clone()),
             server: Arc::default(),
             config,
@@ -62,7 +74,8 @@ impl<T> Setup<T> {
     /// Creates the setup for a changed configuration. It keeps the known facts about a server that
     /// stays the same, and the key that the manager generated.
     pub(super) fn replace(&self, config: Config, transport: Arc<T>) -> Self {
-        let new = Self::new(config.with_key_of(&self.config), transport);
+        let failures = Arc::clone(&self.store_failures);
+        let new = Self::counting(config.with_key_of(&self.config), transport, failures);
         let keeps_target = self.config.target == new.config.target;
         Self {
             server: if keeps_target {
@@ -74,6 +87,13 @@ impl<T> Setup<T> {
             budget: Arc::clone(&self.budget),
             ..new
         }
+    }
+
+    /// Returns the entry of the shared store for this grant, if the manager shares its token.
+    pub(super) fn entry(&self, grant: &Grant) -> Option<StoreEntry> {
+        let store = self.store.as_ref()?;
+        let is_shared = self.config.shares(&grant.grant_type);
+        is_shared.then(|| store.entry(grant))
     }
 
     /// Records a warning. Returns whether it is the first of its kind.
@@ -102,41 +122,81 @@ impl<C: Clock, T: Transport> RunningFlight<C, T> {
         }
     }
 
-    /// Acquires a token, unless the manager closes first.
+    /// Acquires a token, unless the manager closes first. The shared store, if there is one, comes
+    /// before the server.
     pub(super) async fn fly(
-        self,
+        mut self,
         new_flight: NewFlight,
         setup: Arc<Setup<T>>,
         grant: Option<Box<Grant>>,
     ) {
-        let id = self.acquisition_id();
-        let _probe = setup.trouble.guard(id);
-        let acquisition = Acquisition {
-            setup: &setup,
-            grant: grant.as_deref().unwrap_or(&setup.config.grant),
-            id,
-            clock: &*self.manager.clock,
-            events: &self.manager.events,
-            attempts: new_flight.attempts,
-            is_paced: new_flight.is_paced,
-            flight: &self,
+        let grant = grant.as_deref().unwrap_or(&setup.config.grant);
+        let entry = setup.entry(grant);
+        let acquire = async {
+            let waited = match entry.as_ref().filter(|_| new_flight.reads_store) {
+                Some(entry) => match Box::pin(self.read_store(entry)).await {
+                    Some(waited) => waited,
+                    None => return None,
+                },
+                None => Duration::ZERO,
+            };
+            let id = self.acquisition_id();
+            let _probe = setup.trouble.guard(id);
+            let acquisition = Acquisition {
+                setup: &setup,
+                grant,
+                id,
+                clock: &*self.manager.clock,
+                events: &self.manager.events,
+                attempts: new_flight.attempts,
+                is_paced: new_flight.is_paced,
+                waited,
+                flight: &self,
+            };
+            Some(acquisition.run().await)
         };
         let acquired = tokio::select! {
             biased;
             _ = setup.closing.acquire() => return,
-            acquired = acquisition.run() => acquired,
+            acquired = acquire => acquired,
         };
-        self.end(acquired);
+        let Some(acquired) = acquired else {
+            self.has_ended = true;
+            return;
+        };
+        let (clock, events) = (Arc::clone(&self.manager.clock), Arc::clone(&self.manager.events));
+        if let (Some(token), Some(entry)) = (self.end(acquired), entry) {
+            let write = Box::pin(entry.write(&*clock, &events, &token));
+            tokio::select! {
+                biased;
+                _ = setup.closing.acquire() => {}
+                () = write => {}
+            }
+        }
+    }
+
+    /// Ends the flight with the token of the shared store. If the manager cannot use that token,
+    /// returns the time that this took.
+    async fn read_store(&self, entry: &StoreEntry) -> Option<Duration> {
+        let clock = &*self.manager.clock;
+        let start = clock.now();
+        let stored = entry.read(clock, &self.manager.events).await;
+        let waited = clock.now().monotonic.saturating_sub(start.monotonic);
+        let has_ended =
+            stored.is_some_and(|token| self.manager.end_stored_flight(self.id, token, waited));
+        (!has_ended).then_some(waited)
     }
 
     fn acquisition_id(&self) -> AcquisitionId {
         u64::from(self.manager.id.0).rotate_left(u32::BITS) | u64::from(self.id.0)
     }
 
-    pub(super) fn end(mut self, acquired: Acquired) {
+    /// Ends the flight. Returns the token to write to the shared store, if there is one.
+    pub(super) fn end(mut self, acquired: Acquired) -> Option<Arc<Token>> {
         // If the code below panics, `drop` notifies the waiters.
-        self.manager.end_flight(self.id, acquired);
+        let kept = self.manager.end_flight(self.id, acquired);
         self.has_ended = true;
+        kept
     }
 }
 

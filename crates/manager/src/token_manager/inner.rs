@@ -4,6 +4,8 @@
 //! do after releasing the lock.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::flight::Setup;
 use crate::acquire::{Acquired, TroubleChange};
@@ -16,6 +18,7 @@ use crate::slot::{
     NewFlight, RouteId, Slot, Token, TokenId,
 };
 use crate::snapshot::{Counters, Latency, Snapshot, TokenTimes};
+use crate::store::StoreEntry;
 use crate::sync::Mutex;
 use crate::timers::TimerId;
 use oauth::{DpopKey, Grant};
@@ -75,7 +78,8 @@ impl<T> Inner<T> {
     /// Creates the state of a new manager.
     pub(super) fn new(config: Config, transport: Arc<T>) -> Self {
         Self {
-            slot: Slot::new(config.background_refresh),
+            slot: Slot::new(config.background_refresh)
+                .sharing(config.shares(&config.grant.grant_type)),
             name: config.name.clone(),
             setup: Some(Arc::new(Setup::new(config, transport))),
             request: None,
@@ -93,7 +97,8 @@ impl<T> Inner<T> {
     pub(super) fn derive(&self, request: Box<DerivedRequest>) -> Option<Self> {
         let setup = self.setup.as_ref()?;
         Some(Self {
-            slot: Slot::new(request.refreshes_in_background(&setup.config)),
+            slot: Slot::new(request.refreshes_in_background(&setup.config))
+                .sharing(setup.config.shares(&request.grant_type)),
             name: String::new(),
             setup: Some(Arc::clone(setup)),
             request: Some(request),
@@ -247,7 +252,7 @@ impl<T> Inner<T> {
             }
         }
         if self.is_end_of_subject(&result) {
-            self.with_budget(Slot::subject_ended);
+            self.with_budget(|slot| slot.subject_ended(now));
         }
         let mut outcome = self.slot.land(now, flight, result, fastrand::f64());
         outcome.is_transition |= trouble == TroubleChange::Ended;
@@ -261,6 +266,32 @@ impl<T> Inner<T> {
         // The manager does not log a failure after which the callers ask the replacement.
         outcome.is_transition &= !(self.is_replaced && outcome.is_void_after_change());
         Some(outcome)
+    }
+
+    /// Ends a flight with a token of the shared store. Returns the result for its waiters, or `None`
+    /// if the flight has to ask the server.
+    pub(super) fn end_stored_flight(
+        &mut self,
+        now: Moment,
+        flight: FlightId,
+        token: Token,
+        took: Duration,
+    ) -> Option<FlightResult> {
+        self.setup.as_ref()?;
+        let outcome = self.slot.land_stored(now, flight, token, fastrand::f64())?;
+        let mut history = self.history.lock();
+        history.counters.store_hits += 1.0;
+        history.latency.add(took);
+        Some(outcome)
+    }
+
+    /// Returns the entry of the shared store for a token that the slot has dropped.
+    pub(super) fn entry_if(&self, is_dropped: bool) -> Option<StoreEntry> {
+        let setup = self.setup.as_ref().filter(|_| is_dropped)?;
+        match &self.request {
+            Some(request) => setup.entry(&request.grant(&setup.config)),
+            None => setup.entry(&setup.config.grant),
+        }
     }
 
     /// Whether the server refused to exchange a subject token because it is no longer valid.
@@ -305,6 +336,7 @@ impl<T> Inner<T> {
             soft: token.life.soft,
             hard: token.life.hard,
         });
+        let counters = self.counters();
         let history = self.history.lock();
         let dpop = self
             .setup
@@ -320,14 +352,21 @@ impl<T> Inner<T> {
             token,
             last_success: history.last_success,
             last_failure: history.last_failure,
-            counters: history.counters,
+            counters,
             latency: history.latency,
             derived: None,
         }
     }
 
     pub(super) fn counters(&self) -> Counters {
-        self.history.lock().counters
+        let mut counters = self.history.lock().counters;
+        // All managers of a client call the same store, so its failures are those of the parent.
+        if let (Some(setup), None) = (&self.setup, &self.request) {
+            #[expect(clippy::cast_precision_loss, reason = "a counter")]
+            let failures = setup.store_failures.load(Ordering::Relaxed) as f64;
+            counters.store_failures = failures;
+        }
+        counters
     }
 
     /// Returns the key to which this token is bound: the key of the held token, or the configured
@@ -364,9 +403,14 @@ impl<T> Inner<T> {
             (Some(new), None) => new.config.name.clone(),
             _ => std::mem::take(&mut self.name),
         };
-        let slot =
-            self.slot
-                .hand_over(now, refreshes_in_background, !(keeps_target && keeps_grant));
+        let is_shared = new.is_some_and(|new| match &self.request {
+            Some(request) => new.config.shares(&request.grant_type),
+            None => new.config.shares(&new.config.grant.grant_type),
+        });
+        let slot = self
+            .slot
+            .hand_over(now, refreshes_in_background, !(keeps_target && keeps_grant))
+            .sharing(is_shared);
         Self {
             slot,
             name,

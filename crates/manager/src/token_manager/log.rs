@@ -45,6 +45,15 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         }
     }
 
+    pub(super) fn log_stored(&self, outcome: &FlightResult) {
+        if let Ok(token) = &outcome.result {
+            let life = token.life.granted.as_secs_f64();
+            self.log(Level::Debug, || {
+                format!("took a token from the shared store, valid for {life} s when granted")
+            });
+        }
+    }
+
     pub(super) fn warn_of_minimum(&self, has_failed: bool) {
         if !self.inner.lock().warns_of_minimum() {
             return;

@@ -7,6 +7,7 @@
 //! itself.
 
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 mod family;
 mod flight;
@@ -20,8 +21,12 @@ use crate::derived::{ManagerId, PARENT};
 use crate::error::Error;
 use crate::events::{Event, EventSink};
 use crate::published::{NO_TOKEN, PublishedCell};
-use crate::slot::{Call, Clearing, Decision, FlightId, Invalidation, NewFlight, RouteId, Storage};
+use crate::slot::{
+    Call, Clearing, Decision, FlightId, FlightResult, Invalidation, NewFlight, RouteId, Storage,
+    Token,
+};
 use crate::snapshot::Snapshot;
+use crate::store::StoreEntry;
 use crate::sync::Mutex;
 use crate::timers::Timer;
 use crate::{Engine, EngineSource, Reply};
@@ -165,8 +170,12 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     /// drop is too recent, or the budget of drops is empty.
     #[must_use]
     pub fn invalidate(&self, rejected: &str, route: RouteId) -> Invalidation {
-        let (outcome, _) =
-            self.transact(|inner, now| (inner.invalidate(now, rejected, route), None));
+        let ((outcome, entry), _) = self.transact(|inner, now| {
+            let outcome = inner.invalidate(now, rejected, route);
+            let is_dropped = outcome == Invalidation::Dropped;
+            ((outcome, inner.entry_if(is_dropped)), None)
+        });
+        self.delete(entry);
         outcome
     }
 
@@ -180,7 +189,12 @@ impl<C: Clock, T: Transport> Manager<C, T> {
 
     /// Drops the held token and detaches the flight, unless there were too many clears.
     pub fn clear(&self) -> Clearing {
-        let (clearing, _) = self.transact(|inner, now| (inner.clear(now), None));
+        let ((clearing, entry), _) = self.transact(|inner, now| {
+            let clearing = inner.clear(now);
+            let is_dropped = clearing == Clearing::Dropped;
+            ((clearing, inner.entry_if(is_dropped)), None)
+        });
+        self.delete(entry);
         clearing
     }
 
@@ -194,7 +208,22 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         for manager in derived {
             manager.drop_token();
         }
-        self.transact(|inner, _| (inner.slot.drop_token(), None));
+        let (entry, _) = self.transact(|inner, now| {
+            inner.slot.drop_token(now);
+            (inner.entry_if(true), None)
+        });
+        self.delete(entry);
+    }
+
+    /// Deletes the entry of a dropped token from the shared store, in the background. Other replicas
+    /// write the entry again when they replace their tokens.
+    fn delete(&self, entry: Option<StoreEntry>) {
+        // Without a runtime, there was no flight and therefore no token.
+        if let (Some(entry), Some(engine)) = (entry, self.engine.get()) {
+            let events = Arc::clone(&self.events);
+            let deletion = async move { entry.delete(&events).await };
+            engine.handle.spawn(deletion);
+        }
     }
 
     /// Returns a new proof for a request to a resource server (RFC 9449 §7). `uri` is the URL of the
@@ -332,7 +361,8 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         let flight = RunningFlight::new(manager, new_flight.flight);
         let Some(engine) = self.engine() else {
             let error = Error::no_engine(&setup.config);
-            return flight.end(Acquired::without_request(error));
+            flight.end(Acquired::without_request(error));
+            return;
         };
         engine.handle.spawn(async move {
             // The runtime's thread allocates and frees the flight: flights that many managers start
@@ -349,16 +379,32 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         self.engine.get()
     }
 
-    /// Stores the result of a flight and notifies its waiters.
-    fn end_flight(&self, flight: FlightId, acquired: Acquired) {
-        let took = acquired.took;
+    /// Stores the result of a flight and notifies its waiters. Returns the token that other managers
+    /// may use as well: the slot stored it, and its lifetime is not doubtful.
+    fn end_flight(&self, flight: FlightId, acquired: Acquired) -> Option<Arc<Token>> {
+        let (took, is_doubtful) = (acquired.took, acquired.warning.is_some());
         let (outcome, version) =
             self.transact(|inner, now| (inner.end_flight(now, flight, acquired), None));
         // `None`: the manager was closed.
-        let Some(outcome) = outcome else {
-            return;
-        };
+        let outcome = outcome?;
         self.log_outcome(&outcome, took);
+        let is_stored = matches!(outcome.storage, Storage::Kept | Storage::Settling);
+        let token = outcome.result.as_ref().ok().map(Arc::clone);
+        self.notify(flight, outcome, version);
+        token.filter(|_| is_stored && !is_doubtful)
+    }
+
+    /// Ends a flight with a token of the shared store. Returns whether the slot uses the token.
+    fn end_stored_flight(&self, flight: FlightId, token: Token, took: Duration) -> bool {
+        let (outcome, version) =
+            self.transact(|inner, now| (inner.end_stored_flight(now, flight, token, took), None));
+        let Some(outcome) = outcome else { return false };
+        self.log_stored(&outcome);
+        self.notify(flight, outcome, version);
+        true
+    }
+
+    fn notify(&self, flight: FlightId, outcome: FlightResult, version: u32) {
         self.events.push(Event::FlightEnded {
             manager: self.id,
             flight,

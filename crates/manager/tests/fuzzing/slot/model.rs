@@ -350,6 +350,7 @@ impl Model {
             flight: FlightId(flight),
             attempts,
             is_paced: !is_forced && !self.log.was_dropped(),
+            reads_store: !is_forced,
         }
     }
 }

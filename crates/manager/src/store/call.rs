@@ -1,0 +1,94 @@
+//! One call to the functions of the store, which run on the JavaScript thread.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::oneshot;
+
+use super::circuit::Operation;
+use super::entry::EntryKey;
+
+/// What the store has to do.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Return the value of an entry.
+    Get(EntryKey),
+    /// Keep a value for this many milliseconds.
+    Set(EntryKey, String, u64),
+    /// Delete an entry.
+    Delete(EntryKey),
+    /// Replace a client that has died.
+    Remake,
+    /// Nothing: the JavaScript thread answers this command itself, as soon as it is free.
+    Ping,
+}
+
+impl Command {
+    pub(super) const fn operation(&self) -> Operation {
+        match self {
+            Self::Get(_) | Self::Remake | Self::Ping => Operation::Get,
+            Self::Set(..) => Operation::Set,
+            Self::Delete(_) => Operation::Delete,
+        }
+    }
+}
+
+/// The answer of the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreAnswer {
+    /// The value of an entry, or that the store did what it had to do.
+    Done(Option<String>),
+    /// An error, with its code or a text of this package that names the fault.
+    Failed(Option<String>),
+}
+
+/// A call for the thread that makes it. Dropping the call ends it without an answer.
+#[derive(Debug)]
+pub struct StoreCall {
+    /// What the store has to do.
+    pub command: Command,
+    has_started: Arc<AtomicBool>,
+    answer: oneshot::Sender<StoreAnswer>,
+}
+
+/// The side of a call that waits for the answer.
+pub(super) struct PendingCall {
+    /// Whether the JavaScript thread has called the store.
+    pub(super) has_started: Arc<AtomicBool>,
+    pub(super) answer: oneshot::Receiver<StoreAnswer>,
+}
+
+impl StoreCall {
+    pub(super) fn new(command: Command) -> (Self, PendingCall) {
+        let (sender, receiver) = oneshot::channel();
+        let has_started = Arc::new(AtomicBool::new(false));
+        let pending = PendingCall {
+            has_started: Arc::clone(&has_started),
+            answer: receiver,
+        };
+        let call = Self {
+            command,
+            has_started,
+            answer: sender,
+        };
+        (call, pending)
+    }
+
+    /// Marks the call as started. Returns whether the manager still waits for the answer.
+    #[must_use]
+    pub fn start(&self) -> bool {
+        self.has_started.store(true, Ordering::Relaxed);
+        !self.is_abandoned()
+    }
+
+    /// Whether the manager no longer waits for the answer.
+    #[must_use]
+    pub fn is_abandoned(&self) -> bool {
+        self.answer.is_closed()
+    }
+
+    /// Delivers the answer.
+    pub fn settle(self, answer: StoreAnswer) {
+        drop(self.answer.send(answer));
+    }
+}

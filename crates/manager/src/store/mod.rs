@@ -1,0 +1,309 @@
+//! The store in which the replicas of a program share tokens.
+//!
+//! The store belongs to the user and is slow, unreliable and untrusted: [`entry`] encrypts what it
+//! holds, [`circuit`] decides when to leave it alone, and every call has a time limit of its own. No
+//! failure of the store is a failure of an acquisition. The [`slot`](crate::slot) decides whether
+//! the manager uses a token that the store returns.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+
+mod call;
+pub mod circuit;
+pub mod entry;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::events::{Event, EventSink, Level};
+use crate::slot::Token;
+use crate::slot::schedule::part;
+use call::PendingCall;
+pub use call::{Command, StoreAnswer, StoreCall};
+use circuit::{Circuit, Fault, Operation, Probed};
+use entry::{EntryKey, StoreKeys};
+use oauth::Grant;
+
+/// The time limit of a call.
+const CALL_LIMIT: Duration = Duration::from_millis(250);
+/// The time between two probes while the store does not answer.
+const PROBE_INTERVAL: Duration = Duration::from_secs(5);
+/// The time within which an event loop that is not blocked answers a ping.
+const FREE_WITHIN: Duration = Duration::from_millis(20);
+/// The number of calls at once, so that a store that never answers holds a bounded number of them.
+const MAX_CALLS: usize = 64;
+/// The shortest life of an entry: some stores keep an entry with a shorter one for ever.
+const SHORTEST_LIFE: Duration = Duration::from_secs(1);
+
+/// The settings of a shared store.
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    /// The keys that protect the entries.
+    pub keys: Arc<StoreKeys>,
+    /// Whether the store may hold the tokens of users.
+    pub stores_user_tokens: bool,
+}
+
+/// The shared store of one configuration.
+pub(crate) struct SharedStore {
+    config: Config,
+    settings: StoreConfig,
+    circuit: Mutex<Circuit>,
+    calls: Semaphore,
+    /// The entries that the manager is writing, each with the value to write next.
+    writes: Mutex<HashMap<EntryKey, Option<Command>>>,
+    /// The number of failed calls, over all configurations of the manager.
+    failures: Arc<AtomicU64>,
+}
+
+/// The entry of one grant in its store.
+pub(crate) struct StoreEntry {
+    store: Arc<SharedStore>,
+    key: EntryKey,
+}
+
+/// How a call ended.
+enum Called {
+    Done(Option<String>),
+    /// The store returned an error, with this detail.
+    Failed(Option<String>),
+    /// The call took too long.
+    Late,
+    /// The manager did not call the store: it was not answering, or the event loop was blocked.
+    Skipped,
+}
+
+impl SharedStore {
+    pub(crate) fn new(config: &Config, failures: &Arc<AtomicU64>) -> Option<Arc<Self>> {
+        let settings = config.store.clone()?;
+        Some(Arc::new(Self {
+            config: config.clone(),
+            settings,
+            circuit: Mutex::default(),
+            calls: Semaphore::new(MAX_CALLS),
+            writes: Mutex::default(),
+            failures: Arc::clone(failures),
+        }))
+    }
+
+    /// Returns the entry of this grant.
+    pub(crate) fn entry(self: &Arc<Self>, grant: &Grant) -> StoreEntry {
+        StoreEntry {
+            store: Arc::clone(self),
+            key: self.settings.keys.entry_key(&self.config, grant),
+        }
+    }
+
+    /// Calls the store, unless it was not answering lately.
+    async fn call(self: &Arc<Self>, events: &Arc<dyn EventSink>, command: Command) -> Called {
+        if self.circuit.lock().is_open() {
+            return Called::Skipped;
+        }
+        let operation = command.operation();
+        let called = self.send(events, command).await;
+        match &called {
+            Called::Done(_) => {
+                if self.circuit.lock().succeeded(operation) {
+                    self.log_recovery(events);
+                }
+            }
+            Called::Failed(detail) => {
+                let detail = detail.as_deref();
+                let text = detail.map_or_else(String::new, |detail| format!(" ({detail})"));
+                let text = format!("returned an error{text}");
+                self.record_failure(events, operation, Fault::Refused, &text);
+            }
+            Called::Late | Called::Skipped => {}
+        }
+        called
+    }
+
+    /// Sends a call to the JavaScript thread, and waits for the answer.
+    async fn send(self: &Arc<Self>, events: &Arc<dyn EventSink>, command: Command) -> Called {
+        let operation = command.operation();
+        let (call, mut pending) = StoreCall::new(command);
+        let answered = timeout(self.limit(), async {
+            // The semaphore never closes.
+            let _permit = self.calls.acquire().await;
+            events.push(Event::StoreWanted(call));
+            (&mut pending.answer).await
+        });
+        match answered.await {
+            Ok(Ok(StoreAnswer::Done(value))) => Called::Done(value),
+            Ok(Ok(StoreAnswer::Failed(detail))) => Called::Failed(detail),
+            // The functions belong to an earlier configuration.
+            Ok(Err(_)) => Called::Skipped,
+            Err(_) if !pending.has_started.load(Ordering::Relaxed) => Called::Skipped,
+            Err(_) => {
+                if self.circuit.lock().suspect() {
+                    self.start_inquiry(events, operation, pending);
+                }
+                Called::Late
+            }
+        }
+    }
+
+    /// Finds out whether the store was slow, or the event loop was blocked when the answer came.
+    fn start_inquiry(
+        self: &Arc<Self>,
+        events: &Arc<dyn EventSink>,
+        operation: Operation,
+        pending: PendingCall,
+    ) {
+        let (store, events) = (Arc::clone(self), Arc::clone(events));
+        tokio::spawn(async move {
+            let (ping, mut echo) = StoreCall::new(Command::Ping);
+            events.push(Event::StoreWanted(ping));
+            let is_free = timeout(FREE_WITHIN, &mut echo.answer).await.is_ok();
+            let has_answered = !is_free && {
+                drop(echo.answer.await);
+                let answer = timeout(CALL_LIMIT, pending.answer).await;
+                matches!(answer, Ok(Ok(StoreAnswer::Done(_))))
+            };
+            if has_answered {
+                store.circuit.lock().acquit();
+            } else {
+                let text = format!("did not answer within {} ms", store.limit().as_millis());
+                store.record_failure(&events, operation, Fault::TimedOut, &text);
+            }
+        });
+    }
+
+    fn record_failure(
+        self: &Arc<Self>,
+        events: &Arc<dyn EventSink>,
+        operation: Operation,
+        fault: Fault,
+        text: &str,
+    ) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        let failed = self.circuit.lock().failed(operation, fault);
+        if failed.is_first {
+            events.log(&self.config, Level::Warn, || failure_message(operation, text));
+        }
+        if failed.opens {
+            self.start_probes(events);
+        }
+    }
+
+    fn limit(&self) -> Duration {
+        CALL_LIMIT.min(part(self.config.request_timeout, 2))
+    }
+
+    /// Calls the store at intervals until it answers or the manager no longer exists.
+    fn start_probes(self: &Arc<Self>, events: &Arc<dyn EventSink>) {
+        let (store, events) = (Arc::downgrade(self), Arc::clone(events));
+        tokio::spawn(async move {
+            loop {
+                sleep(PROBE_INTERVAL).await;
+                let Some(store) = store.upgrade() else { return };
+                let probe = Command::Get(store.settings.keys.probe_key());
+                let has_answered = match store.send(&events, probe).await {
+                    Called::Done(_) => true,
+                    Called::Failed(_) | Called::Late => {
+                        store.failures.fetch_add(1, Ordering::Relaxed);
+                        false
+                    }
+                    Called::Skipped => continue,
+                };
+                let probed = store.circuit.lock().probed(has_answered);
+                match probed {
+                    Probed::Closes => return store.log_recovery(&events),
+                    Probed::StaysOpen => {}
+                    Probed::Remakes => drop(store.send(&events, Command::Remake).await),
+                }
+            }
+        });
+    }
+
+    fn log_recovery(&self, events: &Arc<dyn EventSink>) {
+        let message = "the shared store works again";
+        events.log(&self.config, Level::Info, || message.to_owned());
+    }
+}
+
+impl StoreEntry {
+    /// Returns the token of the entry. A failure of the store and an entry that no manager with the
+    /// same secret has written are misses.
+    pub(crate) async fn read(
+        &self,
+        clock: &dyn Clock,
+        events: &Arc<dyn EventSink>,
+    ) -> Option<Token> {
+        let Called::Done(value) = self
+            .store
+            .call(events, Command::Get(self.key.clone()))
+            .await
+        else {
+            return None;
+        };
+        let stored = self.store.settings.keys.open(&self.key, &value?)?;
+        let config = &self.store.config;
+        let dpop = config.dpop.as_ref();
+        let dpop_key = dpop.map(|dpop| Arc::clone(&dpop.key));
+        stored.into_token(clock.now(), config.expiry_buffer, dpop_key)
+    }
+
+    /// Writes a token, unless its life is nearly over.
+    pub(crate) async fn write(
+        &self,
+        clock: &dyn Clock,
+        events: &Arc<dyn EventSink>,
+        token: &Token,
+    ) {
+        let life = token.remaining(clock.now());
+        let sealed = self.store.settings.keys.seal(&self.key, token);
+        if let Some(value) = sealed.filter(|_| life >= SHORTEST_LIFE) {
+            let millis = u64::try_from(life.as_millis()).unwrap_or(u64::MAX);
+            let command = Command::Set(self.key.clone(), value, millis);
+            self.write_in_turn(events, command).await;
+        }
+    }
+
+    /// Writes the entry after a write in progress. Of the values that wait for it, writes only the
+    /// last one.
+    async fn write_in_turn(&self, events: &Arc<dyn EventSink>, command: Command) {
+        let mut next = match self.store.writes.lock().entry(self.key.clone()) {
+            Entry::Occupied(mut waiting) => {
+                waiting.insert(Some(command));
+                return;
+            }
+            Entry::Vacant(vacant) => {
+                vacant.insert(None);
+                Some(command)
+            }
+        };
+        while let Some(command) = next {
+            self.store.call(events, command).await;
+            let mut writes = self.store.writes.lock();
+            next = writes.get_mut(&self.key).and_then(Option::take);
+            if next.is_none() {
+                writes.remove(&self.key);
+            }
+        }
+    }
+
+    /// Deletes the entry.
+    pub(crate) async fn delete(&self, events: &Arc<dyn EventSink>) {
+        let command = Command::Delete(self.key.clone());
+        self.store.call(events, command).await;
+    }
+}
+
+fn failure_message(operation: Operation, detail: &str) -> String {
+    let method = match operation {
+        Operation::Get => "get",
+        Operation::Set => "set",
+        Operation::Delete => "delete",
+    };
+    format!(
+        "the shared store {detail} ({method}); the manager requests tokens from the server \
+         meanwhile, and keeps trying the store"
+    )
+}

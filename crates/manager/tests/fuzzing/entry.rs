@@ -1,0 +1,56 @@
+//! The target for the entries of a shared store. An input is either a value as a store returns it, or
+//! (if it begins with `=`) a change to make to the value that a manager has written: pairs of a
+//! position and a byte to combine with.
+
+use std::time::Duration;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use manager::clock::Moment;
+use manager::slot::{Token, schedule::Life};
+use manager::store::entry::StoreKeys;
+use oauth::AccessToken;
+use stand_ins::scripted::config;
+
+/// Reads one value under a key, and under another one.
+pub fn run(data: &[u8]) {
+    let keys = StoreKeys::derive("a secret of the replicas").unwrap();
+    let config = config();
+    let key = keys.entry_key(&config, &config.grant);
+    let Some(changes) = data.strip_prefix(b"=") else {
+        let value = String::from_utf8_lossy(data);
+        assert!(keys.open(&key, &value).is_none(), "a forged entry");
+        return;
+    };
+    let time = Duration::from_secs(1_000_000_000);
+    let now = Moment {
+        monotonic: time,
+        wall: time,
+    };
+    let token = Token {
+        access_token: AccessToken::new("token".to_owned()).unwrap(),
+        dpop_key: None,
+        scope: Some("scope".to_owned()),
+        sent: now,
+        expiry: None,
+        life: Life::new(Duration::from_mins(5), Duration::from_mins(1)),
+    };
+    let value = keys.seal(&key, &token).unwrap();
+    assert!(keys.open(&keys.probe_key(), &value).is_none(), "another key");
+    let original = URL_SAFE_NO_PAD.decode(&value).unwrap();
+    let mut changed = original.clone();
+    for pair in changes.as_chunks::<2>().0 {
+        let index = usize::from(pair[0]);
+        if index < changed.len() {
+            changed[index] ^= pair[1];
+        } else {
+            changed.truncate(changed.len().saturating_sub(usize::from(pair[1] % 4)));
+        }
+    }
+    let read = keys.open(&key, &URL_SAFE_NO_PAD.encode(&changed));
+    assert_eq!(read.is_some(), changed == original, "{changes:?}");
+    let taken = read.and_then(|read| read.into_token(now, Duration::from_mins(1), None));
+    if let Some(taken) = taken {
+        assert_eq!(taken.access_token.expose(), "token");
+        assert!(taken.remaining(now) < token.remaining(now));
+    }
+}

@@ -1,0 +1,90 @@
+/**
+ * The clients of cache servers inside other packages' objects: redis, ioredis, iovalkey and memjs.
+ * Each function does nothing for a client that lacks the member it needs.
+ */
+'use strict';
+
+const ignore = () => {};
+
+/**
+ * Keeps a Keyv and its adapter from ending the process. Returns the adapter's client of the server.
+ */
+function tameKeyv(keyv) {
+  const store = adapterOf(keyv);
+  const client = store?.client ?? store?.redis;
+  // Without a listener, the client of @keyv/redis 4.6.0 also never connects again after an error.
+  for (const emitter of [keyv, store, client]) ignoreErrors(emitter);
+  // The adapter of memjs parses an entry in a callback, where a fault of the entry would be an
+  // uncaught exception. With the text, Keyv parses the entry.
+  if (Array.isArray(client?.servers) && store.opts) store.opts.deserialize ??= String;
+  return client;
+}
+
+/**
+ * Returns the result of `open`, which makes another Keyv of the same adapter and hides it. In older
+ * Backstage releases, this Keyv passes on the errors of the adapter, and an error without a listener
+ * ends the process. The function stops the Keyv from receiving them.
+ */
+function openQuietly(keyv, open) {
+  const store = adapterOf(keyv);
+  const listeners = () => [...(store?.listeners?.('error') ?? [])];
+  const before = listeners();
+  const opened = open();
+  for (const added of listeners().filter((listener) => !before.includes(listener))) {
+    store.off('error', added);
+  }
+  return opened;
+}
+
+const adapterOf = (keyv) => keyv?.store ?? keyv?.opts?.store;
+
+/** Whether a Keyv keeps its entries in a Map of this process. */
+function isInMemory(keyv) {
+  const stores = [keyv.store, keyv.opts?.store, keyv.store?.store];
+  return stores.some((store) => Object.prototype.toString.call(store) === '[object Map]');
+}
+
+/**
+ * Adds a listener of errors, without which an emitter throws. The manager reports that a store
+ * fails.
+ */
+function ignoreErrors(emitter) {
+  if (typeof emitter?.on !== 'function') return;
+  // Several stores may use one client.
+  if (!emitter.listeners?.('error').includes(ignore)) emitter.on('error', ignore);
+}
+
+/** Lets the process end although the client has a connection or is about to connect. */
+function unrefClient(client) {
+  if (typeof client?.unref === 'function') {
+    client.unref();
+    return;
+  }
+  for (const server of client?.servers ?? []) unrefMemcached(server);
+  if (typeof client?.on !== 'function') return;
+  const unref = () => client.stream?.unref?.();
+  unref();
+  for (const event of ['connect', 'ready']) client.on(event, unref);
+  client.on('reconnecting', () => client.reconnectTimeout?.unref?.());
+}
+
+/** Does the same for a server of memjs, which connects when a call needs the socket. */
+function unrefMemcached(server) {
+  const { sock } = server;
+  server.sock = (...args) => {
+    sock.apply(server, args);
+    server._socket?.unref?.();
+  };
+}
+
+/** Closes the connection and stops all attempts to connect. */
+async function endClient(client) {
+  const end = client?.destroy ?? client?.disconnect ?? client?.close;
+  try {
+    await end?.call(client);
+  } catch {
+    // The client was closed already.
+  }
+}
+
+module.exports = { endClient, ignoreErrors, isInMemory, openQuietly, tameKeyv, unrefClient };
