@@ -4,15 +4,23 @@
 /** The native side of a manager. It belongs to the thread that opened it. */
 export declare class Core {
   /**
-   * Returns the shared memory: the version is `Int32Array[0]`, and hits and joins are
-   * `Float64Array[1]` and `Float64Array[2]`.
+   * Returns the shared memory of this manager, or the chunk of the memory of derived managers
+   * with this number. Each manager has 24 bytes: the version is `Int32Array[0]` of them, and hits
+   * and joins are `Float64Array[1]` and `Float64Array[2]`.
    */
-  memory(): ArrayBuffer
+  memory(chunk?: number | undefined | null): ArrayBuffer
+  /** Derives a manager. Returns `null` if this manager is closed. */
+  derive(request: RequestData): DerivedData | null
+  /** Closes a derived manager for which no call waits. */
+  release(manager: number): void
   /**
-   * Returns a token, the flight to wait for, or a failure. `minimum` is in seconds, 0 for none.
-   * `has_waited` says that a forced call has waited for an earlier flight.
+   * Returns a token, the flight to wait for, or a failure. `manager` is the id of a derived
+   * manager, or 0. `minimum` is in seconds, 0 for none. `has_waited` says that a forced call has
+   * waited for an earlier flight. `trace_parent` is the trace context of the call.
    */
-  ask(minimum: number, forced: boolean, hasWaited: boolean): TokenData | number | FailureData | EarlierFlight
+  ask(manager: number, minimum: number, forced: boolean, hasWaited: boolean, traceParent?: string | undefined | null): TokenData | number | FailureData | EarlierFlight
+  /** Sets whether the addon reports the starts and the details of acquisitions. */
+  observe(isObserved: boolean): void
   /** Returns the events since the last call. */
   drain(): Array<EventData>
   /** Delivers the secret that the secret function returned, or the fault. */
@@ -24,14 +32,14 @@ export declare class Core {
    * in effect, the last drop is too recent or the budget of drops is empty; or `ignored` if the
    * manager holds another token.
    */
-  invalidate(rejected: string, route: string): string
+  invalidate(manager: number, rejected: string, route: string): string
   /** Records that a route accepted a token. Returns whether to report its next acceptance. */
-  accept(accepted: string, route: string): boolean
+  accept(manager: number, accepted: string, route: string): boolean
   /**
    * Drops the held token and detaches the flight. Returns `dropped` if the manager held a token,
    * `detached` if there was only a flight, `kept` if there were too many clears, or `nothing`.
    */
-  clear(): string
+  clear(manager: number): string
   /**
    * Drops the held token and detaches the flight, because callers must not use the token any
    * more.
@@ -43,15 +51,48 @@ export declare class Core {
    * Returns a new DPoP proof for a request to a resource server, or `null` for a bearer token.
    * `uri` is the URL of the request without query and fragment.
    */
-  dpopProof(method: string, uri: string, token: string, nonce?: string | undefined | null): string | null
-  /** Returns the manager's state and counters. */
-  snapshot(): SnapshotData
+  dpopProof(manager: number, method: string, uri: string, token: string, nonce?: string | undefined | null): string | null
+  /** Returns the state and counters of a manager; `null` if it was released. */
+  snapshot(manager: number): SnapshotData | null
+  /**
+   * Closes the manager and its derived managers for callers, and revokes their tokens. Returns
+   * whether there is a token to revoke; `RevocationEnded` then follows.
+   */
+  revoke(): boolean
+  /** Returns the failure for callers of a closed manager. */
+  closed(): FailureData
   /** Closes the manager and drops secrets. Returns the failure for the callers that still wait. */
   close(): FailureData
 }
 
+/** An acquisition that ended. */
+export interface AcquisitionData {
+  /** `miss`, `refresh`, `forced` or `rejected`. */
+  cause: string
+  /** The form field `grant_type`. */
+  grantType: string
+  /** The number of token requests. */
+  attempts: number
+  /** The duration, in seconds. */
+  seconds: number
+  /** The failure, if the acquisition failed. */
+  failure?: FailureData
+  /** The cool-down that the failure started. */
+  coolDown?: CoolDownData
+  /** Whether the acquisition is the first success after failures. */
+  hasRecovered: boolean
+}
+
 /** Checks a resource that code names after the manager was created, and returns its faults. */
 export declare function checkResource(resource: unknown): FailureData | Unreadable | null
+
+/** A cool-down that started. */
+export interface CoolDownData {
+  /** The time during which the manager requests no token, in seconds. */
+  seconds: number
+  /** The number of consecutive failures. */
+  failures: number
+}
 
 /** The counters of a manager. */
 export interface CounterData {
@@ -64,6 +105,23 @@ export interface CounterData {
   invalidationsKept: number
   invalidationsIgnored: number
   suppressed: number
+}
+
+/** The place of a derived manager's published memory. */
+export interface DerivedData {
+  /** The id of the manager. */
+  id: number
+  /** The number of the chunk of memory. */
+  chunk: number
+  /** The index in the chunk. */
+  index: number
+}
+
+/** The number of derived managers, and the sums of their counters. */
+export interface DerivedSumsData {
+  managers: number
+  tokens: number
+  counters: CounterData
 }
 
 /** A flight that sent its request before a forced call. */
@@ -86,15 +144,30 @@ export interface Environment {
 
 /** An event that JavaScript has to handle. */
 export type EventData =
-  | { type: 'Acquired'; /** The flight. */
+  | { type: 'FlightStarted'; /** The id of the manager; 0 for the one that is not derived. */
+    manager: number; /** The flight. */
+    flight: number; /** `miss`, `refresh`, `forced` or `rejected`. */
+    cause: string; /** The form field `grant_type`. */
+    grantType: string; /** When the flight started, in ms since the epoch. */
+  at: number }
+  | { type: 'Acquired'; /** The id of the manager. */
+    manager: number; /** The flight. */
     flight: number; /** The token. */
-  token: TokenData }
-  | { type: 'Failed'; /** The flight. */
+    token: TokenData; /** The acquisition, if JavaScript observes it. */
+  acquisition?: AcquisitionData }
+  | { type: 'Failed'; /** The id of the manager. */
+    manager: number; /** The flight. */
     flight: number; /** The reason. */
     failure: FailureData; /** The held token, which waiters receive unless they forced a refresh. */
-  fallback?: TokenData }
-  | { type: 'AskAgain'; /** The flight. */
-  flight: number }
+    fallback?: TokenData; /** The acquisition, if JavaScript observes it. */
+  acquisition?: AcquisitionData }
+  | { type: 'AskAgain'; /** The id of the manager. */
+    manager: number; /** The flight. */
+    flight: number; /** The acquisition, if JavaScript observes it. */
+  acquisition?: AcquisitionData }
+  | { type: 'TokenDropped'; /** The id of the manager. */
+  manager: number }
+  | { type: 'RevocationEnded' }
   | { type: 'Log'; /** `warn`, `info` or `debug`. */
     level: string; /** The line. */
   message: string }
@@ -178,6 +251,27 @@ export declare function open(options: unknown, environment: Environment, listene
  */
 export declare function readExtraCaCerts(path: string): void
 
+/**
+ * The request of a derived manager, which JavaScript has checked. An absent field has the value of
+ * the options.
+ */
+export interface RequestData {
+  /** The user's token to exchange. */
+  subjectToken?: string
+  /** The type of that token. */
+  subjectTokenType?: string
+  /** The assertion of the JWT authorization grant. */
+  assertion?: string
+  /** The scopes. */
+  scope?: Array<string>
+  /** The audiences. */
+  audience?: Array<string>
+  /** The resources. */
+  requestedResource?: Array<string>
+  /** Additional form fields: names and values in turn. */
+  parameters?: Array<string>
+}
+
 /** The result of a request that JavaScript sent. */
 export type RequestOutcome =
   | { type: 'Answered'; /** The HTTP status. */
@@ -215,6 +309,8 @@ export interface SnapshotData {
   counters: CounterData
   /** The durations of acquisitions, in ms. */
   acquisitionLatencyMs: Latencies
+  /** The sums of the derived managers, if there was one. */
+  derived?: DerivedSumsData
 }
 
 /** A token with its metadata. */

@@ -48,6 +48,22 @@ class Derivation {
     return this.#managers.open(manager, this);
   }
 
+  context() {
+    return this.#parent.context();
+  }
+
+  traceParent() {
+    return this.#parent.traceParent();
+  }
+
+  started(event, inContext) {
+    this.#parent.started(event, inContext);
+  }
+
+  invalidated(reason, outcome) {
+    this.#parent.invalidated(reason, outcome);
+  }
+
   error(failure) {
     return this.#parent.error(failure);
   }
@@ -237,6 +253,7 @@ class DerivedManagers {
     this.#byId.delete(id);
     manager[source.disconnect]();
     this.#parent.call('release', id);
+    this.#parent.released(id);
   }
 
   /** Frees the native side of a manager that the garbage collector took. */
@@ -245,6 +262,7 @@ class DerivedManagers {
     if (id === undefined) return;
     this.#byId.delete(id);
     this.#parent.call('release', id);
+    this.#parent.released(id);
   }
 }
 

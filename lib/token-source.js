@@ -22,6 +22,7 @@ const requestHeaders = () => require('./request-headers.js');
 const resourceManagers = () => require('./resource-manager.js');
 
 const NO_OPTIONS = Object.freeze({});
+const runAtOnce = (step) => step();
 // The empty map of all sources without a flight. No code modifies it.
 const NO_FLIGHTS = new Map();
 // The memory of sources without a native side: its version is never that of a source.
@@ -247,6 +248,7 @@ class TokenSource {
   #reject(token, route) {
     const outcome = this.#call('invalidate', token, route);
     if (outcome === 'dropped') this.#forget();
+    this.#family.invalidated('rejected', outcome);
     return outcome;
   }
 
@@ -264,15 +266,17 @@ class TokenSource {
       return Promise.resolve(shape(this.#token));
     }
     let outcome;
+    const traceParent = this.#family.traceParent();
     try {
-      outcome = this.#call('ask', minValiditySeconds, forceRefresh, hasWaited);
+      outcome = this.#call('ask', minValiditySeconds, forceRefresh, hasWaited, traceParent);
     } catch (error) {
       return Promise.reject(error);
     }
     if (typeof outcome === 'number') return this.#wait(outcome, shape, checked);
     if (outcome.code !== undefined) return Promise.reject(this.#family.error(outcome));
     if (outcome.earlierFlight !== undefined) {
-      const askAgain = () => this.#ask(options, shape, true);
+      const inContext = this.#family.context() ?? runAtOnce;
+      const askAgain = () => inContext(() => this.#ask(options, shape, true));
       return this.#wait(outcome.earlierFlight, shape, checked, askAgain);
     }
     this.#keep(outcome);
@@ -284,7 +288,7 @@ class TokenSource {
   #wait(flight, shape, options, askAgain) {
     let waiters = this.#flights.get(flight);
     if (waiters === undefined) {
-      waiters = new Waiters();
+      waiters = new Waiters(this.#family.context());
       if (this.#flights === NO_FLIGHTS) this.#flights = new Map();
       this.#flights.set(flight, waiters);
     }
@@ -331,6 +335,9 @@ class TokenSource {
         break;
       case 'AskAgain':
         this.#land(event.flight)?.again((options, shape) => this.#ask(options, shape));
+        break;
+      case 'FlightStarted':
+        this.#started(event);
         break;
       default:
         this[source.compare]();
@@ -398,9 +405,16 @@ class TokenSource {
     this.#pending = undefined;
   }
 
+  // The first call that waits for a flight has started it, unless it is a refresh.
+  #started(event) {
+    const waiters = event.cause === 'refresh' ? undefined : this.#flights.get(event.flight);
+    this.#family.started(event, waiters?.inContext);
+  }
+
   #clear() {
     const outcome = this.#call('clear');
     if (outcome !== 'kept') this.#forget();
+    if (outcome !== 'nothing') this.#family.invalidated('cleared', outcome);
     return outcome === 'dropped';
   }
 

@@ -12,7 +12,12 @@ const { root } = require('./run.js');
 /** The names that examples use without declaring them. */
 const GLOBALS = path.join(__dirname, 'example-globals.d.ts');
 const ROOT_DOCUMENTS = ['README', 'MIGRATION', 'CHANGELOG', 'CONTRIBUTING', 'SECURITY'];
-const TYPES = ['index.d.ts', 'lib/testing/index.d.ts', 'lib/backstage/index.d.ts'];
+const TYPES = [
+  'index.d.ts',
+  'lib/testing/index.d.ts',
+  'lib/opentelemetry/index.d.ts',
+  'lib/backstage/index.d.ts',
+];
 
 const read = (file) => fs.readFileSync(path.join(root, file), 'utf8');
 

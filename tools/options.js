@@ -15,6 +15,16 @@ const COLUMNS = 100;
 const SECTION = ['boost', 'kagenti', 'auth'];
 const CLIENTS = ['keycloak', 'clients'];
 
+/** The keys of a section that are not options of a manager. */
+const OF_THE_SECTION = {
+  telemetry: {
+    type: 'boolean',
+    description:
+      'Whether the manager reports metrics and spans to OpenTelemetry. Needs @opentelemetry/api. ' +
+      'Default: false.',
+  },
+};
+
 /**
  * The form of each kind of option in the README, the types, the schema and Rust, where `expected`
  * is the text of a fault. A row without a kind has its own `type`, `shown` and `schema`, and its
@@ -171,7 +181,8 @@ function schema(table) {
     path.reduceRight((value, key) => ({ type: 'object', properties: { [key]: value } }), inner);
   // Credentials may be optional, so a section may lack members that a manager requires. The reader
   // reports them.
-  const { type, properties: members } = section(table);
+  const { type, properties: options } = section(table);
+  const members = { ...options, ...OF_THE_SECTION };
   const whole = {
     $schema: 'https://backstage.io/schema/config-v1',
     title: 'keycloak-token-manager',

@@ -5,11 +5,13 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::config::Config;
 use super::credential::SecretCall;
 use super::derived::ManagerId;
-use super::slot::{FlightId, FlightResult};
+use super::slot::{Cause, FlightId, FlightResult};
 use super::sync::Mutex;
 use transport::DelegatedRequest;
 
@@ -40,9 +42,29 @@ impl Level {
     }
 }
 
+/// The request and the cause of a flight, for telemetry.
+#[derive(Clone, Copy, Debug)]
+pub struct FlightFacts {
+    /// Why the flight started.
+    pub cause: Cause,
+    /// The form field `grant_type` of its requests.
+    pub grant_type: &'static str,
+}
+
 /// An event that JavaScript has to handle.
 #[derive(Debug)]
 pub enum Event {
+    /// A flight started. Only a manager whose acquisitions are observed sends this event.
+    FlightStarted {
+        /// The manager of the flight.
+        manager: ManagerId,
+        /// The flight that started.
+        flight: FlightId,
+        /// What the flight requests, and why.
+        facts: FlightFacts,
+        /// The time of the start, since the epoch.
+        at: Duration,
+    },
     /// A flight ended.
     FlightEnded {
         /// The manager of the flight.
@@ -54,6 +76,12 @@ pub enum Event {
         /// The version for which JavaScript may keep the token, or
         /// [`NO_TOKEN`](super::published::NO_TOKEN).
         version: u32,
+        /// What the flight requested, and why.
+        facts: FlightFacts,
+        /// The number of token requests, without repetitions after a lost connection.
+        requests: u32,
+        /// The duration of the acquisition.
+        took: Duration,
     },
     /// A derived manager dropped a token of which JavaScript may hold a copy.
     TokenDropped(ManagerId),
@@ -79,6 +107,11 @@ pub trait EventSink: Send + Sync + 'static {
 
     /// Makes JavaScript compare the published version after the manager dropped a token.
     fn wake(&self);
+
+    /// Whether JavaScript observes the acquisitions.
+    fn is_observed(&self) -> bool {
+        false
+    }
 }
 
 impl dyn EventSink {
@@ -97,6 +130,7 @@ pub struct EventQueue {
     waker: Box<dyn Fn() + Send + Sync>,
     /// `None` once the queue is closed.
     open: Mutex<Option<Open>>,
+    is_observed: AtomicBool,
 }
 
 #[derive(Default)]
@@ -119,6 +153,7 @@ impl EventQueue {
         Arc::new(Self {
             waker: Box::new(waker),
             open: Mutex::new(Some(Open::default())),
+            is_observed: AtomicBool::new(false),
         })
     }
 
@@ -151,6 +186,17 @@ impl EventQueue {
             .drain(..)
             .map(|(generation, event)| (generation != current, event))
             .collect()
+    }
+
+    /// Records whether JavaScript observes the acquisitions from now on.
+    pub fn observe(&self, is_observed: bool) {
+        self.is_observed.store(is_observed, Ordering::Relaxed);
+    }
+
+    /// Whether JavaScript observes the acquisitions.
+    #[must_use]
+    pub fn is_observed(&self) -> bool {
+        self.is_observed.load(Ordering::Relaxed)
     }
 
     /// Drops all queued and all future events.
@@ -202,6 +248,10 @@ impl EventSink for Sink {
 
     fn wake(&self) {
         self.queue.add(|_| {});
+    }
+
+    fn is_observed(&self) -> bool {
+        self.queue.is_observed()
     }
 }
 

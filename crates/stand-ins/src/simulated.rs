@@ -77,6 +77,7 @@ impl EventSink for RecordingSink {
                 flight,
                 outcome,
                 version,
+                ..
             } if manager == PARENT => {
                 let _ = self.flight_ends.send((flight, outcome, version));
             }
@@ -95,7 +96,10 @@ impl EventSink for RecordingSink {
             Event::RevocationEnded => {
                 self.revocations.fetch_add(1, Ordering::SeqCst);
             }
-            Event::RootsWanted | Event::RequestWanted(_) | Event::RequestAbandoned(_) => {}
+            Event::FlightStarted { .. }
+            | Event::RootsWanted
+            | Event::RequestWanted(_)
+            | Event::RequestAbandoned(_) => {}
         }
     }
 

@@ -40,5 +40,6 @@ pub(super) const RESOURCE: &str = "resource";
 pub(super) const MAX_USER_TOKENS: Integer = Integer::new("maxUserTokens", 1, 10_000);
 pub(super) const DPOP: Flag = Flag::new("dpop", false);
 pub(super) const DPOP_KEY: &str = "dpopKey";
+pub(super) const PROPAGATE_TRACE_CONTEXT: Flag = Flag::new("propagateTraceContext", false);
 pub(super) const LOGGER: &str = "logger";
 pub(super) const NAME: Text = Text::new("name", "a non-empty string");

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use super::Manager;
+use super::inner::PreparedFlight;
 use crate::acquire::exchanges::Exchanges;
 use crate::acquire::server::KnownServer;
 use crate::acquire::trouble::{AcquisitionId, Trouble};
@@ -16,8 +17,8 @@ use crate::clock::{Clock, Moment};
 use crate::config::Config;
 use crate::credential::CredentialProvider;
 use crate::error::Error;
-use crate::slot::{FlightId, NewFlight, RouteBudget};
-use oauth::Grant;
+use crate::events::FlightFacts;
+use crate::slot::{FlightId, RouteBudget};
 use transport::Transport;
 
 /// The number of different warnings that a configuration logs once each.
@@ -89,30 +90,29 @@ impl<T> Setup<T> {
 pub(super) struct RunningFlight<C: Clock, T: Transport> {
     manager: Arc<Manager<C, T>>,
     id: FlightId,
+    facts: FlightFacts,
     has_ended: bool,
 }
 
 impl<C: Clock, T: Transport> RunningFlight<C, T> {
-    pub(super) fn new(manager: Arc<Manager<C, T>>, id: FlightId) -> Self {
+    pub(super) fn new(manager: Arc<Manager<C, T>>, id: FlightId, facts: FlightFacts) -> Self {
         Self {
             manager,
             id,
+            facts,
             has_ended: false,
         }
     }
 
     /// Acquires a token, unless the manager closes first.
-    pub(super) async fn fly(
-        self,
-        new_flight: NewFlight,
-        setup: Arc<Setup<T>>,
-        grant: Option<Box<Grant>>,
-    ) {
+    pub(super) async fn fly(self, prepared: PreparedFlight<T>) {
         let id = self.acquisition_id();
+        let (setup, new_flight) = (&prepared.setup, prepared.new_flight);
         let _probe = setup.trouble.guard(id);
         let acquisition = Acquisition {
-            setup: &setup,
-            grant: grant.as_deref().unwrap_or(&setup.config.grant),
+            setup,
+            grant: prepared.grant(),
+            trace_parent: prepared.trace_parent.as_ref(),
             id,
             clock: &*self.manager.clock,
             events: &self.manager.events,
@@ -134,7 +134,7 @@ impl<C: Clock, T: Transport> RunningFlight<C, T> {
 
     pub(super) fn end(mut self, acquired: Acquired) {
         // If the code below panics, `drop` notifies the waiters.
-        self.manager.end_flight(self.id, acquired);
+        self.manager.end_flight(self.id, self.facts, acquired);
         self.has_ended = true;
     }
 }
@@ -165,8 +165,8 @@ impl<C: Clock, T: Transport> Drop for RunningFlight<C, T> {
     fn drop(&mut self) {
         if !self.has_ended {
             // The task panicked or was cancelled, or the runtime has shut down.
-            self.manager
-                .end_flight(self.id, Acquired::without_request(Error::internal()));
+            let acquired = Acquired::without_request(Error::internal());
+            self.manager.end_flight(self.id, self.facts, acquired);
         }
     }
 }

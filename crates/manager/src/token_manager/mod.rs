@@ -18,7 +18,7 @@ use crate::clock::{Clock, Moment};
 use crate::config::Config;
 use crate::derived::{ManagerId, PARENT};
 use crate::error::Error;
-use crate::events::{Event, EventSink};
+use crate::events::{Event, EventSink, FlightFacts};
 use crate::published::{NO_TOKEN, PublishedCell};
 use crate::slot::{Call, Clearing, Decision, FlightId, Invalidation, NewFlight, RouteId, Storage};
 use crate::snapshot::Snapshot;
@@ -29,7 +29,7 @@ use family::Family;
 use flight::RunningFlight;
 pub(crate) use flight::Setup;
 use inner::{Inner, PreparedFlight};
-use oauth::{ProofClaims, SigningFault};
+use oauth::{ProofClaims, SigningFault, TraceParent};
 use parking_lot::Mutex as FamilyMutex;
 use transport::Transport;
 
@@ -139,7 +139,13 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     /// Answers a caller.
     #[must_use]
     pub fn ask(&self, call: Call) -> Reply {
-        let ((decision, is_cooling), version) = self.transact(|inner, now| {
+        self.ask_in(None, call)
+    }
+
+    /// Answers a caller. If the call starts a flight, its requests carry the trace context.
+    #[must_use]
+    pub fn ask_in(&self, trace_parent: Option<TraceParent>, call: Call) -> Reply {
+        let ((decision, is_cooling), version) = self.transact_in(trace_parent, |inner, now| {
             let (decision, new_flight) = inner.ask(now, call);
             ((decision, inner.slot.is_cooling(now)), new_flight)
         });
@@ -270,6 +276,15 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         &self,
         decision: impl FnOnce(&mut Inner<T>, Moment) -> (R, Option<NewFlight>),
     ) -> (R, u32) {
+        self.transact_in(None, decision)
+    }
+
+    /// Does the same for a call with a trace context.
+    fn transact_in<R>(
+        &self,
+        trace_parent: Option<TraceParent>,
+        decision: impl FnOnce(&mut Inner<T>, Moment) -> (R, Option<NewFlight>),
+    ) -> (R, u32) {
         let (result, version, flight, is_gone) = {
             let mut inner = self.inner.lock();
             let now = self.clock.now();
@@ -282,7 +297,8 @@ impl<C: Clock, T: Transport> Manager<C, T> {
                 new_flight.or_else(|| inner.start_due_refresh(now, self.published.hits()));
             let version = self.publish(now, &mut inner);
             self.set_timer(now, &mut inner);
-            let flight = new_flight.and_then(|new_flight| inner.prepare_flight(new_flight));
+            let flight =
+                new_flight.and_then(|new_flight| inner.prepare_flight(new_flight, trace_parent));
             (result, version, flight, inner.take_lost_copies())
         };
         // A runtime that has shut down drops the flight immediately, and that drop takes the lock.
@@ -325,19 +341,28 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         self.this.clone()
     }
 
-    fn start(&self, (new_flight, setup, grant): PreparedFlight<T>) {
+    fn start(&self, prepared: PreparedFlight<T>) {
         let Some(manager) = self.this.upgrade() else {
             return;
         };
-        let flight = RunningFlight::new(manager, new_flight.flight);
+        let (flight, facts) = (prepared.new_flight.flight, prepared.facts());
+        if self.events.is_observed() {
+            self.events.push(Event::FlightStarted {
+                manager: self.id,
+                flight,
+                facts,
+                at: self.clock.now().wall,
+            });
+        }
+        let flight = RunningFlight::new(manager, flight, facts);
         let Some(engine) = self.engine() else {
-            let error = Error::no_engine(&setup.config);
+            let error = Error::no_engine(&prepared.setup.config);
             return flight.end(Acquired::without_request(error));
         };
         engine.handle.spawn(async move {
             // The runtime's thread allocates and frees the flight: flights that many managers start
             // at once would otherwise fragment the calling thread's heap.
-            Box::pin(flight.fly(new_flight, setup, grant)).await;
+            Box::pin(flight.fly(prepared)).await;
         });
     }
 
@@ -350,8 +375,8 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     }
 
     /// Stores the result of a flight and notifies its waiters.
-    fn end_flight(&self, flight: FlightId, acquired: Acquired) {
-        let took = acquired.took;
+    fn end_flight(&self, flight: FlightId, facts: FlightFacts, acquired: Acquired) {
+        let (requests, took) = (acquired.requests, acquired.took);
         let (outcome, version) =
             self.transact(|inner, now| (inner.end_flight(now, flight, acquired), None));
         // `None`: the manager was closed.
@@ -368,6 +393,9 @@ impl<C: Clock, T: Transport> Manager<C, T> {
                 NO_TOKEN
             },
             outcome,
+            facts,
+            requests,
+            took,
         });
     }
 }
