@@ -171,7 +171,8 @@ export type EventData =
   | { type: 'Log'; /** `warn`, `info` or `debug`. */
     level: string; /** The line. */
   message: string }
-  | { type: 'SecretWanted'; /** The id of the call. */
+  | { type: 'SecretWanted'; /** The id of the derived manager, or 0. */
+    manager: number; /** The id of the call. */
   call: number }
   | { type: 'RootsWanted' }
   | { type: 'RequestWanted'; /** The id of the request. */
@@ -262,6 +263,8 @@ export interface RequestData {
   subjectTokenType?: string
   /** The assertion of the JWT authorization grant. */
   assertion?: string
+  /** Whether a function provides the assertion for each request. */
+  callsForAssertion?: boolean
   /** The scopes. */
   scope?: Array<string>
   /** The audiences. */

@@ -346,9 +346,12 @@ export interface ExchangeRequest {
 export interface DerivedRequest extends Omit<ExchangeRequest, 'subjectTokenType'> {
   /**
    * Requests the token with the JWT authorization grant (RFC 7523 §2.1): `assertion` is a signed JWT
-   * of at most 20,000 characters. Keycloak supports this grant since release 26.6.
+   * of at most 20,000 characters, or a function that returns one or a promise of one. The manager
+   * calls the function before each token request, because Keycloak accepts an assertion once. If the
+   * function fails, calls reject with `ERR_KEYCLOAK_CREDENTIAL`, and the error is the `cause`.
+   * Keycloak supports this grant since release 26.6.
    */
-  grant?: { type: 'jwt-bearer'; assertion: string } | undefined;
+  grant?: { type: 'jwt-bearer'; assertion: string | (() => string | Promise<string>) } | undefined;
 }
 
 /**

@@ -101,6 +101,36 @@ describe('for', { concurrency: true }, () => {
     assert.equal(parameters.client_id, CLIENT.clientId);
   });
 
+  test('calls the assertion function before each request', async (t) => {
+    const { endpoint, manager } = await start(t);
+    endpoint.setAnswer({ body: { access_token: 't', token_type: 'Bearer', expires_in: 300 } });
+    endpoint.answerNext({ status: 503 });
+    let calls = 0;
+    const assertion = async () => `a.s.${++calls}`;
+    const grant = { type: 'jwt-bearer', assertion };
+    const derived = manager.for({ grant });
+    assert.equal(manager.for({ grant: { type: 'jwt-bearer', assertion } }), derived);
+    await derived.getToken();
+    assert.deepEqual([calls, endpoint.requestCount], [2, 2]);
+  });
+
+  test('an assertion function that fails concerns its own manager only', async (t) => {
+    const { endpoint, manager } = await start(t, { requestTimeoutMs: 1_000 });
+    const cause = new Error('the vault is closed');
+    for (const [assertion, expected] of [
+      [() => Promise.reject(cause), /the grant\.assertion function failed; see cause/],
+      [() => '', /must return a non-empty string, but returned an empty string/],
+      [() => new Promise(() => {}), /did not return an assertion within 1000 ms/],
+    ]) {
+      const derived = manager.for({ grant: { type: 'jwt-bearer', assertion } });
+      const error = await rejection(derived.getToken(), 'ERR_KEYCLOAK_CREDENTIAL');
+      assert.match(error.message, expected);
+      if (error.message.includes('cause')) assert.equal(error.cause, cause);
+      assert.ok(await manager.getToken());
+    }
+    assert.equal(endpoint.requestCount, 1);
+  });
+
   test('ends with its parent and follows its configuration', async (t) => {
     const { endpoint, manager } = await start(t);
     const derived = manager.for({ scope: 'a' });
@@ -315,25 +345,15 @@ describe('fetch with a request for one call', { concurrency: true }, () => {
   });
 });
 
-describe('headers', { concurrency: true }, () => {
-  test('returns the headers of a request that the caller sends', async (t) => {
-    const { endpoint, manager } = await start(t, { resource: { baseUrl: 'https://api.example' } });
-    const backstageUser = 'user:default/jane';
-    const { authorization, ...others } = await manager.headers({ url: 'events', backstageUser });
-    assert.equal(authorization, `Bearer ${await manager.getToken()}`);
-    assert.deepEqual(others, { 'x-backstage-user': backstageUser });
-    const user = await manager.headers({ onBehalfOf: userToken(endpoint, 'jane') });
-    assert.equal(claimsOf(user.authorization.slice(7)).sub, 'jane');
-    for (const options of [{ url: 'https://other.example' }, { backstageUser: '' }, { a: 1 }, 1]) {
-      await rejection(manager.headers(options), 'ERR_KEYCLOAK_REQUEST');
-    }
-  });
-
-  test('works without the option resource', async (t) => {
-    const { manager } = await start(t);
-    const { authorization } = await manager.headers({ url: 'wss://api.example/events' });
-    assert.equal(authorization, `Bearer ${await manager.getToken()}`);
-  });
+test('headers returns the token of the user, for the API of the manager', async (t) => {
+  const { endpoint, manager } = await start(t, { resource: { baseUrl: 'https://api.example' } });
+  const onBehalfOf = userToken(endpoint, 'jane');
+  const backstageUser = 'user:default/jane';
+  const { Authorization, ...others } = await manager.headers({ onBehalfOf, backstageUser });
+  assert.equal(claimsOf(Authorization.slice(7)).sub, 'jane');
+  assert.deepEqual(others, { 'X-Backstage-User': backstageUser });
+  const call = manager.headers({ url: 'https://other.example', onBehalfOf });
+  await rejection(call, 'ERR_KEYCLOAK_REQUEST');
 });
 
 test('an option maxUserTokens that is not a positive integer is refused', () => {

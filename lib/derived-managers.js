@@ -4,11 +4,16 @@
 // long as the program refers to it. Native memory follows: it is created by the first call that
 // needs it, and freed with the derived manager.
 
+const { AsyncLocalStorage } = require('node:async_hooks');
 const { createHash } = require('node:crypto');
 const { checkSubject, derivedRequest, exchangeRequest, keyOf } = require('./derived-request.js');
 const { copyOf } = require('./resource-copy.js');
+const { KeycloakTokenError } = require('./error.js');
 const { managerFor } = require('./resource-manager.js');
 const { TokenSource, source } = require('./token-source.js');
+
+// Loaded on demand, because few programs use functions.
+const secretFunctions = () => require('./secret-function.js');
 
 /** The number of derived managers that stay although the program does not refer to them. */
 const MOST_UNUSED = 256;
@@ -28,16 +33,20 @@ class Derivation {
   /** Whether to release the native side when no caller waits any more. */
   isReleased = false;
   reference;
+  /** The error that the assertion function threw last. */
+  functionError;
   /** The views of the manager for APIs. */
   views;
   #managers;
   #parent;
+  #inContext;
 
   constructor(managers, parent, key, request) {
     this.#managers = managers;
     this.#parent = parent;
     this.key = key;
     this.request = request;
+    if (request.assertionFunction !== undefined) this.#inContext = AsyncLocalStorage.snapshot();
   }
 
   call(method, id, ...args) {
@@ -65,7 +74,21 @@ class Derivation {
   }
 
   error(failure) {
-    return this.#parent.error(failure);
+    const isOfFunction =
+      this.functionError !== undefined && failure.code === 'ERR_KEYCLOAK_CREDENTIAL';
+    return isOfFunction
+      ? new KeycloakTokenError(failure, this.functionError)
+      : this.#parent.error(failure);
+  }
+
+  /** Calls the assertion function in the async context that derived the manager. */
+  async callAssertion() {
+    this.functionError = undefined;
+    const { callSecretFunction } = secretFunctions();
+    const name = 'grant.assertion';
+    const answer = await this.#inContext(callSecretFunction, this.request.assertionFunction, name);
+    this.functionError = answer.error;
+    return answer;
   }
 
   resource() {
@@ -158,6 +181,13 @@ class DerivedManagers {
     if (manager === undefined) return;
     manager[source.handle](event);
     if (recordOf(manager).isReleased) this.#release(manager);
+  }
+
+  /** Calls the assertion function of a derived manager. */
+  async callAssertion({ manager: id, call }) {
+    const manager = this.#byId.get(id)?.deref();
+    const answer = manager && (await recordOf(manager).callAssertion());
+    this.#parent.call('answerSecret', call, answer?.secret, answer?.fault);
   }
 
   /** Calls a function with every derived manager that has a native side. */

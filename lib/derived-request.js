@@ -124,9 +124,28 @@ function assertionOf(grant) {
   if (grant === null || typeof grant !== 'object' || grant.type !== 'jwt-bearer') {
     throw badRequest("grant: expected { type: 'jwt-bearer', assertion }");
   }
-  checkSubject('grant.assertion', grant.assertion);
-  return grant.assertion;
+  const { assertion } = grant;
+  if (typeof assertion === 'function') return { assertionFunction: assertion };
+  checkSubject('grant.assertion', assertion);
+  return { assertion };
 }
+
+// Numbers the assertion functions, so that a request with the same function has the same key.
+const functionIds = new WeakMap();
+let lastFunctionId = 0;
+
+function idOf(assertionFunction) {
+  if (!functionIds.has(assertionFunction)) functionIds.set(assertionFunction, ++lastFunctionId);
+  return functionIds.get(assertionFunction);
+}
+
+const NO_SUBJECT = {
+  assertion: undefined,
+  assertionFunction: undefined,
+  callsForAssertion: undefined,
+  subjectToken: undefined,
+  subjectTokenType: undefined,
+};
 
 function checkFields(given, fields) {
   if (given === null || typeof given !== 'object' || Array.isArray(given)) {
@@ -162,9 +181,8 @@ function derivedRequest(base, given = {}) {
   checkFields(given, FIELDS);
   const request = withFields(base, given);
   if (given.grant !== undefined) {
-    request.assertion = assertionOf(given.grant);
-    request.subjectToken = undefined;
-    request.subjectTokenType = undefined;
+    Object.assign(request, NO_SUBJECT, assertionOf(given.grant));
+    request.callsForAssertion = request.assertionFunction !== undefined;
   }
   return request;
 }
@@ -183,15 +201,13 @@ function exchangeRequest(base, subjectToken, given = {}) {
   if (typeof subjectTokenType !== 'string' || subjectTokenType === '') {
     throw badRequest('subjectTokenType: expected a URN, a non-empty string');
   }
-  request.assertion = undefined;
-  request.subjectToken = subjectToken;
-  request.subjectTokenType = subjectTokenType;
-  return request;
+  return Object.assign(request, NO_SUBJECT, { subjectToken, subjectTokenType });
 }
 
 /** Returns a key that equal requests share, apart from the subject token. */
 function keyOf(request) {
-  const { scope, audience, requestedResource, parameters, assertion, subjectTokenType } = request;
+  const { scope, audience, requestedResource, parameters, subjectTokenType } = request;
+  const { assertion, assertionFunction } = request;
   // The most common request has a short key.
   if (scope !== undefined && Object.keys(request).length === 1) return scope.join(' ');
   return JSON.stringify([
@@ -200,6 +216,7 @@ function keyOf(request) {
     requestedResource ?? 0,
     parameters ?? 0,
     assertion ?? 0,
+    assertionFunction === undefined ? 0 : idOf(assertionFunction),
     subjectTokenType ?? 0,
   ]);
 }

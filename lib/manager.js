@@ -253,7 +253,8 @@ class KeycloakTokenManager extends TokenSource {
   #handle(event) {
     switch (event.type) {
       case 'SecretWanted':
-        this.#callSecret(event.call);
+        if (event.manager === PARENT) this.#callSecret(event.call);
+        else this.#derived.callAssertion(event);
         break;
       case 'RootsWanted':
         roots().handOverRoots();

@@ -18,7 +18,9 @@ const DERIVING = ['withResource', 'for', 'onBehalfOf'];
  * @param {unknown[]} given the arguments of the method
  */
 function derivation(targetOf, name, given) {
-  const args = given.map((value) => copyOf(value, name === 'withResource' ? 'resource' : 'request'));
+  const args = given.map((value) =>
+    copyOf(value, name === 'withResource' ? 'resource' : 'request'),
+  );
   let target;
   let derived;
   return (source) => {

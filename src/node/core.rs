@@ -221,10 +221,9 @@ impl Core {
         let secret = secret
             .filter(is_sound)
             .and_then(|mut text| ClientSecret::new(std::mem::take(&mut *text)));
-        call.settle(match secret {
-            Some(secret) => Ok(Arc::new(secret)),
-            None => Err(Error::credential(&fault.unwrap_or_default())),
-        });
+        let failure = |fault: Option<String>| call.failure(&fault.unwrap_or_default());
+        let secret = secret.map(Arc::new).ok_or_else(|| failure(fault));
+        call.settle(secret);
     }
 
     /// Delivers the result of a request that JavaScript sent. Ignores a late result.

@@ -19,6 +19,8 @@ pub struct RequestData {
     pub subject_token_type: Option<String>,
     /// The assertion of the JWT authorization grant.
     pub assertion: Option<String>,
+    /// Whether a function provides the assertion for each request.
+    pub calls_for_assertion: Option<bool>,
     /// The scopes.
     pub scope: Option<Vec<String>>,
     /// The audiences.
@@ -48,6 +50,7 @@ impl RequestData {
             let subject = SubjectToken::new(std::mem::take(&mut *text));
             subject.map(Arc::new).ok_or_else(|| unchecked("subject"))
         };
+        let calls = self.calls_for_assertion.unwrap_or_default();
         let grant_type = match (self.subject_token, self.assertion) {
             (Some(token), _) => GrantType::TokenExchange {
                 subject_token: subject(token)?,
@@ -58,8 +61,9 @@ impl RequestData {
                     .into(),
             },
             (None, Some(assertion)) => GrantType::JwtBearer {
-                assertion: subject(assertion)?,
+                assertion: Some(subject(assertion)?),
             },
+            (None, None) if calls => GrantType::JwtBearer { assertion: None },
             (None, None) => GrantType::ClientCredentials,
         };
         let set = |values: Option<Vec<String>>| {

@@ -53,6 +53,7 @@ impl Core {
                 return None;
             }
             manager::Event::SecretWanted(call) => EventData::SecretWanted {
+                manager: call.manager().0,
                 call: self.begin_secret_call(call)?,
             },
             manager::Event::RootsWanted => EventData::RootsWanted {},
@@ -115,8 +116,8 @@ impl Core {
         }
     }
 
-    /// Starts a call to the secret function. Returns the id of the call, or `None` if no
-    /// acquisition waits for it.
+    /// Starts a call to the secret function or to an assertion function. Returns the id of the call,
+    /// or `None` if no acquisition waits for it.
     fn begin_secret_call(&self, call: SecretCall) -> Option<u32> {
         if !call.start() {
             return None;

@@ -178,8 +178,11 @@ pub enum EventData {
         /// The line.
         message: String,
     },
-    /// JavaScript must call the secret function and pass its result to `answerSecret`.
+    /// JavaScript must call the secret function, or the assertion function of a derived manager, and
+    /// pass its result to `answerSecret`.
     SecretWanted {
+        /// The id of the derived manager, or 0.
+        manager: u32,
         /// The id of the call.
         call: u32,
     },

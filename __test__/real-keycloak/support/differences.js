@@ -26,6 +26,8 @@ const DIFFERENCES = [
   ],
   ['a client that requires DPoP proofs', '<26.4', 'DPoP is a preview, which is off'],
   ['a server without DPoP', '<26.4', 'DPoP is a preview, which is off'],
+  ['a server without token exchange', '<26.2', 'token exchange is a preview, which is off'],
+  ['a server without the JWT grant', '<26.6', 'the grant is a preview, which is off'],
   [
     'a bearer-only client',
     '>=26 <26.6',

@@ -152,8 +152,9 @@ fn read(answer: &Answer, issuer: &Issuer, redactor: &Redactor) -> Result<Metadat
         "mtls_endpoint_aliases",
         "token_endpoint_auth_methods_supported",
     ];
-    let [issuer_member, token_endpoint, revocation_endpoint, aliases, methods] = read_members(document, names)
-        .map_err(|fault| DocumentFault::Unreadable(answer.named_encoding(fault)))?;
+    let [issuer_member, token_endpoint, revocation_endpoint, aliases, methods] =
+        read_members(document, names)
+            .map_err(|fault| DocumentFault::Unreadable(answer.named_encoding(fault)))?;
     let text = |member: Option<&RawValue>| member.and_then(string).map(|text| text.to_string());
     let found = text(issuer_member).unwrap_or_default();
     if !issuer.is(&found) {

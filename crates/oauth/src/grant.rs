@@ -47,8 +47,8 @@ pub enum GrantType {
     },
     /// A token for the subject of a signed assertion (RFC 7523 §2.1).
     JwtBearer {
-        /// The assertion.
-        assertion: Arc<SubjectToken>,
+        /// The assertion; `None` if a function provides a new one for each request.
+        assertion: Option<Arc<SubjectToken>>,
     },
 }
 
@@ -69,8 +69,14 @@ impl GrantType {
         match self {
             Self::ClientCredentials => None,
             Self::TokenExchange { subject_token, .. } => Some(subject_token),
-            Self::JwtBearer { assertion } => Some(assertion),
+            Self::JwtBearer { assertion } => assertion.as_ref(),
         }
+    }
+
+    /// Whether a function provides the assertion.
+    #[must_use]
+    pub const fn wants_assertion(&self) -> bool {
+        matches!(self, Self::JwtBearer { assertion: None })
     }
 
     /// Whether the token belongs to a user whose own token the request contains.
@@ -162,7 +168,10 @@ impl Grant {
                 ("subject_token_type", subject_token_type),
                 ("requested_token_type", ACCESS_TOKEN_TYPE),
             ]),
-            GrantType::JwtBearer { assertion } => fields.push(("assertion", assertion.expose())),
+            GrantType::JwtBearer { assertion } => {
+                let assertion = assertion.iter();
+                fields.extend(assertion.map(|assertion| ("assertion", assertion.expose())));
+            }
         }
         if let Some(scope) = &self.scope {
             fields.push(("scope", scope.as_str()));

@@ -193,7 +193,9 @@ mod tests {
             ),
             (
                 "JWT authorization grant",
-                GrantType::JwtBearer { assertion },
+                GrantType::JwtBearer {
+                    assertion: Some(assertion),
+                },
                 &[],
                 &[],
                 format!("grant_type={granted}jwt-bearer&assertion=a.s.s&scope=s"),
@@ -297,7 +299,7 @@ mod tests {
         let kinds = [
             exchange(),
             GrantType::JwtBearer {
-                assertion: assertion(),
+                assertion: Some(assertion()),
             },
         ];
         for (method, grant_type) in ClientAuthentication::ALL

@@ -68,7 +68,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             Credential::Identity(identity) => Some(identity),
             _ => None,
         };
-        let redactor = self.redactor(credential, refused);
+        let grant = Box::pin(self.with_assertion(progress)).await?;
+        let redactor = self.redactor(credential, refused, &grant);
         let resolved = self.resolve_endpoint(identity, &redactor, progress).await?;
         let exchange_in_progress = self.begin_exchange()?;
         let mut pass = self
@@ -81,7 +82,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         let exchange =
             self.token_exchange(&mut pass, &resolved.endpoint, progress, &redactor, |now| {
                 let proof = self.client_proof(credential, &resolved, now)?;
-                Ok((self.grant.request(&resolved.endpoint, &proof), proof))
+                Ok((grant.request(&resolved.endpoint, &proof), proof))
             });
         let Exchange {
             sent,

@@ -1,5 +1,6 @@
 //! The client's credential in an acquisition, and the proof of identity that a request carries.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -8,11 +9,11 @@ use super::endpoint::ResolvedEndpoint;
 use super::{Acquisition, AcquisitionProgress};
 use crate::clock::{Clock, Moment};
 use crate::config::Credential;
-use crate::credential::{CredentialRequest, unusable};
+use crate::credential::{CredentialProvider, CredentialRequest, unusable};
 use crate::error::Error;
 use oauth::{
-    AssertionClaims, AssertionKey, ClientAuthentication, ClientProof, JWT_BEARER, Redactor,
-    SigningAlgorithm, sign_assertion,
+    AssertionClaims, AssertionKey, ClientAuthentication, ClientProof, Grant, GrantType, JWT_BEARER,
+    Redactor, SigningAlgorithm, SubjectToken, sign_assertion,
 };
 use transport::Transport;
 
@@ -86,6 +87,29 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         credential
     }
 
+    /// Returns the grant to request, with a new assertion if a function provides it: the server
+    /// accepts an assertion only once.
+    pub(super) async fn with_assertion(
+        &self,
+        progress: &AcquisitionProgress,
+    ) -> Result<Cow<'_, Grant>, Error> {
+        if !self.grant.grant_type.wants_assertion() {
+            return Ok(Cow::Borrowed(self.grant));
+        }
+        let provider = CredentialProvider::of_assertions(self.flight.manager());
+        let waits = &progress.waits_for_assertion;
+        waits.store(true, Ordering::Relaxed);
+        let answer = provider.request(self.events).get().await;
+        waits.store(false, Ordering::Relaxed);
+        let Credential::Secret(assertion) = answer? else {
+            return Err(Error::internal());
+        };
+        let assertion = SubjectToken::new(assertion.expose().to_owned()).map(Arc::new);
+        let mut grant = self.grant.clone();
+        grant.grant_type = GrantType::JwtBearer { assertion };
+        Ok(Cow::Owned(grant))
+    }
+
     pub(super) fn client_proof(
         &self,
         credential: &Credential,
@@ -145,10 +169,11 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         &self,
         credential: &Credential,
         refused: Option<&Credential>,
+        grant: &Grant,
     ) -> Redactor {
         let known = [Some(credential), refused].into_iter().flatten();
         let redactor = self.setup.config.headers.redactor();
-        let redactor = match self.grant.grant_type.subject() {
+        let redactor = match grant.grant_type.subject() {
             Some(subject) => redactor.and_subject(subject),
             None => redactor,
         };

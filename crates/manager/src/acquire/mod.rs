@@ -19,6 +19,7 @@ pub(crate) mod trouble;
 
 use crate::clock::{Clock, Moment};
 use crate::credential::CredentialRequest;
+use crate::derived::ManagerId;
 use crate::error::{Error, ErrorKind, grant_warning};
 use crate::events::{EventSink, Level};
 use crate::slot::schedule::{ASSUMED_LIFETIME, Life, PACE, part, subject_life};
@@ -62,6 +63,9 @@ pub(super) trait Flight: Sync {
 
     /// Whether callers are waiting and the slot holds no token.
     fn is_needed(&self) -> bool;
+
+    /// Returns the manager of the flight.
+    fn manager(&self) -> ManagerId;
 }
 
 /// The result of an acquisition.
@@ -117,6 +121,7 @@ impl<F: Into<Failure>> From<F> for Ending {
 struct AcquisitionProgress {
     requests: AtomicU32,
     waits_for_credential: AtomicBool,
+    waits_for_assertion: AtomicBool,
     reads_document: AtomicBool,
     /// Whether it waits for another acquisition, which finds out whether the server has recovered.
     waits_for_probe: AtomicBool,
@@ -201,6 +206,9 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     fn timed_out(&self, progress: &AcquisitionProgress) -> Failure {
         let config = &self.setup.config;
         let endpoint = self.endpoint();
+        if progress.waits_for_assertion.load(Ordering::Relaxed) {
+            return Error::assertion_timeout(config).into();
+        }
         if progress.waits_for_credential.load(Ordering::Relaxed) {
             return Error::credential_timeout(config, endpoint.as_ref()).into();
         }

@@ -11,6 +11,7 @@ use super::endpoint::ResolvedEndpoint;
 use super::{Acquisition, AcquisitionProgress, Flight, backoff};
 use crate::clock::{Clock, Moment};
 use crate::config::Credential;
+use crate::derived::{ManagerId, PARENT};
 use crate::error::{Error, ErrorKind};
 use crate::events::{Event, EventSink, Level};
 use crate::slot::Token;
@@ -47,6 +48,10 @@ impl Flight for NoFlight {
 
     fn is_needed(&self) -> bool {
         false
+    }
+
+    fn manager(&self) -> ManagerId {
+        PARENT
     }
 }
 
@@ -133,7 +138,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             Credential::Identity(identity) => Some(identity),
             _ => None,
         };
-        let redactor = self.redactor(&credential, None);
+        let redactor = self.redactor(&credential, None, self.grant);
         let resolved = self
             .resolve_endpoint(identity, &redactor, &progress)
             .await?;

@@ -1,5 +1,8 @@
 //! Obtains the client's credential from its configured source.
 //!
+//! The function of a derived manager that provides assertions for the JWT authorization grant is
+//! called in the same way.
+//!
 //! A secret function runs on the JavaScript thread, and overlapping acquisitions share one call. An
 //! acquisition abandons a call that does not settle in time, and ignores its late result. Every
 //! acquisition reads files again.
@@ -12,6 +15,7 @@ use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use crate::config::{Credential, CredentialConfig, CredentialFiles, PemSource, name_of_file};
+use crate::derived::{ManagerId, PARENT};
 use crate::error::Error;
 use crate::events::{Event, EventSink};
 use crate::sync::Mutex;
@@ -35,33 +39,57 @@ enum CallState {
     Settled(Result<Credential, Error>),
 }
 
-/// A call to the secret function, for the thread that makes the call. A drop of this value ends the
-/// call with an error.
+/// A call to the secret function or to the assertion function of a derived manager, for the thread
+/// that makes the call. A drop of this value ends the call with an error.
 #[derive(Debug)]
-pub struct SecretCall(watch::Sender<CallState>);
+pub struct SecretCall {
+    state: watch::Sender<CallState>,
+    manager: ManagerId,
+}
 
 impl SecretCall {
+    /// Returns the derived manager whose assertion function to call; [`PARENT`] for the secret
+    /// function.
+    #[must_use]
+    pub const fn manager(&self) -> ManagerId {
+        self.manager
+    }
+
+    /// Returns the error for a function that failed.
+    #[must_use]
+    pub fn failure(&self, what: &str) -> Error {
+        if self.manager == PARENT {
+            Error::credential(what)
+        } else {
+            Error::assertion(what)
+        }
+    }
+
     /// Marks the call as started. Returns whether an acquisition still waits for its result.
     #[must_use]
     pub fn start(&self) -> bool {
-        self.0.send(CallState::Running).is_ok()
+        self.state.send(CallState::Running).is_ok()
     }
 
     /// Delivers the result of the function.
     pub fn settle(self, answer: Result<Arc<ClientSecret>, Error>) {
         let answer = answer.map(Credential::Secret);
-        self.0.send_replace(CallState::Settled(answer));
+        self.state.send_replace(CallState::Settled(answer));
     }
 }
 
 impl Drop for SecretCall {
     fn drop(&mut self) {
-        self.0.send_if_modified(|progress| {
+        let what = if self.manager == PARENT {
+            "the configuration changed before the clientSecret function returned a secret"
+        } else {
+            "the configuration changed before the grant.assertion function returned an assertion"
+        };
+        let failure = self.failure(what);
+        self.state.send_if_modified(|progress| {
             let is_open = !matches!(progress, CallState::Settled(_));
             if is_open {
-                *progress = CallState::Settled(Err(Error::credential(
-                    "the configuration changed before the clientSecret function returned a secret",
-                )));
+                *progress = CallState::Settled(Err(failure));
             }
             is_open
         });
@@ -71,6 +99,8 @@ impl Drop for SecretCall {
 /// The credential of one configuration.
 pub(super) struct CredentialProvider {
     source: CredentialConfig,
+    /// The derived manager whose assertion function provides the credential; otherwise [`PARENT`].
+    manager: ManagerId,
     /// The current call to the secret function, which acquisitions join.
     call: Mutex<Option<watch::Sender<CallState>>>,
     /// The credential, read from files, that the server last accepted.
@@ -81,8 +111,17 @@ impl CredentialProvider {
     pub(super) fn new(source: CredentialConfig) -> Self {
         Self {
             source,
+            manager: PARENT,
             call: Mutex::new(None),
             accepted: Mutex::new(None),
+        }
+    }
+
+    /// Creates a provider that calls the assertion function of a derived manager.
+    pub(super) fn of_assertions(manager: ManagerId) -> Self {
+        Self {
+            manager,
+            ..Self::new(CredentialConfig::Function)
         }
     }
 
@@ -113,7 +152,11 @@ impl CredentialProvider {
         }
         let (sender, receiver) = watch::channel(CallState::Queued);
         *call = Some(sender.clone());
-        (receiver, Some(SecretCall(sender)))
+        let call = SecretCall {
+            state: sender,
+            manager: self.manager,
+        };
+        (receiver, Some(call))
     }
 
     /// Records that the server accepted this credential.

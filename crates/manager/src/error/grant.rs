@@ -70,6 +70,11 @@ fn exchange_advice(error: &str, says: impl Fn(&str) -> bool, client: &str) -> Op
              assign a client scope with an audience mapper, and request it with scope if it is \
              optional"
         ),
+        "invalid_request" if says("is not supported for standard token exchange") => {
+            "Keycloak does not read this field in a standard token exchange; remove it from \
+             parameters"
+                .to_owned()
+        }
         "invalid_request" if says("Sender-constrained") => {
             "the user's token is bound to a key or certificate of another client, so this client \
              cannot exchange it"

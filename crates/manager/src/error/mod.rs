@@ -112,6 +112,8 @@ pub struct Details {
     pub token_endpoint: Option<String>,
     /// The id of the client.
     pub client_id: Option<String>,
+    /// Whether the failure concerns one request of the client only, whatever its kind.
+    pub is_of_request: bool,
 }
 
 /// A failure, shared by all callers that waited for it.
@@ -140,6 +142,7 @@ impl Error {
                 attempts: None,
                 token_endpoint: None,
                 client_id: None,
+                is_of_request: false,
             }),
         }
     }
@@ -162,6 +165,14 @@ impl Error {
         Self::new(ErrorKind::Credential, what)
     }
 
+    /// Returns the error for a function that provides no assertion of the JWT authorization grant.
+    #[must_use]
+    pub fn assertion(what: &str) -> Self {
+        let mut made = Self::credential(what);
+        Arc::make_mut(&mut made.details).is_of_request = true;
+        made
+    }
+
     /// Whether every request of the client would fail in the same way: the server is unreachable or
     /// overloaded, or it refuses the client. Keycloak refuses the client with status 401; with 400,
     /// `invalid_client` is about the requested audience.
@@ -169,9 +180,10 @@ impl Error {
     pub fn is_shared(&self) -> bool {
         let details = self.details();
         match self.kind {
-            ErrorKind::Network | ErrorKind::Tls | ErrorKind::Timeout | ErrorKind::Credential => {
-                true
-            }
+            ErrorKind::Network | ErrorKind::Tls => true,
+            // A timeout with a status came after the beginning of a response.
+            ErrorKind::Timeout => details.status.is_none(),
+            ErrorKind::Credential => !details.is_of_request,
             ErrorKind::Http => matches!(details.status, Some(408 | 429 | 502..=504)),
             ErrorKind::OAuth => {
                 let code = details.oauth_error.as_deref();

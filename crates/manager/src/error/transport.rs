@@ -88,6 +88,16 @@ impl Error {
         ))
     }
 
+    /// Returns the error for a deadline that passed before the assertion function returned.
+    #[must_use]
+    pub fn assertion_timeout(config: &Config) -> Self {
+        let limit = config.request_timeout.as_millis();
+        Self::assertion(&format!(
+            "the grant.assertion function did not return an assertion within {limit} ms; limit the \
+             time that the function takes, or raise requestTimeoutMs"
+        ))
+    }
+
     fn timed_out(
         config: &Config,
         endpoint: Option<&TokenEndpoint>,

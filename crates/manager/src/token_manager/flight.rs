@@ -16,6 +16,7 @@ use crate::acquire::{Acquired, Acquisition, Flight};
 use crate::clock::{Clock, Moment};
 use crate::config::Config;
 use crate::credential::CredentialProvider;
+use crate::derived::ManagerId;
 use crate::error::Error;
 use crate::events::FlightFacts;
 use crate::slot::{FlightId, RouteBudget};
@@ -158,6 +159,10 @@ impl<C: Clock, T: Transport> Flight for RunningFlight<C, T> {
 
     fn is_needed(&self) -> bool {
         self.manager.inner.lock().slot.is_needed(self.id)
+    }
+
+    fn manager(&self) -> ManagerId {
+        self.manager.id
     }
 }
 
