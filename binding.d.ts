@@ -19,8 +19,8 @@ export declare class Core {
    * waited for an earlier flight. `trace_parent` is the trace context of the call.
    */
   ask(manager: number, minimum: number, forced: boolean, hasWaited: boolean, traceParent?: string | undefined | null): TokenData | number | FailureData | EarlierFlight
-  /** Sets whether the addon reports the starts and the details of acquisitions. */
-  observe(isObserved: boolean): void
+  /** Sets whether the addon reports the details of acquisitions at their ends, and their starts. */
+  observe(ends: boolean, starts: boolean): void
   /** Returns the events since the last call. */
   drain(): Array<EventData>
   /** Delivers the secret that the secret function returned, or the fault. */

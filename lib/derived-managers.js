@@ -175,9 +175,14 @@ class DerivedManagers {
     }
   }
 
+  /** Returns a derived manager by the id of its native side. */
+  find(id) {
+    return this.#byId.get(id)?.deref();
+  }
+
   /** Passes an event to its derived manager. */
   handle(event) {
-    const manager = this.#byId.get(event.manager)?.deref();
+    const manager = this.find(event.manager);
     if (manager === undefined) return;
     manager[source.handle](event);
     if (recordOf(manager).isReleased) this.#release(manager);

@@ -4,7 +4,13 @@ const { environment } = require('./environment.js');
 const { KeycloakTokenError, badRequest, internal } = require('./error.js');
 const { keepAlive } = require('./keep-alive.js');
 const observe = require('./observe.js');
-const { Observer, hasSubscribers, messageOrigin, publishInvalidation } = require('./observer.js');
+const {
+  Observer,
+  messageOrigin,
+  observesEnds,
+  observesStarts,
+  publishInvalidation,
+} = require('./observer.js');
 const { open } = require('./open.js');
 const reconfigure = require('./reconfigure.js');
 const { TokenSource, originOf, source } = require('./token-source.js');
@@ -24,6 +30,8 @@ const NO_REQUESTS = new Map();
 /** The id of a manager that is not derived. */
 const PARENT = 0;
 const DEFAULT_MAX_USER_TOKENS = 10_000;
+
+const [NOTHING, ENDS, STARTS] = [0, 1, 2];
 
 const deliver = Symbol('deliver');
 
@@ -54,7 +62,9 @@ class KeycloakTokenManager extends TokenSource {
   #inContext;
   // Reports acquisitions; `undefined` until there are subscribers or listeners.
   #observer;
-  #isObserved = false;
+  // What the native side reports: nothing, the ends of acquisitions, or also their starts.
+  #observation = NOTHING;
+  #messageOrigin;
   // Returns the trace context of the active span; `undefined` without `propagateTraceContext`.
   #traceParent;
 
@@ -175,6 +185,7 @@ class KeycloakTokenManager extends TokenSource {
     this.#logger = logger;
     this.#name = options.name ?? options.clientId;
     this.#clientId = options.clientId;
+    this.#messageOrigin = undefined;
     this.#maxUserTokens = maxUserTokens ?? DEFAULT_MAX_USER_TOKENS;
     this.#server = options.issuer ?? options.tokenEndpoint;
     this.#resource = resource === undefined ? undefined : { ...resource };
@@ -212,7 +223,7 @@ class KeycloakTokenManager extends TokenSource {
     return this.#derived;
   }
 
-  // Adds a listener with the methods `started(message)`, `ended(message)` and `closed()`. Returns a
+  // Adds a listener with the methods `wantsContext()`, `ended(message)` and `closed()`. Returns a
   // function that returns the members of every message, and one that removes the listener.
   [observe](listener) {
     const observer = this.#observed();
@@ -227,7 +238,8 @@ class KeycloakTokenManager extends TokenSource {
   }
 
   #origin() {
-    return messageOrigin(this.#name, this.#clientId, this.#server);
+    this.#messageOrigin ??= messageOrigin(this.#name, this.#clientId, this.#server);
+    return this.#messageOrigin;
   }
 
   #invalidated(reason, outcome) {
@@ -237,7 +249,10 @@ class KeycloakTokenManager extends TokenSource {
   // Returns a function that runs another one in the present context. Without an observer or a
   // trace, no code needs the context of a caller later.
   #callersContext() {
-    const isNeeded = this.#isObserved || this.#traceParent !== undefined;
+    const isNeeded =
+      this.#observation === STARTS ||
+      this.#traceParent !== undefined ||
+      this.#observer?.wantsContext;
     return isNeeded ? currentContext() : undefined;
   }
 
@@ -273,9 +288,11 @@ class KeycloakTokenManager extends TokenSource {
         this.#revoked = undefined;
         break;
       default: {
-        if (event.manager === PARENT) this[source.handle](event);
+        const owner = event.manager === PARENT ? this : this.#derived.find(event.manager);
+        const inContext = event.acquisition && owner?.[source.contextOf](event);
+        if (owner === this) this[source.handle](event);
         else this.#derived.handle(event);
-        if (event.acquisition !== undefined) this.#observed().ended(event);
+        if (event.acquisition !== undefined) this.#observed().ended(event, inContext);
       }
     }
   }
@@ -288,10 +305,11 @@ class KeycloakTokenManager extends TokenSource {
   // Like `#call`, for a method that starts flights or reports their ends. Subscribers come and go
   // at any time, so this method first tells the native side whether there are any.
   #callObserved(method, ...args) {
-    const isObserved = this.#observer?.isActive ?? hasSubscribers();
-    if (isObserved !== this.#isObserved) {
-      this.#isObserved = isObserved;
-      this.#call('observe', isObserved);
+    const hasListener = this.#observer?.observesEnds ?? observesEnds();
+    const wanted = hasListener ? (observesStarts() ? STARTS : ENDS) : NOTHING;
+    if (wanted !== this.#observation) {
+      this.#observation = wanted;
+      this.#call('observe', wanted !== NOTHING, wanted === STARTS);
     }
     return this.#call(method, ...args);
   }

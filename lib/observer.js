@@ -15,17 +15,21 @@ const MS_PER_SECOND = 1_000;
 const PORTS = { 'http:': 80, 'https:': 443 };
 
 /**
- * Whether a subscriber needs what the native side reports only on demand. `hasSubscribers` of a
- * tracing channel does not exist in Node 20.9.
+ * Whether a channel for the starts of acquisitions has a subscriber. `hasSubscribers` of a tracing
+ * channel does not exist in Node 20.9.
  */
-function hasSubscribers() {
+function observesStarts() {
+  return acquisition.start.hasSubscribers || acquisition.end.hasSubscribers;
+}
+
+/** Whether a channel needs what the native side reports at the ends only on demand. */
+function observesEnds() {
   return (
-    acquisition.start.hasSubscribers ||
     acquisition.asyncEnd.hasSubscribers ||
     acquisition.error.hasSubscribers ||
-    acquisition.end.hasSubscribers ||
     acquisition.asyncStart.hasSubscribers ||
-    coolDown.hasSubscribers
+    coolDown.hasSubscribers ||
+    observesStarts()
   );
 }
 
@@ -46,6 +50,8 @@ function messageOrigin(manager, clientId, server) {
   };
 }
 
+const runAtOnce = (step) => step();
+
 class Observer {
   #origin;
   #listeners = new Set();
@@ -57,8 +63,18 @@ class Observer {
     this.#origin = origin;
   }
 
-  get isActive() {
-    return this.#listeners.size > 0 || hasSubscribers();
+  get observesEnds() {
+    return this.#listeners.size > 0 || observesEnds();
+  }
+
+  /** Whether a listener needs the context of the present call if the call starts a flight. */
+  get wantsContext() {
+    try {
+      for (const listener of this.#listeners) if (listener.wantsContext()) return true;
+    } catch {
+      // A context manager that throws must not prevent a caller from getting a token.
+    }
+    return false;
   }
 
   add(listener) {
@@ -70,18 +86,26 @@ class Observer {
   }
 
   /** `inContext` runs a function in the context of the call that started the flight, if one did. */
-  started(event, inContext = (publish) => publish()) {
+  started(event, inContext = runAtOnce) {
     const { cause, grantType, at } = event;
-    inContext(() => this.#open(event, { cause, grantType, startedAt: at }));
+    const message = { ...this.#origin(), cause, grantType, startedAt: at };
+    this.#inProgress.set(keyOf(event), message);
+    inContext(() => publishStart(message));
   }
 
-  ended(event) {
+  ended(event, inContext = runAtOnce) {
     const { cause, grantType, attempts, seconds, failure } = event.acquisition;
-    // The flight may have started before the first subscriber came.
-    const startedAt = Date.now() - seconds * MS_PER_SECOND;
-    const message =
-      this.#inProgress.get(keyOf(event)) ?? this.#open(event, { cause, grantType, startedAt });
-    this.#close(keyOf(event), message, { attempts, durationSeconds: seconds }, failure);
+    const key = keyOf(event);
+    let message = this.#inProgress.get(key);
+    inContext(() => {
+      if (message === undefined) {
+        const startedAt = Date.now() - seconds * MS_PER_SECOND;
+        message = { ...this.#origin(), cause, grantType, startedAt };
+        // The flight may have started before the first subscriber came.
+        publishStart(message);
+      }
+      this.#close(key, message, { attempts, durationSeconds: seconds }, failure);
+    });
     this.#publishCoolDown(event.acquisition);
   }
 
@@ -98,15 +122,6 @@ class Observer {
   end() {
     this.#tell('closed');
     this.#listeners.clear();
-  }
-
-  #open(event, facts) {
-    const message = { ...this.#origin(), ...facts };
-    this.#inProgress.set(keyOf(event), message);
-    this.#tell('started', message);
-    acquisition.start.publish(message);
-    acquisition.end.publish(message);
-    return message;
   }
 
   #close(key, message, facts, failure) {
@@ -140,6 +155,11 @@ class Observer {
   }
 }
 
+function publishStart(message) {
+  acquisition.start.publish(message);
+  acquisition.end.publish(message);
+}
+
 const keyOf = ({ manager, flight }) => `${manager} ${flight}`;
 
-module.exports = { Observer, hasSubscribers, messageOrigin, publishInvalidation };
+module.exports = { Observer, messageOrigin, observesEnds, observesStarts, publishInvalidation };

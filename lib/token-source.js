@@ -38,6 +38,8 @@ const source = Object.freeze({
   disconnect: Symbol('disconnect'),
   /** Handles an event of the native side. */
   handle: Symbol('handle'),
+  /** Returns what runs a function in the context of the call that started a flight. */
+  contextOf: Symbol('contextOf'),
   /** Forgets the token if the native side has dropped it. */
   compare: Symbol('compare'),
   /** Forgets the token and the flight that callers may join. */
@@ -337,11 +339,17 @@ class TokenSource {
         this.#land(event.flight)?.again((options, shape) => this.#ask(options, shape));
         break;
       case 'FlightStarted':
-        this.#started(event);
+        this.#family.started(event, this[source.contextOf](event));
         break;
       default:
         this[source.compare]();
     }
+  }
+
+  // The first call that waits for a flight has started it, unless it is a refresh.
+  [source.contextOf]({ flight, cause, acquisition }) {
+    const isRefresh = (cause ?? acquisition.cause) === 'refresh';
+    return isRefresh ? undefined : this.#flights.get(flight)?.inContext;
   }
 
   [source.compare]() {
@@ -403,12 +411,6 @@ class TokenSource {
   #forget() {
     this.#letGo();
     this.#pending = undefined;
-  }
-
-  // The first call that waits for a flight has started it, unless it is a refresh.
-  #started(event) {
-    const waiters = event.cause === 'refresh' ? undefined : this.#flights.get(event.flight);
-    this.#family.started(event, waiters?.inContext);
   }
 
   #clear() {

@@ -70,7 +70,6 @@ class Telemetry {
   #manager;
   #tracer;
   #duration;
-  #spans = new WeakMap();
   #observed;
   #removeCallback;
 
@@ -94,52 +93,53 @@ class Telemetry {
     this.closed();
   }
 
-  /** The manager calls these three methods. */
-  started(message) {
-    const { ROOT_CONTEXT, SpanKind, context, isSpanContextValid, trace } = this.#api;
-    // Several callers may share the token request, so its span is the child of none of them.
-    const caller = trace.getSpanContext(context.active());
-    const isLinked =
-      message.cause !== 'refresh' && caller !== undefined && isSpanContextValid(caller);
-    const span = this.#tracer.startSpan(
-      'acquire token',
-      {
-        kind: SpanKind.CLIENT,
-        root: true,
-        startTime: message.startedAt,
-        links: isLinked ? [{ context: caller }] : [],
-        attributes: {
-          ...attributesOf(message),
-          [`${PREFIX}.cause`]: message.cause,
-          'keycloak.client.grant_type': message.grantType,
-        },
-      },
-      ROOT_CONTEXT,
-    );
-    this.#spans.set(message, span);
+  /** The manager calls this method and the next two. */
+  wantsContext() {
+    return this.#callersSpan() !== undefined;
   }
 
   ended(message) {
-    const { ROOT_CONTEXT, SpanStatusCode, trace } = this.#api;
-    const { attempts, durationSeconds, error, startedAt } = message;
+    const { attempts, durationSeconds, error } = message;
+    // An acquisition that a close cut short has no result.
+    if (error?.code === CLOSED) return;
     const failure = error === undefined ? {} : { 'error.type': error.code };
-    const span = this.#spans.get(message);
-    this.#spans.delete(message);
-    if (span?.isRecording()) {
-      span.setAttributes(failure);
+    const attributes = { ...attributesOf(message), ...failure };
+    const { ROOT_CONTEXT, trace } = this.#api;
+    const span = this.#startSpan(message, attributes);
+    if (span.isRecording()) {
       if (attempts > 1) span.setAttribute('http.request.resend_count', attempts - 1);
       if (error?.status !== undefined) {
         span.setAttribute('http.response.status_code', error.status);
       }
       if (error !== undefined) {
-        span.setStatus({ code: SpanStatusCode.ERROR, message: error.code });
+        span.setStatus({ code: this.#api.SpanStatusCode.ERROR, message: error.code });
       }
     }
-    span?.end(startedAt + durationSeconds * MS_PER_SECOND);
-    // An acquisition that a close cut short has no duration.
-    if (error?.code === CLOSED) return;
-    const inSpan = span === undefined ? ROOT_CONTEXT : trace.setSpan(ROOT_CONTEXT, span);
-    this.#duration.record(durationSeconds, { ...attributesOf(message), ...failure }, inSpan);
+    span.end(message.startedAt + durationSeconds * MS_PER_SECOND);
+    this.#duration.record(durationSeconds, attributes, trace.setSpan(ROOT_CONTEXT, span));
+  }
+
+  /** Several callers may share the token request, so its span is the child of none of them. */
+  #startSpan({ cause, grantType, startedAt }, attributes) {
+    const caller = cause === 'refresh' ? undefined : this.#callersSpan();
+    const options = {
+      kind: this.#api.SpanKind.CLIENT,
+      root: true,
+      startTime: startedAt,
+      links: caller === undefined ? [] : [{ context: caller }],
+      attributes: {
+        ...attributes,
+        [`${PREFIX}.cause`]: cause,
+        'keycloak.client.grant_type': grantType,
+      },
+    };
+    return this.#tracer.startSpan('acquire token', options, this.#api.ROOT_CONTEXT);
+  }
+
+  #callersSpan() {
+    const { context, isSpanContextValid, trace } = this.#api;
+    const caller = trace.getSpanContext(context.active());
+    return caller !== undefined && isSpanContextValid(caller) ? caller : undefined;
   }
 
   closed() {

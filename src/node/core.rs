@@ -191,10 +191,10 @@ impl Core {
         }
     }
 
-    /// Sets whether the addon reports the starts and the details of acquisitions.
+    /// Sets whether the addon reports the details of acquisitions at their ends, and their starts.
     #[napi(catch_unwind)]
-    pub fn observe(&self, is_observed: bool) {
-        self.events.observe(is_observed);
+    pub fn observe(&self, ends: bool, starts: bool) {
+        self.events.observe(ends, starts);
     }
 
     /// Returns the events since the last call.

@@ -37,7 +37,7 @@ impl Core {
                 requests,
                 took,
             } => {
-                let is_observed = self.events.is_observed();
+                let is_observed = self.events.observes_ends();
                 let acquisition = is_observed.then(|| acquisition(facts, requests, took, &outcome));
                 let place = (manager.0, flight.0, version);
                 self.flight_ended(place, outcome, acquisition, is_former)

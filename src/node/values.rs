@@ -118,7 +118,7 @@ pub struct CoolDownData {
 /// An event that JavaScript has to handle.
 #[napi(discriminant = "type", object_from_js = false)]
 pub enum EventData {
-    /// A flight started. Sent only if JavaScript observes the acquisitions.
+    /// A flight started. The addon reports this only if JavaScript observes the starts.
     FlightStarted {
         /// The id of the manager; 0 for the one that is not derived.
         manager: u32,

@@ -54,7 +54,7 @@ pub struct FlightFacts {
 /// An event that JavaScript has to handle.
 #[derive(Debug)]
 pub enum Event {
-    /// A flight started. Only a manager whose acquisitions are observed sends this event.
+    /// A flight started. The manager sends this event only if JavaScript observes the starts.
     FlightStarted {
         /// The manager of the flight.
         manager: ManagerId,
@@ -108,8 +108,8 @@ pub trait EventSink: Send + Sync + 'static {
     /// Makes JavaScript compare the published version after the manager dropped a token.
     fn wake(&self);
 
-    /// Whether JavaScript observes the acquisitions.
-    fn is_observed(&self) -> bool {
+    /// Whether JavaScript observes the starts of flights.
+    fn observes_starts(&self) -> bool {
         false
     }
 }
@@ -130,7 +130,8 @@ pub struct EventQueue {
     waker: Box<dyn Fn() + Send + Sync>,
     /// `None` once the queue is closed.
     open: Mutex<Option<Open>>,
-    is_observed: AtomicBool,
+    observes_ends: AtomicBool,
+    observes_starts: AtomicBool,
 }
 
 #[derive(Default)]
@@ -153,7 +154,8 @@ impl EventQueue {
         Arc::new(Self {
             waker: Box::new(waker),
             open: Mutex::new(Some(Open::default())),
-            is_observed: AtomicBool::new(false),
+            observes_ends: AtomicBool::new(false),
+            observes_starts: AtomicBool::new(false),
         })
     }
 
@@ -188,15 +190,16 @@ impl EventQueue {
             .collect()
     }
 
-    /// Records whether JavaScript observes the acquisitions from now on.
-    pub fn observe(&self, is_observed: bool) {
-        self.is_observed.store(is_observed, Ordering::Relaxed);
+    /// Records which events of acquisitions JavaScript observes from now on.
+    pub fn observe(&self, ends: bool, starts: bool) {
+        self.observes_ends.store(ends, Ordering::Relaxed);
+        self.observes_starts.store(starts, Ordering::Relaxed);
     }
 
-    /// Whether JavaScript observes the acquisitions.
+    /// Whether JavaScript observes the ends of acquisitions.
     #[must_use]
-    pub fn is_observed(&self) -> bool {
-        self.is_observed.load(Ordering::Relaxed)
+    pub fn observes_ends(&self) -> bool {
+        self.observes_ends.load(Ordering::Relaxed)
     }
 
     /// Drops all queued and all future events.
@@ -250,8 +253,8 @@ impl EventSink for Sink {
         self.queue.add(|_| {});
     }
 
-    fn is_observed(&self) -> bool {
-        self.queue.is_observed()
+    fn observes_starts(&self) -> bool {
+        self.queue.observes_starts.load(Ordering::Relaxed)
     }
 }
 

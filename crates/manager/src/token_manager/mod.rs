@@ -346,7 +346,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
             return;
         };
         let (flight, facts) = (prepared.new_flight.flight, prepared.facts());
-        if self.events.is_observed() {
+        if self.events.observes_starts() {
             self.events.push(Event::FlightStarted {
                 manager: self.id,
                 flight,
