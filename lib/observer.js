@@ -87,26 +87,28 @@ class Observer {
 
   /** `inContext` runs a function in the context of the call that started the flight, if one did. */
   started(event, inContext = runAtOnce) {
-    const { cause, grantType, at } = event;
-    const message = { ...this.#origin(), cause, grantType, startedAt: at };
+    const message = startOf(this.#origin(), event, event.at);
     this.#inProgress.set(keyOf(event), message);
     inContext(() => publishStart(message));
   }
 
-  ended(event, inContext = runAtOnce) {
-    const { cause, grantType, attempts, seconds, failure } = event.acquisition;
-    const key = keyOf(event);
-    let message = this.#inProgress.get(key);
-    inContext(() => {
-      if (message === undefined) {
-        const startedAt = Date.now() - seconds * MS_PER_SECOND;
-        message = { ...this.#origin(), cause, grantType, startedAt };
-        // The flight may have started before the first subscriber came.
-        publishStart(message);
-      }
-      this.#close(key, message, { attempts, durationSeconds: seconds }, failure);
-    });
+  ended(event, inContext) {
+    if (inContext === undefined) this.#end(event);
+    else inContext(() => this.#end(event));
     this.#publishCoolDown(event.acquisition);
+  }
+
+  #end(event) {
+    const { attempts, seconds, failure } = event.acquisition;
+    const key = this.#inProgress.size === 0 ? undefined : keyOf(event);
+    let message = this.#inProgress.get(key);
+    if (message === undefined) {
+      message = startOf(this.#origin(), event.acquisition, Date.now() - seconds * MS_PER_SECOND);
+      // The flight may have started before the first subscriber came.
+      if (observesStarts()) publishStart(message);
+    }
+    message.attempts = attempts;
+    this.#close(key, message, seconds, failure);
   }
 
   /** Ends the acquisitions of a manager that no longer exists, or all of them. */
@@ -114,7 +116,7 @@ class Observer {
     for (const [key, message] of this.#inProgress) {
       if (manager !== undefined && !key.startsWith(keyOf({ manager, flight: '' }))) continue;
       const durationSeconds = Math.max(0, Date.now() - message.startedAt) / MS_PER_SECOND;
-      this.#close(key, message, { durationSeconds }, failure);
+      this.#close(key, message, durationSeconds, failure);
     }
   }
 
@@ -124,9 +126,10 @@ class Observer {
     this.#listeners.clear();
   }
 
-  #close(key, message, facts, failure) {
+  #close(key, message, durationSeconds, failure) {
     this.#inProgress.delete(key);
-    Object.assign(message, facts, { outcome: failure?.code ?? 'acquired' });
+    message.durationSeconds = durationSeconds;
+    message.outcome = failure === undefined ? 'acquired' : failure.code;
     // The error of a secret function, which callers get as `cause`, may contain anything.
     if (failure !== undefined) message.error = new KeycloakTokenError(failure);
     this.#tell('ended', message);
@@ -153,6 +156,15 @@ class Observer {
       }
     }
   }
+}
+
+/** Returns the message at the start. A literal is faster than spreading, which counts here. */
+function startOf(
+  { manager, clientId, serverAddress, serverPort },
+  { cause, grantType },
+  startedAt,
+) {
+  return { manager, clientId, serverAddress, serverPort, cause, grantType, startedAt };
 }
 
 function publishStart(message) {

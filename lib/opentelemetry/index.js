@@ -38,8 +38,8 @@ function instrument(manager, options = {}) {
   const { meterProvider, tracerProvider } = checked(options);
   const api = openTelemetryApi('instrument');
   const meter = (meterProvider ?? api.metrics.getMeterProvider()).getMeter(SCOPE, version);
-  const tracer = (tracerProvider ?? api.trace.getTracerProvider()).getTracer(SCOPE, version);
-  const telemetry = new Telemetry(api, manager, meter, tracer);
+  const tracers = tracerProvider ?? api.trace.getTracerProvider();
+  const telemetry = new Telemetry(api, manager, meter, tracers);
   const reference = new WeakRef(telemetry);
   return () => reference.deref()?.end();
 }
@@ -68,15 +68,20 @@ function wrong(text) {
 class Telemetry {
   #api;
   #manager;
+  /** The provider of the tracer, and the tracer as soon as there is one. */
+  #tracers;
   #tracer;
+  /** The origin of the messages, and its attributes. */
+  #origin;
+  #common;
   #duration;
   #observed;
   #removeCallback;
 
-  constructor(api, manager, meter, tracer) {
+  constructor(api, manager, meter, tracers) {
     this.#api = api;
     this.#manager = manager;
-    this.#tracer = tracer;
+    this.#tracers = tracers;
     this.#duration = meter.createHistogram(`${PREFIX}.acquisition.duration`, {
       unit: 's',
       description: 'Duration of the acquisitions of a token, including all attempts.',
@@ -99,12 +104,38 @@ class Telemetry {
   }
 
   ended(message) {
-    const { attempts, durationSeconds, error } = message;
+    const { durationSeconds, error } = message;
     // An acquisition that a close cut short has no result.
     if (error?.code === CLOSED) return;
-    const failure = error === undefined ? {} : { 'error.type': error.code };
-    const attributes = { ...attributesOf(message), ...failure };
+    const common = this.#attributes();
+    const attributes = error === undefined ? common : { ...common, 'error.type': error.code };
+    const span = this.#tracerInUse() && this.#endedSpan(message, attributes);
     const { ROOT_CONTEXT, trace } = this.#api;
+    const inSpan = span === undefined ? ROOT_CONTEXT : trace.setSpan(ROOT_CONTEXT, span);
+    this.#duration.record(durationSeconds, attributes, inSpan);
+  }
+
+  /** Returns the tracer; `undefined` while the global provider has no SDK. */
+  #tracerInUse() {
+    this.#tracer ??=
+      this.#tracers.getDelegateTracer === undefined
+        ? this.#tracers.getTracer(SCOPE, version)
+        : this.#tracers.getDelegateTracer(SCOPE, version);
+    return this.#tracer;
+  }
+
+  /** Returns the attributes of the manager, which change only with its configuration. */
+  #attributes() {
+    const origin = this.#observed.origin();
+    if (origin !== this.#origin) {
+      this.#origin = origin;
+      this.#common = attributesOf(origin);
+    }
+    return this.#common;
+  }
+
+  #endedSpan(message, attributes) {
+    const { attempts, durationSeconds, error, startedAt } = message;
     const span = this.#startSpan(message, attributes);
     if (span.isRecording()) {
       if (attempts > 1) span.setAttribute('http.request.resend_count', attempts - 1);
@@ -115,8 +146,8 @@ class Telemetry {
         span.setStatus({ code: this.#api.SpanStatusCode.ERROR, message: error.code });
       }
     }
-    span.end(message.startedAt + durationSeconds * MS_PER_SECOND);
-    this.#duration.record(durationSeconds, attributes, trace.setSpan(ROOT_CONTEXT, span));
+    span.end(startedAt + durationSeconds * MS_PER_SECOND);
+    return span;
   }
 
   /** Several callers may share the token request, so its span is the child of none of them. */
@@ -150,7 +181,7 @@ class Telemetry {
   /** Returns the attributes and the snapshot of the manager. */
   read() {
     return {
-      attributes: attributesOf(this.#observed.origin()),
+      attributes: this.#attributes(),
       snapshot: this.#manager.snapshot(),
     };
   }
