@@ -40,7 +40,7 @@ async function readSection(files, key = DEFAULT_KEY, { env, cwd }) {
       : await loadedConfig(loader, documents, cwd);
   const origin = `${files.join(', ')}, section ${key}`;
   try {
-    const options = withoutTelemetry(readKeycloakTokenManagerOptions(config, key));
+    const options = readKeycloakTokenManagerOptions(config, key);
     if (options === undefined && missing.length === 0) {
       throw new ConfigurationError(`${files.join(', ')}: no section ${key}, or an empty one`);
     }
@@ -209,13 +209,6 @@ function merge(first, second) {
       Object.hasOwn(second, name) ? merge(first[name], second[name]) : first[name],
     ]),
   );
-}
-
-// The key belongs to the section; a manager has no such option.
-function withoutTelemetry(section) {
-  if (section === undefined) return undefined;
-  const { telemetry: _ofTheSection, ...options } = section;
-  return options;
 }
 
 module.exports = { ConfigurationError, readSection };

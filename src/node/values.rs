@@ -117,6 +117,10 @@ pub struct CoolDownData {
 
 /// An event that JavaScript has to handle.
 #[napi(discriminant = "type", object_from_js = false)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "an event is on the stack only until it is an object of JavaScript"
+)]
 pub enum EventData {
     /// A flight started. The addon reports this only if JavaScript observes the starts.
     FlightStarted {

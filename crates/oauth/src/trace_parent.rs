@@ -22,7 +22,7 @@ impl TraceParent {
         let is_sound = fields.iter().map(|field| field.len()).eq(LENGTHS)
             && fields.iter().all(|field| field.bytes().all(is_hex))
             && fields.first() == Some(&"00")
-            && !fields.iter().skip(1).take(2).any(|field| is_zero(field));
+            && !fields.iter().skip(1).take(2).any(is_zero);
         is_sound.then(|| Self(value.into()))
     }
 
