@@ -25,6 +25,7 @@ const names = [
   'expiry',
   'herd',
   'managers',
+  'many-tokens',
   'requests',
   'outage',
   'fetch',
