@@ -127,7 +127,8 @@ async function main() {
   const { width, height, gap } = SIZE;
   const box = `0 0 ${2 * width + gap} ${2 * height + gap}`;
   const head = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="${box}" font-family="sans-serif">`;
-  fs.writeFileSync(OUTPUT, `${head}\n${panels.join('\n')}\n</svg>\n`);
+  const title = `<title>${dashboard.title}</title>`;
+  fs.writeFileSync(OUTPUT, `${[head, title, ...panels].join('\n')}\n</svg>\n`);
 }
 
 runMain(module, main);
