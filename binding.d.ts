@@ -16,9 +16,11 @@ export declare class Core {
   /**
    * Returns a token, the flight to wait for, or a failure. `manager` is the id of a derived
    * manager, or 0. `minimum` is in seconds, 0 for none. `has_waited` says that a forced call has
-   * waited for an earlier flight.
+   * waited for an earlier flight. `trace_parent` is the trace context of the call.
    */
-  ask(manager: number, minimum: number, forced: boolean, hasWaited: boolean): TokenData | number | FailureData | EarlierFlight
+  ask(manager: number, minimum: number, forced: boolean, hasWaited: boolean, traceParent?: string | undefined | null): TokenData | number | FailureData | EarlierFlight
+  /** Sets whether the addon reports the details of acquisitions at their ends, and their starts. */
+  observe(ends: boolean, starts: boolean): void
   /** Returns the events since the last call. */
   drain(): Array<EventData>
   /** Delivers the secret that the secret function returned, or the fault. */
@@ -65,8 +67,34 @@ export declare class Core {
   close(): FailureData
 }
 
+/** An acquisition that ended. */
+export interface AcquisitionData {
+  /** `miss`, `refresh`, `forced` or `rejected`. */
+  cause: string
+  /** The form field `grant_type`. */
+  grantType: string
+  /** The number of token requests. */
+  attempts: number
+  /** The duration, in seconds. */
+  seconds: number
+  /** The failure, if the acquisition failed. */
+  failure?: FailureData
+  /** The cool-down that the failure started. */
+  coolDown?: CoolDownData
+  /** Whether the acquisition is the first success after failures. */
+  hasRecovered: boolean
+}
+
 /** Checks a resource that code names after the manager was created, and returns its faults. */
 export declare function checkResource(resource: unknown): FailureData | Unreadable | null
+
+/** A cool-down that started. */
+export interface CoolDownData {
+  /** The time during which the manager requests no token, in seconds. */
+  seconds: number
+  /** The number of consecutive failures. */
+  failures: number
+}
 
 /** The counters of a manager. */
 export interface CounterData {
@@ -120,18 +148,27 @@ export interface Environment {
 
 /** An event that JavaScript has to handle. */
 export type EventData =
-  | { type: 'Acquired'; /** The id of the manager; 0 for the one that is not derived. */
+  | { type: 'FlightStarted'; /** The id of the manager; 0 for the one that is not derived. */
+    manager: number; /** The flight. */
+    flight: number; /** `miss`, `refresh`, `forced` or `rejected`. */
+    cause: string; /** The form field `grant_type`. */
+    grantType: string; /** When the flight started, in ms since the epoch. */
+  at: number }
+  | { type: 'Acquired'; /** The id of the manager. */
     manager: number; /** The flight. */
     flight: number; /** The token. */
-  token: TokenData }
+    token: TokenData; /** The acquisition, if JavaScript observes it. */
+  acquisition?: AcquisitionData }
   | { type: 'Failed'; /** The id of the manager. */
     manager: number; /** The flight. */
     flight: number; /** The reason. */
     failure: FailureData; /** The held token, which waiters receive unless they forced a refresh. */
-  fallback?: TokenData }
+    fallback?: TokenData; /** The acquisition, if JavaScript observes it. */
+  acquisition?: AcquisitionData }
   | { type: 'AskAgain'; /** The id of the manager. */
     manager: number; /** The flight. */
-  flight: number }
+    flight: number; /** The acquisition, if JavaScript observes it. */
+  acquisition?: AcquisitionData }
   | { type: 'TokenDropped'; /** The id of the manager. */
   manager: number }
   | { type: 'RevocationEnded' }

@@ -710,11 +710,19 @@ export interface KeycloakTokenManagerOptions {
    */
   storeUserTokens?: boolean | undefined;
   /**
+   * Whether token requests carry the header `traceparent` of the active span, so that the spans of
+   * Keycloak join your traces. Default: false. The option needs the package `@opentelemetry/api`.
+   * The header names the span that is active in the call that starts the request, as the global
+   * propagator writes it. A background refresh has no such span.
+   */
+  propagateTraceContext?: boolean | undefined;
+  /**
+  /**
    * Logger that receives the log lines. You can pass Backstage's `LoggerService` directly. Default:
    * none.
    */
   logger?: KeycloakTokenManagerLogger | undefined;
-  /** Label in log lines and snapshots. Default: `clientId`. */
+  /** Label in log lines, snapshots and metrics. Default: `clientId`. */
   name?: string | undefined;
 }
 
@@ -963,6 +971,117 @@ export interface KeycloakTokenManagerCounters {
    * do not include them, because all managers of a client use the same store.
    */
   storeFailures: number;
+}
+
+/**
+ * The members that all messages of the channels of `node:diagnostics_channel` have. No message
+ * contains a secret, a token or anything about a user.
+ *
+ * @example
+ * ```ts
+ * import type { KeycloakTokenMessage } from 'keycloak-token-manager';
+ *
+ * export const label = ({ manager, serverAddress }: KeycloakTokenMessage) =>
+ *   `${manager} at ${serverAddress}`;
+ * ```
+ */
+export interface KeycloakTokenMessage {
+  /** The option `name`. A derived manager has the name of the manager from which it was derived. */
+  manager: string;
+  /** The option `clientId`. */
+  clientId: string;
+  /** The host of the option `issuer` or `tokenEndpoint`. */
+  serverAddress: string;
+  /** The port of the same option. */
+  serverPort: number;
+}
+
+/**
+ * A message of the tracing channel `keycloak-token-manager:acquisition`. The manager publishes the
+ * same object at the start and at the end of an acquisition.
+ *
+ * @example
+ * ```ts
+ * import { subscribe } from 'node:diagnostics_channel';
+ * import type { KeycloakTokenAcquisitionMessage } from 'keycloak-token-manager';
+ *
+ * subscribe('tracing:keycloak-token-manager:acquisition:asyncEnd', (message) => {
+ *   const { cause, outcome, durationSeconds } = message as KeycloakTokenAcquisitionMessage;
+ *   console.log(`${cause}: ${outcome} after ${durationSeconds} s`);
+ * });
+ * ```
+ */
+export interface KeycloakTokenAcquisitionMessage extends KeycloakTokenMessage {
+  /**
+   * - `miss`: a call found no token that meets its requirements.
+   * - `refresh`: the held token was due for replacement.
+   * - `forced`: a call with `forceRefresh`.
+   * - `rejected`: a call found no token, because an API had rejected it or a caller had cleared it.
+   */
+  cause: 'miss' | 'refresh' | 'forced' | 'rejected';
+  /** The form field `grant_type` of the token request. */
+  grantType: string;
+  /** When the acquisition started, in ms since the epoch. */
+  startedAt: number;
+  /** At the end: the number of token requests. Absent if you closed the manager meanwhile. */
+  attempts?: number;
+  /** At the end: the duration in seconds, including the wait for the credential and all attempts. */
+  durationSeconds?: number;
+  /** At the end: `acquired`, or the code of the error. */
+  outcome?: 'acquired' | KeycloakTokenErrorCode;
+  /** At the end of a failed acquisition: the error, without the `cause` that your code threw. */
+  error?: KeycloakTokenError;
+}
+
+/**
+ * A message of the channel `keycloak-token-manager:invalidation`.
+ *
+ * @example
+ * ```ts
+ * import { subscribe } from 'node:diagnostics_channel';
+ * import type { KeycloakTokenInvalidationMessage } from 'keycloak-token-manager';
+ *
+ * subscribe('keycloak-token-manager:invalidation', (message) => {
+ *   const { reason, outcome } = message as KeycloakTokenInvalidationMessage;
+ *   console.log(reason, outcome);
+ * });
+ * ```
+ */
+export interface KeycloakTokenInvalidationMessage extends KeycloakTokenMessage {
+  /** `rejected`: an API rejected a token. `cleared`: a call to `clearCache`. */
+  reason: 'rejected' | 'cleared';
+  /**
+   * - `dropped`: the manager dropped its token.
+   * - `kept`: the manager kept its token, because of a cool-down or of too many such calls.
+   * - `ignored`: the manager holds another token than the rejected one.
+   * - `detached`: the manager held no token; a request in progress no longer counts.
+   */
+  outcome: 'dropped' | 'kept' | 'ignored' | 'detached';
+}
+
+/**
+ * A message of the channel `keycloak-token-manager:cooldown`.
+ *
+ * @example
+ * ```ts
+ * import { subscribe } from 'node:diagnostics_channel';
+ * import type { KeycloakTokenCoolDownMessage } from 'keycloak-token-manager';
+ *
+ * subscribe('keycloak-token-manager:cooldown', (message) => {
+ *   const { manager, state, seconds } = message as KeycloakTokenCoolDownMessage;
+ *   console.log(manager, state, seconds ?? 0);
+ * });
+ * ```
+ */
+export interface KeycloakTokenCoolDownMessage extends KeycloakTokenMessage {
+  /** `started`: an acquisition failed. `ended`: the first one after failures succeeded. */
+  state: 'started' | 'ended';
+  /** At the start: the code of the error. */
+  code?: KeycloakTokenErrorCode;
+  /** At the start: the time during which the manager sends no token request, in seconds. */
+  seconds?: number;
+  /** At the start: the number of consecutive failures. */
+  failures?: number;
 }
 
 /**

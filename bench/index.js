@@ -18,6 +18,7 @@ const SCENARIO_LIMIT_MS = 300_000;
 /** The scenarios, in the order of the table. */
 const names = [
   'cached',
+  'telemetry',
   'acquisition',
   'first-token',
   'load',

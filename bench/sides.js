@@ -30,7 +30,7 @@ function makePlain(tokenEndpoint, options) {
  */
 async function loadSide(name) {
   const make = await makerOf(name);
-  const acquire = name === 'ours' ? acquireByForce : acquireAnew;
+  const acquire = isOurs(name) ? acquireByForce : acquireAnew;
   return (tokenEndpoint) => Object.assign(make(tokenEndpoint), { acquire });
 }
 
@@ -38,8 +38,13 @@ function makerOf(name) {
   if (name === 'ours') return makeOurs;
   if (name === 'plain') return makePlain;
   if (name === 'raw') return require('./raw-client.js').makeRaw;
+  if (isInstrumented(name)) return require('./instrumented.js').makers[name](makeOurs);
   return require('./rivals/table.js').rivals[name].load();
 }
+
+/** Our side with telemetry; see `instrumented.js`. */
+const isInstrumented = (name) => ['metrics', 'spans', 'subscribed'].includes(name);
+const isOurs = (name) => name === 'ours' || isInstrumented(name);
 
 /** Uses `forceRefresh`, because `clearCache` is for a token that the caller knows to be wrong. */
 function acquireByForce() {

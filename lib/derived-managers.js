@@ -57,6 +57,22 @@ class Derivation {
     return this.#managers.open(manager, this);
   }
 
+  context() {
+    return this.#parent.context();
+  }
+
+  traceParent() {
+    return this.#parent.traceParent();
+  }
+
+  started(event, inContext) {
+    this.#parent.started(event, inContext);
+  }
+
+  invalidated(reason, outcome) {
+    this.#parent.invalidated(reason, outcome);
+  }
+
   error(failure) {
     const isOfFunction =
       this.functionError !== undefined && failure.code === 'ERR_KEYCLOAK_CREDENTIAL';
@@ -162,9 +178,14 @@ class DerivedManagers {
     }
   }
 
+  /** Returns a derived manager by the id of its native side. */
+  find(id) {
+    return this.#byId.get(id)?.deref();
+  }
+
   /** Passes an event to its derived manager. */
   handle(event) {
-    const manager = this.#byId.get(event.manager)?.deref();
+    const manager = this.find(event.manager);
     if (manager === undefined) return;
     manager[source.handle](event);
     if (recordOf(manager).isReleased) this.#release(manager);
@@ -270,6 +291,7 @@ class DerivedManagers {
     this.#byId.delete(id);
     manager[source.disconnect]();
     this.#parent.call('release', id);
+    this.#parent.released(id);
   }
 
   /** Frees the native side of a manager that the garbage collector took. */
@@ -278,6 +300,7 @@ class DerivedManagers {
     if (id === undefined) return;
     this.#byId.delete(id);
     this.#parent.call('release', id);
+    this.#parent.released(id);
   }
 }
 

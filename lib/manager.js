@@ -3,6 +3,14 @@
 const { environment } = require('./environment.js');
 const { KeycloakTokenError, badRequest, internal } = require('./error.js');
 const { keepAlive } = require('./keep-alive.js');
+const observe = require('./observe.js');
+const {
+  Observer,
+  messageOrigin,
+  observesEnds,
+  observesStarts,
+  publishInvalidation,
+} = require('./observer.js');
 const { open } = require('./open.js');
 const reconfigure = require('./reconfigure.js');
 const { TokenSource, originOf, source } = require('./token-source.js');
@@ -15,12 +23,16 @@ const storeCalls = () => require('./store-calls.js');
 const tokenFetches = () => require('./token-fetch.js');
 const dpops = () => require('./dpop.js');
 const roots = () => require('./roots.js');
+const traceContexts = () => require('./trace-context.js');
+const currentContext = () => require('node:async_hooks').AsyncLocalStorage.snapshot();
 
 // The empty map of all managers without a request. No code modifies it.
 const NO_REQUESTS = new Map();
 /** The id of a manager that is not derived. */
 const PARENT = 0;
 const DEFAULT_MAX_USER_TOKENS = 10_000;
+
+const [NOTHING, ENDS, STARTS] = [0, 1, 2];
 
 const deliver = Symbol('deliver');
 
@@ -30,6 +42,8 @@ class KeycloakTokenManager extends TokenSource {
   #derived;
   #maxUserTokens;
   #logger;
+  #name;
+  #clientId;
   #server;
   #resource;
   // What the managers need to present bound tokens; `undefined` if no configuration has requested
@@ -48,11 +62,22 @@ class KeycloakTokenManager extends TokenSource {
   #revoked;
   // Runs the user's functions in the async context that created the manager.
   #inContext;
+  // Reports acquisitions; `undefined` until there are subscribers or listeners.
+  #observer;
+  // What the native side reports: nothing, the ends of acquisitions, or also their starts.
+  #observation = NOTHING;
+  #messageOrigin;
+  // Returns the trace context of the active span; `undefined` without `propagateTraceContext`.
+  #traceParent;
 
   constructor(options) {
     // The parts of the manager that its own token and the derived managers use.
     const family = {
-      call: (method, id, ...args) => this.#call(method, id, ...args),
+      call: (method, id, ...args) => this.#callObserved(method, id, ...args),
+      context: () => this.#callersContext(),
+      traceParent: () => this.#traceParent?.(),
+      started: (event, inContext) => this.#observed().started(event, inContext),
+      invalidated: (reason, outcome) => this.#invalidated(reason, outcome),
       open: () => PARENT,
       error: (failure) => this.#error(failure),
       resource: () => this.#resource,
@@ -121,6 +146,8 @@ class KeycloakTokenManager extends TokenSource {
     this.#requests = NO_REQUESTS;
     this.#derived?.end(failure);
     this[source.end](failure);
+    this.#observer?.abandon(failure);
+    this.#observer?.end();
     return Promise.resolve();
   }
 
@@ -149,8 +176,20 @@ class KeycloakTokenManager extends TokenSource {
 
   // Keeps the options that this side of the boundary uses.
   #adopt(options) {
-    const { clientSecret, dpop, logger, maxUserTokens, resource, store, tokenFetch } = options;
+    const {
+      clientSecret,
+      dpop,
+      logger,
+      maxUserTokens,
+      propagateTraceContext,
+      resource,
+      store,
+      tokenFetch,
+    } = options;
     this.#logger = logger;
+    this.#name = options.name ?? options.clientId;
+    this.#clientId = options.clientId;
+    this.#messageOrigin = undefined;
     this.#maxUserTokens = maxUserTokens ?? DEFAULT_MAX_USER_TOKENS;
     this.#server = options.issuer ?? options.tokenEndpoint;
     this.#resource = resource === undefined ? undefined : { ...resource };
@@ -161,6 +200,7 @@ class KeycloakTokenManager extends TokenSource {
     this.#secretError = undefined;
     this.#tokenFetch = tokenFetch;
     this.#store = store;
+    this.#traceParent = propagateTraceContext ? traceContexts().traceParents() : undefined;
     if ([this.#secretFunction, tokenFetch, store].some((given) => given !== undefined)) {
       this.#inContext ??= require('node:async_hooks').AsyncLocalStorage.snapshot();
     }
@@ -171,7 +211,12 @@ class KeycloakTokenManager extends TokenSource {
       const { DerivedManagers } = derivedManagers();
       this.#derived = new DerivedManagers({
         parent: this,
-        call: (method, ...args) => this.#call(method, ...args),
+        call: (method, ...args) => this.#callObserved(method, ...args),
+        context: () => this.#callersContext(),
+        traceParent: () => this.#traceParent?.(),
+        started: (event, inContext) => this.#observed().started(event, inContext),
+        invalidated: (reason, outcome) => this.#invalidated(reason, outcome),
+        released: (id) => this.#observer?.abandon(this.#call('closed'), id),
         map: (chunk) => mapped(this.#call('memory', chunk)),
         error: (failure) => this.#error(failure),
         resource: () => this.#resource,
@@ -183,8 +228,41 @@ class KeycloakTokenManager extends TokenSource {
     return this.#derived;
   }
 
+  // Adds a listener with the methods `wantsContext()`, `ended(message)` and `closed()`. Returns a
+  // function that returns the members of every message, and one that removes the listener.
+  [observe](listener) {
+    const observer = this.#observed();
+    if (this.#isClosed) listener.closed();
+    else observer.add(listener);
+    return { origin: () => this.#origin(), remove: () => observer.remove(listener) };
+  }
+
+  #observed() {
+    this.#observer ??= new Observer(() => this.#origin());
+    return this.#observer;
+  }
+
+  #origin() {
+    this.#messageOrigin ??= messageOrigin(this.#name, this.#clientId, this.#server);
+    return this.#messageOrigin;
+  }
+
+  #invalidated(reason, outcome) {
+    publishInvalidation(() => this.#origin(), reason, outcome);
+  }
+
+  // Returns a function that runs another one in the present context. Without an observer or a
+  // trace, no code needs the context of a caller later.
+  #callersContext() {
+    const isNeeded =
+      this.#observation === STARTS ||
+      this.#traceParent !== undefined ||
+      this.#observer?.wantsContext;
+    return isNeeded ? currentContext() : undefined;
+  }
+
   [deliver]() {
-    for (const event of this.#call('drain')) {
+    for (const event of this.#callObserved('drain')) {
       // A logger may have closed the manager.
       if (this.#isClosed) return;
       this.#handle(event);
@@ -218,8 +296,11 @@ class KeycloakTokenManager extends TokenSource {
         this.#revoked = undefined;
         break;
       default: {
-        if (event.manager === PARENT) this[source.handle](event);
+        const owner = event.manager === PARENT ? this : this.#derived.find(event.manager);
+        const inContext = event.acquisition && owner?.[source.contextOf](event);
+        if (owner === this) this[source.handle](event);
         else this.#derived.handle(event);
+        if (event.acquisition !== undefined) this.#observed().ended(event, inContext);
       }
     }
   }
@@ -227,6 +308,18 @@ class KeycloakTokenManager extends TokenSource {
   #error(failure) {
     const cause = failure.code === 'ERR_KEYCLOAK_CREDENTIAL' ? this.#secretError : undefined;
     return new KeycloakTokenError(failure, cause);
+  }
+
+  // Like `#call`, for a method that starts flights or reports their ends. Subscribers come and go
+  // at any time, so this method first tells the native side whether there are any.
+  #callObserved(method, ...args) {
+    const hasListener = this.#observer?.observesEnds ?? observesEnds();
+    const wanted = hasListener ? (observesStarts() ? STARTS : ENDS) : NOTHING;
+    if (wanted !== this.#observation) {
+      this.#observation = wanted;
+      this.#call('observe', wanted !== NOTHING, wanted === STARTS);
+    }
+    return this.#call(method, ...args);
   }
 
   #call(method, ...args) {

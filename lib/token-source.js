@@ -22,6 +22,7 @@ const requestHeaders = () => require('./request-headers.js');
 const resourceManagers = () => require('./resource-manager.js');
 
 const NO_OPTIONS = Object.freeze({});
+const runAtOnce = (step) => step();
 // The empty map of all sources without a flight. No code modifies it.
 const NO_FLIGHTS = new Map();
 // The memory of sources without a native side: its version is never that of a source.
@@ -37,6 +38,8 @@ const source = Object.freeze({
   disconnect: Symbol('disconnect'),
   /** Handles an event of the native side. */
   handle: Symbol('handle'),
+  /** Returns what runs a function in the context of the call that started a flight. */
+  contextOf: Symbol('contextOf'),
   /** Forgets the token if the native side has dropped it. */
   compare: Symbol('compare'),
   /** Forgets the token and the flight that callers may join. */
@@ -247,6 +250,7 @@ class TokenSource {
   #reject(token, route) {
     const outcome = this.#call('invalidate', token, route);
     if (outcome === 'dropped') this.#forget();
+    this.#family.invalidated('rejected', outcome);
     return outcome;
   }
 
@@ -264,15 +268,17 @@ class TokenSource {
       return Promise.resolve(shape(this.#token));
     }
     let outcome;
+    const traceParent = this.#family.traceParent();
     try {
-      outcome = this.#call('ask', minValiditySeconds, forceRefresh, hasWaited);
+      outcome = this.#call('ask', minValiditySeconds, forceRefresh, hasWaited, traceParent);
     } catch (error) {
       return Promise.reject(error);
     }
     if (typeof outcome === 'number') return this.#wait(outcome, shape, checked);
     if (outcome.code !== undefined) return Promise.reject(this.#family.error(outcome));
     if (outcome.earlierFlight !== undefined) {
-      const askAgain = () => this.#ask(options, shape, true);
+      const inContext = this.#family.context() ?? runAtOnce;
+      const askAgain = () => inContext(() => this.#ask(options, shape, true));
       return this.#wait(outcome.earlierFlight, shape, checked, askAgain);
     }
     this.#keep(outcome);
@@ -284,7 +290,7 @@ class TokenSource {
   #wait(flight, shape, options, askAgain) {
     let waiters = this.#flights.get(flight);
     if (waiters === undefined) {
-      waiters = new Waiters();
+      waiters = new Waiters(this.#family.context());
       if (this.#flights === NO_FLIGHTS) this.#flights = new Map();
       this.#flights.set(flight, waiters);
     }
@@ -332,9 +338,18 @@ class TokenSource {
       case 'AskAgain':
         this.#land(event.flight)?.again((options, shape) => this.#ask(options, shape));
         break;
+      case 'FlightStarted':
+        this.#family.started(event, this[source.contextOf](event));
+        break;
       default:
         this[source.compare]();
     }
+  }
+
+  // The first call that waits for a flight has started it, unless it is a refresh.
+  [source.contextOf]({ flight, cause, acquisition }) {
+    const isRefresh = (cause ?? acquisition.cause) === 'refresh';
+    return isRefresh ? undefined : this.#flights.get(flight)?.inContext;
   }
 
   [source.compare]() {
@@ -401,6 +416,7 @@ class TokenSource {
   #clear() {
     const outcome = this.#call('clear');
     if (outcome !== 'kept') this.#forget();
+    if (outcome !== 'nothing') this.#family.invalidated('cleared', outcome);
     return outcome === 'dropped';
   }
 

@@ -8,11 +8,17 @@ const { badRequest } = require('./error.js');
  * every other call has its own.
  */
 class Waiters {
+  /** Runs a function in the context of the first caller; `undefined` if no code needs it. */
+  inContext;
   #shared;
   // The callers with their own promises, keyed by signal, so that each signal has one listener no
   // matter how many callers use it. The first such caller creates the map, because most flights
   // need no map.
   #own;
+
+  constructor(inContext) {
+    this.inContext = inContext;
+  }
 
   get isEmpty() {
     return this.#shared === undefined && (this.#own === undefined || this.#own.size === 0);

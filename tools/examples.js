@@ -16,6 +16,7 @@ const TYPES = [
   'index.d.ts',
   'lib/testing/index.d.ts',
   'lib/store/index.d.ts',
+  'lib/opentelemetry/index.d.ts',
   'lib/backstage/index.d.ts',
 ];
 

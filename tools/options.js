@@ -22,6 +22,12 @@ const BACKEND_KEYS = {
       'Whether the replicas of this backend share tokens through the cache that backend.cache ' +
       'describes: redis, valkey, memcache or infinispan. Default: false.',
   },
+  telemetry: {
+    type: 'boolean',
+    description:
+      'Whether the manager reports metrics and spans to OpenTelemetry. Needs @opentelemetry/api. ' +
+      'Default: false.',
+  },
 };
 
 /**

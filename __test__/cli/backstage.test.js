@@ -16,7 +16,8 @@ describe('a Backstage configuration with Backstage', { timeout: 120_000 }, () =>
   const workspace = useWorkspace();
 
   const configure = (tokenEndpoint) => {
-    const auth = { tokenEndpoint, clientId: 'test-client', clientSecret: { $file: 'secret.txt' } };
+    const client = { clientId: 'test-client', clientSecret: { $file: 'secret.txt' } };
+    const auth = { tokenEndpoint, ...client, telemetry: true };
     const content = { keycloak: { clients: { api: { ...auth, scope: [ref('SCOPE')] } } } };
     const { folder } = workspace;
     fs.writeFileSync(path.join(folder, 'secret.txt'), SECRET);

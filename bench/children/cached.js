@@ -34,8 +34,12 @@ async function callsFor(manager, milliseconds, most) {
   return Math.min(Math.max(calls, LEAST_CALLS), most);
 }
 
-/** Makes a manager of each side and gets its token. */
-async function makeReader({ url, names }) {
+/**
+ * Makes a manager of each side and gets its token. `preload` are the sides that only change the
+ * process.
+ */
+async function makeReader({ url, names, preload = [] }) {
+  for (const name of preload) await loadSide(name);
   const sides = {};
   const held = {};
   for (const name of names) {

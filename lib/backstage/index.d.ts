@@ -222,9 +222,12 @@ export const keycloakTokenManagerServiceFactory: ServiceFactory<
  * ```
  */
 export type KeycloakOptionsReader = (config: RootConfigService) =>
-  | {
+  | ({
       [Name in keyof KeycloakTokenManagerOptions]?: KeycloakTokenManagerOptions[Name] | undefined;
-    }
+    } & {
+      /** Whether the manager reports metrics and spans to OpenTelemetry. Default: `false`. */
+      telemetry?: boolean | undefined;
+    })
   | undefined;
 
 /**

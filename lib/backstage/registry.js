@@ -5,14 +5,16 @@
  * `open`, the methods of the views that it returns, and `sharedStore`.
  *
  * Two views share a manager if all their options are equal, except for the options that belong to
- * the view. The registry returns a manager only for its complete options, and does not list managers.
+ * the view, and for `telemetry`, which counts for the manager if one of its views has it. The registry returns a manager only for its complete options, and does not list managers.
  */
 'use strict';
 
 const { setTimeout: delay } = require('node:timers/promises');
 const { KeycloakTokenManager } = require('../../index.js');
 const { version } = require('../../package.json');
+const { openTelemetryApi } = require('../opentelemetry-api.js');
 const reconfigure = require('../reconfigure.js');
+const { invalid } = require('./config.js');
 const { fingerprints } = require('./fingerprint.js');
 const { sharedStore } = require('./shared-cache.js');
 const { View } = require('./view.js');
@@ -47,6 +49,7 @@ class Registry {
     check(options);
     const view = new View(this.#entries.get(print) ?? this.#add(print, options), own);
     view.entry.views.add(view);
+    adjustTelemetry(view.entry);
     return view.methods({
       update: (changed) => this.#change(view, changed),
       close: () => this.#close(view),
@@ -64,7 +67,10 @@ class Registry {
   /** Removes a view; returns whether it was the last one. */
   #leave(view, entry) {
     entry.views.delete(view);
-    if (entry.views.size > 0) return false;
+    if (entry.views.size > 0) {
+      adjustTelemetry(entry);
+      return false;
+    }
     if (this.#entries.get(entry.print) === entry) this.#entries.delete(entry.print);
     return true;
   }
@@ -123,6 +129,7 @@ class Registry {
       }
       for (const { view, own, resolve } of group) {
         view.own = own;
+        for (const used of new Set([view.entry, view.inUse])) adjustTelemetry(used);
         resolve();
       }
     } catch (error) {
@@ -180,16 +187,29 @@ function longestWait({ requestTimeoutMs = LONGEST_WAIT_MS }) {
 }
 
 /** Separates the options of a view from the options that decide what the manager sends. */
-function split({ resource, name, logger, ...shared }) {
+function split({ resource, name, logger, telemetry, ...shared }) {
   const label = name ?? shared.clientId;
   const copy = resource === undefined ? undefined : { ...resource };
-  return { shared, own: { resource: copy, name: label, logger } };
+  return { shared, own: { resource: copy, name: label, logger, telemetry } };
+}
+
+/** Makes the manager of an entry report to OpenTelemetry as long as one of its views wants this. */
+function adjustTelemetry(entry) {
+  const isWanted = [...entry.views].some(({ own }) => own.telemetry);
+  if (isWanted) {
+    entry.endTelemetry ??= require('../opentelemetry/index.js').instrument(entry.manager);
+  } else {
+    entry.endTelemetry?.();
+    entry.endTelemetry = undefined;
+  }
 }
 
 /** @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`, as the constructor of a manager does */
-function check(options) {
+function check({ telemetry = false, ...options }) {
   const logger = isLogger(options.logger) ? SILENT : options.logger;
   new KeycloakTokenManager({ ...options, logger }).close();
+  if (typeof telemetry !== 'boolean') throw invalid('telemetry: expected a boolean');
+  if (telemetry) openTelemetryApi('telemetry: true');
 }
 
 function isLogger(logger) {
@@ -199,7 +219,7 @@ function isLogger(logger) {
 /**
  * Returns the options of a shared manager: without an API, and with a logger that relays to a view.
  */
-function shareable({ logger: given, ...options }, views) {
+function shareable({ logger: given, telemetry: _ofTheView, ...options }, views) {
   const receiver = () => [...views].find(({ own }) => own.logger !== undefined)?.own.logger;
   const relays = LEVELS.map((level) => [
     level,

@@ -12,6 +12,8 @@ const OF_A_SERVICE = [
   'requestTimeoutMs',
   'name',
   ...['store', 'storeKey', 'storeUserTokens', 'maxUserTokens', 'propagateTraceContext'],
+  // A key of a section of the configuration.
+  'telemetry',
 ];
 
 /** Options of which a set-up needs one: a flag replaces the variables of its group. */

@@ -32,7 +32,7 @@ use manager::published::NO_TOKEN;
 use manager::slot::{Call, Clearing, Invalidation, RouteId};
 use manager::store::{StoreAnswer, StoreCall};
 use manager::{Level, Manager, Reply};
-use oauth::ClientSecret;
+use oauth::{ClientSecret, TraceParent};
 use transport::PendingAnswer;
 
 /// The native side of a manager. It belongs to the thread that opened it.
@@ -40,7 +40,7 @@ use transport::PendingAnswer;
 pub struct Core {
     /// The manager of the current configuration.
     manager: RefCell<Arc<Manager<SystemClock, AddonTransport>>>,
-    events: Arc<EventQueue>,
+    pub(super) events: Arc<EventQueue>,
     /// The calls to the secret function that have not settled.
     pub(super) secret_calls: RefCell<HashMap<u32, SecretCall>>,
     pub(super) last_secret_call: Cell<u32>,
@@ -163,7 +163,7 @@ impl Core {
 
     /// Returns a token, the flight to wait for, or a failure. `manager` is the id of a derived
     /// manager, or 0. `minimum` is in seconds, 0 for none. `has_waited` says that a forced call has
-    /// waited for an earlier flight.
+    /// waited for an earlier flight. `trace_parent` is the trace context of the call.
     #[napi(catch_unwind)]
     pub fn ask(
         &self,
@@ -171,6 +171,7 @@ impl Core {
         minimum: f64,
         forced: bool,
         has_waited: bool,
+        trace_parent: Option<String>,
     ) -> Either4<TokenData, u32, FailureData, EarlierFlight> {
         let call = if forced && has_waited {
             Call::ForcedAgain
@@ -185,7 +186,8 @@ impl Core {
         let Some(manager) = self.member(manager) else {
             return Either4::C(FailureData::new(&Error::closed(), None));
         };
-        match manager.ask(call) {
+        let trace_parent = trace_parent.and_then(|value| TraceParent::parse(&value));
+        match manager.ask_in(trace_parent, call) {
             Reply::Token(token, version) => Either4::A(self.token(token, version)),
             Reply::Flight(flight) => Either4::B(flight.0),
             Reply::Failure(error, retry_after) => Either4::C(FailureData::new(&error, retry_after)),
@@ -193,6 +195,12 @@ impl Core {
                 earlier_flight: flight.0,
             }),
         }
+    }
+
+    /// Sets whether the addon reports the details of acquisitions at their ends, and their starts.
+    #[napi(catch_unwind)]
+    pub fn observe(&self, ends: bool, starts: bool) {
+        self.events.observe(ends, starts);
     }
 
     /// Returns the events since the last call.

@@ -1,10 +1,15 @@
 //! The events of a manager, as JavaScript handles them.
 
+use std::time::Duration;
+
 use super::core::Core;
 use super::engine;
-use super::values::{EventData, FailureData, request_wanted, store_wanted};
+use super::values::{
+    AcquisitionData, CoolDownData, EventData, FailureData, epoch_ms, request_wanted, store_wanted,
+};
 use manager::clock::Clock;
 use manager::credential::SecretCall;
+use manager::events::FlightFacts;
 use manager::published::NO_TOKEN;
 use manager::slot::{FlightResult, Storage, Token};
 use manager::store::{Command, StoreAnswer, StoreCall};
@@ -12,12 +17,32 @@ use manager::store::{Command, StoreAnswer, StoreCall};
 impl Core {
     pub(super) fn event(&self, is_former: bool, event: manager::Event) -> Option<EventData> {
         Some(match event {
+            manager::Event::FlightStarted {
+                manager,
+                flight,
+                facts,
+                at,
+            } => EventData::FlightStarted {
+                manager: manager.0,
+                flight: flight.0,
+                cause: facts.cause.as_str(),
+                grant_type: facts.grant_type,
+                at: epoch_ms(at),
+            },
             manager::Event::FlightEnded {
                 manager,
                 flight,
                 outcome,
                 version,
-            } => self.flight_ended(manager.0, flight.0, outcome, version, is_former),
+                facts,
+                requests,
+                took,
+            } => {
+                let is_observed = self.events.observes_ends();
+                let acquisition = is_observed.then(|| acquisition(facts, requests, took, &outcome));
+                let place = (manager.0, flight.0, version);
+                self.flight_ended(place, outcome, acquisition, is_former)
+            }
             manager::Event::TokenDropped(manager) => EventData::TokenDropped { manager: manager.0 },
             manager::Event::RevocationEnded => EventData::RevocationEnded {},
             manager::Event::Log(level, message) => EventData::Log {
@@ -55,26 +80,34 @@ impl Core {
 
     fn flight_ended(
         &self,
-        manager: u32,
-        flight: u32,
+        (manager, flight, version): (u32, u32, u32),
         outcome: FlightResult,
-        version: u32,
+        acquisition: Option<AcquisitionData>,
         is_former: bool,
     ) -> EventData {
         if is_former && outcome.is_void_after_change() {
-            return EventData::AskAgain { manager, flight };
+            return EventData::AskAgain {
+                manager,
+                flight,
+                acquisition,
+            };
         }
         // A token may expire while the event loop is blocked.
         let now = engine::clock().now();
         let has_expired = |token: &Token| token.age(now) >= token.life.granted;
         match outcome.result {
             Ok(token) if outcome.storage != Storage::Expired && has_expired(&token) => {
-                EventData::AskAgain { manager, flight }
+                EventData::AskAgain {
+                    manager,
+                    flight,
+                    acquisition,
+                }
             }
             Ok(token) => EventData::Acquired {
                 manager,
                 flight,
                 token: self.token(token, version),
+                acquisition,
             },
             Err(error) => EventData::Failed {
                 manager,
@@ -84,6 +117,7 @@ impl Core {
                     .fallback
                     .filter(|token| !has_expired(token))
                     .map(|token| self.token(token, NO_TOKEN)),
+                acquisition,
             },
         }
     }
@@ -117,5 +151,26 @@ impl Core {
         calls.retain(|_, call| !call.is_abandoned());
         calls.insert(id, call);
         Some(event)
+    }
+}
+
+fn acquisition(
+    facts: FlightFacts,
+    requests: u32,
+    took: Duration,
+    outcome: &FlightResult,
+) -> AcquisitionData {
+    let failure = outcome.result.as_ref().err();
+    AcquisitionData {
+        cause: facts.cause.as_str(),
+        grant_type: facts.grant_type,
+        attempts: requests,
+        seconds: took.as_secs_f64(),
+        failure: failure.map(|error| FailureData::new(error, outcome.retry_after)),
+        cool_down: outcome.cool_down.map(|cool_down| CoolDownData {
+            seconds: cool_down.length.as_secs_f64(),
+            failures: cool_down.failures,
+        }),
+        has_recovered: failure.is_none() && outcome.is_transition,
     }
 }

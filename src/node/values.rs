@@ -88,17 +88,64 @@ pub struct FailureData {
     pub client_id: Option<String>,
 }
 
+/// An acquisition that ended.
+#[napi(object, object_from_js = false)]
+pub struct AcquisitionData {
+    /// `miss`, `refresh`, `forced` or `rejected`.
+    pub cause: &'static str,
+    /// The form field `grant_type`.
+    pub grant_type: &'static str,
+    /// The number of token requests.
+    pub attempts: u32,
+    /// The duration, in seconds.
+    pub seconds: f64,
+    /// The failure, if the acquisition failed.
+    pub failure: Option<FailureData>,
+    /// The cool-down that the failure started.
+    pub cool_down: Option<CoolDownData>,
+    /// Whether the acquisition is the first success after failures.
+    pub has_recovered: bool,
+}
+
+/// A cool-down that started.
+#[napi(object, object_from_js = false)]
+pub struct CoolDownData {
+    /// The time during which the manager requests no token, in seconds.
+    pub seconds: f64,
+    /// The number of consecutive failures.
+    pub failures: u32,
+}
+
 /// An event that JavaScript has to handle.
 #[napi(discriminant = "type", object_from_js = false)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "an event is on the stack only until it is an object of JavaScript"
+)]
 pub enum EventData {
+    /// A flight started. The addon reports this only if JavaScript observes the starts.
+    FlightStarted {
+        /// The id of the manager; 0 for the one that is not derived.
+        manager: u32,
+        /// The flight.
+        flight: u32,
+        /// `miss`, `refresh`, `forced` or `rejected`.
+        cause: &'static str,
+        /// The form field `grant_type`.
+        grant_type: &'static str,
+        /// When the flight started, in ms since the epoch.
+        at: f64,
+    },
     /// A flight returned a token.
     Acquired {
-        /// The id of the manager; 0 for the one that is not derived.
+        /// The id of the manager.
         manager: u32,
         /// The flight.
         flight: u32,
         /// The token.
         token: TokenData,
+        /// The acquisition, if JavaScript observes it.
+        acquisition: Option<AcquisitionData>,
     },
     /// A flight failed.
     Failed {
@@ -110,6 +157,8 @@ pub enum EventData {
         failure: FailureData,
         /// The held token, which waiters receive unless they forced a refresh.
         fallback: Option<TokenData>,
+        /// The acquisition, if JavaScript observes it.
+        acquisition: Option<AcquisitionData>,
     },
     /// The result of a flight is outdated, so its waiters must call again.
     AskAgain {
@@ -117,6 +166,8 @@ pub enum EventData {
         manager: u32,
         /// The flight.
         flight: u32,
+        /// The acquisition, if JavaScript observes it.
+        acquisition: Option<AcquisitionData>,
     },
     /// A derived manager dropped a token of which JavaScript may hold a copy.
     TokenDropped {
@@ -312,7 +363,7 @@ fn ms(duration: Duration) -> f64 {
 }
 
 /// Returns whole milliseconds since the epoch, as `Date.now()` does.
-fn epoch_ms(wall: Duration) -> f64 {
+pub(super) fn epoch_ms(wall: Duration) -> f64 {
     ms(wall).floor()
 }
 

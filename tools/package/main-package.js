@@ -20,13 +20,17 @@ const LIBRARY = 'js-yaml';
 const LICENCES = 'THIRD-PARTY.txt';
 /** The modules that `index.js` and another entry both need. */
 const SHARED = [
+  'lib/error.js',
+  'lib/observe.js',
+  'lib/opentelemetry-api.js',
+  'lib/optional-peer.js',
   'lib/reconfigure.js',
   'lib/resource-copy.js',
   'lib/resource-fetch.js',
   'lib/resource-headers.js',
 ];
-/** Webpack does not parse this module, so its calls of `require` keep their form. */
-const PLATFORM_PACKAGES = 'lib/platform-packages.js';
+/** Webpack does not parse these modules, so their calls of `require` keep their form. */
+const UNPARSED = ['lib/platform-packages.js', 'lib/optional-peer.js'];
 /** The keys of the manifest that only a checkout needs. */
 const OF_THE_CHECKOUT = ['private', 'napi', 'scripts', 'devDependencies'];
 
@@ -131,7 +135,7 @@ async function bundle(folder, webpack, version) {
   // The version is the only part of the manifest that the code reads.
   fs.writeFileSync(path.join(folder, 'package.json'), JSON.stringify({ version }));
   const files = await compile(webpack, folder, ENTRY, {
-    module: { noParse: path.join(folder, PLATFORM_PACKAGES) },
+    module: { noParse: UNPARSED.map((name) => path.join(folder, name)) },
     plugins: [new webpack.DefinePlugin({ IS_PUBLISHED: 'true' })],
   });
   for (const file of files) {

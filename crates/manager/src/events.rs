@@ -5,11 +5,13 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::config::Config;
 use super::credential::SecretCall;
 use super::derived::ManagerId;
-use super::slot::{FlightId, FlightResult};
+use super::slot::{Cause, FlightId, FlightResult};
 use super::store::StoreCall;
 use super::sync::Mutex;
 use transport::DelegatedRequest;
@@ -41,9 +43,29 @@ impl Level {
     }
 }
 
+/// The request and the cause of a flight, for telemetry.
+#[derive(Clone, Copy, Debug)]
+pub struct FlightFacts {
+    /// Why the flight started.
+    pub cause: Cause,
+    /// The form field `grant_type` of its requests.
+    pub grant_type: &'static str,
+}
+
 /// An event that JavaScript has to handle.
 #[derive(Debug)]
 pub enum Event {
+    /// A flight started. The manager sends this event only if JavaScript observes the starts.
+    FlightStarted {
+        /// The manager of the flight.
+        manager: ManagerId,
+        /// The flight that started.
+        flight: FlightId,
+        /// What the flight requests, and why.
+        facts: FlightFacts,
+        /// The time of the start, since the epoch.
+        at: Duration,
+    },
     /// A flight ended.
     FlightEnded {
         /// The manager of the flight.
@@ -55,6 +77,12 @@ pub enum Event {
         /// The version for which JavaScript may keep the token, or
         /// [`NO_TOKEN`](super::published::NO_TOKEN).
         version: u32,
+        /// What the flight requested, and why.
+        facts: FlightFacts,
+        /// The number of token requests, without repetitions after a lost connection.
+        requests: u32,
+        /// The duration of the acquisition.
+        took: Duration,
     },
     /// A derived manager dropped a token of which JavaScript may hold a copy.
     TokenDropped(ManagerId),
@@ -82,6 +110,11 @@ pub trait EventSink: Send + Sync + 'static {
 
     /// Makes JavaScript compare the published version after the manager dropped a token.
     fn wake(&self);
+
+    /// Whether JavaScript observes the starts of flights.
+    fn observes_starts(&self) -> bool {
+        false
+    }
 }
 
 impl dyn EventSink {
@@ -100,6 +133,8 @@ pub struct EventQueue {
     waker: Box<dyn Fn() + Send + Sync>,
     /// `None` once the queue is closed.
     open: Mutex<Option<Open>>,
+    observes_ends: AtomicBool,
+    observes_starts: AtomicBool,
 }
 
 #[derive(Default)]
@@ -122,6 +157,8 @@ impl EventQueue {
         Arc::new(Self {
             waker: Box::new(waker),
             open: Mutex::new(Some(Open::default())),
+            observes_ends: AtomicBool::new(false),
+            observes_starts: AtomicBool::new(false),
         })
     }
 
@@ -154,6 +191,18 @@ impl EventQueue {
             .drain(..)
             .map(|(generation, event)| (generation != current, event))
             .collect()
+    }
+
+    /// Records which events of acquisitions JavaScript observes from now on.
+    pub fn observe(&self, ends: bool, starts: bool) {
+        self.observes_ends.store(ends, Ordering::Relaxed);
+        self.observes_starts.store(starts, Ordering::Relaxed);
+    }
+
+    /// Whether JavaScript observes the ends of acquisitions.
+    #[must_use]
+    pub fn observes_ends(&self) -> bool {
+        self.observes_ends.load(Ordering::Relaxed)
     }
 
     /// Drops all queued and all future events.
@@ -205,6 +254,10 @@ impl EventSink for Sink {
 
     fn wake(&self) {
         self.queue.add(|_| {});
+    }
+
+    fn observes_starts(&self) -> bool {
+        self.queue.observes_starts.load(Ordering::Relaxed)
     }
 }
 

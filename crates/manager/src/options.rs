@@ -321,6 +321,8 @@ pub fn parse(
     let background_refresh = options.flag(table::BACKGROUND_REFRESH);
     // JavaScript keeps the tokens of users.
     options.integer(table::MAX_USER_TOKENS);
+    // JavaScript knows the trace context of a call.
+    options.flag(table::PROPAGATE_TRACE_CONTEXT);
     let name = options.text(table::NAME);
     let has_logger = options.has(table::LOGGER);
     options.logger();

@@ -25,6 +25,8 @@ pub const RESERVED_PARAMETERS: &[&str] = &[
 /// The type of an access token (RFC 8693 §3).
 pub const ACCESS_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:access_token";
 
+/// `grant_type` of the client's own token (RFC 6749 §4.4.2).
+const CLIENT_CREDENTIALS: &str = "client_credentials";
 /// `grant_type` of the token exchange (RFC 8693 §2.1).
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 /// `grant_type` of the JWT authorization grant (RFC 7523 §2.1).
@@ -51,6 +53,16 @@ pub enum GrantType {
 }
 
 impl GrantType {
+    /// Returns the form field `grant_type`.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::ClientCredentials => CLIENT_CREDENTIALS,
+            Self::TokenExchange { .. } => TOKEN_EXCHANGE,
+            Self::JwtBearer { .. } => JWT_AUTHORIZATION,
+        }
+    }
+
     /// Returns the token or assertion that the request exchanges.
     #[must_use]
     pub const fn subject(&self) -> Option<&Arc<SubjectToken>> {
@@ -146,26 +158,22 @@ impl Grant {
     /// comes first.
     #[must_use]
     pub fn fields(&self) -> Vec<(&str, &str)> {
-        let mut fields = match &self.grant_type {
-            GrantType::ClientCredentials => vec![("grant_type", "client_credentials")],
+        let mut fields = vec![("grant_type", self.grant_type.as_str())];
+        match &self.grant_type {
+            GrantType::ClientCredentials => {}
             GrantType::TokenExchange {
                 subject_token,
                 subject_token_type,
-            } => vec![
-                ("grant_type", TOKEN_EXCHANGE),
+            } => fields.extend([
                 ("subject_token", subject_token.expose()),
                 ("subject_token_type", subject_token_type),
                 ("requested_token_type", ACCESS_TOKEN_TYPE),
-            ],
+            ]),
             GrantType::JwtBearer { assertion } => {
                 let assertion = assertion.iter();
-                let assertion = assertion.map(|assertion| ("assertion", assertion.expose()));
-                [("grant_type", JWT_AUTHORIZATION)]
-                    .into_iter()
-                    .chain(assertion)
-                    .collect()
+                fields.extend(assertion.map(|assertion| ("assertion", assertion.expose())));
             }
-        };
+        }
         if let Some(scope) = &self.scope {
             fields.push(("scope", scope.as_str()));
         }

@@ -24,6 +24,7 @@ mod request;
 mod response;
 mod scope;
 mod secret;
+mod trace_parent;
 mod unsupported_key;
 
 pub use assertion::{AssertionClaims, AssertionKey, JWT_BEARER, SigningFault, sign_assertion};
@@ -48,4 +49,5 @@ pub use secret::PrivateKey;
 pub use secret::{
     AccessToken, ClientAssertion, ClientSecret, HeaderSecret, Secret, SecretFlaw, SubjectToken,
 };
+pub use trace_parent::{TRACE_PARENT, TraceParent};
 pub use unsupported_key::UnsupportedKey;

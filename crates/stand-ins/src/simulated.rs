@@ -80,6 +80,7 @@ impl EventSink for RecordingSink {
                 flight,
                 outcome,
                 version,
+                ..
             } if manager == PARENT => {
                 let _ = self.flight_ends.send((flight, outcome, version));
             }
@@ -102,7 +103,10 @@ impl EventSink for RecordingSink {
                 let store = Arc::clone(&self.store.lock());
                 store.receive(call);
             }
-            Event::RootsWanted | Event::RequestWanted(_) | Event::RequestAbandoned(_) => {}
+            Event::FlightStarted { .. }
+            | Event::RootsWanted
+            | Event::RequestWanted(_)
+            | Event::RequestAbandoned(_) => {}
         }
     }
 

@@ -10,8 +10,8 @@ use crate::clock::{Clock, Moment};
 use crate::config::{Credential, Target};
 use crate::error::{Error, grant_advice};
 use oauth::{
-    Answer, AnswerError, ClientProof, ExtraHeaders, Metadata, Redactor, TokenEndpoint,
-    TokenRequest, TokenResponse, read_answer,
+    Answer, AnswerError, ClientProof, ExtraHeaders, Metadata, Redactor, TRACE_PARENT,
+    TokenEndpoint, TokenRequest, TokenResponse, TraceParent, read_answer,
 };
 use transport::{ClientIdentity, Transport, TransportError};
 
@@ -178,6 +178,9 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             let sent = self.clock.now();
             let (mut request, with) = make(sent)?;
             request.headers = self.headers_for(endpoint);
+            if let Some(value) = self.trace_parent.and_then(TraceParent::header) {
+                request.headers = request.headers.and(TRACE_PARENT, value);
+            }
             if let Some(proof) = self.dpop_proof(&request, sent)? {
                 request.headers = request.headers.and("dpop", proof);
             }

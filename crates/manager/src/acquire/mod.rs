@@ -26,7 +26,7 @@ use crate::slot::schedule::{ASSUMED_LIFETIME, Life, PACE, part, subject_life};
 use crate::slot::{LifetimeWarning, Token};
 use crate::token_manager::Setup;
 use attempt::Failure;
-use oauth::{Grant, GrantType, Lifetime, TokenResponse, token_expiry};
+use oauth::{Grant, GrantType, Lifetime, TokenResponse, TraceParent, token_expiry};
 use transport::{Progress, Stage, Transport};
 use trouble::AcquisitionId;
 
@@ -34,6 +34,8 @@ use trouble::AcquisitionId;
 pub(super) struct Acquisition<'a, C, T> {
     pub(super) setup: &'a Setup<T>,
     pub(super) grant: &'a Grant,
+    /// The trace context that the requests carry.
+    pub(super) trace_parent: Option<&'a TraceParent>,
     pub(super) id: AcquisitionId,
     pub(super) clock: &'a C,
     pub(super) events: &'a Arc<dyn EventSink>,

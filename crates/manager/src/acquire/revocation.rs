@@ -119,6 +119,7 @@ impl<C: Clock, T: Transport> Revocation<C, T> {
         Acquisition {
             setup: &self.setup,
             grant: &self.setup.config.grant,
+            trace_parent: None,
             id: 0,
             clock: &*self.clock,
             events: &self.events,

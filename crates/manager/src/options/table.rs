@@ -43,5 +43,6 @@ pub(super) const DPOP_KEY: &str = "dpopKey";
 pub(super) const STORE: &str = "store";
 pub(super) const STORE_KEY: Text = Text::new("storeKey", "a non-empty string");
 pub(super) const STORE_USER_TOKENS: Flag = Flag::new("storeUserTokens", false);
+pub(super) const PROPAGATE_TRACE_CONTEXT: Flag = Flag::new("propagateTraceContext", false);
 pub(super) const LOGGER: &str = "logger";
 pub(super) const NAME: Text = Text::new("name", "a non-empty string");

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::acquire::backoff;
 use crate::clock::Moment;
 use crate::error::Error;
+use crate::slot::StartedCoolDown;
 
 /// Consecutive failures and the cool-down after the last one. A success clears both.
 #[derive(Clone, Debug)]
@@ -38,6 +39,14 @@ impl CoolDown {
 
     pub(crate) fn cools(&self, now: Moment) -> bool {
         now.since(self.since) < self.length
+    }
+
+    /// Returns what telemetry reports of the start of the cool-down.
+    pub(super) const fn started(&self) -> StartedCoolDown {
+        StartedCoolDown {
+            length: self.length,
+            failures: self.failures,
+        }
     }
 
     /// Returns the remaining time of the cool-down.

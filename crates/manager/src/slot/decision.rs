@@ -44,11 +44,39 @@ impl Call {
     }
 }
 
+/// Why a flight starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// A call found no token that meets its requirements.
+    Miss,
+    /// The held token is due for replacement, and no call waits.
+    Refresh,
+    /// A call forced a refresh.
+    Forced,
+    /// A call found no token, because a rejection or a clear had dropped it.
+    Rejected,
+}
+
+impl Cause {
+    /// Returns the name that telemetry reports.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Miss => "miss",
+            Self::Refresh => "refresh",
+            Self::Forced => "forced",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
 /// A flight to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewFlight {
     /// The id of the flight.
     pub flight: FlightId,
+    /// Why the flight starts.
+    pub cause: Cause,
     /// The number of attempts that the flight may make.
     pub attempts: Attempts,
     /// Whether the flight sends its request at least a second after the last successful request:
@@ -113,6 +141,17 @@ pub struct FlightResult {
     pub warns_of_minimum: bool,
     /// The warning to log if the token's lifetime is doubtful.
     pub warning: Option<LifetimeWarning>,
+    /// The cool-down that the failure has started.
+    pub cool_down: Option<StartedCoolDown>,
+}
+
+/// A cool-down that has just started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StartedCoolDown {
+    /// The time during which the slot starts no flight.
+    pub length: Duration,
+    /// The number of consecutive failures.
+    pub failures: u32,
 }
 
 /// Why the lifetime of a token is doubtful.
@@ -139,6 +178,7 @@ impl FlightResult {
             is_transition: false,
             warns_of_minimum: false,
             warning: None,
+            cool_down: None,
         }
     }
 

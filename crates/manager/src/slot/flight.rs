@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    CachedToken, Call, CoolDown, CurrentFlight, FlightId, FlightResult, NewFlight, Slot, State,
-    Storage, Token, TokenId,
+    CachedToken, Call, Cause, CoolDown, CurrentFlight, FlightId, FlightResult, NewFlight, Slot,
+    State, Storage, Token, TokenId,
 };
 use crate::acquire::backoff::Attempts;
 use crate::clock::Moment;
@@ -118,6 +118,7 @@ impl Slot {
         let mut landed = FlightResult {
             retry_after: Some(cool_down.retry_after(now)),
             is_transition: cool_down.failures == 1,
+            cool_down: Some(cool_down.started()),
             ..FlightResult::of(Err(error))
         };
         if let (Some(flight), Some(held)) = (current, self.held_mut()) {
@@ -249,11 +250,18 @@ impl Slot {
         } else {
             Attempts::Few
         };
+        let cause = match call {
+            None => Cause::Refresh,
+            Some(call) if call.is_forced() => Cause::Forced,
+            Some(_) if self.was_dropped => Cause::Rejected,
+            Some(_) => Cause::Miss,
+        };
         Some(NewFlight {
             flight: id,
+            cause,
             attempts,
-            is_paced: !self.was_dropped && !flight.is_forced,
-            reads_store: !flight.is_forced,
+            is_paced: !self.was_dropped && cause != Cause::Forced,
+            reads_store: cause != Cause::Forced,
         })
     }
 

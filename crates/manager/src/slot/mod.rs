@@ -27,8 +27,8 @@ pub use cached_token::Token;
 use clears::Clears;
 pub(crate) use cool_down::CoolDown;
 pub use decision::{
-    Call, Clearing, Condition, Decision, FlightId, FlightResult, Invalidation, LifetimeWarning,
-    NewFlight, Storage, TokenId,
+    Call, Cause, Clearing, Condition, Decision, FlightId, FlightResult, Invalidation,
+    LifetimeWarning, NewFlight, StartedCoolDown, Storage, TokenId,
 };
 use dropped::Dropped;
 use rejections::Rejections;

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use super::Manager;
+use super::inner::PreparedFlight;
 use crate::acquire::exchanges::Exchanges;
 use crate::acquire::server::KnownServer;
 use crate::acquire::trouble::{AcquisitionId, Trouble};
@@ -19,7 +20,8 @@ use crate::config::Config;
 use crate::credential::CredentialProvider;
 use crate::derived::ManagerId;
 use crate::error::Error;
-use crate::slot::{FlightId, NewFlight, RouteBudget, Token};
+use crate::events::FlightFacts;
+use crate::slot::{FlightId, RouteBudget, Token};
 use crate::store::{SharedStore, StoreEntry};
 use oauth::Grant;
 use transport::Transport;
@@ -110,27 +112,25 @@ impl<T> Setup<T> {
 pub(super) struct RunningFlight<C: Clock, T: Transport> {
     manager: Arc<Manager<C, T>>,
     id: FlightId,
+    facts: FlightFacts,
     has_ended: bool,
 }
 
 impl<C: Clock, T: Transport> RunningFlight<C, T> {
-    pub(super) fn new(manager: Arc<Manager<C, T>>, id: FlightId) -> Self {
+    pub(super) fn new(manager: Arc<Manager<C, T>>, id: FlightId, facts: FlightFacts) -> Self {
         Self {
             manager,
             id,
+            facts,
             has_ended: false,
         }
     }
 
     /// Acquires a token, unless the manager closes first. The shared store, if there is one, comes
     /// before the server.
-    pub(super) async fn fly(
-        mut self,
-        new_flight: NewFlight,
-        setup: Arc<Setup<T>>,
-        grant: Option<Box<Grant>>,
-    ) {
-        let grant = grant.as_deref().unwrap_or(&setup.config.grant);
+    pub(super) async fn fly(mut self, prepared: PreparedFlight<T>) {
+        let (setup, new_flight) = (&prepared.setup, prepared.new_flight);
+        let grant = prepared.grant();
         let entry = setup.entry(grant);
         let acquire = async {
             let waited = match entry.as_ref().filter(|_| new_flight.reads_store) {
@@ -143,8 +143,9 @@ impl<C: Clock, T: Transport> RunningFlight<C, T> {
             let id = self.acquisition_id();
             let _probe = setup.trouble.guard(id);
             let acquisition = Acquisition {
-                setup: &setup,
+                setup,
                 grant,
+                trace_parent: prepared.trace_parent.as_ref(),
                 id,
                 clock: &*self.manager.clock,
                 events: &self.manager.events,
@@ -182,8 +183,10 @@ impl<C: Clock, T: Transport> RunningFlight<C, T> {
         let start = clock.now();
         let stored = entry.read(clock, &self.manager.events).await;
         let waited = clock.now().monotonic.saturating_sub(start.monotonic);
-        let has_ended =
-            stored.is_some_and(|token| self.manager.end_stored_flight(self.id, token, waited));
+        let has_ended = stored.is_some_and(|token| {
+            self.manager
+                .end_stored_flight(self.id, self.facts, token, waited)
+        });
         (!has_ended).then_some(waited)
     }
 
@@ -194,7 +197,7 @@ impl<C: Clock, T: Transport> RunningFlight<C, T> {
     /// Ends the flight. Returns the token to write to the shared store, if there is one.
     pub(super) fn end(mut self, acquired: Acquired) -> Option<Arc<Token>> {
         // If the code below panics, `drop` notifies the waiters.
-        let kept = self.manager.end_flight(self.id, acquired);
+        let kept = self.manager.end_flight(self.id, self.facts, acquired);
         self.has_ended = true;
         kept
     }
@@ -230,8 +233,8 @@ impl<C: Clock, T: Transport> Drop for RunningFlight<C, T> {
     fn drop(&mut self) {
         if !self.has_ended {
             // The task panicked or was cancelled, or the runtime has shut down.
-            self.manager
-                .end_flight(self.id, Acquired::without_request(Error::internal()));
+            let acquired = Acquired::without_request(Error::internal());
+            self.manager.end_flight(self.id, self.facts, acquired);
         }
     }
 }

@@ -13,15 +13,16 @@ use crate::clock::Moment;
 use crate::config::Config;
 use crate::derived::DerivedRequest;
 use crate::error::{Error, ErrorKind};
+use crate::events::FlightFacts;
 use crate::slot::{
-    Call, Clearing, Condition, Decision, FlightId, FlightResult, Invalidation, LifetimeWarning,
-    NewFlight, RouteId, Slot, Token, TokenId,
+    Call, Cause, Clearing, Condition, Decision, FlightId, FlightResult, Invalidation,
+    LifetimeWarning, NewFlight, RouteId, Slot, Token, TokenId,
 };
 use crate::snapshot::{Counters, Latency, Snapshot, TokenTimes};
 use crate::store::StoreEntry;
 use crate::sync::Mutex;
 use crate::timers::TimerId;
-use oauth::{DpopKey, Grant};
+use oauth::{DpopKey, Grant, TraceParent};
 
 /// The state of a manager, protected by its lock.
 pub(super) struct Inner<T> {
@@ -47,8 +48,28 @@ pub(super) struct Inner<T> {
     is_replaced: bool,
 }
 
-/// A flight to start, its setup, and the grant of a derived manager.
-pub(super) type PreparedFlight<T> = (NewFlight, Arc<Setup<T>>, Option<Box<Grant>>);
+/// A flight to start.
+pub(super) struct PreparedFlight<T> {
+    pub(super) new_flight: NewFlight,
+    pub(super) setup: Arc<Setup<T>>,
+    /// The grant of a derived manager; `None` for the grant of the configuration.
+    pub(super) grant: Option<Box<Grant>>,
+    /// The trace context of the call that starts the flight.
+    pub(super) trace_parent: Option<TraceParent>,
+}
+
+impl<T> PreparedFlight<T> {
+    pub(super) fn grant(&self) -> &Grant {
+        self.grant.as_deref().unwrap_or(&self.setup.config.grant)
+    }
+
+    pub(super) fn facts(&self) -> FlightFacts {
+        FlightFacts {
+            cause: self.new_flight.cause,
+            grant_type: self.grant().grant_type.as_str(),
+        }
+    }
+}
 
 /// Tracks the use of the held token: the number of hits that JavaScript had counted at certain
 /// moments.
@@ -207,13 +228,23 @@ impl<T> Inner<T> {
         self.slot.start_due_refresh(now, is_used)
     }
 
-    /// Counts a flight that is about to start, and returns its setup.
-    pub(super) fn prepare_flight(&mut self, new_flight: NewFlight) -> Option<PreparedFlight<T>> {
+    /// Counts a flight that is about to start, and returns its setup. `trace_parent` belongs to the
+    /// present call, which does not start the refreshes.
+    pub(super) fn prepare_flight(
+        &mut self,
+        new_flight: NewFlight,
+        trace_parent: Option<TraceParent>,
+    ) -> Option<PreparedFlight<T>> {
         let setup = Arc::clone(self.setup.as_ref()?);
         self.history.lock().counters.acquisitions += 1.0;
         let request = self.request.as_ref();
         let grant = request.map(|request| Box::new(request.grant(&setup.config)));
-        Some((new_flight, setup, grant))
+        Some(PreparedFlight {
+            new_flight,
+            setup,
+            grant,
+            trace_parent: trace_parent.filter(|_| new_flight.cause != Cause::Refresh),
+        })
     }
 
     /// Whether JavaScript may hold a copy of a token that the slot has dropped or replaced.
@@ -257,6 +288,9 @@ impl<T> Inner<T> {
         let mut outcome = self.slot.land(now, flight, result, fastrand::f64());
         outcome.is_transition |= trouble == TroubleChange::Ended;
         outcome.is_transition &= trouble != TroubleChange::Repeated;
+        outcome
+            .cool_down
+            .take_if(|_| trouble == TroubleChange::Repeated);
         let warnings = &mut self.history.lock().lifetime_warnings;
         outcome.warning = outcome.warning.or(warning);
         outcome

@@ -19,7 +19,7 @@ use crate::clock::{Clock, Moment};
 use crate::config::Config;
 use crate::derived::{ManagerId, PARENT};
 use crate::error::Error;
-use crate::events::{Event, EventSink};
+use crate::events::{Event, EventSink, FlightFacts};
 use crate::published::{NO_TOKEN, PublishedCell};
 use crate::slot::{
     Call, Clearing, Decision, FlightId, FlightResult, Invalidation, NewFlight, RouteId, Storage,
@@ -34,7 +34,7 @@ use family::Family;
 use flight::RunningFlight;
 pub(crate) use flight::Setup;
 use inner::{Inner, PreparedFlight};
-use oauth::{ProofClaims, SigningFault};
+use oauth::{ProofClaims, SigningFault, TraceParent};
 use parking_lot::Mutex as FamilyMutex;
 use transport::Transport;
 
@@ -144,7 +144,13 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     /// Answers a caller.
     #[must_use]
     pub fn ask(&self, call: Call) -> Reply {
-        let ((decision, is_cooling), version) = self.transact(|inner, now| {
+        self.ask_in(None, call)
+    }
+
+    /// Answers a caller. If the call starts a flight, its requests carry the trace context.
+    #[must_use]
+    pub fn ask_in(&self, trace_parent: Option<TraceParent>, call: Call) -> Reply {
+        let ((decision, is_cooling), version) = self.transact_in(trace_parent, |inner, now| {
             let (decision, new_flight) = inner.ask(now, call);
             ((decision, inner.slot.is_cooling(now)), new_flight)
         });
@@ -299,6 +305,15 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         &self,
         decision: impl FnOnce(&mut Inner<T>, Moment) -> (R, Option<NewFlight>),
     ) -> (R, u32) {
+        self.transact_in(None, decision)
+    }
+
+    /// Does the same for a call with a trace context.
+    fn transact_in<R>(
+        &self,
+        trace_parent: Option<TraceParent>,
+        decision: impl FnOnce(&mut Inner<T>, Moment) -> (R, Option<NewFlight>),
+    ) -> (R, u32) {
         let (result, version, flight, is_gone) = {
             let mut inner = self.inner.lock();
             let now = self.clock.now();
@@ -311,7 +326,8 @@ impl<C: Clock, T: Transport> Manager<C, T> {
                 new_flight.or_else(|| inner.start_due_refresh(now, self.published.hits()));
             let version = self.publish(now, &mut inner);
             self.set_timer(now, &mut inner);
-            let flight = new_flight.and_then(|new_flight| inner.prepare_flight(new_flight));
+            let flight =
+                new_flight.and_then(|new_flight| inner.prepare_flight(new_flight, trace_parent));
             (result, version, flight, inner.take_lost_copies())
         };
         // A runtime that has shut down drops the flight immediately, and that drop takes the lock.
@@ -354,20 +370,29 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         self.this.clone()
     }
 
-    fn start(&self, (new_flight, setup, grant): PreparedFlight<T>) {
+    fn start(&self, prepared: PreparedFlight<T>) {
         let Some(manager) = self.this.upgrade() else {
             return;
         };
-        let flight = RunningFlight::new(manager, new_flight.flight);
+        let (flight, facts) = (prepared.new_flight.flight, prepared.facts());
+        if self.events.observes_starts() {
+            self.events.push(Event::FlightStarted {
+                manager: self.id,
+                flight,
+                facts,
+                at: self.clock.now().wall,
+            });
+        }
+        let flight = RunningFlight::new(manager, flight, facts);
         let Some(engine) = self.engine() else {
-            let error = Error::no_engine(&setup.config);
+            let error = Error::no_engine(&prepared.setup.config);
             flight.end(Acquired::without_request(error));
             return;
         };
         engine.handle.spawn(async move {
             // The runtime's thread allocates and frees the flight: flights that many managers start
             // at once would otherwise fragment the calling thread's heap.
-            Box::pin(flight.fly(new_flight, setup, grant)).await;
+            Box::pin(flight.fly(prepared)).await;
         });
     }
 
@@ -381,8 +406,14 @@ impl<C: Clock, T: Transport> Manager<C, T> {
 
     /// Stores the result of a flight and notifies its waiters. Returns the token that other managers
     /// may use as well: the slot stored it, and its lifetime is not doubtful.
-    fn end_flight(&self, flight: FlightId, acquired: Acquired) -> Option<Arc<Token>> {
-        let (took, is_doubtful) = (acquired.took, acquired.warning.is_some());
+    fn end_flight(
+        &self,
+        flight: FlightId,
+        facts: FlightFacts,
+        acquired: Acquired,
+    ) -> Option<Arc<Token>> {
+        let (requests, took) = (acquired.requests, acquired.took);
+        let is_doubtful = acquired.warning.is_some();
         let (outcome, version) =
             self.transact(|inner, now| (inner.end_flight(now, flight, acquired), None));
         // `None`: the manager was closed.
@@ -390,21 +421,37 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         self.log_outcome(&outcome, took);
         let is_stored = matches!(outcome.storage, Storage::Kept | Storage::Settling);
         let token = outcome.result.as_ref().ok().map(Arc::clone);
-        self.notify(flight, outcome, version);
+        self.notify(flight, outcome, version, Effort { facts, requests, took });
         token.filter(|_| is_stored && !is_doubtful)
     }
 
     /// Ends a flight with a token of the shared store. Returns whether the slot uses the token.
-    fn end_stored_flight(&self, flight: FlightId, token: Token, took: Duration) -> bool {
+    fn end_stored_flight(
+        &self,
+        flight: FlightId,
+        facts: FlightFacts,
+        token: Token,
+        took: Duration,
+    ) -> bool {
         let (outcome, version) =
             self.transact(|inner, now| (inner.end_stored_flight(now, flight, token, took), None));
         let Some(outcome) = outcome else { return false };
         self.log_stored(&outcome);
-        self.notify(flight, outcome, version);
+        let effort = Effort {
+            facts,
+            requests: 0,
+            took,
+        };
+        self.notify(flight, outcome, version, effort);
         true
     }
 
-    fn notify(&self, flight: FlightId, outcome: FlightResult, version: u32) {
+    fn notify(&self, flight: FlightId, outcome: FlightResult, version: u32, effort: Effort) {
+        let Effort {
+            facts,
+            requests,
+            took,
+        } = effort;
         self.events.push(Event::FlightEnded {
             manager: self.id,
             flight,
@@ -414,8 +461,18 @@ impl<C: Clock, T: Transport> Manager<C, T> {
                 NO_TOKEN
             },
             outcome,
+            facts,
+            requests,
+            took,
         });
     }
+}
+
+/// What a flight was for, and what it took.
+struct Effort {
+    facts: FlightFacts,
+    requests: u32,
+    took: Duration,
 }
 
 impl<C: Clock, T: Transport> Timer for Manager<C, T> {

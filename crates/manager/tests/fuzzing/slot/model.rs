@@ -4,7 +4,7 @@
 //! the slot. It prefers simple code to fast code.
 
 use manager::acquire::backoff::Attempts;
-use manager::slot::{Call, Clearing, Condition, FlightId, Invalidation, NewFlight, Storage};
+use manager::slot::{Call, Cause, Clearing, Condition, FlightId, Invalidation, NewFlight, Storage};
 
 use super::facts::{Fact, ModelFailure, ModelToken, Ns, Time};
 use super::log::{HeldToken, Log, Row};
@@ -346,10 +346,18 @@ impl Model {
                 is_background,
             },
         );
+        let was_dropped = self.log.was_dropped();
+        let cause = match (is_background, is_forced, was_dropped) {
+            (true, ..) => Cause::Refresh,
+            (_, true, _) => Cause::Forced,
+            (_, _, true) => Cause::Rejected,
+            _ => Cause::Miss,
+        };
         NewFlight {
             flight: FlightId(flight),
+            cause,
             attempts,
-            is_paced: !is_forced && !self.log.was_dropped(),
+            is_paced: !is_forced && !was_dropped,
             reads_store: !is_forced,
         }
     }

@@ -1,0 +1,56 @@
+'use strict';
+
+/** An OpenTelemetry SDK with a Prometheus exporter and recorded spans, for one test. */
+
+const { before } = require('node:test');
+const { createRequire } = require('node:module');
+const path = require('node:path');
+const { pinnedPackages } = require('../../tools/pinned-packages.js');
+const { parseSamples } = require('./promql.js');
+
+const INSTALL_TIMEOUT_MS = 10 * 60 * 1000;
+const OWN_METRICS = ['target_info'];
+
+/** Installs the packages of OpenTelemetry; `load` of the result loads one. */
+async function loadPackages() {
+  const modules = await pinnedPackages('telemetry', path.join(__dirname, 'dependencies'));
+  return { load: createRequire(path.join(modules, 'any.js')) };
+}
+
+/** The same packages for a test; the member `load` is set when the tests run. */
+function usePackages() {
+  const packages = {};
+  before(async () => Object.assign(packages, await loadPackages()), {
+    timeout: INSTALL_TIMEOUT_MS,
+  });
+  return packages;
+}
+
+/** Starts an SDK, which the test shuts down at its end. */
+function startSdk(t, { load }) {
+  const { MeterProvider } = load('@opentelemetry/sdk-metrics');
+  const { PrometheusExporter } = load('@opentelemetry/exporter-prometheus');
+  const trace = load('@opentelemetry/sdk-trace-base');
+  const exporter = new PrometheusExporter({ preventServerStart: true });
+  const meterProvider = new MeterProvider({ readers: [exporter] });
+  const memory = new trace.InMemorySpanExporter();
+  const tracerProvider = new trace.BasicTracerProvider({
+    spanProcessors: [new trace.SimpleSpanProcessor(memory)],
+  });
+  t?.after(() => Promise.all([meterProvider.shutdown(), tracerProvider.shutdown()]));
+  const print = () =>
+    new Promise((resolve) => {
+      const answer = { setHeader() {}, end: resolve };
+      exporter.getMetricsRequestHandler({}, answer);
+    });
+  const scrape = async () =>
+    parseSamples(await print()).filter(({ name }) => !OWN_METRICS.includes(name));
+  const pick = { meterProvider, tracerProvider };
+  return { ...pick, pick, print, scrape, spans: () => memory.getFinishedSpans() };
+}
+
+/** The value of a metric; `undefined` if there is none. */
+const valueIn = (samples, name, isMatch = () => true) =>
+  samples.find((sample) => sample.name === name && isMatch(sample.labels))?.value;
+
+module.exports = { loadPackages, startSdk, usePackages, valueIn };

@@ -1,0 +1,73 @@
+'use strict';
+
+// Measures what telemetry costs: a call while a token is held, and the main thread's share of an
+// acquisition.
+
+const { absolute, compare, compareSides, median, pick } = require('../measure.js');
+const { withEndpoint } = require('../endpoint.js');
+const { runChild } = require('../child.js');
+
+const SIDES = {
+  ours: 'no telemetry',
+  metrics: 'metrics',
+  spans: 'metrics and spans',
+  subscribed: 'a subscriber on every channel',
+};
+const TURN_MS = 12;
+const COUNT = 30;
+const WARM_UP = 300;
+
+async function run({ quick }) {
+  const rounds = quick ? 7 : 21;
+  const most = quick ? 100_000 : 200_000;
+  const rows = await withEndpoint({}, async ({ url }) => {
+    const found = [];
+    for (const [name, what] of Object.entries(SIDES)) {
+      // The process of a side has no other side of ours but `ours` itself, whose token the floor has.
+      const names =
+        name === 'subscribed' ? ['ours', 'floor'] : [...new Set(['ours', 'floor', name])];
+      const preload = name === 'subscribed' ? [name] : [];
+      const options = { url, rounds, most, turnMs: TURN_MS, names, preload };
+      const { [name]: own, ours, floor } = await runChild('cached', options);
+      found.push(
+        compare({
+          figure: `cached, ${what}`,
+          unit: 'ns',
+          ours: own ?? ours,
+          other: floor,
+          against: 'floor',
+          atMost: 1.1,
+        }),
+      );
+    }
+    const names = ['ours', 'metrics', 'spans'];
+    const late = await runChild('acquire', {
+      url,
+      names,
+      blocks: rounds,
+      warmUp: WARM_UP,
+      count: COUNT,
+    });
+    const { ours, metrics, spans } = pick(late, 'main');
+    const figure = 'acquire, main-thread CPU';
+    found.push(
+      ...compareSides(`${figure}, metrics`, 'µs', { ours: metrics, 'no telemetry': ours }, [
+        ['no telemetry', 1.1],
+      ]),
+    );
+    const more = median(spans.map((value, round) => value - ours[round]));
+    found.push(
+      absolute({ figure: `${figure}, more with spans`, unit: 'µs', ours: more, atMost: 40 }),
+    );
+    return found;
+  });
+  return {
+    rows,
+    notes: [
+      'OpenTelemetry is the SDK of Red Hat Developer Hub, with a Prometheus exporter.',
+      `${rounds} interleaved rounds or blocks; acquisitions over warm http, after ${WARM_UP} in a row.`,
+    ],
+  };
+}
+
+module.exports = { title: 'Telemetry', run };

@@ -1,0 +1,177 @@
+'use strict';
+
+// Reports the acquisitions, invalidations and cool-downs of a manager and of its derived managers:
+// to the channels of `node:diagnostics_channel`, and to the listeners of `instrument`. A message has
+// no secret, no token and nothing about a user.
+
+const { channel, tracingChannel } = require('node:diagnostics_channel');
+const { KeycloakTokenError } = require('./error.js');
+
+const acquisition = tracingChannel('keycloak-token-manager:acquisition');
+const invalidation = channel('keycloak-token-manager:invalidation');
+const coolDown = channel('keycloak-token-manager:cooldown');
+
+const MS_PER_SECOND = 1_000;
+const PORTS = { 'http:': 80, 'https:': 443 };
+
+/**
+ * Whether a channel for the starts of acquisitions has a subscriber. `hasSubscribers` of a tracing
+ * channel does not exist in Node 20.9.
+ */
+function observesStarts() {
+  return acquisition.start.hasSubscribers || acquisition.end.hasSubscribers;
+}
+
+/** Whether a channel needs what the native side reports at the ends only on demand. */
+function observesEnds() {
+  return (
+    acquisition.asyncEnd.hasSubscribers ||
+    acquisition.error.hasSubscribers ||
+    acquisition.asyncStart.hasSubscribers ||
+    coolDown.hasSubscribers ||
+    observesStarts()
+  );
+}
+
+/** Publishes the outcome of an invalidation. `origin` returns the members of every message. */
+function publishInvalidation(origin, reason, outcome) {
+  if (invalidation.hasSubscribers) invalidation.publish({ ...origin(), reason, outcome });
+}
+
+/** Returns the members of every message. `server` is the configured URL. */
+function messageOrigin(manager, clientId, server) {
+  const { protocol, hostname, port } = new URL(server);
+  return {
+    manager,
+    clientId,
+    // A URL has an IPv6 address in brackets.
+    serverAddress: hostname.replace(/^\[(.*)\]$/, '$1'),
+    serverPort: port === '' ? PORTS[protocol] : Number(port),
+  };
+}
+
+const runAtOnce = (step) => step();
+
+class Observer {
+  #origin;
+  #listeners = new Set();
+  /** The messages of the acquisitions in progress, by the id of the manager and of the flight. */
+  #inProgress = new Map();
+
+  /** @param {() => object} origin returns the members of every message */
+  constructor(origin) {
+    this.#origin = origin;
+  }
+
+  get observesEnds() {
+    return this.#listeners.size > 0 || observesEnds();
+  }
+
+  /** Whether a listener needs the context of the present call if the call starts a flight. */
+  get wantsContext() {
+    try {
+      for (const listener of this.#listeners) if (listener.wantsContext()) return true;
+    } catch {
+      // A context manager that throws must not prevent a caller from getting a token.
+    }
+    return false;
+  }
+
+  add(listener) {
+    this.#listeners.add(listener);
+  }
+
+  remove(listener) {
+    this.#listeners.delete(listener);
+  }
+
+  /** `inContext` runs a function in the context of the call that started the flight, if one did. */
+  started(event, inContext = runAtOnce) {
+    const message = startOf(this.#origin(), event, event.at);
+    this.#inProgress.set(keyOf(event), message);
+    inContext(() => publishStart(message));
+  }
+
+  ended(event, inContext) {
+    if (inContext === undefined) this.#end(event);
+    else inContext(() => this.#end(event));
+    this.#publishCoolDown(event.acquisition);
+  }
+
+  #end(event) {
+    const { attempts, seconds, failure } = event.acquisition;
+    const key = this.#inProgress.size === 0 ? undefined : keyOf(event);
+    let message = this.#inProgress.get(key);
+    if (message === undefined) {
+      message = startOf(this.#origin(), event.acquisition, Date.now() - seconds * MS_PER_SECOND);
+      // The flight may have started before the first subscriber came.
+      if (observesStarts()) publishStart(message);
+    }
+    message.attempts = attempts;
+    this.#close(key, message, seconds, failure);
+  }
+
+  /** Ends the acquisitions of a manager that no longer exists, or all of them. */
+  abandon(failure, manager) {
+    for (const [key, message] of this.#inProgress) {
+      if (manager !== undefined && !key.startsWith(keyOf({ manager, flight: '' }))) continue;
+      const durationSeconds = Math.max(0, Date.now() - message.startedAt) / MS_PER_SECOND;
+      this.#close(key, message, durationSeconds, failure);
+    }
+  }
+
+  /** Tells the listeners that the manager is closed. */
+  end() {
+    this.#tell('closed');
+    this.#listeners.clear();
+  }
+
+  #close(key, message, durationSeconds, failure) {
+    this.#inProgress.delete(key);
+    message.durationSeconds = durationSeconds;
+    message.outcome = failure === undefined ? 'acquired' : failure.code;
+    // The error of a secret function, which callers get as `cause`, may contain anything.
+    if (failure !== undefined) message.error = new KeycloakTokenError(failure);
+    this.#tell('ended', message);
+    if (failure !== undefined) acquisition.error.publish(message);
+    acquisition.asyncStart.publish(message);
+    acquisition.asyncEnd.publish(message);
+  }
+
+  #publishCoolDown({ failure, coolDown: started, hasRecovered }) {
+    if (!coolDown.hasSubscribers || (started === undefined && !hasRecovered)) return;
+    const facts =
+      started === undefined
+        ? { state: 'ended' }
+        : { state: 'started', code: failure.code, ...started };
+    coolDown.publish({ ...this.#origin(), ...facts });
+  }
+
+  #tell(method, message) {
+    for (const listener of this.#listeners) {
+      try {
+        listener[method](message);
+      } catch {
+        // A provider or exporter that throws must not prevent a caller from getting a token.
+      }
+    }
+  }
+}
+
+/** Returns the message at the start. A literal is faster than spreading, which counts here. */
+function startOf(
+  { manager, clientId, serverAddress, serverPort },
+  { cause, grantType },
+  startedAt,
+) {
+  return { manager, clientId, serverAddress, serverPort, cause, grantType, startedAt };
+}
+
+function publishStart(message) {
+  acquisition.start.publish(message);
+  acquisition.end.publish(message);
+}
+
+const keyOf = ({ manager, flight }) => `${manager} ${flight}`;
+
+module.exports = { Observer, messageOrigin, observesEnds, observesStarts, publishInvalidation };

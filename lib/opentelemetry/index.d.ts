@@ -1,0 +1,45 @@
+import type { MeterProvider, TracerProvider } from '@opentelemetry/api';
+import type { KeycloakTokenManager } from 'keycloak-token-manager';
+
+/**
+ * Options of {@link instrument}.
+ *
+ * @example
+ * ```ts
+ * import { metrics } from '@opentelemetry/api';
+ * import type { InstrumentOptions } from 'keycloak-token-manager/opentelemetry';
+ *
+ * export const options: InstrumentOptions = { meterProvider: metrics.getMeterProvider() };
+ * ```
+ */
+export interface InstrumentOptions {
+  /** Default: the global meter provider at the time of the call. */
+  meterProvider?: MeterProvider | undefined;
+  /** Default: the global tracer provider. */
+  tracerProvider?: TracerProvider | undefined;
+}
+
+/**
+ * Makes a manager, together with its derived managers, report metrics and spans. The page
+ * `docs/observability.md` lists them. Call this function after your OpenTelemetry SDK has started:
+ * a meter from before the start never records anything. Closing the manager also ends its telemetry.
+ *
+ * @returns A function that ends the telemetry of the manager.
+ * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if the package `@opentelemetry/api` is not
+ *   installed; `ERR_KEYCLOAK_REQUEST` if an argument is wrong.
+ * @example
+ * ```ts
+ * import { KeycloakTokenManager } from 'keycloak-token-manager';
+ * import { instrument } from 'keycloak-token-manager/opentelemetry';
+ *
+ * const manager = new KeycloakTokenManager({
+ *   issuer: 'https://keycloak.example/realms/my-realm',
+ *   clientId: 'my-client',
+ *   clientSecretFile: '/run/secrets/my-client',
+ * });
+ * const endTelemetry = instrument(manager);
+ * await manager.getToken();
+ * endTelemetry();
+ * ```
+ */
+export function instrument(manager: KeycloakTokenManager, options?: InstrumentOptions): () => void;

@@ -1,0 +1,16 @@
+'use strict';
+
+/**
+ * Loads `@opentelemetry/api`: returns it as `api`, or the error as `cause`. The call of `require` is
+ * in a `try`, so that a bundler accepts a missing package. `tools/package` keeps this module as it
+ * is, so it requires no other module.
+ */
+function loadPeer() {
+  try {
+    return { api: require('@opentelemetry/api') };
+  } catch (cause) {
+    return { cause };
+  }
+}
+
+module.exports = { loadPeer };
