@@ -24,6 +24,7 @@ const names = [
   'expiry',
   'herd',
   'managers',
+  'many-tokens',
   'requests',
   'outage',
   'fetch',

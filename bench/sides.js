@@ -6,6 +6,9 @@
 
 const credentials = require('./credentials.js');
 
+/** The number of managers of a portal that requests many tokens. */
+const MANY = 1_000;
+
 const silent = { error() {}, warn() {}, info() {}, debug() {} };
 
 function makeOurs(tokenEndpoint, options) {
@@ -48,6 +51,34 @@ function acquireAnew() {
   return this.getToken();
 }
 
+/** A manager whose calls go to 1,000 derived managers in turn, as those of a portal do. */
+function makeDerived(tokenEndpoint) {
+  const parent = makeOurs(tokenEndpoint);
+  const derived = Array.from({ length: MANY }, (_, index) => parent.for({ scope: `s-${index}` }));
+  return new InTurn(derived);
+}
+
+/** Calls managers in turn. */
+class InTurn {
+  #managers;
+  #next = 0;
+
+  constructor(managers) {
+    this.#managers = managers;
+  }
+
+  getToken() {
+    const manager = this.#managers[this.#next];
+    this.#next = (this.#next + 1) % MANY;
+    return manager.getToken();
+  }
+
+  /** Acquires the tokens of all managers. */
+  getTokens() {
+    return Promise.all(this.#managers.map((manager) => manager.getToken()));
+  }
+}
+
 /** The lower bound: a promise that is already resolved. */
 class Floor {
   #token;
@@ -61,4 +92,4 @@ class Floor {
   }
 }
 
-module.exports = { Floor, loadSide, makeOurs, makePlain };
+module.exports = { Floor, InTurn, loadSide, makeDerived, makeOurs, makePlain };

@@ -6,12 +6,14 @@
 
 const assert = require('node:assert/strict');
 const { generateKeyPairSync, randomUUID, sign } = require('node:crypto');
+const fs = require('node:fs');
+const path = require('node:path');
 const { before, describe, test } = require('node:test');
 
 const { delay, rejection } = require('../support/manager.js');
 const { optionsFor } = require('./support/differences');
 const { claimsOf, describeWithKeycloak, manage, secretOf } = require('./support/keycloak');
-const { SECRET, realmWithUsers } = require('./support/users');
+const { SECRET, realmWithUsers, user } = require('./support/users');
 
 const audienceOf = (token) => [claimsOf(token).aud ?? []].flat().sort();
 
@@ -213,7 +215,7 @@ describeWithKeycloak('many tokens', {}, (keycloak) => {
         'a token of a client that was disabled',
         async () => {
           const subject = await accessToken('alice', 'turned-off');
-          await realm.turnOff('turned-off');
+          await realm.change('turned-off', { enabled: false });
           return subject;
         },
         dead,
@@ -293,6 +295,29 @@ describeWithKeycloak('many tokens', {}, (keycloak) => {
       });
     }
   });
+
+  describe(
+    'the realm in docs/on-behalf-of.md',
+    optionsFor('a server without token exchange'),
+    () => {
+      const page = path.resolve(__dirname, '../../docs/on-behalf-of.md');
+      const [, json] = /```json\n(.*?)```/s.exec(fs.readFileSync(page, 'utf8'));
+      const { realm: _, ...representation } = JSON.parse(json);
+      const documented = realmWithUsers(keycloak, { ...representation, users: [user('alice')] });
+
+      test('allows the exchange', async (t) => {
+        // The users of the document sign in with a browser.
+        await documented.change('portal-frontend', { directAccessGrantsEnabled: true });
+        const subject = (await documented.signIn('alice', 'portal-frontend')).access_token;
+        const { tokenEndpoint } = documented;
+        const client = { clientId: 'portal-backend', clientSecret: 'change-me' };
+        const manager = manage(t, { tokenEndpoint, ...client });
+        const token = await manager.onBehalfOf(subject, { audience: 'agents-api' }).getToken();
+        assert.deepEqual(audienceOf(token), ['agents-api']);
+        assert.equal(claimsOf(token).sub, claimsOf(subject).sub);
+      });
+    },
+  );
 
   describe('the JWT authorization grant', optionsFor('a server without the JWT grant'), () => {
     const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });

@@ -96,12 +96,16 @@ const REALM = {
   users: ['alice', 'disabled', 'deleted', 'signed-out'].map(user),
 };
 
-/** Makes the realm before the tests of a suite. Its members are set when the tests run. */
-function realmWithUsers(keycloak) {
+/**
+ * Makes the realm before the tests of a suite. Its members are set when the tests run.
+ *
+ * @param {object} [representation] another realm
+ */
+function realmWithUsers(keycloak, representation = REALM) {
   const realm = {};
   const ends = [];
   before(async () => {
-    const made = await createRealm({ after: (end) => ends.push(end) }, keycloak, REALM);
+    const made = await createRealm({ after: (end) => ends.push(end) }, keycloak, representation);
     Object.assign(realm, made, {
       /** Signs a user in, and returns the answer of the token endpoint. */
       signIn: async (username, clientId = 'app', { scope = '', tokenEndpoint } = {}) => {
@@ -123,9 +127,9 @@ function realmWithUsers(keycloak) {
         assert.equal((await fetch(url, { method: 'POST', body })).status, 200);
       },
       idOf: async (username) => (await made.admin('GET', `/users?username=${username}`))[0].id,
-      turnOff: async (clientId) => {
+      change: async (clientId, members) => {
         const [client] = await made.admin('GET', `/clients?clientId=${clientId}`);
-        await made.admin('PUT', `/clients/${client.id}`, { ...client, enabled: false });
+        await made.admin('PUT', `/clients/${client.id}`, { ...client, ...members });
       },
     });
   });
@@ -133,4 +137,4 @@ function realmWithUsers(keycloak) {
   return realm;
 }
 
-module.exports = { SECRET, realmWithUsers };
+module.exports = { SECRET, realmWithUsers, user };

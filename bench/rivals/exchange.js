@@ -1,0 +1,60 @@
+'use strict';
+
+// Tokens of users by token exchange with openid-client, and the cache that users write around it: a
+// map of at most so many entries, the least recently used out, whose callers share a request.
+
+const { clientId, clientSecret } = require('../credentials.js');
+const { installRivals } = require('./index.js');
+
+const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
+const ACCESS_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:access_token';
+const MOST = 10_000;
+/** The rival replaces a token this number of seconds before the end. */
+const MARGIN_SECONDS = 1;
+
+/** Returns a function that returns the token of a user for an audience. */
+async function makeExchange(tokenEndpoint) {
+  await installRivals();
+  const client = await import('openid-client');
+  const config = new client.Configuration(
+    { issuer: new URL(tokenEndpoint).origin, token_endpoint: tokenEndpoint },
+    clientId,
+    clientSecret,
+    client.ClientSecretPost(clientSecret),
+  );
+  client.allowInsecureRequests(config);
+  const cached = new Map();
+
+  function exchange(key, subjectToken, audience) {
+    const entry = { freshUntil: Infinity };
+    const request = client.genericGrantRequest(config, TOKEN_EXCHANGE, {
+      subject_token: subjectToken,
+      subject_token_type: ACCESS_TOKEN_TYPE,
+      requested_token_type: ACCESS_TOKEN_TYPE,
+      audience,
+    });
+    entry.token = request.then(
+      (answer) => {
+        entry.freshUntil = Date.now() + (answer.expires_in - MARGIN_SECONDS) * 1000;
+        return answer.access_token;
+      },
+      (error) => {
+        cached.delete(key);
+        throw error;
+      },
+    );
+    return entry;
+  }
+
+  return (subjectToken, audience) => {
+    const key = `${audience} ${subjectToken}`;
+    let entry = cached.get(key);
+    if (!(entry?.freshUntil > Date.now())) entry = exchange(key, subjectToken, audience);
+    cached.delete(key);
+    cached.set(key, entry);
+    if (cached.size > MOST) cached.delete(cached.keys().next().value);
+    return entry.token;
+  };
+}
+
+module.exports = { makeExchange };
