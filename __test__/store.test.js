@@ -1,15 +1,13 @@
 'use strict';
 
 // The option `store` through the addon, with a store in memory. `crates/manager/tests` has the
-// entries, the decisions and the fleet.
+// entries, the decisions and the simulated fleet.
 
 const assert = require('node:assert/strict');
 const { AsyncLocalStorage } = require('node:async_hooks');
-const http = require('node:http');
 const { describe, test } = require('node:test');
 const reconfigure = require('../lib/reconfigure.js');
 const { run } = require('./programs/index.js');
-const { listen } = require('./support/listen.js');
 const { MemoryStore } = require('./support/memory-store.js');
 const {
   CLIENT,
@@ -18,7 +16,6 @@ const {
   openManager,
   rejection,
   start,
-  startEndpoint,
   times,
   unhandledRejections,
   until,
@@ -273,65 +270,3 @@ describe('the options of a store', { timeout: LIMIT_MS }, () => {
     });
   }
 });
-
-describe('processes that share a store', { timeout: LIMIT_MS }, () => {
-  const startReplica = (t, endpoint, port, seconds) => {
-    const store = `http://127.0.0.1:${port}`;
-    const args = [endpoint.tokenEndpoint, store, seconds, STORE_KEY];
-    return run(t, 'replica.js', args, { limitMs: LIMIT_MS });
-  };
-
-  test('log in about as often as one of them', async (t) => {
-    const store = new MemoryStore();
-    const { port } = await listen(t, storeServer(store));
-    const seconds = 8;
-    const logins = {};
-    let slowest = 0;
-    for (const count of [1, 10]) {
-      store.entries.clear();
-      const endpoint = await startEndpoint(t, { expiresIn: 6 });
-      const replicas = times(count, () => startReplica(t, endpoint, port, seconds));
-      // Replicas that start at once find no token, so each of them may log in.
-      for (const replica of replicas) assert.equal(await replica.next(), 'ready');
-      const before = endpoint.requestCount;
-      for (const replica of replicas) replica.goOn();
-      const results = await Promise.all(replicas.map((replica) => replica.result()));
-      logins[count] = endpoint.requestCount - before;
-      for (const { calls, failures, slowestMs } of results) {
-        assert.equal(failures, 0);
-        assert.ok(calls > 5 * seconds, `${calls} calls`);
-        slowest = Math.max(slowest, slowestMs);
-      }
-    }
-    t.diagnostic(`tokens of 6 s, ${seconds} s: ${JSON.stringify(logins)} logins`);
-    t.diagnostic(`the slowest call took ${slowest} ms`);
-    // On a busy machine, requests take longer, and more replicas refresh at once.
-    assert.ok(logins[10] <= 4 * logins[1], JSON.stringify(logins));
-  });
-
-  test('restart without a login', async (t) => {
-    const { port } = await listen(t, storeServer(new MemoryStore()));
-    const endpoint = await startEndpoint(t);
-    for (const _ of times(5)) {
-      const replica = startReplica(t, endpoint, port, 0);
-      assert.equal(await replica.next(), 'ready');
-      replica.goOn();
-      assert.equal((await replica.result()).failures, 0);
-    }
-    assert.equal(endpoint.requestCount, 1);
-  });
-});
-
-/** Serves a store over HTTP: the path is the key, and a query has the time to live. */
-function storeServer(store) {
-  return http.createServer(async (request, response) => {
-    const url = new URL(request.url, 'http://store');
-    const key = url.pathname.slice(1);
-    let body = '';
-    for await (const chunk of request) body += chunk;
-    if (request.method === 'PUT') await store.set(key, body, Number(url.searchParams.get('ttl')));
-    if (request.method === 'DELETE') await store.delete(key);
-    const value = request.method === 'GET' ? await store.get(key) : undefined;
-    response.writeHead(value === undefined ? 204 : 200).end(value);
-  });
-}

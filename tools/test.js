@@ -184,6 +184,11 @@ const stages = {
 /** Stages that a commit does not need. `npm test` runs shorter forms of some. */
 const longStages = {
   miri,
+  'simulated-fleet': () =>
+    run('cargo', ['test', ...core, '--test', 'fleet'], {
+      env: { FLEET_LONG: '1' },
+      limitSeconds: 1200,
+    }),
   'thread-sanitizer': threadSanitizer,
   leaks: () =>
     nodeTest(filesIn('__test__/leaks', '.test.js'), { env: { LEAKS: 'full' }, limitSeconds: 1800 }),
