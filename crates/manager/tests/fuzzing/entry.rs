@@ -37,20 +37,20 @@ pub fn run(data: &[u8]) {
     let value = keys.seal(&key, &token).unwrap();
     assert!(keys.open(&keys.probe_key(), &value).is_none(), "another key");
     let original = URL_SAFE_NO_PAD.decode(&value).unwrap();
-    let mut changed = original.clone();
+    let mut altered = original.clone();
     for pair in changes.as_chunks::<2>().0 {
         let index = usize::from(pair[0]);
-        if index < changed.len() {
-            changed[index] ^= pair[1];
+        if index < altered.len() {
+            altered[index] ^= pair[1];
         } else {
-            changed.truncate(changed.len().saturating_sub(usize::from(pair[1] % 4)));
+            altered.truncate(altered.len().saturating_sub(usize::from(pair[1] % 4)));
         }
     }
-    let read = keys.open(&key, &URL_SAFE_NO_PAD.encode(&changed));
-    assert_eq!(read.is_some(), changed == original, "{changes:?}");
-    let taken = read.and_then(|read| read.into_token(now, Duration::from_mins(1), None));
-    if let Some(taken) = taken {
-        assert_eq!(taken.access_token.expose(), "token");
-        assert!(taken.remaining(now) < token.remaining(now));
+    let read = keys.open(&key, &URL_SAFE_NO_PAD.encode(&altered));
+    assert_eq!(read.is_some(), altered == original, "{changes:?}");
+    let revived = read.and_then(|read| read.into_token(now, Duration::from_mins(1), None));
+    if let Some(revived) = revived {
+        assert_eq!(revived.access_token.expose(), "token");
+        assert!(revived.remaining(now) < token.remaining(now));
     }
 }
