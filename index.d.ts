@@ -717,7 +717,6 @@ export interface KeycloakTokenManagerOptions {
    */
   propagateTraceContext?: boolean | undefined;
   /**
-  /**
    * Logger that receives the log lines. You can pass Backstage's `LoggerService` directly. Default:
    * none.
    */
@@ -1082,6 +1081,29 @@ export interface KeycloakTokenCoolDownMessage extends KeycloakTokenMessage {
   seconds?: number;
   /** At the start: the number of consecutive failures. */
   failures?: number;
+}
+
+/**
+ * A message of the channel `keycloak-token-manager:store`.
+ *
+ * @example
+ * ```ts
+ * import { subscribe } from 'node:diagnostics_channel';
+ * import type { KeycloakTokenStoreMessage } from 'keycloak-token-manager';
+ *
+ * subscribe('keycloak-token-manager:store', (message) => {
+ *   const { operation, outcome, durationSeconds } = message as KeycloakTokenStoreMessage;
+ *   console.log(`${operation}: ${outcome} after ${durationSeconds} s`);
+ * });
+ * ```
+ */
+export interface KeycloakTokenStoreMessage extends KeycloakTokenMessage {
+  /** The method of the option `store`. */
+  operation: 'get' | 'set' | 'delete' | 'remake';
+  /** `miss`: `get` found no entry. */
+  outcome: 'done' | 'miss' | 'failed';
+  /** The time until the promise of the method settled, in seconds. */
+  durationSeconds: number;
 }
 
 /**

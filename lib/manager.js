@@ -10,6 +10,7 @@ const {
   observesEnds,
   observesStarts,
   publishInvalidation,
+  publishStoreCall,
 } = require('./observer.js');
 const { open } = require('./open.js');
 const reconfigure = require('./reconfigure.js');
@@ -351,8 +352,11 @@ class KeycloakTokenManager extends TokenSource {
 
   async #callStore(event) {
     const { callStore } = storeCalls();
+    const start = performance.now();
     const outcome = await this.#inContext(callStore, this.#store, event);
     this.#core.endStoreCall(event.call, outcome);
+    const seconds = (performance.now() - start) / 1_000;
+    publishStoreCall(() => this.#origin(), event, outcome, seconds);
   }
 
   async #send(event) {

@@ -1,6 +1,6 @@
 'use strict';
 
-// Reports the acquisitions, invalidations and cool-downs of a manager and of its derived managers:
+// Reports the acquisitions, invalidations, cool-downs and store calls of a manager and of its derived managers:
 // to the channels of `node:diagnostics_channel`, and to the listeners of `instrument`. A message has
 // no secret, no token and nothing about a user.
 
@@ -10,6 +10,7 @@ const { KeycloakTokenError } = require('./error.js');
 const acquisition = tracingChannel('keycloak-token-manager:acquisition');
 const invalidation = channel('keycloak-token-manager:invalidation');
 const coolDown = channel('keycloak-token-manager:cooldown');
+const store = channel('keycloak-token-manager:store');
 
 const MS_PER_SECOND = 1_000;
 const PORTS = { 'http:': 80, 'https:': 443 };
@@ -36,6 +37,14 @@ function observesEnds() {
 /** Publishes the outcome of an invalidation. `origin` returns the members of every message. */
 function publishInvalidation(origin, reason, outcome) {
   if (invalidation.hasSubscribers) invalidation.publish({ ...origin(), reason, outcome });
+}
+
+/** Publishes the outcome of a call to the shared store. */
+function publishStoreCall(origin, { operation }, { type, value }, durationSeconds) {
+  if (!store.hasSubscribers) return;
+  const done = operation === 'get' && value === undefined ? 'miss' : 'done';
+  const outcome = type === 'Done' ? done : 'failed';
+  store.publish({ ...origin(), operation, outcome, durationSeconds });
 }
 
 /** Returns the members of every message. `server` is the configured URL. */
@@ -174,4 +183,11 @@ function publishStart(message) {
 
 const keyOf = ({ manager, flight }) => `${manager} ${flight}`;
 
-module.exports = { Observer, messageOrigin, observesEnds, observesStarts, publishInvalidation };
+module.exports = {
+  Observer,
+  messageOrigin,
+  observesEnds,
+  observesStarts,
+  publishInvalidation,
+  publishStoreCall,
+};

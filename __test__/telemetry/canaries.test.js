@@ -26,6 +26,7 @@ const CHANNELS = [
   ),
   'keycloak-token-manager:invalidation',
   'keycloak-token-manager:cooldown',
+  'keycloak-token-manager:store',
 ];
 
 describe('telemetry', { timeout: LIMIT_MS }, () => {

@@ -40,7 +40,12 @@ const METRICS = Array.from(page.matchAll(ROWS), ([, name, kind]) => {
   return { name, series: suffixes[kind].map((suffix) => `${plain}${suffix}`) };
 });
 const DURATION = 'keycloak_client_token_acquisition_duration';
-const seriesOf = (counter) => `keycloak_client_token_${counter}`;
+const COUNTERS = [
+  ...['hits', 'joins', 'retries', 'invalidations', 'suppressed'],
+  ...['storeHits', 'storeFailures'],
+];
+const seriesOf = (counter) =>
+  `keycloak_client_token_${counter.replace(/[A-Z]/, (letter) => `_${letter.toLowerCase()}`)}`;
 /** Newer exporters append `_total` to observable counters, as the page says. */
 const withoutTotal = (samples) =>
   samples.map((sample) => ({ ...sample, name: sample.name.replace(/_total$/, '') }));
@@ -159,7 +164,7 @@ describe('OpenTelemetry', { timeout: 3 * LIMIT_MS }, () => {
       const found = new Set(samples.map(({ name: series }) => series));
       const missing = documented.filter((series) => !found.has(series));
       assert.deepEqual(missing, []);
-      for (const counter of ['hits', 'joins', 'retries', 'invalidations', 'suppressed']) {
+      for (const counter of COUNTERS) {
         const sum = counters[counter] + (derived?.counters[counter] ?? 0);
         assert.equal(valueIn(samples, seriesOf(counter)), sum, counter);
       }

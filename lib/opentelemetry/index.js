@@ -16,13 +16,15 @@ const MS_PER_SECOND = 1_000;
 const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
 const CLOSED = 'ERR_KEYCLOAK_CLOSED';
 
-/** The counters of a snapshot, with their unit and description. */
+/** The metrics of the counters in a snapshot, with their unit and description. */
 const COUNTERS = {
   hits: ['{call}', 'Calls that the manager answered with the held token.'],
   joins: ['{call}', 'Calls that waited for the token request of another call.'],
   retries: ['{request}', 'Token requests after the first one of an acquisition.'],
   invalidations: ['{token}', 'Tokens that an API rejected or a caller cleared.'],
   suppressed: ['{call}', 'Calls that failed at once, because of a cool-down.'],
+  storeHits: ['{token}', 'Tokens that the shared store provided.'],
+  storeFailures: ['{call}', 'Calls to the shared store that failed or took too long.'],
 };
 
 /** Removes the callbacks of a manager that the garbage collector took. */
@@ -187,11 +189,16 @@ class Telemetry {
   }
 }
 
+/** Returns the name of the metric for a counter: `storeHits` becomes `store.hits`. */
+function metricOf(counter) {
+  return `${PREFIX}.${counter.replace(/[A-Z]/, (letter) => `.${letter.toLowerCase()}`)}`;
+}
+
 /** Creates the instruments that read a snapshot. Returns a function that removes their callback. */
 function observeSnapshots({ ValueType }, meter, reference) {
   const counters = Object.entries(COUNTERS).map(([name, [unit, description]]) => {
     const options = { unit, description, valueType: ValueType.INT };
-    return [name, meter.createObservableCounter(`${PREFIX}.${name}`, options)];
+    return [name, meter.createObservableCounter(metricOf(name), options)];
   });
   const remaining = meter.createObservableGauge(`${PREFIX}.remaining`, {
     unit: 's',
