@@ -469,6 +469,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
 }
 
 /// What a flight was for, and what it took.
+#[derive(Clone, Copy)]
 struct Effort {
     facts: FlightFacts,
     requests: u32,
