@@ -586,7 +586,7 @@ export interface KeycloakTokenManagerOptions {
   /**
    * Scopes to request (RFC 6749 §3.3), as a space-separated string or as an array of single scopes.
    * Default: none. At most 4,000 characters in total, because Keycloak ignores a longer scope
-   * without an error. The order has no meaning: the manager sends the scopes sorted.
+   * without an error. The order does not matter: the manager sorts the scopes.
    */
   scope?: string | readonly string[] | undefined;
   /**
@@ -670,8 +670,8 @@ export interface KeycloakTokenManagerOptions {
   /** The API to which `fetch` may send the token. Default: none. */
   resource?: ResourceOptions | undefined;
   /**
-   * How many tokens of users (`onBehalfOf`) the manager keeps. It drops the token that was used
-   * longest ago first. In tokens, an integer of at least 1. Default: 10000.
+   * Maximum number of tokens of users (`onBehalfOf`) that the manager keeps. It drops the least
+   * recently used token first. In tokens, an integer of at least 1. Default: 10000.
    */
   maxUserTokens?: number | undefined;
   /**
@@ -690,17 +690,17 @@ export interface KeycloakTokenManagerOptions {
    */
   dpopKey?: string | PrivateJsonWebKey | undefined;
   /**
-   * Store in which replicas share encrypted tokens, so that one of them logs in for all. Default:
+   * Store in which replicas share encrypted tokens, so that one replica logs in for all. Default:
    * none. The manager reads the store before it asks the server, and writes the tokens that the
-   * server grants. A store that fails or does not answer within 250 ms fails no call. The manager
-   * never writes a token that is bound to a generated DPoP key. The methods run on the thread, and
-   * in the `AsyncLocalStorage` context, in which the manager was created.
+   * server grants. No call fails if the store fails or does not answer within 250 ms. The manager
+   * never writes a token that is bound to a generated DPoP key. The manager calls the methods on
+   * the thread, and in the `AsyncLocalStorage` context, in which you created it.
    */
   store?: TokenStore | undefined;
   /**
    * Secret of at least 24 characters, the same in all replicas, from which the manager derives the
    * keys that encrypt the tokens in `store`. Default: `clientSecret`, if it is a string of at least
-   * 24 characters. With another secret, the tokens in the store are unreadable, and the manager
+   * 24 characters. If you change the secret, the manager cannot read the tokens in the store and
    * requests new ones.
    */
   storeKey?: string | undefined;
@@ -712,8 +712,8 @@ export interface KeycloakTokenManagerOptions {
   /**
    * Whether token requests carry the header `traceparent` of the active span, so that the spans of
    * Keycloak join your traces. Default: false. The option needs the package `@opentelemetry/api`.
-   * The header names the span that is active in the call that starts the request, as the global
-   * propagator writes it. A background refresh has no such span.
+   * The global propagator writes the header for the span that is active in the call that starts the
+   * request. A background refresh sends no such header.
    */
   propagateTraceContext?: boolean | undefined;
   /**
