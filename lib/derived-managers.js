@@ -1,8 +1,8 @@
 'use strict';
 
 // The managers that are derived from one manager. Equal requests have the same derived manager as
-// long as the program refers to it. Native memory follows: it is created by the first call that
-// needs it, and freed with the derived manager.
+// long as the program refers to it. The first call that needs the native side creates it; the
+// derived manager frees it at its own end.
 
 const { AsyncLocalStorage } = require('node:async_hooks');
 const { createHash } = require('node:crypto');
@@ -15,25 +15,25 @@ const { TokenSource, source } = require('./token-source.js');
 // Loaded on demand, because few programs use functions.
 const secretFunctions = () => require('./secret-function.js');
 
-/** The number of derived managers that stay although the program does not refer to them. */
+/** The number of derived managers that stay although the program no longer refers to them. */
 const MOST_UNUSED = 256;
 
 /** The number of APIs for which a derived manager keeps a view. */
 const MOST_VIEWS = 16;
 
 /**
- * What a derived manager needs of its parent, and what the parent knows of it. It outlives the
- * derived manager, which it therefore only refers to weakly.
+ * The connection between a derived manager and its parent. A derivation outlives its derived
+ * manager, and therefore refers to it only weakly.
  */
 class Derivation {
   /** The id of the native side. */
   id;
-  /** The number of hits when the manager was last considered for release. */
+  /** The number of hits at the last decision whether to release the manager. */
   hits = 0;
-  /** Whether to release the native side when no caller waits any more. */
+  /** Whether to release the native side as soon as no caller waits. */
   isReleased = false;
   reference;
-  /** The error that the assertion function threw last. */
+  /** The last error that the assertion function threw. */
   functionError;
   /** The views of the manager for APIs. */
   views;
@@ -133,13 +133,13 @@ const { recordOf } = DerivedTokenManager;
 
 class DerivedManagers {
   #parent;
-  /** Weak references by the key of the request. */
+  /** Weak references to the derived managers, keyed by the key of the request. */
   #byKey = new Map();
-  /** Weak references by the id of the native side. */
+  /** Weak references to the derived managers, keyed by the id of the native side. */
   #byId = new Map();
-  /** The derived managers that were used last, the oldest first. */
+  /** The most recently used derived managers, in the order of their use. */
   #recent = new Map();
-  /** The derived managers of users, the one used longest ago first. */
+  /** The derived managers of users, the least recently used one first. */
   #users = new Map();
   #chunks = [];
   #collected = new FinalizationRegistry((record) => this.#remove(record));
@@ -172,13 +172,13 @@ class DerivedManagers {
       this.#users.delete(key);
       this.#byKey.delete(key);
       const { id } = recordOf(manager);
-      // Also deletes the token from a shared store.
+      // This call also deletes the token from a shared store.
       if (id !== undefined) this.#parent.call('dropToken', id);
       this.#release(manager);
     }
   }
 
-  /** Returns a derived manager by the id of its native side. */
+  /** Returns the derived manager with this id of its native side. */
   find(id) {
     return this.#byId.get(id)?.deref();
   }
@@ -230,7 +230,9 @@ class DerivedManagers {
     return manager;
   }
 
-  /** Makes a user's manager the one used last, and releases the one used longest ago. */
+  /**
+   * Makes a user's manager the most recently used one, and releases the least recently used one.
+   */
   #touch(key, manager) {
     recordOf(manager).isReleased = false;
     this.#users.delete(key);
@@ -241,7 +243,7 @@ class DerivedManagers {
       this.#users.delete(oldestKey);
       const record = recordOf(oldest);
       const hits = oldest[source.hits];
-      // Calls that a token answers at once do not reach this class, so they count here.
+      // A call with a cached token does not reach this class, so only the number of hits shows it.
       if (oldest !== manager && hits !== record.hits) {
         record.hits = hits;
         this.#users.set(oldestKey, oldest);
@@ -263,7 +265,7 @@ class DerivedManagers {
   /** Creates the native side of a derived manager. Returns its id. */
   open(manager, record) {
     const derived = this.#parent.call('derive', record.request);
-    // The parent is closed, and says so.
+    // The parent is closed, and calls with its id fail with `ERR_KEYCLOAK_CLOSED`.
     if (derived === null) return 0;
     const { id, chunk, index } = derived;
     record.id = id;
@@ -294,7 +296,7 @@ class DerivedManagers {
     this.#parent.released(id);
   }
 
-  /** Frees the native side of a manager that the garbage collector took. */
+  /** Frees the native side of a manager that the garbage collector has collected. */
   #remove({ key, id, reference }) {
     if (this.#byKey.get(key) === reference) this.#byKey.delete(key);
     if (id === undefined) return;
@@ -304,7 +306,7 @@ class DerivedManagers {
   }
 }
 
-/** Returns the manager, or its view for an API: the same one for an equal resource. */
+/** Returns the manager or, for a resource, its view. Equal resources have the same view. */
 function forResource(manager, given) {
   if (given === undefined) return manager;
   const resource = copyOf(given);

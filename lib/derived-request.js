@@ -5,9 +5,9 @@
 
 const { badRequest } = require('./error.js');
 
-/** The longest value of a form field that Keycloak reads; it ignores a longer one. */
+/** The length of the longest form field that Keycloak reads. Keycloak ignores a longer field. */
 const MAX_PARAMETER = 4_000;
-/** The longest subject token or assertion that Keycloak accepts. */
+/** The length of the longest subject token or assertion that Keycloak accepts. */
 const MAX_SUBJECT = 20_000;
 const SCOPE_TOKEN = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
 const ACCESS_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:access_token';
@@ -101,8 +101,8 @@ function parametersOf(value) {
 }
 
 /**
- * Checks a subject token or an assertion. A caller that passes no token must never get the token of
- * the service.
+ * Checks a subject token or an assertion. A caller that passes no token must never receive the
+ * token of the service.
  */
 function checkSubject(name, token) {
   if (typeof token !== 'string' || token === '') {
@@ -158,7 +158,7 @@ function checkFields(given, fields) {
   }
 }
 
-/** Adds the given fields to those of the manager from which the other one is derived. */
+/** Returns the fields of the parent's request, with the given fields in their place. */
 function withFields(base, given) {
   const { scope, audience, requestedResource, parameters } = given;
   const request = { ...base };

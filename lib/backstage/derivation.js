@@ -10,8 +10,8 @@ const { copyOf } = require('../resource-copy.js');
 const DERIVING = ['withResource', 'for', 'onBehalfOf'];
 
 /**
- * Returns a function that derives a manager from the manager that `targetOf` finds, and does so only
- * once as long as `targetOf` finds the same manager.
+ * Returns a function that derives a manager from the manager that `targetOf` returns. The function
+ * returns the same derived manager as long as `targetOf` returns the same manager.
  *
  * @param {(source: object) => object} targetOf
  * @param {'withResource' | 'for' | 'onBehalfOf'} name

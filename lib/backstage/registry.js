@@ -193,7 +193,10 @@ function split({ resource, name, logger, telemetry, ...shared }) {
   return { shared, own: { resource: copy, name: label, logger, telemetry } };
 }
 
-/** Makes the manager of an entry report to OpenTelemetry as long as one of its views wants this. */
+/**
+ * Makes the manager of an entry report to OpenTelemetry as long as one of its views has
+ * `telemetry`.
+ */
 function adjustTelemetry(entry) {
   const isWanted = [...entry.views].some(({ own }) => own.telemetry);
   if (isWanted) {

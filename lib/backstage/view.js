@@ -54,8 +54,8 @@ class View {
   /**
    * Returns the methods of a manager for one API.
    *
-   * @param {(manager: object) => object} targetOf returns the manager in use, or one that is derived
-   * from it
+   * @param {(manager: object) => object} targetOf returns the manager in use, or a manager that is
+   * derived from it
    * @param {object} [fixed] the API; by default, the API of the view
    */
   #methodsOf(targetOf, fixed) {
