@@ -308,11 +308,12 @@ export interface ResourceOptions {
 }
 
 /**
- * A manager that was derived from another one: for another request of the same client ({@link
- * KeycloakTokenManager.for}), for a user ({@link KeycloakTokenManager.onBehalfOf}), or for another
- * API ({@link KeycloakTokenManager.withResource}). It shares the configuration, the credential and
- * the connections of that manager, and closes when you close that manager. A manager for another
- * request or for a user has its own token and counters; a manager for another API shares them.
+ * A manager that was derived from another manager: for another request of the same client
+ * ({@link KeycloakTokenManager.for}), for a user ({@link KeycloakTokenManager.onBehalfOf}), or for
+ * another API ({@link KeycloakTokenManager.withResource}). It shares the configuration, the
+ * credential and the connections of that manager, and closes when you close that manager. A manager
+ * for another request or for a user has its own token and counters; a manager for another API
+ * shares them.
  *
  * @example
  * ```ts
@@ -355,7 +356,8 @@ export interface ExchangeRequest {
   /**
    * Scopes to request (RFC 6749 §3.3), as a space-separated string or as an array of single scopes,
    * at most 4,000 characters in total, because Keycloak ignores a longer scope without an error.
-   * The order does not matter. */
+   * The order does not matter.
+   */
   scope?: string | readonly string[] | undefined;
   /**
    * Audiences to request (RFC 8693 §2.1), each of 1 to 4,000 characters. In a token exchange, each
@@ -369,7 +371,8 @@ export interface ExchangeRequest {
   parameters?: Readonly<Record<string, string>> | undefined;
   /**
    * The API of `fetch`, in the form of the option `resource`. The manager refuses plain http except
-   * on loopback. */
+   * on loopback.
+   */
   resource?: ResourceOptions | undefined;
   /**
    * The type of the subject token. Default: `urn:ietf:params:oauth:token-type:access_token`, the
@@ -451,10 +454,10 @@ export interface AuthenticatedRequestInit extends RequestInit {
   /** The minimum remaining validity of the token, in seconds; see {@link GetTokenOptions}. */
   minValiditySeconds?: number | undefined;
   /**
-   * The access token of the user for whom you make the call: `fetch` sends a token from {@link
-   * KeycloakTokenManager.onBehalfOf}. The call rejects with `ERR_KEYCLOAK_REQUEST` if this member
-   * is present without a token, even if it is `undefined`: a call without a user must never run
-   * with the rights of the service.
+   * The access token of the user for whom you make the call. `fetch` sends a token from
+   * {@link KeycloakTokenManager.onBehalfOf}. The call rejects with `ERR_KEYCLOAK_REQUEST` if this
+   * member is present without a token, even if it is `undefined`: a call without a user must never
+   * run with the rights of the service.
    */
   onBehalfOf?: string;
   /** The scopes of the token for this call; see {@link KeycloakTokenManager.for}. */
@@ -908,8 +911,8 @@ export interface KeycloakTokenManagerSnapshot {
   /** Durations of finished acquisitions, in ms. */
   acquisitionLatencyMs: { count: number; sum: number; max: number; last: number };
   /**
-   * The managers that were derived with {@link KeycloakTokenManager.for} and {@link
-   * KeycloakTokenManager.onBehalfOf}. Absent if the program has derived no manager.
+   * The managers that were derived with {@link KeycloakTokenManager.for} and
+   * {@link KeycloakTokenManager.onBehalfOf}. Absent if the program has not derived a manager.
    */
   derived?: {
     /** The number of managers that have requested a token and are still in use. */
@@ -1433,9 +1436,9 @@ export class KeycloakTokenManager implements AsyncDisposable {
   for(request?: DerivedRequest): DerivedTokenManager;
   /**
    * Returns the manager for a user, which exchanges the user's access token for a token of this
-   * client that belongs to the same user (token exchange, RFC 8693). This manager caches at most
-   * `maxUserTokens` tokens, keyed by a hash of the user's token and by the request. Calls refresh
-   * these tokens; no timer does.
+   * client that belongs to the same user (token exchange, RFC 8693). The manager whose method you
+   * call caches at most `maxUserTokens` tokens, keyed by a hash of the user's token and by the
+   * request. Calls refresh these tokens; no timer does.
    *
    * An exchanged token ends with the user's token: at its `exp` if it is a JWT, otherwise after 60 s.
    * If the server refuses the user's token, calls reject with `ERR_KEYCLOAK_OAUTH`, and a cool-down
