@@ -1,7 +1,7 @@
 'use strict';
 
-// The members `onBehalfOf`, `scope` and `audience` of the `init` of `fetch`, for which the call uses
-// a derived manager.
+// The members `onBehalfOf`, `scope` and `audience` of the `init` of `fetch`, for which the call
+// uses a derived manager.
 
 const MEMBERS = ['onBehalfOf', 'scope', 'audience'];
 

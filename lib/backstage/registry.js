@@ -5,7 +5,8 @@
  * `open`, the methods of the views that it returns, and `sharedStore`.
  *
  * Two views share a manager if all their options are equal, except for the options that belong to
- * the view, and for `telemetry`, which counts for the manager if one of its views has it. The registry returns a manager only for its complete options, and does not list managers.
+ * the view, and for `telemetry`, which applies to the manager if one of its views has it. The
+ * registry returns a manager only for its complete options, and does not list managers.
  */
 'use strict';
 

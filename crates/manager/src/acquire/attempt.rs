@@ -144,8 +144,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         })
     }
 
-    /// Begins a token exchange, unless the server has just refused too many. Other grants are not
-    /// limited.
+    /// Begins a token exchange, unless the server has just refused too many exchanges. Does not
+    /// limit other grants.
     fn begin_exchange(&self) -> Result<Option<ExchangeGuard<'_>>, Failure> {
         if !self.grant.grant_type.is_exchange() {
             return Ok(None);

@@ -104,11 +104,11 @@ impl Acquired {
     }
 }
 
-/// How an acquisition ends without a token.
+/// The end of an acquisition without a token.
 enum Ending {
-    /// It failed.
+    /// The acquisition failed.
     Failed(Failure),
-    /// It sent no request, because another acquisition failed with this error.
+    /// The acquisition sent no request, because another acquisition failed with this error.
     Suppressed(Error),
 }
 
@@ -125,7 +125,8 @@ struct AcquisitionProgress {
     waits_for_credential: AtomicBool,
     waits_for_assertion: AtomicBool,
     reads_document: AtomicBool,
-    /// Whether it waits for another acquisition, which finds out whether the server has recovered.
+    /// Whether the acquisition waits for another one, which finds out whether the server has
+    /// recovered.
     waits_for_probe: AtomicBool,
     transport: Progress,
 }
@@ -140,7 +141,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         let mut request = self.setup.credentials.request(self.events);
         request.started().await;
         let limit = self.setup.config.request_timeout;
-        // The store and the pace count towards the limit, but leave half of it to the requests.
+        // The time for the store and the pace counts towards the limit, but leaves half of it to
+        // the requests.
         let waited = pace.saturating_add(self.waited).min(part(limit, 2));
         let now = self.clock.now();
         let start = Moment {
@@ -197,7 +199,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         (error, is_repeated.then_some(TroubleChange::Repeated))
     }
 
-    /// Waits until the trouble of the server allows a request.
+    /// Waits until the shared [`Trouble`] allows a request.
     async fn pass_trouble(&self, progress: &AcquisitionProgress) -> Result<(), Ending> {
         progress.waits_for_probe.store(true, Ordering::Relaxed);
         let passed = self.setup.trouble.pass(|| self.clock.now(), self.id).await;
@@ -326,7 +328,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         self.setup.config.request_timeout.saturating_sub(spent)
     }
 
-    /// Warns once of a scope or an audience that the server did not grant.
+    /// Logs one warning about a scope or an audience that the server did not grant.
     fn warn_of_grant(&self, response: &TokenResponse) {
         if let Some(warning) = grant_warning(self.grant, response)
             && self.setup.warns_first_time(&warning)

@@ -32,7 +32,7 @@ pub(super) struct Inner<T> {
     pub(super) setup: Option<Arc<Setup<T>>>,
     /// The request of a derived manager; `None` for the request of the configuration.
     pub(super) request: Option<Box<DerivedRequest>>,
-    /// When the last successful request was sent.
+    /// When the manager sent the last successful request.
     pub(super) last_success: Option<Moment>,
     pub(super) timer: Option<TimerId>,
     /// The token that the published version represents.
@@ -394,7 +394,7 @@ impl<T> Inner<T> {
 
     pub(super) fn counters(&self) -> Counters {
         let mut counters = self.history.lock().counters;
-        // All managers of a client call the same store, so its failures are those of the parent.
+        // All managers of a client call the same store, so the parent counts the failures.
         if let (Some(setup), None) = (&self.setup, &self.request) {
             #[expect(clippy::cast_precision_loss, reason = "a counter")]
             let failures = setup.store_failures.load(Ordering::Relaxed) as f64;
