@@ -421,7 +421,16 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         self.log_outcome(&outcome, took);
         let is_stored = matches!(outcome.storage, Storage::Kept | Storage::Settling);
         let token = outcome.result.as_ref().ok().map(Arc::clone);
-        self.notify(flight, outcome, version, Effort { facts, requests, took });
+        self.notify(
+            flight,
+            outcome,
+            version,
+            Effort {
+                facts,
+                requests,
+                took,
+            },
+        );
         token.filter(|_| is_stored && !is_doubtful)
     }
 
