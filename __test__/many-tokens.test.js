@@ -171,9 +171,9 @@ describe('the life of derived managers', () => {
     assert.ok(bytes < 1_200, `${bytes} bytes each`);
   });
 
-  test('they are freed when the program no longer refers to them', async (t) => {
+  test('the garbage collector frees them when the program no longer refers to them', async (t) => {
     const { manager } = await start(t);
-    // A further function lets the engine forget the managers.
+    // The managers live in a function of their own, so that the engine no longer refers to them.
     const use = async () => {
       await Promise.all(times(600, (index) => manager.for({ scope: `s${index}` }).getToken()));
     };
@@ -228,7 +228,7 @@ describe('onBehalfOf', { concurrency: true }, () => {
     assert.equal(endpoint.requestCount + api.requests.length, 0);
   });
 
-  test('says what to do about a refused token, and remembers the refusal', async (t) => {
+  test('names the remedy for a refused token, and remembers the refusal', async (t) => {
     const { endpoint, manager } = await start(t);
     const cases = [
       ['garbage', /sign in again/],
@@ -246,7 +246,7 @@ describe('onBehalfOf', { concurrency: true }, () => {
     await manager.onBehalfOf(userToken(endpoint, 'joe')).getToken();
   });
 
-  test('keeps the tokens of the users that were used last', async (t) => {
+  test('keeps the most recently used tokens of users', async (t) => {
     const { endpoint, manager } = await start(t, { maxUserTokens: 3 });
     const users = times(5, (index) => userToken(endpoint, `user-${index}`));
     for (const user of users) await manager.onBehalfOf(user).getToken();
@@ -356,7 +356,7 @@ test('headers returns the token of the user, for the API of the manager', async 
   await rejection(call, 'ERR_KEYCLOAK_REQUEST');
 });
 
-test('an option maxUserTokens that is not a positive integer is refused', () => {
+test('the manager refuses an option maxUserTokens that is not a positive integer', () => {
   for (const maxUserTokens of [0, -1, 1.5, '1', null]) {
     const options = { ...CLIENT, tokenEndpoint: 'https://sso.example/', maxUserTokens };
     assert.throws(() => new KeycloakTokenManager(options), { code: 'ERR_KEYCLOAK_CONFIG' });

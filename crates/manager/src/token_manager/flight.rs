@@ -45,7 +45,8 @@ pub(crate) struct Setup<T> {
     pub(super) store_failures: Arc<AtomicU64>,
     /// The budget of tokens that routes may drop.
     pub(super) budget: Arc<Mutex<RouteBudget>>,
-    /// Hashes of the warnings that the managers have logged; each warning is logged only once.
+    /// Hashes of the warnings that the managers have logged. The managers log each warning only
+    /// once.
     warnings: Mutex<HashSet<u64>>,
     /// A semaphore that closes with the manager. It has no permits, so a wait for one ends only
     /// when the manager closes. A channel would take five times the memory in every manager.
