@@ -12,7 +12,7 @@ const { KeycloakTokenError } = require('./error.js');
 const { managerFor } = require('./resource-manager.js');
 const { TokenSource, source } = require('./token-source.js');
 
-// Loaded on demand, because few programs use functions.
+// This function loads the module on demand, because few programs use assertion functions.
 const secretFunctions = () => require('./secret-function.js');
 
 /** The number of derived managers that stay although the program no longer refers to them. */

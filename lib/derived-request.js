@@ -1,6 +1,6 @@
 'use strict';
 
-// The requests of derived managers: their arguments, checked and in canonical form, so that equal
+// Checks the arguments for derived managers and brings them into canonical form, so that equal
 // requests have equal keys.
 
 const { badRequest } = require('./error.js');
@@ -41,7 +41,7 @@ const EXCHANGE_FIELDS = new Set([
   'subjectTokenType',
 ]);
 
-/** Returns the sorted values of a set, each one once. */
+/** Returns the distinct values, sorted. */
 function sorted(values) {
   return values.length === 1 ? values : [...new Set(values)].sort();
 }
@@ -81,7 +81,7 @@ function valuesOf(name, value) {
   return sorted(values);
 }
 
-/** Returns the names and values in turn, sorted by name. */
+/** Returns an array in which names and values alternate, sorted by name. */
 function parametersOf(value) {
   if (value === null || typeof value !== 'object' || Array.isArray(value)) {
     throw badRequest('parameters: expected an object of strings');

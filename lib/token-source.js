@@ -256,7 +256,7 @@ class TokenSource {
     return outcome;
   }
 
-  // `hasWaited` says that a forced call has waited for an earlier request.
+  // `hasWaited`: a forced call has waited for an earlier request.
   #ask(options, shape, hasWaited = false) {
     const checked = options === undefined ? NO_OPTIONS : callOptions().checked(options);
     if ('fault' in checked) return Promise.reject(checked.fault);

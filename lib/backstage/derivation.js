@@ -1,6 +1,7 @@
 /**
- * Managers that are derived from a manager of the registry or of a pool. The registry and the pool
- * may replace their manager during its use, and the derived managers must follow.
+ * Derives managers from a manager of the registry or of a pool. The registry and the pool may
+ * replace their manager while it is in use, so the code derives each manager again from the new
+ * one.
  */
 'use strict';
 

@@ -66,7 +66,7 @@ class View {
     methods.getToken = (options) =>
       options === undefined ? current().getToken() : current().getToken(options);
     methods.snapshot = () => ({ ...current().snapshot(), name: this.own.name });
-    // Code that began with an earlier API makes the call again.
+    // A call that began with an earlier API starts again.
     const isCurrent = (resource) => () => originOf(resource) === originOf(resourceOf());
     let made = {};
     methods.fetch = (input, init) => {

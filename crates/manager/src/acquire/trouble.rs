@@ -135,7 +135,7 @@ impl Trouble {
     }
 }
 
-/// See [`Trouble::guard`].
+/// The guard that [`Trouble::guard`] returns.
 pub(crate) struct ProbeGuard<'a> {
     trouble: &'a Trouble,
     id: AcquisitionId,

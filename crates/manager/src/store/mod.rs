@@ -36,7 +36,7 @@ const CALL_LIMIT: Duration = Duration::from_millis(250);
 const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 /// The time within which an event loop that is not blocked answers a ping.
 const FREE_WITHIN: Duration = Duration::from_millis(20);
-/// The number of calls at once. It bounds the number of calls that a store never answers.
+/// The maximum number of calls at once, which also limits the calls that a store never answers.
 const MAX_CALLS: usize = 64;
 /// The shortest life of an entry: some stores keep an entry with a shorter one for ever.
 const SHORTEST_LIFE: Duration = Duration::from_secs(1);
@@ -230,7 +230,7 @@ impl SharedStore {
 }
 
 impl StoreEntry {
-    /// Returns the token of the entry. Treats a failure of the store as a miss, and so an entry
+    /// Returns the token of the entry. Treats a failure of the store as a miss, as well as an entry
     /// that no manager with the same secret has written.
     pub(crate) async fn read(
         &self,

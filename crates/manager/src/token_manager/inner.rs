@@ -340,9 +340,9 @@ impl<T> Inner<T> {
         !std::mem::replace(&mut self.history.lock().has_warned_of_minimum, true)
     }
 
-    /// Applies what time alone changes: the slot adopts a successor, a held token expires. Also
-    /// applies the trouble that other managers of the client have met. The manager calls this method
-    /// before every decision.
+    /// Applies the changes that time alone causes: the slot adopts a successor, a held token
+    /// expires. Also applies the trouble that other managers of the client have met. The manager
+    /// calls this method before every decision.
     pub(super) fn advance(&mut self, now: Moment, hits: f64) {
         if let Some(setup) = &self.setup {
             self.slot.share_trouble(setup.trouble.cool_down());
