@@ -149,7 +149,7 @@ class DerivedManagers {
     this.#parent = parent;
   }
 
-  /** @param {object} base the request of the manager whose method `for` was called */
+  /** @param {object} base the request of the manager whose method `for` the program called */
   derive(base, given, resource) {
     const request = derivedRequest(base, given);
     const isUser = request.subjectToken !== undefined;
@@ -158,7 +158,9 @@ class DerivedManagers {
     return forResource(manager, given?.resource ?? resource);
   }
 
-  /** @param {object} base the request of the manager whose method `onBehalfOf` was called */
+  /**
+   * @param {object} base the request of the manager whose method `onBehalfOf` the program called
+   */
   exchange(base, subjectToken, given, resource) {
     const request = exchangeRequest(base, subjectToken, given);
     return forResource(this.#user(userKey(request), request), given?.resource ?? resource);
@@ -323,7 +325,7 @@ function isSame(one, other) {
   return one.baseUrl === baseUrl && one.userHeader === userHeader && one.fetch === fetch;
 }
 
-/** Returns a key without the token of the user, which begins with its hash. */
+/** Returns a key that begins with a hash of the user's token and does not contain that token. */
 function userKey(request) {
   return `${hashOf(request.subjectToken)} ${keyOf(request)}`;
 }

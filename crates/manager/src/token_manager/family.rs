@@ -147,7 +147,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         }))
     }
 
-    /// Returns a derived manager, or `None` if it was released.
+    /// Returns a derived manager, or `None` if JavaScript has released it.
     #[must_use]
     pub fn derived(&self, id: ManagerId) -> Option<Arc<Self>> {
         self.family.lock().as_ref()?.get(id)
