@@ -127,11 +127,11 @@ export interface KeycloakTokenManagerLogger {
  * A store for {@link KeycloakTokenManagerOptions.store} in which the replicas of a program share
  * tokens, such as a Redis, Valkey or Memcached client behind three functions.
  *
- * Keys have fewer than 64 characters and consist, as values do, of letters, digits, `-` and `_`. The
- * values are encrypted, and each contains its own end, so the store needs no access control of its
- * own and may keep a value for longer. The manager waits for a call for 250 ms and never makes a
- * caller fail because of the store. After a failure it leaves the store alone, apart from one probe
- * every five seconds, until a probe succeeds.
+ * Keys have fewer than 64 characters and consist, as values do, of letters, digits, `-` and `_`.
+ * The manager encrypts the values, and each value contains its own expiry time, so the store needs
+ * no access control of its own and may keep a value for longer. The manager waits for each call for
+ * 250 ms at most, and no call to the manager fails because of the store. After a failure, the
+ * manager only sends the store one probe every five seconds, until a probe succeeds.
  *
  * @example
  * ```ts
@@ -156,10 +156,10 @@ export interface KeycloakTokenManagerLogger {
  * ```
  */
 export interface TokenStore {
-  /** Returns the value of a key; `undefined` or `null` if there is none. */
+  /** Returns the value of a key; `undefined` or `null` if the store does not have the key. */
   get(key: string): Promise<string | undefined | null>;
   /**
-   * Keeps a value.
+   * Stores a value.
    *
    * @param ttlMs the time after which the store may delete the value, in ms: an integer of at least
    * 1,000
@@ -168,8 +168,8 @@ export interface TokenStore {
   /** Deletes a value. */
   delete(key: string): Promise<unknown>;
   /**
-   * Replaces the client of the store, which may have died. The manager calls this method after every
-   * second failed probe.
+   * Replaces the client of the store, which may no longer work. The manager calls this method after
+   * every second failed probe.
    */
   remake?(): void | Promise<void>;
 }
@@ -308,12 +308,12 @@ export interface ResourceOptions {
 }
 
 /**
- * A manager that was derived from another one: for another request of the same client
+ * A manager that was derived from another manager: for another request of the same client
  * ({@link KeycloakTokenManager.for}), for a user ({@link KeycloakTokenManager.onBehalfOf}), or for
  * another API ({@link KeycloakTokenManager.withResource}). It shares the configuration, the
- * credential and the connections of that manager and ends when that manager is closed. A manager for
- * another request or for a user has its own token and counters; a manager for another API shares
- * them.
+ * credential and the connections of that manager, and closes when you close that manager. A manager
+ * for another request or for a user has its own token and counters; a manager for another API
+ * shares them.
  *
  * @example
  * ```ts
@@ -355,8 +355,8 @@ export type DerivedTokenManager = Pick<
 export interface ExchangeRequest {
   /**
    * Scopes to request (RFC 6749 §3.3), as a space-separated string or as an array of single scopes,
-   * at most 4,000 characters in total, because Keycloak ignores a longer scope without an error. The
-   * order has no meaning.
+   * at most 4,000 characters in total, because Keycloak ignores a longer scope without an error.
+   * The order does not matter.
    */
   scope?: string | readonly string[] | undefined;
   /**
@@ -367,11 +367,11 @@ export interface ExchangeRequest {
   audience?: string | readonly string[] | undefined;
   /** Resources to request (RFC 8707), each of 1 to 4,000 characters. */
   requestedResource?: string | readonly string[] | undefined;
-  /** Additional form fields, in place of those of the manager. */
+  /** Additional form fields, which replace the additional form fields of the manager. */
   parameters?: Readonly<Record<string, string>> | undefined;
   /**
-   * The API of `fetch`, in the form of the option `resource`. Plain http is refused except on
-   * loopback.
+   * The API of `fetch`, in the form of the option `resource`. The manager refuses plain http except
+   * on loopback.
    */
   resource?: ResourceOptions | undefined;
   /**
@@ -418,8 +418,9 @@ export interface DerivedRequest extends Omit<ExchangeRequest, 'subjectTokenType'
 export interface CloseOptions {
   /**
    * Whether to revoke the valid tokens of the manager and of its derived managers (RFC 7009) before
-   * the promise resolves: within 2 s at most, and logged if it fails. Default: `false`. APIs that
-   * verify tokens offline accept a revoked token until it expires.
+   * the promise resolves. The revocation takes 2 s at most, and the manager logs its outcome.
+   * Default: `false`. APIs that verify tokens offline accept a revoked token until it expires. The
+   * manager does not revoke the tokens that it shares through the option `store`.
    */
   revoke?: boolean | undefined;
 }
@@ -454,10 +455,10 @@ export interface AuthenticatedRequestInit extends RequestInit {
   /** The minimum remaining validity of the token, in seconds; see {@link GetTokenOptions}. */
   minValiditySeconds?: number | undefined;
   /**
-   * The access token of the user for whom you make the call: `fetch` sends a token from
+   * The access token of the user for whom you make the call. `fetch` sends a token from
    * {@link KeycloakTokenManager.onBehalfOf}. The call rejects with `ERR_KEYCLOAK_REQUEST` if this
-   * member is present without a token, even if it is `undefined`: a missing user must never become
-   * the service.
+   * member is present without a token, even if it is `undefined`: a call without a user must never
+   * run with the rights of the service.
    */
   onBehalfOf?: string;
   /** The scopes of the token for this call; see {@link KeycloakTokenManager.for}. */
@@ -586,7 +587,7 @@ export interface KeycloakTokenManagerOptions {
   /**
    * Scopes to request (RFC 6749 §3.3), as a space-separated string or as an array of single scopes.
    * Default: none. At most 4,000 characters in total, because Keycloak ignores a longer scope
-   * without an error. The order has no meaning: the manager sends the scopes sorted.
+   * without an error. The order does not matter: the manager sorts the scopes.
    */
   scope?: string | readonly string[] | undefined;
   /**
@@ -670,8 +671,8 @@ export interface KeycloakTokenManagerOptions {
   /** The API to which `fetch` may send the token. Default: none. */
   resource?: ResourceOptions | undefined;
   /**
-   * How many tokens of users (`onBehalfOf`) the manager keeps. It drops the token that was used
-   * longest ago first. In tokens, an integer of at least 1. Default: 10000.
+   * Maximum number of tokens of users (`onBehalfOf`) that the manager keeps. It drops the least
+   * recently used token first. In tokens, an integer of at least 1. Default: 10000.
    */
   maxUserTokens?: number | undefined;
   /**
@@ -690,30 +691,30 @@ export interface KeycloakTokenManagerOptions {
    */
   dpopKey?: string | PrivateJsonWebKey | undefined;
   /**
-   * Store in which replicas share encrypted tokens, so that one of them logs in for all. Default:
+   * Store in which replicas share encrypted tokens, so that one replica logs in for all. Default:
    * none. The manager reads the store before it asks the server, and writes the tokens that the
-   * server grants. A store that fails or does not answer within 250 ms fails no call. The manager
-   * never writes a token that is bound to a generated DPoP key. The methods run on the thread, and
-   * in the `AsyncLocalStorage` context, in which the manager was created.
+   * server grants. No call fails if the store fails or does not answer within 250 ms. The manager
+   * never writes a token that is bound to a generated DPoP key. The manager calls the methods on
+   * the thread, and in the `AsyncLocalStorage` context, in which you created it.
    */
   store?: TokenStore | undefined;
   /**
    * Secret of at least 24 characters, the same in all replicas, from which the manager derives the
    * keys that encrypt the tokens in `store`. Default: `clientSecret`, if it is a string of at least
-   * 24 characters. With another secret, the tokens in the store are unreadable, and the manager
+   * 24 characters. If you change the secret, the manager cannot read the tokens in the store and
    * requests new ones.
    */
   storeKey?: string | undefined;
   /**
    * Whether `store` may also hold the tokens of users (`onBehalfOf`) and of assertions (`grant`).
-   * Default: false.
+   * Default: false. The manager never writes a token for which a function provides the assertion.
    */
   storeUserTokens?: boolean | undefined;
   /**
    * Whether token requests carry the header `traceparent` of the active span, so that the spans of
    * Keycloak join your traces. Default: false. The option needs the package `@opentelemetry/api`.
-   * The header names the span that is active in the call that starts the request, as the global
-   * propagator writes it. A background refresh has no such span.
+   * The global propagator writes the header for the span that is active in the call that starts the
+   * request. A background refresh sends no such header.
    */
   propagateTraceContext?: boolean | undefined;
   /**
@@ -912,7 +913,7 @@ export interface KeycloakTokenManagerSnapshot {
   acquisitionLatencyMs: { count: number; sum: number; max: number; last: number };
   /**
    * The managers that were derived with {@link KeycloakTokenManager.for} and
-   * {@link KeycloakTokenManager.onBehalfOf}. Absent if there was none.
+   * {@link KeycloakTokenManager.onBehalfOf}. Absent if the program has not derived a manager.
    */
   derived?: {
     /** The number of managers that have requested a token and are still in use. */
@@ -974,7 +975,7 @@ export interface KeycloakTokenManagerCounters {
 
 /**
  * The members that all messages of the channels of `node:diagnostics_channel` have. No message
- * contains a secret, a token or anything about a user.
+ * contains a secret, a token or any information about a user.
  *
  * @example
  * ```ts
@@ -1014,7 +1015,7 @@ export interface KeycloakTokenAcquisitionMessage extends KeycloakTokenMessage {
   /**
    * - `miss`: a call found no token that meets its requirements.
    * - `refresh`: the held token was due for replacement.
-   * - `forced`: a call with `forceRefresh`.
+   * - `forced`: a call set `forceRefresh`.
    * - `rejected`: a call found no token, because an API had rejected it or a caller had cleared it.
    */
   cause: 'miss' | 'refresh' | 'forced' | 'rejected';
@@ -1047,7 +1048,7 @@ export interface KeycloakTokenAcquisitionMessage extends KeycloakTokenMessage {
  * ```
  */
 export interface KeycloakTokenInvalidationMessage extends KeycloakTokenMessage {
-  /** `rejected`: an API rejected a token. `cleared`: a call to `clearCache`. */
+  /** `rejected`: an API rejected a token. `cleared`: a caller called `clearCache`. */
   reason: 'rejected' | 'cleared';
   /**
    * - `dropped`: the manager dropped its token.
@@ -1073,7 +1074,10 @@ export interface KeycloakTokenInvalidationMessage extends KeycloakTokenMessage {
  * ```
  */
 export interface KeycloakTokenCoolDownMessage extends KeycloakTokenMessage {
-  /** `started`: an acquisition failed. `ended`: the first one after failures succeeded. */
+  /**
+   * `started`: an acquisition failed. `ended`: an acquisition succeeded, the first one after
+   * failures.
+   */
   state: 'started' | 'ended';
   /** At the start: the code of the error. */
   code?: KeycloakTokenErrorCode;
@@ -1410,12 +1414,12 @@ export class KeycloakTokenManager implements AsyncDisposable {
   /**
    * Returns the manager for another request of this client: with other scopes, audiences or form
    * fields, or with another grant. Equal requests have the same manager as long as the program
-   * refers to it, so you can call this method for each request; scopes and audiences compare as
-   * sets. 256 more managers stay when the program does not refer to them.
+   * refers to it, so you can call this method for each request. The method compares scopes and
+   * audiences as sets. 256 more managers stay although the program no longer refers to them.
    *
-   * The managers share the client, so an unreachable server or a wrong secret concerns all of them:
-   * one request finds out whether the server has recovered, and the others wait for its result. A
-   * refused scope concerns its own manager only.
+   * The managers share the client, so an unreachable server or a wrong secret affects all of them:
+   * one request finds out whether the server has recovered, and the other managers wait for its
+   * result. A refused scope affects its own manager only.
    *
    * @param request The request. An absent member has the value of this manager.
    * @throws {KeycloakTokenError} `ERR_KEYCLOAK_REQUEST` for a wrong member, and
@@ -1432,10 +1436,10 @@ export class KeycloakTokenManager implements AsyncDisposable {
    */
   for(request?: DerivedRequest): DerivedTokenManager;
   /**
-   * Returns the manager for a user: it exchanges the user's access token for a token of this client
-   * that belongs to the same user (token exchange, RFC 8693). The manager caches tokens by a hash of
-   * the user's token and by the request, at most `maxUserTokens`. No timer refreshes them; a call
-   * does.
+   * Returns the manager for a user, which exchanges the user's access token for a token of this
+   * client that belongs to the same user (token exchange, RFC 8693). The manager whose method you
+   * call caches at most `maxUserTokens` tokens, keyed by a hash of the user's token and by the
+   * request. Calls refresh these tokens; no timer does.
    *
    * An exchanged token ends with the user's token: at its `exp` if it is a JWT, otherwise after 60 s.
    * If the server refuses the user's token, calls reject with `ERR_KEYCLOAK_OAUTH`, and a cool-down
@@ -1481,8 +1485,8 @@ export class KeycloakTokenManager implements AsyncDisposable {
   snapshot(): KeycloakTokenManagerSnapshot;
   /**
    * Stops background work, rejects waiting callers with `ERR_KEYCLOAK_CLOSED` and overwrites the
-   * secrets in native memory. You cannot reopen a closed manager. Idempotent. Derived managers end
-   * too.
+   * secrets in native memory. You cannot reopen a closed manager. Idempotent. Derived managers
+   * close, too.
    *
    * @example
    * ```ts

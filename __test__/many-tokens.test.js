@@ -43,6 +43,11 @@ describe('for', { concurrency: true }, () => {
     const withParameters = manager.for({ parameters: { a: '1', b: '2' } });
     assert.equal(manager.for({ parameters: { b: '2', a: '1' } }), withParameters);
     const resource = { baseUrl: 'https://api.example/v1' };
+    const mutable = ['b'];
+    const kept = manager.for({ scope: mutable });
+    mutable[0] = 'c';
+    assert.equal(manager.for({ scope: 'b' }), kept);
+    assert.notEqual(manager.for({ scope: '[0,0,0,0,0,0,0]' }), manager.for());
     const api = manager.for({ scope: 'a', resource });
     assert.equal(manager.for({ scope: 'a', resource: { ...resource } }), api);
     assert.notEqual(manager.for({ scope: 'a' }), api);
@@ -134,13 +139,16 @@ describe('for', { concurrency: true }, () => {
   test('ends with its parent and follows its configuration', async (t) => {
     const { endpoint, manager } = await start(t);
     const derived = manager.for({ scope: 'a' });
-    const waits = rejection(manager.for({ scope: 'b' }).getToken(), 'ERR_KEYCLOAK_CLOSED');
+    const awaited = manager.for({ scope: 'b' });
+    const waits = rejection(awaited.getToken(), 'ERR_KEYCLOAK_CLOSED');
     endpoint.pause();
     await endpoint.waitForRequests(1);
     await manager.close();
     await waits;
-    await rejection(derived.getToken(), 'ERR_KEYCLOAK_CLOSED');
-    assert.equal(derived.snapshot().state, 'closed');
+    for (const each of [derived, awaited]) {
+      await rejection(each.getToken(), 'ERR_KEYCLOAK_CLOSED');
+      assert.equal(each.snapshot().state, 'closed');
+    }
     assert.equal(derived.close, undefined);
   });
 
@@ -171,11 +179,13 @@ describe('the life of derived managers', () => {
     assert.ok(bytes < 1_200, `${bytes} bytes each`);
   });
 
-  test('they are freed when the program no longer refers to them', async (t) => {
+  test('the garbage collector frees them when the program no longer refers to them', async (t) => {
     const { manager } = await start(t);
-    // A further function lets the engine forget the managers.
+    // The managers live in a function of their own, so that the engine no longer refers to them.
+    const resource = { baseUrl: 'https://api.example' };
+    const tokenOf = (index) => manager.for({ scope: `s${index}`, resource }).getToken();
     const use = async () => {
-      await Promise.all(times(600, (index) => manager.for({ scope: `s${index}` }).getToken()));
+      await Promise.all(times(600, tokenOf));
     };
     await use();
     const count = () => manager.snapshot().derived;
@@ -228,7 +238,7 @@ describe('onBehalfOf', { concurrency: true }, () => {
     assert.equal(endpoint.requestCount + api.requests.length, 0);
   });
 
-  test('says what to do about a refused token, and remembers the refusal', async (t) => {
+  test('names the remedy for a refused token, and remembers the refusal', async (t) => {
     const { endpoint, manager } = await start(t);
     const cases = [
       ['garbage', /sign in again/],
@@ -246,7 +256,7 @@ describe('onBehalfOf', { concurrency: true }, () => {
     await manager.onBehalfOf(userToken(endpoint, 'joe')).getToken();
   });
 
-  test('keeps the tokens of the users that were used last', async (t) => {
+  test('keeps the most recently used tokens of users', async (t) => {
     const { endpoint, manager } = await start(t, { maxUserTokens: 3 });
     const users = times(5, (index) => userToken(endpoint, `user-${index}`));
     for (const user of users) await manager.onBehalfOf(user).getToken();
@@ -260,6 +270,18 @@ describe('onBehalfOf', { concurrency: true }, () => {
     await manager.onBehalfOf(users[1]).getToken();
     assert.equal(manager.snapshot().derived.tokens, 3);
     assert.equal(claimsOf(await held.getToken()).sub, 'user-0', 'a dropped one exchanges again');
+  });
+
+  test('serves a user whose dropped manager the program still uses', async (t) => {
+    const { endpoint, manager } = await start(t, { maxUserTokens: 2 });
+    const [first, ...others] = times(3, (index) =>
+      manager.onBehalfOf(userToken(endpoint, `user-${index}`)),
+    );
+    for (const user of [first, ...others]) await user.getToken();
+    for (const user of others) await user.getToken();
+    assert.equal(claimsOf(await first.getToken()).sub, 'user-0');
+    assert.equal(claimsOf(await first.getToken({ forceRefresh: true })).sub, 'user-0');
+    assert.equal(manager.snapshot().derived.tokens, 2);
   });
 
   test('a caller that waits while its user is dropped still gets the token', async (t) => {
@@ -356,7 +378,7 @@ test('headers returns the token of the user, for the API of the manager', async 
   await rejection(call, 'ERR_KEYCLOAK_REQUEST');
 });
 
-test('an option maxUserTokens that is not a positive integer is refused', () => {
+test('the manager refuses an option maxUserTokens that is not a positive integer', () => {
   for (const maxUserTokens of [0, -1, 1.5, '1', null]) {
     const options = { ...CLIENT, tokenEndpoint: 'https://sso.example/', maxUserTokens };
     assert.throws(() => new KeycloakTokenManager(options), { code: 'ERR_KEYCLOAK_CONFIG' });

@@ -43,6 +43,29 @@ async function timed(call) {
 const counters = (manager) => manager.snapshot().counters;
 
 describe('replicas with a store', { timeout: LIMIT_MS }, () => {
+  test('never share a token for which a function provides the assertion', async (t) => {
+    const { endpoint, replicas, store } = await startFleet(t, 1, { storeUserTokens: true });
+    let count = 0;
+    endpoint.setAnswer(() => ({
+      body: { access_token: `token-${++count}`, token_type: 'Bearer', expires_in: 300 },
+    }));
+    const [manager] = replicas;
+    const tokenOf = (user) =>
+      manager.for({ grant: { type: 'jwt-bearer', assertion: () => user } }).getToken();
+    assert.notEqual(await tokenOf('alice'), await tokenOf('bob'));
+    assert.equal(store.entries.size, 0);
+  });
+
+  test('keep the token when one of them closes and revokes', async (t) => {
+    const { endpoint, replicas, store } = await startFleet(t, 2);
+    const [first, second] = replicas;
+    const token = await first.getToken();
+    await until(() => store.entries.size === 1, 'the token is in the store');
+    await first.close({ revoke: true });
+    assert.deepEqual(endpoint.revokedTokens, []);
+    assert.equal(await second.getToken(), token);
+  });
+
   test('log in once, and later replicas take the token from the store', async (t) => {
     const { endpoint, replicas, store, open } = await startFleet(t, 3);
     const [first, ...others] = replicas;

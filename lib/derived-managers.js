@@ -1,8 +1,8 @@
 'use strict';
 
 // The managers that are derived from one manager. Equal requests have the same derived manager as
-// long as the program refers to it. Native memory follows: it is created by the first call that
-// needs it, and freed with the derived manager.
+// long as the program refers to it. The first call that needs the native side creates it; the
+// derived manager frees it at its own end.
 
 const { AsyncLocalStorage } = require('node:async_hooks');
 const { createHash } = require('node:crypto');
@@ -12,31 +12,31 @@ const { KeycloakTokenError } = require('./error.js');
 const { managerFor } = require('./resource-manager.js');
 const { TokenSource, source } = require('./token-source.js');
 
-// Loaded on demand, because few programs use functions.
+// This function loads the module on demand, because few programs use assertion functions.
 const secretFunctions = () => require('./secret-function.js');
 
-/** The number of derived managers that stay although the program does not refer to them. */
+/** The number of derived managers that stay although the program no longer refers to them. */
 const MOST_UNUSED = 256;
 
 /** The number of APIs for which a derived manager keeps a view. */
 const MOST_VIEWS = 16;
 
 /**
- * What a derived manager needs of its parent, and what the parent knows of it. It outlives the
- * derived manager, which it therefore only refers to weakly.
+ * The connection between a derived manager and its parent. A derivation outlives its derived
+ * manager, and therefore refers to it only weakly.
  */
 class Derivation {
-  /** The id of the native side. */
-  id;
-  /** The number of hits when the manager was last considered for release. */
+  /**
+   * What remains to do when the garbage collector takes the manager: it refers neither to the
+   * manager nor to a function of the user, which may refer to the manager.
+   */
+  held;
+  /** The number of hits at the last decision whether to release the manager. */
   hits = 0;
-  /** Whether to release the native side when no caller waits any more. */
+  /** Whether to release the native side as soon as no caller waits. */
   isReleased = false;
-  reference;
-  /** The error that the assertion function threw last. */
+  /** The last error that the assertion function threw. */
   functionError;
-  /** The views of the manager for APIs. */
-  views;
   #managers;
   #parent;
   #inContext;
@@ -44,9 +44,22 @@ class Derivation {
   constructor(managers, parent, key, request) {
     this.#managers = managers;
     this.#parent = parent;
-    this.key = key;
+    this.held = { key, id: undefined, reference: undefined };
     this.request = request;
     if (request.assertionFunction !== undefined) this.#inContext = AsyncLocalStorage.snapshot();
+  }
+
+  get key() {
+    return this.held.key;
+  }
+
+  /** The id of the native side. */
+  get id() {
+    return this.held.id;
+  }
+
+  set id(id) {
+    this.held.id = id;
   }
 
   call(method, id, ...args) {
@@ -133,23 +146,23 @@ const { recordOf } = DerivedTokenManager;
 
 class DerivedManagers {
   #parent;
-  /** Weak references by the key of the request. */
+  /** Weak references to the derived managers, keyed by the key of the request. */
   #byKey = new Map();
-  /** Weak references by the id of the native side. */
+  /** Weak references to the derived managers, keyed by the id of the native side. */
   #byId = new Map();
-  /** The derived managers that were used last, the oldest first. */
+  /** The most recently used derived managers, in the order of their use. */
   #recent = new Map();
-  /** The derived managers of users, the one used longest ago first. */
+  /** The derived managers of users, the least recently used one first. */
   #users = new Map();
   #chunks = [];
-  #collected = new FinalizationRegistry((record) => this.#remove(record));
+  #collected = new FinalizationRegistry((held) => this.#remove(held));
 
   /** @param {object} parent the parts of the parent that derived managers use */
   constructor(parent) {
     this.#parent = parent;
   }
 
-  /** @param {object} base the request of the manager whose method `for` was called */
+  /** @param {object} base the request of the manager whose method `for` the program called */
   derive(base, given, resource) {
     const request = derivedRequest(base, given);
     const isUser = request.subjectToken !== undefined;
@@ -158,7 +171,9 @@ class DerivedManagers {
     return forResource(manager, given?.resource ?? resource);
   }
 
-  /** @param {object} base the request of the manager whose method `onBehalfOf` was called */
+  /**
+   * @param {object} base the request of the manager whose method `onBehalfOf` the program called
+   */
   exchange(base, subjectToken, given, resource) {
     const request = exchangeRequest(base, subjectToken, given);
     return forResource(this.#user(userKey(request), request), given?.resource ?? resource);
@@ -172,13 +187,13 @@ class DerivedManagers {
       this.#users.delete(key);
       this.#byKey.delete(key);
       const { id } = recordOf(manager);
-      // Also deletes the token from a shared store.
+      // This call also deletes the token from a shared store.
       if (id !== undefined) this.#parent.call('dropToken', id);
       this.#release(manager);
     }
   }
 
-  /** Returns a derived manager by the id of its native side. */
+  /** Returns the derived manager with this id of its native side. */
   find(id) {
     return this.#byId.get(id)?.deref();
   }
@@ -207,7 +222,12 @@ class DerivedManagers {
   }
 
   end(failure) {
-    this.each((manager) => manager[source.end](failure));
+    this.each((manager) => {
+      manager[source.end](failure);
+      // Later calls belong to the parent, which is closed.
+      recordOf(manager).id = undefined;
+      manager[source.disconnect]();
+    });
     this.#byKey.clear();
     this.#byId.clear();
     this.#recent.clear();
@@ -230,9 +250,14 @@ class DerivedManagers {
     return manager;
   }
 
-  /** Makes a user's manager the one used last, and releases the one used longest ago. */
+  /**
+   * Makes a user's manager the most recently used one, and releases the least recently used one.
+   */
   #touch(key, manager) {
     recordOf(manager).isReleased = false;
+    // After `forgetSubject`, two managers may belong to one user.
+    const other = this.#users.get(key);
+    if (other !== undefined && other !== manager) this.#release(other);
     this.#users.delete(key);
     this.#users.set(key, manager);
     const most = this.#parent.maxUserTokens();
@@ -241,8 +266,8 @@ class DerivedManagers {
       this.#users.delete(oldestKey);
       const record = recordOf(oldest);
       const hits = oldest[source.hits];
-      // Calls that a token answers at once do not reach this class, so they count here.
-      if (oldest !== manager && hits !== record.hits) {
+      // A call with a cached token does not reach this class, so only the number of hits shows it.
+      if (oldest === manager || hits !== record.hits) {
         record.hits = hits;
         this.#users.set(oldestKey, oldest);
         continue;
@@ -254,24 +279,25 @@ class DerivedManagers {
   #create(key, request) {
     const record = new Derivation(this, this.#parent, key, request);
     const manager = new DerivedTokenManager(record);
-    record.reference = new WeakRef(manager);
-    this.#byKey.set(key, record.reference);
-    this.#collected.register(manager, record);
+    const reference = new WeakRef(manager);
+    record.held.reference = reference;
+    this.#byKey.set(key, reference);
+    this.#collected.register(manager, record.held);
     return manager;
   }
 
   /** Creates the native side of a derived manager. Returns its id. */
   open(manager, record) {
     const derived = this.#parent.call('derive', record.request);
-    // The parent is closed, and says so.
+    // The parent is closed, and calls with its id fail with `ERR_KEYCLOAK_CLOSED`.
     if (derived === null) return 0;
     const { id, chunk, index } = derived;
     record.id = id;
     this.#chunks[chunk] ??= this.#parent.map(chunk);
     manager[source.connect](id, this.#chunks[chunk], index);
-    this.#byId.set(id, record.reference);
+    this.#byId.set(id, record.held.reference);
     if (record.request.subjectToken !== undefined && this.#users.get(record.key) !== manager) {
-      this.#byKey.set(record.key, record.reference);
+      this.#byKey.set(record.key, record.held.reference);
       this.#touch(record.key, manager);
     }
     return id;
@@ -294,7 +320,7 @@ class DerivedManagers {
     this.#parent.released(id);
   }
 
-  /** Frees the native side of a manager that the garbage collector took. */
+  /** Frees the native side of a manager that the garbage collector has collected. */
   #remove({ key, id, reference }) {
     if (this.#byKey.get(key) === reference) this.#byKey.delete(key);
     if (id === undefined) return;
@@ -304,15 +330,18 @@ class DerivedManagers {
   }
 }
 
-/** Returns the manager, or its view for an API: the same one for an equal resource. */
+/** The views of each derived manager, to which they refer. */
+const viewsOf = new WeakMap();
+
+/** Returns the manager or, for a resource, its view. Equal resources have the same view. */
 function forResource(manager, given) {
   if (given === undefined) return manager;
   const resource = copyOf(given);
-  const record = recordOf(manager);
-  const known = record.views?.find((view) => isSame(view.resource, resource));
+  const views = viewsOf.get(manager) ?? [];
+  const known = views.find((view) => isSame(view.resource, resource));
   if (known !== undefined) return known.manager;
   const view = { resource, manager: managerFor(manager, resource) };
-  record.views = [...(record.views ?? []).slice(1 - MOST_VIEWS), view];
+  viewsOf.set(manager, [...views.slice(1 - MOST_VIEWS), view]);
   return view.manager;
 }
 
@@ -321,7 +350,7 @@ function isSame(one, other) {
   return one.baseUrl === baseUrl && one.userHeader === userHeader && one.fetch === fetch;
 }
 
-/** Returns a key without the token of the user, which begins with its hash. */
+/** Returns a key that begins with a hash of the user's token and does not contain that token. */
 function userKey(request) {
   return `${hashOf(request.subjectToken)} ${keyOf(request)}`;
 }

@@ -1,13 +1,13 @@
 'use strict';
 
-// The requests of derived managers: their arguments, checked and in canonical form, so that equal
+// Checks the arguments for derived managers and brings them into canonical form, so that equal
 // requests have equal keys.
 
 const { badRequest } = require('./error.js');
 
-/** The longest value of a form field that Keycloak reads; it ignores a longer one. */
+/** The length of the longest form field that Keycloak reads. Keycloak ignores a longer field. */
 const MAX_PARAMETER = 4_000;
-/** The longest subject token or assertion that Keycloak accepts. */
+/** The length of the longest subject token or assertion that Keycloak accepts. */
 const MAX_SUBJECT = 20_000;
 const SCOPE_TOKEN = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
 const ACCESS_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:access_token';
@@ -41,9 +41,9 @@ const EXCHANGE_FIELDS = new Set([
   'subjectTokenType',
 ]);
 
-/** Returns the sorted values of a set, each one once. */
+/** Returns the distinct values, sorted. */
 function sorted(values) {
-  return values.length === 1 ? values : [...new Set(values)].sort();
+  return values.length === 1 ? [...values] : [...new Set(values)].sort();
 }
 
 function scopeOf(value) {
@@ -81,7 +81,7 @@ function valuesOf(name, value) {
   return sorted(values);
 }
 
-/** Returns the names and values in turn, sorted by name. */
+/** Returns an array in which names and values alternate, sorted by name. */
 function parametersOf(value) {
   if (value === null || typeof value !== 'object' || Array.isArray(value)) {
     throw badRequest('parameters: expected an object of strings');
@@ -101,8 +101,8 @@ function parametersOf(value) {
 }
 
 /**
- * Checks a subject token or an assertion. A caller that passes no token must never get the token of
- * the service.
+ * Checks a subject token or an assertion. A caller that passes no token must never receive the
+ * token of the service.
  */
 function checkSubject(name, token) {
   if (typeof token !== 'string' || token === '') {
@@ -158,7 +158,7 @@ function checkFields(given, fields) {
   }
 }
 
-/** Adds the given fields to those of the manager from which the other one is derived. */
+/** Returns the fields of the parent's request, with the given fields in their place. */
 function withFields(base, given) {
   const { scope, audience, requestedResource, parameters } = given;
   const request = { ...base };
@@ -209,7 +209,8 @@ function keyOf(request) {
   const { scope, audience, requestedResource, parameters, subjectTokenType } = request;
   const { assertion, assertionFunction } = request;
   // The most common request has a short key.
-  if (scope !== undefined && Object.keys(request).length === 1) return scope.join(' ');
+  // The space distinguishes it from all other keys.
+  if (scope !== undefined && Object.keys(request).length === 1) return ` ${scope.join(' ')}`;
   return JSON.stringify([
     scope ?? 0,
     audience ?? 0,

@@ -17,7 +17,10 @@ const MEMBERS = ['method', 'url', 'token', 'nonce'];
 class DpopState {
   /** The last nonce of each origin. */
   nonces = new Map();
-  /** Whether the manager requests bound tokens. It may still hold one if it no longer does. */
+  /**
+   * Whether the manager requests bound tokens. If not, it may still hold one from an earlier
+   * request.
+   */
   isRequested = false;
   isClosed = false;
 }

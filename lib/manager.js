@@ -39,7 +39,7 @@ const deliver = Symbol('deliver');
 
 class KeycloakTokenManager extends TokenSource {
   #core;
-  // The managers that are derived from this one; created with the first of them.
+  // The managers that are derived from this one; `undefined` until the first of them exists.
   #derived;
   #maxUserTokens;
   #logger;
@@ -47,8 +47,8 @@ class KeycloakTokenManager extends TokenSource {
   #clientId;
   #server;
   #resource;
-  // What the managers need to present bound tokens; `undefined` if no configuration has requested
-  // any.
+  // The state for presenting bound tokens; `undefined` if no configuration has requested a bound
+  // token.
   #dpop;
   #secretFunction;
   #secretCall;
@@ -63,9 +63,9 @@ class KeycloakTokenManager extends TokenSource {
   #revoked;
   // Runs the user's functions in the async context that created the manager.
   #inContext;
-  // Reports acquisitions; `undefined` until there are subscribers or listeners.
+  // Reports acquisitions; `undefined` before the first subscriber or listener.
   #observer;
-  // What the native side reports: nothing, the ends of acquisitions, or also their starts.
+  // The level of the native reports: none, the ends of acquisitions, or also their starts.
   #observation = NOTHING;
   #messageOrigin;
   // Returns the trace context of the active span; `undefined` without `propagateTraceContext`.
@@ -108,7 +108,7 @@ class KeycloakTokenManager extends TokenSource {
     }
   }
 
-  /** Rejects the callers, and resolves when the tokens are revoked. */
+  /** Rejects the callers, and resolves when the native side has revoked the tokens. */
   #revoke() {
     const isRevoking = this.#call('revoke');
     const failure = this.#call('closed');
@@ -116,7 +116,8 @@ class KeycloakTokenManager extends TokenSource {
     this[source.end](failure);
     if (!isRevoking) return Promise.resolve();
     return new Promise((resolve) => {
-      const revocation = {};
+      // It also keeps this manager alive, which nothing else may refer to by now.
+      const revocation = { manager: this };
       keepAlive(revocation, true);
       this.#revoked = () => {
         keepAlive(revocation, false);
@@ -230,7 +231,7 @@ class KeycloakTokenManager extends TokenSource {
   }
 
   // Adds a listener with the methods `wantsContext()`, `ended(message)` and `closed()`. Returns a
-  // function that returns the members of every message, and one that removes the listener.
+  // function that returns the members of every message, and a function that removes the listener.
   [observe](listener) {
     const observer = this.#observed();
     if (this.#isClosed) listener.closed();
@@ -252,7 +253,7 @@ class KeycloakTokenManager extends TokenSource {
     publishInvalidation(() => this.#origin(), reason, outcome);
   }
 
-  // Returns a function that runs another one in the present context. Without an observer or a
+  // Returns a function that runs another function in the present context. Without an observer or a
   // trace, no code needs the context of a caller later.
   #callersContext() {
     const isNeeded =
@@ -311,8 +312,8 @@ class KeycloakTokenManager extends TokenSource {
     return new KeycloakTokenError(failure, cause);
   }
 
-  // Like `#call`, for a method that starts flights or reports their ends. Subscribers come and go
-  // at any time, so this method first tells the native side whether there are any.
+  // Like `#call`, for a method that starts flights or reports their ends. The set of subscribers
+  // may change at any time, so this method first tells the native side which reports they need.
   #callObserved(method, ...args) {
     const hasListener = this.#observer?.observesEnds ?? observesEnds();
     const wanted = hasListener ? (observesStarts() ? STARTS : ENDS) : NOTHING;

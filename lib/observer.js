@@ -1,8 +1,8 @@
 'use strict';
 
-// Reports the acquisitions, invalidations, cool-downs and store calls of a manager and of its derived managers:
-// to the channels of `node:diagnostics_channel`, and to the listeners of `instrument`. A message has
-// no secret, no token and nothing about a user.
+// Reports the acquisitions, invalidations, cool-downs and store calls of a manager and of its
+// derived managers to the channels of `node:diagnostics_channel` and to the listeners of
+// `instrument`. A message contains no secret, no token and no information about a user.
 
 const { channel, tracingChannel } = require('node:diagnostics_channel');
 const { KeycloakTokenError } = require('./error.js');
@@ -23,7 +23,7 @@ function observesStarts() {
   return acquisition.start.hasSubscribers || acquisition.end.hasSubscribers;
 }
 
-/** Whether a channel needs what the native side reports at the ends only on demand. */
+/** Whether a channel needs the details that the native side reports at the ends on demand. */
 function observesEnds() {
   return (
     acquisition.asyncEnd.hasSubscribers ||
@@ -94,7 +94,10 @@ class Observer {
     this.#listeners.delete(listener);
   }
 
-  /** `inContext` runs a function in the context of the call that started the flight, if one did. */
+  /**
+   * `inContext` runs a function in the context of the call that started the flight, if a call
+   * started it.
+   */
   started(event, inContext = runAtOnce) {
     const message = startOf(this.#origin(), event, event.at);
     this.#inProgress.set(keyOf(event), message);
@@ -113,7 +116,7 @@ class Observer {
     let message = this.#inProgress.get(key);
     if (message === undefined) {
       message = startOf(this.#origin(), event.acquisition, Date.now() - seconds * MS_PER_SECOND);
-      // The flight may have started before the first subscriber came.
+      // The flight may have started before the first subscriber subscribed.
       if (observesStarts()) publishStart(message);
     }
     message.attempts = attempts;
@@ -139,7 +142,7 @@ class Observer {
     this.#inProgress.delete(key);
     message.durationSeconds = durationSeconds;
     message.outcome = failure === undefined ? 'acquired' : failure.code;
-    // The error of a secret function, which callers get as `cause`, may contain anything.
+    // The error of a secret function, which callers receive as `cause`, may contain a secret.
     if (failure !== undefined) message.error = new KeycloakTokenError(failure);
     this.#tell('ended', message);
     if (failure !== undefined) acquisition.error.publish(message);
@@ -167,7 +170,10 @@ class Observer {
   }
 }
 
-/** Returns the message at the start. A literal is faster than spreading, which counts here. */
+/**
+ * Returns the message at the start. A literal is faster than spreading, and every flight pays for
+ * it.
+ */
 function startOf(
   { manager, clientId, serverAddress, serverPort },
   { cause, grantType },

@@ -8,8 +8,8 @@ const MISSING =
   'the dependencies of your application';
 
 /**
- * Returns the module `@opentelemetry/api`, which takes about 20 ms to load. `what` names the part
- * that needs it.
+ * Returns the module `@opentelemetry/api`, which takes about 20 ms to load. `what` names the
+ * feature that needs it.
  *
  * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if it is not installed
  */

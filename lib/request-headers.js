@@ -58,8 +58,8 @@ function checked(options = {}) {
   if (method !== undefined) checkMethod(method);
   if (backstageUser !== undefined) checkUser(backstageUser);
   const values = { url, method, backstageUser };
-  // A present `onBehalfOf` counts even if it is `undefined`: a missing user must never become the
-  // service.
+  // A present `onBehalfOf` counts even if it is `undefined`: a call without a user must never run
+  // with the rights of the service.
   if ('onBehalfOf' in options) values.onBehalfOf = options.onBehalfOf;
   return values;
 }

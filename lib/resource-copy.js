@@ -1,8 +1,8 @@
 'use strict';
 
 /**
- * Copies a resource or a request, because the caller may modify the object later. A value of
- * another kind is returned as it is.
+ * Copies a resource or a request, because the caller may modify the object later. Returns a value
+ * of another kind unchanged.
  *
  * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if a getter of the object throws
  */

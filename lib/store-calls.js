@@ -2,8 +2,8 @@
 
 /**
  * Calls the user's store for the native side. Never rejects: returns every outcome, including an
- * error, as data. An outcome names an error by its code only, because a message may contain the
- * password of the store.
+ * error, as data. An outcome contains only the code of an error, because the message may contain
+ * the password of the store.
  */
 async function callStore(store, { operation, key, value, ttlMs }) {
   try {
@@ -34,7 +34,8 @@ function found(value) {
 function codeOf(error) {
   try {
     const { code } = error;
-    return /^[A-Z][A-Z0-9_]{0,63}$/.test(code) ? code : undefined;
+    const isCode = typeof code === 'string' && /^[A-Z][A-Z0-9_]{0,63}$/.test(code);
+    return isCode ? code : undefined;
   } catch {
     return undefined;
   }

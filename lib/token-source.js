@@ -1,7 +1,7 @@
 'use strict';
 
-// One token in JavaScript: the cached token, the callers that wait for it, and `fetch`. A manager is
-// a token source, and so is each manager that is derived from it.
+// The JavaScript side of one token: the cached token, the callers that wait for it, and `fetch`. A
+// manager is a token source, and each manager that is derived from it is another one.
 
 const { asObject, asString } = require('./access-token.js');
 const { badRequest } = require('./error.js');
@@ -25,7 +25,7 @@ const NO_OPTIONS = Object.freeze({});
 const runAtOnce = (step) => step();
 // The empty map of all sources without a flight. No code modifies it.
 const NO_FLIGHTS = new Map();
-// The memory of sources without a native side: its version is never that of a source.
+// The memory of sources without a native side. No source has the version in this memory.
 const UNPUBLISHED = Int32Array.of(1);
 
 /**
@@ -38,7 +38,9 @@ const source = Object.freeze({
   disconnect: Symbol('disconnect'),
   /** Handles an event of the native side. */
   handle: Symbol('handle'),
-  /** Returns what runs a function in the context of the call that started a flight. */
+  /**
+   * Returns a function that runs another function in the context of the call that started a flight.
+   */
   contextOf: Symbol('contextOf'),
   /** Forgets the token if the native side has dropped it. */
   compare: Symbol('compare'),
@@ -74,7 +76,7 @@ class TokenSource {
   #flights = NO_FLIGHTS;
   #fetchOf;
   #fetchResource;
-  // Presents bound tokens; `undefined` before it is needed.
+  // Presents bound tokens; `undefined` before the first bound token.
   #dpop;
   // The routes of all resources; `undefined` before the first `fetch`.
   #routes;
@@ -87,8 +89,8 @@ class TokenSource {
     return typeof value === 'object' && value !== null && #published in value;
   }
 
-  // `fetch` is a bound function, so that it works without the manager as `this`. Only a manager that
-  // uses it pays for it.
+  // `fetch` is a bound function, so that it works without the manager as `this`. The accessor
+  // creates it at the first use.
   get fetch() {
     if (!TokenSource.is(this)) return undefined;
     const fetch = (input, init) => this.#fetch(input, init);
@@ -104,7 +106,7 @@ class TokenSource {
   // `options` is not a declared parameter: where V8 does not inline the call, omitting a declared
   // parameter costs a seventh of the call's time.
   getToken() {
-    // The check is inline, because a call costs time in the most frequent call of the package.
+    // The check is inline, because a call would cost time in the most frequent call of the package.
     const isDetached = this === undefined || this === null || !(#published in this);
     if (isDetached) return callOptions().rejectDetached('getToken');
     // biome-ignore lint/complexity/noArguments: a rest parameter creates an array for every call.
@@ -237,8 +239,8 @@ class TokenSource {
     return this.#dpop;
   }
 
-  // A present `onBehalfOf` counts even if it is `undefined`: a missing user must never become the
-  // service.
+  // A present `onBehalfOf` counts even if it is `undefined`: a call without a user must never run
+  // with the rights of the service.
   #derivedFor(members) {
     const { onBehalfOf, ...request } = members;
     return 'onBehalfOf' in members
@@ -254,7 +256,7 @@ class TokenSource {
     return outcome;
   }
 
-  // `hasWaited` says that a forced call has waited for an earlier request.
+  // `hasWaited`: a forced call has waited for an earlier request.
   #ask(options, shape, hasWaited = false) {
     const checked = options === undefined ? NO_OPTIONS : callOptions().checked(options);
     if ('fault' in checked) return Promise.reject(checked.fault);

@@ -3,8 +3,8 @@
 const { openTelemetryApi } = require('./opentelemetry-api.js');
 
 /**
- * Returns a function that returns the `traceparent` of the active span, as the global propagator
- * writes it, or `undefined` without one.
+ * Returns a function that returns the `traceparent` that the global propagator writes for the
+ * active span; `undefined` without an active span.
  *
  * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if `@opentelemetry/api` is not installed
  */

@@ -8,7 +8,9 @@ const { badRequest } = require('./error.js');
  * every other call has its own.
  */
 class Waiters {
-  /** Runs a function in the context of the first caller; `undefined` if no code needs it. */
+  /**
+   * Runs a function in the context of the first caller; `undefined` if no code needs this context.
+   */
   inContext;
   #shared;
   // The callers with their own promises, keyed by signal, so that each signal has one listener no

@@ -26,9 +26,9 @@ const { makeFolder } = require('../support/files.js');
 const { LIMIT_MS, tools } = require('./support/project.js');
 
 /** The program has 270 kB of it, and the YAML library in the program 138 kB. */
-const MAIN_LIMIT = 590_000;
+const MAIN_LIMIT = 720_000;
 const PLATFORM_LIMIT = 4_500_000;
-const BINARY_LIMIT = 4_000_000;
+const BINARY_LIMIT = 4_250_000;
 const unpackedSize = ({ files }) =>
   [...files.values()].reduce((sum, content) => sum + content.length, 0);
 const sha256 = (content) => createHash('sha256').update(content).digest('hex');
@@ -56,7 +56,7 @@ describe('the main package', { timeout: LIMIT_MS }, () => {
   });
 
   it('contains the files of the checkout that users need', () => {
-    for (const entry of ['backstage', 'store', 'testing']) {
+    for (const entry of ['backstage', 'opentelemetry', 'store', 'testing']) {
       for (const file of readdirSync(path.join(ROOT, 'lib', entry))) {
         assert.ok(main.files.has(`lib/${entry}/${file}`), file);
       }
@@ -67,8 +67,8 @@ describe('the main package', { timeout: LIMIT_MS }, () => {
         loaded.matchAll(/require\(['"](?!node:)([^'"]+)['"]\)/g),
         ([, name]) => name,
       ).sort(),
-      Object.keys(targets).map(findPlatformPackage).sort(),
-      'it has no other dependency',
+      ['@opentelemetry/api', ...Object.keys(targets).map(findPlatformPackage)].sort(),
+      'it has no other dependency, and the first one is an optional peer',
     );
     const types = [...main.files.keys()].filter((file) => file.endsWith('.d.ts'));
     for (const file of [...types, 'README.md', 'LICENSE']) {

@@ -29,7 +29,7 @@ async function refused(call, [status, oauthError, description, advice], subject)
 describeWithKeycloak('many tokens', {}, (keycloak) => {
   const realm = realmWithUsers(keycloak);
 
-  /** Makes a manager that keeps its log lines in `lines`. */
+  /** Creates a manager whose logger appends the log lines to `lines`. */
   function managerOf(t, clientId, options) {
     const lines = [];
     const log = (line) => lines.push(line);
@@ -98,7 +98,7 @@ describeWithKeycloak('many tokens', {}, (keycloak) => {
       });
     }
 
-    test('exchanges an exchanged token, and a token of its own', async (t) => {
+    test('exchanges an exchanged token, and a token of its own client', async (t) => {
       const manager = managerOf(t, 'requester');
       const subject = (await realm.signIn('alice')).access_token;
       for (const given of [
@@ -349,7 +349,9 @@ describeWithKeycloak('many tokens', {}, (keycloak) => {
     });
 
     const nowSeconds = () => Math.floor(Date.now() / 1000);
-    /** Signs an assertion; `claims` replace the good ones, and `undefined` removes one. */
+    /**
+     * Signs an assertion. `claims` replace the valid claims; the value `undefined` removes a claim.
+     */
     function assertionOf(claims = {}, key = privateKey) {
       const payload = {
         iss: issuer,
@@ -379,7 +381,7 @@ describeWithKeycloak('many tokens', {}, (keycloak) => {
       assert.notEqual(await derived.getToken({ forceRefresh: true }), first);
     });
 
-    test('an assertion that was used is refused', async (t) => {
+    test('the server refuses an assertion that was used before', async (t) => {
       const assertion = assertionOf();
       await derive(managerOf(t, 'jwt-bearer'), assertion).getToken();
       const refusal = [400, 'invalid_grant', /Token reuse detected/, /new assertion/];

@@ -1,6 +1,9 @@
 'use strict';
 
-/** The adapters of `/store`, each with its client and real servers that work, hang, die and return. */
+/**
+ * Tests the adapters of `/store`, each with its client and with real servers that work, hang, die
+ * and return.
+ */
 
 const assert = require('node:assert/strict');
 const { after, before, describe, test } = require('node:test');
@@ -14,12 +17,15 @@ const PREFIX = 'keycloak-token-manager:';
 const RECOVERS_WITHIN_MS = 10_000;
 /** On a busy machine, Backstage takes seconds to load. */
 const LOADS_WITHIN_MS = 60_000;
-/** A manager probes a store every 5 s; the test, more often. */
+/** A manager probes a store every 5 s; the test probes it more often. */
 const PROBE_EVERY_MS = 250;
 const REMADE_AFTER_PROBES = 3;
 const ENDS_WITHIN_MS = 3_000;
 const HIDDEN = 'a Backstage that hides its Redis client';
-/** Its client waits for the next attempt to connect with a timer that holds the process. */
+/**
+ * The client of this store waits for the next attempt to connect with a timer that keeps the
+ * process running.
+ */
 const HELD_WITHOUT_SERVER = 'the Redis cache of Backstage';
 const MISS = { value: null };
 
@@ -54,7 +60,7 @@ const TIMES_TO_LIVE = [
   [60_000, 60_000],
 ];
 
-/** The names of all entries, as the server has them. */
+/** Returns the names of all entries in the form in which the server stores them. */
 async function keysIn({ kind, ask }) {
   if (kind === 'memcached') {
     const dump = (await ask('lru_crawler metadump all\r\n')) ?? '';
@@ -65,7 +71,7 @@ async function keysIn({ kind, ask }) {
   return list.split('\r\n').filter((line) => line !== '' && !/^([*$]|namespace:)/.test(line));
 }
 
-/** Writes an entry behind the client's back. */
+/** Writes an entry without the client. */
 async function write({ kind, ask }, key, value) {
   const isMemcached = kind === 'memcached';
   const line = isMemcached
@@ -74,14 +80,16 @@ async function write({ kind, ask }, key, value) {
   assert.match(await ask(line), isMemcached ? /^STORED/ : /^\+OK/);
 }
 
-/** The time that an entry has left in Redis or Valkey. */
+/** Returns the remaining time of an entry in Redis or Valkey. */
 const leftMs = async ({ ask }, key) => Number(/:(-?\d+)/.exec(await ask(`PTTL "${key}"\r\n`))[1]);
 
-/** Backstage encodes the part of a key after the id of the plugin. */
+/** Finds the prefix in a key: Backstage encodes the part of a key after the id of the plugin. */
 const isOurs = (key) =>
   key.includes(PREFIX) || Buffer.from(key.split(':').at(-1), 'base64').includes(PREFIX);
 
-/** The calls of a program's store, which end within the limit of a manager. */
+/**
+ * Returns the calls of a program's store, each of which ends within the time limit of a manager.
+ */
 function callsOf(program) {
   return async (...call) => {
     program.goOn(JSON.stringify(call));
@@ -119,7 +127,7 @@ async function recovers(call, withinMs = RECOVERS_WITHIN_MS) {
   }
 }
 
-/** Each test of a store whose server works at first, in this order. */
+/** The tests of a store whose server works at first, in this order. */
 const TESTS = {
   async 'returns an entry until it deletes the entry'({ call, server }) {
     assert.deepEqual(await call('get', 'absent'), MISS);
@@ -140,7 +148,7 @@ const TESTS = {
         const left = await leftMs(server, key);
         assert.ok(left > keptMs - 500 && left <= keptMs, `${ttlMs}: ${left}`);
       }
-      // Memcached counts in seconds, of which the present one is nearly over.
+      // Memcached counts in whole seconds, and the current second may be nearly over.
       if (keptMs > 2_000) assert.deepEqual(await call('get', 'kept'), { value: `${ttlMs}` });
       await call('delete', 'kept');
     }
@@ -253,7 +261,7 @@ describe('the adapters with real servers', { skip, concurrency: 4 }, () => {
         await end(early);
       });
 
-      // Memcached has no passwords in its plain form.
+      // Plain Memcached has no passwords.
       if (kind === 'memcached') return;
       test('hangs or fails, but does not end or hold the process, with a wrong password', async (t) => {
         const closed = await startCacheServer(kind, { password: 'right' });

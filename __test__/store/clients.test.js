@@ -1,6 +1,6 @@
 'use strict';
 
-/** The adapters of `/store` with clients that the test scripts. */
+/** Tests the adapters of `/store` with scripted clients. */
 
 const assert = require('node:assert/strict');
 const { EventEmitter } = require('node:events');
@@ -9,20 +9,20 @@ const { KeycloakTokenError } = require('../..');
 const store = require('../../lib/store');
 const { unhandledRejections } = require('../support/manager.js');
 
-/** A client with the methods of every adapter, each of which does the same. */
+/** Creates a client that has the methods for every adapter, all with the same behaviour. */
 function clientThat(answer) {
   const client = new EventEmitter();
   for (const name of ['get', 'set', 'delete', 'del']) client[name] = (...args) => answer(...args);
   return client;
 }
 
-/** A CacheManager as Backstage makes them, with the client that its Keyv hides. */
+/** Creates a CacheManager like that of Backstage, with the client that its Keyv hides. */
 const managerOf = (cache, client) => ({
   forPlugin: () => cache,
   ...(client && { getClientWithTtl: () => ({ store: { client } }) }),
 });
 
-/** Each way to make a store of a client. */
+/** Each way to turn a client into a store. */
 const MAKE = {
   fromKeyv: (client) => store.fromKeyv(client),
   fromNodeRedis: (client) => store.fromNodeRedis(client),
@@ -100,7 +100,7 @@ for (const [how, make] of Object.entries(MAKE)) {
       assert.deepEqual(unhandled, []);
     });
 
-    test('takes anything but text for a miss', async () => {
+    test('treats a value that is not text as a miss', async () => {
       for (const value of [null, undefined, 7, {}, ['text'], Buffer.from('text')]) {
         assert.equal(await make(clientThat(async () => value)).get('key'), undefined);
       }
@@ -126,7 +126,7 @@ for (const [how, make] of Object.entries(MAKE)) {
   });
 }
 
-test('an error event of a client, of which several stores use one, ends no process', () => {
+test('an error event of a client that several stores share does not end the process', () => {
   const client = clientThat(async () => {});
   for (const make of [store.fromKeyv, store.fromNodeRedis, store.fromIoredis]) {
     make(client);

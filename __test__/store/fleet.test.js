@@ -15,7 +15,10 @@ const { INSTALL_TIMEOUT_MS, installClients } = require('./support.js');
 
 const isFull = process.env.FLEET === 'full';
 const SECONDS = isFull ? 60 : 15;
-/** Two replicas may refresh at the same time. In a short run, chance counts for more. */
+/**
+ * Two replicas may refresh at the same time. In a short run, one such coincidence changes the ratio
+ * more.
+ */
 const SPARE_LOGINS = isFull ? 0 : 3;
 const REPLICAS = 10;
 const skip = process.env.CI ? undefined : missingServers();
@@ -102,7 +105,7 @@ describe('a fleet of ten replicas', { skip }, () => {
         `${sorted.at(-1).toFixed(1)} ms at most`,
     );
     assert.ok(logins <= 2, `${logins} logins`);
-    // Ten other processes compete for the processors.
+    // The ten replicas compete for the processors.
     assert.ok(p90 <= 30, `${firstMs}`);
   });
 });

@@ -1,6 +1,6 @@
 'use strict';
 
-/** A manager whose store hangs, dies and returns while callers want tokens. */
+/** Tests a manager whose store hangs, dies and returns while callers request tokens. */
 
 const assert = require('node:assert/strict');
 const { before, describe, test } = require('node:test');
@@ -39,7 +39,7 @@ const OUTAGES = {
   },
 };
 
-/** Whether the server has received an entry since its memory was empty. */
+/** Whether the server holds an entry. The server starts with an empty memory. */
 async function hasEntry({ kind, ask }) {
   if (kind !== 'memcached') return !/^:0/.test((await ask('DBSIZE\r\n')) ?? ':0');
   return /STAT curr_items [1-9]/.test((await ask('stats\r\n')) ?? '');

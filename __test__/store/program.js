@@ -1,8 +1,8 @@
 'use strict';
 
 // Opens a store and makes the calls that the test sends, one in each line: `["get", "key"]`. Prints
-// how each call ended within the time that a manager gives it. `["end"]` closes the client, if the
-// application owns it; the program then ends as soon as nothing holds it.
+// the outcome of each call within the time limit of a manager. `["end"]` closes the client, if the
+// application owns the client; the program then ends as soon as no handle keeps it running.
 
 const readline = require('node:readline');
 const { tell } = require('../programs/program.js');

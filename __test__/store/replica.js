@@ -1,8 +1,9 @@
 'use strict';
 
-// One replica of a fleet. Connects to the store, says so, and asks for a token when the test lets it
-// continue, 20 times a second, until the test lets it continue again or the given time is over.
-// Prints how the first call ended, and at last all.
+// One replica of a fleet. Connects to the store and reports the connection. When the test lets it
+// continue, it calls `getToken` 20 times a second, until the test lets it continue again or the
+// given time is over. Prints the outcome of the first call, and at the end the outcomes of all
+// calls.
 
 const { once } = require('node:events');
 const readline = require('node:readline');

@@ -7,11 +7,11 @@ const path = require('node:path');
 const { fromBackstageCache, fromIoredis, fromKeyv, fromNodeRedis } = require('../../lib/store');
 
 /**
- * Opens a store by its name. `modules` has the clients. Returns the store, and `end()` where the
- * application owns the client.
+ * Opens the store with this name. `modules` has the clients. Returns the store, and a function
+ * `end()` if the application owns the client.
  */
 function openStore(name, modules, port, password) {
-  // memjs logs to the standard output, which is for the test.
+  // memjs logs to the standard output, which the test reads.
   console.log = console.error;
   const load = createRequire(path.join(modules, 'index.js'));
   const address = `127.0.0.1:${port}`;
@@ -50,7 +50,7 @@ const OPEN = {
   // A release may lack the private members through which the store keeps the client alive.
   'a Backstage that hides its Redis client'({ load, url }) {
     const open = openCache(load, 'redis', url);
-    // A backend logs an uncaught exception and goes on.
+    // Like a backend, this program survives an uncaught exception.
     process.on('uncaughtException', ({ message }) => console.error(message));
     return { store: fromBackstageCache(() => ({ forPlugin: (id) => open().forPlugin(id) })) };
   },

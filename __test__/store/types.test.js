@@ -17,7 +17,7 @@ const OPTIONS =
   '--moduleResolution node16 --lib es2022 --types node --moduleDetection force';
 /** The names that the examples use without declaring them. */
 const BORROWED = ['tokenEndpoint', 'clientId', 'clientSecret'];
-/** The clients in other forms than the examples have. */
+/** The clients in forms that the examples do not show. */
 const FURTHER = `
 import { createKeyv } from '@keyv/redis';
 import { Keyv } from 'keyv';

@@ -1,7 +1,7 @@
 'use strict';
 
 // Evaluates the part of PromQL that the alert rules use, over scraped samples. `increase` does not
-// extrapolate to the ends of its range, which changes no comparison with 0.
+// extrapolate to the ends of its range, which does not affect a comparison with 0.
 
 const SECONDS = { s: 1, m: 60, h: 3_600 };
 const TOKEN = /\s*(\d+(?:\.\d+)?[smh]?|[a-zA-Z_:][\w:]*|"[^"]*"|==|!=|=~|>=|<=|[-(){}[\],=<>])/gy;
@@ -17,7 +17,7 @@ const MATCHES = {
   '=~': (value, wanted) => new RegExp(`^(?:${wanted})$`).test(value),
 };
 
-/** Parses what a Prometheus exporter prints: a list of `{ name, labels, value }`. */
+/** Parses the output of a Prometheus exporter. Returns a list of `{ name, labels, value }`. */
 function parseSamples(text) {
   const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
   return lines.map((line) => {
@@ -28,7 +28,9 @@ function parseSamples(text) {
   });
 }
 
-/** Returns a function of scrapes and a time, which returns a vector: `[{ labels, value }]`. */
+/**
+ * Returns a function that takes scrapes and a time, and returns a vector: `[{ labels, value }]`.
+ */
 function compile(text) {
   const tokens = Array.from(text.matchAll(TOKEN), ([, token]) => token);
   if (tokens.join('') !== text.replace(/\s+/g, '')) throw new Error(`cannot read ${text}`);
@@ -161,8 +163,8 @@ function increase(scrapes, now, matches, seconds) {
 }
 
 /**
- * Returns the alerts that fire at the last scrape: the rule's condition has been true at every
- * scrape of the time `for`.
+ * Returns the alerts that fire at the last scrape: the condition of the rule was true at every
+ * scrape during the time `for`.
  */
 function firing(rules, scrapes) {
   return rules.filter(({ expr, for: duration = '0s' }) => {

@@ -49,7 +49,7 @@ function startSdk(t, { load }) {
   return { ...pick, pick, print, scrape, spans: () => memory.getFinishedSpans() };
 }
 
-/** The value of a metric; `undefined` if there is none. */
+/** Returns the value of a metric; `undefined` if the scrape does not contain the metric. */
 const valueIn = (samples, name, isMatch = () => true) =>
   samples.find((sample) => sample.name === name && isMatch(sample.labels))?.value;
 

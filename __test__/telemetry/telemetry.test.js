@@ -31,7 +31,7 @@ const page = readFileSync(path.join(DOCS, 'observability.md'), 'utf8');
 const { groups } = yaml.load(readFileSync(path.join(DOCS, 'observability', 'alerts.yaml'), 'utf8'));
 const dashboard = readFileSync(path.join(DOCS, 'observability', 'dashboard.json'), 'utf8');
 
-/** The metrics that the page lists, as the exporter names them, with their attributes. */
+/** The metrics that the page lists, under the names of the exporter, with their attributes. */
 const COMMON = ['keycloak_client_id', 'keycloak_client_name', 'server_address', 'server_port'];
 const ROWS = /^\| `(keycloak\.client\.token\.[\w.]+)` \| (histogram|counter|gauge), /gm;
 const METRICS = Array.from(page.matchAll(ROWS), ([, name, kind]) => {
@@ -56,7 +56,10 @@ const caught = (promise) => promise.catch(() => {});
 const ended = (manager, count) =>
   until(() => manager.snapshot().acquisitionLatencyMs.count === count, `${count} acquisitions end`);
 
-/** What happens, and the attributes of the spans that differ from those of a plain acquisition. */
+/**
+ * The events, and the attributes of their spans that differ from the attributes of a plain
+ * acquisition.
+ */
 const RUNS = {
   'a hit, and calls that share a request': {
     async act({ manager }) {
@@ -275,7 +278,7 @@ describe('OpenTelemetry', { timeout: 3 * LIMIT_MS }, () => {
     await inSpan(() => open().getToken());
     expected.push(undefined);
     assert.deepEqual(sent(), expected);
-    // A refresh that a call in a span starts carries no context either.
+    // A refresh carries no context, even if a call in a span starts it.
     await inSpan(() => manager.getToken());
     await endpoint.waitForRequests(expected.length + 1);
     assert.equal(sent().at(-1), undefined);
@@ -293,7 +296,7 @@ describe('OpenTelemetry', { timeout: 3 * LIMIT_MS }, () => {
     assert.equal(valueIn(samples, `${DURATION}_count`), 1, 'without a tracer provider');
   });
 
-  test('shows callers nothing of a provider that throws', async (t) => {
+  test('hides the error of a provider that throws from callers', async (t) => {
     const fail = () => assert.fail('a provider that throws');
     const { meterProvider } = recordingProvider(fail);
     const tracerProvider = { getTracer: () => ({ startSpan: fail }) };
@@ -302,7 +305,7 @@ describe('OpenTelemetry', { timeout: 3 * LIMIT_MS }, () => {
     assert.equal(await manager.getToken(), 'token-1');
   });
 
-  test('refuses what is not a manager, and wrong options', async (t) => {
+  test('refuses a wrong manager and wrong options', async (t) => {
     const { manager } = await startNumbered(t, 300);
     for (const [args, message] of [
       [[undefined], /expected a KeycloakTokenManager/],
@@ -316,7 +319,7 @@ describe('OpenTelemetry', { timeout: 3 * LIMIT_MS }, () => {
     }
   });
 
-  test('leaves no manager behind that the program drops or closes', async (t) => {
+  test('does not keep a manager alive that the program drops or closes', async (t) => {
     v8.setFlagsFromString('--expose-gc');
     const collect = vm.runInNewContext('gc');
     const { endpoint } = await start(t);

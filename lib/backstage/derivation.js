@@ -1,6 +1,7 @@
 /**
- * Managers that are derived from a manager of the registry or of a pool. The registry and the pool
- * may replace their manager during its use, and the derived managers must follow.
+ * Derives managers from a manager of the registry or of a pool. The registry and the pool may
+ * replace their manager while it is in use, so the code derives each manager again from the new
+ * one.
  */
 'use strict';
 
@@ -10,8 +11,8 @@ const { copyOf } = require('../resource-copy.js');
 const DERIVING = ['withResource', 'for', 'onBehalfOf'];
 
 /**
- * Returns a function that derives a manager from the manager that `targetOf` finds, and does so only
- * once as long as `targetOf` finds the same manager.
+ * Returns a function that derives a manager from the manager that `targetOf` returns. The function
+ * returns the same derived manager as long as `targetOf` returns the same manager.
  *
  * @param {(source: object) => object} targetOf
  * @param {'withResource' | 'for' | 'onBehalfOf'} name

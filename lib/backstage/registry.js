@@ -5,7 +5,8 @@
  * `open`, the methods of the views that it returns, and `sharedStore`.
  *
  * Two views share a manager if all their options are equal, except for the options that belong to
- * the view, and for `telemetry`, which counts for the manager if one of its views has it. The registry returns a manager only for its complete options, and does not list managers.
+ * the view, and for `telemetry`, which applies to the manager if one of its views has it. The
+ * registry returns a manager only for its complete options, and does not list managers.
  */
 'use strict';
 
@@ -193,7 +194,10 @@ function split({ resource, name, logger, telemetry, ...shared }) {
   return { shared, own: { resource: copy, name: label, logger, telemetry } };
 }
 
-/** Makes the manager of an entry report to OpenTelemetry as long as one of its views wants this. */
+/**
+ * Makes the manager of an entry report to OpenTelemetry as long as one of its views has
+ * `telemetry`.
+ */
 function adjustTelemetry(entry) {
   const isWanted = [...entry.views].some(({ own }) => own.telemetry);
   if (isWanted) {

@@ -20,7 +20,7 @@ const print = fingerprints();
 const stores = new Map();
 
 /**
- * Returns the store for a configuration. It opens the connection at the first use.
+ * Returns the store for a configuration. The store opens the connection at the first use.
  *
  * @throws {Error} with a text for the operator, if the backend has no cache that replicas share
  */
@@ -30,10 +30,10 @@ function sharedStore(config) {
   const key = print(settings);
   if (!stores.has(key)) {
     const { CacheManager } = loadCaches();
-    // Without a logger: the clients log a line for each attempt to connect, and the manager logs
-    // one for each outage.
+    // The caches get no logger: the clients log a line for each attempt to connect, and the manager
+    // logs one for each outage.
     const open = () => CacheManager.fromConfig(config);
-    // Reads the settings and does not connect.
+    // `fromConfig` reads the settings and does not connect.
     open();
     stores.set(key, fromBackstageCache(open));
   }

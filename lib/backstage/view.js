@@ -54,8 +54,8 @@ class View {
   /**
    * Returns the methods of a manager for one API.
    *
-   * @param {(manager: object) => object} targetOf returns the manager in use, or one that is derived
-   * from it
+   * @param {(manager: object) => object} targetOf returns the manager in use, or a manager that is
+   * derived from it
    * @param {object} [fixed] the API; by default, the API of the view
    */
   #methodsOf(targetOf, fixed) {
@@ -66,7 +66,7 @@ class View {
     methods.getToken = (options) =>
       options === undefined ? current().getToken() : current().getToken(options);
     methods.snapshot = () => ({ ...current().snapshot(), name: this.own.name });
-    // Code that began with an earlier API makes the call again.
+    // A call that began with an earlier API starts again.
     const isCurrent = (resource) => () => originOf(resource) === originOf(resourceOf());
     let made = {};
     methods.fetch = (input, init) => {

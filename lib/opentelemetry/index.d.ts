@@ -13,16 +13,17 @@ import type { KeycloakTokenManager } from 'keycloak-token-manager';
  * ```
  */
 export interface InstrumentOptions {
-  /** Default: the global meter provider at the time of the call. */
+  /** The provider of the meter. Default: the global meter provider at the time of the call. */
   meterProvider?: MeterProvider | undefined;
-  /** Default: the global tracer provider. */
+  /** The provider of the tracer. Default: the global tracer provider. */
   tracerProvider?: TracerProvider | undefined;
 }
 
 /**
- * Makes a manager, together with its derived managers, report metrics and spans. The page
- * `docs/observability.md` lists them. Call this function after your OpenTelemetry SDK has started:
- * a meter from before the start never records anything. Closing the manager also ends its telemetry.
+ * Makes a manager and its derived managers report metrics and spans, which the page
+ * `docs/observability.md` lists. Call this function after your OpenTelemetry SDK has started: a
+ * meter that was created earlier never records a value. When you close the manager, its telemetry
+ * also ends.
  *
  * @returns A function that ends the telemetry of the manager.
  * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if the package `@opentelemetry/api` is not

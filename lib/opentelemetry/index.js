@@ -1,8 +1,8 @@
 'use strict';
 
-// OpenTelemetry metrics and spans of a manager. The code creates instruments for each manager, not
-// when a program loads this module: an instrument of a meter from before the SDK has started never
-// records anything.
+// OpenTelemetry metrics and spans of a manager. `instrument` creates the instruments for each
+// manager, not when a program loads this module: an instrument of a meter that was created before
+// the start of the SDK never records a value.
 
 const { KeycloakTokenError } = require('../../index.js');
 const { version } = require('../../package.json');
@@ -27,7 +27,7 @@ const COUNTERS = {
   storeFailures: ['{call}', 'Calls to the shared store that failed or took too long.'],
 };
 
-/** Removes the callbacks of a manager that the garbage collector took. */
+/** Removes the callbacks of a manager that the garbage collector has collected. */
 const collected = new FinalizationRegistry((removeCallback) => removeCallback());
 
 function instrument(manager, options = {}) {
@@ -66,14 +66,16 @@ function wrong(text) {
   return new KeycloakTokenError({ code: 'ERR_KEYCLOAK_REQUEST', message, retryable: false });
 }
 
-/** The telemetry of one manager, which holds it: the global providers refer to it only weakly. */
+/**
+ * The telemetry of one manager. The manager holds it; the global providers refer to it only weakly.
+ */
 class Telemetry {
   #api;
   #manager;
-  /** The provider of the tracer, and the tracer as soon as there is one. */
+  /** The provider of the tracer, and the tracer as soon as the provider has an SDK. */
   #tracers;
   #tracer;
-  /** The origin of the messages, and its attributes. */
+  /** The last origin of the messages, and its attributes. */
   #origin;
   #common;
   #duration;
@@ -107,7 +109,7 @@ class Telemetry {
 
   ended(message) {
     const { durationSeconds, error } = message;
-    // An acquisition that a close cut short has no result.
+    // An acquisition that the close of the manager has cut short has no result.
     if (error?.code === CLOSED) return;
     const common = this.#attributes();
     const attributes = error === undefined ? common : { ...common, 'error.type': error.code };
@@ -213,7 +215,7 @@ function observeSnapshots({ ValueType }, meter, reference) {
       const sum = snapshot.counters[name] + (snapshot.derived?.counters[name] ?? 0);
       result.observe(counter, sum, attributes);
     }
-    // Always a value: some SDKs repeat the last one of a callback that reports none.
+    // The callback always reports a value, because some SDKs otherwise repeat the last one.
     result.observe(remaining, snapshot.secondsToHardExpiry ?? 0, attributes);
   };
   const instruments = [...counters.map(([, counter]) => counter), remaining];

@@ -1,6 +1,6 @@
 /**
- * The clients of cache servers inside other packages' objects: redis, ioredis, iovalkey and memjs.
- * Each function does nothing for a client that lacks the member it needs.
+ * Handles the clients of cache servers inside the objects of other packages: redis, ioredis,
+ * iovalkey and memjs. Each function ignores a client that lacks the member that the function needs.
  */
 'use strict';
 
@@ -12,18 +12,18 @@ const ignore = () => {};
 function tameKeyv(keyv) {
   const store = adapterOf(keyv);
   const client = store?.client ?? store?.redis;
-  // Without a listener, the client of @keyv/redis 4.6.0 also never connects again after an error.
+  // Without a listener, the client of @keyv/redis 4.6.0 also never reconnects after an error.
   for (const emitter of [keyv, store, client]) ignoreErrors(emitter);
-  // The adapter of memjs parses an entry in a callback, where a fault of the entry would be an
-  // uncaught exception. With the text, Keyv parses the entry.
+  // The adapter of memjs parses an entry in a callback, where a damaged entry would cause an
+  // uncaught exception. If the adapter returns the text, Keyv parses the entry.
   if (Array.isArray(client?.servers) && store.opts) store.opts.deserialize ??= String;
   return client;
 }
 
 /**
- * Returns the result of `open`, which makes another Keyv of the same adapter and hides it. In older
- * Backstage releases, this Keyv passes on the errors of the adapter, and an error without a listener
- * ends the process. The function stops the Keyv from receiving them.
+ * Returns the result of `open`, which creates another Keyv of the same adapter and hides it. In
+ * older Backstage releases, this Keyv emits the errors of the adapter, and an error without a
+ * listener ends the process. This function therefore removes the Keyv's listeners from the adapter.
  */
 function openQuietly(keyv, open) {
   const store = adapterOf(keyv);
@@ -45,8 +45,8 @@ function isInMemory(keyv) {
 }
 
 /**
- * Adds a listener of errors, without which an emitter throws. The manager reports that a store
- * fails.
+ * Adds a listener for errors, because an emitter without one throws. The manager reports the
+ * failures of a store.
  */
 function ignoreErrors(emitter) {
   if (typeof emitter?.on !== 'function') return;
@@ -68,7 +68,10 @@ function unrefClient(client) {
   client.on('reconnecting', () => client.reconnectTimeout?.unref?.());
 }
 
-/** Does the same for a server of memjs, which connects when a call needs the socket. */
+/**
+ * Lets the process end although memjs has a socket. A server of memjs connects when a call needs
+ * it.
+ */
 function unrefMemcached(server) {
   const { sock } = server;
   server.sock = (...args) => {

@@ -18,8 +18,8 @@ export interface KeyvCache {
 }
 
 /**
- * Makes a store of a Keyv (version 4, 5 or 6) with the adapter of a server. The Keyv and its
- * connection stay yours: the store adds listeners of `error` events, and closes nothing.
+ * Turns a Keyv (version 4, 5 or 6) with the adapter of a server into a store. You own the Keyv and
+ * its connection: the store adds listeners for `error` events, and does not close the connection.
  *
  * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if the argument is not a Keyv, or if the Keyv
  *   keeps its entries in this process.
@@ -83,10 +83,11 @@ export interface BackstageCacheManager {
 }
 
 /**
- * Makes a store of Backstage's cache. In the configuration, `sharedCache: true` does this for you.
+ * Turns Backstage's cache into a store. In the configuration, `sharedCache: true` does this for
+ * you.
  *
- * With a function, the store opens the cache at its first use, and opens another one if the cache no
- * longer answers: the Redis client of some Backstage releases never connects again after its
+ * With a function, the store opens the cache at its first use, and opens another one if the cache
+ * no longer answers: the Redis client of some Backstage releases never reconnects after its
  * connection has ended. The connections of a `CacheManager` do not keep the process running.
  *
  * A `CacheService` belongs to a plugin: other plugins do not find its entries.
@@ -138,9 +139,9 @@ export interface NodeRedisClient {
 }
 
 /**
- * Makes a store of a client of the package `redis` (node-redis, version 4 or later). Connect the
- * client, and close it when you no longer need it: the store adds a listener of `error` events, and
- * neither connects nor closes the client.
+ * Turns a client of the package `redis` (node-redis, version 4 or later) into a store. Connect the
+ * client, and close it when you no longer need it: the store adds a listener for `error` events,
+ * and neither connects nor closes the client.
  *
  * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if the argument is not such a client.
  * @example
@@ -176,8 +177,8 @@ export interface IoredisClient {
 }
 
 /**
- * Makes a store of a client of the package `ioredis` or `iovalkey`. Close the client when you no
- * longer need it: the store adds a listener of `error` events, and closes nothing.
+ * Turns a client of the package `ioredis` or `iovalkey` into a store. Close the client when you no
+ * longer need it: the store adds a listener for `error` events, and does not close the client.
  *
  * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if the argument is not such a client.
  * @example

@@ -1,7 +1,7 @@
 /**
- * Makes a shared store of a cache client that the application has. The manager limits the time of
- * each call, because no client does so in every case. A call of these adapters rejects and never
- * throws, and its rejection needs no handler.
+ * Turns a cache client of the application into a shared store. The manager limits the time of each
+ * call, because no client does so in every case. A method of a store rejects and never throws, and
+ * its rejection needs no handler.
  */
 'use strict';
 
@@ -15,12 +15,17 @@ const {
   unrefClient,
 } = require('./clients.js');
 
-/** Older Backstage releases share the entries of a cache between all plugins. */
+/**
+ * The prefix of the keys. Older Backstage releases share the entries of a cache between all
+ * plugins.
+ */
 const PREFIX = 'keycloak-token-manager:';
 const DEFAULT_ID = 'keycloak-token-manager';
-/** Memcached knows whole seconds only, and some clients take a smaller number for "for ever". */
+/** Memcached counts whole seconds, and some clients keep an entry with a shorter life for ever. */
 const MIN_TTL_MS = 1_000;
-/** The shortest time between two clients of which the first cannot be ended. */
+/**
+ * The shortest time between the creation of two clients if the store cannot close the first one.
+ */
 const REMAKE_INTERVAL_MS = 60_000;
 
 const ignore = () => {};
@@ -50,13 +55,13 @@ const CALLS = {
 };
 
 /**
- * Creates the store. `current()` returns the calls of the client, or a promise of them, for each
- * use.
+ * Creates the store. For each use, `current()` returns the calls of the client, or a promise of
+ * them.
  */
 function createStore(current, more = {}) {
   const call = (use, read = ignore) => {
     const result = new Promise((resolve) => resolve(current())).then(use).then(read);
-    // The manager may have stopped waiting.
+    // The manager may no longer wait for the result.
     result.catch(ignore);
     return result;
   };
@@ -78,15 +83,15 @@ function createStore(current, more = {}) {
 
 const textIn = (value) => (typeof value === 'string' ? value : undefined);
 
-/** An entry that is not JSON is the fault of the entry alone: the store works. */
+/** Treats an entry that is not JSON as a miss: the entry is damaged, but the store works. */
 function missIfBroken(error) {
   if (error?.name === 'SyntaxError') return undefined;
   throw error;
 }
 
 /**
- * Returns the time to live in the form that every client takes as it is meant; `undefined` for a
- * time after which nothing is left, and for one that some clients take for "for ever".
+ * Returns the time to live in a form that every client interprets in the same way. Returns
+ * `undefined` if the time is over, or if some clients would keep the entry for ever.
  */
 function wholeMs(ttlMs) {
   if (!Number.isFinite(ttlMs) || ttlMs <= 0) return undefined;
@@ -165,7 +170,7 @@ function remadeStore(open, id) {
   const remake = async () => {
     const old = await opened?.catch(ignore);
     if (old === undefined) return;
-    // A client that cannot be ended may try to connect as long as the process runs.
+    // A client that the store cannot close may try to connect as long as the process runs.
     if (old.client === undefined && performance.now() < madeAtMs + REMAKE_INTERVAL_MS) return;
     madeAtMs = performance.now();
     opened = undefined;

@@ -138,7 +138,7 @@ function refuseExchange({ form, clientId }, subject) {
  * Returns the answer to a token request.
  *
  * @param {ReturnType<typeof readTokenRequest>} request
- * @param {Map<string, string>} secrets by client id
+ * @param {Map<string, string>} secrets the secrets, keyed by client id
  * @param {number} expiresIn in seconds
  * @param {object} tokens
  * @param {(grant: object) => string} tokens.issue
@@ -181,7 +181,7 @@ function answerTokenRequest(request, secrets, expiresIn, { issue, bind, read }) 
  * Returns the answer to a request to revoke a token (RFC 7009).
  *
  * @param {ReturnType<typeof readTokenRequest>} request
- * @param {Map<string, string>} secrets by client id
+ * @param {Map<string, string>} secrets the secrets, keyed by client id
  * @param {(token: string) => object | undefined} read returns the claims of a valid token
  * @param {(token: string) => void} revoke
  */

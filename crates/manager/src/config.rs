@@ -268,12 +268,15 @@ pub struct Config {
 
 impl Config {
     /// Whether the manager shares the tokens of this grant through the store. It shares no token that
-    /// is bound to a key of its own, and the tokens of users only if the options allow it.
+    /// is bound to a key of its own, none for which a function provides the assertion, because only
+    /// the assertion says whose token it is, and the tokens of users only if the options allow it.
     #[must_use]
     pub fn shares(&self, grant_type: &GrantType) -> bool {
         let is_bound = self.dpop.as_ref().is_some_and(|dpop| dpop.is_generated);
         self.store.as_ref().is_some_and(|store| {
-            !is_bound && (store.stores_user_tokens || grant_type.subject().is_none())
+            !is_bound
+                && !grant_type.wants_assertion()
+                && (store.stores_user_tokens || grant_type.subject().is_none())
         })
     }
 

@@ -10,7 +10,7 @@ use crate::clock::{Clock, Moment};
 use crate::config::{Credential, Target};
 use crate::error::{Error, grant_advice};
 use oauth::{
-    Answer, AnswerError, ClientProof, ExtraHeaders, Metadata, Redactor, TRACE_PARENT,
+    Answer, AnswerError, ClientProof, ExtraHeaders, Grant, Metadata, Redactor, TRACE_PARENT,
     TokenEndpoint, TokenRequest, TokenResponse, TraceParent, read_answer,
 };
 use transport::{ClientIdentity, Transport, TransportError};
@@ -60,6 +60,7 @@ pub(super) struct Exchange<R> {
 impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     pub(super) async fn attempt(
         &self,
+        grant: &Grant,
         credential: &Credential,
         refused: Option<&Credential>,
         progress: &AcquisitionProgress,
@@ -68,8 +69,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             Credential::Identity(identity) => Some(identity),
             _ => None,
         };
-        let grant = Box::pin(self.with_assertion(progress)).await?;
-        let redactor = self.redactor(credential, refused, &grant);
+        let redactor = self.redactor(credential, refused, grant);
         let resolved = self.resolve_endpoint(identity, &redactor, progress).await?;
         let exchange_in_progress = self.begin_exchange()?;
         let mut pass = self
@@ -144,8 +144,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         })
     }
 
-    /// Begins a token exchange, unless the server has just refused too many. Other grants are not
-    /// limited.
+    /// Begins a token exchange, unless the server has just refused too many exchanges. Does not
+    /// limit other grants.
     fn begin_exchange(&self) -> Result<Option<ExchangeGuard<'_>>, Failure> {
         if !self.grant.grant_type.is_exchange() {
             return Ok(None);

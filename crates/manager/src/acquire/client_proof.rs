@@ -55,12 +55,15 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         None
     }
 
-    /// Reads an assertion file again, because every attempt sends the current assertion.
-    pub(super) async fn renew_assertion(
-        &self,
+    /// Reads an assertion file again, because every attempt sends the current assertion. Also calls
+    /// the assertion function again.
+    pub(super) async fn renew_assertions<'a>(
+        &'a self,
         credential: &mut Credential,
+        grant: &mut Cow<'a, Grant>,
         progress: &AcquisitionProgress,
     ) -> Result<(), Error> {
+        *grant = Box::pin(self.with_assertion(progress)).await?;
         if let Credential::Assertion(_) = credential {
             *credential = self.credential_again(progress).await?;
         }

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use crate::clock::Moment;
 
-/// The number of refused exchanges in a window.
+/// The maximum number of refused exchanges in a window.
 const MOST: usize = 10;
 const WINDOW: Duration = Duration::from_secs(1);
 
@@ -24,8 +24,8 @@ struct State {
 }
 
 impl Exchanges {
-    /// Begins an exchange. While the server refuses exchanges, those in progress count as refused.
-    /// Returns the time to wait if there are too many.
+    /// Begins an exchange. While the server refuses exchanges, the exchanges in progress count as
+    /// refused. Returns the time to wait if too many exchanges count as refused.
     pub(super) fn begin(&self, now: Moment) -> Result<ExchangeGuard<'_>, Duration> {
         let mut state = self.0.lock();
         while state

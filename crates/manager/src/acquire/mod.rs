@@ -104,11 +104,11 @@ impl Acquired {
     }
 }
 
-/// How an acquisition ends without a token.
+/// The end of an acquisition without a token.
 enum Ending {
-    /// It failed.
+    /// The acquisition failed.
     Failed(Failure),
-    /// It sent no request, because another acquisition failed with this error.
+    /// The acquisition sent no request, because another acquisition failed with this error.
     Suppressed(Error),
 }
 
@@ -125,7 +125,8 @@ struct AcquisitionProgress {
     waits_for_credential: AtomicBool,
     waits_for_assertion: AtomicBool,
     reads_document: AtomicBool,
-    /// Whether it waits for another acquisition, which finds out whether the server has recovered.
+    /// Whether the acquisition waits for another one, which finds out whether the server has
+    /// recovered.
     waits_for_probe: AtomicBool,
     transport: Progress,
 }
@@ -140,7 +141,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         let mut request = self.setup.credentials.request(self.events);
         request.started().await;
         let limit = self.setup.config.request_timeout;
-        // The store and the pace count towards the limit, but leave half of it to the requests.
+        // The time for the store and the pace counts towards the limit, but leaves half of it to
+        // the requests.
         let waited = pace.saturating_add(self.waited).min(part(limit, 2));
         let now = self.clock.now();
         let start = Moment {
@@ -197,7 +199,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         (error, is_repeated.then_some(TroubleChange::Repeated))
     }
 
-    /// Waits until the trouble of the server allows a request.
+    /// Waits until the shared [`Trouble`] allows a request.
     async fn pass_trouble(&self, progress: &AcquisitionProgress) -> Result<(), Ending> {
         progress.waits_for_probe.store(true, Ordering::Relaxed);
         let passed = self.setup.trouble.pass(|| self.clock.now(), self.id).await;
@@ -241,6 +243,9 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         request: CredentialRequest<'_>,
         progress: &AcquisitionProgress,
     ) -> Result<(Moment, TokenResponse), Ending> {
+        // The function of the user may hang, so the acquisition must not be the one for which others
+        // wait meanwhile.
+        let mut grant = Box::pin(self.with_assertion(progress)).await?;
         self.pass_trouble(progress).await?;
         let mut credential = self.credential(request, progress).await?;
         // The server may repeat a secret that it refused, so the redactor covers that secret as
@@ -250,7 +255,10 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         let mut was_read_again = self.setup.server.known(self.clock.now()).is_none();
         let mut attempt = 1;
         loop {
-            let failure = match self.attempt(&credential, refused.as_ref(), progress).await {
+            let failure = match self
+                .attempt(&grant, &credential, refused.as_ref(), progress)
+                .await
+            {
                 Ok((sent, response)) => {
                     self.flight.note_success(sent);
                     self.setup.credentials.accept(&credential);
@@ -262,7 +270,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                     {
                         had_expired = true;
                         tokio::time::sleep(wait).await;
-                        self.renew_assertion(&mut credential, progress).await?;
+                        self.renew_assertions(&mut credential, &mut grant, progress)
+                            .await?;
                         continue;
                     }
                     return Ok((sent, response));
@@ -274,7 +283,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                 && !std::mem::replace(&mut was_read_again, true)
             {
                 self.setup.server.doubt(document);
-                self.renew_assertion(&mut credential, progress).await?;
+                self.renew_assertions(&mut credential, &mut grant, progress)
+                    .await?;
                 continue;
             }
             if failure.is_client_refused && refused.is_none() {
@@ -282,6 +292,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                     Some(other) => refused = Some(std::mem::replace(&mut credential, other)),
                     None => return Err(failure.into()),
                 }
+                grant = Box::pin(self.with_assertion(progress)).await?;
                 continue;
             }
             if failure.error.is_shared() && self.flight.is_latest() {
@@ -297,8 +308,9 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                 return Err(failure.into());
             }
             tokio::time::sleep(wait).await;
+            self.renew_assertions(&mut credential, &mut grant, progress)
+                .await?;
             self.pass_trouble(progress).await?;
-            self.renew_assertion(&mut credential, progress).await?;
             attempt = attempt.saturating_add(1);
         }
     }
@@ -326,7 +338,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         self.setup.config.request_timeout.saturating_sub(spent)
     }
 
-    /// Warns once of a scope or an audience that the server did not grant.
+    /// Logs one warning about a scope or an audience that the server did not grant.
     fn warn_of_grant(&self, response: &TokenResponse) {
         if let Some(warning) = grant_warning(self.grant, response)
             && self.setup.warns_first_time(&warning)

@@ -22,7 +22,7 @@ use transport::Transport;
 /// The time limit of all revocations together.
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// The tokens to revoke, and what their requests need.
+/// The tokens to revoke, and the state that their requests need.
 pub(crate) struct Revocation<C, T> {
     pub(crate) setup: Arc<Setup<T>>,
     pub(crate) clock: Arc<C>,
@@ -30,7 +30,7 @@ pub(crate) struct Revocation<C, T> {
     pub(crate) tokens: Vec<Arc<Token>>,
 }
 
-/// A revocation belongs to no flight.
+/// A placeholder for the flight, because a revocation does not belong to a flight.
 struct NoFlight;
 
 impl Flight for NoFlight {
@@ -75,7 +75,7 @@ impl<C: Clock, T: Transport> Revocation<C, T> {
         let all = async {
             tokio::join!(work(), work(), work(), work(), work(), work(), work(), work());
         };
-        // The tokens that the limit leaves alone end with their lifetimes.
+        // The tokens that are left after the limit end with their lifetimes.
         let is_late = tokio::time::timeout(LIMIT, all).await.is_err();
         let Progress {
             revoked, failure, ..
@@ -95,7 +95,7 @@ impl<C: Clock, T: Transport> Revocation<C, T> {
         self.events.push(Event::RevocationEnded);
     }
 
-    /// Revokes tokens until none is left or a request fails.
+    /// Revokes tokens until all are revoked or a request fails.
     async fn work(&self, progress: &Mutex<Progress>) {
         loop {
             let token = {

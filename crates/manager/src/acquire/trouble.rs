@@ -1,11 +1,12 @@
-//! The trouble of a server that every request of a client meets: it is unreachable or overloaded, or
-//! it refuses the client ([`Error::is_shared`]).
+//! A failure that affects every request of a client: the server is unreachable or overloaded, or it
+//! refuses the client ([`Error::is_shared`]).
 //!
 //! A manager and its derived managers share this state, so that an outage costs the server the
-//! requests of one manager, however many tokens the client needs. One acquisition, the probe, finds
-//! out whether the trouble has ended; the others wait for it within their own deadlines. The first
-//! acquisition that fails becomes the probe while it tries again. After the shared cool-down the
-//! first one to start does. A success of any request ends the trouble.
+//! requests of one manager, no matter how many tokens the client needs. One acquisition, the probe,
+//! finds out whether the trouble has ended; the others wait for the probe within their own
+//! deadlines. The first acquisition that fails becomes the probe while it tries again. After the
+//! shared cool-down, the first acquisition to start becomes the probe. A success of any request
+//! ends the trouble.
 
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ pub(crate) struct Trouble {
 
 #[derive(Default)]
 struct State {
-    /// The cool-down after the last acquisition that failed; `None` if there is no trouble.
+    /// The cool-down after the last acquisition that failed; `None` without trouble.
     cool_down: Option<Arc<CoolDown>>,
     probe: Option<AcquisitionId>,
 }
@@ -84,7 +85,7 @@ impl Trouble {
     }
 
     /// Records that an attempt failed in a way that all requests share. The acquisition becomes the
-    /// probe if there was no trouble before.
+    /// probe if it is the first to fail in this way.
     pub(super) fn suspect(&self, id: AcquisitionId) {
         let mut state = self.state.lock();
         if state.cool_down.is_none() {
@@ -118,7 +119,7 @@ impl Trouble {
         counts
     }
 
-    /// Records a success. Returns whether it ends a trouble.
+    /// Records a success. Returns whether the success ends the trouble.
     pub(super) fn succeeded(&self) -> bool {
         let before = std::mem::take(&mut *self.state.lock());
         if before.probe.is_some() {
@@ -127,14 +128,14 @@ impl Trouble {
         before.cool_down.is_some()
     }
 
-    /// Returns a guard that lets another acquisition be the probe when this one ends without a
+    /// Returns a guard that lets another acquisition become the probe when this one ends without a
     /// result that concerns the trouble.
     pub(crate) const fn guard(&self, id: AcquisitionId) -> ProbeGuard<'_> {
         ProbeGuard { trouble: self, id }
     }
 }
 
-/// See [`Trouble::guard`].
+/// The guard that [`Trouble::guard`] returns.
 pub(crate) struct ProbeGuard<'a> {
     trouble: &'a Trouble,
     id: AcquisitionId,

@@ -1,4 +1,4 @@
-//! One call to the functions of the store, which run on the JavaScript thread.
+//! A call to a function of the store, which runs on the JavaScript thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::circuit::Operation;
 use super::entry::EntryKey;
 
-/// What the store has to do.
+/// The command for the store.
 #[derive(Clone, Debug)]
 pub enum Command {
     /// Return the value of an entry.
@@ -17,7 +17,7 @@ pub enum Command {
     Set(EntryKey, String, u64),
     /// Delete an entry.
     Delete(EntryKey),
-    /// Replace a client that has died.
+    /// Replace a client that no longer works.
     Remake,
     /// Nothing: the JavaScript thread answers this command itself, as soon as it is free.
     Ping,
@@ -36,16 +36,16 @@ impl Command {
 /// The answer of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreAnswer {
-    /// The value of an entry, or that the store did what it had to do.
+    /// The store carried out the command. A read yields the value of the entry.
     Done(Option<String>),
-    /// An error, with its code or a text of this package that names the fault.
+    /// The command failed: the code of the error, or a text of this package that names the fault.
     Failed(Option<String>),
 }
 
-/// A call for the thread that makes it. Dropping the call ends it without an answer.
+/// A call for the thread that makes it. A dropped call ends without an answer.
 #[derive(Debug)]
 pub struct StoreCall {
-    /// What the store has to do.
+    /// The command for the store.
     pub command: Command,
     has_started: Arc<AtomicBool>,
     answer: oneshot::Sender<StoreAnswer>,

@@ -1,5 +1,5 @@
-//! Decides whether a manager calls its shared store: after a failure it does not, until a probe has
-//! found that the store answers again.
+//! Decides whether a manager calls its shared store. After failures, the manager stops calling the
+//! store until a probe shows that the store answers again.
 //!
 //! The decisions are pure. [`SharedStore`](super::SharedStore) makes the calls and the probes.
 
@@ -23,10 +23,10 @@ pub enum Fault {
     Refused,
 }
 
-/// The number of successive errors that open the circuit. A single one may concern an entry alone,
-/// for example if its value is damaged.
+/// The number of successive errors that open the circuit. A single error may concern one entry
+/// only, for example because its value is damaged.
 const MOST_ERRORS: u32 = 2;
-/// The number of failed probes after which the manager has the client of the store remade.
+/// The number of failed probes after which the manager makes the store replace its client.
 const PROBES_PER_CLIENT: u32 = 2;
 
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +34,7 @@ enum State {
     Closed {
         errors: u32,
     },
-    /// A call took too long, and the manager finds out whether the event loop was blocked.
+    /// A call took too long, and the manager is finding out whether the event loop was blocked.
     Suspicious,
     Open {
         probes: u32,
@@ -65,7 +65,7 @@ pub enum Probed {
     Closes,
     /// The store does not answer.
     StaysOpen,
-    /// The store does not answer, and its client may have died.
+    /// The store does not answer, and its client may no longer work.
     Remakes,
 }
 
@@ -85,7 +85,7 @@ impl Circuit {
         !matches!(self.state, State::Closed { .. })
     }
 
-    /// Records that a call took too long. Returns whether to find out why.
+    /// Records that a call took too long. Returns whether the manager must find out the cause.
     pub const fn suspect(&mut self) -> bool {
         let is_closed = matches!(self.state, State::Closed { .. });
         if is_closed {
@@ -94,7 +94,7 @@ impl Circuit {
         is_closed
     }
 
-    /// Records that a blocked event loop delayed the call, not the store.
+    /// Records that a blocked event loop, and not the store, delayed the call.
     pub const fn acquit(&mut self) {
         if matches!(self.state, State::Suspicious) {
             self.state = State::Closed { errors: 0 };
@@ -163,9 +163,9 @@ mod tests {
     /// An event, and its expected effect.
     #[derive(Clone, Copy)]
     enum Step {
-        /// A failure: whether it opens the circuit, and whether it is logged.
+        /// A failure: whether it opens the circuit, and whether the manager logs it.
         Fails(Operation, Fault, bool, bool),
-        /// A success, and whether it is logged.
+        /// A success, and whether the manager logs it.
         Succeeds(Operation, bool),
         Probe(bool, Probed),
         /// A call that takes too long, and whether it is the first one.

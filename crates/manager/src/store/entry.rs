@@ -1,8 +1,9 @@
 //! The entries of the shared store: their keys, and their encrypted values.
 //!
-//! Both need a secret that the store does not have. The key of an entry is a keyed hash of all that
-//! decides which token the server grants, and of the version of this format. It is authenticated
-//! together with the value, so a value is valid under its own key only. Every other value is a miss.
+//! Both need a secret that the store does not have. The key of an entry is a keyed hash of the
+//! version of this format and of all settings that decide which token the server grants. The
+//! encryption authenticates the key together with the value, so a value is valid under its own key
+//! only. The manager treats every other value as a miss.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,7 +24,8 @@ use crate::slot::Token;
 use crate::slot::schedule::{Life, part};
 use oauth::{AccessToken, DpopKey, Grant};
 
-/// The version of the format. Managers of different versions do not see each other's entries.
+/// The version of the format. Managers with different versions of the format do not find each
+/// other's entries.
 const VERSION: u8 = 1;
 const SALT: &[u8] = b"keycloak-token-manager shared store";
 /// The longest value that a manager decodes, in bytes: a token response has at most 1 MiB.
@@ -32,7 +34,7 @@ const MAX_VALUE: usize = 2 * 1024 * 1024;
 const CLOCK_MARGIN: Duration = Duration::from_secs(2);
 /// The largest difference between two clocks that are each wrong by the margin.
 const CLOCK_DIFFERENCE: Duration = Duration::from_secs(4);
-/// The place of an absent time or length.
+/// Encodes an absent time or length.
 const ABSENT: u64 = u64::MAX;
 
 /// The keys that a manager derives from its secret.
@@ -53,15 +55,15 @@ impl fmt::Debug for StoreKeys {
 pub struct EntryKey(String);
 
 impl EntryKey {
-    /// Returns the key as the store sees it.
+    /// Returns the key in the form in which the store receives it.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A token as the store holds it. Its times are those of the clock of its writer, since the Unix
-/// epoch.
+/// A token in the form in which the store holds it. All times follow the clock of the writer, since
+/// the Unix epoch.
 #[derive(Debug)]
 pub struct StoredToken {
     access_token: AccessToken,
@@ -121,7 +123,7 @@ impl StoreKeys {
         named(hash)
     }
 
-    /// Returns a key without an entry, with which a manager finds out whether the store answers.
+    /// Returns a key that has no entry. The manager reads it to find out whether the store answers.
     #[must_use]
     pub fn probe_key(&self) -> EntryKey {
         named(hmac::Context::with_key(&self.names))
@@ -209,7 +211,7 @@ impl StoredToken {
     }
 
     /// Returns the token for a manager with this expiry buffer and key. Returns `None` if the clock
-    /// of the writer was far ahead. The token may have expired.
+    /// of the writer was far ahead of this one. The returned token may have expired.
     #[must_use]
     pub fn into_token(
         self,

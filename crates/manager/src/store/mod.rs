@@ -1,9 +1,9 @@
 //! The store in which the replicas of a program share tokens.
 //!
-//! The store belongs to the user and is slow, unreliable and untrusted: [`entry`] encrypts what it
-//! holds, [`circuit`] decides when to leave it alone, and every call has a time limit of its own. No
-//! failure of the store is a failure of an acquisition. The [`slot`](crate::slot) decides whether
-//! the manager uses a token that the store returns.
+//! The store belongs to the user and may be slow, unreliable or untrusted: [`entry`] encrypts the
+//! tokens for it, [`circuit`] decides whether the manager calls it, and every call has its own time
+//! limit. No failure of the store is a failure of an acquisition. The [`slot`](crate::slot) decides
+//! whether the manager uses a token that the store returns.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -36,7 +36,7 @@ const CALL_LIMIT: Duration = Duration::from_millis(250);
 const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 /// The time within which an event loop that is not blocked answers a ping.
 const FREE_WITHIN: Duration = Duration::from_millis(20);
-/// The number of calls at once, so that a store that never answers holds a bounded number of them.
+/// The maximum number of calls at once, which also limits the calls that a store never answers.
 const MAX_CALLS: usize = 64;
 /// The shortest life of an entry: some stores keep an entry with a shorter one for ever.
 const SHORTEST_LIFE: Duration = Duration::from_secs(1);
@@ -75,7 +75,8 @@ enum Called {
     Failed(Option<String>),
     /// The call took too long.
     Late,
-    /// The manager did not call the store: it was not answering, or the event loop was blocked.
+    /// The manager did not call the store, because the circuit was open or the event loop was
+    /// blocked.
     Skipped,
 }
 
@@ -100,7 +101,7 @@ impl SharedStore {
         }
     }
 
-    /// Calls the store, unless it was not answering lately.
+    /// Calls the store, unless the circuit is open.
     async fn call(self: &Arc<Self>, events: &Arc<dyn EventSink>, command: Command) -> Called {
         if self.circuit.lock().is_open() {
             return Called::Skipped;
@@ -149,7 +150,7 @@ impl SharedStore {
         }
     }
 
-    /// Finds out whether the store was slow, or the event loop was blocked when the answer came.
+    /// Finds out whether the store was slow or a blocked event loop delayed the answer.
     fn start_inquiry(
         self: &Arc<Self>,
         events: &Arc<dyn EventSink>,
@@ -229,8 +230,8 @@ impl SharedStore {
 }
 
 impl StoreEntry {
-    /// Returns the token of the entry. A failure of the store and an entry that no manager with the
-    /// same secret has written are misses.
+    /// Returns the token of the entry. Treats a failure of the store as a miss, as well as an entry
+    /// that no manager with the same secret has written.
     pub(crate) async fn read(
         &self,
         clock: &dyn Clock,
@@ -266,8 +267,8 @@ impl StoreEntry {
         }
     }
 
-    /// Writes the entry after a write in progress. Of the values that wait for it, writes only the
-    /// last one.
+    /// Writes or deletes the entry after the write in progress. If several commands wait for that
+    /// write, carries out only the last one.
     async fn write_in_turn(&self, events: &Arc<dyn EventSink>, command: Command) {
         let mut next = match self.store.writes.lock().entry(self.key.clone()) {
             Entry::Occupied(mut waiting) => {
@@ -289,10 +290,10 @@ impl StoreEntry {
         }
     }
 
-    /// Deletes the entry.
+    /// Deletes the entry, after a write in progress, which would otherwise restore it.
     pub(crate) async fn delete(&self, events: &Arc<dyn EventSink>) {
         let command = Command::Delete(self.key.clone());
-        self.store.call(events, command).await;
+        self.write_in_turn(events, command).await;
     }
 }
 

@@ -1,4 +1,4 @@
-//! The managers that were derived from a manager, and the memory that they publish.
+//! The managers that are derived from a manager, and the memory that they publish.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use crate::published::{Published, PublishedCell};
 use crate::snapshot::{Counters, DerivedSums};
 use transport::Transport;
 
-/// The number of managers whose published memory is one allocation, which JavaScript maps once.
+/// The number of managers that share an allocation of published memory, which JavaScript maps once.
 const CHUNK: usize = 256;
 
-/// The derived managers of a manager. A derived manager has none itself.
+/// The derived managers of a manager. A derived manager itself has no derived managers.
 pub(super) struct Family<C: Clock, T: Transport> {
     managers: HashMap<ManagerId, Arc<Manager<C, T>>>,
     last_id: ManagerId,
@@ -95,7 +95,7 @@ impl<C: Clock, T: Transport> Family<C, T> {
         Some(manager)
     }
 
-    /// Returns the sums; `None` if no manager was ever derived.
+    /// Returns the sums; `None` before the first derived manager.
     pub(super) fn sums(&self) -> Option<DerivedSums> {
         if self.last_id == PARENT {
             return None;
@@ -147,7 +147,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         }))
     }
 
-    /// Returns a derived manager, or `None` if it was released.
+    /// Returns a derived manager, or `None` if JavaScript has released it.
     #[must_use]
     pub fn derived(&self, id: ManagerId) -> Option<Arc<Self>> {
         self.family.lock().as_ref()?.get(id)
@@ -159,8 +159,8 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         self.family.lock().as_ref()?.chunk(number)
     }
 
-    /// Closes a derived manager and reuses its memory. A caller that still waits for it is never
-    /// answered.
+    /// Closes a derived manager and reuses its memory. A caller that still waits for this manager
+    /// never receives an answer.
     pub fn release(&self, id: ManagerId) {
         let released = {
             let mut family = self.family.lock();
@@ -172,9 +172,10 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         }
     }
 
-    /// Closes the manager and its derived managers as [`Manager::close`] does, but first takes their
-    /// tokens and revokes them in the background. Returns whether there is a token to revoke; the
-    /// manager then sends log lines until [`Event::RevocationEnded`](crate::Event::RevocationEnded).
+    /// Closes the manager and its derived managers as [`Manager::close`] does, but first takes
+    /// their tokens, except for those in the shared store, and revokes them in the background. Returns whether the managers hold a token
+    /// to revoke; the manager then sends log lines until
+    /// [`Event::RevocationEnded`](crate::Event::RevocationEnded).
     pub fn revoke(&self) -> bool {
         let now = self.clock.now();
         let tokens: Vec<_> = {
@@ -183,7 +184,13 @@ impl<C: Clock, T: Transport> Manager<C, T> {
             derived
                 .map(|manager| &**manager)
                 .chain([self])
-                .filter_map(|manager| manager.inner.lock().slot.token(now).map(Arc::clone))
+                .filter_map(|manager| {
+                    let inner = manager.inner.lock();
+                    // The other replicas use the tokens in the shared store.
+                    let is_shared = inner.entry_if(true).is_some();
+                    let token = inner.slot.token(now).filter(|_| !is_shared);
+                    token.map(Arc::clone)
+                })
                 .collect()
         };
         let setup = self.inner.lock().setup.clone();

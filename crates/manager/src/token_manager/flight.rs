@@ -26,13 +26,13 @@ use crate::store::{SharedStore, StoreEntry};
 use oauth::Grant;
 use transport::Transport;
 
-/// The number of different warnings that a configuration logs once each.
+/// The number of different warnings that the managers of a configuration log, once each.
 const MAX_WARNINGS: usize = 256;
 
-/// The parts that every flight of a manager and of its derived managers uses: all that derived
-/// managers share. Each has its own slot, and with it its own token, flights, rejections of routes
-/// and cool-down after failures that concern its request alone. A changed configuration creates a
-/// new setup.
+/// The parts that a manager shares with its derived managers, and that every flight of these
+/// managers uses. Each manager has its own slot, and with it its own token, flights, rejections of
+/// routes and cool-down after failures that concern its request alone. A changed configuration
+/// creates a new setup.
 pub(crate) struct Setup<T> {
     pub(crate) config: Config,
     pub(crate) credentials: CredentialProvider,
@@ -43,9 +43,10 @@ pub(crate) struct Setup<T> {
     store: Option<Arc<SharedStore>>,
     /// The number of failed calls to the store, over all configurations.
     pub(super) store_failures: Arc<AtomicU64>,
-    /// The budget of tokens that routes may have dropped.
+    /// The budget of tokens that routes may drop.
     pub(super) budget: Arc<Mutex<RouteBudget>>,
-    /// Hashes of the warnings that are logged once, whichever manager meets them first.
+    /// Hashes of the warnings that the managers have logged. The managers log each warning only
+    /// once.
     warnings: Mutex<HashSet<u64>>,
     /// A semaphore that closes with the manager. It has no permits, so a wait for one ends only
     /// when the manager closes. A channel would take five times the memory in every manager.
@@ -126,8 +127,8 @@ impl<C: Clock, T: Transport> RunningFlight<C, T> {
         }
     }
 
-    /// Acquires a token, unless the manager closes first. The shared store, if there is one, comes
-    /// before the server.
+    /// Acquires a token, unless the manager closes first. Asks the shared store, if the manager has
+    /// one, before the server.
     pub(super) async fn fly(mut self, prepared: PreparedFlight<T>) {
         let (setup, new_flight) = (&prepared.setup, prepared.new_flight);
         let grant = prepared.grant();
@@ -177,7 +178,7 @@ impl<C: Clock, T: Transport> RunningFlight<C, T> {
     }
 
     /// Ends the flight with the token of the shared store. If the manager cannot use that token,
-    /// returns the time that this took.
+    /// returns the time that the store took.
     async fn read_store(&self, entry: &StoreEntry) -> Option<Duration> {
         let clock = &*self.manager.clock;
         let start = clock.now();
@@ -194,7 +195,7 @@ impl<C: Clock, T: Transport> RunningFlight<C, T> {
         u64::from(self.manager.id.0).rotate_left(u32::BITS) | u64::from(self.id.0)
     }
 
-    /// Ends the flight. Returns the token to write to the shared store, if there is one.
+    /// Ends the flight. Returns the token to write to the shared store, if the flight obtained one.
     pub(super) fn end(mut self, acquired: Acquired) -> Option<Arc<Token>> {
         // If the code below panics, `drop` notifies the waiters.
         let kept = self.manager.end_flight(self.id, self.facts, acquired);

@@ -32,7 +32,7 @@ pub(super) struct Inner<T> {
     pub(super) setup: Option<Arc<Setup<T>>>,
     /// The request of a derived manager; `None` for the request of the configuration.
     pub(super) request: Option<Box<DerivedRequest>>,
-    /// When the last successful request was sent.
+    /// When the manager sent the last successful request.
     pub(super) last_success: Option<Moment>,
     pub(super) timer: Option<TimerId>,
     /// The token that the published version represents.
@@ -329,7 +329,7 @@ impl<T> Inner<T> {
     }
 
     /// Whether the server refused to exchange a subject token because it is no longer valid.
-    fn is_end_of_subject(&self, result: &Result<Token, Error>) -> bool {
+    pub(super) fn is_end_of_subject(&self, result: &Result<Token, Error>) -> bool {
         let request = self.request.as_ref();
         request.is_some_and(|request| request.grant_type.is_exchange())
             && matches!(result, Err(error) if error.is_end_of_subject())
@@ -340,9 +340,9 @@ impl<T> Inner<T> {
         !std::mem::replace(&mut self.history.lock().has_warned_of_minimum, true)
     }
 
-    /// Applies what time alone changes: the slot adopts a successor, a held token expires. Also
-    /// applies the trouble that other managers of the client have met. The manager calls this method
-    /// before every decision.
+    /// Applies the changes that time alone causes: the slot adopts a successor, a held token
+    /// expires. Also applies the trouble that other managers of the client have met. The manager
+    /// calls this method before every decision.
     pub(super) fn advance(&mut self, now: Moment, hits: f64) {
         if let Some(setup) = &self.setup {
             self.slot.share_trouble(setup.trouble.cool_down());
@@ -394,7 +394,7 @@ impl<T> Inner<T> {
 
     pub(super) fn counters(&self) -> Counters {
         let mut counters = self.history.lock().counters;
-        // All managers of a client call the same store, so its failures are those of the parent.
+        // All managers of a client call the same store, so the parent counts the failures.
         if let (Some(setup), None) = (&self.setup, &self.request) {
             #[expect(clippy::cast_precision_loss, reason = "a counter")]
             let failures = setup.store_failures.load(Ordering::Relaxed) as f64;

@@ -40,8 +40,8 @@ use transport::Transport;
 
 /// A token manager. It starts no runtime and no background work before the first token request.
 ///
-/// A manager may have derived managers for other requests of the same client. Each of them is a
-/// manager with its own slot; [`Setup`] is what they share.
+/// A manager may have derived managers for other requests of the same client. Each derived manager
+/// has its own slot; all of them share one [`Setup`].
 ///
 /// A dropped manager lets its flights finish; a closed manager cancels them.
 pub struct Manager<C: Clock, T: Transport> {
@@ -204,8 +204,8 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         clearing
     }
 
-    /// Drops the held token and those of derived managers and detaches the flights, because callers
-    /// must not use the tokens any more.
+    /// Drops the held token and the tokens of derived managers and detaches the flights, because
+    /// callers must no longer use these tokens.
     pub fn drop_token(&self) {
         let derived: Vec<_> = match &*self.family.lock() {
             Some(family) => family.all().map(Arc::clone).collect(),
@@ -224,7 +224,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     /// Deletes the entry of a dropped token from the shared store, in the background. Other replicas
     /// write the entry again when they replace their tokens.
     fn delete(&self, entry: Option<StoreEntry>) {
-        // Without a runtime, there was no flight and therefore no token.
+        // A manager without a runtime has started no flight, and therefore holds no token.
         if let (Some(entry), Some(engine)) = (entry, self.engine.get()) {
             let events = Arc::clone(&self.events);
             let deletion = async move { entry.delete(&events).await };
@@ -404,8 +404,8 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         self.engine.get()
     }
 
-    /// Stores the result of a flight and notifies its waiters. Returns the token that other managers
-    /// may use as well: the slot stored it, and its lifetime is not doubtful.
+    /// Stores the result of a flight and notifies its waiters. Returns the token that other
+    /// managers may use as well: the slot has stored the token, and its lifetime is certain.
     fn end_flight(
         &self,
         flight: FlightId,
@@ -414,14 +414,26 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     ) -> Option<Arc<Token>> {
         let (requests, took) = (acquired.requests, acquired.took);
         let is_doubtful = acquired.warning.is_some();
-        let (outcome, version) =
-            self.transact(|inner, now| (inner.end_flight(now, flight, acquired), None));
+        let ((outcome, entry), version) = self.transact(|inner, now| {
+            let entry = inner.entry_if(inner.is_end_of_subject(&acquired.result));
+            ((inner.end_flight(now, flight, acquired), entry), None)
+        });
+        self.delete(entry);
         // `None`: the manager was closed.
         let outcome = outcome?;
         self.log_outcome(&outcome, took);
         let is_stored = matches!(outcome.storage, Storage::Kept | Storage::Settling);
         let token = outcome.result.as_ref().ok().map(Arc::clone);
-        self.notify(flight, outcome, version, Effort { facts, requests, took });
+        self.notify(
+            flight,
+            outcome,
+            version,
+            Effort {
+                facts,
+                requests,
+                took,
+            },
+        );
         token.filter(|_| is_stored && !is_doubtful)
     }
 
@@ -468,7 +480,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     }
 }
 
-/// What a flight was for, and what it took.
+/// The facts about a flight that has ended, with its number of requests and its duration.
 #[derive(Clone, Copy)]
 struct Effort {
     facts: FlightFacts,
