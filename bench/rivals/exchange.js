@@ -3,8 +3,8 @@
 // Tokens of users by token exchange with openid-client, and the cache that users write around it: a
 // map of at most so many entries, the least recently used out, whose callers share a request.
 
-const { clientId, clientSecret } = require('../credentials.js');
 const { installRivals } = require('./index.js');
+const { configureOpenid } = require('./openid.js');
 
 const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const ACCESS_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:access_token';
@@ -15,14 +15,7 @@ const MARGIN_SECONDS = 1;
 /** Returns a function that returns the token of a user for an audience. */
 async function makeExchange(tokenEndpoint) {
   await installRivals();
-  const client = await import('openid-client');
-  const config = new client.Configuration(
-    { issuer: new URL(tokenEndpoint).origin, token_endpoint: tokenEndpoint },
-    clientId,
-    clientSecret,
-    client.ClientSecretPost(clientSecret),
-  );
-  client.allowInsecureRequests(config);
+  const { client, config } = await configureOpenid(tokenEndpoint);
   const cached = new Map();
 
   function exchange(key, subjectToken, audience) {

@@ -10,7 +10,6 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use super::Manager;
-use super::inner::PreparedFlight;
 use crate::acquire::exchanges::Exchanges;
 use crate::acquire::server::KnownServer;
 use crate::acquire::trouble::{AcquisitionId, Trouble};
@@ -21,9 +20,9 @@ use crate::credential::CredentialProvider;
 use crate::derived::ManagerId;
 use crate::error::Error;
 use crate::events::FlightFacts;
-use crate::slot::{FlightId, RouteBudget, Token};
+use crate::slot::{FlightId, NewFlight, RouteBudget, Token};
 use crate::store::{SharedStore, StoreEntry};
-use oauth::Grant;
+use oauth::{Grant, TraceParent};
 use transport::Transport;
 
 /// The number of different warnings that the managers of a configuration log, once each.
@@ -105,6 +104,29 @@ impl<T> Setup<T> {
         warning.hash(&mut hasher);
         let mut warnings = self.warnings.lock();
         warnings.len() < MAX_WARNINGS && warnings.insert(hasher.finish())
+    }
+}
+
+/// A flight to start.
+pub(super) struct PreparedFlight<T> {
+    pub(super) new_flight: NewFlight,
+    pub(super) setup: Arc<Setup<T>>,
+    /// The grant of a derived manager; `None` for the grant of the configuration.
+    pub(super) grant: Option<Box<Grant>>,
+    /// The trace context of the call that starts the flight.
+    pub(super) trace_parent: Option<TraceParent>,
+}
+
+impl<T> PreparedFlight<T> {
+    pub(super) fn grant(&self) -> &Grant {
+        self.grant.as_deref().unwrap_or(&self.setup.config.grant)
+    }
+
+    pub(super) fn facts(&self) -> FlightFacts {
+        FlightFacts {
+            cause: self.new_flight.cause,
+            grant_type: self.grant().grant_type.as_str(),
+        }
     }
 }
 

@@ -7,22 +7,22 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::flight::Setup;
+use super::flight::{PreparedFlight, Setup};
+use super::history::{History, Usage};
 use crate::acquire::{Acquired, TroubleChange};
 use crate::clock::Moment;
 use crate::config::Config;
 use crate::derived::DerivedRequest;
-use crate::error::{Error, ErrorKind};
-use crate::events::FlightFacts;
+use crate::error::Error;
 use crate::slot::{
-    Call, Cause, Clearing, Condition, Decision, FlightId, FlightResult, Invalidation,
-    LifetimeWarning, NewFlight, RouteId, Slot, Token, TokenId,
+    Call, Cause, Clearing, Condition, Decision, FlightId, FlightResult, Invalidation, NewFlight,
+    RouteId, Slot, Token, TokenId,
 };
-use crate::snapshot::{Counters, Latency, Snapshot, TokenTimes};
+use crate::snapshot::{Counters, Snapshot, TokenTimes};
 use crate::store::StoreEntry;
 use crate::sync::Mutex;
 use crate::timers::TimerId;
-use oauth::{DpopKey, Grant, TraceParent};
+use oauth::{DpopKey, TraceParent};
 
 /// The state of a manager, protected by its lock.
 pub(super) struct Inner<T> {
@@ -46,53 +46,6 @@ pub(super) struct Inner<T> {
     /// Whether another manager has taken over. The callers of a flight that fails here ask that
     /// manager.
     is_replaced: bool,
-}
-
-/// A flight to start.
-pub(super) struct PreparedFlight<T> {
-    pub(super) new_flight: NewFlight,
-    pub(super) setup: Arc<Setup<T>>,
-    /// The grant of a derived manager; `None` for the grant of the configuration.
-    pub(super) grant: Option<Box<Grant>>,
-    /// The trace context of the call that starts the flight.
-    pub(super) trace_parent: Option<TraceParent>,
-}
-
-impl<T> PreparedFlight<T> {
-    pub(super) fn grant(&self) -> &Grant {
-        self.grant.as_deref().unwrap_or(&self.setup.config.grant)
-    }
-
-    pub(super) fn facts(&self) -> FlightFacts {
-        FlightFacts {
-            cause: self.new_flight.cause,
-            grant_type: self.grant().grant_type.as_str(),
-        }
-    }
-}
-
-/// Tracks the use of the held token: the number of hits that JavaScript had counted at certain
-/// moments.
-#[derive(Clone, Copy, Default)]
-struct Usage {
-    token: Option<TokenId>,
-    hits_on_arrival: f64,
-    hits_when_stale: Option<f64>,
-    /// Whether native code has handed out the held token.
-    was_handed_out: bool,
-}
-
-/// The past events that the snapshot reports.
-#[derive(Default)]
-struct History {
-    last_success: Option<Moment>,
-    last_failure: Option<(Moment, ErrorKind)>,
-    counters: Counters,
-    latency: Latency,
-    /// The warnings that the manager has logged: it logs each one only once.
-    lifetime_warnings: Vec<LifetimeWarning>,
-    /// Whether the manager has warned that tokens miss a minimum validity.
-    has_warned_of_minimum: bool,
 }
 
 impl<T> Inner<T> {

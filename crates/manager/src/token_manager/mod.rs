@@ -7,10 +7,11 @@
 //! itself.
 
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Duration;
 
 mod family;
 mod flight;
+mod flight_end;
+mod history;
 mod inner;
 mod log;
 
@@ -19,21 +20,18 @@ use crate::clock::{Clock, Moment};
 use crate::config::Config;
 use crate::derived::{ManagerId, PARENT};
 use crate::error::Error;
-use crate::events::{Event, EventSink, FlightFacts};
+use crate::events::{Event, EventSink};
 use crate::published::{NO_TOKEN, PublishedCell};
-use crate::slot::{
-    Call, Clearing, Decision, FlightId, FlightResult, Invalidation, NewFlight, RouteId, Storage,
-    Token,
-};
+use crate::slot::{Call, Clearing, Decision, Invalidation, NewFlight, RouteId};
 use crate::snapshot::Snapshot;
-use crate::store::StoreEntry;
 use crate::sync::Mutex;
 use crate::timers::Timer;
 use crate::{Engine, EngineSource, Reply};
 use family::Family;
+use flight::PreparedFlight;
 use flight::RunningFlight;
 pub(crate) use flight::Setup;
-use inner::{Inner, PreparedFlight};
+use inner::Inner;
 use oauth::{ProofClaims, SigningFault, TraceParent};
 use parking_lot::Mutex as FamilyMutex;
 use transport::Transport;
@@ -221,17 +219,6 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         self.delete(entry);
     }
 
-    /// Deletes the entry of a dropped token from the shared store, in the background. Other replicas
-    /// write the entry again when they replace their tokens.
-    fn delete(&self, entry: Option<StoreEntry>) {
-        // A manager without a runtime has started no flight, and therefore holds no token.
-        if let (Some(entry), Some(engine)) = (entry, self.engine.get()) {
-            let events = Arc::clone(&self.events);
-            let deletion = async move { entry.delete(&events).await };
-            engine.handle.spawn(deletion);
-        }
-    }
-
     /// Returns a new proof for a request to a resource server (RFC 9449 §7). `uri` is the URL of the
     /// request without query and fragment. Returns `None` for a bearer token.
     ///
@@ -403,89 +390,6 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         }
         self.engine.get()
     }
-
-    /// Stores the result of a flight and notifies its waiters. Returns the token that other
-    /// managers may use as well: the slot has stored the token, and its lifetime is certain.
-    fn end_flight(
-        &self,
-        flight: FlightId,
-        facts: FlightFacts,
-        acquired: Acquired,
-    ) -> Option<Arc<Token>> {
-        let (requests, took) = (acquired.requests, acquired.took);
-        let is_doubtful = acquired.warning.is_some();
-        let ((outcome, entry), version) = self.transact(|inner, now| {
-            let entry = inner.entry_if(inner.is_end_of_subject(&acquired.result));
-            ((inner.end_flight(now, flight, acquired), entry), None)
-        });
-        self.delete(entry);
-        // `None`: the manager was closed.
-        let outcome = outcome?;
-        self.log_outcome(&outcome, took);
-        let is_stored = matches!(outcome.storage, Storage::Kept | Storage::Settling);
-        let token = outcome.result.as_ref().ok().map(Arc::clone);
-        self.notify(
-            flight,
-            outcome,
-            version,
-            Effort {
-                facts,
-                requests,
-                took,
-            },
-        );
-        token.filter(|_| is_stored && !is_doubtful)
-    }
-
-    /// Ends a flight with a token of the shared store. Returns whether the slot uses the token.
-    fn end_stored_flight(
-        &self,
-        flight: FlightId,
-        facts: FlightFacts,
-        token: Token,
-        took: Duration,
-    ) -> bool {
-        let (outcome, version) =
-            self.transact(|inner, now| (inner.end_stored_flight(now, flight, token, took), None));
-        let Some(outcome) = outcome else { return false };
-        self.log_stored(&outcome);
-        let effort = Effort {
-            facts,
-            requests: 0,
-            took,
-        };
-        self.notify(flight, outcome, version, effort);
-        true
-    }
-
-    fn notify(&self, flight: FlightId, outcome: FlightResult, version: u32, effort: Effort) {
-        let Effort {
-            facts,
-            requests,
-            took,
-        } = effort;
-        self.events.push(Event::FlightEnded {
-            manager: self.id,
-            flight,
-            version: if outcome.storage == Storage::Kept {
-                version
-            } else {
-                NO_TOKEN
-            },
-            outcome,
-            facts,
-            requests,
-            took,
-        });
-    }
-}
-
-/// The facts about a flight that has ended, with its number of requests and its duration.
-#[derive(Clone, Copy)]
-struct Effort {
-    facts: FlightFacts,
-    requests: u32,
-    took: Duration,
 }
 
 impl<C: Clock, T: Transport> Timer for Manager<C, T> {
