@@ -920,7 +920,7 @@ export interface KeycloakTokenManagerSnapshot {
     managers: number;
     /** The number of valid tokens that they hold. */
     tokens: number;
-    /** The sums of their counters, including those of managers that are no longer in use. */
+    /** The sums of their counters. Derived managers that your program has dropped count, too. */
     counters: KeycloakTokenManagerCounters;
   };
 }

@@ -115,7 +115,7 @@ describe('replicas with a store', { timeout: LIMIT_MS }, () => {
       assert.equal(await other.getToken(), token, name);
       const entries = [...store.entries];
       drop(other, token);
-      await until(() => store.entries.size === 0, 'the token is no longer in the store');
+      await until(() => store.entries.size === 0, 'the manager deletes the token from the store');
       for (const [key, entry] of entries) store.entries.set(key, entry);
       const next = await other.getToken();
       assert.notEqual(next, token, name);
@@ -274,7 +274,7 @@ describe('the options of a store', { timeout: LIMIT_MS }, () => {
     ['a short secret', { store }, /storeKey: expected a secret of at least 24 characters/],
     ['a function', { clientSecret: () => 'x', store }, /storeKey: expected a secret/],
     ['a short key', { ...secret, store, storeKey: 'canary' }, /storeKey: expected a secret/],
-    ['a key that is no string', { ...secret, store, storeKey: 7 }, /storeKey: expected a non-emp/],
+    ['a number as the key', { ...secret, store, storeKey: 7 }, /storeKey: expected a non-emp/],
     ['a key without a store', { storeKey: STORE_KEY }, /storeKey: this option requires store/],
     ['users without a store', { storeUserTokens: true }, /storeUserTokens: this option requires/],
     ['no object', { store: 7, storeKey: STORE_KEY }, /store: expected an object with the methods/],

@@ -3,12 +3,13 @@
 // Calls of an API with DPoP by openid-client, the rival that supports it.
 
 const { installRivals } = require('./index.js');
-const { configureOpenid } = require('./openid.js');
+const { loadOpenid } = require('./openid.js');
 
 /** Returns a function that calls the API with a bound token and a new proof. */
 async function makeDpopCall(tokenEndpoint, api) {
   await installRivals();
-  const { client, config } = await configureOpenid(tokenEndpoint);
+  const { client, configure } = await loadOpenid();
+  const config = configure(tokenEndpoint);
   const DPoP = client.getDPoPHandle(config, await client.randomDPoPKeyPair('ES256'));
   const { access_token: token } = await client.clientCredentialsGrant(config, {}, { DPoP });
   const url = new URL(api);

@@ -4,7 +4,7 @@
 // map of at most so many entries, the least recently used out, whose callers share a request.
 
 const { installRivals } = require('./index.js');
-const { configureOpenid } = require('./openid.js');
+const { loadOpenid } = require('./openid.js');
 
 const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const ACCESS_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:access_token';
@@ -15,7 +15,8 @@ const MARGIN_SECONDS = 1;
 /** Returns a function that returns the token of a user for an audience. */
 async function makeExchange(tokenEndpoint) {
   await installRivals();
-  const { client, config } = await configureOpenid(tokenEndpoint);
+  const { client, configure } = await loadOpenid();
+  const config = configure(tokenEndpoint);
   const cached = new Map();
 
   function exchange(key, subjectToken, audience) {

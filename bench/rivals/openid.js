@@ -5,11 +5,16 @@
 const { clientId, clientSecret } = require('../credentials.js');
 
 /**
- * Imports openid-client. Its configuration replaces discovery, which a client runs once, because
- * the endpoint of the bench has no metadata.
+ * Imports openid-client. Returns the client, and a function that creates its configuration. The
+ * configuration replaces discovery, which a client runs once, because the endpoint of the bench has
+ * no metadata.
  */
-async function configureOpenid(tokenEndpoint) {
+async function loadOpenid() {
   const client = await import('openid-client');
+  return { client, configure: (tokenEndpoint) => configure(client, tokenEndpoint) };
+}
+
+function configure(client, tokenEndpoint) {
   const config = new client.Configuration(
     { issuer: new URL(tokenEndpoint).origin, token_endpoint: tokenEndpoint },
     clientId,
@@ -17,7 +22,7 @@ async function configureOpenid(tokenEndpoint) {
     client.ClientSecretPost(clientSecret),
   );
   if (tokenEndpoint.startsWith('http:')) client.allowInsecureRequests(config);
-  return { client, config };
+  return config;
 }
 
-module.exports = { configureOpenid };
+module.exports = { loadOpenid };

@@ -70,7 +70,7 @@ pub struct DerivedSums {
     pub managers: u32,
     /// The number of tokens that they hold.
     pub tokens: u32,
-    /// The sums of their counters, including those of managers that are no longer in use.
+    /// The sums of their counters, including the counters of released managers.
     pub counters: Counters,
 }
 

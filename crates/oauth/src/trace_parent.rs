@@ -17,12 +17,11 @@ impl TraceParent {
     #[must_use]
     pub fn parse(value: &str) -> Option<Self> {
         let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        let is_zero = |field: &&str| field.bytes().all(|byte| byte == b'0');
+        let is_zero = |field: &str| field.bytes().all(|byte| byte == b'0');
         let fields: Vec<_> = value.split('-').collect();
         let is_sound = fields.iter().map(|field| field.len()).eq(LENGTHS)
             && fields.iter().all(|field| field.bytes().all(is_hex))
-            && fields.first() == Some(&"00")
-            && !fields.iter().skip(1).take(2).any(is_zero);
+            && matches!(fields[..], ["00", trace, parent, _] if !is_zero(trace) && !is_zero(parent));
         is_sound.then(|| Self(value.into()))
     }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::simulated::pass;
 use manager::store::{Command, StoreAnswer, StoreCall};
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -106,7 +107,7 @@ impl SimulatedStore {
             Condition::Slow(millis) => {
                 let answer = self.answer(&call.command);
                 tokio::spawn(async move {
-                    tokio::time::sleep(Duration::from_millis(millis)).await;
+                    pass(millis).await;
                     call.settle(answer);
                 });
             }

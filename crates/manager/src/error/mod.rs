@@ -194,8 +194,8 @@ impl Error {
         }
     }
 
-    /// Whether the server says that the subject token of an exchange is no longer valid. Keycloak
-    /// has one text for all causes.
+    /// Whether the server refused an exchange because the subject token has ended. Keycloak has one
+    /// text for all causes.
     #[must_use]
     pub fn is_end_of_subject(&self) -> bool {
         let details = self.details();

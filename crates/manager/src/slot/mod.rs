@@ -261,7 +261,7 @@ impl Slot {
         }
     }
 
-    /// Drops the held token, because the server has said that its subject is no longer valid.
+    /// Drops the held token, because the server has refused its subject token as ended.
     /// Rejections of the token were therefore right.
     pub fn subject_ended(&mut self, now: Moment) {
         self.drop_token(now);

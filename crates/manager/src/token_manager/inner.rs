@@ -51,12 +51,31 @@ pub(super) struct Inner<T> {
 impl<T> Inner<T> {
     /// Creates the state of a new manager.
     pub(super) fn new(config: Config, transport: Arc<T>) -> Self {
+        let slot = Slot::new(config.background_refresh);
+        let slot = slot.sharing(config.shares(&config.grant.grant_type));
+        let name = config.name.clone();
+        Self::with(slot, name, Arc::new(Setup::new(config, transport)), None)
+    }
+
+    /// Creates the state of a manager that is derived from this one.
+    pub(super) fn derive(&self, request: Box<DerivedRequest>) -> Option<Self> {
+        let setup = self.setup.as_ref()?;
+        let slot = Slot::new(request.refreshes_in_background(&setup.config));
+        let slot = slot.sharing(setup.config.shares(&request.grant_type));
+        Some(Self::with(slot, String::new(), Arc::clone(setup), Some(request)))
+    }
+
+    fn with(
+        slot: Slot,
+        name: String,
+        setup: Arc<Setup<T>>,
+        request: Option<Box<DerivedRequest>>,
+    ) -> Self {
         Self {
-            slot: Slot::new(config.background_refresh)
-                .sharing(config.shares(&config.grant.grant_type)),
-            name: config.name.clone(),
-            setup: Some(Arc::new(Setup::new(config, transport))),
-            request: None,
+            slot,
+            name,
+            setup: Some(setup),
+            request,
             last_success: None,
             timer: None,
             published_token: None,
@@ -65,25 +84,6 @@ impl<T> Inner<T> {
             history: Arc::new(Mutex::new(History::default())),
             is_replaced: false,
         }
-    }
-
-    /// Creates the state of a manager that is derived from this one.
-    pub(super) fn derive(&self, request: Box<DerivedRequest>) -> Option<Self> {
-        let setup = self.setup.as_ref()?;
-        Some(Self {
-            slot: Slot::new(request.refreshes_in_background(&setup.config))
-                .sharing(setup.config.shares(&request.grant_type)),
-            name: String::new(),
-            setup: Some(Arc::clone(setup)),
-            request: Some(request),
-            last_success: None,
-            timer: None,
-            published_token: None,
-            shared_token: None,
-            usage: Usage::default(),
-            history: Arc::new(Mutex::new(History::default())),
-            is_replaced: false,
-        })
     }
 
     /// Answers a caller. Also returns the flight to start.
@@ -281,7 +281,7 @@ impl<T> Inner<T> {
         }
     }
 
-    /// Whether the server refused to exchange a subject token because it is no longer valid.
+    /// Whether the server refused an exchange because the subject token has ended.
     pub(super) fn is_end_of_subject(&self, result: &Result<Token, Error>) -> bool {
         let request = self.request.as_ref();
         request.is_some_and(|request| request.grant_type.is_exchange())
