@@ -13,12 +13,12 @@ const REFUSALS = [
   [
     'unauthorized_client',
     'Client not enabled to retrieve service account',
-    'turn on Settings, Service accounts roles',
+    "in the client's Settings, turn on Service accounts roles",
   ],
   [
     'unauthorized_client',
     'Public client not allowed to retrieve service account',
-    'turn on Settings, Client authentication, then Service accounts roles',
+    "in the client's Settings, turn on Client authentication and Service accounts roles",
   ],
   [
     'unauthorized_client',
@@ -28,8 +28,8 @@ const REFUSALS = [
   [
     'unauthorized_client',
     undefined,
-    "copy the secret from the client's Credentials; the manager reads a secret from a function or " +
-      'file again automatically',
+    "copy the secret from the client's Credentials again; restart the backend, unless a function or " +
+      'a file provides the secret',
   ],
   [
     'invalid_client',

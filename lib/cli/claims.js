@@ -37,7 +37,10 @@ function rolesOf({ realm_access: realm, resource_access: clients }) {
 
 const isTime = (value) => typeof value === 'number' && Math.abs(value) < 1e11;
 
-/** The claims that decide what an API does with the token, by name; absent ones are missing. */
+/**
+ * The claims that decide what an API does with the token, by name. Absent claims are missing, except
+ * for `aud`, because its absence is a frequent cause of a rejection.
+ */
 function importantClaims({ header, claims }, now) {
   const { iss, aud, azp, sub, scope, iat, exp, nbf } = claims;
   const roles = rolesOf(claims);
@@ -45,7 +48,7 @@ function importantClaims({ header, claims }, now) {
   return Object.fromEntries(
     Object.entries({
       iss,
-      aud: audiences.length === 0 ? undefined : audiences.join(', '),
+      aud: audiences.length === 0 ? 'none' : audiences.join(', '),
       azp,
       sub,
       scope,

@@ -5,10 +5,14 @@
 
 const fs = require('node:fs');
 const { readVariables } = require('./arguments.js');
-const { groupOf, secretNames } = require('./options.js');
+const { groupOf, options: known, secretNames } = require('./options.js');
 const { prompt } = require('./prompt.js');
 
 const CREDENTIALS = groupOf('clientSecret');
+/** The options that no flag can give. */
+const SECRET_NAMES = new Set(secretNames);
+/** The environment variable of each option. */
+const variables = new Map(known.map(({ name, variable }) => [name, variable]));
 /** The options with the path of a file whose content is a secret. */
 const SECRET_FILES = [
   'clientSecretFile',
@@ -18,22 +22,34 @@ const SECRET_FILES = [
   'dpopKeyFile',
 ];
 
-/** Returns `{ options, origin, notes, missing }`. `missing` names variables of the configuration. */
+/**
+ * Returns `{ options, sources, notes, missing }`. `sources` says where the options come from, and
+ * `missing` names variables of the configuration.
+ */
 async function collect({ flags, given }, { env, cwd }) {
-  if (flags.config !== undefined) {
-    const { readSection } = require('./backstage-config.js');
-    const section = await readSection(flags.config, flags.key, { env, cwd });
-    const kept = Object.entries(section.options).filter(
-      ([name]) => !groupOf(name).some((member) => Object.hasOwn(given, member)),
-    );
-    const options = { ...Object.fromEntries(kept), ...given };
-    return { ...section, options };
+  if (flags.config === undefined) {
+    const options = { ...readVariables(env, given), ...given };
+    const sources = sourcesOf(options, given, (name) => variables.get(name));
+    return { options, sources, notes: [], missing: [] };
   }
-  const options = { ...readVariables(env, given), ...given };
-  const names = Object.keys(options);
-  const isFlag = (name) => Object.hasOwn(given, name);
-  const sources = [names.some(isFlag) && 'flags', !names.every(isFlag) && 'the environment'];
-  return { options, origin: sources.filter(Boolean).join(' and '), notes: [], missing: [] };
+  const { readSection } = require('./backstage-config.js');
+  const section = await readSection(flags.config, flags.key, { env, cwd });
+  const kept = Object.entries(section.options).filter(
+    ([name]) => !groupOf(name).some((member) => Object.hasOwn(given, member)),
+  );
+  const options = { ...Object.fromEntries(kept), ...given };
+  return { ...section, options, sources: sourcesOf(options, given, () => section.origin) };
+}
+
+/** Returns a text for each source, with the options that come from it. */
+function sourcesOf(options, given, otherSource) {
+  const names = new Map();
+  for (const name of Object.keys(options)) {
+    const own = SECRET_NAMES.has(name) ? 'the terminal' : 'flags';
+    const source = Object.hasOwn(given, name) ? own : otherSource(name);
+    names.set(source, [...(names.get(source) ?? []), name]);
+  }
+  return Array.from(names, ([source, list]) => `${list.join(', ')} from ${source}`);
 }
 
 /**
@@ -52,7 +68,7 @@ async function askSecret({ flags, given }, { env, stdin, stderr }) {
 /** Adds every secret among the options, and in the files that they name, to the redactor. */
 function addSecrets(redactor, options, env) {
   const { clientId } = options;
-  for (const name of secretNames) {
+  for (const name of SECRET_NAMES) {
     if (name === 'proxy') continue;
     for (const text of textsIn(options[name])) redactor.add(text, clientId);
   }

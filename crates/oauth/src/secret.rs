@@ -49,7 +49,7 @@ pub enum SecretFlaw {
     #[error("has leading or trailing whitespace: remove it")]
     WhiteSpace,
     /// A backslash and an `n` at the end.
-    #[error("ends with a backslash and an n in place of a line break: remove both")]
+    #[error("ends with a backslash and an n in place of a line break: remove these two characters")]
     EscapedLineBreak,
     /// The whole value is in quotation marks.
     #[error("is in quotation marks: remove them")]

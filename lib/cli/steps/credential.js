@@ -89,6 +89,12 @@ const CHECKS = {
         'remove the white space, unless it belongs to the secret',
       );
     }
+    if (/\\[nr]$/.test(text)) {
+      return warning(
+        'ends with the characters \\n in place of a line break',
+        'remove these characters, unless they belong to the secret',
+      );
+    }
     if (/[\r\n]/.test(text)) {
       return warning('has several lines', 'write nothing but the secret into it');
     }

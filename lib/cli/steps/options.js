@@ -73,10 +73,13 @@ function withoutVariables(missing) {
   const texts = missing.map(
     ({ file, key, name, isEmpty }) =>
       `${file}: ${key} needs the environment variable ${name}, which is ` +
-      `${isEmpty ? 'empty' : 'not set'}`,
+      `${isEmpty ? 'empty' : 'not set'} for this command`,
   );
   const names = Array.from(new Set(missing.map(({ name }) => name))).join(', ');
-  return [texts.join('; '), `set ${names} in the environment of the backend, and of this command`];
+  return [
+    texts.join('; '),
+    `set ${names} for this command, and check that the backend has the same value`,
+  ];
 }
 
 /** Returns a logger that passes on the manager's warnings, without the name of the manager. */
@@ -87,8 +90,8 @@ const warningLogger = (take) => ({
   debug() {},
 });
 
-function summary({ options: given, origin, isVerifying }, notes, warnings) {
-  const text = [`${Object.keys(given).join(', ')} from ${origin}`, ...notes].join('; ');
+function summary({ options: given, sources, isVerifying }, notes, warnings) {
+  const text = [...sources, ...notes].join('; ');
   if (given.skipTlsVerify === true || !isVerifying) {
     const source = given.skipTlsVerify === true ? 'skipTlsVerify' : 'NODE_TLS_REJECT_UNAUTHORIZED';
     return warning(
