@@ -167,7 +167,11 @@ const TLS = [
   [
     'an authority that only the system trusts',
     () => ({ flags: to(secure.tokenEndpoint), env: { SSL_CERT_FILE: ca.certFile } }),
-    ['TLS', /the authority CN=ca, .+ not trusted by Node/, /ca\.pem: set the variable NODE_EXTRA_CA_CERTS/],
+    [
+      'TLS',
+      /the authority CN=ca, .+ not trusted by Node/,
+      /ca\.pem: set the variable NODE_EXTRA_CA_CERTS/,
+    ],
   ],
   [
     'another authority in caFile',
@@ -491,7 +495,10 @@ const API = [
   [
     'an API that rejects the token by its audience',
     [401, { 'WWW-Authenticate': 'Bearer error="invalid_token", error_description="wrong aud"' }],
-    [/status 401, WWW-Authenticate: Bearer error="invalid_token"/, /the token has aud account; ask .+ test-client-dedicated, as an audience mapper/],
+    [
+      /status 401, WWW-Authenticate: Bearer error="invalid_token"/,
+      /the token has aud account; ask .+ test-client-dedicated, as an audience mapper/,
+    ],
   ],
   [
     'an API that wants another scheme',

@@ -113,7 +113,7 @@ class Telemetry {
     if (error?.code === CLOSED) return;
     const common = this.#attributes();
     const attributes = error === undefined ? common : { ...common, 'error.type': error.code };
-    const span = this.#tracerInUse() && this.#endedSpan(message, attributes);
+    const span = this.#tracerInUse() && this.#endedSpan(message, common);
     const { ROOT_CONTEXT, trace } = this.#api;
     const inSpan = span === undefined ? ROOT_CONTEXT : trace.setSpan(ROOT_CONTEXT, span);
     this.#duration.record(durationSeconds, attributes, inSpan);
@@ -147,6 +147,7 @@ class Telemetry {
         span.setAttribute('http.response.status_code', error.status);
       }
       if (error !== undefined) {
+        span.setAttribute('error.type', error.code);
         span.setStatus({ code: this.#api.SpanStatusCode.ERROR, message: error.code });
       }
     }
@@ -162,11 +163,7 @@ class Telemetry {
       root: true,
       startTime: startedAt,
       links: caller === undefined ? [] : [{ context: caller }],
-      attributes: {
-        ...attributes,
-        [`${PREFIX}.cause`]: cause,
-        'keycloak.client.grant_type': grantType,
-      },
+      attributes: spanAttributes(attributes, cause, grantType),
     };
     return this.#tracer.startSpan('acquire token', options, this.#api.ROOT_CONTEXT);
   }
@@ -221,6 +218,18 @@ function observeSnapshots({ ValueType }, meter, reference) {
   const instruments = [...counters.map(([, counter]) => counter), remaining];
   meter.addBatchObservableCallback(callback, instruments);
   return () => meter.removeBatchObservableCallback(callback, instruments);
+}
+
+/** A literal with fixed members is faster than a copy, and every acquisition pays for it. */
+function spanAttributes(attributes, cause, grantType) {
+  return {
+    'server.address': attributes['server.address'],
+    'server.port': attributes['server.port'],
+    'keycloak.client.id': attributes['keycloak.client.id'],
+    'keycloak.client.name': attributes['keycloak.client.name'],
+    'keycloak.client.token.cause': cause,
+    'keycloak.client.grant_type': grantType,
+  };
 }
 
 function attributesOf({ manager, clientId, serverAddress, serverPort }) {
