@@ -164,8 +164,7 @@ export interface TokenStore {
   /**
    * Stores a value.
    *
-   * @param ttlMs the time after which the store may delete the value, in ms: an integer of at least
-   * 1,000
+   * @param ttlMs The time after which the store may delete the value, in ms, an integer ≥ 1,000.
    */
   set(key: string, value: string, ttlMs: number): Promise<unknown>;
   /** Deletes a value. */
@@ -620,14 +619,14 @@ export interface KeycloakTokenManagerOptions {
    */
   parameters?: Readonly<Record<string, string>> | undefined;
   /**
-   * Additional headers of token and discovery requests, for API gateways. The manager treats the
-   * values as secrets. Default: none. The manager refuses `Authorization`, `DPoP`, `Cookie`,
-   * `Host`, `Accept-Encoding`, `Content-*`, `Proxy-*` and headers that control the connection. A
-   * value must consist of printable ASCII characters, without leading or trailing spaces. The
-   * manager sends the headers to the configured origin, and to the token endpoint of the discovery
-   * document if that endpoint uses https. Messages may show the values of `Forwarded` and of
-   * `X-Forwarded-For`, `-Host`, `-Port`, `-Prefix`, `-Proto` and `-Server`, because these values
-   * are addresses.
+   * Additional headers of token, discovery and revocation requests, for API gateways. The manager
+   * treats the values as secrets. Default: none. The manager refuses `Authorization`, `DPoP`,
+   * `Cookie`, `Host`, `Accept-Encoding`, `Content-*`, `Proxy-*` and headers that control the
+   * connection. A value must consist of printable ASCII characters, without leading or trailing
+   * spaces. The manager sends the headers to the configured origin, and to the token endpoint of
+   * the discovery document if that endpoint uses https. Messages may show the values of `Forwarded`
+   * and of `X-Forwarded-For`, `-Host`, `-Port`, `-Prefix`, `-Proto` and `-Server`, because these
+   * values are addresses.
    */
   headers?: Readonly<Record<string, string>> | undefined;
   /**
@@ -1302,6 +1301,8 @@ export class KeycloakTokenManager implements AsyncDisposable {
    * Does the same as `getToken({ minValiditySeconds: minLifetimeMs / 1000 })`.
    *
    * @param minLifetimeMs The minimum remaining validity of the token, in ms, a number ≥ 0.
+   * @returns A promise of the token. It rejects as the promise of {@link getToken} does, and with
+   *   `ERR_KEYCLOAK_REQUEST` if `minLifetimeMs` is wrong.
    * @example
    * ```ts
    * const token = await manager.getTokenForStreaming(120_000);
