@@ -83,7 +83,7 @@ const readTable = () => JSON.parse(read('options.json'));
 
 /** The sentences about unit, range and default, generated from the data of a row. */
 function rules({ kind, minimum, unit, default: value }) {
-  const range = kind === 'integer' ? [`In ${unit}, an integer of at least ${minimum}.`] : [];
+  const range = kind === 'integer' ? [`An integer of at least ${minimum}, in ${unit}.`] : [];
   return value === undefined ? range : [...range, `Default: ${value}.`];
 }
 
