@@ -3,7 +3,7 @@
 
 use super::response::ContentEncoding;
 
-/// Whether the status alone says that the same request may succeed later.
+/// Whether the status alone shows that the same request may succeed later.
 #[must_use]
 pub const fn is_temporary(status: u16) -> bool {
     matches!(status, 408 | 429 | 500..=599)

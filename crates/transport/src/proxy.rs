@@ -142,7 +142,7 @@ impl ProxySettings {
 #[derive(Debug)]
 struct NoProxy {
     common: Matcher,
-    /// Whether the list contains `*`, which the library applies to every name but to no address.
+    /// Whether the list contains `*`. The library applies `*` to every name but to no address.
     everything: bool,
     suffixes: Vec<String>,
     with_port: Vec<(String, u16)>,
@@ -191,7 +191,7 @@ impl NoProxy {
         {
             return None;
         }
-        // The matcher only says whether it would use this proxy.
+        // This URL is never used: the matcher only decides whether a request would use a proxy.
         let common = Matcher::builder()
             .all("http://proxy.invalid")
             .no(common.join(","))

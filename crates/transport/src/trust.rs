@@ -209,10 +209,10 @@ pub enum PemFault {
     /// The text contains no certificate.
     #[error("it contains no PEM certificate")]
     Empty,
-    /// The PEM has lost its line breaks, or is in quotation marks.
+    /// The PEM text has lost its line breaks, or is in quotation marks.
     #[error("{0}")]
     Mangled(PemFlaw),
-    /// A block is cut off or is not Base64.
+    /// A block is cut off, or its content is not Base64.
     #[error("certificate {number} is malformed PEM")]
     NotPem {
         /// The number of the certificate, counted from 1.
