@@ -5,8 +5,8 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// The monotonic reading of a clock when the process creates it. A shared store returns tokens that
-/// are older than the process, whose ages must not exceed the reading.
+/// The monotonic reading of a new clock. A shared store may return tokens that are older than the
+/// process, and their ages must not exceed this reading.
 const EARLIEST: Duration = oauth::MAX_LIFETIME;
 
 /// A reading of both clocks.

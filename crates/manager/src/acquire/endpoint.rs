@@ -20,7 +20,8 @@ pub(super) struct ResolvedEndpoint {
     pub(super) endpoint: TokenEndpoint,
     /// The audience of client assertions.
     pub(super) audience: String,
-    /// The remembered document that named the endpoint; `None` if the acquisition has just read it.
+    /// The remembered document that named the endpoint; `None` if the acquisition has just read the
+    /// document, or if the options name the endpoint.
     pub(super) remembered: Option<Arc<Metadata>>,
 }
 
