@@ -3,10 +3,13 @@
 // Reads the header `WWW-Authenticate` (RFC 9110, section 11.6.1), which may contain several
 // challenges.
 
-/** The schemes that APIs use for access tokens. A new token helps with no other scheme. */
+/** The schemes that APIs use for access tokens. For any other scheme, a new token does not help. */
 const TOKEN_SCHEMES = /^(bearer|dpop|jwt|oauth|token)$/i;
 const QUOTED = /"(\\.|[^"\\])*"/g;
-/** A parameter, and a quoted value, so that its content never counts as a parameter. */
+/**
+ * A parameter. The pattern consumes quoted values as a whole, so that their content never counts as
+ * a parameter.
+ */
 const PARAMETER = /(?<![\w-])([\w-]+)\s*=\s*(?:"((?:\\.|[^"\\])*)"|([^\s,"]*))/g;
 
 /** Whether one of the challenges asks for an access token, or none names a scheme. */

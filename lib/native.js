@@ -3,7 +3,7 @@
 /**
  * Loads the native binary: the one from a build in this checkout, or else the one in the package
  * that npm installs for the platform. If neither loads, the error says why and what to do. Unless
- * loading fails, this module reads no other file, because each file would add a tenth to the
+ * loading fails, this module reads no other file, because each file would add about a tenth to the
  * loading time of the package.
  */
 

@@ -24,10 +24,13 @@ const isObject = (value) => typeof value === 'object' && value !== null && !Arra
 
 const list = (value) => (Array.isArray(value) ? value : value === undefined ? [] : [value]);
 
-/** The texts in a value that should be a text or a list of them; any program may have made the token. */
+/**
+ * Returns the strings in a value that should be a string or a list of strings. The value may have
+ * any other type, because any program may have made the token.
+ */
 const textsIn = (value) => list(value).filter((item) => typeof item === 'string');
 
-/** The roles of the realm, and the roles of clients as `client:role`. */
+/** Returns the roles of the realm, and the roles of clients as `client:role`. */
 function rolesOf({ realm_access: realm, resource_access: clients }) {
   const ofClients = Object.entries(isObject(clients) ? clients : {}).flatMap(([client, access]) =>
     textsIn(access?.roles).map((role) => `${client}:${role}`),
@@ -38,8 +41,8 @@ function rolesOf({ realm_access: realm, resource_access: clients }) {
 const isTime = (value) => typeof value === 'number' && Math.abs(value) < 1e11;
 
 /**
- * The claims that decide what an API does with the token, by name. Absent claims are missing, except
- * for `aud`, because its absence is a frequent cause of a rejection.
+ * The claims that decide what an API does with the token, by name. The function omits absent claims
+ * except for `aud`, because an absent `aud` is a frequent cause of a rejection.
  */
 function importantClaims({ header, claims }, now) {
   const { iss, aud, azp, sub, scope, iat, exp, nbf } = claims;

@@ -9,7 +9,7 @@ const { hostOf, portOf } = require('./proxy-choice.js');
 
 const LONGEST_HEAD = 16_384;
 
-/** A proxy that answered, but opened no tunnel. */
+/** The error for a proxy that answered but opened no tunnel. */
 class TunnelError extends Error {
   constructor(message, details) {
     super(message);
@@ -27,7 +27,8 @@ async function connect(host, port, signal) {
 async function opened(socket, event, signal) {
   const stop = () => socket.destroy(signal.reason);
   signal.addEventListener('abort', stop, { once: true });
-  // A connection may break at any later time, and then a read reports the failure.
+  // A connection may break at any later time. This listener ignores the error, because a read then
+  // reports the failure.
   socket.on('error', () => {});
   try {
     await once(socket, event, { signal });

@@ -60,7 +60,9 @@ function explain({ status, headers }, url, context) {
   return warning(text, 'the API did not reject the token; check the path of the URL');
 }
 
-/** The advice for words in the parameters `error` and `error_description`; the first match counts. */
+/**
+ * The advice for words in the parameters `error` and `error_description`. The first match counts.
+ */
 const REASONS = [
   ['insufficient_scope', 'request the scope that the API names'],
   [

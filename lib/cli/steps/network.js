@@ -10,7 +10,10 @@ const { failed, faultOf, ok } = require('../finding.js');
 const { hostOf, portOf } = require('../proxy-choice.js');
 const { secureContext } = require('../trust.js');
 
-/** The host to connect to, with its name in messages; `undefined` if the proxy is not usable. */
+/**
+ * Returns the host to connect to, with its name in messages; `undefined` if the proxy is not
+ * usable.
+ */
 function nextHop({ target, proxy }) {
   if (proxy.fault !== undefined) return undefined;
   if (proxy.url === undefined) return { host: hostOf(target), port: portOf(target), what: '' };
