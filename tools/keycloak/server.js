@@ -21,9 +21,7 @@ const HEALTH = '--health-enabled=true';
 const OF_ONE_START = /^--https-(port|certificate)/;
 /** The optimising compiler does not pay off for a server that lives only during tests. */
 const JAVA_OPTIONS = '-XX:TieredStopAtLevel=1';
-/**
- * The only environment variables that the server receives, so that other settings do not affect it.
- */
+/** The only environment variables of the server, so that other settings do not affect it. */
 const ENVIRONMENT = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TMPDIR', 'JAVA', 'JAVA_HOME'];
 const READY_WITHIN_MS = 180_000;
 const PORT_ATTEMPTS = 3;
@@ -38,7 +36,7 @@ const PORT_ATTEMPTS = 3;
  * @param {string[]} [options.options] More arguments, each of the form `--name=value`. With an
  *   https port, `--http-management-scheme=http` keeps `ready()` working.
  * @param {boolean} [options.awaitReady] With `false`, the promise resolves as soon as the process
- * has started.
+ *   has started.
  * @param {(line: string) => void} [options.log] Receives a message before each step that takes
  *   long.
  */
