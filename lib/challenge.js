@@ -12,7 +12,7 @@ const QUOTED = /"(\\.|[^"\\])*"/g;
  */
 const PARAMETER = /(?<![\w-])([\w-]+)\s*=\s*(?:"((?:\\.|[^"\\])*)"|([^\s,"]*))/g;
 
-/** Whether one of the challenges asks for an access token, or none names a scheme. */
+/** Whether one of the challenges asks for an access token, or no challenge names a scheme. */
 function asksForToken(challenges) {
   const unquoted = challenges.replace(QUOTED, '""');
   // A scheme is a word that is not the name of a parameter.

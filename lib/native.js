@@ -1,10 +1,10 @@
 'use strict';
 
 /**
- * Loads the native binary: the one from a build in this checkout, or else the one in the package
- * that npm installs for the platform. If neither loads, the error says why and what to do. Unless
- * loading fails, this module reads no other file, because each file would add about a tenth to the
- * loading time of the package.
+ * Loads the native binary from a build in this checkout or, if there is none, from the package that
+ * npm installs for the platform. If no binary loads, the error says why, and what to do about it.
+ * Unless loading fails, this module reads no other file, because each file would add about a tenth
+ * to the loading time of the package.
  */
 
 const { closeSync, existsSync, openSync, readSync } = require('node:fs');

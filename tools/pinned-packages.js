@@ -30,7 +30,7 @@ async function pinnedPackages(kind, from, log = console.log) {
   return path.join(folder, 'node_modules');
 }
 
-/** The files of the folder's own packages, as paths from the folder, in a fixed order. */
+/** Returns the files of the folder's own packages, as paths from the folder, in a fixed order. */
 async function ownPackages(from) {
   const packages = path.join(from, OWN_PACKAGES);
   if (!existsSync(packages)) return [];

@@ -60,7 +60,7 @@ function functionSource(id, read) {
   };
 }
 
-/** Returns those of the keys that have a value. */
+/** Returns the keys that have a value. */
 const present = (config, keys) =>
   keys.filter((key) => withoutEmpty(config.getOptional(key)) !== undefined);
 
@@ -74,7 +74,7 @@ function callRead(read, config, where) {
   }
 }
 
-/** Wraps the configuration so that each key that the reader looks up is added to `keys`. */
+/** Wraps the configuration. The wrapper adds each key that the reader looks up to `keys`. */
 function recorded(config, keys) {
   return new Proxy(config, {
     get(target, name) {

@@ -19,7 +19,7 @@ const OWN_FLAGS = {
   'show-token': { type: 'boolean', commands: ['doctor'] },
 };
 
-/** A mistake in the arguments, which ends the program with status 2. */
+/** The error for a mistake in the arguments. It ends the program with status 2. */
 class UsageError extends Error {
   isUsage = true;
 }

@@ -25,7 +25,10 @@ const FAULTS = [
   ['no configuration parser', 'the name of the file must end with .json, .yaml or .yml'],
 ];
 
-/** A configuration that cannot be read. The message contains no value of the configuration. */
+/**
+ * The error for a configuration that this module cannot read. The message contains no value of the
+ * configuration.
+ */
 class ConfigurationError extends Error {}
 
 /** Returns `{ options, origin, notes, missing, isComplete }`. */

@@ -41,7 +41,7 @@ function rolesOf({ realm_access: realm, resource_access: clients }) {
 const isTime = (value) => typeof value === 'number' && Math.abs(value) < 1e11;
 
 /**
- * The claims that decide what an API does with the token, by name. The function omits absent claims
+ * Returns the claims that decide how an API treats the token, keyed by name. Omits absent claims
  * except for `aud`, because an absent `aud` is a frequent cause of a rejection.
  */
 function importantClaims({ header, claims }, now) {

@@ -112,7 +112,7 @@ const closed = (socket) => new Promise((resolve) => socket.once('close', resolve
 
 /**
  * Performs a TLS handshake on the connection. With `inspects`, the handshake succeeds with every
- * certificate; the caller must not send anything and must close the connection.
+ * certificate; the caller must send no data and must close the connection.
  */
 async function secure(socket, host, { signal, secureContext, inspects = false }) {
   const servername = net.isIP(host) === 0 ? host : undefined;

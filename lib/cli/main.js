@@ -40,8 +40,8 @@ async function main(args, system) {
 }
 
 /**
- * Returns the frames of the stack, without the message of the error: the message may contain
- * anything, even lines that look like frames.
+ * Returns the frames of the stack, without the message of the error: the message may contain any
+ * text, even lines that look like frames.
  */
 function framesOf(error) {
   const stack = `${error?.stack}`;

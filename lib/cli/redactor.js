@@ -24,7 +24,7 @@ const formEncoded = (text) => new URLSearchParams([['', text]]).toString().slice
 const base64 = (text) => Buffer.from(text).toString('base64');
 const withoutPadding = (text) => text.replace(/=+$/, '');
 
-/** The spellings that a server may use for a secret. */
+/** Returns the spellings that a server may use for a secret. */
 function spellings(secret, clientId) {
   const percent = encodeURIComponent(secret);
   // In Base64, the same text has three forms, depending on what precedes it.

@@ -125,7 +125,7 @@ pub struct CoolDownData {
 pub enum EventData {
     /// A flight started. The addon reports this only if JavaScript observes the starts.
     FlightStarted {
-        /// The id of the manager; 0 for the one that is not derived.
+        /// The id of the manager; 0 for the manager that is not derived.
         manager: u32,
         /// The flight.
         flight: u32,
@@ -281,7 +281,7 @@ pub enum StoreOutcome {
     },
     /// The store failed.
     Failed {
-        /// The code of the error, or what is wrong with the result.
+        /// The code of the error, or the fault of the result.
         detail: Option<String>,
     },
 }

@@ -43,8 +43,8 @@ impl Moment {
         UNIX_EPOCH.checked_add(self.wall).unwrap_or(UNIX_EPOCH)
     }
 
-    /// Returns how far the wall clock is ahead of the monotonic clock. The difference changes only
-    /// after a step of the wall clock or a suspension of the machine.
+    /// Returns the time by which the wall clock is ahead of the monotonic clock. The difference
+    /// changes only after a step of the wall clock or a suspension of the machine.
     #[must_use]
     pub fn offset(self) -> Duration {
         self.wall.saturating_sub(self.monotonic)

@@ -70,7 +70,7 @@ pub struct DerivedSums {
     pub managers: u32,
     /// The number of tokens that these managers hold.
     pub tokens: u32,
-    /// The sums of the counters of these managers and of released ones.
+    /// The sums of the counters of these managers and of released managers.
     pub counters: Counters,
 }
 

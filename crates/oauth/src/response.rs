@@ -246,7 +246,7 @@ impl TokenResponse {
 ///   The exceptions are 404, 405, 408 and 429, which concern the path or the load, not the grant.
 ///   The charset does not matter, because only ASCII identifies the error.
 /// - [`AnswerError::Protocol`]: a 3xx, or a 2xx without a usable token.
-/// - [`AnswerError::Http`]: everything else.
+/// - [`AnswerError::Http`]: any other answer without a token.
 pub fn read_answer(
     answer: &Answer,
     redactor: &Redactor,

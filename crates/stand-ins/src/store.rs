@@ -70,7 +70,7 @@ impl SimulatedStore {
         std::mem::take(&mut self.calls.lock())
     }
 
-    /// Returns the number of calls for which a manager still waits or that it has not yet abandoned.
+    /// Returns the number of unanswered calls that the managers have not abandoned.
     pub fn in_flight(&self) -> usize {
         let mut hanging = self.hanging.lock();
         hanging.retain(|call| !call.is_abandoned());

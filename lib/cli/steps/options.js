@@ -14,7 +14,10 @@ const { version } = require('../../../package.json');
  */
 const REQUEST_LIMIT_MS = 2_800;
 
-/** The options of the manager that requests the token. It always verifies certificates. */
+/**
+ * Returns the options of the manager that requests the token. This manager always verifies
+ * certificates.
+ */
 function managerOptions(options) {
   const kept = Object.entries(options).filter(([name]) => !OF_A_SERVICE.includes(name));
   return {

@@ -17,7 +17,7 @@ use crate::clock::Moment;
 use crate::error::Error;
 use crate::slot::CoolDown;
 
-/// Identifies an acquisition among all those of a manager and its derived managers.
+/// Identifies an acquisition among the acquisitions of a manager and its derived managers.
 pub(crate) type AcquisitionId = u64;
 
 /// The state that a manager and its derived managers share.

@@ -1,4 +1,4 @@
-//! The advice about a requested grant that the server refused, or of which it granted only a part.
+//! The advice about a refused grant, and about a token that lacks a part of the requested grant.
 
 use oauth::{AnswerError, Grant, GrantType, TokenResponse, token_audience};
 

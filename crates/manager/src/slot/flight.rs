@@ -24,7 +24,7 @@ impl Slot {
         let current = self.end_flight(flight);
         match result {
             Ok(token) => self.store_success(now, current, token, jitter),
-            // A later flight says more about the server than a detached one.
+            // A later flight says more about the server than a detached flight.
             Err(error) if flight.0 != self.last_flight => FlightResult {
                 retry_after: error.details().retry_after,
                 ..FlightResult::of(Err(error))

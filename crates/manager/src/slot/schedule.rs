@@ -46,7 +46,7 @@ const SHORTEST_MINIMUM_PAUSE: Duration = Duration::from_secs(5);
 pub enum Spread {
     /// Each manager has its own token: the refreshes are far apart.
     Alone,
-    /// The managers share tokens: one refreshes before the others.
+    /// The managers share tokens: one manager refreshes before the others.
     Shared,
 }
 
