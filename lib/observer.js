@@ -125,7 +125,10 @@ class Observer {
     this.#close(key, message, seconds, failure);
   }
 
-  /** Ends the acquisitions of a manager that no longer exists, or all of them. */
+  /**
+   * Ends the acquisitions of a manager that no longer exists. Without `manager`, ends all
+   * acquisitions.
+   */
   abandon(failure, manager) {
     for (const [key, message] of this.#inProgress) {
       if (manager !== undefined && !key.startsWith(keyOf({ manager, flight: '' }))) continue;

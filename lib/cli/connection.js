@@ -17,7 +17,6 @@ class TunnelError extends Error {
   }
 }
 
-/** Connects to a host and port. */
 async function connect(host, port, signal) {
   const socket = net.connect({ host, port });
   await opened(socket, 'connect', signal);
@@ -38,7 +37,7 @@ async function opened(socket, event, signal) {
   }
 }
 
-/** Opens the connection that carries a request to the URL: a direct one, or one through the proxy. */
+/** Opens the connection that carries a request to the URL, directly or through the proxy. */
 async function openPath(url, proxy, { signal, secureContext }) {
   if (proxy.url === undefined) return connect(hostOf(url), portOf(url), signal);
   let socket = await connect(proxy.host, proxy.port, signal);

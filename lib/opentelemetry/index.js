@@ -102,7 +102,7 @@ class Telemetry {
     this.closed();
   }
 
-  /** The manager calls this method and the next two. */
+  /** The manager calls `wantsContext`, `ended` and `closed`. */
   wantsContext() {
     return this.#callersSpan() !== undefined;
   }

@@ -87,7 +87,7 @@ async function endClient(client) {
   try {
     await end?.call(client);
   } catch {
-    // The client was closed already.
+    // The client is already closed.
   }
 }
 

@@ -30,7 +30,6 @@ use oauth::{Grant, GrantType, Lifetime, TokenResponse, TraceParent, token_expiry
 use transport::{Progress, Stage, Transport};
 use trouble::AcquisitionId;
 
-/// One acquisition.
 pub(super) struct Acquisition<'a, C, T> {
     pub(super) setup: &'a Setup<T>,
     pub(super) grant: &'a Grant,

@@ -227,7 +227,7 @@ impl Slot {
 
     /// Records that a route accepted the held token. Returns whether to report the next acceptance,
     /// which matters if the route has recently rejected tokens or if this token is not the held
-    /// one.
+    /// token.
     pub fn accept(&mut self, now: Moment, accepted: &str, route: RouteId) -> bool {
         self.advance(now);
         !self.holds(accepted) || self.rejections.accepted(now, route)
