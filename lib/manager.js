@@ -231,8 +231,8 @@ class KeycloakTokenManager extends TokenSource {
     return this.#derived;
   }
 
-  // Adds a listener with the methods `wantsContext()`, `ended(message)` and `closed()`. Returns a
-  // function that returns the members of every message, and a function that removes the listener.
+  // Adds a listener with the methods `wantsContext()`, `ended(message)` and `closed()`. Returns two
+  // functions: `origin` returns the members of every message, and `remove` removes the listener.
   [observe](listener) {
     const observer = this.#observed();
     if (this.#isClosed) listener.closed();

@@ -20,7 +20,10 @@ const NAME = 'keycloak-token-manager';
 const HEAD_BYTES = 2048;
 
 const REINSTALL = 'remove node_modules and install again on the system that runs the code';
-/** The meanings of the system loader's errors. Rows without a pattern compare the code. */
+/**
+ * The meanings of the system loader's errors. A row without a pattern compares the code of the
+ * error.
+ */
 const failures = [
   {
     code: 'ERR_DLOPEN_DISABLED',

@@ -207,7 +207,7 @@ function describe(thrown) {
     }
     return { detail: messageOf(last) };
   } catch {
-    // A getter of the error threw.
+    // A getter of the error threw an exception.
     return { detail: 'the manager cannot read the error' };
   }
 }

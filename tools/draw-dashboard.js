@@ -48,7 +48,10 @@ function rate(measure) {
   return (sample, earlier, seconds) => (measure(sample) - measure(earlier)) / seconds;
 }
 
-/** Returns the scrapes of a run with an outage, as functions from a name to a value. */
+/**
+ * Returns the scrapes of a run with an outage. Each scrape is a function that returns the value of
+ * a metric.
+ */
 async function observe() {
   const sdk = startSdk(undefined, await loadPackages());
   const endpoint = await startFakeTokenEndpoint({ expiresIn: 10 });

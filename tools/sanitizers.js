@@ -19,8 +19,7 @@ const targetFolder = (name) => path.join(root, 'target', name);
 const flags = (more) => [process.env.RUSTFLAGS, more].filter(Boolean).join(' ');
 
 /**
- * The limit is generous, because the machine may be busy. There is a limit because loom could run
- * an endless order.
+ * The limit is generous, because the machine may be busy. Without a limit, loom could run forever.
  */
 const LIMIT_SECONDS = 1800;
 
@@ -80,7 +79,9 @@ async function loom() {
   return `${passed} tests`;
 }
 
-/** Runs the pure layers, and the tests of the manager that end its tasks on simulated time. */
+/**
+ * Runs the tests of the pure layers, and the tests that end the manager's tasks on simulated time.
+ */
 async function miri() {
   const env = {
     ...(await nightly('miri', 'rust-src')),

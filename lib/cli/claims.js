@@ -1,6 +1,6 @@
 'use strict';
 
-// Reads and explains the claims of an access token. Nothing here verifies the signature.
+// Reads and explains the claims of an access token. This module does not verify the signature.
 
 const MINUTE = 60;
 const HOUR = 3_600;

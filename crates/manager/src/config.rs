@@ -1,4 +1,4 @@
-//! The configuration of a manager, already checked: `options` creates it from the user's options.
+//! The checked configuration of a manager. `options` creates it from the user's options.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};

@@ -73,7 +73,7 @@ impl DpopKey {
     /// Uses a key that the user provides.
     ///
     /// # Errors
-    /// A bug in this crate: every public key has a JSON form.
+    /// An error is a bug in this crate, because every public key has a JSON form.
     pub fn new(key: SigningKey) -> Result<Self, SigningFault> {
         let jwk = key.public_jwk();
         let algorithm = key.default_algorithm();

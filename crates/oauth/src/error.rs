@@ -30,7 +30,7 @@ pub enum AnswerError {
         error: Option<String>,
         /// The value of `error_description`, if the body is JSON and contains one.
         description: Option<String>,
-        /// Whether the body is JSON. A gateway's error page is not.
+        /// Whether the body is JSON. A gateway's error page is not JSON.
         is_json: bool,
         /// The encoding of a body that is not JSON. The request accepted no encoding.
         encoding: Option<ContentEncoding>,

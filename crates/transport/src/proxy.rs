@@ -137,8 +137,8 @@ impl ProxySettings {
     }
 }
 
-/// The hosts whose requests use no proxy. Reads `NO_PROXY` as the HTTP library does, and also
-/// accepts Node's three forms `*.suffix`, `host:port` and `address-address`.
+/// The hosts to which requests go without a proxy. Reads `NO_PROXY` as the HTTP library does, and
+/// also accepts Node's three forms `*.suffix`, `host:port` and `address-address`.
 #[derive(Debug)]
 struct NoProxy {
     common: Matcher,

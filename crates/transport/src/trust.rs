@@ -66,7 +66,8 @@ struct ExtraCaCerts {
 }
 
 /// Reads the file that `NODE_EXTRA_CA_CERTS` names, as Node does when the process starts: later,
-/// the process may have another user or another working directory. Blocks, and parses nothing.
+/// the process may have another user or another working directory. This function blocks, and does
+/// not parse the file.
 ///
 /// `path` is the value of the variable, which this function uses if the system does not show the
 /// environment from the start of the process. Only the first path in a process has an effect. This

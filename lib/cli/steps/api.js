@@ -1,7 +1,7 @@
 'use strict';
 
 // A GET request with the token to an API. The URL uses https or loopback, and the step follows no
-// redirect, so that nothing else receives the token.
+// redirect, so that no other server receives the token.
 
 const { asksForToken, parametersOf } = require('../../challenge.js');
 const { decode, textsIn } = require('../claims.js');

@@ -1,7 +1,7 @@
 'use strict';
 
-// The way to the server: name look-up, connection and proxy. Through a proxy, the first two concern
-// the proxy, because the proxy looks up the name of the server.
+// The way to the server: name look-up, connection and proxy. With a proxy, the look-up and the
+// connection concern the proxy, because the proxy looks up the name of the server.
 
 const dns = require('node:dns/promises');
 const net = require('node:net');

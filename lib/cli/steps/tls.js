@@ -1,8 +1,8 @@
 'use strict';
 
 // The server's certificate and TLS, as Node sees them with the certificates that the manager
-// trusts. The step sends nothing but the handshake. The native core is stricter in some cases,
-// which only the token request shows.
+// trusts. The step sends only the handshake. The native core is stricter in some cases, which only
+// the token request shows.
 
 const { openPath, secure } = require('../connection.js');
 const { failed, faultOf, ok, warning } = require('../finding.js');

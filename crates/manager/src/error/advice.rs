@@ -187,7 +187,7 @@ pub(super) fn token_type_advice(fault: ProtocolFault, config: &Config) -> Option
 const UNAVAILABLE: &str =
     "the server, or a gateway in front of it, is unavailable; check the logs of both";
 
-/// Returns the advice for a URL that belongs to another page. The token endpoint of an issuer comes
+/// Returns the advice for a URL that is not a token endpoint. The token endpoint of an issuer comes
 /// from its discovery document.
 fn wrong_url(config: &Config) -> String {
     match config.target {

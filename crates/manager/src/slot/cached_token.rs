@@ -26,7 +26,7 @@ pub struct Token {
 }
 
 impl Token {
-    /// Returns how a request presents the token.
+    /// Returns the type of the token, which decides how a request presents it.
     #[must_use]
     pub const fn token_type(&self) -> TokenType {
         match self.dpop_key {
