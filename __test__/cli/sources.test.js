@@ -164,13 +164,13 @@ describe('decode explains a token with claims of wrong types', LIMITS, () => {
       { roles: 'c:b' },
     ],
     ['audiences', { aud: ['x', hostile, ['y'], 7] }, { aud: 'x' }],
-    ['one audience', { aud: hostile }, { aud: undefined }],
+    ['one audience', { aud: hostile }, { aud: 'none' }],
     ['an issuer', { iss: hostile, sub: [hostile] }, { iss: JSON.stringify(hostile) }],
     ['times', { exp: hostile, iat: '1', nbf: 1e300 }, { expires: undefined, life: undefined }],
     [
       'deep nesting',
       `{"iss":${deep},"aud":${deep},"realm_access":{"roles":${deep}}}`,
-      { iss: '(not shown, because it is nested too deeply)', aud: undefined, roles: undefined },
+      { iss: '(not shown, because it is nested too deeply)', aud: 'none', roles: undefined },
     ],
   ];
   const base64url = (json) => Buffer.from(json).toString('base64url');
@@ -316,7 +316,7 @@ describe('a Backstage configuration without Backstage', LIMITS, () => {
     const result = await runDoctor({ config }, { env: { SECRET } });
     assert.equal(result.status, 0, JSON.stringify(result));
     assert.match(troubles(result)[0].text, /auth\.scope needs the environment variable SCOPE/);
-    assert.match(troubles(result)[0].advice, /set SCOPE in the environment/);
+    assert.match(troubles(result)[0].advice, /set SCOPE for this command/);
   });
 });
 
