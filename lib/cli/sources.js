@@ -9,10 +9,10 @@ const { groupOf, options: known, secretNames } = require('./options.js');
 const { prompt } = require('./prompt.js');
 
 const CREDENTIALS = groupOf('clientSecret');
-/** The options that hold a secret. */
-const SECRET_NAMES = new Set(secretNames);
 /** The environment variable of each option. */
 const variables = new Map(known.map(({ name, variable }) => [name, variable]));
+/** The options without a flag. Among the given options, they are the user's answer to the prompt. */
+const withoutFlag = known.filter(({ hasFlag }) => !hasFlag).map(({ name }) => name);
 /** The options with the path of a file whose content is a secret. */
 const SECRET_FILES = [
   'clientSecretFile',
@@ -45,7 +45,7 @@ async function collect({ flags, given }, { env, cwd }) {
 function sourcesOf(options, given, otherSource) {
   const names = new Map();
   for (const name of Object.keys(options)) {
-    const own = SECRET_NAMES.has(name) ? 'the terminal' : 'flags';
+    const own = withoutFlag.includes(name) ? 'the terminal' : 'flags';
     const source = Object.hasOwn(given, name) ? own : otherSource(name);
     names.set(source, [...(names.get(source) ?? []), name]);
   }
@@ -71,7 +71,7 @@ async function askSecret({ flags, given }, { env, stdin, stderr }) {
  */
 function addSecrets(redactor, options, env) {
   const { clientId } = options;
-  for (const name of SECRET_NAMES) {
+  for (const name of secretNames) {
     if (name === 'proxy') continue;
     for (const text of textsIn(options[name])) redactor.add(text, clientId);
   }
