@@ -1,8 +1,9 @@
 'use strict';
 
 /**
- * Returns a function that calls `load` at its first call only, and returns the result at every call.
- * Bundlers find a `require` inside `load`; each call of `require` itself costs some microseconds.
+ * Returns a function that calls `load` once and then always returns the result. Each call of
+ * `require` searches for the module again, and bundlers find only a `require` with a literal name,
+ * so `load` is a function such as `() => require('./dpop.js')`.
  */
 function lazily(load) {
   let loaded;
