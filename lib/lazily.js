@@ -2,8 +2,8 @@
 
 /**
  * Returns a function that calls `load` once and then always returns the result. Each call of
- * `require` searches for the module again, and bundlers find only a `require` with a literal name,
- * so `load` is a function such as `() => require('./dpop.js')`.
+ * `require` looks the module up again. `load` calls `require` with a literal name, because bundlers
+ * find only such names.
  */
 function lazily(load) {
   let loaded;
