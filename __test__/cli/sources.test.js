@@ -146,7 +146,7 @@ describe('token warns on the standard error about a secret over plain http', LIM
       assert.equal(
         stderr,
         `warning: ${what} uses plain http, so an attacker on the network path can read the ` +
-          "client's secret and tokens; use https unless the network is trusted\n",
+          "client's secret and tokens; use https unless you trust the network\n",
       );
       assert.equal(requests.at(-1).url, endpoint);
     });

@@ -136,8 +136,11 @@ impl Options<'_> {
                 integer
             }
             Some(other) => {
-                let expected = format!("an integer of at least {minimum}");
-                self.faults.expected(name, &expected, &other);
+                let expected = match minimum {
+                    0 => "a non-negative integer",
+                    _ => "a positive integer",
+                };
+                self.faults.expected(name, expected, &other);
                 default
             }
         }
