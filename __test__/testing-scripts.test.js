@@ -188,7 +188,7 @@ describe('the fake token endpoint refuses', { concurrency: true }, () => {
     [undefined, /^answer must be an object$/],
     [{ state: 500 }, /^answer has no state, only status, headers, /],
     [{ status: 99 }, /^status must be an integer from 200 to 599$/],
-    [{ headers: { a: 1 } }, /^headers must be a record of strings$/],
+    [{ headers: { a: 1 } }, /^headers must be an object of strings$/],
     [{ headers: { 'a b': 'c' } }, /Header name/],
     [{ body: 1 }, /^body must be an object, a string or a Buffer$/],
     [{ expiresIn: null }, /^expiresIn must be/],
