@@ -48,7 +48,7 @@ const REFUSALS = [
   [
     'invalid_request',
     'DPoP proof is missing',
-    'set dpop: true; if it is set, make the proxies pass the header DPoP on',
+    'set dpop: true; if it is set, make the proxies forward the header DPoP',
   ],
   [
     'invalid_request',
@@ -62,7 +62,7 @@ const REFUSALS = [
   [
     'use_dpop_nonce',
     undefined,
-    'make the gateways pass DPoP-Nonce on, and all replicas accept the same nonces',
+    'make the gateways forward DPoP-Nonce, and make all replicas accept the same nonces',
   ],
   [
     'invalid_request',
@@ -76,8 +76,8 @@ const REFUSALS = [
   ...['temporarily_unavailable', 'server_error'].map((code) => [
     code,
     undefined,
-    'wait, because the manager retries the request automatically; if the error stays, read the logs ' +
-      'of Keycloak and of the gateway',
+    'wait, because the manager retries the request automatically; if the error persists, read the ' +
+      'logs of Keycloak and of the gateway',
   ]),
   [undefined, undefined, "read oauthErrorDescription and the server's log"],
 ];
@@ -113,7 +113,7 @@ const OTHERS = [
   [
     'ERR_KEYCLOAK_HTTP',
     ({ status }) => [408, 429, 502, 503, 504].includes(status),
-    'wait for retryAfterMs; if the error continues, read the logs of Keycloak and of the gateway',
+    'wait for retryAfterMs; if the error persists, read the logs of Keycloak and of the gateway',
   ],
   ['ERR_KEYCLOAK_HTTP', () => true, 'check the gateways and firewalls in front of Keycloak'],
   [
