@@ -340,17 +340,25 @@ test('the prompt asks for the secret on a terminal, without an echo', {
   streams.stdin.write(`${SECRET}\r`);
   assert.equal(await ended, 0);
   streams.stdout.end();
-  assert.match(await text(streams.stdout), /✓ credential +client_secret_post with clientSecret \(/);
+  const printed = await text(streams.stdout);
+  assert.match(
+    printed,
+    /✓ options +tokenEndpoint, clientId from flags; clientSecret from the terminal/,
+  );
+  assert.match(printed, /✓ credential +client_secret_post with clientSecret \(/);
   assert.ok(said.endsWith('\n') && !said.includes(SECRET), said);
 });
 
 describe('the report for people', LIMITS, () => {
   test('has one line for each step, with advice below a trouble, and no colours', async (t) => {
     const { tokenEndpoint } = await startEndpoint(t);
-    const args = ['doctor', '--token-endpoint', tokenEndpoint, '--client-id', CLIENT_ID];
+    const flags = ['--token-endpoint', tokenEndpoint, '--client-id', CLIENT_ID, '--proxy', 'false'];
     const env = { KEYCLOAK_CLIENT_SECRET: `${SECRET} ` };
-    const { status, stdout } = await runProgram(args, { env });
+    const { status, stdout } = await runProgram(['doctor', ...flags], { env });
     assert.equal(status, 1);
+    const sources =
+      'clientSecret from KEYCLOAK_CLIENT_SECRET; tokenEndpoint, clientId, proxy from flags';
+    assert.ok(stdout.includes(sources), stdout);
     const lines = stdout.trimEnd().split('\n');
     const signs = lines.map((line) => line[0]).join('');
     assert.equal(signs, '✓✓✓✓✓✓! ✗ –', stdout);

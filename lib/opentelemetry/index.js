@@ -16,7 +16,7 @@ const MS_PER_SECOND = 1_000;
 const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
 const CLOSED = 'ERR_KEYCLOAK_CLOSED';
 
-/** The metrics of the counters in a snapshot, with their unit and description. */
+/** The metrics for the counters of a snapshot, with their units and descriptions. */
 const COUNTERS = {
   hits: ['{call}', 'Calls that the manager answered with the cached token.'],
   joins: ['{call}', 'Calls that waited for the token request of another call.'],
@@ -27,7 +27,7 @@ const COUNTERS = {
   storeFailures: ['{call}', 'Calls to the shared store that failed or took too long.'],
 };
 
-/** Removes the callbacks of a manager that the garbage collector has collected. */
+/** Removes the callback of a manager after the garbage collector has collected the manager. */
 const collected = new FinalizationRegistry((removeCallback) => removeCallback());
 
 function instrument(manager, options = {}) {
@@ -75,7 +75,7 @@ class Telemetry {
   /** The provider of the tracer, and the tracer as soon as the provider has an SDK. */
   #tracers;
   #tracer;
-  /** The last origin of the messages, and its attributes. */
+  /** The last origin of the messages, and the attributes that belong to it. */
   #origin;
   #common;
   #duration;
@@ -102,14 +102,14 @@ class Telemetry {
     this.closed();
   }
 
-  /** The manager calls this method and the next two. */
+  /** The manager calls `wantsContext`, `ended` and `closed`. */
   wantsContext() {
     return this.#callersSpan() !== undefined;
   }
 
   ended(message) {
     const { durationSeconds, error } = message;
-    // An acquisition that the close of the manager has cut short has no result.
+    // An acquisition that ended because the manager was closed has no result.
     if (error?.code === CLOSED) return;
     const common = this.#attributes();
     const attributes = error === undefined ? common : { ...common, 'error.type': error.code };
