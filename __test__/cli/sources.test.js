@@ -306,7 +306,10 @@ describe('a Backstage configuration without Backstage', LIMITS, () => {
     assert.equal(result.status, 0, JSON.stringify(result));
     const { text: found } = result.findings.find(({ step }) => step === 'options');
     assert.match(found, /from app-config\.yaml, local\.yaml, section boost\.kagenti\.auth/);
-    assert.match(found, /@backstage\/config-loader is not installed here, so this command replaced only \$\{NAME\}/);
+    assert.match(
+      found,
+      /@backstage\/config-loader is not installed here, so this command replaced only \$\{NAME\}/,
+    );
   });
 
   test('with a missing variable of an optional key is a warning', async (t) => {

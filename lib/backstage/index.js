@@ -114,7 +114,7 @@ function createKeycloakTokenManagersServiceRef(options) {
   nonEmpty('id', id);
   nonEmpty('configKey', configKey);
   if (!Number.isInteger(maxManagers) || maxManagers < 1) {
-    throw invalid('maxManagers: expected a positive integer');
+    throw invalid('maxManagers: expected an integer of at least 1');
   }
   if (!(idleTimeoutMs >= 1 && idleTimeoutMs <= MAX_IDLE_TIMEOUT_MS)) {
     throw invalid(`idleTimeoutMs: expected a number from 1 to ${MAX_IDLE_TIMEOUT_MS}`);

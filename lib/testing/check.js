@@ -67,7 +67,7 @@ const checks = {
     }
   },
   count(value, name) {
-    if (!isIntegerIn(value, 1, Number.MAX_SAFE_INTEGER)) refuse(name, 'a positive integer');
+    if (!isIntegerIn(value, 1, Number.MAX_SAFE_INTEGER)) refuse(name, 'an integer of at least 1');
   },
   status(value, name) {
     if (!isIntegerIn(value, 200, 599)) refuse(name, 'an integer from 200 to 599');

@@ -137,10 +137,10 @@ impl Options<'_> {
             }
             Some(other) => {
                 let expected = match minimum {
-                    0 => "a non-negative integer",
-                    _ => "a positive integer",
+                    0 => "a non-negative integer".to_owned(),
+                    _ => format!("an integer of at least {minimum}"),
                 };
-                self.faults.expected(name, expected, &other);
+                self.faults.expected(name, &expected, &other);
                 default
             }
         }
