@@ -169,8 +169,8 @@ const TLS = [
     () => ({ flags: to(secure.tokenEndpoint), env: { SSL_CERT_FILE: ca.certFile } }),
     [
       'TLS',
-      /the authority CN=ca, .+ not trusted by Node/,
-      /ca\.pem: set the variable NODE_EXTRA_CA_CERTS/,
+      /Node does not trust the authority CN=ca, /,
+      /ca\.pem contains this authority; set the variable NODE_EXTRA_CA_CERTS/,
     ],
   ],
   [

@@ -113,9 +113,9 @@ function explain(code, { chain, names, target, redactor, startEnv }) {
     : undefined;
   if (file !== undefined) {
     return failed(
-      `the authority ${names(top.issuer)}, which issued ${names(leaf.subject)}, is not trusted by Node`,
-      `the system trusts it in ${file}: set the variable NODE_EXTRA_CA_CERTS of the backend, or the ` +
-        `option caFile, to this file`,
+      `Node does not trust the authority ${names(top.issuer)}, which issued ${names(leaf.subject)}`,
+      `the system's file ${file} contains this authority; set the variable NODE_EXTRA_CA_CERTS of ` +
+        `the backend, or the option caFile, to this file`,
     );
   }
   if (code === 'SELF_SIGNED_CERT_IN_CHAIN') {
