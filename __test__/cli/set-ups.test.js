@@ -308,9 +308,9 @@ const KEYCLOAK = [
     ['token request', /status 401 unauthorized_client/, /copy the secret from the client's/],
   ],
   [
-    'white space in the secret',
+    'whitespace in the secret',
     (t) => to(plain.tokenEndpoint, { 'client-secret-file': makeFile(t, `${SECRET} \n`) }),
-    ['credential', /has white space at its end/, /remove the white space/, 'warning'],
+    ['credential', /has whitespace at its end/, /remove the whitespace/, 'warning'],
   ],
   [
     'a secret with \\n at its end',

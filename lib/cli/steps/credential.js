@@ -85,8 +85,8 @@ const CHECKS = {
     }
     if (text.trim() !== text) {
       return warning(
-        `has white space at its ${text.trimStart() === text ? 'end' : 'start'}`,
-        'remove the white space, unless it belongs to the secret',
+        `has whitespace at its ${text.trimStart() === text ? 'end' : 'start'}`,
+        'remove the whitespace, unless it belongs to the secret',
       );
     }
     if (/\\[nr]$/.test(text)) {

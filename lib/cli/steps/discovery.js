@@ -65,7 +65,7 @@ function readAnswer(context, { status, text, headers }, issuer, url) {
     return trouble(
       context,
       `${url.href} redirects to ${to}`,
-      'if the redirect leads to Keycloak, use its URL',
+      'if the redirect leads to Keycloak, use the URL to which it leads',
     );
   }
   if (status !== 200) {
