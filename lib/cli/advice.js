@@ -48,7 +48,7 @@ const REFUSALS = [
   [
     'invalid_request',
     'DPoP proof is missing',
-    'set dpop: true; if you have set it, make the proxies pass on the header DPoP',
+    'set dpop: true; if you have set it, make the proxies forward the header DPoP',
   ],
   [
     'invalid_request',
@@ -67,8 +67,8 @@ const REFUSALS = [
   [
     'use_dpop_nonce',
     undefined,
-    'make the gateways pass on the header DPoP-Nonce, and make all replicas of the server accept the ' +
-      'same nonces',
+    'make the gateways forward the header DPoP-Nonce, and make all replicas of the server accept ' +
+      'the same nonces',
   ],
   [
     'invalid_request',
