@@ -1,6 +1,6 @@
 'use strict';
 
-// Every way to authenticate, with a certified OAuth server other than Keycloak, to check that the
+// Tests every authentication method with a certified OAuth server other than Keycloak, so that the
 // requests follow the standards and not only the habits of one server.
 
 const assert = require('node:assert/strict');

@@ -124,7 +124,7 @@ const CHOICES = [
 
 describe('the proxy', () => {
   for (const [name, environment, endpoint, used, options] of CHOICES) {
-    test(`${name}: ${used ?? 'no proxy'} is used for ${endpoint}`, async (t) => {
+    test(`${name}: the manager uses ${used ?? 'no proxy'} for ${endpoint}`, async (t) => {
       for (const { asked } of Object.values(proxies)) asked.length = 0;
       const tokenEndpoint = endpoints[endpoint]();
       const given = { tokenEndpoint, requestTimeoutMs: 2_000, ...options?.() };
@@ -163,7 +163,7 @@ describe('the proxy', () => {
     });
   }
 
-  test('is used for the discovery document too', async (t) => {
+  test('carries the request for the discovery document too', async (t) => {
     proxies.open.asked.length = 0;
     const { manager } = make(t, {}, { issuer: plain.issuer, proxy: url('open') });
     await manager.getToken();
@@ -192,7 +192,7 @@ describe('the proxy', () => {
       assert.ok(error.message.includes(`through the proxy ${proxy}`), error.message);
     });
 
-    test("is refused by the constructor together with a client's certificate", (t) => {
+    test("and a client's certificate together cause an error of the constructor", (t) => {
       const tokenEndpoint = endpoints['https elsewhere']();
       const { cert, key } = certificates.client('agent');
       const given = { tokenEndpoint, clientCertificate: cert, clientKey: key };
@@ -220,7 +220,7 @@ describe('the proxy', () => {
     assert.ok(error.message.includes(`through the proxy ${url('open')}`), error.message);
   });
 
-  test('is named in the error of a deadline', async (t) => {
+  test('appears in the error of a deadline', async (t) => {
     for (const endpoint of ['https', 'http']) {
       const given = { tokenEndpoint: endpoints[endpoint](), proxy: url('silent') };
       const { manager } = make(t, {}, { ...given, requestTimeoutMs: 300 });

@@ -150,7 +150,9 @@ function serveCases(cases) {
   };
 }
 
-it('no piece of a secret or a token is shown or printed', { timeout: LIMIT_MS }, async (t) => {
+it('the manager shows and prints no piece of a secret or a token', {
+  timeout: LIMIT_MS,
+}, async (t) => {
   const file = (content) => makeFile(t, content);
   const cases = [...answerCases(file), ...fileCases(file), ...optionCases(file)];
   const server = await listen(t, net.createServer(serveCases(cases)));

@@ -103,7 +103,7 @@ describe('a secret file that hangs', { timeout: LIMIT_MS, skip: isLinux }, () =>
     for (const call of calls) assert.equal(typeof (await call), 'string');
   });
 
-  it('is named if it holds trusted certificates', async (t) => {
+  it('and holds trusted certificates appears in the error of the deadline', async (t) => {
     const { open } = await start(t);
     const { secrets } = makeFiles(t, 1);
     await hang(t, secrets);

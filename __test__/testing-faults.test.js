@@ -34,7 +34,7 @@ describe('the fake token endpoint: its faults', { concurrency: true }, () => {
     assert.ok(performance.now() - begun + 5 >= 50);
   });
 
-  test('redirect: the log shows a client that follows', async (t) => {
+  test('redirect: the log shows a client that follows the redirect', async (t) => {
     const endpoint = await start(t);
     endpoint.answerNext({ fault: 'redirect' }, { fault: 'redirect' });
     const { status, headers } = await post(endpoint);
@@ -60,7 +60,7 @@ describe('the fake token endpoint: its end', { concurrency: true }, () => {
     await assert.rejects(endpoint.goOnline(), /closed/);
   });
 
-  test('drops the answers that are still due', async () => {
+  test('drops the pending answers', async () => {
     for (const hold of ['pause', 'setDelay']) {
       const endpoint = await startFakeTokenEndpoint();
       endpoint[hold](60_000);

@@ -203,7 +203,7 @@ describe('the fake token endpoint refuses', { concurrency: true }, () => {
     });
   }
 
-  test('wrong settings', async (t) => {
+  test('the wrong arguments of its methods', async (t) => {
     const endpoint = await start(t);
     for (const [call, message] of [
       [() => endpoint.setDelay(-1), /^ms must be/],

@@ -50,7 +50,7 @@ describe('the fake token endpoint answers like Keycloak', { concurrency: true },
     ['a repeated parameter', TWICE, {}, 400, 'invalid_request', 'duplicated parameter'],
   ];
   for (const [name, fields, headers, status, error, description = GENERIC] of refusals) {
-    test(`refused: ${name}`, async (t) => {
+    test(`to a request with ${name}`, async (t) => {
       const answer = await post(await start(t), fields, headers);
       assert.equal(answer.status, status);
       assert.equal(answer.text, JSON.stringify({ error, error_description: description }));
@@ -66,7 +66,7 @@ describe('the fake token endpoint answers like Keycloak', { concurrency: true },
     ['GET', '/', 404, 'Unable to find matching target resource method'],
   ];
   for (const [method, where, status, error] of others) {
-    test(`${method} ${where} is a ${status}, and no token request`, async (t) => {
+    test(`to ${method} ${where} with status ${status}, and counts no token request`, async (t) => {
       const endpoint = await start(t);
       const response = await fetch(endpoint.url + where, { method });
       assert.equal(response.status, status);
@@ -75,7 +75,7 @@ describe('the fake token endpoint answers like Keycloak', { concurrency: true },
     });
   }
 
-  test('a doubled slash is refused', async (t) => {
+  test('to a URL with a doubled slash', async (t) => {
     const endpoint = await start(t);
     const where = endpoint.tokenEndpoint.replace('/realms', '//realms');
     const response = await fetch(where, { method: 'POST' });
@@ -83,7 +83,7 @@ describe('the fake token endpoint answers like Keycloak', { concurrency: true },
     assert.equal((await response.json()).error, 'missingNormalization');
   });
 
-  test('secrets of any characters are accepted in form and header', async (t) => {
+  test('to a secret of any characters in the form or the header', async (t) => {
     const [id, secret] = ['spiffe://example.org/ns/a b', 'pässwörd ✓ +%:/&='];
     const endpoint = await start(t, { clients: { [id]: secret } });
     await grant(endpoint, { ...GRANT, client_id: id, client_secret: secret });

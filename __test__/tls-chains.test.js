@@ -127,7 +127,7 @@ const excluded = 'nameConstraints=critical,excluded;DNS:localhost';
 const old = { maxVersion: 'TLSv1.2' };
 const ancient = { minVersion: 'TLSv1.1', maxVersion: 'TLSv1.1', ciphers: 'ALL:@SECLEVEL=0' };
 
-// OpenSSL tries only one of the two certificates; the chain through the other one is valid.
+// OpenSSL tries only one of the two certificates; the other certificate makes a valid chain.
 const OTHER_PATH = { lenient: 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY' };
 const WEAK = { stricter: /RSA key of less than 2048 or more than 8192 bits/ };
 const HANDSHAKE = { stricter: /refused the handshake: HandshakeFailure; .+P-521/ };
@@ -156,7 +156,7 @@ const ROWS = [
   ['a renewed root after the old one', renewed(['old', 'fresh']), 'token'],
   ['a renewed root before the old one', renewed(['fresh', 'old']), 'token'],
   ['only the old certificate of a renewed root', renewed(['old']), /authority has expired/],
-  ['a root signed with its old key, without the old one', newWithOld, ONLY_INTERMEDIATE],
+  ['a root signed with its old key, without the old root', newWithOld, ONLY_INTERMEDIATE],
   ['a root with an unknown critical extension', belowWith(UNKNOWN), /critical/],
   ['a root with critical certificatePolicies', belowWith(POLICIES), 'token'],
   ['a root of P-384', below({ key: 'P-384', sign: '-sha384' }), 'token'],
@@ -190,9 +190,21 @@ const ROWS = [
   ['6 intermediates', chain(Array(7).fill({})), 'token'],
   ['20 intermediates', chain(Array(21).fill({})), { stricter: /more than six intermediate/ }],
   ['a cross-signed intermediate', crossSigned({ trusted: 0, sent: [0] }), 'token'],
-  ['both cross-signed, the first trusted', crossSigned({ trusted: 0, sent: [1, 0] }), OTHER_PATH],
-  ['both cross-signed, the second trusted', crossSigned({ trusted: 1, sent: [0, 1] }), OTHER_PATH],
-  ['the wrong one cross-signed', crossSigned({ trusted: 0, sent: [1] }), /unknown issuer/],
+  [
+    'both cross-signed intermediates, with the first root trusted',
+    crossSigned({ trusted: 0, sent: [1, 0] }),
+    OTHER_PATH,
+  ],
+  [
+    'both cross-signed intermediates, with the second root trusted',
+    crossSigned({ trusted: 1, sent: [0, 1] }),
+    OTHER_PATH,
+  ],
+  [
+    'a cross-signed intermediate of another root',
+    crossSigned({ trusted: 0, sent: [1] }),
+    /unknown issuer/,
+  ],
   ['no trusted root', intermediate({ isSent: true, trusts: ['middle'] }), ONLY_INTERMEDIATE],
   ['no trusted root, and nothing sent', intermediate({ trusts: ['middle'] }), ONLY_INTERMEDIATE],
   ['an intermediate and its root trusted', intermediate({ trusts: ['middle', 'root'] }), 'token'],
@@ -202,8 +214,8 @@ const ROWS = [
   ['a self-signed leaf with CA:TRUE', ownWith(CA), 'token'],
   ['a self-signed leaf that may only sign', ownWith(AUTHORITY), KEY_USAGE],
   ['a self-signed leaf for clients', ownWith(CLIENTS), /./],
-  ['one with CA:TRUE for clients', ownWith(`${CA}\n${CLIENTS}`), /not for servers/],
-  ['one with CA:TRUE for any purpose', ownWith(`${CA}\n${ANY}`), /not for servers/],
+  ['a self-signed leaf with CA:TRUE for clients', ownWith(`${CA}\n${CLIENTS}`), /not for servers/],
+  ['a self-signed leaf with CA:TRUE for any purpose', ownWith(`${CA}\n${ANY}`), /not for servers/],
   ['a self-signed leaf with nsCertType client', ownWith('nsCertType=client'), /not for servers/],
   ['an expired self-signed leaf', own({ extensions: LEAF, validity: EXPIRED }), /expired/],
   ['a self-signed leaf that was renewed', ownRenewed(LEAF), /./],

@@ -51,7 +51,7 @@ describe('the way of a token', () => {
       assert.match(check([name, file]), fault ?? /^$/));
   }
 
-  test('has as many steps as it may, in their order', () => {
+  test('has a limited number of steps, in order', () => {
     assert.match(check(...Array(16).fill(['start', 'a.rs'])), /16 functions, expected 1 to 15$/);
     assert.match(check(), /0 functions, expected/);
     const text = '## The way of a token\n| 2 | `start` | `a.rs` | |\n';

@@ -655,7 +655,7 @@ const GOOD = [
 ];
 const trusting = (more) => to(secure.tokenEndpoint, { 'ca-file': ca.certFile, ...more });
 
-describe('the doctor has no complaint about', RUNS, () => {
+describe('the doctor finds no problem with', RUNS, () => {
   for (const [what, make] of GOOD) {
     test(what, async (t) => {
       const made = await make(t);
@@ -670,7 +670,7 @@ describe('the doctor has no complaint about', RUNS, () => {
   }
 });
 
-test('nothing but a handshake reaches a server that is not trusted', async () => {
+test('the doctor sends nothing but a handshake to an untrusted server', async () => {
   const before = secure.requestCount;
   for (const [flags, env] of [
     [{ 'skip-tls-verify': true }, {}],

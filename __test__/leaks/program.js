@@ -33,7 +33,7 @@ async function live() {
   await manager.close();
 }
 
-/** Further tasks, which run occasionally. */
+/** Further tasks, which the program runs occasionally. */
 const others = [
   async function dropWithToken() {
     const manager = open({ clientSecret: async () => 'test-secret', name: 'dropped' });

@@ -43,7 +43,7 @@ async function runTool(script, ...args) {
 describe('the main package', { timeout: LIMIT_MS }, () => {
   const main = readMain();
 
-  it('is small, and contains its code, types and documents alone', (t) => {
+  it('is small, and contains only its code, types and documents', (t) => {
     const size = unpackedSize(main);
     t.diagnostic(`${size} bytes in ${main.files.size} files, ${main.archive.length} packed`);
     assert.ok(size <= MAIN_LIMIT, `${size} bytes`);

@@ -95,7 +95,7 @@ describe('an installation', { timeout: LIMIT_MS }, () => {
     assert.equal(findings.at(-1).details.azp, 'test-client');
   });
 
-  it('requires Node alone, and no compiler', async (t) => {
+  it('requires only Node, and no compiler', async (t) => {
     const project = makeProject(t);
     const bin = path.join(project.folder, 'bin');
     mkdirSync(bin);

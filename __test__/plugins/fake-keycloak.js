@@ -29,7 +29,7 @@ function isAlive(token) {
   return Math.floor(Date.now() / 1_000) <= exp;
 }
 
-/** A Keycloak whose admin API takes `latencyMs` for each answer. */
+/** Starts a Keycloak whose admin API takes `latencyMs` for each answer. */
 async function startKeycloak(t, expiresIn, latencyMs) {
   const endpoint = await startEndpoint(t, { expiresIn });
   const api = await startApi(t, async ({ url, method, headers }, _response, body) => {

@@ -160,7 +160,7 @@ describeWithKeycloak('clients with a voucher', suite, (keycloak) => {
     }
   });
 
-  test('a certificate of another client is refused at the endpoint of the document', async (t) => {
+  test('the endpoint of the document refuses the certificate of another client', async (t) => {
     const { manager } = await startWith(t, certificates.client('stranger'));
     const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
     assert.equal(error.tokenEndpoint, endpoint().tokenEndpoint);
@@ -178,14 +178,14 @@ describeWithKeycloak('clients with a voucher', suite, (keycloak) => {
     assert.match(error.message, /the server may have rejected the client certificate/);
   });
 
-  test('tokens can be bound to the certificate', async (t) => {
+  test('Keycloak can bind tokens to the certificate', async (t) => {
     const bound = { 'tls.client.certificate.bound.access.tokens': 'true' };
     const { manager } = await startWith(t, certificates.client('agent'), undefined, bound);
     assert.equal(typeof claimsOf(await manager.getToken()).cnf['x5t#S256'], 'string');
   });
 
   for (const { what, provider, subject, claims, options, isSingleUse } of ISSUERS) {
-    const name = `${what} authenticates a client from a file that is renewed`;
+    const name = `${what} authenticates a client with the current content of a file`;
     test(name, optionsFor(FEDERATION), async (t) => {
       const realm = await createRealm(t, keycloak);
       await realm.admin('POST', '/identity-provider/instances', {

@@ -276,7 +276,7 @@ describe('OpenTelemetry', { timeout: 3 * LIMIT_MS }, () => {
     }
   });
 
-  test('does not keep a manager alive that the program drops or closes', async (t) => {
+  test('does not keep a manager alive after the program has dropped or closed it', async (t) => {
     v8.setFlagsFromString('--expose-gc');
     const collect = vm.runInNewContext('gc');
     const { endpoint } = await start(t);

@@ -131,7 +131,7 @@ async function adminRequest(server, method, path, body) {
   return response;
 }
 
-/** This keeps the admin token, because a login is slow and its token lives for a minute. */
+/** Returns an admin token, which lives for a minute; later calls reuse it, as a login is slow. */
 function adminToken(server) {
   if (server.login === undefined) {
     server.login = logIn(server);
