@@ -130,7 +130,7 @@ describe('a fault', { timeout: LIMIT_MS }, () => {
     assert.match(await manager.getToken(), /^ey/);
   });
 
-  it('of the native side is the exception of a method that returns no promise', async (t) => {
+  it('of the native side makes a method throw if it returns no promise', async (t) => {
     const { manager } = await start(t);
     for (const method of ['clear', 'invalidate', 'snapshot']) {
       t.mock.method(native.Core.prototype, method, throwFault);

@@ -65,7 +65,7 @@ async function refused(name, call) {
 
 describe('arguments', () => {
   for (const method of ['getToken', 'getAccessToken']) {
-    test(`${method} rejects wrong options with and without a token, and sends nothing`, async (t) => {
+    test(`${method} rejects wrong options with and without a token, and sends no request`, async (t) => {
       const { endpoint, manager } = await start(t);
       for (const [name, options] of Object.entries(WRONG)) {
         await refused(name, () => manager[method](options));

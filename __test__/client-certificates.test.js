@@ -151,7 +151,7 @@ describe('tls_client_auth', () => {
       ['no certificate', none, /tls\.crt" .*no PEM certificate/],
       ['half a key', copies(t, { ...client, key: half(client.key) }), /tls\.key" .*cut off/],
       ['another key', copies(t, { ...client, key: other.key }), /tls\.key" .*does not belong to/],
-      ['an expired one', copies(t, { cert, key }), /tls\.crt" .*has expired/],
+      ['an expired certificate', copies(t, { cert, key }), /tls\.crt" .*has expired/],
       ['an option', { clientCertificate: cert, clientKey: key }, /clientCertificate .*has expired/],
       ['a missing file', missing, /clientCertificateFile "\/nowhere\/tls\.crt" is unreadable/],
     ]) {

@@ -24,7 +24,7 @@ const generated = {
 const pem = (algorithm) => generated[algorithm].privateKey.export({ type: 'pkcs8', format: 'pem' });
 const jwk = (algorithm) => jwkOf(generated[algorithm].privateKey);
 
-/** Starts an endpoint that requires proofs, an API that does so too, and a manager for both. */
+/** Starts an endpoint and an API that both require proofs, and a manager for them. */
 async function startAll(t, { options, endpointOptions, answer } = {}) {
   const api = await startDpopApi(t, answer);
   const resource = { baseUrl: api.url };
@@ -172,7 +172,7 @@ describe('the advice', { concurrency: true }, () => {
     ['RFC 9449', refused('no good', 'invalid_dpop_proof'), DPOP, 'OAUTH', /check the clocks/],
     ['a nonce', refused('', 'use_dpop_nonce'), DPOP, 'OAUTH', /header DPoP-Nonce/],
     [
-      'the 25th second',
+      'a clock that is 25 seconds behind',
       { status: 500, body: { error: 'unknown_error' } },
       { ...DPOP, requestTimeoutMs: 5_000 },
       'HTTP',

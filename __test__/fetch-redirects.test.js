@@ -88,7 +88,7 @@ describe('fetch', { concurrency: true }, () => {
 });
 
 describe('fetch at a redirect', { concurrency: true }, () => {
-  test('within the origin follows it as the platform does, with the token and the user', async (t) => {
+  test('within the origin follows the redirect as the platform does, with the token and the user', async (t) => {
     for (const status of [300, 301, 302, 303, 304, 305, 306, 307, 308]) {
       const { api, manager } = await startBoth(t, redirecting(status, '../there?a=b'));
       for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']) {
@@ -115,7 +115,7 @@ describe('fetch at a redirect', { concurrency: true }, () => {
     }
   });
 
-  test('follows at most twenty in a row', async (t) => {
+  test('follows at most twenty redirects in a row', async (t) => {
     const { api, manager } = await startBoth(t, ({ url }) => {
       const left = Number(url.slice(1));
       return left === 0 ? 'done' : [302, { location: `/${left - 1}` }, 'moved'];
@@ -163,7 +163,7 @@ describe('fetch at a redirect', { concurrency: true }, () => {
     assert.equal(api.requests.length, 1);
   });
 
-  test('without Location returns it as the response, and keeps the bytes of a Location beyond ASCII', async (t) => {
+  test('without Location returns the response; it keeps the bytes of a Location beyond ASCII', async (t) => {
     const { manager: without } = await startBoth(t, redirecting(302));
     const response = await without.fetch('/to/it');
     assert.equal(response.status, 302);
@@ -174,7 +174,7 @@ describe('fetch at a redirect', { concurrency: true }, () => {
     assert.equal(api.requests[1].url, '/%C3%A4?%C3%B6');
   });
 
-  test('does not follow it with redirect: manual or error', async (t) => {
+  test('does not follow the redirect with redirect: manual or error', async (t) => {
     const { api, manager } = await startBoth(t, redirecting(302, '/there'));
     for (const args of [
       ['/to/it', { redirect: 'manual' }],

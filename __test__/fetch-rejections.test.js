@@ -42,7 +42,7 @@ test('fetch returns the second 401 for a refused token, or the first while it pr
 });
 
 describe('fetch with a refused token', { concurrency: true }, () => {
-  test('replaces it and sends the request once more with every method', async (t) => {
+  test('replaces the token and sends the request once more with every method', async (t) => {
     for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']) {
       const { api, endpoint, manager } = await startBoth(t, accepting(revoked()));
       const headers = { 'x-own': 'a' };
@@ -60,7 +60,7 @@ describe('fetch with a refused token', { concurrency: true }, () => {
     }
   });
 
-  test('replaces it for every body that it can send again', async (t) => {
+  test('replaces the token for every body that fetch can send again', async (t) => {
     const bytes = Buffer.from('abc');
     const form = new FormData();
     form.set('a', 'abc');
@@ -120,7 +120,7 @@ describe('fetch with a refused token', { concurrency: true }, () => {
       ['a finished stream', { body: stream('abc'), duplex: 'half' }, undefined],
       ['text beside a null body', { body: 'abc' }, /^text\/plain/, { body: null }],
     ]) {
-      test(`replaces it and sends ${name} once more`, async (t) => {
+      test(`replaces the token and sends ${name} once more`, async (t) => {
         const { api, endpoint, manager } = await startBoth(t, accepting(revoked()));
         const options = { method: 'POST', ...init };
         const signal = new AbortController().signal;
@@ -198,7 +198,7 @@ describe('fetch with a refused token', { concurrency: true }, () => {
     }
   });
 
-  test('replaces it at most once in each call', async (t) => {
+  test('replaces the token at most once in each call', async (t) => {
     const { api, endpoint, manager } = await startBoth(t, (request) => {
       if (bearer(request) === 'token-2') manager.clearCache();
       return [401, {}, 'refused'];
@@ -208,7 +208,7 @@ describe('fetch with a refused token', { concurrency: true }, () => {
     assert.equal(endpoint.requestCount, 2);
   });
 
-  test('does not replace it after another status', async (t) => {
+  test('does not replace the token after another status', async (t) => {
     for (const status of [400, 403, 404, 408, 429, 500, 502, 503, 504]) {
       const { api, endpoint, manager } = await startBoth(t, () => [status]);
       assert.equal((await manager.fetch('/', { method: 'POST' })).status, status);
@@ -249,7 +249,7 @@ describe('fetch with a refused token', { concurrency: true }, () => {
     assert.ok(flooded < 24 * 1024 * 1024, `${flooded} bytes`);
   });
 
-  test('replaces it once for fifty concurrent calls, which all succeed', async (t) => {
+  test('replaces the token once for fifty concurrent calls, which all succeed', async (t) => {
     const gathered = [];
     const tokens = revoked();
     const { api, endpoint, manager } = await startBoth(t, async (request) => {
@@ -447,7 +447,7 @@ describe('fetch after a change of the configuration', () => {
   });
 });
 
-test('a call ends although a test has replaced setTimeout, and its 401 has an open body', async (t) => {
+test('a call ends even if a test has replaced setTimeout and the body of its 401 stays open', async (t) => {
   const responses = [new Response(new ReadableStream(), { status: 401 }), new Response('ok')];
   const resource = { fetch: async () => responses.shift() };
   const { manager } = await startBoth(t, undefined, { resource });

@@ -88,7 +88,7 @@ describe('fetch', { concurrency: true }, () => {
     assert.equal(api.requests[0].headers['x-own'], 'first');
   });
 
-  test('takes a Request with its method, headers, body and signal', async (t) => {
+  test('accepts a Request with its method, headers, body and signal', async (t) => {
     const { api, manager } = await startBoth(t);
     const { signal } = new AbortController();
     const options = { method: 'PUT', body: 'a body', headers: { 'x-own': 'a' }, signal };
@@ -107,7 +107,7 @@ describe('fetch', { concurrency: true }, () => {
     assert.equal(api.requests.length, 2);
   });
 
-  test('refuses wrong arguments, and sends nothing', async (t) => {
+  test('refuses wrong arguments, and sends no request', async (t) => {
     const { api, endpoint, manager } = await startBoth(t);
     const texts = ['', ' ', ' a', 'a\r\nX-Evil: b', 'a\tb', 'a\0b', 'a\x7f', 'é', '😀'];
     const users = [...texts, null, 1, true, [USER], { toString: () => USER }];

@@ -174,7 +174,7 @@ describe('the lifetime', { concurrency: true }, () => {
     assert.match(at('warn')[0], /same token again/);
   });
 
-  test('that is over on arrival causes one more request; the manager keeps no second such token', async (t) => {
+  test('that ended before the answer arrived causes one more request, but no second one', async (t) => {
     const { endpoint, manager } = await start(t);
     const late = (name) => ({ body: tokenResponse(name, 1), delayMs: 1_050 });
     endpoint.answerNext(late('first'), late('second'));

@@ -58,7 +58,7 @@ describe('headers', { timeout: LIMIT_MS }, () => {
     ['an OAuth error', 'OAUTH', 400, { error: 'invalid_request', error_description: `bad ${KEY}` }],
     ['a document', 'PROTOCOL', 200, { issuer: `https://a.example/${KEY}`, token_endpoint: 'x' }],
   ]) {
-    test(`do not appear in the error of ${name} that repeats one`, async (t) => {
+    test(`do not appear in the message about ${name} that repeats a value`, async (t) => {
       const { url } = await startApi(t, () => [status, {}, JSON.stringify(answer)]);
       const target = status === 200 ? { issuer: `${url}/r` } : { tokenEndpoint: `${url}/t` };
       const manager = openManager(t, { ...target, headers: HEADERS });

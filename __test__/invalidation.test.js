@@ -21,7 +21,7 @@ const LONG_S = 300;
 const forced = { forceRefresh: true };
 
 describe('forceRefresh', { timeout: 30_000 }, () => {
-  test('gives all callers one new token, and leaves the held one to other calls', async (t) => {
+  test('gives all callers one new token, and leaves the held token to other calls', async (t) => {
     // The manager calls the function after this turn, so it sends the request after all of the
     // calls.
     const clientSecret = async () => CLIENT.clientSecret;
@@ -65,7 +65,7 @@ describe('forceRefresh', { timeout: 30_000 }, () => {
 });
 
 describe('clearCache', { concurrency: true }, () => {
-  test('drops three tokens in a row but no fourth, which another API never gets', async (t) => {
+  test('drops three tokens in a row but not the fourth, which a changed API never gets', async (t) => {
     const api = await startApi(t);
     const options = { resource: { baseUrl: 'http://127.0.0.2:9' } };
     const { endpoint, manager } = await startNumbered(t, LONG_S, options);

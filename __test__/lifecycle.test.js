@@ -174,7 +174,7 @@ describe('close', { timeout: LIMIT_MS }, () => {
     assert.equal(endpoint.requestCount, 1);
   });
 
-  it('may come from a logger, in the middle of a delivery', async (t) => {
+  it('works if a logger calls it during a delivery', async (t) => {
     const { open } = await start(t);
     const lines = [];
     const log = (line) => {
@@ -187,7 +187,7 @@ describe('close', { timeout: LIMIT_MS }, () => {
     await assert.rejects(manager.getToken(), isClosed);
   });
 
-  it('may come from a logger just before the manager needs the secret function', async (t) => {
+  it('works if a logger calls it just before the manager needs the secret function', async (t) => {
     const reasons = unhandledRejections(t);
     const { endpoint, open } = await start(t);
     endpoint.setAnswer(numbered(6));

@@ -55,12 +55,12 @@ function load(folder, { os: platform, cpu: arch, libc }) {
 const all = () => Object.fromEntries(Object.keys(targets).map((name) => [name, {}]));
 
 describe('the loader', () => {
-  it('takes the package of the platform among others', (t) => {
+  it('loads the package of the platform among others', (t) => {
     const folder = layOut(t, all());
     for (const [name, target] of Object.entries(targets)) assert.equal(load(folder, target), name);
   });
 
-  it('reads the C library in the report if the program does not show it', (t) => {
+  it('finds the C library in the process report if the program does not show it', (t) => {
     const folder = layOut(t, all());
     const { glibcVersionRuntime } = process.report.getReport().header;
     const abi = glibcVersionRuntime === undefined ? 'musl' : 'gnu';

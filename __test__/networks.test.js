@@ -66,7 +66,7 @@ describe('the transport', { timeout: LIMIT_MS }, () => {
     ['127.0.0.1', '::1', '127.0.0.1'],
     ['::1', '127.0.0.1', '::1'],
   ]) {
-    test(`reaches a name with the addresses ${addresses.join(' and ')} at the second`, async (t) => {
+    test(`reaches a name with the addresses ${addresses.join(' and ')} at the second address`, async (t) => {
       const started = withHosts(t, hostsFile(t, addresses).file);
       if (started === undefined) return;
       const { port } = await serve(t, 'a-token', { host: only });

@@ -61,7 +61,7 @@ const STORE_KEY = 'a secret of at least 24 characters';
 
 const NOT_KEY = { ...NOT_SECRET, ...REST, prose: CANARY, 'an encrypted key': ENCRYPTED };
 
-/** Wrong values by kind of option, keyed by a description. */
+/** For each kind of option, the wrong values, keyed by a description. */
 const WRONG_OF_KIND = {
   string: () => NOT_TEXT,
   pem: () => NOT_TEXT,
@@ -78,7 +78,7 @@ const WRONG_OF_KIND = {
   }),
 };
 
-/** Wrong values by option, in addition to the wrong values of its kind. */
+/** For some options, further wrong values in addition to the wrong values of the kind. */
 const WRONG_BESIDES = {
   tokenEndpoint: { 'a URL object': new URL(URL_OF_TOKENS) },
   clientSecret: { ...NOT_SECRET, 'a lone surrogate': `${CANARY}\ud800` },
@@ -155,7 +155,7 @@ const WRONG = Object.fromEntries(
  */
 const UNKNOWN = ['clientsecret', 'realm', 'passphrase', 'client_assertion', 'discoveryUrl', ''];
 
-/** The other options that make a wrong option the only fault. */
+/** The other options that a wrong option needs, so that the wrong option is the only fault. */
 const COMPANY = {
   issuer: { tokenEndpoint: undefined },
   clientSecretFile: { clientSecret: undefined },

@@ -1,7 +1,7 @@
 'use strict';
 
-// The choice of a proxy, and the errors of a proxy that lets no request through: tables of rows
-// with real proxies, which record their requests.
+// The choice of a proxy, and the errors of a proxy that lets no request through, with real proxies
+// that record their requests.
 
 const assert = require('node:assert/strict');
 const http = require('node:http');
@@ -131,7 +131,7 @@ describe('the proxy', () => {
       const { manager, at } = make(t, environment(), given);
       if (endpoint.endsWith('elsewhere')) {
         const error = await manager.getToken().catch((reason) => reason);
-        // A proxy for http answers instead of the server.
+        // For an http endpoint, the proxy itself answers in place of the server.
         const isTunnel = used !== undefined && endpoint.startsWith('https');
         assert.equal(error.message.includes('through the proxy'), isTunnel);
       } else {
@@ -257,22 +257,32 @@ const socks = () => `socks5h://jane:canary@${proxies.socks.host}`;
 const unresolved = () => `socks5://${proxies.socks.host}`;
 const dead = async () => `http://jane:canary@127.0.0.1:${await deadPort()}`;
 const FAILURES = [
-  ['another password for a tunnel', 'https', strict, WRONG_PASSWORD],
-  ['another password for a request', 'http', strict, WRONG_PASSWORD],
+  ['a wrong password for a tunnel', 'https', strict, WRONG_PASSWORD],
+  ['a wrong password for a request', 'http', strict, WRONG_PASSWORD],
   ['a missing password', 'https', () => url('strict'), WRONG_PASSWORD],
   ['a forbidden tunnel', 'https', () => url('forbidding'), /the proxy refused to open a tunnel/],
   ['a tunnel that fails', 'https', () => url('failing'), /the proxy refused to open a tunnel/],
   ['a tunnel to an unknown host', 'https elsewhere', () => url('open'), /tunnel/],
   ['a proxy that is down', 'https', dead, /connection was refused/],
   ['a proxy that is down, for http', 'http', dead, /connection was refused/],
-  ['a SOCKS proxy that wants no user', 'http', socks, /the URL of the proxy has a user name/],
-  ['a name for SOCKS', 'http elsewhere', unresolved, /only the proxy knows the name, use socks5h/],
+  [
+    'a SOCKS proxy that requires no password',
+    'http',
+    socks,
+    /the URL of the proxy has a user name/,
+  ],
+  [
+    'a host name that only the SOCKS proxy can resolve',
+    'http elsewhere',
+    unresolved,
+    /only the proxy knows the name, use socks5h/,
+  ],
   ['an unknown proxy', 'https', () => 'http://jane:canary@proxy.invalid:3', /could not resolve/],
 ];
 
 describe('an error names the proxy without its password', { concurrency: true }, () => {
   for (const [name, endpoint, proxy, message] of FAILURES) {
-    test(`${name} is ERR_KEYCLOAK_NETWORK`, async (t) => {
+    test(`${name} causes ERR_KEYCLOAK_NETWORK`, async (t) => {
       const given = await proxy();
       const { manager, at } = make(t, {}, { tokenEndpoint: endpoints[endpoint](), proxy: given });
       const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_NETWORK');

@@ -105,7 +105,7 @@ describe('a credential that is replaced under load', { concurrency: true }, () =
     for (const order of ['on disk first', 'at the server first']) {
       test(`${name}, ${order}, fails no call`, async (t) => {
         const folder = fs.mkdtempSync(path.join(certificates.directory, 'rotation-'));
-        // The test makes these before the measured time starts, because openssl blocks this thread.
+        // The test makes all credentials before it starts the load: openssl blocks this thread.
         const [first, ...others] = times(ROUNDS + 1, next);
         const { server, ca } = certificates;
         const tls = { ...server, ca: ca.cert, requestCert: true, rejectUnauthorized: true };

@@ -80,7 +80,7 @@ describe('a secret function', { concurrency: true }, () => {
     assert.equal(error.cause, undefined);
   });
 
-  test('is called again after a refusal that a gateway compressed', async (t) => {
+  test('runs again after a refusal that a gateway compressed', async (t) => {
     const values = [SECRET, 'old'];
     const { endpoint, manager } = await start(t, { clientSecret: () => values.pop() });
     const body = gzipSync('{"error":"unauthorized_client"}');
@@ -89,7 +89,7 @@ describe('a secret function', { concurrency: true }, () => {
     assert.equal(endpoint.requestCount, 2);
   });
 
-  test('is called once per acquisition, and not before', async (t) => {
+  test('runs once per acquisition, and not before', async (t) => {
     let calls = 0;
     const clientSecret = async () => {
       calls += 1;

@@ -9,7 +9,7 @@ const { makeCertificates } = require('../tools/certificates.js');
 const { startEndpoint: start } = require('./support/manager.js');
 const { httpsPost, post, rawPost } = require('./support/token-requests.js');
 
-describe('the fake token endpoint: its faults', { concurrency: true }, () => {
+describe('the faults of the fake token endpoint', { concurrency: true }, () => {
   for (const [fault, ended, expectedHead, expectedBody, status] of [
     ['reset', 'ECONNRESET', /^$/, ''],
     ['close', 'FIN', /^$/, ''],
@@ -48,7 +48,7 @@ describe('the fake token endpoint: its faults', { concurrency: true }, () => {
   });
 });
 
-describe('the fake token endpoint: its end', { concurrency: true }, () => {
+describe('the end of the fake token endpoint', { concurrency: true }, () => {
   test('is final, and close() can be repeated', async () => {
     const endpoint = await startFakeTokenEndpoint();
     endpoint.setAnswer({ fault: 'hang' });

@@ -95,7 +95,7 @@ describe('the fake token endpoint answers like Keycloak', { concurrency: true },
   });
 });
 
-describe('the fake token endpoint: its tokens', { concurrency: true }, () => {
+describe('the tokens of the fake token endpoint', { concurrency: true }, () => {
   test('verify against the key set that the discovery document names', async (t) => {
     const endpoint = await start(t, { realm: 'my-realm', roles: ['viewer'], expiresIn: 120 });
     assert.equal(endpoint.issuer, `${endpoint.url}/realms/my-realm`);
@@ -145,7 +145,7 @@ describe('the fake token endpoint: its tokens', { concurrency: true }, () => {
     assert.ok(length > 1000 && length < 1500, `${length}`);
   });
 
-  test('can be issued without a request, with other claims', async (t) => {
+  test('can have other claims, without a request', async (t) => {
     const endpoint = await start(t, { clients: { first: 'x', second: 'y' } });
     const { claims } = decode(endpoint.issueToken({ exp: 1, aud: ['a', 'b'], scope: undefined }));
     assert.equal(claims.azp, 'first');

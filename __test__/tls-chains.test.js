@@ -74,7 +74,7 @@ const renewed = (order) => () => {
   };
 };
 
-/** A leaf below an intermediate that two roots certify; the server sends one certificate. */
+/** A leaf below an intermediate that two roots certify. The manager trusts one of the roots. */
 const crossSigned =
   ({ trusted, sent }) =>
   () => {
@@ -100,7 +100,7 @@ const intermediate =
     return { server: isSent ? sending(server, middle) : server, ca };
   };
 
-/** A new certificate of a root, signed with its old key, which the manager does not trust. */
+/** A root's new certificate, signed with its old key. The manager trusts only this certificate. */
 function newWithOld() {
   const ids = 'subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid';
   const options = { extensions: `${AUTHORITY}\n${ids}`, subject: '/CN=new-with-old' };
@@ -169,11 +169,15 @@ const ROWS = [
   ['a pathlen that suffices', chain([{ extensions: `${CA},pathlen:1` }, {}]), 'token'],
   ['a pathlen that does not suffice', chain([{ extensions: `${CA},pathlen:0` }, {}]), /pathlen/],
   ['the same root with and without pathlen 0', twice, /pathlen/],
-  ['name constraints of the root that permit', belowWith(permitted), 'token'],
-  ['name constraints of the root that exclude', belowWith(excluded), /./],
+  ['name constraints of the root that permit the server', belowWith(permitted), 'token'],
+  ['name constraints of the root that exclude the server', belowWith(excluded), /./],
   ['an unknown authority', () => ({ ...leaf()(), ca: issue().cert }), /unknown issuer/],
   ['an intermediate', beneath(), 'token'],
-  ['an intermediate that is not sent', intermediate({ trusts: ['root'] }), /unknown issuer/],
+  [
+    'an intermediate that the server does not send',
+    intermediate({ trusts: ['root'] }),
+    /unknown issuer/,
+  ],
   ['an intermediate that may not sign', beneath({ extensions: NO_SIGN }), /keyCertSign/],
   ['an intermediate without keyUsage', beneath({ extensions: CA }), 'token'],
   ['an intermediate without CA:TRUE', beneath({ extensions: 'keyUsage=keyCertSign' }), /./],
@@ -181,8 +185,8 @@ const ROWS = [
   ['an intermediate of version 1', beneath({ extensions: '' }), /./],
   ['an intermediate for clients', beneathWith(CLIENTS), /./],
   ['an intermediate with critical certificatePolicies', beneathWith(POLICIES), EXTENSION],
-  ['name constraints of the intermediate that permit', beneathWith(permitted), 'token'],
-  ['name constraints of the intermediate that exclude', beneathWith(excluded), /./],
+  ['name constraints of the intermediate that permit the server', beneathWith(permitted), 'token'],
+  ['name constraints of the intermediate that exclude the server', beneathWith(excluded), /./],
   ['an expired intermediate', beneath({ validity: EXPIRED }), /expired/],
   ['an intermediate of P-384', beneath({ key: 'P-384' }), 'token'],
   ['an intermediate of P-521', beneath({ key: 'P-521' }), SIGNATURE],
@@ -206,7 +210,11 @@ const ROWS = [
     /unknown issuer/,
   ],
   ['no trusted root', intermediate({ isSent: true, trusts: ['middle'] }), ONLY_INTERMEDIATE],
-  ['no trusted root, and nothing sent', intermediate({ trusts: ['middle'] }), ONLY_INTERMEDIATE],
+  [
+    'no trusted root, and no intermediate from the server',
+    intermediate({ trusts: ['middle'] }),
+    ONLY_INTERMEDIATE,
+  ],
   ['an intermediate and its root trusted', intermediate({ trusts: ['middle', 'root'] }), 'token'],
   ['a leaf that is given as `ca` without its root', intermediate({ trusts: ['server'] }), /./],
   ['a self-signed leaf', own({ extensions: LEAF }), 'token'],
@@ -258,7 +266,11 @@ const ROWS = [
   ['a certificate of 80 KB', leaf(with80Kb), { stricter: /larger than 64 KiB/ }],
   ['another IP address', leaf({ extensions: 'subjectAltName=IP:127.0.0.2' }), /127\.0\.0\.2/],
   ['a wildcard for the only label', leaf({ extensions: 'subjectAltName=DNS:*' }), /./],
-  ['a common name that fits only', leaf({ ...commonName, extensions: OTHER_NAME }), /a\.example/],
+  [
+    'a fitting common name beside another subjectAltName',
+    leaf({ ...commonName, extensions: OTHER_NAME }),
+    /a\.example/,
+  ],
   ['TLS 1.2 only', leaf(), 'token', old],
   ['TLS 1.1 only', leaf(), /neither TLS 1\.2 nor TLS 1\.3/, ancient],
   ['no session tickets', leaf(), 'token', { secureOptions: SSL_OP_NO_TICKET }],
@@ -266,7 +278,7 @@ const ROWS = [
   ['CBC cipher suites only', leaf(), HANDSHAKE, { ...old, ciphers: 'ECDHE-ECDSA-AES128-SHA' }],
 ];
 
-describe('a server with', { timeout: LIMIT_MS }, () => {
+describe('the manager and Node judge a server with', { timeout: LIMIT_MS }, () => {
   for (const [name, make, expected, settings] of ROWS) {
     test(name, async (t) => {
       const { server, ca = root.cert } = make();

@@ -268,7 +268,7 @@ describe('an error that the function throws', { timeout: LIMIT_MS }, () => {
     return ['ERR_KEYCLOAK_TLS', code, caused(coded(code)), undefined, message];
   });
   for (const [code, name, thrown, systemCode, message] of [...NETWORK, ...TLS]) {
-    test(`is ${code} for ${name}`, async (t) => {
+    test(`becomes ${code}: ${name}`, async (t) => {
       const manager = open(t, () => Promise.reject(thrown), { requestTimeoutMs: 900 });
       const error = await rejection(manager.getToken(), code);
       assert.match(error.message, message);

@@ -14,8 +14,8 @@ const schema = require('../../config.schema.json');
 const { configFile, KEY, nest, useWorkspace } = require('./support.js');
 const { startEndpoint, until } = require('../support/manager.js');
 
-// The secrets have the same length, so that a reader of a file overwritten in place never gets a
-// part.
+// The secrets have the same length, so that the backend never reads a part of the secret while the
+// test overwrites the file in place.
 const SECRET = 'canary-of-the-secret-1';
 const ROTATED = 'canary-of-the-secret-2';
 const SECTION = {

@@ -81,7 +81,7 @@ describe('sharedCache', () => {
 
   for (const [reader, section] of Object.entries(READERS)) {
     for (const [what, [backend, message]] of Object.entries(REFUSED)) {
-      test(`causes an error of ${reader} with ${what}`, () => {
+      test(`makes ${reader} throw for ${what}`, () => {
         assert.throws(() => readers[reader](configOf(backend, section), keyOf(reader)), {
           code: 'ERR_KEYCLOAK_CONFIG',
           message,
@@ -98,7 +98,7 @@ describe('sharedCache', () => {
     }
   });
 
-  test('causes an error where @backstage/backend-defaults is not installed', () => {
+  test('is an error where @backstage/backend-defaults is not installed', () => {
     // The checkout does not have the package.
     assert.throws(() => sharedStore(configOf(VALKEY)), {
       message: /^sharedCache: cannot find @backstage\/backend-defaults\/cache; install /,

@@ -620,7 +620,7 @@ async function forwardingProxy(t, settings) {
   return listen(t, createProxy(bare));
 }
 
-/** Set-ups without a trouble, as in the tables above. */
+/** Set-ups without a trouble, in the form of the tables above. */
 const GOOD = [
   ['https with caFile', () => trusting()],
   ['an issuer', () => ({ issuer: secure.issuer, 'ca-file': ca.certFile })],

@@ -45,7 +45,7 @@ async function runDoctor(flags, { env, ...more } = {}) {
   return { status, ...JSON.parse(stdout) };
 }
 
-/** The findings with a trouble, in their order. */
+/** Returns the troubles: the findings with the state `warning` or `failed`, in order. */
 const troubles = ({ findings }) =>
   findings.filter(({ state }) => state === 'warning' || state === 'failed');
 

@@ -80,7 +80,7 @@ const work = {
   async isTerminated() {
     await startFlight();
   },
-  /** Exits by itself, in a flight. */
+  /** Calls `process.exit()` during a flight. */
   async exits() {
     await startFlight();
     setImmediate(() => process.exit(0));

@@ -15,7 +15,7 @@ const EVENTS = ['data: {"text":"é', 'clair"}\n\ndata: [DO', 'NE]\n\n'];
 /** The boot time with augment's own class, keyed by the time for which Keycloak refuses, in s. */
 const OWN_CLASS_SECONDS = { 0.6: 1, 2.5: 3, 6: 7 };
 
-/** An API like Kagenti's, which answers 401 to requests without a token of `endpoint`. */
+/** Starts an API like Kagenti's, which answers 401 to requests without a token of `endpoint`. */
 async function startKagenti(t, isAccepted = () => true) {
   return startApi(t, async ({ url, headers }, response) => {
     if (url === '/health') return '{"status":"healthy"}';

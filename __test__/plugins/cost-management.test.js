@@ -115,7 +115,7 @@ describe('cost-management', { concurrency: 1 }, () => {
     return { feature, services };
   }
 
-  /** Starts the plugin; `ask(count)` sends concurrent requests through its proxy without a token. */
+  /** Starts the plugin; `ask(count)` sends concurrent requests through it, with an empty cache. */
   async function startPlugin(t, { isOurs, secret = SECRET, configured = secret }) {
     const sso = await startSso(t, secret);
     const api = await startApi(t, ({ headers }) =>

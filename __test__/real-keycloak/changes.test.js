@@ -155,7 +155,7 @@ describeWithKeycloak('changes at a real Keycloak', { concurrency: true }, (keycl
     });
   }
 
-  test('a removed signing key costs one acquisition, however many calls meet it', async (t) => {
+  test('a removed signing key costs one acquisition for any number of calls', async (t) => {
     const realm = await createRealm(t, keycloak);
     const { clientId, secret: clientSecret } = await createClient(keycloak, { realm: realm.name });
     const { tokenEndpoint, realmUrl } = realm;

@@ -59,7 +59,7 @@ describeWithKeycloak('DPoP', {}, (keycloak) => {
 
   for (const [name, dpopKey] of Object.entries(KEYS)) {
     test(
-      `${name}: the token is bound to it, and the API accepts its proofs`,
+      `${name}: the token is bound to the key, and the API accepts its proofs`,
       supported(),
       async (t) => {
         const manager = await make(t, { dpopKey });
@@ -181,7 +181,7 @@ describeWithKeycloak('DPoP', {}, (keycloak) => {
       2,
     ],
   ]) {
-    test(`${what} gets advice`, supported(), async (t) => {
+    test(`the error after ${what} has advice`, supported(), async (t) => {
       const { url } = await startProxy(t, keycloak.url, change, times);
       const tokenEndpoint = keycloak.tokenEndpoint.replace(keycloak.url, url);
       const manager = await make(t, { tokenEndpoint });
@@ -193,7 +193,7 @@ describeWithKeycloak('DPoP', {}, (keycloak) => {
 
   // Only older releases ignore proofs.
   if (differenceOf(NO_DPOP).leftOut === undefined) return;
-  test('a server that ignores proofs gives an error that says so', async (t) => {
+  test('the error for a server that ignores proofs names this cause', async (t) => {
     const error = await rejection((await make(t)).getToken(), 'ERR_KEYCLOAK_PROTOCOL');
     assert.match(error.message, /ignored the DPoP proof.* before 26\.4/);
   });

@@ -71,7 +71,7 @@ const RUNS = {
     },
     spans: [{ 'error.type': 'ERR_KEYCLOAK_OAUTH', 'http.response.status_code': 401 }],
   },
-  'a server that is away': {
+  'a server that is down': {
     async act({ manager, endpoint }) {
       await endpoint.goOffline();
       await caught(manager.getToken({ signal: AbortSignal.timeout(10) }));

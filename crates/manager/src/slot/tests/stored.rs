@@ -1,8 +1,8 @@
-//! Tokens from a shared store: which of them a slot takes.
+//! The tokens of a shared store that a slot takes or leaves.
 
 use super::*;
 
-/// A slot that shares its token.
+/// Returns a slot that shares its token.
 fn sharing(line: Line) -> Line {
     Line(line.0.sharing(true))
 }
