@@ -1,9 +1,9 @@
 'use strict';
 
 // Servers with unusual certificates and TLS settings. The test connects to each with Node's `https`
-// and with a manager. The manager refuses a server that Node refuses, unless the row is `lenient`.
-// From a server that Node accepts, the manager gets a token. If the row is `stricter`, the manager
-// instead gets an error that names the cause and `tokenFetch`; with `tokenFetch`, it gets a token.
+// and with a manager. The manager refuses a server that Node refuses, unless the row is `lenient`,
+// and gets a token from a server that Node accepts, unless the row is `stricter`. In a `stricter`
+// row, the error names the cause and `tokenFetch`, and the manager gets a token with `tokenFetch`.
 
 const assert = require('node:assert/strict');
 const { SSL_OP_NO_TICKET } = require('node:constants');
@@ -151,7 +151,7 @@ const ROWS = [
   ['a root that may not sign', below({ extensions: NO_SIGN }), /keyCertSign/],
   ['a root for clients', belowWith(CLIENTS), /not for servers/],
   ['a root for servers', belowWith('extendedKeyUsage=serverAuth'), 'token'],
-  ['an expired root', below({ validity: EXPIRED }), /authority has expired: replace it in `ca`/],
+  ['an expired root', below({ validity: EXPIRED }), /authority has expired; replace it in ca/],
   ['a root that is not valid yet', below({ validity: FUTURE }), /not valid yet/],
   ['a renewed root after the old one', renewed(['old', 'fresh']), 'token'],
   ['a renewed root before the old one', renewed(['fresh', 'old']), 'token'],

@@ -15,7 +15,7 @@ const SSO_ENDPOINT =
   'https://sso.redhat.com/auth/realms/redhat-external/protocol/openid-connect/token';
 const OAUTH = 'openchoreo.auth';
 
-/** The reader, the configuration, and the options; `undefined` if the configuration contains no credentials. */
+/** The reader, the configuration, and the options: `undefined` without credentials. */
 const READ = {
   'augment, with its options beside the section': [
     (readers, config) => readers.readAugmentKagentiOptions(config),
@@ -148,13 +148,13 @@ const REFUSED = {
   'a catalog module with a password': [
     (readers, config) => readers.readKeycloakOrgOptions(config),
     nest(ORG, { baseUrl: 'https://sso.example.org', username: 'admin', password: CANARY }),
-    `configuration "${ORG}": the manager cannot use a user name and a password; set ` +
+    `configuration "${ORG}": the manager cannot use a user name and password; set ` +
       'clientId and clientSecret of a client with a service account',
   ],
   'a catalog module with a password and a client id': [
     (readers, config) => readers.readKeycloakOrgOptions(config),
     nest(ORG, { clientId: 'admin-cli', username: 'admin', password: CANARY }),
-    /the manager cannot use a user name and a password; set clientId and clientSecret/,
+    /the manager cannot use a user name and password; set clientId and clientSecret/,
   ],
   'a list of scopes with a number': [
     (readers, config) => readers.readOAuthClientOptions(config, OAUTH),

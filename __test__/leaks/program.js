@@ -87,7 +87,7 @@ const work = {
   },
 };
 
-/** Leaves a caller waiting. */
+/** Starts a flight and leaves its caller waiting. */
 async function startFlight() {
   await open().getToken();
   open({ clientId: 'paused' }).getToken();

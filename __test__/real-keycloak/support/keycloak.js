@@ -18,7 +18,7 @@ const START_TIMEOUT_MS = 10 * 60 * 1000;
 const LOGIN_KEPT_MS = 30_000;
 /** The feature with which secrets can expire; releases from 26.8 on turn it on by default. */
 const OPTIONS = ['--features=client-secret-rotation'];
-/** The server that another process started for these tests, as JSON. */
+/** The variable with the server that another process started for these tests, as JSON. */
 const SHARED = 'KEYCLOAK_SHARED';
 
 const log = (line) => console.error(line);

@@ -1,4 +1,4 @@
-//! The tokens of a shared store that a slot takes or leaves.
+//! Tokens from a shared store, and the conditions under which a slot takes them.
 
 use super::*;
 
@@ -8,8 +8,8 @@ fn sharing(line: Line) -> Line {
 }
 
 impl Line {
-    /// Offers a token of the store to a flight. Returns how the slot stores the token, if it takes
-    /// it.
+    /// Offers a token of the store to a flight. Returns how the slot stores the token; `None` if
+    /// the slot refuses it.
     fn stored(&mut self, time: u64, flight: NewFlight, token: Token) -> Option<Storage> {
         let landed = self.0.land_stored(at(time), flight.flight, token, 0.0);
         landed.map(|result| result.storage)
