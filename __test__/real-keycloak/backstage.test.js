@@ -45,7 +45,7 @@ describeWithKeycloak('the example on a real Keycloak', {}, (keycloak) => {
     assert.deepEqual(names, ['weather', 'travel']);
   });
 
-  test('sends nothing for a caller without credentials of a user', async () => {
+  test('sends no request for a caller without credentials of a user', async () => {
     const count = stage.api.requests.length;
     const [header, payload] = stage.userToken.split('.');
     for (const headers of [
