@@ -409,7 +409,7 @@ test('tokenFetch excludes the options for connections, and one error reports all
     ({ code, message }) => {
       assert.equal(code, 'ERR_KEYCLOAK_CONFIG');
       for (const name of Object.keys(options)) {
-        const text = `${name}: does not work with tokenFetch, which makes its own connections; configure the function instead`;
+        const text = `${name}: this option does not work with tokenFetch, which makes its own connections; configure the function instead`;
         assert.ok(message.includes(text), `${name}: ${message}`);
       }
       return /clientId: expected/.test(message);

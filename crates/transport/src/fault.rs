@@ -424,7 +424,7 @@ mod tests {
         ] {
             assert_eq!(certificate_detail(&fault), expected);
         }
-        assert!(certificate_detail(&CertificateError::UnknownIssuer).contains("`caFile`"));
+        assert!(certificate_detail(&CertificateError::UnknownIssuer).contains("caFile"));
         for (alert, advice) in [
             (AlertDescription::CertificateRequired, "set clientCertificate and clientKey"),
             (AlertDescription::CertificateExpired, "check the client certificate"),
