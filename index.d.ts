@@ -131,7 +131,9 @@ export interface KeycloakTokenManagerLogger {
  * The manager encrypts the values, and each value contains its own expiry time, so the store needs
  * no access control of its own and may keep a value for longer. The manager waits for each call for
  * 250 ms at most, and no call to the manager fails because of the store. After a failure, the
- * manager only sends the store one probe every five seconds, until a probe succeeds.
+ * manager only sends the store one probe every five seconds, until a probe succeeds. It sends no
+ * probe while the last one has not settled, so each promise must settle at some time, or the store
+ * must have the method `remake`.
  *
  * @example
  * ```ts
@@ -169,7 +171,8 @@ export interface TokenStore {
   delete(key: string): Promise<unknown>;
   /**
    * Replaces the client of the store, which may no longer work. The manager calls this method after
-   * every second failed probe.
+   * every second failed probe, and no longer waits for calls to the old client. Throw an error, or
+   * reject, to keep the client.
    */
   remake?(): void | Promise<void>;
 }
