@@ -51,7 +51,8 @@ function makerOf(name) {
 }
 
 /** Our side with telemetry; see `instrumented.js`. */
-const isInstrumented = (name) => ['metrics', 'spans', 'subscribed'].includes(name);
+const INSTRUMENTED = ['metrics', 'spans', 'sdkMetrics', 'sdkSpans', 'subscribed'];
+const isInstrumented = (name) => INSTRUMENTED.includes(name);
 const isOurs = (name) => name === 'ours' || isInstrumented(name);
 
 /** Uses `forceRefresh`, because `clearCache` is for a token that the caller knows to be wrong. */

@@ -11,7 +11,7 @@ const MISSING =
  * Returns the module `@opentelemetry/api`, which takes about 20 ms to load. `what` names the
  * feature that needs it.
  *
- * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if it is not installed
+ * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if the package is not installed
  */
 function openTelemetryApi(what) {
   const { api, cause } = loadPeer();

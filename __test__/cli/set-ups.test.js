@@ -167,7 +167,11 @@ const TLS = [
   [
     'an authority that only the system trusts',
     () => ({ flags: to(secure.tokenEndpoint), env: { SSL_CERT_FILE: ca.certFile } }),
-    ['TLS', /the authority CN=ca, .+ not trusted by Node/, /ca\.pem: set NODE_EXTRA_CA_CERTS/],
+    [
+      'TLS',
+      /the authority CN=ca, .+ not trusted by Node/,
+      /ca\.pem: set the variable NODE_EXTRA_CA_CERTS/,
+    ],
   ],
   [
     'another authority in caFile',
@@ -309,6 +313,11 @@ const KEYCLOAK = [
     ['credential', /has white space at its end/, /remove the white space/, 'warning'],
   ],
   [
+    'a secret with \\n at its end',
+    () => ({ flags: to(plain.tokenEndpoint), env: { KEYCLOAK_CLIENT_SECRET: `${SECRET}\\n` } }),
+    ['credential', /ends with the characters \\n/, /remove these characters/, 'warning'],
+  ],
+  [
     'a secret file that does not exist',
     () => to(plain.tokenEndpoint, { 'client-secret-file': '/nowhere/secret' }),
     [
@@ -375,7 +384,7 @@ const KEYCLOAK = [
   [
     'a public client',
     refusing(401, 'unauthorized_client', 'Public client not allowed to retrieve service account'),
-    ['token request', /is public/, /turn on Settings, Client authentication/],
+    ['token request', /is public/, /Settings, turn on Client authentication/],
   ],
   [
     'another method for the secret',
@@ -486,7 +495,10 @@ const API = [
   [
     'an API that rejects the token by its audience',
     [401, { 'WWW-Authenticate': 'Bearer error="invalid_token", error_description="wrong aud"' }],
-    [/status 401, WWW-Authenticate: Bearer error="invalid_token"/, /audience mapper/],
+    [
+      /status 401, WWW-Authenticate: Bearer error="invalid_token"/,
+      /the token has aud account; ask .+ test-client-dedicated, as an audience mapper/,
+    ],
   ],
   [
     'an API that wants another scheme',

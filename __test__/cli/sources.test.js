@@ -164,13 +164,13 @@ describe('decode explains a token with claims of wrong types', LIMITS, () => {
       { roles: 'c:b' },
     ],
     ['audiences', { aud: ['x', hostile, ['y'], 7] }, { aud: 'x' }],
-    ['one audience', { aud: hostile }, { aud: undefined }],
+    ['one audience', { aud: hostile }, { aud: 'none' }],
     ['an issuer', { iss: hostile, sub: [hostile] }, { iss: JSON.stringify(hostile) }],
     ['times', { exp: hostile, iat: '1', nbf: 1e300 }, { expires: undefined, life: undefined }],
     [
       'deep nesting',
       `{"iss":${deep},"aud":${deep},"realm_access":{"roles":${deep}}}`,
-      { iss: '(not shown, because it is nested too deeply)', aud: undefined, roles: undefined },
+      { iss: '(not shown, because it is nested too deeply)', aud: 'none', roles: undefined },
     ],
   ];
   const base64url = (json) => Buffer.from(json).toString('base64url');
@@ -316,7 +316,7 @@ describe('a Backstage configuration without Backstage', LIMITS, () => {
     const result = await runDoctor({ config }, { env: { SECRET } });
     assert.equal(result.status, 0, JSON.stringify(result));
     assert.match(troubles(result)[0].text, /auth\.scope needs the environment variable SCOPE/);
-    assert.match(troubles(result)[0].advice, /set SCOPE in the environment/);
+    assert.match(troubles(result)[0].advice, /set SCOPE for this command/);
   });
 });
 
@@ -340,17 +340,25 @@ test('the prompt asks for the secret on a terminal, without an echo', {
   streams.stdin.write(`${SECRET}\r`);
   assert.equal(await ended, 0);
   streams.stdout.end();
-  assert.match(await text(streams.stdout), /✓ credential +client_secret_post with clientSecret \(/);
+  const printed = await text(streams.stdout);
+  assert.match(
+    printed,
+    /✓ options +tokenEndpoint, clientId from flags; clientSecret from the terminal/,
+  );
+  assert.match(printed, /✓ credential +client_secret_post with clientSecret \(/);
   assert.ok(said.endsWith('\n') && !said.includes(SECRET), said);
 });
 
 describe('the report for people', LIMITS, () => {
   test('has one line for each step, with advice below a trouble, and no colours', async (t) => {
     const { tokenEndpoint } = await startEndpoint(t);
-    const args = ['doctor', '--token-endpoint', tokenEndpoint, '--client-id', CLIENT_ID];
+    const flags = ['--token-endpoint', tokenEndpoint, '--client-id', CLIENT_ID, '--proxy', 'false'];
     const env = { KEYCLOAK_CLIENT_SECRET: `${SECRET} ` };
-    const { status, stdout } = await runProgram(args, { env });
+    const { status, stdout } = await runProgram(['doctor', ...flags], { env });
     assert.equal(status, 1);
+    const sources =
+      'clientSecret from KEYCLOAK_CLIENT_SECRET; tokenEndpoint, clientId, proxy from flags';
+    assert.ok(stdout.includes(sources), stdout);
     const lines = stdout.trimEnd().split('\n');
     const signs = lines.map((line) => line[0]).join('');
     assert.equal(signs, '✓✓✓✓✓✓! ✗ –', stdout);

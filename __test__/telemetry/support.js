@@ -26,17 +26,19 @@ function usePackages() {
   return packages;
 }
 
-/** Starts an SDK, which the test shuts down at its end. */
-function startSdk(t, { load }) {
+/**
+ * Starts an SDK, which the test shuts down at its end. By default it exports each span immediately
+ * into memory; `processorOf` returns another span processor.
+ */
+function startSdk(t, { load }, processorOf) {
   const { MeterProvider } = load('@opentelemetry/sdk-metrics');
   const { PrometheusExporter } = load('@opentelemetry/exporter-prometheus');
   const trace = load('@opentelemetry/sdk-trace-base');
   const exporter = new PrometheusExporter({ preventServerStart: true });
   const meterProvider = new MeterProvider({ readers: [exporter] });
   const memory = new trace.InMemorySpanExporter();
-  const tracerProvider = new trace.BasicTracerProvider({
-    spanProcessors: [new trace.SimpleSpanProcessor(memory)],
-  });
+  const processor = processorOf?.(trace) ?? new trace.SimpleSpanProcessor(memory);
+  const tracerProvider = new trace.BasicTracerProvider({ spanProcessors: [processor] });
   t?.after(() => Promise.all([meterProvider.shutdown(), tracerProvider.shutdown()]));
   const print = () =>
     new Promise((resolve) => {

@@ -22,33 +22,21 @@ const {
   until,
 } = require('../support/manager.js');
 const { firing } = require('./promql.js');
+const {
+  DURATION,
+  METRICS,
+  assertAgreement,
+  assertDocumented,
+  page,
+  withoutTotal,
+} = require('./documented.js');
 const { startSdk, usePackages, valueIn } = require('./support.js');
 
 const LIMIT_MS = 30_000;
 const MOST_SCRAPES = 400;
 const DOCS = path.join(__dirname, '..', '..', 'docs');
-const page = readFileSync(path.join(DOCS, 'observability.md'), 'utf8');
 const { groups } = yaml.load(readFileSync(path.join(DOCS, 'observability', 'alerts.yaml'), 'utf8'));
 const dashboard = readFileSync(path.join(DOCS, 'observability', 'dashboard.json'), 'utf8');
-
-/** The metrics that the page lists, under the names of the exporter, with their attributes. */
-const COMMON = ['keycloak_client_id', 'keycloak_client_name', 'server_address', 'server_port'];
-const ROWS = /^\| `(keycloak\.client\.token\.[\w.]+)` \| (histogram|counter|gauge), /gm;
-const METRICS = Array.from(page.matchAll(ROWS), ([, name, kind]) => {
-  const plain = name.replaceAll('.', '_');
-  const suffixes = { histogram: ['_count', '_sum', '_bucket'], counter: [''], gauge: [''] };
-  return { name, series: suffixes[kind].map((suffix) => `${plain}${suffix}`) };
-});
-const DURATION = 'keycloak_client_token_acquisition_duration';
-const COUNTERS = [
-  ...['hits', 'joins', 'retries', 'invalidations', 'suppressed'],
-  ...['storeHits', 'storeFailures'],
-];
-const seriesOf = (counter) =>
-  `keycloak_client_token_${counter.replace(/[A-Z]/, (letter) => `_${letter.toLowerCase()}`)}`;
-/** Newer exporters append `_total` to observable counters, as the page says. */
-const withoutTotal = (samples) =>
-  samples.map((sample) => ({ ...sample, name: sample.name.replace(/_total$/, '') }));
 
 const REFUSED = { status: 401, body: { error: 'invalid_client' } };
 const isCounter = ({ name }) => !name.startsWith(DURATION) && !name.endsWith('_remaining');
@@ -153,42 +141,11 @@ describe('OpenTelemetry', { timeout: 3 * LIMIT_MS }, () => {
       await act({ manager, endpoint });
       await until(() => sdk.spans().length >= expected.length, 'the spans end');
       const samples = withoutTotal(await sdk.scrape());
-      const { counters, derived, acquisitionLatencyMs: latency, ...now } = manager.snapshot();
-
+      const snapshot = manager.snapshot();
       const port = new URL(endpoint.url).port;
-      const documented = METRICS.flatMap(({ series }) => series);
-      for (const { name: series, labels } of samples) {
-        assert.ok(documented.includes(series), `${series} is not documented`);
-        const { le: _bucket, error_type: _code, ...common } = labels;
-        assert.deepEqual(Object.keys(common).sort(), COMMON);
-        assert.equal(labels.server_port, port);
-        assert.equal(labels.keycloak_client_name, 'portal');
-      }
-      const found = new Set(samples.map(({ name: series }) => series));
-      const missing = documented.filter((series) => !found.has(series));
-      assert.deepEqual(missing, []);
-      for (const counter of COUNTERS) {
-        const sum = counters[counter] + (derived?.counters[counter] ?? 0);
-        assert.equal(valueIn(samples, seriesOf(counter)), sum, counter);
-      }
+      assertDocumented(samples, { server_port: port, keycloak_client_name: 'portal' });
       const failures = expected.filter((span) => 'error.type' in span).length;
-      const counts = samples.filter(({ name: series }) => series === `${DURATION}_count`);
-      const countOf = (isFailure) =>
-        counts
-          .filter(({ labels }) => (labels.error_type !== undefined) === isFailure)
-          .reduce((sum, { value }) => sum + value, 0);
-      assert.deepEqual([countOf(false), countOf(true)], [expected.length - failures, failures]);
-      const acquisitions = counters.acquisitions + (derived?.counters.acquisitions ?? 0);
-      assert.equal(expected.length, acquisitions);
-      if (derived === undefined) {
-        assert.ok(
-          Math.abs(valueIn(samples, `${DURATION}_sum`) * 1_000 - latency.sum) < 1 ||
-            counts.length > 1,
-        );
-      }
-      const remaining = valueIn(samples, 'keycloak_client_token_remaining');
-      const left = now.secondsToHardExpiry ?? 0;
-      assert.ok(Math.abs(remaining - left) < 0.5, `${remaining} ${left}`);
+      assertAgreement(samples, snapshot, { acquired: expected.length - failures, failures });
 
       for (const [index, span] of sdk.spans().entries()) {
         const { attributes, kind, parentSpanId, links, status } = span;

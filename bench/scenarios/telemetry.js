@@ -3,7 +3,7 @@
 // Measures what telemetry costs: a call while a token is held, and the main thread's share of an
 // acquisition.
 
-const { absolute, compare, compareSides, median, pick } = require('../measure.js');
+const { absolute, compare, median, pick } = require('../measure.js');
 const { withEndpoint } = require('../endpoint.js');
 const { runChild } = require('../child.js');
 
@@ -16,6 +16,36 @@ const SIDES = {
 const TURN_MS = 12;
 const COUNT = 30;
 const WARM_UP = 300;
+
+/**
+ * Compares the CPU time of the main thread for an acquisition. The sides `sdkMetrics` and
+ * `sdkSpans` show what the SDK itself takes.
+ */
+async function acquisitionRows(url, rounds) {
+  const names = ['ours', 'metrics', 'spans', 'sdkMetrics', 'sdkSpans'];
+  const options = { url, names, blocks: rounds, warmUp: WARM_UP, count: COUNT };
+  const { ours, metrics, spans, sdkMetrics, sdkSpans } = pick(
+    await runChild('acquire', options),
+    'main',
+  );
+  const figure = 'acquire, main-thread CPU';
+  const ratio = (name, side, bar) =>
+    compare({
+      ...{ figure: `${figure}, ${name}`, unit: 'µs', ours: side, other: ours },
+      ...{ against: 'no telemetry', ...bar },
+    });
+  const more = (name, side, bar) =>
+    absolute({
+      ...{ figure: `${figure}, more with ${name}`, unit: 'µs', ...bar },
+      ours: median(side.map((value, round) => value - ours[round])),
+    });
+  return [
+    ratio('metrics', metrics, { atMost: 1.1 }),
+    ratio('the calls of the SDK alone, metrics', sdkMetrics),
+    more('spans', spans, { atMost: 40 }),
+    more('the calls of the SDK alone, spans', sdkSpans),
+  ];
+}
 
 async function run({ quick }) {
   const rounds = quick ? 7 : 21;
@@ -40,25 +70,7 @@ async function run({ quick }) {
         }),
       );
     }
-    const names = ['ours', 'metrics', 'spans'];
-    const late = await runChild('acquire', {
-      url,
-      names,
-      blocks: rounds,
-      warmUp: WARM_UP,
-      count: COUNT,
-    });
-    const { ours, metrics, spans } = pick(late, 'main');
-    const figure = 'acquire, main-thread CPU';
-    found.push(
-      ...compareSides(`${figure}, metrics`, 'µs', { ours: metrics, 'no telemetry': ours }, [
-        ['no telemetry', 1.1],
-      ]),
-    );
-    const more = median(spans.map((value, round) => value - ours[round]));
-    found.push(
-      absolute({ figure: `${figure}, more with spans`, unit: 'µs', ours: more, atMost: 40 }),
-    );
+    found.push(...(await acquisitionRows(url, rounds)));
     return found;
   });
   return {

@@ -41,8 +41,8 @@ const DEPENDENCIES = {
 };
 
 /**
- * Creates a reference to an additional service, for a second realm or client. This service needs no
- * `backend.add` either.
+ * Creates a reference to an additional service, for a second realm or client. Like the default
+ * service, this service needs no `backend.add`.
  */
 function createKeycloakTokenManagerServiceRef(options) {
   check(options);
@@ -99,8 +99,8 @@ function createFactory(service, { configKey, knownKeys, optional = false, read, 
 }
 
 /**
- * Creates a reference to an additional service of several managers, with another section or other
- * limits.
+ * Creates a reference to an additional service that provides several managers, with another section
+ * or other limits.
  */
 function createKeycloakTokenManagersServiceRef(options) {
   const {
@@ -159,7 +159,7 @@ module.exports = {
   keycloakTokenManagerServiceFactory,
   keycloakTokenManagerServiceRef,
   keycloakTokenManagersServiceRef,
-  // Node finds the names of exports for `import` only if the names stand here.
+  // `import` finds a named export only if its name appears here literally.
   readAugmentKagentiOptions,
   readCostManagementOptions,
   readKeycloakOrgOptions,

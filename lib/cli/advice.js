@@ -1,24 +1,24 @@
 'use strict';
 
-// The advice for an error of a token request. `docs/errors.md` has a row for each of these, with the
-// same text without links and markup; a test compares them.
+// The advice for an error of a token request. `docs/errors.md` has a row for each advice; without
+// links and markup, its text is the same. A test compares the texts.
 
 const DOCUMENT = 'see docs/errors.md';
 
 /**
- * The rows for OAuth errors: the code, a part of the server's description (absent: any), and the
- * advice. The first row that fits counts.
+ * The rows for OAuth errors: the code, a part of the server's description (without it, any
+ * description fits), and the advice. The first row that fits counts.
  */
 const REFUSALS = [
   [
     'unauthorized_client',
     'Client not enabled to retrieve service account',
-    'turn on Settings, Service accounts roles',
+    "in the client's Settings, turn on Service accounts roles",
   ],
   [
     'unauthorized_client',
     'Public client not allowed to retrieve service account',
-    'turn on Settings, Client authentication, then Service accounts roles',
+    "in the client's Settings, turn on Client authentication and Service accounts roles",
   ],
   [
     'unauthorized_client',
@@ -28,8 +28,8 @@ const REFUSALS = [
   [
     'unauthorized_client',
     undefined,
-    "copy the secret from the client's Credentials; the manager reads a secret from a function or " +
-      'file again automatically',
+    "copy the secret from the client's Credentials again; restart the backend, unless a function or " +
+      'a file provides the secret',
   ],
   [
     'invalid_client',

@@ -19,7 +19,7 @@ const OWN_FLAGS = {
   'show-token': { type: 'boolean', commands: ['doctor'] },
 };
 
-/** A mistake in the arguments, which ends the program with status 2. */
+/** The error for a mistake in the arguments. It ends the program with status 2. */
 class UsageError extends Error {
   isUsage = true;
 }
@@ -40,7 +40,9 @@ function definitions() {
   return Object.fromEntries([...own, ...derived]);
 }
 
-/** Returns `{ command, flags, given }`; `given` has the options of the manager that flags set. */
+/**
+ * Returns `{ command, flags, given }`. `given` contains the options of the manager that flags set.
+ */
 function parse(args) {
   const known = definitions();
   const { values, positionals, tokens } = parseArgs({
@@ -78,7 +80,7 @@ function checkFlag({ name, rawName, value }, known) {
   if (definition.type === 'boolean' && value !== undefined) {
     throw new UsageError(`--${name} takes no value`);
   }
-  // Without its value, a flag would take the next flag as its value.
+  // The parser takes the next flag as the value of a flag without a value.
   if (definition.type === 'string' && (value ?? '').replace(/^--.*/, '') === '') {
     throw new UsageError(`--${name} needs a value`);
   }
@@ -161,8 +163,8 @@ function record(text, source) {
 }
 
 /**
- * Returns the options in environment variables, without those of a group for which a flag gives an
- * option. An empty variable counts as absent.
+ * Returns the options in environment variables. If a flag gives an option of a group, the function
+ * ignores the variables of this group. An empty variable counts as absent.
  */
 function readVariables(env, given) {
   const found = {};

@@ -18,10 +18,11 @@ const FAILURE = 'the refresh failed: ';
 const reportFor = ({ json }, { stdout, env }) =>
   json ? new JsonReport(stdout) : new TextReport(stdout, env);
 
-/** Checks all steps and reports each as soon as it ends. */
+/** Runs all steps and reports the finding of each step as soon as the step ends. */
 async function doctor(parsed, system) {
   const { flags } = parsed;
-  // The user may take longer than a step.
+  // The question comes before the steps, because the user may take longer than the time limit of a
+  // step.
   const given = await askSecret(parsed, system);
   const redactor = new Redactor();
   const context = {
@@ -59,7 +60,7 @@ function apiUrl(text) {
   return url;
 }
 
-/** Prints a token and nothing else. */
+/** Prints a token and nothing else on the standard output. */
 async function token(parsed, system) {
   const { KeycloakTokenManager } = require('../../index.js');
   const { warningLogger } = require('./steps/options.js');
@@ -73,7 +74,7 @@ async function token(parsed, system) {
       stderr.write(`not set in the environment: ${names.join(', ')}\n`);
       return PROBLEM;
     }
-    // Certificates are always verified.
+    // The command always verifies certificates.
     const logger = warningLogger((text) => {
       // The command reports the failure itself.
       if (!text.startsWith(FAILURE)) stderr.write(`warning: ${text}\n`);

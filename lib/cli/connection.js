@@ -9,7 +9,7 @@ const { hostOf, portOf } = require('./proxy-choice.js');
 
 const LONGEST_HEAD = 16_384;
 
-/** A proxy that answered, but opened no tunnel. */
+/** The error for a proxy that answered but opened no tunnel. */
 class TunnelError extends Error {
   constructor(message, details) {
     super(message);
@@ -17,7 +17,6 @@ class TunnelError extends Error {
   }
 }
 
-/** Connects to a host and port. */
 async function connect(host, port, signal) {
   const socket = net.connect({ host, port });
   await opened(socket, 'connect', signal);
@@ -27,7 +26,8 @@ async function connect(host, port, signal) {
 async function opened(socket, event, signal) {
   const stop = () => socket.destroy(signal.reason);
   signal.addEventListener('abort', stop, { once: true });
-  // A connection may break at any later time, and then a read reports the failure.
+  // A connection may break at any later time. This listener ignores the error, because a read then
+  // reports the failure.
   socket.on('error', () => {});
   try {
     await once(socket, event, { signal });
@@ -37,7 +37,7 @@ async function opened(socket, event, signal) {
   }
 }
 
-/** Opens the connection that carries a request to the URL: a direct one, or one through the proxy. */
+/** Opens the connection that carries a request to the URL, directly or through the proxy. */
 async function openPath(url, proxy, { signal, secureContext }) {
   if (proxy.url === undefined) return connect(hostOf(url), portOf(url), signal);
   let socket = await connect(proxy.host, proxy.port, signal);
@@ -111,7 +111,7 @@ const closed = (socket) => new Promise((resolve) => socket.once('close', resolve
 
 /**
  * Performs a TLS handshake on the connection. With `inspects`, the handshake succeeds with every
- * certificate; the caller must not send anything and must close the connection.
+ * certificate; the caller must send no data and must close the connection.
  */
 async function secure(socket, host, { signal, secureContext, inspects = false }) {
   const servername = net.isIP(host) === 0 ? host : undefined;

@@ -55,7 +55,7 @@ function help() {
   return `${HEAD}\n${rows.join('\n')}\n${TAIL}${variables.join('\n  ')}\n`;
 }
 
-/** A flag, and its text below it, in lines that fit a terminal. */
+/** Returns a flag and, below it, its text, in lines that fit a terminal. */
 function row([flag, text]) {
   const line = new RegExp(`(.{1,${COLUMNS - INDENT}})(?: |$)`, 'g');
   const lines = Array.from(text.matchAll(line), ([, part]) => `${' '.repeat(INDENT)}${part}`);

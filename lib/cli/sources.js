@@ -5,10 +5,14 @@
 
 const fs = require('node:fs');
 const { readVariables } = require('./arguments.js');
-const { groupOf, secretNames } = require('./options.js');
+const { groupOf, options: known, secretNames } = require('./options.js');
 const { prompt } = require('./prompt.js');
 
 const CREDENTIALS = groupOf('clientSecret');
+/** The environment variable of each option. */
+const variables = new Map(known.map(({ name, variable }) => [name, variable]));
+/** The options without a flag. Among the given options, they are the user's answer to the prompt. */
+const withoutFlag = known.filter(({ hasFlag }) => !hasFlag).map(({ name }) => name);
 /** The options with the path of a file whose content is a secret. */
 const SECRET_FILES = [
   'clientSecretFile',
@@ -18,27 +22,39 @@ const SECRET_FILES = [
   'dpopKeyFile',
 ];
 
-/** Returns `{ options, origin, notes, missing }`. `missing` names variables of the configuration. */
+/**
+ * Returns `{ options, sources, notes, missing }`. `sources` says where the options come from, and
+ * `missing` names variables of the configuration.
+ */
 async function collect({ flags, given }, { env, cwd }) {
-  if (flags.config !== undefined) {
-    const { readSection } = require('./backstage-config.js');
-    const section = await readSection(flags.config, flags.key, { env, cwd });
-    const kept = Object.entries(section.options).filter(
-      ([name]) => !groupOf(name).some((member) => Object.hasOwn(given, member)),
-    );
-    const options = { ...Object.fromEntries(kept), ...given };
-    return { ...section, options };
+  if (flags.config === undefined) {
+    const options = { ...readVariables(env, given), ...given };
+    const sources = sourcesOf(options, given, (name) => variables.get(name));
+    return { options, sources, notes: [], missing: [] };
   }
-  const options = { ...readVariables(env, given), ...given };
-  const names = Object.keys(options);
-  const isFlag = (name) => Object.hasOwn(given, name);
-  const sources = [names.some(isFlag) && 'flags', !names.every(isFlag) && 'the environment'];
-  return { options, origin: sources.filter(Boolean).join(' and '), notes: [], missing: [] };
+  const { readSection } = require('./backstage-config.js');
+  const section = await readSection(flags.config, flags.key, { env, cwd });
+  const kept = Object.entries(section.options).filter(
+    ([name]) => !groupOf(name).some((member) => Object.hasOwn(given, member)),
+  );
+  const options = { ...Object.fromEntries(kept), ...given };
+  return { ...section, options, sources: sourcesOf(options, given, () => section.origin) };
+}
+
+/** Returns a text for each source that names the options from this source. */
+function sourcesOf(options, given, otherSource) {
+  const names = new Map();
+  for (const name of Object.keys(options)) {
+    const own = withoutFlag.includes(name) ? 'the terminal' : 'flags';
+    const source = Object.hasOwn(given, name) ? own : otherSource(name);
+    names.set(source, [...(names.get(source) ?? []), name]);
+  }
+  return Array.from(names, ([source, list]) => `${list.join(', ')} from ${source}`);
 }
 
 /**
- * Asks for the secret if there is a terminal, and neither flags nor variables give a credential.
- * Returns the options in `given`, with the answer.
+ * Asks for the secret if there is a terminal and neither flags nor variables give a credential.
+ * Returns the options in `given`, together with the answer.
  */
 async function askSecret({ flags, given }, { env, stdin, stderr }) {
   const options = { ...readVariables(env, given), ...given };
@@ -49,7 +65,10 @@ async function askSecret({ flags, given }, { env, stdin, stderr }) {
   return clientSecret === undefined ? given : { ...given, clientSecret };
 }
 
-/** Adds every secret among the options, and in the files that they name, to the redactor. */
+/**
+ * Adds every secret to the redactor: the secrets among the options, and the secrets in the files
+ * that the options name.
+ */
 function addSecrets(redactor, options, env) {
   const { clientId } = options;
   for (const name of secretNames) {
@@ -64,7 +83,9 @@ function addSecrets(redactor, options, env) {
   for (const password of passwordsOf(options.proxy, env)) redactor.add(password);
 }
 
-/** Members of records that are no secrets: parts of a JSON Web Key, and headers with addresses. */
+/**
+ * Members of records that are not secret: some parts of a JSON Web Key, and headers with addresses.
+ */
 const PUBLIC = /^(kty|use|key_ops|alg|kid|crv|x|y|n|e|(x-)?forwarded.*)$/i;
 
 function textsIn(value) {
@@ -75,7 +96,7 @@ function textsIn(value) {
     .flatMap(([, inner]) => textsIn(inner));
 }
 
-/** The lines of a key, which a server could echo one by one. */
+/** Returns the lines of a key. A server could repeat a single line. */
 const lines = (text) => text.split(/\r?\n/).filter((line) => !line.startsWith('-----'));
 
 function readable(file) {
@@ -88,7 +109,7 @@ function readable(file) {
   }
 }
 
-/** The passwords of the proxies in the option and the environment. */
+/** Returns the passwords of the proxies in the option and in the environment. */
 function passwordsOf(proxy, env) {
   const names = ['HTTPS_PROXY', 'HTTP_PROXY'].flatMap((name) => [name, name.toLowerCase()]);
   return [proxy, ...names.map((name) => env[name])]

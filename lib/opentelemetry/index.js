@@ -16,7 +16,7 @@ const MS_PER_SECOND = 1_000;
 const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
 const CLOSED = 'ERR_KEYCLOAK_CLOSED';
 
-/** The metrics of the counters in a snapshot, with their unit and description. */
+/** The metrics for the counters of a snapshot, with their units and descriptions. */
 const COUNTERS = {
   hits: ['{call}', 'Calls that the manager answered with the held token.'],
   joins: ['{call}', 'Calls that waited for the token request of another call.'],
@@ -27,7 +27,7 @@ const COUNTERS = {
   storeFailures: ['{call}', 'Calls to the shared store that failed or took too long.'],
 };
 
-/** Removes the callbacks of a manager that the garbage collector has collected. */
+/** Removes the callback of a manager after the garbage collector has collected the manager. */
 const collected = new FinalizationRegistry((removeCallback) => removeCallback());
 
 function instrument(manager, options = {}) {
@@ -75,7 +75,7 @@ class Telemetry {
   /** The provider of the tracer, and the tracer as soon as the provider has an SDK. */
   #tracers;
   #tracer;
-  /** The last origin of the messages, and its attributes. */
+  /** The last origin of the messages, and the attributes that belong to it. */
   #origin;
   #common;
   #duration;
@@ -102,18 +102,18 @@ class Telemetry {
     this.closed();
   }
 
-  /** The manager calls this method and the next two. */
+  /** The manager calls `wantsContext`, `ended` and `closed`. */
   wantsContext() {
     return this.#callersSpan() !== undefined;
   }
 
   ended(message) {
     const { durationSeconds, error } = message;
-    // An acquisition that the close of the manager has cut short has no result.
+    // An acquisition that ended because the manager was closed has no result.
     if (error?.code === CLOSED) return;
     const common = this.#attributes();
     const attributes = error === undefined ? common : { ...common, 'error.type': error.code };
-    const span = this.#tracerInUse() && this.#endedSpan(message, attributes);
+    const span = this.#tracerInUse() && this.#endedSpan(message, common);
     const { ROOT_CONTEXT, trace } = this.#api;
     const inSpan = span === undefined ? ROOT_CONTEXT : trace.setSpan(ROOT_CONTEXT, span);
     this.#duration.record(durationSeconds, attributes, inSpan);
@@ -147,6 +147,7 @@ class Telemetry {
         span.setAttribute('http.response.status_code', error.status);
       }
       if (error !== undefined) {
+        span.setAttribute('error.type', error.code);
         span.setStatus({ code: this.#api.SpanStatusCode.ERROR, message: error.code });
       }
     }
@@ -162,11 +163,7 @@ class Telemetry {
       root: true,
       startTime: startedAt,
       links: caller === undefined ? [] : [{ context: caller }],
-      attributes: {
-        ...attributes,
-        [`${PREFIX}.cause`]: cause,
-        'keycloak.client.grant_type': grantType,
-      },
+      attributes: spanAttributes(attributes, cause, grantType),
     };
     return this.#tracer.startSpan('acquire token', options, this.#api.ROOT_CONTEXT);
   }
@@ -221,6 +218,18 @@ function observeSnapshots({ ValueType }, meter, reference) {
   const instruments = [...counters.map(([, counter]) => counter), remaining];
   meter.addBatchObservableCallback(callback, instruments);
   return () => meter.removeBatchObservableCallback(callback, instruments);
+}
+
+/** A literal with fixed members is faster than a copy, and every acquisition pays for it. */
+function spanAttributes(attributes, cause, grantType) {
+  return {
+    'server.address': attributes['server.address'],
+    'server.port': attributes['server.port'],
+    'keycloak.client.id': attributes['keycloak.client.id'],
+    'keycloak.client.name': attributes['keycloak.client.name'],
+    'keycloak.client.token.cause': cause,
+    'keycloak.client.grant_type': grantType,
+  };
 }
 
 function attributesOf({ manager, clientId, serverAddress, serverPort }) {

@@ -194,7 +194,7 @@ pub(super) fn parse<'env>(
     })
 }
 
-/// Checks a resource that is not one of the options. `None` if it is correct.
+/// Checks a resource that is not one of the options. Returns `None` if the resource is correct.
 pub(super) fn check_resource<'env>(resource: &Unknown<'env>) -> Result<Option<Refusal<'env>>> {
     let mut faults = Faults::default();
     match read(resource, &mut |_| {}) {

@@ -163,8 +163,8 @@ impl Options<'_> {
         scope
     }
 
-    /// Reads the values of a form field that the request repeats, which `parameters` may set
-    /// instead.
+    /// Reads the values of a form field that a request may repeat. Reports a fault if `parameters`
+    /// sets this field too.
     fn values(&mut self, option: &str, field: &str, parameters: &[(String, String)]) -> ValueSet {
         const EXPECTED: &str =
             "a string or a non-empty array of strings, each of 1 to 4,000 characters";
@@ -319,9 +319,9 @@ pub fn parse(
     let buffer = options.integer(table::TOKEN_EXPIRY_BUFFER_SECONDS);
     let timeout = options.integer(table::REQUEST_TIMEOUT_MS);
     let background_refresh = options.flag(table::BACKGROUND_REFRESH);
-    // JavaScript keeps the tokens of users.
+    // Only JavaScript uses this option: it keeps the tokens of users.
     options.integer(table::MAX_USER_TOKENS);
-    // JavaScript knows the trace context of a call.
+    // Only JavaScript uses this option: it knows the trace context of a call.
     options.flag(table::PROPAGATE_TRACE_CONTEXT);
     let name = options.text(table::NAME);
     let has_logger = options.has(table::LOGGER);

@@ -87,7 +87,7 @@ impl ExtraHeaders {
         }
     }
 
-    /// Returns these headers and another one, whose name is in lower case.
+    /// Returns these headers and one more header, whose name is in lower case.
     #[must_use]
     pub fn and(&self, name: &str, value: HeaderSecret) -> Self {
         let copies = self.0.iter().filter_map(|(name, value)| {

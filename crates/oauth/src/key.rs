@@ -118,10 +118,10 @@ pub enum KeyFault {
         "it is an OpenSSH key: convert it to PEM, for example with ssh-keygen -p -m PKCS8 -f KEY"
     )]
     OpenSsh,
-    /// The PEM has lost its line breaks, or is in quotation marks.
+    /// The PEM text has lost its line breaks, or is in quotation marks.
     #[error("{0}")]
     Mangled(PemFlaw),
-    /// The PEM is cut off or is not Base64.
+    /// The PEM text is cut off, or its content is not Base64.
     #[error("the PEM is cut off or malformed")]
     BrokenPem,
     /// A JSON Web Key lacks members, or its members are not numbers in Base64url.
@@ -224,8 +224,8 @@ impl SigningKey {
         fitting.collect::<Vec<_>>().join(" or ")
     }
 
-    /// Returns the fault of a JSON Web Key whose `alg` is another algorithm than those. The key is
-    /// usable if the user configures an algorithm.
+    /// Returns the fault of a JSON Web Key whose `alg` is not one of [`SigningKey::algorithms`].
+    /// The key is usable if the user configures one of these algorithms.
     #[must_use]
     pub fn algorithm_fault(&self) -> Option<String> {
         (self.algorithm == Some(JwkAlgorithm::Foreign)).then(|| {

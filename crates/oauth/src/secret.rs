@@ -10,7 +10,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::client_auth::ClientAuthentication;
 use super::redact::REDACTED;
 
-/// A secret of the kind `K`. Its users share it in an `Arc`.
+/// A secret of the kind `K`. Code that shares a secret keeps it in an `Arc`.
 pub struct Secret<K, T: Zeroize = String> {
     value: Zeroizing<T>,
     kind: PhantomData<K>,
@@ -26,12 +26,12 @@ pub type ClientAssertion = Secret<kind::ClientAssertionKind>;
 /// string.
 pub type SubjectToken = Secret<kind::SubjectTokenKind>;
 
-/// A bearer token that an `Authorization` header can carry: visible ASCII (RFC 6750 §2.1; RFC 6749
-/// appendix A.12 also allows a space).
+/// A bearer token that an `Authorization` header can carry: visible ASCII characters (RFC 6750
+/// §2.1; RFC 6749 appendix A.12 also allows a space).
 pub type AccessToken = Secret<kind::AccessTokenKind>;
 
-/// The value of an additional header, such as the key for an API gateway: printable ASCII without
-/// leading or trailing whitespace (RFC 9110 §5.5).
+/// The value of an additional header, such as the key for an API gateway: printable ASCII
+/// characters without leading or trailing whitespace (RFC 9110 §5.5).
 pub type HeaderSecret = Secret<kind::HeaderSecretKind>;
 
 /// A DER private key.
@@ -49,7 +49,7 @@ pub enum SecretFlaw {
     #[error("has leading or trailing whitespace: remove it")]
     WhiteSpace,
     /// A backslash and an `n` at the end.
-    #[error("ends with a backslash and an n in place of a line break: remove both")]
+    #[error("ends with a backslash and an n in place of a line break: remove these two characters")]
     EscapedLineBreak,
     /// The whole value is in quotation marks.
     #[error("is in quotation marks: remove them")]
@@ -221,7 +221,7 @@ impl<K: Kind> Secret<K> {
 }
 
 impl ClientSecret {
-    /// Returns the likely cause of a refusal of this secret with the method `method`.
+    /// Returns the likely cause if the server refuses this secret with `method`.
     #[must_use]
     pub fn flaw(&self, method: ClientAuthentication) -> Option<SecretFlaw> {
         let secret = self.expose();
@@ -242,7 +242,7 @@ impl ClientSecret {
 }
 
 impl ClientAssertion {
-    /// Returns the likely cause of a refusal of this assertion.
+    /// Returns the likely cause if the server refuses this assertion.
     #[must_use]
     pub fn flaw(&self) -> Option<SecretFlaw> {
         let assertion = self.expose();

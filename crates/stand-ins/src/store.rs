@@ -23,7 +23,7 @@ pub enum Condition {
     Blocked,
     /// The event loop blocks during a call, and the answer waits.
     Stalled,
-    /// Reads and deletes, but keeps no further value.
+    /// Reads and deletes entries, but stores no new entry.
     Full,
 }
 
@@ -37,7 +37,7 @@ pub struct SimulatedStore {
     hanging: Mutex<Vec<StoreCall>>,
     /// The calls that wait for the event loop.
     held: Mutex<Vec<StoreCall>>,
-    /// The number of clients that the store has had remade.
+    /// The number of calls that made the store replace its client.
     pub remakes: AtomicU64,
 }
 
@@ -75,7 +75,7 @@ impl SimulatedStore {
         std::mem::take(&mut self.calls.lock())
     }
 
-    /// Returns the number of calls that a client of the store has not answered.
+    /// Returns the number of calls that the client of the store has not answered.
     pub fn in_flight(&self) -> usize {
         self.hanging.lock().len()
     }

@@ -215,8 +215,8 @@ impl Roots {
         Ok(facts.issuance == Issuance::SelfSigned && self.contains(&facts))
     }
 
-    /// Does the same as [`Roots::check_server`] for a server's certificate that is marked as an
-    /// authority, and requires the certificate to be self-signed.
+    /// Like [`Roots::check_server`], but for a certificate that is marked as an authority. The
+    /// certificate must also be self-signed.
     pub(super) fn check_authority_as_server(&self, certificate: &[u8]) -> Result<bool, ChainFault> {
         let is_trusted = self.check_server(certificate)?;
         match Facts::of(certificate) {

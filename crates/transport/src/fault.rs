@@ -109,7 +109,8 @@ fn is_not_http(causes: &[&(dyn Error + 'static)]) -> bool {
     find::<hyper::Error>(causes).is_some_and(hyper::Error::is_parse)
 }
 
-/// Returns the detail for a proxy that opened no tunnel, or `None` if the error has its own cause.
+/// Returns the detail for a proxy that opened no tunnel; `None` if the error has a cause that says
+/// more.
 fn tunnel_detail(error: &TunnelError) -> Option<&'static str> {
     Some(match error {
         TunnelError::ProxyAuthRequired => PROXY_AUTHENTICATION,
@@ -136,7 +137,7 @@ pub(super) fn refusal(status: u16) -> Option<TransportError> {
     })
 }
 
-/// Returns the last cause of a type, because the last cause is the most precise.
+/// Returns the last cause that has the type `E`, because the last cause is the most precise.
 fn find<'a, E: Error + 'static>(causes: &[&'a (dyn Error + 'static)]) -> Option<&'a E> {
     causes.iter().rev().find_map(|cause| cause.downcast_ref())
 }
@@ -169,8 +170,8 @@ fn known_io(kind: ErrorKind) -> Option<(NetworkFault, &'static str)> {
     })
 }
 
-/// Returns the fault of a connection that ended before it was open, such as during the TLS
-/// handshake.
+/// Converts the fault of a connection that ended before it was fully open, for example during the
+/// TLS handshake.
 const fn while_connecting(fault: NetworkFault) -> NetworkFault {
     match fault {
         NetworkFault::Reset | NetworkFault::BrokenPipe | NetworkFault::CutShort => {

@@ -166,9 +166,9 @@ impl fmt::Debug for ClientIdentity {
 pub enum IdentityFault {
     /// The text contains no certificate.
     NoCertificate,
-    /// The PEM of the certificate has lost its line breaks, or is in quotation marks.
+    /// The PEM text of the certificate has lost its line breaks, or is in quotation marks.
     Mangled(PemFlaw),
-    /// A certificate is broken PEM or malformed.
+    /// The PEM text of a certificate is broken, or a certificate is malformed.
     BrokenCertificate,
     /// The certificate has expired.
     Expired,

@@ -137,12 +137,12 @@ impl ProxySettings {
     }
 }
 
-/// The hosts whose requests use no proxy. Reads `NO_PROXY` as the HTTP library does, and also
-/// accepts Node's three forms `*.suffix`, `host:port` and `address-address`.
+/// The hosts to which requests go without a proxy. Reads `NO_PROXY` as the HTTP library does, and
+/// also accepts Node's three forms `*.suffix`, `host:port` and `address-address`.
 #[derive(Debug)]
 struct NoProxy {
     common: Matcher,
-    /// Whether the list contains `*`, which the library applies to every name but to no address.
+    /// Whether the list contains `*`. The library applies `*` to every name but to no address.
     everything: bool,
     suffixes: Vec<String>,
     with_port: Vec<(String, u16)>,
@@ -191,7 +191,7 @@ impl NoProxy {
         {
             return None;
         }
-        // The matcher only says whether it would use this proxy.
+        // This URL is never used: the matcher only decides whether a request would use a proxy.
         let common = Matcher::builder()
             .all("http://proxy.invalid")
             .no(common.join(","))

@@ -1,9 +1,10 @@
 'use strict';
 
 // A GET request with the token to an API. The URL uses https or loopback, and the step follows no
-// redirect, so that nothing else receives the token.
+// redirect, so that no other server receives the token.
 
 const { asksForToken, parametersOf } = require('../../challenge.js');
+const { decode, textsIn } = require('../claims.js');
 const { failed, faultOf, ok, warning } = require('../finding.js');
 const { get } = require('../request.js');
 const { secureContext } = require('../trust.js');
@@ -13,7 +14,7 @@ const api = {
   needs: ['token request'],
   applies: (context) => context.api !== undefined,
   async run(context, signal) {
-    const { api: url, env, redactor } = context;
+    const { api: url, env, redactor, token, options } = context;
     const headers = { ...(await authorization(context)), Accept: '*/*' };
     let answer;
     try {
@@ -21,7 +22,7 @@ const api = {
     } catch (error) {
       return failed(`${url.origin}: ${faultOf(error, redactor)}`, 'check the URL and the network');
     }
-    return explain(answer, url, redactor);
+    return explain(answer, url, { redactor, token, options });
   },
 };
 
@@ -32,7 +33,8 @@ async function authorization({ api: url, manager, options, token }) {
   return { Authorization: `DPoP ${token}`, DPoP: proof };
 }
 
-function explain({ status, headers }, url, redactor) {
+function explain({ status, headers }, url, context) {
+  const { redactor } = context;
   const challenge = headers['www-authenticate'];
   const shown = challenge === undefined ? '' : `, WWW-Authenticate: ${redactor.show(challenge)}`;
   const text = `${url.origin} answered with status ${status}${shown}`;
@@ -44,7 +46,7 @@ function explain({ status, headers }, url, redactor) {
       'use the final URL; a redirect to a login page means that a gateway rejects the token',
     );
   }
-  if (status === 401) return failed(text, unauthorized(challenge ?? ''));
+  if (status === 401) return failed(text, unauthorized(challenge ?? '', context));
   if (status === 403) {
     return failed(
       text,
@@ -58,26 +60,39 @@ function explain({ status, headers }, url, redactor) {
   return warning(text, 'the API did not reject the token; check the path of the URL');
 }
 
-/** The advice for words in the parameters `error` and `error_description`; the first match counts. */
+/**
+ * The advice for words in the parameters `error` and `error_description`. The first match counts.
+ */
 const REASONS = [
   ['insufficient_scope', 'request the scope that the API names'],
   [
     'expired|not active|used before|iat|nbf|exp',
     'compare the clocks of the API, of Keycloak and of this machine',
   ],
-  ['aud|audiences?', 'add an audience mapper for the API to the client in Keycloak'],
+  ['aud|audiences?', withoutAudience],
   ['iss|issuer', 'compare iss of the token with the issuer that the API expects'],
 ].map(([words, advice]) => [new RegExp(`(?<![a-z])(${words})(?![a-z])`, 'i'), advice]);
 
-function unauthorized(challenge) {
+function unauthorized(challenge, context) {
   const texts = ['error', 'error_description'].flatMap((name) => parametersOf(challenge, name));
   const text = texts.join(' ');
   if (!/invalid_token/i.test(text) && !asksForToken(challenge)) {
     return 'the API does not accept bearer tokens here; check its documentation';
   }
-  return (
+  const advice =
     REASONS.find(([words]) => words.test(text))?.[1] ??
-    'compare iss, aud and the times of the token with the settings and the clock of the API'
+    'compare iss, aud and the times of the token with the settings and the clock of the API';
+  return typeof advice === 'function' ? advice(context) : advice;
+}
+
+function withoutAudience({ redactor, token, options }) {
+  const { claims } = decode(token) ?? {};
+  const audiences = textsIn(claims?.aud).map((one) => redactor.show(one));
+  const found = audiences.length === 0 ? 'no aud' : `aud ${audiences.join(', ')}`;
+  const client = redactor.show(options.clientId);
+  return (
+    `the token has ${found}; ask the owner of the API for the audience that it expects, and add it ` +
+    `in Keycloak under Clients, ${client}, Client scopes, ${client}-dedicated, as an audience mapper`
   );
 }
 

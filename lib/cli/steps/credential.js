@@ -35,7 +35,7 @@ const credential = {
       const advice = 'restrict the permissions of the file';
       return warning(`${text}; every user of this machine can change the file`, advice);
     }
-    // This is the default of a Kubernetes volume, so it is no reason for a warning.
+    // Files in a Kubernetes volume are readable by default, so this is no reason for a warning.
     const isOpen = secrets.some(({ mode }) => (mode & OTHERS_MAY_READ) !== 0);
     return ok(isOpen ? `${text}; every user of this machine can read the file` : text);
   },
@@ -77,7 +77,7 @@ const KINDS = {
 };
 const kindOf = (name) => KINDS[name.replace(/File$/, '')];
 
-/** Each check returns a finding without a subject, or `undefined`. */
+/** Each check returns a finding whose text has no subject, or `undefined`. */
 const CHECKS = {
   secret(text, { clientAuthentication }) {
     if (text.startsWith('\ufeff')) {
@@ -87,6 +87,12 @@ const CHECKS = {
       return warning(
         `has white space at its ${text.trimStart() === text ? 'end' : 'start'}`,
         'remove the white space, unless it belongs to the secret',
+      );
+    }
+    if (/\\[nr]$/.test(text)) {
+      return warning(
+        'ends with the characters \\n in place of a line break',
+        'remove these characters, unless they belong to the secret',
       );
     }
     if (/[\r\n]/.test(text)) {
@@ -169,7 +175,7 @@ function belongs(certificate, key) {
   try {
     return certificate.checkPrivateKey(createPrivateKey(key));
   } catch {
-    // The check of the key reports its fault.
+    // The check of the key reports the fault of the key.
     return true;
   }
 }

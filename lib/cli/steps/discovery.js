@@ -11,7 +11,10 @@ const { secureContext } = require('../trust.js');
 
 const OF_KEYCLOAK = /\/protocol\/openid-connect\/token$/;
 const GRANT = 'client_credentials';
-/** Many APIs accept a token only if their clock differs by less. */
+/**
+ * Many APIs accept a token only if their clock differs from the server's clock by less than this
+ * time.
+ */
 const CLOCK_LIMIT_S = 5;
 
 const discovery = {
@@ -44,7 +47,7 @@ function issuerOf({ issuer, tokenEndpoint }) {
   return `${origin}${pathname.replace(OF_KEYCLOAK, '')}`;
 }
 
-/** The failure of a step that the manager needs only with the option `issuer`. */
+/** Returns a failure if the manager needs the document, and a warning otherwise. */
 const trouble = ({ options }, text, advice) =>
   (options.issuer === undefined ? warning : failed)(text, advice);
 
@@ -167,12 +170,15 @@ const clock = {
     const date = Date.parse(headers?.date ?? '');
     if (Number.isNaN(date)) return undefined;
     context.isClockKnown = true;
-    // The header has whole seconds, so the true time is up to one second later.
+    // The header has whole seconds, so the actual time is up to one second later.
     return clockFinding((date + 500 - (sentAt + receivedAt) / 2) / 1_000, 'the header Date');
   },
 };
 
-/** Returns the finding for a difference in seconds, positive if the server is ahead. */
+/**
+ * Returns the finding for a difference in seconds, which is positive if the server's clock is
+ * ahead.
+ */
 function clockFinding(difference, source) {
   const seconds = Math.round(Math.abs(difference));
   if (seconds <= CLOCK_LIMIT_S) return ok(`the clocks differ by at most ${CLOCK_LIMIT_S} s`);

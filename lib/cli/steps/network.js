@@ -1,7 +1,7 @@
 'use strict';
 
-// The way to the server: name look-up, connection and proxy. Through a proxy, the first two concern
-// the proxy, because the proxy looks up the name of the server.
+// The way to the server: name look-up, connection and proxy. With a proxy, the look-up and the
+// connection concern the proxy, because the proxy looks up the name of the server.
 
 const dns = require('node:dns/promises');
 const net = require('node:net');
@@ -10,7 +10,10 @@ const { failed, faultOf, ok } = require('../finding.js');
 const { hostOf, portOf } = require('../proxy-choice.js');
 const { secureContext } = require('../trust.js');
 
-/** The host to connect to, with its name in messages; `undefined` if the proxy is not usable. */
+/**
+ * Returns the host to connect to, with its name in messages; `undefined` if the proxy is not
+ * usable.
+ */
 function nextHop({ target, proxy }) {
   if (proxy.fault !== undefined) return undefined;
   if (proxy.url === undefined) return { host: hostOf(target), port: portOf(target), what: '' };

@@ -8,10 +8,16 @@ const { OF_A_SERVICE } = require('../options.js');
 const { chooseProxy } = require('../proxy-choice.js');
 const { version } = require('../../../package.json');
 
-/** Shorter than the limit of a step, so that the error of the manager is the finding. */
+/**
+ * This limit is shorter than the time limit of a step, so that the step can report the error of the
+ * manager.
+ */
 const REQUEST_LIMIT_MS = 2_800;
 
-/** The options of the manager that requests the token. It always verifies certificates. */
+/**
+ * Returns the options of the manager that requests the token. This manager always verifies
+ * certificates.
+ */
 function managerOptions(options) {
   const kept = Object.entries(options).filter(([name]) => !OF_A_SERVICE.includes(name));
   return {
@@ -68,15 +74,18 @@ const options = {
   },
 };
 
-/** Returns the text and the advice for variables that a configuration needs. */
+/** Returns the text and the advice for the missing variables of a configuration. */
 function withoutVariables(missing) {
   const texts = missing.map(
     ({ file, key, name, isEmpty }) =>
       `${file}: ${key} needs the environment variable ${name}, which is ` +
-      `${isEmpty ? 'empty' : 'not set'}`,
+      `${isEmpty ? 'empty' : 'not set'} for this command`,
   );
   const names = Array.from(new Set(missing.map(({ name }) => name))).join(', ');
-  return [texts.join('; '), `set ${names} in the environment of the backend, and of this command`];
+  return [
+    texts.join('; '),
+    `set ${names} for this command, and check that the backend has the same value`,
+  ];
 }
 
 /** Returns a logger that passes on the manager's warnings, without the name of the manager. */
@@ -87,8 +96,8 @@ const warningLogger = (take) => ({
   debug() {},
 });
 
-function summary({ options: given, origin, isVerifying }, notes, warnings) {
-  const text = [`${Object.keys(given).join(', ')} from ${origin}`, ...notes].join('; ');
+function summary({ options: given, sources, isVerifying }, notes, warnings) {
+  const text = [...sources, ...notes].join('; ');
   if (given.skipTlsVerify === true || !isVerifying) {
     const source = given.skipTlsVerify === true ? 'skipTlsVerify' : 'NODE_TLS_REJECT_UNAUTHORIZED';
     return warning(

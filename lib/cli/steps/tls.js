@@ -1,8 +1,8 @@
 'use strict';
 
 // The server's certificate and TLS, as Node sees them with the certificates that the manager
-// trusts. The step sends nothing but the handshake. The core is stricter in some cases; the token
-// request shows them.
+// trusts. The step sends only the handshake. The native core is stricter in some cases, which only
+// the token request shows.
 
 const { openPath, secure } = require('../connection.js');
 const { failed, faultOf, ok, warning } = require('../finding.js');
@@ -40,7 +40,7 @@ const certificates = {
   },
 };
 
-/** Returns the finding for certificates in the options that cannot be read. */
+/** Returns the finding for certificates in the options that the manager cannot read. */
 function trustFault(options) {
   let own;
   try {
@@ -114,7 +114,8 @@ function explain(code, { chain, names, target, redactor, startEnv }) {
   if (file !== undefined) {
     return failed(
       `the authority ${names(top.issuer)}, which issued ${names(leaf.subject)}, is not trusted by Node`,
-      `the system trusts it in ${file}: set NODE_EXTRA_CA_CERTS or caFile to this file`,
+      `the system trusts it in ${file}: set the variable NODE_EXTRA_CA_CERTS of the backend, or the ` +
+        `option caFile, to this file`,
     );
   }
   if (code === 'SELF_SIGNED_CERT_IN_CHAIN') {
@@ -168,7 +169,7 @@ function wrongTime(chain, names) {
   return failed(text, `${advice}; also check the clock of this machine`);
 }
 
-/** The handshakes that fail, by the code or the text of the error. */
+/** The texts for failed handshakes, by the code or the text of the error. */
 const HANDSHAKES = [
   [
     /WRONG_VERSION_NUMBER|packet length too long|HTTP_REQUEST/i,

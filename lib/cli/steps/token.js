@@ -1,6 +1,6 @@
 'use strict';
 
-// The token request, which a manager sends with its own transport, and the token.
+// The token request, which a manager sends with its own transport, and the token in the answer.
 
 const { adviceFor } = require('../advice.js');
 const { decode, duration, importantClaims, isTime, list } = require('../claims.js');
@@ -93,7 +93,7 @@ const claims = {
     explainToken(token, { redactor, options, issuer, showToken }),
 };
 
-/** Returns the finding for a token; `options` and `issuer` say what it should contain. */
+/** Returns the finding for a token. `options` and `issuer` determine the expected claims. */
 function explainToken(token, { redactor, options = {}, issuer, showToken = false }) {
   const whole = showToken ? { token } : {};
   const jwt = decode(token);

@@ -111,7 +111,7 @@ pub(super) fn oauth_advice(
     })
 }
 
-/// The advice for another error. A discovery request carries no credential.
+/// Returns the advice for another error. A discovery request carries no credential.
 pub(super) fn unknown_refusal(is_discovery: bool, config: &Config) -> String {
     if is_discovery {
         return "the server, or a gateway in front of it, refused the request for the document; \
@@ -128,8 +128,8 @@ pub(super) fn unknown_refusal(is_discovery: bool, config: &Config) -> String {
 /// Keycloak's text for a request without a DPoP proof.
 const PROOF_MISSING: &str = "DPoP proof is missing";
 
-/// The advice for a refused DPoP proof. Keycloak says `invalid_request` where RFC 9449 §5 defines
-/// `invalid_dpop_proof`.
+/// Returns the advice for a refused DPoP proof. Keycloak says `invalid_request` where RFC 9449 §5
+/// defines `invalid_dpop_proof`.
 fn dpop_advice(description: &str, config: &Config) -> String {
     let client = config.grant.client_id.escape_default();
     let says = |text: &str| description.contains(text);
@@ -167,7 +167,7 @@ fn dpop_advice(description: &str, config: &Config) -> String {
     advice.to_owned()
 }
 
-/// The advice for a token of the wrong type.
+/// Returns the advice for a token of the wrong type.
 pub(super) fn token_type_advice(fault: ProtocolFault, config: &Config) -> Option<String> {
     let client = config.grant.client_id.escape_default();
     match fault {
@@ -187,7 +187,7 @@ pub(super) fn token_type_advice(fault: ProtocolFault, config: &Config) -> Option
 const UNAVAILABLE: &str =
     "the server, or a gateway in front of it, is unavailable; check the logs of both";
 
-/// Returns the advice for a URL that belongs to another page. The token endpoint of an issuer comes
+/// Returns the advice for a URL that is not a token endpoint. The token endpoint of an issuer comes
 /// from its discovery document.
 fn wrong_url(config: &Config) -> String {
     match config.target {
@@ -214,8 +214,8 @@ fn name_of_credential(method: ClientAuthentication) -> &'static str {
     }
 }
 
-/// Returns the advice for an HTTP error. `is_discovery` says that the request was for the discovery
-/// document.
+/// Returns the advice for an HTTP error. `is_discovery` says whether the request was for the
+/// discovery document.
 pub(super) fn http_advice(
     status: u16,
     error: Option<&str>,

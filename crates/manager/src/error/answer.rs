@@ -7,7 +7,7 @@ use super::{Error, ErrorKind};
 use crate::config::Config;
 use oauth::{AnswerError, DiscoveryError, DocumentFault, Issuer, ProtocolFault, TokenEndpoint};
 
-/// The name of a request for the discovery document in messages.
+/// The name that error messages use for a request for the discovery document.
 const DISCOVERY: &str = "discovery";
 
 impl Error {
@@ -23,7 +23,7 @@ impl Error {
         Self::of_answer("the token request", error, has_worked, None, config, endpoint)
     }
 
-    /// The error for a refusal of the requested grant.
+    /// Returns the error for a refusal of the requested grant.
     pub(crate) fn from_refusal(
         error: AnswerError,
         advice: String,

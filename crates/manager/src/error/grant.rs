@@ -1,9 +1,9 @@
-//! The advice about the requested grant: what the server refused in it, or did not grant.
+//! The advice about a refused grant, and about a token that lacks a part of the requested grant.
 
 use oauth::{AnswerError, Grant, GrantType, TokenResponse, token_audience};
 
-/// Returns the advice for a refusal that concerns the requested grant; `None` if it concerns the
-/// client, or another grant than those that name a subject.
+/// Returns the advice for a refusal that concerns the requested grant; `None` if the refusal
+/// concerns the client or has no specific advice.
 pub(crate) fn grant_advice(grant: &Grant, error: &AnswerError) -> Option<String> {
     let AnswerError::OAuth {
         status,

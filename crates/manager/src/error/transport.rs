@@ -1,4 +1,4 @@
-//! Failures without a complete answer: a missing runtime, a missing or lost connection, a missed
+//! Failures without a complete answer, such as a missing runtime, a lost connection or a missed
 //! deadline.
 
 use std::sync::Arc;

@@ -151,8 +151,8 @@ fn ten_replicas_log_in_at_most_one_and_a_half_times_as_often_as_one_with_tokens_
             replicas,
             length: DAY.min(1_000 * life_ms),
             life: life_ms,
-            // A token of less than 16 s leaves less room for the errors of two clocks.
-            clock_error: 2_000.min(life_ms.cast_signed() / 8),
+            // The replicas use a token of less than 8 s until a quarter of its life before the end.
+            clock_error: 2_000.min(life_ms.cast_signed() / 4),
             ..Scenario::default()
         };
         let [one, ten] = [1, 10].map(|replicas| run(&format!("{life} s"), shared(replicas)));
