@@ -2,7 +2,7 @@
 
 // `node bench/fleet.js` simulates fleets of every size, writes their figures to
 // `results/fleet.json`, and draws docs/fleet.svg. The simulation is a test of the core, which checks
-// the bars; it takes about 20 min.
+// the bars; it takes about 12 min.
 
 const fs = require('node:fs');
 const path = require('node:path');

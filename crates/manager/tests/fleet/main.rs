@@ -22,6 +22,9 @@ use simulation::{DAY, Fleet, HOUR, MINUTE, Outcome, SECOND, Scenario};
 
 /// A fleet with more managers than this simulates a shorter time, and at least an hour.
 const MOST_MANAGER_DAYS: u64 = 3_000;
+/// A fleet with more managers than this runs without faults only, because its simulation takes
+/// minutes.
+const MOST_WITH_FAULTS: u64 = 100_000;
 /// The time during which the store is down in a simulation with faults, and the same for the server.
 const STORE_OUTAGE: u64 = 10 * MINUTE;
 const SERVER_OUTAGE: u64 = 5 * MINUTE;
@@ -108,7 +111,7 @@ fn a_fleet_of_any_size_logs_in_about_as_often_as_one_replica() {
         assert!(shared.waiting < most, "{replicas} replicas, {keys} keys: {shared:?}");
         shared_rows.push(row(&calm, &shared));
 
-        if is_long() || managers == 100 {
+        if managers == 100 || (is_long() && managers <= MOST_WITH_FAULTS) {
             let faulty = with_faults(&calm);
             let outcome = run("with faults", faulty.clone());
             // Each replica logs in by itself while the store is down, and again when the server is
