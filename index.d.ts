@@ -597,20 +597,20 @@ export interface KeycloakTokenManagerOptions {
   clientAssertionType?: string | undefined;
   /**
    * Scopes to request (RFC 6749 §3.3), as a space-separated string or as an array of single scopes.
-   * Default: none. At most 4,000 characters in total, because Keycloak ignores a longer scope
-   * without an error. The manager sends the scopes in this order, and replicas share a token
-   * through `store` only if the order is the same.
+   * Default: none. The scopes must have at most 4,000 characters in total, because Keycloak ignores
+   * longer scopes without an error. The manager sends the scopes in this order, and replicas share
+   * a token through `store` only if the order is the same.
    */
   scope?: string | readonly string[] | undefined;
   /**
-   * Audiences to request (form field `audience`, RFC 8693 §2.1). Default: none. Each of 1 to 4,000
-   * characters. Keycloak reads this field in a token exchange only: for the client's own token,
-   * assign a client scope with an audience mapper and request it with `scope`.
+   * Audiences to request (form field `audience`, RFC 8693 §2.1). Default: none. Each audience must
+   * have 1 to 4,000 characters. Keycloak reads this field in a token exchange only: for the
+   * client's own token, assign a client scope with an audience mapper and request it with `scope`.
    */
   audience?: string | readonly string[] | undefined;
   /**
-   * Resources to request (form field `resource`, RFC 8707). Default: none. Each of 1 to 4,000
-   * characters. Keycloak reads this field with an experimental feature only.
+   * Resources to request (form field `resource`, RFC 8707). Default: none. Each resource must have
+   * 1 to 4,000 characters. Keycloak reads this field with an experimental feature only.
    */
   requestedResource?: string | readonly string[] | undefined;
   /**
@@ -633,7 +633,7 @@ export interface KeycloakTokenManagerOptions {
   headers?: Readonly<Record<string, string>> | undefined;
   /**
    * Time before the expiry of a token at which the manager replaces the token. The manager limits
-   * this time to half of the token's lifetime. An integer of at least 0, in seconds. Default: 60.
+   * this time to half of the token's lifetime. A non-negative integer, in seconds. Default: 60.
    */
   tokenExpiryBufferSeconds?: number | undefined;
   /**
@@ -704,12 +704,12 @@ export interface KeycloakTokenManagerOptions {
    */
   dpopKey?: string | PrivateJsonWebKey | undefined;
   /**
-   * Store in which replicas share encrypted tokens, so that one replica logs in for all. Default:
-   * none. The manager reads the store before it sends a token request, and writes the tokens that
-   * the server grants. No call fails because the store fails or does not answer within 250 ms. The
-   * manager never stores a token that is bound to a generated DPoP key. The manager calls the
-   * methods on the thread, and in the `AsyncLocalStorage` context, in which you created the
-   * manager.
+   * Store in which replicas share encrypted tokens, so that one replica requests a token for all of
+   * them. Default: none. The manager reads the store before it sends a token request, and writes
+   * the tokens that the server grants. No call fails because the store fails or does not answer
+   * within 250 ms. The manager never stores a token that is bound to a generated DPoP key. The
+   * manager calls the methods on the thread, and in the `AsyncLocalStorage` context, in which you
+   * created the manager.
    */
   store?: TokenStore | undefined;
   /**

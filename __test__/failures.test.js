@@ -103,7 +103,7 @@ describe('the error', { concurrency: true }, () => {
     await endpoint.goOffline();
     const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_NETWORK');
     assert.deepEqual([error.retryable, error.attempts, error.status], [true, 3, undefined]);
-    assert.match(error.message, /\(ECONNREFUSED\); check that the server or proxy runs/);
+    assert.match(error.message, /\(ECONNREFUSED\); check that the server or proxy is running/);
     assert.equal(error.cause.code, 'ECONNREFUSED');
   });
 

@@ -49,7 +49,7 @@ function read(options) {
 
 function faultIn({ minValiditySeconds, signal, forceRefresh }) {
   if (minValiditySeconds !== undefined && !isDuration(minValiditySeconds)) {
-    return 'minValiditySeconds: expected a number of at least 0';
+    return 'minValiditySeconds: expected a non-negative number';
   }
   if (forceRefresh !== undefined && typeof forceRefresh !== 'boolean') {
     return 'forceRefresh: expected a boolean';
@@ -62,7 +62,7 @@ function faultIn({ minValiditySeconds, signal, forceRefresh }) {
 function rejectDetached(method) {
   return Promise.reject(
     badRequest(
-      `${method} was called on an object that is not a KeycloakTokenManager: ` +
+      `${method} was called on an object that is not a KeycloakTokenManager; ` +
         `call it as manager.${method}()`,
     ),
   );

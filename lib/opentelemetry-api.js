@@ -4,7 +4,7 @@ const { KeycloakTokenError } = require('./error.js');
 const { loadPeer } = require('./optional-peer.js');
 
 const MISSING =
-  'needs the package @opentelemetry/api (1.3 or newer, below 2), which is not installed: add it to ' +
+  'needs the package @opentelemetry/api (1.3 or newer, below 2), which is not installed; add it to ' +
   'the dependencies of your application';
 
 /**

@@ -92,7 +92,7 @@ function inspect(response, asked) {
   if (redirected === true || !isSameUrl(url, asked)) {
     return unusable(
       status,
-      "tokenFetch followed a redirect: the function must respect redirect: 'manual'",
+      "tokenFetch followed a redirect; the function must respect redirect: 'manual'",
     );
   }
   if (bodyUsed || (isStream(body) && unreadBody({ body }) === undefined)) {

@@ -52,7 +52,7 @@ class Waiters {
         stopListening = listen(signal, () => this.#abort(signal, onLeave));
       } catch {
         onLeave();
-        return Promise.reject(badRequest('signal: the manager cannot listen to it'));
+        return Promise.reject(badRequest('signal: the manager cannot listen to this signal'));
       }
       group = { waiters: [], stopListening };
       this.#own.set(signal, group);

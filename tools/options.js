@@ -86,7 +86,8 @@ const readTable = () => JSON.parse(read('options.json'));
 
 /** Returns the sentences about unit, range and default for the data of a row. */
 function rules({ kind, minimum, unit, default: value }) {
-  const range = kind === 'integer' ? [`An integer of at least ${minimum}, in ${unit}.`] : [];
+  const integer = minimum === 0 ? 'A non-negative integer' : `An integer of at least ${minimum}`;
+  const range = kind === 'integer' ? [`${integer}, in ${unit}.`] : [];
   return value === undefined ? range : [...range, `Default: ${value}.`];
 }
 

@@ -160,7 +160,9 @@ function readStrings(inner, key, faults) {
   const fields = withoutEmpty(inner.get());
   for (const [name, value] of Object.entries(fields)) {
     if (typeof value === 'string') continue;
-    faults.add(`${key}: ${JSON.stringify(name)} must be a string: put the value in quotes`);
+    faults.add(
+      `${key}: ${JSON.stringify(name)} must be a string; put the value in quotation marks`,
+    );
   }
   return fields;
 }

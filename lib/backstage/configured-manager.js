@@ -106,7 +106,8 @@ class ConfiguredManager {
   #keep(reason) {
     if (this.#inUse === undefined) return;
     this.#inUse = undefined;
-    const consequence = 'the manager uses the old credentials until a restart';
+    const consequence =
+      'the manager uses the old credentials until an edit restores them or the backend restarts';
     this.#parts.logger.warn(`${reason}; ${consequence}`);
   }
 

@@ -269,7 +269,9 @@ export interface KeycloakTokenManagerServiceRefOptions {
    * section, and the plugins do not start if a section is wrong. Default: false.
    */
   optional?: boolean | undefined;
-  /** The option `tokenFetch` of the manager, which a configuration file cannot express. */
+  /**
+   * The option `tokenFetch` of the manager. In a configuration file, this option can only be `true`.
+   */
   tokenFetch?: true | TokenFetch | undefined;
 }
 

@@ -57,12 +57,14 @@ function check(options) {
   const { id, configKey, read, knownKeys } = options ?? {};
   nonEmpty('id', id);
   if ((configKey === undefined) === (read === undefined)) {
-    throw invalid('expected exactly one of configKey and read');
+    throw invalid('configKey, read: expected exactly one of them');
   }
   if (read === undefined) nonEmpty('configKey', configKey);
   else if (typeof read !== 'function') throw invalid('read: expected a function');
   if (knownKeys === undefined) return;
-  if (read !== undefined) throw invalid('knownKeys: does not work with read, which chooses keys');
+  if (read !== undefined) {
+    throw invalid('knownKeys: this option does not work with read, which chooses the keys');
+  }
   if (!Array.isArray(knownKeys) || !knownKeys.every((key) => typeof key === 'string')) {
     throw invalid('knownKeys: expected an array of strings');
   }

@@ -63,7 +63,7 @@ function readKeycloakOrgOptions(config, id = 'default') {
   if (section.text('username') !== undefined && section.text('clientSecret') === undefined) {
     throw configError(
       key,
-      'the manager cannot use a user name and a password; set clientId and clientSecret of a ' +
+      'the manager cannot use a user name and password; set clientId and clientSecret of a ' +
         'client with a service account',
     );
   }

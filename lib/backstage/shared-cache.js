@@ -13,8 +13,8 @@ const { fingerprints } = require('./fingerprint.js');
 const SETTINGS = 'backend.cache';
 const MODULE = '@backstage/backend-defaults/cache';
 const WITHOUT =
-  'sharedCache: the cache of this backend is in its memory, where no other replica finds the ' +
-  `tokens; set ${SETTINGS}.store to redis, valkey or memcache, or leave out sharedCache`;
+  'sharedCache: this backend keeps its cache in memory, where no other replica finds the tokens; ' +
+  `set ${SETTINGS}.store to redis, valkey or memcache, or remove sharedCache`;
 
 const print = fingerprints();
 const stores = new Map();
@@ -50,7 +50,7 @@ function loadCaches() {
       if (error.code !== 'MODULE_NOT_FOUND') throw error;
     }
   }
-  throw new Error(`sharedCache: cannot find ${MODULE}; install @backstage/backend-defaults`);
+  throw new Error(`sharedCache: ${MODULE} is not installed; install @backstage/backend-defaults`);
 }
 
 module.exports = { sharedStore };

@@ -55,12 +55,16 @@ function parse(args) {
   for (const token of tokens) if (token.kind === 'option') checkFlag(token, known);
   const [command, ...others] = positionals;
   if (values.version === true || values.help === true) return { command, flags: values, given: {} };
-  if (command === undefined) throw new UsageError(`expected a command: ${COMMANDS.join(', ')}`);
+  if (command === undefined) {
+    throw new UsageError(`expected a command, one of ${COMMANDS.join(', ')}`);
+  }
   if (!COMMANDS.includes(command)) {
-    throw new UsageError(`the first argument is not a command; expected ${COMMANDS.join(', ')}`);
+    throw new UsageError(
+      `the first argument is not a command; expected one of ${COMMANDS.join(', ')}`,
+    );
   }
   if (others.length > 0) {
-    throw new UsageError(`${command} takes no argument besides flags, which start with --`);
+    throw new UsageError(`${command} takes no arguments except flags, which start with --`);
   }
   for (const name of Object.keys(values)) checkCommand(command, name);
   if (values.key !== undefined && values.config === undefined) {
@@ -143,7 +147,7 @@ function pairs(values, source) {
   return Object.fromEntries(
     values.map((value) => {
       const at = value.indexOf('=');
-      if (at < 1) throw new UsageError(`${source}: expected name=value`);
+      if (at < 1) throw new UsageError(`${source}: expected NAME=VALUE`);
       return [value.slice(0, at), value.slice(at + 1)];
     }),
   );
@@ -157,7 +161,7 @@ function record(text, source) {
     // The message must not repeat a part of the text, as the message of the parser does.
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new UsageError(`${source}: expected a JSON object with strings`);
+    throw new UsageError(`${source}: expected a JSON object of strings`);
   }
   return value;
 }

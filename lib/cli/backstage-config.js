@@ -20,7 +20,7 @@ const INCLUSIONS = ['$file', '$include', '$env'];
 /** The faults of an inclusion, identified by the start of the loader's error message. */
 const FAULTS = [
   ['failed to include', 'the file does not exist'],
-  ['failed to read file', 'the file cannot be read'],
+  ['failed to read file', 'the file is unreadable'],
   ['failed to parse included file', 'the file is not valid JSON or YAML'],
   ['no configuration parser', 'the name of the file must end with .json, .yaml or .yml'],
 ];
@@ -47,7 +47,7 @@ async function readSection(files, key = DEFAULT_KEY, { env, cwd }) {
     const openStore = () => undefined;
     const options = readKeycloakTokenManagerOptions(config, key, { openStore });
     if (options === undefined && missing.length === 0) {
-      throw new ConfigurationError(`${files.join(', ')}: no section ${key}, or an empty one`);
+      throw new ConfigurationError(`${files.join(', ')}: the section ${key} is missing or empty`);
     }
     return { options: options ?? {}, origin, notes, missing, isComplete: options !== undefined };
   } catch (error) {
@@ -65,7 +65,7 @@ function parse(file, cwd) {
   try {
     text = fs.readFileSync(path.resolve(cwd, file), 'utf8');
   } catch ({ code }) {
-    throw new ConfigurationError(`cannot read the configuration file ${file} (${code})`);
+    throw new ConfigurationError(`the configuration file ${file} is unreadable (${code})`);
   }
   try {
     return load(text);
@@ -175,7 +175,7 @@ function withoutValues(message, documents, cwd) {
 
 function plainConfig(documents, key, env) {
   const merged = documents.map(({ data }) => substituted(data ?? {}, env)).reduce(merge, {});
-  const notes = [`${LOADER} is not installed here, so only \${NAME} was replaced`];
+  const notes = [`${LOADER} is not installed here, so this command replaced only \${NAME}`];
   const included = INCLUSIONS.filter((name) =>
     JSON.stringify(at(merged, key.split('.')) ?? {}).includes(name),
   );

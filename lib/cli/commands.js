@@ -71,7 +71,7 @@ async function token(parsed, system) {
     const { options, missing, isComplete } = await collect({ flags: parsed.flags, given }, system);
     if (missing.length > 0 && !isComplete) {
       const names = Array.from(new Set(missing.map(({ name }) => name)));
-      stderr.write(`not set in the environment: ${names.join(', ')}\n`);
+      stderr.write(`these environment variables are not set or empty: ${names.join(', ')}\n`);
       return PROBLEM;
     }
     // The command always verifies certificates.
@@ -106,7 +106,7 @@ async function decode({ flags }, system) {
     : failed(
         given === ''
           ? 'the standard input is empty'
-          : `the ${given.length} characters are not a JWT`,
+          : `the standard input is not a JWT (${given.length} characters)`,
         'pass an access token: keycloak-token-manager token | keycloak-token-manager decode',
       );
   report.add({ step: 'token', ...finding });

@@ -81,9 +81,13 @@ async function socksTunnel(socket, url, proxy, signal) {
   if (method === 2) {
     socket.write(Buffer.from([1, user.length, ...user, password.length, ...password]));
     const [, refused] = await readUntil(socket, (bytes) => bytes.length >= 2, signal);
-    if (refused !== 0) throw new TunnelError('the proxy refused the user', { status: 407 });
+    if (refused !== 0) {
+      throw new TunnelError('the proxy refused the user name or password', { status: 407 });
+    }
   } else if (method !== 0) {
-    throw new TunnelError('the proxy requires a user', { status: 407 });
+    throw new TunnelError('the proxy accepted no authentication method of this request', {
+      status: 407,
+    });
   }
   const host = Buffer.from(hostOf(url));
   const port = portOf(url);
@@ -99,7 +103,7 @@ async function readUntil(socket, isComplete, signal) {
     if (chunk !== null) bytes = Buffer.concat([bytes, chunk]);
     if (isComplete(bytes)) return bytes;
     if (bytes.length > LONGEST_HEAD)
-      throw new TunnelError('the answer of the proxy is too long', {});
+      throw new TunnelError("the headers of the proxy's response are too long", {});
     if (socket.readableEnded || socket.destroyed) {
       throw Object.assign(new Error('the connection was closed'), { code: 'ECONNRESET' });
     }

@@ -21,18 +21,18 @@ const LAST_WORD_MS = 100;
 /** Texts for the codes of system errors. */
 const FAULTS = {
   ECONNREFUSED: 'the connection was refused',
-  ECONNRESET: 'the connection was closed before an answer arrived',
-  EPIPE: 'the connection was closed before an answer arrived',
+  ECONNRESET: 'the connection ended before a response arrived',
+  EPIPE: 'the connection ended before a response arrived',
   ETIMEDOUT: 'the connection timed out',
-  EHOSTUNREACH: 'the host is not reachable',
-  ENETUNREACH: 'the network is not reachable',
+  EHOSTUNREACH: 'the network has no route to the host',
+  ENETUNREACH: 'the network is unreachable',
   EACCES: 'the system does not permit the connection',
 };
 
 /** Returns a text for a failed connection or request. */
 function faultOf(error, redactor) {
   if (error.name === 'AbortError' || error.name === 'TimeoutError') {
-    return `no answer within ${STEP_LIMIT_MS / 1_000} s`;
+    return `no response within ${STEP_LIMIT_MS / 1_000} s`;
   }
   const { code } = error;
   if (FAULTS[code] !== undefined) return `${FAULTS[code]} (${code})`;
@@ -43,7 +43,7 @@ function faultOf(error, redactor) {
  * The replacement for the text of an unexpected error, because the text may quote a file with a
  * secret.
  */
-const UNEXPECTED = 'an unexpected error, whose text may contain a secret';
+const UNEXPECTED = 'an unexpected error (its text is not shown, because it may contain a secret)';
 
 /** Returns the message of an error of this package, and a fixed text for any other error. */
 function messageOf(error) {

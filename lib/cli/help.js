@@ -14,7 +14,7 @@ const SUMMARIES = {
 const HEAD = `Usage: keycloak-token-manager <command> [flags]
 
 Commands
-  doctor    checks step by step what a token needs, and says what to do
+  doctor    checks step by step what a token request needs, and says how to solve a problem
   token     prints an access token
   decode    explains the access token on the standard input
 

@@ -18,11 +18,11 @@ const CLOSED = 'ERR_KEYCLOAK_CLOSED';
 
 /** The metrics for the counters of a snapshot, with their units and descriptions. */
 const COUNTERS = {
-  hits: ['{call}', 'Calls that the manager answered with the held token.'],
+  hits: ['{call}', 'Calls that the manager answered with the cached token.'],
   joins: ['{call}', 'Calls that waited for the token request of another call.'],
-  retries: ['{request}', 'Token requests after the first one of an acquisition.'],
+  retries: ['{request}', 'Token requests after the first in an acquisition.'],
   invalidations: ['{token}', 'Tokens that an API rejected or a caller cleared.'],
-  suppressed: ['{call}', 'Calls that failed at once, because of a cool-down.'],
+  suppressed: ['{call}', 'Calls that failed immediately because of a cool-down.'],
   storeHits: ['{token}', 'Tokens that the shared store provided.'],
   storeFailures: ['{call}', 'Calls to the shared store that failed or took too long.'],
 };
@@ -88,7 +88,7 @@ class Telemetry {
     this.#tracers = tracers;
     this.#duration = meter.createHistogram(`${PREFIX}.acquisition.duration`, {
       unit: 's',
-      description: 'Duration of the acquisitions of a token, including all attempts.',
+      description: 'Duration of each acquisition of a token, including all attempts.',
       valueType: api.ValueType.DOUBLE,
       advice: { explicitBucketBoundaries: BUCKETS },
     });
@@ -201,7 +201,7 @@ function observeSnapshots({ ValueType }, meter, reference) {
   });
   const remaining = meter.createObservableGauge(`${PREFIX}.remaining`, {
     unit: 's',
-    description: 'Time until the held token expires; 0 while the manager holds none.',
+    description: 'Time until the cached token expires; 0 while no token is cached.',
     valueType: ValueType.DOUBLE,
   });
   const callback = (result) => {

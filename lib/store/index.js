@@ -102,7 +102,7 @@ function fromKeyv(keyv) {
   if (!isCache(keyv)) throw invalid('fromKeyv: expected an instance of Keyv');
   if (isInMemory(keyv)) {
     throw invalid(
-      'fromKeyv: this Keyv keeps its entries in this process, where no other replica finds them; ' +
+      'fromKeyv: this Keyv keeps its entries in memory, where no other replica finds the tokens; ' +
         'create it with the adapter of a server, such as @keyv/redis, @keyv/valkey or @keyv/memcache',
     );
   }
@@ -182,8 +182,8 @@ function remadeStore(open, id) {
 }
 
 const inMemory = (where) =>
-  `${where}: the cache of this backend is in its memory (backend.cache.store: memory), where no ` +
-  'other replica finds the tokens; set backend.cache.store to redis, valkey or memcache';
+  `${where}: this backend keeps its cache in memory, where no other replica finds the tokens; set ` +
+  'backend.cache.store to redis, valkey or memcache';
 
 const isCache = (value) => hasMethods(value, ['get', 'set', 'delete']);
 

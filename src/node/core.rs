@@ -335,7 +335,7 @@ impl Core {
             return Ok(None);
         };
         let proof = manager.dpop_proof(&method, &uri, &token, nonce.as_deref());
-        proof.map_err(|_| napi::Error::from_reason("no random numbers"))
+        proof.map_err(|_| napi::Error::from_reason("the system provides no random numbers"))
     }
 
     /// Returns the state and counters of a manager; `null` if it was released.

@@ -169,7 +169,7 @@ pub(super) fn parse<'env>(
         faults.push(
             certificate,
             &format!(
-                "the option does not work with an https proxy ({proxy_option}), because the proxy \
+                "this option does not work with an https proxy ({proxy_option}), because the proxy \
                  would receive the certificate; use an http proxy, or set tokenFetch and configure \
                  the function with both"
             ),

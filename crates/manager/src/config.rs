@@ -358,8 +358,8 @@ pub enum ProxyOption {
 /// Returns the warning about a URL without TLS.
 pub(super) fn plain_http(what: &str) -> String {
     format!(
-        "{what} uses plain http, so an attacker on the network path can read the client's \
-         secret and tokens; use https unless the network is trusted"
+        "{what} uses plain http, so an attacker on the network path can read the client's secret \
+         and tokens; use https unless you trust the network"
     )
 }
 
@@ -371,9 +371,9 @@ pub fn warnings(config: &Config, skips_tls_verify: bool) -> Vec<String> {
     let may_be_https = config.target.url().is_https() || matches!(config.target, Target::Issuer(_));
     if skips_tls_verify && may_be_https {
         warnings.push(format!(
-            "Keycloak token manager \"{name}\": the manager does not verify the certificate of \
-             the server (skipTlsVerify, or NODE_TLS_REJECT_UNAUTHORIZED=0), so an attacker on the \
-             network path can read the client's secret; set ca or caFile instead"
+            "Keycloak token manager \"{name}\": the manager does not verify the server's \
+             certificate (skipTlsVerify, or NODE_TLS_REJECT_UNAUTHORIZED=0), so an attacker on the \
+             network path can read the client's secret and tokens; set ca or caFile instead"
         ));
     }
     if config.target.url().is_plain_to_remote() {

@@ -47,7 +47,7 @@ pub enum HeaderFault {
     #[error("is not the name of an HTTP header")]
     Name,
     /// The header controls authentication, the body or the connection.
-    #[error("is reserved: it controls authentication, the body or the connection")]
+    #[error("is reserved, because it controls authentication, the body or the connection")]
     Reserved,
     /// The record contains the same name in a different letter case.
     #[error("is given twice")]

@@ -42,37 +42,37 @@ pub type PrivateKey = Secret<kind::PrivateKeyKind, PrivateKeyDer<'static>>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretFlaw {
     /// A byte order mark (U+FEFF), which editors on Windows write.
-    #[error("begins with a byte order mark: remove it")]
+    #[error("begins with a byte order mark; remove it")]
     ByteOrderMark,
     /// Whitespace or an invisible character at the beginning or at the end, such as a second
     /// newline.
-    #[error("has leading or trailing whitespace: remove it")]
+    #[error("has leading or trailing whitespace; remove it")]
     WhiteSpace,
     /// A backslash and an `n` at the end.
-    #[error("ends with a backslash and an n in place of a line break: remove these two characters")]
+    #[error("ends with a backslash and an n in place of a line break; remove these two characters")]
     EscapedLineBreak,
     /// The whole value is in quotation marks.
-    #[error("is in quotation marks: remove them")]
+    #[error("is in quotation marks; remove them")]
     Quoted,
     /// `${NAME}`, `$(NAME)` or `{{ NAME }}`.
-    #[error("is a placeholder: replace it with the value")]
+    #[error("is a placeholder; replace it with the value")]
     Placeholder,
     /// Percent-encoding, in a secret for `client_secret_basic`.
     #[error(
-        "contains percent-encoding, which client_secret_basic encodes again: store the plain secret"
+        "contains percent-encoding, which client_secret_basic encodes again; store the plain secret"
     )]
     PercentEncoded,
     /// Characters that the form encoding changes, in a secret for `client_secret_basic`.
     #[error(
-        "has special characters, which client_secret_basic sends encoded (RFC 6749 section \
-         2.3.1) but some servers do not decode: set clientAuthentication to client_secret_post"
+        "has special characters, which client_secret_basic sends encoded (RFC 6749 §2.3.1) but \
+         some servers do not decode; set clientAuthentication to client_secret_post"
     )]
     SentEncoded,
     /// The value is not a JSON Web Token.
     #[error("is not a JWT, which has three parts separated by dots")]
     NotJwt,
     /// The value is longer than servers accept.
-    #[error("is longer than 2 KiB, which some servers refuse: use a shorter assertion")]
+    #[error("is longer than 2 KiB, which some servers refuse; use a shorter assertion")]
     TooLong,
 }
 

@@ -29,10 +29,13 @@ pub enum UnsupportedKey {
     #[error("an EC key on this curve, or in this form, is not supported")]
     Curve,
     /// The key describes its curve by explicit parameters instead of a name.
-    #[error("an EC key that lists the parameters of its curve, not its name, is not supported")]
+    #[error(
+        "an EC key that lists the parameters of its curve instead of the curve's name is not \
+         supported"
+    )]
     CurveParameters,
     /// The key has another type, or is malformed.
-    #[error("the key cannot be parsed or is not supported")]
+    #[error("the key is malformed or not supported")]
     Other,
 }
 

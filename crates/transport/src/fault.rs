@@ -59,9 +59,9 @@ pub(super) fn classify(error: reqwest::Error) -> TransportError {
         (NetworkFault::Proxy, refused.to_owned())
     } else if let Some(SocksError::V5(_)) = find::<SocksError>(&causes) {
         // The library does not export the kind of failure.
-        let advice = "if the URL of the proxy has a user name, the proxy must require one, and \
-                          the reverse";
-        (NetworkFault::Proxy, format!("the SOCKS proxy refused the connection: {last}: {advice}"))
+        let advice = "check that the proxy URL contains a user name and password if the proxy \
+                      requires them, and none otherwise";
+        (NetworkFault::Proxy, format!("the SOCKS proxy refused the connection: {last}; {advice}"))
     } else if let Some(unresolved) = find::<Unresolved>(&causes) {
         (unresolved.fault(), last)
     } else if error.is_connect() && error.is_timeout() {
@@ -115,7 +115,7 @@ fn tunnel_detail(error: &TunnelError) -> Option<&'static str> {
     Some(match error {
         TunnelError::ProxyAuthRequired => PROXY_AUTHENTICATION,
         TunnelError::TunnelUnsuccessful => {
-            "the proxy refused to open a tunnel: check in its log that it allows this host and \
+            "the proxy refused to open a tunnel; check in its log that it allows this host and \
              port and can reach them"
         }
         TunnelError::TunnelUnexpectedEof => {
@@ -126,7 +126,7 @@ fn tunnel_detail(error: &TunnelError) -> Option<&'static str> {
     })
 }
 
-const PROXY_AUTHENTICATION: &str = "proxy authentication failed (status 407): check the user name \
+const PROXY_AUTHENTICATION: &str = "proxy authentication failed (status 407); check the user name \
                                     and password in the proxy URL";
 
 /// Returns the error for a proxy that answered instead of forwarding the request.
@@ -200,7 +200,7 @@ fn tls_detail(error: &rustls::Error) -> String {
     match error {
         rustls::Error::InvalidCertificate(fault) => certificate_detail(fault),
         rustls::Error::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge) => {
-            "the certificates of the server or proxy are larger than 64 KiB: send fewer or smaller \
+            "the certificates of the server or proxy are larger than 64 KiB; send fewer or smaller \
              ones, or set tokenFetch: true to send token requests with Node's TLS"
                 .to_owned()
         }
@@ -244,7 +244,7 @@ fn tls_detail(error: &rustls::Error) -> String {
 fn alert_advice(alert: AlertDescription) -> &'static str {
     match alert {
         AlertDescription::CertificateRequired | AlertDescription::NoCertificate => {
-            "set clientCertificate and clientKey, because it requires a client certificate"
+            "it requires a client certificate, so set clientCertificate and clientKey"
         }
         AlertDescription::BadCertificate
         | AlertDescription::UnsupportedCertificate
@@ -279,7 +279,7 @@ fn certificate_detail(fault: &CertificateError) -> String {
     }
     match fault {
         fault if lacks_an_authority(fault) => "the certificate is not trusted: it has an unknown \
-             issuer; if the certificate is genuine, add its authority to `ca`, `caFile` or \
+             issuer; if the certificate is genuine, add its authority to ca, caFile or \
              NODE_EXTRA_CA_CERTS"
             .to_owned(),
         CertificateError::NotValidForNameContext {
@@ -295,7 +295,7 @@ fn certificate_detail(fault: &CertificateError) -> String {
                      issue it with a subjectAltName, {USE_NODE}"
                 );
             }
-            format!("the certificate is for {}, not \"{expected}\"", names(presented))
+            format!("the certificate is for {}, not for \"{expected}\"", names(presented))
         }
         CertificateError::NotValidForName => "the certificate is for another host".to_owned(),
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
@@ -304,10 +304,11 @@ fn certificate_detail(fault: &CertificateError) -> String {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             "the certificate is not valid yet".to_owned()
         }
-        CertificateError::BadSignature => "the certificate is not trusted: it has a bad \
-             signature; if its authority has a new key, add the authority's new certificate to \
-             `ca`, `caFile` or NODE_EXTRA_CA_CERTS"
-            .to_owned(),
+        CertificateError::BadSignature => {
+            "the certificate is not trusted: it has a bad signature; if its authority has a new \
+             key, add the authority's new certificate to ca, caFile or NODE_EXTRA_CA_CERTS"
+                .to_owned()
+        }
         CertificateError::BadEncoding => {
             format!("the certificate is malformed; issue another one, {USE_NODE}")
         }
@@ -411,7 +412,7 @@ mod tests {
         for (fault, expected) in [
             (
                 name(&["DnsName(\"a.example\")", "IpAddress(127.0.0.1)"]),
-                "the certificate is for \"a.example\", \"127.0.0.1\", not \"sso.example\"",
+                "the certificate is for \"a.example\", \"127.0.0.1\", not for \"sso.example\"",
             ),
             (
                 name(&[]),

@@ -191,9 +191,9 @@ impl IdentityFault {
             Self::NoCertificate => certificate("it contains no PEM certificate"),
             Self::Mangled(flaw) => ("clientCertificate", flaw.to_string()),
             Self::BrokenCertificate => certificate("the certificate is cut off or malformed"),
-            Self::Expired => certificate("the certificate has expired: renew it"),
+            Self::Expired => certificate("the certificate has expired; renew it"),
             Self::NotYetValid => {
-                certificate("the certificate is not valid yet: check this machine's clock")
+                certificate("the certificate is not valid yet; check this machine's clock")
             }
             Self::Key(fault) => ("clientKey", fault.to_string()),
             Self::UnusableKey(kind) => {
@@ -206,7 +206,7 @@ impl IdentityFault {
                 };
                 let advice = "use an RSA (2048, 3072 or 4096 bits, exponent 65537), P-256, P-384 \
                               or Ed25519 key, or present the certificate in a tokenFetch function";
-                ("clientKey", format!("{kind} by TLS: {advice}{hint}"))
+                ("clientKey", format!("{kind} by TLS; {advice}{hint}"))
             }
             Self::Mismatch => {
                 ("clientKey", "the key does not belong to the certificate".to_owned())

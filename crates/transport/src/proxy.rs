@@ -121,7 +121,7 @@ impl ProxySettings {
                     fault: NetworkFault::ProxySetting,
                     detail: format!(
                         "the manager cannot reach an https endpoint with an IPv6 address through a \
-                         proxy: use a host name, or {way_out}"
+                         proxy; use a host name, or {way_out}"
                     ),
                 })
             }
@@ -129,8 +129,8 @@ impl ProxySettings {
             Choice::Unusable(variable) => Err(TransportError::Network {
                 fault: NetworkFault::ProxySetting,
                 detail: format!(
-                    "{variable} in the environment is not the URL of an http, https or socks5 \
-                     proxy: correct it, or set the option proxy to a URL or to false"
+                    "{variable} in the environment is not the URL of an http, https or SOCKS5 \
+                     proxy; correct it, or set the option proxy to a URL or to false"
                 ),
             }),
         }

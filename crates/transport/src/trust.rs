@@ -214,7 +214,7 @@ pub enum PemFault {
     #[error("{0}")]
     Mangled(PemFlaw),
     /// A block is cut off, or its content is not Base64.
-    #[error("certificate {number} is malformed PEM")]
+    #[error("certificate {number} is not valid PEM")]
     NotPem {
         /// The number of the certificate, counted from 1.
         number: usize,

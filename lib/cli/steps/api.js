@@ -54,7 +54,7 @@ function explain({ status, headers }, url, context) {
     );
   }
   if (status === 431 || status === 413) {
-    return failed(text, 'the token is too large: remove roles and audiences from it');
+    return failed(text, 'the token is too large; remove roles and audiences from it');
   }
   if (status >= 500) return failed(text, 'check the log of the API');
   return warning(text, 'the API did not reject the token; check the path of the URL');

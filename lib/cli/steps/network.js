@@ -38,7 +38,7 @@ const lookUp = {
       return ok(`${host}${what}: ${found.map(({ address }) => address).join(', ')}`);
     } catch ({ code }) {
       const answer =
-        code === 'ENOTFOUND' ? 'this name does not exist' : 'the name server does not answer';
+        code === 'ENOTFOUND' ? 'could not resolve the host name' : 'the name server did not answer';
       const check =
         proxyName(context) ?? `check the host in ${optionOf(context)} and the DNS of this machine`;
       return failed(`${host}${what}: ${answer} (${code})`, `${check}${noProxyHint(context)}`);
@@ -66,7 +66,7 @@ const tcp = {
     } catch (error) {
       const isRefused = error.code === 'ECONNREFUSED';
       const advice = isRefused
-        ? 'check that the server is running and that the port is correct'
+        ? 'check that the server or proxy is running and listening on this port'
         : 'check firewalls and network policies';
       return failed(
         `${host}:${port}${what}: ${faultOf(error, context.redactor)}`,
@@ -119,7 +119,7 @@ function refusedTunnel(error, name, chosen, target, redactor) {
         'reaches the server directly',
     );
   }
-  return failed(text, `check that ${chosen.source} names a proxy, with the right scheme`);
+  return failed(text, `check that ${chosen.source} is the URL of a proxy and has the right scheme`);
 }
 
 module.exports = { steps: [lookUp, tcp, proxy] };

@@ -157,7 +157,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             return Ok(());
         }
         let (status, shown) = (answer.status, endpoint.shown());
-        let message = format!("the server answered a revocation with status {status} at {shown}");
+        let message = format!("the revocation failed with status {status} at {shown}");
         Err(Error::new(ErrorKind::Http, message).into())
     }
 

@@ -315,7 +315,7 @@ impl<'a> CredentialFile<'a> {
             FileError::TooLarge { .. } => file.fault("is too large to be a credential"),
             error => file.fault(&error.to_string()),
         })?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| file.fault("is not UTF-8"))?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| file.fault("is not valid UTF-8"))?;
         file.text = Zeroizing::new(text.to_owned());
         Ok(file)
     }
@@ -349,7 +349,7 @@ mod tests {
             ("spaces stay", b" a \n", Ok(" a ")),
             ("empty", b"", Err("is empty")),
             ("only a newline", b"\n", Err("is empty")),
-            ("not text", b"\xff\xfe", Err("is not UTF-8")),
+            ("not text", b"\xff\xfe", Err("is not valid UTF-8")),
         ] {
             let path = dir.join("secret");
             std::fs::write(&path, content).unwrap();

@@ -67,17 +67,18 @@ impl Error {
                     .to_owned()
             }
             DocumentFault::Issuer(named) => format!(
-                "the document belongs to \"{named}\", not to \"{configured}\"; if Keycloak has \
-                 another public hostname, set issuer to the first URL, or set tokenEndpoint instead"
+                "the discovery document belongs to the issuer \"{named}\", not to \
+                 \"{configured}\"; if Keycloak has another public hostname, set issuer to the \
+                 first URL, or set tokenEndpoint instead"
             ),
             DocumentFault::NoTokenEndpoint => {
-                "the document has no token_endpoint that is an http or https URL; \
-                 set tokenEndpoint instead of issuer"
+                "the discovery document has no token_endpoint that is an http or https URL; set \
+                 tokenEndpoint instead of issuer"
                     .to_owned()
             }
             DocumentFault::PlainTokenEndpoint => {
-                "the issuer uses https, but the token_endpoint in its document uses http; \
-                 correct the hostname settings of Keycloak"
+                "the issuer uses https, but the token_endpoint in its discovery document uses \
+                 http; correct the hostname settings of Keycloak"
                     .to_owned()
             }
         };

@@ -207,7 +207,7 @@ impl Options<'_> {
                 .push(&both, "expected exactly one of them, but both are given"),
             (false, false) => self
                 .faults
-                .push(&both, "expected one of them: set a client certificate and its key together"),
+                .push(&both, "expected one of them; set a client certificate and its key together"),
             _ => {}
         }
         let text = self.text(inline);
