@@ -88,7 +88,7 @@ function drawFleets(series) {
   );
   const ofOneClient = { transform: [{ filter: 'datum.keys === 1' }] };
   const most = Math.max(...values.map(({ replicas }) => replicas));
-  const axis = { format: '~s', tickCount: 4 };
+  const axis = { format: '~s', values: [1, 10, 100, 1_000, 10_000] };
   return draw({
     width: 380,
     height: 220,
