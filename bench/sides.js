@@ -53,7 +53,7 @@ function makerOf(name) {
 /** Our side with telemetry; see `instrumented.js`. */
 const INSTRUMENTED = ['metrics', 'spans', 'sdkMetrics', 'sdkSpans', 'subscribed'];
 const isInstrumented = (name) => INSTRUMENTED.includes(name);
-const isOurs = (name) => name === 'ours' || isInstrumented(name);
+const isOurs = (name) => ['ours', 'shared'].includes(name) || isInstrumented(name);
 
 /** Uses `forceRefresh`, because `clearCache` is for a token that the caller knows to be wrong. */
 function acquireByForce() {
