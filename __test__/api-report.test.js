@@ -23,29 +23,29 @@ function changed(from, to) {
 
 describe('the report of the public types', () => {
   const changes = [
-    ['an option is renamed', 'requestTimeoutMs?:', 'timeoutMs?:'],
+    ['an option has another name', 'requestTimeoutMs?:', 'timeoutMs?:'],
     ['an option is no longer required', '  clientId: string;\n', '  clientId?: string;\n'],
     ['a code is missing', "  | 'ERR_KEYCLOAK_TLS'", ''],
-    ['a method gives something else', 'snapshot(): Keycloak', 'snapshot(): undefined | Keycloak'],
+    ['a method returns another type', 'snapshot(): Keycloak', 'snapshot(): undefined | Keycloak'],
     ['a declaration is added', DECLARATION, `export type More = string;\n${DECLARATION}`],
   ];
   for (const [name, from, to] of changes) {
     it(`changes when ${name}`, () => assert.notEqual(changed(from, to), report));
   }
 
-  it('does not change with a comment or the layout', () => {
+  it('does not change with a comment or a line break', () => {
     assert.equal(changed('/** The access token. */', '/** The token. */'), report);
     assert.equal(changed('  clientId: string;\n', '  clientId:\n    string;\n'), report);
   });
 
-  it('changes with an entry of the package, and with what it supports', () => {
+  it('changes with the entry points, engines and peer dependencies of the package', () => {
     const { './testing': _, ...exports } = manifest.exports;
     for (const other of [{ exports }, { engines: { node: '>=99' } }, { peerDependencies: {} }]) {
       assert.notEqual(apiReport({ ...manifest, ...other }, read), report);
     }
   });
 
-  it('has every entry with types', () => {
+  it('contains every entry point that has types', () => {
     for (const entry of ['keycloak-token-manager', 'keycloak-token-manager/backstage']) {
       assert.ok(report.includes(`## \`${entry}\`\n\n\`\`\`ts\n`), entry);
     }

@@ -40,7 +40,7 @@ describe('the check of binaries', () => {
   it('names the symbols that are newer than the oldest glibc, and foreign libraries', {
     skip,
   }, (t) => {
-    /** The same file with other names of the same length. */
+    /** Returns the same file with other names of the same length. */
     const renamed = (...names) => {
       let text = readFileSync(file, 'latin1');
       for (const [from, to] of names) text = text.replaceAll(from, to);

@@ -15,8 +15,8 @@ const LIMIT_MS = 30_000;
 
 const isPending = (promise) => inspect(promise).includes('<pending>');
 
-describe('cached read', { timeout: LIMIT_MS }, () => {
-  it('gives the same promise while the token is the same', async (t) => {
+describe('a call with a cached token', { timeout: LIMIT_MS }, () => {
+  it('returns the same promise while the token is the same', async (t) => {
     const { manager } = await start(t);
     const token = await manager.getToken();
     const held = manager.getToken();
@@ -29,7 +29,7 @@ describe('cached read', { timeout: LIMIT_MS }, () => {
     assert.notEqual(await next, token);
   });
 
-  it('calls nothing native, with options or without', async (t) => {
+  it('makes no native call, with or without options', async (t) => {
     const calls = nativeCalls(t);
     const { manager } = await start(t);
     const token = await manager.getToken();
@@ -46,7 +46,7 @@ describe('cached read', { timeout: LIMIT_MS }, () => {
     assert.equal(manager.snapshot().counters.hits, 400);
   });
 
-  it('ends with the token even in a loop that blocks the event loop', async (t) => {
+  it('returns the token only until its end, even in a loop that blocks the event loop', async (t) => {
     const life = 1;
     const options = { backgroundRefresh: false, tokenExpiryBufferSeconds: 0 };
     const { endpoint, manager } = await start(t, options, { expiresIn: life });
@@ -66,7 +66,7 @@ describe('cached read', { timeout: LIMIT_MS }, () => {
   });
 });
 
-describe('a fault of the native side', { timeout: LIMIT_MS }, () => {
+describe('a fault', { timeout: LIMIT_MS }, () => {
   const isInternal = (cause) => ({
     name: 'KeycloakTokenError',
     code: 'ERR_KEYCLOAK_INTERNAL',
@@ -78,13 +78,13 @@ describe('a fault of the native side', { timeout: LIMIT_MS }, () => {
     throw fault;
   };
 
-  it('while options are read is not reported as a fault of the options', async (t) => {
+  it('of the native side in the constructor is an internal error, not an error of the options', async (t) => {
     const { open } = await start(t);
     t.mock.method(native, 'open', throwFault);
     assert.throws(() => open(), isInternal(fault));
   });
 
-  it('rejects the promise of a call instead of throwing', async (t) => {
+  it('of the native side rejects the promise of a call', async (t) => {
     const { manager } = await start(t);
     const mocked = ['ask', 'close'].map((name) =>
       t.mock.method(native.Core.prototype, name, throwFault),
@@ -100,7 +100,7 @@ describe('a fault of the native side', { timeout: LIMIT_MS }, () => {
     for (const { mock } of mocked) mock.restore();
   });
 
-  it('rejects the promise of a call on another object', async (t) => {
+  it('in a call on another object rejects the promise', async (t) => {
     const { manager } = await start(t);
     const others = [undefined, {}, new Proxy(manager, {}), Object.create(manager)];
     for (const name of ['getToken', 'getAccessToken', 'getTokenForStreaming', 'close']) {
@@ -111,7 +111,7 @@ describe('a fault of the native side', { timeout: LIMIT_MS }, () => {
     }
   });
 
-  it('rejects the promise of a call whose signal throws', async (t) => {
+  it('in the signal of a call rejects the promise', async (t) => {
     const { manager } = await start(t);
     const fail = () => {
       throw new Error('from the signal');
@@ -130,7 +130,7 @@ describe('a fault of the native side', { timeout: LIMIT_MS }, () => {
     assert.match(await manager.getToken(), /^ey/);
   });
 
-  it('is thrown by methods that return no promise', async (t) => {
+  it('of the native side makes a method throw if it returns no promise', async (t) => {
     const { manager } = await start(t);
     for (const method of ['clear', 'invalidate', 'snapshot']) {
       t.mock.method(native.Core.prototype, method, throwFault);

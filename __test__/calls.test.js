@@ -65,7 +65,7 @@ async function refused(name, call) {
 
 describe('arguments', () => {
   for (const method of ['getToken', 'getAccessToken']) {
-    test(`${method} rejects wrong options with and without a token, and sends nothing`, async (t) => {
+    test(`${method} rejects wrong options with and without a token, and sends no request`, async (t) => {
       const { endpoint, manager } = await start(t);
       for (const [name, options] of Object.entries(WRONG)) {
         await refused(name, () => manager[method](options));
@@ -97,7 +97,7 @@ describe('arguments', () => {
     });
   }
 
-  test('getTokenForStreaming rejects all but a number of at least 0', async (t) => {
+  test('getTokenForStreaming rejects any argument except a non-negative number', async (t) => {
     const { endpoint, manager } = await start(t);
     for (const [name, value] of Object.entries({ ...NOT_NUMBERS, undefined: undefined })) {
       const { message } = await refused(name, () => manager.getTokenForStreaming(value));
@@ -106,7 +106,7 @@ describe('arguments', () => {
     assert.equal(endpoint.requestCount, 0);
   });
 
-  test('invalidateToken throws for all but a string', async (t) => {
+  test('invalidateToken throws for any argument except a string or undefined', async (t) => {
     const { manager } = await start(t);
     const token = await manager.getToken();
     const { undefined: _none, 'a string': _text, ...wrong } = { ...NOT_NUMBERS, 'a number': 1 };
@@ -120,7 +120,7 @@ describe('arguments', () => {
     assert.equal(await manager.getToken(), token);
   });
 
-  test('are accepted if they are valid, and undefined counts as absent', async (t) => {
+  test('take effect if they are valid, and undefined counts as absent', async (t) => {
     const { endpoint, manager } = await start(t);
     const { signal } = new AbortController();
     const token = await manager.getToken();
@@ -141,7 +141,7 @@ describe('arguments', () => {
 });
 
 describe('concurrent callers', () => {
-  test('share one promise, one native call and one request, even if 10,000 call', async (t) => {
+  test('share one promise, one native call and one request, even 10,000 of them', async (t) => {
     const { endpoint, manager } = await start(t);
     const calls = nativeCalls(t);
     endpoint.pause();
@@ -173,7 +173,7 @@ describe('concurrent callers', () => {
     assert.equal(endpoint.requestCount, 1);
   });
 
-  test('are counted exactly, for every method and option', async (t) => {
+  test('increase the counters exactly, with every method and option', async (t) => {
     const { endpoint, manager } = await start(t);
     const { signal } = new AbortController();
     const kinds = [
@@ -197,7 +197,7 @@ describe('concurrent callers', () => {
 });
 
 describe('getAccessToken', { concurrency: true }, () => {
-  test('gives the token with its type, scope and times', async (t) => {
+  test('returns the token with its type, scope and times', async (t) => {
     const { endpoint, manager } = await start(t);
     const before = Date.now();
     const first = await manager.getAccessToken();
@@ -212,7 +212,7 @@ describe('getAccessToken', { concurrency: true }, () => {
     assert.equal(endpoint.requestCount, 1);
   });
 
-  test('gives each caller its own object', async (t) => {
+  test('returns a separate object to each caller', async (t) => {
     const { manager } = await start(t);
     const mine = await manager.getAccessToken();
     const { token } = mine;
@@ -221,7 +221,7 @@ describe('getAccessToken', { concurrency: true }, () => {
     assert.equal(await manager.getToken(), token);
   });
 
-  test('has the scope of the answer, or else of the options', async (t) => {
+  test('returns the scope of the answer, or else the scope of the options', async (t) => {
     for (const [options, answer, expected] of [
       [{ scope: 'a b' }, { scope: 'a' }, 'a'],
       [{ scope: ['a', 'b'] }, {}, 'a b'],

@@ -25,7 +25,7 @@ const claimsOf = ({ form }) =>
   JSON.parse(Buffer.from(form.client_assertion.split('.')[1], 'base64url').toString());
 
 describe('private_key_jwt', () => {
-  test('a JWK proves the client', async (t) => {
+  test('a JWK authenticates the client', async (t) => {
     const believes = { algorithm: 'ES256', key: EC.publicKey, kid: 'k' };
     const privateKey = { ...jwkOf(EC.privateKey), kid: 'k' };
     const { endpoint, manager } = await start(t, believes, { privateKey });
@@ -53,7 +53,7 @@ describe('private_key_jwt', () => {
     assert.equal(new Set(ids).size, ids.length);
   });
 
-  test('a refused key that did not change is not tried again', async (t) => {
+  test('the manager does not try an unchanged key again after a refusal', async (t) => {
     const next = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const privateKeyFile = makeFile(t, pem(EC.privateKey));
     const believes = { algorithm: 'ES256', key: EC.publicKey };
@@ -66,7 +66,7 @@ describe('private_key_jwt', () => {
     assert.equal(await manager.getToken(), 'token-1', 'the held token stays');
   });
 
-  test('a key that is replaced between two reads of its file is tried in the same call', async (t) => {
+  test('the same call tries a key that has replaced the refused key in its file', async (t) => {
     const next = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const privateKeyFile = makeFile(t, pem(EC.privateKey));
     const believes = { algorithm: 'ES256', key: next.publicKey };
@@ -121,7 +121,7 @@ describe('private_key_jwt', () => {
 });
 
 describe('client_secret_jwt', () => {
-  test('the secret is not sent, and its function is called again after a refusal', async (t) => {
+  test('the manager does not send the secret, and calls its function again after a refusal', async (t) => {
     const secrets = ['an-old-secret-that-is-long-enough', SECRET];
     const { endpoint, manager } = await start(
       t,
@@ -142,7 +142,7 @@ describe('client_assertion_file', () => {
     ['a projected token', BEARER, {}],
     ['a JWT-SVID', SPIFFE, { clientAssertionType: SPIFFE }],
   ]) {
-    test(`${name} is sent unchanged`, async (t) => {
+    test(`the manager sends ${name} unchanged`, async (t) => {
       const clientAssertionFile = makeFile(t, 'eyJ.first.one\n');
       const believes = { assertion: { text: 'eyJ.first.one', type } };
       const { endpoint, manager } = await start(t, believes, { clientAssertionFile, ...options });
@@ -151,7 +151,7 @@ describe('client_assertion_file', () => {
     });
   }
 
-  test('the file is read for every attempt', async (t) => {
+  test('the manager reads the file for every attempt', async (t) => {
     const clientAssertionFile = makeFile(t, 'eyJ.first.one');
     const believes = { assertion: { text: 'eyJ.second.one', type: BEARER } };
     const { endpoint, manager } = await start(t, believes, { clientAssertionFile });
@@ -163,7 +163,7 @@ describe('client_assertion_file', () => {
     assert.equal(await manager.getToken(), 'token-2');
   });
 
-  test('the file is read for the attempt after a document, or a token, that is too old', async (t) => {
+  test('the manager reads the file again for the attempt after an outdated document or token', async (t) => {
     const clientAssertionFile = makeFile(t, 'eyJ.first.one');
     const believes = { assertion: { text: 'eyJ.second.one', type: BEARER } };
     const options = { clientAssertionFile, issuer: true };
@@ -201,7 +201,7 @@ describe('client_assertion_file', () => {
     }
   });
 
-  test('an assertion that the server repeats is not shown', async (t) => {
+  test('the error does not show an assertion that the server repeats', async (t) => {
     const assertion = 'eyJhbGciOiJSUzI1NiJ9.canarycanarycanary.signature';
     const options = { clientAssertionFile: makeFile(t, assertion) };
     const { endpoint, manager } = await start(t, {}, options);

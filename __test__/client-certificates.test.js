@@ -40,7 +40,7 @@ describe('tls_client_auth', () => {
   }
 
   for (const maxVersion of ['TLSv1.2', 'TLSv1.3']) {
-    test(`a certificate proves the client over ${maxVersion}`, async (t) => {
+    test(`a certificate authenticates the client over ${maxVersion}`, async (t) => {
       const options = { clientCertificate: client.cert, clientKey: client.key };
       const { endpoint, manager } = await start(t, options, { tls: { maxVersion } });
       assert.equal(await manager.getToken(), 'token-1');
@@ -50,7 +50,7 @@ describe('tls_client_auth', () => {
     });
   }
 
-  test('a certificate with trust settings or a compressed key proves the client', async (t) => {
+  test('a certificate with trust settings or a compressed key authenticates the client', async (t) => {
     const openssl = (...args) => execFileSync('openssl', args, { encoding: 'utf8', stdio: 'pipe' });
     const trusted = openssl('x509', '-in', client.certFile, '-trustout');
     const key = openssl('ec', '-in', client.keyFile, '-conv_form', 'compressed');
@@ -65,7 +65,7 @@ describe('tls_client_auth', () => {
     }
   });
 
-  test('a malformed certificate after the first is refused by the constructor', () => {
+  test('the constructor refuses a malformed certificate after the first', () => {
     const malformed = '-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n';
     const options = { clientId: 'agent', tokenEndpoint: 'https://sso.example/token' };
     const pair = { clientCertificate: client.cert + malformed, clientKey: client.key };
@@ -75,7 +75,7 @@ describe('tls_client_auth', () => {
     });
   });
 
-  test('files and options can be mixed', async (t) => {
+  test('the certificate and the key may each come from a file or an option', async (t) => {
     const { clientCertificateFile, clientKeyFile } = copies(t, client);
     for (const options of [
       { clientCertificateFile, clientKeyFile },
@@ -101,7 +101,7 @@ describe('tls_client_auth', () => {
     assert.deepEqual(subjects, ['agent', 'agent', 'other']);
   });
 
-  test('an acquisition waits while another program replaces the files', async (t) => {
+  test('an acquisition waits while another program replaces the certificate and the key', async (t) => {
     for (const write of [
       // The key follows the certificate.
       () => {},
@@ -124,7 +124,7 @@ describe('tls_client_auth', () => {
     }
   });
 
-  test('a refusal reads the files again, and tries once more only if they changed', async (t) => {
+  test('the manager reads the files again after a refusal, and tries once more only if they changed', async (t) => {
     const files = copies(t, client);
     const { endpoint, manager } = await start(t, files, { subject: 'other' });
     endpoint.state.answer = (n) => {
@@ -151,7 +151,7 @@ describe('tls_client_auth', () => {
       ['no certificate', none, /tls\.crt" .*no PEM certificate/],
       ['half a key', copies(t, { ...client, key: half(client.key) }), /tls\.key" .*cut off/],
       ['another key', copies(t, { ...client, key: other.key }), /tls\.key" .*does not belong to/],
-      ['an expired one', copies(t, { cert, key }), /tls\.crt" .*has expired/],
+      ['an expired certificate', copies(t, { cert, key }), /tls\.crt" .*has expired/],
       ['an option', { clientCertificate: cert, clientKey: key }, /clientCertificate .*has expired/],
       ['a missing file', missing, /clientCertificateFile "\/nowhere\/tls\.crt" is unreadable/],
     ]) {

@@ -6,7 +6,7 @@ const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
 const { countTree, rustLines, scriptLines } = require('../tools/count-lines.js');
 
-describe('lines of code', () => {
+describe('the line counter', () => {
   for (const [name, text, code, tests] of [
     ['blanks and comments', '\n// a\n/// b\n//! c\n/* d\ne */\n  \n', 0, 0],
     ['code beside a comment', 'let a = 1; // one\n/* two */ let b = 2;\n', 2, 0],
@@ -16,7 +16,7 @@ describe('lines of code', () => {
     ['braces in tests', '#[cfg(test)]\nmod tests {\n    f("}", \'}\'); // }\n}\nfn c() {}\n', 1, 4],
     ['a file of tests', 'fn a() {}\n#[cfg(test)]\n#[path = "b.rs"]\nmod tests;\n', 1, 3],
   ]) {
-    test(`of Rust: ${name}`, () => assert.deepEqual(rustLines(text), { code, tests }));
+    test(`counts lines of Rust: ${name}`, () => assert.deepEqual(rustLines(text), { code, tests }));
   }
 
   for (const [name, text, lines] of [
@@ -24,10 +24,10 @@ describe('lines of code', () => {
     ['expressions and strings like comments', "const a = /[/*]\\//;\nconst b = '//';\n", 2],
     ['a template of several lines', 'const a = `one\n\n// two\nb\n`;\n', 4],
   ]) {
-    test(`of JavaScript: ${name}`, () => assert.equal(scriptLines(text), lines));
+    test(`counts lines of JavaScript: ${name}`, () => assert.equal(scriptLines(text), lines));
   }
 
-  test('belong to the product or to its scaffolding', () => {
+  test('assigns lines to the product or to its scaffolding', () => {
     const long = 'f();\n'.repeat(351);
     const files = {
       'src/a.rs': 'fn a() {}\n#[cfg(test)]\nmod b;\n',

@@ -42,7 +42,7 @@ const REFUSED = [
   ],
   ['a space', { clientSecret: 'canary ' }, /clientSecret has leading or trailing whitespace/],
   [
-    'a newline of a function',
+    'a newline from a function',
     { clientSecret: () => 'canary\n' },
     /function has leading or trailing/,
   ],
@@ -50,14 +50,14 @@ const REFUSED = [
   ['a placeholder', { clientSecret: placeholder }, /clientSecret is a placeholder/],
   ['an escaped newline', { clientSecret: 'canary\\n' }, /a backslash and an n/],
   ['special characters', basic('canary+1'), /special characters, which client_secret_basic sends/],
-  ['a secret that was stored encoded', basic('canary%2B1'), /contains percent-encoding/],
+  ['an encoded secret', basic('canary%2B1'), /contains percent-encoding/],
   ['the scheme Bearer', assertion('Bearer canary.b.c'), /clientAssertionFile ".+" is not a JWT/],
   ['no known mistake', { clientSecret: 'canary' }, undefined],
 ];
 
 describe('a refused credential with', { timeout: LIMIT_MS }, () => {
   for (const [name, options, cause] of REFUSED) {
-    test(`${name}: the message names the mistake and does not show the value`, async (t) => {
+    test(`${name}: the message names a known mistake and does not show the value`, async (t) => {
       const { manager } = await startVerifying(t, { believes: { secret: 'other' } }, options);
       const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
       assert.equal(error.message.includes('; likely cause: '), cause !== undefined, error.message);
@@ -67,7 +67,7 @@ describe('a refused credential with', { timeout: LIMIT_MS }, () => {
   }
 
   for (const status of [413, 414, 431]) {
-    test(`an assertion that is too long for a gateway, status ${status}`, async (t) => {
+    test(`status ${status} of a gateway: the message names an assertion that is too long`, async (t) => {
       const { url } = await startApi(t, () => [status, {}, 'too large']);
       const options = assertion(`canary.${'b'.repeat(3_000)}.c`);
       const manager = openManager(t, { tokenEndpoint: url, clientSecret: undefined, ...options });
@@ -101,9 +101,9 @@ const escaped = (pem) => pem.replaceAll('\n', '\\n');
 const { cert, key } = client('agent');
 const openssh = '-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----';
 
-describe('a client certificate', { timeout: LIMIT_MS }, () => {
+describe('the manager', { timeout: LIMIT_MS }, () => {
   for (const [name, kind, change = (pem) => pem] of FORMS) {
-    test(`${name} works`, async (t) => {
+    test(`authenticates with a client certificate ${name}`, async (t) => {
       const one = issue({ extensions: CLIENT, ...kind, by: ca, subject: '/CN=agent' });
       // Node refuses certificates with unknown critical extensions.
       const rejectUnauthorized = !name.includes('unknown');
@@ -129,7 +129,7 @@ describe('a client certificate', { timeout: LIMIT_MS }, () => {
     ['a private key with \\n', { privateKey: escaped(key) }, /privateKey: .+ a backslash and an n/],
     ['an OpenSSH key', { privateKey: openssh }, /privateKey: it is an OpenSSH key/],
   ]) {
-    test(`or another option with PEM: the constructor refuses ${name}`, () => {
+    test(`refuses ${name} in its constructor`, () => {
       const place = { tokenEndpoint: 'https://localhost/token', clientId: 'agent' };
       const refused = { code: 'ERR_KEYCLOAK_CONFIG', message: expected };
       assert.throws(() => new KeycloakTokenManager({ ...place, ...options }), refused);

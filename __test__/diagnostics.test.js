@@ -44,7 +44,7 @@ const failed = ['start', 'end', 'error', 'asyncStart', 'asyncEnd', 'cooldown'];
 const REFUSED = { status: 401, body: { error: 'invalid_client' } };
 const caught = (promise) => promise.catch(() => {});
 
-/** What happens, the events in their order, and members of the last acquisition's message. */
+/** The calls, their events in order, and members of the last acquisition's message. */
 const ACQUISITIONS = {
   'a call without a token': {
     act: ({ manager }) => manager.getToken(),
@@ -184,7 +184,7 @@ describe('the channel of acquisitions', { timeout: LIMIT_MS }, () => {
     assert.deepEqual(contexts, ['first', 'forced']);
   });
 
-  test('reports an acquisition that started before the first subscriber came', async (t) => {
+  test('reports the end of an acquisition that started before the first subscription', async (t) => {
     const { manager, endpoint } = await startNumbered(t, 300);
     endpoint.pause();
     const token = manager.getToken();
@@ -212,7 +212,7 @@ describe('the channel of acquisitions', { timeout: LIMIT_MS }, () => {
     endpoint.resume();
   });
 
-  test('shows callers nothing of a subscriber that throws', async (t) => {
+  test('hides the exception of a subscriber from callers', async (t) => {
     const { thrown, tokens } = await run(t, 'telemetry.js', ['throwing']).result();
     assert.deepEqual(tokens, ['token-1', 'token-2']);
     assert.deepEqual(

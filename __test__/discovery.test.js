@@ -23,7 +23,7 @@ async function start(t, options, settings) {
 }
 
 describe('discovery', () => {
-  test('the document is read once for many callers, with the first token', async (t) => {
+  test('the manager reads the document once for many callers, with the first token', async (t) => {
     const { manager, methods } = await start(t);
     assert.equal(methods(), '');
     const tokens = await Promise.all(times(50, () => manager.getToken()));
@@ -32,7 +32,7 @@ describe('discovery', () => {
     assert.equal(methods(), 'GET POST POST');
   });
 
-  test('the document is read again in the call whose endpoint answers 404', async (t) => {
+  test('the manager reads the document again in the call whose endpoint answers 404', async (t) => {
     const { endpoint, manager } = await start(t);
     endpoint.state.document = { token_endpoint: `${endpoint.origin}/old` };
     const old = { status: 200, body: { access_token: 'old', expires_in: 300 } };
@@ -61,7 +61,7 @@ describe('discovery', () => {
       { tokenFetch: (url, init) => (url === closed ? Promise.reject(noRoute) : fetch(url, init)) },
     ],
   ]) {
-    test(`the document is read again in the next call if its endpoint ${name}`, async (t) => {
+    test(`the manager reads the document again in the next call if its endpoint ${name}`, async (t) => {
       const { endpoint, manager } = await start(t, { requestTimeoutMs: 500, ...options });
       // The server accepts connections and never answers.
       const { address } = await listen(t, net.createServer());
@@ -74,7 +74,7 @@ describe('discovery', () => {
     });
   }
 
-  test('the document is kept while a gateway answers 404 in place of the server', async (t) => {
+  test('the manager keeps the document while a gateway answers 404 in place of the server', async (t) => {
     const { endpoint, manager, methods } = await start(t);
     await manager.getToken();
     endpoint.state.answer = (n) => (n <= 4 ? { status: 404 } : undefined);
@@ -82,7 +82,7 @@ describe('discovery', () => {
     assert.equal(methods(), 'GET POST POST GET POST');
   });
 
-  test('the document is read again in the call whose endpoint refuses connections', async (t) => {
+  test('the manager reads the document again in the call whose endpoint refuses connections', async (t) => {
     const old = await listen(
       t,
       http.createServer((_, response) => response.end(tokenJson('old'))),
@@ -95,7 +95,7 @@ describe('discovery', () => {
     assert.match(await manager.getToken({ forceRefresh: true }), /^token-/);
   });
 
-  test('a missing endpoint is an error after one more look', async (t) => {
+  test('a missing endpoint is an error once the manager has read the document again', async (t) => {
     const { endpoint, manager, methods } = await start(t);
     endpoint.state.document = { token_endpoint: `${endpoint.origin}/nowhere` };
     const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_HTTP');
@@ -105,7 +105,7 @@ describe('discovery', () => {
     assert.equal(methods(), 'GET POST');
   });
 
-  test('a failing document is tried again as a token request is', async (t) => {
+  test('the manager retries the request for a document as it retries a token request', async (t) => {
     const { endpoint, manager, methods } = await start(t);
     endpoint.state.answer = (n) => (n < 3 ? { status: 503, body: {} } : undefined);
     assert.equal(await manager.getToken(), 'token-4');
@@ -122,7 +122,7 @@ describe('discovery', () => {
     ],
     ['no endpoint', { token_endpoint: undefined }, /has no token_endpoint/],
   ]) {
-    test(`a document with ${name} is refused`, async (t) => {
+    test(`the manager refuses a document with ${name}`, async (t) => {
       const { endpoint, manager } = await start(t);
       endpoint.state.document = document;
       const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_PROTOCOL');
@@ -131,7 +131,7 @@ describe('discovery', () => {
     });
   }
 
-  test('no text of a document shows the secret', async (t) => {
+  test('no error with a text of a document shows the secret', async (t) => {
     for (const answer of [
       { status: 200, body: { issuer: SECRET, token_endpoint: 'https://a.example' } },
       { status: 403, body: { error: SECRET, error_description: `no ${SECRET}` } },
@@ -147,7 +147,7 @@ describe('discovery', () => {
     }
   });
 
-  test('an endpoint that contains the secret is not shown', async (t) => {
+  test('no error shows an endpoint that contains the secret', async (t) => {
     for (const [place, code] of [
       [({ origin }) => `${origin}/${SECRET}`, 'HTTP'],
       [() => `http://${SECRET}.invalid/t`, 'NETWORK'],
@@ -170,7 +170,7 @@ describe('discovery', () => {
     ['a gateway', { status: 401, body: { error: 'unauthorized' } }, 'OAUTH', /for the document/],
     ['another path', { status: 404, body: {} }, 'HTTP', /this URL is not an issuer/],
   ]) {
-    test(`the error of ${name} says so`, async (t) => {
+    test(`the error of ${name} names the cause`, async (t) => {
       const { endpoint, manager } = await start(t);
       endpoint.state.answer = () => answer;
       const error = await rejection(manager.getToken(), `ERR_KEYCLOAK_${code}`);
@@ -179,7 +179,7 @@ describe('discovery', () => {
     });
   }
 
-  test('the alias for certificates is used only with a certificate', async (t) => {
+  test('the manager uses the alias for certificates only with a certificate', async (t) => {
     const certificates = makeCertificates();
     const client = certificates.client('agent');
     const { server, ca } = certificates;
@@ -200,7 +200,7 @@ describe('discovery', () => {
     }
   });
 
-  test('a method that the document does not list is used with one warning', async (t) => {
+  test('the manager uses a method that the document does not list, and warns once', async (t) => {
     for (const [listed, warned] of [
       [['private_key_jwt'], 1],
       [['client_secret_post', 'private_key_jwt'], 0],
@@ -213,7 +213,7 @@ describe('discovery', () => {
     }
   });
 
-  test('a held token outlives a document that is wrong', async (t) => {
+  test('the manager keeps its token if the document is wrong', async (t) => {
     const { endpoint, manager } = await start(t);
     const token = await manager.getToken();
     endpoint.state.answer = (_n, { method }) =>

@@ -24,7 +24,7 @@ const generated = {
 const pem = (algorithm) => generated[algorithm].privateKey.export({ type: 'pkcs8', format: 'pem' });
 const jwk = (algorithm) => jwkOf(generated[algorithm].privateKey);
 
-/** Starts an endpoint that requires proofs, an API that does so too, and a manager for both. */
+/** Starts an endpoint and an API that both require proofs, and a manager for them. */
 async function startAll(t, { options, endpointOptions, answer } = {}) {
   const api = await startDpopApi(t, answer);
   const resource = { baseUrl: api.url };
@@ -60,7 +60,7 @@ describe('a token request', { concurrency: true }, () => {
     });
   }
 
-  test('has the last nonce of the server, and repeats without a retry if it changes', async (t) => {
+  test('has the last nonce of the server, and a changed nonce does not cost a retry', async (t) => {
     const nonces = { dpopNonce: 'n-1' };
     const { endpoint, manager } = await start(t, { dpop: true }, nonces);
     await manager.getToken();
@@ -87,7 +87,7 @@ describe('a token request', { concurrency: true }, () => {
     assert.equal(new Set(endpoint.requests.map(({ dpop }) => dpop.claims.jti)).size, 4);
   });
 
-  test('through tokenFetch and discovery names the URL that is called', async (t) => {
+  test('through tokenFetch and discovery names its URL in the proof', async (t) => {
     const endpoint = await startEndpoint(t, { dpop: 'required', dpopNonce: 'n-1' });
     const { issuer } = endpoint;
     const manager = openManager(t, { issuer, dpop: true, tokenFetch: true });
@@ -101,7 +101,7 @@ describe('a token request', { concurrency: true }, () => {
     );
   });
 
-  test('names the URL without its query', async (t) => {
+  test('names its URL in the proof without the query', async (t) => {
     const { endpoint, open } = await start(t, { dpop: true }, { dpop: 'required' });
     await open({ tokenEndpoint: `${endpoint.tokenEndpoint}?a=b` }).getToken();
     assert.equal(endpoint.requests[0].dpop.claims.htu, endpoint.tokenEndpoint);
@@ -172,7 +172,7 @@ describe('the advice', { concurrency: true }, () => {
     ['RFC 9449', refused('no good', 'invalid_dpop_proof'), DPOP, 'OAUTH', /check the clocks/],
     ['a nonce', refused('', 'use_dpop_nonce'), DPOP, 'OAUTH', /header DPoP-Nonce/],
     [
-      'the 25th second',
+      'a clock that is 25 seconds behind',
       { status: 500, body: { error: 'unknown_error' } },
       { ...DPOP, requestTimeoutMs: 5_000 },
       'HTTP',
@@ -182,7 +182,7 @@ describe('the advice', { concurrency: true }, () => {
     ['no type', granted(undefined), DPOP, 'PROTOCOL', /dpop\.bound\.access\.tokens/],
     ['DPoP', granted('DPoP'), {}, 'PROTOCOL', /set dpop: true.*dpop\.bound\.access\.tokens/],
   ]) {
-    test(`for ${name} says what to do`, async (t) => {
+    test(`for ${name} names the remedy`, async (t) => {
       const { endpoint, open } = await start(t, options);
       endpoint.setAnswer(answer);
       const error = await rejection(open().getToken(), `ERR_KEYCLOAK_${code}`);
@@ -220,7 +220,7 @@ describe('fetch', { concurrency: true }, () => {
     assert.equal(endpoint.requestCount, 2);
   });
 
-  test('sends a request once more with a nonce, whatever became of the token', async (t) => {
+  test('sends a request once more with a nonce, also if the API refuses the token', async (t) => {
     const { api, endpoint, manager } = await startAll(t);
     const statuses = async (...args) => [
       (await manager.fetch(...args)).status,
@@ -249,7 +249,7 @@ describe('fetch', { concurrency: true }, () => {
     assert.equal(endpoint.requestCount, 1);
   });
 
-  test('sends a held bearer token as such until a bound one replaces it', async (t) => {
+  test('sends a held bearer token without a proof until a bound token replaces it', async (t) => {
     const endpoint = await startEndpoint(t);
     const sent = [];
     const fetch = async (_, { headers }) => {
@@ -323,11 +323,11 @@ test('fetch makes one native call for each proof', async (t) => {
   assert.deepEqual(calls, ['dpopProof']);
 });
 
-describe('headers', { concurrency: true }, () => {
+describe('headers()', { concurrency: true }, () => {
   const baseUrl = 'https://api.example/v1';
   const USER = { backstageUser: 'user:default/jane' };
 
-  test('present a bearer token and the user', async (t) => {
+  test('returns a bearer token and the user', async (t) => {
     const { manager, open } = await start(t, { resource: { baseUrl, userHeader: 'X-User' } });
     const token = await manager.getToken();
     const Authorization = `Bearer ${await manager.getToken()}`;
@@ -345,7 +345,7 @@ describe('headers', { concurrency: true }, () => {
     assert.deepEqual(rest, { 'X-Backstage-User': USER.backstageUser });
   });
 
-  test('present a bound token with a proof for the handshake of a WebSocket', async (t) => {
+  test('returns a bound token with a proof for the handshake of a WebSocket', async (t) => {
     const { manager } = await start(t, { dpop: true, resource: { baseUrl } });
     for (const [url, method, htu] of [
       ['wss://api.example:443/socket?a=b', 'GET', 'https://api.example/socket'],
@@ -360,7 +360,7 @@ describe('headers', { concurrency: true }, () => {
     }
   });
 
-  test('have the value that was checked, even if a getter returns another one later', async (t) => {
+  test('returns the value that it checked, even if a getter returns another value later', async (t) => {
     const { manager } = await start(t, { resource: { baseUrl } });
     const values = [USER.backstageUser, 'a\r\nb', 'a\r\nb'];
     const options = {
@@ -372,7 +372,7 @@ describe('headers', { concurrency: true }, () => {
     assert.equal(headers['X-Backstage-User'], USER.backstageUser);
   });
 
-  test('are refused for wrong arguments and for another origin', async (t) => {
+  test('rejects wrong arguments and another origin', async (t) => {
     const { endpoint, manager } = await start(t, { dpop: true, resource: { baseUrl } });
     const good = { url: 'a', method: 'GET' };
     for (const [options, message] of [
@@ -413,7 +413,7 @@ describe('dpopProof', { concurrency: true }, () => {
     assert.equal((await send(refused.headers.get('dpop-nonce'))).status, 200);
   });
 
-  test('throws for wrong arguments, without dpop and after the end', async (t) => {
+  test('throws for wrong arguments, without dpop and after close()', async (t) => {
     const { manager, open } = await start(t, { dpop: true });
     const good = { method: 'GET', url: 'https://api.example/', token: 'a.b.c' };
     assert.equal(manager.dpopProof(good).split('.').length, 3);
@@ -441,7 +441,7 @@ describe('dpopProof', { concurrency: true }, () => {
   });
 });
 
-describe('the options', () => {
+describe('the manager', () => {
   const make = (options) => {
     const tokenEndpoint = 'https://sso.example/token';
     return new KeycloakTokenManager({ ...CLIENT, tokenEndpoint, ...options });
@@ -457,12 +457,12 @@ describe('the options', () => {
     ['a text as dpop', { dpop: 'yes' }, /dpop: expected a boolean/],
     ['a DPoP header of the user', { headers: { DPoP: 'x' } }, /"DPoP" is reserved/],
   ]) {
-    test(`refuse ${name}`, () => {
+    test(`refuses ${name}`, () => {
       assert.throws(() => make(options), { code: 'ERR_KEYCLOAK_CONFIG', message });
     });
   }
 
-  test('keep the key out of errors, log lines, snapshots and what is inspected', async (t) => {
+  test('keeps the key out of errors, log lines, snapshots and inspections', async (t) => {
     const { endpoint, manager, lines } = await start(t, { dpop: true, dpopKey: jwk('ES256') });
     const token = await manager.getToken();
     const proof = manager.dpopProof({ method: 'GET', url: 'https://api.example/', token });

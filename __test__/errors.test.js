@@ -7,7 +7,7 @@ const { describe, test } = require('node:test');
 const { KeycloakTokenError, KeycloakTokenManager } = require('..');
 
 describe('instanceof KeycloakTokenError', () => {
-  /** The class of a second copy. */
+  /** Returns the class of a second copy. */
   const copy = () => {
     const id = require.resolve('../lib/error.js');
     const cached = require.cache[id];
@@ -26,7 +26,7 @@ describe('instanceof KeycloakTokenError', () => {
     assert.throws(() => new KeycloakTokenManager({}), Other);
   });
 
-  test('recognises nothing else, and a subclass only its own instances', () => {
+  test('recognises no other value; a subclass recognises only its own instances', () => {
     class Special extends KeycloakTokenError {}
     assert.ok(new Special(failure) instanceof Special);
     assert.ok(new Special(failure) instanceof KeycloakTokenError);

@@ -18,7 +18,7 @@ const { GLOBALS, allExamples, needsBackstage } = require('../tools/examples.js')
 const root = path.join(__dirname, '..');
 const CLIENT = { clientId: 'my-client', clientSecret: 'my-secret' };
 
-/** The names that are declared only for the compiler. */
+/** The names that `tools/example-globals.d.ts` declares, without `manager`. */
 const borrowed = Array.from(
   fs.readFileSync(GLOBALS, 'utf8').matchAll(/^declare const (\w+)/gm),
   ([, name]) => name,

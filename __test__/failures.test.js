@@ -30,7 +30,7 @@ const json = (status, error, description) => ({
   body: { error, error_description: description },
 });
 
-test('a query in the endpoint is sent and not shown', async (t) => {
+test('the manager sends a query in the endpoint and does not show it', async (t) => {
   const { endpoint, open } = await start(t);
   const tokenEndpoint = `${endpoint.tokenEndpoint}?p=canary`;
   const manager = open({ tokenEndpoint, clientSecret: 'no' });
@@ -56,7 +56,7 @@ describe('the error', { concurrency: true }, () => {
     ['503', UNAVAILABLE, { ...passing, status: 503 }, /check the logs of both/],
     ['a temporary refusal', temporary, { ...oauth, ...again, status: 400 }, /is unavailable/],
     ['a reset', { fault: 'reset' }, network, /check the logs of Keycloak/],
-    ['half an answer', { fault: 'truncate' }, network],
+    ['an incomplete answer', { fault: 'truncate' }, network],
   ]) {
     test(`after ${name} is ${expected.code} with all known details`, async (t) => {
       const { endpoint, manager } = await start(t, IMPATIENT);
@@ -86,7 +86,7 @@ describe('the error', { concurrency: true }, () => {
     [403, '<html></html>'],
     [404, ''],
   ]) {
-    test(`of a gateway with status ${status} passes where the endpoint has worked`, async (t) => {
+    test(`of a gateway with status ${status} causes a retry if the endpoint has worked`, async (t) => {
       const { endpoint, manager } = await start(t);
       await manager.getToken();
       endpoint.answerNext({ status, body });
@@ -144,7 +144,7 @@ describe('an unusable answer', { concurrency: true }, () => {
     ['a body over 1 MiB', { body: `{"access_token":"t"}${' '.repeat(1_048_576)}` }],
     ['a body without end', { fault: 'flood' }],
   ]) {
-    test(`with ${name} gives ERR_KEYCLOAK_PROTOCOL, and the held token stays`, async (t) => {
+    test(`with ${name} causes ERR_KEYCLOAK_PROTOCOL, and the manager keeps its token`, async (t) => {
       const { endpoint, manager } = await start(t);
       const held = await manager.getToken();
       endpoint.setAnswer(answer);
@@ -161,7 +161,7 @@ describe('an unusable answer', { concurrency: true }, () => {
 });
 
 describe('the cool-down', { concurrency: true }, () => {
-  test('gives a hundred callers one failure, each its own error', async (t) => {
+  test('rejects a hundred callers with the same failure, each with its own error', async (t) => {
     const { endpoint, manager } = await start(t);
     endpoint.setAnswer(json(400, 'invalid_scope', 'Invalid scopes'));
     const first = await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
@@ -184,7 +184,7 @@ describe('the cool-down', { concurrency: true }, () => {
     assert.equal(manager.snapshot().counters.suppressed, 104);
   });
 
-  test('counts down, ends on time, and leaves a single attempt', async (t) => {
+  test('counts down and ends on time, and the next acquisition makes a single attempt', async (t) => {
     const { endpoint, manager } = await start(t, IMPATIENT);
     endpoint.setAnswer(UNAVAILABLE);
     const first = await rejection(manager.getToken(), 'ERR_KEYCLOAK_HTTP');
@@ -245,7 +245,7 @@ describe('a Keycloak that is down for the first caller', { concurrency: true }, 
 });
 
 describe('a retry', { concurrency: true }, () => {
-  test('follows a passing failure, twice at most, and only the success is logged', async (t) => {
+  test('follows a transient failure, at most twice, and only the success causes a log line', async (t) => {
     const { endpoint, manager, lines } = await start(t);
     endpoint.answerNext({ fault: 'reset' }, UNAVAILABLE);
     assert.match(await manager.getToken(), /^ey/);
@@ -256,7 +256,7 @@ describe('a retry', { concurrency: true }, () => {
     assert.equal(lines.map(({ level }) => level).join(), 'debug');
   });
 
-  test('is not made where the Retry-After does not fit', async (t) => {
+  test('does not follow if Retry-After is longer than the remaining time', async (t) => {
     const { endpoint, manager } = await start(t, { requestTimeoutMs: 2_000 });
     endpoint.setAnswer({ ...UNAVAILABLE, headers: { 'Retry-After': '60' } });
     const begin = performance.now();
@@ -276,7 +276,7 @@ describe('a failure with a body that ends too late or never', { concurrency: tru
     ['429, cut off', { status: 429, body: 'slow down', fault: 'truncate' }],
     ['401, too large', { status: 401, body: large }, 'ERR_KEYCLOAK_HTTP', /status 401 at/],
   ]) {
-    test(`is judged by its status: ${name}`, async (t) => {
+    test(`has the effect of its status: ${name}`, async (t) => {
       const { endpoint, manager } = await start(t);
       endpoint.answerNext(answer);
       const call = manager.getToken();
@@ -308,7 +308,7 @@ describe('requestTimeoutMs', { concurrency: true }, () => {
     });
   }
 
-  test('ends all attempts together, and the held token stays', async (t) => {
+  test('limits all attempts together, and the manager keeps its token', async (t) => {
     const { endpoint, manager } = await start(t, { requestTimeoutMs });
     endpoint.setAnswer(numbered());
     const held = await manager.getToken();

@@ -35,7 +35,7 @@ describe('a redirect to a login page', { concurrency: true }, () => {
     });
   }
 
-  test('rejects a POST, which may have been executed, and drops the token', async (t) => {
+  test('rejects a POST, which the API may have executed, and drops the token', async (t) => {
     const { api, manager } = await startGateway(t, () => `${elsewhere}/login`);
     const call = manager.fetch('/agents', { method: 'POST', body: 'a' });
     const { message } = await rejection(call, 'ERR_KEYCLOAK_REQUEST');
@@ -44,14 +44,14 @@ describe('a redirect to a login page', { concurrency: true }, () => {
     assert.equal(await manager.getToken(), 'token-2');
   });
 
-  test('rejects a call that is redirected again with the new token', async (t) => {
+  test('rejects a call if it also answers the new token', async (t) => {
     const { api, manager } = await startBoth(t, () => [303, { Location: `${elsewhere}/login` }]);
     const { message } = await rejection(manager.fetch('/'), 'ERR_KEYCLOAK_REQUEST');
     assert.match(message, /probably a login page/);
     assert.equal(api.requests.length, 2);
   });
 
-  test('repeats the call as it was made after redirects within the origin', async (t) => {
+  test('after redirects within the origin causes a repetition of the original call', async (t) => {
     let accepted = 'token-2';
     const { api, manager } = await startBoth(t, (request) => {
       if (request.url === '/start') return [302, { Location: `${elsewhere}/login` }];
@@ -67,8 +67,8 @@ describe('a redirect to a login page', { concurrency: true }, () => {
   });
 
   for (const [name, init, location] of [
-    ['is returned with redirect: manual', { redirect: 'manual' }, `${elsewhere}/login`],
-    ['is followed within the origin', {}, '/login'],
+    ['is the response with redirect: manual', { redirect: 'manual' }, `${elsewhere}/login`],
+    ['within the origin is like any other redirect', {}, '/login'],
   ]) {
     test(name, async (t) => {
       const { api, endpoint, manager } = await startBoth(t, ({ url }) =>
@@ -80,7 +80,7 @@ describe('a redirect to a login page', { concurrency: true }, () => {
     });
   }
 
-  test('is not assumed for a redirect to any other page of another origin', async (t) => {
+  test('differs from a redirect to any other page of another origin', async (t) => {
     const { endpoint, manager } = await startGateway(t, (url) => `${url}/loginpage`);
     const { message } = await rejection(manager.fetch('/'), 'ERR_KEYCLOAK_REQUEST');
     assert.doesNotMatch(message, /login page/);
@@ -88,7 +88,7 @@ describe('a redirect to a login page', { concurrency: true }, () => {
     assert.equal(endpoint.requestCount, 1);
   });
 
-  test('does not show a token that is part of the name of its host', async (t) => {
+  test('causes an error that does not show a token in the name of its host', async (t) => {
     const token = 'opaque-canary-token';
     const { endpoint, manager } = await startBoth(t, () => [
       302,
@@ -163,7 +163,7 @@ describe('a 401', { concurrency: true }, () => {
     assert.equal(endpoint.requestCount, 2);
   });
 
-  test('of one replica causes the call to be sent once more', async (t) => {
+  test('of one replica causes `fetch` to send the call once more', async (t) => {
     let refusals = [];
     const { api, endpoint, manager } = await startBoth(t, () => [refusals.shift() ?? 200]);
     const call = async () => (await manager.fetch('/agents')).status;

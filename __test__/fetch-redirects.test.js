@@ -19,8 +19,8 @@ function redirecting(status, location) {
   };
 }
 
-describe('the origin', { concurrency: true }, () => {
-  test('is compared after parsing, and another origin gets no request', async (t) => {
+describe('fetch', { concurrency: true }, () => {
+  test('compares origins after parsing, and sends no request to another origin', async (t) => {
     const other = await startApi(t);
     const { api, endpoint, manager } = await startBoth(t);
     const host = `127.0.0.1:${other.port}`;
@@ -50,7 +50,7 @@ describe('the origin', { concurrency: true }, () => {
     assert.equal(other.connectionCount, 0);
   });
 
-  test('may be spelt in any way', async (t) => {
+  test('accepts every spelling of the origin', async (t) => {
     const { api, manager } = await startBoth(t);
     const { port } = api;
     for (const input of [
@@ -68,7 +68,7 @@ describe('the origin', { concurrency: true }, () => {
     }
   });
 
-  test('may omit the default port', async (t) => {
+  test('accepts the origin with or without the default port', async (t) => {
     const sent = [];
     const fetch = async (url) => {
       sent.push(url);
@@ -87,8 +87,8 @@ describe('the origin', { concurrency: true }, () => {
   });
 });
 
-describe('a redirect', { concurrency: true }, () => {
-  test('within the origin is followed as by the platform, with token and user', async (t) => {
+describe('fetch at a redirect', { concurrency: true }, () => {
+  test('within the origin follows the redirect as the platform does, with the token and the user', async (t) => {
     for (const status of [300, 301, 302, 303, 304, 305, 306, 307, 308]) {
       const { api, manager } = await startBoth(t, redirecting(status, '../there?a=b'));
       for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']) {
@@ -115,7 +115,7 @@ describe('a redirect', { concurrency: true }, () => {
     }
   });
 
-  test('is followed twenty times', async (t) => {
+  test('follows at most twenty redirects in a row', async (t) => {
     const { api, manager } = await startBoth(t, ({ url }) => {
       const left = Number(url.slice(1));
       return left === 0 ? 'done' : [302, { location: `/${left - 1}` }, 'moved'];
@@ -128,7 +128,7 @@ describe('a redirect', { concurrency: true }, () => {
     assert.equal(api.requests.length, 42);
   });
 
-  test('to another origin is refused, without a request there', async (t) => {
+  test('to another origin rejects, and sends no request there', async (t) => {
     const other = await startApi(t);
     for (const location of [
       `${other.url}/`,
@@ -156,14 +156,14 @@ describe('a redirect', { concurrency: true }, () => {
     assert.equal(other.connectionCount, 0);
   });
 
-  test('to the same origin with a user name in it is refused', async (t) => {
+  test('to a URL with a user name rejects, even if the origin is the same', async (t) => {
     const answer = ({ headers }) => [302, { location: `http://a:b@${headers.host}/` }];
     const { api, manager } = await startBoth(t, answer);
     await rejection(manager.fetch('/'), 'ERR_KEYCLOAK_REQUEST');
     assert.equal(api.requests.length, 1);
   });
 
-  test('without Location is the response, and one beyond ASCII keeps its bytes', async (t) => {
+  test('without Location returns the response; it keeps the bytes of a Location beyond ASCII', async (t) => {
     const { manager: without } = await startBoth(t, redirecting(302));
     const response = await without.fetch('/to/it');
     assert.equal(response.status, 302);
@@ -174,7 +174,7 @@ describe('a redirect', { concurrency: true }, () => {
     assert.equal(api.requests[1].url, '/%C3%A4?%C3%B6');
   });
 
-  test('is not followed with redirect: manual or error', async (t) => {
+  test('does not follow the redirect with redirect: manual or error', async (t) => {
     const { api, manager } = await startBoth(t, redirecting(302, '/there'));
     for (const args of [
       ['/to/it', { redirect: 'manual' }],
@@ -191,7 +191,7 @@ describe('a redirect', { concurrency: true }, () => {
     assert.deepEqual(urls, ['/to/it', '/to/it', '/to/it']);
   });
 
-  test('that requires a consumed body again is refused', async (t) => {
+  test('that requires a consumed body again rejects', async (t) => {
     for (const status of [302, 303, 307, 308]) {
       for (const make of [
         (url) => [url, { method: 'POST', body: Readable.from(['a']), duplex: 'half' }],
@@ -245,7 +245,7 @@ describe('a redirect', { concurrency: true }, () => {
     assert.equal(silent.requests.length, 2);
   });
 
-  test('leads to a 401, and only the refused request is sent again', async (t) => {
+  test('that leads to a 401 sends only the refused request again', async (t) => {
     for (const body of ['a', Readable.from(['a'])]) {
       const { api, endpoint, manager } = await startBoth(t, (request) => {
         if (request.url === '/jobs') return [303, { location: '/jobs/1' }];

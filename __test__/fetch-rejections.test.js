@@ -23,7 +23,7 @@ const statusOf = async (call) => {
 };
 
 // This test runs alone, because the protection lasts a second.
-test('a refused token gives the second 401, and the first one while the replacement is protected', async (t) => {
+test('fetch returns the second 401 for a refused token, or the first while it protects the replacement', async (t) => {
   const { api, endpoint, manager } = await startBoth(t, accepting(new Set()));
   const second = await manager.fetch('/');
   assert.deepEqual([second.status, second.bodyUsed], [401, false]);
@@ -41,8 +41,8 @@ test('a refused token gives the second 401, and the first one while the replacem
   assert.deepEqual([invalidations, invalidationsKept, invalidationsIgnored], [1, 2, 0]);
 });
 
-describe('a refused token', { concurrency: true }, () => {
-  test('is replaced, and the request is sent once more with every method', async (t) => {
+describe('fetch with a refused token', { concurrency: true }, () => {
+  test('replaces the token and sends the request once more with every method', async (t) => {
     for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']) {
       const { api, endpoint, manager } = await startBoth(t, accepting(revoked()));
       const headers = { 'x-own': 'a' };
@@ -60,7 +60,7 @@ describe('a refused token', { concurrency: true }, () => {
     }
   });
 
-  test('is replaced for every body that can be sent again', async (t) => {
+  test('replaces the token for every body that fetch can send again', async (t) => {
     const bytes = Buffer.from('abc');
     const form = new FormData();
     form.set('a', 'abc');
@@ -87,7 +87,7 @@ describe('a refused token', { concurrency: true }, () => {
     }
   });
 
-  test('costs no connection, even if its 401 has a long body', async (t) => {
+  test('opens no additional connection, even if the 401 has a long body', async (t) => {
     // The page is longer than the part that any Node version reads ahead.
     const page = Buffer.alloc(200 * 1024, 'refused ');
     let count = 0;
@@ -120,7 +120,7 @@ describe('a refused token', { concurrency: true }, () => {
       ['a finished stream', { body: stream('abc'), duplex: 'half' }, undefined],
       ['text beside a null body', { body: 'abc' }, /^text\/plain/, { body: null }],
     ]) {
-      test(`is replaced, and ${name} is sent once more`, async (t) => {
+      test(`replaces the token and sends ${name} once more`, async (t) => {
         const { api, endpoint, manager } = await startBoth(t, accepting(revoked()));
         const options = { method: 'POST', ...init };
         const signal = new AbortController().signal;
@@ -156,7 +156,7 @@ describe('a refused token', { concurrency: true }, () => {
         },
       ],
     ]) {
-      test(`${name} gives the 401, and the token is dropped`, async (t) => {
+      test(`${name} returns the 401 and drops the token`, async (t) => {
         const api = http.createServer((request, response) => {
           const isAccepted = request.headers.authorization === 'Bearer token-2';
           response.writeHead(isAccepted ? 200 : 401).end('refused');
@@ -176,7 +176,7 @@ describe('a refused token', { concurrency: true }, () => {
     }
   });
 
-  test('gives a 401 for a consumed body, and is dropped', async (t) => {
+  test('returns the 401 for a consumed body and drops the token', async (t) => {
     const stream = () => Readable.toWeb(Readable.from(['abc']));
     async function* chunks() {
       yield Buffer.from('abc');
@@ -198,7 +198,7 @@ describe('a refused token', { concurrency: true }, () => {
     }
   });
 
-  test('is replaced once for each call', async (t) => {
+  test('replaces the token at most once in each call', async (t) => {
     const { api, endpoint, manager } = await startBoth(t, (request) => {
       if (bearer(request) === 'token-2') manager.clearCache();
       return [401, {}, 'refused'];
@@ -208,7 +208,7 @@ describe('a refused token', { concurrency: true }, () => {
     assert.equal(endpoint.requestCount, 2);
   });
 
-  test('is not replaced after another status', async (t) => {
+  test('does not replace the token after another status', async (t) => {
     for (const status of [400, 403, 404, 408, 429, 500, 502, 503, 504]) {
       const { api, endpoint, manager } = await startBoth(t, () => [status]);
       assert.equal((await manager.fetch('/', { method: 'POST' })).status, status);
@@ -218,7 +218,7 @@ describe('a refused token', { concurrency: true }, () => {
     }
   });
 
-  test('has its body read for a limited size and time', async (t) => {
+  test('reads the body of the 401 up to a limited size and time', async (t) => {
     let flooded = 0;
     const read = () => {
       flooded += CHUNK.length;
@@ -249,7 +249,7 @@ describe('a refused token', { concurrency: true }, () => {
     assert.ok(flooded < 24 * 1024 * 1024, `${flooded} bytes`);
   });
 
-  test('is replaced once for fifty concurrent calls, which are all answered', async (t) => {
+  test('replaces the token once for fifty concurrent calls, which all succeed', async (t) => {
     const gathered = [];
     const tokens = revoked();
     const { api, endpoint, manager } = await startBoth(t, async (request) => {
@@ -267,7 +267,7 @@ describe('a refused token', { concurrency: true }, () => {
     assert.equal(endpoint.requestCount, 2, 'the first token, and its replacement');
   });
 
-  test('causes few logins where an API refuses everything', async (t) => {
+  test('causes few logins if the API refuses everything', async (t) => {
     const { api, endpoint, manager } = await startBoth(t, accepting(new Set()));
     const statuses = [];
     const started = performance.now();
@@ -424,7 +424,7 @@ describe('a body that must be drained before the next request', { concurrency: t
   });
 });
 
-describe('a changed configuration', () => {
+describe('fetch after a change of the configuration', () => {
   const CLIENT = { clientId: 'other-client', clientSecret: 'other-secret' };
 
   test('never sends the token of one client to the API of the other', async (t) => {
@@ -447,7 +447,7 @@ describe('a changed configuration', () => {
   });
 });
 
-test('a call ends although a test has replaced setTimeout, and its 401 has an open body', async (t) => {
+test('a call ends even if a test has replaced setTimeout and the body of its 401 stays open', async (t) => {
   const responses = [new Response(new ReadableStream(), { status: 401 }), new Response('ok')];
   const resource = { fetch: async () => responses.shift() };
   const { manager } = await startBoth(t, undefined, { resource });

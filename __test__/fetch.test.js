@@ -11,7 +11,7 @@ const { rejection, start, times, tokenResponse } = require('./support/manager.js
 const USER = 'user:default/jane';
 
 describe('fetch', { concurrency: true }, () => {
-  test('sends the token with every call, detached too, and a user with one call', async (t) => {
+  test('sends the token with every call, also as a detached function, and a user with one call only', async (t) => {
     const { api, manager } = await startBoth(t);
     const response = await manager.fetch('/a', { backstageUser: USER });
     assert.ok(response instanceof Response);
@@ -88,7 +88,7 @@ describe('fetch', { concurrency: true }, () => {
     assert.equal(api.requests[0].headers['x-own'], 'first');
   });
 
-  test('takes a Request with its method, headers, body and signal', async (t) => {
+  test('accepts a Request with its method, headers, body and signal', async (t) => {
     const { api, manager } = await startBoth(t);
     const { signal } = new AbortController();
     const options = { method: 'PUT', body: 'a body', headers: { 'x-own': 'a' }, signal };
@@ -107,7 +107,7 @@ describe('fetch', { concurrency: true }, () => {
     assert.equal(api.requests.length, 2);
   });
 
-  test('refuses wrong arguments, and sends nothing', async (t) => {
+  test('refuses wrong arguments, and sends no request', async (t) => {
     const { api, endpoint, manager } = await startBoth(t);
     const texts = ['', ' ', ' a', 'a\r\nX-Evil: b', 'a\tb', 'a\0b', 'a\x7f', 'é', '😀'];
     const users = [...texts, null, 1, true, [USER], { toString: () => USER }];
@@ -154,7 +154,7 @@ describe('fetch', { concurrency: true }, () => {
     assert.equal(api.requests.length, 0);
   });
 
-  test('sends each of a hundred users with its own call, with a revoked token too', async (t) => {
+  test('sends each of a hundred users with their own call, also after a 401', async (t) => {
     const tokens = new Set();
     const echo = ({ url, headers }) => `${url} ${headers['x-backstage-user']}`;
     const { api, endpoint, manager } = await startBoth(t, accepting(tokens, echo));
@@ -210,7 +210,7 @@ describe('fetch', { concurrency: true }, () => {
     assert.equal(refusing.api.requests.length, 1);
   });
 
-  test('is not cut by close() after it was sent, and ends if it waits for a token', async (t) => {
+  test('ignores close() after it has sent the request, and rejects if it waits for a token', async (t) => {
     let respond;
     const { api, endpoint, manager } = await startBoth(t, (_, response) => {
       respond = () => response.end('late');
@@ -252,7 +252,7 @@ describe('fetch', { concurrency: true }, () => {
 });
 
 describe('the function that sends', () => {
-  test('is the one of the option, and its response is returned', async (t) => {
+  test('is the function of the option, and fetch returns its response', async (t) => {
     const calls = [];
     const answers = [new Response('no', { status: 401 }), new Response('yes')];
     const double = (...args) => {
@@ -277,7 +277,7 @@ describe('the function that sends', () => {
     assert.equal(answers[0].bodyUsed, true);
   });
 
-  test('is the current global one by default', async (t) => {
+  test('is the current global fetch by default', async (t) => {
     const { api, manager } = await startBoth(t);
     await manager.fetch('/');
     const replaced = mock.method(globalThis, 'fetch', async () => new Response('mocked'));

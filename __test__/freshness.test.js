@@ -19,7 +19,7 @@ function jwt(seconds, iat = Math.floor(Date.now() / 1_000)) {
   return `${encode({ alg: 'none' })}.${encode({ iat, exp: iat + seconds })}.x`;
 }
 
-test('a token that expires while the event loop is blocked is replaced before callers get one', async (t) => {
+test('callers get a new token if the old one expires while the event loop is blocked', async (t) => {
   const { endpoint } = await start(t, {}, { expiresIn: 2 });
   const program = run(t, 'blocked.js', [endpoint.tokenEndpoint, 'past the life', 3_500]);
   const { count, left } = await program.result();
@@ -28,7 +28,7 @@ test('a token that expires while the event loop is blocked is replaced before ca
   assert.equal(endpoint.requestCount, 2);
 });
 
-test('a token that expires while the event loop is blocked is not handed out after a failure', async (t) => {
+test('callers get the error of a failure if the token expires while the event loop is blocked', async (t) => {
   const { endpoint } = await start(t, {}, { expiresIn: 2 });
   endpoint.setAnswer(REFUSAL);
   endpoint.answerNext({});
@@ -53,7 +53,7 @@ describe('the background refresh', { concurrency: true }, () => {
     assert.equal(manager.snapshot().counters.staleServed, 0);
   });
 
-  test('is made also after a call with options', async (t) => {
+  test('also follows a call with options', async (t) => {
     const { endpoint, manager } = await startNumbered(t, 2);
     await manager.getToken();
     await manager.getToken({ minValiditySeconds: 0.1 });
@@ -61,7 +61,7 @@ describe('the background refresh', { concurrency: true }, () => {
     assert.equal(manager.snapshot().counters.acquisitions, 2);
   });
 
-  test('is not made while it is switched off; a call with a stale token starts it', async (t) => {
+  test('waits for a call with a stale token while backgroundRefresh is false', async (t) => {
     const { endpoint, manager } = await startNumbered(t, 4, { backgroundRefresh: false });
     await manager.getToken();
     await until(() => manager.snapshot().state === 'stale', 'the token is stale');
@@ -80,7 +80,7 @@ describe('the background refresh', { concurrency: true }, () => {
 });
 
 describe('minValiditySeconds', () => {
-  test('that the held token misses causes one request, and the better token is kept', async (t) => {
+  test('above the validity of the held token causes one request, and the manager keeps the new token', async (t) => {
     const { endpoint, manager, at } = await startNumbered(t, LONG_S);
     await manager.getToken();
     assert.equal(await manager.getToken({ minValiditySeconds: 298 }), 'token-1');
@@ -95,7 +95,7 @@ describe('minValiditySeconds', () => {
     assert.match(at('warn').join(), /\(minValiditySeconds\) failed/);
   });
 
-  test('that every token misses is logged once, not once for each token', async (t) => {
+  test('above the validity of every token causes one warning, not one for each token', async (t) => {
     const { endpoint, manager, at } = await startNumbered(t, LONG_S);
     for (const _ of times(3)) {
       await manager.getToken({ minValiditySeconds: 4e3 });
@@ -109,10 +109,10 @@ describe('minValiditySeconds', () => {
 // `crates/oauth/src/lifetime.rs` lists the lifetimes that a server may state.
 describe('the lifetime', { concurrency: true }, () => {
   for (const [name, token, expiresIn, expected, warning] of [
-    ['a fraction', 'opaque', 300.5, 299.5],
-    ['one longer than the token says', jwt(120), 300, 119],
-    ['an opaque token without one', 'opaque', undefined, 9, /expires_in/],
-    ['an opaque token with a negative one', 'opaque', -103, 9, /access token lifespan/],
+    ['a fractional expires_in', 'opaque', 300.5, 299.5],
+    ['an expires_in above the exp of the token', jwt(120), 300, 119],
+    ['an opaque token without expires_in', 'opaque', undefined, 9, /expires_in/],
+    ['an opaque token with a negative expires_in', 'opaque', -103, 9, /access token lifespan/],
     ['a token that expired days ago', jwt(300, 1_000_000), 300, 9, /access token lifespan/],
   ]) {
     test(`is right for ${name}`, async (t) => {
@@ -127,14 +127,14 @@ describe('the lifetime', { concurrency: true }, () => {
     });
   }
 
-  test('is shortened by the time that the answer spent in a cache', async (t) => {
+  test('does not include the time that the answer spent in a cache', async (t) => {
     const { endpoint, manager } = await start(t);
     endpoint.setAnswer({ body: tokenResponse('cached', 300), headers: { age: '100, 5' } });
     const { issuedAt, expiresAt } = await manager.getAccessToken();
     assert.equal(Math.round((expiresAt - issuedAt) / 1_000), 199);
   });
 
-  test('that is over in a cache causes one more request, a second later', async (t) => {
+  test('that ended in a cache causes one more request, a second later', async (t) => {
     const { endpoint, manager, at } = await start(t);
     const headers = { age: '400' };
     endpoint.answerNext(
@@ -152,7 +152,7 @@ describe('the lifetime', { concurrency: true }, () => {
     assert.match(at('warn').join(), /Age header.+no cache answers token requests/);
   });
 
-  test('goes on where the server returns the same token again', async (t) => {
+  test('does not restart if the server returns the same token again', async (t) => {
     const { endpoint, manager } = await start(t);
     endpoint.setAnswer({ body: tokenResponse('repeated', 300) });
     const first = await manager.getAccessToken();
@@ -161,7 +161,7 @@ describe('the lifetime', { concurrency: true }, () => {
     assert.equal(endpoint.requestCount, 2);
   });
 
-  test('begins anew where that token has reached its end, with one warning', async (t) => {
+  test('restarts with one warning if the server returns a token again after its end', async (t) => {
     const { endpoint, manager, at } = await start(t);
     endpoint.setAnswer({ body: tokenResponse('double', 1) });
     const first = await manager.getAccessToken();
@@ -174,7 +174,7 @@ describe('the lifetime', { concurrency: true }, () => {
     assert.match(at('warn')[0], /same token again/);
   });
 
-  test('that is over on arrival causes one more request; the manager keeps no second such token', async (t) => {
+  test('that ended before the answer arrived causes one more request, but no second one', async (t) => {
     const { endpoint, manager } = await start(t);
     const late = (name) => ({ body: tokenResponse(name, 1), delayMs: 1_050 });
     endpoint.answerNext(late('first'), late('second'));

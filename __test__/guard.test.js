@@ -29,7 +29,7 @@ async function readMany(manager) {
 const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
 
 describe('the guard', { timeout: LIMIT_MS }, () => {
-  it('holds a cached call to the price of a resolved promise', async (t) => {
+  it('limits the time of a cached call to that of a resolved promise', async (t) => {
     const { manager } = await start(t);
     const resolved = Promise.resolve(await manager.getToken());
     const floor = { getToken: () => resolved };
@@ -46,7 +46,7 @@ describe('the guard', { timeout: LIMIT_MS }, () => {
     assert.ok(ratio <= MOST_OF_FLOOR * TOLERANCE, `${ratio} × a resolved promise`);
   });
 
-  it('holds a cached call to no memory at all', async (t) => {
+  it('limits the memory of a cached call to less than an object', async (t) => {
     const { manager } = await start(t);
     await manager.getToken();
     const call = () => {
@@ -62,7 +62,7 @@ describe('the guard', { timeout: LIMIT_MS }, () => {
     assert.ok(Math.min(...each) <= MOST_BYTES_PER_CALL, `${each} bytes a call`);
   });
 
-  it('holds an acquisition to its native calls and one wake-up', async (t) => {
+  it('limits an acquisition to its native calls and one wake-up', async (t) => {
     const { manager } = await start(t);
     await manager.getToken();
     const calls = nativeCalls(t);

@@ -22,10 +22,10 @@ const HEADERS = {
 
 describe('headers', { timeout: LIMIT_MS }, () => {
   for (const [name, tokenFetch] of [
-    ['natively', undefined],
+    ['by the native transport', undefined],
     ['by tokenFetch', true],
   ]) {
-    test(`are sent ${name} with requests for a document and a token`, async (t) => {
+    test(`sent ${name} accompany the requests for a document and a token`, async (t) => {
       const { url, requests } = await startApi(t, ({ method }) =>
         method === 'POST'
           ? tokenJson()
@@ -43,7 +43,7 @@ describe('headers', { timeout: LIMIT_MS }, () => {
     });
   }
 
-  test('are not sent to another origin without https', async (t) => {
+  test('do not go to another origin without https', async (t) => {
     const other = await startApi(t, () => tokenJson());
     const { url, requests } = await startApi(t, () =>
       JSON.stringify({ issuer: `${url}/realms/r`, token_endpoint: `${other.url}/token` }),
@@ -58,7 +58,7 @@ describe('headers', { timeout: LIMIT_MS }, () => {
     ['an OAuth error', 'OAUTH', 400, { error: 'invalid_request', error_description: `bad ${KEY}` }],
     ['a document', 'PROTOCOL', 200, { issuer: `https://a.example/${KEY}`, token_endpoint: 'x' }],
   ]) {
-    test(`are redacted in ${name} that repeats one`, async (t) => {
+    test(`do not appear in the message about ${name} that repeats a value`, async (t) => {
       const { url } = await startApi(t, () => [status, {}, JSON.stringify(answer)]);
       const target = status === 200 ? { issuer: `${url}/r` } : { tokenEndpoint: `${url}/t` };
       const manager = openManager(t, { ...target, headers: HEADERS });
@@ -78,7 +78,7 @@ describe('headers', { timeout: LIMIT_MS }, () => {
     ['a number', { a: 1 }, /headers\.a: expected a non-empty string .+, got a number/],
     ['one name twice', { 'X-A': KEY, 'x-a': KEY }, /headers: "x-a" is given twice/],
   ]) {
-    test(`are refused, and the error names the option: ${name}`, () => {
+    test(`with a wrong name or value cause an error that names the option: ${name}`, () => {
       const options = { ...CLIENT, tokenEndpoint: 'https://sso.example/token', headers };
       assert.throws(
         () => new KeycloakTokenManager(options),

@@ -21,7 +21,7 @@ const LONG_S = 300;
 const forced = { forceRefresh: true };
 
 describe('forceRefresh', { timeout: 30_000 }, () => {
-  test('gives all callers one new token, and leaves the held one to other calls', async (t) => {
+  test('gives all callers one new token, and leaves the held token to other calls', async (t) => {
     // The manager calls the function after this turn, so it sends the request after all of the
     // calls.
     const clientSecret = async () => CLIENT.clientSecret;
@@ -37,7 +37,7 @@ describe('forceRefresh', { timeout: 30_000 }, () => {
     assert.equal(endpoint.requestCount, 2);
   });
 
-  test('does not take the token of a request that was sent before', async (t) => {
+  test('does not take the token of an earlier request', async (t) => {
     const { endpoint, manager } = await startNumbered(t, LONG_S);
     endpoint.pause();
     const early = manager.getToken();
@@ -49,7 +49,7 @@ describe('forceRefresh', { timeout: 30_000 }, () => {
     assert.equal(endpoint.requestCount, 2);
   });
 
-  test('rejects with the error of that request, which starts a cool-down', async (t) => {
+  test('rejects with the error of its request, which starts a cool-down', async (t) => {
     const { endpoint, manager } = await startNumbered(t, LONG_S);
     await manager.getToken();
     endpoint.pause();
@@ -65,7 +65,7 @@ describe('forceRefresh', { timeout: 30_000 }, () => {
 });
 
 describe('clearCache', { concurrency: true }, () => {
-  test('is spaced, but a moved API never gets the former token', async (t) => {
+  test('drops three tokens in a row but not the fourth, which a changed API never gets', async (t) => {
     const api = await startApi(t);
     const options = { resource: { baseUrl: 'http://127.0.0.2:9' } };
     const { endpoint, manager } = await startNumbered(t, LONG_S, options);
@@ -108,7 +108,7 @@ describe('invalidateToken', { concurrency: true }, () => {
     return [counters.invalidations, counters.invalidationsKept, counters.invalidationsIgnored];
   };
 
-  test('drops the held token once, keeps its replacement for a second, ignores others', async (t) => {
+  test('drops the held token once, keeps its replacement for a second and ignores other tokens', async (t) => {
     const { endpoint, manager } = await startNumbered(t, LONG_S);
     assert.equal(manager.invalidateToken('token-1'), false);
     await manager.getToken();

@@ -71,7 +71,7 @@ describe('a program', { timeout: LIMIT_MS }, () => {
     });
   }
 
-  it('waits for one caller after another left', async (t) => {
+  it('waits for one caller after the other has left', async (t) => {
     const settings = { count: 1, before: pause };
     const { endpoint, program, word } = await runExit(t, 'abandoned by one', settings);
     assert.equal(word, 'left');
@@ -122,7 +122,7 @@ describe('a process that is stopped', { timeout: LIMIT_MS, skip: isLinux }, () =
 });
 
 describe('close', { timeout: LIMIT_MS }, () => {
-  it('rejects every waiting caller, of a detached flight too', async (t) => {
+  it('rejects every waiting caller, including the callers of a detached flight', async (t) => {
     const { endpoint, manager } = await start(t);
     endpoint.pause();
     const detached = manager.getToken();
@@ -144,7 +144,7 @@ describe('close', { timeout: LIMIT_MS }, () => {
     assert.equal(endpoint.requestCount, 2);
   });
 
-  it('breaks off the request', async (t) => {
+  it('aborts the request', async (t) => {
     const { url, sockets } = await listen(t, http.createServer());
     const { manager } = await start(t, { tokenEndpoint: `${url}/token` });
     const call = manager.getToken();
@@ -154,7 +154,7 @@ describe('close', { timeout: LIMIT_MS }, () => {
     await until(() => sockets.size === 0, 'the connection is closed');
   });
 
-  it('ends every method, and can be repeated', async (t) => {
+  it('closes the manager for every method, and has no further effect when called again', async (t) => {
     const { endpoint, manager, open } = await start(t);
     const unused = open();
     assert.equal(await unused[Symbol.asyncDispose](), undefined);
@@ -174,7 +174,7 @@ describe('close', { timeout: LIMIT_MS }, () => {
     assert.equal(endpoint.requestCount, 1);
   });
 
-  it('may come from a logger, in the middle of a delivery', async (t) => {
+  it('works if a logger calls it during a delivery', async (t) => {
     const { open } = await start(t);
     const lines = [];
     const log = (line) => {
@@ -187,7 +187,7 @@ describe('close', { timeout: LIMIT_MS }, () => {
     await assert.rejects(manager.getToken(), isClosed);
   });
 
-  it('may come from a logger just before the manager needs the secret function', async (t) => {
+  it('works if a logger calls it just before the manager needs the secret function', async (t) => {
     const reasons = unhandledRejections(t);
     const { endpoint, open } = await start(t);
     endpoint.setAnswer(numbered(6));

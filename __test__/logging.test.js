@@ -102,7 +102,7 @@ describe('log lines', { concurrency: true }, () => {
     assert.deepEqual(reasons, []);
   });
 
-  test('reach methods that use `this` and call the manager', async (t) => {
+  test('reach logger methods that use `this` and call the manager', async (t) => {
     class Logger {
       inside = [];
       error() {}

@@ -23,7 +23,7 @@ describe('an answer of 300 MB', { timeout: LIMIT_MS, skip: isLinux }, () => {
     ['with Content-Length', { headers: { 'Content-Length': '300000000' } }],
     ['in chunks', {}],
   ]) {
-    it(`${name} is refused without taking memory`, async (t) => {
+    it(`${name} causes an error and takes no memory`, async (t) => {
       const endpoint = await startEndpoint(t);
       endpoint.answerNext({}, { ...answer, fault: 'flood' });
       const { code, message, grown } = await task(t, endpoint, 'flood').result();
@@ -34,7 +34,7 @@ describe('an answer of 300 MB', { timeout: LIMIT_MS, skip: isLinux }, () => {
     });
   }
 
-  it('with status 503 is retried without taking memory', async (t) => {
+  it('with status 503 causes a retry and takes no memory', async (t) => {
     const endpoint = await startEndpoint(t);
     endpoint.answerNext({}, { status: 503, fault: 'flood' });
     const { code, grown } = await task(t, endpoint, 'flood').result();
@@ -45,7 +45,7 @@ describe('an answer of 300 MB', { timeout: LIMIT_MS, skip: isLinux }, () => {
 });
 
 describe('without close', { timeout: LIMIT_MS }, () => {
-  it('500 managers are collected with their background work', async (t) => {
+  it('the garbage collector frees 500 managers and their background work', async (t) => {
     const clients = { 'test-client': 'test-secret', control: 'test-secret' };
     const endpoint = await startEndpoint(t, { clients, expiresIn: 5 });
     // The last of the dropped managers would refresh its token after 2.5 s.
@@ -81,7 +81,7 @@ describe('without close', { timeout: LIMIT_MS }, () => {
     assert.equal(endpoint.requestCount, 4);
   });
 
-  it('a manager that is refreshing is collected, and its request is cancelled', async (t) => {
+  it('the garbage collector frees a refreshing manager, which cancels its request', async (t) => {
     const body = JSON.stringify(tokenResponse('a-token', 1));
     let requests = 0;
     let isBrokenOff = false;

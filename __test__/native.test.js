@@ -55,12 +55,12 @@ function load(folder, { os: platform, cpu: arch, libc }) {
 const all = () => Object.fromEntries(Object.keys(targets).map((name) => [name, {}]));
 
 describe('the loader', () => {
-  it('takes the package of the platform among others', (t) => {
+  it('loads the package of the platform among others', (t) => {
     const folder = layOut(t, all());
     for (const [name, target] of Object.entries(targets)) assert.equal(load(folder, target), name);
   });
 
-  it('reads the C library in the report if the program does not show it', (t) => {
+  it('finds the C library in the process report if the program does not show it', (t) => {
     const folder = layOut(t, all());
     const { glibcVersionRuntime } = process.report.getReport().header;
     const abi = glibcVersionRuntime === undefined ? 'musl' : 'gnu';
@@ -89,7 +89,7 @@ describe('the loader', () => {
     });
   }
 
-  it('names the supported platforms on another one', (t) => {
+  it('names the supported platforms on an unsupported platform', (t) => {
     const said = load(layOut(t, all()), { os: 'freebsd', cpu: 'x64' });
     assert.match(said, /no native binary for this platform \(freebsd, x64, Node /);
     for (const name of Object.keys(targets)) assert.ok(said.includes(name), said);
@@ -133,7 +133,7 @@ describe('the loader', () => {
     ['a damaged binary', `${BINARY}: file too short`, 'is damaged', 'install again'],
     ['an unknown cause', 'no memory', '(linux, x64, glibc,', 'The cause: no memory'],
   ]) {
-    it(`says what happened and what to do with ${what}`, (t) => {
+    it(`names the cause and the remedy for ${what}`, (t) => {
       const fault = JSON.stringify({ code, message });
       const thrown = `throw Object.assign(new Error(), ${fault});`;
       const folder = layOut(t, { 'linux-x64-gnu': { code: thrown } });
@@ -145,7 +145,7 @@ describe('the loader', () => {
     });
   }
 
-  it('prefers a binary that was built beside it', (t) => {
+  it('prefers a binary in its own folder', (t) => {
     const folder = layOut(t, { 'linux-x64-gnu': {} });
     writeFileSync(path.join(folder, 'keycloak-token-manager.linux-x64-gnu.node'), 'no binary');
     const said = load(folder, targets['linux-x64-gnu']);

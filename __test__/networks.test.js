@@ -58,7 +58,7 @@ function hostsFile(t, addresses) {
   return { file, write };
 }
 
-describe('a name', { timeout: LIMIT_MS }, () => {
+describe('the transport', { timeout: LIMIT_MS }, () => {
   const named = (t, port, rounds, started) =>
     run(t, 'names.js', [`http://${NAME}:${port}/token`, rounds], started);
 
@@ -66,7 +66,7 @@ describe('a name', { timeout: LIMIT_MS }, () => {
     ['127.0.0.1', '::1', '127.0.0.1'],
     ['::1', '127.0.0.1', '::1'],
   ]) {
-    test(`with the addresses ${addresses.join(' and ')} is reached at the second`, async (t) => {
+    test(`reaches a name with the addresses ${addresses.join(' and ')} at the second address`, async (t) => {
       const started = withHosts(t, hostsFile(t, addresses).file);
       if (started === undefined) return;
       const { port } = await serve(t, 'a-token', { host: only });
@@ -74,7 +74,7 @@ describe('a name', { timeout: LIMIT_MS }, () => {
     });
   }
 
-  test('is looked up again when its server is gone', async (t) => {
+  test('looks up a name again when its server is gone', async (t) => {
     const { file, write } = hostsFile(t, ['127.0.0.1']);
     const started = withHosts(t, file);
     if (started === undefined) return;
@@ -89,7 +89,7 @@ describe('a name', { timeout: LIMIT_MS }, () => {
     assert.deepEqual(await program.next(), { token: 'latter-token' });
   });
 
-  test('is looked up again after a failed look-up', async (t) => {
+  test('looks up a name again after a failed look-up', async (t) => {
     const { file, write } = hostsFile(t, []);
     const started = withHosts(t, file);
     if (started === undefined) return;
@@ -104,7 +104,7 @@ describe('a name', { timeout: LIMIT_MS }, () => {
   });
 });
 
-test('an endpoint can be an address of IPv6', async (t) => {
+test('the URL of an endpoint may contain an IPv6 address', async (t) => {
   const { port } = await serve(t, 'a-token', { host: '::1' });
   const manager = openManager(t, { tokenEndpoint: `http://[::1]:${port}/token` });
   assert.equal(await manager.getToken(), 'a-token');
@@ -113,7 +113,7 @@ test('an endpoint can be an address of IPv6', async (t) => {
 describe('a connection', { timeout: LIMIT_MS }, () => {
   // Only Linux lets a program drop packets with a socket filter. CI runs on Linux.
   const skip = process.platform === 'linux' ? false : 'needs the socket filters of Linux';
-  test('whose peer acknowledges nothing is replaced without counting a retry', {
+  test('whose peer acknowledges nothing ends, and its replacement does not count as a retry', {
     skip,
   }, async (t) => {
     const body = tokenJson('a-token');
@@ -134,7 +134,7 @@ describe('a connection', { timeout: LIMIT_MS }, () => {
   });
 });
 
-describe('a TLS session', { timeout: LIMIT_MS }, () => {
+describe('the next connection', { timeout: LIMIT_MS }, () => {
   const certificates = makeCertificates();
 
   const { server: own, ca, client } = certificates;
@@ -147,7 +147,7 @@ describe('a TLS session', { timeout: LIMIT_MS }, () => {
     ['of TLS 1.3', 'TLSv1.3', {}, {}],
     ['with a client certificate', 'TLSv1.3', asks, withClient],
   ]) {
-    test(`${name} is resumed by the next connection`, async (t) => {
+    test(`resumes the TLS session ${name}`, async (t) => {
       const tls = { ...own, minVersion: version, maxVersion: version, ...settings };
       const { server, url, sockets } = await serve(t, 'a-token', { tls });
       const seen = [];

@@ -1,6 +1,6 @@
 'use strict';
 
-// Every way to authenticate, with a certified OAuth server other than Keycloak, to check that the
+// Tests every authentication method with a certified OAuth server other than Keycloak, so that the
 // requests follow the standards and not only the habits of one server.
 
 const assert = require('node:assert/strict');
@@ -111,7 +111,7 @@ describe('a certified server', () => {
       features: {
         devInteractions: { enabled: false },
         clientCredentials: { enabled: true },
-        // The server demands a nonce in every proof, but no proof.
+        // The server accepts requests without a proof, but demands a nonce in every proof.
         dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
         mTLS: {
           enabled: true,
@@ -148,7 +148,7 @@ describe('a certified server', () => {
 
   for (const method of METHODS) {
     const { client_id: clientId } = clientOf(method);
-    test(`takes ${clientId}`, (t) => assertGiven(t, clientId, method.options));
+    test(`accepts ${clientId}`, (t) => assertGiven(t, clientId, method.options));
   }
 
   for (const algorithm of [undefined, ...Object.keys(KEYS)]) {
@@ -167,7 +167,7 @@ describe('a certified server', () => {
     });
   }
 
-  test('takes tls_client_auth', (t) => assertGiven(t, 'tls_client_auth', pair));
+  test('accepts tls_client_auth', (t) => assertGiven(t, 'tls_client_auth', pair));
 
   for (const [what, clientId, options] of [
     ['a wrong secret', 'client_secret_post', { clientSecret: 'canary-secret' }],

@@ -18,7 +18,7 @@ const URL_OF_TOKENS = 'https://sso.example/realms/r/protocol/openid-connect/toke
 const BASE = { tokenEndpoint: URL_OF_TOKENS, clientId: `id-${CANARY}`, clientSecret: CANARY };
 const LOGGER = { error() {}, warn() {}, info() {}, debug() {} };
 
-/** A value that is not a string, a number, a boolean, an array, an object or a function. */
+/** Values that are not a string, a number, a boolean, an array, an object or a function. */
 const ODD = { null: null, 'a symbol': Symbol(CANARY), 'a bigint': 1n };
 const TEXT = { 'a string': CANARY, 'an empty string': '' };
 const NUMBERS = { 'a number': 1, NaN: Number.NaN };
@@ -61,7 +61,7 @@ const STORE_KEY = 'a secret of at least 24 characters';
 
 const NOT_KEY = { ...NOT_SECRET, ...REST, prose: CANARY, 'an encrypted key': ENCRYPTED };
 
-/** Wrong values by kind of option, keyed by a description. */
+/** For each kind of option, the wrong values, keyed by a description. */
 const WRONG_OF_KIND = {
   string: () => NOT_TEXT,
   pem: () => NOT_TEXT,
@@ -78,15 +78,21 @@ const WRONG_OF_KIND = {
   }),
 };
 
-/** Wrong values by option, in addition to the wrong values of its kind. */
+/** For some options, further wrong values in addition to the wrong values of the kind. */
 const WRONG_BESIDES = {
   tokenEndpoint: { 'a URL object': new URL(URL_OF_TOKENS) },
   clientSecret: { ...NOT_SECRET, 'a lone surrogate': `${CANARY}\ud800` },
-  clientAuthentication: { 'another method': 'none', 'that of files': 'client_assertion_file' },
+  clientAuthentication: {
+    'another method': 'none',
+    'the method for files': 'client_assertion_file',
+  },
   privateKey: { ...NOT_KEY, 'a public JWK': jwkOf(EC_PUBLIC) },
   dpopKey: { ...NOT_KEY, 'a public JWK': jwkOf(EC_PUBLIC) },
-  signingAlgorithm: { 'one of secrets': 'HS256', 'one of another kind of key': 'RS256' },
-  clientCertificate: { prose: CANARY, 'half of one': CERTIFICATE.slice(0, 300) },
+  signingAlgorithm: {
+    'an algorithm for secrets': 'HS256',
+    'an algorithm for another kind of key': 'RS256',
+  },
+  clientCertificate: { prose: CANARY, 'half of a certificate': CERTIFICATE.slice(0, 300) },
   clientKey: NOT_KEY,
   scope: {
     ...NOT_SCOPE,
@@ -112,7 +118,7 @@ const WRONG_BESIDES = {
     'no PEM': CANARY,
     'a key': pem(EC),
     'an empty certificate': '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n',
-    'a second one that is cut off': `${CERTIFICATE}\n${CERTIFICATE.slice(0, 300)}`,
+    'a second certificate that is cut off': `${CERTIFICATE}\n${CERTIFICATE.slice(0, 300)}`,
     'broken PEM': `-----BEGIN CERTIFICATE-----\n${CANARY}\n-----END CERTIFICATE-----\n`,
   },
   proxy: { ...NOT_TEXT, prose: CANARY, 'a host and a port': 'proxy.example:3128' },
@@ -128,7 +134,7 @@ const WRONG_BESIDES = {
     'no delete': { ...STORE, delete: undefined },
     'a string for get': { ...STORE, get: CANARY },
   },
-  storeKey: { 'a short one': CANARY },
+  storeKey: { 'a short key': CANARY },
   logger: {
     ...NOT_FLAG,
     'a boolean': true,
@@ -149,7 +155,7 @@ const WRONG = Object.fromEntries(
  */
 const UNKNOWN = ['clientsecret', 'realm', 'passphrase', 'client_assertion', 'discoveryUrl', ''];
 
-/** The other options that make a wrong option the only fault. */
+/** The other options that a wrong option needs, so that the wrong option is the only fault. */
 const COMPANY = {
   issuer: { tokenEndpoint: undefined },
   clientSecretFile: { clientSecret: undefined },
@@ -194,9 +200,9 @@ function accepted(options) {
   return manager.close();
 }
 
-describe('options that are refused', () => {
+describe('the constructor', () => {
   for (const [option, values] of Object.entries(WRONG)) {
-    test(`a wrong ${option} is named and its value is not`, () => {
+    test(`names a wrong ${option} and does not show its value`, () => {
       for (const [name, value] of Object.entries(values)) {
         const options = { ...BASE, ...COMPANY[option], [option]: value };
         const { message } = refusal(options, `${option}: ${name}`);
@@ -205,14 +211,14 @@ describe('options that are refused', () => {
     });
   }
 
-  test('an unknown option is named', () => {
+  test('names an unknown option', () => {
     for (const name of UNKNOWN) {
       const { message } = refusal({ ...BASE, [name]: CANARY }, name);
       assert.equal(message, `invalid options: ${name}: no such option`);
     }
   });
 
-  test('a missing option is named', () => {
+  test('names a missing option', () => {
     for (const [name, label] of [
       ['tokenEndpoint', 'tokenEndpoint, issuer'],
       ['clientId', 'clientId'],
@@ -225,7 +231,7 @@ describe('options that are refused', () => {
     }
   });
 
-  test('exactly one credential is required', () => {
+  test('requires exactly one credential', () => {
     const three = { clientAssertionFile: '/a', privateKeyFile: '/b' };
     for (const [name, more, problem] of [
       ['two secrets', { clientSecretFile: `/${CANARY}` }, 'clientSecret and clientSecretFile are'],
@@ -239,7 +245,7 @@ describe('options that are refused', () => {
     }
   });
 
-  test('options that do not fit together are named', () => {
+  test('names options that do not fit together', () => {
     const JWT = { clientAuthentication: 'client_secret_jwt' };
     const pair = { clientCertificate: CERTIFICATE, clientKey: pem(RSA) };
     const strange = { clientSecret: undefined, ...pair };
@@ -270,7 +276,7 @@ describe('options that are refused', () => {
     }
   });
 
-  test('a kind of key that is not supported is named once, with the kinds that work', () => {
+  test('names an unsupported kind of key once, with the supported kinds', () => {
     const curve = (namedCurve, paramEncoding = 'named') => ['ec', { namedCurve, paramEncoding }];
     for (const [[type, options], problem] of [
       [['rsa', { modulusLength: 2304 }], 'an RSA key of this size is'],
@@ -299,13 +305,13 @@ describe('options that are refused', () => {
     }
   });
 
-  test('options are an object', () => {
+  test('requires an object', () => {
     for (const [name, value] of Object.entries({ ...NOT_RECORD, undefined: undefined })) {
       assert.match(refusal(value, name).message, /\boptions: expected an object/, name);
     }
   });
 
-  test('all faults are reported in one message', () => {
+  test('reports all faults in one message', () => {
     const alone = Object.keys(WRONG).filter((option) => COMPANY[option] === undefined);
     const faulty = Object.fromEntries(alone.map((option) => [option, null]));
     const { message } = refusal({ ...faulty, zebra: CANARY }, 'all at once');
@@ -314,7 +320,7 @@ describe('options that are refused', () => {
     assert.deepEqual(named.sort(), [...alone, 'zebra'].sort());
   });
 
-  test('the error of an option that cannot be read has its cause', () => {
+  test('throws an error with the cause if it cannot read an option', () => {
     const cause = Object.assign(new TypeError('boom'), { code: 'InvalidArg' });
     const throwing = (thrown) => () => {
       throw thrown;
@@ -347,7 +353,7 @@ describe('options that are refused', () => {
     assert.ok(refusal(revoked, 'a proxy that is revoked').cause instanceof TypeError);
   });
 
-  test('an exception of the native side is a bug, never the exception of a getter', () => {
+  test('reports an exception of the native side as a bug, not as the exception of a getter', () => {
     const thrown = new Error('boom');
     const options = {
       ...BASE,
@@ -369,7 +375,7 @@ describe('options that are refused', () => {
     assert.throws(() => native.open(BASE, {}, notify), { code: 'InvalidArg' });
   });
 
-  test('a name is escaped before it is repeated', () => {
+  test('escapes the name of an unknown option in the message', () => {
     const { message } = refusal({ ...BASE, 'a\nb\u001b[31m': 1 }, 'an option');
     assert.match(message, /a\\nb\\u\{1b\}\[31m: no such option/);
     const parameters = { 'a\nb': 1 };
@@ -379,7 +385,7 @@ describe('options that are refused', () => {
 
 describe('options that are accepted', () => {
   // Other tests cover the other options.
-  test('options accept values of every form', async () => {
+  test('options may have every documented form', async () => {
     for (const more of [
       { tokenEndpoint: 'HTTP://127.0.0.1:8080/token?a=b' },
       { tokenEndpoint: undefined, issuer: 'http://127.0.0.1:8080/realms/r/' },
@@ -408,12 +414,12 @@ describe('options that are accepted', () => {
     return accepted({ ...BASE, ...Object.fromEntries(absent.map((name) => [name, undefined])) });
   });
 
-  test('an object may be frozen or of a class', async () => {
+  test('an object may be frozen or an instance of a class', async () => {
     await accepted(Object.freeze({ ...BASE }));
     await accepted(Object.assign(new (class Options {})(), BASE));
   });
 
-  test('the name is the client id unless it is given', async () => {
+  test('the name of a manager is the client id by default', async () => {
     for (const name of [undefined, 'a name']) {
       const manager = new KeycloakTokenManager({ ...BASE, name });
       assert.equal(manager.snapshot().name, name ?? BASE.clientId);

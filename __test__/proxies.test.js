@@ -1,7 +1,7 @@
 'use strict';
 
-// The choice of a proxy, and the errors of a proxy that lets no request through: tables of rows
-// with real proxies, which record their requests.
+// The choice of a proxy, and the errors of a proxy that lets no request through, with real proxies
+// that record their requests.
 
 const assert = require('node:assert/strict');
 const http = require('node:http');
@@ -124,14 +124,14 @@ const CHOICES = [
 
 describe('the proxy', () => {
   for (const [name, environment, endpoint, used, options] of CHOICES) {
-    test(`${name}: ${used ?? 'no proxy'} is used for ${endpoint}`, async (t) => {
+    test(`${name}: the manager uses ${used ?? 'no proxy'} for ${endpoint}`, async (t) => {
       for (const { asked } of Object.values(proxies)) asked.length = 0;
       const tokenEndpoint = endpoints[endpoint]();
       const given = { tokenEndpoint, requestTimeoutMs: 2_000, ...options?.() };
       const { manager, at } = make(t, environment(), given);
       if (endpoint.endsWith('elsewhere')) {
         const error = await manager.getToken().catch((reason) => reason);
-        // A proxy for http answers instead of the server.
+        // For an http endpoint, the proxy itself answers in place of the server.
         const isTunnel = used !== undefined && endpoint.startsWith('https');
         assert.equal(error.message.includes('through the proxy'), isTunnel);
       } else {
@@ -163,7 +163,7 @@ describe('the proxy', () => {
     });
   }
 
-  test('is used for the discovery document too', async (t) => {
+  test('carries the request for the discovery document too', async (t) => {
     proxies.open.asked.length = 0;
     const { manager } = make(t, {}, { issuer: plain.issuer, proxy: url('open') });
     await manager.getToken();
@@ -192,7 +192,7 @@ describe('the proxy', () => {
       assert.ok(error.message.includes(`through the proxy ${proxy}`), error.message);
     });
 
-    test("is refused by the constructor together with a client's certificate", (t) => {
+    test("and a client's certificate together cause an error of the constructor", (t) => {
       const tokenEndpoint = endpoints['https elsewhere']();
       const { cert, key } = certificates.client('agent');
       const given = { tokenEndpoint, clientCertificate: cert, clientKey: key };
@@ -220,7 +220,7 @@ describe('the proxy', () => {
     assert.ok(error.message.includes(`through the proxy ${url('open')}`), error.message);
   });
 
-  test('is named in the error of a deadline', async (t) => {
+  test('appears in the error of a deadline', async (t) => {
     for (const endpoint of ['https', 'http']) {
       const given = { tokenEndpoint: endpoints[endpoint](), proxy: url('silent') };
       const { manager } = make(t, {}, { ...given, requestTimeoutMs: 300 });
@@ -257,22 +257,27 @@ const socks = () => `socks5h://jane:canary@${proxies.socks.host}`;
 const unresolved = () => `socks5://${proxies.socks.host}`;
 const dead = async () => `http://jane:canary@127.0.0.1:${await deadPort()}`;
 const FAILURES = [
-  ['another password for a tunnel', 'https', strict, WRONG_PASSWORD],
-  ['another password for a request', 'http', strict, WRONG_PASSWORD],
+  ['a wrong password for a tunnel', 'https', strict, WRONG_PASSWORD],
+  ['a wrong password for a request', 'http', strict, WRONG_PASSWORD],
   ['a missing password', 'https', () => url('strict'), WRONG_PASSWORD],
   ['a forbidden tunnel', 'https', () => url('forbidding'), /the proxy refused to open a tunnel/],
   ['a tunnel that fails', 'https', () => url('failing'), /the proxy refused to open a tunnel/],
   ['a tunnel to an unknown host', 'https elsewhere', () => url('open'), /tunnel/],
   ['a proxy that is down', 'https', dead, /connection was refused/],
   ['a proxy that is down, for http', 'http', dead, /connection was refused/],
-  ['a SOCKS proxy that wants no user', 'http', socks, /the proxy URL contains a user name/],
-  ['a name for SOCKS', 'http elsewhere', unresolved, /only the proxy knows the name, use socks5h/],
+  ['a SOCKS proxy that requires no password', 'http', socks, /the proxy URL contains a user name/],
+  [
+    'a host name that only the SOCKS proxy can resolve',
+    'http elsewhere',
+    unresolved,
+    /only the proxy knows the name, use socks5h/,
+  ],
   ['an unknown proxy', 'https', () => 'http://jane:canary@proxy.invalid:3', /could not resolve/],
 ];
 
 describe('an error names the proxy without its password', { concurrency: true }, () => {
   for (const [name, endpoint, proxy, message] of FAILURES) {
-    test(`${name} is ERR_KEYCLOAK_NETWORK`, async (t) => {
+    test(`${name} causes ERR_KEYCLOAK_NETWORK`, async (t) => {
       const given = await proxy();
       const { manager, at } = make(t, {}, { tokenEndpoint: endpoints[endpoint](), proxy: given });
       const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_NETWORK');

@@ -112,7 +112,7 @@ function optionCases(file) {
     ['a key for ca', { ca: key }],
     ['a certificate and its key for ca', { ca: key + cert }],
     ['a certificate and its key in caFile', { caFile: file(key + cert) }],
-    ['a spoilt key in caFile', { caFile: file(key.replace('END', `${secret}\nEND`)) }],
+    ['a damaged key in caFile', { caFile: file(key.replace('END', `${secret}\nEND`)) }],
     ['bytes in caFile', { caFile: file(Buffer.from(`${secret}\xff\0`, 'latin1')) }],
     ['a key in clientSecretFile', { clientSecret: undefined, clientSecretFile: file(key) }],
     ['a query in the URL', { query }],
@@ -150,7 +150,9 @@ function serveCases(cases) {
   };
 }
 
-it('no piece of a secret or a token is shown or printed', { timeout: LIMIT_MS }, async (t) => {
+it('the manager shows and prints no piece of a secret or a token', {
+  timeout: LIMIT_MS,
+}, async (t) => {
   const file = (content) => makeFile(t, content);
   const cases = [...answerCases(file), ...fileCases(file), ...optionCases(file)];
   const server = await listen(t, net.createServer(serveCases(cases)));

@@ -20,8 +20,8 @@ const reader =
   (file) =>
     files[file] ?? readFileSync(path.join(__dirname, '..', file), 'utf8');
 
-describe('the changelog', () => {
-  it('has no fault in the right form', () => {
+describe('the check of the changelog', () => {
+  it('accepts a changelog of the right form', () => {
     assert.deepEqual(changelogFaults(GOOD, '1.2.0'), []);
   });
 
@@ -29,7 +29,11 @@ describe('the changelog', () => {
     ['no section for unreleased changes', GOOD.replace('## Unreleased\n', ''), /not Unreleased/],
     ['a malformed version', GOOD.replace('1.1.0 -', '1.1 -'), /1\.1 - .*expected the form/],
     ['an impossible day', GOOD.replace('2026-02-28', '2026-02-29'), /does not exist/],
-    ['the oldest first', `${INTRODUCTION}## Unreleased\n\n${OLDER}\n${RELEASED}`, /not newer/],
+    [
+      'the oldest release first',
+      `${INTRODUCTION}## Unreleased\n\n${OLDER}\n${RELEASED}`,
+      /not newer/,
+    ],
     ['another newest version than the manifests', GOOD.replaceAll('1.2.0', '1.3.0'), /is 1\.3\.0/],
     ['a group of another name', GOOD.replace('### Added', '### New'), /groups Added/],
     ['a group twice', GOOD.replace('### Added', '### Fixed'), /once/],
@@ -38,7 +42,7 @@ describe('the changelog', () => {
     ['text outside of the groups', GOOD.replace('### Added', 'Hello.\n\n### Added'), /before/],
   ];
   for (const [name, text, expected] of wrong) {
-    it(`is refused with ${name}`, () => {
+    it(`finds ${name}`, () => {
       const faults = changelogFaults(text, '1.2.0');
       assert.match(faults.join('\n'), expected);
     });
@@ -76,13 +80,13 @@ describe('a release', () => {
     ['manifests that differ', '7.8.9', { 'Cargo.toml': 'version = "0.0.0"\n' }, /Cargo\.toml/],
   ];
   for (const [name, version, files, expected] of refused) {
-    it(`is refused with ${name}`, () => {
+    it(`fails with ${name}`, () => {
       const readThese = reader({ 'CHANGELOG.md': changelog, ...files });
       assert.throws(() => prepareRelease(version, '2031-02-03', readThese), expected);
     });
   }
 
-  it('is refused for a version that was released', () => {
+  it('fails for a version that has a release', () => {
     const first = prepareRelease('7.8.9', '2031-02-03', read);
     const again = (file) =>
       (first.get(file) ?? read(file)).replace(

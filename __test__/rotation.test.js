@@ -105,7 +105,7 @@ describe('a credential that is replaced under load', { concurrency: true }, () =
     for (const order of ['on disk first', 'at the server first']) {
       test(`${name}, ${order}, fails no call`, async (t) => {
         const folder = fs.mkdtempSync(path.join(certificates.directory, 'rotation-'));
-        // The test makes these before the measured time starts, because openssl blocks this thread.
+        // The test makes all credentials before it starts the load: openssl blocks this thread.
         const [first, ...others] = times(ROUNDS + 1, next);
         const { server, ca } = certificates;
         const tls = { ...server, ca: ca.cert, requestCert: true, rejectUnauthorized: true };
@@ -159,7 +159,7 @@ describe('a file and a server that differ', { concurrency: true }, () => {
     return { endpoint, put, sent, refresh };
   }
 
-  test('the former credential is sent while the server does not know the new one', async (t) => {
+  test('the manager sends the former credential while the server does not know the new one', async (t) => {
     const { endpoint, put, sent, refresh } = await start(t);
     put('second');
     await refresh();
@@ -170,7 +170,7 @@ describe('a file and a server that differ', { concurrency: true }, () => {
     assert.deepEqual(sent().slice(2), ['second', 'second']);
   });
 
-  test('a refused secret is read again until its file is up to date', async (t) => {
+  test('the manager reads a refused secret again until its file is up to date', async (t) => {
     const { endpoint, put, sent, refresh } = await start(t);
     endpoint.state.believes = { secret: 'second' };
     const call = refresh();
@@ -180,7 +180,7 @@ describe('a file and a server that differ', { concurrency: true }, () => {
     assert.deepEqual(sent(), ['first', 'second']);
   });
 
-  test('two wrong credentials fail with the error of the file, after one more attempt', async (t) => {
+  test('two wrong credentials cause the error of the file, after one more attempt', async (t) => {
     const { endpoint, put, sent, refresh } = await start(t);
     endpoint.state.believes = { secret: 'third' };
     put('second');

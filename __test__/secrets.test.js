@@ -28,7 +28,7 @@ describe('a secret function', { concurrency: true }, () => {
     ['that gives null', async () => null, /returned null/],
     ['that gives an object', () => ({ secret: SECRET }), /returned object/],
   ]) {
-    test(`${name} fails with ERR_KEYCLOAK_CREDENTIAL, and nothing is sent`, async (t) => {
+    test(`${name} causes ERR_KEYCLOAK_CREDENTIAL and no request`, async (t) => {
       const { endpoint, manager } = await start(t, { clientSecret });
       const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_CREDENTIAL');
       assert.match(error.message, text);
@@ -41,7 +41,7 @@ describe('a secret function', { concurrency: true }, () => {
     });
   }
 
-  test('whose exception is not the cause of an error after a configuration change', async (t) => {
+  test('that rejects is not the cause of an error after a change to a secret file', async (t) => {
     const { endpoint, manager } = await start(t, { clientSecret: () => Promise.reject(cause) });
     await rejection(manager.getToken(), 'ERR_KEYCLOAK_CREDENTIAL');
     const { tokenEndpoint } = endpoint;
@@ -80,7 +80,7 @@ describe('a secret function', { concurrency: true }, () => {
     assert.equal(error.cause, undefined);
   });
 
-  test('is called again after a refusal that a gateway compressed', async (t) => {
+  test('runs again after a refusal that a gateway compressed', async (t) => {
     const values = [SECRET, 'old'];
     const { endpoint, manager } = await start(t, { clientSecret: () => values.pop() });
     const body = gzipSync('{"error":"unauthorized_client"}');
@@ -89,7 +89,7 @@ describe('a secret function', { concurrency: true }, () => {
     assert.equal(endpoint.requestCount, 2);
   });
 
-  test('is called once per acquisition, and not before', async (t) => {
+  test('runs once per acquisition, and not before', async (t) => {
     let calls = 0;
     const clientSecret = async () => {
       calls += 1;
@@ -108,7 +108,7 @@ describe('a secret function', { concurrency: true }, () => {
 
 // `crates/manager/src/credential/mod.rs` tests the other contents of files.
 describe('a secret file', () => {
-  test('that is unusable fails with ERR_KEYCLOAK_CREDENTIAL, and the error names it', async (t) => {
+  test('that is unusable causes ERR_KEYCLOAK_CREDENTIAL, and the error names the file', async (t) => {
     const clientSecretFile = makeFile(t, 'x'.repeat(1_000_000));
     const { endpoint, manager } = await start(t, { clientSecret: undefined, clientSecretFile });
     const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_CREDENTIAL');

@@ -17,7 +17,7 @@ describe('signals', { concurrency: true }, () => {
     'an error': AbortSignal.abort(new RangeError('why')),
   };
 
-  test('an aborted signal rejects with its reason, even on a hit, and sends nothing', async (t) => {
+  test('an aborted signal rejects with its reason, even on a hit, and causes no request', async (t) => {
     const { endpoint, manager } = await start(t);
     for (const held of [false, true]) {
       if (held) await manager.getToken();
@@ -94,7 +94,7 @@ describe('signals', { concurrency: true }, () => {
     ['succeeds keeps its token', {}, 'fresh'],
     ['fails rejects nothing', { status: 400, body: { error: 'invalid_scope' } }, 'failing'],
   ]) {
-    test(`a flight that all callers have left and that ${name}`, async (t) => {
+    test(`a flight that all its callers have left and that ${name}`, async (t) => {
       const reasons = unhandledRejections(t);
       const { endpoint, manager } = await start(t);
       endpoint.pause();

@@ -83,7 +83,7 @@ async function isSettled(promise) {
 
 const byName = (url) => url.replace('127.0.0.1', 'localhost');
 
-describe('a secret file that hangs', { timeout: LIMIT_MS, skip: isLinux }, () => {
+describe('a file that hangs', { timeout: LIMIT_MS, skip: isLinux }, () => {
   it('does not delay other managers', async (t) => {
     const { endpoint, open } = await start(t);
     const { secrets } = makeFiles(t, 2);
@@ -103,7 +103,7 @@ describe('a secret file that hangs', { timeout: LIMIT_MS, skip: isLinux }, () =>
     for (const call of calls) assert.equal(typeof (await call), 'string');
   });
 
-  it('is named if it holds trusted certificates', async (t) => {
+  it('with trusted certificates causes an error that names this stage', async (t) => {
     const { open } = await start(t);
     const { secrets } = makeFiles(t, 1);
     await hang(t, secrets);

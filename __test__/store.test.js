@@ -1,7 +1,7 @@
 'use strict';
 
-// The option `store` through the addon, with a store in memory. `crates/manager/tests` has the
-// entries, the decisions and the simulated fleet.
+// The option `store` through the addon, with a store in memory. `crates/manager/tests` checks the
+// entries, the decisions and a simulated fleet.
 
 const assert = require('node:assert/strict');
 const { AsyncLocalStorage } = require('node:async_hooks');
@@ -124,7 +124,7 @@ describe('replicas with a store', { timeout: LIMIT_MS }, () => {
     }
   });
 
-  test('share the tokens of derived managers, and those of users only if told so', async (t) => {
+  test('share the tokens of derived managers, and the tokens of users only with storeUserTokens', async (t) => {
     const user = 'the-token-of-a-user';
     for (const storeUserTokens of [false, true]) {
       const { endpoint, replicas, store } = await startFleet(t, 2, { storeUserTokens });
@@ -182,11 +182,11 @@ describe('a blocked event loop', { timeout: LIMIT_MS }, () => {
 });
 
 describe('a store that fails', { timeout: LIMIT_MS, concurrency: true }, () => {
-  /** The limit of a call, and a margin for a busy machine. `crates/manager/tests` has the limit. */
+  /** The limit of a call, plus a margin. `crates/manager/tests` checks the limit itself. */
   const MOST_MS = 250 + 550;
 
   for (const mode of ['slow', 'frozen', 'dead', 'throws', 'rejects', 'full']) {
-    test(`fails no call, and is used again within ten seconds: ${mode}`, async (t) => {
+    test(`fails no call, and the manager uses it again within ten seconds: ${mode}`, async (t) => {
       const rejections = unhandledRejections(t);
       const { manager, store, lines, at } = await startFleet(t, 1);
       store.setMode(mode);
@@ -199,7 +199,7 @@ describe('a store that fails', { timeout: LIMIT_MS, concurrency: true }, () => {
         assert.ok(!isOut || duration < 200, `a later call takes ${duration} ms`);
       }
       if (isOut) assert.ok(store.calls.length <= 3, `${store.calls}`);
-      // A write, a value that waits for it, and what the manager no longer waits for.
+      // Neither writes nor calls that the manager no longer waits for accumulate.
       assert.ok(store.pending <= 2, `${store.pending} pending calls`);
       const hasFailed = mode !== 'slow';
       assert.equal(counters(manager).storeFailures > 0, hasFailed);
@@ -240,7 +240,7 @@ describe('a store that fails', { timeout: LIMIT_MS, concurrency: true }, () => {
     }
   });
 
-  test('is remade if it can be', async (t) => {
+  test('works again after the manager has called its method remake()', async (t) => {
     const { open } = await start(t);
     const store = new MemoryStore();
     let remakes = 0;
@@ -263,28 +263,40 @@ describe('a store that fails', { timeout: LIMIT_MS, concurrency: true }, () => {
   });
 });
 
-describe('the options of a store', { timeout: LIMIT_MS }, () => {
+describe('the constructor with the options of a store', { timeout: LIMIT_MS }, () => {
   const store = new MemoryStore();
   const tokenEndpoint = 'https://sso.example/token';
   const secret = { clientSecret: 'a-client-secret-of-24-ch' };
   for (const [name, options, fault] of [
     ['a long secret', { ...secret, store }, undefined],
-    ['a key', { store, storeKey: STORE_KEY }, undefined],
-    ['a Map', { store: new Map(), storeKey: STORE_KEY }, undefined],
+    ['a key with a store', { store, storeKey: STORE_KEY }, undefined],
+    ['a Map as the store', { store: new Map(), storeKey: STORE_KEY }, undefined],
     ['a short secret', { store }, /storeKey: expected a secret of at least 24 characters/],
-    ['a function', { clientSecret: () => 'x', store }, /storeKey: expected a secret/],
+    [
+      'a secret function without a key',
+      { clientSecret: () => 'x', store },
+      /storeKey: expected a secret/,
+    ],
     ['a short key', { ...secret, store, storeKey: 'canary' }, /storeKey: expected a secret/],
     ['a number as the key', { ...secret, store, storeKey: 7 }, /storeKey: expected a non-emp/],
     ['a key without a store', { storeKey: STORE_KEY }, /storeKey: this option requires store/],
-    ['users without a store', { storeUserTokens: true }, /storeUserTokens: this option requires/],
-    ['no object', { store: 7, storeKey: STORE_KEY }, /store: expected an object with the methods/],
     [
-      'no methods',
+      'user tokens without a store',
+      { storeUserTokens: true },
+      /storeUserTokens: this option requires/,
+    ],
+    [
+      'a number as the store',
+      { store: 7, storeKey: STORE_KEY },
+      /store: expected an object with the methods/,
+    ],
+    [
+      'a store without methods',
       { store: {}, storeKey: STORE_KEY },
       /store: expected an object with the methods/,
     ],
   ]) {
-    test(name, async (t) => {
+    test(`${fault === undefined ? 'accepts' : 'refuses'} ${name}`, async (t) => {
       const open = () => openManager(t, { tokenEndpoint, ...options });
       if (fault === undefined) return open();
       const error = await rejection((async () => open())(), 'ERR_KEYCLOAK_CONFIG');

@@ -9,7 +9,7 @@ const { makeCertificates } = require('../tools/certificates.js');
 const { startEndpoint: start } = require('./support/manager.js');
 const { httpsPost, post, rawPost } = require('./support/token-requests.js');
 
-describe('the fake token endpoint: its faults', { concurrency: true }, () => {
+describe('the faults of the fake token endpoint', { concurrency: true }, () => {
   for (const [fault, ended, expectedHead, expectedBody, status] of [
     ['reset', 'ECONNRESET', /^$/, ''],
     ['close', 'FIN', /^$/, ''],
@@ -34,7 +34,7 @@ describe('the fake token endpoint: its faults', { concurrency: true }, () => {
     assert.ok(performance.now() - begun + 5 >= 50);
   });
 
-  test('redirect: the log shows a client that follows', async (t) => {
+  test('redirect: the log shows a client that follows the redirect', async (t) => {
     const endpoint = await start(t);
     endpoint.answerNext({ fault: 'redirect' }, { fault: 'redirect' });
     const { status, headers } = await post(endpoint);
@@ -48,7 +48,7 @@ describe('the fake token endpoint: its faults', { concurrency: true }, () => {
   });
 });
 
-describe('the fake token endpoint: its end', { concurrency: true }, () => {
+describe('the end of the fake token endpoint', { concurrency: true }, () => {
   test('is final, and close() can be repeated', async () => {
     const endpoint = await startFakeTokenEndpoint();
     endpoint.setAnswer({ fault: 'hang' });
@@ -60,7 +60,7 @@ describe('the fake token endpoint: its end', { concurrency: true }, () => {
     await assert.rejects(endpoint.goOnline(), /closed/);
   });
 
-  test('drops the answers that are still due', async () => {
+  test('drops the pending answers', async () => {
     for (const hold of ['pause', 'setDelay']) {
       const endpoint = await startFakeTokenEndpoint();
       endpoint[hold](60_000);

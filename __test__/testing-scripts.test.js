@@ -6,7 +6,7 @@ const { startFakeTokenEndpoint } = require('../lib/testing');
 const { startEndpoint: start } = require('./support/manager.js');
 const { CLIENT, GRANT, basic, grant, post, rawPost } = require('./support/token-requests.js');
 
-describe('the fake token endpoint: its log', { concurrency: true }, () => {
+describe('the log of the fake token endpoint', { concurrency: true }, () => {
   test('has every part of a request except its credentials', async (t) => {
     const endpoint = await start(t);
     const before = Date.now();
@@ -77,8 +77,8 @@ describe('the fake token endpoint: its log', { concurrency: true }, () => {
   });
 });
 
-describe('the fake token endpoint: its scripts', { concurrency: true }, () => {
-  test('apply to the next requests first, then to all', async (t) => {
+describe('the scripts of the fake token endpoint', { concurrency: true }, () => {
+  test('apply first to the next requests, then to all further requests', async (t) => {
     const endpoint = await start(t);
     endpoint.setAnswer({ status: 503, headers: { 'Retry-After': '1' }, body: 'busy' });
     endpoint.answerNext({ body: { a: 1 } }, { status: 204 }, { body: Buffer.of(0xff) });
@@ -136,7 +136,7 @@ describe('the fake token endpoint: its scripts', { concurrency: true }, () => {
     await assert.rejects(other.close(), /answer has no state, only status/);
   });
 
-  test('restore ends settings', async (t) => {
+  test('end with restore(), as do changed secrets and lives', async (t) => {
     const endpoint = await start(t);
     endpoint.setSecret('test-client', 'new');
     endpoint.setSecret('other', 'x');
@@ -149,7 +149,7 @@ describe('the fake token endpoint: its scripts', { concurrency: true }, () => {
     assert.equal((await post(endpoint, { ...GRANT, client_id: 'other' })).status, 401);
   });
 
-  test('delay answers, one by one or all', async (t) => {
+  test('delay single answers or all answers', async (t) => {
     const endpoint = await start(t, { delayMs: 40 });
     const timed = async () => {
       const begun = performance.now();
@@ -203,7 +203,7 @@ describe('the fake token endpoint refuses', { concurrency: true }, () => {
     });
   }
 
-  test('wrong settings', async (t) => {
+  test('the wrong arguments of its methods', async (t) => {
     const endpoint = await start(t);
     for (const [call, message] of [
       [() => endpoint.setDelay(-1), /^ms must be/],

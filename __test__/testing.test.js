@@ -50,7 +50,7 @@ describe('the fake token endpoint answers like Keycloak', { concurrency: true },
     ['a repeated parameter', TWICE, {}, 400, 'invalid_request', 'duplicated parameter'],
   ];
   for (const [name, fields, headers, status, error, description = GENERIC] of refusals) {
-    test(`refused: ${name}`, async (t) => {
+    test(`to a request with ${name}`, async (t) => {
       const answer = await post(await start(t), fields, headers);
       assert.equal(answer.status, status);
       assert.equal(answer.text, JSON.stringify({ error, error_description: description }));
@@ -66,7 +66,7 @@ describe('the fake token endpoint answers like Keycloak', { concurrency: true },
     ['GET', '/', 404, 'Unable to find matching target resource method'],
   ];
   for (const [method, where, status, error] of others) {
-    test(`${method} ${where} is a ${status}, and no token request`, async (t) => {
+    test(`to ${method} ${where} with status ${status}, and counts no token request`, async (t) => {
       const endpoint = await start(t);
       const response = await fetch(endpoint.url + where, { method });
       assert.equal(response.status, status);
@@ -75,7 +75,7 @@ describe('the fake token endpoint answers like Keycloak', { concurrency: true },
     });
   }
 
-  test('a doubled slash is refused', async (t) => {
+  test('to a URL with a doubled slash', async (t) => {
     const endpoint = await start(t);
     const where = endpoint.tokenEndpoint.replace('/realms', '//realms');
     const response = await fetch(where, { method: 'POST' });
@@ -83,7 +83,7 @@ describe('the fake token endpoint answers like Keycloak', { concurrency: true },
     assert.equal((await response.json()).error, 'missingNormalization');
   });
 
-  test('secrets of any characters are accepted in form and header', async (t) => {
+  test('to a secret of any characters in the form or the header', async (t) => {
     const [id, secret] = ['spiffe://example.org/ns/a b', 'pässwörd ✓ +%:/&='];
     const endpoint = await start(t, { clients: { [id]: secret } });
     await grant(endpoint, { ...GRANT, client_id: id, client_secret: secret });
@@ -95,7 +95,7 @@ describe('the fake token endpoint answers like Keycloak', { concurrency: true },
   });
 });
 
-describe('the fake token endpoint: its tokens', { concurrency: true }, () => {
+describe('the tokens of the fake token endpoint', { concurrency: true }, () => {
   test('verify against the key set that the discovery document names', async (t) => {
     const endpoint = await start(t, { realm: 'my-realm', roles: ['viewer'], expiresIn: 120 });
     assert.equal(endpoint.issuer, `${endpoint.url}/realms/my-realm`);
@@ -145,7 +145,7 @@ describe('the fake token endpoint: its tokens', { concurrency: true }, () => {
     assert.ok(length > 1000 && length < 1500, `${length}`);
   });
 
-  test('can be issued without a request, with other claims', async (t) => {
+  test('can have other claims, without a request', async (t) => {
     const endpoint = await start(t, { clients: { first: 'x', second: 'y' } });
     const { claims } = decode(endpoint.issueToken({ exp: 1, aud: ['a', 'b'], scope: undefined }));
     assert.equal(claims.azp, 'first');

@@ -1,6 +1,6 @@
 'use strict';
 
-// The error of a missed deadline names the stage of the acquisition that took too long.
+// If an acquisition misses its deadline, the error names the stage that took too long.
 
 const assert = require('node:assert/strict');
 const net = require('node:net');

@@ -1,9 +1,9 @@
 'use strict';
 
 // Servers with unusual certificates and TLS settings. The test connects to each with Node's `https`
-// and with a manager. The manager refuses a server that Node refuses, unless the row is `lenient`.
-// From a server that Node accepts, the manager gets a token. If the row is `stricter`, the manager
-// instead gets an error that names the cause and `tokenFetch`; with `tokenFetch`, it gets a token.
+// and with a manager. The manager refuses a server that Node refuses, unless the row is `lenient`,
+// and gets a token from a server that Node accepts, unless the row is `stricter`. In a `stricter`
+// row, the error names the cause and `tokenFetch`, and the manager gets a token with `tokenFetch`.
 
 const assert = require('node:assert/strict');
 const { SSL_OP_NO_TICKET } = require('node:constants');
@@ -74,7 +74,7 @@ const renewed = (order) => () => {
   };
 };
 
-/** A leaf below an intermediate that two roots certify; the server sends one certificate. */
+/** A leaf below an intermediate that two roots certify. The manager trusts one of the roots. */
 const crossSigned =
   ({ trusted, sent }) =>
   () => {
@@ -100,7 +100,7 @@ const intermediate =
     return { server: isSent ? sending(server, middle) : server, ca };
   };
 
-/** A new certificate of a root, signed with its old key, which the manager does not trust. */
+/** A root's new certificate, signed with its old key. The manager trusts only this certificate. */
 function newWithOld() {
   const ids = 'subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid';
   const options = { extensions: `${AUTHORITY}\n${ids}`, subject: '/CN=new-with-old' };
@@ -127,7 +127,7 @@ const excluded = 'nameConstraints=critical,excluded;DNS:localhost';
 const old = { maxVersion: 'TLSv1.2' };
 const ancient = { minVersion: 'TLSv1.1', maxVersion: 'TLSv1.1', ciphers: 'ALL:@SECLEVEL=0' };
 
-// OpenSSL tries only one of the two certificates; the chain through the other one is valid.
+// OpenSSL tries only one of the two certificates; the other certificate makes a valid chain.
 const OTHER_PATH = { lenient: 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY' };
 const WEAK = { stricter: /RSA key of less than 2048 or more than 8192 bits/ };
 const HANDSHAKE = { stricter: /refused the handshake: HandshakeFailure; .+P-521/ };
@@ -156,7 +156,7 @@ const ROWS = [
   ['a renewed root after the old one', renewed(['old', 'fresh']), 'token'],
   ['a renewed root before the old one', renewed(['fresh', 'old']), 'token'],
   ['only the old certificate of a renewed root', renewed(['old']), /authority has expired/],
-  ['a root signed with its old key, without the old one', newWithOld, ONLY_INTERMEDIATE],
+  ['a root signed with its old key, without the old root', newWithOld, ONLY_INTERMEDIATE],
   ['a root with an unknown critical extension', belowWith(UNKNOWN), /critical/],
   ['a root with critical certificatePolicies', belowWith(POLICIES), 'token'],
   ['a root of P-384', below({ key: 'P-384', sign: '-sha384' }), 'token'],
@@ -169,11 +169,15 @@ const ROWS = [
   ['a pathlen that suffices', chain([{ extensions: `${CA},pathlen:1` }, {}]), 'token'],
   ['a pathlen that does not suffice', chain([{ extensions: `${CA},pathlen:0` }, {}]), /pathlen/],
   ['the same root with and without pathlen 0', twice, /pathlen/],
-  ['name constraints of the root that permit', belowWith(permitted), 'token'],
-  ['name constraints of the root that exclude', belowWith(excluded), /./],
+  ['name constraints of the root that permit the server', belowWith(permitted), 'token'],
+  ['name constraints of the root that exclude the server', belowWith(excluded), /./],
   ['an unknown authority', () => ({ ...leaf()(), ca: issue().cert }), /unknown issuer/],
   ['an intermediate', beneath(), 'token'],
-  ['an intermediate that is not sent', intermediate({ trusts: ['root'] }), /unknown issuer/],
+  [
+    'an intermediate that the server does not send',
+    intermediate({ trusts: ['root'] }),
+    /unknown issuer/,
+  ],
   ['an intermediate that may not sign', beneath({ extensions: NO_SIGN }), /keyCertSign/],
   ['an intermediate without keyUsage', beneath({ extensions: CA }), 'token'],
   ['an intermediate without CA:TRUE', beneath({ extensions: 'keyUsage=keyCertSign' }), /./],
@@ -181,8 +185,8 @@ const ROWS = [
   ['an intermediate of version 1', beneath({ extensions: '' }), /./],
   ['an intermediate for clients', beneathWith(CLIENTS), /./],
   ['an intermediate with critical certificatePolicies', beneathWith(POLICIES), EXTENSION],
-  ['name constraints of the intermediate that permit', beneathWith(permitted), 'token'],
-  ['name constraints of the intermediate that exclude', beneathWith(excluded), /./],
+  ['name constraints of the intermediate that permit the server', beneathWith(permitted), 'token'],
+  ['name constraints of the intermediate that exclude the server', beneathWith(excluded), /./],
   ['an expired intermediate', beneath({ validity: EXPIRED }), /expired/],
   ['an intermediate of P-384', beneath({ key: 'P-384' }), 'token'],
   ['an intermediate of P-521', beneath({ key: 'P-521' }), SIGNATURE],
@@ -190,11 +194,27 @@ const ROWS = [
   ['6 intermediates', chain(Array(7).fill({})), 'token'],
   ['20 intermediates', chain(Array(21).fill({})), { stricter: /more than six intermediate/ }],
   ['a cross-signed intermediate', crossSigned({ trusted: 0, sent: [0] }), 'token'],
-  ['both cross-signed, the first trusted', crossSigned({ trusted: 0, sent: [1, 0] }), OTHER_PATH],
-  ['both cross-signed, the second trusted', crossSigned({ trusted: 1, sent: [0, 1] }), OTHER_PATH],
-  ['the wrong one cross-signed', crossSigned({ trusted: 0, sent: [1] }), /unknown issuer/],
+  [
+    'both cross-signed intermediates, with the first root trusted',
+    crossSigned({ trusted: 0, sent: [1, 0] }),
+    OTHER_PATH,
+  ],
+  [
+    'both cross-signed intermediates, with the second root trusted',
+    crossSigned({ trusted: 1, sent: [0, 1] }),
+    OTHER_PATH,
+  ],
+  [
+    'a cross-signed intermediate of another root',
+    crossSigned({ trusted: 0, sent: [1] }),
+    /unknown issuer/,
+  ],
   ['no trusted root', intermediate({ isSent: true, trusts: ['middle'] }), ONLY_INTERMEDIATE],
-  ['no trusted root, and nothing sent', intermediate({ trusts: ['middle'] }), ONLY_INTERMEDIATE],
+  [
+    'no trusted root, and no intermediate from the server',
+    intermediate({ trusts: ['middle'] }),
+    ONLY_INTERMEDIATE,
+  ],
   ['an intermediate and its root trusted', intermediate({ trusts: ['middle', 'root'] }), 'token'],
   ['a leaf that is given as `ca` without its root', intermediate({ trusts: ['server'] }), /./],
   ['a self-signed leaf', own({ extensions: LEAF }), 'token'],
@@ -202,8 +222,8 @@ const ROWS = [
   ['a self-signed leaf with CA:TRUE', ownWith(CA), 'token'],
   ['a self-signed leaf that may only sign', ownWith(AUTHORITY), KEY_USAGE],
   ['a self-signed leaf for clients', ownWith(CLIENTS), /./],
-  ['one with CA:TRUE for clients', ownWith(`${CA}\n${CLIENTS}`), /not for servers/],
-  ['one with CA:TRUE for any purpose', ownWith(`${CA}\n${ANY}`), /not for servers/],
+  ['a self-signed leaf with CA:TRUE for clients', ownWith(`${CA}\n${CLIENTS}`), /not for servers/],
+  ['a self-signed leaf with CA:TRUE for any purpose', ownWith(`${CA}\n${ANY}`), /not for servers/],
   ['a self-signed leaf with nsCertType client', ownWith('nsCertType=client'), /not for servers/],
   ['an expired self-signed leaf', own({ extensions: LEAF, validity: EXPIRED }), /expired/],
   ['a self-signed leaf that was renewed', ownRenewed(LEAF), /./],
@@ -246,7 +266,11 @@ const ROWS = [
   ['a certificate of 80 KB', leaf(with80Kb), { stricter: /larger than 64 KiB/ }],
   ['another IP address', leaf({ extensions: 'subjectAltName=IP:127.0.0.2' }), /127\.0\.0\.2/],
   ['a wildcard for the only label', leaf({ extensions: 'subjectAltName=DNS:*' }), /./],
-  ['a common name that fits only', leaf({ ...commonName, extensions: OTHER_NAME }), /a\.example/],
+  [
+    'a fitting common name beside another subjectAltName',
+    leaf({ ...commonName, extensions: OTHER_NAME }),
+    /a\.example/,
+  ],
   ['TLS 1.2 only', leaf(), 'token', old],
   ['TLS 1.1 only', leaf(), /neither TLS 1\.2 nor TLS 1\.3/, ancient],
   ['no session tickets', leaf(), 'token', { secureOptions: SSL_OP_NO_TICKET }],
@@ -254,7 +278,7 @@ const ROWS = [
   ['CBC cipher suites only', leaf(), HANDSHAKE, { ...old, ciphers: 'ECDHE-ECDSA-AES128-SHA' }],
 ];
 
-describe('a server with', { timeout: LIMIT_MS }, () => {
+describe('the manager and Node judge a server with', { timeout: LIMIT_MS }, () => {
   for (const [name, make, expected, settings] of ROWS) {
     test(name, async (t) => {
       const { server, ca = root.cert } = make();

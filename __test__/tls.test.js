@@ -25,7 +25,7 @@ const pair = ({ key, cert }) => ({ key, cert });
 const secure = (certificate = ours.server) => ({ tls: pair(certificate) });
 
 describe('trust', { timeout: LIMIT_MS }, () => {
-  it('an unknown authority is refused at once, with advice', async (t) => {
+  it('the manager refuses an unknown authority at once, with advice', async (t) => {
     const { endpoint, manager, open } = await start(t, {}, secure());
     // The first manager may request the authorities from Node, which costs a connection.
     await rejection(open().getToken(), 'ERR_KEYCLOAK_TLS');
@@ -37,7 +37,7 @@ describe('trust', { timeout: LIMIT_MS }, () => {
     assert.deepEqual([endpoint.connectionCount, endpoint.requestCount], [before + 1, 0]);
   });
 
-  it('authorities come from `ca` and `caFile`, which add up', async (t) => {
+  it('the manager trusts the authorities of `ca` and `caFile` together', async (t) => {
     const { open } = await start(t, {}, secure());
     for (const options of [
       { ca: ours.ca.cert },
@@ -51,7 +51,7 @@ describe('trust', { timeout: LIMIT_MS }, () => {
     await rejection(open({ ca: foreign.ca.cert }).getToken(), 'ERR_KEYCLOAK_TLS');
   });
 
-  it('a replaced `caFile` counts from the next acquisition on', async (t) => {
+  it('the next acquisition uses a replaced `caFile`', async (t) => {
     const { server, url } = await startApi(t, () => tokenJson(), secure());
     const caFile = makeFile(t, ours.ca.cert);
     const manager = openManager(t, { tokenEndpoint: url, caFile });
@@ -81,7 +81,7 @@ describe('trust', { timeout: LIMIT_MS }, () => {
     ['for another name', ours.wrongName, /"elsewhere\.example", not for "127\.0\.0\.1"/],
     ['that has expired', ours.expired, /the certificate has expired/],
   ]) {
-    it(`a certificate ${name} is refused, unless skipTlsVerify is set`, async (t) => {
+    it(`the manager refuses a certificate ${name}, unless skipTlsVerify is true`, async (t) => {
       const options = { ca: ours.ca.cert };
       const { endpoint, manager, open } = await start(t, options, secure(certificate));
       const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_TLS');
@@ -102,7 +102,7 @@ for (const [scheme, options, endpointOptions] of [
   ['https', { ca: ours.ca.cert }, secure()],
 ]) {
   describe(`${scheme} connections`, { timeout: LIMIT_MS }, () => {
-    it('are kept after answers of any kind, and shared by equal managers', async (t) => {
+    it('stay open after answers of any kind, and equal managers share them', async (t) => {
       const { endpoint, manager, open } = await start(t, options, endpointOptions);
       const other = open();
       await rejection(open({ clientSecret: 'wrong' }).getToken(), 'ERR_KEYCLOAK_OAUTH');
@@ -112,7 +112,7 @@ for (const [scheme, options, endpointOptions] of [
       assert.deepEqual([endpoint.requestCount, endpoint.connectionCount], [5, 1]);
     });
 
-    it('that the server closed while idle are replaced without a retry', async (t) => {
+    it('that the server closed while they were idle cause no retry', async (t) => {
       const { endpoint, manager, at } = await start(t, options, endpointOptions);
       await manager.getToken();
       await endpoint.goOffline();
@@ -132,13 +132,29 @@ describe('a response that ends without close_notify', { timeout: LIMIT_MS }, () 
   const OAUTH = '{"error":"invalid_client"}';
   // [the name, the code of the error or a token, the status, the body, a field of the head]
   for (const [name, code, status = '200 OK', body = tokenJson(), field = 'X-A: b'] of [
-    ['is accepted if it has no length and its JSON object is complete', 'token'],
-    ['is refused if its JSON object is incomplete', 'NETWORK', '200 OK', tokenJson().slice(0, -1)],
-    ['is refused if it is empty', 'NETWORK', '200 OK', ''],
-    ['is refused if it is too short', 'NETWORK', '200 OK', tokenJson(), 'Content-Length: 999'],
-    ['is refused with a cut chunk', 'NETWORK', '200 OK', 'fff\r\n{}', CHUNKED],
+    ['gives its token if it has no length and its JSON object is complete', 'token'],
+    [
+      'is a network error if its JSON object is incomplete',
+      'NETWORK',
+      '200 OK',
+      tokenJson().slice(0, -1),
+    ],
+    ['is a network error if it is empty', 'NETWORK', '200 OK', ''],
+    [
+      'is a network error if it is too short',
+      'NETWORK',
+      '200 OK',
+      tokenJson(),
+      'Content-Length: 999',
+    ],
+    ['is a network error if a chunk is incomplete', 'NETWORK', '200 OK', 'fff\r\n{}', CHUNKED],
     ['is an OAuth error if its JSON object is complete', 'OAUTH', '400 Bad', OAUTH],
-    ['is refused if the JSON of an error is cut', 'NETWORK', '400 Bad', OAUTH.slice(0, -1)],
+    [
+      'is a network error if the JSON of an OAuth error is incomplete',
+      'NETWORK',
+      '400 Bad',
+      OAUTH.slice(0, -1),
+    ],
     ['is an HTTP error by its status', 'HTTP', '401 No', '<html>'],
     ['is a redirect by its status', 'PROTOCOL', '302 Found', ''],
   ]) {
@@ -162,7 +178,9 @@ describe('a response that ends without close_notify', { timeout: LIMIT_MS }, () 
   }
 });
 
-it('a server that asks for a certificate by renegotiation', { timeout: LIMIT_MS }, async (t) => {
+it('a server that asks for a certificate by renegotiation causes an error', {
+  timeout: LIMIT_MS,
+}, async (t) => {
   const old = { ...pair(ours.server), maxVersion: 'TLSv1.2' };
   const server = tls.createServer(old, (socket) => {
     socket.on('error', () => {});
@@ -180,7 +198,7 @@ it('a server that asks for a certificate by renegotiation', { timeout: LIMIT_MS 
   assert.match(message, /renegotiation, .+ set tokenFetch: true/);
 });
 
-it('a response with 990 additional headers is read', { timeout: LIMIT_MS }, async (t) => {
+it('the manager reads a response with 990 additional headers', { timeout: LIMIT_MS }, async (t) => {
   const { url } = await startApi(t, (_, response) => {
     for (let index = 0; index < 990; index += 1) response.setHeader(`x-${index}`, '1');
     return tokenJson();

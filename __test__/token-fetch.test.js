@@ -105,7 +105,7 @@ describe('the function of tokenFetch', { timeout: LIMIT_MS }, () => {
     }
   });
 
-  test('is the global fetch, looked up at each request, if it is true', async (t) => {
+  test('is the current global fetch at each request if the option is true', async (t) => {
     const urls = [];
     const { mock } = t.mock.method(globalThis, 'fetch', async (url) => {
       urls.push(url);
@@ -118,7 +118,7 @@ describe('the function of tokenFetch', { timeout: LIMIT_MS }, () => {
     assert.equal(await manager.getToken({ forceRefresh: true }), 'token-2');
   });
 
-  test('can be replaced by a changed configuration', async (t) => {
+  test('may change with the configuration', async (t) => {
     const manager = open(t, async () => new Response(TOKEN));
     assert.equal(await manager.getToken(), 'token-1');
     const tokenFetch = async () => new Response(tokenJson('token-2'));
@@ -140,7 +140,7 @@ describe('a response of the function', { timeout: LIMIT_MS }, () => {
     ['only text()', () => ({ status: 200, text })],
     ['only arrayBuffer()', () => ({ ...plain, arrayBuffer: async () => Buffer.from(TOKEN) })],
     ['an empty url', () => ({ ...plain, url: '', text })],
-    ['the url that was asked', () => ({ ...plain, url: ENDPOINT, text })],
+    ['the requested url', () => ({ ...plain, url: ENDPOINT, text })],
     [
       'a stream without an iterator',
       () => {
@@ -149,7 +149,7 @@ describe('a response of the function', { timeout: LIMIT_MS }, () => {
       },
     ],
   ]) {
-    test(`is read from ${name}`, async (t) => {
+    test(`may be ${name}`, async (t) => {
       const manager = open(t, async () => make());
       assert.equal(await manager.getToken(), 'token-1');
     });
@@ -180,7 +180,7 @@ describe('a response of the function', { timeout: LIMIT_MS }, () => {
     ['a large text', { status: 200, text: async () => large }, TOO_LARGE],
     ['a large Content-Length', new Response(TOKEN, { headers: length }), TOO_LARGE],
   ]) {
-    test(`that is ${name} gives ERR_KEYCLOAK_PROTOCOL without a retry`, async (t) => {
+    test(`that is ${name} causes ERR_KEYCLOAK_PROTOCOL without a retry`, async (t) => {
       let count = 0;
       const manager = open(t, async () => {
         count += 1;
@@ -197,7 +197,7 @@ describe('a response of the function', { timeout: LIMIT_MS }, () => {
     ['too large', {}],
     ['a redirect that was followed', { redirected: true }],
   ]) {
-    test(`whose body is ${name} is cancelled`, async (t) => {
+    test(`makes the manager cancel its body if it is ${name}`, async (t) => {
       const long = endless();
       const manager = open(t, async () => ({ ...plain, ...more, body: long.body }));
       await rejection(manager.getToken(), 'ERR_KEYCLOAK_PROTOCOL');
@@ -230,7 +230,7 @@ describe('an error that the function throws', { timeout: LIMIT_MS }, () => {
       /was refused \(\w+\); check/,
     ],
     [
-      'one to all addresses',
+      'a refused connection to all addresses',
       caused(everywhere),
       'ECONNREFUSED',
       /was refused \(ECONNREFUSED\); check/,
@@ -238,7 +238,12 @@ describe('an error that the function throws', { timeout: LIMIT_MS }, () => {
     ['a reset', coded('ECONNRESET'), 'ECONNRESET', /reset \(ECONNRESET\); check/],
     ['an unknown host', caused(coded('ENOTFOUND')), 'ENOTFOUND', /\(ENOTFOUND\); check/],
     ['a name server that fails', caused(coded('EAI_AGAIN')), 'EAI_AGAIN', /\(EAI_AGAIN\); check/],
-    ['a slow one', caused(coded('UND_ERR_CONNECT_TIMEOUT')), 'ETIMEDOUT', /\(ETIMEDOUT\); check/],
+    [
+      'a slow connection',
+      caused(coded('UND_ERR_CONNECT_TIMEOUT')),
+      'ETIMEDOUT',
+      /\(ETIMEDOUT\); check/,
+    ],
     ['an ended connection', caused(coded('UND_ERR_SOCKET')), 'ECONNRESET', /\(ECONNRESET\); check/],
     ['no route', caused(noRoute), 'EHOSTUNREACH', /: no way \(EHOSTUNREACH\)$/],
     ['another code', coded('ERR_OTHER', 'odd'), undefined, /tokenFetch failed: odd \(ERR_OTHER\)$/],
@@ -263,7 +268,7 @@ describe('an error that the function throws', { timeout: LIMIT_MS }, () => {
     return ['ERR_KEYCLOAK_TLS', code, caused(coded(code)), undefined, message];
   });
   for (const [code, name, thrown, systemCode, message] of [...NETWORK, ...TLS]) {
-    test(`is ${code} for ${name}`, async (t) => {
+    test(`becomes ${code}: ${name}`, async (t) => {
       const manager = open(t, () => Promise.reject(thrown), { requestTimeoutMs: 900 });
       const error = await rejection(manager.getToken(), code);
       assert.match(error.message, message);
@@ -279,7 +284,7 @@ describe('an error that the function throws', { timeout: LIMIT_MS }, () => {
     ['in a property', Object.assign(new Error('odd'), { config: { data: SECRET } })],
     ['in the code', coded(`A_${SECRET}`)],
   ]) {
-    test(`does not show the secret that it has ${name}, thrown at once`, async (t) => {
+    test(`does not reveal a secret ${name} if the function throws synchronously`, async (t) => {
       const { logger, lines } = recorder();
       const tokenFetch = () => {
         throw thrown;
@@ -296,7 +301,7 @@ describe('an error that the function throws', { timeout: LIMIT_MS }, () => {
 });
 
 describe('a request of the function', { timeout: LIMIT_MS }, () => {
-  test('is aborted at the deadline, and the error names the stage', async (t) => {
+  test('ends at the deadline, and the error names the stage', async (t) => {
     const signals = [];
     const tokenFetch = (_url, { signal }) => {
       signals.push(signal);
@@ -309,7 +314,7 @@ describe('a request of the function', { timeout: LIMIT_MS }, () => {
     assert.equal(signals.length, 1);
   });
 
-  test('is aborted by close(), which frees its socket', async (t) => {
+  test('ends with close(), which frees its socket', async (t) => {
     const server = await listen(t, http.createServer());
     const manager = open(t, true, { tokenEndpoint: `${server.url}/token` });
     const waiting = rejection(manager.getToken(), 'ERR_KEYCLOAK_CLOSED');
@@ -323,7 +328,7 @@ describe('a request of the function', { timeout: LIMIT_MS }, () => {
     ['close()', 'ERR_KEYCLOAK_CLOSED', 15_000],
     ['its deadline', 'ERR_KEYCLOAK_TIMEOUT', 100],
   ]) {
-    test(`may be answered after ${end} with a body, which is cancelled`, async (t) => {
+    test(`may get an answer after ${end}, and the manager cancels its body`, async (t) => {
       let answer;
       const tokenFetch = () =>
         new Promise((resolve) => {
@@ -340,7 +345,7 @@ describe('a request of the function', { timeout: LIMIT_MS }, () => {
     });
   }
 
-  test('has its body cancelled at the deadline even if the stream ignores the signal', async (t) => {
+  test('ends at the deadline even if the stream of its answer ignores the signal', async (t) => {
     let isCancelled = false;
     const cancel = () => {
       isCancelled = true;
@@ -364,7 +369,7 @@ describe('a request of the function', { timeout: LIMIT_MS }, () => {
     assert.throws(() => open(t, undefined, options), code);
   });
 
-  test('is not sent if its deadline passed while the event loop was blocked', async (t) => {
+  test('does not start if its deadline passes while the event loop is blocked', async (t) => {
     let count = 0;
     const tokenFetch = async () => {
       count += 1;

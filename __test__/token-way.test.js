@@ -34,7 +34,7 @@ const check = (...steps) => {
   return tokenWayFaults(text, (file) => FILES[file]).join('\n');
 };
 
-describe('the way of a token', () => {
+describe('the check of the way of a token', () => {
   for (const [name, file, fault] of [
     ['start', 'a.rs'],
     ['Shared::land', 'a.rs'],
@@ -51,7 +51,7 @@ describe('the way of a token', () => {
       assert.match(check([name, file]), fault ?? /^$/));
   }
 
-  test('has as many steps as it may, in their order', () => {
+  test('allows a limited number of steps, in order', () => {
     assert.match(check(...Array(16).fill(['start', 'a.rs'])), /16 functions, expected 1 to 15$/);
     assert.match(check(), /0 functions, expected/);
     const text = '## The way of a token\n| 2 | `start` | `a.rs` | |\n';

@@ -76,7 +76,7 @@ const SOURCES = [
   ['SSL_CERT_DIR with --use-system-ca', (ca) => ({ ...withSystem, ...folder(ca) })],
 ];
 
-// Rows that do not use both authorities.
+// The values of the rows that do not use both authorities.
 const byAlone = { ...extra(alone), server: alone };
 const asOther = { env: { NODE_EXTRA_CA_CERTS: readable }, change: { user: 65534 } };
 const removed = path.join(known.directory, 'removed.pem');

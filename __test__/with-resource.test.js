@@ -56,7 +56,7 @@ describe('withResource', { concurrency: true }, () => {
     assert.deepEqual([...api.requests, ...other.requests], []);
   });
 
-  test('replaces a token that the other API refuses, for all', async (t) => {
+  test('replaces a token that the other API refuses, for all managers', async (t) => {
     const { endpoint, manager } = await startBoth(t);
     const other = await startApi(t, accepting(new Set(['token-2'])));
     const derived = manager.withResource({ baseUrl: other.url });
@@ -66,7 +66,7 @@ describe('withResource', { concurrency: true }, () => {
     assert.equal(endpoint.requestCount, 2);
   });
 
-  test('may be called for each request, and remembers what routes accepted', async (t) => {
+  test('keeps the history of routes if the program calls it for each request', async (t) => {
     let count = 0;
     const { manager } = await start(t);
     // One replica of several refuses the second token of the first route.
@@ -77,19 +77,19 @@ describe('withResource', { concurrency: true }, () => {
     const call = () => manager.withResource({ baseUrl: api.url }).fetch('/agents');
     assert.equal((await call()).status, 200);
     assert.equal((await call()).status, 200);
-    // At once: with the token that is spaced. A second later, with a new one.
+    // If this call is immediate, it repeats the token; a second later, it gets a new token.
     assert.equal((await call()).status, 200, 'sent once more');
     assert.equal(api.requests.length, 5);
   });
 
-  test('can be derived from a derived manager', async (t) => {
+  test('also derives a manager from a derived manager', async (t) => {
     const { manager } = await startBoth(t);
     const other = await startApi(t);
     const derived = manager.withResource({ baseUrl: 'http://127.0.0.1:1' });
     assert.equal((await derived.withResource({ baseUrl: other.url }).fetch('/a')).status, 200);
   });
 
-  test('ends with the manager', async (t) => {
+  test('returns a manager that closes with the original manager', async (t) => {
     const { manager } = await startBoth(t);
     const derived = manager.withResource({ baseUrl: 'http://127.0.0.1:1' });
     await manager.close();
@@ -98,7 +98,7 @@ describe('withResource', { concurrency: true }, () => {
     assert.equal(derived.snapshot().state, 'closed');
   });
 
-  test('follows a change of the configuration', async (t) => {
+  test('returns a manager that follows a change of the configuration', async (t) => {
     const { endpoint, manager } = await start(t);
     const api = await startApi(t);
     const derived = manager.withResource({ baseUrl: api.url });
@@ -141,14 +141,14 @@ describe('withResource', { concurrency: true }, () => {
     });
   }
 
-  test('accepts plain http on loopback, however it is written', async (t) => {
+  test('accepts plain http for every spelling of a loopback address', async (t) => {
     const { manager } = await start(t);
     for (const baseUrl of ['http://127.0.0.1', 'http://localhost/v1', 'http://[::1]:8080']) {
       manager.withResource({ baseUrl });
     }
   });
 
-  test('reports what a getter of the resource throws', async (t) => {
+  test('reports the exception of a getter of the resource', async (t) => {
     const { manager } = await start(t);
     const cause = new RangeError('unreadable');
     const resource = {

@@ -9,11 +9,12 @@ const { createHash } = require('node:crypto');
 const { checkSubject, derivedRequest, exchangeRequest, keyOf } = require('./derived-request.js');
 const { copyOf } = require('./resource-copy.js');
 const { KeycloakTokenError } = require('./error.js');
+const { lazily } = require('./lazily.js');
 const { managerFor } = require('./resource-manager.js');
 const { TokenSource, source } = require('./token-source.js');
 
 // This function loads the module on demand, because few programs use assertion functions.
-const secretFunctions = () => require('./secret-function.js');
+const secretFunctions = lazily(() => require('./secret-function.js'));
 
 /** The number of derived managers that stay although the program no longer refers to them. */
 const MOST_UNUSED = 256;

@@ -3,6 +3,7 @@
 const { environment } = require('./environment.js');
 const { KeycloakTokenError, badRequest, internal } = require('./error.js');
 const { keepAlive } = require('./keep-alive.js');
+const { lazily } = require('./lazily.js');
 const observe = require('./observe.js');
 const {
   Observer,
@@ -17,15 +18,16 @@ const reconfigure = require('./reconfigure.js');
 const { TokenSource, originOf, source } = require('./token-source.js');
 
 // These functions load modules on demand, because most managers never need these modules.
-const callOptions = () => require('./call-options.js');
-const derivedManagers = () => require('./derived-managers.js');
-const secretFunctions = () => require('./secret-function.js');
-const storeCalls = () => require('./store-calls.js');
-const tokenFetches = () => require('./token-fetch.js');
-const dpops = () => require('./dpop.js');
-const roots = () => require('./roots.js');
-const traceContexts = () => require('./trace-context.js');
-const currentContext = () => require('node:async_hooks').AsyncLocalStorage.snapshot();
+const callOptions = lazily(() => require('./call-options.js'));
+const derivedManagers = lazily(() => require('./derived-managers.js'));
+const secretFunctions = lazily(() => require('./secret-function.js'));
+const storeCalls = lazily(() => require('./store-calls.js'));
+const tokenFetches = lazily(() => require('./token-fetch.js'));
+const dpops = lazily(() => require('./dpop.js'));
+const roots = lazily(() => require('./roots.js'));
+const traceContexts = lazily(() => require('./trace-context.js'));
+const asyncHooks = lazily(() => require('node:async_hooks'));
+const currentContext = () => asyncHooks().AsyncLocalStorage.snapshot();
 
 // The empty map of all managers without a request. No code modifies it.
 const NO_REQUESTS = new Map();
@@ -205,7 +207,7 @@ class KeycloakTokenManager extends TokenSource {
     this.#store = store;
     this.#traceParent = propagateTraceContext ? traceContexts().traceParents() : undefined;
     if ([this.#secretFunction, tokenFetch, store].some((given) => given !== undefined)) {
-      this.#inContext ??= require('node:async_hooks').AsyncLocalStorage.snapshot();
+      this.#inContext ??= currentContext();
     }
   }
 

@@ -43,6 +43,7 @@ class OutgoingRequest {
   #origin;
   #issuerOrigin;
   #url;
+  #route;
   /** The caller's `Request`, until a redirect replaces it. */
   #request;
   #method;
@@ -89,10 +90,8 @@ class OutgoingRequest {
    * the segments are the first two of the whole path.
    */
   get route() {
-    const { pathname } = this.#url;
-    const isBelow = pathname.startsWith(this.#base.pathname);
-    const rest = pathname.slice(isBelow ? this.#base.pathname.length : 1);
-    return `${this.#base.href} ${isBelow ? '' : '/'}${rest.split('/', 2).join('/')}`;
+    this.#route ??= routeOf(this.#url, this.#base);
+    return this.#route;
   }
 
   /** The URL of the next or last request. */
@@ -188,6 +187,7 @@ class OutgoingRequest {
       this.#isReadableAgain = true;
     }
     this.#url = url;
+    this.#route = undefined;
   }
 
   /** Drops the kept body, because `fetch` does not send the request again. */
@@ -256,9 +256,17 @@ function checkOrigin(url, origin, what, place = () => url.origin, consequence = 
   }
 }
 
+function routeOf({ pathname }, base) {
+  const isBelow = pathname.startsWith(base.pathname);
+  const rest = pathname.slice(isBelow ? base.pathname.length : 1);
+  return `${base.href} ${isBelow ? '' : '/'}${rest.split('/', 2).join('/')}`;
+}
+
 function initOf(init) {
   if (init === undefined || init === null) return {};
   if (typeof init !== 'object') throw badRequest('init: expected an object');
+  // This is the most frequent case. The caller copies the properties.
+  if (Object.getPrototypeOf(init) === Object.prototype) return init;
   // Inherited properties of `init` count too, as they do for `fetch`.
   return isA('Request', init) ? membersOf(init) : { ...inherited(init), ...init };
 }

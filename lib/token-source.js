@@ -6,6 +6,7 @@
 const { asObject, asString } = require('./access-token.js');
 const { badRequest } = require('./error.js');
 const { keepAlive } = require('./keep-alive.js');
+const { lazily } = require('./lazily.js');
 const resourceFetch = require('./resource-fetch.js');
 const resourceHeaders = require('./resource-headers.js');
 const { Waiters } = require('./waiters.js');
@@ -13,13 +14,13 @@ const { Waiters } = require('./waiters.js');
 require('./timers.js');
 
 // These functions load modules on demand, because most managers never need these modules.
-const callOptions = () => require('./call-options.js');
-const authenticatedFetch = () => require('./authenticated-fetch.js');
+const callOptions = lazily(() => require('./call-options.js'));
+const authenticatedFetch = lazily(() => require('./authenticated-fetch.js'));
 const originOf = (resource) => authenticatedFetch().originOf(resource);
-const callRequests = () => require('./call-request.js');
-const dpops = () => require('./dpop.js');
-const requestHeaders = () => require('./request-headers.js');
-const resourceManagers = () => require('./resource-manager.js');
+const callRequests = lazily(() => require('./call-request.js'));
+const dpops = lazily(() => require('./dpop.js'));
+const requestHeaders = lazily(() => require('./request-headers.js'));
+const resourceManagers = lazily(() => require('./resource-manager.js'));
 
 const NO_OPTIONS = Object.freeze({});
 const runAtOnce = (step) => step();

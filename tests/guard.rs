@@ -154,7 +154,7 @@ impl<T: Transport> CountedClient<T> {
     }
 }
 
-/// Figures by name.
+/// The figures, keyed by name.
 #[derive(Default)]
 struct Figures(BTreeMap<String, f64>);
 

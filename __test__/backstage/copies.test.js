@@ -19,7 +19,7 @@ const bearer = ({ headers }) => headers.authorization.replace('Bearer ', '');
 
 describe('two copies of the package', () => {
   const workspace = useWorkspace();
-  /** `require` of two plugins, each of which has the package in its own `node_modules`. */
+  /** The `require` functions of two plugins, each with the package in its own `node_modules`. */
   let requires;
 
   before(async () => {
@@ -34,14 +34,14 @@ describe('two copies of the package', () => {
   });
 
   const copies = () => requires.map((load) => load(`${PACKAGE}/backstage`));
-  /** The files of a copy, which its exports do not include. */
+  /** The registries of the copies, from a file that the exports of the package do not include. */
   const registries = () =>
     requires.map((load) => {
       const manifest = load.resolve(`${PACKAGE}/package.json`);
       return load(path.join(path.dirname(manifest), 'lib', 'backstage', 'registry.js')).registry();
     });
 
-  /** A backend whose two plugins use the service of their own copy. */
+  /** Starts a backend whose two plugins each use the service of their own copy. */
   async function start(t, options) {
     const plugins = copies().map(({ keycloakTokenManagerServiceRef: ref }, index) =>
       keeper(workspace, ['alpha', 'beta'][index], { tokens: ref }),
@@ -56,12 +56,12 @@ describe('two copies of the package', () => {
     return { ...backend, alpha, beta };
   }
 
-  test('are two', () => {
+  test('have separate classes', () => {
     const [first, second] = requires.map((load) => load(PACKAGE).KeycloakTokenManager);
     assert.notEqual(first, second);
   });
 
-  test('have one manager for one client, and one login per life', async (t) => {
+  test('have one manager for one client, and one login for each token life', async (t) => {
     const { endpoint, alpha, beta } = await start(t);
     for (let life = 1; life <= 3; life += 1) {
       const calls = [alpha, beta, alpha, beta].map((tokens) => tokens.getToken());
@@ -74,7 +74,7 @@ describe('two copies of the package', () => {
     assert.deepEqual(alpha.snapshot().counters, beta.snapshot().counters);
   });
 
-  test('recognise the errors of the other', async (t) => {
+  test('recognise the errors of each other', async (t) => {
     const { endpoint, alpha, beta } = await start(t);
     endpoint.answerNext({ status: 401, body: { error: 'unauthorized_client' } });
     const errors = await Promise.all(
@@ -85,7 +85,7 @@ describe('two copies of the package', () => {
     }
   });
 
-  test('close the manager with the backend', async (t) => {
+  test('close the manager when the backend stops', async (t) => {
     const { alpha, beta, stop } = await start(t);
     await alpha.getToken();
     await stop();
@@ -122,41 +122,49 @@ describe('two copies of the package', () => {
     assert.deepEqual(next.requests.map(bearer).map(clientOf), ['other-client', 'other-client']);
   });
 
-  describe('open one manager', () => {
+  describe('open', () => {
     const first = () => 'secret';
     const fetches = [() => fetch('http://localhost'), () => fetch('http://localhost')];
     for (const [what, changes, isShared] of [
-      ['for equal options', [{}, {}], true],
-      ['for another name', [{ name: 'a' }, { name: 'b' }], true],
-      ['for another logger', [{ logger: recorder().logger }, {}], true],
-      ['for another API', [{ resource: { baseUrl: 'https://a' } }, {}], true],
-      ['for equal lists', [{ scope: ['a', 'b'] }, { scope: ['a', 'b'] }], true],
+      ['one manager for equal options', [{}, {}], true],
+      ['one manager for different names', [{ name: 'a' }, { name: 'b' }], true],
+      ['one manager for different loggers', [{ logger: recorder().logger }, {}], true],
+      ['one manager for different APIs', [{ resource: { baseUrl: 'https://a' } }, {}], true],
+      ['one manager for equal lists', [{ scope: ['a', 'b'] }, { scope: ['a', 'b'] }], true],
       [
-        'for equal records in another order',
+        'one manager for equal records in another order',
         [{ parameters: { a: '1', b: '2' } }, { parameters: { b: '2', a: '1' } }],
         true,
       ],
-      ['for one function', [{ clientSecret: first }, { clientSecret: first }], true],
-      ['for undefined and absent', [{ scope: undefined }, {}], true],
-      ['but two for another secret', [{}, { clientSecret: 'b' }], false],
-      ['but two for another client', [{}, { clientId: 'b' }], false],
-      ['but two for another endpoint', [{}, { tokenEndpoint: 'https://a/b' }], false],
-      ['but two for another scope', [{ scope: 'a' }, { scope: 'b' }], false],
-      ['but two for other parameters', [{ parameters: { a: '1' } }, {}], false],
-      ['but two for other headers', [{ headers: { a: '1' } }, { headers: { a: '2' } }], false],
-      ['but two for another time limit', [{}, { requestTimeoutMs: 1 }], false],
-      ['but two for a secret from a function', [{}, { clientSecret: first }], false],
       [
-        'but two for two functions',
+        'one manager for the same function',
+        [{ clientSecret: first }, { clientSecret: first }],
+        true,
+      ],
+      ['one manager for an undefined and an absent option', [{ scope: undefined }, {}], true],
+      ['two managers for different secrets', [{}, { clientSecret: 'b' }], false],
+      ['two managers for different clients', [{}, { clientId: 'b' }], false],
+      ['two managers for different endpoints', [{}, { tokenEndpoint: 'https://a/b' }], false],
+      ['two managers for different scopes', [{ scope: 'a' }, { scope: 'b' }], false],
+      ['two managers for different parameters', [{ parameters: { a: '1' } }, {}], false],
+      [
+        'two managers for different headers',
+        [{ headers: { a: '1' } }, { headers: { a: '2' } }],
+        false,
+      ],
+      ['two managers for different time limits', [{}, { requestTimeoutMs: 1 }], false],
+      ['two managers for a secret and a secret function', [{}, { clientSecret: first }], false],
+      [
+        'two managers for two secret functions',
         [{ clientSecret: () => 'a' }, { clientSecret: () => 'a' }],
         false,
       ],
       [
-        'but two for another fetch',
+        'two managers for different tokenFetch functions',
         [{ tokenFetch: fetches[0] }, { tokenFetch: fetches[1] }],
         false,
       ],
-      ['but two for another certificate file', [{ caFile: '/a' }, { caFile: '/b' }], false],
+      ['two managers for different certificate files', [{ caFile: '/a' }, { caFile: '/b' }], false],
     ]) {
       test(what, async () => {
         const options = { tokenEndpoint: 'https://sso.example/token', ...CLIENT };
@@ -172,7 +180,7 @@ describe('two copies of the package', () => {
     }
   });
 
-  test('close the manager with its last view', async (t) => {
+  test('close the manager when its last view closes', async (t) => {
     const { tokenEndpoint } = await startEndpoint(t);
     const [one, two] = registries().map((registry) => registry.open({ tokenEndpoint, ...CLIENT }));
     const token = await one.getToken();
@@ -225,7 +233,7 @@ describe('two copies of the package', () => {
     await Promise.all([two.close(), bare.close()]);
   });
 
-  test('separate when only one of them changes, without a failed call', async (t) => {
+  test('use separate managers when the options of only one change, and no call fails', async (t) => {
     const endpoint = await startEndpoint(t, { clients });
     const options = { tokenEndpoint: endpoint.tokenEndpoint, ...CLIENT };
     const [one, two] = registries().map((registry) => registry.open(options));
@@ -245,7 +253,7 @@ describe('two copies of the package', () => {
     await Promise.all([one.close(), two.close()]);
   });
 
-  test('keep the token of one of them if its change gets no token, until a change does', async (t) => {
+  test('keep the old token if changed options get no token, until later options get one', async (t) => {
     const endpoint = await startEndpoint(t, { clients });
     const options = { tokenEndpoint: endpoint.tokenEndpoint, ...CLIENT };
     const [one, two] = registries().map((registry) => registry.open(options));
@@ -267,7 +275,7 @@ describe('two copies of the package', () => {
     await Promise.all([one.close(), two.close()]);
   });
 
-  test('show the error of a change without a token when the old token has expired', async (t) => {
+  test('show why changed options got no token once the old token has expired', async (t) => {
     const endpoint = await startEndpoint(t, { clients, expiresIn: 1 });
     const options = { tokenEndpoint: endpoint.tokenEndpoint, ...CLIENT };
     const [one, two] = registries().map((registry) => registry.open(options));
@@ -286,7 +294,7 @@ describe('two copies of the package', () => {
     await Promise.all([one.close(), two.close()]);
   });
 
-  test('send the token to the API that withResource named, whatever becomes of its object', async (t) => {
+  test('send the token to the API that withResource named, even if its argument changes later', async (t) => {
     const endpoint = await startEndpoint(t, { clients });
     const options = { tokenEndpoint: endpoint.tokenEndpoint, ...CLIENT };
     const [api, other] = [await startApi(t), await startApi(t)];
@@ -308,7 +316,7 @@ describe('two copies of the package', () => {
     await Promise.all([view.close(), stays.close()]);
   });
 
-  test('keep the manager if a change is taken back before it has a token', async (t) => {
+  test('keep the manager if the old options return before the changed options have a token', async (t) => {
     const endpoint = await startEndpoint(t, { clients });
     const options = { tokenEndpoint: endpoint.tokenEndpoint, ...CLIENT };
     const [one, two] = registries().map((registry) => registry.open(options));
@@ -322,7 +330,7 @@ describe('two copies of the package', () => {
     await one.close();
   });
 
-  test('refuse wrong options, also of a change, and keep what is in use', async (t) => {
+  test('refuse wrong options, also in a change, and keep the options in use', async (t) => {
     const { tokenEndpoint } = await startEndpoint(t);
     const options = { tokenEndpoint, ...CLIENT };
     const [registry, other] = registries();

@@ -7,7 +7,7 @@ const { execFile } = require('node:child_process');
 const path = require('node:path');
 const { test } = require('node:test');
 const { promisify } = require('node:util');
-const { startAgentsApi } = require('../../examples/backstage-plugin/agents-api.js');
+const { startAgentsApi } = require('../../examples/backstage-plugin/apis.js');
 const { missingServers } = require('../../tools/cache-servers.js');
 const { startEndpoint } = require('../support/manager.js');
 const { INSTALL_TIMEOUT_MS } = require('./support.js');
@@ -20,10 +20,18 @@ test('the example serves only a signed-in user', {
 }, async () => {
   const { stdout } = await run(process.execPath, [program, '--embedded', '--once']);
   assert.match(stdout, /^200 \{"items":\[\{"name":"weather"/m);
-  assert.match(stdout, /^401 \{"error":\{"name":"AuthenticationError"/m);
-  const [, seen] = /^the API saw (.*)$/m.exec(stdout);
-  const user = 'user:default/jane';
-  assert.deepEqual(JSON.parse(seen), [{ method: 'GET', user, client: 'kagenti-api', status: 200 }]);
+  const refusals = [...stdout.matchAll(/^401 .*"message":"(.*?)"/gm)];
+  assert.deepEqual(
+    refusals.map(([, message]) => message),
+    ['Missing credentials', 'the header x-keycloak-token is missing', 'sign in to Keycloak again'],
+  );
+  const seenBy = (api) => JSON.parse(new RegExp(`^the ${api} API saw (.*)$`, 'm').exec(stdout)[1]);
+  const call = { method: 'GET', status: 200, azp: 'kagenti-api' };
+  const [{ sub: service, ...asService }, ...others] = seenBy('agents');
+  assert.deepEqual(asService, { ...call, user: 'user:default/jane', aud: 'account' });
+  assert.notEqual(service, 'jane');
+  assert.deepEqual(others, []);
+  assert.deepEqual(seenBy('runs'), [{ ...call, sub: 'jane', aud: 'runs-api' }]);
 });
 
 test('three backends of the example share a token through Valkey', {

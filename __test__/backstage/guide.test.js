@@ -25,7 +25,7 @@ const EXAMPLE = path.join(__dirname, '..', '..', 'examples', 'backstage-plugin')
 const BACKEND = 'packages-backend';
 const SECRET = 'a secret + of 40 %';
 
-/** The commands of the page, and the test that runs each. */
+/** The commands of the page, each with the test that runs it. */
 const COMMANDS = {
   'yarn --cwd packages/backend add keycloak-token-manager': 'package/install.package.js',
   'curl --header "Authorization: Bearer $USER_TOKEN" http://localhost:7007/api/agents':
@@ -33,7 +33,7 @@ const COMMANDS = {
   'npm run example -- --embedded': 'backstage/example.test.js',
 };
 
-/** The first block of the page in a language, whose code contains `text`. */
+/** Returns the first block of the page in this language whose code contains `text`. */
 const block = (language, text) => findBlocks(PAGE, language, text)[0].code;
 
 /** Writes the backend package of an app, with the files of the page. */

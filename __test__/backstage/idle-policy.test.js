@@ -9,7 +9,7 @@ const { toClose } = require('../../lib/backstage/idle-policy.js');
 const MINUTE_MS = 60_000;
 const LIMITS = { idleTimeoutMs: 10 * MINUTE_MS, maximum: 2 };
 
-/** A manager that was used this long before now; `flags` are `r` (referenced) and `b` (busy). */
+/** A manager that has been idle for `idleMs`; `flags` are `r` (referenced) and `b` (busy). */
 const manager = (key, idleMs, flags = '') => ({
   key,
   usedAtMs: -idleMs,
@@ -20,32 +20,36 @@ const manager = (key, idleMs, flags = '') => ({
 describe('the policy for idle managers', () => {
   const old = 11 * MINUTE_MS;
   for (const [what, managers, closed] of [
-    ['keeps what was used within the time', [manager('a', LIMITS.idleTimeoutMs - 1)], []],
-    ['closes what was not', [manager('a', LIMITS.idleTimeoutMs)], ['a']],
+    [
+      'keeps a manager before the end of its idle time',
+      [manager('a', LIMITS.idleTimeoutMs - 1)],
+      [],
+    ],
+    ['closes a manager at the end of its idle time', [manager('a', LIMITS.idleTimeoutMs)], ['a']],
     ['keeps an idle manager that is referenced', [manager('a', old, 'r')], []],
     ['keeps an idle manager with a call in progress', [manager('a', old, 'b')], []],
     [
-      'closes the least recently used beyond the maximum',
+      'closes the least recently used manager above the maximum',
       [manager('a', 3), manager('b', 2), manager('c', 1)],
       ['a'],
     ],
     [
-      'does not count what it closes because it is idle',
+      'does not count an idle manager that it closes',
       [manager('a', old), manager('b', 2), manager('c', 1)],
       ['a'],
     ],
     [
-      'prefers to close what is not referenced',
+      'closes an unreferenced manager before a referenced one',
       [manager('a', 3, 'r'), manager('b', 2), manager('c', 1)],
       ['b'],
     ],
     [
-      'closes referenced managers if all are',
+      'closes a referenced manager if all are referenced',
       [manager('a', 3, 'r'), manager('b', 2, 'r'), manager('c', 1, 'r')],
       ['a'],
     ],
     [
-      'exceeds the maximum while all are busy',
+      'exceeds the maximum while all managers are busy',
       [manager('a', 3, 'b'), manager('b', 2, 'b'), manager('c', 1, 'b')],
       [],
     ],
@@ -53,10 +57,10 @@ describe('the policy for idle managers', () => {
     test(what, () => assert.deepEqual(toClose(managers, 0, LIMITS), closed));
   }
 
-  test('over a day with 500 servers keeps the number bounded and ends what is idle', () => {
+  test('bounds the number of managers over a day with 500 servers, and closes idle managers', () => {
     const limits = { idleTimeoutMs: 10 * MINUTE_MS, maximum: 100 };
     const servers = Array.from({ length: 500 }, (_, key) => key);
-    /** A plugin holds twenty of the servers all day, and uses each once an hour. */
+    /** Whether a plugin references the manager of this server all day, and uses it once an hour. */
     const isHeld = (key) => key < 20;
     const open = new Map();
     let openings = 0;
@@ -92,7 +96,7 @@ describe('the policy for idle managers', () => {
     for (let minute = 0; minute < end; minute += 1) {
       const nowMs = minute * MINUTE_MS;
       if (minute % 60 === 0) for (const key of servers.filter(isHeld)) use(key, nowMs);
-      // Busy by day, quiet by night.
+      // The load is high by day and low by night.
       const calls = minute % (24 * 60) < 16 * 60 ? 15 : 1;
       for (let call = 0; call < calls; call += 1) {
         use(20 + Math.floor(random() * 480), nowMs);

@@ -15,7 +15,7 @@ const SSO_ENDPOINT =
   'https://sso.redhat.com/auth/realms/redhat-external/protocol/openid-connect/token';
 const OAUTH = 'openchoreo.auth';
 
-/** The reader, the configuration, and the options; `undefined` if the configuration contains no credentials. */
+/** The reader, the configuration, and the options: `undefined` without credentials. */
 const READ = {
   'augment, with its options beside the section': [
     (readers, config) => readers.readAugmentKagentiOptions(config),
@@ -128,13 +128,13 @@ const READ = {
 };
 
 const REFUSED = {
-  'half of augment': [
+  'an incomplete section of augment': [
     (readers, config) => readers.readAugmentKagentiOptions(config),
     nest('augment.kagenti.auth', { tokenEndpoint: ENDPOINT, clientId: 'portal' }),
     'configuration "augment.kagenti": incomplete: the section has ' +
       'auth.tokenEndpoint and auth.clientId, but auth.clientSecret is missing',
   ],
-  'half of cost-management': [
+  'an incomplete section of cost-management': [
     (readers, config) => readers.readCostManagementOptions(config),
     { costManagement: { clientSecret: CANARY } },
     'configuration "costManagement": incomplete: the section has clientSecret, but clientId is missing',

@@ -20,12 +20,12 @@ const API = { baseUrl: 'https://api.example.org', fetch: CANARY };
 const TWO = { clientId: 1, clientSecret: CANARY, requestTimeoutMs: 'x' };
 const REFUSED = [
   [
-    'a client id alone',
+    'a section with only a client id',
     { clientId: 'x' },
     /has clientId, but tokenEndpoint \(or issuer\) and clientSe/,
   ],
   [
-    'a secret alone',
+    'a section with only a secret',
     { clientSecret: CANARY },
     /the section has clientSecret, .* and clientId are missing/,
   ],
@@ -37,9 +37,17 @@ const REFUSED = [
     { ...WHOLE, clientSecret: '' },
     /but clientSecret \(or clientSecretFile\) is missing/,
   ],
-  ['a flag alone', { skipTlsVerify: true }, /the section has skipTlsVerify, but tokenEndpoint/],
-  ['a word for a number', { ...WHOLE, requestTimeoutMs: CANARY }, /requestTimeoutMs.*a number/],
-  ['a word for a flag', { ...WHOLE, skipTlsVerify: CANARY }, /skipTlsVerify.*a boolean/],
+  [
+    'a section with only a flag',
+    { skipTlsVerify: true },
+    /the section has skipTlsVerify, but tokenEndpoint/,
+  ],
+  [
+    'a word in place of a number',
+    { ...WHOLE, requestTimeoutMs: CANARY },
+    /requestTimeoutMs.*a number/,
+  ],
+  ['a word in place of a flag', { ...WHOLE, skipTlsVerify: CANARY }, /skipTlsVerify.*a boolean/],
   ['a list of numbers', { ...WHOLE, scope: [1] }, /auth\.scope\[0\].*got number/],
   ['a parameter that is a number', { ...WHOLE, parameters: { max_age: 1 } }, /"max_age" must be a/],
   ['a proxy that is true', { ...WHOLE, proxy: true }, /auth\.proxy.*got boolean, wanted string/],
@@ -51,7 +59,7 @@ const REFUSED = [
   ['a key with a space', { ...WHOLE, 'client secret': CANARY }, /unknown key "client secret"; the/],
   ['a key with a dot', { ...WHOLE, 'resource.baseUrl': CANARY }, /unknown key "resource\.baseUrl"/],
   [
-    'such a key in the resource',
+    'a key with a space in the resource',
     { ...WHOLE, resource: { baseUrl: 'https://api.example.org', 'a b': CANARY } },
     /unknown key "a b"; the known keys are baseUrl/,
   ],
@@ -62,7 +70,7 @@ const REFUSED = [
     /"fetch"; the known keys are baseU/,
   ],
   [
-    'two faults together',
+    'a section with two faults',
     TWO,
     /auth\.clientId.*auth\.requestTimeoutMs.*but tokenEndpoint .* missing/,
   ],
@@ -109,7 +117,7 @@ describe('readKeycloakTokenManagerOptions', () => {
     });
   });
 
-  test('leaves known keys to others', () => {
+  test('ignores the keys in knownKeys', () => {
     const tokenExchange = { enabled: false, audience: 'x' };
     const options = { knownKeys: ['tokenExchange'] };
     assert.deepEqual(read(nest(KEY, { ...WHOLE, tokenExchange }), KEY, options), WHOLE);

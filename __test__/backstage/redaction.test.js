@@ -14,8 +14,8 @@ const schema = require('../../config.schema.json');
 const { configFile, KEY, nest, useWorkspace } = require('./support.js');
 const { startEndpoint, until } = require('../support/manager.js');
 
-// The secrets have the same length, so that a reader of a file overwritten in place never gets a
-// part.
+// The secrets have the same length, so that the backend never reads a part of the secret while the
+// test overwrites the file in place.
 const SECRET = 'canary-of-the-secret-1';
 const ROTATED = 'canary-of-the-secret-2';
 const SECTION = {
@@ -46,21 +46,21 @@ describe('the configuration schema', () => {
     assert.deepEqual(processed?.data ?? {}, {});
   });
 
-  test('marks only the secret as secret, also of named clients', async () => {
+  test('marks only secrets as secret, including the secrets of named clients', async () => {
     const toData = (section) => ({ ...nest(KEY, section), ...nest('keycloak.clients.a', section) });
     const configs = [{ data: toData(SECTION), context: 'test' }];
     const [processed] = (await load()).process(configs, { visibility: ['secret'] });
     assert.deepEqual(processed.data, toData({ clientSecret: SECRET }));
   });
 
-  test('accepts a section without credentials, which may be optional', async () => {
+  test('accepts a section without credentials, because credentials may be optional', async () => {
     const data = nest(KEY, { clientId: '', clientSecret: '' });
     (await load()).process([{ data, context: 'test' }]);
   });
 
   const faulty = [
     ['lacks the URL of its API', { resource: {} }, /required property 'baseUrl'/],
-    ['has a word for a number', { requestTimeoutMs: 'soon' }, /must be integer/],
+    ['has a word in place of a number', { requestTimeoutMs: 'soon' }, /must be integer/],
     ['has an unknown method', { clientAuthentication: 'x' }, /must be equal to one of/],
   ];
   for (const [what, change, pattern] of faulty) {

@@ -26,7 +26,7 @@ function load(tokens) {
   const callers = Promise.all(times(CALLERS, one));
   return {
     seen,
-    /** Resolves after several more calls by every caller. */
+    /** Resolves when every caller has made several more calls. */
     goesOn() {
       const end = calls + 20 * CALLERS;
       return until(() => calls >= end, 'the callers have called again');
@@ -92,7 +92,7 @@ describe('an edit of the configuration', () => {
     ['the manager refuses', { tokenEndpoint: 'nonsense' }, /invalid options: tokenEndpoint/],
     ['removes the section', undefined, /the section is missing/],
   ]) {
-    test(`that ${what} is logged and ignored, and a correct one is used`, async (t) => {
+    test(`that ${what} has no effect except a log line, and a later correct edit takes effect`, async (t) => {
       const { edit, editAll, tokens, lines } = await start(t);
       const token = await tokens.getToken();
       await (auth === undefined ? editAll({ app: { title: 'x' } }) : edit(auth));
@@ -127,7 +127,7 @@ describe('an edit of the configuration', () => {
     assert.equal(endpoint.requests.length, 2);
   });
 
-  test('after the shutdown does nothing', async (t) => {
+  test('after the shutdown has no effect', async (t) => {
     const { edit, stop, lines } = await start(t);
     await stop();
     await edit({ clientId: 7 });

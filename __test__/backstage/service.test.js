@@ -70,7 +70,7 @@ describe('the service', () => {
     endpoint.resume();
   });
 
-  test('is one manager for two refs with one section, with and without the factory', async (t) => {
+  test('shares one manager between two refs with the same section, with or without the factory', async (t) => {
     const { keycloakTokenManagerServiceFactory } = backstage();
     const id = 'keycloak-token-manager';
     // Makes the service ref as a second copy of the package would; `copies.test.js` uses real
@@ -85,7 +85,7 @@ describe('the service', () => {
     }
   });
 
-  test('has another manager for another ref', async (t) => {
+  test('has a separate manager for a ref with another section', async (t) => {
     const other = backstage().createKeycloakTokenManagerServiceRef({
       id: 'acme.tokens',
       configKey: 'acme.auth',
@@ -125,7 +125,7 @@ describe('the service', () => {
   for (const [what, auth, pattern] of [
     ['no section', undefined, /the section is missing or empty; set tokenEndpoint/],
     [
-      'half a section',
+      'an incomplete section',
       { ...endpoint },
       /incomplete: the section has tokenEndpoint, but clientId and/,
     ],

@@ -31,7 +31,7 @@ test('a backend with five plugins logs in once for each client', async (t) => {
     boost: { kagenti: { auth: { tokenEndpoint, ...KAGENTI, tokenExchange: { enabled: false } } } },
     augment: { kagenti: { baseUrl: url, auth: { tokenEndpoint, ...KAGENTI } } },
     costManagement: { clientId: 'console', clientSecret: SECRET, ssoBaseUrl: url },
-    // As `${VAR:-}` yields it in a development configuration.
+    // In a development configuration, `${VAR:-}` yields empty strings.
     openchoreo: { auth: { tokenUrl: '', clientId: '', clientSecret: '' } },
     catalog: { providers: { keycloakOrg: { default: { baseUrl: url, clientId: 'catalog' } } } },
   });

@@ -1,6 +1,6 @@
 'use strict';
 
-/** `sharedCache` in a section: which store the readers return, and what they refuse. */
+/** `sharedCache` in a section: the store that the readers return, and the refused sections. */
 
 const assert = require('node:assert/strict');
 const { before, describe, test } = require('node:test');
@@ -81,7 +81,7 @@ describe('sharedCache', () => {
 
   for (const [reader, section] of Object.entries(READERS)) {
     for (const [what, [backend, message]] of Object.entries(REFUSED)) {
-      test(`is refused by ${reader} with ${what}`, () => {
+      test(`makes ${reader} throw for ${what}`, () => {
         assert.throws(() => readers[reader](configOf(backend, section), keyOf(reader)), {
           code: 'ERR_KEYCLOAK_CONFIG',
           message,
@@ -98,7 +98,7 @@ describe('sharedCache', () => {
     }
   });
 
-  test('is refused where @backstage/backend-defaults is not installed', () => {
+  test('is an error where @backstage/backend-defaults is not installed', () => {
     // The checkout does not have the package.
     assert.throws(() => sharedStore(configOf(VALKEY)), {
       message: /^sharedCache: @backstage\/backend-defaults\/cache is not installed; install /,

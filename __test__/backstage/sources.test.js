@@ -88,7 +88,7 @@ describe('a service', () => {
         /service "test\.tokens": invalid options: tokenEndpoint: expected an absolute http/,
       ],
       [
-        'misses a key',
+        'reads a missing key',
         (config) => config.getString('acme.clientId'),
         /service "test\.tokens": Missing required config value at 'acme\.clientId'/,
       ],
@@ -120,7 +120,7 @@ describe('a service', () => {
       ['the section is absent', {}],
       ['all its keys are empty', { tokenEndpoint: '', clientId: '', clientSecret: '' }],
     ]) {
-      test(`has no manager if ${what}, and says nothing`, async (t) => {
+      test(`has no manager if ${what}, and logs no warning`, async (t) => {
         const { service, warnings } = await start(t, optional, { section });
         assert.equal(service.manager, undefined);
         assert.deepEqual(warnings(), []);
@@ -141,7 +141,7 @@ describe('a service', () => {
       );
     });
 
-    test('has the manager if the section is complete, or becomes so', async (t) => {
+    test('has a manager when the section is complete, also after an edit', async (t) => {
       const { service, edit, whole } = await start(t, optional);
       assert.equal(service.manager, undefined);
       await edit(whole);
@@ -151,7 +151,7 @@ describe('a service', () => {
       await manager.getToken();
     });
 
-    test('keeps the manager if an edit removes the section, and says so once', async (t) => {
+    test('keeps the manager if an edit removes the section, and warns once', async (t) => {
       const { service, edit, whole, warnings } = await start(t, optional, {
         section: (given) => given,
       });
@@ -169,7 +169,7 @@ describe('a service', () => {
       );
     });
 
-    test('keeps the manager if an edit makes the section partial, and says so once', async (t) => {
+    test('keeps the manager if an edit makes the section partial, and warns once', async (t) => {
       const { service, edit, whole, warnings } = await start(t, optional, {
         section: (given) => given,
       });
@@ -204,7 +204,7 @@ describe('a service', () => {
     });
   });
 
-  test('leaves the known keys of its section to others', async (t) => {
+  test('ignores the keys in knownKeys', async (t) => {
     const options = { configKey: KEY, knownKeys: ['tokenExchange'] };
     const tokenExchange = { enabled: true, audience: 'agents' };
     const section = (whole) => ({ ...whole, tokenExchange });

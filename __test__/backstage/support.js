@@ -12,7 +12,7 @@ const { makeWorkspace } = require('../../tools/backstage-workspace.js');
 const INSTALL_TIMEOUT_MS = 10 * 60 * 1000;
 const KEY = 'boost.kagenti.auth';
 
-/** A workspace for the tests of a file; its members are set when the tests run. */
+/** Returns a workspace for the tests of a file; its members are set when the tests run. */
 function useWorkspace(members = [], options = {}) {
   const workspace = {};
   before(async () => Object.assign(workspace, await makeWorkspace(members, options)), {

@@ -12,7 +12,7 @@ describe('telemetry in the configuration', () => {
   const workspace = useWorkspace();
   const packages = usePackages();
 
-  test('reports the shared manager while a section has it', async (t) => {
+  test('reports the shared manager while a section turns it on', async (t) => {
     const api = workspace.require('@opentelemetry/api');
     const sdk = startSdk(t, packages);
     api.metrics.setGlobalMeterProvider(sdk.meterProvider);

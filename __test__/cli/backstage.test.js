@@ -12,7 +12,7 @@ const { SECRET, runDoctor, troubles } = require('./support.js');
 
 const ref = (name) => `\${${name}}`;
 
-describe('a Backstage configuration with Backstage', { timeout: 120_000 }, () => {
+describe('the doctor with Backstage', { timeout: 120_000 }, () => {
   const workspace = useWorkspace();
 
   const configure = (tokenEndpoint) => {
@@ -25,7 +25,7 @@ describe('a Backstage configuration with Backstage', { timeout: 120_000 }, () =>
     return { flags: { config: 'app-config.yaml', key: 'keycloak.clients.api' }, cwd: folder };
   };
 
-  test('is read by its loader, which also includes files', async (t) => {
+  test("reads the configuration with Backstage's loader, which also includes files", async (t) => {
     const { tokenEndpoint } = await startEndpoint(t);
     const { flags, cwd } = configure(tokenEndpoint);
     const result = await runDoctor(flags, { env: { SCOPE: 'email' }, cwd });
@@ -34,7 +34,7 @@ describe('a Backstage configuration with Backstage', { timeout: 120_000 }, () =>
     assert.match(text, /scope from app-config\.yaml, section keycloak\.clients\.api$/);
   });
 
-  test('that needs a missing variable gives a finding with its name', async (t) => {
+  test('names a missing variable of the configuration in a finding', async (t) => {
     const { tokenEndpoint } = await startEndpoint(t);
     const { flags, cwd } = configure(`${tokenEndpoint}${ref('SUFFIX')}`);
     const result = await runDoctor(flags, { env: { SCOPE: 'email' }, cwd });

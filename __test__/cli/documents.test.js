@@ -1,7 +1,7 @@
 'use strict';
 
-// The rows of the troubleshooting tables: for each, the doctor has a finding with the advice of the
-// row. And the example output in the document, which is the output of a real run.
+// Checks that the doctor gives the advice of each row of the troubleshooting tables, and that the
+// example in the document shows the output of a real run.
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
@@ -30,14 +30,14 @@ function rows(heading) {
   return lines.slice(1).map((line) => line.slice(1, -1).split(' | ').map(plain));
 }
 
-/** The rows of the second table that no run of the doctor can meet: mistakes in a program. */
+/** The codes in the second table that no run of the doctor can cause: mistakes in a program. */
 const IN_PROGRAMS = ['ERR_KEYCLOAK_REQUEST', 'ERR_KEYCLOAK_CLOSED', 'ERR_KEYCLOAK_CONFIG'];
 
 describe('the doctor gives the advice of docs/errors.md', () => {
   const refusals = rows('ERR_KEYCLOAK_OAUTH');
   const others = rows('Other codes').filter(([code]) => !IN_PROGRAMS.includes(code));
 
-  test('for every kind of error', () => {
+  test('for errors of every kind', () => {
     assert.ok(refusals.length >= 16, `${refusals.length} rows`);
     assert.ok(others.length >= 14, `${others.length} rows`);
   });
@@ -73,7 +73,7 @@ const PAGE = 'docs/command-line.md';
 /** The example of the page: the command and its output. */
 const example = () => /^```console\n\$ (.*)\n([\s\S]*?)^```$/m.exec(read(PAGE)).slice(1);
 
-/** Replaces what differs between two runs. */
+/** Replaces the figures that differ between two runs. */
 const withoutFigures = (output) =>
   output
     .replace(/127\.0\.0\.1:\d+|(?<=port )\d+/g, 'PORT')

@@ -1,7 +1,7 @@
 'use strict';
 
-// The doctor chooses the proxy of a request as the core does. Each row is decided by the doctor and
-// by a manager, whose request a recording proxy sees or does not see.
+// The doctor chooses the proxy of a request as the core does. For each row, the test compares the
+// choice of the doctor with the requests of a manager that a proxy records.
 
 const assert = require('node:assert/strict');
 const http = require('node:http');
@@ -52,7 +52,7 @@ const ROWS = [
   [HTTPS, { NO_PROXY: '*' }, true, 'the proxy'],
 ];
 
-describe('the proxy', { concurrency: false, timeout: 120_000 }, () => {
+describe('the doctor and the manager', { concurrency: false, timeout: 120_000 }, () => {
   let proxy;
   const asked = [];
   before(async () => {
@@ -66,7 +66,7 @@ describe('the proxy', { concurrency: false, timeout: 120_000 }, () => {
 
   for (const [origin, variables, isUsed, option] of ROWS) {
     const given = option === undefined ? '' : `, option ${option}`;
-    const name = `${isUsed ? 'is' : 'is not'} used for ${origin}, ${JSON.stringify(variables)}${given}`;
+    const name = `${isUsed ? 'use' : 'bypass'} the proxy for ${origin}, ${JSON.stringify(variables)}${given}`;
     test(name, async (t) => {
       asked.length = 0;
       const env = { HTTPS_PROXY: proxy.url, ...variables };

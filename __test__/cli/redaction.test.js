@@ -64,7 +64,7 @@ async function output(args, { env = {}, input = '', cwd = process.cwd() } = {}) 
 /** A header value that a server can send. */
 const inHeader = (value) => value.replace(/[^\x20-\x7e]/g, '?');
 
-/** The parts of a server's answers that it controls, by name. */
+/** The parts of an answer that a server controls, keyed by name. */
 const FIELDS = {
   'a discovery issuer': (value) => ({ document: { issuer: `https://${value}` } }),
   'a discovery endpoint': (value) => ({ document: { token_endpoint: `https://h/${value}` } }),
@@ -107,7 +107,7 @@ function serve(t, { document, discovery, answer, claims = {}, api = [200, {}] })
   });
 }
 
-test('no piece of a secret or a token is shown', { timeout: 240_000 }, async (t) => {
+test('no output shows a piece of a secret or a token', { timeout: 240_000 }, async (t) => {
   t.diagnostic(`REDACTION_SEED=${SEED}`);
   const outputs = [];
   const keep = async (name, ...run) => outputs.push({ name, ...(await output(...run)) });
@@ -273,7 +273,7 @@ test('an error of a library never shows its message', async () => {
   assert.equal(canaries.find(await shown), undefined);
 });
 
-test('texts of a server cannot control the terminal', () => {
+test('the texts of a server cannot control the terminal', () => {
   const { Redactor } = require('../../lib/cli/redactor.js');
   const redactor = new Redactor();
   assert.equal(

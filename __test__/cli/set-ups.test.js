@@ -624,7 +624,7 @@ async function forwardingProxy(t, settings) {
   return listen(t, createProxy(bare));
 }
 
-/** Set-ups without a trouble, as in the tables above. */
+/** Set-ups without a trouble, in the form of the tables above. */
 const GOOD = [
   ['https with caFile', () => trusting()],
   ['an issuer', () => ({ issuer: secure.issuer, 'ca-file': ca.certFile })],
@@ -659,7 +659,7 @@ const GOOD = [
 ];
 const trusting = (more) => to(secure.tokenEndpoint, { 'ca-file': ca.certFile, ...more });
 
-describe('the doctor has no complaint about', RUNS, () => {
+describe('the doctor finds no problem with', RUNS, () => {
   for (const [what, make] of GOOD) {
     test(what, async (t) => {
       const made = await make(t);
@@ -674,7 +674,7 @@ describe('the doctor has no complaint about', RUNS, () => {
   }
 });
 
-test('nothing but a handshake reaches a server that is not trusted', async () => {
+test('the doctor sends nothing but a handshake to an untrusted server', async () => {
   const before = secure.requestCount;
   for (const [flags, env] of [
     [{ 'skip-tls-verify': true }, {}],

@@ -1,7 +1,7 @@
 'use strict';
 
-// Where the commands take their options from: flags, environment variables, configuration files and
-// the prompt. Wrong usage ends with status 2 and never repeats a value.
+// The sources of a command's options: flags, environment variables, configuration files and the
+// prompt. Wrong usage ends with status 2 and never repeats a value.
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
@@ -24,7 +24,7 @@ const CANARY = 'canary-7f3a-canary';
 const ref = (name) => `\${${name}}`;
 const LIMITS = { concurrency: 3, timeout: 120_000 };
 
-describe('wrong usage', LIMITS, () => {
+describe('wrong usage ends with status 2 and shows no value', LIMITS, () => {
   const secrets = options.filter(({ hasFlag }) => !hasFlag);
   const rows = [
     ['no command', [], /expected a command, one of doctor, token, decode/],
@@ -199,7 +199,7 @@ test('only --show-token shows the token', async (t) => {
 });
 
 describe('the environment', LIMITS, () => {
-  test('gives every option, and a flag replaces the variables of its group', async (t) => {
+  test('can set every option, and a flag replaces the variables of its group', async (t) => {
     const { tokenEndpoint, issuer } = await startEndpoint(t);
     const env = { KEYCLOAK_ISSUER: issuer, KEYCLOAK_CLIENT_ID: CLIENT_ID };
     assert.equal((await runDoctor({}, { env })).status, 0);
@@ -211,7 +211,7 @@ describe('the environment', LIMITS, () => {
     assert.match(found, /^client_secret_post with clientSecretFile ".+"; every user .+ can read/);
   });
 
-  test('is not read with --config', async (t) => {
+  test('has no effect with --config', async (t) => {
     const { tokenEndpoint } = await startEndpoint(t);
     const file = makeFile(t, section(tokenEndpoint), 'app-config.yaml');
     const env = { SECRET, KEYCLOAK_CLIENT_ID: 'another', KEYCLOAK_CLIENT_SECRET: 'another' };
@@ -219,7 +219,7 @@ describe('the environment', LIMITS, () => {
   });
 });
 
-/** A configuration file; `more` are further lines of the section. */
+/** Returns a configuration file; `more` contains further lines of the section. */
 const section = (tokenEndpoint, secret = ref('SECRET'), more = '') => `
 boost:
   kagenti:
@@ -283,7 +283,7 @@ describe('a Backstage configuration without Backstage', LIMITS, () => {
     ],
   ];
   for (const [name, env, message, flags = {}, content = section('http://127.0.0.1/t')] of rows) {
-    test(`with ${name} is the first trouble`, async (t) => {
+    test(`with ${name} causes the first trouble that the doctor reports`, async (t) => {
       const file = path.join(makeFolder(t), 'app-config.yaml');
       if (content !== null) fs.writeFileSync(file, content);
       const result = await runDoctor({ config: file, ...flags }, { env });
@@ -295,7 +295,7 @@ describe('a Backstage configuration without Backstage', LIMITS, () => {
     });
   }
 
-  test('is substituted and merged, and the doctor says that it did so', async (t) => {
+  test('may have variables and several files, and the doctor reports its substitutions', async (t) => {
     const { tokenEndpoint } = await startEndpoint(t);
     const folder = makeFolder(t);
     const write = (name, content) => fs.writeFileSync(path.join(folder, name), content);
@@ -312,7 +312,7 @@ describe('a Backstage configuration without Backstage', LIMITS, () => {
     );
   });
 
-  test('with a missing variable of an optional key is a warning', async (t) => {
+  test('with a missing variable of an optional key causes a warning', async (t) => {
     const { tokenEndpoint } = await startEndpoint(t);
     const content = section(tokenEndpoint, ref('SECRET'), `      scope: ${ref('SCOPE')}`);
     const config = makeFile(t, content, 'app-config.yaml');

@@ -1,7 +1,6 @@
 'use strict';
 
-// Runs the command line in its own process, with an environment that contains nothing of this
-// machine.
+// Runs the command line in its own process, without the environment variables of this machine.
 
 const assert = require('node:assert/strict');
 const { spawn } = require('node:child_process');
@@ -46,13 +45,13 @@ async function runDoctor(flags, { env, ...more } = {}) {
   return { status, ...JSON.parse(stdout) };
 }
 
-/** The findings with a trouble, in their order. */
+/** Returns the troubles: the findings with the state `warning` or `failed`, in order. */
 const troubles = ({ findings }) =>
   findings.filter(({ state }) => state === 'warning' || state === 'failed');
 
 /**
- * Starts a listener that accepts no connection, fills its queue, so that the system drops further
- * connections, and returns its port.
+ * Starts a listener that accepts no connection, and fills its queue, so that the system drops
+ * further connections. Returns its port.
  */
 async function startFullListener(t) {
   const worker = new Worker(
@@ -66,7 +65,7 @@ async function startFullListener(t) {
   );
   t.after(() => worker.terminate());
   const [port] = await once(worker, 'message');
-  // The queue has one place more than its length.
+  // The queue holds one connection more than its configured length.
   for (let place = 0; place < 2; place += 1) {
     const socket = net.connect(port, '127.0.0.1');
     socket.on('error', () => {});

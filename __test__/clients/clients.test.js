@@ -18,7 +18,7 @@ const INSTALL_TIMEOUT_MS = 10 * 60 * 1000;
 const LIMIT_MS = 30_000;
 const SENT = { message: 'héllo' };
 
-/** Loads a package, which may have no CommonJS form. */
+/** Loads a package, which may be an ES module without a CommonJS form. */
 let load;
 let folder;
 

@@ -15,7 +15,7 @@ beforeEach(() => {
 
 afterEach(() => manager.close());
 
-test('promises and results are of this realm, on a miss and on a hit', async () => {
+test('promises and results belong to this realm, on a miss and on a hit', async () => {
   expect(await manager.getAccessToken()).toBeInstanceOf(Object);
   const { signal } = new AbortController();
   for (const promise of [
@@ -31,7 +31,7 @@ test('promises and results are of this realm, on a miss and on a hit', async () 
   expect(manager.close()).toBeInstanceOf(Promise);
 });
 
-test('errors are of this realm', async () => {
+test('errors belong to this realm', async () => {
   const construct = () => parts.open(keycloak, { tokenEndpoint: 'nowhere' });
   expect(construct).toThrow(Error);
   expect(construct).toThrow(KeycloakTokenError);

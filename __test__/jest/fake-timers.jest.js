@@ -21,7 +21,7 @@ afterEach(async () => {
 });
 
 test.each([[{}], [{ legacyFakeTimers: true }]])(
-  'a token, a retry and a deadline need no timer, faked with %p',
+  'a token, a retry and a deadline need no JavaScript timer (faked with %p)',
   async (options) => {
     jest.useFakeTimers(options);
     parts.endpoint.answerNext({ status: 503 }, { status: 503 });

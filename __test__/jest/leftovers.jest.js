@@ -8,7 +8,7 @@ const { useEndpoint } = require('./endpoint.js');
 const parts = useEndpoint({ expiresIn: 1 });
 const open = () => parts.open(keycloak);
 
-test('managers in use that are never closed', async () => {
+test('managers that stay open do not keep Jest alive while they refresh', async () => {
   const managers = Array.from({ length: 20 }, open);
   for (const manager of managers) {
     await manager.getToken();
@@ -18,7 +18,7 @@ test('managers in use that are never closed', async () => {
   await parts.endpoint.waitForRequests(25);
 });
 
-test('an abandoned flight', async () => {
+test('a flight that its caller has left does not keep Jest alive', async () => {
   parts.endpoint.pause();
   const controller = new AbortController();
   const call = open().getToken({ signal: controller.signal });
@@ -27,6 +27,6 @@ test('an abandoned flight', async () => {
   await expect(call).rejects.toThrow('left');
 });
 
-test('an unused manager', () => {
+test('an unused manager does not keep Jest alive', () => {
   expect(open().snapshot().state).toBe('empty');
 });

@@ -52,7 +52,7 @@ test('every copy recognises the errors of the other copies', async () => {
   }
 });
 
-test('a flight from before a reset ends after it', async () => {
+test('a flight ends even if Jest resets the modules in between', async () => {
   parts.endpoint.pause();
   const before = open(load());
   const call = before.getToken();

@@ -70,12 +70,12 @@ function median(values) {
   return (sorted[Math.ceil(middle) - 1] + sorted[Math.floor(middle)]) / 2;
 }
 
-describe('memory, files and threads do not grow with', { timeout: LIMIT_MS, skip: isLinux }, () => {
+describe('the leak test', { timeout: LIMIT_MS, skip: isLinux }, () => {
   for (const [task, total] of [
     ['managers', MANAGERS],
     ['workers', WORKERS],
   ]) {
-    it(`${total} ${task}`, async (t) => {
+    it(`finds no growth of memory, files and threads with ${total} ${task}`, async (t) => {
       const { first, last, grown } = await measure(t, task, total);
       t.diagnostic(`${grown.toFixed(2)} MiB from the second quarter to the last`);
       assert.ok(grown <= MOST_GROWTH_MIB, `${grown} MiB more`);
@@ -85,8 +85,8 @@ describe('memory, files and threads do not grow with', { timeout: LIMIT_MS, skip
     });
   }
 
-  it('but memory does with managers that are closed and kept', async (t) => {
+  it('finds the growth of memory with managers that the program closes but keeps', async (t) => {
     const { grown } = await measure(t, 'managers', 10_000, 'managers');
-    assert.ok(grown > MOST_GROWTH_MIB, `a growth of ${grown} MiB is not noticed`);
+    assert.ok(grown > MOST_GROWTH_MIB, `the test does not notice a growth of ${grown} MiB`);
   });
 });

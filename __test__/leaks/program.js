@@ -33,7 +33,7 @@ async function live() {
   await manager.close();
 }
 
-/** Further tasks, which run occasionally. */
+/** Further tasks, which the program runs occasionally. */
 const others = [
   async function dropWithToken() {
     const manager = open({ clientSecret: async () => 'test-secret', name: 'dropped' });
@@ -80,14 +80,14 @@ const work = {
   async isTerminated() {
     await startFlight();
   },
-  /** Exits by itself, in a flight. */
+  /** Calls `process.exit()` during a flight. */
   async exits() {
     await startFlight();
     setImmediate(() => process.exit(0));
   },
 };
 
-/** Leaves a caller waiting. */
+/** Starts a flight and leaves its caller waiting. */
 async function startFlight() {
   await open().getToken();
   open({ clientId: 'paused' }).getToken();

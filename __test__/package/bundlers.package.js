@@ -218,7 +218,7 @@ describe('the published packages', { timeout: 10 * LIMIT_MS }, () => {
     });
   }
 
-  it('have a row in the document for each of these', () => {
+  it('have a row in the document for each bundler and runtime', () => {
     const document = readFileSync(path.join(ROOT, 'docs', 'bundlers-and-runtimes.md'), 'utf8');
     const documented = Array.from(document.matchAll(/^\| ([^|]+?) \|/gm), ([, name]) => name);
     assert.deepEqual(

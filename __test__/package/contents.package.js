@@ -25,7 +25,7 @@ const {
 const { makeFolder } = require('../support/files.js');
 const { LIMIT_MS, tools } = require('./support/project.js');
 
-/** The program has 270 kB of it, and the YAML library in the program 138 kB. */
+/** The limit includes 270 kB for the program, 138 kB of which are its YAML library. */
 const MAIN_LIMIT = 720_000;
 const PLATFORM_LIMIT = 4_500_000;
 const BINARY_LIMIT = 4_250_000;
@@ -43,7 +43,7 @@ async function runTool(script, ...args) {
 describe('the main package', { timeout: LIMIT_MS }, () => {
   const main = readMain();
 
-  it('is small, and contains its code, types and documents alone', (t) => {
+  it('is small, and contains only its code, types and documents', (t) => {
     const size = unpackedSize(main);
     t.diagnostic(`${size} bytes in ${main.files.size} files, ${main.archive.length} packed`);
     assert.ok(size <= MAIN_LIMIT, `${size} bytes`);
@@ -109,7 +109,7 @@ describe('the main package', { timeout: LIMIT_MS }, () => {
     assert.deepEqual(Object.entries(manifest.optionalDependencies), packages);
   });
 
-  it('names the place of its sources only if there is one', () => {
+  it('names the location of its sources only if there is one', () => {
     assert.deepEqual(whereabouts(undefined), {});
     assert.deepEqual(whereabouts('https://git.example/team/project'), {
       homepage: 'https://git.example/team/project#readme',

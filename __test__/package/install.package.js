@@ -95,7 +95,7 @@ describe('an installation', { timeout: LIMIT_MS }, () => {
     assert.equal(findings.at(-1).details.azp, 'test-client');
   });
 
-  it('requires Node alone, and no compiler', async (t) => {
+  it('requires only Node, and no compiler', async (t) => {
     const project = makeProject(t);
     const bin = path.join(project.folder, 'bin');
     mkdirSync(bin);
@@ -125,7 +125,7 @@ describe('an installation', { timeout: LIMIT_MS }, () => {
     checkOutput(await project.run(process.execPath, [path.join(backend, 'index.cjs')]));
   });
 
-  it('without optional dependencies fails with the missing package and the cause', async (t) => {
+  it('without optional dependencies causes an error with the missing package and the cause', async (t) => {
     const project = makeProject(t);
     const { install, start } = await prepare('npm', project, registry.url);
     await install('--omit=optional');

@@ -84,7 +84,7 @@ describe('the published packages', { timeout: 6 * LIMIT_MS }, () => {
     ['with ES modules', 'a.test.mjs', ES_MODULE, {}, ['--experimental-vm-modules']],
     ['that resolves no .node file', 'a.test.js', COMMONJS, { moduleFileExtensions: ['js'] }, []],
   ]) {
-    it(`obtain a token in a Jest ${name}`, async (t) => {
+    it(`obtain a token in a Jest configuration ${name}`, async (t) => {
       const project = projectWith(t, { [file]: jestTest(load) });
       const config = { testMatch: ['**/a.test.*'], transform: {}, testEnvironment: 'node' };
       project.write('jest.config.json', JSON.stringify({ ...config, ...settings }));

@@ -1,7 +1,7 @@
 'use strict';
 
-// The core of the JavaScript suite on the files of dist/, for every platform in dist/ that can run
-// here. The test runs another C library in its own loader, and another processor in an emulator.
+// Runs the core of the JavaScript suite on the files of dist/, for every platform in dist/ that can
+// run here: for another C library with its own loader, and for another processor in an emulator.
 
 const assert = require('node:assert/strict');
 const { cpSync } = require('node:fs');
@@ -17,7 +17,7 @@ const { startFakeTokenEndpoint } = require('../../lib/testing');
 const { ROOT, builtTargets, installByHand, readMain, readPackage } = require('./support/dist.js');
 const { LIMIT_MS, makeProject } = require('./support/project.js');
 
-/** The number of processes whose median is compared with a limit. */
+/** The number of processes whose median the test compares with a limit. */
 const ROUNDS = 9;
 
 /** The suites without time limits. An emulator, which is 20 times slower, would exceed a limit. */

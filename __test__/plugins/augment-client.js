@@ -3,7 +3,7 @@
 /**
  * The part of the augment plugin that uses a token manager, rebuilt for these tests: the same calls
  * in the same order, the same waits, and the same texts in an error's message that decide on a
- * retry. It follows the version 431ae71a of redhat-developer/rhdh-plugins.
+ * retry. It follows the commit 431ae71a of redhat-developer/rhdh-plugins.
  */
 
 const { once } = require('node:events');

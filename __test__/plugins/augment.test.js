@@ -12,10 +12,10 @@ const LIMIT_MS = 60_000;
 const FLAGS = { sandbox: true, integrations: true, triggers: true };
 const EVENTS = ['data: {"text":"é', 'clair"}\n\ndata: [DO', 'NE]\n\n'];
 
-/** What augment's own class does: how long its boot takes if Keycloak refuses that long. */
+/** The boot time with augment's own class, keyed by the time for which Keycloak refuses, in s. */
 const OWN_CLASS_SECONDS = { 0.6: 1, 2.5: 3, 6: 7 };
 
-/** An API like Kagenti's, which answers 401 to requests without a token of `endpoint`. */
+/** Starts an API like Kagenti's, which answers 401 to requests without a token of `endpoint`. */
 async function startKagenti(t, isAccepted = () => true) {
   return startApi(t, async ({ url, headers }, response) => {
     if (url === '/health') return '{"status":"healthy"}';

@@ -18,7 +18,7 @@ function loadModule(workspace) {
 }
 
 /**
- * Replaces the login of the admin client, which the module calls before requests, by a manager.
+ * Replaces the login of the admin client, which the module calls before requests, with a manager.
  * Without a token provider, the client itself refuses tokens that end within 5 s. Returns a function
  * that restores the login.
  */

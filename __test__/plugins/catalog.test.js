@@ -2,7 +2,7 @@
 
 /**
  * The real catalog module for Keycloak, from npm, with a fake Keycloak: its own login, and a manager
- * in its place. `real-keycloak/catalog.test.js` does the same with a real one.
+ * in its place. `real-keycloak/catalog.test.js` does the same with a real Keycloak.
  */
 
 const assert = require('node:assert/strict');
@@ -14,7 +14,7 @@ const { GROUPS, USERS, startKeycloak } = require('./fake-keycloak.js');
 
 const INGESTIONS = 3;
 
-/** What the module's own login did in September 2026 in three ingestions. */
+/** The results of three ingestions with the module's own login in September 2026. */
 const RECORDED = { 25: '270 token requests', 2: 'every ingestion failed' };
 
 describe('the catalog module for Keycloak', () => {

@@ -25,11 +25,11 @@ const PLUGIN = '@red-hat-developer-hub/plugin-cost-management-backend';
 const CLIENT_ID = 'console';
 const SECRET = 'plain-secret';
 const RESERVED = 'a+b&c%d é';
-/** As slow as a login over the Internet. */
+/** The duration of a login over the Internet. */
 const LOGIN_MS = 100;
 const JSON_TYPE = { 'content-type': 'application/json' };
 
-/** A realm with one client. The requests that arrive in it are `logins`. */
+/** Starts a realm with one client; `logins` lists the token requests that it receives. */
 async function startSso(t, secret) {
   const { url, requests } = await startApi(t, async (_request, _response, body) => {
     await delay(LOGIN_MS);
@@ -42,7 +42,7 @@ async function startSso(t, secret) {
   return { url, logins: requests };
 }
 
-/** A cache of the backend that a test can empty, as it is after a restart. */
+/** Makes a cache of the backend that a test can empty, as a restart does. */
 function makeCache() {
   const entries = new Map();
   return {
@@ -79,7 +79,7 @@ describe('cost-management', { concurrency: 1 }, () => {
     return require(path.join(path.dirname(manifest), 'dist', 'util', 'tokenUtil.cjs.js'));
   }
 
-  /** The change to the plugin: a service in place of the function, and the plugin's own error. */
+  /** The change to the plugin: a service in place of the function, with the plugin's own error. */
   function replacement(t) {
     const { coreServices, createBackendModule } = workspace.require(
       '@backstage/backend-plugin-api',
@@ -115,7 +115,7 @@ describe('cost-management', { concurrency: 1 }, () => {
     return { feature, services };
   }
 
-  /** Starts the plugin; `ask(count)` sends requests through its proxy, cold and all at once. */
+  /** Starts the plugin; `ask(count)` sends concurrent requests through it, with an empty cache. */
   async function startPlugin(t, { isOurs, secret = SECRET, configured = secret }) {
     const sso = await startSso(t, secret);
     const api = await startApi(t, ({ headers }) =>

@@ -10,7 +10,7 @@ const USERS = times(450, (index) => ({ id: `u${index}`, username: `user-${index}
 const GROUPS = times(40, (index) => ({ id: `g${index}`, name: `group-${index}` }));
 const JSON_TYPE = { 'content-type': 'application/json' };
 
-/** The members of the lists of the admin API, and its numbers. */
+/** Returns the answer of the admin API: a page of a list, a count, or the version of the server. */
 function answerOf(path, query) {
   const page = (list) => list.slice(+query.get('first'), +query.get('first') + +query.get('max'));
   if (path.endsWith('/users/count')) return USERS.length;
@@ -29,7 +29,7 @@ function isAlive(token) {
   return Math.floor(Date.now() / 1_000) <= exp;
 }
 
-/** A Keycloak whose admin API takes `latencyMs` for each answer. */
+/** Starts a Keycloak whose admin API takes `latencyMs` for each answer. */
 async function startKeycloak(t, expiresIn, latencyMs) {
   const endpoint = await startEndpoint(t, { expiresIn });
   const api = await startApi(t, async ({ url, method, headers }, _response, body) => {

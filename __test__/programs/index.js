@@ -60,7 +60,7 @@ class Program {
     this.#child.stdin.write(`${text}\n`);
   }
 
-  /** The kind and the time of the program's end, and the remaining output. */
+  /** Resolves with the kind and the time of the program's end, and with the remaining output. */
   async ended() {
     const printed = [];
     for await (const line of this.#lines) printed.push(JSON.parse(line));

@@ -1,7 +1,7 @@
 'use strict';
 
 // Argument: a file with cases. Opens a manager for every case, and prints everything that the
-// manager shows. It is a separate process, so that the test also sees the output of native code.
+// manager shows. The program is a separate process, so that the test also sees native output.
 
 const fs = require('node:fs');
 const { inspect } = require('node:util');

@@ -1,6 +1,7 @@
 'use strict';
 
-// Subscribers that throw: prints the tokens that callers got, and what reached the process.
+// Adds subscribers that throw. Prints the tokens that callers got, and the exceptions that reached
+// the process.
 
 const { subscribe } = require('node:diagnostics_channel');
 const { KeycloakTokenManager } = require('../..');

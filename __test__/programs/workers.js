@@ -35,7 +35,7 @@ const work = {
   },
 };
 
-/** Names of the threads that the package's native code has started in this process. */
+/** The names of the threads that the package's native code has started in this process. */
 function nativeThreads() {
   return readdirSync('/proc/self/task')
     .map((id) => readFileSync(`/proc/self/task/${id}/comm`, 'latin1').trim())
@@ -68,7 +68,7 @@ const main = {
     tell({ tokens: new Set(tokens).size, before, during, codes, cached });
   },
 
-  /** A worker loads the package first, and has ended when the main thread makes its manager. */
+  /** A worker loads the package first, and ends before the main thread makes its manager. */
   async workerFirst() {
     const worker = start('token');
     const end = ended(worker);

@@ -8,7 +8,8 @@ const assert = require('node:assert/strict');
 const { after, before, test } = require('node:test');
 
 const { setStage } = require('../../examples/backstage-plugin/stage.js');
-const { describeWithKeycloak } = require('./support/keycloak');
+const { optionsFor } = require('./support/differences');
+const { claimsOf, describeWithKeycloak } = require('./support/keycloak');
 
 /** Long enough for the download on a slow machine. */
 const START_TIMEOUT_MS = 15 * 60 * 1000;
@@ -32,8 +33,8 @@ describeWithKeycloak('the example on a real Keycloak', {}, (keycloak) => {
     const response = await call(asUser());
     assert.equal(response.status, 200);
     assert.equal((await response.json()).items[0].name, 'weather');
-    const { client, user } = stage.api.requests.at(-1);
-    assert.deepEqual({ client, user }, { client: 'kagenti-api', user: 'user:default/jane' });
+    const { azp, user } = stage.api.requests.at(-1);
+    assert.deepEqual({ azp, user }, { azp: 'kagenti-api', user: 'user:default/jane' });
 
     // The API requires a role in the token for this call.
     const body = JSON.stringify({ name: 'travel' });
@@ -44,7 +45,7 @@ describeWithKeycloak('the example on a real Keycloak', {}, (keycloak) => {
     assert.deepEqual(names, ['weather', 'travel']);
   });
 
-  test('sends nothing for a caller without credentials of a user', async () => {
+  test('sends no request for a caller without credentials of a user', async () => {
     const count = stage.api.requests.length;
     const [header, payload] = stage.userToken.split('.');
     for (const headers of [
@@ -57,6 +58,30 @@ describeWithKeycloak('the example on a real Keycloak', {}, (keycloak) => {
     }
     assert.equal(stage.api.requests.length, count);
   });
+
+  test(
+    'calls the second API as the user until the user signs out',
+    optionsFor('a server without token exchange'),
+    async () => {
+      const inSession = { ...asUser(), 'x-keycloak-token': stage.keycloakToken };
+      const call = async (headers, url = stage.runsUrl, method = 'GET') =>
+        (await fetch(url, { headers, method })).status;
+      assert.equal(await call(inSession), 200);
+      const user = claimsOf(stage.keycloakToken).sub;
+      const [{ sub, azp, aud }] = stage.runsApi.requests;
+      assert.deepEqual({ sub, azp, aud }, { sub: user, azp: 'kagenti-api', aud: 'runs-api' });
+      assert.notEqual(stage.api.requests.at(-1).sub, user, 'the other API saw the service');
+
+      assert.equal(await call(asUser()), 401, 'without a Keycloak token');
+      assert.equal(await call({ 'x-keycloak-token': stage.keycloakToken }), 401);
+
+      await stage.endSession();
+      assert.equal(await call(inSession), 200, 'the manager still has the token of the user');
+      assert.equal(await call(inSession, stage.signOutUrl, 'POST'), 204);
+      assert.equal(await call(inSession), 401, 'the manager has dropped the token');
+      assert.equal(stage.runsApi.requests.length, 2);
+    },
+  );
 
   test('shows no secret and no token in the log of the backend', () => {
     assert.match(stage.output(), /Plugin initialization complete/);

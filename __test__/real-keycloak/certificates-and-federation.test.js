@@ -124,103 +124,107 @@ async function serverOptions() {
 
 const suite = { own: serverOptions, ...optionsFor(SERVER) };
 
-describeWithKeycloak('clients with a voucher', suite, (keycloak) => {
-  let secure;
-  let assertions;
-  before(async () => {
-    secure = keycloak.realmUrl.replace(/^http:\/\/[^/]*/, `https://localhost:${httpsPort}`);
-    assertions = await startAssertionIssuer();
-  });
-  after(async () => {
-    await assertions?.stop();
-    certificates?.remove();
-  });
-
-  /**
-   * Makes a client from which Keycloak expects the certificate of `agent`, and a manager with the
-   * given certificate.
-   */
-  async function startWith(t, { cert, key }, place = { issuer: secure }, attributes = {}) {
-    const { clientId } = await createClient(keycloak, {
-      clientAuthenticatorType: 'client-x509',
-      attributes: { 'x509.subjectdn': 'CN=agent', ...attributes },
+describeWithKeycloak(
+  'clients with a certificate or an assertion of a third party',
+  suite,
+  (keycloak) => {
+    let secure;
+    let assertions;
+    before(async () => {
+      secure = keycloak.realmUrl.replace(/^http:\/\/[^/]*/, `https://localhost:${httpsPort}`);
+      assertions = await startAssertionIssuer();
     });
-    const pair = { clientCertificate: cert, clientKey: key };
-    const manager = manage(t, { ca: certificates.ca.cert, ...place, clientId, ...pair });
-    return { clientId, manager };
-  }
-  const endpoint = () => ({ tokenEndpoint: `${secure}/protocol/openid-connect/token` });
+    after(async () => {
+      await assertions?.stop();
+      certificates?.remove();
+    });
 
-  test('a certificate authenticates a client at the endpoint and by the issuer', async (t) => {
-    for (const place of [endpoint(), { issuer: secure }]) {
-      const { clientId, manager } = await startWith(t, certificates.client('agent'), place);
-      for (const forceRefresh of [false, true]) {
-        assert.equal(claimsOf(await manager.getToken({ forceRefresh })).azp, clientId);
-      }
-    }
-  });
-
-  test('a certificate of another client is refused at the endpoint of the document', async (t) => {
-    const { manager } = await startWith(t, certificates.client('stranger'));
-    const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
-    assert.equal(error.tokenEndpoint, endpoint().tokenEndpoint);
-    assert.deepEqual([error.status, error.oauthError], [401, 'invalid_client']);
-    assert.match(error.message, /the certificate is wrong/);
-  });
-
-  test('a certificate of an unknown authority ends the connection', async (t) => {
-    const foreign = makeCertificates();
-    t.after(() => foreign.remove());
-    const { manager } = await startWith(t, foreign.client('agent'), endpoint());
-    // The refusal arrives during or after the handshake, depending on the version of TLS.
-    const error = await manager.getToken().catch((reason) => reason);
-    assert.match(error.code, /^ERR_KEYCLOAK_(TLS|NETWORK)$/);
-    assert.match(error.message, /the server may have rejected the client certificate/);
-  });
-
-  test('tokens can be bound to the certificate', async (t) => {
-    const bound = { 'tls.client.certificate.bound.access.tokens': 'true' };
-    const { manager } = await startWith(t, certificates.client('agent'), undefined, bound);
-    assert.equal(typeof claimsOf(await manager.getToken()).cnf['x5t#S256'], 'string');
-  });
-
-  for (const { what, provider, subject, claims, options, isSingleUse } of ISSUERS) {
-    const name = `${what} authenticates a client from a file that is renewed`;
-    test(name, optionsFor(FEDERATION), async (t) => {
-      const realm = await createRealm(t, keycloak);
-      await realm.admin('POST', '/identity-provider/instances', {
-        alias: 'issuer',
-        enabled: true,
-        ...provider(assertions.url),
-      });
+    /**
+     * Makes a client from which Keycloak expects the certificate of `agent`, and a manager with the
+     * given certificate.
+     */
+    async function startWith(t, { cert, key }, place = { issuer: secure }, attributes = {}) {
       const { clientId } = await createClient(keycloak, {
-        realm: realm.name,
-        clientAuthenticatorType: 'federated-jwt',
-        attributes: { 'jwt.credential.issuer': 'issuer', 'jwt.credential.sub': subject },
+        clientAuthenticatorType: 'client-x509',
+        attributes: { 'x509.subjectdn': 'CN=agent', ...attributes },
       });
-      const issue = (sub) =>
-        assertions.issue({ ...claims(assertions.url), sub, aud: realm.realmUrl });
-      const clientAssertionFile = makeFile(t, await issue(subject));
-      const { tokenEndpoint } = realm;
-      const start = () => manage(t, { tokenEndpoint, clientId, clientAssertionFile, ...options });
+      const pair = { clientCertificate: cert, clientKey: key };
+      const manager = manage(t, { ca: certificates.ca.cert, ...place, clientId, ...pair });
+      return { clientId, manager };
+    }
+    const endpoint = () => ({ tokenEndpoint: `${secure}/protocol/openid-connect/token` });
 
-      const manager = start();
-      assert.equal(claimsOf(await manager.getToken()).azp, clientId);
-      if (isSingleUse) {
-        const error = await manager.getToken({ forceRefresh: true }).catch((reason) => reason);
-        assert.equal(error.oauthErrorDescription, 'Token reuse detected');
-        assert.doesNotMatch(inspect(error), /eyJ/);
-      } else {
-        const token = await manager.getToken({ forceRefresh: true });
-        assert.equal(claimsOf(token).azp, clientId, 'the same assertion again');
+    test('a certificate authenticates a client at the endpoint and by the issuer', async (t) => {
+      for (const place of [endpoint(), { issuer: secure }]) {
+        const { clientId, manager } = await startWith(t, certificates.client('agent'), place);
+        for (const forceRefresh of [false, true]) {
+          assert.equal(claimsOf(await manager.getToken({ forceRefresh })).azp, clientId);
+        }
       }
-      writeFileSync(clientAssertionFile, await issue(subject));
-      assert.equal(claimsOf(await start().getToken()).azp, clientId);
-
-      writeFileSync(clientAssertionFile, await issue(`${subject}-of-another`));
-      const error = await rejection(start().getToken(), 'ERR_KEYCLOAK_OAUTH');
-      assert.equal(error.oauthError, 'invalid_client');
-      assert.match(error.message, /the assertion/);
     });
-  }
-});
+
+    test('the endpoint of the document refuses the certificate of another client', async (t) => {
+      const { manager } = await startWith(t, certificates.client('stranger'));
+      const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
+      assert.equal(error.tokenEndpoint, endpoint().tokenEndpoint);
+      assert.deepEqual([error.status, error.oauthError], [401, 'invalid_client']);
+      assert.match(error.message, /the certificate is wrong/);
+    });
+
+    test('a certificate of an unknown authority ends the connection', async (t) => {
+      const foreign = makeCertificates();
+      t.after(() => foreign.remove());
+      const { manager } = await startWith(t, foreign.client('agent'), endpoint());
+      // The refusal arrives during or after the handshake, depending on the version of TLS.
+      const error = await manager.getToken().catch((reason) => reason);
+      assert.match(error.code, /^ERR_KEYCLOAK_(TLS|NETWORK)$/);
+      assert.match(error.message, /the server may have rejected the client certificate/);
+    });
+
+    test('Keycloak can bind tokens to the certificate', async (t) => {
+      const bound = { 'tls.client.certificate.bound.access.tokens': 'true' };
+      const { manager } = await startWith(t, certificates.client('agent'), undefined, bound);
+      assert.equal(typeof claimsOf(await manager.getToken()).cnf['x5t#S256'], 'string');
+    });
+
+    for (const { what, provider, subject, claims, options, isSingleUse } of ISSUERS) {
+      const name = `${what} authenticates a client with the current content of a file`;
+      test(name, optionsFor(FEDERATION), async (t) => {
+        const realm = await createRealm(t, keycloak);
+        await realm.admin('POST', '/identity-provider/instances', {
+          alias: 'issuer',
+          enabled: true,
+          ...provider(assertions.url),
+        });
+        const { clientId } = await createClient(keycloak, {
+          realm: realm.name,
+          clientAuthenticatorType: 'federated-jwt',
+          attributes: { 'jwt.credential.issuer': 'issuer', 'jwt.credential.sub': subject },
+        });
+        const issue = (sub) =>
+          assertions.issue({ ...claims(assertions.url), sub, aud: realm.realmUrl });
+        const clientAssertionFile = makeFile(t, await issue(subject));
+        const { tokenEndpoint } = realm;
+        const start = () => manage(t, { tokenEndpoint, clientId, clientAssertionFile, ...options });
+
+        const manager = start();
+        assert.equal(claimsOf(await manager.getToken()).azp, clientId);
+        if (isSingleUse) {
+          const error = await manager.getToken({ forceRefresh: true }).catch((reason) => reason);
+          assert.equal(error.oauthErrorDescription, 'Token reuse detected');
+          assert.doesNotMatch(inspect(error), /eyJ/);
+        } else {
+          const token = await manager.getToken({ forceRefresh: true });
+          assert.equal(claimsOf(token).azp, clientId, 'the same assertion again');
+        }
+        writeFileSync(clientAssertionFile, await issue(subject));
+        assert.equal(claimsOf(await start().getToken()).azp, clientId);
+
+        writeFileSync(clientAssertionFile, await issue(`${subject}-of-another`));
+        const error = await rejection(start().getToken(), 'ERR_KEYCLOAK_OAUTH');
+        assert.equal(error.oauthError, 'invalid_client');
+        assert.match(error.message, /the assertion/);
+      });
+    }
+  },
+);

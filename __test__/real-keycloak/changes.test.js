@@ -113,7 +113,7 @@ describeWithKeycloak('changes at a real Keycloak', { concurrency: true }, (keycl
     assert.ok(waited <= most, `${waited} calls waited, for answers in ${durations} ms`);
   });
 
-  test('a secret regenerated behind a file is used without a failed call', async (t) => {
+  test('the manager uses a regenerated secret from its file without a failed call', async (t) => {
     const { clientId, secret, rotateSecret } = await createClient(keycloak, lifespan(10));
     const clientSecretFile = makeFile(t, secret);
     const manager = manageHere(t, { clientId, clientSecretFile });
@@ -129,7 +129,7 @@ describeWithKeycloak('changes at a real Keycloak', { concurrency: true }, (keycl
   });
 
   for (const { what, needsRealm, spoil, mend, expected } of REVERSIBLE) {
-    test(`${what} fails no call while a token is held, then fails with advice, and recovers`, async (t) => {
+    test(`${what} fails no call while the manager holds a token; later errors have advice, and calls recover`, async (t) => {
       const realm = needsRealm ? await createRealm(t, keycloak) : undefined;
       const client = await createClient(keycloak, { realm: realm?.name, ...lifespan(4) });
       const { clientId, secret: clientSecret } = client;
@@ -155,7 +155,7 @@ describeWithKeycloak('changes at a real Keycloak', { concurrency: true }, (keycl
     });
   }
 
-  test('a removed signing key costs one acquisition, however many calls meet it', async (t) => {
+  test('a removed signing key costs one acquisition for any number of calls', async (t) => {
     const realm = await createRealm(t, keycloak);
     const { clientId, secret: clientSecret } = await createClient(keycloak, { realm: realm.name });
     const { tokenEndpoint, realmUrl } = realm;

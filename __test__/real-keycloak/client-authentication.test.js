@@ -89,7 +89,7 @@ const REFUSALS = {
   ],
 };
 
-/** Answers: the client, the form, the lifespan, and a check of the server's answer. */
+/** For each kind of answer: the client, the form, the lifespan, and a check of the answer. */
 const ANSWERS = {
   'nothing unusual': ['kagenti-api', {}, LIFESPAN_S, (a) => a.token_type === 'Bearer'],
   'a token type in lower case': [
@@ -136,7 +136,7 @@ const SPELLINGS = {
   'a slash after the issuer': (k) => ({ issuer: `${k.realmUrl}/` }),
 };
 
-/** Wrong issuers: the difference from the right issuer, and the error. */
+/** For each wrong issuer: the difference from the right issuer, and the error. */
 const ISSUERS = {
   'an unknown realm': [
     ['kagenti', 'nowhere'],
@@ -264,7 +264,7 @@ describeWithKeycloak('authentication at a real Keycloak', {}, (keycloak) => {
     assert.deepEqual({ acquisitions, retries }, { acquisitions: 2, retries: 1 });
   });
 
-  test('a wrong secret that signs is refused and not shown', async (t) => {
+  test('the error of a wrong secret that signs does not show the secret', async (t) => {
     const { clientId } = await createClient(keycloak, clientOf('HS256'));
     const clientSecret = 'canary-of-a-wrong-secret-that-is-long-enough';
     const clientAuthentication = 'client_secret_jwt';
@@ -274,7 +274,7 @@ describeWithKeycloak('authentication at a real Keycloak', {}, (keycloak) => {
   });
 
   for (const [what, [options, description, advice, expected]] of Object.entries(REFUSALS)) {
-    test(`${what} is refused with advice`, async (t) => {
+    test(`the refusal of ${what} has advice`, async (t) => {
       const key = await makeKey('ES256', 'a-key');
       const members = clientOf(expected ?? 'ES256', key);
       const { clientId } = await createClient(keycloak, members);

@@ -32,7 +32,7 @@ describeWithKeycloak('the doctor on a real Keycloak', {}, (keycloak) => {
     return runDoctor({ 'token-endpoint': url, 'client-id': client, ...flags }, { env });
   };
 
-  test('has no complaint about a good set-up', async () => {
+  test('finds no problem with a good set-up', async () => {
     const { status, findings } = await run();
     assert.equal(status, 0, JSON.stringify(findings));
     assert.deepEqual(troubles({ findings }), []);

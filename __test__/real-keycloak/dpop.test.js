@@ -59,7 +59,7 @@ describeWithKeycloak('DPoP', {}, (keycloak) => {
 
   for (const [name, dpopKey] of Object.entries(KEYS)) {
     test(
-      `${name}: the token is bound to it, and the API accepts its proofs`,
+      `${name}: the token is bound to the key, and the API accepts its proofs`,
       supported(),
       async (t) => {
         const manager = await make(t, { dpopKey });
@@ -75,30 +75,34 @@ describeWithKeycloak('DPoP', {}, (keycloak) => {
     );
   }
 
-  test('a proof of dpopProof and the headers of headers() are accepted', supported(), async (t) => {
-    const manager = await make(t);
-    const url = `${keycloak.realmUrl}/protocol/openid-connect/userinfo`;
-    const token = await manager.getToken();
-    const request = { method: 'GET', url };
-    const dpop = manager.dpopProof({ ...request, token });
-    for (const headers of [
-      { authorization: `DPoP ${token}`, dpop },
-      await manager.headers(request),
-    ]) {
-      assert.equal((await fetch(url, { headers })).status, 200);
-    }
-    const { Authorization, DPoP } = await manager.headers(request);
-    for (const [what, headers] of [
-      ['no proof', { Authorization }],
-      ['a proof that was used', { Authorization, DPoP: dpop }],
-      ['the scheme Bearer', { Authorization: `Bearer ${token}`, DPoP }],
-      ['a proof of another method', await manager.headers({ ...request, method: 'POST' })],
-    ]) {
-      const response = await fetch(url, { headers });
-      assert.equal(response.status, 401, what);
-      assert.match(response.headers.get('www-authenticate'), INVALID, what);
-    }
-  });
+  test(
+    'userinfo accepts a proof of dpopProof() and the result of headers()',
+    supported(),
+    async (t) => {
+      const manager = await make(t);
+      const url = `${keycloak.realmUrl}/protocol/openid-connect/userinfo`;
+      const token = await manager.getToken();
+      const request = { method: 'GET', url };
+      const dpop = manager.dpopProof({ ...request, token });
+      for (const headers of [
+        { authorization: `DPoP ${token}`, dpop },
+        await manager.headers(request),
+      ]) {
+        assert.equal((await fetch(url, { headers })).status, 200);
+      }
+      const { Authorization, DPoP } = await manager.headers(request);
+      for (const [what, headers] of [
+        ['no proof', { Authorization }],
+        ['a proof that was used', { Authorization, DPoP: dpop }],
+        ['the scheme Bearer', { Authorization: `Bearer ${token}`, DPoP }],
+        ['a proof of another method', await manager.headers({ ...request, method: 'POST' })],
+      ]) {
+        const response = await fetch(url, { headers });
+        assert.equal(response.status, 401, what);
+        assert.match(response.headers.get('www-authenticate'), INVALID, what);
+      }
+    },
+  );
 
   test('a call with a revoked token gets a new token and a new proof', supported(), async (t) => {
     const manager = await make(t);
@@ -111,29 +115,33 @@ describeWithKeycloak('DPoP', {}, (keycloak) => {
     assert.notEqual(await manager.getToken(), token);
   });
 
-  test('with a signed assertion and discovery, both are made anew', supported(), async (t) => {
-    const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-384' });
-    const jwks = { keys: [{ ...jwkOf(publicKey), alg: 'ES384', use: 'sig' }] };
-    const clientId = `made-${randomUUID()}`;
-    await createClient(keycloak, {
-      clientId,
-      clientAuthenticatorType: 'client-jwt',
-      attributes: {
-        ...REQUIRED.attributes,
-        'use.jwks.string': 'true',
-        'jwks.string': JSON.stringify(jwks),
-      },
-    });
-    const manager = manage(t, {
-      issuer: keycloak.realmUrl,
-      clientId,
-      privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }),
-      dpop: true,
-    });
-    const first = await manager.getToken();
-    assert.notEqual(await manager.getToken({ forceRefresh: true }), first);
-    assert.equal(claimsOf(first).cnf.jkt, manager.snapshot().dpopThumbprint);
-  });
+  test(
+    'each request has a new assertion and a new proof, also with discovery',
+    supported(),
+    async (t) => {
+      const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-384' });
+      const jwks = { keys: [{ ...jwkOf(publicKey), alg: 'ES384', use: 'sig' }] };
+      const clientId = `made-${randomUUID()}`;
+      await createClient(keycloak, {
+        clientId,
+        clientAuthenticatorType: 'client-jwt',
+        attributes: {
+          ...REQUIRED.attributes,
+          'use.jwks.string': 'true',
+          'jwks.string': JSON.stringify(jwks),
+        },
+      });
+      const manager = manage(t, {
+        issuer: keycloak.realmUrl,
+        clientId,
+        privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }),
+        dpop: true,
+      });
+      const first = await manager.getToken();
+      assert.notEqual(await manager.getToken({ forceRefresh: true }), first);
+      assert.equal(claimsOf(first).cnf.jkt, manager.snapshot().dpopThumbprint);
+    },
+  );
 
   test('a client that does not require proofs gets a bound token', supported(), async (t) => {
     const manager = await make(t, {}, {});
@@ -173,7 +181,7 @@ describeWithKeycloak('DPoP', {}, (keycloak) => {
       2,
     ],
   ]) {
-    test(`${what} gets advice`, supported(), async (t) => {
+    test(`the error after ${what} has advice`, supported(), async (t) => {
       const { url } = await startProxy(t, keycloak.url, change, times);
       const tokenEndpoint = keycloak.tokenEndpoint.replace(keycloak.url, url);
       const manager = await make(t, { tokenEndpoint });
@@ -185,7 +193,7 @@ describeWithKeycloak('DPoP', {}, (keycloak) => {
 
   // Only older releases ignore proofs.
   if (differenceOf(NO_DPOP).leftOut === undefined) return;
-  test('a server that ignores proofs gives an error that says so', async (t) => {
+  test('the error for a server that ignores proofs names this cause', async (t) => {
     const error = await rejection((await make(t)).getToken(), 'ERR_KEYCLOAK_PROTOCOL');
     assert.match(error.message, /ignored the DPoP proof.* before 26\.4/);
   });

@@ -125,13 +125,17 @@ describeWithKeycloak('many tokens', {}, (keycloak) => {
       assert.ok(expiresAt <= claimsOf(subject).exp * 1000);
     });
 
-    test('with dpop, the token is bound', optionsFor('a server without DPoP'), async (t) => {
-      const manager = managerOf(t, 'requester', { dpop: true });
-      const subject = (await realm.signIn('alice')).access_token;
-      const { token, tokenType } = await manager.onBehalfOf(subject).getAccessToken();
-      assert.equal(tokenType, 'DPoP');
-      assert.equal(claimsOf(token).cnf.jkt, manager.snapshot().dpopThumbprint);
-    });
+    test(
+      'with dpop, the token is bound to the key',
+      optionsFor('a server without DPoP'),
+      async (t) => {
+        const manager = managerOf(t, 'requester', { dpop: true });
+        const subject = (await realm.signIn('alice')).access_token;
+        const { token, tokenType } = await manager.onBehalfOf(subject).getAccessToken();
+        assert.equal(tokenType, 'DPoP');
+        assert.equal(claimsOf(token).cnf.jkt, manager.snapshot().dpopThumbprint);
+      },
+    );
 
     const dead = [400, 'invalid_request', /^Invalid token$/, /sign in again/];
     const wrongType = [400, 'invalid_request', /supports access tokens only/, /not the ID token/];
@@ -237,7 +241,7 @@ describeWithKeycloak('many tokens', {}, (keycloak) => {
         [400, 'invalid_request', /Sender-constrained/, /bound to a key or certificate/],
       ],
       [
-        'a token with the type of another one',
+        'a token with the type of another token',
         () => accessToken('alice'),
         wrongType,
         { request: { subjectTokenType: 'urn:ietf:params:oauth:token-type:id_token' } },
@@ -255,7 +259,7 @@ describeWithKeycloak('many tokens', {}, (keycloak) => {
         { request: { audience: 'api-off' } },
       ],
       [
-        'an audience out of reach',
+        'an audience that the client cannot reach',
         () => accessToken('alice'),
         [400, 'invalid_request', /Requested audience not available: api3/, /client scope/],
         { request: { audience: 'api3' } },
@@ -386,7 +390,7 @@ describeWithKeycloak('many tokens', {}, (keycloak) => {
       assert.notEqual(await derived.getToken({ forceRefresh: true }), first);
     });
 
-    test('the server refuses an assertion that was used before', async (t) => {
+    test('the server refuses the second use of an assertion', async (t) => {
       const assertion = assertionOf();
       await derive(managerOf(t, 'jwt-bearer'), assertion).getToken();
       const refusal = [400, 'invalid_grant', /Token reuse detected/, /new assertion/];

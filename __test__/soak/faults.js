@@ -1,6 +1,7 @@
 'use strict';
 
-// Generates the faults of the endpoint and their times from a seed.
+// Generates the faults of the endpoint and their times from a seed. A mood is a period in which the
+// endpoint gives one mix of answers, or in which it is offline.
 
 const { writeFile, rename } = require('node:fs/promises');
 const { setTimeout: delay } = require('node:timers/promises');
@@ -33,9 +34,9 @@ const ANSWERS = {
   redirect: () => ({ fault: 'redirect' }),
 };
 const NAMES = Object.keys(ANSWERS);
-/** Mostly tokens, with every fault among them. */
+/** The weights of the answers in the mood `mixed`: mostly tokens, with every fault among them. */
 const MIXED = { ...Object.fromEntries(NAMES.map((name) => [name, 1])), token: 20, slow: 5 };
-/** The weights of the moods; in `single` all answers are of one kind. */
+/** The weights of the moods; in the mood `single`, all answers are of one kind. */
 const MOODS = { well: 4, mixed: 3, single: 4, offline: 1 };
 
 /** A part of all secrets, which no log line and no error may show. */

@@ -18,7 +18,7 @@ const REQUEST_TIMEOUT_MS = 2_000;
 const SLACK_MS = 1_000;
 /** The time from the arrival of a token to the check of its expiry, on a busy machine. */
 const LOOK_MS = 500;
-/** The error of a server that counts in whole seconds. */
+/** The rounding error of a server that counts in whole seconds. */
 const ROUNDED_MS = 1_000;
 /** From this life on, the manager's reserve before the expiry covers the server's rounding. */
 const EXACT_LIFE_S = 4;
@@ -122,7 +122,7 @@ const CALLS = {
   clear: ({ manager }) => manager.clearCache(),
 };
 
-/** Makes a call of some kind; checks its token or its error, and its time. */
+/** Makes a random call; checks its token or its error, and its time. */
 async function call(life) {
   const name = chance.weighted(WEIGHTS);
   count('calls');
@@ -171,7 +171,7 @@ function checkError(error, name, life) {
 }
 
 /**
- * Uses one manager after the other until the end. It closes most of them, some with calls in
+ * Uses managers one after the other until the end, and closes most of them, some with calls in
  * progress.
  */
 async function useManagers(index, end) {
@@ -224,7 +224,7 @@ async function load(managers, ms) {
   hand({ counts });
 }
 
-/** Workers, one after the other, each of which ends in its own way. */
+/** Runs workers one after the other, which end in different ways. */
 async function runWorkers(line, end) {
   for (let round = 1; performance.now() < end; round += 1) {
     const ms = chance.between(300, 4_000);

@@ -3,7 +3,7 @@
 // Values that the manager must not show, in every spelling that a server may use, and a search for
 // parts of them in a text.
 
-/** The longest piece that may occur in a text by chance. */
+/** The length of the pieces that no text may contain. Shorter pieces may occur by chance. */
 const FRAGMENT_LENGTH = 8;
 const LETTERS = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789';
 
@@ -49,7 +49,7 @@ function publicLength(spelling, clientId) {
   return spelling.startsWith('in Base64') ? base64(`${clientId}:`).length : 0;
 }
 
-/** The pieces of the values that the manager must not show. */
+/** Holds the pieces of the values that the manager must not show. */
 class Canaries {
   #fragments = new Set();
 

@@ -5,7 +5,7 @@
 const ts = require('typescript');
 const { blocksOf } = require('../../tools/examples.js');
 
-/** The blocks of a document in one language, whose code contains `text`. */
+/** Returns the blocks of a document in one language whose code contains `text`. */
 function findBlocks(file, language, text = '') {
   return blocksOf(file).filter((block) => block.language === language && block.code.includes(text));
 }

@@ -20,9 +20,9 @@ async function verifiedProof(proof) {
 }
 
 /**
- * Starts an API that answers 401 to every request without a fresh and fitting proof. `answer` is
- * called for the others. `api.nonce`, if it is set, is required in proofs; `api.refused` holds
- * tokens that are refused; `api.proofs` has the claims of the proofs that were seen.
+ * Starts an API that answers 401 to every request without a new, valid proof, and calls `answer`
+ * for every other request. Proofs must contain `api.nonce` if the test sets it. `api.refused` holds
+ * the tokens that the API refuses; `api.proofs` holds the claims of the proofs that it received.
  */
 async function startDpopApi(t, answer = () => 'ok') {
   const state = { nonce: undefined, refused: new Set(), proofs: [], reasons: [] };

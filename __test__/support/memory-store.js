@@ -36,7 +36,7 @@ class MemoryStore {
     for (const resolve of this.#thaw.splice(0)) resolve();
   }
 
-  /** Returns the calls since the last time. */
+  /** Returns the calls since the last `takeCalls()`. */
   takeCalls() {
     return this.calls.splice(0);
   }

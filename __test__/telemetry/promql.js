@@ -153,7 +153,7 @@ function increase(scrapes, now, matches, seconds) {
     for (const { labels, value } of samples.filter(matches)) {
       const key = keyOf(labels);
       const known = series.get(key);
-      // Prometheus needs two samples.
+      // As in Prometheus, an increase needs two samples.
       const grown = known === undefined ? 0 : value - known.last + known.value;
       series.set(key, { labels, last: value, value: grown, count: (known?.count ?? 0) + 1 });
     }

@@ -71,7 +71,7 @@ const RUNS = {
     },
     spans: [{ 'error.type': 'ERR_KEYCLOAK_OAUTH', 'http.response.status_code': 401 }],
   },
-  'a server that is away': {
+  'a server that is down': {
     async act({ manager, endpoint }) {
       await endpoint.goOffline();
       await caught(manager.getToken({ signal: AbortSignal.timeout(10) }));
@@ -276,7 +276,7 @@ describe('OpenTelemetry', { timeout: 3 * LIMIT_MS }, () => {
     }
   });
 
-  test('does not keep a manager alive that the program drops or closes', async (t) => {
+  test('does not keep a manager alive after the program has dropped or closed it', async (t) => {
     v8.setFlagsFromString('--expose-gc');
     const collect = vm.runInNewContext('gc');
     const { endpoint } = await start(t);

@@ -1,10 +1,10 @@
 'use strict';
 
-// `npm run example` runs a Backstage backend whose plugin calls an API like Kagenti's with tokens
-// from a real Keycloak, or with `-- --embedded` from the embedded endpoint. It prints two curl
-// commands, the first for a signed-in user and the second without credentials, and runs until
-// Ctrl-C; with `--once`, it makes these calls itself and exits. `--replicas 3` runs three backends,
-// which share their tokens through a Valkey server, and calls each of them.
+// `npm run example` runs a Backstage backend whose plugin calls an API like Kagenti's as the service,
+// and a second API as the user, with tokens from a real Keycloak, or with `-- --embedded` from the
+// embedded endpoint. It prints curl commands and runs until Ctrl-C; with `--once`, it makes these
+// calls itself and exits. `--replicas 3` runs three backends, which share their tokens through a
+// Valkey server, and calls each of them.
 
 const { parseArgs } = require('node:util');
 const { runMain } = require('../../tools/run.js');
@@ -26,7 +26,7 @@ async function main() {
   }
   const log = (line) => console.error(line);
   stage = await setStage({ embedded: values.embedded, replicas, log });
-  const { url, urls, user, userToken, api } = stage;
+  const { url, urls, runsUrl, signOutUrl, user, userToken, keycloakToken, api, runsApi } = stage;
   if (replicas > 1) {
     for (const each of urls) {
       const { status } = await fetch(each, { headers: { authorization: `Bearer ${userToken}` } });
@@ -35,26 +35,35 @@ async function main() {
     console.log(`${replicas} backends have used ${api.tokens.size} token`);
     if (api.tokens.size !== 1) process.exitCode = 1;
   }
-  console.log(`
-As ${user}:
-  curl -s ${url} -H 'authorization: Bearer ${userToken}'
-Without credentials (Backstage answers with 401):
-  curl -s ${url}
-`);
+  const asUser = { authorization: `Bearer ${userToken}` };
+  const inSession = { ...asUser, 'x-keycloak-token': keycloakToken };
+  const calls = [
+    [`The service calls the agents API for ${user}`, 200, url, asUser],
+    ['Without credentials, Backstage answers with 401', 401, url, {}],
+    ['The user calls the runs API', 200, runsUrl, inSession],
+    ["Without the user's Keycloak token, the plugin answers with 401", 401, runsUrl, asUser],
+  ];
+  for (const [title, , to, headers] of calls) {
+    const options = Object.entries(headers).map(([name, value]) => ` -H '${name}: ${value}'`);
+    console.log(`\n${title}:\n  curl -s ${to}${options.join('')}`);
+  }
   if (!values.once) {
-    console.log('Press Ctrl-C to stop the example.');
+    console.log('\nPress Ctrl-C to stop the example.');
     return;
   }
-  for (const [status, headers] of [
-    [200, { authorization: `Bearer ${userToken}` }],
-    [401, {}],
-  ]) {
-    const response = await fetch(url, { headers });
-    console.log(`${response.status} ${await response.text()}`);
-    if (response.status !== status) process.exitCode = 1;
-  }
-  console.log(`the API saw ${JSON.stringify(api.requests)}`);
+  for (const call of calls) await check(call);
+  await stage.endSession();
+  await check(['The user signs out', 204, signOutUrl, inSession, 'POST']);
+  await check(['The plugin has no token of the user any more', 401, runsUrl, inSession]);
+  console.log(`\nthe agents API saw ${JSON.stringify(api.requests)}`);
+  console.log(`the runs API saw ${JSON.stringify(runsApi.requests)}`);
   await stage.end();
+}
+
+async function check([title, status, url, headers, method = 'GET']) {
+  const response = await fetch(url, { method, headers });
+  console.log(`\n${title}:\n${response.status} ${await response.text()}`);
+  if (response.status !== status) process.exitCode = 1;
 }
 
 runMain(module, main);

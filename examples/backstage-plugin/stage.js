@@ -1,7 +1,7 @@
 /**
- * Starts the parts of the example: Keycloak or the embedded endpoint, the API, and each replica of
- * the backend in its own process, in a workspace like the workspace of an app. Several replicas share
- * their tokens through a Valkey server.
+ * Starts the parts of the example: Keycloak or the embedded endpoint, the two APIs, and each replica
+ * of the backend in its own process, in a workspace like the workspace of an app. Several replicas
+ * share their tokens through a Valkey server.
  */
 'use strict';
 
@@ -10,8 +10,8 @@ const path = require('node:path');
 
 const { makeWorkspace } = require('../../tools/backstage-workspace.js');
 const { startCacheServer } = require('../../tools/cache-servers.js');
-const { clientSecret, startRealm } = require('../realm.js');
-const { startAgentsApi } = require('./agents-api.js');
+const { clientSecret, revokeToken, startRealm, tokenOfUser } = require('../realm.js');
+const { startAgentsApi, startRunsApi } = require('./apis.js');
 const { startBackend } = require('./backend-process.js');
 
 const USER = 'user:default/jane';
@@ -27,16 +27,20 @@ async function setStage({ embedded, realm, install, log, replicas = 1 }) {
     for (const part of parts.reverse().splice(0)) await part();
   };
   try {
-    const { tokenEndpoint, jwksUrl, stop } = realm ?? (await startRealm({ embedded, log }));
+    const { tokenEndpoint, jwksUrl, endpoint, stop } =
+      realm ?? (await startRealm({ embedded, log }));
     if (stop) parts.push(stop);
     const api = await startAgentsApi(jwksUrl);
     parts.push(api.close);
+    const runsApi = await startRunsApi(jwksUrl);
+    parts.push(runsApi.close);
     const users = await signIn();
     const environment = {
       TOKEN_ENDPOINT: tokenEndpoint,
       CLIENT_SECRET: clientSecret,
       EXPIRY_BUFFER_SECONDS: '20',
       AGENTS_API_URL: api.url,
+      RUNS_API_URL: runsApi.url,
       USER_KEY: JSON.stringify(users.key),
     };
     let cache;
@@ -56,8 +60,23 @@ async function setStage({ embedded, realm, install, log, replicas = 1 }) {
     const backends = await Promise.all(Array.from({ length: replicas }, start));
     const urls = backends.map((backend) => `${backend.url}/api/agents/agents`);
     const userToken = await users.token(USER);
+    const keycloakToken = await tokenOfUser({ tokenEndpoint, endpoint });
+    const endSession = () => revokeToken(tokenEndpoint, keycloakToken);
     const { output } = backends[0];
-    return { url: urls[0], urls, api, user: USER, userToken, output, end };
+    return {
+      url: urls[0],
+      urls,
+      runsUrl: new URL('runs', urls[0]).href,
+      signOutUrl: new URL('sign-out', urls[0]).href,
+      api,
+      runsApi,
+      user: USER,
+      userToken,
+      keycloakToken,
+      endSession,
+      output,
+      end,
+    };
   } catch (error) {
     await end();
     throw error;

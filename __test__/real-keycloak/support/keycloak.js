@@ -18,7 +18,7 @@ const START_TIMEOUT_MS = 10 * 60 * 1000;
 const LOGIN_KEPT_MS = 30_000;
 /** The feature with which secrets can expire; releases from 26.8 on turn it on by default. */
 const OPTIONS = ['--features=client-secret-rotation'];
-/** The server that another process started for these tests, as JSON. */
+/** The variable with the server that another process started for these tests, as JSON. */
 const SHARED = 'KEYCLOAK_SHARED';
 
 const log = (line) => console.error(line);
@@ -131,7 +131,7 @@ async function adminRequest(server, method, path, body) {
   return response;
 }
 
-/** This keeps the admin token, because a login is slow and its token lives for a minute. */
+/** Returns an admin token, which lives for a minute; later calls reuse it, as a login is slow. */
 function adminToken(server) {
   if (server.login === undefined) {
     server.login = logIn(server);

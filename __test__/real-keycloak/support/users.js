@@ -56,7 +56,7 @@ const service = (clientId, { attributes, ...members } = {}) => ({
   fullScopeAllowed: false,
   defaultClientScopes: ['basic'],
   optionalClientScopes: ['aud-api1', 'aud-api2', 'aud-url'],
-  // Otherwise introspection says of a token for other APIs that it is not active.
+  // Without this attribute, introspection reports a token for other APIs as inactive.
   attributes: { 'allow.token.introspection.without.audience.check': 'true', ...attributes },
   ...members,
 });

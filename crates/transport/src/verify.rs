@@ -265,10 +265,10 @@ mod tests {
 
     use super::*;
 
-    /// A certificate from `openssl req -x509 -days 30` for sso.example, with the mark of an
-    /// authority.
+    /// A certificate from `openssl req -x509 -days 30` for sso.example. It has basicConstraints
+    /// CA:TRUE, the mark of an authority.
     const SELF_SIGNED: &[u8] = include_bytes!("../tests/self-signed.pem");
-    /// A certificate without the mark, made with `-addext
+    /// A certificate without this mark, made with `-addext
     /// nameConstraints=permitted;DNS:other.example`, which excludes its own name.
     const CONSTRAINED: &[u8] = include_bytes!("../tests/constrained.pem");
     const CONSTRAINED_NOT_BEFORE: u64 = 1_795_902_418;

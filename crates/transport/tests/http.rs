@@ -211,7 +211,7 @@ async fn one_failure_gives_up_all_kept_connections() {
     assert_eq!(result.unwrap_err(), TransportError::ConnectionReplaced);
 }
 
-/// Acts as the proxy of RFC 1928 and RFC 1929. Returns the connection and the requested address.
+/// Acts as a SOCKS 5 proxy (RFC 1928, RFC 1929). Returns the connection and the requested address.
 async fn serve_socks(server: &Server, password: Option<&str>, reply: u8) -> (Peer, Vec<u8>) {
     let mut peer = server.accept().await;
     assert_eq!(peer.read().await, [5]);

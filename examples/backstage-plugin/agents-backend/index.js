@@ -1,5 +1,5 @@
-// A plugin that calls an API as the backend's service account, on behalf of the signed-in user. It
-// sets no auth policy: Backstage then answers 401 to callers without credentials.
+// A plugin that calls one API as the backend's service account, and another API as the signed-in
+// user. It sets no auth policy: Backstage then answers 401 to callers without credentials.
 
 const { coreServices, createBackendPlugin } = require('@backstage/backend-plugin-api');
 const { keycloakTokenManagerServiceRef } = require('keycloak-token-manager/backstage');
@@ -10,12 +10,14 @@ module.exports = createBackendPlugin({
   register(env) {
     env.registerInit({
       deps: {
+        config: coreServices.rootConfig,
         httpAuth: coreServices.httpAuth,
         httpRouter: coreServices.httpRouter,
         tokenManager: keycloakTokenManagerServiceRef,
       },
-      async init({ httpAuth, httpRouter, tokenManager }) {
-        httpRouter.use(createRouter({ httpAuth, tokenManager }));
+      async init({ config, httpAuth, httpRouter, tokenManager }) {
+        const runsApiUrl = config.getString('agents.runsApiUrl');
+        httpRouter.use(createRouter({ httpAuth, tokenManager, runsApiUrl }));
       },
     });
   },

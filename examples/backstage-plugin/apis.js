@@ -1,7 +1,7 @@
 /**
  * An API for agents with the interface and the strictness of Kagenti's API: only RS256, keys from
  * the realm's JWKS, no leeway on `exp`, a role for every write. It checks neither issuer nor
- * audience.
+ * audience. A second API, for the runs of users, also requires its own name in `aud`.
  */
 'use strict';
 
@@ -26,27 +26,39 @@ class Refusal extends Error {
   }
 }
 
+const AGENTS = {
+  path: '/api/v1/agents',
+  first: { name: 'weather', namespace: 'team1', status: 'Ready' },
+};
+const RUNS = {
+  path: '/runs',
+  first: { agent: 'weather', status: 'Succeeded' },
+  audience: 'runs-api',
+};
+
 /**
- * Starts the API. `requests` lists the calls: method, status, the user in the header, the client of
- * the token. `tokens` has the ids of all tokens that the API has accepted.
+ * Starts an API. `requests` lists the calls: method, status, the user in the header, and the claims
+ * of the token that say for whom, to which client and for which API Keycloak issued the token.
+ * `tokens` has the ids of all tokens that the API has accepted.
  */
-async function startAgentsApi(jwksUrl) {
+async function startApi({ path, first, audience }, jwksUrl) {
   const jose = await import('jose');
   const keys = jose.createRemoteJWKSet(new URL(jwksUrl), { cooldownDuration: 0 });
-  const agents = [{ name: 'weather', namespace: 'team1', status: 'Ready' }];
+  const items = [first];
   const requests = [];
   const tokens = new Set();
   const server = createServer(async (request, response) => {
     const user = request.headers['x-backstage-user'];
-    const entry = { method: request.method, user, client: undefined, status: 200 };
+    const entry = { method: request.method, user, status: 200 };
     let body;
     try {
-      const claims = await authenticate(jose, request.headers.authorization, keys);
-      entry.client = claims.azp;
+      const claims = await authenticate(jose, request.headers.authorization, { keys, audience });
+      const { sub, azp, aud } = claims;
+      Object.assign(entry, { sub, azp, aud });
       tokens.add(claims.jti);
-      authorise(request, claims);
-      if (request.method === 'POST') agents.push(await json(request));
-      body = { items: agents };
+      authorise(request, claims, path);
+      if (request.method === 'POST') items.push(await json(request));
+      body = { items };
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       entry.status = error.status;
@@ -70,7 +82,7 @@ async function startAgentsApi(jwksUrl) {
 }
 
 /** Returns the claims of a valid token. */
-async function authenticate(jose, authorization, keys) {
+async function authenticate(jose, authorization, { keys, audience }) {
   const [, token] = /^Bearer (\S+)$/i.exec(authorization ?? '') ?? [];
   if (token === undefined) throw new Refusal(401, 'Authentication required');
   let header;
@@ -81,7 +93,7 @@ async function authenticate(jose, authorization, keys) {
   }
   if (header.kid === undefined) throw new Refusal(401, 'Token missing key ID');
   try {
-    const options = { algorithms: ['RS256'], requiredClaims: ['exp'] };
+    const options = { algorithms: ['RS256'], requiredClaims: ['exp'], audience };
     return (await jose.jwtVerify(token, keys, options)).payload;
   } catch (error) {
     if (!error.code?.startsWith('ERR_J') || error.code === 'ERR_JWKS_TIMEOUT') {
@@ -91,8 +103,8 @@ async function authenticate(jose, authorization, keys) {
   }
 }
 
-function authorise({ method, url }, claims) {
-  if (url !== '/api/v1/agents') throw new Refusal(404, 'Not Found');
+function authorise({ method, url }, claims, path) {
+  if (url !== path) throw new Refusal(404, 'Not Found');
   if (!Object.hasOwn(ROLES, method)) throw new Refusal(405, 'Method Not Allowed');
   const role = ROLES[method];
   const clients = Object.values(claims.resource_access ?? {});
@@ -102,4 +114,7 @@ function authorise({ method, url }, claims) {
   throw new Refusal(403, `Required role(s): ${role}`);
 }
 
-module.exports = { startAgentsApi };
+module.exports = {
+  startAgentsApi: (jwksUrl) => startApi(AGENTS, jwksUrl),
+  startRunsApi: (jwksUrl) => startApi(RUNS, jwksUrl),
+};
