@@ -134,7 +134,8 @@ export interface KeycloakTokenManagerLogger {
  * its expiry time, so the store may keep a value for longer than `ttlMs`. The manager waits at most
  * 250 ms for each call, and no call to the manager fails because of the store. After a call that
  * takes longer, or after two consecutive errors, the manager only sends the store one probe every
- * five seconds, until a probe succeeds.
+ * five seconds, until a probe succeeds. The manager sends no probe while the last one has not
+ * settled, so each promise must settle at some time, or the store must have the method `remake`.
  *
  * @example
  * ```ts
@@ -171,7 +172,8 @@ export interface TokenStore {
   delete(key: string): Promise<unknown>;
   /**
    * Replaces the store's client, because the present client may no longer work. The manager calls
-   * this method after every second failed probe.
+   * this method after every second failed probe, and then no longer waits for calls to the old
+   * client. To keep the client, throw an error or reject.
    */
   remake?(): void | Promise<void>;
 }

@@ -1,6 +1,6 @@
 'use strict';
 
-// Gets the figures of the core on simulated time: `crates/manager/tests/figures.rs` counts them,
+// Gets the figures of the core on simulated time: a test of `crates/manager/tests` counts them,
 // checks their bars and writes them to a file.
 
 const { execFile } = require('node:child_process');
@@ -11,21 +11,25 @@ const { promisify } = require('node:util');
 
 const LIMIT_MS = 240_000;
 
-/** Returns the figures that one test of that file writes under the given name. */
-async function coreFigures(name, test) {
+/**
+ * Returns the figures that a test writes under the given name. `file` is the file of the test;
+ * `flags` are further arguments of `cargo test`.
+ */
+async function coreFigures(name, test, options = {}) {
+  const { file = 'figures', flags = [], env, limitMs = LIMIT_MS } = options;
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'bench-figures-'));
-  const args = ['test', '--locked', '--package', 'keycloak-manager'];
+  const args = ['test', '--locked', '--package', 'keycloak-manager', ...flags];
   try {
-    await promisify(execFile)('cargo', [...args, '--test', 'figures', test], {
+    await promisify(execFile)('cargo', [...args, '--test', file, test], {
       cwd: path.join(__dirname, '..'),
-      env: { ...process.env, FIGURES: folder },
-      timeout: LIMIT_MS,
+      env: { ...process.env, ...env, FIGURES: folder },
+      timeout: limitMs,
       maxBuffer: 2 ** 24,
     });
     return JSON.parse(fs.readFileSync(path.join(folder, `${name}.json`), 'utf8'));
   } catch (error) {
     const [why = error.message] = /^.*panicked at[\s\S]*?\n.*$/m.exec(error.stdout) ?? [];
-    throw new Error(`figures.rs: ${why}`);
+    throw new Error(`${file}: ${why}`);
   } finally {
     fs.rmSync(folder, { recursive: true, force: true });
   }

@@ -26,6 +26,7 @@ const names = [
   'herd',
   'managers',
   'many-tokens',
+  'store',
   'requests',
   'outage',
   'fetch',

@@ -1,7 +1,7 @@
 'use strict';
 
-// Draws the ratios as SVG with Vega-Lite, which needs no browser. The same input gives the same
-// bytes. The plot has no background, and every colour is legible on white and on black.
+// Draws plots as SVG with Vega-Lite, which needs no browser. The same input gives the same bytes. A
+// plot has no background, and every colour is legible on white and on black.
 
 const TEXT = '#7d8590';
 const OURS = '#2f81f7';
@@ -28,10 +28,7 @@ async function drawRatios(bars) {
   // Leaves room for the text beside the longest bar.
   const domainMin = Math.min(...bars.map(({ ratio }) => ratio)) / 10;
   const isWorse = 'datum.ratio > 1';
-  // npm installs these packages with the rivals, so a bare checkout does not have them.
-  const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')]);
-  const { spec } = compile({
-    config,
+  return draw({
     width: 380,
     height: { step: 40 },
     data: { values },
@@ -72,8 +69,63 @@ async function drawRatios(bars) {
       },
     ],
   });
+}
+
+/**
+ * Draws the logins per hour and client over the number of replicas. Each series has a line through
+ * the fleets with one client, and a point for each fleet.
+ * @param {{ [name: string]: { replicas: number, keys: number, hours: number, logins: number }[] }}
+ *   series
+ */
+function drawFleets(series) {
+  const values = Object.entries(series).flatMap(([name, rows]) =>
+    rows.map(({ replicas, keys, hours, logins }) => ({
+      name,
+      replicas,
+      keys,
+      perHour: logins / hours / keys,
+    })),
+  );
+  const ofOneClient = { transform: [{ filter: 'datum.keys === 1' }] };
+  const most = Math.max(...values.map(({ replicas }) => replicas));
+  const axis = { format: '~s', values: [1, 10, 100, 1_000, 10_000] };
+  return draw({
+    width: 380,
+    height: 220,
+    data: { values },
+    encoding: {
+      x: {
+        field: 'replicas',
+        type: 'quantitative',
+        axis: { ...axis, title: 'replicas' },
+        scale: { type: 'log' },
+      },
+      y: {
+        field: 'perHour',
+        type: 'quantitative',
+        axis: { ...axis, title: 'logins per hour and client' },
+        scale: { type: 'log', domainMin: 10 },
+      },
+      color: { field: 'name', legend: null, scale: { range: [OURS, WORSE] }, sort: null },
+    },
+    layer: [
+      { ...ofOneClient, mark: 'line' },
+      { mark: { type: 'point', filled: true, size: 40 } },
+      {
+        transform: [{ filter: `datum.keys === 1 && datum.replicas === ${most}` }],
+        mark: { type: 'text', align: 'right', dy: -12 },
+        encoding: { text: { field: 'name' } },
+      },
+    ],
+  });
+}
+
+async function draw(plot) {
+  // npm installs these packages with the rivals, so a bare checkout does not have them.
+  const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')]);
+  const { spec } = compile({ config, ...plot });
   const view = new vega.View(vega.parse(spec), { renderer: 'none' });
   return `${await view.toSVG()}\n`;
 }
 
-module.exports = { drawRatios };
+module.exports = { drawFleets, drawRatios };

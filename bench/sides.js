@@ -16,6 +16,13 @@ function makeOurs(tokenEndpoint, options) {
   return new KeycloakTokenManager({ tokenEndpoint, ...credentials, ...options });
 }
 
+/** Our side with a store that has no entry: a call while a token is held does not read the store. */
+function makeShared(tokenEndpoint) {
+  const none = async () => undefined;
+  const store = { get: none, set: none, delete: none };
+  return makeOurs(tokenEndpoint, { store, storeKey: 'a-key-that-all-replicas-have' });
+}
+
 function makePlain(tokenEndpoint, options) {
   const { AugmentTokenManager } = require('./baseline/augment-manager.js');
   const { Agent } = require(tokenEndpoint.startsWith('https:') ? 'node:https' : 'node:http');
@@ -37,6 +44,7 @@ async function loadSide(name) {
 function makerOf(name) {
   if (name === 'ours') return makeOurs;
   if (name === 'plain') return makePlain;
+  if (name === 'shared') return makeShared;
   if (name === 'raw') return require('./raw-client.js').makeRaw;
   if (isInstrumented(name)) return require('./instrumented.js').makers[name](makeOurs);
   return require('./rivals/table.js').rivals[name].load();
@@ -45,7 +53,7 @@ function makerOf(name) {
 /** Our side with telemetry; see `instrumented.js`. */
 const INSTRUMENTED = ['metrics', 'spans', 'sdkMetrics', 'sdkSpans', 'subscribed'];
 const isInstrumented = (name) => INSTRUMENTED.includes(name);
-const isOurs = (name) => name === 'ours' || isInstrumented(name);
+const isOurs = (name) => ['ours', 'shared'].includes(name) || isInstrumented(name);
 
 /** Uses `forceRefresh`, because `clearCache` is for a token that the caller knows to be wrong. */
 function acquireByForce() {

@@ -17,7 +17,7 @@ async function callStore(store, { operation, key, value, ttlMs }) {
         await store.delete(key);
         break;
       default:
-        await store.remake?.();
+        await store.remake();
     }
     return { type: 'Done' };
   } catch (error) {

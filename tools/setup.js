@@ -32,19 +32,19 @@ async function install() {
 }
 
 /**
- * Cargo's settings for a build that takes half the time. The addon is larger and a little slower,
- * which matters only to the benchmarks and to the published packages.
+ * Cargo's settings for a release build that takes half the time. The addon is larger and a little
+ * slower, which matters only to the benchmarks and to the published packages.
  */
-const QUICK = { CARGO_PROFILE_RELEASE_LTO: 'off', CARGO_PROFILE_RELEASE_CODEGEN_UNITS: '16' };
+const QUICK_BUILD = { CARGO_PROFILE_RELEASE_LTO: 'off', CARGO_PROFILE_RELEASE_CODEGEN_UNITS: '16' };
 
 /** Builds the addon; Cargo decides whether it is up to date. */
 async function build({ isQuick = false } = {}) {
   console.log('Building the addon: the first build takes several minutes');
   const flags = ['--platform', '--release', '--no-js', '--dts', 'binding.d.ts', '--', '--locked'];
   const args = ['node_modules/@napi-rs/cli/dist/cli.js', 'build', ...flags];
-  await run(process.execPath, args, { env: isQuick ? QUICK : {} });
+  await run(process.execPath, args, { env: isQuick ? QUICK_BUILD : {} });
 }
 
-module.exports = { build, install, isInstalled };
+module.exports = { QUICK_BUILD, build, install, isInstalled };
 
 runMain(module, () => install().then(build));

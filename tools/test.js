@@ -12,7 +12,7 @@ const { actionlint } = require('./actionlint.js');
 const { Skipped, filesIn, nodeTest, onCi } = require('./node-test.js');
 const { pinnedProgram } = require('./pinned-program.js');
 const { root, run } = require('./run.js');
-const { build, install } = require('./setup.js');
+const { QUICK_BUILD, build, install } = require('./setup.js');
 const { loom, miri, threadSanitizer } = require('./sanitizers.js');
 const { testKeycloak } = require('./test-keycloak.js');
 
@@ -187,9 +187,9 @@ const stages = {
 const longStages = {
   miri,
   'simulated-fleet': () =>
-    run('cargo', ['test', ...core, '--test', 'fleet'], {
-      env: { FLEET_LONG: '1' },
-      limitSeconds: 1200,
+    run('cargo', ['test', '--release', ...core, '--test', 'fleet', '--', '--nocapture'], {
+      env: { ...QUICK_BUILD, FLEET_LONG: '1' },
+      limitSeconds: 2400,
     }),
   'thread-sanitizer': threadSanitizer,
   leaks: () =>

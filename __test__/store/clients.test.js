@@ -165,10 +165,16 @@ describe('a store of fromBackstageCache with a function', () => {
 
   test('replaces a client that it cannot end at most once a minute', async () => {
     const { count, made } = countingStore(false);
-    for (let round = 0; round < 5; round += 1) {
+    const outcomes = [];
+    for (let round = 0; round < 4; round += 1) {
       await made.get('key');
-      await made.remake();
+      const outcome = made.remake().then(
+        () => 'replaced',
+        () => 'rejected',
+      );
+      outcomes.push(await outcome);
     }
+    assert.deepEqual(outcomes, ['replaced', 'rejected', 'rejected', 'rejected']);
     assert.deepEqual(count, { opened: 2, ended: 0 });
   });
 

@@ -171,7 +171,9 @@ function remadeStore(open, id) {
     const old = await opened?.catch(ignore);
     if (old === undefined) return;
     // A client that the store cannot close may try to connect as long as the process runs.
-    if (old.client === undefined && performance.now() < madeAtMs + REMAKE_INTERVAL_MS) return;
+    if (old.client === undefined && performance.now() < madeAtMs + REMAKE_INTERVAL_MS) {
+      throw new Error('the store has just replaced its client');
+    }
     madeAtMs = performance.now();
     opened = undefined;
     endClient(old.client);

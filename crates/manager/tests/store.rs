@@ -67,6 +67,7 @@ fn sharing() -> Config {
         store: Some(StoreConfig {
             keys: Arc::new(keys(SECRET)),
             stores_user_tokens: false,
+            can_remake: true,
         }),
         ..config()
     }
@@ -400,11 +401,13 @@ async fn an_outage_of_the_store_fails_no_call_and_is_over_within_ten_seconds() {
                 forced(&mut world).await;
                 assert!(world.since(start) <= ms(20), "{name}");
                 pass(600).await;
-                assert!(store.in_flight() <= 1, "{name}");
+                assert!(store.in_flight() <= 2, "{name}");
             }
             let calls = store.take_calls();
             let probes = calls.iter().filter(|call| **call == "get").count();
-            assert!((10..=13).contains(&probes), "{name}: {probes} probes in a minute");
+            // The manager does not probe a store that has not answered the last probe.
+            let expected = if condition == Condition::Hangs { 6 } else { 12 };
+            assert!(probes.abs_diff(expected) <= 1, "{name}: {probes} probes in a minute");
             assert!(calls.contains(&"remake") && !calls.contains(&"set"), "{name}");
             assert_eq!(world.warnings(), warnings, "{name}");
         }
@@ -419,6 +422,41 @@ async fn an_outage_of_the_store_fails_no_call_and_is_over_within_ten_seconds() {
             *level == Level::Info && line.contains("the shared store works again")
         });
         assert_eq!(recoveries.count(), warnings, "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_never_answers_has_one_probe_in_flight() {
+    // A probe takes 250 ms, so the intervals of an hour are 720 without further probes.
+    for (name, can_remake, probes, remakes, failures) in [
+        ("the store keeps its client", false, 1, 0, 721.0),
+        ("the store replaces its client", true, 351, 351, 703.0),
+    ] {
+        let store = Arc::<SimulatedStore>::default();
+        store.set(Condition::Hangs);
+        let mut config = sharing();
+        config.store.as_mut().unwrap().can_remake = can_remake;
+        let mut world = replica_of(config, "a", &store);
+        world.any().await.unwrap();
+        pass(600).await;
+        assert_eq!(store.take_calls(), ["get"], "{name}");
+        for _ in 0..720 {
+            pass(5_000).await;
+            // The first call and a probe.
+            assert!(store.in_flight() <= 2, "{name}: {} calls", store.in_flight());
+        }
+        let calls = store.take_calls();
+        let count = |method: &str| calls.iter().filter(|call| **call == method).count();
+        assert_eq!((count("get"), count("remake")), (probes, remakes), "{name}");
+        assert_eq!(calls.len(), probes + remakes, "{name}");
+        let failed = world.manager.snapshot().counters.store_failures;
+        assert!((failed - failures).abs() < 0.5, "{name}: {failed}");
+        store.set(Condition::Works);
+        pass(5_500).await;
+        store.take_calls();
+        forced(&mut world).await;
+        pass(1).await;
+        assert_eq!(store.take_calls(), ["set"], "{name}");
     }
 }
 

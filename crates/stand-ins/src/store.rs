@@ -15,7 +15,7 @@ pub enum Condition {
     Works,
     /// Answers after this many milliseconds.
     Slow(u64),
-    /// Never answers.
+    /// Does not answer until it works again.
     Hangs,
     /// Returns an error.
     Fails,
@@ -33,7 +33,7 @@ pub struct SimulatedStore {
     pub entries: Mutex<HashMap<String, (String, Instant)>>,
     /// The calls that the store received, such as `get`.
     pub calls: Mutex<Vec<&'static str>>,
-    /// The calls that the store never answers.
+    /// The calls that the store has not answered.
     hanging: Mutex<Vec<StoreCall>>,
     /// The calls that wait for the event loop.
     held: Mutex<Vec<StoreCall>>,
@@ -62,6 +62,11 @@ impl SimulatedStore {
             for call in held {
                 self.receive(call);
             }
+            let hanging = std::mem::take(&mut *self.hanging.lock());
+            for call in hanging {
+                let answer = self.answer(&call.command);
+                call.settle(answer);
+            }
         }
     }
 
@@ -70,11 +75,9 @@ impl SimulatedStore {
         std::mem::take(&mut self.calls.lock())
     }
 
-    /// Returns the number of unanswered calls that the managers have not abandoned.
+    /// Returns the number of calls that the client of the store has not answered.
     pub fn in_flight(&self) -> usize {
-        let mut hanging = self.hanging.lock();
-        hanging.retain(|call| !call.is_abandoned());
-        hanging.len()
+        self.hanging.lock().len()
     }
 
     /// Receives a call, as the JavaScript thread does.
@@ -97,6 +100,12 @@ impl SimulatedStore {
             Command::Remake => "remake",
             Command::Ping => "ping",
         });
+        if matches!(call.command, Command::Remake) {
+            // The calls of the old client end.
+            self.hanging.lock().clear();
+            self.remakes.fetch_add(1, Ordering::SeqCst);
+            return call.settle(StoreAnswer::Done(None));
+        }
         match condition {
             Condition::Hangs => self.hanging.lock().push(call),
             Condition::Stalled => self.held.lock().push(call),
@@ -136,11 +145,7 @@ impl SimulatedStore {
                 entries.remove(key.as_str());
                 None
             }
-            Command::Ping => None,
-            Command::Remake => {
-                self.remakes.fetch_add(1, Ordering::SeqCst);
-                None
-            }
+            Command::Remake | Command::Ping => None,
         })
     }
 }

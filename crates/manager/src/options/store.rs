@@ -19,7 +19,7 @@ impl Options<'_> {
         const KEY: &str = table::STORE_KEY.name;
         let has_key = self.has(KEY);
         let is_given = self.has(table::STORE);
-        let has_methods = self.store_methods();
+        let can_remake = self.store_methods();
         let key = self.text(table::STORE_KEY);
         if key
             .as_ref()
@@ -54,35 +54,33 @@ impl Options<'_> {
             self.faults.push(KEY, &problem);
         }
         let keys = StoreKeys::derive(secret?).ok()?;
-        has_methods.then(|| StoreConfig {
+        can_remake.map(|can_remake| StoreConfig {
             keys: Arc::new(keys),
             stores_user_tokens,
+            can_remake,
         })
     }
 
-    fn store_methods(&mut self) -> bool {
+    /// Returns whether the store can replace its client, or `None` if it lacks another method.
+    fn store_methods(&mut self) -> Option<bool> {
         const EXPECTED: &str = "an object with the methods get, set and delete";
-        let is_function = |record: &[(String, Given)], method: &str| {
-            let is_it = |(name, value): &(String, Given)| {
-                name == method && matches!(value, Given::Function)
-            };
-            record.iter().any(is_it)
-        };
-        match self.take(table::STORE) {
-            None => return false,
-            Some(Given::Record(record)) => {
-                let [get, set, delete, _] = STORE_METHODS;
-                if [get, set, delete]
-                    .iter()
-                    .all(|method| is_function(&record, method))
-                {
-                    return true;
+        match self.take(table::STORE)? {
+            Given::Record(record) => {
+                let is_function = |method: &str| {
+                    let is_it = |(name, value): &(String, Given)| {
+                        name == method && matches!(value, Given::Function)
+                    };
+                    record.iter().any(is_it)
+                };
+                let [get, set, delete, remake] = STORE_METHODS;
+                if [get, set, delete].into_iter().all(is_function) {
+                    return Some(is_function(remake));
                 }
                 let problem = format!("expected {EXPECTED}, but not all of them are functions");
                 self.faults.push(table::STORE, &problem);
             }
-            Some(other) => self.faults.expected(table::STORE, EXPECTED, &other),
+            other => self.faults.expected(table::STORE, EXPECTED, &other),
         }
-        false
+        None
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use super::circuit::Operation;
 use super::entry::EntryKey;
@@ -53,9 +53,20 @@ pub struct StoreCall {
 
 /// The side of a call that waits for the answer.
 pub(super) struct PendingCall {
-    /// Whether the JavaScript thread has called the store.
-    pub(super) has_started: Arc<AtomicBool>,
+    has_started: Arc<AtomicBool>,
     pub(super) answer: oneshot::Receiver<StoreAnswer>,
+}
+
+impl PendingCall {
+    /// Whether the JavaScript thread has called the store.
+    pub(super) fn has_started(&self) -> bool {
+        self.has_started.load(Ordering::Relaxed)
+    }
+
+    /// Whether the call has an answer or will never have one.
+    pub(super) fn has_ended(&mut self) -> bool {
+        !matches!(self.answer.try_recv(), Err(TryRecvError::Empty))
+    }
 }
 
 impl StoreCall {

@@ -48,6 +48,8 @@ pub struct StoreConfig {
     pub keys: Arc<StoreKeys>,
     /// Whether the store may hold the tokens of users.
     pub stores_user_tokens: bool,
+    /// Whether the store has a method that replaces its client.
+    pub can_remake: bool,
 }
 
 /// The shared store of one configuration.
@@ -140,7 +142,7 @@ impl SharedStore {
             Ok(Ok(StoreAnswer::Failed(detail))) => Called::Failed(detail),
             // The functions belong to an earlier configuration.
             Ok(Err(_)) => Called::Skipped,
-            Err(_) if !pending.has_started.load(Ordering::Relaxed) => Called::Skipped,
+            Err(_) if !pending.has_started() => Called::Skipped,
             Err(_) => {
                 if self.circuit.lock().suspect() {
                     self.start_inquiry(events, operation, pending);
@@ -197,30 +199,73 @@ impl SharedStore {
         CALL_LIMIT.min(part(self.config.request_timeout, 2))
     }
 
-    /// Calls the store at intervals until it answers or the manager no longer exists.
+    /// Probes the store at intervals until it answers or the manager no longer exists. Sends no probe
+    /// while the last one is in flight, because a store that never answers would collect the probes.
     fn start_probes(self: &Arc<Self>, events: &Arc<dyn EventSink>) {
         let (store, events) = (Arc::downgrade(self), Arc::clone(events));
         tokio::spawn(async move {
+            let mut in_flight = None;
             loop {
                 sleep(PROBE_INTERVAL).await;
                 let Some(store) = store.upgrade() else { return };
-                let probe = Command::Get(store.settings.keys.probe_key());
-                let has_answered = match store.send(&events, probe).await {
-                    Called::Done(_) => true,
-                    Called::Failed(_) | Called::Late => {
-                        store.failures.fetch_add(1, Ordering::Relaxed);
-                        false
-                    }
-                    Called::Skipped => continue,
+                let Some(has_answered) = store.probe(&events, &mut in_flight).await else {
+                    continue;
                 };
+                if !has_answered {
+                    store.failures.fetch_add(1, Ordering::Relaxed);
+                }
                 let probed = store.circuit.lock().probed(has_answered);
                 match probed {
                     Probed::Closes => return store.log_recovery(&events),
-                    Probed::StaysOpen => {}
-                    Probed::Remakes => drop(store.send(&events, Command::Remake).await),
+                    Probed::Remakes if store.settings.can_remake => {
+                        store.remake(&events, &mut in_flight).await;
+                    }
+                    Probed::StaysOpen | Probed::Remakes => {}
                 }
             }
         });
+    }
+
+    /// Probes the store, unless it has not answered the last call yet. Returns whether the store
+    /// answers, or `None` if the manager cannot tell, because the event loop is blocked.
+    async fn probe(
+        &self,
+        events: &Arc<dyn EventSink>,
+        in_flight: &mut Option<PendingCall>,
+    ) -> Option<bool> {
+        if in_flight.as_mut().is_none_or(PendingCall::has_ended) {
+            let probe = Command::Get(self.settings.keys.probe_key());
+            match self.call_once(events, probe).await {
+                Ok(answer) => return answer.map(|answer| matches!(answer, StoreAnswer::Done(_))),
+                Err(pending) => *in_flight = Some(pending),
+            }
+        }
+        let has_started = in_flight.as_ref().is_some_and(PendingCall::has_started);
+        has_started.then_some(false)
+    }
+
+    /// Makes the store replace its client. The calls of the old client no longer count.
+    async fn remake(&self, events: &Arc<dyn EventSink>, in_flight: &mut Option<PendingCall>) {
+        match self.call_once(events, Command::Remake).await {
+            Ok(Some(StoreAnswer::Done(_))) => *in_flight = None,
+            Ok(_) => {}
+            Err(pending) => *in_flight = Some(pending),
+        }
+    }
+
+    /// Makes a call that concerns no entry. Returns its answer, or `None` if the functions belong to
+    /// an earlier configuration. Returns the call itself if it takes too long.
+    async fn call_once(
+        &self,
+        events: &Arc<dyn EventSink>,
+        command: Command,
+    ) -> Result<Option<StoreAnswer>, PendingCall> {
+        let (call, mut pending) = StoreCall::new(command);
+        events.push(Event::StoreWanted(call));
+        match timeout(self.limit(), &mut pending.answer).await {
+            Ok(answer) => Ok(answer.ok()),
+            Err(_) => Err(pending),
+        }
     }
 
     fn log_recovery(&self, events: &Arc<dyn EventSink>) {
