@@ -17,7 +17,7 @@ use oauth::{
 };
 use transport::Transport;
 
-/// The time for which an acquisition reads a credential file again when the server refuses a
+/// The time for which an acquisition repeatedly reads a credential file when the server refuses a
 /// credential that it accepted before. This time covers a rotation that reaches the server a moment
 /// before the file.
 const TIME_OF_READS_AGAIN: Duration = Duration::from_millis(600);
@@ -27,7 +27,7 @@ const PAUSE_BETWEEN_READS: Duration = Duration::from_millis(50);
 impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     /// Returns a credential other than the refused one: the current content of its source or, if
     /// the file changed before the server did, the previously accepted credential. If the server
-    /// changed first, reads the file again for a while.
+    /// changed first, repeatedly reads the file for a while.
     pub(super) async fn reload_credential(
         &self,
         refused: &Credential,
@@ -46,7 +46,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         let left_at_end = left_at_end.max(PAUSE_BETWEEN_READS.saturating_mul(2));
         while self.left(start) > left_at_end {
             tokio::time::sleep(PAUSE_BETWEEN_READS).await;
-            // During its replacement, a file may be missing for a moment.
+            // A file may be missing for a moment during its replacement.
             match self.credential_again(progress).await {
                 Ok(fresh) if !fresh.is_same_as(refused) => return Some(fresh),
                 _ => {}

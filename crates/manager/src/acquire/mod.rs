@@ -30,7 +30,6 @@ use oauth::{Grant, GrantType, Lifetime, TokenResponse, TraceParent, token_expiry
 use transport::{Progress, Stage, Transport};
 use trouble::AcquisitionId;
 
-/// One acquisition.
 pub(super) struct Acquisition<'a, C, T> {
     pub(super) setup: &'a Setup<T>,
     pub(super) grant: &'a Grant,
@@ -87,7 +86,8 @@ pub(super) enum TroubleChange {
     None,
     /// The acquisition succeeded and ended the trouble.
     Ended,
-    /// The acquisition failed with the error of another one, which has reported it.
+    /// The acquisition failed, but its error does not count for the shared [`Trouble`]: another
+    /// acquisition has failed in the same way, or says more about the server.
     Repeated,
 }
 
@@ -125,8 +125,8 @@ struct AcquisitionProgress {
     waits_for_credential: AtomicBool,
     waits_for_assertion: AtomicBool,
     reads_document: AtomicBool,
-    /// Whether the acquisition waits for another one, which finds out whether the server has
-    /// recovered.
+    /// Whether the acquisition waits for the probe, the acquisition that finds out whether the
+    /// server has recovered.
     waits_for_probe: AtomicBool,
     transport: Progress,
 }
@@ -141,8 +141,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         let mut request = self.setup.credentials.request(self.events);
         request.started().await;
         let limit = self.setup.config.request_timeout;
-        // The time for the store and the pace counts towards the limit, but leaves half of it to
-        // the requests.
+        // The time spent on the store and on the pace counts towards the limit, but the requests
+        // always have at least half of the limit.
         let waited = pace.saturating_add(self.waited).min(part(limit, 2));
         let now = self.clock.now();
         let start = Moment {
@@ -181,7 +181,9 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         }
     }
 
-    /// Completes the error, and records it if all requests of the client share it.
+    /// Adds the details of the acquisition to the error. If every request of the client would fail
+    /// in the same way, also records the error in the shared [`Trouble`], unless the manager has
+    /// started a later flight.
     fn fail(&self, now: Moment, failure: Failure, requests: u32) -> (Error, Option<TroubleChange>) {
         let error = failure.error.in_acquisition(
             &self.setup.config,
@@ -243,8 +245,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         request: CredentialRequest<'_>,
         progress: &AcquisitionProgress,
     ) -> Result<(Moment, TokenResponse), Ending> {
-        // The function of the user may hang, so the acquisition must not be the one for which others
-        // wait meanwhile.
+        // The user's function may hang, and meanwhile this acquisition must not be the probe for
+        // which others wait.
         let mut grant = Box::pin(self.with_assertion(progress)).await?;
         self.pass_trouble(progress).await?;
         let mut credential = self.credential(request, progress).await?;
@@ -262,7 +264,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                 Ok((sent, response)) => {
                     self.flight.note_success(sent);
                     self.setup.credentials.accept(&credential);
-                    // No answer leads to more than one login per second.
+                    // A server whose tokens arrive expired must not cause more than one token
+                    // request per second.
                     let wait = PACE.saturating_sub(self.clock.now().since(sent));
                     if !had_expired
                         && self.arrived_expired(sent, &response)
@@ -315,7 +318,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         }
     }
 
-    /// The wait before the first request.
+    /// Returns the wait before the first request.
     fn pace(&self) -> Duration {
         let last = self.is_paced.then(|| self.flight.last_success()).flatten();
         let since = |sent| self.clock.now().since(sent);
