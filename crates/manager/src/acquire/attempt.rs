@@ -71,10 +71,11 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         };
         let redactor = self.redactor(credential, refused, grant);
         let resolved = self.resolve_endpoint(identity, &redactor, progress).await?;
-        let exchange_in_progress = self.begin_exchange()?;
         let mut pass = self
             .admitted(&resolved.endpoint, identity, progress)
             .await?;
+        // The server may have refused other exchanges while this one waited.
+        let exchange_in_progress = self.begin_exchange()?;
         // A box for the rest and for each rare path keeps this future small: many acquisitions may
         // wait for admission at once.
         progress.requests.fetch_add(1, Ordering::Relaxed);

@@ -100,13 +100,15 @@ impl<C: Clock, T: Transport> Host<C, T> {
         flight: RunningFlight<C, T>,
         prepared: PreparedFlight<T>,
     ) {
-        let permit = Arc::clone(&self.permits).try_acquire_owned().ok();
+        let needs_permit = !prepared.wants_assertion();
+        let permits = needs_permit.then(|| Arc::clone(&self.permits));
+        let permit = permits.and_then(|permits| permits.try_acquire_owned().ok());
         let waiting = WaitingFlight {
             flight,
             prepared,
             since: self.clock.now().monotonic,
         };
-        if permit.is_some() || waiting.prepared.wants_assertion() {
+        if permit.is_some() || !needs_permit {
             waiting.start(&engine.handle, Duration::ZERO, permit);
             return;
         }
